@@ -1,0 +1,2 @@
+// Package bctrl is the Go SDK for BCTRL workspaces.
+package bctrl

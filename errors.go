@@ -1,0 +1,200 @@
+package bctrl
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+)
+
+// The sentinels that [errors.Is] finds in an [*Error], whether the server or
+// the SDK itself refused.
+var (
+	// ErrNotFound: the thing does not exist (404).
+	ErrNotFound = errors.New("not found")
+	// ErrUnauthorized: the caller is missing or unknown (401).
+	ErrUnauthorized = errors.New("unauthorized")
+	// ErrForbidden: the caller may not do this (403).
+	ErrForbidden = errors.New("forbidden")
+	// ErrConflict: the state does not allow it now (409, or a stale version, 412).
+	ErrConflict = errors.New("conflict")
+	// ErrInvalid: the request is malformed (400, 422).
+	ErrInvalid = errors.New("invalid")
+	// ErrRateLimited: too many requests (429).
+	ErrRateLimited = errors.New("rate limited")
+	// ErrUnavailable: the server cannot answer now (5xx, or no answer at all).
+	ErrUnavailable = errors.New("unavailable")
+	// ErrTooLarge: the request or the answer exceeds a limit (413).
+	ErrTooLarge = errors.New("too large")
+	// ErrWidening: mounts ask for more than the level above permits.
+	ErrWidening = errors.New("mounts widen their ceiling")
+	// ErrOutsideMount: the mounts do not permit the action.
+	ErrOutsideMount = errors.New("outside the mounts")
+)
+
+// Error is the one error type of this package, for refusals by the server and
+// by the SDK's own checks alike. Match it with [errors.Is] and a sentinel, or
+// take it apart with [errors.As].
+type Error struct {
+	// Status is the HTTP status; for a local refusal the one that the server
+	// would have answered, and 0 when there was no answer at all.
+	Status int
+	// Code is "area.name", for example "mounts.scope_widening".
+	Code string
+	// Message says what is wrong. It never holds a rejected value.
+	Message string
+	// Field is the path of the offending field: "mounts.vault.allow[0]".
+	Field string
+	// Witness is an action that the request would permit and its ceiling does
+	// not (semantics: the witness). Empty unless mounts were refused.
+	Witness string
+	// Hint says what to do about it.
+	Hint string
+	// RequestID is the server's id of the request, for its operator.
+	RequestID string
+	// Method and PathTemplate name the route: "GET", "/v1/vault/{key}". Values
+	// of path variables are not part of it.
+	Method, PathTemplate string
+	// Retryable reports whether the same request may succeed later.
+	Retryable bool
+	// Problems lists everything that is wrong when the check found more than
+	// the first problem, which Code, Field and Witness name.
+	Problems []Problem
+
+	cause error
+}
+
+// Problem is one of several things wrong with a request.
+type Problem struct {
+	// Code is the problem's name, as in [Error.Code].
+	Code string `json:"code"`
+	// Field is the path of the offending field.
+	Field string `json:"field,omitempty"`
+	// Value is the refused text. Only mounts are quoted: they are policy, not
+	// secrets.
+	Value string `json:"value,omitempty"`
+	// Witness is an action that shows the widening.
+	Witness string `json:"witness,omitempty"`
+	// Ceiling is the level above, as text.
+	Ceiling string `json:"ceiling,omitempty"`
+	// Hint says what to do about it.
+	Hint string `json:"hint,omitempty"`
+}
+
+// Error returns one line: what was called, the code, what is wrong and the
+// hint. It never holds a body, a query or a secret.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("bctrl: ")
+	if e.Method != "" {
+		b.WriteString(e.Method + " " + e.PathTemplate + ": ")
+	}
+	if e.Code != "" {
+		b.WriteString(e.Code + ": ")
+	}
+	b.WriteString(e.Message)
+	for i, p := range e.problems() {
+		if i > 0 {
+			b.WriteString("; " + p.Code)
+		}
+		p.writeTo(&b)
+	}
+	if e.Hint != "" {
+		b.WriteString(" (" + e.Hint + ")")
+	}
+	if e.RequestID != "" {
+		b.WriteString(" [request " + e.RequestID + "]")
+	}
+	return oneLine(b.String())
+}
+
+// problems returns the problems, the first of which Code, Field and Witness
+// name.
+func (e *Error) problems() []Problem {
+	if len(e.Problems) > 0 {
+		return e.Problems
+	}
+	if e.Field == "" && e.Witness == "" {
+		return nil
+	}
+	return []Problem{{Code: e.Code, Field: e.Field, Witness: e.Witness}}
+}
+
+func (p Problem) writeTo(b *strings.Builder) {
+	for _, part := range []struct{ name, text string }{
+		{"field", p.Field}, {"value", p.Value}, {"witness", p.Witness}, {"ceiling", p.Ceiling},
+	} {
+		if part.text != "" {
+			b.WriteString(" " + part.name + " " + part.text)
+		}
+	}
+}
+
+// oneLine keeps text that came from outside from forging a second line.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// LogValue implements [slog.LogValuer] with the fields of the error.
+func (e *Error) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("code", e.Code), slog.Int("status", e.Status), slog.String("message", oneLine(e.Message))}
+	for _, a := range []slog.Attr{
+		slog.String("field", e.Field), slog.String("witness", e.Witness), slog.String("requestId", e.RequestID),
+		slog.String("method", e.Method), slog.String("path", e.PathTemplate),
+	} {
+		if a.Value.String() != "" {
+			attrs = append(attrs, a)
+		}
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// Unwrap returns what caused the error: a transport error or a cancelled
+// context, or nil.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Is reports whether e belongs to the class that target names.
+func (e *Error) Is(target error) bool {
+	switch target {
+	case ErrNotFound:
+		return e.Status == http.StatusNotFound
+	case ErrUnauthorized:
+		return e.Status == http.StatusUnauthorized
+	case ErrForbidden:
+		return e.Status == http.StatusForbidden
+	case ErrConflict:
+		return e.Status == http.StatusConflict || e.Status == http.StatusPreconditionFailed
+	case ErrInvalid:
+		return e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity
+	case ErrRateLimited:
+		return e.Status == http.StatusTooManyRequests
+	case ErrUnavailable:
+		return e.Status >= 500 || e.Status == 0
+	case ErrTooLarge:
+		return e.Status == http.StatusRequestEntityTooLarge
+	case ErrWidening:
+		return e.hasCode("mounts.scope_widening", "mounts.denied_by_ceiling")
+	case ErrOutsideMount:
+		return e.Status == http.StatusForbidden && strings.HasSuffix(e.Code, ".outside_mount")
+	}
+	return false
+}
+
+func (e *Error) hasCode(codes ...string) bool {
+	for _, code := range codes {
+		if e.Code == code {
+			return true
+		}
+		for _, p := range e.Problems {
+			if p.Code == code {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,54 @@
+// Package wire holds the JSON shapes that carry secrets between the SDK and
+// the server. Their secret fields are [Value]s, which encode to JSON and show
+// nothing to any printer; everything without a secret has its shape in the
+// root package.
+package wire
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// Value is a secret on its way through JSON. The zero Value is left out by
+// "omitzero".
+type Value struct{ reveal func() string }
+
+// NewValue wraps a secret; the empty string gives the zero Value.
+func NewValue(s string) Value {
+	if s == "" {
+		return Value{}
+	}
+	return Value{reveal: func() string { return s }}
+}
+
+// Reveal returns the secret.
+func (v Value) Reveal() string {
+	if v.reveal == nil {
+		return ""
+	}
+	return v.reveal()
+}
+
+// IsZero reports whether v holds nothing.
+func (v Value) IsZero() bool { return v.reveal == nil }
+
+// Format implements [fmt.Formatter]: no verb shows the value.
+func (v Value) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[secret]") }
+
+// LogValue implements [slog.LogValuer].
+func (v Value) LogValue() slog.Value { return slog.StringValue("[secret]") }
+
+// MarshalJSON writes the secret: these are the shapes of the wire.
+func (v Value) MarshalJSON() ([]byte, error) { return json.Marshal(v.Reveal()) }
+
+// UnmarshalJSON reads a JSON string. Its error does not repeat the text.
+func (v *Value) UnmarshalJSON(data []byte) error {
+	var s string
+	if err := json.Unmarshal(data, &s); err != nil {
+		return fmt.Errorf("want a string")
+	}
+	*v = NewValue(s)
+	return nil
+}
