@@ -1,0 +1,136 @@
+// Package browser runs real Chromium processes, one a runtime, and does on
+// their pages what an agent asks for. Nothing outside this package speaks the
+// DevTools protocol.
+package browser
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/egress"
+)
+
+// Driver starts browsers.
+type Driver interface {
+	// Launch starts one browser process and waits until it answers. The
+	// context bounds the start alone, not the browser's life.
+	Launch(ctx context.Context, spec Spec) (Browser, error)
+}
+
+// Spec says what to launch.
+type Spec struct {
+	// ID names the runtime; it appears in temporary folder names only.
+	ID string
+	// ProfileDir is a directory that keeps cookies and storage between runs;
+	// empty for an ephemeral browser, whose data is removed on stop.
+	ProfileDir string
+	// Width and Height of the viewport in CSS pixels; zero is 1280 by 800.
+	Width, Height int
+	// Egress decides which addresses pages may reach.
+	Egress egress.Policy
+	// OnDownload receives each finished download while it is still on disk;
+	// the file is removed when it returns. It is called from a goroutine of
+	// the browser. The context ends with the browser.
+	OnDownload func(ctx context.Context, d Download) error
+}
+
+// Download is a file that a page has delivered.
+type Download struct {
+	// Filename is the page's suggestion, a name without directories.
+	Filename string
+	// URL is where it came from, without query and fragment.
+	URL  string
+	Size int64
+	// Open returns the bytes.
+	Open func() (io.ReadCloser, error)
+}
+
+// Browser is one running browser process.
+type Browser interface {
+	// Page returns the page that the agent works on: the newest tab, else a
+	// new one.
+	Page(ctx context.Context) (Page, error)
+	// ServeCDP speaks the DevTools protocol with one client over conn until
+	// either side ends, filtered: a client reaches its own tabs only.
+	ServeCDP(ctx context.Context, conn CDPConn) error
+	// Done is closed when the process is gone, for whatever reason.
+	Done() <-chan struct{}
+	// Err says why it is gone: nil after Stop.
+	Err() error
+	// Stop ends the process and removes what it left: sockets, temporary
+	// folders, child processes. It is safe to call twice.
+	Stop(ctx context.Context) error
+}
+
+// CDPConn carries whole DevTools messages, as a websocket does.
+type CDPConn interface {
+	Read(ctx context.Context) ([]byte, error)
+	Write(ctx context.Context, msg []byte) error
+}
+
+// Ref names an element in an [Observation]. It stays the same for as long as
+// the element lives in its document.
+type Ref string
+
+// Page is one tab. Every method honours its context.
+type Page interface {
+	// Goto navigates and waits for the load event. Only http, https and
+	// about:blank are accepted.
+	Goto(ctx context.Context, url string) error
+	// Observe reads the accessibility tree of the page and its frames.
+	Observe(ctx context.Context) (*Observation, error)
+	Click(ctx context.Context, ref Ref) error
+	// Type replaces the text of an editable element.
+	Type(ctx context.Context, ref Ref, text string) error
+	// Select chooses an option of a select element by its label or value.
+	Select(ctx context.Context, ref Ref, option string) error
+	// Press sends one key: "Enter", "Tab", "Escape", "ArrowDown", "a"…
+	Press(ctx context.Context, key string) error
+	// Scroll scrolls by whole viewports: 1 is one down, -1 one up.
+	Scroll(ctx context.Context, pages int) error
+	// Settle waits until the page has been quiet for a moment, at most max.
+	Settle(ctx context.Context, max time.Duration) error
+	// Fill puts a secret into an element without showing it to the page's
+	// reader: see [Fill].
+	Fill(ctx context.Context, ref Ref, fill Fill) error
+	// Screenshot returns a PNG; fields that were filled are masked.
+	Screenshot(ctx context.Context, fullPage bool) ([]byte, error)
+}
+
+// Observation is what an agent sees of a page.
+type Observation struct {
+	URL, Title string
+	// Outline is the accessibility tree as indented text, one element a line
+	// ("[e12] textbox \"Username\""). Values that were filled from the vault
+	// read "[secret]".
+	Outline string
+	// Elements are the referable elements of the outline in document order.
+	Elements []Element
+	// Truncated reports that the page held more than fits.
+	Truncated bool
+}
+
+// Element is one referable element.
+type Element struct {
+	Ref        Ref
+	Role, Name string
+	// Value is the element's current text; "[secret]" where it was filled.
+	Value string
+}
+
+// Fill is one field of a login, and where it may go. Semantics: the origin of
+// the top frame, of the element's frame and of the form's target must all
+// match, as the browser itself reports them.
+type Fill struct {
+	// Field is what is filled: "username", "password" or "totp".
+	Field string
+	Value bctrl.Secret
+	// Origins and Patterns are where the login may be filled, in canonical
+	// form.
+	Origins, Patterns []string
+	// Direct types the value into the page; otherwise a placeholder is typed
+	// and swapped for the value in the outgoing request body.
+	Direct bool
+}
