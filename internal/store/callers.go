@@ -1,0 +1,72 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// APIKey is an organization key. The key itself is not stored.
+type APIKey struct {
+	ID, Org, Label string
+	// Hash is the SHA-256 of the key.
+	Hash      []byte
+	CreatedAt time.Time
+	// RevokedAt is zero while the key is good.
+	RevokedAt time.Time
+}
+
+const apiKeyColumns = "id, org_id, label, hash, created_at, COALESCE(revoked_at, 0)"
+
+func scanAPIKey(row scanner) (k APIKey, err error) {
+	var created, revoked int64
+	err = row(&k.ID, &k.Org, &k.Label, &k.Hash, &created, &revoked)
+	k.CreatedAt = fromMillis(created)
+	if revoked != 0 {
+		k.RevokedAt = fromMillis(revoked)
+	}
+	return k, err
+}
+
+// APIKeyByHash returns the key with this hash, revoked or not.
+func (q Queries) APIKeyByHash(ctx context.Context, hash []byte) (APIKey, error) {
+	return one(ctx, q, scanAPIKey, "SELECT "+apiKeyColumns+" FROM api_keys WHERE hash = $1", hash)
+}
+
+// APIKeys lists the keys of an organization, oldest first.
+func (q Queries) APIKeys(ctx context.Context, org string) ([]APIKey, error) {
+	return many(ctx, q, scanAPIKey, "SELECT "+apiKeyColumns+" FROM api_keys WHERE org_id = $1 ORDER BY id", org)
+}
+
+// InsertAPIKey adds a key.
+func (tx *Tx) InsertAPIKey(ctx context.Context, k APIKey) error {
+	_, err := tx.exec(ctx, "INSERT INTO api_keys (id, org_id, hash, label, created_at) VALUES ($1, $2, $3, $4, $5)",
+		k.ID, k.Org, k.Hash, k.Label, millis(k.CreatedAt))
+	return err
+}
+
+// RevokeAPIKey ends a key for good. Revoking it again changes nothing.
+func (tx *Tx) RevokeAPIKey(ctx context.Context, org, id string, at time.Time) error {
+	return tx.must(ctx, "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $1) WHERE org_id = $2 AND id = $3", millis(at), org, id)
+}
+
+// Organization is a tenant: everything belongs to one, and none sees another.
+type Organization struct {
+	ID, Name  string
+	CreatedAt time.Time
+}
+
+// Organizations lists all organizations, oldest first.
+func (q Queries) Organizations(ctx context.Context) ([]Organization, error) {
+	return many(ctx, q, func(row scanner) (o Organization, err error) {
+		var created int64
+		err = row(&o.ID, &o.Name, &created)
+		o.CreatedAt = fromMillis(created)
+		return o, err
+	}, "SELECT id, name, created_at FROM organizations ORDER BY id")
+}
+
+// InsertOrganization adds an organization.
+func (tx *Tx) InsertOrganization(ctx context.Context, o Organization) error {
+	_, err := tx.exec(ctx, "INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, $3)", o.ID, o.Name, millis(o.CreatedAt))
+	return err
+}

@@ -1,0 +1,177 @@
+-- Every row carries its organization, and every query filters by it. Identity is an internal uid, never a name that
+-- can be used again. Times are Unix milliseconds. The SQL is the subset that SQLite and PostgreSQL share.
+
+-- +goose Up
+CREATE TABLE organizations (
+  id         TEXT PRIMARY KEY,
+  name       TEXT NOT NULL,
+  created_at BIGINT NOT NULL
+);
+
+CREATE TABLE api_keys (
+  id         TEXT PRIMARY KEY,
+  org_id     TEXT NOT NULL REFERENCES organizations (id),
+  hash       BLOB NOT NULL UNIQUE,
+  label      TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  revoked_at BIGINT
+);
+
+CREATE TABLE deks (
+  scope      TEXT PRIMARY KEY,
+  id         TEXT NOT NULL UNIQUE,
+  kek_id     TEXT NOT NULL,
+  wrapped    BLOB NOT NULL,
+  created_at BIGINT NOT NULL
+);
+
+CREATE TABLE sealed_values (
+  name   TEXT PRIMARY KEY,
+  sealed BLOB NOT NULL
+);
+
+CREATE TABLE vault_entries (
+  org_id     TEXT NOT NULL REFERENCES organizations (id),
+  key        TEXT NOT NULL,
+  folded     TEXT NOT NULL,
+  uid        TEXT NOT NULL UNIQUE,
+  version    BIGINT NOT NULL,
+  has_totp   BOOLEAN NOT NULL,
+  meta       TEXT NOT NULL,
+  sealed     BLOB NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX vault_entries_key ON vault_entries (org_id, key);
+CREATE UNIQUE INDEX vault_entries_folded ON vault_entries (org_id, folded);
+
+CREATE TABLE ai_credentials (
+  org_id     TEXT NOT NULL REFERENCES organizations (id),
+  id         TEXT NOT NULL,
+  uid        TEXT NOT NULL UNIQUE,
+  version    BIGINT NOT NULL,
+  meta       TEXT NOT NULL,
+  sealed     BLOB NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX ai_credentials_id ON ai_credentials (org_id, id);
+
+CREATE TABLE workspaces (
+  org_id     TEXT NOT NULL REFERENCES organizations (id),
+  id         TEXT NOT NULL UNIQUE,
+  name       TEXT NOT NULL,
+  version    BIGINT NOT NULL,
+  mounts     TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX workspaces_name ON workspaces (org_id, name);
+
+-- What a workspace's ai mount means: the credential that had the id when it was mounted.
+CREATE TABLE ai_mounts (
+  org_id         TEXT NOT NULL REFERENCES organizations (id),
+  workspace_id   TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+  credential_id  TEXT NOT NULL,
+  credential_uid TEXT NOT NULL
+);
+CREATE UNIQUE INDEX ai_mounts_id ON ai_mounts (workspace_id, credential_id);
+CREATE INDEX ai_mounts_uid ON ai_mounts (org_id, credential_uid);
+
+CREATE TABLE browser_profiles (
+  org_id     TEXT NOT NULL REFERENCES organizations (id),
+  id         TEXT NOT NULL,
+  uid        TEXT NOT NULL UNIQUE,
+  name       TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX browser_profiles_id ON browser_profiles (org_id, id);
+
+CREATE TABLE runtimes (
+  org_id       TEXT NOT NULL REFERENCES organizations (id),
+  id           TEXT NOT NULL UNIQUE,
+  workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+  alias        TEXT NOT NULL,
+  driver       TEXT NOT NULL,
+  status       TEXT NOT NULL,
+  reason       TEXT NOT NULL,
+  live         BOOLEAN NOT NULL,
+  launch       TEXT NOT NULL,
+  mounts       TEXT NOT NULL,
+  group_id     TEXT NOT NULL,
+  profile_uid  TEXT NOT NULL,
+  created_at   BIGINT NOT NULL,
+  updated_at   BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX runtimes_alias ON runtimes (workspace_id, alias) WHERE live;
+CREATE UNIQUE INDEX runtimes_profile ON runtimes (org_id, profile_uid) WHERE live AND profile_uid <> '';
+CREATE INDEX runtimes_workspace ON runtimes (org_id, workspace_id, id);
+
+CREATE TABLE operations (
+  org_id       TEXT NOT NULL REFERENCES organizations (id),
+  id           TEXT NOT NULL UNIQUE,
+  workspace_id TEXT NOT NULL,
+  runtime_id   TEXT NOT NULL,
+  status       TEXT NOT NULL,
+  body         TEXT NOT NULL,
+  created_at   BIGINT NOT NULL,
+  updated_at   BIGINT NOT NULL
+);
+CREATE INDEX operations_status ON operations (status);
+
+CREATE TABLE objects (
+  org_id       TEXT NOT NULL REFERENCES organizations (id),
+  id           TEXT NOT NULL UNIQUE,
+  namespace    TEXT NOT NULL,
+  path         TEXT NOT NULL,
+  blob_id      TEXT NOT NULL,
+  etag         TEXT NOT NULL,
+  sha256       TEXT NOT NULL,
+  size_bytes   BIGINT NOT NULL,
+  content_type TEXT NOT NULL,
+  filename     TEXT NOT NULL,
+  source       TEXT NOT NULL,
+  runtime_id   TEXT NOT NULL,
+  driver       TEXT NOT NULL,
+  target       TEXT NOT NULL,
+  created_at   BIGINT NOT NULL,
+  updated_at   BIGINT NOT NULL,
+  expires_at   BIGINT
+);
+CREATE UNIQUE INDEX objects_path ON objects (org_id, namespace, path);
+CREATE INDEX objects_blob ON objects (blob_id);
+
+CREATE TABLE idempotency (
+  org_id      TEXT NOT NULL,
+  key         TEXT NOT NULL,
+  fingerprint BLOB NOT NULL,
+  status      BIGINT NOT NULL,
+  body        BLOB NOT NULL,
+  created_at  BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX idempotency_key ON idempotency (org_id, key);
+CREATE INDEX idempotency_age ON idempotency (created_at);
+
+CREATE TABLE audit_events (
+  seq    BIGINT PRIMARY KEY,
+  org_id TEXT NOT NULL,
+  body   BLOB NOT NULL,
+  hash   BLOB NOT NULL
+);
+
+-- +goose Down
+DROP TABLE audit_events;
+DROP TABLE idempotency;
+DROP TABLE objects;
+DROP TABLE operations;
+DROP TABLE runtimes;
+DROP TABLE browser_profiles;
+DROP TABLE ai_mounts;
+DROP TABLE workspaces;
+DROP TABLE ai_credentials;
+DROP TABLE vault_entries;
+DROP TABLE sealed_values;
+DROP TABLE deks;
+DROP TABLE api_keys;
+DROP TABLE organizations;

@@ -1,0 +1,100 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"sync"
+)
+
+// Queries runs statements, on a pool of readers or inside a [Tx].
+type Queries struct {
+	prepare func(ctx context.Context, query string) (*sql.Stmt, error)
+}
+
+// preparer is what statements are prepared on: a pool or one connection.
+type preparer interface {
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+}
+
+// statements remembers prepared statements by their text. The texts are
+// constants of this package, so there are few.
+type statements struct {
+	on    preparer
+	known sync.Map // query text to *sql.Stmt
+}
+
+func newStatements(on preparer) *statements { return &statements{on: on} }
+
+func (s *statements) get(ctx context.Context, query string) (*sql.Stmt, error) {
+	if st, ok := s.known.Load(query); ok {
+		return st.(*sql.Stmt), nil
+	}
+	// The statement outlives the call, so it must not carry its context.
+	st, err := s.on.PrepareContext(context.WithoutCancel(ctx), query)
+	if err != nil {
+		return nil, fmt.Errorf("preparing a statement: %w", err)
+	}
+	if other, loaded := s.known.LoadOrStore(query, st); loaded {
+		return other.(*sql.Stmt), st.Close()
+	}
+	return st, nil
+}
+
+// scanner reads the columns of one row.
+type scanner func(dest ...any) error
+
+// one reads a single row, or gives [ErrNotFound].
+func one[T any](ctx context.Context, q Queries, scan func(scanner) (T, error), query string, args ...any) (T, error) {
+	st, err := q.prepare(ctx, query)
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	v, err := scan(st.QueryRowContext(ctx, args...).Scan)
+	return v, translate(err)
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (q Queries) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	st, err := q.prepare(ctx, query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := st.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, translate(err)
+	}
+	return res.RowsAffected()
+}
+
+// must runs a statement that has to change a row: none is [ErrNotFound].
+func (q Queries) must(ctx context.Context, query string, args ...any) error {
+	n, err := q.exec(ctx, query, args...)
+	if err == nil && n == 0 {
+		return ErrNotFound
+	}
+	return err
+}
+
+// many reads all rows of a query, each with scan.
+func many[T any](ctx context.Context, q Queries, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+	st, err := q.prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := st.QueryContext(ctx, args...)
+	if err != nil {
+		return nil, translate(err)
+	}
+	defer rows.Close()
+	list := []T{}
+	for rows.Next() {
+		v, err := scan(rows.Scan)
+		if err != nil {
+			return nil, translate(err)
+		}
+		list = append(list, v)
+	}
+	return list, translate(rows.Err())
+}

@@ -1,0 +1,43 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// DEK is a data encryption key, wrapped by the key encryption key.
+type DEK struct {
+	Scope, ID, KEKID string
+	Wrapped          []byte
+	CreatedAt        time.Time
+}
+
+// DEK returns the key of a scope.
+func (q Queries) DEK(ctx context.Context, scope string) (DEK, error) {
+	return one(ctx, q, func(row scanner) (d DEK, err error) {
+		var created int64
+		err = row(&d.Scope, &d.ID, &d.KEKID, &d.Wrapped, &created)
+		d.CreatedAt = fromMillis(created)
+		return d, err
+	}, "SELECT scope, id, kek_id, wrapped, created_at FROM deks WHERE scope = $1", scope)
+}
+
+// InsertDEK adds the key of a scope; one that is there already gives
+// [ErrExists].
+func (tx *Tx) InsertDEK(ctx context.Context, d DEK) error {
+	_, err := tx.exec(ctx, "INSERT INTO deks (scope, id, kek_id, wrapped, created_at) VALUES ($1, $2, $3, $4, $5)",
+		d.Scope, d.ID, d.KEKID, d.Wrapped, millis(d.CreatedAt))
+	return err
+}
+
+// SealedValue returns one of the server's own sealed values.
+func (q Queries) SealedValue(ctx context.Context, name string) ([]byte, error) {
+	return one(ctx, q, func(row scanner) (sealed []byte, err error) { return sealed, row(&sealed) },
+		"SELECT sealed FROM sealed_values WHERE name = $1", name)
+}
+
+// InsertSealedValue adds one of the server's own sealed values.
+func (tx *Tx) InsertSealedValue(ctx context.Context, name string, sealed []byte) error {
+	_, err := tx.exec(ctx, "INSERT INTO sealed_values (name, sealed) VALUES ($1, $2)", name, sealed)
+	return err
+}

@@ -1,0 +1,163 @@
+// Package store keeps the server's metadata in SQL: one SQLite file, read by
+// many connections and written by one.
+//
+// Reads go through [DB.Read]. Writes go through [DB.Write], which hands a
+// function to the single writer; the writer runs all functions that wait
+// together in one transaction, so that many callers share one fsync, and
+// answers each when that transaction is durable. A function that fails is
+// undone alone.
+//
+// The SQL is the subset that SQLite and PostgreSQL share.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// ErrNotFound is returned when a row does not exist in the organization.
+var ErrNotFound = errors.New("store: not found")
+
+// ErrExists is returned when a row with the same name exists already.
+var ErrExists = errors.New("store: exists already")
+
+// ErrFull is returned when the disk has no room for a write.
+var ErrFull = errors.New("store: the disk is full")
+
+// ErrClosed is returned by a write after [DB.Close].
+var ErrClosed = errors.New("store: closed")
+
+// DB is an open store.
+type DB struct {
+	reader  *sql.DB
+	writer  *sql.DB
+	queries Queries
+	jobs    chan *job
+	done    chan struct{}
+	mu      sync.RWMutex // held shared while a job is queued, exclusively by Close
+	closed  bool
+	batch   *batch
+}
+
+// Open opens the store in the file at path, creating it and bringing its
+// schema up to date.
+func Open(ctx context.Context, path string) (*DB, error) {
+	writer, err := open(path, 1)
+	if err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, writer); err != nil {
+		return nil, errors.Join(err, writer.Close())
+	}
+	reader, err := open(path, max(4, runtime.NumCPU()*2))
+	if err != nil {
+		return nil, errors.Join(err, writer.Close())
+	}
+	db := &DB{
+		reader: reader, writer: writer,
+		queries: Queries{prepare: newStatements(reader).get},
+		jobs:    make(chan *job, 4096),
+		done:    make(chan struct{}),
+	}
+	conn, err := writer.Conn(ctx)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the store: %w", err), reader.Close(), writer.Close())
+	}
+	db.batch = newBatch(conn)
+	if err := db.batch.loadHead(ctx); err != nil {
+		return nil, errors.Join(err, conn.Close(), reader.Close(), writer.Close())
+	}
+	go db.run()
+	return db, nil
+}
+
+// open returns a pool whose connections all carry the pragmas. cache_size is
+// per connection, so it stays small: 2 MiB each is as fast as 64.
+func open(path string, conns int) (*sql.DB, error) {
+	q := url.Values{
+		"_pragma": {
+			"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "cache_size(-2048)",
+		},
+		"_txlock": {"immediate"},
+	}
+	dsn := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}
+	db, err := sql.Open("sqlite", dsn.String())
+	if err != nil {
+		return nil, fmt.Errorf("opening the store: %w", err)
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db, nil
+}
+
+func migrate(ctx context.Context, db *sql.DB) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return fmt.Errorf("reading the migrations: %w", err)
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return fmt.Errorf("reading the migrations: %w", err)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("bringing the schema up to date: %w", translate(err))
+	}
+	return nil
+}
+
+// Read returns the queries on a snapshot of their own each.
+func (db *DB) Read() Queries { return db.queries }
+
+// Close lets queued writes finish and closes the files. Later writes get
+// [ErrClosed].
+func (db *DB) Close() error {
+	db.mu.Lock()
+	if db.closed {
+		db.mu.Unlock()
+		return nil
+	}
+	db.closed = true
+	close(db.jobs)
+	db.mu.Unlock()
+	<-db.done
+	return errors.Join(db.batch.close(), db.reader.Close(), db.writer.Close())
+}
+
+// translate turns what the driver says into the errors of this package.
+func translate(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNotFound
+	}
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code() {
+	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+		return ErrExists
+	case sqlite3.SQLITE_FULL:
+		return ErrFull
+	}
+	return err
+}
+
+// millis is how times are stored.
+func millis(t time.Time) int64 { return t.UnixMilli() }
+
+// fromMillis is the inverse of [millis], in UTC as the wire has it.
+func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

@@ -1,0 +1,195 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func openTest(t *testing.T) (*DB, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "bctrl.db")
+	db, err := Open(t.Context(), path)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	require.NoError(t, db.Write(t.Context(), func(tx *Tx) error {
+		return tx.InsertOrganization(t.Context(), Organization{ID: "org", Name: "test", CreatedAt: time.Now()})
+	}))
+	return db, path
+}
+
+func entry(key string) VaultEntry {
+	now := time.UnixMilli(1_700_000_000_000).UTC()
+	return VaultEntry{UID: "uid-" + key, Key: key, Version: 1, Meta: []byte("{}"), Sealed: []byte("sealed"), CreatedAt: now, UpdatedAt: now}
+}
+
+func TestAFailedWriteUndoesNothingElse(t *testing.T) {
+	db, _ := openTest(t)
+	ctx := t.Context()
+	refused := errors.New("refused")
+	var wg sync.WaitGroup
+	for i := range 200 {
+		wg.Go(func() {
+			key := fmt.Sprintf("k%03d", i)
+			err := db.Write(ctx, func(tx *Tx) error {
+				if err := tx.InsertVaultEntry(ctx, "org", key, entry(key)); err != nil {
+					return err
+				}
+				tx.Append(Entry{Org: "org", Body: []byte(`{"key":"` + key + `"}`)})
+				switch {
+				case i%3 == 1:
+					return refused
+				case i%3 == 2:
+					panic("a bug in one write")
+				}
+				return nil
+			})
+			if i%3 == 0 {
+				require.NoError(t, err)
+			} else {
+				require.Error(t, err)
+			}
+		})
+	}
+	wg.Wait()
+	keys, err := db.Read().VaultKeys(ctx, "org", VaultRange{Limit: 1000})
+	require.NoError(t, err)
+	require.Len(t, keys, 67)
+	events, err := db.Read().auditEvents(ctx)
+	require.NoError(t, err)
+	require.Len(t, events, 67, "an undone write must leave no event")
+}
+
+func TestTheChainCoversEveryEventInOrder(t *testing.T) {
+	db, path := openTest(t)
+	ctx := t.Context()
+	for i := range 20 {
+		require.NoError(t, db.Write(ctx, func(tx *Tx) error {
+			tx.Append(Entry{Org: "org", Body: fmt.Appendf(nil, `{"n":%d}`, i)})
+			return nil
+		}))
+		if i == 10 { // the head is found again after a restart
+			require.NoError(t, db.Close())
+			var err error
+			db, err = Open(ctx, path)
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, db.Close()) })
+		}
+	}
+	events, err := db.Read().auditEvents(ctx)
+	require.NoError(t, err)
+	require.Len(t, events, 20)
+	head := make([]byte, 32)
+	for i, e := range events {
+		require.EqualValues(t, i+1, e.seq)
+		head = chain(head, e.seq, Entry{Org: "org", Body: e.body})
+		require.Equal(t, head, e.hash)
+	}
+}
+
+type auditEvent struct {
+	seq        int64
+	body, hash []byte
+}
+
+func (q Queries) auditEvents(ctx context.Context) ([]auditEvent, error) {
+	return many(ctx, q, func(row scanner) (e auditEvent, err error) { return e, row(&e.seq, &e.body, &e.hash) },
+		"SELECT seq, body, hash FROM audit_events ORDER BY seq")
+}
+
+func TestACallerWhoLeftIsNotWrittenFor(t *testing.T) {
+	db, _ := openTest(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	hold, held := make(chan struct{}), make(chan struct{})
+	go func() { // keeps the writer busy, so that the next write waits
+		_ = db.Write(t.Context(), func(*Tx) error { close(held); <-hold; return nil })
+	}()
+	<-held
+	done := make(chan error, 1)
+	go func() {
+		done <- db.Write(ctx, func(tx *Tx) error { return tx.InsertVaultEntry(ctx, "org", "k", entry("k")) })
+	}()
+	for len(db.jobs) == 0 { // until it is queued
+	}
+	cancel()
+	close(hold)
+	require.ErrorIs(t, <-done, context.Canceled)
+	_, err := db.Read().VaultEntry(t.Context(), "org", "k")
+	require.ErrorIs(t, err, ErrNotFound)
+}
+
+func TestKeysThatDifferInCaseAloneExist(t *testing.T) {
+	db, _ := openTest(t)
+	ctx := t.Context()
+	insert := func(key, folded string) error {
+		return db.Write(ctx, func(tx *Tx) error { return tx.InsertVaultEntry(ctx, "org", folded, entry(key)) })
+	}
+	require.NoError(t, insert("prod/CRM", "prod/crm"))
+	require.ErrorIs(t, insert("prod/crm", "prod/crm"), ErrExists)
+	got, err := db.Read().VaultEntryFolded(ctx, "org", "prod/crm")
+	require.NoError(t, err)
+	require.Equal(t, entry("prod/CRM"), got)
+}
+
+func TestPagesOfKeysMeetWithoutGapOrRepeat(t *testing.T) {
+	db, _ := openTest(t)
+	ctx := t.Context()
+	require.NoError(t, db.Write(ctx, func(tx *Tx) error {
+		for i := range 250 {
+			key := fmt.Sprintf("p/%03d", i)
+			if err := tx.InsertVaultEntry(ctx, "org", key, entry(key)); err != nil {
+				return err
+			}
+		}
+		return tx.InsertVaultEntry(ctx, "org", "q", entry("q"))
+	}))
+	var all []string
+	for r := (VaultRange{From: "p/", To: "p0", Limit: 100}); ; r.After = all[len(all)-1] {
+		page, err := db.Read().VaultKeys(ctx, "org", r)
+		require.NoError(t, err)
+		all = append(all, page...)
+		if len(page) < r.Limit {
+			break
+		}
+	}
+	require.Len(t, all, 250)
+	require.IsIncreasing(t, all)
+}
+
+func TestClosedMeansClosed(t *testing.T) {
+	db, _ := openTest(t)
+	require.NoError(t, db.Close())
+	require.ErrorIs(t, db.Write(t.Context(), func(*Tx) error { return nil }), ErrClosed)
+	require.NoError(t, db.Close(), "closing twice")
+}
+
+func BenchmarkGroupedWrites(b *testing.B) {
+	db, err := Open(b.Context(), filepath.Join(b.TempDir(), "bench.db"))
+	require.NoError(b, err)
+	defer db.Close()
+	ctx := b.Context()
+	require.NoError(b, db.Write(ctx, func(tx *Tx) error {
+		return tx.InsertOrganization(ctx, Organization{ID: "org", Name: "bench", CreatedAt: time.Now()})
+	}))
+	b.ReportAllocs()
+	b.SetParallelism(32) // 64 callers on 2 cores
+	var n int64
+	var mu sync.Mutex
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			mu.Lock()
+			n++
+			key := fmt.Sprintf("k%09d", n)
+			mu.Unlock()
+			if err := db.Write(ctx, func(tx *Tx) error { return tx.InsertVaultEntry(ctx, "org", key, entry(key)) }); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
