@@ -1,0 +1,41 @@
+package bctrl
+
+import (
+	"encoding/json"
+
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// MarshalJSON writes the error as the server's API does: error, code,
+// reasonClass, requestId, hint and details.problems.
+func (e *Error) MarshalJSON() ([]byte, error) {
+	w := wire.Error[Problem]{
+		Error: e.Message, Code: e.Code, ReasonClass: wire.ReasonClass(e.Status), RequestID: e.RequestID, Hint: e.Hint,
+	}
+	w.Details.Problems = e.problems()
+	return json.Marshal(w)
+}
+
+// UnmarshalJSON reads what [Error.MarshalJSON] writes. The first problem sets
+// Field and Witness. Status becomes the one that stands for the reasonClass:
+// an error inside an answer has no status of its own.
+func (e *Error) UnmarshalJSON(data []byte) error {
+	var w wire.Error[Problem]
+	if err := json.Unmarshal(data, &w); err != nil {
+		return err
+	}
+	*e = Error{
+		Status: wire.StatusOf(w.ReasonClass), Code: w.Code, Message: w.Error, Hint: w.Hint, RequestID: w.RequestID,
+		Problems: w.Details.Problems,
+	}
+	if len(e.Problems) > 0 {
+		e.Field, e.Witness = e.Problems[0].Field, e.Problems[0].Witness
+	}
+	e.Retryable = retryableStatus(e.Status)
+	return nil
+}
+
+// retryableStatus reports whether the same request may succeed later.
+func retryableStatus(status int) bool {
+	return status == 408 || status == 429 || status >= 500
+}

@@ -1,0 +1,134 @@
+package bctrl
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Call names what a step does.
+type Call string
+
+// The calls of a step.
+const (
+	CallAct        Call = "stagehand.act"
+	CallGoto       Call = "page.goto"
+	CallScreenshot Call = "page.screenshot"
+)
+
+// ExecutionMode says what happens when a step fails.
+type ExecutionMode string
+
+// FailFast ends the execution with the first step that fails. The default.
+const FailFast ExecutionMode = "fail-fast"
+
+// Execution is a series of steps on one runtime.
+type Execution struct {
+	// Runtime is the alias of a live runtime.
+	Runtime string
+	// Steps run in order, 1 to 100 of them.
+	Steps []Step
+	// Mode is [FailFast] when empty.
+	Mode ExecutionMode
+	// Mounts lower the runtime's for this execution; nil inherits them.
+	Mounts *Mounts
+}
+
+// Step is one call on a runtime.
+type Step struct {
+	Call Call
+	// Args are the call's arguments as JSON: [ActArgs], [GotoArgs] or
+	// [ScreenshotArgs].
+	Args json.RawMessage
+	// Timeout ends the step; zero is the server's default for the call.
+	Timeout time.Duration
+	// Mounts lower the execution's for this step; nil inherits them.
+	Mounts *Mounts
+}
+
+// ActArgs are the arguments of [CallAct].
+type ActArgs struct {
+	// Instruction is what to do, in words.
+	Instruction string `json:"instruction"`
+	// Provider, Model and Credential choose the model; a call's own
+	// choice comes first, then the launch's.
+	Provider   Provider `json:"provider,omitempty"`
+	Model      string   `json:"model,omitempty"`
+	Credential string   `json:"credential,omitempty"`
+	// MaxSteps bounds how often the model is asked; zero is the server's
+	// default, 25.
+	MaxSteps int `json:"maxSteps,omitempty"`
+}
+
+// GotoArgs are the arguments of [CallGoto].
+type GotoArgs struct {
+	// URL is http or https.
+	URL string `json:"url"`
+}
+
+// ScreenshotArgs are the arguments of [CallScreenshot].
+type ScreenshotArgs struct {
+	// FullPage takes the whole page instead of the viewport.
+	FullPage bool `json:"fullPage,omitempty"`
+	// Path is where the PNG goes in the mounted namespace; empty lets the
+	// server choose a name below "screenshots/".
+	Path string `json:"path,omitempty"`
+}
+
+// ExecutionResult is what an execution did.
+type ExecutionResult struct {
+	Mode ExecutionMode `json:"mode"`
+	// Steps that ran, in order. The last one may have failed.
+	Steps []StepResult `json:"steps"`
+}
+
+// StepResult is what one step did.
+type StepResult struct {
+	Call Call `json:"call"`
+	// Result is the call's result as JSON: [ActResult], [GotoResult] or
+	// [StorageObject] for a screenshot. Nil when the step failed.
+	Result json.RawMessage `json:"result,omitempty"`
+	// Error says why the step failed.
+	Error *Error `json:"error,omitempty"`
+	// Duration is how long the step took, to the millisecond.
+	Duration time.Duration `json:"-"`
+}
+
+// ActResult is what the agent did.
+type ActResult struct {
+	// Success is the model's own verdict on its work.
+	Success bool   `json:"success"`
+	Message string `json:"message"`
+	// Actions that were done, in order.
+	Actions []ActAction `json:"actions"`
+	// Downloads are the files that landed in storage during the call.
+	Downloads []StorageObject `json:"downloads"`
+	// URL of the page at the end, without query and fragment.
+	URL   string `json:"url"`
+	Usage Usage  `json:"usage"`
+}
+
+// ActAction is one thing the agent did on the page.
+type ActAction struct {
+	// Kind is "navigate", "click", "type", "select", "press", "scroll",
+	// "wait", "download", "fill" or "totp".
+	Kind string `json:"kind"`
+	// Target describes the element or address. It never holds a secret.
+	Target string `json:"target,omitempty"`
+	// VaultKey is the key that was filled from.
+	VaultKey string `json:"vaultKey,omitempty"`
+	// Error says why the action failed; the agent went on.
+	Error string `json:"error,omitempty"`
+}
+
+// Usage counts what a model was asked.
+type Usage struct {
+	Calls        int   `json:"calls"`
+	InputTokens  int64 `json:"inputTokens"`
+	OutputTokens int64 `json:"outputTokens"`
+}
+
+// GotoResult is where a navigation ended.
+type GotoResult struct {
+	URL   string `json:"url"`
+	Title string `json:"title"`
+}

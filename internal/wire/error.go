@@ -1,0 +1,60 @@
+package wire
+
+// Error is the body of every answer that is not a success. P is
+// bctrl.Problem, which this package cannot import.
+type Error[P any] struct {
+	Error       string     `json:"error"`
+	Code        string     `json:"code"`
+	ReasonClass string     `json:"reasonClass"`
+	RequestID   string     `json:"requestId,omitempty"`
+	Hint        string     `json:"hint,omitempty"`
+	Details     Details[P] `json:"details,omitzero"`
+}
+
+// Details is the part of an [Error] that names everything that is wrong.
+type Details[P any] struct {
+	Problems []P `json:"problems,omitempty"`
+}
+
+// IsZero lets "omitzero" leave empty details out.
+func (d Details[P]) IsZero() bool { return len(d.Problems) == 0 }
+
+// reasonClasses pairs statuses with the coarse classes of the contract, the
+// first of a class standing for it when only the class is known.
+func reasonClasses() []struct {
+	status int
+	class  string
+} {
+	return []struct {
+		status int
+		class  string
+	}{
+		{400, "invalid_input"}, {422, "invalid_input"}, {401, "unauthorized"}, {403, "capability_denied"},
+		{413, "capability_limit_exceeded"}, {429, "rate_limited"}, {404, "not_found"}, {409, "conflict"},
+		{412, "conflict"}, {502, "upstream"}, {504, "upstream"}, {500, "server"},
+	}
+}
+
+// ReasonClass returns the class of an HTTP status.
+func ReasonClass(status int) string {
+	for _, r := range reasonClasses() {
+		if r.status == status {
+			return r.class
+		}
+	}
+	if status >= 400 && status < 500 {
+		return "invalid_input"
+	}
+	return "server"
+}
+
+// StatusOf returns the status that stands for a class, 500 for an unknown one.
+// An error inside an answer, as of a failed step, has a class and no status.
+func StatusOf(class string) int {
+	for _, r := range reasonClasses() {
+		if r.class == class {
+			return r.status
+		}
+	}
+	return 500
+}

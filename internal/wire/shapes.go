@@ -1,0 +1,97 @@
+package wire
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// AICredentialCreate is the body of POST /v1/ai-credentials.
+type AICredentialCreate struct {
+	ID           string `json:"id"`
+	Provider     string `json:"provider"`
+	Label        string `json:"label,omitempty"`
+	APIKey       Value  `json:"apiKey,omitzero"`
+	BaseURL      string `json:"baseUrl,omitempty"`
+	DefaultModel string `json:"defaultModel,omitempty"`
+	Enabled      *bool  `json:"enabled,omitempty"`
+}
+
+// AICredentialUpdate is the body of PATCH /v1/ai-credentials/{id}. A zero
+// APIKey leaves the key as it is.
+type AICredentialUpdate struct {
+	Label        *string `json:"label,omitempty"`
+	APIKey       Value   `json:"apiKey,omitzero"`
+	BaseURL      *string `json:"baseUrl,omitempty"`
+	DefaultModel *string `json:"defaultModel,omitempty"`
+	Enabled      *bool   `json:"enabled,omitempty"`
+}
+
+// VaultCredential is the body of PUT /v1/vault/{key} and the answer of GET.
+// MatchOrigins is only sent to the server.
+type VaultCredential struct {
+	Username       string   `json:"username,omitempty"`
+	Password       Value    `json:"password,omitzero"`
+	TOTP           Value    `json:"totp,omitzero"`
+	Origins        []string `json:"origins,omitempty"`
+	OriginPatterns []string `json:"originPatterns,omitempty"`
+	MatchOrigins   []string `json:"matchOrigins,omitempty"`
+	Label          string   `json:"label,omitempty"`
+	Notes          string   `json:"notes,omitempty"`
+	Fill           string   `json:"fill,omitempty"`
+}
+
+// TOTPCode is the answer of GET /v1/vault/{key}/totp.
+type TOTPCode struct {
+	Code      Value     `json:"code"`
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+// SignedURL is the answer of the routes that sign a download. The URL is a
+// credential until it expires.
+type SignedURL struct {
+	URL       Value `json:"url"`
+	ExpiresIn int64 `json:"expiresIn"` // seconds
+}
+
+// Connection is the answer of GET …/runtimes/{alias}/connect. The URL holds a
+// token.
+type Connection struct {
+	URL       Value     `json:"url"`
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+// Execution is the body of POST /v1/workspaces/{id}/execute. M is
+// bctrl.Mounts, which this package cannot import.
+type Execution[M any] struct {
+	Runtime string    `json:"runtime"`
+	Steps   []Step[M] `json:"steps"`
+	Mode    string    `json:"mode,omitempty"`
+	Mounts  *M        `json:"mounts,omitempty"`
+	Async   bool      `json:"async,omitempty"`
+}
+
+// Step is one step of an [Execution].
+type Step[M any] struct {
+	Call      string          `json:"call"`
+	Args      json.RawMessage `json:"args,omitempty"`
+	TimeoutMs int64           `json:"timeoutMs,omitempty"`
+	Mounts    *M              `json:"mounts,omitempty"`
+}
+
+// Wait is the body of POST /v1/operations/{id}/wait.
+type Wait struct {
+	TimeoutMs int64 `json:"timeoutMs,omitempty"`
+}
+
+// The values of [Waited.WaitStatus].
+const (
+	WaitCompleted = "completed"
+	WaitTimeout   = "timeout"
+)
+
+// Waited is the answer to [Wait]. O is bctrl.OperationInfo.
+type Waited[O any] struct {
+	Operation    O      `json:"operation"`
+	WaitStatus   string `json:"waitStatus"`
+	RetryAfterMs int64  `json:"retryAfterMs"`
+}

@@ -1,0 +1,107 @@
+package bctrl
+
+import "time"
+
+// Driver names the library that steers a runtime's browser.
+type Driver string
+
+// The drivers of browser runtimes.
+const (
+	DriverStagehand  Driver = "stagehand"
+	DriverPlaywright Driver = "playwright"
+	DriverPuppeteer  Driver = "puppeteer"
+)
+
+// RuntimeKind names what a runtime is.
+type RuntimeKind string
+
+// KindBrowser is a runtime that is a browser.
+const KindBrowser RuntimeKind = "browser"
+
+// RuntimeStatus is where a runtime is in its life.
+type RuntimeStatus string
+
+// The life of a runtime, in order; failed and stopped are final.
+const (
+	RuntimeStarting RuntimeStatus = "starting"
+	RuntimeActive   RuntimeStatus = "active"
+	RuntimeStopped  RuntimeStatus = "stopped"
+	RuntimeFailed   RuntimeStatus = "failed"
+)
+
+// LaunchMode says what a browser keeps.
+type LaunchMode string
+
+const (
+	// ModeEphemeral starts with an empty profile and keeps nothing. The default.
+	ModeEphemeral LaunchMode = "ephemeral"
+	// ModeProfile keeps cookies and site data in a browser profile.
+	ModeProfile LaunchMode = "profile"
+)
+
+// Launch says how a browser is started and which model its agent calls use
+// unless they say otherwise.
+type Launch struct {
+	// Mode is [ModeEphemeral] when empty.
+	Mode LaunchMode `json:"mode,omitempty"`
+	// ProfileID names the browser profile of [ModeProfile].
+	ProfileID string `json:"profileId,omitempty"`
+	// Config is for [ModeEphemeral] and [ModeProfile] alike; nil is the
+	// server's default.
+	Config *LaunchConfig `json:"config,omitempty"`
+	// Provider, Model and Credential choose the model; a call's own
+	// choice comes first, then the launch's.
+	Provider   Provider `json:"provider,omitempty"`
+	Model      string   `json:"model,omitempty"`
+	Credential string   `json:"credential,omitempty"`
+}
+
+// LaunchConfig shapes the browser window.
+type LaunchConfig struct {
+	// Width and Height of the viewport in CSS pixels, 320 to 3840; zero is
+	// 1280 by 800.
+	Width  int `json:"width,omitempty"`
+	Height int `json:"height,omitempty"`
+}
+
+// RuntimeCreate is a new runtime, as [BrowserLauncher] sends it.
+type RuntimeCreate struct {
+	Alias  string      `json:"alias"`
+	Kind   RuntimeKind `json:"kind"`
+	Driver Driver      `json:"driver"`
+	Launch Launch      `json:"launch"`
+	// Mounts lower the workspace's; nil inherits them.
+	Mounts *Mounts `json:"mounts,omitempty"`
+	// Group is the group of the workspace that the runtime belongs to.
+	Group string `json:"group,omitempty"`
+}
+
+// RuntimeInfo is what the server knows of a runtime.
+type RuntimeInfo struct {
+	ID          string        `json:"id"`
+	WorkspaceID string        `json:"workspaceId"`
+	Alias       string        `json:"alias"`
+	Kind        RuntimeKind   `json:"kind"`
+	Driver      Driver        `json:"driver"`
+	Status      RuntimeStatus `json:"status"`
+	Launch      Launch        `json:"launch"`
+	// Mounts are the runtime's own declaration; nil declares nothing.
+	Mounts *Mounts `json:"mounts,omitempty"`
+	// EffectiveMounts are what workspace and runtime permit together.
+	EffectiveMounts Mounts         `json:"effectiveMounts"`
+	Group           string         `json:"group,omitempty"`
+	Summary         RuntimeSummary `json:"summary"`
+	CreatedAt       time.Time      `json:"createdAt"`
+	UpdatedAt       time.Time      `json:"updatedAt"`
+}
+
+// RuntimeSummary is the state of a runtime at a glance.
+type RuntimeSummary struct {
+	BrowserRunning bool   `json:"browserRunning"`
+	CurrentDriver  Driver `json:"currentDriver,omitempty"`
+	// CurrentURL is without query and fragment.
+	CurrentURL       string `json:"currentUrl,omitempty"`
+	StorageWorkspace string `json:"storageWorkspace,omitempty"`
+	// Message says why a runtime failed or stopped.
+	Message string `json:"message,omitempty"`
+}
