@@ -1,0 +1,214 @@
+package agent
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// Limits of one view, so that no page can fill a prompt.
+const (
+	maxOutlineBytes = 48 << 10
+	maxLineBytes    = 512
+	maxLogins       = 50
+	maxDownloads    = 50
+)
+
+// The fixed lines of a view.
+const (
+	labelURL       = "URL: "
+	labelTitle     = "Title: "
+	labelLogins    = "Logins you may fill:"
+	labelDownloads = "Downloads:"
+	labelPage      = "Page:"
+	none           = "none"
+	cutNote        = "(the page goes on: scroll, or narrow what it shows)"
+)
+
+// View is what the model is shown of the world at one moment.
+type View struct {
+	URL, Title string
+	// Logins are the vault entries that may be filled.
+	Logins []LoginInfo
+	// Downloads are the files that landed since the task began.
+	Downloads []Download
+	// Outline is the page as indented text, an element a line.
+	Outline string
+	// Truncated reports that the page holds more than Outline.
+	Truncated bool
+}
+
+// LoginInfo describes a vault entry to the model, without anything secret.
+type LoginInfo struct {
+	// Key is the vault key by which the model names the entry.
+	Key string
+	// HasPassword and HasTOTP say what the entry can fill beside a username.
+	HasPassword, HasTOTP bool
+	// Origins are the origins and origin patterns where it may be filled.
+	Origins []string
+}
+
+// Download is a file that landed in storage.
+type Download struct {
+	// Filename is the name that the page gave the file.
+	Filename string
+	// Path is where it lies in the mounted namespace.
+	Path string
+	Size int64
+}
+
+// String writes v in the format that the package comment shows, under a new
+// random id.
+func (v View) String() string {
+	var nonce [8]byte
+	_, _ = rand.Read(nonce[:]) // crypto/rand never fails
+	tag := `view id="` + hex.EncodeToString(nonce[:]) + `"`
+
+	var b strings.Builder
+	b.WriteString("<" + tag + ">\n")
+	b.WriteString(labelURL + line(v.URL) + "\n")
+	b.WriteString(labelTitle + line(v.Title) + "\n")
+	b.WriteString(labelLogins + "\n")
+	writeList(&b, v.Logins, maxLogins, LoginInfo.line)
+	b.WriteString(labelDownloads + "\n")
+	writeList(&b, v.Downloads, maxDownloads, Download.line)
+	outline, cut := outline(v.Outline)
+	b.WriteString(labelPage + "\n" + outline)
+	if cut || v.Truncated {
+		b.WriteString(cutNote + "\n")
+	}
+	b.WriteString("</" + tag + ">")
+	return b.String()
+}
+
+func (l LoginInfo) line() string {
+	holds := []string{"username"}
+	if l.HasPassword {
+		holds = append(holds, "password")
+	}
+	if l.HasTOTP {
+		holds = append(holds, "totp")
+	}
+	return line(l.Key + " (" + strings.Join(holds, ", ") + ") for " + strings.Join(l.Origins, " "))
+}
+
+func (d Download) line() string {
+	return line(fmt.Sprintf("%s (%d bytes) at %s", clean(d.Filename), d.Size, clean(d.Path)))
+}
+
+func writeList[T any](b *strings.Builder, items []T, limit int, format func(T) string) {
+	if len(items) == 0 {
+		b.WriteString(none + "\n")
+	}
+	for i, item := range items {
+		if i == limit {
+			b.WriteString("(" + strconv.Itoa(len(items)-limit) + " more)\n")
+			return
+		}
+		b.WriteString("- " + format(item) + "\n")
+	}
+}
+
+// outline cleans the page's own text line by line and cuts it at a line.
+func outline(text string) (kept string, cut bool) {
+	var b strings.Builder
+	for l := range strings.Lines(text) {
+		trimmed := strings.TrimLeft(l, " \t")
+		indent := min(len(l)-len(trimmed), 40)
+		l = line(trimmed)
+		if l == "" {
+			continue
+		}
+		if b.Len()+indent+len(l)+1 > maxOutlineBytes {
+			return b.String(), true
+		}
+		b.WriteString(strings.Repeat(" ", indent) + l + "\n")
+	}
+	return b.String(), false
+}
+
+// line makes one line of at most maxLineBytes of text that came from outside.
+func line(s string) string {
+	s = strings.TrimSpace(clean(s))
+	if len(s) <= maxLineBytes {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxLineBytes], "") + "…"
+}
+
+// clean removes what a reader cannot see: control and formatting characters,
+// among them the tags and zero-width characters that hide instructions.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co):
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\ufffd"))
+}
+
+var (
+	viewStart    = regexp.MustCompile(`<view id="([0-9a-f]{16})">\n`)
+	loginLine    = regexp.MustCompile(`^- (\S+) \(([a-z, ]*)\) for(.*)$`)
+	downloadLine = regexp.MustCompile(`^- (.*) \((\d+) bytes\) at (.*)$`)
+	elementLine  = regexp.MustCompile(`^\s*\[([A-Za-z0-9]+)\] (\S+)(?: "((?:[^"\\]|\\.)*)")?`)
+)
+
+// ParseView reads the last view in a message, as a scripted model does. It
+// reports false when there is none.
+func ParseView(message string) (View, bool) {
+	starts := viewStart.FindAllStringSubmatchIndex(message, -1)
+	for _, at := range slices.Backward(starts) {
+		id := message[at[2]:at[3]]
+		body, _, found := strings.Cut(message[at[1]:], `</view id="`+id+`">`)
+		if found {
+			return parseBody(body), true
+		}
+	}
+	return View{}, false
+}
+
+func parseBody(body string) View {
+	var v View
+	head, outline, _ := strings.Cut(body, "\n"+labelPage+"\n")
+	v.Outline, v.Truncated = strings.CutSuffix(outline, cutNote+"\n")
+	for l := range strings.SplitSeq(head, "\n") {
+		if url, ok := strings.CutPrefix(l, labelURL); ok {
+			v.URL = url
+		} else if title, ok := strings.CutPrefix(l, labelTitle); ok {
+			v.Title = title
+		} else if m := loginLine.FindStringSubmatch(l); m != nil {
+			v.Logins = append(v.Logins, LoginInfo{
+				Key:         m[1],
+				HasPassword: strings.Contains(m[2], "password"),
+				HasTOTP:     strings.Contains(m[2], "totp"),
+				Origins:     strings.Fields(m[3]),
+			})
+		} else if m := downloadLine.FindStringSubmatch(l); m != nil {
+			size, _ := strconv.ParseInt(m[2], 10, 64) // digits by the pattern; past int64 a script has no use for it
+			v.Downloads = append(v.Downloads, Download{Filename: m[1], Size: size, Path: m[3]})
+		}
+	}
+	return v
+}
+
+// Find returns the reference of the first element in the outline that has the
+// role and a name which contains name, regardless of case; "" when there is
+// none.
+func (v View) Find(role, name string) string {
+	for l := range strings.SplitSeq(v.Outline, "\n") {
+		m := elementLine.FindStringSubmatch(l)
+		if m != nil && m[2] == role && strings.Contains(strings.ToLower(m[3]), strings.ToLower(name)) {
+			return m[1]
+		}
+	}
+	return ""
+}
