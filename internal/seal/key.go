@@ -1,0 +1,106 @@
+package seal
+
+import (
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// errNoKey is the zero Key's.
+var errNoKey = errors.New("seal: no key encryption key")
+
+// ErrBadKey: a text is not a key encryption key. The text is never quoted.
+var ErrBadKey = errors.New("not a bctrl key")
+
+// Key is the key encryption key: it wraps data keys and nothing else. Get one
+// from [FromFile], [FromEnvironment] or [FromPassphrase].
+type Key struct {
+	id   string
+	wrap func() cipher.AEAD // behind a func, so that no printer reaches it
+}
+
+// ID is a fingerprint of the key, the same wherever the same key comes from.
+// It tells nothing about the key.
+func (k Key) ID() string { return k.id }
+
+// String returns the id.
+func (k Key) String() string { return "key " + k.id }
+
+// newKey makes a Key of 32 uniformly random bytes and clears them.
+func newKey(raw []byte) (Key, error) {
+	defer clear(raw)
+	id, err := hkdf.Key(sha256.New, raw, nil, labelKeyID, 8)
+	if err != nil {
+		return Key{}, err
+	}
+	wrapping, err := hkdf.Key(sha256.New, raw, nil, labelWrap, keySize)
+	if err != nil {
+		return Key{}, err
+	}
+	defer clear(wrapping)
+	gcm, err := newGCM(wrapping)
+	if err != nil {
+		return Key{}, err
+	}
+	return Key{id: hex.EncodeToString(id), wrap: func() cipher.AEAD { return gcm }}, nil
+}
+
+// A key's text is the prefix and the base64url of 32 key bytes and a 4 byte
+// check sum, which finds a mistyped or cut key before anything is sealed under
+// it.
+const (
+	textPrefix = "bctrl-key-1:"
+	sumSize    = 4
+)
+
+// Generate returns a new random key as text, in the form that [FromEnvironment]
+// and [FromFile] read: one line, without the line's end.
+func Generate() bctrl.Secret {
+	raw := make([]byte, keySize, keySize+sumSize)
+	defer clear(raw[:cap(raw)])
+	_, _ = rand.Read(raw) // never fails: crypto/rand ends the process instead
+	sum := sha256.Sum256(raw)
+	return bctrl.NewSecret(textPrefix + base64.RawURLEncoding.EncodeToString(append(raw, sum[:sumSize]...)))
+}
+
+// parseKey reads the text of a key; white space around it does not matter.
+func parseKey(text string) (Key, error) {
+	body, ok := strings.CutPrefix(strings.TrimSpace(text), textPrefix)
+	if !ok {
+		return Key{}, fmt.Errorf("%w: it does not begin with %q", ErrBadKey, textPrefix)
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(body)
+	if err != nil || len(raw) != keySize+sumSize {
+		return Key{}, fmt.Errorf("%w: it is mistyped or cut short", ErrBadKey)
+	}
+	sum := sha256.Sum256(raw[:keySize])
+	if subtle.ConstantTimeCompare(sum[:sumSize], raw[keySize:]) != 1 {
+		return Key{}, fmt.Errorf("%w: its check sum is wrong, so it is mistyped", ErrBadKey)
+	}
+	return newKey(raw[:keySize])
+}
+
+// FromEnvironment reads the key from the environment variable name, in the
+// form that [Generate] returns and a key file holds. The error names the
+// variable, never its value.
+func FromEnvironment(name string) (Key, error) {
+	text, ok := os.LookupEnv(name)
+	if !ok || text == "" {
+		return Key{}, fmt.Errorf("environment variable %s: %w: it is empty", name, ErrBadKey)
+	}
+	key, err := parseKey(text)
+	if err != nil {
+		return Key{}, fmt.Errorf("environment variable %s: %w", name, err)
+	}
+	return key, nil
+}
