@@ -1,0 +1,198 @@
+package scrub
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// spelling is one way to write one character. The letter case of an escape's
+// hexadecimal digits is free.
+type spelling struct {
+	text string
+	fold bool
+}
+
+// pattern is a value as a series of characters, each with its spellings.
+type pattern struct {
+	chars [][]spelling
+	// first holds the bytes that a match can begin with.
+	first [256]bool
+}
+
+// patternsOf returns every pattern by which value is found.
+func patternsOf(value string) []pattern {
+	patterns := []pattern{escaped(value), literal(hex.EncodeToString([]byte(value)), true)}
+	seen := make(map[string]bool)
+	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+		for offset := range 3 {
+			if text := base64At(encoding, value, offset); !seen[text] {
+				seen[text] = true
+				patterns = append(patterns, literal(text, false))
+			}
+		}
+	}
+	return patterns
+}
+
+// base64At returns the characters of a base64 text that value alone decides
+// when it begins offset bytes into a group of three.
+func base64At(encoding *base64.Encoding, value string, offset int) string {
+	text := encoding.EncodeToString([]byte(strings.Repeat("\x00", offset) + value))
+	shared := [3]int{0, 2, 3}[offset] // characters that the bytes before share
+	if (offset+len(value))%3 != 0 {
+		text = text[:len(text)-1] // the last one is shared with the bytes behind
+	}
+	return text[shared:]
+}
+
+func literal(text string, fold bool) pattern {
+	var p pattern
+	for i := range len(text) {
+		p.add(spelling{text[i : i+1], fold})
+	}
+	return p
+}
+
+// escaped returns the pattern of a value whose characters may each be escaped.
+func escaped(value string) pattern {
+	var p pattern
+	for i := 0; i < len(value); {
+		r, size := utf8.DecodeRuneInString(value[i:])
+		raw := value[i : i+size]
+		i += size
+		p.add(append([]spelling{{raw, false}}, escapes(r, raw)...)...)
+	}
+	return p
+}
+
+func escapes(r rune, raw string) []spelling {
+	var percent, backslashX strings.Builder
+	for i := range len(raw) {
+		fmt.Fprintf(&percent, "%%%02x", raw[i])
+		fmt.Fprintf(&backslashX, `\x%02x`, raw[i])
+	}
+	all := []spelling{{percent.String(), true}, {backslashX.String(), true}}
+	if r == utf8.RuneError && len(raw) == 1 {
+		return all // not UTF-8: the escapes below name characters
+	}
+	unit := fmt.Sprintf(`\u%04x`, r)
+	if hi, lo := utf16.EncodeRune(r); hi != utf8.RuneError {
+		unit = fmt.Sprintf(`\u%04x\u%04x`, hi, lo)
+	}
+	all = append(all, spelling{unit, true}, spelling{fmt.Sprintf("&#%d;", r), false}, spelling{fmt.Sprintf("&#x%x;", r), true})
+	for _, short := range shortEscapes[r] {
+		all = append(all, spelling{short, false})
+	}
+	return all
+}
+
+// shortEscapes are the escapes that JSON, forms and HTML have for some
+// characters alone.
+var shortEscapes = map[rune][]string{
+	'"': {`\"`, "&quot;"}, '\\': {`\\`}, '/': {`\/`}, '\b': {`\b`}, '\f': {`\f`}, '\n': {`\n`}, '\r': {`\r`}, '\t': {`\t`},
+	' ': {"+"}, '&': {"&amp;"}, '<': {"&lt;"}, '>': {"&gt;"}, '\'': {"&apos;"},
+}
+
+func (p *pattern) add(spellings ...spelling) {
+	if len(p.chars) == 0 {
+		for _, s := range spellings {
+			p.first[s.text[0]] = true
+			if s.fold {
+				p.first[upper(s.text[0])] = true
+			}
+		}
+	}
+	p.chars = append(p.chars, spellings)
+}
+
+func upper(b byte) byte {
+	if 'a' <= b && b <= 'z' {
+		return b - 'a' + 'A'
+	}
+	return b
+}
+
+// match returns where the longest match of p at the beginning of text ends, 0
+// for none, and whether bytes behind text could make a match or a longer one.
+//
+// A character may have spellings of several lengths that all fit ("\" and
+// "\\"), so every position reached is followed, each once.
+func (p *pattern) match(text []byte) (end int, open bool) {
+	var even, odd [8]int
+	reached, ahead := append(even[:0], 0), odd[:0]
+	for _, spellings := range p.chars {
+		ahead = ahead[:0]
+		for _, at := range reached {
+			for _, s := range spellings {
+				n, fits := s.prefix(text[at:])
+				switch {
+				case !fits:
+				case n < len(s.text):
+					open = true
+				default:
+					ahead = insert(ahead, at+n)
+				}
+			}
+		}
+		if len(ahead) == 0 {
+			return 0, open
+		}
+		reached, ahead = ahead, reached
+	}
+	for _, at := range reached {
+		end = max(end, at)
+	}
+	return end, open
+}
+
+// prefix returns how many bytes of s text begins with, and whether nothing
+// contradicts s: n is short of s only where text ends.
+func (s spelling) prefix(text []byte) (n int, fits bool) {
+	n = min(len(s.text), len(text))
+	for i := range n {
+		if b := text[i]; b != s.text[i] && (!s.fold || b != upper(s.text[i])) {
+			return 0, false
+		}
+	}
+	return n, true
+}
+
+func insert(set []int, v int) []int {
+	for _, have := range set {
+		if have == v {
+			return set
+		}
+	}
+	return append(set, v)
+}
+
+// replace appends text to out with every match replaced. Unless the text ends
+// here, it stops where a match may go on and returns what remains.
+func replace(patterns []pattern, out, text []byte, end bool) (replaced, rest []byte, found bool) {
+	for i := 0; i < len(text); {
+		longest, open := 0, false
+		for j := range patterns {
+			if p := &patterns[j]; p.first[text[i]] {
+				n, more := p.match(text[i:])
+				longest = max(longest, n)
+				open = open || more
+			}
+		}
+		if open && !end {
+			return out, text[i:], found
+		}
+		if longest == 0 {
+			out = append(out, text[i])
+			i++
+			continue
+		}
+		out = append(out, Mark...)
+		found = true
+		i += longest
+	}
+	return out, nil, found
+}

@@ -1,0 +1,140 @@
+// Package scrub takes secret values out of text that leaves the server or
+// enters a prompt: the last guard, behind everything that keeps a value from
+// getting there at all.
+//
+// A value is found raw and in the usual encodings, also mixed: JSON and
+// percent escapes, HTML entities, \x escapes, hexadecimal, and base64 at any
+// alignment in both alphabets. What is not found: a value in another letter
+// case, cut in pieces, compressed, or encoded twice. Values shorter than
+// [MinLength] bytes are not looked for, because they would hit ordinary words.
+package scrub
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+const (
+	// Mark is what stands in the place of a value.
+	Mark = "[secret]"
+	// MinLength is the length in bytes of the shortest value that is looked
+	// for.
+	MinLength = 4
+)
+
+// Set holds the values to take out. The zero Set holds none. It is safe for
+// concurrent use, and no printer shows what it holds.
+type Set struct {
+	mu     sync.RWMutex
+	values []bctrl.Secret
+	// patterns is a func so that fmt and reflection have nothing to show.
+	patterns func() []pattern
+}
+
+// New returns a Set of the values.
+func New(values ...bctrl.Secret) *Set {
+	s := new(Set)
+	for _, v := range values {
+		s.Add(v)
+	}
+	return s
+}
+
+// Add adds a value; adding one twice is once.
+func (s *Set) Add(value bctrl.Secret) {
+	if len(value.Expose()) < MinLength {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, known := range s.values {
+		if known.Equal(value) {
+			return
+		}
+	}
+	s.values = append(s.values, value)
+	var all []pattern
+	for _, v := range s.values {
+		all = append(all, patternsOf(v.Expose())...)
+	}
+	s.patterns = func() []pattern { return all }
+}
+
+// snapshot returns the patterns as they are now.
+func (s *Set) snapshot() []pattern {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.patterns == nil {
+		return nil
+	}
+	return s.patterns()
+}
+
+// String returns text with every value replaced by [Mark].
+func (s *Set) String(text string) string {
+	patterns := s.snapshot()
+	if len(patterns) == 0 {
+		return text
+	}
+	out, _, found := replace(patterns, nil, []byte(text), true)
+	if !found {
+		return text
+	}
+	return string(out)
+}
+
+// Holds reports whether text holds a value.
+func (s *Set) Holds(text []byte) bool {
+	patterns := s.snapshot()
+	if len(patterns) == 0 {
+		return false
+	}
+	_, _, found := replace(patterns, nil, text, true)
+	return found
+}
+
+// Format implements [fmt.Formatter]: no verb shows a value.
+func (s *Set) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, Mark) }
+
+// LogValue implements [slog.LogValuer].
+func (s *Set) LogValue() slog.Value { return slog.StringValue(Mark) }
+
+// Reader returns a reader of r's bytes with every value that s holds now
+// replaced. It holds back bytes only while they may be the beginning of a
+// value, so a stream stays a stream. Closing stays with r.
+func (s *Set) Reader(r io.Reader) io.Reader {
+	patterns := s.snapshot()
+	if len(patterns) == 0 {
+		return r
+	}
+	return &reader{src: r, patterns: patterns}
+}
+
+type reader struct {
+	src      io.Reader
+	patterns []pattern
+	chunk    [16 << 10]byte
+	// rest may begin a value and waits for more; out is ready to be read.
+	rest, out []byte
+	err       error
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	for len(r.out) == 0 {
+		if r.err != nil {
+			return 0, r.err
+		}
+		n, err := r.src.Read(r.chunk[:])
+		r.err = err
+		// An error that is not the end of the text loses the rest: it may be
+		// the beginning of a value.
+		r.out, r.rest, _ = replace(r.patterns, r.out[:0], append(r.rest, r.chunk[:n]...), err == io.EOF)
+	}
+	n := copy(p, r.out)
+	r.out = r.out[n:]
+	return n, nil
+}

@@ -1,0 +1,184 @@
+package scrub
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"log/slog"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// encodings are the ways in which a value may come back.
+var encodings = map[string]func(string) string{
+	"raw":            func(v string) string { return v },
+	"json":           func(v string) string { b, _ := json.Marshal(v); return string(b[1 : len(b)-1]) },
+	"json slashes":   func(v string) string { return strings.ReplaceAll(v, "/", `\/`) },
+	"query":          url.QueryEscape,
+	"path":           url.PathEscape,
+	"every percent":  func(v string) string { return perByte(v, "%%%02X") },
+	"every percent'": func(v string) string { return perByte(v, "%%%02x") },
+	"every x":        func(v string) string { return perByte(v, `\x%02x`) },
+	"html":           html.EscapeString,
+	"hex":            func(v string) string { return hex.EncodeToString([]byte(v)) },
+	"HEX":            func(v string) string { return strings.ToUpper(hex.EncodeToString([]byte(v))) },
+	"base64":         func(v string) string { return base64.StdEncoding.EncodeToString([]byte(v)) },
+	"base64 url":     func(v string) string { return base64.URLEncoding.EncodeToString([]byte(v)) },
+	"basic auth":     func(v string) string { return base64.StdEncoding.EncodeToString([]byte("user:" + v + "\n")) },
+	"base64 mid":     func(v string) string { return base64.StdEncoding.EncodeToString([]byte("ab" + v + "cd")) },
+	"u escapes": func(v string) string {
+		var b strings.Builder
+		for _, r := range v {
+			if r < 0x10000 {
+				fmt.Fprintf(&b, `\u%04X`, r)
+			} else {
+				b.WriteString(string(r))
+			}
+		}
+		return b.String()
+	},
+}
+
+func perByte(v, format string) string {
+	var b strings.Builder
+	for i := range len(v) {
+		fmt.Fprintf(&b, format, v[i])
+	}
+	return b.String()
+}
+
+func TestAValueIsFoundInEveryEncoding(t *testing.T) {
+	for _, value := range []string{
+		"sk-proj-AbC_123-xyz", `p"a\ss/w+o&rd<>' %`, "pässwörd☃😀", "1234", "x\ny\tz\x01", `\\\\"`,
+	} {
+		set := New(bctrl.NewSecret(value))
+		for name, encode := range encodings {
+			text := encode(value)
+			got := set.String("before " + text + " after")
+			require.Contains(t, got, Mark, "%s of %q", name, value)
+			require.True(t, strings.HasPrefix(got, "before "), "%s of %q: %q", name, value, got)
+			require.NotContains(t, got, text, "%s of %q", name, value)
+			require.True(t, set.Holds([]byte(text)))
+		}
+	}
+}
+
+func TestEscapesMayBeMixed(t *testing.T) {
+	set := New(bctrl.NewSecret("hunter2/x"))
+	require.Equal(t, Mark, set.String(`h%75\u006eter2\/x`))
+}
+
+func TestOrdinaryTextIsLeftAlone(t *testing.T) {
+	set := New(bctrl.NewSecret("hunter2"), bctrl.NewSecret("abc"), bctrl.Secret{})
+	for _, text := range []string{"", "hunter", "hunter3", "HUNTER2", "abc", `{"a":"\u0068"}`, "100 % + é"} {
+		require.Equal(t, text, set.String(text))
+		require.False(t, set.Holds([]byte(text)))
+	}
+	require.Equal(t, "hunter2", new(Set).String("hunter2"))
+}
+
+func TestTheLongerOfTwoValuesWins(t *testing.T) {
+	set := New(bctrl.NewSecret("pass"), bctrl.NewSecret("password1"))
+	require.Equal(t, Mark+"!", set.String("password1!"))
+	require.Equal(t, Mark+"word", set.String("password"))
+}
+
+// TestAChunkBorderHidesNothing reads every split of every encoding.
+func TestAChunkBorderHidesNothing(t *testing.T) {
+	const value = `k"y/☃ sk-42`
+	set := New(bctrl.NewSecret(value))
+	for name, encode := range encodings {
+		text := "data: " + encode(value) + " tail"
+		whole := set.String(text)
+		for cut := range len(text) {
+			r := set.Reader(io.MultiReader(strings.NewReader(text[:cut]), strings.NewReader(text[cut:])))
+			got, err := io.ReadAll(r)
+			require.NoError(t, err)
+			require.Equal(t, whole, string(got), "%s cut at %d", name, cut)
+		}
+		got, err := io.ReadAll(iotest.OneByteReader(set.Reader(iotest.OneByteReader(strings.NewReader(text)))))
+		require.NoError(t, err)
+		require.Equal(t, whole, string(got), name)
+	}
+}
+
+func TestReaderEqualsStringForAnyText(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		value := rapid.StringOfN(rapid.RuneFrom([]rune(`ab\"/%u0é`)), 4, 8, -1).Draw(t, "value")
+		set := New(bctrl.NewSecret(value))
+		parts := rapid.SliceOf(rapid.OneOf(
+			rapid.StringOf(rapid.RuneFrom([]rune(`ab\"/%u0é `))),
+			rapid.Custom(func(t *rapid.T) string {
+				return encodings[rapid.SampledFrom([]string{"raw", "json", "query", "base64", "u escapes"}).Draw(t, "encoding")](value)
+			}),
+		)).Draw(t, "parts")
+		text := strings.Join(parts, "")
+		got, err := io.ReadAll(set.Reader(iotest.HalfReader(strings.NewReader(text))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := set.String(text); string(got) != want {
+			t.Fatalf("reader %q, string %q", got, want)
+		}
+		if strings.Contains(string(got), value) {
+			t.Fatalf("the value is still there")
+		}
+	})
+}
+
+func TestAStreamIsNotHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := New(bctrl.NewSecret("sk-0123456789abcdef"))
+		pr, pw := io.Pipe()
+		defer pr.Close()
+		go func() { _, _ = pw.Write([]byte("data: {\"delta\":\"hello\"}\n\n")) }()
+		buf := make([]byte, 100)
+		n, err := set.Reader(pr).Read(buf) // deadlocks, and so fails, if it waits for more
+		require.NoError(t, err)
+		require.Equal(t, "data: {\"delta\":\"hello\"}\n\n", string(buf[:n]))
+	})
+}
+
+func TestAReadErrorComesAfterTheText(t *testing.T) {
+	broken := errors.New("broken")
+	set := New(bctrl.NewSecret("hunter2"))
+	got, err := io.ReadAll(set.Reader(io.MultiReader(strings.NewReader("text hunt"), iotest.ErrReader(broken))))
+	require.ErrorIs(t, err, broken)
+	require.Equal(t, "text ", string(got))
+}
+
+func TestNoPrinterShowsTheValues(t *testing.T) {
+	set := New(bctrl.NewSecret("hunter2"))
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("set", "set", set)
+	for _, text := range []string{fmt.Sprint(set), fmt.Sprintf("%+v %#v %q %x", set, set, set, set), log.String()} {
+		require.NotContains(t, text, "hunter2")
+		require.NotContains(t, text, hex.EncodeToString([]byte("hunter2")))
+	}
+}
+
+func TestManyBackslashesStayCheap(t *testing.T) {
+	set := New(bctrl.NewSecret(strings.Repeat(`\`, 64)))
+	require.Contains(t, set.String(strings.Repeat(`\`, 20000)), Mark)
+}
+
+func BenchmarkString(b *testing.B) {
+	set := New(bctrl.NewSecret("sk-proj-0123456789abcdefghijklmnopqrstuvwxyz"), bctrl.NewSecret("hunter2hunter2"), bctrl.NewSecret("123456"))
+	text := strings.Repeat("[e12] link \"Pipeline of the first quarter\"\n", 1000)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		set.String(text)
+	}
+}
