@@ -134,7 +134,7 @@ func (a *App) close(w http.ResponseWriter, r *http.Request, name string, jar map
 // setCookie sets a cookie that scripts cannot read; a life below zero removes
 // it. It is kept over a restart of the browser, as "stay signed in" does.
 func setCookie(w http.ResponseWriter, r *http.Request, name, value string, life time.Duration) {
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // plain HTTP on loopback has no secure cookies
 		Name: name, Value: value, Path: "/", MaxAge: int(life.Seconds()),
 		HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode,
 	})

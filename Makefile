@@ -1,0 +1,45 @@
+# make demo    the main job, end to end, in a real browser
+# make test    every test, with the race detector where there is a C compiler
+# make lint    the linters of tools/
+# make bench   the server and the SDK beside plain net/http
+# make vuln    known vulnerabilities in what is linked (asks the Go vulnerability database)
+# make check   what CI runs
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint fmt bench vuln check browser
+
+TOOL := go tool -modfile=tools/go.mod
+
+# The race detector is C, so it needs a C compiler.
+CC_FOUND := $(shell command -v "$$(go env CC)" 2>/dev/null)
+RACE := $(if $(CC_FOUND),-race)
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+demo: browser
+	@go run ./examples/demo
+
+test: browser
+	$(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -timeout=10m ./...
+	@$(if $(RACE),,echo 'Left out: the race detector, which needs a C compiler (apt-get install gcc).')
+
+lint:
+	$(TOOL) golangci-lint run ./...
+
+fmt:
+	$(TOOL) golangci-lint fmt ./...
+
+bench:
+	cd bench && go run .
+
+vuln:
+	$(TOOL) govulncheck ./...
+
+check:
+	.ci/run
+
+browser:
+	@scripts/install-browser
