@@ -1,0 +1,141 @@
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"syscall"
+
+	"github.com/bctrl-go/bctrl/internal/egress"
+)
+
+// dialAllowed dials for plain http: only to addresses that the policy allows
+// by name, not to those it permits because they are public.
+func dialAllowed(policy egress.Policy) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := policy.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		remote, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+		if err == nil && listed(policy, remote.Addr()) {
+			return conn, nil
+		}
+		_ = conn.Close() // nothing was written
+		return nil, fmt.Errorf("%w: plain http to an address that is not explicitly allowed", egress.ErrRefused)
+	}
+}
+
+// listed reports whether policy allows addr by name.
+func listed(policy egress.Policy, addr netip.Addr) bool {
+	for _, prefix := range policy.Allow {
+		if prefix.Contains(addr.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+func sameHost(a, b *url.URL) bool {
+	return strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
+}
+
+func port(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "http":
+		return "80"
+	}
+	return "443"
+}
+
+// below reports whether an escaped path is base or below it, by segments.
+func below(path, base string) bool {
+	base = strings.TrimSuffix(base, "/")
+	rest, ok := strings.CutPrefix(path, base)
+	return ok && (rest == "" || rest[0] == '/')
+}
+
+// climbs reports whether an escaped path can be read, by this or a lenient
+// server, as one that leaves the folder it seems to be in: dot segments and
+// empty ones, also behind escapes and escaped escapes.
+func climbs(path string) bool {
+	const depth = 4
+	for range depth {
+		segments := strings.FieldsFunc(strings.TrimPrefix(path, "/"), func(r rune) bool { return r == '/' || r == '\\' })
+		for _, s := range segments {
+			// A parameter ("..;x") is cut off by some servers.
+			if s, _, _ := strings.Cut(s, ";"); s == "." || s == ".." {
+				return true
+			}
+		}
+		if strings.Contains(path, "//") || strings.ContainsAny(path, "\\\x00\r\n") {
+			return true
+		}
+		decoded, err := url.PathUnescape(path)
+		if err != nil {
+			return true
+		}
+		if decoded == path {
+			return false
+		}
+		path = decoded
+	}
+	return true // nobody escapes that deep in good faith
+}
+
+// classify turns a transport's error into one of ours. Its text is not
+// repeated: it can quote what the provider wrote.
+func classify(ctx context.Context, err error) error {
+	var (
+		dns     *net.DNSError
+		cert    *tls.CertificateVerificationError
+		timeout net.Error
+	)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, egress.ErrRefused):
+		return fmt.Errorf("%w by the egress policy", ErrAddress)
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return fmt.Errorf("%w: no such host", ErrUnreachable)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return ErrTimeout
+	case errors.As(err, &cert):
+		return fmt.Errorf("%w: its certificate is not trusted", ErrUnreachable)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w: connection refused", ErrUnreachable)
+	case errors.As(err, &dns):
+		return fmt.Errorf("%w: its name cannot be resolved now", ErrUnreachable)
+	}
+	return fmt.Errorf("%w: the connection broke", ErrUnreachable)
+}
+
+// bounded reads at most limit bytes and fails on the next one.
+type bounded struct {
+	src         io.Reader
+	left, limit int64
+	ctx         context.Context
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.src.Read(p)
+	if int64(n) > b.left {
+		return int(b.left), fmt.Errorf("%w: more than %d bytes", ErrTooLarge, b.limit)
+	}
+	b.left -= int64(n)
+	if err != nil && err != io.EOF {
+		err = classify(b.ctx, err)
+	}
+	return n, err
+}
