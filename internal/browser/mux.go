@@ -1,0 +1,205 @@
+package browser
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/target"
+)
+
+// The DevTools pipe has one end here and must serve several clients: the
+// server's own driver and every websocket that ServeCDP was given. A mux gives
+// each client a browser session of its own (Target.attachToBrowserTarget), so
+// that what one discovers, attaches or enables is not seen by another, renames
+// command ids, and routes each session's messages to the client that attached
+// it. A client can name no session but its own.
+
+const (
+	// maxMessage bounds one message from the browser, in bytes: a screenshot
+	// of a very long page fits.
+	maxMessage = 256 << 20
+	// maxQueued bounds what waits for a client that does not read, in bytes.
+	maxQueued = 64 << 20
+	// maxPending bounds a client's unanswered commands.
+	maxPending = 4096
+)
+
+var (
+	errBrowserGone = errors.New("the browser is gone")
+	errSlowClient  = errors.New("the client does not read its messages")
+	errClientDone  = errors.New("the client has left")
+)
+
+// message is the envelope of a DevTools message. Its decoder refuses
+// duplicate and wrong-case names, so that what a filter checked is what the
+// browser reads.
+type message struct {
+	ID        int64            `json:"id,omitzero"`
+	SessionID target.SessionID `json:"sessionId,omitzero"`
+	Method    string           `json:"method,omitzero"`
+	Params    jsonv2.Value     `json:"params,omitzero"`
+	Result    jsonv2.Value     `json:"result,omitzero"`
+	Error     *messageError    `json:"error,omitzero"`
+}
+
+type messageError struct {
+	Code    int64        `json:"code"`
+	Message string       `json:"message"`
+	Data    jsonv2.Value `json:"data,omitzero"`
+}
+
+func (e *messageError) Error() string { return fmt.Sprintf("%s (%d)", e.Message, e.Code) }
+
+// pendingCommand is a command whose answer has not come.
+type pendingCommand struct {
+	client  *muxClient // nil for the mux's own commands
+	id      int64
+	session target.SessionID
+	method  string
+	answer  chan message // for the mux's own commands
+}
+
+// mux serves one browser's pipe.
+type mux struct {
+	out io.WriteCloser
+	// onEvent receives the events of the connection itself, which belong to no
+	// client. It is called from the reader: it must not block or call.
+	onEvent func(method string, params jsonv2.Value)
+
+	writeMu sync.Mutex // serialises whole messages
+
+	mu       sync.Mutex
+	nextID   int64
+	pending  map[int64]pendingCommand
+	sessions map[target.SessionID]*muxClient
+	clients  map[*muxClient]struct{}
+	gone     bool
+	done     chan struct{}
+}
+
+// newMux serves the two ends of a DevTools pipe until in ends, which closes
+// done.
+func newMux(in io.ReadCloser, out io.WriteCloser, onEvent func(method string, params jsonv2.Value)) *mux {
+	m := &mux{
+		out:      out,
+		onEvent:  onEvent,
+		pending:  map[int64]pendingCommand{},
+		sessions: map[target.SessionID]*muxClient{},
+		clients:  map[*muxClient]struct{}{},
+		done:     make(chan struct{}),
+	}
+	go func() {
+		defer close(m.done)
+		defer m.end()
+		defer in.Close()
+		m.readAll(in)
+	}()
+	return m
+}
+
+// readAll routes messages, each ended by a zero byte, until the pipe ends.
+func (m *mux) readAll(in io.Reader) {
+	scanner := bufio.NewScanner(in)
+	scanner.Buffer(make([]byte, 64<<10), maxMessage)
+	scanner.Split(func(data []byte, _ bool) (int, []byte, error) {
+		if i := bytes.IndexByte(data, 0); i >= 0 {
+			return i + 1, data[:i], nil
+		}
+		return 0, nil, nil
+	})
+	for scanner.Scan() {
+		var msg message
+		if err := jsonv2.Unmarshal(scanner.Bytes(), &msg, pageText()); err == nil {
+			m.route(msg)
+		}
+	}
+}
+
+func (m *mux) end() {
+	_ = m.out.Close() // the browser is gone or goes now
+	m.mu.Lock()
+	m.gone = true
+	clients, pending := m.clients, m.pending
+	m.clients, m.pending = map[*muxClient]struct{}{}, map[int64]pendingCommand{}
+	clear(m.sessions)
+	m.mu.Unlock()
+	for c := range clients {
+		c.end(errBrowserGone)
+	}
+	for _, p := range pending {
+		if p.answer != nil {
+			close(p.answer)
+		}
+	}
+}
+
+// route hands a message to the client that it is for.
+func (m *mux) route(msg message) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if msg.ID != 0 {
+		p, ok := m.pending[msg.ID]
+		if !ok {
+			return
+		}
+		delete(m.pending, msg.ID)
+		if p.client == nil {
+			p.answer <- msg
+			return
+		}
+		p.client.pending--
+		msg.ID, msg.SessionID = p.id, p.session
+		p.client.deliver(msg, p.method)
+		return
+	}
+
+	c := m.sessions[msg.SessionID]
+	if c == nil {
+		if msg.SessionID == "" {
+			m.onEvent(msg.Method, msg.Params)
+		}
+		return
+	}
+	switch msg.Method {
+	case target.AttachedToTarget.Method:
+		m.sessions[sessionOf(msg.Params)] = c
+	case target.DetachedFromTarget.Method:
+		delete(m.sessions, sessionOf(msg.Params))
+	}
+	if msg.SessionID == c.root {
+		msg.SessionID = ""
+	}
+	c.deliver(msg, msg.Method)
+}
+
+// pageText accepts what pages really put into titles and names: a lone
+// surrogate is not valid UTF-8.
+func pageText() jsonv2.Options { return jsonv2.AllowInvalidUTF8(true) }
+
+// sessionOf returns the sessionId in the parameters of an attach or detach.
+func sessionOf(params jsonv2.Value) target.SessionID {
+	var p struct {
+		SessionID target.SessionID `json:"sessionId"`
+	}
+	_ = jsonv2.Unmarshal(params, &p, pageText()) // none is ""
+	return p.SessionID
+}
+
+// write sends one message to the browser.
+func (m *mux) write(msg message) error {
+	b, err := jsonv2.Marshal(msg, pageText())
+	if err != nil {
+		return fmt.Errorf("encode a DevTools command: %w", err)
+	}
+	m.writeMu.Lock()
+	defer m.writeMu.Unlock()
+	if _, err := m.out.Write(append(b, 0)); err != nil {
+		return errBrowserGone
+	}
+	return nil
+}

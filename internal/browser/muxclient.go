@@ -1,0 +1,236 @@
+package browser
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/target"
+)
+
+// muxClient is one user of a mux: a queue of what the browser said to it, and
+// the way to say something back.
+type muxClient struct {
+	m    *mux
+	root target.SessionID // the browser session that stands for the connection
+
+	pending int // guarded by m.mu
+
+	mu     sync.Mutex
+	queue  []queued
+	bytes  int
+	err    error
+	signal chan struct{} // has an element when the queue or err changed
+}
+
+// queued is a message and the method it belongs to: an answer has none itself.
+type queued struct {
+	msg    message
+	method string
+}
+
+var _ CDPConn = (*muxClient)(nil)
+
+// Read returns the next message to the client. One goroutine at a time may
+// call it.
+func (c *muxClient) Read(ctx context.Context) ([]byte, error) {
+	msg, _, err := c.next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return jsonv2.Marshal(msg, pageText())
+}
+
+// Write sends one of the client's messages to the browser.
+func (c *muxClient) Write(_ context.Context, b []byte) error {
+	var msg message
+	if err := jsonv2.Unmarshal(b, &msg); err != nil {
+		return fmt.Errorf("decode a DevTools command: %w", err)
+	}
+	return c.send(msg)
+}
+
+// call sends a command of the mux itself, outside any client's session, and
+// decodes its result into res.
+func (m *mux) call(ctx context.Context, method string, params, res any) error {
+	b, err := jsonv2.Marshal(params)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", method, err)
+	}
+	answer := make(chan message, 1)
+	m.mu.Lock()
+	if m.gone {
+		m.mu.Unlock()
+		return errBrowserGone
+	}
+	m.nextID++
+	id := m.nextID
+	m.pending[id] = pendingCommand{answer: answer}
+	m.mu.Unlock()
+
+	if err := m.write(message{ID: id, Method: method, Params: b}); err != nil {
+		m.forget(id)
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		m.forget(id)
+		return fmt.Errorf("%s: %w", method, ctx.Err())
+	case msg, ok := <-answer:
+		switch {
+		case !ok:
+			return errBrowserGone
+		case msg.Error != nil:
+			return fmt.Errorf("%s: %w", method, msg.Error)
+		case res == nil:
+			return nil
+		}
+		return jsonv2.Unmarshal(msg.Result, res, pageText())
+	}
+}
+
+func (m *mux) forget(id int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.pending, id)
+}
+
+// attach adds a client.
+func (m *mux) attach(ctx context.Context) (*muxClient, error) {
+	var res target.AttachToBrowserTargetResult
+	if err := m.call(ctx, target.CommandAttachToBrowserTarget, struct{}{}, &res); err != nil {
+		return nil, err
+	}
+	c := &muxClient{m: m, root: res.SessionID, signal: make(chan struct{}, 1)}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.gone {
+		return nil, errBrowserGone
+	}
+	m.sessions[c.root] = c
+	m.clients[c] = struct{}{}
+	return c, nil
+}
+
+// send passes a client's command on under a new id. A command for a session
+// that is not the client's is answered as the browser answers an unknown one.
+func (c *muxClient) send(msg message) error {
+	p := pendingCommand{client: c, id: msg.ID, session: msg.SessionID, method: msg.Method}
+	m := c.m
+	m.mu.Lock()
+	switch {
+	case m.gone:
+		m.mu.Unlock()
+		return errBrowserGone
+	case m.sessions[c.root] != c:
+		m.mu.Unlock()
+		return errClientDone
+	case msg.SessionID != "" && m.sessions[msg.SessionID] != c:
+		m.mu.Unlock()
+		c.answer(msg, &messageError{Code: -32001, Message: "Session with given id not found."})
+		return nil
+	case c.pending >= maxPending:
+		m.mu.Unlock()
+		c.answer(msg, &messageError{Code: -32000, Message: "too many unanswered commands"})
+		return nil
+	}
+	c.pending++
+	m.nextID++
+	m.pending[m.nextID] = p
+	msg.ID = m.nextID
+	m.mu.Unlock()
+
+	if msg.SessionID == "" {
+		msg.SessionID = c.root
+	}
+	return m.write(msg)
+}
+
+// answer replies to the client in the browser's place.
+func (c *muxClient) answer(to message, failure *messageError) {
+	c.deliver(message{ID: to.ID, SessionID: to.SessionID, Error: failure}, to.Method)
+}
+
+// deliver queues a message and never blocks: one client that hangs must not
+// stop the others, so it is dropped when its queue is full.
+func (c *muxClient) deliver(msg message, method string) {
+	size := len(msg.Params) + len(msg.Result) + 128
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return
+	}
+	if c.bytes+size > maxQueued && len(c.queue) > 0 {
+		c.err, c.queue = errSlowClient, nil
+	} else {
+		c.queue, c.bytes = append(c.queue, queued{msg, method}), c.bytes+size
+	}
+	c.wake()
+}
+
+func (c *muxClient) wake() {
+	select {
+	case c.signal <- struct{}{}:
+	default:
+	}
+}
+
+func (c *muxClient) end(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = err
+	}
+	c.wake()
+}
+
+// next returns the oldest message. One goroutine at a time may call it.
+func (c *muxClient) next(ctx context.Context) (message, string, error) {
+	for {
+		c.mu.Lock()
+		if len(c.queue) > 0 {
+			q := c.queue[0]
+			c.queue[0] = queued{}
+			c.queue = c.queue[1:]
+			c.bytes -= len(q.msg.Params) + len(q.msg.Result) + 128
+			c.mu.Unlock()
+			return q.msg, q.method, nil
+		}
+		err := c.err
+		c.mu.Unlock()
+		if err != nil {
+			return message{}, "", err
+		}
+		select {
+		case <-ctx.Done():
+			return message{}, "", ctx.Err()
+		case <-c.signal:
+		}
+	}
+}
+
+// close ends the client: its sessions are detached, so what it paused or
+// enabled is undone by the browser.
+func (c *muxClient) close(ctx context.Context) {
+	c.end(errClientDone)
+	m := c.m
+	m.mu.Lock()
+	_, attached := m.clients[c]
+	delete(m.clients, c)
+	for id, owner := range m.sessions {
+		if owner == c {
+			delete(m.sessions, id)
+		}
+	}
+	for id, p := range m.pending {
+		if p.client == c {
+			delete(m.pending, id)
+		}
+	}
+	m.mu.Unlock()
+	if attached {
+		// Fails only when the browser is gone, and the session with it.
+		_ = m.call(ctx, target.CommandDetachFromTarget, target.DetachFromTargetParams{SessionID: c.root}, nil)
+	}
+}

@@ -1,0 +1,218 @@
+package egress
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"time"
+)
+
+const (
+	// maxProxied bounds the requests and tunnels of one browser at a time; its
+	// own limit is 256 websockets and 32 other connections.
+	maxProxied = 1024
+	// proxyHeaderTimeout bounds how long a request's header may take.
+	proxyHeaderTimeout = 30 * time.Second
+	// proxyIdleTimeout ends connections that nobody uses. Tunnels are not
+	// ended: a websocket may be silent for hours.
+	proxyIdleTimeout = 2 * time.Minute
+)
+
+// refusedText is all that a page learns: not which address a name has.
+const refusedText = "This address cannot be reached from here."
+
+// Proxy is an HTTP proxy on a loopback port for one browser. It passes on what
+// its policy permits: CONNECT (https and websockets) and plain http.
+//
+// It asks for no password, because Chromium takes none on its command line
+// and answering its question needs the very DevTools domain that fills
+// secrets. Another user of the machine who finds the port gets what the policy
+// permits and no more.
+type Proxy struct {
+	policy    Policy
+	listener  net.Listener
+	server    *http.Server
+	transport *http.Transport
+	forward   *httputil.ReverseProxy
+
+	ctx    context.Context // ends with the proxy, and every connection with it
+	cancel context.CancelFunc
+	slots  chan struct{}
+
+	mu     sync.Mutex
+	closed bool
+	work   sync.WaitGroup // grows under mu while not closed
+	err    error          // of the first Close
+}
+
+// NewProxy listens on a free loopback port and applies policy until Close.
+func NewProxy(policy Policy) (*Proxy, error) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen for the browser: %w", err)
+	}
+	p := &Proxy{policy: policy, listener: listener, slots: make(chan struct{}, maxProxied)}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.transport = &http.Transport{
+		DialContext:           policy.DialContext,
+		DisableCompression:    true, // what the browser did not ask for, it does not get
+		MaxIdleConnsPerHost:   6,
+		MaxIdleConns:          64,
+		IdleConnTimeout:       30 * time.Second,
+		ExpectContinueTimeout: time.Second,
+	}
+	silent := log.New(io.Discard, "", 0) // its lines hold whole URLs
+	p.forward = &httputil.ReverseProxy{
+		Rewrite:       keepForwarded,
+		Transport:     p.transport,
+		ErrorHandler:  fail,
+		ErrorLog:      silent,
+		FlushInterval: -1, // server-sent events
+	}
+	p.server = &http.Server{
+		Handler:           http.HandlerFunc(p.serve),
+		ReadHeaderTimeout: proxyHeaderTimeout,
+		IdleTimeout:       proxyIdleTimeout,
+		BaseContext:       func(net.Listener) context.Context { return p.ctx },
+		ErrorLog:          silent,
+	}
+	p.work.Go(func() { _ = p.server.Serve(listener) }) // ends by Close
+	return p, nil
+}
+
+// URL is what --proxy-server takes: "http://127.0.0.1:40123".
+func (p *Proxy) URL() string {
+	return (&url.URL{Scheme: "http", Host: p.listener.Addr().String()}).String()
+}
+
+// Close ends the proxy and every connection through it, and returns when
+// nothing of it runs any more. It is safe to call twice.
+func (p *Proxy) Close() error {
+	p.mu.Lock()
+	first := !p.closed
+	p.closed = true
+	if first {
+		p.cancel()
+		p.err = p.server.Close()
+	}
+	p.mu.Unlock()
+
+	p.work.Wait()
+	p.transport.CloseIdleConnections()
+	if p.err != nil {
+		return fmt.Errorf("close the browser's proxy: %w", p.err)
+	}
+	return nil
+}
+
+// enter counts a request as work; the proxy may be closed or full.
+func (p *Proxy) enter() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	select {
+	case p.slots <- struct{}{}:
+		p.work.Add(1)
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *Proxy) leave() {
+	<-p.slots
+	p.work.Done()
+}
+
+func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
+	if !p.enter() {
+		http.Error(w, "Too many connections.", http.StatusServiceUnavailable)
+		return
+	}
+	defer p.leave()
+	switch {
+	case r.Method == http.MethodConnect:
+		p.connect(w, r)
+	case r.URL.Scheme == "http" && r.URL.Host != "":
+		p.forward.ServeHTTP(w, r)
+	default:
+		http.Error(w, "This is a proxy.", http.StatusBadRequest)
+	}
+}
+
+// keepForwarded restores the headers about forwarding that a page may send to
+// its own server: ReverseProxy drops them, and adds none of its own.
+func keepForwarded(r *httputil.ProxyRequest) {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+		if values, ok := r.In.Header[name]; ok {
+			r.Out.Header[name] = values
+		}
+	}
+}
+
+// fail answers a request whose address was refused or does not answer.
+func fail(w http.ResponseWriter, _ *http.Request, err error) {
+	if errors.Is(err, ErrRefused) {
+		http.Error(w, refusedText, http.StatusForbidden)
+		return
+	}
+	http.Error(w, "The address does not answer.", http.StatusBadGateway)
+}
+
+// connect opens a tunnel to r.Host and copies until either side ends.
+func (p *Proxy) connect(w http.ResponseWriter, r *http.Request) {
+	up, err := p.policy.DialContext(r.Context(), "tcp", r.Host)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	defer up.Close()
+	down, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	defer down.Close()
+	if err := down.SetDeadline(time.Time{}); err != nil {
+		return
+	}
+	if _, err := io.WriteString(down, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
+		return
+	}
+	// The proxy's end breaks both copies.
+	stop := context.AfterFunc(p.ctx, func() { _, _ = up.Close(), down.Close() })
+	defer stop()
+	tunnel(down, buffered.Reader, up)
+}
+
+// tunnel copies both ways. A server that has sent all may still listen; a
+// browser that has left wants nothing any more.
+func tunnel(down net.Conn, early *bufio.Reader, up net.Conn) {
+	var both sync.WaitGroup
+	both.Go(func() {
+		defer up.Close()
+		if n := early.Buffered(); n > 0 {
+			if _, err := io.CopyN(up, early, int64(n)); err != nil {
+				return
+			}
+		}
+		_, _ = io.Copy(up, down) // an end is an end
+	})
+	both.Go(func() {
+		_, _ = io.Copy(down, up)
+		if half, ok := down.(interface{ CloseWrite() error }); ok {
+			_ = half.CloseWrite()
+		}
+	})
+	both.Wait()
+}
