@@ -1,0 +1,179 @@
+package browser
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/png"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+var (
+	errFakeCrash   = errors.New("the fake browser crashed")
+	errFakeRef     = errors.New("a fake page has no elements")
+	errFakeCDP     = errors.New("a fake browser speaks no DevTools protocol")
+	errFakeStopped = errors.New("the fake browser has ended")
+)
+
+// Fake is a [Driver] without browsers, for tests of everything around them. No
+// page is fetched: Goto remembers the address, Observe sees no elements,
+// Screenshot is one grey pixel, ServeCDP and whatever needs an element fail.
+// The zero Fake is ready.
+type Fake struct {
+	mu      sync.Mutex
+	running map[string]*fakeBrowser
+}
+
+var _ Driver = (*Fake)(nil)
+
+// Launch starts nothing and succeeds, once an ID at a time.
+func (f *Fake) Launch(ctx context.Context, spec Spec) (Browser, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("launch a fake browser: %w", err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, ok := f.running[spec.ID]; ok {
+		return nil, fmt.Errorf("launch a fake browser: %q is running", spec.ID)
+	}
+	b := &fakeBrowser{done: make(chan struct{})}
+	b.leave = func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.running[spec.ID] == b {
+			delete(f.running, spec.ID)
+		}
+	}
+	if f.running == nil {
+		f.running = map[string]*fakeBrowser{}
+	}
+	f.running[spec.ID] = b
+	return b, nil
+}
+
+// Running returns the IDs of the browsers that have not ended, sorted.
+func (f *Fake) Running() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Sorted(maps.Keys(f.running))
+}
+
+// Crash ends the browser id as a crash does: [Browser.Done] closes and
+// [Browser.Err] is not nil. It reports whether there was such a browser.
+func (f *Fake) Crash(id string) bool {
+	f.mu.Lock()
+	b := f.running[id]
+	f.mu.Unlock()
+	if b == nil {
+		return false
+	}
+	b.finish(errFakeCrash)
+	return true
+}
+
+type fakeBrowser struct {
+	leave func()
+
+	mu   sync.Mutex
+	url  string
+	err  error
+	over bool
+	done chan struct{}
+}
+
+func (b *fakeBrowser) finish(err error) {
+	b.leave()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.over {
+		b.over, b.err = true, err
+		close(b.done)
+	}
+}
+
+func (b *fakeBrowser) Page(ctx context.Context) (Page, error) {
+	return fakePage{b}, b.alive(ctx)
+}
+
+func (b *fakeBrowser) ServeCDP(context.Context, CDPConn) error { return errFakeCDP }
+
+func (b *fakeBrowser) Done() <-chan struct{} { return b.done }
+
+func (b *fakeBrowser) Err() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
+}
+
+func (b *fakeBrowser) Stop(context.Context) error {
+	b.finish(nil)
+	return nil
+}
+
+func (b *fakeBrowser) alive(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.over {
+		return errFakeStopped
+	}
+	return nil
+}
+
+// fakePage is the one tab of a fake browser.
+type fakePage struct{ b *fakeBrowser }
+
+func (p fakePage) Goto(ctx context.Context, url string) error {
+	if err := p.b.alive(ctx); err != nil {
+		return err
+	}
+	if err := checkURL(url, pageSchemes); err != nil {
+		return err
+	}
+	p.b.mu.Lock()
+	defer p.b.mu.Unlock()
+	p.b.url = url
+	return nil
+}
+
+func (p fakePage) Observe(ctx context.Context) (*Observation, error) {
+	if err := p.b.alive(ctx); err != nil {
+		return nil, err
+	}
+	p.b.mu.Lock()
+	defer p.b.mu.Unlock()
+	return &Observation{URL: p.b.url}, nil
+}
+
+func (p fakePage) Screenshot(ctx context.Context, _ bool) ([]byte, error) {
+	if err := p.b.alive(ctx); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 1, 1))); err != nil {
+		return nil, fmt.Errorf("draw a fake screenshot: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+func (p fakePage) element(ctx context.Context) error {
+	if err := p.b.alive(ctx); err != nil {
+		return err
+	}
+	return errFakeRef
+}
+
+func (p fakePage) Click(ctx context.Context, _ Ref) error            { return p.element(ctx) }
+func (p fakePage) Type(ctx context.Context, _ Ref, _ string) error   { return p.element(ctx) }
+func (p fakePage) Select(ctx context.Context, _ Ref, _ string) error { return p.element(ctx) }
+func (p fakePage) Fill(ctx context.Context, _ Ref, _ Fill) error     { return p.element(ctx) }
+func (p fakePage) Press(ctx context.Context, _ string) error         { return p.b.alive(ctx) }
+func (p fakePage) Scroll(ctx context.Context, _ int) error           { return p.b.alive(ctx) }
+func (p fakePage) Settle(ctx context.Context, _ time.Duration) error { return p.b.alive(ctx) }
