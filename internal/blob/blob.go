@@ -1,0 +1,63 @@
+// Package blob keeps bytes under opaque ids. Names, folders, owners and content
+// types are somebody else's: an id says nothing, and nothing a caller writes
+// becomes a path.
+//
+// A blob is written once, whole or not at all, and never changed. Whoever keeps
+// the catalog writes its row after [Store.Put] and removes it before
+// [Store.Delete]; what a crash leaves between the two is an orphan, which
+// [Store.Sweep] removes.
+package blob
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"time"
+)
+
+var (
+	// ErrNotFound: no blob has this id.
+	ErrNotFound = errors.New("no such blob")
+	// ErrTooLarge: the stream is longer than the limit given.
+	ErrTooLarge = errors.New("larger than allowed")
+	// ErrFull: there is no room left; the stream was dropped whole.
+	ErrFull = errors.New("no space left for files")
+)
+
+// Blob describes what [Store.Put] has stored.
+type Blob struct {
+	// ID is a random uuid.
+	ID string
+	// Size in bytes.
+	Size int64
+	// SHA256 of the bytes.
+	SHA256 [sha256.Size]byte
+}
+
+// Store keeps blobs. All methods are safe for concurrent use.
+type Store interface {
+	// Put reads r to its end and stores it under a new id, holding about 1 MiB
+	// in memory. When it returns without an error the blob is durable; with one,
+	// nothing of it is left. Above limit bytes the error is [ErrTooLarge]; a
+	// limit of 0 or less is none. [ErrFull] says that the disk is. An error of r
+	// is returned as it is, so a connection that breaks stores nothing. The
+	// context is asked between reads: end a blocked r itself.
+	Put(ctx context.Context, r io.Reader, limit int64) (Blob, error)
+	// Open returns a blob's bytes and their number, or [ErrNotFound]. The
+	// caller closes it. A blob that is deleted meanwhile can still be read to
+	// its end.
+	Open(ctx context.Context, id string) (io.ReadSeekCloser, int64, error)
+	// Delete removes a blob; one that is not there is no error. A machine that
+	// loses power may bring it back as an orphan.
+	Delete(ctx context.Context, id string) error
+	// Sweep removes the orphans among the blobs stored before the given time,
+	// and what interrupted writes left since then, and counts both. It shows
+	// orphans the ids, at most [SweepBatch] a call, and removes those it
+	// returns. The time must be far enough back that whoever stored a blob has
+	// written its catalog row or given up.
+	Sweep(ctx context.Context, before time.Time, orphans func(ctx context.Context, ids []string) ([]string, error)) (int, error)
+}
+
+// SweepBatch is how many ids [Store.Sweep] asks about at once.
+const SweepBatch = 500
