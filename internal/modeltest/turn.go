@@ -1,0 +1,114 @@
+package modeltest
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+
+	"github.com/bctrl-go/bctrl/internal/agent"
+)
+
+// Script says what the model does next. It is called once for each request
+// and sees all that the agent has sent; one that decides from what is on the
+// page rather than from a count of turns works like a model does.
+//
+// Scripts of several conversations may run at once.
+type Script func(Turn) Call
+
+// Turn is what the model was sent.
+type Turn struct {
+	// Task is what the agent was asked to do.
+	Task string
+	// View is the newest view of the page.
+	View agent.View
+	// Result is the text of the last tool call's result, without its view;
+	// empty at the start.
+	Result string
+	// Calls are the tool calls of the conversation so far.
+	Calls []Call
+	// Tools are the names of the tools that may be called.
+	Tools []string
+}
+
+// Call is a call of a tool, or a text when Tool is empty.
+type Call struct {
+	Tool string
+	Args map[string]any
+	// Text is what the model says.
+	Text string
+}
+
+// arguments are the call's arguments as JSON.
+func (c Call) arguments() json.RawMessage {
+	if len(c.Args) == 0 {
+		return json.RawMessage("{}")
+	}
+	text, err := json.Marshal(c.Args)
+	if err != nil {
+		return json.RawMessage("{}") // a script's own mistake; the tool will say what is missing
+	}
+	return text
+}
+
+// Element is an element in the outline of a page.
+type Element struct {
+	// Ref is how tools name it; empty when there is no such element.
+	Ref string
+	// Role and Name are as the accessibility tree has them: "button", "Log in".
+	Role, Name string
+	// State is the rest of its line: its value, whether it is checked.
+	State string
+}
+
+// Filled reports that the element holds text.
+func (e Element) Filled() bool { return strings.Contains(e.State, `"`) }
+
+var elementLine = regexp.MustCompile(`^\s*\[([A-Za-z0-9]+)\] (\S+)(?: "((?:[^"\\]|\\.)*)")?(.*)$`)
+
+// Find returns the first element of the page that has the role and whose name
+// contains the given one, in any letter case; the zero Element when there is
+// none.
+func (t Turn) Find(role, name string) Element {
+	for line := range strings.SplitSeq(t.View.Outline, "\n") {
+		m := elementLine.FindStringSubmatch(line)
+		if m != nil && m[2] == role && strings.Contains(strings.ToLower(m[3]), strings.ToLower(name)) {
+			return Element{Ref: m[1], Role: m[2], Name: m[3], State: strings.TrimSpace(m[4])}
+		}
+	}
+	return Element{}
+}
+
+// Sees reports whether the page has such an element.
+func (t Turn) Sees(role, name string) bool { return t.Find(role, name).Ref != "" }
+
+// newTurn reads a conversation.
+func newTurn(conversation []message, tools []string) Turn {
+	t := Turn{Tools: tools}
+	for i, msg := range conversation {
+		texts := []string{msg.text}
+		for _, r := range msg.results {
+			texts = append(texts, r.text)
+			t.Result = beforeView(r.text)
+		}
+		if i == 0 {
+			t.Task = beforeView(msg.text)
+		}
+		if !msg.assistant {
+			for _, text := range texts {
+				if view, ok := agent.ParseView(text); ok {
+					t.View = view
+				}
+			}
+		}
+		for _, c := range msg.calls {
+			t.Calls = append(t.Calls, c.call)
+		}
+	}
+	return t
+}
+
+// beforeView returns the text before a view.
+func beforeView(text string) string {
+	before, _, _ := strings.Cut(text, `<view id="`)
+	return strings.TrimSpace(before)
+}
