@@ -1,0 +1,146 @@
+// Package vectors holds the cases that every implementation of the semantics
+// agrees on, for tests. They are samples: more of each kind exist elsewhere.
+package vectors
+
+import (
+	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+//go:embed *.jsonl
+var files embed.FS
+
+// Key is a vault key or a storage path, and whether it is valid.
+type Key struct {
+	ID    string `json:"id"`
+	Key   string `json:"key"`
+	Hex   string `json:"key_hex"` // in place of Key, for bytes that are not text
+	Valid bool   `json:"valid"`
+	Why   string `json:"why"`
+}
+
+// Prefix is a vault prefix, and whether it is valid.
+type Prefix struct {
+	ID     string `json:"id"`
+	Prefix string `json:"prefix"`
+	Hex    string `json:"prefix_hex"`
+	Valid  bool   `json:"valid"`
+	Why    string `json:"why"`
+}
+
+// Origin is the text of an origin, its canonical form, and whether a login
+// stored for https://login.salesforce.com may be filled there.
+type Origin struct {
+	ID        string `json:"id"`
+	Input     string `json:"input"`
+	Hex       string `json:"input_hex"`
+	Valid     bool   `json:"valid"`
+	Canonical string `json:"canonical"`
+	Autofill  bool   `json:"autofill_for_https_login.salesforce.com"`
+	Why       string `json:"why"`
+}
+
+// Decide asks whether a vault key may be used under allow and deny.
+type Decide struct {
+	ID      string   `json:"id"`
+	Allow   []string `json:"allow"`
+	Deny    []string `json:"deny"`
+	Key     string   `json:"key"`
+	Allowed bool     `json:"allowed"`
+	Why     string   `json:"why"`
+}
+
+// Vault is a vault mount.
+type Vault struct {
+	Allow         []string `json:"allow"`
+	Deny          []string `json:"deny"`
+	AllowRawReads *bool    `json:"allowRawReads"`
+}
+
+// Narrow asks whether child is accepted under parent, and for the smallest
+// witness if not ("allowRawReads" where raw reads are what widens).
+type Narrow struct {
+	ID       string `json:"id"`
+	Parent   Vault  `json:"parent"`
+	Child    Vault  `json:"child"`
+	Accepted bool   `json:"accepted"`
+	Witness  string `json:"witness"`
+	Why      string `json:"why"`
+}
+
+// Keys returns the cases for vault keys.
+func Keys() ([]Key, error) { return keys("keys.jsonl") }
+
+// StorageKeys returns the cases for storage paths.
+func StorageKeys() ([]Key, error) { return keys("storage_keys.jsonl") }
+
+func keys(file string) ([]Key, error) {
+	cases, err := read[Key](file)
+	for i := range cases {
+		c := &cases[i]
+		err = unhex(err, c.Hex, &c.Key)
+	}
+	return cases, err
+}
+
+// Prefixes returns the cases for vault prefixes.
+func Prefixes() ([]Prefix, error) {
+	cases, err := read[Prefix]("prefixes.jsonl")
+	for i := range cases {
+		c := &cases[i]
+		err = unhex(err, c.Hex, &c.Prefix)
+	}
+	return cases, err
+}
+
+// Origins returns the cases for origins.
+func Origins() ([]Origin, error) {
+	cases, err := read[Origin]("origins.jsonl")
+	for i := range cases {
+		c := &cases[i]
+		err = unhex(err, c.Hex, &c.Input)
+	}
+	return cases, err
+}
+
+// Decides returns the cases for decisions about a vault key.
+func Decides() ([]Decide, error) { return read[Decide]("decide.jsonl") }
+
+// Narrows returns the cases for narrowing a vault mount.
+func Narrows() ([]Narrow, error) { return read[Narrow]("narrow.jsonl") }
+
+// read decodes one case a line. A field that the case's type does not have is
+// an error: a case must not be half understood.
+func read[T any](file string) ([]T, error) {
+	data, err := files.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var cases []T
+	for line := range strings.Lines(string(data)) {
+		decoder := json.NewDecoder(strings.NewReader(line))
+		decoder.DisallowUnknownFields()
+		var c T
+		if err := decoder.Decode(&c); err != nil {
+			return nil, fmt.Errorf("%s, case %d: %w", file, len(cases)+1, err)
+		}
+		cases = append(cases, c)
+	}
+	if len(cases) == 0 {
+		return nil, fmt.Errorf("%s: no cases", file)
+	}
+	return cases, nil
+}
+
+// unhex puts the bytes of a case that are not text in their place.
+func unhex(err error, digits string, into *string) error {
+	if err != nil || digits == "" {
+		return err
+	}
+	raw, err := hex.DecodeString(digits)
+	*into = string(raw)
+	return err
+}

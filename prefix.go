@@ -1,0 +1,212 @@
+package bctrl
+
+import (
+	"slices"
+
+	"github.com/bctrl-go/bctrl/internal/names"
+)
+
+// A prefix stands for a subtree of keys: "prod/crm/" for what is strictly below
+// prod/crm, "prod/crm" for that key too, "/" for every key. Subtrees are nested
+// or disjoint, so everything about sets of them comes down to asking whether
+// one holds another.
+//
+// An allow matches case-sensitively and a deny whatever the ASCII case: a deny
+// is handled by lowering both sides first.
+
+// holds reports whether everything that the prefix or key inner stands for lies
+// under prefix. An invalid prefix holds no valid key.
+func holds(prefix, inner string) bool {
+	n := len(prefix)
+	switch {
+	case prefix == names.Everything:
+		return inner != ""
+	case n == 0 || len(inner) < n:
+		return false
+	case len(inner) > n && prefix[n-1] != '/' && inner[n] != '/':
+		return false
+	}
+	return inner[:n] == prefix
+}
+
+// holdsFold is holds whatever the ASCII case of either.
+func holdsFold(prefix, inner string) bool {
+	n := len(prefix)
+	switch {
+	case prefix == names.Everything:
+		return inner != ""
+	case n == 0 || len(inner) < n:
+		return false
+	case len(inner) > n && prefix[n-1] != '/' && inner[n] != '/':
+		return false
+	}
+	for i := n - 1; i >= 0; i-- { // from the end, where neighbours differ
+		if prefix[i] != inner[i] && lowerByte(prefix[i]) != lowerByte(inner[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lowerByte(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+// lower returns s with ASCII capitals lowered; other bytes stay, so that two
+// texts are equal exactly when they differ in ASCII case at most.
+func lower(s string) string {
+	for i := range len(s) {
+		if lowerByte(s[i]) != s[i] {
+			b := []byte(s)
+			for i, c := range b {
+				b[i] = lowerByte(c)
+			}
+			return string(b)
+		}
+	}
+	return s
+}
+
+// prefixSet answers in time that depends on the length of a key alone whether
+// one of many prefixes holds it.
+type prefixSet struct {
+	few  []string        // as they are, while there are few
+	many map[string]bool // else by text
+	fold bool            // members and questions are lowered
+}
+
+// fewPrefixes is up to how many prefixes are scanned faster than a map is made.
+const fewPrefixes = 8
+
+func newPrefixSet(list []string) prefixSet {
+	if len(list) <= fewPrefixes {
+		return prefixSet{few: list}
+	}
+	set := prefixSet{many: make(map[string]bool, len(list))}
+	for _, prefix := range list {
+		set.many[prefix] = true
+	}
+	return set
+}
+
+// newFoldSet returns a set that ignores ASCII case.
+func newFoldSet(list []string) prefixSet {
+	set := newPrefixSet(lowerAll(list))
+	set.fold = true
+	return set
+}
+
+func lowerAll(list []string) []string {
+	for i, s := range list {
+		if low := lower(s); low != s {
+			lowered := slices.Clone(list)
+			for j := i; j < len(lowered); j++ {
+				lowered[j] = lower(lowered[j])
+			}
+			return lowered
+		}
+	}
+	return list
+}
+
+// covers reports whether one member holds everything that the prefix or key
+// inner stands for.
+func (s prefixSet) covers(inner string) bool {
+	if s.fold {
+		inner = lower(inner)
+	}
+	return s.has(inner) || s.coversFromAbove(inner)
+}
+
+// coversFromAbove is covers by a member other than inner itself.
+func (s prefixSet) coversFromAbove(inner string) bool {
+	for _, prefix := range s.few {
+		if prefix != inner && holds(prefix, inner) {
+			return true
+		}
+	}
+	if len(s.many) == 0 || inner == names.Everything {
+		return false
+	}
+	for i := range len(inner) {
+		if inner[i] != '/' {
+			continue
+		}
+		if s.many[inner[:i]] || i+1 < len(inner) && s.many[inner[:i+1]] {
+			return true
+		}
+	}
+	return s.many[names.Everything]
+}
+
+// uncovered returns the prefixes of list that no member holds, in their order.
+// It is never nil.
+func (s prefixSet) uncovered(list []string) []string {
+	left := make([]string, 0, len(list))
+	for _, prefix := range list {
+		if !s.covers(prefix) {
+			left = append(left, prefix)
+		}
+	}
+	return left
+}
+
+// meetPrefixes returns what lies under both lists: nested subtrees meet in the
+// inner one, disjoint ones not at all.
+func meetPrefixes(a, b []string) []string {
+	inA, inB := newPrefixSet(a), newPrefixSet(b)
+	meet := make([]string, 0, max(len(a), len(b)))
+	for _, prefix := range a {
+		if inB.covers(prefix) {
+			meet = append(meet, prefix)
+		}
+	}
+	kept := newPrefixSet(meet)
+	for _, prefix := range b {
+		if inA.coversFromAbove(prefix) && !kept.covers(prefix) {
+			meet = append(meet, prefix)
+		}
+	}
+	return meet
+}
+
+// has reports whether text itself is a member.
+func (s prefixSet) has(text string) bool {
+	if s.fold {
+		text = lower(text)
+	}
+	return s.many[text] || slices.Contains(s.few, text)
+}
+
+// union returns a followed by what b adds to it.
+func union(a, b []string) []string {
+	if len(b) == 0 {
+		return slices.Clone(a)
+	}
+	joined := make([]string, 0, len(a)+len(b))
+	joined = append(joined, a...)
+	known := newPrefixSet(a)
+	for _, s := range b {
+		if !known.has(s) {
+			joined = append(joined, s)
+		}
+	}
+	return joined
+}
+
+// outermost returns the members of list that no other one holds, sorted and
+// without duplicates: the canonical form of what list stands for.
+func outermost(list []string) []string {
+	set := newPrefixSet(list)
+	outer := make([]string, 0, len(list))
+	for _, prefix := range list {
+		if !set.coversFromAbove(prefix) {
+			outer = append(outer, prefix)
+		}
+	}
+	slices.Sort(outer)
+	return slices.Compact(outer)
+}
