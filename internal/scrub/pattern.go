@@ -170,59 +170,29 @@ func insert(set []int, v int) []int {
 	return append(set, v)
 }
 
-// matcher looks for several patterns at once.
-type matcher struct {
-	patterns []pattern
-	// first holds the bytes that any of them can begin with.
-	first [256]bool
-}
-
-func newMatcher(values []string) *matcher {
-	m := new(matcher)
-	for _, v := range values {
-		m.patterns = append(m.patterns, patternsOf(v)...)
-	}
-	for i := range m.patterns {
-		for b, begins := range m.patterns[i].first {
-			m.first[b] = m.first[b] || begins
-		}
-	}
-	return m
-}
-
 // replace appends text to out with every match replaced. Unless the text ends
 // here, it stops where a match may go on and returns what remains.
-func (m *matcher) replace(out, text []byte, end bool) (replaced, rest []byte, found bool) {
-	plain := 0 // text[plain:i] is to be copied as it is
+func replace(patterns []pattern, out, text []byte, end bool) (replaced, rest []byte, found bool) {
 	for i := 0; i < len(text); {
-		if !m.first[text[i]] {
-			i++
-			continue
+		longest, open := 0, false
+		for j := range patterns {
+			if p := &patterns[j]; p.first[text[i]] {
+				n, more := p.match(text[i:])
+				longest = max(longest, n)
+				open = open || more
+			}
 		}
-		longest, open := m.at(text[i:])
 		if open && !end {
-			return append(out, text[plain:i]...), text[i:], found
+			return out, text[i:], found
 		}
 		if longest == 0 {
+			out = append(out, text[i])
 			i++
 			continue
 		}
-		out = append(append(out, text[plain:i]...), Mark...)
+		out = append(out, Mark...)
 		found = true
 		i += longest
-		plain = i
 	}
-	return append(out, text[plain:]...), nil, found
-}
-
-// at is [pattern.match] for all patterns.
-func (m *matcher) at(text []byte) (longest int, open bool) {
-	for j := range m.patterns {
-		if p := &m.patterns[j]; p.first[text[0]] {
-			n, more := p.match(text)
-			longest = max(longest, n)
-			open = open || more
-		}
-	}
-	return longest, open
+	return out, nil, found
 }

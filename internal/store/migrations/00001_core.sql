@@ -82,7 +82,7 @@ CREATE TABLE browser_profiles (
   org_id     TEXT NOT NULL REFERENCES organizations (id),
   id         TEXT NOT NULL,
   uid        TEXT NOT NULL UNIQUE,
-  name       TEXT NOT NULL,
+  label      TEXT NOT NULL,
   created_at BIGINT NOT NULL,
   updated_at BIGINT NOT NULL
 );

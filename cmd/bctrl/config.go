@@ -1,0 +1,63 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/spf13/cobra"
+
+	"github.com/bctrl-go/bctrl/internal/daemon"
+)
+
+// dirs say where the data and its key are; flags win over the environment.
+type dirs struct {
+	DataDir string `env:"BCTRL_DATA_DIR"`
+	KeyFile string `env:"BCTRL_KEY_FILE"`
+}
+
+// keyVariable may hold the key encryption key in place of the file.
+const keyVariable = "BCTRL_KEY"
+
+// newDirs reads the environment and adds the flags to cmd.
+func newDirs(cmd *cobra.Command) *dirs {
+	d, err := env.ParseAs[dirs]()
+	if err != nil {
+		d = dirs{} // strings alone: cannot fail
+	}
+	cmd.Flags().StringVar(&d.DataDir, "data-dir", d.DataDir, "directory of the data (BCTRL_DATA_DIR; default: bctrl in the user's data directory)")
+	cmd.Flags().StringVar(&d.KeyFile, "key-file", d.KeyFile, "file of the key that seals the data, outside of it (BCTRL_KEY_FILE; "+keyVariable+" may hold the key itself)")
+	return &d
+}
+
+// config fills in the defaults.
+func (d dirs) config() (daemon.Config, error) {
+	if d.DataDir == "" {
+		dir, err := userDataDir()
+		if err != nil {
+			return daemon.Config{}, err
+		}
+		d.DataDir = filepath.Join(dir, "bctrl")
+	}
+	if d.KeyFile == "" {
+		dir, err := os.UserConfigDir()
+		if err != nil {
+			return daemon.Config{}, errors.New("no configuration directory for this user: name a --key-file")
+		}
+		d.KeyFile = filepath.Join(dir, "bctrl", "key")
+	}
+	return daemon.Config{DataDir: d.DataDir, KeyFile: d.KeyFile, KeyVariable: keyVariable}, nil
+}
+
+// userDataDir is the XDG base directory for data.
+func userDataDir() (string, error) {
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return dir, nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", errors.New("no home directory for this user: name a --data-dir")
+	}
+	return filepath.Join(home, ".local", "share"), nil
+}

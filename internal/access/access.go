@@ -1,0 +1,127 @@
+// Package access says yes or no. [Decide] is the only place that does: every
+// route names the right it needs, and every use of a secret or a file inside
+// the server asks here first.
+package access
+
+import (
+	"slices"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// Verb is a right, as the documentation of each SDK method names it.
+type Verb = bctrl.Verb
+
+// The rights beside those that mounts give, which the SDK defines.
+const (
+	AIRead  Verb = "ai.read"
+	AIWrite Verb = "ai.write"
+
+	VaultWrite Verb = "vault.write"
+
+	WorkspaceRead  Verb = "workspace.read"
+	WorkspaceWrite Verb = "workspace.write"
+
+	RuntimeLaunch  Verb = "runtime.launch"
+	RuntimeList    Verb = "runtime.list"
+	RuntimeRead    Verb = "runtime.read"
+	RuntimeStop    Verb = "runtime.stop"
+	RuntimeConnect Verb = "runtime.connect"
+	RuntimeExecute Verb = "runtime.execute"
+
+	OperationRead   Verb = "operation.read"
+	OperationCancel Verb = "operation.cancel"
+
+	ProfileRead  Verb = "profile.read"
+	ProfileWrite Verb = "profile.write"
+
+	KeyRead  Verb = "key.read"
+	KeyWrite Verb = "key.write"
+
+	// Public needs no caller: health, the API's description, and links that
+	// carry their own proof.
+	Public Verb = "public"
+)
+
+// mounted are the rights that mounts give.
+var mounted = []Verb{
+	bctrl.UseCredential, bctrl.UseVault, bctrl.ListVault, bctrl.ReadVault,
+	bctrl.GetStorage, bctrl.PutStorage, bctrl.DeleteStorage, bctrl.ListStorage, bctrl.SignStorage,
+}
+
+// own are the rights that a runtime caller has to its own runtime.
+var own = []Verb{RuntimeRead, RuntimeStop, RuntimeConnect, RuntimeExecute, OperationRead, OperationCancel}
+
+// ForRuntimes reports whether a runtime caller can have the right at all. All
+// others are administrative and belong to organization keys alone.
+func ForRuntimes(v Verb) bool {
+	return v == Public || v == AIRead || slices.Contains(mounted, v) || slices.Contains(own, v)
+}
+
+// Action is what a caller wants to do.
+type Action struct {
+	Verb Verb
+	// Object is what it is done to: a vault key, a credential id, a storage
+	// namespace, or a runtime's id, as the verb says.
+	Object string
+}
+
+// Caller is who asks.
+type Caller struct {
+	// Org is the caller's organization.
+	Org string
+	// KeyID is the organization key it came with.
+	KeyID string
+	// Runtime is set when the caller acts as a runtime, and then bounds it.
+	Runtime *Runtime
+}
+
+// Runtime is a caller bound to one runtime.
+type Runtime struct {
+	ID, Alias, WorkspaceID, Group string
+	// Chain holds the mounts of the workspace as they are now, then what the
+	// runtime and each level below declared.
+	Chain bctrl.Chain
+}
+
+// Narrow returns the runtime lowered by mounts, which must not widen what its
+// chain permits now.
+func (r Runtime) Narrow(mounts bctrl.Mounts) (*Runtime, error) {
+	if _, err := r.Chain.Effective().Narrow(mounts); err != nil {
+		return nil, err
+	}
+	r.Chain = append(slices.Clip(r.Chain), mounts)
+	return &r, nil
+}
+
+// Name is how the caller appears in the audit log.
+func (c Caller) Name() string {
+	switch {
+	case c.Runtime != nil:
+		return "runtime:" + c.Runtime.ID
+	case c.KeyID != "":
+		return "key:" + c.KeyID
+	}
+	return "anonymous"
+}
+
+// Decide reports whether the caller may do what a names. An organization key
+// may do everything in its organization; a runtime caller only what every
+// level of its chain permits, and to its own runtime.
+func Decide(c Caller, a Action) bool {
+	switch rt := c.Runtime; {
+	case a.Verb == Public:
+		return true
+	case c.Org == "":
+		return false
+	case rt == nil:
+		return true
+	case slices.Contains(mounted, a.Verb):
+		return rt.Chain.Allows(bctrl.Action{Verb: a.Verb, Object: a.Object})
+	case a.Verb == AIRead:
+		return rt.Chain.Allows(bctrl.Action{Verb: bctrl.UseCredential, Object: a.Object})
+	case slices.Contains(own, a.Verb):
+		return a.Object == rt.ID
+	}
+	return false
+}

@@ -1,0 +1,136 @@
+// Package audit writes the log of who did what: every mutation, every use of a
+// secret, every refusal.
+//
+// An effect outside the database is recorded twice: an intent that is durable
+// before the effect, and an outcome linked to it after. A crash between leaves
+// the intent alone, which reads as "unknown". An effect inside the database
+// shares its transaction with one event that is both. Each event is chained to
+// all before it by the store.
+//
+// An event never holds a value. Text from callers is JSON-encoded, so no event
+// can forge another.
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// Kind tells what an event records.
+type Kind string
+
+// The kinds of events.
+const (
+	// Intent is written before an effect outside the database.
+	Intent Kind = "intent"
+	// Outcome is written after it and names the intent.
+	Outcome Kind = "outcome"
+	// Whole is intent and outcome at once: the effect, or its refusal, is in
+	// the same transaction.
+	Whole Kind = "event"
+)
+
+// Decision is what the policy said.
+type Decision string
+
+// The decisions.
+const (
+	Allowed Decision = "allow"
+	Denied  Decision = "deny"
+)
+
+// Event is one line of the log.
+type Event struct {
+	ID     string    `json:"id"`
+	Kind   Kind      `json:"kind"`
+	Intent string    `json:"intent,omitempty"` // of an outcome: the intent's id
+	Time   time.Time `json:"time"`
+	Org    string    `json:"org,omitempty"`
+	// Caller is "key:<id>", "runtime:<id>", "server" or "anonymous".
+	Caller    string `json:"caller"`
+	Workspace string `json:"workspace,omitempty"`
+	Group     string `json:"group,omitempty"`
+	Runtime   string `json:"runtime,omitempty"`
+	Execution string `json:"execution,omitempty"`
+	// Action is the right that was asked for: "vault.use".
+	Action string `json:"action"`
+	// Object is what it was asked for: a key, an id, a path; never a value.
+	Object string `json:"object,omitempty"`
+	// UID and Version name the sealed record that was meant.
+	UID      string   `json:"uid,omitempty"`
+	Version  int64    `json:"version,omitempty"`
+	Tier     string   `json:"tier,omitempty"`
+	Decision Decision `json:"decision,omitempty"`
+	// Outcome is "ok" or the code of an error.
+	Outcome   string `json:"outcome,omitempty"`
+	Host      string `json:"host,omitempty"`
+	Status    int    `json:"status,omitempty"`
+	RequestID string `json:"requestId,omitempty"`
+}
+
+// OK is the outcome of what went well.
+const OK = "ok"
+
+// Log writes events.
+type Log struct{ db *store.DB }
+
+// New returns a log in db.
+func New(db *store.DB) *Log { return &Log{db: db} }
+
+// Append records an event whose effect is tx itself.
+func Append(tx *store.Tx, e Event) error {
+	e.Kind = Whole
+	_, err := add(tx, e)
+	return err
+}
+
+// Record writes an event of its own, for a refusal or a failure, and returns
+// when it is durable.
+func (l *Log) Record(ctx context.Context, e Event) error {
+	if err := l.db.Write(ctx, func(tx *store.Tx) error { return Append(tx, e) }); err != nil {
+		return fmt.Errorf("recording %s: %w", e.Action, err)
+	}
+	return nil
+}
+
+// Begin records the intent of an effect and returns when it is durable: an
+// effect that cannot be recorded must not happen. The returned func records
+// the outcome, [OK] or an error's code, and does not wait for it.
+func (l *Log) Begin(ctx context.Context, e Event) (func(outcome string, status int) error, error) {
+	e.Kind = Intent
+	var id string
+	err := l.db.Write(ctx, func(tx *store.Tx) (err error) {
+		id, err = add(tx, e)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("recording the intent of %s: %w", e.Action, err)
+	}
+	return func(outcome string, status int) error {
+		done := Event{Kind: Outcome, Intent: id, Org: e.Org, Caller: e.Caller, Action: e.Action, Outcome: outcome, Status: status, RequestID: e.RequestID}
+		return l.db.WriteLater(func(tx *store.Tx) error {
+			_, err := add(tx, done)
+			return err
+		})
+	}, nil
+}
+
+func add(tx *store.Tx, e Event) (string, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("making an event id: %w", err)
+	}
+	e.ID, e.Time = id.String(), time.Now().UTC()
+	body, err := json.Marshal(e)
+	if err != nil {
+		return "", fmt.Errorf("encoding an event: %w", err)
+	}
+	tx.Append(store.Entry{Org: e.Org, Body: body})
+	return e.ID, nil
+}

@@ -1,0 +1,181 @@
+// Package daemon puts a server together from a data directory: it locks the
+// directory, opens the key, the store and what else the server works with, and
+// serves until it is told to stop. `bctrl serve`, the demo and bctrltest all
+// start here.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/server"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// Config says where a daemon keeps its data and what it works with.
+type Config struct {
+	// DataDir holds everything but the key. It is made with mode 0700.
+	DataDir string
+	// KeyFile holds the key encryption key; it must not lie inside DataDir,
+	// so that a copy of the data is worth nothing alone. It is made on the
+	// first run.
+	KeyFile string
+	// KeyVariable names an environment variable that holds the key instead.
+	KeyVariable string
+	// Log receives what an operator needs to know; nil discards it.
+	Log *slog.Logger
+}
+
+// ErrInUse is returned when another server has the data directory.
+var ErrInUse = errors.New("another server uses this data directory")
+
+// Daemon is an open data directory with the server over it.
+type Daemon struct {
+	// Server answers requests.
+	Server *server.Server
+	// FirstKey is the organization key that the first run made, to be shown
+	// once; zero on every later run.
+	FirstKey bctrl.Secret
+
+	lock    *flock.Flock
+	store   *store.DB
+	log     *slog.Logger
+	closing sync.Once
+	closed  error
+}
+
+// Open locks and opens the data directory, making it on the first run.
+func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
+	d := &Daemon{log: cfg.Log}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the data directory: %w", err)
+	}
+	d.lock = flock.New(filepath.Join(cfg.DataDir, "lock"), flock.SetPermissions(0o600))
+	held, err := d.lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("locking the data directory: %w", err)
+	}
+	if !held {
+		return nil, fmt.Errorf("%s: %w", cfg.DataDir, ErrInUse)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.release())
+		}
+	}()
+	database := filepath.Join(cfg.DataDir, "bctrl.db")
+	key, err := openKey(cfg, database)
+	if err != nil {
+		return nil, err
+	}
+	if d.store, err = store.Open(ctx, database); err != nil {
+		return nil, err
+	}
+	if d.Server, err = server.New(ctx, server.Config{Store: d.store, Key: key, Log: d.log}); err != nil {
+		return nil, err
+	}
+	d.FirstKey, err = d.Server.EnsureOrganization(ctx)
+	return d, err
+}
+
+// openKey reads the key. A missing file is made only where nothing has been
+// sealed yet: a new key beside old data would hide that the old one is lost.
+func openKey(cfg Config, database string) (seal.Key, error) {
+	if cfg.KeyVariable != "" && os.Getenv(cfg.KeyVariable) != "" {
+		return seal.FromEnvironment(cfg.KeyVariable)
+	}
+	inside, err := within(cfg.DataDir, cfg.KeyFile)
+	if err != nil {
+		return seal.Key{}, err
+	}
+	if inside {
+		return seal.Key{}, fmt.Errorf("the key file %s lies inside the data directory: whoever copies the data would have the key", cfg.KeyFile)
+	}
+	key, err := seal.FromFile(cfg.KeyFile)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	if _, statErr := os.Stat(database); statErr == nil {
+		return seal.Key{}, fmt.Errorf("the data in %s is sealed, and its key file %s is missing: %w", cfg.DataDir, cfg.KeyFile, err)
+	}
+	return seal.CreateFile(cfg.KeyFile)
+}
+
+func within(dir, path string) (bool, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return false, err
+	}
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return false, err
+	}
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel), nil
+}
+
+// grace is how long requests may take to finish once the daemon is told to
+// stop.
+const grace = 10 * time.Second
+
+// Serve answers on l until ctx ends, then lets what runs finish, at most 10
+// seconds, and cancels what is left.
+func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
+	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	srv := &http.Server{
+		Handler:           d.Server,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return requests },
+	}
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		wait, done := context.WithTimeout(context.WithoutCancel(ctx), grace)
+		defer done()
+		err := srv.Shutdown(wait)
+		cancel() // ends what outlasted the grace
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = srv.Close()
+		}
+		stopped <- err
+	}()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving: %w", err)
+	}
+	return <-stopped
+}
+
+// Close ends what runs and lets go of the data directory. Closing again gives
+// the first result.
+func (d *Daemon) Close() error {
+	d.closing.Do(func() { d.closed = d.release() })
+	return d.closed
+}
+
+func (d *Daemon) release() error {
+	var errs []error
+	if d.store != nil {
+		errs = append(errs, d.store.Close())
+	}
+	return errors.Join(append(errs, d.lock.Close())...)
+}

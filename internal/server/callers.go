@@ -1,0 +1,150 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/strictjson"
+)
+
+// keyPrefix marks an organization key, so that scanners of leaked secrets can
+// find one.
+const keyPrefix = "bctrl_"
+
+// NewKey makes an organization key of 256 random bits and the hash that is
+// stored in its place. A key of such strength needs no slow hash.
+func NewKey() (key bctrl.Secret, hash []byte) {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails, by its contract
+	text := keyPrefix + base64.RawURLEncoding.EncodeToString(b[:])
+	return bctrl.NewSecret(text), hashKey(text)
+}
+
+func hashKey(key string) []byte {
+	sum := sha256.Sum256([]byte(key))
+	return sum[:]
+}
+
+var errUnauthorized = &bctrl.Error{
+	Status: http.StatusUnauthorized, Code: "auth.unauthorized", Message: "the key is missing, wrong or revoked",
+	Hint: "send it as Authorization: Bearer <key>; bctrl keys create makes one",
+}
+
+// authenticate finds who calls. Every failure is the same answer.
+func (s *Server) authenticate(ctx context.Context, h http.Header) (access.Caller, error) {
+	key, ok := bearer(h)
+	if !ok {
+		return access.Caller{}, errUnauthorized
+	}
+	stored, err := s.db.Read().APIKeyByHash(ctx, hashKey(key))
+	if errors.Is(err, store.ErrNotFound) || err == nil && !stored.RevokedAt.IsZero() {
+		return access.Caller{}, errUnauthorized
+	}
+	if err != nil {
+		return access.Caller{}, err
+	}
+	caller := access.Caller{Org: stored.Org, KeyID: stored.ID}
+	if len(h.Values("BCTRL-Subaccount-Id")) > 0 {
+		return access.Caller{}, invalid("auth.subaccount", "BCTRL-Subaccount-Id", "this server has no subaccounts")
+	}
+	return s.actAs(ctx, caller, h)
+}
+
+func bearer(h http.Header) (string, bool) {
+	values := h.Values("Authorization")
+	if len(values) != 1 {
+		return "", false
+	}
+	scheme, key, _ := strings.Cut(values[0], " ")
+	return key, strings.EqualFold(scheme, "Bearer") && strings.HasPrefix(key, keyPrefix)
+}
+
+// actAs binds the caller to the runtime that BCTRL-Runtime names, lowered by
+// BCTRL-Mounts.
+func (s *Server) actAs(ctx context.Context, c access.Caller, h http.Header) (access.Caller, error) {
+	ids, mounts := h.Values("BCTRL-Runtime"), h.Values("BCTRL-Mounts")
+	if len(ids) == 0 && len(mounts) == 0 {
+		return c, nil
+	}
+	if len(ids) != 1 || len(mounts) > 1 {
+		return c, invalid("auth.runtime", "BCTRL-Runtime", "BCTRL-Runtime must be given once, and BCTRL-Mounts at most once beside it")
+	}
+	if err := uuid.Validate(ids[0]); err != nil {
+		return c, invalid("auth.runtime", "BCTRL-Runtime", "BCTRL-Runtime must be a runtime's id")
+	}
+	rt, err := s.runtimeCaller(ctx, c.Org, ids[0])
+	if err != nil {
+		return c, err
+	}
+	if len(mounts) == 1 {
+		narrower, err := parseMountsHeader(mounts[0])
+		if err != nil {
+			return c, err
+		}
+		if rt, err = rt.Narrow(narrower); err != nil {
+			return c, err
+		}
+	}
+	c.Runtime = rt
+	return c, nil
+}
+
+func parseMountsHeader(text string) (m bctrl.Mounts, err error) {
+	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
+	if err != nil {
+		return m, invalid("auth.mounts", "BCTRL-Mounts", "BCTRL-Mounts must be base64url")
+	}
+	if err := strictjson.Unmarshal(bytes.TrimSpace(raw), &m); err != nil {
+		return m, badJSON(err)
+	}
+	return m, nil
+}
+
+// runtimeCaller reads what bounds a live runtime now.
+func (s *Server) runtimeCaller(ctx context.Context, org, id string) (*access.Runtime, error) {
+	rt, err := s.db.Read().Runtime(ctx, org, id)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !rt.Live {
+		return nil, &bctrl.Error{Status: http.StatusForbidden, Code: "runtimes.not_active", Message: "the runtime is not live"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	ws, err := s.db.Read().Workspace(ctx, org, rt.WorkspaceID)
+	if err != nil {
+		return nil, err
+	}
+	return &access.Runtime{ID: rt.ID, Alias: rt.Alias, WorkspaceID: rt.WorkspaceID, Group: rt.Group, Chain: bctrl.Chain{ws.Mounts, rt.Mounts}}, nil
+}
+
+// EnsureOrganization makes the first organization and its key when there is
+// none, and returns that key to be shown once; else the zero Secret.
+func (s *Server) EnsureOrganization(ctx context.Context) (bctrl.Secret, error) {
+	orgs, err := s.db.Read().Organizations(ctx)
+	if err != nil || len(orgs) > 0 {
+		return bctrl.Secret{}, err
+	}
+	key, hash := NewKey()
+	org := store.Organization{ID: newID(), Name: "default", CreatedAt: time.Now()}
+	err = s.db.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.InsertOrganization(ctx, org); err != nil {
+			return err
+		}
+		return tx.InsertAPIKey(ctx, store.APIKey{ID: newID(), Org: org.ID, Label: "first", Hash: hash, CreatedAt: org.CreatedAt})
+	})
+	if err != nil {
+		return bctrl.Secret{}, err
+	}
+	return key, nil
+}

@@ -1,0 +1,154 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// harness is a server over a real store. Every request and answer that goes
+// through it is held to openapi.yaml.
+type harness struct {
+	*testing.T
+	server *Server
+	db     *store.DB
+	key    string
+	dir    string
+}
+
+func newHarness(t *testing.T) *harness {
+	t.Helper()
+	dir := t.TempDir()
+	db, err := store.Open(t.Context(), filepath.Join(dir, "bctrl.db"))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	kek, err := seal.CreateFile(filepath.Join(dir, "kek"))
+	require.NoError(t, err)
+	s, err := New(t.Context(), Config{Store: db, Key: kek})
+	require.NoError(t, err)
+	key, err := s.EnsureOrganization(t.Context())
+	require.NoError(t, err)
+	return &harness{T: t, server: s, db: db, key: key.Expose(), dir: dir}
+}
+
+// answer is a response that has been read.
+type answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// code is the error code of a refusal.
+func (a answer) code() string {
+	var e struct{ Code string }
+	_ = json.Unmarshal(a.Body, &e)
+	return e.Code
+}
+
+// do sends a request as the organization key; body is encoded as JSON unless
+// nil. segments are the path below /v1, each one segment. Headers come in
+// pairs.
+func (h *harness) do(method string, segments []string, query url.Values, body any, headers ...string) answer {
+	h.Helper()
+	var r io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		require.NoError(h, err)
+		r = bytes.NewReader(raw)
+		headers = append([]string{"Content-Type", "application/json"}, headers...)
+	}
+	return h.send(method, target(segments, query), r, append([]string{"Authorization", "Bearer " + h.key}, headers...)...)
+}
+
+func target(segments []string, query url.Values) string {
+	var b strings.Builder
+	for _, s := range append([]string{"v1"}, segments...) {
+		b.WriteString("/" + url.PathEscape(s))
+	}
+	if len(query) > 0 {
+		b.WriteString("?" + query.Encode())
+	}
+	return b.String()
+}
+
+// send sends a request as it is given.
+func (h *harness) send(method, target string, body io.Reader, headers ...string) answer {
+	h.Helper()
+	req := httptest.NewRequestWithContext(h.Context(), method, target, body)
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Add(headers[i], headers[i+1])
+	}
+	rec := httptest.NewRecorder()
+	conform(h.T, h.server).ServeHTTP(rec, req)
+	return answer{Status: rec.Code, Header: rec.Result().Header, Body: rec.Body.Bytes()}
+}
+
+var describedRoutes = sync.OnceValues(func() (routers.Router, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(openapiYAML)
+	if err != nil {
+		return nil, err
+	}
+	if err := doc.Validate(context.Background()); err != nil {
+		return nil, err
+	}
+	doc.Servers = nil // any host
+	return gorillamux.NewRouter(doc)
+})
+
+// conform fails the test when an answer, or a request that succeeded, is not
+// as openapi.yaml has it, and when the route is not in it at all.
+func conform(t *testing.T, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		router, err := describedRoutes()
+		require.NoError(t, err)
+		var body []byte
+		if r.Body != nil {
+			body, err = io.ReadAll(r.Body)
+			require.NoError(t, err)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		rec := httptest.NewRecorder()
+		next.ServeHTTP(rec, r)
+		for k, v := range rec.Header() {
+			w.Header()[k] = v
+		}
+		w.WriteHeader(rec.Code)
+		_, _ = w.Write(rec.Body.Bytes())
+
+		asked := r.Clone(r.Context())
+		asked.Body = io.NopCloser(bytes.NewReader(body))
+		found, params, err := router.FindRoute(asked)
+		if err != nil {
+			require.Contains(t, []int{400, 404, 405}, rec.Code, "%s %s is not in openapi.yaml", r.Method, r.URL.Path)
+			return
+		}
+		in := &openapi3filter.RequestValidationInput{
+			Request: asked, PathParams: params, Route: found,
+			Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true},
+		}
+		if rec.Code < 300 {
+			require.NoError(t, openapi3filter.ValidateRequest(r.Context(), in), "the server took what openapi.yaml does not describe")
+		}
+		require.NoError(t, openapi3filter.ValidateResponse(r.Context(), &openapi3filter.ResponseValidationInput{
+			RequestValidationInput: in, Status: rec.Code, Header: rec.Header(), Options: in.Options,
+			Body: io.NopCloser(bytes.NewReader(rec.Body.Bytes())),
+		}), "%s %s answered %d", r.Method, r.URL.Path, rec.Code)
+	})
+}

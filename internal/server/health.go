@@ -1,0 +1,31 @@
+package server
+
+import (
+	"context"
+
+	"github.com/bctrl-go/bctrl/internal/access"
+)
+
+func healthRoutes() []route {
+	return []route{
+		endpoint("GET /healthz", access.Public, (*Server).healthz),
+		endpoint("GET /readyz", access.Public, (*Server).readyz),
+	}
+}
+
+type health struct {
+	Status string `json:"status"`
+}
+
+// healthz says that the process answers.
+func (s *Server) healthz(context.Context, *request, none) (health, error) {
+	return health{"ok"}, nil
+}
+
+// readyz says that the store answers too.
+func (s *Server) readyz(ctx context.Context, _ *request, _ none) (health, error) {
+	if _, err := s.db.Read().Organizations(ctx); err != nil {
+		return health{}, err
+	}
+	return health{"ok"}, nil
+}

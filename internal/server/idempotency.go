@@ -1,0 +1,156 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// keptFor is how long the first answer to an idempotency key is replayed.
+const keptFor = 24 * time.Hour
+
+// idempotent is the key of a request and what tells it from another.
+type idempotent struct {
+	key         string
+	fingerprint []byte
+	body        []byte // nil when the body is a stream
+}
+
+// inFlight holds the keys whose first request still runs. One server owns its
+// data directory, so memory is enough: after a crash nothing runs.
+type inFlight struct {
+	mu   sync.Mutex
+	keys map[[2]string]struct{}
+}
+
+func (f *inFlight) enter(org, key string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	k := [2]string{org, key}
+	if _, running := f.keys[k]; running {
+		return false
+	}
+	if f.keys == nil {
+		f.keys = map[[2]string]struct{}{}
+	}
+	f.keys[k] = struct{}{}
+	return true
+}
+
+func (f *inFlight) leave(org, key string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.keys, [2]string{org, key})
+}
+
+// replay finds the first answer to the request's idempotency key. When there
+// is none, the request runs and owns the key until release is called.
+func (s *Server) replay(ctx context.Context, rq *request) (first *store.Answer, release func(), err error) {
+	release = func() {}
+	keys := rq.Header.Values("Idempotency-Key")
+	if len(keys) == 0 || rq.Method == http.MethodGet || rq.Method == http.MethodHead {
+		return nil, release, nil
+	}
+	key := keys[0]
+	if len(keys) > 1 || len(key) < 1 || len(key) > 200 {
+		return nil, release, invalid("request.idempotency_key", "Idempotency-Key", "Idempotency-Key must be given once, with 1 to 200 characters")
+	}
+	rq.idempotent = &idempotent{key: key}
+	if rq.idempotent.fingerprint, err = rq.fingerprint(); err != nil {
+		return nil, release, err
+	}
+	org := rq.caller.Org
+	if !s.inFlight.enter(org, key) {
+		return nil, release, conflict("request.in_progress", "a request with this Idempotency-Key still runs")
+	}
+	release = func() { s.inFlight.leave(org, key) }
+	a, err := s.db.Read().Answer(ctx, org, key)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, release, nil
+	case err != nil:
+		return nil, release, err
+	case subtle.ConstantTimeCompare(a.Fingerprint, rq.idempotent.fingerprint) != 1:
+		rq.idempotent = nil // the key is another request's: this answer is not kept
+		return nil, release, &bctrl.Error{
+			Status: http.StatusUnprocessableEntity, Code: "request.idempotency_mismatch",
+			Message: "this Idempotency-Key was used for another request",
+		}
+	}
+	return &a, release, nil
+}
+
+// fingerprint covers who asks for what. The bytes of a stream are not part of
+// it: its conditions and its declared length are.
+func (rq *request) fingerprint() ([]byte, error) {
+	h := sha256.New()
+	for _, part := range []string{
+		rq.Method, rq.URL.EscapedPath(), rq.URL.RawQuery, rq.caller.Name(), rq.Header.Get("BCTRL-Mounts"),
+		rq.Header.Get("If-Match"), rq.Header.Get("If-None-Match"), rq.Header.Get("Content-Type"),
+	} {
+		_, _ = io.WriteString(h, part) // a hash does not fail
+		h.Write([]byte{0})
+	}
+	if isJSON(rq.Header.Get("Content-Type")) {
+		body, err := rq.body()
+		if err != nil {
+			return nil, err
+		}
+		rq.idempotent.body = body
+		h.Write(body)
+	}
+	return h.Sum(nil), nil
+}
+
+// save remembers the answer in tx, sealed: it may hold what is shown once, such
+// as a new key.
+func (s *Server) save(ctx context.Context, tx *store.Tx, rq *request, status int, body []byte) error {
+	if rq.idempotent == nil {
+		return nil
+	}
+	sealed, err := s.keys.Seal(rq.answerRecord(), body)
+	if err != nil {
+		return err
+	}
+	return tx.InsertAnswer(ctx, rq.caller.Org, rq.idempotent.key, store.Answer{
+		Fingerprint: rq.idempotent.fingerprint, Status: status, Body: sealed, CreatedAt: time.Now(),
+	})
+}
+
+// again gives the first answer once more.
+func (s *Server) again(w http.ResponseWriter, rq *request, first *store.Answer) error {
+	body, err := s.keys.Open(rq.answerRecord(), first.Body)
+	if err != nil {
+		return err
+	}
+	rq.recorded = true // the first time
+	writeJSON(w, first.Status, body)
+	return nil
+}
+
+func (rq *request) answerRecord() seal.Record {
+	return seal.Record{Kind: "answer", UID: rq.idempotent.key, Scope: rq.caller.Org, Version: 1, Meta: rq.idempotent.fingerprint}
+}
+
+// sweepAnswers forgets old answers, some at a time so that no write waits long.
+func (s *Server) sweepAnswers(ctx context.Context) error {
+	for {
+		var n int64
+		err := s.db.Write(ctx, func(tx *store.Tx) (err error) {
+			n, err = tx.DeleteAnswersBefore(ctx, time.Now().Add(-keptFor), 1000)
+			return err
+		})
+		if err != nil || n < 1000 {
+			return err
+		}
+	}
+}

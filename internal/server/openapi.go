@@ -1,0 +1,34 @@
+package server
+
+import (
+	_ "embed"
+	"encoding/json"
+	"net/http"
+	"sync"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/bctrl-go/bctrl/internal/access"
+)
+
+// openapiYAML describes every route; tests hold each request and answer to it.
+//
+//go:embed openapi.yaml
+var openapiYAML []byte
+
+func openapiRoutes() []route {
+	document := sync.OnceValues(func() ([]byte, error) {
+		var tree map[string]any
+		if err := yaml.Unmarshal(openapiYAML, &tree); err != nil {
+			return nil, err
+		}
+		return json.Marshal(tree)
+	})
+	return []route{raw("GET /v1/openapi.json", access.Public, func(_ *Server, w http.ResponseWriter, _ *request) error {
+		body, err := document()
+		if err == nil {
+			writeJSON(w, http.StatusOK, body)
+		}
+		return err
+	})}
+}

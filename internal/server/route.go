@@ -1,0 +1,136 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/strictjson"
+)
+
+// route is one method and path, the right it needs, and what it does. The
+// table of all routes is data, so that tests can walk it.
+type route struct {
+	// method and path are as net/http's mux has them: "GET", "/v1/vault/{key}".
+	method, path string
+	verb         access.Verb
+	// query names the parameters it takes; any other is refused.
+	query []string
+	serve func(*Server, http.ResponseWriter, *request) error
+}
+
+// none stands for a body or an answer that is empty.
+type none struct{}
+
+// maxBody bounds a JSON body; files have routes of their own.
+const maxBody = 1 << 20
+
+// endpoint makes a route that takes JSON and answers JSON.
+func endpoint[In, Out any](pattern string, verb access.Verb, do func(*Server, context.Context, *request, In) (Out, error), query ...string) route {
+	return raw(pattern, verb, func(s *Server, w http.ResponseWriter, rq *request) error {
+		in, err := decode[In](rq)
+		if err != nil {
+			return err
+		}
+		out, err := do(s, rq.Context(), rq, in)
+		if err != nil {
+			return err
+		}
+		if rq.answer == nil { // not encoded inside a transaction already
+			if rq.answer, err = s.finish(rq, out); err != nil {
+				return err
+			}
+		}
+		writeJSON(w, http.StatusOK, rq.answer)
+		return nil
+	}, query...)
+}
+
+// finish encodes an answer that was not made inside a transaction, and
+// remembers it where the request has an idempotency key.
+func (s *Server) finish(rq *request, out any) ([]byte, error) {
+	body, err := encodeAnswer(out)
+	if err != nil || rq.idempotent == nil {
+		return body, err
+	}
+	ctx := context.WithoutCancel(rq.Context()) // what was done is done
+	return body, s.db.Write(ctx, func(tx *store.Tx) error { return s.save(ctx, tx, rq, http.StatusOK, body) })
+}
+
+// encodeAnswer writes out as JSON; [none] is an empty object.
+func encodeAnswer(out any) ([]byte, error) { return json.Marshal(out) }
+
+// raw makes a route that reads its own body or writes its own answer.
+func raw(pattern string, verb access.Verb, serve func(*Server, http.ResponseWriter, *request) error, query ...string) route {
+	method, path, _ := strings.Cut(pattern, " ")
+	return route{method: method, path: path, verb: verb, query: query, serve: serve}
+}
+
+// decode reads the body into In. Requests that take none refuse one.
+func decode[In any](rq *request) (in In, err error) {
+	if _, takesNone := any(in).(none); takesNone {
+		if rq.ContentLength > 0 {
+			return in, invalid("request.unexpected_body", "", "this request takes no body")
+		}
+		return in, nil
+	}
+	if ct := rq.Header.Get("Content-Type"); !isJSON(ct) {
+		return in, invalid("request.content_type", "", "the body must be application/json")
+	}
+	body, err := rq.body()
+	if err != nil {
+		return in, err
+	}
+	if err := strictjson.Unmarshal(body, &in); err != nil {
+		return in, badJSON(err)
+	}
+	return in, nil
+}
+
+func isJSON(contentType string) bool {
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(mediaType), "application/json")
+}
+
+func writeJSON(w http.ResponseWriter, status int, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client is gone; there is nobody to tell
+}
+
+// checkQuery refuses what the route does not know: a misspelt filter must not
+// widen what is listed.
+func (rt route) checkQuery(rq *request) error {
+	values, err := queryValues(rq.URL.RawQuery)
+	if err != nil {
+		return invalid("request.query", "", "the query string is malformed")
+	}
+	for name, v := range values {
+		if !slices.Contains(rt.query, name) {
+			return &bctrl.Error{
+				Status: http.StatusBadRequest, Code: "request.unknown_parameter",
+				Message: "the query has a parameter that this route does not take", Hint: rt.takes(),
+			}
+		}
+		if len(v) > 1 {
+			return invalid("request.repeated_parameter", name, "the parameter is given more than once")
+		}
+	}
+	rq.query = values
+	return nil
+}
+
+func (rt route) takes() string {
+	if len(rt.query) == 0 {
+		return "it takes none"
+	}
+	return "it takes " + strings.Join(rt.query, ", ")
+}

@@ -1,0 +1,268 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// ServeHTTP refuses what no route may see, then routes.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := newRequestID(r.Header.Get("x-request-id"))
+	w.Header().Set("x-request-id", id)
+	if !plainPath(r.URL.EscapedPath()) {
+		refuse(w, id, invalid("request.path", "", "the path has an empty segment, a dot segment or a zero byte"))
+		return
+	}
+	if _, pattern := s.mux.Handler(r); pattern == "" {
+		refuse(w, id, notFound("request.no_route", "there is no such route"))
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+func refuse(w http.ResponseWriter, id string, e *bctrl.Error) {
+	writeJSON(w, e.Status, encodeError(e, id))
+}
+
+// plainPath reports whether every segment of a path means itself: the mux
+// would redirect what it can clean, and what is meant by an encoded dot segment
+// is for nobody to guess.
+func plainPath(escaped string) bool {
+	if escaped == "/" {
+		return true
+	}
+	rest, ok := strings.CutPrefix(escaped, "/")
+	if !ok {
+		return false
+	}
+	for segment := range strings.SplitSeq(rest, "/") {
+		text, err := url.PathUnescape(segment)
+		if err != nil || text == "" || text == "." || text == ".." || strings.ContainsRune(text, 0) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Server) wrongMethod(methods []string) http.Handler {
+	slices.Sort(methods)
+	allow := strings.Join(slices.Compact(methods), ", ")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", allow)
+		refuse(w, w.Header().Get("x-request-id"), &bctrl.Error{
+			Status: http.StatusMethodNotAllowed, Code: "request.method", Message: "the route does not take this method", Hint: "it takes " + allow,
+		})
+	})
+}
+
+// handler runs a route: caller, right, idempotency, the work, the record.
+func (s *Server) handler(rt *route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		sw := &statusWriter{ResponseWriter: w}
+		rq := &request{Request: r, w: sw, route: rt, id: w.Header().Get("x-request-id")}
+		defer func() {
+			if p := recover(); p != nil && p != http.ErrAbortHandler {
+				// Not its text, which may hold a value; the stack has none.
+				s.log.Error("a handler panicked", "requestId", rq.id, "route", rt.path, "stack", string(debug.Stack()))
+				s.fail(sw, rq, errInternal)
+			} else if p != nil {
+				panic(p) // the client went away in the middle of a stream
+			}
+			s.log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("requestId", rq.id), slog.String("method", r.Method),
+				slog.String("route", rt.path), slog.Int("status", sw.status), slog.Duration("took", time.Since(start)))
+		}()
+		if err := s.run(sw, rq); err != nil {
+			s.fail(sw, rq, err)
+		}
+	})
+}
+
+func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
+	if rq.route.verb == access.Public {
+		if err := rq.route.checkQuery(rq); err != nil {
+			return err
+		}
+		return rq.route.serve(s, w, rq)
+	}
+	if rq.caller, err = s.authenticate(rq.Context(), rq.Header); err != nil {
+		return err
+	}
+	if err := s.keys.Ensure(rq.Context(), rq.caller.Org); err != nil {
+		return err
+	}
+	if rq.caller.Runtime != nil && !access.ForRuntimes(rq.route.verb) {
+		return &bctrl.Error{
+			Status: http.StatusForbidden, Code: "auth.not_for_runtimes",
+			Message: "this needs an organization key: a runtime has no administrative right",
+		}
+	}
+	if err := rq.route.checkQuery(rq); err != nil {
+		return err
+	}
+	first, release, err := s.replay(rq.Context(), rq)
+	defer release()
+	if err != nil {
+		return err
+	}
+	if first != nil {
+		return s.again(w, rq, first)
+	}
+	if err := rq.route.serve(s, w, rq); err != nil {
+		return err
+	}
+	if rq.caller.Runtime != nil && !rq.decided {
+		s.log.Error("a route answered a runtime without a decision", "route", rq.route.path)
+	}
+	return nil
+}
+
+// authorize asks access whether the caller may do what the route does to the
+// object. The answer to a denied request is the same whether or not the object
+// exists: nothing is looked up before.
+func (s *Server) authorize(rq *request, object string) error {
+	return s.authorizeAs(rq, rq.route.verb, object)
+}
+
+// authorizeAs is authorize for a right other than the route's own.
+func (s *Server) authorizeAs(rq *request, verb access.Verb, object string) error {
+	rq.object = object
+	rq.decided = true
+	if access.Decide(rq.caller, access.Action{Verb: verb, Object: object}) {
+		return nil
+	}
+	return outsideMount(verb)
+}
+
+// outsideMount is the refusal of what the mounts do not permit.
+func outsideMount(verb access.Verb) *bctrl.Error {
+	area, _, _ := strings.Cut(string(verb), ".")
+	return &bctrl.Error{
+		Status: http.StatusForbidden, Code: area + ".outside_mount",
+		Message: "the mounts do not permit " + string(verb) + " here", Hint: "mount it in the workspace and keep it in every narrower level",
+	}
+}
+
+// change does a mutation in one transaction with its audit event and, where
+// the request has an idempotency key, its answer: all of it is durable, or
+// none. fn may complete the event.
+func change[Out any](ctx context.Context, s *Server, rq *request, fn func(tx *store.Tx, e *audit.Event) (Out, error)) (out Out, err error) {
+	var body []byte
+	err = s.db.Write(ctx, func(tx *store.Tx) (err error) {
+		e := rq.event()
+		if out, err = fn(tx, &e); err != nil {
+			return err
+		}
+		if body, err = encodeAnswer(out); err != nil {
+			return err
+		}
+		if err := s.save(ctx, tx, rq, http.StatusOK, body); err != nil {
+			return err
+		}
+		e.Outcome = audit.OK
+		return audit.Append(tx, e)
+	})
+	if err != nil {
+		return out, err
+	}
+	rq.answer, rq.recorded = body, true
+	return out, nil
+}
+
+// use records the intent to use a secret, runs fn once that is durable, and
+// records how it went.
+func (s *Server) use(ctx context.Context, e audit.Event, fn func() error) error {
+	done, err := s.audit.Begin(ctx, e)
+	if err != nil {
+		return err
+	}
+	err = fn()
+	outcome := audit.OK
+	if err != nil {
+		outcome = asError(err).Code
+	}
+	if lost := done(outcome, 0); lost != nil {
+		s.log.Error("an outcome was not recorded", "requestId", e.RequestID, "error", lost)
+	}
+	return err
+}
+
+// fail answers an error, and records it where the log wants it: every refusal,
+// and every mutation that did not happen.
+func (s *Server) fail(w *statusWriter, rq *request, err error) {
+	e := asError(err)
+	if e == errInternal && err != error(errInternal) {
+		s.log.Error("a request failed", "requestId", rq.id, "route", rq.route.path, "error", err)
+	}
+	ctx := context.WithoutCancel(rq.Context()) // the record outlives a caller who left
+	body := encodeError(e, rq.id)
+	if recordErr := s.recordFailure(ctx, rq, e, body); recordErr != nil {
+		s.log.Error("a refusal was not recorded", "requestId", rq.id, "error", recordErr)
+		e = asError(recordErr)
+		body = encodeError(e, rq.id)
+	}
+	if w.status != 0 {
+		// The answer has begun: all that is left is to break it off.
+		panic(http.ErrAbortHandler)
+	}
+	if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	writeJSON(w, e.Status, body)
+}
+
+func (s *Server) recordFailure(ctx context.Context, rq *request, e *bctrl.Error, body []byte) error {
+	denied := e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
+	mutation := rq.Method != http.MethodGet && rq.Method != http.MethodHead && rq.caller.Org != ""
+	if rq.recorded || !denied && !mutation {
+		return nil
+	}
+	event := rq.event()
+	event.Outcome, event.Status = e.Code, e.Status
+	if denied {
+		event.Decision = audit.Denied
+	}
+	return s.db.Write(ctx, func(tx *store.Tx) error {
+		// A refusal of the caller, or of its haste, may be another next time.
+		if !denied && e.Status < 500 && e.Status != http.StatusConflict && e.Status != http.StatusTooManyRequests {
+			if err := s.save(ctx, tx, rq, e.Status, body); err != nil {
+				return err
+			}
+		}
+		return audit.Append(tx, event)
+	})
+}
+
+// statusWriter remembers the status, which tells whether an answer has begun.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap lets [http.ResponseController] reach the connection.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,91 @@
+package server
+
+import (
+	"database/sql"
+	"io"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func jsonBody(text string) io.Reader { return strings.NewReader(text) }
+
+// tamper edits the database behind the server's back.
+func (h *harness) tamper(statement string) {
+	h.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(h.dir, "bctrl.db"))
+	require.NoError(h, err)
+	defer db.Close()
+	res, err := db.ExecContext(h.Context(), statement)
+	require.NoError(h, err)
+	n, err := res.RowsAffected()
+	require.NoError(h, err)
+	require.Positive(h, n, "nothing was edited")
+}
+
+func TestThePathIsRefusedBeforeRouting(t *testing.T) {
+	h := newHarness(t)
+	for _, path := range []string{"/v1//vault", "/v1/./vault", "/v1/%2e/vault", "/v1/vault/..", "/v1/vault/%2E.", "/v1/vault/a%00", "/v1/vault/", "//"} {
+		got := h.send("GET", path, nil, "Authorization", "Bearer "+h.key)
+		require.Equal(t, http.StatusBadRequest, got.Status, path)
+		require.Empty(t, got.Header.Get("Location"), path)
+	}
+}
+
+func TestEveryRouteIsDescribedAndNamesItsRight(t *testing.T) {
+	h := newHarness(t)
+	router, err := describedRoutes()
+	require.NoError(t, err)
+	for _, rt := range h.server.routes {
+		require.NotEmpty(t, rt.verb, rt.path)
+		method := rt.method
+		if method == "ANY" {
+			continue
+		}
+		path := strings.NewReplacer("{", "", "}", "").Replace(rt.path)
+		req, err := http.NewRequestWithContext(t.Context(), method, path, nil)
+		require.NoError(t, err)
+		_, _, err = router.FindRoute(req)
+		require.NoError(t, err, "%s %s is not in openapi.yaml", method, rt.path)
+	}
+}
+
+func TestARequestWithoutAGoodKeyIsRefused(t *testing.T) {
+	h := newHarness(t)
+	first := h.send("GET", "/v1/vault", nil)
+	require.Equal(t, http.StatusUnauthorized, first.Status)
+	for _, header := range []string{"Bearer bctrl_wrong", "Bearer ", "Basic " + h.key, h.key} {
+		got := h.send("GET", "/v1/vault", nil, "Authorization", header)
+		require.Equal(t, http.StatusUnauthorized, got.Status)
+		require.NotContains(t, string(got.Body), "wrong_")
+	}
+	got := h.send("GET", "/v1/vault", nil, "Authorization", "Bearer "+h.key, "Authorization", "Bearer "+h.key)
+	require.Equal(t, http.StatusUnauthorized, got.Status, "a header given twice")
+}
+
+func TestAnIdempotencyKeyHasOneEffect(t *testing.T) {
+	h := newHarness(t)
+	put := func(key, password string) answer {
+		return h.do("PUT", []string{"vault", "k"}, nil, object{"password": password}, "Idempotency-Key", key)
+	}
+	first := put("one", "p")
+	require.Equal(t, http.StatusOK, first.Status, "%s", first.Body)
+	again := put("one", "p")
+	require.Equal(t, string(first.Body), string(again.Body), "the same version: nothing was written")
+	require.Equal(t, http.StatusUnprocessableEntity, put("one", "other").Status)
+	second := put("two", "p")
+	require.NotEqual(t, string(first.Body), string(second.Body))
+	h.tamper("UPDATE idempotency SET body = zeroblob(60)")
+	require.Equal(t, http.StatusInternalServerError, put("one", "p").Status, "a forged answer")
+}
+
+func TestUnknownAndRepeatedParametersAreRefused(t *testing.T) {
+	h := newHarness(t)
+	for _, q := range []url.Values{{"prefx": {"prod/"}}, {"limit": {"1", "2"}}, {"limit": {"0"}}, {"limit": {"1001"}}, {"hasTotp": {"yes"}}, {"prefix": {"//"}}, {"cursor": {"%"}}} {
+		require.Equal(t, http.StatusBadRequest, h.do("GET", []string{"vault"}, q, nil).Status, "%v", q)
+	}
+}

@@ -1,0 +1,103 @@
+// Package server answers the HTTP contract of BCTRL: workspaces, their mounts,
+// and what may be done with them. Handlers are thin: decode, authorise, call,
+// encode. A resource has a file of its own noun here, in the store and in the
+// SDK.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// Config says what a server works with. The server owns none of it: the caller
+// closes the store after [Server.Close].
+type Config struct {
+	Store *store.DB
+	Key   seal.Key
+	// Log receives what an operator needs to know; nil discards it.
+	Log *slog.Logger
+}
+
+// Server is the BCTRL server.
+type Server struct {
+	db       *store.DB
+	keys     *seal.Keyring
+	audit    *audit.Log
+	log      *slog.Logger
+	mux      *http.ServeMux
+	routes   []route
+	inFlight inFlight
+}
+
+// New makes a server and brings its state in order after whatever ended the
+// one before.
+func New(ctx context.Context, cfg Config) (*Server, error) {
+	s := &Server{
+		db:    cfg.Store,
+		keys:  seal.NewKeyring(cfg.Key, dataKeys{cfg.Store}),
+		audit: audit.New(cfg.Store),
+		log:   cfg.Log,
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if err := s.keys.Ensure(ctx, serverScope); err != nil {
+		return nil, fmt.Errorf("opening the sealed store: %w", err)
+	}
+	s.register()
+	return s, nil
+}
+
+// serverScope is the scope of the server's own sealed values.
+const serverScope = "server"
+
+// register builds the table of routes.
+func (s *Server) register() {
+	for _, group := range [][]route{healthRoutes(), openapiRoutes(), vaultRoutes()} {
+		s.routes = append(s.routes, group...)
+	}
+	s.mux = http.NewServeMux()
+	allowed := map[string][]string{}
+	for i := range s.routes {
+		rt := &s.routes[i]
+		allowed[rt.path] = append(allowed[rt.path], rt.method)
+		pattern := rt.path
+		if rt.method != "ANY" {
+			pattern = rt.method + " " + rt.path
+		}
+		s.mux.Handle(pattern, s.handler(rt))
+	}
+	for path, methods := range allowed {
+		if methods[0] != "ANY" {
+			s.mux.Handle(path, s.wrongMethod(methods))
+		}
+	}
+}
+
+// dataKeys lets the keyring keep its wrapped keys in the store.
+type dataKeys struct{ db *store.DB }
+
+func (d dataKeys) DEK(ctx context.Context, scope string) (seal.WrappedDEK, bool, error) {
+	k, err := d.db.Read().DEK(ctx, scope)
+	if errors.Is(err, store.ErrNotFound) {
+		return seal.WrappedDEK{}, false, nil
+	}
+	return seal.WrappedDEK{ID: k.ID, Scope: k.Scope, KeyID: k.KEKID, Sealed: k.Wrapped}, err == nil, err
+}
+
+func (d dataKeys) CreateDEK(ctx context.Context, k seal.WrappedDEK) (seal.WrappedDEK, error) {
+	err := d.db.Write(ctx, func(tx *store.Tx) error {
+		return tx.InsertDEK(ctx, store.DEK{Scope: k.Scope, ID: k.ID, KEKID: k.KeyID, Wrapped: k.Sealed})
+	})
+	if errors.Is(err, store.ErrExists) {
+		k, _, err = d.DEK(ctx, k.Scope)
+	}
+	return k, err
+}

@@ -1,0 +1,207 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/totp"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func vaultRoutes() []route {
+	return []route{
+		endpoint("GET /v1/vault", bctrl.ListVault, (*Server).listVault, "prefix", "hasTotp", "meta", "limit", "cursor"),
+		endpoint("GET /v1/vault/{key}", bctrl.ReadVault, (*Server).getVault),
+		endpoint("PUT /v1/vault/{key}", access.VaultWrite, (*Server).putVault),
+		endpoint("DELETE /v1/vault/{key}", access.VaultWrite, (*Server).deleteVault),
+		endpoint("GET /v1/vault/{key}/totp", bctrl.UseVault, (*Server).vaultTOTP),
+	}
+}
+
+// vaultMeta is the part of an entry that is listed. It is stored in clear, and
+// the seal covers it: an origin that was edited in the database opens nothing.
+type vaultMeta struct {
+	Username       string          `json:"username,omitempty"`
+	Label          string          `json:"label,omitempty"`
+	Origins        []string        `json:"origins,omitempty"`
+	OriginPatterns []string        `json:"originPatterns,omitempty"`
+	Fill           bctrl.VaultFill `json:"fill"`
+}
+
+// vaultSecrets is the part that is sealed.
+type vaultSecrets struct {
+	Password wire.Value `json:"password,omitzero"`
+	TOTP     wire.Value `json:"totp,omitzero"`
+	Notes    string     `json:"notes,omitempty"`
+}
+
+func errNoVaultKey() *bctrl.Error {
+	return notFound("vault.secret_not_found", "there is no such vault key")
+}
+
+func (s *Server) putVault(ctx context.Context, rq *request, in wire.VaultCredential) (bctrl.VaultEntry, error) {
+	key, err := rq.path("key", bctrl.ValidVaultKey)
+	if err != nil {
+		return bctrl.VaultEntry{}, err
+	}
+	if err := s.authorize(rq, key); err != nil {
+		return bctrl.VaultEntry{}, err
+	}
+	meta, err := checkVaultCredential(&in)
+	if err != nil {
+		return bctrl.VaultEntry{}, err
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.VaultEntry, error) {
+		e, err := s.writeVaultEntry(ctx, tx, rq.caller.Org, key, meta, in)
+		ev.UID, ev.Version = e.UID, e.Version
+		return describeVaultEntry(e, meta), err
+	})
+}
+
+func (s *Server) writeVaultEntry(ctx context.Context, tx *store.Tx, org, key string, meta vaultMeta, in wire.VaultCredential) (store.VaultEntry, error) {
+	folded := strings.ToLower(key)
+	e, err := tx.VaultEntryFolded(ctx, org, folded)
+	isNew := errors.Is(err, store.ErrNotFound)
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	switch {
+	case isNew:
+		e = store.VaultEntry{UID: newID(), Key: key, CreatedAt: now}
+	case err != nil:
+		return e, err
+	case e.Key != key:
+		return e, conflict("vault.key_case_conflict", "there is a key that differs only in case")
+	}
+	e.Version, e.UpdatedAt, e.HasTOTP = e.Version+1, now, !in.TOTP.IsZero()
+	if e.Meta, err = json.Marshal(meta); err != nil {
+		return e, err
+	}
+	plain, err := json.Marshal(vaultSecrets{Password: in.Password, TOTP: in.TOTP, Notes: in.Notes})
+	if err != nil {
+		return e, err
+	}
+	defer clear(plain)
+	if e.Sealed, err = s.keys.Seal(vaultRecord(org, e), plain); err != nil {
+		return e, err
+	}
+	if isNew {
+		return e, tx.InsertVaultEntry(ctx, org, folded, e)
+	}
+	return e, tx.UpdateVaultEntry(ctx, org, e)
+}
+
+// vaultRecord binds an entry's key and everything listed of it to its seal.
+func vaultRecord(org string, e store.VaultEntry) seal.Record {
+	bound := append([]byte(e.Key+"\n"), e.Meta...)
+	if e.HasTOTP {
+		bound = append(bound, "\ntotp"...)
+	}
+	return seal.Record{Kind: "vault", UID: e.UID, Scope: org, Version: e.Version, Meta: bound}
+}
+
+// openVaultEntry decrypts the one entry in use.
+func (s *Server) openVaultEntry(org string, e store.VaultEntry) (meta vaultMeta, secrets vaultSecrets, err error) {
+	plain, err := s.keys.Open(vaultRecord(org, e), e.Sealed)
+	if err != nil {
+		return meta, secrets, errTampered("vault.tampered")
+	}
+	defer clear(plain)
+	return meta, secrets, errors.Join(json.Unmarshal(e.Meta, &meta), json.Unmarshal(plain, &secrets))
+}
+
+func (s *Server) getVault(ctx context.Context, rq *request, _ none) (out wire.VaultCredential, err error) {
+	err = s.useVaultEntry(ctx, rq, func(meta vaultMeta, secrets vaultSecrets) error {
+		out = wire.VaultCredential{
+			Username: meta.Username, Password: secrets.Password, TOTP: secrets.TOTP, Origins: meta.Origins,
+			OriginPatterns: meta.OriginPatterns, Label: meta.Label, Notes: secrets.Notes, Fill: string(meta.Fill),
+		}
+		if rq.caller.Runtime != nil {
+			out.TOTP = wire.Value{} // a runtime gets codes, never the seed
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (s *Server) vaultTOTP(ctx context.Context, rq *request, _ none) (out wire.TOTPCode, err error) {
+	err = s.useVaultEntry(ctx, rq, func(_ vaultMeta, secrets vaultSecrets) (err error) {
+		out, err = codeNow(secrets)
+		return err
+	})
+	return out, err
+}
+
+func codeNow(secrets vaultSecrets) (wire.TOTPCode, error) {
+	if secrets.TOTP.IsZero() {
+		return wire.TOTPCode{}, notFound("vault.no_totp", "this vault key has no TOTP seed")
+	}
+	seed, err := totp.Parse(bctrl.NewSecret(secrets.TOTP.Reveal()))
+	if err != nil {
+		return wire.TOTPCode{}, err
+	}
+	code, expires := seed.Code(time.Now())
+	return wire.TOTPCode{Code: wire.NewValue(code.Expose()), ExpiresAt: expires.UTC()}, nil
+}
+
+// useVaultEntry authorises, finds the entry the path names, records the
+// intent, and only then decrypts.
+func (s *Server) useVaultEntry(ctx context.Context, rq *request, fn func(vaultMeta, vaultSecrets) error) error {
+	key, err := rq.path("key", bctrl.ValidVaultKey)
+	if err != nil {
+		return err
+	}
+	if err := s.authorize(rq, key); err != nil {
+		return err
+	}
+	e, err := s.db.Read().VaultEntry(ctx, rq.caller.Org, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return errNoVaultKey()
+	}
+	if err != nil {
+		return err
+	}
+	ev := rq.event()
+	ev.UID, ev.Version = e.UID, e.Version
+	return s.use(ctx, ev, func() error {
+		meta, secrets, err := s.openVaultEntry(rq.caller.Org, e)
+		if err != nil {
+			return err
+		}
+		return fn(meta, secrets)
+	})
+}
+
+func (s *Server) deleteVault(ctx context.Context, rq *request, _ none) (none, error) {
+	key, err := rq.path("key", bctrl.ValidVaultKey)
+	if err != nil {
+		return none{}, err
+	}
+	if err := s.authorize(rq, key); err != nil {
+		return none{}, err
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
+		e, err := tx.VaultEntry(ctx, rq.caller.Org, key)
+		if errors.Is(err, store.ErrNotFound) {
+			return none{}, errNoVaultKey()
+		}
+		if err != nil {
+			return none{}, err
+		}
+		ev.UID, ev.Version = e.UID, e.Version
+		return none{}, tx.DeleteVaultEntry(ctx, rq.caller.Org, e.UID)
+	})
+}
+
+func describeVaultEntry(e store.VaultEntry, meta vaultMeta) bctrl.VaultEntry {
+	return bctrl.VaultEntry{
+		Key: e.Key, Username: meta.Username, Label: meta.Label, HasTOTP: e.HasTOTP, Origins: meta.Origins,
+		OriginPatterns: meta.OriginPatterns, Fill: meta.Fill, Version: e.Version, CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt,
+	}
+}

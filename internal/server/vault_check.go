@@ -1,0 +1,116 @@
+package server
+
+import (
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/origin"
+	"github.com/bctrl-go/bctrl/internal/totp"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// The limits of a login, in bytes; far above what sites use.
+const (
+	maxUsername = 1024
+	maxPassword = 64 << 10
+	maxLabel    = 256
+	maxNotes    = 64 << 10
+	maxOrigins  = 100
+)
+
+// checkVaultCredential checks a login and names everything that is wrong with
+// it at once, never a value. It moves matchOrigins to where they belong.
+func checkVaultCredential(in *wire.VaultCredential) (vaultMeta, error) {
+	var p problems
+	p.limit("username", len(in.Username), maxUsername)
+	p.limit("password", len(in.Password.Reveal()), maxPassword)
+	p.limit("label", len(in.Label), maxLabel)
+	p.limit("notes", len(in.Notes), maxNotes)
+	meta := vaultMeta{Username: in.Username, Label: in.Label, Fill: bctrl.VaultFill(in.Fill)}
+	switch meta.Fill {
+	case "":
+		meta.Fill = bctrl.FillSwap
+	case bctrl.FillSwap, bctrl.FillDirect:
+	default:
+		p.add("vault.invalid_fill", "fill", "fill must be swap or direct")
+	}
+	if !in.TOTP.IsZero() {
+		if _, err := totp.Parse(bctrl.NewSecret(in.TOTP.Reveal())); err != nil {
+			p.add("vault.invalid_totp", "totp", err.Error())
+		}
+	}
+	p.limit("origins", len(in.Origins)+len(in.OriginPatterns)+len(in.MatchOrigins), maxOrigins)
+	if len(p.list) > 0 {
+		return meta, p.err()
+	}
+	addOrigin := func(field, text string) {
+		canonical, err := origin.Parse(text)
+		if err != nil {
+			p.add("vault.invalid_origin", field, err.Error())
+		}
+		meta.Origins = append(meta.Origins, canonical)
+	}
+	addPattern := func(field, text string) {
+		canonical, err := origin.ParsePattern(text, isPublicSuffix)
+		if err != nil {
+			p.add("vault.invalid_origin", field, err.Error())
+		}
+		meta.OriginPatterns = append(meta.OriginPatterns, canonical)
+	}
+	for i, text := range in.Origins {
+		addOrigin(index("origins", i), text)
+	}
+	for i, text := range in.OriginPatterns {
+		addPattern(index("originPatterns", i), text)
+	}
+	for i, text := range in.MatchOrigins {
+		if strings.Contains(text, "*") {
+			addPattern(index("matchOrigins", i), text)
+		} else {
+			addOrigin(index("matchOrigins", i), text)
+		}
+	}
+	return meta, p.err()
+}
+
+// isPublicSuffix reports whether anyone can register a name below domain. Only
+// the list's own rules count: its default, that every top-level domain is one,
+// is added for names of a single label.
+func isPublicSuffix(domain string) bool {
+	suffix, _ := publicsuffix.PublicSuffix(domain)
+	return suffix == domain
+}
+
+func index(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }
+
+// problems collects what is wrong with a request.
+type problems struct {
+	list    []bctrl.Problem
+	message string
+}
+
+func (p *problems) add(code, field, message string) {
+	if len(p.list) == 0 {
+		p.message = message
+	}
+	p.list = append(p.list, bctrl.Problem{Code: code, Field: field, Hint: message})
+}
+
+func (p *problems) limit(field string, n, most int) {
+	if n > most {
+		p.add("request.too_long", field, field+" is over its limit of "+strconv.Itoa(most))
+	}
+}
+
+// err is nil, or one error with all problems.
+func (p *problems) err() error {
+	if len(p.list) == 0 {
+		return nil
+	}
+	e := invalid(p.list[0].Code, p.list[0].Field, p.message)
+	e.Problems = p.list
+	return e
+}

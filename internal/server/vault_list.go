@@ -1,0 +1,152 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// listVault lists keys, or with meta what may be known of them. A runtime
+// caller sees exactly the keys it may use.
+func (s *Server) listVault(ctx context.Context, rq *request, _ none) (any, error) {
+	limit, after, err := rq.page()
+	if err != nil {
+		return nil, err
+	}
+	filter := store.VaultRange{After: after, Limit: limit + 1}
+	if filter.HasTOTP, err = rq.optionalFlag("hasTotp"); err != nil {
+		return nil, err
+	}
+	withMeta, err := rq.flag("meta")
+	if err != nil {
+		return nil, err
+	}
+	prefix := rq.query.Get("prefix")
+	if prefix == "" {
+		prefix = "/"
+	}
+	if err := bctrl.ValidVaultPrefix(prefix); err != nil {
+		return nil, err
+	}
+	rq.decided = true // by filtering: an empty list says nothing of what exists
+	ranges := keyRanges(rq.caller, prefix)
+	if withMeta {
+		rows, err := gather(ranges, filter, rq.caller, entryKey, func(r store.VaultRange) ([]store.VaultEntry, error) {
+			return s.db.Read().VaultEntries(ctx, rq.caller.Org, r)
+		})
+		if err != nil {
+			return nil, err
+		}
+		return entryPage(rows, limit)
+	}
+	rows, err := gather(ranges, filter, rq.caller, func(k string) string { return k }, func(r store.VaultRange) ([]string, error) {
+		return s.db.Read().VaultKeys(ctx, rq.caller.Org, r)
+	})
+	if err != nil {
+		return nil, err
+	}
+	rows, next := cut(rows, limit, func(k string) string { return k })
+	return wire.List[string]{Plural: wire.VaultKeys, Items: rows, NextCursor: next}, nil
+}
+
+func entryKey(e store.VaultEntry) string { return e.Key }
+
+func entryPage(rows []store.VaultEntry, limit int) (any, error) {
+	rows, next := cut(rows, limit, entryKey)
+	list := wire.List[bctrl.VaultEntry]{Plural: wire.VaultEntries, NextCursor: next}
+	for _, e := range rows {
+		var meta vaultMeta
+		if err := json.Unmarshal(e.Meta, &meta); err != nil {
+			return nil, errTampered("vault.tampered")
+		}
+		list.Items = append(list.Items, describeVaultEntry(e, meta))
+	}
+	return list, nil
+}
+
+// gather reads ranges in order until the filter's limit is reached, leaving
+// out what the caller may not list.
+func gather[T any](ranges []store.VaultRange, filter store.VaultRange, c access.Caller, key func(T) string, read func(store.VaultRange) ([]T, error)) ([]T, error) {
+	var out []T
+	for _, r := range ranges {
+		r.HasTOTP, r.Limit, r.After = filter.HasTOTP, filter.Limit, filter.After
+		for len(out) < filter.Limit {
+			rows, err := read(r)
+			if err != nil {
+				return nil, err
+			}
+			for _, row := range rows {
+				if len(out) < filter.Limit && access.Decide(c, access.Action{Verb: bctrl.ListVault, Object: key(row)}) {
+					out = append(out, row)
+				}
+			}
+			if len(rows) < r.Limit {
+				break
+			}
+			r.After = key(rows[len(rows)-1])
+		}
+	}
+	return out, nil
+}
+
+// keyRanges are the disjoint ranges, in order, in which the caller's keys
+// below prefix lie, so that a list costs what the caller may see and not what
+// else is stored.
+func keyRanges(c access.Caller, prefix string) []store.VaultRange {
+	prefixes := []string{prefix}
+	if c.Runtime != nil {
+		prefixes = nil
+		for _, p := range vaultPrefixes(c.Runtime.Chain) {
+			if below, ok := deeper(prefix, p); ok {
+				prefixes = append(prefixes, below)
+			}
+		}
+	}
+	var ranges []store.VaultRange
+	for _, p := range prefixes {
+		ranges = append(ranges, prefixRanges(p)...)
+	}
+	slices.SortFunc(ranges, func(a, b store.VaultRange) int { return strings.Compare(a.From, b.From) })
+	return slices.CompactFunc(ranges, func(next, kept store.VaultRange) bool {
+		return kept.To == "" || next.To <= kept.To // it lies inside: prefixes are nested or disjoint
+	})
+}
+
+// vaultPrefixes hold every key that the chain permits, and perhaps more: where
+// to look, not what to show.
+func vaultPrefixes(c bctrl.Chain) []string {
+	if v := c.Effective().Vault; v != nil {
+		return v.Allow
+	}
+	return nil
+}
+
+// deeper is the prefix that holds what both a and b hold.
+func deeper(a, b string) (string, bool) {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	below := strings.TrimSuffix(a, "/") + "/"
+	if a == "/" || a == b || strings.HasPrefix(b, below) {
+		return b, true
+	}
+	return "", false
+}
+
+// prefixRanges turns a prefix into ranges of keys: "a/" is everything below a,
+// "a" that and a itself. '0' is the byte after '/'.
+func prefixRanges(prefix string) []store.VaultRange {
+	if prefix == "/" {
+		return []store.VaultRange{{}}
+	}
+	if strict, ok := strings.CutSuffix(prefix, "/"); ok {
+		return []store.VaultRange{{From: prefix, To: strict + "0"}}
+	}
+	return []store.VaultRange{{From: prefix, To: prefix + "\x00"}, {From: prefix + "/", To: prefix + "0"}}
+}

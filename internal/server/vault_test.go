@@ -1,0 +1,114 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+type object = map[string]any
+
+func TestALoginComesBackAsItWasSet(t *testing.T) {
+	h := newHarness(t)
+	login := object{
+		"username": "bot@company.com", "password": "pa\"ss", "totp": "JBSWY3DPEHPK3PXP", "label": "CRM", "notes": "n", "fill": "swap",
+		"matchOrigins": []string{"https://Login.Example.com/", "https://*.example.com"},
+	}
+	set := h.do("PUT", []string{"vault", "prod/crm/salesforce"}, nil, login)
+	require.Equal(t, http.StatusOK, set.Status, "%s", set.Body)
+	var entry bctrl.VaultEntry
+	require.NoError(t, json.Unmarshal(set.Body, &entry))
+	require.Equal(t, "prod/crm/salesforce", entry.Key)
+	require.EqualValues(t, 1, entry.Version)
+	require.NotContains(t, string(set.Body), `pa\"ss`)
+
+	got := h.do("GET", []string{"vault", "prod/crm/salesforce"}, nil, nil)
+	require.Equal(t, http.StatusOK, got.Status)
+	require.JSONEq(t, `{"username":"bot@company.com","password":"pa\"ss","totp":"JBSWY3DPEHPK3PXP","label":"CRM","notes":"n","fill":"swap",
+		"origins":["https://login.example.com"],"originPatterns":["https://*.example.com"]}`, string(got.Body))
+
+	code := h.do("GET", []string{"vault", "prod/crm/salesforce", "totp"}, nil, nil)
+	require.Equal(t, http.StatusOK, code.Status)
+
+	require.Equal(t, http.StatusOK, h.do("DELETE", []string{"vault", "prod/crm/salesforce"}, nil, nil).Status)
+	gone := h.do("GET", []string{"vault", "prod/crm/salesforce"}, nil, nil)
+	require.Equal(t, http.StatusNotFound, gone.Status)
+	require.Equal(t, "vault.secret_not_found", gone.code())
+}
+
+func TestWhatIsWrongWithALoginIsNamedAtOnceAndNeverQuoted(t *testing.T) {
+	h := newHarness(t)
+	got := h.do("PUT", []string{"vault", "k"}, nil, object{"password": "canary-password", "totp": "canary!seed", "fill": "paste"})
+	require.Equal(t, http.StatusBadRequest, got.Status)
+	require.NotContains(t, string(got.Body), "canary")
+	for _, field := range []string{`"totp"`, `"fill"`} {
+		require.Contains(t, string(got.Body), field)
+	}
+	got = h.send("PUT", "/v1/vault/k", jsonBody(`{"password":"canary-password","Password":"canary-password"}`),
+		"Authorization", "Bearer "+h.key, "Content-Type", "application/json")
+	require.Equal(t, http.StatusBadRequest, got.Status)
+	require.NotContains(t, string(got.Body), "canary")
+}
+
+func TestAnEditedOrSwappedRowIsNotUsed(t *testing.T) {
+	for _, tc := range []struct{ name, edit string }{
+		{"the sealed bytes of two keys exchanged", "UPDATE vault_entries SET sealed = (SELECT sealed FROM vault_entries WHERE key = 'b') WHERE key = 'a'"},
+		{"an origin added", `UPDATE vault_entries SET meta = '{"origins":["https://evil.example"],"fill":"swap"}' WHERE key = 'a'`},
+		{"a key renamed", "UPDATE vault_entries SET key = 'c', folded = 'c' WHERE key = 'a'"},
+		{"an older version", "UPDATE vault_entries SET version = version + 1 WHERE key = 'a'"},
+		{"one bit", "UPDATE vault_entries SET sealed = CAST(substr(sealed, 1, length(sealed) - 1) || x'00' AS BLOB) WHERE key = 'a'"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := newHarness(t)
+			for _, k := range []string{"a", "b"} {
+				require.Equal(t, http.StatusOK, h.do("PUT", []string{"vault", k}, nil, object{"password": "secret of " + k}).Status)
+			}
+			h.tamper(tc.edit)
+			key := "a"
+			if tc.name == "a key renamed" {
+				key = "c"
+			}
+			got := h.do("GET", []string{"vault", key}, nil, nil)
+			require.Equal(t, http.StatusInternalServerError, got.Status)
+			require.Equal(t, "vault.tampered", got.code())
+		})
+	}
+}
+
+func TestAListNamesKeysOnSegmentBoundaries(t *testing.T) {
+	h := newHarness(t)
+	for _, k := range []string{"prod", "prod/a", "prod/b", "prod-x", "prod.y/z", "production/c", "a"} {
+		require.Equal(t, http.StatusOK, h.do("PUT", []string{"vault", k}, nil, object{"password": "p"}).Status)
+	}
+	for _, tc := range []struct {
+		prefix string
+		want   []string
+	}{
+		{"prod/", []string{"prod/a", "prod/b"}},
+		{"prod", []string{"prod", "prod/a", "prod/b"}},
+		{"/", []string{"a", "prod", "prod-x", "prod.y/z", "prod/a", "prod/b", "production/c"}},
+	} {
+		var all []string
+		for cursor := ""; ; {
+			got := h.do("GET", []string{"vault"}, url.Values{"prefix": {tc.prefix}, "limit": {"2"}, "cursor": {cursor}}, nil)
+			require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
+			var page struct {
+				Keys       []string
+				NextCursor *string
+			}
+			require.NoError(t, json.Unmarshal(got.Body, &page))
+			require.LessOrEqual(t, len(page.Keys), 2)
+			all = append(all, page.Keys...)
+			if page.NextCursor == nil {
+				break
+			}
+			cursor = *page.NextCursor
+		}
+		require.Equal(t, tc.want, all, "prefix %s", tc.prefix)
+	}
+}

@@ -1,0 +1,101 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// Workspace is a workspace with its mounts.
+type Workspace struct {
+	ID, Name             string
+	Version              int64
+	Mounts               bctrl.Mounts
+	CreatedAt, UpdatedAt time.Time
+}
+
+const workspaceColumns = "id, name, version, mounts, created_at, updated_at"
+
+func scanWorkspace(row scanner) (w Workspace, err error) {
+	var mounts []byte
+	var created, updated int64
+	if err := row(&w.ID, &w.Name, &w.Version, &mounts, &created, &updated); err != nil {
+		return w, err
+	}
+	w.CreatedAt, w.UpdatedAt = fromMillis(created), fromMillis(updated)
+	return w, json.Unmarshal(mounts, &w.Mounts)
+}
+
+// Workspace returns the workspace with this id.
+func (q Queries) Workspace(ctx context.Context, org, id string) (Workspace, error) {
+	return one(ctx, q, scanWorkspace, "SELECT "+workspaceColumns+" FROM workspaces WHERE org_id = $1 AND id = $2", org, id)
+}
+
+// WorkspaceByName returns the workspace with this name.
+func (q Queries) WorkspaceByName(ctx context.Context, org, name string) (Workspace, error) {
+	return one(ctx, q, scanWorkspace, "SELECT "+workspaceColumns+" FROM workspaces WHERE org_id = $1 AND name = $2", org, name)
+}
+
+// Workspaces lists workspaces by id, which is by age, after the id given.
+func (q Queries) Workspaces(ctx context.Context, org, after string, limit int) ([]Workspace, error) {
+	return many(ctx, q, scanWorkspace, "SELECT "+workspaceColumns+" FROM workspaces WHERE org_id = $1 AND id > $2 ORDER BY id LIMIT $3", org, after, limit)
+}
+
+// InsertWorkspace adds a workspace; a name in use gives [ErrExists].
+func (tx *Tx) InsertWorkspace(ctx context.Context, org string, w Workspace) error {
+	mounts, err := json.Marshal(w.Mounts)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "INSERT INTO workspaces (org_id, id, name, version, mounts, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+		org, w.ID, w.Name, w.Version, string(mounts), millis(w.CreatedAt), millis(w.UpdatedAt))
+	return err
+}
+
+// UpdateWorkspace replaces name, mounts and version.
+func (tx *Tx) UpdateWorkspace(ctx context.Context, org string, w Workspace) error {
+	mounts, err := json.Marshal(w.Mounts)
+	if err != nil {
+		return err
+	}
+	return tx.must(ctx, "UPDATE workspaces SET name = $1, version = $2, mounts = $3, updated_at = $4 WHERE org_id = $5 AND id = $6",
+		w.Name, w.Version, string(mounts), millis(w.UpdatedAt), org, w.ID)
+}
+
+// DeleteWorkspace removes a workspace with its runtimes' rows and pins.
+func (tx *Tx) DeleteWorkspace(ctx context.Context, org, id string) error {
+	return tx.must(ctx, "DELETE FROM workspaces WHERE org_id = $1 AND id = $2", org, id)
+}
+
+// MountPin says which credential an id in a workspace's ai mount meant when it
+// was mounted.
+type MountPin struct{ CredentialID, CredentialUID string }
+
+// SetMountPins replaces the pins of a workspace.
+func (tx *Tx) SetMountPins(ctx context.Context, org, workspace string, pins []MountPin) error {
+	if _, err := tx.exec(ctx, "DELETE FROM ai_mounts WHERE org_id = $1 AND workspace_id = $2", org, workspace); err != nil {
+		return err
+	}
+	for _, p := range pins {
+		if _, err := tx.exec(ctx, "INSERT INTO ai_mounts (org_id, workspace_id, credential_id, credential_uid) VALUES ($1, $2, $3, $4)",
+			org, workspace, p.CredentialID, p.CredentialUID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// MountPins returns the pins of a workspace, by credential id.
+func (q Queries) MountPins(ctx context.Context, org, workspace string) ([]MountPin, error) {
+	return many(ctx, q, func(row scanner) (p MountPin, err error) { return p, row(&p.CredentialID, &p.CredentialUID) },
+		"SELECT credential_id, credential_uid FROM ai_mounts WHERE org_id = $1 AND workspace_id = $2 ORDER BY credential_id", org, workspace)
+}
+
+// WorkspacesMounting names the workspaces that mount the credential.
+func (q Queries) WorkspacesMounting(ctx context.Context, org, credentialUID string) ([]string, error) {
+	return many(ctx, q, func(row scanner) (name string, err error) { return name, row(&name) },
+		`SELECT w.name FROM ai_mounts m JOIN workspaces w ON w.id = m.workspace_id
+		WHERE m.org_id = $1 AND m.credential_uid = $2 ORDER BY w.name`, org, credentialUID)
+}
