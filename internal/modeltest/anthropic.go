@@ -118,6 +118,7 @@ func (in messagesRequest) conversation() ([]message, *failure) {
 			switch b.Type {
 			case "text":
 				turn.text += b.Text
+			case "image", "thinking", "redacted_thinking":
 			case "tool_use":
 				args, err := readArguments(b.Input)
 				if err != nil {

@@ -46,7 +46,8 @@ func checkConversation(messages []message) *failure {
 	return nil
 }
 
-// content is text that comes as a string, as null or as a list of text parts.
+// content is text that comes as a string, as null or as a list of parts. A
+// script has no use for the pictures among them.
 type content string
 
 // UnmarshalJSON reads the three forms.
@@ -64,10 +65,13 @@ func (c *content) UnmarshalJSON(data []byte) error {
 	}
 	var b strings.Builder
 	for _, p := range parts {
-		if p.Type != "text" {
-			return errors.New("only text is understood")
+		switch p.Type {
+		case "text":
+			b.WriteString(p.Text)
+		case "image", "image_url":
+		default:
+			return errors.New("a part has an unknown type")
 		}
-		b.WriteString(p.Text)
 	}
 	*c = content(b.String())
 	return nil

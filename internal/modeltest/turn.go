@@ -56,14 +56,12 @@ type Element struct {
 	Ref string
 	// Role and Name are as the accessibility tree has them: "button", "Log in".
 	Role, Name string
-	// State is the rest of its line: its value, whether it is checked.
-	State string
+	// Value is its current text, "[secret]" where the server has filled it.
+	Value string
 }
 
-// Filled reports that the element holds text.
-func (e Element) Filled() bool { return strings.Contains(e.State, `"`) }
-
-var elementLine = regexp.MustCompile(`^\s*\[([A-Za-z0-9]+)\] (\S+)(?: "((?:[^"\\]|\\.)*)")?(.*)$`)
+// elementLine is an element's line: reference, role, name, value.
+var elementLine = regexp.MustCompile(`^\s*\[([A-Za-z0-9]+)\] (\S+)(?: "((?:[^"\\]|\\.)*)")?(?: value="((?:[^"\\]|\\.)*)")?`)
 
 // Find returns the first element of the page that has the role and whose name
 // contains the given one, in any letter case; the zero Element when there is
@@ -72,7 +70,7 @@ func (t Turn) Find(role, name string) Element {
 	for line := range strings.SplitSeq(t.View.Outline, "\n") {
 		m := elementLine.FindStringSubmatch(line)
 		if m != nil && m[2] == role && strings.Contains(strings.ToLower(m[3]), strings.ToLower(name)) {
-			return Element{Ref: m[1], Role: m[2], Name: m[3], State: strings.TrimSpace(m[4])}
+			return Element{Ref: m[1], Role: m[2], Name: m[3], Value: m[4]}
 		}
 	}
 	return Element{}
