@@ -170,29 +170,59 @@ func insert(set []int, v int) []int {
 	return append(set, v)
 }
 
+// matcher looks for several patterns at once.
+type matcher struct {
+	patterns []pattern
+	// first holds the bytes that any of them can begin with.
+	first [256]bool
+}
+
+func newMatcher(values []string) *matcher {
+	m := new(matcher)
+	for _, v := range values {
+		m.patterns = append(m.patterns, patternsOf(v)...)
+	}
+	for i := range m.patterns {
+		for b, begins := range m.patterns[i].first {
+			m.first[b] = m.first[b] || begins
+		}
+	}
+	return m
+}
+
 // replace appends text to out with every match replaced. Unless the text ends
 // here, it stops where a match may go on and returns what remains.
-func replace(patterns []pattern, out, text []byte, end bool) (replaced, rest []byte, found bool) {
+func (m *matcher) replace(out, text []byte, end bool) (replaced, rest []byte, found bool) {
+	plain := 0 // text[plain:i] is to be copied as it is
 	for i := 0; i < len(text); {
-		longest, open := 0, false
-		for j := range patterns {
-			if p := &patterns[j]; p.first[text[i]] {
-				n, more := p.match(text[i:])
-				longest = max(longest, n)
-				open = open || more
-			}
-		}
-		if open && !end {
-			return out, text[i:], found
-		}
-		if longest == 0 {
-			out = append(out, text[i])
+		if !m.first[text[i]] {
 			i++
 			continue
 		}
-		out = append(out, Mark...)
+		longest, open := m.at(text[i:])
+		if open && !end {
+			return append(out, text[plain:i]...), text[i:], found
+		}
+		if longest == 0 {
+			i++
+			continue
+		}
+		out = append(append(out, text[plain:i]...), Mark...)
 		found = true
 		i += longest
+		plain = i
 	}
-	return out, nil, found
+	return append(out, text[plain:]...), nil, found
+}
+
+// at is [pattern.match] for all patterns.
+func (m *matcher) at(text []byte) (longest int, open bool) {
+	for j := range m.patterns {
+		if p := &m.patterns[j]; p.first[text[0]] {
+			n, more := p.match(text)
+			longest = max(longest, n)
+			open = open || more
+		}
+	}
+	return longest, open
 }

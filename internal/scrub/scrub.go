@@ -31,8 +31,8 @@ const (
 type Set struct {
 	mu     sync.RWMutex
 	values []bctrl.Secret
-	// patterns is a func so that fmt and reflection have nothing to show.
-	patterns func() []pattern
+	// matcher is a func so that fmt and reflection have nothing to show.
+	matcher func() *matcher
 }
 
 // New returns a Set of the values.
@@ -57,30 +57,31 @@ func (s *Set) Add(value bctrl.Secret) {
 		}
 	}
 	s.values = append(s.values, value)
-	var all []pattern
+	var exposed []string
 	for _, v := range s.values {
-		all = append(all, patternsOf(v.Expose())...)
+		exposed = append(exposed, v.Expose())
 	}
-	s.patterns = func() []pattern { return all }
+	m := newMatcher(exposed)
+	s.matcher = func() *matcher { return m }
 }
 
-// snapshot returns the patterns as they are now.
-func (s *Set) snapshot() []pattern {
+// snapshot returns the matcher of the values as they are now, nil for none.
+func (s *Set) snapshot() *matcher {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.patterns == nil {
+	if s.matcher == nil {
 		return nil
 	}
-	return s.patterns()
+	return s.matcher()
 }
 
 // String returns text with every value replaced by [Mark].
 func (s *Set) String(text string) string {
-	patterns := s.snapshot()
-	if len(patterns) == 0 {
+	m := s.snapshot()
+	if m == nil {
 		return text
 	}
-	out, _, found := replace(patterns, nil, []byte(text), true)
+	out, _, found := m.replace(nil, []byte(text), true)
 	if !found {
 		return text
 	}
@@ -89,11 +90,11 @@ func (s *Set) String(text string) string {
 
 // Holds reports whether text holds a value.
 func (s *Set) Holds(text []byte) bool {
-	patterns := s.snapshot()
-	if len(patterns) == 0 {
+	m := s.snapshot()
+	if m == nil {
 		return false
 	}
-	_, _, found := replace(patterns, nil, text, true)
+	_, _, found := m.replace(nil, text, true)
 	return found
 }
 
@@ -107,17 +108,17 @@ func (s *Set) LogValue() slog.Value { return slog.StringValue(Mark) }
 // replaced. It holds back bytes only while they may be the beginning of a
 // value, so a stream stays a stream. Closing stays with r.
 func (s *Set) Reader(r io.Reader) io.Reader {
-	patterns := s.snapshot()
-	if len(patterns) == 0 {
+	m := s.snapshot()
+	if m == nil {
 		return r
 	}
-	return &reader{src: r, patterns: patterns}
+	return &reader{src: r, matcher: m}
 }
 
 type reader struct {
-	src      io.Reader
-	patterns []pattern
-	chunk    [16 << 10]byte
+	src     io.Reader
+	matcher *matcher
+	chunk   [16 << 10]byte
 	// rest may begin a value and waits for more; out is ready to be read.
 	rest, out []byte
 	err       error
@@ -132,7 +133,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		r.err = err
 		// An error that is not the end of the text loses the rest: it may be
 		// the beginning of a value.
-		r.out, r.rest, _ = replace(r.patterns, r.out[:0], append(r.rest, r.chunk[:n]...), err == io.EOF)
+		r.out, r.rest, _ = r.matcher.replace(r.out[:0], append(r.rest, r.chunk[:n]...), err == io.EOF)
 	}
 	n := copy(p, r.out)
 	r.out = r.out[n:]

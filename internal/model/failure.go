@@ -1,0 +1,128 @@
+package model
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// failure is a failed request as this package's own code sees it.
+type failure struct {
+	err *bctrl.Error
+	// param is the parameter that the provider did not like.
+	param string
+	// again says that the same request may succeed, after retryAfter if set.
+	again      bool
+	retryAfter time.Duration
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// public returns err as callers of this package see it: a context's error or
+// a *bctrl.Error.
+func public(err error) error {
+	var f *failure
+	if errors.As(err, &f) {
+		return f.err
+	}
+	return err
+}
+
+// refused makes the failure of an answer that is not a success. Of the
+// provider's own words only a code that we know is repeated: the rest may
+// quote the prompt.
+func refused(resp *http.Response, body []byte) *failure {
+	status := resp.StatusCode
+	said := parseError(body)
+	f := &failure{param: said.Param, retryAfter: retryAfter(resp.Header)}
+	answered := "the provider answered " + fmt.Sprint(status)
+	if known := said.known(); known != "" {
+		answered += " " + known
+	}
+	e := &bctrl.Error{Status: http.StatusBadGateway}
+	switch {
+	case said.is("insufficient_quota", "billing_error") || status == http.StatusPaymentRequired:
+		e.Code, e.Message = "model.quota", answered+": the account has no credit left"
+	case status == http.StatusUnauthorized || status == http.StatusForbidden || said.is("invalid_api_key"):
+		e.Code, e.Message, e.Hint = "model.unauthorized", answered+": it refuses the API key", "check the credential's key and what it may do"
+	case status == http.StatusNotFound:
+		e.Code, e.Message, e.Hint = "model.not_found", answered+": no such model or address", "check the model's name and the credential's baseUrl"
+	case status == http.StatusTooManyRequests:
+		e.Code, e.Message, f.again = "model.rate_limited", answered+": too many requests", true
+	case status == http.StatusRequestTimeout || status == http.StatusConflict || status >= 500:
+		e.Code, e.Message, f.again = "model.unavailable", answered, true
+	case said.is("context_length_exceeded", "request_too_large") || status == http.StatusRequestEntityTooLarge:
+		e.Code, e.Message = "model.prompt_too_long", answered+": the prompt is too long for the model"
+	default:
+		e.Code, e.Message = "model.refused", answered+": it refuses the request"
+	}
+	e.Retryable = f.again
+	f.err = e
+	return f
+}
+
+func badAnswer(why string) *bctrl.Error {
+	return &bctrl.Error{
+		Status: http.StatusBadGateway, Code: "model.bad_answer", Message: "the provider's answer cannot be used: " + why,
+		Hint: "check that the credential's baseUrl is the root of the provider's API",
+	}
+}
+
+// providerError is the error object of both shapes.
+type providerError struct {
+	Type  string          `json:"type"`
+	Code  json.RawMessage `json:"code"` // a string, or a number from Google
+	Param string          `json:"param"`
+}
+
+// parseError reads what it can; an answer in another form says nothing.
+func parseError(body []byte) providerError {
+	type envelope struct {
+		Error providerError `json:"error"`
+	}
+	var one envelope
+	if json.Unmarshal(body, &one) == nil {
+		return one.Error
+	}
+	var list []envelope // Google's endpoint answers a list
+	if json.Unmarshal(body, &list) == nil && len(list) > 0 {
+		return list[0].Error
+	}
+	return providerError{}
+}
+
+func (e providerError) words() [2]string {
+	var code string
+	_ = json.Unmarshal(e.Code, &code) // stays empty for a number
+	return [2]string{code, e.Type}
+}
+
+func (e providerError) is(words ...string) bool {
+	for _, said := range e.words() {
+		for _, w := range words {
+			if said == w {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// known returns the most telling word that is one of ours to repeat.
+func (e providerError) known() string {
+	for _, said := range e.words() {
+		switch said {
+		case "insufficient_quota", "billing_error", "invalid_api_key", "rate_limit_exceeded", "rate_limit_error", "model_not_found",
+			"context_length_exceeded", "request_too_large", "overloaded_error", "api_error", "authentication_error", "permission_error",
+			"not_found_error", "invalid_request_error", "unsupported_parameter", "unsupported_value", "server_error", "timeout_error",
+			"unsupported_country_region_territory", "content_policy_violation":
+			return said
+		}
+	}
+	return ""
+}
