@@ -114,15 +114,19 @@ func TestAnIDNeverBecomesAPath(t *testing.T) {
 	for _, id := range []string{
 		"", ".", "..", "../outside", "tmp", "00", "/etc/passwd", "00/../../outside",
 		strings.ToUpper(blob.ID), "{" + blob.ID + "}", "urn:uuid:" + blob.ID, strings.ReplaceAll(blob.ID, "-", ""),
-		blob.ID + "\x00", blob.ID + "/", uuid.NewString(),
+		blob.ID + "\x00", blob.ID + "/",
 	} {
 		if id == blob.ID { // an id of digits alone has no upper case
 			continue
 		}
+		_, ok := location(id)
+		require.False(t, ok, "%q", id)
 		_, _, err := d.Open(t.Context(), id)
 		require.ErrorIs(t, err, ErrNotFound, "%q", id)
 		require.NoError(t, d.Delete(t.Context(), id), "%q", id)
 	}
+	_, _, err = d.Open(t.Context(), uuid.NewString())
+	require.ErrorIs(t, err, ErrNotFound)
 	require.FileExists(t, outside)
 	require.Len(t, files(t, d), 1)
 }

@@ -103,29 +103,33 @@ func (r *raced) CreateDEK(ctx context.Context, dek WrappedDEK) (WrappedDEK, erro
 }
 
 func TestManyCallersCreateOneDataKey(t *testing.T) {
-	store := newMemory()
-	k := NewKeyring(testKey(t, 1), store)
-	var wg sync.WaitGroup
-	for i := range 64 {
-		wg.Go(func() {
-			if err := k.Ensure(t.Context(), "org"); err != nil {
-				t.Error(err)
-				return
-			}
-			sealed, err := k.Seal(sample, []byte{byte(i)})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			opened, err := k.Open(sample, sealed)
-			if err != nil || opened[0] != byte(i) {
-				t.Error("round trip failed", err)
-			}
-		})
-	}
-	wg.Wait()
-	require.Equal(t, 1, store.reads)
-	require.Equal(t, 1, store.creates)
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemory()
+		store.gate = make(chan struct{})
+		k := NewKeyring(testKey(t, 1), store)
+		for i := range 64 {
+			go func() {
+				if err := k.Ensure(t.Context(), "org"); err != nil {
+					t.Error(err)
+					return
+				}
+				sealed, err := k.Seal(sample, []byte{byte(i)})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				opened, err := k.Open(sample, sealed)
+				if err != nil || opened[0] != byte(i) {
+					t.Error("round trip failed", err)
+				}
+			}()
+		}
+		synctest.Wait() // all of them wait, for the store or for their turn
+		close(store.gate)
+		synctest.Wait()
+		require.Equal(t, 1, store.reads)
+		require.Equal(t, 1, store.creates)
+	})
 }
 
 func TestAWaiterThatGivesUpTakesNobodyWithIt(t *testing.T) {
@@ -207,6 +211,9 @@ func TestAChangedDataKeyRowIsFound(t *testing.T) {
 	require.NoError(t, k.Ensure(t.Context(), "org"))
 	row := store.rows["org"]
 	row.Scope = "victim"
+	store.rows["victim"] = row
+	require.ErrorIs(t, k.Ensure(t.Context(), "victim"), ErrTampered)
+	row.Scope = "org" // whole, but an answer to another question
 	store.rows["victim"] = row
 	require.ErrorIs(t, k.Ensure(t.Context(), "victim"), ErrTampered)
 }
