@@ -3,9 +3,12 @@ package browser
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
+	"syscall"
 )
 
 // defaultUser runs browsers when the server is root: it owns nothing.
@@ -15,7 +18,7 @@ const defaultUser = "nobody"
 type account struct {
 	name     string
 	uid, gid uint32
-	self     bool // the server's own user: nothing is switched
+	switched bool // it is not the server's own user
 }
 
 // lookupAccount finds the user to run browsers as. A server that is root must
@@ -27,7 +30,7 @@ func lookupAccount(name string) (account, error) {
 				return account{}, fmt.Errorf("run browsers as %q: only a server that is root can switch users", name)
 			}
 		}
-		return account{self: true}, nil
+		return account{uid: uint32(os.Geteuid()), gid: uint32(os.Getegid())}, nil
 	}
 	if name == "" {
 		name = defaultUser
@@ -44,18 +47,48 @@ func lookupAccount(name string) (account, error) {
 	if uid == 0 {
 		return account{}, fmt.Errorf("run browsers as %q: Chromium's sandbox needs a user that is not root", name)
 	}
-	return account{name: name, uid: uint32(uid), gid: uint32(gid)}, nil
+	return account{name: name, uid: uint32(uid), gid: uint32(gid), switched: true}, nil
 }
 
-func (a account) isSelf() bool { return a.self }
+func (a account) isSelf() bool { return !a.switched }
 
 // own gives path to the account.
 func (a account) own(path string) error {
-	if a.self {
+	if a.isSelf() {
 		return nil
 	}
 	if err := os.Lchown(path, int(a.uid), int(a.gid)); err != nil {
 		return fmt.Errorf("give a folder to the browsers' user: %w", err)
 	}
 	return nil
+}
+
+// owns reports whether a file is the account's.
+func (a account) owns(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Uid == a.uid
+}
+
+// reaches reports an error when the account cannot pass through the folders
+// above path and path itself. Only permissions are looked at.
+func (a account) reaches(path string) error {
+	if a.isSelf() {
+		return nil
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return fmt.Errorf("find the temporary directory: %w", err)
+	}
+	for dir := abs; ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return fmt.Errorf("find the temporary directory: %w", err)
+		}
+		if info.Mode().Perm()&0o001 == 0 && !(a.owns(info) && info.Mode().Perm()&0o100 != 0) {
+			return fmt.Errorf("the browsers' user %s cannot reach the temporary directory %s: %s is closed to others", a.name, abs, dir)
+		}
+		if dir == filepath.Dir(dir) {
+			return nil
+		}
+	}
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	cdpbrowser "github.com/chromedp/cdproto/browser"
-	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/network"
 
 	"github.com/bctrl-go/bctrl/internal/egress"
 )
@@ -19,6 +19,9 @@ const (
 	// stopTimeout is how long a browser may take to close by itself: it writes
 	// cookies to disk meanwhile.
 	stopTimeout = 5 * time.Second
+	// exitTimeout is how long a browser that has closed its pipe may take to
+	// exit.
+	exitTimeout = 2 * time.Second
 	// detachTimeout bounds saying goodbye to a browser that may be hanging.
 	detachTimeout = 5 * time.Second
 )
@@ -41,15 +44,13 @@ type Chromium struct {
 	path    string
 	user    account
 	tempDir string
-
-	mu       sync.Mutex
-	profiles map[string]struct{} // in use, by directory
 }
 
 var _ Driver = (*Chromium)(nil)
 
-// NewChromium finds the browser and the user to run it as. The error wraps
-// [ErrNoChromium] when the machine has none.
+// NewChromium finds the browser and the user to run it as, and removes what
+// servers that were killed left in the temporary directory. The error wraps
+// [ErrNoChromium] when the machine has no browser.
 func NewChromium(o Options) (*Chromium, error) {
 	path, err := Locate(o.Path)
 	if err != nil {
@@ -62,17 +63,23 @@ func NewChromium(o Options) (*Chromium, error) {
 	if o.TempDir == "" {
 		o.TempDir = os.TempDir()
 	}
-	return &Chromium{path: path, user: user, tempDir: o.TempDir, profiles: map[string]struct{}{}}, nil
+	if err := user.reaches(o.TempDir); err != nil {
+		return nil, err
+	}
+	sweep(o.TempDir, user)
+	return &Chromium{path: path, user: user, tempDir: o.TempDir}, nil
 }
 
 // chromium is one running browser.
 type chromium struct {
-	driver *Chromium
-	spec   Spec
-	dirs   dirs
-	proxy  *egress.Proxy
-	proc   *process
-	mux    *mux
+	user      account
+	profile   *profile // nil for an ephemeral browser
+	dirs      dirs
+	proxy     *egress.Proxy
+	proc      *process
+	mux       *mux
+	downloads *downloads
+	clients   chan struct{} // one element a client of ServeCDP
 
 	life context.Context // ends with the browser
 	end  context.CancelFunc
@@ -85,69 +92,115 @@ type chromium struct {
 
 var _ Browser = (*chromium)(nil)
 
-// Launch starts a browser. See [Driver].
+// Launch starts a browser. See [Driver]. The error wraps [ErrProfileInUse] when
+// another browser has the profile.
 func (d *Chromium) Launch(ctx context.Context, spec Spec) (_ Browser, err error) {
-	b := &chromium{driver: d, spec: spec, stopping: make(chan struct{}), done: make(chan struct{})}
-	b.life, b.end = context.WithCancel(context.WithoutCancel(ctx))
-	if b.dirs, err = makeDirs(d.tempDir, spec.ID, d.user); err != nil {
-		return nil, err
+	b := &chromium{
+		user: d.user, clients: make(chan struct{}, maxClients),
+		stopping: make(chan struct{}), done: make(chan struct{}),
 	}
-	if b.proxy, err = egress.NewProxy(spec.Egress); err != nil {
-		return nil, errors.Join(err, b.dirs.remove())
+	b.life, b.end = context.WithCancel(context.WithoutCancel(ctx))
+	if err := b.prepare(d.tempDir, spec); err != nil {
+		b.end()
+		return nil, errors.Join(err, b.cleanUp())
 	}
 	b.proc, err = start(d.path, arguments(spec, b.dirs, b.proxy.URL()), environment(b.dirs), b.dirs.root, d.user)
 	if err != nil {
-		return nil, errors.Join(err, b.proxy.Close(), b.dirs.remove())
+		b.end()
+		return nil, errors.Join(err, b.cleanUp())
 	}
-	b.mux = newMux(b.proc.in, b.proc.out, b.onEvent)
+	b.downloads = newDownloads(b.life, spec, b.dirs.downloads, d.user, b.cancelDownload)
+	b.mux = newMux(b.proc.in, b.proc.out, b.downloads.onEvent)
 	go b.watch()
 
 	if err := b.ready(ctx); err != nil {
-		stopErr := b.Stop(context.WithoutCancel(ctx))
-		return nil, errors.Join(err, b.err, stopErr)
+		if errors.Is(err, errBrowserGone) {
+			<-b.done
+			return nil, errors.Join(err, b.err) // b.err has its last words
+		}
+		return nil, errors.Join(err, b.Stop(context.WithoutCancel(ctx)))
 	}
 	return b, nil
 }
 
-// ready waits until the browser answers.
+// prepare makes all that the process needs.
+func (b *chromium) prepare(base string, spec Spec) (err error) {
+	if spec.ProfileDir != "" {
+		if b.profile, err = openProfile(spec.ProfileDir); err != nil {
+			return err
+		}
+	}
+	if b.dirs, err = makeDirs(base, spec.ID, b.user); err != nil {
+		return err
+	}
+	if b.profile != nil {
+		if err := b.profile.load(b.dirs.data, b.user); err != nil {
+			return err
+		}
+		if err := b.dirs.claim(spec.ProfileDir); err != nil {
+			return err
+		}
+	}
+	b.proxy, err = egress.NewProxy(spec.Egress)
+	return err
+}
+
+// ready waits until the browser answers and tells it where downloads go.
 func (b *chromium) ready(ctx context.Context) error {
-	if err := b.mux.call(ctx, cdpbrowser.CommandGetVersion, struct{}{}, nil); err != nil {
+	if err := b.mux.call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(), nil); err != nil {
 		return fmt.Errorf("wait for the browser: %w", err)
 	}
 	return nil
 }
 
-// onEvent handles what the browser says to the server itself.
-func (b *chromium) onEvent(string, jsonv2.Value) {}
+func (b *chromium) cancelDownload(guid string) {
+	ctx, cancel := context.WithTimeout(b.life, detachTimeout)
+	defer cancel()
+	// A download that is over cannot be cancelled, and need not be.
+	_ = b.mux.call(ctx, cdpbrowser.CommandCancelDownload, cdpbrowser.CancelDownloadParams{GUID: guid}, nil)
+}
 
 // watch waits for the end of the process, wanted or not, and cleans up.
 func (b *chromium) watch() {
 	select {
 	case <-b.proc.exited:
 	case <-b.mux.done:
-		// A browser whose pipe has ended is of no use, alive or not.
-	}
-	select {
-	case <-b.stopping:
-	default:
-		// The exit status comes a moment after the pipe's end.
+		// A browser whose pipe has ended is of no use; give it the moment
+		// that its exit status takes, then end it.
 		select {
 		case <-b.proc.exited:
-		case <-time.After(time.Second):
+		case <-time.After(exitTimeout):
 		}
 	}
 	wanted := b.wanted()
 	b.end()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*reapTimeout)
 	defer cancel()
-	cleanup := []error{b.proc.kill(ctx)}
-	<-b.mux.done
-	cleanup = append(cleanup, b.proxy.Close(), b.dirs.remove())
+	err := b.proc.kill(ctx)
 	if !wanted {
-		cleanup = append([]error{b.proc.failure()}, cleanup...)
+		err = errors.Join(b.proc.failure(), err)
 	}
-	b.err = errors.Join(cleanup...)
+	<-b.mux.done
+	b.downloads.close()
+	if b.profile != nil {
+		err = errors.Join(err, b.profile.save(b.dirs.data, b.user))
+	}
+	b.err = errors.Join(err, b.cleanUp())
 	close(b.done)
+}
+
+// cleanUp undoes prepare, as far as that came.
+func (b *chromium) cleanUp() (err error) {
+	if b.proxy != nil {
+		err = b.proxy.Close()
+	}
+	if b.dirs.root != "" {
+		err = errors.Join(err, b.dirs.remove())
+	}
+	if b.profile != nil {
+		err = errors.Join(err, b.profile.close())
+	}
+	return err
 }
 
 func (b *chromium) wanted() bool {
@@ -163,6 +216,9 @@ func (b *chromium) wanted() bool {
 func (b *chromium) Page(context.Context) (Page, error) {
 	return nil, errors.ErrUnsupported
 }
+
+// carriesFill reports whether a request holds what the server filled in.
+func (b *chromium) carriesFill(network.RequestID) bool { return true }
 
 // Done is closed when the browser and all it left are gone. See [Browser].
 func (b *chromium) Done() <-chan struct{} { return b.done }

@@ -22,6 +22,9 @@ type muxClient struct {
 	bytes  int
 	err    error
 	signal chan struct{} // has an element when the queue or err changed
+
+	ended context.Context // is done once err is set
+	drop  context.CancelFunc
 }
 
 // queued is a message and the method it belongs to: an answer has none itself.
@@ -103,6 +106,7 @@ func (m *mux) attach(ctx context.Context) (*muxClient, error) {
 		return nil, err
 	}
 	c := &muxClient{m: m, root: res.SessionID, signal: make(chan struct{}, 1)}
+	c.ended, c.drop = context.WithCancel(context.Background())
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.gone {
@@ -128,11 +132,11 @@ func (c *muxClient) send(msg message) error {
 		return errClientDone
 	case msg.SessionID != "" && m.sessions[msg.SessionID] != c:
 		m.mu.Unlock()
-		c.answer(msg, &messageError{Code: -32001, Message: "Session with given id not found."})
+		c.answer(msg, &messageError{Code: codeSessionNotFound, Message: "Session with given id not found."})
 		return nil
 	case c.pending >= maxPending:
 		m.mu.Unlock()
-		c.answer(msg, &messageError{Code: -32000, Message: "too many unanswered commands"})
+		c.answer(msg, &messageError{Code: codeServerError, Message: "too many unanswered commands"})
 		return nil
 	}
 	c.pending++
@@ -162,11 +166,21 @@ func (c *muxClient) deliver(msg message, method string) {
 		return
 	}
 	if c.bytes+size > maxQueued && len(c.queue) > 0 {
-		c.err, c.queue = errSlowClient, nil
-	} else {
-		c.queue, c.bytes = append(c.queue, queued{msg, method}), c.bytes+size
+		c.queue = nil
+		c.fail(errSlowClient)
+		return
 	}
+	c.queue, c.bytes = append(c.queue, queued{msg, method}), c.bytes+size
 	c.wake()
+}
+
+// fail ends the client with err. Call it with mu held.
+func (c *muxClient) fail(err error) {
+	if c.err == nil {
+		c.err = err
+		c.drop()
+		c.wake()
+	}
 }
 
 func (c *muxClient) wake() {
@@ -179,10 +193,14 @@ func (c *muxClient) wake() {
 func (c *muxClient) end(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err == nil {
-		c.err = err
-	}
-	c.wake()
+	c.fail(err)
+}
+
+// failure says why the client was ended, nil while it was not.
+func (c *muxClient) failure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
 }
 
 // next returns the oldest message. One goroutine at a time may call it.

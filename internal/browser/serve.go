@@ -3,8 +3,121 @@ package browser
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/target"
 )
 
-// ServeCDP is not open yet: an unfiltered client could leave the sandbox of
-// its runtime. See [Browser].
-func (b *chromium) ServeCDP(context.Context, CDPConn) error { return errors.ErrUnsupported }
+const (
+	// maxCommand bounds one message from a client, in bytes.
+	maxCommand = 16 << 20
+	// maxClients bounds the DevTools clients of one browser.
+	maxClients = 16
+)
+
+var (
+	errTooManyClients = errors.New("the browser has too many DevTools clients")
+	errCommandSize    = fmt.Errorf("a DevTools command is over %d bytes", maxCommand)
+	errNotACommand    = errors.New("a DevTools client sent what is no command")
+)
+
+// Codes of JSON-RPC that the protocol uses.
+const (
+	codeServerError     = -32000
+	codeSessionNotFound = -32001
+	codeMethodNotFound  = -32601
+)
+
+// ServeCDP serves one DevTools client from outside. See [Browser]; what it may
+// do is in filterrules.go. It returns nil when the client left or ctx ended,
+// else why the client was dropped.
+func (b *chromium) ServeCDP(ctx context.Context, conn CDPConn) error {
+	select {
+	case b.clients <- struct{}{}:
+		defer func() { <-b.clients }()
+	default:
+		return errTooManyClients
+	}
+	client, err := b.mux.attach(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), detachTimeout)
+		defer cancel()
+		client.close(ctx)
+	}()
+	return serve(ctx, conn, client, newFilter(b.carriesFill, client.owns))
+}
+
+// serve copies between conn and client through f until one of them ends.
+func serve(ctx context.Context, conn CDPConn, client *muxClient, f *filter) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// A client that hangs blocks the write to it: its end must break that.
+	stop := context.AfterFunc(client.ended, cancel)
+	defer stop()
+
+	var commandErr error
+	var both sync.WaitGroup
+	both.Go(func() {
+		defer cancel()
+		commandErr = readCommands(ctx, conn, client, f)
+	})
+	both.Go(func() {
+		defer cancel()
+		for {
+			msg, method, err := client.next(ctx)
+			if err != nil {
+				return
+			}
+			b, err := jsonv2.Marshal(f.reply(msg, method), pageText())
+			if err != nil {
+				return
+			}
+			if conn.Write(ctx, b) != nil {
+				return
+			}
+		}
+	})
+	both.Wait()
+	return errors.Join(commandErr, client.failure())
+}
+
+// readCommands passes on what the client may do and answers the rest. It
+// returns nil when the client has left.
+func readCommands(ctx context.Context, conn CDPConn, client *muxClient, f *filter) error {
+	for {
+		b, err := conn.Read(ctx)
+		if err != nil {
+			return nil
+		}
+		if len(b) > maxCommand {
+			return errCommandSize
+		}
+		var msg message
+		if err := jsonv2.Unmarshal(b, &msg); err != nil || msg.ID <= 0 {
+			return errNotACommand
+		}
+		clean, err := f.command(msg)
+		if err != nil {
+			client.answer(msg, &messageError{Code: codeMethodNotFound, Message: fmt.Sprintf("%q is refused: %v", plainMethod(msg.Method), err)})
+			continue
+		}
+		if err := client.send(clean); err != nil {
+			return err
+		}
+	}
+}
+
+// plainMethod bounds what an answer repeats of a command.
+func plainMethod(method string) string { return method[:min(len(method), 64)] }
+
+// owns reports whether the session is the client's.
+func (c *muxClient) owns(id target.SessionID) bool {
+	c.m.mu.Lock()
+	defer c.m.mu.Unlock()
+	return id != "" && c.m.sessions[id] == c
+}

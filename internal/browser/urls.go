@@ -31,8 +31,8 @@ func checkURL(raw string, schemes []string) error {
 	if raw == blankPage {
 		return nil
 	}
-	if strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return fmt.Errorf("%w: it holds white space or control characters", errURL)
+	if strings.ContainsFunc(raw, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return fmt.Errorf("%w: it holds control characters", errURL)
 	}
 	scheme, _, ok := strings.Cut(raw, ":")
 	if !ok {
