@@ -23,6 +23,8 @@ var (
 	// ErrRateLimited: too many requests (429).
 	ErrRateLimited = errors.New("rate limited")
 	// ErrUnavailable: the server cannot answer now (5xx, or no answer at all).
+	// A call that was cancelled is not one of these: it matches the context's
+	// own error.
 	ErrUnavailable = errors.New("unavailable")
 	// ErrTooLarge: the request or the answer exceeds a limit (413).
 	ErrTooLarge = errors.New("too large")
@@ -31,6 +33,9 @@ var (
 	// ErrOutsideMount: the mounts do not permit the action.
 	ErrOutsideMount = errors.New("outside the mounts")
 )
+
+// codeCancelled is the code of a call that its own context ended.
+const codeCancelled = "transport.cancelled"
 
 // Error is the one error type of this package, for refusals by the server and
 // by the SDK's own checks alike. Match it with [errors.Is] and a sentinel, or
@@ -174,7 +179,7 @@ func (e *Error) Is(target error) bool {
 	case ErrRateLimited:
 		return e.Status == http.StatusTooManyRequests
 	case ErrUnavailable:
-		return e.Status >= 500 || e.Status == 0
+		return e.Status >= 500 || e.Status == 0 && e.Code != codeCancelled
 	case ErrTooLarge:
 		return e.Status == http.StatusRequestEntityTooLarge
 	case ErrWidening:

@@ -1,8 +1,12 @@
 package bctrl
 
 import (
+	"context"
 	"encoding/json"
+	"net/http"
 	"time"
+
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 // Call names what a step does.
@@ -131,4 +135,78 @@ type Usage struct {
 type GotoResult struct {
 	URL   string `json:"url"`
 	Title string `json:"title"`
+}
+
+const pathExecute = pathWorkspace + "/execute"
+
+// Err returns why the execution ended early: the error of the first step that
+// failed, or nil.
+func (r *ExecutionResult) Err() error {
+	for _, s := range r.Steps {
+		if s.Error != nil {
+			return s.Error
+		}
+	}
+	return nil
+}
+
+// executor runs steps in a workspace, as the caller or as a runtime.
+type executor struct {
+	via         via
+	workspaceID string
+	ceiling     Mounts
+	as          *scope
+}
+
+func (x *executor) run(ctx context.Context, e Execution, opts []CallOption) (*ExecutionResult, error) {
+	var out ExecutionResult
+	r, err := x.request(e, false, opts)
+	if err != nil {
+		return nil, err
+	}
+	r.out = &out
+	return ptr(&out, x.via().call(ctx, r))
+}
+
+func (x *executor) start(ctx context.Context, e Execution, opts []CallOption) (*Operation, error) {
+	var info OperationInfo
+	r, err := x.request(e, true, opts)
+	if err != nil {
+		return nil, err
+	}
+	r.out = &info
+	if err := x.via().call(ctx, r); err != nil {
+		return nil, err
+	}
+	return newOperation(x.via, x.as, info), nil
+}
+
+// request checks the mounts of the execution and of its steps, each against
+// the level above it.
+func (x *executor) request(e Execution, async bool, opts []CallOption) (*request, error) {
+	r := &request{
+		method: http.MethodPost, path: pathExecute, params: []string{x.workspaceID},
+		as: x.as, slow: !async, opts: opts,
+	}
+	in := wire.Execution[Mounts]{Runtime: e.Runtime, Mode: string(e.Mode), Mounts: e.Mounts, Async: async}
+	level, err := below(x.ceiling, e.Mounts)
+	for _, s := range e.Steps {
+		if err == nil {
+			_, err = below(level, s.Mounts)
+		}
+		in.Steps = append(in.Steps, wire.Step[Mounts]{Call: string(s.Call), Args: s.Args, TimeoutMs: millis(s.Timeout), Mounts: s.Mounts})
+	}
+	if err != nil {
+		return nil, (&exchange{r: r}).fail(err)
+	}
+	r.in = in
+	return r, nil
+}
+
+// below narrows a level by what the one under it declares, if anything.
+func below(level Mounts, declared *Mounts) (Mounts, error) {
+	if declared == nil {
+		return level, nil
+	}
+	return level.Narrow(*declared)
 }

@@ -1,6 +1,13 @@
 package bctrl
 
-import "time"
+import (
+	"context"
+	"iter"
+	"net/http"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
 
 // OperationStatus is where an operation is in its life.
 type OperationStatus string
@@ -47,4 +54,136 @@ type OperationProgress struct {
 	TotalSteps  int    `json:"totalSteps"`
 	CurrentCall Call   `json:"currentCall,omitempty"`
 	Message     string `json:"message,omitempty"`
+}
+
+// OperationsService finds operations. See [Client.Operations].
+type OperationsService struct{ via via }
+
+const pathOperation = "/v1/operations/{id}"
+
+// Get returns the operation with an id.
+//
+// Access: operation.read
+func (s *OperationsService) Get(ctx context.Context, id string, opts ...CallOption) (*Operation, error) {
+	var info OperationInfo
+	err := s.via().call(ctx, &request{method: http.MethodGet, path: pathOperation, params: []string{id}, out: &info, opts: opts})
+	if err != nil {
+		return nil, err
+	}
+	return newOperation(s.via, nil, info), nil
+}
+
+// Operation is a handle on a call that runs on the server.
+type Operation struct {
+	ID string
+	// Info is the operation as it was when the handle was made. Wait and Cancel
+	// return what it became.
+	Info OperationInfo
+
+	via   via
+	scope *scope
+}
+
+func newOperation(via via, as *scope, info OperationInfo) *Operation {
+	return &Operation{ID: info.ID, Info: info, via: via, scope: as}
+}
+
+const (
+	// waitRound is how long one request waits on the server; progressRound how
+	// old a progress may be.
+	waitRound     = 20 * time.Second
+	progressRound = 500 * time.Millisecond
+	waitPauseMax  = 5 * time.Second
+)
+
+// Wait waits until the operation has ended, for as long as the context allows,
+// and returns what became of it. An operation that did not succeed is returned
+// together with its error.
+//
+// Access: operation.read
+func (o *Operation) Wait(ctx context.Context, opts ...CallOption) (*OperationInfo, error) {
+	for {
+		info, err := o.round(ctx, waitRound, opts)
+		if err != nil {
+			return nil, err
+		}
+		if info.Status.Final() {
+			return info, info.Err()
+		}
+	}
+}
+
+// Progress ranges over the operation's progress as it changes, and ends with
+// the operation. How it ended is for [Operation.Wait] to say.
+//
+// Access: operation.read
+func (o *Operation) Progress(ctx context.Context, opts ...CallOption) iter.Seq2[OperationProgress, error] {
+	return func(yield func(OperationProgress, error) bool) {
+		var last OperationProgress
+		for first := true; ; first = false {
+			info, err := o.round(ctx, progressRound, opts)
+			if err != nil {
+				yield(OperationProgress{}, err)
+				return
+			}
+			if (first || info.Progress != last) && !yield(info.Progress, nil) || info.Status.Final() {
+				return
+			}
+			last = info.Progress
+		}
+	}
+}
+
+// round waits once on the server, and then as long as the server asks for.
+func (o *Operation) round(ctx context.Context, d time.Duration, opts []CallOption) (*OperationInfo, error) {
+	var out wire.Waited[OperationInfo]
+	err := o.via().call(ctx, &request{
+		method: http.MethodPost, path: pathOperation + "/wait", params: []string{o.ID},
+		as: o.scope, in: wire.Wait{TimeoutMs: millis(d)}, out: &out, safe: true, slow: true, opts: opts,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if pause := min(fromMillis(out.RetryAfterMs), waitPauseMax); pause > 0 && !out.Operation.Status.Final() {
+		timer := time.NewTimer(pause)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done(): // the next request says so
+		case <-timer.C:
+		}
+	}
+	return &out.Operation, nil
+}
+
+// Cancel asks the server to end the operation. It returns at once; Wait sees
+// the end. Cancelling what has ended changes nothing.
+//
+// Access: operation.cancel
+func (o *Operation) Cancel(ctx context.Context, opts ...CallOption) (*OperationInfo, error) {
+	var out OperationInfo
+	return ptr(&out, o.via().call(ctx, &request{
+		method: http.MethodPost, path: pathOperation + "/cancel", params: []string{o.ID}, as: o.scope, out: &out, opts: opts,
+	}))
+}
+
+// Err returns why a final operation did not succeed, or nil.
+func (i *OperationInfo) Err() error {
+	switch {
+	case i.Status == OperationSucceeded || !i.Status.Final():
+		return nil
+	case i.Error != nil:
+		return i.Error
+	}
+	return refusal(http.StatusConflict, "operations."+string(i.Status), "", "the operation ended without success")
+}
+
+// Act returns the result of an operation that [Stagehand.ActAsync] started.
+func (i *OperationInfo) Act() (*ActResult, error) {
+	if err := i.Err(); err != nil {
+		return nil, err
+	}
+	if i.Result == nil {
+		return nil, refusal(http.StatusConflict, "operations.no_result", "", "the operation has no result yet").hinted("call Wait first")
+	}
+	return stepResult[ActResult](i.Result)
 }

@@ -1,6 +1,13 @@
 package bctrl
 
-import "time"
+import (
+	"context"
+	"iter"
+	"net/http"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
 
 // BrowserProfile is a browser's cookies and site data, kept between runtimes.
 type BrowserProfile struct {
@@ -25,4 +32,62 @@ type BrowserProfileCreate struct {
 // BrowserProfileUpdate changes what is not nil.
 type BrowserProfileUpdate struct {
 	Label *string `json:"label,omitempty"`
+}
+
+// BrowserProfilesService keeps browser profiles. See [Client.Profiles].
+type BrowserProfilesService struct{ via via }
+
+const (
+	pathProfiles = "/v1/browser-profiles"
+	pathProfile  = "/v1/browser-profiles/{id}"
+)
+
+// Create makes an empty profile. An id that is taken is [ErrConflict].
+//
+// Access: profile.write
+func (s *BrowserProfilesService) Create(ctx context.Context, p BrowserProfileCreate, opts ...CallOption) (*BrowserProfile, error) {
+	var out BrowserProfile
+	return ptr(&out, s.via().call(ctx, &request{method: http.MethodPost, path: pathProfiles, in: p, out: &out, opts: opts}))
+}
+
+// Get describes a profile.
+//
+// Access: profile.read
+func (s *BrowserProfilesService) Get(ctx context.Context, id string, opts ...CallOption) (*BrowserProfile, error) {
+	var out BrowserProfile
+	return ptr(&out, s.via().call(ctx, &request{method: http.MethodGet, path: pathProfile, params: []string{id}, out: &out, opts: opts}))
+}
+
+// List ranges over the profiles by id.
+//
+// Access: profile.read
+func (s *BrowserProfilesService) List(ctx context.Context, opts ...CallOption) iter.Seq2[BrowserProfile, error] {
+	return s.listing().all(ctx, opts)
+}
+
+// Page fetches one page of [BrowserProfilesService.List].
+//
+// Access: profile.read
+func (s *BrowserProfilesService) Page(ctx context.Context, p PageOptions, opts ...CallOption) (*Page[BrowserProfile], error) {
+	return s.listing().page(ctx, p, opts)
+}
+
+func (s *BrowserProfilesService) listing() listing[BrowserProfile] {
+	return listing[BrowserProfile]{via: s.via, path: pathProfiles, plural: wire.BrowserProfiles}
+}
+
+// Update changes a profile's label.
+//
+// Access: profile.write
+func (s *BrowserProfilesService) Update(ctx context.Context, id string, u BrowserProfileUpdate, opts ...CallOption) (*BrowserProfile, error) {
+	var out BrowserProfile
+	return ptr(&out, s.via().call(ctx, &request{method: http.MethodPatch, path: pathProfile, params: []string{id}, in: u, out: &out, opts: opts}))
+}
+
+// Delete removes a profile and what it kept. One that a live runtime uses is
+// [ErrConflict].
+//
+// Access: profile.write
+func (s *BrowserProfilesService) Delete(ctx context.Context, id string, opts ...CallOption) error {
+	return s.via().call(ctx, &request{method: http.MethodDelete, path: pathProfile, params: []string{id}, opts: opts})
 }

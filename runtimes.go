@@ -1,6 +1,13 @@
 package bctrl
 
-import "time"
+import (
+	"context"
+	"iter"
+	"net/http"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
 
 // Driver names the library that steers a runtime's browser.
 type Driver string
@@ -104,4 +111,55 @@ type RuntimeSummary struct {
 	StorageWorkspace string `json:"storageWorkspace,omitempty"`
 	// Message says why a runtime failed or stopped.
 	Message string `json:"message,omitempty"`
+}
+
+// RuntimesService launches and finds the runtimes of one workspace. See
+// [Workspace.Runtimes].
+type RuntimesService struct{ ws *Workspace }
+
+const (
+	pathRuntimes = "/v1/workspaces/{workspace}/runtimes"
+	pathRuntime  = "/v1/workspaces/{workspace}/runtimes/{alias}"
+)
+
+// Browser begins the launch of a browser under an alias, which is unique among
+// the workspace's live runtimes. It sends nothing.
+func (s *RuntimesService) Browser(alias string) *BrowserLauncher {
+	return &BrowserLauncher{ws: s.ws, alias: alias}
+}
+
+// Get returns the runtime that has an alias now: the live one, or else the one
+// that had it last.
+//
+// Access: runtime.read
+func (s *RuntimesService) Get(ctx context.Context, alias string, opts ...CallOption) (*Runtime, error) {
+	var info RuntimeInfo
+	err := s.ws.via().call(ctx, &request{method: http.MethodGet, path: pathRuntime, params: []string{s.ws.ID, alias}, out: &info, opts: opts})
+	if err != nil {
+		return nil, err
+	}
+	return s.handle(info)
+}
+
+// List ranges over the workspace's runtimes, the newest first.
+//
+// Access: runtime.read
+func (s *RuntimesService) List(ctx context.Context, opts ...CallOption) iter.Seq2[*Runtime, error] {
+	return mapped(s.listing().all(ctx, opts), s.handle)
+}
+
+// Page fetches one page of [RuntimesService.List].
+//
+// Access: runtime.read
+func (s *RuntimesService) Page(ctx context.Context, p PageOptions, opts ...CallOption) (*Page[*Runtime], error) {
+	page, err := s.listing().page(ctx, p, opts)
+	return mappedPage(page, err, s.handle)
+}
+
+func (s *RuntimesService) listing() listing[RuntimeInfo] {
+	return listing[RuntimeInfo]{via: s.ws.via, path: pathRuntimes, params: []string{s.ws.ID}, plural: wire.Runtimes}
+}
+
+func (s *RuntimesService) handle(info RuntimeInfo) (*Runtime, error) {
+	return newRuntime(s.ws.via, info, info.EffectiveMounts), nil
 }

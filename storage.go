@@ -1,6 +1,13 @@
 package bctrl
 
-import "time"
+import (
+	"context"
+	"iter"
+	"net/http"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
 
 // StorageSource says how an object came to be.
 type StorageSource string
@@ -81,4 +88,205 @@ type ObjectFilter struct {
 	Driver     Driver
 	Target     string
 	PathPrefix string
+}
+
+// Storage is the files of one namespace. See [Client.Storage] and, limited to
+// what a runtime may use, [Runtime.Storage].
+type Storage struct {
+	namespace string
+	via       via
+	scope     *scope // nil for the caller's own authority
+}
+
+const (
+	pathObjects = "/v1/storage/objects"
+	pathBrowse  = "/v1/storage/namespaces/{namespace}/browse"
+	pathFile    = "/v1/storage/namespaces/{namespace}/files/{path}"
+)
+
+// maxHeldFile bounds [Storage.Get], which holds the file in memory.
+const maxHeldFile = 64 << 20
+
+// Namespace returns the namespace; empty for a runtime without storage.
+func (s *Storage) Namespace() string { return s.namespace }
+
+// Get returns the content of a file of at most 64 MiB; a longer one is
+// [ErrTooLarge], and [Storage.Open] streams it. A missing file is
+// [ErrNotFound].
+//
+// Access: storage.get
+func (s *Storage) Get(ctx context.Context, path string, opts ...CallOption) ([]byte, error) {
+	o := opening{opts: opts}
+	r, err := s.download(ctx, path, &o)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if r.Length > maxHeldFile {
+		return nil, s.failed(http.MethodGet, refusal(http.StatusRequestEntityTooLarge, "storage.too_large", "path", "the file is longer than 64 MiB").hinted("use Open"))
+	}
+	content, err := readBounded(r, r.Length, maxHeldFile)
+	if err == errTooLong {
+		err = s.failed(http.MethodGet, refusal(http.StatusRequestEntityTooLarge, "storage.too_large", "path", "the file is longer than 64 MiB").hinted("use Open"))
+	}
+	return content, err
+}
+
+// Stat describes a file.
+//
+// Access: storage.get
+func (s *Storage) Stat(ctx context.Context, path string, opts ...CallOption) (*StorageObject, error) {
+	r := &request{method: http.MethodHead, path: pathFile, opts: opts}
+	if err := s.about(r, path); err != nil {
+		return nil, err
+	}
+	header, err := s.via().callHeader(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	object := s.described(header, path)
+	return &object, nil
+}
+
+// Delete removes a file. A missing file is [ErrNotFound].
+//
+// Access: storage.delete
+func (s *Storage) Delete(ctx context.Context, path string, opts ...CallOption) error {
+	r := &request{method: http.MethodDelete, path: pathFile, opts: opts}
+	if err := s.about(r, path); err != nil {
+		return err
+	}
+	return s.via().call(ctx, r)
+}
+
+// DownloadURL returns an address from which anybody can download the file as
+// it is now, until ttl has passed (zero: the server's default) or the file
+// changes.
+//
+// Access: storage.sign
+func (s *Storage) DownloadURL(ctx context.Context, path string, ttl time.Duration, opts ...CallOption) (string, error) {
+	var out wire.SignedURL
+	r := &request{method: http.MethodGet, path: pathFile + "/download-url", query: queryOf("ttlMs", millisText(ttl)), out: &out, opts: opts}
+	if err := s.about(r, path); err != nil {
+		return "", err
+	}
+	err := s.via().call(ctx, r)
+	return out.URL.Reveal(), err
+}
+
+// Browse ranges over files and folders in the order of their paths.
+//
+// Access: storage.list
+func (s *Storage) Browse(ctx context.Context, o BrowseOptions, opts ...CallOption) iter.Seq2[StorageItem, error] {
+	return paged(func(p PageOptions) ([]StorageItem, Cursor, error) {
+		page, err := s.BrowsePage(ctx, o, p, opts...)
+		if err != nil {
+			return nil, "", err
+		}
+		return page.items(), page.NextCursor, nil
+	})
+}
+
+// BrowsePage fetches one page of [Storage.Browse].
+//
+// Access: storage.list
+func (s *Storage) BrowsePage(ctx context.Context, o BrowseOptions, p PageOptions, opts ...CallOption) (*BrowsePage, error) {
+	var out BrowsePage
+	r := &request{
+		method: http.MethodGet, path: pathBrowse, params: []string{s.namespace}, as: s.scope, out: &out, opts: opts,
+		query: listQuery(queryOf("prefix", o.Prefix, "delimiter", o.Delimiter), p),
+	}
+	if err := s.permitted(r); err != nil {
+		return nil, err
+	}
+	return ptr(&out, s.via().call(ctx, r))
+}
+
+// items merges the page's files and folders, each in order, by their paths.
+func (p *BrowsePage) items() []StorageItem {
+	items := make([]StorageItem, 0, len(p.Files)+len(p.Folders))
+	files, folders := p.Files, p.Folders
+	for len(files)+len(folders) > 0 {
+		if len(folders) == 0 || len(files) > 0 && files[0].LogicalPath < folders[0].Path {
+			items = append(items, StorageItem{Path: files[0].LogicalPath, File: &files[0]})
+			files = files[1:]
+			continue
+		}
+		items = append(items, StorageItem{Path: folders[0].Path, Folder: &folders[0]})
+		folders = folders[1:]
+	}
+	return items
+}
+
+// Objects ranges over the namespace's catalog: what each file is, where it
+// came from, and which runtime made it.
+//
+// Access: storage.list
+func (s *Storage) Objects(ctx context.Context, f ObjectFilter, opts ...CallOption) iter.Seq2[StorageObject, error] {
+	if err := s.permitted(&request{method: http.MethodGet, path: pathObjects}); err != nil {
+		return refusedSeq[StorageObject](err)
+	}
+	return s.objects(f).all(ctx, opts)
+}
+
+// ObjectsPage fetches one page of [Storage.Objects].
+//
+// Access: storage.list
+func (s *Storage) ObjectsPage(ctx context.Context, f ObjectFilter, p PageOptions, opts ...CallOption) (*Page[StorageObject], error) {
+	if err := s.permitted(&request{method: http.MethodGet, path: pathObjects}); err != nil {
+		return nil, err
+	}
+	return s.objects(f).page(ctx, p, opts)
+}
+
+func (s *Storage) objects(f ObjectFilter) listing[StorageObject] {
+	return listing[StorageObject]{
+		via: s.via, as: s.scope, path: pathObjects, plural: wire.StorageObjects,
+		query: []string{
+			"workspace", s.namespace, "runtimeId", f.RuntimeID, "source", string(f.Source),
+			"driver", string(f.Driver), "target", f.Target, "pathPrefix", f.PathPrefix,
+		},
+	}
+}
+
+// about makes r a request about one file, if the path is one and the mounts
+// permit it.
+func (s *Storage) about(r *request, path string) error {
+	if err := s.permitted(r); err != nil {
+		return err
+	}
+	if err := ValidStoragePath(path); err != nil {
+		return s.failed(r.method, err)
+	}
+	r.params, r.as = []string{s.namespace, path}, s.scope
+	return nil
+}
+
+// permitted refuses a namespace that the mounts do not permit, and one that is
+// none.
+func (s *Storage) permitted(r *request) error {
+	if s.scope != nil && !s.scope.mounts.AllowsNamespace(s.namespace) {
+		return (&exchange{r: r}).fail(outside("storage", "the mounts permit no storage", "mount storage at the workspace, and do not drop it at the runtime"))
+	}
+	if err := checkSegment("namespace", s.namespace); err != nil {
+		return (&exchange{r: r}).fail(err)
+	}
+	return nil
+}
+
+func (s *Storage) failed(method string, err error) error {
+	return (&exchange{r: &request{method: method, path: pathFile}}).fail(err)
+}
+
+// described reads the description of a file from the header of an answer.
+func (s *Storage) described(h http.Header, path string) StorageObject {
+	var object StorageObject
+	if wire.DecodeObject(h, &object) == nil {
+		return object
+	}
+	created, _ := http.ParseTime(h.Get("Last-Modified")) // zero when the server does not say
+	return StorageObject{
+		Workspace: s.namespace, LogicalPath: path, SizeBytes: lengthOf(h),
+		ContentType: h.Get("Content-Type"), ETag: h.Get("Etag"), CreatedAt: created,
+	}
 }

@@ -1,0 +1,109 @@
+package bctrl
+
+import (
+	"context"
+	"net/http"
+	"strings"
+)
+
+// Version is the version of this SDK, as User-Agent and x-sdk-version say it.
+const Version = "0.1.0"
+
+// Client speaks to one BCTRL server as one caller. It is safe for concurrent
+// use; make one and share it.
+type Client struct {
+	// AICredentials are the keys to language models.
+	AICredentials *AICredentialsService
+	// Vault holds logins and other secrets by key.
+	Vault *VaultService
+	// Workspaces contain runtimes and set their ceiling.
+	Workspaces *WorkspacesService
+	// Profiles keep a browser's cookies between runtimes.
+	Profiles *BrowserProfilesService
+	// Operations are long calls that run on the server.
+	Operations *OperationsService
+
+	via via
+}
+
+// via leads to the transport. It is a func so that a printer that follows
+// pointers (spew, testify's diffs) ends here and never walks through a client
+// into the buffers of its connections, where headers lie.
+type via func() *transport
+
+// New returns a client. What no option sets comes from the environment:
+// BCTRL_API_KEY and BCTRL_BASE_URL. It sends nothing.
+//
+// The error joins everything that is wrong, each an [*Error] with the Field at
+// fault: no API key, a base URL that is not https (loopback addresses and
+// [WithInsecureHTTP] aside), a negative number of retries, and so on.
+func New(opts ...Option) (*Client, error) {
+	cfg := defaults()
+	for _, opt := range opts {
+		opt(&cfg)
+	}
+	t, err := cfg.transport()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{via: func() *transport { return t }}
+	c.AICredentials = &AICredentialsService{via: c.via}
+	c.Vault = &VaultService{via: c.via}
+	c.Workspaces = &WorkspacesService{via: c.via}
+	c.Profiles = &BrowserProfilesService{via: c.via}
+	c.Operations = &OperationsService{via: c.via}
+	return c, nil
+}
+
+// Storage returns the files of a namespace. It sends nothing: a name that the
+// grammar refuses is refused by the first call.
+func (c *Client) Storage(namespace string) *Storage {
+	return &Storage{namespace: namespace, via: c.via}
+}
+
+// CloseIdleConnections closes connections that wait for the next call. It is
+// of use where a program must end without a goroutine left, as in tests.
+func (c *Client) CloseIdleConnections() { c.via().closeIdle() }
+
+// String names the server that the client speaks to, and nothing else.
+func (c *Client) String() string {
+	if c == nil || c.via == nil {
+		return "bctrl.Client{}"
+	}
+	return "bctrl.Client{" + c.via().base.String() + "}"
+}
+
+// Do sends a request to a route that the services do not have. Each segment
+// becomes one segment of the path whatever it holds: []string{"v1", "vault",
+// "prod/crm"} is /v1/vault/prod%2Fcrm. In is encoded as JSON unless nil, and
+// the answer decoded into out unless nil. Retries, idempotency keys and
+// errors are those of every other call.
+//
+// Access: as the route says.
+func (c *Client) Do(ctx context.Context, method string, segments []string, in, out any, opts ...CallOption) error {
+	r := request{method: method, in: in, out: out, opts: opts}
+	if !validMethod(method) || len(segments) == 0 {
+		return refusal(http.StatusBadRequest, "request.invalid", "", "want an upper-case method and at least one path segment")
+	}
+	r.path, r.params = templateOf(segments)
+	return c.via().call(ctx, &r)
+}
+
+func validMethod(m string) bool {
+	return m != "" && strings.Trim(m, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
+
+// templateOf names a route that was given as segments: area and version are
+// shown, everything after them is a variable.
+func templateOf(segments []string) (template string, params []string) {
+	var b strings.Builder
+	for i, s := range segments {
+		if i < 2 && s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" {
+			b.WriteString("/" + s)
+			continue
+		}
+		b.WriteString("/{segment}")
+		params = append(params, s)
+	}
+	return b.String(), params
+}

@@ -1,0 +1,143 @@
+package bctrl
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Hook is told about each attempt of each call after it has ended. It must be
+// safe for concurrent use and quick: the call waits for it.
+type Hook func(ctx context.Context, a Attempt)
+
+// Attempt is one request on the wire, without headers, bodies, query and path
+// variables, so that it is safe as a label of logs, metrics and traces.
+type Attempt struct {
+	// Method and PathTemplate name the route: "GET", "/v1/vault/{key}".
+	Method, PathTemplate string
+	// Number is 1 for the first attempt of a call.
+	Number int
+	// Status is 0 when there was no answer.
+	Status int
+	// Duration is the time until the answer's header.
+	Duration time.Duration
+	// RequestID is the server's, or the SDK's own where none came back.
+	RequestID string
+	// Err says why there was no answer.
+	Err error
+}
+
+// CallOption changes one call. Every CallOption is also an [UploadOption], an
+// [OpenOption], an [ActOption] and a [DeleteOption].
+type CallOption interface {
+	UploadOption
+	OpenOption
+	ActOption
+	DeleteOption
+	apply(*callSettings)
+}
+
+// callSettings is what call options write to.
+type callSettings struct {
+	idempotencyKey string
+	hasKey         bool
+	timeout        time.Duration
+	hasTimeout     bool
+	capture        *ResponseInfo
+}
+
+type callOption func(*callSettings)
+
+func (o callOption) apply(s *callSettings)   { o(s) }
+func (o callOption) applyUpload(s *upload)   { s.opts = append(s.opts, o) }
+func (o callOption) applyOpen(s *opening)    { s.opts = append(s.opts, o) }
+func (o callOption) applyAct(s *acting)      { s.opts = append(s.opts, o) }
+func (o callOption) applyDelete(s *deletion) { s.opts = append(s.opts, o) }
+
+// WithIdempotencyKey sets the Idempotency-Key of a mutation, 1 to 200 visible
+// ASCII characters, so that calling again after a crash has no second effect:
+// the server replays the first answer for 24 hours. Without it every call
+// makes its own.
+func WithIdempotencyKey(key string) CallOption {
+	return callOption(func(s *callSettings) { s.idempotencyKey, s.hasKey = key, true })
+}
+
+// WithCallTimeout bounds this call, its retries included, in place of the
+// client's [WithTimeout]; zero is no bound but the context's. On a stream it
+// bounds the reading too.
+func WithCallTimeout(d time.Duration) CallOption {
+	return callOption(func(s *callSettings) { s.timeout, s.hasTimeout = d, true })
+}
+
+// CaptureResponse fills into when the call has ended, with an error or without.
+// A list fills it anew with every page.
+func CaptureResponse(into *ResponseInfo) CallOption {
+	return callOption(func(s *callSettings) { s.capture = into })
+}
+
+// ResponseInfo says how a call went. See [CaptureResponse].
+type ResponseInfo struct {
+	// Status of the last answer; 0 when there was none.
+	Status int
+	// RequestID is the server's, or the SDK's own where none came back.
+	RequestID string
+	// Attempts counts the requests that were sent; 0 for a local refusal.
+	Attempts int
+	// IdempotencyKey that was sent; empty for a read.
+	IdempotencyKey string
+	// ETag of the answer, if it had one.
+	ETag string
+}
+
+// DeleteOption changes a deletion.
+type DeleteOption interface{ applyDelete(*deletion) }
+
+type deletion struct {
+	force bool
+	opts  []CallOption
+}
+
+type deleteOption func(*deletion)
+
+func (o deleteOption) applyDelete(d *deletion) { o(d) }
+
+// WithForce deletes what is still in use: an AI credential that is mounted, a
+// workspace with live runtimes.
+func WithForce() DeleteOption { return deleteOption(func(d *deletion) { d.force = true }) }
+
+func deletionOf(opts []DeleteOption) deletion {
+	var d deletion
+	for _, o := range opts {
+		o.applyDelete(&d)
+	}
+	return d
+}
+
+func (d deletion) query() url.Values {
+	if !d.force {
+		return nil
+	}
+	return url.Values{"force": {"true"}}
+}
+
+// request is one call before it is sent.
+type request struct {
+	method string
+	path   string   // template: "/v1/vault/{key}"
+	params []string // the values of its variables, in order
+	query  url.Values
+	header http.Header
+	as     *scope // the runtime to act as; nil acts as the caller
+	in     any    // encoded as JSON unless nil
+	body   *source
+	out    any  // decoded from JSON unless nil
+	safe   bool // a POST that changes nothing and needs no Idempotency-Key
+	slow   bool // not bounded by the client's timeout
+	opts   []CallOption
+}
+
+// mutates reports whether the call needs an Idempotency-Key.
+func (r *request) mutates() bool {
+	return !r.safe && r.method != http.MethodGet && r.method != http.MethodHead
+}

@@ -1,0 +1,130 @@
+package bctrl
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// BrowserLauncher launches one browser. Its methods return changed copies, so
+// that a launcher can be kept and reused. See [RuntimesService.Browser].
+type BrowserLauncher struct {
+	ws     *Workspace
+	alias  string
+	group  string
+	narrow []Mounts
+}
+
+// Narrow lowers what the runtime may use below what the workspace may. Calls
+// add up: each narrows what the ones before left. Mounts that widen are
+// refused by the launch, before a request is sent.
+func (l *BrowserLauncher) Narrow(m Mounts) *BrowserLauncher {
+	lower := *l
+	lower.narrow = append(slices.Clone(l.narrow), m)
+	return &lower
+}
+
+// Group puts the runtime into a group of the workspace, so that it sees the
+// secrets attached there.
+func (l *BrowserLauncher) Group(id string) *BrowserLauncher {
+	grouped := *l
+	grouped.group = id
+	return &grouped
+}
+
+// Stagehand launches a browser for an agent and waits until it is active.
+//
+// Access: runtime.launch
+func (l *BrowserLauncher) Stagehand(ctx context.Context, launch Launch, opts ...CallOption) (*Runtime, error) {
+	return l.launch(ctx, DriverStagehand, launch, opts)
+}
+
+// Playwright launches a browser for Playwright, which connects by
+// [Runtime.ConnectURL], and waits until it is active.
+//
+// Access: runtime.launch
+func (l *BrowserLauncher) Playwright(ctx context.Context, launch Launch, opts ...CallOption) (*Runtime, error) {
+	return l.launch(ctx, DriverPlaywright, launch, opts)
+}
+
+// Puppeteer launches a browser for Puppeteer (or chromedp, or anything else
+// that speaks the DevTools protocol), which connects by [Runtime.ConnectURL],
+// and waits until it is active.
+//
+// Access: runtime.launch
+func (l *BrowserLauncher) Puppeteer(ctx context.Context, launch Launch, opts ...CallOption) (*Runtime, error) {
+	return l.launch(ctx, DriverPuppeteer, launch, opts)
+}
+
+func (l *BrowserLauncher) launch(ctx context.Context, driver Driver, launch Launch, opts []CallOption) (*Runtime, error) {
+	if launch.Mode == "" {
+		launch.Mode = ModeEphemeral
+	}
+	in := RuntimeCreate{Alias: l.alias, Kind: KindBrowser, Driver: driver, Launch: launch, Group: l.group}
+	r := &request{method: http.MethodPost, path: pathRuntimes, params: []string{l.ws.ID}, opts: opts}
+	effective, declared, err := l.mounts()
+	if err == nil {
+		err = checkSegment("alias", l.alias)
+	}
+	if err != nil {
+		return nil, (&exchange{r: r}).fail(err)
+	}
+	in.Mounts = declared
+	var info RuntimeInfo
+	r.in, r.out = in, &info
+	if err := l.ws.via().call(ctx, r); err != nil {
+		return nil, err
+	}
+	rt := newRuntime(l.ws.via, info, effective)
+	if err := rt.started(ctx); err != nil {
+		return nil, err
+	}
+	return rt, nil
+}
+
+// mounts computes what the runtime will effectively have, and what to declare.
+func (l *BrowserLauncher) mounts() (effective Mounts, declared *Mounts, err error) {
+	effective = l.ws.ceiling()
+	for _, m := range l.narrow {
+		if effective, err = effective.Narrow(m); err != nil {
+			return Mounts{}, nil, err
+		}
+	}
+	switch len(l.narrow) {
+	case 0:
+		return effective, nil, nil
+	case 1:
+		return effective, &l.narrow[0], nil
+	}
+	return effective, &effective, nil
+}
+
+const (
+	startPollMin = 50 * time.Millisecond
+	startPollMax = time.Second
+)
+
+// started waits until a runtime that is starting is active, for as long as the
+// context allows.
+func (rt *Runtime) started(ctx context.Context) error {
+	for wait := startPollMin; rt.Status == RuntimeStarting; wait = min(2*wait, startPollMax) {
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+		case <-timer.C:
+		}
+		if err := rt.Refresh(ctx); err != nil {
+			return err
+		}
+	}
+	if rt.Status == RuntimeActive {
+		return nil
+	}
+	message := "the browser did not start"
+	if rt.Info.Summary.Message != "" {
+		message += ": " + rt.Info.Summary.Message
+	}
+	return &Error{Status: http.StatusServiceUnavailable, Code: "runtimes.start_failed", Message: message, Method: http.MethodPost, PathTemplate: pathRuntimes}
+}

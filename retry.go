@@ -1,0 +1,98 @@
+package bctrl
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// maxRetryAfter caps the wait that a server may ask for.
+const maxRetryAfter = 30 * time.Second
+
+// codeInProgress is the conflict that passes: an earlier attempt of this very
+// call is still being answered.
+const codeInProgress = "idempotency.in_progress"
+
+// again decides whether the attempt that ended with resp or err is followed by
+// another, and sets the wait before it. It is retryablehttp's CheckRetry.
+func (x *exchange) again(ctx context.Context, resp *http.Response, err error) (bool, error) {
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	if !x.passing(resp, err) || !x.r.body.replayable() {
+		return false, err
+	}
+	wait := x.t.pause(max(x.attempts-1, 0), resp)
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
+		return false, err // a retry that cannot happen would only hide what went wrong
+	}
+	x.sender.RetryWaitMin = wait
+	return true, err
+}
+
+// passing reports whether what went wrong may go right the next time.
+func (x *exchange) passing(resp *http.Response, err error) bool {
+	if err != nil {
+		var untrusted *tls.CertificateVerificationError
+		return !errors.Is(err, errTooLong) && !errors.Is(err, errSource) && !errors.As(err, &untrusted)
+	}
+	if resp.StatusCode == http.StatusConflict {
+		return conflictCode(resp) == codeInProgress
+	}
+	return retryableStatus(resp.StatusCode)
+}
+
+// conflictCode reads the code of a refusal and puts its body back.
+func conflictCode(resp *http.Response) string {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorAnswer))
+	resp.Body.Close()
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	var w wire.Error[Problem]
+	if err != nil || json.Unmarshal(body, &w) != nil {
+		return ""
+	}
+	return w.Code
+}
+
+// chosen is retryablehttp's Backoff: the wait that again, which knows the
+// deadline, has chosen.
+func chosen(wait, _ time.Duration, _ int, _ *http.Response) time.Duration { return wait }
+
+// pause is the wait before retry n, counted from 0: full jitter below a bound
+// that doubles, but not less than the server asks for, within reason.
+func (t *transport) pause(n int, resp *http.Response) time.Duration {
+	bound := t.retryMax
+	if n < 32 && t.retryMin<<n < bound && t.retryMin<<n>>n == t.retryMin {
+		bound = t.retryMin << n
+	}
+	wait := time.Duration(0)
+	if bound > 0 {
+		wait = rand.N(bound + 1)
+	}
+	if resp != nil {
+		wait = max(wait, min(retryAfter(resp.Header.Get("Retry-After")), maxRetryAfter))
+	}
+	return wait
+}
+
+// retryAfter reads the header (RFC 9110 §10.2.3): seconds or a date.
+func retryAfter(text string) time.Duration {
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	} else if errors.Is(err, strconv.ErrRange) {
+		return maxRetryAfter
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return time.Until(at)
+	}
+	return 0
+}

@@ -1,0 +1,129 @@
+package bctrl
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// locate fills u with the address of a route. Each value becomes exactly one
+// segment of the path, percent-encoded; values that a server or a proxy on the
+// way could take for more than that are refused.
+func locate(u *url.URL, base *url.URL, template string, params []string) error {
+	u.Scheme, u.Host = base.Scheme, base.Host
+	escape := false
+	plain, err := fill(base.Path, template, params, func(name, value string) (string, error) {
+		escape = escape || url.PathEscape(value) != value
+		return value, checkSegment(name, value)
+	})
+	if err != nil {
+		return err
+	}
+	u.Path = plain
+	if escape {
+		u.RawPath, err = fill(base.Path, template, params, func(_, value string) (string, error) { return url.PathEscape(value), nil })
+	}
+	return err
+}
+
+// fill puts the values of a template's variables in their places.
+func fill(prefix, template string, params []string, as func(name, value string) (string, error)) (string, error) {
+	var b strings.Builder
+	b.Grow(len(prefix) + len(template) + 64)
+	b.WriteString(prefix)
+	for segment := range strings.SplitSeq(strings.TrimPrefix(template, "/"), "/") {
+		b.WriteByte('/')
+		if name, ok := strings.CutPrefix(segment, "{"); ok {
+			value, err := as(strings.TrimSuffix(name, "}"), params[0])
+			if err != nil {
+				return "", err
+			}
+			segment, params = value, params[1:]
+		}
+		b.WriteString(segment)
+	}
+	return b.String(), nil
+}
+
+// checkSegment refuses values that no name of any kind may hold. The grammars
+// of keys, names and paths refuse more; this holds for every variable.
+func checkSegment(name, value string) error {
+	message := ""
+	switch {
+	case value == "":
+		message = "the " + name + " is empty"
+	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		message = "the " + name + " holds a control character"
+	case unsafeSegments(value):
+		message = "the " + name + " holds a dot segment or an empty one"
+	default:
+		return nil
+	}
+	return refusal(http.StatusBadRequest, "request.invalid_"+strings.ReplaceAll(name, "-", "_"), name, message)
+}
+
+// unsafeSegments reports whether a piece of s between slashes is empty, "." or
+// "..", also when dots and slashes are escaped, once or more often, or slashes
+// are backslashes: decoding anywhere on the way must not move a path.
+func unsafeSegments(s string) bool {
+	if strings.ContainsAny(s, `%\`) {
+		s = unescaped(s)
+	}
+	for piece := range strings.SplitSeq(s, "/") {
+		if piece == "" || piece == "." || piece == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// unescaped decodes what could become a dot or a slash, as often as it takes.
+func unescaped(s string) string {
+	decode := strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", "/", "%5C", "/", `\`, "/", "%25", "%")
+	for {
+		next := decode.Replace(s)
+		if next == s {
+			return s
+		}
+		s = next
+	}
+}
+
+// queryOf makes a query of names and values; empty values are left out.
+func queryOf(pairs ...string) url.Values {
+	q := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			q.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return q
+}
+
+// listQuery adds a page's options to a query.
+func listQuery(q url.Values, p PageOptions) url.Values {
+	if p.Limit != 0 {
+		q.Set("limit", strconv.Itoa(p.Limit))
+	}
+	if p.Cursor != "" {
+		q.Set("cursor", string(p.Cursor))
+	}
+	return q
+}
+
+// boolText is "" for nil, so that queryOf leaves it out.
+func boolText(b *bool) string {
+	if b == nil {
+		return ""
+	}
+	return strconv.FormatBool(*b)
+}
+
+func millisText(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return strconv.FormatInt(millis(d), 10)
+}

@@ -1,0 +1,129 @@
+package bctrl
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// Runtime is a handle on one runtime. Everything through it is held to the
+// runtime's mounts: what they do not permit is refused before a request is
+// sent, and the server is told to hold each call to them too.
+//
+// Its fields are as last read: [Runtime.Refresh] replaces them, and must not
+// run while others read them.
+type Runtime struct {
+	ID     string
+	Alias  string
+	Driver Driver
+	Status RuntimeStatus
+	// Info is everything the server said of the runtime.
+	Info RuntimeInfo
+
+	// Vault, Storage and AI are limited to what the runtime may use.
+	Vault   *RuntimeVault `json:"-"`
+	Storage *Storage      `json:"-"`
+	AI      *RuntimeAI    `json:"-"`
+	// Stagehand is the agent, Page the browser's page.
+	Stagehand *Stagehand   `json:"-"`
+	Page      *BrowserPage `json:"-"`
+
+	via   via
+	scope *scope
+}
+
+func newRuntime(via via, info RuntimeInfo, effective Mounts) *Runtime {
+	rt := &Runtime{via: via}
+	rt.show(info)
+	rt.limit(&scope{runtimeID: info.ID, mounts: effective})
+	return rt
+}
+
+func (rt *Runtime) show(info RuntimeInfo) {
+	rt.ID, rt.Alias, rt.Driver, rt.Status, rt.Info = info.ID, info.Alias, info.Driver, info.Status, info
+}
+
+// limit makes the services of a handle that is limited to s.
+func (rt *Runtime) limit(s *scope) {
+	rt.scope = s
+	namespace := ""
+	if m := s.mounts.Storage; m != nil && m.Access != StorageNone {
+		namespace = m.Workspace
+	}
+	rt.Vault = &RuntimeVault{via: rt.via, scope: s}
+	rt.Storage = &Storage{namespace: namespace, via: rt.via, scope: s}
+	rt.AI = &RuntimeAI{via: rt.via, scope: s}
+	rt.Stagehand = &Stagehand{rt: rt}
+	rt.Page = &BrowserPage{rt: rt}
+}
+
+// Mounts returns what the runtime may use through this handle: the mounts of
+// every level above it and of every [Runtime.Narrow], together. They are
+// computed when the handle is made; a workspace that is lowered later lowers
+// the server's answers at once and these with [Runtime.Refresh].
+func (rt *Runtime) Mounts() Mounts { return rt.scope.mounts }
+
+// Narrow returns a lower handle on the same runtime, and sends nothing. Every
+// call through it carries the lower mounts, and the server enforces them.
+// Mounts that widen are [ErrWidening], with a witness.
+func (rt *Runtime) Narrow(m Mounts) (*Runtime, error) {
+	effective, err := rt.scope.mounts.Narrow(m)
+	if err != nil {
+		return nil, err
+	}
+	lower, err := rt.scope.lower(effective)
+	if err != nil {
+		return nil, err
+	}
+	narrowed := *rt
+	narrowed.limit(lower)
+	return &narrowed, nil
+}
+
+// Refresh reads the runtime's state again. A handle from [Runtime.Narrow]
+// keeps its mounts; any other takes on what the server says is effective.
+//
+// Access: runtime.read
+func (rt *Runtime) Refresh(ctx context.Context, opts ...CallOption) error {
+	var info RuntimeInfo
+	if err := rt.call(ctx, http.MethodGet, "", &info, opts); err != nil {
+		return err
+	}
+	rt.show(info)
+	if rt.scope.narrowed == "" {
+		rt.scope.mounts = info.EffectiveMounts
+	}
+	return nil
+}
+
+// ConnectURL returns a websocket address that speaks the DevTools protocol
+// with the runtime's browser, for chromedp, Playwright or Puppeteer. It holds a
+// short-lived token: treat it as a secret.
+//
+// Access: runtime.connect
+func (rt *Runtime) ConnectURL(ctx context.Context, opts ...CallOption) (string, error) {
+	var out wire.Connection
+	err := rt.call(ctx, http.MethodGet, "/connect", &out, opts)
+	return out.URL.Reveal(), err
+}
+
+// Stop ends the browser and waits until it is gone. Stopping a runtime that
+// has stopped changes nothing.
+//
+// Access: runtime.stop
+func (rt *Runtime) Stop(ctx context.Context, opts ...CallOption) error {
+	var info RuntimeInfo
+	if err := rt.call(ctx, http.MethodPost, "/stop", &info, opts); err != nil {
+		return err
+	}
+	rt.show(info)
+	return nil
+}
+
+func (rt *Runtime) call(ctx context.Context, method, suffix string, out any, opts []CallOption) error {
+	return rt.via().call(ctx, &request{
+		method: method, path: pathRuntime + suffix, params: []string{rt.Info.WorkspaceID, rt.Alias},
+		as: rt.scope, out: out, opts: opts,
+	})
+}

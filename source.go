@@ -1,0 +1,151 @@
+package bctrl
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+)
+
+// errSource marks an error of the reader that is uploaded: sending again would
+// not mend it.
+var errSource = errors.New("the source cannot be read")
+
+// source is a body that is streamed. It is sent again only if it can be read
+// again from where it stood.
+type source struct {
+	// open starts a reading; nil for a reader that can be read once.
+	open func() (io.Reader, error)
+	once io.Reader
+	// size is -1 when it is not known.
+	size int64
+	// shared says that readings are not independent of each other, so that
+	// net/http must not start one on its own.
+	shared bool
+	// read is set when the first byte was taken from a source of one reading.
+	read atomic.Bool
+	sent atomic.Int64
+}
+
+// sourceOf finds out how r can be read again.
+func sourceOf(r io.Reader) *source {
+	if r == nil {
+		return &source{open: func() (io.Reader, error) { return http.NoBody, nil }}
+	}
+	if f, ok := r.(*os.File); ok {
+		// A pipe or a device says it can seek and cannot; what looks empty (in
+		// /proc) may not be.
+		if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+			return &source{once: r, size: -1}
+		}
+	}
+	seeker, ok := r.(io.Seeker)
+	if !ok {
+		if sized, ok := r.(interface{ Len() int }); ok { // *bytes.Buffer
+			return &source{once: r, size: int64(sized.Len())}
+		}
+		return &source{once: r, size: -1}
+	}
+	start, size, err := extent(seeker)
+	if err != nil {
+		return &source{once: r, size: -1}
+	}
+	if at, ok := r.(io.ReaderAt); ok {
+		return &source{size: size, open: func() (io.Reader, error) { return io.NewSectionReader(at, start, size), nil }}
+	}
+	turns := &turns{r: r, seeker: seeker, start: start}
+	return &source{size: size, shared: true, open: turns.next}
+}
+
+// extent says where a seeker stands and how much follows.
+func extent(s io.Seeker) (start, size int64, err error) {
+	if start, err = s.Seek(0, io.SeekCurrent); err != nil {
+		return 0, 0, err
+	}
+	end, err := s.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, 0, err
+	}
+	if _, err = s.Seek(start, io.SeekStart); err != nil {
+		return 0, 0, err
+	}
+	return start, max(end-start, 0), nil
+}
+
+// replayable reports whether the body can be sent (again) now.
+func (s *source) replayable() bool {
+	return s == nil || s.open != nil || !s.read.Load()
+}
+
+// rereadable reports whether readings are independent of each other.
+func (s *source) rereadable() bool { return s.open != nil && !s.shared }
+
+// reading starts one reading.
+func (s *source) reading() (io.Reader, error) {
+	s.sent.Store(0)
+	if s.open == nil {
+		return &counted{r: s.once, s: s}, nil
+	}
+	r, err := s.open()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errSource, err)
+	}
+	return &counted{r: r, s: s}, nil
+}
+
+// counted notes what was read, marks the reader's own errors, and stops a
+// source that is longer than it said.
+type counted struct {
+	r io.Reader
+	s *source
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if n > 0 {
+		c.s.read.Store(true)
+		c.s.sent.Add(int64(n))
+	}
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("%w: %w", errSource, err)
+	}
+	return n, err
+}
+
+// turns shares one seeker among readings that follow each other. net/http may
+// still be reading for an attempt that has failed when the next one begins:
+// only the newest reading gets bytes.
+type turns struct {
+	mu     sync.Mutex
+	r      io.Reader
+	seeker io.Seeker
+	start  int64
+	now    int
+}
+
+func (t *turns) next() (io.Reader, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.now++
+	if _, err := t.seeker.Seek(t.start, io.SeekStart); err != nil {
+		return nil, err
+	}
+	return &turn{t: t, mine: t.now}, nil
+}
+
+type turn struct {
+	t    *turns
+	mine int
+}
+
+func (r *turn) Read(p []byte) (int, error) {
+	r.t.mu.Lock()
+	defer r.t.mu.Unlock()
+	if r.mine != r.t.now {
+		return 0, io.ErrClosedPipe
+	}
+	return r.t.r.Read(p)
+}

@@ -1,0 +1,356 @@
+package bctrl
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+const (
+	// maxAnswer bounds a JSON answer, maxErrorAnswer the body of a refusal.
+	maxAnswer      = 10 << 20
+	maxErrorAnswer = 256 << 10
+)
+
+// transport is the one way out: every request of a client is built, sent,
+// retried and decoded here.
+type transport struct {
+	base     *url.URL
+	client   http.Client
+	idle     func()
+	retries  int
+	retryMin time.Duration
+	retryMax time.Duration
+	timeout  time.Duration
+
+	// The values of headers that never change, shared by all requests.
+	authorization, userAgent, version, json []string
+}
+
+func newTransport(c *config, base *url.URL) *transport {
+	hc := c.httpClient
+	if hc == nil {
+		hc = pooled()
+	}
+	t := &transport{
+		base: base, client: *hc, idle: hc.CloseIdleConnections,
+		retries: c.retries, retryMin: c.retryMin, retryMax: c.retryMax, timeout: c.timeout,
+		authorization: []string{"Bearer " + c.key.Expose()},
+		userAgent:     []string{"bctrl-go/" + Version},
+		version:       []string{Version},
+		json:          []string{"application/json"},
+	}
+	if c.application != "" {
+		t.userAgent[0] += " " + c.application
+	}
+	next := hc.Transport
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	t.client.Transport = &observer{next: next, hook: c.hook, logger: c.logger}
+	t.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return t
+}
+
+func (t *transport) closeIdle() { t.idle() }
+
+// exchange is one call on its way: what its attempts share.
+type exchange struct {
+	t        *transport
+	r        *request
+	settings callSettings
+	sender   retryablehttp.Client
+	req      retryablehttp.Request
+	// requestID is ours until the server gives one.
+	requestID string
+	attempts  int
+	answer    []byte
+	header    http.Header
+	status    int
+}
+
+// call sends a request whose answer is JSON and decodes it.
+func (t *transport) call(ctx context.Context, r *request) error {
+	_, err := t.callHeader(ctx, r)
+	return err
+}
+
+// callHeader is call for those who need the answer's header too.
+func (t *transport) callHeader(ctx context.Context, r *request) (http.Header, error) {
+	x := exchange{t: t, r: r}
+	defer x.captured()
+	if err := x.prepare(); err != nil {
+		return nil, err
+	}
+	if limit := x.limit(); limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	resp, err := x.send(ctx, x.read)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body.Close() // read to its end already
+	if r.out == nil {
+		return resp.Header, nil
+	}
+	if err := json.Unmarshal(x.answer, r.out); err != nil {
+		return nil, x.fail(&Error{Status: http.StatusBadGateway, Code: "transport.bad_answer", Message: "the answer is not the JSON that was expected"})
+	}
+	return resp.Header, nil
+}
+
+// open sends a request whose answer is a stream. The caller closes its body.
+func (t *transport) open(ctx context.Context, r *request) (*http.Response, error) {
+	x := exchange{t: t, r: r}
+	defer x.captured()
+	if err := x.prepare(); err != nil {
+		return nil, err
+	}
+	return x.send(ctx, nil)
+}
+
+// prepare applies the options, and refuses what no server needs to see.
+func (x *exchange) prepare() error {
+	for _, o := range x.r.opts {
+		o.apply(&x.settings)
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return x.fail(&Error{Code: "client.no_randomness", Message: "there are no random bytes for a request id", cause: err})
+	}
+	x.requestID = id.String()
+	switch key := x.settings.idempotencyKey; {
+	case !x.r.mutates():
+		x.settings.idempotencyKey = ""
+	case !x.settings.hasKey:
+		x.settings.idempotencyKey = x.requestID // one id a call is enough
+	case !printable(key) || len(key) > 200:
+		return x.fail(refusal(http.StatusBadRequest, "idempotency.invalid_key", "Idempotency-Key", "want 1 to 200 visible ASCII characters"))
+	}
+	return nil
+}
+
+// limit is how long the call may take; zero is no limit of ours.
+func (x *exchange) limit() time.Duration {
+	switch {
+	case x.settings.hasTimeout:
+		return x.settings.timeout
+	case x.r.slow:
+		return 0
+	}
+	return x.t.timeout
+}
+
+// send builds the request and sends it until it is answered for good. Read, if
+// any, consumes a successful answer inside the retries, so that an answer that
+// breaks off is asked for again.
+func (x *exchange) send(ctx context.Context, read retryablehttp.ResponseHandlerFunc) (*http.Response, error) {
+	if err := x.build(ctx); err != nil {
+		return nil, err
+	}
+	x.req.SetResponseHandler(read)
+	x.sender = retryablehttp.Client{
+		HTTPClient:   &x.t.client,
+		RetryMax:     x.t.retries,
+		CheckRetry:   x.again,
+		Backoff:      chosen,
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+	}
+	resp, err := x.sender.Do(&x.req)
+	if resp != nil {
+		x.noted(resp)
+	}
+	if err != nil {
+		if resp != nil {
+			resp.Body.Close()
+		}
+		return nil, x.unanswered(ctx, err)
+	}
+	if !succeeded(resp) {
+		defer resp.Body.Close()
+		return nil, x.refused(resp)
+	}
+	return resp, nil
+}
+
+// build makes the request that every attempt sends.
+func (x *exchange) build(ctx context.Context) error {
+	hr, err := http.NewRequestWithContext(context.WithValue(ctx, exchangeKey{}, x), x.r.method, "", nil)
+	if err != nil {
+		return x.fail(refusal(http.StatusBadRequest, "request.invalid", "", "the request cannot be built"))
+	}
+	if err := locate(hr.URL, x.t.base, x.r.path, x.r.params); err != nil {
+		return x.fail(err)
+	}
+	hr.Host = hr.URL.Host
+	hr.URL.RawQuery = x.r.query.Encode()
+	x.headers(hr.Header)
+	x.req.Request = hr
+	switch {
+	case x.r.body != nil:
+		return x.attach(x.r.body.size, x.r.body.rereadable(), x.r.body.reading)
+	case x.r.in != nil:
+		body, err := json.Marshal(x.r.in)
+		if err != nil {
+			// The cause is not kept: it may quote what could not be encoded.
+			return x.fail(refusal(http.StatusBadRequest, "request.not_json", "", "the request cannot be encoded as JSON"))
+		}
+		hr.Header["Content-Type"] = x.t.json
+		return x.attach(int64(len(body)), true, func() (io.Reader, error) { return bytes.NewReader(body), nil })
+	}
+	return nil
+}
+
+// attach sets the body, which each attempt reads anew. Net/http may start a
+// reading of its own only where readings do not disturb each other.
+func (x *exchange) attach(size int64, apart bool, reading func() (io.Reader, error)) error {
+	asked := false
+	err := x.req.SetBody(retryablehttp.ReaderFunc(func() (io.Reader, error) {
+		if !asked { // SetBody wants to learn the length, which is known
+			asked = true
+			return http.NoBody, nil
+		}
+		return reading()
+	}))
+	if err != nil {
+		return x.fail(err)
+	}
+	x.req.ContentLength = size
+	if !apart {
+		x.req.GetBody = nil
+	}
+	return nil
+}
+
+func succeeded(resp *http.Response) bool { return resp.StatusCode >= 200 && resp.StatusCode <= 299 }
+
+// headers writes the headers of the contract.
+func (x *exchange) headers(h http.Header) {
+	for name, values := range x.r.header {
+		h[name] = values
+	}
+	h["Authorization"] = x.t.authorization
+	h["User-Agent"] = x.t.userAgent
+	h["X-Sdk-Version"] = x.t.version
+	id := []string{x.requestID}
+	h["X-Request-Id"] = id
+	switch x.settings.idempotencyKey {
+	case "":
+	case x.requestID:
+		h["Idempotency-Key"] = id
+	default:
+		h["Idempotency-Key"] = []string{x.settings.idempotencyKey}
+	}
+	if x.r.as != nil {
+		x.r.as.headers(h)
+	}
+}
+
+// read consumes a successful answer, up to its bound.
+func (x *exchange) read(resp *http.Response) error {
+	if !succeeded(resp) {
+		return nil // refused reads it
+	}
+	defer resp.Body.Close()
+	if x.r.method == http.MethodHead {
+		return nil // its length is that of a body that does not follow
+	}
+	body, err := readBounded(resp.Body, resp.ContentLength, maxAnswer)
+	x.answer = body
+	return err
+}
+
+// errTooLong is a final answer, not a broken one: asking again gives the same.
+var errTooLong = errors.New("the answer is too long")
+
+// readBounded reads r to its end, holding at most max bytes. The length is -1
+// when it is not known; a large one is not believed with memory.
+func readBounded(r io.Reader, length int64, max int) ([]byte, error) {
+	if length > int64(max) {
+		return nil, errTooLong
+	}
+	if 0 <= length && length <= 64<<10 {
+		buf := make([]byte, length)
+		n, err := io.ReadFull(r, buf)
+		return buf[:n], err
+	}
+	var buf bytes.Buffer
+	if _, err := buf.ReadFrom(io.LimitReader(r, int64(max)+1)); err != nil {
+		return nil, err
+	}
+	if buf.Len() > max {
+		return nil, errTooLong
+	}
+	return buf.Bytes(), nil
+}
+
+// exchangeKey finds the exchange in the context of an attempt.
+type exchangeKey struct{}
+
+// observer tells hook and logger about each attempt.
+type observer struct {
+	next   http.RoundTripper
+	hook   Hook
+	logger *slog.Logger
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (o *observer) RoundTrip(req *http.Request) (*http.Response, error) {
+	x, ok := req.Context().Value(exchangeKey{}).(*exchange)
+	if !ok {
+		return o.next.RoundTrip(req)
+	}
+	x.attempts++
+	if o.hook == nil && o.logger == nil {
+		return o.next.RoundTrip(req)
+	}
+	start := time.Now()
+	resp, err := o.next.RoundTrip(req)
+	a := Attempt{
+		Method: req.Method, PathTemplate: x.r.path, Number: x.attempts,
+		Duration: time.Since(start), RequestID: x.requestID, Err: withoutURL(err),
+	}
+	if resp != nil {
+		a.Status = resp.StatusCode
+		if id := resp.Header.Get("X-Request-Id"); printable(id) {
+			a.RequestID = id
+		}
+	}
+	if o.logger != nil {
+		o.logger.LogAttrs(req.Context(), slog.LevelDebug, "bctrl: request", a.attrs()...)
+	}
+	if o.hook != nil {
+		o.hook(req.Context(), a)
+	}
+	return resp, err
+}
+
+func (a Attempt) attrs() []slog.Attr {
+	attrs := []slog.Attr{
+		slog.String("method", a.Method), slog.String("path", a.PathTemplate), slog.Int("attempt", a.Number),
+		slog.Int("status", a.Status), slog.Duration("duration", a.Duration), slog.String("requestId", a.RequestID),
+	}
+	if a.Err != nil {
+		attrs = append(attrs, slog.String("error", oneLine(a.Err.Error())))
+	}
+	return attrs
+}
+
+// ptr returns out, or nothing when the call that filled it failed.
+func ptr[T any](out *T, err error) (*T, error) {
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
