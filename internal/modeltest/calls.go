@@ -18,20 +18,36 @@ func Select(e Element, option string) Call { return call("select", "ref", e.Ref,
 // Press presses a key: "Enter", "Tab".
 func Press(key string) Call { return call("press", "key", key) }
 
-// Fill has the server fill one field of a vault entry into an element: field is
-// "username", "password" or "totp". The value never reaches the model.
-func Fill(e Element, key, field string) Call {
-	return call("fill", "ref", e.Ref, "key", key, "field", field)
+// Scroll scrolls by whole viewports: 1 is one down, -1 one up.
+func Scroll(pages float64) Call { return with(call("scroll"), "pages", pages) }
+
+// FillLogin has the server fill a vault entry into the inputs for user name
+// and password; either may be the zero Element. The values never reach the
+// model.
+func FillLogin(key string, username, password Element) Call {
+	c := call("fill_login", "key", key)
+	if username.Ref != "" {
+		c.Args["username_ref"] = username.Ref
+	}
+	if password.Ref != "" {
+		c.Args["password_ref"] = password.Ref
+	}
+	return c
 }
 
-// Wait lets time pass until the page has changed.
-func Wait() Call { return call("wait") }
+// EnterTOTP has the server fill the current one-time code of a vault entry.
+func EnterTOTP(key string, e Element) Call { return call("enter_totp", "key", key, "ref", e.Ref) }
 
-// Done ends the task.
-func Done(success bool, summary string) Call {
-	c := call("done", "summary", summary)
-	c.Args["success"] = success
-	return c
+// Wait waits for the page to go on by itself, 1 to 10 seconds.
+func Wait(seconds float64) Call { return with(call("wait"), "seconds", seconds) }
+
+// WaitDownload waits until a file has landed, at most 1 to 60 seconds.
+func WaitDownload(seconds float64) Call { return with(call("wait_download"), "seconds", seconds) }
+
+// Done ends the task: whether it is finished, and what was done or stands in
+// the way.
+func Done(success bool, message string) Call {
+	return with(call("done", "message", message), "success", success)
 }
 
 // Say answers with text instead of a tool call.
@@ -42,5 +58,10 @@ func call(tool string, pairs ...string) Call {
 	for i := 0; i+1 < len(pairs); i += 2 {
 		c.Args[pairs[i]] = pairs[i+1]
 	}
+	return c
+}
+
+func with[T any](c Call, name string, value T) Call {
+	c.Args[name] = value
 	return c
 }

@@ -1,6 +1,7 @@
 package modeltest
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/bctrl-go/bctrl/internal/agent"
@@ -44,26 +45,33 @@ func exportCall(t Turn, export Element, filter, option string) Call {
 		return Done(false, "There is nothing to choose "+option+" in.")
 	case choice.Value != option:
 		return Select(choice, option)
-	case t.last().Args["ref"] == export.Ref:
-		return Wait()
-	}
-	if t.last().Tool == Wait().Tool {
+	case t.last().Tool == "wait_download":
 		return Done(false, "The export brought no file.")
+	case t.last().Args["ref"] == export.Ref:
+		return WaitDownload(10)
 	}
 	return Click(export)
 }
 
-// loginCall fills the next empty field of the login, or sends the form.
+// loginCall fills what is empty, or sends the form. What was filled once and
+// is asked for again was not accepted.
 func loginCall(t Turn, login agent.LoginInfo) Call {
-	for _, field := range []struct{ name, field string }{
-		{"user", "username"}, {"email", "username"}, {"password", "password"}, {"code", "totp"},
-	} {
-		if e := t.Find("textbox", field.name); e.Ref != "" && e.Value == "" {
-			if t.tries(field.field) > 0 {
-				return Done(false, "The site did not accept the login.")
-			}
-			return Fill(e, login.Key, field.field)
+	username, password, code := t.Find("textbox", "user"), t.Find("textbox", "password"), t.Find("textbox", "code")
+	if username.Ref == "" {
+		username = t.Find("textbox", "email")
+	}
+	fill := Call{}
+	switch {
+	case password.Ref != "" && password.Value == "":
+		fill = FillLogin(login.Key, username, password)
+	case code.Ref != "" && code.Value == "":
+		fill = EnterTOTP(login.Key, code)
+	}
+	if fill.Tool != "" {
+		if t.called(fill.Tool) {
+			return Done(false, "The site did not accept the login.")
 		}
+		return fill
 	}
 	for _, name := range []string{"log in", "sign in", "verify", "continue"} {
 		if e := t.Find("button", name); e.Ref != "" && t.last().Args["ref"] != e.Ref {
@@ -75,10 +83,10 @@ func loginCall(t Turn, login agent.LoginInfo) Call {
 
 // waitOnce waits, and gives up where waiting has not helped.
 func waitOnce(t Turn, otherwise string) Call {
-	if t.last().Tool == Wait().Tool {
+	if t.last().Tool == "wait" {
 		return Done(false, otherwise)
 	}
-	return Wait()
+	return Wait(2)
 }
 
 // last is the latest call; the zero Call at the start.
@@ -89,15 +97,9 @@ func (t Turn) last() Call {
 	return t.Calls[len(t.Calls)-1]
 }
 
-// tries counts how often a field was filled.
-func (t Turn) tries(field string) int {
-	n := 0
-	for _, c := range t.Calls {
-		if c.Args["field"] == field {
-			n++
-		}
-	}
-	return n
+// called reports whether a tool was called before.
+func (t Turn) called(tool string) bool {
+	return slices.ContainsFunc(t.Calls, func(c Call) bool { return c.Tool == tool })
 }
 
 // usableLogin returns the first login that can be filled somewhere.

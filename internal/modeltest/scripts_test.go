@@ -16,7 +16,8 @@ var logins = []agent.LoginInfo{
 }
 
 func TestTheExportIsDecidedFromThePage(t *testing.T) {
-	fill := func(ref, field string) Call { return Fill(Element{Ref: ref}, "prod/crm/salesforce", field) }
+	const key = "prod/crm/salesforce"
+	ref := func(ref string) Element { return Element{Ref: ref} }
 	for _, tt := range []struct {
 		why   string
 		view  agent.View
@@ -25,27 +26,27 @@ func TestTheExportIsDecidedFromThePage(t *testing.T) {
 	}{
 		{why: "an empty tab leads to the login's first origin",
 			view: agent.View{URL: "about:blank", Logins: logins}, want: Navigate(origin)},
-		{why: "the user name comes first",
-			view: agent.View{URL: origin, Logins: logins, Outline: "[e4] textbox \"Username\"\n[e5] textbox \"Password\"\n[e6] button \"Log in\"\n"},
-			want: fill("e4", "username")},
-		{why: "then the password, wherever it stands",
-			view: agent.View{URL: origin, Logins: logins, Outline: "[e6] button \"Log in\"\n[e5] textbox \"Password\"\n[e4] textbox \"Username\" value=\"[secret]\"\n"},
-			want: fill("e5", "password")},
+		{why: "user name and password are filled together, wherever they stand",
+			view: agent.View{URL: origin, Logins: logins, Outline: "[e6] button \"Log in\"\n[e5] textbox \"Password\"\n[e4] textbox \"Username\"\n"},
+			want: FillLogin(key, ref("e4"), ref("e5"))},
+		{why: "a form may ask for the password alone",
+			view: agent.View{URL: origin, Logins: logins, Outline: "[e5] textbox \"Password\"\n[e6] button \"Log in\"\n"},
+			want: FillLogin(key, Element{}, ref("e5"))},
 		{why: "a full form is sent",
 			view: agent.View{URL: origin, Logins: logins, Outline: "[e4] textbox \"Username\" value=\"[secret]\"\n[e5] textbox \"Password\" value=\"[secret]\"\n[e6] button \"Log in\"\n"},
-			want: Click(Element{Ref: "e6"})},
+			want: Click(ref("e6"))},
 		{why: "a code has its own step",
 			view: agent.View{URL: origin, Logins: logins, Outline: "[e9] textbox \"Verification code\"\n[e10] button \"Verify\"\n"},
-			want: fill("e9", "totp")},
+			want: EnterTOTP(key, ref("e9"))},
 		{why: "another quarter is shown",
 			view: agent.View{URL: origin, Logins: logins, Outline: "[e12] combobox \"Quarter\" value=\"All quarters\" options: \"Q1\"\n[e13] button \"Export CSV\"\n"},
-			want: Select(Element{Ref: "e12"}, "Q1")},
+			want: Select(ref("e12"), "Q1")},
 		{why: "the right quarter is exported",
 			view: agent.View{URL: origin, Logins: logins, Outline: "[e12] combobox \"Quarter\" value=\"Q1\" options: \"Q1\"\n[e13] button \"Export CSV\"\n"},
-			want: Click(Element{Ref: "e13"})},
+			want: Click(ref("e13"))},
 		{why: "a file takes a moment",
 			view:  agent.View{URL: origin, Logins: logins, Outline: "[e12] combobox \"Quarter\" value=\"Q1\"\n[e13] button \"Export CSV\"\n"},
-			calls: []Call{Click(Element{Ref: "e13"})}, want: Wait()},
+			calls: []Call{Click(ref("e13"))}, want: WaitDownload(10)},
 		{why: "a file that landed ends it",
 			view: agent.View{URL: origin, Logins: logins, Downloads: []agent.Download{{Filename: "q1.csv", Path: "q1.csv"}}},
 			want: Done(true, "Exported Q1 as q1.csv.")},
@@ -53,11 +54,11 @@ func TestTheExportIsDecidedFromThePage(t *testing.T) {
 			view: agent.View{URL: "about:blank"}, want: Done(false, "There is no login that I may fill.")},
 		{why: "a form that came back empty is not filled again",
 			view:  agent.View{URL: origin, Logins: logins, Outline: "[e4] textbox \"Username\"\n[e5] textbox \"Password\"\n[e6] button \"Log in\"\n"},
-			calls: []Call{fill("e4", "username"), fill("e5", "password"), Click(Element{Ref: "e6"})},
+			calls: []Call{FillLogin(key, ref("e4"), ref("e5")), Click(ref("e6"))},
 			want:  Done(false, "The site did not accept the login.")},
 		{why: "an export without a file is given up",
 			view:  agent.View{URL: origin, Logins: logins, Outline: "[e12] combobox \"Quarter\" value=\"Q1\"\n[e13] button \"Export CSV\"\n"},
-			calls: []Call{Click(Element{Ref: "e13"}), Wait()}, want: Done(false, "The export brought no file.")},
+			calls: []Call{Click(ref("e13")), WaitDownload(10)}, want: Done(false, "The export brought no file.")},
 	} {
 		t.Run(tt.why, func(t *testing.T) {
 			require.Equal(t, tt.want, LogInAndExport("quarter", "Q1")(Turn{View: tt.view, Calls: tt.calls}))
