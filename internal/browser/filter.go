@@ -47,12 +47,14 @@ func newFilter(carriesFill func(network.RequestID) bool, owns func(target.Sessio
 
 // find returns the rule for a command.
 func (f *filter) find(method string) rule {
-	if r, ok := f.rules[method]; ok {
-		return r
-	}
-	domain, _, _ := strings.Cut(method, ".")
-	if r, ok := f.rules[domain+".*"]; ok {
-		return r
+	domain, name, _ := strings.Cut(method, ".")
+	if name != "" && name != "*" {
+		if r, ok := f.rules[method]; ok {
+			return r
+		}
+		if r, ok := f.rules[domain+".*"]; ok {
+			return r
+		}
 	}
 	return rule{refuse: "it is not known to be safe"}
 }
