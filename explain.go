@@ -1,6 +1,7 @@
 package bctrl
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/bctrl-go/bctrl/internal/names"
@@ -173,38 +174,32 @@ func absent(field string, inherited bool) verdict {
 	return v
 }
 
-// matching returns the verdict of the first entry of an allow list that
-// matches, or of the list when none does.
-func matching(field string, allow []string, match func(entry, object string) bool, object string) verdict {
-	for i, entry := range allow {
-		if match(entry, object) {
-			return verdict{allowed: true, field: field, entry: entry, index: i, reason: reasonAllowed}
-		}
+// listed returns the verdict of the entry of an allow list at index, or of the
+// list when that is -1.
+func listed(field string, allow []string, index int) verdict {
+	if index < 0 {
+		return no(field, reasonNotAllowed)
 	}
-	return no(field, reasonNotAllowed)
+	return verdict{allowed: true, field: field, entry: allow[index], index: index, reason: reasonAllowed}
 }
-
-func same(entry, object string) bool { return entry == object }
 
 func (a *AIMount) decide(id string, inherited bool) verdict {
 	if a == nil || a.Allow == nil && inherited {
 		return absent("mounts.ai", inherited)
 	}
-	return matching(fieldAIAllow, a.Allow, same, id)
+	return listed(fieldAIAllow, a.Allow, slices.Index(a.Allow, id))
 }
 
 func (v *VaultMount) decide(key string, raw, inherited bool) verdict {
 	if v == nil {
 		return absent("mounts.vault", inherited)
 	}
-	for i, entry := range v.Deny {
-		if holdsFold(entry, key) {
-			return verdict{field: fieldVaultDeny, entry: entry, index: i, reason: reasonDenied}
-		}
+	if i := indexHolding(v.Deny, key, equalFold); i >= 0 {
+		return verdict{field: fieldVaultDeny, entry: v.Deny[i], index: i, reason: reasonDenied}
 	}
 	allowed := absent(fieldVaultAllow, true)
 	if v.Allow != nil || !inherited {
-		allowed = matching(fieldVaultAllow, v.Allow, holds, key)
+		allowed = listed(fieldVaultAllow, v.Allow, indexHolding(v.Allow, key, equal))
 	}
 	if raw && allowed.allowed && !v.rawReads() && (v.AllowRawReads != nil || !inherited) {
 		return no(fieldRawReads, reasonNoRaw)
@@ -228,5 +223,5 @@ func (c *CapabilityMount) decide(id string, inherited bool) verdict {
 	if c == nil || c.Allow == nil && inherited {
 		return absent("mounts.capabilities", inherited)
 	}
-	return matching(fieldCapabilityAllow, c.Allow, holds, id)
+	return listed(fieldCapabilityAllow, c.Allow, indexHolding(c.Allow, id, equal))
 }

@@ -14,38 +14,62 @@ import (
 // An allow matches case-sensitively and a deny whatever the ASCII case: a deny
 // is handled by lowering both sides first.
 
-// holds reports whether everything that the prefix or key inner stands for lies
-// under prefix. An invalid prefix holds no valid key.
-func holds(prefix, inner string) bool {
-	n := len(prefix)
-	switch {
-	case prefix == names.Everything:
-		return inner != ""
-	case n == 0 || len(inner) < n:
-		return false
-	case len(inner) > n && prefix[n-1] != '/' && inner[n] != '/':
-		return false
+// indexHolding returns the index of the first prefix of list that holds the
+// prefix or key inner, under which same compares texts of one length; else -1.
+// An invalid prefix holds no valid key.
+func indexHolding(list []string, inner string, same func(a, b string) bool) int {
+	for i, prefix := range list {
+		if prefix == names.Everything || reaches(prefix, inner) && same(prefix, inner[:len(prefix)]) {
+			return i
+		}
 	}
-	return inner[:n] == prefix
+	return -1
 }
 
-// holdsFold is holds whatever the ASCII case of either.
-func holdsFold(prefix, inner string) bool {
+// reaches reports whether prefix could hold inner by where it ends: with a
+// segment of inner, and with the same byte whatever its case. It is small enough
+// to be inlined, and rules out most of a long list.
+func reaches(prefix, inner string) bool {
 	n := len(prefix)
-	switch {
-	case prefix == names.Everything:
-		return inner != ""
-	case n == 0 || len(inner) < n:
-		return false
-	case len(inner) > n && prefix[n-1] != '/' && inner[n] != '/':
+	if n == 0 || n > len(inner) || (prefix[n-1]^inner[n-1])&^('a'-'A') != 0 {
 		return false
 	}
-	for i := n - 1; i >= 0; i-- { // from the end, where neighbours differ
-		if prefix[i] != inner[i] && lowerByte(prefix[i]) != lowerByte(inner[i]) {
+	return n == len(inner) || prefix[n-1] == '/' || inner[n] == '/'
+}
+
+// equal reports whether two texts of one length are the same. It looks at their
+// ends first, where neighbours in a list differ.
+func equal(a, b string) bool {
+	if n := len(a); n >= 8 && eight(a, n-8) != eight(b, n-8) {
+		return false
+	}
+	return a == b
+}
+
+// equalFold is equal but for ASCII case.
+func equalFold(a, b string) bool {
+	const caseBits = 0x2020202020202020
+	if n := len(a); n >= 8 && (eight(a, n-8)^eight(b, n-8))&^caseBits != 0 {
+		return false
+	}
+	for i := range len(a) {
+		if a[i] != b[i] && lowerByte(a[i]) != lowerByte(b[i]) {
 			return false
 		}
 	}
 	return true
+}
+
+// holds reports whether everything that inner stands for lies under prefix.
+func holds(prefix, inner string) bool {
+	return prefix == names.Everything || reaches(prefix, inner) && prefix == inner[:len(prefix)]
+}
+
+// eight returns the eight bytes of s from i on, in one load.
+func eight(s string, i int) uint64 {
+	s = s[i : i+8]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
 func lowerByte(c byte) byte {
