@@ -1,0 +1,188 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/url"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
+)
+
+const (
+	maxURL      = 2048
+	maxTyped    = 16 << 10
+	maxOption   = 1024
+	maxKeyName  = 40
+	maxScroll   = 20
+	maxWait     = 10 * time.Second
+	maxDownload = 60 * time.Second
+	// downloadPoll is how often a waiting task looks for a new file.
+	downloadPoll = 100 * time.Millisecond
+)
+
+type navigate struct {
+	URL string `json:"url"`
+}
+
+func (a navigate) do(ctx context.Context, r *run) (outcome, error) {
+	u, err := url.Parse(a.URL)
+	if err != nil || len(a.URL) > maxURL || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil {
+		return refuse("not done: only whole http and https addresses without user info can be opened"), nil
+	}
+	target := withoutQuery(a.URL)
+	r.progress("navigate", target)
+	err = r.page.Goto(ctx, a.URL)
+	return r.acted(ctx, bctrl.ActAction{Kind: "navigate", Target: target}, err, "opened")
+}
+
+type click struct {
+	Ref string `json:"ref"`
+}
+
+func (a click) do(ctx context.Context, r *run) (outcome, error) {
+	return r.onElement(ctx, "click", a.Ref, "clicked", r.page.Click)
+}
+
+type typeText struct {
+	Ref  string `json:"ref"`
+	Text string `json:"text"`
+}
+
+func (a typeText) do(ctx context.Context, r *run) (outcome, error) {
+	if len(a.Text) > maxTyped {
+		return refuse(fmt.Sprintf("not done: the text is longer than %d bytes", maxTyped)), nil
+	}
+	return r.onElement(ctx, "type", a.Ref, "typed", func(ctx context.Context, ref browser.Ref) error {
+		return r.page.Type(ctx, ref, a.Text)
+	})
+}
+
+type selectOption struct {
+	Ref    string `json:"ref"`
+	Option string `json:"option"`
+}
+
+func (a selectOption) do(ctx context.Context, r *run) (outcome, error) {
+	if len(a.Option) > maxOption {
+		return refuse(fmt.Sprintf("not done: the option is longer than %d bytes", maxOption)), nil
+	}
+	return r.onElement(ctx, "select", a.Ref, "selected", func(ctx context.Context, ref browser.Ref) error {
+		return r.page.Select(ctx, ref, a.Option)
+	})
+}
+
+type press struct {
+	Key string `json:"key"`
+}
+
+func (a press) do(ctx context.Context, r *run) (outcome, error) {
+	if a.Key == "" || len(a.Key) > maxKeyName {
+		return refuse("not done: there is no such key"), nil
+	}
+	r.progress("press", a.Key)
+	return r.acted(ctx, bctrl.ActAction{Kind: "press", Target: a.Key}, r.page.Press(ctx, a.Key), "pressed")
+}
+
+type scroll struct {
+	Pages float64 `json:"pages"`
+}
+
+func (a scroll) do(ctx context.Context, r *run) (outcome, error) {
+	pages := int(math.Round(max(-maxScroll, min(maxScroll, a.Pages))))
+	if pages == 0 {
+		return refuse("not done: pages rounds to 0"), nil
+	}
+	target := fmt.Sprintf("%+d", pages)
+	r.progress("scroll", target)
+	return r.acted(ctx, bctrl.ActAction{Kind: "scroll", Target: target}, r.page.Scroll(ctx, pages), "scrolled")
+}
+
+type wait struct {
+	Seconds float64 `json:"seconds"`
+}
+
+func (a wait) do(ctx context.Context, r *run) (outcome, error) {
+	d := seconds(a.Seconds, maxWait)
+	r.progress("wait", d.String())
+	select {
+	case <-ctx.Done():
+		return outcome{}, ctx.Err()
+	case <-time.After(d):
+	}
+	return r.acted(ctx, bctrl.ActAction{Kind: "wait", Target: d.String()}, nil, "waited")
+}
+
+type waitDownload struct {
+	Seconds float64 `json:"seconds"`
+}
+
+// do waits for a file that the newest view does not list yet.
+func (a waitDownload) do(ctx context.Context, r *run) (outcome, error) {
+	limit := maxDownload
+	if a.Seconds != 0 {
+		limit = seconds(a.Seconds, maxDownload)
+	}
+	r.progress("wait_download", limit.String())
+	ctxWait, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	poll := time.NewTicker(downloadPoll)
+	defer poll.Stop()
+	for {
+		if files := r.landed(); len(files) > r.shown {
+			return r.acted(ctx, bctrl.ActAction{Kind: "download", Target: files[len(files)-1].Filename}, nil, "a file has landed")
+		}
+		select {
+		case <-ctx.Done():
+			return outcome{}, ctx.Err()
+		case <-ctxWait.Done():
+			err := &bctrl.Error{Code: "agent.no_download", Message: "no new file has landed in " + limit.String()}
+			return r.acted(ctx, bctrl.ActAction{Kind: "download"}, err, "")
+		case <-poll.C:
+		}
+	}
+}
+
+// seconds makes a duration of a model's number, from one second to limit.
+func seconds(n float64, limit time.Duration) time.Duration {
+	return time.Duration(max(1, min(n, limit.Seconds())) * float64(time.Second)).Round(time.Millisecond)
+}
+
+type done struct {
+	Success bool   `json:"success"`
+	Message string `json:"message"`
+}
+
+func (a done) do(_ context.Context, r *run) (outcome, error) {
+	r.result.Success = a.Success
+	r.result.Message = clip(r.deps.Secrets.String(a.Message), maxMessage)
+	return outcome{done: true}, nil
+}
+
+// onElement does something to the element that the model means by ref.
+func (r *run) onElement(ctx context.Context, kind, ref, success string, do func(context.Context, browser.Ref) error) (outcome, error) {
+	e, err := r.element(ref)
+	if err != nil {
+		return refuse("not done: " + err.Error()), nil
+	}
+	r.progress(kind, describe(e))
+	return r.acted(ctx, bctrl.ActAction{Kind: kind, Target: describe(e)}, do(ctx, e.Ref), success)
+}
+
+// acted records an action, unless it failed because the task is over.
+func (r *run) acted(ctx context.Context, a bctrl.ActAction, err error, success string) (outcome, error) {
+	o := r.record(a, err, success)
+	return o, ctx.Err()
+}
+
+// withoutQuery drops what may carry data from an address that is shown.
+func withoutQuery(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	u.User, u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = nil, "", false, "", ""
+	return u.String()
+}

@@ -1,0 +1,78 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// maxVaultKey is the longest vault key there is, in bytes.
+const maxVaultKey = 512
+
+type fillLogin struct {
+	Key         string `json:"key"`
+	UsernameRef string `json:"username_ref"`
+	PasswordRef string `json:"password_ref"`
+}
+
+func (a fillLogin) do(ctx context.Context, r *run) (outcome, error) {
+	if a.UsernameRef == "" && a.PasswordRef == "" {
+		return refuse("not done: neither username_ref nor password_ref is given"), nil
+	}
+	var filled []string
+	for _, f := range []struct{ ref, field string }{{a.UsernameRef, "username"}, {a.PasswordRef, "password"}} {
+		if f.ref == "" {
+			continue
+		}
+		o, err := r.fill(ctx, "fill", a.Key, f.field, f.ref)
+		if err != nil {
+			return outcome{}, err
+		}
+		if o.failed {
+			if len(filled) > 0 {
+				o.text = "filled the " + strings.Join(filled, " and the ") + "; the " + f.field + " " + o.text
+				o.acted = true
+			}
+			return o, nil
+		}
+		filled = append(filled, f.field)
+	}
+	return outcome{text: "filled the " + strings.Join(filled, " and the "), acted: true}, nil
+}
+
+type enterTOTP struct {
+	Key string `json:"key"`
+	Ref string `json:"ref"`
+}
+
+func (a enterTOTP) do(ctx context.Context, r *run) (outcome, error) {
+	return r.fill(ctx, "totp", a.Key, "totp", a.Ref)
+}
+
+// fill puts one field of a vault entry into an element. The value passes
+// through here and nowhere else in this package, and from then on nothing that
+// goes to the model or into the result can hold it.
+func (r *run) fill(ctx context.Context, kind, key, field, ref string) (outcome, error) {
+	e, err := r.element(ref)
+	switch {
+	case err != nil:
+		return refuse("not done: " + err.Error()), nil
+	case r.deps.Logins == nil || key == "" || len(key) > maxVaultKey:
+		return refuse("not done: there is no such login"), nil
+	}
+	r.progress(kind, describe(e))
+	a := bctrl.ActAction{Kind: kind, Target: describe(e), VaultKey: r.safe(key)}
+	fill, err := r.deps.Logins.Use(ctx, key, field)
+	if err != nil {
+		var known *bctrl.Error
+		if !errors.As(err, &known) || known.Status >= 500 || ctx.Err() != nil {
+			return outcome{}, fmt.Errorf("use a login: %w", err)
+		}
+		return r.acted(ctx, a, err, "")
+	}
+	r.deps.Secrets.Add(fill.Value)
+	return r.acted(ctx, a, r.page.Fill(ctx, e.Ref, fill), "filled the "+field)
+}

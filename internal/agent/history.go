@@ -1,0 +1,84 @@
+package agent
+
+import (
+	"fmt"
+
+	"github.com/bctrl-go/bctrl/internal/model"
+)
+
+const (
+	// keptViews is how many views are sent again: the newest, and the one
+	// before it to see what changed.
+	keptViews = 2
+	// maxPrompt bounds the messages in bytes; the oldest turns are left out.
+	maxPrompt = 256 << 10
+)
+
+// history is the conversation with the model. What is sent of it stays
+// bounded however long a task takes.
+type history struct {
+	task  string
+	first rendered
+	turns []turn
+}
+
+// rendered is a view as it is sent, and what stands in its place later.
+type rendered struct{ text, stub string }
+
+// turn is one answer of the model and what came of it.
+type turn struct {
+	assistant model.Message
+	results   []model.Message
+	// view follows the last result; nil when nothing was done.
+	view *rendered
+	// nudge follows an answer without calls.
+	nudge string
+}
+
+// messages returns what is sent: the task, and the turns in order with the
+// newest views.
+func (h *history) messages() []model.Message {
+	views, size := 0, 0
+	var reversed [][]model.Message
+	for i := len(h.turns) - 1; i >= 0 && size <= maxPrompt; i-- {
+		t := h.turns[i]
+		messages := append([]model.Message{t.assistant}, t.results...)
+		if t.view != nil {
+			last := &messages[len(messages)-1]
+			last.Text += "\n\n" + t.view.sent(views)
+			views++
+		}
+		if t.nudge != "" {
+			messages = append(messages, model.Message{Role: model.User, Text: t.nudge})
+		}
+		for _, m := range messages {
+			size += len(m.Text) + len(m.Opaque)
+			for _, c := range m.Calls {
+				size += len(c.Arguments)
+			}
+		}
+		reversed = append(reversed, messages)
+	}
+	task := "Task: " + h.task + "\n\n"
+	if left := len(h.turns) - len(reversed); left > 0 {
+		task += fmt.Sprintf("(%d earlier turns are left out)\n\n", left)
+	}
+	all := []model.Message{{Role: model.User, Text: task + h.first.sent(views)}}
+	for i := len(reversed) - 1; i >= 0; i-- {
+		all = append(all, reversed[i]...)
+	}
+	return all
+}
+
+// sent returns what is sent of a view that is followed by newer ones.
+func (v rendered) sent(newer int) string {
+	if newer < keptViews {
+		return v.text
+	}
+	return v.stub
+}
+
+// render writes a view down once, so that it is the same in every request.
+func render(v View) rendered {
+	return rendered{text: v.String(), stub: "(an older view of " + line(withoutQuery(v.URL)) + " is left out)"}
+}

@@ -1,0 +1,130 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/model"
+)
+
+// action is a decoded call of a tool. Its error ends the task; what the model
+// can do something about is an outcome.
+type action interface {
+	do(ctx context.Context, r *run) (outcome, error)
+}
+
+// tool is what the model is offered, and how a call of it is read.
+type tool struct {
+	model.Tool
+	decode func(arguments string) (action, error)
+}
+
+// tools are all that a model can do.
+var tools, toolList = newTools(
+	define[navigate]("navigate", "Open a web address in the current tab.",
+		`"url":{"type":"string","description":"A whole http or https address."}`, "url"),
+	define[click]("click", "Click an element.", ref, "ref"),
+	define[typeText]("type", "Replace the text of an input. Never for credentials: they are filled with fill_login.",
+		ref+`,"text":{"type":"string"}`, "ref", "text"),
+	define[selectOption]("select", "Choose an option of a select element.",
+		ref+`,"option":{"type":"string","description":"The option's label or value."}`, "ref", "option"),
+	define[press]("press", "Press a key.",
+		`"key":{"type":"string","description":"Enter, Tab, Escape, ArrowDown, a character, or one of them after Control+, Shift+ or Alt+."}`, "key"),
+	define[scroll]("scroll", "Scroll the page.",
+		`"pages":{"type":"number","description":"Viewports to scroll: 1 is one down, -1 one up."}`, "pages"),
+	define[wait]("wait", "Wait for the page to go on by itself.",
+		`"seconds":{"type":"number","description":"1 to 10."}`, "seconds"),
+	define[waitDownload]("wait_download", "Wait until a file that the page is sending has landed in storage.",
+		`"seconds":{"type":"number","description":"The longest time to wait, 1 to 60."}`),
+	define[fillLogin]("fill_login", "Fill a login form from the vault. You name the entry and the inputs; the server fills in the values, which you never see. "+
+		"Give the refs of the inputs that are on the page now: both, or one where the form asks for one at a time.",
+		`"key":{"type":"string","description":"A key of the list of logins."},`+
+			`"username_ref":{"type":"string","description":"The input for the username."},`+
+			`"password_ref":{"type":"string","description":"The input for the password."}`, "key"),
+	define[enterTOTP]("enter_totp", "Fill in the current one-time code of a vault entry that has totp. The server fills it in; you never see it.",
+		`"key":{"type":"string","description":"A key of the list of logins."},`+ref, "key", "ref"),
+	define[done]("done", "End the task: when it is finished, or cannot be.",
+		`"success":{"type":"boolean","description":"Whether the task is finished."},`+
+			`"message":{"type":"string","description":"What was done, or what stands in the way."}`, "success", "message"),
+)
+
+const ref = `"ref":{"type":"string","description":"The reference of the element in the newest view, such as e12."}`
+
+func newTools(all ...tool) (byName map[string]tool, list []model.Tool) {
+	byName = make(map[string]tool, len(all))
+	for _, t := range all {
+		byName[t.Name] = t
+		list = append(list, t.Tool)
+	}
+	return byName, list
+}
+
+// define makes the tool whose arguments are A's fields.
+func define[A action](name, description, properties string, required ...string) tool {
+	schema := `{"type":"object","properties":{` + properties + `},"additionalProperties":false`
+	if len(required) > 0 {
+		schema += `,"required":["` + strings.Join(required, `","`) + `"]`
+	}
+	return tool{
+		Tool: model.Tool{Name: name, Description: description, Parameters: json.RawMessage(schema + "}")},
+		decode: func(arguments string) (action, error) {
+			var a A
+			return a, decode(arguments, required, &a)
+		},
+	}
+}
+
+// decode reads a call's arguments. Its errors are for the model, which wrote
+// them.
+func decode(arguments string, required []string, into any) error {
+	if strings.TrimSpace(arguments) == "" {
+		arguments = "{}" // how some models write no arguments
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(arguments), &fields); err != nil || fields == nil {
+		return errors.New("the arguments are not a JSON object")
+	}
+	for _, name := range required {
+		if raw, ok := fields[name]; !ok || string(raw) == "null" {
+			return fmt.Errorf("the argument %q is missing", name)
+		}
+	}
+	d := json.NewDecoder(strings.NewReader(arguments))
+	d.DisallowUnknownFields()
+	var wrong *json.UnmarshalTypeError
+	switch err := d.Decode(into); {
+	case errors.As(err, &wrong):
+		return fmt.Errorf("the argument %q is not of the documented type", wrong.Field)
+	case err != nil && err != io.EOF:
+		return errors.New("the arguments hold a field that the tool does not have")
+	}
+	return nil
+}
+
+// element returns the element of the newest view that a model means by text.
+func (r *run) element(text string) (browser.Element, error) {
+	name := strings.TrimPrefix(strings.Trim(strings.TrimSpace(text), `[]"`), "ref=")
+	e, ok := r.elements[browser.Ref(name)]
+	if !ok {
+		return browser.Element{}, fmt.Errorf("there is no element %s in the newest view", clip(line(name), 20))
+	}
+	return e, nil
+}
+
+// describe names an element to people: textbox "Username".
+func describe(e browser.Element) string {
+	return e.Role + ` "` + clip(line(e.Name), 120) + `"`
+}
+
+// clip cuts s at a character so that it is at most n bytes and an ellipsis.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}

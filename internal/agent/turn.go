@@ -1,0 +1,207 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/model"
+)
+
+const (
+	maxArguments   = 64 << 10 // bytes that a tool accepts
+	maxHistoryText = 4 << 10  // bytes of one text or call that are sent again
+	maxMessage     = 4 << 10  // bytes of the model's final words that are kept
+
+	// A call that met the same page maxRepeats times is refused, and
+	// maxCircling refusals end the task.
+	maxRepeats  = 3
+	maxCircling = 3
+)
+
+// outcome is what came of a call.
+type outcome struct {
+	// text is for the model; failed marks it as an error.
+	text   string
+	failed bool
+	// ran says that the call was one that could be run, whatever came of it.
+	ran bool
+	// acted says that the page may have changed.
+	acted bool
+	// done says that the model has finished.
+	done bool
+}
+
+// refuse is the outcome of a call that was not run.
+func refuse(text string) outcome { return outcome{text: text, failed: true} }
+
+// turn does what one answer of the model asks for. It reports whether the task
+// is over.
+func (r *run) turn(ctx context.Context, answer *model.Response) (over bool, err error) {
+	t := turn{assistant: r.remember(answer)}
+	var acted, ran bool
+	for i, call := range answer.Calls {
+		var o outcome
+		switch {
+		case i >= maxCallsPerTurn:
+			o = refuse(fmt.Sprintf("not done: more than %d calls in one turn", maxCallsPerTurn))
+		case len(t.results) > 0 && t.results[len(t.results)-1].IsError:
+			o = refuse("not done: the call before it failed")
+		default:
+			if o, err = r.call(ctx, call); err != nil {
+				return true, err
+			}
+		}
+		acted, ran = acted || o.acted, ran || o.ran
+		t.results = append(t.results, model.Message{
+			Role: model.ToolResult, CallID: t.assistant.Calls[i].ID, Text: clip(o.text, maxHistoryText), IsError: o.failed,
+		})
+		if o.done {
+			r.lastLook(ctx, acted)
+			return true, nil
+		}
+	}
+	if r.hopeless(answer, ran) {
+		r.lastLook(ctx, acted)
+		return true, nil
+	}
+	if len(answer.Calls) == 0 {
+		t.nudge = "Call a tool. When the task is finished, or cannot be finished, call done."
+	}
+	if acted {
+		view, err := r.look(ctx)
+		if err != nil {
+			return true, err
+		}
+		t.view = &view
+	}
+	r.history.turns = append(r.history.turns, t)
+	return false, nil
+}
+
+// lastLook refreshes the result's URL after actions that nobody looked at. A
+// page that is gone by now does not undo what was done.
+func (r *run) lastLook(ctx context.Context, acted bool) {
+	if acted {
+		_, _ = r.look(ctx)
+	}
+}
+
+// hopeless ends the task when asking on is of no use.
+func (r *run) hopeless(answer *model.Response, ran bool) bool {
+	if r.idleTurns++; ran {
+		r.idleTurns = 0
+	}
+	switch {
+	case answer.Stop == model.StopRefusal && len(answer.Calls) == 0:
+		r.stop("the model refuses the task")
+	case r.idleTurns >= maxIdleTurns:
+		r.stop(fmt.Sprintf("the task was stopped: in %d turns the model called no tool that could be run", maxIdleTurns))
+	case r.circling >= maxCircling:
+		r.stop("the task was stopped: the model repeats calls that change nothing")
+	default:
+		return false
+	}
+	return true
+}
+
+// call runs one call of a tool. Its error ends the task.
+func (r *run) call(ctx context.Context, call model.ToolCall) (outcome, error) {
+	tool, known := tools[call.Name]
+	switch {
+	case !known:
+		return refuse("there is no such tool"), nil
+	case len(call.Arguments) > maxArguments:
+		return refuse(fmt.Sprintf("not done: the arguments are longer than %d bytes", maxArguments)), nil
+	}
+	key := sha256.Sum256([]byte(call.Name + "\x00" + call.Arguments + "\x00" + r.state))
+	if r.repeats[key] >= maxRepeats {
+		r.circling++
+		return refuse(fmt.Sprintf("not done: this call was made %d times and the page stayed the same; try something else", maxRepeats)), nil
+	}
+	action, err := tool.decode(call.Arguments)
+	if err != nil {
+		return refuse("not done: " + clip(err.Error(), 300)), nil
+	}
+	r.repeats[key]++
+	o, err := action.do(ctx, r)
+	if err != nil {
+		return outcome{}, err
+	}
+	o.ran = true
+	return o, nil
+}
+
+// progress tells who asked for it what comes next.
+func (r *run) progress(call, target string) {
+	if r.deps.Progress != nil {
+		r.deps.Progress(r.step, r.opts.MaxSteps, call, call+" "+r.safe(target))
+	}
+}
+
+// record notes an action and what came of it, and makes its outcome.
+func (r *run) record(a bctrl.ActAction, err error, success string) outcome {
+	a.Target = r.safe(a.Target)
+	o := outcome{text: success, acted: true}
+	if err != nil {
+		a.Error = r.safe(told(err))
+		o.text, o.failed = "failed: "+a.Error, true
+	}
+	r.result.Actions = append(r.result.Actions, a)
+	return o
+}
+
+// safe makes one short line without secrets of text that came from a page or a
+// model.
+func (r *run) safe(text string) string {
+	return clip(r.deps.Secrets.String(line(text)), 300)
+}
+
+// told is what the model may know of a failure: an error that was made to be
+// read, or that something failed.
+func told(err error) string {
+	var known *bctrl.Error
+	if !errors.As(err, &known) {
+		return "the page did not do it"
+	}
+	text := known.Code + ": " + known.Message
+	if known.Hint != "" {
+		text += " (" + known.Hint + ")"
+	}
+	return text
+}
+
+var callID = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`)
+
+// remember returns the model's message as it is sent again: bounded, with
+// arguments that are objects and ids that are unique.
+func (r *run) remember(answer *model.Response) model.Message {
+	m := model.Message{Role: model.Assistant, Text: clip(answer.Text, maxHistoryText), Opaque: answer.Opaque}
+	if len(m.Opaque) > maxArguments {
+		m.Opaque = nil
+	}
+	for _, c := range answer.Calls {
+		if _, known := tools[c.Name]; !known {
+			c.Name = "unknown"
+		}
+		if len(c.Arguments) > maxHistoryText || !isObject(c.Arguments) {
+			c.Arguments = "{}"
+		}
+		if !callID.MatchString(c.ID) || r.ids[c.ID] {
+			c.ID = "call_" + strconv.Itoa(len(r.ids))
+		}
+		r.ids[c.ID] = true
+		m.Calls = append(m.Calls, c)
+	}
+	return m
+}
+
+func isObject(text string) bool {
+	var fields map[string]json.RawMessage
+	return json.Unmarshal([]byte(text), &fields) == nil && fields != nil
+}
