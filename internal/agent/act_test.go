@@ -71,24 +71,24 @@ func script(t *testing.T) modeltest.Script {
 	call := func(tool string, args map[string]any) modeltest.Call { return modeltest.Call{Tool: tool, Args: args} }
 	return func(turn modeltest.Turn) modeltest.Call {
 		v := turn.View
-		secret := func(role, name string) bool { return strings.Contains(turn.Find(role, name).State, "[secret]") }
+		secret := func(role, name string) bool { return turn.Find(role, name).Value == "[secret]" }
 		switch {
 		case len(v.Downloads) > 0:
 			return call("done", map[string]any{"success": true, "message": "exported " + v.Downloads[0].Filename})
-		case turn.Sees("combobox", "quarter") && !turn.Find("combobox", "quarter").Filled():
-			return call("select", map[string]any{"ref": v.Find("combobox", "quarter"), "option": "Q1"})
+		case turn.Sees("combobox", "quarter") && turn.Find("combobox", "quarter").Value == "":
+			return call("select", map[string]any{"ref": turn.Find("combobox", "quarter").Ref, "option": "Q1"})
 		case turn.Sees("link", "export"):
-			return call("click", map[string]any{"ref": v.Find("link", "export")})
+			return call("click", map[string]any{"ref": turn.Find("link", "export").Ref})
 		case turn.Sees("textbox", "code") && !secret("textbox", "code"):
-			return call("enter_totp", map[string]any{"key": v.Logins[0].Key, "ref": v.Find("textbox", "code")})
+			return call("enter_totp", map[string]any{"key": v.Logins[0].Key, "ref": turn.Find("textbox", "code").Ref})
 		case turn.Sees("button", "verify"):
-			return call("click", map[string]any{"ref": v.Find("button", "verify")})
+			return call("click", map[string]any{"ref": turn.Find("button", "verify").Ref})
 		case turn.Sees("textbox", "username") && !secret("textbox", "username"):
 			return call("fill_login", map[string]any{
-				"key": v.Logins[0].Key, "username_ref": "[" + v.Find("textbox", "username") + "]", "password_ref": v.Find("textbox", "password"),
+				"key": v.Logins[0].Key, "username_ref": "[" + turn.Find("textbox", "username").Ref + "]", "password_ref": turn.Find("textbox", "password").Ref,
 			})
 		case turn.Sees("button", "sign in"):
-			return call("click", map[string]any{"ref": v.Find("button", "sign in")})
+			return call("click", map[string]any{"ref": turn.Find("button", "sign in").Ref})
 		}
 		return call("navigate", map[string]any{"url": v.Logins[1].Origins[0] + "/in?next=%2F"})
 	}

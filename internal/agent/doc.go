@@ -16,7 +16,7 @@
 //	Downloads:
 //	- q1-pipeline.csv (1204 bytes) at exports/q1-pipeline.csv
 //	Page:
-//	[e1] textbox "Username"
+//	[e1] textbox "Username" value="[secret]"
 //	[e2] textbox "Password"
 //	[e3] button "Sign in"
 //	</view id="9f86d081884c7d65">

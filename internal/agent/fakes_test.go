@@ -108,9 +108,9 @@ func (s *site) Observe(ctx context.Context) (*browser.Observation, error) {
 	for _, e := range o.Elements {
 		o.Outline += fmt.Sprintf("[%s] %s %q", e.Ref, e.Role, e.Name)
 		if _, ok := s.filled[e.Ref]; ok {
-			o.Outline += " [secret]"
+			o.Outline += ` value="[secret]"`
 		} else if v := s.typed[e.Ref]; v != "" {
-			o.Outline += fmt.Sprintf(" %q", v)
+			o.Outline += fmt.Sprintf(" value=%q", v)
 		}
 		o.Outline += "\n"
 	}

@@ -159,7 +159,6 @@ var (
 	viewStart    = regexp.MustCompile(`<view id="([0-9a-f]{16})">\n`)
 	loginLine    = regexp.MustCompile(`^- (\S+) \(([a-z, ]*)\) for(.*)$`)
 	downloadLine = regexp.MustCompile(`^- (.*) \((\d+) bytes\) at (.*)$`)
-	elementLine  = regexp.MustCompile(`^\s*\[([A-Za-z0-9]+)\] (\S+)(?: "((?:[^"\\]|\\.)*)")?`)
 )
 
 // ParseView reads the last view in a message, as a scripted model does. It
@@ -198,17 +197,4 @@ func parseBody(body string) View {
 		}
 	}
 	return v
-}
-
-// Find returns the reference of the first element in the outline that has the
-// role and a name which contains name, regardless of case; "" when there is
-// none.
-func (v View) Find(role, name string) string {
-	for l := range strings.SplitSeq(v.Outline, "\n") {
-		m := elementLine.FindStringSubmatch(l)
-		if m != nil && m[2] == role && strings.Contains(strings.ToLower(m[3]), strings.ToLower(name)) {
-			return m[1]
-		}
-	}
-	return ""
 }

@@ -88,10 +88,3 @@ func TestManyLoginsAndDownloadsAreCounted(t *testing.T) {
 	require.Contains(t, text, "(7 more)")
 	require.Contains(t, text, "(3 more)")
 }
-
-func TestFindReturnsTheReference(t *testing.T) {
-	v := sampleView()
-	require.Equal(t, "e2", v.Find("textbox", "password"))
-	require.Equal(t, "e3", v.Find("button", "sign"))
-	require.Empty(t, v.Find("button", "password"))
-}
