@@ -62,7 +62,7 @@ func (rt *Runtime) limit(s *scope) {
 // every level above it and of every [Runtime.Narrow], together. They are
 // computed when the handle is made; a workspace that is lowered later lowers
 // the server's answers at once and these with [Runtime.Refresh].
-func (rt *Runtime) Mounts() Mounts { return rt.scope.mounts }
+func (rt *Runtime) Mounts() Mounts { return rt.scope.mounts.clone() }
 
 // Narrow returns a lower handle on the same runtime, and sends nothing. Every
 // call through it carries the lower mounts, and the server enforces them.

@@ -115,6 +115,15 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Close closes what [WithReopen] opened; the caller's own reader has no Close
+// here.
+func (c *counted) Close() error {
+	if closer, ok := c.r.(io.Closer); ok && c.s.open != nil {
+		return closer.Close()
+	}
+	return nil
+}
+
 // turns shares one seeker among readings that follow each other. net/http may
 // still be reading for an attempt that has failed when the next one begins:
 // only the newest reading gets bytes.

@@ -281,9 +281,15 @@ func readBounded(r io.Reader, length int64, max int) ([]byte, error) {
 		return nil, errTooLong
 	}
 	if 0 <= length && length <= 64<<10 {
-		buf := make([]byte, length)
+		buf := make([]byte, length+1) // one more, so that r gets to say how it ends
 		n, err := io.ReadFull(r, buf)
-		return buf[:n], err
+		switch {
+		case err == nil:
+			return nil, errTooLong
+		case int64(n) == length && (err == io.EOF || err == io.ErrUnexpectedEOF):
+			return buf[:n], nil
+		}
+		return nil, err
 	}
 	var buf bytes.Buffer
 	if _, err := buf.ReadFrom(io.LimitReader(r, int64(max)+1)); err != nil {

@@ -175,11 +175,13 @@ func TestAnswersAreBounded(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = '0'
+	for n := 0; n < len(p); {
+		n += copy(p[n:], manyZeros)
 	}
 	return len(p), nil
 }
+
+var manyZeros = strings.Repeat("0", 64<<10)
 
 func TestErrorsSayWhatTheServerSaid(t *testing.T) {
 	body := `{"error":"mounts widen their ceiling","code":"mounts.scope_widening","reasonClass":"invalid_input","requestId":"r-1","hint":"narrow it",

@@ -86,7 +86,7 @@ func (u *upload) source(r io.Reader) *source {
 		first := r
 		body = &source{size: body.size, open: func() (io.Reader, error) {
 			if first != nil {
-				r := first
+				r := struct{ io.Reader }{first} // it is the caller's to close
 				first = nil
 				return r, nil
 			}
