@@ -19,6 +19,7 @@ import (
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 	"github.com/stretchr/testify/require"
 
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
@@ -27,10 +28,11 @@ import (
 // through it is held to openapi.yaml.
 type harness struct {
 	*testing.T
-	server *Server
-	db     *store.DB
-	key    string
-	dir    string
+	server   *Server
+	db       *store.DB
+	browsers *browser.Fake
+	key      string
+	dir      string
 }
 
 func newHarness(t *testing.T) *harness {
@@ -41,11 +43,13 @@ func newHarness(t *testing.T) *harness {
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	kek, err := seal.CreateFile(filepath.Join(dir, "kek"))
 	require.NoError(t, err)
-	s, err := New(t.Context(), Config{Store: db, Key: kek})
+	browsers := &browser.Fake{}
+	s, err := New(t.Context(), Config{Store: db, Key: kek, Browsers: browsers, ProfileDir: filepath.Join(dir, "profiles")})
 	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close(context.WithoutCancel(t.Context()))) })
 	key, err := s.EnsureOrganization(t.Context())
 	require.NoError(t, err)
-	return &harness{T: t, server: s, db: db, key: key.Expose(), dir: dir}
+	return &harness{T: t, server: s, db: db, browsers: browsers, key: key.Expose(), dir: dir}
 }
 
 // answer is a response that has been read.

@@ -10,8 +10,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"time"
 
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
@@ -21,6 +25,15 @@ import (
 type Config struct {
 	Store *store.DB
 	Key   seal.Key
+	// Browsers starts the runtimes' browsers.
+	Browsers browser.Driver
+	// ProfileDir holds the browser profiles, a folder each.
+	ProfileDir string
+	// Egress decides which addresses pages and providers may be at.
+	Egress egress.Policy
+	// PublicURL is where callers reach the server, for links; nil is wherever
+	// each caller did.
+	PublicURL *url.URL
 	// Log receives what an operator needs to know; nil discards it.
 	Log *slog.Logger
 }
@@ -30,10 +43,18 @@ type Server struct {
 	db       *store.DB
 	keys     *seal.Keyring
 	audit    *audit.Log
+	browsers browser.Driver
+	profiles string
+	egress   egress.Policy
+	public   *url.URL
 	log      *slog.Logger
-	mux      *http.ServeMux
-	routes   []route
-	inFlight inFlight
+
+	mux        *http.ServeMux
+	routes     []route
+	inFlight   inFlight
+	fleet      fleet
+	operations operations
+	tickets    tickets
 }
 
 // New makes a server and brings its state in order after whatever ended the
@@ -44,6 +65,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		keys:  seal.NewKeyring(cfg.Key, dataKeys{cfg.Store}),
 		audit: audit.New(cfg.Store),
 		log:   cfg.Log,
+
+		browsers: cfg.Browsers, profiles: cfg.ProfileDir, egress: cfg.Egress, public: cfg.PublicURL,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -51,8 +74,28 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := s.keys.Ensure(ctx, serverScope); err != nil {
 		return nil, fmt.Errorf("opening the sealed store: %w", err)
 	}
+	if err := s.recover(ctx); err != nil {
+		return nil, fmt.Errorf("ending what the last server left: %w", err)
+	}
 	s.register()
 	return s, nil
+}
+
+// recover gives an end to what a server before this one left without: its
+// browsers died with it.
+func (s *Server) recover(ctx context.Context) error {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	return s.db.Write(ctx, func(tx *store.Tx) error {
+		return errors.Join(tx.FailLiveRuntimes(ctx, "the server ended", now), tx.EndOperations(ctx, now, interrupt))
+	})
+}
+
+// Close ends what runs, runtimes and operations, and waits until nothing of
+// them is left. Requests fail from then on.
+func (s *Server) Close(ctx context.Context) error {
+	err := s.closeFleet(ctx)
+	s.closeOperations()
+	return err
 }
 
 // serverScope is the scope of the server's own sealed values.
@@ -60,7 +103,7 @@ const serverScope = "server"
 
 // register builds the table of routes.
 func (s *Server) register() {
-	for _, group := range [][]route{healthRoutes(), openapiRoutes(), vaultRoutes()} {
+	for _, group := range [][]route{healthRoutes(), openapiRoutes(), vaultRoutes(), runtimeRoutes(), executeRoutes(), operationRoutes()} {
 		s.routes = append(s.routes, group...)
 	}
 	s.mux = http.NewServeMux()

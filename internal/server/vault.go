@@ -132,13 +132,13 @@ func (s *Server) getVault(ctx context.Context, rq *request, _ none) (out wire.Va
 
 func (s *Server) vaultTOTP(ctx context.Context, rq *request, _ none) (out wire.TOTPCode, err error) {
 	err = s.useVaultEntry(ctx, rq, func(_ vaultMeta, secrets vaultSecrets) (err error) {
-		out, err = codeNow(secrets)
+		out, err = codeNow(secrets, time.Now())
 		return err
 	})
 	return out, err
 }
 
-func codeNow(secrets vaultSecrets) (wire.TOTPCode, error) {
+func codeNow(secrets vaultSecrets, now time.Time) (wire.TOTPCode, error) {
 	if secrets.TOTP.IsZero() {
 		return wire.TOTPCode{}, notFound("vault.no_totp", "this vault key has no TOTP seed")
 	}
@@ -146,7 +146,7 @@ func codeNow(secrets vaultSecrets) (wire.TOTPCode, error) {
 	if err != nil {
 		return wire.TOTPCode{}, err
 	}
-	code, expires := seed.Code(time.Now())
+	code, expires := seed.Code(now)
 	return wire.TOTPCode{Code: wire.NewValue(code.Expose()), ExpiresAt: expires.UTC()}, nil
 }
 

@@ -61,13 +61,20 @@ func entryPage(rows []store.VaultEntry, limit int) (any, error) {
 	rows, next := cut(rows, limit, entryKey)
 	list := wire.List[bctrl.VaultEntry]{Plural: wire.VaultEntries, NextCursor: next}
 	for _, e := range rows {
-		var meta vaultMeta
-		if err := json.Unmarshal(e.Meta, &meta); err != nil {
-			return nil, errTampered("vault.tampered")
+		meta, err := parseVaultMeta(e)
+		if err != nil {
+			return nil, err
 		}
 		list.Items = append(list.Items, describeVaultEntry(e, meta))
 	}
 	return list, nil
+}
+
+func parseVaultMeta(e store.VaultEntry) (meta vaultMeta, err error) {
+	if json.Unmarshal(e.Meta, &meta) != nil {
+		return meta, errTampered("vault.tampered")
+	}
+	return meta, nil
 }
 
 // gather reads ranges in order until the filter's limit is reached, leaving

@@ -113,12 +113,12 @@ CREATE TABLE operations (
   id           TEXT NOT NULL UNIQUE,
   workspace_id TEXT NOT NULL,
   runtime_id   TEXT NOT NULL,
-  status       TEXT NOT NULL,
+  final        BOOLEAN NOT NULL,
   body         TEXT NOT NULL,
   created_at   BIGINT NOT NULL,
   updated_at   BIGINT NOT NULL
 );
-CREATE INDEX operations_status ON operations (status);
+CREATE INDEX operations_unfinished ON operations (org_id, workspace_id, id) WHERE NOT final;
 
 CREATE TABLE objects (
   org_id       TEXT NOT NULL REFERENCES organizations (id),

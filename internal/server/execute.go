@@ -1,0 +1,215 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func executeRoutes() []route {
+	return []route{
+		endpoint("POST /v1/workspaces/{id}/execute", access.RuntimeExecute, (*Server).execute),
+	}
+}
+
+// The limits of an execution.
+const (
+	maxSteps       = 100
+	maxStepTimeout = 30 * time.Minute
+)
+
+// execution is one run of steps in a runtime.
+type execution struct {
+	id     string
+	org    string
+	member *member
+	ws     store.Workspace
+	rt     store.Runtime
+	// below are the mounts that levels under the runtime declared: the
+	// caller's own, the execution's, the step's.
+	below     []bctrl.Mounts
+	requestID string
+}
+
+// caller is who the execution acts as, with the mounts as they are now: a
+// workspace that was lowered since the execution began counts as lowered.
+func (s *Server) callerOf(ctx context.Context, x *execution) (access.Caller, error) {
+	rt, err := s.runtimeCaller(ctx, x.org, x.rt.ID)
+	if err != nil {
+		return access.Caller{}, err
+	}
+	rt.Chain = append(rt.Chain, x.below...)
+	return access.Caller{Org: x.org, Runtime: rt}, nil
+}
+
+// event is an audit event of something the execution does.
+func (x *execution) event(verb bctrl.Verb, object string) audit.Event {
+	return audit.Event{
+		Org: x.org, Caller: "runtime:" + x.rt.ID, Workspace: x.ws.ID, Group: x.rt.Group, Runtime: x.rt.ID, Execution: x.id,
+		Action: string(verb), Object: object, Decision: audit.Allowed, RequestID: x.requestID,
+	}
+}
+
+// lower returns the execution one level down, refused when that widens.
+func (x *execution) lower(ctx context.Context, s *Server, mounts *bctrl.Mounts) (*execution, error) {
+	if mounts == nil {
+		return x, nil
+	}
+	caller, err := s.callerOf(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := caller.Runtime.Narrow(*mounts); err != nil {
+		return nil, err
+	}
+	lowered := *x
+	lowered.below = append(slices.Clip(x.below), *mounts)
+	return &lowered, nil
+}
+
+// executeAnswer is an execution's result, or with async the operation that
+// will have it.
+type executeAnswer struct {
+	*bctrl.ExecutionResult
+	*bctrl.OperationInfo
+}
+
+// MarshalJSON writes the one that is set.
+func (a executeAnswer) MarshalJSON() ([]byte, error) {
+	if a.OperationInfo != nil {
+		return json.Marshal(a.OperationInfo)
+	}
+	return json.Marshal(a.ExecutionResult)
+}
+
+func (s *Server) execute(ctx context.Context, rq *request, in wire.Execution[bctrl.Mounts]) (out executeAnswer, err error) {
+	x, err := s.newExecution(ctx, rq, in)
+	if err != nil {
+		return out, err
+	}
+	steps, err := s.parseSteps(ctx, x, in.Steps)
+	if err != nil {
+		return out, err
+	}
+	if in.Async {
+		op, err := s.startOperation(ctx, rq, x, steps)
+		return executeAnswer{OperationInfo: &op}, err
+	}
+	ev := rq.event()
+	ev.Workspace, ev.Group, ev.Runtime, ev.Execution = x.ws.ID, x.rt.Group, x.rt.ID, x.id
+	rq.recorded = true
+	var result bctrl.ExecutionResult
+	err = s.use(ctx, ev, func() (err error) {
+		result, err = s.runSteps(ctx, x, steps, func(bctrl.OperationProgress) {})
+		return err
+	})
+	return executeAnswer{ExecutionResult: &result}, err
+}
+
+func (s *Server) newExecution(ctx context.Context, rq *request, in wire.Execution[bctrl.Mounts]) (*execution, error) {
+	if err := invalidName("runtimes.invalid_alias", "runtime", names.Name(in.Runtime)); err != nil {
+		return nil, err
+	}
+	if in.Mode != "" && in.Mode != string(bctrl.FailFast) {
+		return nil, invalid("executions.unknown_mode", "mode", "mode must be fail-fast")
+	}
+	if len(in.Steps) < 1 || len(in.Steps) > maxSteps {
+		return nil, invalid("executions.steps", "steps", "there must be 1 to "+strconv.Itoa(maxSteps)+" steps")
+	}
+	rq.SetPathValue("alias", in.Runtime)
+	rt, ws, err := s.runtimeOf(ctx, rq)
+	if err != nil {
+		return nil, err
+	}
+	m, ok := s.member(rt.ID)
+	if !ok {
+		return nil, errNotActive
+	}
+	x := &execution{id: newID(), org: rq.caller.Org, member: m, ws: ws, rt: rt, requestID: rq.id}
+	if own := rq.caller.Runtime; own != nil {
+		x.below = own.Chain[2:] // what BCTRL-Mounts declared below the runtime
+	}
+	return x.lower(ctx, s, in.Mounts)
+}
+
+// runSteps runs steps in order until one fails. The error is that of an
+// execution which could not run; a step's own error is in the result.
+func (s *Server) runSteps(ctx context.Context, x *execution, steps []step, progress func(bctrl.OperationProgress)) (bctrl.ExecutionResult, error) {
+	result := bctrl.ExecutionResult{Mode: bctrl.FailFast, Steps: []bctrl.StepResult{}}
+	ctx, cancel := x.member.bound(ctx)
+	defer cancel()
+	release, err := x.member.acquire(ctx)
+	if err != nil {
+		return result, s.whyEnded(ctx, x, err)
+	}
+	defer release()
+	for i, st := range steps {
+		report := func(message string) {
+			progress(bctrl.OperationProgress{Step: i + 1, TotalSteps: len(steps), CurrentCall: st.call, Message: message})
+		}
+		report("")
+		done := s.runStep(ctx, x, st, report)
+		result.Steps = append(result.Steps, done)
+		if ctx.Err() != nil {
+			return result, s.whyEnded(ctx, x, ctx.Err())
+		}
+		if done.Error != nil {
+			break
+		}
+	}
+	return result, nil
+}
+
+var (
+	errCancelled = &bctrl.Error{Status: http.StatusUnprocessableEntity, Code: "executions.cancelled", Message: "the execution was cancelled"}
+	errTimedOut  = &bctrl.Error{Status: http.StatusGatewayTimeout, Code: "executions.timed_out", Message: "the step did not end in its time"}
+)
+
+// whyEnded tells a runtime that is gone from a caller who left. A caller who
+// left and asks again with the same idempotency key is told that the execution
+// was cancelled: nothing runs twice.
+func (s *Server) whyEnded(_ context.Context, x *execution, err error) error {
+	if x.member.life.Err() != nil {
+		return &bctrl.Error{Status: http.StatusUnprocessableEntity, Code: "runtimes.ended", Message: "the runtime ended while it executed"}
+	}
+	if errors.Is(err, context.Canceled) {
+		return errCancelled
+	}
+	return err
+}
+
+// runStep runs one step within its time.
+func (s *Server) runStep(ctx context.Context, x *execution, st step, report func(string)) bctrl.StepResult {
+	begun := time.Now()
+	bounded, cancel := context.WithTimeout(ctx, st.timeout)
+	defer cancel()
+	value, err := st.run(bounded, s, x, report)
+	if err == nil {
+		var raw json.RawMessage
+		if raw, err = json.Marshal(value); err == nil {
+			return bctrl.StepResult{Call: st.call, Result: raw, Duration: time.Since(begun)}
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		err = s.whyEnded(ctx, x, ctx.Err())
+	case bounded.Err() != nil:
+		err = errTimedOut
+	}
+	e := asError(err)
+	if e == errInternal {
+		s.log.Error("a step failed", "execution", x.id, "call", string(st.call), "error", err)
+	}
+	return bctrl.StepResult{Call: st.call, Error: e, Duration: time.Since(begun)}
+}

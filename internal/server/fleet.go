@@ -1,0 +1,194 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/scrub"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// fleet holds the browsers that run. A runtime's row says what the world may
+// know of it; its member here is the process.
+type fleet struct {
+	mu      sync.Mutex
+	members map[string]*member // by runtime id
+	closing bool
+	running sync.WaitGroup // one for each member's watcher
+}
+
+// member is one running browser.
+type member struct {
+	org     string
+	id      string
+	browser browser.Browser
+	// turn is held by the execution that has the page: one at a time.
+	turn chan struct{}
+	// life ends when the runtime does, and with it everything that runs in it.
+	life context.Context
+	end  context.CancelFunc
+
+	// secrets are the values filled so far: pages outlive a task, so none of
+	// them is shown to a model for as long as the browser runs.
+	secrets *scrub.Set
+
+	mu        sync.Mutex
+	stopping  bool
+	downloads []bctrl.StorageObject
+}
+
+var errStopping = &bctrl.Error{Status: 503, Code: "server.stopping", Message: "the server is stopping"}
+
+// newMember makes a member that is not in the fleet yet: downloads may come
+// before the launch has returned.
+func newMember(org, id string) *member {
+	m := &member{org: org, id: id, turn: make(chan struct{}, 1), secrets: scrub.New()}
+	m.life, m.end = context.WithCancel(context.Background())
+	return m
+}
+
+// enter counts a launch, so that closing waits for it.
+func (f *fleet) enter() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closing {
+		return errStopping
+	}
+	f.running.Add(1)
+	return nil
+}
+
+// join takes a member whose browser runs into the fleet.
+func (f *fleet) join(m *member) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closing {
+		return errStopping
+	}
+	if f.members == nil {
+		f.members = map[string]*member{}
+	}
+	f.members[m.id] = m
+	return nil
+}
+
+// leave takes a member out; what runs in it ends.
+func (f *fleet) leave(m *member) {
+	m.end()
+	f.mu.Lock()
+	delete(f.members, m.id)
+	f.mu.Unlock()
+	f.running.Done()
+}
+
+// watch waits for the end of a member's browser and records it.
+func (s *Server) watch(m *member) {
+	<-m.browser.Done()
+	status, reason := bctrl.RuntimeFailed, "the browser ended unexpectedly"
+	m.mu.Lock()
+	if m.stopping {
+		status, reason = bctrl.RuntimeStopped, ""
+	}
+	m.mu.Unlock()
+	m.end()
+	// The process is gone; this removes what it left.
+	if err := m.browser.Stop(context.Background()); err != nil {
+		s.log.Error("a browser left something behind", "runtime", m.id, "error", err)
+	}
+	if err := s.setRuntimeStatus(m.org, m.id, status, reason); err != nil {
+		s.log.Error("the end of a runtime was not recorded", "runtime", m.id, "error", err)
+	}
+	s.fleet.leave(m)
+}
+
+func (s *Server) setRuntimeStatus(org, id string, status bctrl.RuntimeStatus, reason string) error {
+	ctx := context.Background()
+	err := s.db.Write(ctx, func(tx *store.Tx) error {
+		return tx.SetRuntimeStatus(ctx, org, id, status, reason, time.Now())
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // it has ended already
+	}
+	return err
+}
+
+// member returns the running browser of a runtime.
+func (s *Server) member(id string) (*member, bool) {
+	s.fleet.mu.Lock()
+	defer s.fleet.mu.Unlock()
+	m, ok := s.fleet.members[id]
+	return m, ok
+}
+
+// stopBound is how long a browser may take to write its profile and leave.
+const stopBound = 15 * time.Second
+
+// stopRuntime ends a runtime and waits until nothing of it is left. One that
+// does not run is left as it is.
+func (s *Server) stopRuntime(ctx context.Context, id string) error {
+	m, ok := s.member(id)
+	if !ok {
+		return nil
+	}
+	m.mu.Lock()
+	m.stopping = true
+	m.mu.Unlock()
+	m.end() // executions and connections first, so that the page is nobody's
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopBound)
+	defer cancel()
+	if err := m.browser.Stop(ctx); err != nil {
+		return err
+	}
+	// Recorded here too, so that the alias is free when the caller hears of it.
+	return s.setRuntimeStatus(m.org, m.id, bctrl.RuntimeStopped, "")
+}
+
+// closeFleet ends every runtime.
+func (s *Server) closeFleet(ctx context.Context) error {
+	s.fleet.mu.Lock()
+	s.fleet.closing = true
+	var ids []string
+	for id := range s.fleet.members {
+		ids = append(ids, id)
+	}
+	s.fleet.mu.Unlock()
+	var wg sync.WaitGroup
+	errs := make([]error, len(ids))
+	for i, id := range ids {
+		wg.Go(func() { errs[i] = s.stopRuntime(ctx, id) })
+	}
+	wg.Wait()
+	s.fleet.running.Wait()
+	return errors.Join(errs...)
+}
+
+// acquire waits for the member's page.
+func (m *member) acquire(ctx context.Context) (release func(), err error) {
+	select {
+	case m.turn <- struct{}{}:
+		return func() { <-m.turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-m.life.Done():
+		return nil, errNotActive
+	}
+}
+
+// bound returns a context that ends with ctx or with the runtime.
+func (m *member) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(m.life, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// landed lists the downloads that came to rest in storage.
+func (m *member) landed() []bctrl.StorageObject {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.downloads)
+}

@@ -1,0 +1,240 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func operationRoutes() []route {
+	return []route{
+		endpoint("GET /v1/operations/{id}", access.OperationRead, (*Server).getOperation),
+		endpoint("POST /v1/operations/{id}/wait", access.OperationRead, (*Server).waitOperation),
+		endpoint("POST /v1/operations/{id}/cancel", access.OperationCancel, (*Server).cancelOperation),
+	}
+}
+
+// operations are the executions that run without a caller waiting. They live
+// as long as their browser, in this process; their rows outlive both.
+type operations struct {
+	mu   sync.Mutex
+	open map[string]*operation
+	wg   sync.WaitGroup
+}
+
+// operation is one that runs.
+type operation struct {
+	org    string
+	cancel context.CancelFunc
+	ended  chan struct{}
+
+	mu   sync.Mutex
+	info bctrl.OperationInfo
+}
+
+func (o *operation) snapshot() bctrl.OperationInfo {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.info
+}
+
+// update changes the operation and returns what it is now.
+func (o *operation) update(change func(*bctrl.OperationInfo)) bctrl.OperationInfo {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	change(&o.info)
+	o.info.UpdatedAt = time.Now().UTC().Truncate(time.Millisecond)
+	return o.info
+}
+
+// startOperation records an execution as an operation and lets it run.
+func (s *Server) startOperation(ctx context.Context, rq *request, x *execution, steps []step) (bctrl.OperationInfo, error) {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	info := bctrl.OperationInfo{
+		ID: x.id, WorkspaceID: x.ws.ID, RuntimeID: x.rt.ID, Status: bctrl.OperationQueued,
+		Progress: bctrl.OperationProgress{TotalSteps: len(steps)}, CreatedAt: now, UpdatedAt: now,
+	}
+	out, err := change(ctx, s, rq, func(tx *store.Tx, e *audit.Event) (bctrl.OperationInfo, error) {
+		e.Workspace, e.Group, e.Runtime, e.Execution = x.ws.ID, x.rt.Group, x.rt.ID, x.id
+		return info, tx.InsertOperation(ctx, x.org, info)
+	})
+	if err != nil {
+		return out, err
+	}
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	op := &operation{org: x.org, cancel: cancel, ended: make(chan struct{}), info: info}
+	s.operations.mu.Lock()
+	if s.operations.open == nil {
+		s.operations.open = map[string]*operation{}
+	}
+	s.operations.open[x.id] = op
+	s.operations.mu.Unlock()
+	s.operations.wg.Go(func() { s.operate(life, op, x, steps) })
+	return out, nil
+}
+
+// operate runs an operation to its end and records it.
+func (s *Server) operate(ctx context.Context, op *operation, x *execution, steps []step) {
+	defer op.cancel()
+	result, err := s.runSteps(ctx, x, steps, func(p bctrl.OperationProgress) {
+		s.saveOperation(op, op.update(func(o *bctrl.OperationInfo) {
+			o.Progress = p
+			if o.Status == bctrl.OperationQueued {
+				o.Status = bctrl.OperationRunning
+			}
+		}))
+	})
+	s.saveOperation(op, op.update(func(o *bctrl.OperationInfo) { conclude(o, result, err) }))
+	s.operations.mu.Lock()
+	delete(s.operations.open, x.id)
+	s.operations.mu.Unlock()
+	close(op.ended)
+}
+
+// conclude gives an operation its end.
+func conclude(o *bctrl.OperationInfo, result bctrl.ExecutionResult, err error) {
+	o.Status = bctrl.OperationSucceeded
+	if len(result.Steps) > 0 {
+		o.Result = &result
+		if last := result.Steps[len(result.Steps)-1]; last.Error != nil {
+			o.Status, o.Error = bctrl.OperationFailed, last.Error
+		}
+	}
+	if err != nil {
+		o.Status, o.Error = bctrl.OperationFailed, asError(err)
+	}
+	switch {
+	case o.Error == nil:
+	case o.Error.Code == errTimedOut.Code:
+		o.Status = bctrl.OperationTimedOut
+	case o.Error.Code == errCancelled.Code:
+		o.Status = bctrl.OperationCancelled
+	}
+}
+
+// interrupt is the end of an operation whose server ended.
+func interrupt(o *bctrl.OperationInfo) {
+	o.Status = bctrl.OperationFailed
+	o.Error = &bctrl.Error{Status: http.StatusServiceUnavailable, Code: "operations.interrupted", Message: "the server ended while the operation ran"}
+}
+
+// saveOperation writes what is known of an operation. A loss of progress is
+// not worth an operation's life.
+func (s *Server) saveOperation(op *operation, info bctrl.OperationInfo) {
+	ctx := context.Background()
+	err := s.db.Write(ctx, func(tx *store.Tx) error { return tx.UpdateOperation(ctx, op.org, info) })
+	if err != nil {
+		s.log.Error("an operation was not recorded", "operation", info.ID, "error", err)
+	}
+}
+
+// operationOf authorises and reads the operation that the path names, and
+// returns its run when it still runs.
+func (s *Server) operationOf(ctx context.Context, rq *request) (bctrl.OperationInfo, *operation, error) {
+	id, err := rq.path("id", validUUID)
+	if err != nil {
+		return bctrl.OperationInfo{}, nil, err
+	}
+	info, err := s.db.Read().Operation(ctx, rq.caller.Org, id)
+	missing := errors.Is(err, store.ErrNotFound)
+	if err != nil && !missing {
+		return info, nil, err
+	}
+	// A runtime caller may see its own runtime's: one that is missing is
+	// refused like one that is another's.
+	if err := s.authorize(rq, info.RuntimeID); err != nil {
+		return info, nil, err
+	}
+	if missing {
+		return info, nil, notFound("operations.not_found", "there is no such operation")
+	}
+	s.operations.mu.Lock()
+	defer s.operations.mu.Unlock()
+	return info, s.operations.open[id], nil
+}
+
+func (s *Server) getOperation(ctx context.Context, rq *request, _ none) (bctrl.OperationInfo, error) {
+	info, op, err := s.operationOf(ctx, rq)
+	if err == nil && op != nil {
+		info = op.snapshot()
+	}
+	return info, err
+}
+
+// The limits of a wait; a proxy between would cut longer ones.
+const (
+	defaultWait = 30 * time.Second
+	maxWait     = 60 * time.Second
+)
+
+func (s *Server) waitOperation(ctx context.Context, rq *request, in wire.Wait) (out wire.Waited[bctrl.OperationInfo], err error) {
+	wait := time.Duration(in.TimeoutMs) * time.Millisecond
+	switch {
+	case in.TimeoutMs == 0:
+		wait = defaultWait
+	case in.TimeoutMs < 0 || wait > maxWait:
+		return out, invalid("operations.timeout", "timeoutMs", "timeoutMs must be 1 to 60000")
+	}
+	info, op, err := s.operationOf(ctx, rq)
+	if err != nil {
+		return out, err
+	}
+	if op != nil {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-op.ended:
+		case <-timer.C:
+		case <-ctx.Done():
+			return out, ctx.Err()
+		}
+		info = op.snapshot()
+	}
+	out = wire.Waited[bctrl.OperationInfo]{Operation: info, WaitStatus: wire.WaitCompleted}
+	if !info.Status.Final() {
+		out.WaitStatus, out.RetryAfterMs = wire.WaitTimeout, 0
+	}
+	return out, nil
+}
+
+func (s *Server) cancelOperation(ctx context.Context, rq *request, _ none) (bctrl.OperationInfo, error) {
+	info, op, err := s.operationOf(ctx, rq)
+	if err != nil {
+		return info, err
+	}
+	if op == nil {
+		return info, nil // it has ended: cancelling changes nothing
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, e *audit.Event) (bctrl.OperationInfo, error) {
+		now := op.update(func(o *bctrl.OperationInfo) {
+			if !o.Status.Final() {
+				o.Status = bctrl.OperationCancelling
+			}
+		})
+		op.cancel()
+		e.Workspace, e.Runtime, e.Execution = now.WorkspaceID, now.RuntimeID, now.ID
+		err := tx.UpdateOperation(ctx, rq.caller.Org, now)
+		if errors.Is(err, store.ErrNotFound) {
+			err = nil // it ended in this moment
+		}
+		return now, err
+	})
+}
+
+// closeOperations cancels what runs and waits for its end.
+func (s *Server) closeOperations() {
+	s.operations.mu.Lock()
+	for _, op := range s.operations.open {
+		op.cancel()
+	}
+	s.operations.mu.Unlock()
+	s.operations.wg.Wait()
+}

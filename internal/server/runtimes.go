@@ -1,0 +1,331 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func runtimeRoutes() []route {
+	return []route{
+		endpoint("POST /v1/workspaces/{id}/runtimes", access.RuntimeLaunch, (*Server).launchRuntime),
+		endpoint("GET /v1/workspaces/{id}/runtimes", access.RuntimeList, (*Server).listRuntimes, "limit", "cursor"),
+		endpoint("GET /v1/workspaces/{id}/runtimes/{alias}", access.RuntimeRead, (*Server).getRuntime),
+		endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/stop", access.RuntimeStop, (*Server).endRuntime),
+		endpoint("GET /v1/workspaces/{id}/runtimes/{alias}/connect", access.RuntimeConnect, (*Server).connectRuntime),
+		raw("GET /devtools/browser/{token}", access.Public, (*Server).serveDevTools),
+	}
+}
+
+var errNotActive = &bctrl.Error{Status: http.StatusConflict, Code: "runtimes.not_active", Message: "the runtime is not active"}
+
+func errNoRuntime() *bctrl.Error {
+	return notFound("runtimes.not_found", "there is no such runtime in the workspace")
+}
+
+// launchBound is how long a browser may take to start.
+const launchBound = 60 * time.Second
+
+func (s *Server) launchRuntime(ctx context.Context, rq *request, in bctrl.RuntimeCreate) (out bctrl.RuntimeInfo, err error) {
+	ws, err := s.workspaceOf(ctx, rq)
+	if err != nil {
+		return out, err
+	}
+	if err := s.authorize(rq, in.Alias); err != nil {
+		return out, err
+	}
+	rt, err := s.declareRuntime(ctx, rq.caller.Org, ws, in)
+	if err != nil {
+		return out, err
+	}
+	ev := rq.event()
+	ev.Workspace, ev.Group, ev.Runtime = ws.ID, rt.Group, rt.ID
+	// A caller who leaves gets the runtime all the same: with the idempotency
+	// key it finds it again.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), launchBound)
+	defer cancel()
+	rq.recorded = true
+	if err := s.use(ctx, ev, func() error { return s.launch(ctx, rq.caller.Org, &rt) }); err != nil {
+		return out, err
+	}
+	return s.describeRuntime(rt, ws), nil
+}
+
+// declareRuntime checks a launch against the workspace as it is now.
+func (s *Server) declareRuntime(ctx context.Context, org string, ws store.Workspace, in bctrl.RuntimeCreate) (rt store.Runtime, err error) {
+	var p problems
+	p.name("runtimes.invalid_alias", "alias", names.Name(in.Alias))
+	if in.Group != "" {
+		p.name("runtimes.invalid_group", "group", names.Name(in.Group))
+	}
+	if in.Kind != bctrl.KindBrowser {
+		p.add("runtimes.unknown_kind", "kind", "kind must be browser")
+	}
+	if !slices.Contains([]bctrl.Driver{bctrl.DriverStagehand, bctrl.DriverPlaywright, bctrl.DriverPuppeteer}, in.Driver) {
+		p.add("runtimes.unknown_driver", "driver", "driver must be stagehand, playwright or puppeteer")
+	}
+	checkLaunch(&p, in.Launch)
+	if err := p.err(); err != nil {
+		return rt, err
+	}
+	if in.Launch.Mode == "" {
+		in.Launch.Mode = bctrl.ModeEphemeral
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	rt = store.Runtime{
+		ID: newID(), WorkspaceID: ws.ID, Alias: in.Alias, Driver: in.Driver, Status: bctrl.RuntimeStarting, Live: true,
+		Launch: in.Launch, Group: in.Group, CreatedAt: now, UpdatedAt: now,
+	}
+	if in.Mounts != nil {
+		if _, err := ws.Mounts.Narrow(*in.Mounts); err != nil {
+			return rt, err
+		}
+		rt.Mounts = *in.Mounts
+	}
+	if in.Launch.Mode == bctrl.ModeProfile {
+		profile, err := s.db.Read().Profile(ctx, org, in.Launch.ProfileID)
+		if errors.Is(err, store.ErrNotFound) {
+			return rt, notFound("profiles.not_found", "there is no such browser profile")
+		}
+		if err != nil {
+			return rt, err
+		}
+		rt.ProfileUID = profile.UID
+	}
+	return rt, nil
+}
+
+func checkLaunch(p *problems, l bctrl.Launch) {
+	switch l.Mode {
+	case "", bctrl.ModeEphemeral:
+		if l.ProfileID != "" {
+			p.add("runtimes.invalid_launch", "launch.profileId", "profileId goes with mode profile alone")
+		}
+	case bctrl.ModeProfile:
+		p.name("profiles.invalid_id", "launch.profileId", names.Name(l.ProfileID))
+	default:
+		p.add("runtimes.invalid_launch", "launch.mode", "mode must be ephemeral or profile")
+	}
+	if c := l.Config; c != nil {
+		for _, side := range []struct {
+			field string
+			px    int
+		}{{"launch.config.width", c.Width}, {"launch.config.height", c.Height}} {
+			if side.px != 0 && (side.px < 320 || side.px > 3840) {
+				p.add("runtimes.invalid_launch", side.field, "must be 320 to 3840 pixels")
+			}
+		}
+	}
+}
+
+// launch records a runtime, starts its browser and watches it.
+func (s *Server) launch(ctx context.Context, org string, rt *store.Runtime) (err error) {
+	if err := s.fleet.enter(); err != nil {
+		return err
+	}
+	m := newMember(org, rt.ID)
+	defer func() {
+		if err != nil {
+			s.fleet.leave(m)
+		}
+	}()
+	err = s.db.Write(ctx, func(tx *store.Tx) error { return tx.InsertRuntime(ctx, org, *rt) })
+	if errors.Is(err, store.ErrExists) {
+		return s.whoHolds(ctx, org, *rt)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.start(ctx, m, rt); err != nil {
+		s.log.Error("a runtime did not start", "runtime", rt.ID, "error", err)
+		reason := "the browser did not start"
+		return errors.Join(
+			&bctrl.Error{Status: http.StatusServiceUnavailable, Code: "runtimes.launch_failed", Message: reason, Hint: "the server's log says why"},
+			s.setRuntimeStatus(org, rt.ID, bctrl.RuntimeFailed, reason))
+	}
+	go s.watch(m)
+	return nil
+}
+
+func (s *Server) start(ctx context.Context, m *member, rt *store.Runtime) error {
+	spec := browser.Spec{ID: rt.ID, Egress: s.egress}
+	if c := rt.Launch.Config; c != nil {
+		spec.Width, spec.Height = c.Width, c.Height
+	}
+	if rt.ProfileUID != "" {
+		spec.ProfileDir = s.profileDir(rt.ProfileUID)
+	}
+	b, err := s.browsers.Launch(ctx, spec)
+	if err != nil {
+		return err
+	}
+	m.browser = b
+	stop := func(err error) error { return errors.Join(err, b.Stop(context.WithoutCancel(ctx))) }
+	rt.Status, rt.UpdatedAt = bctrl.RuntimeActive, time.Now().UTC().Truncate(time.Millisecond)
+	err = s.db.Write(ctx, func(tx *store.Tx) error {
+		return tx.SetRuntimeStatus(ctx, m.org, rt.ID, rt.Status, "", rt.UpdatedAt)
+	})
+	if err != nil {
+		return stop(err)
+	}
+	if err := s.fleet.join(m); err != nil {
+		return stop(err)
+	}
+	return nil
+}
+
+// whoHolds tells which of the two things that one runtime may hold is taken.
+func (s *Server) whoHolds(ctx context.Context, org string, rt store.Runtime) error {
+	other, err := s.db.Read().RuntimeByAlias(ctx, org, rt.WorkspaceID, rt.Alias)
+	if err == nil && other.Live {
+		return conflict("runtimes.alias_in_use", "a live runtime of the workspace has this alias")
+	}
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return conflict("profiles.in_use", "a live runtime uses this browser profile")
+}
+
+func (s *Server) listRuntimes(ctx context.Context, rq *request, _ none) (list wire.List[bctrl.RuntimeInfo], err error) {
+	ws, err := s.workspaceOf(ctx, rq)
+	if err != nil {
+		return list, err
+	}
+	limit, after, err := rq.page()
+	if err != nil {
+		return list, err
+	}
+	rows, err := s.db.Read().Runtimes(ctx, rq.caller.Org, ws.ID, after, limit+1)
+	if err != nil {
+		return list, err
+	}
+	list.Plural = wire.Runtimes
+	rows, list.NextCursor = cut(rows, limit, func(r store.Runtime) string { return r.ID })
+	for _, rt := range rows {
+		list.Items = append(list.Items, s.describeRuntime(rt, ws))
+	}
+	return list, nil
+}
+
+func (s *Server) getRuntime(ctx context.Context, rq *request, _ none) (bctrl.RuntimeInfo, error) {
+	rt, ws, err := s.runtimeOf(ctx, rq)
+	if err != nil {
+		return bctrl.RuntimeInfo{}, err
+	}
+	return s.describeRuntime(rt, ws), nil
+}
+
+func (s *Server) endRuntime(ctx context.Context, rq *request, _ none) (out bctrl.RuntimeInfo, err error) {
+	rt, ws, err := s.runtimeOf(ctx, rq)
+	if err != nil {
+		return out, err
+	}
+	ev := rq.event()
+	ev.Workspace, ev.Runtime = ws.ID, rt.ID
+	rq.recorded = true
+	if err := s.use(ctx, ev, func() error { return s.stopRuntime(ctx, rt.ID) }); err != nil {
+		return out, err
+	}
+	if rt, err = s.db.Read().Runtime(ctx, rq.caller.Org, rt.ID); err != nil {
+		return out, err
+	}
+	return s.describeRuntime(rt, ws), nil
+}
+
+// workspaceOf reads the workspace that the path names.
+func (s *Server) workspaceOf(ctx context.Context, rq *request) (store.Workspace, error) {
+	id, err := rq.path("id", validUUID)
+	if err != nil {
+		return store.Workspace{}, err
+	}
+	ws, err := s.db.Read().Workspace(ctx, rq.caller.Org, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return ws, notFound("workspaces.not_found", "there is no such workspace")
+	}
+	return ws, err
+}
+
+// runtimeOf authorises and reads the runtime that the path names. A runtime
+// caller learns nothing of any other: for it the path must name its own.
+func (s *Server) runtimeOf(ctx context.Context, rq *request) (rt store.Runtime, ws store.Workspace, err error) {
+	alias, err := rq.path("alias", func(v string) error { return invalidName("runtimes.invalid_alias", "alias", names.Name(v)) })
+	if err != nil {
+		return rt, ws, err
+	}
+	if own := rq.caller.Runtime; own != nil {
+		object := own.ID
+		if rq.PathValue("id") != own.WorkspaceID || alias != own.Alias {
+			object = alias // not an id: never its own
+		}
+		if err := s.authorize(rq, object); err != nil {
+			return rt, ws, err
+		}
+	}
+	if ws, err = s.workspaceOf(ctx, rq); err != nil {
+		return rt, ws, err
+	}
+	rt, err = s.db.Read().RuntimeByAlias(ctx, rq.caller.Org, ws.ID, alias)
+	if errors.Is(err, store.ErrNotFound) {
+		return rt, ws, errNoRuntime()
+	}
+	if err != nil {
+		return rt, ws, err
+	}
+	return rt, ws, s.authorize(rq, rt.ID)
+}
+
+func (s *Server) describeRuntime(rt store.Runtime, ws store.Workspace) bctrl.RuntimeInfo {
+	effective := bctrl.Chain{ws.Mounts, rt.Mounts}.Effective()
+	info := bctrl.RuntimeInfo{
+		ID: rt.ID, WorkspaceID: rt.WorkspaceID, Alias: rt.Alias, Kind: bctrl.KindBrowser, Driver: rt.Driver, Status: rt.Status,
+		Launch: rt.Launch, EffectiveMounts: effective, Group: rt.Group, CreatedAt: rt.CreatedAt, UpdatedAt: rt.UpdatedAt,
+		Summary: bctrl.RuntimeSummary{BrowserRunning: rt.Status == bctrl.RuntimeActive, Message: rt.Reason},
+	}
+	if rt.Status == bctrl.RuntimeActive {
+		info.Summary.CurrentDriver = rt.Driver
+	}
+	if effective.Storage != nil {
+		info.Summary.StorageWorkspace = effective.Storage.Workspace
+	}
+	if m := rt.Mounts; m.AI != nil || m.Vault != nil || m.Storage != nil || m.Capabilities != nil {
+		info.Mounts = &m
+	}
+	return info
+}
+
+// profileDir is where a profile keeps its data.
+func (s *Server) profileDir(uid string) string { return filepath.Join(s.profiles, uid) }
+
+func validUUID(v string) error {
+	if uuid.Validate(v) != nil || len(v) != 36 {
+		return invalid("request.invalid_id", "id", "the id must be a uuid")
+	}
+	return nil
+}
+
+// invalidName wraps the rule that a name breaks.
+func invalidName(code, field string, rule error) error {
+	if rule == nil {
+		return nil
+	}
+	return invalid(code, field, field+": "+rule.Error())
+}
+
+// name adds the rule that a name breaks, if any.
+func (p *problems) name(code, field string, rule error) {
+	if rule != nil {
+		p.add(code, field, field+": "+rule.Error())
+	}
+}

@@ -1,0 +1,186 @@
+package server
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// workspace puts a workspace into the store.
+func (h *harness) workspace(name string, mounts bctrl.Mounts) store.Workspace {
+	h.Helper()
+	orgs, err := h.db.Read().Organizations(h.Context())
+	require.NoError(h, err)
+	now := time.Now()
+	ws := store.Workspace{ID: newID(), Name: name, Version: 1, Mounts: mounts, CreatedAt: now, UpdatedAt: now}
+	require.NoError(h, h.db.Write(h.Context(), func(tx *store.Tx) error { return tx.InsertWorkspace(h.Context(), orgs[0].ID, ws) }))
+	return ws
+}
+
+// launch launches a runtime and returns it.
+func (h *harness) launch(ws store.Workspace, alias string, mounts any) bctrl.RuntimeInfo {
+	h.Helper()
+	body := object{"alias": alias, "kind": "browser", "driver": "stagehand", "launch": object{"mode": "ephemeral"}}
+	if mounts != nil {
+		body["mounts"] = mounts
+	}
+	got := h.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil, body)
+	require.Equal(h, http.StatusOK, got.Status, "%s", got.Body)
+	var rt bctrl.RuntimeInfo
+	require.NoError(h, json.Unmarshal(got.Body, &rt))
+	return rt
+}
+
+// as are the headers that make a request the runtime's own.
+func as(rt bctrl.RuntimeInfo, mounts ...string) []string {
+	headers := []string{"BCTRL-Runtime", rt.ID}
+	for _, m := range mounts {
+		headers = append(headers, "BCTRL-Mounts", base64.RawURLEncoding.EncodeToString([]byte(m)))
+	}
+	return headers
+}
+
+func sales() bctrl.Mounts {
+	return bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/crm/"}}, Storage: &bctrl.StorageMount{Workspace: "sales-exports"}}
+}
+
+func TestAnAliasIsFreeAgainOnceItsRuntimeHasStopped(t *testing.T) {
+	h := newHarness(t)
+	ws := h.workspace("sales", sales())
+	first := h.launch(ws, "crm", nil)
+	require.Equal(t, bctrl.RuntimeActive, first.Status)
+	require.Equal(t, []string{first.ID}, h.browsers.Running())
+
+	path := []string{"workspaces", ws.ID, "runtimes"}
+	again := h.do("POST", path, nil, object{"alias": "crm", "kind": "browser", "driver": "stagehand", "launch": object{}})
+	require.Equal(t, http.StatusConflict, again.Status)
+	require.Equal(t, "runtimes.alias_in_use", again.code())
+
+	stopped := h.do("POST", append(path, "crm", "stop"), nil, nil)
+	require.Equal(t, http.StatusOK, stopped.Status, "%s", stopped.Body)
+	require.Contains(t, string(stopped.Body), `"status":"stopped"`)
+	require.Empty(t, h.browsers.Running())
+	require.Equal(t, http.StatusOK, h.do("POST", append(path, "crm", "stop"), nil, nil).Status, "stopping twice")
+
+	second := h.launch(ws, "crm", nil)
+	require.NotEqual(t, first.ID, second.ID)
+	got := h.do("GET", append(path, "crm"), nil, nil)
+	require.Contains(t, string(got.Body), second.ID)
+	list := h.do("GET", path, nil, nil)
+	require.Contains(t, string(list.Body), first.ID)
+}
+
+func TestALaunchCannotWidenItsWorkspace(t *testing.T) {
+	h := newHarness(t)
+	ws := h.workspace("sales", sales())
+	got := h.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil, object{
+		"alias": "crm", "kind": "browser", "driver": "stagehand", "launch": object{}, "mounts": object{"vault": object{"allow": []string{"prod/"}}},
+	})
+	require.Equal(t, http.StatusBadRequest, got.Status)
+	require.Equal(t, "mounts.scope_widening", got.code())
+	require.Contains(t, string(got.Body), `"witness":"prod/0"`)
+	require.Empty(t, h.browsers.Running())
+}
+
+func TestACrashIsSeenAndFreesTheAlias(t *testing.T) {
+	h := newHarness(t)
+	ws := h.workspace("sales", sales())
+	rt := h.launch(ws, "crm", nil)
+	m, ok := h.server.member(rt.ID)
+	require.True(t, ok)
+	require.True(t, h.browsers.Crash(rt.ID))
+	<-m.life.Done()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		require.Contains(c, string(h.do("GET", []string{"workspaces", ws.ID, "runtimes", "crm"}, nil, nil).Body), `"status":"failed"`)
+	}, 5*time.Second, 10*time.Millisecond)
+	h.launch(ws, "crm", nil)
+}
+
+func TestARuntimeReachesWhatEveryLevelPermitsAndNothingElse(t *testing.T) {
+	h := newHarness(t)
+	ws := h.workspace("sales", sales())
+	for _, k := range []string{"prod/crm/a", "prod/crm/b/c", "prod/hr"} {
+		require.Equal(t, http.StatusOK, h.do("PUT", []string{"vault", k}, nil, object{"password": "p", "totp": "JBSWY3DPEHPK3PXP"}).Status)
+	}
+	rt := h.launch(ws, "crm", nil)
+	narrow := `{"vault":{"allow":["prod/crm/b/"]}}`
+	totp := func(key string, headers ...string) answer {
+		return h.do("GET", []string{"vault", key, "totp"}, nil, nil, headers...)
+	}
+	for _, tc := range []struct {
+		why, key string
+		headers  []string
+		want     int
+	}{
+		{"inside", "prod/crm/a", as(rt), 200},
+		{"inside and narrower", "prod/crm/b/c", as(rt, narrow), 200},
+		{"narrowed away", "prod/crm/a", as(rt, narrow), 403},
+		{"outside, there", "prod/hr", as(rt), 403},
+		{"outside, missing", "prod/nothing", as(rt), 403},
+		{"inside, missing", "prod/crm/nothing", as(rt), 404},
+		{"a widening is refused, not cut", "prod/crm/a", as(rt, `{"vault":{"allow":["prod/"]}}`), 400},
+	} {
+		require.Equal(t, tc.want, totp(tc.key, tc.headers...).Status, tc.why)
+	}
+	there, missing := totp("prod/hr", as(rt)...), totp("prod/nothing", as(rt)...)
+	require.Equal(t, withoutID(there), withoutID(missing), "the answer tells whether the key exists")
+
+	require.Equal(t, http.StatusForbidden, h.do("GET", []string{"vault", "prod/crm/a"}, nil, nil, as(rt)...).Status, "a raw read")
+	require.Equal(t, http.StatusForbidden, h.do("PUT", []string{"vault", "prod/crm/a"}, nil, object{"password": "p"}, as(rt)...).Status)
+	list := h.do("GET", []string{"vault"}, nil, nil, as(rt)...)
+	require.JSONEq(t, `{"keys":["prod/crm/a","prod/crm/b/c"],"nextCursor":null}`, string(list.Body))
+	list = h.do("GET", []string{"vault"}, url.Values{"prefix": {"prod/crm/b"}}, nil, as(rt)...)
+	require.JSONEq(t, `{"keys":["prod/crm/b/c"],"nextCursor":null}`, string(list.Body))
+}
+
+func TestLoweringAWorkspaceLowersItsRuntimesOnTheNextCall(t *testing.T) {
+	h := newHarness(t)
+	ws := h.workspace("sales", sales())
+	require.Equal(t, http.StatusOK, h.do("PUT", []string{"vault", "prod/crm/a"}, nil, object{"totp": "JBSWY3DPEHPK3PXP"}).Status)
+	rt := h.launch(ws, "crm", object{"vault": object{"allow": []string{"prod/crm/"}}})
+	totp := func() int { return h.do("GET", []string{"vault", "prod/crm/a", "totp"}, nil, nil, as(rt)...).Status }
+	require.Equal(t, 200, totp())
+	orgs, err := h.db.Read().Organizations(t.Context())
+	require.NoError(t, err)
+	set := func(allow ...string) {
+		ws.Mounts.Vault = &bctrl.VaultMount{Allow: allow}
+		require.NoError(t, h.db.Write(t.Context(), func(tx *store.Tx) error { return tx.UpdateWorkspace(t.Context(), orgs[0].ID, ws) }))
+	}
+	set("prod/crm/b/")
+	require.Equal(t, 403, totp())
+	set("/")
+	require.Equal(t, 200, totp())
+	require.Equal(t, 403, h.do("GET", []string{"vault", "prod/x", "totp"}, nil, nil, as(rt)...).Status, "raised beyond its own declaration")
+}
+
+func TestARuntimeSeesItselfAlone(t *testing.T) {
+	h := newHarness(t)
+	ws := h.workspace("sales", sales())
+	a, _ := h.launch(ws, "a", nil), h.launch(ws, "b", nil)
+	get := func(alias string) int {
+		return h.do("GET", []string{"workspaces", ws.ID, "runtimes", alias}, nil, nil, as(a)...).Status
+	}
+	require.Equal(t, 200, get("a"))
+	require.Equal(t, 403, get("b"))
+	require.Equal(t, 403, get("nothing"))
+	require.Equal(t, 403, h.do("GET", []string{"workspaces", ws.ID, "runtimes"}, nil, nil, as(a)...).Status)
+	require.Equal(t, 200, h.do("POST", []string{"workspaces", ws.ID, "runtimes", "a", "stop"}, nil, nil, as(a)...).Status)
+	require.Equal(t, 403, get("a"), "it has ended, and its caller with it")
+}
+
+func withoutID(a answer) string {
+	var body map[string]any
+	_ = json.Unmarshal(a.Body, &body)
+	delete(body, "requestId")
+	raw, _ := json.Marshal(body)
+	return string(raw)
+}

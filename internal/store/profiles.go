@@ -1,0 +1,54 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Profile is a browser profile. Its folder is named after UID, so that a new
+// profile with an old id has nothing of the old one's.
+type Profile struct {
+	ID, UID, Label       string
+	CreatedAt, UpdatedAt time.Time
+}
+
+const profileColumns = "id, uid, label, created_at, updated_at"
+
+func scanProfile(row scanner) (p Profile, err error) {
+	var created, updated int64
+	err = row(&p.ID, &p.UID, &p.Label, &created, &updated)
+	p.CreatedAt, p.UpdatedAt = fromMillis(created), fromMillis(updated)
+	return p, err
+}
+
+// Profile returns the profile with this id.
+func (q Queries) Profile(ctx context.Context, org, id string) (Profile, error) {
+	return one(ctx, q, scanProfile, "SELECT "+profileColumns+" FROM browser_profiles WHERE org_id = $1 AND id = $2", org, id)
+}
+
+// Profiles lists profiles by id, after the id given.
+func (q Queries) Profiles(ctx context.Context, org, after string, limit int) ([]Profile, error) {
+	return many(ctx, q, scanProfile, "SELECT "+profileColumns+" FROM browser_profiles WHERE org_id = $1 AND id > $2 ORDER BY id LIMIT $3", org, after, limit)
+}
+
+// InsertProfile adds a profile; an id in use gives [ErrExists].
+func (tx *Tx) InsertProfile(ctx context.Context, org string, p Profile) error {
+	_, err := tx.exec(ctx, "INSERT INTO browser_profiles (org_id, id, uid, label, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6)",
+		org, p.ID, p.UID, p.Label, millis(p.CreatedAt), millis(p.UpdatedAt))
+	return err
+}
+
+// UpdateProfile replaces the label.
+func (tx *Tx) UpdateProfile(ctx context.Context, org string, p Profile) error {
+	return tx.must(ctx, "UPDATE browser_profiles SET label = $1, updated_at = $2 WHERE org_id = $3 AND uid = $4", p.Label, millis(p.UpdatedAt), org, p.UID)
+}
+
+// DeleteProfile removes a profile.
+func (tx *Tx) DeleteProfile(ctx context.Context, org, uid string) error {
+	return tx.must(ctx, "DELETE FROM browser_profiles WHERE org_id = $1 AND uid = $2", org, uid)
+}
+
+// RuntimeUsingProfile returns the live runtime that uses a profile.
+func (q Queries) RuntimeUsingProfile(ctx context.Context, org, uid string) (Runtime, error) {
+	return one(ctx, q, scanRuntime, "SELECT "+runtimeColumns+" FROM runtimes WHERE org_id = $1 AND profile_uid = $2 AND live", org, uid)
+}
