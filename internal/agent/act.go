@@ -237,7 +237,7 @@ func (r *run) look(ctx context.Context) (rendered, error) {
 	for _, d := range files {
 		view.Downloads = append(view.Downloads, Download{Filename: d.Filename, Path: d.LogicalPath, Size: d.SizeBytes})
 	}
-	return render(view), nil
+	return render(view, r.deps.Secrets), nil
 }
 
 // nearest puts the logins of the page's origin first: a view lists only so

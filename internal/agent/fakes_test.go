@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -60,11 +61,11 @@ func (s *site) log(format string, args ...any) {
 	s.calls = append(s.calls, fmt.Sprintf(format, args...))
 }
 
-func (s *site) Goto(ctx context.Context, url string) error {
+func (s *site) Goto(ctx context.Context, address string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.log("goto %s", url)
-	if !strings.HasPrefix(url, "https://login.example.com/") {
+	s.log("goto %s", address)
+	if !strings.HasPrefix(address, "https://login.example.com/") {
 		return &bctrl.Error{Status: 502, Code: "page.navigation_failed", Message: "the page could not be opened"}
 	}
 	s.screen = "login"
@@ -102,8 +103,11 @@ func (s *site) Observe(ctx context.Context) (*browser.Observation, error) {
 		return nil, s.broken
 	}
 	o := &browser.Observation{URL: "https://login.example.com/" + s.screen + "?q=" + s.echoed(), Title: s.screen + " " + s.echoed(), Elements: s.elements()}
-	if s.screen == "blank" {
+	switch {
+	case s.screen == "blank":
 		o.URL = "about:blank"
+	case s.echo != nil:
+		o.URL = "https://login.example.com/" + url.PathEscape(s.echoed())
 	}
 	for _, e := range o.Elements {
 		o.Outline += fmt.Sprintf("[%s] %s %q", e.Ref, e.Role, e.Name)

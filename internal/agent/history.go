@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/scrub"
 )
 
 const (
@@ -79,6 +80,7 @@ func (v rendered) sent(newer int) string {
 }
 
 // render writes a view down once, so that it is the same in every request.
-func render(v View) rendered {
-	return rendered{text: v.String(), stub: "(an older view of " + line(withoutQuery(v.URL)) + " is left out)"}
+func render(v View, secrets *scrub.Set) rendered {
+	address := cutLine(secrets.String(clean(withoutQuery(v.URL))))
+	return rendered{text: v.write(secrets.String), stub: "(an older view of " + address + " is left out)"}
 }

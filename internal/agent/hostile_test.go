@@ -309,3 +309,29 @@ func (r recorder) Complete(_ context.Context, req model.Request) (*model.Respons
 	}
 	return r.next(), nil
 }
+
+// TestNoPartOfASecretIsCutOff moves a value over every border at which a text
+// is cut, and hides it behind characters that are taken out.
+func TestNoPartOfASecretIsCutOff(t *testing.T) {
+	const value = "SECRETVALUE01234567890"
+	for pad := 90; pad < 520; pad++ {
+		var seen strings.Builder
+		var asked int
+		chat := recorder{&seen, func() *model.Response {
+			asked++
+			if asked == 1 {
+				return &model.Response{Calls: []model.ToolCall{{ID: "a", Name: "click", Arguments: `{"ref":"e3"}`}}}
+			}
+			return &model.Response{Calls: []model.ToolCall{{ID: "b", Name: "done", Arguments: `{"success":true,"message":""}`}}}
+		}}
+		s := newSite("login")
+		s.filled["e9"] = value
+		s.echo = func(v string) string { return strings.Repeat("x", pad) + v + " S\u200bECRET" + v[6:] }
+		d := deps(chat, s, &vault{})
+		d.Secrets = newSecrets(value)
+		d.Progress = func(_, _ int, _, message string) { seen.WriteString(message) }
+		result, err := agent.Act(t.Context(), d, agent.Options{Instruction: "x"})
+		require.NoError(t, err)
+		require.NotContains(t, seen.String()+encode(result), value[:4], pad)
+	}
+}

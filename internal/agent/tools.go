@@ -111,14 +111,14 @@ func (r *run) element(text string) (browser.Element, error) {
 	name := strings.TrimPrefix(strings.Trim(strings.TrimSpace(text), `[]"`), "ref=")
 	e, ok := r.elements[browser.Ref(name)]
 	if !ok {
-		return browser.Element{}, fmt.Errorf("there is no element %s in the newest view", clip(line(name), 20))
+		return browser.Element{}, fmt.Errorf("there is no element %s in the newest view", clip(clean(name), 20))
 	}
 	return e, nil
 }
 
 // describe names an element to people: textbox "Username".
 func describe(e browser.Element) string {
-	return e.Role + ` "` + clip(line(e.Name), 120) + `"`
+	return e.Role + ` "` + strings.TrimSpace(e.Name) + `"`
 }
 
 // clip cuts s at a character so that it is at most n bytes and an ellipsis.

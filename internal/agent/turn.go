@@ -159,7 +159,7 @@ func (r *run) record(a bctrl.ActAction, err error, success string) outcome {
 // safe makes one short line without secrets of text that came from a page or a
 // model.
 func (r *run) safe(text string) string {
-	return clip(r.deps.Secrets.String(line(text)), 300)
+	return clip(r.deps.Secrets.String(clean(text)), 300) // first hidden, then cut
 }
 
 // told is what the model may know of a failure: an error that was made to be

@@ -64,7 +64,12 @@ type Download struct {
 
 // String writes v in the format that the package comment shows, under a new
 // random id.
-func (v View) String() string {
+func (v View) String() string { return v.write(func(text string) string { return text }) }
+
+// write is String with a hide that takes secrets out of every text before
+// anything is cut: the first half of a secret is one too.
+func (v View) write(hide func(string) string) string {
+	line := func(text string) string { return cutLine(hide(clean(text))) }
 	var nonce [8]byte
 	_, _ = rand.Read(nonce[:]) // crypto/rand never fails
 	tag := `view id="` + hex.EncodeToString(nonce[:]) + `"`
@@ -74,10 +79,11 @@ func (v View) String() string {
 	b.WriteString(labelURL + line(v.URL) + "\n")
 	b.WriteString(labelTitle + line(v.Title) + "\n")
 	b.WriteString(labelLogins + "\n")
-	writeList(&b, v.Logins, maxLogins, LoginInfo.line)
+	writeList(&b, v.Logins, maxLogins, func(l LoginInfo) string { return line(l.text()) })
 	b.WriteString(labelDownloads + "\n")
-	writeList(&b, v.Downloads, maxDownloads, Download.line)
-	outline, cut := outline(v.Outline)
+	writeList(&b, v.Downloads, maxDownloads, func(d Download) string { return line(d.text()) })
+	// As a whole first: a secret may span lines.
+	outline, cut := outline(hide(v.Outline), line)
 	b.WriteString(labelPage + "\n" + outline)
 	if cut || v.Truncated {
 		b.WriteString(cutNote + "\n")
@@ -86,7 +92,7 @@ func (v View) String() string {
 	return b.String()
 }
 
-func (l LoginInfo) line() string {
+func (l LoginInfo) text() string {
 	holds := []string{"username"}
 	if l.HasPassword {
 		holds = append(holds, "password")
@@ -94,11 +100,11 @@ func (l LoginInfo) line() string {
 	if l.HasTOTP {
 		holds = append(holds, "totp")
 	}
-	return line(l.Key + " (" + strings.Join(holds, ", ") + ") for " + strings.Join(l.Origins, " "))
+	return l.Key + " (" + strings.Join(holds, ", ") + ") for " + strings.Join(l.Origins, " ")
 }
 
-func (d Download) line() string {
-	return line(fmt.Sprintf("%s (%d bytes) at %s", clean(d.Filename), d.Size, clean(d.Path)))
+func (d Download) text() string {
+	return fmt.Sprintf("%s (%d bytes) at %s", d.Filename, d.Size, d.Path)
 }
 
 func writeList[T any](b *strings.Builder, items []T, limit int, format func(T) string) {
@@ -115,7 +121,7 @@ func writeList[T any](b *strings.Builder, items []T, limit int, format func(T) s
 }
 
 // outline cleans the page's own text line by line and cuts it at a line.
-func outline(text string) (kept string, cut bool) {
+func outline(text string, line func(string) string) (kept string, cut bool) {
 	var b strings.Builder
 	for l := range strings.Lines(text) {
 		trimmed := strings.TrimLeft(l, " \t")
@@ -132,17 +138,12 @@ func outline(text string) (kept string, cut bool) {
 	return b.String(), false
 }
 
-// line makes one line of at most maxLineBytes of text that came from outside.
-func line(s string) string {
-	s = strings.TrimSpace(clean(s))
-	if len(s) <= maxLineBytes {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxLineBytes], "") + "…"
-}
+// cutLine makes text at most maxLineBytes long.
+func cutLine(s string) string { return clip(strings.TrimSpace(s), maxLineBytes) }
 
-// clean removes what a reader cannot see: control and formatting characters,
-// among them the tags and zero-width characters that hide instructions.
+// clean makes one line of text and removes what a reader cannot see: control
+// and formatting characters, among them the tags and zero-width characters that
+// hide instructions.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
