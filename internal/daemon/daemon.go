@@ -12,6 +12,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -20,6 +22,8 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/server"
 	"github.com/bctrl-go/bctrl/internal/store"
@@ -35,6 +39,16 @@ type Config struct {
 	KeyFile string
 	// KeyVariable names an environment variable that holds the key instead.
 	KeyVariable string
+	// Browsers starts the runtimes' browsers; nil looks for Chromium, as
+	// Chromium says.
+	Browsers browser.Driver
+	Chromium browser.Options
+	// Allow lists special address ranges, such as 127.0.0.0/8, that pages and
+	// model providers may be at all the same.
+	Allow []netip.Prefix
+	// PublicURL is where callers reach the server, for links; nil is wherever
+	// each caller did.
+	PublicURL *url.URL
 	// Log receives what an operator needs to know; nil discards it.
 	Log *slog.Logger
 }
@@ -87,11 +101,37 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if d.store, err = store.Open(ctx, database); err != nil {
 		return nil, err
 	}
-	if d.Server, err = server.New(ctx, server.Config{Store: d.store, Key: key, Log: d.log}); err != nil {
+	policy := egress.Policy{Allow: cfg.Allow}
+	d.Server, err = server.New(ctx, server.Config{
+		Store: d.store, Key: key, Browsers: d.driver(cfg), ProfileDir: filepath.Join(cfg.DataDir, "profiles"),
+		Egress: policy, PublicURL: cfg.PublicURL, Log: d.log,
+	})
+	if err != nil {
 		return nil, err
 	}
 	d.FirstKey, err = d.Server.EnsureOrganization(ctx)
 	return d, err
+}
+
+// driver returns what starts browsers. A machine without one can still keep
+// secrets and files: launching says what is missing.
+func (d *Daemon) driver(cfg Config) browser.Driver {
+	if cfg.Browsers != nil {
+		return cfg.Browsers
+	}
+	chromium, err := browser.NewChromium(cfg.Chromium)
+	if err != nil {
+		d.log.Warn("runtimes cannot be launched", "error", err)
+		return noBrowser{err}
+	}
+	return chromium
+}
+
+// noBrowser refuses every launch.
+type noBrowser struct{ why error }
+
+func (n noBrowser) Launch(context.Context, browser.Spec) (browser.Browser, error) {
+	return nil, &bctrl.Error{Status: http.StatusServiceUnavailable, Code: "runtimes.no_browser", Message: n.why.Error()}
 }
 
 // openKey reads the key. A missing file is made only where nothing has been
@@ -174,6 +214,9 @@ func (d *Daemon) Close() error {
 
 func (d *Daemon) release() error {
 	var errs []error
+	if d.Server != nil {
+		errs = append(errs, d.Server.Close(context.Background()))
+	}
 	if d.store != nil {
 		errs = append(errs, d.store.Close())
 	}

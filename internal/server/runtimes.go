@@ -95,10 +95,7 @@ func (s *Server) declareRuntime(ctx context.Context, org string, ws store.Worksp
 		rt.Mounts = *in.Mounts
 	}
 	if in.Launch.Mode == bctrl.ModeProfile {
-		profile, err := s.db.Read().Profile(ctx, org, in.Launch.ProfileID)
-		if errors.Is(err, store.ErrNotFound) {
-			return rt, notFound("profiles.not_found", "there is no such browser profile")
-		}
+		profile, err := s.ensureProfile(ctx, org, in.Launch.ProfileID)
 		if err != nil {
 			return rt, err
 		}
@@ -130,6 +127,19 @@ func checkLaunch(p *problems, l bctrl.Launch) {
 	}
 }
 
+// ensureProfile returns the profile with this id, made on first use.
+func (s *Server) ensureProfile(ctx context.Context, org, id string) (p store.Profile, err error) {
+	err = s.db.Write(ctx, func(tx *store.Tx) error {
+		if p, err = tx.Profile(ctx, org, id); !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		now := time.Now()
+		p = store.Profile{ID: id, UID: newID(), CreatedAt: now, UpdatedAt: now}
+		return tx.InsertProfile(ctx, org, p)
+	})
+	return p, err
+}
+
 // launch records a runtime, starts its browser and watches it.
 func (s *Server) launch(ctx context.Context, org string, rt *store.Runtime) (err error) {
 	if err := s.fleet.enter(); err != nil {
@@ -150,10 +160,11 @@ func (s *Server) launch(ctx context.Context, org string, rt *store.Runtime) (err
 	}
 	if err := s.start(ctx, m, rt); err != nil {
 		s.log.Error("a runtime did not start", "runtime", rt.ID, "error", err)
-		reason := "the browser did not start"
-		return errors.Join(
-			&bctrl.Error{Status: http.StatusServiceUnavailable, Code: "runtimes.launch_failed", Message: reason, Hint: "the server's log says why"},
-			s.setRuntimeStatus(org, rt.ID, bctrl.RuntimeFailed, reason))
+		refusal := &bctrl.Error{
+			Status: http.StatusServiceUnavailable, Code: "runtimes.launch_failed", Message: "the browser did not start", Hint: "the server's log says why",
+		}
+		errors.As(err, &refusal)
+		return errors.Join(refusal, s.setRuntimeStatus(org, rt.ID, bctrl.RuntimeFailed, refusal.Message))
 	}
 	go s.watch(m)
 	return nil
