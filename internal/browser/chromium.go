@@ -118,7 +118,12 @@ func (d *Chromium) Launch(ctx context.Context, spec Spec) (_ Browser, err error)
 			<-b.done
 			return nil, errors.Join(err, b.err) // b.err has its last words
 		}
-		return nil, errors.Join(err, b.Stop(context.WithoutCancel(ctx)))
+		b.stopOnce.Do(func() {
+			close(b.stopping)
+			b.proc.signal(syscall.SIGKILL) // it has nothing to save
+		})
+		<-b.done
+		return nil, errors.Join(err, b.err)
 	}
 	return b, nil
 }
@@ -240,11 +245,13 @@ func (b *chromium) Stop(ctx context.Context) error {
 		close(b.stopping)
 		ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 		defer cancel()
-		_ = b.mux.call(ctx, cdpbrowser.CommandClose, struct{}{}, nil) // the kill below is the answer to an error
+		// A browser that hangs does not read its pipe either.
+		calm := context.AfterFunc(ctx, func() { b.proc.signal(syscall.SIGKILL) })
+		_ = b.mux.call(ctx, cdpbrowser.CommandClose, struct{}{}, nil) // the kill is the answer to an error
 		select {
 		case <-b.proc.exited:
+			calm()
 		case <-ctx.Done():
-			b.proc.signal(syscall.SIGKILL)
 		}
 	})
 	select {

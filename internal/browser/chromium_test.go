@@ -2,11 +2,16 @@ package browser
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
-	cdpbrowser "github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl/internal/egress"
@@ -22,6 +27,11 @@ func launch(t *testing.T, spec Spec) *chromium {
 	t.Helper()
 	driver, err := NewChromium(Options{})
 	require.NoError(t, err)
+	return launchOn(t, driver, spec)
+}
+
+func launchOn(t *testing.T, driver *Chromium, spec Spec) *chromium {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	b, err := driver.Launch(ctx, spec)
@@ -34,9 +44,106 @@ func launch(t *testing.T, spec Spec) *chromium {
 	return b.(*chromium)
 }
 
-func TestLaunch(t *testing.T) {
-	b := launch(t, Spec{ID: "test"})
-	var v cdpbrowser.GetVersionResult
-	require.NoError(t, b.mux.call(t.Context(), cdpbrowser.CommandGetVersion, struct{}{}, &v))
-	t.Log(v.Product)
+func TestManyBrowsersStartTogether(t *testing.T) {
+	driver, err := NewChromium(Options{})
+	require.NoError(t, err)
+	const n = 10
+	took := make([]time.Duration, n)
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			began := time.Now()
+			b, err := driver.Launch(t.Context(), Spec{ID: "many"})
+			if err != nil {
+				t.Errorf("launch: %v", err)
+				return
+			}
+			took[i] = time.Since(began)
+			if err := b.Stop(context.Background()); err != nil {
+				t.Errorf("stop: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	t.Log(took)
+}
+
+// visits is a site that sets a lasting cookie and counts who came with it.
+func visits(t *testing.T) (url string, known func() int) {
+	t.Helper()
+	var mu sync.Mutex
+	n := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := r.Cookie("visitor"); err == nil && r.URL.Path == "/" {
+			mu.Lock()
+			n++
+			mu.Unlock()
+		}
+		http.SetCookie(w, &http.Cookie{Name: "visitor", Value: "1", MaxAge: 3600})
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: "1"})
+		_, _ = w.Write([]byte("<title>hi</title>"))
+	}))
+	t.Cleanup(srv.Close)
+	return srv.URL, func() int { mu.Lock(); defer mu.Unlock(); return n }
+}
+
+func TestAProfileKeepsCookiesOverRestarts(t *testing.T) {
+	temp := openTempDir(t)
+	driver, err := NewChromium(Options{TempDir: temp})
+	require.NoError(t, err)
+	// The folder above is closed to the browsers' user, as a data directory is.
+	closed := filepath.Join(temp, "closed")
+	require.NoError(t, os.Mkdir(closed, 0o700))
+	spec := Spec{ID: "profile", ProfileDir: filepath.Join(closed, "sf-bot"), Egress: loopback()}
+	url, known := visits(t)
+
+	for i := range 3 {
+		b := launchOn(t, driver, spec)
+		require.NoError(t, chromedp.Do(client(t, b), chromedp.Navigate(url)))
+		require.Equal(t, i, known(), "visits with the cookie")
+		require.NoError(t, b.Stop(t.Context()))
+	}
+	left, err := filepath.Glob(filepath.Join(temp, "bctrl-*"))
+	require.NoError(t, err)
+	require.Empty(t, left, "no copy is left")
+	copies, err := filepath.Glob(filepath.Join(spec.ProfileDir, "*"))
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{filepath.Join(spec.ProfileDir, "3"), filepath.Join(spec.ProfileDir, "lock")}, copies)
+
+	b := launchOn(t, driver, Spec{ID: "ephemeral", Egress: loopback()})
+	require.NoError(t, chromedp.Do(client(t, b), chromedp.Navigate(url)))
+	require.Equal(t, 2, known(), "an ephemeral browser knows nothing")
+}
+
+func TestAProfileOutlivesACrash(t *testing.T) {
+	driver, err := NewChromium(Options{})
+	require.NoError(t, err)
+	spec := Spec{ID: "profile", ProfileDir: filepath.Join(t.TempDir(), "p"), Egress: loopback()}
+	url, known := visits(t)
+	b := launchOn(t, driver, spec)
+	require.NoError(t, chromedp.Do(client(t, b), chromedp.Navigate(url)))
+	require.NoError(t, b.Stop(t.Context()))
+
+	crashed, err := driver.Launch(t.Context(), spec)
+	require.NoError(t, err)
+	require.NoError(t, crashed.(*chromium).proc.cmd.Process.Kill())
+	<-crashed.Done()
+	require.Error(t, crashed.Err())
+
+	b = launchOn(t, driver, spec)
+	require.NoError(t, chromedp.Do(client(t, b), chromedp.Navigate(url)))
+	require.Equal(t, 1, known(), "the cookie of before the crash")
+}
+
+func TestAProfileHasOneBrowserAtATime(t *testing.T) {
+	spec := Spec{ID: "profile", ProfileDir: filepath.Join(t.TempDir(), "p")}
+	b := launch(t, spec)
+	other, err := NewChromium(Options{})
+	require.NoError(t, err)
+	_, err = other.Launch(t.Context(), spec)
+	require.ErrorIs(t, err, ErrProfileInUse)
+	require.NoError(t, b.Stop(t.Context()))
+	again, err := other.Launch(t.Context(), spec)
+	require.NoError(t, err)
+	require.NoError(t, again.Stop(t.Context()))
 }

@@ -25,7 +25,7 @@ const (
 // when the browser stops. They belong to the browsers' user; root itself
 // belongs to the server, which lets that user pass.
 type dirs struct {
-	root, data, cache, home, temp, downloads string
+	root, data, home, temp, downloads string
 
 	lock *os.File
 }
@@ -33,7 +33,7 @@ type dirs struct {
 // layout names the folders below root.
 func layout(root string) dirs {
 	return dirs{
-		root: root, data: filepath.Join(root, "data"), cache: filepath.Join(root, "cache"),
+		root: root, data: filepath.Join(root, "data"),
 		home: filepath.Join(root, "home"), temp: filepath.Join(root, "tmp"), downloads: filepath.Join(root, "downloads"),
 	}
 }
@@ -54,7 +54,7 @@ func makeDirs(base, id string, user account) (d dirs, err error) {
 	if d.lock, err = lockDirs(root); err != nil {
 		return d, fmt.Errorf("lock the browser's folder: %w", err)
 	}
-	for _, path := range []string{d.data, d.cache, d.home, d.temp, d.downloads} {
+	for _, path := range []string{d.data, d.home, d.temp, d.downloads} {
 		if err := os.Mkdir(path, 0o700); err != nil {
 			return d, fmt.Errorf("make the browser's folder: %w", err)
 		}

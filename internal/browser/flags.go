@@ -30,7 +30,6 @@ func arguments(spec Spec, dirs dirs, proxy string) []string {
 		"--headless",
 		"--remote-debugging-pipe",
 		"--user-data-dir=" + dirs.data,
-		"--disk-cache-dir=" + dirs.cache,
 		fmt.Sprintf("--window-size=%d,%d", width, height),
 
 		// All traffic goes through the proxy, loopback included; a name that
@@ -91,7 +90,6 @@ func environment(dirs dirs) []string {
 		"LANG=C.UTF-8",
 		"HOME=" + dirs.home,
 		"TMPDIR=" + dirs.temp,
-		"XDG_CACHE_HOME=" + dirs.cache,
 		// Else each start waits for and complains about a bus it has no use for.
 		"DBUS_SESSION_BUS_ADDRESS=disabled:",
 		"DBUS_SYSTEM_BUS_ADDRESS=disabled:",

@@ -30,7 +30,9 @@ var candidates = []string{
 // Locate returns the path of the browser that [NewChromium] starts: path
 // itself unless it is empty, else the first that the machine has. The error
 // wraps [ErrNoChromium] and says how to install one.
-func Locate(path string) (string, error) {
+func Locate(path string) (string, error) { return locate(path, candidates) }
+
+func locate(path string, candidates []string) (string, error) {
 	if path != "" {
 		found, err := exec.LookPath(path)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/target"
@@ -25,6 +26,8 @@ const (
 	maxMessage = 256 << 20
 	// maxQueued bounds what waits for a client that does not read, in bytes.
 	maxQueued = 64 << 20
+	// writeTimeout is how long a browser may leave its pipe unread.
+	writeTimeout = 10 * time.Second
 	// maxPending bounds a client's unanswered commands.
 	maxPending = 4096
 )
@@ -198,7 +201,11 @@ func (m *mux) write(msg message) error {
 	}
 	m.writeMu.Lock()
 	defer m.writeMu.Unlock()
+	if pipe, ok := m.out.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		_ = pipe.SetWriteDeadline(time.Now().Add(writeTimeout)) // a pipe that cannot is one of a test
+	}
 	if _, err := m.out.Write(append(b, 0)); err != nil {
+		_ = m.out.Close() // half a message may be in it: the browser must go
 		return errBrowserGone
 	}
 	return nil

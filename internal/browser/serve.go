@@ -31,8 +31,8 @@ const (
 )
 
 // ServeCDP serves one DevTools client from outside. See [Browser]; what it may
-// do is in filterrules.go. It returns nil when the client left or ctx ended,
-// else why the client was dropped.
+// do is in filterrules.go. It returns nil when the client left, the browser
+// ended or ctx did, else why the client was dropped.
 func (b *chromium) ServeCDP(ctx context.Context, conn CDPConn) error {
 	select {
 	case b.clients <- struct{}{}:
@@ -83,7 +83,10 @@ func serve(ctx context.Context, conn CDPConn, client *muxClient, f *filter) erro
 		}
 	})
 	both.Wait()
-	return errors.Join(commandErr, client.failure())
+	if err := client.failure(); !errors.Is(err, errBrowserGone) {
+		commandErr = errors.Join(commandErr, err)
+	}
+	return commandErr
 }
 
 // readCommands passes on what the client may do and answers the rest. It
@@ -106,8 +109,8 @@ func readCommands(ctx context.Context, conn CDPConn, client *muxClient, f *filte
 			client.answer(msg, &messageError{Code: codeMethodNotFound, Message: fmt.Sprintf("%q is refused: %v", plainMethod(msg.Method), err)})
 			continue
 		}
-		if err := client.send(clean); err != nil {
-			return err
+		if client.send(clean) != nil {
+			return nil // the browser is gone
 		}
 	}
 }
