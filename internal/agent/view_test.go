@@ -5,6 +5,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/scrub"
 )
 
 func sampleView() View {
@@ -87,4 +90,18 @@ func TestManyLoginsAndDownloadsAreCounted(t *testing.T) {
 	text := v.String()
 	require.Contains(t, text, "(7 more)")
 	require.Contains(t, text, "(3 more)")
+}
+
+func TestASecretOfTwoLinesIsHiddenInAnOutline(t *testing.T) {
+	secrets := scrub.New(bctrl.NewSecret("first half\nsecond half"))
+	v := View{Outline: "[e1] text\n  first half\nsecond half\n[e2] button \"first half second half\"\n"}
+	text := v.write(secrets.String)
+	require.NotContains(t, text, "second half\n[e2]")
+	require.Contains(t, text, "[secret]\n[e2]")
+}
+
+func TestAnOldViewsAddressHidesSecretsBeforeItIsCut(t *testing.T) {
+	secrets := scrub.New(bctrl.NewSecret("SECRETVALUE0123456789"))
+	v := View{URL: "https://a.example.com/" + strings.Repeat("x", maxLineBytes-30) + "SECRETVALUE0123456789"}
+	require.NotContains(t, render(v, secrets).stub, "SECRET")
 }
