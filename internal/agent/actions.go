@@ -28,14 +28,18 @@ type navigate struct {
 }
 
 func (a navigate) do(ctx context.Context, r *run) (outcome, error) {
-	u, err := url.Parse(a.URL)
-	if err != nil || len(a.URL) > maxURL || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil {
+	if !opens(a.URL) {
 		return refuse("not done: only whole http and https addresses without user info can be opened"), nil
 	}
 	target := withoutQuery(a.URL)
 	r.progress("navigate", target)
-	err = r.page.Goto(ctx, a.URL)
-	return r.acted(ctx, bctrl.ActAction{Kind: "navigate", Target: target}, err, "opened")
+	return r.acted(ctx, bctrl.ActAction{Kind: "navigate", Target: target}, r.page.Goto(ctx, a.URL), "opened")
+}
+
+// opens reports whether a model may send the browser to an address at all.
+func opens(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && len(address) <= maxURL && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil
 }
 
 type click struct {
@@ -155,7 +159,7 @@ type done struct {
 	Message string `json:"message"`
 }
 
-func (a done) do(_ context.Context, r *run) (outcome, error) {
+func (a done) do(_ context.Context, r *run) (outcome, error) { //nolint:unparam // it is an action like the others
 	r.result.Success = a.Success
 	r.result.Message = clip(r.deps.Secrets.String(a.Message), maxMessage)
 	return outcome{done: true}, nil
@@ -163,9 +167,9 @@ func (a done) do(_ context.Context, r *run) (outcome, error) {
 
 // onElement does something to the element that the model means by ref.
 func (r *run) onElement(ctx context.Context, kind, ref, success string, do func(context.Context, browser.Ref) error) (outcome, error) {
-	e, err := r.element(ref)
-	if err != nil {
-		return refuse("not done: " + err.Error()), nil
+	e, unknown, ok := r.element(ref)
+	if !ok {
+		return unknown, nil
 	}
 	r.progress(kind, describe(e))
 	return r.acted(ctx, bctrl.ActAction{Kind: kind, Target: describe(e)}, do(ctx, e.Ref), success)

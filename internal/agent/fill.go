@@ -56,10 +56,10 @@ func (a enterTOTP) do(ctx context.Context, r *run) (outcome, error) {
 // through here and nowhere else in this package, and from then on nothing that
 // goes to the model or into the result can hold it.
 func (r *run) fill(ctx context.Context, kind, key, field, ref string) (outcome, error) {
-	e, err := r.element(ref)
+	e, unknown, ok := r.element(ref)
 	switch {
-	case err != nil:
-		return refuse("not done: " + err.Error()), nil
+	case !ok:
+		return unknown, nil
 	case r.deps.Logins == nil || key == "" || len(key) > maxVaultKey:
 		return refuse("not done: there is no such login"), nil
 	}

@@ -106,14 +106,15 @@ func decode(arguments string, required []string, into any) error {
 	return nil
 }
 
-// element returns the element of the newest view that a model means by text.
-func (r *run) element(text string) (browser.Element, error) {
+// element returns the element of the newest view that a model means by text,
+// or false and what to answer.
+func (r *run) element(text string) (browser.Element, outcome, bool) {
 	name := strings.TrimPrefix(strings.Trim(strings.TrimSpace(text), `[]"`), "ref=")
 	e, ok := r.elements[browser.Ref(name)]
 	if !ok {
-		return browser.Element{}, fmt.Errorf("there is no element %s in the newest view", clip(clean(name), 20))
+		return browser.Element{}, refuse("not done: there is no element " + clip(clean(name), 20) + " in the newest view"), false
 	}
-	return e, nil
+	return e, outcome{}, true
 }
 
 // describe names an element to people: textbox "Username".

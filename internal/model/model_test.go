@@ -206,7 +206,7 @@ func TestNobodyListening(t *testing.T) {
 
 func TestParametersFollowWhatAModelAccepts(t *testing.T) {
 	refuse := func(w http.ResponseWriter, param string) {
-		w.WriteHeader(400)
+		w.WriteHeader(http.StatusBadRequest)
 		fmt.Fprintf(w, `{"error":{"message":"no","type":"invalid_request_error","param":%q,"code":null}}`, param)
 	}
 	f := serve(t, func(n int, w http.ResponseWriter, _ *http.Request) {
@@ -357,7 +357,7 @@ func TestARepeatedRequestIsWhole(t *testing.T) {
 		f := serve(t, func(n int, w http.ResponseWriter, _ *http.Request) {
 			if n == 0 {
 				w.Header().Set("Retry-After-Ms", "1")
-				w.WriteHeader(503)
+				w.WriteHeader(http.StatusServiceUnavailable)
 				return
 			}
 			_, _ = io.WriteString(w, answerFor(p))

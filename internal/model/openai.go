@@ -23,12 +23,12 @@ type openAI struct {
 
 // Complete implements [Chat].
 func (o *openAI) Complete(ctx context.Context, req Request) (*Response, error) {
-	body, err := o.request(req)
+	plain, err := o.request(req)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		o.apply(&body, req)
+		body := o.adapted(plain, req)
 		extras := &toolExtras{next: o.wire, send: extrasOf(req.Messages)}
 		cfg := openai.DefaultConfig("") // without a key: the broker adds it
 		cfg.BaseURL, cfg.HTTPClient = o.wire.base.String(), extras
@@ -43,16 +43,18 @@ func (o *openAI) Complete(ctx context.Context, req Request) (*Response, error) {
 	}
 }
 
-// apply sets the parameters in which models differ.
-func (o *openAI) apply(body *openai.ChatCompletionRequest, req Request) {
+// adapted returns body with the parameters in which models differ.
+func (o *openAI) adapted(body openai.ChatCompletionRequest, req Request) openai.ChatCompletionRequest {
 	_, limit, _ := o.cfg.pick(req) // checked by request
-	body.MaxTokens, body.MaxCompletionTokens = limit, 0
 	if o.cfg.Provider == bctrl.OpenAI || o.completionTokens.Load() {
-		body.MaxTokens, body.MaxCompletionTokens = 0, limit
+		body.MaxCompletionTokens = limit
+	} else {
+		body.MaxTokens = limit //nolint:staticcheck // deprecated by OpenAI, and all that many compatible servers know
 	}
 	if o.effortNone.Load() {
 		body.ReasoningEffort = openai.ReasoningEffortNone
 	}
+	return body
 }
 
 // adapt reports whether err, the provider's or the library's own check,
@@ -74,7 +76,7 @@ func (o *openAI) adapt(err error, sent openai.ChatCompletionRequest) bool {
 	case param == "reasoning_effort" && sent.ReasoningEffort == "":
 		o.effortNone.Store(true)
 		return true
-	case param == "max_tokens" && sent.MaxTokens != 0:
+	case param == "max_tokens" && sent.MaxCompletionTokens == 0:
 		o.completionTokens.Store(true)
 		return true
 	}
