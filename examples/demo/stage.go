@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/bctrltest/modeltest"
 	"github.com/bctrl-go/bctrl/internal/daemon"
 	"github.com/bctrl-go/bctrl/internal/democrm"
-	"github.com/bctrl-go/bctrl/internal/modeltest"
 )
 
 // stage is the world around the program: the server, the CRM and the model.

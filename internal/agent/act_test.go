@@ -15,10 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/bctrltest/modeltest"
 	"github.com/bctrl-go/bctrl/internal/agent"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/model"
-	"github.com/bctrl-go/bctrl/internal/modeltest"
 )
 
 func TestALoginWithACodeAndAnExport(t *testing.T) {

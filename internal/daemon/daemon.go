@@ -64,6 +64,7 @@ type Daemon struct {
 	// once; zero on every later run.
 	FirstKey bctrl.Secret
 
+	handler http.Handler
 	lock    *flock.Flock
 	store   *store.DB
 	log     *slog.Logger
@@ -109,6 +110,7 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if err != nil {
 		return nil, err
 	}
+	d.handler = d.Server
 	d.FirstKey, err = d.Server.EnsureOrganization(ctx)
 	return d, err
 }
@@ -170,6 +172,9 @@ func within(dir, path string) (bool, error) {
 	return err == nil && filepath.IsLocal(rel), nil
 }
 
+// Wrap puts a handler in front of the server, before Serve.
+func (d *Daemon) Wrap(middleware func(http.Handler) http.Handler) { d.handler = middleware(d.handler) }
+
 // grace is how long requests may take to finish once the daemon is told to
 // stop.
 const grace = 10 * time.Second
@@ -180,7 +185,7 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	srv := &http.Server{
-		Handler:           d.Server,
+		Handler:           d.handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
