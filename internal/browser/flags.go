@@ -40,7 +40,6 @@ func arguments(spec Spec, dirs dirs, proxy string) []string {
 		"--disable-quic",
 		"--dns-prefetch-disable",
 		"--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
-		"--webrtc-ip-handling-policy=disable_non_proxied_udp",
 
 		// Nobody asked for these.
 		"--disable-features=" + strings.Join(offFeatures, ","),
