@@ -1,0 +1,293 @@
+package bctrl
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/davecgh/go-spew/spew"
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// filled returns a T whose every field that can be set is set, each Secret to
+// the canary.
+func filled[T any]() any {
+	var v T
+	fillIn(reflect.ValueOf(&v).Elem(), 0)
+	return v
+}
+
+func fillIn(v reflect.Value, depth int) {
+	if depth > 8 || !v.CanSet() {
+		return
+	}
+	switch v.Interface().(type) {
+	case Secret:
+		v.Set(reflect.ValueOf(NewSecret(canary)))
+		return
+	case time.Time:
+		v.Set(reflect.ValueOf(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
+		return
+	case json.RawMessage:
+		v.SetBytes([]byte(`{}`))
+		return
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString("x")
+	case reflect.Int, reflect.Int64:
+		v.SetInt(7)
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fillIn(v.Elem(), depth+1)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fillIn(v.Field(i), depth+1)
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fillIn(v.Index(0), depth+1)
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		elem := reflect.New(v.Type().Elem()).Elem()
+		fillIn(elem, depth+1)
+		key := reflect.New(v.Type().Key()).Elem()
+		fillIn(key, depth+1)
+		v.SetMapIndex(key, elem)
+	}
+}
+
+// samples holds a value of every exported type. Handles are live: their client
+// has the canary as its key and has spoken over a real connection, so that
+// whatever keeps headers in a buffer keeps them now.
+func samples(t *testing.T) map[string]any {
+	t.Helper()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		body := `{"id":"op-1"}`
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/runtimes"):
+			body = runtimeBody
+		case strings.HasPrefix(r.URL.Path, "/v1/workspaces"):
+			body = workspaceBody
+		case strings.HasPrefix(r.URL.Path, "/v1/storage"):
+			body = strings.Repeat("content", 1<<16)
+		}
+		_, _ = io.WriteString(w, body)
+	}))
+	t.Cleanup(srv.Close)
+	c, err := New(WithAPIKey(NewSecret("key-"+canary)), WithBaseURL(srv.URL))
+	require.NoError(t, err)
+	t.Cleanup(c.CloseIdleConnections)
+	_, err = c.Vault.Set(t.Context(), "prod/crm/sf", VaultCredential{Password: NewSecret(canary)})
+	require.NoError(t, err)
+	ws, err := c.Workspaces.Get(t.Context(), "ws-1")
+	require.NoError(t, err)
+	launcher := ws.Runtimes.Browser("crm")
+	rt, err := launcher.Stagehand(t.Context(), Launch{})
+	require.NoError(t, err)
+	rt, err = rt.Narrow(Mounts{Vault: &VaultMount{Allow: []string{"prod/crm/"}}})
+	require.NoError(t, err)
+	op, err := c.Operations.Get(t.Context(), "op-1")
+	require.NoError(t, err)
+	reader, err := c.Storage("ns").Open(t.Context(), "a.csv")
+	require.NoError(t, err)
+	_, err = reader.Read(make([]byte, 1))
+	require.NoError(t, err)
+	t.Cleanup(func() { reader.Close() })
+	failure := (&exchange{r: &request{method: "GET", path: "/v1/vault/{key}"}}).fail(&Error{Code: "x.y", Message: "no", cause: errors.New("cause")})
+
+	m := map[string]any{
+		"Client": c, "AICredentialsService": c.AICredentials, "VaultService": c.Vault, "WorkspacesService": c.Workspaces,
+		"BrowserProfilesService": c.Profiles, "OperationsService": c.Operations, "Storage": rt.Storage, "RuntimesService": ws.Runtimes,
+		"Workspace": ws, "BrowserLauncher": launcher, "Runtime": rt, "RuntimeVault": rt.Vault, "RuntimeAI": rt.AI,
+		"Stagehand": rt.Stagehand, "BrowserPage": rt.Page, "Operation": op, "StorageReader": reader, "Error": failure,
+		"Option": WithAPIKey(NewSecret(canary)), "CallOption": WithIdempotencyKey("k"), "UploadOption": WithSize(1),
+		"OpenOption": WithRange(0, 1), "ActOption": ActOptions{}, "DeleteOption": WithForce(), "Hook": Hook(nil),
+		"Page": filled[Page[VaultCredential]](),
+	}
+	for _, v := range []any{
+		filled[AICredential](), filled[AICredentialCreate](), filled[AICredentialUpdate](), filled[AICredentialTest](),
+		filled[VaultCredential](), filled[VaultEntry](), filled[VaultFilter](), filled[VaultFill](),
+		filled[StorageObject](), filled[StorageFolder](), filled[StorageItem](), filled[BrowseOptions](), filled[BrowsePage](),
+		filled[ObjectFilter](), filled[StorageSource](), filled[StorageUsage](),
+		filled[WorkspaceInfo](), filled[WorkspaceCreate](), filled[WorkspaceUpdate](), filled[WorkspaceState](),
+		filled[RuntimeInfo](), filled[RuntimeCreate](), filled[RuntimeSummary](), filled[RuntimeKind](), filled[RuntimeStatus](),
+		filled[Driver](), filled[Launch](), filled[LaunchMode](), filled[LaunchConfig](),
+		filled[Call](), filled[Execution](), filled[ExecutionMode](), filled[ExecutionResult](), filled[Step](), filled[StepResult](),
+		filled[ActArgs](), filled[ActOptions](), filled[ActResult](), filled[ActAction](), filled[GotoArgs](), filled[GotoResult](),
+		filled[ScreenshotArgs](), filled[Usage](),
+		filled[OperationInfo](), filled[OperationStatus](), filled[OperationProgress](),
+		filled[BrowserProfile](), filled[BrowserProfileCreate](), filled[BrowserProfileUpdate](),
+		filled[Mounts](), filled[AIMount](), filled[VaultMount](), filled[StorageMount](), filled[StorageAccess](), filled[CapabilityMount](),
+		filled[Provider](), filled[Chain](), filled[Verb](), filled[Action](), filled[Decision](),
+		filled[Secret](), filled[Problem](), filled[PageOptions](), filled[Cursor](), filled[ResponseInfo](), filled[Attempt](),
+	} {
+		m[reflect.TypeOf(v).Name()] = v
+	}
+	return m
+}
+
+func TestNoPrinterShowsASecretOfAnyExportedType(t *testing.T) {
+	values := samples(t)
+	for _, name := range exportedTypes(t) {
+		require.Contains(t, values, name, "a new type: add a value of it to samples")
+	}
+	for name, v := range values {
+		for how, text := range printed(v) {
+			require.NotContains(t, text, canary, "%s by %s", name, how)
+		}
+	}
+}
+
+func TestThePrintersOfThisTestDoFindWhatIsNotHidden(t *testing.T) {
+	type open struct{ password string }
+	found := printed(open{canary})
+	for _, how := range []string{
+		"%v of value", "%+v of pointer", "%#v of slice", "%s of map", "%q of hidden", "slog text of value", "slog text of hidden",
+		"spew of pointer to hidden", "bare spew of hidden", "testify of value", "testify of hidden", "cmp of value", "cmp of hidden",
+	} {
+		require.Contains(t, found[how], canary, how)
+	}
+	tr := clientOn(t, always(200, ""), WithAPIKey(NewSecret(canary))).via()
+	require.Contains(t, spew.Sdump(tr), canary, "a client hides its transport because this would show the key")
+}
+
+// printed prints v in every way that a program or a test might.
+func printed(v any) map[string]string {
+	out := map[string]string{}
+	// Inside another struct's unexported field no method of v is reached.
+	hidden := struct{ inner any }{v}
+	pointer := reflect.New(reflect.TypeOf(v))
+	pointer.Elem().Set(reflect.ValueOf(v))
+	shapes := map[string]any{"value": v, "pointer": pointer.Interface(), "slice": []any{v}, "map": map[string]any{"k": v}, "hidden": hidden, "pointer to hidden": &hidden}
+	if rv := reflect.ValueOf(v); rv.Kind() == reflect.Pointer && !rv.IsNil() {
+		shapes["pointee"] = rv.Elem().Interface()
+	}
+	for shape, s := range shapes {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T"} {
+			out[verb+" of "+shape] = fmt.Sprintf(verb, s)
+		}
+		out["error of "+shape] = fmt.Errorf("wrapped: %v", s).Error()
+		var buf bytes.Buffer
+		for name, h := range map[string]slog.Handler{"slog text": slog.NewTextHandler(&buf, nil), "slog json": slog.NewJSONHandler(&buf, nil)} {
+			buf.Reset()
+			slog.New(h).Info("m", "v", s, slog.Group("g", "v", s))
+			out[name+" of "+shape] = buf.String()
+		}
+		text, err := json.Marshal(s)
+		out["json of "+shape] = string(text) + fmt.Sprint(err)
+		out["spew of "+shape] = spew.Sdump(s) + spew.Sprintf("%#+v", s)
+		bare := spew.ConfigState{DisableMethods: true, DisablePointerMethods: true, Indent: " ", MaxDepth: 12}
+		out["bare spew of "+shape] = bare.Sdump(s)
+		out["testify of "+shape] = testifyDiff(s)
+		out["cmp of "+shape] = cmpDiff(s)
+	}
+	return out
+}
+
+// testifyDiff is what a failed assertion prints.
+func testifyDiff(v any) string {
+	var out capture
+	assert.Equal(&out, v, "something else")
+	assert.Equal(&out, v, reflect.Zero(reflect.TypeOf(v)).Interface())
+	assert.Nil(&out, v)
+	assert.Contains(&out, []any{v}, "something else")
+	return out.String()
+}
+
+type capture struct{ strings.Builder }
+
+func (c *capture) Errorf(format string, args ...any) { fmt.Fprintf(c, format, args...) }
+
+// cmpDiff is go-cmp's report with every unexported field in sight.
+func cmpDiff(v any) (text string) {
+	defer func() {
+		if r := recover(); r != nil {
+			text += fmt.Sprint(r)
+		}
+	}()
+	all := cmp.Exporter(func(reflect.Type) bool { return true })
+	return cmp.Diff(v, reflect.Zero(reflect.TypeOf(v)).Interface(), all) + cmp.Diff(any(v), any("something else"), all)
+}
+
+// exportedTypes lists the package's exported types from its source.
+func exportedTypes(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	for _, f := range sources(t) {
+		for _, d := range f.Decls {
+			g, ok := d.(*ast.GenDecl)
+			if !ok || g.Tok != token.TYPE {
+				continue
+			}
+			for _, s := range g.Specs {
+				if name := s.(*ast.TypeSpec).Name; name.IsExported() {
+					names = append(names, name.Name)
+				}
+			}
+		}
+	}
+	require.Greater(t, len(names), 60, "the source was found")
+	return names
+}
+
+// sources parses the package, without its tests.
+func sources(t *testing.T) map[string]*ast.File {
+	t.Helper()
+	return parsed(t, func(name string) bool { return !strings.HasSuffix(name, "_test.go") })
+}
+
+func parsed(t *testing.T, want func(name string) bool) map[string]*ast.File {
+	t.Helper()
+	entries, err := os.ReadDir(".")
+	require.NoError(t, err)
+	files := map[string]*ast.File{}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".go") && want(e.Name()) {
+			f, err := parser.ParseFile(token.NewFileSet(), e.Name(), nil, parser.ParseComments|parser.SkipObjectResolution)
+			require.NoError(t, err)
+			files[e.Name()] = f
+		}
+	}
+	return files
+}
+
+// TestAPanicShowsNoSecret lets another process die with a secret in its hands
+// and reads its last words.
+func TestAPanicShowsNoSecret(t *testing.T) {
+	values := map[string]any{
+		"secret": NewSecret(canary), "credential": VaultCredential{Password: NewSecret(canary)}, "pointer": &VaultCredential{TOTP: NewSecret(canary)},
+		"create": AICredentialCreate{APIKey: NewSecret(canary)}, "text": canary,
+	}
+	const variable = "BCTRL_TEST_PANIC_WITH"
+	if name := os.Getenv(variable); name != "" {
+		panic(values[name])
+	}
+	for name := range values {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestAPanicShowsNoSecret$")
+		cmd.Env = append(os.Environ(), variable+"="+name)
+		out, err := cmd.CombinedOutput()
+		require.Error(t, err)
+		require.Contains(t, string(out), "panic:")
+		require.Equal(t, name == "text", strings.Contains(string(out), canary), name)
+	}
+}
