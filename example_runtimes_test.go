@@ -1,0 +1,225 @@
+package bctrl_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+func ExampleRuntimesService_Browser() {
+	ws := exampleWorkspace()
+	rt, err := ws.Runtimes.Browser("crm").Stagehand(context.Background(), bctrl.Launch{})
+	fmt.Println(rt.Alias, rt.Status, err)
+	// Output: crm active <nil>
+}
+
+func ExampleRuntimesService_Get() {
+	rt, err := exampleWorkspace().Runtimes.Get(context.Background(), "crm")
+	fmt.Println(rt.Status, err)
+	// Output: active <nil>
+}
+
+func ExampleRuntimesService_List() {
+	for rt, err := range exampleWorkspace().Runtimes.List(context.Background()) {
+		fmt.Println(rt.Alias, err)
+	}
+	// Output: crm <nil>
+}
+
+func ExampleRuntimesService_Page() {
+	page, err := exampleWorkspace().Runtimes.Page(context.Background(), bctrl.PageOptions{Limit: 10})
+	fmt.Println(len(page.Items), err)
+	// Output: 1 <nil>
+}
+
+func ExampleBrowserLauncher_Narrow() {
+	browser := exampleWorkspace().Runtimes.Browser("crm")
+	_, err := browser.Narrow(bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/"}}}).
+		Stagehand(context.Background(), bctrl.Launch{})
+	var e *bctrl.Error
+	fmt.Println(errors.Is(err, bctrl.ErrWidening), errors.As(err, &e))
+	fmt.Println(e.Field, e.Witness) // nothing was sent
+	// Output:
+	// true true
+	// mounts.vault.allow[0] prod/0
+}
+
+func ExampleBrowserLauncher_Group() {
+	rt, err := exampleWorkspace().Runtimes.Browser("crm").Group("emea").Stagehand(context.Background(), bctrl.Launch{})
+	fmt.Println(rt.Alias, err)
+	// Output: crm <nil>
+}
+
+func ExampleBrowserLauncher_Stagehand() {
+	rt, err := exampleWorkspace().Runtimes.Browser("crm").Stagehand(context.Background(), bctrl.Launch{
+		Mode: bctrl.ModeProfile, ProfileID: "sf-bot", // cookies survive the runtime
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer rt.Stop(context.WithoutCancel(context.Background()))
+	fmt.Println(rt.Status)
+	// Output: active
+}
+
+func ExampleBrowserLauncher_Playwright() {
+	rt, err := exampleWorkspace().Runtimes.Browser("crm").Playwright(context.Background(), bctrl.Launch{})
+	fmt.Println(rt.Status, err)
+	// Output: active <nil>
+}
+
+func ExampleBrowserLauncher_Puppeteer() {
+	rt, err := exampleWorkspace().Runtimes.Browser("crm").Puppeteer(context.Background(), bctrl.Launch{
+		Config: &bctrl.LaunchConfig{Width: 1440, Height: 900},
+	})
+	fmt.Println(rt.Status, err)
+	// Output: active <nil>
+}
+
+func ExampleRuntime_Mounts() {
+	mounts := exampleRuntime().Mounts()
+	fmt.Println(mounts.AllowsVaultKey("prod/crm/salesforce"), mounts.AllowsVaultKey("prod/hr/payroll"))
+	// Output: true false
+}
+
+func ExampleRuntime_Narrow() {
+	rt := exampleRuntime()
+	reader, err := rt.Narrow(bctrl.Mounts{
+		Vault: &bctrl.VaultMount{Allow: []string{}}, // no secrets
+		AI:    &bctrl.AIMount{Allow: []string{}},    // no model
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = reader.Vault.TOTP(context.Background(), "prod/crm/salesforce")
+	fmt.Println(errors.Is(err, bctrl.ErrOutsideMount))
+	content, err := reader.Storage.Get(context.Background(), "exports/q1.csv")
+	fmt.Println(len(content), err)
+	// Output:
+	// true
+	// 24 <nil>
+}
+
+func ExampleRuntime_Refresh() {
+	rt := exampleRuntime()
+	err := rt.Refresh(context.Background())
+	fmt.Println(rt.Status, err)
+	// Output: active <nil>
+}
+
+func ExampleRuntime_ConnectURL() {
+	url, err := exampleRuntime().ConnectURL(context.Background())
+	fmt.Println(url, err) // for chromedp.NewRemoteAllocator and its like
+	// Output: wss://api.bctrl.ai/v1/cdp/devtools/browser/token <nil>
+}
+
+func ExampleRuntime_Stop() {
+	rt := exampleRuntime()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(context.Background()), 10*time.Second) // also when the caller's context has ended
+	defer cancel()
+	err := rt.Stop(ctx)
+	fmt.Println(rt.Status, err)
+	// Output: stopped <nil>
+}
+
+func ExampleStagehand_Act() {
+	result, err := exampleRuntime().Stagehand.Act(context.Background(), "Log in to Salesforce and export Q1 pipeline",
+		bctrl.ActOptions{Provider: bctrl.OpenAI, MaxSteps: 20})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(result.Success, result.Message, result.Downloads[0].LogicalPath)
+	// Output: true Exported Q1. downloads/q1.csv
+}
+
+func ExampleStagehand_ActAsync() {
+	ctx := context.Background()
+	op, err := asyncRuntime().Stagehand.ActAsync(ctx, "Log in to Salesforce and export Q1 pipeline")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	info, err := op.Wait(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	result, err := info.Act()
+	fmt.Println(result.Message, err)
+	// Output: Exported Q1. <nil>
+}
+
+func ExampleBrowserPage_Goto() {
+	rt := stepping("page.goto", `{"url":"https://example.com/","title":"Example"}`)
+	page, err := rt.Page.Goto(context.Background(), "https://example.com")
+	fmt.Println(page.Title, err)
+	// Output: Example <nil>
+}
+
+func ExampleBrowserPage_Screenshot() {
+	rt := stepping("page.screenshot", `{"logicalPath":"screenshots/1.png","contentType":"image/png"}`)
+	picture, err := rt.Page.Screenshot(context.Background(), bctrl.ScreenshotArgs{FullPage: true})
+	fmt.Println(picture.LogicalPath, err)
+	// Output: screenshots/1.png <nil>
+}
+
+func exampleOperation() *bctrl.Operation {
+	op, err := exampleClient().Operations.Get(context.Background(), "op-1")
+	if err != nil {
+		panic(err)
+	}
+	return op
+}
+
+func ExampleOperationsService_Get() {
+	op, err := exampleClient().Operations.Get(context.Background(), "op-1")
+	fmt.Println(op.Info.Status, err)
+	// Output: running <nil>
+}
+
+func ExampleOperation_Wait() {
+	info, err := exampleOperation().Wait(context.Background())
+	fmt.Println(info.Status, err)
+	// Output: succeeded <nil>
+}
+
+func ExampleOperation_Progress() {
+	for p, err := range exampleOperation().Progress(context.Background()) {
+		fmt.Println(p.Step, p.TotalSteps, p.CurrentCall, err)
+	}
+	// Output: 1 1 stagehand.act <nil>
+}
+
+func ExampleOperation_Cancel() {
+	info, err := exampleOperation().Cancel(context.Background())
+	fmt.Println(info.Status, err)
+	// Output: cancelling <nil>
+}
+
+func ExampleOperationInfo_Err() {
+	info := bctrl.OperationInfo{Status: bctrl.OperationCancelled}
+	fmt.Println(info.Err())
+	// Output: bctrl: operations.cancelled: the operation ended without success
+}
+
+func ExampleOperationInfo_Act() {
+	info, err := exampleOperation().Wait(context.Background())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	result, err := info.Act()
+	fmt.Println(result.Success, err)
+	// Output: true <nil>
+}
+
+func ExampleOperationStatus_Final() {
+	fmt.Println(bctrl.OperationRunning.Final(), bctrl.OperationTimedOut.Final())
+	// Output: false true
+}

@@ -1,0 +1,168 @@
+package bctrl_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// canned is a BCTRL server that fits into a map: it answers a request by its
+// method and path, so that the examples run without a network. In your own
+// tests use package bctrltest, which starts the real server.
+type canned map[string]string
+
+// RoundTrip implements [http.RoundTripper].
+func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
+	sent := 0
+	if r.Body != nil {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		sent = len(body)
+	}
+	route := r.Method + " " + r.URL.EscapedPath()
+	status, header := http.StatusOK, http.Header{"X-Request-Id": {"req-1"}, "Etag": {`"v1"`}}
+	body, ok := c[route]
+	if first, _, found := strings.Cut(strings.TrimPrefix(r.Header.Get("Range"), "bytes="), "-"); found {
+		from, err := strconv.Atoi(first)
+		if err != nil {
+			return nil, err
+		}
+		status, body = http.StatusPartialContent, body[from:]
+		header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, from+len(body)-1, from+len(body)))
+	}
+	switch {
+	case !ok:
+		status, body = http.StatusNotFound, `{"error":"there is no such thing","code":"example.not_found","reasonClass":"not_found"}`
+	case r.Method == http.MethodPut && strings.Contains(route, "/files/"):
+		body = fmt.Sprintf(`{"logicalPath":"exports/q1.csv","sizeBytes":%d,"etag":"\"v1\""}`, sent)
+	case r.Method == http.MethodHead:
+		header.Set("Content-Length", strconv.Itoa(len(body)))
+		body = ""
+	}
+	return &http.Response{
+		StatusCode: status, Header: header, Request: r,
+		ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body)),
+	}, nil
+}
+
+// cannedServer answers everything that the examples ask.
+func cannedServer() canned {
+	const (
+		credential = `{"id":"openai-prod","provider":"openai","label":"Production","enabled":true}`
+		profile    = `{"id":"sf-bot","label":"Salesforce bot"}`
+		mounts     = `{"ai":{"allow":["openai-prod"]},"vault":{"allow":["prod/crm/"],"allowRawReads":true},"storage":{"workspace":"sales-exports"}}`
+		workspace  = `{"id":"ws-1","name":"sales-pipeline","version":1,"mounts":` + mounts + `}`
+		runtime    = `{"id":"rt-1","workspaceId":"ws-1","alias":"crm","driver":"stagehand","status":"active","effectiveMounts":` + mounts + `}`
+		stopped    = `{"id":"rt-1","workspaceId":"ws-1","alias":"crm","driver":"stagehand","status":"stopped"}`
+		entry      = `{"key":"prod/crm/salesforce","username":"bot@company.com","hasTotp":true,"version":1}`
+		act        = `{"mode":"fail-fast","steps":[{"call":"stagehand.act","durationMs":8100,"result":{"success":true,"message":"Exported Q1.","downloads":[{"logicalPath":"downloads/q1.csv"}]}}]}`
+		object     = `{"logicalPath":"exports/q1.csv","sizeBytes":24,"source":"upload"}`
+		ended      = `{"id":"op-1","status":"succeeded","progress":{"step":1,"totalSteps":1,"currentCall":"stagehand.act"},"result":` + act + `}`
+	)
+	s := canned{
+		"POST /v1/ai-credentials":                      credential,
+		"GET /v1/ai-credentials":                       `{"aiCredentials":[` + credential + `],"nextCursor":null}`,
+		"GET /v1/ai-credentials/openai-prod":           credential,
+		"PATCH /v1/ai-credentials/openai-prod":         strings.Replace(credential, "true", "false", 1),
+		"DELETE /v1/ai-credentials/openai-prod":        `{}`,
+		"POST /v1/ai-credentials/openai-prod/test":     `{"ok":true,"provider":"openai","latencyMs":212}`,
+		"GET /v1/vault":                                `{"keys":["prod/crm/salesforce"],"entries":[` + entry + `],"nextCursor":null}`,
+		"PUT /v1/vault/prod%2Fcrm%2Fsalesforce":        entry,
+		"GET /v1/vault/prod%2Fcrm%2Fsalesforce":        `{"username":"bot@company.com","password":"correct horse"}`,
+		"DELETE /v1/vault/prod%2Fcrm%2Fsalesforce":     `{}`,
+		"GET /v1/vault/prod%2Fcrm%2Fsalesforce/totp":   `{"code":"287082","expiresAt":"2026-01-02T03:04:05Z"}`,
+		"POST /v1/browser-profiles":                    profile,
+		"GET /v1/browser-profiles":                     `{"browserProfiles":[` + profile + `],"nextCursor":null}`,
+		"GET /v1/browser-profiles/sf-bot":              profile,
+		"PATCH /v1/browser-profiles/sf-bot":            strings.Replace(profile, "Salesforce bot", "CRM", 1),
+		"DELETE /v1/browser-profiles/sf-bot":           `{}`,
+		"POST /v1/workspaces":                          workspace,
+		"GET /v1/workspaces":                           `{"workspaces":[` + workspace + `],"nextCursor":null}`,
+		"GET /v1/workspaces/ws-1":                      workspace,
+		"PATCH /v1/workspaces/ws-1":                    strings.Replace(workspace, `"version":1`, `"version":2`, 1),
+		"DELETE /v1/workspaces/ws-1":                   `{}`,
+		"GET /v1/workspaces/ws-1/state":                `{"workspace":` + workspace + `,"runtimes":[` + runtime + `],"storage":{"namespace":"sales-exports","fileCount":3}}`,
+		"POST /v1/workspaces/ws-1/execute":             act,
+		"POST /v1/workspaces/ws-1/runtimes":            runtime,
+		"GET /v1/workspaces/ws-1/runtimes":             `{"runtimes":[` + runtime + `],"nextCursor":null}`,
+		"GET /v1/workspaces/ws-1/runtimes/crm":         runtime,
+		"POST /v1/workspaces/ws-1/runtimes/crm/stop":   stopped,
+		"GET /v1/workspaces/ws-1/runtimes/crm/connect": `{"url":"wss://api.bctrl.ai/v1/cdp/devtools/browser/token"}`,
+		"GET /v1/operations/op-1":                      `{"id":"op-1","status":"running"}`,
+		"POST /v1/operations/op-1/wait":                `{"operation":` + ended + `,"waitStatus":"completed"}`,
+		"POST /v1/operations/op-1/cancel":              `{"id":"op-1","status":"cancelling"}`,
+		"GET /v1/storage/objects":                      `{"objects":[` + object + `],"nextCursor":null}`,
+	}
+	const files = "/v1/storage/namespaces/sales-exports/"
+	s["GET "+files+"browse"] = `{"files":[{"logicalPath":"readme.txt"}],"folders":[{"path":"exports/","fileCount":2}],"nextCursor":null}`
+	const file = files + "files/exports%2Fq1.csv"
+	s["GET "+file] = "account,amount\nAcme,120\n"
+	s["HEAD "+file], s["PUT "+file], s["DELETE "+file] = s["GET "+file], "", "{}"
+	s["GET "+file+"/download-url"] = `{"url":"https://api.bctrl.ai/v1/downloads/signature/q1.csv","expiresIn":600}`
+	return s
+}
+
+// exampleClient speaks to the server in memory.
+func exampleClient(opts ...bctrl.Option) *bctrl.Client {
+	return clientOf(cannedServer(), opts...)
+}
+
+func clientOf(server http.RoundTripper, opts ...bctrl.Option) *bctrl.Client {
+	opts = append([]bctrl.Option{
+		bctrl.WithAPIKey(bctrl.NewSecret("example")), bctrl.WithHTTPClient(&http.Client{Transport: server}),
+	}, opts...)
+	client, err := bctrl.New(opts...)
+	if err != nil {
+		panic(err)
+	}
+	return client
+}
+
+func exampleWorkspace() *bctrl.Workspace {
+	ws, err := exampleClient().Workspaces.Get(context.Background(), "ws-1")
+	if err != nil {
+		panic(err)
+	}
+	return ws
+}
+
+func exampleRuntime() *bctrl.Runtime {
+	rt, err := exampleWorkspace().Runtimes.Get(context.Background(), "crm")
+	if err != nil {
+		panic(err)
+	}
+	return rt
+}
+
+// stepping answers executions with the result of one step.
+func stepping(call, result string) *bctrl.Runtime {
+	s := cannedServer()
+	s["POST /v1/workspaces/ws-1/execute"] = `{"mode":"fail-fast","steps":[{"call":"` + call + `","durationMs":5,"result":` + result + `}]}`
+	return runtimeOf(s)
+}
+
+// asyncRuntime answers executions with an operation.
+func asyncRuntime() *bctrl.Runtime {
+	s := cannedServer()
+	s["POST /v1/workspaces/ws-1/execute"] = `{"id":"op-1","status":"queued"}`
+	return runtimeOf(s)
+}
+
+func runtimeOf(s canned) *bctrl.Runtime {
+	ws, err := clientOf(s).Workspaces.Get(context.Background(), "ws-1")
+	if err != nil {
+		panic(err)
+	}
+	rt, err := ws.Runtimes.Get(context.Background(), "crm")
+	if err != nil {
+		panic(err)
+	}
+	return rt
+}

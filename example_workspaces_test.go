@@ -1,0 +1,145 @@
+package bctrl_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+func ExampleWorkspacesService_Create() {
+	ws, err := exampleClient().Workspaces.Create(context.Background(), bctrl.WorkspaceCreate{
+		Name: "sales-pipeline",
+		Mounts: bctrl.Mounts{
+			AI:      &bctrl.AIMount{Allow: []string{"openai-prod"}},
+			Vault:   &bctrl.VaultMount{Allow: []string{"prod/crm/"}},
+			Storage: &bctrl.StorageMount{Workspace: "sales-exports"},
+		},
+	})
+	fmt.Println(ws.Name, ws.Version, err)
+	// Output: sales-pipeline 1 <nil>
+}
+
+func ExampleWorkspacesService_Get() {
+	ws, err := exampleClient().Workspaces.Get(context.Background(), "ws-1")
+	fmt.Println(ws.Name, err)
+	// Output: sales-pipeline <nil>
+}
+
+func ExampleWorkspacesService_GetByName() {
+	ctx, workspaces := context.Background(), exampleClient().Workspaces
+	ws, err := workspaces.GetByName(ctx, "sales-pipeline")
+	fmt.Println(ws.ID, err)
+	_, err = workspaces.GetByName(ctx, "nobody")
+	fmt.Println(errors.Is(err, bctrl.ErrNotFound))
+	// Output:
+	// ws-1 <nil>
+	// true
+}
+
+func ExampleWorkspacesService_List() {
+	for ws, err := range exampleClient().Workspaces.List(context.Background()) {
+		fmt.Println(ws.Name, err)
+	}
+	// Output: sales-pipeline <nil>
+}
+
+func ExampleWorkspacesService_Page() {
+	page, err := exampleClient().Workspaces.Page(context.Background(), bctrl.PageOptions{})
+	fmt.Println(len(page.Items), err)
+	// Output: 1 <nil>
+}
+
+func ExampleWorkspacesService_Delete() {
+	fmt.Println(exampleClient().Workspaces.Delete(context.Background(), "ws-1", bctrl.WithForce()))
+	// Output: <nil>
+}
+
+func ExampleWorkspace_Update() {
+	ws := exampleWorkspace()
+	lower := ws.Mounts
+	lower.Vault = &bctrl.VaultMount{Allow: []string{"prod/crm/salesforce"}}
+	err := ws.Update(context.Background(), bctrl.WorkspaceUpdate{Mounts: &lower})
+	fmt.Println(ws.Version, err)
+	// Output: 2 <nil>
+}
+
+func ExampleWorkspace_Refresh() {
+	ws := exampleWorkspace()
+	err := ws.Refresh(context.Background())
+	fmt.Println(ws.Version, err)
+	// Output: 1 <nil>
+}
+
+func ExampleWorkspace_State() {
+	state, err := exampleWorkspace().State(context.Background())
+	fmt.Println(len(state.Runtimes), state.Storage.FileCount, err)
+	// Output: 1 3 <nil>
+}
+
+func ExampleWorkspace_Execute() {
+	step, err := bctrl.ActStep(bctrl.ActArgs{Instruction: "Export Q1 pipeline"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	result, err := exampleWorkspace().Execute(context.Background(), bctrl.Execution{Runtime: "crm", Steps: []bctrl.Step{step}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(len(result.Steps), result.Steps[0].Duration, result.Err())
+	// Output: 1 8.1s <nil>
+}
+
+func ExampleExecutionResult_Err() {
+	result := bctrl.ExecutionResult{Steps: []bctrl.StepResult{
+		{Call: bctrl.CallGoto},
+		{Call: bctrl.CallAct, Error: &bctrl.Error{Status: 409, Code: "ai.no_default_credential", Message: "no AI credential is the default"}},
+	}}
+	fmt.Println(result.Err())
+	// Output: bctrl: ai.no_default_credential: no AI credential is the default
+}
+
+func ExampleStepResult() {
+	result := bctrl.StepResult{Call: bctrl.CallGoto, Result: []byte(`{"url":"https://example.com/","title":"Example"}`)}
+	fmt.Println(result.Call, string(result.Result))
+	// Output: page.goto {"url":"https://example.com/","title":"Example"}
+}
+
+func ExampleWorkspace_ExecuteAsync() {
+	s := cannedServer()
+	s["POST /v1/workspaces/ws-1/execute"] = `{"id":"op-1","status":"queued"}`
+	ws, err := clientOf(s).Workspaces.Get(context.Background(), "ws-1")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	step, err := bctrl.GotoStep(bctrl.GotoArgs{URL: "https://example.com/"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	op, err := ws.ExecuteAsync(context.Background(), bctrl.Execution{Runtime: "crm", Steps: []bctrl.Step{step}})
+	fmt.Println(op.ID, op.Info.Status, err)
+	// Output: op-1 queued <nil>
+}
+
+func ExampleActStep() {
+	step, err := bctrl.ActStep(bctrl.ActArgs{Instruction: "Log in", MaxSteps: 10})
+	fmt.Println(step.Call, string(step.Args), err)
+	// Output: stagehand.act {"instruction":"Log in","maxSteps":10} <nil>
+}
+
+func ExampleGotoStep() {
+	step, err := bctrl.GotoStep(bctrl.GotoArgs{URL: "https://example.com/"})
+	fmt.Println(step.Call, string(step.Args), err)
+	// Output: page.goto {"url":"https://example.com/"} <nil>
+}
+
+func ExampleScreenshotStep() {
+	step, err := bctrl.ScreenshotStep(bctrl.ScreenshotArgs{FullPage: true})
+	fmt.Println(step.Call, string(step.Args), err)
+	// Output: page.screenshot {"fullPage":true} <nil>
+}
