@@ -1,0 +1,355 @@
+package browser
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/chromedp/cdproto/cdp"
+
+	"github.com/bctrl-go/bctrl/internal/origin"
+)
+
+// The fields of a login.
+const (
+	fieldUsername = "username"
+	fieldPassword = "password"
+	fieldTOTP     = "totp"
+)
+
+// fillable are the input types that a field may go into: a password never into
+// one that shows what is typed.
+var fillable = map[string][]string{
+	fieldUsername: {"text", "email", "tel", "search", "number"},
+	fieldPassword: {"password"},
+	fieldTOTP:     {"text", "tel", "number", "search", "password"},
+}
+
+// jsInspect describes an input and where its form would send it. Names of form
+// controls shadow a form's own properties, so all is read through prototypes.
+const jsInspect = `function (candidates) {
+	const el = this;
+	if (!(el instanceof HTMLInputElement)) return {kind: ''};
+	const get = (proto, name, of) => Object.getOwnPropertyDescriptor(proto, name).get.call(of);
+	const attribute = (of, name) => Element.prototype.getAttribute.call(of, name);
+	const box = el.getBoundingClientRect();
+	const targets = [];
+	const add = (of, name) => {
+		const raw = attribute(of, name);
+		if (raw === null || raw.trim() === '') return;
+		let url;
+		try { url = new URL(raw.trim(), el.baseURI); } catch { targets.push('null'); return; }
+		if (url.protocol !== 'javascript:') targets.push(url.origin); // else the frame's own script handles it
+	};
+	const form = el.form;
+	if (form) {
+		add(form, 'action');
+		const root = el.getRootNode();
+		const query = root instanceof ShadowRoot ? ShadowRoot.prototype : root instanceof Document ? Document.prototype : Element.prototype;
+		const all = (query.querySelectorAll || DocumentFragment.prototype.querySelectorAll).call(root, 'button[formaction],input[formaction]');
+		for (const button of all) if (button.form === form) add(button, 'formaction');
+	}
+	const pattern = attribute(el, 'pattern');
+	const fits = candidate => {
+		if (!pattern) return true;
+		try { return new RegExp('^(?:' + pattern + ')$', 'v').test(candidate); } catch { return true; }
+	};
+	return {
+		kind: el.type,
+		disabled: Element.prototype.matches.call(el, ':disabled'),
+		readonly: el.readOnly,
+		visible: box.width >= 1 && box.height >= 1 && Element.prototype.checkVisibility.call(el, {opacityProperty: true, visibilityProperty: true}),
+		longest: el.maxLength,
+		shortest: el.minLength,
+		charset: get(Document.prototype, 'characterSet', document),
+		targets,
+		fits: candidates.map(fits),
+	};
+}`
+
+// jsDigits returns the row of one-digit inputs that begins with this.
+const jsDigits = `function (count) {
+	const el = this;
+	const root = el.form || el.getRootNode();
+	const proto = root instanceof Element ? Element.prototype : root instanceof ShadowRoot ? DocumentFragment.prototype : Document.prototype;
+	const all = [...proto.querySelectorAll.call(root, 'input')].filter(i =>
+		i.maxLength === 1 && i.form === el.form && ['text', 'tel', 'number', 'password'].includes(i.type)
+		&& !i.readOnly && !Element.prototype.matches.call(i, ':disabled') && Element.prototype.checkVisibility.call(i));
+	const at = all.indexOf(el);
+	return at < 0 ? [] : all.slice(at, at + count);
+}`
+
+// input is what jsInspect found.
+type inputState struct {
+	Kind     string   `json:"kind"`
+	Disabled bool     `json:"disabled"`
+	Readonly bool     `json:"readonly"`
+	Visible  bool     `json:"visible"`
+	Longest  int      `json:"longest"`
+	Shortest int      `json:"shortest"`
+	Charset  string   `json:"charset"`
+	Targets  []string `json:"targets"`
+	Fits     []bool   `json:"fits"`
+}
+
+// Fill puts one field of a login into an element. See [Page] and [Fill].
+//
+// The errors are vault.origin_mismatch (the page, a frame around the element
+// or the form's target is not where the login belongs), vault.wrong_field (the
+// element does not take such a field) and vault.fill_impossible.
+func (s *pageSet) Fill(ctx context.Context, ref Ref, fill Fill) error {
+	if err := fill.check(); err != nil {
+		return err
+	}
+	return s.onElement(ctx, ref, func(ctx context.Context, t *tab, n *node, tree *frameTree) error {
+		if err := t.checkOrigins(ctx, tree, n.frame, fill); err != nil {
+			return err
+		}
+		value := fill.Value.Expose()
+		code := fill.Field == fieldTOTP
+		var state inputState
+		if err := n.call(ctx, &state, jsInspect, []string{}); err != nil {
+			return err
+		}
+		if err := state.check(n, fill); err != nil {
+			return err
+		}
+		if _, err := n.still(ctx); err != nil {
+			return err
+		}
+		if fill.Field == fieldUsername {
+			t.setFilled(n)
+			return t.typeFilled(ctx, []*node{n}, value)
+		}
+		nodes := []*node{n}
+		longest, shortest := max(state.Longest, 0), max(state.Shortest, 0)
+		if code && state.Longest == 1 && len(value) > 1 {
+			var err error
+			if nodes, err = t.digitRow(ctx, n, len(value)); err != nil {
+				return err
+			}
+			longest, shortest = 0, 0
+		}
+		placeholder := ""
+		if !fill.Direct {
+			if !isASCII(value) && !strings.EqualFold(state.Charset, "UTF-8") {
+				return refuse(409, "vault.fill_impossible", "the page is not in UTF-8, and the value has characters beyond ASCII", "set fill: direct on the entry")
+			}
+			candidates := placeholders(value, code, shortest, longest)
+			if len(nodes) == 1 {
+				if err := n.call(ctx, &state, jsInspect, candidates); err != nil {
+					return err
+				}
+			} else {
+				state.Fits = slices.Repeat([]bool{true}, len(candidates))
+			}
+			i := slices.Index(state.Fits, true)
+			if i < 0 || i >= len(candidates) {
+				return refuse(409, "vault.fill_impossible", "no placeholder fits the rules of the field", "set fill: direct on the entry")
+			}
+			placeholder = candidates[i]
+		}
+		return t.fill(ctx, nodes, fill, placeholder)
+	})
+}
+
+// fill types the placeholder, or without one the value, behind a guard.
+func (t *tab) fill(ctx context.Context, nodes []*node, fill Fill, placeholder string) error {
+	s := t.set
+	value := fill.Value.Expose()
+	s.scrub.add(value)
+	text := value
+	if placeholder != "" {
+		s.scrub.add(placeholder)
+		text = placeholder
+	}
+	s.filled.Store(true)
+	for _, n := range nodes {
+		t.setFilled(n)
+	}
+	guard := newFillGuard(placeholder, fill.Value, nodes[0].key(), fill.allows)
+	s.guards.arm(guard)
+	if err := t.typeFilled(ctx, nodes, text); err != nil {
+		if placeholder != "" {
+			s.guards.drop(guard) // nothing worth guarding is in the page
+		}
+		return err
+	}
+	return nil
+}
+
+// typeFilled types text into the nodes: into one, or a character into each.
+func (t *tab) typeFilled(ctx context.Context, nodes []*node, text string) error {
+	pieces := []string{text}
+	if len(nodes) > 1 {
+		pieces = strings.Split(text, "")
+	}
+	for i, n := range nodes {
+		if err := n.write(ctx, pieces[i], true); err != nil {
+			if errors.Is(err, errScript) {
+				return refuse(409, "page.element_gone", "the element "+string(n.ref)+" is gone", "observe the page again")
+			}
+			return err
+		}
+	}
+	return t.touch(ctx)
+}
+
+// check refuses what can never be filled.
+func (f Fill) check() error {
+	if fillable[f.Field] == nil {
+		return refuse(400, "vault.wrong_field", "a login has the fields username, password and totp", "")
+	}
+	value := f.Value.Expose()
+	if value == "" {
+		return refuse(404, "vault.field_empty", "the login has no "+f.Field, "")
+	}
+	if !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
+		return refuse(409, "vault.fill_impossible", "the value has characters that an input does not take", "")
+	}
+	if len(f.Origins)+len(f.Patterns) == 0 {
+		return refuse(403, "vault.origin_mismatch", "the login has no origins, so it is filled nowhere", "add the site's origin to the entry")
+	}
+	return nil
+}
+
+// allows reports whether the login may go to an origin in canonical form.
+func (f Fill) allows(at string) bool {
+	matches := func(allowed string) bool { return origin.Match(allowed, at) }
+	return at != "" && (slices.ContainsFunc(f.Origins, matches) || slices.ContainsFunc(f.Patterns, matches))
+}
+
+// checkOrigins holds the element's frame and every frame around it, up to the
+// tab as the browser process knows it, to the login's origins.
+func (t *tab) checkOrigins(ctx context.Context, tree *frameTree, f *frame, fill Fill) error {
+	chain := tree.ancestors(f)
+	if chain == nil {
+		return refuse(403, "vault.origin_mismatch", "the frames around the element cannot be told", "")
+	}
+	for i, up := range chain {
+		if !fill.allows(up.origin) {
+			what := "a frame around the element"
+			switch {
+			case up == tree.top:
+				what = "the page"
+			case i == 0:
+				what = "the element's frame"
+			}
+			return mismatch(what+" is", up.origin)
+		}
+	}
+	info, err := t.info(ctx)
+	if err != nil {
+		return err
+	}
+	if top := canonicalOrigin(info.URL); top != tree.top.origin {
+		return mismatch("the page is", top)
+	}
+	return nil
+}
+
+func mismatch(what, found string) error {
+	if found == "" {
+		found = "a place without an origin"
+	}
+	return refuse(403, "vault.origin_mismatch", what+" at "+clip(found, maxName)+", where the login may not be filled", "add the origin to the vault entry if it belongs there")
+}
+
+// check holds an input to what a field may go into.
+func (i inputState) check(n *node, fill Fill) error {
+	name := "the element " + string(n.ref)
+	if !slices.Contains(fillable[fill.Field], i.Kind) {
+		return refuse(409, "vault.wrong_field", fmt.Sprintf("%s is no input for a %s", name, fill.Field), "a "+fill.Field+" goes into an input of type "+strings.Join(fillable[fill.Field], ", "))
+	}
+	switch {
+	case i.Disabled || i.Readonly:
+		return refuse(409, "page.disabled", name+" cannot be changed", "")
+	case !i.Visible:
+		return refuse(409, "vault.wrong_field", name+" is not visible", "")
+	}
+	for _, target := range i.Targets {
+		if at := canonicalOrigin(target); !fill.allows(at) {
+			return mismatch("the form sends to a place", at)
+		}
+	}
+	return nil
+}
+
+// digitRow returns the inputs that take a code digit by digit.
+func (t *tab) digitRow(ctx context.Context, n *node, count int) ([]*node, error) {
+	got, err := run(ctx, n.frame.session, scriptCall{Function: jsDigits, Object: n.object, Group: n.group}, []any{count})
+	if err != nil {
+		return nil, err
+	}
+	objects, err := elementsOf(ctx, n.frame.session, got.ObjectID, count)
+	if err != nil {
+		return nil, err
+	}
+	if len(objects) != count {
+		return nil, refuse(409, "vault.fill_impossible", "the code does not fit the inputs beside the element "+string(n.ref), "give the first input of the code")
+	}
+	nodes := make([]*node, count)
+	for i, object := range objects {
+		backend, err := backendOf(ctx, n.frame.session, object)
+		if err != nil {
+			return nil, err
+		}
+		nodes[i] = &node{ref: n.ref, frame: n.frame, world: n.world, object: object, backend: backend, group: n.group}
+	}
+	return nodes, nil
+}
+
+// key names the node for as long as its document lives.
+func (n *node) key() elementKey { return elementKey{n.frame.id, n.frame.loader, n.backend} }
+
+// setFilled remembers that an element holds something filled.
+func (t *tab) setFilled(n *node) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.filled[n.key()] = true
+}
+
+// forgetFilled forgets it: the model's own text is there now.
+func (t *tab) forgetFilled(n *node) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.filled, n.key())
+}
+
+func (t *tab) isFilled(key elementKey) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.filled[key]
+}
+
+// filledIn returns the filled elements of a document.
+func (t *tab) filledIn(f *frame) []cdp.BackendNodeID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []cdp.BackendNodeID
+	for key := range t.filled {
+		if key.frame == f.id && key.loader == f.loader {
+			out = append(out, key.backend)
+		}
+	}
+	return out
+}
+
+// pruneFilled forgets the elements of documents that are gone.
+func (t *tab) pruneFilled(tree *frameTree) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key := range t.filled {
+		if f := tree.byID[key.frame]; f == nil || f.loader != key.loader {
+			delete(t.filled, key)
+		}
+	}
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
+}

@@ -1,0 +1,182 @@
+package browser
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/dom"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
+)
+
+// frame is one document in the browser's own frame tree.
+type frame struct {
+	id, parent cdp.FrameID
+	loader     cdp.LoaderID
+	// origin is "scheme://host[:port]"; empty for an opaque one (a sandboxed
+	// frame, a data: URL).
+	origin  string
+	url     string
+	session *pageSession
+}
+
+// frameTree is the frames of a tab at one moment.
+type frameTree struct {
+	top   *frame
+	byID  map[cdp.FrameID]*frame
+	order []*frame // parents before children
+}
+
+// frameTree asks the tab and the processes of its frames for their documents.
+// A process that does not answer in time is left out with its frames.
+func (t *tab) frameTree(ctx context.Context) (*frameTree, error) {
+	t.mu.Lock()
+	others := append([]*pageSession(nil), t.frames...)
+	t.mu.Unlock()
+	parts := make([]*page.FrameTree, len(others))
+	var each sync.WaitGroup
+	for i, session := range others {
+		each.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, frameTimeout)
+			defer cancel()
+			if got, err := callOn(ctx, session, page.GetFrameTree, cdp.Empty{}); err == nil {
+				parts[i] = got.FrameTree
+			}
+		})
+	}
+	got, err := callOn(ctx, t.session, page.GetFrameTree, cdp.Empty{})
+	each.Wait()
+	if err != nil {
+		return nil, fmt.Errorf("reading the frames: %w", err)
+	}
+	tree := &frameTree{byID: map[cdp.FrameID]*frame{}}
+	tree.add(got.FrameTree, t.session)
+	for i, part := range parts {
+		tree.add(part, others[i])
+	}
+	tree.top = tree.byID[cdp.FrameID(t.session.targetID)]
+	if tree.top == nil && len(tree.order) > 0 {
+		tree.top = tree.order[0]
+	}
+	if tree.top == nil {
+		return nil, errSessionGone
+	}
+	return tree, nil
+}
+
+func (t *frameTree) add(part *page.FrameTree, session *pageSession) {
+	if part == nil || part.Frame == nil {
+		return
+	}
+	f := &frame{
+		id: part.Frame.ID, parent: part.Frame.ParentID, loader: part.Frame.LoaderID,
+		origin: canonicalOrigin(part.Frame.SecurityOrigin), url: part.Frame.URL + part.Frame.URLFragment,
+		session: session,
+	}
+	if t.byID[f.id] == nil {
+		t.byID[f.id] = f
+		t.order = append(t.order, f)
+	}
+	for _, child := range part.ChildFrames {
+		t.add(child, session)
+	}
+}
+
+// ancestors returns f and every frame above it up to the top; nil when the
+// tree does not lead there.
+func (t *frameTree) ancestors(f *frame) []*frame {
+	var chain []*frame
+	for f != nil && len(chain) <= len(t.order) {
+		chain = append(chain, f)
+		if f == t.top {
+			return chain
+		}
+		f = t.byID[f.parent]
+	}
+	return nil
+}
+
+// canonicalOrigin returns the origin of a URL or an origin as the browser
+// writes it, in the canonical form of semantics 2.2; empty when it has none.
+func canonicalOrigin(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.User != nil && u.Scheme == "" {
+		return ""
+	}
+	scheme := strings.ToLower(u.Scheme)
+	host := strings.ToLower(u.Host)
+	switch {
+	case scheme == "https":
+		host = strings.TrimSuffix(host, ":443")
+	case scheme == "http":
+		host = strings.TrimSuffix(host, ":80")
+	default:
+		return ""
+	}
+	return scheme + "://" + host
+}
+
+// info asks the browser process about the tab, so that the answer does not
+// rest on the process that renders the page.
+func (t *tab) info(ctx context.Context) (*target.Info, error) {
+	root := &pageSession{conn: t.set.conn}
+	got, err := callOn(ctx, root, target.GetTargetInfo, target.GetTargetInfoParams{TargetID: t.session.targetID})
+	if err != nil {
+		return nil, fmt.Errorf("reading the tab's address: %w", err)
+	}
+	if got.TargetInfo == nil {
+		return nil, errSessionGone
+	}
+	return got.TargetInfo, nil
+}
+
+// world returns an execution context in which no script of the page runs: it
+// sees the document, never the page's objects and prototypes.
+func world(ctx context.Context, f *frame) (runtime.ExecutionContextID, error) {
+	got, err := callOn(ctx, f.session, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: f.id, WorldName: "bctrl"})
+	if err != nil {
+		return 0, fmt.Errorf("entering the document: %w", err)
+	}
+	return got.ExecutionContextID, nil
+}
+
+// node is an element in a document, held in an isolated world until release.
+type node struct {
+	ref     Ref
+	frame   *frame
+	world   runtime.ExecutionContextID
+	object  runtime.RemoteObjectID
+	backend cdp.BackendNodeID
+	group   string
+}
+
+func (t *tab) node(ctx context.Context, f *frame, backend cdp.BackendNodeID) (*node, error) {
+	w, err := world(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	n := &node{frame: f, world: w, backend: backend, group: t.set.objectGroup()}
+	got, err := callOn(ctx, f.session, dom.ResolveNode, dom.ResolveNodeParams{BackendNodeID: backend, ExecutionContextID: w, ObjectGroup: n.group})
+	if err != nil {
+		return nil, err
+	}
+	n.object = got.Object.ObjectID
+	return n, nil
+}
+
+// release lets the page collect the node; it does not wait for a page that may
+// hang.
+func (n *node) release() { releaseGroup(n.frame.session, n.group) }
+
+func releaseGroup(s *pageSession, group string) {
+	_, _, _ = s.conn.post(context.Background(), s.id, runtime.ReleaseObjectGroup.Method, runtime.ReleaseObjectGroupParams{ObjectGroup: group})
+}
+
+// objectGroup names the objects of one action, to release them together.
+func (s *pageSet) objectGroup() string { return "bctrl-" + strconv.FormatInt(s.groups.Add(1), 10) }

@@ -1,0 +1,338 @@
+package browser
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
+)
+
+// maxTabs is how many tabs one browser may hold; what a page opens beyond them
+// is closed at once.
+const maxTabs = 20
+
+// pageSet follows every tab, frame and worker of one browser over one DevTools
+// connection that nobody else reads. It implements [Page] on the newest tab.
+//
+// The filter of outside clients asks carriesFill before it lets a request's
+// body through, and never lets a client use Fetch or Network.setRequestInterception.
+type pageSet struct {
+	conn   *pageConn
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	groups atomic.Int64
+	filled atomic.Bool
+
+	guards *fillGuards
+	scrub  *scrubber
+	refs   *refTable
+
+	mu       sync.Mutex
+	sessions map[target.SessionID]*pageSession
+	tabs     []*tab        // oldest first
+	changed  chan struct{} // closed and replaced when tabs changes
+}
+
+// openPages takes over conn, an unfiltered DevTools connection to a browser,
+// until close. The context bounds the start alone.
+func openPages(ctx context.Context, conn CDPConn) (*pageSet, error) {
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s := &pageSet{
+		ctx: life, cancel: cancel,
+		scrub: newScrubber(), refs: newRefTable(),
+		sessions: map[target.SessionID]*pageSession{}, changed: make(chan struct{}),
+	}
+	s.guards = newFillGuards(s.spawn, s.intercept)
+	s.conn = newPageConn(life, conn, s.onEvent)
+	root := &pageSession{conn: s.conn}
+	if err := tell(ctx, root, target.SetAutoAttach, autoAttach()); err != nil {
+		s.close()
+		return nil, fmt.Errorf("attaching to the browser: %w", err)
+	}
+	return s, nil
+}
+
+// autoAttach asks for every related target, each paused until it is set up:
+// so a tab that a form opens sends nothing before it is watched.
+func autoAttach() target.SetAutoAttachParams {
+	flat := true
+	return target.SetAutoAttachParams{AutoAttach: true, WaitForDebuggerOnStart: true, Flatten: &flat}
+}
+
+// close lets go of the browser; it does not stop it.
+func (s *pageSet) close() {
+	s.mu.Lock()
+	s.cancel() // under mu: nothing is spawned after it
+	s.mu.Unlock()
+	s.guards.close()
+	<-s.conn.done
+	s.work.Wait()
+}
+
+// spawn runs fn beside the reader of the connection, until close at most.
+func (s *pageSet) spawn(fn func(ctx context.Context)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return
+	}
+	s.work.Go(func() { fn(s.ctx) })
+}
+
+// hasSecrets reports whether anything was filled in this browser.
+func (s *pageSet) hasSecrets() bool { return s.filled.Load() }
+
+// carriesFill reports whether the body of a request held, or may come to hold,
+// a value from the vault.
+func (s *pageSet) carriesFill(id network.RequestID) bool { return s.guards.carried(id) }
+
+// current returns the newest tab once it is set up, opening one when there is
+// none.
+func (s *pageSet) current(ctx context.Context) (*tab, error) {
+	for {
+		s.mu.Lock()
+		changed := s.changed
+		var t *tab
+		if n := len(s.tabs); n > 0 {
+			t = s.tabs[n-1]
+		}
+		s.mu.Unlock()
+		if t == nil {
+			root := &pageSession{conn: s.conn}
+			if err := tell(ctx, root, target.CreateTarget, target.CreateTargetParams{URL: "about:blank"}); err != nil {
+				return nil, fmt.Errorf("opening a tab: %w", err)
+			}
+			// Its session was announced before the answer; unless it died
+			// at once the next round finds it.
+			s.mu.Lock()
+			opened := len(s.tabs) > 0
+			s.mu.Unlock()
+			if opened {
+				continue
+			}
+		} else {
+			select {
+			case <-t.session.ready:
+				return t, nil
+			case <-t.session.gone:
+				continue
+			case <-changed:
+				continue
+			case <-s.conn.done:
+				return nil, errSessionGone
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		select {
+		case <-changed:
+		case <-s.conn.done:
+			return nil, errSessionGone
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// tabsChanged wakes who waits in current. Call it with mu held.
+func (s *pageSet) tabsChanged() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *pageSet) session(id target.SessionID) *pageSession {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[id]
+}
+
+// intercept turns request interception on or off everywhere.
+func (s *pageSet) intercept(on bool) {
+	s.mu.Lock()
+	all := make([]*pageSession, 0, len(s.sessions))
+	for _, session := range s.sessions {
+		all = append(all, session)
+	}
+	s.mu.Unlock()
+	var each sync.WaitGroup
+	for _, session := range all {
+		each.Go(func() {
+			ctx, cancel := context.WithTimeout(s.ctx, frameTimeout)
+			defer cancel()
+			interceptOn(ctx, session, on)
+		})
+	}
+	each.Wait()
+}
+
+// interceptOn sets one session's interception. A session that does not answer
+// sends the placeholder, which is worth nothing: no error is needed.
+func interceptOn(ctx context.Context, session *pageSession, on bool) {
+	if !on {
+		_ = tell(ctx, session, fetch.Disable, cdp.Empty{})
+		_ = tell(ctx, session, network.SetBypassServiceWorker, network.SetBypassServiceWorkerParams{})
+		return
+	}
+	// A service worker would see the swapped body: scripts of the page run in it.
+	_ = tell(ctx, session, network.SetBypassServiceWorker, network.SetBypassServiceWorkerParams{Bypass: true})
+	_ = tell(ctx, session, fetch.Enable, fetch.EnableParams{})
+}
+
+// onEvent handles one event of the connection; it must not block.
+func (s *pageSet) onEvent(id target.SessionID, method string, params jsonv2.Value) {
+	switch method {
+	case target.AttachedToTarget.Method:
+		event(params, func(ev target.EventAttachedToTarget) { s.attached(id, ev) })
+		return
+	case target.DetachedFromTarget.Method:
+		event(params, func(ev target.EventDetachedFromTarget) { s.detached(ev.SessionID) })
+		return
+	}
+	session := s.session(id)
+	if session == nil {
+		return
+	}
+	if method == fetch.RequestPaused.Method {
+		event(params, func(ev fetch.EventRequestPaused) {
+			s.spawn(func(ctx context.Context) { s.paused(ctx, session, ev) })
+		})
+		return
+	}
+	if session.tab != nil {
+		session.tab.onEvent(session, method, params)
+	}
+}
+
+// event decodes an event and hands it on; one that does not decode is none.
+func event[E any](params jsonv2.Value, fn func(E)) {
+	var ev E
+	if jsonv2.Unmarshal(params, &ev, decodeOptions()) == nil {
+		fn(ev)
+	}
+}
+
+func (s *pageSet) attached(parent target.SessionID, ev target.EventAttachedToTarget) {
+	session := &pageSession{
+		conn: s.conn, id: ev.SessionID, targetID: ev.TargetInfo.TargetID, kind: ev.TargetInfo.Type,
+		ready: make(chan struct{}), gone: make(chan struct{}),
+	}
+	s.mu.Lock()
+	over := false
+	switch session.kind {
+	case "page":
+		if ev.TargetInfo.Subtype != "" {
+			break // a prerendered page becomes part of its tab when it is shown
+		}
+		if over = len(s.tabs) >= maxTabs; over {
+			break
+		}
+		session.tab = newTab(s, session)
+		s.tabs = append(s.tabs, session.tab)
+		s.tabsChanged()
+	case "iframe", "worker":
+		if up := s.sessions[parent]; up != nil {
+			session.tab = up.tab
+		}
+		if session.kind == "iframe" && session.tab != nil {
+			session.tab.addFrame(session)
+		}
+	}
+	s.sessions[session.id] = session
+	s.mu.Unlock()
+
+	s.spawn(func(ctx context.Context) {
+		if over {
+			root := &pageSession{conn: s.conn}
+			_ = tell(ctx, root, target.CloseTarget, target.CloseTargetParams{TargetID: session.targetID})
+			return
+		}
+		s.setUp(ctx, session)
+		close(session.ready)
+	})
+}
+
+func (s *pageSet) detached(id target.SessionID) {
+	s.mu.Lock()
+	session := s.sessions[id]
+	delete(s.sessions, id)
+	if session != nil {
+		if t := session.tab; t != nil && t.session == session {
+			s.tabs = slices.DeleteFunc(s.tabs, func(other *tab) bool { return other == t })
+			s.refs.forgetTab(t)
+			s.tabsChanged()
+		} else if t != nil {
+			t.removeFrame(session)
+		}
+	}
+	s.mu.Unlock()
+	if session == nil {
+		return
+	}
+	close(session.gone)
+	s.conn.endSession(id)
+	s.guards.sessionGone(id)
+}
+
+// setUp prepares a new target and lets it run. The commands are sent in one go
+// and only the last answer is awaited: a paused target answers some of them
+// only once it runs.
+func (s *pageSet) setUp(ctx context.Context, session *pageSession) {
+	send := func(method string, params any) <-chan struct{} {
+		_, reply, err := s.conn.post(ctx, session.id, method, params)
+		answered := make(chan struct{})
+		if err != nil {
+			close(answered)
+			return answered
+		}
+		s.spawn(func(ctx context.Context) {
+			defer close(answered)
+			select {
+			case <-reply:
+			case <-ctx.Done():
+			}
+		})
+		return answered
+	}
+	var answers []<-chan struct{}
+	switch session.kind {
+	case "page", "iframe":
+		small := int64(1) // keep no bodies for anybody to read
+		answers = append(answers,
+			send(page.Enable.Method, page.EnableParams{}),
+			send(page.SetLifecycleEventsEnabled.Method, page.SetLifecycleEventsEnabledParams{Enabled: true}),
+			send(network.Enable.Method, network.EnableParams{MaxTotalBufferSize: &small, MaxResourceBufferSize: &small, MaxPostDataSize: &small}),
+			send(target.SetAutoAttach.Method, autoAttach()))
+	case "worker", "shared_worker", "service_worker":
+		send(target.SetAutoAttach.Method, autoAttach())
+	}
+	if s.guards.armed() {
+		send(network.SetBypassServiceWorker.Method, network.SetBypassServiceWorkerParams{Bypass: true})
+		send(fetch.Enable.Method, fetch.EnableParams{})
+	}
+	answers = append(answers, send(runtime.RunIfWaitingForDebugger.Method, nil))
+	for _, answered := range answers {
+		select {
+		case <-answered:
+		case <-session.gone:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// closeTab ends a tab that is of no use any more: a crashed one.
+func (s *pageSet) closeTab(ctx context.Context, t *tab) {
+	root := &pageSession{conn: s.conn}
+	_ = tell(ctx, root, target.CloseTarget, target.CloseTargetParams{TargetID: t.session.targetID})
+}

@@ -1,0 +1,240 @@
+package browser
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/inspector"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+)
+
+const (
+	// frameTimeout is how long a frame in a process of its own may take to
+	// answer before the page is read without it.
+	frameTimeout = 2 * time.Second
+	// maxDialogs is how many dialogs one action may raise before the script
+	// that raises them is ended.
+	maxDialogs = 20
+	// maxNotes is how many notes are kept for the next observation.
+	maxNotes = 10
+)
+
+// tab is one tab: a top-level page and the frames that other processes run for
+// it.
+type tab struct {
+	set     *pageSet
+	session *pageSession
+
+	mu       sync.Mutex
+	frames   []*pageSession // of frames in other processes, oldest first
+	loads    map[cdp.FrameID]load
+	loaded   chan struct{} // closed and replaced when loads changes
+	traffic  map[trafficID]time.Time
+	lastMove time.Time // when traffic last changed
+	dialogs  int       // since the last action
+	notes    []string
+	filled   map[elementKey]bool
+}
+
+// load is how far the newest document of a frame has come.
+type load struct {
+	loader cdp.LoaderID
+	done   bool
+	before []cdp.LoaderID // the documents it replaced, the newest last
+}
+
+// replaced reports whether a document was there and is no more.
+func (l load) replaced(loader cdp.LoaderID) bool { return slices.Contains(l.before, loader) }
+
+// trafficID tells requests apart: ids are unique within a session alone.
+type trafficID struct {
+	session *pageSession
+	request network.RequestID
+}
+
+func newTab(set *pageSet, session *pageSession) *tab {
+	return &tab{
+		set: set, session: session,
+		loads: map[cdp.FrameID]load{}, loaded: make(chan struct{}),
+		traffic: map[trafficID]time.Time{}, filled: map[elementKey]bool{},
+	}
+}
+
+func (t *tab) addFrame(session *pageSession) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.frames = append(t.frames, session)
+}
+
+func (t *tab) removeFrame(session *pageSession) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, other := range t.frames {
+		if other == session {
+			t.frames = append(t.frames[:i:i], t.frames[i+1:]...)
+			break
+		}
+	}
+	for id := range t.traffic {
+		if id.session == session {
+			delete(t.traffic, id)
+		}
+	}
+}
+
+// note keeps one line about something that happened by itself for the next
+// observation.
+func (t *tab) note(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.notes) < maxNotes {
+		t.notes = append(t.notes, fmt.Sprintf(format, args...))
+	}
+}
+
+func (t *tab) takeNotes() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	notes := t.notes
+	t.notes = nil
+	return notes
+}
+
+// begin starts an action: the page may raise dialogs again.
+func (t *tab) begin() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.dialogs = 0
+}
+
+// onEvent handles an event of the tab or of one of its frames and workers; it
+// must not block.
+func (t *tab) onEvent(session *pageSession, method string, params jsonv2.Value) {
+	switch method {
+	case page.JavascriptDialogOpening.Method:
+		event(params, func(ev page.EventJavascriptDialogOpening) { t.dialog(session, ev) })
+	case page.FrameNavigated.Method:
+		event(params, func(ev page.EventFrameNavigated) {
+			t.navigated(ev.Frame.ID, ev.Frame.LoaderID)
+			t.set.guards.documentGone(ev.Frame.ID, ev.Frame.LoaderID)
+		})
+	case page.FrameDetached.Method:
+		event(params, func(ev page.EventFrameDetached) {
+			if ev.Reason != page.FrameDetachedReasonSwap { // else it goes on in another process
+				t.forgetLoad(ev.FrameID)
+				t.set.guards.documentGone(ev.FrameID, "")
+			}
+		})
+	case page.LifecycleEvent.Method:
+		event(params, func(ev page.EventLifecycleEvent) {
+			if ev.Name == "load" {
+				t.complete(ev.FrameID, ev.LoaderID)
+			}
+		})
+	case network.RequestWillBeSent.Method:
+		event(params, func(ev network.EventRequestWillBeSent) {
+			switch ev.Type {
+			case network.ResourceTypeEventSource, network.ResourceTypeWebSocket, network.ResourceTypePing, network.ResourceTypeMedia:
+				return // these last, or nobody waits for them
+			}
+			t.moved(trafficID{session, ev.RequestID}, true)
+		})
+	case network.LoadingFinished.Method:
+		event(params, func(ev network.EventLoadingFinished) { t.moved(trafficID{session, ev.RequestID}, false) })
+	case network.LoadingFailed.Method:
+		event(params, func(ev network.EventLoadingFailed) { t.moved(trafficID{session, ev.RequestID}, false) })
+	case inspector.TargetCrashed.Method:
+		if session == t.session {
+			t.set.spawn(func(ctx context.Context) { t.set.closeTab(ctx, t) })
+		}
+	}
+}
+
+func (t *tab) navigated(id cdp.FrameID, loader cdp.LoaderID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old := t.loads[id]
+	if old.loader == loader {
+		return
+	}
+	before := append(slices.Clone(old.before), old.loader)
+	t.loads[id] = load{loader: loader, before: before[max(0, len(before)-2*maxHops):]}
+	t.loadsChanged()
+}
+
+func (t *tab) complete(id cdp.FrameID, loader cdp.LoaderID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l := t.loads[id]; l.loader == loader || l.loader == "" {
+		t.loads[id] = load{loader: loader, done: true, before: l.before}
+		t.loadsChanged()
+	}
+}
+
+func (t *tab) forgetLoad(id cdp.FrameID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.loads, id)
+	t.loadsChanged()
+}
+
+// loadsChanged wakes who waits for a load. Call it with mu held.
+func (t *tab) loadsChanged() {
+	close(t.loaded)
+	t.loaded = make(chan struct{})
+}
+
+func (t *tab) moved(id trafficID, running bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lastMove = time.Now()
+	if running {
+		t.traffic[id] = t.lastMove
+	} else {
+		delete(t.traffic, id)
+	}
+}
+
+// dialog answers a dialog at once, since the page stands still until then. The
+// model asked for what raised it, so questions are answered with yes; a prompt,
+// which wants text that nobody has, is cancelled.
+func (t *tab) dialog(session *pageSession, ev page.EventJavascriptDialogOpening) {
+	t.mu.Lock()
+	t.dialogs++
+	endless := t.dialogs > maxDialogs
+	t.mu.Unlock()
+	accept := ev.Type != page.DialogTypePrompt && (!endless || ev.Type == page.DialogTypeBeforeunload)
+	if !endless && ev.Type != page.DialogTypeBeforeunload {
+		answer := "accepted"
+		if !accept {
+			answer = "cancelled"
+		}
+		t.note("%s dialog %s: %s", ev.Type, quote(ev.Message, 200), answer)
+	}
+	t.set.spawn(func(ctx context.Context) {
+		if endless {
+			ctx, cancel := context.WithTimeout(ctx, frameTimeout)
+			defer cancel()
+			// Reaches the script between two statements, as no other command does.
+			t.set.spawn(func(ctx context.Context) {
+				_ = tell(ctx, session, runtime.TerminateExecution, cdp.Empty{})
+			})
+			_ = tell(ctx, session, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: accept})
+			return
+		}
+		_ = tell(ctx, session, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: accept})
+	})
+}
+
+// refuse is an error of this package that the caller can act on.
+func refuse(status int, code, message, hint string) *bctrl.Error {
+	return &bctrl.Error{Status: status, Code: code, Message: message, Hint: hint}
+}
