@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -80,6 +81,9 @@ type chromium struct {
 	mux       *mux
 	downloads *downloads
 	clients   chan struct{} // one element a client of ServeCDP
+
+	pagesMu sync.Mutex // held while pages is made
+	pages   atomic.Pointer[pageSet]
 
 	life context.Context // ends with the browser
 	end  context.CancelFunc
@@ -186,6 +190,7 @@ func (b *chromium) watch() {
 		err = errors.Join(b.proc.failure(), err)
 	}
 	<-b.mux.done
+	b.closePages()
 	b.downloads.close()
 	if b.profile != nil {
 		err = errors.Join(err, b.profile.save(b.dirs.data, b.user))
@@ -218,12 +223,58 @@ func (b *chromium) wanted() bool {
 }
 
 // Page returns the agent's page. See [Browser].
-func (b *chromium) Page(context.Context) (Page, error) {
-	return nil, errors.ErrUnsupported
+//
+// Tabs are watched from the first call on: a browser that serves clients of
+// ServeCDP alone leaves its dialogs to them.
+func (b *chromium) Page(ctx context.Context) (Page, error) {
+	p, err := b.openPages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.current(ctx); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (b *chromium) openPages(ctx context.Context) (*pageSet, error) {
+	b.pagesMu.Lock()
+	defer b.pagesMu.Unlock()
+	if p := b.pages.Load(); p != nil {
+		return p, nil
+	}
+	if b.life.Err() != nil {
+		return nil, errBrowserGone
+	}
+	client, err := b.mux.attach(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := openPages(ctx, client)
+	if err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), detachTimeout)
+		defer cancel()
+		client.close(ctx)
+		return nil, err
+	}
+	b.pages.Store(p)
+	return p, nil
+}
+
+// closePages ends the watching of tabs once the browser has ended.
+func (b *chromium) closePages() {
+	b.pagesMu.Lock()
+	defer b.pagesMu.Unlock()
+	if p := b.pages.Load(); p != nil {
+		p.close()
+	}
 }
 
 // carriesFill reports whether a request holds what the server filled in.
-func (b *chromium) carriesFill(network.RequestID) bool { return true }
+func (b *chromium) carriesFill(id network.RequestID) bool {
+	p := b.pages.Load()
+	return p != nil && p.carriesFill(id)
+}
 
 // Done is closed when the browser and all it left are gone. See [Browser].
 func (b *chromium) Done() <-chan struct{} { return b.done }

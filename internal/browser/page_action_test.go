@@ -15,7 +15,7 @@ import (
 )
 
 // logging shows the events that reach a page's scripts.
-const logging = `<div id=log></div><script>
+const logging = `<div id=log style="position:absolute;top:600px"></div><script>
 const log = e => { document.getElementById('log').appendChild(document.createElement('p')).textContent = e.type + (e.isTrusted ? '' : '!') + ':' + (e.key || e.target.id || e.target.tagName) };
 for (const kind of ['mousedown', 'click', 'input', 'change', 'focusin', 'keydown', 'keyup']) addEventListener(kind, log, true);
 </script>`

@@ -19,8 +19,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/egress"
 )
 
-// site is a web server of a test: pages by path, and what was posted to it.
-type site struct {
+// website is a web server of a test: pages by path, and what was posted to it.
+type website struct {
 	*httptest.Server
 	mu       sync.Mutex
 	pages    map[string]string
@@ -34,15 +34,15 @@ type received struct {
 	length                                          int64
 }
 
-func newSite(t *testing.T, pages map[string]string) *site {
+func newSite(t *testing.T, pages map[string]string) *website {
 	t.Helper()
-	s := &site{pages: pages, handlers: map[string]http.HandlerFunc{}}
+	s := &website{pages: pages, handlers: map[string]http.HandlerFunc{}}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
 	t.Cleanup(s.Close)
 	return s
 }
 
-func (s *site) serve(w http.ResponseWriter, r *http.Request) {
+func (s *website) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20)) // a broken body shows in the comparison
 	s.mu.Lock()
 	s.seen = append(s.seen, received{r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Get("Content-Type"), string(body), r.Referer(), r.ContentLength})
@@ -63,7 +63,7 @@ func (s *site) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 // to returns the requests to a path.
-func (s *site) to(path string) []received {
+func (s *website) to(path string) []received {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []received
@@ -76,7 +76,7 @@ func (s *site) to(path string) []received {
 }
 
 // everything returns all that reached the site as one text.
-func (s *site) everything() string {
+func (s *website) everything() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return fmt.Sprint(s.seen)
@@ -84,7 +84,7 @@ func (s *site) everything() string {
 
 // local is the site under another name of this machine: another site to a
 // browser.
-func (s *site) local() string { return strings.Replace(s.URL, "127.0.0.1", "localhost", 1) }
+func (s *website) local() string { return strings.Replace(s.URL, "127.0.0.1", "localhost", 1) }
 
 // openPage starts a browser and takes its page over.
 func openPage(t *testing.T) (context.Context, *pageSet, *chromium) {
@@ -92,12 +92,9 @@ func openPage(t *testing.T) (context.Context, *pageSet, *chromium) {
 	b := launch(t, Spec{ID: "page", Egress: egress.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}}})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	conn, err := b.mux.attach(ctx)
+	_, err := b.Page(ctx)
 	require.NoError(t, err)
-	p, err := openPages(ctx, conn)
-	require.NoError(t, err)
-	t.Cleanup(p.close)
-	return ctx, p, b
+	return ctx, b.pages.Load(), b
 }
 
 // observe reads the page and checks what holds for every observation.
