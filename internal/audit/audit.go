@@ -52,7 +52,8 @@ type Event struct {
 	Intent string    `json:"intent,omitempty"` // of an outcome: the intent's id
 	Time   time.Time `json:"time"`
 	Org    string    `json:"org,omitempty"`
-	// Caller is "key:<id>", "runtime:<id>", "server" or "anonymous".
+	// Caller is "key:<id>", "runtime:<id>", "server", "operator" (who works on
+	// the data directory itself) or "anonymous".
 	Caller    string `json:"caller"`
 	Workspace string `json:"workspace,omitempty"`
 	Group     string `json:"group,omitempty"`
@@ -113,7 +114,7 @@ func (l *Log) Begin(ctx context.Context, e Event) (func(outcome string, status i
 		return nil, fmt.Errorf("recording the intent of %s: %w", e.Action, err)
 	}
 	return func(outcome string, status int) error {
-		done := Event{Kind: Outcome, Intent: id, Org: e.Org, Caller: e.Caller, Action: e.Action, Outcome: outcome, Status: status, RequestID: e.RequestID}
+		done := Event{Kind: Outcome, Intent: id, Org: e.Org, Caller: e.Caller, Action: e.Action, Outcome: outcome, Host: e.Host, Status: status, RequestID: e.RequestID}
 		return l.db.WriteLater(func(tx *store.Tx) error {
 			_, err := add(tx, done)
 			return err

@@ -17,26 +17,50 @@ import (
 // checkTimeout bounds a check as a whole.
 const checkTimeout = 15 * time.Second
 
+// Checked is what a [Check] found: what its caller is told, and for the audit
+// log the code of what failed, empty when nothing did, and the HTTP status of
+// the provider's last answer, 0 when it gave none.
+type Checked struct {
+	bctrl.AICredentialTest
+	Code   string
+	Status int
+}
+
 // Check asks the provider for its models, and for cfg.Model when it is set,
 // without repeating anything. It says in words what failed, never the key or
 // what the provider wrote.
-func Check(ctx context.Context, b *broker.Broker, cfg Config) bctrl.AICredentialTest {
+func Check(ctx context.Context, b *broker.Broker, cfg Config) Checked {
 	begun := time.Now()
-	message, err := check(ctx, b, cfg)
-	test := bctrl.AICredentialTest{
+	seen := &lastStatus{}
+	message, err := check(ctx, b, cfg, seen)
+	found := Checked{Status: seen.status, AICredentialTest: bctrl.AICredentialTest{
 		OK: err == nil, Provider: cfg.Provider, Message: message, Latency: time.Since(begun), CheckedAt: begun,
-	}
+	}}
 	var known *bctrl.Error
 	switch {
 	case errors.As(err, &known):
-		test.Message = known.Message
+		found.Message, found.Code = known.Message, known.Code
 	case err != nil:
-		test.Message = "the check was cancelled before the provider answered"
+		found.Message, found.Code = "the check was cancelled before the provider answered", "model.cancelled"
 	}
-	return test
+	return found
 }
 
-func check(ctx context.Context, b *broker.Broker, cfg Config) (message string, err error) {
+// lastStatus remembers the status of the last answer.
+type lastStatus struct {
+	doer
+	status int
+}
+
+func (l *lastStatus) Do(req *http.Request) (*http.Response, error) {
+	resp, err := l.doer.Do(req)
+	if err == nil {
+		l.status = resp.StatusCode
+	}
+	return resp, err
+}
+
+func check(ctx context.Context, b *broker.Broker, cfg Config, seen *lastStatus) (message string, err error) {
 	wanted := cfg.Model
 	once := 0
 	cfg.MaxRetries, cfg.Timeout = &once, checkTimeout
@@ -44,6 +68,7 @@ func check(ctx context.Context, b *broker.Broker, cfg Config) (message string, e
 	if err != nil {
 		return "", err
 	}
+	seen.doer, w.client = w.client, seen
 	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, errAttempt)
 	defer cancel()
 	var list struct {

@@ -51,12 +51,22 @@ func TestCheckCallsTheProvider(t *testing.T) {
 			require.Equal(t, c.ok, got.OK, "%s: %s", c.why, got.Message)
 			require.Equal(t, c.says, got.Message, c.why)
 			require.Equal(t, p, got.Provider)
+			require.Equal(t, c.ok, got.Code == "", "a failure has a code")
+			require.Equal(t, last(c.status, c.one), got.Status, c.why)
 			require.Positive(t, got.Latency)
 			require.WithinDuration(t, time.Now(), got.CheckedAt, time.Minute)
 			require.Len(t, f.paths, c.calls)
 			require.Equal(t, "GET /v1/models", f.paths[0])
 		}
 	}
+}
+
+// last is the status of the second request where there was one.
+func last(first, second int) int {
+	if second != 0 {
+		return second
+	}
+	return first
 }
 
 func TestCheckSaysThatNobodyListens(t *testing.T) {
@@ -66,6 +76,8 @@ func TestCheckSaysThatNobodyListens(t *testing.T) {
 	got := Check(t.Context(), f.broker, cfg)
 	require.False(t, got.OK)
 	require.Equal(t, "provider unreachable: connection refused", got.Message)
+	require.Equal(t, "model.unreachable", got.Code)
+	require.Zero(t, got.Status)
 
 	cfg.BaseURL = "http://169.254.169.254/v1"
 	require.Equal(t, "provider address refused by the egress policy", Check(t.Context(), f.broker, cfg).Message)

@@ -202,16 +202,23 @@ func New(b *broker.Broker, cfg Config) (Chat, error) {
 	return &openAI{wire: w, cfg: cfg}, nil
 }
 
+// BaseURL returns where a provider is reached: at given, or where that is empty
+// at its public address, which a compatible provider has none of.
+func BaseURL(p bctrl.Provider, given string) string {
+	if given != "" {
+		return given
+	}
+	known, _ := providerOf(p)
+	return known.baseURL
+}
+
 // open completes cfg and returns the way to its provider.
 func open(b *broker.Broker, cfg Config) (*wire, Config, error) {
 	p, known := providerOf(cfg.Provider)
 	if !known {
 		return nil, cfg, configError("the provider is unknown")
 	}
-	if cfg.BaseURL == "" {
-		cfg.BaseURL = p.baseURL
-	}
-	if cfg.BaseURL == "" {
+	if cfg.BaseURL = BaseURL(cfg.Provider, cfg.BaseURL); cfg.BaseURL == "" {
 		return nil, cfg, configError("the provider needs a base URL")
 	}
 	if cfg.Model == "" {
