@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -20,9 +21,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
+
+// loopback lets providers be on this machine.
+var loopback = egress.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 
 // harness is a server over a real store. Every request and answer that goes
 // through it is held to openapi.yaml.
@@ -44,7 +49,7 @@ func newHarness(t *testing.T) *harness {
 	kek, err := seal.CreateFile(filepath.Join(dir, "kek"))
 	require.NoError(t, err)
 	browsers := &browser.Fake{}
-	s, err := New(t.Context(), Config{Store: db, Key: kek, Browsers: browsers, ProfileDir: filepath.Join(dir, "profiles")})
+	s, err := New(t.Context(), Config{Store: db, Key: kek, Browsers: browsers, ProfileDir: filepath.Join(dir, "profiles"), Egress: loopback})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close(context.WithoutCancel(t.Context()))) })
 	key, err := s.EnsureOrganization(t.Context())

@@ -92,6 +92,9 @@ func (s *Server) declareRuntime(ctx context.Context, org string, ws store.Worksp
 		if _, err := ws.Mounts.Narrow(*in.Mounts); err != nil {
 			return rt, err
 		}
+		if err := checkDefaults(ctx, s.db.Read(), org, in.Mounts.AI); err != nil {
+			return rt, err
+		}
 		rt.Mounts = *in.Mounts
 	}
 	if in.Launch.Mode == bctrl.ModeProfile {
@@ -151,7 +154,7 @@ func (s *Server) launch(ctx context.Context, org string, rt *store.Runtime) (err
 			s.fleet.leave(m)
 		}
 	}()
-	err = s.db.Write(ctx, func(tx *store.Tx) error { return tx.InsertRuntime(ctx, org, *rt) })
+	err = s.db.Write(ctx, func(tx *store.Tx) error { return insertRuntime(ctx, tx, org, *rt) })
 	if errors.Is(err, store.ErrExists) {
 		return s.whoHolds(ctx, org, *rt)
 	}
@@ -168,6 +171,24 @@ func (s *Server) launch(ctx context.Context, org string, rt *store.Runtime) (err
 	}
 	go s.watch(m)
 	return nil
+}
+
+// insertRuntime adds a runtime to a workspace, with a profile, that nobody has
+// deleted since the launch was declared.
+func insertRuntime(ctx context.Context, tx *store.Tx, org string, rt store.Runtime) error {
+	if _, err := currentWorkspace(ctx, tx, org, rt.WorkspaceID, 0); err != nil {
+		return err
+	}
+	if rt.ProfileUID != "" {
+		known, err := tx.ProfileUIDExists(ctx, rt.ProfileUID)
+		if err != nil {
+			return err
+		}
+		if !known {
+			return errNoProfile()
+		}
+	}
+	return tx.InsertRuntime(ctx, org, rt)
 }
 
 func (s *Server) start(ctx context.Context, m *member, rt *store.Runtime) error {
@@ -206,7 +227,7 @@ func (s *Server) whoHolds(ctx context.Context, org string, rt store.Runtime) err
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	return conflict("profiles.in_use", "a live runtime uses this browser profile")
+	return errProfileInUse()
 }
 
 func (s *Server) listRuntimes(ctx context.Context, rq *request, _ none) (list wire.List[bctrl.RuntimeInfo], err error) {
@@ -263,7 +284,7 @@ func (s *Server) workspaceOf(ctx context.Context, rq *request) (store.Workspace,
 	}
 	ws, err := s.db.Read().Workspace(ctx, rq.caller.Org, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return ws, notFound("workspaces.not_found", "there is no such workspace")
+		return ws, errNoWorkspace()
 	}
 	return ws, err
 }

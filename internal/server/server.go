@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/seal"
@@ -43,6 +44,7 @@ type Server struct {
 	db       *store.DB
 	keys     *seal.Keyring
 	audit    *audit.Log
+	broker   *broker.Broker
 	browsers browser.Driver
 	profiles string
 	egress   egress.Policy
@@ -66,6 +68,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		audit: audit.New(cfg.Store),
 		log:   cfg.Log,
 
+		broker:   broker.New(broker.Config{Egress: cfg.Egress}),
 		browsers: cfg.Browsers, profiles: cfg.ProfileDir, egress: cfg.Egress, public: cfg.PublicURL,
 	}
 	if s.log == nil {
@@ -76,6 +79,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	if err := s.recover(ctx); err != nil {
 		return nil, fmt.Errorf("ending what the last server left: %w", err)
+	}
+	if err := s.sweepProfiles(ctx); err != nil {
+		return nil, fmt.Errorf("removing what deleted profiles left: %w", err)
 	}
 	s.register()
 	return s, nil
@@ -103,7 +109,8 @@ const serverScope = "server"
 
 // register builds the table of routes.
 func (s *Server) register() {
-	for _, group := range [][]route{healthRoutes(), openapiRoutes(), vaultRoutes(), runtimeRoutes(), executeRoutes(), operationRoutes()} {
+	for _, group := range [][]route{healthRoutes(), openapiRoutes(), vaultRoutes(), runtimeRoutes(), executeRoutes(), operationRoutes(),
+		aiCredentialRoutes(), workspaceRoutes(), profileRoutes(), keyRoutes()} {
 		s.routes = append(s.routes, group...)
 	}
 	s.mux = http.NewServeMux()

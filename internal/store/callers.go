@@ -32,9 +32,20 @@ func (q Queries) APIKeyByHash(ctx context.Context, hash []byte) (APIKey, error) 
 	return one(ctx, q, scanAPIKey, "SELECT "+apiKeyColumns+" FROM api_keys WHERE hash = $1", hash)
 }
 
-// APIKeys lists the keys of an organization, oldest first.
-func (q Queries) APIKeys(ctx context.Context, org string) ([]APIKey, error) {
-	return many(ctx, q, scanAPIKey, "SELECT "+apiKeyColumns+" FROM api_keys WHERE org_id = $1 ORDER BY id", org)
+// APIKey returns the key with this id, revoked or not.
+func (q Queries) APIKey(ctx context.Context, org, id string) (APIKey, error) {
+	return one(ctx, q, scanAPIKey, "SELECT "+apiKeyColumns+" FROM api_keys WHERE org_id = $1 AND id = $2", org, id)
+}
+
+// APIKeys lists keys by id, which is by age, after the id given.
+func (q Queries) APIKeys(ctx context.Context, org, after string, limit int) ([]APIKey, error) {
+	return many(ctx, q, scanAPIKey, "SELECT "+apiKeyColumns+" FROM api_keys WHERE org_id = $1 AND id > $2 ORDER BY id LIMIT $3", org, after, limit)
+}
+
+// GoodAPIKeys counts the keys that are not revoked.
+func (q Queries) GoodAPIKeys(ctx context.Context, org string) (n int64, err error) {
+	return one(ctx, q, func(row scanner) (n int64, err error) { return n, row(&n) },
+		"SELECT COUNT(*) FROM api_keys WHERE org_id = $1 AND revoked_at IS NULL", org)
 }
 
 // InsertAPIKey adds a key.

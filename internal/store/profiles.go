@@ -52,3 +52,9 @@ func (tx *Tx) DeleteProfile(ctx context.Context, org, uid string) error {
 func (q Queries) RuntimeUsingProfile(ctx context.Context, org, uid string) (Runtime, error) {
 	return one(ctx, q, scanRuntime, "SELECT "+runtimeColumns+" FROM runtimes WHERE org_id = $1 AND profile_uid = $2 AND live", org, uid)
 }
+
+// ProfileUIDExists reports whether a profile of any organization has this uid.
+func (q Queries) ProfileUIDExists(ctx context.Context, uid string) (bool, error) {
+	return one(ctx, q, func(row scanner) (exists bool, err error) { return exists, row(&exists) },
+		"SELECT EXISTS (SELECT 1 FROM browser_profiles WHERE uid = $1)", uid)
+}

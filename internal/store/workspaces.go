@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -10,18 +11,23 @@ import (
 
 // Workspace is a workspace with its mounts.
 type Workspace struct {
-	ID, Name             string
-	Version              int64
-	Mounts               bctrl.Mounts
+	ID, Name string
+	Version  int64
+	// Mounts name the namespace of their storage always: the workspace's own
+	// is filled in.
+	Mounts bctrl.Mounts
+	// Namespace is the workspace's own, which it keeps when it is renamed;
+	// empty until it had one.
+	Namespace            string
 	CreatedAt, UpdatedAt time.Time
 }
 
-const workspaceColumns = "id, name, version, mounts, created_at, updated_at"
+const workspaceColumns = "id, name, version, mounts, namespace, created_at, updated_at"
 
 func scanWorkspace(row scanner) (w Workspace, err error) {
 	var mounts []byte
 	var created, updated int64
-	if err := row(&w.ID, &w.Name, &w.Version, &mounts, &created, &updated); err != nil {
+	if err := row(&w.ID, &w.Name, &w.Version, &mounts, &w.Namespace, &created, &updated); err != nil {
 		return w, err
 	}
 	w.CreatedAt, w.UpdatedAt = fromMillis(created), fromMillis(updated)
@@ -38,30 +44,34 @@ func (q Queries) WorkspaceByName(ctx context.Context, org, name string) (Workspa
 	return one(ctx, q, scanWorkspace, "SELECT "+workspaceColumns+" FROM workspaces WHERE org_id = $1 AND name = $2", org, name)
 }
 
-// Workspaces lists workspaces by id, which is by age, after the id given.
+// Workspaces lists workspaces by name, after the name given.
 func (q Queries) Workspaces(ctx context.Context, org, after string, limit int) ([]Workspace, error) {
-	return many(ctx, q, scanWorkspace, "SELECT "+workspaceColumns+" FROM workspaces WHERE org_id = $1 AND id > $2 ORDER BY id LIMIT $3", org, after, limit)
+	return many(ctx, q, scanWorkspace, "SELECT "+workspaceColumns+" FROM workspaces WHERE org_id = $1 AND name > $2 ORDER BY name LIMIT $3", org, after, limit)
 }
 
-// InsertWorkspace adds a workspace; a name in use gives [ErrExists].
+// InsertWorkspace adds a workspace; a name in use, or the own namespace of
+// another, gives [ErrExists].
 func (tx *Tx) InsertWorkspace(ctx context.Context, org string, w Workspace) error {
 	mounts, err := json.Marshal(w.Mounts)
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(ctx, "INSERT INTO workspaces (org_id, id, name, version, mounts, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-		org, w.ID, w.Name, w.Version, string(mounts), millis(w.CreatedAt), millis(w.UpdatedAt))
+	_, err = tx.exec(ctx, `INSERT INTO workspaces (org_id, id, name, version, mounts, namespace, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		org, w.ID, w.Name, w.Version, string(mounts), w.Namespace, millis(w.CreatedAt), millis(w.UpdatedAt))
 	return err
 }
 
-// UpdateWorkspace replaces name, mounts and version.
+// UpdateWorkspace replaces name, mounts, own namespace and version; a name in
+// use gives [ErrExists].
 func (tx *Tx) UpdateWorkspace(ctx context.Context, org string, w Workspace) error {
 	mounts, err := json.Marshal(w.Mounts)
 	if err != nil {
 		return err
 	}
-	return tx.must(ctx, "UPDATE workspaces SET name = $1, version = $2, mounts = $3, updated_at = $4 WHERE org_id = $5 AND id = $6",
-		w.Name, w.Version, string(mounts), millis(w.UpdatedAt), org, w.ID)
+	return tx.must(ctx, `UPDATE workspaces SET name = $1, version = $2, mounts = $3, namespace = $4, updated_at = $5
+		WHERE org_id = $6 AND id = $7`,
+		w.Name, w.Version, string(mounts), w.Namespace, millis(w.UpdatedAt), org, w.ID)
 }
 
 // DeleteWorkspace removes a workspace with its runtimes' rows and pins.
@@ -98,4 +108,29 @@ func (q Queries) WorkspacesMounting(ctx context.Context, org, credentialUID stri
 	return many(ctx, q, func(row scanner) (name string, err error) { return name, row(&name) },
 		`SELECT w.name FROM ai_mounts m JOIN workspaces w ON w.id = m.workspace_id
 		WHERE m.org_id = $1 AND m.credential_uid = $2 ORDER BY w.name`, org, credentialUID)
+}
+
+// NamespaceOwner returns the id of the workspace whose own namespace this is,
+// or "".
+func (q Queries) NamespaceOwner(ctx context.Context, org, namespace string) (string, error) {
+	id, err := one(ctx, q, func(row scanner) (id string, err error) { return id, row(&id) },
+		"SELECT id FROM workspaces WHERE org_id = $1 AND namespace = $2", org, namespace)
+	if errors.Is(err, ErrNotFound) {
+		return "", nil
+	}
+	return id, err
+}
+
+// NamespaceHoldsFiles reports whether a namespace holds any file.
+func (q Queries) NamespaceHoldsFiles(ctx context.Context, org, namespace string) (bool, error) {
+	return one(ctx, q, func(row scanner) (holds bool, err error) { return holds, row(&holds) },
+		"SELECT EXISTS (SELECT 1 FROM objects WHERE org_id = $1 AND namespace = $2)", org, namespace)
+}
+
+// NamespaceUsage counts the files of a namespace and their bytes.
+func (q Queries) NamespaceUsage(ctx context.Context, org, namespace string) (bctrl.StorageUsage, error) {
+	return one(ctx, q, func(row scanner) (u bctrl.StorageUsage, err error) {
+		u.Namespace = namespace
+		return u, row(&u.FileCount, &u.TotalBytes)
+	}, "SELECT COUNT(*), COALESCE(SUM(size_bytes), 0) FROM objects WHERE org_id = $1 AND namespace = $2", org, namespace)
 }

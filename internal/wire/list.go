@@ -11,6 +11,7 @@ const (
 	Workspaces      = "workspaces"
 	Runtimes        = "runtimes"
 	BrowserProfiles = "browserProfiles"
+	APIKeys         = "keys"
 )
 
 // List is the envelope of a list: {"<plural>": […], "nextCursor": string or

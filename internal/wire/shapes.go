@@ -95,3 +95,25 @@ type Waited[O any] struct {
 	WaitStatus   string `json:"waitStatus"`
 	RetryAfterMs int64  `json:"retryAfterMs"`
 }
+
+// KeyCreate is the body of POST /v1/keys.
+type KeyCreate struct {
+	Label string `json:"label,omitempty"`
+}
+
+// Key describes an organization key.
+type Key struct {
+	ID        string    `json:"id"`
+	Label     string    `json:"label"`
+	CreatedAt time.Time `json:"createdAt"`
+	// RevokedAt is nil while the key is good.
+	RevokedAt *time.Time `json:"revokedAt,omitempty"`
+}
+
+// NewKey is the answer of POST /v1/keys, the only one that holds the key.
+type NewKey struct {
+	ID        string    `json:"id"`
+	Label     string    `json:"label"`
+	CreatedAt time.Time `json:"createdAt"`
+	Key       Value     `json:"key"`
+}

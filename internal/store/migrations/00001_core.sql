@@ -63,10 +63,12 @@ CREATE TABLE workspaces (
   name       TEXT NOT NULL,
   version    BIGINT NOT NULL,
   mounts     TEXT NOT NULL,
+  namespace  TEXT NOT NULL,
   created_at BIGINT NOT NULL,
   updated_at BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX workspaces_name ON workspaces (org_id, name);
+CREATE UNIQUE INDEX workspaces_namespace ON workspaces (org_id, namespace) WHERE namespace <> '';
 
 -- What a workspace's ai mount means: the credential that had the id when it was mounted.
 CREATE TABLE ai_mounts (

@@ -1,0 +1,396 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func aiCredentialRoutes() []route {
+	return []route{
+		endpoint("POST /v1/ai-credentials", access.AIWrite, (*Server).createAICredential),
+		endpoint("GET /v1/ai-credentials", access.AIRead, (*Server).listAICredentials, "limit", "cursor"),
+		endpoint("GET /v1/ai-credentials/{id}", access.AIRead, (*Server).getAICredential),
+		endpoint("PATCH /v1/ai-credentials/{id}", access.AIWrite, (*Server).updateAICredential),
+		endpoint("DELETE /v1/ai-credentials/{id}", access.AIWrite, (*Server).deleteAICredential, "force"),
+		endpoint("POST /v1/ai-credentials/{id}/test", bctrl.UseCredential, (*Server).testAICredential),
+	}
+}
+
+// aiMeta is the part of a credential that may be read. It is stored in clear,
+// and the seal covers it: a base URL that was edited in the database receives
+// no key.
+type aiMeta struct {
+	Provider     bctrl.Provider `json:"provider"`
+	Label        string         `json:"label,omitempty"`
+	BaseURL      string         `json:"baseUrl,omitempty"`
+	DefaultModel string         `json:"defaultModel,omitempty"`
+	Enabled      bool           `json:"enabled"`
+}
+
+// readAIMeta reads what a row says of itself, before its seal has proved it.
+func readAIMeta(c store.AICredential) (meta aiMeta, err error) {
+	if json.Unmarshal(c.Meta, &meta) != nil {
+		return meta, errTampered("ai.tampered")
+	}
+	return meta, nil
+}
+
+func errNoAICredential() *bctrl.Error {
+	return notFound("ai.not_found", "there is no such AI credential")
+}
+
+func validCredentialID(id string) error {
+	if err := names.CredentialID(id); err != nil {
+		return invalid("ai.invalid_id", "id", "not a credential id: "+err.Error())
+	}
+	return nil
+}
+
+func (s *Server) createAICredential(ctx context.Context, rq *request, in wire.AICredentialCreate) (bctrl.AICredential, error) {
+	if err := validCredentialID(in.ID); err != nil {
+		return bctrl.AICredential{}, err
+	}
+	if err := s.authorize(rq, in.ID); err != nil {
+		return bctrl.AICredential{}, err
+	}
+	meta := aiMeta{
+		Provider: bctrl.Provider(in.Provider), Label: in.Label, BaseURL: in.BaseURL, DefaultModel: in.DefaultModel,
+		Enabled: in.Enabled == nil || *in.Enabled,
+	}
+	if err := s.checkAICredential(meta, in.APIKey); err != nil {
+		return bctrl.AICredential{}, err
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	c := store.AICredential{UID: newID(), ID: in.ID, Version: 1, CreatedAt: now, UpdatedAt: now}
+	if err := s.sealAICredential(rq.caller.Org, &c, meta, in.APIKey); err != nil {
+		return bctrl.AICredential{}, err
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.AICredential, error) {
+		ev.UID, ev.Version = c.UID, c.Version
+		err := tx.InsertAICredential(ctx, rq.caller.Org, c)
+		if errors.Is(err, store.ErrExists) {
+			err = conflict("ai.exists", "there is an AI credential with this id")
+		}
+		return describeAICredential(c, meta), err
+	})
+}
+
+func (s *Server) sealAICredential(org string, c *store.AICredential, meta aiMeta, key wire.Value) (err error) {
+	if c.Meta, err = json.Marshal(meta); err != nil {
+		return err
+	}
+	c.Sealed, err = s.keys.Seal(aiCredentialRecord(org, *c), []byte(key.Reveal()))
+	return err
+}
+
+// aiCredentialRecord binds the id and all that may be read of a credential to
+// its seal.
+func aiCredentialRecord(org string, c store.AICredential) seal.Record {
+	return seal.Record{Kind: "ai_credential", UID: c.UID, Scope: org, Version: c.Version, Meta: append([]byte(c.ID+"\n"), c.Meta...)}
+}
+
+// openAICredential decrypts a credential, which proves what may be read of it
+// too.
+func (s *Server) openAICredential(org string, c store.AICredential) (meta aiMeta, key wire.Value, err error) {
+	plain, err := s.keys.Open(aiCredentialRecord(org, c), c.Sealed)
+	if err != nil {
+		return meta, key, errTampered("ai.tampered")
+	}
+	defer clear(plain)
+	return meta, wire.NewValue(string(plain)), json.Unmarshal(c.Meta, &meta)
+}
+
+// readAICredential describes a credential once its seal has proved it.
+func (s *Server) readAICredential(org string, c store.AICredential) (bctrl.AICredential, error) {
+	meta, _, err := s.openAICredential(org, c)
+	return describeAICredential(c, meta), err
+}
+
+func describeAICredential(c store.AICredential, meta aiMeta) bctrl.AICredential {
+	return bctrl.AICredential{
+		ID: c.ID, Provider: meta.Provider, Label: meta.Label, BaseURL: meta.BaseURL, DefaultModel: meta.DefaultModel,
+		Enabled: meta.Enabled, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
+	}
+}
+
+func (s *Server) getAICredential(ctx context.Context, rq *request, _ none) (bctrl.AICredential, error) {
+	c, err := s.findAICredential(ctx, rq)
+	if err != nil {
+		return bctrl.AICredential{}, err
+	}
+	return s.readAICredential(rq.caller.Org, c)
+}
+
+// findAICredential authorises and finds the credential that the path names.
+func (s *Server) findAICredential(ctx context.Context, rq *request) (store.AICredential, error) {
+	id, err := rq.path("id", validCredentialID)
+	if err != nil {
+		return store.AICredential{}, err
+	}
+	if err := s.authorize(rq, id); err != nil {
+		return store.AICredential{}, err
+	}
+	pins, err := s.pinsOf(ctx, rq.caller)
+	if err != nil {
+		return store.AICredential{}, err
+	}
+	return s.meantAICredential(ctx, rq.caller.Org, id, pins)
+}
+
+// pinsOf says which credentials the ids in a runtime's mounts mean; nil for an
+// organization key, whose ids mean what has them now.
+func (s *Server) pinsOf(ctx context.Context, c access.Caller) (map[string]string, error) {
+	if c.Runtime == nil {
+		return nil, nil
+	}
+	list, err := s.db.Read().MountPins(ctx, c.Org, c.Runtime.WorkspaceID)
+	pins := make(map[string]string, len(list))
+	for _, p := range list {
+		pins[p.CredentialID] = p.CredentialUID
+	}
+	return pins, err
+}
+
+// meantAICredential finds the credential that an id means. A mount means the
+// credential that had the id when it was mounted: another that got the id
+// since is none of it.
+func (s *Server) meantAICredential(ctx context.Context, org, id string, pins map[string]string) (store.AICredential, error) {
+	c, err := s.db.Read().AICredential(ctx, org, id)
+	if errors.Is(err, store.ErrNotFound) || err == nil && pins != nil && pins[id] != c.UID {
+		return store.AICredential{}, errNoAICredential()
+	}
+	return c, err
+}
+
+// listAICredentials lists by id. A runtime caller sees those that it may use.
+func (s *Server) listAICredentials(ctx context.Context, rq *request, _ none) (any, error) {
+	limit, after, err := rq.page()
+	if err != nil {
+		return nil, err
+	}
+	rq.decided = true // by filtering
+	var rows []store.AICredential
+	if rq.caller.Runtime == nil {
+		rows, err = s.db.Read().AICredentials(ctx, rq.caller.Org, after, limit+1)
+	} else {
+		rows, err = s.usableAICredentials(ctx, rq.caller, after, limit+1)
+	}
+	if err != nil {
+		return nil, err
+	}
+	rows, next := cut(rows, limit, func(c store.AICredential) string { return c.ID })
+	list := wire.List[bctrl.AICredential]{Plural: wire.AICredentials, NextCursor: next}
+	for _, c := range rows {
+		item, err := s.readAICredential(rq.caller.Org, c)
+		if err != nil {
+			return nil, err
+		}
+		list.Items = append(list.Items, item)
+	}
+	return list, nil
+}
+
+// usableAICredentials lists, by id, the credentials that a runtime may use. It
+// costs what the runtime may see and not what else is stored.
+func (s *Server) usableAICredentials(ctx context.Context, c access.Caller, after string, limit int) ([]store.AICredential, error) {
+	pins, err := s.pinsOf(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	var usable []store.AICredential
+	for _, id := range allowedAICredentials(c) {
+		if id <= after {
+			continue
+		}
+		found, err := s.meantAICredential(ctx, c.Org, id, pins)
+		if asError(err).Status == http.StatusNotFound {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if usable = append(usable, found); len(usable) == limit {
+			break
+		}
+	}
+	return usable, nil
+}
+
+// allowedAICredentials are the ids that every level of the caller's chain
+// permits, in order.
+func allowedAICredentials(c access.Caller) []string {
+	mount := c.Runtime.Chain.Effective().AI
+	if mount == nil {
+		return nil
+	}
+	ids := slices.DeleteFunc(slices.Clone(mount.Allow), func(id string) bool {
+		return !access.Decide(c, access.Action{Verb: bctrl.UseCredential, Object: id})
+	})
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+func (s *Server) updateAICredential(ctx context.Context, rq *request, in wire.AICredentialUpdate) (bctrl.AICredential, error) {
+	id, err := rq.path("id", validCredentialID)
+	if err != nil {
+		return bctrl.AICredential{}, err
+	}
+	if err := s.authorize(rq, id); err != nil {
+		return bctrl.AICredential{}, err
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.AICredential, err error) {
+		c, err := tx.AICredential(ctx, rq.caller.Org, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return out, errNoAICredential()
+		}
+		if err != nil {
+			return out, err
+		}
+		// A row that was changed outside the server is not made good by sealing
+		// it anew: it can only be deleted.
+		meta, key, err := s.openAICredential(rq.caller.Org, c)
+		if err != nil {
+			return out, err
+		}
+		apply(&meta.Label, in.Label)
+		apply(&meta.BaseURL, in.BaseURL)
+		apply(&meta.DefaultModel, in.DefaultModel)
+		apply(&meta.Enabled, in.Enabled)
+		if !in.APIKey.IsZero() {
+			key = in.APIKey
+		}
+		if err := s.checkAICredential(meta, key); err != nil {
+			return out, err
+		}
+		c.Version++
+		c.UpdatedAt = time.Now().UTC().Truncate(time.Millisecond)
+		if err := s.sealAICredential(rq.caller.Org, &c, meta, key); err != nil {
+			return out, err
+		}
+		ev.UID, ev.Version = c.UID, c.Version
+		return describeAICredential(c, meta), tx.UpdateAICredential(ctx, rq.caller.Org, c)
+	})
+}
+
+// apply sets what an update gives.
+func apply[T any](field *T, to *T) {
+	if to != nil {
+		*field = *to
+	}
+}
+
+func (s *Server) deleteAICredential(ctx context.Context, rq *request, _ none) (none, error) {
+	id, err := rq.path("id", validCredentialID)
+	if err != nil {
+		return none{}, err
+	}
+	if err := s.authorize(rq, id); err != nil {
+		return none{}, err
+	}
+	force, err := rq.flag("force")
+	if err != nil {
+		return none{}, err
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
+		c, err := tx.AICredential(ctx, rq.caller.Org, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return none{}, errNoAICredential()
+		}
+		if err != nil {
+			return none{}, err
+		}
+		ev.UID, ev.Version = c.UID, c.Version
+		if !force {
+			mounting, err := tx.WorkspacesMounting(ctx, rq.caller.Org, c.UID)
+			if err != nil {
+				return none{}, err
+			}
+			if len(mounting) > 0 {
+				return none{}, errMounted(mounting)
+			}
+		}
+		return none{}, tx.DeleteAICredential(ctx, rq.caller.Org, c.UID)
+	})
+}
+
+// errMounted names the workspaces that would lose the credential.
+func errMounted(workspaces []string) *bctrl.Error {
+	const shown = 10
+	by := strings.Join(workspaces[:min(len(workspaces), shown)], ", ")
+	if len(workspaces) > shown {
+		by += " and others"
+	}
+	e := conflict("ai.mounted", "workspaces mount this AI credential: "+by)
+	e.Hint = "take it out of their ai mount first, or delete it with force=true"
+	return e
+}
+
+func (s *Server) testAICredential(ctx context.Context, rq *request, _ none) (out bctrl.AICredentialTest, err error) {
+	c, err := s.findAICredential(ctx, rq)
+	if err != nil {
+		return out, err
+	}
+	ev := rq.event()
+	ev.UID, ev.Version, ev.Host = c.UID, c.Version, hostOf(c)
+	done, err := s.audit.Begin(ctx, ev)
+	if err != nil {
+		return out, err
+	}
+	rq.recorded = true
+	outcome, status := audit.OK, 0
+	meta, key, err := s.openAICredential(rq.caller.Org, c)
+	switch {
+	case err != nil:
+		outcome = asError(err).Code
+	case rq.caller.Runtime != nil && !meta.Enabled:
+		err = errDisabled(c.ID)
+		outcome = asError(err).Code
+	default:
+		found := model.Check(ctx, s.broker, model.Config{
+			Provider: meta.Provider, BaseURL: meta.BaseURL, Model: meta.DefaultModel, Key: bctrl.NewSecret(key.Reveal()),
+		})
+		if out, status = found.AICredentialTest, found.Status; !out.OK {
+			outcome = found.Code
+		}
+		out.CheckedAt = out.CheckedAt.UTC().Truncate(time.Millisecond)
+	}
+	s.settle(ev, done, outcome, status)
+	return out, err
+}
+
+// settle records the outcome of an intent; that it was intended is on record
+// already.
+func (s *Server) settle(ev audit.Event, done func(outcome string, status int) error, outcome string, status int) {
+	if lost := done(outcome, status); lost != nil {
+		s.log.Error("an outcome was not recorded", "requestId", ev.RequestID, "error", lost)
+	}
+}
+
+// hostOf is the host that the credential's key would be sent to, as far as its
+// row can be believed.
+func hostOf(c store.AICredential) string {
+	meta, err := readAIMeta(c)
+	if err != nil {
+		return ""
+	}
+	u, err := url.Parse(model.BaseURL(meta.Provider, meta.BaseURL))
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}

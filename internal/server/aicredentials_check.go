@@ -1,0 +1,50 @@
+package server
+
+import (
+	"strings"
+	"unicode"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// The limits of a credential, in bytes.
+const (
+	maxAPIKey  = 8 << 10
+	maxBaseURL = 2048
+	maxModel   = 256
+)
+
+// checkAICredential names everything that is wrong with a credential at once,
+// never a value. Whether plain http is permitted is the egress policy's to
+// say, when the address is known: see [broker.Broker].
+func (s *Server) checkAICredential(meta aiMeta, key wire.Value) error {
+	var p problems
+	p.limit("label", len(meta.Label), maxLabel)
+	p.limit("apiKey", len(key.Reveal()), maxAPIKey)
+	p.limit("baseUrl", len(meta.BaseURL), maxBaseURL)
+	p.limit("defaultModel", len(meta.DefaultModel), maxModel)
+	if strings.ContainsFunc(meta.DefaultModel, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }) {
+		p.add("ai.invalid_model", "defaultModel", "a model's name has no spaces or control characters")
+	}
+	switch meta.Provider {
+	case bctrl.OpenAI, bctrl.Anthropic, bctrl.Google:
+		if key.IsZero() {
+			p.add("ai.key_required", "apiKey", "the provider needs an API key")
+		}
+	case bctrl.OpenAICompatible: // a local server may want no key
+		if meta.BaseURL == "" {
+			p.add("ai.base_url_required", "baseUrl", "an openai-compatible provider needs a base URL")
+		}
+	default:
+		p.add("ai.unknown_provider", "provider", "the provider is none of openai, anthropic, google and openai-compatible")
+	}
+	if _, err := s.broker.Client(broker.Target{BaseURL: meta.BaseURL}); meta.BaseURL != "" && err != nil {
+		p.add("ai.invalid_base_url", "baseUrl", err.Error())
+	}
+	if _, err := s.broker.Client(broker.Target{BaseURL: "https://provider.example", Key: bctrl.NewSecret(key.Reveal())}); err != nil {
+		p.add("ai.invalid_key", "apiKey", err.Error())
+	}
+	return p.err()
+}

@@ -1,0 +1,228 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// modelChoice is what an agent call, or the launch of its runtime, says about
+// the model to ask. Empty fields leave it open.
+type modelChoice struct {
+	Provider          bctrl.Provider
+	Model, Credential string
+}
+
+// chosenModel is what a call's model was decided to be.
+type chosenModel struct {
+	credential store.AICredential
+	// model is empty for the provider's default.
+	model string
+}
+
+// chooseModel decides which credential and model an agent call uses (semantics
+// 2.5). The caller's chain is that of workspace, runtime and execution; what
+// the call leaves open, the launch decides, and what that leaves open, the
+// effective mounts.
+func (s *Server) chooseModel(ctx context.Context, c access.Caller, call, launch modelChoice) (chosenModel, error) {
+	usable, err := s.usableAICredentials(ctx, c, "", -1)
+	if err != nil {
+		return chosenModel{}, err
+	}
+	set := usableSet{allow: allowedAICredentials(c)}
+	if mount := c.Runtime.Chain.Effective().AI; mount != nil {
+		set.defaults = mount.Defaults
+	}
+	byID := map[string]store.AICredential{}
+	for _, row := range usable {
+		// What the row says chooses; openModel proves what was chosen.
+		meta, err := readAIMeta(row)
+		if err != nil {
+			return chosenModel{}, err
+		}
+		byID[row.ID] = row
+		set.usable = append(set.usable, usableCredential{row.ID, meta})
+	}
+	id, name, err := set.choose(call, launch)
+	return chosenModel{credential: byID[id], model: name}, err
+}
+
+// openModel records the intent to use the chosen credential and, once that is
+// durable, returns a model that is asked with it. The returned func records
+// how it went: [audit.OK] or an error's code, with the provider's last status
+// or 0. ev says on whose behalf.
+func (s *Server) openModel(ctx context.Context, ev audit.Event, chosen chosenModel) (model.Chat, func(outcome string, status int), error) {
+	c := chosen.credential
+	ev.Action, ev.Object, ev.Decision = string(bctrl.UseCredential), c.ID, audit.Allowed
+	ev.UID, ev.Version, ev.Host = c.UID, c.Version, hostOf(c)
+	done, err := s.audit.Begin(ctx, ev)
+	if err != nil {
+		return nil, nil, err
+	}
+	settle := func(outcome string, status int) { s.settle(ev, done, outcome, status) }
+	chat, err := s.modelOf(ev.Org, chosen)
+	if err != nil {
+		settle(asError(err).Code, 0)
+		return nil, nil, err
+	}
+	return chat, settle, nil
+}
+
+func (s *Server) modelOf(org string, chosen chosenModel) (model.Chat, error) {
+	meta, key, err := s.openAICredential(org, chosen.credential)
+	if err != nil {
+		return nil, err
+	}
+	return model.New(s.broker, model.Config{
+		Provider: meta.Provider, BaseURL: meta.BaseURL, Model: chosen.model, Key: bctrl.NewSecret(key.Reveal()),
+	})
+}
+
+// usableSet is what effective mounts leave to choose from.
+type usableSet struct {
+	// allow are the permitted ids; usable those of them that still are the
+	// credentials that were mounted.
+	allow    []string
+	usable   []usableCredential
+	defaults map[bctrl.Provider]string
+}
+
+type usableCredential struct {
+	id   string
+	meta aiMeta
+}
+
+// choose returns the id of a credential in allow, and a model's name or "".
+//
+// A launch's choice of credential and model is one for a provider: a call that
+// names another provider, or a credential of another, does not take it over.
+func (set usableSet) choose(call, launch modelChoice) (id, name string, err error) {
+	launched := set.providerOf(launch)
+	provider, id := call.Provider, call.Credential
+	asLaunched := id == "" && (provider == "" || provider == launched)
+	if asLaunched {
+		provider, id = launched, launch.Credential
+	}
+	if provider == "" && id == "" {
+		if provider, err = set.onlyProvider(); err != nil {
+			return "", "", err
+		}
+	}
+	if id == "" {
+		if id, err = set.defaultFor(provider); err != nil {
+			return "", "", err
+		}
+	}
+	chosen, err := set.find(id)
+	switch {
+	case err != nil:
+		return "", "", err
+	case provider != "" && chosen.meta.Provider != provider:
+		return "", "", &bctrl.Error{
+			Status: http.StatusBadRequest, Code: "ai.wrong_provider", Field: "credential",
+			Message: "the credential " + id + " belongs to another provider than the one that is named",
+		}
+	case !chosen.meta.Enabled:
+		return "", "", errDisabled(id)
+	}
+	name = call.Model
+	if name == "" && (asLaunched || launched == chosen.meta.Provider) {
+		name = launch.Model
+	}
+	if name == "" {
+		name = chosen.meta.DefaultModel
+	}
+	return id, name, nil
+}
+
+// providerOf is the provider that a choice names, itself or by a credential.
+func (set usableSet) providerOf(c modelChoice) bctrl.Provider {
+	if c.Provider != "" || c.Credential == "" {
+		return c.Provider
+	}
+	found, _ := set.find(c.Credential) // the zero one where there is none
+	return found.meta.Provider
+}
+
+// find returns the credential with an id that the mounts permit.
+func (set usableSet) find(id string) (usableCredential, error) {
+	if !slices.Contains(set.allow, id) {
+		return usableCredential{}, outsideMount(bctrl.UseCredential)
+	}
+	for _, c := range set.usable {
+		if c.id == id {
+			return c, nil
+		}
+	}
+	e := errNoAICredential()
+	e.Message = "the AI credential " + id + " was deleted after it was mounted"
+	e.Hint = "mount the one that it shall be now: a new one with the id does not take its place by itself"
+	return usableCredential{}, e
+}
+
+// onlyProvider is the provider of all usable credentials. Enabling and
+// disabling does not change it: that must not send prompts somewhere else.
+func (set usableSet) onlyProvider() (bctrl.Provider, error) {
+	var found []string
+	for _, c := range set.usable {
+		if p := string(c.meta.Provider); !slices.Contains(found, p) {
+			found = append(found, p)
+		}
+	}
+	switch len(found) {
+	case 0:
+		if len(set.allow) == 0 {
+			return "", outsideMount(bctrl.UseCredential)
+		}
+		return "", errNoDefault(nil)
+	case 1:
+		return bctrl.Provider(found[0]), nil
+	}
+	slices.Sort(found)
+	e := conflict("ai.model_ambiguous", "the mounts can serve more than one provider: "+strings.Join(found, ", "))
+	e.Hint = "name one in the call or in the launch"
+	return "", e
+}
+
+// defaultFor is the credential that a provider is asked with when none is
+// named: the mounts' default, else the only one that is enabled.
+func (set usableSet) defaultFor(p bctrl.Provider) (string, error) {
+	if id, ok := set.defaults[p]; ok {
+		return id, nil
+	}
+	var candidates, enabled []string
+	for _, c := range set.usable {
+		if c.meta.Provider == p {
+			candidates = append(candidates, c.id)
+			if c.meta.Enabled {
+				enabled = append(enabled, c.id)
+			}
+		}
+	}
+	if len(enabled) == 1 {
+		return enabled[0], nil
+	}
+	return "", errNoDefault(candidates)
+}
+
+func errNoDefault(candidates []string) *bctrl.Error {
+	e := conflict("ai.no_default_credential", "the mounts allow no AI credential of this provider")
+	if len(candidates) > 0 {
+		e.Message = "no default is mounted, and not exactly one of the allowed AI credentials of this provider is enabled: " + strings.Join(candidates, ", ")
+		e.Hint = "choose one in ai.defaults, or name one in the call"
+	}
+	return e
+}
+
+func errDisabled(id string) *bctrl.Error {
+	e := conflict("ai.disabled", "the AI credential "+id+" is disabled")
+	e.Hint = "enable it, or choose another"
+	return e
+}

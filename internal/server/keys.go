@@ -1,0 +1,175 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func keyRoutes() []route {
+	return []route{
+		endpoint("POST /v1/keys", access.KeyWrite, (*Server).createKey),
+		endpoint("GET /v1/keys", access.KeyRead, (*Server).listKeys, "limit", "cursor"),
+		endpoint("DELETE /v1/keys/{id}", access.KeyWrite, (*Server).revokeKey),
+	}
+}
+
+func (s *Server) createKey(ctx context.Context, rq *request, in wire.KeyCreate) (wire.NewKey, error) {
+	if err := s.authorize(rq, ""); err != nil {
+		return wire.NewKey{}, err
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.NewKey, error) {
+		return addKey(ctx, tx, in.Label, ev)
+	})
+}
+
+// addKey makes a key in the organization of ev, and names it there.
+func addKey(ctx context.Context, tx *store.Tx, label string, ev *audit.Event) (wire.NewKey, error) {
+	if err := checkLabel(label); err != nil {
+		return wire.NewKey{}, err
+	}
+	text, hash := NewKey()
+	k := store.APIKey{ID: newID(), Org: ev.Org, Label: label, Hash: hash, CreatedAt: time.Now().UTC().Truncate(time.Millisecond)}
+	ev.Object = k.ID
+	return wire.NewKey{ID: k.ID, Label: k.Label, CreatedAt: k.CreatedAt, Key: wire.NewValue(text.Expose())}, tx.InsertAPIKey(ctx, k)
+}
+
+func (s *Server) listKeys(ctx context.Context, rq *request, _ none) (list wire.List[wire.Key], err error) {
+	limit, after, err := rq.page()
+	if err != nil {
+		return list, err
+	}
+	if err := s.authorize(rq, ""); err != nil {
+		return list, err
+	}
+	rows, err := s.db.Read().APIKeys(ctx, rq.caller.Org, after, limit+1)
+	if err != nil {
+		return list, err
+	}
+	list.Plural = wire.APIKeys
+	rows, list.NextCursor = cut(rows, limit, func(k store.APIKey) string { return k.ID })
+	for _, k := range rows {
+		list.Items = append(list.Items, describeKey(k))
+	}
+	return list, nil
+}
+
+func describeKey(k store.APIKey) wire.Key {
+	out := wire.Key{ID: k.ID, Label: k.Label, CreatedAt: k.CreatedAt}
+	if !k.RevokedAt.IsZero() {
+		out.RevokedAt = &k.RevokedAt
+	}
+	return out
+}
+
+func (s *Server) revokeKey(ctx context.Context, rq *request, _ none) (wire.Key, error) {
+	id, err := rq.path("id", validUUID)
+	if err != nil {
+		return wire.Key{}, err
+	}
+	if err := s.authorize(rq, id); err != nil {
+		return wire.Key{}, err
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.Key, error) {
+		return endKey(ctx, tx, id, ev)
+	})
+}
+
+// endKey revokes a key of the organization of ev. The last one that is good
+// stays: without any, nobody could make another through the server.
+func endKey(ctx context.Context, tx *store.Tx, id string, ev *audit.Event) (wire.Key, error) {
+	ev.Object = id
+	k, err := tx.APIKey(ctx, ev.Org, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return wire.Key{}, notFound("keys.not_found", "there is no such key")
+	}
+	if err != nil || !k.RevokedAt.IsZero() {
+		return describeKey(k), err
+	}
+	good, err := tx.GoodAPIKeys(ctx, ev.Org)
+	if err != nil {
+		return wire.Key{}, err
+	}
+	if good == 1 {
+		e := conflict("keys.last", "this is the last key that is good")
+		e.Hint = "make another one first"
+		return wire.Key{}, e
+	}
+	k.RevokedAt = time.Now().UTC().Truncate(time.Millisecond)
+	return describeKey(k), tx.RevokeAPIKey(ctx, ev.Org, id, k.RevokedAt)
+}
+
+// OfflineKeys administers the organization keys in the store of a server that
+// does not run, for an operator who has its data directory. Its methods do and
+// record what the routes do.
+type OfflineKeys struct{ DB *store.DB }
+
+// Create makes a key.
+func (o OfflineKeys) Create(ctx context.Context, label string) (out wire.NewKey, err error) {
+	err = o.change(ctx, access.KeyWrite, func(tx *store.Tx, ev *audit.Event) error {
+		out, err = addKey(ctx, tx, label, ev)
+		return err
+	})
+	return out, err
+}
+
+// List returns all keys, oldest first.
+func (o OfflineKeys) List(ctx context.Context) ([]wire.Key, error) {
+	org, err := o.organization(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []wire.Key
+	for after := ""; ; after = out[len(out)-1].ID {
+		rows, err := o.DB.Read().APIKeys(ctx, org, after, 1000)
+		if err != nil || len(rows) == 0 {
+			return out, err
+		}
+		for _, k := range rows {
+			out = append(out, describeKey(k))
+		}
+	}
+}
+
+// Revoke ends a key.
+func (o OfflineKeys) Revoke(ctx context.Context, id string) (out wire.Key, err error) {
+	err = o.change(ctx, access.KeyWrite, func(tx *store.Tx, ev *audit.Event) error {
+		out, err = endKey(ctx, tx, id, ev)
+		return err
+	})
+	return out, err
+}
+
+// operator is who works on the data directory itself, in the audit log.
+const operator = "operator"
+
+func (o OfflineKeys) change(ctx context.Context, verb access.Verb, fn func(*store.Tx, *audit.Event) error) error {
+	org, err := o.organization(ctx)
+	if err != nil {
+		return err
+	}
+	return o.DB.Write(ctx, func(tx *store.Tx) error {
+		ev := audit.Event{Org: org, Caller: operator, Action: string(verb), Decision: audit.Allowed, Outcome: audit.OK}
+		if err := fn(tx, &ev); err != nil {
+			return err
+		}
+		return audit.Append(tx, ev)
+	})
+}
+
+func (o OfflineKeys) organization(ctx context.Context) (string, error) {
+	orgs, err := o.DB.Read().Organizations(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(orgs) == 0 {
+		return "", &bctrl.Error{Code: "keys.no_organization", Message: "the data directory has no organization", Hint: "bctrl serve makes it"}
+	}
+	return orgs[0].ID, nil
+}

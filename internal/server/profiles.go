@@ -1,0 +1,242 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func profileRoutes() []route {
+	return []route{
+		endpoint("POST /v1/browser-profiles", access.ProfileWrite, (*Server).createProfile),
+		endpoint("GET /v1/browser-profiles", access.ProfileRead, (*Server).listProfiles, "limit", "cursor"),
+		endpoint("GET /v1/browser-profiles/{id}", access.ProfileRead, (*Server).getProfile),
+		endpoint("PATCH /v1/browser-profiles/{id}", access.ProfileWrite, (*Server).updateProfile),
+		endpoint("DELETE /v1/browser-profiles/{id}", access.ProfileWrite, (*Server).deleteProfile),
+	}
+}
+
+func errNoProfile() *bctrl.Error {
+	return notFound("profiles.not_found", "there is no such browser profile")
+}
+
+func errProfileInUse() *bctrl.Error {
+	return conflict("profiles.in_use", "a live runtime uses this browser profile")
+}
+
+func validProfileID(id string) error {
+	return invalidName("profiles.invalid_id", "id", names.Name(id))
+}
+
+func checkLabel(label string) error {
+	var p problems
+	p.limit("label", len(label), maxLabel)
+	return p.err()
+}
+
+func (s *Server) createProfile(ctx context.Context, rq *request, in bctrl.BrowserProfileCreate) (out bctrl.BrowserProfile, err error) {
+	if err := validProfileID(in.ID); err != nil {
+		return out, err
+	}
+	if err := s.authorize(rq, in.ID); err != nil {
+		return out, err
+	}
+	if err := checkLabel(in.Label); err != nil {
+		return out, err
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	p := store.Profile{ID: in.ID, UID: newID(), Label: in.Label, CreatedAt: now, UpdatedAt: now}
+	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.BrowserProfile, error) {
+		ev.UID = p.UID
+		err := tx.InsertProfile(ctx, rq.caller.Org, p)
+		if errors.Is(err, store.ErrExists) {
+			err = conflict("profiles.exists", "there is a browser profile with this id")
+		}
+		return bctrl.BrowserProfile{ID: p.ID, Label: p.Label, CreatedAt: now, UpdatedAt: now}, err
+	})
+}
+
+func (s *Server) listProfiles(ctx context.Context, rq *request, _ none) (list wire.List[bctrl.BrowserProfile], err error) {
+	limit, after, err := rq.page()
+	if err != nil {
+		return list, err
+	}
+	if err := s.authorize(rq, ""); err != nil {
+		return list, err
+	}
+	rows, err := s.db.Read().Profiles(ctx, rq.caller.Org, after, limit+1)
+	if err != nil {
+		return list, err
+	}
+	list.Plural = wire.BrowserProfiles
+	rows, list.NextCursor = cut(rows, limit, func(p store.Profile) string { return p.ID })
+	for _, p := range rows {
+		item, err := s.describeProfile(ctx, rq.caller.Org, p)
+		if err != nil {
+			return list, err
+		}
+		list.Items = append(list.Items, item)
+	}
+	return list, nil
+}
+
+func (s *Server) getProfile(ctx context.Context, rq *request, _ none) (out bctrl.BrowserProfile, err error) {
+	id, err := s.ownProfile(rq)
+	if err != nil {
+		return out, err
+	}
+	return s.readProfile(ctx, rq.caller.Org, id)
+}
+
+func (s *Server) readProfile(ctx context.Context, org, id string) (out bctrl.BrowserProfile, err error) {
+	p, err := s.db.Read().Profile(ctx, org, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return out, errNoProfile()
+	}
+	if err != nil {
+		return out, err
+	}
+	return s.describeProfile(ctx, org, p)
+}
+
+// ownProfile authorises and returns the id that the path names.
+func (s *Server) ownProfile(rq *request) (string, error) {
+	id, err := rq.path("id", validProfileID)
+	if err != nil {
+		return "", err
+	}
+	return id, s.authorize(rq, id)
+}
+
+// describeProfile looks at the profile's folder: not for use in a transaction.
+func (s *Server) describeProfile(ctx context.Context, org string, p store.Profile) (bctrl.BrowserProfile, error) {
+	out := bctrl.BrowserProfile{ID: p.ID, Label: p.Label, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
+	rt, err := s.db.Read().RuntimeUsingProfile(ctx, org, p.UID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return out, err
+	}
+	out.RuntimeID = rt.ID
+	out.SizeBytes, err = folderSize(s.profileDir(p.UID))
+	return out, err
+}
+
+// folderSize sums up the files below a folder; one that is not there, or goes
+// meanwhile, counts nothing. Links are not followed.
+func folderSize(path string) (total int64, err error) {
+	err = fs.WalkDir(os.DirFS(path), ".", func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			var info fs.FileInfo
+			if info, err = d.Info(); err == nil {
+				total += info.Size()
+			}
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+	return total, err
+}
+
+func (s *Server) updateProfile(ctx context.Context, rq *request, in bctrl.BrowserProfileUpdate) (out bctrl.BrowserProfile, err error) {
+	id, err := s.ownProfile(rq)
+	if err != nil {
+		return out, err
+	}
+	if in.Label != nil {
+		if err := checkLabel(*in.Label); err != nil {
+			return out, err
+		}
+	}
+	out, err = s.readProfile(ctx, rq.caller.Org, id)
+	if err != nil {
+		return out, err
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.BrowserProfile, error) {
+		p, err := tx.Profile(ctx, rq.caller.Org, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return out, errNoProfile()
+		}
+		if err != nil {
+			return out, err
+		}
+		ev.UID = p.UID
+		apply(&p.Label, in.Label)
+		p.UpdatedAt = time.Now().UTC().Truncate(time.Millisecond)
+		out.Label, out.UpdatedAt = p.Label, p.UpdatedAt
+		return out, tx.UpdateProfile(ctx, rq.caller.Org, p)
+	})
+}
+
+// deleteProfile removes a profile, then its folder: once the row is gone no
+// runtime can come to use it. What a crash between leaves, the next server
+// removes.
+func (s *Server) deleteProfile(ctx context.Context, rq *request, _ none) (none, error) {
+	id, err := s.ownProfile(rq)
+	if err != nil {
+		return none{}, err
+	}
+	var uid string
+	_, err = change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
+		p, err := tx.Profile(ctx, rq.caller.Org, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return none{}, errNoProfile()
+		}
+		if err != nil {
+			return none{}, err
+		}
+		ev.UID, uid = p.UID, p.UID
+		switch _, err := tx.RuntimeUsingProfile(ctx, rq.caller.Org, p.UID); {
+		case err == nil:
+			return none{}, errProfileInUse()
+		case !errors.Is(err, store.ErrNotFound):
+			return none{}, err
+		}
+		return none{}, tx.DeleteProfile(ctx, rq.caller.Org, p.UID)
+	})
+	if err != nil {
+		return none{}, err
+	}
+	if err := os.RemoveAll(s.profileDir(uid)); err != nil {
+		s.log.Error("a deleted profile's folder was not removed", "requestId", rq.id, "profile", uid, "error", err)
+	}
+	return none{}, nil
+}
+
+// sweepProfiles removes the folders of profiles that were deleted by a server
+// which ended before it had removed them.
+func (s *Server) sweepProfiles(ctx context.Context) error {
+	entries, err := os.ReadDir(s.profiles)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if uuid.Validate(e.Name()) != nil {
+			continue // not ours
+		}
+		known, err := s.db.Read().ProfileUIDExists(ctx, e.Name())
+		if err != nil {
+			return err
+		}
+		if !known {
+			if err := os.RemoveAll(s.profileDir(e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

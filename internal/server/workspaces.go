@@ -1,0 +1,261 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func workspaceRoutes() []route {
+	return []route{
+		endpoint("POST /v1/workspaces", access.WorkspaceWrite, (*Server).createWorkspace),
+		endpoint("GET /v1/workspaces", access.WorkspaceRead, (*Server).listWorkspaces, "name", "limit", "cursor"),
+		endpoint("GET /v1/workspaces/{id}", access.WorkspaceRead, (*Server).getWorkspace),
+		endpoint("PATCH /v1/workspaces/{id}", access.WorkspaceWrite, (*Server).updateWorkspace),
+		endpoint("DELETE /v1/workspaces/{id}", access.WorkspaceWrite, (*Server).deleteWorkspace, "force"),
+		endpoint("GET /v1/workspaces/{id}/state", access.WorkspaceRead, (*Server).workspaceState),
+	}
+}
+
+func errNoWorkspace() *bctrl.Error {
+	return notFound("workspaces.not_found", "there is no such workspace")
+}
+
+func errWorkspaceExists() *bctrl.Error {
+	return conflict("workspaces.exists", "there is a workspace with this name")
+}
+
+func validWorkspaceName(name string) error {
+	if err := names.Name(name); err != nil {
+		return invalid("workspaces.invalid_name", "name", "not a workspace name: "+err.Error())
+	}
+	return nil
+}
+
+func (s *Server) createWorkspace(ctx context.Context, rq *request, in bctrl.WorkspaceCreate) (bctrl.WorkspaceInfo, error) {
+	if err := validWorkspaceName(in.Name); err != nil {
+		return bctrl.WorkspaceInfo{}, err
+	}
+	if err := s.authorize(rq, in.Name); err != nil {
+		return bctrl.WorkspaceInfo{}, err
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.WorkspaceInfo, error) {
+		now := time.Now().UTC().Truncate(time.Millisecond)
+		ws := store.Workspace{ID: newID(), Name: in.Name, Version: 1, CreatedAt: now, UpdatedAt: now}
+		ev.Workspace, ev.UID, ev.Version = ws.ID, ws.ID, ws.Version
+		switch _, err := tx.WorkspaceByName(ctx, rq.caller.Org, in.Name); {
+		case err == nil:
+			return bctrl.WorkspaceInfo{}, errWorkspaceExists()
+		case !errors.Is(err, store.ErrNotFound):
+			return bctrl.WorkspaceInfo{}, err
+		}
+		pins, err := mount(ctx, tx, rq.caller.Org, &ws, in.Mounts)
+		if err != nil {
+			return bctrl.WorkspaceInfo{}, err
+		}
+		if err := tx.InsertWorkspace(ctx, rq.caller.Org, ws); err != nil {
+			return bctrl.WorkspaceInfo{}, err
+		}
+		return describeWorkspace(ws), tx.SetMountPins(ctx, rq.caller.Org, ws.ID, pins)
+	})
+}
+
+func describeWorkspace(ws store.Workspace) bctrl.WorkspaceInfo {
+	return bctrl.WorkspaceInfo{
+		ID: ws.ID, Name: ws.Name, Mounts: ws.Mounts, Version: ws.Version, CreatedAt: ws.CreatedAt, UpdatedAt: ws.UpdatedAt,
+	}
+}
+
+// listWorkspaces lists by name, or with name the one that has it.
+func (s *Server) listWorkspaces(ctx context.Context, rq *request, _ none) (list wire.List[bctrl.WorkspaceInfo], err error) {
+	limit, after, err := rq.page()
+	if err != nil {
+		return list, err
+	}
+	if err := s.authorize(rq, ""); err != nil {
+		return list, err
+	}
+	var rows []store.Workspace
+	if rq.query.Has("name") {
+		name := rq.query.Get("name")
+		if err := validWorkspaceName(name); err != nil {
+			return list, err
+		}
+		var ws store.Workspace
+		if ws, err = s.db.Read().WorkspaceByName(ctx, rq.caller.Org, name); err == nil {
+			rows = append(rows, ws)
+		} else if errors.Is(err, store.ErrNotFound) {
+			err = nil
+		}
+	} else {
+		rows, err = s.db.Read().Workspaces(ctx, rq.caller.Org, after, limit+1)
+	}
+	if err != nil {
+		return list, err
+	}
+	list.Plural = wire.Workspaces
+	rows, list.NextCursor = cut(rows, limit, func(ws store.Workspace) string { return ws.Name })
+	for _, ws := range rows {
+		list.Items = append(list.Items, describeWorkspace(ws))
+	}
+	return list, nil
+}
+
+func (s *Server) getWorkspace(ctx context.Context, rq *request, _ none) (bctrl.WorkspaceInfo, error) {
+	ws, err := s.ownWorkspace(ctx, rq)
+	return describeWorkspace(ws), err
+}
+
+// ownWorkspace authorises and reads the workspace that the path names.
+func (s *Server) ownWorkspace(ctx context.Context, rq *request) (store.Workspace, error) {
+	if err := s.authorize(rq, rq.PathValue("id")); err != nil {
+		return store.Workspace{}, err
+	}
+	return s.workspaceOf(ctx, rq)
+}
+
+// updateWorkspace changes name and mounts. Every later call of its runtimes is
+// decided by the mounts as they then are.
+func (s *Server) updateWorkspace(ctx context.Context, rq *request, in bctrl.WorkspaceUpdate) (bctrl.WorkspaceInfo, error) {
+	ws, err := s.ownWorkspace(ctx, rq)
+	if err != nil {
+		return bctrl.WorkspaceInfo{}, err
+	}
+	version, err := rq.ifMatch()
+	if err != nil {
+		return bctrl.WorkspaceInfo{}, err
+	}
+	if in.Name != nil {
+		if err := validWorkspaceName(*in.Name); err != nil {
+			return bctrl.WorkspaceInfo{}, err
+		}
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.WorkspaceInfo, err error) {
+		ws, err := currentWorkspace(ctx, tx, rq.caller.Org, ws.ID, version)
+		if err != nil {
+			return out, err
+		}
+		apply(&ws.Name, in.Name)
+		if in.Mounts != nil {
+			pins, err := mount(ctx, tx, rq.caller.Org, &ws, *in.Mounts)
+			if err != nil {
+				return out, err
+			}
+			if err := tx.SetMountPins(ctx, rq.caller.Org, ws.ID, pins); err != nil {
+				return out, err
+			}
+		}
+		ws.Version++
+		ws.UpdatedAt = time.Now().UTC().Truncate(time.Millisecond)
+		ev.Workspace, ev.UID, ev.Version = ws.ID, ws.ID, ws.Version
+		err = tx.UpdateWorkspace(ctx, rq.caller.Org, ws)
+		if errors.Is(err, store.ErrExists) {
+			err = errWorkspaceExists()
+		}
+		return describeWorkspace(ws), err
+	})
+}
+
+// currentWorkspace reads a workspace inside tx; version 0 is any.
+func currentWorkspace(ctx context.Context, tx *store.Tx, org, id string, version int64) (store.Workspace, error) {
+	ws, err := tx.Workspace(ctx, org, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return ws, errNoWorkspace()
+	case err == nil && version != 0 && version != ws.Version:
+		return ws, errStale
+	}
+	return ws, err
+}
+
+// deleteWorkspace removes a workspace; its files stay in their namespace. With
+// force what lives in it is stopped first.
+func (s *Server) deleteWorkspace(ctx context.Context, rq *request, _ none) (none, error) {
+	ws, err := s.ownWorkspace(ctx, rq)
+	if err != nil {
+		return none{}, err
+	}
+	version, err := rq.ifMatch()
+	if err != nil {
+		return none{}, err
+	}
+	force, err := rq.flag("force")
+	if err != nil {
+		return none{}, err
+	}
+	if version != 0 && version != ws.Version {
+		return none{}, errStale // before anything is stopped
+	}
+	if force {
+		live, err := s.db.Read().LiveRuntimes(ctx, rq.caller.Org, ws.ID)
+		if err != nil {
+			return none{}, err
+		}
+		for _, rt := range live {
+			if err := s.stopRuntime(ctx, rt.ID); err != nil {
+				return none{}, err
+			}
+		}
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
+		ws, err := currentWorkspace(ctx, tx, rq.caller.Org, ws.ID, version)
+		if err != nil {
+			return none{}, err
+		}
+		ev.Workspace, ev.UID, ev.Version = ws.ID, ws.ID, ws.Version
+		if err := idle(ctx, tx, rq.caller.Org, ws.ID, force); err != nil {
+			return none{}, err
+		}
+		return none{}, tx.DeleteWorkspace(ctx, rq.caller.Org, ws.ID)
+	})
+}
+
+// idle refuses a workspace in which something lives. Operations end with their
+// runtimes, some a moment later: with force they are not waited for.
+func idle(ctx context.Context, tx *store.Tx, org, id string, force bool) error {
+	live, err := tx.LiveRuntimes(ctx, org, id)
+	if err != nil {
+		return err
+	}
+	running, err := tx.UnfinishedOperations(ctx, org, id)
+	if err != nil {
+		return err
+	}
+	if len(live) == 0 && (len(running) == 0 || force) {
+		return nil
+	}
+	return &bctrl.Error{
+		Status: http.StatusConflict, Code: "workspaces.in_use", Message: "runtimes or operations live in the workspace",
+		Hint: "stop them first, or delete it with force=true",
+	}
+}
+
+func (s *Server) workspaceState(ctx context.Context, rq *request, _ none) (out bctrl.WorkspaceState, err error) {
+	ws, err := s.ownWorkspace(ctx, rq)
+	if err != nil {
+		return out, err
+	}
+	out = bctrl.WorkspaceState{Workspace: describeWorkspace(ws), Runtimes: []bctrl.RuntimeInfo{}}
+	live, err := s.db.Read().LiveRuntimes(ctx, rq.caller.Org, ws.ID)
+	if err != nil {
+		return out, err
+	}
+	for _, rt := range live {
+		out.Runtimes = append(out.Runtimes, s.describeRuntime(rt, ws))
+	}
+	if out.Operations, err = s.db.Read().UnfinishedOperations(ctx, rq.caller.Org, ws.ID); err != nil {
+		return out, err
+	}
+	if storage := ws.Mounts.Storage; storage != nil && storage.Access != bctrl.StorageNone {
+		out.Storage, err = s.db.Read().NamespaceUsage(ctx, rq.caller.Org, storage.Workspace)
+	}
+	return out, err
+}

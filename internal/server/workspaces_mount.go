@@ -1,0 +1,173 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// mount gives ws its mounts, checked, with its own namespace filled in where
+// they leave storage out, and returns what the credentials in them mean from
+// now on.
+func mount(ctx context.Context, tx *store.Tx, org string, ws *store.Workspace, mounts bctrl.Mounts) ([]store.MountPin, error) {
+	pins, err := checkMounts(ctx, tx, org, mounts)
+	if err != nil {
+		return nil, err
+	}
+	if mounts.Storage == nil {
+		if err := claimNamespace(ctx, tx, org, ws); err != nil {
+			return nil, err
+		}
+		mounts.Storage = &bctrl.StorageMount{Workspace: ws.Namespace}
+	}
+	ws.Mounts = mounts
+	return pins, nil
+}
+
+// claimNamespace gives a workspace its own namespace, named after it as it is
+// named at that time, and its own for good: a rename keeps the files. A
+// namespace that holds files, or is another's own, is nobody's to get without
+// saying so.
+func claimNamespace(ctx context.Context, tx *store.Tx, org string, ws *store.Workspace) error {
+	if ws.Namespace != "" {
+		return nil
+	}
+	owner, err := tx.NamespaceOwner(ctx, org, ws.Name)
+	if err != nil {
+		return err
+	}
+	holds, err := tx.NamespaceHoldsFiles(ctx, org, ws.Name)
+	if err != nil {
+		return err
+	}
+	if owner != "" || holds {
+		return &bctrl.Error{
+			Status: http.StatusConflict, Code: "mounts.namespace_in_use", Field: "mounts.storage",
+			Message: "the namespace of this name is in use: it holds files, or is that of a renamed workspace",
+			Hint:    "mount it by name in mounts.storage.workspace to share it, or choose another name",
+		}
+	}
+	ws.Namespace = ws.Name
+	return nil
+}
+
+// checkMounts checks mounts as a workspace's, by their own text and against
+// the credentials that there are, and names every problem at once (up to a
+// hundred). It returns the pins of its ai mount.
+func checkMounts(ctx context.Context, tx *store.Tx, org string, mounts bctrl.Mounts) ([]store.MountPin, error) {
+	refusal := mounts.Validate()
+	var found mountProblems
+	if e := (*bctrl.Error)(nil); errors.As(refusal, &e) {
+		found.list = slices.Clone(e.Problems)
+	}
+	named := len(found.list)
+	var pins []store.MountPin
+	if mounts.AI != nil {
+		var err error
+		if pins, err = found.pin(ctx, tx.Queries, org, mounts.AI.Allow); err != nil {
+			return nil, err
+		}
+		if err := found.defaults(ctx, tx.Queries, org, mounts.AI.Defaults); err != nil {
+			return nil, err
+		}
+	}
+	if len(found.list) > named {
+		return nil, found.err()
+	}
+	return pins, refusal
+}
+
+// checkDefaults checks what [bctrl.Mounts.Narrow] cannot know of the ai mount
+// of a lower level: that each default belongs to its provider.
+func checkDefaults(ctx context.Context, q store.Queries, org string, ai *bctrl.AIMount) error {
+	if ai == nil {
+		return nil
+	}
+	var found mountProblems
+	if err := found.defaults(ctx, q, org, ai.Defaults); err != nil {
+		return err
+	}
+	return found.err()
+}
+
+type mountProblems struct{ list []bctrl.Problem }
+
+// full reports that no more problems are named: who sends a hundred gets no
+// more work out of the server.
+func (p *mountProblems) full() bool { return len(p.list) >= 100 }
+
+// pin finds the credentials that ids mean now.
+func (p *mountProblems) pin(ctx context.Context, q store.Queries, org string, ids []string) ([]store.MountPin, error) {
+	var pins []store.MountPin
+	seen := map[string]bool{}
+	for i, id := range ids {
+		if p.full() {
+			break
+		}
+		if seen[id] || names.CredentialID(id) != nil { // that is named already
+			continue
+		}
+		seen[id] = true
+		c, err := q.AICredential(ctx, org, id)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			p.list = append(p.list, bctrl.Problem{
+				Code: "mounts.unknown_credential", Field: index("mounts.ai.allow", i), Value: id, Hint: "create it first",
+			})
+		case err != nil:
+			return nil, err
+		default:
+			pins = append(pins, store.MountPin{CredentialID: id, CredentialUID: c.UID})
+		}
+	}
+	return pins, nil
+}
+
+// defaults checks that each default which exists belongs to its provider.
+func (p *mountProblems) defaults(ctx context.Context, q store.Queries, org string, defaults map[bctrl.Provider]string) error {
+	for _, provider := range slices.Sorted(maps.Keys(defaults)) {
+		if p.full() {
+			break
+		}
+		c, err := q.AICredential(ctx, org, defaults[provider])
+		if errors.Is(err, store.ErrNotFound) {
+			continue // named as unknown, or as not allowed
+		}
+		if err != nil {
+			return err
+		}
+		meta, err := readAIMeta(c)
+		if err != nil {
+			return err
+		}
+		if meta.Provider != provider {
+			p.list = append(p.list, bctrl.Problem{
+				Code: "mounts.default_wrong_provider", Field: "mounts.ai.defaults." + string(provider), Value: c.ID,
+				Hint: "it is a credential of " + string(meta.Provider),
+			})
+		}
+	}
+	return nil
+}
+
+// err is nil, or one refusal with all problems.
+func (p *mountProblems) err() error {
+	if len(p.list) == 0 {
+		return nil
+	}
+	first := p.list[0]
+	message := "the ai mount names a credential that cannot be meant there"
+	if len(p.list) > 1 {
+		message = fmt.Sprintf("the mounts have %d problems", len(p.list))
+	}
+	e := invalid(first.Code, first.Field, message)
+	e.Hint, e.Problems = first.Hint, p.list
+	return e
+}
