@@ -122,13 +122,15 @@ CREATE TABLE operations (
 );
 CREATE INDEX operations_unfinished ON operations (org_id, workspace_id, id) WHERE NOT final;
 
+-- A row is one version of a file: an overwrite replaces it by one with another id. folder is the path up to and
+-- including its last slash, or empty.
 CREATE TABLE objects (
   org_id       TEXT NOT NULL REFERENCES organizations (id),
   id           TEXT NOT NULL UNIQUE,
   namespace    TEXT NOT NULL,
   path         TEXT NOT NULL,
-  blob_id      TEXT NOT NULL,
-  etag         TEXT NOT NULL,
+  folder       TEXT NOT NULL,
+  blob_id      TEXT NOT NULL UNIQUE,
   sha256       TEXT NOT NULL,
   size_bytes   BIGINT NOT NULL,
   content_type TEXT NOT NULL,
@@ -137,12 +139,24 @@ CREATE TABLE objects (
   runtime_id   TEXT NOT NULL,
   driver       TEXT NOT NULL,
   target       TEXT NOT NULL,
-  created_at   BIGINT NOT NULL,
-  updated_at   BIGINT NOT NULL,
-  expires_at   BIGINT
+  created_at   BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX objects_path ON objects (org_id, namespace, path);
-CREATE INDEX objects_blob ON objects (blob_id);
+CREATE INDEX objects_folder ON objects (org_id, namespace, folder, path);
+CREATE INDEX objects_runtime ON objects (org_id, namespace, runtime_id, path) WHERE runtime_id <> '';
+
+-- What lies below each folder at any depth, kept up to date with every write, so that no listing counts. The folder
+-- with the empty path is the namespace itself and has no parent.
+CREATE TABLE folders (
+  org_id      TEXT NOT NULL REFERENCES organizations (id),
+  namespace   TEXT NOT NULL,
+  path        TEXT NOT NULL,
+  parent      TEXT,
+  file_count  BIGINT NOT NULL,
+  total_bytes BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX folders_path ON folders (org_id, namespace, path);
+CREATE INDEX folders_parent ON folders (org_id, namespace, parent, path);
 
 CREATE TABLE idempotency (
   org_id      TEXT NOT NULL,
@@ -165,6 +179,7 @@ CREATE TABLE audit_events (
 -- +goose Down
 DROP TABLE audit_events;
 DROP TABLE idempotency;
+DROP TABLE folders;
 DROP TABLE objects;
 DROP TABLE operations;
 DROP TABLE runtimes;

@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// Object is one version of a stored file. Its bytes are a blob.
+type Object struct {
+	ID, Namespace, Path string
+	BlobID              string
+	// SHA256 is in lower-case hexadecimal.
+	SHA256                string
+	SizeBytes             int64
+	ContentType, Filename string
+	Source                bctrl.StorageSource
+	// RuntimeID, Driver and Target say which runtime made it; empty otherwise.
+	RuntimeID string
+	Driver    bctrl.Driver
+	Target    string
+	CreatedAt time.Time
+}
+
+const objectColumns = `id, namespace, path, blob_id, sha256, size_bytes, content_type, filename, source, runtime_id,
+	driver, target, created_at`
+
+func scanObject(row scanner) (o Object, err error) {
+	var created int64
+	err = row(&o.ID, &o.Namespace, &o.Path, &o.BlobID, &o.SHA256, &o.SizeBytes, &o.ContentType, &o.Filename, &o.Source,
+		&o.RuntimeID, &o.Driver, &o.Target, &created)
+	o.CreatedAt = fromMillis(created)
+	return o, err
+}
+
+// Object returns the file at a path.
+func (q Queries) Object(ctx context.Context, org, namespace, path string) (Object, error) {
+	return one(ctx, q, scanObject, "SELECT "+objectColumns+" FROM objects WHERE org_id = $1 AND namespace = $2 AND path = $3",
+		org, namespace, path)
+}
+
+// ObjectByID returns the version of a file that has this id.
+func (q Queries) ObjectByID(ctx context.Context, org, id string) (Object, error) {
+	return one(ctx, q, scanObject, "SELECT "+objectColumns+" FROM objects WHERE org_id = $1 AND id = $2", org, id)
+}
+
+// PutObject writes a file in place of what has its path, and returns the blob
+// of the version it replaced, or "".
+func (tx *Tx) PutObject(ctx context.Context, org string, o Object) (replaced string, err error) {
+	old, err := tx.Object(ctx, org, o.Namespace, o.Path)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		_, err = tx.exec(ctx, `INSERT INTO objects (org_id, folder, `+objectColumns+`)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+			org, folderOf(o.Path), o.ID, o.Namespace, o.Path, o.BlobID, o.SHA256, o.SizeBytes, o.ContentType, o.Filename,
+			string(o.Source), o.RuntimeID, string(o.Driver), o.Target, millis(o.CreatedAt))
+		if err != nil {
+			return "", err
+		}
+		return "", tx.addToFolders(ctx, org, o.Namespace, o.Path, 1, o.SizeBytes)
+	case err != nil:
+		return "", err
+	}
+	err = tx.must(ctx, `UPDATE objects SET id = $1, blob_id = $2, sha256 = $3, size_bytes = $4, content_type = $5, filename = $6,
+		source = $7, runtime_id = $8, driver = $9, target = $10, created_at = $11
+		WHERE org_id = $12 AND namespace = $13 AND path = $14`,
+		o.ID, o.BlobID, o.SHA256, o.SizeBytes, o.ContentType, o.Filename,
+		string(o.Source), o.RuntimeID, string(o.Driver), o.Target, millis(o.CreatedAt), org, o.Namespace, o.Path)
+	if err == nil && o.SizeBytes != old.SizeBytes {
+		err = tx.addToFolders(ctx, org, o.Namespace, o.Path, 0, o.SizeBytes-old.SizeBytes)
+	}
+	return old.BlobID, err
+}
+
+// DeleteObject removes a file. Its blob is the caller's to delete, once this
+// is durable.
+func (tx *Tx) DeleteObject(ctx context.Context, org string, o Object) error {
+	if err := tx.must(ctx, "DELETE FROM objects WHERE org_id = $1 AND id = $2", org, o.ID); err != nil {
+		return err
+	}
+	return tx.addToFolders(ctx, org, o.Namespace, o.Path, -1, -o.SizeBytes)
+}
+
+// UnknownBlobs returns those of the blobs that no file has.
+func (q Queries) UnknownBlobs(ctx context.Context, ids []string) ([]string, error) {
+	var unknown []string
+	for _, id := range ids {
+		_, err := one(ctx, q, func(row scanner) (found string, err error) { return found, row(&found) },
+			"SELECT blob_id FROM objects WHERE blob_id = $1", id)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			unknown = append(unknown, id)
+		case err != nil:
+			return nil, err
+		}
+	}
+	return unknown, nil
+}
+
+// ObjectFilter selects files by what is known of them. Empty fields match
+// everything.
+type ObjectFilter struct {
+	Namespace string
+	RuntimeID string
+	Source    bctrl.StorageSource
+	Driver    bctrl.Driver
+	Target    string
+	// PathPrefix is the start of the paths, whether or not it ends at a slash.
+	PathPrefix string
+	// AfterNamespace and AfterPath name the last file of the page before.
+	AfterNamespace, AfterPath string
+	// Offset skips files after that. It costs what it skips.
+	Offset, Limit int
+}
+
+// Objects lists files by namespace, then by path.
+func (q Queries) Objects(ctx context.Context, org string, f ObjectFilter) ([]Object, error) {
+	paths := PathRange{Prefix: f.PathPrefix}
+	if f.Namespace != "" {
+		paths.After = f.AfterPath
+	}
+	where := ` WHERE org_id = $1 AND path >= $2 AND path < $3
+		AND ($4 = '' OR source = $4) AND ($5 = '' OR driver = $5) AND ($6 = '' OR target = $6)`
+	args := []any{org, paths.from(), paths.to(), string(f.Source), string(f.Driver), f.Target, f.RuntimeID, f.Limit, f.Offset}
+	// The texts are few: statements are prepared once each.
+	if f.RuntimeID == "" {
+		where += " AND $7 = ''"
+	} else {
+		where += " AND runtime_id = $7 AND runtime_id <> ''" // as the index has it
+	}
+	if f.Namespace == "" {
+		where += " AND (namespace, path) > ($10, $11)"
+		args = append(args, f.AfterNamespace, f.AfterPath)
+	} else {
+		where += " AND namespace = $10"
+		args = append(args, f.Namespace)
+	}
+	return many(ctx, q, scanObject, "SELECT "+objectColumns+" FROM objects"+where+" ORDER BY namespace, path LIMIT $8 OFFSET $9", args...)
+}
