@@ -6,7 +6,10 @@ import (
 	"crypto/subtle"
 	"errors"
 	"io"
+	"mime"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -70,7 +73,7 @@ func (s *Server) replay(ctx context.Context, rq *request) (first *store.Answer, 
 	}
 	org := rq.caller.Org
 	if !s.inFlight.enter(org, key) {
-		return nil, release, conflict("request.in_progress", "a request with this Idempotency-Key still runs")
+		return nil, release, conflict("idempotency.in_progress", "a request with this Idempotency-Key still runs")
 	}
 	release = func() { s.inFlight.leave(org, key) }
 	a, err := s.db.Read().Answer(ctx, org, key)
@@ -95,12 +98,13 @@ func (rq *request) fingerprint() ([]byte, error) {
 	h := sha256.New()
 	for _, part := range []string{
 		rq.Method, rq.URL.EscapedPath(), rq.URL.RawQuery, rq.caller.Name(), rq.Header.Get("BCTRL-Mounts"),
-		rq.Header.Get("If-Match"), rq.Header.Get("If-None-Match"), rq.Header.Get("Content-Type"),
+		rq.Header.Get("If-Match"), rq.Header.Get("If-None-Match"), rq.contentType(),
+		rq.Header.Get("Repr-Digest"), rq.Header.Get("Content-Digest"), strconv.FormatInt(rq.ContentLength, 10),
 	} {
 		_, _ = io.WriteString(h, part) // a hash does not fail
 		h.Write([]byte{0})
 	}
-	if isJSON(rq.Header.Get("Content-Type")) {
+	if !rq.route.streams && isJSON(rq.Header.Get("Content-Type")) {
 		body, err := rq.body()
 		if err != nil {
 			return nil, err
@@ -109,6 +113,16 @@ func (rq *request) fingerprint() ([]byte, error) {
 		h.Write(body)
 	}
 	return h.Sum(nil), nil
+}
+
+// contentType is what the body is, without the boundary of a form, which each
+// attempt may choose anew.
+func (rq *request) contentType() string {
+	text := rq.Header.Get("Content-Type")
+	if mediaType, _, err := mime.ParseMediaType(text); err == nil && strings.HasPrefix(mediaType, "multipart/") {
+		return mediaType
+	}
+	return text
 }
 
 // save remembers the answer in tx, sealed: it may hold what is shown once, such

@@ -21,7 +21,9 @@ type route struct {
 	verb         access.Verb
 	// query names the parameters it takes; any other is refused.
 	query []string
-	serve func(*Server, http.ResponseWriter, *request) error
+	// streams is set where the body is a file, which nobody holds.
+	streams bool
+	serve   func(*Server, http.ResponseWriter, *request) error
 }
 
 // none stands for a body or an answer that is empty.
@@ -69,6 +71,13 @@ func encodeAnswer(out any) ([]byte, error) { return json.Marshal(out) }
 func raw(pattern string, verb access.Verb, serve func(*Server, http.ResponseWriter, *request) error, query ...string) route {
 	method, path, _ := strings.Cut(pattern, " ")
 	return route{method: method, path: path, verb: verb, query: query, serve: serve}
+}
+
+// streamed makes a raw route whose body is a file.
+func streamed(pattern string, verb access.Verb, serve func(*Server, http.ResponseWriter, *request) error, query ...string) route {
+	rt := raw(pattern, verb, serve, query...)
+	rt.streams = true
+	return rt
 }
 
 // decode reads the body into In. Requests that take none refuse one.

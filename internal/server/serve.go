@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -235,7 +236,8 @@ func (s *Server) recordFailure(ctx context.Context, rq *request, e *bctrl.Error,
 	}
 	return s.db.Write(ctx, func(tx *store.Tx) error {
 		// A refusal of the caller, or of its haste, may be another next time.
-		if !denied && e.Status < 500 && e.Status != http.StatusConflict && e.Status != http.StatusTooManyRequests {
+		passing := e.Status >= 500 || e.Status == http.StatusConflict || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout
+		if !denied && !passing {
 			if err := s.save(ctx, tx, rq, e.Status, body); err != nil {
 				return err
 			}
@@ -262,6 +264,14 @@ func (w *statusWriter) Write(p []byte) (int, error) {
 		w.status = http.StatusOK
 	}
 	return w.ResponseWriter.Write(p)
+}
+
+// ReadFrom lets the kernel send a file without it passing through here.
+func (w *statusWriter) ReadFrom(r io.Reader) (int64, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return io.Copy(w.ResponseWriter, r)
 }
 
 // Unwrap lets [http.ResponseController] reach the connection.

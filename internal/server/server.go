@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/egress"
@@ -35,6 +36,10 @@ type Config struct {
 	// PublicURL is where callers reach the server, for links; nil is wherever
 	// each caller did.
 	PublicURL *url.URL
+	// Blobs keeps the bytes of files.
+	Blobs blob.Store
+	// MaxFile is the limit of one file, in bytes; 0 is 5 GiB.
+	MaxFile int64
 	// Log receives what an operator needs to know; nil discards it.
 	Log *slog.Logger
 }
@@ -49,6 +54,8 @@ type Server struct {
 	profiles string
 	egress   egress.Policy
 	public   *url.URL
+	blobs    blob.Store
+	maxFile  int64
 	log      *slog.Logger
 
 	mux        *http.ServeMux
@@ -57,6 +64,7 @@ type Server struct {
 	fleet      fleet
 	operations operations
 	tickets    tickets
+	linkKey    linkKey
 }
 
 // New makes a server and brings its state in order after whatever ended the
@@ -70,9 +78,13 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 
 		broker:   broker.New(broker.Config{Egress: cfg.Egress}),
 		browsers: cfg.Browsers, profiles: cfg.ProfileDir, egress: cfg.Egress, public: cfg.PublicURL,
+		blobs: cfg.Blobs, maxFile: cfg.MaxFile,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.maxFile == 0 {
+		s.maxFile = defaultMaxFile
 	}
 	if err := s.keys.Ensure(ctx, serverScope); err != nil {
 		return nil, fmt.Errorf("opening the sealed store: %w", err)
@@ -110,7 +122,7 @@ const serverScope = "server"
 // register builds the table of routes.
 func (s *Server) register() {
 	for _, group := range [][]route{healthRoutes(), openapiRoutes(), vaultRoutes(), runtimeRoutes(), executeRoutes(), operationRoutes(),
-		aiCredentialRoutes(), workspaceRoutes(), profileRoutes(), keyRoutes()} {
+		aiCredentialRoutes(), workspaceRoutes(), profileRoutes(), keyRoutes(), storageRoutes(), objectRoutes(), downloadRoutes()} {
 		s.routes = append(s.routes, group...)
 	}
 	s.mux = http.NewServeMux()

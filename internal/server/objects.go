@@ -1,0 +1,174 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func objectRoutes() []route {
+	const (
+		objects = "/v1/storage/objects"
+		object  = objects + "/{id}"
+	)
+	return []route{
+		streamed("POST "+objects, bctrl.PutStorage, (*Server).postObject),
+		endpoint("GET "+objects, bctrl.ListStorage, (*Server).listObjects,
+			"workspace", "runtimeId", "source", "driver", "target", "pathPrefix", "limit", "offset", "cursor"),
+		endpoint("GET "+object, bctrl.GetStorage, (*Server).getObject),
+		endpoint("DELETE "+object, bctrl.DeleteStorage, (*Server).deleteObjectByID),
+		endpoint("GET "+object+"/presign-download", bctrl.SignStorage, (*Server).presignObject, "ttlMs"),
+	}
+}
+
+// object finds the file that the path names by its id, and authorises what the
+// route does to it. For a runtime an id that is not there and one of another
+// namespace are the same refusal.
+func (s *Server) object(ctx context.Context, rq *request) (store.Object, error) {
+	id, err := rq.path("id", func(id string) error {
+		if !isID(id) {
+			return invalid("storage.invalid_id", "id", "the id of an object is a uuid")
+		}
+		return nil
+	})
+	if err != nil {
+		return store.Object{}, err
+	}
+	defer func() { rq.object = id }()
+	o, err := s.db.Read().ObjectByID(ctx, rq.caller.Org, id)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return o, err
+	}
+	if err := s.authorize(rq, o.Namespace); err != nil { // the empty namespace is in no mount
+		return o, err
+	}
+	if o.ID == "" {
+		return o, errNoFile()
+	}
+	return o, nil
+}
+
+func (s *Server) getObject(ctx context.Context, rq *request, _ none) (bctrl.StorageObject, error) {
+	o, err := s.object(ctx, rq)
+	return describeObject(o), err
+}
+
+func (s *Server) presignObject(ctx context.Context, rq *request, _ none) (wire.SignedURL, error) {
+	o, err := s.object(ctx, rq)
+	if err != nil {
+		return wire.SignedURL{}, err
+	}
+	return s.signLink(ctx, rq, o)
+}
+
+func (s *Server) deleteObjectByID(ctx context.Context, rq *request, _ none) (none, error) {
+	o, err := s.object(ctx, rq)
+	if err != nil {
+		return none{}, err
+	}
+	return s.deleteObject(ctx, rq, func(tx *store.Tx) (store.Object, error) {
+		return tx.ObjectByID(ctx, rq.caller.Org, o.ID)
+	})
+}
+
+// listObjects lists the catalog. A runtime sees its own namespace.
+func (s *Server) listObjects(ctx context.Context, rq *request, _ none) (out wire.List[bctrl.StorageObject], err error) {
+	limit, after, err := rq.page()
+	if err != nil {
+		return out, err
+	}
+	offset, err := rq.integer("offset", 0, 0, math.MaxInt32)
+	if err != nil {
+		return out, err
+	}
+	f := store.ObjectFilter{Offset: int(offset), Limit: limit + 1}
+	f.AfterNamespace, f.AfterPath, _ = strings.Cut(after, "/") // as objectKey has it
+	var source, driver string
+	for _, filter := range []struct {
+		name string
+		into *string
+	}{
+		{"workspace", &f.Namespace}, {"runtimeId", &f.RuntimeID}, {"source", &source}, {"driver", &driver},
+		{"target", &f.Target}, {"pathPrefix", &f.PathPrefix},
+	} {
+		if *filter.into = rq.query.Get(filter.name); *filter.into == "" && rq.query.Has(filter.name) {
+			return out, invalid("request.parameter", filter.name, filter.name+" is empty: leave it out to list everything")
+		}
+	}
+	f.Source, f.Driver = bctrl.StorageSource(source), bctrl.Driver(driver)
+	if f.PathPrefix, err = storagePrefix("pathPrefix", f.PathPrefix); err != nil {
+		return out, err
+	}
+	if f.Namespace == "" {
+		f.Namespace = mountedNamespace(rq)
+	} else if err := validNamespace(f.Namespace); err != nil {
+		return out, err
+	}
+	if err := s.authorize(rq, f.Namespace); err != nil {
+		return out, err
+	}
+	rows, err := s.db.Read().Objects(ctx, rq.caller.Org, f)
+	if err != nil {
+		return out, err
+	}
+	rows, out.NextCursor = cut(rows, limit, func(o store.Object) string { return objectKey(o.Namespace, o.Path) })
+	out.Plural = wire.StorageObjects
+	for _, o := range rows {
+		out.Items = append(out.Items, describeObject(o))
+	}
+	return out, nil
+}
+
+// mountedNamespace is the namespace of a runtime caller; empty for one without
+// storage, and for an organization key.
+func mountedNamespace(rq *request) string {
+	if rq.caller.Runtime == nil {
+		return ""
+	}
+	if storage := rq.caller.Runtime.Chain.Effective().Storage; storage != nil {
+		return storage.Workspace
+	}
+	return ""
+}
+
+func (s *Server) postObject(w http.ResponseWriter, rq *request) error {
+	form, err := readForm(rq)
+	if err != nil {
+		return err
+	}
+	f := form.file
+	if f.Namespace == "" {
+		f.Namespace = mountedNamespace(rq)
+	} else if err := validNamespace(f.Namespace); err != nil {
+		return err
+	}
+	if err := s.authorize(rq, f.Namespace); err != nil {
+		return err
+	}
+	if f.Namespace == "" { // an organization key has none of its own
+		return errFieldMissing("workspace")
+	}
+	if rt := rq.caller.Runtime; rt != nil {
+		if f.RuntimeID != "" && f.RuntimeID != rt.ID {
+			return &bctrl.Error{
+				Status: http.StatusForbidden, Code: "storage.context_mismatch", Message: "a runtime stores files as itself alone",
+				Hint: "leave runtimeId out",
+			}
+		}
+		f.RuntimeID = rt.ID
+	}
+	rq.object = objectKey(f.Namespace, f.Path)
+	_, err = s.writeFile(rq.Context(), rq.caller.Org, f, newUpload(w, form), func(fn fileChange) (bctrl.StorageObject, error) {
+		return change(rq.Context(), s, rq, fn)
+	})
+	if err == nil {
+		writeJSON(w, http.StatusOK, rq.answer)
+	}
+	return err
+}

@@ -1,0 +1,200 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func storageRoutes() []route {
+	const (
+		namespace = "/v1/storage/namespaces/{ns}"
+		file      = namespace + "/files/{path}"
+	)
+	return []route{
+		streamed("PUT "+file, bctrl.PutStorage, (*Server).putStorageFile),
+		raw("GET "+file, bctrl.GetStorage, (*Server).getStorageFile),
+		raw("HEAD "+file, bctrl.GetStorage, (*Server).getStorageFile),
+		endpoint("DELETE "+file, bctrl.DeleteStorage, (*Server).deleteStorageFile),
+		endpoint("GET "+file+"/download-url", bctrl.SignStorage, (*Server).signStorageFile, "ttlMs"),
+		endpoint("GET "+namespace+"/browse", bctrl.ListStorage, (*Server).browseStorage, "prefix", "delimiter", "limit", "cursor"),
+	}
+}
+
+func errNoFile() *bctrl.Error {
+	return notFound("storage.file_not_found", "there is no such file")
+}
+
+// storagePath is the border at which a path is brought to Unicode form NFC,
+// once, and then checked.
+func storagePath(text string) (string, error) {
+	path := norm.NFC.String(text)
+	return path, bctrl.ValidStoragePath(path)
+}
+
+func validNamespace(ns string) error {
+	if err := names.Name(ns); err != nil {
+		return invalid("storage.invalid_namespace", "", "not a namespace: "+err.Error())
+	}
+	return nil
+}
+
+// storageFile authorises what the route does to the file that its path names.
+func (s *Server) storageFile(rq *request) (namespace, path string, err error) {
+	if namespace, err = rq.path("ns", validNamespace); err != nil {
+		return "", "", err
+	}
+	if path, err = storagePath(rq.PathValue("path")); err != nil {
+		return "", "", err
+	}
+	if err := s.authorize(rq, namespace); err != nil {
+		return "", "", err
+	}
+	rq.object = objectKey(namespace, path)
+	return namespace, path, nil
+}
+
+func objectKey(namespace, path string) string { return namespace + "/" + path }
+
+func (s *Server) putStorageFile(w http.ResponseWriter, rq *request) error {
+	namespace, path, err := s.storageFile(rq)
+	if err != nil {
+		return err
+	}
+	if rq.Header.Get("Content-Encoding") != "" || rq.Header.Get("Content-Range") != "" {
+		return invalid("storage.partial_upload", "", "a file is uploaded whole and as it is: without Content-Range and Content-Encoding")
+	}
+	f := newFile{
+		Namespace: namespace, Path: path, ContentType: rq.Header.Get("Content-Type"), Source: bctrl.SourceUpload,
+		IfMatch: header(rq.Header, "If-Match"), IfNoneMatch: header(rq.Header, "If-None-Match"),
+	}
+	if rq.caller.Runtime != nil {
+		f.RuntimeID = rq.caller.Runtime.ID
+	}
+	if f.SHA256, err = digestOf(rq.Header); err != nil {
+		return err
+	}
+	if rq.ContentLength > s.maxFile {
+		return s.tooLarge()
+	}
+	_, err = s.writeFile(rq.Context(), rq.caller.Org, f, newUpload(w, rq.Body), func(fn fileChange) (bctrl.StorageObject, error) {
+		return change(rq.Context(), s, rq, fn)
+	})
+	if err == nil {
+		writeJSON(w, http.StatusOK, rq.answer)
+	}
+	return err
+}
+
+func (s *Server) getStorageFile(w http.ResponseWriter, rq *request) error {
+	namespace, path, err := s.storageFile(rq)
+	if err != nil {
+		return err
+	}
+	return s.serveObject(w, rq, func(ctx context.Context) (store.Object, error) {
+		return s.db.Read().Object(ctx, rq.caller.Org, namespace, path)
+	})
+}
+
+func (s *Server) signStorageFile(ctx context.Context, rq *request, _ none) (wire.SignedURL, error) {
+	namespace, path, err := s.storageFile(rq)
+	if err != nil {
+		return wire.SignedURL{}, err
+	}
+	o, err := s.db.Read().Object(ctx, rq.caller.Org, namespace, path)
+	if errors.Is(err, store.ErrNotFound) {
+		return wire.SignedURL{}, errNoFile()
+	} else if err != nil {
+		return wire.SignedURL{}, err
+	}
+	return s.signLink(ctx, rq, o)
+}
+
+func (s *Server) deleteStorageFile(ctx context.Context, rq *request, _ none) (none, error) {
+	namespace, path, err := s.storageFile(rq)
+	if err != nil {
+		return none{}, err
+	}
+	conditions := preconditions{ifMatch: header(rq.Header, "If-Match"), ifNoneMatch: header(rq.Header, "If-None-Match")}
+	return s.deleteObject(ctx, rq, func(tx *store.Tx) (store.Object, error) {
+		o, err := tx.Object(ctx, rq.caller.Org, namespace, path)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return o, err
+		}
+		if refused := conditions.check(o); refused != nil {
+			return o, refused
+		}
+		return o, err
+	})
+}
+
+// deleteObject removes the file that find returns: first its row, then, once
+// that is durable, its bytes.
+func (s *Server) deleteObject(ctx context.Context, rq *request, find func(*store.Tx) (store.Object, error)) (none, error) {
+	var o store.Object
+	_, err := change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (_ none, err error) {
+		if o, err = find(tx); errors.Is(err, store.ErrNotFound) {
+			return none{}, errNoFile()
+		} else if err != nil {
+			return none{}, err
+		}
+		ev.UID = o.ID
+		return none{}, tx.DeleteObject(ctx, rq.caller.Org, o)
+	})
+	if err == nil {
+		s.dropUnused(ctx, o.BlobID)
+	}
+	return none{}, err
+}
+
+// header joins the lines of a header that is a list (RFC 9110 §5.3).
+func header(h http.Header, name string) string { return strings.Join(h.Values(name), ",") }
+
+// preconditions are If-Match and If-None-Match of a request that changes a
+// file (RFC 9110 §13.1). Empty is none.
+type preconditions struct{ ifMatch, ifNoneMatch string }
+
+// check refuses when the file as it is now, the zero Object when there is
+// none, is not what the request is meant for.
+func (p preconditions) check(now store.Object) error {
+	exists := now.ID != ""
+	if p.ifMatch != "" && !(exists && matches(p.ifMatch, etag(now))) {
+		return errStale
+	}
+	if p.ifNoneMatch != "" && exists && matches(p.ifNoneMatch, etag(now)) {
+		return &bctrl.Error{Status: http.StatusPreconditionFailed, Code: "storage.exists", Message: "there is a file at this path already"}
+	}
+	return nil
+}
+
+// matches reports whether a list of entity tags names this one. Ours hold no
+// comma and are never weak.
+func matches(list, tag string) bool {
+	for item := range strings.SplitSeq(list, ",") {
+		if item = strings.TrimSpace(item); item == "*" || item == tag {
+			return true
+		}
+	}
+	return false
+}
+
+// etag is the entity tag of a version of a file. It is its id, so that no two
+// versions share one, though their bytes be the same.
+func etag(o store.Object) string { return `"` + o.ID + `"` }
+
+func describeObject(o store.Object) bctrl.StorageObject {
+	return bctrl.StorageObject{
+		ID: o.ID, Workspace: o.Namespace, LogicalPath: o.Path, ObjectKey: objectKey(o.Namespace, o.Path), Filename: o.Filename,
+		SizeBytes: o.SizeBytes, ContentType: o.ContentType, SHA256: o.SHA256, Source: o.Source,
+		RuntimeID: o.RuntimeID, Driver: o.Driver, Target: o.Target, ETag: etag(o), CreatedAt: o.CreatedAt,
+	}
+}

@@ -1,0 +1,93 @@
+package server
+
+import (
+	"context"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// browseStorage lists files by path or, with a delimiter, the files and
+// folders of one level. A page costs what it shows, whatever lies beside and
+// below: folders are rows with their sums.
+func (s *Server) browseStorage(ctx context.Context, rq *request, _ none) (out bctrl.BrowsePage, err error) {
+	namespace, err := rq.path("ns", validNamespace)
+	if err != nil {
+		return out, err
+	}
+	limit, after, err := rq.page()
+	if err != nil {
+		return out, err
+	}
+	prefix, err := storagePrefix("prefix", rq.query.Get("prefix"))
+	if err != nil {
+		return out, err
+	}
+	delimiter := rq.query.Get("delimiter")
+	if delimiter != "" && delimiter != "/" {
+		return out, invalid("storage.invalid_delimiter", "delimiter", "the delimiter must be / or absent")
+	}
+	if err := s.authorize(rq, namespace); err != nil {
+		return out, err
+	}
+	items, err := s.browse(ctx, rq.caller.Org, namespace, delimiter, store.PathRange{Prefix: prefix, After: after, Limit: limit + 1})
+	if err != nil {
+		return out, err
+	}
+	items, next := cut(items, limit, func(i bctrl.StorageItem) string { return i.Path })
+	out = bctrl.BrowsePage{Files: []bctrl.StorageObject{}, Folders: []bctrl.StorageFolder{}, NextCursor: bctrl.Cursor(next)}
+	for _, item := range items {
+		if item.File != nil {
+			out.Files = append(out.Files, *item.File)
+		} else {
+			out.Folders = append(out.Folders, *item.Folder)
+		}
+	}
+	return out, nil
+}
+
+// browse returns files and folders in the order of their paths.
+func (s *Server) browse(ctx context.Context, org, namespace, delimiter string, r store.PathRange) ([]bctrl.StorageItem, error) {
+	list := s.db.Read().Files
+	if delimiter != "" {
+		list = s.db.Read().FilesIn
+	}
+	files, err := list(ctx, org, namespace, r)
+	if err != nil {
+		return nil, err
+	}
+	var folders []store.Folder
+	if delimiter != "" {
+		if folders, err = s.db.Read().FoldersIn(ctx, org, namespace, r); err != nil {
+			return nil, err
+		}
+	}
+	var items []bctrl.StorageItem
+	for len(items) < r.Limit && len(files)+len(folders) > 0 {
+		if len(folders) == 0 || len(files) > 0 && files[0].Path < folders[0].Path {
+			object := describeObject(files[0])
+			items = append(items, bctrl.StorageItem{Path: object.LogicalPath, File: &object})
+			files = files[1:]
+			continue
+		}
+		f := bctrl.StorageFolder{Path: folders[0].Path, FileCount: folders[0].FileCount, TotalBytes: folders[0].TotalBytes}
+		items = append(items, bctrl.StorageItem{Path: f.Path, Folder: &f})
+		folders = folders[1:]
+	}
+	return items, nil
+}
+
+// storagePrefix brings the start of a path to NFC and refuses what no path can
+// begin with.
+func storagePrefix(field, text string) (string, error) {
+	prefix := norm.NFC.String(text)
+	if prefix == "" || bctrl.ValidStoragePath(prefix) == nil {
+		return prefix, nil
+	}
+	if err := bctrl.ValidStoragePath(prefix + "x"); err != nil { // "a/" and "a/." can begin one
+		return "", invalid("storage.invalid_prefix", field, "no storage path can begin like this")
+	}
+	return prefix, nil
+}

@@ -1,0 +1,125 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/blob"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// serveObject answers with the bytes of the file that find returns, described
+// in a header.
+func (s *Server) serveObject(w http.ResponseWriter, rq *request, find func(context.Context) (store.Object, error)) error {
+	o, content, err := s.openObject(rq.Context(), find)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	if err := wire.EncodeObject(w.Header(), describeObject(o)); err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "private, no-cache")
+	return serveContent(w, rq.Request, o, content)
+}
+
+// openObject opens the bytes of the file that find returns. A file that is
+// overwritten or deleted between the two steps is looked for again.
+func (s *Server) openObject(ctx context.Context, find func(context.Context) (store.Object, error)) (o store.Object, content io.ReadSeekCloser, err error) {
+	for tried := ""; ; tried = o.ID {
+		if o, err = find(ctx); errors.Is(err, store.ErrNotFound) {
+			return o, nil, errNoFile()
+		} else if err != nil {
+			return o, nil, err
+		}
+		content, _, err = s.blobs.Open(ctx, o.BlobID)
+		if !errors.Is(err, blob.ErrNotFound) {
+			return o, content, err
+		}
+		if o.ID == tried {
+			return o, nil, &bctrl.Error{
+				Status: http.StatusInternalServerError, Code: "storage.lost",
+				Message: "the bytes of the file are missing", Hint: "they were removed outside the server: restore them from a backup",
+			}
+		}
+	}
+}
+
+// serveContent answers a request for a file as HTTP has it: ranges,
+// conditions, HEAD. Whatever the file holds, a browser saves it and never
+// shows or runs it.
+func serveContent(w http.ResponseWriter, r *http.Request, o store.Object, content io.ReadSeeker) error {
+	h := w.Header()
+	h.Set("Content-Type", o.ContentType)
+	h.Set("Content-Disposition", attachment(o.Filename))
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin") // no page of others can run it as a script
+	h.Set("ETag", etag(o))
+	if sum, err := hex.DecodeString(o.SHA256); err == nil {
+		h.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum)+":") // RFC 9530
+	}
+	cw := &contentWriter{ResponseWriter: w}
+	http.ServeContent(cw, r, "", o.CreatedAt, content)
+	if cw.refused == 0 {
+		return nil
+	}
+	for _, name := range []string{"Content-Disposition", "ETag", "Repr-Digest", "Bctrl-Object", "Accept-Ranges", "Content-Length", "Last-Modified"} {
+		h.Del(name)
+	}
+	if cw.refused == http.StatusPreconditionFailed {
+		return errStale
+	}
+	return &bctrl.Error{Status: cw.refused, Code: "storage.invalid_range", Message: "the file has no such range"}
+}
+
+// contentWriter lets [http.ServeContent] answer, but for its refusals, which
+// it only notes.
+type contentWriter struct {
+	http.ResponseWriter
+	refused int
+}
+
+func (w *contentWriter) WriteHeader(status int) {
+	if status >= 400 {
+		w.refused = status
+		return
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *contentWriter) Write(p []byte) (int, error) {
+	if w.refused != 0 {
+		return len(p), nil
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// ReadFrom lets the kernel send a file without it passing through here.
+func (w *contentWriter) ReadFrom(r io.Reader) (int64, error) { return io.Copy(w.ResponseWriter, r) }
+
+// attachment is the Content-Disposition of a file to be saved under a name
+// (RFC 6266), with a plain spelling for clients that know no other.
+func attachment(name string) string {
+	plain := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || strings.ContainsRune(`"\%`, r) {
+			return '_'
+		}
+		return r
+	}, name)
+	value := `attachment; filename="` + plain + `"`
+	if plain != name {
+		// RFC 5987 has no space for '+' and wants what PathEscape leaves bare
+		// of its own reserved characters escaped too.
+		value += "; filename*=UTF-8''" + strings.ReplaceAll(url.QueryEscape(name), "+", "%20")
+	}
+	return value
+}
