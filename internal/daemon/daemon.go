@@ -22,6 +22,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/seal"
@@ -67,7 +68,10 @@ type Daemon struct {
 	handler http.Handler
 	lock    *flock.Flock
 	store   *store.DB
+	blobs   *blob.Disk
 	log     *slog.Logger
+	sweeps  sync.WaitGroup
+	stop    context.CancelFunc
 	closing sync.Once
 	closed  error
 }
@@ -102,17 +106,44 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if d.store, err = store.Open(ctx, database); err != nil {
 		return nil, err
 	}
+	if d.blobs, err = blob.OpenDisk(filepath.Join(cfg.DataDir, "blobs")); err != nil {
+		return nil, err
+	}
 	policy := egress.Policy{Allow: cfg.Allow}
 	d.Server, err = server.New(ctx, server.Config{
 		Store: d.store, Key: key, Browsers: d.driver(cfg), ProfileDir: filepath.Join(cfg.DataDir, "profiles"),
-		Egress: policy, PublicURL: cfg.PublicURL, Log: d.log,
+		Egress: policy, PublicURL: cfg.PublicURL, Blobs: d.blobs, Log: d.log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	d.handler = d.Server
-	d.FirstKey, err = d.Server.EnsureOrganization(ctx)
-	return d, err
+	if d.FirstKey, err = d.Server.EnsureOrganization(ctx); err != nil {
+		return nil, err
+	}
+	d.sweep(ctx)
+	return d, nil
+}
+
+// sweepEvery is how often what serves nobody any more is removed.
+const sweepEvery = 6 * time.Hour
+
+// sweep removes it now and then, beside the requests, until Close.
+func (d *Daemon) sweep(ctx context.Context) {
+	ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
+	d.sweeps.Go(func() {
+		ticker := time.NewTicker(sweepEvery)
+		defer ticker.Stop()
+		for ctx.Err() == nil {
+			if err := d.Server.Sweep(ctx); err != nil && ctx.Err() == nil {
+				d.log.Error("sweeping failed", "error", err)
+			}
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+			}
+		}
+	})
 }
 
 // driver returns what starts browsers. A machine without one can still keep
@@ -219,11 +250,18 @@ func (d *Daemon) Close() error {
 
 func (d *Daemon) release() error {
 	var errs []error
+	if d.stop != nil {
+		d.stop()
+		d.sweeps.Wait()
+	}
 	if d.Server != nil {
 		errs = append(errs, d.Server.Close(context.Background()))
 	}
 	if d.store != nil {
 		errs = append(errs, d.store.Close())
+	}
+	if d.blobs != nil {
+		errs = append(errs, d.blobs.Close())
 	}
 	return errors.Join(append(errs, d.lock.Close())...)
 }

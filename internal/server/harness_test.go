@@ -20,6 +20,7 @@ import (
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 	"github.com/stretchr/testify/require"
 
+	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/seal"
@@ -49,7 +50,12 @@ func newHarness(t *testing.T) *harness {
 	kek, err := seal.CreateFile(filepath.Join(dir, "kek"))
 	require.NoError(t, err)
 	browsers := &browser.Fake{}
-	s, err := New(t.Context(), Config{Store: db, Key: kek, Browsers: browsers, ProfileDir: filepath.Join(dir, "profiles"), Egress: loopback})
+	blobs, err := blob.OpenDisk(filepath.Join(dir, "blobs"))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, blobs.Close()) })
+	s, err := New(t.Context(), Config{
+		Store: db, Key: kek, Browsers: browsers, Blobs: blobs, ProfileDir: filepath.Join(dir, "profiles"), Egress: loopback,
+	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close(context.WithoutCancel(t.Context()))) })
 	key, err := s.EnsureOrganization(t.Context())
