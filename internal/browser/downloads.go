@@ -196,7 +196,7 @@ func safeFilename(suggested string) string {
 		_, size := utf8.DecodeLastRuneInString(stem)
 		stem = stem[:len(stem)-size]
 	}
-	return stem + ext
+	return strings.TrimRight(stem, " ") + ext
 }
 
 // plainURL drops what may hold a token: user, query, fragment, and all of an
