@@ -20,15 +20,15 @@ import (
 	"pgregory.net/rapid"
 )
 
-// received is a delivered download, read whole.
-type received struct {
+// delivery is a delivered download, read whole.
+type delivery struct {
 	Download
 	text string
 }
 
 // receiver returns an OnDownload that passes on what it is given.
-func receiver() (func(context.Context, Download) error, <-chan received) {
-	got := make(chan received, 4)
+func receiver() (func(context.Context, Download) error, <-chan delivery) {
+	got := make(chan delivery, 4)
 	return func(_ context.Context, d Download) error {
 		r, err := d.Open()
 		if err != nil {
@@ -36,7 +36,7 @@ func receiver() (func(context.Context, Download) error, <-chan received) {
 		}
 		defer r.Close()
 		b, err := io.ReadAll(r)
-		got <- received{d, string(b)}
+		got <- delivery{d, string(b)}
 		return err
 	}, got
 }
