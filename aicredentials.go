@@ -151,7 +151,7 @@ type RuntimeAI struct {
 // Get describes a credential that the runtime may use; any other id is
 // [ErrOutsideMount], refused before a request is sent.
 //
-// Access: ai.use
+// Access: ai.read
 func (s *RuntimeAI) Get(ctx context.Context, id string, opts ...CallOption) (*AICredential, error) {
 	if !s.scope.mounts.AllowsCredential(id) {
 		return nil, outside("ai", "the mounts do not permit this AI credential", "add its id to ai.allow of the workspace, and of the runtime if it narrows")
@@ -161,7 +161,7 @@ func (s *RuntimeAI) Get(ctx context.Context, id string, opts ...CallOption) (*AI
 
 // List ranges over the credentials that the runtime may use.
 //
-// Access: ai.use
+// Access: ai.read
 func (s *RuntimeAI) List(ctx context.Context, opts ...CallOption) iter.Seq2[AICredential, error] {
 	return aiCredentials(s.via, s.scope).all(ctx, opts)
 }

@@ -87,7 +87,9 @@ func (x *exchange) refused(resp *http.Response) error {
 	}
 	e.Status = resp.StatusCode
 	e.Retryable = retryableStatus(e.Status) || e.Code == codeInProgress
-	e.RequestID = x.requestID
+	if e.RequestID == "" || resp.Header.Get("X-Request-Id") != "" {
+		e.RequestID = x.requestID
+	}
 	return x.fail(e)
 }
 

@@ -69,7 +69,7 @@
 // # Retries
 //
 //	what                  every method; an upload only if its source can be read again
-//	when                  408, 429, 5xx; no answer or half of one; 409 idempotency.in_progress
+//	when                  408, 429, 5xx; no answer or half of one; 409 request.in_progress
 //	how often             2 times; WithMaxRetries
 //	wait                  at random up to 250 ms, doubling up to 2 s; WithRetryWait
 //	Retry-After           honoured, up to 30 s

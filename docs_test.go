@@ -12,9 +12,9 @@ import (
 // accessRights are the rights that a method may name; the server names the
 // same for its routes.
 func accessRights() []string {
-	return strings.Fields(`ai.read ai.write ai.use vault.read vault.write vault.use vault.list
+	return strings.Fields(`ai.read ai.write ai.use vault.readRaw vault.write vault.use vault.list
 		storage.get storage.put storage.delete storage.list storage.sign workspace.read workspace.write
-		runtime.launch runtime.read runtime.stop runtime.connect runtime.execute
+		runtime.launch runtime.list runtime.read runtime.stop runtime.connect runtime.execute
 		operation.read operation.cancel profile.read profile.write`)
 }
 

@@ -20,7 +20,7 @@ const maxRetryAfter = 30 * time.Second
 
 // codeInProgress is the conflict that passes: an earlier attempt of this very
 // call is still being answered.
-const codeInProgress = "idempotency.in_progress"
+const codeInProgress = "request.in_progress"
 
 // again decides whether the attempt that ended with resp or err is followed by
 // another, and sets the wait before it. It is retryablehttp's CheckRetry.

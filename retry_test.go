@@ -29,10 +29,10 @@ func TestWhatIsRetried(t *testing.T) {
 		{404, refusalBody("profiles.not_found", "not_found"), 1, "missing stays missing"},
 		{408, ``, 3, "the server waited in vain"},
 		{409, refusalBody("profiles.taken", "conflict"), 1, "a conflict of state stays"},
-		{409, refusalBody("idempotency.in_progress", "conflict"), 3, "the first attempt is still being answered"},
+		{409, refusalBody("request.in_progress", "conflict"), 3, "the first attempt is still being answered"},
 		{409, `not json`, 1, "an unknown conflict stays"},
 		{412, refusalBody("workspaces.stale", "conflict"), 1, "stale stays stale"},
-		{422, refusalBody("idempotency.mismatch", "invalid_input"), 1, "another request under the same key"},
+		{422, refusalBody("request.idempotency_mismatch", "invalid_input"), 1, "another request under the same key"},
 		{429, ``, 3, "later"},
 		{500, ``, 3, "may pass"}, {502, ``, 3, "may pass"}, {503, ``, 3, "may pass"}, {504, ``, 3, "may pass"},
 	} {

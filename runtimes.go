@@ -143,14 +143,14 @@ func (s *RuntimesService) Get(ctx context.Context, alias string, opts ...CallOpt
 
 // List ranges over the workspace's runtimes, the newest first.
 //
-// Access: runtime.read
+// Access: runtime.list
 func (s *RuntimesService) List(ctx context.Context, opts ...CallOption) iter.Seq2[*Runtime, error] {
 	return mapped(s.listing().all(ctx, opts), s.handle)
 }
 
 // Page fetches one page of [RuntimesService.List].
 //
-// Access: runtime.read
+// Access: runtime.list
 func (s *RuntimesService) Page(ctx context.Context, p PageOptions, opts ...CallOption) (*Page[*Runtime], error) {
 	page, err := s.listing().page(ctx, p, opts)
 	return mappedPage(page, err, s.handle)

@@ -136,7 +136,7 @@ func (x *exchange) prepare() error {
 	case !x.settings.hasKey:
 		x.settings.idempotencyKey = x.requestID // one id a call is enough
 	case !printable(key) || len(key) > 200:
-		return x.fail(refusal(http.StatusBadRequest, "idempotency.invalid_key", "Idempotency-Key", "want 1 to 200 visible ASCII characters"))
+		return x.fail(refusal(http.StatusBadRequest, "request.idempotency_key", "Idempotency-Key", "want 1 to 200 visible ASCII characters"))
 	}
 	return nil
 }

@@ -90,7 +90,7 @@ func (s *VaultService) Set(ctx context.Context, key string, c VaultCredential, o
 
 // Get returns a credential with its secrets. A missing key is [ErrNotFound].
 //
-// Access: vault.read
+// Access: vault.readRaw
 func (s *VaultService) Get(ctx context.Context, key string, opts ...CallOption) (*VaultCredential, error) {
 	return getVault(ctx, s.via, nil, key, opts)
 }
@@ -188,7 +188,7 @@ type RuntimeVault struct {
 // Get returns a credential with its secrets but the TOTP seed, if the mounts
 // allow raw reads of the key.
 //
-// Access: vault.read
+// Access: vault.readRaw
 func (s *RuntimeVault) Get(ctx context.Context, key string, opts ...CallOption) (*VaultCredential, error) {
 	if err := s.permitted(key); err != nil {
 		return nil, err
