@@ -29,13 +29,14 @@ func (i instant) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Body.Close()
 	}
 	return &http.Response{
-		StatusCode: 200, Header: http.Header{}, Request: r, ContentLength: int64(len(i.body)),
+		StatusCode: http.StatusOK, Header: http.Header{}, Request: r, ContentLength: int64(len(i.body)),
 		Body: io.NopCloser(bytes.NewReader([]byte(i.body))),
 	}, nil
 }
 
 // smallCalls are a read and a mutation.
 func smallCalls(t testing.TB) map[string]func() error {
+	t.Helper()
 	c := clientOn(t, instant{smallAnswer})
 	return map[string]func() error{
 		"read": func() error {

@@ -45,7 +45,7 @@ func program(ctx context.Context, client *bctrl.Client) (err error) {
 	if err != nil {
 		return err
 	}
-	defer rt.Stop(context.WithoutCancel(ctx))
+	defer rt.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // the contract in its own words
 	_, err = rt.Stagehand.Act(ctx, "Log in to Salesforce and export Q1 pipeline")
 	return err
 }

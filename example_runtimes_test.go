@@ -61,7 +61,7 @@ func ExampleBrowserLauncher_Stagehand() {
 		fmt.Println(err)
 		return
 	}
-	defer rt.Stop(context.WithoutCancel(context.Background()))
+	defer rt.Stop(context.WithoutCancel(context.Background())) //nolint:errcheck // there is nothing left to do
 	fmt.Println(rt.Status)
 	// Output: active
 }

@@ -207,7 +207,7 @@ func printed(v any) map[string]string {
 // testifyDiff is what a failed assertion prints.
 func testifyDiff(v any) string {
 	var out capture
-	assert.Equal(&out, v, "something else")
+	assert.Equal(&out, "something else", v)
 	assert.Equal(&out, v, reflect.Zero(reflect.TypeOf(v)).Interface())
 	assert.Nil(&out, v)
 	assert.Contains(&out, []any{v}, "something else")
@@ -226,7 +226,7 @@ func cmpDiff(v any) (text string) {
 		}
 	}()
 	all := cmp.Exporter(func(reflect.Type) bool { return true })
-	return cmp.Diff(v, reflect.Zero(reflect.TypeOf(v)).Interface(), all) + cmp.Diff(any(v), any("something else"), all)
+	return cmp.Diff(v, reflect.Zero(reflect.TypeOf(v)).Interface(), all) + cmp.Diff(v, any("something else"), all)
 }
 
 // exportedTypes lists the package's exported types from its source.

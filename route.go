@@ -50,7 +50,7 @@ func fill(prefix, template string, params []string, as func(name, value string) 
 // checkSegment refuses values that no name of any kind may hold. The grammars
 // of keys, names and paths refuse more; this holds for every variable.
 func checkSegment(name, value string) error {
-	message := ""
+	var message string
 	switch {
 	case value == "":
 		message = "the " + name + " is empty"
