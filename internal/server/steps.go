@@ -46,11 +46,14 @@ func (s *Server) parseSteps(ctx context.Context, x *execution, in []wire.Step[bc
 func parseStep(field string, w wire.Step[bctrl.Mounts]) (st step, err error) {
 	st.call = bctrl.Call(w.Call)
 	switch st.call {
+	case bctrl.CallAct:
+		st.timeout = 5 * time.Minute
+		st.run, err = parseArgs(field, w.Args, checkAct, (*Server).act)
 	case bctrl.CallGoto:
 		st.timeout = 30 * time.Second
 		st.run, err = parseArgs(field, w.Args, checkGoto, (*Server).gotoURL)
 	default:
-		return st, invalid("executions.unknown_call", field+".call", "call must be page.goto")
+		return st, invalid("executions.unknown_call", field+".call", "call must be stagehand.act, page.goto or page.screenshot")
 	}
 	if err != nil {
 		return st, err

@@ -1,0 +1,182 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/agent"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// maxLogins is how many logins an agent is told of; it may name others.
+const maxLogins = 50
+
+func checkAct(field string, a bctrl.ActArgs) error {
+	switch {
+	case strings.TrimSpace(a.Instruction) == "":
+		return invalid("executions.invalid_instruction", field+".instruction", "the instruction is empty")
+	case len(a.Instruction) > agent.MaxInstruction:
+		return invalid("executions.invalid_instruction", field+".instruction", "the instruction is too long")
+	case a.MaxSteps < 0 || a.MaxSteps > agent.MaxMaxSteps:
+		return invalid("executions.invalid_steps", field+".maxSteps", "maxSteps is out of range")
+	}
+	return nil
+}
+
+// act lets an agent work on the runtime's page.
+func (s *Server) act(ctx context.Context, x *execution, a bctrl.ActArgs, report func(string)) (*bctrl.ActResult, error) {
+	return agent.Act(ctx, agent.Deps{
+		Model: &askedModel{
+			s: s, x: x,
+			call:   modelChoice{a.Provider, a.Model, a.Credential},
+			launch: modelChoice{x.rt.Launch.Provider, x.rt.Launch.Model, x.rt.Launch.Credential},
+		},
+		Page: x.member.browser.Page, Logins: logins{s, x}, Downloads: x.member.landed, Secrets: x.member.secrets,
+		Progress: func(_, _ int, call, message string) { report(strings.TrimSpace(call + " " + message)) },
+	}, agent.Options{Instruction: a.Instruction, MaxSteps: a.MaxSteps, Timeout: maxStepTimeout})
+}
+
+// askedModel is the model that the mounts select. Each question is decided
+// against the mounts as they are now, and recorded before it is sent.
+type askedModel struct {
+	s            *Server
+	x            *execution
+	call, launch modelChoice
+
+	// chat is kept while the choice stays the same: it learns what its
+	// provider takes.
+	chat   model.Chat
+	chosen chosenModel
+}
+
+// Complete implements [model.Chat].
+func (a *askedModel) Complete(ctx context.Context, req model.Request) (*model.Response, error) {
+	caller, err := a.s.callerOf(ctx, a.x)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := a.s.chooseModel(ctx, caller, a.call, a.launch)
+	if err != nil {
+		return nil, err
+	}
+	chat, settle, err := a.s.openModel(ctx, a.x.event(bctrl.UseCredential, chosen.credential.ID), chosen)
+	if err != nil {
+		return nil, err
+	}
+	if a.chat == nil || a.chosen.model != chosen.model || a.chosen.credential.UID != chosen.credential.UID ||
+		a.chosen.credential.Version != chosen.credential.Version {
+		a.chat, a.chosen = chat, chosen
+	}
+	answer, err := a.chat.Complete(ctx, req)
+	if err != nil {
+		settle(asError(err).Code, 0)
+		return nil, err
+	}
+	settle(audit.OK, http.StatusOK)
+	return answer, nil
+}
+
+// logins are the vault entries that an execution may fill. Each use is decided
+// against the mounts as they are now, and recorded before it is decrypted.
+type logins struct {
+	s *Server
+	x *execution
+}
+
+func (l logins) List(ctx context.Context) ([]agent.LoginInfo, error) {
+	caller, err := l.s.callerOf(ctx, l.x)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := gather(keyRanges(caller, "/"), store.VaultRange{Limit: maxLogins}, caller, entryKey,
+		func(r store.VaultRange) ([]store.VaultEntry, error) {
+			return l.s.db.Read().VaultEntries(ctx, l.x.org, r)
+		})
+	if err != nil {
+		return nil, err
+	}
+	var list []agent.LoginInfo
+	for _, e := range rows {
+		meta, err := parseVaultMeta(e)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, agent.LoginInfo{
+			Key: e.Key, HasPassword: true, HasTOTP: e.HasTOTP, Origins: append(meta.Origins, meta.OriginPatterns...),
+		})
+	}
+	return list, nil
+}
+
+// Use opens one field of an entry for the browser to fill.
+func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, err error) {
+	s, x := l.s, l.x
+	if err := bctrl.ValidVaultKey(key); err != nil {
+		return fill, err
+	}
+	caller, err := s.callerOf(ctx, x)
+	if err != nil {
+		return fill, err
+	}
+	if !access.Decide(caller, access.Action{Verb: bctrl.UseVault, Object: key}) {
+		return fill, s.refuse(ctx, x, bctrl.UseVault, key)
+	}
+	e, err := s.db.Read().VaultEntry(ctx, x.org, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return fill, errNoVaultKey()
+	}
+	if err != nil {
+		return fill, err
+	}
+	ev := x.event(bctrl.UseVault, key)
+	ev.UID, ev.Version = e.UID, e.Version
+	err = s.use(ctx, ev, func() error {
+		meta, secrets, err := s.openVaultEntry(x.org, e)
+		if err != nil {
+			return err
+		}
+		fill = browser.Fill{
+			Field: field, Origins: meta.Origins, Patterns: meta.OriginPatterns, Direct: meta.Fill == bctrl.FillDirect,
+		}
+		fill.Value, err = loginField(field, meta, secrets)
+		return err
+	})
+	return fill, err
+}
+
+func loginField(field string, meta vaultMeta, secrets vaultSecrets) (bctrl.Secret, error) {
+	var value bctrl.Secret
+	switch field {
+	case "username":
+		value = bctrl.NewSecret(meta.Username)
+	case "password":
+		value = bctrl.NewSecret(secrets.Password.Reveal())
+	case "totp":
+		code, err := codeNow(secrets, time.Now())
+		return bctrl.NewSecret(code.Code.Reveal()), err
+	}
+	if value.IsZero() {
+		return value, notFound("vault.no_field", "this vault key has no such field")
+	}
+	return value, nil
+}
+
+// refuse records that the mounts did not permit something inside an execution,
+// and returns the refusal.
+func (s *Server) refuse(ctx context.Context, x *execution, verb bctrl.Verb, object string) error {
+	refusal := outsideMount(verb)
+	ev := x.event(verb, object)
+	ev.Decision, ev.Outcome, ev.Status = audit.Denied, refusal.Code, refusal.Status
+	if err := s.audit.Record(context.WithoutCancel(ctx), ev); err != nil {
+		return err
+	}
+	return refusal
+}
