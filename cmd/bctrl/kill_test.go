@@ -64,7 +64,7 @@ func TestEveryAcknowledgedWriteSurvivesKill9(t *testing.T) {
 	t.Logf("seed: BCTRL_TEST_SEED=%d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 
-	where := newPlace(t)
+	where := newPlace(t).built(t)
 	first := where.start(t)
 	key := first.firstKey
 	require.NotEmpty(t, key)
