@@ -192,7 +192,10 @@ func insertRuntime(ctx context.Context, tx *store.Tx, org string, rt store.Runti
 }
 
 func (s *Server) start(ctx context.Context, m *member, rt *store.Runtime) error {
-	spec := browser.Spec{ID: rt.ID, Egress: s.egress}
+	spec := browser.Spec{
+		ID: rt.ID, Egress: s.egress,
+		OnDownload: func(ctx context.Context, d browser.Download) error { return s.keepDownload(ctx, m, d) },
+	}
 	if c := rt.Launch.Config; c != nil {
 		spec.Width, spec.Height = c.Width, c.Height
 	}

@@ -52,6 +52,9 @@ func parseStep(field string, w wire.Step[bctrl.Mounts]) (st step, err error) {
 	case bctrl.CallGoto:
 		st.timeout = 30 * time.Second
 		st.run, err = parseArgs(field, w.Args, checkGoto, (*Server).gotoURL)
+	case bctrl.CallScreenshot:
+		st.timeout = 30 * time.Second
+		st.run, err = parseArgs(field, w.Args, checkScreenshot, (*Server).screenshot)
 	default:
 		return st, invalid("executions.unknown_call", field+".call", "call must be stagehand.act, page.goto or page.screenshot")
 	}
@@ -119,4 +122,32 @@ func bareURL(text string) string {
 	}
 	u.RawQuery, u.Fragment, u.User, u.ForceQuery = "", "", nil, false
 	return u.String()
+}
+
+func checkScreenshot(field string, a bctrl.ScreenshotArgs) error {
+	if a.Path == "" {
+		return nil
+	}
+	if err := bctrl.ValidStoragePath(a.Path); err != nil {
+		e := asError(err)
+		e.Field = field + ".path"
+		return e
+	}
+	return nil
+}
+
+func (s *Server) screenshot(ctx context.Context, x *execution, a bctrl.ScreenshotArgs, _ func(string)) (out bctrl.StorageObject, err error) {
+	page, err := x.member.browser.Page(ctx)
+	if err != nil {
+		return out, err
+	}
+	png, err := page.Screenshot(ctx, a.FullPage)
+	if err != nil {
+		return out, err
+	}
+	f := newFile{Path: a.Path, ContentType: "image/png", Source: bctrl.SourceScreenshot}
+	if f.Path == "" {
+		f.Path, f.Unique = "screenshots/"+x.rt.Alias+"-"+time.Now().UTC().Format("20060102T150405.000Z")+".png", true
+	}
+	return s.keepFile(ctx, x, f, bytes.NewReader(png))
 }

@@ -1,0 +1,56 @@
+package server
+
+import (
+	"context"
+	"io"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/browser"
+)
+
+// keepFile puts what an execution made into the namespace that its mounts
+// give.
+func (s *Server) keepFile(ctx context.Context, x *execution, f newFile, r io.Reader) (bctrl.StorageObject, error) {
+	caller, err := s.callerOf(ctx, x)
+	if err != nil {
+		return bctrl.StorageObject{}, err
+	}
+	storage := caller.Runtime.Chain.Effective().Storage
+	if storage == nil || storage.Workspace == "" || storage.Access == bctrl.StorageNone {
+		return bctrl.StorageObject{}, s.refuse(ctx, x, bctrl.PutStorage, "")
+	}
+	f.Namespace, f.RuntimeID, f.Driver = storage.Workspace, x.rt.ID, x.rt.Driver
+	if !access.Decide(caller, access.Action{Verb: bctrl.PutStorage, Object: f.Namespace}) {
+		return bctrl.StorageObject{}, s.refuse(ctx, x, bctrl.PutStorage, f.Namespace)
+	}
+	return s.putFile(ctx, x.org, f, r, x.event(bctrl.PutStorage, f.Namespace))
+}
+
+// keepDownload stores what a page delivered. Without storage in the mounts it
+// is refused, and the browser drops it.
+func (s *Server) keepDownload(ctx context.Context, m *member, d browser.Download) error {
+	rt, err := s.db.Read().Runtime(ctx, m.org, m.id)
+	if err != nil {
+		return err
+	}
+	ws, err := s.db.Read().Workspace(ctx, m.org, rt.WorkspaceID)
+	if err != nil {
+		return err
+	}
+	r, err := d.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	x := &execution{org: m.org, member: m, ws: ws, rt: rt}
+	object, err := s.keepFile(ctx, x, newFile{Path: "downloads/" + d.Filename, Filename: d.Filename, Source: bctrl.SourceDownload, Unique: true}, r)
+	if err != nil {
+		s.log.Error("a download was not kept", "runtime", m.id, "error", err)
+		return err
+	}
+	m.mu.Lock()
+	m.downloads = append(m.downloads, object)
+	m.mu.Unlock()
+	return nil
+}
