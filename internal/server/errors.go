@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/store"
@@ -36,7 +38,11 @@ func badJSON(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	return invalid("request."+e.Code, e.Field, "the body is not what this request takes: "+e.Error())
+	area := "request."
+	if slices.Contains(strings.Split(e.Field, "."), "mounts") {
+		area = "mounts." // as the SDK refuses the same text
+	}
+	return invalid(area+e.Code, e.Field, "the body is not what this request takes: "+e.Error())
 }
 
 // errInternal is all that a caller learns of a fault of the server's own.
