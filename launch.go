@@ -90,14 +90,12 @@ func (l *BrowserLauncher) mounts() (effective Mounts, declared *Mounts, err erro
 		if effective, err = effective.Narrow(m); err != nil {
 			return Mounts{}, nil, err
 		}
+		if declared == nil {
+			declared = &Mounts{}
+		}
+		*declared = declared.then(m)
 	}
-	switch len(l.narrow) {
-	case 0:
-		return effective, nil, nil
-	case 1:
-		return effective, &l.narrow[0], nil
-	}
-	return effective, &effective, nil
+	return effective, declared, nil
 }
 
 const (

@@ -2,6 +2,7 @@ package bctrl
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -68,11 +69,7 @@ func (rt *Runtime) Mounts() Mounts { return rt.scope.mounts.clone() }
 // call through it carries the lower mounts, and the server enforces them.
 // Mounts that widen are [ErrWidening], with a witness.
 func (rt *Runtime) Narrow(m Mounts) (*Runtime, error) {
-	effective, err := rt.scope.mounts.Narrow(m)
-	if err != nil {
-		return nil, err
-	}
-	lower, err := rt.scope.lower(effective)
+	lower, err := rt.scope.lower(m)
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +94,9 @@ func (rt *Runtime) Refresh(ctx context.Context, opts ...CallOption) error {
 	return nil
 }
 
+// codeNotActive is the code of a runtime that has ended already.
+const codeNotActive = "runtimes.not_active"
+
 // ConnectURL returns a websocket address that speaks the DevTools protocol
 // with the runtime's browser, for chromedp, Playwright or Puppeteer. It holds a
 // short-lived token: treat it as a secret.
@@ -114,10 +114,18 @@ func (rt *Runtime) ConnectURL(ctx context.Context, opts ...CallOption) (string, 
 // Access: runtime.stop
 func (rt *Runtime) Stop(ctx context.Context, opts ...CallOption) error {
 	var info RuntimeInfo
-	if err := rt.call(ctx, http.MethodPost, "/stop", &info, opts); err != nil {
+	err := rt.call(ctx, http.MethodPost, "/stop", &info, opts)
+	var e *Error
+	switch {
+	case err == nil:
+		rt.show(info)
+	case errors.As(err, &e) && e.Code == codeNotActive:
+		if rt.Status != RuntimeFailed {
+			rt.Status = RuntimeStopped
+		}
+	default:
 		return err
 	}
-	rt.show(info)
 	return nil
 }
 

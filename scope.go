@@ -10,9 +10,11 @@ import (
 // mounts do not permit, and the server is told to hold the call to them.
 type scope struct {
 	runtimeID string
-	mounts    Mounts
-	// narrowed is the BCTRL-Mounts header, empty for a handle as launched: then
-	// the server's own knowledge of the runtime decides.
+	mounts    Mounts // effective
+	// declared is what handles have narrowed below the runtime, narrowed its
+	// BCTRL-Mounts header. Both are empty for a handle as launched: then the
+	// server's own knowledge of the runtime decides.
+	declared Mounts
 	narrowed string
 }
 
@@ -23,13 +25,64 @@ func (s *scope) headers(h http.Header) {
 	}
 }
 
-// lower returns the scope below s with these effective mounts.
-func (s *scope) lower(effective Mounts) (*scope, error) {
-	text, err := json.Marshal(effective)
+// lower returns the scope below s for a handle that declares m. The server is
+// sent what was declared and not what it amounts to, so that a workspace that
+// is lowered elsewhere does not turn the rest into a widening.
+func (s *scope) lower(m Mounts) (*scope, error) {
+	effective, err := s.mounts.Narrow(m)
+	if err != nil {
+		return nil, err
+	}
+	declared := s.declared.then(m)
+	text, err := json.Marshal(declared)
 	if err != nil {
 		return nil, refusal(http.StatusBadRequest, "mounts.invalid", "mounts", "the mounts cannot be encoded")
 	}
-	return &scope{runtimeID: s.runtimeID, mounts: effective, narrowed: base64.RawURLEncoding.EncodeToString(text)}, nil
+	return &scope{runtimeID: s.runtimeID, mounts: effective, declared: declared, narrowed: base64.RawURLEncoding.EncodeToString(text)}, nil
+}
+
+// then returns the one declaration that equals m followed by next, which
+// narrows it: what next leaves out is m's, and denies add up.
+func (m Mounts) then(next Mounts) Mounts {
+	out := m.clone()
+	next = next.clone()
+	if ai := next.AI; ai != nil {
+		if out.AI != nil {
+			ai.Allow = orBefore(ai.Allow, out.AI.Allow)
+			if ai.Defaults == nil {
+				ai.Defaults = out.AI.Defaults
+			}
+		}
+		out.AI = ai
+	}
+	if v := next.Vault; v != nil {
+		if before := out.Vault; before != nil {
+			v.Allow = orBefore(v.Allow, before.Allow)
+			v.Deny = append(before.Deny, v.Deny...)
+			if v.AllowRawReads == nil {
+				v.AllowRawReads = before.AllowRawReads
+			}
+		}
+		out.Vault = v
+	}
+	if next.Storage != nil {
+		out.Storage = next.Storage
+	}
+	if c := next.Capabilities; c != nil {
+		if out.Capabilities != nil {
+			c.Allow = orBefore(c.Allow, out.Capabilities.Allow)
+		}
+		out.Capabilities = c
+	}
+	return out
+}
+
+// orBefore tells an absent list from an empty one.
+func orBefore(list, before []string) []string {
+	if list == nil {
+		return before
+	}
+	return list
 }
 
 // outside is the refusal of something the mounts do not permit, as the server
