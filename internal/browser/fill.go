@@ -230,7 +230,10 @@ func (t *tab) checkOrigins(ctx context.Context, tree *frameTree, f *frame, fill 
 	if chain == nil {
 		return refuse(403, "vault.origin_mismatch", "the frames around the element cannot be told", "")
 	}
-	for i, up := range chain {
+	for i, up := range slices.Backward(chain) {
+		if err := settleOrigin(ctx, tree, up); err != nil {
+			return err
+		}
 		if !fill.allows(up.origin) {
 			what := "a frame around the element"
 			switch {
@@ -248,6 +251,30 @@ func (t *tab) checkOrigins(ctx context.Context, tree *frameTree, f *frame, fill 
 	}
 	if top := canonicalOrigin(info.URL); top != tree.top.origin {
 		return mismatch("the page is", top)
+	}
+	return nil
+}
+
+// settleOrigin makes f.origin the one that the browser holds the frame to. The
+// frame tree goes by the address: it does not know that a sandbox took the
+// origin away, nor that about:srcdoc and about:blank have that of the frame
+// around them.
+func settleOrigin(ctx context.Context, tree *frameTree, f *frame) error {
+	w, err := world(ctx, f)
+	if err != nil {
+		return err
+	}
+	var own string
+	if err := evaluate(ctx, f, w, &own, `function () { return self.origin; }`); err != nil {
+		return err
+	}
+	named := f.origin
+	if around := tree.byID[f.parent]; named == "" && around != nil && strings.HasPrefix(f.url, "about:") {
+		named = around.origin
+	}
+	f.origin = ""
+	if own = canonicalOrigin(own); own == named {
+		f.origin = own
 	}
 	return nil
 }

@@ -5,7 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"image/png"
 	"io"
+	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -135,9 +138,51 @@ func settle(ctx context.Context, t *testing.T, p Page) *Observation {
 	return observe(ctx, t, p)
 }
 
-func decoded(t *testing.T, body string) map[string]any {
+// stringAt follows keys into JSON, through the first element of an array.
+func stringAt(body string, path ...string) string {
+	var at any
+	if json.Unmarshal([]byte(body), &at) != nil {
+		return ""
+	}
+	for _, key := range path {
+		if list, ok := at.([]any); ok && len(list) > 0 {
+			at = list[0]
+		}
+		object, _ := at.(map[string]any)
+		at = object[key]
+	}
+	if list, ok := at.([]any); ok && len(list) > 0 {
+		at = list[0]
+	}
+	text, _ := at.(string)
+	return text
+}
+
+// partOf returns a field of a multipart form.
+func partOf(r received, name string) string {
+	_, params, err := mime.ParseMediaType(r.contentType)
+	if err != nil {
+		return ""
+	}
+	form, err := multipart.NewReader(strings.NewReader(r.body), params["boundary"]).ReadForm(1 << 20)
+	if err != nil || len(form.Value[name]) != 1 {
+		return ""
+	}
+	return form.Value[name][0]
+}
+
+// masked counts the pixels of a picture that were painted over.
+func masked(t *testing.T, shot []byte) int {
 	t.Helper()
-	var out map[string]any
-	require.NoError(t, json.Unmarshal([]byte(body), &out), body)
-	return out
+	img, err := png.Decode(bytes.NewReader(shot))
+	require.NoError(t, err)
+	n := 0
+	for y := img.Bounds().Min.Y; y < img.Bounds().Max.Y; y++ {
+		for x := img.Bounds().Min.X; x < img.Bounds().Max.X; x++ {
+			if r, g, b, _ := img.At(x, y).RGBA(); r>>8 == 0x60 && g>>8 == 0x60 && b>>8 == 0x60 {
+				n++
+			}
+		}
+	}
+	return n
 }

@@ -1,0 +1,195 @@
+package browser
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/network"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+const (
+	heldBack = "pLac3-h0lder.~x"
+	realOne  = "s3cret-value"
+	goodSite = "https://login.example.com"
+)
+
+// guards returns guards that count how often interception was switched.
+func guards(switched *[]bool) *fillGuards {
+	return newFillGuards(func(fn func(context.Context)) { fn(context.Background()) }, func(on bool) { *switched = append(*switched, on) })
+}
+
+func guardOf(placeholder string) *fillGuard {
+	return newFillGuard(placeholder, bctrl.NewSecret(realOne), elementKey{frame: "f", loader: "one", backend: 7}, Fill{Origins: []string{goodSite}}.allows)
+}
+
+// TestJudgeLetsAValueGoWhereItBelongsAlone is the table of what happens to
+// requests while a field is filled.
+func TestJudgeLetsAValueGoWhereItBelongsAlone(t *testing.T) {
+	const bad = "https://evil.example"
+	for _, c := range []struct {
+		why     string
+		direct  bool
+		request outgoing
+		want    string // swapped, carried, passed or blocked
+	}{
+		{why: "a login", request: outgoing{method: "POST", url: goodSite + "/in", body: []byte("p=" + heldBack)}, want: "swapped"},
+		{why: "in small letters", request: outgoing{method: "patch", url: goodSite + "/in", body: []byte("p=" + heldBack)}, want: "swapped"},
+		{why: "nothing of it", request: outgoing{method: "POST", url: bad + "/in", body: []byte("p=other")}, want: "passed"},
+		{why: "another site", request: outgoing{method: "POST", url: bad + "/in", body: []byte("p=" + heldBack)}, want: "blocked"},
+		{why: "another site, encoded", request: outgoing{method: "POST", url: bad + "/in", body: []byte("p=pLac3%2Dh0lder.~x")}, want: "blocked"},
+		{why: "a name below", request: outgoing{method: "POST", url: "https://x.login.example.com/", body: []byte("p=" + heldBack)}, want: "blocked"},
+		{why: "a name that begins alike", request: outgoing{method: "POST", url: goodSite + ".evil.example/", body: []byte("p=" + heldBack)}, want: "blocked"},
+		{why: "another port", request: outgoing{method: "POST", url: goodSite + ":8443/", body: []byte("p=" + heldBack)}, want: "blocked"},
+		{why: "no encryption", request: outgoing{method: "POST", url: "http://login.example.com/", body: []byte("p=" + heldBack)}, want: "blocked"},
+		{why: "the standard port", request: outgoing{method: "POST", url: goodSite + ":443/", body: []byte("p=" + heldBack)}, want: "swapped"},
+		{why: "in the address", request: outgoing{method: "GET", url: goodSite + "/in?p=" + heldBack}, want: "blocked"},
+		{why: "the value itself in the address", request: outgoing{method: "GET", url: goodSite + "/in?p=" + realOne}, want: "blocked"},
+		{why: "a method without effect", request: outgoing{method: "DELETE", url: goodSite + "/in", body: []byte("p=" + heldBack)}, want: "blocked"},
+		{why: "inside another value", request: outgoing{method: "POST", url: goodSite + "/in", body: []byte("p=x" + heldBack)}, want: "blocked"},
+		{why: "after a redirect", request: outgoing{method: "POST", url: goodSite + "/2", body: []byte("p=" + realOne)}, want: "carried"},
+		{why: "after a redirect elsewhere", request: outgoing{method: "POST", url: bad + "/2", body: []byte("p=" + realOne)}, want: "blocked"},
+		{why: "a header elsewhere", request: outgoing{method: "GET", url: bad, headers: []string{heldBack}}, want: "blocked"},
+		{why: "a header", request: outgoing{method: "POST", url: goodSite, headers: []string{"Bearer " + heldBack}}, want: "blocked"},
+		{why: "filled directly", direct: true, request: outgoing{method: "POST", url: goodSite + "/in", body: []byte("<p>" + realOne)}, want: "carried"},
+		{why: "filled directly, elsewhere", direct: true, request: outgoing{method: "POST", url: bad + "/in", body: []byte("<p>" + realOne)}, want: "blocked"},
+		{why: "filled directly, in the address", direct: true, request: outgoing{method: "GET", url: goodSite + "/?" + realOne}, want: "blocked"},
+		{why: "filled directly, in a header", direct: true, request: outgoing{method: "GET", url: goodSite, headers: []string{realOne}}, want: "passed"},
+		{why: "filled directly, in a header elsewhere", direct: true, request: outgoing{method: "GET", url: bad, headers: []string{realOne}}, want: "blocked"},
+	} {
+		var switched []bool
+		gs := guards(&switched)
+		placeholder := heldBack
+		if c.direct {
+			placeholder = ""
+		}
+		gs.arm(guardOf(placeholder))
+		c.request.whole, c.request.contentType, c.request.flight.request = true, formType, "r1"
+		v := gs.judge(c.request)
+		got := "passed"
+		switch {
+		case v.block != "":
+			got = "blocked"
+			requireUnseen(t, realOne, v.block)
+			requireUnseen(t, heldBack, v.block)
+		case v.swapped:
+			got = "swapped"
+			require.True(t, string(v.body) == "p="+realOne, c.why)
+			require.True(t, v.watch, c.why)
+		case v.watch:
+			got = "carried"
+		}
+		require.Equal(t, c.want, got, c.why)
+		require.Equal(t, got == "swapped" || got == "carried", gs.carried("r1"), c.why)
+		gs.close()
+	}
+}
+
+// TestUnreadBodiesAreNotSwapped holds files and streams back when what is
+// known of them has the placeholder.
+func TestUnreadBodiesAreNotSwapped(t *testing.T) {
+	var switched []bool
+	gs := guards(&switched)
+	gs.arm(guardOf(heldBack))
+	defer gs.close()
+	r := outgoingOf(flightID{}, &network.Request{
+		URL: goodSite + "/up", Method: "POST", Headers: network.Headers{"Content-Type": formType, "Referer": heldBack},
+		PostDataEntries: []*network.PostDataEntry{{Bytes: []byte("p=" + heldBack)}, {}},
+	})
+	require.NotEmpty(t, gs.judge(r).block)
+	r.body = []byte("p=other")
+	require.Empty(t, gs.judge(r).block)
+}
+
+// TestRedirectsTakeAValueOnlyWhereItMayGo reads answers.
+func TestRedirectsTakeAValueOnlyWhereItMayGo(t *testing.T) {
+	answer := func(status int64, location string) fetch.EventRequestPaused {
+		return fetch.EventRequestPaused{
+			ResponseStatusCode: status, Request: &network.Request{URL: goodSite + "/a/b"},
+			ResponseHeaders: []*fetch.HeaderEntry{nil, {Name: "X", Value: "y"}, {Name: "location", Value: location}},
+		}
+	}
+	for _, c := range []struct {
+		status   int64
+		location string
+		stays    bool
+		why      string
+	}{
+		{307, "/next", true, "a path"},
+		{307, "next", true, "a relative path"},
+		{308, goodSite + ":443/next", true, "the same origin"},
+		{307, "https://evil.example/", false, "another site"},
+		{307, "//evil.example/", false, "another host"},
+		{308, "http://login.example.com/", false, "without encryption"},
+		{307, "https://[", false, "no address"},
+		{303, "https://evil.example/", true, "no body goes along"},
+		{200, "https://evil.example/", true, "no redirect"},
+	} {
+		var switched []bool
+		gs := guards(&switched)
+		gs.arm(guardOf(heldBack))
+		id := flightID{"s", "r"}
+		require.True(t, gs.judge(outgoing{flight: id, method: "POST", url: goodSite, contentType: formType, body: []byte("p=" + heldBack), whole: true}).swapped)
+		require.Equal(t, c.stays, gs.landed(id, redirectOf(answer(c.status, c.location))), c.why)
+		require.True(t, gs.landed(id, "https://evil.example/"), "asked once: it is on its way no more")
+		gs.close()
+	}
+}
+
+// TestGuardsEndInTime lets time pass.
+func TestGuardsEndInTime(t *testing.T) {
+	send := outgoing{flight: flightID{"s", "r"}, method: "POST", url: goodSite, contentType: formType, body: []byte("p=" + heldBack), whole: true}
+	for _, c := range []struct {
+		why  string
+		do   func(gs *fillGuards, g *fillGuard)
+		life time.Duration
+	}{
+		{"nothing happens", func(*fillGuards, *fillGuard) {}, guardLife},
+		{"the value was sent", func(gs *fillGuards, _ *fillGuard) { gs.judge(send); gs.landed(send.flight, "") }, afterSwap},
+		{"the document is gone", func(gs *fillGuards, _ *fillGuard) { gs.documentGone("f", "two") }, afterDocument},
+		{"the frame is gone", func(gs *fillGuards, _ *fillGuard) { gs.documentGone("f", "") }, afterDocument},
+		{"another frame is gone", func(gs *fillGuards, _ *fillGuard) { gs.documentGone("g", "two") }, guardLife},
+		{"the answer is still to come", func(gs *fillGuards, _ *fillGuard) { gs.judge(send); gs.documentGone("f", "two") }, guardLife},
+		{"the tab is gone before the answer", func(gs *fillGuards, _ *fillGuard) {
+			gs.judge(send)
+			gs.sessionGone("s")
+			gs.documentGone("f", "two")
+		}, afterDocument},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var switched []bool
+				gs := guards(&switched)
+				g := guardOf(heldBack)
+				gs.arm(g)
+				require.Equal(t, []bool{true}, switched)
+				c.do(gs, g)
+				time.Sleep(c.life - time.Millisecond)
+				synctest.Wait()
+				require.True(t, gs.armed())
+				time.Sleep(2 * afterDocument)
+				synctest.Wait()
+				require.False(t, gs.armed())
+				require.Equal(t, []bool{true, false}, switched)
+			})
+		})
+	}
+}
+
+// TestOneElementHasOneGuard fills a field again.
+func TestOneElementHasOneGuard(t *testing.T) {
+	var switched []bool
+	gs := guards(&switched)
+	first, second := guardOf(heldBack), guardOf("an0ther-One.~")
+	gs.arm(first)
+	gs.arm(second)
+	require.Len(t, gs.live, 1)
+	gs.drop(second)
+	require.False(t, gs.armed())
+	require.Equal(t, []bool{true, false}, switched)
+}
