@@ -25,6 +25,14 @@ func main() {
 // usageError is a mistake on the command line.
 type usageError struct{ error }
 
+// noArguments refuses arguments where there are flags alone.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(cmd, args); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
 // exitCode tells a script what went wrong: 2 is usage, 1 everything else.
 func exitCode(err error) int {
 	var usage usageError

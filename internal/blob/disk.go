@@ -190,9 +190,10 @@ func (d *Disk) syncDir(name string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// noRoom makes an [ErrFull] of what a full disk or an exhausted quota gives.
+// noRoom makes an [ErrFull] of what a full disk, an exhausted quota or a limit
+// on files gives.
 func noRoom(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	return err

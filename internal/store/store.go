@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -36,7 +37,8 @@ var ErrNotFound = errors.New("store: not found")
 // ErrExists is returned when a row with the same name exists already.
 var ErrExists = errors.New("store: exists already")
 
-// ErrFull is returned when the disk has no room for a write.
+// ErrFull is returned when the disk does not take a write: it is full, or a
+// quota or limit is reached.
 var ErrFull = errors.New("store: the disk is full")
 
 // ErrClosed is returned by a write after [DB.Close].
@@ -57,6 +59,9 @@ type DB struct {
 // Open opens the store in the file at path, creating it and bringing its
 // schema up to date.
 func Open(ctx context.Context, path string) (*DB, error) {
+	if err := makePrivate(path); err != nil {
+		return nil, err
+	}
 	writer, err := open(path, 1)
 	if err != nil {
 		return nil, err
@@ -84,6 +89,16 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	}
 	go db.run()
 	return db, nil
+}
+
+// makePrivate makes the file for its owner alone; SQLite gives the files it
+// makes beside it the same mode.
+func makePrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening the store: %w", err)
+	}
+	return f.Close()
 }
 
 // open returns a pool whose connections all carry the pragmas. cache_size is
@@ -150,7 +165,7 @@ func translate(err error) error {
 	switch e.Code() {
 	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
 		return ErrExists
-	case sqlite3.SQLITE_FULL:
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE: // the latter for quotas
 		return ErrFull
 	}
 	return err

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/seal"
+)
+
+func TestTheFirstRunPrintsItsKeyOnce(t *testing.T) {
+	where := newPlace(t)
+	srv := where.start(t)
+	key := srv.firstKey
+	require.NotEmpty(t, key)
+	_, err := srv.client(key).Vault.Set(t.Context(), "a/b", bctrl.VaultCredential{Password: bctrl.NewSecret("kept")})
+	require.NoError(t, err)
+	srv.terminate()
+
+	srv = where.start(t)
+	require.Empty(t, srv.firstKey, "a second run must not show a key")
+	got, err := srv.client(key).Vault.Get(t.Context(), "a/b")
+	require.NoError(t, err)
+	require.True(t, got.Password.Equal(bctrl.NewSecret("kept")))
+	srv.terminate()
+}
+
+func TestNobodyElseCanReadTheData(t *testing.T) {
+	old := syscall.Umask(0) // the modes must be the server's doing
+	defer syscall.Umask(old)
+	where := newPlace(t)
+	srv := where.start(t)
+	c := srv.client(srv.firstKey)
+	_, err := c.Vault.Set(t.Context(), "a/b", bctrl.VaultCredential{Password: bctrl.NewSecret("x")})
+	require.NoError(t, err)
+	_, err = c.Storage("files").Upload(t.Context(), "a.txt", strings.NewReader("content"))
+	require.NoError(t, err)
+	files := 0
+	for _, root := range []string{where.data, filepath.Dir(where.key)} {
+		require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			require.NoError(t, err)
+			info, err := entry.Info()
+			require.NoError(t, err)
+			files++
+			require.Zero(t, info.Mode().Perm()&0o077, "%s has mode %s", path, info.Mode())
+			return nil
+		}))
+	}
+	require.Greater(t, files, 8, "database, its log and memory, the lock, a file, the key and their directories")
+	srv.terminate()
+}
+
+func TestServeRefusesWhatWouldDoHarm(t *testing.T) {
+	running := newPlace(t)
+	srv := running.start(t)
+	taken := strings.TrimPrefix(srv.url, "http://")
+	fresh := func(*testing.T) place { return newPlace(t) }
+	inUse := func(*testing.T) place { return running }
+	stopped := func(t *testing.T) place {
+		p := newPlace(t)
+		p.start(t).terminate()
+		return p
+	}
+
+	for _, test := range []struct {
+		name  string
+		why   string
+		place func(*testing.T) place
+		args  func(place) []string
+		env   []string
+		says  []string
+	}{
+		{
+			name: "a second server", why: "two writers would tear the data and the audit chain", place: inUse,
+			says: []string{"another server uses this data directory", running.data},
+		},
+		{
+			name: "a taken port", why: "it must change nothing on disk", place: fresh,
+			args: func(place) []string { return []string{"--address", taken} },
+			says: []string{taken + " is taken", "--address"},
+		},
+		{
+			name: "a lost key file", why: "a new key beside old data would hide that the old one is lost", place: func(t *testing.T) place {
+				p := stopped(t)
+				require.NoError(t, os.Remove(p.key))
+				return p
+			},
+			says: []string{"key file", "missing"},
+		},
+		{
+			name: "another key", why: "half of the data would be sealed under each", place: func(t *testing.T) place {
+				p := stopped(t)
+				require.NoError(t, os.Remove(p.key))
+				_, err := seal.CreateFile(p.key)
+				require.NoError(t, err)
+				return p
+			},
+			says: []string{"wrong key"},
+		},
+		{
+			name: "a key in the environment that is none", why: "it is named, and never quoted", place: fresh,
+			env: []string{"BCTRL_KEY=hunter2-not-a-key"}, says: []string{"BCTRL_KEY", "not a bctrl key"},
+		},
+		{
+			name: "a key file inside the data", why: "whoever copies the data would have the key", place: fresh,
+			args: func(p place) []string { return []string{"--key-file", filepath.Join(p.data, "key")} },
+			says: []string{"inside the data directory"},
+		},
+		{
+			name: "a key file that others can read", why: "it may have been read", place: func(t *testing.T) place {
+				p := stopped(t)
+				require.NoError(t, os.Chmod(p.key, 0o644))
+				return p
+			},
+			says: []string{"chmod 600"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := test.place(t)
+			var args []string
+			if test.args != nil {
+				args = test.args(p)
+			}
+			said := p.refused(t, args, test.env...)
+			for _, want := range test.says {
+				require.Contains(t, said, want, test.why)
+			}
+			require.NotContains(t, said, "hunter2")
+			require.Equal(t, 1, strings.Count(said, "\n"), "one line: %s", said)
+		})
+	}
+
+	// None of them disturbed the server that runs.
+	_, err := srv.client(srv.firstKey).Vault.Set(t.Context(), "still/here", bctrl.VaultCredential{})
+	require.NoError(t, err)
+	srv.terminate()
+}
+
+func TestATakenPortLeavesNothingBehind(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	where := newPlace(t)
+	where.refused(t, []string{"--address", l.Addr().String()})
+	require.NoFileExists(t, where.key)
+	require.NoDirExists(t, where.data)
+}
+
+func TestAMistakeOnTheCommandLineIsExitCode2(t *testing.T) {
+	for _, args := range [][]string{
+		{"--adress", "x"}, {"--allow-address", "10.0.0.0/33"}, {"--allow-address", "localhost"}, {"--public-url", "bctrl.example.com"}, {"extra"},
+	} {
+		where := newPlace(t)
+		cmd := where.command(t)
+		cmd.Args = append(cmd.Args, args...)
+		out, err := cmd.CombinedOutput()
+		require.Error(t, err)
+		require.Equal(t, 2, cmd.ProcessState.ExitCode(), "%v: %s", args, out)
+		require.NoDirExists(t, where.data)
+	}
+}
+
+// TestStoppingFinishesWhatRuns stops the server in the middle of a request,
+// which must be answered and its effect kept.
+func TestStoppingFinishesWhatRuns(t *testing.T) {
+	where := newPlace(t)
+	srv := where.start(t)
+	key, host := srv.firstKey, strings.TrimPrefix(srv.url, "http://")
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", host)
+	require.NoError(t, err)
+	defer conn.Close()
+	body := `{"username":"in flight"}`
+	_, err = fmt.Fprintf(conn, "PUT /v1/vault/late HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", host, key, len(body))
+	require.NoError(t, err)
+	answers := bufio.NewReader(conn)
+	first, err := http.ReadResponse(answers, nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusContinue, first.StatusCode, "now the handler reads the body")
+
+	require.NoError(t, srv.cmd.Process.Signal(syscall.SIGTERM))
+	require.Eventually(t, func() bool { // until it takes nobody else
+		other, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", host)
+		if err == nil {
+			other.Close()
+		}
+		return err != nil
+	}, 10*time.Second, time.Millisecond)
+	_, err = io.WriteString(conn, body)
+	require.NoError(t, err)
+	answer, err := http.ReadResponse(answers, nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, answer.StatusCode)
+	require.NoError(t, answer.Body.Close())
+	require.NoError(t, srv.cmd.Wait(), srv.stderr.String())
+
+	srv = where.start(t)
+	got, err := srv.client(key).Vault.Get(t.Context(), "late")
+	require.NoError(t, err)
+	require.Equal(t, "in flight", got.Username)
+	srv.terminate()
+}
