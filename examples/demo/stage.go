@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -98,6 +99,9 @@ func (s *stage) openServer(ctx context.Context) (err error) {
 	s.daemon, err = daemon.Open(ctx, daemon.Config{
 		DataDir: filepath.Join(s.dir, "data"),
 		KeyFile: filepath.Join(s.dir, "key"),
+		// The CRM and the scripted model are on this machine, where pages and
+		// providers may not be otherwise.
+		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
 	if err != nil {
 		return err
