@@ -23,8 +23,10 @@ type Driver interface {
 type Spec struct {
 	// ID names the runtime; it appears in temporary folder names only.
 	ID string
-	// ProfileDir is a directory that keeps cookies and storage between runs;
-	// empty for an ephemeral browser, whose data is removed on stop.
+	// ProfileDir is a directory that keeps lasting cookies and storage between
+	// runs: the browser works on a copy, which is saved when it ends, stopped
+	// or crashed. It is made when there is none and may be closed to all but
+	// the server. Empty for an ephemeral browser, whose data is removed.
 	ProfileDir string
 	// Width and Height of the viewport in CSS pixels; zero is 1280 by 800.
 	Width, Height int
@@ -32,13 +34,15 @@ type Spec struct {
 	Egress egress.Policy
 	// OnDownload receives each finished download while it is still on disk;
 	// the file is removed when it returns. It is called from a goroutine of
-	// the browser. The context ends with the browser.
+	// the browser, of several at a time perhaps. The context ends with the
+	// browser. Its error is for itself to report; nil drops every download.
 	OnDownload func(ctx context.Context, d Download) error
 }
 
 // Download is a file that a page has delivered.
 type Download struct {
-	// Filename is the page's suggestion, a name without directories.
+	// Filename is the page's suggestion made safe: one segment of a storage
+	// key, without directories and invisible characters.
 	Filename string
 	// URL is where it came from, without query and fragment.
 	URL  string
@@ -53,7 +57,9 @@ type Browser interface {
 	// new one.
 	Page(ctx context.Context) (Page, error)
 	// ServeCDP speaks the DevTools protocol with one client over conn until
-	// either side ends, filtered: a client reaches its own tabs only.
+	// either side ends, filtered: a client drives the tabs of this browser,
+	// which is its runtime, and reaches nothing past them. Messages of a client
+	// are at most [MaxCommand] bytes.
 	ServeCDP(ctx context.Context, conn CDPConn) error
 	// Done is closed when the process is gone, for whatever reason.
 	Done() <-chan struct{}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package browser
 
 import (
@@ -26,18 +28,6 @@ const (
 	// detachTimeout bounds saying goodbye to a browser that may be hanging.
 	detachTimeout = 5 * time.Second
 )
-
-// Options configure [NewChromium]. The zero value is fine.
-type Options struct {
-	// Path is the browser's program; empty looks for one: see [Locate].
-	Path string
-	// User runs the browsers when the server is root; empty is "nobody". When
-	// the server is not root, browsers run as the server's own user.
-	User string
-	// TempDir is where browsers keep what ends with them; empty is
-	// [os.TempDir]. User must be able to reach it.
-	TempDir string
-}
 
 // Chromium is a [Driver] of real browsers: one process group each, as an
 // unprivileged user with Chromium's own sandbox on.
@@ -274,6 +264,28 @@ func (b *chromium) closePages() {
 func (b *chromium) carriesFill(id network.RequestID) bool {
 	p := b.pages.Load()
 	return p != nil && p.carriesFill(id)
+}
+
+// ServeCDP serves one DevTools client from outside. See [Browser]; what it may
+// do is in filterrules.go. It returns nil when the client left, the browser
+// ended or ctx did, else why the client was dropped.
+func (b *chromium) ServeCDP(ctx context.Context, conn CDPConn) error {
+	select {
+	case b.clients <- struct{}{}:
+		defer func() { <-b.clients }()
+	default:
+		return errTooManyClients
+	}
+	client, err := b.mux.attach(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), detachTimeout)
+		defer cancel()
+		client.close(ctx)
+	}()
+	return serve(ctx, conn, client, newFilter(b.carriesFill, client.owns))
 }
 
 // Done is closed when the browser and all it left are gone. See [Browser].

@@ -3,6 +3,7 @@
 package browser
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,11 @@ const (
 	// reapPause is how often a killed group is looked at.
 	reapPause = 2 * time.Millisecond
 )
+
+// sandboxHint says what a machine lacks on which Chromium refuses to start.
+const sandboxHint = "its sandbox needs unprivileged user namespaces: allow them to the container " +
+	"(docker run --security-opt seccomp=unconfined) or to the system " +
+	"(sysctl kernel.apparmor_restrict_unprivileged_userns=0)"
 
 // process is a browser process and its process group.
 type process struct {
@@ -133,10 +139,10 @@ func (p *process) groupLives() bool {
 // failure describes the end of a browser that nobody stopped.
 func (p *process) failure() error {
 	text := p.stderr.String()
-	if text == "" {
-		return fmt.Errorf("the browser ended by itself: %w", p.exitError())
+	if strings.Contains(text, "No usable sandbox") {
+		return fmt.Errorf("the browser ended by itself: %w: %s", p.exitError(), sandboxHint)
 	}
-	return fmt.Errorf("the browser ended by itself: %w: %s", p.exitError(), text)
+	return fmt.Errorf("the browser ended by itself: %w: %s", p.exitError(), cmp.Or(text, "it said nothing"))
 }
 
 func (p *process) exitError() error {
@@ -162,16 +168,21 @@ func (w *lastWords) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// String returns the last lines without those that quote an address: a URL may
+// String returns the last lines, on one line, without addresses: a URL may
 // hold a token.
 func (w *lastWords) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var kept []string
 	for line := range strings.Lines(string(w.text)) {
-		line = strings.TrimSpace(line)
-		if line != "" && !strings.Contains(line, "://") {
-			kept = append(kept, line)
+		words := strings.Fields(line)
+		for i, word := range words {
+			if strings.Contains(word, "://") {
+				words[i] = "[address]"
+			}
+		}
+		if len(words) > 0 {
+			kept = append(kept, strings.Join(words, " "))
 		}
 	}
 	return strings.Join(kept[max(0, len(kept)-5):], "; ")

@@ -20,7 +20,7 @@ import (
 
 // group returns the processes of a process group that are not dead, with their
 // command lines.
-func group(t *testing.T, pgid int) map[int]string {
+func group(t testing.TB, pgid int) map[int]string {
 	t.Helper()
 	found := map[int]string{}
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -198,15 +198,21 @@ func TestAHangingBrowserIsKilled(t *testing.T) {
 func TestALaunchThatFailsSaysWhyAndLeavesNothing(t *testing.T) {
 	temp := openTempDir(t)
 	script := filepath.Join(temp, "broken")
-	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\necho 'no usable sandbox' >&2\necho 'at https://app.example/?token=canary' >&2\nexit 3\n"), 0o755))
+	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\necho 'a broken thing' >&2\necho 'at https://app.example/?token=canary' >&2\nexit 3\n"), 0o755))
 	below := filepath.Join(temp, "below")
 	require.NoError(t, os.Mkdir(below, 0o755))
 	driver, err := NewChromium(Options{Path: script, TempDir: below})
 	require.NoError(t, err)
 	_, err = driver.Launch(t.Context(), Spec{ID: "broken"})
-	require.ErrorContains(t, err, "no usable sandbox")
+	require.ErrorContains(t, err, "a broken thing")
 	require.ErrorContains(t, err, "exit status 3")
 	require.NotContains(t, err.Error(), "canary")
+
+	sandboxless := filepath.Join(temp, "sandboxless")
+	require.NoError(t, os.WriteFile(sandboxless, []byte("#!/bin/sh\necho '[1:1:FATAL:zygote_host_impl_linux.cc(128)] No usable sandbox! see https://chromium.example/' >&2\nexit 133\n"), 0o755))
+	driver.path = sandboxless
+	_, err = driver.Launch(t.Context(), Spec{ID: "sandboxless"})
+	require.ErrorContains(t, err, "user namespaces")
 	entries, err := os.ReadDir(below)
 	require.NoError(t, err)
 	require.Empty(t, entries)
@@ -294,4 +300,56 @@ func TestNothingOutlivesAKilledServer(t *testing.T) {
 	saved, err := os.ReadDir(filepath.Join(temp, "closed", "profile", "1"))
 	require.NoError(t, err, "and saves its profile")
 	require.NotEmpty(t, saved)
+}
+
+// proportional returns the memory of processes in bytes, shared pages divided
+// among those who share them.
+func proportional(b *testing.B, pids map[int]string) (total int) {
+	b.Helper()
+	for pid := range pids {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+		if err != nil {
+			continue // ended meanwhile
+		}
+		for line := range strings.Lines(string(raw)) {
+			if value, ok := strings.CutPrefix(line, "Pss:"); ok {
+				kib, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")))
+				if err != nil {
+					b.Fatal(err)
+				}
+				total += kib << 10
+			}
+		}
+	}
+	return total
+}
+
+// BenchmarkLaunch measures from nothing to an answering browser, and what that
+// browser takes.
+func BenchmarkLaunch(b *testing.B) {
+	driver, err := NewChromium(Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var first time.Duration
+	memory := 0
+	for b.Loop() {
+		launched, err := driver.Launch(b.Context(), Spec{ID: "bench"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		began := time.Now()
+		if _, err := launched.Page(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		first += time.Since(began)
+		b.StopTimer()
+		memory += proportional(b, group(b, launched.(*chromium).proc.pid()))
+		if err := launched.Stop(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(first.Milliseconds())/float64(b.N), "ms-to-page/op")
+	b.ReportMetric(float64(memory)/float64(b.N)/(1<<20), "MiB/browser")
 }

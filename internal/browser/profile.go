@@ -1,3 +1,5 @@
+//go:build unix
+
 package browser
 
 import (
@@ -31,10 +33,6 @@ const (
 	// profileNew is a copy that is not complete.
 	profileNew = "new"
 )
-
-// ErrProfileInUse is in the error of Launch when another browser has the
-// profile.
-var ErrProfileInUse = errors.New("the profile is in use by another browser")
 
 var errProfileSize = fmt.Errorf("the profile is over %d bytes or %d files and was not saved", maxProfileBytes, maxProfileFiles)
 

@@ -10,16 +10,16 @@ import (
 	"github.com/chromedp/cdproto/target"
 )
 
-const (
-	// maxCommand bounds one message from a client, in bytes.
-	maxCommand = 16 << 20
-	// maxClients bounds the DevTools clients of one browser.
-	maxClients = 16
-)
+// MaxCommand bounds one message from a DevTools client, in bytes. Whoever
+// carries the messages can refuse larger ones before they are in memory.
+const MaxCommand = 16 << 20
+
+// maxClients bounds the DevTools clients of one browser.
+const maxClients = 16
 
 var (
 	errTooManyClients = errors.New("the browser has too many DevTools clients")
-	errCommandSize    = fmt.Errorf("a DevTools command is over %d bytes", maxCommand)
+	errCommandSize    = fmt.Errorf("a DevTools command is over %d bytes", MaxCommand)
 	errNotACommand    = errors.New("a DevTools client sent what is no command")
 )
 
@@ -29,28 +29,6 @@ const (
 	codeSessionNotFound = -32001
 	codeMethodNotFound  = -32601
 )
-
-// ServeCDP serves one DevTools client from outside. See [Browser]; what it may
-// do is in filterrules.go. It returns nil when the client left, the browser
-// ended or ctx did, else why the client was dropped.
-func (b *chromium) ServeCDP(ctx context.Context, conn CDPConn) error {
-	select {
-	case b.clients <- struct{}{}:
-		defer func() { <-b.clients }()
-	default:
-		return errTooManyClients
-	}
-	client, err := b.mux.attach(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), detachTimeout)
-		defer cancel()
-		client.close(ctx)
-	}()
-	return serve(ctx, conn, client, newFilter(b.carriesFill, client.owns))
-}
 
 // serve copies between conn and client through f until one of them ends.
 func serve(ctx context.Context, conn CDPConn, client *muxClient, f *filter) error {
@@ -97,7 +75,7 @@ func readCommands(ctx context.Context, conn CDPConn, client *muxClient, f *filte
 		if err != nil {
 			return nil
 		}
-		if len(b) > maxCommand {
+		if len(b) > MaxCommand {
 			return errCommandSize
 		}
 		var msg message

@@ -47,7 +47,7 @@ func connect(t *testing.T, b *chromium) string {
 			return
 		}
 		defer ws.CloseNow()
-		ws.SetReadLimit(maxCommand)
+		ws.SetReadLimit(MaxCommand)
 		if err := b.ServeCDP(r.Context(), wsConn{ws}); err != nil {
 			t.Errorf("ServeCDP: %v", err)
 		}
