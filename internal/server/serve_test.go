@@ -17,16 +17,10 @@ func jsonBody(text string) io.Reader { return strings.NewReader(text) }
 // tamper edits the database behind the server's back.
 func (h *harness) tamper(statement string) {
 	h.Helper()
-	h.exec(statement)
-}
-
-// exec runs a statement beside the server.
-func (h *harness) exec(statement string, args ...any) {
-	h.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(h.dir, "bctrl.db")+"?_pragma=busy_timeout(10000)")
 	require.NoError(h, err)
 	defer db.Close()
-	res, err := db.ExecContext(h.Context(), statement, args...)
+	res, err := db.ExecContext(h.Context(), statement)
 	require.NoError(h, err)
 	n, err := res.RowsAffected()
 	require.NoError(h, err)

@@ -255,7 +255,11 @@ func (s *Server) workspaceState(ctx context.Context, rq *request, _ none) (out b
 		return out, err
 	}
 	if storage := ws.Mounts.Storage; storage != nil && storage.Access != bctrl.StorageNone {
-		out.Storage, err = s.db.Read().NamespaceUsage(ctx, rq.caller.Org, storage.Workspace)
+		usage, err := s.db.Read().StorageUsage(ctx, rq.caller.Org, storage.Workspace)
+		if err != nil {
+			return out, err
+		}
+		out.Storage = bctrl.StorageUsage{Namespace: storage.Workspace, FileCount: usage.FileCount, TotalBytes: usage.TotalBytes}
 	}
-	return out, err
+	return out, nil
 }

@@ -43,7 +43,7 @@ func claimNamespace(ctx context.Context, tx *store.Tx, org string, ws *store.Wor
 	if err != nil {
 		return err
 	}
-	holds, err := tx.NamespaceHoldsFiles(ctx, org, ws.Name)
+	holds, err := tx.HoldsFiles(ctx, org, ws.Name)
 	if err != nil {
 		return err
 	}

@@ -109,17 +109,9 @@ func TestEveryProblemOfMountsIsNamedAtOnce(t *testing.T) {
 	}), "a runtime's default", problem{"mounts.default_wrong_provider", "mounts.ai.defaults.google"})
 }
 
-func (h *harness) object(namespace, path string, size int64) {
-	h.Helper()
-	orgs, err := h.db.Read().Organizations(h.Context())
-	require.NoError(h, err)
-	h.exec(`INSERT INTO objects (org_id, id, namespace, path, blob_id, etag, sha256, size_bytes, content_type, filename, source, runtime_id, driver, target, created_at, updated_at)
-		VALUES (?, ?, ?, ?, 'b', 'e', 's', ?, 't', 'f', 's', '', '', '', 0, 0)`, orgs[0].ID, newID(), namespace, path, size)
-}
-
 func TestANamespaceWithFilesIsNobodysToGetSilently(t *testing.T) {
 	h := newHarness(t)
-	h.object("exports", "a", 1)
+	h.stored("exports", "a", "1")
 	create := func(name string, mounts object) answer {
 		return h.do("POST", []string{"workspaces"}, nil, object{"name": name, "mounts": mounts})
 	}
@@ -129,7 +121,7 @@ func TestANamespaceWithFilesIsNobodysToGetSilently(t *testing.T) {
 	refused(t, h.do("PATCH", []string{"workspaces", shared.ID}, nil, object{"mounts": object{}}), http.StatusConflict, "mounts.namespace_in_use", "not by a change either")
 
 	own := h.made("sales", object{})
-	h.object("sales", "a", 1)
+	h.stored("sales", "a", "1")
 	h.ok("PATCH", []string{"workspaces", own.ID}, object{"mounts": object{}}, nil) // it is its own
 	h.ok("PATCH", []string{"workspaces", own.ID}, object{"name": "sales-eu"}, nil)
 	refused(t, create("sales", object{}), http.StatusConflict, "mounts.namespace_in_use", "the renamed one's")
@@ -175,9 +167,9 @@ func TestTheStateOfAWorkspaceIsWhatItHoldsNow(t *testing.T) {
 	h.ok("GET", []string{"workspaces", ws.ID, "state"}, nil, &state)
 	require.Empty(t, state.Runtimes)
 	rt := h.launch(ws, "crm", nil)
-	h.object("sales", "a", 3)
-	h.object("sales", "b", 4)
-	h.object("other", "c", 5)
+	h.stored("sales", "a", "123")
+	h.stored("sales", "b/c", "1234")
+	h.stored("other", "c", "12345")
 	h.ok("GET", []string{"workspaces", ws.ID, "state"}, nil, &state)
 	require.Len(t, state.Runtimes, 1)
 	require.Equal(t, rt.ID, state.Runtimes[0].ID)

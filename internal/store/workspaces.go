@@ -120,17 +120,3 @@ func (q Queries) NamespaceOwner(ctx context.Context, org, namespace string) (str
 	}
 	return id, err
 }
-
-// NamespaceHoldsFiles reports whether a namespace holds any file.
-func (q Queries) NamespaceHoldsFiles(ctx context.Context, org, namespace string) (bool, error) {
-	return one(ctx, q, func(row scanner) (holds bool, err error) { return holds, row(&holds) },
-		"SELECT EXISTS (SELECT 1 FROM objects WHERE org_id = $1 AND namespace = $2)", org, namespace)
-}
-
-// NamespaceUsage counts the files of a namespace and their bytes.
-func (q Queries) NamespaceUsage(ctx context.Context, org, namespace string) (bctrl.StorageUsage, error) {
-	return one(ctx, q, func(row scanner) (u bctrl.StorageUsage, err error) {
-		u.Namespace = namespace
-		return u, row(&u.FileCount, &u.TotalBytes)
-	}, "SELECT COUNT(*), COALESCE(SUM(size_bytes), 0) FROM objects WHERE org_id = $1 AND namespace = $2", org, namespace)
-}

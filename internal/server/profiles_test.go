@@ -1,0 +1,97 @@
+package server
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/seal"
+)
+
+// profileUID is the folder's name of a profile.
+func (h *harness) profileUID(id string) string {
+	h.Helper()
+	orgs, err := h.db.Read().Organizations(h.Context())
+	require.NoError(h, err)
+	p, err := h.db.Read().Profile(h.Context(), orgs[0].ID, id)
+	require.NoError(h, err)
+	return p.UID
+}
+
+func TestAProfileIsMadeDescribedAndDeleted(t *testing.T) {
+	h := newHarness(t)
+	path := []string{"browser-profiles", "sf-bot"}
+	var p bctrl.BrowserProfile
+	h.ok("POST", path[:1], object{"id": "sf-bot", "label": "Salesforce"}, &p)
+	require.Equal(t, bctrl.BrowserProfile{ID: "sf-bot", Label: "Salesforce", CreatedAt: p.CreatedAt, UpdatedAt: p.CreatedAt}, p)
+	refused(t, h.do("POST", path[:1], nil, object{"id": "sf-bot"}), http.StatusConflict, "profiles.exists", "the id is taken")
+
+	dir := filepath.Join(h.dir, "profiles", h.profileUID("sf-bot"))
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "1"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "1", "Cookies"), []byte("12345"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "lock"), []byte("12"), 0o600))
+	require.NoError(t, os.Symlink("/etc/passwd", filepath.Join(dir, "link")))
+	h.ok("GET", path, nil, &p)
+	require.EqualValues(t, 7, p.SizeBytes, "links are not followed")
+	h.ok("PATCH", path, object{"label": "CRM"}, &p)
+	require.Equal(t, "CRM", p.Label)
+	h.ok("PATCH", path, object{}, &p)
+	require.Equal(t, "CRM", p.Label, "what an update leaves out stays")
+	require.EqualValues(t, 7, p.SizeBytes)
+
+	h.ok("DELETE", path, nil, nil)
+	require.NoDirExists(t, dir)
+	refused(t, h.do("GET", path, nil, nil), http.StatusNotFound, "profiles.not_found", "it is gone")
+	refused(t, h.do("PATCH", path, nil, object{}), http.StatusNotFound, "profiles.not_found", "it is gone")
+	refused(t, h.do("DELETE", path, nil, nil), http.StatusNotFound, "profiles.not_found", "it is gone")
+	h.ok("POST", path[:1], object{"id": "sf-bot"}, &p)
+	require.Zero(t, p.SizeBytes)
+	require.NotEqual(t, filepath.Base(dir), h.profileUID("sf-bot"), "a new one has nothing of the old one's")
+
+	for _, id := range []string{"", ".", "..", "-a", "a b", "a/b", "é"} {
+		refused(t, h.do("POST", path[:1], nil, object{"id": id}), http.StatusBadRequest, "profiles.invalid_id", id)
+	}
+	long := make([]byte, 300)
+	refused(t, h.do("PATCH", path, nil, object{"label": string(long)}), http.StatusBadRequest, "request.too_long", "the label")
+}
+
+func TestAProfileInUseIsNotDeleted(t *testing.T) {
+	h := newHarness(t)
+	ws := h.made("w", object{})
+	path := []string{"browser-profiles", "sf-bot"}
+	h.ok("POST", path[:1], object{"id": "sf-bot"}, nil)
+	var rt bctrl.RuntimeInfo
+	runtimes := []string{"workspaces", ws.ID, "runtimes"}
+	body := object{"alias": "crm", "kind": "browser", "driver": "stagehand", "launch": object{"mode": "profile", "profileId": "sf-bot"}}
+	h.ok("POST", runtimes, body, &rt)
+	var p bctrl.BrowserProfile
+	h.ok("GET", path, nil, &p)
+	require.Equal(t, rt.ID, p.RuntimeID)
+	refused(t, h.do("DELETE", path, nil, nil), http.StatusConflict, "profiles.in_use", "a live runtime has it")
+	body["alias"] = "other"
+	refused(t, h.do("POST", runtimes, nil, body), http.StatusConflict, "profiles.in_use", "one runtime at a time")
+	h.ok("POST", append(runtimes, "crm", "stop"), nil, nil)
+	h.ok("DELETE", path, nil, nil)
+}
+
+func TestWhatACrashLeftOfADeletedProfileIsRemoved(t *testing.T) {
+	h := newHarness(t)
+	h.ok("POST", []string{"browser-profiles"}, object{"id": "kept"}, nil)
+	profiles := filepath.Join(h.dir, "profiles")
+	kept, left, other := filepath.Join(profiles, h.profileUID("kept")), filepath.Join(profiles, newID()), filepath.Join(profiles, "notes")
+	for _, dir := range []string{kept, left, other} {
+		require.NoError(t, os.MkdirAll(dir, 0o700))
+	}
+	kek, err := seal.FromFile(filepath.Join(h.dir, "kek"))
+	require.NoError(t, err)
+	next, err := New(t.Context(), Config{Store: h.db, Key: kek, Browsers: h.browsers, ProfileDir: profiles})
+	require.NoError(t, err)
+	require.NoError(t, next.Close(t.Context()))
+	require.NoDirExists(t, left)
+	require.DirExists(t, kept)
+	require.DirExists(t, other, "only what the server made")
+}
