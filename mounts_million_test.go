@@ -18,7 +18,12 @@ type chooser struct {
 	o *oracle
 }
 
+// list chooses up to longest entries, and once in 32 times many more: sets of
+// prefixes are kept in another way then.
 func (c chooser) list(from []string, longest int) []string {
+	if c.IntN(32) == 0 {
+		longest = 20
+	}
 	list := make([]string, c.IntN(longest+1))
 	for i := range list {
 		list[i] = from[c.IntN(len(from))]
@@ -59,7 +64,8 @@ func (c chooser) declared(parent *bctrl.VaultMount) *bctrl.VaultMount {
 // TestNarrowNeverWidens narrows a million times and asks the oracle for every
 // key whether the outcome is right: accepted exactly when it should be, with
 // what both levels permit and no key more, else refused with the first offending
-// field and the smallest witness.
+// field and the smallest witness. One in four times it asks for Covers and
+// normal forms as well.
 func TestNarrowNeverWidens(t *testing.T) {
 	const cases = 1_000_000
 	seed := rand.Uint64()
@@ -73,6 +79,9 @@ func TestNarrowNeverWidens(t *testing.T) {
 			c := chooser{rand.New(rand.NewPCG(seed, uint64(worker))), o}
 			for left.Add(-1) >= 0 && !t.Failed() {
 				parent := c.complete()
+				if c.IntN(4) == 0 {
+					checkCovers(t, o, parent, c.complete())
+				}
 				if checkNarrow(t, o, parent, c.declared(parent)) {
 					accepted.Add(1)
 				} else {
@@ -85,6 +94,26 @@ func TestNarrowNeverWidens(t *testing.T) {
 	t.Logf("%d accepted, %d refused", accepted.Load(), refused.Load())
 	if !t.Failed() && (accepted.Load() < cases/4 || refused.Load() < cases/4) {
 		t.Errorf("lopsided: %d accepted, %d refused", accepted.Load(), refused.Load())
+	}
+}
+
+// checkCovers compares Covers with inclusion, for any two vault mounts and for
+// two of which one is likely to cover the other, and normal forms with what they
+// are the normal form of.
+func checkCovers(t *testing.T, o *oracle, a, b *bctrl.VaultMount) {
+	t.Helper()
+	meet := bctrl.Chain{{Vault: a}, {Vault: b}}.Effective().Vault
+	for _, pair := range [][2]*bctrl.VaultMount{{a, b}, {a, meet}, {meet, a}} {
+		parentUse, parentRead := o.permits(pair[0])
+		use, read := o.permits(pair[1])
+		want := use.within(parentUse) && read.within(parentRead)
+		if got := (bctrl.Mounts{Vault: pair[0]}).Covers(bctrl.Mounts{Vault: pair[1]}); got != want {
+			t.Errorf("Covers is %v: parent %+v child %+v", got, pair[0], pair[1])
+		}
+		normal := bctrl.Mounts{Vault: pair[1]}.Normal().Vault
+		if normalUse, normalRead := o.permits(normal); normalUse != use || normalRead != read {
+			t.Errorf("the normal form of %+v is %+v", pair[1], normal)
+		}
 	}
 }
 

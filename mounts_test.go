@@ -223,7 +223,22 @@ func TestNarrowInheritsWhatIsAbsent(t *testing.T) {
 				want.Capabilities = part.Capabilities
 			}
 			require.Equal(t, want, got)
-			require.Equal(t, want.Normal(), bctrl.Chain{above, child}.Effective().Normal())
+			require.Equal(t, want, bctrl.Chain{above, child}.Effective(), "a chain that fits is what was narrowed")
+		})
+	}
+}
+
+func TestEffectiveMountsRepeatNothing(t *testing.T) {
+	for _, c := range []struct{ why, above, below, want string }{
+		{"the inner of two that are nested", `["prod/crm/"]`, `["prod/"]`, `["prod/crm/"]`},
+		{"one that holds two of the level above", `["prod/","prod/crm/","test/"]`, `["prod/"]`, `["prod/"]`},
+		{"disjoint", `["prod/"]`, `["test/"]`, `[]`},
+		{"the key and what is below it", `["prod"]`, `["prod/"]`, `["prod/"]`},
+		{"another case", `["prod/"]`, `["PROD/"]`, `[]`},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			chain := bctrl.Chain{parseMounts(t, `{"vault":{"allow":`+c.above+`}}`), parseMounts(t, `{"vault":{"allow":`+c.below+`}}`)}
+			require.Equal(t, parseMounts(t, `{"vault":{"allow":`+c.want+`}}`), chain.Effective())
 		})
 	}
 }
@@ -397,6 +412,7 @@ func TestNothingIsPermittedByMountsThatSayNothing(t *testing.T) {
 		require.False(t, m.AllowsCredential("x") || m.AllowsVaultKey("x") || m.AllowsRawRead("x") || m.AllowsNamespace("x") || m.AllowsCapability("x/y"))
 		require.True(t, bctrl.Mounts{}.Covers(m))
 	}
+	require.False(t, bctrl.Chain{{}, {}}.Allows(bctrl.Action{Verb: bctrl.UseVault, Object: "x"}), "a first level has nothing to inherit")
 	require.False(t, bctrl.Chain{}.Allows(bctrl.Action{Verb: bctrl.UseVault, Object: "x"}))
 	require.False(t, bctrl.Chain{}.Explain(bctrl.Action{Verb: bctrl.UseVault, Object: "x"}).Allowed)
 	require.Equal(t, bctrl.Mounts{}, bctrl.Chain{}.Effective())
