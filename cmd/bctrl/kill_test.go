@@ -31,7 +31,8 @@ type record struct {
 	key string
 	// n is the number of the content that was acknowledged last; 0 is none.
 	n int
-	// version is how often the record was written since it was made.
+	// version is how often it was written since it was made, where the server
+	// counts that.
 	version int64
 	// last numbers contents; it never goes back.
 	last int
@@ -41,9 +42,10 @@ type record struct {
 
 // attempt is one write or, with n 0, one deletion.
 type attempt struct {
-	n, version int64
-	isNew      bool
-	id         string // its idempotency key
+	n       int
+	version int64
+	isNew   bool
+	id      string // its idempotency key
 	// requests are the ids under which it was sent: a repeated call counts
 	// once, and any of them may be the one that did.
 	requests []string
@@ -65,14 +67,16 @@ func TestEveryAcknowledgedWriteSurvivesKill9(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 
 	where := newPlace(t).built(t)
+	where.args = []string{"--allow-address", "127.0.0.1"} // the provider
 	first := where.start(t)
 	key := first.firstKey
 	require.NotEmpty(t, key)
 	first.kill()
 
+	kinds := kinds(newProvider(t))
 	callers := make([]*caller, killCallers)
 	for i := range callers {
-		callers[i] = newCaller(i, rand.New(rand.NewPCG(seed, uint64(i)+1)))
+		callers[i] = newCaller(i, kinds, rand.New(rand.NewPCG(seed, uint64(i)+1)))
 	}
 	acknowledged := 0
 	for round := range kills {
@@ -142,9 +146,9 @@ type caller struct {
 	recorded [][]string
 }
 
-func newCaller(i int, rng *rand.Rand) *caller {
+func newCaller(i int, kinds []kind, rng *rand.Rand) *caller {
 	c := &caller{rng: rng}
-	for _, k := range kinds() {
+	for _, k := range kinds {
 		for j := range eachKind {
 			c.records = append(c.records, &record{kind: k, key: fmt.Sprintf("k%d-%d", i, j)})
 		}
@@ -163,9 +167,12 @@ func (c *caller) write(ctx context.Context, client *bctrl.Client, acknowledged f
 	for {
 		r := c.records[c.rng.IntN(len(c.records))]
 		r.last++
-		a := &attempt{n: int64(r.last), version: r.version + 1, isNew: r.n == 0, id: fmt.Sprintf("%s-%s-%d", r.name, r.key, r.last)}
-		if r.n != 0 && c.rng.IntN(5) == 0 {
-			a.n, a.version = 0, 0
+		a := &attempt{n: r.last, isNew: r.n == 0, id: fmt.Sprintf("%s-%s-%d", r.name, r.key, r.last)}
+		switch {
+		case r.n != 0 && c.rng.IntN(5) == 0:
+			a.n = 0
+		case r.versioned:
+			a.version = r.version + 1
 		}
 		if err := c.try(ctx, client, r, a); err != nil {
 			return ended(err)
@@ -184,17 +191,17 @@ func (c *caller) try(ctx context.Context, client *bctrl.Client, r *record, a *at
 	if a.n == 0 {
 		err = r.remove(ctx, client, r.key, opts)
 	} else {
-		version, err = r.write(ctx, client, r.key, int(a.n), a.isNew, opts)
+		version, err = r.write(ctx, client, r.key, a.n, a.isNew, opts)
 	}
 	a.requests = append(a.requests, info.RequestID)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", r.name, r.key, err)
 	}
-	if r.versioned && version != a.version {
+	if version != a.version {
 		return fmt.Errorf("%s %s: acknowledged as version %d, want %d", r.name, r.key, version, a.version)
 	}
 	c.recorded = append(c.recorded, a.requests)
-	r.n, r.version, r.open = int(a.n), a.version, nil
+	r.n, r.version, r.open = a.n, a.version, nil
 	return nil
 }
 
@@ -209,7 +216,7 @@ func (c *caller) settle(ctx context.Context, client *bctrl.Client, r *record) er
 	a := r.open
 	switch {
 	case n == r.n && version == r.version:
-	case a != nil && n == int(a.n) && version == a.version:
+	case a != nil && n == a.n && version == a.version:
 	default:
 		return fmt.Errorf("%s %s: found content %d of version %d; acknowledged was %d of %d, unanswered %+v", r.name, r.key, n, version, r.n, r.version, a)
 	}

@@ -5,8 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
 	"strings"
+	"testing"
 
 	"github.com/bctrl-go/bctrl"
 )
@@ -26,7 +32,7 @@ type kind struct {
 	read func(ctx context.Context, c *bctrl.Client, key string) (n int, version int64, err error)
 }
 
-func kinds() []kind { return []kind{vaultKind()} }
+func kinds(p *provider) []kind { return []kind{vaultKind(), credentialKind(p), fileKind()} }
 
 // text is the content of a record under a number: the same every time, and of
 // up to size bytes.
@@ -84,4 +90,132 @@ func vaultKind() kind {
 			return 0, 0, errHalf
 		},
 	}
+}
+
+// provider answers to the one API key that belongs to what it is asked under,
+// so that a credential can be proved whole though its key is never returned.
+type provider struct{ *httptest.Server }
+
+func newProvider(t *testing.T) *provider {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{id}/{n}/models", func(w http.ResponseWriter, r *http.Request) {
+		n, err := strconv.Atoi(r.PathValue("n"))
+		if err != nil || r.Header.Get("Authorization") != "Bearer "+apiKey(r.PathValue("id"), n).Expose() {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = io.WriteString(w, `{"data":[]}`)
+	})
+	p := &provider{httptest.NewServer(mux)}
+	t.Cleanup(p.Close)
+	return p
+}
+
+func apiKey(id string, n int) bctrl.Secret { return bctrl.NewSecret("sk-" + text(id, n, 100)) }
+
+func credentialKind(p *provider) kind {
+	label := func(id string, n int) string { return strconv.Itoa(n) + " " + text(id, n, 200) }
+	base := func(id string, n int) string {
+		base, err := url.JoinPath(p.URL, id, strconv.Itoa(n))
+		if err != nil {
+			panic(err) // a port and two plain words
+		}
+		return base
+	}
+	return kind{
+		name: "credential",
+		write: func(ctx context.Context, c *bctrl.Client, id string, n int, isNew bool, opts []bctrl.CallOption) (int64, error) {
+			if isNew {
+				_, err := c.AICredentials.Create(ctx, bctrl.AICredentialCreate{
+					ID: id, Provider: bctrl.OpenAICompatible, Label: label(id, n), BaseURL: base(id, n), APIKey: apiKey(id, n),
+				}, opts...)
+				return 0, err
+			}
+			_, err := c.AICredentials.Update(ctx, id, bctrl.AICredentialUpdate{Label: new(label(id, n)), BaseURL: new(base(id, n)), APIKey: apiKey(id, n)}, opts...)
+			return 0, err
+		},
+		remove: func(ctx context.Context, c *bctrl.Client, id string, opts []bctrl.CallOption) error {
+			var deletion []bctrl.DeleteOption
+			for _, o := range opts {
+				deletion = append(deletion, o)
+			}
+			return c.AICredentials.Delete(ctx, id, deletion...)
+		},
+		read: func(ctx context.Context, c *bctrl.Client, id string) (int, int64, error) {
+			got, err := c.AICredentials.Get(ctx, id)
+			if errors.Is(err, bctrl.ErrNotFound) {
+				return 0, 0, nil
+			}
+			if err != nil {
+				return 0, 0, err
+			}
+			number, _, _ := strings.Cut(got.Label, " ")
+			n, err := strconv.Atoi(number)
+			if err != nil || got.Label != label(id, n) || got.BaseURL != base(id, n) {
+				return 0, 0, errHalf
+			}
+			proof, err := c.AICredentials.Test(ctx, id)
+			if err == nil && !proof.OK {
+				err = fmt.Errorf("%w: %s", errHalf, proof.Message)
+			}
+			return n, 0, err
+		},
+	}
+}
+
+// files is the namespace of the files.
+const files = "files"
+
+func fileKind() kind {
+	// A folder a record, whose sums the server keeps.
+	path := func(key string) string { return key + "/file.txt" }
+	content := func(key string, n int) string { return strconv.Itoa(n) + " " + text(key, n, 64<<10) }
+	return kind{
+		name: "file",
+		write: func(ctx context.Context, c *bctrl.Client, key string, n int, _ bool, opts []bctrl.CallOption) (int64, error) {
+			var upload []bctrl.UploadOption
+			for _, o := range opts {
+				upload = append(upload, o)
+			}
+			_, err := c.Storage(files).Upload(ctx, path(key), strings.NewReader(content(key, n)), upload...)
+			return 0, err
+		},
+		remove: func(ctx context.Context, c *bctrl.Client, key string, opts []bctrl.CallOption) error {
+			return c.Storage(files).Delete(ctx, path(key), opts...)
+		},
+		read: func(ctx context.Context, c *bctrl.Client, key string) (int, int64, error) {
+			got, err := c.Storage(files).Get(ctx, path(key))
+			if errors.Is(err, bctrl.ErrNotFound) {
+				return 0, 0, nil
+			}
+			if err != nil {
+				return 0, 0, err
+			}
+			number, _, _ := strings.Cut(string(got), " ")
+			n, err := strconv.Atoi(number)
+			if err != nil || string(got) != content(key, n) {
+				return 0, 0, errHalf
+			}
+			return n, 0, checkFolder(ctx, c, key, int64(len(got)))
+		},
+	}
+}
+
+// checkFolder requires that the sums of the file's folder are those of its
+// file.
+func checkFolder(ctx context.Context, c *bctrl.Client, key string, size int64) error {
+	for item, err := range c.Storage(files).Browse(ctx, bctrl.BrowseOptions{Delimiter: "/"}) {
+		if err != nil {
+			return err
+		}
+		if item.Path != key+"/" {
+			continue
+		}
+		if item.Folder.FileCount != 1 || item.Folder.TotalBytes != size {
+			return fmt.Errorf("%w: its folder has %d files of %d bytes, want 1 of %d", errHalf, item.Folder.FileCount, item.Folder.TotalBytes, size)
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: its folder is not listed", errHalf)
 }

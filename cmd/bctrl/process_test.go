@@ -18,7 +18,10 @@ import (
 
 // place is where a server under test keeps what it has, and the program that
 // it runs.
-type place struct{ data, key, program string }
+type place struct {
+	data, key, program string
+	args               []string
+}
 
 func newPlace(t *testing.T) place {
 	t.Helper()
@@ -41,6 +44,7 @@ func (p place) built(t *testing.T) place {
 func (p place) command(t *testing.T, env ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(p.program, "serve", "--data-dir", p.data, "--key-file", p.key, "--address", "127.0.0.1:0")
+	cmd.Args = append(cmd.Args, p.args...)
 	cmd.Env = append(cmd.Environ(), asRealCommand+"=1")
 	for _, name := range []string{"BCTRL_DATA_DIR", "BCTRL_KEY_FILE", "BCTRL_KEY", "BCTRL_ADDRESS"} {
 		cmd.Env = append(cmd.Env, name+"=")
