@@ -67,6 +67,9 @@ func serveContent(w http.ResponseWriter, r *http.Request, o store.Object, conten
 	if sum, err := hex.DecodeString(o.SHA256); err == nil {
 		h.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum)+":") // RFC 9530
 	}
+	if !strings.HasPrefix(r.Header.Get("Range"), "bytes=") {
+		r.Header.Del("Range") // RFC 9110 §14.2: a unit that is not understood is ignored
+	}
 	cw := &contentWriter{ResponseWriter: w}
 	http.ServeContent(cw, r, "", o.CreatedAt, content)
 	if cw.refused == 0 {

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"strings"
+
+	"github.com/bctrl-go/bctrl"
 )
 
 // Folder sums up everything below a folder, at any depth.
@@ -19,20 +21,20 @@ func scanFolder(row scanner) (f Folder, err error) {
 	return f, row(&f.Path, &f.FileCount, &f.TotalBytes)
 }
 
-// StorageUsage sums up a namespace; one without files is zero.
-func (q Queries) StorageUsage(ctx context.Context, org, namespace string) (Folder, error) {
+// NamespaceUsage sums up a namespace; one without files is zero.
+func (q Queries) NamespaceUsage(ctx context.Context, org, namespace string) (bctrl.StorageUsage, error) {
 	f, err := one(ctx, q, scanFolder, "SELECT path, file_count, total_bytes FROM folders WHERE org_id = $1 AND namespace = $2 AND path = ''",
 		org, namespace)
 	if errors.Is(err, ErrNotFound) {
-		return Folder{}, nil
+		err = nil
 	}
-	return f, err
+	return bctrl.StorageUsage{Namespace: namespace, FileCount: f.FileCount, TotalBytes: f.TotalBytes}, err
 }
 
-// HoldsFiles reports whether a namespace has any file.
-func (q Queries) HoldsFiles(ctx context.Context, org, namespace string) (bool, error) {
-	f, err := q.StorageUsage(ctx, org, namespace)
-	return f.FileCount > 0, err
+// NamespaceHoldsFiles reports whether a namespace holds any file.
+func (q Queries) NamespaceHoldsFiles(ctx context.Context, org, namespace string) (bool, error) {
+	usage, err := q.NamespaceUsage(ctx, org, namespace)
+	return usage.FileCount > 0, err
 }
 
 // PathRange selects paths in byte order.
