@@ -116,7 +116,7 @@ func TestBrowsingEqualsANaiveModel(t *testing.T) {
 		for _, size := range files {
 			total += size
 		}
-		usage, err := h.db.Read().NamespaceUsage(t.Context(), org, namespace)
+		usage, err := h.db.Read().StorageUsage(t.Context(), org, namespace)
 		require.NoError(rt, err)
 		require.Equal(rt, bctrl.StorageUsage{Namespace: namespace, FileCount: int64(len(files)), TotalBytes: total}, usage)
 		for range 4 {

@@ -184,7 +184,7 @@ func TestConcurrentWritersLoseAndLeakNothing(t *testing.T) {
 	files, err := h.db.Read().Files(t.Context(), org, "s", store.PathRange{Limit: 100})
 	require.NoError(t, err)
 	require.Equal(t, len(files), h.kept(), "as many bytes on the disk as files")
-	usage, err := h.db.Read().NamespaceUsage(t.Context(), org, "s")
+	usage, err := h.db.Read().StorageUsage(t.Context(), org, "s")
 	require.NoError(t, err)
 	require.EqualValues(t, len(files), usage.FileCount)
 	for _, f := range files {

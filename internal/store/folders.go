@@ -21,8 +21,8 @@ func scanFolder(row scanner) (f Folder, err error) {
 	return f, row(&f.Path, &f.FileCount, &f.TotalBytes)
 }
 
-// NamespaceUsage sums up a namespace; one without files is zero.
-func (q Queries) NamespaceUsage(ctx context.Context, org, namespace string) (bctrl.StorageUsage, error) {
+// StorageUsage sums up a namespace; one without files is zero.
+func (q Queries) StorageUsage(ctx context.Context, org, namespace string) (bctrl.StorageUsage, error) {
 	f, err := one(ctx, q, scanFolder, "SELECT path, file_count, total_bytes FROM folders WHERE org_id = $1 AND namespace = $2 AND path = ''",
 		org, namespace)
 	if errors.Is(err, ErrNotFound) {
@@ -31,9 +31,9 @@ func (q Queries) NamespaceUsage(ctx context.Context, org, namespace string) (bct
 	return bctrl.StorageUsage{Namespace: namespace, FileCount: f.FileCount, TotalBytes: f.TotalBytes}, err
 }
 
-// NamespaceHoldsFiles reports whether a namespace holds any file.
-func (q Queries) NamespaceHoldsFiles(ctx context.Context, org, namespace string) (bool, error) {
-	usage, err := q.NamespaceUsage(ctx, org, namespace)
+// HoldsFiles reports whether a namespace holds any file.
+func (q Queries) HoldsFiles(ctx context.Context, org, namespace string) (bool, error) {
+	usage, err := q.StorageUsage(ctx, org, namespace)
 	return usage.FileCount > 0, err
 }
 
