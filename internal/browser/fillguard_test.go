@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -192,4 +193,29 @@ func TestOneElementHasOneGuard(t *testing.T) {
 	gs.drop(second)
 	require.False(t, gs.armed())
 	require.Equal(t, []bool{true, false}, switched)
+}
+
+// TestALoginBelongsToItsOriginsAndPatterns matches as the vault does.
+func TestALoginBelongsToItsOriginsAndPatterns(t *testing.T) {
+	f := Fill{Origins: []string{goodSite, "http://localhost:8080"}, Patterns: []string{"https://*.corp.example"}}
+	for _, at := range []string{goodSite, "http://localhost:8080", "https://a.corp.example"} {
+		require.True(t, f.allows(at), at)
+	}
+	for _, at := range []string{"", "null", "https://example.com", "https://corp.example", "https://a.b.corp.example", "http://a.corp.example", "https://a.corp.example:444", "http://localhost", goodSite + "/"} {
+		require.False(t, f.allows(at), at)
+	}
+}
+
+// TestScrubbingKeepsPasswordsBesideManyCodes fills codes for hours.
+func TestScrubbingKeepsPasswordsBesideManyCodes(t *testing.T) {
+	s := newScrubber()
+	s.add(bctrl.NewSecret("the  Password"))
+	for i := range 3 * maxScrubbed {
+		s.add(bctrl.NewSecret(fmt.Sprintf("%06d", 100_000+i)))
+	}
+	last := 100_000 + 3*maxScrubbed - 1
+	for _, shown := range []string{"the  Password", "the Password", "THE  PASSWORD", fmt.Sprint(last), fmt.Sprintf("%d %03d", last/1000, last%1000), "dGhlICBQYXNzd29yZA"} {
+		require.Contains(t, s.text("x"+shown+"y"), hiddenValue, shown)
+	}
+	require.Equal(t, "100000", s.text("100000"), "an old code is a number again")
 }

@@ -1,39 +1,73 @@
 package browser
 
 import (
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/scrub"
 )
 
-// hiddenValue is what stands for a filled value.
-const hiddenValue = scrub.Mark
+const (
+	// hiddenValue is what stands for a filled value.
+	hiddenValue = scrub.Mark
+	// maxScrubbed is how many passwords, and as many codes, are taken out: the
+	// last ones filled. Each costs a little for every text that is read.
+	maxScrubbed = 16
+)
 
 // scrubber takes what was filled out of what is read back from pages: a site
 // may echo a password.
 type scrubber struct {
-	set *scrub.Set
+	set atomic.Pointer[scrub.Set]
+
+	mu               sync.Mutex
+	passwords, codes []bctrl.Secret
 }
 
-func newScrubber() *scrubber { return &scrubber{set: scrub.New()} }
+func newScrubber() *scrubber {
+	s := new(scrubber)
+	s.set.Store(scrub.New())
+	return s
+}
 
-// add takes value out from now on, also as a page may show it: in one letter
-// case, with its white space run together, a code in two halves.
-func (s *scrubber) add(value string) {
+// add takes a value out from now on. Codes have a list of their own: a new one
+// every half minute must not push a password out.
+func (s *scrubber) add(value bctrl.Secret) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := &s.passwords
+	if isDigits(value.Expose()) {
+		list = &s.codes
+	}
+	*list = append(slices.DeleteFunc(*list, value.Equal), value)
+	*list = (*list)[max(0, len(*list)-maxScrubbed):]
+	var all []bctrl.Secret
+	for _, v := range slices.Concat(s.passwords, s.codes) {
+		all = append(all, shownAs(v.Expose())...)
+	}
+	s.set.Store(scrub.New(all...))
+}
+
+// shownAs returns a value as pages may show it: in one letter case, with its
+// white space run together, a code in two halves.
+func shownAs(value string) []bctrl.Secret {
 	forms := []string{value, squeeze(value)}
-	if len(value) >= 6 {
+	if n := len(value); n >= 6 && isDigits(value) {
+		forms = append(forms, value[:n/2]+" "+value[n/2:], value[:n/2]+"-"+value[n/2:])
+	} else if n >= 6 {
 		forms = append(forms, strings.ToUpper(value), strings.ToLower(value))
 	}
-	if isDigits(value) && len(value) >= 6 && len(value)%2 == 0 {
-		forms = append(forms, value[:len(value)/2]+" "+value[len(value)/2:], value[:len(value)/2]+"-"+value[len(value)/2:])
-	}
+	var out []bctrl.Secret
 	for _, form := range forms {
-		s.set.Add(bctrl.NewSecret(form))
+		out = append(out, bctrl.NewSecret(form))
 	}
+	return out
 }
 
-func (s *scrubber) text(text string) string { return s.set.String(text) }
+func (s *scrubber) text(text string) string { return s.set.Load().String(text) }
 
 func isDigits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""

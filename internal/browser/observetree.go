@@ -285,10 +285,11 @@ func (w *walk) element(n *axNode, role, name string, depth, level int) {
 	key := elementKey{w.doc.frame.id, w.doc.frame.loader, n.Backend}
 	e := &Element{Ref: w.tab.set.refs.name(w.tab, key), Role: role, Name: clip(name, maxName)}
 	editable := n.property("editable") != ""
-	if w.tab.isFilled(key) {
-		e.Value = hiddenValue
-	} else if editable || hasValue(role) {
+	if editable || hasValue(role) {
 		e.Value = clip(w.clean(string(n.Value.Value)), maxName)
+	}
+	if (e.Value != "" || editable && len(n.Children) > 0) && w.tab.hides(key) {
+		e.Value = hiddenValue
 	}
 	text := "[" + string(e.Ref) + "] " + role
 	if e.Name != "" {

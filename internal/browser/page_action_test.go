@@ -2,7 +2,6 @@ package browser
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -132,14 +131,14 @@ func TestNewTabsAreFollowed(t *testing.T) {
 		"/two": `<h1>Second</h1><button onclick="window.close()">Close</button>`,
 	})
 	obs := open(ctx, t, p, s.URL+"/")
-	for _, opener := range []struct{ role, name string }{{"button", "Script"}} {
-		require.NoError(t, p.Click(ctx, find(t, obs, opener.role, opener.name).Ref))
-		second := settle(ctx, t, p)
-		require.Contains(t, second.Outline, "Second")
-		require.ErrorContains(t, p.Click(ctx, find(t, obs, opener.role, opener.name).Ref), "another tab")
-		require.NoError(t, p.Click(ctx, find(t, second, "button", "Close").Ref))
-		require.Eventually(t, func() bool { return strings.Contains(observe(ctx, t, p).Outline, "First") }, 10*time.Second, 20*time.Millisecond)
-	}
+	script := find(t, obs, "button", "Script").Ref
+	require.NoError(t, p.Click(ctx, script))
+	second := settle(ctx, t, p)
+	require.Contains(t, second.Outline, "Second")
+	require.Len(t, p.tabs, 2)
+	require.ErrorContains(t, p.Click(ctx, script), "another tab")
+	require.NoError(t, p.Click(ctx, find(t, second, "button", "Close").Ref))
+	require.Eventually(t, func() bool { return strings.Contains(observe(ctx, t, p).Outline, "First") }, 10*time.Second, 20*time.Millisecond)
 	require.NoError(t, p.Click(ctx, find(t, obs, "link", "Link").Ref))
 	require.Contains(t, settle(ctx, t, p).Outline, "Second")
 }
@@ -248,29 +247,16 @@ func TestAPageThatHangsHoldsNobody(t *testing.T) {
 	require.Contains(t, observe(ctx, t, p).Outline, "Home", "a new tab takes its place")
 }
 
-// TestSettleWaitsForWhatIsOnItsWay waits for a request and what it changes.
+// TestSettleWaitsForWhatIsOnItsWay waits for a chain of requests and what it
+// changes in the end.
 func TestSettleWaitsForWhatIsOnItsWay(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := newSite(t, map[string]string{"/": `<p id=out>waiting</p><button onclick="fetch('/slow').then(r => r.text()).then(x => out.textContent = x)">Load</button><script>setInterval(() => fetch('/never'), 0)</script>`})
-	release := make(chan struct{})
-	t.Cleanup(func() { close(release) })
-	s.handlers["/slow"] = func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case <-time.After(700 * time.Millisecond):
-		case <-r.Context().Done():
-		}
-		_, _ = fmt.Fprint(w, "arrived")
-	}
-	s.pages["/"] = strings.Split(s.pages["/"], "<script>")[0]
+	s := newSite(t, map[string]string{"/": `<p id=out>waiting</p><button id=b>Load</button><script>
+b.onclick = async () => { for (let i = 0; i < 400; i++) await fetch('/step'); out.textContent = 'arrived' }</script>`})
 	obs := open(ctx, t, p, s.URL+"/")
 	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Load").Ref))
-	require.Contains(t, settle(ctx, t, p).Outline, "arrived")
-	s.handlers["/forever"] = func(_ http.ResponseWriter, r *http.Request) {
-		select {
-		case <-release:
-		case <-r.Context().Done():
-		}
-	}
+	require.NoError(t, p.Settle(ctx, 20*time.Second))
+	require.Contains(t, observe(ctx, t, p).Outline, "arrived")
 	begun := time.Now()
 	require.NoError(t, p.Settle(ctx, 10*time.Second))
 	require.Less(t, time.Since(begun), 5*time.Second, "a quiet page settles soon")

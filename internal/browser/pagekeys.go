@@ -48,7 +48,8 @@ var keyAliases = map[string]string{
 
 // modifiers by name, as the bits of the protocol.
 var modifiers = map[string]int64{
-	"alt": 1, "option": 1, "control": 2, "ctrl": 2, "meta": 4, "cmd": 4, "command": 4, "shift": 8,
+	"alt": modAlt, "option": modAlt, "control": modControl, "ctrl": modControl,
+	"meta": modMeta, "cmd": modMeta, "command": modMeta, "shift": modShift,
 }
 
 const (
@@ -107,6 +108,10 @@ func (s *pageSet) Press(ctx context.Context, name string) error {
 	k, held, err := parseKey(name)
 	if err != nil {
 		return err
+	}
+	if s.direct.Load() && held&(modControl|modMeta) != 0 && strings.Contains("cxvzy", strings.ToLower(k.name)) {
+		// A piece of a value, pasted elsewhere, would not be recognised.
+		return refuse(403, "page.key_refused", "nothing is copied, pasted or undone where a login was filled directly", "type the text instead")
 	}
 	return s.do(ctx, func(ctx context.Context, t *tab) error { return t.press(ctx, k, held) })
 }

@@ -31,7 +31,8 @@ type pageSet struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 	groups atomic.Int64
-	filled atomic.Bool
+	filled atomic.Bool // something was filled
+	direct atomic.Bool // and it was the value itself
 
 	guards *fillGuards
 	scrub  *scrubber
@@ -256,6 +257,9 @@ func (s *pageSet) attached(parent target.SessionID, ev target.EventAttachedToTar
 			_ = tell(ctx, root, target.CloseTarget, target.CloseTargetParams{TargetID: session.targetID})
 			return
 		}
+		// One that hangs is ready all the same: it can be navigated away.
+		ctx, cancel := context.WithTimeout(ctx, 2*frameTimeout)
+		defer cancel()
 		s.setUp(ctx, session)
 		close(session.ready)
 	})

@@ -140,6 +140,10 @@ func (t *tab) telling(ctx context.Context, f *frame) ([]cdp.BackendNodeID, error
 		return nil, fmt.Errorf("reading the page: %w", err)
 	}
 	for _, n := range got.Nodes {
+		if n.property("editable") != "" && t.hides(elementKey{f.id, f.loader, n.Backend}) {
+			out = append(out, n.Backend)
+			continue
+		}
 		for _, text := range []string{string(n.Name.Value), string(n.Value.Value)} {
 			if n.Backend != 0 && string(n.Role.Value) != "RootWebArea" && t.set.scrub.text(text) != text {
 				out = append(out, n.Backend)

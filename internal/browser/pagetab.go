@@ -42,6 +42,14 @@ type tab struct {
 	dialogs  int       // since the last action
 	notes    []string
 	filled   map[elementKey]bool
+	direct   map[documentKey]bool // documents that hold a value itself
+	typed    map[elementKey]bool  // fields of those that the model has written
+}
+
+// documentKey is a document for as long as it lives.
+type documentKey struct {
+	frame  cdp.FrameID
+	loader cdp.LoaderID
 }
 
 // load is how far the newest document of a frame has come.
@@ -65,6 +73,7 @@ func newTab(set *pageSet, session *pageSession) *tab {
 		set: set, session: session,
 		loads: map[cdp.FrameID]load{}, loaded: make(chan struct{}),
 		traffic: map[trafficID]time.Time{}, filled: map[elementKey]bool{},
+		direct: map[documentKey]bool{}, typed: map[elementKey]bool{},
 	}
 }
 
@@ -217,7 +226,7 @@ func (t *tab) dialog(session *pageSession, ev page.EventJavascriptDialogOpening)
 		if !accept {
 			answer = "cancelled"
 		}
-		t.note("%s dialog %s: %s", ev.Type, quote(ev.Message, 200), answer)
+		t.note("%s dialog %s: %s", ev.Type, quote(t.set.scrub.text(squeeze(ev.Message)), 200), answer)
 	}
 	t.set.spawn(func(ctx context.Context) {
 		if endless {

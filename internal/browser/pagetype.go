@@ -87,7 +87,7 @@ func (s *pageSet) Type(ctx context.Context, ref Ref, text string) error {
 		if err := n.write(ctx, strings.ToValidUTF8(text, "\ufffd"), false); err != nil {
 			return err
 		}
-		t.forgetFilled(n)
+		t.setTyped(n)
 		return t.touch(ctx)
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/bctrl-go/bctrl"
@@ -38,25 +39,26 @@ type Set struct {
 // New returns a Set of the values.
 func New(values ...bctrl.Secret) *Set {
 	s := new(Set)
-	for _, v := range values {
-		s.Add(v)
-	}
+	s.add(values)
 	return s
 }
 
 // Add adds a value; adding one twice is once.
-func (s *Set) Add(value bctrl.Secret) {
-	if len(value.Expose()) < MinLength {
-		return
-	}
+func (s *Set) Add(value bctrl.Secret) { s.add([]bctrl.Secret{value}) }
+
+// add adds values and makes the matcher once for all of them.
+func (s *Set) add(values []bctrl.Secret) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, known := range s.values {
-		if known.Equal(value) {
-			return
+	known := len(s.values)
+	for _, value := range values {
+		if len(value.Expose()) >= MinLength && !slices.ContainsFunc(s.values, value.Equal) {
+			s.values = append(s.values, value)
 		}
 	}
-	s.values = append(s.values, value)
+	if len(s.values) == known {
+		return
+	}
 	var exposed []string
 	for _, v := range s.values {
 		exposed = append(exposed, v.Expose())

@@ -1,0 +1,78 @@
+package browser
+
+import "github.com/chromedp/cdproto/cdp"
+
+// What the model is shown of filled fields. A field that was filled reads
+// "[secret]" whatever it holds. In a document that holds a value itself, filled
+// directly, every other field does too unless the model wrote it: a script may
+// have moved the value there, and half of it would not be recognised.
+
+// document names the document that a node is in.
+func (n *node) document() documentKey { return documentKey{n.frame.id, n.frame.loader} }
+
+// setFilled remembers that an element holds something filled.
+func (t *tab) setFilled(n *node) {
+	t.set.filled.Store(true)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.filled[n.key()] = true
+	delete(t.typed, n.key())
+}
+
+// setDirect remembers that a document holds a value itself.
+func (t *tab) setDirect(n *node) {
+	t.set.direct.Store(true)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.direct[n.document()] = true
+}
+
+// setTyped remembers that an element holds the model's own text now.
+func (t *tab) setTyped(n *node) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.filled, n.key())
+	t.typed[n.key()] = true
+}
+
+// hides reports whether what an editable element holds is not shown.
+func (t *tab) hides(key elementKey) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.filled[key] || t.direct[documentKey{key.frame, key.loader}] && !t.typed[key]
+}
+
+// filledIn returns the filled elements of a document.
+func (t *tab) filledIn(f *frame) []cdp.BackendNodeID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []cdp.BackendNodeID
+	for key := range t.filled {
+		if key.frame == f.id && key.loader == f.loader {
+			out = append(out, key.backend)
+		}
+	}
+	return out
+}
+
+// pruneFilled forgets documents that are gone.
+func (t *tab) pruneFilled(tree *frameTree) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	gone := func(id cdp.FrameID, loader cdp.LoaderID) bool {
+		f := tree.byID[id]
+		return f == nil || f.loader != loader
+	}
+	for _, keys := range []map[elementKey]bool{t.filled, t.typed} {
+		for key := range keys {
+			if gone(key.frame, key.loader) {
+				delete(keys, key)
+			}
+		}
+	}
+	for key := range t.direct {
+		if gone(key.frame, key.loader) {
+			delete(t.direct, key)
+		}
+	}
+}
