@@ -25,7 +25,6 @@ const keptFor = 24 * time.Hour
 type idempotent struct {
 	key         string
 	fingerprint []byte
-	body        []byte // nil when the body is a stream
 }
 
 // inFlight holds the keys whose first request still runs. One server owns its
@@ -56,45 +55,51 @@ func (f *inFlight) leave(org, key string) {
 }
 
 // replay finds the first answer to the request's idempotency key. When there
-// is none, the request runs and owns the key until release is called.
-func (s *Server) replay(ctx context.Context, rq *request) (first *store.Answer, release func(), err error) {
-	release = func() {}
+// is none, the request runs and owns the key until it leaves.
+func (s *Server) replay(ctx context.Context, rq *request) (first *store.Answer, err error) {
 	keys := rq.Header.Values("Idempotency-Key")
 	if len(keys) == 0 || rq.Method == http.MethodGet || rq.Method == http.MethodHead {
-		return nil, release, nil
+		return nil, nil
 	}
-	key := keys[0]
+	org, key := rq.caller.Org, keys[0]
 	if len(keys) > 1 || len(key) < 1 || len(key) > 200 {
-		return nil, release, invalid("request.idempotency_key", "Idempotency-Key", "Idempotency-Key must be given once, with 1 to 200 characters")
+		return nil, invalid("request.idempotency_key", "Idempotency-Key", "Idempotency-Key must be given once, with 1 to 200 characters")
 	}
-	rq.idempotent = &idempotent{key: key}
-	if rq.idempotent.fingerprint, err = rq.fingerprint(); err != nil {
-		return nil, release, err
+	id := &idempotent{key: key}
+	if err := rq.identify(id); err != nil {
+		return nil, err
 	}
-	org := rq.caller.Org
 	if !s.inFlight.enter(org, key) {
-		return nil, release, conflict("idempotency.in_progress", "a request with this Idempotency-Key still runs")
+		return nil, conflict("idempotency.in_progress", "a request with this Idempotency-Key still runs")
 	}
-	release = func() { s.inFlight.leave(org, key) }
+	rq.leaving = func() { s.inFlight.leave(org, key) }
 	a, err := s.db.Read().Answer(ctx, org, key)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return nil, release, nil
+		rq.idempotent = id
+		return nil, nil
 	case err != nil:
-		return nil, release, err
-	case subtle.ConstantTimeCompare(a.Fingerprint, rq.idempotent.fingerprint) != 1:
-		rq.idempotent = nil // the key is another request's: this answer is not kept
-		return nil, release, &bctrl.Error{
+		return nil, err
+	case subtle.ConstantTimeCompare(a.Fingerprint, id.fingerprint) != 1:
+		return nil, &bctrl.Error{
 			Status: http.StatusUnprocessableEntity, Code: "request.idempotency_mismatch",
 			Message: "this Idempotency-Key was used for another request",
 		}
 	}
-	return &a, release, nil
+	rq.idempotent = id
+	return &a, nil
 }
 
-// fingerprint covers who asks for what. The bytes of a stream are not part of
-// it: its conditions and its declared length are.
-func (rq *request) fingerprint() ([]byte, error) {
+// leave lets go of the request's idempotency key.
+func (rq *request) leave() {
+	if rq.leaving != nil {
+		rq.leaving()
+	}
+}
+
+// identify fills in the fingerprint: who asks for what. The bytes of a stream
+// are not part of it; its conditions and its declared length are.
+func (rq *request) identify(id *idempotent) error {
 	h := sha256.New()
 	for _, part := range []string{
 		rq.Method, rq.URL.EscapedPath(), rq.URL.RawQuery, rq.caller.Name(), rq.Header.Get("BCTRL-Mounts"),
@@ -107,12 +112,13 @@ func (rq *request) fingerprint() ([]byte, error) {
 	if !rq.route.streams && isJSON(rq.Header.Get("Content-Type")) {
 		body, err := rq.body()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		rq.idempotent.body = body
+		rq.read = body
 		h.Write(body)
 	}
-	return h.Sum(nil), nil
+	id.fingerprint = h.Sum(nil)
+	return nil
 }
 
 // contentType is what the body is, without the boundary of a form, which each

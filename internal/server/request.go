@@ -31,16 +31,28 @@ type request struct {
 	decided bool
 	// recorded is set once the audit log has the request's event.
 	recorded bool
+	// read is the body, once it has been read whole.
+	read []byte
+	// leaving lets go of the idempotency key.
+	leaving func()
 	// idempotent is set when the request carries an idempotency key.
 	idempotent *idempotent
 	// answer is the encoded answer when it was made inside a transaction.
 	answer []byte
 }
 
+// bodyBound is how long a JSON body may take to arrive.
+const bodyBound = 30 * time.Second
+
 // body reads the whole body, at most [maxBody] bytes.
 func (rq *request) body() ([]byte, error) {
-	if rq.idempotent != nil && rq.idempotent.body != nil {
-		return rq.idempotent.body, nil
+	if rq.read != nil {
+		return rq.read, nil
+	}
+	// A caller who sends a byte a minute must not hold a connection for ever.
+	conn := http.NewResponseController(rq.w)
+	if err := conn.SetReadDeadline(time.Now().Add(bodyBound)); err == nil {
+		defer func() { _ = conn.SetReadDeadline(time.Time{}) }() // it could be set before
 	}
 	return io.ReadAll(http.MaxBytesReader(rq.w, rq.Body, maxBody))
 }

@@ -73,6 +73,7 @@ func (s *Server) handler(rt *route) http.Handler {
 		start := time.Now()
 		sw := &statusWriter{ResponseWriter: w}
 		rq := &request{Request: r, w: sw, route: rt, id: w.Header().Get("x-request-id")}
+		defer rq.leave() // after the answer, whichever it is, has been kept
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
 				// Not its text, which may hold a value; the stack has none.
@@ -112,8 +113,7 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 	if err := rq.route.checkQuery(rq); err != nil {
 		return err
 	}
-	first, release, err := s.replay(rq.Context(), rq)
-	defer release()
+	first, err := s.replay(rq.Context(), rq)
 	if err != nil {
 		return err
 	}
@@ -223,10 +223,14 @@ func (s *Server) fail(w *statusWriter, rq *request, err error) {
 	writeJSON(w, e.Status, body)
 }
 
+// recordFailure writes the event of a failed request, unless it has one, and
+// keeps its answer where the request has an idempotency key.
 func (s *Server) recordFailure(ctx context.Context, rq *request, e *bctrl.Error, body []byte) error {
 	denied := e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
 	mutation := rq.Method != http.MethodGet && rq.Method != http.MethodHead && rq.caller.Org != ""
-	if rq.recorded || !denied && !mutation {
+	record := !rq.recorded && (denied || mutation)
+	keep := rq.idempotent != nil && mutation && !denied && !passing(e.Status)
+	if !record && !keep {
 		return nil
 	}
 	event := rq.event()
@@ -235,15 +239,22 @@ func (s *Server) recordFailure(ctx context.Context, rq *request, e *bctrl.Error,
 		event.Decision = audit.Denied
 	}
 	return s.db.Write(ctx, func(tx *store.Tx) error {
-		// A refusal of the caller, or of its haste, may be another next time.
-		passing := e.Status >= 500 || e.Status == http.StatusConflict || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout
-		if !denied && !passing {
+		if keep {
 			if err := s.save(ctx, tx, rq, e.Status, body); err != nil {
 				return err
 			}
 		}
-		return audit.Append(tx, event)
+		if record {
+			return audit.Append(tx, event)
+		}
+		return nil
 	})
+}
+
+// passing reports whether a refusal is of the moment, so that the same request
+// may be answered otherwise next time.
+func passing(status int) bool {
+	return status >= 500 || status == http.StatusConflict || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
 }
 
 // statusWriter remembers the status, which tells whether an answer has begun.
