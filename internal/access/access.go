@@ -82,15 +82,23 @@ type Runtime struct {
 	// Chain holds the mounts of the workspace as they are now, then what the
 	// runtime and each level below declared.
 	Chain bctrl.Chain
+	// Launched is the chain that the levels below the runtime were declared
+	// under: what the runtime permitted when it was launched, and they.
+	Launched bctrl.Chain
 }
 
-// Narrow returns the runtime lowered by mounts, which must not widen what its
-// chain permits now.
+// Narrow returns the runtime with one more level. The level must not widen
+// what is above it, now or when the runtime was launched: one that was
+// declared before its workspace was lowered is cut to what is left, and one
+// that never fitted is refused with a witness.
 func (r Runtime) Narrow(mounts bctrl.Mounts) (*Runtime, error) {
 	if _, err := r.Chain.Effective().Narrow(mounts); err != nil {
-		return nil, err
+		if _, stale := r.Launched.Effective().Narrow(mounts); stale != nil {
+			return nil, err
+		}
 	}
 	r.Chain = append(slices.Clip(r.Chain), mounts)
+	r.Launched = append(slices.Clip(r.Launched), mounts)
 	return &r, nil
 }
 

@@ -125,7 +125,10 @@ func (s *Server) runtimeCaller(ctx context.Context, org, id string) (*access.Run
 	if err != nil {
 		return nil, err
 	}
-	return &access.Runtime{ID: rt.ID, Alias: rt.Alias, WorkspaceID: rt.WorkspaceID, Group: rt.Group, Chain: bctrl.Chain{ws.Mounts, rt.Mounts}}, nil
+	return &access.Runtime{
+		ID: rt.ID, Alias: rt.Alias, WorkspaceID: rt.WorkspaceID, Group: rt.Group,
+		Chain: bctrl.Chain{ws.Mounts, rt.Mounts}, Launched: bctrl.Chain{rt.Launched},
+	}, nil
 }
 
 // EnsureOrganization makes the first organization and its key when there is

@@ -49,7 +49,7 @@ func (s *Server) callerOf(ctx context.Context, x *execution) (access.Caller, err
 	if err != nil {
 		return access.Caller{}, err
 	}
-	rt.Chain = append(rt.Chain, x.below...)
+	rt.Chain, rt.Launched = append(rt.Chain, x.below...), append(rt.Launched, x.below...)
 	return access.Caller{Org: x.org, Runtime: rt}, nil
 }
 

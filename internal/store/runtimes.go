@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -20,18 +21,20 @@ type Runtime struct {
 	Launch bctrl.Launch
 	// Mounts is what the runtime declared, where absent means inherited.
 	Mounts bctrl.Mounts
-	Group  string
+	// Launched is what workspace and runtime permitted together at launch.
+	Launched bctrl.Mounts
+	Group    string
 	// ProfileUID is the profile in use, or empty.
 	ProfileUID           string
 	CreatedAt, UpdatedAt time.Time
 }
 
-const runtimeColumns = "id, workspace_id, alias, driver, status, reason, live, launch, mounts, group_id, profile_uid, created_at, updated_at"
+const runtimeColumns = "id, workspace_id, alias, driver, status, reason, live, launch, mounts, launched, group_id, profile_uid, created_at, updated_at"
 
 func scanRuntime(row scanner) (r Runtime, err error) {
-	var launch, mounts []byte
+	var launch, mounts, launched []byte
 	var created, updated int64
-	if err := row(&r.ID, &r.WorkspaceID, &r.Alias, &r.Driver, &r.Status, &r.Reason, &r.Live, &launch, &mounts,
+	if err := row(&r.ID, &r.WorkspaceID, &r.Alias, &r.Driver, &r.Status, &r.Reason, &r.Live, &launch, &mounts, &launched,
 		&r.Group, &r.ProfileUID, &created, &updated); err != nil {
 		return r, err
 	}
@@ -39,7 +42,7 @@ func scanRuntime(row scanner) (r Runtime, err error) {
 	if err := json.Unmarshal(launch, &r.Launch); err != nil {
 		return r, err
 	}
-	return r, json.Unmarshal(mounts, &r.Mounts)
+	return r, errors.Join(json.Unmarshal(mounts, &r.Mounts), json.Unmarshal(launched, &r.Launched))
 }
 
 // Runtime returns the runtime with this id, live or not.
@@ -77,9 +80,13 @@ func (tx *Tx) InsertRuntime(ctx context.Context, org string, r Runtime) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(ctx, `INSERT INTO runtimes (org_id, id, workspace_id, alias, driver, status, reason, live, launch, mounts,
-		group_id, profile_uid, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
-		org, r.ID, r.WorkspaceID, r.Alias, string(r.Driver), string(r.Status), r.Reason, r.Live, string(launch), string(mounts),
+	launched, err := json.Marshal(r.Launched)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, `INSERT INTO runtimes (org_id, id, workspace_id, alias, driver, status, reason, live, launch, mounts, launched,
+		group_id, profile_uid, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+		org, r.ID, r.WorkspaceID, r.Alias, string(r.Driver), string(r.Status), r.Reason, r.Live, string(launch), string(mounts), string(launched),
 		r.Group, r.ProfileUID, millis(r.CreatedAt), millis(r.UpdatedAt))
 	return err
 }

@@ -101,6 +101,7 @@ CREATE TABLE runtimes (
   live         BOOLEAN NOT NULL,
   launch       TEXT NOT NULL,
   mounts       TEXT NOT NULL,
+  launched     TEXT NOT NULL,
   group_id     TEXT NOT NULL,
   profile_uid  TEXT NOT NULL,
   created_at   BIGINT NOT NULL,
