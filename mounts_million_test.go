@@ -18,10 +18,10 @@ type chooser struct {
 	o *oracle
 }
 
-// list chooses up to longest entries, and once in 32 times many more: sets of
+// list chooses up to longest entries, and once in 128 times many more: sets of
 // prefixes are kept in another way then.
 func (c chooser) list(from []string, longest int) []string {
-	if c.IntN(32) == 0 {
+	if c.IntN(128) == 0 {
 		longest = 20
 	}
 	list := make([]string, c.IntN(longest+1))
@@ -64,7 +64,7 @@ func (c chooser) declared(parent *bctrl.VaultMount) *bctrl.VaultMount {
 // TestNarrowNeverWidens narrows a million times and asks the oracle for every
 // key whether the outcome is right: accepted exactly when it should be, with
 // what both levels permit and no key more, else refused with the first offending
-// field and the smallest witness. One in four times it asks for Covers and
+// field and the smallest witness. One in eight times it asks for Covers and
 // normal forms as well.
 func TestNarrowNeverWidens(t *testing.T) {
 	const cases = 1_000_000
@@ -79,7 +79,7 @@ func TestNarrowNeverWidens(t *testing.T) {
 			c := chooser{rand.New(rand.NewPCG(seed, uint64(worker))), o}
 			for left.Add(-1) >= 0 && !t.Failed() {
 				parent := c.complete()
-				if c.IntN(4) == 0 {
+				if c.IntN(8) == 0 {
 					checkCovers(t, o, parent, c.complete())
 				}
 				if checkNarrow(t, o, parent, c.declared(parent)) {

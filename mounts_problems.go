@@ -52,14 +52,10 @@ func (ps problems) err() error {
 		return nil
 	}
 	first := ps[0]
-	refusal := &Error{
+	return &Error{
 		Status: http.StatusBadRequest, Code: first.Code, Message: explainCode(first.Code),
 		Field: first.Field, Witness: first.Witness, Hint: first.Hint, Problems: ps,
 	}
-	if len(ps) > 1 {
-		refusal.Message = fmt.Sprintf("%s, the first of %d problems", refusal.Message, len(ps))
-	}
-	return refusal
 }
 
 func explainCode(code string) string {

@@ -11,8 +11,9 @@ import (
 // or disjoint, so everything about sets of them comes down to asking whether
 // one holds another.
 //
-// An allow matches case-sensitively and a deny whatever the ASCII case: a deny
-// is handled by lowering both sides first.
+// An allow matches case-sensitively and a deny whatever the ASCII case. A
+// decision about one key scans a list as it is; narrowing, which asks about many
+// entries, makes a prefixSet first, in which denies are lowered.
 
 // indexHolding returns the index of the first prefix of list that holds the
 // prefix or key inner, under which same compares texts of one length; else -1.
