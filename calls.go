@@ -45,6 +45,7 @@ type callSettings struct {
 	timeout        time.Duration
 	hasTimeout     bool
 	capture        *ResponseInfo
+	query          url.Values
 }
 
 type callOption func(*callSettings)
@@ -68,6 +69,13 @@ func WithIdempotencyKey(key string) CallOption {
 // bounds the reading too.
 func WithCallTimeout(d time.Duration) CallOption {
 	return callOption(func(s *callSettings) { s.timeout, s.hasTimeout = d, true })
+}
+
+// WithQuery adds parameters to the query of a [Client.Do]. The methods of the
+// services send what their arguments say; a parameter of the same name here
+// replaces it.
+func WithQuery(query url.Values) CallOption {
+	return callOption(func(s *callSettings) { s.query = query })
 }
 
 // CaptureResponse fills into when the call has ended, with an error or without.

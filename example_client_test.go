@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -150,6 +151,14 @@ func ExampleClient_Do() {
 	err := exampleClient().Do(context.Background(), http.MethodGet, []string{"v1", "vault", "prod/crm/salesforce"}, nil, &out)
 	fmt.Println(out.Username, err)
 	// Output: bot@company.com <nil>
+}
+
+func ExampleWithQuery() {
+	var out struct{ Keys []string }
+	err := exampleClient().Do(context.Background(), http.MethodGet, []string{"v1", "vault"}, nil, &out,
+		bctrl.WithQuery(url.Values{"prefix": {"prod/"}}))
+	fmt.Println(out.Keys, err)
+	// Output: [prod/crm/salesforce] <nil>
 }
 
 func ExampleError() {

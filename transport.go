@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -194,7 +195,15 @@ func (x *exchange) build(ctx context.Context) error {
 		return x.fail(err)
 	}
 	hr.Host = hr.URL.Host
-	hr.URL.RawQuery = x.r.query.Encode()
+	query := x.r.query
+	if len(x.settings.query) > 0 {
+		query = maps.Clone(query)
+		if query == nil {
+			query = url.Values{}
+		}
+		maps.Copy(query, x.settings.query)
+	}
+	hr.URL.RawQuery = query.Encode()
 	x.headers(hr.Header)
 	x.req.Request = hr
 	switch {

@@ -22,23 +22,42 @@ const keyVariable = "BCTRL_KEY"
 
 // newDirs reads the environment and adds the flags to cmd.
 func newDirs(cmd *cobra.Command) *dirs {
+	d := newDataDir(cmd.Flags())
+	cmd.Flags().StringVar(&d.KeyFile, "key-file", d.KeyFile, "file of the key that seals the data, outside of it (BCTRL_KEY_FILE; "+keyVariable+" may hold the key itself)")
+	return d
+}
+
+// flags are a command's own, or those that its subcommands share.
+type flags interface {
+	StringVar(p *string, name, value, usage string)
+}
+
+// newDataDir reads the environment and adds the flag for the data alone.
+func newDataDir(to flags) *dirs {
 	d, err := env.ParseAs[dirs]()
 	if err != nil {
 		d = dirs{} // strings alone: cannot fail
 	}
-	cmd.Flags().StringVar(&d.DataDir, "data-dir", d.DataDir, "directory of the data (BCTRL_DATA_DIR; default: bctrl in the user's data directory)")
-	cmd.Flags().StringVar(&d.KeyFile, "key-file", d.KeyFile, "file of the key that seals the data, outside of it (BCTRL_KEY_FILE; "+keyVariable+" may hold the key itself)")
+	to.StringVar(&d.DataDir, "data-dir", d.DataDir, "directory of the data (BCTRL_DATA_DIR; default: bctrl in the user's data directory)")
 	return &d
 }
 
+// dataDir is the directory of the data.
+func (d dirs) dataDir() (string, error) {
+	if d.DataDir != "" {
+		return d.DataDir, nil
+	}
+	dir, err := userDataDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "bctrl"), nil
+}
+
 // config fills in the defaults.
-func (d dirs) config() (daemon.Config, error) {
-	if d.DataDir == "" {
-		dir, err := userDataDir()
-		if err != nil {
-			return daemon.Config{}, err
-		}
-		d.DataDir = filepath.Join(dir, "bctrl")
+func (d dirs) config() (_ daemon.Config, err error) {
+	if d.DataDir, err = d.dataDir(); err != nil {
+		return daemon.Config{}, err
 	}
 	if d.KeyFile == "" {
 		dir, err := os.UserConfigDir()

@@ -50,6 +50,6 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(serve())
+	cmd.AddCommand(serve(), keys())
 	return cmd
 }

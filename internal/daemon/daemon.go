@@ -85,20 +85,15 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the data directory: %w", err)
 	}
-	d.lock = flock.New(filepath.Join(cfg.DataDir, "lock"), flock.SetPermissions(0o600))
-	held, err := d.lock.TryLock()
-	if err != nil {
-		return nil, fmt.Errorf("locking the data directory: %w", err)
-	}
-	if !held {
-		return nil, fmt.Errorf("%s: %w", cfg.DataDir, ErrInUse)
+	if d.lock, err = lockData(cfg.DataDir); err != nil {
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.release())
 		}
 	}()
-	database := filepath.Join(cfg.DataDir, "bctrl.db")
+	database := databaseIn(cfg.DataDir)
 	key, err := openKey(cfg, database)
 	if err != nil {
 		return nil, err
@@ -166,6 +161,21 @@ type noBrowser struct{ why error }
 func (n noBrowser) Launch(context.Context, browser.Spec) (browser.Browser, error) {
 	return nil, &bctrl.Error{Status: http.StatusServiceUnavailable, Code: "runtimes.no_browser", Message: n.why.Error()}
 }
+
+// lockData takes a data directory for this process.
+func lockData(dir string) (*flock.Flock, error) {
+	lock := flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600))
+	held, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("locking the data directory: %w", err)
+	}
+	if !held {
+		return nil, fmt.Errorf("%s: %w", dir, ErrInUse)
+	}
+	return lock, nil
+}
+
+func databaseIn(dir string) string { return filepath.Join(dir, "bctrl.db") }
 
 // openKey reads the key. A missing file is made only where nothing has been
 // sealed yet: a new key beside old data would hide that the old one is lost.
