@@ -135,7 +135,7 @@ func TestValidateNamesEveryProblemAtOnce(t *testing.T) {
 		{"mounts.invalid_namespace", "mounts.storage.workspace", "../x"},
 		{"mounts.allow_required", "mounts.capabilities.allow", ""},
 	}, got)
-	require.Equal(t, got[0], problem{refusal.Code, refusal.Field, refusal.Problems[0].Value}, "the error itself is about the first")
+	require.Equal(t, problem{refusal.Code, refusal.Field, refusal.Problems[0].Value}, got[0], "the error itself is about the first")
 	require.ErrorIs(t, refusal, bctrl.ErrInvalid)
 	require.NotErrorIs(t, refusal, bctrl.ErrWidening)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -123,7 +122,7 @@ func (p place) refused(t *testing.T, args []string, env ...string) string {
 	cmd.Stderr = &stderr
 	err := cmd.Run()
 	var exit *exec.ExitError
-	require.True(t, errors.As(err, &exit), "the server ran: %v", err)
+	require.ErrorAs(t, err, &exit, "the server ran")
 	require.Equal(t, 1, exit.ExitCode(), stderr.String())
 	return stderr.String()
 }

@@ -69,6 +69,7 @@ func TestServeRefusesWhatWouldDoHarm(t *testing.T) {
 	fresh := func(*testing.T) place { return newPlace(t) }
 	inUse := func(*testing.T) place { return running }
 	stopped := func(t *testing.T) place {
+		t.Helper()
 		p := newPlace(t)
 		p.start(t).terminate()
 		return p
@@ -93,6 +94,7 @@ func TestServeRefusesWhatWouldDoHarm(t *testing.T) {
 		},
 		{
 			name: "a lost key file", why: "a new key beside old data would hide that the old one is lost", place: func(t *testing.T) place {
+				t.Helper()
 				p := stopped(t)
 				require.NoError(t, os.Remove(p.key))
 				return p
@@ -101,6 +103,7 @@ func TestServeRefusesWhatWouldDoHarm(t *testing.T) {
 		},
 		{
 			name: "another key", why: "half of the data would be sealed under each", place: func(t *testing.T) place {
+				t.Helper()
 				p := stopped(t)
 				require.NoError(t, os.Remove(p.key))
 				_, err := seal.CreateFile(p.key)
@@ -120,6 +123,7 @@ func TestServeRefusesWhatWouldDoHarm(t *testing.T) {
 		},
 		{
 			name: "a key file that others can read", why: "it may have been read", place: func(t *testing.T) place {
+				t.Helper()
 				p := stopped(t)
 				require.NoError(t, os.Chmod(p.key, 0o644))
 				return p
@@ -160,7 +164,7 @@ func TestATakenPortLeavesNothingBehind(t *testing.T) {
 
 func TestAMistakeOnTheCommandLineIsExitCode2(t *testing.T) {
 	for _, args := range [][]string{
-		{"--adress", "x"}, {"--allow-address", "10.0.0.0/33"}, {"--allow-address", "localhost"}, {"--public-url", "bctrl.example.com"}, {"extra"},
+		{"--addres", "x"}, {"--allow-address", "10.0.0.0/33"}, {"--allow-address", "localhost"}, {"--public-url", "bctrl.example.com"}, {"extra"},
 	} {
 		where := newPlace(t)
 		cmd := where.command(t)

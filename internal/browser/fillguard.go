@@ -6,11 +6,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/bctrl-go/bctrl"
-	"github.com/bctrl-go/bctrl/internal/scrub"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/target"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/scrub"
 )
 
 const (

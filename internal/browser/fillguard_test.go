@@ -170,10 +170,10 @@ func TestGuardsEndInTime(t *testing.T) {
 				gs.arm(g)
 				require.Equal(t, []bool{true}, switched)
 				c.do(gs, g)
-				time.Sleep(c.life - time.Millisecond)
+				time.Sleep(c.life - time.Millisecond) //nolint:forbidigo // the clock is synctest's
 				synctest.Wait()
 				require.True(t, gs.armed())
-				time.Sleep(2 * afterDocument)
+				time.Sleep(2 * afterDocument) //nolint:forbidigo // the clock is synctest's
 				synctest.Wait()
 				require.False(t, gs.armed())
 				require.Equal(t, []bool{true, false}, switched)

@@ -72,8 +72,9 @@ func (s *scripted) say(t *testing.T, format string, args ...any) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, err := fmt.Fprintf(s.out, format+"\x00", args...)
-	require.NoError(t, err)
+	if _, err := fmt.Fprintf(s.out, format+"\x00", args...); err != nil {
+		t.Errorf("the browser cannot speak: %v", err)
+	}
 }
 
 func attach(t *testing.T, m *mux) *muxClient {

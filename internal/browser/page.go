@@ -8,10 +8,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bctrl-go/bctrl"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
+
+	"github.com/bctrl-go/bctrl"
 )
 
 const (

@@ -7,13 +7,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/bctrl-go/bctrl"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/inspector"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
+
+	"github.com/bctrl-go/bctrl"
 )
 
 const (

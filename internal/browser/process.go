@@ -60,7 +60,7 @@ func start(path string, args, env []string, dir string, user account) (*process,
 	}
 
 	p := &process{stderr: &lastWords{}, in: in, out: out, exited: make(chan struct{})}
-	p.cmd = exec.Command(path, args...)
+	p.cmd = exec.Command(path, args...) //nolint:noctx // Stop and kill end it, with all of its group
 	p.cmd.Env = env
 	p.cmd.Dir = dir
 	p.cmd.Stderr = p.stderr

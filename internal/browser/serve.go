@@ -73,7 +73,7 @@ func readCommands(ctx context.Context, conn CDPConn, client *muxClient, f *filte
 	for {
 		b, err := conn.Read(ctx)
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // leaving is no failure
 		}
 		if len(b) > MaxCommand {
 			return errCommandSize
@@ -88,7 +88,7 @@ func readCommands(ctx context.Context, conn CDPConn, client *muxClient, f *filte
 			continue
 		}
 		if client.send(clean) != nil {
-			return nil // the browser is gone
+			return nil //nolint:nilerr // the browser is gone, which ends the other direction
 		}
 	}
 }

@@ -179,13 +179,12 @@ func TestTheProxyEndsRequestsThatHang(t *testing.T) {
 	}))
 	defer srv.Close()
 	proxy, client := through(t, onlyLoopback)
-	done := make(chan error, 1)
+	done := make(chan struct{})
 	go func() {
-		resp, err := client.Get(srv.URL)
-		if err == nil {
-			err = resp.Body.Close()
+		defer close(done)
+		if resp, err := client.Get(srv.URL); err == nil {
+			resp.Body.Close()
 		}
-		done <- err
 	}()
 	<-arrived
 	require.NoError(t, proxy.Close())

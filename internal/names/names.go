@@ -33,7 +33,7 @@ var (
 	errSegmentTooLong = errors.New("a segment is longer than 128 bytes")
 	errEmptySegment   = errors.New("it has an empty segment, or a slash at its beginning or end")
 	errDotSegment     = errors.New("a segment is . or ..")
-	errKeyByte        = errors.New("it holds a byte that is not one of A-Z a-z 0-9 . _ @ + = : -")
+	errKeyByte        = errors.New("it holds a byte that is not one of A-Z a-z 0-9 . _ @ + = : -") //nolint:staticcheck // a list of bytes that ends in a hyphen
 	errSubtreeTooLong = errors.New("it ends in a slash and is longer than 510 bytes")
 	errSubtreeDepth   = errors.New("it ends in a slash and has more than 31 segments")
 	errCredentialID   = errors.New("it is not a letter followed by at most 63 letters, digits, _ or -")

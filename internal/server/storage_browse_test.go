@@ -131,6 +131,7 @@ func TestBrowsingEqualsANaiveModel(t *testing.T) {
 
 // insert adds a catalog row without bytes.
 func insert(t testing.TB, tx *store.Tx, org, namespace, path string, size int64) error {
+	t.Helper()
 	_, err := tx.PutObject(t.Context(), org, store.Object{
 		ID: newID(), Namespace: namespace, Path: path, BlobID: newID(), SizeBytes: size, ContentType: "text/csv", Filename: "f",
 		SHA256: strings.Repeat("0", 64), Source: bctrl.SourceUpload, CreatedAt: time.Unix(0, 0),

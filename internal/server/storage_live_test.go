@@ -71,7 +71,7 @@ func TestAnUploadThatBreaksOffLeavesNothingAndCanBeRepeated(t *testing.T) {
 			require.Equal(t, "old", string(h.do("GET", file("s", "f"), nil, nil).Body))
 
 			h.settled(func() bool { // the first attempt may still be being refused
-				req, err := http.NewRequestWithContext(t.Context(), "PUT", srv.URL+target(file("s", "f"), nil), nil)
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, srv.URL+target(file("s", "f"), nil), nil)
 				require.NoError(t, err)
 				req.Header = http.Header{"Authorization": {"Bearer " + h.key}, "Idempotency-Key": {"k"}}
 				body := "hello"
@@ -84,7 +84,7 @@ func TestAnUploadThatBreaksOffLeavesNothingAndCanBeRepeated(t *testing.T) {
 				require.NoError(t, err)
 				defer resp.Body.Close()
 				require.Contains(t, []int{200, 409}, resp.StatusCode)
-				return resp.StatusCode == 200
+				return resp.StatusCode == http.StatusOK
 			}, "the same upload again is not answered with the failure of the first")
 		})
 	}

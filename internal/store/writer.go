@@ -171,7 +171,7 @@ func (b *batch) transact(jobs []*job) (err error) {
 // else. The error it returns is the batch's, not the job's.
 func (b *batch) runJob(ctx context.Context, j *job) error {
 	if j.err = j.ctx.Err(); j.err != nil {
-		return nil
+		return nil //nolint:nilerr // it is the job's
 	}
 	if _, err := b.q.exec(ctx, "SAVEPOINT job"); err != nil {
 		return fmt.Errorf("beginning a write: %w", err)

@@ -39,7 +39,7 @@ type request struct {
 	Self     *request                    `json:"self"`
 	Hidden   string                      `json:"-"`
 	RawReads *bool                       `json:"allowRawReads"`
-	private  string
+	private  string                      //nolint:unused // reached by reflection, if at all
 }
 
 // Base and Paging are promoted; inner is a list's element.
