@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/blob"
@@ -71,11 +72,13 @@ func serveContent(w http.ResponseWriter, r *http.Request, o store.Object, conten
 		r.Header.Del("Range") // RFC 9110 §14.2: a unit that is not understood is ignored
 	}
 	cw := &contentWriter{ResponseWriter: w}
-	http.ServeContent(cw, r, "", o.CreatedAt, content)
+	// Without a date: within one second two versions share theirs, and a
+	// download resumed by date could join them.
+	http.ServeContent(cw, r, "", time.Time{}, content)
 	if cw.refused == 0 {
 		return nil
 	}
-	for _, name := range []string{"Content-Disposition", "ETag", "Repr-Digest", "Bctrl-Object", "Accept-Ranges", "Content-Length", "Last-Modified"} {
+	for _, name := range []string{"Content-Disposition", "ETag", "Repr-Digest", "Bctrl-Object", "Accept-Ranges", "Content-Length"} {
 		h.Del(name)
 	}
 	if cw.refused == http.StatusPreconditionFailed {

@@ -40,8 +40,13 @@ func TestEveryListingOfFilesEntersAnIndexWhereItsPageBegins(t *testing.T) {
 			"objects USING INDEX objects_path (org_id=? AND namespace=? AND path>? AND path<?)"},
 		{"the catalog of all", func() error { _, err := q.Objects(ctx, "o", ObjectFilter{Limit: 1}); return err },
 			"objects USING INDEX objects_path (org_id=? AND (namespace,path)>(?,?))"},
-		{"the catalog of a runtime", func() error { _, err := q.Objects(ctx, "o", ObjectFilter{Namespace: "n", RuntimeID: "r", Limit: 1}); return err },
-			"objects USING INDEX objects_runtime (org_id=? AND namespace=? AND runtime_id=? AND path>? AND path<?)"},
+		{"the catalog of a runtime", func() error {
+			_, err := q.Objects(ctx, "o", ObjectFilter{Namespace: "n", RuntimeID: "r", Limit: 1})
+			return err
+		},
+			"objects USING INDEX objects_runtime (org_id=? AND runtime_id=? AND namespace=? AND path>? AND path<?)"},
+		{"a runtime's files anywhere", func() error { _, err := q.Objects(ctx, "o", ObjectFilter{RuntimeID: "r", Limit: 1}); return err },
+			"objects USING INDEX objects_runtime (org_id=? AND runtime_id=? AND (namespace,path)>(?,?))"},
 		{"a file", func() error { _, err := q.Object(ctx, "o", "n", "p"); return err },
 			"objects USING INDEX objects_path (org_id=? AND namespace=? AND path=?)"},
 		{"a blob's file", func() error { _, err := q.UnknownBlobs(ctx, []string{"b"}); return err },

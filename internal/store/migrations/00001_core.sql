@@ -144,7 +144,7 @@ CREATE TABLE objects (
 );
 CREATE UNIQUE INDEX objects_path ON objects (org_id, namespace, path);
 CREATE INDEX objects_folder ON objects (org_id, namespace, folder, path);
-CREATE INDEX objects_runtime ON objects (org_id, namespace, runtime_id, path) WHERE runtime_id <> '';
+CREATE INDEX objects_runtime ON objects (org_id, runtime_id, namespace, path) WHERE runtime_id <> '';
 
 -- What lies below each folder at any depth, kept up to date with every write, so that no listing counts. The folder
 -- with the empty path is the namespace itself and has no parent.

@@ -1,0 +1,140 @@
+package server
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// sdk is the SDK against the harness's server behind a handler.
+func (h *harness) sdk(through func(http.Handler) http.Handler) *bctrl.Client {
+	h.Helper()
+	srv := httptest.NewServer(through(h.server))
+	h.Cleanup(srv.Close)
+	client, err := bctrl.New(bctrl.WithAPIKey(bctrl.NewSecret(h.key)), bctrl.WithBaseURL(srv.URL), bctrl.WithRetryWait(time.Millisecond, 10*time.Millisecond))
+	require.NoError(h, err)
+	h.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+func straight(next http.Handler) http.Handler { return next }
+
+func TestTheSDKAndTheServerAgreeAboutFiles(t *testing.T) {
+	h := newHarness(t)
+	ctx := t.Context()
+	files := h.sdk(straight).Storage("sales")
+	unsized := io.MultiReader(bytes.NewReader([]byte("a,b\n")), bytes.NewReader([]byte("1,2\n")))
+	o, err := files.Upload(ctx, "exports/Übersicht 1%.csv", unsized, bctrl.WithContentType("text/csv"))
+	require.NoError(t, err)
+	require.EqualValues(t, 8, o.SizeBytes)
+	stat, err := files.Stat(ctx, o.LogicalPath)
+	require.NoError(t, err)
+	require.Equal(t, o, stat)
+	content, err := files.Get(ctx, o.LogicalPath)
+	require.NoError(t, err)
+	require.Equal(t, "a,b\n1,2\n", string(content))
+	r, err := files.Open(ctx, o.LogicalPath, bctrl.WithRange(4, 3))
+	require.NoError(t, err)
+	content, err = io.ReadAll(r)
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+	require.Equal(t, "1,2", string(content))
+	require.Equal(t, *o, r.Object)
+
+	_, err = files.Upload(ctx, o.LogicalPath, bytes.NewReader(nil), bctrl.WithIfAbsent())
+	require.ErrorIs(t, err, bctrl.ErrConflict)
+	empty, err := files.Upload(ctx, o.LogicalPath, bytes.NewReader(nil), bctrl.WithIfMatch(o.ETag))
+	require.NoError(t, err)
+	require.Zero(t, empty.SizeBytes)
+	_, err = files.Upload(ctx, o.LogicalPath, bytes.NewReader(nil), bctrl.WithIfMatch(o.ETag))
+	require.ErrorIs(t, err, bctrl.ErrConflict)
+	picture, err := files.Upload(ctx, "p", bytes.NewReader([]byte("\x89PNG\r\n\x1a\n")))
+	require.NoError(t, err)
+	require.Equal(t, "image/png", picture.ContentType, "suggested")
+
+	link, err := files.DownloadURL(ctx, "p", time.Hour)
+	require.NoError(t, err)
+	req, err := http.NewRequestWithContext(ctx, "GET", link, nil)
+	require.NoError(t, err)
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, 200, resp.StatusCode)
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+
+	var seen []string
+	for item, err := range files.Browse(ctx, bctrl.BrowseOptions{Delimiter: "/"}) {
+		require.NoError(t, err)
+		seen = append(seen, item.Path)
+	}
+	require.Equal(t, []string{"exports/", "p"}, seen)
+	for object, err := range files.Objects(ctx, bctrl.ObjectFilter{PathPrefix: "p"}) {
+		require.NoError(t, err)
+		require.Equal(t, *picture, object)
+	}
+	require.NoError(t, files.Delete(ctx, "p"))
+	_, err = files.Get(ctx, "p")
+	require.ErrorIs(t, err, bctrl.ErrNotFound)
+	require.ErrorIs(t, files.Delete(ctx, "p"), bctrl.ErrNotFound)
+}
+
+// cutOnce breaks the connection of the first answer to GET after some bytes.
+type cutOnce struct {
+	http.ResponseWriter
+	left int
+}
+
+func (w *cutOnce) Write(p []byte) (int, error) {
+	if w.left -= len(p); w.left < 0 {
+		panic(http.ErrAbortHandler)
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+func TestADownloadThatBreaksIsTakenUpWhereItBroke(t *testing.T) {
+	h := newHarness(t)
+	var gets atomic.Int32
+	files := h.sdk(func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "GET" && gets.Add(1) == 1 {
+				w = &cutOnce{w, 1 << 20}
+			}
+			next.ServeHTTP(w, r)
+		})
+	}).Storage("s")
+	content := bytes.Repeat([]byte("0123456789abcdef"), 3<<16)
+	_, err := files.Upload(t.Context(), "f", bytes.NewReader(content))
+	require.NoError(t, err)
+	got, err := files.Get(t.Context(), "f")
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(content, got))
+	require.EqualValues(t, 2, gets.Load(), "the second asked for the rest alone")
+}
+
+func TestAnUploadWhoseAnswerIsLostHasOneEffect(t *testing.T) {
+	h := newHarness(t)
+	var puts atomic.Int32
+	files := h.sdk(func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "PUT" && puts.Add(1) == 1 {
+				next.ServeHTTP(httptest.NewRecorder(), r)
+				panic(http.ErrAbortHandler)
+			}
+			next.ServeHTTP(w, r)
+		})
+	}).Storage("s")
+	o, err := files.Upload(t.Context(), "f", bytes.NewReader([]byte("x")), bctrl.WithIfAbsent())
+	require.NoError(t, err, "the first attempt made it: the second is told so, and not that the file exists")
+	require.EqualValues(t, 2, puts.Load())
+	now, err := files.Stat(t.Context(), "f")
+	require.NoError(t, err)
+	require.Equal(t, o, now)
+}
