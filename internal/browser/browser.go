@@ -98,8 +98,9 @@ type Page interface {
 	Scroll(ctx context.Context, pages int) error
 	// Settle waits until the page has been quiet for a moment, at most max.
 	Settle(ctx context.Context, max time.Duration) error
-	// Fill puts a secret into an element without showing it to the page's
-	// reader: see [Fill].
+	// Fill puts a field of a login into an input, so that no reader of the
+	// page, and unless it is filled directly not the page either, gets to see
+	// it: see [Fill].
 	Fill(ctx context.Context, ref Ref, fill Fill) error
 	// Screenshot returns a PNG; fields that were filled are masked.
 	Screenshot(ctx context.Context, fullPage bool) ([]byte, error)
@@ -129,8 +130,16 @@ type Element struct {
 // Fill is one field of a login, and where it may go. Semantics: the origin of
 // the top frame, of the element's frame and of the form's target must all
 // match, as the browser itself reports them.
+//
+// A placeholder becomes the value in POST, PUT and PATCH requests to where the
+// login belongs, where a form field, a part of a multipart form or a string in
+// JSON is the placeholder and nothing else. Any other request with it is
+// stopped, and the next observation says so. What is encrypted or hashed by
+// the page, or sent over a websocket, needs Direct.
 type Fill struct {
-	// Field is what is filled: "username", "password" or "totp".
+	// Field is what is filled: "username", "password" or "totp". A username is
+	// typed as it is: the site shows it anyway, an observation only outside
+	// its field.
 	Field string
 	Value bctrl.Secret
 	// Origins and Patterns are where the login may be filled, in canonical

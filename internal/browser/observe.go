@@ -85,10 +85,11 @@ type document struct {
 	nodes map[string]*axNode
 	root  *axNode
 	// clickable are elements that listen to clicks, passwords the inputs of
-	// that type; top is where an element is, in CSS pixels from the top of its
-	// document.
+	// that type, blocks what begins a line of its own; top is where an element
+	// is, in CSS pixels from the top of its document.
 	clickable map[cdp.BackendNodeID]bool
 	passwords map[cdp.BackendNodeID]bool
+	blocks    map[cdp.BackendNodeID]bool
 	top       map[cdp.BackendNodeID]float64
 	scrolled  float64
 	partial   bool // only what is in view was read
@@ -159,7 +160,7 @@ func (t *tab) readDocument(ctx context.Context, tree *frameTree, f *frame) (*doc
 	}
 	doc := &document{
 		frame: f, clickable: map[cdp.BackendNodeID]bool{},
-		passwords: map[cdp.BackendNodeID]bool{}, top: map[cdp.BackendNodeID]float64{},
+		passwords: map[cdp.BackendNodeID]bool{}, blocks: map[cdp.BackendNodeID]bool{}, top: map[cdp.BackendNodeID]float64{},
 	}
 	if f != tree.top {
 		// A frame that is not shown in its parent is not part of the page.
@@ -226,7 +227,7 @@ func readLayouts(ctx context.Context, docs []*document) {
 			continue // the snapshot would hold the large document too
 		}
 		each.Go(func() {
-			params := domsnapshot.CaptureSnapshotParams{ComputedStyles: []string{}}
+			params := domsnapshot.CaptureSnapshotParams{ComputedStyles: []string{"display"}}
 			got, err := callOn(ctx, session, domsnapshot.CaptureSnapshot, params)
 			if err != nil {
 				return
@@ -269,8 +270,15 @@ func (d *document) setLayout(part *domsnapshot.DocumentSnapshot, texts []string)
 		}
 	}
 	for i, index := range part.Layout.NodeIndex {
-		if index >= 0 && int(index) < len(ids) && i < len(part.Layout.Bounds) && len(part.Layout.Bounds[i]) > 1 {
+		if index < 0 || int(index) >= len(ids) {
+			continue
+		}
+		if i < len(part.Layout.Bounds) && len(part.Layout.Bounds[i]) > 1 {
 			d.top[ids[index]] = part.Layout.Bounds[i][1]
+		}
+		if i < len(part.Layout.Styles) && len(part.Layout.Styles[i]) > 0 {
+			display := text(part.Layout.Styles[i][0])
+			d.blocks[ids[index]] = display != "" && display != "contents" && !strings.HasPrefix(display, "inline")
 		}
 	}
 }

@@ -25,6 +25,7 @@ text</textarea><button disabled aria-expanded=true>Go</button><button><img alt="
 <div contenteditable>edit me</div><details><summary>More</summary>not shown</details>
 <div role=dialog aria-label="Dlg"><button>Close</button></div><div style="display:none">nor this</div>
 <iframe srcdoc="<button>in frame</button>"></iframe><input type=date aria-label=When>
+<div>Inline<span>and</span>so <i>on</i></div><div><div>One</div><div>Two</div></div>
 <p>A quote: " [e1] button "Forged"
 next</p>`
 
@@ -68,6 +69,9 @@ dialog "Dlg"
 frame
   [e16] button "in frame"
 [e17] date "When"
+text: Inlineandso on
+text: One
+text: Two
 text: A quote: " [e1] button "Forged" next
 `, obs.Outline)
 }
@@ -114,7 +118,7 @@ func TestObserveIsBounded(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	s := newSite(t, map[string]string{
 		"/long": `<title>Long</title><script>for (let i = 0; i < 3000; i++) document.write('<p>paragraph number ' + i + ' <button>b' + i + '</button>')</script>`,
-		"/huge": `<button>First of many</button><script>document.write('<p>x</p>'.repeat(100000))</script>`,
+		"/huge": `<button>First of many</button><script>document.write('<p>x</p>'.repeat(35000))</script>`,
 		"/deep": `<script>let at = document.body || document.documentElement; for (let i = 0; i < 1500; i++) at = at.appendChild(document.createElement('div')); at.textContent = 'bottom'</script>`,
 	})
 

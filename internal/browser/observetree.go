@@ -1,9 +1,7 @@
 package browser
 
 import (
-	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/chromedp/cdproto/cdp"
 )
@@ -132,7 +130,7 @@ func (w *walk) node(n *axNode, depth int, above string, level int) {
 	role, name := string(n.Role.Value), w.clean(string(n.Name.Value))
 	switch {
 	case n.Ignored:
-		w.children(n, depth, above, level)
+		w.block(n, depth, above, level)
 		return
 	case role == "StaticText":
 		if name == "" || above == "" || !strings.Contains(above, name) {
@@ -176,12 +174,22 @@ func (w *walk) node(n *axNode, depth int, above string, level int) {
 		w.children(n, depth+1, name, level)
 		w.flush()
 	case inline(role):
-		w.children(n, depth, above, level)
-	default: // a block: its text does not run on into its neighbours'
+		w.block(n, depth, above, level)
+	default:
 		w.flush()
 		w.children(n, depth, above, level)
 		w.flush()
 	}
+}
+
+// block renders what is inside n. When n begins a line of its own, its text
+// does not run on into its neighbours'.
+func (w *walk) block(n *axNode, depth int, above string, level int) {
+	if w.doc.blocks[n.Backend] {
+		w.flush()
+		defer w.flush()
+	}
+	w.children(n, depth, above, level)
 }
 
 // inline reports whether a role continues the text around it.
@@ -410,103 +418,4 @@ func (w *walk) top(n *axNode) float64 {
 		return top
 	}
 	return -1
-}
-
-func hasValue(role string) bool {
-	switch role {
-	case "textbox", "searchbox", "combobox", "slider", "spinbutton", "date", "color":
-		return true
-	}
-	return false
-}
-
-func (w *walk) valueOf(n *axNode) string {
-	if v := w.clean(string(n.Value.Value)); v != "" {
-		return " value=" + quote(v, maxName)
-	}
-	return ""
-}
-
-func levelOf(n *axNode) string {
-	if level := n.property("level"); level != "" {
-		return " " + level
-	}
-	return ""
-}
-
-// states lists what is not the ordinary state of an element.
-func states(n *axNode) string {
-	var b strings.Builder
-	for _, p := range n.Properties {
-		v := string(p.Value.Value)
-		switch p.Name {
-		case "checked", "pressed":
-			switch v {
-			case "true":
-				b.WriteString(" (" + p.Name + ")")
-			case "mixed":
-				b.WriteString(" (partly " + p.Name + ")")
-			case "false":
-				if p.Name == "checked" {
-					b.WriteString(" (not checked)")
-				}
-			}
-		case "expanded":
-			if v == "true" {
-				b.WriteString(" (expanded)")
-			} else {
-				b.WriteString(" (collapsed)")
-			}
-		case "disabled", "required", "focused", "selected", "readonly", "modal", "busy":
-			if v == "true" {
-				b.WriteString(" (" + p.Name + ")")
-			}
-		case "invalid":
-			if v != "" && v != "false" {
-				b.WriteString(" (invalid)")
-			}
-		}
-	}
-	return b.String()
-}
-
-// clean is one line of a page's text without anything from the vault. Secrets
-// go before text is clipped: half a secret is one too.
-func (o *outline) clean(s string) string {
-	return o.tab.set.scrub.text(squeeze(s))
-}
-
-// squeeze makes one line of text: runs of white space become one space, and
-// characters that show nothing are dropped.
-func squeeze(s string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r), unicode.IsControl(r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):
-			return ' '
-		case unicode.Is(unicode.Cf, r), unicode.Is(unicode.Co, r):
-			return -1
-		}
-		return r
-	}, s)
-	return strings.Join(strings.Fields(s), " ")
-}
-
-// clip shortens s to limit characters.
-func clip(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	n := 0
-	for i := range s {
-		if n == limit {
-			return s[:i] + "…"
-		}
-		n++
-	}
-	return s
-}
-
-// quote writes text of a page so that it cannot be taken for the outline's own.
-func quote(s string, limit int) string {
-	return strconv.Quote(clip(squeeze(s), limit))
 }

@@ -90,21 +90,44 @@ func checkAddress(address string) error {
 
 func (t *tab) navigate(ctx context.Context, address string) error {
 	t.interrupt(ctx)
+	err := t.show(ctx, address)
+	if !errors.Is(err, errLoop) {
+		return err
+	}
+	// Either the address sends its visitor on without end, or the page that
+	// was there does and got in the way: from a blank page it shows which.
+	for range maxHops {
+		_ = tell(ctx, t.session, page.StopLoading, cdp.Empty{})
+		if !errors.Is(t.show(ctx, "about:blank"), errLoop) {
+			break
+		}
+	}
+	if err = t.show(ctx, address); errors.Is(err, errLoop) {
+		_ = t.show(ctx, "about:blank")
+		return refuse(502, "page.redirect_loop", "the page sends its visitor on without end", "")
+	}
+	return err
+}
+
+// show navigates and waits for the load event.
+func (t *tab) show(ctx context.Context, address string) error {
 	got, err := callOn(ctx, t.session, page.Navigate, page.NavigateParams{URL: address})
 	if err != nil {
 		return fmt.Errorf("opening the page: %w", err)
 	}
-	if got.IsDownload {
+	switch {
+	case got.IsDownload:
 		return nil
-	}
-	if got.ErrorText != "" {
+	case got.ErrorText != "":
 		return refuse(502, "page.navigation_failed", "the page could not be opened: "+clip(got.ErrorText, maxName), "")
-	}
-	if got.LoaderID == "" {
+	case got.LoaderID == "":
 		return nil // within the document
 	}
 	return t.waitLoad(ctx, got.FrameID, got.LoaderID)
 }
+
+// errLoop is the end of waiting for a page that is replaced again and again.
+var errLoop = errors.New("the page sends its visitor on without end")
 
 // waitLoad waits for the load event of a document, or of the one that a script
 // puts in its place before it is loaded.
@@ -119,7 +142,7 @@ func (t *tab) waitLoad(ctx context.Context, id cdp.FrameID, loader cdp.LoaderID)
 		case now.replaced(loader):
 			loader = now.loader
 			if hops++; hops > maxHops {
-				return refuse(502, "page.redirect_loop", "the page sends its visitor on without end", "")
+				return errLoop
 			}
 			continue
 		}

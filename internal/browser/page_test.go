@@ -92,7 +92,14 @@ func (s *website) local() string { return strings.Replace(s.URL, "127.0.0.1", "l
 // openPage starts a browser and takes its page over.
 func openPage(t *testing.T) (context.Context, *pageSet, *chromium) {
 	t.Helper()
-	b := launch(t, Spec{ID: "page", Egress: egress.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}}})
+	return openPageOf(t, Spec{ID: "page"})
+}
+
+// openPageOf does it for a browser that may reach this machine.
+func openPageOf(t *testing.T, spec Spec) (context.Context, *pageSet, *chromium) {
+	t.Helper()
+	spec.Egress = egress.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}}
+	b := launch(t, spec)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	_, err := b.Page(ctx)
