@@ -20,6 +20,7 @@ help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
 demo: browser
+	@echo 'Building; the first time takes about a minute.'
 	@go run ./examples/demo
 
 test: browser

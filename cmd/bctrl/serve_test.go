@@ -164,7 +164,7 @@ func TestATakenPortLeavesNothingBehind(t *testing.T) {
 
 func TestAMistakeOnTheCommandLineIsExitCode2(t *testing.T) {
 	for _, args := range [][]string{
-		{"--addres", "x"}, {"--allow-address", "10.0.0.0/33"}, {"--allow-address", "localhost"}, {"--public-url", "bctrl.example.com"}, {"extra"},
+		{"--no-such-flag", "x"}, {"--allow-address", "10.0.0.0/33"}, {"--allow-address", "localhost"}, {"--public-url", "bctrl.example.com"}, {"extra"},
 	} {
 		where := newPlace(t)
 		cmd := where.command(t)

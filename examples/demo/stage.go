@@ -7,12 +7,14 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -21,9 +23,11 @@ import (
 	"github.com/bctrl-go/bctrl/internal/democrm"
 )
 
-// stage is the world around the program: the server, the CRM and the model.
-// A program of your own has none of this; it is given a URL and a key.
+// stage is the world around the program: the server, the CRM and the model,
+// and somebody who tells what happens. A program of your own has none of this;
+// it is given a URL and a key.
 type stage struct {
+	printer
 	url string       // of the server
 	key bctrl.Secret // of the organization
 
@@ -34,31 +38,28 @@ type stage struct {
 	credential bctrl.AICredentialCreate
 	model      *modeltest.Model // nil when a real one works
 
-	dir     string
-	daemon  *daemon.Daemon
-	cancel  context.CancelFunc
-	servers []*http.Server
-	running sync.WaitGroup
-	ended   error // of the daemon
+	dir      string
+	daemon   *daemon.Daemon
+	requests atomic.Int64 // that have reached the server
+	sent     int64        // of them, before the step under way
+	cancel   context.CancelFunc
+	servers  []*http.Server
+	running  sync.WaitGroup
+	ended    error // of the daemon
 }
 
 // openStage starts everything with made-up secrets and an empty, temporary
-// data directory.
-func openStage(ctx context.Context) (_ *stage, err error) {
-	s := &stage{password: bctrl.NewSecret(rand.Text()), seed: newSeed(), cancel: func() {}}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close())
-		}
-	}()
+// data directory. What it returns must be closed, also beside an error.
+func openStage(ctx context.Context) (s *stage, err error) {
+	s = &stage{printer: newPrinter(os.Stdout), password: bctrl.NewSecret(rand.Text()), seed: newSeed(), cancel: func() {}}
 	if s.dir, err = os.MkdirTemp("", "bctrl-demo-"); err != nil {
-		return nil, err
+		return s, err
 	}
 	if err := s.openCRM(); err != nil {
-		return nil, err
+		return s, err
 	}
 	if err := s.chooseModel(); err != nil {
-		return nil, err
+		return s, err
 	}
 	return s, s.openServer(ctx)
 }
@@ -107,6 +108,12 @@ func (s *stage) openServer(ctx context.Context) (err error) {
 		return err
 	}
 	s.key = s.daemon.FirstKey
+	s.daemon.Wrap(func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s.requests.Add(1)
+			next.ServeHTTP(w, r)
+		})
+	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -132,35 +139,82 @@ func (s *stage) serve(h http.Handler) (url string, err error) {
 
 // describe says what runs where.
 func (s *stage) describe() {
-	step("The stage")
-	note("server  %s, data in %s until the end", s.url, s.dir)
-	note("site    %s, a CRM that asks for a password and a one-time code", s.crmURL)
+	s.title("The stage")
+	s.note("server  %s, the real one, in this process; its data lies in", s.url)
+	s.note("        %s until the end", s.dir)
+	s.note("site    %s, a CRM with a login, a one-time code and an export", s.crmURL)
 	if s.model == nil {
-		note("model   %s, with your key", s.credential.Provider)
+		s.note("model   %s, with the key in your environment", s.credential.Provider)
 		return
 	}
-	note("model   SCRIPTED: it speaks OpenAI's wire format and decides from what the page shows;")
-	note("        set OPENAI_API_KEY or ANTHROPIC_API_KEY for a real one")
+	s.note("model   SCRIPTED, not a real one: it speaks OpenAI's wire format and decides from what")
+	s.note("        it is shown of the page. OPENAI_API_KEY or ANTHROPIC_API_KEY brings a real one.")
+}
+
+// step says what comes next.
+func (s *stage) step(format string, args ...any) {
+	s.heading(format, args...)
+	s.sent = s.requests.Load()
+}
+
+// refused tells of a refusal by the SDK. Anything else than one of the wanted
+// kind, before any request, is an error of the demo.
+func (s *stage) refused(err, want error) error {
+	var refusal *bctrl.Error
+	if !errors.Is(err, want) || !errors.As(err, &refusal) {
+		return errors.Join(fmt.Errorf("this should have been refused: %w", want), err)
+	}
+	s.refusal(refusal)
+	if n := s.requests.Load() - s.sent; n > 0 {
+		return fmt.Errorf("the SDK should have refused this by itself, and sent %d requests", n)
+	}
+	s.note("The SDK did so by itself: no request has reached the server.")
+	return nil
 }
 
 // conclude says what has happened, as the outside saw it.
 func (s *stage) conclude(began time.Time) error {
 	counts := s.crm.Counts()
-	step(fmt.Sprintf("Done in %s", round(time.Since(began))))
-	note("the CRM saw %d login with password and code, %d wrong ones and %d export", counts.Logins, counts.WrongLogins, counts.Exports)
-	if s.model == nil {
-		return nil
-	}
-	requests := s.model.Requests()
-	for _, r := range requests {
-		for _, secret := range []bctrl.Secret{s.password, s.seed, s.credential.APIKey} {
-			if bytes.Contains(r.Body, []byte(secret.Expose())) {
+	s.title("Done in %s", round(time.Since(began)))
+	s.note("The CRM saw %d login with password and code, %d wrong ones, %d export.", counts.Logins, counts.WrongLogins, counts.Exports)
+	if s.model != nil {
+		requests := s.model.Requests()
+		for _, r := range requests {
+			if s.holdsSecret(r.Body) {
 				return errors.New("a secret was sent to the model")
 			}
 		}
+		s.note("The model was sent %d requests: no password, no seed and no key was in any of them.", len(requests))
 	}
-	note("the model saw %d requests: neither the password nor the seed nor its own key was in any of them", len(requests))
+	files := 0
+	err := filepath.WalkDir(filepath.Join(s.dir, "data"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err == nil && s.holdsSecret(text) {
+			err = fmt.Errorf("a secret lies open in %s", path)
+		}
+		files++
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.note("The server's data was %d files: none of the three was in any of them but sealed.", files)
+	s.note("")
+	s.note("The program that did this is in examples/demo/main.go.")
 	return nil
+}
+
+// holdsSecret looks for any of the secrets, in clear.
+func (s *stage) holdsSecret(text []byte) bool {
+	for _, secret := range []bctrl.Secret{s.password, s.seed, s.credential.APIKey} {
+		if bytes.Contains(text, []byte(secret.Expose())) {
+			return true
+		}
+	}
+	return false
 }
 
 // close ends everything and removes what is on disk.

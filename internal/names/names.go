@@ -32,8 +32,8 @@ var (
 	errSegments       = errors.New("it has more than 32 segments")
 	errSegmentTooLong = errors.New("a segment is longer than 128 bytes")
 	errEmptySegment   = errors.New("it has an empty segment, or a slash at its beginning or end")
-	errDotSegment     = errors.New("a segment is . or ..")
-	errKeyByte        = errors.New("it holds a byte that is not one of A-Z a-z 0-9 . _ @ + = : -") //nolint:staticcheck // a list of bytes that ends in a hyphen
+	errDotSegment     = errors.New("a segment is . or ..") //nolint:staticcheck // these dots are what it is about
+	errKeyByte        = errors.New("it holds a byte that is not one of A-Z a-z 0-9 . _ @ + = : -")
 	errSubtreeTooLong = errors.New("it ends in a slash and is longer than 510 bytes")
 	errSubtreeDepth   = errors.New("it ends in a slash and has more than 31 segments")
 	errCredentialID   = errors.New("it is not a letter followed by at most 63 letters, digits, _ or -")
