@@ -12,6 +12,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/names"
 	"github.com/bctrl-go/bctrl/internal/store"
@@ -46,7 +47,7 @@ func (s *Server) launchRuntime(ctx context.Context, rq *request, in bctrl.Runtim
 	if err := s.authorize(rq, in.Alias); err != nil {
 		return out, err
 	}
-	rt, err := s.declareRuntime(ctx, rq.caller.Org, ws, in)
+	rt, err := s.declareRuntime(ctx, rq, ws, in)
 	if err != nil {
 		return out, err
 	}
@@ -64,7 +65,7 @@ func (s *Server) launchRuntime(ctx context.Context, rq *request, in bctrl.Runtim
 }
 
 // declareRuntime checks a launch against the workspace as it is now.
-func (s *Server) declareRuntime(ctx context.Context, org string, ws store.Workspace, in bctrl.RuntimeCreate) (rt store.Runtime, err error) {
+func (s *Server) declareRuntime(ctx context.Context, rq *request, ws store.Workspace, in bctrl.RuntimeCreate) (rt store.Runtime, err error) {
 	var p problems
 	p.name("runtimes.invalid_alias", "alias", names.Name(in.Alias))
 	if in.Group != "" {
@@ -89,16 +90,19 @@ func (s *Server) declareRuntime(ctx context.Context, org string, ws store.Worksp
 		Launch: in.Launch, Group: in.Group, CreatedAt: now, UpdatedAt: now,
 	}
 	if in.Mounts != nil {
-		if _, err := ws.Mounts.Narrow(*in.Mounts); err != nil {
-			return rt, err
-		}
-		if err := checkDefaults(ctx, s.db.Read(), org, in.Mounts.AI); err != nil {
+		if err := checkDefaults(ctx, s.db.Read(), rq.caller.Org, in.Mounts.AI); err != nil {
 			return rt, err
 		}
 		rt.Mounts = *in.Mounts
 	}
+	if rt.Launched, err = ws.Mounts.Narrow(rt.Mounts); err != nil {
+		return rt, err
+	}
+	if id := in.Launch.Credential; id != "" && !rt.Launched.AllowsCredential(id) {
+		return rt, outsideMount(bctrl.UseCredential)
+	}
 	if in.Launch.Mode == bctrl.ModeProfile {
-		profile, err := s.ensureProfile(ctx, org, in.Launch.ProfileID)
+		profile, err := s.ensureProfile(ctx, rq, in.Launch.ProfileID)
 		if err != nil {
 			return rt, err
 		}
@@ -131,14 +135,20 @@ func checkLaunch(p *problems, l bctrl.Launch) {
 }
 
 // ensureProfile returns the profile with this id, made on first use.
-func (s *Server) ensureProfile(ctx context.Context, org, id string) (p store.Profile, err error) {
+func (s *Server) ensureProfile(ctx context.Context, rq *request, id string) (p store.Profile, err error) {
+	org := rq.caller.Org
 	err = s.db.Write(ctx, func(tx *store.Tx) error {
 		if p, err = tx.Profile(ctx, org, id); !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
 		now := time.Now()
 		p = store.Profile{ID: id, UID: newID(), CreatedAt: now, UpdatedAt: now}
-		return tx.InsertProfile(ctx, org, p)
+		if err := tx.InsertProfile(ctx, org, p); err != nil {
+			return err
+		}
+		made := rq.event()
+		made.Action, made.Object, made.UID, made.Outcome = string(access.ProfileWrite), id, p.UID, audit.OK
+		return audit.Append(tx, made)
 	})
 	return p, err
 }

@@ -162,6 +162,35 @@ func TestLoweringAWorkspaceLowersItsRuntimesOnTheNextCall(t *testing.T) {
 	require.Equal(t, 403, h.do("GET", []string{"vault", "prod/x", "totp"}, nil, nil, as(rt)...).Status, "raised beyond its own declaration")
 }
 
+func TestAHandleNarrowedBeforeALoweringKeepsWhatIsLeft(t *testing.T) {
+	h := newHarness(t)
+	ws := h.workspace("sales", sales())
+	for _, k := range []string{"prod/crm/a", "prod/crm/b/c"} {
+		require.Equal(t, http.StatusOK, h.do("PUT", []string{"vault", k}, nil, object{"totp": "JBSWY3DPEHPK3PXP"}).Status)
+	}
+	rt := h.launch(ws, "crm", nil)
+	lowered := object{"mounts": object{"vault": object{"allow": []string{"prod/crm/b/"}}}}
+	require.Equal(t, http.StatusOK, h.do("PATCH", []string{"workspaces", ws.ID}, nil, lowered).Status)
+	totp := func(key, mounts string) int {
+		return h.do("GET", []string{"vault", key, "totp"}, nil, nil, as(rt, mounts)...).Status
+	}
+	declared := `{"vault":{"allow":["prod/crm/"]}}`
+	require.Equal(t, 200, totp("prod/crm/b/c", declared))
+	require.Equal(t, 403, totp("prod/crm/a", declared))
+	require.Equal(t, 400, totp("prod/crm/b/c", `{"vault":{"allow":["prod/"]}}`), "it never fitted")
+}
+
+func TestALaunchCannotNameACredentialOutsideItsMounts(t *testing.T) {
+	h := newHarness(t)
+	ws := h.workspace("sales", sales())
+	got := h.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil, object{
+		"alias": "crm", "kind": "browser", "driver": "stagehand", "launch": object{"credential": "openai-prod"},
+	})
+	require.Equal(t, http.StatusForbidden, got.Status)
+	require.Equal(t, "ai.outside_mount", got.code())
+	require.Empty(t, h.browsers.Running())
+}
+
 func TestARuntimeSeesItselfAlone(t *testing.T) {
 	h := newHarness(t)
 	ws := h.workspace("sales", sales())
