@@ -1,0 +1,110 @@
+// Command bench measures the running server and the SDK beside a bare net/http
+// server, in the same run on the same machine, and prints how they compare.
+// README.md tells how to read the tables.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"time"
+)
+
+// plan says what is measured, and for how long.
+type plan struct {
+	each    time.Duration
+	rounds  int
+	entries []int
+	callers []int
+	only    *regexp.Regexp
+	ready   int
+	// upload is how many bytes are up- and downloaded at a time.
+	upload int64
+	dir    string
+	// profiles is where the server's profiles go; empty for none.
+	profiles string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench: "+err.Error())
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	if dir, ok := os.LookupEnv(serveBare); ok {
+		return runBare(ctx, dir)
+	}
+	if profiles, ok := os.LookupEnv(serveProfiled); ok {
+		return runProfiled(ctx, home{dir: os.Args[1]}, profiles)
+	}
+	p := plan{callers: []int{1, 16, 64}}
+	only := ""
+	few := 0
+	many := 0
+	mib := int64(0)
+	flag.DurationVar(&p.each, "time", 500*time.Millisecond, "how long each cost is measured, in each round")
+	flag.IntVar(&p.rounds, "rounds", 3, "how often; the best round counts")
+	flag.IntVar(&few, "few", 1_000, "unrelated entries of the small server; 0 leaves it out")
+	flag.IntVar(&many, "many", 100_000, "unrelated entries of the large server; 0 leaves it out")
+	flag.Int64Var(&mib, "mib", 256, "MiB that are uploaded and downloaded at a time")
+	flag.IntVar(&p.ready, "ready", 10, "how often the start is timed")
+	flag.StringVar(&only, "only", "", "regular expression of what to measure")
+	flag.StringVar(&p.profiles, "profile", "", "run the server inside a copy of this program, which leaves its last CPU and allocation profiles in this directory")
+	flag.Parse()
+	if p.each <= 0 || p.rounds < 1 || few < 0 || many < 0 || few > 1_000_000 || many > 1_000_000 || mib < 1 || mib > 1024 {
+		return errors.New("the flags ask for nothing, or for too much")
+	}
+	p.upload = mib << 20
+	for _, n := range []int{few, many} {
+		if n > 0 {
+			p.entries = append(p.entries, n)
+		}
+	}
+	var err error
+	if p.only, err = regexp.Compile(only); err != nil {
+		return fmt.Errorf("reading -only: %w", err)
+	}
+	if p.dir, err = os.MkdirTemp("", "bctrl-bench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(p.dir)
+	return p.run(ctx)
+}
+
+func (p plan) run(ctx context.Context) error {
+	program := filepath.Join(p.dir, "bctrl")
+	build := exec.CommandContext(ctx, "go", "build", "-C", "..", "-o", program, "./cmd/bctrl") // of the module this one lies in
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the server: %w: %s", err, out)
+	}
+	p.describe(os.Stdout)
+	bare, err := startBare(ctx, p.dir)
+	if err != nil {
+		return err
+	}
+	defer bare.stop()
+	if err := p.compareClients(ctx, os.Stdout, bare); err != nil {
+		return err
+	}
+	if err := p.local(os.Stdout); err != nil {
+		return err
+	}
+	for _, n := range p.entries {
+		if err := p.measureServer(ctx, os.Stdout, program, bare, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}

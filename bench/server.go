@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// measureServer measures a real server process that holds n vault entries and
+// n files which have nothing to do with what is asked.
+func (p plan) measureServer(ctx context.Context, w io.Writer, program string, bareServer *process, n int) (err error) {
+	h := home{program: program, profiles: p.profiles, dir: filepath.Join(p.dir, fmt.Sprint("server-", n))}
+	if err := os.Mkdir(h.dir, 0o700); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(h.dir)) }()
+	first, err := h.start(ctx)
+	if err != nil {
+		return err
+	}
+	key := first.key
+	took, err := fillVault(ctx, first.url, key, n)
+	if err == nil {
+		now, most, memErr := first.memory()
+		err = memErr
+		fmt.Fprintf(w, "\n== Beside %d entries\n\nfilled at %.0f sets/s (64 callers); the server then held %.0f MiB, %.0f at most\n", n, float64(n)/took.Seconds(), now, most)
+	}
+	first.stop()
+	if err != nil {
+		return err
+	}
+	if err := fillStorage(ctx, h, n); err != nil {
+		return err
+	}
+	best, median, err := h.ready(ctx, p.ready)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "ready %d ms after its start at best, %d ms in the median of %d\n", best.Milliseconds(), median.Milliseconds(), p.ready)
+
+	server, err := h.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer server.stop()
+	c, err := newClient(server.url, key)
+	if err != nil {
+		return err
+	}
+	defer c.CloseIdleConnections()
+	if err := answers(ctx, server.url); err != nil {
+		return err
+	}
+	idle, _, err := server.memory()
+	if err != nil {
+		return err
+	}
+	bare, err := newPlainClient(bareServer.url)
+	if err != nil {
+		return err
+	}
+	if err := p.costs(ctx, w, c, bare, server, bareServer); err != nil {
+		return err
+	}
+	if p.only.MatchString("transfer") {
+		t := newTable(w, "MiB a second, in all", "", "callers", "SDK and server", "bare net/http", "ratio")
+		if err := p.transfers(ctx, t, c, bare); err != nil {
+			return err
+		}
+		t.end()
+	}
+	now, most, err := server.memory()
+	fmt.Fprintf(w, "\nmemory of the server: %.0f MiB when started, %.0f after all of this, %.0f at most\n", idle, now, most)
+	return err
+}
+
+// costs compares what the server does with the bare one.
+func (p plan) costs(ctx context.Context, w io.Writer, c *bctrl.Client, bare *plainClient, server, bareServer *process) error {
+	if err := prepare(ctx, c); err != nil {
+		return err
+	}
+	t := newTable(w, "Calls a second; times, and what the server's processors spent on a call, in microseconds",
+		"", "callers", "SDK and server", "p50", "p99", "cpu", "bare net/http", "p50", "cpu", "ratio")
+	defer t.end()
+	for _, cost := range comparisons(c, bare) {
+		if !p.only.MatchString(cost.name) {
+			continue
+		}
+		for _, callers := range p.callers {
+			our, their, err := p.compare(ctx, callers, side{cost.ours, server}, side{cost.theirs, bareServer})
+			if err != nil {
+				return fmt.Errorf("%s: %w", cost.name, err)
+			}
+			t.row(cost.name, fmt.Sprint(callers), rate(our.rate), micros(our.p50), micros(our.p99), micros(our.cpu()),
+				rate(their.rate), micros(their.p50), micros(their.cpu()), ratio(our.rate/their.rate))
+		}
+	}
+	return nil
+}
+
+// prepare makes what the costs are measured on.
+func prepare(ctx context.Context, c *bctrl.Client) error {
+	_, err := c.AICredentials.Create(ctx, bctrl.AICredentialCreate{ID: workCredential, Provider: bctrl.OpenAI, Label: "Production", APIKey: bctrl.NewSecret("sk-bench")})
+	if err != nil && !errors.Is(err, bctrl.ErrConflict) {
+		return err
+	}
+	return each(ctx, 64*64, func(ctx context.Context, i int) error {
+		_, err := c.Vault.Set(ctx, workKey(i/64, i), sampleCredential())
+		return err
+	})
+}
+
+// each calls fn for 0 to n-1, 64 at a time.
+func each(ctx context.Context, n int, fn func(ctx context.Context, i int) error) error {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	errs := make([]error, 64)
+	for c := range errs {
+		wg.Go(func() {
+			for errs[c] == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				errs[c] = fn(ctx, i)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// fillVault sets n entries through the SDK.
+func fillVault(ctx context.Context, url, key string, n int) (time.Duration, error) {
+	c, err := newClient(url, key)
+	if err != nil {
+		return 0, err
+	}
+	defer c.CloseIdleConnections()
+	credential := sampleCredential()
+	began := time.Now()
+	err = each(ctx, n, func(ctx context.Context, i int) error {
+		_, err := c.Vault.Set(ctx, vaultKey(i), credential)
+		return err
+	})
+	return time.Since(began), err
+}
+
+// fillStorage writes the rows of n files into the store of a server that does
+// not run. Their bytes are never asked for, so there are none.
+func fillStorage(ctx context.Context, h home, n int) (err error) {
+	db, err := store.Open(ctx, filepath.Join(h.data(), "bctrl.db"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	orgs, err := db.Read().Organizations(ctx)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	for from := 0; from < n; from += 1000 {
+		err := db.Write(ctx, func(tx *store.Tx) error {
+			for i := from; i < min(from+1000, n); i++ {
+				path := objectPath(i)
+				id := fmt.Sprintf("bench-%08d", i)
+				_, err := tx.PutObject(ctx, orgs[0].ID, store.Object{
+					ID: id, Namespace: namespace, Path: path, BlobID: id, SHA256: sampleSum, SizeBytes: 4096,
+					ContentType: "text/csv", Filename: filepath.Base(path), Source: bctrl.SourceUpload, CreatedAt: now,
+				})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
