@@ -95,9 +95,9 @@ func revokeKey(where *dirs) *cobra.Command {
 		Use:     "revoke <id>",
 		Short:   "Revoke a key: it is refused from the next request on",
 		Example: "  bctrl keys revoke 01980a4e-…",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
-				return usageError{err}
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageError{errors.New("name one key by its id, as 'bctrl keys list' shows it")}
 			}
 			return nil
 		},

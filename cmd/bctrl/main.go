@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/bctrl-go/bctrl"
 )
 
 func main() {
@@ -18,6 +20,9 @@ func main() {
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bctrl: "+err.Error())
+		if exitCode(err) == 2 {
+			fmt.Fprintln(os.Stderr, "'bctrl --help' and 'bctrl <command> --help' say what there is.")
+		}
 		os.Exit(exitCode(err))
 	}
 }
@@ -44,11 +49,19 @@ func exitCode(err error) int {
 
 func root() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:           "bctrl",
-		Short:         "Run browser agents that get no more than their task needs",
+		Use:   "bctrl",
+		Short: "Run browser agents that get no more than their task needs",
+		Long: `Run browser agents that get no more than their task needs.
+
+'bctrl serve' runs the server that programs written with the SDK talk to. The
+first run prints the key that they need.`,
+		Version:       bctrl.Version,
+		Args:          noArguments,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	cmd.AddCommand(serve(), keys())
 	return cmd

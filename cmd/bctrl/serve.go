@@ -135,8 +135,13 @@ func run(cmd *cobra.Command, cfg daemon.Config, address string) error {
 		if os.Getenv(cfg.KeyVariable) != "" {
 			key = "sealed it with the key in " + cfg.KeyVariable
 		}
-		fmt.Fprintf(out, "Made %s and %s: keep a copy of the key elsewhere.\nYour organization key, shown this once:\n\n  export BCTRL_API_KEY=%s\n\n",
-			cfg.DataDir, key, d.FirstKey.Expose())
+		reached := "http://" + l.Addr().String()
+		if cfg.PublicURL != nil {
+			reached = cfg.PublicURL.String()
+		}
+		fmt.Fprintf(out, "Made %s and %s: keep a copy of the key elsewhere.\n"+
+			"What programs need; your organization key is shown this once:\n\n  export BCTRL_BASE_URL=%s\n  export BCTRL_API_KEY=%s\n\n",
+			cfg.DataDir, key, reached, d.FirstKey.Expose())
 	}
 	fmt.Fprintf(out, "Listening on http://%s\n", l.Addr())
 	return errors.Join(d.Serve(cmd.Context(), l), d.Close())
