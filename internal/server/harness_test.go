@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -51,9 +52,12 @@ func newHarness(t *testing.T) *harness {
 	kek, err := seal.CreateFile(filepath.Join(dir, "kek"))
 	require.NoError(t, err)
 	browsers := &browser.Fake{}
-	blobs, err := blob.OpenDisk(filepath.Join(dir, "blobs"))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, blobs.Close()) })
+	blobs := lazyBlobs{sync.OnceValue(func() *blob.Disk {
+		d, err := blob.OpenDisk(filepath.Join(dir, "blobs"))
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, d.Close()) })
+		return d
+	})}
 	s, err := New(t.Context(), Config{
 		Store: db, Key: kek, Browsers: browsers, Blobs: blobs, ProfileDir: filepath.Join(dir, "profiles"), Egress: loopback,
 	})
@@ -62,6 +66,24 @@ func newHarness(t *testing.T) *harness {
 	key, err := s.EnsureOrganization(t.Context())
 	require.NoError(t, err)
 	return &harness{T: t, server: s, db: db, browsers: browsers, key: key.Expose(), dir: dir}
+}
+
+// lazyBlobs is a store of bytes that is made when a test first has some: its
+// folders take longer than most tests.
+type lazyBlobs struct{ disk func() *blob.Disk }
+
+func (l lazyBlobs) Put(ctx context.Context, r io.Reader, limit int64) (blob.Blob, error) {
+	return l.disk().Put(ctx, r, limit)
+}
+
+func (l lazyBlobs) Open(ctx context.Context, id string) (io.ReadSeekCloser, int64, error) {
+	return l.disk().Open(ctx, id)
+}
+
+func (l lazyBlobs) Delete(ctx context.Context, id string) error { return l.disk().Delete(ctx, id) }
+
+func (l lazyBlobs) Sweep(ctx context.Context, before time.Time, orphans func(context.Context, []string) ([]string, error)) (int, error) {
+	return l.disk().Sweep(ctx, before, orphans)
 }
 
 // answer is a response that has been read.
