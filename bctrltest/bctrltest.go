@@ -20,6 +20,7 @@ package bctrltest
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -39,6 +40,7 @@ type Server struct {
 	URL string
 
 	t      testing.TB
+	dir    string
 	key    bctrl.Secret
 	faults faults
 	model  *scriptedModel
@@ -50,6 +52,7 @@ type Option func(*options)
 type options struct {
 	browser bool
 	script  modeltest.Script
+	log     *slog.Logger
 }
 
 // WithBrowser gives runtimes a real Chromium, unprivileged and sandboxed. The
@@ -71,13 +74,12 @@ func New(t testing.TB, opts ...Option) *Server {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	s := &Server{t: t}
+	s := &Server{t: t, dir: t.TempDir()}
 	if o.script != nil {
 		s.model = newScriptedModel(t, o.script)
 	}
-	dir := t.TempDir()
 	cfg := daemon.Config{
-		DataDir: filepath.Join(dir, "data"), KeyFile: filepath.Join(dir, "key"),
+		DataDir: filepath.Join(s.dir, "data"), KeyFile: filepath.Join(s.dir, "key"), Log: o.log,
 		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	}
 	if !o.browser {
