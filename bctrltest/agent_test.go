@@ -17,6 +17,15 @@ import (
 // TestAnAgentLogsInWithASecretItNeverSees is the main job: a real browser, a
 // login with a code, an export that lands in storage.
 func TestAnAgentLogsInWithASecretItNeverSees(t *testing.T) {
+	for _, tc := range []struct {
+		provider bctrl.Provider
+		fill     bctrl.VaultFill
+	}{{bctrl.OpenAI, bctrl.FillSwap}, {bctrl.Anthropic, bctrl.FillDirect}} {
+		t.Run(string(tc.provider)+" "+string(tc.fill), func(t *testing.T) { mainJob(t, tc.provider, tc.fill) })
+	}
+}
+
+func mainJob(t *testing.T, provider bctrl.Provider, fill bctrl.VaultFill) {
 	const seed = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 	password := bctrl.NewSecret("canary-Password-71")
 	crm, err := democrm.New(democrm.Config{Username: "bot@company.com", Password: password, TOTPSeed: bctrl.NewSecret(seed)})
@@ -26,14 +35,16 @@ func TestAnAgentLogsInWithASecretItNeverSees(t *testing.T) {
 	srv := bctrltest.New(t, bctrltest.WithBrowser(), bctrltest.WithModel(modeltest.LogInAndExport("quarter", "Q1")))
 	client, ctx := srv.Client(bctrl.WithTimeout(2*time.Minute)), t.Context()
 
-	_, err = client.AICredentials.Create(ctx, srv.ModelCredential("openai-prod"))
+	credential := srv.ModelCredential("prod")
+	credential.Provider = provider
+	_, err = client.AICredentials.Create(ctx, credential)
 	require.NoError(t, err)
 	_, err = client.Vault.Set(ctx, "prod/crm/salesforce", bctrl.VaultCredential{
-		Username: "bot@company.com", Password: password, TOTP: bctrl.NewSecret(seed), Origins: []string{site.URL},
+		Username: "bot@company.com", Password: password, TOTP: bctrl.NewSecret(seed), Origins: []string{site.URL}, Fill: fill,
 	})
 	require.NoError(t, err)
 	ws, err := client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{Name: "sales-pipeline", Mounts: bctrl.Mounts{
-		AI:      &bctrl.AIMount{Allow: []string{"openai-prod"}},
+		AI:      &bctrl.AIMount{Allow: []string{"prod"}},
 		Vault:   &bctrl.VaultMount{Allow: []string{"prod/crm/"}},
 		Storage: &bctrl.StorageMount{Workspace: "sales-exports"},
 	}})
@@ -54,6 +65,7 @@ func TestAnAgentLogsInWithASecretItNeverSees(t *testing.T) {
 
 	require.Equal(t, 1, crm.Counts().Logins)
 	require.Zero(t, crm.Counts().WrongLogins)
+	require.NotEmpty(t, srv.Model().Requests())
 	for _, r := range srv.Model().Requests() {
 		require.False(t, bytes.Contains(r.Body, []byte(password.Expose())), "the model was sent the password")
 		require.False(t, bytes.Contains(r.Body, []byte(seed)), "the model was sent the seed")

@@ -399,6 +399,7 @@ func TestDirectFillTypesTheValueAndGuardsIt(t *testing.T) {
 	require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, fill))
 	seen, _, _ := strings.Cut(values(ctx, t, p), "\n")
 	require.True(t, seen == hunter, "the page holds the value")
+	require.Empty(t, find(t, observe(ctx, t, p), "textbox", "Copy").Value, "an empty field says so, or nobody would fill it")
 
 	before, err := p.Screenshot(ctx, true)
 	require.NoError(t, err)

@@ -296,7 +296,7 @@ func (w *walk) element(n *axNode, role, name string, depth, level int) {
 	if editable || hasValue(role) {
 		e.Value = clip(w.clean(string(n.Value.Value)), maxName)
 	}
-	if (e.Value != "" || editable && len(n.Children) > 0) && w.tab.hides(key) {
+	if (e.Value != "" || editable && w.textBelow(n, level, 1) != "") && w.tab.hides(key) {
 		e.Value = hiddenValue
 	}
 	text := "[" + string(e.Ref) + "] " + role
