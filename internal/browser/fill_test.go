@@ -118,6 +118,21 @@ f.onsubmit = e => { e.preventDefault(); fetch('/login', {method: 'POST', body: n
 			value: func(r received) string { v, _ := url.ParseQuery(r.body); return v.Get("p") },
 		},
 		{
+			why: "a service worker in between a form and the site",
+			page: `<form method=post action=/login><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form><script>
+navigator.serviceWorker.oncontrollerchange = () => fetch('/ping', {method: 'POST', body: 'ping'}).then(() => document.body.append('ready'));
+navigator.serviceWorker.register('/sw.js');</script>`,
+			value: func(r received) string { v, _ := url.ParseQuery(r.body); return v.Get("p") },
+		},
+		{
+			why: "a worker, with a service worker in between",
+			page: `<form id=f><input name=u aria-label=User><input type=password name=p id=p aria-label=Password><button>Log in</button></form><script>
+navigator.serviceWorker.oncontrollerchange = () => { self.w = new Worker('/worker.js'); w.onmessage = () => document.body.append('ready'); w.postMessage(['/ping', 'ping']); };
+navigator.serviceWorker.register('/sw.js');
+f.onsubmit = e => { e.preventDefault(); w.postMessage(['/login', JSON.stringify({nested: {password: document.getElementById('p').value}})]) }</script>`,
+			value: func(r received) string { return stringAt(r.body, "nested", "password") },
+		},
+		{
 			why: "a service worker in between",
 			page: `<form id=f><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form><script>
 navigator.serviceWorker.oncontrollerchange = () => fetch('/ping', {method: 'POST', body: 'ping'}).then(() => document.body.append('ready'));
@@ -135,6 +150,10 @@ f.onsubmit = e => { e.preventDefault(); fetch('/login', {method: 'POST', body: n
 	const copy = e.request.clone();
 	e.respondWith(fetch(e.request)); e.waitUntil(copy.text().then(body => fetch('/stolen', {method: 'PUT', body: 'stolen ' + body})));
 }`)
+			}
+			s.handlers["/worker.js"] = func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/javascript")
+				_, _ = io.WriteString(w, `onmessage = e => fetch(e.data[0], {method: 'POST', body: e.data[1]}).then(() => postMessage(0))`)
 			}
 			client := listen(ctx, t, b)
 			obs := open(ctx, t, p, s.URL+"/")
