@@ -87,8 +87,12 @@ func New(db *store.DB) *Log { return &Log{db: db} }
 // Append records an event whose effect is tx itself.
 func Append(tx *store.Tx, e Event) error {
 	e.Kind = Whole
-	_, err := add(tx, e)
-	return err
+	entry, err := encode(&e)
+	if err != nil {
+		return err
+	}
+	tx.Append(entry)
+	return nil
 }
 
 // Record writes an event of its own, for a refusal or a failure, and returns
@@ -105,33 +109,40 @@ func (l *Log) Record(ctx context.Context, e Event) error {
 // the outcome, [OK] or an error's code, and does not wait for it.
 func (l *Log) Begin(ctx context.Context, e Event) (func(outcome string, status int) error, error) {
 	e.Kind = Intent
-	var id string
-	err := l.db.Write(ctx, func(tx *store.Tx) (err error) {
-		id, err = add(tx, e)
-		return err
+	entry, err := encode(&e)
+	if err != nil {
+		return nil, err
+	}
+	err = l.db.Write(ctx, func(tx *store.Tx) error {
+		tx.Append(entry)
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("recording the intent of %s: %w", e.Action, err)
 	}
 	return func(outcome string, status int) error {
-		done := Event{Kind: Outcome, Intent: id, Org: e.Org, Caller: e.Caller, Action: e.Action, Outcome: outcome, Host: e.Host, Status: status, RequestID: e.RequestID}
-		return l.db.WriteLater(func(tx *store.Tx) error {
-			_, err := add(tx, done)
+		done := Event{
+			Kind: Outcome, Intent: e.ID, Org: e.Org, Caller: e.Caller, Action: e.Action, Outcome: outcome, Host: e.Host,
+			Status: status, RequestID: e.RequestID,
+		}
+		entry, err := encode(&done)
+		if err != nil {
 			return err
-		})
+		}
+		return l.db.AppendLater(entry)
 	}, nil
 }
 
-func add(tx *store.Tx, e Event) (string, error) {
+// encode gives an event its id and its time, and makes the line of the log.
+func encode(e *Event) (store.Entry, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return "", fmt.Errorf("making an event id: %w", err)
+		return store.Entry{}, fmt.Errorf("making an event id: %w", err)
 	}
 	e.ID, e.Time = id.String(), time.Now().UTC()
 	body, err := json.Marshal(e)
 	if err != nil {
-		return "", fmt.Errorf("encoding an event: %w", err)
+		return store.Entry{}, fmt.Errorf("encoding an event: %w", err)
 	}
-	tx.Append(store.Entry{Org: e.Org, Body: body})
-	return e.ID, nil
+	return store.Entry{Org: e.Org, Body: body}, nil
 }

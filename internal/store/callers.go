@@ -27,8 +27,8 @@ func scanAPIKey(row scanner) (k APIKey, err error) {
 	return k, err
 }
 
-// APIKeyByHash returns the key with this hash, revoked or not.
-func (q Queries) APIKeyByHash(ctx context.Context, hash []byte) (APIKey, error) {
+// apiKeyByHash is [DB.APIKeyByHash] without its cache.
+func (q Queries) apiKeyByHash(ctx context.Context, hash []byte) (APIKey, error) {
 	return one(ctx, q, scanAPIKey, "SELECT "+apiKeyColumns+" FROM api_keys WHERE hash = $1", hash)
 }
 
@@ -57,6 +57,7 @@ func (tx *Tx) InsertAPIKey(ctx context.Context, k APIKey) error {
 
 // RevokeAPIKey ends a key for good. Revoking it again changes nothing.
 func (tx *Tx) RevokeAPIKey(ctx context.Context, org, id string, at time.Time) error {
+	tx.forgetKeys = true
 	return tx.must(ctx, "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $1) WHERE org_id = $2 AND id = $3", millis(at), org, id)
 }
 

@@ -44,6 +44,10 @@ func (s *statements) get(ctx context.Context, query string) (*sql.Stmt, error) {
 // scanner reads the columns of one row.
 type scanner func(dest ...any) error
 
+// Statements are short, and none is interrupted when its caller leaves: inside
+// the writer that would undo what others wait for, and everywhere watching for
+// it costs more than most statements do.
+
 // one reads a single row, or gives [ErrNotFound].
 func one[T any](ctx context.Context, q Queries, scan func(scanner) (T, error), query string, args ...any) (T, error) {
 	st, err := q.prepare(ctx, query)
@@ -51,7 +55,7 @@ func one[T any](ctx context.Context, q Queries, scan func(scanner) (T, error), q
 		var zero T
 		return zero, err
 	}
-	v, err := scan(st.QueryRowContext(ctx, args...).Scan)
+	v, err := scan(st.QueryRowContext(context.WithoutCancel(ctx), args...).Scan)
 	return v, translate(err)
 }
 
@@ -61,7 +65,7 @@ func (q Queries) exec(ctx context.Context, query string, args ...any) (int64, er
 	if err != nil {
 		return 0, err
 	}
-	res, err := st.ExecContext(ctx, args...)
+	res, err := st.ExecContext(context.WithoutCancel(ctx), args...)
 	if err != nil {
 		return 0, translate(err)
 	}
@@ -83,7 +87,7 @@ func many[T any](ctx context.Context, q Queries, scan func(scanner) (T, error), 
 	if err != nil {
 		return nil, err
 	}
-	rows, err := st.QueryContext(ctx, args...)
+	rows, err := st.QueryContext(context.WithoutCancel(ctx), args...)
 	if err != nil {
 		return nil, translate(err)
 	}

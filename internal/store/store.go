@@ -54,6 +54,9 @@ type DB struct {
 	mu      sync.RWMutex // held shared while a job is queued, exclusively by Close
 	closed  bool
 	batch   *batch
+	keys    *keyCache
+	laterMu sync.Mutex
+	later   []Entry // waits for a transaction to share
 }
 
 // Open opens the store in the file at path, creating it and bringing its
@@ -78,12 +81,13 @@ func Open(ctx context.Context, path string) (*DB, error) {
 		queries: Queries{prepare: newStatements(reader).get},
 		jobs:    make(chan *job, 4096),
 		done:    make(chan struct{}),
+		keys:    &keyCache{},
 	}
 	conn, err := writer.Conn(ctx)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the store: %w", err), reader.Close(), writer.Close())
 	}
-	db.batch = newBatch(conn)
+	db.batch = newBatch(conn, db.keys)
 	if err := db.batch.loadHead(ctx); err != nil {
 		return nil, errors.Join(err, conn.Close(), reader.Close(), writer.Close())
 	}

@@ -7,17 +7,51 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
+	"time"
 )
 
 // maxBatch bounds how many writes share a transaction: enough to make the
 // fsync cheap, few enough that the first does not wait long for the last.
 const maxBatch = 256
 
+const (
+	// laterDelay is how long what may be lost in a crash waits for a
+	// transaction to share, and maxLater how many such events wait at most.
+	laterDelay = 50 * time.Millisecond
+	maxLater   = 4096
+)
+
 // Tx is a write transaction. It is used by one function on the writer's
 // goroutine and not kept.
 type Tx struct {
 	Queries
 	entries []Entry
+	// begun is set once there is something that a failure has to undo.
+	begun bool
+	// forgetKeys is set when cached keys are no longer what is stored.
+	forgetKeys bool
+}
+
+// exec begins what can be undone before the first change; functions that only
+// read and append events need none.
+func (tx *Tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	if !tx.begun {
+		if _, err := tx.Queries.exec(ctx, "SAVEPOINT job"); err != nil {
+			return 0, fmt.Errorf("beginning a write: %w", err)
+		}
+		tx.begun = true
+	}
+	return tx.Queries.exec(ctx, query, args...)
+}
+
+// must is exec for what has to change a row: none is [ErrNotFound].
+func (tx *Tx) must(ctx context.Context, query string, args ...any) error {
+	n, err := tx.exec(ctx, query, args...)
+	if err == nil && n == 0 {
+		return ErrNotFound
+	}
+	return err
 }
 
 // Entry is one line of the audit log before it has its place in the chain.
@@ -35,8 +69,8 @@ func (tx *Tx) Append(e Entry) { tx.entries = append(tx.entries, e) }
 
 type job struct {
 	ctx  context.Context
-	fn   func(*Tx) error
-	done chan error // nil when nobody waits
+	fn   func(*Tx) error // nil to write no more than what was left for later
+	done chan error      // nil when nobody waits
 	err  error
 	tx   Tx
 }
@@ -53,11 +87,50 @@ func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 	return <-j.done
 }
 
-// WriteLater queues fn for the next transaction and does not wait for it. It
-// is for what may be lost in a crash, such as the outcome of a recorded intent.
-// Close waits for it.
-func (db *DB) WriteLater(fn func(*Tx) error) error {
-	return db.enqueue(context.Background(), &job{ctx: context.Background(), fn: fn})
+// AppendLater adds an event to the audit log with the next transaction, and
+// does not wait for it. It is for what may be lost in a crash: the outcome of a
+// recorded intent. A transaction of its own would cost as much as the intent
+// did; so it waits for another's, at most 50 milliseconds. Close waits for it.
+func (db *DB) AppendLater(e Entry) error {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	if db.closed {
+		return ErrClosed
+	}
+	db.laterMu.Lock()
+	defer db.laterMu.Unlock()
+	if len(db.later) >= maxLater {
+		return fmt.Errorf("appending to the audit log: %d events wait already", maxLater)
+	}
+	db.wait(e)
+	return nil
+}
+
+// wait adds to what waits for a transaction, and sees to it that there is one.
+// laterMu is held.
+func (db *DB) wait(entries ...Entry) {
+	if len(db.later) == 0 {
+		time.AfterFunc(laterDelay, func() {
+			_ = db.enqueue(context.Background(), &job{ctx: context.Background()}) // closed: then it has been written
+		})
+	}
+	db.later = append(db.later, entries...)
+}
+
+func (db *DB) takeLater() []Entry {
+	db.laterMu.Lock()
+	defer db.laterMu.Unlock()
+	entries := db.later
+	db.later = nil
+	return entries
+}
+
+func (db *DB) putBack(entries []Entry) {
+	db.laterMu.Lock()
+	defer db.laterMu.Unlock()
+	if len(entries) > 0 {
+		db.wait(entries...)
+	}
 }
 
 func (db *DB) enqueue(ctx context.Context, j *job) error {
@@ -80,22 +153,39 @@ func (db *DB) run() {
 	defer close(db.done)
 	jobs := make([]*job, 0, maxBatch)
 	for first := range db.jobs {
-		jobs = append(jobs[:0], first)
-	gather:
-		for len(jobs) < maxBatch {
-			select {
-			case j, ok := <-db.jobs:
-				if !ok {
-					break gather
-				}
-				jobs = append(jobs, j)
-			default:
-				break gather
-			}
+		jobs = db.gather(append(jobs[:0], first))
+		later := db.takeLater()
+		if err := db.batch.commit(jobs, later); err != nil {
+			db.putBack(later)
 		}
-		db.batch.commit(jobs)
 		clear(jobs)
 	}
+	if later := db.takeLater(); len(later) > 0 {
+		_ = db.batch.commit(nil, later) // there is no later: they were what a crash may lose
+	}
+}
+
+// gather adds what waits to a group of jobs. Whoever can run gets to run first:
+// the callers that are about to write share this transaction, where otherwise
+// each small group would pay for one.
+func (db *DB) gather(jobs []*job) []*job {
+	for len(jobs) < maxBatch {
+		select {
+		case j, ok := <-db.jobs:
+			if !ok {
+				return jobs
+			}
+			jobs = append(jobs, j)
+			continue
+		default:
+		}
+		before := len(db.jobs)
+		runtime.Gosched()
+		if len(db.jobs) == before {
+			return jobs
+		}
+	}
+	return jobs
 }
 
 // batch writes groups of jobs on one connection and keeps the head of the
@@ -103,24 +193,29 @@ func (db *DB) run() {
 type batch struct {
 	conn *sql.Conn
 	q    Queries
+	keys *keyCache
 	seq  int64
 	head []byte
 }
 
-func newBatch(conn *sql.Conn) *batch {
-	return &batch{conn: conn, q: Queries{prepare: newStatements(conn).get}}
+func newBatch(conn *sql.Conn, keys *keyCache) *batch {
+	return &batch{conn: conn, keys: keys, q: Queries{prepare: newStatements(conn).get}}
 }
 
 func (b *batch) close() error { return b.conn.Close() }
 
-// commit runs the jobs in one transaction and answers each.
-func (b *batch) commit(jobs []*job) {
+// commit writes the entries and runs the jobs in one transaction, and answers
+// each job. Its error is the transaction's.
+func (b *batch) commit(jobs []*job, later []Entry) error {
 	seq, head := b.seq, b.head
-	err := b.transact(jobs)
+	err := b.transact(jobs, later)
 	if err != nil {
 		b.seq, b.head = seq, head
 	}
 	for _, j := range jobs {
+		if j.tx.forgetKeys {
+			b.keys.forget() // before the answer
+		}
 		if j.done == nil {
 			continue
 		}
@@ -129,11 +224,12 @@ func (b *batch) commit(jobs []*job) {
 		}
 		j.done <- j.err
 	}
+	return err
 }
 
 // transact uses a background context: a caller who leaves must not undo what
 // others wait for.
-func (b *batch) transact(jobs []*job) (err error) {
+func (b *batch) transact(jobs []*job, later []Entry) (err error) {
 	ctx := context.Background()
 	if _, err := b.q.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
@@ -148,6 +244,11 @@ func (b *batch) transact(jobs []*job) (err error) {
 	}()
 	for _, j := range jobs {
 		if err := b.runJob(ctx, j); err != nil {
+			return err
+		}
+	}
+	for _, e := range later {
+		if err := b.link(ctx, e); err != nil {
 			return err
 		}
 	}
@@ -167,18 +268,18 @@ func (b *batch) transact(jobs []*job) (err error) {
 	return nil
 }
 
-// runJob runs one job inside a savepoint, so that its failure undoes nothing
-// else. The error it returns is the batch's, not the job's.
+// runJob runs one job so that its failure undoes nothing else. The error it
+// returns is the batch's, not the job's.
 func (b *batch) runJob(ctx context.Context, j *job) error {
-	if j.err = j.ctx.Err(); j.err != nil {
-		return nil //nolint:nilerr // it is the job's
-	}
-	if _, err := b.q.exec(ctx, "SAVEPOINT job"); err != nil {
-		return fmt.Errorf("beginning a write: %w", err)
+	if j.err = j.ctx.Err(); j.err != nil || j.fn == nil {
+		return nil
 	}
 	j.tx = Tx{Queries: b.q}
 	if j.err = guard(j.fn, &j.tx); errors.Is(j.err, ErrFull) {
 		return j.err // SQLite has rolled the whole transaction back
+	}
+	if !j.tx.begun {
+		return nil
 	}
 	if j.err != nil {
 		if _, err := b.q.exec(ctx, "ROLLBACK TO job"); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func openTest(t *testing.T) (*DB, string) {
+func openTest(t testing.TB) (*DB, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "bctrl.db")
 	db, err := Open(t.Context(), path)
@@ -191,5 +191,54 @@ func BenchmarkGroupedWrites(b *testing.B) {
 				b.Error(err)
 			}
 		}
+	})
+}
+
+func TestACallerWhoLeavesUndoesNothing(t *testing.T) {
+	db, _ := openTest(t)
+	ctx, leave := context.WithCancel(t.Context())
+	err := db.Write(ctx, func(tx *Tx) error {
+		leave()
+		return tx.InsertVaultEntry(ctx, "org", "k", entry("k"))
+	})
+	require.NoError(t, err, "a write that has begun is not interrupted")
+	_, err = db.Read().VaultEntry(t.Context(), "org", "k")
+	require.NoError(t, err)
+}
+
+func TestWhatMayBeLostStillArrives(t *testing.T) {
+	t.Run("when nobody else writes", func(t *testing.T) {
+		db, _ := openTest(t)
+		require.NoError(t, db.AppendLater(Entry{Org: "org", Body: []byte(`{"n":1}`)}))
+		require.Eventually(t, func() bool {
+			events, err := db.Read().auditEvents(t.Context())
+			return err == nil && len(events) == 1
+		}, 10*time.Second, time.Millisecond)
+	})
+	t.Run("when the store is closed", func(t *testing.T) {
+		db, path := openTest(t)
+		for i := range 3 {
+			require.NoError(t, db.AppendLater(Entry{Org: "org", Body: fmt.Appendf(nil, `{"n":%d}`, i)}))
+		}
+		require.NoError(t, db.Close())
+		require.ErrorIs(t, db.AppendLater(Entry{}), ErrClosed)
+		db, err := Open(t.Context(), path)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, db.Close()) }()
+		events, err := db.Read().auditEvents(t.Context())
+		require.NoError(t, err)
+		require.Len(t, events, 3)
+	})
+	t.Run("before what is written after it", func(t *testing.T) {
+		db, _ := openTest(t)
+		require.NoError(t, db.AppendLater(Entry{Org: "org", Body: []byte(`"first"`)}))
+		require.NoError(t, db.Write(t.Context(), func(tx *Tx) error {
+			tx.Append(Entry{Org: "org", Body: []byte(`"second"`)})
+			return nil
+		}))
+		events, err := db.Read().auditEvents(t.Context())
+		require.NoError(t, err)
+		require.Len(t, events, 2)
+		require.Equal(t, `"first"`, string(events[0].body))
 	})
 }

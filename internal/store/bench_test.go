@@ -1,0 +1,84 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// BenchmarkWrite is what the server's commonest calls do to the store, from 64
+// callers at once: a get records its intent and its outcome, a set replaces an
+// entry, remembers its answer and records itself.
+func BenchmarkWrite(b *testing.B) {
+	body := make([]byte, 300)
+	sealed := make([]byte, 200)
+	for name, write := range map[string]func(ctx context.Context, db *DB, i int) error{
+		"get": func(ctx context.Context, db *DB, _ int) error {
+			if err := db.Write(ctx, func(tx *Tx) error {
+				tx.Append(Entry{Org: "org", Body: body})
+				return nil
+			}); err != nil {
+				return err
+			}
+			return db.AppendLater(Entry{Org: "org", Body: body})
+		},
+		"set": func(ctx context.Context, db *DB, i int) error {
+			return db.Write(ctx, func(tx *Tx) error {
+				e, err := tx.VaultEntry(ctx, "org", benchKey(i%1000))
+				if err != nil {
+					return err
+				}
+				e.Version++
+				e.Sealed = sealed
+				if err := tx.UpdateVaultEntry(ctx, "org", e); err != nil {
+					return err
+				}
+				if err := tx.InsertAnswer(ctx, "org", fmt.Sprintf("018f4e8a-7c1b-7d3a-9f00-%012d", i), Answer{Fingerprint: sealed[:32], Status: 200, Body: body, CreatedAt: time.Now()}); err != nil {
+					return err
+				}
+				tx.Append(Entry{Org: "org", Body: body})
+				return nil
+			})
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			db, _ := openTest(b)
+			for i := range 1000 {
+				require.NoError(b, db.Write(b.Context(), func(tx *Tx) error {
+					key := benchKey(i)
+					return tx.InsertVaultEntry(b.Context(), "org", key, entry(key))
+				}))
+			}
+			var n atomic.Int64
+			b.SetParallelism(64)
+			before := cpuTime(b)
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := write(b.Context(), db, int(n.Add(1))); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-µs/op")
+		})
+	}
+}
+
+func benchKey(i int) string { return fmt.Sprintf("bench/%04d", i) }
+
+// cpuTime is what the process has spent, which other work on the machine
+// disturbs less than it does the time that passes.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
