@@ -1,0 +1,414 @@
+package server
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// The rules of who may do what, written here a second time from the
+// documentation: the walk below holds the server to them on every route.
+var (
+	// walkMounted are rights that a runtime has where its mounts give them.
+	walkMounted = strings.Fields(`ai.use ai.read vault.use vault.list vault.readRaw
+		storage.get storage.put storage.delete storage.list storage.sign`)
+	// walkOwn are rights that a runtime has to itself, whatever its mounts.
+	walkOwn = strings.Fields("runtime.read runtime.stop runtime.connect runtime.execute operation.read operation.cancel")
+	// All others are for organization keys alone.
+)
+
+// aim is what a request is about.
+type aim struct {
+	target, body string
+	// of is the runtime whose this is, or whose mounts hold it: "rt" and
+	// "other" are live ones, "" is none, and of a list that is filtered "each"
+	// has its part.
+	of string
+	// found is set where the organization has it, or where the request makes
+	// or lists.
+	found bool
+	// anyone is set where the request makes or lists by name: in another
+	// organization it works too, on what is that organization's.
+	anyone bool
+	// again makes the thing anew before each request, where requests end it.
+	again func(w *world)
+}
+
+// stop is a route and what may be asked of it.
+type stop struct {
+	route, right string
+	aims         []aim
+}
+
+func walk() []stop {
+	const missing = "00000000-0000-7000-8000-000000000000"
+	in := func(target string) aim { return aim{target: target, of: "rt", found: true} }
+	out := func(target string) aim { return aim{target: target, found: true} }
+	others := func(target string) aim { return aim{target: target, of: "other", found: true} }
+	lacking := func(target, of string) aim { return aim{target: target, of: of} }
+	list := func(target, of string) aim { return aim{target: target, of: of, found: true, anyone: true} }
+	makes := func(target, of, body string) aim {
+		return aim{target: target, of: of, body: body, found: true, anyone: true}
+	}
+	with := func(body string, aims ...aim) []aim {
+		aims = slices.Clone(aims)
+		for i := range aims {
+			aims[i].body = body
+		}
+		return aims
+	}
+	each := func(suffix string, aims ...aim) []aim {
+		aims = slices.Clone(aims)
+		for i := range aims {
+			aims[i].target += suffix
+		}
+		return aims
+	}
+	credentials := []aim{in("/v1/ai-credentials/acme-mine"), others("/v1/ai-credentials/acme-theirs"), lacking("/v1/ai-credentials/nobodys", "")}
+	secrets := []aim{
+		in("/v1/vault/prod%2Fcrm%2Facme"), others("/v1/vault/email%2Facme"), out("/v1/vault/root%2Facme"),
+		lacking("/v1/vault/prod%2Fcrm%2Fno", "rt"), lacking("/v1/vault/email%2Fno", "other"), lacking("/v1/vault/root%2Fno", ""),
+	}
+	const files = "/v1/storage/namespaces/"
+	paths := []aim{
+		in(files + "acme-sales/files/a%2Facme.txt"), others(files + "acme-email/files/a%2Facme.txt"), out(files + "acme-root/files/a%2Facme.txt"),
+		lacking(files+"acme-sales/files/no", "rt"), lacking(files+"acme-email/files/no", "other"), lacking(files+"nowhere/files/no", ""),
+	}
+	afresh := func(do func(*world), aims []aim) []aim {
+		aims = slices.Clone(aims)
+		for i := range aims {
+			aims[i].again = do
+		}
+		return aims
+	}
+	again := func(aims []aim) []aim { return afresh((*world).files, aims) }
+	living := func(aims []aim) []aim { return afresh((*world).runtimes, aims) }
+	objects := []aim{in("/v1/storage/objects/{object acme-sales}"), others("/v1/storage/objects/{object acme-email}"), out("/v1/storage/objects/{object acme-root}"), lacking("/v1/storage/objects/"+missing, "")}
+	runtimes := []aim{
+		in("/v1/workspaces/{ws}/runtimes/acme-rt"), others("/v1/workspaces/{ws2}/runtimes/acme-other"),
+		lacking("/v1/workspaces/{ws}/runtimes/nobody", ""), lacking("/v1/workspaces/{ws2}/runtimes/acme-rt", ""), lacking("/v1/workspaces/"+missing+"/runtimes/acme-rt", ""),
+	}
+	workspaces := []aim{out("/v1/workspaces/{ws}"), lacking("/v1/workspaces/"+missing, "")}
+	operations := []aim{in("/v1/operations/{op}"), others("/v1/operations/{op2}"), lacking("/v1/operations/"+missing, "")}
+	profiles := []aim{out("/v1/browser-profiles/acme-bot"), lacking("/v1/browser-profiles/nobody", "")}
+	keys := []aim{out("/v1/keys/{spare}"), lacking("/v1/keys/"+missing, "")}
+	execution := func(ws, alias, of string, found bool) aim {
+		return aim{
+			target: "/v1/workspaces/" + ws + "/execute", of: of, found: found,
+			body: `{"runtime": "` + alias + `", "steps": [{"call": "page.goto", "args": {"url": "http://127.0.0.1:9"}}]}`,
+		}
+	}
+	return []stop{
+		{"POST /v1/ai-credentials", "ai.write", []aim{makes("/v1/ai-credentials", "", `{"id": "n{n}", "provider": "openai", "apiKey": "k"}`)}},
+		{"GET /v1/ai-credentials", "ai.read", []aim{list("/v1/ai-credentials", "each")}},
+		{"GET /v1/ai-credentials/{id}", "ai.read", credentials},
+		{"PATCH /v1/ai-credentials/{id}", "ai.write", with(`{"label": "acme"}`, credentials...)},
+		{"POST /v1/ai-credentials/{id}/test", "ai.use", each("/test", credentials...)},
+		{"GET /v1/vault", "vault.list", []aim{
+			list("/v1/vault", "each"), list("/v1/vault?prefix=prod%2Fcrm%2F", "each"), list("/v1/vault?prefix=email%2F&meta=true", "each"),
+		}},
+		{"GET /v1/vault/{key}", "vault.readRaw", secrets},
+		{"GET /v1/vault/{key}/totp", "vault.use", each("/totp", secrets...)},
+		{"PUT /v1/vault/{key}", "vault.write", []aim{makes("/v1/vault/prod%2Fcrm%2Fn{n}", "rt", `{"password": "p"}`)}},
+		{"PUT /v1/storage/namespaces/{ns}/files/{path}", "storage.put", []aim{
+			makes(files+"acme-sales/files/n{n}", "rt", "x"), makes(files+"acme-email/files/n{n}", "other", "x"), makes(files+"acme-root/files/n{n}", "", "x"),
+		}},
+		{"GET /v1/storage/namespaces/{ns}/files/{path}", "storage.get", paths},
+		{"HEAD /v1/storage/namespaces/{ns}/files/{path}", "storage.get", paths},
+		{"GET /v1/storage/namespaces/{ns}/files/{path}/download-url", "storage.sign", each("/download-url", paths...)},
+		{"GET /v1/storage/namespaces/{ns}/browse", "storage.list", []aim{
+			list(files+"acme-sales/browse?prefix=a/", "rt"), list(files+"acme-email/browse?prefix=a/", "other"), list(files+"acme-root/browse?prefix=a/", ""),
+		}},
+		{"DELETE /v1/storage/namespaces/{ns}/files/{path}", "storage.delete", again(paths)},
+		{"POST /v1/storage/objects", "storage.put", []aim{
+			makes("/v1/storage/objects", "rt", "form acme-sales"), makes("/v1/storage/objects", "other", "form acme-email"), makes("/v1/storage/objects", "", "form acme-root"),
+		}},
+		{"GET /v1/storage/objects", "storage.list", []aim{
+			list("/v1/storage/objects?workspace=acme-sales&pathPrefix=a/", "rt"), list("/v1/storage/objects?workspace=acme-email&pathPrefix=a/", "other"),
+			list("/v1/storage/objects?workspace=acme-root&pathPrefix=a/", ""),
+		}},
+		{"GET /v1/storage/objects/{id}", "storage.get", again(objects)},
+		{"GET /v1/storage/objects/{id}/presign-download", "storage.sign", again(each("/presign-download", objects...))},
+		{"DELETE /v1/storage/objects/{id}", "storage.delete", again(objects)},
+		{"POST /v1/workspaces", "workspace.write", []aim{makes("/v1/workspaces", "", `{"name": "n{n}"}`)}},
+		{"GET /v1/workspaces", "workspace.read", []aim{list("/v1/workspaces", ""), list("/v1/workspaces?name=acme-ws", "")}},
+		{"GET /v1/workspaces/{id}", "workspace.read", workspaces},
+		{"PATCH /v1/workspaces/{id}", "workspace.write", with(`{}`, workspaces...)},
+		{"GET /v1/workspaces/{id}/state", "workspace.read", each("/state", workspaces...)},
+		{"POST /v1/workspaces/{id}/runtimes", "runtime.launch", with(
+			`{"alias": "n{n}", "kind": "browser", "driver": "stagehand", "launch": {"mode": "ephemeral"}}`, each("/runtimes", workspaces...)...)},
+		{"GET /v1/workspaces/{id}/runtimes", "runtime.list", each("/runtimes", workspaces...)},
+		{"GET /v1/workspaces/{id}/runtimes/{alias}", "runtime.read", runtimes},
+		{"GET /v1/workspaces/{id}/runtimes/{alias}/connect", "runtime.connect", each("/connect", runtimes...)},
+		{"POST /v1/workspaces/{id}/execute", "runtime.execute", []aim{
+			execution("{ws}", "acme-rt", "rt", true), execution("{ws2}", "acme-other", "other", true),
+			execution("{ws}", "nobody", "", false), execution(missing, "acme-rt", "", false),
+		}},
+		{"GET /v1/operations/{id}", "operation.read", operations},
+		{"POST /v1/operations/{id}/wait", "operation.read", with(`{"timeoutMs": 60000}`, each("/wait", operations...)...)},
+		{"POST /v1/operations/{id}/cancel", "operation.cancel", each("/cancel", operations...)},
+		{"POST /v1/browser-profiles", "profile.write", []aim{makes("/v1/browser-profiles", "", `{"id": "n{n}"}`)}},
+		{"GET /v1/browser-profiles", "profile.read", []aim{list("/v1/browser-profiles", "")}},
+		{"GET /v1/browser-profiles/{id}", "profile.read", profiles},
+		{"PATCH /v1/browser-profiles/{id}", "profile.write", with(`{"label": "acme"}`, profiles...)},
+		{"POST /v1/keys", "key.write", []aim{makes("/v1/keys", "", `{"label": "n{n}"}`)}},
+		{"GET /v1/keys", "key.read", []aim{list("/v1/keys", "")}},
+		// Nobody needs to be known for these.
+		{"GET /healthz", "public", nil}, {"GET /readyz", "public", nil}, {"GET /v1/openapi.json", "public", nil},
+		{"GET /v1/downloads/{signature}/{name}", "public", nil}, {"HEAD /v1/downloads/{signature}/{name}", "public", nil},
+		{"GET /devtools/browser/{token}", "public", nil},
+		// These end things, and so come last.
+		{"DELETE /v1/keys/{id}", "key.write", keys},
+		{"DELETE /v1/browser-profiles/{id}", "profile.write", profiles},
+		{"DELETE /v1/vault/{key}", "vault.write", secrets},
+		{"POST /v1/workspaces/{id}/runtimes/{alias}/stop", "runtime.stop", living(each("/stop", runtimes...))},
+		{"DELETE /v1/workspaces/{id}", "workspace.write", each("?force=true", workspaces[1], workspaces[0])},
+		{"DELETE /v1/ai-credentials/{id}", "ai.write", each("?force=true", credentials...)},
+	}
+}
+
+// world is an organization with everything in it, named acme, and another one
+// with nothing.
+type world struct {
+	*harness
+	names   *strings.Replacer
+	ids     []string          // that only the organization itself may learn
+	objects map[string]string // the files' ids, by their place in targets
+	ws, ws2 store.Workspace
+	live    map[string]string // the runtimes' ids
+	made    int
+}
+
+// somebody is who sends a request.
+type somebody struct {
+	why, key string
+	// as is the runtime that it says to be, below mounts.
+	as, mounts string
+	// org is "", "a" or "b"; runtime is "", "rt", "other" or "dead". powers is
+	// unset where every mount was taken away.
+	org, runtime string
+	powers       bool
+}
+
+// files stores them anew.
+func (w *world) files() {
+	for _, ns := range []string{"acme-sales", "acme-email", "acme-root"} {
+		got := w.send("PUT", "/v1/storage/namespaces/"+ns+"/files/a%2Facme.txt", strings.NewReader("acme"), "Authorization", "Bearer "+w.key)
+		require.Equal(w, http.StatusOK, got.Status, "%s", got.Body)
+		_, rest, _ := strings.Cut(string(got.Body), `"id":"`)
+		w.objects["{object "+ns+"}"] = rest[:36]
+	}
+}
+
+// runtimes launches those that do not run.
+func (w *world) runtimes() {
+	for name, ws := range map[string]store.Workspace{"rt": w.ws, "other": w.ws2} {
+		if _, ok := w.server.member(w.live[name]); !ok {
+			w.live[name] = w.launch(ws, "acme-"+name, nil).ID
+		}
+	}
+}
+
+func newWorld(t *testing.T) (*world, []somebody) {
+	w := &world{harness: newHarness(t), objects: map[string]string{}}
+	ctx := t.Context()
+	for _, id := range []string{"acme-mine", "acme-theirs"} {
+		body := openAI(id)
+		body["baseUrl"] = "http://127.0.0.1:9/v1" // nobody answers
+		w.ok("POST", []string{"ai-credentials"}, body, nil)
+	}
+	for _, key := range []string{"prod/crm/acme", "email/acme", "root/acme"} {
+		w.ok("PUT", []string{"vault", key}, object{"username": "acme", "password": "acme", "totp": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"}, nil)
+	}
+	w.files()
+	w.ok("POST", []string{"browser-profiles"}, object{"id": "acme-bot"}, nil)
+	mounts := func(credential, prefix, ns string) object {
+		return object{"ai": object{"allow": []string{credential}}, "vault": object{"allow": []string{prefix}, "allowRawReads": true}, "storage": object{"workspace": ns}}
+	}
+	ws, ws2 := w.harness.made("acme-ws", mounts("acme-mine", "prod/crm/", "acme-sales")), w.harness.made("acme-ws2", mounts("acme-theirs", "email/", "acme-email"))
+	w.ws, w.ws2 = ws, ws2
+	dead := w.launch(ws, "acme-dead", nil)
+	w.live = map[string]string{"dead": dead.ID}
+	w.runtimes()
+	w.ok("POST", []string{"workspaces", ws.ID, "runtimes", "acme-dead", "stop"}, nil, nil)
+	operation := func(ws store.Workspace, alias string) string {
+		var op bctrl.OperationInfo
+		w.ok("POST", []string{"workspaces", ws.ID, "execute"}, object{"runtime": alias, "async": true,
+			"steps": []object{{"call": "page.goto", "args": object{"url": "http://127.0.0.1:9"}}}}, &op)
+		return op.ID
+	}
+	op, op2 := operation(ws, "acme-rt"), operation(ws2, "acme-other")
+	var spare, revoked struct{ ID, Key string }
+	w.ok("POST", []string{"keys"}, object{"label": "acme-spare"}, &spare)
+	w.ok("POST", []string{"keys"}, object{"label": "acme-revoked"}, &revoked)
+	w.ok("DELETE", []string{"keys", revoked.ID}, nil, nil)
+	w.names = strings.NewReplacer("{ws}", ws.ID, "{ws2}", ws2.ID, "{op}", op, "{op2}", op2, "{spare}", spare.ID)
+	w.ids = []string{ws.ID, ws2.ID, w.live["rt"], w.live["other"], dead.ID, op, op2, spare.ID, spare.Key, revoked.ID, "acme"}
+
+	foreign, hash := NewKey()
+	require.NoError(t, w.db.Write(ctx, func(tx *store.Tx) error {
+		b := store.Organization{ID: newID(), Name: "b", CreatedAt: time.Now()}
+		if err := tx.InsertOrganization(ctx, b); err != nil {
+			return err
+		}
+		return tx.InsertAPIKey(ctx, store.APIKey{ID: newID(), Org: b.ID, Label: "b", Hash: hash, CreatedAt: time.Now()})
+	}))
+	a, b := "Bearer "+w.key, "Bearer "+foreign.Expose()
+	nothing := `{"ai": {"allow": []}, "vault": {"allow": []}, "storage": {"access": "none"}}`
+	return w, []somebody{
+		{why: "no key"},
+		{why: "a wrong key", key: "Bearer bctrl_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
+		{why: "a revoked key", key: "Bearer " + revoked.Key},
+		{why: "a stopped runtime", key: a, as: "dead", org: "a", runtime: "dead", powers: true},
+		{why: "a foreign key as the runtime", key: b, as: "rt", org: "b", runtime: "dead", powers: true},
+		{why: "a foreign key", key: b, org: "b"},
+		{why: "the runtime without any mount", key: a, as: "rt", mounts: nothing, org: "a", runtime: "rt"},
+		{why: "a runtime of another workspace", key: a, as: "other", org: "a", runtime: "other", powers: true},
+		{why: "the runtime", key: a, as: "rt", org: "a", runtime: "rt", powers: true},
+		{why: "the organization", key: a, org: "a"},
+	}
+}
+
+// unseen are names that a list must not hold for this caller.
+func (who somebody) unseen() []string {
+	mine := map[string]string{"rt": "prod/crm/acme acme-mine", "other": "email/acme acme-theirs"}
+	var not []string
+	for of, names := range mine {
+		if who.runtime != "" && (who.runtime != of || !who.powers) {
+			not = append(not, strings.Fields(names)...)
+		}
+	}
+	if who.runtime != "" {
+		not = append(not, "root/acme")
+	}
+	return not
+}
+
+// expected is the status by the rules: 401, 403, 404 or, for yes, 200.
+func expected(right string, who somebody, about aim) int {
+	switch {
+	case who.org == "":
+		return http.StatusUnauthorized
+	case who.runtime == "dead":
+		return http.StatusForbidden
+	case who.runtime != "":
+		mine := about.of == who.runtime
+		switch {
+		case about.of == "each": // a list of what each may see, empty perhaps
+		case slices.Contains(walkOwn, right) && mine:
+		case slices.Contains(walkMounted, right) && mine && who.powers:
+		default:
+			return http.StatusForbidden
+		}
+	case who.org == "b" && !about.anyone:
+		return http.StatusNotFound
+	}
+	if !about.found {
+		return http.StatusNotFound
+	}
+	return http.StatusOK
+}
+
+// ask sends what the aim says.
+func (w *world) ask(method string, about aim, who somebody) answer {
+	if about.again != nil {
+		about.again(w)
+	}
+	w.made++
+	target := w.names.Replace(about.target)
+	for name, id := range w.objects {
+		target = strings.ReplaceAll(target, name, id)
+	}
+	n := strconv.Itoa(w.made)
+	target, body := strings.ReplaceAll(target, "{n}", n), strings.ReplaceAll(about.body, "{n}", n)
+	// The same id for all, so that answers can be compared byte for byte.
+	headers := []string{"x-request-id", "walk"}
+	if who.key != "" {
+		headers = append(headers, "Authorization", who.key)
+	}
+	if who.as != "" {
+		headers = append(headers, "BCTRL-Runtime", w.live[who.as])
+	}
+	if who.mounts != "" {
+		headers = append(headers, "BCTRL-Mounts", base64.RawURLEncoding.EncodeToString([]byte(who.mounts)))
+	}
+	if ns, ok := strings.CutPrefix(body, "form "); ok {
+		body = fmt.Sprintf("--b\r\nContent-Disposition: form-data; name=\"workspace\"\r\n\r\n%s\r\n--b\r\nContent-Disposition: form-data; name=\"path\"\r\n\r\nn%s\r\n"+
+			"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\nx\r\n--b--\r\n", ns, n)
+		headers = append(headers, "Content-Type", "multipart/form-data; boundary=b")
+	} else if strings.HasPrefix(body, "{") {
+		headers = append(headers, "Content-Type", "application/json")
+	} else if body != "" {
+		headers = append(headers, "Content-Type", "text/plain")
+	}
+	// Past the check against openapi.yaml, which other tests have and which
+	// would take most of the time here.
+	req := httptest.NewRequestWithContext(w.Context(), method, target, strings.NewReader(body))
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	rec := httptest.NewRecorder()
+	w.server.ServeHTTP(rec, req)
+	return answer{Status: rec.Code, Header: rec.Header(), Body: rec.Body.Bytes()}
+}
+
+// TestEveryRouteIsHeldToItsRightWhoeverCalls calls every route as everybody
+// about what is there and what is not, and compares each answer with the rules
+// above. What is denied must be denied alike whether the thing exists or not.
+func TestEveryRouteIsHeldToItsRightWhoeverCalls(t *testing.T) {
+	w, everybody := newWorld(t)
+	stops := walk()
+	for _, rt := range w.server.routes {
+		i := slices.IndexFunc(stops, func(s stop) bool { return s.route == rt.method+" "+rt.path })
+		require.GreaterOrEqual(t, i, 0, "%s %s is not walked", rt.method, rt.path)
+		require.Equal(t, stops[i].right, string(rt.verb), "%s %s", rt.method, rt.path)
+	}
+	require.Len(t, w.server.routes, len(stops), "a route that is walked is gone")
+
+	for _, s := range stops {
+		method, _, _ := strings.Cut(s.route, " ")
+		denied := map[string]string{}
+		for _, about := range s.aims {
+			for _, who := range everybody {
+				got := w.ask(method, about, who)
+				why := fmt.Sprintf("%s: %s %s", who.why, method, about.target)
+				want := expected(s.right, who, about)
+				if assert.Equal(t, want, got.Status, "%s: %s", why, got.Body); want == http.StatusOK {
+					if about.of == "each" {
+						for _, name := range who.unseen() {
+							assert.NotContains(t, string(got.Body), name, why)
+						}
+					}
+					if who.org == "b" {
+						// Its own new things may lie in a namespace of that name.
+						text := strings.ReplaceAll(string(got.Body), `"acme-sales`, "")
+						text = strings.NewReplacer(`"acme-email`, "", `"acme-root`, "").Replace(text)
+						for _, id := range w.ids {
+							assert.NotContains(t, text, id, why)
+						}
+					}
+					continue
+				}
+				// One answer for each caller and status, whatever it was about.
+				whole := fmt.Sprintf("%v\n%s", got.Header, got.Body)
+				kind := who.why + strconv.Itoa(want)
+				if first, seen := denied[kind]; seen && (want != http.StatusNotFound || who.org == "b" && s.route != "POST /v1/workspaces/{id}/execute") {
+					assert.Equal(t, first, whole, why)
+				}
+				denied[kind] = whole
+			}
+		}
+	}
+}
