@@ -50,7 +50,10 @@ func run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		err = errInterrupted
 	}
-	return errors.Join(err, stage.close())
+	if err = errors.Join(err, stage.close()); err != nil && !errors.Is(err, errInterrupted) {
+		_, _ = stage.log.WriteTo(os.Stderr) // it may say why
+	}
+	return err
 }
 
 func program(ctx context.Context, stage *stage) (err error) {

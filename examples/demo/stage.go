@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -45,7 +46,8 @@ type stage struct {
 	cancel   context.CancelFunc
 	servers  []*http.Server
 	running  sync.WaitGroup
-	ended    error // of the daemon
+	ended    error        // of the daemon
+	log      bytes.Buffer // of the server: warnings and errors; to be read after close
 }
 
 // openStage starts everything with made-up secrets and an empty, temporary
@@ -100,6 +102,7 @@ func (s *stage) openServer(ctx context.Context) (err error) {
 	s.daemon, err = daemon.Open(ctx, daemon.Config{
 		DataDir: filepath.Join(s.dir, "data"),
 		KeyFile: filepath.Join(s.dir, "key"),
+		Log:     slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		// The CRM and the scripted model are on this machine, where pages and
 		// providers may not be otherwise.
 		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
@@ -202,7 +205,6 @@ func (s *stage) conclude(began time.Time) error {
 		return err
 	}
 	s.note("The server's data was %d files: none of the three was in any of them but sealed.", files)
-	s.note("")
 	s.note("The program that did this is in examples/demo/main.go.")
 	return nil
 }
