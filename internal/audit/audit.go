@@ -87,12 +87,7 @@ func New(db *store.DB) *Log { return &Log{db: db} }
 // Append records an event whose effect is tx itself.
 func Append(tx *store.Tx, e Event) error {
 	e.Kind = Whole
-	entry, err := encode(&e)
-	if err != nil {
-		return err
-	}
-	tx.Append(entry)
-	return nil
+	return add(tx, &e)
 }
 
 // Record writes an event of its own, for a refusal or a failure, and returns
@@ -108,19 +103,29 @@ func (l *Log) Record(ctx context.Context, e Event) error {
 // effect that cannot be recorded must not happen. The returned func records
 // the outcome, [OK] or an error's code, and does not wait for it.
 func (l *Log) Begin(ctx context.Context, e Event) (func(outcome string, status int) error, error) {
-	e.Kind = Intent
-	entry, err := encode(&e)
-	if err != nil {
-		return nil, err
-	}
-	err = l.db.Write(ctx, func(tx *store.Tx) error {
-		tx.Append(entry)
-		return nil
+	_, done, err := l.BeginIn(ctx, func(*store.Tx) (Event, error) { return e, nil })
+	return done, err
+}
+
+// BeginIn is Begin for an intent that names what the transaction finds: what is
+// recorded is then what is used. It returns the event, or find's error.
+func (l *Log) BeginIn(ctx context.Context, find func(*store.Tx) (Event, error)) (Event, func(outcome string, status int) error, error) {
+	var e Event
+	var notFound error
+	err := l.db.Write(ctx, func(tx *store.Tx) error {
+		if e, notFound = find(tx); notFound != nil {
+			return notFound
+		}
+		e.Kind = Intent
+		return add(tx, &e)
 	})
-	if err != nil {
-		return nil, fmt.Errorf("recording the intent of %s: %w", e.Action, err)
+	switch {
+	case notFound != nil:
+		return e, nil, notFound
+	case err != nil:
+		return e, nil, fmt.Errorf("recording the intent of %s: %w", e.Action, err)
 	}
-	return func(outcome string, status int) error {
+	return e, func(outcome string, status int) error {
 		done := Event{
 			Kind: Outcome, Intent: e.ID, Org: e.Org, Caller: e.Caller, Action: e.Action, Outcome: outcome, Host: e.Host,
 			Status: status, RequestID: e.RequestID,
@@ -131,6 +136,14 @@ func (l *Log) Begin(ctx context.Context, e Event) (func(outcome string, status i
 		}
 		return l.db.AppendLater(entry)
 	}, nil
+}
+
+func add(tx *store.Tx, e *Event) error {
+	entry, err := encode(e)
+	if err == nil {
+		tx.Append(entry)
+	}
+	return err
 }
 
 // encode gives an event its id and its time, and makes the line of the log.

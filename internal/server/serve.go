@@ -25,11 +25,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, id, invalid("request.path", "", "the path has an empty segment, a dot segment or a zero byte"))
 		return
 	}
-	if _, pattern := s.mux.Handler(r); pattern == "" {
-		refuse(w, id, notFound("request.no_route", "there is no such route"))
-		return
-	}
 	s.mux.ServeHTTP(w, r)
+}
+
+// noRoute is the answer where no other route is.
+func noRoute(w http.ResponseWriter, _ *http.Request) {
+	refuse(w, w.Header().Get("x-request-id"), notFound("request.no_route", "there is no such route"))
 }
 
 func refuse(w http.ResponseWriter, id string, e *bctrl.Error) {
@@ -184,7 +185,13 @@ func change[Out any](ctx context.Context, s *Server, rq *request, fn func(tx *st
 // use records the intent to use a secret, runs fn once that is durable, and
 // records how it went.
 func (s *Server) use(ctx context.Context, e audit.Event, fn func() error) error {
-	done, err := s.audit.Begin(ctx, e)
+	return s.useIn(ctx, func(*store.Tx) (audit.Event, error) { return e, nil }, fn)
+}
+
+// useIn is use for an intent that names what find reads in the transaction
+// that records it. When find fails, there is neither intent nor use.
+func (s *Server) useIn(ctx context.Context, find func(*store.Tx) (audit.Event, error), fn func() error) error {
+	e, done, err := s.audit.BeginIn(ctx, find)
 	if err != nil {
 		return err
 	}

@@ -136,6 +136,7 @@ func (s *Server) register() {
 		}
 		s.mux.Handle(pattern, s.handler(rt))
 	}
+	s.mux.HandleFunc("/", noRoute)
 	for path, methods := range allowed {
 		if methods[0] != "ANY" {
 			s.mux.Handle(path, s.wrongMethod(methods))

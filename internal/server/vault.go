@@ -160,16 +160,17 @@ func (s *Server) useVaultEntry(ctx context.Context, rq *request, fn func(vaultMe
 	if err := s.authorize(rq, key); err != nil {
 		return err
 	}
-	e, err := s.db.Read().VaultEntry(ctx, rq.caller.Org, key)
-	if errors.Is(err, store.ErrNotFound) {
-		return errNoVaultKey()
+	var e store.VaultEntry
+	find := func(tx *store.Tx) (audit.Event, error) {
+		var err error
+		if e, err = tx.VaultEntry(ctx, rq.caller.Org, key); errors.Is(err, store.ErrNotFound) {
+			err = errNoVaultKey()
+		}
+		ev := rq.event()
+		ev.UID, ev.Version = e.UID, e.Version
+		return ev, err
 	}
-	if err != nil {
-		return err
-	}
-	ev := rq.event()
-	ev.UID, ev.Version = e.UID, e.Version
-	return s.use(ctx, ev, func() error {
+	return s.useIn(ctx, find, func() error {
 		meta, secrets, err := s.openVaultEntry(rq.caller.Org, e)
 		if err != nil {
 			return err
