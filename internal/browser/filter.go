@@ -59,6 +59,10 @@ func (f *filter) find(method string) rule {
 	return rule{refuse: "it is not known to be safe"}
 }
 
+// errIgnored is why a command does not go to the browser although the client
+// is told that it was done.
+var errIgnored = errors.New("it is answered without being done")
+
 // command returns msg as it may go to the browser, or why it may not. Only
 // what this function understood is sent: the envelope is written anew.
 func (f *filter) command(msg message) (message, error) {
@@ -66,6 +70,9 @@ func (f *filter) command(msg message) (message, error) {
 	r := f.find(msg.Method)
 	if r.refuse != "" {
 		return message{}, errors.New(r.refuse)
+	}
+	if r.ignore != "" {
+		return message{}, errIgnored
 	}
 	if r.check == nil {
 		return clean, nil

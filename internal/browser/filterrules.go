@@ -15,6 +15,9 @@ type rule struct {
 	check func(*filter, params) error
 	// refuse is why the command is not permitted; empty permits.
 	refuse string
+	// ignore is why the command is answered as if it were done, and not
+	// passed on: clients ask for it as they connect, and would give up.
+	ignore string
 }
 
 // The reasons that many rows share.
@@ -87,7 +90,7 @@ var clientRules = []rule{
 	{name: "Browser.crashGpuProcess", refuse: endsRuntime},
 	{name: "Browser.executeBrowserCommand", refuse: seesMachine},
 	{name: "Browser.getBrowserCommandLine", refuse: seesMachine},
-	{name: "Browser.setDownloadBehavior", refuse: ownsFiles},
+	{name: "Browser.setDownloadBehavior", ignore: ownsFiles},
 
 	// Streams: a client reads those that its own commands opened.
 	{name: "IO.close", check: checkStream},
@@ -168,7 +171,7 @@ var clientRules = []rule{
 	{name: "Page.stopLoading"},
 	{name: "Page.stopScreencast"},
 	{name: "Page.crash", refuse: "it would end a tab that the agent may be using"},
-	{name: "Page.setDownloadBehavior", refuse: ownsFiles},
+	{name: "Page.setDownloadBehavior", ignore: ownsFiles},
 	{name: "Page.setInterceptFileChooserDialog", refuse: readsFiles},
 
 	{name: "Security.disable"},

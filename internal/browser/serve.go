@@ -83,6 +83,10 @@ func readCommands(ctx context.Context, conn CDPConn, client *muxClient, f *filte
 			return errNotACommand
 		}
 		clean, err := f.command(msg)
+		if errors.Is(err, errIgnored) {
+			client.deliver(message{ID: msg.ID, SessionID: msg.SessionID, Result: jsonv2.Value("{}")}, msg.Method)
+			continue
+		}
 		if err != nil {
 			client.answer(msg, &messageError{Code: codeMethodNotFound, Message: fmt.Sprintf("%q is refused: %v", plainMethod(msg.Method), err)})
 			continue

@@ -122,7 +122,7 @@ func TestChromedpDrivesABrowserThroughTheFilter(t *testing.T) {
 	require.ErrorContains(t, err, "refused")
 	_, err = cdp.Call(ctx, chromedp.FromContext(ctx).Target, fetch.Enable, fetch.EnableParams{})
 	require.ErrorContains(t, err, "refused")
-	_, err = cdp.Call(ctx, chromedp.FromContext(ctx).Browser, cdpbrowser.SetDownloadBehavior, cdpbrowser.SetDownloadBehaviorParams{Behavior: "allow", DownloadPath: "/"})
+	_, err = cdp.Call(ctx, chromedp.FromContext(ctx).Browser, cdpbrowser.Crash, cdp.Empty{})
 	require.ErrorContains(t, err, "refused")
 }
 
