@@ -1,0 +1,224 @@
+package bctrltest_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/remote"
+	"github.com/coder/websocket"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/bctrltest"
+)
+
+// greeter is a page with something to type, to press, to read and to download.
+func greeter(t *testing.T) string {
+	t.Helper()
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		if r.URL.Path == "/file" {
+			w.Header().Set("Content-Disposition", `attachment; filename="report.txt"`)
+		}
+		_, _ = w.Write([]byte(`<title>greeter</title><input id=name><button onclick="out.textContent = 'hello ' + document.querySelector('#name').value">go</button><p id=out></p>`))
+	}))
+	t.Cleanup(site.Close)
+	return site.URL
+}
+
+// connected launches a runtime with a real browser.
+func connected(t *testing.T) *bctrl.Runtime {
+	t.Helper()
+	client := bctrltest.New(t, bctrltest.WithBrowser()).Client()
+	ws, err := client.Workspaces.Create(t.Context(), bctrl.WorkspaceCreate{Name: "w"})
+	require.NoError(t, err)
+	rt, err := ws.Runtimes.Browser("b").Playwright(t.Context(), bctrl.Launch{})
+	require.NoError(t, err)
+	return rt
+}
+
+func connectURL(t *testing.T, rt *bctrl.Runtime) string {
+	t.Helper()
+	url, err := rt.ConnectURL(t.Context())
+	require.NoError(t, err)
+	require.Contains(t, url, "/devtools/browser/")
+	return url
+}
+
+func TestChromedpDrivesARuntime(t *testing.T) {
+	rt, site := connected(t), greeter(t)
+	allocator, end := remote.NewAllocator(context.Background(), connectURL(t, rt))
+	defer end()
+	ctx, cancel := chromedp.NewContext(allocator)
+	defer func() {
+		cancel()
+		chromedp.FromContext(ctx).Allocator.Wait()
+	}()
+	require.NoError(t, chromedp.Do(ctx,
+		chromedp.Navigate(site), chromedp.SendKeys(chromedp.CSS("#name"), "Ada"), chromedp.Click(chromedp.CSS("button")),
+	))
+	text, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("#out")))
+	require.NoError(t, err)
+	require.Equal(t, "hello Ada", text)
+	shot, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	require.NoError(t, err)
+	require.Equal(t, "\x89PNG", string(shot[:4]))
+}
+
+// TestPlaywrightAndPuppeteerCanConnect sends what these clients send as they
+// connect and open a page (playwright-core 1.60, puppeteer-core 24.43). A
+// refusal of any of it is the end of the connection to them.
+func TestPlaywrightAndPuppeteerCanConnect(t *testing.T) {
+	rt, site := connected(t), greeter(t)
+	const (
+		font  = `{"fontFamilies": {"standard": "Times New Roman", "fixed": "Monospace", "serif": "Times New Roman", "sansSerif": "Arial", "cursive": "Comic Sans MS", "fantasy": "Impact"}}`
+		media = `{"media": "", "features": [{"name": "prefers-color-scheme", "value": "light"}, {"name": "forced-colors", "value": "none"}]}`
+		all   = `{"autoAttach": true, "waitForDebuggerOnStart": true, "flatten": true}`
+		some  = `{"autoAttach": true, "waitForDebuggerOnStart": true, "flatten": true, "filter": [{}]}`
+	)
+	for _, tc := range []struct{ client, browser, page string }{
+		{"Playwright", `Browser.getVersion {}
+			Target.setAutoAttach ` + all + `
+			Browser.setDownloadBehavior {"behavior": "allowAndName", "downloadPath": "/tmp/playwright-artifacts-x", "eventsEnabled": true}
+			Target.getTargetInfo {}`, `Page.enable {}
+			Page.getFrameTree {}
+			Log.enable {}
+			Page.setLifecycleEventsEnabled {"enabled": true}
+			Runtime.enable {}
+			Page.addScriptToEvaluateOnNewDocument {"source": "", "worldName": "__playwright_utility_world_page@1"}
+			Network.enable {}
+			Target.setAutoAttach ` + all + `
+			Emulation.setFocusEmulationEnabled {"enabled": true}
+			Page.setFontFamilies ` + font + `
+			Emulation.setEmulatedMedia ` + media + `
+			Inspector.enable {}
+			Runtime.runIfWaitingForDebugger {}
+			Page.createIsolatedWorld {"frameId": "FRAME", "grantUniveralAccess": true, "worldName": "__playwright_utility_world_page@1"}
+			Page.navigate {"url": "SITE", "frameId": "FRAME", "referrerPolicy": "unsafeUrl"}
+			Page.getLayoutMetrics {}`},
+		{"Puppeteer", `Target.getBrowserContexts {}
+			Target.setDiscoverTargets {"discover": true, "filter": [{}]}
+			Target.setAutoAttach {"waitForDebuggerOnStart": true, "flatten": true, "autoAttach": true, "filter": [{"type": "page", "exclude": true}, {}]}
+			Browser.getVersion {}`, `Target.setAutoAttach ` + some + `
+			Runtime.runIfWaitingForDebugger {}
+			Network.enable {}
+			Page.enable {}
+			Page.getFrameTree {}
+			Page.setLifecycleEventsEnabled {"enabled": true}
+			Runtime.enable {}
+			Audits.enable {}
+			Performance.enable {}
+			Log.enable {}
+			Page.addScriptToEvaluateOnNewDocument {"source": "//# sourceURL=pptr:internal", "worldName": "__puppeteer_utility_world__"}
+			Page.createIsolatedWorld {"frameId": "FRAME", "worldName": "__puppeteer_utility_world__", "grantUniveralAccess": true}
+			Emulation.setDeviceMetricsOverride {"mobile": false, "width": 800, "height": 600, "deviceScaleFactor": 1, "screenOrientation": {"angle": 0, "type": "portraitPrimary"}}
+			Emulation.setTouchEmulationEnabled {"enabled": false}
+			Page.navigate {"url": "SITE", "frameId": "FRAME"}
+			Page.setDownloadBehavior {"behavior": "allow", "downloadPath": "/tmp"}`},
+	} {
+		t.Run(tc.client, func(t *testing.T) {
+			d := dialDevTools(t, connectURL(t, rt))
+			send := func(session, line, frame string) json.RawMessage {
+				t.Helper()
+				method, params, _ := strings.Cut(strings.TrimSpace(line), " ")
+				params = strings.NewReplacer("FRAME", frame, "SITE", site).Replace(params)
+				result, err := d.call(t.Context(), session, method, json.RawMessage(params))
+				require.NoError(t, err)
+				return result
+			}
+			for line := range strings.Lines(tc.browser) {
+				send("", line, "")
+			}
+			session, err := d.page(t.Context())
+			require.NoError(t, err)
+			frame := ""
+			for line := range strings.Lines(tc.page) {
+				result := send(session, line, frame)
+				if strings.Contains(line, "Page.getFrameTree") {
+					var tree struct {
+						FrameTree struct{ Frame struct{ ID string } }
+					}
+					require.NoError(t, json.Unmarshal(result, &tree))
+					frame = tree.FrameTree.Frame.ID
+				}
+			}
+			var title string
+			require.Eventually(t, func() bool {
+				return d.eval(t.Context(), session, "document.title", &title) == nil && title == "greeter"
+			}, 10*time.Second, 10*time.Millisecond)
+
+			// Downloads stay the server's, whatever the client was told.
+			require.NoError(t, d.eval(t.Context(), session, `void (location.href = "/file"), 1`, new(int)))
+			require.Eventually(t, func() bool {
+				n := 0
+				for o, err := range rt.Storage.Objects(t.Context(), bctrl.ObjectFilter{Source: bctrl.SourceDownload}) {
+					require.NoError(t, err)
+					require.Contains(t, o.LogicalPath, "report")
+					n++
+				}
+				return n > 0
+			}, 10*time.Second, 20*time.Millisecond)
+			for o, err := range rt.Storage.Objects(t.Context(), bctrl.ObjectFilter{}) {
+				require.NoError(t, err)
+				require.NoError(t, rt.Storage.Delete(t.Context(), o.LogicalPath))
+			}
+		})
+	}
+}
+
+func TestAConnectURLReachesNothingPastTheRuntimesPages(t *testing.T) {
+	rt := connected(t)
+	url := connectURL(t, rt)
+	d := dialDevTools(t, url)
+	session, err := d.page(t.Context())
+	require.NoError(t, err)
+	for _, tc := range []struct{ session, method, params string }{
+		{session, "Page.navigate", `{"url": "file:///etc/passwd"}`},
+		{session, "Page.navigate", `{"url": "chrome://version"}`},
+		{"", "Target.createTarget", `{"url": "file:///etc/passwd"}`},
+		{"", "Browser.close", `{}`},
+		{session, "Browser.close", `{}`},
+		{session, "Browser.crash", `{}`},
+		{session, "Page.crash", `{}`},
+		{session, "Fetch.enable", `{}`},
+		{session, "Network.getRequestPostData", `{"requestId": "1"}`},
+		{session, "Network.setRequestInterception", `{"patterns": [{}]}`},
+		{session, "DOM.setFileInputFiles", `{"files": ["/etc/passwd"]}`},
+		{"", "Target.exposeDevToolsProtocol", `{"targetId": "x"}`},
+		{"", "Target.createBrowserContext", `{"proxyServer": "127.0.0.1:9"}`},
+		{"", "SystemInfo.getInfo", `{}`},
+		{"", "Nonsense.enable", `{}`},
+	} {
+		_, err := d.call(t.Context(), tc.session, tc.method, json.RawMessage(tc.params))
+		require.ErrorContains(t, err, "refused", tc.method)
+	}
+	// A page cannot go there by itself either.
+	var href string
+	require.NoError(t, d.eval(t.Context(), session, `location.href = "file:///etc/passwd", new Promise(r => setTimeout(() => r(location.href), 100))`, &href))
+	require.Equal(t, "about:blank", href)
+
+	token := url[strings.LastIndexByte(url, '/')+1:]
+	for _, wrong := range []string{strings.ToLower(token), token[:len(token)-1], token + "A", "AAAA"} {
+		_, resp, err := websocket.Dial(t.Context(), strings.Replace(url, token, wrong, 1), nil)
+		require.Error(t, err)
+		require.Equal(t, http.StatusUnauthorized, resp.StatusCode)
+	}
+
+	require.NoError(t, rt.Stop(t.Context()))
+	select {
+	case <-d.done:
+	case <-time.After(5 * time.Second):
+		require.Fail(t, "the connection outlived its runtime")
+	}
+	_, resp, err := websocket.Dial(t.Context(), url, nil)
+	require.Error(t, err)
+	require.Equal(t, http.StatusUnauthorized, resp.StatusCode)
+	_, err = rt.ConnectURL(t.Context())
+	require.ErrorIs(t, err, bctrl.ErrForbidden)
+}
