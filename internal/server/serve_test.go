@@ -83,6 +83,12 @@ func TestAnIdempotencyKeyHasOneEffect(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, put("one", "p").Status, "a forged answer")
 }
 
+func TestABodyThatIsNotUnicodeIsRefusedAsDescribed(t *testing.T) {
+	h := newHarness(t)
+	got := h.send("POST", "/v1/workspaces", jsonBody(`{"name":"a\ud800"}`), "Authorization", "Bearer "+h.key, "Content-Type", "application/json")
+	require.Equal(t, "request.invalid_utf8", got.code())
+}
+
 func TestUnknownAndRepeatedParametersAreRefused(t *testing.T) {
 	h := newHarness(t)
 	for _, q := range []url.Values{{"prefx": {"prod/"}}, {"limit": {"1", "2"}}, {"limit": {"0"}}, {"limit": {"1001"}}, {"hasTotp": {"yes"}}, {"prefix": {"//"}}, {"cursor": {"%"}}} {

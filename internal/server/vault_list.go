@@ -120,8 +120,13 @@ func keyRanges(c access.Caller, prefix string) []store.VaultRange {
 		ranges = append(ranges, prefixRanges(p)...)
 	}
 	slices.SortFunc(ranges, func(a, b store.VaultRange) int { return strings.Compare(a.From, b.From) })
-	return slices.CompactFunc(ranges, func(next, kept store.VaultRange) bool {
-		return kept.To == "" || next.To <= kept.To // it lies inside: prefixes are nested or disjoint
+	var kept *store.VaultRange // the last: every other is nested in it or disjoint from it
+	return slices.DeleteFunc(ranges, func(r store.VaultRange) bool {
+		if kept != nil && (kept.To == "" || r.To != "" && r.To <= kept.To) {
+			return true
+		}
+		kept = &r
+		return false
 	})
 }
 

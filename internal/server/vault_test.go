@@ -112,3 +112,45 @@ func TestAListNamesKeysOnSegmentBoundaries(t *testing.T) {
 		require.Equal(t, tc.want, all, "prefix %s", tc.prefix)
 	}
 }
+
+func TestNestedMountsListEachKeyOnce(t *testing.T) {
+	h := newHarness(t)
+	keys := []string{"a", "a/b/1", "a/b/2", "a/c/1", "a/x", "b"}
+	for _, key := range keys {
+		require.Equal(t, http.StatusOK, h.do("PUT", []string{"vault", key}, nil, object{"password": "p"}).Status)
+	}
+	for _, c := range []struct {
+		allow []string
+		want  []string
+		why   string
+	}{
+		{[]string{"a/", "a/b/", "a/c/"}, keys[1:5], "two subtrees inside a third"},
+		{[]string{"a/c/", "a", "a/b/", "a/b/1"}, keys[:5], "a key and what is below it"},
+		{[]string{"/", "a/b/", "b"}, keys, "everything, and parts of it"},
+		{[]string{"b", "a/c/", "a/b/"}, []string{"a/b/1", "a/b/2", "a/c/1", "b"}, "beside each other"},
+	} {
+		ws := h.workspace("w"+newID(), bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: c.allow}})
+		rt := h.launch(ws, "crm", nil)
+		for _, limit := range []string{"2", "1000"} {
+			require.Equal(t, c.want, h.vaultKeys(limit, as(rt)), c.why)
+		}
+	}
+}
+
+// vaultKeys lists all keys, page by page.
+func (h *harness) vaultKeys(limit string, headers []string) (keys []string) {
+	h.Helper()
+	for cursor := ""; ; {
+		got := h.do("GET", []string{"vault"}, url.Values{"limit": {limit}, "cursor": {cursor}}, nil, headers...)
+		var page struct {
+			Keys       []string
+			NextCursor *string
+		}
+		require.NoError(h, json.Unmarshal(got.Body, &page))
+		keys = append(keys, page.Keys...)
+		if page.NextCursor == nil {
+			return keys
+		}
+		cursor = *page.NextCursor
+	}
+}
