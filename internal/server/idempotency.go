@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +26,12 @@ const keptFor = 24 * time.Hour
 type idempotent struct {
 	key         string
 	fingerprint []byte
+}
+
+// replayed is a first answer that is given once more.
+type replayed struct {
+	status int
+	body   []byte
 }
 
 // inFlight holds the keys whose first request still runs. One server owns its
@@ -56,7 +63,7 @@ func (f *inFlight) leave(org, key string) {
 
 // replay finds the first answer to the request's idempotency key. When there
 // is none, the request runs and owns the key until it leaves.
-func (s *Server) replay(ctx context.Context, rq *request) (first *store.Answer, err error) {
+func (s *Server) replay(ctx context.Context, rq *request) (first *replayed, err error) {
 	keys := rq.Header.Values("Idempotency-Key")
 	if len(keys) == 0 || rq.Method == http.MethodGet || rq.Method == http.MethodHead {
 		return nil, nil
@@ -80,14 +87,20 @@ func (s *Server) replay(ctx context.Context, rq *request) (first *store.Answer, 
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case subtle.ConstantTimeCompare(a.Fingerprint, id.fingerprint) != 1:
+	}
+	plain, err := s.keys.Open(id.record(org, a.Status), a.Sealed)
+	if err != nil || len(plain) < len(id.fingerprint) {
+		return nil, errTampered("request.tampered")
+	}
+	asked, body := plain[:len(id.fingerprint)], plain[len(id.fingerprint):]
+	if subtle.ConstantTimeCompare(asked, id.fingerprint) != 1 {
 		return nil, &bctrl.Error{
 			Status: http.StatusUnprocessableEntity, Code: "request.idempotency_mismatch",
 			Message: "this Idempotency-Key was used for another request",
 		}
 	}
 	rq.idempotent = id
-	return &a, nil
+	return &replayed{a.Status, body}, nil
 }
 
 // leave lets go of the request's idempotency key.
@@ -132,33 +145,30 @@ func (rq *request) contentType() string {
 }
 
 // save remembers the answer in tx, sealed: it may hold what is shown once, such
-// as a new key.
+// as a new key. The fingerprint is sealed with it: it is a hash of the request,
+// and a guess at a password that was in there could be tried on it.
 func (s *Server) save(ctx context.Context, tx *store.Tx, rq *request, status int, body []byte) error {
-	if rq.idempotent == nil {
+	id := rq.idempotent
+	if id == nil {
 		return nil
 	}
-	sealed, err := s.keys.Seal(rq.answerRecord(), body)
+	sealed, err := s.keys.Seal(id.record(rq.caller.Org, status), slices.Concat(id.fingerprint, body))
 	if err != nil {
 		return err
 	}
-	return tx.InsertAnswer(ctx, rq.caller.Org, rq.idempotent.key, store.Answer{
-		Fingerprint: rq.idempotent.fingerprint, Status: status, Body: sealed, CreatedAt: time.Now(),
-	})
+	return tx.InsertAnswer(ctx, rq.caller.Org, id.key, store.Answer{Status: status, Sealed: sealed, CreatedAt: time.Now()})
 }
 
 // again gives the first answer once more.
-func (s *Server) again(w http.ResponseWriter, rq *request, first *store.Answer) error {
-	body, err := s.keys.Open(rq.answerRecord(), first.Body)
-	if err != nil {
-		return err
-	}
+func again(w http.ResponseWriter, rq *request, first *replayed) error {
 	rq.recorded = true // the first time
-	writeJSON(w, first.Status, body)
+	writeJSON(w, first.status, first.body)
 	return nil
 }
 
-func (rq *request) answerRecord() seal.Record {
-	return seal.Record{Kind: "answer", UID: rq.idempotent.key, Scope: rq.caller.Org, Version: 1, Meta: rq.idempotent.fingerprint}
+// record binds an answer's key and status to its seal.
+func (id *idempotent) record(org string, status int) seal.Record {
+	return seal.Record{Kind: "answer", UID: id.key, Scope: org, Version: 1, Meta: strconv.AppendInt(nil, int64(status), 10)}
 }
 
 // sweepAnswers forgets old answers, some at a time so that no write waits long.

@@ -119,7 +119,7 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 		return err
 	}
 	if first != nil {
-		return s.again(w, rq, first)
+		return again(w, rq, first)
 	}
 	if err := rq.route.serve(s, w, rq); err != nil {
 		return err

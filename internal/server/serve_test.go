@@ -1,10 +1,13 @@
 package server
 
 import (
+	"bytes"
 	"database/sql"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -79,8 +82,32 @@ func TestAnIdempotencyKeyHasOneEffect(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, put("one", "other").Status)
 	second := put("two", "p")
 	require.NotEqual(t, string(first.Body), string(second.Body))
-	h.tamper("UPDATE idempotency SET body = zeroblob(60)")
+	h.tamper("UPDATE idempotency SET status = 404")
+	require.Equal(t, http.StatusInternalServerError, put("one", "p").Status, "a forged status")
+	h.tamper("UPDATE idempotency SET status = 200, sealed = zeroblob(90)")
 	require.Equal(t, http.StatusInternalServerError, put("one", "p").Status, "a forged answer")
+}
+
+func TestNoGuessAtAPasswordCanBeTriedOnAnIdempotencyKey(t *testing.T) {
+	h := newHarness(t)
+	const body = `{"password":"hunter2"}`
+	headers := []string{"Authorization", "Bearer " + h.key, "Content-Type", "application/json"}
+	got := h.send("PUT", "/v1/vault/k", jsonBody(body), append(headers, "Idempotency-Key", "one")...)
+	require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
+
+	// What whoever has a copy of the data can compute for each guess.
+	rq := &request{Request: httptest.NewRequestWithContext(t.Context(), "PUT", "/v1/vault/k", jsonBody(body)), w: httptest.NewRecorder(), route: &route{}}
+	rq.Header.Set("Content-Type", "application/json")
+	var err error
+	rq.caller, err = h.server.authenticate(t.Context(), http.Header{"Authorization": {"Bearer " + h.key}})
+	require.NoError(t, err)
+	var id idempotent
+	require.NoError(t, rq.identify(&id))
+	for _, file := range []string{"bctrl.db", "bctrl.db-wal"} {
+		data, err := os.ReadFile(filepath.Join(h.dir, file))
+		require.NoError(t, err)
+		require.False(t, bytes.Contains(data, id.fingerprint), "%s holds a hash of the request", file)
+	}
 }
 
 func TestABodyThatIsNotUnicodeIsRefusedAsDescribed(t *testing.T) {

@@ -160,12 +160,11 @@ CREATE UNIQUE INDEX folders_path ON folders (org_id, namespace, path);
 CREATE INDEX folders_parent ON folders (org_id, namespace, parent, path);
 
 CREATE TABLE idempotency (
-  org_id      TEXT NOT NULL,
-  key         TEXT NOT NULL,
-  fingerprint BLOB NOT NULL,
-  status      BIGINT NOT NULL,
-  body        BLOB NOT NULL,
-  created_at  BIGINT NOT NULL
+  org_id     TEXT NOT NULL,
+  key        TEXT NOT NULL,
+  status     BIGINT NOT NULL,
+  sealed     BLOB NOT NULL,
+  created_at BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX idempotency_key ON idempotency (org_id, key);
 CREATE INDEX idempotency_age ON idempotency (created_at);
