@@ -26,6 +26,7 @@ func TestAnAgentLogsInWithASecretItNeverSees(t *testing.T) {
 }
 
 func mainJob(t *testing.T, provider bctrl.Provider, fill bctrl.VaultFill) {
+	t.Helper()
 	const seed = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 	password := bctrl.NewSecret("canary-Password-71")
 	crm, err := democrm.New(democrm.Config{Username: "bot@company.com", Password: password, TOTPSeed: bctrl.NewSecret(seed)})

@@ -122,7 +122,7 @@ func (s *scanner) text(place string, data []byte, meant ...string) {
 func (s *scanner) files(place, dir string) (n int) {
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // it has just gone
 		}
 		name, _ := filepath.Rel(dir, path)
 		s.add(source{place: place + ": name of " + name, data: []byte(name)})

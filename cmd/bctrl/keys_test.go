@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"os/exec"
 	"strings"
@@ -30,7 +29,7 @@ func (p place) keys(t *testing.T, args []string, env ...string) ran {
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil {
-		require.True(t, errors.As(err, &exit), "it did not run: %v", err)
+		require.ErrorAs(t, err, &exit, "it did not run")
 	}
 	return ran{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }

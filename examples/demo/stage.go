@@ -190,11 +190,12 @@ func (s *stage) conclude(began time.Time) error {
 		s.note("The model was sent %d requests: no password, no seed and no key was in any of them.", len(requests))
 	}
 	files := 0
-	err := filepath.WalkDir(filepath.Join(s.dir, "data"), func(path string, d fs.DirEntry, err error) error {
+	data := os.DirFS(filepath.Join(s.dir, "data"))
+	err := fs.WalkDir(data, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
-		text, err := os.ReadFile(path)
+		text, err := fs.ReadFile(data, path)
 		if err == nil && s.holdsSecret(text) {
 			err = fmt.Errorf("a secret lies open in %s", path)
 		}

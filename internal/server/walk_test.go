@@ -222,6 +222,7 @@ func (w *world) runtimes() {
 }
 
 func newWorld(t *testing.T) (*world, []somebody) {
+	t.Helper()
 	w := &world{harness: newHarness(t), objects: map[string]string{}}
 	ctx := t.Context()
 	for _, id := range []string{"acme-mine", "acme-theirs"} {

@@ -72,15 +72,6 @@ func (q Queries) exec(ctx context.Context, query string, args ...any) (int64, er
 	return res.RowsAffected()
 }
 
-// must runs a statement that has to change a row: none is [ErrNotFound].
-func (q Queries) must(ctx context.Context, query string, args ...any) error {
-	n, err := q.exec(ctx, query, args...)
-	if err == nil && n == 0 {
-		return ErrNotFound
-	}
-	return err
-}
-
 // many reads all rows of a query, each with scan.
 func many[T any](ctx context.Context, q Queries, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
 	st, err := q.prepare(ctx, query)

@@ -272,7 +272,7 @@ func (b *batch) transact(jobs []*job, later []Entry) (err error) {
 // returns is the batch's, not the job's.
 func (b *batch) runJob(ctx context.Context, j *job) error {
 	if j.err = j.ctx.Err(); j.err != nil || j.fn == nil {
-		return nil
+		return nil //nolint:nilerr // it is the job's
 	}
 	j.tx = Tx{Queries: b.q}
 	if j.err = guard(j.fn, &j.tx); errors.Is(j.err, ErrFull) {
