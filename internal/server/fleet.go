@@ -13,19 +13,22 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// fleet holds the browsers that run. A runtime's row says what the world may
-// know of it; its member here is the process.
+// fleet holds the browsers that start or run. A runtime's row says what the
+// world may know of it; its member here is the process.
 type fleet struct {
 	mu      sync.Mutex
 	members map[string]*member // by runtime id
 	closing bool
-	running sync.WaitGroup // one for each member's watcher
+	running sync.WaitGroup // one for each member
 }
 
-// member is one running browser.
+// member is one browser.
 type member struct {
-	org     string
-	id      string
+	org string
+	id  string
+	// started is closed once the launch is over. Then browser is what runs, or
+	// nil where nothing ever did.
+	started chan struct{}
 	browser browser.Browser
 	// turn is held by the execution that has the page: one at a time.
 	turn chan struct{}
@@ -44,26 +47,14 @@ type member struct {
 
 var errStopping = &bctrl.Error{Status: 503, Code: "server.stopping", Message: "the server is stopping"}
 
-// newMember makes a member that is not in the fleet yet: downloads may come
-// before the launch has returned.
 func newMember(org, id string) *member {
-	m := &member{org: org, id: id, turn: make(chan struct{}, 1), secrets: scrub.New()}
+	m := &member{org: org, id: id, started: make(chan struct{}), turn: make(chan struct{}, 1), secrets: scrub.New()}
 	m.life, m.end = context.WithCancel(context.Background())
 	return m
 }
 
-// enter counts a launch, so that closing waits for it.
-func (f *fleet) enter() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closing {
-		return errStopping
-	}
-	f.running.Add(1)
-	return nil
-}
-
-// join takes a member whose browser runs into the fleet.
+// join takes a member into the fleet, before it is launched: what starts can be
+// stopped, and closing waits for it.
 func (f *fleet) join(m *member) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -74,6 +65,7 @@ func (f *fleet) join(m *member) error {
 		f.members = map[string]*member{}
 	}
 	f.members[m.id] = m
+	f.running.Add(1)
 	return nil
 }
 
@@ -90,15 +82,13 @@ func (f *fleet) leave(m *member) {
 func (s *Server) watch(m *member) {
 	<-m.browser.Done()
 	status, reason := bctrl.RuntimeFailed, "the browser ended unexpectedly"
-	m.mu.Lock()
-	if m.stopping {
+	if m.ended() {
 		status, reason = bctrl.RuntimeStopped, ""
 	}
-	m.mu.Unlock()
 	m.end()
 	// The process is gone; this removes what it left.
 	if err := m.browser.Stop(context.Background()); err != nil {
-		s.log.Error("a browser left something behind", "runtime", m.id, "error", err)
+		s.log.Error("a browser did not end well", "runtime", m.id, "error", err)
 	}
 	if err := s.setRuntimeStatus(m.org, m.id, status, reason); err != nil {
 		s.log.Error("the end of a runtime was not recorded", "runtime", m.id, "error", err)
@@ -117,35 +107,70 @@ func (s *Server) setRuntimeStatus(org, id string, status bctrl.RuntimeStatus, re
 	return err
 }
 
+// get returns a member, which may still start.
+func (f *fleet) get(id string) (*member, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m, ok := f.members[id]
+	return m, ok
+}
+
 // member returns the running browser of a runtime.
 func (s *Server) member(id string) (*member, bool) {
-	s.fleet.mu.Lock()
-	defer s.fleet.mu.Unlock()
-	m, ok := s.fleet.members[id]
-	return m, ok
+	m, ok := s.fleet.get(id)
+	if !ok {
+		return nil, false
+	}
+	select {
+	case <-m.started:
+		return m, true
+	default:
+		return nil, false
+	}
+}
+
+// ended reports whether somebody asked for the member's end.
+func (m *member) ended() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.stopping
 }
 
 // stopBound is how long a browser may take to write its profile and leave.
 const stopBound = 15 * time.Second
 
 // stopRuntime ends a runtime and waits until nothing of it is left. One that
-// does not run is left as it is.
+// still starts is stopped too; one that does not run is left as it is.
 func (s *Server) stopRuntime(ctx context.Context, id string) error {
-	m, ok := s.member(id)
+	m, ok := s.fleet.get(id)
 	if !ok {
 		return nil
 	}
 	m.mu.Lock()
 	m.stopping = true
 	m.mu.Unlock()
-	m.end() // executions and connections first, so that the page is nobody's
+	m.end() // launch, executions and connections first, so that the page is nobody's
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopBound)
 	defer cancel()
+	select {
+	case <-m.started:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if m.browser == nil {
+		return nil // the launch has recorded its end
+	}
+	reason := ""
 	if err := m.browser.Stop(ctx); err != nil {
-		return err
+		select {
+		case <-m.browser.Done(): // it crashed in this moment, or lost its profile
+			reason = "the browser did not end well: the server's log says more"
+		default:
+			return err
+		}
 	}
 	// Recorded here too, so that the alias is free when the caller hears of it.
-	return s.setRuntimeStatus(m.org, m.id, bctrl.RuntimeStopped, "")
+	return s.setRuntimeStatus(m.org, m.id, bctrl.RuntimeStopped, reason)
 }
 
 // closeFleet ends every runtime.

@@ -155,15 +155,19 @@ func (s *Server) ensureProfile(ctx context.Context, rq *request, id string) (p s
 
 // launch records a runtime, starts its browser and watches it.
 func (s *Server) launch(ctx context.Context, org string, rt *store.Runtime) (err error) {
-	if err := s.fleet.enter(); err != nil {
+	m := newMember(org, rt.ID)
+	if err := s.fleet.join(m); err != nil {
 		return err
 	}
-	m := newMember(org, rt.ID)
+	watched := false
 	defer func() {
-		if err != nil {
+		if !watched {
 			s.fleet.leave(m)
 		}
+		close(m.started)
 	}()
+	ctx, cancel := m.bound(ctx)
+	defer cancel()
 	err = s.db.Write(ctx, func(tx *store.Tx) error { return insertRuntime(ctx, tx, org, *rt) })
 	if errors.Is(err, store.ErrExists) {
 		return s.whoHolds(ctx, org, *rt)
@@ -172,15 +176,26 @@ func (s *Server) launch(ctx context.Context, org string, rt *store.Runtime) (err
 		return err
 	}
 	if err := s.start(ctx, m, rt); err != nil {
-		s.log.Error("a runtime did not start", "runtime", rt.ID, "error", err)
-		refusal := &bctrl.Error{
-			Status: http.StatusServiceUnavailable, Code: "runtimes.launch_failed", Message: "the browser did not start", Hint: "the server's log says why",
-		}
-		errors.As(err, &refusal)
-		return errors.Join(refusal, s.setRuntimeStatus(org, rt.ID, bctrl.RuntimeFailed, refusal.Message))
+		return s.notStarted(m, err)
 	}
+	watched = true
 	go s.watch(m)
 	return nil
+}
+
+// notStarted records that a runtime did not start, and says why.
+func (s *Server) notStarted(m *member, err error) error {
+	if m.ended() {
+		// Not of the moment, for which it would be launched again.
+		refusal := &bctrl.Error{Status: http.StatusUnprocessableEntity, Code: "runtimes.ended", Message: "the runtime was stopped while it started"}
+		return errors.Join(refusal, s.setRuntimeStatus(m.org, m.id, bctrl.RuntimeStopped, ""))
+	}
+	s.log.Error("a runtime did not start", "runtime", m.id, "error", err)
+	refusal := &bctrl.Error{
+		Status: http.StatusServiceUnavailable, Code: "runtimes.launch_failed", Message: "the browser did not start", Hint: "the server's log says why",
+	}
+	errors.As(err, &refusal)
+	return errors.Join(refusal, s.setRuntimeStatus(m.org, m.id, bctrl.RuntimeFailed, refusal.Message))
 }
 
 // insertRuntime adds a runtime to a workspace, with a profile, that nobody has
@@ -217,16 +232,14 @@ func (s *Server) start(ctx context.Context, m *member, rt *store.Runtime) error 
 		return err
 	}
 	m.browser = b
-	stop := func(err error) error { return errors.Join(err, b.Stop(context.WithoutCancel(ctx))) }
 	rt.Status, rt.UpdatedAt = bctrl.RuntimeActive, time.Now().UTC().Truncate(time.Millisecond)
 	err = s.db.Write(ctx, func(tx *store.Tx) error {
 		return tx.SetRuntimeStatus(ctx, m.org, rt.ID, rt.Status, "", rt.UpdatedAt)
 	})
 	if err != nil {
-		return stop(err)
-	}
-	if err := s.fleet.join(m); err != nil {
-		return stop(err)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopBound)
+		defer cancel()
+		return errors.Join(err, b.Stop(ctx))
 	}
 	return nil
 }

@@ -1,0 +1,111 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// stuckDriver starts browsers that never answer.
+type stuckDriver struct{ starting chan string }
+
+func (d stuckDriver) Launch(ctx context.Context, spec browser.Spec) (browser.Browser, error) {
+	d.starting <- spec.ID
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// stuck makes every launch hang, and returns the ids of those that do.
+func (h *harness) stuck() <-chan string {
+	d := stuckDriver{make(chan string, 1)}
+	h.server.browsers = d
+	return d.starting
+}
+
+// launching launches a runtime beside the test, whose answer comes later.
+func (h *harness) launching(ws store.Workspace) <-chan answer {
+	done := make(chan answer, 1)
+	go func() {
+		done <- h.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil,
+			object{"alias": "crm", "kind": "browser", "driver": "stagehand", "launch": object{}})
+	}()
+	return done
+}
+
+func TestARuntimeThatStillStartsCanBeStopped(t *testing.T) {
+	h := newHarness(t)
+	ws := h.made("sales", object{})
+	starting, launched := h.stuck(), h.launching(ws)
+	<-starting
+	path := []string{"workspaces", ws.ID, "runtimes", "crm"}
+	require.Contains(t, string(h.do("GET", path, nil, nil).Body), `"status":"starting"`)
+
+	stopped := h.do("POST", append(path, "stop"), nil, nil)
+	require.Equal(t, http.StatusOK, stopped.Status, "%s", stopped.Body)
+	require.Contains(t, string(stopped.Body), `"status":"stopped"`)
+	refused(t, <-launched, http.StatusUnprocessableEntity, "runtimes.ended", "so that nobody launches it again")
+
+	h.server.browsers = h.browsers
+	h.launch(ws, "crm", nil)
+}
+
+func TestAWorkspaceIsDeletedWithForceWhileARuntimeStarts(t *testing.T) {
+	h := newHarness(t)
+	ws := h.made("sales", object{})
+	starting, launched := h.stuck(), h.launching(ws)
+	<-starting
+	deleted := h.do("DELETE", []string{"workspaces", ws.ID}, url.Values{"force": {"true"}}, nil)
+	require.Equal(t, http.StatusOK, deleted.Status, "%s", deleted.Body)
+	require.GreaterOrEqual(t, (<-launched).Status, 400)
+}
+
+func TestClosingEndsWhatStillStarts(t *testing.T) {
+	h := newHarness(t)
+	starting, launched := h.stuck(), h.launching(h.made("sales", object{}))
+	<-starting
+	require.NoError(t, h.server.Close(t.Context()))
+	require.GreaterOrEqual(t, (<-launched).Status, 400)
+}
+
+// crashedDriver starts browsers that have crashed before they are stopped, as
+// Chromium's driver says it: with an error from Stop.
+type crashedDriver struct{ done chan struct{} }
+
+var errCrashed = errors.New("the browser ended by itself")
+
+type crashedBrowser struct {
+	browser.Browser
+	done chan struct{}
+}
+
+func (d crashedDriver) Launch(context.Context, browser.Spec) (browser.Browser, error) {
+	return crashedBrowser{done: d.done}, nil
+}
+
+func (b crashedBrowser) Done() <-chan struct{} { return b.done }
+
+func (b crashedBrowser) Stop(context.Context) error {
+	select {
+	case <-b.done:
+	default:
+		close(b.done)
+	}
+	return errCrashed
+}
+
+func TestStoppingABrowserThatCrashesMeanwhileStopsIt(t *testing.T) {
+	h := newHarness(t)
+	ws := h.made("sales", object{})
+	h.server.browsers = crashedDriver{make(chan struct{})}
+	h.launch(ws, "crm", nil)
+	stopped := h.do("POST", []string{"workspaces", ws.ID, "runtimes", "crm", "stop"}, nil, nil)
+	require.Equal(t, http.StatusOK, stopped.Status, "%s", stopped.Body)
+	require.Contains(t, string(stopped.Body), `"status":"stopped"`)
+}
