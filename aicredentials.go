@@ -154,7 +154,7 @@ type RuntimeAI struct {
 // Access: ai.read
 func (s *RuntimeAI) Get(ctx context.Context, id string, opts ...CallOption) (*AICredential, error) {
 	if !s.scope.mounts.AllowsCredential(id) {
-		return nil, outside("ai", "the mounts do not permit this AI credential", "add its id to ai.allow of the workspace, and of the runtime if it narrows")
+		return nil, outside(UseCredential, "the mounts do not permit this AI credential", "add its id to ai.allow of the workspace, and of the runtime if it narrows")
 	}
 	return getAICredential(ctx, s.via, s.scope, id, opts)
 }

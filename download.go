@@ -130,7 +130,7 @@ func (d *download) request(ranged bool) (*http.Response, error) {
 		h.Set("If-Match", d.etag)
 	}
 	r := &request{method: http.MethodGet, path: pathFile, header: h, slow: true, opts: d.opts}
-	if err := d.s.about(r, d.path); err != nil {
+	if err := d.s.about(r, GetStorage, d.path); err != nil {
 		return nil, err
 	}
 	return d.s.via().open(d.ctx, r)

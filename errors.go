@@ -28,7 +28,8 @@ var (
 	ErrUnavailable = errors.New("unavailable")
 	// ErrTooLarge: the request or the answer exceeds a limit (413).
 	ErrTooLarge = errors.New("too large")
-	// ErrWidening: mounts ask for more than the level above permits.
+	// ErrWidening: mounts ask for more than the level above permits, or a
+	// token's expiry for longer.
 	ErrWidening = errors.New("mounts widen their ceiling")
 	// ErrOutsideMount: the mounts do not permit the action.
 	ErrOutsideMount = errors.New("outside the mounts")
@@ -36,6 +37,10 @@ var (
 
 // codeCancelled is the code of a call that its own context ended.
 const codeCancelled = "transport.cancelled"
+
+// codeExpiryWidening is the code of an attenuation that would outlive its
+// token.
+const codeExpiryWidening = "tokens.expiry_widening"
 
 // Error is the one error type of this package, for refusals by the server and
 // by the SDK's own checks alike. Match it with [errors.Is] and a sentinel, or
@@ -183,7 +188,7 @@ func (e *Error) Is(target error) bool {
 	case ErrTooLarge:
 		return e.Status == http.StatusRequestEntityTooLarge
 	case ErrWidening:
-		return e.hasCode("mounts.scope_widening", "mounts.denied_by_ceiling")
+		return e.hasCode("mounts.scope_widening", "mounts.denied_by_ceiling", codeExpiryWidening)
 	case ErrOutsideMount:
 		return e.Status == http.StatusForbidden && strings.HasSuffix(e.Code, ".outside_mount")
 	}

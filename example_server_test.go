@@ -100,6 +100,10 @@ func cannedServer() canned {
 		"POST /v1/operations/op-1/cancel":              `{"id":"op-1","status":"cancelling"}`,
 		"GET /v1/storage/objects":                      `{"objects":[` + object + `],"nextCursor":null}`,
 	}
+	s["POST /v1/workspaces/ws-1/runtimes/crm/tokens"] = `{"token":"` + exampleToken + `","id":"01980000-0000-7000-8000-000000000001","expiresAt":"2026-01-02T03:04:05Z"}`
+	s["DELETE /v1/tokens/01980000-0000-7000-8000-000000000001"] = `{"id":"01980000-0000-7000-8000-000000000001"}`
+	s["POST /v1/workspaces/ws-1/runtimes/crm/explain"] = `{"allowed":false,"level":0,"field":"mounts.vault.allow","reason":"no entry allows it"}`
+	s["GET /v1/self"] = `{"kind":"token","organization":"org-1","tokenId":"01980000-0000-7000-8000-000000000001","expiresAt":"2026-01-02T03:04:05Z","runtime":` + runtime + `}`
 	const files = "/v1/storage/namespaces/sales-exports/"
 	s["GET "+files+"browse"] = `{"files":[{"logicalPath":"readme.txt"}],"folders":[{"path":"exports/","fileCount":2}],"nextCursor":null}`
 	const file = files + "files/exports%2Fq1.csv"

@@ -77,7 +77,7 @@ func ExampleRuntimeVault_Get() {
 	fmt.Println(err)
 	// Output:
 	// [secret] <nil>
-	// bctrl: vault.outside_mount: the mounts do not permit this key (add it to vault.allow of the workspace, and of the runtime if it narrows)
+	// bctrl: vault.outside_mount: the mounts do not permit this key (the missing right is vault.readRaw: add it to vault.allow of the workspace, and of the runtime if it narrows)
 }
 
 func ExampleRuntimeVault_TOTP() {

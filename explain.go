@@ -38,7 +38,8 @@ type Decision struct {
 	// Allowed is the answer.
 	Allowed bool `json:"allowed"`
 	// Level is the place in the [Chain] of the mounts that decided: 0 is the
-	// workspace. It is 0 for a decision of [Mounts].
+	// workspace, 1 the runtime, and so on down. It is 0 for a decision of
+	// [Mounts].
 	Level int `json:"level"`
 	// Field is what decided: an entry "mounts.vault.deny[1]", the list
 	// "mounts.vault.allow" when no entry matched, "mounts.vault" when that mount

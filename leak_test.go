@@ -88,6 +88,8 @@ func samples(t *testing.T) map[string]any {
 			body = runtimeBody
 		case strings.HasPrefix(r.URL.Path, "/v1/workspaces"):
 			body = workspaceBody
+		case r.URL.Path == pathSelf:
+			body = `{"kind":"token","runtime":` + runtimeBody + `}`
 		case strings.HasPrefix(r.URL.Path, "/v1/storage"):
 			body = strings.Repeat("content", 1<<16)
 		}
@@ -106,6 +108,8 @@ func samples(t *testing.T) map[string]any {
 	require.NoError(t, err)
 	rt, err = rt.Narrow(Mounts{Vault: &VaultMount{Allow: []string{"prod/crm/"}}})
 	require.NoError(t, err)
+	self, err := c.Self(t.Context())
+	require.NoError(t, err)
 	op, err := c.Operations.Get(t.Context(), "op-1")
 	require.NoError(t, err)
 	reader, err := c.Storage("ns").Open(t.Context(), "a.csv")
@@ -119,7 +123,7 @@ func samples(t *testing.T) map[string]any {
 		"Client": c, "AICredentialsService": c.AICredentials, "VaultService": c.Vault, "WorkspacesService": c.Workspaces,
 		"BrowserProfilesService": c.Profiles, "OperationsService": c.Operations, "Storage": rt.Storage, "RuntimesService": ws.Runtimes,
 		"Workspace": ws, "BrowserLauncher": launcher, "Runtime": rt, "RuntimeVault": rt.Vault, "RuntimeAI": rt.AI,
-		"Stagehand": rt.Stagehand, "BrowserPage": rt.Page, "Operation": op, "StorageReader": reader, "Error": failure,
+		"Stagehand": rt.Stagehand, "BrowserPage": rt.Page, "Caller": self, "Operation": op, "StorageReader": reader, "Error": failure,
 		"Option": WithAPIKey(NewSecret(canary)), "CallOption": WithIdempotencyKey("k"), "UploadOption": WithSize(1),
 		"OpenOption": WithRange(0, 1), "ActOption": ActOptions{}, "DeleteOption": WithForce(), "Hook": Hook(nil),
 		"Page": filled[Page[VaultCredential]](),
@@ -139,6 +143,7 @@ func samples(t *testing.T) map[string]any {
 		filled[BrowserProfile](), filled[BrowserProfileCreate](), filled[BrowserProfileUpdate](),
 		filled[Mounts](), filled[AIMount](), filled[VaultMount](), filled[StorageMount](), filled[StorageAccess](), filled[CapabilityMount](),
 		filled[Provider](), filled[Chain](), filled[Verb](), filled[Action](), filled[Decision](),
+		filled[TokenRequest](), filled[TokenInfo](), filled[CallerKind](),
 		filled[Secret](), filled[Problem](), filled[PageOptions](), filled[Cursor](), filled[ResponseInfo](), filled[Attempt](),
 	} {
 		m[reflect.TypeOf(v).Name()] = v

@@ -108,6 +108,20 @@ func (rt *Runtime) ConnectURL(ctx context.Context, opts ...CallOption) (string, 
 	return out.URL.Reveal(), err
 }
 
+// Explain decides about an action against the mounts as they are on the server
+// now, and says which entry of which level decided. Level 0 is the workspace, 1
+// the runtime; below them come the levels of a token, if the caller is one, and
+// what this handle narrowed, as one.
+//
+// Access: runtime.read
+func (rt *Runtime) Explain(ctx context.Context, action Action, opts ...CallOption) (*Decision, error) {
+	var out Decision
+	return ptr(&out, rt.via().call(ctx, &request{
+		method: http.MethodPost, path: pathRuntime + "/explain", params: []string{rt.Info.WorkspaceID, rt.Alias},
+		as: rt.scope, in: action, out: &out, safe: true, opts: opts,
+	}))
+}
+
 // Stop ends the browser and waits until it is gone. Stopping a runtime that
 // has stopped changes nothing.
 //

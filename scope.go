@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"strings"
 )
 
 // scope limits calls to what one runtime may do: the SDK refuses what the
@@ -86,7 +87,9 @@ func orBefore(list, before []string) []string {
 }
 
 // outside is the refusal of something the mounts do not permit, as the server
-// answers it: the same whether or not the thing exists.
-func outside(area, message, hint string) *Error {
-	return refusal(http.StatusForbidden, area+".outside_mount", "", message).hinted(hint)
+// answers it: the same whether or not the thing exists. Its hint names the
+// missing right.
+func outside(missing Verb, message, hint string) *Error {
+	area, _, _ := strings.Cut(string(missing), ".")
+	return refusal(http.StatusForbidden, area+".outside_mount", "", message).hinted("the missing right is " + string(missing) + ": " + hint)
 }

@@ -99,7 +99,7 @@ func (p *BrowserPage) Goto(ctx context.Context, url string, opts ...CallOption) 
 // Access: runtime.execute
 func (p *BrowserPage) Screenshot(ctx context.Context, args ScreenshotArgs, opts ...CallOption) (*StorageObject, error) {
 	if !p.rt.scope.mounts.AllowsNamespace(p.rt.Storage.namespace) {
-		return nil, outside("storage", "the mounts permit no storage to put the picture in", "mount storage at the workspace, and do not drop it at the runtime")
+		return nil, outside(PutStorage, "the mounts permit no storage to put the picture in", "mount storage at the workspace, and do not drop it at the runtime")
 	}
 	step, err := ScreenshotStep(args)
 	if err != nil {

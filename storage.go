@@ -137,7 +137,7 @@ func (s *Storage) Get(ctx context.Context, path string, opts ...CallOption) ([]b
 // Access: storage.get
 func (s *Storage) Stat(ctx context.Context, path string, opts ...CallOption) (*StorageObject, error) {
 	r := &request{method: http.MethodHead, path: pathFile, opts: opts}
-	if err := s.about(r, path); err != nil {
+	if err := s.about(r, GetStorage, path); err != nil {
 		return nil, err
 	}
 	header, err := s.via().callHeader(ctx, r)
@@ -153,7 +153,7 @@ func (s *Storage) Stat(ctx context.Context, path string, opts ...CallOption) (*S
 // Access: storage.delete
 func (s *Storage) Delete(ctx context.Context, path string, opts ...CallOption) error {
 	r := &request{method: http.MethodDelete, path: pathFile, opts: opts}
-	if err := s.about(r, path); err != nil {
+	if err := s.about(r, DeleteStorage, path); err != nil {
 		return err
 	}
 	return s.via().call(ctx, r)
@@ -167,7 +167,7 @@ func (s *Storage) Delete(ctx context.Context, path string, opts ...CallOption) e
 func (s *Storage) DownloadURL(ctx context.Context, path string, ttl time.Duration, opts ...CallOption) (string, error) {
 	var out wire.SignedURL
 	r := &request{method: http.MethodGet, path: pathFile + "/download-url", query: queryOf("ttlMs", millisText(ttl)), out: &out, opts: opts}
-	if err := s.about(r, path); err != nil {
+	if err := s.about(r, SignStorage, path); err != nil {
 		return "", err
 	}
 	err := s.via().call(ctx, r)
@@ -196,7 +196,7 @@ func (s *Storage) BrowsePage(ctx context.Context, o BrowseOptions, p PageOptions
 		method: http.MethodGet, path: pathBrowse, params: []string{s.namespace}, as: s.scope, out: &out, opts: opts,
 		query: listQuery(queryOf("prefix", o.Prefix, "delimiter", o.Delimiter), p),
 	}
-	if err := s.permitted(r); err != nil {
+	if err := s.permitted(r, ListStorage); err != nil {
 		return nil, err
 	}
 	return ptr(&out, s.via().call(ctx, r))
@@ -223,7 +223,7 @@ func (p *BrowsePage) items() []StorageItem {
 //
 // Access: storage.list
 func (s *Storage) Objects(ctx context.Context, f ObjectFilter, opts ...CallOption) iter.Seq2[StorageObject, error] {
-	if err := s.permitted(&request{method: http.MethodGet, path: pathObjects}); err != nil {
+	if err := s.permitted(&request{method: http.MethodGet, path: pathObjects}, ListStorage); err != nil {
 		return refusedSeq[StorageObject](err)
 	}
 	return s.objects(f).all(ctx, opts)
@@ -233,7 +233,7 @@ func (s *Storage) Objects(ctx context.Context, f ObjectFilter, opts ...CallOptio
 //
 // Access: storage.list
 func (s *Storage) ObjectsPage(ctx context.Context, f ObjectFilter, p PageOptions, opts ...CallOption) (*Page[StorageObject], error) {
-	if err := s.permitted(&request{method: http.MethodGet, path: pathObjects}); err != nil {
+	if err := s.permitted(&request{method: http.MethodGet, path: pathObjects}, ListStorage); err != nil {
 		return nil, err
 	}
 	return s.objects(f).page(ctx, p, opts)
@@ -251,8 +251,8 @@ func (s *Storage) objects(f ObjectFilter) listing[StorageObject] {
 
 // about makes r a request about one file, if the path is one and the mounts
 // permit it.
-func (s *Storage) about(r *request, path string) error {
-	if err := s.permitted(r); err != nil {
+func (s *Storage) about(r *request, right Verb, path string) error {
+	if err := s.permitted(r, right); err != nil {
 		return err
 	}
 	if err := ValidStoragePath(path); err != nil {
@@ -264,9 +264,9 @@ func (s *Storage) about(r *request, path string) error {
 
 // permitted refuses a namespace that the mounts do not permit, and one that is
 // none.
-func (s *Storage) permitted(r *request) error {
+func (s *Storage) permitted(r *request, right Verb) error {
 	if s.scope != nil && !s.scope.mounts.AllowsNamespace(s.namespace) {
-		return (&exchange{r: r}).fail(outside("storage", "the mounts permit no storage", "mount storage at the workspace, and do not drop it at the runtime"))
+		return (&exchange{r: r}).fail(outside(right, "the mounts permit no storage", "mount storage at the workspace, and do not drop it at the runtime"))
 	}
 	if err := checkSegment("namespace", s.namespace); err != nil {
 		return (&exchange{r: r}).fail(err)

@@ -66,7 +66,7 @@ func (s *Storage) Upload(ctx context.Context, path string, r io.Reader, opts ...
 	}
 	body := u.source(r)
 	req := &request{method: http.MethodPut, path: pathFile, header: u.header(), body: body, slow: true, opts: u.opts}
-	if err := s.about(req, path); err != nil {
+	if err := s.about(req, PutStorage, path); err != nil {
 		return nil, err
 	}
 	var out StorageObject

@@ -190,11 +190,11 @@ type RuntimeVault struct {
 //
 // Access: vault.readRaw
 func (s *RuntimeVault) Get(ctx context.Context, key string, opts ...CallOption) (*VaultCredential, error) {
-	if err := s.permitted(key); err != nil {
+	if err := s.permitted(key, ReadVault); err != nil {
 		return nil, err
 	}
 	if !s.scope.mounts.AllowsRawRead(key) {
-		return nil, outside("vault", "the mounts do not permit reading the values of this key", "the runtime may use it all the same; set vault.allowRawReads to read it")
+		return nil, outside(ReadVault, "the mounts do not permit reading the values of this key", "the runtime may use it all the same; set vault.allowRawReads to read it")
 	}
 	return getVault(ctx, s.via, s.scope, key, opts)
 }
@@ -203,7 +203,7 @@ func (s *RuntimeVault) Get(ctx context.Context, key string, opts ...CallOption) 
 //
 // Access: vault.use
 func (s *RuntimeVault) TOTP(ctx context.Context, key string, opts ...CallOption) (string, error) {
-	if err := s.permitted(key); err != nil {
+	if err := s.permitted(key, UseVault); err != nil {
 		return "", err
 	}
 	return totp(ctx, s.via, s.scope, key, opts)
@@ -225,12 +225,12 @@ func (s *RuntimeVault) Entries(ctx context.Context, f VaultFilter, opts ...CallO
 	return vaultEntries(s.via, s.scope, f).all(ctx, opts)
 }
 
-func (s *RuntimeVault) permitted(key string) error {
+func (s *RuntimeVault) permitted(key string, right Verb) error {
 	if err := ValidVaultKey(key); err != nil {
 		return err
 	}
 	if !s.scope.mounts.AllowsVaultKey(key) {
-		return outside("vault", "the mounts do not permit this key", "add it to vault.allow of the workspace, and of the runtime if it narrows")
+		return outside(right, "the mounts do not permit this key", "add it to vault.allow of the workspace, and of the runtime if it narrows")
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ package access
 
 import (
 	"slices"
+	"time"
 
 	"github.com/bctrl-go/bctrl"
 )
@@ -38,6 +39,11 @@ const (
 	KeyRead  Verb = "key.read"
 	KeyWrite Verb = "key.write"
 
+	TokenWrite Verb = "token.write"
+
+	// SelfRead is to learn who one is, which every caller may.
+	SelfRead Verb = "self.read"
+
 	// Public needs no caller: health, the API's description, and links that
 	// carry their own proof.
 	Public Verb = "public"
@@ -55,7 +61,7 @@ var own = []Verb{RuntimeRead, RuntimeStop, RuntimeConnect, RuntimeExecute, Opera
 // ForRuntimes reports whether a runtime caller can have the right at all. All
 // others are administrative and belong to organization keys alone.
 func ForRuntimes(v Verb) bool {
-	return v == Public || v == AIRead || slices.Contains(mounted, v) || slices.Contains(own, v)
+	return v == Public || v == SelfRead || v == AIRead || slices.Contains(mounted, v) || slices.Contains(own, v)
 }
 
 // Action is what a caller wants to do.
@@ -72,15 +78,24 @@ type Caller struct {
 	Org string
 	// KeyID is the organization key it came with.
 	KeyID string
+	// Token is the runtime token it came with, in place of a key. Runtime is
+	// then set too.
+	Token *Token
 	// Runtime is set when the caller acts as a runtime, and then bounds it.
 	Runtime *Runtime
+}
+
+// Token is a runtime token that is genuine.
+type Token struct {
+	ID      string
+	Expires time.Time
 }
 
 // Runtime is a caller bound to one runtime.
 type Runtime struct {
 	ID, Alias, WorkspaceID, Group string
 	// Chain holds the mounts of the workspace as they are now, then what the
-	// runtime and each level below declared.
+	// runtime and each level below declared: a token's, a request's.
 	Chain bctrl.Chain
 	// Launched is the chain that the levels below the runtime were declared
 	// under: what the runtime permitted when it was launched, and they.
@@ -105,6 +120,8 @@ func (r Runtime) Narrow(mounts bctrl.Mounts) (*Runtime, error) {
 // Name is how the caller appears in the audit log.
 func (c Caller) Name() string {
 	switch {
+	case c.Token != nil:
+		return "token:" + c.Token.ID
 	case c.Runtime != nil:
 		return "runtime:" + c.Runtime.ID
 	case c.KeyID != "":
@@ -120,9 +137,9 @@ func Decide(c Caller, a Action) bool {
 	switch rt := c.Runtime; {
 	case a.Verb == Public:
 		return true
-	case c.Org == "":
+	case c.Org == "" || c.Token != nil && rt == nil:
 		return false
-	case rt == nil:
+	case rt == nil || a.Verb == SelfRead:
 		return true
 	case slices.Contains(mounted, a.Verb):
 		return rt.Chain.Allows(bctrl.Action{Verb: a.Verb, Object: a.Object})

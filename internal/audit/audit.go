@@ -52,7 +52,7 @@ type Event struct {
 	Intent string    `json:"intent,omitempty"` // of an outcome: the intent's id
 	Time   time.Time `json:"time"`
 	Org    string    `json:"org,omitempty"`
-	// Caller is "key:<id>", "runtime:<id>", "server", "operator" (who works on
+	// Caller is "key:<id>", "token:<id>", "runtime:<id>", "server", "operator" (who works on
 	// the data directory itself) or "anonymous".
 	Caller    string `json:"caller"`
 	Workspace string `json:"workspace,omitempty"`

@@ -17,6 +17,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/strictjson"
+	"github.com/bctrl-go/bctrl/internal/token"
 )
 
 // keyPrefix marks an organization key, so that scanners of leaked secrets can
@@ -38,11 +39,14 @@ var errUnauthorized = &bctrl.Error{
 	Hint: "send it as Authorization: Bearer <key>; bctrl keys create makes one",
 }
 
-// authenticate finds who calls. Every failure is the same answer.
+// authenticate finds who calls. Every failure to be somebody is the same answer.
 func (s *Server) authenticate(ctx context.Context, h http.Header) (access.Caller, error) {
 	key, ok := bearer(h)
 	if !ok {
 		return access.Caller{}, errUnauthorized
+	}
+	if token.Is(key) {
+		return s.authenticateToken(ctx, key, h)
 	}
 	stored, err := s.db.APIKeyByHash(ctx, sha256.Sum256([]byte(key)))
 	if errors.Is(err, store.ErrNotFound) || err == nil && !stored.RevokedAt.IsZero() {
@@ -74,8 +78,8 @@ func (s *Server) actAs(ctx context.Context, c access.Caller, h http.Header) (acc
 	if len(ids) == 0 && len(mounts) == 0 {
 		return c, nil
 	}
-	if len(ids) != 1 || len(mounts) > 1 {
-		return c, invalid("auth.runtime", "BCTRL-Runtime", "BCTRL-Runtime must be given once, and BCTRL-Mounts at most once beside it")
+	if len(ids) != 1 {
+		return c, invalid("auth.runtime", "BCTRL-Runtime", "BCTRL-Runtime must be given once, also beside BCTRL-Mounts")
 	}
 	if err := uuid.Validate(ids[0]); err != nil {
 		return c, invalid("auth.runtime", "BCTRL-Runtime", "BCTRL-Runtime must be a runtime's id")
@@ -84,17 +88,26 @@ func (s *Server) actAs(ctx context.Context, c access.Caller, h http.Header) (acc
 	if err != nil {
 		return c, err
 	}
-	if len(mounts) == 1 {
-		narrower, err := parseMountsHeader(mounts[0])
-		if err != nil {
-			return c, err
-		}
-		if rt, err = rt.Narrow(narrower); err != nil {
-			return c, err
-		}
+	if rt, err = lowered(rt, h); err != nil {
+		return c, err
 	}
 	c.Runtime = rt
 	return c, nil
+}
+
+// lowered returns rt lowered by BCTRL-Mounts, if there are any.
+func lowered(rt *access.Runtime, h http.Header) (*access.Runtime, error) {
+	switch mounts := h.Values("BCTRL-Mounts"); len(mounts) {
+	case 0:
+		return rt, nil
+	case 1:
+		narrower, err := parseMountsHeader(mounts[0])
+		if err != nil {
+			return nil, err
+		}
+		return rt.Narrow(narrower)
+	}
+	return nil, invalid("auth.mounts", "BCTRL-Mounts", "BCTRL-Mounts must be given at most once")
 }
 
 func parseMountsHeader(text string) (m bctrl.Mounts, err error) {
@@ -121,10 +134,15 @@ func (s *Server) runtimeCaller(ctx context.Context, org, id string) (*access.Run
 	if err != nil {
 		return nil, err
 	}
+	return runtimeBound(rt, ws), nil
+}
+
+// runtimeBound is what bounds a runtime, nothing declared below it.
+func runtimeBound(rt store.Runtime, ws store.Workspace) *access.Runtime {
 	return &access.Runtime{
 		ID: rt.ID, Alias: rt.Alias, WorkspaceID: rt.WorkspaceID, Group: rt.Group,
 		Chain: bctrl.Chain{ws.Mounts, rt.Mounts}, Launched: bctrl.Chain{rt.Launched},
-	}, nil
+	}
 }
 
 // EnsureOrganization makes the first organization and its key when there is

@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -33,10 +34,13 @@ type tickets struct {
 type ticket struct {
 	runtime string
 	expires time.Time
+	// caller is who it was issued to: the ticket of a runtime token dies with
+	// the token.
+	caller access.Caller
 }
 
 // issue makes a token for a runtime.
-func (t *tickets) issue(runtime string, now time.Time) (token string, expires time.Time) {
+func (t *tickets) issue(runtime string, caller access.Caller, now time.Time) (token string, expires time.Time) {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails, by its contract
 	token = base64.RawURLEncoding.EncodeToString(b[:])
@@ -51,17 +55,17 @@ func (t *tickets) issue(runtime string, now time.Time) (token string, expires ti
 			delete(t.open, hash)
 		}
 	}
-	t.open[sha256.Sum256([]byte(token))] = ticket{runtime, expires}
+	t.open[sha256.Sum256([]byte(token))] = ticket{runtime, expires, caller}
 	return token, expires
 }
 
-// redeem returns the runtime that a token opens. It may be used again until it
-// expires: clients reconnect.
-func (t *tickets) redeem(token string, now time.Time) (runtime string, ok bool) {
+// redeem returns what a token opens. It may be used again until it expires:
+// clients reconnect.
+func (t *tickets) redeem(token string, now time.Time) (found ticket, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	found, ok := t.open[sha256.Sum256([]byte(token))]
-	return found.runtime, ok && found.expires.After(now)
+	found, ok = t.open[sha256.Sum256([]byte(token))]
+	return found, ok && found.expires.After(now)
 }
 
 func (s *Server) connectRuntime(ctx context.Context, rq *request, _ none) (out wire.Connection, err error) {
@@ -75,7 +79,7 @@ func (s *Server) connectRuntime(ctx context.Context, rq *request, _ none) (out w
 	ev := rq.event()
 	ev.Workspace, ev.Runtime = ws.ID, rt.ID
 	err = s.use(ctx, ev, func() error {
-		token, expires := s.tickets.issue(rt.ID, time.Now())
+		token, expires := s.tickets.issue(rt.ID, rq.caller, time.Now())
 		u := s.publicURL(rq)
 		u.Scheme = map[string]string{"http": "ws", "https": "wss"}[u.Scheme]
 		u = u.JoinPath("devtools", "browser", token)
@@ -89,12 +93,17 @@ func (s *Server) connectRuntime(ctx context.Context, rq *request, _ none) (out w
 // in the path is its proof.
 func (s *Server) serveDevTools(w http.ResponseWriter, rq *request) error {
 	refused := &bctrl.Error{Status: http.StatusUnauthorized, Code: "runtimes.connect_refused", Message: "the connect URL is wrong, has expired, or its runtime has ended"}
-	id, ok := s.tickets.redeem(rq.PathValue("token"), time.Now())
+	opened, ok := s.tickets.redeem(rq.PathValue("token"), time.Now())
 	if !ok {
 		return refused
 	}
-	m, ok := s.member(id)
+	m, ok := s.member(opened.runtime)
 	if !ok {
+		return refused
+	}
+	ctx, unbind := s.tokenHolds.bind(context.WithoutCancel(rq.Context()), opened.caller.Token)
+	defer unbind()
+	if err := s.tokenLives(ctx, opened.caller); err != nil {
 		return refused
 	}
 	conn, err := websocket.Accept(w, rq.Request, nil)
@@ -102,10 +111,10 @@ func (s *Server) serveDevTools(w http.ResponseWriter, rq *request) error {
 		return nil // Accept has answered
 	}
 	conn.SetReadLimit(maxCDPMessage)
-	ctx, cancel := m.bound(context.WithoutCancel(rq.Context()))
+	ctx, cancel := m.bound(ctx)
 	defer cancel()
 	if err := m.browser.ServeCDP(ctx, socket{conn}); err != nil {
-		s.log.Debug("a DevTools connection ended", "runtime", id, "error", err)
+		s.log.Debug("a DevTools connection ended", "runtime", m.id, "error", err)
 	}
 	_ = conn.Close(websocket.StatusNormalClosure, "the connection has ended") // the other side may be gone
 	return nil

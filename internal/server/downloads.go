@@ -3,14 +3,12 @@ package server
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"net/http"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,7 +16,6 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
-	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
@@ -49,6 +46,9 @@ func (s *Server) signLink(ctx context.Context, rq *request, o store.Object) (wir
 	if err != nil {
 		return wire.SignedURL{}, err
 	}
+	if t := rq.caller.Token; t != nil {
+		ttl = min(ttl, time.Until(t.Expires)) // what a token made does not outlive it
+	}
 	signature, err := s.signature(ctx, link{org: rq.caller.Org, object: o.ID, name: o.Filename, expires: time.Now().Add(ttl)})
 	if err != nil {
 		return wire.SignedURL{}, err
@@ -59,7 +59,7 @@ func (s *Server) signLink(ctx context.Context, rq *request, o store.Object) (wir
 		return wire.SignedURL{}, err
 	}
 	address := s.publicURL(rq).JoinPath("v1", "downloads", signature, url.PathEscape(o.Filename))
-	return wire.SignedURL{URL: wire.NewValue(address.String()), ExpiresIn: int64(ttl / time.Second)}, nil
+	return wire.SignedURL{URL: wire.NewValue(address.String()), ExpiresIn: max(1, int64(ttl/time.Second))}, nil
 }
 
 func (s *Server) download(w http.ResponseWriter, rq *request) error {
@@ -94,6 +94,7 @@ type link struct {
 // A signature is in base64url: format (1 byte), expiry (8, Unix
 // milliseconds), organization (16), object (16), HMAC-SHA256 (32).
 const (
+	linkKeyName = "download-links"
 	linkFormat  = 1
 	linkPayload = 1 + 8 + 16 + 16
 )
@@ -109,7 +110,7 @@ func (s *Server) signature(ctx context.Context, l link) (string, error) {
 	}
 	payload := binary.BigEndian.AppendUint64([]byte{linkFormat}, uint64(l.expires.UnixMilli()))
 	payload = append(append(payload, org[:]...), object[:]...)
-	key, err := s.linkKey.get(ctx, s)
+	key, err := s.linkKey.get(ctx, s, linkKeyName)
 	if err != nil {
 		return "", err
 	}
@@ -131,7 +132,7 @@ func (s *Server) verify(ctx context.Context, signature, name string, now time.Ti
 	if err != nil || len(raw) != linkPayload+sha256.Size || base64.RawURLEncoding.EncodeToString(raw) != signature {
 		return link{}, errDeadLink
 	}
-	key, err := s.linkKey.get(ctx, s)
+	key, err := s.linkKey.get(ctx, s, linkKeyName)
 	if err != nil {
 		return link{}, err
 	}
@@ -147,38 +148,4 @@ func (s *Server) verify(ctx context.Context, signature, name string, now time.Ti
 		return link{}, errDeadLink
 	}
 	return l, nil
-}
-
-// linkKey is the key of all links. It is made once, kept sealed in the store,
-// and held in memory from its first use on.
-type linkKey struct {
-	mu  sync.Mutex
-	key []byte
-}
-
-const linkKeyName = "download-links"
-
-func (k *linkKey) get(ctx context.Context, s *Server) ([]byte, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.key != nil {
-		return k.key, nil
-	}
-	record := seal.Record{Kind: "server", UID: linkKeyName, Scope: serverScope, Version: 1}
-	sealed, err := s.db.Read().SealedValue(ctx, linkKeyName)
-	if errors.Is(err, store.ErrNotFound) {
-		fresh := make([]byte, sha256.Size)
-		_, _ = rand.Read(fresh) // never fails, by its contract
-		if sealed, err = s.keys.Seal(record, fresh); err != nil {
-			return nil, err
-		}
-		err = s.db.Write(ctx, func(tx *store.Tx) error { return tx.InsertSealedValue(ctx, linkKeyName, sealed) })
-	}
-	if err != nil {
-		return nil, err
-	}
-	if k.key, err = s.keys.Open(record, sealed); err != nil {
-		return nil, errTampered("storage.tampered")
-	}
-	return k.key, nil
 }

@@ -165,10 +165,10 @@ func TestALinkOutlivesTheServerThatMadeIt(t *testing.T) {
 	h := newHarness(t)
 	h.stored("s", "f", "x")
 	link := h.linkTo("s", "f", "")
-	h.server.linkKey = linkKey{} // as a new server begins
+	h.server.linkKey = sealedKey{} // as a new server begins
 	require.Equal(t, 200, h.visit(link).Status)
 
-	h.server.linkKey = linkKey{}
+	h.server.linkKey = sealedKey{}
 	h.tamper("UPDATE sealed_values SET sealed = zeroblob(60) WHERE name = 'download-links'")
 	require.Equal(t, 500, h.visit(link).Status, "a key that was put there by hand signs nothing")
 	require.NotContains(t, string(h.visit(link).Body), "dead_link")

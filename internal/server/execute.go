@@ -38,8 +38,16 @@ type execution struct {
 	rt     store.Runtime
 	// below are the mounts that levels under the runtime declared: the
 	// caller's own, the execution's, the step's.
-	below     []bctrl.Mounts
+	below []bctrl.Mounts
+	// token is the runtime token that it runs on, if any: the execution ends
+	// with it.
+	token     *access.Token
 	requestID string
+}
+
+// as is who the execution is run by, for access and the audit log.
+func (x *execution) as(rt *access.Runtime) access.Caller {
+	return access.Caller{Org: x.org, Token: x.token, Runtime: rt}
 }
 
 // caller is who the execution acts as, with the mounts as they are now: a
@@ -50,13 +58,14 @@ func (s *Server) callerOf(ctx context.Context, x *execution) (access.Caller, err
 		return access.Caller{}, err
 	}
 	rt.Chain, rt.Launched = append(rt.Chain, x.below...), append(rt.Launched, x.below...)
-	return access.Caller{Org: x.org, Runtime: rt}, nil
+	caller := x.as(rt)
+	return caller, s.tokenLives(ctx, caller)
 }
 
 // event is an audit event of something the execution does.
 func (x *execution) event(verb bctrl.Verb, object string) audit.Event {
 	return audit.Event{
-		Org: x.org, Caller: "runtime:" + x.rt.ID, Workspace: x.ws.ID, Group: x.rt.Group, Runtime: x.rt.ID, Execution: x.id,
+		Org: x.org, Caller: x.as(&access.Runtime{ID: x.rt.ID}).Name(), Workspace: x.ws.ID, Group: x.rt.Group, Runtime: x.rt.ID, Execution: x.id,
 		Action: string(verb), Object: object, Decision: audit.Allowed, RequestID: x.requestID,
 	}
 }
@@ -138,7 +147,8 @@ func (s *Server) newExecution(ctx context.Context, rq *request, in wire.Executio
 	}
 	x := &execution{id: newID(), org: rq.caller.Org, member: m, ws: ws, rt: rt, requestID: rq.id}
 	if own := rq.caller.Runtime; own != nil {
-		x.below = own.Chain[2:] // what BCTRL-Mounts declared below the runtime
+		x.below = own.Chain[2:] // what a token and BCTRL-Mounts declared below the runtime
+		x.token = rq.caller.Token
 	}
 	return x.lower(ctx, s, in.Mounts)
 }
@@ -147,6 +157,8 @@ func (s *Server) newExecution(ctx context.Context, rq *request, in wire.Executio
 // execution which could not run; a step's own error is in the result.
 func (s *Server) runSteps(ctx context.Context, x *execution, steps []step, progress func(bctrl.OperationProgress)) (bctrl.ExecutionResult, error) {
 	result := bctrl.ExecutionResult{Mode: bctrl.FailFast, Steps: []bctrl.StepResult{}}
+	ctx, unbind := s.tokenHolds.bind(ctx, x.token)
+	defer unbind()
 	ctx, cancel := x.member.bound(ctx)
 	defer cancel()
 	release, err := x.member.acquire(ctx)
@@ -179,9 +191,12 @@ var (
 // whyEnded tells a runtime that is gone from a caller who left. A caller who
 // left and asks again with the same idempotency key is told that the execution
 // was cancelled: nothing runs twice.
-func (s *Server) whyEnded(_ context.Context, x *execution, err error) error {
+func (s *Server) whyEnded(ctx context.Context, x *execution, err error) error {
 	if x.member.life.Err() != nil {
 		return &bctrl.Error{Status: http.StatusUnprocessableEntity, Code: "runtimes.ended", Message: "the runtime ended while it executed"}
+	}
+	if cause := (*bctrl.Error)(nil); errors.As(context.Cause(ctx), &cause) {
+		return cause // its token ended
 	}
 	if errors.Is(err, context.Canceled) {
 		return errCancelled

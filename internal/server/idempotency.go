@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -115,12 +116,19 @@ func (rq *request) leave() {
 func (rq *request) identify(id *idempotent) error {
 	h := sha256.New()
 	for _, part := range []string{
-		rq.Method, rq.URL.EscapedPath(), rq.URL.RawQuery, rq.caller.Name(), rq.Header.Get("BCTRL-Mounts"),
+		rq.Method, rq.URL.EscapedPath(), rq.URL.RawQuery, rq.caller.Name(),
 		rq.Header.Get("If-Match"), rq.Header.Get("If-None-Match"), rq.contentType(),
 		rq.Header.Get("Repr-Digest"), rq.Header.Get("Content-Digest"), strconv.FormatInt(rq.ContentLength, 10),
 	} {
 		_, _ = io.WriteString(h, part) // a hash does not fail
 		h.Write([]byte{0})
+	}
+	if rt := rq.caller.Runtime; rt != nil { // the attenuations of a token share its name
+		levels, err := json.Marshal(rt.Chain[2:])
+		if err != nil {
+			return err
+		}
+		h.Write(levels)
 	}
 	if !rq.route.streams && isJSON(rq.Header.Get("Content-Type")) {
 		body, err := rq.body()

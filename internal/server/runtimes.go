@@ -282,7 +282,7 @@ func (s *Server) getRuntime(ctx context.Context, rq *request, _ none) (bctrl.Run
 	if err != nil {
 		return bctrl.RuntimeInfo{}, err
 	}
-	return s.describeRuntime(rt, ws), nil
+	return s.describeRuntimeTo(rq.caller, rt, ws), nil
 }
 
 func (s *Server) endRuntime(ctx context.Context, rq *request, _ none) (out bctrl.RuntimeInfo, err error) {
@@ -299,7 +299,7 @@ func (s *Server) endRuntime(ctx context.Context, rq *request, _ none) (out bctrl
 	if rt, err = s.db.Read().Runtime(ctx, rq.caller.Org, rt.ID); err != nil {
 		return out, err
 	}
-	return s.describeRuntime(rt, ws), nil
+	return s.describeRuntimeTo(rq.caller, rt, ws), nil
 }
 
 // workspaceOf reads the workspace that the path names.
@@ -323,11 +323,10 @@ func (s *Server) runtimeOf(ctx context.Context, rq *request) (rt store.Runtime, 
 		return rt, ws, err
 	}
 	if own := rq.caller.Runtime; own != nil {
-		object := own.ID
-		if rq.PathValue("id") != own.WorkspaceID || alias != own.Alias {
-			object = alias // not an id: never its own
+		if rq.object = alias; rq.PathValue("id") != own.WorkspaceID || alias != own.Alias {
+			return rt, ws, errContextMismatch
 		}
-		if err := s.authorize(rq, object); err != nil {
+		if err := s.authorize(rq, own.ID); err != nil {
 			return rt, ws, err
 		}
 	}
@@ -342,6 +341,16 @@ func (s *Server) runtimeOf(ctx context.Context, rq *request) (rt store.Runtime, 
 		return rt, ws, err
 	}
 	return rt, ws, s.authorize(rq, rt.ID)
+}
+
+// describeRuntimeTo describes a runtime to a caller. To one that acts as the
+// runtime, what is effective is what it may itself use.
+func (s *Server) describeRuntimeTo(c access.Caller, rt store.Runtime, ws store.Workspace) bctrl.RuntimeInfo {
+	info := s.describeRuntime(rt, ws)
+	if own := c.Runtime; own != nil {
+		info.EffectiveMounts = own.Chain.Effective()
+	}
+	return info
 }
 
 func (s *Server) describeRuntime(rt store.Runtime, ws store.Workspace) bctrl.RuntimeInfo {

@@ -109,6 +109,7 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 		return &bctrl.Error{
 			Status: http.StatusForbidden, Code: "auth.not_for_runtimes",
 			Message: "this needs an organization key: a runtime has no administrative right",
+			Hint:    "the missing right is " + string(rq.route.verb),
 		}
 	}
 	if err := rq.route.checkQuery(rq); err != nil {
@@ -152,7 +153,8 @@ func outsideMount(verb access.Verb) *bctrl.Error {
 	area, _, _ := strings.Cut(string(verb), ".")
 	return &bctrl.Error{
 		Status: http.StatusForbidden, Code: area + ".outside_mount",
-		Message: "the mounts do not permit " + string(verb) + " here", Hint: "mount it in the workspace and keep it in every narrower level",
+		Message: "the mounts do not permit " + string(verb) + " here",
+		Hint:    "the missing right is " + string(verb) + ": mount it in the workspace and keep it in every narrower level",
 	}
 }
 

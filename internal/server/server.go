@@ -64,7 +64,9 @@ type Server struct {
 	fleet      fleet
 	operations operations
 	tickets    tickets
-	linkKey    linkKey
+	linkKey    sealedKey
+	tokenKey   sealedKey
+	tokenHolds tokenHolds
 }
 
 // New makes a server and brings its state in order after whatever ended the
@@ -121,7 +123,7 @@ const serverScope = "server"
 
 // register builds the table of routes.
 func (s *Server) register() {
-	for _, group := range [][]route{healthRoutes(), openapiRoutes(), vaultRoutes(), runtimeRoutes(), executeRoutes(), operationRoutes(),
+	for _, group := range [][]route{healthRoutes(), openapiRoutes(), vaultRoutes(), runtimeRoutes(), tokenRoutes(), executeRoutes(), operationRoutes(),
 		aiCredentialRoutes(), workspaceRoutes(), profileRoutes(), keyRoutes(), storageRoutes(), objectRoutes(), downloadRoutes()} {
 		s.routes = append(s.routes, group...)
 	}

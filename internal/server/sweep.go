@@ -11,12 +11,12 @@ import (
 const orphanAge = time.Hour
 
 // Sweep removes what serves nobody any more: bytes that a crash left without a
-// file, and answers that are too old to be repeated. It may run beside
-// requests.
+// file, answers that are too old to be repeated, and tokens that have expired.
+// It may run beside requests.
 func (s *Server) Sweep(ctx context.Context) error {
 	removed, err := s.blobs.Sweep(ctx, time.Now().Add(-orphanAge), s.db.Read().UnknownBlobs)
 	if removed > 0 {
 		s.log.Info("removed bytes that no file has", "blobs", removed)
 	}
-	return errors.Join(err, s.sweepAnswers(ctx))
+	return errors.Join(err, s.sweepAnswers(ctx), s.sweepTokens(ctx))
 }

@@ -26,6 +26,8 @@ var (
 		storage.get storage.put storage.delete storage.list storage.sign`)
 	// walkOwn are rights that a runtime has to itself, whatever its mounts.
 	walkOwn = strings.Fields("runtime.read runtime.stop runtime.connect runtime.execute operation.read operation.cancel")
+	// walkAnybody are rights of everybody who is somebody.
+	walkAnybody = []string{"self.read"}
 	// All others are for organization keys alone.
 )
 
@@ -104,6 +106,7 @@ func walk() []stop {
 	operations := []aim{in("/v1/operations/{op}"), others("/v1/operations/{op2}"), lacking("/v1/operations/"+missing, "")}
 	profiles := []aim{out("/v1/browser-profiles/acme-bot"), lacking("/v1/browser-profiles/nobody", "")}
 	keys := []aim{out("/v1/keys/{spare}"), lacking("/v1/keys/"+missing, "")}
+	tokens := []aim{out("/v1/tokens/{token}"), lacking("/v1/tokens/"+missing, "")}
 	execution := func(ws, alias, of string, found bool) aim {
 		return aim{
 			target: "/v1/workspaces/" + ws + "/execute", of: of, found: found,
@@ -165,6 +168,10 @@ func walk() []stop {
 		{"PATCH /v1/browser-profiles/{id}", "profile.write", with(`{"label": "acme"}`, profiles...)},
 		{"POST /v1/keys", "key.write", []aim{makes("/v1/keys", "", `{"label": "n{n}"}`)}},
 		{"GET /v1/keys", "key.read", []aim{list("/v1/keys", "")}},
+		{"POST /v1/workspaces/{id}/runtimes/{alias}/tokens", "token.write", with(`{"ttlMs": 60000}`, each("/tokens", runtimes...)...)},
+		{"DELETE /v1/tokens/{id}", "token.write", tokens},
+		{"POST /v1/workspaces/{id}/runtimes/{alias}/explain", "runtime.read", with(`{"verb": "vault.use", "object": "prod/crm/acme"}`, each("/explain", runtimes...)...)},
+		{"GET /v1/self", "self.read", []aim{list("/v1/self", "")}},
 		// Nobody needs to be known for these.
 		{"GET /healthz", "public", nil}, {"GET /readyz", "public", nil}, {"GET /v1/openapi.json", "public", nil},
 		{"GET /v1/downloads/{signature}/{name}", "public", nil}, {"HEAD /v1/downloads/{signature}/{name}", "public", nil},
@@ -174,8 +181,8 @@ func walk() []stop {
 		{"DELETE /v1/browser-profiles/{id}", "profile.write", profiles},
 		{"DELETE /v1/vault/{key}", "vault.write", secrets},
 		{"POST /v1/workspaces/{id}/runtimes/{alias}/stop", "runtime.stop", living(each("/stop", runtimes...))},
-		{"DELETE /v1/workspaces/{id}", "workspace.write", each("?force=true", workspaces[1], workspaces[0])},
 		{"DELETE /v1/ai-credentials/{id}", "ai.write", each("?force=true", credentials...)},
+		{"DELETE /v1/workspaces/{id}", "workspace.write", each("?force=true", workspaces[1], workspaces[0])},
 	}
 }
 
@@ -188,12 +195,17 @@ type world struct {
 	objects map[string]string // the files' ids, by their place in targets
 	ws, ws2 store.Workspace
 	live    map[string]string // the runtimes' ids
+	minted  map[string]bctrl.Secret
 	made    int
 }
 
 // somebody is who sends a request.
 type somebody struct {
 	why, key string
+	// token makes the key of a runtime token, from one of the runtime that
+	// held names.
+	token func(bctrl.Secret) bctrl.Secret
+	held  string
 	// as is the runtime that it says to be, below mounts.
 	as, mounts string
 	// org is "", "a" or "b"; runtime is "", "rt", "other" or "dead". powers is
@@ -221,9 +233,22 @@ func (w *world) runtimes() {
 	}
 }
 
+// token is a runtime token of a live runtime, minted when first wanted.
+func (w *world) token(name string) bctrl.Secret {
+	id := w.live[name]
+	if _, ok := w.minted[id]; !ok {
+		ws := w.ws
+		if name == "other" {
+			ws = w.ws2
+		}
+		w.minted[id] = w.mint(ws.ID, "acme-"+name, object{})
+	}
+	return w.minted[id]
+}
+
 func newWorld(t *testing.T) (*world, []somebody) {
 	t.Helper()
-	w := &world{harness: newHarness(t), objects: map[string]string{}}
+	w := &world{harness: newHarness(t), objects: map[string]string{}, minted: map[string]bctrl.Secret{}}
 	ctx := t.Context()
 	for _, id := range []string{"acme-mine", "acme-theirs"} {
 		body := openAI(id)
@@ -243,7 +268,9 @@ func newWorld(t *testing.T) (*world, []somebody) {
 	dead := w.launch(ws, "acme-dead", nil)
 	w.live = map[string]string{"dead": dead.ID}
 	w.runtimes()
+	ofTheDead, spareToken, revokedToken := w.token("dead"), w.mint(ws.ID, "acme-rt", object{}), w.mint(ws.ID, "acme-rt", object{})
 	w.ok("POST", []string{"workspaces", ws.ID, "runtimes", "acme-dead", "stop"}, nil, nil)
+	w.ok("DELETE", []string{"tokens", tokenID(t, revokedToken)}, nil, nil)
 	operation := func(ws store.Workspace, alias string) string {
 		var op bctrl.OperationInfo
 		w.ok("POST", []string{"workspaces", ws.ID, "execute"}, object{"runtime": alias, "async": true,
@@ -255,8 +282,8 @@ func newWorld(t *testing.T) (*world, []somebody) {
 	w.ok("POST", []string{"keys"}, object{"label": "acme-spare"}, &spare)
 	w.ok("POST", []string{"keys"}, object{"label": "acme-revoked"}, &revoked)
 	w.ok("DELETE", []string{"keys", revoked.ID}, nil, nil)
-	w.names = strings.NewReplacer("{ws}", ws.ID, "{ws2}", ws2.ID, "{op}", op, "{op2}", op2, "{spare}", spare.ID)
-	w.ids = []string{ws.ID, ws2.ID, w.live["rt"], w.live["other"], dead.ID, op, op2, spare.ID, spare.Key, revoked.ID, "acme"}
+	w.names = strings.NewReplacer("{ws}", ws.ID, "{ws2}", ws2.ID, "{op}", op, "{op2}", op2, "{spare}", spare.ID, "{token}", tokenID(t, spareToken))
+	w.ids = []string{ws.ID, ws2.ID, w.live["rt"], w.live["other"], dead.ID, op, op2, spare.ID, spare.Key, revoked.ID, tokenID(t, spareToken), "acme"}
 
 	foreign, hash := NewKey()
 	require.NoError(t, w.db.Write(ctx, func(tx *store.Tx) error {
@@ -267,6 +294,23 @@ func newWorld(t *testing.T) (*world, []somebody) {
 		return tx.InsertAPIKey(ctx, store.APIKey{ID: newID(), Org: b.ID, Label: "b", Hash: hash, CreatedAt: time.Now()})
 	}))
 	a, b := "Bearer "+w.key, "Bearer "+foreign.Expose()
+	foreignWS := store.Workspace{}
+	w.as(foreign.Expose(), func() {
+		foreignWS = w.harness.made("b-ws", object{"vault": object{"allow": []string{"b/"}}})
+		w.launch(foreignWS, "b", nil)
+	})
+	var foreignToken bctrl.Secret
+	w.as(foreign.Expose(), func() { foreignToken = w.mint(foreignWS.ID, "b", object{}) })
+	fixed := func(s bctrl.Secret) string { return "Bearer " + s.Expose() }
+	itself := func(s bctrl.Secret) bctrl.Secret { return s }
+	weaker := func(m bctrl.Mounts, expiry time.Time) func(bctrl.Secret) bctrl.Secret {
+		return func(s bctrl.Secret) bctrl.Secret {
+			out, err := bctrl.Attenuate(s, m, expiry)
+			require.NoError(t, err)
+			return out
+		}
+	}
+	none := bctrl.Mounts{AI: &bctrl.AIMount{Allow: []string{}}, Vault: &bctrl.VaultMount{Allow: []string{}}, Storage: &bctrl.StorageMount{Access: bctrl.StorageNone}}
 	nothing := `{"ai": {"allow": []}, "vault": {"allow": []}, "storage": {"access": "none"}}`
 	return w, []somebody{
 		{why: "no key"},
@@ -277,6 +321,17 @@ func newWorld(t *testing.T) (*world, []somebody) {
 		{why: "a foreign key", key: b, org: "b"},
 		{why: "the runtime without any mount", key: a, as: "rt", mounts: nothing, org: "a", runtime: "rt"},
 		{why: "a runtime of another workspace", key: a, as: "other", org: "a", runtime: "other", powers: true},
+		{why: "a token of a stopped runtime", key: fixed(ofTheDead)},
+		{why: "a revoked token", key: fixed(revokedToken)},
+		{why: "an expired token", held: "rt", token: weaker(bctrl.Mounts{}, time.UnixMilli(1))},
+		{why: "a forged token", held: "rt", token: forged},
+		{why: "a token that says to be another runtime", held: "rt", token: itself, as: "other", org: "a", runtime: "dead", powers: true},
+		{why: "a token of another organization", key: fixed(foreignToken), org: "b", runtime: "b", powers: true},
+		{why: "a token of another workspace", held: "other", token: itself, org: "a", runtime: "other", powers: true},
+		{why: "a token without any mount left", held: "rt", token: weaker(none, time.Time{}), org: "a", runtime: "rt"},
+		{why: "a token", held: "rt", token: itself, org: "a", runtime: "rt", powers: true},
+		{why: "an attenuated token", held: "rt", token: weaker(bctrl.Mounts{Vault: &bctrl.VaultMount{Deny: []string{"x/"}}}, time.Time{}), org: "a", runtime: "rt", powers: true},
+		{why: "a token that says who it is", held: "rt", token: itself, as: "rt", org: "a", runtime: "rt", powers: true},
 		{why: "the runtime", key: a, as: "rt", org: "a", runtime: "rt", powers: true},
 		{why: "the organization", key: a, org: "a"},
 	}
@@ -308,6 +363,7 @@ func expected(right string, who somebody, about aim) int {
 		mine := about.of == who.runtime
 		switch {
 		case about.of == "each": // a list of what each may see, empty perhaps
+		case slices.Contains(walkAnybody, right):
 		case slices.Contains(walkOwn, right) && mine:
 		case slices.Contains(walkMounted, right) && mine && who.powers:
 		default:
@@ -336,8 +392,12 @@ func (w *world) ask(method string, about aim, who somebody) answer {
 	target, body := strings.ReplaceAll(target, "{n}", n), strings.ReplaceAll(about.body, "{n}", n)
 	// The same id for all, so that answers can be compared byte for byte.
 	headers := []string{"x-request-id", "walk"}
-	if who.key != "" {
-		headers = append(headers, "Authorization", who.key)
+	key := who.key
+	if who.token != nil {
+		key = "Bearer " + who.token(w.token(who.held)).Expose()
+	}
+	if key != "" {
+		headers = append(headers, "Authorization", key)
 	}
 	if who.as != "" {
 		headers = append(headers, "BCTRL-Runtime", w.live[who.as])

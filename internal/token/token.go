@@ -110,13 +110,7 @@ func (c Caveat) Time() time.Time {
 }
 
 func (c Caveat) wellFormed() bool {
-	switch c.Kind {
-	case Expiry:
-		return len(c.Body) == expirySize && binary.BigEndian.Uint64(c.Body) <= latest
-	case Mounts:
-		return len(c.Body) <= MaxSize
-	}
-	return false
+	return c.Kind == Mounts || c.Kind == Expiry && len(c.Body) == expirySize && binary.BigEndian.Uint64(c.Body) <= latest
 }
 
 func (c Caveat) append(b []byte) []byte {
@@ -151,13 +145,15 @@ func (t *Token) Add(caveats ...Caveat) (*Token, error) {
 	added := &Token{Head: t.Head, Caveats: append(slices.Clip(t.Caveats), caveats...)}
 	size := headSize + tagSize
 	for _, c := range added.Caveats {
-		if !c.wellFormed() {
-			return nil, ErrMalformed
-		}
 		size += caveatHead + len(c.Body)
 	}
 	if size > MaxSize || len(added.Caveats) > MaxCaveats {
 		return nil, ErrTooLong
+	}
+	for _, c := range caveats {
+		if !c.wellFormed() {
+			return nil, ErrMalformed
+		}
 	}
 	return added.sealed(chain(t.tag(), caveats)), nil
 }

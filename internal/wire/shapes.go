@@ -117,3 +117,40 @@ type NewKey struct {
 	CreatedAt time.Time `json:"createdAt"`
 	Key       Value     `json:"key"`
 }
+
+// TokenCreate is the body of POST …/runtimes/{alias}/tokens. M is
+// bctrl.Mounts.
+type TokenCreate[M any] struct {
+	// RuntimeID, when set, is the runtime that is meant: an alias may have
+	// passed to another since.
+	RuntimeID string `json:"runtimeId,omitempty"`
+	Mounts    *M     `json:"mounts,omitempty"`
+	TTLMs     int64  `json:"ttlMs,omitempty"`
+}
+
+// NewToken is the answer to [TokenCreate], the only one that holds the token.
+type NewToken struct {
+	Token     Value     `json:"token"`
+	ID        string    `json:"id"`
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+// Token describes a runtime token.
+type Token struct {
+	ID        string    `json:"id"`
+	RuntimeID string    `json:"runtimeId"`
+	CreatedAt time.Time `json:"createdAt"`
+	ExpiresAt time.Time `json:"expiresAt"`
+	// RevokedAt is nil while the token is good.
+	RevokedAt *time.Time `json:"revokedAt,omitempty"`
+}
+
+// Self is the answer of GET /v1/self. R is bctrl.RuntimeInfo.
+type Self[R any] struct {
+	Kind         string     `json:"kind"`
+	Organization string     `json:"organization"`
+	KeyID        string     `json:"keyId,omitempty"`
+	TokenID      string     `json:"tokenId,omitempty"`
+	ExpiresAt    *time.Time `json:"expiresAt,omitempty"`
+	Runtime      *R         `json:"runtime,omitempty"`
+}

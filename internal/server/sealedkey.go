@@ -1,0 +1,44 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"sync"
+
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// sealedKey is a key of the server's own, for what it signs. It is made once,
+// kept sealed in the store, and held in memory from its first use on.
+type sealedKey struct {
+	mu  sync.Mutex
+	key []byte
+}
+
+func (k *sealedKey) get(ctx context.Context, s *Server, name string) ([]byte, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.key != nil {
+		return k.key, nil
+	}
+	record := seal.Record{Kind: "server", UID: name, Scope: serverScope, Version: 1}
+	sealed, err := s.db.Read().SealedValue(ctx, name)
+	if errors.Is(err, store.ErrNotFound) {
+		fresh := make([]byte, sha256.Size)
+		_, _ = rand.Read(fresh) // never fails, by its contract
+		if sealed, err = s.keys.Seal(record, fresh); err != nil {
+			return nil, err
+		}
+		err = s.db.Write(ctx, func(tx *store.Tx) error { return tx.InsertSealedValue(ctx, name, sealed) })
+	}
+	if err != nil {
+		return nil, err
+	}
+	if k.key, err = s.keys.Open(record, sealed); err != nil {
+		return nil, errTampered("storage.tampered")
+	}
+	return k.key, nil
+}

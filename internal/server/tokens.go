@@ -1,0 +1,203 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/token"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func tokenRoutes() []route {
+	return []route{
+		endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/tokens", access.TokenWrite, (*Server).mintToken),
+		endpoint("DELETE /v1/tokens/{id}", access.TokenWrite, (*Server).revokeToken),
+		endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/explain", access.RuntimeRead, (*Server).explain),
+		endpoint("GET /v1/self", access.SelfRead, (*Server).self),
+	}
+}
+
+// How long a token may live.
+const (
+	defaultTokenTTL = time.Hour
+	minTokenTTL     = time.Second
+	maxTokenTTL     = 7 * 24 * time.Hour
+)
+
+func (s *Server) mintToken(ctx context.Context, rq *request, in wire.TokenCreate[bctrl.Mounts]) (out wire.NewToken, err error) {
+	rt, ws, err := s.runtimeOf(ctx, rq)
+	if err != nil {
+		return out, err
+	}
+	ttl := defaultTokenTTL
+	if in.TTLMs != 0 {
+		ttl = time.Duration(in.TTLMs) * time.Millisecond
+		if in.TTLMs < minTokenTTL.Milliseconds() || in.TTLMs > maxTokenTTL.Milliseconds() {
+			return out, invalid("tokens.invalid_ttl", "ttlMs", "a token lives from 1 second to 7 days")
+		}
+	}
+	if in.RuntimeID != "" && in.RuntimeID != rt.ID {
+		return out, errNotActive // another runtime has the alias now
+	}
+	var mounts bctrl.Mounts
+	if in.Mounts != nil {
+		mounts = *in.Mounts
+	}
+	if _, err := runtimeBound(rt, ws).Narrow(mounts); err != nil {
+		return out, err
+	}
+	if err := checkDefaults(ctx, s.db.Read(), rq.caller.Org, mounts.AI); err != nil {
+		return out, err
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	row := store.RuntimeToken{ID: newID(), RuntimeID: rt.ID, CreatedAt: now, ExpiresAt: now.Add(ttl)}
+	text, err := s.tokenText(ctx, rq.caller.Org, row, mounts)
+	if err != nil {
+		return out, err
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.NewToken, error) {
+		ev.Object, ev.Workspace, ev.Group, ev.Runtime = row.ID, ws.ID, rt.Group, rt.ID
+		now, err := tx.Runtime(ctx, rq.caller.Org, rt.ID)
+		if errors.Is(err, store.ErrNotFound) || err == nil && !now.Live {
+			return wire.NewToken{}, errNotActive
+		}
+		if err != nil {
+			return wire.NewToken{}, err
+		}
+		return wire.NewToken{Token: wire.NewValue(text), ID: row.ID, ExpiresAt: row.ExpiresAt}, tx.InsertRuntimeToken(ctx, rq.caller.Org, row)
+	})
+}
+
+// tokenKeyName names the root key of all tokens.
+const tokenKeyName = "runtime-tokens"
+
+func (s *Server) tokenText(ctx context.Context, org string, row store.RuntimeToken, mounts bctrl.Mounts) (string, error) {
+	root, err := s.tokenKey.get(ctx, s, tokenKeyName)
+	if err != nil {
+		return "", err
+	}
+	var head token.Head
+	for id, into := range map[string]*uuid.UUID{row.ID: &head.ID, org: &head.Organization, row.RuntimeID: &head.Runtime} {
+		if *into, err = uuid.Parse(id); err != nil {
+			return "", err
+		}
+	}
+	text, err := encodeAnswer(mounts)
+	if err != nil {
+		return "", err
+	}
+	t, err := token.New(root, head, row.ExpiresAt, text)
+	if errors.Is(err, token.ErrTooLong) {
+		e := invalid("tokens.too_long", "mounts", "the token would exceed "+"4096 bytes")
+		e.Hint = "name prefixes instead of keys, or narrow the runtime when it is launched"
+		return "", e
+	}
+	if err != nil {
+		return "", err
+	}
+	return t.Text(), nil
+}
+
+func (s *Server) revokeToken(ctx context.Context, rq *request, _ none) (wire.Token, error) {
+	id, err := rq.path("id", validUUID)
+	if err != nil {
+		return wire.Token{}, err
+	}
+	if err := s.authorize(rq, id); err != nil {
+		return wire.Token{}, err
+	}
+	out, err := change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.Token, error) {
+		t, err := tx.RuntimeToken(ctx, rq.caller.Org, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return wire.Token{}, notFound("tokens.not_found", "there is no such token")
+		}
+		if err != nil {
+			return wire.Token{}, err
+		}
+		ev.Runtime = t.RuntimeID
+		if t.RevokedAt.IsZero() {
+			t.RevokedAt = time.Now().UTC().Truncate(time.Millisecond)
+		}
+		out := wire.Token{ID: t.ID, RuntimeID: t.RuntimeID, CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt, RevokedAt: &t.RevokedAt}
+		return out, tx.RevokeRuntimeToken(ctx, rq.caller.Org, id, t.RevokedAt)
+	})
+	if err == nil {
+		s.tokenHolds.cut(id)
+	}
+	return out, err
+}
+
+// explain decides about an action for who asks: a runtime caller with all its
+// levels, an organization key for the runtime as such.
+func (s *Server) explain(ctx context.Context, rq *request, in bctrl.Action) (bctrl.Decision, error) {
+	rt, ws, err := s.runtimeOf(ctx, rq)
+	if err != nil {
+		return bctrl.Decision{}, err
+	}
+	chain := runtimeBound(rt, ws).Chain
+	if own := rq.caller.Runtime; own != nil {
+		chain = own.Chain
+	}
+	return chain.Explain(in), nil
+}
+
+// The kinds of callers.
+const (
+	kindKey   = string(bctrl.CallerKey)
+	kindToken = string(bctrl.CallerToken)
+)
+
+func (s *Server) self(ctx context.Context, rq *request, _ none) (out wire.Self[bctrl.RuntimeInfo], err error) {
+	if err := s.authorize(rq, ""); err != nil {
+		return out, err
+	}
+	c := rq.caller
+	out = wire.Self[bctrl.RuntimeInfo]{Kind: kindKey, Organization: c.Org, KeyID: c.KeyID}
+	if c.Token != nil {
+		out.Kind, out.TokenID, out.ExpiresAt = kindToken, c.Token.ID, &c.Token.Expires
+	}
+	if c.Runtime == nil {
+		return out, nil
+	}
+	rt, err := s.db.Read().Runtime(ctx, c.Org, c.Runtime.ID)
+	if err != nil {
+		return out, err
+	}
+	ws, err := s.db.Read().Workspace(ctx, c.Org, rt.WorkspaceID)
+	if err != nil {
+		return out, err
+	}
+	info := s.describeRuntimeTo(c, rt, ws)
+	out.Runtime = &info
+	return out, nil
+}
+
+// sweepTokens forgets tokens a day after they expired, some at a time so that
+// no write waits long.
+func (s *Server) sweepTokens(ctx context.Context) error {
+	for {
+		var n int64
+		err := s.db.Write(ctx, func(tx *store.Tx) (err error) {
+			n, err = tx.DeleteRuntimeTokensBefore(ctx, time.Now().Add(-24*time.Hour), 1000)
+			return err
+		})
+		if err != nil || n < 1000 {
+			return err
+		}
+	}
+}
+
+// errContextMismatch refuses a request that names another runtime, workspace or
+// organization than the caller's own.
+var errContextMismatch = &bctrl.Error{
+	Status: http.StatusForbidden, Code: "auth.context_mismatch", Message: "the caller is bound to one runtime, and the request names another",
+	Hint: "leave it out: runtime, workspace and group come from the caller",
+}

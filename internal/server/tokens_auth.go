@@ -1,0 +1,143 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/token"
+)
+
+// The answers to a token that is genuine and has ended: its holder may know
+// why. A forged one is answered like a wrong key.
+var (
+	errTokenExpired = &bctrl.Error{Status: http.StatusUnauthorized, Code: "auth.token_expired", Message: "the runtime token has expired"}
+	errTokenRevoked = &bctrl.Error{Status: http.StatusUnauthorized, Code: "auth.token_revoked", Message: "the runtime token was revoked"}
+	errTokenEnded   = &bctrl.Error{Status: http.StatusUnauthorized, Code: "runtimes.not_active", Message: "the runtime token's runtime has ended"}
+)
+
+// authenticateToken finds who calls with a runtime token. The caller is
+// returned with an error too, once it is known, for the audit log.
+func (s *Server) authenticateToken(ctx context.Context, text string, h http.Header) (access.Caller, error) {
+	root, err := s.tokenKey.get(ctx, s, tokenKeyName)
+	if err != nil {
+		return access.Caller{}, err
+	}
+	info, err := verifyToken(root, text)
+	if err != nil {
+		return access.Caller{}, err
+	}
+	c := access.Caller{
+		Org: info.Organization, Token: &access.Token{ID: info.ID, Expires: info.ExpiresAt},
+		Runtime: &access.Runtime{ID: info.RuntimeID}, // without a chain, which permits nothing
+	}
+	if err := s.tokenLives(ctx, c); err != nil {
+		return c, err
+	}
+	rt, err := s.runtimeCaller(ctx, c.Org, info.RuntimeID)
+	if e := (*bctrl.Error)(nil); errors.As(err, &e) {
+		return c, errTokenEnded
+	}
+	if err != nil {
+		return c, err
+	}
+	rt.Chain, rt.Launched = append(rt.Chain, info.Levels...), append(rt.Launched, info.Levels...)
+	c.Runtime = rt
+	another := func(v string) bool { return v != rt.ID }
+	if slices.ContainsFunc(h.Values("BCTRL-Runtime"), another) || len(h.Values("BCTRL-Subaccount-Id")) > 0 {
+		return c, errContextMismatch
+	}
+	narrower, err := lowered(rt, h)
+	if err != nil {
+		return c, err
+	}
+	c.Runtime = narrower
+	return c, nil
+}
+
+// verifyToken reads a token that is genuine. It reads nothing else.
+func verifyToken(root []byte, text string) (*bctrl.TokenInfo, error) {
+	t, err := token.Parse(text)
+	if err != nil || !t.Genuine(root) {
+		return nil, errUnauthorized
+	}
+	info, err := bctrl.InspectToken(bctrl.NewSecret(text))
+	if err != nil {
+		return nil, errUnauthorized // mounts that the SDK would not have written
+	}
+	return info, nil
+}
+
+// tokenLives refuses a caller whose token has expired or was revoked.
+func (s *Server) tokenLives(ctx context.Context, c access.Caller) error {
+	if c.Token == nil {
+		return nil
+	}
+	if !time.Now().Before(c.Token.Expires) {
+		return errTokenExpired
+	}
+	row, err := s.db.Read().RuntimeToken(ctx, c.Org, c.Token.ID)
+	switch {
+	case errors.Is(err, store.ErrNotFound): // it went with its workspace
+		return errTokenEnded
+	case err != nil:
+		return err
+	case !row.RevokedAt.IsZero():
+		return errTokenRevoked
+	}
+	return nil
+}
+
+// tokenHolds are what tokens have running, executions and connections, so that
+// it ends with them.
+type tokenHolds struct {
+	mu   sync.Mutex
+	open map[string]map[*hold]struct{} // by token id
+}
+
+type hold struct{ cancel context.CancelCauseFunc }
+
+// bind returns a context that ends with ctx or with the token, if there is one.
+// The token may have been revoked just before: ask tokenLives after it.
+func (h *tokenHolds) bind(ctx context.Context, t *access.Token) (context.Context, context.CancelFunc) {
+	if t == nil {
+		return ctx, func() {}
+	}
+	ctx, expire := context.WithDeadlineCause(ctx, t.Expires, errTokenExpired)
+	ctx, cancel := context.WithCancelCause(ctx)
+	held := &hold{cancel}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.open == nil {
+		h.open = map[string]map[*hold]struct{}{}
+	}
+	if h.open[t.ID] == nil {
+		h.open[t.ID] = map[*hold]struct{}{}
+	}
+	h.open[t.ID][held] = struct{}{}
+	return ctx, func() {
+		cancel(nil)
+		expire()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.open[t.ID], held)
+		if len(h.open[t.ID]) == 0 {
+			delete(h.open, t.ID)
+		}
+	}
+}
+
+// cut ends everything that a token has running.
+func (h *tokenHolds) cut(id string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for held := range h.open[id] {
+		held.cancel(errTokenRevoked)
+	}
+}

@@ -1,0 +1,50 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// RuntimeToken is a runtime token that was minted. The token itself is not
+// stored.
+type RuntimeToken struct {
+	ID, RuntimeID        string
+	CreatedAt, ExpiresAt time.Time
+	// RevokedAt is zero while the token is good.
+	RevokedAt time.Time
+}
+
+func scanRuntimeToken(row scanner) (t RuntimeToken, err error) {
+	var created, expires, revoked int64
+	err = row(&t.ID, &t.RuntimeID, &created, &expires, &revoked)
+	t.CreatedAt, t.ExpiresAt = fromMillis(created), fromMillis(expires)
+	if revoked != 0 {
+		t.RevokedAt = fromMillis(revoked)
+	}
+	return t, err
+}
+
+// RuntimeToken returns the token with this id, revoked or not.
+func (q Queries) RuntimeToken(ctx context.Context, org, id string) (RuntimeToken, error) {
+	return one(ctx, q, scanRuntimeToken, `SELECT id, runtime_id, created_at, expires_at, COALESCE(revoked_at, 0)
+		FROM runtime_tokens WHERE org_id = $1 AND id = $2`, org, id)
+}
+
+// InsertRuntimeToken adds a token.
+func (tx *Tx) InsertRuntimeToken(ctx context.Context, org string, t RuntimeToken) error {
+	_, err := tx.exec(ctx, "INSERT INTO runtime_tokens (org_id, id, runtime_id, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
+		org, t.ID, t.RuntimeID, millis(t.CreatedAt), millis(t.ExpiresAt))
+	return err
+}
+
+// RevokeRuntimeToken ends a token for good. Revoking it again changes nothing.
+func (tx *Tx) RevokeRuntimeToken(ctx context.Context, org, id string, at time.Time) error {
+	return tx.must(ctx, "UPDATE runtime_tokens SET revoked_at = COALESCE(revoked_at, $1) WHERE org_id = $2 AND id = $3", millis(at), org, id)
+}
+
+// DeleteRuntimeTokensBefore forgets up to limit tokens that ended before a
+// time, and returns how many there were.
+func (tx *Tx) DeleteRuntimeTokensBefore(ctx context.Context, before time.Time, limit int) (int64, error) {
+	return tx.exec(ctx, "DELETE FROM runtime_tokens WHERE id IN (SELECT id FROM runtime_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+		millis(before), limit)
+}
