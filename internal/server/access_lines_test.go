@@ -104,6 +104,7 @@ func TestEachMethodNamesTheRightThatTheServerChecks(t *testing.T) {
 	files := client.Storage("w")
 	upload := func() error { return failing(files.Upload(ctx, "f", strings.NewReader("x"))) }
 	require.NoError(t, upload())
+	var minted bctrl.Secret
 	p := bctrl.PageOptions{}
 	calls := []struct {
 		method string
@@ -178,6 +179,15 @@ func TestEachMethodNamesTheRightThatTheServerChecks(t *testing.T) {
 		{"RuntimesService.Page", func() error { return failing(ws.Runtimes.Page(ctx, p)) }},
 		{"Runtime.Refresh", func() error { return rt.Refresh(ctx) }},
 		{"Runtime.ConnectURL", func() error { return failing(rt.ConnectURL(ctx)) }},
+		{"Runtime.Explain", func() error {
+			return failing(rt.Explain(ctx, bctrl.Action{Verb: bctrl.UseVault, Object: "prod/k"}))
+		}},
+		{"Runtime.Token", func() (err error) {
+			minted, err = rt.Token(ctx, bctrl.TokenRequest{})
+			return err
+		}},
+		{"Client.RevokeToken", func() error { return client.RevokeToken(ctx, tokenID(t, minted)) }},
+		{"Client.Self", func() error { return failing(client.Self(ctx)) }},
 		{"Stagehand.Act", func() error {
 			_, err := rt.Stagehand.Act(ctx, "x")
 			require.Error(t, err, "the model is not there")

@@ -227,7 +227,7 @@ func (w *world) files() {
 // runtimes launches those that do not run.
 func (w *world) runtimes() {
 	for name, ws := range map[string]store.Workspace{"rt": w.ws, "other": w.ws2} {
-		if _, ok := w.server.member(w.live[name]); !ok {
+		if rt, err := w.db.Read().Runtime(w.Context(), w.org(), w.live[name]); err != nil || !rt.Live {
 			w.live[name] = w.launch(ws, "acme-"+name, nil).ID
 		}
 	}
