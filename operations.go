@@ -137,7 +137,7 @@ func (o *Operation) Progress(ctx context.Context, opts ...CallOption) iter.Seq2[
 // round waits once on the server, and then as long as the server asks for.
 func (o *Operation) round(ctx context.Context, d time.Duration, opts []CallOption) (*OperationInfo, error) {
 	var out wire.Waited[OperationInfo]
-	err := o.via().call(ctx, &request{
+	err := callOfEnded(ctx, o.via, &request{
 		method: http.MethodPost, path: pathOperation + "/wait", params: []string{o.ID},
 		as: o.scope, in: wire.Wait{TimeoutMs: millis(d)}, out: &out, safe: true, slow: true, opts: opts,
 	})
@@ -161,7 +161,7 @@ func (o *Operation) round(ctx context.Context, d time.Duration, opts []CallOptio
 // Access: operation.cancel
 func (o *Operation) Cancel(ctx context.Context, opts ...CallOption) (*OperationInfo, error) {
 	var out OperationInfo
-	return ptr(&out, o.via().call(ctx, &request{
+	return ptr(&out, callOfEnded(ctx, o.via, &request{
 		method: http.MethodPost, path: pathOperation + "/cancel", params: []string{o.ID}, as: o.scope, out: &out, opts: opts,
 	}))
 }

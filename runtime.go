@@ -79,13 +79,18 @@ func (rt *Runtime) Narrow(m Mounts) (*Runtime, error) {
 }
 
 // Refresh reads the runtime's state again. A handle from [Runtime.Narrow]
-// keeps its mounts; any other takes on what the server says is effective.
+// keeps its mounts; any other takes on what the server says is effective. A
+// runtime that has ended says how in Status and in Info.
 //
 // Access: runtime.read
 func (rt *Runtime) Refresh(ctx context.Context, opts ...CallOption) error {
 	var info RuntimeInfo
-	if err := rt.call(ctx, http.MethodGet, "", &info, opts); err != nil {
+	if err := callOfEnded(ctx, rt.via, rt.request(http.MethodGet, "", &info, opts)); err != nil {
 		return err
+	}
+	if info.ID != rt.ID { // another runtime has the alias since
+		rt.ended()
+		return nil
 	}
 	rt.show(info)
 	if rt.scope.narrowed == "" {
@@ -104,7 +109,7 @@ const codeNotActive = "runtimes.not_active"
 // Access: runtime.connect
 func (rt *Runtime) ConnectURL(ctx context.Context, opts ...CallOption) (string, error) {
 	var out wire.Connection
-	err := rt.call(ctx, http.MethodGet, "/connect", &out, opts)
+	err := rt.via().call(ctx, rt.request(http.MethodGet, "/connect", &out, opts))
 	return out.URL.Reveal(), err
 }
 
@@ -128,24 +133,47 @@ func (rt *Runtime) Explain(ctx context.Context, action Action, opts ...CallOptio
 // Access: runtime.stop
 func (rt *Runtime) Stop(ctx context.Context, opts ...CallOption) error {
 	var info RuntimeInfo
-	err := rt.call(ctx, http.MethodPost, "/stop", &info, opts)
-	var e *Error
+	err := rt.via().call(ctx, rt.request(http.MethodPost, "/stop", &info, opts))
 	switch {
 	case err == nil:
 		rt.show(info)
-	case errors.As(err, &e) && e.Code == codeNotActive:
-		if rt.Status != RuntimeFailed {
-			rt.Status = RuntimeStopped
-		}
+	case notActive(err):
+		rt.ended()
 	default:
 		return err
 	}
 	return nil
 }
 
-func (rt *Runtime) call(ctx context.Context, method, suffix string, out any, opts []CallOption) error {
-	return rt.via().call(ctx, &request{
+// ended notes an end of which no more is known.
+func (rt *Runtime) ended() {
+	if rt.Status != RuntimeFailed {
+		rt.Status = RuntimeStopped
+	}
+}
+
+// notActive reports whether a call failed because its runtime has ended.
+func notActive(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == codeNotActive
+}
+
+// callOfEnded sends a request that makes sense of a runtime that has ended,
+// too. As that runtime nothing can be asked any more; the key itself may still
+// read what became of it.
+func callOfEnded(ctx context.Context, via via, r *request) error {
+	err := via().call(ctx, r)
+	if r.as == nil || !notActive(err) {
+		return err
+	}
+	plain := *r
+	plain.as = nil
+	return via().call(ctx, &plain)
+}
+
+func (rt *Runtime) request(method, suffix string, out any, opts []CallOption) *request {
+	return &request{
 		method: method, path: pathRuntime + suffix, params: []string{rt.Info.WorkspaceID, rt.Alias},
 		as: rt.scope, out: out, opts: opts,
-	})
+	}
 }
