@@ -48,6 +48,10 @@ func badJSON(err error) error {
 // errInternal is all that a caller learns of a fault of the server's own.
 var errInternal = &bctrl.Error{Status: http.StatusInternalServerError, Code: "server.internal", Message: "the server failed; its log has the request id"}
 
+// errAbandoned is the end of a request whose caller left, or which the server's
+// own end outran: no fault of the server.
+var errAbandoned = &bctrl.Error{Status: http.StatusRequestTimeout, Code: "request.abandoned", Message: "the request ended before it was answered"}
+
 // asError turns any error into the one that is answered.
 func asError(err error) *bctrl.Error {
 	var e *bctrl.Error

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"time"
@@ -209,7 +210,7 @@ func (s *Server) runStep(ctx context.Context, x *execution, st step, report func
 	begun := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, st.timeout)
 	defer cancel()
-	value, err := st.run(bounded, s, x, report)
+	value, err := s.guarded(bounded, x, st, report)
 	if err == nil {
 		var raw json.RawMessage
 		if raw, err = json.Marshal(value); err == nil {
@@ -227,4 +228,17 @@ func (s *Server) runStep(ctx context.Context, x *execution, st step, report func
 		s.log.Error("a step failed", "execution", x.id, "call", string(st.call), "error", err)
 	}
 	return bctrl.StepResult{Call: st.call, Error: e, Duration: time.Since(begun)}
+}
+
+// guarded runs a step. A panic is the step's own failure: an operation runs
+// beside all requests, and would take the server with it.
+func (s *Server) guarded(ctx context.Context, x *execution, st step, report func(string)) (value any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			// Not its text, which may hold a value; the stack has none.
+			s.log.Error("a step panicked", "execution", x.id, "call", string(st.call), "stack", string(debug.Stack()))
+			err = errInternal
+		}
+	}()
+	return st.run(ctx, s, x, report)
 }

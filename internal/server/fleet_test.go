@@ -9,8 +9,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 // stuckDriver starts browsers that never answer.
@@ -108,4 +110,35 @@ func TestStoppingABrowserThatCrashesMeanwhileStopsIt(t *testing.T) {
 	stopped := h.do("POST", []string{"workspaces", ws.ID, "runtimes", "crm", "stop"}, nil, nil)
 	require.Equal(t, http.StatusOK, stopped.Status, "%s", stopped.Body)
 	require.Contains(t, string(stopped.Body), `"status":"stopped"`)
+}
+
+// brokenDriver starts browsers in which everything panics.
+type brokenDriver struct{ browser.Driver }
+
+type brokenBrowser struct{ browser.Browser }
+
+func (d brokenDriver) Launch(ctx context.Context, spec browser.Spec) (browser.Browser, error) {
+	b, err := d.Driver.Launch(ctx, spec)
+	return brokenBrowser{b}, err
+}
+
+func (brokenBrowser) Page(context.Context) (browser.Page, error) { panic("a value") }
+
+func TestAStepThatPanicsFailsAlone(t *testing.T) {
+	h := newHarness(t)
+	ws := h.made("sales", object{})
+	h.server.browsers = brokenDriver{h.browsers}
+	h.launch(ws, "crm", nil)
+	steps := []object{{"call": "page.goto", "args": object{"url": "https://example.com"}}}
+	path := []string{"workspaces", ws.ID, "execute"}
+	got := h.do("POST", path, nil, object{"runtime": "crm", "steps": steps})
+	require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
+	require.Contains(t, string(got.Body), "server.internal")
+
+	var op bctrl.OperationInfo
+	h.ok("POST", path, object{"runtime": "crm", "steps": steps, "async": true}, &op)
+	var waited wire.Waited[bctrl.OperationInfo]
+	h.ok("POST", []string{"operations", op.ID, "wait"}, object{"timeoutMs": 10000}, &waited)
+	require.Equal(t, bctrl.OperationFailed, waited.Operation.Status)
+	require.NotContains(t, string(got.Body), "a value")
 }

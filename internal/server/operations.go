@@ -213,13 +213,9 @@ func (s *Server) cancelOperation(ctx context.Context, rq *request, _ none) (bctr
 	if op == nil {
 		return info, nil // it has ended: cancelling changes nothing
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, e *audit.Event) (bctrl.OperationInfo, error) {
-		now := op.update(func(o *bctrl.OperationInfo) {
-			if !o.Status.Final() {
-				o.Status = bctrl.OperationCancelling
-			}
-		})
-		op.cancel()
+	out, err := change(ctx, s, rq, func(tx *store.Tx, e *audit.Event) (bctrl.OperationInfo, error) {
+		now := op.snapshot()
+		cancelling(&now)
 		e.Workspace, e.Runtime, e.Execution = now.WorkspaceID, now.RuntimeID, now.ID
 		err := tx.UpdateOperation(ctx, rq.caller.Org, now)
 		if errors.Is(err, store.ErrNotFound) {
@@ -227,6 +223,18 @@ func (s *Server) cancelOperation(ctx context.Context, rq *request, _ none) (bctr
 		}
 		return now, err
 	})
+	if err == nil { // it is on record
+		op.update(cancelling)
+		op.cancel()
+	}
+	return out, err
+}
+
+// cancelling is the state of an operation whose end was asked for.
+func cancelling(o *bctrl.OperationInfo) {
+	if !o.Status.Final() {
+		o.Status = bctrl.OperationCancelling
+	}
 }
 
 // closeOperations cancels what runs and waits for its end.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -212,6 +213,9 @@ func (s *Server) useIn(ctx context.Context, find func(*store.Tx) (audit.Event, e
 // and every mutation that did not happen.
 func (s *Server) fail(w *statusWriter, rq *request, err error) {
 	e := asError(err)
+	if e == errInternal && errors.Is(err, context.Canceled) && rq.Context().Err() != nil {
+		e = errAbandoned
+	}
 	if e == errInternal && err != error(errInternal) {
 		s.log.Error("a request failed", "requestId", rq.id, "route", rq.route.path, "error", err)
 	}

@@ -2,8 +2,10 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -121,4 +123,19 @@ func TestUnknownAndRepeatedParametersAreRefused(t *testing.T) {
 	for _, q := range []url.Values{{"prefx": {"prod/"}}, {"limit": {"1", "2"}}, {"limit": {"0"}}, {"limit": {"1001"}}, {"hasTotp": {"yes"}}, {"prefix": {"//"}}, {"cursor": {"%"}}} {
 		require.Equal(t, http.StatusBadRequest, h.do("GET", []string{"vault"}, q, nil).Status, "%v", q)
 	}
+}
+
+func TestACallerWhoLeavesIsNoFaultOfTheServer(t *testing.T) {
+	h := newHarness(t)
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	var log strings.Builder
+	h.server.log = slog.New(slog.NewTextHandler(&log, nil))
+	req := httptest.NewRequestWithContext(ctx, "PUT", "/v1/vault/k", jsonBody(`{"password":"p"}`))
+	req.Header.Set("Authorization", "Bearer "+h.key)
+	req.Header.Set("Content-Type", "application/json")
+	rec := httptest.NewRecorder()
+	h.server.ServeHTTP(rec, req)
+	require.Equal(t, http.StatusRequestTimeout, rec.Code, "%s", rec.Body)
+	require.Empty(t, log.String())
 }

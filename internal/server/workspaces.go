@@ -200,7 +200,9 @@ func (s *Server) deleteWorkspace(ctx context.Context, rq *request, _ none) (none
 			return none{}, err
 		}
 		for _, rt := range live {
-			if err := s.stopRuntime(ctx, rt.ID); err != nil {
+			ev := rq.event()
+			ev.Action, ev.Object, ev.Workspace, ev.Group, ev.Runtime = string(access.RuntimeStop), rt.ID, ws.ID, rt.Group, rt.ID
+			if err := s.use(ctx, ev, func() error { return s.stopRuntime(ctx, rt.ID) }); err != nil {
 				return none{}, err
 			}
 		}
@@ -255,11 +257,9 @@ func (s *Server) workspaceState(ctx context.Context, rq *request, _ none) (out b
 		return out, err
 	}
 	if storage := ws.Mounts.Storage; storage != nil && storage.Access != bctrl.StorageNone {
-		usage, err := s.db.Read().StorageUsage(ctx, rq.caller.Org, storage.Workspace)
-		if err != nil {
+		if out.Storage, err = s.db.Read().StorageUsage(ctx, rq.caller.Org, storage.Workspace); err != nil {
 			return out, err
 		}
-		out.Storage = bctrl.StorageUsage{Namespace: storage.Workspace, FileCount: usage.FileCount, TotalBytes: usage.TotalBytes}
 	}
 	return out, nil
 }

@@ -147,6 +147,13 @@ func TestAWorkspaceInUseIsDeletedWithForceAlone(t *testing.T) {
 	require.Equal(t, []string{rt.ID}, h.browsers.Running(), "stops nothing")
 	require.Equal(t, http.StatusOK, h.do("DELETE", path, force, nil).Status)
 	require.Empty(t, h.browsers.Running())
+	var stops []string
+	for _, e := range h.events() {
+		if e.Action == "runtime.stop" {
+			stops = append(stops, string(e.Kind)+" "+e.Object)
+		}
+	}
+	require.Contains(t, stops, "intent "+rt.ID, "what force stops is on record before it is stopped")
 	refused(t, h.do("GET", path, nil, nil, as(rt)...), http.StatusForbidden, "runtimes.not_active", "its runtimes are gone")
 
 	ws = h.made("busy", object{})
