@@ -65,7 +65,12 @@ func (s *Server) finish(rq *request, out any) ([]byte, error) {
 }
 
 // encodeAnswer writes out as JSON; [none] is an empty object.
-func encodeAnswer(out any) ([]byte, error) { return json.Marshal(out) }
+func encodeAnswer(out any) ([]byte, error) {
+	if list, ok := out.(interface{ Encode() ([]byte, error) }); ok {
+		return list.Encode()
+	}
+	return json.Marshal(out)
+}
 
 // raw makes a route that reads its own body or writes its own answer.
 func raw(pattern string, verb access.Verb, serve func(*Server, http.ResponseWriter, *request) error, query ...string) route {

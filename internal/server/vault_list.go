@@ -88,6 +88,7 @@ func gather[T any](ranges []store.VaultRange, filter store.VaultRange, c access.
 			if err != nil {
 				return nil, err
 			}
+			out = slices.Grow(out, len(rows))
 			for _, row := range rows {
 				if len(out) < filter.Limit && access.Decide(c, access.Action{Verb: bctrl.ListVault, Object: key(row)}) {
 					out = append(out, row)

@@ -82,3 +82,33 @@ func cpuTime(b *testing.B) time.Duration {
 	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// BenchmarkRead is a page of keys and one entry, among 10,000.
+func BenchmarkRead(b *testing.B) {
+	db, _ := openTest(b)
+	ctx := b.Context()
+	require.NoError(b, db.Write(ctx, func(tx *Tx) error {
+		for i := range 10_000 {
+			key := fmt.Sprintf("bulk/%06d", i)
+			if err := tx.InsertVaultEntry(ctx, "org", key, entry(key)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	for name, read := range map[string]func() error{
+		"page":  func() error { _, err := db.Read().VaultKeys(ctx, "org", VaultRange{Limit: 1001}); return err },
+		"entry": func() error { _, err := db.Read().VaultEntry(ctx, "org", "bulk/004711"); return err },
+	} {
+		b.Run(name, func(b *testing.B) {
+			before := cpuTime(b)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := read(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-µs/op")
+		})
+	}
+}

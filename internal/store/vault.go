@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -71,17 +73,25 @@ type VaultRange struct {
 	Limit   int
 }
 
-// VaultKeys lists keys alone, from the index.
+// VaultKeys lists keys alone, from the index. They come in one row, parted by
+// spaces, which no key holds: a row for each costs three times as much. The sum
+// hides from SQLite that the limit is a parameter, whose value it would plan
+// anew for each time.
 func (q Queries) VaultKeys(ctx context.Context, org string, r VaultRange) ([]string, error) {
 	where, args := r.where(org)
-	return many(ctx, q, func(row scanner) (key string, err error) { return key, row(&key) },
-		"SELECT key FROM vault_entries"+where+" ORDER BY key LIMIT $4", args...)
+	page, err := one(ctx, q, func(row scanner) (page string, err error) { return page, row(&page) },
+		"SELECT COALESCE(string_agg(key, ' '), '') FROM (SELECT key FROM vault_entries"+where+" ORDER BY key LIMIT $4 + 0) AS page", args...)
+	keys := strings.Fields(page)
+	if !slices.IsSorted(keys) { // only an ORDER BY in string_agg, which sorts again, would promise it
+		slices.Sort(keys)
+	}
+	return keys, err
 }
 
 // VaultEntries lists entries without opening them.
 func (q Queries) VaultEntries(ctx context.Context, org string, r VaultRange) ([]VaultEntry, error) {
 	where, args := r.where(org)
-	return many(ctx, q, scanVaultEntry, "SELECT "+vaultColumns+" FROM vault_entries"+where+" ORDER BY key LIMIT $4", args...)
+	return many(ctx, q, scanVaultEntry, "SELECT "+vaultColumns+" FROM vault_entries"+where+" ORDER BY key LIMIT $4 + 0", args...)
 }
 
 // where pages by key, so that a page costs the same wherever it lies. The

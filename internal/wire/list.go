@@ -1,6 +1,11 @@
 package wire
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+)
 
 // The plurals under which lists put their items.
 const (
@@ -23,34 +28,68 @@ type List[T any] struct {
 }
 
 // MarshalJSON implements [json.Marshaler].
-func (l List[T]) MarshalJSON() ([]byte, error) {
-	items := l.Items
-	if items == nil {
-		items = []T{}
+func (l List[T]) MarshalJSON() ([]byte, error) { return l.Encode() }
+
+// Encode is what [json.Marshal] gives, which would read all of it once more.
+func (l List[T]) Encode() ([]byte, error) {
+	items := []byte("[]")
+	if l.Items != nil {
+		var err error
+		if items, err = json.Marshal(l.Items); err != nil {
+			return nil, err
+		}
 	}
-	var next *string
+	next := []byte("null")
 	if l.NextCursor != "" {
-		next = &l.NextCursor
+		var err error
+		if next, err = json.Marshal(l.NextCursor); err != nil {
+			return nil, err
+		}
 	}
-	return json.Marshal(map[string]any{l.Plural: items, "nextCursor": next})
+	b := make([]byte, 0, len(items)+len(next)+64)
+	b = append(b, `{"`+l.Plural+`":`...)
+	b = append(b, items...)
+	b = append(b, `,"nextCursor":`...)
+	b = append(b, next...)
+	return append(b, '}'), nil
 }
 
 // UnmarshalJSON implements [json.Unmarshaler].
-func (l *List[T]) UnmarshalJSON(data []byte) error {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(data, &fields); err != nil {
-		return err
-	}
+func (l *List[T]) UnmarshalJSON(data []byte) error { return l.Decode(data) }
+
+// Decode is what [json.Unmarshal] does, which would read all of it three times
+// more than it takes. Members that are not the list's are passed over.
+func (l *List[T]) Decode(data []byte) error {
 	l.Items, l.NextCursor = []T{}, ""
-	if raw, ok := fields[l.Plural]; ok {
-		if err := json.Unmarshal(raw, &l.Items); err != nil {
+	d := json.NewDecoder(bytes.NewReader(data))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return errNotAList
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return errNotAList
+		}
+		switch name {
+		case l.Plural:
+			err = d.Decode(&l.Items)
+		case "nextCursor":
+			err = d.Decode(&l.NextCursor) // null leaves it empty
+		default:
+			var passed json.RawMessage
+			err = d.Decode(&passed)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if raw, ok := fields["nextCursor"]; ok {
-		if err := json.Unmarshal(raw, &l.NextCursor); err != nil { // null leaves it empty
-			return err
-		}
+	if _, err := d.Token(); err != nil { // its end
+		return errNotAList
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errNotAList
 	}
 	return nil
 }
+
+var errNotAList = errors.New("not the JSON of a list")
