@@ -1,0 +1,89 @@
+package bctrl_test
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// readmeProgram is the README's program, which compiles here. Its errors are
+// left to the reader, as there.
+//
+//nolint:ineffassign,staticcheck,wastedassign,errcheck // as in the README
+func readmeProgram(ctx context.Context) (err error) {
+	client, err := bctrl.New() // BCTRL_API_KEY, BCTRL_BASE_URL
+
+	_, err = client.AICredentials.Create(ctx, bctrl.AICredentialCreate{
+		ID: "openai-prod", Provider: bctrl.OpenAI, Label: "Production", APIKey: bctrl.NewSecret(os.Getenv("OPENAI_API_KEY")),
+	})
+	_, err = client.Vault.Set(ctx, "prod/crm/salesforce", bctrl.VaultCredential{
+		Username: "bot@company.com",
+		Password: bctrl.NewSecret(os.Getenv("SF_PASSWORD")),
+		TOTP:     bctrl.NewSecret(os.Getenv("SF_TOTP_SEED")),
+		Origins:  []string{"https://login.salesforce.com"}, // filled in nowhere else
+	})
+	ws, err := client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{
+		Name: "sales-pipeline",
+		Mounts: bctrl.Mounts{ // the ceiling: what anything in here may use
+			AI: &bctrl.AIMount{
+				Allow:    []string{"openai-prod"},
+				Defaults: map[bctrl.Provider]string{bctrl.OpenAI: "openai-prod"},
+			},
+			Vault:   &bctrl.VaultMount{Allow: []string{"prod/crm/"}},
+			Storage: &bctrl.StorageMount{Workspace: "sales-exports"},
+		},
+	})
+	rt, err := ws.Runtimes.Browser("crm").Stagehand(ctx, bctrl.Launch{Mode: bctrl.ModeProfile, ProfileID: "sf-bot"})
+	defer rt.Stop(context.WithoutCancel(ctx))
+
+	_, err = rt.Stagehand.Act(ctx, "Log in to Salesforce and export Q1 pipeline")
+	return err
+}
+
+func TestTheReadmesProgramCompiles(t *testing.T) {
+	_ = readmeProgram
+	source, err := os.ReadFile("readme_test.go")
+	require.NoError(t, err)
+	body := regexp.MustCompile(`(?s)\(err error\) \{\n(.*?)\n\treturn err\n\}`).FindSubmatch(source)
+	require.NotNil(t, body)
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	shown := regexp.MustCompile("(?s)```go\n(.*?)\n```").FindSubmatch(readme)
+	require.NotNil(t, shown)
+	require.Equal(t, regexp.MustCompile(`(?m)^\t`).ReplaceAllString(string(body[1]), ""), string(shown[1]))
+}
+
+func TestLinksInDocumentsLeadToFiles(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)]+)\)|src="([^"]+)"`)
+	documents, checked := 0, 0
+	require.NoError(t, fs.WalkDir(os.DirFS("."), ".", func(name string, _ fs.DirEntry, err error) error {
+		if err != nil || path.Ext(name) != ".md" {
+			return err
+		}
+		documents++
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			target, _, _ := strings.Cut(m[1]+m[2], "#")
+			if target == "" || strings.Contains(target, "://") {
+				continue
+			}
+			checked++
+			_, err := os.Stat(path.Join(path.Dir(name), target))
+			require.NoError(t, err, name)
+		}
+		return nil
+	}))
+	require.GreaterOrEqual(t, documents, 4)
+	require.GreaterOrEqual(t, checked, 5)
+}
