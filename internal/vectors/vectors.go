@@ -71,6 +71,38 @@ type Narrow struct {
 	Why      string `json:"why"`
 }
 
+// Token is the text of a runtime token, how it is made if it is, and whether
+// it is genuine under the root key. They were made by another implementation.
+type Token struct {
+	ID      string `json:"id"`
+	RootKey string `json:"root_key"` // hex
+
+	// What it was minted with and what was added, for those that can be made.
+	TokenID      string       `json:"token_id"`
+	Organization string       `json:"organization"`
+	Runtime      string       `json:"runtime"`
+	ExpiresMs    int64        `json:"expires_ms"`
+	Mounts       string       `json:"mounts"`
+	Add          []TokenAdded `json:"add"`
+
+	Token string `json:"token"`
+	// Genuine says that the chain of tags holds. Malformed texts are not even
+	// read; Unreadable are genuine ones with mounts that nobody may write.
+	Genuine    bool   `json:"genuine"`
+	Malformed  bool   `json:"malformed"`
+	Unreadable bool   `json:"unreadable"`
+	Why        string `json:"why"`
+}
+
+// TokenAdded is mounts, or an expiry where they are empty.
+type TokenAdded struct {
+	Mounts    string `json:"mounts"`
+	ExpiresMs int64  `json:"expires_ms"`
+}
+
+// Tokens returns the cases for runtime tokens.
+func Tokens() ([]Token, error) { return read[Token]("tokens.jsonl") }
+
 // Keys returns the cases for vault keys.
 func Keys() ([]Key, error) { return keys("keys.jsonl") }
 
