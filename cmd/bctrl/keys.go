@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"iter"
 	"net/http"
 	"net/url"
 	"os"
-	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,40 +16,43 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func keys() *cobra.Command {
-	cmd := &cobra.Command{
+func keys(c *cli) *cobra.Command {
+	cmd := group(&cobra.Command{
 		Use:   "keys",
 		Short: "Make, list and revoke organization keys",
 		Long: `Make, list and revoke organization keys.
 
 While a server runs, it is asked, with the key in BCTRL_API_KEY, at
-BCTRL_BASE_URL (default http://127.0.0.1:8787). While none does, its data
+BCTRL_BASE_URL (default ` + defaultBaseURL + `). While none does, its data
 directory is worked on itself, without a key: so a lost one can be replaced.`,
-		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	})
 	where := newDataDir(cmd.PersistentFlags())
-	cmd.AddCommand(createKey(where), listKeys(where), revokeKey(where))
-	return cmd
+	cmd.AddCommand(createKey(c, where), listKeys(c, where), revokeKey(c, where))
+	return c.reaching(cmd)
 }
 
-func createKey(where *dirs) *cobra.Command {
-	cmd := &cobra.Command{
+func createKey(c *cli, where *dirs) *cobra.Command {
+	cmd := printing[wire.NewKey](c, &cobra.Command{
 		Use:   "create",
 		Short: "Make a key and print it, this once",
+		Long: `Make an organization key and print it. It is shown this once: the server keeps
+only what it needs to know the key again.`,
 		Example: `  bctrl keys create --label ci
   export BCTRL_API_KEY=$(bctrl keys create --label laptop)`,
-		Args: noArguments,
-	}
+		Args: arguments(0, 0),
+	})
 	label := cmd.Flags().String("label", "", "what the key is for")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return withKeys(cmd, where, func(ring keyring) error {
+		return c.withKeys(cmd, where, func(ring keyring) error {
 			k, err := ring.Create(cmd.Context(), *label)
 			if err != nil {
 				return err
 			}
+			if c.json || len(c.fields) > 0 {
+				return show(c, cmd, k)
+			}
 			// The key alone goes to where a script reads it.
-			fmt.Fprintf(cmd.ErrOrStderr(), "Made key %s, shown this once.\n", k.ID)
+			note(cmd, "Made key %s, shown this once.", k.ID)
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), k.Key.Reveal())
 			return err
 		})
@@ -59,56 +60,63 @@ func createKey(where *dirs) *cobra.Command {
 	return cmd
 }
 
-func listKeys(where *dirs) *cobra.Command {
-	return &cobra.Command{
+func listKeys(c *cli, where *dirs) *cobra.Command {
+	return printing[wire.Key](c, &cobra.Command{
 		Use:   "list",
 		Short: "List keys, revoked ones too",
-		Args:  noArguments,
+		Long:  `List the organization's keys, revoked ones too. The keys are not shown.`,
+		Example: `  bctrl keys list
+  bctrl keys list --output id,label`,
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withKeys(cmd, where, func(ring keyring) error {
-				list, err := ring.List(cmd.Context())
+			return c.withKeys(cmd, where, func(ring keyring) error {
+				all, err := ring.List(cmd.Context())
 				if err != nil {
 					return err
 				}
-				return printKeys(cmd.OutOrStdout(), list)
+				return list(c, cmd, each(all), []column[wire.Key]{
+					{"ID", func(k wire.Key) string { return k.ID }},
+					{"CREATED", func(k wire.Key) string { return moment(k.CreatedAt) }},
+					{"REVOKED", func(k wire.Key) string {
+						if k.RevokedAt == nil {
+							return ""
+						}
+						return moment(*k.RevokedAt)
+					}},
+					{"LABEL", func(k wire.Key) string { return k.Label }},
+				}...)
 			})
 		},
-	}
+	})
 }
 
-func printKeys(out io.Writer, list []wire.Key) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tCREATED\tREVOKED\tLABEL")
-	for _, k := range list {
-		revoked := "-"
-		if k.RevokedAt != nil {
-			revoked = k.RevokedAt.Format(time.RFC3339)
-		}
-		// Quoted: a label is any text, and must not steer a terminal.
-		fmt.Fprintf(w, "%s\t%s\t%s\t%q\n", k.ID, k.CreatedAt.Format(time.RFC3339), revoked, k.Label)
-	}
-	return w.Flush()
-}
-
-func revokeKey(where *dirs) *cobra.Command {
-	return &cobra.Command{
-		Use:     "revoke <id>",
-		Short:   "Revoke a key: it is refused from the next request on",
-		Example: "  bctrl keys revoke 01980a4e-…",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usageError{errors.New("name one key by its id, as 'bctrl keys list' shows it")}
+// each ranges over a list that is there as a whole.
+func each[T any](all []T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for _, v := range all {
+			if !yield(v, nil) {
+				return
 			}
-			return nil
-		},
+		}
+	}
+}
+
+func revokeKey(c *cli, where *dirs) *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoke <id>",
+		Short: "Revoke a key: it is refused from the next request on",
+		Long: `Revoke an organization key: it is refused from the next request on. The last key
+is not revoked; make another one first.`,
+		Example: "  bctrl keys revoke 01980a4e-6a3c-7f1e-8c1d-3b2a5d9e4f60",
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withKeys(cmd, where, func(ring keyring) error {
+			return c.withKeys(cmd, where, func(ring keyring) error {
 				k, err := ring.Revoke(cmd.Context(), args[0])
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), "Revoked key "+k.ID)
-				return err
+				note(cmd, "Revoked key %s.", k.ID)
+				return nil
 			})
 		},
 	}
@@ -124,7 +132,7 @@ type keyring interface {
 
 // withKeys runs fn on the data directory when it is free, else on the server
 // that has it.
-func withKeys(cmd *cobra.Command, where *dirs, fn func(keyring) error) error {
+func (c *cli) withKeys(cmd *cobra.Command, where *dirs, fn func(keyring) error) error {
 	dir, err := where.dataDir()
 	if err != nil {
 		return err
@@ -140,16 +148,7 @@ func withKeys(cmd *cobra.Command, where *dirs, fn func(keyring) error) error {
 	if os.Getenv("BCTRL_API_KEY") == "" {
 		return fmt.Errorf("%w: set BCTRL_API_KEY to ask that server, or stop it", err)
 	}
-	options := []bctrl.Option{bctrl.WithApplication("bctrl-keys", "1")}
-	if os.Getenv("BCTRL_BASE_URL") == "" {
-		options = append(options, bctrl.WithBaseURL("http://127.0.0.1:8787"))
-	}
-	client, err := bctrl.New(options...)
-	if err != nil {
-		return err
-	}
-	defer client.CloseIdleConnections()
-	return fn(remoteKeys{client})
+	return c.with(cmd, func(_ context.Context, client *bctrl.Client) error { return fn(remoteKeys{client}) })
 }
 
 // remoteKeys asks a running server.

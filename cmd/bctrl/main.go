@@ -1,10 +1,14 @@
-// Command bctrl runs the BCTRL server and administers it.
+// Command bctrl runs the BCTRL server, administers it and works with it.
+//
+// A file holds a noun of the command line: its commands read flags and
+// arguments, call the SDK and print. What is right and what is permitted is
+// decided below, by the SDK and the server.
 package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,53 +20,69 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := root().ExecuteContext(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bctrl: "+err.Error())
-		if exitCode(err) == 2 {
-			fmt.Fprintln(os.Stderr, "'bctrl --help' and 'bctrl <command> --help' say what there is.")
-		}
-		os.Exit(exitCode(err))
-	}
+	context.AfterFunc(ctx, stop) // a second signal does not wait for what the first one ends
+	os.Exit(execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// usageError is a mistake on the command line.
-type usageError struct{ error }
-
-// noArguments refuses arguments where there are flags alone.
-func noArguments(cmd *cobra.Command, args []string) error {
-	if err := cobra.NoArgs(cmd, args); err != nil {
-		return usageError{err}
+// execute runs one command line and returns its exit code.
+func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	cmd := root()
+	cmd.SetArgs(args)
+	cmd.SetIn(in)
+	cmd.SetOut(out)
+	cmd.SetErr(errOut)
+	ran, err := cmd.ExecuteContextC(ctx)
+	if text := complaint(ctx, ran, err); text != "" {
+		fmt.Fprintln(errOut, "bctrl: "+text)
 	}
-	return nil
-}
-
-// exitCode tells a script what went wrong: 2 is usage, 1 everything else.
-func exitCode(err error) int {
-	var usage usageError
-	if errors.As(err, &usage) {
-		return 2
-	}
-	return 1
+	return exitCode(ctx, err)
 }
 
 func root() *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := group(&cobra.Command{
 		Use:   "bctrl",
 		Short: "Run browser agents that get no more than their task needs",
-		Long: `Run browser agents that get no more than their task needs.
+		Long: `Bctrl runs browser agents that get no more than their task needs.
 
-'bctrl serve' runs the server that programs written with the SDK talk to. The
-first run prints the key that they need.`,
+A workspace says what everything inside it may use: logins of the vault, keys to
+language models, files. A runtime is a browser in a workspace; it may be lowered
+below its workspace, and nothing can raise it.
+
+The first steps:
+
+  bctrl serve                     run a server; it prints its first key
+  export BCTRL_API_KEY=…          the key, where the other commands find it
+  bctrl workspace create sales    make a workspace
+  bctrl runtime launch sales/crm  start a browser in it
+
+What a command is asked for goes to standard output, everything else to standard
+error. Lists are tables for people. --json prints what the HTTP API answers, and
+--output names the fields to print, a line for each record with tabs between
+them. Text that could steer a terminal is printed quoted.
+
+Passwords, keys and seeds are asked for without echo, or read from standard
+input when that is no terminal; no flag takes one.
+
+Environment:
+
+  BCTRL_API_KEY   the key that commands use
+  BCTRL_BASE_URL  where the server is (default ` + defaultBaseURL + `)
+
+Exit codes:
+
+  0    done
+  1    failed
+  2    the command line or its input is wrong
+  3    denied: by the key, by mounts, or by a ceiling above them
+  4    there is no such thing
+  130  interrupted`,
 		Version:       bctrl.Version,
-		Args:          noArguments,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
-	}
-	cmd.CompletionOptions.HiddenDefaultCmd = true
+	})
+	cmd.SetVersionTemplate("bctrl {{.Version}}\n")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(serve(), keys())
+	c := &cli{}
+	cmd.AddCommand(serve(), keys(c), workspaces(c), vault(c), ai(c), storage(c), runtimes(c), accessCommands(c))
 	return cmd
 }

@@ -43,7 +43,7 @@ machine or of a private network, unless --allow-address names it.`,
 		Example: `  bctrl serve
   bctrl serve --address 127.0.0.1:9000 --data-dir /srv/bctrl
   bctrl serve --allow-address 10.1.0.0/16 --allow-address ::1`,
-		Args: noArguments,
+		Args: arguments(0, 0),
 	}
 	where := newDirs(cmd)
 	s := newServing(cmd)

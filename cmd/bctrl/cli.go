@@ -1,0 +1,82 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// defaultBaseURL is where `bctrl serve` listens unless told otherwise.
+const defaultBaseURL = "http://127.0.0.1:8787"
+
+// cli holds the flags that commands share: where the server is and how results
+// are printed. One command runs, so one is enough.
+type cli struct {
+	baseURL string
+	json    bool
+	fields  []string
+}
+
+// reaching adds the flag of the server to a noun and all commands below it.
+func (c *cli) reaching(noun *cobra.Command) *cobra.Command {
+	noun.PersistentFlags().StringVar(&c.baseURL, "base-url", "", "where the server is (BCTRL_BASE_URL; default "+defaultBaseURL+")")
+	return noun
+}
+
+// server is the address of the server.
+func (c *cli) server() string {
+	return cmp.Or(c.baseURL, os.Getenv("BCTRL_BASE_URL"), defaultBaseURL)
+}
+
+var errNoKey = usageError{errors.New("BCTRL_API_KEY is not set: export the key that 'bctrl serve' printed on its first run, or make one with 'bctrl keys create'")}
+
+// client speaks to the server.
+func (c *cli) client(opts ...bctrl.Option) (*bctrl.Client, error) {
+	if os.Getenv("BCTRL_API_KEY") == "" {
+		return nil, errNoKey
+	}
+	client, err := bctrl.New(append(opts, bctrl.WithBaseURL(c.server()), bctrl.WithApplication("bctrl-cli", bctrl.Version))...)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return client, nil
+}
+
+// with runs fn with a client.
+func (c *cli) with(cmd *cobra.Command, fn func(ctx context.Context, client *bctrl.Client) error) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	return c.advised(fn(cmd.Context(), client))
+}
+
+// advised says what to do about the errors that everybody meets first.
+func (c *cli) advised(err error) error {
+	var e *bctrl.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return &advice{fmt.Sprintf("no server answers at %s: start one with 'bctrl serve', or say where it is with --base-url or BCTRL_BASE_URL", c.server()), err}
+	case e.Status == http.StatusUnauthorized:
+		return &advice{fmt.Sprintf("the server at %s does not take the key in BCTRL_API_KEY: it is wrong, revoked or another server's (%s)", c.server(), e.Code), err}
+	}
+	return err
+}
+
+// note says something to whoever is at the terminal; programs read standard
+// output.
+func note(cmd *cobra.Command, format string, args ...any) {
+	fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
+}

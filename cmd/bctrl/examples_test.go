@@ -1,0 +1,250 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write what the examples print into testdata/examples")
+
+// leaves are the commands that do something, and not only hold others.
+func leaves(cmd *cobra.Command) (all []*cobra.Command) {
+	if cmd.Name() == "completion" || cmd.Name() == "help" {
+		return nil // cobra's own
+	}
+	if !cmd.HasSubCommands() {
+		return []*cobra.Command{cmd}
+	}
+	for _, sub := range cmd.Commands() {
+		all = append(all, leaves(sub)...)
+	}
+	return all
+}
+
+// denials are examples that ask about what is denied: the answer is in the
+// exit code, too.
+var denials = map[string]bool{"bctrl access explain vault.readRaw prod/crm/salesforce --workspace sales": true}
+
+// reading are the names of commands that change nothing, whose examples are
+// run on one server.
+var reading = []string{"list", "get", "state", "ls", "cat", "url", "totp", "test", "connect", "explain"}
+
+// TestEveryExampleOfTheManualWorks runs each line of each command's examples
+// on a furnished server, and compares what is printed with what is kept in
+// testdata/examples (written anew with -update).
+func TestEveryExampleOfTheManualWorks(t *testing.T) {
+	kept, err := filepath.Abs(filepath.Join("testdata", "examples"))
+	require.NoError(t, err)
+	shared := furnished(t)
+	printed := map[string]*strings.Builder{}
+	for _, cmd := range leaves(root()) {
+		noun := strings.Fields(cmd.CommandPath())[1]
+		if printed[noun] == nil {
+			printed[noun] = &strings.Builder{}
+		}
+		t.Run(cmd.CommandPath(), func(t *testing.T) {
+			require.NotEmpty(t, cmd.Example, "a command of the manual has an example")
+			d := shared
+			if !slices.Contains(reading, cmd.Name()) {
+				d = furnished(t)
+			}
+			for line := range strings.Lines(cmd.Example) {
+				line = strings.TrimSpace(line)
+				t.Run(line, func(t *testing.T) {
+					require.Contains(t, line, cmd.CommandPath(), "an example is of its own command")
+					got := (&desk{t, d.srv, d.client}).example(line)
+					want := 0
+					if denials[line] {
+						want = exitDenied
+					}
+					require.Equal(t, want, got.code, got.stderr)
+					require.NotEmpty(t, got.stdout+got.stderr, "it says what it did")
+					printed[noun].WriteString("$ " + line + "\n" + steady(got.stdout) + steady(got.stderr) + "\n")
+				})
+			}
+		})
+	}
+	for noun, text := range printed {
+		file := filepath.Join(kept, noun+".txt")
+		if *update {
+			require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+			require.NoError(t, os.WriteFile(file, []byte(text.String()), 0o644))
+		}
+		want, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Equal(t, string(want), text.String(), "%s: where it should, run the test with -update", noun)
+	}
+}
+
+// someKey stands in the manual for the id of a key.
+const someKey = "01980a4e-6a3c-7f1e-8c1d-3b2a5d9e4f60"
+
+// example runs a line of a manual as a shell would: the last command of a
+// pipe, what stands in $(…), a file as standard input, quotes and variables.
+func (d *desk) example(line string) ran {
+	d.t.Helper()
+	d.t.Setenv("SF_PASSWORD", "hunter2")
+	d.t.Setenv("ANTHROPIC_API_KEY", "sk-ant")
+	if strings.Contains(line, someKey) {
+		d.do("keys", "create", "--label", "other")
+		line = strings.ReplaceAll(line, someKey, ids(d.do("keys", "list"))[0])
+	}
+	if _, inner, ok := strings.Cut(line, "$("); ok {
+		line = strings.TrimSuffix(inner, ")")
+	}
+	var in string
+	before, command, piped := strings.Cut(line, " | ")
+	if !piped {
+		before, command = "", line
+	}
+	command, file, reads := strings.Cut(command, " < ")
+	args := shellWords(d.t, command)
+	switch {
+	case piped:
+		in = printf(shellWords(d.t, before))
+	case reads:
+		content, err := os.ReadFile(file)
+		require.NoError(d.t, err)
+		in = string(content)
+	default:
+		in = typed(command)
+	}
+	require.Equal(d.t, "bctrl", args[0])
+	if args[1] == "serve" {
+		return d.serves(args[1:])
+	}
+	return d.run(in, args[1:]...)
+}
+
+// typed is what somebody types when asked.
+func typed(command string) string {
+	switch {
+	case strings.Contains(command, "vault set") && strings.Contains(command, "--totp"):
+		return "hunter2\n" + seed + "\n"
+	case strings.Contains(command, "vault set"):
+		return "hunter2\n"
+	case strings.Contains(command, "ai add"), strings.Contains(command, "--key"):
+		return "sk-typed\n"
+	case strings.Contains(command, "shell"):
+		return "mounts\nvault\nexit\n"
+	}
+	return ""
+}
+
+// shellWords splits a command into its words.
+func shellWords(t *testing.T, command string) (all []string) {
+	t.Helper()
+	word := regexp.MustCompile(`'([^']*)'|"([^"]*)"|(\S+)`)
+	for _, m := range word.FindAllStringSubmatch(command, -1) {
+		all = append(all, m[1]+os.ExpandEnv(m[2]+m[3]))
+	}
+	require.NotEmpty(t, all)
+	return all
+}
+
+// printf does what the command of this name does with such formats as are in
+// the manual.
+func printf(args []string) string {
+	text := strings.ReplaceAll(args[1], `\n`, "\n")
+	for _, arg := range args[2:] {
+		text = strings.Replace(text, "%s", arg, 1)
+	}
+	return text
+}
+
+// serves runs a server until it listens. Where it listens and what it keeps
+// are made free ones of the test.
+func (d *desk) serves(args []string) ran {
+	dir := d.t.TempDir()
+	args = append(args, "--address", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data"), "--key-file", filepath.Join(dir, "key"))
+	ctx, stop := context.WithCancel(d.t.Context())
+	defer stop()
+	out := &until{text: "Listening on", then: stop}
+	var stderr bytes.Buffer
+	code := execute(ctx, args, strings.NewReader(""), out, &stderr)
+	return ran{out.String(), "", code}
+}
+
+// until calls then when a text was written.
+type until struct {
+	mu   sync.Mutex
+	all  strings.Builder
+	text string
+	then func()
+}
+
+func (u *until) Write(p []byte) (int, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.all.Write(p)
+	if strings.Contains(u.all.String(), u.text) {
+		u.then()
+	}
+	return len(p), nil
+}
+
+func (u *until) String() string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.all.String()
+}
+
+// changing is what differs from run to run.
+var changing = []struct{ from, to string }{
+	{`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`, someKey},
+	{`20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`, "2026-01-02T15:04:05Z"},
+	{`screenshots/[^\s"]*`, "screenshots/….png"},
+	{`http://127\.0\.0\.1:\d+`, "http://127.0.0.1:8787"},
+	{`ws://127\.0\.0\.1:\d+/devtools/browser/[\w-]+`, "ws://127.0.0.1:8787/devtools/browser/…"},
+	{`/v1/downloads/[\w-]+/`, "/v1/downloads/…/"},
+	{`bctrl_[\w-]{40,}`, "bctrl_…"},
+	{`(?m)^\d{6}$`, "287082"},
+	{`/\S*/(data|key)\b`, "/…/$1"},
+	{`SHA-256:  \w+`, "SHA-256:  …"},
+	{`\d+ calls, \d+ tokens in, \d+ out`, "1 calls, 1000 tokens in, 10 out"},
+	{`Latency:   \S+`, "Latency:   12ms"},
+}
+
+// steady puts something that stays in place of what differs from run to run.
+func steady(text string) string {
+	for _, c := range changing {
+		text = regexp.MustCompile(c.from).ReplaceAllString(text, c.to)
+	}
+	return text
+}
+
+func TestTheManualIsComplete(t *testing.T) {
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		if cmd.Name() == "completion" || cmd.Name() == "help" {
+			return
+		}
+		require.NotEmpty(t, cmd.Short, cmd.CommandPath())
+		require.False(t, strings.HasSuffix(cmd.Short, "."), "%s: a list of commands is no list of sentences", cmd.CommandPath())
+		require.NotEmpty(t, cmd.Long, cmd.CommandPath())
+		for _, part := range []struct {
+			text  string
+			width int
+		}{{cmd.Long, 80}, {cmd.Example, 120}} {
+			for line := range strings.Lines(part.text) {
+				assert.LessOrEqual(t, len([]rune(strings.TrimRight(line, "\n"))), part.width, "%s: %s", cmd.CommandPath(), line)
+			}
+		}
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+	}
+	walk(root())
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// maxSecret bounds what is read from standard input for secrets, in bytes.
+const maxSecret = 64 << 10
+
+// secretsHelp says in the manual of a command how it takes its secrets.
+const secretsHelp = `
+
+At a terminal it is asked for and not shown. Otherwise it is read from standard
+input, a line each; no flag takes it, since other users see a command's flags.`
+
+// readSecrets asks for secrets without echo, or reads a line for each from
+// standard input.
+func readSecrets(cmd *cobra.Command, names ...string) ([]bctrl.Secret, error) {
+	if fd, ok := terminal(cmd.InOrStdin()); ok {
+		return askSecrets(cmd, fd, names)
+	}
+	text, err := readInput(cmd)
+	if err != nil {
+		return nil, err
+	}
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if len(lines) != len(names) {
+		return nil, usagef("standard input: want the %s, %d in all, and nothing else", strings.Join(names, " and the ")+" on a line each", len(names))
+	}
+	var secrets []bctrl.Secret
+	for i, line := range lines {
+		s, err := secretOf(names[i], strings.TrimSuffix(line, "\r"))
+		if err != nil {
+			return nil, err
+		}
+		secrets = append(secrets, s)
+	}
+	return secrets, nil
+}
+
+// readWhole reads all of standard input as one secret.
+func readWhole(cmd *cobra.Command, name string) (bctrl.Secret, error) {
+	text, err := readInput(cmd)
+	if err != nil {
+		return bctrl.Secret{}, err
+	}
+	return secretOf(name, text)
+}
+
+func secretOf(name, text string) (bctrl.Secret, error) {
+	if text == "" {
+		return bctrl.Secret{}, usagef("the %s is empty", name)
+	}
+	return bctrl.NewSecret(text), nil
+}
+
+func readInput(cmd *cobra.Command) (string, error) {
+	in := cmd.InOrStdin()
+	data, err := within(cmd.Context(), func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, maxSecret+1)) })
+	switch {
+	case err != nil:
+		return "", err
+	case len(data) > maxSecret:
+		return "", usagef("standard input is longer than %s", size(maxSecret))
+	}
+	return string(data), nil
+}
+
+// askSecrets prompts on standard error, so that standard output stays clean.
+func askSecrets(cmd *cobra.Command, fd int, names []string) (secrets []bctrl.Secret, err error) {
+	before, err := term.GetState(fd)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		_, _ = io.WriteString(cmd.ErrOrStderr(), strings.ToUpper(name[:1])+name[1:]+": ")
+		text, err := within(cmd.Context(), func() ([]byte, error) { return term.ReadPassword(fd) })
+		_, _ = io.WriteString(cmd.ErrOrStderr(), "\n")
+		if err != nil {
+			// The echo comes back also when Ctrl-C has ended the wait.
+			return nil, errors.Join(err, term.Restore(fd, before))
+		}
+		s, err := secretOf(name, string(text))
+		if err != nil {
+			return nil, err
+		}
+		secrets = append(secrets, s)
+	}
+	return secrets, nil
+}
+
+// within waits for fn as long as ctx allows. A read of a terminal or a pipe
+// cannot be broken off; it ends with the process.
+func within[T any](ctx context.Context, fn func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := fn()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+// terminal reports whether a stream of a command is a terminal, and which.
+func terminal(stream any) (fd int, ok bool) {
+	f, ok := stream.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0, false
+	}
+	return int(f.Fd()), true
+}
