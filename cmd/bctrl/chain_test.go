@@ -21,7 +21,7 @@ func checkAudit(t *testing.T, p place, callers []*caller) int {
 	db, err := sql.Open("sqlite", filepath.Join(p.data, "bctrl.db"))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close()) }()
-	rows, err := db.QueryContext(t.Context(), "SELECT seq, org_id, body, hash FROM audit_events ORDER BY seq")
+	rows, err := db.QueryContext(t.Context(), "SELECT seq, at, org_id, body, hash FROM audit_events ORDER BY seq")
 	require.NoError(t, err)
 	defer func() { require.NoError(t, rows.Close()) }()
 
@@ -30,12 +30,13 @@ func checkAudit(t *testing.T, p place, callers []*caller) int {
 	count := 0
 	for rows.Next() {
 		var seq int
+		var at int64
 		var org string
 		var body, hash []byte
-		require.NoError(t, rows.Scan(&seq, &org, &body, &hash))
+		require.NoError(t, rows.Scan(&seq, &at, &org, &body, &hash))
 		count++
 		require.Equal(t, count, seq, "the log has a gap")
-		head = chained(head, uint64(seq), org, body)
+		head = chained(head, uint64(seq), uint64(at), org, body)
 		require.True(t, bytes.Equal(head, hash), "the chain breaks at event %d", seq)
 
 		var event struct{ RequestID, Outcome string }
@@ -58,11 +59,12 @@ func checkAudit(t *testing.T, p place, callers []*caller) int {
 }
 
 // chained is the hash of an event as the format has it: SHA-256 over the hash
-// before it, and number, organization and body, each after its length in eight
-// bytes.
-func chained(before []byte, seq uint64, org string, body []byte) []byte {
-	b := bytes.Clone(before)
-	for _, part := range [][]byte{binary.BigEndian.AppendUint64(nil, seq), []byte(org), body} {
+// before it, number and time in eight bytes each, and organization and body,
+// each after its length in eight bytes.
+func chained(before []byte, seq, at uint64, org string, body []byte) []byte {
+	b := binary.BigEndian.AppendUint64(bytes.Clone(before), seq)
+	b = binary.BigEndian.AppendUint64(b, at)
+	for _, part := range [][]byte{[]byte(org), body} {
 		b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
 		b = append(b, part...)
 	}

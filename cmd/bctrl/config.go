@@ -15,6 +15,8 @@ import (
 type dirs struct {
 	DataDir string `env:"BCTRL_DATA_DIR"`
 	KeyFile string `env:"BCTRL_KEY_FILE"`
+	// HeadFile is where the audit log's head is kept.
+	HeadFile string `env:"BCTRL_HEAD_FILE"`
 }
 
 // keyVariable may hold the key encryption key in place of the file.
@@ -24,6 +26,7 @@ const keyVariable = "BCTRL_KEY"
 func newDirs(cmd *cobra.Command) *dirs {
 	d := newDataDir(cmd.Flags())
 	cmd.Flags().StringVar(&d.KeyFile, "key-file", d.KeyFile, "file of the key that seals the data, outside of it (BCTRL_KEY_FILE; "+keyVariable+" may hold the key itself)")
+	cmd.Flags().StringVar(&d.HeadFile, "head-file", d.HeadFile, "file of the audit log's signed head, outside of the data (BCTRL_HEAD_FILE; default: the key file's name with .head)")
 	return d
 }
 
@@ -66,7 +69,7 @@ func (d dirs) config() (_ daemon.Config, err error) {
 		}
 		d.KeyFile = filepath.Join(dir, "bctrl", "key")
 	}
-	return daemon.Config{DataDir: d.DataDir, KeyFile: d.KeyFile, KeyVariable: keyVariable}, nil
+	return daemon.Config{DataDir: d.DataDir, KeyFile: d.KeyFile, HeadFile: d.HeadFile, KeyVariable: keyVariable}, nil
 }
 
 // userDataDir is the XDG base directory for data.

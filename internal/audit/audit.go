@@ -5,17 +5,23 @@
 // before the effect, and an outcome linked to it after. A crash between leaves
 // the intent alone, which reads as "unknown". An effect inside the database
 // shares its transaction with one event that is both. Each event is chained to
-// all before it by the store.
+// all before it by the store, and names the state of the record that its
+// transaction wrote, if it wrote one: the store undoes a write that no event
+// names. The exception are the answers kept for idempotency keys: they serve
+// for 24 hours, only to repeat an answer to the very request that got it, and
+// are written together with that request's event.
 //
-// An event never holds a value. Text from callers is JSON-encoded, so no event
-// can forge another.
+// A [Notary] signs where the chain stands and keeps the newest signature
+// outside the database too.
+//
+// An event never holds a value. Text from callers is bounded, and encoded as
+// ASCII JSON, so no event can forge another.
 package audit
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -47,13 +53,12 @@ const (
 
 // Event is one line of the log.
 type Event struct {
-	ID     string    `json:"id"`
-	Kind   Kind      `json:"kind"`
-	Intent string    `json:"intent,omitempty"` // of an outcome: the intent's id
-	Time   time.Time `json:"time"`
-	Org    string    `json:"org,omitempty"`
-	// Caller is "key:<id>", "token:<id>", "runtime:<id>", "server", "operator" (who works on
-	// the data directory itself) or "anonymous".
+	ID     string `json:"id"`
+	Kind   Kind   `json:"kind"`
+	Intent int64  `json:"intent,omitempty"` // of an outcome: the intent's number in the chain
+	Org    string `json:"org,omitempty"`
+	// Caller is "key:<id>", "token:<id>", "runtime:<id>", "server", "operator"
+	// (who works on the data directory itself) or "anonymous".
 	Caller    string `json:"caller"`
 	Workspace string `json:"workspace,omitempty"`
 	Group     string `json:"group,omitempty"`
@@ -63,9 +68,13 @@ type Event struct {
 	Action string `json:"action"`
 	// Object is what it was asked for: a key, an id, a path; never a value.
 	Object string `json:"object,omitempty"`
-	// UID and Version name the sealed record that was meant.
-	UID      string   `json:"uid,omitempty"`
-	Version  int64    `json:"version,omitempty"`
+	// UID and Version name the record that was meant.
+	UID     string `json:"uid,omitempty"`
+	Version int64  `json:"version,omitempty"`
+	// Record is the kind of the record that the event wrote, Digest what it was
+	// then, empty when it was deleted. Append sets both.
+	Record   string   `json:"record,omitempty"`
+	Digest   string   `json:"digest,omitempty"`
 	Tier     string   `json:"tier,omitempty"`
 	Decision Decision `json:"decision,omitempty"`
 	// Outcome is "ok" or the code of an error.
@@ -84,10 +93,23 @@ type Log struct{ db *store.DB }
 // New returns a log in db.
 func New(db *store.DB) *Log { return &Log{db: db} }
 
-// Append records an event whose effect is tx itself.
+// Append records an event whose effect is tx itself, with the record that tx
+// has written since the last Append, at most one.
 func Append(tx *store.Tx, e Event) error {
 	e.Kind = Whole
-	return add(tx, &e)
+	switch written := tx.Written(); len(written) {
+	case 0:
+	case 1:
+		r := written[0]
+		e.Record, e.UID, e.Digest = r.Kind, r.UID, r.Digest
+		if r.Digest != "" {
+			e.Version = r.Version
+		}
+	default:
+		return errors.New("audit: one event for more than one record")
+	}
+	_, err := add(tx, &e)
+	return err
 }
 
 // Record writes an event of its own, for a refusal or a failure, and returns
@@ -112,12 +134,14 @@ func (l *Log) Begin(ctx context.Context, e Event) (func(outcome string, status i
 func (l *Log) BeginIn(ctx context.Context, find func(*store.Tx) (Event, error)) (Event, func(outcome string, status int) error, error) {
 	var e Event
 	var notFound error
-	err := l.db.Write(ctx, func(tx *store.Tx) error {
+	var intent *store.Entry
+	err := l.db.Write(ctx, func(tx *store.Tx) (err error) {
 		if e, notFound = find(tx); notFound != nil {
 			return notFound
 		}
 		e.Kind = Intent
-		return add(tx, &e)
+		intent, err = add(tx, &e)
+		return err
 	})
 	switch {
 	case notFound != nil:
@@ -127,7 +151,7 @@ func (l *Log) BeginIn(ctx context.Context, find func(*store.Tx) (Event, error)) 
 	}
 	return e, func(outcome string, status int) error {
 		done := Event{
-			Kind: Outcome, Intent: e.ID, Org: e.Org, Caller: e.Caller, Action: e.Action, Outcome: outcome, Host: e.Host,
+			Kind: Outcome, Intent: intent.Seq, Org: e.Org, Caller: e.Caller, Action: e.Action, Outcome: outcome, Host: e.Host,
 			Status: status, RequestID: e.RequestID,
 		}
 		entry, err := encode(&done)
@@ -138,24 +162,46 @@ func (l *Log) BeginIn(ctx context.Context, find func(*store.Tx) (Event, error)) 
 	}, nil
 }
 
-func add(tx *store.Tx, e *Event) error {
+func add(tx *store.Tx, e *Event) (*store.Entry, error) {
 	entry, err := encode(e)
 	if err == nil {
 		tx.Append(entry)
 	}
-	return err
+	return entry, err
 }
 
-// encode gives an event its id and its time, and makes the line of the log.
-func encode(e *Event) (store.Entry, error) {
+// encode gives an event its id, and makes the line of the log.
+func encode(e *Event) (*store.Entry, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return store.Entry{}, fmt.Errorf("making an event id: %w", err)
+		return nil, fmt.Errorf("making an event id: %w", err)
 	}
-	e.ID, e.Time = id.String(), time.Now().UTC()
-	body, err := json.Marshal(e)
+	e.ID = id.String()
+	e.bound()
+	body, err := Encode(e)
 	if err != nil {
-		return store.Entry{}, fmt.Errorf("encoding an event: %w", err)
+		return nil, fmt.Errorf("encoding an event: %w", err)
 	}
-	return store.Entry{Org: e.Org, Body: body}, nil
+	entry := e.index()
+	entry.Body = body
+	return entry, nil
+}
+
+// index is what the log can be searched for without reading bodies.
+func (e *Event) index() *store.Entry {
+	outcome := e.Outcome
+	if outcome == OK {
+		outcome = ""
+	}
+	if e.Kind == Outcome {
+		return &store.Entry{Org: e.Org, Intent: e.Intent, Outcome: outcome}
+	}
+	entry := &store.Entry{
+		Org: e.Org, Workspace: e.Workspace, Runtime: e.Runtime, Action: e.Action, Object: e.Object,
+		Denied: e.Decision == Denied, Outcome: outcome,
+	}
+	if e.Record != "" {
+		entry.Record = store.Record{Kind: e.Record, UID: e.UID}.Name()
+	}
+	return entry
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/egress"
@@ -38,6 +39,10 @@ type Config struct {
 	// so that a copy of the data is worth nothing alone. It is made on the
 	// first run.
 	KeyFile string
+	// HeadFile keeps where the audit log stands, signed, so that a database that
+	// was put back to an older state is found; it must not lie inside DataDir
+	// either. Empty is KeyFile with ".head" after it.
+	HeadFile string
 	// KeyVariable names an environment variable that holds the key instead.
 	KeyVariable string
 	// Browsers starts the runtimes' browsers; nil looks for Chromium, as
@@ -68,6 +73,7 @@ type Daemon struct {
 	handler http.Handler
 	lock    *flock.Flock
 	store   *store.DB
+	notary  *audit.Notary
 	blobs   *blob.Disk
 	log     *slog.Logger
 	sweeps  sync.WaitGroup
@@ -99,6 +105,9 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		return nil, err
 	}
 	if d.store, err = store.Open(ctx, database); err != nil {
+		return nil, err
+	}
+	if d.notary, err = openNotary(ctx, cfg, d.store, key, d.log); err != nil {
 		return nil, err
 	}
 	if d.blobs, err = blob.OpenDisk(filepath.Join(cfg.DataDir, "blobs")); err != nil {
@@ -200,6 +209,37 @@ func openKey(cfg Config, database string) (seal.Key, error) {
 	return seal.CreateFile(cfg.KeyFile)
 }
 
+// headFile is where the head of the audit log is kept.
+func (cfg Config) headFile() (string, error) {
+	path := cfg.HeadFile
+	if path == "" {
+		if cfg.KeyFile == "" {
+			return "", errors.New("no file for the head of the audit log is named")
+		}
+		path = cfg.KeyFile + ".head"
+	}
+	inside, err := within(cfg.DataDir, path)
+	if err != nil {
+		return "", err
+	}
+	if inside {
+		return "", fmt.Errorf("the head of the audit log %s lies inside the data directory: whoever puts the data back to an older state would put it back too", path)
+	}
+	return path, nil
+}
+
+func openNotary(ctx context.Context, cfg Config, db *store.DB, key seal.Key, log *slog.Logger) (*audit.Notary, error) {
+	path, err := cfg.headFile()
+	if err != nil {
+		return nil, err
+	}
+	n, err := audit.OpenNotary(ctx, audit.NotaryConfig{DB: db, Key: key, HeadFile: path, Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("opening the audit log: %w", err)
+	}
+	return n, nil
+}
+
 func within(dir, path string) (bool, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -266,6 +306,9 @@ func (d *Daemon) release() error {
 	}
 	if d.Server != nil {
 		errs = append(errs, d.Server.Close(context.Background()))
+	}
+	if d.notary != nil {
+		errs = append(errs, d.notary.Close())
 	}
 	if d.store != nil {
 		errs = append(errs, d.store.Close())

@@ -2,6 +2,7 @@ package seal
 
 import (
 	"crypto/cipher"
+	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -22,11 +23,14 @@ var errNoKey = errors.New("seal: no key encryption key")
 // ErrBadKey: a text is not a key encryption key. The text is never quoted.
 var ErrBadKey = errors.New("not a bctrl key")
 
-// Key is the key encryption key: it wraps data keys and nothing else. Get one
-// from [FromFile], [FromEnvironment] or [FromPassphrase].
+// Key is the key encryption key: it wraps data keys, and a key made from it
+// signs where the audit log stands. Get one from [FromFile], [FromEnvironment]
+// or [FromPassphrase].
 type Key struct {
-	id   string
-	wrap func() cipher.AEAD // behind a func, so that no printer reaches it
+	id     string
+	wrap   func() cipher.AEAD // behind a func, so that no printer reaches it
+	sign   func() ed25519.PrivateKey
+	public ed25519.PublicKey
 }
 
 // ID is a fingerprint of the key, the same wherever the same key comes from.
@@ -35,6 +39,18 @@ func (k Key) ID() string { return k.id }
 
 // String returns the id.
 func (k Key) String() string { return "key " + k.id }
+
+// Sign signs the audit log's message (Ed25519, RFC 8032).
+func (k Key) Sign(message []byte) ([]byte, error) {
+	if k.sign == nil {
+		return nil, errNoKey
+	}
+	return ed25519.Sign(k.sign(), message), nil
+}
+
+// Public is the key that checks what [Key.Sign] signed. Who has it can verify
+// the audit log and forge nothing.
+func (k Key) Public() ed25519.PublicKey { return k.public }
 
 // newKey makes a Key of 32 uniformly random bytes and clears them.
 func newKey(raw []byte) (Key, error) {
@@ -52,7 +68,16 @@ func newKey(raw []byte) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	return Key{id: hex.EncodeToString(id), wrap: func() cipher.AEAD { return gcm }}, nil
+	seed, err := hkdf.Key(sha256.New, raw, nil, labelSign, ed25519.SeedSize)
+	if err != nil {
+		return Key{}, err
+	}
+	defer clear(seed)
+	private := ed25519.NewKeyFromSeed(seed)
+	return Key{
+		id: hex.EncodeToString(id), wrap: func() cipher.AEAD { return gcm },
+		sign: func() ed25519.PrivateKey { return private }, public: ed25519.PublicKey(private[ed25519.SeedSize:]),
+	}, nil
 }
 
 // A key's text is the prefix and the base64url of 32 key bytes and a 4 byte

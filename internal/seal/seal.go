@@ -72,6 +72,7 @@ const (
 	labelRecord = "bctrl seal 1 record"
 	labelWrap   = "bctrl seal 1 wrap"
 	labelKeyID  = "bctrl seal 1 key id"
+	labelSign   = "bctrl audit 1 sign"
 )
 
 // complete reports whether the record names anything.

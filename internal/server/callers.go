@@ -15,6 +15,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/strictjson"
 	"github.com/bctrl-go/bctrl/internal/token"
@@ -158,7 +159,17 @@ func (s *Server) EnsureOrganization(ctx context.Context) (bctrl.Secret, error) {
 		if err := tx.InsertOrganization(ctx, org); err != nil {
 			return err
 		}
-		return tx.InsertAPIKey(ctx, store.APIKey{ID: newID(), Org: org.ID, Label: "first", Hash: hash, CreatedAt: org.CreatedAt})
+		made := serverEvent(organizationCreate, org.ID)
+		made.Org = org.ID
+		if err := audit.Append(tx, made); err != nil {
+			return err
+		}
+		k := store.APIKey{ID: newID(), Org: org.ID, Label: "first", Hash: hash, CreatedAt: org.CreatedAt}
+		if err := tx.InsertAPIKey(ctx, k); err != nil {
+			return err
+		}
+		made.Action, made.Object = string(access.KeyWrite), k.ID
+		return audit.Append(tx, made)
 	})
 	if err != nil {
 		return bctrl.Secret{}, err

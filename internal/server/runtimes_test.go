@@ -12,8 +12,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
+
+// write changes the store, and records it.
+func (h *harness) write(fn func(*store.Tx) error) {
+	h.Helper()
+	require.NoError(h, h.db.Write(h.Context(), func(tx *store.Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return audit.Append(tx, audit.Event{Caller: "test"})
+	}))
+}
 
 // workspace puts a workspace into the store.
 func (h *harness) workspace(name string, mounts bctrl.Mounts) store.Workspace {
@@ -22,7 +34,7 @@ func (h *harness) workspace(name string, mounts bctrl.Mounts) store.Workspace {
 	require.NoError(h, err)
 	now := time.Now()
 	ws := store.Workspace{ID: newID(), Name: name, Version: 1, Mounts: mounts, CreatedAt: now, UpdatedAt: now}
-	require.NoError(h, h.db.Write(h.Context(), func(tx *store.Tx) error { return tx.InsertWorkspace(h.Context(), orgs[0].ID, ws) }))
+	h.write(func(tx *store.Tx) error { return tx.InsertWorkspace(h.Context(), orgs[0].ID, ws) })
 	return ws
 }
 
@@ -153,7 +165,7 @@ func TestLoweringAWorkspaceLowersItsRuntimesOnTheNextCall(t *testing.T) {
 	require.NoError(t, err)
 	set := func(allow ...string) {
 		ws.Mounts.Vault = &bctrl.VaultMount{Allow: allow}
-		require.NoError(t, h.db.Write(t.Context(), func(tx *store.Tx) error { return tx.UpdateWorkspace(t.Context(), orgs[0].ID, ws) }))
+		h.write(func(tx *store.Tx) error { return tx.UpdateWorkspace(t.Context(), orgs[0].ID, ws) })
 	}
 	set("prod/crm/b/")
 	require.Equal(t, 403, totp())

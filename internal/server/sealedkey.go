@@ -7,6 +7,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
@@ -32,7 +33,12 @@ func (k *sealedKey) get(ctx context.Context, s *Server, name string) ([]byte, er
 		if sealed, err = s.keys.Seal(record, fresh); err != nil {
 			return nil, err
 		}
-		err = s.db.Write(ctx, func(tx *store.Tx) error { return tx.InsertSealedValue(ctx, name, sealed) })
+		err = s.db.Write(ctx, func(tx *store.Tx) error {
+			if err := tx.InsertSealedValue(ctx, name, sealed); err != nil {
+				return err
+			}
+			return audit.Append(tx, serverEvent(sealCreate, name))
+		})
 	}
 	if err != nil {
 		return nil, err

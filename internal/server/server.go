@@ -121,6 +121,17 @@ func (s *Server) Close(ctx context.Context) error {
 // serverScope is the scope of the server's own sealed values.
 const serverScope = "server"
 
+// What the server does of itself, in the audit log.
+const (
+	sealCreate         = "seal.create"
+	organizationCreate = "organization.create"
+)
+
+// serverEvent is the event of something that the server does of itself.
+func serverEvent(action, object string) audit.Event {
+	return audit.Event{Caller: "server", Action: action, Object: object, Decision: audit.Allowed, Outcome: audit.OK}
+}
+
 // register builds the table of routes.
 func (s *Server) register() {
 	for _, group := range [][]route{healthRoutes(), openapiRoutes(), vaultRoutes(), runtimeRoutes(), tokenRoutes(), executeRoutes(), operationRoutes(),
@@ -159,7 +170,14 @@ func (d dataKeys) DEK(ctx context.Context, scope string) (seal.WrappedDEK, bool,
 
 func (d dataKeys) CreateDEK(ctx context.Context, k seal.WrappedDEK) (seal.WrappedDEK, error) {
 	err := d.db.Write(ctx, func(tx *store.Tx) error {
-		return tx.InsertDEK(ctx, store.DEK{Scope: k.Scope, ID: k.ID, KEKID: k.KeyID, Wrapped: k.Sealed})
+		if err := tx.InsertDEK(ctx, store.DEK{Scope: k.Scope, ID: k.ID, KEKID: k.KeyID, Wrapped: k.Sealed, CreatedAt: time.Now()}); err != nil {
+			return err
+		}
+		e := serverEvent(sealCreate, k.Scope)
+		if k.Scope != serverScope {
+			e.Org = k.Scope
+		}
+		return audit.Append(tx, e)
 	})
 	if errors.Is(err, store.ErrExists) {
 		k, _, err = d.DEK(ctx, k.Scope)

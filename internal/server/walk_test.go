@@ -286,13 +286,13 @@ func newWorld(t *testing.T) (*world, []somebody) {
 	w.ids = []string{ws.ID, ws2.ID, w.live["rt"], w.live["other"], dead.ID, op, op2, spare.ID, spare.Key, revoked.ID, tokenID(t, spareToken), "acme"}
 
 	foreign, hash := NewKey()
-	require.NoError(t, w.db.Write(ctx, func(tx *store.Tx) error {
+	w.write(func(tx *store.Tx) error {
 		b := store.Organization{ID: newID(), Name: "b", CreatedAt: time.Now()}
 		if err := tx.InsertOrganization(ctx, b); err != nil {
 			return err
 		}
 		return tx.InsertAPIKey(ctx, store.APIKey{ID: newID(), Org: b.ID, Label: "b", Hash: hash, CreatedAt: time.Now()})
-	}))
+	})
 	a, b := "Bearer "+w.key, "Bearer "+foreign.Expose()
 	foreignWS := store.Workspace{}
 	w.as(foreign.Expose(), func() {

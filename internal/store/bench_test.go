@@ -18,14 +18,15 @@ func BenchmarkWrite(b *testing.B) {
 	body := make([]byte, 300)
 	sealed := make([]byte, 200)
 	for name, write := range map[string]func(ctx context.Context, db *DB, i int) error{
-		"get": func(ctx context.Context, db *DB, _ int) error {
+		"get": func(ctx context.Context, db *DB, i int) error {
+			intent := &Entry{Org: "org", Body: body, Action: "vault.readRaw", Object: benchKey(i % 1000)}
 			if err := db.Write(ctx, func(tx *Tx) error {
-				tx.Append(Entry{Org: "org", Body: body})
+				tx.Append(intent)
 				return nil
 			}); err != nil {
 				return err
 			}
-			return db.AppendLater(Entry{Org: "org", Body: body})
+			return db.AppendLater(&Entry{Org: "org", Body: body, Intent: intent.Seq})
 		},
 		"set": func(ctx context.Context, db *DB, i int) error {
 			return db.Write(ctx, func(tx *Tx) error {
@@ -41,7 +42,9 @@ func BenchmarkWrite(b *testing.B) {
 				if err := tx.InsertAnswer(ctx, "org", fmt.Sprintf("018f4e8a-7c1b-7d3a-9f00-%012d", i), Answer{Status: 200, Sealed: body, CreatedAt: time.Now()}); err != nil {
 					return err
 				}
-				tx.Append(Entry{Org: "org", Body: body})
+				tx.Append(&Entry{
+					Org: "org", Body: body, Action: "vault.write", Object: e.Key, Record: KindVault + ":" + e.UID,
+				})
 				return nil
 			})
 		},
@@ -51,7 +54,7 @@ func BenchmarkWrite(b *testing.B) {
 			for i := range 1000 {
 				require.NoError(b, db.Write(b.Context(), func(tx *Tx) error {
 					key := benchKey(i)
-					return tx.InsertVaultEntry(b.Context(), "org", key, entry(key))
+					return insert(b.Context(), tx, key, entry(key))
 				}))
 			}
 			var n atomic.Int64

@@ -50,6 +50,7 @@ func (q Queries) GoodAPIKeys(ctx context.Context, org string) (n int64, err erro
 
 // InsertAPIKey adds a key.
 func (tx *Tx) InsertAPIKey(ctx context.Context, k APIKey) error {
+	tx.wrote(k.record())
 	_, err := tx.exec(ctx, "INSERT INTO api_keys (id, org_id, hash, label, created_at) VALUES ($1, $2, $3, $4, $5)",
 		k.ID, k.Org, k.Hash, k.Label, millis(k.CreatedAt))
 	return err
@@ -58,7 +59,12 @@ func (tx *Tx) InsertAPIKey(ctx context.Context, k APIKey) error {
 // RevokeAPIKey ends a key for good. Revoking it again changes nothing.
 func (tx *Tx) RevokeAPIKey(ctx context.Context, org, id string, at time.Time) error {
 	tx.forgetKeys = true
-	return tx.must(ctx, "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $1) WHERE org_id = $2 AND id = $3", millis(at), org, id)
+	if err := tx.must(ctx, "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $1) WHERE org_id = $2 AND id = $3", millis(at), org, id); err != nil {
+		return err
+	}
+	k, err := tx.APIKey(ctx, org, id)
+	tx.wrote(k.record())
+	return err
 }
 
 // Organization is a tenant: everything belongs to one, and none sees another.

@@ -18,6 +18,7 @@ func TestARevokedKeyIsNeverGoodAgain(t *testing.T) {
 		hash := sha256.Sum256([]byte{byte(i)})
 		id := string(rune('a' + i))
 		require.NoError(t, db.Write(ctx, func(tx *Tx) error {
+			defer tx.Append(&Entry{Org: "org", Body: []byte("{}")})
 			return tx.InsertAPIKey(ctx, APIKey{ID: id, Org: "org", Hash: hash[:], CreatedAt: time.Now()})
 		}))
 		stop := make(chan struct{})
@@ -35,7 +36,10 @@ func TestARevokedKeyIsNeverGoodAgain(t *testing.T) {
 				}
 			})
 		}
-		require.NoError(t, db.Write(ctx, func(tx *Tx) error { return tx.RevokeAPIKey(ctx, "org", id, time.Now()) }))
+		require.NoError(t, db.Write(ctx, func(tx *Tx) error {
+			defer tx.Append(&Entry{Org: "org", Body: []byte("{}")})
+			return tx.RevokeAPIKey(ctx, "org", id, time.Now())
+		}))
 		k, err := db.APIKeyByHash(ctx, hash)
 		require.NoError(t, err)
 		require.False(t, k.RevokedAt.IsZero())

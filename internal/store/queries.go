@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"sync"
 )
@@ -39,6 +40,14 @@ func (s *statements) get(ctx context.Context, query string) (*sql.Stmt, error) {
 		return other.(*sql.Stmt), st.Close()
 	}
 	return st, nil
+}
+
+// close lets go of the statements, for a connection that goes on without them.
+func (s *statements) close() (err error) {
+	for _, st := range s.known.Range {
+		err = errors.Join(err, st.(*sql.Stmt).Close())
+	}
+	return err
 }
 
 // scanner reads the columns of one row.
@@ -92,4 +101,27 @@ func many[T any](ctx context.Context, q Queries, scan func(scanner) (T, error), 
 		list = append(list, v)
 	}
 	return list, translate(rows.Err())
+}
+
+// each calls fn with every row of a query, one at a time.
+func each[T any](ctx context.Context, q Queries, scan func(scanner) (T, error), fn func(T) error, query string, args ...any) error {
+	st, err := q.prepare(ctx, query)
+	if err != nil {
+		return err
+	}
+	rows, err := st.QueryContext(ctx, args...)
+	if err != nil {
+		return translate(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		v, err := scan(rows.Scan)
+		if err != nil {
+			return translate(err)
+		}
+		if err := fn(v); err != nil {
+			return err
+		}
+	}
+	return translate(rows.Err())
 }

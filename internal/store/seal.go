@@ -14,17 +14,22 @@ type DEK struct {
 
 // DEK returns the key of a scope.
 func (q Queries) DEK(ctx context.Context, scope string) (DEK, error) {
-	return one(ctx, q, func(row scanner) (d DEK, err error) {
-		var created int64
-		err = row(&d.Scope, &d.ID, &d.KEKID, &d.Wrapped, &created)
-		d.CreatedAt = fromMillis(created)
-		return d, err
-	}, "SELECT scope, id, kek_id, wrapped, created_at FROM deks WHERE scope = $1", scope)
+	return one(ctx, q, scanDEK, "SELECT "+dekColumns+" FROM deks WHERE scope = $1", scope)
+}
+
+const dekColumns = "scope, id, kek_id, wrapped, created_at"
+
+func scanDEK(row scanner) (d DEK, err error) {
+	var created int64
+	err = row(&d.Scope, &d.ID, &d.KEKID, &d.Wrapped, &created)
+	d.CreatedAt = fromMillis(created)
+	return d, err
 }
 
 // InsertDEK adds the key of a scope; one that is there already gives
 // [ErrExists].
 func (tx *Tx) InsertDEK(ctx context.Context, d DEK) error {
+	tx.wrote(d.record())
 	_, err := tx.exec(ctx, "INSERT INTO deks (scope, id, kek_id, wrapped, created_at) VALUES ($1, $2, $3, $4, $5)",
 		d.Scope, d.ID, d.KEKID, d.Wrapped, millis(d.CreatedAt))
 	return err
@@ -38,6 +43,7 @@ func (q Queries) SealedValue(ctx context.Context, name string) ([]byte, error) {
 
 // InsertSealedValue adds one of the server's own sealed values.
 func (tx *Tx) InsertSealedValue(ctx context.Context, name string, sealed []byte) error {
+	tx.wrote(serverValueRecord(name, sealed))
 	_, err := tx.exec(ctx, "INSERT INTO sealed_values (name, sealed) VALUES ($1, $2)", name, sealed)
 	return err
 }

@@ -56,7 +56,7 @@ type DB struct {
 	batch   *batch
 	keys    *keyCache
 	laterMu sync.Mutex
-	later   []Entry // waits for a transaction to share
+	later   []*Entry // waits for a transaction to share
 }
 
 // Open opens the store in the file at path, creating it and bringing its
@@ -141,6 +141,26 @@ func migrate(ctx context.Context, db *sql.DB) error {
 
 // Read returns the queries on a snapshot of their own each.
 func (db *DB) Read() Queries { return db.queries }
+
+// Snapshot calls fn with queries that all see the same state, whatever is
+// written meanwhile. While it runs the write-ahead log grows.
+func (db *DB) Snapshot(ctx context.Context, fn func(Queries) error) (err error) {
+	conn, err := db.reader.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("opening a snapshot: %w", err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	// In words: the driver's own begins take the writer's lock.
+	if _, err := conn.ExecContext(ctx, "BEGIN DEFERRED"); err != nil {
+		return fmt.Errorf("opening a snapshot: %w", err)
+	}
+	statements := newStatements(conn)
+	defer func() {
+		_, ended := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		err = errors.Join(err, statements.close(), ended)
+	}()
+	return fn(Queries{prepare: statements.get})
+}
 
 // Close lets queued writes finish and closes the files. Later writes get
 // [ErrClosed].

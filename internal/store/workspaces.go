@@ -59,7 +59,10 @@ func (tx *Tx) InsertWorkspace(ctx context.Context, org string, w Workspace) erro
 	_, err = tx.exec(ctx, `INSERT INTO workspaces (org_id, id, name, version, mounts, namespace, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		org, w.ID, w.Name, w.Version, string(mounts), w.Namespace, millis(w.CreatedAt), millis(w.UpdatedAt))
-	return err
+	if err != nil {
+		return err
+	}
+	return tx.wroteWorkspace(org, w)
 }
 
 // UpdateWorkspace replaces name, mounts, own namespace and version; a name in
@@ -69,13 +72,24 @@ func (tx *Tx) UpdateWorkspace(ctx context.Context, org string, w Workspace) erro
 	if err != nil {
 		return err
 	}
-	return tx.must(ctx, `UPDATE workspaces SET name = $1, version = $2, mounts = $3, namespace = $4, updated_at = $5
+	err = tx.must(ctx, `UPDATE workspaces SET name = $1, version = $2, mounts = $3, namespace = $4, updated_at = $5
 		WHERE org_id = $6 AND id = $7`,
 		w.Name, w.Version, string(mounts), w.Namespace, millis(w.UpdatedAt), org, w.ID)
+	if err != nil {
+		return err
+	}
+	return tx.wroteWorkspace(org, w)
+}
+
+func (tx *Tx) wroteWorkspace(org string, w Workspace) error {
+	r, err := w.record(org)
+	tx.wrote(r)
+	return err
 }
 
 // DeleteWorkspace removes a workspace with its runtimes' rows and pins.
 func (tx *Tx) DeleteWorkspace(ctx context.Context, org, id string) error {
+	tx.wrote(deleted(KindWorkspace, org, id))
 	return tx.must(ctx, "DELETE FROM workspaces WHERE org_id = $1 AND id = $2", org, id)
 }
 

@@ -2,12 +2,11 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,7 +25,9 @@ const (
 // goroutine and not kept.
 type Tx struct {
 	Queries
-	entries []Entry
+	entries []*Entry
+	// written are the records that no event names yet.
+	written []Record
 	// begun is set once there is something that a failure has to undo.
 	begun bool
 	// forgetKeys is set when cached keys are no longer what is stored.
@@ -54,19 +55,6 @@ func (tx *Tx) must(ctx context.Context, query string, args ...any) error {
 	return err
 }
 
-// Entry is one line of the audit log before it has its place in the chain.
-type Entry struct {
-	// Org is the organization the event belongs to; empty when the caller
-	// could not be told.
-	Org string
-	// Body is the event as JSON.
-	Body []byte
-}
-
-// Append adds an event to the audit log, in the same transaction: it is
-// durable if and only if everything else in tx is.
-func (tx *Tx) Append(e Entry) { tx.entries = append(tx.entries, e) }
-
 type job struct {
 	ctx  context.Context
 	fn   func(*Tx) error // nil to write no more than what was left for later
@@ -91,7 +79,7 @@ func (db *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 // does not wait for it. It is for what may be lost in a crash: the outcome of a
 // recorded intent. A transaction of its own would cost as much as the intent
 // did; so it waits for another's, at most 50 milliseconds. Close waits for it.
-func (db *DB) AppendLater(e Entry) error {
+func (db *DB) AppendLater(e *Entry) error {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
 	if db.closed {
@@ -108,7 +96,7 @@ func (db *DB) AppendLater(e Entry) error {
 
 // wait adds to what waits for a transaction, and sees to it that there is one.
 // laterMu is held.
-func (db *DB) wait(entries ...Entry) {
+func (db *DB) wait(entries ...*Entry) {
 	if len(db.later) == 0 {
 		time.AfterFunc(laterDelay, func() {
 			_ = db.enqueue(context.Background(), &job{ctx: context.Background()}) // closed: then it has been written
@@ -117,7 +105,7 @@ func (db *DB) wait(entries ...Entry) {
 	db.later = append(db.later, entries...)
 }
 
-func (db *DB) takeLater() []Entry {
+func (db *DB) takeLater() []*Entry {
 	db.laterMu.Lock()
 	defer db.laterMu.Unlock()
 	entries := db.later
@@ -125,7 +113,7 @@ func (db *DB) takeLater() []Entry {
 	return entries
 }
 
-func (db *DB) putBack(entries []Entry) {
+func (db *DB) putBack(entries []*Entry) {
 	db.laterMu.Lock()
 	defer db.laterMu.Unlock()
 	if len(entries) > 0 {
@@ -196,6 +184,9 @@ type batch struct {
 	keys *keyCache
 	seq  int64
 	head []byte
+	at   time.Time // of the newest event
+	// durable is where the chain stands on disk, for everybody.
+	durable atomic.Pointer[Head]
 }
 
 func newBatch(conn *sql.Conn, keys *keyCache) *batch {
@@ -206,11 +197,14 @@ func (b *batch) close() error { return b.conn.Close() }
 
 // commit writes the entries and runs the jobs in one transaction, and answers
 // each job. Its error is the transaction's.
-func (b *batch) commit(jobs []*job, later []Entry) error {
-	seq, head := b.seq, b.head
+func (b *batch) commit(jobs []*job, later []*Entry) error {
+	seq, head, at := b.seq, b.head, b.at
 	err := b.transact(jobs, later)
 	if err != nil {
-		b.seq, b.head = seq, head
+		b.seq, b.head, b.at = seq, head, at
+	}
+	if b.seq != seq {
+		b.publish()
 	}
 	for _, j := range jobs {
 		if j.tx.forgetKeys {
@@ -229,7 +223,7 @@ func (b *batch) commit(jobs []*job, later []Entry) error {
 
 // transact uses a background context: a caller who leaves must not undo what
 // others wait for.
-func (b *batch) transact(jobs []*job, later []Entry) (err error) {
+func (b *batch) transact(jobs []*job, later []*Entry) (err error) {
 	ctx := context.Background()
 	if _, err := b.q.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
@@ -247,8 +241,9 @@ func (b *batch) transact(jobs []*job, later []Entry) (err error) {
 			return err
 		}
 	}
+	now := b.now()
 	for _, e := range later {
-		if err := b.link(ctx, e); err != nil {
+		if err := b.link(ctx, e, now); err != nil {
 			return err
 		}
 	}
@@ -257,7 +252,7 @@ func (b *batch) transact(jobs []*job, later []Entry) (err error) {
 			continue
 		}
 		for _, e := range j.tx.entries {
-			if err := b.link(ctx, e); err != nil {
+			if err := b.link(ctx, e, now); err != nil {
 				return err
 			}
 		}
@@ -277,6 +272,9 @@ func (b *batch) runJob(ctx context.Context, j *job) error {
 	j.tx = Tx{Queries: b.q}
 	if j.err = guard(j.fn, &j.tx); errors.Is(j.err, ErrFull) {
 		return j.err // SQLite has rolled the whole transaction back
+	}
+	if j.err == nil && len(j.tx.written) > 0 {
+		j.err = errUnrecorded
 	}
 	if !j.tx.begun {
 		return nil
@@ -300,45 +298,4 @@ func guard(fn func(*Tx) error, tx *Tx) (err error) {
 		}
 	}()
 	return fn(tx)
-}
-
-// link gives an event its place: its number and the hash that covers it and
-// everything before it.
-func (b *batch) link(ctx context.Context, e Entry) error {
-	seq := b.seq + 1
-	head := chain(b.head, seq, e)
-	if _, err := b.q.exec(ctx, "INSERT INTO audit_events (seq, org_id, body, hash) VALUES ($1, $2, $3, $4)",
-		seq, e.Org, e.Body, head); err != nil {
-		return fmt.Errorf("appending to the audit log: %w", err)
-	}
-	b.seq, b.head = seq, head
-	return nil
-}
-
-// chain is the hash of an event: SHA-256 over the hash before it, its number,
-// its organization and its body, each with its length.
-func chain(prev []byte, seq int64, e Entry) []byte {
-	h := sha256.New()
-	h.Write(prev)
-	var n [8]byte
-	for _, part := range [][]byte{binary.BigEndian.AppendUint64(nil, uint64(seq)), []byte(e.Org), e.Body} {
-		binary.BigEndian.PutUint64(n[:], uint64(len(part)))
-		h.Write(n[:])
-		h.Write(part)
-	}
-	return h.Sum(nil)
-}
-
-// loadHead reads where the chain stands.
-func (b *batch) loadHead(ctx context.Context) error {
-	head, err := one(ctx, b.q, func(row scanner) (head []byte, err error) { return head, row(&b.seq, &head) },
-		"SELECT seq, hash FROM audit_events ORDER BY seq DESC LIMIT 1")
-	if errors.Is(err, ErrNotFound) {
-		head, err = make([]byte, sha256.Size), nil
-	}
-	if err != nil {
-		return fmt.Errorf("reading the head of the audit log: %w", err)
-	}
-	b.head = head
-	return nil
 }

@@ -24,6 +24,15 @@ func openTest(t testing.TB) (*DB, string) {
 	return db, path
 }
 
+// insert adds an entry and records it.
+func insert(ctx context.Context, tx *Tx, folded string, e VaultEntry) error {
+	if err := tx.InsertVaultEntry(ctx, "org", folded, e); err != nil {
+		return err
+	}
+	tx.Append(&Entry{Org: "org", Body: []byte(`{"key":"` + e.Key + `"}`)})
+	return nil
+}
+
 func entry(key string) VaultEntry {
 	now := time.UnixMilli(1_700_000_000_000).UTC()
 	return VaultEntry{UID: "uid-" + key, Key: key, Version: 1, Meta: []byte("{}"), Sealed: []byte("sealed"), CreatedAt: now, UpdatedAt: now}
@@ -38,10 +47,9 @@ func TestAFailedWriteUndoesNothingElse(t *testing.T) {
 		wg.Go(func() {
 			key := fmt.Sprintf("k%03d", i)
 			err := db.Write(ctx, func(tx *Tx) error {
-				if err := tx.InsertVaultEntry(ctx, "org", key, entry(key)); err != nil {
+				if err := insert(ctx, tx, key, entry(key)); err != nil {
 					return err
 				}
-				tx.Append(Entry{Org: "org", Body: []byte(`{"key":"` + key + `"}`)})
 				switch {
 				case i%3 == 1:
 					return refused
@@ -71,7 +79,7 @@ func TestTheChainCoversEveryEventInOrder(t *testing.T) {
 	ctx := t.Context()
 	for i := range 20 {
 		require.NoError(t, db.Write(ctx, func(tx *Tx) error {
-			tx.Append(Entry{Org: "org", Body: fmt.Appendf(nil, `{"n":%d}`, i)})
+			tx.Append(&Entry{Org: "org", Body: fmt.Appendf(nil, `{"n":%d}`, i)})
 			return nil
 		}))
 		if i == 10 { // the head is found again after a restart
@@ -88,19 +96,38 @@ func TestTheChainCoversEveryEventInOrder(t *testing.T) {
 	head := make([]byte, 32)
 	for i, e := range events {
 		require.EqualValues(t, i+1, e.seq)
-		head = chain(head, e.seq, Entry{Org: "org", Body: e.body})
+		head = NextHash(head, Entry{Seq: e.seq, At: e.at, Org: "org", Body: e.body})
 		require.Equal(t, head, e.hash)
 	}
 }
 
 type auditEvent struct {
 	seq        int64
+	at         time.Time
 	body, hash []byte
 }
 
 func (q Queries) auditEvents(ctx context.Context) ([]auditEvent, error) {
-	return many(ctx, q, func(row scanner) (e auditEvent, err error) { return e, row(&e.seq, &e.body, &e.hash) },
-		"SELECT seq, body, hash FROM audit_events ORDER BY seq")
+	return many(ctx, q, func(row scanner) (e auditEvent, err error) {
+		var at int64
+		err = row(&e.seq, &at, &e.body, &e.hash)
+		e.at = fromMillis(at)
+		return e, err
+	}, "SELECT seq, at, body, hash FROM audit_events ORDER BY seq")
+}
+
+func TestARecordIsNotWrittenWithoutItsEvent(t *testing.T) {
+	db, _ := openTest(t)
+	ctx := t.Context()
+	err := db.Write(ctx, func(tx *Tx) error { return tx.InsertVaultEntry(ctx, "org", "k", entry("k")) })
+	require.ErrorIs(t, err, errUnrecorded)
+	err = db.Write(ctx, func(tx *Tx) error {
+		tx.Append(&Entry{Org: "org", Body: []byte("{}")}) // too early: it cannot know
+		return tx.InsertVaultEntry(ctx, "org", "k", entry("k"))
+	})
+	require.ErrorIs(t, err, errUnrecorded)
+	_, err = db.Read().VaultEntry(ctx, "org", "k")
+	require.ErrorIs(t, err, ErrNotFound)
 }
 
 func TestACallerWhoLeftIsNotWrittenFor(t *testing.T) {
@@ -113,7 +140,7 @@ func TestACallerWhoLeftIsNotWrittenFor(t *testing.T) {
 	<-held
 	done := make(chan error, 1)
 	go func() {
-		done <- db.Write(ctx, func(tx *Tx) error { return tx.InsertVaultEntry(ctx, "org", "k", entry("k")) })
+		done <- db.Write(ctx, func(tx *Tx) error { return insert(ctx, tx, "k", entry("k")) })
 	}()
 	for len(db.jobs) == 0 { // until it is queued
 	}
@@ -127,11 +154,11 @@ func TestACallerWhoLeftIsNotWrittenFor(t *testing.T) {
 func TestKeysThatDifferInCaseAloneExist(t *testing.T) {
 	db, _ := openTest(t)
 	ctx := t.Context()
-	insert := func(key, folded string) error {
-		return db.Write(ctx, func(tx *Tx) error { return tx.InsertVaultEntry(ctx, "org", folded, entry(key)) })
+	write := func(key, folded string) error {
+		return db.Write(ctx, func(tx *Tx) error { return insert(ctx, tx, folded, entry(key)) })
 	}
-	require.NoError(t, insert("prod/CRM", "prod/crm"))
-	require.ErrorIs(t, insert("prod/crm", "prod/crm"), ErrExists)
+	require.NoError(t, write("prod/CRM", "prod/crm"))
+	require.ErrorIs(t, write("prod/crm", "prod/crm"), ErrExists)
 	got, err := db.Read().VaultEntryFolded(ctx, "org", "prod/crm")
 	require.NoError(t, err)
 	require.Equal(t, entry("prod/CRM"), got)
@@ -143,11 +170,11 @@ func TestPagesOfKeysMeetWithoutGapOrRepeat(t *testing.T) {
 	require.NoError(t, db.Write(ctx, func(tx *Tx) error {
 		for i := range 250 {
 			key := fmt.Sprintf("p/%03d", i)
-			if err := tx.InsertVaultEntry(ctx, "org", key, entry(key)); err != nil {
+			if err := insert(ctx, tx, key, entry(key)); err != nil {
 				return err
 			}
 		}
-		return tx.InsertVaultEntry(ctx, "org", "q", entry("q"))
+		return insert(ctx, tx, "q", entry("q"))
 	}))
 	var all []string
 	for r := (VaultRange{From: "p/", To: "p0", Limit: 100}); ; r.After = all[len(all)-1] {
@@ -187,7 +214,7 @@ func BenchmarkGroupedWrites(b *testing.B) {
 			n++
 			key := fmt.Sprintf("k%09d", n)
 			mu.Unlock()
-			if err := db.Write(ctx, func(tx *Tx) error { return tx.InsertVaultEntry(ctx, "org", key, entry(key)) }); err != nil {
+			if err := db.Write(ctx, func(tx *Tx) error { return insert(ctx, tx, key, entry(key)) }); err != nil {
 				b.Error(err)
 			}
 		}
@@ -199,7 +226,7 @@ func TestACallerWhoLeavesUndoesNothing(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	err := db.Write(ctx, func(tx *Tx) error {
 		leave()
-		return tx.InsertVaultEntry(ctx, "org", "k", entry("k"))
+		return insert(ctx, tx, "k", entry("k"))
 	})
 	require.NoError(t, err, "a write that has begun is not interrupted")
 	_, err = db.Read().VaultEntry(t.Context(), "org", "k")
@@ -209,7 +236,7 @@ func TestACallerWhoLeavesUndoesNothing(t *testing.T) {
 func TestWhatMayBeLostStillArrives(t *testing.T) {
 	t.Run("when nobody else writes", func(t *testing.T) {
 		db, _ := openTest(t)
-		require.NoError(t, db.AppendLater(Entry{Org: "org", Body: []byte(`{"n":1}`)}))
+		require.NoError(t, db.AppendLater(&Entry{Org: "org", Body: []byte(`{"n":1}`)}))
 		require.Eventually(t, func() bool {
 			events, err := db.Read().auditEvents(t.Context())
 			return err == nil && len(events) == 1
@@ -218,10 +245,10 @@ func TestWhatMayBeLostStillArrives(t *testing.T) {
 	t.Run("when the store is closed", func(t *testing.T) {
 		db, path := openTest(t)
 		for i := range 3 {
-			require.NoError(t, db.AppendLater(Entry{Org: "org", Body: fmt.Appendf(nil, `{"n":%d}`, i)}))
+			require.NoError(t, db.AppendLater(&Entry{Org: "org", Body: fmt.Appendf(nil, `{"n":%d}`, i)}))
 		}
 		require.NoError(t, db.Close())
-		require.ErrorIs(t, db.AppendLater(Entry{}), ErrClosed)
+		require.ErrorIs(t, db.AppendLater(&Entry{}), ErrClosed)
 		db, err := Open(t.Context(), path)
 		require.NoError(t, err)
 		defer func() { require.NoError(t, db.Close()) }()
@@ -231,9 +258,9 @@ func TestWhatMayBeLostStillArrives(t *testing.T) {
 	})
 	t.Run("before what is written after it", func(t *testing.T) {
 		db, _ := openTest(t)
-		require.NoError(t, db.AppendLater(Entry{Org: "org", Body: []byte(`"first"`)}))
+		require.NoError(t, db.AppendLater(&Entry{Org: "org", Body: []byte(`"first"`)}))
 		require.NoError(t, db.Write(t.Context(), func(tx *Tx) error {
-			tx.Append(Entry{Org: "org", Body: []byte(`"second"`)})
+			tx.Append(&Entry{Org: "org", Body: []byte(`"second"`)})
 			return nil
 		}))
 		events, err := db.Read().auditEvents(t.Context())

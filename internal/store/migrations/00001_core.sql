@@ -169,14 +169,45 @@ CREATE TABLE idempotency (
 CREATE UNIQUE INDEX idempotency_key ON idempotency (org_id, key);
 CREATE INDEX idempotency_age ON idempotency (created_at);
 
+-- The log: rows are added and never changed, and hash chains each to all before it. The columns after it only index
+-- the bodies, and verifying proves them: empty ones are NULL, outcome too where it is ok, and an outcome's row has but
+-- the number of its intent. INTEGER, not BIGINT, makes seq SQLite's row id.
 CREATE TABLE audit_events (
-  seq    BIGINT PRIMARY KEY,
-  org_id TEXT NOT NULL,
-  body   BLOB NOT NULL,
-  hash   BLOB NOT NULL
+  seq          INTEGER PRIMARY KEY,
+  at           BIGINT NOT NULL,
+  org_id       TEXT NOT NULL,
+  body         BLOB NOT NULL,
+  hash         BLOB NOT NULL,
+  intent       BIGINT,
+  workspace_id TEXT,
+  runtime_id   TEXT,
+  action       TEXT,
+  object       TEXT,
+  denied       BOOLEAN,
+  outcome      TEXT,
+  record       TEXT
+);
+CREATE UNIQUE INDEX audit_events_intent ON audit_events (intent) WHERE intent IS NOT NULL;
+CREATE INDEX audit_events_org ON audit_events (org_id, seq) WHERE intent IS NULL;
+CREATE INDEX audit_events_workspace ON audit_events (org_id, workspace_id, seq) WHERE workspace_id IS NOT NULL;
+CREATE INDEX audit_events_runtime ON audit_events (org_id, runtime_id, seq) WHERE runtime_id IS NOT NULL;
+CREATE INDEX audit_events_action ON audit_events (org_id, action, seq) WHERE action IS NOT NULL;
+CREATE INDEX audit_events_object ON audit_events (org_id, object, seq) WHERE object IS NOT NULL;
+CREATE INDEX audit_events_denied ON audit_events (org_id, seq) WHERE denied;
+CREATE INDEX audit_events_failed ON audit_events (org_id, outcome, (COALESCE(intent, seq))) WHERE outcome IS NOT NULL;
+CREATE INDEX audit_events_record ON audit_events (record, seq) WHERE record IS NOT NULL;
+
+-- Where the chain stood, signed with a key that is not in the database.
+CREATE TABLE audit_checkpoints (
+  seq       BIGINT PRIMARY KEY,
+  previous  BIGINT NOT NULL,
+  head      BLOB NOT NULL,
+  at        BIGINT NOT NULL,
+  signature BLOB NOT NULL
 );
 
 -- +goose Down
+DROP TABLE audit_checkpoints;
 DROP TABLE audit_events;
 DROP TABLE idempotency;
 DROP TABLE folders;

@@ -1,0 +1,243 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+var (
+	// ErrHeadMissing: the log has events, and the head outside the database is
+	// gone, so that nobody can tell whether the log is whole.
+	ErrHeadMissing = errors.New("the head of the audit log, kept outside the database, is missing")
+	// ErrHeadForged: the head outside was not signed with this key.
+	ErrHeadForged = errors.New("the head of the audit log, kept outside the database, is not signed with this key")
+	// ErrOlder: the database is older than the head outside, or has another
+	// history: it was put back, or the log was cut or rewritten.
+	ErrOlder = errors.New("the database is not the one that the head of its audit log was signed for: it was put back to an older state, or its log was cut or rewritten")
+)
+
+// A checkpoint is signed when there are so many events since the last, or when
+// the first of them is so old.
+const (
+	checkpointEvents = 4096
+	checkpointAge    = time.Second
+)
+
+// NotaryConfig says what a [Notary] works with.
+type NotaryConfig struct {
+	DB  *store.DB
+	Key seal.Key
+	// HeadFile is where the newest head is kept, outside of the data.
+	HeadFile string
+	// Log receives what an operator needs to know.
+	Log *slog.Logger
+}
+
+// Notary signs where the chain stands, without making any write wait: with
+// Ed25519, so that the log can be verified by who cannot forge it, and with a
+// key made from the key encryption key, so that no row in the database can
+// replace it.
+//
+// While the log can be kept outside, at most the events of the last second are
+// not under the newest head there; after [Notary.Close] none. Only of those
+// could somebody who holds the database after a crash cut the newest without
+// being found out, and then only such as wrote no record.
+type Notary struct {
+	cfg  NotaryConfig
+	last store.Checkpoint
+	// kept is set while the last one is outside too.
+	kept bool
+	stop chan struct{}
+	done sync.WaitGroup
+	once sync.Once
+	err  error
+}
+
+// OpenNotary compares the database with the head outside and the newest
+// checkpoint, and starts to sign what follows. Its error is [ErrHeadMissing],
+// [ErrHeadForged] or [ErrOlder] when they do not fit together, and nothing has
+// been signed then.
+func OpenNotary(ctx context.Context, cfg NotaryConfig) (*Notary, error) {
+	n := &Notary{cfg: cfg, stop: make(chan struct{})}
+	if n.cfg.Log == nil {
+		n.cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	head, err := readHead(cfg.HeadFile, cfg.Key)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		fresh, err := isFresh(ctx, cfg.DB)
+		if err != nil {
+			return nil, err
+		}
+		if !fresh {
+			return nil, fmt.Errorf("%s: %w", cfg.HeadFile, ErrHeadMissing)
+		}
+		// Before the first event: from now on there is always one.
+		if head, err = n.sign(store.Head{Hash: store.ZeroHash()}); err != nil {
+			return nil, err
+		}
+		if err := writeHead(cfg.HeadFile, cfg.Key, head); err != nil {
+			return nil, err
+		}
+	case err != nil:
+		return nil, err
+	}
+	if err := n.compare(ctx, head); err != nil {
+		return nil, err
+	}
+	n.done.Go(n.run)
+	return n, nil
+}
+
+// isFresh reports whether the store has never held anything.
+func isFresh(ctx context.Context, db *store.DB) (bool, error) {
+	orgs, err := db.Read().Organizations(ctx)
+	return db.Head().Seq == 0 && len(orgs) == 0, err
+}
+
+// compare requires that the database continues what was signed.
+func (n *Notary) compare(ctx context.Context, outside store.Checkpoint) error {
+	n.last = outside
+	newest, err := n.cfg.DB.Read().NewestCheckpoint(ctx)
+	switch {
+	case errors.Is(err, store.ErrNotFound) && outside.Seq == 0:
+	case errors.Is(err, store.ErrNotFound):
+		return ErrOlder
+	case err != nil:
+		return err
+	case !signedBy(n.cfg.Key.Public(), newest) || newest.Seq < outside.Seq:
+		return ErrOlder
+	default:
+		n.last = newest
+	}
+	n.kept = n.last.Seq == outside.Seq
+	// What nobody has signed yet must follow from what somebody has.
+	return n.cfg.DB.Snapshot(ctx, func(q store.Queries) error {
+		for _, signed := range []store.Checkpoint{outside, n.last} {
+			hash, err := q.HashAt(ctx, signed.Seq)
+			if errors.Is(err, store.ErrNotFound) || err == nil && !bytes.Equal(hash, signed.Head) {
+				return ErrOlder
+			}
+			if err != nil {
+				return err
+			}
+		}
+		seq, head := outside.Seq, outside.Head
+		return q.EachEntry(ctx, outside.Seq, func(e store.StoredEntry) error {
+			seq++
+			head = store.NextHash(head, e.Entry)
+			if e.Seq != seq || !bytes.Equal(head, e.Hash) {
+				return ErrOlder
+			}
+			return nil
+		})
+	})
+}
+
+// run signs when there is something to sign.
+func (n *Notary) run() {
+	for {
+		head := n.cfg.DB.Head()
+		if head.Seq == n.last.Seq && n.kept {
+			select {
+			case <-head.Moved:
+			case <-n.stop:
+				return
+			}
+		}
+		age := time.NewTimer(checkpointAge)
+		stopped := n.gather(age.C)
+		age.Stop()
+		if stopped {
+			return
+		}
+		if err := n.checkpoint(context.Background()); err != nil {
+			n.cfg.Log.Error("the head of the audit log could not be kept", "error", err)
+		}
+	}
+}
+
+// gather waits until there is enough to sign, or it is old enough.
+func (n *Notary) gather(old <-chan time.Time) (stopped bool) {
+	for {
+		head := n.cfg.DB.Head()
+		if head.Seq-n.last.Seq >= checkpointEvents {
+			return false
+		}
+		select {
+		case <-head.Moved:
+		case <-old:
+			return false
+		case <-n.stop:
+			return true
+		}
+	}
+}
+
+// checkpoint signs where the chain stands, keeps that in the database, and
+// then outside.
+func (n *Notary) checkpoint(ctx context.Context) error {
+	if head := n.cfg.DB.Head(); head.Seq != n.last.Seq {
+		c, err := n.sign(head)
+		if err != nil {
+			return err
+		}
+		if err := n.cfg.DB.Write(ctx, func(tx *store.Tx) error { return tx.InsertCheckpoint(ctx, c) }); err != nil {
+			return fmt.Errorf("signing the audit log: %w", err)
+		}
+		n.last, n.kept = c, false
+	}
+	if n.kept {
+		return nil
+	}
+	err := writeHead(n.cfg.HeadFile, n.cfg.Key, n.last)
+	n.kept = err == nil
+	return err
+}
+
+// Close signs everything up to the last event. The store must not be written
+// any more.
+func (n *Notary) Close() error {
+	n.once.Do(func() {
+		close(n.stop)
+		n.done.Wait()
+		ctx := context.Background()
+		// A write waits for those before it, outcomes that nobody waited for
+		// among them.
+		if n.err = n.cfg.DB.Write(ctx, func(*store.Tx) error { return nil }); n.err == nil {
+			n.err = n.checkpoint(ctx)
+		}
+	})
+	return n.err
+}
+
+func (n *Notary) sign(head store.Head) (store.Checkpoint, error) {
+	c := store.Checkpoint{Seq: head.Seq, Previous: n.last.Seq, Head: head.Hash, At: time.Now().UTC().Truncate(time.Millisecond)}
+	var err error
+	c.Signature, err = n.cfg.Key.Sign(message(c))
+	return c, err
+}
+
+// message is what is signed of a checkpoint.
+func message(c store.Checkpoint) []byte {
+	b := []byte("bctrl audit 1 checkpoint\x00")
+	for _, v := range []int64{c.Seq, c.Previous, c.At.UnixMilli()} {
+		b = binary.BigEndian.AppendUint64(b, uint64(v))
+	}
+	return append(b, c.Head...)
+}
+
+func signedBy(public ed25519.PublicKey, c store.Checkpoint) bool {
+	return len(public) == ed25519.PublicKeySize && ed25519.Verify(public, message(c), c.Signature)
+}

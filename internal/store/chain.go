@@ -1,0 +1,210 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Entry is one line of the audit log.
+type Entry struct {
+	// Seq is its number, from 1 without a gap; set once its transaction is
+	// durable.
+	Seq int64
+	// Org is the organization the event belongs to; empty when the caller
+	// could not be told.
+	Org string
+	// At is when the log took it, in milliseconds; set by the writer, and never
+	// back along the chain, whatever the machine's clock does.
+	At time.Time
+	// Body is the event as JSON. The hash covers Seq, At, Org and Body; the
+	// rest indexes Body.
+	Body []byte
+	// Intent is, of an outcome, the number of its intent; of every other entry
+	// 0.
+	Intent int64
+
+	Workspace, Runtime, Action, Object string
+	// Denied is set where access said no.
+	Denied bool
+	// Outcome is the code of an error, else empty.
+	Outcome string
+	// Record names the sealed record that was written: "vault:<uid>".
+	Record string
+}
+
+// Append adds an event to the audit log, in the same transaction: it is
+// durable if and only if everything else in tx is. It records what tx has
+// written since the Append before.
+func (tx *Tx) Append(e *Entry) {
+	tx.entries = append(tx.entries, e)
+	tx.written = nil
+}
+
+// Head is where the chain stands.
+type Head struct {
+	Seq  int64
+	Hash []byte
+	// Moved is closed when there is a newer one.
+	Moved <-chan struct{}
+
+	move chan struct{}
+}
+
+// Head returns where the chain stands on disk.
+func (db *DB) Head() Head { return *db.batch.durable.Load() }
+
+// publish tells everybody where the chain stands.
+func (b *batch) publish() {
+	move := make(chan struct{})
+	if before := b.durable.Swap(&Head{Seq: b.seq, Hash: b.head, Moved: move, move: move}); before != nil {
+		close(before.move)
+	}
+}
+
+// now is the time of the next transaction.
+func (b *batch) now() time.Time {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	if now.Before(b.at) {
+		return b.at
+	}
+	return now
+}
+
+// link gives an event its place: its number and the hash that covers it and
+// everything before it.
+func (b *batch) link(ctx context.Context, e *Entry, now time.Time) (err error) {
+	e.Seq, e.At = b.seq+1, now
+	head := NextHash(b.head, *e)
+	if e.Intent != 0 { // the most frequent of all writes, and a shorter one
+		_, err = b.q.exec(ctx, "INSERT INTO audit_events (seq, at, org_id, body, hash, intent, outcome) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+			e.Seq, millis(now), e.Org, e.Body, head, e.Intent, orNull(e.Outcome))
+	} else {
+		_, err = b.q.exec(ctx, `INSERT INTO audit_events (seq, at, org_id, body, hash, workspace_id, runtime_id, action, object, denied, outcome, record)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+			e.Seq, millis(now), e.Org, e.Body, head, orNull(e.Workspace), orNull(e.Runtime), orNull(e.Action), orNull(e.Object),
+			e.Denied, orNull(e.Outcome), orNull(e.Record))
+	}
+	if err != nil {
+		return fmt.Errorf("appending to the audit log: %w", err)
+	}
+	b.seq, b.head, b.at = e.Seq, head, now
+	return nil
+}
+
+// orNull keeps empty columns out of the indexes.
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// NextHash is the hash of an event: SHA-256 over the hash before it, its number
+// and its time in milliseconds, then its organization and its body, each after
+// its length; numbers are big-endian and have 8 bytes. The hash before the first
+// is [ZeroHash].
+func NextHash(before []byte, e Entry) []byte {
+	h := sha256.New()
+	b := make([]byte, 0, 3*sha256.Size+len(e.Org))
+	b = append(b, before...)
+	b = binary.BigEndian.AppendUint64(b, uint64(e.Seq))
+	b = binary.BigEndian.AppendUint64(b, uint64(millis(e.At)))
+	b = binary.BigEndian.AppendUint64(b, uint64(len(e.Org)))
+	b = append(b, e.Org...)
+	b = binary.BigEndian.AppendUint64(b, uint64(len(e.Body)))
+	h.Write(b)
+	h.Write(e.Body)
+	return h.Sum(b[:0])
+}
+
+// ZeroHash is the hash before the first event.
+func ZeroHash() []byte { return make([]byte, sha256.Size) }
+
+// loadHead reads where the chain stands.
+func (b *batch) loadHead(ctx context.Context) error {
+	head, err := one(ctx, b.q, func(row scanner) (head []byte, err error) {
+		var at int64
+		err = row(&b.seq, &head, &at)
+		b.at = fromMillis(at)
+		return head, err
+	}, "SELECT seq, hash, at FROM audit_events ORDER BY seq DESC LIMIT 1")
+	if errors.Is(err, ErrNotFound) {
+		head, err = ZeroHash(), nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the head of the audit log: %w", err)
+	}
+	b.head = head
+	b.publish()
+	return nil
+}
+
+// Checkpoint is where the chain stood, signed.
+type Checkpoint struct {
+	Seq int64
+	// Previous is the Seq of the checkpoint before; 0 for the first.
+	Previous  int64
+	Head      []byte
+	At        time.Time
+	Signature []byte
+}
+
+const checkpointColumns = "seq, previous, head, at, signature"
+
+func scanCheckpoint(row scanner) (c Checkpoint, err error) {
+	var at int64
+	err = row(&c.Seq, &c.Previous, &c.Head, &at, &c.Signature)
+	c.At = fromMillis(at)
+	return c, err
+}
+
+// NewestCheckpoint returns the checkpoint that covers most.
+func (q Queries) NewestCheckpoint(ctx context.Context) (Checkpoint, error) {
+	return one(ctx, q, scanCheckpoint, "SELECT "+checkpointColumns+" FROM audit_checkpoints ORDER BY seq DESC LIMIT 1")
+}
+
+// NextCheckpoint returns the first checkpoint after seq.
+func (q Queries) NextCheckpoint(ctx context.Context, seq int64) (Checkpoint, error) {
+	return one(ctx, q, scanCheckpoint, "SELECT "+checkpointColumns+" FROM audit_checkpoints WHERE seq > $1 ORDER BY seq LIMIT 1", seq)
+}
+
+// InsertCheckpoint adds a checkpoint.
+func (tx *Tx) InsertCheckpoint(ctx context.Context, c Checkpoint) error {
+	_, err := tx.exec(ctx, "INSERT INTO audit_checkpoints (seq, previous, head, at, signature) VALUES ($1, $2, $3, $4, $5)",
+		c.Seq, c.Previous, c.Head, millis(c.At), c.Signature)
+	return err
+}
+
+// HashAt returns the hash of the event with this number as it is stored.
+func (q Queries) HashAt(ctx context.Context, seq int64) ([]byte, error) {
+	if seq == 0 {
+		return ZeroHash(), nil
+	}
+	return one(ctx, q, func(row scanner) (hash []byte, err error) { return hash, row(&hash) },
+		"SELECT hash FROM audit_events WHERE seq = $1", seq)
+}
+
+// StoredEntry is an entry as it lies in the database.
+type StoredEntry struct {
+	Entry
+	Hash []byte
+}
+
+const entryColumns = `a.seq, a.at, a.org_id, a.body, a.hash, COALESCE(a.intent, 0), COALESCE(a.workspace_id, ''), COALESCE(a.runtime_id, ''),
+	COALESCE(a.action, ''), COALESCE(a.object, ''), COALESCE(a.denied, FALSE), COALESCE(a.outcome, ''), COALESCE(a.record, '')`
+
+func scanStoredEntry(row scanner) (e StoredEntry, err error) {
+	var at int64
+	err = row(&e.Seq, &at, &e.Org, &e.Body, &e.Hash, &e.Intent, &e.Workspace, &e.Runtime, &e.Action, &e.Object, &e.Denied, &e.Outcome, &e.Record)
+	e.At = fromMillis(at)
+	return e, err
+}
+
+// EachEntry calls fn with every entry after seq, in order, one at a time.
+func (q Queries) EachEntry(ctx context.Context, seq int64, fn func(StoredEntry) error) error {
+	return each(ctx, q, scanStoredEntry, fn, "SELECT "+entryColumns+" FROM audit_events a WHERE a.seq > $1 ORDER BY a.seq", seq)
+}

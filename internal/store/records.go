@@ -1,0 +1,165 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"slices"
+)
+
+// Record is a row whose every state is in the audit log, so that one that was
+// changed, put back, added or removed behind the server's back is found.
+type Record struct {
+	Kind, UID, Org string
+	Version        int64
+	// Digest is the SHA-256 of the row's content, in base64url; empty where the
+	// row was deleted. What is secret in the row is in it as sealed, with its
+	// random nonce, so that no guess at it can be checked.
+	Digest string
+}
+
+// Name is how the audit log's index has it.
+func (r Record) Name() string { return r.Kind + ":" + r.UID }
+
+// The kinds of records.
+const (
+	KindVault        = "vault"
+	KindAICredential = "ai_credential"
+	KindDataKey      = "data_key"
+	KindServerValue  = "server_value"
+	KindAPIKey       = "api_key"
+	KindWorkspace    = "workspace"
+)
+
+// errUnrecorded refuses a transaction that wrote a record without an event.
+var errUnrecorded = errors.New("store: a record was written without an event in the audit log")
+
+// wrote says that the next [Tx.Append] records r.
+func (tx *Tx) wrote(r Record) { tx.written = append(tx.written, r) }
+
+// Written returns what tx has written since the last [Tx.Append].
+func (tx *Tx) Written() []Record { return tx.written }
+
+// deleted is the record of a row that is gone.
+func deleted(kind, org, uid string) Record { return Record{Kind: kind, UID: uid, Org: org} }
+
+// digest covers fields, each with its length.
+func digest[T string | []byte](fields ...T) string {
+	h := sha256.New()
+	for _, f := range fields {
+		var n [8]byte
+		binary.BigEndian.PutUint64(n[:], uint64(len(f)))
+		h.Write(n[:])
+		h.Write([]byte(f))
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}
+
+func (e VaultEntry) record(org string) Record {
+	totp := "0"
+	if e.HasTOTP {
+		totp = "1"
+	}
+	return Record{KindVault, e.UID, org, e.Version, digest(org, e.Key, totp, string(e.Meta), string(e.Sealed))}
+}
+
+func (c AICredential) record(org string) Record {
+	return Record{KindAICredential, c.UID, org, c.Version, digest(org, c.ID, string(c.Meta), string(c.Sealed))}
+}
+
+func (d DEK) record() Record {
+	return Record{KindDataKey, d.ID, "", 1, digest(d.Scope, d.KEKID, string(d.Wrapped))}
+}
+
+func serverValueRecord(name string, sealed []byte) Record {
+	return Record{KindServerValue, name, "", 1, digest(sealed)}
+}
+
+func (k APIKey) record() Record {
+	version, revoked := int64(1), ""
+	if !k.RevokedAt.IsZero() {
+		version, revoked = 2, "revoked"
+	}
+	return Record{KindAPIKey, k.ID, k.Org, version, digest(k.Org, string(k.Hash), k.Label, revoked)}
+}
+
+func (w Workspace) record(org string) (Record, error) {
+	mounts, err := json.Marshal(w.Mounts)
+	return Record{KindWorkspace, w.ID, org, w.Version, digest(org, w.Name, w.Namespace, string(mounts))}, err
+}
+
+// kept is a table of records.
+type kept struct {
+	kind, table, uid, columns string
+	scan                      func(scanner) (Record, error)
+}
+
+// keptTables are all of them.
+func keptTables() []kept {
+	return []kept{
+		{KindVault, "vault_entries", "uid", "org_id, " + vaultColumns, scanKept(scanVaultEntry, VaultEntry.record)},
+		{KindAICredential, "ai_credentials", "uid", "org_id, " + aiCredentialColumns, scanKept(scanAICredential, AICredential.record)},
+		{KindDataKey, "deks", "id", dekColumns, func(row scanner) (Record, error) {
+			d, err := scanDEK(row)
+			return d.record(), err
+		}},
+		{KindServerValue, "sealed_values", "name", "name, sealed", func(row scanner) (Record, error) {
+			var name string
+			var sealed []byte
+			err := row(&name, &sealed)
+			return serverValueRecord(name, sealed), err
+		}},
+		{KindAPIKey, "api_keys", "id", apiKeyColumns, func(row scanner) (Record, error) {
+			k, err := scanAPIKey(row)
+			return k.record(), err
+		}},
+		{KindWorkspace, "workspaces", "id", "org_id, " + workspaceColumns, func(row scanner) (r Record, err error) {
+			var org string
+			w, err := scanWorkspace(after(row, &org))
+			if err != nil {
+				return r, err
+			}
+			return w.record(org)
+		}},
+	}
+}
+
+// scanKept reads a row after its organization.
+func scanKept[T any](scan func(scanner) (T, error), record func(T, string) Record) func(scanner) (Record, error) {
+	return func(row scanner) (Record, error) {
+		var org string
+		v, err := scan(after(row, &org))
+		return record(v, org), err
+	}
+}
+
+// after reads the first column into first, and leaves the rest to who scans.
+func after(row scanner, first any) scanner {
+	return func(dest ...any) error { return row(append([]any{first}, dest...)...) }
+}
+
+// Record returns the row of a record as it is now.
+func (q Queries) Record(ctx context.Context, kind, uid string) (Record, error) {
+	tables := keptTables()
+	i := slices.IndexFunc(tables, func(k kept) bool { return k.kind == kind })
+	if i < 0 {
+		return Record{}, ErrNotFound
+	}
+	k := tables[i]
+	return one(ctx, q, k.scan, "SELECT "+k.columns+" FROM "+k.table+" WHERE "+k.uid+" = $1", uid)
+}
+
+// EachUnrecorded calls fn with every row that no event has ever written.
+func (q Queries) EachUnrecorded(ctx context.Context, fn func(Record) error) error {
+	for _, k := range keptTables() {
+		err := each(ctx, q, k.scan, fn, "SELECT "+k.columns+" FROM "+k.table+` AS t WHERE NOT EXISTS
+			(SELECT 1 FROM audit_events a WHERE a.record = '`+k.kind+`:' || t.`+k.uid+`)`)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
