@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 // refusal is an error of the SDK's own checks.
@@ -86,7 +88,7 @@ func (x *exchange) refused(resp *http.Response) error {
 		*e = Error{Code: "http.status_" + strconv.Itoa(resp.StatusCode), Message: plainMessage(resp.StatusCode)}
 	}
 	e.Status = resp.StatusCode
-	e.Retryable = retryableStatus(e.Status) || e.Code == codeInProgress
+	e.Retryable = retryableStatus(e.Status) || e.Code == wire.CodeInProgress
 	if e.RequestID == "" || resp.Header.Get("X-Request-Id") != "" {
 		e.RequestID = x.requestID
 	}

@@ -18,10 +18,6 @@ import (
 // maxRetryAfter caps the wait that a server may ask for.
 const maxRetryAfter = 30 * time.Second
 
-// codeInProgress is the conflict that passes: an earlier attempt of this very
-// call is still being answered.
-const codeInProgress = "request.in_progress"
-
 // again decides whether the attempt that ended with resp or err is followed by
 // another, and sets the wait before it. It is retryablehttp's CheckRetry.
 func (x *exchange) again(ctx context.Context, resp *http.Response, err error) (bool, error) {
@@ -46,7 +42,7 @@ func (x *exchange) passing(resp *http.Response, err error) bool {
 		return !errors.Is(err, errTooLong) && !errors.Is(err, errSource) && !errors.As(err, &untrusted)
 	}
 	if resp.StatusCode == http.StatusConflict {
-		return conflictCode(resp) == codeInProgress
+		return conflictCode(resp) == wire.CodeInProgress
 	}
 	return retryableStatus(resp.StatusCode)
 }

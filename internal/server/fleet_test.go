@@ -1,10 +1,14 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -141,4 +145,56 @@ func TestAStepThatPanicsFailsAlone(t *testing.T) {
 	h.ok("POST", []string{"operations", op.ID, "wait"}, object{"timeoutMs": 10000}, &waited)
 	require.Equal(t, bctrl.OperationFailed, waited.Operation.Status)
 	require.NotContains(t, string(got.Body), "a value")
+}
+
+// gatedDriver starts browsers once it may.
+type gatedDriver struct {
+	browser.Driver
+	starting, gate chan struct{}
+}
+
+func (d gatedDriver) Launch(ctx context.Context, spec browser.Spec) (browser.Browser, error) {
+	close(d.starting)
+	<-d.gate
+	return d.Driver.Launch(ctx, spec)
+}
+
+func TestALaunchWhoseAnswerIsLostHasOneEffect(t *testing.T) {
+	h := newHarness(t)
+	h.made("sales", object{})
+	d := gatedDriver{h.browsers, make(chan struct{}), make(chan struct{})}
+	h.server.browsers = d
+	var attempts atomic.Int32
+	answered := make(chan struct{})
+	client := h.sdk(func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != "POST" {
+				next.ServeHTTP(w, r)
+				return
+			}
+			switch attempts.Add(1) {
+			case 1: // the connection breaks while the browser starts
+				body, _ := io.ReadAll(r.Body)
+				first := r.Clone(context.WithoutCancel(r.Context()))
+				first.Body = io.NopCloser(bytes.NewReader(body))
+				go func() {
+					defer close(answered)
+					next.ServeHTTP(httptest.NewRecorder(), first)
+				}()
+				<-d.starting
+				panic(http.ErrAbortHandler)
+			case 2:
+				next.ServeHTTP(w, r)
+				close(d.gate)
+			default:
+				<-answered
+				next.ServeHTTP(w, r)
+			}
+		})
+	})
+	ws, err := client.Workspaces.GetByName(t.Context(), "sales")
+	require.NoError(t, err)
+	rt, err := ws.Runtimes.Browser("crm").Stagehand(t.Context(), bctrl.Launch{})
+	require.NoError(t, err, "the second attempt is told to wait for the first")
+	require.Equal(t, []string{rt.ID}, h.browsers.Running())
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 // keptFor is how long the first answer to an idempotency key is replayed.
@@ -78,7 +79,7 @@ func (s *Server) replay(ctx context.Context, rq *request) (first *replayed, err 
 		return nil, err
 	}
 	if !s.inFlight.enter(org, key) {
-		return nil, conflict("idempotency.in_progress", "a request with this Idempotency-Key still runs")
+		return nil, conflict(wire.CodeInProgress, "a request with this Idempotency-Key still runs")
 	}
 	rq.leaving = func() { s.inFlight.leave(org, key) }
 	a, err := s.db.Read().Answer(ctx, org, key)

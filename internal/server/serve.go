@@ -16,6 +16,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 // ServeHTTP refuses what no route may see, then routes.
@@ -230,7 +231,7 @@ func (s *Server) fail(w *statusWriter, rq *request, err error) {
 		// The answer has begun: all that is left is to break it off.
 		panic(http.ErrAbortHandler)
 	}
-	if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable {
+	if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable || e.Code == wire.CodeInProgress {
 		w.Header().Set("Retry-After", "1")
 	}
 	writeJSON(w, e.Status, body)

@@ -11,6 +11,10 @@ type Error[P any] struct {
 	Details     Details[P] `json:"details,omitzero"`
 }
 
+// CodeInProgress is the conflict that passes: an earlier attempt of the very
+// same request, by its idempotency key, is still being answered.
+const CodeInProgress = "request.in_progress"
+
 // Details is the part of an [Error] that names everything that is wrong.
 type Details[P any] struct {
 	Problems []P `json:"problems,omitempty"`
