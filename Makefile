@@ -24,7 +24,7 @@ demo: browser
 	@go run ./examples/demo
 
 test: browser
-	$(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -timeout=10m ./...
+	$(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -timeout=20m ./...
 	@$(if $(RACE),,echo 'Left out: the race detector, which needs a C compiler (apt-get install gcc).')
 
 lint:
