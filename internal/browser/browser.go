@@ -137,6 +137,8 @@ type Element struct {
 // stopped, and the next observation says so. What is encrypted or hashed by
 // the page, or sent over a websocket, needs Direct.
 type Fill struct {
+	// Key is the vault key that the value is of, for whoever records the fill.
+	Key string
 	// Field is what is filled: "username", "password" or "totp". A username is
 	// typed as it is: the site shows it anyway, an observation only outside
 	// its field.

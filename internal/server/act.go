@@ -39,7 +39,11 @@ func (s *Server) act(ctx context.Context, x *execution, a bctrl.ActArgs, report 
 			call:   modelChoice{a.Provider, a.Model, a.Credential},
 			launch: modelChoice{x.rt.Launch.Provider, x.rt.Launch.Model, x.rt.Launch.Credential},
 		},
-		Page: x.member.browser.Page, Logins: logins{s, x}, Downloads: x.member.landed, Secrets: x.member.secrets,
+		Page: func(ctx context.Context) (browser.Page, error) {
+			page, err := x.member.browser.Page(ctx)
+			return recordedPage{page, s, x}, err
+		},
+		Logins: logins{s, x}, Downloads: x.member.landed, Secrets: x.member.secrets,
 		Progress: func(_, _ int, call, message string) { report(strings.TrimSpace(call + " " + message)) },
 	}, agent.Options{Instruction: a.Instruction, MaxSteps: a.MaxSteps, Timeout: maxStepTimeout})
 }
@@ -144,7 +148,7 @@ func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, 
 			return err
 		}
 		fill = browser.Fill{
-			Field: field, Origins: meta.Origins, Patterns: meta.OriginPatterns, Direct: meta.Fill == bctrl.FillDirect,
+			Key: key, Field: field, Origins: meta.Origins, Patterns: meta.OriginPatterns, Direct: meta.Fill == bctrl.FillDirect,
 		}
 		fill.Value, err = loginField(field, meta, secrets)
 		return err
@@ -173,10 +177,34 @@ func loginField(field string, meta vaultMeta, secrets vaultSecrets) (bctrl.Secre
 // and returns the refusal.
 func (s *Server) refuse(ctx context.Context, x *execution, verb bctrl.Verb, object string) error {
 	refusal := outsideMount(verb)
+	return s.recordRefusal(ctx, x, verb, object, refusal)
+}
+
+// recordRefusal records that something inside an execution was refused, and
+// returns the refusal.
+func (s *Server) recordRefusal(ctx context.Context, x *execution, verb bctrl.Verb, object string, refusal *bctrl.Error) error {
 	ev := x.event(verb, object)
 	ev.Decision, ev.Outcome, ev.Status = audit.Denied, refusal.Code, refusal.Status
 	if err := s.audit.Record(context.WithoutCancel(ctx), ev); err != nil {
 		return err
 	}
 	return refusal
+}
+
+// recordedPage is the page of an execution. A login that it does not take,
+// because it does not belong there, is a refusal like any other.
+type recordedPage struct {
+	browser.Page
+	s *Server
+	x *execution
+}
+
+// Fill implements [browser.Page].
+func (p recordedPage) Fill(ctx context.Context, ref browser.Ref, fill browser.Fill) error {
+	err := p.Page.Fill(ctx, ref, fill)
+	var refusal *bctrl.Error
+	if errors.As(err, &refusal) && refusal.Status == http.StatusForbidden {
+		return p.s.recordRefusal(ctx, p.x, bctrl.UseVault, fill.Key, refusal)
+	}
+	return err
 }
