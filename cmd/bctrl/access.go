@@ -83,7 +83,7 @@ A verb and its object are one of` + verbsHelp(),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 			switch {
 			case len(args) == 0:
-				return verbNames(), cobra.ShellCompDirectiveNoFileComp
+				return starting(verbNames(), typed), cobra.ShellCompDirectiveNoFileComp
 			case len(args) == 1 && strings.HasPrefix(args[0], "vault."):
 				return c.complete(cmd, vaultKeys, typed)
 			case len(args) == 1 && args[0] == string(bctrl.UseCredential):
@@ -96,8 +96,11 @@ A verb and its object are one of` + verbsHelp(),
 	workspace := f.String("workspace", "", "`name` or id of a workspace")
 	runtime := f.String("runtime", "", "a runtime as `workspace/alias`")
 	files := f.StringArray("mounts", nil, "`file` with the mounts of a level as JSON; may be repeated, - is standard input")
-	_ = cmd.RegisterFlagCompletionFunc("workspace", c.completing(workspaceNames, workspaceNames, workspaceNames))
-	_ = cmd.RegisterFlagCompletionFunc("runtime", c.completing(runtimeNames, runtimeNames, runtimeNames))
+	for flag, from := range map[string]source{"workspace": workspaceNames, "runtime": runtimeNames} {
+		completeFlag(cmd, flag, func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+			return c.complete(cmd, from, typed)
+		})
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		action := bctrl.Action{Verb: bctrl.Verb(args[0]), Object: args[1]}
 		if !slices.Contains(verbNames(), args[0]) {

@@ -59,11 +59,26 @@ func (c *cli) complete(cmd *cobra.Command, from source, typed string) (found []s
 }
 
 // completeWords completes a flag with one of a few words.
-func completeWords(cmd *cobra.Command, flag string, words ...string) {
-	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
-	if err != nil {
+func completeWords(cmd *cobra.Command, flag string, choice ...string) {
+	completeFlag(cmd, flag, func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		return starting(choice, typed), cobra.ShellCompDirectiveNoFileComp
+	})
+}
+
+func completeFlag(cmd *cobra.Command, flag string, fn cobra.CompletionFunc) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, fn); err != nil {
 		panic(err) // the command has no such flag
 	}
+}
+
+// starting keeps the words that start with what is typed.
+func starting(choice []string, typed string) (found []string) {
+	for _, word := range choice {
+		if strings.HasPrefix(word, typed) {
+			found = append(found, word)
+		}
+	}
+	return found
 }
 
 func workspaceNames(ctx context.Context, client *bctrl.Client, _ string) iter.Seq2[string, error] {

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -56,6 +58,8 @@ type shell struct {
 	c   *cli
 	cmd *cobra.Command
 	rt  *bctrl.Runtime
+	// running ends the action that runs; nil while none does.
+	running atomic.Pointer[context.CancelFunc]
 }
 
 // errLeave is returned by the action that ends a shell.
@@ -78,28 +82,48 @@ func (s *shell) script(ctx context.Context, in io.Reader) error {
 	}
 }
 
-// interactive prompts for actions.
+// interactive prompts for actions. Ctrl-C ends the action that runs, and
+// therefore not the context of the command; what asks the process to end does.
 func (s *shell) interactive(ctx context.Context, fd int) error {
+	ctx, leave := context.WithCancel(context.WithoutCancel(ctx))
+	defer leave()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case sig := <-signals:
+				if sig != os.Interrupt {
+					leave()
+				}
+				s.end()
+			}
+		}
+	}()
 	note(s.cmd, "%s on %s. help lists the actions, exit leaves.", s.rt.Driver, s.rt.Alias)
 	screen := term.NewTerminal(struct {
 		io.Reader
 		io.Writer
 	}{s.cmd.InOrStdin(), s.cmd.ErrOrStderr()}, s.rt.Alias+"> ")
-	for ctx.Err() == nil {
+	for {
 		line, err := s.readLine(ctx, fd, screen)
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF): // Ctrl-D, or Ctrl-C at the prompt
+			note(s.cmd, "")
 			return nil
 		case err != nil:
 			return err
 		}
-		if err := s.interruptible(ctx, line); err == errLeave {
+		switch err := s.interruptible(ctx, line); {
+		case err == errLeave:
 			return nil
-		} else if err != nil {
+		case err != nil:
 			note(s.cmd, "%s", oneLine(plain(s.c.advised(err))))
 		}
 	}
-	return ctx.Err()
 }
 
 // readLine reads with editing and a history. The terminal is raw for that
@@ -110,18 +134,30 @@ func (s *shell) readLine(ctx context.Context, fd int, screen *term.Terminal) (st
 		return "", err
 	}
 	line, err := within(ctx, screen.ReadLine)
-	return line, errors.Join(err, term.Restore(fd, before))
+	if restored := term.Restore(fd, before); restored != nil {
+		return "", restored
+	}
+	return line, err
 }
 
-// interruptible does an action that Ctrl-C ends without ending the shell.
+// interruptible does an action that end ends.
 func (s *shell) interruptible(ctx context.Context, line string) error {
-	ctx, stop := signal.NotifyContext(context.WithoutCancel(ctx), os.Interrupt)
-	defer stop()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	s.running.Store(&end)
+	defer s.running.Store(nil)
 	err := s.do(ctx, line)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return errors.New("interrupted")
 	}
 	return err
+}
+
+// end ends the action that runs, if any.
+func (s *shell) end() {
+	if end := s.running.Load(); end != nil {
+		(*end)()
+	}
 }
 
 // do does the action of a line.

@@ -1,0 +1,299 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"iter"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+func TestExitCodesAndOneLineSayWhatWentWrong(t *testing.T) {
+	d := furnished(t)
+	for _, test := range []struct {
+		why, in string
+		args    string
+		env     string
+		code    int
+		says    string
+	}{
+		{why: "no key", args: "vault list", env: "BCTRL_API_KEY=", code: exitUsage, says: "BCTRL_API_KEY is not set"},
+		{why: "another server's key", args: "vault list", env: "BCTRL_API_KEY=bctrl_wrong", code: exitDenied, says: "does not take the key in BCTRL_API_KEY"},
+		{why: "no server", args: "vault list --base-url http://127.0.0.1:1", code: exitFailed, says: "start one with 'bctrl serve'"},
+		{why: "an address that is none", args: "vault list --base-url nowhere", code: exitUsage, says: "base URL"},
+		{why: "a command that is none", args: "vualt list", code: exitUsage, says: "did you mean vault?"},
+		{why: "a subcommand that is none", args: "vault lst", code: exitUsage, says: "did you mean"},
+		{why: "a flag that is none", args: "vault list --prefix x", code: exitUsage, says: "unknown flag: --prefix (see 'bctrl vault list --help')"},
+		{why: "an argument too few", args: "vault get", code: exitUsage, says: "bctrl vault get <key>"},
+		{why: "an argument too many", args: "vault get a b", code: exitUsage, says: "bctrl vault get <key>"},
+		{why: "a field that is none", args: "vault list --output key,nmae", code: exitUsage, says: `--output "nmae"`},
+		{why: "a key that is none", args: "vault get a//b", code: exitUsage, says: "vault.invalid_key"},
+		{why: "a missing key", args: "vault get a/b", code: exitNotFound, says: "vault key a/b: vault.secret_not_found"},
+		{why: "a missing key's code", args: "vault totp a/b", code: exitNotFound, says: "vault.secret_not_found"},
+		{why: "a missing workspace", args: "workspace get nope", code: exitNotFound, says: "workspace nope: workspaces.not_found"},
+		{why: "a missing runtime", args: "runtime stop sales/nope", code: exitNotFound, says: "runtime sales/nope: runtimes.not_found"},
+		{why: "a missing file", args: "storage cat sales:nope", code: exitNotFound, says: "sales:nope: storage.file_not_found"},
+		{why: "a missing credential", args: "ai disable nope", code: exitNotFound, says: "AI credential nope: ai.not_found"},
+		{why: "a taken name", args: "workspace create sales", code: exitFailed, says: "workspaces.exists"},
+		{why: "a runtime above its workspace", args: "runtime launch sales/wide --allow-vault prod/", code: exitDenied, says: `mounts.vault.allow[0] "prod/" would permit prod/0`},
+		{why: "an act above its runtime", args: "runtime act sales/crm hello --raw-reads", code: exitDenied, says: "mounts.scope_widening"},
+		{why: "mounts that are none", args: "workspace create x --allow-vault a//b", code: exitUsage, says: `mounts.vault.allow[0] "a//b"`},
+		{why: "flags beside a file of mounts", args: "workspace create x --mounts mounts.json --ai a", code: exitUsage, says: "--mounts says all mounts"},
+		{why: "flags that contradict each other", args: "runtime launch sales/x --no-vault --allow-vault prod/crm/", code: exitUsage, says: "--no-vault and --allow-vault contradict"},
+		{why: "a driver that is none", args: "runtime launch sales/x --driver lynx", code: exitUsage, says: "stagehand, playwright, puppeteer"},
+		{why: "no runtime's name", args: "runtime get sales", code: exitUsage, says: "workspace/alias"},
+		{why: "an action that is denied", args: "access explain vault.use prod/crm/admin/root --workspace sales", code: exitDenied},
+		{why: "a verb that is none", args: "access explain vault.see a --workspace sales", code: exitUsage, says: "vault.readRaw"},
+		{why: "no mounts to ask", args: "access explain vault.use a", code: exitUsage, says: "--workspace"},
+		{why: "a copy on this machine", args: "storage cp report.csv other.csv", code: exitUsage, says: "namespace:path"},
+		{why: "an upload over a file", args: "storage cp report.csv sales:exports/q1.csv", code: exitFailed, says: "--force"},
+		{why: "a download over a file", args: "storage cp sales:exports/q1.csv report.csv", code: exitFailed, says: "--force"},
+		{why: "a download into nowhere", args: "storage cp sales:exports/q1.csv nowhere/", code: exitUsage, says: "no such directory"},
+		{why: "an upload of nothing", args: "storage cp nothing.csv sales:", code: exitUsage, says: "nothing.csv"},
+		{why: "a folder", args: "storage cp sales:exports/ .", code: exitUsage, says: "folder"},
+		{why: "an agent that fails", args: "runtime act sales/crm impossible", code: exitFailed, says: "did not succeed"},
+		{why: "a shell's mistake", args: "runtime shell sales/crm", in: "mounts\nfly\n", code: exitUsage, says: "line 2: fly is no action"},
+		{why: "an empty password", args: "vault set a/b", code: exitUsage, says: "the password is empty"},
+		{why: "a second line", args: "vault set a/b", in: "hunter2\nurl: example.com\n", code: exitUsage, says: "password on a line"},
+		{why: "no second line", args: "vault set a/b --totp", in: "hunter2\n", code: exitUsage, says: "TOTP seed"},
+		{why: "more than a secret", args: "vault set a/b --multiline", in: strings.Repeat("x", maxSecret+1), code: exitUsage, says: "longer than 64.0 KiB"},
+	} {
+		t.Run(test.why, func(t *testing.T) {
+			if name, value, ok := strings.Cut(test.env, "="); ok {
+				t.Setenv(name, value)
+			}
+			got := d.run(test.in, strings.Fields(test.args)...)
+			require.Equal(t, test.code, got.code, got.stderr)
+			require.Contains(t, got.stderr, test.says)
+			require.NotContains(t, got.stderr, "hunter2")
+			if test.says != "" {
+				require.Equal(t, 1, strings.Count(got.stderr, "\n"), "one line: %s", got.stderr)
+				require.True(t, strings.HasPrefix(got.stderr, "bctrl: ") && !strings.Contains(got.stderr, "/v1/"), got.stderr)
+			}
+		})
+	}
+}
+
+func TestAnInterruptHasItsOwnExitCode(t *testing.T) {
+	d := at(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	got := runIn(ctx, strings.NewReader(""), "vault", "list")
+	require.Equal(t, exitInterrupted, got.code)
+	require.Equal(t, "bctrl: interrupted\n", got.stderr)
+	_ = d
+}
+
+func TestNoFlagTakesASecret(t *testing.T) {
+	for _, cmd := range leaves(root()) {
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.Value.Type() == "bool" {
+				return
+			}
+			for _, secret := range []string{"password", "secret", "totp", "seed", "api-key", "token"} {
+				require.NotContains(t, f.Name, secret, cmd.CommandPath())
+			}
+			require.NotEqual(t, "key", f.Name, cmd.CommandPath())
+		})
+	}
+}
+
+func TestASecretIsPrintedWhereItIsAskedForAlone(t *testing.T) {
+	d := furnished(t)
+	everything := d.do("vault", "list", "--json") + d.do("vault", "get", "prod/crm/salesforce", "--json") + d.do("vault", "get", "prod/crm/salesforce") +
+		d.do("ai", "list", "--json") + d.do("vault", "get", "prod/crm/salesforce", "--output", "key,password,totp")
+	require.NotContains(t, everything, "hunter2")
+	require.NotContains(t, everything, seed)
+	require.Equal(t, "hunter2\t"+seed+"\n", d.do("vault", "get", "prod/crm/salesforce", "--reveal", "--output", "password,totp"))
+	require.Contains(t, d.do("vault", "get", "prod/crm/salesforce", "--reveal", "--json"), `"password": "hunter2"`)
+
+	key := "-----BEGIN\nlines\n-----END\n"
+	require.Zero(t, d.run(key, "vault", "set", "ssh/key", "--multiline").code)
+	got, err := d.client.Vault.Get(t.Context(), "ssh/key")
+	require.NoError(t, err)
+	require.True(t, got.Password.Equal(bctrl.NewSecret(key)), "to the last line end")
+
+	require.Zero(t, d.run("from windows\r\n", "vault", "set", "a/b").code)
+	got, err = d.client.Vault.Get(t.Context(), "a/b")
+	require.NoError(t, err)
+	require.True(t, got.Password.Equal(bctrl.NewSecret("from windows")))
+}
+
+func TestNothingThatIsStoredSteersTheTerminal(t *testing.T) {
+	d := at(t)
+	evil := "\x1b]0;owned\x07 \u202egnp.exe \u009b31m \n fake\tcell"
+	_, err := d.client.Vault.Set(t.Context(), "a/b", bctrl.VaultCredential{Label: evil, Username: evil, Notes: evil})
+	require.NoError(t, err)
+	for _, args := range []string{
+		"vault list", "vault get a/b", "vault get a/b --reveal", "vault get a/b --json", "vault get a/b --reveal --json",
+		"vault list --json", "vault list --output username,label", "vault get a/b --reveal --output notes",
+	} {
+		out := d.do(strings.Fields(args)...)
+		for _, bad := range []string{"\x1b", "\x07", "\u202e", "\u009b", "\n fake", "fake\t"} {
+			require.NotContains(t, out, bad, args)
+		}
+	}
+	var all []bctrl.VaultEntry
+	require.NoError(t, json.Unmarshal([]byte(d.do("vault", "list", "--json")), &all))
+	require.Equal(t, evil, all[0].Label, "a program gets what is stored")
+}
+
+func TestJSONIsWhatTheAPIHas(t *testing.T) {
+	d := furnished(t)
+	var ws bctrl.WorkspaceInfo
+	require.NoError(t, json.Unmarshal([]byte(d.do("workspace", "get", "sales", "--json")), &ws))
+	got, err := d.client.Workspaces.GetByName(t.Context(), "sales")
+	require.NoError(t, err)
+	require.Equal(t, got.WorkspaceInfo, ws)
+
+	require.JSONEq(t, `[]`, d.do("vault", "list", "nowhere/", "--json"))
+	require.JSONEq(t, `{"name": "sales", "mounts.storage": {"workspace": "sales"}}`, d.do("workspace", "get", "sales", "--json", "--output", "name,mounts.storage"))
+	require.Equal(t, "sales\tsales\n", d.do("workspace", "get", "sales", "--output", "name,mounts.storage.workspace"))
+	require.Equal(t, ws.ID+"\n", d.do("ws", "get", ws.ID, "--output", "id"), "by its id, too")
+}
+
+// TestAListThatBreaksOffIsNoJSON: a program must not take a part for all.
+func TestAListThatBreaksOffIsNoJSON(t *testing.T) {
+	broken := func(yield func(bctrl.VaultEntry, error) bool) {
+		if yield(bctrl.VaultEntry{Key: "a"}, nil) {
+			yield(bctrl.VaultEntry{}, errors.New("the server is gone"))
+		}
+	}
+	var out strings.Builder
+	cmd := &cobra.Command{}
+	cmd.SetOut(&out)
+	require.Error(t, list(&cli{json: true}, cmd, iter.Seq2[bctrl.VaultEntry, error](broken)))
+	require.Contains(t, out.String(), `"key": "a"`)
+	require.False(t, json.Valid([]byte(out.String())))
+}
+
+func TestADownloadIsWholeOrNotThere(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "q1.csv")
+	half := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(errors.New("cut")))
+	holds := func(want string) {
+		t.Helper()
+		entries, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		if want == "" {
+			require.Empty(t, entries)
+			return
+		}
+		require.Len(t, entries, 1, "no part is left")
+		got, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Equal(t, want, string(got))
+	}
+
+	require.ErrorContains(t, writeWhole(file, half, false), "cut")
+	holds("")
+	require.NoError(t, writeWhole(file, strings.NewReader("first"), false))
+	holds("first")
+	require.ErrorContains(t, writeWhole(file, strings.NewReader("second"), false), "--force")
+	holds("first")
+	require.ErrorContains(t, writeWhole(file, io.MultiReader(strings.NewReader("half"), iotest.ErrReader(errors.New("cut"))), true), "cut")
+	holds("first")
+	require.NoError(t, writeWhole(file, strings.NewReader("second"), true))
+	holds("second")
+}
+
+func TestACopyThereAndBackIsTheSame(t *testing.T) {
+	d := at(t)
+	content := strings.Repeat("0123456789abcdef", 100000)
+	require.NoError(t, os.WriteFile("a.bin", []byte(content), 0o600))
+	d.do("storage", "cp", "a.bin", "files:x/y/")
+	d.do("storage", "cp", "files:x/y/a.bin", "b.bin")
+	got, err := os.ReadFile("b.bin")
+	require.NoError(t, err)
+	require.Equal(t, content, string(got))
+	require.Equal(t, content, d.do("storage", "cp", "files:x/y/a.bin", "-"))
+	require.Equal(t, content, d.do("storage", "cat", "files:x/y/a.bin"))
+
+	require.NoError(t, os.WriteFile("a:b", []byte("colon"), 0o600))
+	d.do("storage", "cp", "./a:b", "files:")
+	require.Equal(t, "a:b\tcolon\n", d.do("storage", "ls", "files:a", "--output", "path")[:3]+"\t"+d.do("storage", "cat", "files:a:b")+"\n")
+
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get(strings.TrimSpace(d.do("storage", "url", "files:x/y/a.bin", "--ttl", "1m")))
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	linked, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, content, string(linked))
+}
+
+func TestMountFlagsSayMounts(t *testing.T) {
+	d := furnished(t)
+	for _, test := range []struct{ flags, want string }{
+		{"", `{"storage":{"workspace":"x"}}`},
+		{"--no-storage", `{"storage":{"access":"none"}}`},
+		{"--no-ai --no-vault --no-capabilities --storage shared", `{"ai":{"allow":[]},"vault":{"allow":[]},"storage":{"workspace":"shared"},"capabilities":{"allow":[]}}`},
+		{"--ai openai-prod,openai-old --ai-default openai=openai-old", `{"ai":{"allow":["openai-prod","openai-old"],"defaults":{"openai":"openai-old"}},"storage":{"workspace":"x"}}`},
+		{"--allow-vault a --allow-vault b/ --deny-vault b/c/ --raw-reads", `{"vault":{"allow":["a","b/"],"deny":["b/c/"],"allowRawReads":true},"storage":{"workspace":"x"}}`},
+		{"--allow-vault / --raw-reads=false", `{"vault":{"allow":["/"],"allowRawReads":false},"storage":{"workspace":"x"}}`},
+		{"--capability github/,slack/post", `{"storage":{"workspace":"x"},"capabilities":{"allow":["github/","slack/post"]}}`},
+		{"--mounts mounts.json", `{"vault":{"allow":["prod/crm/"],"deny":["prod/crm/admin/"]},"storage":{"workspace":"sales"}}`},
+	} {
+		got := d.do(append([]string{"workspace", "create", "x", "--output", "mounts"}, strings.Fields(test.flags)...)...)
+		require.JSONEq(t, test.want, got, test.flags)
+		d.do("workspace", "delete", "x")
+	}
+	mounts := d.do("workspace", "get", "sales", "--output", "mounts")
+	require.JSONEq(t, mounts, d.run(mounts, "workspace", "create", "copy", "--mounts", "-", "--output", "mounts").good(t), "what it prints it reads")
+
+	got := d.do("workspace", "update", "sales", "--no-storage", "--output", "mounts")
+	require.JSONEq(t, `{"ai":{"allow":["openai-prod"]},"vault":{"allow":["prod/crm/"],"deny":["prod/crm/admin/"]},"storage":{"access":"none"}}`, got, "what no flag speaks of stays")
+}
+
+func TestExplainSaysTheLevel(t *testing.T) {
+	d := furnished(t)
+	require.NoError(t, os.WriteFile("lower.json", []byte(`{"vault": {"allow": ["prod/crm/hubspot"]}}`), 0o600))
+	require.NoError(t, os.WriteFile("wide.json", []byte(`{"vault": {"allow": ["/"]}}`), 0o600))
+	explain := func(flags string) ran {
+		return d.run("", append([]string{"access", "explain", "vault.use", "prod/crm/salesforce", "--output", "allowed,level,field"}, strings.Fields(flags)...)...)
+	}
+	require.Equal(t, "true\t0\tmounts.vault.allow[0]\n", explain("--mounts mounts.json").stdout)
+	require.Equal(t, "false\t1\tmounts.vault.allow\n", explain("--mounts mounts.json --mounts lower.json").stdout)
+	require.Equal(t, "false\t1\tmounts.vault.allow\n", explain("--workspace sales --mounts lower.json").stdout)
+	require.Equal(t, "false\t2\tmounts.vault.allow\n", explain("--runtime sales/crm --mounts lower.json").stdout)
+	require.Equal(t, exitDenied, explain("--workspace sales --mounts wide.json").code, "a level that widens")
+	require.Equal(t, exitUsage, explain("--runtime sales/crm --mounts lower.json --mounts lower.json").code, "a fourth level")
+}
+
+func TestCompletionKnowsWhatTheServerHas(t *testing.T) {
+	d := furnished(t)
+	for _, test := range []struct {
+		typed string
+		want  []string
+	}{
+		{"workspace get ", []string{"old", "sales"}},
+		{"workspace get s", []string{"sales"}},
+		{"runtime get s", []string{"sales/"}},
+		{"runtime get sales/", []string{"sales/crm"}},
+		{"vault get prod/crm/s", []string{"prod/crm/salesforce"}},
+		{"ai test openai-", []string{"openai-old", "openai-prod"}},
+		{"storage cat sales:", []string{"sales:exports/", "sales:old/"}},
+		{"storage cat sales:exports/", []string{"sales:exports/q1.csv"}},
+		{"runtime launch sales/x --driver p", []string{"playwright", "puppeteer"}},
+		{"access explain ai", []string{"ai.use"}},
+		{"access explain ai.use openai-p", []string{"openai-prod"}},
+		{"workspace list --output name,v", []string{"name,version"}},
+	} {
+		words := strings.Split(test.typed, " ")
+		out := strings.Split(strings.TrimSpace(d.do(append([]string{"__completeNoDesc"}, words...)...)), "\n")
+		require.Equal(t, test.want, out[:len(out)-1], test.typed)
+	}
+	t.Setenv("BCTRL_API_KEY", "")
+	require.Equal(t, ":4\n", d.do("__completeNoDesc", "workspace", "get", ""), "no error in the middle of a command line")
+}
