@@ -141,7 +141,7 @@ func (s *RuntimesService) Get(ctx context.Context, alias string, opts ...CallOpt
 	return s.handle(info)
 }
 
-// List ranges over the workspace's runtimes, the newest first.
+// List ranges over the workspace's runtimes, live or not, the oldest first.
 //
 // Access: runtime.list
 func (s *RuntimesService) List(ctx context.Context, opts ...CallOption) iter.Seq2[*Runtime, error] {

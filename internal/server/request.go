@@ -49,6 +49,9 @@ func (rq *request) body() ([]byte, error) {
 	if rq.read != nil {
 		return rq.read, nil
 	}
+	if rq.ContentLength > maxBody { // told before it is sent, to who asks first
+		return nil, &http.MaxBytesError{Limit: maxBody}
+	}
 	// A caller who sends a byte a minute must not hold a connection for ever.
 	conn := http.NewResponseController(rq.w)
 	if err := conn.SetReadDeadline(time.Now().Add(bodyBound)); err == nil {

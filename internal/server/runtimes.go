@@ -205,12 +205,12 @@ func insertRuntime(ctx context.Context, tx *store.Tx, org string, rt store.Runti
 		return err
 	}
 	if rt.ProfileUID != "" {
-		known, err := tx.ProfileUIDExists(ctx, rt.ProfileUID)
+		_, err := tx.ProfileByUID(ctx, org, rt.ProfileUID)
+		if errors.Is(err, store.ErrNotFound) {
+			return errNoProfile()
+		}
 		if err != nil {
 			return err
-		}
-		if !known {
-			return errNoProfile()
 		}
 	}
 	return tx.InsertRuntime(ctx, org, rt)

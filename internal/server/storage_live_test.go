@@ -99,11 +99,14 @@ func TestARefusalComesBeforeTheBody(t *testing.T) {
 		status int
 		lines  []string
 	}{
-		"no key":       {401, []string{"PUT " + target(file("s", "g"), nil) + " HTTP/1.1", "Host: x", expect[0], expect[1], "", ""}},
-		"no path":      {400, h.uploadOf("a//b", expect...)},
-		"stale":        {412, h.uploadOf("f", append(expect, `If-Match: "x"`)...)},
-		"exists":       {412, h.uploadOf("f", append(expect, "If-None-Match: *")...)},
-		"too large":    {413, h.uploadOf("g", "Expect: 100-continue", fmt.Sprint("Content-Length: ", int64(defaultMaxFile)+1))},
+		"no key":    {401, []string{"PUT " + target(file("s", "g"), nil) + " HTTP/1.1", "Host: x", expect[0], expect[1], "", ""}},
+		"no path":   {400, h.uploadOf("a//b", expect...)},
+		"stale":     {412, h.uploadOf("f", append(expect, `If-Match: "x"`)...)},
+		"exists":    {412, h.uploadOf("f", append(expect, "If-None-Match: *")...)},
+		"too large": {413, h.uploadOf("g", "Expect: 100-continue", fmt.Sprint("Content-Length: ", int64(defaultMaxFile)+1))},
+		"JSON too": {413, []string{
+			"PUT /v1/vault/k HTTP/1.1", "Host: x", "Authorization: Bearer " + h.key, "Content-Type: application/json", expect[0], "Content-Length: 1048577", "", "",
+		}},
 		"no such type": {400, h.uploadOf("g", append(expect, "Content-Type: html")...)},
 		"welcome":      {100, h.uploadOf("g", expect...)},
 	} {

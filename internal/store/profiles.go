@@ -26,6 +26,11 @@ func (q Queries) Profile(ctx context.Context, org, id string) (Profile, error) {
 	return one(ctx, q, scanProfile, "SELECT "+profileColumns+" FROM browser_profiles WHERE org_id = $1 AND id = $2", org, id)
 }
 
+// ProfileByUID returns the profile with this uid.
+func (q Queries) ProfileByUID(ctx context.Context, org, uid string) (Profile, error) {
+	return one(ctx, q, scanProfile, "SELECT "+profileColumns+" FROM browser_profiles WHERE org_id = $1 AND uid = $2", org, uid)
+}
+
 // Profiles lists profiles by id, after the id given.
 func (q Queries) Profiles(ctx context.Context, org, after string, limit int) ([]Profile, error) {
 	return many(ctx, q, scanProfile, "SELECT "+profileColumns+" FROM browser_profiles WHERE org_id = $1 AND id > $2 ORDER BY id LIMIT $3", org, after, limit)
@@ -53,7 +58,8 @@ func (q Queries) RuntimeUsingProfile(ctx context.Context, org, uid string) (Runt
 	return one(ctx, q, scanRuntime, "SELECT "+runtimeColumns+" FROM runtimes WHERE org_id = $1 AND profile_uid = $2 AND live", org, uid)
 }
 
-// ProfileUIDExists reports whether a profile of any organization has this uid.
+// ProfileUIDExists reports whether a profile of any organization has this uid,
+// for the sweep of folders, which are nobody's.
 func (q Queries) ProfileUIDExists(ctx context.Context, uid string) (bool, error) {
 	return one(ctx, q, func(row scanner) (exists bool, err error) { return exists, row(&exists) },
 		"SELECT EXISTS (SELECT 1 FROM browser_profiles WHERE uid = $1)", uid)
