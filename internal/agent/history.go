@@ -24,7 +24,7 @@ type history struct {
 }
 
 // rendered is a view as it is sent, and what stands in its place later.
-type rendered struct{ text, stub string }
+type rendered struct{ text, brief string }
 
 // turn is one answer of the model and what came of it.
 type turn struct {
@@ -76,11 +76,11 @@ func (v rendered) sent(newer int) string {
 	if newer < keptViews {
 		return v.text
 	}
-	return v.stub
+	return v.brief
 }
 
 // render writes a view down once, so that it is the same in every request.
 func render(v View, secrets *scrub.Set) rendered {
 	address := cutLine(secrets.String(clean(withoutQuery(v.URL))))
-	return rendered{text: v.write(secrets.String), stub: "(an older view of " + address + " is left out)"}
+	return rendered{text: v.write(secrets.String), brief: "(an older view of " + address + " is left out)"}
 }

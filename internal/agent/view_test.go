@@ -103,5 +103,5 @@ func TestASecretOfTwoLinesIsHiddenInAnOutline(t *testing.T) {
 func TestAnOldViewsAddressHidesSecretsBeforeItIsCut(t *testing.T) {
 	secrets := scrub.New(bctrl.NewSecret("SECRETVALUE0123456789"))
 	v := View{URL: "https://a.example.com/" + strings.Repeat("x", maxLineBytes-30) + "SECRETVALUE0123456789"}
-	require.NotContains(t, render(v, secrets).stub, "SECRET")
+	require.NotContains(t, render(v, secrets).brief, "SECRET")
 }
