@@ -54,8 +54,16 @@ func verbsHelp() string {
 	return b.String()
 }
 
-// levels are the places in a chain.
-var levels = []string{"workspace", "runtime", "execution"}
+// level names a place in a chain.
+func level(n int) string {
+	switch n {
+	case 0:
+		return "workspace"
+	case 1:
+		return "runtime"
+	}
+	return "below the runtime"
+}
 
 // decision is a decision with the action it is about.
 type decision struct {
@@ -109,11 +117,11 @@ A verb and its object are one of` + verbsHelp(),
 		if *workspace != "" && *runtime != "" {
 			return usageError{errors.New("want --workspace or --runtime: a runtime has its workspace above it")}
 		}
-		chain, err := c.chain(cmd, *workspace, *runtime)
-		if err != nil {
-			return err
+		if *runtime != "" {
+			return c.explainRuntime(cmd, *runtime, *files, action)
 		}
-		if chain, err = declared(cmd, chain, *files); err != nil {
+		chain, err := c.chain(cmd, *workspace, *files)
+		if err != nil {
 			return err
 		}
 		return c.showDecision(cmd, decision{action, chain.Explain(action)})
@@ -121,41 +129,40 @@ A verb and its object are one of` + verbsHelp(),
 	return cmd
 }
 
-// chain are the levels that the server knows.
-func (c *cli) chain(cmd *cobra.Command, workspace, runtime string) (chain bctrl.Chain, err error) {
-	if runtime != "" {
-		workspace, _, _ = strings.Cut(runtime, "/")
-	}
-	if workspace == "" {
-		return nil, nil
-	}
-	err = c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
-		ws, err := workspaceOf(ctx, client, workspace)
+// explainRuntime asks the server, which knows all levels as they are now.
+func (c *cli) explainRuntime(cmd *cobra.Command, name string, files []string, action bctrl.Action) error {
+	return c.withRuntime(cmd, name, func(ctx context.Context, rt *bctrl.Runtime) error {
+		for _, file := range files {
+			m, err := readMounts(cmd, file)
+			if err != nil {
+				return err
+			}
+			if rt, err = rt.Narrow(*m); err != nil {
+				return err
+			}
+		}
+		d, err := rt.Explain(ctx, action)
 		if err != nil {
 			return err
 		}
-		chain = bctrl.Chain{ws.Mounts}
-		if runtime == "" {
-			return nil
-		}
-		rt, err := runtimeOf(ctx, client, runtime)
-		if err != nil {
-			return err
-		}
-		var own bctrl.Mounts
-		if rt.Info.Mounts != nil {
-			own = *rt.Info.Mounts
-		}
-		chain = append(chain, own)
-		return nil
+		return c.showDecision(cmd, decision{action, *d})
 	})
-	return chain, err
 }
 
-// declared adds the levels that files hold, which must fit below those above.
-func declared(cmd *cobra.Command, chain bctrl.Chain, files []string) (bctrl.Chain, error) {
-	if n := len(chain) + len(files); n == 0 || n > len(levels) {
-		return nil, usageError{errors.New("want --workspace, --runtime or --mounts, and with them at most three levels")}
+// chain is that of a workspace, if any, and of files, each of which must fit
+// below those before.
+func (c *cli) chain(cmd *cobra.Command, workspace string, files []string) (chain bctrl.Chain, err error) {
+	if workspace != "" {
+		err = c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
+			ws, err := workspaceOf(ctx, client, workspace)
+			if err == nil {
+				chain = bctrl.Chain{ws.Mounts}
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
 	for _, file := range files {
 		m, err := readMounts(cmd, file)
@@ -172,6 +179,9 @@ func declared(cmd *cobra.Command, chain bctrl.Chain, files []string) (bctrl.Chai
 		}
 		chain = append(chain, *m)
 	}
+	if len(chain) == 0 {
+		return nil, usageError{errors.New("whose mounts? want --workspace, --runtime or --mounts")}
+	}
 	return chain, nil
 }
 
@@ -180,7 +190,7 @@ func (c *cli) showDecision(cmd *cobra.Command, d decision) error {
 	if !d.Allowed {
 		answer = "denied"
 	}
-	by := levels[min(d.Level, len(levels)-1)]
+	by := level(d.Level)
 	if d.Field != "" {
 		by += ", " + d.Field
 	}

@@ -38,7 +38,7 @@ func TestExitCodesAndOneLineSayWhatWentWrong(t *testing.T) {
 		{why: "a flag that is none", args: "vault list --prefix x", code: exitUsage, says: "unknown flag: --prefix (see 'bctrl vault list --help')"},
 		{why: "an argument too few", args: "vault get", code: exitUsage, says: "bctrl vault get <key>"},
 		{why: "an argument too many", args: "vault get a b", code: exitUsage, says: "bctrl vault get <key>"},
-		{why: "a field that is none", args: "vault list --output key,nmae", code: exitUsage, says: `--output "nmae"`},
+		{why: "a field that is none", args: "vault list --output key,names", code: exitUsage, says: `--output "names"`},
 		{why: "a key that is none", args: "vault get a//b", code: exitUsage, says: "vault.invalid_key"},
 		{why: "a missing key", args: "vault get a/b", code: exitNotFound, says: "vault key a/b: vault.secret_not_found"},
 		{why: "a missing key's code", args: "vault totp a/b", code: exitNotFound, says: "vault.secret_not_found"},
@@ -57,6 +57,11 @@ func TestExitCodesAndOneLineSayWhatWentWrong(t *testing.T) {
 		{why: "an action that is denied", args: "access explain vault.use prod/crm/admin/root --workspace sales", code: exitDenied},
 		{why: "a verb that is none", args: "access explain vault.see a --workspace sales", code: exitUsage, says: "vault.readRaw"},
 		{why: "no mounts to ask", args: "access explain vault.use a", code: exitUsage, says: "--workspace"},
+		{why: "a dot without a token", args: "runtime get .", code: exitUsage, says: "workspace/alias"},
+		{why: "no token", args: "token inspect", in: "hunter2\n", code: exitUsage, says: "tokens.malformed"},
+		{why: "a token as it is", args: "token attenuate", in: "hunter2\n", code: exitUsage, says: "nothing to weaken"},
+		{why: "a token and mounts from one input", args: "token attenuate --mounts -", in: "hunter2\n", code: exitUsage, says: "name a file"},
+		{why: "a token above its runtime", args: "token mint sales/crm --allow-vault prod/", code: exitDenied, says: "would permit prod/0"},
 		{why: "a copy on this machine", args: "storage cp report.csv other.csv", code: exitUsage, says: "namespace:path"},
 		{why: "an upload over a file", args: "storage cp report.csv sales:exports/q1.csv", code: exitFailed, says: "--force"},
 		{why: "a download over a file", args: "storage cp sales:exports/q1.csv report.csv", code: exitFailed, says: "--force"},
@@ -268,7 +273,40 @@ func TestExplainSaysTheLevel(t *testing.T) {
 	require.Equal(t, "false\t1\tmounts.vault.allow\n", explain("--workspace sales --mounts lower.json").stdout)
 	require.Equal(t, "false\t2\tmounts.vault.allow\n", explain("--runtime sales/crm --mounts lower.json").stdout)
 	require.Equal(t, exitDenied, explain("--workspace sales --mounts wide.json").code, "a level that widens")
-	require.Equal(t, exitUsage, explain("--runtime sales/crm --mounts lower.json --mounts lower.json").code, "a fourth level")
+}
+
+// TestATokenWorksAndWeakens walks a token from the organization to its holder,
+// who weakens it and can do no more than it says.
+func TestATokenWorksAndWeakens(t *testing.T) {
+	d := furnished(t)
+	token := d.do("token", "mint", "sales/crm", "--ttl", "10m")
+	for _, mounts := range []string{"--allow-vault /", "--raw-reads"} {
+		require.Zero(t, d.run(token, append([]string{"token", "attenuate"}, strings.Fields(mounts)...)...).code, "what it inherits it does not know: the server holds it")
+	}
+	weaker := d.run(token, "token", "attenuate", "--no-vault", "--ttl", "5m").good(t)
+	require.NotEqual(t, token, weaker)
+	require.Equal(t, exitDenied, d.run(weaker, "token", "attenuate", "--allow-vault", "prod/crm/salesforce").code)
+	require.Equal(t, exitDenied, d.run(weaker, "token", "attenuate", "--ttl", "6m").code)
+	id := d.run(token, "token", "inspect", "--output", "id").good(t)
+	require.Equal(t, id, d.run(weaker, "token", "inspect", "--output", "id").good(t))
+
+	organization := d.srv.APIKey().Expose()
+	t.Setenv("BCTRL_API_KEY", strings.TrimSpace(token))
+	require.Equal(t, "crm\n", d.do("runtime", "get", ".", "--output", "alias"))
+	require.Equal(t, "prod/crm/salesforce\n", d.do("vault", "list", "--output", "key"), "and not the denied one")
+	d.do("access", "explain", "vault.use", "prod/crm/salesforce", "--runtime", ".")
+	for _, args := range []string{"vault get prod/crm/salesforce --reveal", "vault delete prod/crm/salesforce", "workspace list", "keys create", "token mint ."} {
+		require.Equal(t, exitDenied, d.run("", strings.Fields(args)...).code, args)
+	}
+	t.Setenv("BCTRL_API_KEY", strings.TrimSpace(weaker))
+	got := d.run("", "access", "explain", "vault.use", "prod/crm/salesforce", "--runtime", ".")
+	require.Equal(t, exitDenied, got.code)
+	require.Contains(t, got.stdout, "below the runtime, mounts.vault.allow")
+
+	t.Setenv("BCTRL_API_KEY", organization)
+	d.do("token", "revoke", strings.TrimSpace(id))
+	t.Setenv("BCTRL_API_KEY", strings.TrimSpace(weaker))
+	require.Equal(t, exitDenied, d.run("", "runtime", "get", ".").code, "revoked with what it was made out of")
 }
 
 func TestCompletionKnowsWhatTheServerHas(t *testing.T) {

@@ -39,7 +39,7 @@ var denials = map[string]bool{"bctrl access explain vault.readRaw prod/crm/sales
 
 // reading are the names of commands that change nothing, whose examples are
 // run on one server.
-var reading = []string{"list", "get", "state", "ls", "cat", "url", "totp", "test", "connect", "explain"}
+var reading = []string{"list", "get", "state", "ls", "cat", "url", "totp", "test", "connect", "explain", "mint", "inspect", "attenuate"}
 
 // TestEveryExampleOfTheManualWorks runs each line of each command's examples
 // on a furnished server, and compares what is printed with what is kept in
@@ -97,9 +97,15 @@ func (d *desk) example(line string) ran {
 	d.t.Helper()
 	d.t.Setenv("SF_PASSWORD", "hunter2")
 	d.t.Setenv("ANTHROPIC_API_KEY", "sk-ant")
-	if strings.Contains(line, someKey) {
+	switch {
+	case strings.HasPrefix(line, "bctrl keys revoke"):
 		d.do("keys", "create", "--label", "other")
 		line = strings.ReplaceAll(line, someKey, ids(d.do("keys", "list"))[0])
+	case strings.HasPrefix(line, "bctrl token revoke"):
+		token := d.do("token", "mint", "sales/crm")
+		line = strings.ReplaceAll(line, someKey, strings.TrimSpace(d.run(token, "token", "inspect", "--output", "id").good(d.t)))
+	case strings.HasSuffix(line, "< token.txt"):
+		require.NoError(d.t, os.WriteFile("token.txt", []byte(d.do("token", "mint", "sales/crm", "--allow-vault", "prod/crm/")), 0o600))
 	}
 	if _, inner, ok := strings.Cut(line, "$("); ok {
 		line = strings.TrimSuffix(inner, ")")
@@ -209,6 +215,7 @@ var changing = []struct{ from, to string }{
 	{`http://127\.0\.0\.1:\d+`, "http://127.0.0.1:8787"},
 	{`ws://127\.0\.0\.1:\d+/devtools/browser/[\w-]+`, "ws://127.0.0.1:8787/devtools/browser/…"},
 	{`/v1/downloads/[\w-]+/`, "/v1/downloads/…/"},
+	{`bctrl_rt_[\w-]{40,}`, "bctrl_rt_…"},
 	{`bctrl_[\w-]{40,}`, "bctrl_…"},
 	{`(?m)^\d{6}$`, "287082"},
 	{`/\S*/(data|key)\b`, "/…/$1"},

@@ -20,13 +20,27 @@ func runtimes(c *cli) *cobra.Command {
 
 A runtime is a browser in a workspace, found by its alias and written
 workspace/alias, such as sales/crm. It may use what its workspace may, or less:
-what is lowered at its launch or for one act stays lowered.`,
+what is lowered at its launch or for one act stays lowered. With a runtime token
+in BCTRL_API_KEY a dot stands for the token's runtime.`,
 	}, listRuntimes(c), launchRuntime(c), getRuntime(c), stopRuntime(c), connectRuntime(c),
 		actRuntime(c), gotoRuntime(c), screenshotRuntime(c), shellRuntime(c)))
 }
 
+// ownRuntime stands for the runtime of the token that is the key.
+const ownRuntime = "."
+
 // runtimeOf finds a runtime by workspace/alias.
 func runtimeOf(ctx context.Context, client *bctrl.Client, name string) (*bctrl.Runtime, error) {
+	if name == ownRuntime {
+		self, err := client.Self(ctx)
+		if err == nil && self.Runtime == nil {
+			return nil, usageError{errors.New("a dot is the runtime of a token, and BCTRL_API_KEY is none: want workspace/alias")}
+		}
+		if err != nil {
+			return nil, err
+		}
+		return self.Runtime, nil
+	}
 	ws, alias, err := runtimeName(ctx, client, name)
 	if err != nil {
 		return nil, err
