@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -147,17 +148,15 @@ func runBare(ctx context.Context, dir string) error {
 
 // plainClient calls as one does without an SDK: net/http and encoding/json.
 type plainClient struct {
-	base *url.URL
+	base string
 	http *http.Client
 }
 
-func newPlainClient(base string) (*plainClient, error) {
-	u, err := url.Parse(base)
-	if err != nil {
-		return nil, err
-	}
-	t := &http.Transport{MaxIdleConns: 256, MaxIdleConnsPerHost: 256}
-	return &plainClient{base: u, http: &http.Client{Transport: t}}, nil
+func newPlainClient(base string) *plainClient {
+	return &plainClient{base: base, http: &http.Client{
+		Timeout:   time.Minute, // as the SDK has one
+		Transport: &http.Transport{MaxIdleConns: 256, MaxIdleConnsPerHost: 256},
+	}}
 }
 
 // call sends in, if any, and decodes the answer into out.
@@ -183,12 +182,15 @@ func (c *plainClient) call(ctx context.Context, method string, query url.Values,
 }
 
 func (c *plainClient) send(ctx context.Context, method string, query url.Values, body io.Reader, isJSON bool, segments ...string) (*http.Response, error) {
-	u := c.base.JoinPath("v1")
-	for _, s := range segments {
-		u = u.JoinPath(url.PathEscape(s))
+	escaped := make([]string, len(segments))
+	for i, s := range segments {
+		escaped[i] = url.PathEscape(s)
 	}
-	u.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
+	address := c.base + "/v1/" + strings.Join(escaped, "/")
+	if len(query) > 0 {
+		address += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, address, body)
 	if err != nil {
 		return nil, err
 	}

@@ -20,11 +20,8 @@ func (p plan) compareClients(ctx context.Context, w io.Writer, bareServer *proce
 		return err
 	}
 	defer c.CloseIdleConnections()
-	bare, err := newPlainClient(bareServer.url)
-	if err != nil {
-		return err
-	}
-	t := newTable(w, "The SDK, and plain net/http with encoding/json, both against the bare server: calls a second", "", "callers", "SDK", "p50", "plain", "p50", "overhead")
+	bare := newPlainClient(bareServer.url)
+	t := newTable(w, "The SDK, and plain net/http with encoding/json, both against the bare server: calls a second, and microseconds of the client", "", "callers", "SDK", "p50", "cpu", "plain", "p50", "cpu", "overhead")
 	defer t.end()
 	for _, cost := range comparisons(c, bare) {
 		if cost.name == "browse folders" || cost.name == "browse 1000 files" {
@@ -35,7 +32,8 @@ func (p plan) compareClients(ctx context.Context, w io.Writer, bareServer *proce
 			if err != nil {
 				return fmt.Errorf("%s: %w", cost.name, err)
 			}
-			t.row(cost.name, fmt.Sprint(callers), rate(our.rate), micros(our.p50), rate(their.rate), micros(their.p50), fmt.Sprintf("%+.0f %%", 100*(their.rate/our.rate-1)))
+			t.row(cost.name, fmt.Sprint(callers), rate(our.rate), micros(our.p50), micros(our.clientCPU()),
+				rate(their.rate), micros(their.p50), micros(their.clientCPU()), fmt.Sprintf("%+.0f %%", 100*(their.rate/our.rate-1)))
 		}
 	}
 	return nil

@@ -77,16 +77,18 @@ type side struct {
 	server *process
 }
 
-// outcome is the best round of a side, and what its server spent in all.
+// outcome is the best round of a side, and what both ends of it spent in all
+// rounds.
 type outcome struct {
 	result
-	spent time.Duration
-	calls int
+	atServer, atClient time.Duration
+	calls              int
 }
 
-// cpu is the processor time of the server for one call: what other work on the
-// machine disturbs least.
-func (o outcome) cpu() time.Duration { return o.spent / time.Duration(max(o.calls, 1)) }
+// serverCPU and clientCPU are the processor time that one call takes at either
+// end: what other work on the machine disturbs least.
+func (o outcome) serverCPU() time.Duration { return o.atServer / time.Duration(max(o.calls, 1)) }
+func (o outcome) clientCPU() time.Duration { return o.atClient / time.Duration(max(o.calls, 1)) }
 
 // compare measures two ways of doing a thing in turns, so that a machine that
 // slows down slows both.
@@ -100,16 +102,18 @@ func (p plan) compare(ctx context.Context, callers int, ours, theirs side) (our,
 			if err != nil {
 				return our, their, err
 			}
+			own := ownCPU()
 			r, err := measure(ctx, callers, p.each, turn.fn)
 			if err != nil {
 				return our, their, err
 			}
+			turn.atClient += ownCPU() - own
 			after, err := turn.server.cpu()
 			if err != nil {
 				return our, their, err
 			}
 			turn.outcome.result = turn.outcome.better(r)
-			turn.spent += after - before
+			turn.atServer += after - before
 			turn.outcome.calls += r.calls
 		}
 	}

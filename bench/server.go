@@ -64,10 +64,7 @@ func (p plan) measureServer(ctx context.Context, w io.Writer, program string, ba
 	if err != nil {
 		return err
 	}
-	bare, err := newPlainClient(bareServer.url)
-	if err != nil {
-		return err
-	}
+	bare := newPlainClient(bareServer.url)
 	if err := p.costs(ctx, w, c, bare, server, bareServer); err != nil {
 		return err
 	}
@@ -100,8 +97,8 @@ func (p plan) costs(ctx context.Context, w io.Writer, c *bctrl.Client, bare *pla
 			if err != nil {
 				return fmt.Errorf("%s: %w", cost.name, err)
 			}
-			t.row(cost.name, fmt.Sprint(callers), rate(our.rate), micros(our.p50), micros(our.p99), micros(our.cpu()),
-				rate(their.rate), micros(their.p50), micros(their.cpu()), ratio(our.rate/their.rate))
+			t.row(cost.name, fmt.Sprint(callers), rate(our.rate), micros(our.p50), micros(our.p99), micros(our.serverCPU()),
+				rate(their.rate), micros(their.p50), micros(their.serverCPU()), ratio(our.rate/their.rate))
 		}
 	}
 	return nil

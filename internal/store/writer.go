@@ -14,6 +14,10 @@ import (
 // fsync cheap, few enough that the first does not wait long for the last.
 const maxBatch = 256
 
+// maxYields is how often the writer lets others run before it commits. Two
+// let a caller that was just answered come back with its next request.
+const maxYields = 2
+
 const (
 	// laterDelay is how long what may be lost in a crash waits for a
 	// transaction to share, and maxLater how many such events wait at most.
@@ -157,7 +161,7 @@ func (db *DB) run() {
 // the callers that are about to write share this transaction, where otherwise
 // each small group would pay for one.
 func (db *DB) gather(jobs []*job) []*job {
-	for len(jobs) < maxBatch {
+	for yields := 0; len(jobs) < maxBatch; {
 		select {
 		case j, ok := <-db.jobs:
 			if !ok {
@@ -167,11 +171,11 @@ func (db *DB) gather(jobs []*job) []*job {
 			continue
 		default:
 		}
-		before := len(db.jobs)
-		runtime.Gosched()
-		if len(db.jobs) == before {
+		if yields == maxYields {
 			return jobs
 		}
+		yields++
+		runtime.Gosched()
 	}
 	return jobs
 }
