@@ -34,8 +34,9 @@ type Spec struct {
 	Egress egress.Policy
 	// OnDownload receives each finished download while it is still on disk;
 	// the file is removed when it returns. It is called from a goroutine of
-	// the browser, of several at a time perhaps. The context ends with the
-	// browser. Its error is for itself to report; nil drops every download.
+	// the browser, of several at a time perhaps. The context ends at most 10
+	// seconds after the browser. Its error is for itself to report; nil drops
+	// every download.
 	OnDownload func(ctx context.Context, d Download) error
 }
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -28,6 +29,8 @@ const (
 	maxDownloads = 16
 	// maxFilename is what one storage segment holds, in bytes.
 	maxFilename = 255
+	// deliverTimeout is how long a delivery may outlive its browser.
+	deliverTimeout = 10 * time.Second
 	// plainFilename names a download whose page suggests nothing usable.
 	plainFilename = "download"
 )
@@ -46,7 +49,8 @@ type downloads struct {
 	// cancelDownload stops a download that is too large or one too many.
 	cancelDownload func(guid string)
 
-	ctx  context.Context // ends with the browser
+	ctx  context.Context // ends with the last delivery
+	end  context.CancelFunc
 	work sync.WaitGroup
 
 	mu     sync.Mutex
@@ -55,8 +59,9 @@ type downloads struct {
 }
 
 func newDownloads(ctx context.Context, spec Spec, dir string, owner account, cancel func(guid string)) *downloads {
+	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
 	return &downloads{
-		ctx: ctx, dir: dir, owner: owner, limit: maxDownload, deliver: spec.OnDownload, cancelDownload: cancel,
+		ctx: ctx, end: end, dir: dir, owner: owner, limit: maxDownload, deliver: spec.OnDownload, cancelDownload: cancel,
 		active: map[string]Download{},
 	}
 }
@@ -121,11 +126,14 @@ func (d *downloads) spawn(fn func()) {
 	}
 }
 
-// close waits for what is being delivered; the context of it has ended.
+// close waits for what is being delivered, for a while: a file that a page has
+// delivered whole is not lost because its browser ends.
 func (d *downloads) close() {
 	d.mu.Lock()
 	d.closed = true
 	d.mu.Unlock()
+	defer d.end()
+	defer time.AfterFunc(deliverTimeout, d.end).Stop()
 	d.work.Wait()
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -203,6 +204,37 @@ func TestOnlyWhatTheBrowserWroteIsDelivered(t *testing.T) {
 			d.onEvent("Browser.downloadProgress", jsonv2.Value(`{"guid":"g","state":"completed","receivedBytes":1,"totalBytes":1}`))
 			d.close()
 			require.FileExists(t, outside)
+		})
+	}
+}
+
+func TestADeliveryOutlivesItsBrowserForAWhile(t *testing.T) {
+	for why, deliver := range map[string]func(ctx context.Context) error{
+		"it is given the time that it takes": func(ctx context.Context) error {
+			<-time.After(deliverTimeout / 2)
+			return ctx.Err()
+		},
+		"and no more than that": func(ctx context.Context) error {
+			<-ctx.Done()
+			return nil
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			life, end := context.WithCancel(t.Context())
+			result := make(chan error, 1)
+			self := account{uid: uint32(os.Geteuid())}
+			d := newDownloads(life, Spec{OnDownload: func(ctx context.Context, _ Download) error {
+				result <- deliver(ctx)
+				return nil
+			}}, t.TempDir(), self, nil)
+			require.NoError(t, os.WriteFile(filepath.Join(d.dir, "g"), []byte("x"), 0o600))
+			d.onEvent("Browser.downloadWillBegin", jsonv2.Value(`{"guid":"g","url":"https://a.example/","suggestedFilename":"x"}`))
+			d.onEvent("Browser.downloadProgress", jsonv2.Value(`{"guid":"g","state":"completed","receivedBytes":1,"totalBytes":1}`))
+			synctest.Wait()
+			end()
+			d.close()
+			require.NoError(t, <-result, why)
+			require.Error(t, d.ctx.Err(), why)
 		})
 	}
 }

@@ -115,6 +115,7 @@ func (s *Server) recover(ctx context.Context) error {
 func (s *Server) Close(ctx context.Context) error {
 	err := s.closeFleet(ctx)
 	s.closeOperations()
+	s.broker.Close()
 	return err
 }
 
