@@ -22,6 +22,8 @@ type Client struct {
 	Profiles *BrowserProfilesService
 	// Operations are long calls that run on the server.
 	Operations *OperationsService
+	// Subaccounts are organizations inside the caller's.
+	Subaccounts *SubaccountsService
 
 	via via
 }
@@ -46,13 +48,18 @@ func New(opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newClient(t), nil
+}
+
+func newClient(t *transport) *Client {
 	c := &Client{via: func() *transport { return t }}
 	c.AICredentials = &AICredentialsService{via: c.via}
 	c.Vault = &VaultService{via: c.via}
 	c.Workspaces = &WorkspacesService{via: c.via}
 	c.Profiles = &BrowserProfilesService{via: c.via}
 	c.Operations = &OperationsService{via: c.via}
-	return c, nil
+	c.Subaccounts = &SubaccountsService{via: c.via}
+	return c
 }
 
 // Storage returns the files of a namespace. It sends nothing: a name that the

@@ -111,7 +111,7 @@ type deleteOption func(*deletion)
 func (o deleteOption) applyDelete(d *deletion) { o(d) }
 
 // WithForce deletes what is still in use: an AI credential that is mounted, a
-// workspace with live runtimes.
+// workspace with live runtimes, a subaccount that holds data.
 func WithForce() DeleteOption { return deleteOption(func(d *deletion) { d.force = true }) }
 
 func deletionOf(opts []DeleteOption) deletion {

@@ -52,6 +52,9 @@ func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
+// acme is the id of the subaccount in the examples.
+const acme = "0197a4f2-5c1e-7b3a-9d10-3f6a2b8c4d5e"
+
 // cannedServer answers everything that the examples ask.
 func cannedServer() canned {
 	const (
@@ -63,6 +66,7 @@ func cannedServer() canned {
 		stopped    = `{"id":"rt-1","workspaceId":"ws-1","alias":"crm","driver":"stagehand","status":"stopped"}`
 		entry      = `{"key":"prod/crm/salesforce","username":"bot@company.com","hasTotp":true,"version":1}`
 		act        = `{"mode":"fail-fast","steps":[{"call":"stagehand.act","durationMs":8100,"result":{"success":true,"message":"Exported Q1.","downloads":[{"logicalPath":"downloads/q1.csv"}]}}]}`
+		subaccount = `{"id":"` + acme + `","name":"acme"}`
 		object     = `{"logicalPath":"exports/q1.csv","sizeBytes":24,"source":"upload"}`
 		ended      = `{"id":"op-1","status":"succeeded","progress":{"step":1,"totalSteps":1,"currentCall":"stagehand.act"},"result":` + act + `}`
 	)
@@ -98,12 +102,15 @@ func cannedServer() canned {
 		"GET /v1/operations/op-1":                      `{"id":"op-1","status":"running"}`,
 		"POST /v1/operations/op-1/wait":                `{"operation":` + ended + `,"waitStatus":"completed"}`,
 		"POST /v1/operations/op-1/cancel":              `{"id":"op-1","status":"cancelling"}`,
+		"POST /v1/subaccounts":                         subaccount,
+		"GET /v1/subaccounts":                          `{"subaccounts":[` + subaccount + `],"nextCursor":null}`,
 		"GET /v1/storage/objects":                      `{"objects":[` + object + `],"nextCursor":null}`,
 	}
 	s["POST /v1/workspaces/ws-1/runtimes/crm/tokens"] = `{"token":"` + exampleToken + `","id":"01980000-0000-7000-8000-000000000001","expiresAt":"2026-01-02T03:04:05Z"}`
 	s["DELETE /v1/tokens/01980000-0000-7000-8000-000000000001"] = `{"id":"01980000-0000-7000-8000-000000000001"}`
 	s["POST /v1/workspaces/ws-1/runtimes/crm/explain"] = `{"allowed":false,"level":0,"field":"mounts.vault.allow","reason":"no entry allows it"}`
 	s["GET /v1/self"] = `{"kind":"token","organization":"org-1","tokenId":"01980000-0000-7000-8000-000000000001","expiresAt":"2026-01-02T03:04:05Z","runtime":` + runtime + `}`
+	s["DELETE /v1/subaccounts/"+acme] = `{}`
 	const files = "/v1/storage/namespaces/sales-exports/"
 	s["GET "+files+"browse"] = `{"files":[{"logicalPath":"readme.txt"}],"folders":[{"path":"exports/","fileCount":2}],"nextCursor":null}`
 	const file = files + "files/exports%2Fq1.csv"

@@ -35,6 +35,8 @@ type transport struct {
 
 	// The values of headers that never change, shared by all requests.
 	authorization, userAgent, version, json []string
+	// subaccount is the one that the client acts for; nil for none.
+	subaccount []string
 }
 
 func newTransport(c *config, base *url.URL) *transport {
@@ -139,6 +141,9 @@ func (x *exchange) prepare() error {
 		return x.fail(&Error{Code: "client.no_randomness", Message: "there are no random bytes for a request id", cause: err})
 	}
 	x.requestID = id.String()
+	if err := x.t.checkSubaccount(); err != nil {
+		return x.fail(err)
+	}
 	switch key := x.settings.idempotencyKey; {
 	case !x.r.mutates():
 		x.settings.idempotencyKey = ""
@@ -260,6 +265,9 @@ func (x *exchange) headers(h http.Header) {
 	h["Authorization"] = x.t.authorization
 	h["User-Agent"] = x.t.userAgent
 	h["X-Sdk-Version"] = x.t.version
+	if x.t.subaccount != nil {
+		h["Bctrl-Subaccount-Id"] = x.t.subaccount
+	}
 	id := []string{x.requestID}
 	h["X-Request-Id"] = id
 	switch x.settings.idempotencyKey {

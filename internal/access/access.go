@@ -44,6 +44,9 @@ const (
 	// SelfRead is to learn who one is, which every caller may.
 	SelfRead Verb = "self.read"
 
+	SubaccountRead  Verb = "subaccount.read"
+	SubaccountWrite Verb = "subaccount.write"
+
 	// Public needs no caller: health, the API's description, and links that
 	// carry their own proof.
 	Public Verb = "public"
@@ -74,8 +77,11 @@ type Action struct {
 
 // Caller is who asks.
 type Caller struct {
-	// Org is the caller's organization.
+	// Org is the organization that it acts in.
 	Org string
+	// Parent is the organization that its key belongs to, where Org is a
+	// subaccount of that; else empty.
+	Parent string
 	// KeyID is the organization key it came with.
 	KeyID string
 	// Token is the runtime token it came with, in place of a key. Runtime is

@@ -59,7 +59,10 @@ type Event struct {
 	Org    string `json:"org,omitempty"`
 	// Caller is "key:<id>", "token:<id>", "runtime:<id>", "server", "operator"
 	// (who works on the data directory itself) or "anonymous".
-	Caller    string `json:"caller"`
+	Caller string `json:"caller"`
+	// Parent is the caller's own organization where it acts for a subaccount,
+	// which then is Org.
+	Parent    string `json:"parent,omitempty"`
 	Workspace string `json:"workspace,omitempty"`
 	Group     string `json:"group,omitempty"`
 	Runtime   string `json:"runtime,omitempty"`
@@ -151,7 +154,7 @@ func (l *Log) BeginIn(ctx context.Context, find func(*store.Tx) (Event, error)) 
 	}
 	return e, func(outcome string, status int) error {
 		done := Event{
-			Kind: Outcome, Intent: intent.Seq, Org: e.Org, Caller: e.Caller, Action: e.Action, Outcome: outcome, Host: e.Host,
+			Kind: Outcome, Intent: intent.Seq, Org: e.Org, Parent: e.Parent, Caller: e.Caller, Action: e.Action, Outcome: outcome, Host: e.Host,
 			Status: status, RequestID: e.RequestID,
 		}
 		entry, err := encode(&done)

@@ -105,6 +105,7 @@ func TestEachMethodNamesTheRightThatTheServerChecks(t *testing.T) {
 	upload := func() error { return failing(files.Upload(ctx, "f", strings.NewReader("x"))) }
 	require.NoError(t, upload())
 	var minted bctrl.Secret
+	var sub *bctrl.Subaccount
 	p := bctrl.PageOptions{}
 	calls := []struct {
 		method string
@@ -187,6 +188,13 @@ func TestEachMethodNamesTheRightThatTheServerChecks(t *testing.T) {
 			return err
 		}},
 		{"Client.RevokeToken", func() error { return client.RevokeToken(ctx, tokenID(t, minted)) }},
+		{"SubaccountsService.Create", func() (err error) {
+			sub, err = client.Subaccounts.Create(ctx, bctrl.SubaccountCreate{Name: "sub"})
+			return err
+		}},
+		{"SubaccountsService.List", func() error { return drain(client.Subaccounts.List(ctx)) }},
+		{"SubaccountsService.Page", func() error { return failing(client.Subaccounts.Page(ctx, p)) }},
+		{"SubaccountsService.Delete", func() error { return client.Subaccounts.Delete(ctx, sub.ID) }},
 		{"Client.Self", func() error { return failing(client.Self(ctx)) }},
 		{"Stagehand.Act", func() error {
 			_, err := rt.Stagehand.Act(ctx, "x")

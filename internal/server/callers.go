@@ -57,8 +57,8 @@ func (s *Server) authenticate(ctx context.Context, h http.Header) (access.Caller
 		return access.Caller{}, err
 	}
 	caller := access.Caller{Org: stored.Org, KeyID: stored.ID}
-	if len(h.Values("BCTRL-Subaccount-Id")) > 0 {
-		return access.Caller{}, invalid("auth.subaccount", "BCTRL-Subaccount-Id", "this server has no subaccounts")
+	if caller, err = s.actFor(ctx, caller, h); err != nil {
+		return caller, err
 	}
 	return s.actAs(ctx, caller, h)
 }
@@ -70,6 +70,28 @@ func bearer(h http.Header) (string, bool) {
 	}
 	scheme, key, _ := strings.Cut(values[0], " ")
 	return key, strings.EqualFold(scheme, "Bearer") && strings.HasPrefix(key, keyPrefix)
+}
+
+// actFor moves the caller into the subaccount that BCTRL-Subaccount-Id names.
+// Any other id is one refusal, whether or not it exists.
+func (s *Server) actFor(ctx context.Context, c access.Caller, h http.Header) (access.Caller, error) {
+	switch ids := h.Values("BCTRL-Subaccount-Id"); {
+	case len(ids) == 0:
+		return c, nil
+	case len(ids) > 1 || validUUID(ids[0]) != nil:
+		return c, invalid("auth.subaccount", "BCTRL-Subaccount-Id", "BCTRL-Subaccount-Id must be given once, and be a subaccount's id")
+	default:
+		sub, err := s.db.Read().Subaccount(ctx, c.Org, ids[0])
+		if errors.Is(err, store.ErrNotFound) {
+			return c, errNotSubaccount
+		}
+		c.Org, c.Parent = sub.ID, c.Org
+		return c, err
+	}
+}
+
+var errNotSubaccount = &bctrl.Error{
+	Status: http.StatusForbidden, Code: "auth.not_subaccount", Message: "BCTRL-Subaccount-Id does not name a subaccount of the key's organization",
 }
 
 // actAs binds the caller to the runtime that BCTRL-Runtime names, lowered by
@@ -153,9 +175,18 @@ func (s *Server) EnsureOrganization(ctx context.Context) (bctrl.Secret, error) {
 	if err != nil || len(orgs) > 0 {
 		return bctrl.Secret{}, err
 	}
+	return s.CreateOrganization(ctx, "default")
+}
+
+// CreateOrganization makes an organization beside those that there are, which
+// it shares nothing with, and returns its first key to be shown once.
+func (s *Server) CreateOrganization(ctx context.Context, name string) (bctrl.Secret, error) {
+	if err := validOrganizationName(name); err != nil {
+		return bctrl.Secret{}, err
+	}
 	key, hash := NewKey()
-	org := store.Organization{ID: newID(), Name: "default", CreatedAt: time.Now()}
-	err = s.db.Write(ctx, func(tx *store.Tx) error {
+	org := store.Organization{ID: newID(), Name: name, CreatedAt: time.Now()}
+	err := s.db.Write(ctx, func(tx *store.Tx) error {
 		if err := tx.InsertOrganization(ctx, org); err != nil {
 			return err
 		}

@@ -69,6 +69,19 @@ func (f *fleet) join(m *member) error {
 	return nil
 }
 
+// of lists the members of an organization.
+func (f *fleet) of(org string) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var ids []string
+	for id, m := range f.members {
+		if m.org == org {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // leave takes a member out; what runs in it ends.
 func (f *fleet) leave(m *member) {
 	m.end()

@@ -82,7 +82,8 @@ func (s *Server) revokeKey(ctx context.Context, rq *request, _ none) (wire.Key, 
 }
 
 // endKey revokes a key of the organization of ev. The last one that is good
-// stays: without any, nobody could make another through the server.
+// stays: without any, nobody could make another through the server. For a
+// subaccount its parent can.
 func endKey(ctx context.Context, tx *store.Tx, id string, ev *audit.Event) (wire.Key, error) {
 	ev.Object = id
 	k, err := tx.APIKey(ctx, ev.Org, id)
@@ -96,7 +97,11 @@ func endKey(ctx context.Context, tx *store.Tx, id string, ev *audit.Event) (wire
 	if err != nil {
 		return wire.Key{}, err
 	}
-	if good == 1 {
+	subaccount, err := tx.IsSubaccount(ctx, ev.Org)
+	if err != nil {
+		return wire.Key{}, err
+	}
+	if good == 1 && !subaccount {
 		e := conflict("keys.last", "this is the last key that is good")
 		e.Hint = "make another one first"
 		return wire.Key{}, e

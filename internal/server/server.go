@@ -94,6 +94,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := s.recover(ctx); err != nil {
 		return nil, fmt.Errorf("ending what the last server left: %w", err)
 	}
+	if err := s.emptyClosed(ctx); err != nil {
+		return nil, fmt.Errorf("finishing the deletion of subaccounts: %w", err)
+	}
 	if err := s.sweepProfiles(ctx); err != nil {
 		return nil, fmt.Errorf("removing what deleted profiles left: %w", err)
 	}
@@ -136,7 +139,7 @@ func serverEvent(action, object string) audit.Event {
 // register builds the table of routes.
 func (s *Server) register() {
 	for _, group := range [][]route{healthRoutes(), openapiRoutes(), vaultRoutes(), runtimeRoutes(), tokenRoutes(), executeRoutes(), operationRoutes(),
-		aiCredentialRoutes(), workspaceRoutes(), profileRoutes(), keyRoutes(), storageRoutes(), objectRoutes(), downloadRoutes()} {
+		aiCredentialRoutes(), workspaceRoutes(), profileRoutes(), keyRoutes(), subaccountRoutes(), storageRoutes(), objectRoutes(), downloadRoutes()} {
 		s.routes = append(s.routes, group...)
 	}
 	s.mux = http.NewServeMux()

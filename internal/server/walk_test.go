@@ -172,11 +172,14 @@ func walk() []stop {
 		{"DELETE /v1/tokens/{id}", "token.write", tokens},
 		{"POST /v1/workspaces/{id}/runtimes/{alias}/explain", "runtime.read", with(`{"verb": "vault.use", "object": "prod/crm/acme"}`, each("/explain", runtimes...)...)},
 		{"GET /v1/self", "self.read", []aim{list("/v1/self", "")}},
+		{"POST /v1/subaccounts", "subaccount.write", []aim{makes("/v1/subaccounts", "", `{"name": "n{n}"}`)}},
+		{"GET /v1/subaccounts", "subaccount.read", []aim{list("/v1/subaccounts", "")}},
 		// Nobody needs to be known for these.
 		{"GET /healthz", "public", nil}, {"GET /readyz", "public", nil}, {"GET /v1/openapi.json", "public", nil},
 		{"GET /v1/downloads/{signature}/{name}", "public", nil}, {"HEAD /v1/downloads/{signature}/{name}", "public", nil},
 		{"GET /devtools/browser/{token}", "public", nil},
 		// These end things, and so come last.
+		{"DELETE /v1/subaccounts/{id}", "subaccount.write", each("?force=true", lacking("/v1/subaccounts/"+missing, ""), out("/v1/subaccounts/{sub2}"))},
 		{"DELETE /v1/keys/{id}", "key.write", keys},
 		{"DELETE /v1/browser-profiles/{id}", "profile.write", profiles},
 		{"DELETE /v1/vault/{key}", "vault.write", secrets},
@@ -206,8 +209,9 @@ type somebody struct {
 	// held names.
 	token func(bctrl.Secret) bctrl.Secret
 	held  string
-	// as is the runtime that it says to be, below mounts.
-	as, mounts string
+	// as is the runtime that it says to be, below mounts; sub the subaccount
+	// that it acts for.
+	as, mounts, sub string
 	// org is "", "a" or "b"; runtime is "", "rt", "other" or "dead". powers is
 	// unset where every mount was taken away.
 	org, runtime string
@@ -282,8 +286,9 @@ func newWorld(t *testing.T) (*world, []somebody) {
 	w.ok("POST", []string{"keys"}, object{"label": "acme-spare"}, &spare)
 	w.ok("POST", []string{"keys"}, object{"label": "acme-revoked"}, &revoked)
 	w.ok("DELETE", []string{"keys", revoked.ID}, nil, nil)
-	w.names = strings.NewReplacer("{ws}", ws.ID, "{ws2}", ws2.ID, "{op}", op, "{op2}", op2, "{spare}", spare.ID, "{token}", tokenID(t, spareToken))
-	w.ids = []string{ws.ID, ws2.ID, w.live["rt"], w.live["other"], dead.ID, op, op2, spare.ID, spare.Key, revoked.ID, tokenID(t, spareToken), "acme"}
+	sub, sub2 := w.subaccount("acme-sub"), w.subaccount("acme-sub2")
+	w.names = strings.NewReplacer("{sub}", sub, "{sub2}", sub2, "{ws}", ws.ID, "{ws2}", ws2.ID, "{op}", op, "{op2}", op2, "{spare}", spare.ID, "{token}", tokenID(t, spareToken))
+	w.ids = []string{ws.ID, ws2.ID, w.live["rt"], w.live["other"], dead.ID, op, op2, spare.ID, spare.Key, revoked.ID, tokenID(t, spareToken), sub2, "acme"}
 
 	foreign, hash := NewKey()
 	w.write(func(tx *store.Tx) error {
@@ -319,6 +324,9 @@ func newWorld(t *testing.T) (*world, []somebody) {
 		{why: "a stopped runtime", key: a, as: "dead", org: "a", runtime: "dead", powers: true},
 		{why: "a foreign key as the runtime", key: b, as: "rt", org: "b", runtime: "dead", powers: true},
 		{why: "a foreign key", key: b, org: "b"},
+		{why: "a foreign key for the subaccount", key: b, sub: sub, org: "b", runtime: "dead"},
+		{why: "the organization for its subaccount", key: a, sub: sub, org: "b"},
+		{why: "the organization for its subaccount as its own runtime", key: a, sub: sub, as: "rt", org: "b", runtime: "dead"},
 		{why: "the runtime without any mount", key: a, as: "rt", mounts: nothing, org: "a", runtime: "rt"},
 		{why: "a runtime of another workspace", key: a, as: "other", org: "a", runtime: "other", powers: true},
 		{why: "a token of a stopped runtime", key: fixed(ofTheDead)},
@@ -369,6 +377,8 @@ func expected(right string, who somebody, about aim) int {
 		default:
 			return http.StatusForbidden
 		}
+	case who.sub != "" && right == "subaccount.write" && about.anyone:
+		return http.StatusForbidden // subaccounts are not nested
 	case who.org == "b" && !about.anyone:
 		return http.StatusNotFound
 	}
@@ -401,6 +411,9 @@ func (w *world) ask(method string, about aim, who somebody) answer {
 	}
 	if who.as != "" {
 		headers = append(headers, "BCTRL-Runtime", w.live[who.as])
+	}
+	if who.sub != "" {
+		headers = append(headers, "BCTRL-Subaccount-Id", who.sub)
 	}
 	if who.mounts != "" {
 		headers = append(headers, "BCTRL-Mounts", base64.RawURLEncoding.EncodeToString([]byte(who.mounts)))
@@ -465,7 +478,8 @@ func TestEveryRouteIsHeldToItsRightWhoeverCalls(t *testing.T) {
 				// One answer for each caller and status, whatever it was about.
 				whole := fmt.Sprintf("%v\n%s", got.Header, got.Body)
 				kind := who.why + strconv.Itoa(want)
-				if first, seen := denied[kind]; seen && (want != http.StatusNotFound || who.org == "b" && s.route != "POST /v1/workspaces/{id}/execute") {
+				if first, seen := denied[kind]; seen && (want != http.StatusNotFound || who.org == "b" && s.route != "POST /v1/workspaces/{id}/execute") &&
+					s.route != "POST /v1/subaccounts" {
 					assert.Equal(t, first, whole, why)
 				}
 				denied[kind] = whole

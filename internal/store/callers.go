@@ -48,8 +48,12 @@ func (q Queries) GoodAPIKeys(ctx context.Context, org string) (n int64, err erro
 		"SELECT COUNT(*) FROM api_keys WHERE org_id = $1 AND revoked_at IS NULL", org)
 }
 
-// InsertAPIKey adds a key.
+// InsertAPIKey adds a key to an organization; one that is closed or gone gives
+// [ErrNotFound].
 func (tx *Tx) InsertAPIKey(ctx context.Context, k APIKey) error {
+	if _, err := tx.openOrganization(ctx, k.Org); err != nil {
+		return err
+	}
 	tx.wrote(k.record())
 	_, err := tx.exec(ctx, "INSERT INTO api_keys (id, org_id, hash, label, created_at) VALUES ($1, $2, $3, $4, $5)",
 		k.ID, k.Org, k.Hash, k.Label, millis(k.CreatedAt))
@@ -67,24 +71,9 @@ func (tx *Tx) RevokeAPIKey(ctx context.Context, org, id string, at time.Time) er
 	return err
 }
 
-// Organization is a tenant: everything belongs to one, and none sees another.
-type Organization struct {
-	ID, Name  string
-	CreatedAt time.Time
-}
-
-// Organizations lists all organizations, oldest first.
-func (q Queries) Organizations(ctx context.Context) ([]Organization, error) {
-	return many(ctx, q, func(row scanner) (o Organization, err error) {
-		var created int64
-		err = row(&o.ID, &o.Name, &created)
-		o.CreatedAt = fromMillis(created)
-		return o, err
-	}, "SELECT id, name, created_at FROM organizations ORDER BY id")
-}
-
-// InsertOrganization adds an organization.
-func (tx *Tx) InsertOrganization(ctx context.Context, o Organization) error {
-	_, err := tx.exec(ctx, "INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, $3)", o.ID, o.Name, millis(o.CreatedAt))
-	return err
+// DeleteAPIKey removes a key of an organization that is deleted.
+func (tx *Tx) DeleteAPIKey(ctx context.Context, org, id string) error {
+	tx.forgetKeys = true
+	tx.wrote(deleted(KindAPIKey, org, id))
+	return tx.must(ctx, "DELETE FROM api_keys WHERE org_id = $1 AND id = $2", org, id)
 }

@@ -35,6 +35,17 @@ func (tx *Tx) InsertDEK(ctx context.Context, d DEK) error {
 	return err
 }
 
+// DeleteDEK removes the key of a scope, and with it the meaning of all that it
+// sealed. One that is not there gives [ErrNotFound].
+func (tx *Tx) DeleteDEK(ctx context.Context, scope string) error {
+	d, err := tx.DEK(ctx, scope)
+	if err != nil {
+		return err
+	}
+	tx.wrote(deleted(KindDataKey, "", d.ID))
+	return tx.must(ctx, "DELETE FROM deks WHERE scope = $1", scope)
+}
+
 // SealedValue returns one of the server's own sealed values.
 func (q Queries) SealedValue(ctx context.Context, name string) ([]byte, error) {
 	return one(ctx, q, func(row scanner) (sealed []byte, err error) { return sealed, row(&sealed) },

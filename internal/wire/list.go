@@ -17,6 +17,7 @@ const (
 	Runtimes        = "runtimes"
 	BrowserProfiles = "browserProfiles"
 	APIKeys         = "keys"
+	Subaccounts     = "subaccounts"
 )
 
 // List is the envelope of a list: {"<plural>": […], "nextCursor": string or

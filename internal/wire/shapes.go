@@ -154,3 +154,8 @@ type Self[R any] struct {
 	ExpiresAt    *time.Time `json:"expiresAt,omitempty"`
 	Runtime      *R         `json:"runtime,omitempty"`
 }
+
+// SubaccountCreate is the body of POST /v1/subaccounts.
+type SubaccountCreate struct {
+	Name string `json:"name"`
+}

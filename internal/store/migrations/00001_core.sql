@@ -2,11 +2,15 @@
 -- can be used again. Times are Unix milliseconds. The SQL is the subset that SQLite and PostgreSQL share.
 
 -- +goose Up
+-- One with a parent is a subaccount of it. A closed one lets nobody in, and is emptied and then removed.
 CREATE TABLE organizations (
   id         TEXT PRIMARY KEY,
   name       TEXT NOT NULL,
+  parent_id  TEXT REFERENCES organizations (id),
+  closed     BOOLEAN NOT NULL,
   created_at BIGINT NOT NULL
 );
+CREATE UNIQUE INDEX organizations_name ON organizations (parent_id, name) WHERE parent_id IS NOT NULL AND NOT closed;
 
 CREATE TABLE api_keys (
   id         TEXT PRIMARY KEY,

@@ -1,0 +1,206 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func subaccountRoutes() []route {
+	return []route{
+		endpoint("POST /v1/subaccounts", access.SubaccountWrite, (*Server).createSubaccount),
+		endpoint("GET /v1/subaccounts", access.SubaccountRead, (*Server).listSubaccounts, "limit", "cursor"),
+		endpoint("DELETE /v1/subaccounts/{id}", access.SubaccountWrite, (*Server).deleteSubaccount, "force"),
+	}
+}
+
+func validOrganizationName(name string) error {
+	if err := names.Name(name); err != nil {
+		return invalid("subaccounts.invalid_name", "name", "not an organization's name: "+err.Error())
+	}
+	return nil
+}
+
+func (s *Server) createSubaccount(ctx context.Context, rq *request, in wire.SubaccountCreate) (bctrl.Subaccount, error) {
+	if err := s.authorize(rq, ""); err != nil {
+		return bctrl.Subaccount{}, err
+	}
+	if err := validOrganizationName(in.Name); err != nil {
+		return bctrl.Subaccount{}, err
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.Subaccount, error) {
+		nested, err := tx.IsSubaccount(ctx, rq.caller.Org)
+		if err != nil {
+			return bctrl.Subaccount{}, err
+		}
+		if nested {
+			return bctrl.Subaccount{}, &bctrl.Error{
+				Status: http.StatusForbidden, Code: "subaccounts.nested", Message: "a subaccount has no subaccounts",
+			}
+		}
+		org := store.Organization{ID: newID(), Name: in.Name, Parent: rq.caller.Org, CreatedAt: time.Now().UTC().Truncate(time.Millisecond)}
+		ev.Object = org.ID
+		err = tx.InsertOrganization(ctx, org)
+		if errors.Is(err, store.ErrExists) {
+			err = conflict("subaccounts.exists", "there is a subaccount with this name")
+		}
+		return describeSubaccount(org), err
+	})
+}
+
+func describeSubaccount(o store.Organization) bctrl.Subaccount {
+	return bctrl.Subaccount{ID: o.ID, Name: o.Name, CreatedAt: o.CreatedAt}
+}
+
+func (s *Server) listSubaccounts(ctx context.Context, rq *request, _ none) (list wire.List[bctrl.Subaccount], err error) {
+	limit, after, err := rq.page()
+	if err != nil {
+		return list, err
+	}
+	if err := s.authorize(rq, ""); err != nil {
+		return list, err
+	}
+	rows, err := s.db.Read().Subaccounts(ctx, rq.caller.Org, after, limit+1)
+	if err != nil {
+		return list, err
+	}
+	list.Plural = wire.Subaccounts
+	rows, list.NextCursor = cut(rows, limit, func(o store.Organization) string { return o.ID })
+	for _, o := range rows {
+		list.Items = append(list.Items, describeSubaccount(o))
+	}
+	return list, nil
+}
+
+// deleteSubaccount closes a subaccount, which lets nobody in any more, ends
+// what runs in it, and removes what it held. What a crash between leaves, the
+// next server removes.
+func (s *Server) deleteSubaccount(ctx context.Context, rq *request, _ none) (none, error) {
+	id, err := rq.path("id", validUUID)
+	if err != nil {
+		return none{}, err
+	}
+	if err := s.authorize(rq, id); err != nil {
+		return none{}, err
+	}
+	force, err := rq.flag("force")
+	if err != nil {
+		return none{}, err
+	}
+	_, err = change(ctx, s, rq, func(tx *store.Tx, _ *audit.Event) (none, error) {
+		if _, err := tx.Subaccount(ctx, rq.caller.Org, id); errors.Is(err, store.ErrNotFound) {
+			return none{}, notFound("subaccounts.not_found", "there is no such subaccount")
+		} else if err != nil {
+			return none{}, err
+		}
+		holds, err := tx.HoldsData(ctx, id)
+		if err != nil {
+			return none{}, err
+		}
+		if holds && !force {
+			e := conflict("subaccounts.not_empty", "the subaccount holds data")
+			e.Hint = "delete what it holds first, or all of it with force=true"
+			return none{}, e
+		}
+		return none{}, closeSubaccount(ctx, tx, rq.caller.Org, id, rq.event())
+	})
+	if err != nil {
+		return none{}, err
+	}
+	ctx = context.WithoutCancel(ctx) // what was begun is finished
+	if err := s.stopOrganization(ctx, id); err != nil {
+		return none{}, err
+	}
+	return none{}, s.empty(ctx, id, rq.event())
+}
+
+// closeSubaccount lets nobody in any more. ev records each key that ends.
+func closeSubaccount(ctx context.Context, tx *store.Tx, parent, id string, ev audit.Event) error {
+	if err := tx.CloseOrganization(ctx, parent, id); err != nil {
+		return err
+	}
+	ev.Outcome = audit.OK
+	for after := ""; ; after = ev.Object {
+		keys, err := tx.APIKeys(ctx, id, after, 1000)
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		for _, k := range keys {
+			ev.Object = k.ID
+			if err := tx.RevokeAPIKey(ctx, id, k.ID, time.Now().UTC().Truncate(time.Millisecond)); err != nil {
+				return err
+			}
+			if err := audit.Append(tx, ev); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// stopOrganization ends every runtime of an organization, those that still
+// start too.
+func (s *Server) stopOrganization(ctx context.Context, org string) error {
+	var errs []error
+	for _, id := range s.fleet.of(org) {
+		errs = append(errs, s.stopRuntime(ctx, id))
+	}
+	return errors.Join(errs...)
+}
+
+// emptyAtOnce is how many rows a transaction removes: no write waits long.
+const emptyAtOnce = 200
+
+// empty removes what a closed organization holds, and the organization. ev
+// records each part of it.
+func (s *Server) empty(ctx context.Context, org string, ev audit.Event) error {
+	ev.Outcome = audit.OK
+	for {
+		var gone store.Emptied
+		err := s.db.Write(ctx, func(tx *store.Tx) (err error) {
+			gone, err = tx.EmptyOrganization(ctx, org, emptyAtOnce, func(name string) error {
+				ev.Object = name
+				return audit.Append(tx, ev)
+			})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, id := range gone.Blobs {
+			s.dropUnused(ctx, id)
+		}
+		for _, uid := range gone.Profiles {
+			if err := os.RemoveAll(s.profileDir(uid)); err != nil {
+				s.log.Error("a deleted profile's folder was not removed", "profile", uid, "error", err)
+			}
+		}
+		if gone.Done {
+			return nil
+		}
+	}
+}
+
+// emptyClosed finishes what a server before this one began to delete.
+func (s *Server) emptyClosed(ctx context.Context) error {
+	closed, err := s.db.Read().ClosedOrganizations(ctx)
+	if err != nil {
+		return err
+	}
+	for _, o := range closed {
+		ev := serverEvent(string(access.SubaccountWrite), o.ID)
+		ev.Org = o.Parent
+		if err := s.empty(ctx, o.ID, ev); err != nil {
+			return err
+		}
+	}
+	return nil
+}

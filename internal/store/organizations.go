@@ -1,0 +1,179 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Organization is a tenant: everything belongs to one, and none sees another.
+type Organization struct {
+	ID, Name string
+	// Parent is the organization that this one is a subaccount of, or empty.
+	Parent string
+	// Closed is set when it is being deleted: nobody acts in it any more.
+	Closed    bool
+	CreatedAt time.Time
+}
+
+const organizationColumns = "id, name, COALESCE(parent_id, ''), closed, created_at"
+
+func scanOrganization(row scanner) (o Organization, err error) {
+	var created int64
+	err = row(&o.ID, &o.Name, &o.Parent, &o.Closed, &created)
+	o.CreatedAt = fromMillis(created)
+	return o, err
+}
+
+// Organizations lists all organizations, oldest first.
+func (q Queries) Organizations(ctx context.Context) ([]Organization, error) {
+	return many(ctx, q, scanOrganization, "SELECT "+organizationColumns+" FROM organizations ORDER BY id")
+}
+
+// ClosedOrganizations lists those whose deletion was not finished.
+func (q Queries) ClosedOrganizations(ctx context.Context) ([]Organization, error) {
+	return many(ctx, q, scanOrganization, "SELECT "+organizationColumns+" FROM organizations WHERE closed ORDER BY id")
+}
+
+// openOrganization returns the organization with this id unless it is closed.
+func (q Queries) openOrganization(ctx context.Context, id string) (Organization, error) {
+	return one(ctx, q, scanOrganization, "SELECT "+organizationColumns+" FROM organizations WHERE id = $1 AND NOT closed", id)
+}
+
+// Subaccount returns the organization with this id when it is a subaccount of
+// parent and not closed.
+func (q Queries) Subaccount(ctx context.Context, parent, id string) (Organization, error) {
+	return one(ctx, q, scanOrganization, "SELECT "+organizationColumns+" FROM organizations WHERE parent_id = $1 AND id = $2 AND NOT closed", parent, id)
+}
+
+// Subaccounts lists the subaccounts of an organization by id, which is by age,
+// after the id given.
+func (q Queries) Subaccounts(ctx context.Context, parent, after string, limit int) ([]Organization, error) {
+	return many(ctx, q, scanOrganization, "SELECT "+organizationColumns+` FROM organizations
+		WHERE parent_id = $1 AND NOT closed AND id > $2 ORDER BY id LIMIT $3`, parent, after, limit)
+}
+
+// IsSubaccount reports whether an organization has a parent.
+func (q Queries) IsSubaccount(ctx context.Context, org string) (bool, error) {
+	return one(ctx, q, func(row scanner) (is bool, err error) { return is, row(&is) },
+		"SELECT EXISTS (SELECT 1 FROM organizations WHERE id = $1 AND parent_id IS NOT NULL)", org)
+}
+
+// HoldsData reports whether an organization has a login, an AI credential, a
+// workspace, a profile or a file.
+func (q Queries) HoldsData(ctx context.Context, org string) (bool, error) {
+	return one(ctx, q, func(row scanner) (holds bool, err error) { return holds, row(&holds) },
+		`SELECT EXISTS (SELECT 1 FROM vault_entries WHERE org_id = $1) OR EXISTS (SELECT 1 FROM ai_credentials WHERE org_id = $1)
+		OR EXISTS (SELECT 1 FROM workspaces WHERE org_id = $1) OR EXISTS (SELECT 1 FROM browser_profiles WHERE org_id = $1)
+		OR EXISTS (SELECT 1 FROM objects WHERE org_id = $1)`, org)
+}
+
+// InsertOrganization adds an organization; a subaccount with a name that its
+// parent has given already gives [ErrExists].
+func (tx *Tx) InsertOrganization(ctx context.Context, o Organization) error {
+	_, err := tx.exec(ctx, "INSERT INTO organizations (id, name, parent_id, closed, created_at) VALUES ($1, $2, NULLIF($3, ''), $4, $5)",
+		o.ID, o.Name, o.Parent, o.Closed, millis(o.CreatedAt))
+	return err
+}
+
+// CloseOrganization begins the deletion of a subaccount. It gets no new key
+// any more; those that it has are the caller's to revoke.
+func (tx *Tx) CloseOrganization(ctx context.Context, parent, id string) error {
+	return tx.must(ctx, "UPDATE organizations SET closed = TRUE WHERE parent_id = $1 AND id = $2", parent, id)
+}
+
+// Emptied is what a round of [Tx.EmptyOrganization] removed.
+type Emptied struct {
+	// Profiles are the uids of browser profiles, Blobs the bytes of files: the
+	// caller's to remove, once this is durable.
+	Profiles, Blobs []string
+	// Done is set when nothing is left, the organization itself included.
+	Done bool
+}
+
+// EmptyOrganization removes up to about limit rows of a closed organization,
+// and with the last of them the organization. It is called until it is done.
+// record is called after each removal of a record, with its name.
+func (tx *Tx) EmptyOrganization(ctx context.Context, org string, limit int, record func(name string) error) (e Emptied, err error) {
+	removed := 0
+	for _, remove := range []func() (int, error){
+		func() (int, error) {
+			list, err := tx.VaultEntries(ctx, org, VaultRange{Limit: limit})
+			return removeAll(list, err, record, VaultEntry.name, func(v VaultEntry) error { return tx.DeleteVaultEntry(ctx, org, v.UID) })
+		},
+		func() (int, error) {
+			list, err := tx.Workspaces(ctx, org, "", limit)
+			return removeAll(list, err, record, Workspace.name, func(w Workspace) error { return tx.DeleteWorkspace(ctx, org, w.ID) })
+		},
+		func() (int, error) {
+			list, err := tx.AICredentials(ctx, org, "", limit)
+			return removeAll(list, err, record, AICredential.name, func(c AICredential) error { return tx.DeleteAICredential(ctx, org, c.UID) })
+		},
+		func() (int, error) {
+			list, err := tx.APIKeys(ctx, org, "", limit)
+			return removeAll(list, err, record, APIKey.name, func(k APIKey) error { return tx.DeleteAPIKey(ctx, org, k.ID) })
+		},
+		func() (int, error) {
+			list, err := tx.Profiles(ctx, org, "", limit)
+			return removeAll(list, err, nil, nil, func(p Profile) error {
+				e.Profiles = append(e.Profiles, p.UID)
+				return tx.DeleteProfile(ctx, org, p.UID)
+			})
+		},
+		func() (int, error) {
+			list, err := tx.Objects(ctx, org, ObjectFilter{Limit: limit})
+			return removeAll(list, err, nil, nil, func(o Object) error {
+				e.Blobs = append(e.Blobs, o.BlobID)
+				return tx.DeleteObject(ctx, org, o)
+			})
+		},
+	} {
+		n, err := remove()
+		if err != nil {
+			return e, err
+		}
+		if removed += n; removed >= limit {
+			return e, nil
+		}
+	}
+	if _, err := tx.exec(ctx, "DELETE FROM operations WHERE org_id = $1", org); err != nil {
+		return e, err
+	}
+	if _, err := tx.exec(ctx, "DELETE FROM idempotency WHERE org_id = $1", org); err != nil {
+		return e, err
+	}
+	switch err := tx.DeleteDEK(ctx, org); {
+	case err == nil:
+		if err := record(org); err != nil {
+			return e, err
+		}
+	case !errors.Is(err, ErrNotFound): // it was never used
+		return e, err
+	}
+	e.Done = true
+	return e, tx.must(ctx, "DELETE FROM organizations WHERE id = $1 AND closed", org)
+}
+
+func (e VaultEntry) name() string   { return e.Key }
+func (w Workspace) name() string    { return w.ID }
+func (c AICredential) name() string { return c.ID }
+func (k APIKey) name() string       { return k.ID }
+
+// removeAll removes a list, and records each where it is a record.
+func removeAll[T any](list []T, err error, record func(string) error, name func(T) string, remove func(T) error) (int, error) {
+	if err != nil {
+		return 0, err
+	}
+	for _, item := range list {
+		if err := remove(item); err != nil {
+			return 0, err
+		}
+		if record == nil {
+			continue
+		}
+		if err := record(name(item)); err != nil {
+			return 0, err
+		}
+	}
+	return len(list), nil
+}
