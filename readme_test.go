@@ -17,7 +17,7 @@ import (
 // readmeProgram is the README's program, which compiles here. Its errors are
 // left to the reader, as there.
 //
-//nolint:ineffassign,staticcheck,wastedassign,errcheck // as in the README
+//nolint:ineffassign,wastedassign,errcheck // as in the README
 func readmeProgram(ctx context.Context) (err error) {
 	client, err := bctrl.New() // BCTRL_API_KEY, BCTRL_BASE_URL
 
