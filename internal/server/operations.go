@@ -62,13 +62,22 @@ func (s *Server) startOperation(ctx context.Context, rq *request, x *execution, 
 		ID: x.id, WorkspaceID: x.ws.ID, RuntimeID: x.rt.ID, Status: bctrl.OperationQueued,
 		Progress: bctrl.OperationProgress{TotalSteps: len(steps)}, CreatedAt: now, UpdatedAt: now,
 	}
-	out, err := change(ctx, s, rq, func(tx *store.Tx, e *audit.Event) (bctrl.OperationInfo, error) {
+	ev, done, err := s.audit.BeginIn(ctx, func(tx *store.Tx) (e audit.Event, err error) {
+		e = rq.event()
 		e.Workspace, e.Group, e.Runtime, e.Execution = x.ws.ID, x.rt.Group, x.rt.ID, x.id
-		return info, tx.InsertOperation(ctx, x.org, info)
+		if err := tx.InsertOperation(ctx, x.org, info); err != nil {
+			return e, err
+		}
+		if rq.answer, err = encodeAnswer(info); err != nil {
+			return e, err
+		}
+		return e, s.save(ctx, tx, rq, http.StatusOK, rq.answer)
 	})
 	if err != nil {
-		return out, err
+		rq.answer = nil
+		return info, err
 	}
+	rq.recorded = true
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	op := &operation{org: x.org, cancel: cancel, ended: make(chan struct{}), info: info}
 	s.operations.mu.Lock()
@@ -77,12 +86,16 @@ func (s *Server) startOperation(ctx context.Context, rq *request, x *execution, 
 	}
 	s.operations.open[x.id] = op
 	s.operations.mu.Unlock()
-	s.operations.wg.Go(func() { s.operate(life, op, x, steps) })
-	return out, nil
+	s.operations.wg.Go(func() {
+		s.settle(ev, done, s.operate(life, op, x, steps), 0)
+		close(op.ended)
+	})
+	return info, nil
 }
 
-// operate runs an operation to its end and records it.
-func (s *Server) operate(ctx context.Context, op *operation, x *execution, steps []step) {
+// operate runs an operation to its end, and returns its outcome for the audit
+// log.
+func (s *Server) operate(ctx context.Context, op *operation, x *execution, steps []step) string {
 	defer op.cancel()
 	result, err := s.runSteps(ctx, x, steps, func(p bctrl.OperationProgress) {
 		s.saveOperation(op, op.update(func(o *bctrl.OperationInfo) {
@@ -92,11 +105,15 @@ func (s *Server) operate(ctx context.Context, op *operation, x *execution, steps
 			}
 		}))
 	})
-	s.saveOperation(op, op.update(func(o *bctrl.OperationInfo) { conclude(o, result, err) }))
+	end := op.update(func(o *bctrl.OperationInfo) { conclude(o, result, err) })
+	s.saveOperation(op, end)
 	s.operations.mu.Lock()
 	delete(s.operations.open, x.id)
 	s.operations.mu.Unlock()
-	close(op.ended)
+	if end.Error != nil {
+		return end.Error.Code
+	}
+	return audit.OK
 }
 
 // conclude gives an operation its end.

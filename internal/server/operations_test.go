@@ -108,6 +108,14 @@ func TestACancelledOperationEndsAndStaysCancelled(t *testing.T) {
 	var again bctrl.OperationInfo
 	h.ok("POST", cancel, nil, &again)
 	require.Equal(t, end, again, "cancelling what has ended changes nothing")
+
+	var recorded []string
+	for _, e := range h.events() {
+		if e.Action == "runtime.execute" {
+			recorded = append(recorded, string(e.Kind)+" "+e.Execution+e.Outcome)
+		}
+	}
+	require.Equal(t, []string{"intent " + op.ID, "outcome executions.cancelled"}, recorded)
 }
 
 func TestOneExecutionAtATimeHasThePage(t *testing.T) {
