@@ -57,13 +57,13 @@ an --endpoint, for the others it replaces the public one.` + secretsHelp,
 		if in.Provider == "" {
 			return usageError{errors.New("--provider is missing: want openai, anthropic, google or openai-compatible")}
 		}
-		secrets, err := readSecrets(cmd, "API key")
-		if err != nil {
-			return err
-		}
-		enabled := !*disabled
-		in.ID, in.APIKey, in.Enabled = args[0], secrets[0], &enabled
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
+			secrets, err := readSecrets(cmd, "API key")
+			if err != nil {
+				return err
+			}
+			enabled := !*disabled
+			in.ID, in.APIKey, in.Enabled = args[0], secrets[0], &enabled
 			a, err := client.AICredentials.Create(ctx, in)
 			if err != nil {
 				return err
@@ -148,20 +148,20 @@ the old one is forgotten. The provider of a credential never changes.` + secrets
 		if in.Label == nil && in.BaseURL == nil && in.DefaultModel == nil && !*key {
 			return usageError{errors.New("nothing to change: want --label, --endpoint, --default-model or --key")}
 		}
-		if *key {
+		return c.changeAI(cmd, args[0], in, *key)
+	}
+	return cmd
+}
+
+func (c *cli) changeAI(cmd *cobra.Command, id string, in bctrl.AICredentialUpdate, newKey bool) error {
+	return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
+		if newKey {
 			secrets, err := readSecrets(cmd, "API key")
 			if err != nil {
 				return err
 			}
 			in.APIKey = secrets[0]
 		}
-		return c.changeAI(cmd, args[0], in)
-	}
-	return cmd
-}
-
-func (c *cli) changeAI(cmd *cobra.Command, id string, in bctrl.AICredentialUpdate) error {
-	return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 		a, err := client.AICredentials.Update(ctx, id, in)
 		if err != nil {
 			return fmt.Errorf("AI credential %s: %w", printable(id), err)
@@ -179,7 +179,7 @@ func switchAI(c *cli, name string, on bool, short, long string) *cobra.Command {
 		Args:              arguments(1, 1),
 		ValidArgsFunction: c.completing(aiIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.changeAI(cmd, args[0], bctrl.AICredentialUpdate{Enabled: &on})
+			return c.changeAI(cmd, args[0], bctrl.AICredentialUpdate{Enabled: &on}, false)
 		},
 	})
 }

@@ -30,6 +30,7 @@ func TestExitCodesAndOneLineSayWhatWentWrong(t *testing.T) {
 		says    string
 	}{
 		{why: "no key", args: "vault list", env: "BCTRL_API_KEY=", code: exitUsage, says: "BCTRL_API_KEY is not set"},
+		{why: "no key, before a password is typed", args: "vault set a/b", env: "BCTRL_API_KEY=", code: exitUsage, says: "BCTRL_API_KEY is not set"},
 		{why: "another server's key", args: "vault list", env: "BCTRL_API_KEY=bctrl_wrong", code: exitDenied, says: "does not take the key in BCTRL_API_KEY"},
 		{why: "no server", args: "vault list --base-url http://127.0.0.1:1", code: exitFailed, says: "start one with 'bctrl serve'"},
 		{why: "an address that is none", args: "vault list --base-url nowhere", code: exitUsage, says: "base URL"},
@@ -99,6 +100,20 @@ func TestAnInterruptHasItsOwnExitCode(t *testing.T) {
 	require.Equal(t, exitInterrupted, got.code)
 	require.Equal(t, "bctrl: interrupted\n", got.stderr)
 	_ = d
+}
+
+func TestAnInterruptEndsAnUploadWhosePipeIsSilent(t *testing.T) {
+	d := at(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	in, pipe := io.Pipe()
+	defer pipe.Close()
+	go func() {
+		_, _ = io.WriteString(pipe, "the beginning") // returns once it was read
+		cancel()
+	}()
+	got := runIn(ctx, in, "storage", "cp", "-", "files:endless")
+	require.Equal(t, exitInterrupted, got.code, got.stderr)
+	require.Empty(t, d.do("storage", "ls", "files"))
 }
 
 func TestNoFlagTakesASecret(t *testing.T) {

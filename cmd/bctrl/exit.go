@@ -63,7 +63,7 @@ func exitCode(ctx context.Context, err error) int {
 }
 
 func interrupted(ctx context.Context, err error) bool {
-	return ctx.Err() != nil && errors.Is(err, context.Canceled)
+	return errors.Is(err, errInterrupted) || ctx.Err() != nil && errors.Is(err, context.Canceled)
 }
 
 // complaint is the one line about err; empty when there is nothing to say.

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -80,9 +81,19 @@ Exit codes:
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	})
+	cmd.SetUsageTemplate(usage(cmd.UsageTemplate()))
 	cmd.SetVersionTemplate("bctrl {{.Version}}\n")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	c := &cli{}
 	cmd.AddCommand(serve(), keys(c), workspaces(c), vault(c), ai(c), storage(c), runtimes(c), tokens(c), accessCommands(c))
 	return cmd
+}
+
+// usage makes cobra's template fit a terminal, and leaves out that a command
+// with others below it runs alone, which shows its help.
+func usage(template string) string {
+	return strings.NewReplacer(
+		"{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}",
+		"Flags.FlagUsages", "Flags.FlagUsagesWrapped 100",
+	).Replace(template)
 }

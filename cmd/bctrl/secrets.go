@@ -76,26 +76,43 @@ func readInput(cmd *cobra.Command) (string, error) {
 }
 
 // askSecrets prompts on standard error, so that standard output stays clean.
+// The terminal is raw before the first prompt is shown and until the last
+// answer was read: what is typed or pasted ahead is not shown either.
 func askSecrets(cmd *cobra.Command, fd int, names []string) (secrets []bctrl.Secret, err error) {
-	before, err := term.GetState(fd)
+	before, err := term.MakeRaw(fd)
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, term.Restore(fd, before)) }()
+	screen := newScreen(cmd, "")
 	for _, name := range names {
-		_, _ = io.WriteString(cmd.ErrOrStderr(), strings.ToUpper(name[:1])+name[1:]+": ")
-		text, err := within(cmd.Context(), func() ([]byte, error) { return term.ReadPassword(fd) })
-		_, _ = io.WriteString(cmd.ErrOrStderr(), "\n")
+		prompt := strings.ToUpper(name[:1]) + name[1:] + ": "
+		text, err := within(cmd.Context(), func() (string, error) { return screen.ReadPassword(prompt) })
 		if err != nil {
-			// The echo comes back also when Ctrl-C has ended the wait.
-			return nil, errors.Join(err, term.Restore(fd, before))
+			_, _ = io.WriteString(cmd.ErrOrStderr(), "\r\n")
+			if errors.Is(err, io.EOF) {
+				return nil, errInterrupted
+			}
+			return nil, err
 		}
-		s, err := secretOf(name, string(text))
+		s, err := secretOf(name, text)
 		if err != nil {
 			return nil, err
 		}
 		secrets = append(secrets, s)
 	}
 	return secrets, nil
+}
+
+// errInterrupted is Ctrl-C or Ctrl-D where a raw terminal reads it as a key.
+var errInterrupted = errors.New("interrupted")
+
+// newScreen reads lines of a raw terminal.
+func newScreen(cmd *cobra.Command, prompt string) *term.Terminal {
+	return term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{cmd.InOrStdin(), cmd.ErrOrStderr()}, prompt)
 }
 
 // within waits for fn as long as ctx allows. A read of a terminal or a pipe

@@ -104,10 +104,7 @@ func (s *shell) interactive(ctx context.Context, fd int) error {
 		}
 	}()
 	note(s.cmd, "%s on %s. help lists the actions, exit leaves.", s.rt.Driver, s.rt.Alias)
-	screen := term.NewTerminal(struct {
-		io.Reader
-		io.Writer
-	}{s.cmd.InOrStdin(), s.cmd.ErrOrStderr()}, s.rt.Alias+"> ")
+	screen := newScreen(s.cmd, s.rt.Alias+"> ")
 	for {
 		line, err := s.readLine(ctx, fd, screen)
 		switch {
@@ -117,7 +114,7 @@ func (s *shell) interactive(ctx context.Context, fd int) error {
 		case err != nil:
 			return err
 		}
-		switch err := s.interruptible(ctx, line); {
+		switch err := s.attempt(ctx, line); {
 		case err == errLeave:
 			return nil
 		case err != nil:
@@ -140,8 +137,8 @@ func (s *shell) readLine(ctx context.Context, fd int, screen *term.Terminal) (st
 	return line, err
 }
 
-// interruptible does an action that end ends.
-func (s *shell) interruptible(ctx context.Context, line string) error {
+// attempt does an action that end ends.
+func (s *shell) attempt(ctx context.Context, line string) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	s.running.Store(&end)

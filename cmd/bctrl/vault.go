@@ -77,10 +77,10 @@ standard input as the password as it is, its last line end too.`,
 		if *direct {
 			in.Fill = bctrl.FillDirect
 		}
-		if err := readCredential(cmd, &in, !*noPassword, *totp, *multiline); err != nil {
-			return err
-		}
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
+			if err := readCredential(cmd, &in, !*noPassword, *totp, *multiline); err != nil {
+				return err
+			}
 			entry, err := client.Vault.Set(ctx, args[0], in)
 			if err != nil {
 				return err
