@@ -1,6 +1,7 @@
 package bctrl
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -138,7 +139,7 @@ func (d *download) request(ranged bool) (*http.Response, error) {
 
 // begin takes up the first answer.
 func (d *download) begin(resp *http.Response, ranged bool) error {
-	d.body = resp.Body
+	d.body = ahead(resp)
 	if etag := resp.Header.Get("Etag"); strings.HasPrefix(etag, `"`) { // a weak one does not promise the same bytes
 		d.etag = etag
 	}
@@ -153,6 +154,21 @@ func (d *download) begin(resp *http.Response, ranged bool) error {
 		d.end = d.at + resp.ContentLength
 	}
 	return nil
+}
+
+// readAhead is how much of a long file is taken from the connection at a time,
+// whatever the caller's buffer is: io.Copy's would cost several times as much.
+const readAhead = 128 << 10
+
+// ahead returns an answer's body, read ahead where that saves anything.
+func ahead(resp *http.Response) io.ReadCloser {
+	if 0 <= resp.ContentLength && resp.ContentLength <= readAhead {
+		return resp.Body
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{bufio.NewReaderSize(resp.Body, readAhead), resp.Body}
 }
 
 // partial checks that an answer is the part that was asked for.
@@ -217,7 +233,7 @@ func (d *download) resume() error {
 	if err != nil {
 		return err
 	}
-	d.body = resp.Body
+	d.body = ahead(resp)
 	if err := d.partial(resp); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/http"
@@ -49,6 +50,22 @@ func (p plan) transfers(ctx context.Context, t table, c *bctrl.Client, bare *pla
 	files := c.Storage(namespace)
 	path := func(caller int) string { return fmt.Sprintf("work-%02d.bin", caller) }
 	at := func(caller int) []string { return []string{"storage", "namespaces", namespace, "files", path(caller)} }
+	download := func(ctx context.Context, caller int, size int64) error {
+		r, err := files.Open(ctx, path(caller))
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		return whole(r, io.Discard, size)
+	}
+	plain := func(ctx context.Context, caller int, w io.Writer, size int64) error {
+		resp, err := bare.send(ctx, http.MethodGet, nil, nil, false, at(caller)...)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		return whole(resp.Body, w, size)
+	}
 	jobs := []struct {
 		name         string
 		ours, theirs way
@@ -68,23 +85,12 @@ func (p plan) transfers(ctx context.Context, t table, c *bctrl.Client, bare *pla
 			},
 		},
 		{
-			"download",
-			func(ctx context.Context, caller int, size int64) error {
-				r, err := files.Open(ctx, path(caller))
-				if err != nil {
-					return err
-				}
-				defer r.Close()
-				return whole(r, size)
-			},
-			func(ctx context.Context, caller int, size int64) error {
-				resp, err := bare.send(ctx, http.MethodGet, nil, nil, false, at(caller)...)
-				if err != nil {
-					return err
-				}
-				defer resp.Body.Close()
-				return whole(resp.Body, size)
-			},
+			"download", download,
+			func(ctx context.Context, caller int, size int64) error { return plain(ctx, caller, io.Discard, size) },
+		},
+		{
+			"download, both check SHA-256 of", download,
+			func(ctx context.Context, caller int, size int64) error { return plain(ctx, caller, sha256.New(), size) },
 		},
 	}
 	for _, callers := range p.callers {
@@ -108,8 +114,8 @@ func (p plan) transfers(ctx context.Context, t table, c *bctrl.Client, bare *pla
 	return nil
 }
 
-func whole(r io.Reader, size int64) error {
-	n, err := io.Copy(io.Discard, r)
+func whole(r io.Reader, w io.Writer, size int64) error {
+	n, err := io.Copy(w, r)
 	if err == nil && n != size {
 		err = fmt.Errorf("%d bytes of %d arrived", n, size)
 	}
