@@ -24,6 +24,8 @@ type Client struct {
 	Operations *OperationsService
 	// Subaccounts are organizations inside the caller's.
 	Subaccounts *SubaccountsService
+	// Audit is the log of who did what.
+	Audit *AuditService
 
 	via via
 }
@@ -59,6 +61,7 @@ func newClient(t *transport) *Client {
 	c.Profiles = &BrowserProfilesService{via: c.via}
 	c.Operations = &OperationsService{via: c.via}
 	c.Subaccounts = &SubaccountsService{via: c.via}
+	c.Audit = &AuditService{via: c.via}
 	return c
 }
 

@@ -58,6 +58,7 @@ const acme = "0197a4f2-5c1e-7b3a-9d10-3f6a2b8c4d5e"
 // cannedServer answers everything that the examples ask.
 func cannedServer() canned {
 	const (
+		event      = `{"seq":4211,"id":"01980a4e-0000-7000-8000-000000000000","time":"2026-01-02T03:04:05Z","caller":"runtime:rt-1","action":"vault.use","object":"prod/crm/salesforce","decision":"allow","outcome":"ok"}`
 		credential = `{"id":"openai-prod","provider":"openai","label":"Production","enabled":true}`
 		profile    = `{"id":"sf-bot","label":"Salesforce bot"}`
 		mounts     = `{"ai":{"allow":["openai-prod"]},"vault":{"allow":["prod/crm/"],"allowRawReads":true},"storage":{"workspace":"sales-exports"}}`
@@ -71,6 +72,10 @@ func cannedServer() canned {
 		ended      = `{"id":"op-1","status":"succeeded","progress":{"step":1,"totalSteps":1,"currentCall":"stagehand.act"},"result":` + act + `}`
 	)
 	s := canned{
+		"GET /v1/audit":                                `{"events":[` + event + `],"nextCursor":null}`,
+		"GET /v1/audit/verify":                         `{"ok":true,"events":4211,"records":38,"checkpoints":17,"signed":4211,"head":{"seq":4211,"hash":""},"publicKey":"","problems":[]}`,
+		"GET /v1/audit/export":                         event + "\n",
+		"GET /v1/audit/stream":                         "id: 4211\nevent: audit\ndata: " + event + "\n\n",
 		"POST /v1/ai-credentials":                      credential,
 		"GET /v1/ai-credentials":                       `{"aiCredentials":[` + credential + `],"nextCursor":null}`,
 		"GET /v1/ai-credentials/openai-prod":           credential,

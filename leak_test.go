@@ -121,7 +121,7 @@ func samples(t *testing.T) map[string]any {
 
 	m := map[string]any{
 		"Client": c, "AICredentialsService": c.AICredentials, "VaultService": c.Vault, "WorkspacesService": c.Workspaces,
-		"BrowserProfilesService": c.Profiles, "OperationsService": c.Operations, "SubaccountsService": c.Subaccounts, "Storage": rt.Storage, "RuntimesService": ws.Runtimes,
+		"BrowserProfilesService": c.Profiles, "OperationsService": c.Operations, "SubaccountsService": c.Subaccounts, "AuditService": c.Audit, "Storage": rt.Storage, "RuntimesService": ws.Runtimes,
 		"Workspace": ws, "BrowserLauncher": launcher, "Runtime": rt, "RuntimeVault": rt.Vault, "RuntimeAI": rt.AI,
 		"Stagehand": rt.Stagehand, "BrowserPage": rt.Page, "Caller": self, "Operation": op, "StorageReader": reader, "Error": failure,
 		"Option": WithAPIKey(NewSecret(canary)), "CallOption": WithIdempotencyKey("k"), "UploadOption": WithSize(1),
@@ -140,6 +140,8 @@ func samples(t *testing.T) map[string]any {
 		filled[ActArgs](), filled[ActOptions](), filled[ActResult](), filled[ActAction](), filled[GotoArgs](), filled[GotoResult](),
 		filled[ScreenshotArgs](), filled[Usage](),
 		filled[OperationInfo](), filled[OperationStatus](), filled[OperationProgress](),
+		filled[AuditEvent](), filled[AuditFilter](), filled[AuditDecision](), filled[AuditReport](), filled[AuditHead](),
+		filled[AuditProblem](), filled[AuditProblemKind](),
 		filled[BrowserProfile](), filled[BrowserProfileCreate](), filled[BrowserProfileUpdate](),
 		filled[Subaccount](), filled[SubaccountCreate](),
 		filled[Mounts](), filled[AIMount](), filled[VaultMount](), filled[StorageMount](), filled[StorageAccess](), filled[CapabilityMount](),

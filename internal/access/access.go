@@ -36,6 +36,8 @@ const (
 	ProfileRead  Verb = "profile.read"
 	ProfileWrite Verb = "profile.write"
 
+	AuditRead Verb = "audit.read"
+
 	KeyRead  Verb = "key.read"
 	KeyWrite Verb = "key.write"
 

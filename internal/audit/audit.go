@@ -87,8 +87,22 @@ type Event struct {
 	RequestID string `json:"requestId,omitempty"`
 }
 
-// OK is the outcome of what went well.
-const OK = "ok"
+// Outcomes that are not the code of an error.
+const (
+	// OK is the outcome of what went well.
+	OK = "ok"
+	// Unknown is the outcome of an effect during which the server ended.
+	Unknown = "unknown"
+)
+
+// Actions on the log itself.
+const (
+	// Started is the start of a server.
+	Started = "server.start"
+	// Accepted is an operator's word that the log is to go on from where it is,
+	// whatever was done to it.
+	Accepted = "audit.accept"
+)
 
 // Log writes events.
 type Log struct{ db *store.DB }

@@ -100,6 +100,9 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		}
 	}()
 	database := databaseIn(cfg.DataDir)
+	if cfg.HeadFile, err = cfg.headFile(); err != nil {
+		return nil, err
+	}
 	key, err := openKey(cfg, database)
 	if err != nil {
 		return nil, err
@@ -107,8 +110,9 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if d.store, err = store.Open(ctx, database); err != nil {
 		return nil, err
 	}
-	if d.notary, err = openNotary(ctx, cfg, d.store, key, d.log); err != nil {
-		return nil, err
+	d.notary, err = audit.OpenNotary(ctx, audit.NotaryConfig{DB: d.store, Key: key, HeadFile: cfg.HeadFile, Log: d.log})
+	if err != nil {
+		return nil, fmt.Errorf("opening the audit log: %w", err)
 	}
 	if d.blobs, err = blob.OpenDisk(filepath.Join(cfg.DataDir, "blobs")); err != nil {
 		return nil, err
@@ -116,7 +120,7 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	policy := egress.Policy{Allow: cfg.Allow}
 	d.Server, err = server.New(ctx, server.Config{
 		Store: d.store, Key: key, Browsers: d.driver(cfg), ProfileDir: filepath.Join(cfg.DataDir, "profiles"),
-		Egress: policy, PublicURL: cfg.PublicURL, Blobs: d.blobs, Log: d.log,
+		Egress: policy, PublicURL: cfg.PublicURL, HeadFile: cfg.HeadFile, Blobs: d.blobs, Log: d.log,
 	})
 	if err != nil {
 		return nil, err
@@ -228,18 +232,6 @@ func (cfg Config) headFile() (string, error) {
 	return path, nil
 }
 
-func openNotary(ctx context.Context, cfg Config, db *store.DB, key seal.Key, log *slog.Logger) (*audit.Notary, error) {
-	path, err := cfg.headFile()
-	if err != nil {
-		return nil, err
-	}
-	n, err := audit.OpenNotary(ctx, audit.NotaryConfig{DB: db, Key: key, HeadFile: path, Log: log})
-	if err != nil {
-		return nil, fmt.Errorf("opening the audit log: %w", err)
-	}
-	return n, nil
-}
-
 func within(dir, path string) (bool, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -273,6 +265,7 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return requests },
 	}
+	srv.RegisterOnShutdown(d.Server.EndStreams) // they would never end by themselves
 	stopped := make(chan error, 1)
 	go func() {
 		<-ctx.Done()

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"context"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"iter"
 	"net/http"
 	"os"
@@ -208,6 +210,16 @@ func TestEachMethodNamesTheRightThatTheServerChecks(t *testing.T) {
 		{"Operation.Wait", func() error { return failing(op.Wait(ctx)) }},
 		{"Operation.Progress", func() error { return drain(op.Progress(ctx)) }},
 		{"Operation.Cancel", func() error { return failing(op.Cancel(ctx)) }},
+		{"AuditService.Events", func() error { return drain(client.Audit.Events(ctx, bctrl.AuditFilter{})) }},
+		{"AuditService.Page", func() error { return failing(client.Audit.Page(ctx, bctrl.AuditFilter{}, p)) }},
+		{"AuditService.Verify", func() error { return failing(client.Audit.Verify(ctx)) }},
+		{"AuditService.Export", func() error { return client.Audit.Export(ctx, io.Discard, bctrl.AuditFilter{}) }},
+		{"AuditService.Tail", func() error {
+			ctx, leave := context.WithTimeout(ctx, 100*time.Millisecond)
+			defer leave()
+			require.ErrorIs(t, drain(client.Audit.Tail(ctx, bctrl.AuditFilter{})), context.DeadlineExceeded)
+			return nil
+		}},
 		{"Runtime.Stop", func() error { return rt.Stop(ctx) }},
 		{"WorkspacesService.Delete", func() error { return client.Workspaces.Delete(ctx, ws.ID, bctrl.WithForce()) }},
 	}

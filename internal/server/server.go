@@ -36,6 +36,9 @@ type Config struct {
 	// PublicURL is where callers reach the server, for links; nil is wherever
 	// each caller did.
 	PublicURL *url.URL
+	// HeadFile is where the notary keeps the head of the audit log, for those
+	// who verify it.
+	HeadFile string
 	// Blobs keeps the bytes of files.
 	Blobs blob.Store
 	// MaxFile is the limit of one file, in bytes; 0 is 5 GiB.
@@ -46,20 +49,25 @@ type Config struct {
 
 // Server is the BCTRL server.
 type Server struct {
-	db       *store.DB
-	keys     *seal.Keyring
-	audit    *audit.Log
-	broker   *broker.Broker
-	browsers browser.Driver
-	profiles string
-	egress   egress.Policy
-	public   *url.URL
-	blobs    blob.Store
-	maxFile  int64
-	log      *slog.Logger
+	db    *store.DB
+	keys  *seal.Keyring
+	audit *audit.Log
+	// proof is what verifying the audit log takes, verifying has room for who
+	// does it.
+	proof     audit.VerifyConfig
+	verifying chan struct{}
+	broker    *broker.Broker
+	browsers  browser.Driver
+	profiles  string
+	egress    egress.Policy
+	public    *url.URL
+	blobs     blob.Store
+	maxFile   int64
+	log       *slog.Logger
 
 	mux        *http.ServeMux
 	routes     []route
+	streams    streams
 	inFlight   inFlight
 	fleet      fleet
 	operations operations
@@ -76,7 +84,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		db:    cfg.Store,
 		keys:  seal.NewKeyring(cfg.Key, dataKeys{cfg.Store}),
 		audit: audit.New(cfg.Store),
-		log:   cfg.Log,
+		proof: audit.VerifyConfig{DB: cfg.Store, Key: cfg.Key, HeadFile: cfg.HeadFile}, verifying: make(chan struct{}, 1),
+		log: cfg.Log,
 
 		broker:   broker.New(broker.Config{Egress: cfg.Egress}),
 		browsers: cfg.Browsers, profiles: cfg.ProfileDir, egress: cfg.Egress, public: cfg.PublicURL,
@@ -90,6 +99,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	if err := s.keys.Ensure(ctx, serverScope); err != nil {
 		return nil, fmt.Errorf("opening the sealed store: %w", err)
+	}
+	if err := s.audit.Start(ctx); err != nil {
+		return nil, err
 	}
 	if err := s.recover(ctx); err != nil {
 		return nil, fmt.Errorf("ending what the last server left: %w", err)
@@ -116,6 +128,7 @@ func (s *Server) recover(ctx context.Context) error {
 // Close ends what runs, runtimes and operations, and waits until nothing of
 // them is left. Requests fail from then on.
 func (s *Server) Close(ctx context.Context) error {
+	s.EndStreams()
 	err := s.closeFleet(ctx)
 	s.closeOperations()
 	s.broker.Close()
@@ -139,7 +152,7 @@ func serverEvent(action, object string) audit.Event {
 // register builds the table of routes.
 func (s *Server) register() {
 	for _, group := range [][]route{healthRoutes(), openapiRoutes(), vaultRoutes(), runtimeRoutes(), tokenRoutes(), executeRoutes(), operationRoutes(),
-		aiCredentialRoutes(), workspaceRoutes(), profileRoutes(), keyRoutes(), subaccountRoutes(), storageRoutes(), objectRoutes(), downloadRoutes()} {
+		aiCredentialRoutes(), workspaceRoutes(), profileRoutes(), keyRoutes(), subaccountRoutes(), auditRoutes(), storageRoutes(), objectRoutes(), downloadRoutes()} {
 		s.routes = append(s.routes, group...)
 	}
 	s.mux = http.NewServeMux()

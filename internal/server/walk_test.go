@@ -181,6 +181,11 @@ func walk() []stop {
 		// These end things, and so come last.
 		{"DELETE /v1/subaccounts/{id}", "subaccount.write", each("?force=true", lacking("/v1/subaccounts/"+missing, ""), out("/v1/subaccounts/{sub2}"))},
 		{"DELETE /v1/keys/{id}", "key.write", keys},
+		// Up to a time before all: everybody's own events name what they asked for.
+		{"GET /v1/audit", "audit.read", []aim{list("/v1/audit?until=2020-01-01T00:00:00Z", "")}},
+		{"GET /v1/audit/verify", "audit.read", []aim{list("/v1/audit/verify", "")}},
+		{"GET /v1/audit/export", "audit.read", []aim{list("/v1/audit/export?until=2020-01-01T00:00:00Z", "")}},
+		{"GET /v1/audit/stream", "audit.read", []aim{list("/v1/audit/stream", "")}},
 		{"DELETE /v1/browser-profiles/{id}", "profile.write", profiles},
 		{"DELETE /v1/vault/{key}", "vault.write", secrets},
 		{"POST /v1/workspaces/{id}/runtimes/{alias}/stop", "runtime.stop", living(each("/stop", runtimes...))},

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -207,4 +208,18 @@ func scanStoredEntry(row scanner) (e StoredEntry, err error) {
 // EachEntry calls fn with every entry after seq, in order, one at a time.
 func (q Queries) EachEntry(ctx context.Context, seq int64, fn func(StoredEntry) error) error {
 	return each(ctx, q, scanStoredEntry, fn, "SELECT "+entryColumns+" FROM audit_events a WHERE a.seq > $1 ORDER BY a.seq", seq)
+}
+
+// Same reports whether two entries are alike in everything.
+func (e *Entry) Same(o Entry) bool {
+	return e.Seq == o.Seq && e.At.Equal(o.At) && e.Org == o.Org && bytes.Equal(e.Body, o.Body) && e.Intent == o.Intent &&
+		e.Workspace == o.Workspace && e.Runtime == o.Runtime && e.Action == o.Action && e.Object == o.Object &&
+		e.Denied == o.Denied && e.Outcome == o.Outcome && e.Record == o.Record
+}
+
+// EachNewestRecord calls fn with the newest event of every record that was ever
+// written.
+func (q Queries) EachNewestRecord(ctx context.Context, fn func(StoredEntry) error) error {
+	return each(ctx, q, scanStoredEntry, fn, "SELECT "+entryColumns+` FROM audit_events a WHERE a.record IS NOT NULL AND NOT EXISTS
+		(SELECT 1 FROM audit_events b WHERE b.record = a.record AND b.seq > a.seq)`)
 }

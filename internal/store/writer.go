@@ -184,6 +184,7 @@ func (db *DB) gather(jobs []*job) []*job {
 // audit chain.
 type batch struct {
 	conn *sql.Conn
+	held *statements
 	q    Queries
 	keys *keyCache
 	seq  int64
@@ -194,10 +195,14 @@ type batch struct {
 }
 
 func newBatch(conn *sql.Conn, keys *keyCache) *batch {
-	return &batch{conn: conn, keys: keys, q: Queries{prepare: newStatements(conn).get}}
+	held := newStatements(conn)
+	return &batch{conn: conn, keys: keys, held: held, q: Queries{prepare: held.get}}
 }
 
-func (b *batch) close() error { return b.conn.Close() }
+// close lets go of the statements first: database/sql leaves those of one
+// connection to who made them, and SQLite keeps a file open until they are
+// gone.
+func (b *batch) close() error { return errors.Join(b.held.close(), b.conn.Close()) }
 
 // commit writes the entries and runs the jobs in one transaction, and answers
 // each job. Its error is the transaction's.

@@ -18,6 +18,7 @@ const (
 	BrowserProfiles = "browserProfiles"
 	APIKeys         = "keys"
 	Subaccounts     = "subaccounts"
+	AuditEvents     = "events"
 )
 
 // List is the envelope of a list: {"<plural>": […], "nextCursor": string or

@@ -1,0 +1,51 @@
+package bctrl_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+func ExampleAuditService_Events() {
+	filter := bctrl.AuditFilter{Object: "prod/crm/salesforce", Since: time.Now().AddDate(0, 0, -7)}
+	for e, err := range exampleClient().Audit.Events(context.Background(), filter) {
+		fmt.Println(e.Caller, e.Action, e.Outcome, err)
+	}
+	// Output: runtime:rt-1 vault.use ok <nil>
+}
+
+func ExampleAuditService_Page() {
+	page, err := exampleClient().Audit.Page(context.Background(), bctrl.AuditFilter{Decision: bctrl.AuditDenied}, bctrl.PageOptions{Limit: 10})
+	fmt.Println(len(page.Items), page.NextCursor == "", err)
+	// Output: 1 true <nil>
+}
+
+func ExampleAuditService_Verify() {
+	report, err := exampleClient().Audit.Verify(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	for _, p := range report.Problems {
+		fmt.Println(p.Kind, p.Seq, p.Message)
+	}
+	fmt.Println(report.OK, report.Events)
+	// Output: true 4211
+}
+
+func ExampleAuditService_Tail() {
+	for e, err := range exampleClient().Audit.Tail(context.Background(), bctrl.AuditFilter{Action: "vault.use"}) {
+		fmt.Println(e.Object, err)
+		break // or end the context
+	}
+	// Output: prod/crm/salesforce <nil>
+}
+
+func ExampleAuditService_Export() {
+	if err := exampleClient().Audit.Export(context.Background(), os.Stdout, bctrl.AuditFilter{}); err != nil {
+		panic(err)
+	}
+	// Output: {"seq":4211,"id":"01980a4e-0000-7000-8000-000000000000","time":"2026-01-02T03:04:05Z","caller":"runtime:rt-1","action":"vault.use","object":"prod/crm/salesforce","decision":"allow","outcome":"ok"}
+}

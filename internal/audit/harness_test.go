@@ -1,0 +1,231 @@
+package audit
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	_ "modernc.org/sqlite" // to change the log behind its back
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// place is a store with a notary, and the files that they keep.
+type place struct {
+	*testing.T
+	db, head string
+	key      seal.Key
+
+	store  *store.DB
+	notary *Notary
+	log    *Log
+	n      int
+}
+
+func newPlace(t *testing.T) *place {
+	t.Helper()
+	dir := t.TempDir()
+	key, err := seal.CreateFile(filepath.Join(dir, "key"))
+	require.NoError(t, err)
+	p := &place{T: t, db: filepath.Join(dir, "bctrl.db"), head: filepath.Join(dir, "key.head"), key: key}
+	p.open()
+	p.write(func(tx *store.Tx) error {
+		for _, org := range []string{"org", "other"} {
+			if err := tx.InsertOrganization(t.Context(), store.Organization{ID: org, Name: org, CreatedAt: time.Now()}); err != nil {
+				return err
+			}
+			if err := Append(tx, Event{Org: org, Caller: "server", Action: "organization.create"}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	t.Cleanup(p.close)
+	return p
+}
+
+func (p *place) open() {
+	p.Helper()
+	require.NoError(p, p.tryOpen())
+}
+
+func (p *place) tryOpen() (err error) {
+	p.Helper()
+	p.store, err = store.Open(p.Context(), p.db)
+	require.NoError(p, err)
+	p.log = New(p.store)
+	p.notary, err = OpenNotary(p.Context(), NotaryConfig{DB: p.store, Key: p.key, HeadFile: p.head})
+	if err != nil {
+		require.NoError(p, p.store.Close())
+		p.store, p.notary = nil, nil
+	}
+	return err
+}
+
+func (p *place) close() {
+	p.Helper()
+	if p.store != nil {
+		require.NoError(p, p.notary.Close())
+		require.NoError(p, p.store.Close())
+		p.store, p.notary = nil, nil
+	}
+}
+
+func (p *place) write(fn func(*store.Tx) error) {
+	p.Helper()
+	require.NoError(p, p.store.Write(p.Context(), fn))
+}
+
+// set writes a vault entry and records it.
+func (p *place) set(org, key string) {
+	p.Helper()
+	ctx := p.Context()
+	p.n++
+	p.write(func(tx *store.Tx) error {
+		e, err := tx.VaultEntry(ctx, org, key)
+		isNew := err != nil
+		e.Version++
+		e.Meta, e.Sealed, e.UpdatedAt = []byte("{}"), fmt.Appendf(nil, "sealed %d", p.n), time.Now()
+		if isNew {
+			e.UID, e.Key, e.CreatedAt = "uid-"+org+"-"+key, key, time.Now()
+			err = tx.InsertVaultEntry(ctx, org, key, e)
+		} else {
+			err = tx.UpdateVaultEntry(ctx, org, e)
+		}
+		if err != nil {
+			return err
+		}
+		return Append(tx, Event{Org: org, Caller: "key:k", Action: "vault.write", Object: key, Decision: Allowed, Outcome: OK})
+	})
+}
+
+// remove deletes a vault entry and records it.
+func (p *place) remove(org, key string) {
+	p.Helper()
+	p.write(func(tx *store.Tx) error {
+		if err := tx.DeleteVaultEntry(p.Context(), org, "uid-"+org+"-"+key); err != nil {
+			return err
+		}
+		return Append(tx, Event{Org: org, Caller: "key:k", Action: "vault.write", Object: key, Decision: Allowed, Outcome: OK})
+	})
+}
+
+// use records an intent and its outcome.
+func (p *place) use(org, key, outcome string) {
+	p.Helper()
+	done, err := p.log.Begin(p.Context(), Event{Org: org, Caller: "key:k", Action: "vault.readRaw", Object: key, Decision: Allowed})
+	require.NoError(p, err)
+	require.NoError(p, done(outcome, 0))
+}
+
+// filled writes some of everything.
+func (p *place) filled() *place {
+	p.Helper()
+	for i := range 10 {
+		p.set("org", fmt.Sprintf("k%d", i%4))
+		p.use("org", "k0", OK)
+		p.set("other", "theirs")
+	}
+	p.remove("org", "k3")
+	return p
+}
+
+// behind changes the database while no server has it.
+func (p *place) behind(statements ...string) {
+	p.Helper()
+	require.Nil(p, p.store, "the server runs")
+	p.raw(func(db *sql.DB) {
+		for _, s := range statements {
+			_, err := db.ExecContext(p.Context(), s)
+			require.NoError(p, err, s)
+		}
+	})
+}
+
+func (p *place) raw(fn func(*sql.DB)) {
+	p.Helper()
+	db, err := sql.Open("sqlite", p.db)
+	require.NoError(p, err)
+	defer func() { require.NoError(p, db.Close()) }()
+	fn(db)
+}
+
+// restamp computes the hashes of all events anew, as somebody would who has all
+// but the key.
+func (p *place) restamp() {
+	p.Helper()
+	p.raw(func(db *sql.DB) {
+		rows, err := db.QueryContext(p.Context(), "SELECT seq, at, org_id, body FROM audit_events ORDER BY seq")
+		require.NoError(p, err)
+		var all []store.Entry
+		for rows.Next() {
+			var e store.Entry
+			var at int64
+			require.NoError(p, rows.Scan(&e.Seq, &at, &e.Org, &e.Body))
+			e.At = time.UnixMilli(at)
+			all = append(all, e)
+		}
+		require.NoError(p, rows.Err())
+		require.NoError(p, rows.Close())
+		head := store.ZeroHash()
+		for _, e := range all {
+			head = store.NextHash(head, e)
+			_, err := db.ExecContext(p.Context(), "UPDATE audit_events SET hash = $1 WHERE seq = $2", head, e.Seq)
+			require.NoError(p, err)
+		}
+	})
+}
+
+// copyTo keeps the database as it is.
+func (p *place) copyTo(name string) {
+	p.Helper()
+	require.Nil(p, p.store, "the server runs")
+	p.raw(func(db *sql.DB) {
+		_, err := db.ExecContext(p.Context(), "VACUUM INTO $1", name)
+		require.NoError(p, err)
+	})
+}
+
+func (p *place) restore(name string) {
+	p.Helper()
+	for _, rest := range []string{"-wal", "-shm"} {
+		_ = os.Remove(p.db + rest)
+	}
+	text, err := os.ReadFile(name)
+	require.NoError(p, err)
+	require.NoError(p, os.WriteFile(p.db, text, 0o600))
+}
+
+// verify verifies a store that no server has.
+func (p *place) verify() *Report {
+	p.Helper()
+	if p.store != nil {
+		return p.verifyOf(p.store)
+	}
+	db, err := store.Open(p.Context(), p.db)
+	require.NoError(p, err)
+	defer func() { require.NoError(p, db.Close()) }()
+	return p.verifyOf(db)
+}
+
+func (p *place) verifyOf(db *store.DB) *Report {
+	p.Helper()
+	report, err := Verify(context.WithoutCancel(p.Context()), VerifyConfig{DB: db, Key: p.key, HeadFile: p.head})
+	require.NoError(p, err)
+	return report
+}
+
+// kinds are the sorts of problems that a report names.
+func kinds(r bctrl.AuditReport) (all []bctrl.AuditProblemKind) {
+	for _, p := range r.Problems {
+		all = append(all, p.Kind)
+	}
+	return all
+}

@@ -1,0 +1,253 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// maxProblems bounds a report.
+const maxProblems = 100
+
+// Report is what [Verify] found.
+type Report struct {
+	report bctrl.AuditReport
+	found  []finding
+	more   int64
+}
+
+// finding is a problem and whose it is; org is empty where it is everybody's.
+type finding struct {
+	org string
+	bctrl.AuditProblem
+}
+
+// Whole is the report for an operator, who may see everything.
+func (r *Report) Whole() bctrl.AuditReport { return r.seen(func(finding) bool { return true }) }
+
+// For is the report for an organization: of the problems of others it learns
+// that there are some.
+func (r *Report) For(org string) bctrl.AuditReport {
+	return r.seen(func(f finding) bool { return f.org == "" || f.org == org })
+}
+
+func (r *Report) seen(by func(finding) bool) bctrl.AuditReport {
+	out := r.report
+	out.OK, out.More, out.Problems = len(r.found) == 0, r.more, []bctrl.AuditProblem{}
+	elsewhere := false
+	for _, f := range r.found {
+		if by(f) {
+			out.Problems = append(out.Problems, f.AuditProblem)
+		} else {
+			elsewhere = true
+		}
+	}
+	if elsewhere {
+		out.Problems = append(out.Problems, bctrl.AuditProblem{
+			Kind: bctrl.AuditElsewhere, Message: "something of another organization was changed: an operator can see what, with bctrl audit verify",
+		})
+	}
+	return out
+}
+
+// verification is the state of one [Verify].
+type verification struct {
+	Report
+	ctx context.Context
+	q   store.Queries
+	cfg VerifyConfig
+
+	// head is where the chain stands; known is cleared where events are missing
+	// and the next one can only be believed.
+	head  store.Checkpoint
+	known bool
+	// next is the checkpoint that is met next, signed the one before.
+	next, signed *store.Checkpoint
+	// outside is the head outside the database, passed what the database has
+	// under its number.
+	outside *store.Checkpoint
+	passed  []byte
+}
+
+// VerifyConfig says what is verified.
+type VerifyConfig struct {
+	DB       *store.DB
+	Key      seal.Key
+	HeadFile string
+}
+
+// Verify recomputes the chain and compares it with its checkpoints, the head
+// outside and the records, in one snapshot of the store and in constant memory.
+// Its error says that something could not be read; what was changed is in the
+// report.
+func Verify(ctx context.Context, cfg VerifyConfig) (*Report, error) {
+	v := &verification{ctx: ctx, cfg: cfg, known: true, head: store.Checkpoint{Head: store.ZeroHash()}}
+	v.report.PublicKey = cfg.Key.Public()
+	// Before the snapshot: a server that runs only moves forward.
+	if err := v.readOutside(); err != nil {
+		return nil, err
+	}
+	err := cfg.DB.Snapshot(ctx, func(q store.Queries) error {
+		v.q = q
+		return errors.Join(v.chain(), v.ends(), v.records())
+	})
+	if err != nil {
+		return nil, fmt.Errorf("verifying the audit log: %w", err)
+	}
+	return &v.Report, nil
+}
+
+func (v *verification) note(org string, p bctrl.AuditProblem) {
+	if len(v.Report.found) >= maxProblems {
+		v.more++
+		return
+	}
+	v.Report.found = append(v.Report.found, finding{org, p})
+}
+
+// problem notes what concerns everybody.
+func (v *verification) problem(kind bctrl.AuditProblemKind, seq int64, message string) {
+	v.note("", bctrl.AuditProblem{Kind: kind, Seq: seq, Message: message})
+}
+
+func (v *verification) readOutside() error {
+	c, err := readHead(v.cfg.HeadFile, v.cfg.Key)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // ends says so, where there is a log
+	case errors.Is(err, ErrHeadForged), errors.Is(err, seal.ErrWrongKey):
+		v.problem(bctrl.AuditHeadForged, 0, "the head outside the database is not signed with this key")
+		v.outside = &store.Checkpoint{Head: store.ZeroHash()}
+		return nil
+	}
+	v.outside = &c
+	return err
+}
+
+// chain walks all events once.
+func (v *verification) chain() error {
+	if err := v.advance(0); err != nil {
+		return err
+	}
+	if v.outside != nil && v.outside.Seq == 0 {
+		v.passed = store.ZeroHash()
+	}
+	return v.q.EachEntry(v.ctx, 0, func(e store.StoredEntry) error {
+		v.report.Events++
+		if missing := e.Seq - v.head.Seq - 1; missing > 0 {
+			v.problem(bctrl.AuditEventMissing, v.head.Seq+1, counted(missing, "event")+" from here on were deleted")
+			v.known = false
+		}
+		if v.known && !bytes.Equal(store.NextHash(v.head.Head, e.Entry), e.Hash) {
+			v.note(e.Org, bctrl.AuditProblem{
+				Kind: bctrl.AuditEventChanged, Seq: e.Seq, Message: "the event was edited, inserted or moved: its hash does not follow from what is there",
+			})
+		}
+		v.index(e)
+		v.known, v.head = true, store.Checkpoint{Seq: e.Seq, Head: e.Hash}
+		if v.outside != nil && v.outside.Seq == e.Seq {
+			v.passed = e.Hash
+		}
+		return v.meet(e)
+	})
+}
+
+// index requires that the event is found by what its body says.
+func (v *verification) index(e store.StoredEntry) {
+	var body Event
+	if json.Unmarshal(e.Body, &body) != nil {
+		v.note(e.Org, bctrl.AuditProblem{Kind: bctrl.AuditEventChanged, Seq: e.Seq, Message: "the event is not one that this server writes"})
+		return
+	}
+	want := body.index()
+	want.Seq, want.At, want.Org, want.Body = e.Seq, e.At, e.Org, e.Body
+	if body.Org != e.Org || !want.Same(e.Entry) {
+		v.note(e.Org, bctrl.AuditProblem{Kind: bctrl.AuditIndexChanged, Seq: e.Seq, Message: "the columns by which the event is found do not say what it says"})
+	}
+	if body.Action == Accepted && len(v.report.Accepted) < maxProblems {
+		v.report.Accepted = append(v.report.Accepted, e.Seq)
+	}
+}
+
+// meet compares the chain with the checkpoints up to e.
+func (v *verification) meet(e store.StoredEntry) error {
+	for v.next != nil && v.next.Seq <= e.Seq {
+		c := v.next
+		if c.Seq < e.Seq || !bytes.Equal(c.Head, e.Hash) {
+			v.problem(bctrl.AuditRewritten, c.Seq, "the events up to here are not those that were signed")
+		}
+		if err := v.advance(c.Seq); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// advance reads the next checkpoint and counts it.
+func (v *verification) advance(after int64) error {
+	v.signed = v.next
+	c, err := v.q.NextCheckpoint(v.ctx, after)
+	if errors.Is(err, store.ErrNotFound) {
+		v.next = nil
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	v.report.Checkpoints++
+	previous := int64(0)
+	if v.signed != nil {
+		previous = v.signed.Seq
+	}
+	switch {
+	case !signedBy(v.cfg.Key.Public(), c):
+		v.problem(bctrl.AuditCheckpointForged, c.Seq, "the checkpoint is not signed with this key")
+	case c.Previous != previous:
+		v.problem(bctrl.AuditCheckpointMissing, c.Seq, "a checkpoint before this one was deleted")
+	default:
+		v.report.Signed = c.Seq
+	}
+	v.next = &c
+	return nil
+}
+
+// ends compares where the chain ends with what was signed beyond, here and
+// outside.
+func (v *verification) ends() error {
+	v.report.Head = bctrl.AuditHead{Seq: v.head.Seq, Hash: v.head.Head}
+	for v.next != nil {
+		v.problem(bctrl.AuditTruncated, v.next.Seq, "the log ends at "+strconv.FormatInt(v.head.Seq, 10)+", and was signed up to here")
+		if err := v.advance(v.next.Seq); err != nil {
+			return err
+		}
+	}
+	switch {
+	case v.outside == nil && (v.head.Seq > 0 || v.report.Checkpoints > 0):
+		v.problem(bctrl.AuditHeadMissing, 0, "the head that is kept outside the database is gone: nobody can tell whether the log was cut")
+	case v.outside == nil:
+	case v.outside.Seq > v.head.Seq:
+		v.problem(bctrl.AuditDatabaseOlder, v.outside.Seq, "the log ends at "+strconv.FormatInt(v.head.Seq, 10)+
+			", and its head outside is here: the database was put back to an older state, or the log was cut")
+	case !bytes.Equal(v.passed, v.outside.Head):
+		v.problem(bctrl.AuditDatabaseOlder, v.outside.Seq, "the events up to here are not those that the head outside was signed for")
+	case v.outside.Seq > v.report.Signed:
+		v.problem(bctrl.AuditCheckpointMissing, v.outside.Seq, "the checkpoint of the head outside was deleted")
+	}
+	return nil
+}
+
+// counted is a number of things.
+func counted(n int64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return strconv.FormatInt(n, 10) + " " + thing + "s"
+}

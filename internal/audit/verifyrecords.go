@@ -1,0 +1,49 @@
+package audit
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// records compares every record with the newest event that wrote it.
+func (v *verification) records() error {
+	err := v.q.EachNewestRecord(v.ctx, func(e store.StoredEntry) error {
+		var written Event
+		if json.Unmarshal(e.Body, &written) != nil || written.Record == "" {
+			return nil // said already
+		}
+		v.report.Records++
+		now, err := v.q.Record(v.ctx, written.Record, written.UID)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			if written.Digest != "" {
+				v.record(e, bctrl.AuditRecordMissing, "the record was deleted behind the server's back")
+			}
+			return nil
+		case err != nil:
+			return err
+		case written.Digest == "":
+			v.record(e, bctrl.AuditRecordAdded, "the record was deleted, and is there again")
+		case now.Version < written.Version:
+			v.record(e, bctrl.AuditRecordOlder, "the record was put back to an older state")
+		case now.Version > written.Version || now.Digest != written.Digest:
+			v.record(e, bctrl.AuditRecordChanged, "the record was changed behind the server's back")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return v.q.EachUnrecorded(v.ctx, func(r store.Record) error {
+		v.report.Records++
+		v.note(r.Org, bctrl.AuditProblem{Kind: bctrl.AuditRecordAdded, Record: r.Name(), Message: "no event says who wrote the record"})
+		return nil
+	})
+}
+
+func (v *verification) record(e store.StoredEntry, kind bctrl.AuditProblemKind, message string) {
+	v.note(e.Org, bctrl.AuditProblem{Kind: kind, Seq: e.Seq, Record: e.Record, Message: message})
+}

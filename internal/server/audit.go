@@ -1,0 +1,114 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func auditRoutes() []route {
+	filter := []string{"workspaceId", "runtimeId", "action", "object", "outcome", "decision", "since", "until", "after", "before"}
+	return []route{
+		endpoint("GET /v1/audit", access.AuditRead, (*Server).listAudit, append(filter, "limit", "cursor")...),
+		endpoint("GET /v1/audit/verify", access.AuditRead, (*Server).verifyAudit),
+		raw("GET /v1/audit/export", access.AuditRead, (*Server).exportAudit, filter...),
+		raw("GET /v1/audit/stream", access.AuditRead, (*Server).streamAudit, filter...),
+	}
+}
+
+// auditFilter reads which events are meant.
+func (rq *request) auditFilter() (f bctrl.AuditFilter, err error) {
+	q := rq.query
+	f = bctrl.AuditFilter{
+		WorkspaceID: q.Get("workspaceId"), RuntimeID: q.Get("runtimeId"), Action: q.Get("action"), Object: q.Get("object"),
+		Outcome: q.Get("outcome"), Decision: bctrl.AuditDecision(q.Get("decision")),
+	}
+	if f.Decision != "" && f.Decision != bctrl.AuditAllowed && f.Decision != bctrl.AuditDenied {
+		return f, invalid("request.parameter", "decision", "decision must be allow or deny")
+	}
+	for name, to := range map[string]*time.Time{"since": &f.Since, "until": &f.Until} {
+		if !q.Has(name) {
+			continue
+		}
+		if *to, err = time.Parse(time.RFC3339, q.Get(name)); err != nil {
+			return f, invalid("request.parameter", name, name+" must be a time, as RFC 3339 has it")
+		}
+	}
+	for name, to := range map[string]*int64{"after": &f.After, "before": &f.Before} {
+		if *to, err = rq.integer(name, 0, 0, 1<<53); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+func (s *Server) listAudit(ctx context.Context, rq *request, _ none) (list wire.List[bctrl.AuditEvent], err error) {
+	limit, cursor, err := rq.page()
+	if err != nil {
+		return list, err
+	}
+	from := int64(0)
+	if cursor != "" {
+		if from, err = strconv.ParseInt(cursor, 10, 64); err != nil || from < 1 {
+			return list, invalid("request.cursor", "cursor", "the cursor is not one that this server gave")
+		}
+	}
+	filter, err := rq.auditFilter()
+	if err != nil {
+		return list, err
+	}
+	if err := s.authorize(rq, ""); err != nil {
+		return list, err
+	}
+	page, err := audit.List(ctx, s.db.Read(), rq.caller.Org, filter, false, from, limit)
+	list.Plural, list.Items = wire.AuditEvents, page.Events
+	if page.Next != 0 {
+		list.NextCursor = base64.RawURLEncoding.EncodeToString(strconv.AppendInt(nil, page.Next, 10))
+	}
+	return list, err
+}
+
+// verifyAudit verifies the log of all organizations, and tells the caller of
+// its own. One runs at a time: it reads everything.
+func (s *Server) verifyAudit(ctx context.Context, rq *request, _ none) (out bctrl.AuditReport, err error) {
+	if err := s.authorize(rq, ""); err != nil {
+		return out, err
+	}
+	select {
+	case s.verifying <- struct{}{}:
+		defer func() { <-s.verifying }()
+	case <-ctx.Done():
+		return out, ctx.Err()
+	}
+	report, err := audit.Verify(ctx, s.proof)
+	if err != nil {
+		return out, err
+	}
+	return report.For(rq.caller.Org), nil
+}
+
+// exportAudit writes the events up to now, oldest first, a line of JSON each.
+func (s *Server) exportAudit(w http.ResponseWriter, rq *request) error {
+	filter, err := rq.auditFilter()
+	if err != nil {
+		return err
+	}
+	if err := s.authorize(rq, ""); err != nil {
+		return err
+	}
+	if now := s.db.Head().Seq + 1; filter.Before == 0 || filter.Before > now {
+		filter.Before = now // it ends, however fast the log grows
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/jsonl")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	return audit.Export(rq.Context(), s.db.Read(), rq.caller.Org, filter, w)
+}

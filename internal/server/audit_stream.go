@@ -1,0 +1,73 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/bctrl-go/bctrl/internal/audit"
+)
+
+// streamBatch is how many events are read at a time; nothing else is held for
+// a reader.
+const streamBatch = 256
+
+// streamAudit sends events as they come, and those with an outcome of their own
+// once more when that comes. Last-Event-ID, or after, says where to go on; else
+// it begins with what comes next.
+func (s *Server) streamAudit(w http.ResponseWriter, rq *request) error {
+	filter, err := rq.auditFilter()
+	if err != nil {
+		return err
+	}
+	if err := s.authorize(rq, ""); err != nil {
+		return err
+	}
+	position := s.db.Head().Seq
+	if filter.After != 0 {
+		position = filter.After
+	}
+	if id := rq.Header.Get("Last-Event-ID"); id != "" {
+		if position, err = strconv.ParseInt(id, 10, 64); err != nil || position < 0 {
+			return invalid("request.last_event_id", "Last-Event-ID", "Last-Event-ID is not one that this server gave")
+		}
+	}
+	filter.After = 0 // an event from before may still get its outcome
+	st := openStream(w)
+	if err := st.begin(position); err != nil {
+		return st.close(err)
+	}
+	ctx := rq.Context()
+	return st.close(s.follow(ctx, rq, st, func() (<-chan struct{}, error) {
+		for {
+			head := s.db.Head()
+			entries, err := audit.Since(ctx, s.db.Read(), rq.caller.Org, position, streamBatch)
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range entries {
+				position = e.Position
+				if !audit.Matches(filter, e.AuditEvent) {
+					continue
+				}
+				data, err := audit.Encode(e.AuditEvent)
+				if err != nil {
+					return nil, err
+				}
+				if err := st.send(position, "audit", data); err != nil {
+					return nil, err
+				}
+			}
+			if len(entries) < streamBatch {
+				position = max(position, head.Seq)
+				return head.Moved, nil
+			}
+			select {
+			case <-s.streams.ended():
+				return head.Moved, nil
+			case <-ctx.Done():
+				return head.Moved, nil
+			default:
+			}
+		}
+	}))
+}

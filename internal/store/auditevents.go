@@ -1,0 +1,133 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// StoredEvent is an event with its outcome, where that is an entry of its own.
+type StoredEvent struct {
+	Seq  int64
+	At   time.Time
+	Org  string
+	Body []byte
+	// OutcomeSeq is 0 while there is none.
+	OutcomeSeq  int64
+	OutcomeAt   time.Time
+	OutcomeBody []byte
+}
+
+func scanStoredEvent(row scanner) (e StoredEvent, err error) {
+	var at, outcomeAt int64
+	err = row(&e.Seq, &at, &e.Org, &e.Body, &e.OutcomeSeq, &outcomeAt, &e.OutcomeBody)
+	e.At = fromMillis(at)
+	if e.OutcomeSeq != 0 {
+		e.OutcomeAt = fromMillis(outcomeAt)
+	}
+	return e, err
+}
+
+// EventIndex is a way to find events without reading the others.
+type EventIndex int
+
+// The indexes. ByOutcome finds errors' codes, not "ok".
+const (
+	ByNumber EventIndex = iota
+	ByWorkspace
+	ByRuntime
+	ByAction
+	ByObject
+	ByOutcome
+	ByDenial
+)
+
+// EventRange selects events of one organization.
+type EventRange struct {
+	Org string
+	// By is the index to use, Value what to look for in it.
+	By    EventIndex
+	Value string
+	// After and Before bound the numbers, both excluded.
+	After, Before int64
+	// Ascending is oldest first.
+	Ascending bool
+	Limit     int
+}
+
+// Events lists events with their outcomes.
+func (q Queries) Events(ctx context.Context, r EventRange) ([]StoredEvent, error) {
+	// The texts are few: statements are prepared once each.
+	from, where, number := "audit_events a", "a.org_id = $1 AND a.intent IS NULL", "a.seq"
+	args := []any{r.Org, r.After, r.Before, r.Limit, r.Value}
+	switch r.By {
+	case ByWorkspace:
+		where += " AND a.workspace_id = $5"
+	case ByRuntime:
+		where += " AND a.runtime_id = $5"
+	case ByAction:
+		where += " AND a.action = $5"
+	case ByObject:
+		where += " AND a.object = $5"
+	case ByOutcome:
+		number = "COALESCE(f.intent, f.seq)"
+		from = "audit_events f JOIN audit_events a ON a.seq = " + number
+		where = "f.org_id = $1 AND f.outcome = $5"
+	case ByDenial:
+		where += " AND a.denied"
+		args = args[:4]
+	case ByNumber:
+		args = args[:4]
+	}
+	order := " DESC"
+	if r.Ascending {
+		order = " ASC"
+	}
+	return many(ctx, q, scanStoredEvent, `SELECT a.seq, a.at, a.org_id, a.body, COALESCE(o.seq, 0), COALESCE(o.at, 0), o.body
+		FROM `+from+" LEFT JOIN audit_events o ON o.intent = a.seq WHERE "+where+
+		" AND "+number+" > $2 AND "+number+" < $3 ORDER BY "+number+order+" LIMIT $4", args...)
+}
+
+// EventsSince lists, for who follows the log, what was appended after seq and
+// belongs to the organization: an event when it comes, and once more with its
+// outcome when that comes. The numbers that come with them are of the entry
+// that was appended.
+func (q Queries) EventsSince(ctx context.Context, org string, seq int64, limit int) ([]StoredEvent, error) {
+	return many(ctx, q, scanStoredEvent, `SELECT COALESCE(i.seq, a.seq), COALESCE(i.at, a.at), a.org_id, COALESCE(i.body, a.body),
+		CASE WHEN i.seq IS NULL THEN 0 ELSE a.seq END, a.at, CASE WHEN i.seq IS NULL THEN NULL ELSE a.body END
+		FROM audit_events a LEFT JOIN audit_events i ON i.seq = a.intent
+		WHERE a.seq > $1 AND a.org_id = $2 ORDER BY a.seq LIMIT $3`, seq, org, limit)
+}
+
+// FirstEventAt returns the number of the first entry that is not before at, or
+// the one after the last. Times never go back along the log, so that a few
+// entries tell.
+func (q Queries) FirstEventAt(ctx context.Context, at time.Time) (int64, error) {
+	last, err := one(ctx, q, func(row scanner) (n int64, err error) { return n, row(&n) },
+		"SELECT seq FROM audit_events ORDER BY seq DESC LIMIT 1")
+	if errors.Is(err, ErrNotFound) {
+		return 1, nil
+	}
+	low, high := int64(1), last+1
+	for low < high && err == nil {
+		middle := low + (high-low)/2
+		var then int64
+		then, err = one(ctx, q, func(row scanner) (then int64, err error) { return then, row(&then) },
+			"SELECT at FROM audit_events WHERE seq >= $1 ORDER BY seq LIMIT 1", middle)
+		if then < at.UnixMilli() {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low, err
+}
+
+// Unended lists the events in (after, last] without an outcome of their own,
+// oldest first: intents that were left open, and events that never had one
+// apart.
+func (q Queries) Unended(ctx context.Context, after, last int64, limit int) ([]StoredEvent, error) {
+	return many(ctx, q, scanStoredEvent, `SELECT a.seq, a.at, a.org_id, a.body, 0, 0, NULL FROM audit_events a
+		WHERE a.seq > $1 AND a.seq <= $2 AND a.intent IS NULL AND NOT EXISTS (SELECT 1 FROM audit_events o WHERE o.intent = a.seq)
+		ORDER BY a.seq LIMIT $3`, after, last, limit)
+}
