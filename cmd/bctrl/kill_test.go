@@ -240,10 +240,12 @@ func (c *caller) settle(ctx context.Context, client *bctrl.Client, r *record) er
 	return nil
 }
 
-// ended is nil for an error that says no more than that the server is gone.
+// ended is nil for an error that says no more than that the server is gone,
+// before it answered or in the middle of a file. A file that is not whole says
+// the same; it fails the reading after the last restart, which excuses nothing.
 func ended(err error) error {
 	var e *bctrl.Error
-	if errors.As(err, &e) && e.Code == "transport.no_answer" {
+	if errors.As(err, &e) && (e.Code == "transport.no_answer" || e.Code == "storage.broken_download") {
 		return nil
 	}
 	return err
