@@ -109,9 +109,9 @@ func (i TokenInfo) caveats(m Mounts, expiry time.Time) (added []token.Caveat, er
 		}
 		added = append(added, token.Caveat{Kind: token.Mounts, Body: text})
 	}
-	switch {
+	switch at := time.UnixMilli(expiry.UnixMilli()); { // rounded down, as a token has it
 	case expiry.IsZero():
-	case expiry.After(i.ExpiresAt):
+	case at.After(i.ExpiresAt):
 		e := refusal(http.StatusBadRequest, codeExpiryWidening, "expiry", "the token ends before that")
 		e.Witness = expiry.UTC().Format(time.RFC3339Nano)
 		return nil, e.hinted("leave the expiry out to keep " + i.ExpiresAt.Format(time.RFC3339))

@@ -98,7 +98,8 @@ func TestAttenuateRefusesEveryWideningOfWhatTheTokenCarries(t *testing.T) {
 			return
 		}
 		require.ErrorAs(t, got, &refusal)
-		require.Equal(t, wanted.Code, refusal.Code)
+		// An entry that its own level denies is outside or denied, as one likes.
+		require.Equal(t, errors.Is(wanted, bctrl.ErrWidening), errors.Is(refusal, bctrl.ErrWidening))
 		require.Equal(t, wanted.Field, refusal.Field)
 		require.Equal(t, wanted.Witness, refusal.Witness)
 	})
@@ -135,7 +136,7 @@ func TestAnExpiryOnlyComesCloser(t *testing.T) {
 		{"an hour less", tokenExpires.Add(-time.Hour), ""},
 		{"the same", tokenExpires, ""},
 		{"long ago", time.Unix(1, 0), ""},
-		{"a nanosecond more", tokenExpires.Add(1), "2026-01-02T03:04:05.000000001Z"},
+		{"a millisecond more", tokenExpires.Add(time.Millisecond), "2026-01-02T03:04:05.001Z"},
 		{"a year more", tokenExpires.AddDate(1, 0, 0), "2027-01-02T03:04:05Z"},
 	} {
 		weaker, err := bctrl.Attenuate(tok, bctrl.Mounts{}, tc.at)
@@ -161,6 +162,8 @@ func TestAnExpiryOnlyComesCloser(t *testing.T) {
 	info, err := bctrl.InspectToken(rounded)
 	require.NoError(t, err)
 	require.Equal(t, tokenExpires.Add(-time.Millisecond), info.ExpiresAt, "rounded down, never up")
+	_, err = bctrl.Attenuate(rounded, bctrl.Mounts{}, tokenExpires.Add(-1))
+	require.NoError(t, err, "the same time again")
 }
 
 func TestATokenThatGrowsTooLongIsRefused(t *testing.T) {

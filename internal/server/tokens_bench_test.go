@@ -1,0 +1,71 @@
+package server
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// benchToken puts a runtime into the store and returns a token of it that was
+// attenuated twice.
+func benchToken(b *testing.B, s *Server, db *store.DB) string {
+	b.Helper()
+	orgs, err := db.Read().Organizations(b.Context())
+	require.NoError(b, err)
+	org := orgs[0].ID
+	now := time.Now()
+	ws := store.Workspace{ID: newID(), Name: "sales", Version: 1, Mounts: sales(), CreatedAt: now, UpdatedAt: now}
+	rt := store.Runtime{ID: newID(), WorkspaceID: ws.ID, Alias: "crm", Status: bctrl.RuntimeActive, Live: true, CreatedAt: now, UpdatedAt: now}
+	row := store.RuntimeToken{ID: newID(), RuntimeID: rt.ID, CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
+	require.NoError(b, db.Write(b.Context(), func(tx *store.Tx) error {
+		if err := tx.InsertWorkspace(b.Context(), org, ws); err != nil {
+			return err
+		}
+		if err := tx.InsertRuntime(b.Context(), org, rt); err != nil {
+			return err
+		}
+		return tx.InsertRuntimeToken(b.Context(), org, row)
+	}))
+	text, err := s.tokenText(b.Context(), org, row, vaultMount("prod/crm/"))
+	require.NoError(b, err)
+	token := bctrl.NewSecret(text)
+	for _, m := range []bctrl.Mounts{vaultMount("prod/crm/salesforce", "prod/crm/hubspot"), {Storage: &bctrl.StorageMount{Access: bctrl.StorageNone}}} {
+		token, err = bctrl.Attenuate(token, m, now.Add(time.Minute))
+		require.NoError(b, err)
+	}
+	return token.Expose()
+}
+
+// BenchmarkVerifyToken is everything but the revocation check and the decision.
+func BenchmarkVerifyToken(b *testing.B) {
+	s, db, _ := benchServer(b)
+	text := benchToken(b, s, db)
+	root, err := s.tokenKey.get(b.Context(), s, tokenKeyName)
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := verifyToken(root, text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkAuthenticateToken finds the caller of a request, with the rows that
+// a decision needs, and decides.
+func BenchmarkAuthenticateToken(b *testing.B) {
+	s, db, _ := benchServer(b)
+	header := http.Header{"Authorization": {"Bearer " + benchToken(b, s, db)}}
+	b.ReportAllocs()
+	for b.Loop() {
+		c, err := s.authenticate(b.Context(), header)
+		if err != nil || !access.Decide(c, access.Action{Verb: bctrl.UseVault, Object: "prod/crm/hubspot"}) {
+			b.Fatal("refused", err)
+		}
+	}
+}

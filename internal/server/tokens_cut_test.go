@@ -1,0 +1,123 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func TestRevokingATokenCutsItsExecutions(t *testing.T) {
+	h := newHarness(t)
+	ws := h.workspace("sales", sales())
+	rt := h.launch(ws, "crm", nil)
+	m, ok := h.server.member(rt.ID)
+	require.True(t, ok)
+	release, err := m.acquire(t.Context()) // somebody else has the page
+	require.NoError(t, err)
+	defer release()
+	token := h.mint(ws.ID, "crm", object{})
+	body := object{"runtime": "crm", "async": true, "steps": []object{{"call": "page.screenshot", "args": object{}}}}
+	start := func(send func() answer) (op bctrl.OperationInfo) {
+		got := send()
+		require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
+		require.NoError(t, json.Unmarshal(got.Body, &op))
+		return op
+	}
+	path := []string{"workspaces", ws.ID, "execute"}
+	cut := start(func() answer { return h.with(token, "POST", path, body) })
+	left := start(func() answer { return h.do("POST", path, nil, body) })
+	h.ok("DELETE", []string{"tokens", tokenID(t, token)}, nil, nil)
+
+	var waited wire.Waited[bctrl.OperationInfo]
+	h.ok("POST", []string{"operations", cut.ID, "wait"}, object{"timeoutMs": 10000}, &waited)
+	require.Equal(t, wire.WaitCompleted, waited.WaitStatus)
+	require.Equal(t, bctrl.OperationFailed, waited.Operation.Status)
+	require.Equal(t, "auth.token_revoked", waited.Operation.Error.Code)
+	var other bctrl.OperationInfo
+	h.ok("GET", []string{"operations", left.ID}, nil, &other)
+	require.False(t, other.Status.Final(), "another caller's goes on")
+}
+
+// openBrowser keeps a DevTools connection until it is told to end.
+type openBrowser struct {
+	browser.Browser
+	open chan struct{}
+}
+
+func (b openBrowser) ServeCDP(ctx context.Context, _ browser.CDPConn) error {
+	b.open <- struct{}{}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// openDriver starts such browsers.
+type openDriver struct {
+	browser.Driver
+	open chan struct{}
+}
+
+func (d openDriver) Launch(ctx context.Context, s browser.Spec) (browser.Browser, error) {
+	b, err := d.Driver.Launch(ctx, s)
+	return openBrowser{b, d.open}, err
+}
+
+func TestRevokingATokenCutsItsConnections(t *testing.T) {
+	h := newHarness(t)
+	srv := httptest.NewServer(h.server)
+	t.Cleanup(srv.Close)
+	open := make(chan struct{})
+	h.server.browsers = openDriver{h.browsers, open}
+	ws := h.workspace("sales", sales())
+	h.launch(ws, "crm", nil)
+	path := []string{"workspaces", ws.ID, "runtimes", "crm", "connect"}
+	dial := func(got answer) (*websocket.Conn, *http.Response, error) {
+		var c wire.Connection
+		require.NoError(t, json.Unmarshal(got.Body, &c))
+		_, address, _ := strings.Cut(c.URL.Reveal(), "/devtools/")
+		return websocket.Dial(t.Context(), srv.URL+"/devtools/"+address, nil)
+	}
+	token := h.mint(ws.ID, "crm", object{})
+	ticket := h.with(token, "GET", path, nil)
+	conn, _, err := dial(ticket)
+	require.NoError(t, err)
+	<-open
+	kept, _, err := dial(h.do("GET", path, nil, nil))
+	require.NoError(t, err)
+	<-open
+	h.ok("DELETE", []string{"tokens", tokenID(t, token)}, nil, nil)
+	_, _, err = conn.Read(t.Context())
+	require.Error(t, err, "the connection was cut")
+	_, resp, err := dial(ticket)
+	require.Error(t, err)
+	require.Equal(t, http.StatusUnauthorized, resp.StatusCode, "its connect URL is dead too")
+	require.Len(t, h.server.tokenHolds.open, 0)
+	require.NoError(t, kept.Write(t.Context(), websocket.MessageText, []byte("{}")), "the organization's goes on")
+	require.NoError(t, kept.CloseNow())
+}
+
+func TestWhatATokenHasRunningEndsWithItsExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var holds tokenHolds
+		ctx, unbind := holds.bind(t.Context(), &access.Token{ID: "t", Expires: time.Now().Add(time.Hour)})
+		defer unbind()
+		time.Sleep(time.Hour - 1)
+		synctest.Wait()
+		require.NoError(t, ctx.Err())
+		time.Sleep(1)
+		synctest.Wait()
+		require.ErrorIs(t, context.Cause(ctx), errTokenExpired)
+	})
+}
