@@ -2,7 +2,6 @@ package bctrltest_test
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -147,7 +146,7 @@ func TestAttenuationHoldsOnTheServer(t *testing.T) {
 		{weaker, "prod/crm/hubspot", bctrl.ErrOutsideMount}, {weaker, "prod/crm/sf", nil},
 	} {
 		_, err := srv.Client(bctrl.WithAPIKey(tc.token)).Vault.Get(ctx, tc.key)
-		require.True(t, errors.Is(err, tc.want), "%s: %v", tc.key, err)
+		require.ErrorIs(t, err, tc.want, tc.key)
 	}
 
 	// Revoking one ends all that were made of it.
