@@ -104,6 +104,8 @@ func (d *desk) example(line string) ran {
 	case strings.HasPrefix(line, "bctrl token revoke"):
 		token := d.do("token", "mint", "sales/crm")
 		line = strings.ReplaceAll(line, someKey, strings.TrimSpace(d.run(token, "token", "inspect", "--output", "id").good(d.t)))
+	case strings.HasPrefix(line, "bctrl audit accept"):
+		d.leftData()
 	case strings.HasSuffix(line, "< token.txt"):
 		require.NoError(d.t, os.WriteFile("token.txt", []byte(d.do("token", "mint", "sales/crm", "--allow-vault", "prod/crm/")), 0o600))
 	}
@@ -222,6 +224,9 @@ var changing = []struct{ from, to string }{
 	{`SHA-256:  \w+`, "SHA-256:  …"},
 	{`\d+ calls, \d+ tokens in, \d+ out`, "1 calls, 1000 tokens in, 10 out"},
 	{`Latency:   \S+`, "Latency:   12ms"},
+	{`(?m)^(Entries|Records|Checkpoints|Signed up to):( +)\d+$`, "$1:${2}42"},
+	{`"(events|records|checkpoints|signed|seq)":( ?)\d+`, `"$1":${2}42`},
+	{`"(hash|publicKey)":( ?)"[^"]*"`, `"$1":${2}"…"`},
 }
 
 // steady puts something that stays in place of what differs from run to run.

@@ -57,9 +57,15 @@ type EventRange struct {
 
 // Events lists events with their outcomes.
 func (q Queries) Events(ctx context.Context, r EventRange) ([]StoredEvent, error) {
+	query, args := r.SQL()
+	return many(ctx, q, scanStoredEvent, query, args...)
+}
+
+// SQL is the query of the range.
+func (r EventRange) SQL() (query string, args []any) {
 	// The texts are few: statements are prepared once each.
-	from, where, number := "audit_events a", "a.org_id = $1 AND a.intent IS NULL", "a.seq"
-	args := []any{r.Org, r.After, r.Before, r.Limit, r.Value}
+	from, where, number := "audit_events a", "a.org_id = $1", "a.seq"
+	args = []any{r.Org, r.After, r.Before, r.Limit, r.Value}
 	switch r.By {
 	case ByWorkspace:
 		where += " AND a.workspace_id = $5"
@@ -77,15 +83,16 @@ func (q Queries) Events(ctx context.Context, r EventRange) ([]StoredEvent, error
 		where += " AND a.denied"
 		args = args[:4]
 	case ByNumber:
+		where += " AND a.intent IS NULL" // as everything that has what the others look for
 		args = args[:4]
 	}
 	order := " DESC"
 	if r.Ascending {
 		order = " ASC"
 	}
-	return many(ctx, q, scanStoredEvent, `SELECT a.seq, a.at, a.org_id, a.body, COALESCE(o.seq, 0), COALESCE(o.at, 0), o.body
-		FROM `+from+" LEFT JOIN audit_events o ON o.intent = a.seq WHERE "+where+
-		" AND "+number+" > $2 AND "+number+" < $3 ORDER BY "+number+order+" LIMIT $4", args...)
+	return `SELECT a.seq, a.at, a.org_id, a.body, COALESCE(o.seq, 0), COALESCE(o.at, 0), o.body
+		FROM ` + from + " LEFT JOIN audit_events o ON o.intent = a.seq WHERE " + where +
+		" AND " + number + " > $2 AND " + number + " < $3 ORDER BY " + number + order + " LIMIT $4", args
 }
 
 // EventsSince lists, for who follows the log, what was appended after seq and

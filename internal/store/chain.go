@@ -180,6 +180,12 @@ func (tx *Tx) InsertCheckpoint(ctx context.Context, c Checkpoint) error {
 	return err
 }
 
+// DeleteCheckpointsAfter removes the checkpoints after seq.
+func (tx *Tx) DeleteCheckpointsAfter(ctx context.Context, seq int64) error {
+	_, err := tx.exec(ctx, "DELETE FROM audit_checkpoints WHERE seq > $1", seq)
+	return err
+}
+
 // HashAt returns the hash of the event with this number as it is stored.
 func (q Queries) HashAt(ctx context.Context, seq int64) ([]byte, error) {
 	if seq == 0 {

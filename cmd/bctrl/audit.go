@@ -1,0 +1,287 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/daemon"
+)
+
+func audits(c *cli) *cobra.Command {
+	return c.reaching(group(&cobra.Command{
+		Use:   "audit",
+		Short: "See who did what, and prove that the log is whole",
+		Long: `See who did what, and prove that the log of it is whole.
+
+Every change, every use of a secret and every refusal is an event in the log. It
+names who, what and how it went, and never a value.`,
+	}, tailAudit(c), exportAudit(c), verifyAudit(c), acceptAudit()))
+}
+
+// selecting gives a command the flags that choose events.
+func selecting(cmd *cobra.Command) (filter func() (bctrl.AuditFilter, error)) {
+	var f bctrl.AuditFilter
+	var denied bool
+	var since, until string
+	flags := cmd.Flags()
+	flags.StringVar(&f.WorkspaceID, "workspace", "", "`id` of a workspace")
+	flags.StringVar(&f.RuntimeID, "runtime", "", "`id` of a runtime")
+	flags.StringVar(&f.Action, "action", "", "a right, such as `vault.write`")
+	flags.StringVar(&f.Object, "object", "", "a `key`, an id or a path")
+	flags.StringVar(&f.Outcome, "outcome", "", "ok, unknown or the `code` of an error")
+	flags.BoolVar(&denied, "denied", false, "only what was refused")
+	flags.StringVar(&since, "since", "", "from a `time` on: RFC 3339, or how long ago, such as 90m or 24h")
+	flags.StringVar(&until, "until", "", "up to a `time`")
+	return func() (_ bctrl.AuditFilter, err error) {
+		if denied {
+			f.Decision = bctrl.AuditDenied
+		}
+		if f.Since, err = pointInTime("since", since); err != nil {
+			return f, err
+		}
+		f.Until, err = pointInTime("until", until)
+		return f, err
+	}
+}
+
+// pointInTime reads a time, or how long ago it was.
+func pointInTime(flag, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		return time.Now().Add(-ago), nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return t, usagef("--%s %s: want a time such as 2026-01-31T12:00:00Z, or how long ago, such as 24h", flag, printable(text))
+	}
+	return t, nil
+}
+
+func tailAudit(c *cli) *cobra.Command {
+	cmd := printing[bctrl.AuditEvent](c, &cobra.Command{
+		Use:   "tail",
+		Short: "Show the newest events, oldest first, and follow what comes",
+		Long: `Show the newest events, oldest first. With --follow it goes on until it is
+interrupted. An event whose outcome comes later is then there twice: at once,
+with "…", and again with its outcome. --json prints a line for each event.`,
+		Example: `  bctrl audit tail --action vault.write
+  bctrl audit tail -n 5 --object prod/crm/salesforce --output time,caller,action,outcome
+  bctrl audit tail --denied --since 24h`,
+		Args: arguments(0, 0),
+	})
+	filter := selecting(cmd)
+	n := cmd.Flags().IntP("lines", "n", 20, "how many events")
+	follow := cmd.Flags().BoolP("follow", "f", false, "go on with what comes")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		f, err := filter()
+		if err != nil {
+			return err
+		}
+		if *n < 0 {
+			return usagef("--lines %d: want 0 or more", *n)
+		}
+		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
+			newest, err := newestEvents(ctx, client, f, *n)
+			if err != nil {
+				return err
+			}
+			for _, e := range newest {
+				if err := c.writeEvent(cmd.OutOrStdout(), e); err != nil {
+					return err
+				}
+				f.After = max(e.Seq, e.EndedSeq)
+			}
+			if !*follow {
+				if len(newest) == 0 {
+					note(cmd, "There are none.")
+				}
+				return nil
+			}
+			for e, err := range client.Audit.Tail(ctx, f) {
+				if err == nil {
+					err = c.writeEvent(cmd.OutOrStdout(), e)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return cmd
+}
+
+// newestEvents are the last n, oldest first.
+func newestEvents(ctx context.Context, client *bctrl.Client, f bctrl.AuditFilter, n int) (newest []bctrl.AuditEvent, err error) {
+	if n == 0 {
+		return nil, nil
+	}
+	for e, err := range client.Audit.Events(ctx, f) {
+		if err != nil {
+			return nil, err
+		}
+		if newest = append(newest, e); len(newest) == n {
+			break
+		}
+	}
+	slices.Reverse(newest)
+	return newest, nil
+}
+
+// writeEvent prints an event as soon as it is there.
+func (c *cli) writeEvent(out io.Writer, e bctrl.AuditEvent) error {
+	switch {
+	case len(c.fields) > 0:
+		return c.writeFields(out, e)
+	case c.json:
+		line, err := audit.Encode(e)
+		if err == nil {
+			_, err = out.Write(append(line, '\n'))
+		}
+		return err
+	}
+	outcome := e.Outcome
+	if outcome == "" {
+		outcome = "…"
+	}
+	_, err := fmt.Fprintf(out, "%s  %-24s  %-16s  %s  by %s\n", moment(e.Time), cell(outcome), cell(e.Action), cell(e.Object), cell(e.Caller))
+	return err
+}
+
+func exportAudit(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "export",
+		Short: "Print all events as lines of JSON, oldest first",
+		Long: `Print all events, or those that are chosen, as lines of JSON, oldest first, up
+to now. The text is ASCII: everything else is in it as \u escapes.`,
+		Example: "  bctrl audit export --since 24h --action vault.write",
+		Args:    arguments(0, 0),
+	}
+	filter := selecting(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		f, err := filter()
+		if err != nil {
+			return err
+		}
+		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
+			return client.Audit.Export(ctx, cmd.OutOrStdout(), f)
+		})
+	}
+	return cmd
+}
+
+func verifyAudit(c *cli) *cobra.Command {
+	cmd := printing[bctrl.AuditReport](c, &cobra.Command{
+		Use:   "verify",
+		Short: "Prove that the log is whole, or say what was done to it",
+		Long: `Compute the log anew, and compare it with its signed checkpoints, with the head
+that is kept outside the database beside the key, and with the records as they
+are stored. It finds events that were deleted, edited, inserted, moved or cut
+off, a log that was written anew, and a record or a database that was put back
+to an older state. The exit code is 0 when all is well and 1 when it is not.
+
+While no server runs, the data directory is verified itself, with its key. While
+one does, it is asked, and tells of the organization of BCTRL_API_KEY.`,
+		Example: `  bctrl audit verify
+  bctrl audit verify --json`,
+		Args: arguments(0, 0),
+	})
+	where := newDirs(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := where.config()
+		if err != nil {
+			return err
+		}
+		report, err := daemon.VerifyAudit(cmd.Context(), cfg)
+		if errors.Is(err, daemon.ErrInUse) || errors.Is(err, daemon.ErrNoData) && os.Getenv("BCTRL_API_KEY") != "" {
+			err = c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
+				found, err := client.Audit.Verify(ctx)
+				if err == nil {
+					report = *found
+				}
+				return err
+			})
+		}
+		if err != nil {
+			return err
+		}
+		return c.showReport(cmd, report)
+	}
+	return cmd
+}
+
+// errTampered ends a command that has printed what was done to the log.
+var errTampered = errors.New("the audit log is not what was written: somebody changed it, or the data, behind the server's back")
+
+func (c *cli) showReport(cmd *cobra.Command, r bctrl.AuditReport) error {
+	answer := "whole"
+	if !r.OK {
+		answer = "changed"
+	}
+	lines := []pair{
+		{"Log", answer}, {"Entries", strconv.FormatInt(r.Events, 10)}, {"Records", strconv.FormatInt(r.Records, 10)},
+		{"Checkpoints", strconv.FormatInt(r.Checkpoints, 10)}, {"Signed up to", strconv.FormatInt(r.Signed, 10)},
+	}
+	for _, seq := range r.Accepted {
+		lines = append(lines, pair{"Accepted at", strconv.FormatInt(seq, 10)})
+	}
+	for _, p := range r.Problems {
+		text := string(p.Kind)
+		if p.Seq != 0 {
+			text += " at " + strconv.FormatInt(p.Seq, 10)
+		}
+		lines = append(lines, pair{"Problem", strings.Join(words(text, p.Record, p.Message), ": ")})
+	}
+	if r.More > 0 {
+		lines = append(lines, pair{"Problems more", strconv.FormatInt(r.More, 10)})
+	}
+	if err := show(c, cmd, r, lines...); err != nil || r.OK {
+		return err
+	}
+	return errTampered
+}
+
+func acceptAudit() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "accept",
+		Short: "Let a log that does not fit go on from where it is",
+		Long: `Let the log go on from where it is: after a backup was put back on purpose, or
+when the head that is kept outside the database was lost. A server does not
+start on such data by itself. That, and why, is recorded in the log. What was
+changed inside the log stays a problem for 'bctrl audit verify'.
+
+It works on the data directory itself, while no server runs.`,
+		Example: `  bctrl audit accept --why "the backup of Monday was put back"`,
+		Args:    arguments(0, 0),
+	}
+	where := newDirs(cmd)
+	why := cmd.Flags().String("why", "", "what happened, for the `text` of the event; required")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *why == "" {
+			return usageError{errors.New("--why is missing: say what happened")}
+		}
+		cfg, err := where.config()
+		if err != nil {
+			return err
+		}
+		if err := daemon.AcceptAudit(cmd.Context(), cfg, *why); err != nil {
+			return err
+		}
+		note(cmd, "The log goes on from here, and says so.")
+		return nil
+	}
+	return cmd
+}
