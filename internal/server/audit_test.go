@@ -302,7 +302,7 @@ func TestAStreamEndsWithTheServerAndWithItsKey(t *testing.T) {
 	req, err := http.NewRequestWithContext(t.Context(), "GET", live.URL+"/v1/audit/stream", nil)
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer "+h.key)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := live.Client().Do(req)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
@@ -311,7 +311,6 @@ func TestAStreamEndsWithTheServerAndWithItsKey(t *testing.T) {
 	_, err = rest.ReadFrom(resp.Body)
 	require.NoError(t, err, "it ends, and does not break")
 	require.True(t, strings.HasPrefix(rest.String(), "retry: "))
-	http.DefaultClient.CloseIdleConnections()
 }
 
 func TestVerifyThroughTheServer(t *testing.T) {
