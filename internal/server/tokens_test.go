@@ -171,7 +171,7 @@ func TestATokenReachesWhatEveryLevelPermitsAndNothingElse(t *testing.T) {
 	ws.Mounts.Vault.Allow = []string{"prod/crm/b"}
 	set := func(m bctrl.Mounts) {
 		ws.Mounts = m
-		require.NoError(t, h.db.Write(t.Context(), func(tx *store.Tx) error { return tx.UpdateWorkspace(t.Context(), h.org(), ws) }))
+		h.write(func(tx *store.Tx) error { return tx.UpdateWorkspace(t.Context(), h.org(), ws) })
 	}
 	set(ws.Mounts)
 	require.Equal(t, 403, h.with(crm, "GET", []string{"vault", "prod/crm/a", "totp"}, nil).Status, "the workspace was lowered")
