@@ -160,6 +160,10 @@ func (s *Server) operationOf(ctx context.Context, rq *request) (bctrl.OperationI
 	if err != nil {
 		return bctrl.OperationInfo{}, nil, err
 	}
+	// The run before the row: one that ends between the two has written its end.
+	s.operations.mu.Lock()
+	run := s.operations.open[id]
+	s.operations.mu.Unlock()
 	info, err := s.db.Read().Operation(ctx, rq.caller.Org, id)
 	missing := errors.Is(err, store.ErrNotFound)
 	if err != nil && !missing {
@@ -173,9 +177,7 @@ func (s *Server) operationOf(ctx context.Context, rq *request) (bctrl.OperationI
 	if missing {
 		return info, nil, notFound("operations.not_found", "there is no such operation")
 	}
-	s.operations.mu.Lock()
-	defer s.operations.mu.Unlock()
-	return info, s.operations.open[id], nil
+	return info, run, nil
 }
 
 func (s *Server) getOperation(ctx context.Context, rq *request, _ none) (bctrl.OperationInfo, error) {
