@@ -179,7 +179,9 @@ f.onsubmit = e => { e.preventDefault(); fetch('/login', {method: 'POST', body: n
 			after := settle(ctx, t, p)
 			requireUnseen(t, hunter, after.Outline, after.Title, after.URL, values(ctx, t, p), client.all())
 			if !strings.Contains(c.page, "_blank") { // it does not know the new tab
-				require.True(t, strings.Contains(client.all(), "Network.requestWillBeSent"), "the client listens")
+				require.NoError(t, p.Goto(ctx, s.URL+"/")) // a request of the page's own, for the client to see
+				require.Eventually(t, func() bool { return strings.Contains(client.all(), "Network.requestWillBeSent") }, 10*time.Second, 10*time.Millisecond, "the client listens")
+				requireUnseen(t, hunter, client.all())
 			}
 			for _, r := range s.to("/stolen") {
 				requireUnseen(t, hunter, r.body)
