@@ -105,6 +105,8 @@ type Runtime struct {
 	// Chain holds the mounts of the workspace as they are now, then what the
 	// runtime and each level below declared: a token's, a request's.
 	Chain bctrl.Chain
+	// Version is that of the workspace whose mounts Chain begins with.
+	Version int64
 	// Launched is the chain that the levels below the runtime were declared
 	// under: what the runtime permitted when it was launched, and they.
 	Launched bctrl.Chain

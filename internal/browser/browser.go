@@ -148,6 +148,9 @@ type Fill struct {
 	// Origins and Patterns are where the login may be filled, in canonical
 	// form.
 	Origins, Patterns []string
+	// Still is asked before a request takes the value along: an error stops the
+	// request. Nil is always yes.
+	Still func(context.Context) error
 	// Direct types the value into the page; otherwise a placeholder is typed
 	// and swapped for the value in the outgoing request body.
 	Direct bool

@@ -171,6 +171,7 @@ func (t *tab) fill(ctx context.Context, nodes []*node, fill Fill, placeholder st
 		t.setFilled(n)
 	}
 	guard := newFillGuard(placeholder, fill.Value, nodes[0].key(), fill.allows)
+	guard.still = fill.Still
 	s.guards.arm(guard)
 	if err := t.typeFilled(ctx, nodes, text); err != nil {
 		if placeholder != "" {

@@ -39,6 +39,8 @@ type fillGuard struct {
 	// allows reports whether the value may go to an origin.
 	allows  func(origin string) bool
 	element elementKey
+	// still decides whether the value may be used now; nil is always yes.
+	still func(context.Context) error
 
 	seen    *scrub.Set // finds what the page holds
 	hidden  *scrub.Set // finds the value
@@ -226,6 +228,8 @@ type verdict struct {
 	swapped bool
 	// watch asks for the answer: a redirect would take the value elsewhere.
 	watch bool
+	// gives are the guards whose values the request takes along.
+	gives []*fillGuard
 }
 
 // judge decides about a request.
@@ -248,6 +252,8 @@ func (gs *fillGuards) judge(r outgoing) verdict {
 		case g.placeholder == "" && inBody, g.placeholder != "" && g.hidden.Holds(v.body):
 			// It belongs here: filled directly, or swapped before a redirect.
 			gs.take(g, r.flight, &v)
+		case g.placeholder == "" && inHeader:
+			v.gives = append(v.gives, g)
 		case g.placeholder == "":
 		case inHeader && !inBody:
 			return verdict{block: "a request with a login's value in a header, to " + where + " (the entry needs fill: direct)"}
@@ -270,8 +276,24 @@ func (gs *fillGuards) judge(r outgoing) verdict {
 // take notes that a request carries the value of a guard. Call it with mu held.
 func (gs *fillGuards) take(g *fillGuard, id flightID, v *verdict) {
 	v.watch = true
+	v.gives = append(v.gives, g)
 	g.flights[id] = true
 	gs.carry(id.request)
+}
+
+// ask has it decided whether the values that a request takes along may still be
+// used: what was permitted when they were filled may not be now.
+func (gs *fillGuards) ask(ctx context.Context, id flightID, v verdict) verdict {
+	for _, g := range v.gives {
+		if g.still == nil {
+			continue
+		}
+		if err := g.still(ctx); err != nil {
+			gs.landed(id, "") // it never leaves
+			return verdict{block: "a request with a login's value, which may no longer be used"}
+		}
+	}
+	return v
 }
 
 // landed decides about the answer to a request that took a value along: false

@@ -219,3 +219,43 @@ func TestScrubbingKeepsPasswordsBesideManyCodes(t *testing.T) {
 	}
 	require.Equal(t, "100000", s.text("100000"), "an old code is a number again")
 }
+
+func TestAValueThatMayNoLongerBeUsedIsNotSent(t *testing.T) {
+	for _, c := range []struct {
+		why     string
+		direct  bool
+		request outgoing
+	}{
+		{why: "swapped", request: outgoing{method: "POST", url: goodSite + "/in", body: []byte("p=" + heldBack)}},
+		{why: "after a redirect", request: outgoing{method: "POST", url: goodSite + "/2", body: []byte("p=" + realOne)}},
+		{why: "filled directly", direct: true, request: outgoing{method: "POST", url: goodSite + "/in", body: []byte("p=" + realOne)}},
+		{why: "filled directly, in a header", direct: true, request: outgoing{method: "GET", url: goodSite, headers: []string{realOne}}},
+	} {
+		var switched []bool
+		gs := guards(&switched)
+		placeholder := heldBack
+		if c.direct {
+			placeholder = ""
+		}
+		g := guardOf(placeholder)
+		var refusal error
+		asked := 0
+		g.still = func(context.Context) error { asked++; return refusal }
+		gs.arm(g)
+		c.request.whole, c.request.contentType, c.request.flight.request = true, formType, "r1"
+
+		v := gs.ask(t.Context(), c.request.flight, gs.judge(c.request))
+		require.Empty(t, v.block, c.why)
+		require.Equal(t, 1, asked, c.why)
+		refusal = fmt.Errorf("the workspace was lowered")
+		v = gs.ask(t.Context(), c.request.flight, gs.judge(c.request))
+		require.NotEmpty(t, v.block, c.why)
+		require.Empty(t, v.body, c.why)
+		require.Empty(t, g.flights, "%s: what never left has no answer", c.why)
+
+		other := outgoing{method: "POST", url: goodSite + "/in", body: []byte("p=other"), whole: true, contentType: formType}
+		require.Empty(t, gs.ask(t.Context(), other.flight, gs.judge(other)).block, "%s: nothing of it is in there", c.why)
+		require.Equal(t, 2, asked, c.why)
+		gs.close()
+	}
+}

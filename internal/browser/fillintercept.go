@@ -22,7 +22,7 @@ func (s *pageSet) paused(ctx context.Context, session *pageSession, ev fetch.Eve
 		s.answered(ctx, session, ev, id)
 		return
 	}
-	v := s.guards.judge(outgoingOf(id, ev.Request))
+	v := s.guards.ask(ctx, id, s.guards.judge(outgoingOf(id, ev.Request)))
 	if v.block != "" {
 		s.block(ctx, session, ev, v.block)
 		return

@@ -61,16 +61,37 @@ type askedModel struct {
 	chosen chosenModel
 }
 
-// Complete implements [model.Chat].
-func (a *askedModel) Complete(ctx context.Context, req model.Request) (*model.Response, error) {
-	caller, err := a.s.callerOf(ctx, a.x)
-	if err != nil {
-		return nil, err
+// Complete implements [model.Chat]. The question ends when it is no longer
+// permitted to be asked.
+func (a *askedModel) Complete(ctx context.Context, req model.Request) (answer *model.Response, err error) {
+	var chosen chosenModel
+	begin := func(ctx context.Context) error {
+		caller, err := a.s.callerOf(ctx, a.x)
+		if err == nil {
+			chosen, err = a.s.chooseModel(ctx, caller, a.call, a.launch)
+		}
+		return err
 	}
-	chosen, err := a.s.chooseModel(ctx, caller, a.call, a.launch)
-	if err != nil {
-		return nil, err
+	still := func(ctx context.Context) error {
+		caller, err := a.s.callerOf(ctx, a.x)
+		if err != nil {
+			return err
+		}
+		now, err := a.s.askable(ctx, a.s.db.Read(), caller, chosen.credential.ID)
+		if err == nil && now.UID != chosen.credential.UID {
+			err = outsideMount(bctrl.UseCredential) // another has the id
+		}
+		return err
 	}
+	e := &effect{org: a.x.org, workspace: a.x.ws.ID, still: still}
+	err = a.s.during(ctx, e, begin, func(ctx context.Context) (err error) {
+		answer, err = a.ask(ctx, req, chosen)
+		return err
+	})
+	return answer, err
+}
+
+func (a *askedModel) ask(ctx context.Context, req model.Request, chosen chosenModel) (*model.Response, error) {
 	chat, settle, err := a.s.openModel(ctx, a.x.event(bctrl.UseCredential, chosen.credential.ID), chosen)
 	if err != nil {
 		return nil, err
@@ -130,30 +151,55 @@ func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, 
 	if err != nil {
 		return fill, err
 	}
-	if !access.Decide(caller, access.Action{Verb: bctrl.UseVault, Object: key}) {
+	action := access.Action{Verb: bctrl.UseVault, Object: key}
+	if !access.Decide(caller, action) {
 		return fill, s.refuse(ctx, x, bctrl.UseVault, key)
 	}
-	e, err := s.db.Read().VaultEntry(ctx, x.org, key)
-	if errors.Is(err, store.ErrNotFound) {
-		return fill, errNoVaultKey()
+	var e store.VaultEntry
+	find := func(tx *store.Tx) (audit.Event, error) {
+		now, err := s.callerIn(ctx, tx.Queries, caller)
+		if err != nil {
+			return audit.Event{}, err
+		}
+		if !access.Decide(now, action) {
+			return audit.Event{}, outsideMount(bctrl.UseVault) // since this moment
+		}
+		if e, err = tx.VaultEntry(ctx, x.org, key); errors.Is(err, store.ErrNotFound) {
+			err = errNoVaultKey()
+		}
+		ev := x.event(bctrl.UseVault, key)
+		ev.UID, ev.Version = e.UID, e.Version
+		return ev, err
 	}
-	if err != nil {
-		return fill, err
-	}
-	ev := x.event(bctrl.UseVault, key)
-	ev.UID, ev.Version = e.UID, e.Version
-	err = s.use(ctx, ev, func() error {
+	err = s.useIn(ctx, find, func() error {
 		meta, secrets, err := s.openVaultEntry(x.org, e)
 		if err != nil {
 			return err
 		}
 		fill = browser.Fill{
 			Key: key, Field: field, Origins: meta.Origins, Patterns: meta.OriginPatterns, Direct: meta.Fill == bctrl.FillDirect,
+			Still: func(ctx context.Context) error { return l.still(ctx, key, e.UID) },
 		}
 		fill.Value, err = loginField(field, meta, secrets)
 		return err
 	})
 	return fill, err
+}
+
+// still decides again about a login that was filled, when the page sends it.
+func (l logins) still(ctx context.Context, key, uid string) error {
+	caller, err := l.s.callerOf(ctx, l.x)
+	if err != nil {
+		return err
+	}
+	if !access.Decide(caller, access.Action{Verb: bctrl.UseVault, Object: key}) {
+		return l.s.refuse(ctx, l.x, bctrl.UseVault, key)
+	}
+	now, err := l.s.db.Read().VaultEntry(ctx, l.x.org, key)
+	if errors.Is(err, store.ErrNotFound) || err == nil && now.UID != uid {
+		return l.s.recordRefusal(ctx, l.x, bctrl.UseVault, key, errNoVaultKey())
+	}
+	return err
 }
 
 func loginField(field string, meta vaultMeta, secrets vaultSecrets) (bctrl.Secret, error) {

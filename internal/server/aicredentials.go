@@ -145,20 +145,47 @@ func (s *Server) findAICredential(ctx context.Context, rq *request) (store.AICre
 	if err := s.authorize(rq, id); err != nil {
 		return store.AICredential{}, err
 	}
-	pins, err := s.pinsOf(ctx, rq.caller)
+	return s.findMeant(ctx, s.db.Read(), rq.caller, id)
+}
+
+// findMeant finds the credential that an id means to the caller.
+func (s *Server) findMeant(ctx context.Context, q store.Queries, c access.Caller, id string) (store.AICredential, error) {
+	pins, err := pinsOf(ctx, q, c)
 	if err != nil {
 		return store.AICredential{}, err
 	}
-	return s.meantAICredential(ctx, rq.caller.Org, id, pins)
+	return meantAICredential(ctx, q, c.Org, id, pins)
+}
+
+// askable finds the credential that an id means to the caller and decides, by
+// the rules as q has them, whether a model may be asked with it.
+func (s *Server) askable(ctx context.Context, q store.Queries, c access.Caller, id string) (found store.AICredential, err error) {
+	if c.Runtime != nil {
+		if c, err = s.callerIn(ctx, q, c); err != nil {
+			return found, err
+		}
+	}
+	if !access.Decide(c, access.Action{Verb: bctrl.UseCredential, Object: id}) {
+		return found, outsideMount(bctrl.UseCredential)
+	}
+	if found, err = s.findMeant(ctx, q, c, id); err != nil || c.Runtime == nil {
+		return found, err
+	}
+	// What the row says is proved when it is opened.
+	meta, err := readAIMeta(found)
+	if err == nil && !meta.Enabled {
+		err = errDisabled(id)
+	}
+	return found, err
 }
 
 // pinsOf says which credentials the ids in a runtime's mounts mean; nil for an
 // organization key, whose ids mean what has them now.
-func (s *Server) pinsOf(ctx context.Context, c access.Caller) (map[string]string, error) {
+func pinsOf(ctx context.Context, q store.Queries, c access.Caller) (map[string]string, error) {
 	if c.Runtime == nil {
 		return nil, nil
 	}
-	list, err := s.db.Read().MountPins(ctx, c.Org, c.Runtime.WorkspaceID)
+	list, err := q.MountPins(ctx, c.Org, c.Runtime.WorkspaceID)
 	pins := make(map[string]string, len(list))
 	for _, p := range list {
 		pins[p.CredentialID] = p.CredentialUID
@@ -169,8 +196,8 @@ func (s *Server) pinsOf(ctx context.Context, c access.Caller) (map[string]string
 // meantAICredential finds the credential that an id means. A mount means the
 // credential that had the id when it was mounted: another that got the id
 // since is none of it.
-func (s *Server) meantAICredential(ctx context.Context, org, id string, pins map[string]string) (store.AICredential, error) {
-	c, err := s.db.Read().AICredential(ctx, org, id)
+func meantAICredential(ctx context.Context, q store.Queries, org, id string, pins map[string]string) (store.AICredential, error) {
+	c, err := q.AICredential(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && pins != nil && pins[id] != c.UID {
 		return store.AICredential{}, errNoAICredential()
 	}
@@ -208,7 +235,7 @@ func (s *Server) listAICredentials(ctx context.Context, rq *request, _ none) (an
 // usableAICredentials lists, by id, the credentials that a runtime may use. It
 // costs what the runtime may see and not what else is stored.
 func (s *Server) usableAICredentials(ctx context.Context, c access.Caller, after string, limit int) ([]store.AICredential, error) {
-	pins, err := s.pinsOf(ctx, c)
+	pins, err := pinsOf(ctx, s.db.Read(), c)
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +244,7 @@ func (s *Server) usableAICredentials(ctx context.Context, c access.Caller, after
 		if id <= after {
 			continue
 		}
-		found, err := s.meantAICredential(ctx, c.Org, id, pins)
+		found, err := meantAICredential(ctx, s.db.Read(), c.Org, id, pins)
 		if asError(err).Status == http.StatusNotFound {
 			continue
 		}
@@ -253,7 +280,7 @@ func (s *Server) updateAICredential(ctx context.Context, rq *request, in wire.AI
 	if err := s.authorize(rq, id); err != nil {
 		return bctrl.AICredential{}, err
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.AICredential, err error) {
+	out, err := change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.AICredential, err error) {
 		c, err := tx.AICredential(ctx, rq.caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
 			return out, errNoAICredential()
@@ -285,6 +312,10 @@ func (s *Server) updateAICredential(ctx context.Context, rq *request, in wire.AI
 		ev.UID, ev.Version = c.UID, c.Version
 		return describeAICredential(c, meta), tx.UpdateAICredential(ctx, rq.caller.Org, c)
 	})
+	if err == nil {
+		s.recheck(ctx, rq.caller.Org, "")
+	}
+	return out, err
 }
 
 // apply sets what an update gives.
@@ -306,7 +337,7 @@ func (s *Server) deleteAICredential(ctx context.Context, rq *request, _ none) (n
 	if err != nil {
 		return none{}, err
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
+	_, err = change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
 		c, err := tx.AICredential(ctx, rq.caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
 			return none{}, errNoAICredential()
@@ -326,6 +357,10 @@ func (s *Server) deleteAICredential(ctx context.Context, rq *request, _ none) (n
 		}
 		return none{}, tx.DeleteAICredential(ctx, rq.caller.Org, c.UID)
 	})
+	if err == nil {
+		s.recheck(ctx, rq.caller.Org, "")
+	}
+	return none{}, err
 }
 
 // errMounted names the workspaces that would lose the credential.
@@ -341,26 +376,33 @@ func errMounted(workspaces []string) *bctrl.Error {
 }
 
 func (s *Server) testAICredential(ctx context.Context, rq *request, _ none) (out bctrl.AICredentialTest, err error) {
-	c, err := s.findAICredential(ctx, rq)
+	id, err := rq.path("id", validCredentialID)
 	if err != nil {
 		return out, err
 	}
-	ev := rq.event()
-	ev.UID, ev.Version, ev.Host = c.UID, c.Version, hostOf(c)
-	done, err := s.audit.Begin(ctx, ev)
+	if err := s.authorize(rq, id); err != nil {
+		return out, err
+	}
+	rq.granted.require(func(ctx context.Context, caller access.Caller) error {
+		_, err := s.askable(ctx, s.db.Read(), caller, id)
+		return err
+	})
+	var c store.AICredential
+	ev, done, err := s.audit.BeginIn(ctx, func(tx *store.Tx) (audit.Event, error) {
+		if c, err = s.askable(ctx, tx.Queries, rq.caller, id); err != nil {
+			return audit.Event{}, err
+		}
+		ev := rq.event()
+		ev.UID, ev.Version, ev.Host = c.UID, c.Version, hostOf(c)
+		return ev, nil
+	})
 	if err != nil {
 		return out, err
 	}
 	rq.recorded = true
 	outcome, status := audit.OK, 0
 	meta, key, err := s.openAICredential(rq.caller.Org, c)
-	switch {
-	case err != nil:
-		outcome = asError(err).Code
-	case rq.caller.Runtime != nil && !meta.Enabled:
-		err = errDisabled(c.ID)
-		outcome = asError(err).Code
-	default:
+	if err == nil {
 		found := model.Check(ctx, s.broker, model.Config{
 			Provider: meta.Provider, BaseURL: meta.BaseURL, Model: meta.DefaultModel, Key: bctrl.NewSecret(key.Reveal()),
 		})
@@ -368,6 +410,10 @@ func (s *Server) testAICredential(ctx context.Context, rq *request, _ none) (out
 			outcome = found.Code
 		}
 		out.CheckedAt = out.CheckedAt.UTC().Truncate(time.Millisecond)
+		err = cutShort(ctx)
+	}
+	if err != nil {
+		outcome = asError(err).Code
 	}
 	s.settle(ev, done, outcome, status)
 	return out, err

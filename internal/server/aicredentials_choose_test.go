@@ -156,7 +156,7 @@ func TestOnlyTheEffectiveMountsAreChosenFromAndTheUseIsOnRecord(t *testing.T) {
 	orgs, err := h.db.Read().Organizations(t.Context())
 	require.NoError(t, err)
 	choose := func(below ...bctrl.Mounts) (chosenModel, error) {
-		own, err := h.server.runtimeCaller(t.Context(), orgs[0].ID, rt.ID)
+		own, err := runtimeCaller(t.Context(), h.db.Read(), orgs[0].ID, rt.ID)
 		require.NoError(t, err)
 		own.Chain = append(own.Chain, below...)
 		return h.server.chooseModel(t.Context(), access.Caller{Org: orgs[0].ID, Runtime: own}, modelChoice{}, modelChoice{})

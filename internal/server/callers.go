@@ -107,7 +107,7 @@ func (s *Server) actAs(ctx context.Context, c access.Caller, h http.Header) (acc
 	if err := uuid.Validate(ids[0]); err != nil {
 		return c, invalid("auth.runtime", "BCTRL-Runtime", "BCTRL-Runtime must be a runtime's id")
 	}
-	rt, err := s.runtimeCaller(ctx, c.Org, ids[0])
+	rt, err := runtimeCaller(ctx, s.db.Read(), c.Org, ids[0])
 	if err != nil {
 		return c, err
 	}
@@ -145,25 +145,30 @@ func parseMountsHeader(text string) (m bctrl.Mounts, err error) {
 }
 
 // runtimeCaller reads what bounds a live runtime now.
-func (s *Server) runtimeCaller(ctx context.Context, org, id string) (*access.Runtime, error) {
-	rt, err := s.db.Read().Runtime(ctx, org, id)
+func runtimeCaller(ctx context.Context, q store.Queries, org, id string) (*access.Runtime, error) {
+	rt, err := q.Runtime(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && !rt.Live {
-		return nil, &bctrl.Error{Status: http.StatusForbidden, Code: "runtimes.not_active", Message: "the runtime is not live"}
+		return nil, errRuntimeNotLive
 	}
 	if err != nil {
 		return nil, err
 	}
-	ws, err := s.db.Read().Workspace(ctx, org, rt.WorkspaceID)
+	ws, err := q.Workspace(ctx, org, rt.WorkspaceID)
+	if errors.Is(err, store.ErrNotFound) { // deleted in this moment
+		return nil, errRuntimeNotLive
+	}
 	if err != nil {
 		return nil, err
 	}
 	return runtimeBound(rt, ws), nil
 }
 
+var errRuntimeNotLive = &bctrl.Error{Status: http.StatusForbidden, Code: "runtimes.not_active", Message: "the runtime is not live"}
+
 // runtimeBound is what bounds a runtime, nothing declared below it.
 func runtimeBound(rt store.Runtime, ws store.Workspace) *access.Runtime {
 	return &access.Runtime{
-		ID: rt.ID, Alias: rt.Alias, WorkspaceID: rt.WorkspaceID, Group: rt.Group,
+		ID: rt.ID, Alias: rt.Alias, WorkspaceID: rt.WorkspaceID, Group: rt.Group, Version: ws.Version,
 		Chain: bctrl.Chain{ws.Mounts, rt.Mounts}, Launched: bctrl.Chain{rt.Launched},
 	}
 }

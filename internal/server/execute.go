@@ -42,19 +42,21 @@ type execution struct {
 	below []bctrl.Mounts
 	// token is the runtime token that it runs on, if any: the execution ends
 	// with it.
-	token     *access.Token
+	token *access.Token
+	// parent is the caller's own organization where it acts for a subaccount.
+	parent    string
 	requestID string
 }
 
 // as is who the execution is run by, for access and the audit log.
 func (x *execution) as(rt *access.Runtime) access.Caller {
-	return access.Caller{Org: x.org, Token: x.token, Runtime: rt}
+	return access.Caller{Org: x.org, Parent: x.parent, Token: x.token, Runtime: rt}
 }
 
 // caller is who the execution acts as, with the mounts as they are now: a
 // workspace that was lowered since the execution began counts as lowered.
 func (s *Server) callerOf(ctx context.Context, x *execution) (access.Caller, error) {
-	rt, err := s.runtimeCaller(ctx, x.org, x.rt.ID)
+	rt, err := runtimeCaller(ctx, s.db.Read(), x.org, x.rt.ID)
 	if err != nil {
 		return access.Caller{}, err
 	}
@@ -66,7 +68,7 @@ func (s *Server) callerOf(ctx context.Context, x *execution) (access.Caller, err
 // event is an audit event of something the execution does.
 func (x *execution) event(verb bctrl.Verb, object string) audit.Event {
 	return audit.Event{
-		Org: x.org, Caller: x.as(&access.Runtime{ID: x.rt.ID}).Name(), Workspace: x.ws.ID, Group: x.rt.Group, Runtime: x.rt.ID, Execution: x.id,
+		Org: x.org, Parent: x.parent, Caller: x.as(&access.Runtime{ID: x.rt.ID}).Name(), Workspace: x.ws.ID, Group: x.rt.Group, Runtime: x.rt.ID, Execution: x.id,
 		Action: string(verb), Object: object, Decision: audit.Allowed, RequestID: x.requestID,
 	}
 }
@@ -146,7 +148,7 @@ func (s *Server) newExecution(ctx context.Context, rq *request, in wire.Executio
 	if !ok {
 		return nil, errNotActive
 	}
-	x := &execution{id: newID(), org: rq.caller.Org, member: m, ws: ws, rt: rt, requestID: rq.id}
+	x := &execution{id: newID(), org: rq.caller.Org, member: m, ws: ws, rt: rt, parent: rq.caller.Parent, requestID: rq.id}
 	if own := rq.caller.Runtime; own != nil {
 		x.below = own.Chain[2:] // what a token and BCTRL-Mounts declared below the runtime
 		x.token = rq.caller.Token

@@ -109,6 +109,7 @@ func (s *Server) watch(m *member) {
 	s.fleet.leave(m)
 }
 
+// setRuntimeStatus records the end of a runtime, and ends what it had underway.
 func (s *Server) setRuntimeStatus(org, id string, status bctrl.RuntimeStatus, reason string) error {
 	ctx := context.Background()
 	err := s.db.Write(ctx, func(tx *store.Tx) error {
@@ -116,6 +117,9 @@ func (s *Server) setRuntimeStatus(org, id string, status bctrl.RuntimeStatus, re
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // it has ended already
+	}
+	if err == nil {
+		s.recheck(ctx, org, "")
 	}
 	return err
 }

@@ -81,7 +81,7 @@ func (s *Server) replay(ctx context.Context, rq *request) (first *replayed, err 
 	if !s.inFlight.enter(org, key) {
 		return nil, conflict(wire.CodeInProgress, "a request with this Idempotency-Key still runs")
 	}
-	rq.leaving = func() { s.inFlight.leave(org, key) }
+	rq.onLeave(func() { s.inFlight.leave(org, key) })
 	a, err := s.db.Read().Answer(ctx, org, key)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -105,10 +105,12 @@ func (s *Server) replay(ctx context.Context, rq *request) (first *replayed, err 
 	return &replayed{a.Status, body}, nil
 }
 
-// leave lets go of the request's idempotency key.
+// onLeave has fn called when the request leaves.
+func (rq *request) onLeave(fn func()) { rq.leaving = append(rq.leaving, fn) }
+
 func (rq *request) leave() {
-	if rq.leaving != nil {
-		rq.leaving()
+	for _, fn := range rq.leaving {
+		fn()
 	}
 }
 

@@ -10,21 +10,34 @@ import (
 )
 
 // keepFile puts what an execution made into the namespace that its mounts
-// give.
-func (s *Server) keepFile(ctx context.Context, x *execution, f newFile, r io.Reader) (bctrl.StorageObject, error) {
-	caller, err := s.callerOf(ctx, x)
-	if err != nil {
-		return bctrl.StorageObject{}, err
+// give, for as long as they do.
+func (s *Server) keepFile(ctx context.Context, x *execution, f newFile, r io.Reader) (out bctrl.StorageObject, err error) {
+	f.RuntimeID, f.Driver = x.rt.ID, x.rt.Driver
+	still := func(ctx context.Context) error {
+		caller, err := s.callerOf(ctx, x)
+		if err == nil && !access.Decide(caller, access.Action{Verb: bctrl.PutStorage, Object: f.Namespace}) {
+			err = s.refuse(ctx, x, bctrl.PutStorage, f.Namespace)
+		}
+		return err
 	}
-	storage := caller.Runtime.Chain.Effective().Storage
-	if storage == nil || storage.Workspace == "" || storage.Access == bctrl.StorageNone {
-		return bctrl.StorageObject{}, s.refuse(ctx, x, bctrl.PutStorage, "")
+	begin := func(ctx context.Context) error {
+		caller, err := s.callerOf(ctx, x)
+		if err != nil {
+			return err
+		}
+		storage := caller.Runtime.Chain.Effective().Storage
+		if storage == nil || storage.Workspace == "" || storage.Access == bctrl.StorageNone {
+			return s.refuse(ctx, x, bctrl.PutStorage, "")
+		}
+		f.Namespace = storage.Workspace
+		return still(ctx)
 	}
-	f.Namespace, f.RuntimeID, f.Driver = storage.Workspace, x.rt.ID, x.rt.Driver
-	if !access.Decide(caller, access.Action{Verb: bctrl.PutStorage, Object: f.Namespace}) {
-		return bctrl.StorageObject{}, s.refuse(ctx, x, bctrl.PutStorage, f.Namespace)
-	}
-	return s.putFile(ctx, x.org, f, r, x.event(bctrl.PutStorage, f.Namespace))
+	e := &effect{org: x.org, workspace: x.ws.ID, still: still}
+	err = s.during(ctx, e, begin, func(ctx context.Context) (err error) {
+		out, err = s.putFile(ctx, x.org, f, r, x.event(bctrl.PutStorage, f.Namespace))
+		return err
+	})
+	return out, err
 }
 
 // keepDownload stores what a page delivered. Without storage in the mounts it

@@ -76,9 +76,13 @@ func (s *Server) revokeKey(ctx context.Context, rq *request, _ none) (wire.Key, 
 	if err := s.authorize(rq, id); err != nil {
 		return wire.Key{}, err
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.Key, error) {
+	out, err := change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.Key, error) {
 		return endKey(ctx, tx, id, ev)
 	})
+	if err == nil {
+		s.recheck(ctx, rq.caller.Org, "")
+	}
+	return out, err
 }
 
 // endKey revokes a key of the organization of ev. The last one that is good

@@ -33,8 +33,13 @@ type request struct {
 	recorded bool
 	// read is the body, once it has been read whole.
 	read []byte
-	// leaving lets go of the idempotency key.
-	leaving func()
+	// leaving is done when the request leaves: it lets go of the idempotency
+	// key, and is no longer underway.
+	leaving []func()
+	// granted is what a runtime caller was permitted so far.
+	granted granted
+	// settle is for [request.settled]; nil where nothing can end it.
+	settle func()
 	// idempotent is set when the request carries an idempotency key.
 	idempotent *idempotent
 	// answer is the encoded answer when it was made inside a transaction.
@@ -143,6 +148,13 @@ func (rq *request) event() audit.Event {
 		e.Workspace, e.Group, e.Runtime = rt.WorkspaceID, rt.Group, rt.ID
 	}
 	return e
+}
+
+// settled lets the request end as it will, whatever becomes of its caller.
+func (rq *request) settled() {
+	if rq.settle != nil {
+		rq.settle()
+	}
 }
 
 // newRequestID takes the caller's id when it is a plain one, so that both

@@ -101,7 +101,7 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 		}
 		return rq.route.serve(s, w, rq)
 	}
-	if rq.caller, err = s.authenticate(rq.Context(), rq.Header); err != nil {
+	if err := s.enter(rq); err != nil {
 		return err
 	}
 	if err := s.keys.Ensure(rq.Context(), rq.caller.Org); err != nil {
@@ -125,6 +125,9 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 		return again(w, rq, first)
 	}
 	if err := rq.route.serve(s, w, rq); err != nil {
+		if cut := cutShort(rq.Context()); cut != nil && asError(err) == errInternal {
+			return cut // it failed because its context had ended
+		}
 		return err
 	}
 	if rq.caller.Runtime != nil && !rq.decided {
@@ -144,7 +147,7 @@ func (s *Server) authorize(rq *request, object string) error {
 func (s *Server) authorizeAs(rq *request, verb access.Verb, object string) error {
 	rq.object = object
 	rq.decided = true
-	if access.Decide(rq.caller, access.Action{Verb: verb, Object: object}) {
+	if rq.granted.decide(&rq.caller, access.Action{Verb: verb, Object: object}) {
 		return nil
 	}
 	return outsideMount(verb)
@@ -162,10 +165,14 @@ func outsideMount(verb access.Verb) *bctrl.Error {
 
 // change does a mutation in one transaction with its audit event and, where
 // the request has an idempotency key, its answer: all of it is durable, or
-// none. fn may complete the event.
+// none. fn may complete the event. What the caller was permitted is decided
+// once more inside: nothing is written under rules that have been replaced.
 func change[Out any](ctx context.Context, s *Server, rq *request, fn func(tx *store.Tx, e *audit.Event) (Out, error)) (out Out, err error) {
 	var body []byte
 	err = s.db.Write(ctx, func(tx *store.Tx) (err error) {
+		if err := s.grantedIn(ctx, tx.Queries, rq); err != nil {
+			return err
+		}
 		e := rq.event()
 		if out, err = fn(tx, &e); err != nil {
 			return err
@@ -199,7 +206,9 @@ func (s *Server) useIn(ctx context.Context, find func(*store.Tx) (audit.Event, e
 	if err != nil {
 		return err
 	}
-	err = fn()
+	if err = cutShort(ctx); err == nil {
+		err = fn()
+	}
 	outcome := audit.OK
 	if err != nil {
 		outcome = asError(err).Code

@@ -69,6 +69,7 @@ type Server struct {
 	routes     []route
 	streams    streams
 	inFlight   inFlight
+	underway   underway
 	fleet      fleet
 	operations operations
 	tickets    tickets

@@ -86,7 +86,7 @@ func (s *Server) putStorageFile(w http.ResponseWriter, rq *request) error {
 	if rq.ContentLength > s.maxFile {
 		return s.tooLarge()
 	}
-	_, err = s.writeFile(rq.Context(), rq.caller.Org, f, newUpload(w, rq.Body), func(fn fileChange) (bctrl.StorageObject, error) {
+	_, err = s.writeFile(rq.Context(), rq.caller.Org, f, newUpload(rq.Context(), w, rq.Body), func(fn fileChange) (bctrl.StorageObject, error) {
 		return change(rq.Context(), s, rq, fn)
 	})
 	if err == nil {
@@ -101,7 +101,9 @@ func (s *Server) getStorageFile(w http.ResponseWriter, rq *request) error {
 		return err
 	}
 	return s.serveObject(w, rq, func(ctx context.Context) (store.Object, error) {
-		return s.db.Read().Object(ctx, rq.caller.Org, namespace, path)
+		return readGranted(ctx, s, rq, func(ctx context.Context) (store.Object, error) {
+			return s.db.Read().Object(ctx, rq.caller.Org, namespace, path)
+		})
 	})
 }
 

@@ -71,11 +71,18 @@ func serveContent(w http.ResponseWriter, r *http.Request, o store.Object, conten
 	if !strings.HasPrefix(r.Header.Get("Range"), "bytes=") {
 		r.Header.Del("Range") // RFC 9110 §14.2: a unit that is not understood is ignored
 	}
+	// A download that is no longer permitted breaks off.
+	conn := http.NewResponseController(w)
+	ended := context.AfterFunc(r.Context(), func() { _ = conn.SetWriteDeadline(past) })
+	defer ended()
 	cw := &contentWriter{ResponseWriter: w}
 	// Without a date: within one second two versions share theirs, and a
 	// download resumed by date could join them.
 	http.ServeContent(cw, r, "", time.Time{}, content)
 	if cw.refused == 0 {
+		if cw.broken {
+			return cutShort(r.Context())
+		}
 		return nil
 	}
 	for _, name := range []string{"Content-Disposition", "ETag", "Repr-Digest", "Bctrl-Object", "Accept-Ranges", "Content-Length"} {
@@ -92,6 +99,8 @@ func serveContent(w http.ResponseWriter, r *http.Request, o store.Object, conten
 type contentWriter struct {
 	http.ResponseWriter
 	refused int
+	// broken is set when not all of the content went out.
+	broken bool
 }
 
 func (w *contentWriter) WriteHeader(status int) {
@@ -106,11 +115,17 @@ func (w *contentWriter) Write(p []byte) (int, error) {
 	if w.refused != 0 {
 		return len(p), nil
 	}
-	return w.ResponseWriter.Write(p)
+	n, err := w.ResponseWriter.Write(p)
+	w.broken = w.broken || err != nil
+	return n, err
 }
 
 // ReadFrom lets the kernel send a file without it passing through here.
-func (w *contentWriter) ReadFrom(r io.Reader) (int64, error) { return io.Copy(w.ResponseWriter, r) }
+func (w *contentWriter) ReadFrom(r io.Reader) (int64, error) {
+	n, err := io.Copy(w.ResponseWriter, r)
+	w.broken = w.broken || err != nil
+	return n, err
+}
 
 // attachment is the Content-Disposition of a file to be saved under a name
 // (RFC 6266), with a plain spelling for clients that know no other.

@@ -262,14 +262,14 @@ func (d *deadlines) SetReadDeadline(t time.Time) error {
 
 func TestAnUploadThatStandsStillIsGivenUp(t *testing.T) {
 	conn := &deadlines{}
-	body := newUpload(conn, strings.NewReader("content"))
+	body := newUpload(t.Context(), conn, strings.NewReader("content"))
 	_, err := body.Read(make([]byte, 7))
 	require.NoError(t, err)
 	require.WithinDuration(t, time.Now().Add(stalled), conn.until, 10*time.Second, "each read has a minute of its own")
 	_, err = body.Read(make([]byte, 1))
 	require.Equal(t, io.EOF, err)
 	require.Zero(t, conn.until, "what follows the body has all the time it needs")
-	_, err = newUpload(conn, readFunc(func([]byte) (int, error) { return 0, os.ErrDeadlineExceeded })).Read(make([]byte, 1))
+	_, err = newUpload(t.Context(), conn, readFunc(func([]byte) (int, error) { return 0, os.ErrDeadlineExceeded })).Read(make([]byte, 1))
 	require.ErrorContains(t, err, "storage.incomplete_upload")
 }
 

@@ -239,19 +239,28 @@ const stalled = time.Minute
 // upload is the body of a request. Its errors are the client's, and an upload
 // that stands still is one.
 type upload struct {
+	ctx  context.Context //nolint:containedctx // of the request, whose body has none
 	r    io.Reader
 	conn *http.ResponseController
 }
 
-func newUpload(w http.ResponseWriter, r io.Reader) upload {
-	return upload{r, http.NewResponseController(w)}
+func newUpload(ctx context.Context, w http.ResponseWriter, r io.Reader) upload {
+	return upload{ctx, r, http.NewResponseController(w)}
 }
 
+// Read ends at once when the upload is no longer permitted.
 func (u upload) Read(p []byte) (int, error) {
 	_ = u.conn.SetReadDeadline(time.Now().Add(stalled)) // a test's recorder has none
+	if cut := cutShort(u.ctx); cut != nil {
+		_ = u.conn.SetReadDeadline(past) // as [Server.enter] had it
+		return 0, cut
+	}
 	n, err := u.r.Read(p)
 	if err == nil {
 		return n, nil
+	}
+	if cut := cutShort(u.ctx); cut != nil && err != io.EOF {
+		return n, cut
 	}
 	_ = u.conn.SetReadDeadline(time.Time{})
 	if e := (*bctrl.Error)(nil); err != io.EOF && !errors.As(err, &e) {

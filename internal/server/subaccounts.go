@@ -116,6 +116,7 @@ func (s *Server) deleteSubaccount(ctx context.Context, rq *request, _ none) (non
 	if err != nil {
 		return none{}, err
 	}
+	s.recheck(ctx, id, "")
 	ctx = context.WithoutCancel(ctx) // what was begun is finished
 	if err := s.stopOrganization(ctx, id); err != nil {
 		return none{}, err

@@ -131,6 +131,7 @@ func (s *Server) revokeToken(ctx context.Context, rq *request, _ none) (wire.Tok
 	})
 	if err == nil {
 		s.tokenHolds.cut(id)
+		s.recheck(ctx, rq.caller.Org, "")
 	}
 	return out, err
 }

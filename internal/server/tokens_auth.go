@@ -40,7 +40,7 @@ func (s *Server) authenticateToken(ctx context.Context, text string, h http.Head
 	if err := s.tokenLives(ctx, c); err != nil {
 		return c, err
 	}
-	rt, err := s.runtimeCaller(ctx, c.Org, info.RuntimeID)
+	rt, err := runtimeCaller(ctx, s.db.Read(), c.Org, info.RuntimeID)
 	if e := (*bctrl.Error)(nil); errors.As(err, &e) {
 		return c, errTokenEnded
 	}

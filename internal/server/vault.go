@@ -162,7 +162,10 @@ func (s *Server) useVaultEntry(ctx context.Context, rq *request, fn func(vaultMe
 	}
 	var e store.VaultEntry
 	find := func(tx *store.Tx) (audit.Event, error) {
-		var err error
+		err := s.grantedIn(ctx, tx.Queries, rq)
+		if err != nil {
+			return audit.Event{}, err
+		}
 		if e, err = tx.VaultEntry(ctx, rq.caller.Org, key); errors.Is(err, store.ErrNotFound) {
 			err = errNoVaultKey()
 		}

@@ -123,7 +123,7 @@ func (s *Server) ownWorkspace(ctx context.Context, rq *request) (store.Workspace
 }
 
 // updateWorkspace changes name and mounts. Every later call of its runtimes is
-// decided by the mounts as they then are.
+// decided by the mounts as they then are, and what they no longer permit ends.
 func (s *Server) updateWorkspace(ctx context.Context, rq *request, in bctrl.WorkspaceUpdate) (bctrl.WorkspaceInfo, error) {
 	ws, err := s.ownWorkspace(ctx, rq)
 	if err != nil {
@@ -138,7 +138,7 @@ func (s *Server) updateWorkspace(ctx context.Context, rq *request, in bctrl.Work
 			return bctrl.WorkspaceInfo{}, err
 		}
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.WorkspaceInfo, err error) {
+	out, err := change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.WorkspaceInfo, err error) {
 		ws, err := currentWorkspace(ctx, tx, rq.caller.Org, ws.ID, version)
 		if err != nil {
 			return out, err
@@ -162,6 +162,10 @@ func (s *Server) updateWorkspace(ctx context.Context, rq *request, in bctrl.Work
 		}
 		return describeWorkspace(ws), err
 	})
+	if err == nil {
+		s.recheck(ctx, rq.caller.Org, ws.ID)
+	}
+	return out, err
 }
 
 // currentWorkspace reads a workspace inside tx; version 0 is any.
@@ -207,7 +211,7 @@ func (s *Server) deleteWorkspace(ctx context.Context, rq *request, _ none) (none
 			}
 		}
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
+	_, err = change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
 		ws, err := currentWorkspace(ctx, tx, rq.caller.Org, ws.ID, version)
 		if err != nil {
 			return none{}, err
@@ -218,6 +222,10 @@ func (s *Server) deleteWorkspace(ctx context.Context, rq *request, _ none) (none
 		}
 		return none{}, tx.DeleteWorkspace(ctx, rq.caller.Org, ws.ID)
 	})
+	if err == nil {
+		s.recheck(ctx, rq.caller.Org, ws.ID)
+	}
+	return none{}, err
 }
 
 // idle refuses a workspace in which something lives. Operations end with their

@@ -50,6 +50,16 @@ func (q Queries) Runtime(ctx context.Context, org, id string) (Runtime, error) {
 	return one(ctx, q, scanRuntime, "SELECT "+runtimeColumns+" FROM runtimes WHERE org_id = $1 AND id = $2", org, id)
 }
 
+// RuntimeCeiling returns the version of a runtime's workspace, which changes
+// with its mounts, and whether the runtime is live. It is for who knows the
+// rest and asks whether it still holds.
+func (q Queries) RuntimeCeiling(ctx context.Context, org, id string) (version int64, live bool, err error) {
+	_, err = one(ctx, q, func(row scanner) (none struct{}, err error) { return none, row(&version, &live) },
+		`SELECT w.version, r.live FROM runtimes r JOIN workspaces w ON w.org_id = r.org_id AND w.id = r.workspace_id
+		WHERE r.org_id = $1 AND r.id = $2`, org, id)
+	return version, live, err
+}
+
 // RuntimeByAlias returns the live runtime with this alias, else the newest
 // that had it.
 func (q Queries) RuntimeByAlias(ctx context.Context, org, workspace, alias string) (Runtime, error) {

@@ -1,0 +1,294 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// underway is what runtime callers have begun and have not ended: requests,
+// questions to a model, files on their way into storage. Whoever changes what
+// is permitted, by lowering a workspace, ending a runtime, a token or a
+// credential, asks about all of it again before the change is acknowledged
+// ([Server.recheck]), and what is no longer permitted ends.
+//
+// A decision is made in three parts, so that none is made under old rules and
+// missed: note how often the rules have changed, decide, enter what was
+// decided. When the rules have changed since, entering fails and all is done
+// again; when they change after, what was entered is asked about.
+type underway struct {
+	mu      sync.Mutex
+	changes uint64
+	open    map[string]map[*effect]struct{} // by organization
+}
+
+// effect is one thing that a runtime caller has begun.
+type effect struct {
+	org, workspace string
+	// still decides about it anew.
+	still func(context.Context) error
+	// end makes its context end, with why as the cause.
+	end context.CancelCauseFunc
+}
+
+// age is how often the rules have changed.
+func (u *underway) age() uint64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.changes
+}
+
+// enter takes in what was decided at an age. It refuses when that is past.
+func (u *underway) enter(e *effect, age uint64) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.changes != age {
+		return false
+	}
+	if u.open == nil {
+		u.open = map[string]map[*effect]struct{}{}
+	}
+	if u.open[e.org] == nil {
+		u.open[e.org] = map[*effect]struct{}{}
+	}
+	u.open[e.org][e] = struct{}{}
+	return true
+}
+
+func (u *underway) leave(e *effect) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.open[e.org], e)
+	if len(u.open[e.org]) == 0 {
+		delete(u.open, e.org)
+	}
+}
+
+// changed counts a change of the rules and returns what it may concern: what is
+// underway in a workspace, or with "" in all of the organization's.
+func (u *underway) changed(org, workspace string) []*effect {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.changes++
+	var list []*effect
+	for e := range u.open[org] {
+		if workspace == "" || e.workspace == workspace {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// recheck decides again about everything underway in a workspace, or with ""
+// in all of the organization's, and ends what is no longer permitted. It is
+// called once a change is durable and before it is acknowledged.
+func (s *Server) recheck(ctx context.Context, org, workspace string) {
+	ctx = context.WithoutCancel(ctx) // also for who does not wait for the acknowledgement
+	for _, e := range s.underway.changed(org, workspace) {
+		if err := e.still(ctx); err != nil {
+			e.end(asError(err)) // what cannot be told is not permitted
+		}
+	}
+}
+
+// during runs do for as long as it is permitted: begin decides that, and still
+// decides again. Once that says no, the context of do ends.
+func (s *Server) during(ctx context.Context, e *effect, begin func(context.Context) error, do func(context.Context) error) error {
+	ctx, e.end = context.WithCancelCause(ctx)
+	defer e.end(nil)
+	for {
+		age := s.underway.age()
+		if err := begin(ctx); err != nil {
+			return err
+		}
+		if s.underway.enter(e, age) {
+			break
+		}
+	}
+	defer s.underway.leave(e)
+	err := do(ctx)
+	if cut := cutShort(ctx); err != nil && cut != nil {
+		return cut
+	}
+	return err
+}
+
+// cutShort returns why a context was ended by a change of the rules, or nil.
+func cutShort(ctx context.Context) error {
+	if why := (*bctrl.Error)(nil); ctx.Err() != nil && errors.As(context.Cause(ctx), &why) {
+		return why
+	}
+	return nil
+}
+
+// granted is what a request of a runtime caller was permitted.
+type granted struct {
+	mu      sync.Mutex
+	actions []access.Action
+	// caller is the caller under the rules as they were when they last changed.
+	caller *access.Caller
+	// also is what else must go on to hold; nil is nothing.
+	also func(context.Context, access.Caller) error
+}
+
+// require has also asked with all that the request was permitted.
+func (g *granted) require(also func(context.Context, access.Caller) error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.also = also
+}
+
+// enter authenticates a request, and counts it as underway from then on when it
+// is a runtime caller's.
+func (s *Server) enter(rq *request) (err error) {
+	for {
+		age := s.underway.age()
+		if rq.caller, err = s.authenticate(rq.Context(), rq.Header); err != nil || rq.caller.Runtime == nil {
+			return err
+		}
+		ctx, end := context.WithCancelCause(rq.Context())
+		e := &effect{org: rq.caller.Org, workspace: rq.caller.Runtime.WorkspaceID, end: end}
+		who := identity(rq.Header)
+		e.still = func(ctx context.Context) error { return s.stillGranted(ctx, rq, who) }
+		if !s.underway.enter(e, age) {
+			end(nil)
+			continue
+		}
+		rq.Request = rq.WithContext(ctx)
+		stop := func() bool { return true }
+		if rq.ContentLength != 0 { // nobody waits for the rest of a body
+			stop = context.AfterFunc(ctx, func() { _ = http.NewResponseController(rq.w).SetReadDeadline(past) })
+		}
+		leave := sync.OnceFunc(func() { s.underway.leave(e) })
+		rq.settle = leave
+		rq.onLeave(func() { leave(); stop(); end(nil) })
+		return nil
+	}
+}
+
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
+
+// identity is the part of a request's header that says who calls.
+func identity(h http.Header) http.Header {
+	who := http.Header{}
+	for _, name := range []string{"Authorization", "Bctrl-Subaccount-Id", "Bctrl-Runtime", "Bctrl-Mounts"} {
+		if values, ok := h[name]; ok {
+			who[name] = values
+		}
+	}
+	return who
+}
+
+// stillGranted decides again about everything that a request was permitted, by
+// who its caller now is.
+func (s *Server) stillGranted(ctx context.Context, rq *request, who http.Header) error {
+	g := &rq.granted
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	caller, err := s.authenticate(ctx, who)
+	if err != nil {
+		return err
+	}
+	g.caller = &caller
+	if err := decideAll(caller, g.actions); err != nil || g.also == nil {
+		return err
+	}
+	return g.also(ctx, caller)
+}
+
+func decideAll(c access.Caller, actions []access.Action) error {
+	for _, a := range actions {
+		if !access.Decide(c, a) {
+			return outsideMount(a.Verb)
+		}
+	}
+	return nil
+}
+
+// decide asks access by the newest rules, and remembers what it permits.
+func (g *granted) decide(c *access.Caller, a access.Action) bool {
+	if c.Runtime == nil {
+		return access.Decide(*c, a)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.caller != nil {
+		*c = *g.caller
+	}
+	if !access.Decide(*c, a) {
+		return false
+	}
+	if !slices.Contains(g.actions, a) {
+		g.actions = append(g.actions, a)
+	}
+	return true
+}
+
+// grantedIn decides again about everything that a request was permitted, by the
+// rules as q has them: in a transaction, or around a read, what is decided and
+// what is done are of one moment.
+func (s *Server) grantedIn(ctx context.Context, q store.Queries, rq *request) error {
+	if rq.caller.Runtime == nil {
+		return nil
+	}
+	rq.granted.mu.Lock()
+	defer rq.granted.mu.Unlock()
+	now, err := s.callerIn(ctx, q, rq.caller)
+	if err != nil {
+		return err
+	}
+	return decideAll(now, rq.granted.actions)
+}
+
+// callerIn returns a runtime caller with the mounts of its workspace as q has
+// them.
+func (s *Server) callerIn(ctx context.Context, q store.Queries, c access.Caller) (access.Caller, error) {
+	version, live, err := q.RuntimeCeiling(ctx, c.Org, c.Runtime.ID)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !live {
+		return c, errRuntimeNotLive
+	}
+	if err != nil || version == c.Runtime.Version {
+		return c, err
+	}
+	rt, err := runtimeCaller(ctx, q, c.Org, c.Runtime.ID)
+	if err != nil {
+		return c, err
+	}
+	below := c.Runtime.Chain[2:]
+	rt.Chain, rt.Launched = append(rt.Chain, below...), append(rt.Launched, below...)
+	c.Runtime = rt
+	return c, nil
+}
+
+// readGranted reads something that a request was permitted, once more where
+// the rules changed while it was read.
+func readGranted[T any](ctx context.Context, s *Server, rq *request, read func(context.Context) (T, error)) (T, error) {
+	for {
+		out, err := read(ctx)
+		if rq.caller.Runtime == nil {
+			return out, err
+		}
+		now, refused := s.callerIn(ctx, s.db.Read(), rq.caller)
+		if refused != nil {
+			return out, refused
+		}
+		if now.Runtime.Version == rq.caller.Runtime.Version {
+			return out, err
+		}
+		rq.granted.mu.Lock()
+		refused = decideAll(now, rq.granted.actions)
+		rq.granted.mu.Unlock()
+		if refused != nil {
+			return out, refused
+		}
+		rq.caller = now
+	}
+}
