@@ -89,7 +89,7 @@ func (s *AICredentialsService) Get(ctx context.Context, id string, opts ...CallO
 	return getAICredential(ctx, s.via, nil, id, opts)
 }
 
-func getAICredential(ctx context.Context, via via, as *scope, id string, opts []CallOption) (*AICredential, error) {
+func getAICredential(ctx context.Context, via via, as *limits, id string, opts []CallOption) (*AICredential, error) {
 	var out AICredential
 	return ptr(&out, via().call(ctx, &request{method: http.MethodGet, path: pathAICredential, params: []string{id}, as: as, out: &out, opts: opts}))
 }
@@ -108,7 +108,7 @@ func (s *AICredentialsService) Page(ctx context.Context, p PageOptions, opts ...
 	return aiCredentials(s.via, nil).page(ctx, p, opts)
 }
 
-func aiCredentials(via via, as *scope) listing[AICredential] {
+func aiCredentials(via via, as *limits) listing[AICredential] {
 	return listing[AICredential]{via: via, as: as, path: pathAICredentials, plural: wire.AICredentials}
 }
 
@@ -144,8 +144,8 @@ func (s *AICredentialsService) Test(ctx context.Context, id string, opts ...Call
 
 // RuntimeAI is what a runtime may know of AI credentials. See [Runtime.AI].
 type RuntimeAI struct {
-	via   via
-	scope *scope
+	via    via
+	limits *limits
 }
 
 // Get describes a credential that the runtime may use; any other id is
@@ -153,15 +153,15 @@ type RuntimeAI struct {
 //
 // Access: ai.read
 func (s *RuntimeAI) Get(ctx context.Context, id string, opts ...CallOption) (*AICredential, error) {
-	if !s.scope.mounts.AllowsCredential(id) {
+	if !s.limits.mounts.AllowsCredential(id) {
 		return nil, outside(UseCredential, "the mounts do not permit this AI credential", "add its id to ai.allow of the workspace, and of the runtime if it narrows")
 	}
-	return getAICredential(ctx, s.via, s.scope, id, opts)
+	return getAICredential(ctx, s.via, s.limits, id, opts)
 }
 
 // List ranges over the credentials that the runtime may use.
 //
 // Access: ai.read
 func (s *RuntimeAI) List(ctx context.Context, opts ...CallOption) iter.Seq2[AICredential, error] {
-	return aiCredentials(s.via, s.scope).all(ctx, opts)
+	return aiCredentials(s.via, s.limits).all(ctx, opts)
 }

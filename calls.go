@@ -136,8 +136,8 @@ type request struct {
 	params []string // the values of its variables, in order
 	query  url.Values
 	header http.Header
-	as     *scope // the runtime to act as; nil acts as the caller
-	in     any    // encoded as JSON unless nil
+	as     *limits // the runtime to act as; nil acts as the caller
+	in     any     // encoded as JSON unless nil
 	body   *source
 	out    any  // decoded from JSON unless nil
 	safe   bool // a POST that changes nothing and needs no Idempotency-Key

@@ -155,7 +155,7 @@ type executor struct {
 	via         via
 	workspaceID string
 	ceiling     Mounts
-	as          *scope
+	as          *limits
 }
 
 func (x *executor) run(ctx context.Context, e Execution, opts []CallOption) (*ExecutionResult, error) {

@@ -44,7 +44,7 @@ const iteratorLimit = 500
 // listing is a list as the server offers it.
 type listing[T any] struct {
 	via    via
-	as     *scope
+	as     *limits
 	path   string
 	params []string
 	query  []string // names and values; empty values are left out

@@ -80,12 +80,12 @@ type Operation struct {
 	// return what it became.
 	Info OperationInfo
 
-	via   via
-	scope *scope
+	via    via
+	limits *limits
 }
 
-func newOperation(via via, as *scope, info OperationInfo) *Operation {
-	return &Operation{ID: info.ID, Info: info, via: via, scope: as}
+func newOperation(via via, as *limits, info OperationInfo) *Operation {
+	return &Operation{ID: info.ID, Info: info, via: via, limits: as}
 }
 
 const (
@@ -139,7 +139,7 @@ func (o *Operation) round(ctx context.Context, d time.Duration, opts []CallOptio
 	var out wire.Waited[OperationInfo]
 	err := callOfEnded(ctx, o.via, &request{
 		method: http.MethodPost, path: pathOperation + "/wait", params: []string{o.ID},
-		as: o.scope, in: wire.Wait{TimeoutMs: millis(d)}, out: &out, safe: true, slow: true, opts: opts,
+		as: o.limits, in: wire.Wait{TimeoutMs: millis(d)}, out: &out, safe: true, slow: true, opts: opts,
 	})
 	if err != nil {
 		return nil, err
@@ -162,7 +162,7 @@ func (o *Operation) round(ctx context.Context, d time.Duration, opts []CallOptio
 func (o *Operation) Cancel(ctx context.Context, opts ...CallOption) (*OperationInfo, error) {
 	var out OperationInfo
 	return ptr(&out, callOfEnded(ctx, o.via, &request{
-		method: http.MethodPost, path: pathOperation + "/cancel", params: []string{o.ID}, as: o.scope, out: &out, opts: opts,
+		method: http.MethodPost, path: pathOperation + "/cancel", params: []string{o.ID}, as: o.limits, out: &out, opts: opts,
 	}))
 }
 

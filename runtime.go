@@ -30,14 +30,14 @@ type Runtime struct {
 	Stagehand *Stagehand   `json:"-"`
 	Page      *BrowserPage `json:"-"`
 
-	via   via
-	scope *scope
+	via    via
+	limits *limits
 }
 
 func newRuntime(via via, info RuntimeInfo, effective Mounts) *Runtime {
 	rt := &Runtime{via: via}
 	rt.show(info)
-	rt.limit(&scope{runtimeID: info.ID, mounts: effective})
+	rt.limit(&limits{runtimeID: info.ID, mounts: effective})
 	return rt
 }
 
@@ -46,15 +46,15 @@ func (rt *Runtime) show(info RuntimeInfo) {
 }
 
 // limit makes the services of a handle that is limited to s.
-func (rt *Runtime) limit(s *scope) {
-	rt.scope = s
+func (rt *Runtime) limit(s *limits) {
+	rt.limits = s
 	namespace := ""
 	if m := s.mounts.Storage; m != nil && m.Access != StorageNone {
 		namespace = m.Workspace
 	}
-	rt.Vault = &RuntimeVault{via: rt.via, scope: s}
-	rt.Storage = &Storage{namespace: namespace, via: rt.via, scope: s}
-	rt.AI = &RuntimeAI{via: rt.via, scope: s}
+	rt.Vault = &RuntimeVault{via: rt.via, limits: s}
+	rt.Storage = &Storage{namespace: namespace, via: rt.via, limits: s}
+	rt.AI = &RuntimeAI{via: rt.via, limits: s}
 	rt.Stagehand = &Stagehand{rt: rt}
 	rt.Page = &BrowserPage{rt: rt}
 }
@@ -63,13 +63,13 @@ func (rt *Runtime) limit(s *scope) {
 // every level above it and of every [Runtime.Narrow], together. They are
 // computed when the handle is made; a workspace that is lowered later lowers
 // the server's answers at once and these with [Runtime.Refresh].
-func (rt *Runtime) Mounts() Mounts { return rt.scope.mounts.clone() }
+func (rt *Runtime) Mounts() Mounts { return rt.limits.mounts.clone() }
 
 // Narrow returns a lower handle on the same runtime, and sends nothing. Every
 // call through it carries the lower mounts, and the server enforces them.
 // Mounts that widen are [ErrWidening], with a witness.
 func (rt *Runtime) Narrow(m Mounts) (*Runtime, error) {
-	lower, err := rt.scope.lower(m)
+	lower, err := rt.limits.lower(m)
 	if err != nil {
 		return nil, err
 	}
@@ -93,8 +93,8 @@ func (rt *Runtime) Refresh(ctx context.Context, opts ...CallOption) error {
 		return nil
 	}
 	rt.show(info)
-	if rt.scope.narrowed == "" {
-		rt.scope.mounts = info.EffectiveMounts
+	if rt.limits.narrowed == "" {
+		rt.limits.mounts = info.EffectiveMounts
 	}
 	return nil
 }
@@ -123,7 +123,7 @@ func (rt *Runtime) Explain(ctx context.Context, action Action, opts ...CallOptio
 	var out Decision
 	return ptr(&out, rt.via().call(ctx, &request{
 		method: http.MethodPost, path: pathRuntime + "/explain", params: []string{rt.Info.WorkspaceID, rt.Alias},
-		as: rt.scope, in: action, out: &out, safe: true, opts: opts,
+		as: rt.limits, in: action, out: &out, safe: true, opts: opts,
 	}))
 }
 
@@ -174,6 +174,6 @@ func callOfEnded(ctx context.Context, via via, r *request) error {
 func (rt *Runtime) request(method, suffix string, out any, opts []CallOption) *request {
 	return &request{
 		method: method, path: pathRuntime + suffix, params: []string{rt.Info.WorkspaceID, rt.Alias},
-		as: rt.scope, out: out, opts: opts,
+		as: rt.limits, out: out, opts: opts,
 	}
 }

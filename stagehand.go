@@ -98,7 +98,7 @@ func (p *BrowserPage) Goto(ctx context.Context, url string, opts ...CallOption) 
 //
 // Access: runtime.execute
 func (p *BrowserPage) Screenshot(ctx context.Context, args ScreenshotArgs, opts ...CallOption) (*StorageObject, error) {
-	if !p.rt.scope.mounts.AllowsNamespace(p.rt.Storage.namespace) {
+	if !p.rt.limits.mounts.AllowsNamespace(p.rt.Storage.namespace) {
 		return nil, outside(PutStorage, "the mounts permit no storage to put the picture in", "mount storage at the workspace, and do not drop it at the runtime")
 	}
 	step, err := ScreenshotStep(args)
@@ -126,7 +126,7 @@ func stepOf[T any](call Call, args T) (Step, error) {
 }
 
 func (rt *Runtime) executor() *executor {
-	return &executor{via: rt.via, workspaceID: rt.Info.WorkspaceID, ceiling: rt.scope.mounts, as: rt.scope}
+	return &executor{via: rt.via, workspaceID: rt.Info.WorkspaceID, ceiling: rt.limits.mounts, as: rt.limits}
 }
 
 // step1 runs one step and decodes its result.

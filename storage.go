@@ -95,7 +95,7 @@ type ObjectFilter struct {
 type Storage struct {
 	namespace string
 	via       via
-	scope     *scope // nil for the caller's own authority
+	limits    *limits // nil for the caller's own authority
 }
 
 const (
@@ -193,7 +193,7 @@ func (s *Storage) Browse(ctx context.Context, o BrowseOptions, opts ...CallOptio
 func (s *Storage) BrowsePage(ctx context.Context, o BrowseOptions, p PageOptions, opts ...CallOption) (*BrowsePage, error) {
 	var out BrowsePage
 	r := &request{
-		method: http.MethodGet, path: pathBrowse, params: []string{s.namespace}, as: s.scope, out: &out, opts: opts,
+		method: http.MethodGet, path: pathBrowse, params: []string{s.namespace}, as: s.limits, out: &out, opts: opts,
 		query: listQuery(queryOf("prefix", o.Prefix, "delimiter", o.Delimiter), p),
 	}
 	if err := s.permitted(r, ListStorage); err != nil {
@@ -241,7 +241,7 @@ func (s *Storage) ObjectsPage(ctx context.Context, f ObjectFilter, p PageOptions
 
 func (s *Storage) objects(f ObjectFilter) listing[StorageObject] {
 	return listing[StorageObject]{
-		via: s.via, as: s.scope, path: pathObjects, plural: wire.StorageObjects,
+		via: s.via, as: s.limits, path: pathObjects, plural: wire.StorageObjects,
 		query: []string{
 			"workspace", s.namespace, "runtimeId", f.RuntimeID, "source", string(f.Source),
 			"driver", string(f.Driver), "target", f.Target, "pathPrefix", f.PathPrefix,
@@ -258,14 +258,14 @@ func (s *Storage) about(r *request, right Verb, path string) error {
 	if err := ValidStoragePath(path); err != nil {
 		return s.failed(r.method, err)
 	}
-	r.params, r.as = []string{s.namespace, path}, s.scope
+	r.params, r.as = []string{s.namespace, path}, s.limits
 	return nil
 }
 
 // permitted refuses a namespace that the mounts do not permit, and one that is
 // none.
 func (s *Storage) permitted(r *request, right Verb) error {
-	if s.scope != nil && !s.scope.mounts.AllowsNamespace(s.namespace) {
+	if s.limits != nil && !s.limits.mounts.AllowsNamespace(s.namespace) {
 		return (&exchange{r: r}).fail(outside(right, "the mounts permit no storage", "mount storage at the workspace, and do not drop it at the runtime"))
 	}
 	if err := checkSegment("namespace", s.namespace); err != nil {

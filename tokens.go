@@ -49,7 +49,7 @@ func (rt *Runtime) Token(ctx context.Context, req TokenRequest, opts ...CallOpti
 	var out wire.NewToken
 	// Not as the runtime: minting takes an organization key.
 	r := &request{method: http.MethodPost, path: pathTokens, params: []string{rt.Info.WorkspaceID, rt.Alias}, out: &out, opts: opts}
-	lower, err := rt.scope.lower(req.Mounts)
+	lower, err := rt.limits.lower(req.Mounts)
 	if err != nil {
 		return Secret{}, (&exchange{r: r}).fail(err)
 	}

@@ -95,7 +95,7 @@ func (s *VaultService) Get(ctx context.Context, key string, opts ...CallOption) 
 	return getVault(ctx, s.via, nil, key, opts)
 }
 
-func getVault(ctx context.Context, via via, as *scope, key string, opts []CallOption) (*VaultCredential, error) {
+func getVault(ctx context.Context, via via, as *limits, key string, opts []CallOption) (*VaultCredential, error) {
 	var w wire.VaultCredential
 	if err := callKey(ctx, via, key, &request{method: http.MethodGet, path: pathVaultKey, as: as, out: &w, opts: opts}); err != nil {
 		return nil, err
@@ -151,17 +151,17 @@ func (s *VaultService) TOTP(ctx context.Context, key string, opts ...CallOption)
 	return totp(ctx, s.via, nil, key, opts)
 }
 
-func totp(ctx context.Context, via via, as *scope, key string, opts []CallOption) (string, error) {
+func totp(ctx context.Context, via via, as *limits, key string, opts []CallOption) (string, error) {
 	var w wire.TOTPCode
 	err := callKey(ctx, via, key, &request{method: http.MethodGet, path: pathVaultKey + "/totp", as: as, out: &w, opts: opts})
 	return w.Code.Reveal(), err
 }
 
-func vaultKeys(via via, as *scope, prefix string) listing[string] {
+func vaultKeys(via via, as *limits, prefix string) listing[string] {
 	return listing[string]{via: via, as: as, path: pathVault, query: []string{"prefix", prefix}, plural: wire.VaultKeys}
 }
 
-func vaultEntries(via via, as *scope, f VaultFilter) listing[VaultEntry] {
+func vaultEntries(via via, as *limits, f VaultFilter) listing[VaultEntry] {
 	return listing[VaultEntry]{
 		via: via, as: as, path: pathVault, plural: wire.VaultEntries,
 		query: []string{"prefix", f.Prefix, "hasTotp", boolText(f.HasTOTP), "meta", "true"},
@@ -181,8 +181,8 @@ func callKey(ctx context.Context, via via, key string, r *request) error {
 // permit is [ErrOutsideMount], refused before a request is sent. See
 // [Runtime.Vault].
 type RuntimeVault struct {
-	via   via
-	scope *scope
+	via    via
+	limits *limits
 }
 
 // Get returns a credential with its secrets but the TOTP seed, if the mounts
@@ -193,10 +193,10 @@ func (s *RuntimeVault) Get(ctx context.Context, key string, opts ...CallOption) 
 	if err := s.permitted(key, ReadVault); err != nil {
 		return nil, err
 	}
-	if !s.scope.mounts.AllowsRawRead(key) {
+	if !s.limits.mounts.AllowsRawRead(key) {
 		return nil, outside(ReadVault, "the mounts do not permit reading the values of this key", "the runtime may use it all the same; set vault.allowRawReads to read it")
 	}
-	return getVault(ctx, s.via, s.scope, key, opts)
+	return getVault(ctx, s.via, s.limits, key, opts)
 }
 
 // TOTP returns the code that the key's seed gives now.
@@ -206,7 +206,7 @@ func (s *RuntimeVault) TOTP(ctx context.Context, key string, opts ...CallOption)
 	if err := s.permitted(key, UseVault); err != nil {
 		return "", err
 	}
-	return totp(ctx, s.via, s.scope, key, opts)
+	return totp(ctx, s.via, s.limits, key, opts)
 }
 
 // List ranges over the keys under a prefix that the runtime may use; empty is
@@ -214,7 +214,7 @@ func (s *RuntimeVault) TOTP(ctx context.Context, key string, opts ...CallOption)
 //
 // Access: vault.list
 func (s *RuntimeVault) List(ctx context.Context, prefix string, opts ...CallOption) iter.Seq2[string, error] {
-	return vaultKeys(s.via, s.scope, prefix).all(ctx, opts)
+	return vaultKeys(s.via, s.limits, prefix).all(ctx, opts)
 }
 
 // Entries ranges over what is known of the keys that the runtime may use,
@@ -222,14 +222,14 @@ func (s *RuntimeVault) List(ctx context.Context, prefix string, opts ...CallOpti
 //
 // Access: vault.list
 func (s *RuntimeVault) Entries(ctx context.Context, f VaultFilter, opts ...CallOption) iter.Seq2[VaultEntry, error] {
-	return vaultEntries(s.via, s.scope, f).all(ctx, opts)
+	return vaultEntries(s.via, s.limits, f).all(ctx, opts)
 }
 
 func (s *RuntimeVault) permitted(key string, right Verb) error {
 	if err := ValidVaultKey(key); err != nil {
 		return err
 	}
-	if !s.scope.mounts.AllowsVaultKey(key) {
+	if !s.limits.mounts.AllowsVaultKey(key) {
 		return outside(right, "the mounts do not permit this key", "add it to vault.allow of the workspace, and of the runtime if it narrows")
 	}
 	return nil

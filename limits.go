@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// scope limits calls to what one runtime may do: the SDK refuses what the
+// limits bounds calls to what one runtime may do: the SDK refuses what the
 // mounts do not permit, and the server is told to hold the call to them.
-type scope struct {
+type limits struct {
 	runtimeID string
 	mounts    Mounts // effective
 	// declared is what handles have narrowed below the runtime, narrowed its
@@ -19,17 +19,17 @@ type scope struct {
 	narrowed string
 }
 
-func (s *scope) headers(h http.Header) {
+func (s *limits) headers(h http.Header) {
 	h["Bctrl-Runtime"] = []string{s.runtimeID}
 	if s.narrowed != "" {
 		h["Bctrl-Mounts"] = []string{s.narrowed}
 	}
 }
 
-// lower returns the scope below s for a handle that declares m. The server is
+// lower returns the limits below s for a handle that declares m. The server is
 // sent what was declared and not what it amounts to, so that a workspace that
 // is lowered elsewhere does not turn the rest into a widening.
-func (s *scope) lower(m Mounts) (*scope, error) {
+func (s *limits) lower(m Mounts) (*limits, error) {
 	effective, err := s.mounts.Narrow(m)
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func (s *scope) lower(m Mounts) (*scope, error) {
 	if err != nil {
 		return nil, refusal(http.StatusBadRequest, "mounts.invalid", "mounts", "the mounts cannot be encoded")
 	}
-	return &scope{runtimeID: s.runtimeID, mounts: effective, declared: declared, narrowed: base64.RawURLEncoding.EncodeToString(text)}, nil
+	return &limits{runtimeID: s.runtimeID, mounts: effective, declared: declared, narrowed: base64.RawURLEncoding.EncodeToString(text)}, nil
 }
 
 // then returns the one declaration that equals m followed by next, which
