@@ -69,10 +69,24 @@ type AuditEvent struct {
 	// Outcome is [AuditOK], [AuditUnknown], the code of an error, or empty
 	// while the effect runs.
 	Outcome string `json:"outcome,omitempty"`
-	// Host and Status are of a call to a provider.
-	Host      string `json:"host,omitempty"`
-	Status    int    `json:"status,omitempty"`
-	RequestID string `json:"requestId,omitempty"`
+	// Capability and Credential say what a call to a provider was made as, and
+	// Consumer for whom.
+	Capability string `json:"capability,omitempty"`
+	Credential string `json:"credential,omitempty"`
+	Consumer   string `json:"consumer,omitempty"`
+	// Method, Host and Path are where it went: Path is the one that the
+	// capability permits, such as "/repos/{owner}/{repo}", not the one that was
+	// called. Status is the provider's; 0 when it gave none.
+	Method string `json:"method,omitempty"`
+	Host   string `json:"host,omitempty"`
+	Path   string `json:"path,omitempty"`
+	Status int    `json:"status,omitempty"`
+	// RequestBytes and ResponseBytes count what of the bodies was sent and
+	// passed on, DurationMs the milliseconds until the call was over.
+	RequestBytes  int64  `json:"requestBytes,omitempty"`
+	ResponseBytes int64  `json:"responseBytes,omitempty"`
+	DurationMs    int64  `json:"durationMs,omitempty"`
+	RequestID     string `json:"requestId,omitempty"`
 	// EndedSeq and EndedAt are the number and time of the outcome, where the
 	// log has it apart.
 	EndedSeq int64     `json:"endedSeq,omitempty"`
@@ -88,6 +102,8 @@ type AuditFilter struct {
 	// Outcome is [AuditOK], [AuditUnknown] or the code of an error.
 	Outcome  string
 	Decision AuditDecision
+	// Capability and Credential are of calls to a provider.
+	Capability, Credential string
 	// Since is the first time that is meant, Until the first that is not.
 	Since, Until time.Time
 	// After and Before bound the numbers of events, both excluded; zero is no
@@ -99,7 +115,7 @@ type AuditFilter struct {
 func (f AuditFilter) pairs() []string {
 	return []string{
 		"workspaceId", f.WorkspaceID, "runtimeId", f.RuntimeID, "action", f.Action, "object", f.Object,
-		"outcome", f.Outcome, "decision", string(f.Decision), "since", timeText(f.Since), "until", timeText(f.Until),
+		"outcome", f.Outcome, "decision", string(f.Decision), "capability", f.Capability, "credential", f.Credential, "since", timeText(f.Since), "until", timeText(f.Until),
 		"after", seqText(f.After), "before", seqText(f.Before),
 	}
 }

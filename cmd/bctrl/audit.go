@@ -40,6 +40,8 @@ func selecting(cmd *cobra.Command) (filter func() (bctrl.AuditFilter, error)) {
 	flags.StringVar(&f.Action, "action", "", "a right, such as `vault.write`")
 	flags.StringVar(&f.Object, "object", "", "a `key`, an id or a path")
 	flags.StringVar(&f.Outcome, "outcome", "", "ok, unknown or the `code` of an error")
+	flags.StringVar(&f.Capability, "capability", "", "what a provider was called as, such as `github/repos`")
+	flags.StringVar(&f.Credential, "credential", "", "`id` of the credential that a provider was called with")
 	flags.BoolVar(&denied, "denied", false, "only what was refused")
 	flags.StringVar(&since, "since", "", "from a `time` on: RFC 3339, or how long ago, such as 90m or 24h")
 	flags.StringVar(&until, "until", "", "up to a `time`")
@@ -157,8 +159,20 @@ func (c *cli) writeEvent(out io.Writer, e bctrl.AuditEvent) error {
 	if outcome == "" {
 		outcome = "…"
 	}
-	_, err := fmt.Fprintf(out, "%s  %-24s  %-16s  %s  by %s\n", moment(e.Time), cell(outcome), cell(e.Action), cell(e.Object), cell(e.Caller))
+	_, err := fmt.Fprintf(out, "%s  %-24s  %-16s  %s  by %s%s\n", moment(e.Time), cell(outcome), cell(e.Action), cell(e.Object), cell(e.Caller), called(e))
 	return err
+}
+
+// called says where a call to a provider went and how it was answered.
+func called(e bctrl.AuditEvent) string {
+	if e.Method == "" {
+		return ""
+	}
+	text := "  " + printable(e.Method+" "+e.Host+e.Path)
+	if e.Status != 0 {
+		text += " " + strconv.Itoa(e.Status)
+	}
+	return text
 }
 
 func exportAudit(c *cli) *cobra.Command {

@@ -22,6 +22,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -81,11 +82,37 @@ type Event struct {
 	Tier     string   `json:"tier,omitempty"`
 	Decision Decision `json:"decision,omitempty"`
 	// Outcome is "ok" or the code of an error.
-	Outcome   string `json:"outcome,omitempty"`
-	Host      string `json:"host,omitempty"`
-	Status    int    `json:"status,omitempty"`
-	RequestID string `json:"requestId,omitempty"`
+	Outcome string `json:"outcome,omitempty"`
+	// Capability, Credential and Consumer say what a call to a provider was made
+	// as, Method, Host and Path where it went. Path is the template that the
+	// capability permits, so that no id and no query is in the log.
+	Capability string `json:"capability,omitempty"`
+	Credential string `json:"credential,omitempty"`
+	Consumer   string `json:"consumer,omitempty"`
+	Method     string `json:"method,omitempty"`
+	Host       string `json:"host,omitempty"`
+	Path       string `json:"path,omitempty"`
+	Status     int    `json:"status,omitempty"`
+	// RequestBytes and ResponseBytes count the bodies of a call to a provider.
+	RequestBytes  int64  `json:"requestBytes,omitempty"`
+	ResponseBytes int64  `json:"responseBytes,omitempty"`
+	DurationMs    int64  `json:"durationMs,omitempty"`
+	RequestID     string `json:"requestId,omitempty"`
 }
+
+// End is how an effect ended.
+type End struct {
+	// Outcome is [OK] or the code of an error.
+	Outcome string
+	// The rest is of a call to a provider: the status of its answer, the sizes
+	// of the bodies, and how long it took.
+	Status                      int
+	RequestBytes, ResponseBytes int64
+	Took                        time.Duration
+}
+
+// Settle records how an effect ended, and does not wait until that is durable.
+type Settle func(End) error
 
 // Outcomes that are not the code of an error.
 const (
@@ -139,16 +166,15 @@ func (l *Log) Record(ctx context.Context, e Event) error {
 }
 
 // Begin records the intent of an effect and returns when it is durable: an
-// effect that cannot be recorded must not happen. The returned func records
-// the outcome, [OK] or an error's code, and does not wait for it.
-func (l *Log) Begin(ctx context.Context, e Event) (func(outcome string, status int) error, error) {
+// effect that cannot be recorded must not happen.
+func (l *Log) Begin(ctx context.Context, e Event) (Settle, error) {
 	_, done, err := l.BeginIn(ctx, func(*store.Tx) (Event, error) { return e, nil })
 	return done, err
 }
 
 // BeginIn is Begin for an intent that names what the transaction finds: what is
 // recorded is then what is used. It returns the event, or find's error.
-func (l *Log) BeginIn(ctx context.Context, find func(*store.Tx) (Event, error)) (Event, func(outcome string, status int) error, error) {
+func (l *Log) BeginIn(ctx context.Context, find func(*store.Tx) (Event, error)) (Event, Settle, error) {
 	var e Event
 	var notFound error
 	var intent *store.Entry
@@ -166,10 +192,11 @@ func (l *Log) BeginIn(ctx context.Context, find func(*store.Tx) (Event, error)) 
 	case err != nil:
 		return e, nil, fmt.Errorf("recording the intent of %s: %w", e.Action, err)
 	}
-	return e, func(outcome string, status int) error {
+	return e, func(end End) error {
 		done := Event{
-			Kind: Outcome, Intent: intent.Seq, Org: e.Org, Parent: e.Parent, Caller: e.Caller, Action: e.Action, Outcome: outcome, Host: e.Host,
-			Status: status, RequestID: e.RequestID,
+			Kind: Outcome, Intent: intent.Seq, Org: e.Org, Parent: e.Parent, Caller: e.Caller, Action: e.Action, Outcome: end.Outcome, Host: e.Host,
+			Status: end.Status, RequestBytes: end.RequestBytes, ResponseBytes: end.ResponseBytes, DurationMs: end.Took.Milliseconds(),
+			RequestID: e.RequestID,
 		}
 		entry, err := encode(&done)
 		if err != nil {

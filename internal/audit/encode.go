@@ -17,7 +17,8 @@ const (
 func (e *Event) bound() {
 	e.Object = cut(e.Object, maxObject)
 	for _, text := range []*string{
-		&e.Caller, &e.Workspace, &e.Group, &e.Runtime, &e.Execution, &e.Action, &e.UID, &e.Tier, &e.Outcome, &e.Host, &e.RequestID,
+		&e.Caller, &e.Workspace, &e.Group, &e.Runtime, &e.Execution, &e.Action, &e.UID, &e.Tier, &e.Outcome, &e.Capability,
+		&e.Credential, &e.Consumer, &e.Method, &e.Host, &e.Path, &e.RequestID,
 	} {
 		*text = cut(*text, maxText)
 	}

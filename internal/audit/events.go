@@ -120,6 +120,7 @@ func Matches(f bctrl.AuditFilter, e bctrl.AuditEvent) bool {
 	is := func(want, got string) bool { return want == "" || want == got }
 	return is(f.WorkspaceID, e.WorkspaceID) && is(f.RuntimeID, e.RuntimeID) && is(f.Action, e.Action) && is(f.Object, e.Object) &&
 		is(f.Outcome, e.Outcome) && is(string(f.Decision), string(e.Decision)) &&
+		is(f.Capability, e.Capability) && is(f.Credential, e.Credential) &&
 		(f.Since.IsZero() || !e.Time.Before(f.Since)) && (f.Until.IsZero() || e.Time.Before(f.Until)) &&
 		(f.After == 0 || e.Seq > f.After) && (f.Before == 0 || e.Seq < f.Before)
 }
@@ -183,7 +184,9 @@ func describe(row store.StoredEvent) (out bctrl.AuditEvent, err error) {
 	out = bctrl.AuditEvent{
 		Seq: row.Seq, ID: e.ID, Time: row.At, Caller: e.Caller, WorkspaceID: e.Workspace, Group: e.Group, RuntimeID: e.Runtime,
 		Execution: e.Execution, Action: e.Action, Object: e.Object, UID: e.UID, Version: e.Version, Tier: e.Tier,
-		Decision: bctrl.AuditDecision(e.Decision), Outcome: e.Outcome, Host: e.Host, Status: e.Status, RequestID: e.RequestID,
+		Decision: bctrl.AuditDecision(e.Decision), Outcome: e.Outcome, Capability: e.Capability, Credential: e.Credential, Consumer: e.Consumer,
+		Method: e.Method, Host: e.Host, Path: e.Path, Status: e.Status, RequestBytes: e.RequestBytes, ResponseBytes: e.ResponseBytes,
+		DurationMs: e.DurationMs, RequestID: e.RequestID,
 	}
 	if row.OutcomeSeq == 0 {
 		return out, nil
@@ -192,6 +195,7 @@ func describe(row store.StoredEvent) (out bctrl.AuditEvent, err error) {
 		return out, errUnreadable
 	}
 	out.Outcome, out.Status, out.EndedSeq, out.EndedAt = end.Outcome, end.Status, row.OutcomeSeq, row.OutcomeAt
+	out.RequestBytes, out.ResponseBytes, out.DurationMs = end.RequestBytes, end.ResponseBytes, end.DurationMs
 	if end.Host != "" {
 		out.Host = end.Host
 	}

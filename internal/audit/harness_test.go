@@ -122,7 +122,7 @@ func (p *place) use(org, key, outcome string) {
 	p.Helper()
 	done, err := p.log.Begin(p.Context(), Event{Org: org, Caller: "key:k", Action: "vault.readRaw", Object: key, Decision: Allowed})
 	require.NoError(p, err)
-	require.NoError(p, done(outcome, 0))
+	require.NoError(p, done(End{Outcome: outcome}))
 }
 
 // filled writes some of everything.

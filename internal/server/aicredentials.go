@@ -415,14 +415,14 @@ func (s *Server) testAICredential(ctx context.Context, rq *request, _ none) (out
 	if err != nil {
 		outcome = asError(err).Code
 	}
-	s.settle(ev, done, outcome, status)
+	s.settle(ev, done, audit.End{Outcome: outcome, Status: status})
 	return out, err
 }
 
 // settle records the outcome of an intent; that it was intended is on record
 // already.
-func (s *Server) settle(ev audit.Event, done func(outcome string, status int) error, outcome string, status int) {
-	if lost := done(outcome, status); lost != nil {
+func (s *Server) settle(ev audit.Event, done audit.Settle, end audit.End) {
+	if lost := done(end); lost != nil {
 		s.log.Error("an outcome was not recorded", "requestId", ev.RequestID, "error", lost)
 	}
 }

@@ -66,7 +66,7 @@ func (s *Server) openModel(ctx context.Context, ev audit.Event, chosen chosenMod
 	if err != nil {
 		return nil, nil, err
 	}
-	settle := func(outcome string, status int) { s.settle(ev, done, outcome, status) }
+	settle := func(outcome string, status int) { s.settle(ev, done, audit.End{Outcome: outcome, Status: status}) }
 	chat, err := s.modelOf(ev.Org, chosen)
 	if err != nil {
 		settle(asError(err).Code, 0)

@@ -14,7 +14,7 @@ import (
 )
 
 func auditRoutes() []route {
-	filter := []string{"workspaceId", "runtimeId", "action", "object", "outcome", "decision", "since", "until", "after", "before"}
+	filter := []string{"workspaceId", "runtimeId", "action", "object", "outcome", "decision", "capability", "credential", "since", "until", "after", "before"}
 	return []route{
 		endpoint("GET /v1/audit", access.AuditRead, (*Server).listAudit, append(filter, "limit", "cursor")...),
 		endpoint("GET /v1/audit/verify", access.AuditRead, (*Server).verifyAudit),
@@ -28,7 +28,8 @@ func (rq *request) auditFilter() (f bctrl.AuditFilter, err error) {
 	q := rq.query
 	f = bctrl.AuditFilter{
 		WorkspaceID: q.Get("workspaceId"), RuntimeID: q.Get("runtimeId"), Action: q.Get("action"), Object: q.Get("object"),
-		Outcome: q.Get("outcome"), Decision: bctrl.AuditDecision(q.Get("decision")),
+		Outcome: q.Get("outcome"), Decision: bctrl.AuditDecision(q.Get("decision")), Capability: q.Get("capability"),
+		Credential: q.Get("credential"),
 	}
 	if f.Decision != "" && f.Decision != bctrl.AuditAllowed && f.Decision != bctrl.AuditDenied {
 		return f, invalid("request.parameter", "decision", "decision must be allow or deny")

@@ -87,7 +87,7 @@ func (s *Server) startOperation(ctx context.Context, rq *request, x *execution, 
 	s.operations.open[x.id] = op
 	s.operations.mu.Unlock()
 	s.operations.wg.Go(func() {
-		s.settle(ev, done, s.operate(life, op, x, steps), 0)
+		s.settle(ev, done, audit.End{Outcome: s.operate(life, op, x, steps)})
 		close(op.ended)
 	})
 	return info, nil

@@ -213,7 +213,7 @@ func (s *Server) useIn(ctx context.Context, find func(*store.Tx) (audit.Event, e
 	if err != nil {
 		outcome = asError(err).Code
 	}
-	if lost := done(outcome, 0); lost != nil {
+	if lost := done(audit.End{Outcome: outcome}); lost != nil {
 		s.log.Error("an outcome was not recorded", "requestId", e.RequestID, "error", lost)
 	}
 	return err
