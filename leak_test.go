@@ -144,6 +144,7 @@ func samples(t *testing.T) map[string]any {
 		filled[AuditProblem](), filled[AuditProblemKind](),
 		filled[BrowserProfile](), filled[BrowserProfileCreate](), filled[BrowserProfileUpdate](),
 		filled[Subaccount](), filled[SubaccountCreate](),
+		filled[CredentialAuth](), filled[AuthType](), filled[OAuth2Auth](), filled[SigV4Auth](), filled[HMACAuth](),
 		filled[Mounts](), filled[AIMount](), filled[VaultMount](), filled[StorageMount](), filled[StorageAccess](), filled[CapabilityMount](),
 		filled[Provider](), filled[Chain](), filled[Verb](), filled[Action](), filled[Decision](),
 		filled[TokenRequest](), filled[TokenInfo](), filled[CallerKind](),

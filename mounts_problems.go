@@ -25,7 +25,8 @@ const (
 	codeDefaultNotAllowed = "mounts.default_not_allowed"
 )
 
-// problems collects what is wrong with mounts, in the order of their fields.
+// problems collects what is wrong with mounts, or with another value that has
+// many fields, in their order.
 type problems []Problem
 
 func (ps *problems) add(p Problem) {
@@ -68,6 +69,8 @@ func explainCode(code string) string {
 		return "a workspace's mount says what it allows"
 	case codeDefaultNotAllowed:
 		return "a default is not among the allowed credentials"
+	case codeInvalidAuth:
+		return "the auth strategy is malformed"
 	}
 	return "the mounts are malformed"
 }
