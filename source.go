@@ -1,11 +1,14 @@
 package bctrl
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -25,15 +28,17 @@ type source struct {
 	// shared says that readings are not independent of each other, so that
 	// net/http must not start one on its own.
 	shared bool
-	// read is set when the first byte was taken from a source of one reading.
-	read atomic.Bool
-	sent atomic.Int64
+	// prompt says that no read waits for anybody: memory, or a file on a disk.
+	prompt bool
+	// begun is set when a source of one reading was first asked for bytes.
+	begun atomic.Bool
+	sent  atomic.Int64
 }
 
 // sourceOf finds out how r can be read again.
 func sourceOf(r io.Reader) *source {
 	if r == nil {
-		return &source{open: func() (io.Reader, error) { return http.NoBody, nil }}
+		return &source{prompt: true, open: func() (io.Reader, error) { return http.NoBody, nil }}
 	}
 	if f, ok := r.(*os.File); ok {
 		// A pipe or a device says it can seek and cannot; what looks empty (in
@@ -54,10 +59,19 @@ func sourceOf(r io.Reader) *source {
 		return &source{once: r, size: -1}
 	}
 	if at, ok := r.(io.ReaderAt); ok {
-		return &source{size: size, open: func() (io.Reader, error) { return io.NewSectionReader(at, start, size), nil }}
+		return &source{size: size, prompt: prompt(r), open: func() (io.Reader, error) { return io.NewSectionReader(at, start, size), nil }}
 	}
 	turns := &turns{r: r, seeker: seeker, start: start}
 	return &source{size: size, shared: true, open: turns.next}
+}
+
+// prompt reports whether no read of r, which can seek, waits for anybody.
+func prompt(r io.Reader) bool {
+	switch r.(type) {
+	case *bytes.Reader, *strings.Reader, *os.File:
+		return true
+	}
+	return false
 }
 
 // extent says where a seeker stands and how much follows.
@@ -77,49 +91,82 @@ func extent(s io.Seeker) (start, size int64, err error) {
 
 // replayable reports whether the body can be sent (again) now.
 func (s *source) replayable() bool {
-	return s == nil || s.open != nil || !s.read.Load()
+	return s == nil || s.open != nil || !s.begun.Load()
 }
 
 // rereadable reports whether readings are independent of each other.
 func (s *source) rereadable() bool { return s.open != nil && !s.shared }
 
-// reading starts one reading.
-func (s *source) reading() (io.Reader, error) {
+// reading starts one reading, which ends when ctx does.
+func (s *source) reading(ctx context.Context) (io.Reader, error) {
 	s.sent.Store(0)
-	if s.open == nil {
-		return &counted{r: s.once, s: s}, nil
-	}
-	r, err := s.open()
+	r, err := s.next(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errSource, err)
 	}
-	return &counted{r: r, s: s}, nil
+	c := &counted{r: r, s: s}
+	if closer, ok := r.(io.Closer); ok && s.open != nil {
+		c.closer = closer
+	}
+	if !s.prompt && ctx.Done() != nil {
+		c.r = &patient{ctx: ctx, r: r, done: make(chan taken, 1)}
+	}
+	return c, nil
+}
+
+// next returns what one reading reads.
+func (s *source) next(ctx context.Context) (io.Reader, error) {
+	switch {
+	case s.open == nil:
+		return s.once, nil
+	case s.prompt || ctx.Done() == nil:
+		return s.open()
+	}
+	type opened struct {
+		r   io.Reader
+		err error
+	}
+	done := make(chan opened)
+	go func() {
+		r, err := s.open()
+		select {
+		case done <- opened{r, err}:
+		case <-ctx.Done():
+			if closer, ok := r.(io.Closer); ok && err == nil {
+				closer.Close()
+			}
+		}
+	}()
+	select {
+	case o := <-done:
+		return o.r, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // counted notes what was read, marks the reader's own errors, and stops a
 // source that is longer than it said.
 type counted struct {
-	r io.Reader
-	s *source
+	r      io.Reader
+	s      *source
+	closer io.Closer // of what [WithReopen] opened; the caller's own stays open
 }
 
 func (c *counted) Read(p []byte) (int, error) {
+	c.s.begun.Store(true)
 	n, err := c.r.Read(p)
-	if n > 0 {
-		c.s.read.Store(true)
-		c.s.sent.Add(int64(n))
-	}
+	c.s.sent.Add(int64(n))
 	if err != nil && err != io.EOF {
 		err = fmt.Errorf("%w: %w", errSource, err)
 	}
 	return n, err
 }
 
-// Close closes what [WithReopen] opened; the caller's own reader has no Close
-// here.
+// Close implements [io.Closer].
 func (c *counted) Close() error {
-	if closer, ok := c.r.(io.Closer); ok && c.s.open != nil {
-		return closer.Close()
+	if c.closer != nil {
+		return c.closer.Close()
 	}
 	return nil
 }

@@ -221,7 +221,7 @@ func (x *exchange) build(ctx context.Context) error {
 	x.req.Request = hr
 	switch {
 	case x.r.body != nil:
-		return x.attach(x.r.body.size, x.r.body.rereadable(), x.r.body.reading)
+		return x.attach(x.r.body.size, x.r.body.rereadable(), func() (io.Reader, error) { return x.r.body.reading(ctx) })
 	case x.r.in != nil:
 		body, err := json.Marshal(x.r.in)
 		if err != nil {

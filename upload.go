@@ -54,9 +54,12 @@ func WithReopen(open func() (io.ReadCloser, error)) UploadOption {
 //
 // A failed upload is sent again only if the reader can be read again from
 // where it stood: an [io.Seeker] (files, bytes.Reader, strings.Reader), or
-// with [WithReopen]. Any other is sent again only while nothing was read. A
-// reader that seeks must not be used by others during the call. The reader is
-// not closed.
+// with [WithReopen]. Any other is sent again only while nothing was asked of
+// it. A reader that seeks must not be used by others during the call. The
+// reader is not closed.
+//
+// When ctx ends, Upload returns at once, even where the reader waits for more: a
+// Read that it is in ends by itself, and what it gives then is lost.
 //
 // Access: storage.put
 func (s *Storage) Upload(ctx context.Context, path string, r io.Reader, opts ...UploadOption) (*StorageObject, error) {

@@ -98,8 +98,6 @@ func (c *cli) upload(cmd *cobra.Command, from string, to location, o copyOptions
 		opts = append(opts, bctrl.WithContentType(o.contentType))
 	}
 	return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
-		in, cut := interruptible(ctx, in)
-		defer cut()
 		body, done := metered(cmd, in, to.path, o.quiet)
 		object, err := client.Storage(to.namespace).Upload(ctx, to.path, body, opts...)
 		done()
@@ -111,27 +109,6 @@ func (c *cli) upload(cmd *cobra.Command, from string, to location, o copyOptions
 		}
 		return c.showObject(cmd, *object)
 	})
-}
-
-// interruptible lets ctx end the reading of what may wait for ever, such as a
-// pipe: net/http does not return before a read that it has begun. What it reads
-// from is left to the end of the process.
-func interruptible(ctx context.Context, in io.Reader) (_ io.Reader, cut func()) {
-	if f, ok := in.(*os.File); ok {
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			return in, func() {}
-		}
-	}
-	r, w := io.Pipe()
-	stop := context.AfterFunc(ctx, func() { _ = w.CloseWithError(ctx.Err()) })
-	go func() {
-		_, err := io.Copy(w, in)
-		_ = w.CloseWithError(err)
-	}()
-	return r, func() {
-		stop()
-		_ = r.Close()
-	}
 }
 
 // showObject prints a file that was stored.

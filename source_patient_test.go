@@ -1,0 +1,136 @@
+package bctrl
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// stuck is a reader whose Read waits until it is let go.
+type stuck struct {
+	begun, let chan struct{}
+}
+
+func newStuck(t *testing.T) stuck {
+	s := stuck{make(chan struct{}, 8), make(chan struct{})}
+	t.Cleanup(func() { close(s.let) })
+	return s
+}
+
+func (s stuck) Read([]byte) (int, error) {
+	s.begun <- struct{}{}
+	<-s.let
+	return 0, io.EOF
+}
+
+// stuckSeeker says that it can be read again.
+type stuckSeeker struct{ stuck }
+
+func (stuckSeeker) Seek(_ int64, whence int) (int64, error) {
+	if whence == io.SeekEnd {
+		return 100, nil
+	}
+	return 0, nil
+}
+
+// TestACancelledContextEndsAnUploadWhoseReaderWaits: over a real connection,
+// where net/http waits for the read that it is in.
+func TestACancelledContextEndsAnUploadWhoseReaderWaits(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	t.Cleanup(srv.Close)
+	hc := &http.Client{Transport: &http.Transport{}}
+	t.Cleanup(hc.CloseIdleConnections)
+	c, err := New(WithAPIKey(NewSecret(testKey)), WithBaseURL(srv.URL), WithHTTPClient(hc))
+	require.NoError(t, err)
+	s := newStuck(t)
+	for _, tc := range []struct {
+		why  string
+		r    io.Reader
+		opts []UploadOption
+	}{
+		{"a pipe", s, nil},
+		{"one that seeks", stuckSeeker{s}, nil},
+		{"one that is opened again", nil, []UploadOption{WithReopen(func() (io.ReadCloser, error) { return io.NopCloser(s), nil })}},
+		{"one that cannot be opened yet", nil, []UploadOption{WithReopen(func() (io.ReadCloser, error) {
+			_, err := s.Read(nil)
+			return nil, err
+		})}},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { <-s.begun; cancel() }()
+		_, err := c.Storage("ns").Upload(ctx, "a.csv", tc.r, tc.opts...) // the test would not end
+		require.ErrorIs(t, err, context.Canceled, tc.why)
+		require.ErrorContains(t, err, codeCancelled, tc.why)
+	}
+}
+
+func TestAReaderThatWasAskedForBytesIsNotAskedForThemAgain(t *testing.T) {
+	s := newStuck(t)
+	sends := 0
+	rt := roundTripper(func(r *http.Request) (*http.Response, error) {
+		sends++
+		go func() { _, _ = r.Body.Read(make([]byte, 1)) }()
+		<-s.begun
+		return answered(503, ""), nil // before it has read the body
+	})
+	_, err := clientOn(t, rt, WithRetryWait(0, 0)).Storage("ns").Upload(t.Context(), "a.csv", s)
+	require.ErrorIs(t, err, ErrUnavailable)
+	require.Equal(t, 1, sends, "two reads at once would each get parts")
+}
+
+func TestAPatientReaderGivesWhatItsReaderGives(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		text := rapid.StringN(0, 3*patientBuffer, -1).Draw(rt, "text")
+		failure := rapid.SampledFrom([]error{io.EOF, errors.New("disk gone")}).Draw(rt, "failure")
+		var r io.Reader = io.MultiReader(strings.NewReader(text), iotest.ErrReader(failure))
+		if rapid.Bool().Draw(rt, "half at a time") {
+			r = iotest.HalfReader(r)
+		}
+		if rapid.Bool().Draw(rt, "error with the last bytes") && failure == io.EOF {
+			r = iotest.DataErrReader(r)
+		}
+		p := &patient{ctx: context.Background(), r: r, done: make(chan taken, 1)}
+		var got []byte
+		size := rapid.IntRange(1, 2*patientBuffer).Draw(rt, "size")
+		for b := make([]byte, size); ; {
+			n, err := p.Read(b)
+			got = append(got, b[:n]...)
+			if err != nil {
+				require.Equal(rt, failure, err)
+				break
+			}
+		}
+		require.Equal(rt, text, string(got))
+	})
+}
+
+func TestWhatIsOpenedTooLateIsClosed(t *testing.T) {
+	s, closed := newStuck(t), make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-s.begun; cancel() }()
+	let := make(chan struct{})
+	_, err := clientOn(t, always(200, `{}`)).Storage("ns").Upload(ctx, "a.csv", nil, WithReopen(func() (io.ReadCloser, error) {
+		s.begun <- struct{}{}
+		<-let
+		return closing{strings.NewReader("late"), closed}, nil
+	}))
+	require.ErrorIs(t, err, context.Canceled)
+	close(let)
+	<-closed
+}
+
+// closing tells when it is closed.
+type closing struct {
+	io.Reader
+	closed chan struct{}
+}
+
+func (c closing) Close() error { close(c.closed); return nil }
