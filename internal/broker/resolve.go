@@ -8,10 +8,6 @@ import (
 	"github.com/bctrl-go/bctrl"
 )
 
-// Place is a scope, or the context of a call: both empty is global, Workspace
-// alone a workspace, both a group of it.
-type Place struct{ Workspace, Group string }
-
 // State is what is stored of credentials, secrets and bindings: all of it, or
 // as much of it as a query's answer depends on. Order and repeats mean nothing.
 type State struct {
@@ -24,7 +20,7 @@ type State struct {
 type Credential struct {
 	// UID is its identity, ID its name in the organization.
 	UID, ID, Provider string
-	Place             Place
+	Scope             bctrl.Scope
 	Priority          int
 	Disabled          bool
 	// Provisioned marks one that came of its secrets, and goes where they go.
@@ -42,12 +38,12 @@ type Credential struct {
 // Secret is what resolving needs to know of a secret, never its value.
 type Secret struct {
 	ID    string
-	Place Place
+	Scope bctrl.Scope
 	// Provider is the one that it is pinned to, or empty.
 	Provider     string
 	AttachedOnly bool
 	// Attached are the groups that it is attached to.
-	Attached []Place
+	Attached []bctrl.Scope
 	// Tampered marks a row that contradicts itself.
 	Tampered bool
 }
@@ -55,7 +51,7 @@ type Secret struct {
 // Binding puts another secret in place of a credential's own.
 type Binding struct {
 	UID   string
-	Place Place
+	Scope bctrl.Scope
 	// Target is the id of a capability, which has a slash, or of a credential.
 	Target string
 	// Consumer is the only one that it is for; empty for all.
@@ -78,7 +74,9 @@ type Query struct {
 	Credential string
 	// Consumer is who calls, for bindings: the alias of a runtime.
 	Consumer string
-	Context  Place
+	// Context is where the call is made; workspaces are named by id, as in
+	// State. The zero Scope is global.
+	Context bctrl.Scope
 }
 
 // Tier is how specific what was found is.
@@ -216,7 +214,7 @@ func (state State) named(secrets map[string]Secret, q Query) (match, error) {
 	if tier := c.visible(secrets, q.Context); tier != "" {
 		return match{c, tier}, nil
 	}
-	if c.Place.tier(q.Context) != "" {
+	if tierOf(c.Scope, q.Context) != "" {
 		for _, id := range c.Secrets {
 			if _, stored := secrets[id]; id != "" && !stored {
 				return match{}, refuse(409, "credentials.revoked", "a secret of the credential "+c.ID+" was deleted", "delete the credential, and create it anew with another secret")
@@ -226,16 +224,15 @@ func (state State) named(secrets map[string]Secret, q Query) (match, error) {
 	return match{}, errNoCredential()
 }
 
-// tier is where a place lies for a context that it is visible in, else "".
-func (p Place) tier(context Place) Tier {
+// tierOf is the tier of what lives in a scope for a context that sees it, else
+// "".
+func tierOf(scope, context bctrl.Scope) Tier {
 	switch {
-	case p == Place{}:
+	case scope.Type() == bctrl.ScopeGlobal:
 		return TierGlobal
-	case p.Workspace != context.Workspace:
-		return ""
-	case p.Group == "":
+	case scope.Type() == bctrl.ScopeWorkspace && scope.WorkspaceID() == context.WorkspaceID():
 		return TierWorkspace
-	case p.Group == context.Group:
+	case scope.Type() == bctrl.ScopeGroup && scope == context:
 		return TierGroup
 	}
 	return ""
@@ -244,7 +241,7 @@ func (p Place) tier(context Place) Tier {
 // visible is the tier of a credential in a context, or "". It needs all its
 // secrets. Attaching one of them to the group brings the credential near: from
 // wherever it is visible, and one that was provisioned from anywhere.
-func (c Credential) visible(secrets map[string]Secret, context Place) Tier {
+func (c Credential) visible(secrets map[string]Secret, context bctrl.Scope) Tier {
 	attached := false
 	for _, id := range c.Secrets {
 		if id == "" {
@@ -256,7 +253,7 @@ func (c Credential) visible(secrets map[string]Secret, context Place) Tier {
 		}
 		attached = attached || s.attachedTo(context)
 	}
-	own := c.Place.tier(context)
+	own := tierOf(c.Scope, context)
 	if own != TierGroup && attached && (own != "" || c.Provisioned) {
 		return TierAttached
 	}
@@ -264,12 +261,12 @@ func (c Credential) visible(secrets map[string]Secret, context Place) Tier {
 }
 
 // Visible reports whether the secret may be used in a context.
-func (s Secret) Visible(context Place) bool {
-	return s.attachedTo(context) || !s.AttachedOnly && s.Place.tier(context) != ""
+func (s Secret) Visible(context bctrl.Scope) bool {
+	return s.attachedTo(context) || !s.AttachedOnly && tierOf(s.Scope, context) != ""
 }
 
-func (s Secret) attachedTo(context Place) bool {
-	return context.Group != "" && slices.Contains(s.Attached, context)
+func (s Secret) attachedTo(context bctrl.Scope) bool {
+	return context.Type() == bctrl.ScopeGroup && slices.Contains(s.Attached, context)
 }
 
 // usableFor refuses a secret that belongs to another provider.
@@ -303,7 +300,7 @@ func (state State) bind(q Query, r *Resolved) error {
 			if !b.meant(q, r.Credential, field) || !stored || !s.Visible(q.Context) {
 				continue
 			}
-			found := Bound{b, b.Place.tier(q.Context)}
+			found := Bound{b, tierOf(b.Scope, q.Context)}
 			if found.Tier != "" && (best == nil || found.compare(*best) < 0) {
 				best = &found
 			}

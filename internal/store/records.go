@@ -32,6 +32,11 @@ const (
 	KindServerValue  = "server_value"
 	KindAPIKey       = "api_key"
 	KindWorkspace    = "workspace"
+
+	KindCredential       = "credential"
+	KindCapability       = "capability"
+	KindCapabilityPolicy = "capability_policy"
+	KindBinding          = "binding"
 )
 
 // errUnrecorded refuses a transaction that wrote a record without an event.
@@ -124,6 +129,10 @@ func keptTables() []kept {
 			}
 			return w.record(org)
 		}},
+		{KindCredential, "credentials", "uid", "org_id, " + credentialColumns, scanKept(scanCredential, Credential.record)},
+		{KindCapability, "capabilities", "uid", "org_id, " + capabilityColumns, scanKept(scanCapability, Capability.record)},
+		{KindCapabilityPolicy, "capability_policies", "uid", "org_id, " + capabilityPolicyColumns, scanKept(scanCapabilityPolicy, CapabilityPolicy.record)},
+		{KindBinding, "bindings", "uid", "org_id, " + bindingColumns, scanKept(scanBinding, Binding.record)},
 	}
 }
 

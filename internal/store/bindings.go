@@ -1,0 +1,114 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// Binding puts another secret in place of a credential's own.
+type Binding struct {
+	UID     string
+	Version int64
+	BindingKey
+	Secret string
+	// Sealed is the seal over all of it; it holds no secret.
+	Sealed               []byte
+	CreatedAt, UpdatedAt time.Time
+}
+
+// BindingKey tells a binding from every other of the organization.
+type BindingKey struct {
+	Scope bctrl.Scope
+	// Target is the id of a capability, which has a slash, or of a credential.
+	Target string
+	// Consumer is the only one that it is for; empty for all.
+	Consumer string
+	// Field is the one whose secret it replaces; empty for the only one.
+	Field string
+}
+
+const bindingColumns = "uid, version, workspace_id, group_id, target, consumer, field, secret_id, sealed, created_at, updated_at"
+
+func scanBinding(row scanner) (b Binding, err error) {
+	var workspace, group string
+	var created, updated int64
+	err = row(&b.UID, &b.Version, &workspace, &group, &b.Target, &b.Consumer, &b.Field, &b.Secret, &b.Sealed, &created, &updated)
+	b.Scope = scopeIn(workspace, group)
+	b.CreatedAt, b.UpdatedAt = fromMillis(created), fromMillis(updated)
+	return b, err
+}
+
+func (b Binding) record(org string) Record {
+	return Record{KindBinding, b.UID, org, b.Version,
+		digest(org, b.Scope.WorkspaceID(), b.Scope.GroupID(), b.Target, b.Consumer, b.Field, b.Secret, string(b.Sealed))}
+}
+
+// Binding returns the binding with this key.
+func (q Queries) Binding(ctx context.Context, org string, k BindingKey) (Binding, error) {
+	return one(ctx, q, scanBinding, "SELECT "+bindingColumns+` FROM bindings
+		WHERE org_id = $1 AND target = $2 AND workspace_id = $3 AND group_id = $4 AND consumer = $5 AND field = $6`,
+		org, k.Target, k.Scope.WorkspaceID(), k.Scope.GroupID(), k.Consumer, k.Field)
+}
+
+// Bindings lists bindings by uid, which is by age, after the uid given.
+func (q Queries) Bindings(ctx context.Context, org, after string, limit int) ([]Binding, error) {
+	return many(ctx, q, scanBinding, "SELECT "+bindingColumns+" FROM bindings WHERE org_id = $1 AND uid > $2 ORDER BY uid LIMIT $3", org, after, limit)
+}
+
+// BindingsOf lists the bindings of a capability or credential like
+// [Queries.Bindings].
+func (q Queries) BindingsOf(ctx context.Context, org, target, after string, limit int) ([]Binding, error) {
+	return many(ctx, q, scanBinding, "SELECT "+bindingColumns+` FROM bindings
+		WHERE org_id = $1 AND target = $2 AND uid > $3 ORDER BY uid LIMIT $4`, org, target, after, limit)
+}
+
+// BindingsInWorkspace returns the bindings whose scope is a workspace or a
+// group of it.
+func (q Queries) BindingsInWorkspace(ctx context.Context, org, workspace string) ([]Binding, error) {
+	return many(ctx, q, scanBinding, "SELECT "+bindingColumns+` FROM bindings
+		WHERE org_id = $1 AND workspace_id = $2 AND workspace_id <> '' ORDER BY uid`, org, workspace)
+}
+
+// CandidateBindings returns the bindings of a capability and of a credential
+// for a consumer that a context may see. It reads nothing else.
+func (q Queries) CandidateBindings(ctx context.Context, org, capability, credential, consumer string, in bctrl.Scope) ([]Binding, error) {
+	switch {
+	case in.WorkspaceID() == "":
+		return many(ctx, q, scanBinding, bindingsInScope, org, capability, credential, consumer, "", "")
+	case in.GroupID() == "":
+		return many(ctx, q, scanBinding, bindingsInScope+" UNION ALL "+bindingsGlobal, org, capability, credential, consumer, in.WorkspaceID(), "")
+	}
+	return many(ctx, q, scanBinding, bindingsInScope+" UNION ALL "+bindingsWorkspace+" UNION ALL "+bindingsGlobal,
+		org, capability, credential, consumer, in.WorkspaceID(), in.GroupID())
+}
+
+const (
+	bindingsFor       = "SELECT " + bindingColumns + " FROM bindings WHERE org_id = $1 AND target IN ($2, $3) AND consumer IN ('', $4) AND "
+	bindingsInScope   = bindingsFor + "workspace_id = $5 AND group_id = $6"
+	bindingsWorkspace = bindingsFor + "workspace_id = $5 AND group_id = ''"
+	bindingsGlobal    = bindingsFor + "workspace_id = '' AND group_id = ''"
+)
+
+// InsertBinding adds a binding; one with its key gives [ErrExists].
+func (tx *Tx) InsertBinding(ctx context.Context, org string, b Binding) error {
+	tx.wrote(b.record(org))
+	_, err := tx.exec(ctx, `INSERT INTO bindings (org_id, uid, version, workspace_id, group_id, target, consumer, field, secret_id, sealed, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		org, b.UID, b.Version, b.Scope.WorkspaceID(), b.Scope.GroupID(), b.Target, b.Consumer, b.Field, b.Secret, b.Sealed, millis(b.CreatedAt), millis(b.UpdatedAt))
+	return err
+}
+
+// UpdateBinding replaces the secret of the binding with b's UID.
+func (tx *Tx) UpdateBinding(ctx context.Context, org string, b Binding) error {
+	tx.wrote(b.record(org))
+	return tx.must(ctx, "UPDATE bindings SET version = $1, secret_id = $2, sealed = $3, updated_at = $4 WHERE org_id = $5 AND uid = $6",
+		b.Version, b.Secret, b.Sealed, millis(b.UpdatedAt), org, b.UID)
+}
+
+// DeleteBinding removes the binding.
+func (tx *Tx) DeleteBinding(ctx context.Context, org, uid string) error {
+	tx.wrote(deleted(KindBinding, org, uid))
+	return tx.must(ctx, "DELETE FROM bindings WHERE org_id = $1 AND uid = $2", org, uid)
+}
