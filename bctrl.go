@@ -24,6 +24,10 @@ type Client struct {
 	Operations *OperationsService
 	// Subaccounts are organizations inside the caller's.
 	Subaccounts *SubaccountsService
+	// Credentials are ways to authenticate with providers.
+	Credentials *CredentialsService
+	// Capabilities are what may be called at providers, and the calls.
+	Capabilities *CapabilitiesService
 	// Audit is the log of who did what.
 	Audit *AuditService
 
@@ -61,6 +65,8 @@ func newClient(t *transport) *Client {
 	c.Profiles = &BrowserProfilesService{via: c.via}
 	c.Operations = &OperationsService{via: c.via}
 	c.Subaccounts = &SubaccountsService{via: c.via}
+	c.Credentials = &CredentialsService{via: c.via}
+	c.Capabilities = &CapabilitiesService{via: c.via}
 	c.Audit = &AuditService{via: c.via}
 	return c
 }

@@ -69,6 +69,10 @@ func cannedServer() canned {
 		act        = `{"mode":"fail-fast","steps":[{"call":"stagehand.act","durationMs":8100,"result":{"success":true,"message":"Exported Q1.","downloads":[{"logicalPath":"downloads/q1.csv"}]}}]}`
 		subaccount = `{"id":"` + acme + `","name":"acme"}`
 		object     = `{"logicalPath":"exports/q1.csv","sizeBytes":24,"source":"upload"}`
+		brokered   = `{"id":"openai-eu","provider":"openai","scope":{"type":"global"},"secretRefs":{"apiKey":"vault:secret:s-1"},"priority":0,"enabled":true,"provisioned":false}`
+		capability = `{"id":"openai/chat-completions","provider":"openai","methods":["POST"],"paths":["/v1/chat/completions"],"hosts":["api.openai.com"],"model":true,"builtin":true,"status":"ready"}`
+		ownOne     = `{"id":"acme/users","provider":"acme","methods":["GET"],"paths":["/v1/users"],"builtin":false,"status":"available"}`
+		binding    = `{"capability":"openai/chat-completions","secretRef":"vault:secret:s-1","field":"apiKey","scope":{"type":"group","workspaceId":"ws-1","groupId":"emea"}}`
 		ended      = `{"id":"op-1","status":"succeeded","progress":{"step":1,"totalSteps":1,"currentCall":"stagehand.act"},"result":` + act + `}`
 	)
 	s := canned{
@@ -109,12 +113,25 @@ func cannedServer() canned {
 		"POST /v1/operations/op-1/cancel":              `{"id":"op-1","status":"cancelling"}`,
 		"POST /v1/subaccounts":                         subaccount,
 		"GET /v1/subaccounts":                          `{"subaccounts":[` + subaccount + `],"nextCursor":null}`,
+		"POST /v1/credentials":                         brokered,
+		"GET /v1/credentials":                          `{"credentials":[` + brokered + `],"nextCursor":null}`,
+		"GET /v1/credentials/openai-eu":                brokered,
+		"PATCH /v1/credentials/openai-eu":              strings.Replace(brokered, `"enabled":true`, `"enabled":false`, 1),
+		"DELETE /v1/credentials/openai-eu":             `{}`,
+		"GET /v1/capabilities":                         `{"capabilities":[` + ownOne + `,` + capability + `],"nextCursor":null}`,
+		"PUT /v1/capabilities/acme%2Fusers":            ownOne,
+		"DELETE /v1/capabilities/acme%2Fusers":         `{}`,
+		"GET /v1/bindings":                             `{"bindings":[` + binding + `],"nextCursor":null}`,
+		"PUT /v1/bindings":                             binding,
+		"DELETE /v1/bindings":                          `{}`,
 		"GET /v1/storage/objects":                      `{"objects":[` + object + `],"nextCursor":null}`,
 	}
 	s["POST /v1/workspaces/ws-1/runtimes/crm/tokens"] = `{"token":"` + exampleToken + `","id":"01980000-0000-7000-8000-000000000001","expiresAt":"2026-01-02T03:04:05Z"}`
 	s["DELETE /v1/tokens/01980000-0000-7000-8000-000000000001"] = `{"id":"01980000-0000-7000-8000-000000000001"}`
 	s["POST /v1/workspaces/ws-1/runtimes/crm/explain"] = `{"allowed":false,"level":0,"field":"mounts.vault.allow","reason":"no entry allows it"}`
 	s["GET /v1/self"] = `{"kind":"token","organization":"org-1","tokenId":"01980000-0000-7000-8000-000000000001","expiresAt":"2026-01-02T03:04:05Z","runtime":` + runtime + `}`
+	s["GET /v1/capabilities/openai%2Fchat-completions"] = capability
+	s["PUT /v1/capabilities/openai%2Fchat-completions/policy"] = `{"callsPerMinute":60,"redact":["api_key"]}`
 	s["DELETE /v1/subaccounts/"+acme] = `{}`
 	const files = "/v1/storage/namespaces/sales-exports/"
 	s["GET "+files+"browse"] = `{"files":[{"logicalPath":"readme.txt"}],"folders":[{"path":"exports/","fileCount":2}],"nextCursor":null}`

@@ -121,7 +121,8 @@ func samples(t *testing.T) map[string]any {
 
 	m := map[string]any{
 		"Client": c, "AICredentialsService": c.AICredentials, "VaultService": c.Vault, "WorkspacesService": c.Workspaces,
-		"BrowserProfilesService": c.Profiles, "OperationsService": c.Operations, "SubaccountsService": c.Subaccounts, "AuditService": c.Audit, "Storage": rt.Storage, "RuntimesService": ws.Runtimes,
+		"BrowserProfilesService": c.Profiles, "OperationsService": c.Operations, "SubaccountsService": c.Subaccounts, "AuditService": c.Audit,
+		"CredentialsService": c.Credentials, "CapabilitiesService": c.Capabilities, "Storage": rt.Storage, "RuntimesService": ws.Runtimes,
 		"Workspace": ws, "BrowserLauncher": launcher, "Runtime": rt, "RuntimeVault": rt.Vault, "RuntimeAI": rt.AI,
 		"Stagehand": rt.Stagehand, "BrowserPage": rt.Page, "Caller": self, "Operation": op, "StorageReader": reader, "Error": failure,
 		"Option": WithAPIKey(NewSecret(canary)), "CallOption": WithIdempotencyKey("k"), "UploadOption": WithSize(1),
@@ -144,6 +145,10 @@ func samples(t *testing.T) map[string]any {
 		filled[AuditProblem](), filled[AuditProblemKind](),
 		filled[BrowserProfile](), filled[BrowserProfileCreate](), filled[BrowserProfileUpdate](),
 		filled[Subaccount](), filled[SubaccountCreate](),
+		filled[Scope](), filled[ScopeType](), filled[ScopeFilter](),
+		filled[Credential](), filled[CredentialCreate](), filled[CredentialUpdate](),
+		filled[Capability](), filled[CapabilityStatus](), filled[CapabilitySecret](), filled[CapabilityPolicy](), filled[CapabilityCreate](),
+		filled[CapabilityFilter](), filled[Binding](), filled[BindingFilter](),
 		filled[CredentialAuth](), filled[AuthType](), filled[OAuth2Auth](), filled[SigV4Auth](), filled[HMACAuth](),
 		filled[Mounts](), filled[AIMount](), filled[VaultMount](), filled[StorageMount](), filled[StorageAccess](), filled[CapabilityMount](),
 		filled[Provider](), filled[Chain](), filled[Verb](), filled[Action](), filled[Decision](),

@@ -19,6 +19,9 @@ const (
 	APIKeys         = "keys"
 	Subaccounts     = "subaccounts"
 	AuditEvents     = "events"
+	Credentials     = "credentials"
+	Capabilities    = "capabilities"
+	Bindings        = "bindings"
 )
 
 // List is the envelope of a list: {"<plural>": […], "nextCursor": string or

@@ -159,3 +159,13 @@ type Self[R any] struct {
 type SubaccountCreate struct {
 	Name string `json:"name"`
 }
+
+// CapabilityCreate is the body of PUT /v1/capabilities/{id}.
+type CapabilityCreate struct {
+	Description string   `json:"description,omitempty"`
+	Methods     []string `json:"methods"`
+	Paths       []string `json:"paths"`
+	Host        string   `json:"host,omitempty"`
+	Credential  string   `json:"credential,omitempty"`
+	Model       bool     `json:"model,omitempty"`
+}
