@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-
-	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 // refusal is an error of the SDK's own checks.
@@ -88,7 +86,7 @@ func (x *exchange) refused(resp *http.Response) error {
 		*e = Error{Code: "http.status_" + strconv.Itoa(resp.StatusCode), Message: plainMessage(resp.StatusCode)}
 	}
 	e.Status = resp.StatusCode
-	e.Retryable = retryableStatus(e.Status) || e.Code == wire.CodeInProgress
+	e.Retryable = retryable(e.Status, e.Code)
 	if e.RequestID == "" || resp.Header.Get("X-Request-Id") != "" {
 		e.RequestID = x.requestID
 	}

@@ -62,6 +62,7 @@
 //	ErrForbidden     403                   ErrTooLarge      413
 //	ErrConflict      409, 412              ErrWidening      mounts above their ceiling
 //	ErrInvalid       400, 422              ErrOutsideMount  not permitted by the mounts
+//	ErrEnded         cancelled, or its runtime stopped, before it was done
 //
 // A cancelled call matches [context.Canceled], one out of time
 // [context.DeadlineExceeded].
@@ -70,6 +71,7 @@
 //
 //	what                  every method; an upload only if its source can be read again
 //	when                  408, 429, 5xx; no answer or half of one; 409 request.in_progress
+//	not when              runtimes.no_browser, runtimes.launch_failed: until the server is mended
 //	how often             2 times; WithMaxRetries
 //	wait                  at random up to 250 ms, doubling up to 2 s; WithRetryWait
 //	Retry-After           honoured, up to 30 s

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 // The sentinels that [errors.Is] finds in an [*Error], whether the server or
@@ -28,6 +30,9 @@ var (
 	ErrUnavailable = errors.New("unavailable")
 	// ErrTooLarge: the request or the answer exceeds a limit (413).
 	ErrTooLarge = errors.New("too large")
+	// ErrEnded: what was asked for was begun, and ended before it was done:
+	// somebody cancelled the execution, or stopped its runtime.
+	ErrEnded = errors.New("ended before it was done")
 	// ErrWidening: mounts ask for more than the level above permits, or a
 	// token's expiry for longer.
 	ErrWidening = errors.New("mounts widen their ceiling")
@@ -180,7 +185,9 @@ func (e *Error) Is(target error) bool {
 	case ErrConflict:
 		return e.Status == http.StatusConflict || e.Status == http.StatusPreconditionFailed
 	case ErrInvalid:
-		return e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity
+		return (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity) && !e.ended()
+	case ErrEnded:
+		return e.ended()
 	case ErrRateLimited:
 		return e.Status == http.StatusTooManyRequests
 	case ErrUnavailable:
@@ -194,6 +201,10 @@ func (e *Error) Is(target error) bool {
 	}
 	return false
 }
+
+// ended goes by the code: no status says that a request was well formed, was
+// begun and cannot be asked for again.
+func (e *Error) ended() bool { return e.Code == wire.CodeCancelled || e.Code == wire.CodeRuntimeEnded }
 
 func (e *Error) hasCode(codes ...string) bool {
 	for _, code := range codes {

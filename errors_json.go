@@ -31,11 +31,6 @@ func (e *Error) UnmarshalJSON(data []byte) error {
 	if len(e.Problems) > 0 {
 		e.Field, e.Witness = e.Problems[0].Field, e.Problems[0].Witness
 	}
-	e.Retryable = retryableStatus(e.Status)
+	e.Retryable = retryable(e.Status, e.Code)
 	return nil
-}
-
-// retryableStatus reports whether the same request may succeed later.
-func retryableStatus(status int) bool {
-	return status == 408 || status == 429 || status >= 500
 }

@@ -41,14 +41,20 @@ func (x *exchange) passing(resp *http.Response, err error) bool {
 		var untrusted *tls.CertificateVerificationError
 		return !errors.Is(err, errTooLong) && !errors.Is(err, errSource) && !errors.As(err, &untrusted)
 	}
-	if resp.StatusCode == http.StatusConflict {
-		return conflictCode(resp) == wire.CodeInProgress
-	}
-	return retryableStatus(resp.StatusCode)
+	return !succeeded(resp) && retryable(resp.StatusCode, refusalCode(resp))
 }
 
-// conflictCode reads the code of a refusal and puts its body back.
-func conflictCode(resp *http.Response) string {
+// retryable reports whether the same request may succeed later.
+func retryable(status int, code string) bool {
+	return retryableStatus(status) && !wire.Lasts(code) || code == wire.CodeInProgress
+}
+
+func retryableStatus(status int) bool {
+	return status == 408 || status == 429 || status >= 500
+}
+
+// refusalCode reads the code of a refusal and puts its body back.
+func refusalCode(resp *http.Response) string {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorAnswer))
 	resp.Body.Close()
 	resp.Body = io.NopCloser(bytes.NewReader(body))

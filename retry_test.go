@@ -34,6 +34,9 @@ func TestWhatIsRetried(t *testing.T) {
 		{412, refusalBody("workspaces.stale", "conflict"), 1, "stale stays stale"},
 		{422, refusalBody("request.idempotency_mismatch", "invalid_input"), 1, "another request under the same key"},
 		{429, ``, 3, "later"},
+		{503, refusalBody("runtimes.launch_failed", "server"), 1, "the server stays without a sandbox"},
+		{503, refusalBody("runtimes.no_browser", "server"), 1, "the server stays without a browser"},
+		{503, refusalBody("server.stopping", "server"), 3, "another may start"},
 		{500, ``, 3, "may pass"}, {502, ``, 3, "may pass"}, {503, ``, 3, "may pass"}, {504, ``, 3, "may pass"},
 	} {
 		f := always(tc.status, tc.body)

@@ -90,7 +90,7 @@ func TestAPatientReaderGivesWhatItsReaderGives(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		text := rapid.StringN(0, 3*patientBuffer, -1).Draw(rt, "text")
 		failure := rapid.SampledFrom([]error{io.EOF, errors.New("disk gone")}).Draw(rt, "failure")
-		var r io.Reader = io.MultiReader(strings.NewReader(text), iotest.ErrReader(failure))
+		r := io.MultiReader(strings.NewReader(text), iotest.ErrReader(failure))
 		if rapid.Bool().Draw(rt, "half at a time") {
 			r = iotest.HalfReader(r)
 		}

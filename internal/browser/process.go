@@ -26,10 +26,11 @@ const (
 	reapPause = 2 * time.Millisecond
 )
 
-// sandboxHint says what a machine lacks on which Chromium refuses to start.
-const sandboxHint = "its sandbox needs unprivileged user namespaces: allow them to the container " +
+// ErrNoSandbox is returned by a launch on a machine that denies Chromium its
+// sandbox. Its text says what the operator can do.
+var ErrNoSandbox = errors.New("the browser's sandbox needs unprivileged user namespaces: allow them to the container " +
 	"(docker run --security-opt seccomp=unconfined) or to the system " +
-	"(sysctl kernel.apparmor_restrict_unprivileged_userns=0)"
+	"(sysctl kernel.apparmor_restrict_unprivileged_userns=0)")
 
 // process is a browser process and its process group.
 type process struct {
@@ -140,7 +141,7 @@ func (p *process) groupLives() bool {
 func (p *process) failure() error {
 	text := p.stderr.String()
 	if strings.Contains(text, "No usable sandbox") {
-		return fmt.Errorf("the browser ended by itself: %w: %s", p.exitError(), sandboxHint)
+		return fmt.Errorf("the browser ended by itself: %w: %w", p.exitError(), ErrNoSandbox)
 	}
 	return fmt.Errorf("the browser ended by itself: %w: %s", p.exitError(), cmp.Or(text, "it said nothing"))
 }

@@ -212,7 +212,8 @@ func TestALaunchThatFailsSaysWhyAndLeavesNothing(t *testing.T) {
 	require.NoError(t, os.WriteFile(sandboxless, []byte("#!/bin/sh\necho '[1:1:FATAL:zygote_host_impl_linux.cc(128)] No usable sandbox! see https://chromium.example/' >&2\nexit 133\n"), 0o755))
 	driver.path = sandboxless
 	_, err = driver.Launch(t.Context(), Spec{ID: "sandboxless"})
-	require.ErrorContains(t, err, "user namespaces")
+	require.ErrorIs(t, err, ErrNoSandbox)
+	require.ErrorContains(t, err, "user namespaces", "what the operator can do")
 	entries, err := os.ReadDir(below)
 	require.NoError(t, err)
 	require.Empty(t, entries)

@@ -29,6 +29,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/server"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 // Config says where a daemon keeps its data and what it works with.
@@ -172,7 +173,7 @@ func (d *Daemon) driver(cfg Config) browser.Driver {
 type noBrowser struct{ why error }
 
 func (n noBrowser) Launch(context.Context, browser.Spec) (browser.Browser, error) {
-	return nil, &bctrl.Error{Status: http.StatusServiceUnavailable, Code: "runtimes.no_browser", Message: n.why.Error()}
+	return nil, &bctrl.Error{Status: http.StatusServiceUnavailable, Code: wire.CodeNoBrowser, Message: n.why.Error()}
 }
 
 // lockData takes a data directory for this process.

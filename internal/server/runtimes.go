@@ -192,7 +192,10 @@ func (s *Server) notStarted(m *member, err error) error {
 	}
 	s.log.Error("a runtime did not start", "runtime", m.id, "error", err)
 	refusal := &bctrl.Error{
-		Status: http.StatusServiceUnavailable, Code: "runtimes.launch_failed", Message: "the browser did not start", Hint: "the server's log says why",
+		Status: http.StatusServiceUnavailable, Code: wire.CodeLaunchFailed, Message: "the browser did not start", Hint: "the server's log says why",
+	}
+	if errors.Is(err, browser.ErrNoSandbox) {
+		refusal.Hint = browser.ErrNoSandbox.Error() // of the machine in general, not of this one
 	}
 	errors.As(err, &refusal)
 	return errors.Join(refusal, s.setRuntimeStatus(m.org, m.id, bctrl.RuntimeFailed, refusal.Message))

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"testing"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -224,4 +227,24 @@ func withoutID(a answer) string {
 	delete(body, "requestId")
 	raw, _ := json.Marshal(body)
 	return string(raw)
+}
+
+// noSandbox is a driver on a machine that denies Chromium its sandbox.
+type noSandbox struct{}
+
+func (noSandbox) Launch(context.Context, browser.Spec) (browser.Browser, error) {
+	return nil, fmt.Errorf("the browser ended by itself: /opt/secret-path: %w", browser.ErrNoSandbox)
+}
+
+func TestALaunchSaysWhatTheOperatorCanDoAboutAMissingSandbox(t *testing.T) {
+	h := newHarness(t)
+	h.server.browsers = noSandbox{}
+	ws := h.workspace("sales", sales())
+	got := h.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil, object{"alias": "crm", "kind": "browser", "driver": "stagehand", "launch": object{}})
+	require.Equal(t, http.StatusServiceUnavailable, got.Status)
+	require.Contains(t, string(got.Body), "user namespaces")
+	require.NotContains(t, string(got.Body), "/opt/secret-path")
+	failed := h.do("GET", []string{"workspaces", ws.ID, "runtimes", "crm"}, nil, nil)
+	require.Contains(t, string(failed.Body), "the browser did not start")
+	require.NotContains(t, string(failed.Body), "namespaces", "a runtime learns nothing of the machine")
 }

@@ -15,6 +15,23 @@ type Error[P any] struct {
 // same request, by its idempotency key, is still being answered.
 const CodeInProgress = "request.in_progress"
 
+// How work ends that was begun and not done: somebody cancelled it, or its
+// runtime ended.
+const (
+	CodeCancelled    = "executions.cancelled"
+	CodeRuntimeEnded = "runtimes.ended"
+)
+
+// What a launch fails with where the server has no browser, or none that starts.
+const (
+	CodeNoBrowser    = "runtimes.no_browser"
+	CodeLaunchFailed = "runtimes.launch_failed"
+)
+
+// Lasts reports whether a failure of the server's own, a 5xx, stays until
+// somebody mends it, so that sending the same request again only takes time.
+func Lasts(code string) bool { return code == CodeNoBrowser || code == CodeLaunchFailed }
+
 // Details is the part of an [Error] that names everything that is wrong.
 type Details[P any] struct {
 	Problems []P `json:"problems,omitempty"`
