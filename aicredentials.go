@@ -43,8 +43,10 @@ type AICredentialCreate struct {
 // AICredentialUpdate changes what is not nil (APIKey: not zero). The provider
 // of a credential never changes.
 type AICredentialUpdate struct {
-	Label        *string
-	APIKey       Secret
+	Label  *string
+	APIKey Secret
+	// BaseURL of another origin (scheme, host or port) needs the APIKey with it:
+	// a key goes to no server that it was not stored for.
 	BaseURL      *string
 	DefaultModel *string
 	Enabled      *bool
@@ -112,7 +114,9 @@ func aiCredentials(via via, as *limits) listing[AICredential] {
 	return listing[AICredential]{via: via, as: as, path: pathAICredentials, plural: wire.AICredentials}
 }
 
-// Update changes a credential. A new APIKey replaces the old one.
+// Update changes a credential. A new APIKey replaces the old one, and a BaseURL
+// of another origin needs one: without it the code is
+// "ai.key_required_for_new_base_url".
 //
 // Access: ai.write
 func (s *AICredentialsService) Update(ctx context.Context, id string, u AICredentialUpdate, opts ...CallOption) (*AICredential, error) {

@@ -126,7 +126,8 @@ func updateAI(c *cli) *cobra.Command {
 		Use:   "update <id>",
 		Short: "Change an AI credential or replace its key",
 		Long: `Change what flags name; the rest stays. With --key the API key is replaced, and
-the old one is forgotten. The provider of a credential never changes.` + secretsHelp,
+the old one is forgotten; an --endpoint at another host needs --key too. The
+provider of a credential never changes.` + secretsHelp,
 		Example: `  bctrl ai update openai-prod --label "Production, EU" --default-model gpt-5
   bctrl ai update openai-prod --key`,
 		Args:              arguments(1, 1),
@@ -163,6 +164,9 @@ func (c *cli) changeAI(cmd *cobra.Command, id string, in bctrl.AICredentialUpdat
 			in.APIKey = secrets[0]
 		}
 		a, err := client.AICredentials.Update(ctx, id, in)
+		if e := (*bctrl.Error)(nil); errors.As(err, &e) && e.Code == "ai.key_required_for_new_base_url" {
+			return &advice{fmt.Sprintf("%s: the stored key goes to no other host: give the key again with --key", printable(id)), err}
+		}
 		if err != nil {
 			return fmt.Errorf("AI credential %s: %w", printable(id), err)
 		}

@@ -350,3 +350,11 @@ func TestCompletionKnowsWhatTheServerHas(t *testing.T) {
 	t.Setenv("BCTRL_API_KEY", "")
 	require.Equal(t, ":4\n", d.do("__completeNoDesc", "workspace", "get", ""), "no error in the middle of a command line")
 }
+
+func TestANewEndpointAsksForTheKeyAgain(t *testing.T) {
+	d := furnished(t)
+	got := d.run("", "ai", "update", "openai-prod", "--endpoint", "https://evil.example.com/v1")
+	require.Equal(t, exitUsage, got.code)
+	require.Contains(t, got.stderr, "--key")
+	d.run("sk-new\n", "ai", "update", "openai-prod", "--endpoint", "https://llm.example.com/v1", "--key").good(t)
+}

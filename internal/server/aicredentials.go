@@ -42,6 +42,9 @@ type aiMeta struct {
 	Enabled      bool           `json:"enabled"`
 }
 
+// address is where the provider is reached, by its public address too.
+func (m aiMeta) address() string { return model.BaseURL(m.Provider, m.BaseURL) }
+
 // readAIMeta reads what a row says of itself, before its seal has proved it.
 func readAIMeta(c store.AICredential) (meta aiMeta, err error) {
 	if json.Unmarshal(c.Meta, &meta) != nil {
@@ -294,6 +297,7 @@ func (s *Server) updateAICredential(ctx context.Context, rq *request, in wire.AI
 		if err != nil {
 			return out, err
 		}
+		from := meta
 		apply(&meta.Label, in.Label)
 		apply(&meta.BaseURL, in.BaseURL)
 		apply(&meta.DefaultModel, in.DefaultModel)
@@ -303,6 +307,9 @@ func (s *Server) updateAICredential(ctx context.Context, rq *request, in wire.AI
 		}
 		if err := s.checkAICredential(meta, key); err != nil {
 			return out, err
+		}
+		if in.APIKey.IsZero() && !key.IsZero() && !sameOrigin(from.address(), meta.address()) {
+			return out, errKeyElsewhere()
 		}
 		c.Version++
 		c.UpdatedAt = time.Now().UTC().Truncate(time.Millisecond)
@@ -434,7 +441,7 @@ func hostOf(c store.AICredential) string {
 	if err != nil {
 		return ""
 	}
-	u, err := url.Parse(model.BaseURL(meta.Provider, meta.BaseURL))
+	u, err := url.Parse(meta.address())
 	if err != nil {
 		return ""
 	}

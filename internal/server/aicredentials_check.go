@@ -1,6 +1,8 @@
 package server
 
 import (
+	"net/http"
+	"net/url"
 	"strings"
 	"unicode"
 
@@ -47,4 +49,35 @@ func (s *Server) checkAICredential(meta aiMeta, key wire.Value) error {
 		p.add("ai.invalid_key", "apiKey", err.Error())
 	}
 	return p.err()
+}
+
+// errKeyElsewhere is the refusal to send a stored key to a server that it was
+// not stored for: whoever may change a credential may not thereby read its key.
+func errKeyElsewhere() *bctrl.Error {
+	return &bctrl.Error{
+		Status: http.StatusBadRequest, Code: "ai.key_required_for_new_base_url", Field: "apiKey",
+		Message: "another origin gets no key that was stored for the old one", Hint: "give the apiKey together with the new baseUrl",
+	}
+}
+
+// sameOrigin reports whether two addresses are of one server: scheme, host and
+// port.
+func sameOrigin(a, b string) bool {
+	u, err := url.Parse(a)
+	if err != nil {
+		return false
+	}
+	v, err := url.Parse(b)
+	return err == nil && u.Scheme == v.Scheme && strings.EqualFold(u.Hostname(), v.Hostname()) && portOf(u) == portOf(v)
+}
+
+// portOf is the port that an address means.
+func portOf(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "http":
+		return "80"
+	}
+	return "443"
 }

@@ -146,6 +146,40 @@ func TestWhatIsWrongWithAnAICredentialIsNamedAtOnceAndNeverQuoted(t *testing.T) 
 	h.ok("POST", []string{"ai-credentials"}, object{"id": "local", "provider": "openai-compatible", "baseUrl": "http://127.0.0.1:1/v1"}, nil)
 }
 
+func TestAStoredKeyGoesToNoOtherOriginThanItWasStoredFor(t *testing.T) {
+	h := newHarness(t)
+	at := func(url string) object { return object{"baseUrl": url} }
+	for _, tc := range []struct {
+		why      string
+		from, to string
+		refused  bool
+	}{
+		{"another host", "https://llm.example.com/v1", "https://evil.example.com/v1", true},
+		{"a host below it", "https://llm.example.com/v1", "https://x.llm.example.com/v1", true},
+		{"another port", "https://llm.example.com/v1", "https://llm.example.com:8443/v1", true},
+		{"in clear", "https://llm.example.com/v1", "http://llm.example.com/v1", true},
+		{"from the public address", "", "https://evil.example.com/v1", true},
+		{"to the public address", "https://llm.example.com/v1", "", true},
+		{"another path", "https://llm.example.com/v1", "https://llm.example.com/v2", false},
+		{"the same, in other words", "https://llm.example.com/v1", "https://LLM.example.com:443/v1", false},
+		{"the public address, in words", "", "https://api.openai.com/v1", false},
+	} {
+		h.ok("POST", []string{"ai-credentials"}, object{"id": "x", "provider": "openai", "apiKey": canaryAPIKey, "baseUrl": tc.from}, nil)
+		path := []string{"ai-credentials", "x"}
+		if got := h.do("PATCH", path, nil, at(tc.to)); tc.refused {
+			refused(t, got, http.StatusBadRequest, "ai.key_required_for_new_base_url", tc.why)
+		} else {
+			require.Equal(t, http.StatusOK, got.Status, "%s: %s", tc.why, got.Body)
+		}
+		withKey := at(tc.to)
+		withKey["apiKey"] = canaryAPIKey
+		require.Equal(t, http.StatusOK, h.do("PATCH", path, nil, withKey).Status, "the caller has the key itself: "+tc.why)
+		h.ok("DELETE", path, nil, nil)
+	}
+	h.ok("POST", []string{"ai-credentials"}, object{"id": "local", "provider": "openai-compatible", "baseUrl": "http://127.0.0.1:1/v1"}, nil)
+	h.ok("PATCH", []string{"ai-credentials", "local"}, at("http://127.0.0.1:2/v1"), nil) // there is no key to give away
+}
+
 func TestAnEditedAICredentialIsNotUsed(t *testing.T) {
 	p := newProvider(t)
 	for _, tc := range []struct{ name, edit string }{
