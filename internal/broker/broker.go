@@ -10,15 +10,27 @@
 //   - the address is checked and the checked address is dialled; no proxy of
 //     the environment is used.
 //   - a redirect is an error, so no key follows one.
-//   - a caller that brings an auth header or a key in the query is refused;
-//     cookies are dropped in both directions.
-//   - an answer is bounded, and its headers and body are scrubbed of the key
-//     in any usual encoding.
-//   - an error holds neither the key nor the URL's query nor anything that the
+//   - a caller that brings an auth header or a key in the query is refused,
+//     also those that its target authenticates with; cookies are dropped in
+//     both directions.
+//   - an answer is bounded, and its headers and body are scrubbed of every
+//     secret of the target, and of what was made of them for the request, in
+//     any usual encoding.
+//   - an error holds neither a secret nor the URL's query nor anything that the
 //     provider wrote.
+//   - a request's body streams, unless its signature needs its hash; then at
+//     most [MaxSigned] bytes of it are kept in memory.
+//   - a request is sent once. The exceptions are net/http's, for a request that
+//     has no effect and whose idle connection turned out to be dead, and one
+//     repetition with a new access token after the provider answered 401 to an
+//     old one.
+//
+// How a target's secrets authenticate a request is data, a
+// [bctrl.CredentialAuth]: see there for the strategies and their standards.
 package broker
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -54,32 +66,30 @@ var (
 	ErrAnswer = errors.New("provider answer refused")
 	// ErrTooLarge: the answer is longer than the target allows.
 	ErrTooLarge = errors.New("provider answer too large")
+	// ErrUnsignable: the request's body is too long to be signed.
+	ErrUnsignable = errors.New("request cannot be signed")
+	// ErrToken: no access token could be had.
+	ErrToken = errors.New("no access token")
 )
-
-// Auth says where a provider takes its key.
-type Auth int
-
-// The places.
-const (
-	// Bearer is "Authorization: Bearer <key>".
-	Bearer Auth = iota
-	// AnthropicKey is "x-api-key: <key>", with "anthropic-version".
-	AnthropicKey
-	// GoogleKey is "x-goog-api-key: <key>".
-	GoogleKey
-)
-
-// anthropicVersion is the version of Anthropic's API that we speak.
-const anthropicVersion = "2023-06-01"
 
 // Target is a provider as one credential reaches it.
 type Target struct {
 	// BaseURL is https, or http where the egress policy explicitly allows the
 	// address. It has no query, fragment or user info.
 	BaseURL string
-	Auth    Auth
-	// Key may be zero, for a local server that wants none.
-	Key bctrl.Secret
+	// Auth says how Secrets, by field, authenticate a request. The zero Auth is
+	// [bctrl.AuthNone]. A zero Secret is a missing one.
+	Auth    bctrl.CredentialAuth
+	Secrets map[string]bctrl.Secret
+	// Identity names the credential among all there are. Access tokens are kept
+	// and renewed by it: two targets with the same secrets and different
+	// identities share none.
+	Identity string
+	// Rotated stores a secret that the provider has replaced, a refresh token,
+	// and returns when that is durable; before, what came with it is not used.
+	// Its context is not the request's: the old secret is worth nothing any
+	// more, whoever still waits. Nil keeps it in memory alone.
+	Rotated func(ctx context.Context, field string, value bctrl.Secret) error
 	// MaxAnswer bounds an answer's body in bytes, after decompression; zero is
 	// [DefaultMaxAnswer].
 	MaxAnswer int64
@@ -91,18 +101,25 @@ type Config struct {
 	Egress egress.Policy
 	// RootCAs are trusted besides nothing else; nil trusts the system's.
 	RootCAs *x509.CertPool
+	// Instead, for tests, says where an address ("api.openai.com:443") is
+	// reached instead, without asking Egress; ok is false for those that are
+	// left to it. The certificate must still be the host's own.
+	Instead func(address string) (to string, ok bool)
 }
 
 // Broker makes clients, which share its connections. It is safe for concurrent
 // use.
 type Broker struct {
 	secure, plain *http.Transport
+	tokens        tokenCache
+	certified     transportCache
+	now           func() time.Time
 }
 
 // New returns a Broker.
 func New(cfg Config) *Broker {
 	secure := &http.Transport{
-		DialContext:            cfg.Egress.DialContext,
+		DialContext:            instead(cfg.Instead, cfg.Egress.DialContext),
 		TLSClientConfig:        &tls.Config{RootCAs: cfg.RootCAs, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    10 * time.Second,
 		ForceAttemptHTTP2:      true,
@@ -111,14 +128,25 @@ func New(cfg Config) *Broker {
 		MaxResponseHeaderBytes: 64 << 10,
 	}
 	plain := secure.Clone()
-	plain.DialContext = dialAllowed(cfg.Egress)
-	return &Broker{secure: secure, plain: plain}
+	plain.DialContext = instead(cfg.Instead, dialAllowed(cfg.Egress))
+	return &Broker{secure: secure, plain: plain, now: time.Now}
 }
 
-// Close closes the idle connections. Clients still work afterwards.
+// Close waits for access tokens that are being renewed, at most half a minute,
+// forgets all of them and closes the idle connections. Clients still work
+// afterwards.
 func (b *Broker) Close() {
+	b.tokens.wait()
+	b.Forget()
 	b.secure.CloseIdleConnections()
 	b.plain.CloseIdleConnections()
+}
+
+// Forget drops the access tokens and the client certificates that are kept
+// between requests. Requests under way end with what they have.
+func (b *Broker) Forget() {
+	b.tokens.clear()
+	b.certified.clear()
 }
 
 // Client returns a client for one target, or an error that wraps [ErrTarget].
@@ -127,19 +155,24 @@ func (b *Broker) Client(t Target) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range t.Key.Expose() {
-		if r <= ' ' || r > '~' {
-			return nil, fmt.Errorf("%w: the key holds a character that no header can carry", ErrTarget)
-		}
+	if t.Auth.Type == "" {
+		t.Auth.Type = bctrl.AuthNone
 	}
 	if t.MaxAnswer == 0 {
 		t.MaxAnswer = DefaultMaxAnswer
 	}
-	c := &Client{base: base, target: t, transport: b.secure, key: scrub.New(t.Key)}
-	if base.Scheme == "http" {
+	auth, err := b.compile(t, base)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{base: base, auth: auth, maxAnswer: t.MaxAnswer, transport: b.secure, scrub: scrub.New(auth.scrubbed...)}
+	switch {
+	case t.Auth.Type == bctrl.AuthMTLS:
+		c.transport, err = b.withCertificate(t, base)
+	case base.Scheme == "http":
 		c.transport = b.plain
 	}
-	return c, nil
+	return c, err
 }
 
 // parseBase checks a base URL and brings it into the form that requests are

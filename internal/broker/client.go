@@ -5,19 +5,23 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/scrub"
 )
 
-// Client sends requests to one target with the target's key. It is an
+// Client sends requests to one target with the target's secrets. It is an
 // [http.RoundTripper]; call [Client.Do] rather than wrapping it in an
 // [http.Client], whose errors repeat the query of the URL.
 type Client struct {
 	base      *url.URL
-	target    Target
+	auth      *compiled
+	maxAnswer int64
 	transport http.RoundTripper
-	key       *scrub.Set
+	// scrub holds what is known before a request is made.
+	scrub *scrub.Set
 }
 
 // BaseURL returns the target's base URL.
@@ -33,20 +37,76 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) { return c.RoundT
 // package's, or the context's.
 func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := c.admit(req); err != nil {
-		if req.Body != nil {
-			_ = req.Body.Close() // the contract of a RoundTripper; nothing was read
-		}
+		discard(req) // the contract of a RoundTripper; nothing was read
 		return nil, err
 	}
-	resp, err := c.transport.RoundTrip(c.outgoing(req))
+	resp, made, err := c.send(req)
 	if err != nil {
-		return nil, classify(req.Context(), err)
+		return nil, err
 	}
 	if err := c.acceptable(resp); err != nil {
 		_ = resp.Body.Close() // the answer is refused whole
 		return nil, err
 	}
-	return c.cleaned(req, resp), nil
+	return c.cleaned(req, resp, made), nil
+}
+
+// send sends a request, with a new access token once more when the provider
+// does not know the old one. It returns the secrets that were made for it.
+func (c *Client) send(req *http.Request) (resp *http.Response, made []bctrl.Secret, err error) {
+	begun := c.auth.now()
+	resp, used, err := c.sendOnce(req)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || c.auth.tokens == nil || used.token.obtained.After(begun) {
+		return resp, used.made, err
+	}
+	again := req.Clone(req.Context())
+	switch {
+	case req.Body == nil || req.Body == http.NoBody:
+	case req.GetBody == nil:
+		return resp, used.made, nil
+	default:
+		if again.Body, err = req.GetBody(); err != nil {
+			return resp, used.made, nil //nolint:nilerr // the answer to the first request stands
+		}
+	}
+	_ = resp.Body.Close() // the answer was about a token that is replaced now
+	c.auth.tokens.drop(used.token)
+	made = used.made
+	resp, used, err = c.sendOnce(again)
+	return resp, append(made, used.made...), err
+}
+
+func (c *Client) sendOnce(req *http.Request) (*http.Response, made, error) {
+	out := c.outgoing(req)
+	used, err := c.auth.authorize(out)
+	if err != nil {
+		discard(out)
+		return nil, used, err
+	}
+	once(out)
+	resp, err := c.transport.RoundTrip(out)
+	if err != nil {
+		return nil, used, classify(req.Context(), err)
+	}
+	return resp, used, nil
+}
+
+// once keeps the transport from sending a request again of its own accord that
+// may have been seen already, which it does for the sake of these.
+func once(out *http.Request) {
+	out.GetBody = nil
+	if out.Body != nil && out.Body != http.NoBody {
+		return
+	}
+	if len(out.Header["Idempotency-Key"])+len(out.Header["X-Idempotency-Key"]) > 0 {
+		out.Body = io.NopCloser(strings.NewReader("")) // of unknown length, as far as it can tell
+	}
+}
+
+func discard(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
 }
 
 // authHeaders carry somebody's authentication. A caller that sets one wants to
@@ -56,7 +116,9 @@ var authHeaders = []string{
 }
 
 // authParams are query parameters that do the same.
-var authParams = []string{"key", "api_key", "api-key", "apikey", "access_token", "token"}
+var authParams = []string{
+	"key", "api_key", "api-key", "apikey", "access_token", "token", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-Security-Token",
+}
 
 // admit checks that a request is the target's business.
 func (c *Client) admit(req *http.Request) error {
@@ -73,9 +135,11 @@ func (c *Client) admit(req *http.Request) error {
 	case req.Method == http.MethodConnect || req.Method == http.MethodTrace:
 		return fmt.Errorf("%w: method", ErrRefused)
 	}
-	for _, name := range authHeaders {
-		if len(req.Header.Values(name)) > 0 {
-			return fmt.Errorf("%w: it brings its own %s header", ErrRefused, name)
+	for _, names := range [][]string{authHeaders, c.auth.ownHeaders} {
+		for _, name := range names {
+			if len(req.Header.Values(name)) > 0 {
+				return fmt.Errorf("%w: it brings its own %s header", ErrRefused, name)
+			}
 		}
 	}
 	query, err := url.ParseQuery(u.RawQuery)
@@ -83,9 +147,11 @@ func (c *Client) admit(req *http.Request) error {
 		return fmt.Errorf("%w: the query is malformed", ErrRefused)
 	}
 	for name := range query {
-		for _, auth := range authParams {
-			if strings.EqualFold(name, auth) {
-				return fmt.Errorf("%w: it brings its own %s parameter", ErrRefused, auth)
+		for _, names := range [][]string{authParams, c.auth.ownParams} {
+			for _, auth := range names {
+				if strings.EqualFold(name, auth) {
+					return fmt.Errorf("%w: it brings its own %s parameter", ErrRefused, auth)
+				}
 			}
 		}
 	}
@@ -109,20 +175,6 @@ func (c *Client) outgoing(req *http.Request) *http.Request {
 	if out.Header.Get("User-Agent") == "" {
 		out.Header.Set("User-Agent", "bctrl")
 	}
-	if c.target.Auth == AnthropicKey && out.Header.Get("Anthropic-Version") == "" {
-		out.Header.Set("Anthropic-Version", anthropicVersion)
-	}
-	if c.target.Key.IsZero() {
-		return out
-	}
-	switch c.target.Auth {
-	case AnthropicKey:
-		out.Header.Set("X-Api-Key", c.target.Key.Expose())
-	case GoogleKey:
-		out.Header.Set("X-Goog-Api-Key", c.target.Key.Expose())
-	case Bearer:
-		out.Header.Set("Authorization", "Bearer "+c.target.Key.Expose())
-	}
 	return out
 }
 
@@ -135,32 +187,37 @@ func (c *Client) acceptable(resp *http.Response) error {
 		return fmt.Errorf("%w: another protocol", ErrAnswer)
 	case resp.Header.Get("Content-Encoding") != "":
 		return fmt.Errorf("%w: an encoding that was not asked for", ErrAnswer)
-	case resp.ContentLength > c.target.MaxAnswer:
-		return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, c.target.MaxAnswer)
+	case resp.ContentLength > c.maxAnswer:
+		return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, c.maxAnswer)
 	}
 	return nil
 }
 
-// cleaned returns resp as the caller may see it. Trailers are left out.
-func (c *Client) cleaned(req *http.Request, resp *http.Response) *http.Response {
+// cleaned returns resp as the caller may see it, without the target's secrets
+// and those that were made for the request. Trailers are left out.
+func (c *Client) cleaned(req *http.Request, resp *http.Response, made []bctrl.Secret) *http.Response {
+	set := c.scrub
+	if len(made) > 0 {
+		set = scrub.New(append(made, c.auth.scrubbed...)...)
+	}
 	header := make(http.Header, len(resp.Header))
 	for name, values := range resp.Header {
-		clean := c.key.String(name)
+		clean := set.String(name)
 		for _, v := range values {
-			header[clean] = append(header[clean], c.key.String(v))
+			header[clean] = append(header[clean], set.String(v))
 		}
 	}
 	for _, name := range append([]string{
 		"Set-Cookie", "Set-Cookie2", "Www-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Content-Length",
-	}, authHeaders...) {
+	}, slices.Concat(authHeaders, c.auth.ownHeaders)...) {
 		header.Del(name)
 	}
-	limited := &bounded{src: resp.Body, left: c.target.MaxAnswer, limit: c.target.MaxAnswer, ctx: req.Context()}
+	limited := &bounded{src: resp.Body, left: c.maxAnswer, limit: c.maxAnswer, ctx: req.Context()}
 	return &http.Response{
-		Status: c.key.String(resp.Status), StatusCode: resp.StatusCode,
+		Status: set.String(resp.Status), StatusCode: resp.StatusCode,
 		Proto: resp.Proto, ProtoMajor: resp.ProtoMajor, ProtoMinor: resp.ProtoMinor,
 		Header: header, ContentLength: -1,
-		Body: body{Reader: c.key.Reader(limited), Closer: resp.Body},
+		Body: body{Reader: set.Reader(limited), Closer: resp.Body},
 		// The caller's request, not the one that held the key.
 		Request: req, TLS: resp.TLS,
 	}

@@ -15,9 +15,26 @@ import (
 	"github.com/bctrl-go/bctrl/internal/egress"
 )
 
+// dialer is the DialContext of a transport.
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// instead dials the addresses that where maps at the place it says, and leaves
+// the others to next.
+func instead(where func(address string) (string, bool), next dialer) dialer {
+	if where == nil {
+		return next
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if to, ok := where(address); ok {
+			return new(net.Dialer).DialContext(ctx, network, to)
+		}
+		return next(ctx, network, address)
+	}
+}
+
 // dialAllowed dials for plain http: only to addresses that the policy allows
 // by name, not to those it permits because they are public.
-func dialAllowed(policy egress.Policy) func(context.Context, string, string) (net.Conn, error) {
+func dialAllowed(policy egress.Policy) dialer {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := policy.DialContext(ctx, network, address)
 		if err != nil {

@@ -169,24 +169,47 @@ const (
 type provider struct {
 	shape          shape
 	baseURL, model string
-	auth           broker.Auth
+	auth           bctrl.CredentialAuth
 }
+
+// anthropicVersion is the version of Anthropic's API that we speak.
+const anthropicVersion = "2023-06-01"
+
+// fieldKey is the field of an AI credential's only secret. A compatible server
+// of one's own may want none.
+const fieldKey = "apiKey"
 
 // providerOf returns what is known about p. The default models are the general
 // purpose ones that the providers name first; a credential's DefaultModel
 // replaces them.
 func providerOf(p bctrl.Provider) (provider, bool) {
+	bearer := bctrl.CredentialAuth{Type: bctrl.AuthHeader, Headers: map[string]string{"Authorization": "Bearer {apiKey?}"}}
 	switch p {
 	case bctrl.OpenAI:
-		return provider{openAIShape, "https://api.openai.com/v1", "gpt-5.6-terra", broker.Bearer}, true
+		return provider{openAIShape, "https://api.openai.com/v1", "gpt-5.6-terra", bearer}, true
 	case bctrl.Anthropic:
-		return provider{anthropicShape, "https://api.anthropic.com/v1", "claude-sonnet-5", broker.AnthropicKey}, true
+		return provider{anthropicShape, "https://api.anthropic.com/v1", "claude-sonnet-5", bctrl.CredentialAuth{
+			Type: bctrl.AuthHeader, Headers: map[string]string{"X-Api-Key": "{apiKey?}", "Anthropic-Version": anthropicVersion},
+		}}, true
 	case bctrl.Google:
-		return provider{openAIShape, "https://generativelanguage.googleapis.com/v1beta/openai", "gemini-flash-latest", broker.Bearer}, true
+		return provider{openAIShape, "https://generativelanguage.googleapis.com/v1beta/openai", "gemini-flash-latest", bearer}, true
 	case bctrl.OpenAICompatible:
-		return provider{shape: openAIShape, auth: broker.Bearer}, true
+		return provider{shape: openAIShape, auth: bearer}, true
 	}
 	return provider{}, false
+}
+
+// Target is how the broker reaches a provider at a base URL with a key, which
+// may be zero. An unknown provider's has neither.
+func Target(p bctrl.Provider, baseURL string, key bctrl.Secret) broker.Target {
+	known, ok := providerOf(p)
+	if !ok {
+		return broker.Target{BaseURL: baseURL}
+	}
+	if known.shape == anthropicShape {
+		baseURL = versioned(baseURL)
+	}
+	return broker.Target{BaseURL: baseURL, Auth: known.auth, Secrets: map[string]bctrl.Secret{fieldKey: key}}
 }
 
 // New returns the model that cfg describes, reached through b. Its error is a
@@ -234,11 +257,7 @@ func open(b *broker.Broker, cfg Config) (*wire, Config, error) {
 	if cfg.MaxRetries != nil {
 		retries = *cfg.MaxRetries
 	}
-	base := cfg.BaseURL
-	if p.shape == anthropicShape {
-		base = versioned(base)
-	}
-	client, err := b.Client(broker.Target{BaseURL: base, Auth: p.auth, Key: cfg.Key})
+	client, err := b.Client(Target(cfg.Provider, cfg.BaseURL, cfg.Key))
 	if err != nil {
 		return nil, cfg, configError(err.Error())
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/model"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -45,7 +46,7 @@ func (s *Server) checkAICredential(meta aiMeta, key wire.Value) error {
 	if _, err := s.broker.Client(broker.Target{BaseURL: meta.BaseURL}); meta.BaseURL != "" && err != nil {
 		p.add("ai.invalid_base_url", "baseUrl", err.Error())
 	}
-	if _, err := s.broker.Client(broker.Target{BaseURL: "https://provider.example", Key: bctrl.NewSecret(key.Reveal())}); err != nil {
+	if _, err := s.broker.Client(model.Target(meta.Provider, "https://provider.example", bctrl.NewSecret(key.Reveal()))); err != nil {
 		p.add("ai.invalid_key", "apiKey", err.Error())
 	}
 	return p.err()

@@ -1,0 +1,271 @@
+package broker
+
+import (
+	"container/list"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+const (
+	// maxGrants is how many credentials' access tokens are kept.
+	maxGrants = 4096
+	// maxAliases is how many refresh tokens, each the successor of the one
+	// before, lead to the same access token: a request that began before a
+	// rotation knows an old one.
+	maxAliases = 4
+)
+
+// token is an access token.
+type token struct {
+	access bctrl.Secret
+	// obtained is when it was asked for; fresh until when it is used without
+	// asking again, zero for as long as the provider takes it.
+	obtained, until time.Time
+}
+
+// tokenSource gets access tokens for one target.
+type tokenSource struct {
+	endpoint endpoint
+	grant    *grant
+	cache    *tokenCache
+	identity string
+	rotated  func(ctx context.Context, field string, value bctrl.Secret) error
+	now      func() time.Time
+}
+
+// grant is what is known of one credential's authorization. It outlives the
+// targets that use it.
+type grant struct {
+	mu      sync.Mutex
+	current token
+	refresh bctrl.Secret
+	// unsaved marks a refresh token that is not stored yet. Until it is, the
+	// access token that came with it is not used: lost, it would lock the
+	// credential out.
+	unsaved bool
+	flight  *flight
+	// ids and place are the cache's, under its lock.
+	ids   [][sha256.Size]byte
+	place *list.Element
+}
+
+// flight is a renewal under way.
+type flight struct {
+	done  chan struct{}
+	token token
+	err   error
+}
+
+// get returns a fresh access token. Whoever comes while one is being renewed
+// waits for it, each as long as its own context lasts; the renewal itself ends
+// with none of them.
+func (s *tokenSource) get(ctx context.Context) (token, error) {
+	g := s.grant
+	g.mu.Lock()
+	if s.usable() {
+		defer g.mu.Unlock()
+		return g.current, nil
+	}
+	f := g.flight
+	if f == nil {
+		f = &flight{done: make(chan struct{})}
+		g.flight = f
+		go s.renew(context.WithoutCancel(ctx), f)
+	}
+	g.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.token, f.err
+	case <-ctx.Done():
+		return token{}, ctx.Err()
+	}
+}
+
+// usable reports, under the grant's lock, whether its token can be used.
+func (s *tokenSource) usable() bool {
+	t := s.grant.current
+	return !s.grant.unsaved && !t.access.IsZero() && (t.until.IsZero() || s.now().Before(t.until))
+}
+
+// drop forgets a token that the provider no longer takes, unless another has
+// replaced it.
+func (s *tokenSource) drop(t token) {
+	s.grant.mu.Lock()
+	defer s.grant.mu.Unlock()
+	if s.grant.current.access.Equal(t.access) {
+		s.grant.current = token{}
+	}
+}
+
+// refreshToken returns the newest refresh token, zero for none.
+func (s *tokenSource) refreshToken() bctrl.Secret {
+	s.grant.mu.Lock()
+	defer s.grant.mu.Unlock()
+	return s.grant.refresh
+}
+
+func (s *tokenSource) renew(ctx context.Context, f *flight) {
+	ctx, cancel := context.WithTimeout(ctx, tokenTimeout)
+	defer cancel()
+	f.token, f.err = s.renewed(ctx)
+	s.grant.mu.Lock()
+	s.grant.flight = nil
+	s.grant.mu.Unlock()
+	close(f.done)
+}
+
+// renewed gets a token, and stores a refresh token that came with it. It runs
+// once at a time.
+func (s *tokenSource) renewed(ctx context.Context) (token, error) {
+	g := s.grant
+	if err := s.save(ctx); err != nil { // what an earlier attempt could not store
+		return token{}, err
+	}
+	g.mu.Lock()
+	if s.usable() {
+		defer g.mu.Unlock()
+		return g.current, nil
+	}
+	refresh := g.refresh
+	g.mu.Unlock()
+
+	asked := s.now()
+	answer, err := s.endpoint.ask(ctx, refresh)
+	if err != nil {
+		return token{}, err
+	}
+	t := token{access: answer.access, obtained: asked}
+	if answer.lifetime > 0 {
+		t.until = asked.Add(answer.lifetime - min(maxSkew, answer.lifetime/4))
+	}
+	g.mu.Lock()
+	g.current = t
+	if rotated := answer.refresh; s.endpoint.auth.Grant == bctrl.GrantRefreshToken && !rotated.IsZero() && !rotated.Equal(refresh) {
+		g.refresh, g.unsaved = rotated, true
+	}
+	g.mu.Unlock()
+	return t, s.save(ctx)
+}
+
+// save stores the refresh token when it is a new one.
+func (s *tokenSource) save(ctx context.Context) error {
+	g := s.grant
+	g.mu.Lock()
+	refresh, unsaved := g.refresh, g.unsaved
+	g.mu.Unlock()
+	if !unsaved {
+		return nil
+	}
+	// Known before it is stored: who reads it from there finds the token too.
+	s.cache.alias(g, s.id(refresh))
+	if s.rotated != nil {
+		if err := s.rotated(ctx, fieldRefreshToken, refresh); err != nil {
+			return fmt.Errorf("%w: the new refresh token could not be stored", ErrToken)
+		}
+	}
+	g.mu.Lock()
+	g.unsaved = false
+	g.mu.Unlock()
+	return nil
+}
+
+// id is where the cache keeps what a refresh token of this target leads to.
+func (s *tokenSource) id(refresh bctrl.Secret) [sha256.Size]byte {
+	return s.endpoint.id(s.identity, refresh)
+}
+
+// tokenCache keeps the grants used last. The zero value is ready.
+type tokenCache struct {
+	mu    sync.Mutex
+	byID  map[[sha256.Size]byte]*grant
+	order list.List // of *grant, the one used last in front
+}
+
+// get returns the grant of an id, or a new one with a refresh token.
+func (c *tokenCache) get(id [sha256.Size]byte, refresh bctrl.Secret) *grant {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if g, ok := c.byID[id]; ok {
+		c.order.MoveToFront(g.place)
+		return g
+	}
+	if c.byID == nil {
+		c.byID = map[[sha256.Size]byte]*grant{}
+	}
+	g := &grant{refresh: refresh, ids: [][sha256.Size]byte{id}}
+	g.place = c.order.PushFront(g)
+	c.byID[id] = g
+	for e := c.order.Back(); e != nil && c.order.Len() > maxGrants; {
+		old := e
+		e = e.Prev()
+		c.remove(old)
+	}
+	return g
+}
+
+// alias lets another id lead to g as well.
+func (c *tokenCache) alias(g *grant, id [sha256.Size]byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if g.place == nil || slices.Contains(g.ids, id) {
+		return // forgotten, or known
+	}
+	g.ids = append(g.ids, id)
+	c.byID[id] = g
+	if len(g.ids) > maxAliases {
+		delete(c.byID, g.ids[0])
+		g.ids = g.ids[1:]
+	}
+}
+
+// remove forgets a grant, but not one that still has something to store.
+func (c *tokenCache) remove(e *list.Element) {
+	g := e.Value.(*grant)
+	g.mu.Lock()
+	busy := g.flight != nil || g.unsaved
+	g.mu.Unlock()
+	if busy {
+		return
+	}
+	c.order.Remove(e)
+	for _, id := range g.ids {
+		if c.byID[id] == g {
+			delete(c.byID, id)
+		}
+	}
+	g.place = nil
+}
+
+func (c *tokenCache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for e := c.order.Front(); e != nil; {
+		old := e
+		e = e.Next()
+		c.remove(old)
+	}
+}
+
+// wait waits for the renewals under way.
+func (c *tokenCache) wait() {
+	var flights []*flight
+	c.mu.Lock()
+	for e := c.order.Front(); e != nil; e = e.Next() {
+		g := e.Value.(*grant)
+		g.mu.Lock()
+		if g.flight != nil {
+			flights = append(flights, g.flight)
+		}
+		g.mu.Unlock()
+	}
+	c.mu.Unlock()
+	for _, f := range flights {
+		<-f.done
+	}
+}
