@@ -16,6 +16,9 @@ type Client struct {
 	AICredentials *AICredentialsService
 	// Vault holds logins and other secrets by key.
 	Vault *VaultService
+	// Secrets hold the values that the broker calls providers with, each in a
+	// scope.
+	Secrets *SecretsService
 	// Workspaces contain runtimes and set their ceiling.
 	Workspaces *WorkspacesService
 	// Profiles keep a browser's cookies between runtimes.
@@ -61,6 +64,7 @@ func newClient(t *transport) *Client {
 	c := &Client{via: func() *transport { return t }}
 	c.AICredentials = &AICredentialsService{via: c.via}
 	c.Vault = &VaultService{via: c.via}
+	c.Secrets = &SecretsService{via: c.via}
 	c.Workspaces = &WorkspacesService{via: c.via}
 	c.Profiles = &BrowserProfilesService{via: c.via}
 	c.Operations = &OperationsService{via: c.via}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -139,6 +140,7 @@ func cannedServer() canned {
 	s["GET "+file] = "account,amount\nAcme,120\n"
 	s["HEAD "+file], s["PUT "+file], s["DELETE "+file] = s["GET "+file], "", "{}"
 	s["GET "+file+"/download-url"] = `{"url":"https://api.bctrl.ai/v1/downloads/signature/q1.csv","expiresIn":600}`
+	maps.Copy(s, cannedSecrets())
 	return s
 }
 

@@ -120,7 +120,7 @@ func samples(t *testing.T) map[string]any {
 	failure := (&exchange{r: &request{method: "GET", path: "/v1/vault/{key}"}}).fail(&Error{Code: "x.y", Message: "no", cause: errors.New("cause")})
 
 	m := map[string]any{
-		"Client": c, "AICredentialsService": c.AICredentials, "VaultService": c.Vault, "WorkspacesService": c.Workspaces,
+		"Client": c, "AICredentialsService": c.AICredentials, "VaultService": c.Vault, "SecretsService": c.Secrets, "WorkspacesService": c.Workspaces,
 		"BrowserProfilesService": c.Profiles, "OperationsService": c.Operations, "SubaccountsService": c.Subaccounts, "AuditService": c.Audit,
 		"CredentialsService": c.Credentials, "CapabilitiesService": c.Capabilities, "Storage": rt.Storage, "RuntimesService": ws.Runtimes,
 		"Workspace": ws, "BrowserLauncher": launcher, "Runtime": rt, "RuntimeVault": rt.Vault, "RuntimeAI": rt.AI,
@@ -145,6 +145,7 @@ func samples(t *testing.T) map[string]any {
 		filled[AuditProblem](), filled[AuditProblemKind](),
 		filled[BrowserProfile](), filled[BrowserProfileCreate](), filled[BrowserProfileUpdate](),
 		filled[Subaccount](), filled[SubaccountCreate](),
+		filled[SecretInfo](), filled[SecretCreate](), filled[SecretUpdate](), filled[SecretImport](), filled[SecretsImported](),
 		filled[Scope](), filled[ScopeType](), filled[ScopeFilter](),
 		filled[Credential](), filled[CredentialCreate](), filled[CredentialUpdate](),
 		filled[Capability](), filled[CapabilityStatus](), filled[CapabilitySecret](), filled[CapabilityPolicy](), filled[CapabilityCreate](),

@@ -81,6 +81,13 @@ type ScopeFilter struct {
 	AttachedTo Scope
 }
 
+func (f ScopeFilter) query() []string {
+	return []string{
+		"scope", string(f.Scope.typ), "workspaceId", f.Scope.workspace, "groupId", f.Scope.group, "name", f.Name,
+		"attachedWorkspaceId", f.AttachedTo.workspace, "attachedGroupId", f.AttachedTo.group,
+	}
+}
+
 // Validate returns nil for a scope that something can be created in, as far as
 // that can be told without asking whether the workspace exists. Otherwise it
 // returns an [*Error] with one of the codes

@@ -36,6 +36,9 @@ const (
 	ProfileRead  Verb = "profile.read"
 	ProfileWrite Verb = "profile.write"
 
+	SecretRead  Verb = "secret.read"
+	SecretWrite Verb = "secret.write"
+
 	AuditRead Verb = "audit.read"
 
 	KeyRead  Verb = "key.read"

@@ -38,6 +38,7 @@ var (
 	errSubtreeDepth   = errors.New("it ends in a slash and has more than 31 segments")
 	errCredentialID   = errors.New("it is not a letter followed by at most 63 letters, digits, _ or -")
 	errName           = errors.New("it is not a letter or digit followed by at most 127 letters, digits, . _ or -")
+	errSecretName     = errors.New("it is not a letter or _ followed by at most 127 letters, digits, _ . or -")
 	errCapability     = errors.New("it is not provider/name")
 	errPattern        = errors.New("it is not provider/name, provider/ or /")
 )
@@ -132,6 +133,16 @@ func Name(name string) error {
 		return alphanumeric(c) || c == '.' || c == '_' || c == '-'
 	}) {
 		return errName
+	}
+	return nil
+}
+
+// SecretName checks the name or an alias of a secret with a scope:
+// ^[A-Za-z_][A-Za-z0-9_.-]{0,127}$, which every environment variable's is.
+func SecretName(name string) error {
+	first := func(c byte) bool { return isLetter(c) || c == '_' }
+	if !shaped(name, 128, first, func(c byte) bool { return first(c) || isDigit(c) || c == '.' || c == '-' }) {
+		return errSecretName
 	}
 	return nil
 }

@@ -108,6 +108,7 @@ func TestEachMethodNamesTheRightThatTheServerChecks(t *testing.T) {
 	require.NoError(t, upload())
 	var minted bctrl.Secret
 	var sub *bctrl.Subaccount
+	var secret *bctrl.SecretInfo
 	p := bctrl.PageOptions{}
 	calls := []struct {
 		method string
@@ -197,6 +198,23 @@ func TestEachMethodNamesTheRightThatTheServerChecks(t *testing.T) {
 		{"SubaccountsService.List", func() error { return drain(client.Subaccounts.List(ctx)) }},
 		{"SubaccountsService.Page", func() error { return failing(client.Subaccounts.Page(ctx, p)) }},
 		{"SubaccountsService.Delete", func() error { return client.Subaccounts.Delete(ctx, sub.ID) }},
+		{"SecretsService.Create", func() (err error) {
+			secret, err = client.Secrets.Create(ctx, bctrl.SecretCreate{Name: "S", Value: bctrl.NewSecret("v"), Scope: bctrl.InWorkspace("w")})
+			return err
+		}},
+		{"SecretsService.Get", func() error { return failing(client.Secrets.Get(ctx, secret.ID)) }},
+		{"SecretsService.List", func() error { return drain(client.Secrets.List(ctx, bctrl.ScopeFilter{})) }},
+		{"SecretsService.Page", func() error { return failing(client.Secrets.Page(ctx, bctrl.ScopeFilter{}, p)) }},
+		{"SecretsService.Update", func() error {
+			return failing(client.Secrets.Update(ctx, secret.ID, bctrl.SecretUpdate{Aliases: []string{"a"}}))
+		}},
+		{"SecretsService.Rotate", func() error { return failing(client.Secrets.Rotate(ctx, secret.ID, bctrl.NewSecret("v2"))) }},
+		{"SecretsService.AttachGroup", func() error { return failing(client.Secrets.AttachGroup(ctx, secret.ID, "w", "g")) }},
+		{"SecretsService.DetachGroup", func() error { return failing(client.Secrets.DetachGroup(ctx, secret.ID, "w", "g")) }},
+		{"SecretsService.Import", func() error {
+			return failing(client.Secrets.Import(ctx, bctrl.SecretImport{Scope: bctrl.Global(), Text: bctrl.NewSecret("A=1")}))
+		}},
+		{"SecretsService.Delete", func() error { return client.Secrets.Delete(ctx, secret.ID) }},
 		{"Client.Self", func() error { return failing(client.Self(ctx)) }},
 		{"Stagehand.Act", func() error {
 			_, err := rt.Stagehand.Act(ctx, "x")

@@ -59,6 +59,21 @@ func plainPath(escaped string) bool {
 	return true
 }
 
+// refuseOthers answers the methods that a path does not take. They are named
+// one by one: a pattern for all methods of /v1/secrets/import would contend with
+// that of GET /v1/secrets/{id}.
+func (s *Server) refuseOthers(path string, methods []string) {
+	for _, m := range []string{
+		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodConnect, http.MethodOptions, http.MethodTrace,
+	} {
+		taken := slices.Contains(methods, m) || m == http.MethodHead && slices.Contains(methods, http.MethodGet)
+		if !taken {
+			s.mux.Handle(m+" "+path, s.wrongMethod(methods))
+		}
+	}
+}
+
 func (s *Server) wrongMethod(methods []string) http.Handler {
 	slices.Sort(methods)
 	allow := strings.Join(slices.Compact(methods), ", ")

@@ -153,7 +153,7 @@ func serverEvent(action, object string) audit.Event {
 // register builds the table of routes.
 func (s *Server) register() {
 	for _, group := range [][]route{healthRoutes(), openapiRoutes(), vaultRoutes(), runtimeRoutes(), tokenRoutes(), executeRoutes(), operationRoutes(),
-		aiCredentialRoutes(), workspaceRoutes(), profileRoutes(), keyRoutes(), subaccountRoutes(), auditRoutes(), storageRoutes(), objectRoutes(), downloadRoutes()} {
+		aiCredentialRoutes(), secretRoutes(), workspaceRoutes(), profileRoutes(), keyRoutes(), subaccountRoutes(), auditRoutes(), storageRoutes(), objectRoutes(), downloadRoutes()} {
 		s.routes = append(s.routes, group...)
 	}
 	s.mux = http.NewServeMux()
@@ -170,7 +170,7 @@ func (s *Server) register() {
 	s.mux.HandleFunc("/", noRoute)
 	for path, methods := range allowed {
 		if methods[0] != "ANY" {
-			s.mux.Handle(path, s.wrongMethod(methods))
+			s.refuseOthers(path, methods)
 		}
 	}
 }

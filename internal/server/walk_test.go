@@ -106,6 +106,7 @@ func walk() []stop {
 	operations := []aim{in("/v1/operations/{op}"), others("/v1/operations/{op2}"), lacking("/v1/operations/"+missing, "")}
 	profiles := []aim{out("/v1/browser-profiles/acme-bot"), lacking("/v1/browser-profiles/nobody", "")}
 	keys := []aim{out("/v1/keys/{spare}"), lacking("/v1/keys/"+missing, "")}
+	scoped := []aim{out("/v1/secrets/{secret}"), lacking("/v1/secrets/"+missing, "")}
 	tokens := []aim{out("/v1/tokens/{token}"), lacking("/v1/tokens/"+missing, "")}
 	execution := func(ws, alias, of string, found bool) aim {
 		return aim{
@@ -172,6 +173,14 @@ func walk() []stop {
 		{"DELETE /v1/tokens/{id}", "token.write", tokens},
 		{"POST /v1/workspaces/{id}/runtimes/{alias}/explain", "runtime.read", with(`{"verb": "vault.use", "object": "prod/crm/acme"}`, each("/explain", runtimes...)...)},
 		{"GET /v1/self", "self.read", []aim{list("/v1/self", "")}},
+		{"POST /v1/secrets", "secret.write", []aim{makes("/v1/secrets", "", `{"name": "N{n}", "value": "v", "scope": {"type": "global"}}`)}},
+		{"GET /v1/secrets", "secret.read", []aim{list("/v1/secrets", ""), list("/v1/secrets?name=ACME", "")}},
+		{"GET /v1/secrets/{id}", "secret.read", scoped},
+		{"PATCH /v1/secrets/{id}", "secret.write", with(`{"aliases": ["a{n}"]}`, scoped...)},
+		{"POST /v1/secrets/{id}/rotate", "secret.write", with(`{"value": "v"}`, each("/rotate", scoped...)...)},
+		{"PUT /v1/secrets/{id}/attachments/{workspaceId}/{groupId}", "secret.write", each("/attachments/{ws}/g", scoped...)},
+		{"DELETE /v1/secrets/{id}/attachments/{workspaceId}/{groupId}", "secret.write", each("/attachments/{ws}/g", scoped...)},
+		{"POST /v1/secrets/import", "secret.write", []aim{makes("/v1/secrets/import", "", `{"scope": {"type": "global"}, "text": "N{n}=1"}`)}},
 		{"POST /v1/subaccounts", "subaccount.write", []aim{makes("/v1/subaccounts", "", `{"name": "n{n}"}`)}},
 		{"GET /v1/subaccounts", "subaccount.read", []aim{list("/v1/subaccounts", "")}},
 		// Nobody needs to be known for these.
@@ -188,6 +197,7 @@ func walk() []stop {
 		{"GET /v1/audit/stream", "audit.read", []aim{list("/v1/audit/stream", "")}},
 		{"DELETE /v1/browser-profiles/{id}", "profile.write", profiles},
 		{"DELETE /v1/vault/{key}", "vault.write", secrets},
+		{"DELETE /v1/secrets/{id}", "secret.write", []aim{scoped[1], scoped[0]}},
 		{"POST /v1/workspaces/{id}/runtimes/{alias}/stop", "runtime.stop", living(each("/stop", runtimes...))},
 		{"DELETE /v1/ai-credentials/{id}", "ai.write", each("?force=true", credentials...)},
 		{"DELETE /v1/workspaces/{id}", "workspace.write", each("?force=true", workspaces[1], workspaces[0])},
@@ -268,6 +278,8 @@ func newWorld(t *testing.T) (*world, []somebody) {
 		w.ok("PUT", []string{"vault", key}, object{"username": "acme", "password": "acme", "totp": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"}, nil)
 	}
 	w.files()
+	var scoped bctrl.SecretInfo
+	w.ok("POST", []string{"secrets"}, object{"name": "ACME", "value": "acme", "aliases": []string{"acme"}, "scope": object{"type": "global"}}, &scoped)
 	w.ok("POST", []string{"browser-profiles"}, object{"id": "acme-bot"}, nil)
 	mounts := func(credential, prefix, ns string) object {
 		return object{"ai": object{"allow": []string{credential}}, "vault": object{"allow": []string{prefix}, "allowRawReads": true}, "storage": object{"workspace": ns}}
@@ -292,8 +304,8 @@ func newWorld(t *testing.T) (*world, []somebody) {
 	w.ok("POST", []string{"keys"}, object{"label": "acme-revoked"}, &revoked)
 	w.ok("DELETE", []string{"keys", revoked.ID}, nil, nil)
 	sub, sub2 := w.subaccount("acme-sub"), w.subaccount("acme-sub2")
-	w.names = strings.NewReplacer("{sub}", sub, "{sub2}", sub2, "{ws}", ws.ID, "{ws2}", ws2.ID, "{op}", op, "{op2}", op2, "{spare}", spare.ID, "{token}", tokenID(t, spareToken))
-	w.ids = []string{ws.ID, ws2.ID, w.live["rt"], w.live["other"], dead.ID, op, op2, spare.ID, spare.Key, revoked.ID, tokenID(t, spareToken), sub2, "acme"}
+	w.names = strings.NewReplacer("{sub}", sub, "{sub2}", sub2, "{ws}", ws.ID, "{ws2}", ws2.ID, "{op}", op, "{op2}", op2, "{spare}", spare.ID, "{secret}", scoped.ID, "{token}", tokenID(t, spareToken))
+	w.ids = []string{ws.ID, ws2.ID, w.live["rt"], w.live["other"], dead.ID, op, op2, spare.ID, spare.Key, revoked.ID, scoped.ID, tokenID(t, spareToken), sub2, "acme"}
 
 	foreign, hash := NewKey()
 	w.write(func(tx *store.Tx) error {

@@ -59,13 +59,13 @@ func (q Queries) IsSubaccount(ctx context.Context, org string) (bool, error) {
 		"SELECT EXISTS (SELECT 1 FROM organizations WHERE id = $1 AND parent_id IS NOT NULL)", org)
 }
 
-// HoldsData reports whether an organization has a login, an AI credential, a
-// workspace, a profile or a file.
+// HoldsData reports whether an organization has a login, a secret, an AI
+// credential, a workspace, a profile or a file.
 func (q Queries) HoldsData(ctx context.Context, org string) (bool, error) {
 	return one(ctx, q, func(row scanner) (holds bool, err error) { return holds, row(&holds) },
 		`SELECT EXISTS (SELECT 1 FROM vault_entries WHERE org_id = $1) OR EXISTS (SELECT 1 FROM ai_credentials WHERE org_id = $1)
 		OR EXISTS (SELECT 1 FROM workspaces WHERE org_id = $1) OR EXISTS (SELECT 1 FROM browser_profiles WHERE org_id = $1)
-		OR EXISTS (SELECT 1 FROM objects WHERE org_id = $1)`, org)
+		OR EXISTS (SELECT 1 FROM objects WHERE org_id = $1) OR EXISTS (SELECT 1 FROM secrets WHERE org_id = $1)`, org)
 }
 
 // InsertOrganization adds an organization; a subaccount with a name that its
@@ -100,6 +100,10 @@ func (tx *Tx) EmptyOrganization(ctx context.Context, org string, limit int, reco
 		func() (int, error) {
 			list, err := tx.VaultEntries(ctx, org, VaultRange{Limit: limit})
 			return removeAll(list, err, record, VaultEntry.name, func(v VaultEntry) error { return tx.DeleteVaultEntry(ctx, org, v.UID) })
+		},
+		func() (int, error) {
+			list, err := tx.Secrets(ctx, org, SecretRange{Limit: limit})
+			return removeAll(list, err, record, Secret.name, func(s Secret) error { return tx.DeleteSecret(ctx, org, s.ID) })
 		},
 		func() (int, error) {
 			list, err := tx.Workspaces(ctx, org, "", limit)
@@ -155,6 +159,7 @@ func (tx *Tx) EmptyOrganization(ctx context.Context, org string, limit int, reco
 }
 
 func (e VaultEntry) name() string   { return e.Key }
+func (s Secret) name() string       { return s.ID }
 func (w Workspace) name() string    { return w.ID }
 func (c AICredential) name() string { return c.ID }
 func (k APIKey) name() string       { return k.ID }

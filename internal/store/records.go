@@ -32,6 +32,7 @@ const (
 	KindServerValue  = "server_value"
 	KindAPIKey       = "api_key"
 	KindWorkspace    = "workspace"
+	KindSecret       = "secret"
 
 	KindCredential       = "credential"
 	KindCapability       = "capability"
@@ -75,6 +76,15 @@ func (c AICredential) record(org string) Record {
 	return Record{KindAICredential, c.UID, org, c.Version, digest(org, c.ID, string(c.Meta), string(c.Sealed))}
 }
 
+func (s Secret) record(org string) Record {
+	attachedOnly := "0"
+	if s.AttachedOnly {
+		attachedOnly = "1"
+	}
+	return Record{KindSecret, s.ID, org, s.Version, digest(org, s.Scope.WorkspaceID(), s.Scope.GroupID(), s.Name, s.Provider, attachedOnly,
+		string(s.Meta), string(s.Sealed))}
+}
+
 func (d DEK) record() Record {
 	return Record{KindDataKey, d.ID, "", 1, digest(d.Scope, d.KEKID, string(d.Wrapped))}
 }
@@ -107,6 +117,7 @@ func keptTables() []kept {
 	return []kept{
 		{KindVault, "vault_entries", "uid", "org_id, " + vaultColumns, scanKept(scanVaultEntry, VaultEntry.record)},
 		{KindAICredential, "ai_credentials", "uid", "org_id, " + aiCredentialColumns, scanKept(scanAICredential, AICredential.record)},
+		{KindSecret, "secrets", "id", "org_id, " + secretColumns, scanKept(scanSecret, Secret.record)},
 		{KindDataKey, "deks", "id", dekColumns, func(row scanner) (Record, error) {
 			d, err := scanDEK(row)
 			return d.record(), err

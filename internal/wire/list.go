@@ -19,6 +19,7 @@ const (
 	APIKeys         = "keys"
 	Subaccounts     = "subaccounts"
 	AuditEvents     = "events"
+	Secrets         = "secrets"
 	Credentials     = "credentials"
 	Capabilities    = "capabilities"
 	Bindings        = "bindings"

@@ -1,0 +1,65 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// storedScope checks a scope and returns it as it is stored: with the id of its
+// workspace, which may be given by name. An id goes before another's name. An
+// unknown workspace is refused: a typing error must not hide a secret.
+func storedScope(ctx context.Context, q store.Queries, org string, scope bctrl.Scope) (bctrl.Scope, error) {
+	if err := scope.Validate(); err != nil {
+		return bctrl.Scope{}, err
+	}
+	given := scope.WorkspaceID()
+	if given == "" {
+		return scope, nil
+	}
+	ws, err := q.Workspace(ctx, org, given)
+	if errors.Is(err, store.ErrNotFound) {
+		ws, err = q.WorkspaceByName(ctx, org, given)
+	}
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		e := notFound("scope.workspace_not_found", "there is no workspace with this id or name")
+		e.Field = "scope.workspaceId"
+		return bctrl.Scope{}, e
+	case err != nil:
+		return bctrl.Scope{}, err
+	case scope.Type() == bctrl.ScopeGroup:
+		return bctrl.InGroup(ws.ID, scope.GroupID()), nil
+	}
+	return bctrl.InWorkspace(ws.ID), nil
+}
+
+// queryScope reads a scope from three parameters; without any of them it is
+// zero. The type may be left out where ids say it.
+func (rq *request) queryScope(typ, workspace, group string) (bctrl.Scope, error) {
+	if !rq.query.Has(typ) && !rq.query.Has(workspace) && !rq.query.Has(group) {
+		return bctrl.Scope{}, nil
+	}
+	var scope bctrl.Scope
+	switch kind := bctrl.ScopeType(rq.query.Get(typ)); {
+	case kind == bctrl.ScopeGroup, kind == "" && rq.query.Has(group):
+		scope = bctrl.InGroup(rq.query.Get(workspace), rq.query.Get(group))
+	case kind == bctrl.ScopeWorkspace && !rq.query.Has(group), kind == "" && rq.query.Has(workspace):
+		scope = bctrl.InWorkspace(rq.query.Get(workspace))
+	case kind == bctrl.ScopeGlobal && !rq.query.Has(workspace) && !rq.query.Has(group):
+		return bctrl.Global(), nil
+	case kind == bctrl.ScopeGlobal, kind == bctrl.ScopeWorkspace:
+		return scope, invalid("scope.unexpected_id", typ, "an id is given that the type of scope does not take")
+	default:
+		return scope, invalid("scope.invalid_type", typ, "this is no type of scope: it is global, workspace or group")
+	}
+	return scope, scope.Validate()
+}
+
+// about names the scope in an event.
+func about(ev *audit.Event, scope bctrl.Scope) {
+	ev.Workspace, ev.Group = scope.WorkspaceID(), scope.GroupID()
+}

@@ -1,0 +1,115 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/envfile"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// maxImport is how many lines an import may have.
+const maxImport = 1000
+
+// importSecrets stores lines in one transaction. Each secret has an event of its
+// own before that of the request.
+func (s *Server) importSecrets(ctx context.Context, rq *request, in wire.SecretImport[bctrl.Scope]) (bctrl.SecretsImported, error) {
+	if err := s.authorize(rq, ""); err != nil {
+		return bctrl.SecretsImported{}, err
+	}
+	if err := in.Scope.Validate(); err != nil {
+		return bctrl.SecretsImported{}, err
+	}
+	entries, err := checkedLines(in.Text)
+	if err != nil {
+		return bctrl.SecretsImported{}, err
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.SecretsImported, error) {
+		out := bctrl.SecretsImported{Created: []bctrl.SecretInfo{}, Rotated: []bctrl.SecretInfo{}, Skipped: []string{}}
+		scope, err := storedScope(ctx, tx.Queries, rq.caller.Org, in.Scope)
+		if err != nil {
+			return out, err
+		}
+		about(ev, scope)
+		seen := map[string]bool{}
+		for _, e := range entries {
+			if e.Value == "" {
+				out.Skipped = append(out.Skipped, e.Name)
+				continue
+			}
+			sec, created, err := s.importSecret(ctx, tx, rq.caller.Org, scope, e)
+			if err != nil {
+				return out, err
+			}
+			if seen[sec.row.ID] {
+				return out, lineProblem(e.Line, "secrets.duplicate_name", "an earlier line has the same secret, perhaps by another of its names")
+			}
+			seen[sec.row.ID] = true
+			one := *ev
+			one.Object, one.Outcome = sec.row.ID, audit.OK
+			if err := audit.Append(tx, one); err != nil {
+				return out, err
+			}
+			info := describeSecret(sec.row, sec.meta)
+			if created {
+				out.Created = append(out.Created, info)
+			} else {
+				out.Rotated = append(out.Rotated, info)
+			}
+		}
+		return out, nil
+	})
+}
+
+// importSecret rotates the secret of a name, or creates it.
+func (s *Server) importSecret(ctx context.Context, tx *store.Tx, org string, scope bctrl.Scope, e envfile.Entry) (sec secret, created bool, err error) {
+	row, err := tx.SecretByName(ctx, org, scope, e.Name)
+	if errors.Is(err, store.ErrNotFound) {
+		sec, err = s.insertSecret(ctx, tx, org, secretMeta{Scope: scope, Name: e.Name}, wire.NewValue(e.Value))
+		return sec, true, err
+	}
+	if err != nil {
+		return sec, false, err
+	}
+	if sec, err = s.openSecret(org, row); err != nil {
+		return sec, false, err
+	}
+	sec.rotate(wire.NewValue(e.Value))
+	return sec, false, s.writeSecret(ctx, tx, org, &sec)
+}
+
+// checkedLines reads the lines of an import, and refuses what no secret can be.
+func checkedLines(text wire.Value) ([]envfile.Entry, error) {
+	entries, err := envfile.Parse(text.Reveal())
+	if e := (*envfile.Error)(nil); errors.As(err, &e) {
+		return nil, lineProblem(e.Line, "secrets.malformed_line", e.Reason)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(entries) > maxImport {
+		return nil, invalid("request.too_long", "text", "text has more than "+strconv.Itoa(maxImport)+" lines with a name")
+	}
+	names := map[string]bool{}
+	for _, e := range entries {
+		switch {
+		case bctrl.ValidSecretName(e.Name) != nil:
+			return nil, lineProblem(e.Line, "secrets.invalid_name", asError(bctrl.ValidSecretName(e.Name)).Message)
+		case len(e.Value) > maxSecretValue:
+			return nil, lineProblem(e.Line, "request.too_long", "the value is over its limit of "+strconv.Itoa(maxSecretValue))
+		case names[e.Name]:
+			return nil, lineProblem(e.Line, "secrets.duplicate_name", "an earlier line has the same name")
+		}
+		names[e.Name] = true
+	}
+	return entries, nil
+}
+
+// lineProblem refuses a line by its number, never by its text.
+func lineProblem(line int, code, message string) error {
+	return invalid(code, "text", "line "+strconv.Itoa(line)+": "+message)
+}
