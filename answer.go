@@ -59,7 +59,7 @@ func (x *exchange) unanswered(ctx context.Context, err error) error {
 		e.Code, e.Message, e.cause, e.Retryable = codeCancelled, "the call was cancelled", ctx.Err(), false
 	case errors.Is(err, errTooLong):
 		e.Status, e.Code, e.Retryable = http.StatusRequestEntityTooLarge, "transport.answer_too_large", false
-		e.Message = fmt.Sprintf("the answer is longer than %d MiB", maxAnswer>>20)
+		e.Message = fmt.Sprintf("the answer is longer than %d MiB", x.r.longest()>>20)
 	case errors.Is(err, errSource):
 		e.Status, e.Code, e.Message, e.Retryable = http.StatusBadRequest, "request.unreadable_body", e.cause.Error(), false
 	default:

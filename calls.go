@@ -1,6 +1,7 @@
 package bctrl
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -142,6 +143,8 @@ type request struct {
 	out    any  // decoded from JSON unless nil
 	safe   bool // a POST that changes nothing and needs no Idempotency-Key
 	slow   bool // not bounded by the client's timeout
+	once   bool // never sent again, whatever becomes of it
+	answer int  // the longest answer that is read, in bytes; 0 is maxAnswer
 	opts   []CallOption
 }
 
@@ -149,3 +152,6 @@ type request struct {
 func (r *request) mutates() bool {
 	return !r.safe && r.method != http.MethodGet && r.method != http.MethodHead
 }
+
+// longest is the bound of an answer, in bytes.
+func (r *request) longest() int { return cmp.Or(r.answer, maxAnswer) }

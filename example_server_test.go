@@ -43,6 +43,9 @@ func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
 		status, body = http.StatusNotFound, `{"error":"there is no such thing","code":"example.not_found","reasonClass":"not_found"}`
 	case r.Method == http.MethodPut && strings.Contains(route, "/files/"):
 		body = fmt.Sprintf(`{"logicalPath":"exports/q1.csv","sizeBytes":%d,"etag":"\"v1\""}`, sent)
+	case strings.HasPrefix(route, "POST /v1/proxy/") || r.URL.Query().Has("stream"):
+		header.Set("Content-Type", "text/event-stream")
+		header.Set("Bctrl-Upstream-Status", "200")
 	case r.Method == http.MethodHead:
 		header.Set("Content-Length", strconv.Itoa(len(body)))
 		body = ""
@@ -133,6 +136,9 @@ func cannedServer() canned {
 	s["GET /v1/self"] = `{"kind":"token","organization":"org-1","tokenId":"01980000-0000-7000-8000-000000000001","expiresAt":"2026-01-02T03:04:05Z","runtime":` + runtime + `}`
 	s["GET /v1/capabilities/openai%2Fchat-completions"] = capability
 	s["PUT /v1/capabilities/openai%2Fchat-completions/policy"] = `{"callsPerMinute":60,"redact":["api_key"]}`
+	const chat = `{"choices":[{"message":{"content":"Hello."}}]}`
+	s["POST /v1/capabilities/openai%2Fchat-completions/invoke"] = `{"status":200,"headers":{},"credential":"openai-eu","tier":"group","durationMs":812,"body":` + chat + `}`
+	s["POST /v1/proxy/openai%2Fchat-completions/v1/chat/completions"] = chat
 	s["DELETE /v1/subaccounts/"+acme] = `{}`
 	const files = "/v1/storage/namespaces/sales-exports/"
 	s["GET "+files+"browse"] = `{"files":[{"logicalPath":"readme.txt"}],"folders":[{"path":"exports/","fileCount":2}],"nextCursor":null}`

@@ -23,6 +23,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 // filled returns a T whose every field that can be set is set, each Secret to
@@ -90,6 +92,9 @@ func samples(t *testing.T) map[string]any {
 			body = workspaceBody
 		case r.URL.Path == pathSelf:
 			body = `{"kind":"token","runtime":` + runtimeBody + `}`
+		case strings.HasPrefix(r.URL.Path, "/v1/capabilities"):
+			w.Header().Set(wire.HeaderUpstreamStatus, "200")
+			body = strings.Repeat("content", 1<<16)
 		case strings.HasPrefix(r.URL.Path, "/v1/storage"):
 			body = strings.Repeat("content", 1<<16)
 		}
@@ -117,14 +122,17 @@ func samples(t *testing.T) map[string]any {
 	_, err = reader.Read(make([]byte, 1))
 	require.NoError(t, err)
 	t.Cleanup(func() { reader.Close() })
+	stream, err := c.Capabilities.Stream(t.Context(), Invocation{Capability: "openai/chat-completions"})
+	require.NoError(t, err)
+	t.Cleanup(func() { stream.Close() })
 	failure := (&exchange{r: &request{method: "GET", path: "/v1/vault/{key}"}}).fail(&Error{Code: "x.y", Message: "no", cause: errors.New("cause")})
 
 	m := map[string]any{
 		"Client": c, "AICredentialsService": c.AICredentials, "VaultService": c.Vault, "SecretsService": c.Secrets, "WorkspacesService": c.Workspaces,
 		"BrowserProfilesService": c.Profiles, "OperationsService": c.Operations, "SubaccountsService": c.Subaccounts, "AuditService": c.Audit,
 		"CredentialsService": c.Credentials, "CapabilitiesService": c.Capabilities, "Storage": rt.Storage, "RuntimesService": ws.Runtimes,
-		"Workspace": ws, "BrowserLauncher": launcher, "Runtime": rt, "RuntimeVault": rt.Vault, "RuntimeAI": rt.AI,
-		"Stagehand": rt.Stagehand, "BrowserPage": rt.Page, "Caller": self, "Operation": op, "StorageReader": reader, "Error": failure,
+		"Workspace": ws, "BrowserLauncher": launcher, "Runtime": rt, "RuntimeVault": rt.Vault, "RuntimeAI": rt.AI, "RuntimeCapabilities": rt.Capabilities,
+		"Stagehand": rt.Stagehand, "BrowserPage": rt.Page, "Caller": self, "Operation": op, "StorageReader": reader, "InvokeStream": stream, "Error": failure,
 		"Option": WithAPIKey(NewSecret(canary)), "CallOption": WithIdempotencyKey("k"), "UploadOption": WithSize(1),
 		"OpenOption": WithRange(0, 1), "ActOption": ActOptions{}, "DeleteOption": WithForce(), "Hook": Hook(nil),
 		"Page": filled[Page[VaultCredential]](),
@@ -150,6 +158,7 @@ func samples(t *testing.T) map[string]any {
 		filled[Credential](), filled[CredentialCreate](), filled[CredentialUpdate](),
 		filled[Capability](), filled[CapabilityStatus](), filled[CapabilitySecret](), filled[CapabilityPolicy](), filled[CapabilityCreate](),
 		filled[CapabilityFilter](), filled[Binding](), filled[BindingFilter](),
+		filled[Invocation](), filled[FormPart](), filled[InvokeResponse](), filled[CallTarget](),
 		filled[CredentialAuth](), filled[AuthType](), filled[OAuth2Auth](), filled[SigV4Auth](), filled[HMACAuth](),
 		filled[Mounts](), filled[AIMount](), filled[VaultMount](), filled[StorageMount](), filled[StorageAccess](), filled[CapabilityMount](),
 		filled[Provider](), filled[Chain](), filled[Verb](), filled[Action](), filled[Decision](),

@@ -24,7 +24,7 @@ func (x *exchange) again(ctx context.Context, resp *http.Response, err error) (b
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	if !x.passing(resp, err) || !x.r.body.replayable() {
+	if x.r.once || !x.passing(resp, err) || !x.r.body.replayable() {
 		return false, err
 	}
 	wait := x.t.pause(max(x.attempts-1, 0), resp)

@@ -26,6 +26,8 @@ type Runtime struct {
 	Vault   *RuntimeVault `json:"-"`
 	Storage *Storage      `json:"-"`
 	AI      *RuntimeAI    `json:"-"`
+	// Capabilities calls providers with what the runtime may use.
+	Capabilities *RuntimeCapabilities `json:"-"`
 	// Stagehand is the agent, Page the browser's page.
 	Stagehand *Stagehand   `json:"-"`
 	Page      *BrowserPage `json:"-"`
@@ -55,6 +57,7 @@ func (rt *Runtime) limit(s *limits) {
 	rt.Vault = &RuntimeVault{via: rt.via, limits: s}
 	rt.Storage = &Storage{namespace: namespace, via: rt.via, limits: s}
 	rt.AI = &RuntimeAI{via: rt.via, limits: s}
+	rt.Capabilities = &RuntimeCapabilities{via: rt.via, limits: s}
 	rt.Stagehand = &Stagehand{rt: rt}
 	rt.Page = &BrowserPage{rt: rt}
 }

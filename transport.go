@@ -145,7 +145,7 @@ func (x *exchange) prepare() error {
 		return x.fail(err)
 	}
 	switch key := x.settings.idempotencyKey; {
-	case !x.r.mutates():
+	case !x.r.mutates(), x.r.once && !x.settings.hasKey:
 		x.settings.idempotencyKey = ""
 	case !x.settings.hasKey:
 		x.settings.idempotencyKey = x.requestID // one id a call is enough
@@ -291,7 +291,7 @@ func (x *exchange) read(resp *http.Response) error {
 	if x.r.method == http.MethodHead {
 		return nil // its length is that of a body that does not follow
 	}
-	body, err := readBounded(resp.Body, resp.ContentLength, maxAnswer)
+	body, err := readBounded(resp.Body, resp.ContentLength, x.r.longest())
 	x.answer = body
 	return err
 }

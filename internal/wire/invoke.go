@@ -1,0 +1,70 @@
+package wire
+
+import "encoding/json"
+
+// Invocation is the body of POST /v1/capabilities/{id}/invoke, or, with
+// Content, the first part of one that is multipart/form-data. S is bctrl.Scope.
+type Invocation[S any] struct {
+	Credential string              `json:"credential,omitempty"`
+	Context    S                   `json:"context,omitzero"`
+	Consumer   string              `json:"consumer,omitempty"`
+	Method     string              `json:"method,omitempty"`
+	Path       string              `json:"path,omitempty"`
+	Host       string              `json:"host,omitempty"`
+	Query      map[string][]string `json:"query,omitempty"`
+	Headers    map[string]string   `json:"headers,omitempty"`
+	TimeoutMs  int64               `json:"timeoutMs,omitempty"`
+
+	// At most one of the four says what the body is.
+	Body      json.RawMessage `json:"body,omitempty"`
+	RawBody   []byte          `json:"rawBody,omitempty"`
+	Multipart []FormPart      `json:"multipart,omitempty"`
+	// Content says that the parts behind this one are the body: [ContentRaw] or
+	// [ContentMultipart].
+	Content string `json:"content,omitempty"`
+}
+
+// FormPart is a field or a file of a multipart body.
+type FormPart struct {
+	Name        string `json:"name"`
+	Value       string `json:"value,omitempty"`
+	Filename    string `json:"filename,omitempty"`
+	ContentType string `json:"contentType,omitempty"`
+	Data        []byte `json:"data,omitempty"`
+}
+
+// The values of [Invocation.Content].
+const (
+	// ContentRaw: one part, named "body", is the body.
+	ContentRaw = "raw"
+	// ContentMultipart: the parts are those of a multipart body.
+	ContentMultipart = "multipart"
+)
+
+// Invoked is the answer to an [Invocation] that is not streamed. At most one of
+// Body, Text and RawBody is there: JSON, other text, anything else.
+type Invoked struct {
+	Status     int                 `json:"status"`
+	Headers    map[string][]string `json:"headers"`
+	Credential string              `json:"credential"`
+	Tier       string              `json:"tier,omitempty"`
+	DurationMs int64               `json:"durationMs"`
+	Text       *string             `json:"text,omitempty"`
+	RawBody    []byte              `json:"rawBody,omitempty"`
+	Body       json.RawMessage     `json:"body,omitempty"`
+}
+
+// The headers of invocations: those of an answer that is a provider's, and
+// those with which an organization key says what a passed-through request is
+// made as.
+const (
+	HeaderUpstreamStatus    = "Bctrl-Upstream-Status"
+	HeaderUpstreamRequestID = "Bctrl-Upstream-Request-Id"
+	HeaderCredential        = "Bctrl-Credential"
+	HeaderTier              = "Bctrl-Tier"
+	HeaderWorkspace         = "Bctrl-Workspace-Id"
+	HeaderGroup             = "Bctrl-Group-Id"
+	HeaderConsumer          = "Bctrl-Consumer"
+	HeaderHost              = "Bctrl-Host"
+	HeaderTimeout           = "Bctrl-Timeout-Ms"
+)

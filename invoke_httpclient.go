@@ -1,0 +1,185 @@
+package bctrl
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// CallTarget says as what an [CapabilitiesService.HTTPClient] calls.
+type CallTarget struct {
+	// Capability is one, "openai/chat-completions", or all of a provider,
+	// "github/". Each request is then made as the capability that permits it.
+	Capability string
+	// Credential, in its place, names the credential to call with: the provider
+	// is its.
+	Credential string
+	// Context and Consumer are as in [Invocation].
+	Context  Scope
+	Consumer string
+}
+
+// HTTPClient returns a client that sends its requests through the server, for
+// the SDK of a provider: give it the client, and anything but the provider's
+// key as key. What the SDK sends as its key is left out; the server adds the
+// real one. A request for
+//
+//	https://api.openai.com/v1/chat/completions
+//
+// arrives there as if it had been sent directly, streamed both ways. Its host
+// must be one of the target's, and everything else what the target permits:
+// what does not is answered by the server with a JSON error, and without the
+// header Bctrl-Upstream-Status that marks a provider's answer.
+//
+// The client follows no redirects, keeps no cookies, and sends each request
+// once. Only its own Timeout, which is not set, and the requests' contexts end
+// a request early. An SDK that sends again of itself makes another call.
+//
+// Access: capability.invoke
+func (s *CapabilitiesService) HTTPClient(target CallTarget) *http.Client {
+	return httpClient(s.via, nil, target)
+}
+
+func httpClient(via via, as *limits, target CallTarget) *http.Client {
+	return &http.Client{
+		Transport:     &passage{via: via, as: as, target: target},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// passage is the way of a provider's request through the server.
+type passage struct {
+	via    via
+	as     *limits
+	target CallTarget
+}
+
+const pathProxy = "/v1/proxy/{target}"
+
+// placeholderHeaders are those in which SDKs send their keys, or what they
+// signed with one.
+var placeholderHeaders = []string{
+	"Authorization", "Proxy-Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "Xi-Api-Key", "X-Auth-Token", "Private-Token", "Cookie",
+	"X-Amz-Security-Token", "X-Amz-Date",
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (p *passage) RoundTrip(req *http.Request) (*http.Response, error) {
+	out, err := p.request(req)
+	if err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close() // the contract of a RoundTripper; nothing was read
+		}
+		return nil, err
+	}
+	resp, err := p.via().client.Transport.RoundTrip(out)
+	if resp != nil {
+		resp.Request = req
+	}
+	return resp, err
+}
+
+// request makes the request to the server of one to a provider.
+func (p *passage) request(req *http.Request) (*http.Request, error) {
+	t := p.via()
+	fail := func(e *Error) (*http.Request, error) {
+		e.Method, e.PathTemplate = req.Method, pathProxy+"/{path}"
+		return nil, e
+	}
+	name := p.target.Capability + p.target.Credential
+	switch {
+	case (p.target.Capability == "") == (p.target.Credential == ""):
+		return fail(refusal(http.StatusBadRequest, "invoke.target", "capability", "want a capability or a credential to call as"))
+	case req.URL.Scheme != "https":
+		return fail(refusal(http.StatusBadRequest, "invoke.url_refused", "url", "a provider is called over https alone"))
+	case req.URL.Opaque != "" || req.URL.User != nil:
+		return fail(refusal(http.StatusBadRequest, "invoke.url_refused", "url", "the address has user info, or no path"))
+	}
+	if err := t.checkSubaccount(); err != nil {
+		return nil, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return fail(&Error{Code: "client.no_randomness", Message: "there are no random bytes for a request id", cause: err})
+	}
+	out := req.Clone(req.Context())
+	out.URL = &url.URL{Scheme: t.base.Scheme, Host: t.base.Host, RawQuery: withoutKeys(req.URL.RawQuery)}
+	if err := behindProxy(out.URL, t.base.EscapedPath(), name, req.URL.EscapedPath()); err != nil {
+		return fail(refusal(http.StatusBadRequest, "invoke.path_refused", "path", "the path is refused: "+err.Error()))
+	}
+	out.Host, out.RequestURI, out.GetBody = "", "", nil
+	if out.Body == nil || out.Body == http.NoBody {
+		// A request without a body may be sent again by net/http when its
+		// connection breaks; one whose body cannot be had again is not.
+		out.Body, out.ContentLength = io.NopCloser(strings.NewReader("")), 0
+		if !slices.Contains([]string{"", http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions}, out.Method) {
+			out.Body = nil // such methods are not sent again, and want a length of 0
+		}
+	}
+	p.headers(out.Header, t, req.URL.Host, id.String())
+	return out, nil
+}
+
+// behindProxy sets a URL's path to that of the proxy with the target and the path
+// behind it, as escaped as they are.
+func behindProxy(u *url.URL, base, target, path string) (err error) {
+	if path == "" {
+		path = "/"
+	}
+	u.RawPath = strings.TrimSuffix(base, "/") + "/v1/proxy/" + url.PathEscape(target) + path
+	u.Path, err = url.PathUnescape(u.RawPath)
+	return err
+}
+
+// headers replaces what the SDK authenticates with by what we do.
+func (p *passage) headers(h http.Header, t *transport, host, id string) {
+	for name := range h {
+		if strings.HasPrefix(strings.ToLower(name), "bctrl-") {
+			delete(h, name)
+		}
+	}
+	for _, name := range placeholderHeaders {
+		h.Del(name)
+	}
+	// Net/http sends again what has such a header. It looks for this spelling,
+	// the provider for any.
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		if values, ok := h[name]; ok {
+			delete(h, name)
+			h[strings.ToLower(name)] = values
+		}
+	}
+	h["Authorization"] = t.authorization
+	h["X-Request-Id"] = []string{id}
+	if t.subaccount != nil {
+		h["Bctrl-Subaccount-Id"] = t.subaccount
+	}
+	for name, value := range map[string]string{
+		wire.HeaderHost: host, wire.HeaderWorkspace: p.target.Context.WorkspaceID(), wire.HeaderGroup: p.target.Context.GroupID(),
+		wire.HeaderConsumer: p.target.Consumer,
+	} {
+		if value != "" {
+			h[name] = []string{value}
+		}
+	}
+	if p.as != nil {
+		p.as.headers(h)
+	}
+}
+
+// withoutKeys leaves out of a query what SDKs send their keys in.
+func withoutKeys(raw string) string {
+	if raw == "" {
+		return ""
+	}
+	return strings.Join(slices.DeleteFunc(strings.Split(raw, "&"), func(pair string) bool {
+		name, _, _ := strings.Cut(pair, "=")
+		return name == "key" || name == "api_key" || name == "access_token"
+	}), "&")
+}
