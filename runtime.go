@@ -102,9 +102,6 @@ func (rt *Runtime) Refresh(ctx context.Context, opts ...CallOption) error {
 	return nil
 }
 
-// codeNotActive is the code of a runtime that has ended already.
-const codeNotActive = "runtimes.not_active"
-
 // ConnectURL returns a websocket address that speaks the DevTools protocol
 // with the runtime's browser, for chromedp, Playwright or Puppeteer. It holds a
 // short-lived token: treat it as a secret.
@@ -140,7 +137,7 @@ func (rt *Runtime) Stop(ctx context.Context, opts ...CallOption) error {
 	switch {
 	case err == nil:
 		rt.show(info)
-	case notActive(err):
+	case hasEnded(err):
 		rt.ended()
 	default:
 		return err
@@ -155,10 +152,10 @@ func (rt *Runtime) ended() {
 	}
 }
 
-// notActive reports whether a call failed because its runtime has ended.
-func notActive(err error) bool {
+// hasEnded reports whether a call failed because its runtime has ended.
+func hasEnded(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && e.Code == codeNotActive
+	return errors.As(err, &e) && (e.Code == wire.CodeNotActive || e.Code == wire.CodeTokenEnded)
 }
 
 // callOfEnded sends a request that makes sense of a runtime that has ended,
@@ -166,7 +163,7 @@ func notActive(err error) bool {
 // read what became of it.
 func callOfEnded(ctx context.Context, via via, r *request) error {
 	err := via().call(ctx, r)
-	if r.as == nil || !notActive(err) {
+	if r.as == nil || !hasEnded(err) {
 		return err
 	}
 	plain := *r

@@ -379,12 +379,20 @@ func TestStoppingWhatHasStoppedChangesNothing(t *testing.T) {
 	f := crmServer(nil)
 	_, rt := crm(t, f)
 	next := f.answer
+	status, code, class := 0, "", ""
 	f.answer = func(n int, r *http.Request) (*http.Response, error) {
 		if strings.HasSuffix(r.URL.Path, "/stop") {
-			return answered(403, refusalBody("runtimes.not_active", "capability_denied")), nil
+			return answered(status, refusalBody(code, class)), nil
 		}
 		return next(n, r)
 	}
-	require.NoError(t, rt.Stop(t.Context()))
-	require.Equal(t, RuntimeStopped, rt.Status)
+	for _, tc := range []struct {
+		status      int
+		code, class string
+	}{{409, "runtimes.not_active", "conflict"}, {401, "auth.runtime_ended", "unauthorized"}} {
+		status, code, class = tc.status, tc.code, tc.class
+		rt.Status = RuntimeActive
+		require.NoError(t, rt.Stop(t.Context()), tc.code)
+		require.Equal(t, RuntimeStopped, rt.Status, tc.code)
+	}
 }

@@ -148,22 +148,20 @@ func parseMountsHeader(text string) (m bctrl.Mounts, err error) {
 func runtimeCaller(ctx context.Context, q store.Queries, org, id string) (*access.Runtime, error) {
 	rt, err := q.Runtime(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && !rt.Live {
-		return nil, errRuntimeNotLive
+		return nil, errNotActive
 	}
 	if err != nil {
 		return nil, err
 	}
 	ws, err := q.Workspace(ctx, org, rt.WorkspaceID)
 	if errors.Is(err, store.ErrNotFound) { // deleted in this moment
-		return nil, errRuntimeNotLive
+		return nil, errNotActive
 	}
 	if err != nil {
 		return nil, err
 	}
 	return runtimeBound(rt, ws), nil
 }
-
-var errRuntimeNotLive = &bctrl.Error{Status: http.StatusForbidden, Code: "runtimes.not_active", Message: "the runtime is not live"}
 
 // runtimeBound is what bounds a runtime, nothing declared below it.
 func runtimeBound(rt store.Runtime, ws store.Workspace) *access.Runtime {

@@ -30,7 +30,9 @@ func runtimeRoutes() []route {
 	}
 }
 
-var errNotActive = &bctrl.Error{Status: http.StatusConflict, Code: "runtimes.not_active", Message: "the runtime is not active"}
+// errNotActive is the answer to whoever may know of the runtime, wherever it
+// turns out that it has no browser; and of one that never was, as another's.
+var errNotActive = &bctrl.Error{Status: http.StatusConflict, Code: wire.CodeNotActive, Message: "the runtime is not active"}
 
 func errNoRuntime() *bctrl.Error {
 	return notFound("runtimes.not_found", "there is no such runtime in the workspace")

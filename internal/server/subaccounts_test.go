@@ -77,7 +77,7 @@ func TestOrganizationsHaveNothingInCommon(t *testing.T) {
 		for of, rt := range rts {
 			if of != who.why {
 				refused(t, h.do("GET", []string{"vault", "prod/crm"}, nil, nil, append(as(rt), who.headers...)...),
-					http.StatusForbidden, "runtimes.not_active", who.why+" as the runtime of "+of)
+					http.StatusConflict, "runtimes.not_active", who.why+" as the runtime of "+of)
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/token"
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 // The answers to a token that is genuine and has ended: its holder may know
@@ -19,8 +20,17 @@ import (
 var (
 	errTokenExpired = &bctrl.Error{Status: http.StatusUnauthorized, Code: "auth.token_expired", Message: "the runtime token has expired"}
 	errTokenRevoked = &bctrl.Error{Status: http.StatusUnauthorized, Code: "auth.token_revoked", Message: "the runtime token was revoked"}
-	errTokenEnded   = &bctrl.Error{Status: http.StatusUnauthorized, Code: "runtimes.not_active", Message: "the runtime token's runtime has ended"}
+	errTokenEnded   = &bctrl.Error{Status: http.StatusUnauthorized, Code: wire.CodeTokenEnded, Message: "the runtime token's runtime has ended"}
 )
+
+// errEnded is the answer to a runtime caller whose runtime has ended: a token is
+// nobody from then on, an organization key still is.
+func errEnded(c access.Caller) *bctrl.Error {
+	if c.Token != nil {
+		return errTokenEnded
+	}
+	return errNotActive
+}
 
 // authenticateToken finds who calls with a runtime token. The caller is
 // returned with an error too, once it is known, for the audit log.
@@ -41,7 +51,7 @@ func (s *Server) authenticateToken(ctx context.Context, text string, h http.Head
 		return c, err
 	}
 	rt, err := runtimeCaller(ctx, s.db.Read(), c.Org, info.RuntimeID)
-	if e := (*bctrl.Error)(nil); errors.As(err, &e) {
+	if errors.Is(err, errNotActive) {
 		return c, errTokenEnded
 	}
 	if err != nil {

@@ -66,17 +66,17 @@ func TestATokenDiesOnTheNextRequest(t *testing.T) {
 		why, code string
 		kill      func(h *harness, token bctrl.Secret, path []string)
 	}{
-		{"its runtime stopped", "runtimes.not_active", func(h *harness, _ bctrl.Secret, path []string) {
+		{"its runtime stopped", "auth.runtime_ended", func(h *harness, _ bctrl.Secret, path []string) {
 			h.ok("POST", append(path, "stop"), nil, nil)
 		}},
-		{"its runtime stopped by itself", "runtimes.not_active", func(h *harness, token bctrl.Secret, path []string) {
+		{"its runtime stopped by itself", "auth.runtime_ended", func(h *harness, token bctrl.Secret, path []string) {
 			require.Equal(h, http.StatusOK, h.with(token, "POST", append(path, "stop"), nil).Status)
 		}},
-		{"its alias passed to another runtime", "runtimes.not_active", func(h *harness, _ bctrl.Secret, path []string) {
+		{"its alias passed to another runtime", "auth.runtime_ended", func(h *harness, _ bctrl.Secret, path []string) {
 			h.ok("POST", append(path, "stop"), nil, nil)
 			h.ok("POST", path[:3], object{"alias": "crm", "kind": "browser", "driver": "stagehand", "launch": object{}}, nil)
 		}},
-		{"its workspace was deleted", "runtimes.not_active", func(h *harness, _ bctrl.Secret, path []string) {
+		{"its workspace was deleted", "auth.runtime_ended", func(h *harness, _ bctrl.Secret, path []string) {
 			got := h.do("DELETE", path[:2], map[string][]string{"force": {"true"}}, nil)
 			require.Equal(h, http.StatusOK, got.Status, "%s", got.Body)
 		}},
@@ -84,7 +84,7 @@ func TestATokenDiesOnTheNextRequest(t *testing.T) {
 			h.ok("DELETE", []string{"tokens", tokenID(h.T, token)}, nil, nil)
 			h.ok("DELETE", []string{"tokens", tokenID(h.T, token)}, nil, nil) // again
 		}},
-		{"nobody minted it: its row is gone", "runtimes.not_active", func(h *harness, _ bctrl.Secret, _ []string) {
+		{"nobody minted it: its row is gone", "auth.runtime_ended", func(h *harness, _ bctrl.Secret, _ []string) {
 			h.tamper("DELETE FROM runtime_tokens")
 		}},
 	} {

@@ -253,12 +253,15 @@ func (s *Server) grantedIn(ctx context.Context, q store.Queries, rq *request) er
 func (s *Server) callerIn(ctx context.Context, q store.Queries, c access.Caller) (access.Caller, error) {
 	version, live, err := q.RuntimeCeiling(ctx, c.Org, c.Runtime.ID)
 	if errors.Is(err, store.ErrNotFound) || err == nil && !live {
-		return c, errRuntimeNotLive
+		return c, errEnded(c)
 	}
 	if err != nil || version == c.Runtime.Version {
 		return c, err
 	}
 	rt, err := runtimeCaller(ctx, q, c.Org, c.Runtime.ID)
+	if errors.Is(err, errNotActive) {
+		err = errEnded(c)
+	}
 	if err != nil {
 		return c, err
 	}

@@ -154,7 +154,7 @@ func TestAWorkspaceInUseIsDeletedWithForceAlone(t *testing.T) {
 		}
 	}
 	require.Contains(t, stops, "intent "+rt.ID, "what force stops is on record before it is stopped")
-	refused(t, h.do("GET", path, nil, nil, as(rt)...), http.StatusForbidden, "runtimes.not_active", "its runtimes are gone")
+	refused(t, h.do("GET", path, nil, nil, as(rt)...), http.StatusConflict, "runtimes.not_active", "its runtimes are gone")
 
 	ws = h.made("busy", object{})
 	path[1] = ws.ID

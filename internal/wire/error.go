@@ -22,6 +22,13 @@ const (
 	CodeRuntimeEnded = "runtimes.ended"
 )
 
+// What a runtime that has ended is called: to whoever may know of it, and to its
+// own token, which has ended with it.
+const (
+	CodeNotActive  = "runtimes.not_active"
+	CodeTokenEnded = "auth.runtime_ended"
+)
+
 // What a launch fails with where the server has no browser, or none that starts.
 const (
 	CodeNoBrowser    = "runtimes.no_browser"
