@@ -218,7 +218,7 @@ func TestARuntimeSeesItselfAlone(t *testing.T) {
 	require.Equal(t, 403, get("nothing"))
 	require.Equal(t, 403, h.do("GET", []string{"workspaces", ws.ID, "runtimes"}, nil, nil, as(a)...).Status)
 	require.Equal(t, 200, h.do("POST", []string{"workspaces", ws.ID, "runtimes", "a", "stop"}, nil, nil, as(a)...).Status)
-	require.Equal(t, 403, get("a"), "it has ended, and its caller with it")
+	require.Equal(t, 409, get("a"), "it has ended, and its caller with it")
 }
 
 func withoutID(a answer) string {
