@@ -39,6 +39,15 @@ const (
 	SecretRead  Verb = "secret.read"
 	SecretWrite Verb = "secret.write"
 
+	CredentialRead  Verb = "credential.read"
+	CredentialWrite Verb = "credential.write"
+
+	CapabilityRead  Verb = "capability.read"
+	CapabilityWrite Verb = "capability.write"
+
+	BindingRead  Verb = "binding.read"
+	BindingWrite Verb = "binding.write"
+
 	AuditRead Verb = "audit.read"
 
 	KeyRead  Verb = "key.read"
@@ -61,6 +70,7 @@ const (
 var mounted = []Verb{
 	bctrl.UseCredential, bctrl.UseVault, bctrl.ListVault, bctrl.ReadVault,
 	bctrl.GetStorage, bctrl.PutStorage, bctrl.DeleteStorage, bctrl.ListStorage, bctrl.SignStorage,
+	bctrl.InvokeCapability,
 }
 
 // own are the rights that a runtime caller has to its own runtime.
@@ -69,7 +79,7 @@ var own = []Verb{RuntimeRead, RuntimeStop, RuntimeConnect, RuntimeExecute, Opera
 // ForRuntimes reports whether a runtime caller can have the right at all. All
 // others are administrative and belong to organization keys alone.
 func ForRuntimes(v Verb) bool {
-	return v == Public || v == SelfRead || v == AIRead || slices.Contains(mounted, v) || slices.Contains(own, v)
+	return v == Public || v == SelfRead || v == AIRead || v == CapabilityRead || slices.Contains(mounted, v) || slices.Contains(own, v)
 }
 
 // Action is what a caller wants to do.
@@ -158,6 +168,8 @@ func Decide(c Caller, a Action) bool {
 		return rt.Chain.Allows(bctrl.Action{Verb: a.Verb, Object: a.Object})
 	case a.Verb == AIRead:
 		return rt.Chain.Allows(bctrl.Action{Verb: bctrl.UseCredential, Object: a.Object})
+	case a.Verb == CapabilityRead:
+		return rt.Chain.Allows(bctrl.Action{Verb: bctrl.InvokeCapability, Object: a.Object})
 	case slices.Contains(own, a.Verb):
 		return a.Object == rt.ID
 	}

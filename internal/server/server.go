@@ -18,6 +18,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/egress"
+	"github.com/bctrl-go/bctrl/internal/registry"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
@@ -41,6 +42,8 @@ type Config struct {
 	HeadFile string
 	// Blobs keeps the bytes of files.
 	Blobs blob.Store
+	// Registry knows the providers; nil is those that come with the server.
+	Registry *registry.Registry
 	// MaxFile is the limit of one file, in bytes; 0 is 5 GiB.
 	MaxFile int64
 	// Log receives what an operator needs to know; nil discards it.
@@ -63,6 +66,7 @@ type Server struct {
 	public    *url.URL
 	blobs     blob.Store
 	maxFile   int64
+	registry  *registry.Registry
 	log       *slog.Logger
 
 	mux        *http.ServeMux
@@ -90,13 +94,20 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 
 		broker:   broker.New(broker.Config{Egress: cfg.Egress}),
 		browsers: cfg.Browsers, profiles: cfg.ProfileDir, egress: cfg.Egress, public: cfg.PublicURL,
-		blobs: cfg.Blobs, maxFile: cfg.MaxFile,
+		blobs: cfg.Blobs, maxFile: cfg.MaxFile, registry: cfg.Registry,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	if s.maxFile == 0 {
 		s.maxFile = defaultMaxFile
+	}
+	if s.registry == nil {
+		builtin, err := registry.Builtin()
+		if err != nil {
+			return nil, err
+		}
+		s.registry = builtin
 	}
 	if err := s.keys.Ensure(ctx, serverScope); err != nil {
 		return nil, fmt.Errorf("opening the sealed store: %w", err)

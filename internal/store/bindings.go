@@ -35,7 +35,7 @@ func scanBinding(row scanner) (b Binding, err error) {
 	var workspace, group string
 	var created, updated int64
 	err = row(&b.UID, &b.Version, &workspace, &group, &b.Target, &b.Consumer, &b.Field, &b.Secret, &b.Sealed, &created, &updated)
-	b.Scope = scopeIn(workspace, group)
+	b.Scope = scopeOf(workspace, group)
 	b.CreatedAt, b.UpdatedAt = fromMillis(created), fromMillis(updated)
 	return b, err
 }

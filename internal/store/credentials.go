@@ -31,20 +31,9 @@ func scanCredential(row scanner) (c Credential, err error) {
 	var workspace, group string
 	var created, updated int64
 	err = row(&c.UID, &c.ID, &c.Version, &c.Provider, &workspace, &group, &c.Priority, &c.Meta, &c.Sealed, &created, &updated)
-	c.Scope = scopeIn(workspace, group)
+	c.Scope = scopeOf(workspace, group)
 	c.CreatedAt, c.UpdatedAt = fromMillis(created), fromMillis(updated)
 	return c, err
-}
-
-// scopeIn is the scope of two columns, in which empty is none.
-func scopeIn(workspace, group string) bctrl.Scope {
-	switch {
-	case workspace == "":
-		return bctrl.Global()
-	case group == "":
-		return bctrl.InWorkspace(workspace)
-	}
-	return bctrl.InGroup(workspace, group)
 }
 
 func (c Credential) record(org string) Record {
@@ -171,7 +160,7 @@ func (q Queries) SecretSight(ctx context.Context, org, id string, in bctrl.Scope
 	return one(ctx, q, func(row scanner) (s SecretSight, err error) {
 		var workspace, group string
 		err = row(&s.ID, &workspace, &group, &s.Provider, &s.AttachedOnly, &s.Attached)
-		s.Scope = scopeIn(workspace, group)
+		s.Scope = scopeOf(workspace, group)
 		return s, err
 	}, `SELECT id, workspace_id, group_id, provider, attached_only, EXISTS (SELECT 1 FROM secret_attachments a
 			WHERE a.org_id = s.org_id AND a.secret_id = s.id AND a.workspace_id = $3 AND a.group_id = $4)

@@ -1,0 +1,315 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func credentialRoutes() []route {
+	return []route{
+		endpoint("POST /v1/credentials", access.CredentialWrite, (*Server).createCredential),
+		endpoint("GET /v1/credentials", access.CredentialRead, (*Server).listCredentials, "limit", "cursor"),
+		endpoint("GET /v1/credentials/{id}", access.CredentialRead, (*Server).getCredential),
+		endpoint("PATCH /v1/credentials/{id}", access.CredentialWrite, (*Server).updateCredential),
+		endpoint("DELETE /v1/credentials/{id}", access.CredentialWrite, (*Server).deleteCredential),
+	}
+}
+
+// credentialMeta is what a credential is but for what the store finds it by.
+// The seal covers both: a host that was edited in the database receives no
+// secret.
+type credentialMeta struct {
+	// Secrets are the ids of its secrets, by field.
+	Secrets     map[string]string     `json:"secrets,omitempty"`
+	Auth        *bctrl.CredentialAuth `json:"auth,omitempty"`
+	Hosts       []string              `json:"hosts,omitempty"`
+	Enabled     bool                  `json:"enabled"`
+	Provisioned bool                  `json:"provisioned,omitempty"`
+}
+
+// readCredentialMeta reads what a row says of itself, before its seal has
+// proved it.
+func readCredentialMeta(row store.Credential) (meta credentialMeta, err error) {
+	if json.Unmarshal(row.Meta, &meta) != nil {
+		return meta, errTampered("credentials.tampered")
+	}
+	return meta, nil
+}
+
+func errNoCredential() *bctrl.Error {
+	return notFound("credentials.not_found", "there is no such credential")
+}
+
+func errCredentialExists() *bctrl.Error {
+	return conflict("credentials.exists", "there is a credential or an AI credential with this id")
+}
+
+func validBrokerCredentialID(id string) error {
+	if validCredentialID(id) != nil {
+		return invalid("credentials.invalid_id", "id", "not a credential id: a letter, then up to 63 letters, digits, - and _")
+	}
+	return nil
+}
+
+// credentialRecord binds all that is said of a credential to its seal.
+func credentialRecord(org string, row store.Credential) seal.Record {
+	return sealOf("credential", org, row.UID, row.Version, row.ID, row.Provider, row.Scope.WorkspaceID(), row.Scope.GroupID(),
+		strconv.FormatInt(row.Priority, 10), string(row.Meta))
+}
+
+// sealOf is the seal over fields, each with its length, of a record without a
+// secret.
+func sealOf(kind, org, uid string, version int64, fields ...string) seal.Record {
+	var meta []byte
+	for _, f := range fields {
+		meta = strconv.AppendInt(meta, int64(len(f)), 10)
+		meta = append(append(meta, ':'), f...)
+	}
+	return seal.Record{Kind: kind, UID: uid, Scope: org, Version: version, Meta: meta}
+}
+
+// prove checks the seal of a record without a secret.
+func (s *Server) prove(r seal.Record, sealed []byte, code string) error {
+	_, err := s.keys.Open(r, sealed)
+	if errors.Is(err, seal.ErrTampered) {
+		return errTampered(code)
+	}
+	return err
+}
+
+// proveCredential holds a row to its seal.
+func (s *Server) proveCredential(org string, row store.Credential) (credentialMeta, error) {
+	if err := s.prove(credentialRecord(org, row), row.Sealed, "credentials.tampered"); err != nil {
+		return credentialMeta{}, err
+	}
+	return readCredentialMeta(row)
+}
+
+// sealCredential makes the row's next version.
+func (s *Server) sealCredential(org string, row *store.Credential, meta credentialMeta) (err error) {
+	row.Version++
+	row.UpdatedAt = now()
+	if row.Meta, err = json.Marshal(meta); err != nil {
+		return err
+	}
+	row.Sealed, err = s.keys.Seal(credentialRecord(org, *row), nil)
+	return err
+}
+
+func describeCredential(row store.Credential, meta credentialMeta) bctrl.Credential {
+	refs := map[string]string{}
+	for field, id := range meta.Secrets {
+		refs[field] = secretRef(id)
+	}
+	return bctrl.Credential{
+		ID: row.ID, Provider: row.Provider, Scope: row.Scope, SecretRefs: refs, Auth: meta.Auth, Hosts: meta.Hosts, Priority: int(row.Priority),
+		Enabled: meta.Enabled, Provisioned: meta.Provisioned, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
+	}
+}
+
+const secretRefPrefix = "vault:secret:"
+
+func secretRef(id string) string { return secretRefPrefix + id }
+
+// secretOfRef returns the id in a reference to a secret.
+func secretOfRef(ref string) (string, error) {
+	id, ok := strings.CutPrefix(ref, secretRefPrefix)
+	if !ok || validUUID(id) != nil {
+		return "", errors.New("a reference to a secret is vault:secret:<id>")
+	}
+	return id, nil
+}
+
+func (s *Server) createCredential(ctx context.Context, rq *request, in bctrl.CredentialCreate) (bctrl.Credential, error) {
+	if err := validBrokerCredentialID(in.ID); err != nil {
+		return bctrl.Credential{}, err
+	}
+	if err := s.authorize(rq, in.ID); err != nil {
+		return bctrl.Credential{}, err
+	}
+	if err := in.Scope.Validate(); err != nil {
+		return bctrl.Credential{}, err
+	}
+	meta, err := s.checkCredential(in)
+	if err != nil {
+		return bctrl.Credential{}, err
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.Credential, err error) {
+		row := store.Credential{ID: in.ID, Provider: in.Provider, Priority: int64(in.Priority)}
+		if row.Scope, err = storedScope(ctx, tx.Queries, rq.caller.Org, in.Scope); err != nil {
+			return out, err
+		}
+		about(ev, row.Scope)
+		if err := s.checkSecretsOf(ctx, tx, rq.caller.Org, row, meta); err != nil {
+			return out, err
+		}
+		if err := s.insertCredential(ctx, tx, rq.caller.Org, &row, meta); err != nil {
+			return out, err
+		}
+		return describeCredential(row, meta), nil
+	})
+}
+
+// insertCredential stores a new credential, whose id no AI credential may have.
+func (s *Server) insertCredential(ctx context.Context, tx *store.Tx, org string, row *store.Credential, meta credentialMeta) error {
+	switch _, err := tx.AICredential(ctx, org, row.ID); {
+	case err == nil:
+		return errCredentialExists()
+	case !errors.Is(err, store.ErrNotFound):
+		return err
+	}
+	row.UID, row.Version, row.CreatedAt = newID(), 0, now()
+	if err := s.sealCredential(org, row, meta); err != nil {
+		return err
+	}
+	err := tx.InsertCredential(ctx, org, *row, meta.Secrets)
+	if errors.Is(err, store.ErrExists) {
+		err = errCredentialExists()
+	}
+	return err
+}
+
+// checkSecretsOf refuses secrets that are not there, that belong to another
+// provider, or that no context sees together with the credential.
+func (s *Server) checkSecretsOf(ctx context.Context, tx *store.Tx, org string, row store.Credential, meta credentialMeta) error {
+	for _, field := range slices.Sorted(maps.Keys(meta.Secrets)) {
+		sec, err := s.findSecret(ctx, tx.Queries, org, meta.Secrets[field])
+		if err != nil {
+			return err
+		}
+		if !sec.fits(row.Provider, field) {
+			return errPinned()
+		}
+		if !sec.reaches(row.Scope) {
+			return conflict("credentials.not_visible", "no context sees both the credential's scope and its secret")
+		}
+	}
+	return nil
+}
+
+// reaches reports whether some context that sees a scope sees the secret too.
+func (sec secret) reaches(scope bctrl.Scope) bool {
+	if !sec.meta.AttachedOnly && overlap(sec.meta.Scope, scope) {
+		return true
+	}
+	return sec.meta.AttachedOnly && len(sec.meta.Attachments) == 0 || slices.ContainsFunc(sec.meta.Attachments, func(group bctrl.Scope) bool { return overlap(group, scope) })
+}
+
+// overlap reports whether some context sees both scopes.
+func overlap(a, b bctrl.Scope) bool {
+	return (a.WorkspaceID() == "" || b.WorkspaceID() == "" || a.WorkspaceID() == b.WorkspaceID()) &&
+		(a.GroupID() == "" || b.GroupID() == "" || a.GroupID() == b.GroupID())
+}
+
+func (s *Server) getCredential(ctx context.Context, rq *request, _ none) (bctrl.Credential, error) {
+	if err := s.aboutCredential(rq); err != nil {
+		return bctrl.Credential{}, err
+	}
+	row, meta, err := s.findCredential(ctx, s.db.Read(), rq)
+	return describeCredential(row, meta), err
+}
+
+// aboutCredential authorises what the path names.
+func (s *Server) aboutCredential(rq *request) error {
+	id, err := rq.path("id", validBrokerCredentialID)
+	if err != nil {
+		return err
+	}
+	return s.authorize(rq, id)
+}
+
+func (s *Server) findCredential(ctx context.Context, q store.Queries, rq *request) (store.Credential, credentialMeta, error) {
+	row, err := q.Credential(ctx, rq.caller.Org, rq.object)
+	if errors.Is(err, store.ErrNotFound) {
+		err = errNoCredential()
+	}
+	if err != nil {
+		return row, credentialMeta{}, err
+	}
+	meta, err := s.proveCredential(rq.caller.Org, row)
+	return row, meta, err
+}
+
+func (s *Server) listCredentials(ctx context.Context, rq *request, _ none) (list wire.List[bctrl.Credential], err error) {
+	limit, after, err := rq.page()
+	if err != nil {
+		return list, err
+	}
+	if err := s.authorize(rq, ""); err != nil {
+		return list, err
+	}
+	rows, err := s.db.Read().Credentials(ctx, rq.caller.Org, after, limit+1)
+	if err != nil {
+		return list, err
+	}
+	list.Plural = wire.Credentials
+	rows, list.NextCursor = cut(rows, limit, func(c store.Credential) string { return c.ID })
+	for _, row := range rows {
+		meta, err := s.proveCredential(rq.caller.Org, row)
+		if err != nil {
+			return list, err
+		}
+		list.Items = append(list.Items, describeCredential(row, meta))
+	}
+	return list, nil
+}
+
+func (s *Server) updateCredential(ctx context.Context, rq *request, in bctrl.CredentialUpdate) (bctrl.Credential, error) {
+	if err := s.aboutCredential(rq); err != nil {
+		return bctrl.Credential{}, err
+	}
+	if in.Priority != nil {
+		var p problems
+		checkPriority(&p, *in.Priority)
+		if err := p.err(); err != nil {
+			return bctrl.Credential{}, err
+		}
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.Credential, error) {
+		row, meta, err := s.findCredential(ctx, tx.Queries, rq)
+		if err != nil {
+			return bctrl.Credential{}, err
+		}
+		about(ev, row.Scope)
+		apply(&meta.Enabled, in.Enabled)
+		if in.Priority != nil {
+			row.Priority = int64(*in.Priority)
+		}
+		if err := s.sealCredential(rq.caller.Org, &row, meta); err != nil {
+			return bctrl.Credential{}, err
+		}
+		return describeCredential(row, meta), tx.UpdateCredential(ctx, rq.caller.Org, row)
+	})
+}
+
+// deleteCredential removes a credential, also one that was changed outside the
+// server.
+func (s *Server) deleteCredential(ctx context.Context, rq *request, _ none) (none, error) {
+	if err := s.aboutCredential(rq); err != nil {
+		return none{}, err
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
+		row, err := tx.Credential(ctx, rq.caller.Org, rq.object)
+		if errors.Is(err, store.ErrNotFound) {
+			return none{}, errNoCredential()
+		}
+		if err != nil {
+			return none{}, err
+		}
+		about(ev, row.Scope)
+		ev.Version = row.Version
+		return none{}, tx.DeleteCredential(ctx, rq.caller.Org, row.UID)
+	})
+}

@@ -1,0 +1,145 @@
+package server
+
+import (
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/registry"
+)
+
+// The limits of a credential.
+const (
+	maxCredentialHosts   = 32
+	maxCredentialSecrets = 16
+	maxPriority          = 1_000_000
+)
+
+func errUnknownProvider(missing []string) *bctrl.Error {
+	e := invalid("credentials.unknown_provider", "provider", "the registry has no such provider, and the credential does not say how and where to authenticate")
+	e.Hint = "give auth and hosts, or name a provider of the registry"
+	for _, field := range missing {
+		e.Problems = append(e.Problems, bctrl.Problem{Code: e.Code, Field: field, Hint: "required for a provider that the registry does not have"})
+	}
+	return e
+}
+
+// checkCredential names everything that is wrong with a credential by itself,
+// and returns what is stored of it.
+func (s *Server) checkCredential(in bctrl.CredentialCreate) (credentialMeta, error) {
+	var p problems
+	checkPriority(&p, in.Priority)
+	p.limit("hosts", len(in.Hosts), maxCredentialHosts)
+	for i, host := range in.Hosts {
+		p.name("credentials.invalid_host", index("hosts", i), registry.Host(host))
+	}
+	meta := credentialMeta{Auth: in.Auth, Hosts: in.Hosts, Enabled: true}
+	known, found := s.registry.Provider(in.Provider)
+	var required, optional []string
+	switch {
+	case names.Name(in.Provider) != nil:
+		p.name("credentials.invalid_provider", "provider", names.Name(in.Provider))
+	case found:
+		required, optional = checkKnown(&p, known, in)
+	case in.Auth == nil || len(in.Hosts) == 0:
+		var missing []string
+		if in.Auth == nil {
+			missing = append(missing, "auth")
+		}
+		if len(in.Hosts) == 0 {
+			missing = append(missing, "hosts")
+		}
+		return meta, errUnknownProvider(missing)
+	default:
+		if err := in.Auth.Validate(); err != nil {
+			p.join("auth", err)
+		} else {
+			required, optional = in.Auth.Fields()
+		}
+	}
+	if err := p.err(); err != nil {
+		return meta, err
+	}
+	meta.Secrets = fieldsOf(&p, in, required, optional)
+	return meta, p.err()
+}
+
+func checkPriority(p *problems, priority int) {
+	if priority < -maxPriority || priority > maxPriority {
+		p.add("credentials.invalid_priority", "priority", "a priority is from -1000000 to 1000000")
+	}
+}
+
+// checkKnown holds a credential to what the registry says of its provider, and
+// returns the fields that it takes.
+func checkKnown(p *problems, known registry.Provider, in bctrl.CredentialCreate) (required, optional []string) {
+	if in.Auth != nil {
+		p.add("credentials.auth_not_allowed", "auth", "the registry says how "+known.ID+" is authenticated with")
+	}
+	for i, host := range in.Hosts {
+		if !known.AllowsHost(host) {
+			p.add("credentials.host_not_allowed", index("hosts", i), "it is none of the hosts of "+known.ID)
+		}
+	}
+	for _, name := range known.Secrets {
+		if name.Optional {
+			optional = append(optional, name.Field)
+		} else {
+			required = append(required, name.Field)
+		}
+	}
+	return required, optional
+}
+
+// fieldsOf reads the references to secrets, by field.
+func fieldsOf(p *problems, in bctrl.CredentialCreate, required, optional []string) map[string]string {
+	refs := in.SecretRefs
+	if in.SecretRef != "" {
+		switch {
+		case len(refs) > 0:
+			p.add("credentials.secret_refs", "secretRefs", "secretRef and secretRefs are not given together")
+			return nil
+		case len(required) != 1:
+			p.add("credentials.field_needed", "secretRef", "the provider does not take exactly one secret: name the fields in secretRefs")
+			return nil
+		}
+		refs = map[string]string{required[0]: in.SecretRef}
+	}
+	p.limit("secretRefs", len(refs), maxCredentialSecrets)
+	for _, field := range required {
+		if _, given := refs[field]; !given {
+			p.add("credentials.secret_missing", "secretRefs."+field, "the provider needs this secret")
+		}
+	}
+	out := map[string]string{}
+	for _, field := range slices.Sorted(maps.Keys(refs)) {
+		if !slices.Contains(required, field) && !slices.Contains(optional, field) {
+			p.add("credentials.unknown_field", "secretRefs", "the provider takes no secret under one of these names")
+			continue
+		}
+		id, err := secretOfRef(refs[field])
+		if err != nil {
+			p.add("credentials.invalid_secret_ref", "secretRefs."+field, err.Error())
+		}
+		out[field] = id
+	}
+	return out
+}
+
+// join adds the problems of a refusal, below a field.
+func (p *problems) join(field string, err error) {
+	var e *bctrl.Error
+	if !errors.As(err, &e) || e.Status != http.StatusBadRequest {
+		p.add("request.invalid", field, err.Error())
+		return
+	}
+	for _, one := range e.Problems {
+		p.add(one.Code, one.Field, one.Hint)
+	}
+	if len(e.Problems) == 0 {
+		p.add(e.Code, e.Field, e.Message)
+	}
+}

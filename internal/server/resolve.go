@@ -1,0 +1,309 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/registry"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// resolvedCall is what a call is made with. Nothing secret is in it but sealed.
+type resolvedCall struct {
+	broker.Resolved
+	// UID and Version name the row of the credential, for the audit log.
+	UID     string
+	Version int64
+	// Auth is how its secrets are sent, Hosts are patterns of where, and
+	// BasePath what the provider's paths are at or below. They are those of the
+	// registry for every provider that it has, whatever is stored. An AI
+	// credential's are what its own kind and base URL say.
+	Auth     bctrl.CredentialAuth
+	Hosts    []string
+	BasePath string
+	// AI is the row where the credential is an AI credential.
+	AI *store.AICredential
+
+	server  *Server
+	org     string
+	context bctrl.Scope
+	// secrets are the rows to use by field; seen those that made a credential
+	// visible and that none of secrets is.
+	secrets map[string]store.Secret
+	seen    []store.Secret
+}
+
+// resolveCall finds what a call is made with, as [broker.Resolve] has it, in
+// the state that q sees. It reads no more of the store than may take part, and
+// believes no row of what it chose that its seal does not prove. What a caller
+// may use is not asked here: decide on the result. The query's workspace is an
+// id.
+func (s *Server) resolveCall(ctx context.Context, q store.Queries, org string, query broker.Query) (*resolvedCall, error) {
+	found, err := s.candidates(ctx, q, org, query)
+	if err != nil {
+		return nil, err
+	}
+	r, err := broker.Resolve(found.state, query)
+	if err != nil {
+		return nil, err
+	}
+	call := &resolvedCall{Resolved: r, server: s, org: org, context: query.Context}
+	if err := call.prove(found); err != nil {
+		return nil, err
+	}
+	return call, call.load(ctx, q)
+}
+
+// candidates are the rows that may take part in a resolution, and the state
+// that they make.
+type candidates struct {
+	state       broker.State
+	credentials map[string]store.Credential // by uid
+	ai          *store.AICredential
+	bindings    map[string]store.Binding // by uid
+	sights      map[string]bool          // ids of secrets that were looked at
+}
+
+// candidates reads what a query's answer depends on.
+func (s *Server) candidates(ctx context.Context, q store.Queries, org string, query broker.Query) (*candidates, error) {
+	found := &candidates{credentials: map[string]store.Credential{}, bindings: map[string]store.Binding{}, sights: map[string]bool{}}
+	if err := s.candidateCredentials(ctx, q, org, query, found); err != nil {
+		return nil, err
+	}
+	for _, c := range found.state.Credentials {
+		for _, id := range c.Secrets {
+			if err := found.look(ctx, q, org, id, query.Context); err != nil {
+				return nil, err
+			}
+		}
+	}
+	chosen, err := broker.Choose(found.state, query)
+	if err != nil {
+		return found, nil // which Resolve says again
+	}
+	rows, err := q.CandidateBindings(ctx, org, query.Capability, chosen.Credential.ID, query.Consumer, query.Context)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		found.bindings[row.UID] = row
+		found.state.Bindings = append(found.state.Bindings, broker.Binding{
+			UID: row.UID, Scope: row.Scope, Target: row.Target, Consumer: row.Consumer, Field: row.Field, Secret: row.Secret,
+		})
+		if err := found.look(ctx, q, org, row.Secret, query.Context); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func (s *Server) candidateCredentials(ctx context.Context, q store.Queries, org string, query broker.Query, found *candidates) (err error) {
+	var rows []store.Credential
+	if query.Credential == "" {
+		rows, err = q.CandidateCredentials(ctx, org, query.Provider, query.Context)
+	} else {
+		var row store.Credential
+		row, err = q.Credential(ctx, org, query.Credential)
+		rows = append(rows, row)
+		if errors.Is(err, store.ErrNotFound) {
+			return s.candidateAI(ctx, q, org, query.Credential, found)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		found.credentials[row.UID] = row
+		meta, err := readCredentialMeta(row)
+		found.state.Credentials = append(found.state.Credentials, broker.Credential{
+			UID: row.UID, ID: row.ID, Provider: row.Provider, Scope: row.Scope, Priority: int(row.Priority),
+			Disabled: !meta.Enabled, Provisioned: meta.Provisioned, Secrets: meta.Secrets, Tampered: err != nil,
+		})
+	}
+	return nil
+}
+
+// candidateAI takes an AI credential for a credential of the broker.
+func (s *Server) candidateAI(ctx context.Context, q store.Queries, org, id string, found *candidates) error {
+	row, err := q.AICredential(ctx, org, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	meta, err := readAIMeta(row)
+	provider, field := s.aiProvider(meta.Provider)
+	found.ai = &row
+	found.state.Credentials = append(found.state.Credentials, broker.Credential{
+		UID: row.UID, ID: row.ID, Provider: provider, Scope: bctrl.Global(), Disabled: !meta.Enabled, AI: true,
+		Secrets: map[string]string{field: ""}, Tampered: err != nil,
+	})
+	return nil
+}
+
+// aiProvider is the provider of the registry that AI credentials of a kind are
+// for, and the field that their key is. A kind that no provider serves is one
+// of its own, to which no secret is pinned.
+func (s *Server) aiProvider(kind bctrl.Provider) (id, field string) {
+	for _, p := range s.registry.Providers() {
+		if p.AI == kind && kind != "" {
+			return p.ID, p.Field()
+		}
+	}
+	return string(kind), "apiKey"
+}
+
+// look adds to the state how the context sees a secret.
+func (found *candidates) look(ctx context.Context, q store.Queries, org, id string, in bctrl.Scope) error {
+	if id == "" || found.sights[id] {
+		return nil
+	}
+	found.sights[id] = true
+	sight, err := q.SecretSight(ctx, org, id, in)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	seen := broker.Secret{ID: id, Scope: sight.Scope, Provider: sight.Provider, AttachedOnly: sight.AttachedOnly}
+	if sight.Attached {
+		seen.Attached = []bctrl.Scope{in}
+	}
+	found.state.Secrets = append(found.state.Secrets, seen)
+	return nil
+}
+
+// prove holds what was chosen to its seals. An AI credential is proved where
+// its key is opened.
+func (c *resolvedCall) prove(found *candidates) error {
+	for _, b := range c.Bindings {
+		if err := c.server.proveBinding(c.org, found.bindings[b.UID]); err != nil {
+			return err
+		}
+	}
+	if c.Credential.AI {
+		c.AI, c.UID, c.Version = found.ai, found.ai.UID, found.ai.Version
+		return nil
+	}
+	row := found.credentials[c.Credential.UID]
+	meta, err := c.server.proveCredential(c.org, row)
+	if err != nil {
+		return err
+	}
+	c.UID, c.Version = row.UID, row.Version
+	p, known := c.server.registry.Provider(row.Provider)
+	return c.follow(p, known, meta)
+}
+
+// follow takes how and where to send from the registry, or for a provider that
+// it does not have from the credential.
+func (c *resolvedCall) follow(p registry.Provider, known bool, meta credentialMeta) error {
+	switch {
+	case !known && meta.Auth == nil:
+		return errUnknownProvider(nil)
+	case !known:
+		c.Auth, c.Hosts = *meta.Auth, meta.Hosts
+		return nil
+	}
+	c.Auth, c.Hosts, c.BasePath = p.Auth, p.Hosts, p.BasePath
+	if len(meta.Hosts) == 0 {
+		return nil
+	}
+	for _, host := range meta.Hosts {
+		if !p.AllowsHost(host) {
+			return invalid("credentials.host_not_allowed", "", "the credential "+c.Credential.ID+" has a host that is none of its provider's")
+		}
+	}
+	c.Hosts = meta.Hosts
+	return nil
+}
+
+// load reads the rows of the secrets to use, as they are sealed.
+func (c *resolvedCall) load(ctx context.Context, q store.Queries) error {
+	c.secrets = map[string]store.Secret{}
+	for field, id := range c.Resolved.Secrets {
+		if id == "" {
+			continue
+		}
+		row, err := q.Secret(ctx, c.org, id)
+		if err != nil {
+			return err
+		}
+		c.secrets[field] = row
+	}
+	if c.Tier != broker.TierAttached {
+		return nil
+	}
+	for field, id := range c.Credential.Secrets {
+		if c.Resolved.Secrets[field] == id {
+			continue
+		}
+		row, err := q.Secret(ctx, c.org, id)
+		if err != nil {
+			return err
+		}
+		c.seen = append(c.seen, row)
+	}
+	return nil
+}
+
+// open decrypts the secrets of the call, and no other, by field. Each is
+// proved to be visible where the call is made. Record the intent first.
+func (c *resolvedCall) open() (map[string]bctrl.Secret, error) {
+	values := map[string]bctrl.Secret{}
+	if c.AI != nil {
+		_, key, err := c.server.openAICredential(c.org, *c.AI)
+		if err != nil {
+			return nil, err
+		}
+		for field, id := range c.Resolved.Secrets {
+			if id == "" {
+				values[field] = bctrl.NewSecret(key.Reveal())
+			}
+		}
+	}
+	for field, row := range c.secrets {
+		sec, err := c.openVisible(row)
+		if err != nil {
+			return nil, err
+		}
+		if !sec.fits(c.Credential.Provider, field) {
+			return nil, errPinned()
+		}
+		values[field] = bctrl.NewSecret(sec.value.Reveal())
+	}
+	for _, row := range c.seen {
+		if _, err := c.openVisible(row); err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
+}
+
+// openVisible opens a secret that the tables say is visible, and believes its
+// seal alone.
+func (c *resolvedCall) openVisible(row store.Secret) (secret, error) {
+	sec, err := c.server.openSecret(c.org, row)
+	if err != nil {
+		return sec, err
+	}
+	proved := broker.Secret{Scope: sec.meta.Scope, AttachedOnly: sec.meta.AttachedOnly, Attached: sec.meta.Attachments}
+	if !proved.Visible(c.context) {
+		return sec, errTampered("secrets.tampered")
+	}
+	return sec, nil
+}
+
+// fits reports whether a secret may be a field of a provider's credential: one
+// that is pinned is what it is, and nothing else.
+func (sec secret) fits(provider, field string) bool {
+	return sec.meta.Provider == "" || sec.meta.Provider == provider && (sec.meta.Field == "" || sec.meta.Field == field)
+}
+
+func errPinned() *bctrl.Error {
+	return conflict("secrets.pinned", "the secret is pinned to another provider, or to another field of this one")
+}
