@@ -1,26 +1,58 @@
 package registry
 
 import (
+	"bytes"
 	"embed"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"slices"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
 
 	"github.com/bctrl-go/bctrl/internal/strictjson"
+)
+
+// maxFile is how long a provider's file may be in bytes, and maxFiles how many
+// a folder may hold.
+const (
+	maxFile  = 1 << 20
+	maxFiles = 1000
 )
 
 //go:embed providers/*.json
 var files embed.FS
 
-// Builtin returns the providers that come with the server.
+//go:embed provider.schema.json
+var schemaText []byte
+
+// ErrProvider is in every error about a provider's file.
+var ErrProvider = errors.New("not a usable provider file")
+
+// Builtin returns the providers that come with the server. Their files are
+// checked by tests, not here.
 func Builtin() (*Registry, error) {
+	all, err := builtin()
+	if err != nil {
+		return nil, err
+	}
+	return index(all), nil
+}
+
+func builtin() ([]Provider, error) {
 	entries, err := fs.ReadDir(files, "providers")
 	if err != nil {
 		return nil, fmt.Errorf("list the providers: %w", err)
 	}
-	var all []Provider
+	all := make([]Provider, 0, len(entries))
 	for _, e := range entries {
 		text, err := fs.ReadFile(files, path.Join("providers", e.Name()))
 		if err != nil {
@@ -28,11 +60,162 @@ func Builtin() (*Registry, error) {
 		}
 		var p Provider
 		if err := strictjson.Unmarshal(text, &p); err != nil {
-			return nil, fmt.Errorf("provider file %s: %w", e.Name(), err)
+			return nil, fmt.Errorf("%w: %s: %w", ErrProvider, e.Name(), err)
 		}
 		all = append(all, p)
 	}
+	return all, nil
+}
+
+// Load returns the built-in providers and those in the files dir/*.json, each
+// of which is named for its provider: acme.json has the id acme. A file that
+// breaks a rule, takes a built-in provider's id or a secret's name that another
+// provider has is an error, which wraps [ErrProvider] and names every file that
+// is wrong.
+func Load(dir string) (*Registry, error) {
+	all, err := builtin()
+	if err != nil {
+		return nil, err
+	}
+	names, err := providerFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the folder of providers: %w", err)
+	}
+	defer root.Close()
+	schema, err := compileSchema()
+	if err != nil {
+		return nil, err
+	}
+	var wrong []error
+	for _, name := range names {
+		p, err := loadFile(root, schema, name)
+		if err == nil {
+			err = distinct(p, all)
+		}
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("%w: %s: %w", ErrProvider, name, err))
+			continue
+		}
+		all = append(all, p)
+	}
+	if len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
+	}
 	return index(all), nil
+}
+
+// providerFiles lists the files of a folder that are meant for it.
+func providerFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("list the folder of providers: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		// A directory or a hidden file beside them is somebody else's.
+		if strings.HasSuffix(e.Name(), ".json") && !strings.HasPrefix(e.Name(), ".") && !e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	if len(names) > maxFiles {
+		return nil, fmt.Errorf("%w: the folder holds more than %d", ErrProvider, maxFiles)
+	}
+	return names, nil
+}
+
+func loadFile(root *os.Root, schema *jsonschema.Schema, name string) (Provider, error) {
+	f, err := root.Open(name)
+	if err != nil {
+		return Provider{}, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	switch {
+	case err != nil:
+		return Provider{}, err
+	case len(text) > maxFile:
+		return Provider{}, fmt.Errorf("it is longer than %d bytes", maxFile)
+	}
+	p, err := decode(schema, text)
+	switch {
+	case err != nil:
+		return Provider{}, err
+	case p.ID+".json" != name:
+		return Provider{}, errors.New("its name is not the provider's id and .json")
+	case p.AI != "":
+		return Provider{}, errors.New("only built-in providers serve AI credentials: ai")
+	}
+	return p, nil
+}
+
+// decode returns the provider that text describes, when it keeps every rule.
+func decode(schema *jsonschema.Schema, text []byte) (Provider, error) {
+	var p Provider
+	if err := strictjson.Unmarshal(text, &p); err != nil {
+		return Provider{}, err
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		return Provider{}, err
+	}
+	if err := schema.Validate(value); err != nil {
+		return Provider{}, unquoted(err)
+	}
+	return p, p.check()
+}
+
+func compileSchema() (*jsonschema.Schema, error) {
+	const name = "provider.schema.json"
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(schemaText))
+	if err != nil {
+		return nil, fmt.Errorf("read the schema of providers: %w", err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource(name, value); err != nil {
+		return nil, fmt.Errorf("read the schema of providers: %w", err)
+	}
+	schema, err := c.Compile(name)
+	if err != nil {
+		return nil, fmt.Errorf("read the schema of providers: %w", err)
+	}
+	return schema, nil
+}
+
+// unquoted says where a file breaks the schema and by which rule, without the
+// value: somebody may have written a secret where its name belongs.
+func unquoted(err error) error {
+	var e *jsonschema.ValidationError
+	if !errors.As(err, &e) {
+		return err
+	}
+	for len(e.Causes) > 0 {
+		e = e.Causes[0]
+	}
+	where := "/" + strings.Join(e.InstanceLocation, "/")
+	switch e.ErrorKind.(type) {
+	case *kind.AdditionalProperties, *kind.Required: // these name fields alone
+		return fmt.Errorf("at %s: %s", where, e.ErrorKind.LocalizedString(message.NewPrinter(language.English)))
+	}
+	return fmt.Errorf("at %s: it breaks the rule %s", where, strings.Join(e.ErrorKind.KeywordPath(), "/"))
+}
+
+// distinct reports what of p another provider has already.
+func distinct(p Provider, others []Provider) error {
+	for _, o := range others {
+		if o.ID == p.ID {
+			return errors.New("there is a built-in provider with this id")
+		}
+		for _, s := range p.Secrets {
+			if slices.ContainsFunc(o.Secrets, func(other SecretName) bool { return other.Name == s.Name }) {
+				return fmt.Errorf("the secret name %s belongs to the provider %s", s.Name, o.ID)
+			}
+		}
+	}
+	return nil
 }
 
 // index returns the registry of providers whose ids and secret names are each

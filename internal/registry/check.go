@@ -1,0 +1,111 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/names"
+)
+
+var errPath = errors.New("a path begins with a slash, and its segments are letters, digits and ._~:@!$&'()*+,=- or {name}, none of them . or ..")
+
+// PathPattern checks a path of a capability: "/" for every path, or segments
+// written out or {name} for any one.
+func PathPattern(pattern string) error {
+	if pattern == "/" {
+		return nil
+	}
+	rest, ok := strings.CutPrefix(pattern, "/")
+	if !ok {
+		return errPath
+	}
+	for segment := range strings.SplitSeq(rest, "/") {
+		if name, ok := strings.CutPrefix(segment, "{"); ok {
+			name, closed := strings.CutSuffix(name, "}")
+			if !closed || names.CredentialID(name) != nil {
+				return errPath
+			}
+			continue
+		}
+		if segment == "" || segment == "." || segment == ".." || strings.ContainsFunc(segment, func(r rune) bool {
+			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._~:@!$&'()*+,=-", r)
+		}) {
+			return errPath
+		}
+	}
+	return nil
+}
+
+// check holds a provider to the rules that the schema cannot say.
+func (p Provider) check() error {
+	var wrong []error
+	add := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
+	for i, host := range p.Hosts {
+		if err := HostPattern(host); err != nil {
+			add("hosts[%d]: %w", i, err)
+		}
+	}
+	if p.BasePath != "" {
+		if err := PathPattern(p.BasePath); err != nil || strings.Contains(p.BasePath, "{") {
+			add("basePath: it is not a path in canonical form")
+		}
+	}
+	if err := p.Auth.Validate(); err != nil {
+		var e *bctrl.Error
+		if errors.As(err, &e) {
+			add("%s: %s", e.Field, e.Hint)
+		}
+	} else {
+		wrong = append(wrong, p.checkSecrets()...)
+	}
+	seen := map[string]bool{}
+	for i, c := range p.Capabilities {
+		at := fmt.Sprintf("capabilities[%d]", i)
+		if !strings.HasPrefix(c.ID, p.ID+"/") || names.Capability(c.ID) != nil {
+			add("%s.id: it is not the provider's id, a slash and a name", at)
+		}
+		if seen[c.ID] {
+			add("%s.id: it is there twice", at)
+		}
+		seen[c.ID] = true
+		for j, path := range c.Paths {
+			switch err := PathPattern(path); {
+			case err != nil:
+				add("%s.paths[%d]: %w", at, j, err)
+			case !strings.HasPrefix(path+"/", p.BasePath+"/"):
+				add("%s.paths[%d]: it is not below basePath", at, j)
+			}
+		}
+		if c.Host != "" && !p.AllowsHost(c.Host) {
+			add("%s.host: it is none of the provider's hosts", at)
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// checkSecrets compares the names of the secrets with the fields that the
+// strategy reads: each has one name.
+func (p Provider) checkSecrets() (wrong []error) {
+	required, optional := p.Auth.Fields()
+	var fields, known []string
+	for _, s := range p.Secrets {
+		switch {
+		case slices.Contains(fields, s.Field) || slices.Contains(known, s.Name):
+			wrong = append(wrong, fmt.Errorf("secrets: %s or its field is there twice", s.Name))
+		case s.Optional && !slices.Contains(optional, s.Field):
+			wrong = append(wrong, fmt.Errorf("secrets: the auth has no optional field %s", s.Field))
+		case !s.Optional && !slices.Contains(required, s.Field):
+			wrong = append(wrong, fmt.Errorf("secrets: the auth has no required field %s", s.Field))
+		}
+		fields, known = append(fields, s.Field), append(known, s.Name)
+	}
+	for _, field := range slices.Concat(required, optional) {
+		if !slices.Contains(fields, field) {
+			wrong = append(wrong, fmt.Errorf("secrets: no name for the field %s", field))
+		}
+	}
+	return wrong
+}
