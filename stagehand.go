@@ -82,7 +82,8 @@ func act(instruction string, opts []ActOption) (Step, []CallOption, error) {
 type BrowserPage struct{ rt *Runtime }
 
 // Goto opens an address and waits until it has loaded. Only http and https
-// are accepted, and only addresses that the server lets pages reach.
+// are accepted, and only addresses that the server lets pages reach: any other
+// fails with the code "page.address_refused", also at the end of a redirect.
 //
 // Access: runtime.execute
 func (p *BrowserPage) Goto(ctx context.Context, url string, opts ...CallOption) (*GotoResult, error) {

@@ -84,7 +84,8 @@ type Ref string
 // Page is one tab. Every method honours its context.
 type Page interface {
 	// Goto navigates and waits for the load event. Only http, https and
-	// about:blank are accepted.
+	// about:blank are accepted. An address that the egress policy refuses is
+	// "page.address_refused", also where a redirect leads there.
 	Goto(ctx context.Context, url string) error
 	// Observe reads the accessibility tree of the page and its frames.
 	Observe(ctx context.Context) (*Observation, error)

@@ -240,7 +240,7 @@ func (b *chromium) openPages(ctx context.Context) (*pageSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := openPages(ctx, client)
+	p, err := openPages(ctx, client, b.proxy)
 	if err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), detachTimeout)
 		defer cancel()

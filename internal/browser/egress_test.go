@@ -19,6 +19,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/egress"
 )
 
@@ -148,11 +149,16 @@ func TestWhatThePolicyPermitsWorks(t *testing.T) {
 // newSiteOn serves a page on an address of the loopback network.
 func newSiteOn(t *testing.T, addr string) string {
 	t.Helper()
+	return siteWith(t, addr, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprint(w, "<title>site</title><body>")
+	}))
+}
+
+func siteWith(t *testing.T, addr string, handler http.Handler) string {
+	t.Helper()
 	l, err := net.Listen("tcp", net.JoinHostPort(addr, "0"))
 	require.NoError(t, err)
-	srv := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = fmt.Fprint(w, "<title>site</title><body>")
-	})}
+	srv := &http.Server{ReadHeaderTimeout: time.Minute, Handler: handler}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = srv.Serve(l) }()
 	t.Cleanup(func() { srv.Close(); <-done })
@@ -222,4 +228,41 @@ func navigateRaw(t *testing.T, b *chromium, url string) string {
 			return string(answer.Result)
 		}
 	}
+}
+
+func TestAnAddressThatThePolicyRefusesFailsWithItsOwnCode(t *testing.T) {
+	m := newMachine(t)
+	mux := http.NewServeMux()
+	mux.Handle("/to-http", http.RedirectHandler(m.http, http.StatusFound))
+	mux.Handle("/to-https", http.RedirectHandler(m.https, http.StatusFound))
+	mux.HandleFunc("/image", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, "<title>site</title><img src=%q>", m.http)
+	})
+	page := siteWith(t, "127.0.0.2", mux)
+	b := launch(t, Spec{ID: "egress", Egress: egress.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}}})
+	tab, err := b.Page(t.Context())
+	require.NoError(t, err)
+	silent, err := net.Listen("tcp", "127.0.0.2:0")
+	require.NoError(t, err)
+	require.NoError(t, silent.Close())
+	for _, tc := range []struct{ address, code, why string }{
+		{m.http, "page.address_refused", "not the proxy's answer as a page"},
+		{m.https, "page.address_refused", "the browser says no more than that there is no tunnel"},
+		{"http://2130706433:" + strings.TrimPrefix(m.http, "http://127.0.0.1:"), "page.address_refused", "the same in other words"},
+		{page + "/to-http", "page.address_refused", "a page that sends its visitor there"},
+		{page + "/to-https", "page.address_refused", "a page that sends its visitor there"},
+		{page + "/image", "", "a page that was refused a part of it is a page"},
+		{"http://" + silent.Addr().String(), "page.navigation_failed", "permitted, and nobody there"},
+		{page + "/image", "", "and the next is not blamed for it"},
+	} {
+		err := tab.Goto(t.Context(), tc.address)
+		if tc.code == "" {
+			require.NoError(t, err, tc.why)
+			continue
+		}
+		refused := new(bctrl.Error)
+		require.ErrorAs(t, err, &refused, tc.why)
+		require.Equal(t, tc.code, refused.Code, tc.why)
+	}
+	require.Zero(t, m.visitors.Load())
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/egress"
 )
 
 const (
@@ -27,6 +28,9 @@ const (
 )
 
 var _ Page = (*pageSet)(nil)
+
+// codeNavigation is the code of an address that the browser could not open.
+const codeNavigation = "page.navigation_failed"
 
 // do runs an action on the newest tab. Every error passes here: none keeps a
 // filled value, and the end of a context or a tab is said in one way.
@@ -69,7 +73,38 @@ func (s *pageSet) Goto(ctx context.Context, address string) error {
 	if err := checkAddress(address); err != nil {
 		return err
 	}
-	return s.do(ctx, func(ctx context.Context, t *tab) error { return t.navigate(ctx, address) })
+	return s.do(ctx, func(ctx context.Context, t *tab) error {
+		mark := s.proxy.Mark()
+		err := t.navigate(ctx, address)
+		return t.unproxied(ctx, mark, err)
+	})
+}
+
+// unproxied says what became of a navigation. Where the proxy could not reach
+// the address, the browser shows what the proxy says as if it were the page, or
+// does not say why there is none.
+func (t *tab) unproxied(ctx context.Context, mark uint64, err error) error {
+	why := t.set.proxy.FailedSince(mark, "")
+	if why == nil {
+		return err
+	}
+	if failed := new(bctrl.Error); err != nil && (!errors.As(err, &failed) || failed.Code != codeNavigation) {
+		return err
+	}
+	if err == nil {
+		got, readErr := callOn(ctx, t.session, page.GetFrameTree, cdp.Empty{})
+		if readErr != nil {
+			return fmt.Errorf("opening the page: %w", readErr)
+		}
+		why = t.set.proxy.FailedSince(mark, got.FrameTree.Frame.URL)
+	}
+	switch why {
+	case egress.ErrRefused:
+		return refuse(403, "page.address_refused", "the server's egress policy does not permit this address", "")
+	case egress.ErrUnanswered:
+		return refuse(502, codeNavigation, "the page could not be opened: "+why.Error(), "")
+	}
+	return err
 }
 
 // checkAddress refuses what is not the web: file:, chrome: and javascript:
@@ -119,7 +154,7 @@ func (t *tab) show(ctx context.Context, address string) error {
 	case got.IsDownload:
 		return nil
 	case got.ErrorText != "":
-		return refuse(502, "page.navigation_failed", "the page could not be opened: "+clip(got.ErrorText, maxName), "")
+		return refuse(502, codeNavigation, "the page could not be opened: "+clip(got.ErrorText, maxName), "")
 	case got.LoaderID == "":
 		return nil // within the document
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
+
+	"github.com/bctrl-go/bctrl/internal/egress"
 )
 
 // maxTabs is how many tabs one browser may hold; what a page opens beyond them
@@ -27,6 +29,7 @@ const maxTabs = 20
 // body through, and never lets a client use Fetch or Network.setRequestInterception.
 type pageSet struct {
 	conn   *pageConn
+	proxy  *egress.Proxy // by which the browser reaches the network
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
@@ -46,10 +49,10 @@ type pageSet struct {
 
 // openPages takes over conn, an unfiltered DevTools connection to a browser,
 // until close. The context bounds the start alone.
-func openPages(ctx context.Context, conn CDPConn) (*pageSet, error) {
+func openPages(ctx context.Context, conn CDPConn, proxy *egress.Proxy) (*pageSet, error) {
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := &pageSet{
-		ctx: life, cancel: cancel,
+		ctx: life, cancel: cancel, proxy: proxy,
 		scrub: newScrubber(), refs: newRefTable(),
 		sessions: map[target.SessionID]*pageSession{}, changed: make(chan struct{}),
 	}

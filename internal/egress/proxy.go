@@ -47,6 +47,8 @@ type Proxy struct {
 	cancel context.CancelFunc
 	slots  chan struct{}
 
+	failed failures
+
 	mu     sync.Mutex
 	closed bool
 	work   sync.WaitGroup // grows under mu while not closed
@@ -73,7 +75,7 @@ func NewProxy(policy Policy) (*Proxy, error) {
 	p.forward = &httputil.ReverseProxy{
 		Rewrite:       keepForwarded,
 		Transport:     p.transport,
-		ErrorHandler:  fail,
+		ErrorHandler:  p.fail,
 		ErrorLog:      silent,
 		FlushInterval: -1, // server-sent events
 	}
@@ -161,11 +163,14 @@ func keepForwarded(r *httputil.ProxyRequest) {
 }
 
 // fail answers a request whose address was refused or does not answer.
-func fail(w http.ResponseWriter, _ *http.Request, err error) {
+func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
+	host := withPort(r.URL.Host, r.URL.Scheme)
 	if errors.Is(err, ErrRefused) {
+		p.failed.note(host, ErrRefused)
 		http.Error(w, refusedText, http.StatusForbidden)
 		return
 	}
+	p.failed.note(host, ErrUnanswered)
 	http.Error(w, "The address does not answer.", http.StatusBadGateway)
 }
 
@@ -173,13 +178,13 @@ func fail(w http.ResponseWriter, _ *http.Request, err error) {
 func (p *Proxy) connect(w http.ResponseWriter, r *http.Request) {
 	up, err := p.policy.DialContext(r.Context(), "tcp", r.Host)
 	if err != nil {
-		fail(w, r, err)
+		p.fail(w, r, err)
 		return
 	}
 	defer up.Close()
 	down, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		fail(w, r, err)
+		p.fail(w, r, err)
 		return
 	}
 	defer down.Close()

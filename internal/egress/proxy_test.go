@@ -215,3 +215,42 @@ func TestTheProxyIsBounded(t *testing.T) {
 	close(release)
 	require.NoError(t, <-first)
 }
+
+func TestTheProxyRemembersWhatFailed(t *testing.T) {
+	proxy, client := through(t, Policy{})
+	before := proxy.Mark()
+	require.NoError(t, proxy.FailedSince(before, ""))
+	status, _ := get(t, client, "http://127.0.0.1/a?secret")
+	require.Equal(t, http.StatusForbidden, status)
+	for _, tc := range []struct {
+		address string
+		want    error
+	}{
+		{"", ErrRefused},
+		{"http://127.0.0.1:80/b", ErrRefused},
+		{"http://127.0.0.1", ErrRefused},
+		{"http://127.0.0.1:81/", nil},
+		{"https://127.0.0.1/", nil},
+		{"http://[::1]/", nil},
+		{"%", nil},
+	} {
+		require.Equal(t, tc.want, proxy.FailedSince(before, tc.address), tc.address)
+	}
+	_, err := client.Get("https://LOCALHOST/")
+	require.Error(t, err)
+	require.Equal(t, ErrRefused, proxy.FailedSince(before, "https://localhost"))
+	require.NoError(t, proxy.FailedSince(proxy.Mark(), ""))
+	for range failuresKept {
+		get(t, client, "http://[::1]/")
+	}
+	require.Equal(t, ErrRefused, proxy.FailedSince(before, "http://[::1]"))
+	require.NoError(t, proxy.FailedSince(before, "http://127.0.0.1"), "forgotten")
+
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, silent.Close())
+	proxy, client = through(t, onlyLoopback)
+	status, _ = get(t, client, "http://"+silent.Addr().String())
+	require.Equal(t, http.StatusBadGateway, status)
+	require.Equal(t, ErrUnanswered, proxy.FailedSince(0, "http://"+silent.Addr().String()))
+}
