@@ -143,6 +143,9 @@ func (tx *Tx) EmptyOrganization(ctx context.Context, org string, limit int, reco
 	if _, err := tx.exec(ctx, "DELETE FROM operations WHERE org_id = $1", org); err != nil {
 		return e, err
 	}
+	if _, err := tx.exec(ctx, "DELETE FROM invoke_rates WHERE org_id = $1", org); err != nil {
+		return e, err
+	}
 	if _, err := tx.exec(ctx, "DELETE FROM idempotency WHERE org_id = $1", org); err != nil {
 		return e, err
 	}

@@ -1,0 +1,341 @@
+package broker
+
+import (
+	"encoding/json"
+	"io"
+	"mime"
+	"strings"
+)
+
+// Redacted stands in the place of a field's value.
+const Redacted = "[redacted]"
+
+// Redactor takes the values of named fields out of JSON, letter case aside: a
+// name at any depth, "api_key", or a path from the top, "data.owner.email",
+// which arrays do not count in. Nothing is held back: a name goes out as it
+// comes, and what follows its colon does not.
+type Redactor struct {
+	names map[string]bool // in lower case
+	paths [][]string
+	// longest is how long a name can be written, with every character escaped.
+	longest int
+}
+
+// NewRedactor returns a Redactor of fields; nil for none.
+func NewRedactor(fields []string) *Redactor {
+	if len(fields) == 0 {
+		return nil
+	}
+	r := &Redactor{names: map[string]bool{}}
+	for _, field := range fields {
+		path := strings.Split(strings.ToLower(field), ".")
+		if len(path) == 1 {
+			r.names[path[0]] = true
+		} else {
+			r.paths = append(r.paths, path)
+		}
+		for _, name := range path {
+			r.longest = max(r.longest, len("\"\"")+6*len(name)) // \u0061
+		}
+	}
+	return r
+}
+
+// Reader returns a reader of body with the fields taken out. It is false where
+// a body of that type cannot be told apart: only JSON, lines of JSON and
+// server-sent events whose data is JSON can.
+func (r *Redactor) Reader(body io.Reader, contentType string) (io.Reader, bool) {
+	media, params, err := mime.ParseMediaType(contentType)
+	charset := strings.ToLower(params["charset"])
+	if err != nil || charset != "" && charset != "utf-8" && charset != "us-ascii" {
+		return nil, false
+	}
+	text := &redacting{r: r}
+	switch {
+	case media == "text/event-stream":
+		return &filter{src: body, step: (&eventLines{text: text}).step}, true
+	case media == "application/json", strings.HasSuffix(media, "+json"), media == "application/x-ndjson", media == "application/jsonl",
+		media == "application/json-seq", media == "text/json":
+		return &filter{src: body, step: text.step}, true
+	}
+	return nil, false
+}
+
+// filter is a reader that hands each byte to step, which appends what comes out.
+type filter struct {
+	src  io.Reader
+	step func(out []byte, b byte) []byte
+
+	chunk [16 << 10]byte
+	out   []byte
+	ready []byte // what of out has not been read
+	err   error
+}
+
+func (f *filter) Read(p []byte) (int, error) {
+	for len(f.ready) == 0 {
+		if f.err != nil {
+			return 0, f.err
+		}
+		n, err := f.src.Read(f.chunk[:])
+		f.out = f.out[:0]
+		for _, b := range f.chunk[:n] {
+			f.out = f.step(f.out, b)
+		}
+		f.ready, f.err = f.out, err
+	}
+	n := copy(p, f.ready)
+	f.ready = f.ready[n:]
+	return n, nil
+}
+
+// where a redacting stands in the text.
+type where uint8
+
+const (
+	outside   where = iota // between texts
+	inText                 // in one that may be a name
+	afterText              // behind it
+	beforeOut              // behind the colon of a field that goes
+	skipText               // in a text that goes
+	skipPlain              // in a number or a word that goes
+	skipDeep               // in an object or array that goes
+	skipDeepText
+)
+
+// redacting reads texts and what stands around them, not JSON's grammar: in
+// valid JSON a text before a colon is a field's name and nothing else is. A
+// line end ends a text, as JSON has it, so that a broken line hides nothing of
+// the next; but a text that goes ends at its quote alone.
+type redacting struct {
+	r       *Redactor
+	at      where
+	escaped bool
+	text    []byte // the last one, with its quotes, as much as a name can be
+	depth   int    // of what goes
+
+	// within are the objects and arrays around, as far as a path leads into
+	// them; below counts those further in.
+	within []level
+	below  int
+}
+
+// level is an object, or arrays that stand directly inside each other.
+type level struct {
+	arrays int // 0 for an object
+	// paths are what is left of those that lead here, and next of those that
+	// lead into the value that follows.
+	paths, next [][]string
+}
+
+// into is what is left of the paths that lead into the next value.
+func (x *redacting) into() [][]string {
+	if len(x.within) == 0 {
+		return x.r.paths
+	}
+	top := &x.within[len(x.within)-1]
+	if top.arrays > 0 {
+		return top.paths
+	}
+	return top.next
+}
+
+func (x *redacting) opens(b byte) {
+	paths := x.into()
+	switch {
+	case x.below > 0 || len(paths) == 0:
+		x.below++
+	case b == '{':
+		x.within = append(x.within, level{paths: paths})
+	case len(x.within) > 0 && x.within[len(x.within)-1].arrays > 0:
+		x.within[len(x.within)-1].arrays++
+	default:
+		x.within = append(x.within, level{paths: paths, arrays: 1})
+	}
+}
+
+func (x *redacting) ends() {
+	switch {
+	case x.below > 0:
+		x.below--
+	case len(x.within) == 0:
+	case x.within[len(x.within)-1].arrays > 1:
+		x.within[len(x.within)-1].arrays--
+	default:
+		x.within = x.within[:len(x.within)-1]
+	}
+}
+
+// goes reports whether the value of a field goes, and follows the paths that
+// lead on from it.
+func (x *redacting) goes(name string) bool {
+	if x.r.names[name] {
+		return true
+	}
+	if x.below > 0 || len(x.within) == 0 {
+		return false
+	}
+	top := &x.within[len(x.within)-1]
+	top.next = nil
+	for _, path := range top.paths {
+		switch {
+		case path[0] != name:
+		case len(path) == 1:
+			return true
+		default:
+			top.next = append(top.next, path[1:])
+		}
+	}
+	return false
+}
+
+// step takes the next byte, and appends what comes out.
+func (x *redacting) step(out []byte, b byte) []byte {
+	if x.at >= skipText {
+		return x.skip(out, b)
+	}
+	switch x.at {
+	case inText:
+		x.remember(b)
+		switch {
+		case x.closes(b):
+			x.at = afterText
+		case b == '\n' || b == '\r':
+			x.at = outside
+		}
+		return append(out, b)
+	case beforeOut:
+		return x.value(out, b)
+	case afterText:
+		switch {
+		case b == ':' && x.goes(x.name()):
+			x.at = beforeOut
+			return append(out, b)
+		case b != ' ' && b != '\t' && b != '\r' && b != '\n':
+			x.at = outside
+		}
+	}
+	switch b {
+	case '"':
+		x.at, x.escaped, x.text = inText, false, x.text[:0]
+		x.remember(b)
+	case '{', '[':
+		x.opens(b)
+	case '}', ']':
+		x.ends()
+	}
+	return append(out, b)
+}
+
+// closes reports whether b is the quote that ends the text it is in.
+func (x *redacting) closes(b byte) bool {
+	switch {
+	case x.escaped:
+		x.escaped = false
+	case b == '\\':
+		x.escaped = true
+	case b == '"':
+		return true
+	}
+	return false
+}
+
+// remember keeps one byte more than a name can have, so that a longer text is
+// none.
+func (x *redacting) remember(b byte) {
+	if len(x.text) <= x.r.longest {
+		x.text = append(x.text, b)
+	}
+}
+
+// name is the last text, in lower case.
+func (x *redacting) name() string {
+	var name string
+	if json.Unmarshal(x.text, &name) != nil {
+		return ""
+	}
+	return strings.ToLower(name)
+}
+
+// value takes a byte between a field's colon and its value.
+func (x *redacting) value(out []byte, b byte) []byte {
+	switch b {
+	case ' ', '\t', '\r', '\n':
+		return append(out, b)
+	case '"':
+		x.at, x.escaped = skipText, false
+	case '{', '[':
+		x.at, x.depth = skipDeep, 1
+	default:
+		x.at = skipPlain
+	}
+	return append(out, `"`+Redacted+`"`...)
+}
+
+// skip takes a byte of a value that goes.
+func (x *redacting) skip(out []byte, b byte) []byte {
+	switch x.at {
+	case skipText:
+		if x.closes(b) {
+			x.at = outside
+		}
+	case skipPlain:
+		if strings.IndexByte(",}] \t\r\n", b) >= 0 {
+			x.at = outside
+			return x.step(out, b)
+		}
+	case skipDeepText:
+		if x.closes(b) {
+			x.at = skipDeep
+		}
+	default:
+		switch b {
+		case '"':
+			x.at, x.escaped = skipDeepText, false
+		case '{', '[':
+			x.depth++
+		case '}', ']':
+			if x.depth--; x.depth == 0 {
+				x.at = outside
+			}
+		}
+	}
+	return out
+}
+
+// eventLines finds the data in server-sent events (WHATWG HTML §9.2). All data
+// lines of an event are one text.
+type eventLines struct {
+	text *redacting
+	// read counts the bytes of the line, as far as it may begin with "data:".
+	read int
+	data bool
+	cr   bool // the byte before was a carriage return
+}
+
+// dataField begins a line of data.
+const dataField = "data:"
+
+// step takes the next byte, and appends what comes out.
+func (e *eventLines) step(out []byte, b byte) []byte {
+	second := b == '\n' && e.cr // of a CRLF
+	e.cr = b == '\r'
+	switch {
+	case second:
+	case b == '\n' || b == '\r':
+		if e.data {
+			e.text.step(nil, '\n')
+		} else if e.read == 0 { // an empty line: the event is over
+			*e.text = redacting{r: e.text.r, text: e.text.text[:0]}
+		}
+		e.data, e.read = false, 0
+	case e.data:
+		return e.text.step(out, b)
+	case e.read < len(dataField) && b == dataField[e.read]:
+		e.read++
+		e.data = e.read == len(dataField)
+	default:
+		e.read = len(dataField) + 1
+	}
+	return append(out, b)
+}

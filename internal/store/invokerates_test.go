@@ -1,0 +1,87 @@
+package store
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// takeCall is what a call asks, an event with it as in the server.
+func takeCall(t require.TestingT, db *DB, capability string, perMinute int, now time.Time) (wait time.Duration) {
+	err := db.Write(context.Background(), func(tx *Tx) (err error) {
+		wait, err = tx.TakeCall(context.Background(), "org", capability, perMinute, now)
+		return err
+	})
+	require.NoError(t, err)
+	return wait
+}
+
+// TestNoMinuteHasMoreCallsThanPermitted lets calls come at any times, and
+// counts, for each minute that begins with one, what was let through in it.
+func TestNoMinuteHasMoreCallsThanPermitted(t *testing.T) {
+	db, _ := openTest(t)
+	n := 0
+	rapid.Check(t, func(t *rapid.T) {
+		n++
+		capability := "acme/" + strconv.Itoa(n)
+		limit := rapid.IntRange(1, 5).Draw(t, "limit")
+		now := time.UnixMilli(1_800_000_000_000)
+		var taken []time.Time
+		for _, gap := range rapid.SliceOfN(rapid.Int64Range(0, 30_000), 1, 30).Draw(t, "gaps") {
+			now = now.Add(time.Duration(gap) * time.Millisecond)
+			wait := takeCall(t, db, capability, limit, now)
+			if wait == 0 {
+				taken = append(taken, now)
+				continue
+			}
+			require.LessOrEqual(t, wait, rateWindow*time.Second)
+			if rapid.Bool().Draw(t, "come back") {
+				now = now.Add(wait)
+				require.Zero(t, takeCall(t, db, capability, limit, now), "it was told when there is room")
+				taken = append(taken, now)
+			}
+		}
+		for i, from := range taken {
+			n := 0
+			for _, at := range taken[i:] {
+				if at.Before(from.Add(time.Minute)) {
+					n++
+				}
+			}
+			require.LessOrEqual(t, n, limit)
+		}
+	})
+}
+
+// TestALimitHoldsAcrossConnections has two openings of one database share it.
+func TestALimitHoldsAcrossConnections(t *testing.T) {
+	first, path := openTest(t)
+	const capability = "acme/users"
+	now := time.Now()
+	var taken atomic.Int32
+	var group sync.WaitGroup
+	for range 40 {
+		group.Go(func() {
+			if takeCall(t, first, capability, 7, now) == 0 {
+				taken.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	require.EqualValues(t, 7, taken.Load())
+	require.NoError(t, first.Close())
+
+	second, err := Open(t.Context(), path)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, second.Close()) })
+	require.NotZero(t, takeCall(t, second, capability, 7, now), "a restart forgets nothing")
+	require.NotZero(t, takeCall(t, second, capability, 7, now.Add(-time.Hour)), "nor does a clock that is set back")
+	require.Zero(t, takeCall(t, second, capability, 7, now.Add(2*time.Minute)))
+	require.NotZero(t, takeCall(t, second, "acme/none", 0, now))
+}
