@@ -33,6 +33,8 @@ type Client struct {
 	Capabilities *CapabilitiesService
 	// Audit is the log of who did what.
 	Audit *AuditService
+	// Seal is the master key that seals the server's data.
+	Seal *SealService
 
 	via via
 }
@@ -72,6 +74,7 @@ func newClient(t *transport) *Client {
 	c.Credentials = &CredentialsService{via: c.via}
 	c.Capabilities = &CapabilitiesService{via: c.via}
 	c.Audit = &AuditService{via: c.via}
+	c.Seal = &SealService{via: c.via}
 	return c
 }
 

@@ -140,6 +140,10 @@ func cannedServer() canned {
 	s["POST /v1/capabilities/openai%2Fchat-completions/invoke"] = `{"status":200,"headers":{},"credential":"openai-eu","tier":"group","durationMs":812,"body":` + chat + `}`
 	s["POST /v1/proxy/openai%2Fchat-completions/v1/chat/completions"] = chat
 	s["DELETE /v1/subaccounts/"+acme] = `{}`
+	seal := `{"locked":false,"source":"file","keyId":"3f1c9a7be2d05486","createdAt":"2026-01-02T03:04:05Z","dataKeys":2}`
+	s["GET /v1/seal"], s["POST /v1/seal/unlock"] = seal, seal
+	s["POST /v1/seal/lock"] = strings.Replace(seal, "false", "true", 1)
+	s["POST /v1/seal/rotate"] = strings.Replace(seal, `"dataKeys"`, `"lastRotatedAt":"2026-02-03T04:05:06Z","dataKeys"`, 1)
 	const files = "/v1/storage/namespaces/sales-exports/"
 	s["GET "+files+"browse"] = `{"files":[{"logicalPath":"readme.txt"}],"folders":[{"path":"exports/","fileCount":2}],"nextCursor":null}`
 	const file = files + "files/exports%2Fq1.csv"

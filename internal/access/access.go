@@ -58,6 +58,11 @@ const (
 	// SelfRead is to learn who one is, which every caller may.
 	SelfRead Verb = "self.read"
 
+	// SealRead and SealWrite are the operator's: of the organization that the
+	// server's first run made.
+	SealRead  Verb = "seal.read"
+	SealWrite Verb = "seal.write"
+
 	SubaccountRead  Verb = "subaccount.read"
 	SubaccountWrite Verb = "subaccount.write"
 

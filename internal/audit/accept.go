@@ -19,7 +19,11 @@ func Accept(ctx context.Context, cfg NotaryConfig, why string) error {
 	if err != nil {
 		return fmt.Errorf("accepting the audit log: %w", err)
 	}
-	n := &Notary{cfg: cfg}
+	by, err := signersOf(ctx, cfg.DB.Read(), cfg.Key)
+	if err != nil {
+		return fmt.Errorf("accepting the audit log: %w", err)
+	}
+	n := &Notary{cfg: cfg, by: by}
 	if err := n.lastGood(ctx); err != nil {
 		return fmt.Errorf("accepting the audit log: %w", err)
 	}
@@ -54,7 +58,7 @@ func (n *Notary) lastGood(ctx context.Context) error {
 			return err
 		}
 		hash, err := q.HashAt(ctx, c.Seq)
-		if errors.Is(err, store.ErrNotFound) || err == nil && (!bytes.Equal(hash, c.Head) || !signedBy(n.cfg.Key.Public(), c)) {
+		if errors.Is(err, store.ErrNotFound) || err == nil && (!bytes.Equal(hash, c.Head) || !n.by.signed(c)) {
 			return nil
 		}
 		if err != nil {

@@ -28,9 +28,9 @@ type headFile struct {
 }
 
 // readHead reads the head outside. A missing one is [fs.ErrNotExist], one of
-// another key [seal.ErrWrongKey], every other that key did not sign
+// another key [seal.ErrWrongKey], every other that no key signed which may
 // [ErrHeadForged].
-func readHead(path string, key seal.Key) (c store.Checkpoint, err error) {
+func readHead(path string, by signers) (c store.Checkpoint, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return c, fmt.Errorf("head of the audit log: %w", err)
@@ -44,11 +44,11 @@ func readHead(path string, key seal.Key) (c store.Checkpoint, err error) {
 	if json.Unmarshal(text, &h) != nil || h.Seq < 0 {
 		return c, fmt.Errorf("%s: %w", path, ErrHeadForged)
 	}
-	if h.Key != key.ID() {
-		return c, fmt.Errorf("head of the audit log: %w (signed with %.40q, given %q)", seal.ErrWrongKey, h.Key, key.ID())
+	if !by.knows(h.Key) {
+		return c, fmt.Errorf("head of the audit log: %w (signed with %.40q, given %q)", seal.ErrWrongKey, h.Key, by.present.ID())
 	}
 	c = store.Checkpoint{Seq: h.Seq, Previous: h.Previous, At: h.At, Head: h.Head, Signature: h.Signature}
-	if !signedBy(key.Public(), c) {
+	if !by.signed(c) {
 		return c, fmt.Errorf("%s: %w", path, ErrHeadForged)
 	}
 	return c, nil

@@ -55,6 +55,7 @@ type NotaryConfig struct {
 // being found out, and then only such as wrote no record.
 type Notary struct {
 	cfg  NotaryConfig
+	by   signers
 	last store.Checkpoint
 	// kept is set while the last one is outside too.
 	kept bool
@@ -73,7 +74,11 @@ func OpenNotary(ctx context.Context, cfg NotaryConfig) (*Notary, error) {
 	if n.cfg.Log == nil {
 		n.cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	head, err := readHead(cfg.HeadFile, cfg.Key)
+	var err error
+	if n.by, err = signersOf(ctx, cfg.DB.Read(), cfg.Key); err != nil {
+		return nil, err
+	}
+	head, err := readHead(cfg.HeadFile, n.by)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		fresh, err := isFresh(ctx, cfg.DB)
@@ -116,7 +121,7 @@ func (n *Notary) compare(ctx context.Context, outside store.Checkpoint) error {
 		return ErrOlder
 	case err != nil:
 		return err
-	case !signedBy(n.cfg.Key.Public(), newest) || newest.Seq < outside.Seq:
+	case !n.by.signed(newest) || newest.Seq < outside.Seq:
 		return ErrOlder
 	default:
 		n.last = newest
@@ -206,8 +211,8 @@ func (n *Notary) checkpoint(ctx context.Context) error {
 	return err
 }
 
-// Close signs everything up to the last event. The store must not be written
-// any more.
+// Close signs everything up to the last event that was written before it, and
+// ends. Another notary can go on from there.
 func (n *Notary) Close() error {
 	n.once.Do(func() {
 		close(n.stop)
@@ -221,6 +226,9 @@ func (n *Notary) Close() error {
 	})
 	return n.err
 }
+
+// Last is the newest event that was signed, once the notary is closed.
+func (n *Notary) Last() (seq int64, head []byte) { return n.last.Seq, n.last.Head }
 
 func (n *Notary) sign(head store.Head) (store.Checkpoint, error) {
 	c := store.Checkpoint{Seq: head.Seq, Previous: n.last.Seq, Head: head.Hash, At: time.Now().UTC().Truncate(time.Millisecond)}

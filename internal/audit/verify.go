@@ -64,6 +64,7 @@ type verification struct {
 	ctx context.Context
 	q   store.Queries
 	cfg VerifyConfig
+	by  signers
 
 	// head is where the chain stands; known is cleared where events are missing
 	// and the next one can only be believed.
@@ -91,13 +92,17 @@ type VerifyConfig struct {
 func Verify(ctx context.Context, cfg VerifyConfig) (*Report, error) {
 	v := &verification{ctx: ctx, cfg: cfg, known: true, head: store.Checkpoint{Head: store.ZeroHash()}}
 	v.report.PublicKey = cfg.Key.Public()
+	var err error
+	if v.by, err = signersOf(ctx, cfg.DB.Read(), cfg.Key); err != nil {
+		return nil, fmt.Errorf("verifying the audit log: %w", err)
+	}
 	// Before the snapshot: a server that runs only moves forward.
 	if err := v.readOutside(); err != nil {
 		return nil, err
 	}
-	err := cfg.DB.Snapshot(ctx, func(q store.Queries) error {
+	err = cfg.DB.Snapshot(ctx, func(q store.Queries) error {
 		v.q = q
-		return errors.Join(v.chain(), v.ends(), v.records())
+		return errors.Join(v.chain(), v.ends(), v.takeovers(), v.records())
 	})
 	if err != nil {
 		return nil, fmt.Errorf("verifying the audit log: %w", err)
@@ -119,7 +124,7 @@ func (v *verification) problem(kind bctrl.AuditProblemKind, seq int64, message s
 }
 
 func (v *verification) readOutside() error {
-	c, err := readHead(v.cfg.HeadFile, v.cfg.Key)
+	c, err := readHead(v.cfg.HeadFile, v.by)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil // ends says so, where there is a log
@@ -208,7 +213,7 @@ func (v *verification) advance(after int64) error {
 		previous = v.signed.Seq
 	}
 	switch {
-	case !signedBy(v.cfg.Key.Public(), c):
+	case !v.by.signed(c):
 		v.problem(bctrl.AuditCheckpointForged, c.Seq, "the checkpoint is not signed with this key")
 	case c.Previous != previous:
 		v.problem(bctrl.AuditCheckpointMissing, c.Seq, "a checkpoint before this one was deleted")
@@ -242,6 +247,15 @@ func (v *verification) ends() error {
 		v.problem(bctrl.AuditCheckpointMissing, v.outside.Seq, "the checkpoint of the head outside was deleted")
 	}
 	return nil
+}
+
+// takeovers requires that the log is the one that each key took over.
+func (v *verification) takeovers() error {
+	seq, err := v.by.rewritten(v.ctx, v.q)
+	if seq != 0 {
+		v.problem(bctrl.AuditRewritten, seq, "the events up to here are not those with which the key took over from the one before it")
+	}
+	return err
 }
 
 // counted is a number of things.

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -22,11 +21,10 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/bctrl-go/bctrl"
-	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/egress"
-	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/server"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -36,9 +34,11 @@ import (
 type Config struct {
 	// DataDir holds everything but the key. It is made with mode 0700.
 	DataDir string
-	// KeyFile holds the key encryption key; it must not lie inside DataDir,
-	// so that a copy of the data is worth nothing alone. It is made on the
-	// first run.
+	// KeySource is where the key encryption key comes from. Empty is where it
+	// came from before; of new data, KeyVariable where it is set, else KeyFile.
+	KeySource bctrl.SealSource
+	// KeyFile holds the key; it must not lie inside DataDir, so that a copy of
+	// the data is worth nothing alone. It is made on the first run.
 	KeyFile string
 	// HeadFile keeps where the audit log stands, signed, so that a database that
 	// was put back to an older state is found; it must not lie inside DataDir
@@ -46,6 +46,9 @@ type Config struct {
 	HeadFile string
 	// KeyVariable names an environment variable that holds the key instead.
 	KeyVariable string
+	// Passphrase makes the key where the source is one; the zero one starts the
+	// server locked. The first run needs it.
+	Passphrase bctrl.Secret
 	// Browsers starts the runtimes' browsers; nil looks for Chromium, as
 	// Chromium says.
 	Browsers browser.Driver
@@ -74,7 +77,7 @@ type Daemon struct {
 	handler http.Handler
 	lock    *flock.Flock
 	store   *store.DB
-	notary  *audit.Notary
+	custody *custody.Custodian
 	blobs   *blob.Disk
 	log     *slog.Logger
 	sweeps  sync.WaitGroup
@@ -101,27 +104,25 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		}
 	}()
 	database := databaseIn(cfg.DataDir)
-	if cfg.HeadFile, err = cfg.headFile(); err != nil {
-		return nil, err
-	}
-	key, err := openKey(cfg, database)
-	if err != nil {
+	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
 	if d.store, err = store.Open(ctx, database); err != nil {
 		return nil, err
 	}
-	d.notary, err = audit.OpenNotary(ctx, audit.NotaryConfig{DB: d.store, Key: key, HeadFile: cfg.HeadFile, Log: d.log})
-	if err != nil {
-		return nil, fmt.Errorf("opening the audit log: %w", err)
+	if d.custody, err = custody.Open(ctx, cfg.custody(d.store, d.log)); err != nil {
+		return nil, err
+	}
+	if d.custody.Locked() {
+		d.log.Warn("the server is locked: it needs its passphrase to seal and open anything")
 	}
 	if d.blobs, err = blob.OpenDisk(filepath.Join(cfg.DataDir, "blobs")); err != nil {
 		return nil, err
 	}
 	policy := egress.Policy{Allow: cfg.Allow}
 	d.Server, err = server.New(ctx, server.Config{
-		Store: d.store, Key: key, Browsers: d.driver(cfg), ProfileDir: filepath.Join(cfg.DataDir, "profiles"),
-		Egress: policy, PublicURL: cfg.PublicURL, HeadFile: cfg.HeadFile, Blobs: d.blobs, Log: d.log,
+		Store: d.store, Custody: d.custody, Browsers: d.driver(cfg), ProfileDir: filepath.Join(cfg.DataDir, "profiles"),
+		Egress: policy, PublicURL: cfg.PublicURL, Blobs: d.blobs, Log: d.log,
 	})
 	if err != nil {
 		return nil, err
@@ -191,27 +192,23 @@ func lockData(dir string) (*flock.Flock, error) {
 
 func databaseIn(dir string) string { return filepath.Join(dir, "bctrl.db") }
 
-// openKey reads the key. A missing file is made only where nothing has been
-// sealed yet: a new key beside old data would hide that the old one is lost.
-func openKey(cfg Config, database string) (seal.Key, error) {
-	if cfg.KeyVariable != "" && os.Getenv(cfg.KeyVariable) != "" {
-		return seal.FromEnvironment(cfg.KeyVariable)
+// custody says where the key is, and where the log's head.
+func (cfg Config) custody(db *store.DB, log *slog.Logger) custody.Config {
+	return custody.Config{
+		DB: db, Source: cfg.KeySource, KeyFile: cfg.KeyFile, KeyVariable: cfg.KeyVariable, Passphrase: cfg.Passphrase, HeadFile: cfg.HeadFile, Log: log,
+	}
+}
+
+// complete finds the head of the log, and refuses a key inside the data.
+func (cfg *Config) complete() (err error) {
+	if cfg.HeadFile, err = cfg.headFile(); err != nil || cfg.KeyFile == "" {
+		return err
 	}
 	inside, err := within(cfg.DataDir, cfg.KeyFile)
-	if err != nil {
-		return seal.Key{}, err
+	if err == nil && inside {
+		err = fmt.Errorf("the key file %s lies inside the data directory: whoever copies the data would have the key", cfg.KeyFile)
 	}
-	if inside {
-		return seal.Key{}, fmt.Errorf("the key file %s lies inside the data directory: whoever copies the data would have the key", cfg.KeyFile)
-	}
-	key, err := seal.FromFile(cfg.KeyFile)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return key, err
-	}
-	if _, statErr := os.Stat(database); statErr == nil {
-		return seal.Key{}, fmt.Errorf("the data in %s is sealed, and its key file %s is missing: %w", cfg.DataDir, cfg.KeyFile, err)
-	}
-	return seal.CreateFile(cfg.KeyFile)
+	return err
 }
 
 // headFile is where the head of the audit log is kept.
@@ -301,8 +298,8 @@ func (d *Daemon) release() error {
 	if d.Server != nil {
 		errs = append(errs, d.Server.Close(context.Background()))
 	}
-	if d.notary != nil {
-		errs = append(errs, d.notary.Close())
+	if d.custody != nil {
+		errs = append(errs, d.custody.Close())
 	}
 	if d.store != nil {
 		errs = append(errs, d.store.Close())

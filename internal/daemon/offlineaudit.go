@@ -3,18 +3,17 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
+	"log/slog"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
-	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/custody"
 )
 
 // VerifyAudit verifies the audit log of a data directory that no server uses,
 // for an operator: of all organizations. Its error wraps [ErrInUse] while a
-// server runs, and [ErrNoData] where none ever did.
+// server runs, [ErrNoData] where none ever did, and
+// [custody.ErrPassphraseNeeded] where the key is that of a passphrase.
 func VerifyAudit(ctx context.Context, cfg Config) (report bctrl.AuditReport, err error) {
 	err = withAudit(ctx, cfg, func(n audit.NotaryConfig) error {
 		found, err := audit.Verify(ctx, audit.VerifyConfig{DB: n.DB, Key: n.Key, HeadFile: n.HeadFile})
@@ -33,22 +32,18 @@ func AcceptAudit(ctx context.Context, cfg Config, why string) error {
 }
 
 func withAudit(ctx context.Context, cfg Config, fn func(audit.NotaryConfig) error) (err error) {
-	head, err := cfg.headFile()
-	if err != nil {
+	if err := cfg.complete(); err != nil {
 		return err
-	}
-	// Before the key: it would be made where there is no data.
-	if _, err := os.Stat(databaseIn(cfg.DataDir)); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w", cfg.DataDir, ErrNoData)
 	}
 	offline, err := OpenOffline(ctx, cfg.DataDir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, offline.Close()) }()
-	var key seal.Key
-	if key, err = openKey(cfg, databaseIn(cfg.DataDir)); err != nil {
+	key, err := custody.Key(ctx, cfg.custody(offline.store, slog.New(slog.DiscardHandler)))
+	if err != nil {
 		return err
 	}
-	return fn(audit.NotaryConfig{DB: offline.store, Key: key, HeadFile: head})
+	defer key.Forget()
+	return fn(audit.NotaryConfig{DB: offline.store, Key: key, HeadFile: cfg.HeadFile})
 }

@@ -46,6 +46,72 @@ func CreateFile(path string) (Key, error) {
 	return FromFile(path)
 }
 
+// nextSuffix names the file beside a key file that a rotation left, or is in.
+const nextSuffix = ".next"
+
+// NextFile reads the key that is to replace the one in the key file at path.
+// Where there is none, it is [fs.ErrNotExist].
+func NextFile(path string) (Key, error) {
+	path, err := resolved(path)
+	if err != nil {
+		return Key{}, err
+	}
+	return FromFile(path + nextSuffix)
+}
+
+// StageFile makes a new random key and puts it into a file beside the key file
+// at path, in place of one that is there already. When it returns, the file is
+// on disk. The key file itself, which may be a symbolic link, stays as it is
+// until [CommitFile].
+func StageFile(path string) (Key, error) {
+	path, err := resolved(path)
+	if err != nil {
+		return Key{}, err
+	}
+	next := path + nextSuffix
+	if err := ignoreMissing(os.Remove(next)); err != nil {
+		return Key{}, fmt.Errorf("stage a key file: %w", err)
+	}
+	if err := writePrivate(next, []byte(Generate().Expose()+"\n")); err != nil {
+		return Key{}, fmt.Errorf("stage a key file: %w", err)
+	}
+	return FromFile(next)
+}
+
+// CommitFile puts the staged key in the place of the one in the key file at
+// path, which is then gone. When it returns, that is on disk.
+func CommitFile(path string) error {
+	path, err := resolved(path)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(path+nextSuffix, path); err != nil {
+		return fmt.Errorf("replace the key file: %w", err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// DropNext removes a staged key that seals nothing, if there is one.
+func DropNext(path string) error {
+	path, err := resolved(path)
+	if err != nil {
+		return err
+	}
+	return ignoreMissing(os.Remove(path + nextSuffix))
+}
+
+// resolved follows the symbolic links to where the key file is, or is to be.
+func resolved(path string) (string, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return path, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("key file: %w", err)
+	}
+	return real, nil
+}
+
 // readPrivate reads a small file that only its owner may read. The mode is that
 // of the file opened, so that nobody can exchange it in between; a symbolic
 // link is followed, since that is how orchestrators mount secrets.

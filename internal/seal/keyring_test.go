@@ -231,7 +231,7 @@ func TestScopesDoNotShareAKey(t *testing.T) {
 }
 
 func TestNothingIsDoneWithoutAKeyOrAScope(t *testing.T) {
-	require.ErrorIs(t, NewKeyring(Key{}, newMemory()).Ensure(t.Context(), "org"), errNoKey)
+	require.ErrorIs(t, NewKeyring(Key{}, newMemory()).Ensure(t.Context(), "org"), ErrLocked)
 	require.Error(t, NewKeyring(testKey(t, 1), newMemory()).Ensure(t.Context(), ""))
 }
 

@@ -13,12 +13,19 @@ import (
 	"github.com/bctrl-go/bctrl"
 )
 
-// MinPassphrase is how many characters a new passphrase needs at least.
-const MinPassphrase = 12
+// MinPassphrase is how many characters a new passphrase needs at least, and
+// maxPassphrase how many bytes one may have.
+const (
+	MinPassphrase = 12
+	maxPassphrase = 4 << 10
+)
 
-// derivation is a passphrase file: what makes the key of the passphrase, and
-// the id of the key it must give. None of it is secret, but with it passphrases
-// can be tried, so the file is as private as a key's.
+// ErrPassphrase: a text cannot be a passphrase.
+var ErrPassphrase = errors.New("not a usable passphrase")
+
+// derivation is what makes the key of a passphrase, and the id of the key that
+// it must give. None of it is secret, and it is stored with the data; but with
+// it passphrases can be tried.
 type derivation struct {
 	KDF       string `json:"kdf"`
 	Time      uint32 `json:"time"`
@@ -37,7 +44,7 @@ const (
 	saltSize  = 16
 )
 
-// A file that asks for more than these would only keep the server from
+// A derivation that asks for more than these would only keep the server from
 // starting; one that asks for less was not made here.
 const (
 	maxKDFTime   = 64
@@ -45,54 +52,42 @@ const (
 	minSaltSize  = 8
 )
 
-// FromPassphrase makes the key from a passphrase and the file at path, which
-// [CreatePassphrase] made, with Argon2id: about a tenth of a second and 64 MiB.
-// Another passphrase is [ErrWrongKey], a missing file [fs.ErrNotExist], a file
-// that others can read [ErrTooOpen], a damaged one [ErrBadKey].
-func FromPassphrase(path string, passphrase bctrl.Secret) (Key, error) {
-	text, err := readPrivate(path)
-	if err != nil {
-		return Key{}, fmt.Errorf("passphrase file: %w", err)
-	}
+// FromPassphrase makes the key from a passphrase and what [NewPassphrase]
+// returned beside the key, with Argon2id: about a tenth of a second and 64 MiB.
+// Another passphrase is [ErrWrongKey], a damaged derivation [ErrBadKey].
+func FromPassphrase(stored []byte, passphrase bctrl.Secret) (Key, error) {
 	var d derivation
-	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder := json.NewDecoder(bytes.NewReader(stored))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&d); err != nil || !d.sane() {
-		return Key{}, fmt.Errorf("passphrase file %s: %w: its content is damaged", path, ErrBadKey)
+		return Key{}, fmt.Errorf("%w: what is stored of the passphrase is damaged", ErrBadKey)
 	}
 	key, err := d.key(passphrase)
 	if err != nil {
 		return Key{}, err
 	}
 	if key.ID() != d.KeyID {
-		return Key{}, fmt.Errorf("passphrase for %s: %w", path, ErrWrongKey)
+		key.Forget()
+		return Key{}, fmt.Errorf("the passphrase: %w", ErrWrongKey)
 	}
 	return key, nil
 }
 
-// CreatePassphrase makes the file at path for a new passphrase of at least
-// [MinPassphrase] characters, with a random salt, and returns the key. Like
-// [CreateFile] it never touches an existing file, and is for a store in which
-// nothing has been sealed yet.
-func CreatePassphrase(path string, passphrase bctrl.Secret) (Key, error) {
+// NewPassphrase makes a key from a new passphrase of at least [MinPassphrase]
+// characters, with a random salt, and returns what [FromPassphrase] needs beside
+// the passphrase to make it again.
+func NewPassphrase(passphrase bctrl.Secret) (key Key, stored []byte, err error) {
 	if utf8.RuneCountInString(passphrase.Expose()) < MinPassphrase {
-		return Key{}, fmt.Errorf("the passphrase needs at least %d characters", MinPassphrase)
+		return Key{}, nil, fmt.Errorf("%w: it needs at least %d characters", ErrPassphrase, MinPassphrase)
 	}
 	d := derivation{KDF: kdfName, Time: kdfTime, MemoryKiB: kdfMemory, Threads: kdfLanes, Salt: make([]byte, saltSize)}
 	_, _ = rand.Read(d.Salt) // never fails: crypto/rand ends the process instead
-	key, err := d.key(passphrase)
-	if err != nil {
-		return Key{}, err
+	if key, err = d.key(passphrase); err != nil {
+		return Key{}, nil, err
 	}
 	d.KeyID = key.ID()
-	text, err := json.Marshal(d)
-	if err != nil {
-		return Key{}, err
-	}
-	if err := writePrivate(path, append(text, '\n')); err != nil {
-		return Key{}, fmt.Errorf("create passphrase file: %w", err)
-	}
-	return key, nil
+	stored, err = json.Marshal(d)
+	return key, stored, err
 }
 
 func (d derivation) sane() bool {
@@ -102,8 +97,10 @@ func (d derivation) sane() bool {
 }
 
 func (d derivation) key(passphrase bctrl.Secret) (Key, error) {
-	if passphrase.IsZero() {
-		return Key{}, errors.New("the passphrase is empty")
+	text := []byte(passphrase.Expose())
+	defer clear(text)
+	if len(text) == 0 || len(text) > maxPassphrase {
+		return Key{}, fmt.Errorf("%w: it is empty or too long", ErrPassphrase)
 	}
-	return newKey(argon2.IDKey([]byte(passphrase.Expose()), d.Salt, d.Time, d.MemoryKiB, d.Threads, keySize))
+	return newKey(argon2.IDKey(text, d.Salt, d.Time, d.MemoryKiB, d.Threads, keySize))
 }

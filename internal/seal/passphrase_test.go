@@ -2,9 +2,7 @@ package seal
 
 import (
 	"encoding/json"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,40 +11,32 @@ import (
 )
 
 func TestAPassphraseGivesTheSameKeyAgain(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "passphrase.json")
 	right := bctrl.NewSecret("correct horse battery staple")
-	_, err := FromPassphrase(path, right)
-	require.ErrorIs(t, err, fs.ErrNotExist)
-	made, err := CreatePassphrase(path, right)
+	made, stored, err := NewPassphrase(right)
 	require.NoError(t, err)
-	again, err := FromPassphrase(path, right)
+	require.NotContains(t, string(stored), "horse")
+	again, err := FromPassphrase(stored, right)
 	require.NoError(t, err)
 	require.Equal(t, made.ID(), again.ID())
 
-	_, err = CreatePassphrase(path, right)
-	require.ErrorIs(t, err, fs.ErrExist)
-	_, err = FromPassphrase(path, bctrl.NewSecret("correct horse battery stable"))
+	_, err = FromPassphrase(stored, bctrl.NewSecret("correct horse battery stable"))
 	require.ErrorIs(t, err, ErrWrongKey)
 	require.NotContains(t, err.Error(), "horse")
-	_, err = FromPassphrase(path, bctrl.Secret{})
-	require.ErrorContains(t, err, "empty")
-
-	text, err := os.ReadFile(path)
+	_, err = FromPassphrase(stored, bctrl.Secret{})
+	require.ErrorIs(t, err, ErrPassphrase)
+	other, _, err := NewPassphrase(right)
 	require.NoError(t, err)
-	require.NotContains(t, string(text), "horse")
-	require.NoError(t, os.Chmod(path, 0o644))
-	_, err = FromPassphrase(path, right)
-	require.ErrorIs(t, err, ErrTooOpen)
+	require.NotEqual(t, made.ID(), other.ID(), "a salt of its own each time")
 }
 
-func TestAShortPassphraseIsRefused(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "passphrase.json")
-	_, err := CreatePassphrase(path, bctrl.NewSecret("ééééééééééé")) // 11 characters, 22 bytes
-	require.ErrorContains(t, err, "12 characters")
-	require.NoFileExists(t, path)
+func TestAPassphraseTooShortOrTooLongIsRefused(t *testing.T) {
+	for _, text := range []string{"", "ééééééééééé" /* 11 characters, 22 bytes */, strings.Repeat("x", maxPassphrase+1)} {
+		_, _, err := NewPassphrase(bctrl.NewSecret(text))
+		require.ErrorIs(t, err, ErrPassphrase, len(text))
+	}
 }
 
-func TestADamagedPassphraseFileIsRefusedBeforeAnyWork(t *testing.T) {
+func TestADamagedDerivationIsRefusedBeforeAnyWork(t *testing.T) {
 	good := derivation{KDF: kdfName, Time: 1, MemoryKiB: 64, Threads: 1, Salt: make([]byte, saltSize), KeyID: "0011223344556677"}
 	require.True(t, good.sane())
 	for why, change := range map[string]func(*derivation){
@@ -63,9 +53,9 @@ func TestADamagedPassphraseFileIsRefusedBeforeAnyWork(t *testing.T) {
 		change(&d)
 		text, err := json.Marshal(d)
 		require.NoError(t, err)
-		path := filepath.Join(t.TempDir(), "passphrase.json")
-		require.NoError(t, os.WriteFile(path, text, 0o600))
-		_, err = FromPassphrase(path, bctrl.NewSecret("correct horse"))
+		_, err = FromPassphrase(text, bctrl.NewSecret("correct horse"))
 		require.ErrorIs(t, err, ErrBadKey, why)
 	}
+	_, err := FromPassphrase([]byte("{"), bctrl.NewSecret("correct horse"))
+	require.ErrorIs(t, err, ErrBadKey)
 }

@@ -12,6 +12,10 @@
 // rows, another version, scope or metadata, and truncation are [ErrTampered].
 // What is not: putting a whole record back to an older state together with its
 // version looks right here; the audit log's chain finds that.
+//
+// A [Keyring] can be locked: it then forgets the [Key] and the data keys, and
+// knows nothing until it gets the key again. The [Key] can be exchanged for
+// another one, which wraps the data keys anew and leaves the records alone.
 package seal
 
 import (
@@ -32,6 +36,8 @@ var (
 	ErrTampered = errors.New("sealed record does not match: it was changed, moved or cut short")
 	// ErrWrongKey: the data was sealed under another key encryption key.
 	ErrWrongKey = errors.New("wrong key: the data was sealed under another one")
+	// ErrLocked: the key is not in memory, so nothing can be sealed or opened.
+	ErrLocked = errors.New("locked: the key is not in memory")
 	// ErrNotEnsured: the scope's data key is not in memory; a caller left out
 	// [Keyring.Ensure].
 	ErrNotEnsured = errors.New("seal: Ensure was not called for this scope")

@@ -215,6 +215,10 @@ func TestEachMethodNamesTheRightThatTheServerChecks(t *testing.T) {
 			return failing(client.Secrets.Import(ctx, bctrl.SecretImport{Scope: bctrl.Global(), Text: bctrl.NewSecret("A=1")}))
 		}},
 		{"SecretsService.Delete", func() error { return client.Secrets.Delete(ctx, secret.ID) }},
+		{"SealService.Status", func() error { return failing(client.Seal.Status(ctx)) }},
+		{"SealService.Rotate", func() error { return failing(client.Seal.Rotate(ctx, bctrl.SealKey{})) }},
+		{"SealService.Lock", func() error { return failing(client.Seal.Lock(ctx)) }},
+		{"SealService.Unlock", func() error { return failing(client.Seal.Unlock(ctx, bctrl.SealKey{})) }},
 		{"Client.Self", func() error { return failing(client.Self(ctx)) }},
 		{"Stagehand.Act", func() error {
 			_, err := rt.Stagehand.Act(ctx, "x")

@@ -112,7 +112,7 @@ func aiCredentialRecord(org string, c store.AICredential) seal.Record {
 func (s *Server) openAICredential(org string, c store.AICredential) (meta aiMeta, key wire.Value, err error) {
 	plain, err := s.keys.Open(aiCredentialRecord(org, c), c.Sealed)
 	if err != nil {
-		return meta, key, errTampered("ai.tampered")
+		return meta, key, unopened(err, "ai.tampered")
 	}
 	defer clear(plain)
 	return meta, wire.NewValue(string(plain)), json.Unmarshal(c.Meta, &meta)

@@ -88,7 +88,7 @@ func (s *Server) verifyAudit(ctx context.Context, rq *request, _ none) (out bctr
 	case <-ctx.Done():
 		return out, ctx.Err()
 	}
-	report, err := audit.Verify(ctx, s.proof)
+	report, err := s.custody.Verify(ctx)
 	if err != nil {
 		return out, err
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/strictjson"
 )
@@ -61,6 +62,8 @@ func asError(err error) *bctrl.Error {
 		return e
 	case errors.As(err, &tooLarge):
 		return &bctrl.Error{Status: http.StatusRequestEntityTooLarge, Code: "request.too_large", Message: "the body exceeds " + strconv.FormatInt(tooLarge.Limit, 10) + " bytes"}
+	case errors.Is(err, seal.ErrLocked):
+		return errLocked
 	case errors.Is(err, store.ErrFull):
 		return &bctrl.Error{Status: http.StatusServiceUnavailable, Code: "server.disk_full", Message: "the server's disk is full"}
 	case errors.Is(err, store.ErrClosed):
@@ -78,6 +81,14 @@ func encodeError(e *bctrl.Error, requestID string) []byte {
 		body, _ = json.Marshal(errInternal) // strings alone: cannot fail
 	}
 	return body
+}
+
+// unopened is the answer when a sealed record does not open.
+func unopened(err error, code string) error {
+	if errors.Is(err, seal.ErrTampered) {
+		return errTampered(code)
+	}
+	return err
 }
 
 // errTampered is the answer when a sealed record does not open: what is stored

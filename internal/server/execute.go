@@ -56,6 +56,9 @@ func (x *execution) as(rt *access.Runtime) access.Caller {
 // caller is who the execution acts as, with the mounts as they are now: a
 // workspace that was lowered since the execution began counts as lowered.
 func (s *Server) callerOf(ctx context.Context, x *execution) (access.Caller, error) {
+	if s.custody.Locked() {
+		return access.Caller{}, errLocked
+	}
 	rt, err := runtimeCaller(ctx, s.db.Read(), x.org, x.rt.ID)
 	if err != nil {
 		return access.Caller{}, err

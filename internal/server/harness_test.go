@@ -24,8 +24,8 @@ import (
 
 	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/egress"
-	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -49,8 +49,7 @@ func newHarness(t *testing.T) *harness {
 	db, err := store.Open(t.Context(), filepath.Join(dir, "bctrl.db"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	kek, err := seal.CreateFile(filepath.Join(dir, "kek"))
-	require.NoError(t, err)
+	keys := openCustody(t, db, dir)
 	browsers := &browser.Fake{}
 	blobs := lazyBlobs{sync.OnceValue(func() *blob.Disk {
 		d, err := blob.OpenDisk(filepath.Join(dir, "blobs"))
@@ -59,13 +58,21 @@ func newHarness(t *testing.T) *harness {
 		return d
 	})}
 	s, err := New(t.Context(), Config{
-		Store: db, Key: kek, Browsers: browsers, Blobs: blobs, ProfileDir: filepath.Join(dir, "profiles"), Egress: loopback,
+		Store: db, Custody: keys, Browsers: browsers, Blobs: blobs, ProfileDir: filepath.Join(dir, "profiles"), Egress: loopback,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close(context.WithoutCancel(t.Context()))) })
 	key, err := s.EnsureOrganization(t.Context())
 	require.NoError(t, err)
 	return &harness{T: t, server: s, db: db, browsers: browsers, key: key.Expose(), dir: dir}
+}
+
+// openCustody keeps the key of a store in a file of dir, and signs nothing.
+func openCustody(t testing.TB, db *store.DB, dir string) *custody.Custodian {
+	t.Helper()
+	c, err := custody.Open(t.Context(), custody.Config{DB: db, KeyFile: filepath.Join(dir, "kek")})
+	require.NoError(t, err)
+	return c
 }
 
 // lazyBlobs is a store of bytes that is made when a test first has some: its

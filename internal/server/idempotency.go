@@ -91,7 +91,10 @@ func (s *Server) replay(ctx context.Context, rq *request) (first *replayed, err 
 		return nil, err
 	}
 	plain, err := s.keys.Open(id.record(org, a.Status), a.Sealed)
-	if err != nil || len(plain) < len(id.fingerprint) {
+	if err != nil {
+		return nil, unopened(err, "request.tampered")
+	}
+	if len(plain) < len(id.fingerprint) {
 		return nil, errTampered("request.tampered")
 	}
 	asked, body := plain[:len(id.fingerprint)], plain[len(id.fingerprint):]

@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
-	"github.com/bctrl-go/bctrl/internal/seal"
 )
 
 // profileUID is the folder's name of a profile.
@@ -86,9 +85,7 @@ func TestWhatACrashLeftOfADeletedProfileIsRemoved(t *testing.T) {
 	for _, dir := range []string{kept, left, other} {
 		require.NoError(t, os.MkdirAll(dir, 0o700))
 	}
-	kek, err := seal.FromFile(filepath.Join(h.dir, "kek"))
-	require.NoError(t, err)
-	next, err := New(t.Context(), Config{Store: h.db, Key: kek, Browsers: h.browsers, ProfileDir: profiles})
+	next, err := New(t.Context(), Config{Store: h.db, Custody: openCustody(t, h.db, h.dir), Browsers: h.browsers, ProfileDir: profiles})
 	require.NoError(t, err)
 	require.NoError(t, next.Close(t.Context()))
 	require.NoDirExists(t, left)

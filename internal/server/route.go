@@ -3,12 +3,14 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/strictjson"
 )
@@ -23,7 +25,9 @@ type route struct {
 	query []string
 	// streams is set where the body is a file, which nobody holds.
 	streams bool
-	serve   func(*Server, http.ResponseWriter, *request) error
+	// withoutKey is set where it works while the server is locked.
+	withoutKey bool
+	serve      func(*Server, http.ResponseWriter, *request) error
 }
 
 // none stands for a body or an answer that is empty.
@@ -61,7 +65,11 @@ func (s *Server) finish(rq *request, out any) ([]byte, error) {
 		return body, err
 	}
 	ctx := context.WithoutCancel(rq.Context()) // what was done is done
-	return body, s.db.Write(ctx, func(tx *store.Tx) error { return s.save(ctx, tx, rq, http.StatusOK, body) })
+	err = s.db.Write(ctx, func(tx *store.Tx) error { return s.save(ctx, tx, rq, http.StatusOK, body) })
+	if errors.Is(err, seal.ErrLocked) { // in this moment; what was done is done
+		err = nil
+	}
+	return body, err
 }
 
 // encodeAnswer writes out as JSON; [none] is an empty object.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -8,30 +9,47 @@ import (
 	"sync"
 
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
 // sealedKey is a key of the server's own, for what it signs. It is made once,
-// kept sealed in the store, and held in memory from its first use on.
+// kept sealed in the store, and held in memory from its first use until the
+// server is locked.
 type sealedKey struct {
 	mu  sync.Mutex
 	key []byte
 }
 
+// get returns the key: a copy, since the one that is held may be overwritten.
 func (k *sealedKey) get(ctx context.Context, s *Server, name string) ([]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.key != nil {
-		return k.key, nil
+	if k.key == nil {
+		if err := k.open(ctx, s, name); err != nil {
+			return nil, err
+		}
 	}
-	record := seal.Record{Kind: "server", UID: name, Scope: serverScope, Version: 1}
+	return bytes.Clone(k.key), nil
+}
+
+// forget overwrites the key. It is opened anew when it is asked for.
+func (k *sealedKey) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	clear(k.key)
+	k.key = nil
+}
+
+func (k *sealedKey) open(ctx context.Context, s *Server, name string) error {
+	record := seal.Record{Kind: "server", UID: name, Scope: custody.ServerScope, Version: 1}
 	sealed, err := s.db.Read().SealedValue(ctx, name)
 	if errors.Is(err, store.ErrNotFound) {
 		fresh := make([]byte, sha256.Size)
 		_, _ = rand.Read(fresh) // never fails, by its contract
 		if sealed, err = s.keys.Seal(record, fresh); err != nil {
-			return nil, err
+			return err
 		}
 		err = s.db.Write(ctx, func(tx *store.Tx) error {
 			if err := tx.InsertSealedValue(ctx, name, sealed); err != nil {
@@ -41,10 +59,10 @@ func (k *sealedKey) get(ctx context.Context, s *Server, name string) ([]byte, er
 		})
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if k.key, err = s.keys.Open(record, sealed); err != nil {
-		return nil, errTampered("storage.tampered")
+		return unopened(err, "storage.tampered")
 	}
-	return k.key, nil
+	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
@@ -119,9 +120,6 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 	if err := s.enter(rq); err != nil {
 		return err
 	}
-	if err := s.keys.Ensure(rq.Context(), rq.caller.Org); err != nil {
-		return err
-	}
 	if rq.caller.Runtime != nil && !access.ForRuntimes(rq.route.verb) {
 		return &bctrl.Error{
 			Status: http.StatusForbidden, Code: "auth.not_for_runtimes",
@@ -132,12 +130,18 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 	if err := rq.route.checkQuery(rq); err != nil {
 		return err
 	}
-	first, err := s.replay(rq.Context(), rq)
+	locked, err := s.unsealed(rq)
 	if err != nil {
 		return err
 	}
-	if first != nil {
-		return again(w, rq, first)
+	if !locked { // else there is nothing to open or seal an answer with
+		first, err := s.replay(rq.Context(), rq)
+		if err != nil {
+			return err
+		}
+		if first != nil {
+			return again(w, rq, first)
+		}
 	}
 	if err := rq.route.serve(s, w, rq); err != nil {
 		if cut := cutShort(rq.Context()); cut != nil && asError(err) == errInternal {
@@ -278,7 +282,7 @@ func (s *Server) recordFailure(ctx context.Context, rq *request, e *bctrl.Error,
 	}
 	return s.db.Write(ctx, func(tx *store.Tx) error {
 		if keep {
-			if err := s.save(ctx, tx, rq, e.Status, body); err != nil {
+			if err := s.save(ctx, tx, rq, e.Status, body); err != nil && !errors.Is(err, seal.ErrLocked) {
 				return err
 			}
 		}

@@ -11,12 +11,16 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/registry"
 	"github.com/bctrl-go/bctrl/internal/seal"
@@ -27,7 +31,8 @@ import (
 // closes the store after [Server.Close].
 type Config struct {
 	Store *store.DB
-	Key   seal.Key
+	// Custody keeps the key that seals the store.
+	Custody *custody.Custodian
 	// Browsers starts the runtimes' browsers.
 	Browsers browser.Driver
 	// ProfileDir holds the browser profiles, a folder each.
@@ -37,9 +42,6 @@ type Config struct {
 	// PublicURL is where callers reach the server, for links; nil is wherever
 	// each caller did.
 	PublicURL *url.URL
-	// HeadFile is where the notary keeps the head of the audit log, for those
-	// who verify it.
-	HeadFile string
 	// Blobs keeps the bytes of files.
 	Blobs blob.Store
 	// Registry knows the providers; nil is those that come with the server.
@@ -52,12 +54,11 @@ type Config struct {
 
 // Server is the BCTRL server.
 type Server struct {
-	db    *store.DB
-	keys  *seal.Keyring
-	audit *audit.Log
-	// proof is what verifying the audit log takes, verifying has room for who
-	// does it.
-	proof     audit.VerifyConfig
+	db      *store.DB
+	custody *custody.Custodian
+	keys    *seal.Keyring
+	audit   *audit.Log
+	// verifying has room for who verifies the audit log.
 	verifying chan struct{}
 	broker    *broker.Broker
 	browsers  browser.Driver
@@ -80,17 +81,17 @@ type Server struct {
 	linkKey    sealedKey
 	tokenKey   sealedKey
 	tokenHolds tokenHolds
+	// unlocks is how often the server may be unlocked.
+	unlocks *rate.Limiter
 }
 
 // New makes a server and brings its state in order after whatever ended the
 // one before.
 func New(ctx context.Context, cfg Config) (*Server, error) {
 	s := &Server{
-		db:    cfg.Store,
-		keys:  seal.NewKeyring(cfg.Key, dataKeys{cfg.Store}),
-		audit: audit.New(cfg.Store),
-		proof: audit.VerifyConfig{DB: cfg.Store, Key: cfg.Key, HeadFile: cfg.HeadFile}, verifying: make(chan struct{}, 1),
-		log: cfg.Log,
+		db: cfg.Store, custody: cfg.Custody, keys: cfg.Custody.Keys(),
+		audit: audit.New(cfg.Store), verifying: make(chan struct{}, 1),
+		log: cfg.Log, unlocks: newUnlocks(),
 
 		broker:   broker.New(broker.Config{Egress: cfg.Egress}),
 		browsers: cfg.Browsers, profiles: cfg.ProfileDir, egress: cfg.Egress, public: cfg.PublicURL,
@@ -109,9 +110,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		}
 		s.registry = builtin
 	}
-	if err := s.keys.Ensure(ctx, serverScope); err != nil {
-		return nil, fmt.Errorf("opening the sealed store: %w", err)
-	}
+	s.custody.OnLock(s.forget)
 	if err := s.audit.Start(ctx); err != nil {
 		return nil, err
 	}
@@ -147,9 +146,6 @@ func (s *Server) Close(ctx context.Context) error {
 	return err
 }
 
-// serverScope is the scope of the server's own sealed values.
-const serverScope = "server"
-
 // What the server does of itself, in the audit log.
 const (
 	sealCreate         = "seal.create"
@@ -164,13 +160,15 @@ func serverEvent(action, object string) audit.Event {
 // register builds the table of routes.
 func (s *Server) register() {
 	for _, group := range [][]route{healthRoutes(), openapiRoutes(), vaultRoutes(), runtimeRoutes(), tokenRoutes(), executeRoutes(), operationRoutes(),
-		aiCredentialRoutes(), secretRoutes(), workspaceRoutes(), profileRoutes(), keyRoutes(), subaccountRoutes(), auditRoutes(), storageRoutes(), objectRoutes(), downloadRoutes()} {
+		aiCredentialRoutes(), secretRoutes(), workspaceRoutes(), profileRoutes(), keyRoutes(), subaccountRoutes(), auditRoutes(), sealRoutes(), storageRoutes(), objectRoutes(), downloadRoutes()} {
 		s.routes = append(s.routes, group...)
 	}
+	unlocked := withoutKey()
 	s.mux = http.NewServeMux()
 	allowed := map[string][]string{}
 	for i := range s.routes {
 		rt := &s.routes[i]
+		rt.withoutKey = slices.Contains(unlocked, rt.method+" "+rt.path)
 		allowed[rt.path] = append(allowed[rt.path], rt.method)
 		pattern := rt.path
 		if rt.method != "ANY" {
@@ -184,32 +182,4 @@ func (s *Server) register() {
 			s.refuseOthers(path, methods)
 		}
 	}
-}
-
-// dataKeys lets the keyring keep its wrapped keys in the store.
-type dataKeys struct{ db *store.DB }
-
-func (d dataKeys) DEK(ctx context.Context, scope string) (seal.WrappedDEK, bool, error) {
-	k, err := d.db.Read().DEK(ctx, scope)
-	if errors.Is(err, store.ErrNotFound) {
-		return seal.WrappedDEK{}, false, nil
-	}
-	return seal.WrappedDEK{ID: k.ID, Scope: k.Scope, KeyID: k.KEKID, Sealed: k.Wrapped}, err == nil, err
-}
-
-func (d dataKeys) CreateDEK(ctx context.Context, k seal.WrappedDEK) (seal.WrappedDEK, error) {
-	err := d.db.Write(ctx, func(tx *store.Tx) error {
-		if err := tx.InsertDEK(ctx, store.DEK{Scope: k.Scope, ID: k.ID, KEKID: k.KeyID, Wrapped: k.Sealed, CreatedAt: time.Now()}); err != nil {
-			return err
-		}
-		e := serverEvent(sealCreate, k.Scope)
-		if k.Scope != serverScope {
-			e.Org = k.Scope
-		}
-		return audit.Append(tx, e)
-	})
-	if errors.Is(err, store.ErrExists) {
-		k, _, err = d.DEK(ctx, k.Scope)
-	}
-	return k, err
 }

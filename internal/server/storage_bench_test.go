@@ -11,7 +11,6 @@ import (
 
 	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/browser"
-	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -80,9 +79,7 @@ func benchServer(b *testing.B) (*Server, *store.DB, string) {
 	blobs, err := blob.OpenDisk(filepath.Join(dir, "blobs"))
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, blobs.Close()) })
-	kek, err := seal.CreateFile(filepath.Join(dir, "kek"))
-	require.NoError(b, err)
-	s, err := New(b.Context(), Config{Store: db, Key: kek, Browsers: &browser.Fake{}, Blobs: blobs})
+	s, err := New(b.Context(), Config{Store: db, Custody: openCustody(b, db, dir), Browsers: &browser.Fake{}, Blobs: blobs})
 	require.NoError(b, err)
 	key, err := s.EnsureOrganization(b.Context())
 	require.NoError(b, err)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
-	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
@@ -219,9 +218,7 @@ func TestWhatACrashLeftOfADeletedSubaccountIsRemoved(t *testing.T) {
 	}))
 	refused(t, h.do("GET", []string{"vault"}, nil, nil, within(sub)...), http.StatusForbidden, "auth.not_subaccount", "it is closed")
 	refused(t, h.do("DELETE", []string{"subaccounts", sub}, nil, nil), http.StatusNotFound, "subaccounts.not_found", "it is closed")
-	kek, err := seal.FromFile(filepath.Join(h.dir, "kek"))
-	require.NoError(t, err)
-	next, err := New(t.Context(), Config{Store: h.db, Key: kek, Browsers: h.browsers, ProfileDir: filepath.Join(h.dir, "profiles")})
+	next, err := New(t.Context(), Config{Store: h.db, Custody: openCustody(t, h.db, h.dir), Browsers: h.browsers, ProfileDir: filepath.Join(h.dir, "profiles")})
 	require.NoError(t, err)
 	require.NoError(t, next.Close(t.Context()))
 	closed, err := h.db.Read().ClosedOrganizations(t.Context())

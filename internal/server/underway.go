@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -82,6 +83,17 @@ func (u *underway) changed(org, workspace string) []*effect {
 		if workspace == "" || e.workspace == workspace {
 			list = append(list, e)
 		}
+	}
+	return list
+}
+
+// all returns everything that is underway, as after a change that concerns it.
+func (u *underway) all() (list []*effect) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.changes++
+	for _, effects := range u.open {
+		list = slices.AppendSeq(list, maps.Keys(effects))
 	}
 	return list
 }

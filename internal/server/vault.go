@@ -110,7 +110,7 @@ func vaultRecord(org string, e store.VaultEntry) seal.Record {
 func (s *Server) openVaultEntry(org string, e store.VaultEntry) (meta vaultMeta, secrets vaultSecrets, err error) {
 	plain, err := s.keys.Open(vaultRecord(org, e), e.Sealed)
 	if err != nil {
-		return meta, secrets, errTampered("vault.tampered")
+		return meta, secrets, unopened(err, "vault.tampered")
 	}
 	defer clear(plain)
 	return meta, secrets, errors.Join(json.Unmarshal(e.Meta, &meta), json.Unmarshal(plain, &secrets))

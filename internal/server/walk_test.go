@@ -181,6 +181,10 @@ func walk() []stop {
 		{"PUT /v1/secrets/{id}/attachments/{workspaceId}/{groupId}", "secret.write", each("/attachments/{ws}/g", scoped...)},
 		{"DELETE /v1/secrets/{id}/attachments/{workspaceId}/{groupId}", "secret.write", each("/attachments/{ws}/g", scoped...)},
 		{"POST /v1/secrets/import", "secret.write", []aim{makes("/v1/secrets/import", "", `{"scope": {"type": "global"}, "text": "N{n}=1"}`)}},
+		{"GET /v1/seal", "seal.read", []aim{list("/v1/seal", "")}},
+		{"POST /v1/seal/lock", "seal.write", []aim{list("/v1/seal/lock", "")}}, // who may calls last
+		{"POST /v1/seal/unlock", "seal.write", afresh((*world).unlock, with(`{}`, list("/v1/seal/unlock", "")))},
+		{"POST /v1/seal/rotate", "seal.write", with(`{}`, list("/v1/seal/rotate", ""))},
 		{"POST /v1/subaccounts", "subaccount.write", []aim{makes("/v1/subaccounts", "", `{"name": "n{n}"}`)}},
 		{"GET /v1/subaccounts", "subaccount.read", []aim{list("/v1/subaccounts", "")}},
 		// Nobody needs to be known for these.
@@ -232,6 +236,9 @@ type somebody struct {
 	org, runtime string
 	powers       bool
 }
+
+// unlock undoes a lock.
+func (w *world) unlock() { require.NoError(w, w.server.custody.Unlock(w.Context(), bctrl.Secret{})) }
 
 // files stores them anew.
 func (w *world) files() {
@@ -394,6 +401,8 @@ func expected(right string, who somebody, about aim) int {
 		default:
 			return http.StatusForbidden
 		}
+	case who.org == "b" && strings.HasPrefix(right, "seal."):
+		return http.StatusForbidden // the operator's
 	case who.sub != "" && right == "subaccount.write" && about.anyone:
 		return http.StatusForbidden // subaccounts are not nested
 	case who.org == "b" && !about.anyone:

@@ -30,6 +30,11 @@ func (q Queries) Organizations(ctx context.Context) ([]Organization, error) {
 	return many(ctx, q, scanOrganization, "SELECT "+organizationColumns+" FROM organizations ORDER BY id")
 }
 
+// FirstOrganization returns the operator's: the one that the first run made.
+func (q Queries) FirstOrganization(ctx context.Context) (Organization, error) {
+	return one(ctx, q, scanOrganization, "SELECT "+organizationColumns+" FROM organizations WHERE parent_id IS NULL ORDER BY id LIMIT 1")
+}
+
 // ClosedOrganizations lists those whose deletion was not finished.
 func (q Queries) ClosedOrganizations(ctx context.Context) ([]Organization, error) {
 	return many(ctx, q, scanOrganization, "SELECT "+organizationColumns+" FROM organizations WHERE closed ORDER BY id")

@@ -86,7 +86,7 @@ func (s Secret) record(org string) Record {
 }
 
 func (d DEK) record() Record {
-	return Record{KindDataKey, d.ID, "", 1, digest(d.Scope, d.KEKID, string(d.Wrapped))}
+	return Record{KindDataKey, d.ID, "", d.Version, digest(d.Scope, d.KEKID, string(d.Wrapped))}
 }
 
 func serverValueRecord(name string, sealed []byte) Record {

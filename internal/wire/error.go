@@ -37,7 +37,12 @@ const (
 
 // Lasts reports whether a failure of the server's own, a 5xx, stays until
 // somebody mends it, so that sending the same request again only takes time.
-func Lasts(code string) bool { return code == CodeNoBrowser || code == CodeLaunchFailed }
+func Lasts(code string) bool {
+	return code == CodeNoBrowser || code == CodeLaunchFailed || code == CodeLocked
+}
+
+// CodeLocked is the refusal of what needs the server's key while it has none.
+const CodeLocked = "seal.locked"
 
 // Details is the part of an [Error] that names everything that is wrong.
 type Details[P any] struct {

@@ -169,3 +169,9 @@ type CapabilityCreate struct {
 	Credential  string   `json:"credential,omitempty"`
 	Model       bool     `json:"model,omitempty"`
 }
+
+// SealKey is what unlocks a server, or what a rotation gives it.
+type SealKey struct {
+	Passphrase Value `json:"passphrase,omitzero"`
+	Key        Value `json:"key,omitzero"`
+}

@@ -1,0 +1,119 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/binary"
+	"errors"
+
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// signers are the keys that may have signed the log: the present key anything,
+// each one before it what lies before the point at which the next took over.
+//
+// That is believed from the present key backwards: it signed which key it took
+// over from, and at which event with which hash, that key the same of the one
+// before. So a key that was replaced signs nothing new, and nothing old anew:
+// the hash at the takeover covers every event before.
+type signers struct {
+	present seal.Key
+	former  []former // newest first
+}
+
+// former is a key that was replaced.
+type former struct {
+	id     string
+	public ed25519.PublicKey
+	// seq and head are where the log stood when it was.
+	seq  int64
+	head []byte
+}
+
+// signersOf reads which keys the key took over from.
+func signersOf(ctx context.Context, q store.Queries, key seal.Key) (signers, error) {
+	s := signers{present: key}
+	rows, err := q.SealKeys(ctx)
+	if err != nil {
+		return s, err
+	}
+	public := key.Public()
+	for i, row := range rows {
+		if !bytes.Equal(row.Public, public) || i+1 == len(rows) {
+			break
+		}
+		before := rows[i+1]
+		if !ed25519.Verify(public, takeover(row, before.Public), row.Signature) || len(before.Public) != ed25519.PublicKeySize {
+			break
+		}
+		s.former = append(s.former, former{id: before.ID, public: before.Public, seq: row.Seq, head: row.Head})
+		public = before.Public
+	}
+	return s, nil
+}
+
+// Endorse signs a key's row with the key itself; before is the public part of
+// the key that it takes over from, nil for the first.
+func Endorse(row *store.SealKey, before ed25519.PublicKey, key seal.Key) (err error) {
+	row.ID, row.Public = key.ID(), key.Public()
+	row.Signature, err = key.Sign(takeover(*row, before))
+	return err
+}
+
+// takeover is what a key signs of its own row: everything, each part after its
+// length.
+func takeover(k store.SealKey, before []byte) []byte {
+	b := []byte("bctrl audit 1 takeover\x00")
+	for _, v := range []int64{k.N, k.CreatedAt.UnixMilli(), k.Seq} {
+		b = binary.BigEndian.AppendUint64(b, uint64(v))
+	}
+	for _, part := range [][]byte{[]byte(k.ID), k.Public, []byte(k.Source), k.Derivation, k.Head, before} {
+		b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
+		b = append(b, part...)
+	}
+	return b
+}
+
+// signed reports whether a checkpoint is signed by a key that may.
+func (s signers) signed(c store.Checkpoint) bool {
+	if signedBy(s.present.Public(), c) {
+		return true
+	}
+	for _, f := range s.former {
+		if c.Seq <= f.seq && signedBy(f.public, c) {
+			return true
+		}
+	}
+	return false
+}
+
+// knows reports whether a key of this id may have signed anything.
+func (s signers) knows(id string) bool {
+	if id == s.present.ID() {
+		return true
+	}
+	for _, f := range s.former {
+		if id == f.id {
+			return true
+		}
+	}
+	return false
+}
+
+// rewritten returns the first takeover whose event is not the one that was
+// signed for, or 0.
+func (s signers) rewritten(ctx context.Context, q store.Queries) (seq int64, err error) {
+	for i := len(s.former) - 1; i >= 0; i-- {
+		f := s.former[i]
+		hash, err := q.HashAt(ctx, f.seq)
+		if errors.Is(err, store.ErrNotFound) || err == nil && !bytes.Equal(hash, f.head) {
+			return f.seq, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return 0, nil
+}

@@ -1,0 +1,332 @@
+// Package custody keeps a server's key encryption key: where it comes from,
+// whether it is in memory, and its rotation.
+//
+// While a server is locked nothing of the key is in memory, and nothing that
+// was opened with it: whoever needs a secret gets [seal.ErrLocked], and the
+// audit log goes on without being signed. What was written while locked is
+// signed after the next unlock; until then whoever holds the database after a
+// crash could cut the newest of it without being found out.
+//
+// A rotation leaves the data readable at every moment, with the old key until
+// its one transaction is durable and with the new key from then on. Where both
+// are files, the new one lies beside the old one before that transaction and
+// takes its place after it; a server that starts in between takes the one that
+// the data is sealed under and finishes the rest. Data keys stay the same: a
+// rotation does not take from somebody who has the old key and a copy of the
+// data from before what that copy opens.
+package custody
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// ServerScope is the scope of the server's own sealed values.
+const ServerScope = "server"
+
+// What is recorded of keys, beside who asked for it.
+const (
+	created = "seal.create"
+	rotated = "seal.rotate"
+)
+
+// Config says what a [Custodian] works with.
+type Config struct {
+	DB *store.DB
+	// Source is where the key comes from. Empty is where it came from before;
+	// of new data, and of what file and variable can both open, the variable
+	// where it is set, else the file.
+	Source bctrl.SealSource
+	// KeyFile holds the key. It is made where nothing was ever sealed.
+	KeyFile string
+	// KeyVariable names the environment variable that holds the key.
+	KeyVariable string
+	// Passphrase opens the key where the source is one; zero starts locked.
+	Passphrase bctrl.Secret
+	// HeadFile is where the newest head of the audit log is kept, outside of
+	// the data; empty signs nothing.
+	HeadFile string
+	// Log receives what an operator needs to know; nil discards it.
+	Log *slog.Logger
+}
+
+// Custodian keeps the key. It is safe for concurrent use.
+type Custodian struct {
+	cfg    Config
+	source source
+	keys   *seal.Keyring
+
+	// mu is held by one change at a time.
+	mu     sync.Mutex
+	notary *audit.Notary // nil while locked
+	// key is the one in use, zero while locked. It is read without mu.
+	key atomic.Pointer[seal.Key]
+	// forget is told of each lock.
+	forget []func()
+	// reached lets a test end a rotation at a point as a crash would.
+	reached func(point string) error
+}
+
+// Open reads the key, makes it where nothing was ever sealed, and begins to
+// sign the audit log. With a source that is a passphrase, and none given, it is
+// locked. Its errors are those of [Custodian.Unlock].
+func Open(ctx context.Context, cfg Config) (*Custodian, error) {
+	c := &Custodian{cfg: cfg, reached: func(string) error { return nil }}
+	if c.cfg.Log == nil {
+		c.cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	c.keys = seal.NewKeyring(seal.Key{}, dataKeys{cfg.DB})
+	state, err := stateOf(ctx, cfg.DB.Read())
+	if err != nil {
+		return nil, err
+	}
+	if c.source, err = sourceOf(cfg, state); err != nil {
+		return nil, err
+	}
+	given := givenAtStart(cfg, c.source)
+	if c.source.kind() == bctrl.SealPassphrase && given.IsZero() && state.sealed() {
+		return c, nil
+	}
+	if err := c.Unlock(ctx, given); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Source is where the key comes from.
+func (c *Custodian) Source() bctrl.SealSource { return c.source.kind() }
+
+// Keys is the ring that is locked and unlocked.
+func (c *Custodian) Keys() *seal.Keyring { return c.keys }
+
+// Locked reports whether the key is not in memory.
+func (c *Custodian) Locked() bool { return c.key.Load() == nil }
+
+// OnLock has fn called on each lock, once nothing can be opened any more and
+// before the lock is acknowledged.
+func (c *Custodian) OnLock(fn func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forget = append(c.forget, fn)
+}
+
+// Status is how it stands, by the data as q has it.
+func (c *Custodian) Status(ctx context.Context, q store.Queries) (bctrl.SealStatus, error) {
+	out, err := Describe(ctx, q)
+	out.Locked, out.Source = c.Locked(), c.source.kind()
+	return out, err
+}
+
+// Describe says what data is sealed with that no server has open: it counts as
+// locked.
+func Describe(ctx context.Context, q store.Queries) (bctrl.SealStatus, error) {
+	out := bctrl.SealStatus{Locked: true}
+	state, err := stateOf(ctx, q)
+	if err != nil {
+		return out, err
+	}
+	out.KeyID, out.Source = state.id, state.source()
+	if n := len(state.rows); n > 0 {
+		out.CreatedAt = state.rows[n-1].CreatedAt
+		if n > 1 {
+			out.LastRotatedAt = state.rows[0].CreatedAt
+		}
+	}
+	out.DataKeys, err = q.CountDEKs(ctx)
+	return out, err
+}
+
+// Key reads the key of data that no server has open, and changes nothing.
+func Key(ctx context.Context, cfg Config) (seal.Key, error) {
+	state, err := stateOf(ctx, cfg.DB.Read())
+	if err != nil {
+		return seal.Key{}, err
+	}
+	if !state.sealed() {
+		return seal.Key{}, errors.New("nothing was ever sealed in this data")
+	}
+	source, err := sourceOf(cfg, state)
+	if err != nil {
+		return seal.Key{}, err
+	}
+	got, err := source.open(state, givenAtStart(cfg, source))
+	return got.key, err
+}
+
+// givenAtStart is what a source is opened with unless somebody gives more.
+func givenAtStart(cfg Config, source source) bctrl.Secret {
+	if source.kind() == bctrl.SealPassphrase {
+		return cfg.Passphrase
+	}
+	return bctrl.Secret{}
+}
+
+// Lock forgets the key and everything that was opened with it. What is
+// underway finishes or gets [seal.ErrLocked]. The last thing that is signed is
+// what was recorded before.
+func (c *Custodian) Lock() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lock()
+}
+
+func (c *Custodian) lock() {
+	if c.Locked() {
+		return
+	}
+	if _, err := c.unsign(); err != nil {
+		c.cfg.Log.Error("the audit log was not signed before the lock", "error", err)
+	}
+	c.key.Store(nil)
+	c.keys.Lock()
+	for _, fn := range c.forget {
+		fn()
+	}
+}
+
+// Unlock gets the key again: from its source, or from given, which is a
+// passphrase or the text of a key. It changes nothing where nothing is locked.
+//
+// The error is [seal.ErrWrongKey] for a key that the data is not sealed under,
+// [seal.ErrBadKey] for a text that is none, [ErrPassphraseNeeded] where a
+// passphrase is not given, and of the audit log's [audit.ErrHeadMissing],
+// [audit.ErrHeadForged] or [audit.ErrOlder]. It stays locked then.
+func (c *Custodian) Unlock(ctx context.Context, given bctrl.Secret) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.Locked() {
+		return nil
+	}
+	return c.unlock(ctx, given)
+}
+
+func (c *Custodian) unlock(ctx context.Context, given bctrl.Secret) (err error) {
+	state, err := stateOf(ctx, c.cfg.DB.Read())
+	if err != nil {
+		return err
+	}
+	got, err := c.source.open(state, given)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			c.keys.Lock()
+			got.key.Forget()
+		}
+	}()
+	if state.sealed() && got.key.ID() != state.id {
+		return fmt.Errorf("%w (stored %.40q, given %q)", seal.ErrWrongKey, state.id, got.key.ID())
+	}
+	if err := c.sign(ctx, got.key); err != nil {
+		return err
+	}
+	if err := c.use(ctx, state, got); err != nil {
+		_, lost := c.unsign()
+		return errors.Join(err, lost)
+	}
+	c.key.Store(&got.key)
+	if got.settle == nil {
+		return nil
+	}
+	if err := got.settle(); err != nil { // what is needed is there, only not in its place
+		c.cfg.Log.Error("a rotation of the key was not finished", "error", err)
+	}
+	return nil
+}
+
+// use makes the ring open with a key, and records a key that is the first.
+func (c *Custodian) use(ctx context.Context, state state, got opened) error {
+	if err := c.keys.Unlock(ctx, got.key); err != nil {
+		return err
+	}
+	if err := c.keys.Ensure(ctx, ServerScope); err != nil {
+		return err
+	}
+	if len(state.rows) > 0 {
+		return nil
+	}
+	row := store.SealKey{N: 1, Head: store.ZeroHash()}
+	if err := c.endorse(&row, nil, got); err != nil {
+		return err
+	}
+	return c.cfg.DB.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.InsertSealKey(ctx, row); err != nil {
+			return err
+		}
+		return audit.Append(tx, event(created, row.ID))
+	})
+}
+
+// endorse fills in the row of a key.
+func (c *Custodian) endorse(row *store.SealKey, before []byte, got opened) error {
+	row.Source, row.Derivation = string(c.source.kind()), got.derivation
+	if row.Derivation == nil {
+		row.Derivation = []byte{} // the column takes no NULL
+	}
+	row.CreatedAt = time.Now().UTC().Truncate(time.Millisecond)
+	return audit.Endorse(row, before, got.key)
+}
+
+// sign begins to sign the audit log with a key.
+func (c *Custodian) sign(ctx context.Context, key seal.Key) (err error) {
+	if c.cfg.HeadFile == "" {
+		return nil
+	}
+	c.notary, err = audit.OpenNotary(ctx, audit.NotaryConfig{DB: c.cfg.DB, Key: key, HeadFile: c.cfg.HeadFile, Log: c.cfg.Log})
+	if err != nil {
+		return fmt.Errorf("opening the audit log: %w", err)
+	}
+	return nil
+}
+
+// unsign signs the audit log up to its end, stops, and returns where that is.
+func (c *Custodian) unsign() (signed store.Head, err error) {
+	signed.Hash = store.ZeroHash()
+	if c.notary == nil {
+		return signed, nil
+	}
+	err = c.notary.Close()
+	signed.Seq, signed.Hash = c.notary.Last()
+	c.notary = nil
+	return signed, err
+}
+
+// Verify verifies the audit log, or gives [seal.ErrLocked].
+func (c *Custodian) Verify(ctx context.Context) (*audit.Report, error) {
+	for {
+		key := c.key.Load()
+		if key == nil {
+			return nil, seal.ErrLocked
+		}
+		report, err := audit.Verify(ctx, audit.VerifyConfig{DB: c.cfg.DB, Key: *key, HeadFile: c.cfg.HeadFile})
+		// A key that was replaced meanwhile does not know what came after it.
+		if now := c.key.Load(); err != nil || now == nil || now.ID() == key.ID() {
+			return report, err
+		}
+	}
+}
+
+// Close signs the audit log up to its end. The store is still open, and is not
+// written any more.
+func (c *Custodian) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, err := c.unsign()
+	return err
+}
+
+// event is the event of something that the server does of itself.
+func event(action, object string) audit.Event {
+	return audit.Event{Caller: "server", Action: action, Object: object, Decision: audit.Allowed, Outcome: audit.OK}
+}

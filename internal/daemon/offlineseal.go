@@ -1,0 +1,58 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/custody"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// SealStatus says what the data of a directory that no server uses is sealed
+// with. It needs no key. Its error wraps [ErrInUse] while a server runs, and
+// [ErrNoData] where none ever did.
+func SealStatus(ctx context.Context, dir string) (status bctrl.SealStatus, err error) {
+	offline, err := OpenOffline(ctx, dir)
+	if err != nil {
+		return status, err
+	}
+	defer func() { err = errors.Join(err, offline.Close()) }()
+	return custody.Describe(ctx, offline.store.Read())
+}
+
+// RotateSeal exchanges the key of a data directory that no server uses, as
+// [custody.Custodian.Rotate] does. It takes the present passphrase from cfg.
+func RotateSeal(ctx context.Context, cfg Config, given bctrl.Secret) (status bctrl.SealStatus, err error) {
+	if err := cfg.complete(); err != nil {
+		return status, err
+	}
+	offline, err := OpenOffline(ctx, cfg.DataDir)
+	if err != nil {
+		return status, err
+	}
+	defer func() { err = errors.Join(err, offline.Close()) }()
+	db := offline.store
+	c, err := custody.Open(ctx, cfg.custody(db, slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return status, err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	if c.Locked() {
+		return status, custody.ErrPassphraseNeeded
+	}
+	err = c.Rotate(ctx, given, func(ctx context.Context, write func(*store.Tx) error) error {
+		return db.Write(ctx, func(tx *store.Tx) error {
+			if err := write(tx); err != nil {
+				return err
+			}
+			return audit.Append(tx, audit.Event{Caller: "operator", Action: "seal.write", Object: "rotate", Decision: audit.Allowed, Outcome: audit.OK})
+		})
+	})
+	if err != nil {
+		return status, err
+	}
+	return c.Status(ctx, db.Read())
+}

@@ -1,0 +1,226 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/http"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/custody"
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func sealRoutes() []route {
+	return []route{
+		endpoint("GET /v1/seal", access.SealRead, (*Server).sealStatus),
+		endpoint("POST /v1/seal/lock", access.SealWrite, (*Server).lockSeal),
+		endpoint("POST /v1/seal/unlock", access.SealWrite, (*Server).unlockSeal),
+		endpoint("POST /v1/seal/rotate", access.SealWrite, (*Server).rotateSeal),
+	}
+}
+
+// withoutKey are the routes that work while the server is locked, for an
+// organization key: what reads no secret, and what stops or revokes. Every
+// other route is refused, those that are yet to come included.
+func withoutKey() []string {
+	return []string{
+		"GET /v1/seal", "POST /v1/seal/lock", "POST /v1/seal/unlock",
+		"GET /v1/self", "GET /v1/keys", "DELETE /v1/keys/{id}", "DELETE /v1/tokens/{id}", "GET /v1/subaccounts",
+		"GET /v1/audit", "GET /v1/audit/export", "GET /v1/audit/stream",
+		"GET /v1/vault", "GET /v1/browser-profiles", "GET /v1/browser-profiles/{id}",
+		"GET /v1/workspaces", "GET /v1/workspaces/{id}", "GET /v1/workspaces/{id}/state",
+		"GET /v1/workspaces/{id}/runtimes", "GET /v1/workspaces/{id}/runtimes/{alias}", "POST /v1/workspaces/{id}/runtimes/{alias}/explain",
+		"POST /v1/workspaces/{id}/runtimes/{alias}/stop",
+		"GET /v1/operations/{id}", "POST /v1/operations/{id}/wait", "POST /v1/operations/{id}/cancel",
+		"GET /v1/storage/namespaces/{ns}/files/{path}", "HEAD /v1/storage/namespaces/{ns}/files/{path}",
+		"GET /v1/storage/namespaces/{ns}/browse", "GET /v1/storage/objects", "GET /v1/storage/objects/{id}",
+	}
+}
+
+// errLocked is the answer to what needs the key while the server has none.
+var errLocked = &bctrl.Error{
+	Status: http.StatusServiceUnavailable, Code: wire.CodeLocked, Message: "the server is locked: it has no key to seal or open anything with",
+	Hint: "its operator unlocks it: bctrl unlock",
+}
+
+// unsealed makes the caller's organization able to seal and open. While the
+// server is locked it reports so, for a route that works all the same.
+func (s *Server) unsealed(rq *request) (locked bool, err error) {
+	err = s.keys.Ensure(rq.Context(), rq.caller.Org)
+	if errors.Is(err, seal.ErrLocked) && rq.route.withoutKey {
+		return true, nil
+	}
+	return false, err
+}
+
+// forget lets go of what was opened with the key, and ends what is underway
+// with it.
+func (s *Server) forget() {
+	s.linkKey.forget()
+	s.tokenKey.forget()
+	for _, e := range s.underway.all() {
+		e.end(errLocked)
+	}
+}
+
+// operated refuses who is not the operator: the organization that the first run
+// made, acting for itself.
+func (s *Server) operated(ctx context.Context, rq *request) error {
+	if err := s.authorize(rq, ""); err != nil {
+		return err
+	}
+	first, err := s.db.Read().FirstOrganization(ctx)
+	if err == nil && first.ID != rq.caller.Org {
+		err = errNotOperator
+	}
+	return err
+}
+
+var errNotOperator = &bctrl.Error{
+	Status: http.StatusForbidden, Code: "seal.not_operator", Message: "the master key is the operator's",
+	Hint: "use a key of the organization that the server's first run made, for itself",
+}
+
+func (s *Server) sealStatus(ctx context.Context, rq *request, _ none) (out bctrl.SealStatus, err error) {
+	if err := s.operated(ctx, rq); err != nil {
+		return out, err
+	}
+	return s.custody.Status(ctx, s.db.Read())
+}
+
+// lockSeal is recorded before it is done, so that the log is signed up to it.
+// Its answer is not kept: there is nothing to seal it with.
+func (s *Server) lockSeal(ctx context.Context, rq *request, _ none) (out bctrl.SealStatus, err error) {
+	if err := s.operated(ctx, rq); err != nil {
+		return out, err
+	}
+	rq.object, rq.recorded, rq.idempotent = "lock", true, nil
+	err = s.use(ctx, rq.event(), func() error {
+		s.custody.Lock()
+		return nil
+	})
+	if err != nil {
+		return out, err
+	}
+	return s.custody.Status(ctx, s.db.Read())
+}
+
+// Unlocking takes a passphrase slowly, and wrong ones at this pace.
+const (
+	unlockEvery = 2 * time.Second
+	unlockBurst = 5
+)
+
+func newUnlocks() *rate.Limiter { return rate.NewLimiter(rate.Every(unlockEvery), unlockBurst) }
+
+func (s *Server) unlockSeal(ctx context.Context, rq *request, in wire.SealKey) (out bctrl.SealStatus, err error) {
+	if err := s.operated(ctx, rq); err != nil {
+		return out, err
+	}
+	rq.object, rq.idempotent = "unlock", nil
+	given, err := s.givenKey(in)
+	if err != nil {
+		return out, err
+	}
+	if s.custody.Locked() {
+		if !s.unlocks.Allow() {
+			return out, &bctrl.Error{
+				Status: http.StatusTooManyRequests, Code: "seal.too_many_attempts", Message: "too many attempts to unlock the server",
+				Hint: "one more is taken every " + unlockEvery.String(),
+			}
+		}
+		rq.recorded = true
+		err := s.use(ctx, rq.event(), func() error { return s.sealError(rq, s.custody.Unlock(ctx, given)) })
+		if err != nil {
+			return out, err
+		}
+	}
+	return s.custody.Status(ctx, s.db.Read())
+}
+
+func (s *Server) rotateSeal(ctx context.Context, rq *request, in wire.SealKey) (out bctrl.SealStatus, err error) {
+	if err := s.operated(ctx, rq); err != nil {
+		return out, err
+	}
+	given, err := s.givenKey(in)
+	if err != nil {
+		return out, err
+	}
+	rq.object, rq.recorded = "rotate", true
+	err = s.use(ctx, rq.event(), func() error {
+		return s.sealError(rq, s.custody.Rotate(ctx, given, func(ctx context.Context, write func(*store.Tx) error) error {
+			return s.db.Write(ctx, func(tx *store.Tx) error {
+				if err := write(tx); err != nil {
+					return err
+				}
+				if out, err = s.custody.Status(ctx, tx.Queries); err != nil {
+					return err
+				}
+				if rq.answer, err = encodeAnswer(out); err != nil {
+					return err
+				}
+				return s.save(ctx, tx, rq, http.StatusOK, rq.answer)
+			})
+		}))
+	})
+	return out, err
+}
+
+// givenKey is what a body gives, of the sort that the server's key is made of.
+func (s *Server) givenKey(in wire.SealKey) (bctrl.Secret, error) {
+	byPassphrase := s.custody.Source() == bctrl.SealPassphrase
+	if byPassphrase && !in.Key.IsZero() {
+		return bctrl.Secret{}, invalid("seal.key_not_taken", "key", "the server's key is made of a passphrase")
+	}
+	if !byPassphrase && !in.Passphrase.IsZero() {
+		return bctrl.Secret{}, invalid("seal.passphrase_not_taken", "passphrase", "the server's key is not made of a passphrase")
+	}
+	if byPassphrase {
+		return bctrl.NewSecret(in.Passphrase.Reveal()), nil
+	}
+	return bctrl.NewSecret(in.Key.Reveal()), nil
+}
+
+// sealError puts what went wrong with the key into an answer.
+func (s *Server) sealError(rq *request, err error) error {
+	unlogged := func(status int, code, message, hint string) error {
+		return &bctrl.Error{Status: status, Code: code, Message: message, Hint: hint}
+	}
+	logged := func(status int, code, message string) error {
+		s.log.Error("the key could not be changed", "requestId", rq.id, "error", err)
+		return &bctrl.Error{Status: status, Code: code, Message: message, Hint: "the server's log says more"}
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, seal.ErrWrongKey):
+		return unlogged(http.StatusForbidden, "seal.wrong_key", "the data is sealed under another key", "")
+	case errors.Is(err, seal.ErrPassphrase):
+		return invalid("seal.invalid_passphrase", "passphrase", "a new passphrase has 12 characters or more")
+	case errors.Is(err, custody.ErrPassphraseNeeded):
+		return invalid("seal.passphrase_required", "passphrase", "the passphrase is missing")
+	case errors.Is(err, custody.ErrKeyNeeded):
+		return invalid("seal.key_required", "key", "the text of the new key is missing: the server cannot put it into its environment")
+	case errors.Is(err, custody.ErrNotTaken):
+		return invalid("seal.key_not_taken", "key", "the server makes the new key itself, for its key file")
+	case errors.Is(err, custody.ErrSameKey):
+		return conflict("seal.same_key", "the new key is the one in use")
+	case errors.Is(err, audit.ErrHeadMissing), errors.Is(err, audit.ErrHeadForged), errors.Is(err, audit.ErrOlder):
+		return logged(http.StatusConflict, "seal.log_refused", "the audit log is not the one that was signed last")
+	case errors.Is(err, seal.ErrTampered):
+		return logged(http.StatusInternalServerError, "seal.tampered", "a data key was changed outside the server")
+	case errors.Is(err, seal.ErrBadKey):
+		return logged(http.StatusBadRequest, "seal.invalid_key", "what is given, or stored, is not a key")
+	case errors.Is(err, seal.ErrTooOpen), errors.As(err, new(*fs.PathError)):
+		return logged(http.StatusConflict, "seal.key_file", "the key file, or its folder, cannot be used")
+	}
+	return err
+}
