@@ -114,7 +114,8 @@ func (s *WorkspacesService) Page(ctx context.Context, p PageOptions, opts ...Cal
 }
 
 // Delete removes a workspace. One with live runtimes is [ErrConflict] without
-// [WithForce], which stops them. Its files stay in their namespace.
+// [WithForce], which stops them. The secrets that live in it are deleted, and its
+// files stay in their namespace.
 //
 // Access: workspace.write
 func (s *WorkspacesService) Delete(ctx context.Context, id string, opts ...DeleteOption) error {

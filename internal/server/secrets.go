@@ -64,6 +64,9 @@ type secret struct {
 	value wire.Value
 }
 
+// codeSecretTampered is the code of a secret that is not as it was sealed.
+const codeSecretTampered = "secrets.tampered"
+
 func errNoSecret() *bctrl.Error {
 	return notFound("secrets.not_found", "there is no such secret")
 }
@@ -81,7 +84,7 @@ func secretRecord(org string, row store.Secret) seal.Record {
 func (s *Server) openSecret(org string, row store.Secret) (secret, error) {
 	plain, err := s.keys.Open(secretRecord(org, row), row.Sealed)
 	if errors.Is(err, seal.ErrTampered) {
-		return secret{}, errTampered("secrets.tampered")
+		return secret{}, errTampered(codeSecretTampered)
 	}
 	if err != nil {
 		return secret{}, err
@@ -89,11 +92,11 @@ func (s *Server) openSecret(org string, row store.Secret) (secret, error) {
 	defer clear(plain)
 	out := secret{row: row, value: wire.NewValue(string(plain))}
 	if json.Unmarshal(row.Meta, &out.meta) != nil {
-		return secret{}, errTampered("secrets.tampered")
+		return secret{}, errTampered(codeSecretTampered)
 	}
 	m := out.meta
 	if m.Scope != row.Scope || m.Name != row.Name || m.Provider != row.Provider || m.AttachedOnly != row.AttachedOnly {
-		return secret{}, errTampered("secrets.tampered")
+		return secret{}, errTampered(codeSecretTampered)
 	}
 	return out, nil
 }

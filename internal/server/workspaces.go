@@ -180,8 +180,8 @@ func currentWorkspace(ctx context.Context, tx *store.Tx, org, id string, version
 	return ws, err
 }
 
-// deleteWorkspace removes a workspace; its files stay in their namespace. With
-// force what lives in it is stopped first.
+// deleteWorkspace removes a workspace with the secrets that live in it; its
+// files stay in their namespace. With force what runs in it is stopped first.
 func (s *Server) deleteWorkspace(ctx context.Context, rq *request, _ none) (none, error) {
 	ws, err := s.ownWorkspace(ctx, rq)
 	if err != nil {
@@ -218,6 +218,9 @@ func (s *Server) deleteWorkspace(ctx context.Context, rq *request, _ none) (none
 		}
 		ev.Workspace, ev.UID, ev.Version = ws.ID, ws.ID, ws.Version
 		if err := idle(ctx, tx, rq.caller.Org, ws.ID, force); err != nil {
+			return none{}, err
+		}
+		if err := s.dropSecretsOf(ctx, tx, rq.caller.Org, ws.ID, rq.event()); err != nil {
 			return none{}, err
 		}
 		return none{}, tx.DeleteWorkspace(ctx, rq.caller.Org, ws.ID)

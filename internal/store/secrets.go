@@ -33,20 +33,9 @@ func scanSecret(row scanner) (s Secret, err error) {
 	var workspace, group string
 	var created, updated int64
 	err = row(&s.ID, &s.Version, &workspace, &group, &s.Name, &s.Provider, &s.AttachedOnly, &s.Meta, &s.Sealed, &created, &updated)
-	s.Scope = scopeOf(workspace, group)
+	s.Scope = scopeIn(workspace, group)
 	s.CreatedAt, s.UpdatedAt = fromMillis(created), fromMillis(updated)
 	return s, err
-}
-
-// scopeOf is the scope of two columns, in which empty is none.
-func scopeOf(workspace, group string) bctrl.Scope {
-	switch {
-	case workspace == "":
-		return bctrl.Global()
-	case group == "":
-		return bctrl.InWorkspace(workspace)
-	}
-	return bctrl.InGroup(workspace, group)
 }
 
 // Secret returns the secret with this id.
@@ -66,18 +55,14 @@ type SecretRange struct {
 	// After is the last id of the page before; empty for the first page.
 	After string
 	Limit int
-	// Scope, when not zero, is where they live. Below, when not empty, is the
-	// workspace in which they live, in one of its groups perhaps.
+	// Scope, when not zero, is where they live.
 	Scope bctrl.Scope
-	Below string
 	// Name is a name or alias of theirs, when not empty.
 	Name string
 	// Provider is the one that they are pinned to, when not empty.
 	Provider string
-	// AttachedTo is a group that they are attached to, when not zero;
-	// AttachedBelow, when not empty, is a workspace with such a group.
-	AttachedTo    bctrl.Scope
-	AttachedBelow string
+	// AttachedTo is a group that they are attached to, when not zero.
+	AttachedTo bctrl.Scope
 }
 
 // Secrets lists secrets without opening them.
@@ -94,9 +79,6 @@ func (q Queries) Secrets(ctx context.Context, org string, r SecretRange) ([]Secr
 	if !r.Scope.IsZero() {
 		where += " AND " + in(r.Scope)
 	}
-	if r.Below != "" {
-		where += " AND workspace_id = " + arg(r.Below)
-	}
 	if r.Provider != "" {
 		where += " AND provider <> '' AND provider = " + arg(r.Provider)
 	}
@@ -106,10 +88,21 @@ func (q Queries) Secrets(ctx context.Context, org string, r SecretRange) ([]Secr
 	if !r.AttachedTo.IsZero() {
 		where += " AND id IN (SELECT secret_id FROM secret_attachments WHERE org_id = $1 AND " + in(r.AttachedTo) + ")"
 	}
-	if r.AttachedBelow != "" {
-		where += " AND id IN (SELECT secret_id FROM secret_attachments WHERE org_id = $1 AND workspace_id = " + arg(r.AttachedBelow) + ")"
-	}
 	return many(ctx, q, scanSecret, "SELECT "+secretColumns+" FROM secrets WHERE org_id = $1 AND id > $2"+where+" ORDER BY id LIMIT $3", args...)
+}
+
+// SecretsInWorkspace returns some of the secrets whose scope is a workspace or a
+// group of it.
+func (q Queries) SecretsInWorkspace(ctx context.Context, org, workspace string, limit int) ([]Secret, error) {
+	return many(ctx, q, scanSecret, "SELECT "+secretColumns+` FROM secrets
+		WHERE org_id = $1 AND workspace_id = $2 AND workspace_id <> '' ORDER BY group_id, id LIMIT $3`, org, workspace, limit)
+}
+
+// SecretsAttachedIn returns secrets that are attached to groups of a workspace,
+// by id, after the id given.
+func (q Queries) SecretsAttachedIn(ctx context.Context, org, workspace, after string, limit int) ([]Secret, error) {
+	return many(ctx, q, scanSecret, "SELECT "+secretColumns+` FROM secrets WHERE org_id = $1 AND id > $3 AND id IN
+		(SELECT secret_id FROM secret_attachments WHERE org_id = $1 AND workspace_id = $2) ORDER BY id LIMIT $4`, org, workspace, after, limit)
 }
 
 // SecretIndex is what a secret can be found by, taken from its meta.
@@ -137,6 +130,7 @@ func (tx *Tx) InsertSecret(ctx context.Context, org string, s Secret, index Secr
 // scope; a name that its scope has already gives [ErrExists].
 func (tx *Tx) UpdateSecret(ctx context.Context, org string, s Secret, index SecretIndex) error {
 	tx.wrote(s.record(org))
+	tx.scrub = true
 	if err := tx.must(ctx, `UPDATE secrets SET version = $1, name = $2, provider = $3, attached_only = $4, meta = $5, sealed = $6, updated_at = $7
 		WHERE org_id = $8 AND id = $9`,
 		s.Version, s.Name, s.Provider, s.AttachedOnly, string(s.Meta), s.Sealed, millis(s.UpdatedAt), org, s.ID); err != nil {
@@ -154,6 +148,9 @@ func (tx *Tx) UpdateSecret(ctx context.Context, org string, s Secret, index Secr
 	for _, to := range missing(before.Attachments, index.Attachments) {
 		if _, err := tx.exec(ctx, "DELETE FROM secret_attachments WHERE secret_id = $1 AND workspace_id = $2 AND group_id = $3",
 			s.ID, to.WorkspaceID(), to.GroupID()); err != nil {
+			return err
+		}
+		if err := tx.SendCredentials(ctx, org, s.ID, to); err != nil {
 			return err
 		}
 	}
@@ -177,6 +174,9 @@ func (tx *Tx) addToSecretIndex(ctx context.Context, org string, s Secret, index 
 			org, to.WorkspaceID(), to.GroupID(), s.ID); err != nil {
 			return err
 		}
+		if err := tx.BringCredentials(ctx, org, s.ID, to); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -196,8 +196,29 @@ func (q Queries) SecretIndex(ctx context.Context, id string) (index SecretIndex,
 	return index, err
 }
 
-// DeleteSecret removes a secret, its names and its attachments.
+// DeleteSecret removes a secret, its names and its attachments. Its sealed value
+// is overwritten: see [Tx.scrub].
 func (tx *Tx) DeleteSecret(ctx context.Context, org, id string) error {
+	index, err := tx.SecretIndex(ctx, id)
+	if err != nil {
+		return err
+	}
 	tx.wrote(deleted(KindSecret, org, id))
-	return tx.must(ctx, "DELETE FROM secrets WHERE org_id = $1 AND id = $2", org, id)
+	tx.scrub = true
+	if err := tx.must(ctx, "DELETE FROM secrets WHERE org_id = $1 AND id = $2", org, id); err != nil {
+		return err
+	}
+	for _, to := range index.Attachments {
+		if err := tx.SendCredentials(ctx, org, id, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ForgetAttachmentsIn removes what is left in the index of attachments to
+// groups of a workspace.
+func (tx *Tx) ForgetAttachmentsIn(ctx context.Context, org, workspace string) error {
+	_, err := tx.exec(ctx, "DELETE FROM secret_attachments WHERE org_id = $1 AND workspace_id = $2", org, workspace)
+	return err
 }

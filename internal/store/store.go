@@ -99,12 +99,16 @@ func makePrivate(path string) error {
 	return f.Close()
 }
 
+// busyTimeout is how long a connection waits for another's lock, in milliseconds.
+const busyTimeout = "10000"
+
 // open returns a pool whose connections all carry the pragmas. cache_size is
-// per connection, so it stays small: 2 MiB each is as fast as 64.
+// per connection, so it stays small: 2 MiB each is as fast as 64. secure_delete
+// overwrites what is deleted with zeros.
 func open(path string, conns int) (*sql.DB, error) {
 	q := url.Values{
 		"_pragma": {
-			"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "cache_size(-2048)",
+			"busy_timeout(" + busyTimeout + ")", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "cache_size(-2048)", "secure_delete(ON)",
 		},
 		"_txlock": {"immediate"},
 	}

@@ -25,6 +25,10 @@ const (
 	maxLater   = 4096
 )
 
+// scrubDelay is how long emptying the write-ahead log waits after a reader was in
+// the way: each try costs an fsync.
+const scrubDelay = time.Second
+
 // Tx is a write transaction. It is used by one function on the writer's
 // goroutine and not kept.
 type Tx struct {
@@ -36,6 +40,13 @@ type Tx struct {
 	begun bool
 	// forgetKeys is set when cached keys are no longer what is stored.
 	forgetKeys bool
+	// scrub is set when a sealed value was replaced or deleted, and is to be
+	// nowhere any more. SQLite overwrites it in the database (secure_delete);
+	// copies in the write-ahead log go when that is emptied, which happens after
+	// the commit, or after a later one where a reader is in the way. What the
+	// file system keeps of a file that was cut short is out of reach; it is
+	// sealed all the same.
+	scrub bool
 }
 
 // exec begins what can be undone before the first change; functions that only
@@ -192,6 +203,10 @@ type batch struct {
 	at   time.Time // of the newest event
 	// durable is where the chain stands on disk, for everybody.
 	durable atomic.Pointer[Head]
+	// scrub is set until the write-ahead log is emptied, which is next tried at
+	// scrubAt.
+	scrub   bool
+	scrubAt time.Time
 }
 
 func newBatch(conn *sql.Conn, keys *keyCache) *batch {
@@ -219,6 +234,16 @@ func (b *batch) commit(jobs []*job, later []*Entry) error {
 		if j.tx.forgetKeys {
 			b.keys.forget() // before the answer
 		}
+		b.scrub = b.scrub || j.tx.scrub
+	}
+	if b.scrub && !time.Now().Before(b.scrubAt) {
+		b.scrub = !b.emptyLog()
+		b.scrubAt = time.Time{}
+		if b.scrub {
+			b.scrubAt = time.Now().Add(scrubDelay)
+		}
+	}
+	for _, j := range jobs {
 		if j.done == nil {
 			continue
 		}
@@ -228,6 +253,19 @@ func (b *batch) commit(jobs []*job, later []*Entry) error {
 		j.done <- j.err
 	}
 	return err
+}
+
+// emptyLog moves what is in the write-ahead log into the database and cuts the
+// log to nothing, if no reader is in the way: it waits for none.
+func (b *batch) emptyLog() bool {
+	ctx := context.Background()
+	if _, err := b.conn.ExecContext(ctx, "PRAGMA busy_timeout(0)"); err != nil {
+		return false
+	}
+	var busy, frames, moved int
+	err := b.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved)
+	_, restored := b.conn.ExecContext(ctx, "PRAGMA busy_timeout("+busyTimeout+")")
+	return err == nil && restored == nil && busy == 0
 }
 
 // transact uses a background context: a caller who leaves must not undo what
