@@ -10,7 +10,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/names"
 )
 
-var errPath = errors.New("a path begins with a slash, and its segments are letters, digits and ._~:@!$&'()*+,=- or {name}, none of them . or ..")
+var errPath = errors.New("a path begins with a slash, and a segment is {name} or one or more of the unescaped characters of RFC 3986, neither . nor .. and without semicolon")
 
 // PathPattern checks a path of a capability: "/" for every path, or segments
 // written out or {name} for any one.

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
@@ -38,20 +38,22 @@ var schemaText []byte
 var ErrProvider = errors.New("not a usable provider file")
 
 // Builtin returns the providers that come with the server. Their files are
-// checked by tests, not here.
+// decoded when one of them is first asked for, in about a millisecond.
 func Builtin() (*Registry, error) {
-	all, err := builtin()
-	if err != nil {
-		return nil, err
-	}
-	return index(all), nil
-}
-
-func builtin() ([]Provider, error) {
 	entries, err := fs.ReadDir(files, "providers")
 	if err != nil {
 		return nil, fmt.Errorf("list the providers: %w", err)
 	}
+	return &Registry{known: sync.OnceValue(func() *index {
+		all, err := builtin(entries)
+		if err != nil {
+			panic(err) // the tests have decoded the very bytes
+		}
+		return newIndex(all)
+	})}, nil
+}
+
+func builtin(entries []fs.DirEntry) ([]Provider, error) {
 	all := make([]Provider, 0, len(entries))
 	for _, e := range entries {
 		text, err := fs.ReadFile(files, path.Join("providers", e.Name()))
@@ -73,10 +75,11 @@ func builtin() ([]Provider, error) {
 // provider has is an error, which wraps [ErrProvider] and names every file that
 // is wrong.
 func Load(dir string) (*Registry, error) {
-	all, err := builtin()
+	shipped, err := Builtin()
 	if err != nil {
 		return nil, err
 	}
+	all := shipped.Providers()
 	names, err := providerFiles(dir)
 	if err != nil {
 		return nil, err
@@ -105,7 +108,8 @@ func Load(dir string) (*Registry, error) {
 	if len(wrong) > 0 {
 		return nil, errors.Join(wrong...)
 	}
-	return index(all), nil
+	known := newIndex(all)
+	return &Registry{known: func() *index { return known }}, nil
 }
 
 // providerFiles lists the files of a folder that are meant for it.
@@ -216,18 +220,4 @@ func distinct(p Provider, others []Provider) error {
 		}
 	}
 	return nil
-}
-
-// index returns the registry of providers whose ids and secret names are each
-// there once.
-func index(all []Provider) *Registry {
-	r := &Registry{providers: map[string]Provider{}, owners: map[string]string{}}
-	for _, p := range all {
-		r.providers[p.ID] = p
-		for _, s := range p.Secrets {
-			r.owners[s.Name] = p.ID
-		}
-	}
-	r.ids = slices.Sorted(maps.Keys(r.providers))
-	return r
 }

@@ -49,7 +49,7 @@ func TestAUsersProviderIsOneLikeTheOthers(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 	r, err = Load(t.TempDir())
 	require.NoError(t, err)
-	require.Equal(t, len(builtinRegistry(t).Providers()), len(r.Providers()))
+	require.Equal(t, len(shipped(t).Providers()), len(r.Providers()))
 }
 
 func TestAUsersFileThatBreaksARuleIsRefused(t *testing.T) {

@@ -9,10 +9,11 @@
 // another host.
 //
 // The built-in files are checked by this package's tests rather than at every
-// start, and each is decoded when it is first asked for.
+// start, and decoded when one of them is first asked for.
 package registry
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -68,23 +69,43 @@ type Capability struct {
 // Registry is a set of providers. It does not change and is safe for
 // concurrent use.
 type Registry struct {
+	// known makes the index when it is first asked for.
+	known func() *index
+}
+
+// index finds providers by id and by the names of their secrets.
+type index struct {
 	providers map[string]Provider
 	ids       []string
 	// owners maps the names of secrets to providers' ids.
 	owners map[string]string
 }
 
+// newIndex expects providers whose ids and secret names are each there once.
+func newIndex(all []Provider) *index {
+	x := &index{providers: map[string]Provider{}, owners: map[string]string{}}
+	for _, p := range all {
+		x.providers[p.ID] = p
+		for _, s := range p.Secrets {
+			x.owners[s.Name] = p.ID
+		}
+	}
+	x.ids = slices.Sorted(maps.Keys(x.providers))
+	return x
+}
+
 // Provider returns the provider with an id.
 func (r *Registry) Provider(id string) (Provider, bool) {
-	p, ok := r.providers[id]
+	p, ok := r.known().providers[id]
 	return p, ok
 }
 
 // Providers returns every provider, by id.
 func (r *Registry) Providers() []Provider {
-	all := make([]Provider, len(r.ids))
-	for i, id := range r.ids {
-		all[i] = r.providers[id]
+	x := r.known()
+	all := make([]Provider, len(x.ids))
+	for i, id := range x.ids {
+		all[i] = x.providers[id]
 	}
 	return all
 }
@@ -106,7 +127,8 @@ func (r *Registry) Capability(id string) (Provider, Capability, bool) {
 // Owner returns the provider to which a secret of a name belongs. Names are
 // compared as they are.
 func (r *Registry) Owner(secretName string) (Provider, SecretName, bool) {
-	p, ok := r.providers[r.owners[secretName]]
+	x := r.known()
+	p, ok := x.providers[x.owners[secretName]]
 	if !ok {
 		return Provider{}, SecretName{}, false
 	}
