@@ -33,7 +33,7 @@ func scanSecret(row scanner) (s Secret, err error) {
 	var workspace, group string
 	var created, updated int64
 	err = row(&s.ID, &s.Version, &workspace, &group, &s.Name, &s.Provider, &s.AttachedOnly, &s.Meta, &s.Sealed, &created, &updated)
-	s.Scope = scopeIn(workspace, group)
+	s.Scope = scopeOf(workspace, group)
 	s.CreatedAt, s.UpdatedAt = fromMillis(created), fromMillis(updated)
 	return s, err
 }
@@ -221,4 +221,15 @@ func (tx *Tx) DeleteSecret(ctx context.Context, org, id string) error {
 func (tx *Tx) ForgetAttachmentsIn(ctx context.Context, org, workspace string) error {
 	_, err := tx.exec(ctx, "DELETE FROM secret_attachments WHERE org_id = $1 AND workspace_id = $2", org, workspace)
 	return err
+}
+
+// scopeOf is the scope of two columns, in which empty is none.
+func scopeOf(workspace, group string) bctrl.Scope {
+	switch {
+	case workspace == "":
+		return bctrl.Global()
+	case group == "":
+		return bctrl.InWorkspace(workspace)
+	}
+	return bctrl.InGroup(workspace, group)
 }
