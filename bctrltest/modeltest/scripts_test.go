@@ -12,7 +12,7 @@ const origin = "http://127.0.0.1:9000"
 
 var logins = []agent.LoginInfo{
 	{Key: "prod/crm/api", Origins: []string{origin}},
-	{Key: "prod/crm/salesforce", HasPassword: true, HasTOTP: true, Origins: []string{"https://*.example.com", origin}},
+	{Key: "prod/crm/salesforce", HasUsername: true, HasPassword: true, HasTOTP: true, Origins: []string{"https://*.example.com", origin}},
 }
 
 func TestTheExportIsDecidedFromThePage(t *testing.T) {

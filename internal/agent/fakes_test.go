@@ -201,8 +201,8 @@ type vault struct {
 
 func (v *vault) List(context.Context) ([]agent.LoginInfo, error) {
 	return []agent.LoginInfo{
-		{Key: "prod/crm/elsewhere", HasPassword: true, Origins: []string{"https://elsewhere.example.com"}},
-		{Key: vaultKey, HasPassword: true, HasTOTP: true, Origins: []string{"https://login.example.com"}},
+		{Key: "prod/crm/elsewhere", HasUsername: true, HasPassword: true, Origins: []string{"https://elsewhere.example.com"}},
+		{Key: vaultKey, HasUsername: true, HasPassword: true, HasTOTP: true, Origins: []string{"https://login.example.com"}},
 	}, nil
 }
 

@@ -47,8 +47,8 @@ type View struct {
 type LoginInfo struct {
 	// Key is the vault key by which the model names the entry.
 	Key string
-	// HasPassword and HasTOTP say what the entry can fill beside a username.
-	HasPassword, HasTOTP bool
+	// What the entry can fill.
+	HasUsername, HasPassword, HasTOTP bool
 	// Origins are the origins and origin patterns where it may be filled.
 	Origins []string
 }
@@ -93,7 +93,10 @@ func (v View) write(hide func(string) string) string {
 }
 
 func (l LoginInfo) text() string {
-	holds := []string{"username"}
+	var holds []string
+	if l.HasUsername {
+		holds = append(holds, "username")
+	}
 	if l.HasPassword {
 		holds = append(holds, "password")
 	}
@@ -188,6 +191,7 @@ func parseBody(body string) View {
 		} else if m := loginLine.FindStringSubmatch(l); m != nil {
 			v.Logins = append(v.Logins, LoginInfo{
 				Key:         m[1],
+				HasUsername: strings.Contains(m[2], "username"),
 				HasPassword: strings.Contains(m[2], "password"),
 				HasTOTP:     strings.Contains(m[2], "totp"),
 				Origins:     strings.Fields(m[3]),

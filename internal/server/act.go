@@ -135,7 +135,8 @@ func (l logins) List(ctx context.Context) ([]agent.LoginInfo, error) {
 			return nil, err
 		}
 		list = append(list, agent.LoginInfo{
-			Key: e.Key, HasPassword: true, HasTOTP: e.HasTOTP, Origins: append(meta.Origins, meta.OriginPatterns...),
+			Key: e.Key, HasUsername: meta.Username != "", HasPassword: !meta.NoPassword, HasTOTP: e.HasTOTP,
+			Origins: append(meta.Origins, meta.OriginPatterns...),
 		})
 	}
 	return list, nil

@@ -42,8 +42,12 @@ type member struct {
 
 	mu        sync.Mutex
 	stopping  bool
-	downloads []bctrl.StorageObject
+	downloads []bctrl.StorageObject // the newest
 }
+
+// maxLanded is how many downloads of a runtime are remembered for those who
+// work in it. The files themselves stay in storage.
+const maxLanded = 1000
 
 var errStopping = &bctrl.Error{Status: 503, Code: "server.stopping", Message: "the server is stopping"}
 
@@ -228,7 +232,17 @@ func (m *member) bound(ctx context.Context) (context.Context, context.CancelFunc
 	return ctx, func() { stop(); cancel() }
 }
 
-// landed lists the downloads that came to rest in storage.
+// land adds a download that came to rest in storage.
+func (m *member) land(o bctrl.StorageObject) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.downloads) == maxLanded {
+		m.downloads = slices.Delete(m.downloads, 0, 1)
+	}
+	m.downloads = append(m.downloads, o)
+}
+
+// landed lists the newest downloads that came to rest in storage.
 func (m *member) landed() []bctrl.StorageObject {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -62,8 +62,6 @@ func (s *Server) keepDownload(ctx context.Context, m *member, d browser.Download
 		s.log.Error("a download was not kept", "runtime", m.id, "error", err)
 		return err
 	}
-	m.mu.Lock()
-	m.downloads = append(m.downloads, object)
-	m.mu.Unlock()
+	m.land(object)
 	return nil
 }

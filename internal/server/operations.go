@@ -192,6 +192,9 @@ func (s *Server) getOperation(ctx context.Context, rq *request, _ none) (bctrl.O
 const (
 	defaultWait = 30 * time.Second
 	maxWait     = 60 * time.Second
+	// waitPause is how often one caller need ask: who waits for less is asked to
+	// make up the rest.
+	waitPause = 250 * time.Millisecond
 )
 
 func (s *Server) waitOperation(ctx context.Context, rq *request, in wire.Wait) (out wire.Waited[bctrl.OperationInfo], err error) {
@@ -206,6 +209,7 @@ func (s *Server) waitOperation(ctx context.Context, rq *request, in wire.Wait) (
 	if err != nil {
 		return out, err
 	}
+	begun := time.Now()
 	if op != nil {
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
@@ -219,7 +223,7 @@ func (s *Server) waitOperation(ctx context.Context, rq *request, in wire.Wait) (
 	}
 	out = wire.Waited[bctrl.OperationInfo]{Operation: info, WaitStatus: wire.WaitCompleted}
 	if !info.Status.Final() {
-		out.WaitStatus, out.RetryAfterMs = wire.WaitTimeout, 0
+		out.WaitStatus, out.RetryAfterMs = wire.WaitTimeout, max(0, waitPause-time.Since(begun)).Milliseconds()
 	}
 	return out, nil
 }

@@ -34,6 +34,8 @@ type vaultMeta struct {
 	Origins        []string        `json:"origins,omitempty"`
 	OriginPatterns []string        `json:"originPatterns,omitempty"`
 	Fill           bctrl.VaultFill `json:"fill"`
+	// NoPassword is set where the entry has none, a username or a TOTP seed alone.
+	NoPassword bool `json:"noPassword,omitempty"`
 }
 
 // vaultSecrets is the part that is sealed.
