@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -219,8 +218,12 @@ one does, it is asked, and tells of the organization of BCTRL_API_KEY.`,
 		if err != nil {
 			return err
 		}
-		report, err := daemon.VerifyAudit(cmd.Context(), cfg)
-		if errors.Is(err, daemon.ErrInUse) || errors.Is(err, daemon.ErrNoData) && os.Getenv("BCTRL_API_KEY") != "" {
+		var report bctrl.AuditReport
+		err = withPassphrase(cmd, cfg, func(cfg daemon.Config) (err error) {
+			report, err = daemon.VerifyAudit(cmd.Context(), cfg)
+			return err
+		})
+		if served(err) {
 			err = c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 				found, err := client.Audit.Verify(ctx)
 				if err == nil {
@@ -291,7 +294,8 @@ It works on the data directory itself, while no server runs.`,
 		if err != nil {
 			return err
 		}
-		if err := daemon.AcceptAudit(cmd.Context(), cfg, *why); err != nil {
+		err = withPassphrase(cmd, cfg, func(cfg daemon.Config) error { return daemon.AcceptAudit(cmd.Context(), cfg, *why) })
+		if err != nil {
 			return err
 		}
 		note(cmd, "The log goes on from here, and says so.")

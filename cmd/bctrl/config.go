@@ -8,6 +8,7 @@ import (
 	"github.com/caarlos0/env/v11"
 	"github.com/spf13/cobra"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/daemon"
 )
 
@@ -17,6 +18,8 @@ type dirs struct {
 	KeyFile string `env:"BCTRL_KEY_FILE"`
 	// HeadFile is where the audit log's head is kept.
 	HeadFile string `env:"BCTRL_HEAD_FILE"`
+	// Passphrase is not a flag: other users see a command's flags.
+	Passphrase bctrl.Secret `env:"-"`
 }
 
 // keyVariable may hold the key encryption key in place of the file.
@@ -42,6 +45,7 @@ func newDataDir(to flags) *dirs {
 		d = dirs{} // strings alone: cannot fail
 	}
 	to.StringVar(&d.DataDir, "data-dir", d.DataDir, "directory of the data (BCTRL_DATA_DIR; default: bctrl in the user's data directory)")
+	d.Passphrase = bctrl.NewSecret(os.Getenv(passphraseVariable))
 	return &d
 }
 
@@ -69,7 +73,7 @@ func (d dirs) config() (_ daemon.Config, err error) {
 		}
 		d.KeyFile = filepath.Join(dir, "bctrl", "key")
 	}
-	return daemon.Config{DataDir: d.DataDir, KeyFile: d.KeyFile, HeadFile: d.HeadFile, KeyVariable: keyVariable}, nil
+	return daemon.Config{DataDir: d.DataDir, KeyFile: d.KeyFile, HeadFile: d.HeadFile, KeyVariable: keyVariable, Passphrase: d.Passphrase}, nil
 }
 
 // userDataDir is the XDG base directory for data.

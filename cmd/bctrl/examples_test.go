@@ -106,6 +106,10 @@ func (d *desk) example(line string) ran {
 		line = strings.ReplaceAll(line, someKey, strings.TrimSpace(d.run(token, "token", "inspect", "--output", "id").good(d.t)))
 	case strings.HasPrefix(line, "bctrl audit accept"):
 		d.leftData()
+	case strings.HasPrefix(line, "bctrl unlock"):
+		d.do("lock")
+	case strings.HasSuffix(line, "< passphrase.txt"):
+		require.NoError(d.t, os.WriteFile("passphrase.txt", []byte("correct horse battery staple\n"), 0o600))
 	case strings.HasSuffix(line, "< token.txt"):
 		require.NoError(d.t, os.WriteFile("token.txt", []byte(d.do("token", "mint", "sales/crm", "--allow-vault", "prod/crm/")), 0o600))
 	}
@@ -131,7 +135,7 @@ func (d *desk) example(line string) ran {
 	}
 	require.Equal(d.t, "bctrl", args[0])
 	if args[1] == "serve" {
-		return d.serves(args[1:])
+		return d.serves(in, args[1:])
 	}
 	return d.run(in, args[1:]...)
 }
@@ -174,14 +178,14 @@ func printf(args []string) string {
 
 // serves runs a server until it listens. Where it listens and what it keeps
 // are made free ones of the test.
-func (d *desk) serves(args []string) ran {
+func (d *desk) serves(in string, args []string) ran {
 	dir := d.t.TempDir()
 	args = append(args, "--address", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data"), "--key-file", filepath.Join(dir, "key"))
 	ctx, stop := context.WithCancel(d.t.Context())
 	defer stop()
 	out := &until{text: "Listening on", then: stop}
 	var stderr bytes.Buffer
-	code := execute(ctx, args, strings.NewReader(""), out, &stderr)
+	code := execute(ctx, args, strings.NewReader(in), out, &stderr)
 	return ran{out.String(), "", code}
 }
 
@@ -224,9 +228,10 @@ var changing = []struct{ from, to string }{
 	{`SHA-256:  \w+`, "SHA-256:  …"},
 	{`\d+ calls, \d+ tokens in, \d+ out`, "1 calls, 1000 tokens in, 10 out"},
 	{`Latency:   \S+`, "Latency:   12ms"},
+	{`(?m)^Key:( +)[0-9a-f]{16}$`, "Key:${1}3f1c9a7be2d05486"},
 	{`(?m)^(Entries|Records|Checkpoints|Signed up to):( +)\d+$`, "$1:${2}42"},
 	{`"(events|records|checkpoints|signed|seq)":( ?)\d+`, `"$1":${2}42`},
-	{`"(hash|publicKey)":( ?)"[^"]*"`, `"$1":${2}"…"`},
+	{`"(hash|publicKey|keyId)":( ?)"[^"]*"`, `"$1":${2}"…"`},
 }
 
 // steady puts something that stays in place of what differs from run to run.

@@ -7,13 +7,13 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"strings"
 	"syscall"
 
 	"github.com/caarlos0/env/v11"
 	"github.com/spf13/cobra"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/daemon"
 )
 
@@ -25,6 +25,8 @@ type serving struct {
 	Allow       []string `env:"BCTRL_ALLOW_ADDRESS"`
 	Browser     string   `env:"BCTRL_BROWSER"`
 	BrowserUser string   `env:"BCTRL_BROWSER_USER"`
+	KeySource   string   `env:"BCTRL_KEY_SOURCE"`
+	Ask         bool     `env:"-"`
 	Verbose     bool     `env:"-"`
 }
 
@@ -38,11 +40,17 @@ The first run makes the data directory, the key that seals it (in a file of its
 own: without it the data cannot be read by anyone) and an organization key,
 which is printed once.
 
+The key is in its file, in ` + keyVariable + `, or made of a passphrase, as --key-source
+says on the first run; later runs know. With a passphrase the server starts
+locked, and waits for 'bctrl unlock', unless ` + passphraseVariable + ` holds it or
+--ask-passphrase asks for it: without echo, or on standard input.
+
 Pages and model providers are never at a special address, such as one of this
 machine or of a private network, unless --allow-address names it.`,
 		Example: `  bctrl serve
   bctrl serve --address 127.0.0.1:9000 --data-dir /srv/bctrl
-  bctrl serve --allow-address 10.1.0.0/16 --allow-address ::1`,
+  bctrl serve --allow-address 10.1.0.0/16 --allow-address ::1
+  bctrl serve --key-source passphrase --ask-passphrase < passphrase.txt`,
 		Args: arguments(0, 0),
 	}
 	where := newDirs(cmd)
@@ -58,6 +66,11 @@ machine or of a private network, unless --allow-address names it.`,
 		level := slog.LevelInfo
 		if s.Verbose {
 			level = slog.LevelDebug
+		}
+		if s.Ask && cfg.Passphrase.IsZero() {
+			if cfg.Passphrase, err = askToServe(cmd, cfg); err != nil {
+				return err
+			}
 		}
 		cfg.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
 		return run(cmd, cfg, s.Address)
@@ -77,12 +90,19 @@ func newServing(cmd *cobra.Command) *serving {
 	f.StringSliceVar(&s.Allow, "allow-address", s.Allow, "special address or range (CIDR) that pages and model providers may be at; may be repeated (BCTRL_ALLOW_ADDRESS)")
 	f.StringVar(&s.Browser, "browser", s.Browser, "path of the Chromium to run; default: the first one found (BCTRL_BROWSER)")
 	f.StringVar(&s.BrowserUser, "browser-user", s.BrowserUser, "user that browsers run as when the server is root; default: nobody (BCTRL_BROWSER_USER)")
+	f.StringVar(&s.KeySource, "key-source", s.KeySource, "where the key comes from: file, env or passphrase; default: as before, or where there is one (BCTRL_KEY_SOURCE)")
+	f.BoolVar(&s.Ask, "ask-passphrase", false, "ask for the passphrase, rather than start locked")
 	f.BoolVar(&s.Verbose, "verbose", false, "log each request")
 	return &s
 }
 
 // configure checks what was given and puts it into cfg.
 func (s *serving) configure(cfg *daemon.Config) error {
+	switch cfg.KeySource = bctrl.SealSource(s.KeySource); cfg.KeySource {
+	case "", bctrl.SealFile, bctrl.SealEnvironment, bctrl.SealPassphrase:
+	default:
+		return fmt.Errorf("--key-source %q: want file, env or passphrase", s.KeySource)
+	}
 	cfg.Chromium.Path, cfg.Chromium.User = s.Browser, s.BrowserUser
 	for _, text := range s.Allow {
 		prefix, err := parseRange(text)
@@ -100,6 +120,15 @@ func (s *serving) configure(cfg *daemon.Config) error {
 	}
 	cfg.PublicURL = u
 	return nil
+}
+
+// askToServe asks for the passphrase of the data, or for a new one where there
+// is none.
+func askToServe(cmd *cobra.Command, cfg daemon.Config) (bctrl.Secret, error) {
+	if daemon.HasData(cfg.DataDir) {
+		return ask(cmd, passphraseName)
+	}
+	return askNew(cmd)
 }
 
 // parseRange reads a range, or an address as the range of itself alone.
@@ -131,17 +160,23 @@ func run(cmd *cobra.Command, cfg daemon.Config, address string) error {
 	}
 	out := cmd.OutOrStdout()
 	if !d.FirstKey.IsZero() {
-		key := "its key " + cfg.KeyFile
-		if os.Getenv(cfg.KeyVariable) != "" {
+		key, keep := "its key "+cfg.KeyFile, "a copy of the key"
+		switch d.KeySource() {
+		case bctrl.SealEnvironment:
 			key = "sealed it with the key in " + cfg.KeyVariable
+		case bctrl.SealPassphrase:
+			key, keep = "sealed it with the passphrase", "the passphrase"
 		}
 		reached := "http://" + l.Addr().String()
 		if cfg.PublicURL != nil {
 			reached = cfg.PublicURL.String()
 		}
-		fmt.Fprintf(out, "Made %s and %s: keep a copy of the key elsewhere.\n"+
+		fmt.Fprintf(out, "Made %s and %s: keep %s elsewhere.\n"+
 			"What programs need; your organization key is shown this once:\n\n  export BCTRL_BASE_URL=%s\n  export BCTRL_API_KEY=%s\n\n",
-			cfg.DataDir, key, reached, d.FirstKey.Expose())
+			cfg.DataDir, key, keep, reached, d.FirstKey.Expose())
+	}
+	if d.Locked() {
+		fmt.Fprintln(out, "Locked until 'bctrl unlock' gives the passphrase.")
 	}
 	fmt.Fprintf(out, "Listening on http://%s\n", l.Addr())
 	return errors.Join(d.Serve(cmd.Context(), l), d.Close())

@@ -135,6 +135,12 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	return d, nil
 }
 
+// Locked reports whether the server has no key to seal or open anything with.
+func (d *Daemon) Locked() bool { return d.custody.Locked() }
+
+// KeySource is where the server's key comes from.
+func (d *Daemon) KeySource() bctrl.SealSource { return d.custody.Source() }
+
 // sweepEvery is how often what serves nobody any more is removed.
 const sweepEvery = 6 * time.Hour
 

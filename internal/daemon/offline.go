@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"github.com/gofrs/flock"
@@ -15,6 +14,12 @@ import (
 
 // ErrNoData is returned when a data directory holds no server's data.
 var ErrNoData = errors.New("there is no data of a server")
+
+// HasData reports whether a server has made data in a directory.
+func HasData(dir string) bool {
+	_, err := os.Stat(databaseIn(dir))
+	return err == nil
+}
 
 // Offline is the data directory of a server that does not run, opened for what
 // an operator does to it. It needs no key: nothing sealed is read.
@@ -30,7 +35,7 @@ type Offline struct {
 // error wraps [ErrInUse] while a server runs, and [ErrNoData] where none ever
 // did; then nothing is made.
 func OpenOffline(ctx context.Context, dir string) (*Offline, error) {
-	if _, err := os.Stat(databaseIn(dir)); errors.Is(err, fs.ErrNotExist) {
+	if !HasData(dir) {
 		return nil, fmt.Errorf("%s: %w", dir, ErrNoData)
 	}
 	lock, err := lockData(dir)
