@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -138,4 +139,26 @@ func TestACallerWhoLeavesIsNoFaultOfTheServer(t *testing.T) {
 	h.server.ServeHTTP(rec, req)
 	require.Equal(t, http.StatusRequestTimeout, rec.Code, "%s", rec.Body)
 	require.Empty(t, log.String())
+}
+
+// TestEveryPathTakesTheMethodsThatAreDescribed: HEAD too, which the mux would
+// give to a route for GET.
+func TestEveryPathTakesTheMethodsThatAreDescribed(t *testing.T) {
+	h := newHarness(t)
+	described := map[string][]string{}
+	for _, rt := range h.server.routes {
+		described[rt.path] = append(described[rt.path], rt.method)
+	}
+	for path, methods := range described {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+			if slices.Contains(methods, method) || methods[0] == "ANY" {
+				continue
+			}
+			got := h.send(method, strings.NewReplacer("{", "", "}", "").Replace(path), nil, "Authorization", "Bearer "+h.key)
+			require.Equal(t, http.StatusMethodNotAllowed, got.Status, "%s %s", method, path)
+			for _, m := range methods {
+				require.Contains(t, strings.Split(got.Header.Get("Allow"), ", "), m)
+			}
+		}
+	}
 }

@@ -166,15 +166,21 @@ func (s *Server) register() {
 	unlocked := withoutKey()
 	s.mux = http.NewServeMux()
 	allowed := map[string][]string{}
+	for _, rt := range s.routes {
+		allowed[rt.path] = append(allowed[rt.path], rt.method)
+	}
 	for i := range s.routes {
 		rt := &s.routes[i]
 		rt.withoutKey = slices.Contains(unlocked, rt.method+" "+rt.path)
-		allowed[rt.path] = append(allowed[rt.path], rt.method)
 		pattern := rt.path
 		if rt.method != "ANY" {
 			pattern = rt.method + " " + rt.path
 		}
-		s.mux.Handle(pattern, s.handler(rt))
+		handler := s.handler(rt)
+		if rt.method == http.MethodGet && !slices.Contains(allowed[rt.path], http.MethodHead) {
+			handler = getAlone(handler, s.wrongMethod(allowed[rt.path]))
+		}
+		s.mux.Handle(pattern, handler)
 	}
 	s.mux.HandleFunc("/", noRoute)
 	for path, methods := range allowed {
