@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -85,7 +86,7 @@ func (s *sigV4) sign(out *http.Request, now time.Time) ([]bctrl.Secret, error) {
 	} else {
 		out.Header.Del(payloadHeader)
 	}
-	c := canonical{method: out.Method, path: out.URL.EscapedPath(), query: out.URL.RawQuery, payload: payload, headers: signedHeaders(out)}
+	c := canonical{method: out.Method, path: out.URL.EscapedPath(), query: sortQuery(out.URL.RawQuery), payload: payload, headers: signedHeaders(out)}
 	if !s.s3 {
 		c.path = awsEscape(c.path, "/")
 	}
@@ -144,26 +145,41 @@ func (s *sigV4) normalize(u *url.URL) {
 	if path, err := url.PathUnescape(escaped); err == nil {
 		u.Path, u.RawPath = path, escaped
 	}
-	u.RawQuery = canonicalQuery(u.Query())
+	u.RawQuery = escapeQuery(u.RawQuery)
 }
 
-// canonicalQuery sorts by escaped name, then value.
-func canonicalQuery(query url.Values) string {
-	var pairs [][2]string
-	for name, values := range query {
-		for _, v := range values {
-			pairs = append(pairs, [2]string{awsEscape(name, ""), awsEscape(v, "")})
+// escapeQuery writes a query with every name and value escaped in AWS's way,
+// and in its order.
+func escapeQuery(raw string) string {
+	var pairs []string
+	for pair := range strings.SplitSeq(raw, "&") {
+		if pair == "" {
+			continue
 		}
+		name, value, _ := strings.Cut(pair, "=")
+		pairs = append(pairs, escapeAgain(name)+"="+escapeAgain(value))
 	}
-	slices.SortFunc(pairs, func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
-	var b strings.Builder
-	for i, p := range pairs {
-		if i > 0 {
-			b.WriteByte('&')
-		}
-		b.WriteString(p[0] + "=" + p[1])
+	return strings.Join(pairs, "&")
+}
+
+// escapeAgain escapes a part of a query, which admit has seen to be whole.
+func escapeAgain(part string) string {
+	text, err := url.QueryUnescape(part)
+	if err != nil {
+		text = part
 	}
-	return b.String()
+	return awsEscape(text, "")
+}
+
+// sortQuery sorts an escaped query by name, then value.
+func sortQuery(escaped string) string {
+	pairs := strings.Split(escaped, "&")
+	slices.SortFunc(pairs, func(a, b string) int {
+		nameA, valueA, _ := strings.Cut(a, "=")
+		nameB, valueB, _ := strings.Cut(b, "=")
+		return cmp.Or(strings.Compare(nameA, nameB), strings.Compare(valueA, valueB))
+	})
+	return strings.Join(pairs, "&")
 }
 
 // awsEscape is UriEncode of the guide: all but the unreserved characters of RFC
