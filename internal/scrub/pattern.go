@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -16,22 +17,26 @@ type spelling struct {
 	fold bool
 }
 
-// pattern is a value as a series of characters, each with its spellings.
+// pattern is a value to look for. It keeps little more than the value: it is
+// made for every call of a provider, and looked for where its first byte is.
 type pattern struct {
-	chars [][]spelling
+	text string
+	// escaped says that each character of text may be spelled in its own way.
+	// Otherwise text is looked for as it is, or in either letter case.
+	escaped, fold bool
 	// first holds the bytes that a match can begin with.
 	first [256]bool
 }
 
 // patternsOf returns every pattern by which value is found.
 func patternsOf(value string) []pattern {
-	patterns := []pattern{escaped(value), literal(hex.EncodeToString([]byte(value)), true)}
+	patterns := []pattern{newEscaped(value), newLiteral(hex.EncodeToString([]byte(value)), true)}
 	seen := make(map[string]bool)
 	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 		for offset := range 3 {
 			if text := base64At(encoding, value, offset); !seen[text] {
 				seen[text] = true
-				patterns = append(patterns, literal(text, false))
+				patterns = append(patterns, newLiteral(text, false))
 			}
 		}
 	}
@@ -49,24 +54,51 @@ func base64At(encoding *base64.Encoding, value string, offset int) string {
 	return text[shared:]
 }
 
-func literal(text string, fold bool) pattern {
-	var p pattern
-	for i := range len(text) {
-		p.add(spelling{text[i : i+1], fold})
-	}
+func newLiteral(text string, fold bool) pattern {
+	p := pattern{text: text, fold: fold}
+	p.begins(spelling{text[:1], fold})
 	return p
 }
 
-// escaped returns the pattern of a value whose characters may each be escaped.
-func escaped(value string) pattern {
-	var p pattern
-	for i := 0; i < len(value); {
-		r, size := utf8.DecodeRuneInString(value[i:])
-		raw := value[i : i+size]
-		i += size
-		p.add(append([]spelling{{raw, false}}, escapes(r, raw)...)...)
-	}
+// newEscaped returns the pattern of a value whose characters may each be
+// escaped.
+func newEscaped(value string) pattern {
+	p := pattern{text: value, escaped: true}
+	_, spellings := nextChar(value)
+	p.begins(spellings...)
 	return p
+}
+
+func (p *pattern) begins(spellings ...spelling) {
+	for _, s := range spellings {
+		p.first[s.text[0]] = true
+		if s.fold {
+			p.first[upper(s.text[0])] = true
+		}
+	}
+}
+
+// nextChar returns the length of the first character of text and the ways to
+// write it.
+func nextChar(text string) (size int, spellings []spelling) {
+	if c := text[0]; c < utf8.RuneSelf {
+		return 1, asciiSpellings()[c]
+	}
+	r, size := utf8.DecodeRuneInString(text)
+	return size, spell(r, text[:size])
+}
+
+// asciiSpellings are the ways to write each character of ASCII.
+var asciiSpellings = sync.OnceValue(func() *[utf8.RuneSelf][]spelling {
+	var all [utf8.RuneSelf][]spelling
+	for c := range all {
+		all[c] = spell(rune(c), string(rune(c)))
+	}
+	return &all
+})
+
+func spell(r rune, raw string) []spelling {
+	return append([]spelling{{raw, false}}, escapes(r, raw)...)
 }
 
 func escapes(r rune, raw string) []spelling {
@@ -97,18 +129,6 @@ var shortEscapes = map[rune][]string{
 	' ': {"+"}, '&': {"&amp;"}, '<': {"&lt;"}, '>': {"&gt;"}, '\'': {"&apos;"},
 }
 
-func (p *pattern) add(spellings ...spelling) {
-	if len(p.chars) == 0 {
-		for _, s := range spellings {
-			p.first[s.text[0]] = true
-			if s.fold {
-				p.first[upper(s.text[0])] = true
-			}
-		}
-	}
-	p.chars = append(p.chars, spellings)
-}
-
 func upper(b byte) byte {
 	if 'a' <= b && b <= 'z' {
 		return b - 'a' + 'A'
@@ -122,9 +142,21 @@ func upper(b byte) byte {
 // A character may have spellings of several lengths that all fit ("\" and
 // "\\"), so every position reached is followed, each once.
 func (p *pattern) match(text []byte) (end int, open bool) {
+	if !p.escaped {
+		switch n, fits := (spelling{p.text, p.fold}).prefix(text); {
+		case !fits:
+			return 0, false
+		case n < len(p.text):
+			return 0, true
+		default:
+			return n, false
+		}
+	}
 	var even, odd [8]int
 	reached, ahead := append(even[:0], 0), odd[:0]
-	for _, spellings := range p.chars {
+	for rest := p.text; rest != ""; {
+		size, spellings := nextChar(rest)
+		rest = rest[size:]
 		ahead = ahead[:0]
 		for _, at := range reached {
 			for _, s := range spellings {
