@@ -1,0 +1,144 @@
+package audit
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// rotate lets another key take over, and returns the one before.
+func (p *place) rotate() (old seal.Key) {
+	p.Helper()
+	ctx := p.Context()
+	old = p.key
+	require.NoError(p, p.notary.Close())
+	seq, head := p.notary.Last()
+	fresh, err := seal.CreateFile(filepath.Join(p.TempDir(), "key"))
+	require.NoError(p, err)
+	rows, err := p.store.Read().SealKeys(ctx)
+	require.NoError(p, err)
+	if len(rows) == 0 {
+		rows = []store.SealKey{p.endorsed(store.SealKey{N: 1, Head: store.ZeroHash()}, nil, old)}
+	}
+	p.endorsed(store.SealKey{N: rows[0].N + 1, Seq: seq, Head: head}, old.Public(), fresh)
+	p.key = fresh
+	p.notary, err = OpenNotary(ctx, NotaryConfig{DB: p.store, Key: p.key, HeadFile: p.head})
+	require.NoError(p, err)
+	return old
+}
+
+func (p *place) endorsed(row store.SealKey, before []byte, key seal.Key) store.SealKey {
+	p.Helper()
+	row.Source, row.Derivation, row.CreatedAt = "file", []byte{}, time.Now().Truncate(time.Millisecond)
+	require.NoError(p, Endorse(&row, before, key))
+	p.write(func(tx *store.Tx) error { return tx.InsertSealKey(p.Context(), row) })
+	return row
+}
+
+func TestTheLogGoesOnOverRotations(t *testing.T) {
+	p := newPlace(t).filled()
+	p.rotate()
+	p.filled()
+	head, err := os.ReadFile(p.head)
+	require.NoError(t, err)
+	p.rotate()
+	require.NoError(t, os.WriteFile(p.head, head, 0o600)) // as a crash before the new key signs leaves it
+	report := p.verify().Whole()
+	require.True(t, report.OK, "%+v", report.Problems)
+	p.set("org", "k0")
+	p.close()
+	p.open()
+	p.set("org", "k1")
+	p.close()
+	report = p.verify().Whole()
+	require.True(t, report.OK, "%+v", report.Problems)
+	require.Equal(t, report.Head.Seq, report.Signed)
+	require.EqualValues(t, p.key.Public(), report.PublicKey)
+}
+
+func TestAcceptingGoesOnFromWhatAFormerKeySigned(t *testing.T) {
+	p := newPlace(t).filled()
+	p.rotate()
+	p.filled()
+	p.close()
+	require.NoError(t, os.Remove(p.head))
+	db, err := store.Open(t.Context(), p.db)
+	require.NoError(t, err)
+	require.NoError(t, Accept(t.Context(), NotaryConfig{DB: db, Key: p.key, HeadFile: p.head}, "lost"))
+	require.NoError(t, db.Close())
+	require.True(t, p.verify().Whole().OK)
+	p.open()
+}
+
+// TestWhoHasTheOldKeyForgesNothing lets somebody do what the key before the
+// last rotation, and the database, make possible.
+func TestWhoHasTheOldKeyForgesNothing(t *testing.T) {
+	resign := func(p *place, old seal.Key) {
+		db, err := store.Open(p.Context(), p.db)
+		require.NoError(p, err)
+		var signed []store.Checkpoint
+		for seq := int64(0); ; seq = signed[len(signed)-1].Seq {
+			c, err := db.Read().NextCheckpoint(p.Context(), seq)
+			if err != nil {
+				break
+			}
+			c.Head, err = db.Read().HashAt(p.Context(), c.Seq)
+			require.NoError(p, err)
+			c.Signature, err = old.Sign(message(c))
+			require.NoError(p, err)
+			signed = append(signed, c)
+		}
+		require.NoError(p, db.Close())
+		p.behind("DELETE FROM audit_checkpoints")
+		db, err = store.Open(p.Context(), p.db)
+		require.NoError(p, err)
+		for _, c := range signed {
+			require.NoError(p, db.Write(p.Context(), func(tx *store.Tx) error { return tx.InsertCheckpoint(p.Context(), c) }))
+		}
+		require.NoError(p, db.Close())
+	}
+	for _, tc := range []struct {
+		why  string
+		do   func(p *place, old seal.Key)
+		kind bctrl.AuditProblemKind
+	}{
+		{"an old event edited, and everything signed anew", func(p *place, old seal.Key) {
+			p.behind(`UPDATE audit_events SET body = replace(body, 'key:k', 'key:x') WHERE seq = 7`)
+			p.restamp()
+			resign(p, old)
+		}, bctrl.AuditRewritten},
+		{"a new checkpoint signed", func(p *place, old seal.Key) { resign(p, old) }, bctrl.AuditCheckpointForged},
+		{"a head outside signed", func(p *place, old seal.Key) {
+			db, err := store.Open(p.Context(), p.db)
+			require.NoError(p, err)
+			head := db.Head()
+			require.NoError(p, db.Close())
+			c := store.Checkpoint{Seq: head.Seq, Head: head.Hash, At: time.Now().UTC().Truncate(time.Millisecond)}
+			c.Signature, err = old.Sign(message(c))
+			require.NoError(p, err)
+			require.NoError(p, writeHead(p.head, old, c))
+		}, bctrl.AuditHeadForged},
+		{"the takeover removed", func(p *place, _ seal.Key) { p.behind("DELETE FROM seal_keys WHERE n = 2") }, bctrl.AuditCheckpointForged},
+		{"the takeover put off", func(p *place, _ seal.Key) { p.behind("UPDATE seal_keys SET seq = 1000 WHERE n = 2") }, bctrl.AuditCheckpointForged},
+		{"another key put before", func(p *place, _ seal.Key) {
+			p.behind("UPDATE seal_keys SET public = zeroblob(32) WHERE n = 1")
+		}, bctrl.AuditCheckpointForged},
+	} {
+		t.Run(tc.why, func(t *testing.T) {
+			p := newPlace(t).filled()
+			old := p.rotate()
+			p.filled()
+			p.close()
+			require.True(t, p.verify().Whole().OK)
+			tc.do(p, old)
+			require.Contains(t, kinds(p.verify().Whole()), tc.kind)
+		})
+	}
+}
