@@ -89,6 +89,10 @@ func aiIDs(ctx context.Context, client *bctrl.Client, _ string) iter.Seq2[string
 	return mapped(client.AICredentials.List(ctx), func(a bctrl.AICredential) string { return a.ID })
 }
 
+func secretIDs(ctx context.Context, client *bctrl.Client, _ string) iter.Seq2[string, error] {
+	return mapped(client.Secrets.List(ctx, bctrl.ScopeFilter{}), func(s bctrl.SecretInfo) string { return s.ID })
+}
+
 // vaultKeys are the keys in the folder that is typed.
 func vaultKeys(ctx context.Context, client *bctrl.Client, typed string) iter.Seq2[string, error] {
 	return client.Vault.List(ctx, typed[:strings.LastIndex(typed, "/")+1])

@@ -97,6 +97,7 @@ func (d *desk) example(line string) ran {
 	d.t.Helper()
 	d.t.Setenv("SF_PASSWORD", "hunter2")
 	d.t.Setenv("ANTHROPIC_API_KEY", "sk-ant")
+	d.t.Setenv("GITHUB_TOKEN", "ghp_env")
 	switch {
 	case strings.HasPrefix(line, "bctrl keys revoke"):
 		d.do("keys", "create", "--label", "other")
@@ -104,6 +105,8 @@ func (d *desk) example(line string) ran {
 	case strings.HasPrefix(line, "bctrl token revoke"):
 		token := d.do("token", "mint", "sales/crm")
 		line = strings.ReplaceAll(line, someKey, strings.TrimSpace(d.run(token, "token", "inspect", "--output", "id").good(d.t)))
+	case strings.Contains(line, "bctrl secrets ") && strings.Contains(line, someKey):
+		line = strings.ReplaceAll(line, someKey, strings.Fields(d.do("secrets", "list", "--workspace-id", "sales", "--output", "id"))[0])
 	case strings.HasPrefix(line, "bctrl audit accept"):
 		d.leftData()
 	case strings.HasPrefix(line, "bctrl unlock"):
@@ -147,7 +150,7 @@ func typed(command string) string {
 		return "hunter2\n" + seed + "\n"
 	case strings.Contains(command, "vault set"):
 		return "hunter2\n"
-	case strings.Contains(command, "ai add"), strings.Contains(command, "--key"):
+	case strings.Contains(command, "ai add"), strings.Contains(command, "--key"), strings.Contains(command, "secrets create"), strings.Contains(command, "secrets rotate"):
 		return "sk-typed\n"
 	case strings.Contains(command, "shell"):
 		return "mounts\nvault\nexit\n"

@@ -62,7 +62,7 @@ error. Lists are tables for people. --json prints what the HTTP API answers, and
 them. Text that could steer a terminal is printed quoted.
 
 Passwords, keys and seeds are asked for without echo, or read from standard
-input when that is no terminal; no flag takes one.
+input when that is no terminal. The few flags that take one say why not to.
 
 Environment:
 
@@ -85,7 +85,7 @@ Exit codes:
 	cmd.SetVersionTemplate("bctrl {{.Version}}\n")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	c := &cli{}
-	cmd.AddCommand(serve(), keys(c), workspaces(c), vault(c), ai(c), storage(c), runtimes(c), tokens(c), accessCommands(c), audits(c),
+	cmd.AddCommand(serve(), keys(c), workspaces(c), vault(c), secrets(c), ai(c), storage(c), runtimes(c), tokens(c), accessCommands(c), audits(c),
 		sealStatus(c), lock(c), unlock(c), rotateMaster(c))
 	return cmd
 }

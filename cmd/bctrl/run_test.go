@@ -68,7 +68,12 @@ func furnished(t *testing.T) *desk {
 	require.NoError(t, err)
 	_, err = ws.Runtimes.Browser("crm").Stagehand(ctx, bctrl.Launch{})
 	require.NoError(t, err)
+	_, err = d.client.Secrets.Create(ctx, bctrl.SecretCreate{
+		Name: "GITHUB_TOKEN", Value: bctrl.NewSecret("ghp_hunter"), Scope: bctrl.InWorkspace("sales"), Aliases: []string{"gh"},
+	})
+	require.NoError(t, err)
 	for name, content := range map[string]string{
+		".env":       "# for tests\nexport OPENAI_API_KEY='sk-env'\nGITHUB_TOKEN=ghp_env\nSLACK_BOT_TOKEN=\n",
 		"report.csv": "a,b\n", "key.txt": "sk-from-a-file\n", "id_ed25519": "-----BEGIN\nlines\n-----END\n",
 		"mounts.json": `{"vault": {"allow": ["prod/crm/"], "deny": ["prod/crm/admin/"]}, "storage": {"workspace": "sales"}}`,
 	} {
