@@ -25,6 +25,7 @@ type serving struct {
 	Allow       []string `env:"BCTRL_ALLOW_ADDRESS"`
 	Browser     string   `env:"BCTRL_BROWSER"`
 	BrowserUser string   `env:"BCTRL_BROWSER_USER"`
+	Providers   string   `env:"BCTRL_PROVIDERS"`
 	KeySource   string   `env:"BCTRL_KEY_SOURCE"`
 	Ask         bool     `env:"-"`
 	Verbose     bool     `env:"-"`
@@ -50,6 +51,7 @@ machine or of a private network, unless --allow-address names it.`,
 		Example: `  bctrl serve
   bctrl serve --address 127.0.0.1:9000 --data-dir /srv/bctrl
   bctrl serve --allow-address 10.1.0.0/16 --allow-address ::1
+  bctrl serve --providers /etc/bctrl/providers
   bctrl serve --key-source passphrase --ask-passphrase < passphrase.txt`,
 		Args: arguments(0, 0),
 	}
@@ -90,6 +92,7 @@ func newServing(cmd *cobra.Command) *serving {
 	f.StringSliceVar(&s.Allow, "allow-address", s.Allow, "special address or range (CIDR) that pages and model providers may be at; may be repeated (BCTRL_ALLOW_ADDRESS)")
 	f.StringVar(&s.Browser, "browser", s.Browser, "path of the Chromium to run; default: the first one found (BCTRL_BROWSER)")
 	f.StringVar(&s.BrowserUser, "browser-user", s.BrowserUser, "user that browsers run as when the server is root; default: nobody (BCTRL_BROWSER_USER)")
+	f.StringVar(&s.Providers, "providers", s.Providers, "folder of providers of your own, one JSON file each; see docs/providers.md (BCTRL_PROVIDERS)")
 	f.StringVar(&s.KeySource, "key-source", s.KeySource, "where the key comes from: file, env or passphrase; default: as before, or where there is one (BCTRL_KEY_SOURCE)")
 	f.BoolVar(&s.Ask, "ask-passphrase", false, "ask for the passphrase, rather than start locked")
 	f.BoolVar(&s.Verbose, "verbose", false, "log each request")
@@ -103,7 +106,7 @@ func (s *serving) configure(cfg *daemon.Config) error {
 	default:
 		return fmt.Errorf("--key-source %q: want file, env or passphrase", s.KeySource)
 	}
-	cfg.Chromium.Path, cfg.Chromium.User = s.Browser, s.BrowserUser
+	cfg.Chromium.Path, cfg.Chromium.User, cfg.Providers = s.Browser, s.BrowserUser, s.Providers
 	for _, text := range s.Allow {
 		prefix, err := parseRange(text)
 		if err != nil {

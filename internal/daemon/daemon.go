@@ -25,6 +25,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/egress"
+	"github.com/bctrl-go/bctrl/internal/registry"
 	"github.com/bctrl-go/bctrl/internal/server"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -56,6 +57,9 @@ type Config struct {
 	// Allow lists special address ranges, such as 127.0.0.0/8, that pages and
 	// model providers may be at all the same.
 	Allow []netip.Prefix
+	// Providers is a folder of the users' own providers; empty for none. See
+	// package registry.
+	Providers string
 	// PublicURL is where callers reach the server, for links; nil is wherever
 	// each caller did.
 	PublicURL *url.URL
@@ -92,6 +96,10 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
+	providers, err := cfg.registry() // before anything is made
+	if err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the data directory: %w", err)
 	}
@@ -122,7 +130,7 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	policy := egress.Policy{Allow: cfg.Allow}
 	d.Server, err = server.New(ctx, server.Config{
 		Store: d.store, Custody: d.custody, Browsers: d.driver(cfg), ProfileDir: filepath.Join(cfg.DataDir, "profiles"),
-		Egress: policy, PublicURL: cfg.PublicURL, Blobs: d.blobs, Log: d.log,
+		Egress: policy, PublicURL: cfg.PublicURL, Blobs: d.blobs, Log: d.log, Registry: providers,
 	})
 	if err != nil {
 		return nil, err
@@ -133,6 +141,13 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	}
 	d.sweep(ctx)
 	return d, nil
+}
+
+func (cfg Config) registry() (*registry.Registry, error) {
+	if cfg.Providers == "" {
+		return registry.Builtin()
+	}
+	return registry.Load(cfg.Providers)
 }
 
 // Locked reports whether the server has no key to seal or open anything with.
