@@ -27,9 +27,15 @@ type desk struct {
 // directory to an empty one.
 func at(t *testing.T) *desk {
 	t.Helper()
-	srv := bctrltest.New(t, bctrltest.WithModel(func(turn modeltest.Turn) modeltest.Call {
+	return atWith(t, func(turn modeltest.Turn) modeltest.Call {
 		return modeltest.Done(!strings.Contains(turn.Task, "impossible"), "As you said.")
-	}))
+	})
+}
+
+// atWith is at a server with a model of the test's own.
+func atWith(t *testing.T, model func(modeltest.Turn) modeltest.Call) *desk {
+	t.Helper()
+	srv := bctrltest.New(t, bctrltest.WithModel(model))
 	t.Chdir(t.TempDir())
 	t.Setenv("BCTRL_API_KEY", srv.APIKey().Expose())
 	t.Setenv("BCTRL_BASE_URL", srv.URL)
@@ -44,6 +50,13 @@ const seed = "JBSWY3DPEHPK3PXP"
 func furnished(t *testing.T) *desk {
 	t.Helper()
 	d := at(t)
+	d.furnish()
+	return d
+}
+
+func (d *desk) furnish() {
+	t := d.t
+	t.Helper()
 	ctx := t.Context()
 	for _, id := range []string{"openai-prod", "openai-old"} {
 		_, err := d.client.AICredentials.Create(ctx, d.srv.ModelCredential(id))
@@ -79,7 +92,6 @@ func furnished(t *testing.T) *desk {
 	} {
 		require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
 	}
-	return d
 }
 
 // runIn runs a command line in this process.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -190,37 +191,53 @@ the time is up or the file changes. Whoever sees the address has the file.`,
 }
 
 func removeStorage(c *cli) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "rm <namespace:path>...",
 		Short: "Remove files",
-		Long: `Remove files. There is no way back.
+		Long: `Remove files, with -r also all files of folders. There is no way back.
 
 It stops at the first file that cannot be removed; those before it are gone.`,
-		Example: `  bctrl storage rm sales:exports/q1.csv
-  bctrl storage rm sales:old/a.txt sales:old/b.txt`,
+		Example: `  bctrl storage rm sales:exports/q1.csv sales:old/a.txt
+  bctrl storage rm -r sales:old/`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			return arguments(1, max(1, len(args)))(cmd, args)
 		},
 		ValidArgsFunction: func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 			return c.complete(cmd, storedFiles, typed)
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			files := make([]location, len(args))
-			for i, arg := range args {
-				var err error
-				if files[i], err = parseFile(arg); err != nil {
-					return err
-				}
+	}
+	recursive := cmd.Flags().BoolP("recursive", "r", false, "remove all files of a folder")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		named := make([]location, len(args))
+		for i, arg := range args {
+			var err error
+			if named[i], err = parseFile(arg); err != nil {
+				return err
 			}
-			return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
-				for _, file := range files {
+		}
+		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
+			for _, p := range named {
+				files := one(p)
+				if *recursive {
+					files = filesBelow(ctx, client, p)
+				}
+				for file, err := range files {
+					if err != nil {
+						return err
+					}
 					if err := client.Storage(file.namespace).Delete(ctx, file.path); err != nil {
 						return fmt.Errorf("%s: %w", file, err)
 					}
 					note(cmd, "Removed %s.", file)
 				}
-				return nil
-			})
-		},
+			}
+			return nil
+		})
 	}
+	return cmd
+}
+
+// one is a file by itself.
+func one(file location) iter.Seq2[location, error] {
+	return func(yield func(location, error) bool) { yield(file, nil) }
 }

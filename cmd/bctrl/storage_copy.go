@@ -27,12 +27,17 @@ A destination that ends in a slash, or is a local directory, takes the name of
 the source; - is standard input or output. What is there already is kept, and
 the copy refused, without --force.
 
+With -r a folder is copied with everything below it: the destination is the
+folder that takes its files, under the paths that they have in it. Links are
+not followed. It stops at the first file that cannot be copied.
+
 A download is checked against the file's SHA-256 and appears under its name only
 when it is whole; an upload replaces the old file in one step. At a terminal a
 bar shows how far it is, unless --quiet.`,
 		Example: `  bctrl storage cp report.csv sales:reports/2026/
   bctrl storage cp sales:exports/q1.csv .
   bctrl storage cp sales:exports/q1.csv first-quarter.csv --force
+  bctrl storage cp -r sales:old/ backup
   printf 'a,b\n' | bctrl storage cp - sales:exports/tiny.csv --content-type text/csv`,
 		Args: arguments(2, 2),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
@@ -46,6 +51,7 @@ bar shows how far it is, unless --quiet.`,
 	var o copyOptions
 	cmd.Flags().BoolVarP(&o.force, "force", "f", false, "replace what is there")
 	cmd.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "show no bar")
+	recursive := cmd.Flags().BoolP("recursive", "r", false, "copy a folder with everything below it")
 	cmd.Flags().StringVar(&o.contentType, "content-type", "", "`type` of an uploaded file (default: the server's guess)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		from, down := parseLocation(args[0])
@@ -53,6 +59,10 @@ bar shows how far it is, unless --quiet.`,
 		switch {
 		case down && up:
 			return usageError{errors.New("both are in storage: copy to a local file first")}
+		case up && *recursive:
+			return c.uploadTree(cmd, args[0], to, o)
+		case down && *recursive:
+			return c.downloadTree(cmd, from, args[1], o)
 		case up:
 			return c.upload(cmd, args[0], to, o)
 		case down:
@@ -80,7 +90,7 @@ func (c *cli) upload(cmd *cobra.Command, from string, to location, o copyOptions
 		}
 		defer f.Close()
 		if info, err := f.Stat(); err != nil || info.IsDir() {
-			return usagef("%s is a directory: copy its files one by one", printable(from))
+			return usagef("%s is a directory: copy it with -r", printable(from))
 		}
 		in = f
 	}
@@ -90,6 +100,17 @@ func (c *cli) upload(cmd *cobra.Command, from string, to location, o copyOptions
 		}
 		to.path += filepath.Base(from)
 	}
+	return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
+		object, err := store(ctx, cmd, client, in, to, o)
+		if err != nil {
+			return err
+		}
+		return c.showObject(cmd, *object)
+	})
+}
+
+// store uploads a file.
+func store(ctx context.Context, cmd *cobra.Command, client *bctrl.Client, in io.Reader, to location, o copyOptions) (*bctrl.StorageObject, error) {
 	opts := []bctrl.UploadOption{}
 	if !o.force {
 		opts = append(opts, bctrl.WithIfAbsent())
@@ -97,18 +118,16 @@ func (c *cli) upload(cmd *cobra.Command, from string, to location, o copyOptions
 	if o.contentType != "" {
 		opts = append(opts, bctrl.WithContentType(o.contentType))
 	}
-	return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
-		body, done := metered(cmd, in, to.path, o.quiet)
-		object, err := client.Storage(to.namespace).Upload(ctx, to.path, body, opts...)
-		done()
-		switch {
-		case errors.Is(err, bctrl.ErrConflict) && !o.force:
-			return &advice{fmt.Sprintf("%s is there already: replace it with --force", to), err}
-		case err != nil:
-			return fmt.Errorf("%s: %w", to, err)
-		}
-		return c.showObject(cmd, *object)
-	})
+	body, done := metered(cmd, in, to.path, o.quiet)
+	object, err := client.Storage(to.namespace).Upload(ctx, to.path, body, opts...)
+	done()
+	switch {
+	case errors.Is(err, bctrl.ErrConflict) && !o.force:
+		return nil, &advice{fmt.Sprintf("%s is there already: replace it with --force", to), err}
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", to, err)
+	}
+	return object, nil
 }
 
 // showObject prints a file that was stored.
@@ -118,7 +137,7 @@ func (c *cli) showObject(cmd *cobra.Command, o bctrl.StorageObject) error {
 
 func (c *cli) download(cmd *cobra.Command, from location, to string, o copyOptions) error {
 	if from.path == "" || strings.HasSuffix(from.path, "/") {
-		return usagef("%s is a folder: copy its files one by one", from)
+		return usagef("%s is a folder: copy it with -r", from)
 	}
 	if o.contentType != "" {
 		return usageError{errors.New("--content-type is for an upload")}
@@ -147,10 +166,7 @@ func (c *cli) download(cmd *cobra.Command, from location, to string, o copyOptio
 			_, err := io.Copy(cmd.OutOrStdout(), r)
 			return err
 		}
-		bar := newMeter(cmd, from.path, r.Length, o.quiet)
-		err = writeWhole(to, io.TeeReader(r, bar), o.force)
-		bar.done()
-		if err != nil {
+		if err := fetch(cmd, r, to, o); err != nil {
 			return fmt.Errorf("%s: %w", from, err)
 		}
 		if c.json || len(c.fields) > 0 {
@@ -159,6 +175,13 @@ func (c *cli) download(cmd *cobra.Command, from location, to string, o copyOptio
 		note(cmd, "%s, %s.", printable(to), size(r.Object.SizeBytes))
 		return nil
 	})
+}
+
+// fetch makes a local file of a stored one.
+func fetch(cmd *cobra.Command, r *bctrl.StorageReader, to string, o copyOptions) error {
+	bar := newMeter(cmd, r.Object.LogicalPath, r.Length, o.quiet)
+	defer bar.done()
+	return writeWhole(to, io.TeeReader(r, bar), o.force)
 }
 
 func existing(file string) error {

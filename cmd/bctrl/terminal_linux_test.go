@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/bctrltest/modeltest"
 )
 
 // screen is a terminal with somebody at it.
@@ -206,4 +207,49 @@ func TestACopyShowsABarAtATerminalAlone(t *testing.T) {
 	require.Zero(t, code, rest)
 	require.NotContains(t, rest, "%")
 	require.NotContains(t, d.run("", "storage", "cp", "sales:big.bin", "other.bin").stderr, "%")
+}
+
+func TestAnActShowsWhatItDoesAtATerminal(t *testing.T) {
+	seen := make(chan struct{})
+	d := atWith(t, func(turn modeltest.Turn) modeltest.Call {
+		if len(turn.Calls) == 0 {
+			return modeltest.Navigate("https://www.example.com/start")
+		}
+		<-seen
+		return modeltest.Done(true, "As you said.")
+	})
+	d.furnish()
+	s := d.sitting("runtime", "act", "sales/crm", "Look around")
+	s.sees("navigate https://www.example.com/start") // while it works: the model waits for it
+	close(seen)
+	s.sees("Did:")
+	code, rest := s.ends()
+	require.Zero(t, code, rest)
+}
+
+func TestCtrlCEndsAnActOnTheServer(t *testing.T) {
+	asked, left := make(chan struct{}), make(chan struct{})
+	defer close(left)
+	d := atWith(t, func(turn modeltest.Turn) modeltest.Call {
+		if len(turn.Calls) == 0 {
+			return modeltest.Navigate("https://www.example.com/start")
+		}
+		close(asked)
+		<-left
+		return modeltest.Done(true, "As you said.")
+	})
+	d.furnish()
+	s := d.sitting("runtime", "act", "sales/crm", "Look around")
+	s.sees("navigate https://www.example.com/start")
+	<-asked
+	s.types(ctrlC)
+	code, rest := s.ends()
+	require.Equal(t, exitInterrupted, code, rest)
+	for e, err := range d.client.Audit.Events(t.Context(), bctrl.AuditFilter{Action: "runtime.execute"}) {
+		require.NoError(t, err)
+		op, err := d.client.Operations.Get(t.Context(), e.Execution)
+		require.NoError(t, err)
+		_, err = op.Wait(t.Context())
+		require.ErrorIs(t, err, bctrl.ErrEnded)
+	}
 }

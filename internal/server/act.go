@@ -44,7 +44,7 @@ func (s *Server) act(ctx context.Context, x *execution, a bctrl.ActArgs, report 
 			return recordedPage{page, s, x}, err
 		},
 		Logins: logins{s, x}, Downloads: x.member.landed, Secrets: x.member.secrets,
-		Progress: func(_, _ int, call, message string) { report(strings.TrimSpace(call + " " + message)) },
+		Progress: func(_, _ int, _, message string) { report(message) },
 	}, agent.Options{Instruction: a.Instruction, MaxSteps: a.MaxSteps, Timeout: maxStepTimeout})
 }
 
