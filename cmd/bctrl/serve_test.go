@@ -176,29 +176,27 @@ func TestAMistakeOnTheCommandLineIsExitCode2(t *testing.T) {
 	}
 }
 
-// TestAUsersProviderIsServed pins its secret like a built-in one's.
-func TestAUsersProviderIsServed(t *testing.T) {
+// TestUsersProvidersAreCheckedBeforeAnythingIsMade: half a set of rules is no
+// rule.
+func TestUsersProvidersAreCheckedBeforeAnythingIsMade(t *testing.T) {
 	dir := t.TempDir()
-	file := filepath.Join(dir, "acme.json")
 	const acme = `{"id": "acme", "name": "Acme", "docs": "https://docs.acme.example", "hosts": ["api.acme.example"],
 		"auth": {"type": "header", "headers": {"X-Key": "{apiKey}"}}, "secrets": [{"name": "ACME_API_KEY", "field": "apiKey"}],
 		"capabilities": [{"id": "acme/orders", "description": "Orders", "methods": ["GET"], "paths": ["/orders"]}]}`
-	require.NoError(t, os.WriteFile(file, []byte(acme), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "acme.json"), []byte(acme), 0o600))
 	where := newPlace(t)
 	where.args = []string{"--providers", dir}
-	srv := where.start(t)
-	secret, err := srv.client(srv.firstKey).Secrets.Create(t.Context(), bctrl.SecretCreate{
-		Name: "ACME_API_KEY", Value: bctrl.NewSecret("acme-key-0123456789"), Scope: bctrl.Global(),
-	})
-	require.NoError(t, err)
-	require.Equal(t, [2]string{"acme", "apiKey"}, [2]string{secret.Provider, secret.Field})
-	srv.terminate()
+	where.start(t).terminate()
 
-	require.NoError(t, os.WriteFile(file, []byte("{"), 0o600))
-	where = newPlace(t)
-	said := where.refused(t, []string{"--providers", dir})
-	require.Contains(t, said, "acme.json")
-	require.NoDirExists(t, where.data, "nothing is made")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "globex.json"), []byte(acme), 0o600))
+	for _, providers := range []string{dir, filepath.Join(dir, "none")} {
+		where = newPlace(t)
+		said := where.refused(t, []string{"--providers", providers})
+		require.Contains(t, said, "provider")
+		require.NotContains(t, said, "acme.json", "only the wrong one is named")
+		require.NoDirExists(t, where.data)
+		require.NoFileExists(t, where.key)
+	}
 }
 
 // TestStoppingFinishesWhatRuns stops the server in the middle of a request,
