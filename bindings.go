@@ -59,9 +59,11 @@ func (s *CapabilitiesService) Bind(ctx context.Context, b Binding, opts ...CallO
 	if err := b.Scope.Validate(); err != nil {
 		return nil, err
 	}
-	b.CreatedAt, b.UpdatedAt = time.Time{}, time.Time{}
+	in := wire.BindingPut[Scope]{
+		Capability: b.Capability, Credential: b.Credential, SecretRef: b.SecretRef, Field: b.Field, Scope: b.Scope, Consumer: b.Consumer,
+	}
 	var out Binding
-	return ptr(&out, s.via().call(ctx, &request{method: http.MethodPut, path: pathBindings, in: b, out: &out, opts: opts}))
+	return ptr(&out, s.via().call(ctx, &request{method: http.MethodPut, path: pathBindings, in: in, out: &out, opts: opts}))
 }
 
 // Unbind removes the binding with the target, scope, consumer and field of b;

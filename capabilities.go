@@ -30,7 +30,8 @@ type Capability struct {
 	// Secrets are the names to store secrets under for it to become ready.
 	Secrets []CapabilitySecret `json:"secrets,omitempty"`
 	// Model is set for calls of language models: a runtime needs one of the AI
-	// credentials of its ai mount for them, in place of the capability.
+	// credentials of its ai mount for them, in place of the capability. Own
+	// capabilities cannot permit such calls of a provider that the registry has.
 	Model bool `json:"model,omitempty"`
 	// Builtin is set for those of the registry, which cannot be changed.
 	Builtin bool             `json:"builtin"`
@@ -99,8 +100,6 @@ type CapabilityCreate struct {
 	Host string
 	// Credential, when set, is the one that it always uses.
 	Credential string
-	// Model makes it a call of a language model: see [Capability].
-	Model bool
 }
 
 // CapabilityFilter selects capabilities.
@@ -168,7 +167,7 @@ func (s *CapabilitiesService) Describe(ctx context.Context, id string, opts ...C
 // Access: capability.write
 func (s *CapabilitiesService) Create(ctx context.Context, c CapabilityCreate, opts ...CallOption) (*Capability, error) {
 	in := wire.CapabilityCreate{
-		Description: c.Description, Methods: c.Methods, Paths: c.Paths, Host: c.Host, Credential: c.Credential, Model: c.Model,
+		Description: c.Description, Methods: c.Methods, Paths: c.Paths, Host: c.Host, Credential: c.Credential,
 	}
 	var out Capability
 	return ptr(&out, s.via().call(ctx, &request{
@@ -176,8 +175,8 @@ func (s *CapabilitiesService) Create(ctx context.Context, c CapabilityCreate, op
 	}))
 }
 
-// Delete removes a capability of one's own. Mounts and bindings that name it
-// stay, and mean nothing until there is one with the id again.
+// Delete removes a capability of one's own with its policy and bindings. Mounts
+// that name it stay, and mean nothing until there is one with the id again.
 //
 // Access: capability.write
 func (s *CapabilitiesService) Delete(ctx context.Context, id string, opts ...CallOption) error {

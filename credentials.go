@@ -131,8 +131,8 @@ func (s *CredentialsService) Update(ctx context.Context, id string, u Credential
 	return ptr(&out, s.via().call(ctx, &request{method: http.MethodPatch, path: pathCredential, params: []string{id}, in: u, out: &out, opts: opts}))
 }
 
-// Delete removes a credential, and leaves its secrets. What resolved to it
-// resolves to the next.
+// Delete removes a credential with its bindings, and leaves its secrets. What
+// resolved to it resolves to the next.
 //
 // Access: credential.write
 func (s *CredentialsService) Delete(ctx context.Context, id string, opts ...CallOption) error {

@@ -85,6 +85,12 @@ func (s *Server) createAICredential(ctx context.Context, rq *request, in wire.AI
 	}
 	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.AICredential, error) {
 		ev.UID, ev.Version = c.UID, c.Version
+		switch _, err := tx.Credential(ctx, rq.caller.Org, c.ID); {
+		case err == nil:
+			return bctrl.AICredential{}, conflict("ai.exists", "there is a credential of the broker with this id")
+		case !errors.Is(err, store.ErrNotFound):
+			return bctrl.AICredential{}, err
+		}
 		err := tx.InsertAICredential(ctx, rq.caller.Org, c)
 		if errors.Is(err, store.ErrExists) {
 			err = conflict("ai.exists", "there is an AI credential with this id")
@@ -361,6 +367,9 @@ func (s *Server) deleteAICredential(ctx context.Context, rq *request, _ none) (n
 			if len(mounting) > 0 {
 				return none{}, errMounted(mounting)
 			}
+		}
+		if err := s.unbindAll(ctx, tx, rq.caller.Org, c.ID, rq.event()); err != nil {
+			return none{}, err
 		}
 		return none{}, tx.DeleteAICredential(ctx, rq.caller.Org, c.UID)
 	})

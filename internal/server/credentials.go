@@ -310,6 +310,9 @@ func (s *Server) deleteCredential(ctx context.Context, rq *request, _ none) (non
 		}
 		about(ev, row.Scope)
 		ev.Version = row.Version
+		if err := s.unbindAll(ctx, tx, rq.caller.Org, row.ID, *ev); err != nil {
+			return none{}, err
+		}
 		return none{}, tx.DeleteCredential(ctx, rq.caller.Org, row.UID)
 	})
 }

@@ -160,7 +160,8 @@ func serverEvent(action, object string) audit.Event {
 // register builds the table of routes.
 func (s *Server) register() {
 	for _, group := range [][]route{healthRoutes(), openapiRoutes(), vaultRoutes(), runtimeRoutes(), tokenRoutes(), executeRoutes(), operationRoutes(),
-		aiCredentialRoutes(), secretRoutes(), workspaceRoutes(), profileRoutes(), keyRoutes(), subaccountRoutes(), auditRoutes(), sealRoutes(), storageRoutes(), objectRoutes(), downloadRoutes()} {
+		aiCredentialRoutes(), secretRoutes(), credentialRoutes(), capabilityRoutes(), bindingRoutes(),
+		workspaceRoutes(), profileRoutes(), keyRoutes(), subaccountRoutes(), auditRoutes(), sealRoutes(), storageRoutes(), objectRoutes(), downloadRoutes()} {
 		s.routes = append(s.routes, group...)
 	}
 	unlocked := withoutKey()

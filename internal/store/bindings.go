@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -52,23 +53,50 @@ func (q Queries) Binding(ctx context.Context, org string, k BindingKey) (Binding
 		org, k.Target, k.Scope.WorkspaceID(), k.Scope.GroupID(), k.Consumer, k.Field)
 }
 
-// Bindings lists bindings by uid, which is by age, after the uid given.
-func (q Queries) Bindings(ctx context.Context, org, after string, limit int) ([]Binding, error) {
-	return many(ctx, q, scanBinding, "SELECT "+bindingColumns+" FROM bindings WHERE org_id = $1 AND uid > $2 ORDER BY uid LIMIT $3", org, after, limit)
+// BindingRange selects bindings by uid, which is by age.
+type BindingRange struct {
+	// After is the last uid of the page before; empty for the first page.
+	After string
+	Limit int
+	// Target and Consumer select when they are not empty, Scope when not zero.
+	Target, Consumer string
+	Scope            bctrl.Scope
 }
 
-// BindingsOf lists the bindings of a capability or credential like
-// [Queries.Bindings].
-func (q Queries) BindingsOf(ctx context.Context, org, target, after string, limit int) ([]Binding, error) {
-	return many(ctx, q, scanBinding, "SELECT "+bindingColumns+` FROM bindings
-		WHERE org_id = $1 AND target = $2 AND uid > $3 ORDER BY uid LIMIT $4`, org, target, after, limit)
+// Bindings lists bindings.
+func (q Queries) Bindings(ctx context.Context, org string, r BindingRange) ([]Binding, error) {
+	args := []any{org, r.After, r.Limit}
+	where := ""
+	equals := func(column, value string) {
+		args = append(args, value)
+		where += " AND " + column + " = $" + strconv.Itoa(len(args))
+	}
+	if r.Target != "" {
+		equals("target", r.Target)
+	}
+	if r.Consumer != "" {
+		equals("consumer", r.Consumer)
+	}
+	if !r.Scope.IsZero() {
+		equals("workspace_id", r.Scope.WorkspaceID())
+		equals("group_id", r.Scope.GroupID())
+	}
+	return many(ctx, q, scanBinding, "SELECT "+bindingColumns+" FROM bindings WHERE org_id = $1 AND uid > $2"+where+" ORDER BY uid LIMIT $3", args...)
 }
 
-// BindingsInWorkspace returns the bindings whose scope is a workspace or a
-// group of it.
-func (q Queries) BindingsInWorkspace(ctx context.Context, org, workspace string) ([]Binding, error) {
+// BindingsAt returns the bindings of a target for a consumer in a scope, one
+// for each field.
+func (q Queries) BindingsAt(ctx context.Context, org string, k BindingKey) ([]Binding, error) {
 	return many(ctx, q, scanBinding, "SELECT "+bindingColumns+` FROM bindings
-		WHERE org_id = $1 AND workspace_id = $2 AND workspace_id <> '' ORDER BY uid`, org, workspace)
+		WHERE org_id = $1 AND target = $2 AND workspace_id = $3 AND group_id = $4 AND consumer = $5 ORDER BY field`,
+		org, k.Target, k.Scope.WorkspaceID(), k.Scope.GroupID(), k.Consumer)
+}
+
+// BindingsInWorkspace returns some of the bindings whose scope is a workspace or
+// a group of it.
+func (q Queries) BindingsInWorkspace(ctx context.Context, org, workspace string, limit int) ([]Binding, error) {
+	return many(ctx, q, scanBinding, "SELECT "+bindingColumns+` FROM bindings
+		WHERE org_id = $1 AND workspace_id = $2 AND workspace_id <> '' LIMIT $3`, org, workspace, limit)
 }
 
 // CandidateBindings returns the bindings of a capability and of a credential

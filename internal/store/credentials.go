@@ -58,11 +58,11 @@ func (q Queries) CredentialsOfSecret(ctx context.Context, org, secret string) ([
 		WHERE uid IN (SELECT credential_uid FROM credential_secrets WHERE org_id = $1 AND secret_id = $2) ORDER BY uid`, org, secret)
 }
 
-// CredentialsInWorkspace returns the credentials whose scope is a workspace or
-// a group of it.
-func (q Queries) CredentialsInWorkspace(ctx context.Context, org, workspace string) ([]Credential, error) {
+// CredentialsInWorkspace returns some of the credentials whose scope is a
+// workspace or a group of it.
+func (q Queries) CredentialsInWorkspace(ctx context.Context, org, workspace string, limit int) ([]Credential, error) {
 	return many(ctx, q, scanCredential, "SELECT "+credentialColumns+` FROM credentials
-		WHERE org_id = $1 AND workspace_id = $2 AND workspace_id <> '' ORDER BY uid`, org, workspace)
+		WHERE org_id = $1 AND workspace_id = $2 AND workspace_id <> '' LIMIT $3`, org, workspace, limit)
 }
 
 // CandidateCredentials returns the credentials of a provider that a context may

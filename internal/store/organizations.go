@@ -64,13 +64,14 @@ func (q Queries) IsSubaccount(ctx context.Context, org string) (bool, error) {
 		"SELECT EXISTS (SELECT 1 FROM organizations WHERE id = $1 AND parent_id IS NOT NULL)", org)
 }
 
-// HoldsData reports whether an organization has a login, a secret, an AI
-// credential, a workspace, a profile or a file.
+// HoldsData reports whether an organization has a login, a secret, a credential
+// of any kind, a workspace, a profile or a file.
 func (q Queries) HoldsData(ctx context.Context, org string) (bool, error) {
 	return one(ctx, q, func(row scanner) (holds bool, err error) { return holds, row(&holds) },
 		`SELECT EXISTS (SELECT 1 FROM vault_entries WHERE org_id = $1) OR EXISTS (SELECT 1 FROM ai_credentials WHERE org_id = $1)
 		OR EXISTS (SELECT 1 FROM workspaces WHERE org_id = $1) OR EXISTS (SELECT 1 FROM browser_profiles WHERE org_id = $1)
-		OR EXISTS (SELECT 1 FROM objects WHERE org_id = $1) OR EXISTS (SELECT 1 FROM secrets WHERE org_id = $1)`, org)
+		OR EXISTS (SELECT 1 FROM objects WHERE org_id = $1) OR EXISTS (SELECT 1 FROM secrets WHERE org_id = $1)
+		OR EXISTS (SELECT 1 FROM credentials WHERE org_id = $1) OR EXISTS (SELECT 1 FROM capabilities WHERE org_id = $1)`, org)
 }
 
 // InsertOrganization adds an organization; a subaccount with a name that its
@@ -117,6 +118,22 @@ func (tx *Tx) EmptyOrganization(ctx context.Context, org string, limit int, reco
 		func() (int, error) {
 			list, err := tx.AICredentials(ctx, org, "", limit)
 			return removeAll(list, err, record, AICredential.name, func(c AICredential) error { return tx.DeleteAICredential(ctx, org, c.UID) })
+		},
+		func() (int, error) {
+			list, err := tx.Bindings(ctx, org, BindingRange{Limit: limit})
+			return removeAll(list, err, record, Binding.name, func(b Binding) error { return tx.DeleteBinding(ctx, org, b.UID) })
+		},
+		func() (int, error) {
+			list, err := tx.Credentials(ctx, org, "", limit)
+			return removeAll(list, err, record, Credential.name, func(c Credential) error { return tx.DeleteCredential(ctx, org, c.UID) })
+		},
+		func() (int, error) {
+			list, err := tx.CapabilityPolicies(ctx, org, "", limit)
+			return removeAll(list, err, record, CapabilityPolicy.name, func(p CapabilityPolicy) error { return tx.DeleteCapabilityPolicy(ctx, org, p.UID) })
+		},
+		func() (int, error) {
+			list, err := tx.Capabilities(ctx, org, "", limit)
+			return removeAll(list, err, record, Capability.name, func(c Capability) error { return tx.DeleteCapability(ctx, org, c.UID) })
 		},
 		func() (int, error) {
 			list, err := tx.APIKeys(ctx, org, "", limit)
@@ -171,6 +188,11 @@ func (s Secret) name() string       { return s.ID }
 func (w Workspace) name() string    { return w.ID }
 func (c AICredential) name() string { return c.ID }
 func (k APIKey) name() string       { return k.ID }
+func (b Binding) name() string      { return b.Target }
+func (c Credential) name() string   { return c.ID }
+func (c Capability) name() string   { return c.ID }
+
+func (p CapabilityPolicy) name() string { return p.Capability }
 
 // removeAll removes a list, and records each where it is a record.
 func removeAll[T any](list []T, err error, record func(string) error, name func(T) string, remove func(T) error) (int, error) {

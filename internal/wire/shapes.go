@@ -167,7 +167,17 @@ type CapabilityCreate struct {
 	Paths       []string `json:"paths"`
 	Host        string   `json:"host,omitempty"`
 	Credential  string   `json:"credential,omitempty"`
-	Model       bool     `json:"model,omitempty"`
+}
+
+// BindingPut is the body of PUT /v1/bindings. S is bctrl.Scope, which this
+// package cannot import.
+type BindingPut[S any] struct {
+	Capability string `json:"capability,omitempty"`
+	Credential string `json:"credential,omitempty"`
+	SecretRef  string `json:"secretRef"`
+	Field      string `json:"field,omitempty"`
+	Scope      S      `json:"scope"`
+	Consumer   string `json:"consumer,omitempty"`
 }
 
 // SealKey is what unlocks a server, or what a rotation gives it.

@@ -1,0 +1,342 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/registry"
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func capabilityRoutes() []route {
+	return []route{
+		endpoint("GET /v1/capabilities", access.CapabilityRead, (*Server).listCapabilities, "provider", "status", "workspaceId", "groupId", "limit", "cursor"),
+		endpoint("GET /v1/capabilities/{id}", access.CapabilityRead, (*Server).getCapability),
+		endpoint("PUT /v1/capabilities/{id}", access.CapabilityWrite, (*Server).putCapability),
+		endpoint("DELETE /v1/capabilities/{id}", access.CapabilityWrite, (*Server).deleteCapability),
+		endpoint("PUT /v1/capabilities/{id}/policy", access.CapabilityWrite, (*Server).putCapabilityPolicy),
+	}
+}
+
+// capabilityMeta is what an own capability permits.
+type capabilityMeta struct {
+	Description string   `json:"description,omitempty"`
+	Methods     []string `json:"methods"`
+	Paths       []string `json:"paths"`
+	Host        string   `json:"host,omitempty"`
+	Credential  string   `json:"credential,omitempty"`
+}
+
+func errNoCapability() *bctrl.Error {
+	return notFound("capabilities.not_found", "there is no such capability")
+}
+
+func errBuiltin() *bctrl.Error {
+	e := conflict("capabilities.builtin", "the capability is one of the registry, which nobody changes")
+	e.Hint = "limit it with a policy, or make one with another name"
+	return e
+}
+
+func validCapability(id string) error {
+	if err := names.Capability(id); err != nil {
+		return invalid("capabilities.invalid_id", "id", "not a capability: "+err.Error())
+	}
+	return nil
+}
+
+func capabilityRecord(org string, row store.Capability) seal.Record {
+	return sealOf("capability", org, row.UID, row.Version, row.ID, string(row.Meta))
+}
+
+func policyRecord(org string, row store.CapabilityPolicy) seal.Record {
+	return sealOf("capability_policy", org, row.UID, row.Version, row.Capability, string(row.Meta))
+}
+
+// findCapability describes a capability, of the registry or own, with its
+// policy, proved by their seals; whether it is ready is left open. What the
+// registry has goes before what is stored.
+func (s *Server) findCapability(ctx context.Context, q store.Queries, org, id string) (bctrl.Capability, error) {
+	c, err := s.defined(ctx, q, org, id)
+	if err != nil {
+		return c, err
+	}
+	return c, s.addPolicy(ctx, q, org, &c)
+}
+
+func (s *Server) defined(ctx context.Context, q store.Queries, org, id string) (bctrl.Capability, error) {
+	if p, c, found := s.registry.Capability(id); found {
+		return describeBuiltin(p, c), nil
+	}
+	row, err := q.Capability(ctx, org, id)
+	if errors.Is(err, store.ErrNotFound) {
+		err = errNoCapability()
+	}
+	if err != nil {
+		return bctrl.Capability{}, err
+	}
+	return s.proveCapability(org, row)
+}
+
+// proveCapability holds a row to its seal and describes it.
+func (s *Server) proveCapability(org string, row store.Capability) (bctrl.Capability, error) {
+	var meta capabilityMeta
+	err := s.prove(capabilityRecord(org, row), row.Sealed, "capabilities.tampered")
+	if err == nil && json.Unmarshal(row.Meta, &meta) != nil {
+		err = errTampered("capabilities.tampered")
+	}
+	return s.describeOwn(row, meta), err
+}
+
+func (s *Server) provePolicy(org string, row store.CapabilityPolicy) (*bctrl.CapabilityPolicy, error) {
+	policy := &bctrl.CapabilityPolicy{}
+	err := s.prove(policyRecord(org, row), row.Sealed, "capabilities.tampered")
+	if err == nil && json.Unmarshal(row.Meta, policy) != nil {
+		err = errTampered("capabilities.tampered")
+	}
+	return policy, err
+}
+
+func describeBuiltin(p registry.Provider, c registry.Capability) bctrl.Capability {
+	out := bctrl.Capability{
+		ID: c.ID, Provider: p.ID, Description: c.Description, Methods: c.Methods, Paths: c.Paths, Hosts: p.Hosts, Model: c.Model,
+		Builtin: true, Docs: p.Docs, Secrets: secretsOf(p),
+	}
+	if c.Host != "" {
+		out.Hosts = []string{c.Host}
+	}
+	out.Example = exampleOf(out)
+	return out
+}
+
+func (s *Server) describeOwn(row store.Capability, meta capabilityMeta) bctrl.Capability {
+	provider, _, _ := strings.Cut(row.ID, "/")
+	out := bctrl.Capability{
+		ID: row.ID, Provider: provider, Description: meta.Description, Methods: meta.Methods, Paths: meta.Paths, Credential: meta.Credential,
+		CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
+	}
+	if p, known := s.registry.Provider(provider); known {
+		out.Hosts, out.Secrets, out.Docs = p.Hosts, secretsOf(p), p.Docs
+	}
+	if meta.Host != "" {
+		out.Hosts = []string{meta.Host}
+	}
+	out.Example = exampleOf(out)
+	return out
+}
+
+func secretsOf(p registry.Provider) []bctrl.CapabilitySecret {
+	list := make([]bctrl.CapabilitySecret, len(p.Secrets))
+	for i, name := range p.Secrets {
+		list[i] = bctrl.CapabilitySecret{Name: name.Name, Field: name.Field, Optional: name.Optional}
+	}
+	return list
+}
+
+// exampleOf is a command line that uses a capability.
+func exampleOf(c bctrl.Capability) string {
+	if len(c.Methods) == 0 || len(c.Paths) == 0 {
+		return ""
+	}
+	line := "bctrl invoke " + c.ID + " --method " + c.Methods[0] + " --path '" + c.Paths[0] + "'"
+	if c.Methods[0] != "GET" && c.Methods[0] != "HEAD" && c.Methods[0] != "DELETE" {
+		line += " --body '{}'"
+	}
+	return line
+}
+
+func (s *Server) getCapability(ctx context.Context, rq *request, _ none) (out bctrl.Capability, err error) {
+	id, err := rq.path("id", validCapability)
+	if err != nil {
+		return out, err
+	}
+	view, err := s.viewCapabilities(ctx, rq, bctrl.Global())
+	if err != nil {
+		return out, err
+	}
+	if err := view.authorize(rq, id); err != nil {
+		return out, err
+	}
+	if out, err = s.findCapability(ctx, s.db.Read(), rq.caller.Org, id); err != nil {
+		return out, err
+	}
+	out.Status, err = view.status(ctx, out)
+	return out, err
+}
+
+// putCapability adds or replaces an own capability; with If-None-Match: * it
+// adds alone.
+func (s *Server) putCapability(ctx context.Context, rq *request, in wire.CapabilityCreate) (bctrl.Capability, error) {
+	id, err := rq.path("id", validCapability)
+	if err != nil {
+		return bctrl.Capability{}, err
+	}
+	if err := s.authorize(rq, id); err != nil {
+		return bctrl.Capability{}, err
+	}
+	if _, _, builtin := s.registry.Capability(id); builtin {
+		return bctrl.Capability{}, errBuiltin()
+	}
+	adds, err := rq.addsAlone()
+	if err != nil {
+		return bctrl.Capability{}, err
+	}
+	meta := capabilityMeta{Description: in.Description, Methods: in.Methods, Paths: in.Paths, Host: in.Host, Credential: in.Credential}
+	if err := s.checkCapability(id, meta); err != nil {
+		return bctrl.Capability{}, err
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, _ *audit.Event) (bctrl.Capability, error) {
+		row, err := tx.Capability(ctx, rq.caller.Org, id)
+		missing := errors.Is(err, store.ErrNotFound)
+		switch {
+		case missing:
+			row = store.Capability{UID: newID(), ID: id, CreatedAt: now()}
+		case err != nil:
+			return bctrl.Capability{}, err
+		case adds:
+			return bctrl.Capability{}, conflict("capabilities.exists", "there is a capability with this id")
+		}
+		row.Version++
+		row.UpdatedAt = now()
+		if row.Meta, err = json.Marshal(meta); err != nil {
+			return bctrl.Capability{}, err
+		}
+		if row.Sealed, err = s.keys.Seal(capabilityRecord(rq.caller.Org, row), nil); err != nil {
+			return bctrl.Capability{}, err
+		}
+		if missing {
+			err = tx.InsertCapability(ctx, rq.caller.Org, row)
+		} else {
+			err = tx.UpdateCapability(ctx, rq.caller.Org, row)
+		}
+		if err != nil {
+			return bctrl.Capability{}, err
+		}
+		out := s.describeOwn(row, meta)
+		view := capabilityView{server: s, q: tx.Queries, org: rq.caller.Org, context: bctrl.Global()}
+		if out.Status, err = view.status(ctx, out); err != nil {
+			return out, err
+		}
+		return out, s.addPolicy(ctx, tx.Queries, rq.caller.Org, &out)
+	})
+}
+
+func (s *Server) addPolicy(ctx context.Context, q store.Queries, org string, c *bctrl.Capability) error {
+	row, err := q.CapabilityPolicy(ctx, org, c.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		c.Policy, err = s.provePolicy(org, row)
+	}
+	return err
+}
+
+// addsAlone reads If-None-Match, of which * is the only one that says
+// something here.
+func (rq *request) addsAlone() (bool, error) {
+	switch rq.Header.Get("If-None-Match") {
+	case "":
+		return false, nil
+	case "*":
+		return true, nil
+	}
+	return false, invalid("request.if_none_match", "If-None-Match", "If-None-Match must be *")
+}
+
+func (s *Server) deleteCapability(ctx context.Context, rq *request, _ none) (none, error) {
+	id, err := rq.path("id", validCapability)
+	if err != nil {
+		return none{}, err
+	}
+	if err := s.authorize(rq, id); err != nil {
+		return none{}, err
+	}
+	if _, _, builtin := s.registry.Capability(id); builtin {
+		return none{}, errBuiltin()
+	}
+	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
+		row, err := tx.Capability(ctx, rq.caller.Org, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return none{}, errNoCapability()
+		}
+		if err != nil {
+			return none{}, err
+		}
+		switch policy, err := tx.CapabilityPolicy(ctx, rq.caller.Org, id); {
+		case err == nil:
+			if err := tx.DeleteCapabilityPolicy(ctx, rq.caller.Org, policy.UID); err != nil {
+				return none{}, err
+			}
+			if err := also(tx, *ev, id); err != nil {
+				return none{}, err
+			}
+		case !errors.Is(err, store.ErrNotFound):
+			return none{}, err
+		}
+		if err := s.unbindAll(ctx, tx, rq.caller.Org, id, *ev); err != nil {
+			return none{}, err
+		}
+		ev.Version = row.Version
+		return none{}, tx.DeleteCapability(ctx, rq.caller.Org, row.UID)
+	})
+}
+
+// also records one more record that a request wrote.
+func also(tx *store.Tx, ev audit.Event, object string) error {
+	ev.Object, ev.Outcome = object, audit.OK
+	return audit.Append(tx, ev)
+}
+
+// putCapabilityPolicy replaces the limits of a capability. No limits at all are
+// no policy.
+func (s *Server) putCapabilityPolicy(ctx context.Context, rq *request, in bctrl.CapabilityPolicy) (bctrl.CapabilityPolicy, error) {
+	id, err := rq.path("id", validCapability)
+	if err != nil {
+		return in, err
+	}
+	if err := s.authorize(rq, id); err != nil {
+		return in, err
+	}
+	if err := checkPolicy(in); err != nil {
+		return in, err
+	}
+	in.Redact = slices.Compact(slices.Sorted(slices.Values(in.Redact)))
+	return change(ctx, s, rq, func(tx *store.Tx, _ *audit.Event) (bctrl.CapabilityPolicy, error) {
+		if _, err := s.defined(ctx, tx.Queries, rq.caller.Org, id); err != nil {
+			return in, err
+		}
+		row, err := tx.CapabilityPolicy(ctx, rq.caller.Org, id)
+		missing, limits := errors.Is(err, store.ErrNotFound), in.CallsPerMinute+len(in.Redact) > 0 || in.MaxRequestBytes+in.MaxResponseBytes > 0
+		switch {
+		case missing && !limits:
+			return in, nil
+		case missing:
+			row = store.CapabilityPolicy{UID: newID(), Capability: id}
+		case err != nil:
+			return in, err
+		case !limits:
+			return in, tx.DeleteCapabilityPolicy(ctx, rq.caller.Org, row.UID)
+		}
+		row.Version++
+		row.UpdatedAt = now()
+		if row.Meta, err = json.Marshal(in); err != nil {
+			return in, err
+		}
+		if row.Sealed, err = s.keys.Seal(policyRecord(rq.caller.Org, row), nil); err != nil {
+			return in, err
+		}
+		if missing {
+			return in, tx.InsertCapabilityPolicy(ctx, rq.caller.Org, row)
+		}
+		return in, tx.UpdateCapabilityPolicy(ctx, rq.caller.Org, row)
+	})
+}

@@ -1,0 +1,144 @@
+package server
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/registry"
+)
+
+// The limits of a capability and its policy.
+const (
+	maxCapabilityPaths = 64
+	maxPathBytes       = 512
+	maxDescription     = 1024
+	maxRedact          = 64
+	maxRedactBytes     = 256
+	maxCallsPerMinute  = 1_000_000
+	maxPolicyBytes     = 1 << 40
+)
+
+// capabilityMethods are those that an own capability may permit.
+var capabilityMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
+
+// checkCapability names everything that is wrong with an own capability.
+func (s *Server) checkCapability(id string, c capabilityMeta) error {
+	var p problems
+	p.limit("description", len(c.Description), maxDescription)
+	p.limit("methods", len(c.Methods), len(capabilityMethods))
+	p.limit("paths", len(c.Paths), maxCapabilityPaths)
+	if len(c.Methods) == 0 {
+		p.add("capabilities.methods_required", "methods", "a capability permits at least one method")
+	}
+	for i, m := range c.Methods {
+		if !slices.Contains(capabilityMethods, m) || slices.Contains(c.Methods[:i], m) {
+			p.add("capabilities.invalid_method", index("methods", i), "it is none of GET, HEAD, POST, PUT, PATCH and DELETE, or is there twice")
+		}
+	}
+	if len(c.Paths) == 0 {
+		p.add("capabilities.paths_required", "paths", "a capability permits at least one path")
+	}
+	for i, path := range c.Paths {
+		if !canonicalPath(path) {
+			p.add("capabilities.invalid_path", index("paths", i), "a path begins with a slash, has no empty, . or .. segment, and is not escaped")
+		}
+	}
+	if c.Credential != "" && names.CredentialID(c.Credential) != nil {
+		p.add("credentials.invalid_id", "credential", "not a credential id")
+	}
+	provider, _, _ := strings.Cut(id, "/")
+	known, found := s.registry.Provider(provider)
+	switch {
+	case c.Host == "":
+	case found && !known.AllowsHost(c.Host):
+		p.add("credentials.host_not_allowed", "host", "it is none of the hosts of "+provider)
+	case !found:
+		p.name("credentials.invalid_host", "host", registry.Host(c.Host))
+	}
+	if found && len(p.list) == 0 && callsModel(known, c) {
+		p.add("capabilities.model_path", "paths", "it would permit calls of a language model, which are permitted by the ai mount alone")
+	}
+	return p.err()
+}
+
+// canonicalPath reports whether a path of a capability is in the only form that
+// it is compared in. {x} stands for one segment.
+func canonicalPath(path string) bool {
+	rest, rooted := strings.CutPrefix(path, "/")
+	if !rooted || len(path) > maxPathBytes {
+		return false
+	}
+	if rest == "" {
+		return true
+	}
+	for segment := range strings.SplitSeq(rest, "/") {
+		inner := segment
+		if strings.HasPrefix(segment, "{") && strings.HasSuffix(segment, "}") {
+			inner = strings.TrimSuffix(segment[1:], "}")
+		}
+		if inner == "" || segment == "." || segment == ".." || strings.Trim(inner, pathAlphabet) != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// pathAlphabet are the characters of a segment that stand for themselves (RFC
+// 3986 §3.3).
+const pathAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@"
+
+// callsModel reports whether an own capability meets one of the provider's that
+// calls a language model.
+func callsModel(p registry.Provider, own capabilityMeta) bool {
+	for _, c := range p.Capabilities {
+		if !c.Model || !slices.ContainsFunc(own.Methods, func(m string) bool { return slices.Contains(c.Methods, m) }) {
+			continue
+		}
+		for _, path := range c.Paths {
+			if slices.ContainsFunc(own.Paths, func(prefix string) bool { return meet(prefix, path) }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// meet reports whether some path is at or below both prefixes.
+func meet(a, b string) bool {
+	as, bs := segmentsOf(a), segmentsOf(b)
+	for i := range min(len(as), len(bs)) {
+		if as[i] != bs[i] && !strings.HasPrefix(as[i], "{") && !strings.HasPrefix(bs[i], "{") {
+			return false
+		}
+	}
+	return true
+}
+
+func segmentsOf(path string) []string {
+	if path == "/" {
+		return nil
+	}
+	return strings.Split(path[1:], "/")
+}
+
+// checkPolicy names everything that is wrong with a policy.
+func checkPolicy(c bctrl.CapabilityPolicy) error {
+	var p problems
+	within := func(field string, n, most int64) {
+		if n < 0 || n > most {
+			p.add("capabilities.invalid_limit", field, "it is out of range")
+		}
+	}
+	within("callsPerMinute", int64(c.CallsPerMinute), maxCallsPerMinute)
+	within("maxRequestBytes", c.MaxRequestBytes, maxPolicyBytes)
+	within("maxResponseBytes", c.MaxResponseBytes, maxPolicyBytes)
+	p.limit("redact", len(c.Redact), maxRedact)
+	for i, path := range c.Redact {
+		if len(path) > maxRedactBytes || slices.Contains(strings.Split(path, "."), "") || strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			p.add("capabilities.invalid_redact", index("redact", i), "it is the name of a field, or names with a dot between them")
+		}
+	}
+	return p.err()
+}

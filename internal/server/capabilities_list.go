@@ -1,0 +1,258 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// capabilityView is how one caller sees capabilities in one context.
+type capabilityView struct {
+	server  *Server
+	q       store.Queries
+	org     string
+	context bctrl.Scope
+	// runtime is set where the caller is one; models are then what its mounts
+	// leave to call language models with.
+	runtime *access.Caller
+	models  usableSet
+	// known are the answers so far, by provider and credential.
+	known map[[2]string]bctrl.CapabilityStatus
+}
+
+// viewCapabilities is the view of a request. A runtime's context is its own.
+func (s *Server) viewCapabilities(ctx context.Context, rq *request, in bctrl.Scope) (*capabilityView, error) {
+	v := &capabilityView{server: s, q: s.db.Read(), org: rq.caller.Org, context: in}
+	if rq.caller.Runtime == nil {
+		return v, nil
+	}
+	v.runtime, v.context = &rq.caller, contextOf(rq.caller.Runtime)
+	rows, err := s.usableAICredentials(ctx, rq.caller, "", -1)
+	if err != nil {
+		return nil, err
+	}
+	v.models.allow = allowedAICredentials(rq.caller)
+	if mount := rq.caller.Runtime.Chain.Effective().AI; mount != nil {
+		v.models.defaults = mount.Defaults
+	}
+	for _, row := range rows {
+		meta, err := readAIMeta(row)
+		if err != nil {
+			return nil, err
+		}
+		v.models.usable = append(v.models.usable, usableCredential{row.ID, meta})
+	}
+	return v, nil
+}
+
+// contextOf is the context of a runtime's calls.
+func contextOf(rt *access.Runtime) bctrl.Scope {
+	if rt.Group == "" {
+		return bctrl.InWorkspace(rt.WorkspaceID)
+	}
+	return bctrl.InGroup(rt.WorkspaceID, rt.Group)
+}
+
+// authorize decides whether the caller may know of a capability.
+func (v *capabilityView) authorize(rq *request, id string) error {
+	if v.runtime == nil || !v.model(id) {
+		return v.server.authorize(rq, id)
+	}
+	rq.object, rq.decided = id, true
+	if v.permits(id) {
+		return nil
+	}
+	return outsideMount(rq.route.verb)
+}
+
+// model reports whether a capability calls language models; only those of the
+// registry do.
+func (v *capabilityView) model(id string) bool {
+	_, c, found := v.server.registry.Capability(id)
+	return found && c.Model
+}
+
+// permits reports whether the caller may invoke a capability, as far as mounts
+// are concerned.
+func (v *capabilityView) permits(id string) bool {
+	if v.runtime == nil {
+		return true
+	}
+	if !v.model(id) {
+		return access.Decide(*v.runtime, access.Action{Verb: bctrl.InvokeCapability, Object: id})
+	}
+	p, _, _ := v.server.registry.Capability(id)
+	return slices.ContainsFunc(v.models.usable, func(c usableCredential) bool { return c.meta.Provider == p.AI })
+}
+
+// status says whether a call would find a credential.
+func (v *capabilityView) status(ctx context.Context, c bctrl.Capability) (bctrl.CapabilityStatus, error) {
+	if v.runtime != nil && c.Model {
+		return v.modelStatus(c.Provider), nil
+	}
+	key := [2]string{c.Provider, c.Credential}
+	if status, known := v.known[key]; known {
+		return status, nil
+	}
+	query := broker.Query{Provider: c.Provider, Credential: c.Credential, Context: v.context}
+	found, err := v.server.candidates(ctx, v.q, v.org, query)
+	if err != nil {
+		return "", err
+	}
+	status := bctrl.CapabilityReady
+	if _, err := broker.Resolve(found.state, query); err != nil {
+		status = bctrl.CapabilityAvailable
+	}
+	if v.known == nil {
+		v.known = map[[2]string]bctrl.CapabilityStatus{}
+	}
+	v.known[key] = status
+	return status, nil
+}
+
+// modelStatus asks the mounts of a runtime, by which its AI credential is
+// chosen.
+func (v *capabilityView) modelStatus(provider string) bctrl.CapabilityStatus {
+	p, _ := v.server.registry.Provider(provider)
+	id, err := v.models.defaultFor(p.AI)
+	if err != nil {
+		return bctrl.CapabilityAvailable
+	}
+	if c, err := v.models.find(id); err != nil || !c.meta.Enabled {
+		return bctrl.CapabilityAvailable
+	}
+	return bctrl.CapabilityReady
+}
+
+// capabilityFilter is what a request selects.
+type capabilityFilter struct {
+	provider string
+	status   bctrl.CapabilityStatus
+}
+
+// listCapabilities lists by id. A runtime caller sees those that it may invoke.
+func (s *Server) listCapabilities(ctx context.Context, rq *request, _ none) (list wire.List[bctrl.Capability], err error) {
+	limit, after, err := rq.page()
+	if err != nil {
+		return list, err
+	}
+	in, err := s.listContext(ctx, rq)
+	if err != nil {
+		return list, err
+	}
+	rq.decided = true // by filtering
+	view, err := s.viewCapabilities(ctx, rq, in)
+	if err != nil {
+		return list, err
+	}
+	filter := capabilityFilter{rq.query.Get("provider"), bctrl.CapabilityStatus(rq.query.Get("status"))}
+	switch filter.status {
+	case "", bctrl.CapabilityReady, bctrl.CapabilityAvailable:
+	default:
+		return list, invalid("request.parameter", "status", "status must be ready or available")
+	}
+	list.Plural = wire.Capabilities
+	items, err := view.list(ctx, filter, after, limit+1)
+	if err != nil {
+		return list, err
+	}
+	list.Items, list.NextCursor = cut(items, limit, func(c bctrl.Capability) string { return c.ID })
+	return list, nil
+}
+
+// listContext reads the context of a list; a runtime may only name its own.
+func (s *Server) listContext(ctx context.Context, rq *request) (bctrl.Scope, error) {
+	in, err := rq.queryScope("", "workspaceId", "groupId")
+	if err != nil || in.IsZero() {
+		return bctrl.Global(), err
+	}
+	if rt := rq.caller.Runtime; rt != nil {
+		if in != contextOf(rt) {
+			return in, errContextMismatch
+		}
+		return in, nil
+	}
+	return storedScope(ctx, s.db.Read(), rq.caller.Org, in)
+}
+
+// list returns up to limit capabilities after an id.
+func (v *capabilityView) list(ctx context.Context, f capabilityFilter, after string, limit int) ([]bctrl.Capability, error) {
+	builtin := v.builtin(f, after)
+	var out []bctrl.Capability
+	for next := after; ; {
+		rows, err := v.q.Capabilities(ctx, v.org, next, limit)
+		if err != nil {
+			return nil, err
+		}
+		last := len(rows) < limit
+		for _, row := range rows {
+			for len(builtin) > 0 && builtin[0].ID < row.ID {
+				if out, err = v.add(ctx, out, f, builtin[0]); err != nil {
+					return nil, err
+				}
+				builtin = builtin[1:]
+			}
+			next = row.ID
+			if _, _, shadowed := v.server.registry.Capability(row.ID); shadowed || !f.of(row.ID) {
+				continue
+			}
+			c, err := v.server.proveCapability(v.org, row)
+			if err != nil {
+				return nil, err
+			}
+			if out, err = v.add(ctx, out, f, c); err != nil {
+				return nil, err
+			}
+		}
+		for ; last && len(builtin) > 0 && len(out) < limit; builtin = builtin[1:] {
+			if out, err = v.add(ctx, out, f, builtin[0]); err != nil {
+				return nil, err
+			}
+		}
+		if last || len(out) >= limit {
+			return out[:min(len(out), limit)], nil
+		}
+	}
+}
+
+// builtin are the capabilities of the registry after an id, in order.
+func (v *capabilityView) builtin(f capabilityFilter, after string) (list []bctrl.Capability) {
+	for _, p := range v.server.registry.Providers() {
+		for _, c := range p.Capabilities {
+			if c.ID > after && f.of(c.ID) {
+				list = append(list, describeBuiltin(p, c))
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b bctrl.Capability) int { return strings.Compare(a.ID, b.ID) })
+	return list
+}
+
+// of reports whether a capability is of the provider that is selected.
+func (f capabilityFilter) of(id string) bool {
+	return f.provider == "" || strings.HasPrefix(id, f.provider+"/")
+}
+
+// add appends a capability that the caller may know of and that is selected.
+func (v *capabilityView) add(ctx context.Context, out []bctrl.Capability, f capabilityFilter, c bctrl.Capability) ([]bctrl.Capability, error) {
+	if !v.permits(c.ID) {
+		return out, nil
+	}
+	var err error
+	if c.Status, err = v.status(ctx, c); err != nil {
+		return out, err
+	}
+	if f.status != "" && f.status != c.Status {
+		return out, nil
+	}
+	if err := v.server.addPolicy(ctx, v.q, v.org, &c); err != nil {
+		return out, err
+	}
+	return append(out, c), nil
+}
