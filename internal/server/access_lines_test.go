@@ -214,6 +214,37 @@ func TestEachMethodNamesTheRightThatTheServerChecks(t *testing.T) {
 		{"SecretsService.Import", func() error {
 			return failing(client.Secrets.Import(ctx, bctrl.SecretImport{Scope: bctrl.Global(), Text: bctrl.NewSecret("A=1")}))
 		}},
+		{"CredentialsService.Create", func() error {
+			return failing(client.Credentials.Create(ctx, bctrl.CredentialCreate{ID: "acme", Provider: "acme", SecretRef: "vault:secret:" + secret.ID, Scope: bctrl.InWorkspace("w"),
+				Auth: &bctrl.CredentialAuth{Type: bctrl.AuthHeader, Headers: map[string]string{"X-Key": "{secret}"}}, Hosts: []string{"api.acme.example"}}))
+		}},
+		{"CredentialsService.Get", func() error { return failing(client.Credentials.Get(ctx, "acme")) }},
+		{"CredentialsService.List", func() error { return drain(client.Credentials.List(ctx)) }},
+		{"CredentialsService.Page", func() error { return failing(client.Credentials.Page(ctx, p)) }},
+		{"CredentialsService.Update", func() error {
+			return failing(client.Credentials.Update(ctx, "acme", bctrl.CredentialUpdate{Priority: new(1)}))
+		}},
+		{"CapabilitiesService.Create", func() error {
+			return failing(client.Capabilities.Create(ctx, bctrl.CapabilityCreate{ID: "acme/users", Methods: []string{"GET"}, Paths: []string{"/v1/users"}}))
+		}},
+		{"CapabilitiesService.List", func() error { return drain(client.Capabilities.List(ctx, bctrl.CapabilityFilter{Provider: "acme"})) }},
+		{"CapabilitiesService.Page", func() error { return failing(client.Capabilities.Page(ctx, bctrl.CapabilityFilter{}, p)) }},
+		{"CapabilitiesService.Describe", func() error { return failing(client.Capabilities.Describe(ctx, "acme/users")) }},
+		{"CapabilitiesService.SetPolicy", func() error {
+			return failing(client.Capabilities.SetPolicy(ctx, "acme/users", bctrl.CapabilityPolicy{CallsPerMinute: 1}))
+		}},
+		{"CapabilitiesService.Bind", func() error {
+			return failing(client.Capabilities.Bind(ctx, bctrl.Binding{Credential: "acme", SecretRef: "vault:secret:" + secret.ID, Scope: bctrl.InWorkspace("w")}))
+		}},
+		{"CapabilitiesService.Bindings", func() error { return drain(client.Capabilities.Bindings(ctx, bctrl.BindingFilter{})) }},
+		{"CapabilitiesService.BindingsPage", func() error {
+			return failing(client.Capabilities.BindingsPage(ctx, bctrl.BindingFilter{Credential: "acme"}, p))
+		}},
+		{"CapabilitiesService.Unbind", func() error {
+			return client.Capabilities.Unbind(ctx, bctrl.Binding{Credential: "acme", Scope: bctrl.InWorkspace("w")})
+		}},
+		{"CapabilitiesService.Delete", func() error { return client.Capabilities.Delete(ctx, "acme/users") }},
+		{"CredentialsService.Delete", func() error { return client.Credentials.Delete(ctx, "acme") }},
 		{"SecretsService.Delete", func() error { return client.Secrets.Delete(ctx, secret.ID) }},
 		{"SealService.Status", func() error { return failing(client.Seal.Status(ctx)) }},
 		{"SealService.Rotate", func() error { return failing(client.Seal.Rotate(ctx, bctrl.SealKey{})) }},

@@ -23,7 +23,7 @@ import (
 var (
 	// walkMounted are rights that a runtime has where its mounts give them.
 	walkMounted = strings.Fields(`ai.use ai.read vault.use vault.list vault.readRaw
-		storage.get storage.put storage.delete storage.list storage.sign`)
+		storage.get storage.put storage.delete storage.list storage.sign capability.read capability.invoke`)
 	// walkOwn are rights that a runtime has to itself, whatever its mounts.
 	walkOwn = strings.Fields("runtime.read runtime.stop runtime.connect runtime.execute operation.read operation.cancel")
 	// walkAnybody are rights of everybody who is somebody.
@@ -107,6 +107,11 @@ func walk() []stop {
 	profiles := []aim{out("/v1/browser-profiles/acme-bot"), lacking("/v1/browser-profiles/nobody", "")}
 	keys := []aim{out("/v1/keys/{spare}"), lacking("/v1/keys/"+missing, "")}
 	scoped := []aim{out("/v1/secrets/{secret}"), lacking("/v1/secrets/"+missing, "")}
+	brokered := []aim{out("/v1/credentials/acme-key"), lacking("/v1/credentials/nobodys", "")}
+	capabilities := []aim{
+		in("/v1/capabilities/acme%2Fmine"), others("/v1/capabilities/acme%2Ftheirs"), out("/v1/capabilities/acme%2Froot"), lacking("/v1/capabilities/nobody%2Fno", ""),
+	}
+	bound := []aim{out("/v1/bindings?capability=acme%2Froot&scope=global"), lacking("/v1/bindings?capability=nobody%2Fno&scope=global", "")}
 	tokens := []aim{out("/v1/tokens/{token}"), lacking("/v1/tokens/"+missing, "")}
 	execution := func(ws, alias, of string, found bool) aim {
 		return aim{
@@ -185,6 +190,20 @@ func walk() []stop {
 		{"POST /v1/seal/lock", "seal.write", []aim{list("/v1/seal/lock", "")}}, // who may calls last
 		{"POST /v1/seal/unlock", "seal.write", afresh((*world).unlock, with(`{}`, list("/v1/seal/unlock", "")))},
 		{"POST /v1/seal/rotate", "seal.write", with(`{}`, list("/v1/seal/rotate", ""))},
+		{"POST /v1/credentials", "credential.write", []aim{makes("/v1/credentials", "",
+			`{"id": "n{n}", "provider": "acme", "scope": {"type": "global"}, "auth": {"type": "none"}, "hosts": ["api.acme.example"]}`)}},
+		{"GET /v1/credentials", "credential.read", []aim{list("/v1/credentials", "")}},
+		{"GET /v1/credentials/{id}", "credential.read", brokered},
+		{"PATCH /v1/credentials/{id}", "credential.write", with(`{"priority": 0}`, brokered...)},
+		{"GET /v1/capabilities", "capability.read", []aim{list("/v1/capabilities?limit=1000", "each"), list("/v1/capabilities?provider=acme", "each")}},
+		{"GET /v1/capabilities/{id}", "capability.read", capabilities},
+		{"PUT /v1/capabilities/{id}", "capability.write", []aim{makes("/v1/capabilities/acme%2Fn{n}", "", `{"methods": ["GET"], "paths": ["/"]}`)}},
+		{"PUT /v1/capabilities/{id}/policy", "capability.write", with(`{"callsPerMinute": 5}`, each("/policy", capabilities...)...)},
+		{"GET /v1/bindings", "binding.read", []aim{list("/v1/bindings", "")}},
+		{"PUT /v1/bindings", "binding.write", []aim{
+			{target: "/v1/bindings", found: true, body: `{"capability": "acme/root", "field": "secret", "secretRef": "vault:secret:{secret}", "scope": {"type": "global"}}`},
+			{target: "/v1/bindings", body: `{"capability": "nobody/no", "field": "secret", "secretRef": "vault:secret:{secret}", "scope": {"type": "global"}}`},
+		}},
 		{"POST /v1/subaccounts", "subaccount.write", []aim{makes("/v1/subaccounts", "", `{"name": "n{n}"}`)}},
 		{"GET /v1/subaccounts", "subaccount.read", []aim{list("/v1/subaccounts", "")}},
 		// Nobody needs to be known for these.
@@ -201,6 +220,9 @@ func walk() []stop {
 		{"GET /v1/audit/stream", "audit.read", []aim{list("/v1/audit/stream", "")}},
 		{"DELETE /v1/browser-profiles/{id}", "profile.write", profiles},
 		{"DELETE /v1/vault/{key}", "vault.write", secrets},
+		{"DELETE /v1/bindings", "binding.write", bound},
+		{"DELETE /v1/capabilities/{id}", "capability.write", capabilities},
+		{"DELETE /v1/credentials/{id}", "credential.write", brokered},
 		{"DELETE /v1/secrets/{id}", "secret.write", []aim{scoped[1], scoped[0]}},
 		{"POST /v1/workspaces/{id}/runtimes/{alias}/stop", "runtime.stop", living(each("/stop", runtimes...))},
 		{"DELETE /v1/ai-credentials/{id}", "ai.write", each("?force=true", credentials...)},
@@ -287,9 +309,14 @@ func newWorld(t *testing.T) (*world, []somebody) {
 	w.files()
 	var scoped bctrl.SecretInfo
 	w.ok("POST", []string{"secrets"}, object{"name": "ACME", "value": "acme", "aliases": []string{"acme"}, "scope": object{"type": "global"}}, &scoped)
+	for _, name := range []string{"acme/mine", "acme/theirs", "acme/root"} {
+		w.ok("PUT", []string{"capabilities", name}, object{"methods": []string{"GET"}, "paths": []string{"/"}}, nil)
+	}
+	w.ok("POST", []string{"credentials"}, object{"id": "acme-key", "provider": "acme", "scope": object{"type": "global"}, "secretRef": "vault:secret:" + scoped.ID,
+		"auth": object{"type": "header", "headers": object{"X-Key": "{secret}"}}, "hosts": []string{"api.acme.example"}}, nil)
 	w.ok("POST", []string{"browser-profiles"}, object{"id": "acme-bot"}, nil)
 	mounts := func(credential, prefix, ns string) object {
-		return object{"ai": object{"allow": []string{credential}}, "vault": object{"allow": []string{prefix}, "allowRawReads": true}, "storage": object{"workspace": ns}}
+		return object{"ai": object{"allow": []string{credential}}, "capabilities": object{"allow": []string{strings.Replace(credential, "-", "/", 1)}}, "vault": object{"allow": []string{prefix}, "allowRawReads": true}, "storage": object{"workspace": ns}}
 	}
 	ws, ws2 := w.harness.made("acme-ws", mounts("acme-mine", "prod/crm/", "acme-sales")), w.harness.made("acme-ws2", mounts("acme-theirs", "email/", "acme-email"))
 	w.ws, w.ws2 = ws, ws2
@@ -339,8 +366,9 @@ func newWorld(t *testing.T) (*world, []somebody) {
 			return out
 		}
 	}
-	none := bctrl.Mounts{AI: &bctrl.AIMount{Allow: []string{}}, Vault: &bctrl.VaultMount{Allow: []string{}}, Storage: &bctrl.StorageMount{Access: bctrl.StorageNone}}
-	nothing := `{"ai": {"allow": []}, "vault": {"allow": []}, "storage": {"access": "none"}}`
+	none := bctrl.Mounts{AI: &bctrl.AIMount{Allow: []string{}}, Vault: &bctrl.VaultMount{Allow: []string{}}, Storage: &bctrl.StorageMount{Access: bctrl.StorageNone},
+		Capabilities: &bctrl.CapabilityMount{Allow: []string{}}}
+	nothing := `{"ai": {"allow": []}, "vault": {"allow": []}, "storage": {"access": "none"}, "capabilities": {"allow": []}}`
 	return w, []somebody{
 		{why: "no key"},
 		{why: "a wrong key", key: "Bearer bctrl_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
@@ -371,7 +399,7 @@ func newWorld(t *testing.T) (*world, []somebody) {
 
 // unseen are names that a list must not hold for this caller.
 func (who somebody) unseen() []string {
-	mine := map[string]string{"rt": "prod/crm/acme acme-mine", "other": "email/acme acme-theirs"}
+	mine := map[string]string{"rt": "prod/crm/acme acme-mine acme/mine", "other": "email/acme acme-theirs acme/theirs"}
 	var not []string
 	for of, names := range mine {
 		if who.runtime != "" && (who.runtime != of || !who.powers) {
@@ -379,7 +407,7 @@ func (who somebody) unseen() []string {
 		}
 	}
 	if who.runtime != "" {
-		not = append(not, "root/acme")
+		not = append(not, "root/acme", "acme/root")
 	}
 	return not
 }
@@ -425,7 +453,7 @@ func (w *world) ask(method string, about aim, who somebody) answer {
 		target = strings.ReplaceAll(target, name, id)
 	}
 	n := strconv.Itoa(w.made)
-	target, body := strings.ReplaceAll(target, "{n}", n), strings.ReplaceAll(about.body, "{n}", n)
+	target, body := strings.ReplaceAll(target, "{n}", n), w.names.Replace(strings.ReplaceAll(about.body, "{n}", n))
 	// The same id for all, so that answers can be compared byte for byte.
 	headers := []string{"x-request-id", "walk"}
 	key := who.key
