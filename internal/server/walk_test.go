@@ -191,13 +191,13 @@ func walk() []stop {
 		{"POST /v1/seal/unlock", "seal.write", afresh((*world).unlock, with(`{}`, list("/v1/seal/unlock", "")))},
 		{"POST /v1/seal/rotate", "seal.write", with(`{}`, list("/v1/seal/rotate", ""))},
 		{"POST /v1/credentials", "credential.write", []aim{makes("/v1/credentials", "",
-			`{"id": "n{n}", "provider": "acme", "scope": {"type": "global"}, "auth": {"type": "none"}, "hosts": ["api.acme.example"]}`)}},
+			`{"id": "n{n}", "provider": "corp", "scope": {"type": "global"}, "auth": {"type": "none"}, "hosts": ["api.corp.example"]}`)}},
 		{"GET /v1/credentials", "credential.read", []aim{list("/v1/credentials", "")}},
 		{"GET /v1/credentials/{id}", "credential.read", brokered},
 		{"PATCH /v1/credentials/{id}", "credential.write", with(`{"priority": 0}`, brokered...)},
 		{"GET /v1/capabilities", "capability.read", []aim{list("/v1/capabilities?limit=1000", "each"), list("/v1/capabilities?provider=acme", "each")}},
 		{"GET /v1/capabilities/{id}", "capability.read", capabilities},
-		{"PUT /v1/capabilities/{id}", "capability.write", []aim{makes("/v1/capabilities/acme%2Fn{n}", "", `{"methods": ["GET"], "paths": ["/"]}`)}},
+		{"PUT /v1/capabilities/{id}", "capability.write", []aim{makes("/v1/capabilities/corp%2Fn{n}", "", `{"methods": ["GET"], "paths": ["/"]}`)}},
 		{"PUT /v1/capabilities/{id}/policy", "capability.write", with(`{"callsPerMinute": 5}`, each("/policy", capabilities...)...)},
 		{"GET /v1/bindings", "binding.read", []aim{list("/v1/bindings", "")}},
 		{"PUT /v1/bindings", "binding.write", []aim{
@@ -412,11 +412,14 @@ func (who somebody) unseen() []string {
 	return not
 }
 
-// expected is the status by the rules: 401, 403, 404 or, for yes, 200.
+// expected is the status by the rules: 401, 403, 404, 409 for a caller who is
+// no runtime any more or, for yes, 200.
 func expected(right string, who somebody, about aim) int {
 	switch {
 	case who.org == "":
 		return http.StatusUnauthorized
+	case who.runtime == "dead" && who.as != "" && who.token == nil: // which there is none of in its organization
+		return http.StatusConflict
 	case who.runtime == "dead":
 		return http.StatusForbidden
 	case who.runtime != "":
