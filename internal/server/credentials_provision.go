@@ -14,16 +14,22 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// provision makes the credential of a provider in a scope once all secrets that
-// it needs are stored there, and makes it anew when one that it may have comes
-// later. It is called when a secret that is pinned to the provider was stored,
-// in the same transaction; ev is the event of that, written already.
-func (s *Server) provision(ctx context.Context, tx *store.Tx, org string, scope bctrl.Scope, p registry.Provider, ev audit.Event) error {
-	secrets, complete, err := s.secretsFor(ctx, tx.Queries, org, scope, p)
-	if err != nil || !complete {
+// provision makes the credential of the provider that a new secret is pinned to,
+// once the scope has all secrets that it needs, and makes it anew with one that
+// it may have. It is called before the secret itself is stored, in the same
+// transaction; ev is the event of that.
+func (s *Server) provision(ctx context.Context, tx *store.Tx, org string, sec secret, ev audit.Event) error {
+	p, known := s.registry.Provider(sec.meta.Provider)
+	if !known {
+		return nil
+	}
+	scope := sec.meta.Scope
+	secrets, complete, err := s.secretsFor(ctx, tx.Queries, org, p, sec)
+	if err != nil || !complete || secrets[sec.meta.Field] != sec.row.ID {
 		return err
 	}
 	ev.Action = string(access.CredentialWrite)
+	about(&ev, scope)
 	row := store.Credential{Provider: p.ID, Scope: scope}
 	for _, id := range secrets {
 		made, err := s.provisionedOf(ctx, tx.Queries, org, id)
@@ -67,10 +73,10 @@ func (s *Server) unprovision(ctx context.Context, tx *store.Tx, org, secretID st
 	return nil
 }
 
-// secretsFor are the ids of a provider's secrets in a scope by field, and
-// whether it needs no other.
-func (s *Server) secretsFor(ctx context.Context, q store.Queries, org string, scope bctrl.Scope, p registry.Provider) (map[string]string, bool, error) {
-	rows, err := q.Secrets(ctx, org, store.SecretRange{Scope: scope, Provider: p.ID, Limit: 1000})
+// secretsFor are the ids of a provider's secrets in the scope of a new one by
+// field, and whether it needs no other. Of two with one field the older counts.
+func (s *Server) secretsFor(ctx context.Context, q store.Queries, org string, p registry.Provider, added secret) (map[string]string, bool, error) {
+	rows, err := q.Secrets(ctx, org, store.SecretRange{Scope: added.meta.Scope, Provider: p.ID, Limit: 1000})
 	if err != nil {
 		return nil, false, err
 	}
@@ -83,6 +89,9 @@ func (s *Server) secretsFor(ctx context.Context, q store.Queries, org string, sc
 		if byField[sec.meta.Field] == "" {
 			byField[sec.meta.Field] = row.ID
 		}
+	}
+	if byField[added.meta.Field] == "" {
+		byField[added.meta.Field] = added.row.ID
 	}
 	secrets, complete := map[string]string{}, true
 	for _, name := range p.Secrets {
@@ -193,8 +202,11 @@ func (s *Server) dropBrokerOf(ctx context.Context, tx *store.Tx, org, workspace 
 	}
 	for {
 		rows, err := tx.BindingsInWorkspace(ctx, org, workspace, droppedAtOnce)
-		if err != nil || len(rows) == 0 {
+		if err != nil {
 			return err
+		}
+		if len(rows) == 0 {
+			return tx.ForgetCredentialsBroughtTo(ctx, org, workspace)
 		}
 		if err := s.dropBindings(ctx, tx, org, rows, ev); err != nil {
 			return err

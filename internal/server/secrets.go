@@ -175,18 +175,26 @@ func (s *Server) createSecret(ctx context.Context, rq *request, in wire.SecretCr
 			return bctrl.SecretInfo{}, err
 		}
 		meta := secretMeta{Scope: scope, Name: in.Name, Aliases: in.Aliases, AttachedOnly: in.AttachedOnly}
-		sec, err := s.insertSecret(ctx, tx, rq.caller.Org, meta, in.Value)
-		ev.Object = sec.row.ID
 		about(ev, scope)
+		sec, err := s.insertSecret(ctx, tx, rq.caller.Org, meta, in.Value, *ev)
+		ev.Object = sec.row.ID
 		return describeSecret(sec.row, sec.meta), err
 	})
 }
 
-// insertSecret stores a new secret.
-func (s *Server) insertSecret(ctx context.Context, tx *store.Tx, org string, meta secretMeta, value wire.Value) (secret, error) {
+// insertSecret stores a new secret, pinned for good where the registry has its
+// name, and before it the credential that becomes complete with it. ev is the
+// event of the former.
+func (s *Server) insertSecret(ctx context.Context, tx *store.Tx, org string, meta secretMeta, value wire.Value, ev audit.Event) (secret, error) {
+	if p, name, found := s.registry.Owner(meta.Name); found {
+		meta.Provider, meta.Field = p.ID, name.Field
+	}
 	sec := secret{row: store.Secret{ID: newID(), CreatedAt: now()}, meta: meta}
 	sec.rotate(value)
 	if err := s.sealSecret(org, &sec); err != nil {
+		return sec, err
+	}
+	if err := s.provision(ctx, tx, org, sec, ev); err != nil {
 		return sec, err
 	}
 	err := tx.InsertSecret(ctx, org, sec.row, sec.meta.index())

@@ -99,6 +99,9 @@ func (s *Server) deleteSecret(ctx context.Context, rq *request, _ none) (none, e
 			return none{}, err
 		}
 		about(ev, row.Scope)
+		if err := s.unprovision(ctx, tx, rq.caller.Org, row.ID, *ev); err != nil {
+			return none{}, err
+		}
 		ev.UID, ev.Version = row.ID, row.Version
 		return none{}, tx.DeleteSecret(ctx, rq.caller.Org, row.ID)
 	})

@@ -41,7 +41,7 @@ func (s *Server) importSecrets(ctx context.Context, rq *request, in wire.SecretI
 				out.Skipped = append(out.Skipped, e.Name)
 				continue
 			}
-			sec, created, err := s.importSecret(ctx, tx, rq.caller.Org, scope, e)
+			sec, created, err := s.importSecret(ctx, tx, rq.caller.Org, scope, e, *ev)
 			if err != nil {
 				return out, err
 			}
@@ -66,10 +66,10 @@ func (s *Server) importSecrets(ctx context.Context, rq *request, in wire.SecretI
 }
 
 // importSecret rotates the secret of a name, or creates it.
-func (s *Server) importSecret(ctx context.Context, tx *store.Tx, org string, scope bctrl.Scope, e envfile.Entry) (sec secret, created bool, err error) {
+func (s *Server) importSecret(ctx context.Context, tx *store.Tx, org string, scope bctrl.Scope, e envfile.Entry, ev audit.Event) (sec secret, created bool, err error) {
 	row, err := tx.SecretByName(ctx, org, scope, e.Name)
 	if errors.Is(err, store.ErrNotFound) {
-		sec, err = s.insertSecret(ctx, tx, org, secretMeta{Scope: scope, Name: e.Name}, wire.NewValue(e.Value))
+		sec, err = s.insertSecret(ctx, tx, org, secretMeta{Scope: scope, Name: e.Name}, wire.NewValue(e.Value), ev)
 		return sec, true, err
 	}
 	if err != nil {

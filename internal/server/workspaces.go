@@ -220,6 +220,9 @@ func (s *Server) deleteWorkspace(ctx context.Context, rq *request, _ none) (none
 		if err := idle(ctx, tx, rq.caller.Org, ws.ID, force); err != nil {
 			return none{}, err
 		}
+		if err := s.dropBrokerOf(ctx, tx, rq.caller.Org, ws.ID, rq.event()); err != nil {
+			return none{}, err
+		}
 		if err := s.dropSecretsOf(ctx, tx, rq.caller.Org, ws.ID, rq.event()); err != nil {
 			return none{}, err
 		}

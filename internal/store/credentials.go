@@ -124,24 +124,30 @@ func (tx *Tx) DeleteCredential(ctx context.Context, org, uid string) error {
 	return tx.must(ctx, "DELETE FROM credentials WHERE org_id = $1 AND uid = $2", org, uid)
 }
 
-// BringCredentials lets the credentials of a secret be found in a group that
-// the secret was attached to.
+// BringCredentials lets the credentials of a secret be found in a group that the
+// secret was attached to.
 func (tx *Tx) BringCredentials(ctx context.Context, org, secret string, group bctrl.Scope) error {
-	_, err := tx.exec(ctx, `INSERT INTO credential_reach (org_id, provider, workspace_id, group_id, credential_uid)
-		SELECT c.org_id, c.provider, $1, $2, c.uid FROM credential_secrets s JOIN credentials c ON c.uid = s.credential_uid
+	_, err := tx.exec(ctx, `INSERT INTO credential_reach (org_id, workspace_id, group_id, provider, credential_uid)
+		SELECT c.org_id, $1, $2, c.provider, c.uid FROM credential_secrets s JOIN credentials c ON c.uid = s.credential_uid
 		WHERE s.org_id = $3 AND s.secret_id = $4 ON CONFLICT DO NOTHING`, group.WorkspaceID(), group.GroupID(), org, secret)
 	return err
 }
 
 // SendCredentials is the inverse of [Tx.BringCredentials], after the secret was
-// detached: those that no other secret holds there are not found there any
-// more.
+// detached. A credential that another of its secrets holds there stays.
 func (tx *Tx) SendCredentials(ctx context.Context, org, secret string, group bctrl.Scope) error {
-	_, err := tx.exec(ctx, `DELETE FROM credential_reach WHERE workspace_id = $1 AND group_id = $2
+	_, err := tx.exec(ctx, `DELETE FROM credential_reach WHERE org_id = $3 AND workspace_id = $1 AND group_id = $2
 		AND credential_uid IN (SELECT credential_uid FROM credential_secrets WHERE org_id = $3 AND secret_id = $4)
 		AND NOT EXISTS (SELECT 1 FROM credential_secrets s JOIN secret_attachments a ON a.org_id = s.org_id AND a.secret_id = s.secret_id
 			WHERE s.credential_uid = credential_reach.credential_uid AND a.workspace_id = $1 AND a.group_id = $2)`,
 		group.WorkspaceID(), group.GroupID(), org, secret)
+	return err
+}
+
+// ForgetCredentialsBroughtTo removes what is left of a workspace that is about
+// to be deleted.
+func (tx *Tx) ForgetCredentialsBroughtTo(ctx context.Context, org, workspace string) error {
+	_, err := tx.exec(ctx, "DELETE FROM credential_reach WHERE org_id = $1 AND workspace_id = $2", org, workspace)
 	return err
 }
 

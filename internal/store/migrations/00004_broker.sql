@@ -39,7 +39,7 @@ CREATE TABLE credential_reach (
   group_id       TEXT NOT NULL,
   credential_uid TEXT NOT NULL REFERENCES credentials (uid) ON DELETE CASCADE
 );
-CREATE UNIQUE INDEX credential_reach_group ON credential_reach (org_id, provider, workspace_id, group_id, credential_uid);
+CREATE UNIQUE INDEX credential_reach_group ON credential_reach (org_id, workspace_id, group_id, provider, credential_uid);
 CREATE INDEX credential_reach_credential ON credential_reach (credential_uid);
 
 CREATE TABLE capabilities (
