@@ -53,11 +53,18 @@ func (s *Server) signLink(ctx context.Context, rq *request, o store.Object) (wir
 	if err != nil {
 		return wire.SignedURL{}, err
 	}
-	ev := rq.event()
-	ev.UID, ev.Outcome = o.ID, audit.OK
-	if err := s.audit.Record(ctx, ev); err != nil {
+	err = s.db.Write(ctx, func(tx *store.Tx) error {
+		if err := s.grantedIn(ctx, tx.Queries, rq); err != nil {
+			return err
+		}
+		ev := rq.event()
+		ev.UID, ev.Outcome = o.ID, audit.OK
+		return audit.Append(tx, ev)
+	})
+	if err != nil {
 		return wire.SignedURL{}, err
 	}
+	rq.recorded = true
 	address := s.publicURL(rq).JoinPath("v1", "downloads", signature, url.PathEscape(o.Filename))
 	return wire.SignedURL{URL: wire.NewValue(address.String()), ExpiresIn: max(1, int64(ttl/time.Second))}, nil
 }

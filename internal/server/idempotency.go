@@ -9,13 +9,13 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -90,22 +90,35 @@ func (s *Server) replay(ctx context.Context, rq *request) (first *replayed, err 
 	case err != nil:
 		return nil, err
 	}
+	var answered kept
 	plain, err := s.keys.Open(id.record(org, a.Status), a.Sealed)
 	if err != nil {
 		return nil, unopened(err, "request.tampered")
 	}
-	if len(plain) < len(id.fingerprint) {
+	if json.Unmarshal(plain, &answered) != nil {
 		return nil, errTampered("request.tampered")
 	}
-	asked, body := plain[:len(id.fingerprint)], plain[len(id.fingerprint):]
-	if subtle.ConstantTimeCompare(asked, id.fingerprint) != 1 {
+	if subtle.ConstantTimeCompare(answered.Fingerprint, id.fingerprint) != 1 {
 		return nil, &bctrl.Error{
 			Status: http.StatusUnprocessableEntity, Code: "request.idempotency_mismatch",
 			Message: "this Idempotency-Key was used for another request",
 		}
 	}
+	for _, permitted := range answered.Permitted { // then, and now?
+		if err := s.authorizeAs(rq, permitted.Verb, permitted.Object); err != nil {
+			return nil, err
+		}
+	}
 	rq.idempotent = id
-	return &replayed{a.Status, body}, nil
+	return &replayed{a.Status, answered.Body}, nil
+}
+
+// kept is a first answer as it is sealed.
+type kept struct {
+	Fingerprint []byte
+	// Permitted is what a runtime caller was permitted for it.
+	Permitted []access.Action
+	Body      []byte
 }
 
 // onLeave has fn called when the request leaves.
@@ -166,7 +179,11 @@ func (s *Server) save(ctx context.Context, tx *store.Tx, rq *request, status int
 	if id == nil {
 		return nil
 	}
-	sealed, err := s.keys.Seal(id.record(rq.caller.Org, status), slices.Concat(id.fingerprint, body))
+	plain, err := json.Marshal(kept{id.fingerprint, rq.granted.all(), body})
+	if err != nil {
+		return err
+	}
+	sealed, err := s.keys.Seal(id.record(rq.caller.Org, status), plain)
 	if err != nil {
 		return err
 	}
@@ -182,7 +199,7 @@ func again(w http.ResponseWriter, rq *request, first *replayed) error {
 
 // record binds an answer's key and status to its seal.
 func (id *idempotent) record(org string, status int) seal.Record {
-	return seal.Record{Kind: "answer", UID: id.key, Scope: org, Version: 1, Meta: strconv.AppendInt(nil, int64(status), 10)}
+	return seal.Record{Kind: "answer", UID: id.key, Scope: org, Version: 2, Meta: strconv.AppendInt(nil, int64(status), 10)}
 }
 
 // sweepAnswers forgets old answers, some at a time so that no write waits long.

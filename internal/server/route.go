@@ -43,7 +43,13 @@ func endpoint[In, Out any](pattern string, verb access.Verb, do func(*Server, co
 		if err != nil {
 			return err
 		}
-		out, err := do(s, rq.Context(), rq, in)
+		run := func(ctx context.Context) (Out, error) { return do(s, ctx, rq, in) }
+		var out Out
+		if rq.Method == http.MethodGet {
+			out, err = ofOneMoment(rq.Context(), s, rq, run)
+		} else {
+			out, err = run(rq.Context())
+		}
 		if err != nil {
 			return err
 		}

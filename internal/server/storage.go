@@ -96,12 +96,12 @@ func (s *Server) putStorageFile(w http.ResponseWriter, rq *request) error {
 }
 
 func (s *Server) getStorageFile(w http.ResponseWriter, rq *request) error {
-	namespace, path, err := s.storageFile(rq)
-	if err != nil {
-		return err
-	}
 	return s.serveObject(w, rq, func(ctx context.Context) (store.Object, error) {
-		return readGranted(ctx, s, rq, func(ctx context.Context) (store.Object, error) {
+		return ofOneMoment(ctx, s, rq, func(ctx context.Context) (store.Object, error) {
+			namespace, path, err := s.storageFile(rq)
+			if err != nil {
+				return store.Object{}, err
+			}
 			return s.db.Read().Object(ctx, rq.caller.Org, namespace, path)
 		})
 	})

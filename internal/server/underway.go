@@ -21,13 +21,16 @@ import (
 // ([Server.recheck]), and what is no longer permitted ends.
 //
 // A decision is made in three parts, so that none is made under old rules and
-// missed: note how often the rules have changed, decide, enter what was
-// decided. When the rules have changed since, entering fails and all is done
-// again; when they change after, what was entered is asked about.
+// missed: note how often rules have changed, decide, enter what was decided.
+// When those of its organization have changed since, entering fails and all is
+// done again; when they change after, what was entered is asked about.
 type underway struct {
 	mu      sync.Mutex
 	changes uint64
-	open    map[string]map[*effect]struct{} // by organization
+	// last is the count at each organization's last change; open is by
+	// organization too.
+	last map[string]uint64
+	open map[string]map[*effect]struct{}
 }
 
 // effect is one thing that a runtime caller has begun.
@@ -50,7 +53,7 @@ func (u *underway) age() uint64 {
 func (u *underway) enter(e *effect, age uint64) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.changes != age {
+	if u.last[e.org] > age {
 		return false
 	}
 	if u.open == nil {
@@ -77,7 +80,11 @@ func (u *underway) leave(e *effect) {
 func (u *underway) changed(org, workspace string) []*effect {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.last == nil {
+		u.last = map[string]uint64{}
+	}
 	u.changes++
+	u.last[org] = u.changes
 	var list []*effect
 	for e := range u.open[org] {
 		if workspace == "" || e.workspace == workspace {
@@ -155,6 +162,13 @@ func (g *granted) require(also func(context.Context, access.Caller) error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.also = also
+}
+
+// all is what the request was permitted so far.
+func (g *granted) all() []access.Action {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.actions)
 }
 
 // enter authenticates a request, and counts it as underway from then on when it
@@ -283,27 +297,39 @@ func (s *Server) callerIn(ctx context.Context, q store.Queries, c access.Caller)
 	return c, nil
 }
 
-// readGranted reads something that a request was permitted, once more where
-// the rules changed while it was read.
-func readGranted[T any](ctx context.Context, s *Server, rq *request, read func(context.Context) (T, error)) (T, error) {
+// ofOneMoment reads for a runtime caller, and reads once more, newly decided,
+// where the rules changed between the decision and what was read: what is shown
+// and what permitted it are of one moment. What is on record was decided in the
+// transaction that recorded it.
+func ofOneMoment[T any](ctx context.Context, s *Server, rq *request, read func(context.Context) (T, error)) (T, error) {
 	for {
 		out, err := read(ctx)
-		if rq.caller.Runtime == nil {
+		if rq.caller.Runtime == nil || rq.recorded {
 			return out, err
 		}
-		now, refused := s.callerIn(ctx, s.db.Read(), rq.caller)
+		same, refused := s.sameRules(ctx, rq)
 		if refused != nil {
 			return out, refused
 		}
-		if now.Runtime.Version == rq.caller.Runtime.Version {
+		if same {
 			return out, err
 		}
-		rq.granted.mu.Lock()
-		refused = decideAll(now, rq.granted.actions)
-		rq.granted.mu.Unlock()
-		if refused != nil {
-			return out, refused
-		}
-		rq.caller = now
 	}
+}
+
+// sameRules reports whether a request's caller is bound by the rules as they
+// are now, and where it is not makes it so, with nothing permitted yet.
+func (s *Server) sameRules(ctx context.Context, rq *request) (bool, error) {
+	g := &rq.granted
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if cut := cutShort(ctx); cut != nil {
+		return false, cut
+	}
+	now, err := s.callerIn(ctx, s.db.Read(), rq.caller)
+	if err != nil || now.Runtime.Version == rq.caller.Runtime.Version {
+		return err == nil, err
+	}
+	rq.caller, g.caller, g.actions = now, &now, nil
+	return false, nil
 }

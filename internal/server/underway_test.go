@@ -18,8 +18,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/store"
 )
 
 // lowering is a workspace with one runtime, and the ways in which what the
@@ -362,6 +364,87 @@ func TestNothingIsDecidedByOldRulesWhileTheyChange(t *testing.T) {
 	require.ErrorIs(t, err, bctrl.ErrOutsideMount)
 	require.Empty(t, s.underway.open)
 	require.NoError(t, cutShort(t.Context()))
+}
+
+// entered is a request of the runtime that has been authenticated.
+func (l *lowering) entered(verb access.Verb) *request {
+	l.Helper()
+	req := httptest.NewRequest(http.MethodGet, "/v1/x", nil)
+	req.Header.Set("Authorization", "Bearer "+l.token)
+	rq := &request{Request: req, w: httptest.NewRecorder(), route: &route{verb: verb}}
+	require.NoError(l, l.server.enter(rq))
+	return rq
+}
+
+func TestWhatIsReadAndWhatPermittedItAreOfOneMoment(t *testing.T) {
+	l := newLowering(t, "http://127.0.0.1:9/v1")
+	read := func(change func()) (reads int, permitted bool, err error) {
+		rq := l.entered(bctrl.UseVault)
+		defer rq.leave()
+		permitted, err = ofOneMoment(rq.Context(), l.server, rq, func(context.Context) (bool, error) {
+			allowed := l.server.authorize(rq, "prod/crm") == nil
+			if reads++; reads == 1 {
+				change()
+			}
+			return allowed, nil
+		})
+		return reads, permitted, err
+	}
+	reads, permitted, err := read(func() {})
+	require.NoError(t, err)
+	require.True(t, permitted)
+	require.Equal(t, 1, reads)
+
+	// Lowered while it read, and not yet asked about again.
+	reads, permitted, err = read(func() {
+		l.write(func(tx *store.Tx) error {
+			ws, err := tx.Workspace(t.Context(), l.org(), l.ws.ID)
+			if err != nil {
+				return err
+			}
+			ws.Version, ws.Mounts.Vault = ws.Version+1, nil
+			return tx.UpdateWorkspace(t.Context(), l.org(), ws)
+		})
+	})
+	require.NoError(t, err)
+	require.False(t, permitted, "what was read after the lowering is decided by it")
+	require.Equal(t, 2, reads)
+
+	reads, permitted, err = read(func() { l.to(l.mounts("s")) })
+	require.NoError(t, err)
+	require.True(t, permitted, "raised")
+	require.Equal(t, 2, reads)
+
+	_, _, err = read(func() { l.to(object{}) })
+	require.ErrorIs(t, err, bctrl.ErrOutsideMount, "lowered, and asked about again")
+	l.to(l.mounts("s"))
+	_, _, err = read(func() { l.ok("DELETE", []string{"tokens", l.tokenID}, nil, nil) })
+	require.ErrorIs(t, err, bctrl.ErrUnauthorized, "nothing that was read after its end is shown to a token")
+}
+
+func TestARememberedAnswerIsDecidedAgain(t *testing.T) {
+	l := newLowering(t, "http://127.0.0.1:9/v1")
+	l.stored("s", "f", "content")
+	send := func(method, path, key string) answer {
+		return l.send(method, path, nil, "Authorization", "Bearer "+l.token, "Idempotency-Key", key)
+	}
+	test, remove := target([]string{"ai-credentials", "mine", "test"}, nil), target(file("s", "f"), nil)
+	first, deleted := send("POST", test, "a"), send("DELETE", remove, "b")
+	require.Equal(t, http.StatusOK, first.Status, "%s", first.Body)
+	require.Equal(t, http.StatusOK, deleted.Status, "%s", deleted.Body)
+	require.Equal(t, first.Body, send("POST", test, "a").Body)
+
+	l.to(object{"storage": object{"workspace": "other"}})
+	refused(t, send("POST", test, "a"), 403, "ai.outside_mount", "the credential is no longer mounted")
+	refused(t, send("DELETE", remove, "b"), 403, "storage.outside_mount", "the namespace is no longer mounted")
+	events := l.events()
+	last := events[len(events)-1]
+	require.Equal(t, audit.Denied, last.Decision, "on record")
+	require.Equal(t, "s", last.Object)
+
+	l.to(l.mounts("s"))
+	require.Equal(t, first.Body, send("POST", test, "a").Body, "permitted again, and still the first answer")
+	require.Equal(t, deleted.Body, send("DELETE", remove, "b").Body)
 }
 
 // TestANarrowedHandleIsHeldToItsMountsWithoutTheSDK sends what the SDK would

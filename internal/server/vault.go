@@ -176,6 +176,7 @@ func (s *Server) useVaultEntry(ctx context.Context, rq *request, fn func(vaultMe
 		return ev, err
 	}
 	return s.useIn(ctx, find, func() error {
+		rq.recorded = true
 		meta, secrets, err := s.openVaultEntry(rq.caller.Org, e)
 		if err != nil {
 			return err
