@@ -52,11 +52,12 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // send sends a request, with a new access token once more when the provider
-// does not know the old one. It returns the secrets that were made for it.
+// does not know the old one; one that was made for the request is not replaced.
+// It returns the secrets that were made for it.
 func (c *Client) send(req *http.Request) (resp *http.Response, made []bctrl.Secret, err error) {
 	begun := c.auth.now()
 	resp, used, err := c.sendOnce(req)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized || c.auth.tokens == nil || used.token.obtained.After(begun) {
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || c.auth.tokens == nil || !used.token.obtained.Before(begun) {
 		return resp, used.made, err
 	}
 	again := req.Clone(req.Context())

@@ -102,3 +102,26 @@ func TestASignatureInTheQuery(t *testing.T) {
 	want := hex.EncodeToString(mac256([]byte(canary), "POST /order?amount=1&key=k1"))
 	require.Equal(t, "/order?amount=1&key=k1&signature="+want, last.target)
 }
+
+func TestWhatTheSignatureStandsBesideFitsAHeader(t *testing.T) {
+	b, base := provider(t, func(http.ResponseWriter, *http.Request) { t.Error("it was sent") })
+	for _, c := range []struct {
+		why, keyID string
+		length     int64
+		want       error
+	}{
+		{"a line break", "canary\r\nX-Evil: 1", 4, ErrTarget},
+		{"a body of another length than it declares", "key-1", 5, ErrUnsignable},
+	} {
+		auth := hmacAuth(bctrl.HMACAuth{Algorithm: "sha256"})
+		auth.Headers["X-Key-Id"] = "{keyId}-{timestamp}"
+		client, err := b.Client(Target{BaseURL: base, Auth: auth, Secrets: secrets("secret", canary, "keyId", c.keyID)})
+		require.NoError(t, err, c.why)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base, io.MultiReader(strings.NewReader("body")))
+		require.NoError(t, err)
+		req.ContentLength = c.length
+		_, err = client.Do(req)
+		require.ErrorIs(t, err, c.want, c.why)
+		require.NotContains(t, err.Error(), "canary", c.why)
+	}
+}

@@ -119,6 +119,13 @@ func TestACertificateNeedsItsKeyAndTLS(t *testing.T) {
 	require.ErrorIs(t, err, ErrTarget)
 }
 
+func TestAFingerprintTellsListsApart(t *testing.T) {
+	require.NotEqual(t, fingerprint("ab", "c"), fingerprint("a", "bc"))
+	require.NotEqual(t, fingerprint("a"), fingerprint("a", ""))
+	require.NotEqual(t, fingerprint("1:a"), fingerprint("", "a"))
+	require.Equal(t, fingerprint("a", "b"), fingerprint("a", "b"))
+}
+
 func TestCertificatesThatAreKeptAreBounded(t *testing.T) {
 	var c transportCache
 	opened := 0

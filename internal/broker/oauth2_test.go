@@ -333,6 +333,13 @@ func TestANewTokenThatIsRefusedIsNotReplacedAgain(t *testing.T) {
 	require.Equal(t, 401, resp.StatusCode)
 	asked, called := a.counts()
 	require.Equal(t, [2]int{2, 3}, [2]int{asked, called}, "one repetition")
+
+	a, b = newAuthorizer(t)
+	a.hold = a.revoke
+	resp, _ = send(t, a.client(t, b, a.target(nil)), a.request(t, t.Context()))
+	require.Equal(t, 401, resp.StatusCode)
+	asked, called = a.counts()
+	require.Equal(t, [2]int{1, 1}, [2]int{asked, called}, "none with a token that is new already")
 }
 
 func TestManyWhoseTokenIsRefusedGetOneNew(t *testing.T) {

@@ -77,7 +77,6 @@ func (s *sigV4) sign(out *http.Request, now time.Time) ([]bctrl.Secret, error) {
 	}
 	s.normalize(out.URL)
 	out.Header.Set(dateHeader, now.UTC().Format(sigV4Time))
-	out.Header.Del("Date") // the other one is signed
 	if !s.session.IsZero() {
 		out.Header.Set(sessionHeader, s.session.Expose())
 	}

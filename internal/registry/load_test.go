@@ -82,11 +82,12 @@ func TestAUsersFileThatBreaksARuleIsRefused(t *testing.T) {
 		{"a field without a secret", change("{apiKey}", "{apiKey}{other}"), "no name for the field other"},
 		{"a secret without a field", change("{team?}", "team"), "no optional field team"},
 		{"an optional secret that is needed", change("{team?}", "{team}"), "no optional field team"},
+		{"an optional field without a secret", change(`, {"name": "ACME_TEAM", "field": "team", "optional": true}`, ""), "no name for the field team"},
 		{"one field under two names", change(`"field": "team", "optional": true`, `"field": "apiKey"`), "there twice"},
 		{"a built-in provider's id", change(`"id": "acme"`, `"id": "openai"`), "capabilities[0].id"},
 		{"a built-in provider's secret", change("ACME_API_KEY", "OPENAI_API_KEY"), "belongs to the provider openai"},
 		{"an AI provider", change(`"basePath"`, `"ai": "openai", "basePath"`), "only built-in"},
-		{"another file's name", change(`"id": "acme"`, `"id": "acme2"`), ""},
+		{"another file's name", strings.ReplaceAll(change(`"id": "acme"`, `"id": "acme2"`), "acme/orders", "acme2/orders"), "its name is not"},
 		{"too long a file", acme + strings.Repeat(" ", maxFile), "longer than"},
 	} {
 		_, err := Load(folder(t, "acme.json", c.text))
