@@ -132,54 +132,88 @@ func (s *Server) writeBinding(ctx context.Context, tx *store.Tx, org string, key
 }
 
 // fieldOf finds what a binding is for, and returns its provider. It fills in
-// the field where there is but one.
+// the field where one is meant without saying so.
 func (s *Server) fieldOf(ctx context.Context, q store.Queries, org string, key *store.BindingKey) (provider string, err error) {
-	provider, fields, err := s.fieldsOfTarget(ctx, q, org, key.Target)
+	t, err := s.target(ctx, q, org, key.Target)
 	if err != nil {
 		return "", err
 	}
+	if key.Field == "" {
+		key.Field = t.meant
+	}
 	switch {
-	case fields == nil: // any that a credential turns out to have
-	case key.Field == "" && len(fields) == 1:
-		key.Field = fields[0]
+	case t.fields == nil: // any that a credential turns out to have
 	case key.Field == "":
 		e := invalid("bindings.field_needed", "field", "several secrets are used there: name the one to replace")
-		e.Hint = "it is one of " + strings.Join(fields, ", ")
+		e.Hint = "it is one of " + strings.Join(t.fields, ", ")
 		return "", e
-	case !slices.Contains(fields, key.Field):
+	case !slices.Contains(t.fields, key.Field):
 		return "", invalid("bindings.unknown_field", "field", "no secret of this name is used there")
 	}
-	return provider, nil
+	return t.provider, nil
 }
 
-// fieldsOfTarget returns the provider of a capability or a credential and the
-// fields of its secrets; nil are those of whatever credential there will be.
-func (s *Server) fieldsOfTarget(ctx context.Context, q store.Queries, org, target string) (provider string, fields []string, err error) {
-	if strings.Contains(target, "/") {
-		c, err := s.defined(ctx, q, org, target)
+// bindable is what a binding can be for.
+type bindable struct {
+	provider string
+	// fields are those of its secrets; nil are those of whatever credential
+	// there will be. meant is the one that need not be named, or empty.
+	fields []string
+	meant  string
+}
+
+func (s *Server) target(ctx context.Context, q store.Queries, org, id string) (t bindable, err error) {
+	if strings.Contains(id, "/") {
+		c, err := s.defined(ctx, q, org, id)
 		for _, name := range c.Secrets {
-			fields = append(fields, name.Field)
+			t.fields = append(t.fields, name.Field)
 		}
-		return c.Provider, fields, err
+		t.provider, t.meant = c.Provider, s.onlyField(c.Provider)
+		return t, err
 	}
-	row, err := q.Credential(ctx, org, target)
-	switch {
-	case err == nil:
-		meta, err := s.proveCredential(org, row)
-		return row.Provider, slices.Sorted(maps.Keys(meta.Secrets)), err
-	case !errors.Is(err, store.ErrNotFound):
-		return "", nil, err
-	}
-	ai, err := q.AICredential(ctx, org, target)
+	row, err := q.Credential(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return "", nil, errNoCredential()
+		return s.targetAI(ctx, q, org, id)
 	}
 	if err != nil {
-		return "", nil, err
+		return t, err
 	}
-	meta, err := readAIMeta(ai)
-	provider, field := s.aiProvider(meta.Provider)
-	return provider, []string{field}, err
+	meta, err := s.proveCredential(org, row)
+	t.provider, t.fields = row.Provider, slices.Sorted(maps.Keys(meta.Secrets))
+	if t.meant = s.onlyField(row.Provider); len(t.fields) == 1 {
+		t.meant = t.fields[0]
+	}
+	return t, err
+}
+
+func (s *Server) targetAI(ctx context.Context, q store.Queries, org, id string) (t bindable, err error) {
+	row, err := q.AICredential(ctx, org, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return t, errNoCredential()
+	}
+	if err != nil {
+		return t, err
+	}
+	meta, err := readAIMeta(row)
+	t.provider, t.meant = s.aiProvider(meta.Provider)
+	t.fields = []string{t.meant}
+	return t, err
+}
+
+// onlyField is the field of the only secret that a provider of the registry
+// needs, or empty.
+func (s *Server) onlyField(provider string) (field string) {
+	p, _ := s.registry.Provider(provider)
+	for _, name := range p.Secrets {
+		switch {
+		case name.Optional:
+		case field != "":
+			return ""
+		default:
+			field = name.Field
+		}
+	}
+	return field
 }
 
 // deleteBinding removes the binding that the query names. The field may be left
