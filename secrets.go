@@ -30,6 +30,9 @@ type SecretInfo struct {
 	// Both are empty for other names.
 	Provider string `json:"provider,omitempty"`
 	Field    string `json:"field,omitempty"`
+	// Credential is the one that was made of it, if there are all secrets that
+	// the provider needs.
+	Credential string `json:"credential,omitempty"`
 	// Version counts the changes of the secret, from 1.
 	Version   int64     `json:"version"`
 	CreatedAt time.Time `json:"createdAt"`

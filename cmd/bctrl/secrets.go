@@ -41,7 +41,7 @@ func (c *cli) showSecret(cmd *cobra.Command, s bctrl.SecretInfo) error {
 	}
 	return show(c, cmd, s,
 		pair{"ID", s.ID}, pair{"Name", s.Name}, pair{"Aliases", joined(s.Aliases)}, pair{"Scope", s.Scope.String()},
-		pair{"Attached only", attachedOnly}, pair{"Attached to", joinedScopes(s.Attachments)}, pair{"Pinned to", pinnedTo(s)},
+		pair{"Attached only", attachedOnly}, pair{"Attached to", joinedScopes(s.Attachments)}, pair{"Pinned to", pinnedTo(s)}, pair{"Credential", s.Credential},
 		pair{"Version", strconv.FormatInt(s.Version, 10)}, pair{"Created", moment(s.CreatedAt)}, pair{"Updated", moment(s.UpdatedAt)},
 		pair{"Rotated", moment(s.RotatedAt)})
 }

@@ -119,11 +119,22 @@ func (s *Server) sealSecret(org string, sec *secret) (err error) {
 // now is the time as it is stored.
 func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
-func describeSecret(row store.Secret, meta secretMeta) bctrl.SecretInfo {
-	return bctrl.SecretInfo{
+// describeSecret says what may be known of a secret, and which credential was
+// made of it.
+func (s *Server) describeSecret(ctx context.Context, q store.Queries, org string, sec secret) (bctrl.SecretInfo, error) {
+	row, meta := sec.row, sec.meta
+	info := bctrl.SecretInfo{
 		ID: row.ID, Name: meta.Name, Aliases: meta.Aliases, Scope: meta.Scope, AttachedOnly: meta.AttachedOnly, Attachments: meta.Attachments,
 		Provider: meta.Provider, Field: meta.Field, Version: row.Version, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt, RotatedAt: meta.RotatedAt,
 	}
+	if meta.Provider == "" {
+		return info, nil
+	}
+	made, err := s.provisionedOf(ctx, q, org, row.ID)
+	for _, c := range made {
+		info.Credential = c.ID
+	}
+	return info, err
 }
 
 // checkSecretNames checks name and aliases as they are sent.
@@ -177,8 +188,11 @@ func (s *Server) createSecret(ctx context.Context, rq *request, in wire.SecretCr
 		meta := secretMeta{Scope: scope, Name: in.Name, Aliases: in.Aliases, AttachedOnly: in.AttachedOnly}
 		about(ev, scope)
 		sec, err := s.insertSecret(ctx, tx, rq.caller.Org, meta, in.Value, *ev)
+		if err != nil {
+			return bctrl.SecretInfo{}, err
+		}
 		ev.Object = sec.row.ID
-		return describeSecret(sec.row, sec.meta), err
+		return s.describeSecret(ctx, tx.Queries, rq.caller.Org, sec)
 	})
 }
 
@@ -186,9 +200,7 @@ func (s *Server) createSecret(ctx context.Context, rq *request, in wire.SecretCr
 // name, and before it the credential that becomes complete with it. ev is the
 // event of the former.
 func (s *Server) insertSecret(ctx context.Context, tx *store.Tx, org string, meta secretMeta, value wire.Value, ev audit.Event) (secret, error) {
-	if p, name, found := s.registry.Owner(meta.Name); found {
-		meta.Provider, meta.Field = p.ID, name.Field
-	}
+	meta.Provider, meta.Field = s.pin(meta.Name)
 	sec := secret{row: store.Secret{ID: newID(), CreatedAt: now()}, meta: meta}
 	sec.rotate(value)
 	if err := s.sealSecret(org, &sec); err != nil {
@@ -213,7 +225,10 @@ func (s *Server) getSecret(ctx context.Context, rq *request, _ none) (bctrl.Secr
 		return bctrl.SecretInfo{}, err
 	}
 	found, err := s.findSecret(ctx, s.db.Read(), rq.caller.Org, id)
-	return describeSecret(found.row, found.meta), err
+	if err != nil {
+		return bctrl.SecretInfo{}, err
+	}
+	return s.describeSecret(ctx, s.db.Read(), rq.caller.Org, found)
 }
 
 func (s *Server) findSecret(ctx context.Context, q store.Queries, org, id string) (secret, error) {
@@ -253,7 +268,11 @@ func (s *Server) listSecrets(ctx context.Context, rq *request, _ none) (list wir
 		if err != nil {
 			return list, err
 		}
-		list.Items = append(list.Items, describeSecret(found.row, found.meta))
+		info, err := s.describeSecret(ctx, s.db.Read(), rq.caller.Org, found)
+		if err != nil {
+			return list, err
+		}
+		list.Items = append(list.Items, info)
 	}
 	return list, nil
 }

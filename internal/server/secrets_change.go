@@ -24,8 +24,11 @@ func (s *Server) changeSecret(ctx context.Context, rq *request, fn func(tx *stor
 		if err == nil && changed {
 			err = s.writeSecret(ctx, tx, rq.caller.Org, &sec)
 		}
+		if err != nil {
+			return bctrl.SecretInfo{}, err
+		}
 		ev.UID, ev.Version = sec.row.ID, sec.row.Version
-		return describeSecret(sec.row, sec.meta), err
+		return s.describeSecret(ctx, tx.Queries, rq.caller.Org, sec)
 	})
 }
 

@@ -29,7 +29,8 @@ func (s *Server) importSecrets(ctx context.Context, rq *request, in wire.SecretI
 		return bctrl.SecretsImported{}, err
 	}
 	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.SecretsImported, error) {
-		out := bctrl.SecretsImported{Created: []bctrl.SecretInfo{}, Rotated: []bctrl.SecretInfo{}, Skipped: []string{}}
+		out := bctrl.SecretsImported{Skipped: []string{}}
+		var made, rotated []secret
 		scope, err := storedScope(ctx, tx.Queries, rq.caller.Org, in.Scope)
 		if err != nil {
 			return out, err
@@ -54,15 +55,30 @@ func (s *Server) importSecrets(ctx context.Context, rq *request, in wire.SecretI
 			if err := audit.Append(tx, one); err != nil {
 				return out, err
 			}
-			info := describeSecret(sec.row, sec.meta)
 			if created {
-				out.Created = append(out.Created, info)
+				made = append(made, sec)
 			} else {
-				out.Rotated = append(out.Rotated, info)
+				rotated = append(rotated, sec)
 			}
 		}
-		return out, nil
+		// Last: a credential may be made with the last secret.
+		if out.Created, err = s.describeSecrets(ctx, tx.Queries, rq.caller.Org, made); err != nil {
+			return out, err
+		}
+		out.Rotated, err = s.describeSecrets(ctx, tx.Queries, rq.caller.Org, rotated)
+		return out, err
 	})
+}
+
+func (s *Server) describeSecrets(ctx context.Context, q store.Queries, org string, list []secret) ([]bctrl.SecretInfo, error) {
+	out := make([]bctrl.SecretInfo, len(list))
+	for i, sec := range list {
+		var err error
+		if out[i], err = s.describeSecret(ctx, q, org, sec); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // importSecret rotates the secret of a name, or creates it.
