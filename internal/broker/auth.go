@@ -87,7 +87,9 @@ func (b *Broker) compile(t Target, base *url.URL) (*compiled, error) {
 	case bctrl.AuthOAuth2:
 		err = b.oauth2(c, t)
 	case bctrl.AuthHMAC:
-		c.mac, err = newMAC(*t.Auth.HMAC, t.Secrets["secret"])
+		if c.mac, err = newMAC(*t.Auth.HMAC, t.Secrets["secret"]); err == nil {
+			c.scrubbed = append(c.scrubbed, c.mac.key) // as it is behind the secret's encoding
+		}
 	case bctrl.AuthAWSSigV4:
 		c.sigV4, err = newSigV4(*t.Auth.SigV4, t.Secrets, base)
 		c.ownHeaders = append(c.ownHeaders, "Authorization")

@@ -123,7 +123,8 @@ func TestAFingerprintTellsListsApart(t *testing.T) {
 	require.NotEqual(t, fingerprint("ab", "c"), fingerprint("a", "bc"))
 	require.NotEqual(t, fingerprint("a"), fingerprint("a", ""))
 	require.NotEqual(t, fingerprint("1:a"), fingerprint("", "a"))
-	require.Equal(t, fingerprint("a", "b"), fingerprint("a", "b"))
+	parts := []string{"a", "b"}
+	require.Equal(t, fingerprint("a", "b"), fingerprint(parts...))
 }
 
 func TestCertificatesThatAreKeptAreBounded(t *testing.T) {
