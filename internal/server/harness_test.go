@@ -45,11 +45,18 @@ type harness struct {
 
 func newHarness(t *testing.T) *harness {
 	t.Helper()
-	dir := t.TempDir()
+	return newHarnessIn(t, t.TempDir(), custody.Config{})
+}
+
+// newHarnessIn is a harness over what lies in dir, sealed as keys says.
+func newHarnessIn(t *testing.T, dir string, keys custody.Config) *harness {
+	t.Helper()
 	db, err := store.Open(t.Context(), filepath.Join(dir, "bctrl.db"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	keys := openCustody(t, db, dir)
+	keys.DB, keys.KeyFile = db, filepath.Join(dir, "kek")
+	kept, err := custody.Open(t.Context(), keys)
+	require.NoError(t, err)
 	browsers := &browser.Fake{}
 	blobs := lazyBlobs{sync.OnceValue(func() *blob.Disk {
 		d, err := blob.OpenDisk(filepath.Join(dir, "blobs"))
@@ -58,7 +65,7 @@ func newHarness(t *testing.T) *harness {
 		return d
 	})}
 	s, err := New(t.Context(), Config{
-		Store: db, Custody: keys, Browsers: browsers, Blobs: blobs, ProfileDir: filepath.Join(dir, "profiles"), Egress: loopback,
+		Store: db, Custody: kept, Browsers: browsers, Blobs: blobs, ProfileDir: filepath.Join(dir, "profiles"), Egress: loopback,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close(context.WithoutCancel(t.Context()))) })
