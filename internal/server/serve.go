@@ -53,7 +53,8 @@ func plainPath(escaped string) bool {
 	}
 	for segment := range strings.SplitSeq(rest, "/") {
 		text, err := url.PathUnescape(segment)
-		if err != nil || text == "" || text == "." || text == ".." || strings.ContainsRune(text, 0) {
+		// The mux takes an encoded slash alone for the end of a path.
+		if err != nil || text == "" || text == "." || text == ".." || text == "/" || strings.ContainsRune(text, 0) {
 			return false
 		}
 	}
