@@ -34,10 +34,10 @@ const (
 // holds under that name, and {field?} for one that may be missing, with which
 // the whole header or parameter is left out.
 //
-// Headers and Query go with every type but [AuthNone], which takes those
-// without fields alone. An entry that names no field is a default, "Notion-Version", and a caller's own value replaces
-// it; an entry that does is authentication, and a caller that brings its own is
-// refused.
+// Headers and Query go with every type; with [AuthNone] they name no field. An
+// entry that names no field is a default, such as Notion-Version, and a caller's
+// own value replaces it. One that does is authentication, and a caller that
+// brings its own is refused.
 //
 //	type       what else it takes        fields that it reads itself
 //	none       -                         -
@@ -71,6 +71,10 @@ type CredentialAuth struct {
 	// empty; a user name without colon is the provider's affair.
 	Username string `json:"username,omitempty"`
 	Password string `json:"password,omitempty"`
+	// Public names fields that identify and prove nothing, such as the id of an
+	// account. They are sealed like the others, but left in answers: an API that
+	// writes them everywhere could not be used without.
+	Public []string `json:"public,omitempty"`
 
 	OAuth2 *OAuth2Auth `json:"oauth2,omitempty"`
 	SigV4  *SigV4Auth  `json:"sigv4,omitempty"`

@@ -23,7 +23,7 @@ func wholeAuths() map[AuthType]CredentialAuth {
 		AuthHeader:   headerAuth("Authorization", "Bearer {apiKey}", "X-Org", "{org?}", "Accept", "application/json"),
 		AuthQuery:    {Type: AuthQuery, Query: map[string]string{"key": "{apiKey}", "token": "{token}"}},
 		AuthPath:     {Type: AuthPath, Path: "/bot{token}"},
-		AuthBasic:    {Type: AuthBasic, Username: "{accountSid}", Password: "{authToken}"},
+		AuthBasic:    {Type: AuthBasic, Username: "{accountSid}", Password: "{authToken}", Public: []string{"accountSid"}},
 		AuthOAuth2:   {Type: AuthOAuth2, OAuth2: &OAuth2Auth{Grant: GrantRefreshToken, TokenURL: "https://accounts.example.com/api/token", Scopes: []string{"a:b", "c"}}},
 		AuthAWSSigV4: {Type: AuthAWSSigV4, SigV4: &SigV4Auth{Service: "s3"}},
 		AuthHMAC:     {Type: AuthHMAC, Headers: map[string]string{"X-Sig": "v1={signature}", "X-Key": "{keyId}"}, HMAC: &HMACAuth{Algorithm: "sha256"}},
@@ -108,6 +108,9 @@ func TestAMalformedAuthIsRefusedByField(t *testing.T) {
 		{"a signature that is not sent", "auth.headers", of(AuthHMAC, func(a *CredentialAuth) { a.Headers = nil })},
 		{"a message of nothing", "auth.hmac.message", of(AuthHMAC, func(a *CredentialAuth) { a.HMAC.Message = "hello" })},
 		{"a message with a secret", "auth.hmac.message", of(AuthHMAC, func(a *CredentialAuth) { a.HMAC.Message = "{body}{secret}" })},
+		{"a public field that is none", "auth.public[1]", of(AuthBasic, func(a *CredentialAuth) { a.Public = []string{"accountSid", "other"} })},
+		{"a public key", "auth.public[0]", of(AuthAWSSigV4, func(a *CredentialAuth) { a.Public = []string{"secretAccessKey"} })},
+		{"nothing secret", "auth.public", of(AuthBasic, func(a *CredentialAuth) { a.Public = []string{"accountSid", "authToken"} })},
 		{"too many", "auth.headers", headerAuth(manyHeaders()...)},
 	} {
 		err := c.auth.Validate()

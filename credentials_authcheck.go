@@ -26,6 +26,7 @@ func (a CredentialAuth) Validate() error {
 	c.templatesAreWhole()
 	c.headers()
 	c.query()
+	c.public()
 	switch a.Type {
 	case AuthHeader:
 		c.require(usesField(a.Headers), "headers", "a header with a field is missing")
@@ -175,6 +176,19 @@ func (c *authCheck) query() {
 		c.require(isToken(name), "query", "a parameter's name is 1 to 128 letters, digits, hyphens and underscores")
 		c.require(c.auth.Type != AuthAWSSigV4 || !strings.HasPrefix(strings.ToLower(name), "x-amz-"), "query", "the strategy itself sets such parameters")
 	}
+}
+
+// public refuses to leave in answers what proves who the caller is.
+func (c *authCheck) public() {
+	required, optional := c.auth.Fields()
+	own := c.auth.ownFields()
+	for i, field := range c.auth.Public {
+		known := slices.Contains(required, field) || slices.Contains(optional, field)
+		kept := slices.ContainsFunc(own, func(o ownField) bool { return o.kept && o.name == field })
+		c.require(known && !kept, element("public", i), "it is no field of the strategy, or one that proves who the caller is")
+	}
+	secret := slices.ContainsFunc(slices.Concat(required, optional), func(f string) bool { return !slices.Contains(c.auth.Public, f) })
+	c.require(len(c.auth.Public) == 0 || secret, "public", "no field is left that is secret")
 }
 
 // isToken is narrower than RFC 9110 §5.6.2: no header or parameter of an API

@@ -71,7 +71,8 @@ func (b *Broker) compile(t Target, base *url.URL) (*compiled, error) {
 	for field, secret := range t.Secrets {
 		// The provider never learns the private key, and everyone the
 		// certificate.
-		if t.Auth.Type != bctrl.AuthMTLS || field != fieldPrivateKey && field != fieldCertificate {
+		tls := t.Auth.Type == bctrl.AuthMTLS && (field == fieldPrivateKey || field == fieldCertificate)
+		if !tls && !slices.Contains(t.Auth.Public, field) {
 			c.scrubbed = append(c.scrubbed, secret)
 		}
 	}

@@ -203,6 +203,18 @@ func TestEverySecretOfATargetIsTakenOut(t *testing.T) {
 	require.Empty(t, resp.Header.Get("Authorization"))
 }
 
+func TestAPublicFieldStaysInAnswers(t *testing.T) {
+	b, base := provider(t, func(w http.ResponseWriter, r *http.Request) {
+		user, pass, _ := r.BasicAuth()
+		fmt.Fprintf(w, "/Accounts/%s/Messages %s %s", user, pass, r.Header.Get("Authorization"))
+	})
+	auth := bctrl.CredentialAuth{Type: bctrl.AuthBasic, Username: "{sid}", Password: "{token}", Public: []string{"sid"}}
+	c, err := b.Client(Target{BaseURL: base, Auth: auth, Secrets: secrets("sid", "AC0123456789", "token", "token-0123456789")})
+	require.NoError(t, err)
+	_, text := send(t, c, request(t, t.Context(), base))
+	require.Equal(t, "/Accounts/AC0123456789/Messages [secret] Basic [secret]", text)
+}
+
 func TestABodyStreamsWhereNothingNeedsItsHash(t *testing.T) {
 	first := make(chan string)
 	b, base := provider(t, func(_ http.ResponseWriter, r *http.Request) {
