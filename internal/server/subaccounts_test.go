@@ -34,6 +34,7 @@ func (h *harness) furnish(secret string, headers ...string) (ws bctrl.WorkspaceI
 	h.ok("PUT", []string{"vault", "prod/crm"}, object{"password": secret}, nil, headers...)
 	h.ok("POST", []string{"ai-credentials"}, object{"id": "openai", "provider": "openai", "apiKey": "k"}, nil, headers...)
 	h.ok("POST", []string{"browser-profiles"}, object{"id": "bot"}, nil, headers...)
+	h.ok("POST", []string{"secrets"}, object{"name": "GITHUB_TOKEN", "value": secret, "scope": globally()}, nil, headers...)
 	h.ok("POST", []string{"workspaces"}, object{"name": "sales", "mounts": object{
 		"vault": object{"allow": []string{"/"}, "allowRawReads": true}, "ai": object{"allow": []string{"openai"}},
 	}}, &ws, headers...)
@@ -69,6 +70,19 @@ func TestOrganizationsHaveNothingInCommon(t *testing.T) {
 		var list struct{ Workspaces []bctrl.WorkspaceInfo }
 		h.ok("GET", []string{"workspaces"}, nil, &list, who.headers...)
 		require.Len(t, list.Workspaces, 1)
+		var scoped struct{ Secrets []bctrl.SecretInfo }
+		h.ok("GET", []string{"secrets"}, nil, &scoped, who.headers...)
+		require.Len(t, scoped.Secrets, 1)
+		for _, other := range inhabitants {
+			if other.why != who.why {
+				h.key = other.key
+				refused(t, h.do("POST", []string{"secrets", scoped.Secrets[0].ID, "rotate"}, nil, object{"value": "theirs"}, other.headers...),
+					http.StatusNotFound, "secrets.not_found", "the secret of "+who.why+" for "+other.why)
+				refused(t, h.do("POST", []string{"secrets"}, nil, object{"name": "X", "value": "v", "scope": inWorkspace(list.Workspaces[0].ID)}, other.headers...),
+					http.StatusNotFound, "scope.workspace_not_found", "the workspace of "+who.why+" for "+other.why)
+			}
+		}
+		h.key = who.key
 
 		own := append(as(rts[who.why]), who.headers...)
 		h.ok("GET", []string{"vault", "prod/crm"}, nil, &login, own...)
