@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -42,8 +42,9 @@ type Invocation struct {
 	Host string
 	// Query is sent with the path. Parameters that authenticate are refused.
 	Query url.Values
-	// Header is sent with the request. A header that authenticates, or that has
-	// two values, is refused; cookies and hop-by-hop headers are dropped.
+	// Header is sent with the request. A header that authenticates, a cookie
+	// among them, or that has two values, is refused; hop-by-hop headers are
+	// dropped.
 	Header http.Header
 
 	// At most one of Body, RawBody and Multipart is set. Body is sent as JSON;
@@ -220,7 +221,11 @@ func (inv Invocation) parts(in wire.Invocation[Scope]) (*source, http.Header, er
 		return nil, nil, err
 	}
 	if inv.RawBody != nil {
-		err = part(partHeader("body", "", ""), inv.RawBody)
+		h := partHeader("body", "", "")
+		if size := sourceOf(inv.RawBody).size; size >= 0 {
+			h.Set("Content-Length", strconv.FormatInt(size, 10)) // some providers want to know
+		}
+		err = part(h, inv.RawBody)
 	}
 	for _, p := range inv.Multipart {
 		content := p.Content
@@ -242,11 +247,7 @@ func (inv Invocation) parts(in wire.Invocation[Scope]) (*source, http.Header, er
 type onlyReader struct{ io.Reader }
 
 func partHeader(name, filename, contentType string) textproto.MIMEHeader {
-	disposition := multipart.FileContentDisposition(name, filename)
-	if filename == "" {
-		disposition = strings.TrimSuffix(disposition, `; filename=""`)
-	}
-	h := textproto.MIMEHeader{"Content-Disposition": {disposition}}
+	h := textproto.MIMEHeader{"Content-Disposition": {wire.PartDisposition(name, filename)}}
 	if contentType != "" {
 		h.Set("Content-Type", contentType)
 	}

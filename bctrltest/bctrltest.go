@@ -53,6 +53,8 @@ type options struct {
 	browser bool
 	script  modeltest.Script
 	log     *slog.Logger
+
+	providers []provider
 }
 
 // WithBrowser gives runtimes a real Chromium, unprivileged and sandboxed. The
@@ -82,6 +84,7 @@ func New(t testing.TB, opts ...Option) *Server {
 		DataDir: filepath.Join(s.dir, "data"), KeyFile: filepath.Join(s.dir, "key"), Log: o.log,
 		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	}
+	standIns(t, o.providers, &cfg)
 	if !o.browser {
 		cfg.Browsers = &browser.Fake{}
 	} else if _, err := browser.Locate(""); err != nil {

@@ -61,9 +61,11 @@ var (
 	ErrUnreachable = errors.New("provider unreachable")
 	// ErrTimeout: the provider took too long to connect or to answer.
 	ErrTimeout = errors.New("provider timed out")
-	// ErrAnswer: the answer is a redirect or in an encoding that cannot be
-	// scrubbed.
+	// ErrAnswer: the answer is a redirect, of another protocol, or in an encoding
+	// that cannot be scrubbed.
 	ErrAnswer = errors.New("provider answer refused")
+	// ErrRedirect is the [ErrAnswer] of a redirect.
+	ErrRedirect = fmt.Errorf("%w: a redirect", ErrAnswer)
 	// ErrTooLarge: the answer is longer than the target allows.
 	ErrTooLarge = errors.New("provider answer too large")
 	// ErrUnsignable: the request's body is too long to be signed.

@@ -167,12 +167,8 @@ func (c *Client) outgoing(req *http.Request) *http.Request {
 	out.Close, out.TransferEncoding, out.Trailer = false, nil, nil
 	// Without Accept-Encoding the transport decompresses itself, so that the
 	// scrubber sees the text.
-	for _, name := range []string{
-		"Cookie", "Accept-Encoding", "Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding",
-		"Upgrade", "Expect", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto",
-	} {
-		out.Header.Del(name)
-	}
+	DropHopByHop(out.Header)
+	out.Header.Del("Cookie")
 	if out.Header.Get("User-Agent") == "" {
 		out.Header.Set("User-Agent", "bctrl")
 	}
@@ -182,8 +178,8 @@ func (c *Client) outgoing(req *http.Request) *http.Request {
 // acceptable refuses answers that must not reach a caller at all.
 func (c *Client) acceptable(resp *http.Response) error {
 	switch {
-	case resp.StatusCode >= 300 && resp.StatusCode < 400:
-		return fmt.Errorf("%w: a redirect (%d)", ErrAnswer, resp.StatusCode)
+	case resp.StatusCode >= 300 && resp.StatusCode < 400 && resp.StatusCode != http.StatusNotModified:
+		return fmt.Errorf("%w: status %d", ErrRedirect, resp.StatusCode)
 	case resp.StatusCode == http.StatusSwitchingProtocols:
 		return fmt.Errorf("%w: another protocol", ErrAnswer)
 	case resp.Header.Get("Content-Encoding") != "":

@@ -169,7 +169,7 @@ func CheckHeader(h http.Header) error {
 		case !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values, func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }):
 			return &bctrl.Error{Status: http.StatusBadRequest, Code: "invoke.header_refused", Field: "headers", Message: "a header's name or value holds a character that no header can carry"}
 		case slices.ContainsFunc(authWords, func(word string) bool { return strings.Contains(lower, word) }):
-			return authRefused("header", name)
+			return AuthRefused("header", name)
 		case slices.Contains(ruleHeaders, textproto.CanonicalMIMEHeaderKey(name)):
 			return &bctrl.Error{
 				Status: http.StatusBadRequest, Code: "invoke.header_refused", Field: "headers",
@@ -197,7 +197,7 @@ func CheckQuery(q url.Values, own ...string) error {
 		is := func(other string) bool { return strings.EqualFold(name, other) }
 		switch {
 		case slices.ContainsFunc(authParameters, is) || slices.ContainsFunc(own, is):
-			return authRefused("parameter", name)
+			return AuthRefused("parameter", name)
 		case slices.ContainsFunc(ruleParameters, is):
 			return &bctrl.Error{
 				Status: http.StatusBadRequest, Code: "invoke.parameter_refused", Field: "query",
@@ -208,11 +208,15 @@ func CheckQuery(q url.Values, own ...string) error {
 	return nil
 }
 
-// authRefused names what was brought; the name is one of ours or matched one,
-// so it may be repeated once it is plain.
-func authRefused(kind, name string) error {
+// AuthRefused refuses a "header" or "parameter" by which a caller brings its own
+// authentication.
+func AuthRefused(kind, name string) error {
+	field := "headers"
+	if kind == "parameter" {
+		field = "query"
+	}
 	return &bctrl.Error{
-		Status: http.StatusBadRequest, Code: "invoke.auth_refused", Field: map[string]string{"header": "headers", "parameter": "query"}[kind],
+		Status: http.StatusBadRequest, Code: "invoke.auth_refused", Field: field,
 		Message: "the request brings its own authentication: the " + kind + " " + strings.ToLower(name),
 		Hint:    "leave it out: the broker adds what the credential needs",
 	}

@@ -6,6 +6,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -60,6 +61,10 @@ type Config struct {
 	// Providers is a folder of the users' own providers; empty for none. See
 	// package registry.
 	Providers string
+	// ProviderRoots and ProviderInstead let tests stand in for providers: see
+	// [server.Config].
+	ProviderRoots   *x509.CertPool
+	ProviderInstead func(address string) (to string, ok bool)
 	// PublicURL is where callers reach the server, for links; nil is wherever
 	// each caller did.
 	PublicURL *url.URL
@@ -130,7 +135,8 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	policy := egress.Policy{Allow: cfg.Allow}
 	d.Server, err = server.New(ctx, server.Config{
 		Store: d.store, Custody: d.custody, Browsers: d.driver(cfg), ProfileDir: filepath.Join(cfg.DataDir, "profiles"),
-		Egress: policy, PublicURL: cfg.PublicURL, Blobs: d.blobs, Log: d.log, Registry: providers,
+		Egress: policy, ProviderRoots: cfg.ProviderRoots, ProviderInstead: cfg.ProviderInstead,
+		PublicURL: cfg.PublicURL, Blobs: d.blobs, Log: d.log, Registry: providers,
 	})
 	if err != nil {
 		return nil, err

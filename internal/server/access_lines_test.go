@@ -69,14 +69,14 @@ func failing[T any](_ T, err error) error { return err }
 // TestEachMethodNamesTheRightThatTheServerChecks calls every method of the SDK
 // and compares the right in its comment with that of the routes it used.
 func TestEachMethodNamesTheRightThatTheServerChecks(t *testing.T) {
-	h := newHarness(t)
+	h := newHarness(t, standingIn(t, acmeHost, func(http.ResponseWriter, *http.Request) {}))
 	ctx := t.Context()
 	var mu sync.Mutex
 	var used []string
 	client := h.sdk(func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, pattern := h.server.mux.Handler(r)
-			i := slices.IndexFunc(h.server.routes, func(rt route) bool { return rt.method+" "+rt.path == pattern })
+			i := slices.IndexFunc(h.server.routes, func(rt route) bool { return strings.TrimPrefix(rt.method+" "+rt.path, "ANY ") == pattern })
 			mu.Lock()
 			if i < 0 {
 				used = append(used, "no route: "+pattern)
@@ -94,6 +94,7 @@ func TestEachMethodNamesTheRightThatTheServerChecks(t *testing.T) {
 	require.NoError(t, failing(client.AICredentials.Create(ctx, create)))
 	ws, err := client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{Name: "w", Mounts: bctrl.Mounts{
 		AI: &bctrl.AIMount{Allow: []string{"mine"}}, Vault: &bctrl.VaultMount{Allow: []string{"prod/"}, AllowRawReads: new(true)},
+		Capabilities: &bctrl.CapabilityMount{Allow: []string{"acme/"}},
 	}})
 	require.NoError(t, err)
 	rt, err := ws.Runtimes.Browser("r").Stagehand(ctx, bctrl.Launch{})
@@ -110,6 +111,18 @@ func TestEachMethodNamesTheRightThatTheServerChecks(t *testing.T) {
 	var sub *bctrl.Subaccount
 	var secret *bctrl.SecretInfo
 	p := bctrl.PageOptions{}
+	inv := bctrl.Invocation{Capability: "acme/users", Context: bctrl.InWorkspace(ws.ID)}
+	target := bctrl.CallTarget{Capability: "acme/users", Context: bctrl.InWorkspace("w")}
+	streaming := func(s *bctrl.InvokeStream, err error) error {
+		require.NoError(t, err)
+		return s.Close()
+	}
+	asking := func(client *http.Client) error {
+		resp, err := client.Get("https://" + acmeHost + "/v1/users")
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, resp.StatusCode)
+		return resp.Body.Close()
+	}
 	calls := []struct {
 		method string
 		call   func() error
@@ -231,7 +244,7 @@ func TestEachMethodNamesTheRightThatTheServerChecks(t *testing.T) {
 		{"CapabilitiesService.Page", func() error { return failing(client.Capabilities.Page(ctx, bctrl.CapabilityFilter{}, p)) }},
 		{"CapabilitiesService.Describe", func() error { return failing(client.Capabilities.Describe(ctx, "acme/users")) }},
 		{"CapabilitiesService.SetPolicy", func() error {
-			return failing(client.Capabilities.SetPolicy(ctx, "acme/users", bctrl.CapabilityPolicy{CallsPerMinute: 1}))
+			return failing(client.Capabilities.SetPolicy(ctx, "acme/users", bctrl.CapabilityPolicy{CallsPerMinute: 100}))
 		}},
 		{"CapabilitiesService.Bind", func() error {
 			return failing(client.Capabilities.Bind(ctx, bctrl.Binding{Credential: "acme", SecretRef: "vault:secret:" + secret.ID, Scope: bctrl.InWorkspace("w")}))
@@ -243,6 +256,12 @@ func TestEachMethodNamesTheRightThatTheServerChecks(t *testing.T) {
 		{"CapabilitiesService.Unbind", func() error {
 			return client.Capabilities.Unbind(ctx, bctrl.Binding{Credential: "acme", Scope: bctrl.InWorkspace("w")})
 		}},
+		{"CapabilitiesService.Invoke", func() error { return failing(client.Capabilities.Invoke(ctx, inv)) }},
+		{"CapabilitiesService.Stream", func() error { return streaming(client.Capabilities.Stream(ctx, inv)) }},
+		{"CapabilitiesService.HTTPClient", func() error { return asking(client.Capabilities.HTTPClient(target)) }},
+		{"RuntimeCapabilities.Invoke", func() error { return failing(rt.Capabilities.Invoke(ctx, inv)) }},
+		{"RuntimeCapabilities.Stream", func() error { return streaming(rt.Capabilities.Stream(ctx, inv)) }},
+		{"RuntimeCapabilities.HTTPClient", func() error { return asking(rt.Capabilities.HTTPClient(bctrl.CallTarget{Capability: "acme/"})) }},
 		{"CapabilitiesService.Delete", func() error { return client.Capabilities.Delete(ctx, "acme/users") }},
 		{"CredentialsService.Delete", func() error { return client.Credentials.Delete(ctx, "acme") }},
 		{"SecretsService.Delete", func() error { return client.Secrets.Delete(ctx, secret.ID) }},

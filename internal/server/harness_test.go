@@ -43,13 +43,13 @@ type harness struct {
 	dir      string
 }
 
-func newHarness(t *testing.T) *harness {
+func newHarness(t *testing.T, change ...func(*Config)) *harness {
 	t.Helper()
-	return newHarnessIn(t, t.TempDir(), custody.Config{})
+	return newHarnessIn(t, t.TempDir(), custody.Config{}, change...)
 }
 
 // newHarnessIn is a harness over what lies in dir, sealed as keys says.
-func newHarnessIn(t *testing.T, dir string, keys custody.Config) *harness {
+func newHarnessIn(t *testing.T, dir string, keys custody.Config, change ...func(*Config)) *harness {
 	t.Helper()
 	db, err := store.Open(t.Context(), filepath.Join(dir, "bctrl.db"))
 	require.NoError(t, err)
@@ -64,9 +64,13 @@ func newHarnessIn(t *testing.T, dir string, keys custody.Config) *harness {
 		t.Cleanup(func() { require.NoError(t, d.Close()) })
 		return d
 	})}
-	s, err := New(t.Context(), Config{
+	cfg := Config{
 		Store: db, Custody: kept, Browsers: browsers, Blobs: blobs, ProfileDir: filepath.Join(dir, "profiles"), Egress: loopback,
-	})
+	}
+	for _, fn := range change {
+		fn(&cfg)
+	}
+	s, err := New(t.Context(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close(context.WithoutCancel(t.Context()))) })
 	key, err := s.EnsureOrganization(t.Context())

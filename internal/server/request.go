@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/base64"
 	"io"
 	"net/http"
@@ -29,6 +30,8 @@ type request struct {
 	object string
 	// decided is set once access has said yes.
 	decided bool
+	// call is the call to a provider that it makes, as far as that is known.
+	call *call
 	// recorded is set once the audit log has the request's event.
 	recorded bool
 	// read is the body, once it has been read whole.
@@ -49,20 +52,21 @@ type request struct {
 // bodyBound is how long a JSON body may take to arrive.
 const bodyBound = 30 * time.Second
 
-// body reads the whole body, at most [maxBody] bytes.
+// body reads the whole body, at most as much as the route takes.
 func (rq *request) body() ([]byte, error) {
 	if rq.read != nil {
 		return rq.read, nil
 	}
-	if rq.ContentLength > maxBody { // told before it is sent, to who asks first
-		return nil, &http.MaxBytesError{Limit: maxBody}
+	limit := cmp.Or(rq.route.maxBody, maxBody)
+	if rq.ContentLength > limit { // told before it is sent, to who asks first
+		return nil, &http.MaxBytesError{Limit: limit}
 	}
 	// A caller who sends a byte a minute must not hold a connection for ever.
 	conn := http.NewResponseController(rq.w)
 	if err := conn.SetReadDeadline(time.Now().Add(bodyBound)); err == nil {
 		defer func() { _ = conn.SetReadDeadline(time.Time{}) }() // it could be set before
 	}
-	return io.ReadAll(http.MaxBytesReader(rq.w, rq.Body, maxBody))
+	return io.ReadAll(http.MaxBytesReader(rq.w, rq.Body, limit))
 }
 
 // path returns a path variable, checked by its grammar.
@@ -146,6 +150,9 @@ func (rq *request) event() audit.Event {
 	}
 	if rt := rq.caller.Runtime; rt != nil {
 		e.Workspace, e.Group, e.Runtime = rt.WorkspaceID, rt.Group, rt.ID
+	}
+	if rq.call != nil {
+		rq.call.complete(&e)
 	}
 	return e
 }

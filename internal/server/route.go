@@ -25,6 +25,11 @@ type route struct {
 	query []string
 	// streams is set where the body is a file, which nobody holds.
 	streams bool
+	// passes is set where the request is a provider's: its query, its
+	// idempotency key and where it has our token are not as in this contract.
+	passes bool
+	// maxBody bounds a JSON body where it is not the constant.
+	maxBody int64
 	// withoutKey is set where it works while the server is locked.
 	withoutKey bool
 	serve      func(*Server, http.ResponseWriter, *request) error

@@ -24,7 +24,7 @@ import (
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := newRequestID(r.Header.Get("x-request-id"))
 	w.Header().Set("x-request-id", id)
-	if !plainPath(r.URL.EscapedPath()) {
+	if !plainPath(r.URL.EscapedPath()) && !plainProxyPath(r.URL) {
 		refuse(w, id, invalid("request.path", "", "the path has an empty segment, a dot segment or a zero byte"))
 		return
 	}
@@ -130,6 +130,13 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 		}
 		return rq.route.serve(s, w, rq)
 	}
+	if rq.route.passes {
+		ours, err := ourToken(rq.Request)
+		if err != nil {
+			return err
+		}
+		rq.Request = ours
+	}
 	if err := s.enter(rq); err != nil {
 		return err
 	}
@@ -140,14 +147,14 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 			Hint:    "the missing right is " + string(rq.route.verb),
 		}
 	}
-	if err := rq.route.checkQuery(rq); err != nil {
+	if err := rq.route.checkQuery(rq); err != nil && !rq.route.passes {
 		return err
 	}
 	locked, err := s.unsealed(rq)
 	if err != nil {
 		return err
 	}
-	if !locked { // else there is nothing to open or seal an answer with
+	if !locked && !rq.route.passes { // else there is nothing to open or seal an answer with
 		first, err := s.replay(rq.Context(), rq)
 		if err != nil {
 			return err
@@ -273,7 +280,11 @@ func (s *Server) fail(w *statusWriter, rq *request, err error) {
 		panic(http.ErrAbortHandler)
 	}
 	if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable || e.Code == wire.CodeInProgress {
-		w.Header().Set("Retry-After", "1")
+		if w.Header().Get("Retry-After") == "" {
+			w.Header().Set("Retry-After", "1")
+		}
+	} else if rq.route.passes {
+		w.Header().Set("X-Should-Retry", "false") // as the SDKs of OpenAI and Anthropic ask
 	}
 	writeJSON(w, e.Status, body)
 }
@@ -283,7 +294,7 @@ func (s *Server) fail(w *statusWriter, rq *request, err error) {
 func (s *Server) recordFailure(ctx context.Context, rq *request, e *bctrl.Error, body []byte) error {
 	denied := e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
 	mutation := rq.Method != http.MethodGet && rq.Method != http.MethodHead && rq.caller.Org != ""
-	record := !rq.recorded && (denied || mutation)
+	record := !rq.recorded && (denied || mutation || rq.call != nil)
 	keep := rq.idempotent != nil && mutation && !denied && !passing(e.Status)
 	if !record && !keep {
 		return nil

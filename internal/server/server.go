@@ -6,6 +6,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,6 +40,10 @@ type Config struct {
 	ProfileDir string
 	// Egress decides which addresses pages and providers may be at.
 	Egress egress.Policy
+	// ProviderRoots and ProviderInstead let tests stand in for providers: see
+	// [broker.Config].
+	ProviderRoots   *x509.CertPool
+	ProviderInstead func(address string) (to string, ok bool)
 	// PublicURL is where callers reach the server, for links; nil is wherever
 	// each caller did.
 	PublicURL *url.URL
@@ -93,7 +98,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		audit: audit.New(cfg.Store), verifying: make(chan struct{}, 1),
 		log: cfg.Log, unlocks: newUnlocks(),
 
-		broker:   broker.New(broker.Config{Egress: cfg.Egress}),
+		broker:   broker.New(broker.Config{Egress: cfg.Egress, RootCAs: cfg.ProviderRoots, Instead: cfg.ProviderInstead}),
 		browsers: cfg.Browsers, profiles: cfg.ProfileDir, egress: cfg.Egress, public: cfg.PublicURL,
 		blobs: cfg.Blobs, maxFile: cfg.MaxFile, registry: cfg.Registry,
 	}
@@ -160,7 +165,7 @@ func serverEvent(action, object string) audit.Event {
 // register builds the table of routes.
 func (s *Server) register() {
 	for _, group := range [][]route{healthRoutes(), openapiRoutes(), vaultRoutes(), runtimeRoutes(), tokenRoutes(), executeRoutes(), operationRoutes(),
-		aiCredentialRoutes(), secretRoutes(), credentialRoutes(), capabilityRoutes(), bindingRoutes(),
+		aiCredentialRoutes(), secretRoutes(), credentialRoutes(), capabilityRoutes(), bindingRoutes(), invokeRoutes(),
 		workspaceRoutes(), profileRoutes(), keyRoutes(), subaccountRoutes(), auditRoutes(), sealRoutes(), storageRoutes(), objectRoutes(), downloadRoutes()} {
 		s.routes = append(s.routes, group...)
 	}

@@ -198,7 +198,11 @@ func walk() []stop {
 		{"GET /v1/capabilities", "capability.read", []aim{list("/v1/capabilities?limit=1000", "each"), list("/v1/capabilities?provider=acme", "each")}},
 		{"GET /v1/capabilities/{id}", "capability.read", capabilities},
 		{"PUT /v1/capabilities/{id}", "capability.write", []aim{makes("/v1/capabilities/corp%2Fn{n}", "", `{"methods": ["GET"], "paths": ["/"]}`)}},
-		{"PUT /v1/capabilities/{id}/policy", "capability.write", with(`{"callsPerMinute": 5}`, each("/policy", capabilities...)...)},
+		{"PUT /v1/capabilities/{id}/policy", "capability.write", with(`{"callsPerMinute": 1000}`, each("/policy", capabilities...)...)},
+		{"POST /v1/capabilities/{id}/invoke", "capability.invoke", with(`{"path": "/x"}`, each("/invoke", capabilities...)...)},
+		{"ANY /v1/proxy/{target}/{path...}", "capability.invoke", []aim{
+			in("/v1/proxy/acme%2Fmine/x"), others("/v1/proxy/acme%2Ftheirs/x"), out("/v1/proxy/acme%2Froot/x"), lacking("/v1/proxy/nobody%2Fno/x", ""),
+		}},
 		{"GET /v1/bindings", "binding.read", []aim{list("/v1/bindings", "")}},
 		{"PUT /v1/bindings", "binding.write", []aim{
 			{target: "/v1/bindings", found: true, body: `{"capability": "acme/root", "field": "secret", "secretRef": "vault:secret:{secret}", "scope": {"type": "global"}}`},
@@ -296,7 +300,7 @@ func (w *world) token(name string) bctrl.Secret {
 
 func newWorld(t *testing.T) (*world, []somebody) {
 	t.Helper()
-	w := &world{harness: newHarness(t), objects: map[string]string{}, minted: map[string]bctrl.Secret{}}
+	w := &world{harness: newHarness(t, standingIn(t, acmeHost, func(http.ResponseWriter, *http.Request) {})), objects: map[string]string{}, minted: map[string]bctrl.Secret{}}
 	ctx := t.Context()
 	for _, id := range []string{"acme-mine", "acme-theirs"} {
 		body := openAI(id)
@@ -457,6 +461,9 @@ func (w *world) ask(method string, about aim, who somebody) answer {
 	}
 	n := strconv.Itoa(w.made)
 	target, body := strings.ReplaceAll(target, "{n}", n), w.names.Replace(strings.ReplaceAll(about.body, "{n}", n))
+	if method == "ANY" {
+		method = http.MethodGet
+	}
 	// The same id for all, so that answers can be compared byte for byte.
 	headers := []string{"x-request-id", "walk"}
 	key := who.key

@@ -1,6 +1,10 @@
 package wire
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"mime/multipart"
+	"strings"
+)
 
 // Invocation is the body of POST /v1/capabilities/{id}/invoke, or, with
 // Content, the first part of one that is multipart/form-data. S is bctrl.Scope.
@@ -68,3 +72,12 @@ const (
 	HeaderHost              = "Bctrl-Host"
 	HeaderTimeout           = "Bctrl-Timeout-Ms"
 )
+
+// PartDisposition is the Content-Disposition of a part of a form.
+func PartDisposition(name, filename string) string {
+	text := multipart.FileContentDisposition(name, filename)
+	if filename == "" {
+		text = strings.TrimSuffix(text, `; filename=""`)
+	}
+	return text
+}

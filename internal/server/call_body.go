@@ -1,0 +1,214 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// callBody is the body of a request to a provider. It is read while it is sent.
+type callBody struct {
+	src io.Reader
+	// held is set where all of it is in memory.
+	held []byte
+	// length is -1 when it is not known.
+	length int64
+	limit  int64
+	sent   atomic.Int64
+	// failed is why it could not be read to its end.
+	failed atomic.Pointer[bctrl.Error]
+}
+
+// heldBody is a body that is in memory.
+func heldBody(data []byte) *callBody {
+	return &callBody{src: bytes.NewReader(data), held: data, length: int64(len(data))}
+}
+
+// attach makes it the body of a request.
+func (b *callBody) attach(req *http.Request) {
+	if b.length == 0 {
+		req.Body = http.NoBody
+		return
+	}
+	req.ContentLength = b.length
+	req.Body = io.NopCloser(b)
+	if b.held == nil {
+		return
+	}
+	req.GetBody = func() (io.ReadCloser, error) {
+		b.sent.Store(0)
+		return io.NopCloser(&callBodyTwin{bytes.NewReader(b.held), b}), nil
+	}
+}
+
+// callBodyTwin is a body that is sent once more, with a new access token.
+type callBodyTwin struct {
+	io.Reader
+	of *callBody
+}
+
+func (t *callBodyTwin) Read(p []byte) (int, error) {
+	n, err := t.Reader.Read(p)
+	t.of.sent.Add(int64(n))
+	return n, err
+}
+
+// errBodyBroke stands for the error that failed has.
+var errBodyBroke = errors.New("the body cannot be read to its end")
+
+// Read implements [io.Reader].
+func (b *callBody) Read(p []byte) (int, error) {
+	n, err := b.src.Read(p)
+	switch {
+	case b.sent.Add(int64(n)) > b.limit && b.limit > 0:
+		b.failed.CompareAndSwap(nil, errRequestTooLarge(b.limit))
+		return 0, errBodyBroke
+	case err != nil && err != io.EOF:
+		why := errAbandoned // the caller left, or sent no whole body
+		var known *bctrl.Error
+		if errors.As(err, &known) {
+			why = known
+		}
+		b.failed.CompareAndSwap(nil, why)
+		return n, errBodyBroke
+	}
+	return n, err
+}
+
+// within refuses a body that is known to be too long, and bounds any other.
+func (b *callBody) within(limit int64) error {
+	if b.length > limit {
+		return errRequestTooLarge(limit)
+	}
+	b.limit = limit
+	return nil
+}
+
+func errRequestTooLarge(limit int64) *bctrl.Error {
+	return &bctrl.Error{
+		Status: http.StatusRequestEntityTooLarge, Code: "invoke.request_too_large",
+		Message: "the body is longer than the capability permits: " + strconv.FormatInt(limit, 10) + " bytes",
+	}
+}
+
+// partsBody reads the parts behind the envelope of an invocation as one body:
+// one part as it is, or all of them as a form with a boundary of its own.
+type partsBody struct {
+	in   *multipart.Reader
+	part *multipart.Part
+	// out holds what stands between the contents of a form, written by form.
+	out  bytes.Buffer
+	form *multipart.Writer // nil for one part
+	done bool
+}
+
+// rawPart is the body of which the part named "body" is all.
+func rawPart(in *multipart.Reader) (*partsBody, http.Header, int64, error) {
+	part, err := in.NextPart()
+	if err != nil || part.FormName() != "body" {
+		return nil, nil, 0, invalid("invoke.invalid_parts", "", "behind the invocation there must be one part, named body")
+	}
+	length := int64(-1)
+	if n, err := strconv.ParseInt(part.Header.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
+		length = n
+	}
+	return &partsBody{in: in, part: part}, http.Header(part.Header), length, nil
+}
+
+// formParts is the form that all parts are.
+func formParts(in *multipart.Reader) *partsBody {
+	b := &partsBody{in: in}
+	b.form = multipart.NewWriter(&b.out)
+	return b
+}
+
+// Read implements [io.Reader].
+func (b *partsBody) Read(p []byte) (int, error) {
+	for {
+		switch {
+		case b.out.Len() > 0:
+			return b.out.Read(p)
+		case b.done:
+			return 0, io.EOF
+		case b.part != nil:
+			n, err := b.part.Read(p)
+			if err == io.EOF {
+				b.part, err = nil, nil
+			}
+			if n > 0 || err != nil {
+				return n, err
+			}
+		default:
+			if err := b.next(); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// next begins the next part, or the end.
+func (b *partsBody) next() error {
+	part, err := b.in.NextPart()
+	switch {
+	case err == io.EOF && b.form != nil:
+		b.done = true
+		return b.form.Close()
+	case err == io.EOF:
+		b.done = true
+		return nil
+	case err != nil:
+		return err
+	case b.form == nil:
+		return errTwoBodies()
+	}
+	b.part = part
+	_, err = b.form.CreatePart(partHeader(part.FormName(), part.FileName(), part.Header.Get("Content-Type")))
+	return err
+}
+
+// formOf is a multipart body that is in memory.
+func formOf(parts []wire.FormPart) (body []byte, contentType string, err error) {
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for _, p := range parts {
+		content := p.Data
+		if content == nil {
+			content = []byte(p.Value)
+		}
+		out, err := w.CreatePart(partHeader(p.Name, p.Filename, p.ContentType))
+		if err != nil {
+			return nil, "", err
+		}
+		if _, err := out.Write(content); err != nil {
+			return nil, "", err
+		}
+	}
+	err = w.Close()
+	return b.Bytes(), w.FormDataContentType(), err
+}
+
+func partHeader(name, filename, contentType string) textproto.MIMEHeader {
+	h := textproto.MIMEHeader{"Content-Disposition": {wire.PartDisposition(name, filename)}}
+	if contentType != "" {
+		h.Set("Content-Type", contentType)
+	}
+	return h
+}
+
+func errTwoBodies() *bctrl.Error {
+	return invalid("invoke.two_bodies", "body", "the invocation has more than one body: want one of body, rawBody, multipart, and parts behind it")
+}
+
+// bodyOf is a body that reads from one thing and closes another.
+type bodyOf struct {
+	io.Reader
+	io.Closer
+}

@@ -1,0 +1,213 @@
+package server
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/registry"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// aim decides where a resolved call goes: the host comes from the policy, and
+// of several the caller may pick one.
+func (s *Server) aim(c *call) error {
+	if c.made != nil {
+		c.base, c.host = c.made.URL, c.made.URL.Host
+		return nil
+	}
+	if c.resolved.AI != nil {
+		if done, err := s.aimAtBaseURL(c); done || err != nil {
+			return err
+		}
+	}
+	if err := c.ownAuth(c.resolved.Auth); err != nil {
+		return err
+	}
+	host, err := c.pickHost()
+	if err != nil {
+		return err
+	}
+	c.host = host
+	c.base = &url.URL{Scheme: "https", Host: host, Path: c.resolved.BasePath}
+	if !under(c.path, c.resolved.BasePath) {
+		return errOutsideBase()
+	}
+	return nil
+}
+
+// aimAtBaseURL is aim for an AI credential. One with a base URL of its own
+// goes there: its path takes the place of the provider's. Any other is a
+// credential of the provider as the registry has it.
+func (s *Server) aimAtBaseURL(c *call) (done bool, err error) {
+	r := c.resolved
+	meta, err := readAIMeta(*r.AI) // proved when its key is opened
+	if err != nil {
+		return true, err
+	}
+	p, known := s.registryProvider(c)
+	if known && meta.BaseURL == "" {
+		r.Auth, r.Hosts, r.BasePath = p.Auth, p.Hosts, p.BasePath
+		return false, nil
+	}
+	target := model.Target(meta.Provider, meta.address(), bctrl.Secret{})
+	base, err := url.Parse(target.BaseURL)
+	if err != nil {
+		return true, errTampered("ai.tampered") // it was checked when it was stored
+	}
+	if err := c.ownAuth(target.Auth); err != nil {
+		return true, err
+	}
+	if c.host != "" && !strings.EqualFold(c.host, base.Host) && !(known && p.AllowsHost(strings.ToLower(c.host))) {
+		return true, errHost([]string{base.Host})
+	}
+	from := base.EscapedPath()
+	if known {
+		from = p.BasePath
+	}
+	if !under(c.path, from) {
+		return true, errOutsideBase()
+	}
+	c.path = strings.TrimSuffix(base.EscapedPath(), "/") + strings.TrimPrefix(c.path, strings.TrimSuffix(from, "/"))
+	c.base, c.host = base, base.Host
+	return true, nil
+}
+
+// pickHost returns the host that the request asks for, if the credential and
+// the capability permit it, else the first that they name.
+func (c *call) pickHost() (string, error) {
+	hosts := c.resolved.Hosts
+	if only := c.capability.Hosts; len(only) > 0 {
+		hosts = slices.DeleteFunc(slices.Clone(only), func(host string) bool {
+			return !slices.ContainsFunc(c.resolved.Hosts, func(pattern string) bool { return registry.MatchHost(pattern, host) })
+		})
+		// A credential may pick one host of a capability's pattern.
+		for _, host := range c.resolved.Hosts {
+			if slices.ContainsFunc(only, func(pattern string) bool { return registry.MatchHost(pattern, host) }) && !slices.Contains(hosts, host) {
+				hosts = append(hosts, host)
+			}
+		}
+	}
+	if c.host == "" {
+		if i := slices.IndexFunc(hosts, func(host string) bool { return !strings.Contains(host, "*") }); i >= 0 {
+			return hosts[i], nil
+		}
+		return "", errHost(hosts)
+	}
+	asked := strings.TrimSuffix(strings.ToLower(c.host), ":443")
+	if registry.Host(asked) != nil || !slices.ContainsFunc(hosts, func(pattern string) bool { return registry.MatchHost(pattern, asked) }) {
+		return "", errHost(hosts)
+	}
+	return asked, nil
+}
+
+func errHost(hosts []string) *bctrl.Error {
+	e := &bctrl.Error{
+		Status: http.StatusForbidden, Code: "invoke.host_not_allowed", Field: "host",
+		Message: "the host is none of the capability's and the credential's, or must be named and is not",
+	}
+	if len(hosts) > 0 {
+		e.Hint = "they permit " + strings.Join(hosts[:min(len(hosts), 10)], ", ")
+	}
+	return e
+}
+
+func errOutsideBase() *bctrl.Error {
+	return &bctrl.Error{
+		Status: http.StatusForbidden, Code: "invoke.path_not_allowed", Field: "path",
+		Message: "the path is outside of what the credential is for: the provider's base path",
+	}
+}
+
+// under reports whether a path is at or below a base path, by segments.
+func under(path, base string) bool {
+	base = strings.TrimSuffix(base, "/")
+	rest, ok := strings.CutPrefix(path, base)
+	return ok && (rest == "" || rest[0] == '/')
+}
+
+// ownAuth refuses headers and parameters by which the credential itself
+// authenticates.
+func (c *call) ownAuth(auth bctrl.CredentialAuth) error {
+	for name, text := range auth.Headers {
+		if strings.Contains(text, "{") && len(c.header.Values(name)) > 0 {
+			return broker.AuthRefused("header", name)
+		}
+	}
+	var own []string
+	for name, text := range auth.Query {
+		if strings.Contains(text, "{") {
+			own = append(own, name)
+		}
+	}
+	query, err := url.ParseQuery(c.query)
+	if err != nil {
+		return invalid("request.query", "query", "the query is malformed")
+	}
+	return broker.CheckQuery(query, own...)
+}
+
+// targetOf is how the broker reaches what the call is aimed at.
+func (s *Server) targetOf(c *call, secrets map[string]bctrl.Secret) broker.Target {
+	r := c.resolved
+	t := broker.Target{
+		BaseURL: c.base.String(), Auth: r.Auth, Secrets: secrets, Identity: s.identity(c), MaxAnswer: c.maxAnswer, Rotated: s.rotated(c),
+	}
+	if meta, err := aiMetaOf(r); r.AI != nil && err == nil && (c.made != nil || r.Auth.Type == "") {
+		var key bctrl.Secret
+		for _, secret := range secrets {
+			key = secret
+		}
+		t = model.Target(meta.Provider, meta.address(), key)
+		t.MaxAnswer = c.maxAnswer
+	}
+	return t
+}
+
+func aiMetaOf(r *resolvedCall) (aiMeta, error) {
+	if r.AI == nil {
+		return aiMeta{}, nil
+	}
+	return readAIMeta(*r.AI)
+}
+
+// identity tells the access tokens of a call from all others: by credential,
+// and by the secrets that are used for it.
+func (s *Server) identity(c *call) string {
+	id := c.caller.Org + "/" + c.uid
+	for _, field := range slices.Sorted(maps.Keys(c.resolved.Resolved.Secrets)) {
+		id += "/" + c.resolved.Resolved.Secrets[field]
+	}
+	return id
+}
+
+// rotated stores a refresh token that the provider has put in place of the one
+// that the call used.
+func (s *Server) rotated(c *call) func(context.Context, string, bctrl.Secret) error {
+	org, ids := c.caller.Org, c.resolved.Resolved.Secrets
+	return func(ctx context.Context, field string, value bctrl.Secret) error {
+		return s.db.Write(ctx, func(tx *store.Tx) error {
+			sec, err := s.findSecret(ctx, tx.Queries, org, ids[field])
+			if err != nil {
+				return err
+			}
+			sec.rotate(wire.NewValue(value.Expose()))
+			if err := s.writeSecret(ctx, tx, org, &sec); err != nil {
+				return err
+			}
+			ev := serverEvent(string(access.SecretWrite), sec.row.ID)
+			ev.Org, ev.Outcome = org, audit.OK
+			about(&ev, sec.meta.Scope)
+			return audit.Append(tx, ev)
+		})
+	}
+}

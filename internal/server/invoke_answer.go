@@ -1,0 +1,89 @@
+package server
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// slowestReader is how long a reader may leave what was sent of a provider's
+// answer unread.
+const slowestReader = time.Minute
+
+// ownPolicy are headers by which a provider speaks for its own host, which ours
+// is not, and those that this server writes itself.
+var ownPolicy = []string{
+	"Strict-Transport-Security", "Public-Key-Pins", "Alt-Svc", "Clear-Site-Data", "Set-Login", "Nel", "Report-To", "Reporting-Endpoints", "Service-Worker-Allowed",
+	"Content-Security-Policy", "Cache-Control", "X-Request-Id", "Date", "Server",
+}
+
+// passedHeaders are the headers of a provider's answer that a caller gets.
+func passedHeaders(from http.Header) http.Header {
+	h := from.Clone()
+	broker.DropHopByHop(h)
+	if id := h.Get("X-Request-Id"); id != "" {
+		h.Set(wire.HeaderUpstreamRequestID, id)
+	}
+	for name := range h {
+		if strings.HasPrefix(name, "Access-Control-") || strings.HasPrefix(name, "Bctrl-") && name != wire.HeaderUpstreamRequestID {
+			delete(h, name)
+		}
+	}
+	for _, name := range ownPolicy {
+		h.Del(name)
+	}
+	return h
+}
+
+// passOn answers with the provider's answer as it comes. One that breaks off
+// breaks the answer off, so that nobody takes a part for the whole.
+func (s *Server) passOn(w http.ResponseWriter, rq *request, a *providerAnswer, status int) error {
+	h := w.Header()
+	for name, values := range passedHeaders(a.Header) {
+		h[name] = values
+	}
+	if h.Get("Content-Type") == "" {
+		h["Content-Type"] = nil // nobody guesses
+	}
+	h.Set("Cache-Control", "private, no-cache")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Accel-Buffering", "no")
+	h.Set(wire.HeaderUpstreamStatus, strconv.Itoa(a.StatusCode))
+	h.Set(wire.HeaderCredential, a.call.credential)
+	h.Set(wire.HeaderTier, a.call.tier)
+	conn := http.NewResponseController(w)
+	_ = conn.EnableFullDuplex() // HTTP/2 is so of itself
+	w.WriteHeader(status)
+	if conn.Flush() != nil {
+		return a.end(errAbandoned)
+	}
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := a.Read(buf)
+		if n > 0 {
+			_ = conn.SetWriteDeadline(time.Now().Add(slowestReader))
+			if _, lost := w.Write(buf[:n]); lost != nil || conn.Flush() != nil {
+				return a.end(errAbandoned)
+			}
+		}
+		switch {
+		case err == nil:
+			continue
+		case err == io.EOF:
+			_ = conn.SetWriteDeadline(time.Time{})
+			rq.settled()
+			return a.end(nil)
+		}
+		return a.end(err)
+	}
+}
+
+// isText reports whether a body can be written as a text in JSON and read again
+// as it was.
+func isText(body []byte) bool { return utf8.Valid(body) }

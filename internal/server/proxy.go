@@ -1,0 +1,199 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// proxyPrefix is where providers' own requests are passed through.
+const proxyPrefix = "/v1/proxy/"
+
+// proxy passes a provider's own request through: the target, one segment, says
+// as what, and the path behind it is the provider's.
+func (s *Server) proxy(w http.ResponseWriter, rq *request) error {
+	ctx := rq.Context()
+	target := rq.PathValue("target")
+	_, path, _ := strings.Cut(strings.TrimPrefix(rq.URL.EscapedPath(), proxyPrefix), "/")
+	c := s.newCall(rq)
+	c.method, c.path, c.query, c.header = rq.Method, "/"+path, rq.URL.RawQuery, rq.Header.Clone()
+	c.timeout, c.maxAnswer = maxCallTimeout, maxStreamedAnswer
+	if rq.ContentLength != 0 {
+		c.body = &callBody{src: rq.Body, length: rq.ContentLength}
+	}
+	if err := s.proxyContext(ctx, rq, c); err != nil {
+		return err
+	}
+	if err := s.asTarget(ctx, rq, c, target); err != nil {
+		return err
+	}
+	for name := range c.header {
+		if strings.HasPrefix(name, "Bctrl-") || slices.Contains([]string{"Authorization", "X-Request-Id", "X-Sdk-Version"}, name) {
+			delete(c.header, name) // ours
+		}
+	}
+	if err := c.admit(); err != nil {
+		return err
+	}
+	a, err := s.perform(ctx, rq, w, c)
+	if err != nil {
+		return err
+	}
+	return s.passOn(w, rq, a, a.StatusCode)
+}
+
+// proxyContext reads from headers in which context an organization key calls.
+func (s *Server) proxyContext(ctx context.Context, rq *request, c *call) error {
+	one := map[string]string{}
+	for _, name := range []string{wire.HeaderWorkspace, wire.HeaderGroup, wire.HeaderConsumer, wire.HeaderHost, wire.HeaderTimeout} {
+		switch values := rq.Header.Values(name); len(values) {
+		case 0:
+		case 1:
+			one[name] = values[0]
+		default:
+			return invalid("invoke.repeated_header", name, name+" must be given at most once")
+		}
+	}
+	var asked bctrl.Scope
+	workspace, hasWorkspace := one[wire.HeaderWorkspace]
+	group, hasGroup := one[wire.HeaderGroup]
+	switch {
+	case hasGroup:
+		asked = bctrl.InGroup(workspace, group)
+	case hasWorkspace:
+		asked = bctrl.InWorkspace(workspace)
+	}
+	if text, ok := one[wire.HeaderTimeout]; ok {
+		ms, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || ms < 1 || ms > maxCallTimeout.Milliseconds() {
+			return invalid("invoke.timeout", wire.HeaderTimeout, "a call may take from 1 to 1800000 milliseconds")
+		}
+		c.timeout = time.Duration(ms) * time.Millisecond
+	}
+	c.host = one[wire.HeaderHost]
+	return s.inContext(ctx, rq, c, asked, one[wire.HeaderConsumer])
+}
+
+// asTarget makes the call as a capability, as that of a provider's which
+// permits it, or with a credential.
+func (s *Server) asTarget(ctx context.Context, rq *request, c *call, target string) error {
+	provider, isProvider := strings.CutSuffix(target, "/")
+	switch {
+	case isProvider && names.Capability(target+"x") == nil:
+		return s.asProvider(ctx, rq, c, provider)
+	case names.Capability(target) == nil:
+		c.capability.ID = target
+		return s.asCapability(ctx, rq, c, target)
+	case names.CredentialID(target) == nil:
+		return s.asCredential(ctx, rq, c, target)
+	}
+	return invalid("invoke.target", "target", "the target is no capability, provider/ or credential")
+}
+
+// asCredential makes the call with a credential, as a capability of its
+// provider. A runtime learns of a credential only what its mounts permit.
+func (s *Server) asCredential(ctx context.Context, rq *request, c *call, id string) error {
+	provider, err := s.providerOf(ctx, rq.caller.Org, id)
+	if rq.caller.Runtime != nil && asError(err).Status == http.StatusNotFound {
+		rq.object, rq.decided = id, true
+		return outsideMount(bctrl.InvokeCapability)
+	}
+	if err != nil {
+		return err
+	}
+	c.credential = id
+	return s.asProvider(ctx, rq, c, provider)
+}
+
+// providerOf is the provider of a credential.
+func (s *Server) providerOf(ctx context.Context, org, id string) (string, error) {
+	row, err := s.db.Read().Credential(ctx, org, id)
+	if err == nil || !errors.Is(err, store.ErrNotFound) {
+		return row.Provider, err
+	}
+	ai, err := s.db.Read().AICredential(ctx, org, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", errNoCredential()
+	}
+	if err != nil {
+		return "", err
+	}
+	meta, err := readAIMeta(ai)
+	provider, _ := s.aiProvider(meta.Provider)
+	return provider, err
+}
+
+// ourToken finds our key or token where a provider's SDK puts its own, and
+// returns the request with it where this server looks for it and nowhere else.
+// A request that brings any other authentication is refused: it would say who
+// calls in two ways.
+func ourToken(r *http.Request) (*http.Request, error) {
+	h := r.Header.Clone()
+	var tokens []string
+	take := func(text string, ok bool) error {
+		if !ok || !strings.HasPrefix(text, keyPrefix) {
+			return broker.AuthRefused("header", "that holds no key or token of this server")
+		}
+		tokens = append(tokens, text)
+		return nil
+	}
+	session := h.Values("X-Amz-Security-Token")
+	for _, value := range h.Values("Authorization") {
+		scheme, rest, _ := strings.Cut(value, " ")
+		var err error
+		switch {
+		case strings.EqualFold(scheme, "Bearer"), strings.EqualFold(scheme, "token"), strings.EqualFold(scheme, "Token"):
+			err = take(strings.TrimSpace(rest), true)
+		case strings.EqualFold(scheme, "Basic"):
+			raw, bad := base64.StdEncoding.DecodeString(rest)
+			_, password, ok := strings.Cut(string(raw), ":")
+			err = take(password, bad == nil && ok)
+		case scheme == "AWS4-HMAC-SHA256" && len(session) == 1:
+			// Signed with a key that is none; the session token is ours.
+		default:
+			err = take("", false)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range []string{"X-Api-Key", "X-Goog-Api-Key", "X-Amz-Security-Token"} {
+		for _, value := range h.Values(name) {
+			if err := take(value, true); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if slices.ContainsFunc(tokens, func(t string) bool { return t != tokens[0] }) {
+		return nil, broker.AuthRefused("header", "that holds another token than another header")
+	}
+	for _, name := range []string{"Authorization", "X-Api-Key", "X-Goog-Api-Key", "X-Amz-Security-Token", "X-Amz-Date"} {
+		h.Del(name)
+	}
+	if len(tokens) == 0 {
+		return nil, errUnauthorized
+	}
+	h.Set("Authorization", "Bearer "+tokens[0])
+	out := r.WithContext(r.Context())
+	out.Header = h
+	return out, nil
+}
+
+// plainProxyPath is [plainPath] for a request that is passed through, whose
+// path may end in a slash.
+func plainProxyPath(u *url.URL) bool {
+	rest, ok := strings.CutPrefix(u.EscapedPath(), proxyPrefix)
+	return ok && strings.Count(rest, "/") > 0 && plainPath(strings.TrimSuffix(u.EscapedPath(), "/"))
+}
