@@ -50,8 +50,8 @@ type lateEntry struct {
 	text    template.Template
 }
 
-// made is what was made of the secrets for one request.
-type made struct {
+// proof is what was made of the secrets for one request.
+type proof struct {
 	made  []bctrl.Secret
 	token token
 }
@@ -237,8 +237,8 @@ func (c *compiled) basic(a bctrl.CredentialAuth) error {
 // authorize adds to a request that is about to leave what authenticates it. The
 // path and what does not depend on the request come first, for the signatures
 // cover them.
-func (c *compiled) authorize(out *http.Request) (made, error) {
-	var done made
+func (c *compiled) authorize(out *http.Request) (proof, error) {
+	var done proof
 	for name, value := range c.defaults {
 		if len(out.Header.Values(name)) == 0 {
 			out.Header.Set(name, value)

@@ -41,7 +41,6 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/egress"
-	"github.com/bctrl-go/bctrl/internal/scrub"
 )
 
 // DefaultMaxAnswer is how many bytes of an answer are read unless the target
@@ -167,7 +166,7 @@ func (b *Broker) Client(t Target) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{base: base, auth: auth, maxAnswer: t.MaxAnswer, transport: b.secure, scrub: scrub.New(auth.scrubbed...)}
+	c := &Client{base: base, auth: auth, maxAnswer: t.MaxAnswer, transport: b.secure}
 	switch {
 	case t.Auth.Type == bctrl.AuthMTLS:
 		c.transport, err = b.withCertificate(t, base)

@@ -20,8 +20,6 @@ type Client struct {
 	auth      *compiled
 	maxAnswer int64
 	transport http.RoundTripper
-	// scrub holds what is known before a request is made.
-	scrub *scrub.Set
 }
 
 // BaseURL returns the target's base URL.
@@ -77,7 +75,7 @@ func (c *Client) send(req *http.Request) (resp *http.Response, made []bctrl.Secr
 	return resp, append(made, used.made...), err
 }
 
-func (c *Client) sendOnce(req *http.Request) (*http.Response, made, error) {
+func (c *Client) sendOnce(req *http.Request) (*http.Response, proof, error) {
 	out := c.outgoing(req)
 	used, err := c.auth.authorize(out)
 	if err != nil {
@@ -193,10 +191,7 @@ func (c *Client) acceptable(resp *http.Response) error {
 // cleaned returns resp as the caller may see it, without the target's secrets
 // and those that were made for the request. Trailers are left out.
 func (c *Client) cleaned(req *http.Request, resp *http.Response, made []bctrl.Secret) *http.Response {
-	set := c.scrub
-	if len(made) > 0 {
-		set = scrub.New(append(made, c.auth.scrubbed...)...)
-	}
+	set := scrub.New(slices.Concat(made, c.auth.scrubbed)...)
 	header := make(http.Header, len(resp.Header))
 	for name, values := range resp.Header {
 		clean := set.String(name)
