@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/daemon"
 )
 
@@ -158,6 +159,9 @@ func run(cmd *cobra.Command, cfg daemon.Config, address string) error {
 		return fmt.Errorf("listening: %w", err)
 	}
 	d, err := daemon.Open(cmd.Context(), cfg)
+	if errors.Is(err, custody.ErrPassphraseNeeded) {
+		err = errors.New("the first run with a passphrase needs it: give --ask-passphrase, or set " + passphraseVariable)
+	}
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
