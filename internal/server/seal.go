@@ -66,6 +66,7 @@ func (s *Server) unsealed(rq *request) (locked bool, err error) {
 func (s *Server) forget() {
 	s.linkKey.forget()
 	s.tokenKey.forget()
+	s.broker.Forget()
 	for _, e := range s.underway.all() {
 		e.end(errLocked)
 	}
