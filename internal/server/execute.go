@@ -142,8 +142,7 @@ func (s *Server) newExecution(ctx context.Context, rq *request, in wire.Executio
 	if len(in.Steps) < 1 || len(in.Steps) > maxSteps {
 		return nil, invalid("executions.steps", "steps", "there must be 1 to "+strconv.Itoa(maxSteps)+" steps")
 	}
-	rq.SetPathValue("alias", in.Runtime)
-	rt, ws, err := s.runtimeOf(ctx, rq)
+	rt, ws, err := s.runtimeNamed(ctx, rq, in.Runtime)
 	if err != nil {
 		return nil, err
 	}

@@ -262,7 +262,7 @@ func (s *Server) whoHolds(ctx context.Context, org string, rt store.Runtime) err
 }
 
 func (s *Server) listRuntimes(ctx context.Context, rq *request, _ none) (list wire.List[bctrl.RuntimeInfo], err error) {
-	ws, err := s.workspaceOf(ctx, rq)
+	ws, err := s.ownWorkspace(ctx, rq)
 	if err != nil {
 		return list, err
 	}
@@ -321,13 +321,19 @@ func (s *Server) workspaceOf(ctx context.Context, rq *request) (store.Workspace,
 	return ws, err
 }
 
-// runtimeOf authorises and reads the runtime that the path names. A runtime
-// caller learns nothing of any other: for it the path must name its own.
+// runtimeOf authorises and reads the runtime that the path names.
 func (s *Server) runtimeOf(ctx context.Context, rq *request) (rt store.Runtime, ws store.Workspace, err error) {
 	alias, err := rq.path("alias", func(v string) error { return invalidName("runtimes.invalid_alias", "alias", names.Name(v)) })
 	if err != nil {
 		return rt, ws, err
 	}
+	return s.runtimeNamed(ctx, rq, alias)
+}
+
+// runtimeNamed authorises and reads the runtime with an alias in the workspace
+// that the path names. A runtime caller learns nothing of any other: for it
+// they must name its own.
+func (s *Server) runtimeNamed(ctx context.Context, rq *request, alias string) (rt store.Runtime, ws store.Workspace, err error) {
 	if own := rq.caller.Runtime; own != nil {
 		if rq.object = alias; rq.PathValue("id") != own.WorkspaceID || alias != own.Alias {
 			return rt, ws, errContextMismatch
@@ -349,18 +355,28 @@ func (s *Server) runtimeOf(ctx context.Context, rq *request) (rt store.Runtime, 
 	return rt, ws, s.authorize(rq, rt.ID)
 }
 
-// describeRuntimeTo describes a runtime to a caller. To one that acts as the
-// runtime, what is effective is what it may itself use.
+// describeRuntimeTo describes a runtime to a caller. One that acts as the
+// runtime learns what it may itself use, and nothing of what lies beyond that.
 func (s *Server) describeRuntimeTo(c access.Caller, rt store.Runtime, ws store.Workspace) bctrl.RuntimeInfo {
-	info := s.describeRuntime(rt, ws)
-	if own := c.Runtime; own != nil {
-		info.EffectiveMounts = own.Chain.Effective()
+	own := c.Runtime
+	if own == nil {
+		return s.describeRuntime(rt, ws)
 	}
-	return info
+	effective := own.Chain.Effective()
+	if len(own.Chain) > 2 {
+		rt.Mounts = effective
+	}
+	if id := rt.Launch.Credential; id != "" && !access.Decide(c, access.Action{Verb: bctrl.UseCredential, Object: id}) {
+		rt.Launch.Credential = ""
+	}
+	return s.describeEffective(rt, effective)
 }
 
 func (s *Server) describeRuntime(rt store.Runtime, ws store.Workspace) bctrl.RuntimeInfo {
-	effective := bctrl.Chain{ws.Mounts, rt.Mounts}.Effective()
+	return s.describeEffective(rt, bctrl.Chain{ws.Mounts, rt.Mounts}.Effective())
+}
+
+func (s *Server) describeEffective(rt store.Runtime, effective bctrl.Mounts) bctrl.RuntimeInfo {
 	info := bctrl.RuntimeInfo{
 		ID: rt.ID, WorkspaceID: rt.WorkspaceID, Alias: rt.Alias, Kind: bctrl.KindBrowser, Driver: rt.Driver, Status: rt.Status,
 		Launch: rt.Launch, EffectiveMounts: effective, Group: rt.Group, CreatedAt: rt.CreatedAt, UpdatedAt: rt.UpdatedAt,

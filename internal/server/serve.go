@@ -169,11 +169,14 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 		}
 		return err
 	}
-	if rq.caller.Runtime != nil && !rq.decided {
-		s.log.Error("a route answered a runtime without a decision", "route", rq.route.path)
+	if !rq.decided {
+		s.log.Error(undecided, "route", rq.route.path)
 	}
 	return nil
 }
+
+// undecided is what the log says of a route whose handler is wrong.
+const undecided = "a route answered without a decision"
 
 // authorize asks access whether the caller may do what the route does to the
 // object. The answer to a denied request is the same whether or not the object

@@ -288,6 +288,8 @@ func TestTheHolderLearnsWhoItIsAndWhatDecides(t *testing.T) {
 	got = h.with(token, "GET", []string{"workspaces", ws.ID, "runtimes", "crm"}, nil)
 	require.NoError(t, json.Unmarshal(got.Body, &info))
 	require.Equal(t, self.Runtime.EffectiveMounts, info.EffectiveMounts)
+	require.Equal(t, &info.EffectiveMounts, info.Mounts, "nor what the runtime declared")
+	require.Empty(t, info.Summary.StorageWorkspace)
 
 	explain := func(token *bctrl.Secret, verb bctrl.Verb, on string, headers ...string) (d bctrl.Decision) {
 		path := []string{"workspaces", ws.ID, "runtimes", "crm", "explain"}
@@ -425,4 +427,26 @@ func TestTokensThatExpiredAreForgottenADayLater(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrNotFound)
 	_, err = h.db.Read().RuntimeToken(t.Context(), h.org(), kept)
 	require.NoError(t, err)
+}
+
+func TestANarrowedCallerLearnsNothingOfWhatItLost(t *testing.T) {
+	h := newHarness(t)
+	h.ok("POST", []string{"ai-credentials"}, openAI("mine"), nil)
+	ws := h.made("w", object{"ai": object{"allow": []string{"mine"}}, "vault": object{"allow": []string{"prod/"}}, "storage": object{"workspace": "files"}})
+	path := []string{"workspaces", ws.ID, "runtimes"}
+	var rt bctrl.RuntimeInfo
+	h.ok("POST", path, object{
+		"alias": "r", "kind": "browser", "driver": "stagehand", "launch": object{"credential": "mine"},
+		"mounts": object{"vault": object{"allow": []string{"prod/crm"}}},
+	}, &rt)
+	path = append(path, "r")
+	whole := string(h.do("GET", path, nil, nil, as(rt)...).Body)
+	for _, name := range []string{"mine", "prod/crm", "files"} {
+		require.Contains(t, whole, name)
+	}
+	narrowed := h.do("GET", path, nil, nil, as(rt, `{"ai": {"allow": []}, "vault": {"allow": []}, "storage": {"access": "none"}}`)...)
+	require.Equal(t, http.StatusOK, narrowed.Status, "%s", narrowed.Body)
+	for _, name := range []string{"mine", "prod", "files"} {
+		require.NotContains(t, string(narrowed.Body), name)
+	}
 }

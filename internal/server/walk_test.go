@@ -1,8 +1,10 @@
 package server
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -507,6 +509,8 @@ func (w *world) ask(method string, about aim, who somebody) answer {
 // above. What is denied must be denied alike whether the thing exists or not.
 func TestEveryRouteIsHeldToItsRightWhoeverCalls(t *testing.T) {
 	w, everybody := newWorld(t)
+	var log bytes.Buffer
+	w.server.log = slog.New(slog.NewTextHandler(&log, nil))
 	stops := walk()
 	for _, rt := range w.server.routes {
 		i := slices.IndexFunc(stops, func(s stop) bool { return s.route == rt.method+" "+rt.path })
@@ -550,4 +554,5 @@ func TestEveryRouteIsHeldToItsRightWhoeverCalls(t *testing.T) {
 			}
 		}
 	}
+	require.NotContains(t, log.String(), undecided, "every handler asks")
 }
