@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -109,7 +108,7 @@ func TestNoValueOfAScopedSecretIsFoundAnywhere(t *testing.T) {
 		require.Error(t, err)
 		sc.text("an error", []byte(fmt.Sprintf("%v\n%+v\n%#v", err, err, err)))
 		var e *bctrl.Error
-		require.True(t, errors.As(err, &e))
+		require.ErrorAs(t, err, &e)
 		raw, err := json.Marshal(e)
 		require.NoError(t, err)
 		sc.text("an error as JSON", raw)

@@ -119,6 +119,17 @@ func TestAPasswordIsAskedForAndNotShown(t *testing.T) {
 	require.True(t, got.TOTP.Equal(bctrl.NewSecret(seed)))
 }
 
+func TestAScopedSecretIsAskedForAndNotShown(t *testing.T) {
+	d := at(t)
+	s := d.sitting("secrets", "create", "--name", "KEY", "--scope", "global")
+	s.sees("Value: ")
+	s.types("hunter2\r")
+	code, rest := s.ends()
+	require.Zero(t, code, rest)
+	require.NotContains(t, rest, "hunter2")
+	require.Contains(t, rest, "Rotated:")
+}
+
 func TestCtrlCEndsAPromptAndBringsTheEchoBack(t *testing.T) {
 	d := at(t)
 	s := d.sitting("ai", "add", "openai", "--provider", "openai")

@@ -290,6 +290,21 @@ func TestAWorkspaceTakesItsSecretsWithIt(t *testing.T) {
 	require.True(t, h.verified(), "every state is in the log")
 }
 
+func TestASecretStaysWithItsWorkspaceWhateverThatIsCalled(t *testing.T) {
+	h := newHarness(t)
+	first := h.made("sales", object{})
+	id := h.secretIn(inWorkspace("sales"), "KEY", "v").ID
+	h.ok("PATCH", []string{"workspaces", first.ID}, object{"name": "renamed"}, nil)
+	second := h.made("sales", object{"storage": object{"access": "none"}})
+	require.Nil(t, h.listed("workspaceId", "sales"))
+	require.Equal(t, []string{id}, h.listed("workspaceId", "renamed"))
+	require.Equal(t, bctrl.InWorkspace(second.ID), h.secretIn(inWorkspace("sales"), "KEY", "v").Scope)
+	// An id goes before another workspace's name.
+	third := h.made("third", object{})
+	h.ok("PATCH", []string{"workspaces", third.ID}, object{"name": first.ID}, nil)
+	require.Equal(t, first.ID, h.secretIn(inWorkspace(first.ID), "OTHER", "v").Scope.WorkspaceID())
+}
+
 // verified reports whether the audit log agrees with all that is stored.
 func (h *harness) verified() bool {
 	h.Helper()

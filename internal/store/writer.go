@@ -211,7 +211,8 @@ type batch struct {
 
 func newBatch(conn *sql.Conn, keys *keyCache) *batch {
 	held := newStatements(conn)
-	return &batch{conn: conn, keys: keys, held: held, q: Queries{prepare: held.get}}
+	// The log of a process that ended may hold what was to be scrubbed.
+	return &batch{conn: conn, keys: keys, held: held, q: Queries{prepare: held.get}, scrub: true}
 }
 
 // close lets go of the statements first: database/sql leaves those of one
