@@ -93,6 +93,20 @@ func secretIDs(ctx context.Context, client *bctrl.Client, _ string) iter.Seq2[st
 	return mapped(client.Secrets.List(ctx, bctrl.ScopeFilter{}), func(s bctrl.SecretInfo) string { return s.ID })
 }
 
+func credentialIDs(ctx context.Context, client *bctrl.Client, _ string) iter.Seq2[string, error] {
+	return mapped(client.Credentials.List(ctx), func(k bctrl.Credential) string { return k.ID })
+}
+
+// capabilityIDs are those of the provider that is typed, and before its slash
+// all of them.
+func capabilityIDs(ctx context.Context, client *bctrl.Client, typed string) iter.Seq2[string, error] {
+	var filter bctrl.CapabilityFilter
+	if provider, _, whole := strings.Cut(typed, "/"); whole {
+		filter.Provider = provider
+	}
+	return mapped(client.Capabilities.List(ctx, filter), func(k bctrl.Capability) string { return k.ID })
+}
+
 // vaultKeys are the keys in the folder that is typed.
 func vaultKeys(ctx context.Context, client *bctrl.Client, typed string) iter.Seq2[string, error] {
 	return client.Vault.List(ctx, typed[:strings.LastIndex(typed, "/")+1])

@@ -39,7 +39,7 @@ var denials = map[string]bool{"bctrl access explain vault.readRaw prod/crm/sales
 
 // reading are the names of commands that change nothing, whose examples are
 // run on one server.
-var reading = []string{"list", "get", "state", "ls", "cat", "url", "totp", "test", "connect", "explain", "mint", "inspect", "attenuate"}
+var reading = []string{"list", "get", "describe", "bindings", "state", "ls", "cat", "url", "totp", "test", "connect", "explain", "mint", "inspect", "attenuate"}
 
 // TestEveryExampleOfTheManualWorks runs each line of each command's examples
 // on a furnished server, and compares what is printed with what is kept in
@@ -107,6 +107,8 @@ func (d *desk) example(line string) ran {
 		line = strings.ReplaceAll(line, someKey, strings.TrimSpace(d.run(token, "token", "inspect", "--output", "id").good(d.t)))
 	case strings.Contains(line, "bctrl secrets ") && strings.Contains(line, someKey):
 		line = strings.ReplaceAll(line, someKey, strings.Fields(d.do("secrets", "list", "--workspace-id", "sales", "--output", "id"))[0])
+	case strings.Contains(line, "vault:secret:$ID"):
+		d.t.Setenv("ID", strings.TrimSpace(d.do("secrets", "list", "--name", "ACME_KEY", "--output", "id")))
 	case strings.HasPrefix(line, "bctrl audit accept"):
 		d.leftData()
 	case strings.HasPrefix(line, "bctrl unlock"):
@@ -220,6 +222,7 @@ func (u *until) String() string {
 var changing = []struct{ from, to string }{
 	{`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`, someKey},
 	{`20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`, "2026-01-02T15:04:05Z"},
+	{`\bgithub-[0-9a-f]{8}\b`, "github-5d9e4f60"},
 	{`screenshots/[^\s"]*`, "screenshots/….png"},
 	{`http://127\.0\.0\.1:\d+`, "http://127.0.0.1:8787"},
 	{`ws://127\.0\.0\.1:\d+/devtools/browser/[\w-]+`, "ws://127.0.0.1:8787/devtools/browser/…"},

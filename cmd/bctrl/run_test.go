@@ -85,6 +85,23 @@ func (d *desk) furnish() {
 		Name: "GITHUB_TOKEN", Value: bctrl.NewSecret("ghp_hunter"), Scope: bctrl.InWorkspace("sales"), Aliases: []string{"gh"},
 	})
 	require.NoError(t, err)
+	key, err := d.client.Secrets.Create(ctx, bctrl.SecretCreate{Name: "ACME_KEY", Value: bctrl.NewSecret("acme-hunter"), Scope: bctrl.Global()})
+	require.NoError(t, err)
+	ref := "vault:secret:" + key.ID
+	_, err = d.client.Credentials.Create(ctx, bctrl.CredentialCreate{
+		ID: "acme-key", Provider: "acme", SecretRef: ref, Scope: bctrl.Global(), Hosts: []string{"api.acme.example"},
+		Auth: &bctrl.CredentialAuth{Type: bctrl.AuthHeader, Headers: map[string]string{"X-Api-Key": "{secret}"}},
+	})
+	require.NoError(t, err)
+	_, err = d.client.Capabilities.Create(ctx, bctrl.CapabilityCreate{ID: "acme/orders", Methods: []string{"GET", "POST"}, Paths: []string{"/v1/orders"}})
+	require.NoError(t, err)
+	for _, b := range []bctrl.Binding{
+		{Capability: "openai/chat-completions", SecretRef: ref, Scope: bctrl.Global()},
+		{Credential: "openai-prod", SecretRef: ref, Scope: bctrl.InWorkspace("sales")},
+	} {
+		_, err = d.client.Capabilities.Bind(ctx, b)
+		require.NoError(t, err)
+	}
 	for name, content := range map[string]string{
 		".env":       "# for tests\nexport OPENAI_API_KEY='sk-env'\nGITHUB_TOKEN=ghp_env\nSLACK_BOT_TOKEN=\n",
 		"report.csv": "a,b\n", "key.txt": "sk-from-a-file\n", "id_ed25519": "-----BEGIN\nlines\n-----END\n",

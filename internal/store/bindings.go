@@ -112,11 +112,19 @@ func (q Queries) CandidateBindings(ctx context.Context, org, capability, credent
 		org, capability, credential, consumer, in.WorkspaceID(), in.GroupID())
 }
 
+// The consumer is compared twice rather than with a list, for which SQLite may
+// read the bindings of all consumers. One that is empty finds a row twice.
 const (
-	bindingsFor       = "SELECT " + bindingColumns + " FROM bindings WHERE org_id = $1 AND target IN ($2, $3) AND consumer IN ('', $4) AND "
-	bindingsInScope   = bindingsFor + "workspace_id = $5 AND group_id = $6"
-	bindingsWorkspace = bindingsFor + "workspace_id = $5 AND group_id = ''"
-	bindingsGlobal    = bindingsFor + "workspace_id = '' AND group_id = ''"
+	bindingsFor       = "SELECT " + bindingColumns + " FROM bindings WHERE org_id = $1 AND target IN ($2, $3) AND "
+	bindingsInScope   = bindingsFor + inScope + forAll + " UNION ALL " + bindingsFor + inScope + forOne
+	bindingsWorkspace = bindingsFor + inWorkspace + forAll + " UNION ALL " + bindingsFor + inWorkspace + forOne
+	bindingsGlobal    = bindingsFor + globally + forAll + " UNION ALL " + bindingsFor + globally + forOne
+
+	inScope     = "workspace_id = $5 AND group_id = $6"
+	inWorkspace = "workspace_id = $5 AND group_id = ''"
+	globally    = "workspace_id = '' AND group_id = ''"
+	forAll      = " AND consumer = ''"
+	forOne      = " AND consumer = $4"
 )
 
 // InsertBinding adds a binding; one with its key gives [ErrExists].
