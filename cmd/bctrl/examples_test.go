@@ -109,6 +109,8 @@ func (d *desk) example(line string) ran {
 		line = strings.ReplaceAll(line, someKey, strings.Fields(d.do("secrets", "list", "--workspace-id", "sales", "--output", "id"))[0])
 	case strings.Contains(line, "vault:secret:$ID"):
 		d.t.Setenv("ID", strings.TrimSpace(d.do("secrets", "list", "--name", "ACME_KEY", "--output", "id")))
+	case strings.Contains(line, "/etc/bctrl/providers"):
+		line = strings.ReplaceAll(line, "/etc/bctrl/providers", d.t.TempDir())
 	case strings.HasPrefix(line, "bctrl audit accept"):
 		d.leftData()
 	case strings.HasPrefix(line, "bctrl unlock"):
@@ -222,7 +224,7 @@ func (u *until) String() string {
 var changing = []struct{ from, to string }{
 	{`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`, someKey},
 	{`20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`, "2026-01-02T15:04:05Z"},
-	{`\bgithub-[0-9a-f]{8}\b`, "github-5d9e4f60"},
+	{`\b(github|openai|anthropic)-[0-9a-f]{8}\b`, "$1-5d9e4f60"},
 	{`screenshots/[^\s"]*`, "screenshots/….png"},
 	{`http://127\.0\.0\.1:\d+`, "http://127.0.0.1:8787"},
 	{`ws://127\.0\.0\.1:\d+/devtools/browser/[\w-]+`, "ws://127.0.0.1:8787/devtools/browser/…"},

