@@ -24,6 +24,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ import (
 	"github.com/bctrl-go/bctrl/bctrltest/modeltest"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/daemon"
+	"github.com/bctrl-go/bctrl/internal/store/storetest"
 )
 
 // Server is a BCTRL server that lives as long as its test.
@@ -90,6 +92,10 @@ func New(t testing.TB, opts ...Option) *Server {
 	} else if _, err := browser.Locate(""); err != nil {
 		t.Fatalf("bctrltest: %v", err)
 	}
+	if err := os.Mkdir(cfg.DataDir, 0o700); err != nil {
+		t.Fatalf("bctrltest: %v", err)
+	}
+	storetest.Create(t, filepath.Join(cfg.DataDir, "bctrl.db"))
 	d, err := daemon.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatalf("bctrltest: %v", err)

@@ -15,6 +15,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/store/storetest"
 )
 
 // place is a store with a notary, and the files that they keep.
@@ -35,6 +36,7 @@ func newPlace(t *testing.T) *place {
 	key, err := seal.CreateFile(filepath.Join(dir, "key"))
 	require.NoError(t, err)
 	p := &place{T: t, db: filepath.Join(dir, "bctrl.db"), head: filepath.Join(dir, "key.head"), key: key}
+	storetest.Create(t, p.db)
 	p.open()
 	p.write(func(tx *store.Tx) error {
 		for _, org := range []string{"org", "other"} {

@@ -13,6 +13,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/store/storetest"
 )
 
 const (
@@ -47,6 +48,7 @@ func newPlace(t *testing.T, source bctrl.SealSource) *place {
 	case bctrl.SealEnvironment:
 		t.Setenv(variable, seal.Generate().Expose())
 	}
+	storetest.Create(t, filepath.Join(p.dir, "bctrl.db"))
 	p.open()
 	t.Cleanup(p.close)
 	for _, scope := range []string{"org-a", "org-b"} {

@@ -27,6 +27,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/store/storetest"
 )
 
 // loopback lets providers be on this machine.
@@ -45,7 +46,9 @@ type harness struct {
 
 func newHarness(t *testing.T, change ...func(*Config)) *harness {
 	t.Helper()
-	return newHarnessIn(t, t.TempDir(), custody.Config{}, change...)
+	dir := t.TempDir()
+	storetest.Create(t, filepath.Join(dir, "bctrl.db"))
+	return newHarnessIn(t, dir, custody.Config{}, change...)
 }
 
 // newHarnessIn is a harness over what lies in dir, sealed as keys says.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,7 +77,12 @@ func (d openDriver) Launch(ctx context.Context, s browser.Spec) (browser.Browser
 
 func TestRevokingATokenCutsItsConnections(t *testing.T) {
 	h := newHarness(t)
-	srv := httptest.NewServer(h.server)
+	var handling sync.WaitGroup
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handling.Add(1)
+		defer handling.Done()
+		h.server.ServeHTTP(w, r)
+	}))
 	t.Cleanup(srv.Close)
 	open := make(chan struct{})
 	h.server.browsers = openDriver{h.browsers, open}
@@ -103,9 +109,11 @@ func TestRevokingATokenCutsItsConnections(t *testing.T) {
 	_, resp, err := dial(ticket)
 	require.Error(t, err)
 	require.Equal(t, http.StatusUnauthorized, resp.StatusCode, "its connect URL is dead too")
-	require.Empty(t, h.server.tokenHolds.open)
 	require.NoError(t, kept.Write(t.Context(), websocket.MessageText, []byte("{}")), "the organization's goes on")
 	require.NoError(t, kept.CloseNow())
+	h.ok("POST", []string{"workspaces", ws.ID, "runtimes", "crm", "stop"}, nil, nil)
+	handling.Wait() // what a token held is let go after its connection has ended
+	require.Empty(t, h.server.tokenHolds.open)
 }
 
 func TestWhatATokenHasRunningEndsWithItsExpiry(t *testing.T) {

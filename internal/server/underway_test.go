@@ -301,7 +301,7 @@ func TestAFilledLoginIsNotSentOnceItIsNoLongerPermitted(t *testing.T) {
 	require.ErrorIs(t, fill.Still(ctx), bctrl.ErrNotFound, "another login under its key is not what was filled")
 	fill = use()
 	l.ok("POST", []string{"workspaces", l.ws.ID, "runtimes", "r", "stop"}, nil, nil)
-	require.ErrorIs(t, fill.Still(ctx), bctrl.ErrForbidden)
+	require.ErrorIs(t, fill.Still(ctx), bctrl.ErrConflict)
 }
 
 func TestAFileOfARuntimeIsNotStoredOnceItIsNoLongerPermitted(t *testing.T) {
