@@ -81,7 +81,7 @@ func (s *Server) candidates(ctx context.Context, q store.Queries, org string, qu
 	}
 	chosen, err := broker.Choose(found.state, query)
 	if err != nil {
-		return found, nil // which Resolve says again
+		return found, nil //nolint:nilerr // Resolve says it again
 	}
 	rows, err := q.CandidateBindings(ctx, org, query.Capability, chosen.Credential.ID, query.Consumer, query.Context)
 	if err != nil {
