@@ -100,6 +100,8 @@ func BenchmarkDecide(b *testing.B) {
 		{"allow-500-deny-500", manyPrefixes("team/%06d/", 500), manyPrefixes("team/%06d/admin/", 500), "team/000499/crm/login"},
 		{"allow-1-deny-999", []string{"/"}, manyPrefixes("team/%06d/secret", 999), "team/000999/crm/login"},
 		{"deny-999-alike", []string{"/"}, manyPrefixes("team/%06d/admin/", 999), "team/000999/admin/login"},
+		{"deny-999-alike-twice", []string{"/"}, manyPrefixes("organization/%06d/administration/secrets/", 999), "organization/000999/administration/secrets/login"},
+		{"deny-999-another-case", []string{"/"}, manyPrefixes("TEAM/%06d/ADMIN/", 999), "team/000999/admin/login"},
 		{"allow-1000-alike", manyPrefixes("team/%06d/admin/", 1000), nil, "team/000999/admin/login"},
 	} {
 		b.Run(c.name, func(b *testing.B) {

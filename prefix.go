@@ -47,11 +47,15 @@ func equal(a, b string) bool {
 	return a == b
 }
 
-// equalFold is equal but for ASCII case.
+// equalFold is equal but for ASCII case. It goes eight bytes at a time from the
+// end, leaving the bits of case aside; what is left then differs in case alone,
+// but for bytes that no valid key has.
 func equalFold(a, b string) bool {
 	const caseBits = 0x2020202020202020
-	if n := len(a); n >= 8 && (eight(a, n-8)^eight(b, n-8))&^caseBits != 0 {
-		return false
+	for end := len(a); end >= 8; end -= 8 {
+		if (eight(a, end-8)^eight(b, end-8))&^caseBits != 0 {
+			return false
+		}
 	}
 	for i := range len(a) {
 		if a[i] != b[i] && lowerByte(a[i]) != lowerByte(b[i]) {
