@@ -68,7 +68,7 @@ For another one say --auth and --host. Templates name secrets in double braces:
   header        --header-name and --value-template, else a bearer token
   query         --query-param
   path          --path-prefix-template, as in /bot{{secret}}
-  basic         --username and --password, both templates
+  basic         --username-template, --password-template
   multi-header  --auth-header, repeated
   multi-query   --auth-query, repeated
   oauth2        --grant-type, --token-endpoint, --oauth-scope

@@ -31,8 +31,8 @@ func addAuthFlags(cmd *cobra.Command) *authFlags {
 	f.StringVar(&a.value, "value-template", "", "`template` of the header's value")
 	f.StringVar(&a.param, "query-param", "", "`name` of the parameter")
 	f.StringVar(&a.prefix, "path-prefix-template", "", "`template` put before the path")
-	f.StringVar(&a.username, "username", "", "`template` of the user name")
-	f.StringVar(&a.password, "password", "", "`template` of the password, never a password")
+	f.StringVar(&a.username, "username-template", "", "`template` of the user name")
+	f.StringVar(&a.password, "password-template", "{{secret}}", "`template` of the password, which names a secret or is empty")
 	f.StringArrayVar(&a.headers, "auth-header", nil, "`name=template` of a header; may be repeated")
 	f.StringArrayVar(&a.params, "auth-query", nil, "`name=template` of a parameter; may be repeated")
 	f.StringVar(&a.grant, "grant-type", bctrl.GrantRefreshToken, "refresh_token or client_credentials")
@@ -82,7 +82,7 @@ func (a *authFlags) auth() (*bctrl.CredentialAuth, error) {
 	case "path":
 		out.Path = template(cmp.Or(a.prefix, "/{{secret}}"))
 	case "basic":
-		out.Username, out.Password = template(a.username), template(cmp.Or(a.password, "{{secret}}"))
+		out.Username, out.Password = template(a.username), template(a.password)
 	case "oauth2":
 		out.OAuth2 = &bctrl.OAuth2Auth{Grant: a.grant, TokenURL: a.endpoint, Scopes: a.scopes}
 	case "aws-sigv4":
