@@ -77,6 +77,9 @@ type Query struct {
 	// Context is where the call is made; workspaces are named by id, as in
 	// State. The zero Scope is global.
 	Context bctrl.Scope
+	// Test is set where the credential itself is tried out, which may be
+	// disabled.
+	Test bool
 }
 
 // Tier is how specific what was found is.
@@ -140,7 +143,7 @@ func Choose(state State, q Query) (Resolved, error) {
 		return Resolved{}, errTampered(c.ID)
 	case q.Provider != "" && c.Provider != q.Provider:
 		return Resolved{}, refuse(409, "credentials.wrong_provider", "the credential "+c.ID+" is one of "+c.Provider+", and the call is for "+q.Provider, "")
-	case c.Disabled:
+	case c.Disabled && !q.Test:
 		return Resolved{}, refuse(409, "credentials.disabled", "the credential "+c.ID+" is disabled", "enable it, or name another: a disabled one is never passed over")
 	}
 	r := Resolved{Credential: c, Tier: found.tier, Secrets: map[string]string{}, Bindings: map[string]Bound{}}

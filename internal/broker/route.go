@@ -151,7 +151,9 @@ func (b *bounded) Read(p []byte) (int, error) {
 		return int(b.left), fmt.Errorf("%w: more than %d bytes", ErrTooLarge, b.limit)
 	}
 	b.left -= int64(n)
-	if err != nil && err != io.EOF {
+	// A provider that we hang up on may still end its answer in good form: that
+	// is no whole answer.
+	if err != nil && (err != io.EOF || b.ctx.Err() != nil) {
 		err = classify(b.ctx, err)
 	}
 	return n, err

@@ -48,12 +48,12 @@ func Check(ctx context.Context, b *broker.Broker, cfg Config) Checked {
 
 // lastStatus remembers the status of the last answer.
 type lastStatus struct {
-	doer
+	Sender
 	status int
 }
 
 func (l *lastStatus) Do(req *http.Request) (*http.Response, error) {
-	resp, err := l.doer.Do(req)
+	resp, err := l.Sender.Do(req)
 	if err == nil {
 		l.status = resp.StatusCode
 	}
@@ -68,7 +68,7 @@ func check(ctx context.Context, b *broker.Broker, cfg Config, seen *lastStatus) 
 	if err != nil {
 		return "", err
 	}
-	seen.doer, w.client = w.client, seen
+	seen.Sender, w.client = w.client, seen
 	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, errAttempt)
 	defer cancel()
 	var list struct {

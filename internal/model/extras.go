@@ -12,7 +12,7 @@ import (
 // not know: Google's models sign their calls in it and refuse a conversation
 // that comes back without the signature. It serves one request.
 type toolExtras struct {
-	next doer
+	next Sender
 	// send maps a call's id to what goes back with it.
 	send map[string]json.RawMessage
 	// got is what came, in the same form; nil for nothing.

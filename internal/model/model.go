@@ -143,12 +143,20 @@ type Config struct {
 	// default, which a compatible provider has none of.
 	Model string
 	Key   bctrl.Secret
+	// Sender sends the requests, and adds the key itself; nil is a client of the
+	// broker's with Key.
+	Sender Sender
 	// MaxTokens bounds an answer; zero is 8192.
 	MaxTokens int
 	// Timeout bounds one attempt; zero is two minutes.
 	Timeout time.Duration
 	// MaxRetries is how often a request is repeated; nil is 3.
 	MaxRetries *int
+}
+
+// Sender sends one request; a [*broker.Client] is one.
+type Sender interface {
+	Do(req *http.Request) (*http.Response, error)
 }
 
 const (
@@ -261,7 +269,11 @@ func open(b *broker.Broker, cfg Config) (*wire, Config, error) {
 	if err != nil {
 		return nil, cfg, configError(err.Error())
 	}
-	return &wire{client: client, base: client.BaseURL(), timeout: cfg.Timeout, retries: retries}, cfg, nil
+	w := &wire{client: client, base: client.BaseURL(), timeout: cfg.Timeout, retries: retries}
+	if cfg.Sender != nil {
+		w.client = cfg.Sender
+	}
+	return w, cfg, nil
 }
 
 func configError(message string) *bctrl.Error {

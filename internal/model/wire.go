@@ -22,15 +22,10 @@ const (
 	maxWait   = 20 * time.Second
 )
 
-// doer sends one request; a [*broker.Client] is one.
-type doer interface {
-	Do(*http.Request) (*http.Response, error)
-}
-
 // wire sends requests to one provider, repeats them where that can help and
 // turns every failure into an error of this package.
 type wire struct {
-	client  doer
+	client  Sender
 	base    *url.URL
 	timeout time.Duration
 	retries int
@@ -105,6 +100,9 @@ func noAnswer(outer, attempt context.Context, err error) error {
 		return f
 	case errors.Is(err, broker.ErrAddress), errors.Is(err, broker.ErrAnswer), errors.Is(err, broker.ErrRefused):
 		return unreachable(err)
+	}
+	if known := (*bctrl.Error)(nil); errors.As(err, &known) {
+		return &failure{err: known} // the sender's own refusal
 	}
 	return unreachable(broker.ErrUnreachable) // an error of unknown text is not repeated
 }

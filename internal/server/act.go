@@ -92,21 +92,19 @@ func (a *askedModel) Complete(ctx context.Context, req model.Request) (answer *m
 }
 
 func (a *askedModel) ask(ctx context.Context, req model.Request, chosen chosenModel) (*model.Response, error) {
-	chat, settle, err := a.s.openModel(ctx, a.x.event(bctrl.UseCredential, chosen.credential.ID), chosen)
-	if err != nil {
-		return nil, err
-	}
 	if a.chat == nil || a.chosen.model != chosen.model || a.chosen.credential.UID != chosen.credential.UID ||
 		a.chosen.credential.Version != chosen.credential.Version {
+		id := chosen.credential.ID
+		chat, err := a.s.openModel(chosen, &modelCalls{
+			s: a.s, id: id, caller: func(ctx context.Context) (access.Caller, error) { return a.s.callerOf(ctx, a.x) },
+			event: func() audit.Event { return a.x.event(bctrl.UseCredential, id) },
+		})
+		if err != nil {
+			return nil, err
+		}
 		a.chat, a.chosen = chat, chosen
 	}
-	answer, err := a.chat.Complete(ctx, req)
-	if err != nil {
-		settle(asError(err).Code, 0)
-		return nil, err
-	}
-	settle(audit.OK, http.StatusOK)
-	return answer, nil
+	return a.chat.Complete(ctx, req)
 }
 
 // logins are the vault entries that an execution may fill. Each use is decided

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -417,36 +416,28 @@ func (s *Server) testAICredential(ctx context.Context, rq *request, _ none) (out
 		_, err := s.askable(ctx, s.db.Read(), caller, id)
 		return err
 	})
-	var c store.AICredential
-	ev, done, err := s.audit.BeginIn(ctx, func(tx *store.Tx) (audit.Event, error) {
-		if c, err = s.askable(ctx, tx.Queries, rq.caller, id); err != nil {
-			return audit.Event{}, err
-		}
-		ev := rq.event()
-		ev.UID, ev.Version, ev.Host = c.UID, c.Version, hostOf(c)
-		return ev, nil
-	})
+	row, err := s.askable(ctx, s.db.Read(), rq.caller, id)
 	if err != nil {
 		return out, err
 	}
-	rq.recorded = true
-	outcome, status := audit.OK, 0
-	meta, key, err := s.openAICredential(rq.caller.Org, c)
-	if err == nil {
-		found := model.Check(ctx, s.broker, model.Config{
-			Provider: meta.Provider, BaseURL: meta.BaseURL, Model: meta.DefaultModel, Key: bctrl.NewSecret(key.Reveal()),
-		})
-		if out, status = found.AICredentialTest, found.Status; !out.OK {
-			outcome = found.Code
-		}
-		out.CheckedAt = out.CheckedAt.UTC().Truncate(time.Millisecond)
-		err = cutShort(ctx)
-	}
+	meta, err := readAIMeta(row) // proved by each call
 	if err != nil {
-		outcome = asError(err).Code
+		return out, err
 	}
-	s.settle(ev, done, audit.End{Outcome: outcome, Status: status})
-	return out, err
+	calls := &modelCalls{s: s, id: id, test: rq.caller.Runtime == nil, caller: func(context.Context) (access.Caller, error) { return rq.caller, nil }, event: rq.event}
+	found := model.Check(ctx, s.broker, model.Config{
+		Provider: meta.Provider, BaseURL: meta.BaseURL, Model: meta.DefaultModel, Sender: calls,
+	})
+	out = found.AICredentialTest
+	out.CheckedAt = out.CheckedAt.UTC().Truncate(time.Millisecond)
+	rq.recorded = calls.sent > 0
+	switch {
+	case calls.refused != nil:
+		return bctrl.AICredentialTest{}, calls.refused
+	case cutShort(ctx) != nil:
+		return bctrl.AICredentialTest{}, cutShort(ctx)
+	}
+	return out, nil
 }
 
 // settle records the outcome of an intent; that it was intended is on record
@@ -455,18 +446,4 @@ func (s *Server) settle(ev audit.Event, done audit.Settle, end audit.End) {
 	if lost := done(end); lost != nil {
 		s.log.Error("an outcome was not recorded", "requestId", ev.RequestID, "error", lost)
 	}
-}
-
-// hostOf is the host that the credential's key would be sent to, as far as its
-// row can be believed.
-func hostOf(c store.AICredential) string {
-	meta, err := readAIMeta(c)
-	if err != nil {
-		return ""
-	}
-	u, err := url.Parse(meta.address())
-	if err != nil {
-		return ""
-	}
-	return u.Host
 }

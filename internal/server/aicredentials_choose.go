@@ -8,7 +8,6 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
-	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/model"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
@@ -54,35 +53,13 @@ func (s *Server) chooseModel(ctx context.Context, c access.Caller, call, launch 
 	return chosenModel{credential: byID[id], model: name}, err
 }
 
-// openModel records the intent to use the chosen credential and, once that is
-// durable, returns a model that is asked with it. The returned func records
-// how it went: [audit.OK] or an error's code, with the provider's last status
-// or 0. ev says on whose behalf.
-func (s *Server) openModel(ctx context.Context, ev audit.Event, chosen chosenModel) (model.Chat, func(outcome string, status int), error) {
-	c := chosen.credential
-	ev.Action, ev.Object, ev.Decision = string(bctrl.UseCredential), c.ID, audit.Allowed
-	ev.UID, ev.Version, ev.Host = c.UID, c.Version, hostOf(c)
-	done, err := s.audit.Begin(ctx, ev)
-	if err != nil {
-		return nil, nil, err
-	}
-	settle := func(outcome string, status int) { s.settle(ev, done, audit.End{Outcome: outcome, Status: status}) }
-	chat, err := s.modelOf(ev.Org, chosen)
-	if err != nil {
-		settle(asError(err).Code, 0)
-		return nil, nil, err
-	}
-	return chat, settle, nil
-}
-
-func (s *Server) modelOf(org string, chosen chosenModel) (model.Chat, error) {
-	meta, key, err := s.openAICredential(org, chosen.credential)
+// openModel returns a model that is asked with a chosen credential, by calls.
+func (s *Server) openModel(chosen chosenModel, calls *modelCalls) (model.Chat, error) {
+	meta, err := readAIMeta(chosen.credential) // proved by each call
 	if err != nil {
 		return nil, err
 	}
-	return model.New(s.broker, model.Config{
-		Provider: meta.Provider, BaseURL: meta.BaseURL, Model: chosen.model, Key: bctrl.NewSecret(key.Reveal()),
-	})
+	return model.New(s.broker, model.Config{Provider: meta.Provider, BaseURL: meta.BaseURL, Model: chosen.model, Sender: calls})
 }
 
 // usableSet is what effective mounts leave to choose from.

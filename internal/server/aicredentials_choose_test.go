@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/model"
 )
 
 func usable(id string, p bctrl.Provider, enabled bool) usableCredential {
@@ -171,21 +173,36 @@ func TestOnlyTheEffectiveMountsAreChosenFromAndTheUseIsOnRecord(t *testing.T) {
 	_, err = choose(only("c"))
 	require.ErrorIs(t, err, bctrl.ErrOutsideMount)
 
-	chat, settle, err := h.server.openModel(t.Context(), audit.Event{Org: orgs[0].ID, Caller: "runtime:" + rt.ID, Runtime: rt.ID}, chosen)
-	require.NoError(t, err)
-	require.NotNil(t, chat)
-	events := h.events()
-	intent := events[len(events)-1]
-	require.Equal(t, []string{"ai.use", "a", rt.ID}, []string{intent.Action, intent.Object, intent.Runtime})
-	settle(audit.OK, 200)
-	last := h.events()[len(h.events())-1]
-	require.EqualValues(t, len(events), last.Intent)
-	require.Equal(t, audit.OK, last.Outcome)
+	_ = h.asks(rt, chosen) // whatever it answers
+	require.Equal(t, 1, p.asked())
+	events := h.log(bctrl.AuditFilter{Action: "ai.use"})
+	require.Len(t, events, 1, "a question is recorded once")
+	e := events[0]
+	require.Equal(t, []any{"a", "a", rt.ID, "POST", "/v1/chat/completions", "openai/chat-completions", 200, "ok", "r"},
+		[]any{e.Object, e.Credential, e.RuntimeID, e.Method, e.Path, e.Capability, e.Status, e.Outcome, e.Consumer})
+	require.NotZero(t, e.RequestBytes)
+	require.NotZero(t, e.ResponseBytes)
 
 	h.tamper(`UPDATE ai_credentials SET meta = replace(meta, 'http:', 'https:') WHERE id = 'a'`)
 	chosen, err = choose(only("a"))
 	require.NoError(t, err, "what the row says chooses")
-	_, _, err = h.server.openModel(t.Context(), audit.Event{Org: orgs[0].ID}, chosen)
-	require.Equal(t, "ai.tampered", asError(err).Code, "what was chosen is proved")
-	require.Zero(t, p.asked())
+	require.Equal(t, "ai.tampered", asError(h.asks(rt, chosen)).Code, "what was chosen is proved")
+	require.Equal(t, 1, p.asked())
+}
+
+// asks lets a runtime ask a model something.
+func (h *harness) asks(rt bctrl.RuntimeInfo, chosen chosenModel) error {
+	h.Helper()
+	own, err := runtimeCaller(h.Context(), h.db.Read(), h.org(), rt.ID)
+	require.NoError(h, err)
+	caller := access.Caller{Org: h.org(), Runtime: own}
+	chat, err := h.server.openModel(chosen, &modelCalls{
+		s: h.server, id: chosen.credential.ID, caller: func(context.Context) (access.Caller, error) { return caller, nil },
+		event: func() audit.Event {
+			return audit.Event{Org: h.org(), Caller: caller.Name(), Runtime: rt.ID, Action: "ai.use", Object: chosen.credential.ID}
+		},
+	})
+	require.NoError(h, err)
+	_, err = chat.Complete(h.Context(), model.Request{Messages: []model.Message{{Role: model.User, Text: "Hello?"}}})
+	return err
 }

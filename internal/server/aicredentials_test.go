@@ -305,9 +305,9 @@ func TestATestCallsTheProviderAndIsOnRecord(t *testing.T) {
 		status            int
 	}{
 		{"a good key", "good", p.url, canaryAPIKey, true, "accepts the key", audit.OK, host, 200},
-		{"a wrong key", "wrong", p.url, "sk-canary-wrong", false, "401", "model.unauthorized", host, 401},
-		{"nobody there", "closed", "http://127.0.0.1:1/v1", canaryAPIKey, false, "connection refused", "model.unreachable", "127.0.0.1:1", 0},
-		{"the metadata address", "meta", "http://169.254.169.254/v1", canaryAPIKey, false, "egress policy", "model.unreachable", "169.254.169.254", 0},
+		{"a wrong key", "wrong", p.url, "sk-canary-wrong", false, "401", audit.OK, host, 401},
+		{"nobody there", "closed", "http://127.0.0.1:1/v1", canaryAPIKey, false, "connection refused", "invoke.upstream_unreachable", "127.0.0.1:1", 0},
+		{"the metadata address", "meta", "http://169.254.169.254/v1", canaryAPIKey, false, "egress policy", "invoke.address_refused", "169.254.169.254", 0},
 	} {
 		body := object{"id": tc.id, "provider": "openai", "baseUrl": tc.url, "apiKey": tc.key, "enabled": false}
 		h.ok("POST", []string{"ai-credentials"}, body, nil)

@@ -179,6 +179,8 @@ func TestWhatCannotBeRecordedDoesNotHappen(t *testing.T) {
 	before := asked
 	require.NotZero(t, before)
 
+	rt := h.launch(h.made("w", object{"ai": object{"allow": []string{"mine"}}}), "r", nil)
+
 	h.failLog()
 	get := h.do("GET", []string{"vault", "k"}, nil, nil)
 	require.Equal(t, 500, get.Status)
@@ -187,8 +189,7 @@ func TestWhatCannotBeRecordedDoesNotHappen(t *testing.T) {
 	require.Equal(t, 500, code.Status)
 	require.NotContains(t, string(code.Body), "expiresAt")
 	require.Equal(t, 500, h.do("POST", []string{"ai-credentials", "mine", "test"}, nil, nil).Status)
-	_, _, err = h.server.openModel(t.Context(), audit.Event{Org: orgs[0].ID}, chosenModel{credential: c, model: "m"})
-	require.Error(t, err, "a model call")
+	require.Error(t, h.asks(rt, chosenModel{credential: c, model: "m"}), "a model call")
 	require.Equal(t, before, asked, "the provider was asked")
 	require.Equal(t, 500, h.do("PUT", []string{"vault", "k"}, nil, object{"password": "new"}).Status)
 	require.Equal(t, 500, h.do("PUT", []string{"vault", "another"}, nil, object{"password": "new"}).Status)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -43,6 +44,9 @@ type call struct {
 	// made is the request where the server itself made it, for a model. Then
 	// target and path are those of the AI credential.
 	made *http.Request
+
+	// test is set where it is the test of a credential.
+	test bool
 
 	// timeout bounds the call; maxAnswer its answer, in bytes.
 	timeout   time.Duration
@@ -168,9 +172,13 @@ func (s *Server) intend(ctx context.Context, tx *store.Tx, c *call) (ev audit.Ev
 	}
 	query := broker.Query{
 		Provider: c.provider, Capability: c.capability.ID, Credential: c.credential, Consumer: c.consumer, Context: c.context,
+		Test: c.test,
 	}
 	if c.resolved, err = s.resolveCall(ctx, tx.Queries, c.caller.Org, query); err != nil {
 		return ev, err
+	}
+	if p := c.capability.Policy; p != nil && p.MaxResponseBytes > 0 {
+		c.maxAnswer = min(c.maxAnswer, p.MaxResponseBytes)
 	}
 	r := c.resolved
 	c.credential, c.tier, c.uid, c.version = r.Credential.ID, string(r.Tier), r.UID, r.Version
@@ -195,6 +203,7 @@ func (s *Server) intend(ctx context.Context, tx *store.Tx, c *call) (ev audit.Ev
 		}
 	}
 	ev = c.event()
+	c.complete(&ev)
 	if r.AI != nil && c.caller.Runtime != nil {
 		ev.Action, ev.Object = string(bctrl.UseCredential), r.Credential.ID
 	}
@@ -254,7 +263,11 @@ func (s *Server) send(ctx context.Context, c *call) (*http.Response, error) {
 // request makes the request that the broker sends.
 func (c *call) request(ctx context.Context) (*http.Request, error) {
 	if c.made != nil {
-		return c.made.Clone(ctx), nil
+		req := c.made.Clone(ctx)
+		if c.body != nil {
+			req.Body, req.GetBody = io.NopCloser(c.body), nil
+		}
+		return req, nil
 	}
 	path, err := url.PathUnescape(c.path)
 	if err != nil {
@@ -315,7 +328,7 @@ func (c *call) failure(ctx context.Context, err error) error {
 		if errors.Is(err, f.is) {
 			e := f.error
 			e.Message += strings.TrimPrefix(strings.TrimPrefix(err.Error(), f.is.Error()), ": ")
-			return &e
+			return &failedCallError{&e, err}
 		}
 	}
 	if ctx.Err() != nil {
@@ -323,6 +336,18 @@ func (c *call) failure(ctx context.Context, err error) error {
 	}
 	return err
 }
+
+// failedCallError is what a caller is told, and why.
+type failedCallError struct {
+	told  *bctrl.Error
+	cause error
+}
+
+// Error implements error.
+func (e *failedCallError) Error() string { return e.told.Error() }
+
+// Unwrap returns both.
+func (e *failedCallError) Unwrap() []error { return []error{e.told, e.cause} }
 
 var (
 	errUpstreamTimeout = &bctrl.Error{Status: http.StatusGatewayTimeout, Code: "invoke.upstream_timeout", Message: "the provider did not answer in time"}

@@ -80,6 +80,13 @@ func (s *Server) become(ctx context.Context, rq *request, c *call, found bctrl.C
 	if !c.model() {
 		return nil
 	}
+	view, err := s.viewCapabilities(ctx, rq, c.context)
+	if err != nil {
+		return err
+	}
+	if !view.permits(found.ID) {
+		return outsideMount(bctrl.UseCredential)
+	}
 	// Semantics 2.5: the mounts choose the credential.
 	p, _ := s.registryProvider(c)
 	chosen, err := s.chooseModel(ctx, rq.caller, modelChoice{Provider: p.AI, Credential: c.credential}, modelChoice{})
@@ -113,15 +120,11 @@ func (s *Server) asProvider(ctx context.Context, rq *request, c *call, provider 
 	if err != nil {
 		return err
 	}
-	usable := all
-	if rq.caller.Runtime != nil {
-		usable = slices.DeleteFunc(slices.Clone(all), func(found bctrl.Capability) bool {
-			return !found.Model && !access.Decide(rq.caller, access.Action{Verb: bctrl.InvokeCapability, Object: found.ID})
-		})
-		if !slices.ContainsFunc(usable, func(c bctrl.Capability) bool { return !c.Model }) && len(allowedAICredentials(rq.caller)) == 0 {
-			usable = nil
-		}
+	view, err := s.viewCapabilities(ctx, rq, c.context)
+	if err != nil {
+		return err
 	}
+	usable := slices.DeleteFunc(all, func(found bctrl.Capability) bool { return !view.permits(found.ID) })
 	rq.object, rq.decided = provider+"/", true
 	if len(usable) == 0 && rq.caller.Runtime != nil {
 		return outsideMount(bctrl.InvokeCapability) // also for what is not there
@@ -148,13 +151,16 @@ func (c *call) best(all []bctrl.Capability) (best bctrl.Capability, err error) {
 	longest := -1
 	var near error
 	for _, found := range all {
-		template, err := (broker.Rule{Methods: found.Methods, Paths: found.Paths}).Admit(c.method, c.path)
+		template, err := (broker.Rule{Methods: []string{c.method}, Paths: found.Paths}).Admit(c.method, c.path)
 		switch {
 		case err != nil:
-			// A path that is permitted with another method is the nearest.
-			if near == nil || asError(near).Code == "invoke.path_not_allowed" || asError(err).Code == "invoke.path_refused" {
+			if near == nil || asError(err).Status == http.StatusBadRequest {
 				near = err
 			}
+			continue
+		case !slices.Contains(found.Methods, c.method):
+			// A path that is permitted with another method is nearer.
+			_, near = (broker.Rule{Methods: found.Methods, Paths: found.Paths}).Admit(c.method, c.path)
 			continue
 		case c.host != "" && len(found.Hosts) > 0 && !slices.ContainsFunc(found.Hosts, func(p string) bool { return registry.MatchHost(p, strings.ToLower(c.host)) }):
 			near = errHost(found.Hosts)

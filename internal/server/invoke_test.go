@@ -42,6 +42,21 @@ func newCallers(t *testing.T, handler http.HandlerFunc, change ...func(*Config))
 	in, err := standin.New()
 	require.NoError(t, err)
 	t.Cleanup(in.Close)
+	return newCallersOf(t, in, handler, change...)
+}
+
+// newCallersHTTP1 is newCallers with a provider that speaks HTTP/1.1.
+func newCallersHTTP1(t *testing.T, handler http.HandlerFunc) *callers {
+	t.Helper()
+	in, err := standin.New()
+	require.NoError(t, err)
+	t.Cleanup(in.Close)
+	in.WithoutHTTP2()
+	return newCallersOf(t, in, handler)
+}
+
+func newCallersOf(t *testing.T, in *standin.Providers, handler http.HandlerFunc, change ...func(*Config)) *callers {
+	t.Helper()
 	c := &callers{providers: in}
 	c.harness = newHarness(t, append([]func(*Config){func(cfg *Config) {
 		cfg.ProviderRoots, cfg.ProviderInstead = in.Roots(), in.Instead

@@ -31,8 +31,12 @@ type Providers struct {
 	authority *x509.Certificate
 	key       *ecdsa.PrivateKey
 
+	plain bool
+
 	mu      sync.Mutex
 	servers map[string]*httptest.Server // by host:port
+	all     []*httptest.Server
+	other   map[string]string
 }
 
 // New makes an authority of its own and no provider.
@@ -50,7 +54,7 @@ func New() (*Providers, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Providers{authority: authority, key: key, servers: map[string]*httptest.Server{}}, nil
+	return &Providers{authority: authority, key: key, servers: map[string]*httptest.Server{}, other: map[string]string{}}, nil
 }
 
 func sign(of, by *x509.Certificate, key, signer *ecdsa.PrivateKey) (*x509.Certificate, error) {
@@ -79,8 +83,13 @@ func (p *Providers) Certificate(host string) (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, err
 }
 
+// WithoutHTTP2 serves those to come over HTTP/1.1 alone, where a handler can
+// write what it likes.
+func (p *Providers) WithoutHTTP2() { p.plain = true }
+
 // Serve lets handler stand in for the provider at host, "api.openai.com" or
-// "api.example.com:8443", until [Providers.Close].
+// "api.example.com:8443", until [Providers.Close],
+// or for new connections until another does.
 func (p *Providers) Serve(host string, handler http.Handler) error {
 	name, port, err := net.SplitHostPort(host)
 	if err != nil {
@@ -92,11 +101,11 @@ func (p *Providers) Serve(host string, handler http.Handler) error {
 	}
 	srv := httptest.NewUnstartedServer(handler)
 	srv.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-	srv.EnableHTTP2 = true
+	srv.EnableHTTP2 = !p.plain
 	srv.StartTLS()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.servers[net.JoinHostPort(name, port)] = srv
+	p.servers[net.JoinHostPort(name, port)], p.all = srv, append(p.all, srv)
 	return nil
 }
 
@@ -114,6 +123,9 @@ func (p *Providers) Roots() *x509.CertPool {
 func (p *Providers) Instead(address string) (to string, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if to, ok := p.other[address]; ok {
+		return to, true
+	}
 	srv, ok := p.servers[address]
 	if !ok {
 		return "", false
@@ -121,11 +133,18 @@ func (p *Providers) Instead(address string) (to string, ok bool) {
 	return srv.Listener.Addr().String(), true
 }
 
+// Redirect has an address, "api.openai.com:443", reached at another from now on.
+func (p *Providers) Redirect(address, to string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.other[address] = to
+}
+
 // Close ends all of them and waits for their handlers.
 func (p *Providers) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, srv := range p.servers {
+	for _, srv := range p.all {
 		srv.CloseClientConnections()
 		srv.Close()
 	}
