@@ -40,24 +40,15 @@ func addKey(ctx context.Context, tx *store.Tx, label string, ev *audit.Event) (w
 	return wire.NewKey{ID: k.ID, Label: k.Label, CreatedAt: k.CreatedAt, Key: wire.NewValue(text.Expose())}, tx.InsertAPIKey(ctx, k)
 }
 
-func (s *Server) listKeys(ctx context.Context, rq *request, _ none) (list wire.List[wire.Key], err error) {
-	limit, after, err := rq.page()
-	if err != nil {
-		return list, err
-	}
-	if err := s.authorize(rq, ""); err != nil {
-		return list, err
-	}
-	rows, err := s.db.Read().APIKeys(ctx, rq.caller.Org, after, limit+1)
-	if err != nil {
-		return list, err
-	}
-	list.Plural = wire.APIKeys
-	rows, list.NextCursor = cut(rows, limit, func(k store.APIKey) string { return k.ID })
-	for _, k := range rows {
-		list.Items = append(list.Items, describeKey(k))
-	}
-	return list, nil
+func (s *Server) listKeys(ctx context.Context, rq *request, _ none) (wire.List[wire.Key], error) {
+	return listing[store.APIKey, wire.Key]{
+		plural: wire.APIKeys,
+		rows: func(after string, limit int) ([]store.APIKey, error) {
+			return s.db.Read().APIKeys(ctx, rq.caller.Org, after, limit)
+		},
+		cursor:   func(k store.APIKey) string { return k.ID },
+		describe: told(describeKey),
+	}.page(s, rq)
 }
 
 func describeKey(k store.APIKey) wire.Key {

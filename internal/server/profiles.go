@@ -67,28 +67,15 @@ func (s *Server) createProfile(ctx context.Context, rq *request, in bctrl.Browse
 	})
 }
 
-func (s *Server) listProfiles(ctx context.Context, rq *request, _ none) (list wire.List[bctrl.BrowserProfile], err error) {
-	limit, after, err := rq.page()
-	if err != nil {
-		return list, err
-	}
-	if err := s.authorize(rq, ""); err != nil {
-		return list, err
-	}
-	rows, err := s.db.Read().Profiles(ctx, rq.caller.Org, after, limit+1)
-	if err != nil {
-		return list, err
-	}
-	list.Plural = wire.BrowserProfiles
-	rows, list.NextCursor = cut(rows, limit, func(p store.Profile) string { return p.ID })
-	for _, p := range rows {
-		item, err := s.describeProfile(ctx, rq.caller.Org, p)
-		if err != nil {
-			return list, err
-		}
-		list.Items = append(list.Items, item)
-	}
-	return list, nil
+func (s *Server) listProfiles(ctx context.Context, rq *request, _ none) (wire.List[bctrl.BrowserProfile], error) {
+	return listing[store.Profile, bctrl.BrowserProfile]{
+		plural: wire.BrowserProfiles,
+		rows: func(after string, limit int) ([]store.Profile, error) {
+			return s.db.Read().Profiles(ctx, rq.caller.Org, after, limit)
+		},
+		cursor:   func(p store.Profile) string { return p.ID },
+		describe: func(p store.Profile) (bctrl.BrowserProfile, error) { return s.describeProfile(ctx, rq.caller.Org, p) },
+	}.page(s, rq)
 }
 
 func (s *Server) getProfile(ctx context.Context, rq *request, _ none) (out bctrl.BrowserProfile, err error) {

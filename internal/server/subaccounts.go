@@ -61,24 +61,15 @@ func describeSubaccount(o store.Organization) bctrl.Subaccount {
 	return bctrl.Subaccount{ID: o.ID, Name: o.Name, CreatedAt: o.CreatedAt}
 }
 
-func (s *Server) listSubaccounts(ctx context.Context, rq *request, _ none) (list wire.List[bctrl.Subaccount], err error) {
-	limit, after, err := rq.page()
-	if err != nil {
-		return list, err
-	}
-	if err := s.authorize(rq, ""); err != nil {
-		return list, err
-	}
-	rows, err := s.db.Read().Subaccounts(ctx, rq.caller.Org, after, limit+1)
-	if err != nil {
-		return list, err
-	}
-	list.Plural = wire.Subaccounts
-	rows, list.NextCursor = cut(rows, limit, func(o store.Organization) string { return o.ID })
-	for _, o := range rows {
-		list.Items = append(list.Items, describeSubaccount(o))
-	}
-	return list, nil
+func (s *Server) listSubaccounts(ctx context.Context, rq *request, _ none) (wire.List[bctrl.Subaccount], error) {
+	return listing[store.Organization, bctrl.Subaccount]{
+		plural: wire.Subaccounts,
+		rows: func(after string, limit int) ([]store.Organization, error) {
+			return s.db.Read().Subaccounts(ctx, rq.caller.Org, after, limit)
+		},
+		cursor:   func(o store.Organization) string { return o.ID },
+		describe: told(describeSubaccount),
+	}.page(s, rq)
 }
 
 // deleteSubaccount closes a subaccount, which lets nobody in any more, ends

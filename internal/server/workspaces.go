@@ -75,38 +75,31 @@ func describeWorkspace(ws store.Workspace) bctrl.WorkspaceInfo {
 }
 
 // listWorkspaces lists by name, or with name the one that has it.
-func (s *Server) listWorkspaces(ctx context.Context, rq *request, _ none) (list wire.List[bctrl.WorkspaceInfo], err error) {
-	limit, after, err := rq.page()
-	if err != nil {
-		return list, err
+func (s *Server) listWorkspaces(ctx context.Context, rq *request, _ none) (wire.List[bctrl.WorkspaceInfo], error) {
+	return listing[store.Workspace, bctrl.WorkspaceInfo]{
+		plural: wire.Workspaces,
+		rows: func(after string, limit int) ([]store.Workspace, error) {
+			if rq.query.Has("name") {
+				return s.workspaceNamed(ctx, rq)
+			}
+			return s.db.Read().Workspaces(ctx, rq.caller.Org, after, limit)
+		},
+		cursor:   func(ws store.Workspace) string { return ws.Name },
+		describe: told(describeWorkspace),
+	}.page(s, rq)
+}
+
+// workspaceNamed is the workspace that has the name asked for, if there is one.
+func (s *Server) workspaceNamed(ctx context.Context, rq *request) ([]store.Workspace, error) {
+	name := rq.query.Get("name")
+	if err := validWorkspaceName(name); err != nil {
+		return nil, err
 	}
-	if err := s.authorize(rq, ""); err != nil {
-		return list, err
+	ws, err := s.db.Read().WorkspaceByName(ctx, rq.caller.Org, name)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
 	}
-	var rows []store.Workspace
-	if rq.query.Has("name") {
-		name := rq.query.Get("name")
-		if err := validWorkspaceName(name); err != nil {
-			return list, err
-		}
-		var ws store.Workspace
-		if ws, err = s.db.Read().WorkspaceByName(ctx, rq.caller.Org, name); err == nil {
-			rows = append(rows, ws)
-		} else if errors.Is(err, store.ErrNotFound) {
-			err = nil
-		}
-	} else {
-		rows, err = s.db.Read().Workspaces(ctx, rq.caller.Org, after, limit+1)
-	}
-	if err != nil {
-		return list, err
-	}
-	list.Plural = wire.Workspaces
-	rows, list.NextCursor = cut(rows, limit, func(ws store.Workspace) string { return ws.Name })
-	for _, ws := range rows {
-		list.Items = append(list.Items, describeWorkspace(ws))
-	}
-	return list, nil
+	return []store.Workspace{ws}, err
 }
 
 func (s *Server) getWorkspace(ctx context.Context, rq *request, _ none) (bctrl.WorkspaceInfo, error) {
