@@ -1,5 +1,6 @@
 # make demo    the main job, end to end, in a real browser
 # make test    every test, with the race detector where there is a C compiler
+# make compat  of those, the ones with the providers' own SDKs
 # make lint    the linters of tools/
 # make bench   the server and the SDK beside plain net/http
 # make vuln    known vulnerabilities in what is linked (asks the Go vulnerability database)
@@ -8,7 +9,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench vuln check browser
+.PHONY: help demo test compat lint fmt bench vuln check browser
 
 TOOL := go tool -modfile=tools/go.mod
 
@@ -25,9 +26,13 @@ demo: browser
 	@echo 'Building; the first time takes about a minute.'
 	@go run ./examples/demo
 
-test: browser
+test: browser compat
 	$(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -timeout=20m ./...
 	@$(if $(RACE),,echo 'Left out: the race detector, which needs a C compiler (apt-get install gcc).')
+
+# A module of its own: nobody who uses bctrl gets these SDKs.
+compat:
+	cd compat && $(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -timeout=10m ./...
 
 lint:
 	$(TOOL) golangci-lint run ./...

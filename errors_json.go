@@ -10,13 +10,14 @@ import (
 // reasonClass, requestId, hint and details.problems.
 func (e *Error) MarshalJSON() ([]byte, error) {
 	w := wire.Error[Problem]{
-		Error: e.Message, Code: e.Code, ReasonClass: wire.ReasonClass(e.Status), RequestID: e.RequestID, Hint: e.Hint,
+		Error: wire.ErrorText(e.Message), Code: e.Code, ReasonClass: wire.ReasonClass(e.Status), RequestID: e.RequestID, Hint: e.Hint,
 	}
 	w.Details.Problems = e.problems()
 	return json.Marshal(w)
 }
 
-// UnmarshalJSON reads what [Error.MarshalJSON] writes. The first problem sets
+// UnmarshalJSON reads what [Error.MarshalJSON] writes, and what the server
+// writes in its place to the SDKs of providers. The first problem sets
 // Field and Witness. Status becomes the one that stands for the reasonClass:
 // an error inside an answer has no status of its own.
 func (e *Error) UnmarshalJSON(data []byte) error {
@@ -25,7 +26,7 @@ func (e *Error) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*e = Error{
-		Status: wire.StatusOf(w.ReasonClass), Code: w.Code, Message: w.Error, Hint: w.Hint, RequestID: w.RequestID,
+		Status: wire.StatusOf(w.ReasonClass), Code: w.Code, Message: string(w.Error), Hint: w.Hint, RequestID: w.RequestID,
 		Problems: w.Details.Problems,
 	}
 	if len(e.Problems) > 0 {

@@ -180,12 +180,18 @@ func (c *Client) acceptable(resp *http.Response) error {
 		return fmt.Errorf("%w: status %d", ErrRedirect, resp.StatusCode)
 	case resp.StatusCode == http.StatusSwitchingProtocols:
 		return fmt.Errorf("%w: another protocol", ErrAnswer)
+	case headOnly(resp): // of a body that does not come
+		return nil
 	case resp.Header.Get("Content-Encoding") != "":
 		return fmt.Errorf("%w: an encoding that was not asked for", ErrAnswer)
 	case resp.ContentLength > c.maxAnswer:
 		return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, c.maxAnswer)
 	}
 	return nil
+}
+
+func headOnly(resp *http.Response) bool {
+	return resp.Request != nil && resp.Request.Method == http.MethodHead
 }
 
 // cleaned returns resp as the caller may see it, without the target's secrets
@@ -204,11 +210,15 @@ func (c *Client) cleaned(req *http.Request, resp *http.Response, made []bctrl.Se
 	}, slices.Concat(authHeaders, c.auth.ownHeaders)...) {
 		header.Del(name)
 	}
+	length := int64(-1) // what is scrubbed may become shorter
+	if headOnly(resp) {
+		length = resp.ContentLength
+	}
 	limited := &bounded{src: resp.Body, left: c.maxAnswer, limit: c.maxAnswer, ctx: req.Context()}
 	return &http.Response{
 		Status: set.String(resp.Status), StatusCode: resp.StatusCode,
 		Proto: resp.Proto, ProtoMajor: resp.ProtoMajor, ProtoMinor: resp.ProtoMinor,
-		Header: header, ContentLength: -1,
+		Header: header, ContentLength: length,
 		Body: body{Reader: set.Reader(limited), Closer: resp.Body},
 		// The caller's request, not the one that held the key.
 		Request: req, TLS: resp.TLS,

@@ -57,6 +57,9 @@ func (s *Server) passOn(w http.ResponseWriter, rq *request, a *providerAnswer, s
 	h.Set(wire.HeaderUpstreamStatus, strconv.Itoa(a.StatusCode))
 	h.Set(wire.HeaderCredential, a.call.credential)
 	h.Set(wire.HeaderTier, a.call.tier)
+	if a.ContentLength >= 0 && a.call.method == http.MethodHead && rq.Method == http.MethodHead {
+		h.Set("Content-Length", strconv.FormatInt(a.ContentLength, 10))
+	}
 	conn := http.NewResponseController(w)
 	_ = conn.EnableFullDuplex() // HTTP/2 is so of itself
 	w.WriteHeader(status)

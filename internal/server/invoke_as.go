@@ -131,7 +131,7 @@ func (s *Server) asProvider(ctx context.Context, rq *request, c *call, provider 
 	}
 	best, err := c.best(usable)
 	if err != nil {
-		return err
+		return s.notMounted(rq, c, provider, err)
 	}
 	c.capability = best
 	if !best.Model || rq.caller.Runtime == nil {
@@ -143,6 +143,26 @@ func (s *Server) asProvider(ctx context.Context, rq *request, c *call, provider 
 		return err
 	}
 	return s.become(ctx, rq, c, best)
+}
+
+// notMounted says of a request that no usable capability permits which one of
+// the registry would. Own ones are not looked at: a runtime does not learn what
+// there is beyond its mounts.
+func (s *Server) notMounted(rq *request, c *call, provider string, refused error) error {
+	p, known := s.registry.Provider(provider)
+	if rq.caller.Runtime == nil || !known {
+		return refused
+	}
+	var all []bctrl.Capability
+	for _, builtin := range p.Capabilities {
+		all = append(all, describeBuiltin(p, builtin))
+	}
+	wanted, err := c.best(all)
+	if err != nil {
+		return refused
+	}
+	rq.object = wanted.ID
+	return outsideMount(bctrl.InvokeCapability)
 }
 
 // best is the capability that permits the request; else the refusal says how

@@ -289,6 +289,10 @@ func (s *Server) fail(w *statusWriter, rq *request, err error) {
 	} else if rq.route.passes {
 		w.Header().Set("X-Should-Retry", "false") // as the SDKs of OpenAI and Anthropic ask
 	}
+	if rq.route.passes {
+		refuseForeign(w, rq, e)
+		return
+	}
 	writeJSON(w, e.Status, body)
 }
 

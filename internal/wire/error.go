@@ -1,14 +1,34 @@
 package wire
 
+import (
+	"bytes"
+	"encoding/json"
+)
+
 // Error is the body of every answer that is not a success. P is
 // bctrl.Problem, which this package cannot import.
 type Error[P any] struct {
-	Error       string     `json:"error"`
+	Error       ErrorText  `json:"error"`
 	Code        string     `json:"code"`
 	ReasonClass string     `json:"reasonClass"`
 	RequestID   string     `json:"requestId,omitempty"`
 	Hint        string     `json:"hint,omitempty"`
 	Details     Details[P] `json:"details,omitzero"`
+}
+
+// ErrorText is what went wrong, in words: a string, or for the SDKs of providers
+// an object that says the same under "message".
+type ErrorText string
+
+// UnmarshalJSON reads either form.
+func (t *ErrorText) UnmarshalJSON(data []byte) error {
+	var in struct{ Message string }
+	if bytes.HasPrefix(data, []byte("{")) {
+		err := json.Unmarshal(data, &in)
+		*t = ErrorText(in.Message)
+		return err
+	}
+	return json.Unmarshal(data, (*string)(t))
 }
 
 // CodeInProgress is the conflict that passes: an earlier attempt of the very

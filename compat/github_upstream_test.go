@@ -1,0 +1,73 @@
+package compat
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"path"
+	"strconv"
+	"testing"
+)
+
+const githubToken = "github_pat_upstream0123456789abcdefghijklmnop"
+
+// newGitHub is the API of GitHub, as far as go-github asks it here.
+func newGitHub(t testing.TB) *upstream {
+	u := newUpstream(t, "api.github.com", "uploads.github.com")
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /repos/{owner}/{repo}", func(w http.ResponseWriter, r *http.Request) {
+		answerJSON(w, http.StatusOK, map[string]any{"id": 1, "name": r.PathValue("repo"), "full_name": r.PathValue("owner") + "/" + r.PathValue("repo")})
+	})
+	mux.HandleFunc("POST /repos/{owner}/{repo}/issues", func(w http.ResponseWriter, r *http.Request) {
+		var in struct{ Title, Body string }
+		if decodeJSON(w, r, &in) {
+			answerJSON(w, http.StatusCreated, map[string]any{"id": 7, "number": 7, "title": in.Title, "body": in.Body})
+		}
+	})
+	mux.HandleFunc("GET /repos/{owner}/{repo}/issues", func(w http.ResponseWriter, r *http.Request) {
+		page, _ := strconv.Atoi(r.URL.Query().Get("page")) // none is the first
+		if page < 2 {
+			w.Header().Set("Link", fmt.Sprintf(`<https://%s%s?page=2>; rel="next", <https://%s%s?page=2>; rel="last"`, r.Host, r.URL.Path, r.Host, r.URL.Path))
+			page = 1
+		}
+		answerJSON(w, http.StatusOK, []any{map[string]any{"id": page, "number": page, "title": fmt.Sprint("issue ", page)}})
+	})
+	mux.HandleFunc("GET /repos/{owner}/{repo}/pulls/{number}", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept") != "application/vnd.github.v3.diff" {
+			answerJSON(w, http.StatusNotAcceptable, map[string]any{"message": "want a diff"})
+			return
+		}
+		w.Header().Set("Content-Type", "application/vnd.github.v3.diff; charset=utf-8")
+		fmt.Fprint(w, "--- a/x\n+++ b/x\n")
+	})
+	mux.HandleFunc("POST /repos/{owner}/{repo}/releases/{id}/assets", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body) // the caller has gone: there is nobody to tell
+		if r.Host != "uploads.github.com" || r.ContentLength != int64(len(body)) {
+			answerJSON(w, http.StatusNotFound, map[string]any{"message": "not here, or not whole"})
+			return
+		}
+		answerJSON(w, http.StatusCreated, map[string]any{"id": 3, "name": r.URL.Query().Get("name"), "size": len(body), "content_type": r.Header.Get("Content-Type")})
+	})
+	mux.HandleFunc("GET /user", func(w http.ResponseWriter, _ *http.Request) {
+		answerJSON(w, http.StatusOK, map[string]any{"login": "bot"})
+	})
+	u.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Ratelimit-Limit", "5000")
+		w.Header().Set("X-Ratelimit-Remaining", "4999")
+		w.Header().Set("X-Ratelimit-Reset", "4102444800")
+		repo := path.Base(r.URL.Path)
+		switch {
+		case r.Header.Get("Authorization") != "Bearer "+githubToken || repo == unknown:
+			answerJSON(w, http.StatusUnauthorized, map[string]any{"message": "Bad credentials", "documentation_url": "https://docs.github.com/rest"})
+		case repo == limited:
+			w.Header().Set("X-Ratelimit-Remaining", "0")
+			answerJSON(w, http.StatusForbidden, map[string]any{"message": "API rate limit exceeded"})
+		case repo == echo:
+			w.Header().Set("X-Echo", "Bearer "+githubToken)
+			answerJSON(w, http.StatusOK, map[string]any{"id": 1, "name": echo, "description": r.Header.Get("Authorization")})
+		default:
+			mux.ServeHTTP(w, r)
+		}
+	})
+	return u
+}
