@@ -164,13 +164,14 @@ var ruleHeaders = []string{
 // net/http has them.
 func CheckHeader(h http.Header) error {
 	for name, values := range h {
-		lower := strings.ToLower(name)
+		// CGI and what came of it take an underscore for a hyphen.
+		lower := strings.ReplaceAll(strings.ToLower(name), "_", "-")
 		switch {
 		case !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values, func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }):
 			return &bctrl.Error{Status: http.StatusBadRequest, Code: "invoke.header_refused", Field: "headers", Message: "a header's name or value holds a character that no header can carry"}
 		case slices.ContainsFunc(authWords, func(word string) bool { return strings.Contains(lower, word) }):
 			return AuthRefused("header", name)
-		case slices.Contains(ruleHeaders, textproto.CanonicalMIMEHeaderKey(name)):
+		case slices.Contains(ruleHeaders, textproto.CanonicalMIMEHeaderKey(lower)):
 			return &bctrl.Error{
 				Status: http.StatusBadRequest, Code: "invoke.header_refused", Field: "headers",
 				Message: "the header " + lower + " would change what is asked after it was checked", Hint: "leave it out; method, path and host have fields of their own",

@@ -119,11 +119,11 @@ func TestNoPathLeavesWhatIsPermitted(t *testing.T) {
 func TestACallerBringsNoAuthentication(t *testing.T) {
 	for _, name := range []string{
 		"Authorization", "authorization", "Proxy-Authorization", "X-Api-Key", "api-key", "X-Goog-Api-Key", "Xi-Api-Key", "X-Auth-Token", "Private-Token",
-		"X-Amz-Security-Token", "X-Shopify-Access-Token", "Cookie", "X-Csrf-Token",
+		"X-Amz-Security-Token", "X-Shopify-Access-Token", "Cookie", "X-Csrf-Token", "X_Api_Key",
 	} {
 		require.Equal(t, "invoke.auth_refused", codeOf(CheckHeader(http.Header{name: {"x"}})), name)
 	}
-	for _, name := range []string{"Host", "X-HTTP-Method-Override", "X-Original-URL", "a b", "a:b", ""} {
+	for _, name := range []string{"Host", "X-HTTP-Method-Override", "X_HTTP_Method-Override", "X-Original-URL", "a b", "a:b", ""} {
 		require.Equal(t, "invoke.header_refused", codeOf(CheckHeader(http.Header{name: {"x"}})), name)
 	}
 	require.Equal(t, "invoke.header_refused", codeOf(CheckHeader(http.Header{"X": {"a\r\nb"}})))

@@ -70,8 +70,10 @@ type Query struct {
 	// Capability is the id of the capability that is called, or empty: its
 	// bindings take part.
 	Capability string
-	// Credential is the one that the request names, or empty.
+	// Credential is the one that the request names, or empty. NoAI is set where
+	// an AI credential must not be told from none.
 	Credential string
+	NoAI       bool
 	// Consumer is who calls, for bindings: the alias of a runtime.
 	Consumer string
 	// Context is where the call is made; workspaces are named by id, as in
@@ -209,7 +211,7 @@ func (m match) compare(o match) int {
 // named finds the credential that the query names. One whose scope is not
 // visible is told from none at all by nobody.
 func (state State) named(secrets map[string]Secret, q Query) (match, error) {
-	i := slices.IndexFunc(state.Credentials, func(c Credential) bool { return c.ID == q.Credential })
+	i := slices.IndexFunc(state.Credentials, func(c Credential) bool { return c.ID == q.Credential && !(c.AI && q.NoAI) })
 	if i < 0 {
 		return match{}, errNoCredential()
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -170,10 +171,14 @@ func (s *Server) intend(ctx context.Context, tx *store.Tx, c *call) (ev audit.Ev
 	if err := c.still(ctx, tx.Queries); err != nil {
 		return ev, err
 	}
+	if err := s.underPolicy(ctx, tx.Queries, c); err != nil {
+		return ev, err
+	}
 	query := broker.Query{
 		Provider: c.provider, Capability: c.capability.ID, Credential: c.credential, Consumer: c.consumer, Context: c.context,
 		Test: c.test,
 	}
+	query.NoAI = hidesAI(c.caller, query.Credential)
 	if c.resolved, err = s.resolveCall(ctx, tx.Queries, c.caller.Org, query); err != nil {
 		return ev, err
 	}
@@ -186,6 +191,9 @@ func (s *Server) intend(ctx context.Context, tx *store.Tx, c *call) (ev audit.Ev
 		return ev, outsideMount(bctrl.UseCredential)
 	}
 	if err := s.aim(c); err != nil {
+		return ev, err
+	}
+	if err := s.pinnedHere(c); err != nil {
 		return ev, err
 	}
 	if p := c.capability.Policy; p != nil && p.CallsPerMinute > 0 {
@@ -209,6 +217,48 @@ func (s *Server) intend(ctx context.Context, tx *store.Tx, c *call) (ev audit.Ev
 	}
 	return ev, nil
 }
+
+// hidesAI reports whether a credential that a caller names is, where it is an AI
+// credential, none to it: a runtime knows of those alone that are mounted.
+func hidesAI(c access.Caller, id string) bool {
+	return c.Runtime != nil && !access.Decide(c, access.Action{Verb: bctrl.UseCredential, Object: id})
+}
+
+// underPolicy takes over the capability's limits as q has them, and refuses a
+// call that was admitted by a capability which is another one now.
+func (s *Server) underPolicy(ctx context.Context, q store.Queries, c *call) error {
+	if c.capability.ID == "" {
+		return nil
+	}
+	now, err := s.defined(ctx, q, c.caller.Org, c.capability.ID)
+	if err != nil {
+		return err
+	}
+	if !samePermission(now, c.capability) {
+		return errCapabilityChanged
+	}
+	c.capability.Policy = nil
+	if err := s.addPolicy(ctx, q, c.caller.Org, &c.capability); err != nil || c.capability.Policy == nil {
+		return err
+	}
+	p := c.capability.Policy
+	if p.MaxResponseBytes > 0 {
+		c.maxAnswer = min(c.maxAnswer, p.MaxResponseBytes)
+	}
+	if c.body != nil && p.MaxRequestBytes > 0 {
+		return c.body.within(p.MaxRequestBytes)
+	}
+	return nil
+}
+
+// samePermission reports whether two descriptions of a capability permit the
+// same requests, with the same credential.
+func samePermission(a, b bctrl.Capability) bool {
+	return a.Credential == b.Credential && a.Model == b.Model &&
+		slices.Equal(a.Methods, b.Methods) && slices.Equal(a.Paths, b.Paths) && slices.Equal(a.Hosts, b.Hosts)
+}
+
+var errCapabilityChanged = conflict("capabilities.changed", "the capability was changed at this moment")
 
 // rateLimitedError refuses a call until there is room for it.
 type rateLimitedError struct{ wait time.Duration }

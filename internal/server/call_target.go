@@ -82,6 +82,23 @@ func (s *Server) aimAtBaseURL(c *call) (done bool, err error) {
 	return true, nil
 }
 
+// pinnedHere refuses to send a secret that is pinned to a provider anywhere but
+// to that provider's hosts. An AI credential has a base URL of its own, and a
+// secret may be bound to it.
+func (s *Server) pinnedHere(c *call) error {
+	if c.resolved.AI == nil {
+		return nil // its hosts are the registry's
+	}
+	for _, row := range c.resolved.secrets {
+		p, known := s.registry.Provider(row.Provider)
+		host := strings.TrimSuffix(strings.ToLower(c.base.Host), ":443")
+		if row.Provider != "" && !(known && c.base.Scheme == "https" && p.AllowsHost(host)) {
+			return errPinned()
+		}
+	}
+	return nil
+}
+
 // pickHost returns the host that the request asks for, if the credential and
 // the capability permit it, else the first that they name.
 func (c *call) pickHost() (string, error) {
@@ -139,8 +156,10 @@ func under(path, base string) bool {
 // authenticates.
 func (c *call) ownAuth(auth bctrl.CredentialAuth) error {
 	for name, text := range auth.Headers {
-		if strings.Contains(text, "{") && len(c.header.Values(name)) > 0 {
-			return broker.AuthRefused("header", name)
+		for own := range c.header {
+			if strings.Contains(text, "{") && strings.EqualFold(name, strings.ReplaceAll(own, "_", "-")) {
+				return broker.AuthRefused("header", name)
+			}
 		}
 	}
 	var own []string

@@ -16,6 +16,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/names"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/strictjson"
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -114,7 +115,19 @@ func (rq *request) invocation() (in invocation, err error) {
 	if err := strictjson.Unmarshal(text, &in.Invocation); err != nil {
 		return in, badEnvelope(err)
 	}
-	return in, nil
+	return in, checkNames(in.Credential, in.Consumer)
+}
+
+// checkNames refuses what is no name before the log has it: a key may have been
+// pasted there.
+func checkNames(credential, consumer string) error {
+	switch {
+	case credential != "" && names.CredentialID(credential) != nil:
+		return invalid("credentials.invalid_id", "credential", "not a credential id")
+	case consumer != "" && names.Name(consumer) != nil:
+		return invalid("invoke.invalid_consumer", "consumer", "not a consumer: an alias, or another name of this form")
+	}
+	return nil
 }
 
 // firstPart reads the envelope of a request in parts.
@@ -202,12 +215,16 @@ func (c *call) usualMethod() string {
 	return c.capability.Methods[0]
 }
 
-// admit refuses what the capability does not permit.
+// admit refuses what the capability does not permit. Its policy is asked where
+// the call is recorded.
 func (c *call) admit() (err error) {
 	if c.template, err = (broker.Rule{Methods: c.capability.Methods, Paths: c.capability.Paths}).Admit(c.method, c.path); err != nil {
 		return err
 	}
 	if err := broker.CheckHeader(c.header); err != nil {
+		return err
+	}
+	if err := c.checkSources(); err != nil {
 		return err
 	}
 	query, err := url.ParseQuery(c.query)
@@ -218,12 +235,22 @@ func (c *call) admit() (err error) {
 		return err
 	}
 	broker.DropHopByHop(c.header)
-	limit := int64(maxStreamedBody)
-	if p := c.capability.Policy; p != nil && p.MaxRequestBytes > 0 {
-		limit = p.MaxRequestBytes
-	}
 	if c.body != nil {
-		return c.body.within(limit)
+		return c.body.within(maxStreamedBody)
+	}
+	return nil
+}
+
+// checkSources refuses headers that name another object to read from, which S3
+// has: a capability for some paths alone is none for what such a header names.
+func (c *call) checkSources() error {
+	for _, name := range []string{"X-Amz-Copy-Source", "X-Amz-Rename-Source"} {
+		if len(c.header.Values(name)) > 0 && !slices.Contains(c.capability.Paths, "/") {
+			return &bctrl.Error{
+				Status: http.StatusForbidden, Code: "invoke.path_not_allowed", Field: "headers",
+				Message: "a header names another object, and the capability does not permit every path",
+			}
+		}
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ func (s *Server) asCapability(ctx context.Context, rq *request, c *call, id stri
 		}
 	}
 	rq.object, rq.decided = id, true
-	found, err := s.findCapability(ctx, s.db.Read(), rq.caller.Org, id)
+	found, err := s.defined(ctx, s.db.Read(), rq.caller.Org, id)
 	if err != nil {
 		return err
 	}
@@ -89,6 +89,9 @@ func (s *Server) become(ctx context.Context, rq *request, c *call, found bctrl.C
 	}
 	// Semantics 2.5: the mounts choose the credential.
 	p, _ := s.registryProvider(c)
+	if p.AI == "" { // no AI credential is one of this provider
+		return outsideMount(bctrl.UseCredential)
+	}
 	chosen, err := s.chooseModel(ctx, rq.caller, modelChoice{Provider: p.AI, Credential: c.credential}, modelChoice{})
 	if err != nil {
 		return err
@@ -138,9 +141,6 @@ func (s *Server) asProvider(ctx context.Context, rq *request, c *call, provider 
 		if err := s.authorize(rq, best.ID); err != nil {
 			return err
 		}
-	}
-	if err := s.addPolicy(ctx, s.db.Read(), rq.caller.Org, &best); err != nil {
-		return err
 	}
 	return s.become(ctx, rq, c, best)
 }

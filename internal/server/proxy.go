@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,9 +11,9 @@ import (
 	"time"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/names"
-	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -66,6 +65,9 @@ func (s *Server) proxyContext(ctx context.Context, rq *request, c *call) error {
 			return invalid("invoke.repeated_header", name, name+" must be given at most once")
 		}
 	}
+	if err := checkNames("", one[wire.HeaderConsumer]); err != nil {
+		return err
+	}
 	var asked bctrl.Scope
 	workspace, hasWorkspace := one[wire.HeaderWorkspace]
 	group, hasGroup := one[wire.HeaderGroup]
@@ -105,7 +107,7 @@ func (s *Server) asTarget(ctx context.Context, rq *request, c *call, target stri
 // asCredential makes the call with a credential, as a capability of its
 // provider. A runtime learns of a credential only what its mounts permit.
 func (s *Server) asCredential(ctx context.Context, rq *request, c *call, id string) error {
-	provider, err := s.providerOf(ctx, rq.caller.Org, id)
+	provider, err := s.providerOf(ctx, rq.caller, id, c.context)
 	if rq.caller.Runtime != nil && asError(err).Status == http.StatusNotFound {
 		rq.object, rq.decided = id, true
 		return outsideMount(bctrl.InvokeCapability)
@@ -117,22 +119,19 @@ func (s *Server) asCredential(ctx context.Context, rq *request, c *call, id stri
 	return s.asProvider(ctx, rq, c, provider)
 }
 
-// providerOf is the provider of a credential.
-func (s *Server) providerOf(ctx context.Context, org, id string) (string, error) {
-	row, err := s.db.Read().Credential(ctx, org, id)
-	if err == nil || !errors.Is(err, store.ErrNotFound) {
-		return row.Provider, err
-	}
-	ai, err := s.db.Read().AICredential(ctx, org, id)
-	if errors.Is(err, store.ErrNotFound) {
-		return "", errNoCredential()
-	}
+// providerOf is the provider of a credential that the caller can name in a
+// context: a runtime no other than it could call with.
+func (s *Server) providerOf(ctx context.Context, caller access.Caller, id string, in bctrl.Scope) (string, error) {
+	query := broker.Query{Credential: id, Context: in, NoAI: hidesAI(caller, id)}
+	found, err := s.candidates(ctx, s.db.Read(), caller.Org, query)
 	if err != nil {
 		return "", err
 	}
-	meta, err := readAIMeta(ai)
-	provider, _ := s.aiProvider(meta.Provider)
-	return provider, err
+	_, err = broker.Choose(found.state, query)
+	if known := found.state.Credentials; len(known) > 0 && (err == nil || asError(err).Status != http.StatusNotFound) {
+		return known[0].Provider, nil // what else is wrong with it is said once the call is permitted
+	}
+	return "", err
 }
 
 // ourToken finds our key or token where a provider's SDK puts its own, and
