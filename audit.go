@@ -76,7 +76,8 @@ type AuditEvent struct {
 	Consumer   string `json:"consumer,omitempty"`
 	// Method, Host and Path are where it went: Path is the one that the
 	// capability permits, such as "/repos/{owner}/{repo}", not the one that was
-	// called. Status is the provider's; 0 when it gave none.
+	// called. Status is the provider's, 0 when it gave none; of a refusal, the
+	// server's own.
 	Method string `json:"method,omitempty"`
 	Host   string `json:"host,omitempty"`
 	Path   string `json:"path,omitempty"`

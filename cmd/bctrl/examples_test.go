@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
 )
 
 var update = flag.Bool("update", false, "write what the examples print into testdata/examples")
@@ -109,6 +112,11 @@ func (d *desk) example(line string) ran {
 		line = strings.ReplaceAll(line, someKey, strings.Fields(d.do("secrets", "list", "--workspace-id", "sales", "--output", "id"))[0])
 	case strings.Contains(line, "vault:secret:$ID"):
 		d.t.Setenv("ID", strings.TrimSpace(d.do("secrets", "list", "--name", "ACME_KEY", "--output", "id")))
+	case strings.Contains(line, " openai/") && !strings.Contains(line, "capability"):
+		_, err := d.client.Secrets.Create(d.t.Context(), bctrl.SecretCreate{Name: "OPENAI_API_KEY", Value: bctrl.NewSecret("sk-hunter"), Scope: bctrl.InWorkspace("sales")})
+		require.True(d.t, err == nil || errors.Is(err, bctrl.ErrConflict), "%v", err)
+		require.NoError(d.t, os.WriteFile("question.json", []byte(`{"messages": []}`), 0o600))
+		require.NoError(d.t, os.WriteFile("call.wav", []byte("RIFF"), 0o600))
 	case strings.Contains(line, "/etc/bctrl/providers"):
 		line = strings.ReplaceAll(line, "/etc/bctrl/providers", d.t.TempDir())
 	case strings.HasPrefix(line, "bctrl audit accept"):

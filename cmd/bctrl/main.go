@@ -85,7 +85,8 @@ Exit codes:
 	cmd.SetVersionTemplate("bctrl {{.Version}}\n")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	c := &cli{}
-	cmd.AddCommand(serve(), keys(c), workspaces(c), vault(c), secrets(c), credentials(c), capabilities(c), ai(c),
+	cmd.AddCommand(serve(), keys(c), workspaces(c), vault(c), secrets(c), credentials(c), capabilities(c),
+		invokeCommand(c), jsonCommand(c), markdownCommand(c), ai(c),
 		storage(c), runtimes(c), tokens(c), accessCommands(c), audits(c),
 		sealStatus(c), lock(c), unlock(c), rotateMaster(c))
 	return cmd

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -35,12 +36,41 @@ func at(t *testing.T) *desk {
 // atWith is at a server with a model of the test's own.
 func atWith(t *testing.T, model func(modeltest.Turn) modeltest.Call) *desk {
 	t.Helper()
-	srv := bctrltest.New(t, bctrltest.WithModel(model))
+	srv := bctrltest.New(t, bctrltest.WithModel(model),
+		bctrltest.WithProvider("api.github.com", http.HandlerFunc(github)), bctrltest.WithProvider("api.openai.com", http.HandlerFunc(openai)))
 	t.Chdir(t.TempDir())
 	t.Setenv("BCTRL_API_KEY", srv.APIKey().Expose())
 	t.Setenv("BCTRL_BASE_URL", srv.URL)
 	t.Setenv("BCTRL_DATA_DIR", "no-data-here") // `keys` must ask the server
 	return &desk{t, srv, srv.Client()}
+}
+
+// github and openai stand in for those providers.
+func github(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if r.URL.Path != "/repos/acme/site" || r.Header.Get("Authorization") != "Bearer ghp_hunter" {
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, `{"message":"Not Found"}`)
+		return
+	}
+	_, _ = io.WriteString(w, `{"full_name":"acme/site","private":false,"owner":{"login":"acme","id":7},"topics":["go","web"],"description":"The site.\nIn two lines."}`)
+}
+
+func openai(w http.ResponseWriter, r *http.Request) {
+	kind, size := r.Header.Get("Content-Type"), 0
+	if body, err := io.ReadAll(r.Body); err == nil {
+		size = len(body)
+	}
+	switch {
+	case strings.HasSuffix(r.URL.Path, "/transcriptions") && strings.HasPrefix(kind, "multipart/form-data"):
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"text":"Hello."}`)
+	case kind != "application/json" || size == 0:
+		w.WriteHeader(http.StatusBadRequest)
+	default:
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"choices":[{"message":{"role":"assistant","content":"# Hello\n\nHow are you?"}}],"usage":{"total_tokens":9}}`)
+	}
 }
 
 const seed = "JBSWY3DPEHPK3PXP"
@@ -85,7 +115,7 @@ func (d *desk) furnish() {
 		Name: "GITHUB_TOKEN", Value: bctrl.NewSecret("ghp_hunter"), Scope: bctrl.InWorkspace("sales"), Aliases: []string{"gh"},
 	})
 	require.NoError(t, err)
-	key, err := d.client.Secrets.Create(ctx, bctrl.SecretCreate{Name: "ACME_KEY", Value: bctrl.NewSecret("acme-hunter"), Scope: bctrl.Global()})
+	key, err := d.client.Secrets.Create(ctx, bctrl.SecretCreate{Name: "ACME_KEY", Value: d.srv.ModelCredential("any").APIKey, Scope: bctrl.Global()})
 	require.NoError(t, err)
 	ref := "vault:secret:" + key.ID
 	_, err = d.client.Credentials.Create(ctx, bctrl.CredentialCreate{

@@ -58,7 +58,12 @@ const (
 // Lasts reports whether a failure of the server's own, a 5xx, stays until
 // somebody mends it, so that sending the same request again only takes time.
 func Lasts(code string) bool {
-	return code == CodeNoBrowser || code == CodeLaunchFailed || code == CodeLocked
+	switch code {
+	case CodeNoBrowser, CodeLaunchFailed, CodeLocked,
+		"invoke.redirect_refused", "invoke.address_refused", "invoke.answer_refused", "invoke.response_too_large":
+		return true
+	}
+	return false
 }
 
 // CodeLocked is the refusal of what needs the server's key while it has none.
