@@ -220,5 +220,5 @@ func TestAConnectURLReachesNothingPastTheRuntimesPages(t *testing.T) {
 	require.Error(t, err)
 	require.Equal(t, http.StatusUnauthorized, resp.StatusCode)
 	_, err = rt.ConnectURL(t.Context())
-	require.ErrorIs(t, err, bctrl.ErrForbidden)
+	require.ErrorIs(t, err, bctrl.ErrConflict)
 }

@@ -86,7 +86,7 @@ func TestACrashIsSeenAndLeavesNothing(t *testing.T) {
 	<-d.done
 	ended(rt, start)
 	_, err = rt.Page.Goto(ctx, "http://127.0.0.1")
-	require.ErrorIs(t, err, bctrl.ErrForbidden, "a runtime that has ended may do nothing")
+	require.ErrorIs(t, err, bctrl.ErrConflict, "a runtime that has ended may do nothing")
 
 	// In the middle of an agent's work.
 	rt = launch()
