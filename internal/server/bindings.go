@@ -88,7 +88,7 @@ func (s *Server) putBinding(ctx context.Context, rq *request, in wire.BindingPut
 		return bctrl.Binding{}, err
 	}
 	key := store.BindingKey{Target: target, Consumer: in.Consumer, Field: in.Field}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.Binding, err error) {
+	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.Binding, err error) {
 		if key.Scope, err = storedScope(ctx, tx.Queries, rq.caller.Org, in.Scope); err != nil {
 			return out, err
 		}
@@ -234,7 +234,7 @@ func (s *Server) deleteBinding(ctx context.Context, rq *request, _ none) (none, 
 		return none{}, err
 	}
 	key := store.BindingKey{Target: target, Consumer: rq.query.Get("consumer"), Field: rq.query.Get("field")}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (_ none, err error) {
+	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (_ none, err error) {
 		if key.Scope, err = storedScope(ctx, tx.Queries, rq.caller.Org, scope); err != nil {
 			return none{}, err
 		}

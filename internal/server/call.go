@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -57,7 +58,9 @@ type call struct {
 	// once keeps, in the transaction of the intent, that it was sent.
 	once func(context.Context, *store.Tx) error
 
-	// What it came to.
+	// What it came to. standing is set once all of it is: it asks for the same
+	// credential again.
+	standing atomic.Pointer[broker.Query]
 	resolved *resolvedCall
 	tier     string
 	uid      string
@@ -93,6 +96,7 @@ type providerAnswer struct {
 	settle   func(audit.End)
 	cancel   context.CancelCauseFunc
 	stop     func()
+	leave    func()
 }
 
 // idleBound is how long a provider may send nothing, once it has begun to
@@ -105,7 +109,7 @@ const idleBound = 5 * time.Minute
 func (s *Server) call(ctx context.Context, c *call) (*providerAnswer, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	ctx, expire := context.WithTimeoutCause(ctx, c.timeout, errUpstreamTimeout)
-	a := &providerAnswer{call: c, ctx: ctx, cancel: cancel, stop: expire}
+	a := &providerAnswer{call: c, ctx: ctx, cancel: cancel, stop: expire, leave: s.watchCall(c, cancel)}
 	ev, done, err := s.audit.BeginIn(ctx, func(tx *store.Tx) (audit.Event, error) { return s.intend(ctx, tx, c) })
 	if err != nil {
 		a.release()
@@ -133,6 +137,7 @@ func (s *Server) call(ctx context.Context, c *call) (*providerAnswer, error) {
 func (a *providerAnswer) release() {
 	a.cancel(nil)
 	a.stop()
+	a.leave()
 }
 
 // Read reads the body.
@@ -215,6 +220,8 @@ func (s *Server) intend(ctx context.Context, tx *store.Tx, c *call) (ev audit.Ev
 	if r.AI != nil && c.caller.Runtime != nil {
 		ev.Action, ev.Object = string(bctrl.UseCredential), r.Credential.ID
 	}
+	query.Credential = r.Credential.ID
+	c.standing.Store(&query)
 	return ev, nil
 }
 

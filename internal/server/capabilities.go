@@ -193,7 +193,7 @@ func (s *Server) putCapability(ctx context.Context, rq *request, in wire.Capabil
 	if err := s.checkCapability(id, meta); err != nil {
 		return bctrl.Capability{}, err
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, _ *audit.Event) (bctrl.Capability, error) {
+	return changeRules(ctx, s, rq, func(tx *store.Tx, _ *audit.Event) (bctrl.Capability, error) {
 		row, err := tx.Capability(ctx, rq.caller.Org, id)
 		missing := errors.Is(err, store.ErrNotFound)
 		switch {
@@ -263,7 +263,7 @@ func (s *Server) deleteCapability(ctx context.Context, rq *request, _ none) (non
 	if _, _, builtin := s.registry.Capability(id); builtin {
 		return none{}, errBuiltin()
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
+	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
 		row, err := tx.Capability(ctx, rq.caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
 			return none{}, errNoCapability()

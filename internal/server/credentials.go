@@ -277,7 +277,7 @@ func (s *Server) updateCredential(ctx context.Context, rq *request, in bctrl.Cre
 			return bctrl.Credential{}, err
 		}
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.Credential, error) {
+	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.Credential, error) {
 		row, meta, err := s.findCredential(ctx, tx.Queries, rq)
 		if err != nil {
 			return bctrl.Credential{}, err
@@ -300,7 +300,7 @@ func (s *Server) deleteCredential(ctx context.Context, rq *request, _ none) (non
 	if err := s.aboutCredential(rq); err != nil {
 		return none{}, err
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
+	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
 		row, err := tx.Credential(ctx, rq.caller.Org, rq.object)
 		if errors.Is(err, store.ErrNotFound) {
 			return none{}, errNoCredential()

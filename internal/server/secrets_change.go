@@ -14,7 +14,7 @@ import (
 // changeSecret changes the secret that the path names. When fn leaves it as it
 // was, nothing is written but the event.
 func (s *Server) changeSecret(ctx context.Context, rq *request, fn func(tx *store.Tx, sec *secret, ev *audit.Event) (changed bool, err error)) (bctrl.SecretInfo, error) {
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.SecretInfo, error) {
+	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.SecretInfo, error) {
 		sec, err := s.findSecret(ctx, tx.Queries, rq.caller.Org, rq.object)
 		if err != nil {
 			return bctrl.SecretInfo{}, err
@@ -93,7 +93,7 @@ func (s *Server) deleteSecret(ctx context.Context, rq *request, _ none) (none, e
 	if err := s.aboutSecret(rq); err != nil {
 		return none{}, err
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
+	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
 		row, err := tx.Secret(ctx, rq.caller.Org, rq.object)
 		if errors.Is(err, store.ErrNotFound) {
 			return none{}, errNoSecret()

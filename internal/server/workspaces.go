@@ -222,7 +222,7 @@ func (s *Server) deleteWorkspace(ctx context.Context, rq *request, _ none) (none
 		return none{}, tx.DeleteWorkspace(ctx, rq.caller.Org, ws.ID)
 	})
 	if err == nil {
-		s.recheck(ctx, rq.caller.Org, ws.ID)
+		s.recheck(ctx, rq.caller.Org, "") // its secrets may have been attached elsewhere
 	}
 	return none{}, err
 }
