@@ -148,12 +148,12 @@ func runBare(ctx context.Context, dir string) error {
 
 // plainClient calls as one does without an SDK: net/http and encoding/json.
 type plainClient struct {
-	base string
-	http *http.Client
+	base, key string
+	http      *http.Client
 }
 
 func newPlainClient(base string) *plainClient {
-	return &plainClient{base: base, http: &http.Client{
+	return &plainClient{base: base, key: sampleSum, http: &http.Client{
 		Timeout:   time.Minute, // as the SDK has one
 		Transport: &http.Transport{MaxIdleConns: 256, MaxIdleConnsPerHost: 256},
 	}}
@@ -194,7 +194,7 @@ func (c *plainClient) send(ctx context.Context, method string, query url.Values,
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+sampleSum)
+	req.Header.Set("Authorization", "Bearer "+c.key)
 	if isJSON {
 		req.Header.Set("Content-Type", "application/json")
 	}

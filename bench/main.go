@@ -49,6 +49,12 @@ func run(ctx context.Context) error {
 	if profiles, ok := os.LookupEnv(serveProfiled); ok {
 		return runProfiled(ctx, home{dir: os.Args[1]}, profiles)
 	}
+	if dir, ok := os.LookupEnv(serveBroker); ok {
+		return runBroker(ctx, dir)
+	}
+	if _, ok := os.LookupEnv(serveProxy); ok {
+		return runProxy(ctx)
+	}
 	p := plan{callers: []int{1, 16, 64}}
 	only := ""
 	few := 0
@@ -99,6 +105,9 @@ func (p plan) run(ctx context.Context) error {
 		return err
 	}
 	if err := p.local(os.Stdout); err != nil {
+		return err
+	}
+	if err := p.broker(ctx, os.Stdout); err != nil {
 		return err
 	}
 	for _, n := range p.entries {
