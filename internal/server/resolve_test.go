@@ -204,6 +204,27 @@ func TestAnAICredentialUsesTheSecretThatIsBoundForIt(t *testing.T) {
 	require.True(t, h.verified(), "every state is in the log")
 }
 
+func TestAPinnedSecretGoesToNoBaseURLThatIsNotItsProviders(t *testing.T) {
+	for _, test := range []struct{ why, base, want string }{
+		{"the provider's own address", "", "openai-prod global apiKey=pinned"},
+		{"the same, said", "https://api.openai.com/v2", "openai-prod global apiKey=pinned"},
+		{"somewhere else", "https://models.example.com/v1", "secrets.pinned"},
+		{"a name that only begins alike", "https://api.openai.com.example.com/v1", "secrets.pinned"},
+		{"another port", "https://api.openai.com:8443/v1", "secrets.pinned"},
+	} {
+		h := newHarness(t)
+		ws := h.made("sales", object{})
+		credential := openAI("openai-prod")
+		if test.base != "" {
+			credential["baseUrl"] = test.base
+		}
+		h.ok("POST", []string{"ai-credentials"}, credential, nil)
+		pinned := h.secretIn(inWorkspace("sales"), "OPENAI_API_KEY", "pinned")
+		h.ok("PUT", []string{"bindings"}, object{"credential": "openai-prod", "secretRef": secretRef(pinned.ID), "scope": inWorkspace("sales")}, nil)
+		require.Equal(t, test.want, h.resolved(broker.Query{Credential: "openai-prod", Context: bctrl.InWorkspace(ws.ID)}), test.why)
+	}
+}
+
 func TestAChangedRowReceivesNoSecret(t *testing.T) {
 	set := func(table, what string) string { return "UPDATE " + table + " SET " + what }
 	for _, tc := range []struct{ why, edit, code string }{
