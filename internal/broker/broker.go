@@ -69,6 +69,9 @@ var (
 	ErrTooLarge = errors.New("provider answer too large")
 	// ErrUnsignable: the request's body is too long to be signed.
 	ErrUnsignable = errors.New("request cannot be signed")
+	// ErrSuperseded is what [Target.Rotated] returns when somebody has replaced or
+	// deleted the secret in the meantime: theirs stands.
+	ErrSuperseded = errors.New("the secret was replaced or deleted")
 	// ErrToken: no access token could be had.
 	ErrToken = errors.New("no access token")
 )
@@ -86,11 +89,13 @@ type Target struct {
 	// and renewed by it: two targets with the same secrets and different
 	// identities share none.
 	Identity string
-	// Rotated stores a secret that the provider has replaced, a refresh token,
-	// and returns when that is durable; before, what came with it is not used.
-	// Its context is not the request's: the old secret is worth nothing any
-	// more, whoever still waits. Nil keeps it in memory alone.
-	Rotated func(ctx context.Context, field string, value bctrl.Secret) error
+	// Rotated stores a secret that the provider has put in place of another, a
+	// refresh token, and returns when that is durable; before, what came with it
+	// is not used. Where the other is not what is stored any more it stores
+	// nothing and returns [ErrSuperseded]. Its context is not the request's: the
+	// old secret is worth nothing any more, whoever still waits. Nil keeps it in
+	// memory alone.
+	Rotated func(ctx context.Context, field string, from, to bctrl.Secret) error
 	// MaxAnswer bounds an answer's body in bytes, after decompression; zero is
 	// [DefaultMaxAnswer].
 	MaxAnswer int64

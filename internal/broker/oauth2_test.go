@@ -254,9 +254,9 @@ func TestARotatedRefreshTokenIsStoredBeforeItIsUsed(t *testing.T) {
 	b.now = func() time.Time { return now }
 	var stored []string
 	target := a.target(nil)
-	target.Rotated = func(ctx context.Context, field string, value bctrl.Secret) error {
+	target.Rotated = func(ctx context.Context, field string, from, to bctrl.Secret) error {
 		_, called := a.counts()
-		stored = append(stored, fmt.Sprintf("%s=%s after %d calls", field, value.Expose(), called))
+		stored = append(stored, fmt.Sprintf("%s=%s for %s after %d calls", field, to.Expose(), from.Expose(), called))
 		_, bounded := ctx.Deadline()
 		require.True(t, bounded)
 		return nil
@@ -264,7 +264,7 @@ func TestARotatedRefreshTokenIsStoredBeforeItIsUsed(t *testing.T) {
 	client := a.client(t, b, target)
 	send(t, client, a.request(t, t.Context()))
 	send(t, client, a.request(t, t.Context()))
-	require.Equal(t, []string{"refreshToken=refresh-1-0123456789 after 0 calls"}, stored)
+	require.Equal(t, []string{"refreshToken=refresh-1-0123456789 for refresh-0-0123456789 after 0 calls"}, stored)
 
 	// One that was made before, and one that has read the new token.
 	send(t, a.client(t, b, target), a.request(t, t.Context()))
@@ -276,7 +276,7 @@ func TestARotatedRefreshTokenIsStoredBeforeItIsUsed(t *testing.T) {
 	now = now.Add(2 * time.Hour)
 	send(t, client, a.request(t, t.Context()))
 	require.Equal(t, "refresh-1-0123456789", a.asked[1].Get("refresh_token"), "the old one is used no more")
-	require.Equal(t, "refreshToken=refresh-2-0123456789 after 4 calls", stored[1])
+	require.Equal(t, "refreshToken=refresh-2-0123456789 for refresh-1-0123456789 after 4 calls", stored[1])
 }
 
 func TestATokenWhoseSuccessorIsNotStoredIsNotUsed(t *testing.T) {
@@ -284,7 +284,7 @@ func TestATokenWhoseSuccessorIsNotStoredIsNotUsed(t *testing.T) {
 	a.answer = rotating
 	broken := errors.New("disk full: refresh-1-0123456789")
 	target := a.target(nil)
-	target.Rotated = func(context.Context, string, bctrl.Secret) error { return broken }
+	target.Rotated = func(context.Context, string, bctrl.Secret, bctrl.Secret) error { return broken }
 	client := a.client(t, b, target)
 	for range 2 {
 		_, err := client.Do(a.request(t, t.Context()))
@@ -298,6 +298,22 @@ func TestATokenWhoseSuccessorIsNotStoredIsNotUsed(t *testing.T) {
 	send(t, client, a.request(t, t.Context()))
 	asked, called = a.counts()
 	require.Equal(t, [2]int{1, 1}, [2]int{asked, called}, "what could not be stored is stored first")
+}
+
+func TestASupersededTokenIsForgotten(t *testing.T) {
+	a, b := newAuthorizer(t)
+	a.answer = rotating
+	target := a.target(nil)
+	target.Rotated = func(context.Context, string, bctrl.Secret, bctrl.Secret) error {
+		return fmt.Errorf("%w by hand", ErrSuperseded)
+	}
+	resp, _ := send(t, a.client(t, b, target), a.request(t, t.Context()))
+	require.Equal(t, 200, resp.StatusCode, "who began with the old one ends with it")
+	require.Empty(t, b.tokens.byID, "nobody finds it again")
+	require.Zero(t, b.tokens.order.Len())
+	_, _ = send(t, a.client(t, b, target), a.request(t, t.Context()))
+	asked, _ := a.counts()
+	require.Equal(t, 2, asked)
 }
 
 func TestARequestIsRepeatedOnceAfterA401(t *testing.T) {
@@ -477,7 +493,7 @@ func TestClosingWaitsForARenewal(t *testing.T) {
 	a.hold = func() { close(arrived); <-release }
 	var stored string
 	target := a.target(nil)
-	target.Rotated = func(_ context.Context, _ string, value bctrl.Secret) error { stored = value.Expose(); return nil }
+	target.Rotated = func(_ context.Context, _ string, _, value bctrl.Secret) error { stored = value.Expose(); return nil }
 	ctx, cancel := context.WithCancel(t.Context())
 	left := make(chan error, 1)
 	client, req := a.client(t, b, target), a.request(t, ctx)

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -35,7 +36,7 @@ type tokenSource struct {
 	grant    *grant
 	cache    *tokenCache
 	identity string
-	rotated  func(ctx context.Context, field string, value bctrl.Secret) error
+	rotated  func(ctx context.Context, field string, from, to bctrl.Secret) error
 	now      func() time.Time
 }
 
@@ -45,6 +46,8 @@ type grant struct {
 	mu      sync.Mutex
 	current token
 	refresh bctrl.Secret
+	// saved is the refresh token that is stored, as far as is known here.
+	saved bctrl.Secret
 	// unsaved marks a refresh token that is not stored yet. Until it is, the
 	// access token that came with it is not used: lost, it would lock the
 	// credential out.
@@ -157,7 +160,7 @@ func (s *tokenSource) renewed(ctx context.Context) (token, error) {
 func (s *tokenSource) save(ctx context.Context) error {
 	g := s.grant
 	g.mu.Lock()
-	refresh, unsaved := g.refresh, g.unsaved
+	refresh, saved, unsaved := g.refresh, g.saved, g.unsaved
 	g.mu.Unlock()
 	if !unsaved {
 		return nil
@@ -165,12 +168,15 @@ func (s *tokenSource) save(ctx context.Context) error {
 	// Known before it is stored: who reads it from there finds the token too.
 	s.cache.alias(g, s.id(refresh))
 	if s.rotated != nil {
-		if err := s.rotated(ctx, fieldRefreshToken, refresh); err != nil {
+		err := s.rotated(ctx, fieldRefreshToken, saved, refresh)
+		if errors.Is(err, ErrSuperseded) {
+			s.cache.forget(g) // for those who began with it and still run, it will do
+		} else if err != nil {
 			return fmt.Errorf("%w: the new refresh token could not be stored", ErrToken)
 		}
 	}
 	g.mu.Lock()
-	g.unsaved = false
+	g.unsaved, g.saved = false, refresh
 	g.mu.Unlock()
 	return nil
 }
@@ -198,7 +204,7 @@ func (c *tokenCache) get(id [sha256.Size]byte, refresh bctrl.Secret) *grant {
 	if c.byID == nil {
 		c.byID = map[[sha256.Size]byte]*grant{}
 	}
-	g := &grant{refresh: refresh, ids: [][sha256.Size]byte{id}}
+	g := &grant{refresh: refresh, saved: refresh, ids: [][sha256.Size]byte{id}}
 	g.place = c.order.PushFront(g)
 	c.byID[id] = g
 	for e := c.order.Back(); e != nil && c.order.Len() > maxGrants; {
@@ -230,10 +236,23 @@ func (c *tokenCache) remove(e *list.Element) {
 	g.mu.Lock()
 	busy := g.flight != nil || g.unsaved
 	g.mu.Unlock()
-	if busy {
-		return
+	if !busy {
+		c.drop(g)
 	}
-	c.order.Remove(e)
+}
+
+// forget removes a grant that nobody is to find any more.
+func (c *tokenCache) forget(g *grant) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if g.place != nil {
+		c.drop(g)
+	}
+}
+
+// drop removes a grant, under the cache's lock.
+func (c *tokenCache) drop(g *grant) {
+	c.order.Remove(g.place)
 	for _, id := range g.ids {
 		if c.byID[id] == g {
 			delete(c.byID, id)

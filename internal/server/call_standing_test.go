@@ -119,3 +119,41 @@ func TestACallEndsWhenWhatItIsMadeWithGoes(t *testing.T) {
 		}
 	}
 }
+
+// TestARefreshTokenThatWasReplacedByHandStays has a person rotate and delete the
+// secret while the provider replaces it.
+func TestARefreshTokenThatWasReplacedByHandStays(t *testing.T) {
+	const login = "login.acme.example"
+	for _, test := range []struct{ why, want string }{{"nobody", "refresh-2"}, {"rotate", "by-hand-0123456789"}, {"delete", ""}} {
+		t.Run(test.why, func(t *testing.T) {
+			c := newCallers(t, func(http.ResponseWriter, *http.Request) {})
+			refresh := c.secretIn(globally(), "REFRESH", "refresh-1-0123456789")
+			id := c.secretIn(globally(), "CLIENT", "client-0123456789")
+			c.ok("POST", []string{"credentials"}, object{
+				"id": "oauth", "provider": "acme", "scope": globally(), "hosts": []string{acmeHost},
+				"secretRefs": object{"refreshToken": "vault:secret:" + refresh.ID, "clientId": "vault:secret:" + id.ID},
+				"auth":       object{"type": "oauth2", "oauth2": object{"grant": "refresh_token", "tokenUrl": "https://" + login + "/token"}},
+			}, nil)
+			require.NoError(t, c.providers.Serve(login, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				switch test.why {
+				case "rotate":
+					c.ok("POST", []string{"secrets", refresh.ID, "rotate"}, object{"value": test.want}, nil)
+				case "delete":
+					c.delete("secrets", refresh.ID)
+				}
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = io.WriteString(w, `{"access_token":"access-0123456789","expires_in":3600,"refresh_token":"refresh-2"}`)
+			})))
+			call := things()
+			call.Credential = "oauth"
+			_, err := c.client.Capabilities.Invoke(t.Context(), call)
+			if test.why == "delete" {
+				require.Equal(t, "credentials.revoked", codeOf(err))
+				require.Zero(t, c.hits.Load())
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, test.want, c.secretValue(refresh.ID))
+		})
+	}
+}

@@ -210,16 +210,20 @@ func (s *Server) identity(c *call) string {
 }
 
 // rotated stores a refresh token that the provider has put in place of the one
-// that the call used.
-func (s *Server) rotated(c *call) func(context.Context, string, bctrl.Secret) error {
+// that it was asked with, unless that is not the secret's value any more: what a
+// person has stored since is not overwritten.
+func (s *Server) rotated(c *call) func(ctx context.Context, field string, from, to bctrl.Secret) error {
 	org, ids := c.caller.Org, c.resolved.Resolved.Secrets
-	return func(ctx context.Context, field string, value bctrl.Secret) error {
+	return func(ctx context.Context, field string, from, to bctrl.Secret) error {
 		return s.db.Write(ctx, func(tx *store.Tx) error {
 			sec, err := s.findSecret(ctx, tx.Queries, org, ids[field])
+			if err == nil && !bctrl.NewSecret(sec.value.Reveal()).Equal(from) || err != nil && asError(err).Status == http.StatusNotFound {
+				return broker.ErrSuperseded
+			}
 			if err != nil {
 				return err
 			}
-			sec.rotate(wire.NewValue(value.Expose()))
+			sec.rotate(wire.NewValue(to.Expose()))
 			if err := s.writeSecret(ctx, tx, org, &sec); err != nil {
 				return err
 			}
