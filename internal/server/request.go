@@ -20,7 +20,7 @@ import (
 // request is one request on its way through the server.
 type request struct {
 	*http.Request
-	w      http.ResponseWriter
+	w      *statusWriter
 	id     string
 	route  *route
 	caller access.Caller

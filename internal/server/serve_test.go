@@ -99,7 +99,7 @@ func TestNoGuessAtAPasswordCanBeTriedOnAnIdempotencyKey(t *testing.T) {
 	require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
 
 	// What whoever has a copy of the data can compute for each guess.
-	rq := &request{Request: httptest.NewRequestWithContext(t.Context(), "PUT", "/v1/vault/k", jsonBody(body)), w: httptest.NewRecorder(), route: &route{}}
+	rq := &request{Request: httptest.NewRequestWithContext(t.Context(), "PUT", "/v1/vault/k", jsonBody(body)), w: &statusWriter{ResponseWriter: httptest.NewRecorder()}, route: &route{}}
 	rq.Header.Set("Content-Type", "application/json")
 	var err error
 	rq.caller, err = h.server.authenticate(t.Context(), http.Header{"Authorization": {"Bearer " + h.key}})

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -189,14 +190,49 @@ func (s *Server) enter(rq *request) (err error) {
 		}
 		rq.Request = rq.WithContext(ctx)
 		stop := func() bool { return true }
-		if rq.ContentLength != 0 { // nobody waits for the rest of a body
-			stop = context.AfterFunc(ctx, func() { _ = http.NewResponseController(rq.w).SetReadDeadline(past) })
+		if rq.ContentLength != 0 {
+			body := &endingBody{ReadCloser: rq.Body, w: rq.w}
+			rq.Body = body
+			stop = context.AfterFunc(ctx, body.breakOff)
 		}
 		leave := sync.OnceFunc(func() { s.underway.leave(e) })
 		rq.settle = leave
 		rq.onLeave(func() { leave(); stop(); end(nil) })
 		return nil
 	}
+}
+
+// endingBody is a request's body that nobody waits for once the request has
+// been ended.
+type endingBody struct {
+	io.ReadCloser
+	w *statusWriter
+
+	mu   sync.Mutex
+	over bool // nothing of it is left to read
+}
+
+func (b *endingBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.mu.Lock()
+		b.over = true
+		b.mu.Unlock()
+	}
+	return n, err
+}
+
+// breakOff ends a read that waits. Where the body has been read whole it does
+// nothing: net/http reads on behind it, takes a deadline for the client's going
+// away, and would have the connection's later requests end as they begin.
+func (b *endingBody) breakOff() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.over {
+		return
+	}
+	b.w.last.Store(true) // for the end of the body may be read at this moment
+	_ = http.NewResponseController(b.w).SetReadDeadline(past)
 }
 
 // past is a deadline that is over.

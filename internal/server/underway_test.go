@@ -272,6 +272,45 @@ func TestAQuestionToAModelEndsWhenItIsNoLongerPermitted(t *testing.T) {
 	}
 }
 
+func TestARequestThatWasEndedLeavesItsConnectionToTheNextUnharmed(t *testing.T) {
+	url, asked, left := silentProvider(t)
+	l := newLowering(t, url)
+	live := httptest.NewServer(l.server)
+	defer live.Close()
+	client := live.Client()
+	client.Transport.(*http.Transport).MaxConnsPerHost = 1
+	send := func(key, method, target, body string) (int, error) {
+		req, err := http.NewRequestWithContext(t.Context(), method, live.URL+target, strings.NewReader(body))
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer "+key)
+		if body != "" {
+			req.Header.Set("Content-Type", "application/json")
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return 0, err
+		}
+		return resp.StatusCode, resp.Body.Close()
+	}
+	type outcome struct {
+		status int
+		err    error
+	}
+	answers := make(chan outcome, 1)
+	go func() {
+		status, err := send(l.token, "POST", target([]string{"workspaces", l.ws.ID, "execute"}, nil),
+			`{"runtime": "r", "steps": [{"call": "stagehand.act", "args": {"instruction": "x"}}]}`)
+		answers <- outcome{status, err}
+	}()
+	<-asked
+	l.ok("POST", []string{"workspaces", l.ws.ID, "runtimes", "r", "stop"}, nil, nil)
+	<-left
+	require.Equal(t, outcome{http.StatusUnprocessableEntity, nil}, <-answers)
+	status, err := send(l.key, "GET", "/v1/self", "")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, status, "it was not the caller who left")
+}
+
 func TestAFilledLoginIsNotSentOnceItIsNoLongerPermitted(t *testing.T) {
 	l := newLowering(t, "http://127.0.0.1:9/v1")
 	ctx := t.Context()
@@ -371,7 +410,7 @@ func (l *lowering) entered(verb access.Verb) *request {
 	l.Helper()
 	req := httptest.NewRequest(http.MethodGet, "/v1/x", nil)
 	req.Header.Set("Authorization", "Bearer "+l.token)
-	rq := &request{Request: req, w: httptest.NewRecorder(), route: &route{verb: verb}}
+	rq := &request{Request: req, w: &statusWriter{ResponseWriter: httptest.NewRecorder()}, route: &route{verb: verb}}
 	require.NoError(l, l.server.enter(rq))
 	return rq
 }
