@@ -29,9 +29,10 @@ type Capability struct {
 	Credential string `json:"credential,omitempty"`
 	// Secrets are the names to store secrets under for it to become ready.
 	Secrets []CapabilitySecret `json:"secrets,omitempty"`
-	// Model is set for calls of language models: a runtime needs one of the AI
-	// credentials of its ai mount for them, in place of the capability. Own
-	// capabilities cannot permit such calls of a provider that the registry has.
+	// Model is set for calls of language models that AI credentials are for: a
+	// runtime needs one of those in its ai mount, in place of the capability.
+	// The models of other providers need the capability. Own capabilities cannot
+	// permit model calls of a provider that the registry has.
 	Model bool `json:"model,omitempty"`
 	// Builtin is set for those of the registry, which cannot be changed.
 	Builtin bool             `json:"builtin"`

@@ -34,9 +34,6 @@ type provider struct {
 	// hosts are those that are picked of a provider with many, which is then
 	// called with a credential of its own.
 	hosts []string
-	// organization is set where a runtime cannot call it: no AI credential is
-	// for its models, and mounts have no other way to them.
-	organization bool
 }
 
 // program uses an SDK. One that is not for the provider itself is about what
@@ -101,10 +98,6 @@ func (with provider) server(t *testing.T, u *upstream) (*bctrltest.Server, bctrl
 		ai, err := client.AICredentials.Create(ctx, bctrl.AICredentialCreate{ID: with.id + "-prod", Provider: with.ai, APIKey: bctrl.NewSecret(with.key)})
 		require.NoError(t, err)
 		mounts.AI = &bctrl.AIMount{Allow: []string{ai.ID}}
-	}
-	if with.organization {
-		u.forbid(srv.APIKey().Expose(), "AKIDNONE")
-		return srv, srv.APIKey()
 	}
 	ws, err := client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{Name: "site", Mounts: mounts})
 	require.NoError(t, err)

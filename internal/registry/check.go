@@ -82,6 +82,9 @@ func (p Provider) check() error {
 		if c.Host != "" && !p.AllowsHost(c.Host) {
 			add("%s.host: it is none of the provider's hosts", at)
 		}
+		if c.Model && p.AI == "" {
+			add("%s.model: no AI credential serves the provider, so no ai mount can permit the call", at)
+		}
 	}
 	return errors.Join(wrong...)
 }

@@ -69,6 +69,7 @@ func TestAUsersFileThatBreaksARuleIsRefused(t *testing.T) {
 		{"a host with a path", change("api.acme.example", "api.acme.example/x"), "/hosts/0"},
 		{"an address", change("api.acme.example", "169.254.169.254"), "hosts[0]"},
 		{"a method that is none", change(`"POST"`, `"CONNECT"`), "/capabilities/0/methods/1"},
+		{"a model that no AI credential is for", change(`"paths": [`, `"model": true, "paths": [`), "capabilities[0].model"},
 		{"a path that climbs", change("/v2/orders", "/v2/../orders"), "capabilities[0].paths[0]"},
 		{"an escaped path", change("/v2/orders", "/v2/%2e%2e"), "/capabilities/0/paths/0"},
 		{"a path outside basePath", change("/v2/orders", "/v1/orders"), "capabilities[0].paths[0]"},

@@ -62,7 +62,9 @@ type Capability struct {
 	// Host is the one of the provider's hosts that it is at; empty for the
 	// first, or for one that the credential picks.
 	Host string `json:"host,omitempty"`
-	// Model marks a call of a language model, which needs ai.use.
+	// Model marks a call of a language model that AI credentials are for: it
+	// needs ai.use. The models of a provider that no AI credential serves are
+	// capabilities like others: no ai mount could name what they need.
 	Model bool `json:"model,omitempty"`
 }
 
