@@ -25,11 +25,17 @@ import (
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := newRequestID(r.Header.Get("x-request-id"))
 	w.Header().Set("x-request-id", id)
-	if !plainPath(r.URL.EscapedPath()) && !plainProxyPath(r.URL) {
+	switch path := r.URL.EscapedPath(); {
+	case plainPath(path), plainProxyPath(r.URL):
+		s.mux.ServeHTTP(w, r)
+	case strings.HasPrefix(path, proxyPrefix): // the mux would change it, and the log is to have it
+		target, _, _ := strings.Cut(strings.TrimPrefix(path, proxyPrefix), "/")
+		target, _ = url.PathUnescape(target) // what cannot be is no target
+		r.SetPathValue("target", target)
+		s.pass.ServeHTTP(w, r)
+	default:
 		refuse(w, id, invalid("request.path", "", "the path has an empty segment, a dot segment or a zero byte"))
-		return
 	}
-	s.mux.ServeHTTP(w, r)
 }
 
 // noRoute is the answer where no other route is.
@@ -302,7 +308,7 @@ func (s *Server) fail(w *statusWriter, rq *request, err error) {
 func (s *Server) recordFailure(ctx context.Context, rq *request, e *bctrl.Error, body []byte) error {
 	denied := e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
 	mutation := rq.Method != http.MethodGet && rq.Method != http.MethodHead && rq.caller.Org != ""
-	record := !rq.recorded && (denied || mutation || rq.call != nil)
+	record := !rq.recorded && (denied || mutation || rq.call != nil || rq.route.passes)
 	keep := rq.idempotent != nil && mutation && !denied && !passing(e.Status)
 	if !record && !keep {
 		return nil

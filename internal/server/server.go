@@ -76,6 +76,7 @@ type Server struct {
 	log       *slog.Logger
 
 	mux        *http.ServeMux
+	pass       http.Handler // of what is passed through
 	routes     []route
 	streams    streams
 	inFlight   inFlight
@@ -187,6 +188,9 @@ func (s *Server) register() {
 			handler = getAlone(handler, s.wrongMethod(allowed[rt.path]))
 		}
 		s.mux.Handle(pattern, handler)
+		if rt.passes {
+			s.pass = handler
+		}
 	}
 	s.mux.HandleFunc("/", noRoute)
 	for path, methods := range allowed {
