@@ -173,10 +173,12 @@ func (state State) credential(secrets map[string]Secret, q Query) (match, error)
 		return state.named(secrets, q)
 	}
 	var best []match // of the most specific tier, of its highest priority
+	seen := make(map[string]bool, len(state.Credentials))
 	for _, c := range state.Credentials {
-		if c.AI || c.Provider != q.Provider || slices.ContainsFunc(best, func(m match) bool { return m.credential.UID == c.UID }) {
+		if c.AI || c.Provider != q.Provider || seen[c.UID] {
 			continue
 		}
+		seen[c.UID] = true
 		m := match{c, ""}
 		if m.tier = c.visible(secrets, q.Context); m.tier == "" {
 			continue

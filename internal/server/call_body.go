@@ -108,6 +108,9 @@ type partsBody struct {
 	out  bytes.Buffer
 	form *multipart.Writer // nil for one part
 	done bool
+	// last is held back of one part: without it no request is whole, before
+	// it is known that nothing follows.
+	last []byte
 }
 
 // rawPart is the body of which the part named "body" is all.
@@ -143,6 +146,9 @@ func (b *partsBody) Read(p []byte) (int, error) {
 			if err == io.EOF {
 				b.part, err = nil, nil
 			}
+			if b.form == nil {
+				n = b.holdBack(p, n)
+			}
 			if n > 0 || err != nil {
 				return n, err
 			}
@@ -154,6 +160,19 @@ func (b *partsBody) Read(p []byte) (int, error) {
 	}
 }
 
+// holdBack keeps the last of n bytes in p, and puts the one before in front.
+func (b *partsBody) holdBack(p []byte, n int) int {
+	if n == 0 {
+		return 0
+	}
+	last := p[n-1]
+	copy(p[len(b.last):], p[:n-1])
+	copy(p, b.last)
+	n += len(b.last) - 1
+	b.last = []byte{last}
+	return n
+}
+
 // next begins the next part, or the end.
 func (b *partsBody) next() error {
 	part, err := b.in.NextPart()
@@ -163,6 +182,7 @@ func (b *partsBody) next() error {
 		return b.form.Close()
 	case err == io.EOF:
 		b.done = true
+		b.out.Write(b.last)
 		return nil
 	case err != nil:
 		return err

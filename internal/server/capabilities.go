@@ -125,6 +125,7 @@ func (s *Server) describeOwn(row store.Capability, meta capabilityMeta) bctrl.Ca
 	}
 	if p, known := s.registry.Provider(provider); known {
 		out.Hosts, out.Secrets, out.Docs = p.Hosts, secretsOf(p), p.Docs
+		out.Model = callsModel(p, meta) // of a provider that the registry has since
 	}
 	if meta.Host != "" {
 		out.Hosts = []string{meta.Host}

@@ -228,7 +228,7 @@ func (c *call) admit() (err error) {
 		return err
 	}
 	query, err := url.ParseQuery(c.query)
-	if err != nil {
+	if err != nil || strings.ContainsFunc(c.query, func(r rune) bool { return r <= ' ' || r > '~' }) { // as HTTP/2 may bring it
 		return invalid("request.query", "query", "the query is malformed")
 	}
 	if err := broker.CheckQuery(query); err != nil {

@@ -2,14 +2,17 @@ package server
 
 import (
 	"io"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/store"
 )
 
 // passed sends a request through the proxy and returns the status and what
@@ -156,4 +159,43 @@ func TestACapabilityForSomePathsCopiesFromNoOther(t *testing.T) {
 	_, err = c.client.Capabilities.Invoke(t.Context(), copied)
 	require.Equal(t, "invoke.auth_refused", codeOf(err), "the credential's own header in another spelling")
 	require.Zero(t, c.hits.Load())
+}
+
+func TestAQueryIsWrittenInOneWay(t *testing.T) {
+	for _, query := range []string{"a=b c", "a=é", "a=b;c", "a=%zz"} {
+		c := &call{method: "GET", path: "/v1/things", query: query, header: http.Header{}}
+		c.capability.Methods, c.capability.Paths = []string{"GET"}, []string{"/v1/things"}
+		require.Equal(t, "request.query", codeOf(c.admit()), query)
+	}
+}
+
+func TestAnOwnCapabilityThatMeetsAModelIsOneOfAModel(t *testing.T) {
+	h := newHarness(t)
+	describe := func(paths ...string) bctrl.Capability {
+		return h.server.describeOwn(store.Capability{ID: "openai/mine"}, capabilityMeta{Methods: []string{"POST"}, Paths: paths})
+	}
+	require.False(t, describe("/v1/embeddings").Model)
+	require.True(t, describe("/v1/embeddings", "/v1/chat").Model, "from before the registry had the provider")
+}
+
+// TestABodyIsWholeOnlyWhenNothingFollows: over HTTP/1 a provider that knows the
+// length would take it for whole before.
+func TestABodyIsWholeOnlyWhenNothingFollows(t *testing.T) {
+	const part = "--b\r\nContent-Disposition: form-data; name=\"body\"\r\n\r\n"
+	for _, content := range []string{"", "x", "xy", strings.Repeat("many ", 1<<14)} {
+		for _, slow := range []func(io.Reader) io.Reader{iotest.OneByteReader, iotest.HalfReader, iotest.DataErrReader} {
+			read := func(text string) (string, error) {
+				body, _, _, err := rawPart(multipart.NewReader(strings.NewReader(text), "b"))
+				require.NoError(t, err)
+				got, err := io.ReadAll(slow(body))
+				return string(got), err
+			}
+			got, err := read(part + content + "\r\n--b--\r\n")
+			require.NoError(t, err)
+			require.Equal(t, content, got)
+			got, err = read(part + content + "\r\n" + part + "more\r\n--b--\r\n")
+			require.Equal(t, "invoke.two_bodies", codeOf(err))
+			require.Len(t, got, max(len(content)-1, 0))
+		}
+	}
 }
