@@ -61,6 +61,8 @@ type call struct {
 	// What it came to. standing is set once all of it is: it asks for the same
 	// credential again.
 	standing atomic.Pointer[broker.Query]
+	// cut is set once the call has been ended because it does not stand.
+	cut      atomic.Bool
 	resolved *resolvedCall
 	tier     string
 	uid      string

@@ -62,13 +62,13 @@ func (m *modelCalls) Do(req *http.Request) (*http.Response, error) {
 		m.sent++
 	}
 	if err != nil {
-		if e := asError(err); !c.recorded || e.Status == http.StatusInternalServerError {
+		if e := asError(err); !c.recorded || c.cut.Load() || e.Status == http.StatusInternalServerError {
 			m.refused = err
 		}
 		return nil, err
 	}
 	resp := *a.Response
-	resp.Body = &modelBody{a: a}
+	resp.Body = &modelBody{m: m, a: a}
 	return &resp, nil
 }
 
@@ -106,6 +106,7 @@ func (s *Server) asModelCall(c *call, row store.AICredential) error {
 
 // modelBody is the answer to a model's request. Closing it ends the call.
 type modelBody struct {
+	m    *modelCalls
 	a    *providerAnswer
 	read error
 	done bool
@@ -129,6 +130,8 @@ func (b *modelBody) Close() error {
 	if b.read == io.EOF {
 		b.read = nil
 	}
-	_ = b.a.end(b.read) // whoever read it has its error
+	if err := b.a.end(b.read); err != nil && b.a.call.cut.Load() {
+		b.m.refused = err // else whoever read it has its error
+	}
 	return nil
 }

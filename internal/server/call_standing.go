@@ -24,7 +24,11 @@ func changeRules[Out any](ctx context.Context, s *Server, rq *request, fn func(t
 // It does so before the call is resolved: a change is either seen by the
 // transaction that resolves it, or asks about what that found.
 func (s *Server) watchCall(c *call, end context.CancelCauseFunc) (leave func()) {
-	e := &effect{org: c.caller.Org, workspace: c.context.WorkspaceID(), end: end}
+	e := &effect{org: c.caller.Org, workspace: c.context.WorkspaceID()}
+	e.end = func(why error) {
+		c.cut.Store(true)
+		end(why)
+	}
 	e.still = func(ctx context.Context) error { return s.stands(ctx, s.db.Read(), c) }
 	for !s.underway.enter(e, s.underway.age()) {
 		continue // of which nothing is decided yet
