@@ -59,6 +59,11 @@ func (s *Server) stands(ctx context.Context, q store.Queries, c *call) error {
 			return errCapabilityChanged
 		}
 	}
+	if c.resolved.AI != nil {
+		if _, err := s.askable(ctx, q, c.caller, c.credential); err != nil {
+			return err // as every other question about it is refused
+		}
+	}
 	now, err := s.resolveCall(ctx, q, c.caller.Org, *query)
 	if err != nil {
 		return err
