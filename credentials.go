@@ -74,6 +74,7 @@ type CredentialUpdate struct {
 //
 //	credentials.not_found         there is none with this id
 //	credentials.exists            the id is taken, by one of these or an AI credential
+//	credentials.too_many          its scope has 100 of the provider already
 //	credentials.unknown_provider  the registry has no such provider, and Auth or Hosts are missing
 //	credentials.auth_not_allowed  the registry says how this provider is authenticated with
 //	credentials.host_not_allowed  a host is none of the provider's

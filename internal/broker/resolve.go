@@ -28,9 +28,6 @@ type Credential struct {
 	// AI marks an AI credential: global, chosen by its id alone, and with a key
 	// of its own.
 	AI bool
-	// Elsewhere marks an AI credential with a base URL that is none of its
-	// provider's: no secret that is pinned to the provider is sent there.
-	Elsewhere bool
 	// Secrets are the ids of its secrets by field. An AI credential's has its
 	// only field and no id.
 	Secrets map[string]string
@@ -279,16 +276,13 @@ func (s Secret) attachedTo(context bctrl.Scope) bool {
 	return context.Type() == bctrl.ScopeGroup && slices.Contains(s.Attached, context)
 }
 
-// usableFor refuses a secret that belongs to another provider, or that would
-// leave for elsewhere than its provider.
+// usableFor refuses a secret that belongs to another provider.
 func (s Secret) usableFor(c Credential) error {
 	switch {
 	case s.Tampered:
 		return refuse(500, "secrets.tampered", "the stored secret was changed outside the server and is not used", "")
 	case s.Provider != "" && s.Provider != c.Provider:
 		return refuse(409, "secrets.pinned", "the secret is pinned to "+s.Provider+" and is not used for "+c.Provider, "")
-	case s.Provider != "" && c.Elsewhere:
-		return refuse(409, "secrets.pinned", "the secret is pinned to "+s.Provider+" and is not sent to the base URL of the credential "+c.ID, "")
 	}
 	return nil
 }

@@ -71,13 +71,6 @@ func TestTheMostSpecificScopeIsUsed(t *testing.T) {
 			s.Credentials = append(s.Credentials, Credential{UID: "u", ID: "ai", Provider: "p", AI: true, Scope: bctrl.Global(), Secrets: map[string]string{"apiKey": ""}})
 			s.Bindings = []Binding{{UID: "b", Scope: ws, Target: "ai", Secret: "s-of-ws"}, {UID: "c", Scope: group, Target: "ai", Field: "apiKey", Secret: "s-of-group"}}
 		}, Query{Context: group, Credential: "ai"}, "ai global apiKey=s-of-group by c"},
-		{"but no pinned secret goes to a base URL that is not its provider's", func(s *State) {
-			s.Credentials = append(s.Credentials, Credential{
-				UID: "u", ID: "ai", Provider: "p", AI: true, Elsewhere: true, Scope: bctrl.Global(), Secrets: map[string]string{"apiKey": ""},
-			})
-			s.Secrets[2].Provider = "p"
-			s.Bindings = []Binding{{UID: "b", Scope: group, Target: "ai", Secret: "s-of-group"}}
-		}, Query{Context: group, Credential: "ai"}, "secrets.pinned"},
 	} {
 		state := State{
 			Credentials: append([]Credential(nil), all.Credentials...), Secrets: append([]Secret(nil), all.Secrets...),

@@ -162,6 +162,10 @@ func (s *Server) createCredential(ctx context.Context, rq *request, in bctrl.Cre
 	})
 }
 
+// maxAlike bounds the credentials of a provider in a scope: resolving a call
+// looks at each of them.
+const maxAlike = 100
+
 // insertCredential stores a new credential, whose id no AI credential may have.
 func (s *Server) insertCredential(ctx context.Context, tx *store.Tx, org string, row *store.Credential, meta credentialMeta) error {
 	switch _, err := tx.AICredential(ctx, org, row.ID); {
@@ -169,6 +173,12 @@ func (s *Server) insertCredential(ctx context.Context, tx *store.Tx, org string,
 		return errCredentialExists()
 	case !errors.Is(err, store.ErrNotFound):
 		return err
+	}
+	switch alike, err := tx.CountCredentials(ctx, org, row.Provider, row.Scope); {
+	case err != nil:
+		return err
+	case alike >= maxAlike:
+		return conflict("credentials.too_many", "there are 100 credentials of this provider in the scope, which is as many as there can be")
 	}
 	row.UID, row.Version, row.CreatedAt = newID(), 0, now()
 	if err := s.sealCredential(org, row, meta); err != nil {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -119,6 +120,17 @@ func TestEachWrongCredentialHasItsCodeAndLeavesOnlyAnEvent(t *testing.T) {
 
 	h.ok("POST", []string{"credentials"}, acmeCredential("second", s.ID, openai), nil)
 	refused(t, h.do("POST", []string{"ai-credentials"}, nil, openAI("second")), 409, "ai.exists", "one space of ids")
+}
+
+func TestAScopeHasOnlySoManyCredentialsOfAProvider(t *testing.T) {
+	h := newHarness(t)
+	s := h.secretIn(globally(), "K", "v")
+	for i := range maxAlike {
+		h.ok("POST", []string{"credentials"}, acmeCredential("c"+strconv.Itoa(i), s.ID, nil), nil)
+	}
+	refused(t, h.do("POST", []string{"credentials"}, nil, acmeCredential("more", s.ID, nil)), 409, "credentials.too_many", "one more")
+	h.made("sales", object{})
+	h.ok("POST", []string{"credentials"}, acmeCredential("more", s.ID, object{"scope": inWorkspace("sales")}), nil)
 }
 
 func TestARegistryCredentialThatTheUserMadeIsNotMadeAgain(t *testing.T) {

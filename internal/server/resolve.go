@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"net/url"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/broker"
@@ -140,17 +139,9 @@ func (s *Server) candidateAI(ctx context.Context, q store.Queries, org, id strin
 	found.ai = &row
 	found.state.Credentials = append(found.state.Credentials, broker.Credential{
 		UID: row.UID, ID: row.ID, Provider: provider, Scope: bctrl.Global(), Disabled: !meta.Enabled, AI: true,
-		Secrets: map[string]string{field: ""}, Tampered: err != nil, Elsewhere: s.elsewhere(provider, meta),
+		Secrets: map[string]string{field: ""}, Tampered: err != nil,
 	})
 	return nil
-}
-
-// elsewhere reports whether an AI credential's key goes to a host that the
-// registry does not have for its provider.
-func (s *Server) elsewhere(provider string, meta aiMeta) bool {
-	p, known := s.registry.Provider(provider)
-	u, err := url.Parse(meta.address())
-	return !known || err != nil || u.Scheme != "https" || !p.AllowsHost(u.Host)
 }
 
 // aiProvider is the provider of the registry that AI credentials of a kind are

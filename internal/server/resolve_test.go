@@ -2,6 +2,7 @@ package server
 
 import (
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/store"
 )
 
 // resolved says what a call gets: "id tier field=value …", or the code of its
@@ -205,23 +207,24 @@ func TestAnAICredentialUsesTheSecretThatIsBoundForIt(t *testing.T) {
 }
 
 func TestAPinnedSecretGoesToNoBaseURLThatIsNotItsProviders(t *testing.T) {
-	for _, test := range []struct{ why, base, want string }{
-		{"the provider's own address", "", "openai-prod global apiKey=pinned"},
-		{"the same, said", "https://api.openai.com/v2", "openai-prod global apiKey=pinned"},
-		{"somewhere else", "https://models.example.com/v1", "secrets.pinned"},
-		{"a name that only begins alike", "https://api.openai.com.example.com/v1", "secrets.pinned"},
-		{"another port", "https://api.openai.com:8443/v1", "secrets.pinned"},
+	h := newHarness(t)
+	for _, test := range []struct {
+		why, base string
+		refused   bool
+	}{
+		{"the provider's own address", "https://api.openai.com/v1", false},
+		{"another path there", "https://API.openai.com:443/v2", false},
+		{"somewhere else", "https://models.example.com/v1", true},
+		{"a name that only begins alike", "https://api.openai.com.example.com/v1", true},
+		{"another port", "https://api.openai.com:8443/v1", true},
+		{"in clear", "http://api.openai.com/v1", true},
 	} {
-		h := newHarness(t)
-		ws := h.made("sales", object{})
-		credential := openAI("openai-prod")
-		if test.base != "" {
-			credential["baseUrl"] = test.base
-		}
-		h.ok("POST", []string{"ai-credentials"}, credential, nil)
-		pinned := h.secretIn(inWorkspace("sales"), "OPENAI_API_KEY", "pinned")
-		h.ok("PUT", []string{"bindings"}, object{"credential": "openai-prod", "secretRef": secretRef(pinned.ID), "scope": inWorkspace("sales")}, nil)
-		require.Equal(t, test.want, h.resolved(broker.Query{Credential: "openai-prod", Context: bctrl.InWorkspace(ws.ID)}), test.why)
+		base, err := url.Parse(test.base)
+		require.NoError(t, err)
+		err = h.server.pinnedHere(&call{base: base, resolved: &resolvedCall{
+			AI: &store.AICredential{}, secrets: map[string]store.Secret{"apiKey": {Provider: "openai"}},
+		}})
+		require.Equal(t, test.refused, err != nil, test.why)
 	}
 }
 

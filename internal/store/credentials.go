@@ -65,6 +65,13 @@ func (q Queries) CredentialsInWorkspace(ctx context.Context, org, workspace stri
 		WHERE org_id = $1 AND workspace_id = $2 AND workspace_id <> '' LIMIT $3`, org, workspace, limit)
 }
 
+// CountCredentials returns how many credentials of a provider live in a scope.
+func (q Queries) CountCredentials(ctx context.Context, org, provider string, in bctrl.Scope) (int64, error) {
+	return one(ctx, q, func(row scanner) (n int64, err error) { return n, row(&n) },
+		"SELECT COUNT(*) FROM credentials WHERE org_id = $1 AND provider = $2 AND workspace_id = $3 AND group_id = $4",
+		org, provider, in.WorkspaceID(), in.GroupID())
+}
+
 // CandidateCredentials returns the credentials of a provider that a context may
 // see: those of its scopes, and those that a secret attached to its group
 // brings. It reads nothing else.
