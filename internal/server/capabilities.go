@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -147,8 +148,12 @@ func exampleOf(c bctrl.Capability) string {
 	if len(c.Methods) == 0 || len(c.Paths) == 0 {
 		return ""
 	}
-	line := "bctrl invoke " + c.ID + " --method " + c.Methods[0] + " --path '" + c.Paths[0] + "'"
-	if c.Methods[0] != "GET" && c.Methods[0] != "HEAD" && c.Methods[0] != "DELETE" {
+	method := c.Methods[0]
+	if slices.Contains(c.Methods, http.MethodPost) && c.Model { // what one comes for
+		method = http.MethodPost
+	}
+	line := "bctrl invoke " + c.ID + " --method " + method + " --path '" + c.Paths[0] + "'"
+	if method != http.MethodGet && method != http.MethodHead && method != http.MethodDelete {
 		line += " --body '{}'"
 	}
 	return line
