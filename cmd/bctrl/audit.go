@@ -18,14 +18,56 @@ import (
 )
 
 func audits(c *cli) *cobra.Command {
-	return c.reaching(group(&cobra.Command{
+	cmd := printing[bctrl.AuditEvent](c, &cobra.Command{
 		Use:   "audit",
 		Short: "See who did what, and prove that the log is whole",
 		Long: `See who did what, and prove that the log of it is whole.
 
-Every change, every use of a secret and every refusal is an event in the log. It
-names who, what and how it went, and never a value.`,
-	}, tailAudit(c), exportAudit(c), verifyAudit(c), acceptAudit()))
+Every change, every use of a secret, every call to a provider and every refusal
+is an event in the log. It names who, what and how it went, and never a value.
+
+Without a command, the newest events are shown, oldest first.`,
+		Example: `  bctrl audit --limit 5
+  bctrl audit --before-ts-ms 1767000000000`,
+	})
+	limit := cmd.Flags().Int("limit", 200, "how many events")
+	before := cmd.Flags().Int64("before-ts-ms", 0, "only events before a `time`, in milliseconds since 1970")
+	group(cmd, tailAudit(c), exportAudit(c), verifyAudit(c), acceptAudit())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var f bctrl.AuditFilter
+		switch {
+		case *limit < 0:
+			return usagef("--limit %d: want 0 or more", *limit)
+		case cmd.Flags().Changed("before-ts-ms") && *before <= 0:
+			return usagef("--before-ts-ms %d: want more than 0", *before)
+		case *before > 0:
+			f.Until = time.UnixMilli(*before)
+		}
+		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
+			last, err := c.showNewest(ctx, cmd, client, f, *limit)
+			if err == nil && last == 0 {
+				note(cmd, "There are none.")
+			}
+			return err
+		})
+	}
+	return c.reaching(cmd)
+}
+
+// showNewest prints the newest events, oldest first, and returns the number of
+// the last one.
+func (c *cli) showNewest(ctx context.Context, cmd *cobra.Command, client *bctrl.Client, f bctrl.AuditFilter, n int) (last int64, err error) {
+	newest, err := newestEvents(ctx, client, f, n)
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range newest {
+		if err := c.writeEvent(cmd.OutOrStdout(), e); err != nil {
+			return 0, err
+		}
+		last = max(e.Seq, e.EndedSeq)
+	}
+	return last, nil
 }
 
 // selecting gives a command the flags that choose events.
@@ -95,22 +137,17 @@ with "…", and again with its outcome. --json prints a line for each event.`,
 			return usagef("--lines %d: want 0 or more", *n)
 		}
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
-			newest, err := newestEvents(ctx, client, f, *n)
-			if err != nil {
+			last, err := c.showNewest(ctx, cmd, client, f, *n)
+			switch {
+			case err != nil:
 				return err
-			}
-			for _, e := range newest {
-				if err := c.writeEvent(cmd.OutOrStdout(), e); err != nil {
-					return err
-				}
-				f.After = max(e.Seq, e.EndedSeq)
-			}
-			if !*follow {
-				if len(newest) == 0 {
-					note(cmd, "There are none.")
-				}
+			case !*follow && last == 0:
+				note(cmd, "There are none.")
+				return nil
+			case !*follow:
 				return nil
 			}
+			f.After = last
 			for e, err := range client.Audit.Tail(ctx, f) {
 				if err == nil {
 					err = c.writeEvent(cmd.OutOrStdout(), e)

@@ -27,8 +27,8 @@ func leaves(cmd *cobra.Command) (all []*cobra.Command) {
 	if cmd.Name() == "completion" || cmd.Name() == "help" {
 		return nil // cobra's own
 	}
-	if !cmd.HasSubCommands() {
-		return []*cobra.Command{cmd}
+	if !cmd.HasSubCommands() || cmd.HasExample() { // some of those that hold others do something, too
+		all = append(all, cmd)
 	}
 	for _, sub := range cmd.Commands() {
 		all = append(all, leaves(sub)...)
