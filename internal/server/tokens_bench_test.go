@@ -9,6 +9,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -30,7 +31,10 @@ func benchToken(b *testing.B, s *Server, db *store.DB) string {
 		if err := tx.InsertRuntime(b.Context(), org, rt); err != nil {
 			return err
 		}
-		return tx.InsertRuntimeToken(b.Context(), org, row)
+		if err := tx.InsertRuntimeToken(b.Context(), org, row); err != nil {
+			return err
+		}
+		return audit.Append(tx, audit.Event{Caller: "test"})
 	}))
 	text, err := s.tokenText(b.Context(), org, row, vaultMount("prod/crm/"))
 	require.NoError(b, err)

@@ -97,6 +97,7 @@ func BenchmarkRead(b *testing.B) {
 				return err
 			}
 		}
+		tx.Append(&Entry{Org: "org", Body: []byte("{}")})
 		return nil
 	}))
 	for name, read := range map[string]func() error{
