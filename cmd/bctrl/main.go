@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -27,7 +28,7 @@ func main() {
 
 // execute runs one command line and returns its exit code.
 func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
-	cmd := root()
+	cmd := root(args...)
 	cmd.SetArgs(args)
 	cmd.SetIn(in)
 	cmd.SetOut(out)
@@ -39,7 +40,41 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Wr
 	return exitCode(ctx, err)
 }
 
-func root() *cobra.Command {
+// noun is a command below bctrl.
+type noun struct {
+	name    string
+	command func(*cli) *cobra.Command
+}
+
+func nouns() []noun {
+	return []noun{
+		{"serve", func(*cli) *cobra.Command { return serve() }},
+		{"keys", keys}, {"workspace", workspaces}, {"vault", vault}, {"secrets", secrets}, {"credential", credentials},
+		{"capability", capabilities}, {"invoke", invokeCommand}, {"json", jsonCommand}, {"markdown", markdownCommand}, {"ai", ai},
+		{"storage", storage}, {"runtime", runtimes}, {"token", tokens}, {"access", accessCommands}, {"audit", audits},
+		{"status", sealStatus}, {"lock", lock}, {"unlock", unlock}, {"rotate-master", rotateMaster},
+	}
+}
+
+// needed are the nouns that a command line can come to. Making all of them and
+// their flags takes longer than most commands, so where the first argument says
+// which it is, that one is made alone.
+func needed(args []string) []noun {
+	all := nouns()
+	if len(args) == 1 && args[0] == "--version" {
+		return nil
+	}
+	if len(args) > 0 {
+		if i := slices.IndexFunc(all, func(n noun) bool { return n.name == args[0] }); i >= 0 {
+			return all[i : i+1]
+		}
+	}
+	return all
+}
+
+// root makes bctrl with the commands that args can come to: all of them where
+// there are none.
+func root(args ...string) *cobra.Command {
 	cmd := group(&cobra.Command{
 		Use:   "bctrl",
 		Short: "Run browser agents that get no more than their task needs",
@@ -85,10 +120,9 @@ Exit codes:
 	cmd.SetVersionTemplate("bctrl {{.Version}}\n")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	c := &cli{}
-	cmd.AddCommand(serve(), keys(c), workspaces(c), vault(c), secrets(c), credentials(c), capabilities(c),
-		invokeCommand(c), jsonCommand(c), markdownCommand(c), ai(c),
-		storage(c), runtimes(c), tokens(c), accessCommands(c), audits(c),
-		sealStatus(c), lock(c), unlock(c), rotateMaster(c))
+	for _, n := range needed(args) {
+		cmd.AddCommand(n.command(c))
+	}
 	return cmd
 }
 

@@ -6,8 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/model"
@@ -176,7 +176,12 @@ func told(err error) string {
 	return text
 }
 
-var callID = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`)
+// isCallID reports whether every provider takes id as the id of a call.
+func isCallID(id string) bool {
+	return id != "" && len(id) <= 128 && !strings.ContainsFunc(id, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("_.:-", r)
+	})
+}
 
 // remember returns the model's message as it is sent again: bounded, with
 // arguments that are objects and ids that are unique.
@@ -192,7 +197,7 @@ func (r *run) remember(answer *model.Response) model.Message {
 		if len(c.Arguments) > maxHistoryText || !isObject(c.Arguments) {
 			c.Arguments = "{}"
 		}
-		if !callID.MatchString(c.ID) || r.ids[c.ID] {
+		if !isCallID(c.ID) || r.ids[c.ID] {
 			c.ID = "call_" + strconv.Itoa(len(r.ids))
 		}
 		r.ids[c.ID] = true

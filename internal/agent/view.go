@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -159,16 +160,22 @@ func clean(s string) string {
 	}, strings.ToValidUTF8(s, "\ufffd"))
 }
 
-var (
-	viewStart    = regexp.MustCompile(`<view id="([0-9a-f]{16})">\n`)
-	loginLine    = regexp.MustCompile(`^- (\S+) \(([a-z, ]*)\) for(.*)$`)
-	downloadLine = regexp.MustCompile(`^- (.*) \((\d+) bytes\) at (.*)$`)
-)
+// viewPatterns are what [ParseView] looks for. Only scripted models do, so they
+// are not compiled before.
+type viewPatterns struct{ start, login, download *regexp.Regexp }
+
+var compiledPatterns = sync.OnceValue(func() viewPatterns {
+	return viewPatterns{
+		start:    regexp.MustCompile(`<view id="([0-9a-f]{16})">\n`),
+		login:    regexp.MustCompile(`^- (\S+) \(([a-z, ]*)\) for(.*)$`),
+		download: regexp.MustCompile(`^- (.*) \((\d+) bytes\) at (.*)$`),
+	}
+})
 
 // ParseView reads the last view in a message, as a scripted model does. It
 // reports false when there is none.
 func ParseView(message string) (View, bool) {
-	starts := viewStart.FindAllStringSubmatchIndex(message, -1)
+	starts := compiledPatterns().start.FindAllStringSubmatchIndex(message, -1)
 	for _, at := range slices.Backward(starts) {
 		id := message[at[2]:at[3]]
 		body, _, found := strings.Cut(message[at[1]:], `</view id="`+id+`">`)
@@ -181,6 +188,7 @@ func ParseView(message string) (View, bool) {
 
 func parseBody(body string) View {
 	var v View
+	patterns := compiledPatterns()
 	head, outline, _ := strings.Cut(body, "\n"+labelPage+"\n")
 	v.Outline, v.Truncated = strings.CutSuffix(outline, cutNote+"\n")
 	for l := range strings.SplitSeq(head, "\n") {
@@ -188,7 +196,7 @@ func parseBody(body string) View {
 			v.URL = url
 		} else if title, ok := strings.CutPrefix(l, labelTitle); ok {
 			v.Title = title
-		} else if m := loginLine.FindStringSubmatch(l); m != nil {
+		} else if m := patterns.login.FindStringSubmatch(l); m != nil {
 			v.Logins = append(v.Logins, LoginInfo{
 				Key:         m[1],
 				HasUsername: strings.Contains(m[2], "username"),
@@ -196,7 +204,7 @@ func parseBody(body string) View {
 				HasTOTP:     strings.Contains(m[2], "totp"),
 				Origins:     strings.Fields(m[3]),
 			})
-		} else if m := downloadLine.FindStringSubmatch(l); m != nil {
+		} else if m := patterns.download.FindStringSubmatch(l); m != nil {
 			size, _ := strconv.ParseInt(m[2], 10, 64) // digits by the pattern; past int64 a script has no use for it
 			v.Downloads = append(v.Downloads, Download{Filename: m[1], Size: size, Path: m[3]})
 		}

@@ -39,8 +39,12 @@ func PathPattern(pattern string) error {
 	return nil
 }
 
-// check holds a provider to the rules that the schema cannot say.
+// check holds a provider to the rules of the schema, and where it keeps them to
+// those that the schema cannot say. Names that the schema permits may be quoted.
 func (p Provider) check() error {
+	if wrong := p.shape(); len(wrong) > 0 {
+		return errors.Join(wrong...)
+	}
 	var wrong []error
 	add := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
 	for i, host := range p.Hosts {

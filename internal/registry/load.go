@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"bytes"
 	"embed"
 	"errors"
 	"fmt"
@@ -12,11 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 
 	"github.com/bctrl-go/bctrl/internal/strictjson"
 )
@@ -30,9 +24,6 @@ const (
 
 //go:embed providers/*.json
 var files embed.FS
-
-//go:embed provider.schema.json
-var schemaText []byte
 
 // ErrProvider is in every error about a provider's file.
 var ErrProvider = errors.New("not a usable provider file")
@@ -89,13 +80,9 @@ func Load(dir string) (*Registry, error) {
 		return nil, fmt.Errorf("open the folder of providers: %w", err)
 	}
 	defer root.Close()
-	schema, err := compileSchema()
-	if err != nil {
-		return nil, err
-	}
 	var wrong []error
 	for _, name := range names {
-		p, err := loadFile(root, schema, name)
+		p, err := loadFile(root, name)
 		if err == nil {
 			err = distinct(p, all)
 		}
@@ -131,7 +118,7 @@ func providerFiles(dir string) ([]string, error) {
 	return names, nil
 }
 
-func loadFile(root *os.Root, schema *jsonschema.Schema, name string) (Provider, error) {
+func loadFile(root *os.Root, name string) (Provider, error) {
 	f, err := root.Open(name)
 	if err != nil {
 		return Provider{}, err
@@ -144,7 +131,7 @@ func loadFile(root *os.Root, schema *jsonschema.Schema, name string) (Provider, 
 	case len(text) > maxFile:
 		return Provider{}, fmt.Errorf("it is longer than %d bytes", maxFile)
 	}
-	p, err := decode(schema, text)
+	p, err := decode(text)
 	switch {
 	case err != nil:
 		return Provider{}, err
@@ -157,54 +144,12 @@ func loadFile(root *os.Root, schema *jsonschema.Schema, name string) (Provider, 
 }
 
 // decode returns the provider that text describes, when it keeps every rule.
-func decode(schema *jsonschema.Schema, text []byte) (Provider, error) {
+func decode(text []byte) (Provider, error) {
 	var p Provider
 	if err := strictjson.Unmarshal(text, &p); err != nil {
 		return Provider{}, err
 	}
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		return Provider{}, err
-	}
-	if err := schema.Validate(value); err != nil {
-		return Provider{}, unquoted(err)
-	}
 	return p, p.check()
-}
-
-func compileSchema() (*jsonschema.Schema, error) {
-	const name = "provider.schema.json"
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(schemaText))
-	if err != nil {
-		return nil, fmt.Errorf("read the schema of providers: %w", err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource(name, value); err != nil {
-		return nil, fmt.Errorf("read the schema of providers: %w", err)
-	}
-	schema, err := c.Compile(name)
-	if err != nil {
-		return nil, fmt.Errorf("read the schema of providers: %w", err)
-	}
-	return schema, nil
-}
-
-// unquoted says where a file breaks the schema and by which rule, without the
-// value: somebody may have written a secret where its name belongs.
-func unquoted(err error) error {
-	var e *jsonschema.ValidationError
-	if !errors.As(err, &e) {
-		return err
-	}
-	for len(e.Causes) > 0 {
-		e = e.Causes[0]
-	}
-	where := "/" + strings.Join(e.InstanceLocation, "/")
-	switch e.ErrorKind.(type) {
-	case *kind.AdditionalProperties, *kind.Required: // these name fields alone
-		return fmt.Errorf("at %s: %s", where, e.ErrorKind.LocalizedString(message.NewPrinter(language.English)))
-	}
-	return fmt.Errorf("at %s: it breaks the rule %s", where, strings.Join(e.ErrorKind.KeywordPath(), "/"))
 }
 
 // distinct reports what of p another provider has already.
