@@ -161,7 +161,9 @@ func (s *Storage) Delete(ctx context.Context, path string, opts ...CallOption) e
 
 // DownloadURL returns an address from which anybody can download the file as
 // it is now, until ttl has passed (zero: the server's default) or the file
-// changes.
+// changes. It ends sooner with the key or token that asks for it. One that a
+// runtime asks for ends with the runtime too, and while its mounts do not
+// permit the namespace: for longer, ask through [Client.Storage].
 //
 // Access: storage.sign
 func (s *Storage) DownloadURL(ctx context.Context, path string, ttl time.Duration, opts ...CallOption) (string, error) {

@@ -248,10 +248,10 @@ func stopRuntime(c *cli) *cobra.Command {
 func connectRuntime(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "connect <workspace/alias>",
-		Short: "Print the address for Playwright, Puppeteer or chromedp",
+		Short: "Print the address for Playwright, Puppeteer, Rod or chromedp",
 		Long: `Print a websocket address that speaks the DevTools protocol with a runtime's
-browser, for Playwright, Puppeteer or chromedp. It holds a token that works for
-a short time: whoever sees it can steer the browser.`,
+browser, for Playwright, Puppeteer, Rod or chromedp. It lasts as long as the
+runtime and the key that asks for it: whoever sees it can steer the browser.`,
 		Example: `  bctrl runtime connect sales/crm
   export CDP_URL=$(bctrl runtime connect sales/crm)`,
 		Args:              arguments(1, 1),

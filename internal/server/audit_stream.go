@@ -37,7 +37,7 @@ func (s *Server) streamAudit(w http.ResponseWriter, rq *request) error {
 		return st.close(err)
 	}
 	ctx := rq.Context()
-	return st.close(s.follow(ctx, rq, st, func() (<-chan struct{}, error) {
+	return st.close(s.follow(ctx, st, func() (<-chan struct{}, error) {
 		for {
 			head := s.db.Head()
 			entries, err := audit.Since(ctx, s.db.Read(), rq.caller.Org, position, streamBatch)

@@ -2,11 +2,14 @@ package server
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,55 +20,64 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// connectFor is how long a connect URL may be used to open a connection. One
-// that is open lasts as long as the runtime.
-const connectFor = 5 * time.Minute
-
 // maxCDPMessage bounds one DevTools message from a client.
 const maxCDPMessage = 32 << 20
 
 // tickets are the tokens of connect URLs, by hash. They live in memory: the
-// browsers they open die with the process too.
+// browsers they open die with the process too. A caller has one for a runtime,
+// which is good for as long as both: clients come back after hours, and who
+// asks again is given the same.
 type tickets struct {
 	mu   sync.Mutex
+	key  []byte // what tokens are made with, drawn at the first
 	open map[[sha256.Size]byte]ticket
 }
 
+// ticket is what a connect URL opens.
 type ticket struct {
 	runtime string
-	expires time.Time
-	// caller is who it was issued to: the ticket of a runtime token dies with
-	// the token.
+	// caller is who it was issued to, and with whom it ends.
 	caller access.Caller
 }
 
-// issue makes a token for a runtime.
-func (t *tickets) issue(runtime string, caller access.Caller, now time.Time) (token string, expires time.Time) {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // never fails, by its contract
-	token = base64.RawURLEncoding.EncodeToString(b[:])
-	expires = now.Add(connectFor)
+// issue makes the token of a caller for a runtime.
+func (t *tickets) issue(runtime string, c access.Caller, now time.Time) (token string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.open == nil {
 		t.open = map[[sha256.Size]byte]ticket{}
+		t.key = make([]byte, sha256.Size)
+		_, _ = rand.Read(t.key) // never fails, by its contract
 	}
 	for hash, old := range t.open {
-		if !old.expires.After(now) {
+		if of := old.caller.Token; of != nil && !of.Expires.After(now) {
 			delete(t.open, hash)
 		}
 	}
-	t.open[sha256.Sum256([]byte(token))] = ticket{runtime, expires, caller}
-	return token, expires
+	mac := hmac.New(sha256.New, t.key)
+	who := []string{runtime, c.Org, c.Parent, c.KeyID}
+	if c.Token != nil { // one that was weakened may end sooner
+		who = append(who, c.Token.ID, c.Token.Expires.UTC().Format(time.RFC3339Nano))
+	}
+	mac.Write([]byte(strings.Join(who, "\x00"))) // none of them holds a zero byte
+	token = base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	t.open[sha256.Sum256([]byte(token))] = ticket{runtime, c}
+	return token
 }
 
-// redeem returns what a token opens. It may be used again until it expires:
-// clients reconnect.
-func (t *tickets) redeem(token string, now time.Time) (found ticket, ok bool) {
+// find returns what a token opens.
+func (t *tickets) find(token string) (found ticket, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	found, ok = t.open[sha256.Sum256([]byte(token))]
-	return found, ok && found.expires.After(now)
+	return found, ok
+}
+
+// forget drops the tickets of a runtime that has ended.
+func (t *tickets) forget(runtime string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	maps.DeleteFunc(t.open, func(_ [sha256.Size]byte, of ticket) bool { return of.runtime == runtime })
 }
 
 func (s *Server) connectRuntime(ctx context.Context, rq *request, _ none) (out wire.Connection, err error) {
@@ -73,51 +85,69 @@ func (s *Server) connectRuntime(ctx context.Context, rq *request, _ none) (out w
 	if err != nil {
 		return out, err
 	}
-	if _, ok := s.member(rt.ID); !ok {
+	m, ok := s.member(rt.ID)
+	if !ok {
 		return out, errNotActive
 	}
 	ev := rq.event()
 	ev.Workspace, ev.Runtime = ws.ID, rt.ID
 	err = s.use(ctx, ev, func() error {
-		token, expires := s.tickets.issue(rt.ID, rq.caller, time.Now())
+		token := s.tickets.issue(rt.ID, rq.caller, time.Now())
+		if m.life.Err() != nil { // it ended in this moment, and its tickets with it
+			s.tickets.forget(rt.ID)
+			return errNotActive
+		}
 		u := s.publicURL(rq)
 		u.Scheme = map[string]string{"http": "ws", "https": "wss"}[u.Scheme]
 		u = u.JoinPath("devtools", "browser", token)
-		out = wire.Connection{URL: wire.NewValue(u.String()), ExpiresAt: expires.UTC()}
+		out.URL = wire.NewValue(u.String())
+		if t := rq.caller.Token; t != nil {
+			out.ExpiresAt = new(t.Expires.UTC())
+		}
 		return nil
 	})
 	return out, err
 }
 
+// errNoTicket is the one answer to a connect URL that is wrong, or has ended
+// with its runtime or with who asked for it.
+var errNoTicket = &bctrl.Error{
+	Status: http.StatusUnauthorized, Code: "runtimes.connect_refused",
+	Message: "the connect URL is wrong, or has ended with its runtime or with the key or token that asked for it",
+	Hint:    "ask for another: bctrl runtime connect",
+}
+
 // serveDevTools is the DevTools websocket that a connect URL opens. The token
 // in the path is its proof.
 func (s *Server) serveDevTools(w http.ResponseWriter, rq *request) error {
-	refused := &bctrl.Error{Status: http.StatusUnauthorized, Code: "runtimes.connect_refused", Message: "the connect URL is wrong, has expired, or its runtime has ended"}
-	opened, ok := s.tickets.redeem(rq.PathValue("token"), time.Now())
+	opened, ok := s.tickets.find(rq.PathValue("token"))
 	if !ok {
-		return refused
+		return errNoTicket
 	}
 	m, ok := s.member(opened.runtime)
 	if !ok {
-		return refused
+		return errNoTicket
 	}
-	ctx, unbind := s.tokenHolds.bind(context.WithoutCancel(rq.Context()), opened.caller.Token)
-	defer unbind()
-	if err := s.tokenLives(ctx, opened.caller); err != nil {
-		return refused
-	}
-	conn, err := websocket.Accept(w, rq.Request, nil)
-	if err != nil {
-		return nil // Accept has answered
-	}
-	conn.SetReadLimit(maxCDPMessage)
-	ctx, cancel := m.bound(ctx)
+	accepted := false
+	ctx, cancel := m.bound(context.WithoutCancel(rq.Context()))
 	defer cancel()
-	if err := m.browser.ServeCDP(ctx, socket{conn}); err != nil {
-		s.log.Debug("a DevTools connection ended", "runtime", m.id, "error", err)
+	err := s.whileCaller(ctx, opened.caller, s.isUnlocked, func(ctx context.Context) error {
+		accepted = true
+		conn, err := s.acceptDevTools(w, rq)
+		if err != nil {
+			return nil //nolint:nilerr // it has been answered
+		}
+		conn.SetReadLimit(maxCDPMessage)
+		if err := m.browser.ServeCDP(ctx, socket{conn}); err != nil {
+			s.log.Debug("a DevTools connection ended", "runtime", m.id, "error", err)
+		}
+		_ = conn.Close(websocket.StatusNormalClosure, "the connection has ended") // the other side may be gone
+		return nil
+	})
+	if e := asError(err); !accepted && e != errLocked && e != errInternal {
+		return errNoTicket // whatever has become of the caller
 	}
-	_ = conn.Close(websocket.StatusNormalClosure, "the connection has ended") // the other side may be gone
-	return nil
+	return err
 }
 
 // socket makes a websocket what the browser package speaks over.

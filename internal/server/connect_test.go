@@ -9,30 +9,49 @@ import (
 	"github.com/bctrl-go/bctrl/internal/access"
 )
 
-func TestAConnectTokenOpensItsRuntimeUntilItExpires(t *testing.T) {
+// Clients come back to the same address after hours: it has no end of its own,
+// but that of its runtime and of who asked for it.
+func TestAConnectTokenIsItsCallersForAsLongAsBothAndTheRuntimeLast(t *testing.T) {
 	var open tickets
 	now := time.Now()
-	token, expires := open.issue("rt", access.Caller{}, now)
-	other, _ := open.issue("other", access.Caller{}, now)
-	require.NotEqual(t, token, other)
-	for _, tc := range []struct {
-		at  time.Time
-		ok  bool
-		why string
-	}{
-		{now, true, "fresh"}, {now.Add(time.Minute), true, "used again: clients reconnect"},
-		{expires.Add(-time.Millisecond), true, "its last moment"}, {expires, false, "expired"},
-	} {
-		opened, ok := open.redeem(token, tc.at)
-		require.Equal(t, tc.ok, ok, tc.why)
-		require.Equal(t, "rt", opened.runtime, tc.why)
+	soon := now.Add(time.Hour)
+	holder := func(id string, expires time.Time) access.Caller {
+		return access.Caller{Org: "o", Token: &access.Token{ID: id, Expires: expires}}
 	}
-	require.LessOrEqual(t, expires.Sub(now), 5*time.Minute)
+	key := access.Caller{Org: "o", KeyID: "k"}
+	token := open.issue("rt", key, now)
+	require.Len(t, token, 43, "256 bits")
+	others := map[string]string{}
+	for why, of := range map[string]struct {
+		runtime string
+		caller  access.Caller
+	}{
+		"another runtime":               {"other", key},
+		"another key":                   {"rt", access.Caller{Org: "o", KeyID: "k2"}},
+		"a parent's key":                {"rt", access.Caller{Org: "o", Parent: "p", KeyID: "k"}},
+		"a token":                       {"rt", holder("t", soon)},
+		"another token":                 {"rt", holder("t2", soon)},
+		"a token that was made shorter": {"rt", holder("t", now.Add(time.Minute))},
+	} {
+		other := open.issue(of.runtime, of.caller, now)
+		require.NotEqual(t, token, other, why)
+		require.Empty(t, others[other], why)
+		others[other] = why
+		require.Equal(t, other, open.issue(of.runtime, of.caller, now), why)
+	}
+	require.Equal(t, token, open.issue("rt", key, now.Add(100*24*time.Hour)), "asked for again: nothing piles up")
+	opened, ok := open.find(token)
+	require.True(t, ok)
+	require.Equal(t, ticket{"rt", key}, opened)
+	require.Len(t, open.open, 4, "what has expired is forgotten")
 	for _, wrong := range []string{"", token[1:], token + "A"} {
-		_, ok := open.redeem(wrong, now)
+		_, ok := open.find(wrong)
 		require.False(t, ok)
 	}
-	open.issue("later", access.Caller{}, expires)
-	_, ok := open.redeem(token, now)
-	require.False(t, ok, "what has expired is forgotten")
+	var elsewhere tickets
+	require.NotEqual(t, token, elsewhere.issue("rt", key, now), "another server draws another secret")
+	open.forget("rt")
+	_, ok = open.find(token)
+	require.False(t, ok, "its runtime has ended")
+	require.Len(t, open.open, 1)
 }

@@ -35,9 +35,10 @@ func downloadRoutes() []route {
 	}
 }
 
-// errDeadLink is the one answer to a link that is forged, has expired, or
-// whose file has changed: it tells nobody which.
-var errDeadLink = notFound("storage.dead_link", "the link is wrong or has expired, or its file has changed")
+// errDeadLink is the one answer to a link that is forged, has expired, whose
+// file has changed, or whose signer may not sign it any more: it tells nobody
+// which.
+var errDeadLink = notFound("storage.dead_link", "the link is wrong, has expired or was revoked, or its file has changed")
 
 // signLink answers with an address that needs no other credential. Who made
 // one is recorded.
@@ -49,7 +50,7 @@ func (s *Server) signLink(ctx context.Context, rq *request, o store.Object) (wir
 	if t := rq.caller.Token; t != nil {
 		ttl = min(ttl, time.Until(t.Expires)) // what a token made does not outlive it
 	}
-	signature, err := s.signature(ctx, link{org: rq.caller.Org, object: o.ID, name: o.Filename, expires: time.Now().Add(ttl)})
+	signature, err := s.signature(ctx, link{signer: rq.caller, object: o.ID, name: o.Filename, expires: time.Now().Add(ttl)})
 	if err != nil {
 		return wire.SignedURL{}, err
 	}
@@ -69,14 +70,40 @@ func (s *Server) signLink(ctx context.Context, rq *request, o store.Object) (wir
 	return wire.SignedURL{URL: wire.NewValue(address.String()), ExpiresIn: max(1, int64(ttl/time.Second))}, nil
 }
 
+// download gives the file of a link, for as long as who signed it might sign it
+// now.
 func (s *Server) download(w http.ResponseWriter, rq *request) error {
 	l, err := s.verify(rq.Context(), rq.PathValue("signature"), rq.PathValue("name"), time.Now())
 	if err != nil {
 		return err
 	}
-	o, content, err := s.openObject(rq.Context(), func(ctx context.Context) (store.Object, error) {
-		return s.db.Read().ObjectByID(ctx, l.org, l.object)
+	find := func(ctx context.Context) (store.Object, error) {
+		return s.db.Read().ObjectByID(ctx, l.signer.Org, l.object)
+	}
+	o, err := find(rq.Context())
+	if err == nil && l.signer.Runtime != nil {
+		l.signer.Runtime, err = runtimeCaller(rq.Context(), s.db.Read(), l.signer.Org, l.signer.Runtime.ID)
+	}
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, errNotActive) {
+		return errDeadLink
+	}
+	if err != nil {
+		return err
+	}
+	begun := false
+	err = s.whileCaller(rq.Context(), l.signer, func(ctx context.Context) error { return s.signs(ctx, l.signer, o.Namespace) }, func(ctx context.Context) error {
+		begun = true
+		rq.Request = rq.WithContext(ctx)
+		return s.sendLinked(w, rq, find)
 	})
+	if e := (*bctrl.Error)(nil); !begun && errors.As(err, &e) {
+		return errDeadLink // whatever has become of who signed it
+	}
+	return err
+}
+
+func (s *Server) sendLinked(w http.ResponseWriter, rq *request, find func(context.Context) (store.Object, error)) error {
+	o, content, err := s.openObject(rq.Context(), find)
 	if e := (*bctrl.Error)(nil); errors.As(err, &e) && e.Status == http.StatusNotFound {
 		return errDeadLink
 	}
@@ -89,44 +116,74 @@ func (s *Server) download(w http.ResponseWriter, rq *request) error {
 	return serveContent(w, rq.Request, o, content)
 }
 
+// signs decides whether a runtime caller may sign a link into a namespace now:
+// by its workspace's mounts as they are and its runtime's. What was declared
+// below the runtime, by a token or a handle, permitted the link when it was
+// made and cannot change: each level decides for itself.
+func (s *Server) signs(ctx context.Context, c access.Caller, namespace string) error {
+	if c.Runtime == nil {
+		return nil
+	}
+	rt, err := runtimeCaller(ctx, s.db.Read(), c.Org, c.Runtime.ID)
+	if err != nil {
+		return err
+	}
+	c.Runtime = rt
+	return decideAll(c, []access.Action{{Verb: bctrl.SignStorage, Object: namespace}})
+}
+
 // link is what a signature covers, beside the method and the disposition,
 // which are always the same.
 type link struct {
-	org string
+	// signer is who made it: organizations, key or token, and runtime, by id.
+	signer access.Caller
 	// object is the id of one version of a file: a change gives it another.
 	object, name string
 	expires      time.Time
 }
 
 // A signature is in base64url: format (1 byte), expiry (8, Unix
-// milliseconds), organization (16), object (16), HMAC-SHA256 (32).
+// milliseconds), what signed (1), then the ids (16 each, zero where there is
+// none) of organization, its parent, key or token, runtime and object,
+// HMAC-SHA256 (32).
 const (
 	linkKeyName = "download-links"
-	linkFormat  = 1
-	linkPayload = 1 + 8 + 16 + 16
+	linkFormat  = 2
+	linkPayload = 1 + 8 + 1 + 5*16
+
+	signedByKey   = 0
+	signedByToken = 1
 )
 
 func (s *Server) signature(ctx context.Context, l link) (string, error) {
-	org, err := uuid.Parse(l.org)
-	if err != nil {
-		return "", err
-	}
-	object, err := uuid.Parse(l.object)
+	key, err := s.linkKey.get(ctx, s, linkKeyName)
 	if err != nil {
 		return "", err
 	}
 	payload := binary.BigEndian.AppendUint64([]byte{linkFormat}, uint64(l.expires.UnixMilli()))
-	payload = append(append(payload, org[:]...), object[:]...)
-	key, err := s.linkKey.get(ctx, s, linkKeyName)
-	if err != nil {
-		return "", err
+	by, kind, runtime := l.signer.KeyID, byte(signedByKey), ""
+	if t := l.signer.Token; t != nil {
+		by, kind = t.ID, signedByToken
+	}
+	if rt := l.signer.Runtime; rt != nil {
+		runtime = rt.ID
+	}
+	payload = append(payload, kind)
+	for _, text := range []string{l.signer.Org, l.signer.Parent, by, runtime, l.object} {
+		var id uuid.UUID
+		if text != "" {
+			if id, err = uuid.Parse(text); err != nil {
+				return "", err
+			}
+		}
+		payload = append(payload, id[:]...)
 	}
 	return base64.RawURLEncoding.EncodeToString(append(payload, linkMAC(key, payload, l.name)...)), nil
 }
 
 func linkMAC(key, payload []byte, name string) []byte {
 	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte("bctrl link 1\x00GET\x00attachment\x00")) // fixed lengths up to the name
+	mac.Write([]byte("bctrl link 2\x00GET\x00attachment\x00")) // fixed lengths up to the name
 	mac.Write(payload)
 	mac.Write([]byte(name))
 	return mac.Sum(nil)
@@ -147,12 +204,21 @@ func (s *Server) verify(ctx context.Context, signature, name string, now time.Ti
 	if !hmac.Equal(raw[linkPayload:], linkMAC(key, payload, name)) || payload[0] != linkFormat {
 		return link{}, errDeadLink
 	}
-	l := link{
-		org: uuid.UUID(payload[9:25]).String(), object: uuid.UUID(payload[25:41]).String(), name: name,
-		expires: time.UnixMilli(int64(binary.BigEndian.Uint64(payload[1:9]))),
-	}
+	l := link{name: name, expires: time.UnixMilli(int64(binary.BigEndian.Uint64(payload[1:9])))}
 	if !now.Before(l.expires) {
 		return link{}, errDeadLink
+	}
+	var by, runtime string
+	for i, into := range []*string{&l.signer.Org, &l.signer.Parent, &by, &runtime, &l.object} {
+		if id := uuid.UUID(payload[10+16*i : 26+16*i]); id != uuid.Nil {
+			*into = id.String()
+		}
+	}
+	if runtime != "" {
+		l.signer.Runtime = &access.Runtime{ID: runtime}
+	}
+	if l.signer.KeyID = by; payload[9] == signedByToken {
+		l.signer.KeyID, l.signer.Token = "", &access.Token{ID: by, Expires: l.expires} // a link ends with its token
 	}
 	return l, nil
 }

@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
 )
 
 // linkTo signs a link and returns its path and query.
@@ -140,7 +143,9 @@ func TestALinkExpires(t *testing.T) {
 	h := newHarness(t)
 	o := h.stored("s", "f", "x")
 	expires := time.Now().Add(time.Hour)
-	signature, err := h.server.signature(t.Context(), link{org: h.org(), object: o.ID, name: "f", expires: expires})
+	self, err := h.server.authenticate(t.Context(), http.Header{"Authorization": {"Bearer " + h.key}})
+	require.NoError(t, err)
+	signature, err := h.server.signature(t.Context(), link{signer: self, object: o.ID, name: "f", expires: expires})
 	require.NoError(t, err)
 	_, err = h.server.verify(t.Context(), signature, "f", expires.Add(-time.Millisecond))
 	require.NoError(t, err)
@@ -148,10 +153,10 @@ func TestALinkExpires(t *testing.T) {
 		_, err = h.server.verify(t.Context(), signature, "f", now)
 		require.ErrorIs(t, err, errDeadLink)
 	}
-	past, err := h.server.signature(t.Context(), link{org: h.org(), object: o.ID, name: "f", expires: time.Now().Add(-time.Second)})
+	past, err := h.server.signature(t.Context(), link{signer: self, object: o.ID, name: "f", expires: time.Now().Add(-time.Second)})
 	require.NoError(t, err)
 	h.dead(target([]string{"downloads", past, "f"}, nil), "expired")
-	other, err := h.server.signature(t.Context(), link{org: newID(), object: o.ID, name: "f", expires: expires})
+	other, err := h.server.signature(t.Context(), link{signer: access.Caller{Org: newID(), KeyID: self.KeyID}, object: o.ID, name: "f", expires: expires})
 	require.NoError(t, err)
 	h.dead(target([]string{"downloads", other, "f"}, nil), "of another organization")
 
@@ -196,4 +201,51 @@ func TestWhoMadeALinkIsRecorded(t *testing.T) {
 	require.NoError(t, db.QueryRowContext(t.Context(), `SELECT body->>'caller', body->>'object', body->>'outcome' FROM audit_events
 		WHERE body->>'action' = 'storage.sign' AND body->>'uid' = $1`, o.ID).Scan(&caller, &object, &outcome))
 	require.Equal(t, []string{"runtime:" + rt.ID, "sales-exports/f", "ok"}, []string{caller, object, outcome})
+}
+
+// TestALinkOfARuntimeIsDecidedWhenItIsUsed lowers and raises what permitted it.
+func TestALinkOfARuntimeIsDecidedWhenItIsUsed(t *testing.T) {
+	for why, caller := range map[string]func(l *lowering) []string{
+		"a token":               func(l *lowering) []string { return []string{"Authorization", "Bearer " + l.token} },
+		"a key that acts as it": func(l *lowering) []string { return append([]string{"Authorization", "Bearer " + l.key}, as(l.rt)...) },
+		"a narrowed handle of it": func(l *lowering) []string {
+			return append([]string{"Authorization", "Bearer " + l.key}, as(l.rt, `{"vault": {"allow": []}}`)...)
+		},
+		"a token that was weaker":  func(l *lowering) []string { return []string{"Authorization", "Bearer " + l.weaker(t)} },
+		"the object's id, a token": func(l *lowering) []string { return []string{"Authorization", "Bearer " + l.token} },
+	} {
+		t.Run(why, func(t *testing.T) {
+			l := newLowering(t, "http://127.0.0.1:9/v1")
+			o := l.stored("s", "f", "content")
+			segments := append(file("s", "f"), "download-url")
+			if strings.HasPrefix(why, "the object") {
+				segments = []string{"storage", "objects", o.ID, "presign-download"}
+			}
+			link := l.signed(l.send("GET", target(segments, nil), nil, caller(l)...))
+			of := l.linkTo("s", "f", "")
+			require.Equal(t, 200, l.visit(link).Status)
+			l.to(l.mounts("other"))
+			l.dead(link, "the namespace is not mounted any more")
+			require.Equal(t, 404, l.send("HEAD", link, nil).Status)
+			require.Equal(t, 404, l.visit(link, "Range", "bytes=0-1").Status)
+			require.Equal(t, 200, l.visit(of).Status, "the organization's own needs no mount")
+			l.to(object{"storage": object{"access": "none"}})
+			l.dead(link, "no storage at all")
+			l.to(l.mounts("s"))
+			require.Equal(t, 200, l.visit(link).Status, "a decision of each moment")
+			l.ok("POST", []string{"workspaces", l.ws.ID, "runtimes", "r", "stop"}, nil, nil)
+			l.dead(link, "the runtime has ended")
+			l.launchAgain()
+			l.dead(link, "another runtime has its alias")
+			require.Equal(t, 200, l.visit(of).Status)
+		})
+	}
+}
+
+// weaker is an attenuation of the token.
+func (l *lowering) weaker(t *testing.T) string {
+	t.Helper()
+	weaker, err := bctrl.Attenuate(bctrl.NewSecret(l.token), bctrl.Mounts{Storage: &bctrl.StorageMount{Workspace: "s"}}, time.Time{})
+	require.NoError(t, err)
+	return weaker.Expose()
 }

@@ -40,17 +40,15 @@ type execution struct {
 	// below are the mounts that levels under the runtime declared: the
 	// caller's own, the execution's, the step's.
 	below []bctrl.Mounts
-	// token is the runtime token that it runs on, if any: the execution ends
-	// with it.
-	token *access.Token
-	// parent is the caller's own organization where it acts for a subaccount.
-	parent    string
+	// caller is who began it, and with whom it ends; without a key and a token
+	// it is the runtime's own doing.
+	caller    access.Caller
 	requestID string
 }
 
 // as is who the execution is run by, for access and the audit log.
 func (x *execution) as(rt *access.Runtime) access.Caller {
-	return access.Caller{Org: x.org, Parent: x.parent, Token: x.token, Runtime: rt}
+	return access.Caller{Org: x.org, Parent: x.caller.Parent, KeyID: x.caller.KeyID, Token: x.caller.Token, Runtime: rt}
 }
 
 // caller is who the execution acts as, with the mounts as they are now: a
@@ -65,13 +63,13 @@ func (s *Server) callerOf(ctx context.Context, x *execution) (access.Caller, err
 	}
 	rt.Chain, rt.Launched = append(rt.Chain, x.below...), append(rt.Launched, x.below...)
 	caller := x.as(rt)
-	return caller, s.tokenLives(ctx, caller)
+	return caller, s.callerLives(ctx, caller)
 }
 
 // event is an audit event of something the execution does.
 func (x *execution) event(verb bctrl.Verb, object string) audit.Event {
 	return audit.Event{
-		Org: x.org, Parent: x.parent, Caller: x.as(&access.Runtime{ID: x.rt.ID}).Name(), Workspace: x.ws.ID, Group: x.rt.Group, Runtime: x.rt.ID, Execution: x.id,
+		Org: x.org, Parent: x.caller.Parent, Caller: x.as(&access.Runtime{ID: x.rt.ID}).Name(), Workspace: x.ws.ID, Group: x.rt.Group, Runtime: x.rt.ID, Execution: x.id,
 		Action: string(verb), Object: object, Decision: audit.Allowed, RequestID: x.requestID,
 	}
 }
@@ -150,10 +148,9 @@ func (s *Server) newExecution(ctx context.Context, rq *request, in wire.Executio
 	if !ok {
 		return nil, errNotActive
 	}
-	x := &execution{id: newID(), org: rq.caller.Org, member: m, ws: ws, rt: rt, parent: rq.caller.Parent, requestID: rq.id}
+	x := &execution{id: newID(), org: rq.caller.Org, member: m, ws: ws, rt: rt, caller: rq.caller, requestID: rq.id}
 	if own := rq.caller.Runtime; own != nil {
 		x.below = own.Chain[2:] // what a token and BCTRL-Mounts declared below the runtime
-		x.token = rq.caller.Token
 	}
 	return x.lower(ctx, s, in.Mounts)
 }
@@ -162,30 +159,31 @@ func (s *Server) newExecution(ctx context.Context, rq *request, in wire.Executio
 // execution which could not run; a step's own error is in the result.
 func (s *Server) runSteps(ctx context.Context, x *execution, steps []step, progress func(bctrl.OperationProgress)) (bctrl.ExecutionResult, error) {
 	result := bctrl.ExecutionResult{Mode: bctrl.FailFast, Steps: []bctrl.StepResult{}}
-	ctx, unbind := s.tokenHolds.bind(ctx, x.token)
-	defer unbind()
 	ctx, cancel := x.member.bound(ctx)
 	defer cancel()
-	release, err := x.member.acquire(ctx)
-	if err != nil {
-		return result, s.whyEnded(ctx, x, err)
-	}
-	defer release()
-	for i, st := range steps {
-		report := func(message string) {
-			progress(bctrl.OperationProgress{Step: i + 1, TotalSteps: len(steps), CurrentCall: st.call, Message: message})
+	err := s.whileCaller(ctx, x.as(nil), nil, func(ctx context.Context) error {
+		release, err := x.member.acquire(ctx)
+		if err != nil {
+			return s.whyEnded(ctx, x, err)
 		}
-		report("")
-		done := s.runStep(ctx, x, st, report)
-		result.Steps = append(result.Steps, done)
-		if ctx.Err() != nil {
-			return result, s.whyEnded(ctx, x, ctx.Err())
+		defer release()
+		for i, st := range steps {
+			report := func(message string) {
+				progress(bctrl.OperationProgress{Step: i + 1, TotalSteps: len(steps), CurrentCall: st.call, Message: message})
+			}
+			report("")
+			done := s.runStep(ctx, x, st, report)
+			result.Steps = append(result.Steps, done)
+			if ctx.Err() != nil {
+				return s.whyEnded(ctx, x, ctx.Err())
+			}
+			if done.Error != nil {
+				break
+			}
 		}
-		if done.Error != nil {
-			break
-		}
-	}
-	return result, nil
+		return nil
+	})
+	return result, err
 }
 
 var (
@@ -201,7 +199,7 @@ func (s *Server) whyEnded(ctx context.Context, x *execution, err error) error {
 		return &bctrl.Error{Status: http.StatusUnprocessableEntity, Code: "runtimes.ended", Message: "the runtime ended while it executed"}
 	}
 	if cause := (*bctrl.Error)(nil); errors.As(context.Cause(ctx), &cause) {
-		return cause // its token ended
+		return cause // its caller ended
 	}
 	if errors.Is(err, context.Canceled) {
 		return errCancelled

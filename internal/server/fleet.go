@@ -103,6 +103,7 @@ func (s *Server) watch(m *member) {
 		status, reason = bctrl.RuntimeStopped, ""
 	}
 	m.end()
+	s.tickets.forget(m.id)
 	// The process is gone; this removes what it left.
 	if err := m.browser.Stop(context.Background()); err != nil {
 		s.log.Error("a browser did not end well", "runtime", m.id, "error", err)

@@ -67,9 +67,17 @@ func (s *Server) forget() {
 	s.linkKey.forget()
 	s.tokenKey.forget()
 	s.broker.Forget()
-	for _, e := range s.underway.all() {
+	for e := range s.underway.keyed() {
 		e.end(errLocked)
 	}
+}
+
+// isUnlocked refuses what cannot begin, or go on, while the server is locked.
+func (s *Server) isUnlocked(context.Context) error {
+	if s.custody.Locked() {
+		return errLocked
+	}
+	return nil
 }
 
 // operated refuses who is not the operator: the organization that the first run

@@ -86,7 +86,6 @@ type Server struct {
 	tickets    tickets
 	linkKey    sealedKey
 	tokenKey   sealedKey
-	tokenHolds tokenHolds
 	// unlocks is how often the server may be unlocked.
 	unlocks *rate.Limiter
 }

@@ -91,9 +91,8 @@ func (st *stream) close(err error) error {
 }
 
 // follow calls send whenever moved tells that there may be more, until the
-// client leaves or the server ends. Between, it sees to it that the caller may
-// still ask.
-func (s *Server) follow(ctx context.Context, rq *request, st *stream, next func() (moved <-chan struct{}, err error)) error {
+// client leaves, its right to ask ends or the server does.
+func (s *Server) follow(ctx context.Context, st *stream, next func() (moved <-chan struct{}, err error)) error {
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
 	for {
@@ -104,16 +103,13 @@ func (s *Server) follow(ctx context.Context, rq *request, st *stream, next func(
 		select {
 		case <-moved:
 		case <-ticker.C:
-			if _, err := s.authenticate(ctx, rq.Header); err != nil {
-				return err // the key was revoked
-			}
 			if err := st.beat(); err != nil {
 				return err
 			}
 		case <-s.streams.ended():
 			return nil
 		case <-ctx.Done():
-			return nil
+			return cutShort(ctx)
 		}
 	}
 }

@@ -130,7 +130,6 @@ func (s *Server) revokeToken(ctx context.Context, rq *request, _ none) (wire.Tok
 		return out, tx.RevokeRuntimeToken(ctx, rq.caller.Org, id, t.RevokedAt)
 	})
 	if err == nil {
-		s.tokenHolds.cut(id)
 		s.recheck(ctx, rq.caller.Org, "")
 	}
 	return out, err

@@ -1,11 +1,11 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -22,6 +22,10 @@ var (
 	errTokenRevoked = &bctrl.Error{Status: http.StatusUnauthorized, Code: "auth.token_revoked", Message: "the runtime token was revoked"}
 	errTokenEnded   = &bctrl.Error{Status: http.StatusUnauthorized, Code: wire.CodeTokenEnded, Message: "the runtime token's runtime has ended"}
 )
+
+// errKeyRevoked is the end of what a key had running. Whoever calls with the key
+// is answered as with any wrong one.
+var errKeyRevoked = &bctrl.Error{Status: http.StatusUnauthorized, Code: "auth.key_revoked", Message: "the organization key was revoked"}
 
 // errEnded is the answer to a runtime caller whose runtime has ended: a token is
 // nobody from then on, an organization key still is.
@@ -84,6 +88,27 @@ func verifyToken(root []byte, text string) (*bctrl.TokenInfo, error) {
 	return info, nil
 }
 
+// callerLives refuses a caller who has ended since it was authenticated: its key
+// was revoked, the subaccount that it acts for was closed, its token has ended.
+// A runtime that acts by itself, as for a page's download, has neither.
+func (s *Server) callerLives(ctx context.Context, c access.Caller) error {
+	if c.Token != nil || c.KeyID == "" {
+		return s.tokenLives(ctx, c)
+	}
+	key, err := s.db.Read().APIKey(ctx, cmp.Or(c.Parent, c.Org), c.KeyID)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !key.RevokedAt.IsZero() {
+		return errKeyRevoked
+	}
+	if err != nil || c.Parent == "" {
+		return err
+	}
+	_, err = s.db.Read().Subaccount(ctx, c.Parent, c.Org)
+	if errors.Is(err, store.ErrNotFound) {
+		return errNotSubaccount
+	}
+	return err
+}
+
 // tokenLives refuses a caller whose token has expired or was revoked.
 func (s *Server) tokenLives(ctx context.Context, c access.Caller) error {
 	if c.Token == nil {
@@ -102,52 +127,4 @@ func (s *Server) tokenLives(ctx context.Context, c access.Caller) error {
 		return errTokenRevoked
 	}
 	return nil
-}
-
-// tokenHolds are what tokens have running, executions and connections, so that
-// it ends with them.
-type tokenHolds struct {
-	mu   sync.Mutex
-	open map[string]map[*hold]struct{} // by token id
-}
-
-type hold struct{ cancel context.CancelCauseFunc }
-
-// bind returns a context that ends with ctx or with the token, if there is one.
-// The token may have been revoked just before: ask tokenLives after it.
-func (h *tokenHolds) bind(ctx context.Context, t *access.Token) (context.Context, context.CancelFunc) {
-	if t == nil {
-		return ctx, func() {}
-	}
-	ctx, expire := context.WithDeadlineCause(ctx, t.Expires, errTokenExpired)
-	ctx, cancel := context.WithCancelCause(ctx)
-	held := &hold{cancel}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.open == nil {
-		h.open = map[string]map[*hold]struct{}{}
-	}
-	if h.open[t.ID] == nil {
-		h.open[t.ID] = map[*hold]struct{}{}
-	}
-	h.open[t.ID][held] = struct{}{}
-	return ctx, func() {
-		cancel(nil)
-		expire()
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		delete(h.open[t.ID], held)
-		if len(h.open[t.ID]) == 0 {
-			delete(h.open, t.ID)
-		}
-	}
-}
-
-// cut ends everything that a token has running.
-func (h *tokenHolds) cut(id string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for held := range h.open[id] {
-		held.cancel(errTokenRevoked)
-	}
 }

@@ -8,14 +8,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
-	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
@@ -113,19 +111,28 @@ func TestRevokingATokenCutsItsConnections(t *testing.T) {
 	require.NoError(t, kept.CloseNow())
 	h.ok("POST", []string{"workspaces", ws.ID, "runtimes", "crm", "stop"}, nil, nil)
 	handling.Wait() // what a token held is let go after its connection has ended
-	require.Empty(t, h.server.tokenHolds.open)
+	require.Empty(t, h.server.underway.open)
 }
 
 func TestWhatATokenHasRunningEndsWithItsExpiry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var holds tokenHolds
-		ctx, unbind := holds.bind(t.Context(), &access.Token{ID: "t", Expires: time.Now().Add(time.Hour)})
-		defer unbind()
-		<-time.After(time.Hour - 1) // the bubble's clock
-		synctest.Wait()
-		require.NoError(t, ctx.Err())
-		<-time.After(1)
-		synctest.Wait()
-		require.ErrorIs(t, context.Cause(ctx), errTokenExpired)
-	})
+	h := newHarness(t)
+	ws := h.workspace("sales", sales())
+	rt := h.launch(ws, "crm", nil)
+	m, ok := h.server.member(rt.ID)
+	require.True(t, ok)
+	release, err := m.acquire(t.Context()) // somebody else has the page
+	require.NoError(t, err)
+	defer release()
+	long := h.mint(ws.ID, "crm", object{})
+	token, err := bctrl.Attenuate(long, bctrl.Mounts{}, time.Now().Add(2*time.Second))
+	require.NoError(t, err)
+	body := object{"runtime": "crm", "async": true, "steps": []object{{"call": "page.screenshot", "args": object{}}}}
+	got := h.with(token, "POST", []string{"workspaces", ws.ID, "execute"}, body)
+	require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
+	var op bctrl.OperationInfo
+	require.NoError(t, json.Unmarshal(got.Body, &op))
+	var waited wire.Waited[bctrl.OperationInfo]
+	h.ok("POST", []string{"operations", op.ID, "wait"}, object{"timeoutMs": 30000}, &waited)
+	require.Equal(t, bctrl.OperationFailed, waited.Operation.Status)
+	require.Equal(t, "auth.token_expired", waited.Operation.Error.Code)
 }

@@ -15,11 +15,12 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// underway is what runtime callers have begun and have not ended: requests,
-// questions to a model, files on their way into storage. Whoever changes what
-// is permitted, by lowering a workspace, ending a runtime, a token or a
-// credential, asks about all of it again before the change is acknowledged
-// ([Server.recheck]), and what is no longer permitted ends.
+// underway is what callers have begun and have not ended: requests, streams,
+// executions, DevTools connections, downloads by a link, questions to a model,
+// files on their way into storage. Whoever changes what is permitted, by
+// lowering a workspace, ending a runtime, a key, a token or a credential, asks
+// about all of it again before the change is acknowledged ([Server.recheck]),
+// and what is no longer permitted ends.
 //
 // A decision is made in three parts, so that none is made under old rules and
 // missed: note how often rules have changed, decide, enter what was decided.
@@ -29,18 +30,34 @@ type underway struct {
 	mu      sync.Mutex
 	changes uint64
 	// last is the count at each organization's last change; open is by
-	// organization too.
+	// organization too. What is done for a subaccount with a key of its parent is
+	// among what both have open.
 	last map[string]uint64
-	open map[string]map[*effect]struct{}
+	// locked is the count when the server was last locked.
+	locked uint64
+	open   map[string]map[*effect]struct{}
 }
 
-// effect is one thing that a runtime caller has begun.
+// effect is one thing that a caller has begun.
 type effect struct {
-	org, workspace string
+	// parent is the organization that the caller's key is of, where that acts
+	// for its subaccount org.
+	org, parent string
+	workspace   string
+	// keyless is set where it goes on while the server is locked.
+	keyless bool
 	// still decides about it anew.
 	still func(context.Context) error
 	// end makes its context end, with why as the cause.
 	end context.CancelCauseFunc
+}
+
+// organizations are those whose rules it depends on.
+func (e *effect) organizations() []string {
+	if e.parent == "" {
+		return []string{e.org}
+	}
+	return []string{e.org, e.parent}
 }
 
 // age is how often the rules have changed.
@@ -54,25 +71,31 @@ func (u *underway) age() uint64 {
 func (u *underway) enter(e *effect, age uint64) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.last[e.org] > age {
-		return false
+	for _, org := range e.organizations() {
+		if max(u.last[org], u.locked) > age {
+			return false
+		}
 	}
 	if u.open == nil {
 		u.open = map[string]map[*effect]struct{}{}
 	}
-	if u.open[e.org] == nil {
-		u.open[e.org] = map[*effect]struct{}{}
+	for _, org := range e.organizations() {
+		if u.open[org] == nil {
+			u.open[org] = map[*effect]struct{}{}
+		}
+		u.open[org][e] = struct{}{}
 	}
-	u.open[e.org][e] = struct{}{}
 	return true
 }
 
 func (u *underway) leave(e *effect) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	delete(u.open[e.org], e)
-	if len(u.open[e.org]) == 0 {
-		delete(u.open, e.org)
+	for _, org := range e.organizations() {
+		delete(u.open[org], e)
+		if len(u.open[org]) == 0 {
+			delete(u.open, org)
+		}
 	}
 }
 
@@ -95,14 +118,17 @@ func (u *underway) changed(org, workspace string) []*effect {
 	return list
 }
 
-// all returns everything that is underway, as after a change that concerns it.
-func (u *underway) all() (list []*effect) {
+// keyed returns what is underway and cannot go on while the server is locked.
+func (u *underway) keyed() map[*effect]struct{} {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.changes++
+	u.locked = u.changes
+	list := map[*effect]struct{}{}
 	for _, effects := range u.open {
-		list = slices.AppendSeq(list, maps.Keys(effects))
+		maps.Copy(list, effects)
 	}
+	maps.DeleteFunc(list, func(e *effect, _ struct{}) bool { return e.keyless })
 	return list
 }
 
@@ -148,6 +174,27 @@ func cutShort(ctx context.Context) error {
 	return nil
 }
 
+// whileCaller runs do for as long as the caller is one, and also says nothing
+// against it. It is for what outlives the request that began it, or has none.
+func (s *Server) whileCaller(ctx context.Context, c access.Caller, also func(context.Context) error, do func(context.Context) error) error {
+	if c.Token != nil {
+		var expire context.CancelFunc
+		ctx, expire = context.WithDeadlineCause(ctx, c.Token.Expires, errTokenExpired)
+		defer expire()
+	}
+	e := &effect{org: c.Org, parent: c.Parent}
+	if c.Runtime != nil {
+		e.workspace = c.Runtime.WorkspaceID
+	}
+	e.still = func(ctx context.Context) error {
+		if err := s.callerLives(ctx, c); err != nil || also == nil {
+			return err
+		}
+		return also(ctx)
+	}
+	return s.during(ctx, e, e.still, do)
+}
+
 // granted is what a request of a runtime caller was permitted.
 type granted struct {
 	mu      sync.Mutex
@@ -172,16 +219,20 @@ func (g *granted) all() []access.Action {
 	return slices.Clone(g.actions)
 }
 
-// enter authenticates a request, and counts it as underway from then on when it
-// is a runtime caller's.
+// enter authenticates a request, and counts it as underway from then on.
 func (s *Server) enter(rq *request) (err error) {
 	for {
 		age := s.underway.age()
-		if rq.caller, err = s.authenticate(rq.Context(), rq.Header); err != nil || rq.caller.Runtime == nil {
+		if rq.caller, err = s.authenticate(rq.Context(), rq.Header); err != nil {
 			return err
 		}
 		ctx, end := context.WithCancelCause(rq.Context())
-		e := &effect{org: rq.caller.Org, workspace: rq.caller.Runtime.WorkspaceID, end: end}
+		e := &effect{org: rq.caller.Org, parent: rq.caller.Parent, end: end}
+		if rt := rq.caller.Runtime; rt != nil {
+			e.workspace = rt.WorkspaceID
+		} else {
+			e.keyless = rq.route.withoutKey
+		}
 		who := identity(rq.Header)
 		e.still = func(ctx context.Context) error { return s.stillGranted(ctx, rq, who) }
 		if !s.underway.enter(e, age) {

@@ -56,8 +56,9 @@ type SignedURL struct {
 // Connection is the answer of GET …/runtimes/{alias}/connect. The URL holds a
 // token.
 type Connection struct {
-	URL       Value     `json:"url"`
-	ExpiresAt time.Time `json:"expiresAt"`
+	URL Value `json:"url"`
+	// ExpiresAt is the end of the caller's token; nil where a key asked.
+	ExpiresAt *time.Time `json:"expiresAt"`
 }
 
 // Execution is the body of POST /v1/workspaces/{id}/execute. M is
