@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,8 +25,10 @@ const (
 
 // Parse reads a seed: base32 text, or an otpauth://totp/ URI with its
 // algorithm, digits and period. Base32 alone means SHA-1, 6 digits, 30 seconds.
-// Issuer, label and parameters unknown here are ignored; a parameter given
-// twice is refused. The seed must have 80 to 4096 bits.
+// The label and parameters unknown here are ignored. What would make other codes
+// than the site's is refused by name: Steam's encoder, a counter, a parameter
+// that is there twice or in upper case, and a character without its escape that
+// hides the rest. The seed must have 80 to 4096 bits.
 func Parse(seed bctrl.Secret) (Key, error) {
 	text := strings.TrimSpace(seed.Expose())
 	if len(text) > maxText {
@@ -51,24 +54,22 @@ func isURI(text string) bool { return strings.Contains(text, ":") }
 // parseURI reads the key URI format of the Google Authenticator wiki. What
 // net/url says about a malformed text quotes it, so its errors stay here.
 func parseURI(text string) (Key, error) {
+	if strings.Contains(text, "#") {
+		return Key{}, errors.New("the URI has a #, which ends what is read: write it as %23")
+	}
 	u, err := url.Parse(text)
+	if _, escape := errors.AsType[url.EscapeError](err); escape {
+		return Key{}, errors.New("the URI is not well-formed: it has a % that begins no escape, write it as %25")
+	}
 	if err != nil {
-		return Key{}, errors.New("not a well-formed URI")
+		return Key{}, errors.New("the URI is not well-formed")
 	}
-	if u.Scheme != "otpauth" {
-		return Key{}, errors.New("neither base32 nor an otpauth:// URI")
+	if err := checkKind(u); err != nil {
+		return Key{}, err
 	}
-	if !strings.EqualFold(u.Host, "totp") {
-		return Key{}, errors.New("an otpauth:// URI of another kind than totp")
-	}
-	query, err := url.ParseQuery(u.RawQuery)
+	query, err := parameters(u.RawQuery)
 	if err != nil {
-		return Key{}, errors.New("the URI's parameters are not well-formed")
-	}
-	for _, name := range []string{"secret", "algorithm", "digits", "period"} {
-		if len(query[name]) > 1 {
-			return Key{}, fmt.Errorf("the URI has more than one %s", name)
-		}
+		return Key{}, err
 	}
 	key := Key{}
 	if key.algorithm, err = parseAlgorithm(query.Get("algorithm")); err != nil {
@@ -82,8 +83,76 @@ func parseURI(text string) (Key, error) {
 		return Key{}, err
 	}
 	key.period = time.Duration(seconds) * time.Second
+	if query.Get("secret") == "" {
+		return Key{}, errors.New("the URI's secret is missing or empty: parameters begin after ? and are separated by &")
+	}
 	key.seed, err = parseBase32(query.Get("secret"))
 	return key, err
+}
+
+// errSteam: Steam Guard's codes are five letters and digits of an alphabet of
+// its own. What is made here would never be accepted there.
+var errSteam = errors.New("the codes of Steam are of a kind of its own, which is not made here")
+
+// checkKind refuses what is no otpauth://totp/ URI, by the name of what it is.
+func checkKind(u *url.URL) error {
+	switch u.Scheme {
+	case "otpauth":
+	case "otpauth-migration":
+		return errors.New("an export of an authenticator app, which holds many seeds: set up one at a time")
+	case "steam":
+		return errSteam
+	default:
+		return errors.New("neither base32 nor an otpauth:// URI")
+	}
+	switch strings.ToLower(u.Host) {
+	case "totp":
+		return nil
+	case "hotp":
+		return errors.New("an otpauth:// URI of another kind than totp: the codes of hotp are counted, not timed")
+	case "steam":
+		return errSteam
+	}
+	return errors.New("an otpauth:// URI of another kind than totp")
+}
+
+// known are the parameters that are read.
+var known = []string{"secret", "algorithm", "digits", "period", "encoder", "issuer"}
+
+// unsupported are parameters with which some apps say that their codes are made
+// in another way. To ignore one would make codes that no site accepts.
+var unsupported = []string{"algo", "hash", "interval", "step", "digit", "pin", "pin_length", "t0", "epoch", "offset"}
+
+// parameters reads the query, and refuses what would be overlooked in it.
+func parameters(raw string) (url.Values, error) {
+	if strings.Contains(raw, "?") {
+		return nil, errors.New("the URI has a second ?: write the one in its label or in a value as %3F")
+	}
+	if strings.Contains(raw, ";") {
+		return nil, errors.New("the URI's parameters are not well-formed: they are separated by &, and a ; is written as %3B")
+	}
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, errors.New("the URI's parameters are not well-formed: a % that begins no escape is written as %25")
+	}
+	for name, values := range query {
+		lower := strings.ToLower(name)
+		switch is := slices.Contains(known, lower); {
+		case is && name != lower:
+			return nil, fmt.Errorf("the URI's parameter %s is not written in lower case", lower)
+		case is && len(values) > 1 && lower != "issuer":
+			return nil, fmt.Errorf("the URI has more than one %s", lower)
+		case slices.Contains(unsupported, lower):
+			return nil, fmt.Errorf("the URI's parameter %s is not supported: use algorithm, digits and period", lower)
+		}
+	}
+	if strings.EqualFold(query.Get("encoder"), "steam") || strings.EqualFold(query.Get("issuer"), "Steam") {
+		return nil, errSteam
+	}
+	if query.Get("encoder") != "" {
+		return nil, errors.New("the URI's encoder is not known: codes are made of digits")
+	}
+	return query, nil
 }
 
 func parseAlgorithm(text string) (Algorithm, error) {
