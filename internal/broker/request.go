@@ -159,17 +159,23 @@ var ruleHeaders = []string{
 	"Host", "X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url", "X-Original-Host", "X-Host",
 }
 
+// CarriesAuth reports whether a header, by its name, carries somebody's
+// authentication. CGI and what came of it take an underscore for a hyphen.
+func CarriesAuth(name string) bool {
+	lower := strings.ReplaceAll(strings.ToLower(name), "_", "-")
+	return slices.ContainsFunc(authWords, func(word string) bool { return strings.Contains(lower, word) })
+}
+
 // CheckHeader refuses headers that a caller may not send: somebody's
 // authentication, and those that change what was checked. Names are as
 // net/http has them.
 func CheckHeader(h http.Header) error {
 	for name, values := range h {
-		// CGI and what came of it take an underscore for a hyphen.
 		lower := strings.ReplaceAll(strings.ToLower(name), "_", "-")
 		switch {
 		case !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values, func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }):
 			return &bctrl.Error{Status: http.StatusBadRequest, Code: "invoke.header_refused", Field: "headers", Message: "a header's name or value holds a character that no header can carry"}
-		case slices.ContainsFunc(authWords, func(word string) bool { return strings.Contains(lower, word) }):
+		case CarriesAuth(name):
 			return AuthRefused("header", name)
 		case slices.Contains(ruleHeaders, textproto.CanonicalMIMEHeaderKey(lower)):
 			return &bctrl.Error{
@@ -219,7 +225,7 @@ func AuthRefused(kind, name string) error {
 	return &bctrl.Error{
 		Status: http.StatusBadRequest, Code: "invoke.auth_refused", Field: field,
 		Message: "the request brings its own authentication: the " + kind + " " + strings.ToLower(name),
-		Hint:    "leave it out: the broker adds what the credential needs",
+		Hint:    "leave it out: the broker adds what the credential needs. Where a provider's SDK calls the proxy, a key or token of this server stands there",
 	}
 }
 

@@ -47,6 +47,10 @@ type call struct {
 	// target and path are those of the AI credential.
 	made *http.Request
 
+	// brought is the caller's own token where an SDK brings it in the place of
+	// its provider's key; nil where it came as ours.
+	brought *broughtToken
+
 	// test is set where it is the test of a credential.
 	test bool
 

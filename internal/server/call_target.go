@@ -155,6 +155,12 @@ func under(path, base string) bool {
 // ownAuth refuses headers and parameters by which the credential itself
 // authenticates.
 func (c *call) ownAuth(auth bctrl.CredentialAuth) error {
+	if c.brought != nil {
+		if err := c.brought.checkPlaces(auth); err != nil {
+			return err
+		}
+	}
+	c.dropSignature(auth)
 	for name, text := range auth.Headers {
 		for own := range c.header {
 			if strings.Contains(text, "{") && strings.EqualFold(name, strings.ReplaceAll(own, "_", "-")) {

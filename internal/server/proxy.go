@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/base64"
 	"net/http"
 	"net/url"
 	"slices"
@@ -28,6 +27,7 @@ func (s *Server) proxy(w http.ResponseWriter, rq *request) error {
 	_, path, _ := strings.Cut(strings.TrimPrefix(rq.URL.EscapedPath(), proxyPrefix), "/")
 	c := s.newCall(rq)
 	c.method, c.path, c.query, c.header = rq.Method, "/"+path, rq.URL.RawQuery, rq.Header.Clone()
+	c.brought = rq.brought
 	c.timeout, c.maxAnswer = maxCallTimeout, maxStreamedAnswer
 	if rq.ContentLength != 0 {
 		c.body = &callBody{src: rq.Body, length: rq.ContentLength}
@@ -42,6 +42,9 @@ func (s *Server) proxy(w http.ResponseWriter, rq *request) error {
 		if strings.HasPrefix(name, "Bctrl-") || slices.Contains([]string{"Authorization", "X-Request-Id", "X-Sdk-Version"}, name) {
 			delete(c.header, name) // ours
 		}
+	}
+	if err := c.checkPathKey(); err != nil {
+		return err
 	}
 	if err := c.admit(); err != nil {
 		return err
@@ -92,6 +95,12 @@ func (s *Server) proxyContext(ctx context.Context, rq *request, c *call) error {
 // permits it, or with a credential.
 func (s *Server) asTarget(ctx context.Context, rq *request, c *call, target string) error {
 	provider, isProvider := strings.CutSuffix(target, "/")
+	of, _, capability := strings.Cut(target, "/")
+	if capability {
+		if err := s.takeKeyFromPath(ctx, c, of); err != nil {
+			return err
+		}
+	}
 	switch {
 	case isProvider && names.Capability(target+"x") == nil:
 		return s.asProvider(ctx, rq, c, provider)
@@ -116,6 +125,9 @@ func (s *Server) asCredential(ctx context.Context, rq *request, c *call, id stri
 		return err
 	}
 	c.credential = id
+	if err := s.takeKeyFromPath(ctx, c, provider); err != nil {
+		return err
+	}
 	return s.asProvider(ctx, rq, c, provider)
 }
 
@@ -132,62 +144,6 @@ func (s *Server) providerOf(ctx context.Context, caller access.Caller, id string
 		return known[0].Provider, nil // what else is wrong with it is said once the call is permitted
 	}
 	return "", err
-}
-
-// ourToken finds our key or token where a provider's SDK puts its own, and
-// returns the request with it where this server looks for it and nowhere else.
-// A request that brings any other authentication is refused: it would say who
-// calls in two ways.
-func ourToken(r *http.Request) (*http.Request, error) {
-	h := r.Header.Clone()
-	var tokens []string
-	take := func(text string, ok bool) error {
-		if !ok || !strings.HasPrefix(text, keyPrefix) {
-			return broker.AuthRefused("header", "that holds no key or token of this server")
-		}
-		tokens = append(tokens, text)
-		return nil
-	}
-	session := h.Values("X-Amz-Security-Token")
-	for _, value := range h.Values("Authorization") {
-		scheme, rest, _ := strings.Cut(value, " ")
-		var err error
-		switch {
-		case strings.EqualFold(scheme, "Bearer"), strings.EqualFold(scheme, "token"), strings.EqualFold(scheme, "Token"):
-			err = take(strings.TrimSpace(rest), true)
-		case strings.EqualFold(scheme, "Basic"):
-			raw, bad := base64.StdEncoding.DecodeString(rest)
-			_, password, ok := strings.Cut(string(raw), ":")
-			err = take(password, bad == nil && ok)
-		case scheme == "AWS4-HMAC-SHA256" && len(session) == 1:
-			// Signed with a key that is none; the session token is ours.
-		default:
-			err = take("", false)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	for _, name := range []string{"X-Api-Key", "X-Goog-Api-Key", "X-Amz-Security-Token"} {
-		for _, value := range h.Values(name) {
-			if err := take(value, true); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if slices.ContainsFunc(tokens, func(t string) bool { return t != tokens[0] }) {
-		return nil, broker.AuthRefused("header", "that holds another token than another header")
-	}
-	for _, name := range []string{"Authorization", "X-Api-Key", "X-Goog-Api-Key", "X-Amz-Security-Token", "X-Amz-Date"} {
-		h.Del(name)
-	}
-	if len(tokens) == 0 {
-		return nil, errUnauthorized
-	}
-	h.Set("Authorization", "Bearer "+tokens[0])
-	out := r.WithContext(r.Context())
-	out.Header = h
-	return out, nil
 }
 
 // plainProxyPath is [plainPath] for a request that is passed through, whose

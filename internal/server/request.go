@@ -30,6 +30,8 @@ type request struct {
 	object string
 	// decided is set once access has said yes.
 	decided bool
+	// brought is our key or token as a provider's SDK brings it.
+	brought *broughtToken
 	// call is the call to a provider that it makes, as far as that is known.
 	call *call
 	// recorded is set once the audit log has the request's event.

@@ -138,11 +138,11 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 		return rq.route.serve(s, w, rq)
 	}
 	if rq.route.passes {
-		ours, err := ourToken(rq.Request)
+		ours, brought, err := s.takeToken(rq.Request)
 		if err != nil {
 			return err
 		}
-		rq.Request = ours
+		rq.Request, rq.brought = ours, brought
 	}
 	if err := s.enter(rq); err != nil {
 		return err

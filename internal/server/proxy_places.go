@@ -1,0 +1,252 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/template"
+)
+
+// authPlace is a header or parameter by which a credential authenticates, and
+// what stands there.
+type authPlace struct {
+	header, param string
+	text          template.Template
+}
+
+// keyPlacesOf are the headers and parameters that a credential's auth fills in.
+func keyPlacesOf(auth bctrl.CredentialAuth) (all []authPlace) {
+	add := func(at authPlace, text string) {
+		parsed, err := template.Parse(text)
+		if err == nil && len(parsed.Fields()) > 0 { // it has been validated
+			at.text = parsed
+			all = append(all, at)
+		}
+	}
+	for name, text := range auth.Headers {
+		add(authPlace{header: http.CanonicalHeaderKey(name)}, text)
+	}
+	for name, text := range auth.Query {
+		add(authPlace{param: name}, text)
+	}
+	slices.SortFunc(all, func(a, b authPlace) int { return strings.Compare(a.header+a.param, b.header+b.param) })
+	return all
+}
+
+// checkPlaces refuses our token where neither every SDK nor the provider's own
+// puts a key: it was meant for something else.
+func (b *broughtToken) checkPlaces(auth bctrl.CredentialAuth) error {
+	for _, at := range b.places {
+		if !at.usual(auth) && !at.named(auth) {
+			return errTokenMisplaced(at, auth)
+		}
+	}
+	return nil
+}
+
+// usual reports whether a place is one that is taken for every provider.
+func (at keyPlace) usual(auth bctrl.CredentialAuth) bool {
+	switch {
+	case at.basic:
+		_, password, _ := strings.Cut(at.text, ":")
+		return auth.Type != bctrl.AuthBasic && (password == tokenMark || at.text == tokenMark+":")
+	case at.header == "Authorization":
+		return slices.ContainsFunc([]string{"Bearer ", "Token "}, func(scheme string) bool { return strings.EqualFold(scheme+tokenMark, at.text) })
+	}
+	return at.text == tokenMark && slices.Contains(usualKeyHeaders, at.header)
+}
+
+// named reports whether a credential's auth names the place, and has a key where
+// our token stands.
+func (at keyPlace) named(auth bctrl.CredentialAuth) bool {
+	if at.basic {
+		user, password, _ := strings.Cut(at.text, ":")
+		return auth.Type == bctrl.AuthBasic && halfIsOurs(auth, auth.Username, user) && halfIsOurs(auth, auth.Password, password)
+	}
+	return slices.ContainsFunc(keyPlacesOf(auth), func(of authPlace) bool {
+		if of.header != at.header || of.param != at.param {
+			return false
+		}
+		fields, ok := of.text.Match(at.text)
+		return ok && allOurs(auth, fields)
+	})
+}
+
+// halfIsOurs reports whether a half of Basic holds our token where its template
+// has a secret. What it has as text, or as a name that proves nothing, is the
+// SDK's to fill in.
+func halfIsOurs(auth bctrl.CredentialAuth, text, half string) bool {
+	parsed, err := template.Parse(text)
+	if err != nil {
+		return false // it has been validated
+	}
+	if !slices.ContainsFunc(parsed.Fields(), func(f template.Field) bool { return !slices.Contains(auth.Public, f.Name) }) {
+		return !strings.Contains(half, tokenMark)
+	}
+	fields, ok := parsed.Match(half)
+	return ok && allOurs(auth, fields)
+}
+
+// allOurs reports whether each field that is secret holds our token and nothing
+// else, and no other does.
+func allOurs(auth bctrl.CredentialAuth, fields map[string]string) bool {
+	for name, value := range fields {
+		if slices.Contains(auth.Public, name) == (value == tokenMark) {
+			return false
+		}
+	}
+	return true
+}
+
+func errAuthAtProxy(message string) *bctrl.Error {
+	return &bctrl.Error{Status: http.StatusBadRequest, Code: "invoke.auth_refused", Field: "headers", Message: message}
+}
+
+func errTokenMisplaced(at keyPlace, auth bctrl.CredentialAuth) error {
+	where := "the header " + strings.ToLower(at.header)
+	if at.param != "" {
+		where = "the parameter " + at.param
+	}
+	e := errAuthAtProxy("a key or token of this server stands in " + where + ", where this provider has no key")
+	if at.param != "" {
+		e.Field = "query"
+	}
+	e.Hint = "send it " + describePlaces(auth)
+	return e
+}
+
+// describePlaces says where a request to the proxy may bring our token.
+func describePlaces(auth bctrl.CredentialAuth) string {
+	var all []string
+	for _, of := range keyPlacesOf(auth) {
+		if of.param != "" {
+			all = append(all, "as the parameter "+of.param)
+		} else if of.header != "Authorization" {
+			all = append(all, "in the header "+strings.ToLower(of.header))
+		}
+	}
+	if auth.Type == bctrl.AuthBasic {
+		all = append(all, "as the password")
+	}
+	return strings.Join(append(all, "as Authorization: Bearer"), ", or ")
+}
+
+// dropSignature takes out of a passed request what an SDK made of a key that is
+// none: the signature of an HMAC and its time, which the broker makes anew.
+func (c *call) dropSignature(auth bctrl.CredentialAuth) {
+	if c.brought == nil || auth.Type != bctrl.AuthHMAC {
+		return
+	}
+	for _, of := range keyPlacesOf(auth) {
+		if slices.ContainsFunc(of.text.Fields(), func(f template.Field) bool { return f.Name != "signature" && f.Name != "timestamp" }) {
+			continue
+		}
+		c.header.Del(of.header)
+		if of.param != "" {
+			c.query = withoutParameter(c.query, of.param)
+		}
+	}
+}
+
+// withoutParameter leaves one parameter out of a query, the others as they are.
+func withoutParameter(raw, name string) string {
+	return strings.Join(slices.DeleteFunc(strings.Split(raw, "&"), func(pair string) bool {
+		key, _, _ := strings.Cut(pair, "=")
+		key, err := url.QueryUnescape(key)
+		return err == nil && key == name
+	}), "&")
+}
+
+// takeKeyFromPath takes our token out of a path in which the provider has its
+// key, "/bot{token}/getMe".
+func (s *Server) takeKeyFromPath(ctx context.Context, c *call, provider string) error {
+	if p, known := s.registry.Provider(provider); c.brought == nil || !c.brought.inPath && !(known && p.Auth.Type == bctrl.AuthPath) {
+		return nil
+	}
+	auth, base := s.authBefore(ctx, c, provider)
+	rest, fields, there := splitKeyPath(auth, base, c.path)
+	if !there {
+		return nil
+	}
+	for name, value := range fields {
+		// The number that Telegram has in front of a token is public, and some of
+		// its libraries insist on one.
+		if id, token, ok := strings.Cut(value, ":"); ok && strings.Trim(id, "0123456789") == "" {
+			value = token
+		}
+		if !slices.Contains(auth.Public, name) && value != c.brought.text {
+			return broker.AuthRefused("path segment", "that holds no key or token of this server")
+		}
+	}
+	c.path = rest
+	return nil
+}
+
+// checkPathKey refuses our token where it is left in a path.
+func (c *call) checkPathKey() error {
+	if c.brought == nil || !c.brought.inPath {
+		return nil
+	}
+	path, err := url.PathUnescape(c.path)
+	if err == nil && strings.Contains(path, c.brought.text) {
+		e := errAuthAtProxy("a key or token of this server stands in the path, where this provider has no key")
+		e.Field, e.Hint = "path", "send it where the provider's SDK puts its key, or as Authorization: Bearer"
+		return e
+	}
+	return nil
+}
+
+// authBefore is how the call's credential authenticates, before it is known
+// whether the call is permitted: the registry's for its providers, for others
+// what the credential says. Nothing is proved yet, and nothing is sent by it.
+func (s *Server) authBefore(ctx context.Context, c *call, provider string) (auth bctrl.CredentialAuth, base string) {
+	if p, known := s.registry.Provider(provider); known {
+		return p.Auth, p.BasePath
+	}
+	query := broker.Query{Provider: provider, Capability: c.capability.ID, Credential: c.credential, Context: c.context}
+	found, err := s.candidates(ctx, s.db.Read(), c.caller.Org, query)
+	if err != nil {
+		return auth, ""
+	}
+	chosen, err := broker.Choose(found.state, query)
+	if err != nil {
+		return auth, ""
+	}
+	meta, err := readCredentialMeta(found.credentials[chosen.Credential.UID])
+	if err != nil || meta.Auth == nil {
+		return auth, ""
+	}
+	return *meta.Auth, ""
+}
+
+// splitKeyPath finds what an auth puts between a provider's base path and the
+// rest of a path, and returns the path without it.
+func splitKeyPath(auth bctrl.CredentialAuth, base, path string) (rest string, fields map[string]string, there bool) {
+	base = strings.TrimSuffix(base, "/")
+	behind, ok := strings.CutPrefix(path, base)
+	if auth.Type != bctrl.AuthPath || !ok {
+		return path, nil, false
+	}
+	text, err := template.Parse(auth.Path)
+	if err != nil {
+		return path, nil, false // it has been validated
+	}
+	segments := strings.Split(behind, "/")
+	n := strings.Count(auth.Path, "/") + 1 // with the empty one in front
+	if len(segments) < n {
+		return path, nil, false
+	}
+	prefix, err := url.PathUnescape(strings.Join(segments[:n], "/"))
+	if err != nil {
+		return path, nil, false
+	}
+	if fields, there = text.Match(prefix); !there {
+		return path, nil, false
+	}
+	return base + "/" + strings.Join(segments[n:], "/"), fields, true
+}
