@@ -174,17 +174,43 @@ func run(cmd *cobra.Command, cfg daemon.Config, address string) error {
 		case bctrl.SealPassphrase:
 			key, keep = "sealed it with the passphrase", "the passphrase"
 		}
-		reached := "http://" + l.Addr().String()
-		if cfg.PublicURL != nil {
-			reached = cfg.PublicURL.String()
-		}
 		fmt.Fprintf(out, "Made %s and %s: keep %s elsewhere.\n"+
 			"What programs need; your organization key is shown this once:\n\n  export BCTRL_BASE_URL=%s\n  export BCTRL_API_KEY=%s\n\n",
-			cfg.DataDir, key, keep, reached, d.FirstKey.Expose())
+			cfg.DataDir, key, keep, baseURL(l.Addr(), cfg.PublicURL), d.FirstKey.Expose())
 	}
 	if d.Locked() {
 		fmt.Fprintln(out, "Locked until 'bctrl unlock' gives the passphrase.")
 	}
 	fmt.Fprintf(out, "Listening on http://%s\n", l.Addr())
+	if exposed(l.Addr()) {
+		note(cmd, "Warning: what is sent to %s crosses the network in clear text, keys and secrets too. Let a proxy with TLS speak "+
+			"to the network, and say its address with --public-url; programs refuse http to another machine.", l.Addr())
+	}
 	return errors.Join(d.Serve(cmd.Context(), l), d.Close())
+}
+
+// exposed reports whether a listener is reached from other machines.
+func exposed(addr net.Addr) bool {
+	at, err := netip.ParseAddrPort(addr.String())
+	return err != nil || !at.Addr().Unmap().IsLoopback()
+}
+
+// baseURL is what programs of this machine set BCTRL_BASE_URL to. One that
+// listens at every address is reached by loopback, over which they may send a
+// key without TLS. Where they refuse what they would have to be given, it is
+// what to write there.
+func baseURL(addr net.Addr, public *url.URL) string {
+	at, err := netip.ParseAddrPort(addr.String())
+	switch {
+	case public != nil && public.Scheme == "https":
+		return public.String()
+	case public != nil && (public.Hostname() == "localhost" || public.Hostname() == "127.0.0.1" || public.Hostname() == "::1"):
+		return public.String()
+	case public != nil || err != nil:
+	case at.Addr().IsUnspecified(): // a listener at :: takes IPv4 too
+		return "http://" + netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port()).String()
+	case at.Addr().Unmap().IsLoopback():
+		return "http://" + at.String()
+	}
+	return "<the https address of a proxy before http://" + addr.String() + ">"
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -237,4 +238,40 @@ func TestStoppingFinishesWhatRuns(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "in flight", got.Username)
 	srv.terminate()
+}
+
+// TestTheAddressThatIsPrintedIsOneThatProgramsTake: none is http to another
+// machine, which they refuse.
+func TestTheAddressThatIsPrintedIsOneThatProgramsTake(t *testing.T) {
+	for _, c := range []struct{ listens, public, prints, why string }{
+		{"127.0.0.1:8787", "", "http://127.0.0.1:8787", "as it is by default"},
+		{"[::1]:8787", "", "http://[::1]:8787", "loopback of IPv6"},
+		{"0.0.0.0:8787", "", "http://127.0.0.1:8787", "every address"},
+		{"[::]:8787", "", "http://127.0.0.1:8787", "every address of both"},
+		{"10.1.2.3:8787", "", "<", "another machine's view, which needs TLS"},
+		{"10.1.2.3:8787", "https://bctrl.example.com/x", "https://bctrl.example.com/x", "published with TLS"},
+		{"0.0.0.0:8787", "http://bctrl.example.com", "<", "published without"},
+		{"0.0.0.0:8787", "http://localhost:9000", "http://localhost:9000", "a proxy of this machine"},
+	} {
+		at, err := net.ResolveTCPAddr("tcp", c.listens)
+		require.NoError(t, err)
+		var public *url.URL
+		if c.public != "" {
+			public, err = url.Parse(c.public)
+			require.NoError(t, err)
+		}
+		printed := baseURL(at, public)
+		require.True(t, strings.HasPrefix(printed, c.prints), "%s: %s", c.why, printed)
+		if c.prints == "<" {
+			require.Contains(t, printed, "https", c.why)
+			continue
+		}
+		_, err = bctrl.New(bctrl.WithBaseURL(printed), bctrl.WithAPIKey(bctrl.NewSecret("bctrl_x")))
+		require.NoError(t, err, c.why)
+	}
+	for listens, want := range map[string]bool{"127.0.0.1:1": false, "[::1]:1": false, "0.0.0.0:1": true, "[::]:1": true, "10.1.2.3:1": true} {
+		at, err := net.ResolveTCPAddr("tcp", listens)
+		require.NoError(t, err)
+		require.Equal(t, want, exposed(at), listens)
+	}
 }
