@@ -55,7 +55,7 @@ var (
 	// authentication.
 	ErrRefused = errors.New("request refused by the broker")
 	// ErrAddress: the egress policy does not permit the provider's address.
-	ErrAddress = errors.New("provider address refused")
+	ErrAddress = errors.New("provider address refused by the egress policy")
 	// ErrUnreachable: no whole answer came.
 	ErrUnreachable = errors.New("provider unreachable")
 	// ErrTimeout: the provider took too long to connect or to answer.

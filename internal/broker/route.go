@@ -120,7 +120,7 @@ func classify(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, egress.ErrRefused):
-		return fmt.Errorf("%w by the egress policy", ErrAddress)
+		return ErrAddress
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return fmt.Errorf("%w: no such host", ErrUnreachable)
 	case errors.As(err, &timeout) && timeout.Timeout():

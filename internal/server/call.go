@@ -391,6 +391,7 @@ func (c *call) failure(ctx context.Context, err error) error {
 		if errors.Is(err, f.is) {
 			e := f.error
 			e.Message += strings.TrimPrefix(strings.TrimPrefix(err.Error(), f.is.Error()), ": ")
+			e.Message = strings.TrimSuffix(e.Message, ": ") // the broker has no more to say
 			return &failedCallError{&e, err}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -124,9 +125,21 @@ func TestANameThatIsPrivateIsNotReached(t *testing.T) {
 			c := newCallers(t, nil, func(cfg *Config) { cfg.Egress = egress.Policy{Resolver: resolving{acmeHost: address}} })
 			_, err := c.client.Capabilities.Invoke(t.Context(), things())
 			require.Equal(t, "invoke.address_refused", codeOf(err))
+			require.NotContains(t, err.Error(), "  ")
 			require.NotContains(t, err.Error(), address, "nobody learns what is behind a name")
 			require.Equal(t, "invoke.address_refused", c.last().Outcome)
 		})
+	}
+}
+
+func TestEveryFailureReadsAsASentence(t *testing.T) {
+	for _, f := range upstreamFailures {
+		for _, err := range []error{f.is, fmt.Errorf("%w: a detail", f.is)} {
+			message := asError((&call{}).failure(t.Context(), err)).Message
+			require.NotContains(t, message, "  ", f.error.Code)
+			require.NotContains(t, message, ": :", f.error.Code)
+			require.Equal(t, strings.TrimRight(message, ": "), message, f.error.Code)
+		}
 	}
 }
 
