@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/custody"
+	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -155,11 +157,20 @@ func fillVault(ctx context.Context, url, key string, n int) (time.Duration, erro
 // fillStorage writes the rows of n files into the store of a server that does
 // not run. Their bytes are never asked for, so there are none.
 func fillStorage(ctx context.Context, h home, n int) (err error) {
-	db, err := store.Open(ctx, filepath.Join(h.data(), "bctrl.db"))
+	rows := &seal.Rows{}
+	db, err := store.Open(ctx, filepath.Join(h.data(), "bctrl.db"), rows)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	key, err := custody.Key(ctx, custody.Config{DB: db, Rows: rows, KeyFile: h.key()})
+	if err != nil {
+		return err
+	}
+	defer key.Forget()
+	if err := custody.UnlockRows(ctx, db, key, rows); err != nil {
+		return err
+	}
 	orgs, err := db.Read().Organizations(ctx)
 	if err != nil {
 		return err

@@ -249,7 +249,7 @@ one does, it is asked, and tells of the organization of BCTRL_API_KEY.`,
   bctrl audit verify --json`,
 		Args: arguments(0, 0),
 	})
-	where := newDirs(cmd)
+	where := newDirs(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := where.config()
 		if err != nil {
@@ -321,7 +321,7 @@ It works on the data directory itself, while no server runs.`,
 		Example: `  bctrl audit accept --why "the backup of Monday was put back"`,
 		Args:    arguments(0, 0),
 	}
-	where := newDirs(cmd)
+	where := newDirs(cmd.Flags())
 	why := cmd.Flags().String("why", "", "what happened, for the `text` of the event; required")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *why == "" {

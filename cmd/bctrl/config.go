@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 
 	"github.com/caarlos0/env/v11"
-	"github.com/spf13/cobra"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/daemon"
@@ -25,11 +24,11 @@ type dirs struct {
 // keyVariable may hold the key encryption key in place of the file.
 const keyVariable = "BCTRL_KEY"
 
-// newDirs reads the environment and adds the flags to cmd.
-func newDirs(cmd *cobra.Command) *dirs {
-	d := newDataDir(cmd.Flags())
-	cmd.Flags().StringVar(&d.KeyFile, "key-file", d.KeyFile, "file of the key that seals the data, outside of it (BCTRL_KEY_FILE; "+keyVariable+" may hold the key itself)")
-	cmd.Flags().StringVar(&d.HeadFile, "head-file", d.HeadFile, "file of the audit log's signed head, outside of the data (BCTRL_HEAD_FILE; default: the key file's name with .head)")
+// newDirs reads the environment and adds the flags.
+func newDirs(to flags) *dirs {
+	d := newDataDir(to)
+	to.StringVar(&d.KeyFile, "key-file", d.KeyFile, "file of the key that seals the data, outside of it (BCTRL_KEY_FILE; "+keyVariable+" may hold the key itself)")
+	to.StringVar(&d.HeadFile, "head-file", d.HeadFile, "file of the audit log's signed head, outside of the data (BCTRL_HEAD_FILE; default: the key file's name with .head)")
 	return d
 }
 

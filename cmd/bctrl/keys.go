@@ -13,6 +13,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/daemon"
+	"github.com/bctrl-go/bctrl/internal/server"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -24,9 +25,10 @@ func keys(c *cli) *cobra.Command {
 
 While a server runs, it is asked, with the key in BCTRL_API_KEY, at
 BCTRL_BASE_URL (default ` + defaultBaseURL + `). While none does, its data
-directory is worked on itself, without a key: so a lost one can be replaced.`,
+directory is worked on itself, with the key that seals it: so a lost
+organization key can be replaced.`,
 	})
-	where := newDataDir(cmd.PersistentFlags())
+	where := newDirs(cmd.PersistentFlags())
 	cmd.AddCommand(createKey(c, where), listKeys(c, where), revokeKey(c, where))
 	return c.reaching(cmd)
 }
@@ -133,14 +135,13 @@ type keyring interface {
 // withKeys runs fn on the data directory when it is free, else on the server
 // that has it.
 func (c *cli) withKeys(cmd *cobra.Command, where *dirs, fn func(keyring) error) error {
-	dir, err := where.dataDir()
+	cfg, err := where.config()
 	if err != nil {
 		return err
 	}
-	offline, err := daemon.OpenOffline(cmd.Context(), dir)
-	if err == nil {
-		return errors.Join(fn(offline.Keys), offline.Close())
-	}
+	err = withPassphrase(cmd, cfg, func(cfg daemon.Config) error {
+		return daemon.WithKeys(cmd.Context(), cfg, func(keys server.OfflineKeys) error { return fn(keys) })
+	})
 	elsewhere := errors.Is(err, daemon.ErrNoData) && os.Getenv("BCTRL_API_KEY") != ""
 	if !errors.Is(err, daemon.ErrInUse) && !elsewhere {
 		return err

@@ -21,7 +21,7 @@ type ran struct {
 // keys runs `bctrl keys` over the place.
 func (p place) keys(t *testing.T, args []string, env ...string) ran {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), p.program, append([]string{"keys", "--data-dir", p.data}, args...)...)
+	cmd := exec.CommandContext(t.Context(), p.program, append([]string{"keys", "--data-dir", p.data, "--key-file", p.key}, args...)...)
 	cmd.Env = append(os.Environ(), asRealCommand+"=1", "BCTRL_API_KEY=", "BCTRL_BASE_URL=")
 	cmd.Env = append(cmd.Env, env...)
 	var stdout, stderr bytes.Buffer

@@ -38,7 +38,7 @@ server is asked with a key of the organization that its first run made.`,
   bctrl status --verbose`,
 		Args: arguments(0, 0),
 	})
-	where := newDirs(cmd)
+	where := newDirs(cmd.Flags())
 	verbose := cmd.Flags().Bool("verbose", false, "print everything, as JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c.json = c.json || *verbose
@@ -165,7 +165,7 @@ before needs the key from before: keep it as long as the backup.`,
   bctrl rotate-master --json`,
 		Args: arguments(0, 0),
 	})
-	where := newDirs(cmd)
+	where := newDirs(cmd.Flags())
 	r := rotation{}
 	f := cmd.Flags()
 	f.StringVar(&r.passphrase, "new-passphrase", "", "the new passphrase; better left out")

@@ -56,7 +56,7 @@ machine or of a private network, unless --allow-address names it.`,
   bctrl serve --key-source passphrase --ask-passphrase < passphrase.txt`,
 		Args: arguments(0, 0),
 	}
-	where := newDirs(cmd)
+	where := newDirs(cmd.Flags())
 	s := newServing(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := where.config()

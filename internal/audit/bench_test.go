@@ -10,6 +10,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/store/storetest"
 )
 
 // BenchmarkLog measures verifying, and listing what is rare, in logs of
@@ -18,7 +19,7 @@ func BenchmarkLog(b *testing.B) {
 	for _, size := range []int{1_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			dir := b.TempDir()
-			db, err := store.Open(b.Context(), dir+"/bctrl.db")
+			db, err := store.Open(b.Context(), dir+"/bctrl.db", storetest.Rows(b))
 			require.NoError(b, err)
 			defer func() { require.NoError(b, db.Close()) }()
 			key, err := seal.CreateFile(dir + "/key")

@@ -23,6 +23,7 @@ type place struct {
 	*testing.T
 	db, head string
 	key      seal.Key
+	rows     *seal.Rows
 
 	store  *store.DB
 	notary *Notary
@@ -35,7 +36,7 @@ func newPlace(t *testing.T) *place {
 	dir := t.TempDir()
 	key, err := seal.CreateFile(filepath.Join(dir, "key"))
 	require.NoError(t, err)
-	p := &place{T: t, db: filepath.Join(dir, "bctrl.db"), head: filepath.Join(dir, "key.head"), key: key}
+	p := &place{T: t, db: filepath.Join(dir, "bctrl.db"), head: filepath.Join(dir, "key.head"), key: key, rows: storetest.Rows(t)}
 	storetest.Create(t, p.db)
 	p.open()
 	p.write(func(tx *store.Tx) error {
@@ -60,7 +61,7 @@ func (p *place) open() {
 
 func (p *place) tryOpen() (err error) {
 	p.Helper()
-	p.store, err = store.Open(p.Context(), p.db)
+	p.store, err = store.Open(p.Context(), p.db, p.rows)
 	require.NoError(p, err)
 	p.log = New(p.store)
 	p.notary, err = OpenNotary(p.Context(), NotaryConfig{DB: p.store, Key: p.key, HeadFile: p.head})
@@ -211,7 +212,7 @@ func (p *place) verify() *Report {
 	if p.store != nil {
 		return p.verifyOf(p.store)
 	}
-	db, err := store.Open(p.Context(), p.db)
+	db, err := store.Open(p.Context(), p.db, p.rows)
 	require.NoError(p, err)
 	defer func() { require.NoError(p, db.Close()) }()
 	return p.verifyOf(db)

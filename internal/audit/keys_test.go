@@ -69,7 +69,7 @@ func TestAcceptingGoesOnFromWhatAFormerKeySigned(t *testing.T) {
 	p.filled()
 	p.close()
 	require.NoError(t, os.Remove(p.head))
-	db, err := store.Open(t.Context(), p.db)
+	db, err := store.Open(t.Context(), p.db, p.rows)
 	require.NoError(t, err)
 	require.NoError(t, Accept(t.Context(), NotaryConfig{DB: db, Key: p.key, HeadFile: p.head}, "lost"))
 	require.NoError(t, db.Close())
@@ -81,7 +81,7 @@ func TestAcceptingGoesOnFromWhatAFormerKeySigned(t *testing.T) {
 // last rotation, and the database, make possible.
 func TestWhoHasTheOldKeyForgesNothing(t *testing.T) {
 	resign := func(p *place, old seal.Key) {
-		db, err := store.Open(p.Context(), p.db)
+		db, err := store.Open(p.Context(), p.db, p.rows)
 		require.NoError(p, err)
 		var signed []store.Checkpoint
 		for seq := int64(0); ; seq = signed[len(signed)-1].Seq {
@@ -97,7 +97,7 @@ func TestWhoHasTheOldKeyForgesNothing(t *testing.T) {
 		}
 		require.NoError(p, db.Close())
 		p.behind("DELETE FROM audit_checkpoints")
-		db, err = store.Open(p.Context(), p.db)
+		db, err = store.Open(p.Context(), p.db, p.rows)
 		require.NoError(p, err)
 		for _, c := range signed {
 			require.NoError(p, db.Write(p.Context(), func(tx *store.Tx) error { return tx.InsertCheckpoint(p.Context(), c) }))
@@ -116,7 +116,7 @@ func TestWhoHasTheOldKeyForgesNothing(t *testing.T) {
 		}, bctrl.AuditRewritten},
 		{"a new checkpoint signed", func(p *place, old seal.Key) { resign(p, old) }, bctrl.AuditCheckpointForged},
 		{"a head outside signed", func(p *place, old seal.Key) {
-			db, err := store.Open(p.Context(), p.db)
+			db, err := store.Open(p.Context(), p.db, p.rows)
 			require.NoError(p, err)
 			head := db.Head()
 			require.NoError(p, db.Close())

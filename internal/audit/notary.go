@@ -107,8 +107,8 @@ func OpenNotary(ctx context.Context, cfg NotaryConfig) (*Notary, error) {
 
 // isFresh reports whether the store has never held anything.
 func isFresh(ctx context.Context, db *store.DB) (bool, error) {
-	orgs, err := db.Read().Organizations(ctx)
-	return db.Head().Seq == 0 && len(orgs) == 0, err
+	has, err := db.Read().HasOrganizations(ctx)
+	return db.Head().Seq == 0 && !has, err
 }
 
 // compare requires that the database continues what was signed.

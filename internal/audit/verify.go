@@ -65,6 +65,8 @@ type verification struct {
 	q   store.Queries
 	cfg VerifyConfig
 	by  signers
+	// named are the records that have a problem already.
+	named map[string]bool
 
 	// head is where the chain stands; known is cleared where events are missing
 	// and the next one can only be believed.
@@ -86,11 +88,12 @@ type VerifyConfig struct {
 }
 
 // Verify recomputes the chain and compares it with its checkpoints, the head
-// outside and the records, in one snapshot of the store and in constant memory.
+// outside and the records, and finds the rows that are not proven; the store's
+// prover must be unlocked. It does so in one snapshot of the store and in constant memory.
 // Its error says that something could not be read; what was changed is in the
 // report.
 func Verify(ctx context.Context, cfg VerifyConfig) (*Report, error) {
-	v := &verification{ctx: ctx, cfg: cfg, known: true, head: store.Checkpoint{Head: store.ZeroHash()}}
+	v := &verification{ctx: ctx, cfg: cfg, known: true, named: map[string]bool{}, head: store.Checkpoint{Head: store.ZeroHash()}}
 	v.report.PublicKey = cfg.Key.Public()
 	var err error
 	if v.by, err = signersOf(ctx, cfg.DB.Read(), cfg.Key); err != nil {

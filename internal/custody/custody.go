@@ -43,6 +43,8 @@ const (
 // Config says what a [Custodian] works with.
 type Config struct {
 	DB *store.DB
+	// Rows is the prover that DB was opened with.
+	Rows *seal.Rows
 	// Source is where the key comes from. Empty is where it came from before;
 	// of new data, and of what file and variable can both open, the variable
 	// where it is set, else the file.
@@ -97,7 +99,7 @@ func Open(ctx context.Context, cfg Config) (*Custodian, error) {
 	if c.source.kind() == bctrl.SealPassphrase && given.IsZero() && state.sealed() {
 		return c, nil
 	}
-	if err := c.Unlock(ctx, given); err != nil {
+	if err := c.Unlock(ctx, given, nil); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -146,6 +148,19 @@ func Describe(ctx context.Context, q store.Queries) (bctrl.SealStatus, error) {
 	return out, err
 }
 
+// UnlockRows makes rows able to prove and check what lies in db. Their keys come
+// from the server's own data key.
+func UnlockRows(ctx context.Context, db *store.DB, key seal.Key, rows *seal.Rows) error {
+	dek, ok, err := dataKeys{db}.DEK(ctx, ServerScope)
+	if err != nil {
+		return fmt.Errorf("reading the server's data key: %w", err)
+	}
+	if !ok {
+		return fmt.Errorf("the server's data key is gone: %w", seal.ErrTampered)
+	}
+	return rows.Unlock(key, dek)
+}
+
 // Key reads the key of data that no server has open, and changes nothing.
 func Key(ctx context.Context, cfg Config) (seal.Key, error) {
 	state, err := stateOf(ctx, cfg.DB.Read())
@@ -187,8 +202,14 @@ func (c *Custodian) lock() {
 	if _, err := c.unsign(); err != nil {
 		c.cfg.Log.Error("the audit log was not signed before the lock", "error", err)
 	}
+	// What is asked for while locked is compared with what was genuine before.
+	c.cfg.Rows.Note()
+	if err := c.cfg.DB.NoteRows(context.Background()); err != nil {
+		c.cfg.Log.Error("not every row will be known while locked", "error", err)
+	}
 	c.key.Store(nil)
 	c.keys.Lock()
+	c.cfg.Rows.Lock()
 	for _, fn := range c.forget {
 		fn()
 	}
@@ -196,21 +217,23 @@ func (c *Custodian) lock() {
 
 // Unlock gets the key again: from its source, or from given, which is a
 // passphrase or the text of a key. It changes nothing where nothing is locked.
+// Admit, where it is not nil, is called once rows can be checked and before
+// anything can be opened; its error leaves everything locked.
 //
 // The error is [seal.ErrWrongKey] for a key that the data is not sealed under,
 // [seal.ErrBadKey] for a text that is none, [ErrPassphraseNeeded] where a
 // passphrase is not given, and of the audit log's [audit.ErrHeadMissing],
 // [audit.ErrHeadForged] or [audit.ErrOlder]. It stays locked then.
-func (c *Custodian) Unlock(ctx context.Context, given bctrl.Secret) error {
+func (c *Custodian) Unlock(ctx context.Context, given bctrl.Secret, admit func() error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.Locked() {
 		return nil
 	}
-	return c.unlock(ctx, given)
+	return c.unlock(ctx, given, admit)
 }
 
-func (c *Custodian) unlock(ctx context.Context, given bctrl.Secret) (err error) {
+func (c *Custodian) unlock(ctx context.Context, given bctrl.Secret, admit func() error) (err error) {
 	state, err := stateOf(ctx, c.cfg.DB.Read())
 	if err != nil {
 		return err
@@ -222,11 +245,22 @@ func (c *Custodian) unlock(ctx context.Context, given bctrl.Secret) (err error) 
 	defer func() {
 		if err != nil {
 			c.keys.Lock()
+			c.cfg.Rows.Lock()
 			got.key.Forget()
 		}
 	}()
 	if state.sealed() && got.key.ID() != state.id {
 		return fmt.Errorf("%w (stored %.40q, given %q)", seal.ErrWrongKey, state.id, got.key.ID())
+	}
+	if state.sealed() {
+		if err := UnlockRows(ctx, c.cfg.DB, got.key, c.cfg.Rows); err != nil {
+			return err
+		}
+	}
+	if admit != nil {
+		if err := admit(); err != nil {
+			return err
+		}
 	}
 	if err := c.sign(ctx, got.key); err != nil {
 		return err
@@ -252,6 +286,11 @@ func (c *Custodian) use(ctx context.Context, state state, got opened) error {
 	}
 	if err := c.keys.Ensure(ctx, ServerScope); err != nil {
 		return err
+	}
+	if !state.sealed() {
+		if err := UnlockRows(ctx, c.cfg.DB, got.key, c.cfg.Rows); err != nil {
+			return err
+		}
 	}
 	if len(state.rows) > 0 {
 		return nil

@@ -33,8 +33,9 @@ type place struct {
 	// given opens it: a passphrase.
 	given string
 
-	db *store.DB
-	c  *Custodian
+	db   *store.DB
+	rows *seal.Rows
+	c    *Custodian
 	// sealed are the values that were sealed in a scope.
 	sealed map[string][]byte
 }
@@ -61,7 +62,7 @@ func (p *place) keyFile() string { return filepath.Join(p.dir, "key") }
 
 func (p *place) config() Config {
 	return Config{
-		DB: p.db, Source: p.source, KeyFile: p.keyFile(), KeyVariable: variable,
+		DB: p.db, Rows: p.rows, Source: p.source, KeyFile: p.keyFile(), KeyVariable: variable,
 		Passphrase: bctrl.NewSecret(p.given), HeadFile: filepath.Join(p.dir, "head"),
 	}
 }
@@ -74,7 +75,8 @@ func (p *place) open() {
 func (p *place) tryOpen() (err error) {
 	p.Helper()
 	ctx := context.WithoutCancel(p.Context())
-	p.db, err = store.Open(ctx, filepath.Join(p.dir, "bctrl.db"))
+	p.rows = &seal.Rows{}
+	p.db, err = store.Open(ctx, filepath.Join(p.dir, "bctrl.db"), p.rows)
 	require.NoError(p, err)
 	if p.c, err = Open(ctx, p.config()); err != nil {
 		require.NoError(p, p.db.Close())

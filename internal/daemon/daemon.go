@@ -27,6 +27,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/registry"
+	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/server"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -120,10 +121,11 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	if d.store, err = store.Open(ctx, database); err != nil {
+	rows := &seal.Rows{}
+	if d.store, err = store.Open(ctx, database, rows); err != nil {
 		return nil, err
 	}
-	if d.custody, err = custody.Open(ctx, cfg.custody(d.store, d.log)); err != nil {
+	if d.custody, err = custody.Open(ctx, cfg.custody(d.store, rows, d.log)); err != nil {
 		return nil, err
 	}
 	if d.custody.Locked() {
@@ -220,9 +222,9 @@ func lockData(dir string) (*flock.Flock, error) {
 func databaseIn(dir string) string { return filepath.Join(dir, "bctrl.db") }
 
 // custody says where the key is, and where the log's head.
-func (cfg Config) custody(db *store.DB, log *slog.Logger) custody.Config {
+func (cfg Config) custody(db *store.DB, rows *seal.Rows, log *slog.Logger) custody.Config {
 	return custody.Config{
-		DB: db, Source: cfg.KeySource, KeyFile: cfg.KeyFile, KeyVariable: cfg.KeyVariable, Passphrase: cfg.Passphrase, HeadFile: cfg.HeadFile, Log: log,
+		DB: db, Rows: rows, Source: cfg.KeySource, KeyFile: cfg.KeyFile, KeyVariable: cfg.KeyVariable, Passphrase: cfg.Passphrase, HeadFile: cfg.HeadFile, Log: log,
 	}
 }
 

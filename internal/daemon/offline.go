@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/gofrs/flock"
 
+	"github.com/bctrl-go/bctrl/internal/custody"
+	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/server"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
@@ -21,20 +24,46 @@ func HasData(dir string) bool {
 	return err == nil
 }
 
-// Offline is the data directory of a server that does not run, opened for what
-// an operator does to it. It needs no key: nothing sealed is read.
-type Offline struct {
-	// Keys are the organization keys.
-	Keys server.OfflineKeys
-
+// offline is the data directory of a server that does not run, opened for what
+// an operator does to it.
+type offline struct {
 	lock  *flock.Flock
 	store *store.DB
+	// rows proves and checks the store's rows, once it is unlocked.
+	rows *seal.Rows
 }
 
-// OpenOffline locks and opens a data directory that a server has made. Its
+// WithKeys opens the organization keys of a data directory that no server uses
+// for fn. It takes the key that seals the data, which authenticates them too.
+// Its error wraps [ErrInUse] while a server runs, [ErrNoData] where none ever
+// did, and [custody.ErrPassphraseNeeded] where the key is that of a passphrase.
+func WithKeys(ctx context.Context, cfg Config, fn func(server.OfflineKeys) error) (err error) {
+	o, err := openOffline(ctx, cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, o.close()) }()
+	key, err := o.unlock(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer key.Forget()
+	return fn(server.OfflineKeys{DB: o.store})
+}
+
+// unlock reads the key, and makes rows good to check and to prove.
+func (o *offline) unlock(ctx context.Context, cfg Config) (seal.Key, error) {
+	key, err := custody.Key(ctx, cfg.custody(o.store, o.rows, slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return key, err
+	}
+	return key, custody.UnlockRows(ctx, o.store, key, o.rows)
+}
+
+// openOffline locks and opens a data directory that a server has made. Its
 // error wraps [ErrInUse] while a server runs, and [ErrNoData] where none ever
 // did; then nothing is made.
-func OpenOffline(ctx context.Context, dir string) (*Offline, error) {
+func openOffline(ctx context.Context, dir string) (*offline, error) {
 	if !HasData(dir) {
 		return nil, fmt.Errorf("%s: %w", dir, ErrNoData)
 	}
@@ -42,12 +71,13 @@ func OpenOffline(ctx context.Context, dir string) (*Offline, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := store.Open(ctx, databaseIn(dir))
+	rows := &seal.Rows{}
+	db, err := store.Open(ctx, databaseIn(dir), rows)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	return &Offline{Keys: server.OfflineKeys{DB: db}, lock: lock, store: db}, nil
+	return &offline{lock: lock, store: db, rows: rows}, nil
 }
 
-// Close lets go of the data directory.
-func (o *Offline) Close() error { return errors.Join(o.store.Close(), o.lock.Close()) }
+// close lets go of the data directory.
+func (o *offline) close() error { return errors.Join(o.store.Close(), o.lock.Close()) }

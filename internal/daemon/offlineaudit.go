@@ -3,11 +3,9 @@ package daemon
 import (
 	"context"
 	"errors"
-	"log/slog"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
-	"github.com/bctrl-go/bctrl/internal/custody"
 )
 
 // VerifyAudit verifies the audit log of a data directory that no server uses,
@@ -35,15 +33,15 @@ func withAudit(ctx context.Context, cfg Config, fn func(audit.NotaryConfig) erro
 	if err := cfg.complete(); err != nil {
 		return err
 	}
-	offline, err := OpenOffline(ctx, cfg.DataDir)
+	o, err := openOffline(ctx, cfg.DataDir)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, offline.Close()) }()
-	key, err := custody.Key(ctx, cfg.custody(offline.store, slog.New(slog.DiscardHandler)))
+	defer func() { err = errors.Join(err, o.close()) }()
+	key, err := o.unlock(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer key.Forget()
-	return fn(audit.NotaryConfig{DB: offline.store, Key: key, HeadFile: cfg.HeadFile})
+	return fn(audit.NotaryConfig{DB: o.store, Key: key, HeadFile: cfg.HeadFile})
 }

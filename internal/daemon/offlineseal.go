@@ -15,12 +15,12 @@ import (
 // with. It needs no key. Its error wraps [ErrInUse] while a server runs, and
 // [ErrNoData] where none ever did.
 func SealStatus(ctx context.Context, dir string) (status bctrl.SealStatus, err error) {
-	offline, err := OpenOffline(ctx, dir)
+	o, err := openOffline(ctx, dir)
 	if err != nil {
 		return status, err
 	}
-	defer func() { err = errors.Join(err, offline.Close()) }()
-	return custody.Describe(ctx, offline.store.Read())
+	defer func() { err = errors.Join(err, o.close()) }()
+	return custody.Describe(ctx, o.store.Read())
 }
 
 // RotateSeal exchanges the key of a data directory that no server uses, as
@@ -29,13 +29,13 @@ func RotateSeal(ctx context.Context, cfg Config, given bctrl.Secret) (status bct
 	if err := cfg.complete(); err != nil {
 		return status, err
 	}
-	offline, err := OpenOffline(ctx, cfg.DataDir)
+	o, err := openOffline(ctx, cfg.DataDir)
 	if err != nil {
 		return status, err
 	}
-	defer func() { err = errors.Join(err, offline.Close()) }()
-	db := offline.store
-	c, err := custody.Open(ctx, cfg.custody(db, slog.New(slog.DiscardHandler)))
+	defer func() { err = errors.Join(err, o.close()) }()
+	db := o.store
+	c, err := custody.Open(ctx, cfg.custody(db, o.rows, slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return status, err
 	}

@@ -124,11 +124,9 @@ func TestAnOrganizationSeesNoOthersEvents(t *testing.T) {
 	h := newHarness(t)
 	h.setLogin("mine")
 	key, hash := NewKey()
+	o := store.Organization{ID: newID(), Name: "b", CreatedAt: time.Now()}
+	h.write(func(tx *store.Tx) error { return tx.InsertOrganization(t.Context(), o) })
 	h.write(func(tx *store.Tx) error {
-		o := store.Organization{ID: newID(), Name: "b", CreatedAt: time.Now()}
-		if err := tx.InsertOrganization(t.Context(), o); err != nil {
-			return err
-		}
 		return tx.InsertAPIKey(t.Context(), store.APIKey{ID: newID(), Org: o.ID, Hash: hash, CreatedAt: time.Now()})
 	})
 	mine := h.log(bctrl.AuditFilter{})

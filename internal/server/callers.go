@@ -50,7 +50,7 @@ func (s *Server) authenticate(ctx context.Context, h http.Header) (access.Caller
 		return s.authenticateToken(ctx, key, h)
 	}
 	stored, err := s.db.APIKeyByHash(ctx, sha256.Sum256([]byte(key)))
-	if errors.Is(err, store.ErrNotFound) || err == nil && !stored.RevokedAt.IsZero() {
+	if errors.Is(err, store.ErrNotFound) || s.forged(err) || err == nil && !stored.RevokedAt.IsZero() {
 		return access.Caller{}, errUnauthorized
 	}
 	if err != nil {
@@ -61,6 +61,17 @@ func (s *Server) authenticate(ctx context.Context, h http.Header) (access.Caller
 		return caller, err
 	}
 	return s.actAs(ctx, caller, h)
+}
+
+// forged reports whether a caller has shown what rests on a row that this server
+// did not write. The caller is answered as one who has nothing; the log tells.
+func (s *Server) forged(err error) bool {
+	var row *store.ForgedError
+	if !errors.As(err, &row) {
+		return false
+	}
+	s.log.Error("a caller rests on a row that was changed outside the server", "kind", row.Kind, "id", row.UID)
+	return true
 }
 
 func bearer(h http.Header) (string, bool) {
@@ -82,7 +93,7 @@ func (s *Server) actFor(ctx context.Context, c access.Caller, h http.Header) (ac
 		return c, invalid("auth.subaccount", "BCTRL-Subaccount-Id", "BCTRL-Subaccount-Id must be given once, and be a subaccount's id")
 	default:
 		sub, err := s.db.Read().Subaccount(ctx, c.Org, ids[0])
-		if errors.Is(err, store.ErrNotFound) {
+		if errors.Is(err, store.ErrNotFound) || s.forged(err) {
 			return c, errNotSubaccount
 		}
 		c.Org, c.Parent = sub.ID, c.Org
@@ -174,8 +185,8 @@ func runtimeBound(rt store.Runtime, ws store.Workspace) *access.Runtime {
 // EnsureOrganization makes the first organization and its key when there is
 // none, and returns that key to be shown once; else the zero Secret.
 func (s *Server) EnsureOrganization(ctx context.Context) (bctrl.Secret, error) {
-	orgs, err := s.db.Read().Organizations(ctx)
-	if err != nil || len(orgs) > 0 {
+	has, err := s.db.Read().HasOrganizations(ctx)
+	if err != nil || has {
 		return bctrl.Secret{}, err
 	}
 	return s.CreateOrganization(ctx, "default")
@@ -190,6 +201,11 @@ func (s *Server) CreateOrganization(ctx context.Context, name string) (bctrl.Sec
 	key, hash := NewKey()
 	org := store.Organization{ID: newID(), Name: name, CreatedAt: time.Now()}
 	err := s.db.Write(ctx, func(tx *store.Tx) error {
+		others, err := tx.HasOrganizations(ctx)
+		if err != nil {
+			return err
+		}
+		org.Operator = !others
 		if err := tx.InsertOrganization(ctx, org); err != nil {
 			return err
 		}

@@ -56,10 +56,13 @@ var errAbandoned = &bctrl.Error{Status: http.StatusRequestTimeout, Code: "reques
 // asError turns any error into the one that is answered.
 func asError(err error) *bctrl.Error {
 	var e *bctrl.Error
+	var forged *store.ForgedError
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &e):
 		return e
+	case errors.As(err, &forged):
+		return errTampered(tamperedCode(forged.Kind))
 	case errors.As(err, &tooLarge):
 		return &bctrl.Error{Status: http.StatusRequestEntityTooLarge, Code: "request.too_large", Message: "the body exceeds " + strconv.FormatInt(tooLarge.Limit, 10) + " bytes"}
 	case errors.Is(err, seal.ErrLocked):
@@ -89,6 +92,29 @@ func unopened(err error, code string) error {
 		return errTampered(code)
 	}
 	return err
+}
+
+// tamperedCode is the code of a row that is not as the server wrote it.
+func tamperedCode(kind string) string {
+	switch kind {
+	case store.KindAPIKey:
+		return "keys.tampered"
+	case store.KindOrganization:
+		return "subaccounts.tampered"
+	case store.KindWorkspace, store.KindMountPin:
+		return "workspaces.tampered"
+	case store.KindRuntime:
+		return "runtimes.tampered"
+	case store.KindRuntimeToken:
+		return "tokens.tampered"
+	case store.KindProfile:
+		return "profiles.tampered"
+	case store.KindOperation:
+		return "operations.tampered"
+	case store.KindInvokeRate:
+		return "capabilities.tampered"
+	}
+	return "storage.tampered"
 }
 
 // errTampered is the answer when a sealed record does not open: what is stored

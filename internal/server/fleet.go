@@ -123,6 +123,10 @@ func (s *Server) setRuntimeStatus(org, id string, status bctrl.RuntimeStatus, re
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // it has ended already
 	}
+	if row := (*store.ForgedError)(nil); errors.As(err, &row) {
+		s.log.Error("a runtime ended whose row was changed outside the server; the row is left as it is", "runtime", id)
+		err = nil
+	}
 	if err == nil {
 		s.recheck(ctx, org, "")
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/egress"
+	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/store/storetest"
 )
@@ -39,6 +40,7 @@ type harness struct {
 	*testing.T
 	server   *Server
 	db       *store.DB
+	rows     *seal.Rows
 	browsers *browser.Fake
 	key      string
 	dir      string
@@ -54,10 +56,11 @@ func newHarness(t *testing.T, change ...func(*Config)) *harness {
 // newHarnessIn is a harness over what lies in dir, sealed as keys says.
 func newHarnessIn(t *testing.T, dir string, keys custody.Config, change ...func(*Config)) *harness {
 	t.Helper()
-	db, err := store.Open(t.Context(), filepath.Join(dir, "bctrl.db"))
+	rows := &seal.Rows{}
+	db, err := store.Open(t.Context(), filepath.Join(dir, "bctrl.db"), rows)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	keys.DB, keys.KeyFile = db, filepath.Join(dir, "kek")
+	keys.DB, keys.Rows, keys.KeyFile = db, rows, filepath.Join(dir, "kek")
 	kept, err := custody.Open(t.Context(), keys)
 	require.NoError(t, err)
 	browsers := &browser.Fake{}
@@ -78,13 +81,13 @@ func newHarnessIn(t *testing.T, dir string, keys custody.Config, change ...func(
 	t.Cleanup(func() { require.NoError(t, s.Close(context.WithoutCancel(t.Context()))) })
 	key, err := s.EnsureOrganization(t.Context())
 	require.NoError(t, err)
-	return &harness{T: t, server: s, db: db, browsers: browsers, key: key.Expose(), dir: dir}
+	return &harness{T: t, server: s, db: db, rows: rows, browsers: browsers, key: key.Expose(), dir: dir}
 }
 
 // openCustody keeps the key of a store in a file of dir, and signs nothing.
-func openCustody(t testing.TB, db *store.DB, dir string) *custody.Custodian {
+func openCustody(t testing.TB, db *store.DB, rows *seal.Rows, dir string) *custody.Custodian {
 	t.Helper()
-	c, err := custody.Open(t.Context(), custody.Config{DB: db, KeyFile: filepath.Join(dir, "kek")})
+	c, err := custody.Open(t.Context(), custody.Config{DB: db, Rows: rows, KeyFile: filepath.Join(dir, "kek")})
 	require.NoError(t, err)
 	return c
 }

@@ -25,7 +25,7 @@ func (s *Server) healthz(context.Context, *request, none) (health, error) {
 // readyz says that the store answers too, and whether the server is locked: it
 // still answers then, and has to be reached to be unlocked.
 func (s *Server) readyz(ctx context.Context, _ *request, _ none) (health, error) {
-	if _, err := s.db.Read().Organizations(ctx); err != nil {
+	if _, err := s.db.Read().HasOrganizations(ctx); err != nil {
 		return health{}, err
 	}
 	if s.custody.Locked() {

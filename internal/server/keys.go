@@ -165,12 +165,9 @@ func (o OfflineKeys) change(ctx context.Context, verb access.Verb, fn func(*stor
 }
 
 func (o OfflineKeys) organization(ctx context.Context) (string, error) {
-	orgs, err := o.DB.Read().Organizations(ctx)
-	if err != nil {
-		return "", err
-	}
-	if len(orgs) == 0 {
+	org, err := o.DB.Read().OperatorOrganization(ctx)
+	if errors.Is(err, store.ErrNotFound) {
 		return "", &bctrl.Error{Code: "keys.no_organization", Message: "the data directory has no organization", Hint: "bctrl serve makes it"}
 	}
-	return orgs[0].ID, nil
+	return org.ID, err
 }

@@ -85,7 +85,7 @@ func TestWhatACrashLeftOfADeletedProfileIsRemoved(t *testing.T) {
 	for _, dir := range []string{kept, left, other} {
 		require.NoError(t, os.MkdirAll(dir, 0o700))
 	}
-	next, err := New(t.Context(), Config{Store: h.db, Custody: openCustody(t, h.db, h.dir), Browsers: h.browsers, ProfileDir: profiles})
+	next, err := New(t.Context(), Config{Store: h.db, Custody: openCustody(t, h.db, h.rows, h.dir), Browsers: h.browsers, ProfileDir: profiles})
 	require.NoError(t, err)
 	require.NoError(t, next.Close(t.Context()))
 	require.NoDirExists(t, left)

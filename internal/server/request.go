@@ -24,7 +24,10 @@ type request struct {
 	id     string
 	route  *route
 	caller access.Caller
-	query  url.Values
+	// unproven is set where the caller is only believed to be who it says: see
+	// [toUnlock].
+	unproven bool
+	query    url.Values
 
 	// object is what the request is about, for the audit log; never a value.
 	object string

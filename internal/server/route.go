@@ -32,7 +32,9 @@ type route struct {
 	maxBody int64
 	// withoutKey is set where it works while the server is locked.
 	withoutKey bool
-	serve      func(*Server, http.ResponseWriter, *request) error
+	// toUnlock is set where it then works for callers that are not proven.
+	toUnlock bool
+	serve    func(*Server, http.ResponseWriter, *request) error
 }
 
 // none stands for a body or an answer that is empty.

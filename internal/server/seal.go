@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/token"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -29,7 +31,10 @@ func sealRoutes() []route {
 
 // withoutKey are the routes that work while the server is locked, for an
 // organization key: what reads no secret, and what stops or revokes. Every
-// other route is refused, those that are yet to come included.
+// other route is refused, those that are yet to come included. Rows are believed
+// there when they were genuine at the lock, or have ended; a server that started
+// locked knows of none, and lets itself be unlocked. Files are not among them:
+// whose they are is not told without the key.
 func withoutKey() []string {
 	return []string{
 		"GET /v1/seal", "POST /v1/seal/lock", "POST /v1/seal/unlock",
@@ -40,9 +45,25 @@ func withoutKey() []string {
 		"GET /v1/workspaces/{id}/runtimes", "GET /v1/workspaces/{id}/runtimes/{alias}", "POST /v1/workspaces/{id}/runtimes/{alias}/explain",
 		"POST /v1/workspaces/{id}/runtimes/{alias}/stop",
 		"GET /v1/operations/{id}", "POST /v1/operations/{id}/wait", "POST /v1/operations/{id}/cancel",
-		"GET /v1/storage/namespaces/{ns}/files/{path}", "HEAD /v1/storage/namespaces/{ns}/files/{path}",
-		"GET /v1/storage/namespaces/{ns}/browse", "GET /v1/storage/objects", "GET /v1/storage/objects/{id}",
 	}
+}
+
+// toUnlock are the routes among them that work for a caller of whom nobody can
+// tell, while the key is away, whether its own key is genuine.
+func toUnlock() []string { return []string{"GET /v1/seal", "POST /v1/seal/unlock"} }
+
+// unprovenCaller finds who calls one of those routes on a locked server that
+// knows of no key. Unlocking asks again, before anything is unlocked.
+func (s *Server) unprovenCaller(ctx context.Context, h http.Header) (access.Caller, error) {
+	key, ok := bearer(h)
+	if !ok || token.Is(key) || len(h.Values("BCTRL-Subaccount-Id"))+len(h.Values("BCTRL-Runtime"))+len(h.Values("BCTRL-Mounts")) > 0 {
+		return access.Caller{}, errLocked
+	}
+	stored, err := s.db.Read().Unproven().KeyByHash(ctx, sha256.Sum256([]byte(key)))
+	if errors.Is(err, store.ErrNotFound) || err == nil && !stored.RevokedAt.IsZero() {
+		return access.Caller{}, errUnauthorized
+	}
+	return access.Caller{Org: stored.Org, KeyID: stored.ID}, err
 }
 
 // errLocked is the answer to what needs the key while the server has none.
@@ -86,8 +107,12 @@ func (s *Server) operated(ctx context.Context, rq *request) error {
 	if err := s.authorize(rq, ""); err != nil {
 		return err
 	}
-	first, err := s.db.Read().FirstOrganization(ctx)
-	if err == nil && first.ID != rq.caller.Org {
+	q := s.db.Read()
+	if rq.unproven {
+		q = q.Unproven()
+	}
+	operator, err := q.OperatorOrganization(ctx)
+	if errors.Is(err, store.ErrNotFound) || err == nil && operator.ID != rq.caller.Org {
 		err = errNotOperator
 	}
 	return err
@@ -147,12 +172,28 @@ func (s *Server) unlockSeal(ctx context.Context, rq *request, in wire.SealKey) (
 			}
 		}
 		rq.recorded = true
-		err := s.use(ctx, rq.event(), func() error { return s.sealError(rq, s.custody.Unlock(ctx, given)) })
+		err := s.use(ctx, rq.event(), func() error {
+			return s.sealError(rq, s.custody.Unlock(ctx, given, func() error { return s.admit(ctx, rq) }))
+		})
 		if err != nil {
 			return out, err
 		}
 	}
 	return s.custody.Status(ctx, s.db.Read())
+}
+
+// admit asks, before anything is unlocked, who unlocks: while the key was away
+// nobody could tell whether the caller's own key is one that this server made.
+// Then it ends what a server before this one left, which needs the key too.
+func (s *Server) admit(ctx context.Context, rq *request) (err error) {
+	if rq.caller, err = s.authenticate(ctx, rq.Header); err != nil {
+		return err
+	}
+	rq.unproven = false
+	if err := s.operated(ctx, rq); err != nil {
+		return err
+	}
+	return s.takeOver(ctx)
 }
 
 func (s *Server) rotateSeal(ctx context.Context, rq *request, in wire.SealKey) (out bctrl.SealStatus, err error) {

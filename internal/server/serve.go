@@ -308,7 +308,8 @@ func (s *Server) fail(w *statusWriter, rq *request, err error) {
 func (s *Server) recordFailure(ctx context.Context, rq *request, e *bctrl.Error, body []byte) error {
 	denied := e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
 	mutation := rq.Method != http.MethodGet && rq.Method != http.MethodHead && rq.caller.Org != ""
-	record := !rq.recorded && (denied || mutation || rq.call != nil || rq.route.passes)
+	tampered := strings.HasSuffix(e.Code, ".tampered")
+	record := !rq.recorded && (denied || mutation || tampered || rq.call != nil || rq.route.passes)
 	keep := rq.idempotent != nil && mutation && !denied && !passing(e.Status)
 	if !record && !keep {
 		return nil

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -86,6 +87,8 @@ type Server struct {
 	tickets    tickets
 	linkKey    sealedKey
 	tokenKey   sealedKey
+	// tookOver is set once what the server before left has its end.
+	tookOver atomic.Bool
 	// unlocks is how often the server may be unlocked.
 	unlocks *rate.Limiter
 }
@@ -119,17 +122,33 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := s.audit.Start(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.recover(ctx); err != nil {
-		return nil, fmt.Errorf("ending what the last server left: %w", err)
-	}
-	if err := s.emptyClosed(ctx); err != nil {
-		return nil, fmt.Errorf("finishing the deletion of subaccounts: %w", err)
+	if !s.custody.Locked() {
+		if err := s.takeOver(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.sweepProfiles(ctx); err != nil {
 		return nil, fmt.Errorf("removing what deleted profiles left: %w", err)
 	}
 	s.register()
 	return s, nil
+}
+
+// takeOver goes on from where the server before this one ended, once. A server
+// that starts locked does when it is unlocked: it can tell nothing of what it
+// finds before.
+func (s *Server) takeOver(ctx context.Context) error {
+	if s.tookOver.Load() {
+		return nil
+	}
+	if err := s.recover(ctx); err != nil {
+		return fmt.Errorf("ending what the last server left: %w", err)
+	}
+	if err := s.emptyClosed(ctx); err != nil {
+		return fmt.Errorf("finishing the deletion of subaccounts: %w", err)
+	}
+	s.tookOver.Store(true)
+	return nil
 }
 
 // recover gives an end to what a server before this one left without: its
@@ -178,6 +197,7 @@ func (s *Server) register() {
 	for i := range s.routes {
 		rt := &s.routes[i]
 		rt.withoutKey = slices.Contains(unlocked, rt.method+" "+rt.path)
+		rt.toUnlock = slices.Contains(toUnlock(), rt.method+" "+rt.path)
 		pattern := rt.path
 		if rt.method != "ANY" {
 			pattern = rt.method + " " + rt.path

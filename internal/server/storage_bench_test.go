@@ -11,6 +11,7 @@ import (
 
 	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -73,13 +74,14 @@ func cursorAfter(path string) string {
 func benchServer(b *testing.B) (*Server, *store.DB, string) {
 	b.Helper()
 	dir := b.TempDir()
-	db, err := store.Open(b.Context(), filepath.Join(dir, "bctrl.db"))
+	rows := &seal.Rows{}
+	db, err := store.Open(b.Context(), filepath.Join(dir, "bctrl.db"), rows)
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, db.Close()) })
 	blobs, err := blob.OpenDisk(filepath.Join(dir, "blobs"))
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, blobs.Close()) })
-	s, err := New(b.Context(), Config{Store: db, Custody: openCustody(b, db, dir), Browsers: &browser.Fake{}, Blobs: blobs})
+	s, err := New(b.Context(), Config{Store: db, Custody: openCustody(b, db, rows, dir), Browsers: &browser.Fake{}, Blobs: blobs})
 	require.NoError(b, err)
 	key, err := s.EnsureOrganization(b.Context())
 	require.NoError(b, err)

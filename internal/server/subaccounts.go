@@ -115,16 +115,17 @@ func (s *Server) deleteSubaccount(ctx context.Context, rq *request, _ none) (non
 	return none{}, s.empty(ctx, id, rq.event())
 }
 
-// closeSubaccount lets nobody in any more. ev records each key that ends.
+// closeSubaccount lets nobody in any more. ev records each key that ends; the
+// subaccount itself is the caller's to record.
 func closeSubaccount(ctx context.Context, tx *store.Tx, parent, id string, ev audit.Event) error {
-	if err := tx.CloseOrganization(ctx, parent, id); err != nil {
-		return err
-	}
 	ev.Outcome = audit.OK
 	for after := ""; ; after = ev.Object {
 		keys, err := tx.APIKeys(ctx, id, after, 1000)
-		if err != nil || len(keys) == 0 {
+		if err != nil {
 			return err
+		}
+		if len(keys) == 0 {
+			return tx.CloseOrganization(ctx, parent, id)
 		}
 		for _, k := range keys {
 			ev.Object = k.ID

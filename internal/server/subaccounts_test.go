@@ -227,12 +227,12 @@ func TestWhatACrashLeftOfADeletedSubaccountIsRemoved(t *testing.T) {
 	h := newHarness(t)
 	sub, org := h.subaccount("acme"), h.org()
 	h.ok("PUT", []string{"vault", "k"}, object{"password": "p"}, nil, within(sub)...)
-	require.NoError(t, h.db.Write(t.Context(), func(tx *store.Tx) error {
+	h.write(func(tx *store.Tx) error {
 		return closeSubaccount(t.Context(), tx, org, sub, audit.Event{Org: org, Action: "subaccount.write"})
-	}))
+	})
 	refused(t, h.do("GET", []string{"vault"}, nil, nil, within(sub)...), http.StatusForbidden, "auth.not_subaccount", "it is closed")
 	refused(t, h.do("DELETE", []string{"subaccounts", sub}, nil, nil), http.StatusNotFound, "subaccounts.not_found", "it is closed")
-	next, err := New(t.Context(), Config{Store: h.db, Custody: openCustody(t, h.db, h.dir), Browsers: h.browsers, ProfileDir: filepath.Join(h.dir, "profiles")})
+	next, err := New(t.Context(), Config{Store: h.db, Custody: openCustody(t, h.db, h.rows, h.dir), Browsers: h.browsers, ProfileDir: filepath.Join(h.dir, "profiles")})
 	require.NoError(t, err)
 	require.NoError(t, next.Close(t.Context()))
 	closed, err := h.db.Read().ClosedOrganizations(t.Context())

@@ -121,6 +121,8 @@ func (s *Server) tokenLives(ctx context.Context, c access.Caller) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound): // it went with its workspace
 		return errTokenEnded
+	case s.forged(err):
+		return errUnauthorized
 	case err != nil:
 		return err
 	case !row.RevokedAt.IsZero():

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -223,7 +224,12 @@ func (g *granted) all() []access.Action {
 func (s *Server) enter(rq *request) (err error) {
 	for {
 		age := s.underway.age()
-		if rq.caller, err = s.authenticate(rq.Context(), rq.Header); err != nil {
+		rq.caller, err = s.authenticate(rq.Context(), rq.Header)
+		if rq.route.toUnlock && errors.Is(err, seal.ErrLocked) {
+			rq.unproven = true
+			rq.caller, err = s.unprovenCaller(rq.Context(), rq.Header)
+		}
+		if err != nil {
 			return err
 		}
 		ctx, end := context.WithCancelCause(rq.Context())

@@ -266,7 +266,9 @@ type somebody struct {
 }
 
 // unlock undoes a lock.
-func (w *world) unlock() { require.NoError(w, w.server.custody.Unlock(w.Context(), bctrl.Secret{})) }
+func (w *world) unlock() {
+	require.NoError(w, w.server.custody.Unlock(w.Context(), bctrl.Secret{}, nil))
+}
 
 // files stores them anew.
 func (w *world) files() {
@@ -348,12 +350,10 @@ func newWorld(t *testing.T) (*world, []somebody) {
 	w.ids = []string{ws.ID, ws2.ID, w.live["rt"], w.live["other"], dead.ID, op, op2, spare.ID, spare.Key, revoked.ID, scoped.ID, tokenID(t, spareToken), sub2, "acme"}
 
 	foreign, hash := NewKey()
+	other := store.Organization{ID: newID(), Name: "b", CreatedAt: time.Now()}
+	w.write(func(tx *store.Tx) error { return tx.InsertOrganization(ctx, other) })
 	w.write(func(tx *store.Tx) error {
-		b := store.Organization{ID: newID(), Name: "b", CreatedAt: time.Now()}
-		if err := tx.InsertOrganization(ctx, b); err != nil {
-			return err
-		}
-		return tx.InsertAPIKey(ctx, store.APIKey{ID: newID(), Org: b.ID, Label: "b", Hash: hash, CreatedAt: time.Now()})
+		return tx.InsertAPIKey(ctx, store.APIKey{ID: newID(), Org: other.ID, Label: "b", Hash: hash, CreatedAt: time.Now()})
 	})
 	a, b := "Bearer "+w.key, "Bearer "+foreign.Expose()
 	foreignWS := store.Workspace{}

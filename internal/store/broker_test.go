@@ -20,7 +20,7 @@ import (
 func brokerStore(tb testing.TB, n int) *DB {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "bctrl.db")
-	db, err := Open(tb.Context(), path)
+	db, err := Open(tb.Context(), path, testProver{})
 	require.NoError(tb, err)
 	tb.Cleanup(func() { require.NoError(tb, db.Close()) })
 	raw, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=synchronous(OFF)&_pragma=cache_size(-65536)")

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"time"
 )
 
@@ -15,37 +16,68 @@ type APIKey struct {
 	RevokedAt time.Time
 }
 
-const apiKeyColumns = "id, org_id, label, hash, created_at, COALESCE(revoked_at, 0)"
+const apiKeyColumns = "id, org_id, label, hash, created_at, COALESCE(revoked_at, 0), proof"
 
-func scanAPIKey(row scanner) (k APIKey, err error) {
+func scanAPIKey(row scanner) (k APIKey, p provenRow, err error) {
 	var created, revoked int64
-	err = row(&k.ID, &k.Org, &k.Label, &k.Hash, &created, &revoked)
+	err = row(&k.ID, &k.Org, &k.Label, &k.Hash, &created, &revoked, &p.proof)
 	k.CreatedAt = fromMillis(created)
 	if revoked != 0 {
 		k.RevokedAt = fromMillis(revoked)
 	}
-	return k, err
+	p.kind, p.uid, p.org, p.cells, p.ended = KindAPIKey, k.ID, k.Org, k.cells(), k.ended()
+	return k, p, err
 }
 
-// apiKeyByHash is [DB.APIKeyByHash] without its cache.
-func (q Queries) apiKeyByHash(ctx context.Context, hash []byte) (APIKey, error) {
-	return one(ctx, q, scanAPIKey, "SELECT "+apiKeyColumns+" FROM api_keys WHERE hash = $1", hash)
+func (k APIKey) cells() cells {
+	return cellsOf(KindAPIKey).text(k.ID, k.Org, k.Label).bytes(k.Hash).number(millis(k.CreatedAt), orZero(k.RevokedAt))
+}
+
+func (k APIKey) ended() bool { return !k.RevokedAt.IsZero() }
+
+// orZero is millis of a time that may be none.
+func orZero(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return millis(t)
+}
+
+// KeyByHash is [DB.APIKeyByHash] without its cache.
+func (q Queries) KeyByHash(ctx context.Context, hash [sha256.Size]byte) (APIKey, error) {
+	return one(ctx, q, checked(q, scanAPIKey), "SELECT "+apiKeyColumns+" FROM api_keys WHERE hash = $1", hash[:])
 }
 
 // APIKey returns the key with this id, revoked or not.
 func (q Queries) APIKey(ctx context.Context, org, id string) (APIKey, error) {
-	return one(ctx, q, scanAPIKey, "SELECT "+apiKeyColumns+" FROM api_keys WHERE org_id = $1 AND id = $2", org, id)
+	return one(ctx, q, checked(q, scanAPIKey), "SELECT "+apiKeyColumns+" FROM api_keys WHERE org_id = $1 AND id = $2", org, id)
 }
 
-// APIKeys lists keys by id, which is by age, after the id given.
-func (q Queries) APIKeys(ctx context.Context, org, after string, limit int) ([]APIKey, error) {
-	return many(ctx, q, scanAPIKey, "SELECT "+apiKeyColumns+" FROM api_keys WHERE org_id = $1 AND id > $2 ORDER BY id LIMIT $3", org, after, limit)
+// APIKeys lists keys by id, which is by age, after the id given. A row that is
+// not proven is no key, and not among them.
+func (q Queries) APIKeys(ctx context.Context, org, after string, limit int) (keys []APIKey, err error) {
+	for { // a page may hold nothing but such rows, and not be the last
+		asked, rows, last := limit-len(keys), 0, after
+		page, err := manyProven(ctx, q, func(row scanner) (APIKey, provenRow, error) {
+			k, p, err := scanAPIKey(row)
+			rows, last = rows+1, max(last, k.ID)
+			return k, p, err
+		}, "SELECT "+apiKeyColumns+" FROM api_keys WHERE org_id = $1 AND id > $2 ORDER BY id LIMIT $3", org, after, asked)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, page...)
+		if len(keys) == limit || rows < asked || last == after {
+			return keys, nil
+		}
+		after = last
+	}
 }
 
-// GoodAPIKeys counts the keys that are not revoked.
+// GoodAPIKeys counts the keys that are not revoked, and of which that is proven.
 func (q Queries) GoodAPIKeys(ctx context.Context, org string) (n int64, err error) {
-	return one(ctx, q, func(row scanner) (n int64, err error) { return n, row(&n) },
-		"SELECT COUNT(*) FROM api_keys WHERE org_id = $1 AND revoked_at IS NULL", org)
+	good, err := manyProven(ctx, q, scanAPIKey, "SELECT "+apiKeyColumns+" FROM api_keys WHERE org_id = $1 AND revoked_at IS NULL", org)
+	return int64(len(good)), err
 }
 
 // InsertAPIKey adds a key to an organization; one that is closed or gone gives
@@ -54,21 +86,30 @@ func (tx *Tx) InsertAPIKey(ctx context.Context, k APIKey) error {
 	if _, err := tx.openOrganization(ctx, k.Org); err != nil {
 		return err
 	}
+	proof, err := tx.prove(KindAPIKey, k.cells(), k.ended())
+	if err != nil {
+		return err
+	}
 	tx.wrote(k.record())
-	_, err := tx.exec(ctx, "INSERT INTO api_keys (id, org_id, hash, label, created_at) VALUES ($1, $2, $3, $4, $5)",
-		k.ID, k.Org, k.Hash, k.Label, millis(k.CreatedAt))
+	_, err = tx.exec(ctx, "INSERT INTO api_keys (id, org_id, hash, label, created_at, proof) VALUES ($1, $2, $3, $4, $5, $6)",
+		k.ID, k.Org, k.Hash, k.Label, millis(k.CreatedAt), proof)
 	return err
 }
 
 // RevokeAPIKey ends a key for good. Revoking it again changes nothing.
 func (tx *Tx) RevokeAPIKey(ctx context.Context, org, id string, at time.Time) error {
-	tx.forgetKeys = true
-	if err := tx.must(ctx, "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $1) WHERE org_id = $2 AND id = $3", millis(at), org, id); err != nil {
+	k, err := tx.APIKey(ctx, org, id)
+	if err != nil || k.ended() {
 		return err
 	}
-	k, err := tx.APIKey(ctx, org, id)
+	k.RevokedAt = at
+	proof, err := tx.prove(KindAPIKey, k.cells(), k.ended())
+	if err != nil {
+		return err
+	}
+	tx.forgetKeys = true
 	tx.wrote(k.record())
-	return err
+	return tx.must(ctx, "UPDATE api_keys SET revoked_at = $1, proof = $2 WHERE org_id = $3 AND id = $4", millis(at), proof, org, id)
 }
 
 // DeleteAPIKey removes a key of an organization that is deleted.

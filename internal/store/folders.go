@@ -31,10 +31,11 @@ func (q Queries) StorageUsage(ctx context.Context, org, namespace string) (bctrl
 	return bctrl.StorageUsage{Namespace: namespace, FileCount: f.FileCount, TotalBytes: f.TotalBytes}, err
 }
 
-// HoldsFiles reports whether a namespace holds any file.
+// HoldsFiles reports whether a namespace holds any file. It asks the files: their
+// sums are for showing.
 func (q Queries) HoldsFiles(ctx context.Context, org, namespace string) (bool, error) {
-	usage, err := q.StorageUsage(ctx, org, namespace)
-	return usage.FileCount > 0, err
+	return one(ctx, q, func(row scanner) (holds bool, err error) { return holds, row(&holds) },
+		"SELECT EXISTS (SELECT 1 FROM objects WHERE org_id = $1 AND namespace = $2)", org, namespace)
 }
 
 // PathRange selects paths in byte order.
@@ -66,14 +67,14 @@ func pathAfter(path string) string {
 
 // Files lists the files in a range, at any depth.
 func (q Queries) Files(ctx context.Context, org, namespace string, r PathRange) ([]Object, error) {
-	return many(ctx, q, scanObject, "SELECT "+objectColumns+` FROM objects
+	return many(ctx, q, checked(q, scanObject), "SELECT "+objectColumns+` FROM objects
 		WHERE org_id = $1 AND namespace = $2 AND path >= $3 AND path < $4 ORDER BY path LIMIT $5`,
 		org, namespace, r.from(), r.to(), r.Limit)
 }
 
 // FilesIn lists the files that lie in a folder itself.
 func (q Queries) FilesIn(ctx context.Context, org, namespace string, r PathRange) ([]Object, error) {
-	return many(ctx, q, scanObject, "SELECT "+objectColumns+` FROM objects
+	return many(ctx, q, checked(q, scanObject), "SELECT "+objectColumns+` FROM objects
 		WHERE org_id = $1 AND namespace = $2 AND folder = $3 AND path >= $4 AND path < $5 ORDER BY path LIMIT $6`,
 		org, namespace, folderOf(r.Prefix), r.from(), r.to(), r.Limit)
 }

@@ -23,11 +23,8 @@ type rateCalls struct {
 // calls of the organization's have begun within a minute. Then it returns how
 // long it is until one may.
 func (tx *Tx) TakeCall(ctx context.Context, org, capability string, perMinute int, now time.Time) (wait time.Duration, err error) {
-	text, err := one(ctx, tx.Queries, func(row scanner) (text string, err error) {
-		err = row(&text)
-		return text, err
-	},
-		"SELECT calls FROM invoke_rates WHERE org_id = $1 AND capability = $2", org, capability)
+	text, err := one(ctx, tx.Queries, checked(tx.Queries, scanRate),
+		"SELECT "+rateColumns+" FROM invoke_rates WHERE org_id = $1 AND capability = $2", org, capability)
 	known := !errors.Is(err, ErrNotFound)
 	if err != nil && known {
 		return 0, err
@@ -59,9 +56,25 @@ func (tx *Tx) TakeCall(ctx context.Context, org, capability string, perMinute in
 	if err != nil {
 		return 0, err
 	}
-	_, err = tx.exec(ctx, `INSERT INTO invoke_rates (org_id, capability, calls) VALUES ($1, $2, $3)
-		ON CONFLICT (org_id, capability) DO UPDATE SET calls = excluded.calls`, org, capability, string(body))
+	proof, err := tx.prove(KindInvokeRate, rateCells(org, capability, string(body)), false)
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.exec(ctx, `INSERT INTO invoke_rates (org_id, capability, calls, proof) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (org_id, capability) DO UPDATE SET calls = excluded.calls, proof = excluded.proof`, org, capability, string(body), proof)
 	return 0, err
+}
+
+const rateColumns = "org_id, capability, calls, proof"
+
+func scanRate(row scanner) (calls string, p provenRow, err error) {
+	err = row(&p.org, &p.uid, &calls, &p.proof)
+	p.kind, p.cells = KindInvokeRate, rateCells(p.org, p.uid, calls)
+	return calls, p, err
+}
+
+func rateCells(org, capability, calls string) cells {
+	return cellsOf(KindInvokeRate).text(org, capability, calls)
 }
 
 // untilRoom is how long it takes until more calls than over have stopped

@@ -77,7 +77,7 @@ func TestALimitHoldsAcrossConnections(t *testing.T) {
 	require.EqualValues(t, 7, taken.Load())
 	require.NoError(t, first.Close())
 
-	second, err := Open(t.Context(), path)
+	second, err := Open(t.Context(), path, testProver{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, second.Close()) })
 	require.NotZero(t, takeCall(t, second, capability, 7, now), "a restart forgets nothing")

@@ -55,7 +55,7 @@ func (db *DB) APIKeyByHash(ctx context.Context, hash [sha256.Size]byte) (APIKey,
 	if ok {
 		return k, nil
 	}
-	k, err := db.queries.apiKeyByHash(ctx, hash[:])
+	k, err := db.queries.KeyByHash(ctx, hash)
 	if err == nil && k.RevokedAt.IsZero() {
 		db.keys.put(hash, k, age)
 	}

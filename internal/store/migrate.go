@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -24,8 +25,37 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("reading the migrations: %w", err)
 	}
+	if err := refuseUnproven(ctx, db, p); err != nil {
+		return err
+	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("bringing the schema up to date: %w", translate(err))
+	}
+	return nil
+}
+
+// firstProven is the migration from which on rows are proven.
+const firstProven = 7
+
+// ErrUnproven is returned for a data directory of a version that did not prove
+// its rows. To prove them now would be to believe whoever wrote them.
+var ErrUnproven = errors.New("the data was made by a version that did not authenticate its rows, and nobody can tell whether they are as it wrote them: " +
+	"start with a new data directory, and set secrets and workspaces anew")
+
+func refuseUnproven(ctx context.Context, db *sql.DB, p *goose.Provider) error {
+	version, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the schema's version: %w", err)
+	}
+	if version == 0 || version >= firstProven {
+		return nil
+	}
+	var holds bool
+	if err := db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM organizations)").Scan(&holds); err != nil {
+		return fmt.Errorf("reading the data of before: %w", err)
+	}
+	if holds {
+		return ErrUnproven
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ func TestOpeningTakesLittleMemory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bctrl.db")
 	for _, why := range []string{"a new database, with every migration to run", "one that is up to date"} {
 		before := allocated()
-		db, err := Open(t.Context(), path)
+		db, err := Open(t.Context(), path, testProver{})
 		require.NoError(t, err)
 		took := allocated() - before
 		require.NoError(t, db.Close())

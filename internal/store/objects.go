@@ -24,38 +24,49 @@ type Object struct {
 	CreatedAt time.Time
 }
 
-const objectColumns = `id, namespace, path, blob_id, sha256, size_bytes, content_type, filename, source, runtime_id,
-	driver, target, created_at`
+const objectColumns = `org_id, id, namespace, path, folder, blob_id, sha256, size_bytes, content_type, filename, source, runtime_id,
+	driver, target, created_at, proof`
 
-func scanObject(row scanner) (o Object, err error) {
+func scanObject(row scanner) (o Object, p provenRow, err error) {
+	var folder string
 	var created int64
-	err = row(&o.ID, &o.Namespace, &o.Path, &o.BlobID, &o.SHA256, &o.SizeBytes, &o.ContentType, &o.Filename, &o.Source,
-		&o.RuntimeID, &o.Driver, &o.Target, &created)
+	err = row(&p.org, &o.ID, &o.Namespace, &o.Path, &folder, &o.BlobID, &o.SHA256, &o.SizeBytes, &o.ContentType, &o.Filename, &o.Source,
+		&o.RuntimeID, &o.Driver, &o.Target, &created, &p.proof)
 	o.CreatedAt = fromMillis(created)
-	return o, err
+	p.kind, p.uid, p.cells = KindObject, o.ID, o.cells(p.org, folder)
+	return o, p, err
+}
+
+func (o Object) cells(org, folder string) cells {
+	return cellsOf(KindObject).text(org, o.ID, o.Namespace, o.Path, folder, o.BlobID, o.SHA256).number(o.SizeBytes).
+		text(o.ContentType, o.Filename, string(o.Source), o.RuntimeID, string(o.Driver), o.Target).number(millis(o.CreatedAt))
 }
 
 // Object returns the file at a path.
 func (q Queries) Object(ctx context.Context, org, namespace, path string) (Object, error) {
-	return one(ctx, q, scanObject, "SELECT "+objectColumns+" FROM objects WHERE org_id = $1 AND namespace = $2 AND path = $3",
+	return one(ctx, q, checked(q, scanObject), "SELECT "+objectColumns+" FROM objects WHERE org_id = $1 AND namespace = $2 AND path = $3",
 		org, namespace, path)
 }
 
 // ObjectByID returns the version of a file that has this id.
 func (q Queries) ObjectByID(ctx context.Context, org, id string) (Object, error) {
-	return one(ctx, q, scanObject, "SELECT "+objectColumns+" FROM objects WHERE org_id = $1 AND id = $2", org, id)
+	return one(ctx, q, checked(q, scanObject), "SELECT "+objectColumns+" FROM objects WHERE org_id = $1 AND id = $2", org, id)
 }
 
 // PutObject writes a file in place of what has its path, and returns the blob
 // of the version it replaced, or "".
 func (tx *Tx) PutObject(ctx context.Context, org string, o Object) (replaced string, err error) {
+	proof, err := tx.prove(KindObject, o.cells(org, folderOf(o.Path)), false)
+	if err != nil {
+		return "", err
+	}
 	old, err := tx.Object(ctx, org, o.Namespace, o.Path)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		_, err = tx.exec(ctx, `INSERT INTO objects (org_id, folder, `+objectColumns+`)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
-			org, folderOf(o.Path), o.ID, o.Namespace, o.Path, o.BlobID, o.SHA256, o.SizeBytes, o.ContentType, o.Filename,
-			string(o.Source), o.RuntimeID, string(o.Driver), o.Target, millis(o.CreatedAt))
+		_, err = tx.exec(ctx, "INSERT INTO objects ("+objectColumns+`)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+			org, o.ID, o.Namespace, o.Path, folderOf(o.Path), o.BlobID, o.SHA256, o.SizeBytes, o.ContentType, o.Filename,
+			string(o.Source), o.RuntimeID, string(o.Driver), o.Target, millis(o.CreatedAt), proof)
 		if err != nil {
 			return "", err
 		}
@@ -64,10 +75,10 @@ func (tx *Tx) PutObject(ctx context.Context, org string, o Object) (replaced str
 		return "", err
 	}
 	err = tx.must(ctx, `UPDATE objects SET id = $1, blob_id = $2, sha256 = $3, size_bytes = $4, content_type = $5, filename = $6,
-		source = $7, runtime_id = $8, driver = $9, target = $10, created_at = $11
-		WHERE org_id = $12 AND namespace = $13 AND path = $14`,
+		source = $7, runtime_id = $8, driver = $9, target = $10, created_at = $11, proof = $12
+		WHERE org_id = $13 AND namespace = $14 AND path = $15`,
 		o.ID, o.BlobID, o.SHA256, o.SizeBytes, o.ContentType, o.Filename,
-		string(o.Source), o.RuntimeID, string(o.Driver), o.Target, millis(o.CreatedAt), org, o.Namespace, o.Path)
+		string(o.Source), o.RuntimeID, string(o.Driver), o.Target, millis(o.CreatedAt), proof, org, o.Namespace, o.Path)
 	if err == nil && o.SizeBytes != old.SizeBytes {
 		err = tx.addToFolders(ctx, org, o.Namespace, o.Path, 0, o.SizeBytes-old.SizeBytes)
 	}
@@ -137,5 +148,5 @@ func (q Queries) Objects(ctx context.Context, org string, f ObjectFilter) ([]Obj
 		where += " AND namespace = $10"
 		args = append(args, f.Namespace)
 	}
-	return many(ctx, q, scanObject, "SELECT "+objectColumns+" FROM objects"+where+" ORDER BY namespace, path LIMIT $8 OFFSET $9", args...)
+	return many(ctx, q, checked(q, scanObject), "SELECT "+objectColumns+" FROM objects"+where+" ORDER BY namespace, path LIMIT $8 OFFSET $9", args...)
 }

@@ -14,7 +14,7 @@ import (
 // TestEveryListingOfFilesEntersAnIndexWhereItsPageBegins reads SQLite's plans:
 // a listing that scans or sorts would cost what it does not show.
 func TestEveryListingOfFilesEntersAnIndexWhereItsPageBegins(t *testing.T) {
-	db, err := Open(t.Context(), filepath.Join(t.TempDir(), "bctrl.db"))
+	db, err := Open(t.Context(), filepath.Join(t.TempDir(), "bctrl.db"), testProver{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	var text string
@@ -81,12 +81,12 @@ func plan(t *testing.T, db *DB, query string) string {
 func BenchmarkPutObject(b *testing.B) {
 	for _, folders := range []int{1, 8, 511} {
 		b.Run(fmt.Sprint(folders), func(b *testing.B) {
-			db, err := Open(b.Context(), filepath.Join(b.TempDir(), "bctrl.db"))
+			db, err := Open(b.Context(), filepath.Join(b.TempDir(), "bctrl.db"), testProver{})
 			require.NoError(b, err)
 			defer db.Close()
 			n := 0
 			require.NoError(b, db.Write(b.Context(), func(tx *Tx) error {
-				if err := tx.InsertOrganization(b.Context(), Organization{ID: "o"}); err != nil {
+				if err := insertOrganization(b.Context(), tx, "o"); err != nil {
 					return err
 				}
 				for b.Loop() {

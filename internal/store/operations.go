@@ -8,62 +8,91 @@ import (
 	"github.com/bctrl-go/bctrl"
 )
 
-func scanOperation(row scanner) (op bctrl.OperationInfo, err error) {
-	var body []byte
-	if err := row(&body); err != nil {
-		return op, err
+const operationColumns = "org_id, id, workspace_id, runtime_id, final, body, created_at, updated_at, proof"
+
+// operationRow is an operation as it is stored: what it is lies in its body, and
+// the columns beside it are indexes of that.
+type operationRow struct {
+	id, workspace, runtime string
+	final                  bool
+	body                   []byte
+	created, updated       int64
+}
+
+func rowOfOperation(op bctrl.OperationInfo) (r operationRow, err error) {
+	r = operationRow{
+		id: op.ID, workspace: op.WorkspaceID, runtime: op.RuntimeID, final: op.Status.Final(), created: millis(op.CreatedAt), updated: millis(op.UpdatedAt),
 	}
-	return op, json.Unmarshal(body, &op)
+	r.body, err = json.Marshal(op)
+	return r, err
+}
+
+func (r *operationRow) cells(org string) cells {
+	return cellsOf(KindOperation).text(org, r.id, r.workspace, r.runtime).flag(r.final).bytes(r.body).number(r.created, r.updated)
+}
+
+func scanOperation(row scanner) (op bctrl.OperationInfo, p provenRow, err error) {
+	var r operationRow
+	if err := row(&p.org, &r.id, &r.workspace, &r.runtime, &r.final, &r.body, &r.created, &r.updated, &p.proof); err != nil {
+		return op, p, err
+	}
+	p.kind, p.uid, p.cells, p.ended = KindOperation, r.id, r.cells(p.org), r.final
+	return op, p, json.Unmarshal(r.body, &op)
 }
 
 // Operation returns the operation with this id.
 func (q Queries) Operation(ctx context.Context, org, id string) (bctrl.OperationInfo, error) {
-	return one(ctx, q, scanOperation, "SELECT body FROM operations WHERE org_id = $1 AND id = $2", org, id)
+	return one(ctx, q, checked(q, scanOperation), "SELECT "+operationColumns+" FROM operations WHERE org_id = $1 AND id = $2", org, id)
 }
 
 // UnfinishedOperations lists what still runs in a workspace.
 func (q Queries) UnfinishedOperations(ctx context.Context, org, workspace string) ([]bctrl.OperationInfo, error) {
-	return many(ctx, q, scanOperation,
-		"SELECT body FROM operations WHERE org_id = $1 AND workspace_id = $2 AND NOT final ORDER BY id", org, workspace)
+	return many(ctx, q, checked(q, scanOperation),
+		"SELECT "+operationColumns+" FROM operations WHERE org_id = $1 AND workspace_id = $2 AND NOT final ORDER BY id", org, workspace)
 }
 
 // InsertOperation adds an operation.
 func (tx *Tx) InsertOperation(ctx context.Context, org string, op bctrl.OperationInfo) error {
-	body, err := json.Marshal(op)
+	r, err := rowOfOperation(op)
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(ctx, `INSERT INTO operations (org_id, id, workspace_id, runtime_id, final, body, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		org, op.ID, op.WorkspaceID, op.RuntimeID, op.Status.Final(), string(body), millis(op.CreatedAt), millis(op.UpdatedAt))
+	proof, err := tx.prove(KindOperation, r.cells(org), r.final)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, `INSERT INTO operations (org_id, id, workspace_id, runtime_id, final, body, created_at, updated_at, proof)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		org, r.id, r.workspace, r.runtime, r.final, string(r.body), r.created, r.updated, proof)
 	return err
 }
 
 // UpdateOperation replaces what is known of an operation that has not ended;
 // one that has gives [ErrNotFound].
 func (tx *Tx) UpdateOperation(ctx context.Context, org string, op bctrl.OperationInfo) error {
-	body, err := json.Marshal(op)
+	r, err := rowOfOperation(op)
 	if err != nil {
 		return err
 	}
-	return tx.must(ctx, "UPDATE operations SET final = $1, body = $2, updated_at = $3 WHERE org_id = $4 AND id = $5 AND NOT final",
-		op.Status.Final(), string(body), millis(op.UpdatedAt), org, op.ID)
+	proof, err := tx.prove(KindOperation, r.cells(org), r.final)
+	if err != nil {
+		return err
+	}
+	return tx.must(ctx, "UPDATE operations SET final = $1, body = $2, updated_at = $3, proof = $4 WHERE org_id = $5 AND id = $6 AND NOT final",
+		r.final, string(r.body), r.updated, proof, org, r.id)
 }
 
 // EndOperations gives every operation that a server before this one left
-// unfinished its end, which end fills in.
+// unfinished its end, which end fills in. One that is not proven stays as it is.
 func (tx *Tx) EndOperations(ctx context.Context, at time.Time, end func(*bctrl.OperationInfo)) error {
 	type owned struct {
 		org string
 		op  bctrl.OperationInfo
 	}
-	left, err := many(ctx, tx.Queries, func(row scanner) (o owned, err error) {
-		var body []byte
-		if err := row(&o.org, &body); err != nil {
-			return o, err
-		}
-		return o, json.Unmarshal(body, &o.op)
-	}, "SELECT org_id, body FROM operations WHERE NOT final")
+	left, err := manyProven(ctx, tx.Queries, func(row scanner) (owned, provenRow, error) {
+		op, p, err := scanOperation(row)
+		return owned{p.org, op}, p, err
+	}, "SELECT "+operationColumns+" FROM operations WHERE NOT final")
 	if err != nil {
 		return err
 	}

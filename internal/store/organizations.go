@@ -12,56 +12,74 @@ type Organization struct {
 	// Parent is the organization that this one is a subaccount of, or empty.
 	Parent string
 	// Closed is set when it is being deleted: nobody acts in it any more.
-	Closed    bool
+	Closed bool
+	// Operator is the one that the first run made, whose the server is.
+	Operator  bool
 	CreatedAt time.Time
 }
 
-const organizationColumns = "id, name, COALESCE(parent_id, ''), closed, created_at"
+const organizationColumns = "id, name, COALESCE(parent_id, ''), closed, operator, created_at, proof"
 
-func scanOrganization(row scanner) (o Organization, err error) {
+func scanOrganization(row scanner) (o Organization, p provenRow, err error) {
 	var created int64
-	err = row(&o.ID, &o.Name, &o.Parent, &o.Closed, &created)
+	err = row(&o.ID, &o.Name, &o.Parent, &o.Closed, &o.Operator, &created, &p.proof)
 	o.CreatedAt = fromMillis(created)
-	return o, err
+	p.kind, p.uid, p.org, p.cells = KindOrganization, o.ID, o.ID, o.cells()
+	return o, p, err
 }
 
-// Organizations lists all organizations, oldest first.
+func (o Organization) cells() cells {
+	return cellsOf(KindOrganization).text(o.ID, o.Name, o.Parent).flag(o.Closed).flag(o.Operator).number(millis(o.CreatedAt))
+}
+
+// Organizations lists all organizations that are proven, oldest first.
 func (q Queries) Organizations(ctx context.Context) ([]Organization, error) {
-	return many(ctx, q, scanOrganization, "SELECT "+organizationColumns+" FROM organizations ORDER BY id")
+	return manyProven(ctx, q, scanOrganization, "SELECT "+organizationColumns+" FROM organizations ORDER BY id")
 }
 
-// FirstOrganization returns the operator's: the one that the first run made.
-func (q Queries) FirstOrganization(ctx context.Context) (Organization, error) {
-	return one(ctx, q, scanOrganization, "SELECT "+organizationColumns+" FROM organizations WHERE parent_id IS NULL ORDER BY id LIMIT 1")
+// HasOrganizations reports whether there is any, proven or not.
+func (q Queries) HasOrganizations(ctx context.Context) (bool, error) {
+	return one(ctx, q, func(row scanner) (has bool, err error) { return has, row(&has) }, "SELECT EXISTS (SELECT 1 FROM organizations)")
+}
+
+// OperatorOrganization returns the operator's: the one that the first run made.
+// Another does not become it when that one is gone.
+func (q Queries) OperatorOrganization(ctx context.Context) (Organization, error) {
+	return one(ctx, q, checked(q, scanOrganization), "SELECT "+organizationColumns+" FROM organizations WHERE operator ORDER BY id LIMIT 1")
+}
+
+// Organization returns the organization with this id, closed or not.
+func (q Queries) Organization(ctx context.Context, id string) (Organization, error) {
+	return one(ctx, q, checked(q, scanOrganization), "SELECT "+organizationColumns+" FROM organizations WHERE id = $1", id)
 }
 
 // ClosedOrganizations lists those whose deletion was not finished.
 func (q Queries) ClosedOrganizations(ctx context.Context) ([]Organization, error) {
-	return many(ctx, q, scanOrganization, "SELECT "+organizationColumns+" FROM organizations WHERE closed ORDER BY id")
+	return manyProven(ctx, q, scanOrganization, "SELECT "+organizationColumns+" FROM organizations WHERE closed ORDER BY id")
 }
 
 // openOrganization returns the organization with this id unless it is closed.
 func (q Queries) openOrganization(ctx context.Context, id string) (Organization, error) {
-	return one(ctx, q, scanOrganization, "SELECT "+organizationColumns+" FROM organizations WHERE id = $1 AND NOT closed", id)
+	return one(ctx, q, checked(q, scanOrganization), "SELECT "+organizationColumns+" FROM organizations WHERE id = $1 AND NOT closed", id)
 }
 
 // Subaccount returns the organization with this id when it is a subaccount of
 // parent and not closed.
 func (q Queries) Subaccount(ctx context.Context, parent, id string) (Organization, error) {
-	return one(ctx, q, scanOrganization, "SELECT "+organizationColumns+" FROM organizations WHERE parent_id = $1 AND id = $2 AND NOT closed", parent, id)
+	return one(ctx, q, checked(q, scanOrganization), "SELECT "+organizationColumns+" FROM organizations WHERE parent_id = $1 AND id = $2 AND NOT closed", parent, id)
 }
 
 // Subaccounts lists the subaccounts of an organization by id, which is by age,
 // after the id given.
 func (q Queries) Subaccounts(ctx context.Context, parent, after string, limit int) ([]Organization, error) {
-	return many(ctx, q, scanOrganization, "SELECT "+organizationColumns+` FROM organizations
+	return many(ctx, q, checked(q, scanOrganization), "SELECT "+organizationColumns+` FROM organizations
 		WHERE parent_id = $1 AND NOT closed AND id > $2 ORDER BY id LIMIT $3`, parent, after, limit)
 }
 
 // IsSubaccount reports whether an organization has a parent.
 func (q Queries) IsSubaccount(ctx context.Context, org string) (bool, error) {
-	return one(ctx, q, func(row scanner) (is bool, err error) { return is, row(&is) },
-		"SELECT EXISTS (SELECT 1 FROM organizations WHERE id = $1 AND parent_id IS NOT NULL)", org)
+	o, err := q.Organization(ctx, org)
+	return o.Parent != "", err
 }
 
 // HoldsData reports whether an organization has a login, a secret, a credential
@@ -77,15 +95,30 @@ func (q Queries) HoldsData(ctx context.Context, org string) (bool, error) {
 // InsertOrganization adds an organization; a subaccount with a name that its
 // parent has given already gives [ErrExists].
 func (tx *Tx) InsertOrganization(ctx context.Context, o Organization) error {
-	_, err := tx.exec(ctx, "INSERT INTO organizations (id, name, parent_id, closed, created_at) VALUES ($1, $2, NULLIF($3, ''), $4, $5)",
-		o.ID, o.Name, o.Parent, o.Closed, millis(o.CreatedAt))
+	proof, err := tx.prove(KindOrganization, o.cells(), false)
+	if err != nil {
+		return err
+	}
+	tx.wrote(o.record())
+	_, err = tx.exec(ctx, `INSERT INTO organizations (id, name, parent_id, closed, operator, created_at, proof)
+		VALUES ($1, $2, NULLIF($3, ''), $4, $5, $6, $7)`, o.ID, o.Name, o.Parent, o.Closed, o.Operator, millis(o.CreatedAt), proof)
 	return err
 }
 
 // CloseOrganization begins the deletion of a subaccount. It gets no new key
 // any more; those that it has are the caller's to revoke.
 func (tx *Tx) CloseOrganization(ctx context.Context, parent, id string) error {
-	return tx.must(ctx, "UPDATE organizations SET closed = TRUE WHERE parent_id = $1 AND id = $2", parent, id)
+	o, err := tx.Subaccount(ctx, parent, id)
+	if err != nil {
+		return err
+	}
+	o.Closed = true
+	proof, err := tx.prove(KindOrganization, o.cells(), false)
+	if err != nil {
+		return err
+	}
+	tx.wrote(o.record())
+	return tx.must(ctx, "UPDATE organizations SET closed = TRUE, proof = $1 WHERE parent_id = $2 AND id = $3", proof, parent, id)
 }
 
 // Emptied is what a round of [Tx.EmptyOrganization] removed.
@@ -102,52 +135,53 @@ type Emptied struct {
 // record is called after each removal of a record, with its name.
 func (tx *Tx) EmptyOrganization(ctx context.Context, org string, limit int, record func(name string) error) (e Emptied, err error) {
 	removed := 0
+	all := tx.Unproven() // nothing is used of what is removed
 	for _, remove := range []func() (int, error){
 		func() (int, error) {
-			list, err := tx.VaultEntries(ctx, org, VaultRange{Limit: limit})
+			list, err := all.VaultEntries(ctx, org, VaultRange{Limit: limit})
 			return removeAll(list, err, record, VaultEntry.name, func(v VaultEntry) error { return tx.DeleteVaultEntry(ctx, org, v.UID) })
 		},
 		func() (int, error) {
-			list, err := tx.Secrets(ctx, org, SecretRange{Limit: limit})
+			list, err := all.Secrets(ctx, org, SecretRange{Limit: limit})
 			return removeAll(list, err, record, Secret.name, func(s Secret) error { return tx.DeleteSecret(ctx, org, s.ID) })
 		},
 		func() (int, error) {
-			list, err := tx.Workspaces(ctx, org, "", limit)
+			list, err := all.Workspaces(ctx, org, "", limit)
 			return removeAll(list, err, record, Workspace.name, func(w Workspace) error { return tx.DeleteWorkspace(ctx, org, w.ID) })
 		},
 		func() (int, error) {
-			list, err := tx.AICredentials(ctx, org, "", limit)
+			list, err := all.AICredentials(ctx, org, "", limit)
 			return removeAll(list, err, record, AICredential.name, func(c AICredential) error { return tx.DeleteAICredential(ctx, org, c.UID) })
 		},
 		func() (int, error) {
-			list, err := tx.Bindings(ctx, org, BindingRange{Limit: limit})
+			list, err := all.Bindings(ctx, org, BindingRange{Limit: limit})
 			return removeAll(list, err, record, Binding.name, func(b Binding) error { return tx.DeleteBinding(ctx, org, b.UID) })
 		},
 		func() (int, error) {
-			list, err := tx.Credentials(ctx, org, "", limit)
+			list, err := all.Credentials(ctx, org, "", limit)
 			return removeAll(list, err, record, Credential.name, func(c Credential) error { return tx.DeleteCredential(ctx, org, c.UID) })
 		},
 		func() (int, error) {
-			list, err := tx.CapabilityPolicies(ctx, org, "", limit)
+			list, err := all.CapabilityPolicies(ctx, org, "", limit)
 			return removeAll(list, err, record, CapabilityPolicy.name, func(p CapabilityPolicy) error { return tx.DeleteCapabilityPolicy(ctx, org, p.UID) })
 		},
 		func() (int, error) {
-			list, err := tx.Capabilities(ctx, org, "", limit)
+			list, err := all.Capabilities(ctx, org, "", limit)
 			return removeAll(list, err, record, Capability.name, func(c Capability) error { return tx.DeleteCapability(ctx, org, c.UID) })
 		},
 		func() (int, error) {
-			list, err := tx.APIKeys(ctx, org, "", limit)
+			list, err := all.APIKeys(ctx, org, "", limit)
 			return removeAll(list, err, record, APIKey.name, func(k APIKey) error { return tx.DeleteAPIKey(ctx, org, k.ID) })
 		},
 		func() (int, error) {
-			list, err := tx.Profiles(ctx, org, "", limit)
+			list, err := all.Profiles(ctx, org, "", limit)
 			return removeAll(list, err, nil, nil, func(p Profile) error {
 				e.Profiles = append(e.Profiles, p.UID)
 				return tx.DeleteProfile(ctx, org, p.UID)
 			})
 		},
 		func() (int, error) {
-			list, err := tx.Objects(ctx, org, ObjectFilter{Limit: limit})
+			list, err := all.Objects(ctx, org, ObjectFilter{Limit: limit})
 			return removeAll(list, err, nil, nil, func(o Object) error {
 				e.Blobs = append(e.Blobs, o.BlobID)
 				return tx.DeleteObject(ctx, org, o)
@@ -179,8 +213,12 @@ func (tx *Tx) EmptyOrganization(ctx context.Context, org string, limit int, reco
 	case !errors.Is(err, ErrNotFound): // it was never used
 		return e, err
 	}
+	tx.wrote(deleted(KindOrganization, org, org))
+	if err := tx.must(ctx, "DELETE FROM organizations WHERE id = $1 AND closed", org); err != nil {
+		return e, err
+	}
 	e.Done = true
-	return e, tx.must(ctx, "DELETE FROM organizations WHERE id = $1 AND closed", org)
+	return e, record(org)
 }
 
 func (e VaultEntry) name() string   { return e.Key }

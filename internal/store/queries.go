@@ -11,6 +11,7 @@ import (
 // Queries runs statements, on a pool of readers or inside a [Tx].
 type Queries struct {
 	prepare func(ctx context.Context, query string) (*sql.Stmt, error)
+	prover  Prover
 }
 
 // preparer is what statements are prepared on: a pool or one connection.

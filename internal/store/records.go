@@ -38,6 +38,20 @@ const (
 	KindCapability       = "capability"
 	KindCapabilityPolicy = "capability_policy"
 	KindBinding          = "binding"
+
+	// KindOrganization is also that of subaccounts.
+	KindOrganization = "organization"
+)
+
+// The kinds of rows that are proven, and of which the log has no state.
+const (
+	KindMountPin     = "ai_mount"
+	KindProfile      = "profile"
+	KindRuntime      = "runtime"
+	KindRuntimeToken = "token"
+	KindOperation    = "operation"
+	KindObject       = "object"
+	KindInvokeRate   = "invoke_rate"
 )
 
 // errUnrecorded refuses a transaction that wrote a record without an event.
@@ -101,6 +115,14 @@ func (k APIKey) record() Record {
 	return Record{KindAPIKey, k.ID, k.Org, version, digest(k.Org, string(k.Hash), k.Label, revoked)}
 }
 
+func (o Organization) record() Record {
+	version := int64(1)
+	if o.Closed {
+		version = 2
+	}
+	return Record{KindOrganization, o.ID, o.ID, version, digest([]byte(o.cells()))}
+}
+
 func (w Workspace) record(org string) (Record, error) {
 	mounts, err := json.Marshal(w.Mounts)
 	return Record{KindWorkspace, w.ID, org, w.Version, digest(org, w.Name, w.Namespace, string(mounts))}, err
@@ -128,17 +150,20 @@ func keptTables() []kept {
 			err := row(&name, &sealed)
 			return serverValueRecord(name, sealed), err
 		}},
+		{KindOrganization, "organizations", "id", organizationColumns, func(row scanner) (Record, error) {
+			o, _, err := scanOrganization(row)
+			return o.record(), err
+		}},
 		{KindAPIKey, "api_keys", "id", apiKeyColumns, func(row scanner) (Record, error) {
-			k, err := scanAPIKey(row)
+			k, _, err := scanAPIKey(row)
 			return k.record(), err
 		}},
-		{KindWorkspace, "workspaces", "id", "org_id, " + workspaceColumns, func(row scanner) (r Record, err error) {
-			var org string
-			w, err := scanWorkspace(after(row, &org))
+		{KindWorkspace, "workspaces", "id", workspaceColumns, func(row scanner) (r Record, err error) {
+			w, p, err := scanWorkspace(row)
 			if err != nil {
 				return r, err
 			}
-			return w.record(org)
+			return w.record(p.org)
 		}},
 		{KindCredential, "credentials", "uid", "org_id, " + credentialColumns, scanKept(scanCredential, Credential.record)},
 		{KindCapability, "capabilities", "uid", "org_id, " + capabilityColumns, scanKept(scanCapability, Capability.record)},

@@ -29,89 +29,151 @@ type Runtime struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
-const runtimeColumns = "id, workspace_id, alias, driver, status, reason, live, launch, mounts, launched, group_id, profile_uid, created_at, updated_at"
+const runtimeColumns = `org_id, id, workspace_id, alias, driver, status, reason, live, launch, mounts, launched, group_id, profile_uid,
+	created_at, updated_at, proof`
 
-func scanRuntime(row scanner) (r Runtime, err error) {
-	var launch, mounts, launched []byte
+// runtimeRow is a runtime as it is stored.
+type runtimeRow struct {
+	Runtime
+	launch, mounts, launched []byte
+}
+
+func scanRuntimeRow(row scanner) (r runtimeRow, p provenRow, err error) {
 	var created, updated int64
-	if err := row(&r.ID, &r.WorkspaceID, &r.Alias, &r.Driver, &r.Status, &r.Reason, &r.Live, &launch, &mounts, &launched,
-		&r.Group, &r.ProfileUID, &created, &updated); err != nil {
-		return r, err
-	}
+	err = row(&p.org, &r.ID, &r.WorkspaceID, &r.Alias, &r.Driver, &r.Status, &r.Reason, &r.Live, &r.launch, &r.mounts, &r.launched,
+		&r.Group, &r.ProfileUID, &created, &updated, &p.proof)
 	r.CreatedAt, r.UpdatedAt = fromMillis(created), fromMillis(updated)
-	if err := json.Unmarshal(launch, &r.Launch); err != nil {
-		return r, err
+	p.kind, p.uid, p.cells, p.ended = KindRuntime, r.ID, r.cells(p.org), !r.Live
+	return r, p, err
+}
+
+func scanRuntime(row scanner) (Runtime, provenRow, error) {
+	r, p, err := scanRuntimeRow(row)
+	if err == nil {
+		err = errors.Join(json.Unmarshal(r.launch, &r.Launch), json.Unmarshal(r.mounts, &r.Mounts), json.Unmarshal(r.launched, &r.Launched))
 	}
-	return r, errors.Join(json.Unmarshal(mounts, &r.Mounts), json.Unmarshal(launched, &r.Launched))
+	return r.Runtime, p, err
+}
+
+func (r *runtimeRow) cells(org string) cells {
+	return cellsOf(KindRuntime).text(org, r.ID, r.WorkspaceID, r.Alias, string(r.Driver), string(r.Status), r.Reason).flag(r.Live).
+		bytes(r.launch).bytes(r.mounts).bytes(r.launched).text(r.Group, r.ProfileUID).number(millis(r.CreatedAt), millis(r.UpdatedAt))
 }
 
 // Runtime returns the runtime with this id, live or not.
 func (q Queries) Runtime(ctx context.Context, org, id string) (Runtime, error) {
-	return one(ctx, q, scanRuntime, "SELECT "+runtimeColumns+" FROM runtimes WHERE org_id = $1 AND id = $2", org, id)
+	return one(ctx, q, checked(q, scanRuntime), "SELECT "+runtimeColumns+" FROM runtimes WHERE org_id = $1 AND id = $2", org, id)
 }
 
 // RuntimeCeiling returns the version of a runtime's workspace, which changes
 // with its mounts, and whether the runtime is live. It is for who knows the
 // rest and asks whether it still holds.
 func (q Queries) RuntimeCeiling(ctx context.Context, org, id string) (version int64, live bool, err error) {
-	_, err = one(ctx, q, func(row scanner) (none struct{}, err error) { return none, row(&version, &live) },
-		`SELECT w.version, r.live FROM runtimes r JOIN workspaces w ON w.org_id = r.org_id AND w.id = r.workspace_id
-		WHERE r.org_id = $1 AND r.id = $2`, org, id)
-	return version, live, err
+	_, err = one(ctx, q, func(row scanner) (none struct{}, err error) {
+		var ws Workspace
+		var mounts []byte
+		var ceiling provenRow
+		// A row of one table after that of the other, read at once.
+		rt, declared, err := scanRuntimeRow(func(dest ...any) error {
+			ceiling, err = scanWorkspaceRow(func(more ...any) error { return row(append(dest, more...)...) }, &ws, &mounts)
+			return err
+		})
+		if err == nil {
+			err = q.check(declared)
+		}
+		if err == nil {
+			err = q.check(ceiling)
+		}
+		version, live = ws.Version, rt.Live
+		return none, err
+	}, "SELECT "+prefixed("r", runtimeColumns)+", "+prefixed("w", workspaceColumns)+` FROM runtimes r
+		JOIN workspaces w ON w.org_id = r.org_id AND w.id = r.workspace_id WHERE r.org_id = $1 AND r.id = $2`, org, id)
+	if err != nil {
+		return 0, false, err
+	}
+	return version, live, nil
 }
 
 // RuntimeByAlias returns the live runtime with this alias, else the newest
 // that had it.
 func (q Queries) RuntimeByAlias(ctx context.Context, org, workspace, alias string) (Runtime, error) {
-	return one(ctx, q, scanRuntime, "SELECT "+runtimeColumns+` FROM runtimes
+	return one(ctx, q, checked(q, scanRuntime), "SELECT "+runtimeColumns+` FROM runtimes
 		WHERE org_id = $1 AND workspace_id = $2 AND alias = $3 ORDER BY live DESC, id DESC LIMIT 1`, org, workspace, alias)
 }
 
 // Runtimes lists the runtimes of a workspace by id, which is by age.
 func (q Queries) Runtimes(ctx context.Context, org, workspace, after string, limit int) ([]Runtime, error) {
-	return many(ctx, q, scanRuntime, "SELECT "+runtimeColumns+` FROM runtimes
+	return many(ctx, q, checked(q, scanRuntime), "SELECT "+runtimeColumns+` FROM runtimes
 		WHERE org_id = $1 AND workspace_id = $2 AND id > $3 ORDER BY id LIMIT $4`, org, workspace, after, limit)
 }
 
 // LiveRuntimes lists the live runtimes of a workspace.
 func (q Queries) LiveRuntimes(ctx context.Context, org, workspace string) ([]Runtime, error) {
-	return many(ctx, q, scanRuntime, "SELECT "+runtimeColumns+` FROM runtimes
+	return many(ctx, q, checked(q, scanRuntime), "SELECT "+runtimeColumns+` FROM runtimes
 		WHERE org_id = $1 AND workspace_id = $2 AND live ORDER BY id`, org, workspace)
 }
 
 // InsertRuntime adds a runtime; a live one with the alias, or with the
 // profile, gives [ErrExists].
-func (tx *Tx) InsertRuntime(ctx context.Context, org string, r Runtime) error {
-	launch, err := json.Marshal(r.Launch)
-	if err != nil {
+func (tx *Tx) InsertRuntime(ctx context.Context, org string, rt Runtime) error {
+	r := runtimeRow{Runtime: rt}
+	var errs [3]error
+	r.launch, errs[0] = json.Marshal(r.Launch)
+	r.mounts, errs[1] = json.Marshal(r.Mounts)
+	r.launched, errs[2] = json.Marshal(r.Launched)
+	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
-	mounts, err := json.Marshal(r.Mounts)
-	if err != nil {
-		return err
-	}
-	launched, err := json.Marshal(r.Launched)
+	proof, err := tx.prove(KindRuntime, r.cells(org), !r.Live)
 	if err != nil {
 		return err
 	}
 	_, err = tx.exec(ctx, `INSERT INTO runtimes (org_id, id, workspace_id, alias, driver, status, reason, live, launch, mounts, launched,
-		group_id, profile_uid, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
-		org, r.ID, r.WorkspaceID, r.Alias, string(r.Driver), string(r.Status), r.Reason, r.Live, string(launch), string(mounts), string(launched),
-		r.Group, r.ProfileUID, millis(r.CreatedAt), millis(r.UpdatedAt))
+		group_id, profile_uid, created_at, updated_at, proof) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		org, r.ID, r.WorkspaceID, r.Alias, string(r.Driver), string(r.Status), r.Reason, r.Live, string(r.launch), string(r.mounts), string(r.launched),
+		r.Group, r.ProfileUID, millis(r.CreatedAt), millis(r.UpdatedAt), proof)
 	return err
 }
 
 // SetRuntimeStatus changes a live runtime's status; one that is no longer live
 // gives [ErrNotFound], so that the first end of a runtime is the one recorded.
 func (tx *Tx) SetRuntimeStatus(ctx context.Context, org, id string, status bctrl.RuntimeStatus, reason string, at time.Time) error {
-	live := status == bctrl.RuntimeStarting || status == bctrl.RuntimeActive
-	return tx.must(ctx, "UPDATE runtimes SET status = $1, reason = $2, live = $3, updated_at = $4 WHERE org_id = $5 AND id = $6 AND live",
-		string(status), reason, live, millis(at), org, id)
+	r, err := one(ctx, tx.Queries, checked(tx.Queries, scanRuntimeRow), "SELECT "+runtimeColumns+" FROM runtimes WHERE org_id = $1 AND id = $2 AND live", org, id)
+	if err != nil {
+		return err
+	}
+	return tx.setStatus(ctx, org, r, status, reason, at)
+}
+
+func (tx *Tx) setStatus(ctx context.Context, org string, r runtimeRow, status bctrl.RuntimeStatus, reason string, at time.Time) error {
+	r.Status, r.Reason, r.UpdatedAt = status, reason, fromMillis(millis(at))
+	r.Live = status == bctrl.RuntimeStarting || status == bctrl.RuntimeActive
+	proof, err := tx.prove(KindRuntime, r.cells(org), !r.Live)
+	if err != nil {
+		return err
+	}
+	return tx.must(ctx, "UPDATE runtimes SET status = $1, reason = $2, live = $3, updated_at = $4, proof = $5 WHERE org_id = $6 AND id = $7 AND live",
+		string(status), reason, r.Live, millis(at), proof, org, r.ID)
 }
 
 // FailLiveRuntimes ends every runtime that a server before this one left live.
+// One that is not proven stays as it is: it is refused where it is used.
 func (tx *Tx) FailLiveRuntimes(ctx context.Context, reason string, at time.Time) error {
-	_, err := tx.exec(ctx, "UPDATE runtimes SET status = $1, reason = $2, live = $3, updated_at = $4 WHERE live",
-		string(bctrl.RuntimeFailed), reason, false, millis(at))
-	return err
+	type owned struct {
+		org string
+		runtimeRow
+	}
+	left, err := manyProven(ctx, tx.Queries, func(row scanner) (owned, provenRow, error) {
+		r, p, err := scanRuntimeRow(row)
+		return owned{p.org, r}, p, err
+	}, "SELECT "+runtimeColumns+" FROM runtimes WHERE live")
+	if err != nil {
+		return err
+	}
+	for _, r := range left {
+		if err := tx.setStatus(ctx, r.org, r.runtimeRow, bctrl.RuntimeFailed, reason, at); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -14,7 +14,7 @@ import (
 // TestNoQueryForSecretsReadsWhatItDoesNotReturn reads SQLite's plans: a list is
 // entered by what narrows it most.
 func TestNoQueryForSecretsReadsWhatItDoesNotReturn(t *testing.T) {
-	db, err := Open(t.Context(), filepath.Join(t.TempDir(), "bctrl.db"))
+	db, err := Open(t.Context(), filepath.Join(t.TempDir(), "bctrl.db"), testProver{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	var text string

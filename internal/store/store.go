@@ -54,8 +54,9 @@ type DB struct {
 }
 
 // Open opens the store in the file at path, creating it and bringing its
-// schema up to date.
-func Open(ctx context.Context, path string) (*DB, error) {
+// schema up to date. Rows on which decisions rest are written with proofs of the
+// prover's, and are refused when they are read without.
+func Open(ctx context.Context, path string, prover Prover) (*DB, error) {
 	if err := makePrivate(path); err != nil {
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	}
 	db := &DB{
 		reader: reader, writer: writer,
-		queries: Queries{prepare: newStatements(reader).get},
+		queries: Queries{prepare: newStatements(reader).get, prover: prover},
 		jobs:    make(chan *job, 4096),
 		done:    make(chan struct{}),
 		keys:    &keyCache{},
@@ -81,7 +82,7 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the store: %w", err), reader.Close(), writer.Close())
 	}
-	db.batch = newBatch(conn, db.keys)
+	db.batch = newBatch(conn, db.keys, prover)
 	if err := db.batch.loadHead(ctx); err != nil {
 		return nil, errors.Join(err, conn.Close(), reader.Close(), writer.Close())
 	}
@@ -142,7 +143,7 @@ func (db *DB) Snapshot(ctx context.Context, fn func(Queries) error) (err error) 
 		_, ended := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		err = errors.Join(err, statements.close(), ended)
 	}()
-	return fn(Queries{prepare: statements.get})
+	return fn(Queries{prepare: statements.get, prover: db.queries.prover})
 }
 
 // Close lets queued writes finish and closes the files. Later writes get

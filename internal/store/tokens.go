@@ -14,32 +14,53 @@ type RuntimeToken struct {
 	RevokedAt time.Time
 }
 
-func scanRuntimeToken(row scanner) (t RuntimeToken, err error) {
+const runtimeTokenColumns = "org_id, id, runtime_id, created_at, expires_at, COALESCE(revoked_at, 0), proof"
+
+func scanRuntimeToken(row scanner) (t RuntimeToken, p provenRow, err error) {
 	var created, expires, revoked int64
-	err = row(&t.ID, &t.RuntimeID, &created, &expires, &revoked)
+	err = row(&p.org, &t.ID, &t.RuntimeID, &created, &expires, &revoked, &p.proof)
 	t.CreatedAt, t.ExpiresAt = fromMillis(created), fromMillis(expires)
 	if revoked != 0 {
 		t.RevokedAt = fromMillis(revoked)
 	}
-	return t, err
+	p.kind, p.uid, p.cells, p.ended = KindRuntimeToken, t.ID, t.cells(p.org), t.ended()
+	return t, p, err
 }
+
+func (t RuntimeToken) cells(org string) cells {
+	return cellsOf(KindRuntimeToken).text(org, t.ID, t.RuntimeID).number(millis(t.CreatedAt), millis(t.ExpiresAt), orZero(t.RevokedAt))
+}
+
+func (t RuntimeToken) ended() bool { return !t.RevokedAt.IsZero() }
 
 // RuntimeToken returns the token with this id, revoked or not.
 func (q Queries) RuntimeToken(ctx context.Context, org, id string) (RuntimeToken, error) {
-	return one(ctx, q, scanRuntimeToken, `SELECT id, runtime_id, created_at, expires_at, COALESCE(revoked_at, 0)
-		FROM runtime_tokens WHERE org_id = $1 AND id = $2`, org, id)
+	return one(ctx, q, checked(q, scanRuntimeToken), "SELECT "+runtimeTokenColumns+" FROM runtime_tokens WHERE org_id = $1 AND id = $2", org, id)
 }
 
 // InsertRuntimeToken adds a token.
 func (tx *Tx) InsertRuntimeToken(ctx context.Context, org string, t RuntimeToken) error {
-	_, err := tx.exec(ctx, "INSERT INTO runtime_tokens (org_id, id, runtime_id, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
-		org, t.ID, t.RuntimeID, millis(t.CreatedAt), millis(t.ExpiresAt))
+	proof, err := tx.prove(KindRuntimeToken, t.cells(org), t.ended())
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "INSERT INTO runtime_tokens (org_id, id, runtime_id, created_at, expires_at, proof) VALUES ($1, $2, $3, $4, $5, $6)",
+		org, t.ID, t.RuntimeID, millis(t.CreatedAt), millis(t.ExpiresAt), proof)
 	return err
 }
 
 // RevokeRuntimeToken ends a token for good. Revoking it again changes nothing.
 func (tx *Tx) RevokeRuntimeToken(ctx context.Context, org, id string, at time.Time) error {
-	return tx.must(ctx, "UPDATE runtime_tokens SET revoked_at = COALESCE(revoked_at, $1) WHERE org_id = $2 AND id = $3", millis(at), org, id)
+	t, err := tx.RuntimeToken(ctx, org, id)
+	if err != nil || t.ended() {
+		return err
+	}
+	t.RevokedAt = at
+	proof, err := tx.prove(KindRuntimeToken, t.cells(org), t.ended())
+	if err != nil {
+		return err
+	}
+	return tx.must(ctx, "UPDATE runtime_tokens SET revoked_at = $1, proof = $2 WHERE org_id = $3 AND id = $4", millis(at), proof, org, id)
 }
 
 // DeleteRuntimeTokensBefore forgets up to limit tokens that ended before a

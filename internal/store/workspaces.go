@@ -22,31 +22,42 @@ type Workspace struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
-const workspaceColumns = "id, name, version, mounts, namespace, created_at, updated_at"
+const workspaceColumns = "org_id, id, name, version, mounts, namespace, created_at, updated_at, proof"
 
-func scanWorkspace(row scanner) (w Workspace, err error) {
+func scanWorkspace(row scanner) (w Workspace, p provenRow, err error) {
 	var mounts []byte
-	var created, updated int64
-	if err := row(&w.ID, &w.Name, &w.Version, &mounts, &w.Namespace, &created, &updated); err != nil {
-		return w, err
+	if p, err = scanWorkspaceRow(row, &w, &mounts); err != nil {
+		return w, p, err
 	}
+	return w, p, json.Unmarshal(mounts, &w.Mounts)
+}
+
+// scanWorkspaceRow leaves the mounts as they are stored.
+func scanWorkspaceRow(row scanner, w *Workspace, mounts *[]byte) (p provenRow, err error) {
+	var created, updated int64
+	err = row(&p.org, &w.ID, &w.Name, &w.Version, mounts, &w.Namespace, &created, &updated, &p.proof)
 	w.CreatedAt, w.UpdatedAt = fromMillis(created), fromMillis(updated)
-	return w, json.Unmarshal(mounts, &w.Mounts)
+	p.kind, p.uid, p.cells = KindWorkspace, w.ID, w.cells(p.org, *mounts)
+	return p, err
+}
+
+func (w Workspace) cells(org string, mounts []byte) cells {
+	return cellsOf(KindWorkspace).text(org, w.ID, w.Name, w.Namespace).number(w.Version).bytes(mounts).number(millis(w.CreatedAt), millis(w.UpdatedAt))
 }
 
 // Workspace returns the workspace with this id.
 func (q Queries) Workspace(ctx context.Context, org, id string) (Workspace, error) {
-	return one(ctx, q, scanWorkspace, "SELECT "+workspaceColumns+" FROM workspaces WHERE org_id = $1 AND id = $2", org, id)
+	return one(ctx, q, checked(q, scanWorkspace), "SELECT "+workspaceColumns+" FROM workspaces WHERE org_id = $1 AND id = $2", org, id)
 }
 
 // WorkspaceByName returns the workspace with this name.
 func (q Queries) WorkspaceByName(ctx context.Context, org, name string) (Workspace, error) {
-	return one(ctx, q, scanWorkspace, "SELECT "+workspaceColumns+" FROM workspaces WHERE org_id = $1 AND name = $2", org, name)
+	return one(ctx, q, checked(q, scanWorkspace), "SELECT "+workspaceColumns+" FROM workspaces WHERE org_id = $1 AND name = $2", org, name)
 }
 
 // Workspaces lists workspaces by name, after the name given.
 func (q Queries) Workspaces(ctx context.Context, org, after string, limit int) ([]Workspace, error) {
-	return many(ctx, q, scanWorkspace, "SELECT "+workspaceColumns+" FROM workspaces WHERE org_id = $1 AND name > $2 ORDER BY name LIMIT $3", org, after, limit)
+	return many(ctx, q, checked(q, scanWorkspace), "SELECT "+workspaceColumns+" FROM workspaces WHERE org_id = $1 AND name > $2 ORDER BY name LIMIT $3", org, after, limit)
 }
 
 // InsertWorkspace adds a workspace; a name in use, or the own namespace of
@@ -56,9 +67,13 @@ func (tx *Tx) InsertWorkspace(ctx context.Context, org string, w Workspace) erro
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(ctx, `INSERT INTO workspaces (org_id, id, name, version, mounts, namespace, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		org, w.ID, w.Name, w.Version, string(mounts), w.Namespace, millis(w.CreatedAt), millis(w.UpdatedAt))
+	proof, err := tx.prove(KindWorkspace, w.cells(org, mounts), false)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, `INSERT INTO workspaces (org_id, id, name, version, mounts, namespace, created_at, updated_at, proof)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		org, w.ID, w.Name, w.Version, string(mounts), w.Namespace, millis(w.CreatedAt), millis(w.UpdatedAt), proof)
 	if err != nil {
 		return err
 	}
@@ -72,9 +87,13 @@ func (tx *Tx) UpdateWorkspace(ctx context.Context, org string, w Workspace) erro
 	if err != nil {
 		return err
 	}
-	err = tx.must(ctx, `UPDATE workspaces SET name = $1, version = $2, mounts = $3, namespace = $4, updated_at = $5
-		WHERE org_id = $6 AND id = $7`,
-		w.Name, w.Version, string(mounts), w.Namespace, millis(w.UpdatedAt), org, w.ID)
+	proof, err := tx.prove(KindWorkspace, w.cells(org, mounts), false)
+	if err != nil {
+		return err
+	}
+	err = tx.must(ctx, `UPDATE workspaces SET name = $1, version = $2, mounts = $3, namespace = $4, updated_at = $5, proof = $6
+		WHERE org_id = $7 AND id = $8`,
+		w.Name, w.Version, string(mounts), w.Namespace, millis(w.UpdatedAt), proof, org, w.ID)
 	if err != nil {
 		return err
 	}
@@ -103,18 +122,35 @@ func (tx *Tx) SetMountPins(ctx context.Context, org, workspace string, pins []Mo
 		return err
 	}
 	for _, p := range pins {
-		if _, err := tx.exec(ctx, "INSERT INTO ai_mounts (org_id, workspace_id, credential_id, credential_uid) VALUES ($1, $2, $3, $4)",
-			org, workspace, p.CredentialID, p.CredentialUID); err != nil {
+		proof, err := tx.prove(KindMountPin, p.cells(org, workspace), false)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, "INSERT INTO ai_mounts (org_id, workspace_id, credential_id, credential_uid, proof) VALUES ($1, $2, $3, $4, $5)",
+			org, workspace, p.CredentialID, p.CredentialUID, proof); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+const mountPinColumns = "org_id, workspace_id, credential_id, credential_uid, proof"
+
+func scanMountPin(row scanner) (m MountPin, p provenRow, err error) {
+	var workspace string
+	err = row(&p.org, &workspace, &m.CredentialID, &m.CredentialUID, &p.proof)
+	p.kind, p.uid, p.cells = KindMountPin, workspace, m.cells(p.org, workspace)
+	return m, p, err
+}
+
+func (m MountPin) cells(org, workspace string) cells {
+	return cellsOf(KindMountPin).text(org, workspace, m.CredentialID, m.CredentialUID)
+}
+
 // MountPins returns the pins of a workspace, by credential id.
 func (q Queries) MountPins(ctx context.Context, org, workspace string) ([]MountPin, error) {
-	return many(ctx, q, func(row scanner) (p MountPin, err error) { return p, row(&p.CredentialID, &p.CredentialUID) },
-		"SELECT credential_id, credential_uid FROM ai_mounts WHERE org_id = $1 AND workspace_id = $2 ORDER BY credential_id", org, workspace)
+	return many(ctx, q, checked(q, scanMountPin),
+		"SELECT "+mountPinColumns+" FROM ai_mounts WHERE org_id = $1 AND workspace_id = $2 ORDER BY credential_id", org, workspace)
 }
 
 // WorkspacesMounting names the workspaces that mount the credential.

@@ -209,10 +209,10 @@ type batch struct {
 	scrubAt time.Time
 }
 
-func newBatch(conn *sql.Conn, keys *keyCache) *batch {
+func newBatch(conn *sql.Conn, keys *keyCache, prover Prover) *batch {
 	held := newStatements(conn)
 	// The log of a process that ended may hold what was to be scrubbed.
-	return &batch{conn: conn, keys: keys, held: held, q: Queries{prepare: held.get}, scrub: true}
+	return &batch{conn: conn, keys: keys, held: held, q: Queries{prepare: held.get, prover: prover}, scrub: true}
 }
 
 // close lets go of the statements first: database/sql leaves those of one

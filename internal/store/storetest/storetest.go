@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -23,7 +24,7 @@ var empty = sync.OnceValues(func() ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "bctrl.db")
-	db, err := store.Open(context.Background(), path)
+	db, err := store.Open(context.Background(), path, &seal.Rows{})
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func TestACopyIsWhatOpeningMakes(t *testing.T) {
 	before, err := os.ReadFile(copied)
 	require.NoError(t, err)
 	for _, path := range []string{copied, made} {
-		db, err := store.Open(t.Context(), path)
+		db, err := store.Open(t.Context(), path, storetest.Rows(t))
 		require.NoError(t, err)
 		organizations, err := db.Read().Organizations(t.Context())
 		require.NoError(t, err)

@@ -1,0 +1,144 @@
+package seal
+
+import (
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"sync"
+)
+
+// Rows proves rows of the database that are not sealed: with HMAC-SHA256, under
+// keys made from a data key, so that a rotation of the [Key] leaves proofs as
+// they are. Who has the database and not the [Key] can make none.
+//
+// A row that has ended, such as a revoked key, is proven by a key of its own,
+// which stays in memory while the rest is locked: what can still end while
+// locked can be proven then, and nothing that is good. Beside that, a locked
+// Rows knows again what it noted before the lock. It is safe for concurrent
+// use; the zero Rows is locked and knows nothing.
+type Rows struct {
+	mu    sync.RWMutex
+	live  func() []byte // nil while locked; behind a func, so that no printer reaches it
+	ended func() []byte // nil until the first unlock
+
+	noteMu sync.Mutex
+	noting bool
+	noted  map[[sha256.Size]byte]struct{}
+}
+
+// Labels of the two keys.
+const (
+	labelLiveRows  = "bctrl rows 1 live"
+	labelEndedRows = "bctrl rows 1 ended"
+)
+
+// Unlock makes the keys from a data key that key wrapped. Its error is
+// [ErrWrongKey] or [ErrTampered]; it stays locked then.
+func (r *Rows) Unlock(key Key, dek WrappedDEK) error {
+	data, err := key.unwrapFor(dek.Scope, dek)
+	if err != nil {
+		return err
+	}
+	defer clear(data.prk())
+	live, err := hkdf.Expand(sha256.New, data.prk(), labelLiveRows, keySize)
+	if err != nil {
+		return err
+	}
+	ended, err := hkdf.Expand(sha256.New, data.prk(), labelEndedRows, keySize)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.live, r.ended = func() []byte { return live }, func() []byte { return ended }
+	r.mu.Unlock()
+	r.noteMu.Lock()
+	defer r.noteMu.Unlock()
+	r.noting = false // what is noted stays: an unlock that is refused after this locks again
+	return nil
+}
+
+// Note begins to remember the rows that are proven or found genuine from here
+// on, to know them again after a lock.
+func (r *Rows) Note() {
+	r.noteMu.Lock()
+	defer r.noteMu.Unlock()
+	r.noting, r.noted = true, map[[sha256.Size]byte]struct{}{}
+}
+
+// Lock overwrites and forgets the key that proves what is good.
+func (r *Rows) Lock() {
+	r.mu.Lock()
+	if r.live != nil {
+		clear(r.live())
+		r.live = nil
+	}
+	r.mu.Unlock()
+	r.noteMu.Lock()
+	defer r.noteMu.Unlock()
+	r.noting = false
+}
+
+// Prove makes the proof of a row, whose encoding names its table and parts all
+// columns. While locked it is [ErrLocked] for one that has not ended.
+func (r *Rows) Prove(row []byte, ended bool) ([]byte, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	key := r.key(ended)
+	if key == nil {
+		return nil, ErrLocked
+	}
+	if !ended {
+		r.note(row)
+	}
+	return sum(key(), row), nil
+}
+
+// Check reports whether proof is of this row. It is [ErrLocked] where nobody can
+// tell, because the key is away.
+func (r *Rows) Check(row, proof []byte, ended bool) (genuine bool, err error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	key := r.key(ended)
+	switch {
+	case key == nil && r.knows(row):
+		return true, nil
+	case key == nil:
+		return false, ErrLocked
+	case !hmac.Equal(sum(key(), row), proof):
+		return false, nil
+	}
+	if !ended {
+		r.note(row)
+	}
+	return true, nil
+}
+
+// key returns what proves a row; mu is held while it is used.
+func (r *Rows) key(ended bool) func() []byte {
+	if ended {
+		return r.ended
+	}
+	return r.live
+}
+
+func (r *Rows) note(row []byte) {
+	r.noteMu.Lock()
+	defer r.noteMu.Unlock()
+	if r.noting {
+		r.noted[sha256.Sum256(row)] = struct{}{}
+	}
+}
+
+func (r *Rows) knows(row []byte) bool {
+	digest := sha256.Sum256(row)
+	r.noteMu.Lock()
+	defer r.noteMu.Unlock()
+	_, known := r.noted[digest]
+	return known
+}
+
+func sum(key, row []byte) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write(row)
+	return mac.Sum(nil)
+}

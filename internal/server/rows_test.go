@@ -1,0 +1,185 @@
+package server
+
+import (
+	"database/sql"
+	"encoding/hex"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	_ "modernc.org/sqlite" // to change rows behind the server's back
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// raw opens the database beside the server.
+func (h *harness) raw() *sql.DB {
+	h.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(h.dir, "bctrl.db")+"?_pragma=busy_timeout(10000)")
+	require.NoError(h, err)
+	return db
+}
+
+// behind does to the database what somebody could do who can write it and has
+// no master key.
+func (h *harness) behind(statements ...string) {
+	h.Helper()
+	db := h.raw()
+	defer func() { require.NoError(h, db.Close()) }()
+	for _, s := range statements {
+		result, err := db.ExecContext(h.Context(), s)
+		require.NoError(h, err, s)
+		n, err := result.RowsAffected()
+		require.NoError(h, err)
+		require.NotZero(h, n, "nothing was changed by %s", s)
+	}
+}
+
+// found requires that verifying names a row, by the start of its name.
+func (h *harness) found(record string) {
+	h.Helper()
+	report, err := h.server.custody.Verify(h.Context())
+	require.NoError(h, err)
+	for _, p := range report.Whole().Problems {
+		if strings.HasPrefix(p.Record, record) {
+			return
+		}
+	}
+	require.Fail(h, "not named", "%s in %+v", record, report.Whole().Problems)
+}
+
+// TestAForgedKeyIsNobody makes organization keys good without the server: each is
+// answered as a key that nobody knows.
+func TestAForgedKeyIsNobody(t *testing.T) {
+	const like = "INSERT INTO api_keys (id, org_id, hash, label, created_at, proof) SELECT 'forged', org_id, {hash}, label, created_at, "
+	for _, tc := range []struct{ why, change, uses string }{
+		{"inserted", like + "x'' FROM api_keys WHERE label = 'first'", "attacker"},
+		{"inserted with the proof of a good one", like + "proof FROM api_keys WHERE label = 'first'", "attacker"},
+		{"put in place of a good one", "UPDATE api_keys SET hash = {hash} WHERE label = 'first'", "attacker"},
+		{"revoked, and good again", "UPDATE api_keys SET revoked_at = NULL WHERE label = 'revoked'", "revoked"},
+		{"of a subaccount, moved here", "UPDATE api_keys SET org_id = (SELECT id FROM organizations WHERE operator) WHERE label = 'other'", "other"},
+	} {
+		t.Run(tc.why, func(t *testing.T) {
+			h := newHarness(t)
+			h.setLogin("prod/crm")
+			attacker, sum := NewKey()
+			var revoked, other struct{ ID, Key string }
+			h.ok("POST", []string{"keys"}, object{"label": "revoked"}, &revoked)
+			h.ok("DELETE", []string{"keys", revoked.ID}, nil, nil)
+			h.ok("POST", []string{"keys"}, object{"label": "other"}, &other, within(h.subaccount("sub"))...)
+			require.True(t, h.verified())
+			h.behind(strings.ReplaceAll(tc.change, "{hash}", "x'"+hex.EncodeToString(sum)+"'"))
+			key := map[string]string{"attacker": attacker.Expose(), "revoked": revoked.Key, "other": other.Key}[tc.uses]
+			got := h.send("GET", "/v1/vault/prod%2Fcrm", nil, "Authorization", "Bearer "+key)
+			refused(t, got, 401, "auth.unauthorized", tc.why)
+			h.found("api_key:")
+			h.ok("GET", []string{"vault", "prod/crm"}, nil, nil) // who is genuine goes on
+		})
+	}
+}
+
+// lowWorld has one of each row that decides, for a caller that may little.
+type lowWorld struct {
+	*harness
+	token bctrl.Secret
+	sub   string
+}
+
+func newLowWorld(t *testing.T) *lowWorld {
+	t.Helper()
+	h := &lowWorld{harness: newHarness(t)}
+	h.setLogin("prod/crm")
+	low := h.made("low", object{"vault": object{"allow": []string{"low/"}}})
+	h.made("wide", object{"vault": object{"allow": []string{"/"}, "allowRawReads": true}})
+	h.launch(low, "r", nil)
+	h.token = h.mint(low.ID, "r", object{})
+	h.stored("low", "f.txt", "content")
+	h.ok("POST", []string{"browser-profiles"}, object{"id": "p"}, nil)
+	h.sub = h.subaccount("sub")
+	return h
+}
+
+// TestWhatDecidesIsNotBelievedWhereItWasChanged changes rows that decisions rest
+// on: each is refused when it is used, recorded, and named by verifying.
+func TestWhatDecidesIsNotBelievedWhereItWasChanged(t *testing.T) {
+	read := func(h *lowWorld) answer { return h.with(h.token, "GET", []string{"vault", "prod/crm"}, nil) }
+	self := func(h *lowWorld) answer { return h.with(h.token, "GET", []string{"self"}, nil) }
+	fileIn := func(namespace string) func(*lowWorld) answer {
+		return func(h *lowWorld) answer {
+			return h.do("GET", []string{"storage", "namespaces", namespace, "files", "f.txt"}, nil, nil)
+		}
+	}
+	profile := func(h *lowWorld) answer { return h.do("GET", []string{"browser-profiles", "p"}, nil, nil) }
+	inside := func(h *lowWorld) answer { return h.do("GET", []string{"vault"}, nil, nil, within(h.sub)...) }
+	for _, tc := range []struct {
+		why, change  string
+		use          func(*lowWorld) answer
+		status       int
+		code, record string
+	}{
+		{"the mounts of a workspace raised", `UPDATE workspaces SET mounts = '{"vault":{"allow":["/"],"allowRawReads":true}}' WHERE name = 'low'`, read, 500, "workspaces.tampered", "workspace:"},
+		{"those of another put there", `UPDATE workspaces SET mounts = (SELECT mounts FROM workspaces WHERE name = 'wide'), proof = (SELECT proof FROM workspaces WHERE name = 'wide') WHERE name = 'low'`,
+			read, 500, "workspaces.tampered", "workspace:"},
+		{"another version", "UPDATE workspaces SET version = version + 1 WHERE name = 'low'", read, 500, "workspaces.tampered", "workspace:"},
+		{"the mounts of a runtime raised", `UPDATE runtimes SET mounts = '{"vault":{}}'`, read, 500, "runtimes.tampered", "runtime:"},
+		{"mounts that are none", `UPDATE runtimes SET mounts = 'x'`, read, 500, "runtimes.tampered", "runtime:"},
+		{"text for a number", `UPDATE runtimes SET created_at = 'x'`, read, 500, "runtimes.tampered", "runtime:"},
+		{"a runtime given to another group", `UPDATE runtimes SET group_id = 'admin'`, read, 500, "runtimes.tampered", "runtime:"},
+		{"a runtime given to another workspace", `UPDATE runtimes SET workspace_id = (SELECT id FROM workspaces WHERE name = 'wide')`, read, 500, "runtimes.tampered", "runtime:"},
+		{"a token that is good for longer", `UPDATE runtime_tokens SET expires_at = expires_at + 1`, self, 401, "auth.unauthorized", "token:"},
+		{"a file given to another namespace", `UPDATE objects SET namespace = 'wide'`, fileIn("wide"), 500, "storage.tampered", "object:"},
+		{"the bytes of another file", `UPDATE objects SET blob_id = 'x'`, fileIn("low"), 500, "storage.tampered", "object:"},
+		{"a profile with the folder of another", `UPDATE browser_profiles SET uid = 'x'`, profile, 500, "profiles.tampered", "profile:"},
+		{"a subaccount that is closed, but not here", `UPDATE organizations SET name = 'x' WHERE name = 'sub'`, inside, 403, "auth.not_subaccount", "organization:"},
+	} {
+		t.Run(tc.why, func(t *testing.T) {
+			h := newLowWorld(t)
+			require.True(t, h.verified())
+			h.behind(tc.change)
+			refused(t, tc.use(h), tc.status, tc.code, tc.why)
+			events := h.events()
+			require.Equal(t, tc.code, events[len(events)-1].Outcome, "it is recorded")
+			h.found(tc.record)
+		})
+	}
+}
+
+// TestAForgedKeyUnlocksNothing tries a key of an attacker's on a server that is
+// locked, and on one that started locked.
+func TestAForgedKeyUnlocksNothing(t *testing.T) {
+	h := newHarness(t)
+	attacker, sum := NewKey()
+	h.lock()
+	h.behind("INSERT INTO api_keys (id, org_id, hash, label, created_at) SELECT 'forged', org_id, x'" + hex.EncodeToString(sum) + "', label, created_at FROM api_keys")
+	h.as(attacker.Expose(), func() {
+		for _, route := range []string{"vault", "keys", "workspaces", "audit", "self"} {
+			locked(t, h.do("GET", []string{route}, nil, nil), route)
+		}
+		refused(t, h.do("POST", []string{"seal", "unlock"}, nil, object{}), 401, "auth.unauthorized", "the key file is where it is")
+		require.True(t, h.server.custody.Locked())
+	})
+	h.ok("GET", []string{"keys"}, nil, nil)
+	h.unlock()
+	events := h.events()
+	require.Equal(t, "auth.unauthorized", events[len(events)-3].Outcome)
+	h.as(attacker.Expose(), func() { refused(t, h.do("GET", []string{"vault"}, nil, nil), 401, "auth.unauthorized", "unlocked") })
+}
+
+// TestWhatEndsWhileLockedHasEndedAfterwards ends a key, a token and a runtime of a
+// locked server: what it knew to be genuine, and nothing else.
+func TestWhatEndsWhileLockedHasEndedAfterwards(t *testing.T) {
+	h := newLowWorld(t)
+	var spare struct{ ID, Key string }
+	h.ok("POST", []string{"keys"}, object{"label": "spare"}, &spare)
+	ws, err := h.db.Read().WorkspaceByName(t.Context(), h.org(), "low")
+	require.NoError(t, err)
+	h.lock()
+	h.ok("DELETE", []string{"keys", spare.ID}, nil, nil)
+	h.ok("DELETE", []string{"tokens", tokenID(t, h.token)}, nil, nil)
+	h.ok("POST", []string{"workspaces", ws.ID, "runtimes", "r", "stop"}, nil, nil)
+	h.unlock()
+	require.True(t, h.verified())
+	refused(t, h.send("GET", "/v1/vault", nil, "Authorization", "Bearer "+spare.Key), 401, "auth.unauthorized", "revoked while locked")
+	h.ok("GET", []string{"workspaces", ws.ID, "runtimes", "r"}, nil, nil)
+}

@@ -1,0 +1,194 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Prover authenticates rows with a key that is not in the database, so that one
+// that was made, moved or changed by another is refused when it is read. See
+// [seal.Rows], which this package knows only as this.
+type Prover interface {
+	// Prove makes the proof of a row. One that has ended, such as a revoked key,
+	// is proven as such.
+	Prove(row []byte, ended bool) (proof []byte, err error)
+	// Check reports whether the proof is of that row. It is an error where
+	// nobody can tell, because the key is away.
+	Check(row, proof []byte, ended bool) (genuine bool, err error)
+}
+
+// ForgedError says that a row is not used: its proof is not that of what it
+// holds, so it was made, moved or changed by another.
+type ForgedError struct{ Kind, UID string }
+
+func (e *ForgedError) Error() string {
+	return fmt.Sprintf("store: the %s %.64q is not as this server wrote it", e.Kind, e.UID)
+}
+
+// uncheckedError says that nobody can tell whether a row is forged, and why.
+type uncheckedError struct {
+	kind string
+	err  error
+}
+
+func (e *uncheckedError) Error() string { return fmt.Sprintf("reading a %s: %v", e.kind, e.err) }
+
+func (e *uncheckedError) Unwrap() error { return e.err }
+
+// Unproven returns queries that believe every row, for who asks again before
+// anything rests on the answer.
+func (q Queries) Unproven() Queries {
+	q.prover = anyRow{}
+	return q
+}
+
+// anyRow is the prover of who uses rows for nothing.
+type anyRow struct{}
+
+func (anyRow) Prove([]byte, bool) ([]byte, error) {
+	return nil, errors.New("store: nothing can be proven here")
+}
+func (anyRow) Check([]byte, []byte, bool) (bool, error) { return true, nil }
+
+// cells is a row as its proof covers it: the kind, then every column but the
+// proof, each after its length.
+type cells []byte
+
+func cellsOf(kind string) cells { return make(cells, 0, 384).text(kind) }
+
+func (c cells) text(columns ...string) cells {
+	for _, v := range columns {
+		c = binary.BigEndian.AppendUint64(c, uint64(len(v)))
+		c = append(c, v...)
+	}
+	return c
+}
+
+func (c cells) bytes(v []byte) cells {
+	c = binary.BigEndian.AppendUint64(c, uint64(len(v)))
+	return append(c, v...)
+}
+
+func (c cells) number(columns ...int64) cells {
+	for _, v := range columns {
+		c = binary.BigEndian.AppendUint64(c, 8)
+		c = binary.BigEndian.AppendUint64(c, uint64(v))
+	}
+	return c
+}
+
+func (c cells) flag(v bool) cells {
+	if v {
+		return c.number(1)
+	}
+	return c.number(0)
+}
+
+// provenRow is a row with its proof, as it was read.
+type provenRow struct {
+	kind, uid, org string
+	cells          cells
+	ended          bool
+	proof          []byte
+}
+
+// provenScan reads a row of a table whose rows are proven. It is no scan for
+// [one] or [many]: only [checked] makes one of it, so that no query can leave
+// the check out.
+type provenScan[T any] func(scanner) (T, provenRow, error)
+
+// checked is a scan that refuses what is not proven, with a [ForgedError].
+func checked[T any](q Queries, scan provenScan[T]) func(scanner) (T, error) {
+	return func(row scanner) (T, error) {
+		v, p, unfit, err := scanProven(row, scan)
+		if err == nil {
+			err = q.check(p)
+		}
+		if err == nil {
+			err = unfit
+		}
+		if err != nil {
+			var none T
+			return none, err
+		}
+		return v, nil
+	}
+}
+
+// scanProven reads a row whose columns may hold anything: the proof comes first,
+// and whether what it covers is understood after.
+func scanProven[T any](row scanner, scan provenScan[T]) (v T, p provenRow, unfit, err error) {
+	read := false
+	v, p, unfit = scan(func(dest ...any) error {
+		err = row(dest...)
+		read = err == nil
+		return err
+	})
+	if read {
+		return v, p, unfit, nil
+	}
+	if err != nil && strings.HasPrefix(err.Error(), "sql: Scan error on column") { // such as text where a number belongs
+		return v, p, nil, &ForgedError{p.kind, p.uid}
+	}
+	return v, p, nil, err
+}
+
+// manyProven reads the rows of a query that are proven, for who goes on without
+// the others, and without those of which nobody can tell.
+func manyProven[T any](ctx context.Context, q Queries, scan provenScan[T], query string, args ...any) ([]T, error) {
+	list := []T{}
+	take := func(row scanner) (none struct{}, err error) {
+		v, err := checked(q, scan)(row)
+		if err == nil {
+			list = append(list, v)
+		}
+		if errors.As(err, new(*ForgedError)) || errors.As(err, new(*uncheckedError)) {
+			err = nil
+		}
+		return none, err
+	}
+	err := each(ctx, q, take, func(struct{}) error { return nil }, query, args...)
+	return list, err
+}
+
+func (q Queries) check(p provenRow) error {
+	genuine, err := q.prover.Check(p.cells, p.proof, p.ended)
+	if err != nil {
+		return &uncheckedError{p.kind, err}
+	}
+	if !genuine {
+		return &ForgedError{p.kind, p.uid}
+	}
+	return nil
+}
+
+// unchecked is a scan for who compares rows with something else, or removes
+// them, and uses them for nothing.
+func unchecked[T any](scan provenScan[T]) func(scanner) (T, error) {
+	return func(row scanner) (T, error) {
+		v, _, err := scan(row)
+		return v, err
+	}
+}
+
+// prove makes the proof of a row that is about to be written: of what the
+// caller knows, never of what the database says.
+func (tx *Tx) prove(kind string, row cells, ended bool) ([]byte, error) {
+	proof, err := tx.prover.Prove(row, ended)
+	if err != nil {
+		return nil, fmt.Errorf("writing a %s: %w", kind, err)
+	}
+	return proof, nil
+}
+
+// prefixed names the columns of a list after their table's alias.
+func prefixed(alias, columns string) string {
+	names := strings.Split(columns, ",")
+	for i, name := range names {
+		names[i] = alias + "." + strings.TrimSpace(name)
+	}
+	return strings.Join(names, ", ")
+}
