@@ -423,7 +423,7 @@ var upstreamFailures = []struct {
 	is    error
 	error bctrl.Error
 }{
-	{broker.ErrAddress, bctrl.Error{Status: http.StatusBadGateway, Code: "invoke.address_refused", Message: "the provider is at an address that is not permitted: "}},
+	{broker.ErrAddress, bctrl.Error{Status: http.StatusBadGateway, Code: "invoke.address_refused", Message: "the provider is at an address that the egress policy does not permit: "}},
 	{broker.ErrRedirect, bctrl.Error{Status: http.StatusBadGateway, Code: "invoke.redirect_refused", Message: "the provider redirects, and a key follows no redirect: "}},
 	{broker.ErrTooLarge, bctrl.Error{Status: http.StatusBadGateway, Code: "invoke.response_too_large", Message: "the provider's answer is too long: "}},
 	{broker.ErrAnswer, bctrl.Error{Status: http.StatusBadGateway, Code: "invoke.answer_refused", Message: "the provider's answer is refused: "}},

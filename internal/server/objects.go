@@ -97,9 +97,7 @@ func (s *Server) listObjects(ctx context.Context, rq *request, _ none) (out wire
 		{"workspace", &f.Namespace}, {"runtimeId", &f.RuntimeID}, {"source", &source}, {"driver", &driver},
 		{"target", &f.Target}, {"pathPrefix", &f.PathPrefix},
 	} {
-		if *filter.into = rq.query.Get(filter.name); *filter.into == "" && rq.query.Has(filter.name) {
-			return out, invalid("request.parameter", filter.name, filter.name+" is empty: leave it out to list everything")
-		}
+		*filter.into = rq.query.Get(filter.name)
 	}
 	f.Source, f.Driver = bctrl.StorageSource(source), bctrl.Driver(driver)
 	if f.PathPrefix, err = storagePrefix("pathPrefix", f.PathPrefix); err != nil {

@@ -141,8 +141,13 @@ func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	_, _ = w.Write(body) // the client is gone; there is nobody to tell
 }
 
-// checkQuery refuses what the route does not know: a misspelt filter must not
-// widen what is listed.
+// mayBeEmpty are the parameters of which nothing means the same as none, and
+// name, whose own grammar refuses it.
+var mayBeEmpty = []string{"prefix", "delimiter", "cursor", "name"}
+
+// checkQuery refuses what the route does not know, and what says nothing: a
+// misspelt filter, or one that a program left empty, must not widen what is
+// listed.
 func (rt route) checkQuery(rq *request) error {
 	values, err := queryValues(rq.URL.RawQuery)
 	if err != nil {
@@ -157,6 +162,9 @@ func (rt route) checkQuery(rq *request) error {
 		}
 		if len(v) > 1 {
 			return invalid("request.repeated_parameter", name, "the parameter is given more than once")
+		}
+		if v[0] == "" && !slices.Contains(mayBeEmpty, name) {
+			return invalid("request.parameter", name, name+" is empty: leave the parameter out, or say what is meant")
 		}
 	}
 	rq.query = values
