@@ -25,6 +25,13 @@ type CallTarget struct {
 	Consumer string
 }
 
+// mayBePlain reports whether the target may be a server of one's own that an AI
+// credential has at an http address. The request goes to that address, whatever
+// the scheme that the program was given.
+func (t CallTarget) mayBePlain() bool {
+	return t.Credential != "" || strings.HasPrefix(t.Capability, string(OpenAICompatible)+"/")
+}
+
 // HTTPClient returns a client that sends its requests through the server, for
 // the SDK of a provider: give it the client, and anything but the provider's
 // key as key. What the SDK sends as its key is left out; the server adds the
@@ -96,7 +103,7 @@ func (p *passage) request(req *http.Request) (*http.Request, error) {
 	switch {
 	case (p.target.Capability == "") == (p.target.Credential == ""):
 		return fail(refusal(http.StatusBadRequest, "invoke.target", "capability", "want a capability or a credential to call as"))
-	case req.URL.Scheme != "https":
+	case req.URL.Scheme != "https" && (req.URL.Scheme != "http" || !p.target.mayBePlain()):
 		return fail(refusal(http.StatusBadRequest, "invoke.url_refused", "url", "a provider is called over https alone"))
 	case req.URL.Opaque != "" || req.URL.User != nil:
 		return fail(refusal(http.StatusBadRequest, "invoke.url_refused", "url", "the address has user info, or no path"))

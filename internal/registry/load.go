@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -24,6 +25,12 @@ const (
 
 //go:embed providers/*.json
 var files embed.FS
+
+// compatibleText is the provider of AI credentials for servers of one's own,
+// which are wherever a credential says.
+//
+//go:embed compatible.json
+var compatibleText []byte
 
 // ErrProvider is in every error about a provider's file.
 var ErrProvider = errors.New("not a usable provider file")
@@ -57,7 +64,11 @@ func builtin(entries []fs.DirEntry) ([]Provider, error) {
 		}
 		all = append(all, p)
 	}
-	return all, nil
+	var compatible Provider
+	if err := strictjson.Unmarshal(compatibleText, &compatible); err != nil {
+		return nil, fmt.Errorf("%w: compatible.json: %w", ErrProvider, err)
+	}
+	return append(all, compatible), nil
 }
 
 // Load returns the built-in providers and those in the files dir/*.json, each
@@ -70,7 +81,7 @@ func Load(dir string) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := shipped.Providers()
+	all := slices.Collect(maps.Values(shipped.known().providers))
 	names, err := providerFiles(dir)
 	if err != nil {
 		return nil, err

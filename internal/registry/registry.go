@@ -13,7 +13,6 @@
 package registry
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -29,7 +28,8 @@ type Provider struct {
 	Docs string `json:"docs"`
 	// AI is the provider of AI credentials that this one serves, or empty.
 	AI bctrl.Provider `json:"ai,omitempty"`
-	// Hosts are those it is reached at, and patterns of them: see [Host].
+	// Hosts are those it is reached at, and patterns of them: see [Host]. A
+	// provider of AI credentials that each say where it is has none.
 	Hosts []string `json:"hosts"`
 	// BasePath is what every path of the API is at or below, "/v1"; empty when
 	// there is no such path.
@@ -92,7 +92,12 @@ func newIndex(all []Provider) *index {
 			x.owners[s.Name] = p.ID
 		}
 	}
-	x.ids = slices.Sorted(maps.Keys(x.providers))
+	for id, p := range x.providers {
+		if len(p.Hosts) > 0 {
+			x.ids = append(x.ids, id)
+		}
+	}
+	slices.Sort(x.ids)
 	return x
 }
 
@@ -102,7 +107,21 @@ func (r *Registry) Provider(id string) (Provider, bool) {
 	return p, ok
 }
 
-// Providers returns every provider, by id.
+// ForAI returns the provider that AI credentials of a kind are for.
+func (r *Registry) ForAI(kind bctrl.Provider) (Provider, bool) {
+	if kind == "" {
+		return Provider{}, false
+	}
+	for _, p := range r.known().providers {
+		if p.AI == kind {
+			return p, true
+		}
+	}
+	return Provider{}, false
+}
+
+// Providers returns every provider that has a place of its own, by id. Servers of
+// one's own that AI credentials are for are left out.
 func (r *Registry) Providers() []Provider {
 	x := r.known()
 	all := make([]Provider, len(x.ids))

@@ -241,3 +241,38 @@ func BenchmarkBuiltin(b *testing.B) {
 		shipped(b).Providers()
 	}
 }
+
+// TestServersOfOnesOwnAreWhereTheirCredentialsSay: they are called through AI
+// credentials alone, for which ai.use is asked, and no file takes their place.
+func TestServersOfOnesOwnAreWhereTheirCredentialsSay(t *testing.T) {
+	r := shipped(t)
+	p, ok := r.ForAI(bctrl.OpenAICompatible)
+	require.True(t, ok)
+	require.Equal(t, string(bctrl.OpenAICompatible), p.ID)
+	require.Empty(t, p.Hosts)
+	require.Empty(t, p.Secrets)
+	require.False(t, slices.ContainsFunc(r.Providers(), func(o Provider) bool { return o.ID == p.ID }), "it has no place of its own")
+	openAI, _ := r.ForAI(bctrl.OpenAI)
+	for _, c := range p.Capabilities {
+		_, found, ok := r.Capability(c.ID)
+		require.True(t, ok)
+		require.Equal(t, c, found)
+		for _, path := range c.Paths {
+			require.NoError(t, PathPattern(path))
+			require.True(t, strings.HasPrefix(path, p.BasePath+"/"))
+		}
+		stored := strings.HasSuffix(c.ID, "/files")
+		require.Equal(t, !stored, c.Model, "%s: a model is what ai.use is for; what is stored there is not", c.ID)
+	}
+	for _, kind := range []bctrl.Provider{bctrl.OpenAI, bctrl.Anthropic, bctrl.Google} {
+		of, ok := r.ForAI(kind)
+		require.True(t, ok)
+		require.Equal(t, kind, of.AI)
+	}
+	require.Equal(t, "openai", openAI.ID)
+	_, ok = r.ForAI("")
+	require.False(t, ok)
+	_, err := Load(folder(t, "openai-compatible.json", `{"id": "openai-compatible", "name": "x", "docs": "https://x.example", "hosts": ["x.example"],
+		"auth": {"type": "none"}, "secrets": [], "capabilities": [{"id": "openai-compatible/x", "description": "x", "methods": ["GET"], "paths": ["/x"]}]}`))
+	require.ErrorIs(t, err, ErrProvider)
+}

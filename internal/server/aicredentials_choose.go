@@ -31,26 +31,12 @@ type chosenModel struct {
 // the call leaves open, the launch decides, and what that leaves open, the
 // effective mounts.
 func (s *Server) chooseModel(ctx context.Context, c access.Caller, call, launch modelChoice) (chosenModel, error) {
-	usable, err := s.usableAICredentials(ctx, c, "", -1)
+	set, rows, err := s.usableModels(ctx, c)
 	if err != nil {
 		return chosenModel{}, err
 	}
-	set := usableSet{allow: allowedAICredentials(c)}
-	if mount := c.Runtime.Chain.Effective().AI; mount != nil {
-		set.defaults = mount.Defaults
-	}
-	byID := map[string]store.AICredential{}
-	for _, row := range usable {
-		// What the row says chooses; openModel proves what was chosen.
-		meta, err := readAIMeta(row)
-		if err != nil {
-			return chosenModel{}, err
-		}
-		byID[row.ID] = row
-		set.usable = append(set.usable, usableCredential{row.ID, meta})
-	}
 	id, name, err := set.choose(call, launch)
-	return chosenModel{credential: byID[id], model: name}, err
+	return chosenModel{credential: rows[id], model: name}, err
 }
 
 // openModel returns a model that is asked with a chosen credential, by calls.

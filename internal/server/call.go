@@ -190,7 +190,7 @@ func (s *Server) intend(ctx context.Context, tx *store.Tx, c *call) (ev audit.Ev
 		Test: c.test,
 	}
 	query.NoAI = hidesAI(c.caller, query.Credential)
-	if c.resolved, err = s.resolveCall(ctx, tx.Queries, c.caller.Org, query); err != nil {
+	if c.resolved, err = s.resolveOrAI(ctx, tx.Queries, c, query); err != nil {
 		return ev, err
 	}
 	if p := c.capability.Policy; p != nil && p.MaxResponseBytes > 0 {
@@ -198,8 +198,11 @@ func (s *Server) intend(ctx context.Context, tx *store.Tx, c *call) (ev audit.Ev
 	}
 	r := c.resolved
 	c.credential, c.tier, c.uid, c.version = r.Credential.ID, string(r.Tier), r.UID, r.Version
-	if r.AI != nil && !access.Decide(c.caller, access.Action{Verb: bctrl.UseCredential, Object: r.Credential.ID}) {
-		return ev, outsideMount(bctrl.UseCredential)
+	if r.AI != nil && c.caller.Runtime != nil {
+		// The one that was mounted, and not another that has its id since.
+		if _, err := s.askable(ctx, tx.Queries, c.caller, r.Credential.ID); err != nil {
+			return ev, err
+		}
 	}
 	if err := s.aim(c); err != nil {
 		return ev, err
@@ -226,7 +229,7 @@ func (s *Server) intend(ctx context.Context, tx *store.Tx, c *call) (ev audit.Ev
 	if r.AI != nil && c.caller.Runtime != nil {
 		ev.Action, ev.Object = string(bctrl.UseCredential), r.Credential.ID
 	}
-	query.Credential = r.Credential.ID
+	query.Credential, query.NoAI = r.Credential.ID, hidesAI(c.caller, r.Credential.ID)
 	c.standing.Store(&query)
 	return ev, nil
 }

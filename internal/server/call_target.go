@@ -77,7 +77,10 @@ func (s *Server) aimAtBaseURL(c *call) (done bool, err error) {
 	if !under(c.path, from) {
 		return true, errOutsideBase()
 	}
-	c.path = strings.TrimSuffix(base.EscapedPath(), "/") + strings.TrimPrefix(c.path, strings.TrimSuffix(from, "/"))
+	// A server of one's own at no path is called by the paths that it has.
+	if own := strings.TrimSuffix(base.EscapedPath(), "/"); own != "" || len(p.Hosts) > 0 {
+		c.path = own + strings.TrimPrefix(c.path, strings.TrimSuffix(from, "/"))
+	}
 	c.base, c.host = base, base.Host
 	return true, nil
 }

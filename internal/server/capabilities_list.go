@@ -33,22 +33,9 @@ func (s *Server) viewCapabilities(ctx context.Context, rq *request, in bctrl.Sco
 		return v, nil
 	}
 	v.runtime, v.context = &rq.caller, contextOf(rq.caller.Runtime)
-	rows, err := s.usableAICredentials(ctx, rq.caller, "", -1)
-	if err != nil {
-		return nil, err
-	}
-	v.models.allow = allowedAICredentials(rq.caller)
-	if mount := rq.caller.Runtime.Chain.Effective().AI; mount != nil {
-		v.models.defaults = mount.Defaults
-	}
-	for _, row := range rows {
-		meta, err := readAIMeta(row)
-		if err != nil {
-			return nil, err
-		}
-		v.models.usable = append(v.models.usable, usableCredential{row.ID, meta})
-	}
-	return v, nil
+	models, _, err := s.usableModels(ctx, rq.caller)
+	v.models = models
+	return v, err
 }
 
 // contextOf is the context of a runtime's calls.
@@ -88,7 +75,7 @@ func (v *capabilityView) permits(id string) bool {
 		return access.Decide(*v.runtime, access.Action{Verb: bctrl.InvokeCapability, Object: id})
 	}
 	p, _, _ := v.server.registry.Capability(id)
-	return slices.ContainsFunc(v.models.usable, func(c usableCredential) bool { return c.meta.Provider == p.AI })
+	return v.models.serves(p.AI)
 }
 
 // status says whether a call would find a credential.
@@ -107,13 +94,43 @@ func (v *capabilityView) status(ctx context.Context, c bctrl.Capability) (bctrl.
 	}
 	status := bctrl.CapabilityReady
 	if _, err := broker.Resolve(found.state, query); err != nil {
-		status = bctrl.CapabilityAvailable
+		status, err = v.aiStatus(ctx, c, err)
+		if err != nil {
+			return "", err
+		}
 	}
 	if v.known == nil {
 		v.known = map[[2]string]bctrl.CapabilityStatus{}
 	}
 	v.known[key] = status
 	return status, nil
+}
+
+// aiStatus says whether a call that finds no credential of the broker would find
+// an AI credential.
+func (v *capabilityView) aiStatus(ctx context.Context, c bctrl.Capability, missing error) (bctrl.CapabilityStatus, error) {
+	if c.Credential != "" || asError(missing).Code != codeNoCredential {
+		return bctrl.CapabilityAvailable, nil
+	}
+	if v.runtime != nil {
+		return v.modelStatus(c.Provider), nil
+	}
+	p, _ := v.server.registry.Provider(c.Provider)
+	if p.AI == "" {
+		return bctrl.CapabilityAvailable, nil
+	}
+	ids, err := aiCredentialsOf(ctx, v.q, v.org, p.AI)
+	if err != nil || len(ids) != 1 {
+		return bctrl.CapabilityAvailable, err
+	}
+	row, err := v.q.AICredential(ctx, v.org, ids[0])
+	if err != nil {
+		return "", err
+	}
+	if meta, err := readAIMeta(row); err != nil || !meta.Enabled {
+		return bctrl.CapabilityAvailable, err
+	}
+	return bctrl.CapabilityReady, nil
 }
 
 // modelStatus asks the mounts of a runtime, by which its AI credential is
@@ -183,7 +200,10 @@ func (s *Server) listContext(ctx context.Context, rq *request) (bctrl.Scope, err
 
 // list returns up to limit capabilities after an id.
 func (v *capabilityView) list(ctx context.Context, f capabilityFilter, after string, limit int) ([]bctrl.Capability, error) {
-	builtin := v.builtin(f, after)
+	builtin, err := v.builtin(ctx, f, after)
+	if err != nil {
+		return nil, err
+	}
 	var out []bctrl.Capability
 	for next := after; ; {
 		rows, err := v.q.Capabilities(ctx, v.org, next, limit)
@@ -221,9 +241,24 @@ func (v *capabilityView) list(ctx context.Context, f capabilityFilter, after str
 	}
 }
 
-// builtin are the capabilities of the registry after an id, in order.
-func (v *capabilityView) builtin(f capabilityFilter, after string) (list []bctrl.Capability) {
-	for _, p := range v.server.registry.Providers() {
+// builtin are the capabilities of the registry after an id, in order; those of
+// servers of one's own where an AI credential says that there is one.
+func (v *capabilityView) builtin(ctx context.Context, f capabilityFilter, after string) (list []bctrl.Capability, err error) {
+	providers := v.server.registry.Providers()
+	if own, known := v.server.registry.ForAI(bctrl.OpenAICompatible); known {
+		there := v.models.serves(own.AI)
+		if v.runtime == nil {
+			ids, err := aiCredentialsOf(ctx, v.q, v.org, own.AI)
+			if err != nil {
+				return nil, err
+			}
+			there = len(ids) > 0
+		}
+		if there {
+			providers = append(providers, own)
+		}
+	}
+	for _, p := range providers {
 		for _, c := range p.Capabilities {
 			if c.ID > after && f.of(c.ID) {
 				list = append(list, describeBuiltin(p, c))
@@ -231,7 +266,7 @@ func (v *capabilityView) builtin(f capabilityFilter, after string) (list []bctrl
 		}
 	}
 	slices.SortFunc(list, func(a, b bctrl.Capability) int { return strings.Compare(a.ID, b.ID) })
-	return list
+	return list, nil
 }
 
 // of reports whether a capability is of the provider that is selected.

@@ -38,6 +38,7 @@ func (s *Server) checkCredential(in bctrl.CredentialCreate) (credentialMeta, err
 	}
 	meta := credentialMeta{Auth: in.Auth, Hosts: in.Hosts, Enabled: true}
 	known, found := s.registry.Provider(in.Provider)
+	found = found && len(known.Hosts) > 0 // else the credential says where it is
 	var required, optional []string
 	switch {
 	case names.Name(in.Provider) != nil:

@@ -130,7 +130,13 @@ func (s *Server) asProvider(ctx context.Context, rq *request, c *call, provider 
 	usable := slices.DeleteFunc(all, func(found bctrl.Capability) bool { return !view.permits(found.ID) })
 	rq.object, rq.decided = provider+"/", true
 	if len(usable) == 0 && rq.caller.Runtime != nil {
-		return outsideMount(bctrl.InvokeCapability) // also for what is not there
+		if p, _ := s.registry.ForAI(bctrl.OpenAICompatible); provider == p.ID && c.credential == "" {
+			return outsideMount(bctrl.UseCredential)
+		}
+		return errTargetNotMounted(c) // also for what is not there
+	}
+	if err := s.placed(ctx, c, rq.caller, provider); err != nil {
+		return err
 	}
 	best, err := c.best(usable)
 	if err != nil {
@@ -162,7 +168,18 @@ func (s *Server) notMounted(rq *request, c *call, provider string, refused error
 		return refused
 	}
 	rq.object = wanted.ID
-	return outsideMount(bctrl.InvokeCapability)
+	return errTargetNotMounted(c)
+}
+
+// errTargetNotMounted refuses a request that is passed through as what a runtime
+// may not call. It is the same for all that it may not, and for what is not there.
+func errTargetNotMounted(c *call) error {
+	e := outsideMount(bctrl.InvokeCapability)
+	if c.credential != "" {
+		e.Hint = "the missing right is capability.invoke for the request, or where the target is an AI credential ai.use of it: " +
+			"mount them in the workspace and keep them in every narrower level"
+	}
+	return e
 }
 
 // best is the capability that permits the request; else the refusal says how

@@ -106,7 +106,10 @@ func (s *Server) asTarget(ctx context.Context, rq *request, c *call, target stri
 		return s.asProvider(ctx, rq, c, provider)
 	case names.Capability(target) == nil:
 		c.capability.ID = target
-		return s.asCapability(ctx, rq, c, target)
+		if err := s.asCapability(ctx, rq, c, target); err != nil {
+			return err
+		}
+		return s.placed(ctx, c, rq.caller, of)
 	case names.CredentialID(target) == nil:
 		return s.asCredential(ctx, rq, c, target)
 	}
@@ -119,7 +122,8 @@ func (s *Server) asCredential(ctx context.Context, rq *request, c *call, id stri
 	provider, err := s.providerOf(ctx, rq.caller, id, c.context)
 	if rq.caller.Runtime != nil && asError(err).Status == http.StatusNotFound {
 		rq.object, rq.decided = id, true
-		return outsideMount(bctrl.InvokeCapability)
+		c.credential = id
+		return errTargetNotMounted(c)
 	}
 	if err != nil {
 		return err

@@ -196,7 +196,7 @@ func (c *resolvedCall) prove(found *candidates) error {
 	}
 	c.UID, c.Version = row.UID, row.Version
 	p, known := c.server.registry.Provider(row.Provider)
-	return c.follow(p, known, meta)
+	return c.follow(p, known && len(p.Hosts) > 0, meta)
 }
 
 // follow takes how and where to send from the registry, or for a provider that

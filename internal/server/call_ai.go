@@ -1,0 +1,169 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// AI credentials are credentials of their provider, for calls of every kind: by
+// their own id, and by the provider where the broker has no credential of it. A
+// runtime calls with those that its ai mount permits.
+
+// resolveOrAI is [Server.resolveCall] for a call that names no credential: where
+// the context sees none of the broker's, it is made with the AI credential of
+// the provider. That counts as global, and as the last there.
+func (s *Server) resolveOrAI(ctx context.Context, q store.Queries, c *call, query broker.Query) (*resolvedCall, error) {
+	found, err := s.resolveCall(ctx, q, c.caller.Org, query)
+	if query.Credential != "" || asError(err).Code != codeNoCredential {
+		return found, err
+	}
+	id, failed := s.aiCredentialFor(ctx, q, c.caller, query.Provider)
+	switch p, _ := s.registry.Provider(query.Provider); {
+	case failed != nil:
+		return nil, failed
+	case id == "" && p.AI != "" && len(p.Hosts) == 0:
+		e := notFound(codeNoCredential, "there is no AI credential of "+query.Provider)
+		e.Hint = "create one with the base URL of the server"
+		return nil, e
+	case id == "":
+		return nil, err
+	}
+	query.Credential, query.NoAI = id, hidesAI(c.caller, id)
+	return s.resolveCall(ctx, q, c.caller.Org, query)
+}
+
+// codeNoCredential is what alone makes a call fall back on AI credentials.
+const codeNoCredential = "credentials.none"
+
+// aiCredentialFor is the AI credential that a call for a provider is made with
+// where the broker has none: for a runtime the one that semantics 2.5 chooses of
+// those that it may use, for an organization key the only one there is. It is
+// empty where there is none.
+func (s *Server) aiCredentialFor(ctx context.Context, q store.Queries, c access.Caller, provider string) (id string, err error) {
+	p, known := s.registry.Provider(provider)
+	if !known || p.AI == "" {
+		return "", nil
+	}
+	if c.Runtime != nil {
+		usable, _, err := s.usableModels(ctx, c)
+		if err != nil || !usable.serves(p.AI) {
+			return "", err
+		}
+		return usable.defaultFor(p.AI)
+	}
+	ids, err := aiCredentialsOf(ctx, q, c.Org, p.AI)
+	switch {
+	case err != nil || len(ids) == 0:
+		return "", err
+	case len(ids) > 1:
+		e := notFound(codeNoCredential, "no credential of "+provider+" is visible in this context, and its AI credentials are more than one: "+strings.Join(ids, ", "))
+		e.Hint = "name one of them"
+		return "", e
+	}
+	return ids[0], nil
+}
+
+// aiCredentialsOf lists the ids of an organization's AI credentials of a kind, as
+// many as one reads.
+func aiCredentialsOf(ctx context.Context, q store.Queries, org string, kind bctrl.Provider) (ids []string, err error) {
+	const page, shown = 100, 10
+	for after := ""; ; {
+		rows, err := q.AICredentials(ctx, org, after, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			after = row.ID
+			meta, err := readAIMeta(row) // proved where its key is opened
+			if err != nil {
+				return nil, err
+			}
+			if meta.Provider == kind {
+				ids = append(ids, row.ID)
+			}
+		}
+		if len(rows) < page || len(ids) >= shown {
+			return ids[:min(len(ids), shown)], nil
+		}
+	}
+}
+
+// usableModels are the AI credentials that a runtime may use, with the defaults
+// of its mounts, and their rows by id.
+func (s *Server) usableModels(ctx context.Context, c access.Caller) (set usableSet, rows map[string]store.AICredential, err error) {
+	list, err := s.usableAICredentials(ctx, c, "", -1)
+	if err != nil {
+		return set, nil, err
+	}
+	rows = make(map[string]store.AICredential, len(list))
+	set.allow = allowedAICredentials(c)
+	if mount := c.Runtime.Chain.Effective().AI; mount != nil {
+		set.defaults = mount.Defaults
+	}
+	for _, row := range list {
+		meta, err := readAIMeta(row) // what the row says chooses; it is proved where its key is opened
+		if err != nil {
+			return set, nil, err
+		}
+		rows[row.ID] = row
+		set.usable = append(set.usable, usableCredential{row.ID, meta})
+	}
+	return set, rows, nil
+}
+
+// serves reports whether one of them is of a kind.
+func (set usableSet) serves(kind bctrl.Provider) bool {
+	return kind != "" && slices.ContainsFunc(set.usable, func(c usableCredential) bool { return c.meta.Provider == kind })
+}
+
+// basePathOf is what an AI credential's paths are at or below, without a slash at
+// the end.
+func basePathOf(meta aiMeta) string {
+	base, err := url.Parse(model.Target(meta.Provider, meta.address(), bctrl.Secret{}).BaseURL)
+	if err != nil {
+		return "" // it was checked when it was stored
+	}
+	return strings.TrimSuffix(base.EscapedPath(), "/")
+}
+
+// placed chooses the credential of a call for servers of one's own, which are
+// where their credentials say, and writes the request's path as OpenAI has it:
+// what stands below the base URL of the credential stands below /v1 there.
+func (s *Server) placed(ctx context.Context, c *call, caller access.Caller, provider string) error {
+	p, known := s.registry.Provider(provider)
+	if !known || len(p.Hosts) > 0 {
+		return nil
+	}
+	q := s.db.Read()
+	if c.credential == "" {
+		id, err := s.aiCredentialFor(ctx, q, caller, provider)
+		if err != nil || id == "" {
+			return err
+		}
+		c.credential = id
+	}
+	row, err := s.findMeant(ctx, q, caller, c.credential)
+	if asError(err).Status == http.StatusNotFound {
+		return nil // as is said once the call is permitted
+	}
+	if err != nil {
+		return err
+	}
+	meta, err := readAIMeta(row) // proved where its key is opened
+	if err != nil {
+		return err
+	}
+	if base := basePathOf(meta); base != "" && base != p.BasePath && under(c.path, base) {
+		c.path = p.BasePath + strings.TrimPrefix(c.path, base)
+	}
+	return nil
+}
