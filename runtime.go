@@ -109,6 +109,12 @@ func (rt *Runtime) Refresh(ctx context.Context, opts ...CallOption) error {
 // has it can steer the browser: treat it as a secret, and ask with a runtime
 // token (see [Runtime.Token]) where it should end sooner or alone.
 //
+// What such a program opens is its own: tabs and browser contexts, their
+// dialogs, what it emulates and permits there. Agents work in the tab that the
+// browser began with and in what that opens, and leave the others alone; a
+// program that takes that tab shares it with them. Downloads go to the mounted
+// storage, whoever asks for them.
+//
 // Access: runtime.connect
 func (rt *Runtime) ConnectURL(ctx context.Context, opts ...CallOption) (string, error) {
 	var out wire.Connection

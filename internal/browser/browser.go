@@ -54,8 +54,8 @@ type Download struct {
 
 // Browser is one running browser process.
 type Browser interface {
-	// Page returns the page that the agent works on: the newest tab, else a
-	// new one.
+	// Page returns the page that the agent works on: the newest tab that is not a
+	// client's, else a new one.
 	Page(ctx context.Context) (Page, error)
 	// ServeCDP speaks the DevTools protocol with one client over conn until
 	// either side ends, filtered: a client drives the tabs of this browser,

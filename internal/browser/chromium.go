@@ -13,7 +13,9 @@ import (
 	"time"
 
 	cdpbrowser "github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/target"
 
 	"github.com/bctrl-go/bctrl/internal/egress"
 )
@@ -71,6 +73,7 @@ type chromium struct {
 	mux       *mux
 	downloads *downloads
 	clients   chan struct{} // one element a client of ServeCDP
+	began     []target.ID   // the tabs that it began with
 
 	pagesMu sync.Mutex // held while pages is made
 	pages   atomic.Pointer[pageSet]
@@ -144,12 +147,29 @@ func (b *chromium) prepare(base string, spec Spec) (err error) {
 	return err
 }
 
-// ready waits until the browser answers and tells it where downloads go.
+// ready waits until the browser answers, tells it where downloads go, and notes
+// the tabs that are there before any client is.
 func (b *chromium) ready(ctx context.Context) error {
-	if err := b.mux.call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(), nil); err != nil {
+	if err := b.mux.call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(""), nil); err != nil {
 		return fmt.Errorf("wait for the browser: %w", err)
 	}
+	var got target.GetTargetsResult
+	if err := b.mux.call(ctx, target.CommandGetTargets, struct{}{}, &got); err != nil {
+		return fmt.Errorf("list the browser's tabs: %w", err)
+	}
+	for _, info := range got.TargetInfos {
+		b.began = append(b.began, info.TargetID)
+	}
 	return nil
+}
+
+// keepDownloadsOf has what pages of a client's own browser context deliver go
+// where all downloads go.
+func (b *chromium) keepDownloadsOf(id cdp.BrowserContextID) {
+	ctx, cancel := context.WithTimeout(b.life, detachTimeout)
+	defer cancel()
+	// A context that is gone already delivers nothing.
+	_ = b.mux.call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(id), nil)
 }
 
 func (b *chromium) cancelDownload(guid string) {
@@ -214,8 +234,7 @@ func (b *chromium) wanted() bool {
 
 // Page returns the agent's page. See [Browser].
 //
-// Tabs are watched from the first call on: a browser that serves clients of
-// ServeCDP alone leaves its dialogs to them.
+// Tabs are watched from the first call on; those of clients are left to them.
 func (b *chromium) Page(ctx context.Context) (Page, error) {
 	p, err := b.openPages(ctx)
 	if err != nil {
@@ -236,11 +255,11 @@ func (b *chromium) openPages(ctx context.Context) (*pageSet, error) {
 	if b.life.Err() != nil {
 		return nil, errBrowserGone
 	}
-	client, err := b.mux.attach(ctx)
+	client, err := b.mux.attachAs(ctx, true)
 	if err != nil {
 		return nil, err
 	}
-	p, err := openPages(ctx, client, b.proxy)
+	p, err := openPages(ctx, client, b.proxy, b.mux, b.began)
 	if err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), detachTimeout)
 		defer cancel()
@@ -266,6 +285,16 @@ func (b *chromium) carriesFill(id network.RequestID) bool {
 	return p != nil && p.carriesFill(id)
 }
 
+// clientAt is a client of ServeCDP as its filter knows it.
+type clientAt struct {
+	*chromium
+	client *muxClient
+}
+
+func (c clientAt) owns(id target.SessionID) bool { return c.client.owns(id) }
+
+func (c clientAt) hearDownloads(want bool) { c.client.hearDownloads(want) }
+
 // ServeCDP serves one DevTools client from outside. See [Browser]; what it may
 // do is in filterrules.go. It returns nil when the client left, the browser
 // ended or ctx did, else why the client was dropped.
@@ -285,7 +314,7 @@ func (b *chromium) ServeCDP(ctx context.Context, conn CDPConn) error {
 		defer cancel()
 		client.close(ctx)
 	}()
-	return serve(ctx, conn, client, newFilter(b.carriesFill, client.owns))
+	return serve(ctx, conn, client, newFilter(clientAt{b, client}))
 }
 
 // Done is closed when the browser and all it left are gone. See [Browser].

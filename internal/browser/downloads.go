@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	cdpbrowser "github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 )
 
@@ -66,11 +67,12 @@ func newDownloads(ctx context.Context, spec Spec, dir string, owner account, can
 	}
 }
 
-// behavior tells the browser where downloads go, and to say so.
-func (d *downloads) behavior() cdpbrowser.SetDownloadBehaviorParams {
+// behavior tells the browser where the downloads of a browser context go, and to
+// say so; "" is the one that it began with.
+func (d *downloads) behavior(of cdp.BrowserContextID) cdpbrowser.SetDownloadBehaviorParams {
 	events := true
 	return cdpbrowser.SetDownloadBehaviorParams{
-		Behavior: cdpbrowser.SetDownloadBehaviorBehaviorAllowAndName, DownloadPath: d.dir, EventsEnabled: &events,
+		Behavior: cdpbrowser.SetDownloadBehaviorBehaviorAllowAndName, BrowserContextID: of, DownloadPath: d.dir, EventsEnabled: &events,
 	}
 }
 

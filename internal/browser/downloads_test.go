@@ -157,17 +157,6 @@ func TestTheReceiverOfADownloadEndsWithTheBrowser(t *testing.T) {
 	require.ErrorIs(t, <-ended, context.Canceled)
 }
 
-func TestABrowserContextOfAClientWritesNoFiles(t *testing.T) {
-	onDownload, got := receiver()
-	b := launch(t, Spec{ID: "context", Egress: loopback(), OnDownload: onDownload})
-	url, _ := office(t)
-	own, cancel := chromedp.NewContext(client(t, b), chromedp.WithNewBrowserContext())
-	defer cancel()
-	require.NoError(t, chromedp.Do(own, chromedp.Navigate(url), chromedp.Click(chromedp.CSS("#report"))))
-	require.NoError(t, b.Stop(t.Context()))
-	require.Empty(t, got)
-}
-
 // fakeDownloads is a receiver without a browser, on a folder of the test.
 func fakeDownloads(t *testing.T, deliver func(context.Context, Download) error) (*downloads, chan string) {
 	t.Helper()

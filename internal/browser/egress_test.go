@@ -221,7 +221,7 @@ func navigateRaw(t *testing.T, b *chromium, url string) string {
 			require.NoError(t, err)
 		}
 		if session == "" {
-			session = sessionOf(answer.Result)
+			session, _ = attachmentOf(answer.Result)
 			continue
 		}
 		if strings.Contains(string(answer.Result), "complete") {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -20,23 +21,32 @@ type params map[string]jsonv2.Value
 // filter stands between one DevTools client from outside and the browser. What
 // it permits is in filterrules.go.
 type filter struct {
-	rules map[string]rule
-	// carriesFill tells which requests hold a value that the server filled in.
-	carriesFill func(network.RequestID) bool
-	// owns tells the sessions of the client.
-	owns func(target.SessionID) bool
+	rules  map[string]rule
+	client filtered
 
 	mu       sync.Mutex
 	streams  map[string]struct{} // handles that the client's commands returned
 	contexts map[string]struct{} // browser contexts that the client made
 }
 
+// filtered is the client that a filter stands before, and its browser.
+type filtered interface {
+	// carriesFill tells which requests hold a value that the server filled in.
+	carriesFill(network.RequestID) bool
+	// owns tells the sessions of the client.
+	owns(target.SessionID) bool
+	// hearDownloads has the client told of downloads, or not any more.
+	hearDownloads(want bool)
+	// keepDownloadsOf has the downloads of a new browser context kept.
+	keepDownloadsOf(cdp.BrowserContextID)
+}
+
 // maxHandles bounds the streams and contexts that a client may hold.
 const maxHandles = 256
 
-func newFilter(carriesFill func(network.RequestID) bool, owns func(target.SessionID) bool) *filter {
+func newFilter(client filtered) *filter {
 	f := &filter{
-		rules: make(map[string]rule, len(clientRules)), carriesFill: carriesFill, owns: owns,
+		rules: make(map[string]rule, len(clientRules)), client: client,
 		streams: map[string]struct{}{}, contexts: map[string]struct{}{},
 	}
 	for _, r := range clientRules {
@@ -101,24 +111,29 @@ func (f *filter) reply(msg message, method string) message {
 	case page.CommandPrintToPDF:
 		f.remember(f.streams, msg.Result, "stream")
 	case target.CommandCreateBrowserContext:
-		f.remember(f.contexts, msg.Result, "browserContextId")
+		// Its downloads are kept before its client can open a page in it.
+		if id := f.remember(f.contexts, msg.Result, "browserContextId"); id != "" {
+			f.client.keepDownloadsOf(cdp.BrowserContextID(id))
+		}
 	case network.RequestWillBeSent.Method:
 		msg.Params = f.withoutFill(msg.Params)
 	}
 	return msg
 }
 
-// remember adds the handle that a result holds under name.
-func (f *filter) remember(set map[string]struct{}, result jsonv2.Value, name string) {
-	var fields map[string]jsonv2.Value
+// remember adds the handle that a result holds under name, and returns it.
+func (f *filter) remember(set map[string]struct{}, result jsonv2.Value, name string) string {
+	var fields params
 	if jsonv2.Unmarshal(result, &fields, pageText()) != nil {
-		return // an error has no result
+		return "" // an error has no result
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if handle := (params)(fields).text(name); handle != "" && len(set) < maxHandles {
+	handle := fields.text(name)
+	if handle != "" && len(set) < maxHandles {
 		set[handle] = struct{}{}
 	}
+	return handle
 }
 
 // withoutFill takes the body out of the event of a request that carries a
@@ -128,7 +143,7 @@ func (f *filter) withoutFill(event jsonv2.Value) jsonv2.Value {
 	if jsonv2.Unmarshal(event, &outer, pageText()) != nil {
 		return jsonv2.Value("{}")
 	}
-	if !f.carriesFill(network.RequestID(outer.text("requestId"))) {
+	if !f.client.carriesFill(network.RequestID(outer.text("requestId"))) {
 		return event
 	}
 	if jsonv2.Unmarshal(outer["request"], &request, pageText()) != nil {
@@ -176,6 +191,15 @@ func checkFlat(_ *filter, p params) error {
 	return nil
 }
 
+// answerDownloads lets the client hear of downloads if it wants to; they go where
+// the server has them go.
+func answerDownloads(f *filter, p params) error {
+	var events bool
+	_ = jsonv2.Unmarshal(p["eventsEnabled"], &events) // absent is no
+	f.client.hearDownloads(events)
+	return errIgnored
+}
+
 func checkDrag(_ *filter, p params) error {
 	var data params
 	if jsonv2.Unmarshal(p["data"], &data) != nil {
@@ -203,7 +227,7 @@ func dropPostData(_ *filter, p params) error {
 }
 
 func checkUnfilled(f *filter, p params) error {
-	if f.carriesFill(network.RequestID(p.text("requestId"))) {
+	if f.client.carriesFill(network.RequestID(p.text("requestId"))) {
 		return errors.New("the request carries a secret, and its answer may repeat it")
 	}
 	return nil
@@ -234,7 +258,7 @@ func checkOwnContext(f *filter, p params) error {
 }
 
 func checkOwnSession(f *filter, p params) error {
-	if !f.owns(target.SessionID(p.text("sessionId"))) {
+	if !f.client.owns(target.SessionID(p.text("sessionId"))) {
 		return errors.New("the session is not one of this client")
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/target"
@@ -20,11 +21,16 @@ const (
 )
 
 func testFilter() *filter {
-	return newFilter(
-		func(id network.RequestID) bool { return id == filled },
-		func(id target.SessionID) bool { return id == mine },
-	)
+	return newFilter(oneClient{})
 }
+
+// oneClient is the client of these tests.
+type oneClient struct{}
+
+func (oneClient) carriesFill(id network.RequestID) bool { return id == filled }
+func (oneClient) owns(id target.SessionID) bool         { return id == mine }
+func (oneClient) hearDownloads(bool)                    {}
+func (oneClient) keepDownloadsOf(cdp.BrowserContextID)  {}
 
 // cases has a command for each row of clientRules that has a check or refuses,
 // and for what no row names.

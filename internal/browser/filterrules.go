@@ -90,7 +90,7 @@ var clientRules = []rule{
 	{name: "Browser.crashGpuProcess", refuse: endsRuntime},
 	{name: "Browser.executeBrowserCommand", refuse: seesMachine},
 	{name: "Browser.getBrowserCommandLine", refuse: seesMachine},
-	{name: "Browser.setDownloadBehavior", ignore: ownsFiles},
+	{name: "Browser.setDownloadBehavior", check: answerDownloads},
 
 	// Streams: a client reads those that its own commands opened.
 	{name: "IO.close", check: checkStream},

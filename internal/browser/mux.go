@@ -18,7 +18,8 @@ import (
 // each client a browser session of its own (Target.attachToBrowserTarget), so
 // that what one discovers, attaches or enables is not seen by another, renames
 // command ids, and routes each session's messages to the client that attached
-// it. A client can name no session but its own.
+// it. A client can name no session but its own. What the server's driver
+// attaches is not shown to the others: muxtargets.go.
 
 const (
 	// maxMessage bounds one message from the browser, in bytes: a screenshot
@@ -79,10 +80,13 @@ type mux struct {
 	mu       sync.Mutex
 	nextID   int64
 	pending  map[int64]pendingCommand
-	sessions map[target.SessionID]*muxClient
+	sessions map[target.SessionID]*muxSession
 	clients  map[*muxClient]struct{}
-	gone     bool
-	done     chan struct{}
+	// lost has an element when a client has let go of a tab, whose dialogs have
+	// lost who hears of them.
+	lost chan struct{}
+	gone bool
+	done chan struct{}
 }
 
 // newMux serves the two ends of a DevTools pipe until in ends, which closes
@@ -92,7 +96,8 @@ func newMux(in io.ReadCloser, out io.WriteCloser, onEvent func(method string, pa
 		out:      out,
 		onEvent:  onEvent,
 		pending:  map[int64]pendingCommand{},
-		sessions: map[target.SessionID]*muxClient{},
+		sessions: map[target.SessionID]*muxSession{},
+		lost:     make(chan struct{}, 1),
 		clients:  map[*muxClient]struct{}{},
 		done:     make(chan struct{}),
 	}
@@ -157,23 +162,28 @@ func (m *mux) route(msg message) {
 		}
 		p.client.pending--
 		msg.ID, msg.SessionID = p.id, p.session
-		p.client.deliver(msg, p.method)
+		p.client.deliver(m.asSeen(p.client, msg, p.method), p.method)
 		return
 	}
 
-	c := m.sessions[msg.SessionID]
-	if c == nil {
+	s := m.sessions[msg.SessionID]
+	if s == nil {
 		if msg.SessionID == "" {
 			m.onEvent(msg.Method, msg.Params)
+			m.tellOfDownload(msg)
 		}
 		return
 	}
+	c := s.client
 	switch msg.Method {
 	case target.AttachedToTarget.Method:
-		m.sessions[sessionOf(msg.Params)] = c
+		id, of := attachmentOf(msg.Params)
+		m.sessions[id] = &muxSession{client: c, target: of}
 	case target.DetachedFromTarget.Method:
-		delete(m.sessions, sessionOf(msg.Params))
+		id, _ := attachmentOf(msg.Params)
+		m.letGo(id)
 	}
+	msg = m.asSeen(c, msg, msg.Method)
 	if msg.SessionID == c.root {
 		msg.SessionID = ""
 	}
@@ -183,15 +193,6 @@ func (m *mux) route(msg message) {
 // pageText accepts what pages really put into titles and names: a lone
 // surrogate is not valid UTF-8.
 func pageText() jsonv2.Options { return jsonv2.AllowInvalidUTF8(true) }
-
-// sessionOf returns the sessionId in the parameters of an attach or detach.
-func sessionOf(params jsonv2.Value) target.SessionID {
-	var p struct {
-		SessionID target.SessionID `json:"sessionId"`
-	}
-	_ = jsonv2.Unmarshal(params, &p, pageText()) // none is ""
-	return p.SessionID
-}
 
 // write sends one message to the browser.
 func (m *mux) write(msg message) error {

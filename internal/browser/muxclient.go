@@ -14,8 +14,10 @@ import (
 type muxClient struct {
 	m    *mux
 	root target.SessionID // the browser session that stands for the connection
+	own  bool             // it is the server's driver
 
-	pending int // guarded by m.mu
+	pending   int  // guarded by m.mu
+	downloads bool // is told of downloads; guarded by m.mu
 
 	mu     sync.Mutex
 	queue  []queued
@@ -57,6 +59,11 @@ func (c *muxClient) Write(_ context.Context, b []byte) error {
 // call sends a command of the mux itself, outside any client's session, and
 // decodes its result into res.
 func (m *mux) call(ctx context.Context, method string, params, res any) error {
+	return m.callIn(ctx, "", method, params, res)
+}
+
+// callIn is call in a session, which may be a client's.
+func (m *mux) callIn(ctx context.Context, session target.SessionID, method string, params, res any) error {
 	b, err := jsonv2.Marshal(params)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", method, err)
@@ -72,7 +79,7 @@ func (m *mux) call(ctx context.Context, method string, params, res any) error {
 	m.pending[id] = pendingCommand{answer: answer}
 	m.mu.Unlock()
 
-	if err := m.write(message{ID: id, Method: method, Params: b}); err != nil {
+	if err := m.write(message{ID: id, SessionID: session, Method: method, Params: b}); err != nil {
 		m.forget(id)
 		return err
 	}
@@ -99,20 +106,23 @@ func (m *mux) forget(id int64) {
 	delete(m.pending, id)
 }
 
-// attach adds a client.
-func (m *mux) attach(ctx context.Context) (*muxClient, error) {
+// attach adds a client from outside.
+func (m *mux) attach(ctx context.Context) (*muxClient, error) { return m.attachAs(ctx, false) }
+
+// attachAs adds a client; own is the server's driver.
+func (m *mux) attachAs(ctx context.Context, own bool) (*muxClient, error) {
 	var res target.AttachToBrowserTargetResult
 	if err := m.call(ctx, target.CommandAttachToBrowserTarget, struct{}{}, &res); err != nil {
 		return nil, err
 	}
-	c := &muxClient{m: m, root: res.SessionID, signal: make(chan struct{}, 1)}
+	c := &muxClient{m: m, root: res.SessionID, own: own, signal: make(chan struct{}, 1)}
 	c.ended, c.drop = context.WithCancel(context.Background())
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.gone {
 		return nil, errBrowserGone
 	}
-	m.sessions[c.root] = c
+	m.sessions[c.root] = &muxSession{client: c}
 	m.clients[c] = struct{}{}
 	return c, nil
 }
@@ -123,14 +133,15 @@ func (c *muxClient) send(msg message) error {
 	p := pendingCommand{client: c, id: msg.ID, session: msg.SessionID, method: msg.Method}
 	m := c.m
 	m.mu.Lock()
+	session := m.sessions[msg.SessionID]
 	switch {
 	case m.gone:
 		m.mu.Unlock()
 		return errBrowserGone
-	case m.sessions[c.root] != c:
+	case m.sessions[c.root] == nil:
 		m.mu.Unlock()
 		return errClientDone
-	case msg.SessionID != "" && m.sessions[msg.SessionID] != c:
+	case msg.SessionID != "" && (session == nil || session.client != c):
 		m.mu.Unlock()
 		c.answer(msg, &messageError{Code: codeSessionNotFound, Message: "Session with given id not found."})
 		return nil
@@ -138,6 +149,9 @@ func (c *muxClient) send(msg message) error {
 		m.mu.Unlock()
 		c.answer(msg, &messageError{Code: codeServerError, Message: "too many unanswered commands"})
 		return nil
+	}
+	if session != nil {
+		m.note(session, msg)
 	}
 	c.pending++
 	m.nextID++
@@ -236,9 +250,9 @@ func (c *muxClient) close(ctx context.Context) {
 	m.mu.Lock()
 	_, attached := m.clients[c]
 	delete(m.clients, c)
-	for id, owner := range m.sessions {
-		if owner == c {
-			delete(m.sessions, id)
+	for id, s := range m.sessions {
+		if s.client == c {
+			m.letGo(id)
 		}
 	}
 	for id, p := range m.pending {

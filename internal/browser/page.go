@@ -40,6 +40,7 @@ func (s *pageSet) do(ctx context.Context, action func(ctx context.Context, t *ta
 	t, err := s.current(ctx)
 	if err == nil {
 		t.begin()
+		defer t.finish()
 		err = action(ctx, t)
 	}
 	if err == nil {

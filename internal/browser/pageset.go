@@ -18,24 +18,38 @@ import (
 	"github.com/bctrl-go/bctrl/internal/egress"
 )
 
-// maxTabs is how many tabs one browser may hold; what a page opens beyond them
-// is closed at once.
+// maxTabs is how many tabs pages may open beside the agent's; what they open
+// beyond them is closed at once. Those of clients are not counted.
 const maxTabs = 20
 
+// clients is what the clients from outside have attached.
+type clients interface {
+	// attached reports whether one has attached a tab, dialogs whether one
+	// hears of its dialogs.
+	attached(target.ID) bool
+	dialogs(target.ID) bool
+	// restoreScreens sets again what screens they emulate in a tab.
+	restoreScreens(context.Context, target.ID)
+	// left has an element when one has let go of a tab.
+	left() <-chan struct{}
+}
+
 // pageSet follows every tab, frame and worker of one browser over one DevTools
-// connection that nobody else reads. It implements [Page] on the newest tab.
+// connection that nobody else reads. It implements [Page] on the newest tab
+// that is not a client's: pagetabs.go.
 //
 // The filter of outside clients asks carriesFill before it lets a request's
 // body through, and never lets a client use Fetch or Network.setRequestInterception.
 type pageSet struct {
-	conn   *pageConn
-	proxy  *egress.Proxy // by which the browser reaches the network
-	ctx    context.Context
-	cancel context.CancelFunc
-	work   sync.WaitGroup
-	groups atomic.Int64
-	filled atomic.Bool // something was filled
-	direct atomic.Bool // and it was the value itself
+	conn    *pageConn
+	clients clients
+	proxy   *egress.Proxy // by which the browser reaches the network
+	ctx     context.Context
+	cancel  context.CancelFunc
+	work    sync.WaitGroup
+	groups  atomic.Int64
+	filled  atomic.Bool // something was filled
+	direct  atomic.Bool // and it was the value itself
 
 	guards *fillGuards
 	scrub  *scrubber
@@ -43,26 +57,36 @@ type pageSet struct {
 
 	mu       sync.Mutex
 	sessions map[target.SessionID]*pageSession
-	tabs     []*tab        // oldest first
-	changed  chan struct{} // closed and replaced when tabs changes
+	tabs     []*tab             // oldest first
+	changed  chan struct{}      // closed and replaced when tabs changes
+	own      map[target.ID]bool // the tabs that nobody's page and no client opened
+	started  bool               // what there was before is known
 }
 
 // openPages takes over conn, an unfiltered DevTools connection to a browser,
-// until close. The context bounds the start alone.
-func openPages(ctx context.Context, conn CDPConn, proxy *egress.Proxy) (*pageSet, error) {
+// until close. Of its tabs, own are not a client's. The context bounds the
+// start alone.
+func openPages(ctx context.Context, conn CDPConn, proxy *egress.Proxy, others clients, own []target.ID) (*pageSet, error) {
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := &pageSet{
-		ctx: life, cancel: cancel, proxy: proxy,
+		ctx: life, cancel: cancel, proxy: proxy, clients: others, own: map[target.ID]bool{},
 		scrub: newScrubber(), refs: newRefTable(),
 		sessions: map[target.SessionID]*pageSession{}, changed: make(chan struct{}),
 	}
+	for _, id := range own {
+		s.own[id] = true
+	}
 	s.guards = newFillGuards(s.spawn, s.intercept)
 	s.conn = newPageConn(life, conn, s.onEvent)
+	s.spawn(func(ctx context.Context) { s.watchClients(ctx, others.left()) })
 	root := &pageSession{conn: s.conn}
 	if err := tell(ctx, root, target.SetAutoAttach, autoAttach()); err != nil {
 		s.close()
 		return nil, fmt.Errorf("attaching to the browser: %w", err)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started = true
 	return s, nil
 }
 
@@ -100,26 +124,25 @@ func (s *pageSet) hasSecrets() bool { return s.filled.Load() }
 // a value from the vault.
 func (s *pageSet) carriesFill(id network.RequestID) bool { return s.guards.carried(id) }
 
-// current returns the newest tab once it is set up, opening one when there is
+// current returns the agent's tab once it is set up, opening one when there is
 // none.
 func (s *pageSet) current(ctx context.Context) (*tab, error) {
 	for {
 		s.mu.Lock()
 		changed := s.changed
-		var t *tab
-		if n := len(s.tabs); n > 0 {
-			t = s.tabs[n-1]
-		}
+		t := s.newest()
 		s.mu.Unlock()
 		if t == nil {
 			root := &pageSession{conn: s.conn}
-			if err := tell(ctx, root, target.CreateTarget, target.CreateTargetParams{URL: "about:blank"}); err != nil {
+			made, err := callOn(ctx, root, target.CreateTarget, target.CreateTargetParams{URL: "about:blank"})
+			if err != nil {
 				return nil, fmt.Errorf("opening a tab: %w", err)
 			}
 			// Its session was announced before the answer; unless it died
 			// at once the next round finds it.
 			s.mu.Lock()
-			opened := len(s.tabs) > 0
+			s.own[made.TargetID] = true
+			opened := s.newest() != nil
 			s.mu.Unlock()
 			if opened {
 				continue
@@ -237,11 +260,14 @@ func (s *pageSet) attached(parent target.SessionID, ev target.EventAttachedToTar
 		if ev.TargetInfo.Subtype != "" {
 			break // a prerendered page becomes part of its tab when it is shown
 		}
-		if over = len(s.tabs) >= maxTabs; over {
+		t := newTab(s, session)
+		t.opener = ev.TargetInfo.OpenerID
+		t.counted = s.counts(t)
+		if over = t.counted && s.started && s.counted() >= maxTabs; over {
 			break
 		}
-		session.tab = newTab(s, session)
-		s.tabs = append(s.tabs, session.tab)
+		session.tab = t
+		s.tabs = append(s.tabs, t)
 		s.tabsChanged()
 	case "iframe", "worker":
 		if up := s.sessions[parent]; up != nil {
@@ -255,16 +281,15 @@ func (s *pageSet) attached(parent target.SessionID, ev target.EventAttachedToTar
 	s.mu.Unlock()
 
 	s.spawn(func(ctx context.Context) {
-		if over {
+		// One that hangs is ready all the same: it can be navigated away.
+		setting, cancel := context.WithTimeout(ctx, 2*frameTimeout)
+		defer cancel()
+		s.setUp(setting, session)
+		close(session.ready)
+		if over { // once it runs: the page that opened it stands still until then
 			root := &pageSession{conn: s.conn}
 			_ = tell(ctx, root, target.CloseTarget, target.CloseTargetParams{TargetID: session.targetID})
-			return
 		}
-		// One that hangs is ready all the same: it can be navigated away.
-		ctx, cancel := context.WithTimeout(ctx, 2*frameTimeout)
-		defer cancel()
-		s.setUp(ctx, session)
-		close(session.ready)
 	})
 }
 
@@ -274,6 +299,7 @@ func (s *pageSet) detached(id target.SessionID) {
 	delete(s.sessions, id)
 	if session != nil {
 		if t := session.tab; t != nil && t.session == session {
+			s.leaveTab(t)
 			s.tabs = slices.DeleteFunc(s.tabs, func(other *tab) bool { return other == t })
 			s.refs.forgetTab(t)
 			s.tabsChanged()

@@ -59,7 +59,11 @@ func (t *tab) screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	params := page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng, Clip: &clip, CaptureBeyondViewport: &fullPage}
+	params := page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng}
+	if fullPage { // what is in view is had without, which leaves the screen that a client emulates alone
+		params.Clip, params.CaptureBeyondViewport = &clip, &fullPage
+		defer t.restoreScreens(ctx)
+	}
 	got, err := callOn(ctx, t.session, page.CaptureScreenshot, params)
 	if err != nil {
 		return nil, fmt.Errorf("taking a picture: %w", err)
@@ -76,6 +80,13 @@ func (t *tab) screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
 		masks[i] = b.moved(view.PageX-clip.X, view.PageY-clip.Y)
 	}
 	return paint(got.Data, masks, clip.Width)
+}
+
+// restoreScreens gives clients the screens back that they emulate here.
+func (t *tab) restoreScreens(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), frameTimeout)
+	defer cancel()
+	t.set.clients.restoreScreens(ctx, t.session.targetID)
 }
 
 // masks are the boxes to paint over, in the viewport of the tab.

@@ -12,7 +12,7 @@ import (
 	"github.com/chromedp/cdproto/inspector"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
 
 	"github.com/bctrl-go/bctrl"
 )
@@ -21,9 +21,6 @@ const (
 	// frameTimeout is how long a frame in a process of its own may take to
 	// answer before the page is read without it.
 	frameTimeout = 2 * time.Second
-	// maxDialogs is how many dialogs one action may raise before the script
-	// that raises them is ended.
-	maxDialogs = 20
 	// maxNotes is how many notes are kept for the next observation.
 	maxNotes = 10
 )
@@ -33,8 +30,15 @@ const (
 type tab struct {
 	set     *pageSet
 	session *pageSession
+	// opener is the tab whose page opened it, if one did. What is known of whose
+	// it is, and whether it counts, is under the set's lock.
+	opener  target.ID
+	whose   whose
+	counted bool
 
 	mu       sync.Mutex
+	working  int            // actions of the agent that run
+	waiting  *waitingDialog // for a client to answer it; nil is none
 	frames   []*pageSession // of frames in other processes, oldest first
 	loads    map[cdp.FrameID]load
 	loaded   chan struct{} // closed and replaced when loads changes
@@ -118,19 +122,14 @@ func (t *tab) takeNotes() []string {
 	return notes
 }
 
-// begin starts an action: the page may raise dialogs again.
-func (t *tab) begin() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.dialogs = 0
-}
-
 // onEvent handles an event of the tab or of one of its frames and workers; it
 // must not block.
 func (t *tab) onEvent(session *pageSession, method string, params jsonv2.Value) {
 	switch method {
 	case page.JavascriptDialogOpening.Method:
 		event(params, func(ev page.EventJavascriptDialogOpening) { t.dialog(session, ev) })
+	case page.JavascriptDialogClosed.Method:
+		t.dialogClosed(session)
 	case page.FrameNavigated.Method:
 		event(params, func(ev page.EventFrameNavigated) {
 			t.navigated(ev.Frame.ID, ev.Frame.LoaderID)
@@ -162,7 +161,7 @@ func (t *tab) onEvent(session *pageSession, method string, params jsonv2.Value) 
 	case network.LoadingFailed.Method:
 		event(params, func(ev network.EventLoadingFailed) { t.moved(trafficID{session, ev.RequestID}, false) })
 	case inspector.TargetCrashed.Method:
-		if session == t.session {
+		if session == t.session && !t.theirs() {
 			t.set.spawn(func(ctx context.Context) { t.set.closeTab(ctx, t) })
 		}
 	}
@@ -211,37 +210,6 @@ func (t *tab) moved(id trafficID, running bool) {
 	} else {
 		delete(t.traffic, id)
 	}
-}
-
-// dialog answers a dialog at once, since the page stands still until then. The
-// model asked for what raised it, so questions are answered with yes; a prompt,
-// which wants text that nobody has, is cancelled.
-func (t *tab) dialog(session *pageSession, ev page.EventJavascriptDialogOpening) {
-	t.mu.Lock()
-	t.dialogs++
-	endless := t.dialogs > maxDialogs
-	t.mu.Unlock()
-	accept := ev.Type != page.DialogTypePrompt && (!endless || ev.Type == page.DialogTypeBeforeunload)
-	if !endless && ev.Type != page.DialogTypeBeforeunload {
-		answer := "accepted"
-		if !accept {
-			answer = "cancelled"
-		}
-		t.note("%s dialog %s: %s", ev.Type, quote(t.set.scrub.text(squeeze(ev.Message)), 200), answer)
-	}
-	t.set.spawn(func(ctx context.Context) {
-		if endless {
-			ctx, cancel := context.WithTimeout(ctx, frameTimeout)
-			defer cancel()
-			// Reaches the script between two statements, as no other command does.
-			t.set.spawn(func(ctx context.Context) {
-				_ = tell(ctx, session, runtime.TerminateExecution, cdp.Empty{})
-			})
-			_ = tell(ctx, session, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: accept})
-			return
-		}
-		_ = tell(ctx, session, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: accept})
-	})
 }
 
 // refuse is an error of this package that the caller can act on.

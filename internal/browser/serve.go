@@ -104,5 +104,6 @@ func plainMethod(method string) string { return method[:min(len(method), 64)] }
 func (c *muxClient) owns(id target.SessionID) bool {
 	c.m.mu.Lock()
 	defer c.m.mu.Unlock()
-	return id != "" && c.m.sessions[id] == c
+	s := c.m.sessions[id]
+	return id != "" && s != nil && s.client == c
 }

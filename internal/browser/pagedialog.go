@@ -1,0 +1,125 @@
+package browser
+
+import (
+	"context"
+	"slices"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+)
+
+// maxDialogs is how many dialogs one action may raise before the script that
+// raises them is ended.
+const maxDialogs = 20
+
+// waitingDialog is a dialog that waits for a client to answer it.
+type waitingDialog struct {
+	session *pageSession
+	ev      page.EventJavascriptDialogOpening
+}
+
+// dialog deals with a dialog, since the page stands still until it is answered.
+// Where a client hears of it, it is the client's to answer, unless the agent is
+// at work there.
+func (t *tab) dialog(session *pageSession, ev page.EventJavascriptDialogOpening) {
+	heard, theirs := t.set.clients.dialogs(t.session.targetID), t.theirs()
+	t.mu.Lock()
+	if t.waiting = nil; heard && t.working == 0 {
+		t.waiting = &waitingDialog{session, ev}
+	}
+	waits := t.waiting != nil
+	t.mu.Unlock()
+	switch {
+	case waits:
+	case theirs:
+		t.dismiss(session, ev)
+	default:
+		t.answer(session, ev)
+	}
+}
+
+// dialogClosed hears that a dialog has been answered, by whomever.
+func (t *tab) dialogClosed(session *pageSession) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.waiting != nil && t.waiting.session == session {
+		t.waiting = nil
+	}
+}
+
+// dismiss answers a dialog as a browser does without anybody who hears of it:
+// with no, but a page that is left is left.
+func (t *tab) dismiss(session *pageSession, ev page.EventJavascriptDialogOpening) {
+	params := page.HandleJavaScriptDialogParams{Accept: ev.Type == page.DialogTypeBeforeunload}
+	t.set.spawn(func(ctx context.Context) { _ = tell(ctx, session, page.HandleJavaScriptDialog, params) })
+}
+
+// takeWaiting returns the dialog that waits for a client, which it does no
+// longer, or nil.
+func (t *tab) takeWaiting() *waitingDialog {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	waiting := t.waiting
+	t.waiting = nil
+	return waiting
+}
+
+// watchClients dismisses what waits for a client that has let go of its tab,
+// where no other hears of it, until ctx ends.
+func (s *pageSet) watchClients(ctx context.Context, left <-chan struct{}) {
+	for {
+		select {
+		case <-left:
+		case <-ctx.Done():
+			return
+		}
+		s.mu.Lock()
+		tabs := slices.Clone(s.tabs)
+		s.mu.Unlock()
+		for _, t := range tabs {
+			if s.clients.dialogs(t.session.targetID) {
+				continue
+			}
+			if w := t.takeWaiting(); w != nil {
+				t.dismiss(w.session, w.ev)
+			}
+		}
+	}
+}
+
+// answer answers a dialog of the agent's page at once. The model asked for what
+// raised it, so questions are answered with yes; a prompt, which wants text that
+// nobody has, is cancelled.
+func (t *tab) answer(session *pageSession, ev page.EventJavascriptDialogOpening) {
+	t.mu.Lock()
+	t.dialogs++
+	endless := t.dialogs > maxDialogs
+	t.mu.Unlock()
+	accept := ev.Type != page.DialogTypePrompt && (!endless || ev.Type == page.DialogTypeBeforeunload)
+	if !endless && ev.Type != page.DialogTypeBeforeunload {
+		t.noteDialog(ev, accept)
+	}
+	t.set.spawn(func(ctx context.Context) {
+		if endless {
+			ctx, cancel := context.WithTimeout(ctx, frameTimeout)
+			defer cancel()
+			// Reaches the script between two statements, as no other command does.
+			t.set.spawn(func(ctx context.Context) {
+				_ = tell(ctx, session, runtime.TerminateExecution, cdp.Empty{})
+			})
+			_ = tell(ctx, session, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: accept})
+			return
+		}
+		_ = tell(ctx, session, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: accept})
+	})
+}
+
+// noteDialog says in the next observation what became of a dialog.
+func (t *tab) noteDialog(ev page.EventJavascriptDialogOpening, accepted bool) {
+	answer := "accepted"
+	if !accepted {
+		answer = "cancelled"
+	}
+	t.note("%s dialog %s: %s", ev.Type, quote(t.set.scrub.text(squeeze(ev.Message)), 200), answer)
+}
