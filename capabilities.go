@@ -20,7 +20,8 @@ type Capability struct {
 	Description string `json:"description,omitempty"`
 	// Methods are those of HTTP that it takes.
 	Methods []string `json:"methods"`
-	// Paths are prefixes, matched on segment boundaries; {x} is any one segment.
+	// Paths are prefixes, matched on segment boundaries; {x} is any one segment,
+	// {+x} one in which an encoded slash is part of a name ("group%2Fproject").
 	Paths []string `json:"paths"`
 	// Hosts are where it may go. An own capability of a provider that the
 	// registry does not have goes where its credential may.

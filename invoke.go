@@ -34,9 +34,9 @@ type Invocation struct {
 	// Method is upper-case; empty is the first that the capability permits.
 	Method string
 	// Path is percent-encoded and whole, "/v1/chat/completions"; empty is the
-	// first that the capability permits. It must be at or below one that the
-	// capability permits, and in no form that could be read as another: ..,
-	// //, \, encoded dots, slashes and escapes are refused.
+	// first that the capability permits. It is sent as it is, and must be at or
+	// below one that the capability permits however its escapes are read: where
+	// %2F is a slash, and where it is none. What climbs in any reading is refused.
 	Path string
 	// Host picks one of the provider's hosts where it has several.
 	Host string

@@ -17,13 +17,14 @@ type Rule struct {
 	// Methods are upper-case.
 	Methods []string
 	// Paths are prefixes that end at a slash or at the path's end. "{name}"
-	// stands for one segment, whatever it is.
+	// stands for one segment, whatever it is; "{+name}" for one whose escaped
+	// slashes the provider takes for part of a name.
 	Paths []string
 }
 
 // Admit refuses a request that the rule does not permit, or whose path can be
-// read in more than one way; the path is as it is sent, percent-encoded. It
-// returns the prefix that permits it: the longest.
+// read as one that it does not permit; the path is as it is sent,
+// percent-encoded. It returns the prefix that permits it: the longest.
 func (r Rule) Admit(method, path string) (template string, err error) {
 	if !slices.Contains(r.Methods, method) {
 		return "", &bctrl.Error{
@@ -31,120 +32,32 @@ func (r Rule) Admit(method, path string) (template string, err error) {
 			Message: "the capability does not permit this method", Hint: "it permits " + strings.Join(r.Methods, ", "),
 		}
 	}
-	if err := CheckPath(path); err != nil {
+	readings, err := readPath(path)
+	if err != nil {
 		return "", err
 	}
 	longest := -1
 	for _, prefix := range r.Paths {
-		if n := matches(prefix, path); n > longest {
+		if n := len(segments(prefix)); n > longest && readings[0].isUnder(prefix) {
 			template, longest = prefix, n
 		}
 	}
 	if longest < 0 {
-		return "", &bctrl.Error{
-			Status: http.StatusForbidden, Code: "invoke.path_not_allowed", Field: "path",
-			Message: "the capability does not permit this path", Hint: "it permits what is at or below " + strings.Join(r.Paths, ", "),
+		return "", r.errOutside("the capability does not permit this path")
+	}
+	for _, read := range readings {
+		if !slices.ContainsFunc(r.Paths, read.isUnder) {
+			return "", r.errOutside("the capability does not permit this path as it is read where escapes mean something else")
 		}
 	}
 	return template, nil
 }
 
-// matches returns how many segments of path prefix covers, or -1. An encoded
-// segment is compared as what it stands for: CheckPath has seen to it that it
-// stands for no slash, no dot and no other encoding.
-func matches(prefix, path string) int {
-	want, have := segments(prefix), segments(path)
-	if len(want) > len(have) {
-		return -1
+func (r Rule) errOutside(message string) error {
+	return &bctrl.Error{
+		Status: http.StatusForbidden, Code: "invoke.path_not_allowed", Field: "path",
+		Message: message, Hint: "it permits what is at or below " + strings.Join(r.Paths, ", "),
 	}
-	for i, segment := range want {
-		wild := strings.HasPrefix(segment, "{") && strings.HasSuffix(segment, "}")
-		text, err := url.PathUnescape(have[i])
-		if err != nil || text == "" || !wild && text != segment {
-			return -1
-		}
-	}
-	return len(want)
-}
-
-// segments splits a path; "/" has none.
-func segments(path string) []string {
-	path = strings.TrimPrefix(path, "/")
-	if path == "" {
-		return nil
-	}
-	return strings.Split(strings.TrimSuffix(path, "/"), "/")
-}
-
-// maxPath bounds a request's path, in bytes.
-const maxPath = 8 << 10
-
-// CheckPath refuses a percent-encoded path that could mean another one to
-// anybody on the way: dot segments, empty segments, backslashes, control
-// characters, and dots, slashes or escapes behind an escape.
-func CheckPath(path string) error {
-	refused := func(why string) error {
-		return &bctrl.Error{Status: http.StatusBadRequest, Code: "invoke.path_refused", Field: "path", Message: "the path is refused: " + why}
-	}
-	switch {
-	case !strings.HasPrefix(path, "/"):
-		return refused("it does not begin with a slash")
-	case len(path) > maxPath:
-		return refused("it is too long")
-	case strings.ContainsAny(path, "?#"):
-		return refused("a query has a field of its own")
-	case strings.Contains(path, "//"):
-		return refused("it holds an empty segment")
-	case strings.Contains(path, `\`):
-		return refused("it holds a backslash")
-	}
-	for i := range len(path) {
-		if !pathByte(path[i]) {
-			return refused("it holds a character that must be percent-encoded")
-		}
-	}
-	text, err := url.PathUnescape(path)
-	switch {
-	case err != nil:
-		return refused("its percent-encoding is broken")
-	case strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }):
-		return refused("it holds a control character, or bytes that are no text")
-	case strings.Contains(text, `\`):
-		return refused("it holds an encoded backslash")
-	case strings.Count(text, "/") != strings.Count(path, "/"):
-		return refused("it holds an encoded slash")
-	case strings.Count(text, ".") != strings.Count(path, "."):
-		return refused("it holds an encoded dot")
-	case hidesEscape(text):
-		return refused("it holds an encoded escape")
-	case climbs(path):
-		return refused("it holds a dot segment")
-	}
-	return nil
-}
-
-// pathByte reports whether b may stand in a path as it is (RFC 3986 §3.3) or
-// begins an escape.
-func pathByte(b byte) bool {
-	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || strings.IndexByte("/%-._~!$&'()*+,;=:@", b) >= 0
-}
-
-// hidesEscape reports whether decoding text, which has been decoded once, would
-// change it again.
-func hidesEscape(text string) bool {
-	for rest := text; ; {
-		i := strings.IndexByte(rest, '%')
-		if i < 0 {
-			return false
-		}
-		if rest = rest[i+1:]; len(rest) >= 2 && isHex(rest[0]) && isHex(rest[1]) {
-			return true
-		}
-	}
-}
-
-func isHex(b byte) bool {
-	return '0' <= b && b <= '9' || 'a' <= b && b <= 'f' || 'A' <= b && b <= 'F'
 }
 
 // authWords are in the names of headers that carry somebody's authentication.

@@ -81,32 +81,8 @@ func below(path, base string) bool {
 }
 
 // climbs reports whether an escaped path can be read, by this or a lenient
-// server, as one that leaves the folder it seems to be in: dot segments and
-// empty ones, also behind escapes and escaped escapes.
-func climbs(path string) bool {
-	const depth = 4
-	for range depth {
-		segments := strings.FieldsFunc(strings.TrimPrefix(path, "/"), func(r rune) bool { return r == '/' || r == '\\' })
-		for _, s := range segments {
-			// A parameter ("..;x") is cut off by some servers.
-			if s, _, _ := strings.Cut(s, ";"); s == "." || s == ".." {
-				return true
-			}
-		}
-		if strings.Contains(path, "//") || strings.ContainsAny(path, "\\\x00\r\n") {
-			return true
-		}
-		decoded, err := url.PathUnescape(path)
-		if err != nil {
-			return true
-		}
-		if decoded == path {
-			return false
-		}
-		path = decoded
-	}
-	return true // nobody escapes that deep in good faith
-}
+// server, as one that leaves the folder it seems to be in.
+func climbs(path string) bool { return path != "" && CheckPath(path) != nil }
 
 // classify turns a transport's error into one of ours. Its text is not
 // repeated: it can quote what the provider wrote.

@@ -10,10 +10,11 @@ import (
 	"github.com/bctrl-go/bctrl/internal/names"
 )
 
-var errPath = errors.New("a path begins with a slash, and a segment is {name} or one or more of the unescaped characters of RFC 3986, neither . nor .. and without semicolon")
+var errPath = errors.New("a path begins with a slash, and a segment is {name}, {+name} or one or more of the unescaped characters of RFC 3986, neither . nor .. and without semicolon")
 
 // PathPattern checks a path of a capability: "/" for every path, or segments
-// written out or {name} for any one.
+// written out, {name} for any one, or {+name} for any one in which the provider
+// takes an encoded slash for part of a name.
 func PathPattern(pattern string) error {
 	if pattern == "/" {
 		return nil
@@ -25,7 +26,7 @@ func PathPattern(pattern string) error {
 	for segment := range strings.SplitSeq(rest, "/") {
 		if name, ok := strings.CutPrefix(segment, "{"); ok {
 			name, closed := strings.CutSuffix(name, "}")
-			if !closed || names.CredentialID(name) != nil {
+			if !closed || names.CredentialID(strings.TrimPrefix(name, "+")) != nil {
 				return errPath
 			}
 			continue

@@ -56,7 +56,8 @@ type Capability struct {
 	Description string `json:"description"`
 	// Methods and Paths are what it permits. Paths are whole, as the provider
 	// documents them, BasePath included; each permits what is at or below it
-	// by segments, and {name} stands for any one segment.
+	// by segments, {name} stands for any one segment, and {+name} for one in
+	// which the provider takes an encoded slash for part of a name.
 	Methods []string `json:"methods"`
 	Paths   []string `json:"paths"`
 	// Host is the one of the provider's hosts that it is at; empty for the

@@ -200,7 +200,12 @@ func (w *badWorld) requests() map[string][]badRequest {
 		"an unknown capability":                        {invoke("acme/nothing", nil)},
 		"a method that the capability does not permit": {things("method", "DELETE"), things("method", "get")},
 		"a path that the capability does not permit":   {things("path", "/v1/thingsmore"), things("path", "/v1/repos/o"), things("path", "/")},
-		"a path with `..`, `%2e`, `%2f`, a backslash, a tab or a double slash": {
+		"a path that is outside of the capability where an encoded slash is read as a slash": {
+			things("path", "/v1%2fthings"), things("path", "/v1/repos/o%2Fr"), things("path", "/v1/repos%2Fo/r/issues"), things("path", "/v1%2Fthings/x"),
+		},
+		"a path in which anybody reads `..`, a backslash, a tab, a double slash or a slash encoded twice": {
+			things("path", "/v1/things/a%2f..%2f..%2fadmin"), things("path", "/v1/things/a%252fb"), things("path", "/v1/things/a%2F%2Fb"),
+			things("path", "/v1/things/..;x=1/admin"), things("path", "/v1/things/%25252e%25252e/admin"),
 			things("path", "/v1/things/../admin"), things("path", "/v1/things/%2e%2e/admin"), things("path", "/v1/things/.%2E/admin"), things("path", "/v1/things/..%2fadmin"),
 			things("path", "/v1/things/%252e%252e/admin"), things("path", `/v1/things\..\admin`), things("path", "/v1/things/%5c"), things("path", "/v1/things/a\tb"),
 			things("path", "/v1/things/%09"), things("path", "/v1//things"), things("path", "//evil.example/v1/things"), things("path", "/v1/things?x=1"),

@@ -64,7 +64,8 @@ func (s *Server) checkCapability(id string, c capabilityMeta) error {
 }
 
 // canonicalPath reports whether a path of a capability is in the only form that
-// it is compared in. {x} stands for one segment.
+// it is compared in. {x} stands for one segment, {+x} for one in which encoded
+// slashes are part of a name.
 func canonicalPath(path string) bool {
 	rest, rooted := strings.CutPrefix(path, "/")
 	if !rooted || len(path) > maxPathBytes {
@@ -105,10 +106,15 @@ func callsModel(p registry.Provider, own capabilityMeta) bool {
 	return false
 }
 
-// meet reports whether some path is at or below both prefixes.
+// meet reports whether some path is at or below both prefixes. What stands
+// behind a segment that may hold encoded slashes is not looked at: where they are
+// read as slashes, it is further on.
 func meet(a, b string) bool {
 	as, bs := segmentsOf(a), segmentsOf(b)
 	for i := range min(len(as), len(bs)) {
+		if strings.HasPrefix(as[i], "{+") || strings.HasPrefix(bs[i], "{+") {
+			return true
+		}
 		if as[i] != bs[i] && !strings.HasPrefix(as[i], "{") && !strings.HasPrefix(bs[i], "{") {
 			return false
 		}

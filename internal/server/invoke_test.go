@@ -244,7 +244,7 @@ func TestWhatIsRefusedNeverLeaves(t *testing.T) {
 		{"a method", "invoke.method_not_allowed", 403, envelope(object{"method": "DELETE"})},
 		{"a path", "invoke.path_not_allowed", 403, envelope(object{"path": "/v1/thingsandmore"})},
 		{"a path that climbs", "invoke.path_refused", 400, envelope(object{"path": "/v1/things/../admin"})},
-		{"a path with an encoded slash", "invoke.path_refused", 400, envelope(object{"path": "/v1/things%2f..%2fadmin"})},
+		{"a path that climbs behind an encoded slash", "invoke.path_refused", 400, envelope(object{"path": "/v1/things%2f..%2fadmin"})},
 		{"a host", "invoke.host_not_allowed", 403, envelope(object{"host": "evil.example"})},
 		{"an address", "invoke.host_not_allowed", 403, envelope(object{"host": "127.0.0.1"})},
 		{"a host with user info", "invoke.host_not_allowed", 403, envelope(object{"host": acmeHost + "@evil.example"})},

@@ -23,10 +23,9 @@ const proxyPrefix = "/v1/proxy/"
 // as what, and the path behind it is the provider's.
 func (s *Server) proxy(w http.ResponseWriter, rq *request) error {
 	ctx := rq.Context()
-	target := rq.PathValue("target")
-	_, path, _ := strings.Cut(strings.TrimPrefix(rq.URL.EscapedPath(), proxyPrefix), "/")
+	target, path := splitProxyPath(rq.Request)
 	c := s.newCall(rq)
-	c.method, c.path, c.query, c.header = rq.Method, "/"+path, rq.URL.RawQuery, rq.Header.Clone()
+	c.method, c.path, c.query, c.header = rq.Method, path, rq.URL.RawQuery, rq.Header.Clone()
 	c.brought = rq.brought
 	c.timeout, c.maxAnswer = maxCallTimeout, maxStreamedAnswer
 	if rq.ContentLength != 0 {
@@ -54,6 +53,19 @@ func (s *Server) proxy(w http.ResponseWriter, rq *request) error {
 		return err
 	}
 	return s.passOn(w, rq, a, a.StatusCode)
+}
+
+// splitProxyPath returns the target that a request's path names, and the path
+// behind it as it was sent. Bytes that no path holds as they are, which some
+// clients send all the same, are escaped.
+func splitProxyPath(r *http.Request) (target, path string) {
+	sent, _, _ := strings.Cut(r.RequestURI, "?")
+	if !strings.HasPrefix(sent, proxyPrefix) { // with its host in front
+		sent = r.URL.EscapedPath()
+	}
+	target, path, _ = strings.Cut(strings.TrimPrefix(sent, proxyPrefix), "/")
+	target, _ = url.PathUnescape(target) // what cannot be is no target
+	return target, broker.EscapePath("/" + path)
 }
 
 // proxyContext reads from headers in which context an organization key calls.
@@ -148,11 +160,4 @@ func (s *Server) providerOf(ctx context.Context, caller access.Caller, id string
 		return known[0].Provider, nil // what else is wrong with it is said once the call is permitted
 	}
 	return "", err
-}
-
-// plainProxyPath is [plainPath] for a request that is passed through, whose
-// path may end in a slash.
-func plainProxyPath(u *url.URL) bool {
-	rest, ok := strings.CutPrefix(u.EscapedPath(), proxyPrefix)
-	return ok && strings.Count(rest, "/") > 0 && plainPath(strings.TrimSuffix(u.EscapedPath(), "/"))
 }

@@ -26,13 +26,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := newRequestID(r.Header.Get("x-request-id"))
 	w.Header().Set("x-request-id", id)
 	switch path := r.URL.EscapedPath(); {
-	case plainPath(path), plainProxyPath(r.URL):
-		s.mux.ServeHTTP(w, r)
-	case strings.HasPrefix(path, proxyPrefix): // the mux would change it, and the log is to have it
-		target, _, _ := strings.Cut(strings.TrimPrefix(path, proxyPrefix), "/")
-		target, _ = url.PathUnescape(target) // what cannot be is no target
-		r.SetPathValue("target", target)
+	case strings.HasPrefix(path, proxyPrefix): // the mux would change what is not ours to change
 		s.pass.ServeHTTP(w, r)
+	case plainPath(path):
+		s.mux.ServeHTTP(w, r)
 	default:
 		refuse(w, id, invalid("request.path", "", "the path has an empty segment, a dot segment or a zero byte"))
 	}
