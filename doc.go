@@ -50,6 +50,13 @@
 // A vault secret that an agent uses reaches neither the model nor this
 // program: the server fills it into the page.
 //
+// # Text
+//
+// What is sent arrives to the byte. Strings are UTF-8: any other is refused as
+// request.invalid_utf8 before anything is sent, with the field's name, since
+// JSON would carry another in its place. Bytes that are no text go as an
+// [Invocation]'s RawBody, as a file, or in a form of text such as base64.
+//
 // # Errors
 //
 // Every error is an [*Error], or holds one: Status, Code ("area.name"),

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
@@ -141,10 +143,15 @@ func (r *InvokeResponse) JSON(out any) error {
 
 // request makes the request of an invocation.
 func (inv Invocation) request(as *limits, opts []CallOption) (*request, error) {
+	refused := func(err error) (*request, error) {
+		var e *Error
+		if errors.As(err, &e) {
+			e.Method, e.PathTemplate = http.MethodPost, pathInvoke
+		}
+		return nil, err
+	}
 	fail := func(code, field, message string) (*request, error) {
-		e := refusal(http.StatusBadRequest, code, field, message)
-		e.Method, e.PathTemplate = http.MethodPost, pathInvoke
-		return nil, e
+		return refused(refusal(http.StatusBadRequest, code, field, message))
 	}
 	in := wire.Invocation[Scope]{
 		Credential: inv.Credential, Context: inv.Context, Consumer: inv.Consumer, Method: inv.Method, Path: inv.Path, Host: inv.Host,
@@ -178,9 +185,9 @@ func (inv Invocation) request(as *limits, opts []CallOption) (*request, error) {
 		method: http.MethodPost, path: pathInvoke, params: []string{inv.Capability}, as: as, in: in, opts: opts, once: true, slow: true,
 	}
 	if inv.Body != nil {
-		body, err := json.Marshal(inv.Body)
+		body, err := encode("body", inv.Body)
 		if err != nil {
-			return fail("request.not_json", "body", "the body cannot be encoded as JSON") // the cause may quote it
+			return refused(err)
 		}
 		in.Body = body
 		r.in = in
@@ -190,7 +197,7 @@ func (inv Invocation) request(as *limits, opts []CallOption) (*request, error) {
 	}
 	var err error
 	if r.body, r.header, err = inv.parts(in); err != nil {
-		return fail("request.invalid", "multipart", "the parts cannot be encoded")
+		return refused(err)
 	}
 	r.in = nil
 	return r, nil
@@ -213,7 +220,7 @@ func (inv Invocation) parts(in wire.Invocation[Scope]) (*source, http.Header, er
 	if inv.Multipart != nil {
 		in.Content = wire.ContentMultipart
 	}
-	envelope, err := json.Marshal(in)
+	envelope, err := encode("", in)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -227,7 +234,10 @@ func (inv Invocation) parts(in wire.Invocation[Scope]) (*source, http.Header, er
 		}
 		err = part(h, inv.RawBody)
 	}
-	for _, p := range inv.Multipart {
+	for i, p := range inv.Multipart {
+		if err := p.kept("multipart[" + strconv.Itoa(i) + "]."); err != nil {
+			return nil, nil, err
+		}
 		content := p.Content
 		if content == nil {
 			content = bytes.NewReader([]byte(p.Value))
@@ -241,6 +251,20 @@ func (inv Invocation) parts(in wire.Invocation[Scope]) (*source, http.Header, er
 	}
 	pieces = append(pieces, &frame)
 	return sourceOf(onlyReader{io.MultiReader(pieces...)}), http.Header{"Content-Type": {w.FormDataContentType()}}, err
+}
+
+// kept refuses a part whose names would arrive as others: a line end in one is
+// replaced on the way. A value of bytes is kept as any content is.
+func (p FormPart) kept(field string) error {
+	for _, text := range []struct{ name, value string }{{"name", p.Name}, {"filename", p.Filename}} {
+		switch {
+		case !utf8.ValidString(text.value):
+			return notText(field + text.name)
+		case hasControl(text.value):
+			return refusal(http.StatusBadRequest, "request.invalid_header", field+text.name, "it holds a control character, and would not arrive as it is")
+		}
+	}
+	return keptInHeader(field+"contentType", p.ContentType)
 }
 
 // onlyReader hides that a reader could do more.

@@ -129,7 +129,9 @@ func (p *passage) request(req *http.Request) (*http.Request, error) {
 			out.Body = nil // such methods are not sent again, and want a length of 0
 		}
 	}
-	p.headers(out.Header, t, req.URL.Host, id.String())
+	if err := p.headers(out.Header, t, req.URL.Host, id.String()); err != nil {
+		return fail(err)
+	}
 	return out, nil
 }
 
@@ -144,8 +146,9 @@ func behindProxy(u *url.URL, base, target, path string) (err error) {
 	return err
 }
 
-// headers replaces what the SDK authenticates with by what we do.
-func (p *passage) headers(h http.Header, t *transport, host, id string) {
+// headers replaces what the SDK authenticates with by what we do. An id that a
+// header would carry as another is refused.
+func (p *passage) headers(h http.Header, t *transport, host, id string) *Error {
 	for name := range h {
 		if strings.HasPrefix(strings.ToLower(name), "bctrl-") {
 			delete(h, name)
@@ -171,13 +174,18 @@ func (p *passage) headers(h http.Header, t *transport, host, id string) {
 		wire.HeaderHost: host, wire.HeaderWorkspace: p.target.Context.WorkspaceID(), wire.HeaderGroup: p.target.Context.GroupID(),
 		wire.HeaderConsumer: p.target.Consumer,
 	} {
-		if value != "" {
-			h[name] = []string{value}
+		switch {
+		case value == "":
+			continue
+		case !printable(value):
+			return refusal(http.StatusBadRequest, "request.invalid_header", name, "the header has a blank, a control character or a letter that is not ASCII")
 		}
+		h[name] = []string{value}
 	}
 	if p.as != nil {
 		p.as.headers(h)
 	}
+	return nil
 }
 
 // withoutKeys leaves out of a query what SDKs send their keys in.

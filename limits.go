@@ -2,7 +2,6 @@ package bctrl
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"strings"
 )
@@ -35,9 +34,9 @@ func (s *limits) lower(m Mounts) (*limits, error) {
 		return nil, err
 	}
 	declared := s.declared.then(m)
-	text, err := json.Marshal(declared)
+	text, err := encode("mounts", declared)
 	if err != nil {
-		return nil, refusal(http.StatusBadRequest, "mounts.invalid", "mounts", "the mounts cannot be encoded")
+		return nil, err
 	}
 	return &limits{runtimeID: s.runtimeID, mounts: effective, declared: declared, narrowed: base64.RawURLEncoding.EncodeToString(text)}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // locate fills u with the address of a route. Each value becomes exactly one
@@ -54,10 +55,12 @@ func checkSegment(name, value string) error {
 	switch {
 	case value == "":
 		message = "the " + name + " is empty"
-	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }):
+	case hasControl(value):
 		message = "the " + name + " holds a control character"
 	case unsafeSegments(value):
 		message = "the " + name + " holds a dot segment or an empty one"
+	case !utf8.ValidString(value):
+		return notText(name)
 	default:
 		return nil
 	}

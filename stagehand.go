@@ -119,9 +119,9 @@ func GotoStep(args GotoArgs) (Step, error) { return stepOf(CallGoto, args) }
 func ScreenshotStep(args ScreenshotArgs) (Step, error) { return stepOf(CallScreenshot, args) }
 
 func stepOf[T any](call Call, args T) (Step, error) {
-	text, err := json.Marshal(args)
+	text, err := encode("args", args)
 	if err != nil {
-		return Step{}, refusal(http.StatusBadRequest, "steps.invalid_args", "args", "the arguments cannot be encoded as JSON")
+		return Step{}, err
 	}
 	return Step{Call: call, Args: text}, nil
 }

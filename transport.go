@@ -216,6 +216,9 @@ func (x *exchange) build(ctx context.Context) error {
 		}
 		maps.Copy(query, x.settings.query)
 	}
+	if err := keptInAddress(query, x.r.header); err != nil {
+		return x.fail(err)
+	}
 	hr.URL.RawQuery = query.Encode()
 	x.headers(hr.Header)
 	x.req.Request = hr
@@ -223,10 +226,9 @@ func (x *exchange) build(ctx context.Context) error {
 	case x.r.body != nil:
 		return x.attach(x.r.body.size, x.r.body.rereadable(), func() (io.Reader, error) { return x.r.body.reading(ctx) })
 	case x.r.in != nil:
-		body, err := json.Marshal(x.r.in)
+		body, err := encode("", x.r.in)
 		if err != nil {
-			// The cause is not kept: it may quote what could not be encoded.
-			return x.fail(refusal(http.StatusBadRequest, "request.not_json", "", "the request cannot be encoded as JSON"))
+			return x.fail(err)
 		}
 		hr.Header["Content-Type"] = x.t.json
 		return x.attach(int64(len(body)), true, func() (io.Reader, error) { return bytes.NewReader(body), nil })

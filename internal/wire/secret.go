@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+
+	"github.com/bctrl-go/bctrl/internal/strictjson"
 )
 
 // Value is a secret on its way through JSON. The zero Value is left out by
@@ -40,8 +42,9 @@ func (v Value) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[secret]"
 // LogValue implements [slog.LogValuer].
 func (v Value) LogValue() slog.Value { return slog.StringValue("[secret]") }
 
-// MarshalJSON writes the secret: these are the shapes of the wire.
-func (v Value) MarshalJSON() ([]byte, error) { return json.Marshal(v.Reveal()) }
+// MarshalJSON writes the secret: these are the shapes of the wire. One that is
+// not UTF-8 is refused rather than written as another.
+func (v Value) MarshalJSON() ([]byte, error) { return strictjson.MarshalString(v.Reveal()) }
 
 // UnmarshalJSON reads a JSON string. Its error does not repeat the text.
 func (v *Value) UnmarshalJSON(data []byte) error {
