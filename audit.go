@@ -63,8 +63,12 @@ type AuditEvent struct {
 	// UID and Version name the stored record that was meant.
 	UID     string `json:"uid,omitempty"`
 	Version int64  `json:"version,omitempty"`
-	// Tier is where a secret was found: group, workspace or global.
-	Tier     string        `json:"tier,omitempty"`
+	// Tier is where the credential of a call to a provider was found: group,
+	// attached, workspace or global. UID and Version are then the credential's.
+	Tier string `json:"tier,omitempty"`
+	// Secrets are those that the call was made with, by field: the credential's
+	// own, or what bindings put in their place.
+	Secrets  []AuditSecret `json:"secrets,omitempty"`
 	Decision AuditDecision `json:"decision,omitempty"`
 	// Outcome is [AuditOK], [AuditUnknown], the code of an error, or empty
 	// while the effect runs.
@@ -92,6 +96,21 @@ type AuditEvent struct {
 	// log has it apart.
 	EndedSeq int64     `json:"endedSeq,omitempty"`
 	EndedAt  time.Time `json:"endedAt,omitzero"`
+}
+
+// AuditSecret is a secret that a call to a provider was made with.
+type AuditSecret struct {
+	// Field is which of the credential's secrets it was.
+	Field string `json:"field"`
+	// UID and Version name the stored secret; of an AI credential's own key that
+	// credential.
+	UID     string `json:"uid"`
+	Version int64  `json:"version,omitempty"`
+	// Tier is how specific the choice was: the credential's, or that of the
+	// binding which put the secret in the place of the credential's own.
+	Tier string `json:"tier,omitempty"`
+	// Binding is the id of that binding; empty where there was none.
+	Binding string `json:"binding,omitempty"`
 }
 
 // AuditFilter selects events; the zero AuditFilter selects all. Of fields that

@@ -11,10 +11,14 @@ import (
 
 // Binding puts a secret in place of the one that a call's credential has, for
 // the contexts of its scope: whose secret is used, where mounts say what may be
-// called. Of several that a call sees, the most specific scope's is used; in
-// one scope one for exactly this consumer before one for all, and one of the
-// capability before one of the credential.
+// called. It does so where the credential is not more specific: a global binding
+// never displaces a group's own credential; an AI credential counts as global.
+// Of several that a call sees, the most specific scope's is used; in one scope
+// one for exactly this consumer before one for all, and one of the capability
+// before one of the credential.
 type Binding struct {
+	// ID is set by the server; the audit log names a binding by it.
+	ID string `json:"id,omitempty"`
 	// Capability or Credential, exactly one of them, is what the secret is used
 	// for. The credential may be an AI credential.
 	Capability string `json:"capability,omitempty"`

@@ -26,6 +26,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -77,10 +78,13 @@ type Event struct {
 	Version int64  `json:"version,omitempty"`
 	// Record is the kind of the record that the event wrote, Digest what it was
 	// then, empty when it was deleted. Append sets both.
-	Record   string   `json:"record,omitempty"`
-	Digest   string   `json:"digest,omitempty"`
-	Tier     string   `json:"tier,omitempty"`
-	Decision Decision `json:"decision,omitempty"`
+	Record string `json:"record,omitempty"`
+	Digest string `json:"digest,omitempty"`
+	Tier   string `json:"tier,omitempty"`
+	// Secrets are what a call to a provider is made with: UID and Tier are its
+	// credential's.
+	Secrets  []bctrl.AuditSecret `json:"secrets,omitempty"`
+	Decision Decision            `json:"decision,omitempty"`
 	// Outcome is "ok" or the code of an error.
 	Outcome string `json:"outcome,omitempty"`
 	// Capability, Credential and Consumer say what a call to a provider was made

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -21,6 +22,10 @@ func (e *Event) bound() {
 		&e.Credential, &e.Consumer, &e.Method, &e.Host, &e.Path, &e.RequestID,
 	} {
 		*text = cut(*text, maxText)
+	}
+	e.Secrets = slices.Clone(e.Secrets)
+	for i := range e.Secrets {
+		e.Secrets[i].Field = cut(e.Secrets[i].Field, maxText)
 	}
 }
 

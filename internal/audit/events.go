@@ -183,7 +183,7 @@ func describe(row store.StoredEvent) (out bctrl.AuditEvent, err error) {
 	}
 	out = bctrl.AuditEvent{
 		Seq: row.Seq, ID: e.ID, Time: row.At, Caller: e.Caller, WorkspaceID: e.Workspace, Group: e.Group, RuntimeID: e.Runtime,
-		Execution: e.Execution, Action: e.Action, Object: e.Object, UID: e.UID, Version: e.Version, Tier: e.Tier,
+		Execution: e.Execution, Action: e.Action, Object: e.Object, UID: e.UID, Version: e.Version, Tier: e.Tier, Secrets: e.Secrets,
 		Decision: bctrl.AuditDecision(e.Decision), Outcome: e.Outcome, Capability: e.Capability, Credential: e.Credential, Consumer: e.Consumer,
 		Method: e.Method, Host: e.Host, Path: e.Path, Status: e.Status, RequestBytes: e.RequestBytes, ResponseBytes: e.ResponseBytes,
 		DurationMs: e.DurationMs, RequestID: e.RequestID,

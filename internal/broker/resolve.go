@@ -48,7 +48,8 @@ type Secret struct {
 	Tampered bool
 }
 
-// Binding puts another secret in place of a credential's own.
+// Binding puts another secret in place of the own one of a credential that is
+// not more specific than it.
 type Binding struct {
 	UID   string
 	Scope bctrl.Scope
@@ -295,9 +296,11 @@ func (state State) secrets() map[string]Secret {
 	return byID
 }
 
-// bind replaces the secrets for which a binding is visible: for each field the
-// one of the most specific tier, there an exact consumer before none, and a
-// capability before a credential.
+// bind replaces the secrets for which a binding is visible that is not less
+// specific than the credential: for each field the one of the most specific
+// tier, there an exact consumer before none, and a capability before a
+// credential. So a global binding never displaces a group's own credential, and
+// what is less specific than the answer never changes it.
 func (state State) bind(q Query, r *Resolved) error {
 	secrets := state.secrets()
 	for field := range r.Secrets {
@@ -308,7 +311,10 @@ func (state State) bind(q Query, r *Resolved) error {
 				continue
 			}
 			found := Bound{b, tierOf(b.Scope, q.Context)}
-			if found.Tier != "" && (best == nil || found.compare(*best) < 0) {
+			if found.Tier == "" || found.Tier.rank() > r.Tier.rank() {
+				continue
+			}
+			if best == nil || found.compare(*best) < 0 {
 				best = &found
 			}
 		}

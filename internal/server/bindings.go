@@ -37,7 +37,7 @@ func (s *Server) proveBinding(org string, row store.Binding) error {
 
 func describeBinding(row store.Binding) bctrl.Binding {
 	out := bctrl.Binding{
-		SecretRef: secretRef(row.Secret), Field: row.Field, Scope: row.Scope, Consumer: row.Consumer, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
+		ID: row.UID, SecretRef: secretRef(row.Secret), Field: row.Field, Scope: row.Scope, Consumer: row.Consumer, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
 	}
 	if strings.Contains(row.Target, "/") {
 		out.Capability = row.Target

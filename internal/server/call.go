@@ -72,6 +72,8 @@ type call struct {
 	uid      string
 	version  int64
 	base     *url.URL
+	// used are the secrets that it is made with.
+	used []bctrl.AuditSecret
 }
 
 // complete adds to an event what the call was made as, as far as that is known.
@@ -81,6 +83,7 @@ func (c *call) complete(ev *audit.Event) {
 	if c.uid != "" {
 		ev.UID, ev.Version = c.uid, c.version
 	}
+	ev.Secrets = c.used
 	if ev.Runtime == "" {
 		about(ev, c.context)
 	}
@@ -224,6 +227,7 @@ func (s *Server) intend(ctx context.Context, tx *store.Tx, c *call) (ev audit.Ev
 			return ev, err
 		}
 	}
+	c.used = r.used()
 	ev = c.event()
 	c.complete(&ev)
 	if r.AI != nil && c.caller.Runtime != nil {

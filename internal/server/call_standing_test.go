@@ -30,8 +30,11 @@ func TestACallEndsWhenWhatItIsMadeWithGoes(t *testing.T) {
 		{"the secret is deleted", func(s *standing) { s.delete("secrets", s.secret.ID) }, "credentials.revoked"},
 		{"the secret is detached", func(s *standing) { s.delete(s.attached...) }, "credentials.not_found"},
 		{"another secret is bound", func(s *standing) {
-			s.ok("PUT", []string{"bindings"}, object{"credential": "acme-main", "secretRef": ref(s.second), "scope": globally()}, nil)
+			s.ok("PUT", []string{"bindings"}, object{"credential": "acme-main", "secretRef": ref(s.second), "scope": inGroup("w", "g")}, nil)
 		}, "credentials.replaced"},
+		{"another secret is bound, for what is less specific", func(s *standing) {
+			s.ok("PUT", []string{"bindings"}, object{"credential": "acme-main", "secretRef": ref(s.second), "scope": globally()}, nil)
+		}, ""},
 		{"the capability is deleted", func(s *standing) { s.delete("capabilities", "acme/things") }, "capabilities.not_found"},
 		{"the capability permits less", func(s *standing) {
 			s.ok("PUT", []string{"capabilities", "acme/things"}, object{"methods": []string{"GET"}, "paths": []string{"/v1/other"}}, nil)

@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/broker"
@@ -249,6 +251,22 @@ func (c *resolvedCall) load(ctx context.Context, q store.Queries) error {
 		c.seen = append(c.seen, row)
 	}
 	return nil
+}
+
+// used says which secrets the call is made with, by field, and why those.
+func (c *resolvedCall) used() []bctrl.AuditSecret {
+	used := make([]bctrl.AuditSecret, 0, len(c.Resolved.Secrets))
+	for _, field := range slices.Sorted(maps.Keys(c.Resolved.Secrets)) {
+		one := bctrl.AuditSecret{Field: field, UID: c.UID, Version: c.Version, Tier: string(c.Tier)} // an AI credential's own key
+		if row, stored := c.secrets[field]; stored {
+			one.UID, one.Version = row.ID, row.Version
+		}
+		if b, bound := c.Bindings[field]; bound {
+			one.Tier, one.Binding = string(b.Tier), b.UID
+		}
+		used = append(used, one)
+	}
+	return used
 }
 
 // open decrypts the secrets of the call, and no other, by field. Each is
