@@ -22,6 +22,7 @@ func (s *Server) streamAudit(w http.ResponseWriter, rq *request) error {
 	if err := s.authorize(rq, ""); err != nil {
 		return err
 	}
+	s.catchUp(rq.Context())
 	position := s.db.Head().Seq
 	if filter.After != 0 {
 		position = filter.After

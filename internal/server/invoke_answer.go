@@ -62,6 +62,19 @@ func (s *Server) passOn(w http.ResponseWriter, rq *request, a *providerAnswer, s
 	}
 	conn := http.NewResponseController(w)
 	_ = conn.EnableFullDuplex() // HTTP/2 is so of itself
+	left := bodyLength(rq, status, h)
+	end := func() error {
+		rq.settled()
+		return a.end(nil)
+	}
+	if left == 0 {
+		if err := end(); err != nil {
+			return err
+		}
+		w.WriteHeader(status)
+		_ = conn.Flush() // the caller is gone; there is nobody to tell
+		return nil
+	}
 	w.WriteHeader(status)
 	if conn.Flush() != nil {
 		return a.end(errAbandoned)
@@ -69,22 +82,40 @@ func (s *Server) passOn(w http.ResponseWriter, rq *request, a *providerAnswer, s
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := a.Read(buf)
-		if n > 0 {
+		if left -= int64(n); left == 0 && err == nil {
+			_, err = io.ReadFull(a, make([]byte, 1)) // that there is no more
+		}
+		ended := err == io.EOF
+		if ended {
+			err = end()
+		}
+		if n > 0 && (err == nil || !ended) {
 			_ = conn.SetWriteDeadline(time.Now().Add(slowestReader))
-			if _, lost := w.Write(buf[:n]); lost != nil || conn.Flush() != nil {
+			if _, lost := w.Write(buf[:n]); (lost != nil || conn.Flush() != nil) && !ended {
 				return a.end(errAbandoned)
 			}
 		}
 		switch {
-		case err == nil:
-			continue
-		case err == io.EOF:
+		case ended:
 			_ = conn.SetWriteDeadline(time.Time{})
-			rq.settled()
-			return a.end(nil)
+			return err
+		case err != nil:
+			return a.end(err)
 		}
-		return a.end(err)
 	}
+}
+
+// bodyLength is how many bytes tell a caller that it has the whole answer, or a
+// negative number where only the answer's end does. The outcome is to be known
+// before: who has read an answer to its end finds it in the log.
+func bodyLength(rq *request, status int, h http.Header) int64 {
+	if rq.Method == http.MethodHead || status == http.StatusNoContent || status == http.StatusNotModified {
+		return 0
+	}
+	if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil {
+		return n
+	}
+	return -1
 }
 
 // isText reports whether a body can be written as a text in JSON and read again

@@ -87,15 +87,15 @@ func (s *Server) startOperation(ctx context.Context, rq *request, x *execution, 
 	s.operations.open[x.id] = op
 	s.operations.mu.Unlock()
 	s.operations.wg.Go(func() {
-		s.settle(ev, done, audit.End{Outcome: s.operate(life, op, x, steps)})
+		s.operate(life, op, x, steps, func(outcome string) { s.settle(ev, done, audit.End{Outcome: outcome}) })
 		close(op.ended)
 	})
 	return info, nil
 }
 
-// operate runs an operation to its end, and returns its outcome for the audit
-// log.
-func (s *Server) operate(ctx context.Context, op *operation, x *execution, steps []step) string {
+// operate runs an operation to its end. The log has its outcome, by settle,
+// before anybody can see that it has ended.
+func (s *Server) operate(ctx context.Context, op *operation, x *execution, steps []step, settle func(outcome string)) {
 	defer op.cancel()
 	result, err := s.runSteps(ctx, x, steps, func(p bctrl.OperationProgress) {
 		s.saveOperation(op, op.update(func(o *bctrl.OperationInfo) {
@@ -105,15 +105,17 @@ func (s *Server) operate(ctx context.Context, op *operation, x *execution, steps
 			}
 		}))
 	})
-	end := op.update(func(o *bctrl.OperationInfo) { conclude(o, result, err) })
-	s.saveOperation(op, end)
+	end := op.snapshot()
+	conclude(&end, result, err)
+	outcome := audit.OK
+	if end.Error != nil {
+		outcome = end.Error.Code
+	}
+	settle(outcome)
+	s.saveOperation(op, op.update(func(o *bctrl.OperationInfo) { conclude(o, result, err) }))
 	s.operations.mu.Lock()
 	delete(s.operations.open, x.id)
 	s.operations.mu.Unlock()
-	if end.Error != nil {
-		return end.Error.Code
-	}
-	return audit.OK
 }
 
 // conclude gives an operation its end.

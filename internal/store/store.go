@@ -51,6 +51,9 @@ type DB struct {
 	keys    *keyCache
 	laterMu sync.Mutex
 	later   []*Entry // waits for a transaction to share
+	// unwritten counts what was left for later and is not durable yet, also while
+	// a transaction has it. laterMu guards it.
+	unwritten int
 }
 
 // Open opens the store in the file at path, creating it and bringing its

@@ -105,8 +105,21 @@ func (db *DB) AppendLater(e *Entry) error {
 	if len(db.later) >= maxLater {
 		return fmt.Errorf("appending to the audit log: %d events wait already", maxLater)
 	}
+	db.unwritten++
 	db.wait(e)
 	return nil
+}
+
+// CatchUp returns once every event that [DB.AppendLater] has taken before is
+// durable, so that who reads the log next finds it.
+func (db *DB) CatchUp(ctx context.Context) error {
+	db.laterMu.Lock()
+	unwritten := db.unwritten
+	db.laterMu.Unlock()
+	if unwritten == 0 {
+		return nil
+	}
+	return db.Write(ctx, func(*Tx) error { return nil }) // its transaction takes what waits
 }
 
 // wait adds to what waits for a transaction, and sees to it that there is one.
@@ -126,6 +139,12 @@ func (db *DB) takeLater() []*Entry {
 	entries := db.later
 	db.later = nil
 	return entries
+}
+
+func (db *DB) wrote(n int) {
+	db.laterMu.Lock()
+	defer db.laterMu.Unlock()
+	db.unwritten -= n
 }
 
 func (db *DB) putBack(entries []*Entry) {
@@ -160,6 +179,8 @@ func (db *DB) run() {
 		later := db.takeLater()
 		if err := db.batch.commit(jobs, later); err != nil {
 			db.putBack(later)
+		} else {
+			db.wrote(len(later))
 		}
 		clear(jobs)
 	}

@@ -81,6 +81,21 @@ func TestAFailedWriteUndoesNothingElse(t *testing.T) {
 	require.Len(t, events, 67, "an undone write must leave no event")
 }
 
+func TestWhoCatchesUpFindsWhatWasLeftForLater(t *testing.T) {
+	db, _ := openTest(t)
+	ctx := t.Context()
+	for i := range 200 {
+		require.NoError(t, db.AppendLater(&Entry{Org: "org", Body: fmt.Appendf(nil, `{"n":%d}`, i)}))
+		require.NoError(t, db.CatchUp(ctx))
+		events, err := db.Read().auditEvents(ctx)
+		require.NoError(t, err)
+		require.Len(t, events, i+1)
+	}
+	head := db.Head().Seq
+	require.NoError(t, db.CatchUp(ctx))
+	require.Equal(t, head, db.Head().Seq, "nothing waits, nothing is written")
+}
+
 func TestTheChainCoversEveryEventInOrder(t *testing.T) {
 	db, path := openTest(t)
 	ctx := t.Context()
