@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,11 +20,35 @@ import (
 // proxyPrefix is where providers' own requests are passed through.
 const proxyPrefix = "/v1/proxy/"
 
+// proxyTarget is what a request that is passed through is made as.
+type proxyTarget struct {
+	// name is a capability, "github/repos", all of a provider, "github/", or a
+	// credential. What cannot be decoded is none of them.
+	name string
+	// host is the one of the target's hosts that is meant, or empty.
+	host string
+}
+
+// readTarget reads a target as an address has it, in one segment: with a tilde
+// for the slash, since many clients decode an encoded one, and perhaps with @ and
+// a host: "github~", "github~repos", "s3-eu", "github~@uploads.github.com".
+// Neither tilde nor @ is in the name of a provider, a capability or a credential.
+func readTarget(segment string) (t proxyTarget) {
+	text, err := url.PathUnescape(segment)
+	if err != nil {
+		return t
+	}
+	t.name, t.host, _ = strings.Cut(text, "@")
+	t.name = strings.Replace(t.name, "~", "/", 1)
+	return t
+}
+
 // proxy passes a provider's own request through: the target, one segment, says
 // as what, and the path behind it is the provider's.
 func (s *Server) proxy(w http.ResponseWriter, rq *request) error {
 	ctx := rq.Context()
-	target, path := splitProxyPath(rq.Request)
+	segment, path := splitProxyPath(rq.Request)
+	target := readTarget(segment)
 	c := s.newCall(rq)
 	c.method, c.path, c.query, c.header = rq.Method, path, rq.URL.RawQuery, rq.Header.Clone()
 	c.brought = rq.brought
@@ -34,7 +59,10 @@ func (s *Server) proxy(w http.ResponseWriter, rq *request) error {
 	if err := s.proxyContext(ctx, rq, c); err != nil {
 		return err
 	}
-	if err := s.asTarget(ctx, rq, c, target); err != nil {
+	if target.host != "" { // which is for this address, a header often for all of a client's
+		c.host = target.host
+	}
+	if err := s.asTarget(ctx, rq, c, target.name); err != nil {
 		return err
 	}
 	for name := range c.header {
@@ -55,17 +83,16 @@ func (s *Server) proxy(w http.ResponseWriter, rq *request) error {
 	return s.passOn(w, rq, a, a.StatusCode)
 }
 
-// splitProxyPath returns the target that a request's path names, and the path
-// behind it as it was sent. Bytes that no path holds as they are, which some
-// clients send all the same, are escaped.
-func splitProxyPath(r *http.Request) (target, path string) {
+// splitProxyPath returns the segment of a request's path that names the target,
+// and the path behind it, both as they were sent. Bytes that no path holds as
+// they are, which some clients send all the same, are escaped.
+func splitProxyPath(r *http.Request) (segment, path string) {
 	sent, _, _ := strings.Cut(r.RequestURI, "?")
 	if !strings.HasPrefix(sent, proxyPrefix) { // with its host in front
 		sent = r.URL.EscapedPath()
 	}
-	target, path, _ = strings.Cut(strings.TrimPrefix(sent, proxyPrefix), "/")
-	target, _ = url.PathUnescape(target) // what cannot be is no target
-	return target, broker.EscapePath("/" + path)
+	segment, path, _ = strings.Cut(strings.TrimPrefix(sent, proxyPrefix), "/")
+	return segment, broker.EscapePath("/" + path)
 }
 
 // proxyContext reads from headers in which context an organization key calls.
@@ -123,9 +150,11 @@ func (s *Server) asTarget(ctx context.Context, rq *request, c *call, target stri
 		}
 		return s.placed(ctx, c, rq.caller, of)
 	case names.CredentialID(target) == nil:
-		return s.asCredential(ctx, rq, c, target)
+		return s.orProvider(target, s.asCredential(ctx, rq, c, target))
 	}
-	return invalid("invoke.target", "target", "the target is no capability, provider/ or credential")
+	e := invalid("invoke.target", "target", "the target is no capability, provider or credential")
+	e.Hint = "write the address as /v1/proxy/github~/… for all of a provider, /v1/proxy/github~repos/… for a capability, /v1/proxy/my-credential/… for a credential"
+	return e
 }
 
 // asCredential makes the call with a credential, as a capability of its
@@ -145,6 +174,20 @@ func (s *Server) asCredential(ctx context.Context, rq *request, c *call, id stri
 		return err
 	}
 	return s.asProvider(ctx, rq, c, provider)
+}
+
+// orProvider says, where a credential is refused that has the id of a provider,
+// how a provider is written. It says so whether or not there is such a
+// credential.
+func (s *Server) orProvider(id string, err error) error {
+	var refused *bctrl.Error
+	_, isProvider := s.registry.Provider(id)
+	if !isProvider || !errors.As(err, &refused) || refused.Status != http.StatusNotFound && refused.Code != "capability.outside_mount" {
+		return err
+	}
+	e := *refused
+	e.Hint = "all of a provider is /v1/proxy/" + id + "~/…, a capability /v1/proxy/" + id + "~name/…; many clients decode an encoded slash"
+	return &e
 }
 
 // providerOf is the provider of a credential that the caller can name in a

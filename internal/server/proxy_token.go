@@ -205,10 +205,8 @@ func (s *Server) noToken(r *http.Request) error {
 			return broker.AuthRefused("header", name)
 		}
 	}
-	path := strings.TrimPrefix(r.URL.EscapedPath(), proxyPrefix)
-	target, rest, _ := strings.Cut(path, "/")
-	target, _ = url.PathUnescape(target) // what cannot be is no target
-	provider, _, _ := strings.Cut(target, "/")
+	segment, rest := splitProxyPath(r)
+	provider, _, _ := strings.Cut(readTarget(segment).name, "/")
 	p, known := s.registry.Provider(provider)
 	if !known {
 		return errUnauthorized
@@ -221,7 +219,7 @@ func (s *Server) noToken(r *http.Request) error {
 			return broker.AuthRefused("header", at.header)
 		}
 	}
-	if _, _, there := splitKeyPath(p.Auth, p.BasePath, "/"+rest); there {
+	if _, _, there := splitKeyPath(p.Auth, p.BasePath, rest); there {
 		return broker.AuthRefused("path segment", "that the provider's key goes in")
 	}
 	return errUnauthorized
