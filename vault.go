@@ -17,7 +17,7 @@ const (
 	// request body; the page never holds the value. The default.
 	FillSwap VaultFill = "swap"
 	// FillDirect types the value into the page, for sites that hash or check
-	// it in JavaScript.
+	// it in JavaScript, or send it over a websocket.
 	FillDirect VaultFill = "direct"
 )
 

@@ -55,9 +55,12 @@ type filler struct {
 	mu sync.Mutex
 	// before runs when the model has been asked for the first time.
 	before func()
-	// told is what the model was told of its fill, and then saw in the field.
-	told, value string
-	posted      []string // to either site
+	// clicks are the buttons that it clicks once it has filled.
+	clicks []string
+	// told is what the model was told of its fill, and then saw in the field;
+	// views is all that it was told.
+	told, value, views string
+	posted             []string // to either site
 }
 
 func (f *filler) script(turn modeltest.Turn) modeltest.Call {
@@ -70,8 +73,14 @@ func (f *filler) script(turn modeltest.Turn) modeltest.Call {
 		return modeltest.FillLogin(strings.TrimSpace(key), modeltest.Element{}, field)
 	}
 	f.mu.Lock()
-	f.told, f.value = turn.Result, field.Value
-	f.mu.Unlock()
+	defer f.mu.Unlock()
+	f.views += turn.View.Outline
+	if len(turn.Calls) == 1 {
+		f.told, f.value = turn.Result, field.Value
+	}
+	if done := len(turn.Calls) - 1; done < len(f.clicks) {
+		return modeltest.Click(turn.Find("button", f.clicks[done]))
+	}
 	return modeltest.Done(strings.Contains(turn.Result, "filled the password"), "done")
 }
 
@@ -98,6 +107,10 @@ func newFiller(t *testing.T) *filler {
 		switch path {
 		case "/around":
 			return `<iframe width=600 height=300 src="` + f.evil + `/"></iframe>`
+		case "/comment":
+			return strings.Replace(form, "%", "/login", 1) + `<form method=post action=/comment><textarea name=c id=c></textarea><button type=button onclick="c.value = document.querySelector('[type=password]').value">Move</button><button>Post</button></form>`
+		case "/hash":
+			return strings.Replace(form, "%", "/login", 1) + `<script>document.forms[0].onsubmit = e => { const p = e.target.elements[0]; p.value = [...p.value].reverse().join('') }</script>`
 		case "/onward":
 			return strings.Replace(form, "%", f.evil+"/take", 1)
 		}
@@ -165,6 +178,36 @@ func TestALoginIsFilledWhereItBelongsAlone(t *testing.T) {
 		require.Equal(t, "vault.use prod/site: vault.origin_mismatch", denied[i], tc.why)
 	}
 	require.Empty(t, f.posted)
+	for _, r := range f.Model().Requests() {
+		require.NotContains(t, string(r.Body), fillPassword)
+	}
+}
+
+// TestWhatBecomesOfAFilledLoginIsTold has a login moved elsewhere on its own
+// site, and a page that makes something else of it: the model and the audit log
+// say so.
+func TestWhatBecomesOfAFilledLoginIsTold(t *testing.T) {
+	f := newFiller(t)
+	for i, tc := range []struct {
+		page, note, code string
+		clicks           []string
+	}{
+		{"/comment", "note: blocked: a request with a login's value in the place of another field", "vault.fill_stopped", []string{"Move", "Post"}},
+		{"/hash", "note: vault.fill_not_sent: ", "vault.fill_not_sent", []string{"Log in"}},
+	} {
+		f.views, f.clicks, f.posted = "", tc.clicks, nil
+		_, err := f.rt.Page.Goto(t.Context(), f.good+tc.page)
+		require.NoError(t, err)
+		_, err = f.rt.Stagehand.Act(t.Context(), "Fill prod/site")
+		require.NoError(t, err)
+		require.Contains(t, f.views, tc.note)
+		denied := refusals(t, f.Server, f.rt.ID)
+		require.Len(t, denied, i+1)
+		require.Equal(t, "vault.use prod/site: "+tc.code, denied[i])
+		if tc.page == "/comment" {
+			require.Empty(t, f.posted)
+		}
+	}
 	for _, r := range f.Model().Requests() {
 		require.NotContains(t, string(r.Body), fillPassword)
 	}

@@ -134,10 +134,15 @@ type Element struct {
 // match, as the browser itself reports them.
 //
 // A placeholder becomes the value in POST, PUT and PATCH requests to where the
-// login belongs, where a form field, a part of a multipart form or a string in
-// JSON is the placeholder and nothing else. Any other request with it is
-// stopped, and the next observation says so. What is encrypted or hashed by
-// the page, or sent over a websocket, needs Direct.
+// login belongs, for as long as the field's document lives, where a form field,
+// a part of a multipart form or a string in JSON is the placeholder and nothing
+// else, once, and in the place where the field's own submission has it: under
+// the field's name in a form that the browser sends, and in what a script of the
+// document sends not under the name of another field, nor when another field has
+// come to hold the placeholder. Any other request with it is stopped, and the
+// next observation says so. What is encrypted or hashed by the page, or sent over
+// a websocket, needs Direct; the next observation says that a form has left
+// without what was filled.
 type Fill struct {
 	// Key is the vault key that the value is of, for whoever records the fill.
 	Key string
@@ -146,12 +151,19 @@ type Fill struct {
 	// its field.
 	Field string
 	Value bctrl.Secret
+	// Fresh returns the value to send in the place of Value: a one-time code
+	// that is valid when it leaves. Nil sends Value.
+	Fresh func(context.Context) (bctrl.Secret, error)
 	// Origins and Patterns are where the login may be filled, in canonical
 	// form.
 	Origins, Patterns []string
 	// Still is asked before a request takes the value along: an error stops the
 	// request. Nil is always yes.
 	Still func(context.Context) error
+	// Report is told what became of the value after it was filled:
+	// "vault.fill_stopped" of a request that was stopped, and
+	// "vault.fill_not_sent" of a form that left without it. Nil is nobody.
+	Report func(context.Context, *bctrl.Error)
 	// Direct types the value into the page; otherwise a placeholder is typed
 	// and swapped for the value in the outgoing request body.
 	Direct bool

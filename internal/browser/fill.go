@@ -122,7 +122,7 @@ func (s *pageSet) Fill(ctx context.Context, ref Ref, fill Fill) error {
 		}
 		if fill.Field == fieldUsername {
 			t.setFilled(n)
-			return t.typeFilled(ctx, []*node{n}, value)
+			return clearedAs(t.typeFilled(ctx, []*node{n}, value), n)
 		}
 		nodes := []*node{n}
 		longest, shortest := max(state.Longest, 0), max(state.Shortest, 0)
@@ -159,6 +159,7 @@ func (s *pageSet) Fill(ctx context.Context, ref Ref, fill Fill) error {
 // fill types the placeholder, or without one the value, behind a guard.
 func (t *tab) fill(ctx context.Context, nodes []*node, fill Fill, placeholder string) error {
 	s := t.set
+	s.secret.Store(true)
 	s.scrub.add(fill.Value)
 	text := fill.Value.Expose()
 	if placeholder != "" {
@@ -171,18 +172,32 @@ func (t *tab) fill(ctx context.Context, nodes []*node, fill Fill, placeholder st
 		t.setFilled(n)
 	}
 	guard := newFillGuard(placeholder, fill.Value, nodes[0].key(), fill.allows)
-	guard.still = fill.Still
+	guard.tab, guard.frame, guard.what = t, nodes[0].frame, fill.Field
+	guard.still, guard.report = fill.Still, fill.Report
+	if fill.Fresh != nil && placeholder != "" {
+		guard.fresh = func(ctx context.Context) (bctrl.Secret, error) {
+			code, err := fill.Fresh(ctx)
+			s.scrub.add(code)
+			return code, err
+		}
+	}
 	s.guards.arm(guard)
 	if err := t.typeFilled(ctx, nodes, text); err != nil {
-		if placeholder != "" {
-			s.guards.drop(guard) // nothing worth guarding is in the page
+		if placeholder != "" && !errors.Is(err, errScript) {
+			s.guards.drop(guard)
+		} else if errors.Is(err, errScript) {
+			s.guards.leave(guard) // it was sent at once, perhaps, and the page is gone
 		}
-		return err
+		return clearedAs(err, nodes[0])
+	}
+	if placeholder != "" {
+		s.guards.look(ctx, guard)
 	}
 	return nil
 }
 
 // typeFilled types text into the nodes: into one, or a character into each.
+// When it fails it leaves nothing of the text in the page.
 func (t *tab) typeFilled(ctx context.Context, nodes []*node, text string) error {
 	pieces := []string{text}
 	if len(nodes) > 1 {
@@ -190,13 +205,29 @@ func (t *tab) typeFilled(ctx context.Context, nodes []*node, text string) error 
 	}
 	for i, n := range nodes {
 		if err := n.write(ctx, pieces[i], true); err != nil {
-			if errors.Is(err, errScript) {
-				return refuse(409, "page.element_gone", "the element "+string(n.ref)+" is gone", "observe the page again")
-			}
+			clearFilled(ctx, nodes, text)
 			return err
 		}
 	}
 	return t.touch(ctx)
+}
+
+// clearFilled takes a text whose fill failed out of the page. It does not end
+// with what asked for the fill.
+func clearFilled(ctx context.Context, nodes []*node, text string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), frameTimeout)
+	defer cancel()
+	for _, n := range nodes {
+		_ = n.call(ctx, nil, jsClear, text) // one that is gone holds nothing
+	}
+}
+
+// clearedAs says what a failed fill is to who asked for it.
+func clearedAs(err error, n *node) error {
+	if errors.Is(err, errScript) {
+		return refuse(409, "page.element_gone", "the element "+string(n.ref)+" is gone", "observe the page again")
+	}
+	return err
 }
 
 // check refuses what can never be filled.

@@ -14,6 +14,19 @@ import (
 // file, or a string in JSON that is not a key; of a placeholder that is a
 // number also a number. Every other byte stays as it is.
 func swapBody(contentType string, body []byte, placeholder, secret string) ([]byte, int) {
+	return swapNamed(contentType, body, placeholder, secret, func(string) {})
+}
+
+// placesIn returns what each place is called that swapBody would swap: the name
+// of the form's field or part, in JSON the key that the value is below of.
+func placesIn(contentType string, body []byte, placeholder string) []string {
+	var names []string
+	_, _ = swapNamed(contentType, body, placeholder, placeholder, func(name string) { names = append(names, name) })
+	return names
+}
+
+// swapNamed is swapBody, and tells found the name of each place.
+func swapNamed(contentType string, body []byte, placeholder, secret string, found func(name string)) ([]byte, int) {
 	if placeholder == "" {
 		return body, 0
 	}
@@ -24,18 +37,18 @@ func swapBody(contentType string, body []byte, placeholder, secret string) ([]by
 	}
 	switch {
 	case media == "application/x-www-form-urlencoded":
-		return swapForm(body, placeholder, secret)
+		return swapForm(body, placeholder, secret, found)
 	case media == "multipart/form-data":
-		return swapMultipart(body, params["boundary"], placeholder, secret)
+		return swapMultipart(body, params["boundary"], placeholder, secret, found)
 	case json.Valid(body): // scripts often send JSON as text/plain or as nothing
-		return swapJSON(body, placeholder, secret)
+		return swapJSON(body, placeholder, secret, found)
 	case media == "text/plain" || media == "":
-		return swapForm(body, placeholder, secret)
+		return swapForm(body, placeholder, secret, found)
 	}
 	return body, 0
 }
 
-func swapForm(body []byte, placeholder, secret string) ([]byte, int) {
+func swapForm(body []byte, placeholder, secret string, found func(string)) ([]byte, int) {
 	swapped := 0
 	pairs := bytes.Split(body, []byte("&"))
 	for i, pair := range pairs {
@@ -46,6 +59,8 @@ func swapForm(body []byte, placeholder, secret string) ([]byte, int) {
 		if plain, err := url.QueryUnescape(string(value)); err != nil || plain != placeholder {
 			continue
 		}
+		plainName, _ := url.QueryUnescape(string(name)) // a name that cannot be read is nobody's
+		found(plainName)
 		pairs[i] = append(append(bytes.Clone(name), '='), url.QueryEscape(secret)...)
 		swapped++
 	}
@@ -55,7 +70,7 @@ func swapForm(body []byte, placeholder, secret string) ([]byte, int) {
 	return bytes.Join(pairs, []byte("&")), swapped
 }
 
-func swapMultipart(body []byte, boundary, placeholder, secret string) ([]byte, int) {
+func swapMultipart(body []byte, boundary, placeholder, secret string, found func(string)) ([]byte, int) {
 	if boundary == "" || strings.Contains("\r\n"+secret, "\r\n--"+boundary) {
 		return body, 0
 	}
@@ -66,9 +81,14 @@ func swapMultipart(body []byte, boundary, placeholder, secret string) ([]byte, i
 	swapped := 0
 	for i := 1; i < len(parts)-1; i++ { // before the first and after the last there is no part
 		header, content, ok := bytes.Cut(parts[i], []byte("\r\n\r\n"))
-		if !ok || string(content) != placeholder || holdsFile(header) {
+		if !ok || string(content) != placeholder {
 			continue
 		}
+		name, file := partHeader(header)
+		if file {
+			continue
+		}
+		found(name)
 		parts[i] = append(append(bytes.Clone(header), "\r\n\r\n"...), secret...)
 		swapped++
 	}
@@ -78,26 +98,31 @@ func swapMultipart(body []byte, boundary, placeholder, secret string) ([]byte, i
 	return bytes.Join(parts, delimiter)[len("\r\n"):], swapped
 }
 
-func holdsFile(header []byte) bool {
+// partHeader returns the name of a part of a form, and whether it is a file or
+// cannot be told.
+func partHeader(header []byte) (name string, file bool) {
 	for line := range strings.SplitSeq(string(header), "\r\n") {
-		name, value, _ := strings.Cut(line, ":")
-		if !strings.EqualFold(strings.TrimSpace(name), "Content-Disposition") {
+		field, value, _ := strings.Cut(line, ":")
+		if !strings.EqualFold(strings.TrimSpace(field), "Content-Disposition") {
 			continue
 		}
 		_, params, err := mime.ParseMediaType(value)
 		if _, file := params["filename"]; file || err != nil {
-			return true
+			return "", true
 		}
+		name = params["name"]
 	}
-	return false
+	return name, false
 }
 
 // swapJSON works on valid JSON. There a string before a colon is a key, and
 // outside strings a digit or a minus begins a number.
-func swapJSON(body []byte, placeholder, secret string) ([]byte, int) {
+func swapJSON(body []byte, placeholder, secret string, found func(string)) ([]byte, int) {
 	var out []byte
 	swapped, copied := 0, 0
+	keys := []string{""} // of the values at each depth
 	put := func(from, to int, text []byte) {
+		found(keys[len(keys)-1])
 		out = append(append(out, body[copied:from]...), text...)
 		copied = to
 		swapped++
@@ -105,13 +130,21 @@ func swapJSON(body []byte, placeholder, secret string) ([]byte, int) {
 	numeric := isDigits(placeholder) && isDigits(secret)
 	for i := 0; i < len(body); {
 		switch c := body[i]; {
+		case c == '{' || c == '[':
+			keys = append(keys, keys[len(keys)-1]) // a list's values go by the list's key
+			i++
+		case c == '}' || c == ']':
+			keys = keys[:max(1, len(keys)-1)]
+			i++
 		case c == '"':
 			end := stringEnd(body, i)
-			if end-i-2 >= len(placeholder) && !isKey(body, end) {
-				var plain string
-				if json.Unmarshal(body[i:end], &plain) == nil && plain == placeholder {
-					put(i, end, quoteJSON(secret))
-				}
+			var plain string
+			switch err := json.Unmarshal(body[i:end], &plain); {
+			case err != nil:
+			case isKey(body, end):
+				keys[len(keys)-1] = plain
+			case plain == placeholder:
+				put(i, end, quoteJSON(secret))
 			}
 			i = end
 		case c == '-' || c >= '0' && c <= '9':

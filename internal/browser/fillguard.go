@@ -2,7 +2,6 @@ package browser
 
 import (
 	"context"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,38 +14,56 @@ import (
 )
 
 const (
-	// guardLife is how long a filled field waits to be sent: the model thinks
-	// between its steps.
-	guardLife = 5 * time.Minute
-	// afterSwap is how long it goes on after the first request took the value:
-	// some sites check a password before they log in with it.
-	afterSwap = 15 * time.Second
-	// afterDocument is how long it goes on when its document is gone: a request
-	// may still be on its way out.
+	// afterDocument is how long a guard goes on when its document is gone: a
+	// request may still be on its way out.
 	afterDocument = 2 * time.Second
+	// longestFlight is how long after that it waits for the answer to a request
+	// with its value, which may be a redirect.
+	longestFlight = 5 * time.Minute
+	// spentLife is how long requests with a placeholder are stopped after it
+	// has ceased to stand for its value: a page may have kept it for the next.
+	spentLife = 5 * time.Minute
 	// maxCarried is how many ids of requests with a value are remembered.
 	maxCarried = 4096
 )
 
-// fillGuard watches the requests of a browser for one filled field: it swaps
-// the placeholder for the value on the way to where the value belongs and
-// stops it on every other way. Of a field that was filled directly it only
-// does the latter.
+// fillGuard watches the requests of a browser for one filled field, as long as
+// the field's document lives: it swaps the placeholder for the value on the way
+// to where the value belongs and stops it on every other way. Of a field that
+// was filled directly it only does the latter.
 type fillGuard struct {
 	// placeholder is what the page holds; empty when it holds the value.
 	placeholder string
-	value       bctrl.Secret
+	// value is what was filled. What is sent is fresh's answer where there is
+	// one: a code is made when it leaves.
+	value bctrl.Secret
+	fresh func(context.Context) (bctrl.Secret, error)
 	// allows reports whether the value may go to an origin.
 	allows  func(origin string) bool
 	element elementKey
+	frame   *frame // the element's; nil in tests of requests alone
+	tab     *tab   // the tab that it was filled in, likewise
 	// still decides whether the value may be used now; nil is always yes.
 	still func(context.Context) error
+	// what is the field: password or totp.
+	what string
+	// report is told what became of the fill; nil is nobody.
+	report func(context.Context, *bctrl.Error)
 
-	seen    *scrub.Set // finds what the page holds
-	hidden  *scrub.Set // finds the value
-	timer   *time.Timer
-	ends    time.Time
-	flights map[flightID]bool // requests that took the value and have no answer
+	seen   *scrub.Set // finds what the page holds
+	hidden *scrub.Set // finds the value
+
+	// The rest changes under the lock of the guards.
+
+	ends    *time.Timer // runs once the document is gone
+	gone    time.Time   // when that was
+	flights map[flightID]bool
+	field   fieldState
+	// submitted says that something was done on the page since the fill that
+	// may send a form, sent that the value has left, unsent that a request has
+	// left without it, and told that this was said.
+	submitted, sent, unsent, told bool
+	reports                       int
 }
 
 // flightID is a request with the value in it, on its way.
@@ -76,14 +93,19 @@ type fillGuards struct {
 	switching sync.Mutex // held while intercept runs
 	on        bool
 
-	mu      sync.Mutex
-	live    map[*fillGuard]bool
-	carries map[network.RequestID]bool
-	order   []network.RequestID
+	mu sync.Mutex
+	// live are the guards that swap, spent those whose placeholder is only
+	// stopped.
+	live, spent map[*fillGuard]bool
+	carries     map[network.RequestID]bool
+	order       []network.RequestID
 }
 
 func newFillGuards(spawn func(func(context.Context)), intercept func(on bool)) *fillGuards {
-	return &fillGuards{spawn: spawn, intercept: intercept, live: map[*fillGuard]bool{}, carries: map[network.RequestID]bool{}}
+	return &fillGuards{
+		spawn: spawn, intercept: intercept,
+		live: map[*fillGuard]bool{}, spent: map[*fillGuard]bool{}, carries: map[network.RequestID]bool{},
+	}
 }
 
 // arm adds a guard, in place of the element's former one, and returns once
@@ -92,74 +114,110 @@ func (gs *fillGuards) arm(g *fillGuard) {
 	gs.mu.Lock()
 	for old := range gs.live {
 		if old.element == g.element {
-			gs.remove(old)
+			gs.spend(old)
 		}
 	}
-	g.ends = time.Now().Add(guardLife)
-	g.timer = time.AfterFunc(guardLife, func() { gs.expire(g) })
 	gs.live[g] = true
 	gs.mu.Unlock()
 	gs.apply()
 }
 
-// drop removes a guard: nothing was filled after all.
+// drop ends a guard whose fill failed: what it typed may have been read by the
+// page, and is worth nothing.
 func (gs *fillGuards) drop(g *fillGuard) {
 	gs.mu.Lock()
-	gs.remove(g)
+	gs.spend(g)
 	gs.mu.Unlock()
 	gs.spawn(func(context.Context) { gs.apply() })
 }
 
+// leave ends a guard soon: its document is gone.
+func (gs *fillGuards) leave(g *fillGuard) {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	gs.documentEnds(g)
+}
+
+// spend ends a guard but for stopping its placeholder. Call it with mu held.
+func (gs *fillGuards) spend(g *fillGuard) {
+	gs.remove(g)
+	if g.placeholder == "" {
+		return
+	}
+	gs.spent[g] = true
+	g.ends = time.AfterFunc(spentLife, func() { gs.forget(g) })
+}
+
 // remove ends a guard. Call it with mu held.
 func (gs *fillGuards) remove(g *fillGuard) {
-	g.timer.Stop()
+	if g.ends != nil {
+		g.ends.Stop()
+	}
 	delete(gs.live, g)
+	delete(gs.spent, g)
+}
+
+func (gs *fillGuards) forget(g *fillGuard) {
+	gs.mu.Lock()
+	gs.remove(g)
+	gs.mu.Unlock()
+	gs.spawn(func(context.Context) { gs.apply() })
 }
 
 // apply turns interception on or off as the guards want it now.
 func (gs *fillGuards) apply() {
 	gs.switching.Lock()
 	defer gs.switching.Unlock()
-	if want := gs.armed(); want != gs.on {
+	if want := gs.watching(); want != gs.on {
 		gs.intercept(want)
 		gs.on = want
 	}
 }
 
-// expire ends a guard whose time is over, unless a request with its value may
-// still be redirected.
+// expire ends a guard whose document is gone, unless a request with its value
+// may still be redirected.
 func (gs *fillGuards) expire(g *fillGuard) {
 	gs.mu.Lock()
-	if len(g.flights) > 0 && time.Since(g.ends) < guardLife {
-		g.timer.Reset(afterDocument)
+	if len(g.flights) > 0 && time.Since(g.gone) < longestFlight {
+		g.ends.Reset(afterDocument)
 		gs.mu.Unlock()
 		return
 	}
-	gs.remove(g)
+	gs.spend(g)
 	gs.mu.Unlock()
 	gs.spawn(func(context.Context) { gs.apply() })
 }
 
-// shorten makes a guard end sooner. Call it with mu held.
-func (g *fillGuard) shorten(life time.Duration) {
-	if ends := time.Now().Add(life); ends.Before(g.ends) {
-		g.ends = ends
-		g.timer.Reset(life)
+// documentEnds makes a guard end soon. Call it with mu held.
+func (gs *fillGuards) documentEnds(g *fillGuard) {
+	if g.ends == nil {
+		g.gone = time.Now()
+		g.ends = time.AfterFunc(afterDocument, func() { gs.expire(g) })
 	}
 }
 
+// armed reports whether a filled field waits to be sent.
 func (gs *fillGuards) armed() bool {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	return len(gs.live) > 0
 }
 
+// watching reports whether any request has to be looked at.
+func (gs *fillGuards) watching() bool {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	return len(gs.live)+len(gs.spent) > 0
+}
+
 // close ends all guards.
 func (gs *fillGuards) close() {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	for g := range gs.live {
-		gs.remove(g)
+	for _, guards := range []map[*fillGuard]bool{gs.live, gs.spent} {
+		for g := range guards {
+			gs.remove(g)
+		}
 	}
 }
 
@@ -169,16 +227,20 @@ func (gs *fillGuards) documentGone(f cdp.FrameID, now cdp.LoaderID) {
 	defer gs.mu.Unlock()
 	for g := range gs.live {
 		if g.element.frame == f && g.element.loader != now {
-			g.shorten(afterDocument)
+			gs.documentEnds(g)
 		}
 	}
 }
 
-// sessionGone forgets the requests of a session that is gone.
+// sessionGone hears that a tab, a frame's process or a worker is gone: with it
+// its documents and its requests.
 func (gs *fillGuards) sessionGone(id target.SessionID) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	for g := range gs.live {
+		if g.frame != nil && (g.frame.session.id == id || g.tab.session.id == id) {
+			gs.documentEnds(g)
+		}
 		for flight := range g.flights {
 			if flight.session == id {
 				delete(g.flights, flight)
@@ -205,127 +267,4 @@ func (gs *fillGuards) carry(id network.RequestID) {
 		delete(gs.carries, gs.order[0])
 		gs.order = gs.order[1:]
 	}
-}
-
-// outgoing is a request before it leaves.
-type outgoing struct {
-	flight      flightID
-	method, url string
-	contentType string
-	// headers are the values of headers that a script can have set.
-	headers []string
-	body    []byte
-	// whole says that body is all there is and may be replaced.
-	whole bool
-}
-
-// verdict is what happens to a request.
-type verdict struct {
-	// block says why the request does not leave; empty lets it pass.
-	block string
-	// body replaces the request's own when swapped.
-	body    []byte
-	swapped bool
-	// watch asks for the answer: a redirect would take the value elsewhere.
-	watch bool
-	// gives are the guards whose values the request takes along.
-	gives []*fillGuard
-}
-
-// judge decides about a request.
-func (gs *fillGuards) judge(r outgoing) verdict {
-	gs.mu.Lock()
-	defer gs.mu.Unlock()
-	v := verdict{body: r.body}
-	origin := canonicalOrigin(r.url)
-	for g := range gs.live {
-		where := origin
-		if where == "" {
-			where = "another place"
-		}
-		inBody, inHeader := g.seen.Holds(v.body), holdsAny(g.seen, r.headers)
-		switch {
-		case g.seen.Holds([]byte(r.url)) || g.hidden.Holds([]byte(r.url)):
-			return verdict{block: "a request with a login's value in its address, to " + where}
-		case !g.allows(origin) && (inBody || inHeader || g.hidden.Holds(v.body)):
-			return verdict{block: "a request with a login's value, to " + where + ", where it may not go"}
-		case g.placeholder == "" && inBody, g.placeholder != "" && g.hidden.Holds(v.body):
-			// It belongs here: filled directly, or swapped before a redirect.
-			gs.take(g, r.flight, &v)
-		case g.placeholder == "" && inHeader:
-			v.gives = append(v.gives, g)
-		case g.placeholder == "":
-		case inHeader && !inBody:
-			return verdict{block: "a request with a login's value in a header, to " + where + " (the entry needs fill: direct)"}
-		case !inBody:
-		case !r.whole || !writes(r.method):
-			return verdict{block: "a request with a login's value, to " + where + ", which could not be completed (the entry needs fill: direct)"}
-		default:
-			body, n := swapBody(r.contentType, v.body, g.placeholder, g.value.Expose())
-			if n == 0 {
-				return verdict{block: "a request with a login's value inside another, to " + where + " (the entry needs fill: direct)"}
-			}
-			v.body, v.swapped = body, true
-			gs.take(g, r.flight, &v)
-			g.shorten(afterSwap)
-		}
-	}
-	return v
-}
-
-// take notes that a request carries the value of a guard. Call it with mu held.
-func (gs *fillGuards) take(g *fillGuard, id flightID, v *verdict) {
-	v.watch = true
-	v.gives = append(v.gives, g)
-	g.flights[id] = true
-	gs.carry(id.request)
-}
-
-// ask has it decided whether the values that a request takes along may still be
-// used: what was permitted when they were filled may not be now.
-func (gs *fillGuards) ask(ctx context.Context, id flightID, v verdict) verdict {
-	for _, g := range v.gives {
-		if g.still == nil {
-			continue
-		}
-		if err := g.still(ctx); err != nil {
-			gs.landed(id, "") // it never leaves
-			return verdict{block: "a request with a login's value, which may no longer be used"}
-		}
-	}
-	return v
-}
-
-// landed decides about the answer to a request that took a value along: false
-// stops a redirect to where the value may not go.
-func (gs *fillGuards) landed(id flightID, redirect string) bool {
-	gs.mu.Lock()
-	defer gs.mu.Unlock()
-	for g := range gs.live {
-		if !g.flights[id] {
-			continue
-		}
-		delete(g.flights, id)
-		if redirect != "" && !g.allows(canonicalOrigin(redirect)) {
-			return false
-		}
-	}
-	return true
-}
-
-func writes(method string) bool {
-	switch strings.ToUpper(method) {
-	case "POST", "PUT", "PATCH":
-		return true
-	}
-	return false
-}
-
-func holdsAny(set *scrub.Set, texts []string) bool {
-	for _, text := range texts {
-		if set.Holds([]byte(text)) {
-			return true
-		}
-	}
-	return false
 }

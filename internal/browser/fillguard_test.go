@@ -71,7 +71,7 @@ func TestJudgeLetsAValueGoWhereItBelongsAlone(t *testing.T) {
 		}
 		gs.arm(guardOf(placeholder))
 		c.request.whole, c.request.contentType, c.request.flight.request = true, formType, "r1"
-		v := gs.judge(c.request)
+		v := gs.complete(t.Context(), c.request, gs.judge(c.request))
 		got := "passed"
 		switch {
 		case v.block != "":
@@ -135,48 +135,64 @@ func TestRedirectsTakeAValueOnlyWhereItMayGo(t *testing.T) {
 		gs := guards(&switched)
 		gs.arm(guardOf(heldBack))
 		id := flightID{"s", "r"}
-		require.True(t, gs.judge(outgoing{flight: id, method: "POST", url: goodSite, contentType: formType, body: []byte("p=" + heldBack), whole: true}).swapped)
-		require.Equal(t, c.stays, gs.landed(id, redirectOf(answer(c.status, c.location))), c.why)
-		require.True(t, gs.landed(id, "https://evil.example/"), "asked once: it is on its way no more")
+		require.True(t, gs.judge(outgoing{flight: id, method: "POST", url: goodSite, contentType: formType, body: []byte("p=" + heldBack), whole: true}).watch)
+		require.Equal(t, c.stays, gs.landed(id, redirectOf(answer(c.status, c.location))) == nil, c.why)
+		require.Nil(t, gs.landed(id, "https://evil.example/"), "asked once: it is on its way no more")
 		gs.close()
 	}
 }
 
-// TestGuardsEndInTime lets time pass.
-func TestGuardsEndInTime(t *testing.T) {
+// TestGuardsLastAsLongAsTheirDocument lets time pass: a login that is sent once
+// more minutes later, with a code, is still one.
+func TestGuardsLastAsLongAsTheirDocument(t *testing.T) {
 	send := outgoing{flight: flightID{"s", "r"}, method: "POST", url: goodSite, contentType: formType, body: []byte("p=" + heldBack), whole: true}
+	gone := func(gs *fillGuards, _ *fillGuard) { gs.documentGone("f", "two") }
 	for _, c := range []struct {
 		why  string
 		do   func(gs *fillGuards, g *fillGuard)
-		life time.Duration
+		life time.Duration // how long it swaps; zero is for ever
 	}{
-		{"nothing happens", func(*fillGuards, *fillGuard) {}, guardLife},
-		{"the value was sent", func(gs *fillGuards, _ *fillGuard) { gs.judge(send); gs.landed(send.flight, "") }, afterSwap},
-		{"the document is gone", func(gs *fillGuards, _ *fillGuard) { gs.documentGone("f", "two") }, afterDocument},
+		{"nothing happens", func(*fillGuards, *fillGuard) {}, 0},
+		{"the value was sent", func(gs *fillGuards, _ *fillGuard) { gs.judge(send); gs.landed(send.flight, "") }, 0},
+		{"another frame is gone", func(gs *fillGuards, _ *fillGuard) { gs.documentGone("g", "two") }, 0},
+		{"the document is gone", gone, afterDocument},
 		{"the frame is gone", func(gs *fillGuards, _ *fillGuard) { gs.documentGone("f", "") }, afterDocument},
-		{"another frame is gone", func(gs *fillGuards, _ *fillGuard) { gs.documentGone("g", "two") }, guardLife},
-		{"the answer is still to come", func(gs *fillGuards, _ *fillGuard) { gs.judge(send); gs.documentGone("f", "two") }, guardLife},
-		{"the tab is gone before the answer", func(gs *fillGuards, _ *fillGuard) {
-			gs.judge(send)
-			gs.sessionGone("s")
-			gs.documentGone("f", "two")
-		}, afterDocument},
+		{"the document is gone after another", func(gs *fillGuards, g *fillGuard) { gone(gs, g); gone(gs, g) }, afterDocument},
+		{"the answer is still to come", func(gs *fillGuards, g *fillGuard) { gs.judge(send); gone(gs, g) }, longestFlight},
+		{"the tab is gone", func(gs *fillGuards, _ *fillGuard) { gs.sessionGone("tab") }, afterDocument},
+		{"the tab is gone before the answer", func(gs *fillGuards, _ *fillGuard) { gs.judge(send); gs.sessionGone("s"); gs.sessionGone("tab") }, afterDocument},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var switched []bool
 				gs := guards(&switched)
 				g := guardOf(heldBack)
+				g.frame = &frame{session: &pageSession{id: "tab"}}
+				g.tab = &tab{session: g.frame.session}
 				gs.arm(g)
 				require.Equal(t, []bool{true}, switched)
 				c.do(gs, g)
+				swaps := func() bool { return gs.judge(send).watch }
+				if c.life == 0 {
+					time.Sleep(24 * time.Hour) //nolint:forbidigo // the clock is synctest's
+					synctest.Wait()
+					require.True(t, swaps())
+					gs.close()
+					return
+				}
 				time.Sleep(c.life - time.Millisecond) //nolint:forbidigo // the clock is synctest's
 				synctest.Wait()
 				require.True(t, gs.armed())
 				time.Sleep(2 * afterDocument) //nolint:forbidigo // the clock is synctest's
 				synctest.Wait()
 				require.False(t, gs.armed())
-				require.Equal(t, []bool{true, false}, switched)
+				require.False(t, swaps())
+				require.NotEmpty(t, gs.judge(send).block, "what the page has kept is not sent as it is")
+				require.Equal(t, []bool{true}, switched)
+				time.Sleep(spentLife) //nolint:forbidigo // the clock is synctest's
+				synctest.Wait()
+				require.Empty(t, gs.judge(send).block)
+				require.Equal(t, []bool{true, false}, switched, "requests are not held up for ever")
 			})
 		})
 	}
@@ -192,7 +208,12 @@ func TestOneElementHasOneGuard(t *testing.T) {
 	require.Len(t, gs.live, 1)
 	gs.drop(second)
 	require.False(t, gs.armed())
-	require.Equal(t, []bool{true, false}, switched)
+	for _, placeholder := range []string{heldBack, "an0ther-One.~"} {
+		r := outgoing{method: "POST", url: goodSite, contentType: formType, body: []byte("p=" + placeholder), whole: true}
+		require.NotEmpty(t, gs.judge(r).block, "a page that kept it does not send it")
+	}
+	require.Equal(t, []bool{true}, switched)
+	gs.close()
 }
 
 // TestALoginBelongsToItsOriginsAndPatterns matches as the vault does.
@@ -244,17 +265,17 @@ func TestAValueThatMayNoLongerBeUsedIsNotSent(t *testing.T) {
 		gs.arm(g)
 		c.request.whole, c.request.contentType, c.request.flight.request = true, formType, "r1"
 
-		v := gs.ask(t.Context(), c.request.flight, gs.judge(c.request))
+		v := gs.complete(t.Context(), c.request, gs.judge(c.request))
 		require.Empty(t, v.block, c.why)
 		require.Equal(t, 1, asked, c.why)
 		refusal = fmt.Errorf("the workspace was lowered")
-		v = gs.ask(t.Context(), c.request.flight, gs.judge(c.request))
+		v = gs.complete(t.Context(), c.request, gs.judge(c.request))
 		require.NotEmpty(t, v.block, c.why)
 		require.Empty(t, v.body, c.why)
 		require.Empty(t, g.flights, "%s: what never left has no answer", c.why)
 
 		other := outgoing{method: "POST", url: goodSite + "/in", body: []byte("p=other"), whole: true, contentType: formType}
-		require.Empty(t, gs.ask(t.Context(), other.flight, gs.judge(other)).block, "%s: nothing of it is in there", c.why)
+		require.Empty(t, gs.complete(t.Context(), other, gs.judge(other)).block, "%s: nothing of it is in there", c.why)
 		require.Equal(t, 2, asked, c.why)
 		gs.close()
 	}

@@ -22,9 +22,13 @@ func (s *pageSet) paused(ctx context.Context, session *pageSession, ev fetch.Eve
 		s.answered(ctx, session, ev, id)
 		return
 	}
-	v := s.guards.ask(ctx, id, s.guards.judge(outgoingOf(id, ev.Request)))
+	out := outgoingOf(id, ev.Request)
+	out.tab, out.frame, out.kind = session.tab, ev.FrameID, ev.ResourceType
+	out.worker = strings.Contains(session.kind, "worker")
+	s.lookBefore(ctx, out)
+	v := s.guards.complete(ctx, out, s.guards.judge(out))
 	if v.block != "" {
-		s.block(ctx, session, ev, v.block)
+		s.block(ctx, session, ev, v.by, v.block)
 		return
 	}
 	params := fetch.ContinueRequestParams{RequestID: ev.RequestID}
@@ -66,8 +70,8 @@ func outgoingOf(id flightID, r *network.Request) outgoing {
 // answered lets the answer to a watched request in, unless it redirects the
 // value to where it may not go.
 func (s *pageSet) answered(ctx context.Context, session *pageSession, ev fetch.EventRequestPaused, id flightID) {
-	if !s.guards.landed(id, redirectOf(ev)) {
-		s.block(ctx, session, ev, "a redirect that would take a login's value to "+canonicalOrigin(redirectOf(ev)))
+	if by := s.guards.landed(id, redirectOf(ev)); by != nil {
+		s.block(ctx, session, ev, by, "a redirect that would take a login's value to "+canonicalOrigin(redirectOf(ev)))
 		return
 	}
 	_ = tell(ctx, session, fetch.ContinueRequest, fetch.ContinueRequestParams{RequestID: ev.RequestID})
@@ -95,13 +99,20 @@ func redirectOf(ev fetch.EventRequestPaused) string {
 	return ""
 }
 
-func (s *pageSet) block(ctx context.Context, session *pageSession, ev fetch.EventRequestPaused, why string) {
+// block ends a request, and says so to the model and to whoever recorded the
+// fill.
+func (s *pageSet) block(ctx context.Context, session *pageSession, ev fetch.EventRequestPaused, by *fillGuard, why string) {
 	reason := network.ErrorReasonBlockedByClient
 	if ev.ResourceType == network.ResourceTypeDocument {
 		reason = network.ErrorReasonAborted // else an error page takes the place of the form
 	}
 	_ = tell(ctx, session, fetch.FailRequest, fetch.FailRequestParams{RequestID: ev.RequestID, ErrorReason: reason})
-	if session.tab != nil {
-		session.tab.note("blocked: %s", clip(why, maxText))
+	t := session.tab
+	if t == nil {
+		t = by.tab // a worker that serves many tabs
 	}
+	if t != nil {
+		t.note("blocked: %s", clip(why, maxText))
+	}
+	s.guards.tell(ctx, by, refuse(http.StatusForbidden, codeStopped, why, ""))
 }

@@ -21,7 +21,6 @@ func (t *tab) setFilled(n *node) {
 
 // setDirect remembers that a document holds a value itself.
 func (t *tab) setDirect(n *node) {
-	t.set.direct.Store(true)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.direct[n.document()] = true

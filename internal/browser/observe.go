@@ -143,6 +143,7 @@ func (t *tab) observe(ctx context.Context) (*Observation, error) {
 		return nil, err
 	}
 	out := newOutline(t, byOwner)
+	t.noteUnsent(ctx)
 	for _, note := range t.takeNotes() {
 		out.line(0, -1, "note: "+note)
 	}

@@ -41,6 +41,7 @@ func (s *pageSet) do(ctx context.Context, action func(ctx context.Context, t *ta
 	if err == nil {
 		t.begin()
 		defer t.finish()
+		t.lookAround(ctx)
 		err = action(ctx, t)
 	}
 	if err == nil {
@@ -72,6 +73,9 @@ func (e *pageError) Is(target error) bool { return errors.Is(e.cause, target) }
 // Goto navigates. See [Page].
 func (s *pageSet) Goto(ctx context.Context, address string) error {
 	if err := checkAddress(address); err != nil {
+		return err
+	}
+	if err := s.refuseFilled(address); err != nil {
 		return err
 	}
 	return s.do(ctx, func(ctx context.Context, t *tab) error {

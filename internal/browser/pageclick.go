@@ -129,13 +129,15 @@ func (n *node) still(ctx context.Context) (*box, error) {
 	}
 }
 
-// jsState says what keeps a user from acting on an element.
+// jsState says what keeps a user from acting on an element, and of one that
+// can send a form that it is a button: anything but a field may be.
 const jsState = `function () {
 	const el = this.nodeType === Node.ELEMENT_NODE ? this : this.parentElement;
 	if (!el) return 'gone';
 	if (Element.prototype.matches.call(el, ':disabled') || Element.prototype.closest.call(el, '[aria-disabled=true]') === el) return 'disabled';
 	if (el.localName === 'option') return 'option';
-	return '';
+	const field = 'input:not([type=submit i],[type=button i],[type=image i]),select,textarea,label,[role=checkbox],[role=switch]';
+	return Element.prototype.closest.call(el, field) ? '' : 'button';
 }`
 
 // jsCovers compares this, the element that was aimed at, with what a click
@@ -168,6 +170,9 @@ func (s *pageSet) Click(ctx context.Context, ref Ref) error {
 			return refuse(409, "page.disabled", "the element "+string(n.ref)+" is disabled", "")
 		case "option":
 			return refuse(400, "page.not_clickable", "an option is chosen by selecting it", "use select with the list's name")
+		}
+		if state == "button" {
+			s.guards.submitting(t)
 		}
 		b, err := n.still(ctx)
 		if err != nil {

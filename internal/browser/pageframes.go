@@ -161,6 +161,11 @@ func (t *tab) node(ctx context.Context, f *frame, backend cdp.BackendNodeID) (*n
 	if err != nil {
 		return nil, err
 	}
+	return t.nodeIn(ctx, f, w, backend)
+}
+
+// nodeIn is node in a world that was entered before.
+func (t *tab) nodeIn(ctx context.Context, f *frame, w runtime.ExecutionContextID, backend cdp.BackendNodeID) (*node, error) {
 	n := &node{frame: f, world: w, backend: backend, group: t.set.objectGroup()}
 	got, err := callOn(ctx, f.session, dom.ResolveNode, dom.ResolveNodeParams{BackendNodeID: backend, ExecutionContextID: w, ObjectGroup: n.group})
 	if err != nil {

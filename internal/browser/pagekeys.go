@@ -60,6 +60,29 @@ const (
 // headless one lacks.
 var editing = map[string]string{"a": "selectAll", "c": "copy", "x": "cut", "v": "paste", "z": "undo", "y": "redo"}
 
+// movesText reports whether a key may do more than write, move the cursor,
+// select or send: with a modifier held all do but those known to be harmless.
+// Chromium itself takes Control+Insert, Shift+Insert and Shift+Delete for the
+// clipboard's keys, and on some systems Alt+Backspace for undo.
+func movesText(k key, held int64) bool {
+	moves := strings.HasPrefix(k.name, "Arrow") || k.name == "Home" || k.name == "End" || strings.HasPrefix(k.name, "Page")
+	switch {
+	case held&modAlt != 0:
+		return !moves
+	case held&(modControl|modMeta) != 0:
+		switch k.name {
+		case "Enter", "Tab", "Escape", " ", "a", "A":
+			return false
+		case "Backspace", "Delete":
+			return held&modShift != 0
+		}
+		return !moves
+	case held&modShift != 0:
+		return k.name == "Insert" || k.name == "Delete" || k.name == "F10" // the last opens a menu
+	}
+	return false
+}
+
 // parseKey reads "Enter", "a", "Shift+Tab", "Control+A".
 func parseKey(text string) (key, int64, error) {
 	bad := refuse(400, "page.unknown_key", "there is no such key", `keys are "Enter", "Tab", "Escape", "ArrowDown", a character, or one of them after "Control+", "Shift+", "Alt+" or "Meta+"`)
@@ -109,11 +132,17 @@ func (s *pageSet) Press(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if s.direct.Load() && held&(modControl|modMeta) != 0 && strings.Contains("cxvzy", strings.ToLower(k.name)) {
-		// A piece of a value, pasted elsewhere, would not be recognised.
-		return refuse(403, "page.key_refused", "nothing is copied, pasted or undone where a login was filled directly", "type the text instead")
+	if s.secret.Load() && movesText(k, held) {
+		// A piece of a value, pasted elsewhere, would not be recognised, nor
+		// would what a page's own button has put on the clipboard.
+		return refuse(403, "page.key_refused", "nothing is copied, cut, pasted or undone in a browser where a login was filled", "type the text instead")
 	}
-	return s.do(ctx, func(ctx context.Context, t *tab) error { return t.press(ctx, k, held) })
+	return s.do(ctx, func(ctx context.Context, t *tab) error {
+		if k.name == "Enter" || k.name == " " {
+			s.guards.submitting(t)
+		}
+		return t.press(ctx, k, held)
+	})
 }
 
 func (t *tab) press(ctx context.Context, k key, held int64) error {

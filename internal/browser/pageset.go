@@ -49,7 +49,7 @@ type pageSet struct {
 	work    sync.WaitGroup
 	groups  atomic.Int64
 	filled  atomic.Bool // something was filled
-	direct  atomic.Bool // and it was the value itself
+	secret  atomic.Bool // a password or a code was, as itself or as a placeholder
 
 	guards *fillGuards
 	scrub  *scrubber
@@ -348,7 +348,7 @@ func (s *pageSet) setUp(ctx context.Context, session *pageSession) {
 	case "worker", "shared_worker", "service_worker":
 		send(target.SetAutoAttach.Method, autoAttach())
 	}
-	if s.guards.armed() {
+	if s.guards.watching() {
 		send(network.SetBypassServiceWorker.Method, network.SetBypassServiceWorkerParams{Bypass: true})
 		send(fetch.Enable.Method, fetch.EnableParams{})
 	}

@@ -156,6 +156,8 @@ func (t *tab) onEvent(session *pageSession, method string, params jsonv2.Value) 
 			}
 			t.moved(trafficID{session, ev.RequestID}, true)
 		})
+	case network.WebSocketFrameSent.Method:
+		event(params, func(ev socketMessage) { t.set.guards.socketSends(t, ev.Response.Text) })
 	case network.LoadingFinished.Method:
 		event(params, func(ev network.EventLoadingFinished) { t.moved(trafficID{session, ev.RequestID}, false) })
 	case network.LoadingFailed.Method:

@@ -57,6 +57,31 @@ const jsType = `function (text, secret) {
 	return text !== '' && value() === '' ? 'value' : '';
 }`
 
+// jsClear empties this, and every other field of its document that holds text.
+// It reports whether one still does.
+const jsClear = `function (text) {
+	const empty = el => {
+		const proto = el instanceof HTMLInputElement ? HTMLInputElement.prototype : HTMLTextAreaElement.prototype;
+		Object.getOwnPropertyDescriptor(proto, 'value').set.call(el, '');
+		el.dispatchEvent(new Event('input', {bubbles: true, composed: true}));
+		el.dispatchEvent(new Event('change', {bubbles: true}));
+	};
+	const fields = () => {
+		const all = new Set([this]), roots = [document, this.getRootNode()];
+		for (let i = 0; i < roots.length && i < 200; i++) {
+			const proto = roots[i] instanceof Document ? Document.prototype : roots[i] instanceof DocumentFragment ? DocumentFragment.prototype : Element.prototype;
+			for (const el of proto.querySelectorAll.call(roots[i], '*')) {
+				if (el.shadowRoot instanceof ShadowRoot) roots.push(el.shadowRoot);
+				if (el instanceof HTMLInputElement && el.type !== 'file' || el instanceof HTMLTextAreaElement) all.add(el);
+			}
+		}
+		return [...all].filter(el => el === this ? el.value !== '' : el.value.includes(text));
+	};
+	let left = fields();
+	for (let i = 0; left.length && i < 3; i++, left = fields()) left.forEach(empty);
+	return left.some(el => el.value.includes(text));
+}`
+
 // jsSelect chooses an option by its label or its value.
 const jsSelect = `function (wanted) {
 	const el = this;
@@ -80,6 +105,9 @@ const jsSelect = `function (wanted) {
 
 // Type replaces the text of an editable element. See [Page].
 func (s *pageSet) Type(ctx context.Context, ref Ref, text string) error {
+	if err := s.refuseFilled(text); err != nil {
+		return err
+	}
 	return s.onElement(ctx, ref, func(ctx context.Context, t *tab, n *node, _ *frameTree) error {
 		if _, err := n.still(ctx); err != nil {
 			return err
@@ -90,6 +118,15 @@ func (s *pageSet) Type(ctx context.Context, ref Ref, text string) error {
 		t.setTyped(n)
 		return t.touch(ctx)
 	})
+}
+
+// refuseFilled refuses to write what stands for a filled value, which a page
+// may have shown.
+func (s *pageSet) refuseFilled(text string) error {
+	if !s.guards.holdsPlaceholder(text) {
+		return nil
+	}
+	return refuse(403, "page.text_refused", "the text holds what stands for a login's value", "fill the login where it belongs; it goes nowhere else")
 }
 
 // write puts text into the node. A secret one must arrive as it is.
@@ -120,6 +157,9 @@ func (t *tab) touch(ctx context.Context) error {
 
 // Select chooses an option. See [Page].
 func (s *pageSet) Select(ctx context.Context, ref Ref, option string) error {
+	if err := s.refuseFilled(option); err != nil {
+		return err
+	}
 	return s.onElement(ctx, ref, func(ctx context.Context, t *tab, n *node, _ *frameTree) error {
 		if _, err := n.still(ctx); err != nil {
 			return err

@@ -142,17 +142,36 @@ func (l logins) List(ctx context.Context) ([]agent.LoginInfo, error) {
 
 // Use opens one field of an entry for the browser to fill.
 func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, err error) {
-	s, x := l.s, l.x
 	if err := bctrl.ValidVaultKey(key); err != nil {
 		return fill, err
 	}
+	err = l.open(ctx, key, "", func(uid string, meta vaultMeta, secrets vaultSecrets) error {
+		fill = browser.Fill{
+			Key: key, Field: field, Origins: meta.Origins, Patterns: meta.OriginPatterns, Direct: meta.Fill == bctrl.FillDirect,
+			Still:  func(ctx context.Context) error { return l.still(ctx, key, uid) },
+			Report: func(ctx context.Context, what *bctrl.Error) { l.report(ctx, key, what) },
+		}
+		if field == "totp" {
+			fill.Fresh = func(ctx context.Context) (bctrl.Secret, error) { return l.freshCode(ctx, key, uid) }
+		}
+		fill.Value, err = loginField(field, meta, secrets)
+		return err
+	})
+	return fill, err
+}
+
+// open decides about an entry against the mounts as they are now, records the
+// use, and hands out what the entry holds. Where uid is given the entry must
+// still be that one.
+func (l logins) open(ctx context.Context, key, uid string, use func(uid string, meta vaultMeta, secrets vaultSecrets) error) error {
+	s, x := l.s, l.x
 	caller, err := s.callerOf(ctx, x)
 	if err != nil {
-		return fill, err
+		return err
 	}
 	action := access.Action{Verb: bctrl.UseVault, Object: key}
 	if !access.Decide(caller, action) {
-		return fill, s.refuse(ctx, x, bctrl.UseVault, key)
+		return s.refuse(ctx, x, bctrl.UseVault, key)
 	}
 	var e store.VaultEntry
 	find := func(tx *store.Tx) (audit.Event, error) {
@@ -163,26 +182,69 @@ func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, 
 		if !access.Decide(now, action) {
 			return audit.Event{}, outsideMount(bctrl.UseVault) // since this moment
 		}
-		if e, err = tx.VaultEntry(ctx, x.org, key); errors.Is(err, store.ErrNotFound) {
+		e, err = tx.VaultEntry(ctx, x.org, key)
+		if errors.Is(err, store.ErrNotFound) || err == nil && uid != "" && e.UID != uid {
 			err = errNoVaultKey()
 		}
 		ev := x.event(bctrl.UseVault, key)
 		ev.UID, ev.Version = e.UID, e.Version
 		return ev, err
 	}
-	err = s.useIn(ctx, find, func() error {
+	return s.useIn(ctx, find, func() error {
 		meta, secrets, err := s.openVaultEntry(x.org, e)
 		if err != nil {
 			return err
 		}
-		fill = browser.Fill{
-			Key: key, Field: field, Origins: meta.Origins, Patterns: meta.OriginPatterns, Direct: meta.Fill == bctrl.FillDirect,
-			Still: func(ctx context.Context) error { return l.still(ctx, key, e.UID) },
-		}
-		fill.Value, err = loginField(field, meta, secrets)
+		return use(e.UID, meta, secrets)
+	})
+}
+
+// codeMargin is how long a one-time code must still be good for when it leaves:
+// less, and it may have been replaced when it arrives.
+const codeMargin = 2 * time.Second
+
+// freshCode makes the one-time code that a page sends, when it sends it: the
+// one that was filled may be of a period that is over. In the last moments of a
+// period it waits for the next.
+func (l logins) freshCode(ctx context.Context, key, uid string) (code bctrl.Secret, err error) {
+	err = l.open(ctx, key, uid, func(_ string, _ vaultMeta, secrets vaultSecrets) (err error) {
+		code, err = lastingCode(ctx, secrets)
 		return err
 	})
-	return fill, err
+	if err == nil {
+		l.x.member.secrets.Add(code)
+	}
+	return code, err
+}
+
+// lastingCode returns a code that is good for codeMargin at least.
+func lastingCode(ctx context.Context, secrets vaultSecrets) (bctrl.Secret, error) {
+	for {
+		now := time.Now()
+		code, err := codeNow(secrets, now)
+		if err != nil {
+			return bctrl.Secret{}, err
+		}
+		left := code.ExpiresAt.Sub(now)
+		if left >= codeMargin {
+			return bctrl.NewSecret(code.Code.Reveal()), nil
+		}
+		next := time.NewTimer(left)
+		select {
+		case <-next.C:
+		case <-ctx.Done():
+			next.Stop()
+			return bctrl.Secret{}, ctx.Err()
+		}
+	}
+}
+
+// report records what became of a login after it was filled: a page that sends
+// it where it may not go, or without its value.
+func (l logins) report(ctx context.Context, key string, what *bctrl.Error) {
+	if err := l.s.recordRefusal(ctx, l.x, bctrl.UseVault, key, what); err != error(what) {
+		l.s.log.Error("what became of a filled login was not recorded", "requestId", l.x.requestID, "error", err)
+	}
 }
 
 // still decides again about a login that was filled, when the page sends it.

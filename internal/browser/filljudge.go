@@ -1,0 +1,269 @@
+package browser
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/scrub"
+)
+
+// outgoing is a request before it leaves.
+type outgoing struct {
+	flight      flightID
+	method, url string
+	contentType string
+	// headers are the values of headers that a script can have set.
+	headers []string
+	body    []byte
+	// whole says that body is all there is and may be replaced.
+	whole bool
+	// tab and frame are where it comes from; worker says that a worker sends it,
+	// which has no frame, and kind what for: a navigation is of type Document.
+	tab    *tab
+	frame  cdp.FrameID
+	worker bool
+	kind   network.ResourceType
+}
+
+// verdict is what happens to a request.
+type verdict struct {
+	// block says why the request does not leave, empty lets it pass; by is the
+	// guard that stops it.
+	block string
+	by    *fillGuard
+	// swaps are the guards whose placeholders are to be replaced in body.
+	swaps   []*fillGuard
+	body    []byte
+	swapped bool
+	// watch asks for the answer: a redirect would take the value elsewhere.
+	watch bool
+	// gives are the guards whose values the request takes along.
+	gives []*fillGuard
+}
+
+const needsDirect = " (the entry needs fill: direct)"
+
+// judge decides about a request. What it lets pass with a value is then
+// completed.
+func (gs *fillGuards) judge(r outgoing) verdict {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	v := verdict{body: r.body}
+	where := canonicalOrigin(r.url)
+	if where == "" {
+		where = "another place"
+	}
+	for g := range gs.spent {
+		if g.inAny(r) {
+			return verdict{by: g, block: "a request with what stood for a login's value, to " + where + ": the field that was filled is gone"}
+		}
+	}
+	for g := range gs.live {
+		if why := gs.judgeFor(g, r, where, &v); why != "" {
+			return verdict{by: g, block: why}
+		}
+	}
+	return v
+}
+
+// judgeFor decides for one guard: it adds to the verdict or says why the
+// request does not leave. Call it with mu held.
+func (gs *fillGuards) judgeFor(g *fillGuard, r outgoing, where string, v *verdict) string {
+	origin := canonicalOrigin(r.url)
+	inBody, inHeader := g.holds(g.seen, g.placeholder, r.body), g.inHeaders(r)
+	value := g.value.Expose()
+	switch {
+	case g.holds(g.seen, g.placeholder, []byte(r.url)) || g.holds(g.hidden, value, []byte(r.url)):
+		return "a request with a login's value in its address, to " + where
+	case !g.allows(origin) && (inBody || inHeader || g.holds(g.hidden, value, r.body)):
+		return "a request with a login's value, to " + where + ", where it may not go"
+	case g.placeholder == "" && inBody, g.placeholder != "" && g.holds(g.hidden, value, r.body):
+		// It belongs here: filled directly, or swapped before a redirect.
+		gs.take(g, r.flight, v)
+	case g.placeholder == "" && inHeader:
+		v.gives = append(v.gives, g)
+	case g.placeholder == "":
+	case inHeader && !inBody:
+		return "a request with a login's value in a header, to " + where + needsDirect
+	case !inBody:
+		g.missed(r)
+	case !r.whole || !writes(r.method):
+		return "a request with a login's value, to " + where + ", which could not be completed" + needsDirect
+	default:
+		names := placesIn(r.contentType, r.body, g.placeholder)
+		if why := g.misplaced(r, names); why != "" {
+			return "a request with a login's value " + why + ", to " + where
+		}
+		v.swaps = append(v.swaps, g)
+		gs.take(g, r.flight, v)
+		g.sent = true
+	}
+	return ""
+}
+
+// misplaced says why the places of a placeholder in a body are not those where
+// the filled field's own submission puts it; empty when they are.
+//
+// A form that the browser itself sends has the field under its own name, or
+// under that of a hidden one of the same form, where a script has moved it. What
+// a script sends is put together by the page, in the field's own document: it
+// may name the field as it likes, but not as another field is named, and not
+// when another field has come to hold the placeholder too. Then somebody has
+// moved it there, and only the field's own name tells its place.
+func (g *fillGuard) misplaced(r outgoing, names []string) string {
+	const moved = " (a login is only sent as its field's own form sends it)"
+	f := &g.field
+	switch {
+	case len(names) == 0:
+		return "inside another" + needsDirect
+	case len(names) > 1:
+		return "in more than one place" + needsDirect
+	case !f.known:
+		return ""
+	}
+	name := names[0]
+	own := name != "" && (name == f.Name || r.kind != network.ResourceTypeDocument && name == f.ID)
+	switch {
+	case r.kind == network.ResourceTypeDocument:
+		if !own && !slices.Contains(f.Hidden, name) || f.Spread && !slices.Contains(f.Targets, withoutFragment(r.url)) {
+			return "in the place of another field" + moved
+		}
+	case r.frame != g.element.frame && !r.worker:
+		return "from another document" + moved
+	case !own && (f.Spread || slices.Contains(f.Others, name)):
+		return "in the place of another field" + moved
+	}
+	return ""
+}
+
+// missed takes note of a request that looks like the login and has no value of
+// the field in it, while the field's document lives. Call it with mu held.
+func (g *fillGuard) missed(r outgoing) {
+	if g.sent || g.ends != nil || g.tab == nil || r.tab != g.tab || !writes(r.method) || r.whole && len(r.body) == 0 || !g.allows(canonicalOrigin(r.url)) {
+		return
+	}
+	switch r.kind {
+	case network.ResourceTypeDocument:
+		g.unsent = g.unsent || r.frame == g.element.frame
+	case network.ResourceTypeXHR, network.ResourceTypeFetch:
+		g.unsent = g.unsent || g.submitted && (r.worker || r.frame == g.element.frame)
+	}
+}
+
+// take notes that a request carries the value of a guard. Call it with mu held.
+func (gs *fillGuards) take(g *fillGuard, id flightID, v *verdict) {
+	v.watch = true
+	v.gives = append(v.gives, g)
+	g.flights[id] = true
+	gs.carry(id.request)
+}
+
+// complete has it decided whether the values that a request takes along may
+// still be used, since what was permitted when they were filled may not be now,
+// and puts them in the place of their placeholders.
+func (gs *fillGuards) complete(ctx context.Context, r outgoing, v verdict) verdict {
+	stop := func(g *fillGuard, why string) verdict {
+		gs.landed(r.flight, "") // it never leaves
+		return verdict{by: g, block: why}
+	}
+	for _, g := range v.gives {
+		if g.still == nil {
+			continue
+		}
+		if err := g.still(ctx); err != nil {
+			return stop(g, "a request with a login's value, which may no longer be used")
+		}
+	}
+	for _, g := range v.swaps {
+		value := g.value
+		if g.fresh != nil {
+			code, err := g.fresh(ctx)
+			if err != nil {
+				return stop(g, "a request with a login's code, of which there is none now")
+			}
+			value = code
+			gs.renew(g, code)
+		}
+		body, n := swapBody(r.contentType, v.body, g.placeholder, value.Expose())
+		if n != 1 || g.holds(g.seen, g.placeholder, body) {
+			return stop(g, "a request with a login's value inside another"+needsDirect)
+		}
+		v.body, v.swapped = body, true
+	}
+	return v
+}
+
+// renew makes a code the one that a guard hides.
+func (gs *fillGuards) renew(g *fillGuard, code bctrl.Secret) {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	g.value, g.hidden = code, scrub.New(code)
+}
+
+// landed decides about the answer to a request that took a value along: it
+// returns the guard that stops a redirect to where the value may not go.
+func (gs *fillGuards) landed(id flightID, redirect string) (by *fillGuard) {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	for _, guards := range []map[*fillGuard]bool{gs.live, gs.spent} {
+		for g := range guards {
+			if g.flights[id] && redirect != "" && !g.allows(canonicalOrigin(redirect)) {
+				by = g
+			}
+			delete(g.flights, id)
+		}
+	}
+	return by
+}
+
+// inAny reports whether a request holds the placeholder anywhere.
+func (g *fillGuard) inAny(r outgoing) bool {
+	return g.holds(g.seen, g.placeholder, r.body) || g.holds(g.seen, g.placeholder, []byte(r.url)) || g.inHeaders(r)
+}
+
+func (g *fillGuard) inHeaders(r outgoing) bool {
+	return slices.ContainsFunc(r.headers, func(text string) bool { return g.holds(g.seen, g.placeholder, []byte(text)) })
+}
+
+// holds reports whether text holds what set looks for: value. Of digits alone,
+// once they were sent, only those count that are not part of a longer number:
+// requests are full of those.
+func (g *fillGuard) holds(set *scrub.Set, value string, text []byte) bool {
+	if !set.Holds(text) {
+		return false
+	}
+	if !g.sent || !isDigits(value) || !bytes.Contains(text, []byte(value)) {
+		return true
+	}
+	for rest := text; ; {
+		at := bytes.Index(rest, []byte(value))
+		if at < 0 {
+			return false
+		}
+		end := at + len(value)
+		before := at > 0 && isDigits(string(rest[at-1:at]))
+		if after := end < len(rest) && isDigits(string(rest[end:end+1])); !before && !after {
+			return true
+		}
+		rest = rest[at+1:]
+	}
+}
+
+func writes(method string) bool {
+	switch strings.ToUpper(method) {
+	case "POST", "PUT", "PATCH":
+		return true
+	}
+	return false
+}
+
+func withoutFragment(address string) string {
+	address, _, _ = strings.Cut(address, "#")
+	return address
+}
