@@ -224,7 +224,7 @@ func TestAPageIsLeftAsItsClientWants(t *testing.T) {
 		return opened
 	}():
 		require.NoError(t, tell(ctx, tab, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: false}))
-		<-left
+		require.NoError(t, <-left, "it was not left")
 		require.Contains(t, o.evaluates(tab, "location.pathname"), "/stay")
 	}
 }
@@ -452,7 +452,7 @@ func TestADownloadInABrowserContextOfAClientArrives(t *testing.T) {
 				continue
 			}
 		}
-		require.NoError(t, tell(t.Context(), o.root, target.DisposeBrowserContext, target.DisposeBrowserContextParams{BrowserContextID: own.BrowserContextID}))
+		require.NoError(t, tell(t.Context(), o.root, target.DisposeBrowserContext, target.DisposeBrowserContextParams(own)))
 	}
 	requireEmptyDir(t, b.dirs.downloads)
 }

@@ -149,7 +149,7 @@ func (o *opening) begin(method string, segments []string, body io.Reader, more .
 					_, err = io.Copy(io.Discard, resp.Body)
 				}
 			} else {
-				err = errEndedWith(resp.StatusCode)
+				err = statusError(resp.StatusCode)
 			}
 		}
 		ended <- err
@@ -164,10 +164,10 @@ func (o *opening) begin(method string, segments []string, body io.Reader, more .
 	return func() error { return <-ended }
 }
 
-// errEndedWith is a status in place of what was waited for.
-type errEndedWith int
+// statusError is a status in place of what was waited for.
+type statusError int
 
-func (e errEndedWith) Error() string { return http.StatusText(int(e)) }
+func (e statusError) Error() string { return http.StatusText(int(e)) }
 
 // silence is a body that says nothing until the test is over.
 type silence struct{ context.Context } //nolint:containedctx // a reader has no other
@@ -299,6 +299,44 @@ func (o *opening) stalled(path string, headers []string) io.Reader {
 	return resp.Body
 }
 
+// TestWhatATokenHasOpenEndsWithItsExpiry waits for it: the holder made it end
+// soon.
+func TestWhatATokenHasOpenEndsWithItsExpiry(t *testing.T) {
+	o := newOpening(t, func(o *opening) { o.furnish() })
+	_, err := o.server.putFile(t.Context(), o.orgOf(), newFile{Namespace: "s", Path: "big", Source: bctrl.SourceUpload},
+		io.LimitReader(zeros{}, big), audit.Event{Org: o.orgOf(), Action: "test"})
+	require.NoError(t, err)
+	token, err := bctrl.Attenuate(o.mint(o.ws.ID, "r", object{}), bctrl.Mounts{}, time.Now().Add(6*time.Second))
+	require.NoError(t, err)
+	o.headers = []string{"Authorization", "Bearer " + token.Expose()}
+	upload := o.begin("PUT", file("s", "up"), io.MultiReader(strings.NewReader("the beginning"), silence{t.Context()}))
+	stuck := o.stalled(target(file("s", "big"), nil), o.headers)
+	var link struct{ URL string }
+	require.NoError(t, json.Unmarshal(o.asCaller("GET", append(file("s", "big"), "download-url")), &link))
+	_, path, _ := strings.Cut(link.URL, "/v1/")
+	linked := o.stalled("/v1/"+path, nil)
+	var connection wire.Connection
+	require.NoError(t, json.Unmarshal(o.asCaller("GET", []string{"workspaces", o.ws.ID, "runtimes", "r", "connect"}), &connection))
+	_, ticket, _ := strings.Cut(connection.URL.Reveal(), "/devtools/")
+	conn, _, err := websocket.Dial(t.Context(), o.srv.URL+"/devtools/"+ticket, nil)
+	require.NoError(t, err)
+	<-o.devtools
+	require.Error(t, upload())
+	_, _, err = conn.Read(t.Context())
+	require.Error(t, err)
+	for what, body := range map[string]io.Reader{"a download": stuck, "a download by its link": linked} {
+		_, err := io.Copy(io.Discard, body)
+		require.Error(t, err, what)
+	}
+	o.dead("/v1/"+path, "its link")
+	_, resp, err := websocket.Dial(t.Context(), o.srv.URL+"/devtools/"+ticket, nil)
+	require.Error(t, err)
+	require.Equal(t, http.StatusUnauthorized, resp.StatusCode, "its connect URL")
+	o.settled(func() bool { return o.open() == 0 }, "nothing is left of it")
+	o.srv.CloseClientConnections()
+	o.handling.Wait()
+}
+
 // TestAStreamedInvocationEndsWithItsCaller is told by the provider, which sees
 // its client leave.
 func TestAStreamedInvocationEndsWithItsCaller(t *testing.T) {
@@ -380,7 +418,7 @@ func TestAConnectURLIsTheSameForTheSameCaller(t *testing.T) {
 	}
 	first := ask(o.headers...)
 	require.Nil(t, first.ExpiresAt, "nothing but the runtime's end and the key's")
-	require.Equal(t, first.URL.Reveal() == ask(o.headers...).URL.Reveal(), true)
+	require.True(t, first.URL.Reveal() == ask(o.headers...).URL.Reveal())
 	minted := o.mint(o.ws.ID, "r", object{"ttlMs": 60000})
 	of := ask("Authorization", "Bearer "+minted.Expose())
 	require.NotNil(t, of.ExpiresAt)

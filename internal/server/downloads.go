@@ -142,17 +142,14 @@ type link struct {
 	expires      time.Time
 }
 
-// A signature is in base64url: format (1 byte), expiry (8, Unix
-// milliseconds), what signed (1), then the ids (16 each, zero where there is
-// none) of organization, its parent, key or token, runtime and object,
-// HMAC-SHA256 (32).
+// A signature is in base64url: format (1 byte), expiry of the link and of the
+// token that signed it (8 each, Unix milliseconds, the latter 0 for a key), then
+// the ids (16 each, zero where there is none) of organization, its parent, key
+// or token, runtime and object, HMAC-SHA256 (32).
 const (
 	linkKeyName = "download-links"
 	linkFormat  = 2
-	linkPayload = 1 + 8 + 1 + 5*16
-
-	signedByKey   = 0
-	signedByToken = 1
+	linkPayload = 1 + 2*8 + 5*16
 )
 
 func (s *Server) signature(ctx context.Context, l link) (string, error) {
@@ -160,15 +157,15 @@ func (s *Server) signature(ctx context.Context, l link) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	payload := binary.BigEndian.AppendUint64([]byte{linkFormat}, uint64(l.expires.UnixMilli()))
-	by, kind, runtime := l.signer.KeyID, byte(signedByKey), ""
+	by, runtime, until := l.signer.KeyID, "", int64(0)
 	if t := l.signer.Token; t != nil {
-		by, kind = t.ID, signedByToken
+		by, until = t.ID, t.Expires.UnixMilli()
 	}
 	if rt := l.signer.Runtime; rt != nil {
 		runtime = rt.ID
 	}
-	payload = append(payload, kind)
+	payload := binary.BigEndian.AppendUint64([]byte{linkFormat}, uint64(l.expires.UnixMilli()))
+	payload = binary.BigEndian.AppendUint64(payload, uint64(until))
 	for _, text := range []string{l.signer.Org, l.signer.Parent, by, runtime, l.object} {
 		var id uuid.UUID
 		if text != "" {
@@ -210,15 +207,17 @@ func (s *Server) verify(ctx context.Context, signature, name string, now time.Ti
 	}
 	var by, runtime string
 	for i, into := range []*string{&l.signer.Org, &l.signer.Parent, &by, &runtime, &l.object} {
-		if id := uuid.UUID(payload[10+16*i : 26+16*i]); id != uuid.Nil {
+		if id := uuid.UUID(payload[17+16*i : 33+16*i]); id != uuid.Nil {
 			*into = id.String()
 		}
 	}
 	if runtime != "" {
 		l.signer.Runtime = &access.Runtime{ID: runtime}
 	}
-	if l.signer.KeyID = by; payload[9] == signedByToken {
-		l.signer.KeyID, l.signer.Token = "", &access.Token{ID: by, Expires: l.expires} // a link ends with its token
+	if until := int64(binary.BigEndian.Uint64(payload[9:17])); until == 0 {
+		l.signer.KeyID = by
+	} else {
+		l.signer.Token = &access.Token{ID: by, Expires: time.UnixMilli(until)}
 	}
 	return l, nil
 }

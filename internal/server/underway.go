@@ -245,6 +245,10 @@ func (s *Server) enter(rq *request) (err error) {
 			end(nil)
 			continue
 		}
+		expire := func() {}
+		if t := rq.caller.Token; t != nil {
+			ctx, expire = context.WithDeadlineCause(ctx, t.Expires, errTokenExpired)
+		}
 		rq.Request = rq.WithContext(ctx)
 		stop := func() bool { return true }
 		if rq.ContentLength != 0 {
@@ -254,7 +258,7 @@ func (s *Server) enter(rq *request) (err error) {
 		}
 		leave := sync.OnceFunc(func() { s.underway.leave(e) })
 		rq.settle = leave
-		rq.onLeave(func() { leave(); stop(); end(nil) })
+		rq.onLeave(func() { leave(); stop(); end(nil); expire() })
 		return nil
 	}
 }
