@@ -92,6 +92,13 @@ type AuditEvent struct {
 	ResponseBytes int64  `json:"responseBytes,omitempty"`
 	DurationMs    int64  `json:"durationMs,omitempty"`
 	RequestID     string `json:"requestId,omitempty"`
+	// Address is where a request without a good key or token came from: an IPv4
+	// address, or the first 64 bits of an IPv6 one. Count is for how many of them
+	// the event stands: those that come too often are counted, an event for each
+	// address and minute with the action "auth.refused"; DurationMs is then from
+	// the first to the last.
+	Address string `json:"address,omitempty"`
+	Count   int64  `json:"count,omitempty"`
 	// EndedSeq and EndedAt are the number and time of the outcome, where the
 	// log has it apart.
 	EndedSeq int64     `json:"endedSeq,omitempty"`

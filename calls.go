@@ -59,7 +59,8 @@ func (o callOption) applyDelete(s *deletion) { s.opts = append(s.opts, o) }
 
 // WithIdempotencyKey sets the Idempotency-Key of a mutation, 1 to 200 visible
 // ASCII characters, so that calling again after a crash has no second effect:
-// the server replays the first answer for 24 hours. Without it every call
+// the server replays the first answer for 24 hours. A key is the caller's own:
+// of the organization key, or of the token as it is held. Without it every call
 // makes its own.
 func WithIdempotencyKey(key string) CallOption {
 	return callOption(func(s *callSettings) { s.idempotencyKey, s.hasKey = key, true })

@@ -102,6 +102,10 @@ type Event struct {
 	ResponseBytes int64  `json:"responseBytes,omitempty"`
 	DurationMs    int64  `json:"durationMs,omitempty"`
 	RequestID     string `json:"requestId,omitempty"`
+	// Address is where a request without a good caller came from. Count is for
+	// how many such requests the event stands.
+	Address string `json:"address,omitempty"`
+	Count   int64  `json:"count,omitempty"`
 }
 
 // End is how an effect ended.

@@ -186,7 +186,7 @@ func describe(row store.StoredEvent) (out bctrl.AuditEvent, err error) {
 		Execution: e.Execution, Action: e.Action, Object: e.Object, UID: e.UID, Version: e.Version, Tier: e.Tier, Secrets: e.Secrets,
 		Decision: bctrl.AuditDecision(e.Decision), Outcome: e.Outcome, Capability: e.Capability, Credential: e.Credential, Consumer: e.Consumer,
 		Method: e.Method, Host: e.Host, Path: e.Path, Status: e.Status, RequestBytes: e.RequestBytes, ResponseBytes: e.ResponseBytes,
-		DurationMs: e.DurationMs, RequestID: e.RequestID,
+		DurationMs: e.DurationMs, RequestID: e.RequestID, Address: e.Address, Count: e.Count,
 	}
 	if row.OutcomeSeq == 0 {
 		return out, nil

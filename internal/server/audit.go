@@ -78,8 +78,10 @@ func (s *Server) listAudit(ctx context.Context, rq *request, _ none) (list wire.
 }
 
 // catchUp lets the log have all that whoever has been answered may look for in
-// it: outcomes are written a little later than they are known.
+// it: outcomes are written a little later than they are known, and refusals of
+// nobody are counted.
 func (s *Server) catchUp(ctx context.Context) {
+	s.strangers.flush(ctx)
 	if err := s.db.CatchUp(ctx); err != nil && ctx.Err() == nil { // what there is can be read all the same
 		s.log.Error("the audit log is read without events that cannot be written", "error", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -26,8 +27,35 @@ const keptFor = 24 * time.Hour
 
 // idempotent is the key of a request and what tells it from another.
 type idempotent struct {
+	// key is the caller's own key, as [ownKey] has it.
 	key         string
 	fingerprint []byte
+}
+
+// ownKey is an idempotency key of one caller, as it is stored. Nobody else's
+// request with the same text meets it, or learns from an answer that it was
+// used. A caller is an organization key, also where it acts for a subaccount; a
+// runtime token as it is held, so that whoever was given an attenuation is
+// another; and an organization key that acts as a runtime, as narrow as it says.
+func ownKey(c access.Caller, key string) (string, error) {
+	owner := struct {
+		Org, KeyID, Token, Runtime string
+		Expires                    int64
+		Levels                     []bctrl.Mounts
+		Key                        string
+	}{Org: c.Org, KeyID: c.KeyID, Key: key}
+	if c.Token != nil {
+		owner.Token, owner.Expires = c.Token.ID, c.Token.Expires.UnixMilli()
+	}
+	if c.Runtime != nil {
+		owner.Runtime, owner.Levels = c.Runtime.ID, c.Runtime.Chain[2:]
+	}
+	text, err := json.Marshal(owner)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
 }
 
 // replayed is a first answer that is given once more.
@@ -73,6 +101,10 @@ func (s *Server) replay(ctx context.Context, rq *request) (first *replayed, err 
 	org, key := rq.caller.Org, keys[0]
 	if len(keys) > 1 || len(key) < 1 || len(key) > 200 {
 		return nil, invalid("request.idempotency_key", "Idempotency-Key", "Idempotency-Key must be given once, with 1 to 200 characters")
+	}
+	key, err = ownKey(rq.caller, key)
+	if err != nil {
+		return nil, err
 	}
 	id := &idempotent{key: key}
 	if err := rq.identify(id); err != nil {
@@ -130,24 +162,17 @@ func (rq *request) leave() {
 	}
 }
 
-// identify fills in the fingerprint: who asks for what. The bytes of a stream
+// identify fills in the fingerprint: what is asked for. The bytes of a stream
 // are not part of it; its conditions and its declared length are.
 func (rq *request) identify(id *idempotent) error {
 	h := sha256.New()
 	for _, part := range []string{
-		rq.Method, rq.URL.EscapedPath(), rq.URL.RawQuery, rq.caller.Name(),
+		rq.Method, rq.URL.EscapedPath(), rq.URL.RawQuery,
 		rq.Header.Get("If-Match"), rq.Header.Get("If-None-Match"), rq.contentType(),
 		rq.Header.Get("Repr-Digest"), rq.Header.Get("Content-Digest"), strconv.FormatInt(rq.ContentLength, 10),
 	} {
 		_, _ = io.WriteString(h, part) // a hash does not fail
 		h.Write([]byte{0})
-	}
-	if rt := rq.caller.Runtime; rt != nil { // the attenuations of a token share its name
-		levels, err := json.Marshal(rt.Chain[2:])
-		if err != nil {
-			return err
-		}
-		h.Write(levels)
 	}
 	if !rq.route.streams && isJSON(rq.Header.Get("Content-Type")) {
 		body, err := rq.body()

@@ -276,8 +276,14 @@ func (s *Server) fail(w *statusWriter, rq *request, err error) {
 		s.log.Error("a request failed", "requestId", rq.id, "route", rq.route.path, "error", err)
 	}
 	ctx := context.WithoutCancel(rq.Context()) // the record outlives a caller who left
+	counted := false
+	if recorded(rq, e) && (e.Status == http.StatusUnauthorized || rq.caller.Org == "") {
+		e, counted = s.strange(w, rq, e)
+	}
 	body := encodeError(e, rq.id)
-	if recordErr := s.recordFailure(ctx, rq, e, body); recordErr != nil {
+	if counted {
+		rq.recorded = true
+	} else if recordErr := s.recordFailure(ctx, rq, e, body); recordErr != nil {
 		s.log.Error("a refusal was not recorded", "requestId", rq.id, "error", recordErr)
 		e = asError(recordErr)
 		body = encodeError(e, rq.id)
@@ -303,11 +309,9 @@ func (s *Server) fail(w *statusWriter, rq *request, err error) {
 // recordFailure writes the event of a failed request, unless it has one, and
 // keeps its answer where the request has an idempotency key.
 func (s *Server) recordFailure(ctx context.Context, rq *request, e *bctrl.Error, body []byte) error {
-	denied := e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
-	mutation := rq.Method != http.MethodGet && rq.Method != http.MethodHead && rq.caller.Org != ""
-	tampered := strings.HasSuffix(e.Code, ".tampered")
-	record := !rq.recorded && (denied || mutation || tampered || rq.call != nil || rq.route.passes)
-	keep := rq.idempotent != nil && mutation && !denied && !passing(e.Status)
+	denied := isDenied(e)
+	record := recorded(rq, e)
+	keep := rq.idempotent != nil && rq.mutates() && !denied && !passing(e.Status)
 	if !record && !keep {
 		return nil
 	}
@@ -315,6 +319,9 @@ func (s *Server) recordFailure(ctx context.Context, rq *request, e *bctrl.Error,
 	event.Outcome, event.Status = e.Code, e.Status
 	if denied {
 		event.Decision = audit.Denied
+	}
+	if e.Status == http.StatusUnauthorized || rq.caller.Org == "" {
+		event.Address, event.Count = addressOf(rq.Request), 1
 	}
 	return s.db.Write(ctx, func(tx *store.Tx) error {
 		if keep {
@@ -327,6 +334,21 @@ func (s *Server) recordFailure(ctx context.Context, rq *request, e *bctrl.Error,
 		}
 		return nil
 	})
+}
+
+// recorded reports whether the log wants a refusal that it has not yet.
+func recorded(rq *request, e *bctrl.Error) bool {
+	tampered := strings.HasSuffix(e.Code, ".tampered")
+	return !rq.recorded && (isDenied(e) || rq.mutates() || tampered || rq.call != nil || rq.route.passes)
+}
+
+func isDenied(e *bctrl.Error) bool {
+	return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
+}
+
+// mutates reports whether somebody asks for a change.
+func (rq *request) mutates() bool {
+	return rq.Method != http.MethodGet && rq.Method != http.MethodHead && rq.caller.Org != ""
 }
 
 // passing reports whether a refusal is of the moment, so that the same request

@@ -89,6 +89,8 @@ type Server struct {
 	tokenKey   sealedKey
 	// tookOver is set once what the server before left has its end.
 	tookOver atomic.Bool
+	// strangers bounds what requests without a good caller cost.
+	strangers *strangers
 	// unlocks is how often the server may be unlocked.
 	unlocks *rate.Limiter
 }
@@ -108,6 +110,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.strangers = newStrangers(s.recordStrangers, func(err error) { s.log.Error("refusals were not recorded, and are counted on", "error", err) })
 	if s.maxFile == 0 {
 		s.maxFile = defaultMaxFile
 	}
@@ -166,6 +169,7 @@ func (s *Server) Close(ctx context.Context) error {
 	s.EndStreams()
 	err := s.closeFleet(ctx)
 	s.closeOperations()
+	s.strangers.close(ctx)
 	s.broker.Close()
 	return err
 }

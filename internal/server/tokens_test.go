@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -386,20 +387,54 @@ func TestWhatATokenDoesIsRecordedAndItsTextNowhere(t *testing.T) {
 	}
 }
 
-func TestAnIdempotencyKeyIsNotSharedAcrossAttenuations(t *testing.T) {
+// An idempotency key is the caller's own: nobody occupies another's, is answered
+// what another was, or learns from a refusal that another has used it. The
+// attenuations of a token, which others may hold, are callers of their own.
+func TestAnIdempotencyKeyIsTheCallersOwn(t *testing.T) {
 	h := newHarness(t)
 	ws := h.workspace("sales", sales())
-	h.launch(ws, "crm", nil)
-	token := h.mint(ws.ID, "crm", object{})
-	weaker := weakened(t, token, bctrl.Mounts{Storage: &bctrl.StorageMount{Access: bctrl.StorageNone}}, time.Time{})
-	body := object{"runtime": "crm", "steps": []object{{"call": "page.screenshot", "args": object{}}}}
-	ask := func(held bctrl.Secret) answer {
-		return h.with(held, "POST", []string{"workspaces", ws.ID, "execute"}, body, "Idempotency-Key", "known")
+	rt := h.launch(ws, "crm", nil)
+	var second struct{ Key string }
+	h.ok("POST", []string{"keys"}, object{"label": "second"}, &second)
+	token, other := h.mint(ws.ID, "crm", object{}), h.mint(ws.ID, "crm", object{})
+	narrow := bctrl.Mounts{Storage: &bctrl.StorageMount{Access: bctrl.StorageNone}}
+	header := base64.RawURLEncoding.EncodeToString([]byte(`{"storage":{"access":"none"}}`))
+	bearer := func(text string, more ...string) []string {
+		return append([]string{"Authorization", "Bearer " + text}, more...)
 	}
-	first := ask(token)
-	require.Equal(t, 200, first.Status)
-	require.Equal(t, string(first.Body), string(ask(token).Body))
-	refused(t, ask(weaker), http.StatusUnprocessableEntity, "request.idempotency_mismatch", "the stronger one's answer is not the weaker one's")
+	callers := []struct {
+		why     string
+		headers []string
+	}{
+		{"an organization key", bearer(h.key)},
+		{"another", bearer(second.Key)},
+		{"a runtime token", bearer(token.Expose())},
+		{"another of the same runtime", bearer(other.Expose())},
+		{"an attenuation", bearer(weakened(t, token, narrow, time.Time{}).Expose())},
+		{"one that only ends sooner", bearer(weakened(t, token, bctrl.Mounts{}, time.Now().Add(time.Minute)).Expose())},
+		{"a token lowered by header", bearer(other.Expose(), "BCTRL-Mounts", header)},
+		{"a key that acts as the runtime", bearer(h.key, "BCTRL-Runtime", rt.ID)},
+		{"another that does", bearer(second.Key, "BCTRL-Runtime", rt.ID)},
+		{"one that acts as less", bearer(h.key, "BCTRL-Runtime", rt.ID, "BCTRL-Mounts", header)},
+	}
+	ask := func(n int, call string) answer {
+		body := `{"runtime":"crm","steps":[{"call":"page.goto","args":{"url":"https://example.com/` + call + `"}}]}`
+		headers := append([]string{"Content-Type", "application/json", "Idempotency-Key", "known"}, callers[n].headers...)
+		return h.send("POST", "/v1/workspaces/"+ws.ID+"/execute", jsonBody(body), headers...)
+	}
+	firsts := map[int]string{}
+	for n, caller := range callers {
+		got := ask(n, strconv.Itoa(n)) // a body of its own each: another's would be a mismatch
+		require.Equal(t, http.StatusOK, got.Status, caller.why)
+		firsts[n] = string(got.Body)
+	}
+	before := len(h.log(bctrl.AuditFilter{Action: "runtime.execute"}))
+	for n, caller := range callers {
+		require.Equal(t, firsts[n], string(ask(n, strconv.Itoa(n)).Body), caller.why)
+		refused(t, ask(n, "else"), http.StatusUnprocessableEntity, "request.idempotency_mismatch", caller.why)
+	}
+	ran := h.log(bctrl.AuditFilter{Action: "runtime.execute", Outcome: "ok"})
+	require.Len(t, ran, before, "nothing ran twice")
 }
 
 func TestALinkDoesNotOutliveTheTokenThatMadeIt(t *testing.T) {

@@ -509,6 +509,8 @@ func (w *world) ask(method string, about aim, who somebody) answer {
 // above. What is denied must be denied alike whether the thing exists or not.
 func TestEveryRouteIsHeldToItsRightWhoeverCalls(t *testing.T) {
 	w, everybody := newWorld(t)
+	many := strangerLimit{1 << 20, 1} // more are nobody here than a server answers one by one
+	w.server.strangers.perAddress, w.server.strangers.all = many, many.limiter()
 	var log bytes.Buffer
 	w.server.log = slog.New(slog.NewTextHandler(&log, nil))
 	stops := walk()
