@@ -37,7 +37,7 @@ const (
 // Headers and Query go with every type; with [AuthNone] they name no field. An
 // entry that names no field is a default, such as Notion-Version, and a caller's
 // own value replaces it. One that does is authentication, and a caller that
-// brings its own is refused.
+// brings its own is refused; one that is left out is the caller's.
 //
 //	type       what else it takes        fields that it reads itself
 //	none       -                         -

@@ -42,11 +42,12 @@ type Invocation struct {
 	Path string
 	// Host picks one of the provider's hosts where it has several.
 	Host string
-	// Query is sent with the path. Parameters that authenticate are refused.
+	// Query is sent with the path. Parameters by which the credential itself
+	// authenticates are refused.
 	Query url.Values
-	// Header is sent with the request. A header that authenticates, a cookie
-	// among them, or that has two values, is refused; hop-by-hop headers are
-	// dropped.
+	// Header is sent with the request. One by which the credential itself
+	// authenticates, Authorization, a cookie, and one that has two values are
+	// refused; hop-by-hop headers are dropped.
 	Header http.Header
 
 	// At most one of Body, RawBody and Multipart is set. Body is sent as JSON;

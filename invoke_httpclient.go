@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -33,9 +31,10 @@ func (t CallTarget) mayBePlain() bool {
 }
 
 // HTTPClient returns a client that sends its requests through the server, for
-// the SDK of a provider: give it the client, and anything but the provider's
-// key as key. What the SDK sends as its key is left out; the server adds the
-// real one. A request for
+// the SDK of a provider: give it the client, and a word in place of the
+// provider's key. Where the credential's key goes, the server puts it in place of
+// that word; everything else of the request arrives as the SDK sent it. The
+// addresses in an answer are the provider's. A request for
 //
 //	https://api.openai.com/v1/chat/completions
 //
@@ -68,13 +67,6 @@ type passage struct {
 }
 
 const pathProxy = "/v1/proxy/{target}"
-
-// placeholderHeaders are those in which SDKs send their keys, or what they
-// signed with one.
-var placeholderHeaders = []string{
-	"Authorization", "Proxy-Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "Xi-Api-Key", "X-Auth-Token", "Private-Token", "Cookie",
-	"X-Amz-Security-Token", "X-Amz-Date",
-}
 
 // RoundTrip implements [http.RoundTripper].
 func (p *passage) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -111,12 +103,8 @@ func (p *passage) request(req *http.Request) (*http.Request, error) {
 	if err := t.checkSubaccount(); err != nil {
 		return nil, err
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return fail(&Error{Code: "client.no_randomness", Message: "there are no random bytes for a request id", cause: err})
-	}
 	out := req.Clone(req.Context())
-	out.URL = &url.URL{Scheme: t.base.Scheme, Host: t.base.Host, RawQuery: withoutKeys(req.URL.RawQuery)}
+	out.URL = &url.URL{Scheme: t.base.Scheme, Host: t.base.Host, RawQuery: req.URL.RawQuery, ForceQuery: req.URL.ForceQuery}
 	if err := behindProxy(out.URL, t.base.EscapedPath(), name, req.URL.EscapedPath()); err != nil {
 		return fail(refusal(http.StatusBadRequest, "invoke.path_refused", "path", "the path is refused: "+err.Error()))
 	}
@@ -129,7 +117,7 @@ func (p *passage) request(req *http.Request) (*http.Request, error) {
 			out.Body = nil // such methods are not sent again, and want a length of 0
 		}
 	}
-	if err := p.headers(out.Header, t, req.URL.Host, id.String()); err != nil {
+	if err := p.headers(out.Header, t, req.URL.Host); err != nil {
 		return fail(err)
 	}
 	return out, nil
@@ -146,16 +134,14 @@ func behindProxy(u *url.URL, base, target, path string) (err error) {
 	return err
 }
 
-// headers replaces what the SDK authenticates with by what we do. An id that a
-// header would carry as another is refused.
-func (p *passage) headers(h http.Header, t *transport, host, id string) *Error {
+// headers authenticates to the server. What else the SDK authenticates with is
+// for the server to replace, which knows where the credential's key goes. An id
+// that a header would carry as another is refused.
+func (p *passage) headers(h http.Header, t *transport, host string) *Error {
 	for name := range h {
-		if strings.HasPrefix(strings.ToLower(name), "bctrl-") {
+		if lower := strings.ToLower(name); strings.HasPrefix(lower, "bctrl-") || lower == "authorization" {
 			delete(h, name)
 		}
-	}
-	for _, name := range placeholderHeaders {
-		h.Del(name)
 	}
 	// Net/http sends again what has such a header. It looks for this spelling,
 	// the provider for any.
@@ -166,7 +152,7 @@ func (p *passage) headers(h http.Header, t *transport, host, id string) *Error {
 		}
 	}
 	h["Authorization"] = t.authorization
-	h["X-Request-Id"] = []string{id}
+	h[wire.HeaderTransparent] = []string{"true"}
 	if t.subaccount != nil {
 		h["Bctrl-Subaccount-Id"] = t.subaccount
 	}
@@ -186,15 +172,4 @@ func (p *passage) headers(h http.Header, t *transport, host, id string) *Error {
 		p.as.headers(h)
 	}
 	return nil
-}
-
-// withoutKeys leaves out of a query what SDKs send their keys in.
-func withoutKeys(raw string) string {
-	if raw == "" {
-		return ""
-	}
-	return strings.Join(slices.DeleteFunc(strings.Split(raw, "&"), func(pair string) bool {
-		name, _, _ := strings.Cut(pair, "=")
-		return name == "key" || name == "api_key" || name == "access_token"
-	}), "&")
 }

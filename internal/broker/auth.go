@@ -33,10 +33,9 @@ type compiled struct {
 	tokens *tokenSource
 	mac    *mac
 	sigV4  *sigV4
-	// ownHeaders and ownParams are what it authenticates with; scrubbed is what
-	// must not come back.
-	ownHeaders, ownParams []string
-	scrubbed              []bctrl.Secret
+	// places are what it authenticates with; scrubbed is what must not come back.
+	places   Places
+	scrubbed []bctrl.Secret
 }
 
 type filled struct {
@@ -62,6 +61,7 @@ func (b *Broker) compile(t Target, base *url.URL) (*compiled, error) {
 		return nil, fmt.Errorf("%w: %s", ErrTarget, problemOf(err))
 	}
 	c := &compiled{now: b.now, base: base.EscapedPath(), defaults: map[string]string{}, fields: lookup(t.Secrets)}
+	c.places = PlacesOf(t.Auth, func(field string) bool { return !t.Secrets[field].IsZero() })
 	required, _ := t.Auth.Fields()
 	for _, field := range required {
 		if t.Secrets[field].IsZero() {
@@ -93,7 +93,6 @@ func (b *Broker) compile(t Target, base *url.URL) (*compiled, error) {
 		}
 	case bctrl.AuthAWSSigV4:
 		c.sigV4, err = newSigV4(*t.Auth.SigV4, t.Secrets, base)
-		c.ownHeaders = append(c.ownHeaders, "Authorization")
 	case bctrl.AuthNone, bctrl.AuthHeader, bctrl.AuthQuery, bctrl.AuthMTLS:
 	}
 	return c, err
@@ -140,12 +139,6 @@ func (c *compiled) entry(of bctrl.AuthType, inQuery bool, name string, text temp
 		name = http.CanonicalHeaderKey(name)
 	}
 	fields := text.Fields()
-	switch {
-	case len(fields) > 0 && inQuery:
-		c.ownParams = append(c.ownParams, name)
-	case len(fields) > 0:
-		c.ownHeaders = append(c.ownHeaders, name)
-	}
 	if slices.ContainsFunc(fields, func(f template.Field) bool { return isMade(of, f.Name) }) {
 		c.late = append(c.late, lateEntry{name, inQuery, text})
 		return nil
@@ -248,12 +241,8 @@ func (c *compiled) authorize(out *http.Request) (proof, error) {
 	for _, h := range c.headers {
 		out.Header.Set(h.name, h.value.Expose())
 	}
-	if len(c.query) > 0 {
-		query := out.URL.Query() // admit has seen that it is whole
-		for _, q := range c.query {
-			query.Set(q.name, q.value.Expose())
-		}
-		out.URL.RawQuery = query.Encode()
+	for _, q := range c.query {
+		addParameter(out.URL, q.name, q.value.Expose())
 	}
 	var err error
 	values := map[string]string{}
@@ -302,9 +291,7 @@ func (c *compiled) addLate(out *http.Request, values map[string]string) error {
 			return fmt.Errorf("%w: %w", ErrTarget, err)
 		case !present:
 		case e.inQuery:
-			query := out.URL.Query()
-			query.Set(e.name, text)
-			out.URL.RawQuery = query.Encode()
+			addParameter(out.URL, e.name, text)
 		case strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }):
 			return fmt.Errorf("%w: a secret holds a character that no header can carry", ErrTarget)
 		default:

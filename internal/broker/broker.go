@@ -10,8 +10,8 @@
 //   - the address is checked and the checked address is dialled; no proxy of
 //     the environment is used.
 //   - a redirect is an error, so no key follows one.
-//   - a caller that brings an auth header or a key in the query is refused,
-//     also those that its target authenticates with; cookies are dropped in
+//   - a caller that brings HTTP's own authentication, or a header or parameter
+//     that its target authenticates with, is refused; cookies are dropped in
 //     both directions.
 //   - an answer is bounded, and its headers and body are scrubbed of every
 //     secret of the target, and of what was made of them for the request, in

@@ -108,17 +108,6 @@ func discard(req *http.Request) {
 	}
 }
 
-// authHeaders carry somebody's authentication. A caller that sets one wants to
-// be someone else than the target's key says.
-var authHeaders = []string{
-	"Authorization", "Proxy-Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "X-Auth-Token", "X-Amz-Security-Token",
-}
-
-// authParams are query parameters that do the same.
-var authParams = []string{
-	"key", "api_key", "api-key", "apikey", "access_token", "token", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-Security-Token",
-}
-
 // admit checks that a request is the target's business.
 func (c *Client) admit(req *http.Request) error {
 	u := req.URL
@@ -134,25 +123,13 @@ func (c *Client) admit(req *http.Request) error {
 	case req.Method == http.MethodConnect || req.Method == http.MethodTrace:
 		return fmt.Errorf("%w: method", ErrRefused)
 	}
-	for _, names := range [][]string{authHeaders, c.auth.ownHeaders} {
-		for _, name := range names {
-			if len(req.Header.Values(name)) > 0 {
-				return fmt.Errorf("%w: it brings its own %s header", ErrRefused, name)
-			}
+	for _, name := range callerHeaders {
+		if len(req.Header.Values(name)) > 0 && name != "cookie" {
+			return fmt.Errorf("%w: it brings its own %s header", ErrRefused, name)
 		}
 	}
-	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return fmt.Errorf("%w: the query is malformed", ErrRefused)
-	}
-	for name := range query {
-		for _, names := range [][]string{authParams, c.auth.ownParams} {
-			for _, auth := range names {
-				if strings.EqualFold(name, auth) {
-					return fmt.Errorf("%w: it brings its own %s parameter", ErrRefused, auth)
-				}
-			}
-		}
+	if err := c.auth.places.Check(req.Header, u.RawQuery); err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	return nil
 }
@@ -194,6 +171,13 @@ func headOnly(resp *http.Response) bool {
 	return resp.Request != nil && resp.Request.Method == http.MethodHead
 }
 
+// answeredAuth are the headers of an answer that are about authentication, and
+// the length, which holds no more once secrets are taken out.
+var answeredAuth = []string{
+	"Set-Cookie", "Set-Cookie2", "Www-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Content-Length",
+	"Authorization", "Proxy-Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "X-Auth-Token", sessionHeader,
+}
+
 // cleaned returns resp as the caller may see it, without the target's secrets
 // and those that were made for the request. Trailers are left out.
 func (c *Client) cleaned(req *http.Request, resp *http.Response, made []bctrl.Secret) *http.Response {
@@ -205,9 +189,7 @@ func (c *Client) cleaned(req *http.Request, resp *http.Response, made []bctrl.Se
 			header[clean] = append(header[clean], set.String(v))
 		}
 	}
-	for _, name := range append([]string{
-		"Set-Cookie", "Set-Cookie2", "Www-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Content-Length",
-	}, slices.Concat(authHeaders, c.auth.ownHeaders)...) {
+	for _, name := range slices.Concat(answeredAuth, c.auth.places.Headers) {
 		header.Del(name)
 	}
 	length := int64(-1) // what is scrubbed may become shorter

@@ -57,7 +57,6 @@ func (b *Broker) oauth2(c *compiled, t Target) error {
 			return fmt.Errorf("%w: %w", ErrTarget, err)
 		}
 		c.late = append(c.late, lateEntry{name: "Authorization", text: bearer})
-		c.ownHeaders = append(c.ownHeaders, "Authorization")
 	}
 	e := endpoint{
 		transport: b.secure, url: address, auth: *t.Auth.OAuth2,

@@ -88,21 +88,21 @@ func TestNoPathLeavesWhatIsPermitted(t *testing.T) {
 	}
 	starts := []string{"/a/b", "/v/", "/w/", "/v/x/c", "/w/a/b/c", "/"}
 	all := servers()
-	admitted, escaped := 0, 0
+	escaped := 0
 	rapid.Check(t, func(t *rapid.T) {
-		path := rapid.SampledFrom(starts).Draw(t, "start") + strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 8).Draw(t, "pieces"), "")
-		if _, err := rule.Admit("GET", path); err != nil {
-			return
-		}
-		admitted++
-		if strings.Contains(path, "%2") {
-			escaped++
-		}
-		for _, s := range all {
-			require.True(t, within(s.resolve(path), shapes), "%s is read as %q by %+v", path, s.resolve(path), s)
+		for range 50 {
+			path := rapid.SampledFrom(starts).Draw(t, "start") + strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 6).Draw(t, "pieces"), "")
+			if _, err := rule.Admit("GET", path); err != nil {
+				continue
+			}
+			if strings.Contains(path, "%2") {
+				escaped++
+			}
+			for _, s := range all {
+				require.True(t, within(s.resolve(path), shapes), "%s is read as %q by %+v", path, s.resolve(path), s)
+			}
 		}
 	})
-	require.Positive(t, admitted)
 	require.Positive(t, escaped, "no path with an escape was admitted")
 }
 
@@ -132,7 +132,7 @@ func TestAPathOfANameLeavesNothing(t *testing.T) {
 	pieces := []string{"/", "a", "c", "%2F", "%2f", "..", "%2e", "%25", "%252F", ";", "%3B", "%5c"}
 	admitted := 0
 	rapid.Check(t, func(t *rapid.T) {
-		path := "/v/" + strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 1, 8).Draw(t, "pieces"), "")
+		path := "/v/" + strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 1, 4).Draw(t, "pieces"), "") + "/c"
 		if _, err := rule.Admit("GET", path); err != nil {
 			return
 		}

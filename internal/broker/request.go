@@ -3,7 +3,6 @@ package broker
 import (
 	"net/http"
 	"net/textproto"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -72,23 +71,23 @@ var ruleHeaders = []string{
 	"Host", "X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url", "X-Original-Host", "X-Host",
 }
 
-// CarriesAuth reports whether a header, by its name, carries somebody's
-// authentication. CGI and what came of it take an underscore for a hyphen.
+// CarriesAuth reports whether a header, by its name, may carry somebody's
+// authentication.
 func CarriesAuth(name string) bool {
-	lower := strings.ReplaceAll(strings.ToLower(name), "_", "-")
-	return slices.ContainsFunc(authWords, func(word string) bool { return strings.Contains(lower, word) })
+	return slices.ContainsFunc(authWords, func(word string) bool { return strings.Contains(hyphened(name), word) })
 }
 
-// CheckHeader refuses headers that a caller may not send: somebody's
-// authentication, and those that change what was checked. Names are as
-// net/http has them.
+// CheckHeader refuses headers that a caller may not send, whatever credential
+// is used: those of HTTP's own authentication and its state, and those that
+// change what was checked. Those of the credential are for [Places.Check]. Names
+// are as net/http has them.
 func CheckHeader(h http.Header) error {
 	for name, values := range h {
-		lower := strings.ReplaceAll(strings.ToLower(name), "_", "-")
+		lower := hyphened(name)
 		switch {
 		case !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values, func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }):
 			return &bctrl.Error{Status: http.StatusBadRequest, Code: "invoke.header_refused", Field: "headers", Message: "a header's name or value holds a character that no header can carry"}
-		case CarriesAuth(name):
+		case slices.Contains(callerHeaders, lower):
 			return AuthRefused("header", name)
 		case slices.Contains(ruleHeaders, textproto.CanonicalMIMEHeaderKey(lower)):
 			return &bctrl.Error{
@@ -100,25 +99,28 @@ func CheckHeader(h http.Header) error {
 	return nil
 }
 
-// authParameters are query parameters that authenticate, besides those of the
-// credential itself; ruleParameters are those that change what was checked.
-var (
-	authParameters = append([]string{
-		"apitoken", "api_token", "auth", "auth_token", "oauth_token", "authorization", "client_secret", "sig", "signature", "secret",
-		"x-amz-signature", "x-amz-credential", "x-amz-security-token", "x-goog-signature", "x-goog-credential", "awsaccesskeyid",
-	}, authParams...)
-	ruleParameters = []string{"_method", "x-http-method-override", "$method"}
-)
+// callerHeaders say who calls, to every server that knows HTTP (RFC 9110 §11,
+// RFC 6265).
+var callerHeaders = []string{"authorization", "proxy-authorization", "cookie"}
 
-// CheckQuery is [CheckHeader] for query parameters. own are the names by which
-// the credential itself is sent.
-func CheckQuery(q url.Values, own ...string) error {
-	for name := range q {
-		is := func(other string) bool { return strings.EqualFold(name, other) }
-		switch {
-		case slices.ContainsFunc(authParameters, is) || slices.ContainsFunc(own, is):
-			return AuthRefused("parameter", name)
-		case slices.ContainsFunc(ruleParameters, is):
+// hyphened is a header's name in lower case, with hyphens for underscores, as
+// CGI and what came of it take them.
+func hyphened(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
+
+// ruleParameters change what was checked.
+var ruleParameters = []string{"_method", "x-http-method-override", "$method"}
+
+// CheckQuery refuses a query that cannot be sent as it is, or with a parameter
+// that would change what was checked. Those of the credential are for
+// [Places.Check].
+func CheckQuery(raw string) error {
+	for i := range len(raw) {
+		if raw[i] <= ' ' || raw[i] == 0x7f { // as HTTP/2 may bring it
+			return &bctrl.Error{Status: http.StatusBadRequest, Code: "request.query", Field: "query", Message: "the query is malformed: it holds a space or a control character"}
+		}
+	}
+	for name := range parameterNames(raw) {
+		if slices.ContainsFunc(ruleParameters, func(other string) bool { return strings.EqualFold(name, other) }) {
 			return &bctrl.Error{
 				Status: http.StatusBadRequest, Code: "invoke.parameter_refused", Field: "query",
 				Message: "a query parameter would change what is asked after it was checked",

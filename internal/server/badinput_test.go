@@ -216,7 +216,7 @@ func (w *badWorld) requests() map[string][]badRequest {
 		"a header twice":        {raw(`{"headers":{"X-A":"1","X-A":"2"}}`), raw(`{"headers":{"X-A":"1","x-a":"2"}}`)},
 		"authentication of the caller's own": {
 			things("headers", object{"Authorization": "Bearer x"}), things("headers", object{"x-acme": "x"}), things("headers", object{"Cookie": "a=b"}),
-			things("query", object{"api_key": []string{"x"}}),
+			things("headers", object{"X_ACME": "x"}), things("headers", object{"Proxy-Authorization": "Basic eA=="}),
 		},
 		"a body beyond the policy":             {invoke("acme/small", object{"method": "POST", "body": "more than ten bytes"})},
 		"a call beyond the calls a minute":     {invoke("acme/rare", nil)},

@@ -51,6 +51,10 @@ type call struct {
 	// its provider's key; nil where it came as ours.
 	brought *broughtToken
 
+	// transparent is set where the caller's client calls the provider, as far as
+	// it knows: with its addresses, and a word for its key.
+	transparent bool
+
 	// test is set where it is the test of a credential.
 	test bool
 

@@ -155,8 +155,8 @@ func under(path, base string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// ownAuth refuses headers and parameters by which the credential itself
-// authenticates.
+// ownAuth refuses what stands where the credential itself authenticates, or has
+// the credential's own take its place where the caller knows the provider alone.
 func (c *call) ownAuth(auth bctrl.CredentialAuth) error {
 	if c.brought != nil {
 		if err := c.brought.checkPlaces(auth); err != nil {
@@ -164,24 +164,11 @@ func (c *call) ownAuth(auth bctrl.CredentialAuth) error {
 		}
 	}
 	c.dropSignature(auth)
-	for name, text := range auth.Headers {
-		for own := range c.header {
-			if strings.Contains(text, "{") && strings.EqualFold(name, strings.ReplaceAll(own, "_", "-")) {
-				return broker.AuthRefused("header", name)
-			}
-		}
+	places := broker.PlacesOf(auth, func(field string) bool { _, has := c.resolved.Secrets[field]; return has })
+	if c.transparent {
+		c.query = places.Clear(c.header, c.query)
 	}
-	var own []string
-	for name, text := range auth.Query {
-		if strings.Contains(text, "{") {
-			own = append(own, name)
-		}
-	}
-	query, err := url.ParseQuery(c.query)
-	if err != nil {
-		return invalid("request.query", "query", "the query is malformed")
-	}
-	return broker.CheckQuery(query, own...)
+	return places.Check(c.header, c.query)
 }
 
 // targetOf is how the broker reaches what the call is aimed at.

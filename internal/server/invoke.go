@@ -227,11 +227,7 @@ func (c *call) admit() (err error) {
 	if err := c.checkSources(); err != nil {
 		return err
 	}
-	query, err := url.ParseQuery(c.query)
-	if err != nil || strings.ContainsFunc(c.query, func(r rune) bool { return r <= ' ' || r > '~' }) { // as HTTP/2 may bring it
-		return invalid("request.query", "query", "the query is malformed")
-	}
-	if err := broker.CheckQuery(query); err != nil {
+	if err := broker.CheckQuery(c.query); err != nil {
 		return err
 	}
 	broker.DropHopByHop(c.header)

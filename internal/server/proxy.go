@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,7 +50,7 @@ func (s *Server) proxy(w http.ResponseWriter, rq *request) error {
 	target := readTarget(segment)
 	c := s.newCall(rq)
 	c.method, c.path, c.query, c.header = rq.Method, path, rq.URL.RawQuery, rq.Header.Clone()
-	c.brought = rq.brought
+	c.brought, c.transparent = rq.brought, isTransparent(rq.Header)
 	c.timeout, c.maxAnswer = maxCallTimeout, maxStreamedAnswer
 	if rq.ContentLength != 0 {
 		c.body = &callBody{src: rq.Body, length: rq.ContentLength}
@@ -66,7 +65,7 @@ func (s *Server) proxy(w http.ResponseWriter, rq *request) error {
 		return err
 	}
 	for name := range c.header {
-		if strings.HasPrefix(name, "Bctrl-") || slices.Contains([]string{"Authorization", "X-Request-Id", "X-Sdk-Version"}, name) {
+		if strings.HasPrefix(name, "Bctrl-") || name == "Authorization" {
 			delete(c.header, name) // ours
 		}
 	}
@@ -82,6 +81,10 @@ func (s *Server) proxy(w http.ResponseWriter, rq *request) error {
 	}
 	return s.passOn(w, rq, a, a.StatusCode)
 }
+
+// isTransparent reports whether a request comes of a client that calls the
+// provider, as far as it knows.
+func isTransparent(h http.Header) bool { return h.Get(wire.HeaderTransparent) == "true" }
 
 // splitProxyPath returns the segment of a request's path that names the target,
 // and the path behind it, both as they were sent. Bytes that no path holds as

@@ -179,7 +179,7 @@ func (s *Server) takeKeyFromPath(ctx context.Context, c *call, provider string) 
 		if id, token, ok := strings.Cut(value, ":"); ok && strings.Trim(id, "0123456789") == "" {
 			value = token
 		}
-		if !slices.Contains(auth.Public, name) && value != c.brought.text {
+		if !slices.Contains(auth.Public, name) && value != c.brought.text && !c.transparent {
 			return broker.AuthRefused("path segment", "that holds no key or token of this server")
 		}
 	}

@@ -80,11 +80,14 @@ func (b *broughtToken) found(text string, at keyPlace) error {
 func (b *broughtToken) takeFromHeaders(h http.Header) error {
 	session := h.Values("X-Amz-Security-Token")
 	signed := false
+	// A client that knows the provider alone has our token where we look for it,
+	// and words for the provider's keys.
+	alone := isTransparent(h)
 	for name, values := range h {
 		if strings.HasPrefix(name, "Bctrl-") {
 			continue // ours, and read or dropped as such
 		}
-		usual := slices.Contains(usualKeyHeaders, name)
+		usual := name == "Authorization" || !alone && slices.Contains(usualKeyHeaders, name)
 		for _, value := range values {
 			if name == "Authorization" && strings.HasPrefix(value, "AWS4-HMAC-SHA256 ") && len(session) == 1 {
 				signed = true // with a key that is none; the session token is ours, or is refused

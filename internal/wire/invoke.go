@@ -71,6 +71,10 @@ const (
 	HeaderConsumer          = "Bctrl-Consumer"
 	HeaderHost              = "Bctrl-Host"
 	HeaderTimeout           = "Bctrl-Timeout-Ms"
+	// HeaderTransparent is "true" of a client that calls the provider, as far as
+	// it knows: what stands where the provider's key goes is replaced, and the
+	// addresses in an answer are the provider's.
+	HeaderTransparent = "Bctrl-Transparent"
 )
 
 // PartDisposition is the Content-Disposition of a part of a form.
