@@ -167,4 +167,28 @@ func TestRodDrivesARuntimeBesideTheAgent(t *testing.T) {
 	require.Equal(t, "office", found.MustInfo().Title)
 	require.Error(t, again.Close(), "it would end the runtime")
 	atWork(t, rt, site)
+
+	// The end of the runtime is one that Rod knows, not the end of the program.
+	require.NoError(t, rt.Stop(t.Context()))
+	_, err = found.Eval(`() => 1`)
+	require.Error(t, err)
+}
+
+// TestRodIsRefusedWhereTooManyAreConnected holds what it is told to what Rod can
+// read.
+func TestRodIsRefusedWhereTooManyAreConnected(t *testing.T) {
+	site := office(t)
+	rt := usedRuntime(t, site)
+	refused := false
+	for range 20 {
+		address, err := rt.ConnectURL(t.Context())
+		require.NoError(t, err)
+		ws := &cdp.WebSocket{}
+		require.NoError(t, ws.Connect(t.Context(), address, nil))
+		t.Cleanup(func() { _ = ws.Close() }) // the server may have been first
+		if err = rod.New().Context(t.Context()).Client(cdp.New().Start(ws)).Connect(); err != nil {
+			refused = true
+		}
+	}
+	require.True(t, refused)
 }

@@ -137,11 +137,13 @@ func (s *Server) serveDevTools(w http.ResponseWriter, rq *request) error {
 		if err != nil {
 			return nil //nolint:nilerr // it has been answered
 		}
+		// Chromium ends a connection without a close frame, and there are clients
+		// that take one for a message.
+		defer conn.CloseNow()
 		conn.SetReadLimit(maxCDPMessage)
 		if err := m.browser.ServeCDP(ctx, socket{conn}); err != nil {
 			s.log.Debug("a DevTools connection ended", "runtime", m.id, "error", err)
 		}
-		_ = conn.Close(websocket.StatusNormalClosure, "the connection has ended") // the other side may be gone
 		return nil
 	})
 	if e := asError(err); !accepted && e != errLocked && e != errInternal {

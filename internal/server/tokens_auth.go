@@ -96,14 +96,14 @@ func (s *Server) callerLives(ctx context.Context, c access.Caller) error {
 		return s.tokenLives(ctx, c)
 	}
 	key, err := s.db.Read().APIKey(ctx, cmp.Or(c.Parent, c.Org), c.KeyID)
-	if errors.Is(err, store.ErrNotFound) || err == nil && !key.RevokedAt.IsZero() {
+	if errors.Is(err, store.ErrNotFound) || s.forged(err) || err == nil && !key.RevokedAt.IsZero() {
 		return errKeyRevoked
 	}
 	if err != nil || c.Parent == "" {
 		return err
 	}
 	_, err = s.db.Read().Subaccount(ctx, c.Parent, c.Org)
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) || s.forged(err) {
 		return errNotSubaccount
 	}
 	return err
