@@ -25,9 +25,9 @@ type SecretInfo struct {
 	// Attachments are the groups in which the secret is visible whatever its
 	// scope.
 	Attachments []Scope `json:"attachments,omitempty"`
-	// Provider is the one that the secret is pinned to for good, since it was
-	// created with a name that the registry has; Field is what it is there.
-	// Both are empty for other names.
+	// Provider is the one that the secret is pinned to, since its name is one
+	// that the registry has; Field is what it is there. Both are empty for other
+	// names.
 	Provider string `json:"provider,omitempty"`
 	Field    string `json:"field,omitempty"`
 	// Credential is the one that was made of it, if there are all secrets that
@@ -104,7 +104,7 @@ const (
 // [ErrConflict], an unknown workspace [ErrNotFound].
 //
 // A name that the registry of providers has, such as OPENAI_API_KEY, pins the
-// secret to that provider for good; with it the provider's credential is made in
+// secret to that provider; with it the provider's credential is made in
 // the same scope, once all secrets that it needs are there.
 //
 // Access: secret.write
@@ -141,7 +141,11 @@ func (s *SecretsService) listing(f ScopeFilter) listing[SecretInfo] {
 }
 
 // Update changes the name and the aliases of a secret. What refers to it refers
-// to its id, and goes on as before.
+// to its id, and goes on as before. A name that the registry of providers has
+// counts as it does for [SecretsService.Create], and one that is given up counts
+// no more: the credential that was made of it goes, or goes on without it. A
+// secret that something else uses is not given a provider's name
+// (secrets.in_use, [ErrConflict]).
 //
 // Access: secret.write
 func (s *SecretsService) Update(ctx context.Context, id string, u SecretUpdate, opts ...CallOption) (*SecretInfo, error) {

@@ -25,7 +25,7 @@ it into calls to its provider, and never gives it out: these commands show all
 that there is to know of it but its value.
 
 A name that a known provider uses, such as OPENAI_API_KEY, pins the secret to
-that provider for good, and makes the credential that calls need.`,
+that provider, and makes the credential that calls need.`,
 	}, createSecret(c), listSecrets(c), getSecret(c), updateSecret(c), rotateSecret(c), deleteSecret(c),
 		groupSecret(c, "attach-group", "Make a secret visible in a group", `Make a secret visible in a group of a workspace, wherever it lives itself.`,
 			(*bctrl.SecretsService).AttachGroup),
@@ -182,7 +182,9 @@ func updateSecret(c *cli) *cobra.Command {
 		Use:   "update",
 		Short: "Change the name and the aliases of a secret",
 		Long: `Change the name of a secret, or its aliases, all of which --alias replaces. What
-refers to the secret goes on as before, and a pinned one stays pinned.
+refers to the secret goes on as before. The name is what pins it: with a name
+that a provider has it becomes part of that provider's credential, and without
+one its part ends.
 
 'bctrl secrets rotate' changes the value.`,
 		Example: `  bctrl secrets update --id ` + someID + ` --name GITHUB_TOKEN_OLD

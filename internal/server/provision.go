@@ -15,8 +15,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// pin returns the provider that a secret of this name belongs to for good, and
-// what it is there; both are empty where no provider has the name.
+// pin returns the provider that a secret of this name belongs to, and what it is
+// there; both are empty where no provider has the name.
 func (s *Server) pin(name string) (provider, field string) {
 	p, known, found := s.registry.Owner(name)
 	if !found {
@@ -25,13 +25,13 @@ func (s *Server) pin(name string) (provider, field string) {
 	return p.ID, known.Field
 }
 
-// provision makes the credential of the provider that a new secret is pinned to,
+// provision makes the credential of the provider that a secret is now pinned to,
 // once the scope has all secrets that it needs, and makes it anew with one that
 // it may have. It is called before the secret itself is stored, in the same
 // transaction; ev is the event of that.
 func (s *Server) provision(ctx context.Context, tx *store.Tx, org string, sec secret, ev audit.Event) error {
 	secrets, complete, err := s.secretsFor(ctx, tx.Queries, org, sec.meta.Provider, sec.meta.Scope, func(rows []store.Secret) []store.Secret {
-		return append(rows, sec.row)
+		return append(slices.DeleteFunc(rows, func(r store.Secret) bool { return r.ID == sec.row.ID }), sec.row)
 	})
 	if err != nil || !complete || secrets[sec.meta.Field] != sec.row.ID {
 		return err
@@ -112,8 +112,8 @@ func (s *Server) reprovision(ctx context.Context, tx *store.Tx, org string, old 
 }
 
 // secretsFor are the ids by field of the secrets of a scope that a provider's
-// credential is made of, and whether they are all that it needs. Of two with one
-// field the older counts. change is what the transaction is about to do to the
+// credential is made of, and whether they are all that it needs. What a secret is
+// there its name says, which no other of the scope has. change is what the transaction is about to do to the
 // secrets that are pinned to the provider.
 func (s *Server) secretsFor(ctx context.Context, q store.Queries, org, provider string, scope bctrl.Scope, change func([]store.Secret) []store.Secret) (secrets map[string]string, complete bool, err error) {
 	p, known := s.registry.Provider(provider)
@@ -133,8 +133,8 @@ func (s *Server) secretsFor(ctx context.Context, q store.Queries, org, provider 
 		if err != nil {
 			return nil, false, err
 		}
-		if byField[sec.meta.Field] == "" {
-			byField[sec.meta.Field] = row.ID
+		if owner, field := s.pin(sec.meta.Name); owner == p.ID {
+			byField[field] = row.ID
 		}
 	}
 	secrets, complete = map[string]string{}, true

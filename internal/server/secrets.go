@@ -196,7 +196,7 @@ func (s *Server) createSecret(ctx context.Context, rq *request, in wire.SecretCr
 	})
 }
 
-// insertSecret stores a new secret, pinned for good where the registry has its
+// insertSecret stores a new secret, pinned where the registry has its
 // name, and before it the credential that becomes complete with it. ev is the
 // event of the former.
 func (s *Server) insertSecret(ctx context.Context, tx *store.Tx, org string, meta secretMeta, value wire.Value, ev audit.Event) (secret, error) {

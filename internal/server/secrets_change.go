@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 
 	"github.com/bctrl-go/bctrl"
@@ -53,12 +54,13 @@ func (s *Server) aboutSecret(rq *request) error {
 	return s.authorize(rq, id)
 }
 
-// updateSecret changes name and aliases. What the secret is pinned to stays.
+// updateSecret changes name and aliases, and with the name what the secret is
+// pinned to.
 func (s *Server) updateSecret(ctx context.Context, rq *request, in bctrl.SecretUpdate) (bctrl.SecretInfo, error) {
 	if err := s.aboutSecret(rq); err != nil {
 		return bctrl.SecretInfo{}, err
 	}
-	return s.changeSecret(ctx, rq, func(_ *store.Tx, sec *secret, _ *audit.Event) (bool, error) {
+	return s.changeSecret(ctx, rq, func(tx *store.Tx, sec *secret, ev *audit.Event) (bool, error) {
 		before := sec.meta.index().Names
 		apply(&sec.meta.Name, in.Name)
 		if in.Aliases != nil {
@@ -66,8 +68,81 @@ func (s *Server) updateSecret(ctx context.Context, rq *request, in bctrl.SecretU
 		}
 		var p problems
 		checkSecretNames(&p, sec.meta.Name, sec.meta.Aliases)
-		return !slices.Equal(before, sec.meta.index().Names), p.err()
+		if err := p.err(); err != nil {
+			return false, err
+		}
+		return !slices.Equal(before, sec.meta.index().Names), s.repin(ctx, tx, rq.caller.Org, sec, *ev)
 	})
+}
+
+// repin gives a secret the part that its name has now, and ends the one that it
+// had by the name before: the credential that was made of it goes, or is made
+// without it, and that of the new name is made. The secret is stored afterwards.
+func (s *Server) repin(ctx context.Context, tx *store.Tx, org string, sec *secret, ev audit.Event) error {
+	provider, field := s.pin(sec.meta.Name)
+	if provider == sec.meta.Provider && field == sec.meta.Field {
+		return nil
+	}
+	if err := s.fitsWhereUsed(ctx, tx.Queries, org, sec.row.ID, provider, field); err != nil {
+		return err
+	}
+	if err := s.unprovision(ctx, tx, org, sec.row.ID, ev); err != nil {
+		return err
+	}
+	sec.meta.Provider, sec.meta.Field = provider, field
+	if provider == "" {
+		return nil
+	}
+	next := *sec // as it will be stored
+	if err := s.sealSecret(org, &next); err != nil {
+		return err
+	}
+	return s.provision(ctx, tx, org, next, ev)
+}
+
+// fitsWhereUsed refuses to pin a secret that is in use for something else: what
+// uses it could not any more. What was made of it by the name that it had goes
+// with that name.
+func (s *Server) fitsWhereUsed(ctx context.Context, q store.Queries, org, id, provider, field string) error {
+	if provider == "" {
+		return nil
+	}
+	next := secret{meta: secretMeta{Provider: provider, Field: field}}
+	refused := func(user string) error {
+		e := conflict("secrets.in_use", "the new name is "+provider+"'s, to which the secret would be pinned, and "+user+" uses it for something else")
+		e.Field, e.Hint = "name", "delete that first or give it another secret, or choose a name that no provider has"
+		return e
+	}
+	credentials, err := q.CredentialsOfSecret(ctx, org, id)
+	if err != nil {
+		return err
+	}
+	for _, row := range credentials {
+		meta, err := s.proveCredential(org, row)
+		if err != nil {
+			return err
+		}
+		for of, used := range meta.Secrets {
+			if used == id && !meta.Provisioned && !next.fits(row.Provider, of) {
+				return refused("the credential " + row.ID)
+			}
+		}
+	}
+	bindings, err := q.Bindings(ctx, org, store.BindingRange{Secret: id, Limit: maxPinned})
+	if err != nil {
+		return err
+	}
+	for _, row := range bindings {
+		of, err := s.target(ctx, q, org, row.Target)
+		switch {
+		case err != nil && asError(err).Status == http.StatusNotFound:
+		case err != nil:
+			return err
+		case !next.fits(of.provider, row.Field):
+			return refused("a binding of " + row.Target)
+		}
+	}
+	return nil
 }
 
 // rotateSecret replaces the value.

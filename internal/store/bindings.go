@@ -58,9 +58,10 @@ type BindingRange struct {
 	// After is the last uid of the page before; empty for the first page.
 	After string
 	Limit int
-	// Target and Consumer select when they are not empty, Scope when not zero.
-	Target, Consumer string
-	Scope            bctrl.Scope
+	// Target, Consumer and Secret, an id, select when they are not empty, Scope
+	// when not zero.
+	Target, Consumer, Secret string
+	Scope                    bctrl.Scope
 }
 
 // Bindings lists bindings.
@@ -76,6 +77,9 @@ func (q Queries) Bindings(ctx context.Context, org string, r BindingRange) ([]Bi
 	}
 	if r.Consumer != "" {
 		equals("consumer", r.Consumer)
+	}
+	if r.Secret != "" {
+		equals("secret_id", r.Secret)
 	}
 	if !r.Scope.IsZero() {
 		equals("workspace_id", r.Scope.WorkspaceID())
