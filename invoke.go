@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
@@ -236,8 +235,9 @@ func (inv Invocation) parts(in wire.Invocation[Scope]) (*source, http.Header, er
 		err = part(h, inv.RawBody)
 	}
 	for i, p := range inv.Multipart {
-		if err := p.kept("multipart[" + strconv.Itoa(i) + "]."); err != nil {
-			return nil, nil, err
+		if wrong := wire.ValidPart(p.Name, p.Filename, p.ContentType); wrong != "" {
+			return nil, nil, refusal(http.StatusBadRequest, "invoke.invalid_parts", "multipart["+strconv.Itoa(i)+"]."+wrong,
+				"it is not UTF-8 or holds a control character, and the form would carry it as something else")
 		}
 		content := p.Content
 		if content == nil {
@@ -252,20 +252,6 @@ func (inv Invocation) parts(in wire.Invocation[Scope]) (*source, http.Header, er
 	}
 	pieces = append(pieces, &frame)
 	return sourceOf(onlyReader{io.MultiReader(pieces...)}), http.Header{"Content-Type": {w.FormDataContentType()}}, err
-}
-
-// kept refuses a part whose names would arrive as others: a line end in one is
-// replaced on the way. A value of bytes is kept as any content is.
-func (p FormPart) kept(field string) error {
-	for _, text := range []struct{ name, value string }{{"name", p.Name}, {"filename", p.Filename}} {
-		switch {
-		case !utf8.ValidString(text.value):
-			return notText(field + text.name)
-		case hasControl(text.value):
-			return refusal(http.StatusBadRequest, "request.invalid_header", field+text.name, "it holds a control character, and would not arrive as it is")
-		}
-	}
-	return keptInHeader(field+"contentType", p.ContentType)
 }
 
 // onlyReader hides that a reader could do more.

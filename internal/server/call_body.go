@@ -190,7 +190,12 @@ func (b *partsBody) next() error {
 		return errTwoBodies()
 	}
 	b.part = part
-	_, err = b.form.CreatePart(partHeader(part.FormName(), part.FileName(), part.Header.Get("Content-Type")))
+	name, filename := wire.PartNames(part)
+	kind := part.Header.Get("Content-Type")
+	if wrong := wire.ValidPart(name, filename, kind); wrong != "" {
+		return errPart(wrong)
+	}
+	_, err = b.form.CreatePart(partHeader(name, filename, kind))
 	return err
 }
 
@@ -198,7 +203,10 @@ func (b *partsBody) next() error {
 func formOf(parts []wire.FormPart) (body []byte, contentType string, err error) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
-	for _, p := range parts {
+	for i, p := range parts {
+		if wrong := wire.ValidPart(p.Name, p.Filename, p.ContentType); wrong != "" {
+			return nil, "", errPart(index("multipart", i) + "." + wrong)
+		}
 		content := p.Data
 		if content == nil {
 			content = []byte(p.Value)
@@ -221,6 +229,10 @@ func partHeader(name, filename, contentType string) textproto.MIMEHeader {
 		h.Set("Content-Type", contentType)
 	}
 	return h
+}
+
+func errPart(field string) *bctrl.Error {
+	return invalid("invoke.invalid_parts", field, "it is not UTF-8 or holds a control character, and the form would carry it as something else")
 }
 
 func errTwoBodies() *bctrl.Error {

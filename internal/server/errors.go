@@ -19,6 +19,16 @@ func invalid(code, field, message string) *bctrl.Error {
 	return &bctrl.Error{Status: http.StatusBadRequest, Code: code, Field: field, Message: message}
 }
 
+// notText is the refusal of what JSON could not give back: bytes that are no
+// UTF-8. An empty field is the path.
+func notText(field string) *bctrl.Error {
+	what := field
+	if what == "" {
+		what = "the path"
+	}
+	return invalid("request.invalid_utf8", field, what+" is not UTF-8")
+}
+
 // notFound is the answer for a thing that is not there.
 func notFound(code, message string) *bctrl.Error {
 	return &bctrl.Error{Status: http.StatusNotFound, Code: code, Message: message}

@@ -272,7 +272,7 @@ func (c *call) takeBody(in invocation) (err error) {
 	case in.Multipart != nil:
 		var form []byte
 		if form, contentType, err = formOf(in.Multipart); err != nil {
-			return invalid("invoke.invalid_parts", "multipart", "the parts cannot be encoded")
+			return err
 		}
 		c.body = heldBody(form)
 	case in.Content == wire.ContentRaw:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"mime/multipart"
+	"unicode/utf8"
 
 	"github.com/bctrl-go/bctrl"
 )
@@ -87,6 +88,9 @@ func (f *form) complete(given map[string]string) (err error) {
 			e := invalid("storage.unknown_field", "", "the form has a field that is not one of an upload")
 			e.Hint = "it takes workspace, path, source, runtimeId, driver, target, filename and, last, file"
 			return e
+		}
+		if !utf8.ValidString(value) {
+			return notText(name)
 		}
 	}
 	if f.file.Path == "" {

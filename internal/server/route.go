@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
@@ -162,6 +163,9 @@ func (rt route) checkQuery(rq *request) error {
 		}
 		if len(v) > 1 {
 			return invalid("request.repeated_parameter", name, "the parameter is given more than once")
+		}
+		if !utf8.ValidString(v[0]) {
+			return notText(name)
 		}
 		if v[0] == "" && !slices.Contains(mayBeEmpty, name) {
 			return invalid("request.parameter", name, name+" is empty: leave the parameter out, or say what is meant")

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
@@ -26,6 +27,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := newRequestID(r.Header.Get("x-request-id"))
 	w.Header().Set("x-request-id", id)
 	switch path := r.URL.EscapedPath(); {
+	case !strings.HasPrefix(path, proxyPrefix) && !utf8.ValidString(r.URL.Path):
+		refuse(w, id, notText(""))
 	case strings.HasPrefix(path, proxyPrefix): // the mux would change what is not ours to change
 		s.pass.ServeHTTP(w, r)
 	case plainPath(path):

@@ -2,8 +2,10 @@ package wire
 
 import (
 	"encoding/json"
+	"mime"
 	"mime/multipart"
 	"strings"
+	"unicode/utf8"
 )
 
 // Invocation is the body of POST /v1/capabilities/{id}/invoke, or, with
@@ -84,4 +86,27 @@ func PartDisposition(name, filename string) string {
 		text = strings.TrimSuffix(text, `; filename=""`)
 	}
 	return text
+}
+
+// PartNames are the names that [PartDisposition] wrote, to the byte: the part's
+// own FileName leaves out folders.
+func PartNames(part *multipart.Part) (name, filename string) {
+	_, params, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
+	if err != nil {
+		return "", ""
+	}
+	return params["name"], params["filename"]
+}
+
+// ValidPart refuses the names and the type of a part that a form would carry as
+// others: what ends a line in a name is replaced, in a type it begins another
+// header. It returns which one of name, filename and contentType it is, or
+// nothing.
+func ValidPart(name, filename, contentType string) (wrong string) {
+	for _, of := range []struct{ what, text string }{{"name", name}, {"filename", filename}, {"contentType", contentType}} {
+		if !utf8.ValidString(of.text) || strings.ContainsFunc(of.text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return of.what
+		}
+	}
+	return ""
 }
