@@ -32,13 +32,20 @@ func readSecrets(cmd *cobra.Command, names ...string) ([]bctrl.Secret, error) {
 	if err != nil {
 		return nil, err
 	}
-	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if err := textOnly(strings.Join(names, " and the "), text); err != nil {
+		return nil, err // before it is cut into lines, which UTF-16 has others of
+	}
+	text, ended := strings.CutSuffix(text, "\n")
+	lines := strings.Split(text, "\n")
 	if len(lines) != len(names) {
 		return nil, usagef("standard input: want the %s, %d in all, and nothing else", strings.Join(names, " and the ")+" on a line each", len(names))
 	}
 	var secrets []bctrl.Secret
 	for i, line := range lines {
-		s, err := secretOf(names[i], strings.TrimSuffix(line, "\r"))
+		if ended || i < len(lines)-1 { // the line end of Windows, and not a value's last byte
+			line = strings.TrimSuffix(line, "\r")
+		}
+		s, err := secretOf(names[i], line)
 		if err != nil {
 			return nil, err
 		}
@@ -59,6 +66,9 @@ func readWhole(cmd *cobra.Command, name string) (bctrl.Secret, error) {
 func secretOf(name, text string) (bctrl.Secret, error) {
 	if text == "" {
 		return bctrl.Secret{}, usagef("the %s is empty", name)
+	}
+	if err := textOnly(name, text); err != nil {
+		return bctrl.Secret{}, err
 	}
 	return bctrl.NewSecret(text), nil
 }
@@ -98,7 +108,7 @@ func askSecrets(cmd *cobra.Command, fd int, names []string) (secrets []bctrl.Sec
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, term.Restore(fd, before)) }()
-	screen := newScreen(cmd, "")
+	screen, typed := newScreen(cmd, "")
 	for _, name := range names {
 		prompt := strings.ToUpper(name[:1]) + name[1:] + ": "
 		text, err := within(cmd.Context(), func() (string, error) { return screen.ReadPassword(prompt) })
@@ -107,6 +117,9 @@ func askSecrets(cmd *cobra.Command, fd int, names []string) (secrets []bctrl.Sec
 			if errors.Is(err, io.EOF) {
 				return nil, errInterrupted
 			}
+			return nil, err
+		}
+		if err := typed.whole(name, text); err != nil {
 			return nil, err
 		}
 		s, err := secretOf(name, text)
@@ -120,14 +133,6 @@ func askSecrets(cmd *cobra.Command, fd int, names []string) (secrets []bctrl.Sec
 
 // errInterrupted is Ctrl-C or Ctrl-D where a raw terminal reads it as a key.
 var errInterrupted = errors.New("interrupted")
-
-// newScreen reads lines of a raw terminal.
-func newScreen(cmd *cobra.Command, prompt string) *term.Terminal {
-	return term.NewTerminal(struct {
-		io.Reader
-		io.Writer
-	}{cmd.InOrStdin(), cmd.ErrOrStderr()}, prompt)
-}
 
 // within waits for fn as long as ctx allows. A read of a terminal or a pipe
 // cannot be broken off; it ends with the process.

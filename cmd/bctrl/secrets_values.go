@@ -153,6 +153,7 @@ func namesOf(secrets []bctrl.SecretInfo) string {
 func importedText(cmd *cobra.Command, args, entries []string) (bctrl.Secret, error) {
 	var text string
 	var err error
+	from := "standard input"
 	switch {
 	case len(entries) > 0 && len(args) > 0:
 		return bctrl.Secret{}, usageError{errors.New("--entry and a file are not imported together")}
@@ -160,12 +161,16 @@ func importedText(cmd *cobra.Command, args, entries []string) (bctrl.Secret, err
 		warnOfFlag(cmd, "--entry")
 		text, err = linesOf(entries)
 	case len(args) > 0:
-		text, err = readFile(cmd, args[0], maxImported)
+		from = args[0]
+		text, err = readFile(cmd, from, maxImported)
 	default:
 		if _, ok := terminal(cmd.InOrStdin()); ok {
 			return bctrl.Secret{}, usageError{errors.New("name a file, or give the lines on standard input")}
 		}
-		text, err = readUpTo(cmd, "standard input", cmd.InOrStdin(), maxImported)
+		text, err = readUpTo(cmd, from, cmd.InOrStdin(), maxImported)
+	}
+	if err == nil && len(entries) == 0 {
+		err = linesOnly(from, text)
 	}
 	if err != nil {
 		return bctrl.Secret{}, err
@@ -181,6 +186,9 @@ func linesOf(entries []string) (string, error) {
 		name, value, ok := strings.Cut(entry, "=")
 		if !ok || bctrl.ValidSecretName(name) != nil {
 			return "", usagef("--entry %d: want KEY=VALUE, with a key that is a secret's name", i+1) // not its text
+		}
+		if err := textOnly(fmt.Sprintf("value of --entry %d", i+1), value); err != nil {
+			return "", err
 		}
 		fmt.Fprintf(&b, "%s=%s\n", name, envfile.Quote(value))
 	}

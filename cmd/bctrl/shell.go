@@ -104,7 +104,7 @@ func (s *shell) interactive(ctx context.Context, fd int) error {
 		}
 	}()
 	note(s.cmd, "%s on %s. help lists the actions, exit leaves.", s.rt.Driver, s.rt.Alias)
-	screen := newScreen(s.cmd, s.rt.Alias+"> ")
+	screen, typed := newScreen(s.cmd, s.rt.Alias+"> ")
 	for {
 		line, err := s.readLine(ctx, fd, screen)
 		switch {
@@ -114,7 +114,10 @@ func (s *shell) interactive(ctx context.Context, fd int) error {
 		case err != nil:
 			return err
 		}
-		switch err := s.attempt(ctx, line); {
+		if err = typed.plain(line); err == nil {
+			err = s.attempt(ctx, line)
+		}
+		switch {
 		case err == errLeave:
 			return nil
 		case err != nil:
