@@ -136,10 +136,10 @@ type Element struct {
 // A placeholder becomes the value in POST, PUT and PATCH requests to where the
 // login belongs, for as long as the field's document lives, where a form field,
 // a part of a multipart form or a string in JSON is the placeholder and nothing
-// else, once, and in the place where the field's own submission has it: under
-// the field's name in a form that the browser sends, and in what a script of the
-// document sends not under the name of another field, nor when another field has
-// come to hold the placeholder. Any other request with it is stopped, and the
+// else, once, and in the place where the field's own submission has it: the
+// field's document sends it, not under the name of another field, and once
+// another field has come to hold the placeholder too, under a name of the
+// field's own form alone. Any other request with it is stopped, and the
 // next observation says so. What is encrypted or hashed by the page, or sent over
 // a websocket, needs Direct; the next observation says that a form has left
 // without what was filled.

@@ -109,6 +109,7 @@ const hash = async text => [...new Uint8Array(await crypto.subtle.digest('SHA-25
 const post = async (path, body) => (await fetch(path, {method: 'POST', body: JSON.stringify(body)})).ok;
 `
 	const script = form + "f.onsubmit = async e => { e.preventDefault(); %s; out.textContent = 'done' }</script>"
+	ctx, p, _ := openPage(t)
 	for _, c := range []struct {
 		why, page string
 		unsent    bool
@@ -122,7 +123,6 @@ const post = async (path, body) => (await fetch(path, {method: 'POST', body: JSO
 		{"the password first, then something else", fmt.Sprintf(script, `await post('/login', {p: p.value}); await post('/visit', {at: 1})`), false},
 		{"something before it is sent", form + `p.oninput = () => post('/strength', {at: 1})</script>`, false},
 	} {
-		ctx, p, _ := openPage(t)
 		s := newSite(t, map[string]string{"/": c.page, "/login": "<p>done</p>", "/salt": "x", "/check": "x", "/visit": "x", "/strength": "x"})
 		s.handlers["/socket"] = func(w http.ResponseWriter, r *http.Request) {
 			if ws, err := websocket.Accept(w, r, nil); err == nil {
@@ -193,6 +193,7 @@ func TestAFilledValueGoesNowhereElseOnItsOwnSite(t *testing.T) {
 <button onclick="p.type = 'text'">Show</button>`
 	const comment = `<textarea id=c name=comment aria-label=Comment></textarea><button type=button onclick="c.value = window.p.value">Move</button>`
 	const jsonPost = `fetch('/comment', {method: 'POST', body: JSON.stringify({text: c.value})})`
+	ctx, p, _ := openPage(t)
 	for _, c := range []struct{ why, page, move string }{
 		{"a comment form", `<form method=post action=/comment target=out>` + comment + `<button>Post</button></form>`, "Move"},
 		{"a comment in several parts", `<form method=post action=/comment target=out enctype=multipart/form-data>` + comment + `<button>Post</button></form>`, "Move"},
@@ -207,7 +208,6 @@ func TestAFilledValueGoesNowhereElseOnItsOwnSite(t *testing.T) {
 		{"a frame of the same site", `<iframe srcdoc="<textarea id=c aria-label=Comment></textarea><button onclick='c.value = parent.p.value'>Move</button><button onclick='fetch(&quot;/comment&quot;, {method: &quot;POST&quot;, body: JSON.stringify({text: c.value})})'>Post</button>"></iframe>`, "Move"},
 	} {
 		t.Run(c.why, func(t *testing.T) {
-			ctx, p, _ := openPage(t)
 			s := newSite(t, map[string]string{"/": form + c.page, "/login": "in", "/comment": "posted"})
 			obs := open(ctx, t, p, s.URL+"/")
 			fill, told := login("password", hunter, s.URL), new(reports)

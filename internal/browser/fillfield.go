@@ -2,7 +2,10 @@ package browser
 
 import (
 	"context"
+	"sync"
 	"time"
+
+	"github.com/chromedp/cdproto/network"
 )
 
 // lookTimeout is how long a page may take to tell about a filled field: it
@@ -63,20 +66,26 @@ const jsLook = `function (el, placeholder) {
 	};
 }`
 
-// lookBefore looks at the fields whose placeholders a request holds.
+// lookBefore looks at the fields whose placeholders a request holds. While a
+// document is replaced the browser answers nothing about it: a form that was
+// sent goes by what was known before.
 func (s *pageSet) lookBefore(ctx context.Context, r outgoing) {
-	for _, g := range s.guards.inRequest(r) {
-		s.guards.look(ctx, g)
+	if r.kind != network.ResourceTypeDocument {
+		s.guards.lookAt(ctx, s.guards.inRequest(r))
 	}
 }
 
 // lookAround looks at the filled fields of a tab before something is done on it
 // or read of it: what was done before may have moved a placeholder to where it
 // is gone from by the time it is sent.
-func (t *tab) lookAround(ctx context.Context) {
-	for _, g := range t.set.guards.filledIn(t) {
-		t.set.guards.look(ctx, g)
+func (t *tab) lookAround(ctx context.Context) { t.set.guards.lookAt(ctx, t.set.guards.filledIn(t)) }
+
+func (gs *fillGuards) lookAt(ctx context.Context, guards []*fillGuard) {
+	var each sync.WaitGroup
+	for _, g := range guards {
+		each.Go(func() { gs.look(ctx, g) })
 	}
+	each.Wait()
 }
 
 // inRequest returns the guards whose placeholder a request has in its body.

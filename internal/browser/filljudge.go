@@ -110,12 +110,11 @@ func (gs *fillGuards) judgeFor(g *fillGuard, r outgoing, where string, v *verdic
 // misplaced says why the places of a placeholder in a body are not those where
 // the filled field's own submission puts it; empty when they are.
 //
-// A form that the browser itself sends has the field under its own name, or
-// under that of a hidden one of the same form, where a script has moved it. What
-// a script sends is put together by the page, in the field's own document: it
-// may name the field as it likes, but not as another field is named, and not
-// when another field has come to hold the placeholder too. Then somebody has
-// moved it there, and only the field's own name tells its place.
+// They are those under the field's own name, or that of a hidden field of its
+// form, where a script has moved it. A script of the field's own document may
+// call it as it likes, but not as another field is called, and not when another
+// field has come to hold the placeholder too: then somebody has moved it there,
+// and only a name of the field's own form tells its place.
 func (g *fillGuard) misplaced(r outgoing, names []string) string {
 	const moved = " (a login is only sent as its field's own form sends it)"
 	f := &g.field
@@ -128,15 +127,16 @@ func (g *fillGuard) misplaced(r outgoing, names []string) string {
 		return ""
 	}
 	name := names[0]
-	own := name != "" && (name == f.Name || r.kind != network.ResourceTypeDocument && name == f.ID)
+	form := r.kind == network.ResourceTypeDocument
+	own := name != "" && (name == f.Name || !form && name == f.ID)
+	ofForm := own || slices.Contains(f.Hidden, name)
+	inDocument := r.frame == g.element.frame || r.worker
 	switch {
-	case r.kind == network.ResourceTypeDocument:
-		if !own && !slices.Contains(f.Hidden, name) || f.Spread && !slices.Contains(f.Targets, withoutFragment(r.url)) {
-			return "in the place of another field" + moved
-		}
-	case r.frame != g.element.frame && !r.worker:
+	case !inDocument && !form:
 		return "from another document" + moved
-	case !own && (f.Spread || slices.Contains(f.Others, name)):
+	case !inDocument && !ofForm, // a form may open a tab
+		!ofForm && (f.Spread || slices.Contains(f.Others, name)),
+		form && f.Spread && !slices.Contains(f.Targets, withoutFragment(r.url)):
 		return "in the place of another field" + moved
 	}
 	return ""

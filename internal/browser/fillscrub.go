@@ -22,6 +22,8 @@ const (
 // may echo a password.
 type scrubber struct {
 	set atomic.Pointer[scrub.Set]
+	// echoes is a func so that printers have nothing to show.
+	echoes atomic.Pointer[func() []echo]
 
 	mu               sync.Mutex
 	passwords, codes []bctrl.Secret
@@ -45,10 +47,24 @@ func (s *scrubber) add(value bctrl.Secret) {
 	*list = append(slices.DeleteFunc(*list, value.Equal), value)
 	*list = (*list)[max(0, len(*list)-maxScrubbed):]
 	var all []bctrl.Secret
+	var echoes []echo
 	for _, v := range slices.Concat(s.passwords, s.codes) {
 		all = append(all, shownAs(v.Expose())...)
+		echoes = append(echoes, echoesOf(v.Expose())...)
 	}
 	s.set.Store(scrub.New(all...))
+	hidden := func() []echo { return echoes }
+	s.echoes.Store(&hidden)
+}
+
+// cuts returns what to take out of texts that follow one another on the page,
+// besides what text takes out of each.
+func (s *scrubber) cuts(texts []string) [][]cut {
+	echoes := s.echoes.Load()
+	if echoes == nil {
+		return make([][]cut, len(texts))
+	}
+	return cuts((*echoes)(), texts)
 }
 
 // shownAs returns a value as pages may show it: in one letter case, with its
@@ -67,7 +83,14 @@ func shownAs(value string) []bctrl.Secret {
 	return out
 }
 
-func (s *scrubber) text(text string) string { return s.set.Load().String(text) }
+// text returns a text without what was filled.
+func (s *scrubber) text(text string) string {
+	text = s.set.Load().String(text)
+	if s.echoes.Load() == nil || text == "" {
+		return text
+	}
+	return without(text, s.cuts([]string{text})[0])
+}
 
 func isDigits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""

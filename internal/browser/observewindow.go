@@ -2,6 +2,7 @@ package browser
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -9,6 +10,7 @@ import (
 // the result of them.
 func (o *outline) observation(url, title string, scrolled float64, cut bool) *Observation {
 	from, to := o.window(scrolled)
+	o.hideEchoes(from, to)
 	obs := &Observation{
 		URL:       clip(o.clean(url), 2*maxText),
 		Title:     clip(o.clean(title), maxName),
@@ -61,4 +63,87 @@ func (o *outline) window(scrolled float64) (from, to int) {
 		left -= size(from)
 	}
 	return from, to
+}
+
+// content is where a line has text of the page.
+type content struct {
+	kind contentKind
+	cut
+}
+
+type contentKind int
+
+const (
+	shownText contentKind = iota
+	shownName
+	shownValue
+	allContent
+)
+
+// hideEchoes takes what was filled out of lines that show it in pieces: in all
+// that they hold one after the other, and in their texts, their names and their
+// values alone, since boxes for single characters have names in between.
+func (o *outline) hideEchoes(from, to int) {
+	for _, kind := range []contentKind{allContent, shownText, shownName, shownValue} {
+		o.hideEchoesIn(from, to, kind)
+	}
+}
+
+func (o *outline) hideEchoesIn(from, to int, kind contentKind) {
+	var pieces []string
+	var places []cut // of the piece, in the text of its line
+	var lines []int
+	for i := from; i < to; i++ {
+		for _, at := range contentOf(o.lines[i].text) {
+			if kind == allContent || kind == at.kind {
+				pieces = append(pieces, o.lines[i].text[at.from:at.to])
+				places, lines = append(places, at.cut), append(lines, i)
+			}
+		}
+	}
+	hidden := o.tab.set.scrub.cuts(pieces)
+	for i := len(pieces) - 1; i >= 0; i-- { // from behind, so that places stay
+		if len(hidden[i]) == 0 {
+			continue
+		}
+		l, at := &o.lines[lines[i]], places[i]
+		clean := without(pieces[i], hidden[i])
+		l.text = l.text[:at.from] + clean + l.text[at.to:]
+		if e := l.element; e != nil {
+			shown, _ := strconv.Unquote(`"` + pieces[i] + `"`) // it was quoted so
+			clean, _ = strconv.Unquote(`"` + clean + `"`)
+			for _, field := range []*string{&e.Name, &e.Value} {
+				if squeeze(*field) == shown {
+					*field = clean
+				}
+			}
+		}
+	}
+}
+
+// contentOf returns where a line has text of the page: behind "text:" and
+// "row:", and between quotes. Notes are of ours.
+func contentOf(line string) []content {
+	kind := strings.TrimLeft(line, " ")
+	start := len(line) - len(kind)
+	switch {
+	case strings.HasPrefix(kind, "note: "):
+		return nil
+	case strings.HasPrefix(kind, "text: "), strings.HasPrefix(kind, "row: "):
+		return []content{{shownText, cut{start + strings.Index(kind, " ") + 1, len(line)}}}
+	}
+	var out []content
+	for i := start; i < len(line); i++ {
+		if line[i] != '"' {
+			continue
+		}
+		end := stringEnd([]byte(line), i)
+		shown := shownName
+		if strings.HasSuffix(line[:i], " value=") {
+			shown = shownValue
+		}
+		out = append(out, content{shown, cut{i + 1, max(i+1, end-1)}})
+		i = end - 1
+	}
+	return out
 }

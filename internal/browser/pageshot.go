@@ -150,6 +150,7 @@ func (t *tab) telling(ctx context.Context, f *frame) ([]cdp.BackendNodeID, error
 	if err := f.session.conn.call(ctx, f.session.id, accessibility.GetFullAXTree.Method, params, &got); err != nil {
 		return nil, fmt.Errorf("reading the page: %w", err)
 	}
+	out = append(out, t.echoesIn(got.Nodes)...)
 	for _, n := range got.Nodes {
 		if n.property("editable") != "" && t.hides(elementKey{f.id, f.loader, n.Backend}) {
 			out = append(out, n.Backend)
@@ -163,6 +164,42 @@ func (t *tab) telling(ctx context.Context, f *frame) ([]cdp.BackendNodeID, error
 		}
 	}
 	return out, nil
+}
+
+// echoesIn are the texts of a frame that show something filled piece by piece.
+func (t *tab) echoesIn(nodes []*axNode) []cdp.BackendNodeID {
+	d := new(document)
+	d.setNodes(nodes)
+	var texts []string
+	var backends []cdp.BackendNodeID
+	var collect func(n *axNode, holder cdp.BackendNodeID, level int)
+	collect = func(n *axNode, holder cdp.BackendNodeID, level int) {
+		if n == nil || level > maxDepth {
+			return
+		}
+		if role := string(n.Role.Value); role == "StaticText" || role == "image" {
+			backend := n.Backend
+			if backend == 0 {
+				backend = holder // a style's content has no node of its own
+			}
+			texts, backends = append(texts, string(n.Name.Value)), append(backends, backend)
+			return
+		}
+		if n.Backend != 0 {
+			holder = n.Backend
+		}
+		for _, id := range n.Children {
+			collect(d.nodes[id], holder, level+1)
+		}
+	}
+	collect(d.root, 0, 0)
+	var out []cdp.BackendNodeID
+	for i, hidden := range t.set.scrub.cuts(texts) {
+		if len(hidden) > 0 {
+			out = append(out, backends[i])
+		}
+	}
+	return out
 }
 
 // paint covers boxes, given in CSS pixels of a picture that is width of them

@@ -1,0 +1,183 @@
+package browser
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// shown returns pieces as they are shown when secret was filled.
+func shown(secret string, pieces ...string) []string {
+	s := newScrubber()
+	s.add(bctrl.NewSecret(secret))
+	out := make([]string, len(pieces))
+	for i, cuts := range s.cuts(pieces) {
+		out[i] = without(pieces[i], cuts)
+	}
+	return out
+}
+
+// TestAnEchoInPiecesIsTakenOut is a table of what a site may show of a password
+// or a code, and of what it may show without.
+func TestAnEchoInPiecesIsTakenOut(t *testing.T) {
+	const secret = "correct-Horse_7.battery"
+	chars := strings.Split(secret, "")
+	back := []rune(secret)
+	for i, j := 0, len(back)-1; i < j; i, j = i+1, j-1 {
+		back[i], back[j] = back[j], back[i]
+	}
+	for _, c := range []struct {
+		why, secret string
+		pieces      []string
+		hidden      bool
+	}{
+		{"a character each", secret, chars, true},
+		{"in two halves", secret, []string{"correct-Hor", "se_7.battery"}, true},
+		{"with spaces", secret, []string{strings.Join(chars, " ")}, true},
+		{"with signs", secret, []string{strings.Join(chars, " · ")}, true},
+		{"in capitals, a character each", secret, strings.Split(strings.ToUpper(secret), ""), true},
+		{"backwards", secret, []string{string(back)}, true},
+		{"with characters that show nothing", secret, []string{strings.Join(chars, "\u200b\u00ad")}, true},
+		{"underlined with marks", secret, []string{strings.Join(chars, "\u0332")}, true},
+		{"in wide letters", "wide7letters", []string{"ｗｉｄｅ７ｌｅｔｔｅｒｓ"}, true},
+		{"with an accent written apart", "caf\u00e97time", []string{"cafe\u0301", "7time"}, true},
+		{"the most of it", secret, []string{"it begins with correct-Horse_7.ba…"}, true},
+		{"the end of it", secret, []string{"it ends with ct-Horse_7.battery"}, true},
+		{"a code in halves", "048151", []string{"048", "151"}, true},
+		{"a code digit by digit", "048151", strings.Split("048151", ""), true},
+		{"a code with a sign", "048151", []string{"your code 048–151 was wrong"}, true},
+		{"few letters, a character each", "a1&=", strings.Split("a1&=", ""), true},
+		{"letters alone, in two words", "sunshine", []string{"sun", "shine"}, true},
+
+		{"words of it", secret, []string{"the correct horse is", "the battery"}, false},
+		{"a word that is the most of it", "password12", []string{"Password", "New password"}, false},
+		{"a number that holds a code", "048151", []string{"10481517"}, false},
+		{"a time", "123456", []string{"12:34:56"}, false},
+		{"cells of numbers", "123456", []string{"12", "34", "56"}, false},
+		{"halves of other numbers", "123456", []string{"9123", "4567"}, false},
+		{"nothing of it", secret, []string{"Sign in", "", "Forgot it?"}, false},
+	} {
+		got := shown(c.secret, c.pieces...)
+		if !c.hidden {
+			require.Equal(t, c.pieces, got, c.why)
+			continue
+		}
+		require.Contains(t, strings.Join(got, ""), hiddenValue, c.why)
+		left := strings.ReplaceAll(strings.Join(got, ""), hiddenValue, "")
+		kept := 0
+		for _, r := range left {
+			if unicode.IsDigit(r) || unicode.IsLetter(r) && strings.ContainsRune(strings.ToLower(c.secret), unicode.ToLower(r)) {
+				kept++
+			}
+		}
+		require.LessOrEqual(t, kept, len("it begins with"), "%s", c.why)
+	}
+}
+
+// TestAnEchoIsFoundHoweverItIsCut cuts values into pieces at random.
+func TestAnEchoIsFoundHoweverItIsCut(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		secret := rapid.StringMatching(`[a-z]{4,8}[0-9][A-Za-z0-9&=+%<>"\\ -]{3,12}`).Draw(t, "secret")
+		before, after := rapid.StringMatching(`[ .,:]{0,4}`).Draw(t, "before"), rapid.StringMatching(`[ .,:]{0,4}`).Draw(t, "after")
+		pieces := []string{before}
+		for _, r := range secret {
+			if rapid.Bool().Draw(t, "cut") {
+				pieces = append(pieces, "")
+			}
+			pieces[len(pieces)-1] += string(r)
+		}
+		pieces = append(pieces, after)
+		got := strings.ReplaceAll(strings.Join(shown(secret, pieces...), ""), hiddenValue, "")
+		for _, r := range got {
+			require.False(t, unicode.IsLetter(r) || unicode.IsDigit(r), "a letter of the value is left")
+		}
+	})
+}
+
+// TestEchoesInPiecesAreHiddenFromTheModel shows a password and a code in pieces
+// on a real page, and takes a picture of it.
+func TestEchoesInPiecesAreHiddenFromTheModel(t *testing.T) {
+	const secret = "correct-Horse_7.battery"
+	each := func(before, after string) string {
+		var b strings.Builder
+		for _, c := range secret {
+			b.WriteString(before + string(c) + after)
+		}
+		return b.String()
+	}
+	reversed := func(s string) string {
+		var b strings.Builder
+		for i := len(s) - 1; i >= 0; i-- {
+			b.WriteByte(s[i])
+		}
+		return b.String()
+	}
+	var styles, boxes strings.Builder
+	for i, c := range secret {
+		fmt.Fprintf(&styles, "#s%d::before {content: '%c'} ", i, c)
+		fmt.Fprintf(&boxes, `<i id=s%d></i>`, i)
+	}
+	ctx, p, _ := openPage(t)
+	for _, c := range []struct{ why, page string }{
+		{"spans", each("<span>", "</span>")},
+		{"boxes in a line", each("<span style='display:inline-block; width:2em'>", "</span>")},
+		{"blocks", each("<div>", "</div>")},
+		{"a list", "<ul>" + each("<li>", "</li>") + "</ul>"},
+		{"cells", "<table><tr>" + each("<td>", "</td>") + "</tr></table>"},
+		{"rows", "<table>" + each("<tr><td>", "</td></tr>") + "</table>"},
+		{"buttons", each("<button>", "</button>")},
+		{"links in a row of a table", "<table><tr>" + each("<td><a href=#>", "</a></td>") + "</tr></table>"},
+		{"headings", each("<h3>", "</h3>")},
+		{"pictures", each("<img width=9 height=9 alt='", "'>")},
+		{"labels of buttons", each("<button aria-label='", "'>*</button>")},
+		{"titles", each("<button title='", "'></button>")},
+		{"fields", each("<input aria-label=Character value='", "'>")},
+		{"options", "<select>" + each("<option>", "</option>") + "</select>"},
+		{"a shadow tree", "<div id=host></div><script>host.attachShadow({mode: 'closed'}).innerHTML = `" + each("<b>", "</b>") + "`</script>"},
+		{"frames", "<iframe srcdoc='" + each("<p>", "</p>") + "'></iframe>"},
+		{"content of styles", "<style>" + styles.String() + "</style>" + boxes.String()},
+		{"turned round by a style", "<bdo style='unicode-bidi: bidi-override; direction: rtl'>" + reversed(secret) + "</bdo>"},
+		{"characters that show nothing", "<p>" + each("", "&#x200b;") + "</p>"},
+		{"the most of it", "<p>It begins with " + secret[:18] + "…</p>"},
+		{"a dialog", "<script>if (!sessionStorage.said) { sessionStorage.said = 1; alert('" + each("", " ") + "') }</script>"},
+		{"the page's title", "<title>" + each("", " ") + "</title><p>x</p>"},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			s := newSite(t, map[string]string{"/": `<form method=post action=/login><input type=password name=p aria-label=Password><button>Log in</button></form>`})
+			s.handlers["/login"] = func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/html; charset=utf-8")
+				_, _ = fmt.Fprint(w, c.page+"<p>Wrong.</p>")
+			}
+			obs := open(ctx, t, p, s.URL+"/")
+			require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, login("password", secret, s.URL)))
+			require.NoError(t, p.Click(ctx, find(t, obs, "button", "Log in").Ref))
+			hidden, all := false, ""
+			require.Eventually(t, func() bool {
+				obs = observe(ctx, t, p)
+				all = obs.Outline + obs.Title
+				hidden = hidden || strings.Contains(all, hiddenValue) // a note is given once
+				return hidden && strings.Contains(obs.Outline, "Wrong.")
+			}, 10*time.Second, 20*time.Millisecond, "something was taken out, and nothing else")
+			// What is left of lines, without our own words, has no run of it.
+			folded := fold([]string{all, fmt.Sprint(obs.Elements)}, false).text
+			for _, form := range []string{fold([]string{secret}, false).text, reversed(fold([]string{secret}, false).text)} {
+				for i := 0; i+4 <= len(form); i++ {
+					require.False(t, strings.Contains(folded, form[i:i+4]), "four characters of the value are left")
+				}
+			}
+			if !strings.Contains(c.page, "title>") && !strings.Contains(c.page, "alert(") && !strings.Contains(c.page, "option") && !strings.Contains(c.page, "aria-label='") && !strings.Contains(c.page, "title='") {
+				shot, err := p.Screenshot(ctx, true)
+				require.NoError(t, err)
+				require.Greater(t, masked(t, shot), 500, "it is painted over")
+			}
+		})
+	}
+}
