@@ -19,7 +19,7 @@ func newAnthropic(t testing.TB) *upstream {
 			Stream bool
 		}
 		switch {
-		case r.Header.Get("X-Api-Key") != anthropicKey || r.Header.Get("Anthropic-Version") == "":
+		case !anthropicKeyed(r) || r.Header.Get("Anthropic-Version") == "":
 			anthropicError(w, http.StatusUnauthorized, "authentication_error", "invalid x-api-key")
 		case !decodeJSON(w, r, &in):
 		case in.Model == unknown:
@@ -35,8 +35,24 @@ func newAnthropic(t testing.TB) *upstream {
 			answerJSON(w, http.StatusOK, message(in.Model, "Hello there"))
 		}
 	})
+	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, r *http.Request) {
+		if !anthropicKeyed(r) {
+			anthropicError(w, http.StatusUnauthorized, "authentication_error", "invalid x-api-key")
+			return
+		}
+		answerJSON(w, http.StatusOK, map[string]any{
+			"data":     []any{map[string]any{"type": "model", "id": plain, "display_name": "Plain", "created_at": "2025-10-09T08:53:20Z"}},
+			"has_more": false, "first_id": plain, "last_id": plain,
+		})
+	})
 	u.handler = mux
 	return u
+}
+
+// anthropicKeyed reports whether a request has the key, in the place of older SDKs
+// or in that of newer ones.
+func anthropicKeyed(r *http.Request) bool {
+	return r.Header.Get("X-Api-Key") == anthropicKey || r.Header.Get("Authorization") == "Bearer "+anthropicKey
 }
 
 func anthropicError(w http.ResponseWriter, status int, kind, text string) {

@@ -96,3 +96,12 @@ func githubRefusesWhatIsNotMounted(t *testing.T, p place) {
 	require.Equal(t, http.StatusForbidden, e.Response.StatusCode)
 	require.Contains(t, e.Message, "the missing right is capability.invoke", "the refusal says why")
 }
+
+func TestGitHubInOtherLanguages(t *testing.T) {
+	t.Parallel()
+	for _, program := range []string{"python/github_sdk.py", "js/github.mjs"} {
+		scripted(t, program, newGitHub, gitHub, "", map[string]any{
+			"repo": "acme/site", "made": "so & so", "file": "# A\n", "refused": float64(401),
+		})
+	}
+}

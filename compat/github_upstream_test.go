@@ -1,10 +1,12 @@
 package compat
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"testing"
 )
@@ -27,10 +29,23 @@ func newGitHub(t testing.TB) *upstream {
 	mux.HandleFunc("GET /repos/{owner}/{repo}/issues", func(w http.ResponseWriter, r *http.Request) {
 		page, _ := strconv.Atoi(r.URL.Query().Get("page")) // none is the first
 		if page < 2 {
-			w.Header().Set("Link", fmt.Sprintf(`<https://%s%s?page=2>; rel="next", <https://%s%s?page=2>; rel="last"`, r.Host, r.URL.Path, r.Host, r.URL.Path))
+			w.Header().Set("Link", fmt.Sprintf(`<%[1]s%[2]s?page=2>; rel="next", <%[1]s%[2]s?page=2>; rel="last"`, itself(r), r.URL.Path))
 			page = 1
 		}
-		answerJSON(w, http.StatusOK, []any{map[string]any{"id": page, "number": page, "title": fmt.Sprint("issue ", page)}})
+		answerJSON(w, http.StatusOK, []any{issueNumber(page)})
+	})
+	mux.HandleFunc("GET /repos/acme/site/contents/{path...}", func(w http.ResponseWriter, r *http.Request) {
+		if r.PathValue("path") != "docs/a.md" {
+			answerJSON(w, http.StatusNotFound, map[string]any{"message": "Not Found"})
+			return
+		}
+		answerJSON(w, http.StatusOK, map[string]any{
+			"type": "file", "name": "a.md", "path": "docs/a.md", "sha": "0", "size": 4, "encoding": "base64",
+			"content": base64.StdEncoding.EncodeToString([]byte("# A\n")), "url": itself(r) + r.URL.EscapedPath(),
+		})
+	})
+	mux.HandleFunc("DELETE /repos/acme/site/actions/caches", func(w http.ResponseWriter, r *http.Request) {
+		answerJSON(w, http.StatusOK, map[string]any{"total_count": 1, "actions_caches": []any{map[string]any{"id": 5, "key": r.URL.Query().Get("key")}}})
 	})
 	mux.HandleFunc("GET /repos/{owner}/{repo}/pulls/{number}", func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Accept") != "application/vnd.github.v3.diff" {
@@ -57,7 +72,7 @@ func newGitHub(t testing.TB) *upstream {
 		w.Header().Set("X-Ratelimit-Reset", "4102444800")
 		repo := path.Base(r.URL.Path)
 		switch {
-		case r.Header.Get("Authorization") != "Bearer "+githubToken || repo == unknown:
+		case !slices.Contains([]string{"Bearer " + githubToken, "token " + githubToken}, r.Header.Get("Authorization")) || repo == unknown:
 			answerJSON(w, http.StatusUnauthorized, map[string]any{"message": "Bad credentials", "documentation_url": "https://docs.github.com/rest"})
 		case repo == limited:
 			w.Header().Set("X-Ratelimit-Remaining", "0")
@@ -70,4 +85,8 @@ func newGitHub(t testing.TB) *upstream {
 		}
 	})
 	return u
+}
+
+func issueNumber(n int) map[string]any {
+	return map[string]any{"id": n, "number": n, "title": fmt.Sprint("issue ", n)}
 }

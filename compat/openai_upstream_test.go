@@ -14,17 +14,27 @@ const openAIKey = "sk-proj-upstream-0123456789abcdefghijklmnop"
 func newOpenAI(t testing.TB) *upstream {
 	u := newUpstream(t, "api.openai.com")
 	mux := http.NewServeMux()
+	keyed := func(w http.ResponseWriter, r *http.Request) bool {
+		known := r.Header.Get("Authorization") == "Bearer "+openAIKey
+		if !known {
+			openAIError(w, http.StatusUnauthorized, "invalid_api_key", "Incorrect API key provided")
+		}
+		return known
+	}
 	mux.HandleFunc("POST /v1/chat/completions", func(w http.ResponseWriter, r *http.Request) {
 		var in struct {
 			Model  string
 			Stream bool
 		}
 		switch {
-		case r.Header.Get("Authorization") != "Bearer "+openAIKey:
-			openAIError(w, http.StatusUnauthorized, "invalid_api_key", "Incorrect API key provided")
+		case !keyed(w, r):
 		case !decodeJSON(w, r, &in):
 		case in.Model == unknown:
 			openAIError(w, http.StatusUnauthorized, "invalid_api_key", "Incorrect API key provided")
+		case in.Model == elsewhere:
+			u.note(elsewhere)
+			w.Header().Set("Location", itself(r)+"/nowhere")
+			w.WriteHeader(http.StatusTemporaryRedirect)
 		case in.Model == limited:
 			w.Header().Set("Retry-After-Ms", "1")
 			if r.Header.Get("X-Stainless-Retry-Count") == "0" {
@@ -41,8 +51,20 @@ func newOpenAI(t testing.TB) *upstream {
 			answerJSON(w, http.StatusOK, completion(in.Model, "Hello there"))
 		}
 	})
-	mux.HandleFunc("POST /v1/embeddings", func(w http.ResponseWriter, _ *http.Request) {
-		answerJSON(w, http.StatusOK, map[string]any{"object": "list", "data": []any{}})
+	mux.HandleFunc("POST /v1/embeddings", func(w http.ResponseWriter, r *http.Request) {
+		if keyed(w, r) {
+			answerJSON(w, http.StatusOK, map[string]any{
+				"object": "list", "model": plain, "data": []any{map[string]any{"object": "embedding", "index": 0, "embedding": []any{0.5, 0.25}}},
+				"usage": map[string]any{"prompt_tokens": 1, "total_tokens": 1},
+			})
+		}
+	})
+	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, r *http.Request) {
+		if keyed(w, r) {
+			answerJSON(w, http.StatusOK, map[string]any{"object": "list", "data": []any{
+				map[string]any{"id": plain, "object": "model", "created": 1760000000, "owned_by": "them"},
+			}})
+		}
 	})
 	u.handler = mux
 	return u

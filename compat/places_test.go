@@ -2,6 +2,7 @@ package compat
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -32,6 +33,8 @@ type provider struct {
 	ai bctrl.Provider
 	// allow are the capabilities that the workspace mounts.
 	allow []string
+	// own is set where the AI credential is for a server of one's own.
+	own bool
 	// hosts are those that are picked of a provider with many, which is then
 	// called with a credential of its own.
 	hosts []string
@@ -96,7 +99,13 @@ func (with provider) server(t *testing.T, u *upstream) (*bctrltest.Server, bctrl
 		require.NoError(t, err)
 	}
 	if with.ai != "" {
-		ai, err := client.AICredentials.Create(ctx, bctrl.AICredentialCreate{ID: with.id + "-prod", Provider: with.ai, APIKey: bctrl.NewSecret(with.key)})
+		made := bctrl.AICredentialCreate{ID: with.id + "-prod", Provider: with.ai, APIKey: bctrl.NewSecret(with.key)}
+		if with.own {
+			own := httptest.NewServer(u)
+			t.Cleanup(own.Close)
+			made.BaseURL = own.URL + "/v1"
+		}
+		ai, err := client.AICredentials.Create(ctx, made)
 		require.NoError(t, err)
 		mounts.AI = &bctrl.AIMount{Allow: []string{ai.ID}}
 	}
@@ -116,6 +125,14 @@ func (with provider) target() string {
 		return with.id + "-" + awsRegion
 	}
 	return with.id + "/"
+}
+
+// targets are all that the provider is called as: an AI credential by its id too.
+func (with provider) targets() []string {
+	if with.ai != "" {
+		return []string{with.target(), with.id + "-prod"}
+	}
+	return []string{with.target()}
 }
 
 // with returns the place with a header on every request.

@@ -112,3 +112,15 @@ func codeOf(t testing.TB, err error) string {
 	require.ErrorAs(t, err, &e)
 	return e.ErrorCode()
 }
+
+func TestS3InOtherLanguages(t *testing.T) {
+	t.Parallel()
+	prints := map[string]any{
+		"plain": true, "compressed": true, "percent": true, "odd": true, "range": true, "missing": "NoSuchKey",
+		"head": list(true), "listed": list("2026/Q1 report+final (ü).csv"),
+	}
+	whole := awsS3
+	whole.key = awsID + " " + awsKey + " " + awsSession
+	scripted(t, "python/s3_sdk.py", newS3, whole, "", prints)
+	scripted(t, "js/s3.mjs", newS3, whole, "", prints)
+}

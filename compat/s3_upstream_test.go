@@ -6,7 +6,9 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +24,7 @@ const (
 func newS3(t testing.TB) *upstream {
 	u := newUpstream(t, s3Host, s3Bucket)
 	objects := map[string][]byte{}
+	kept := map[string]http.Header{} // what was put with them
 	u.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Amz-Request-Id", "REQ1")
 		if err := signed(r, "s3"); err != nil {
@@ -29,7 +32,7 @@ func newS3(t testing.TB) *upstream {
 			return
 		}
 		key := strings.TrimPrefix(r.URL.Path, "/")
-		if r.Host == s3Host {
+		if r.Host != s3Bucket {
 			key = strings.TrimPrefix(key, bucket+"/")
 		}
 		u.mu.Lock()
@@ -47,18 +50,27 @@ func newS3(t testing.TB) *upstream {
 			if err != nil {
 				return // the caller has gone
 			}
-			objects[key] = content
+			objects[key], kept[key] = content, http.Header{}
+			for _, name := range []string{"Content-Encoding", "Cache-Control", "Content-Type"} {
+				if value := strings.TrimSuffix(r.Header.Get(name), "aws-chunked"); value != "" {
+					kept[key].Set(name, strings.TrimSuffix(value, ","))
+				}
+			}
 			w.Header().Set("ETag", etag(content))
 		case r.Method == http.MethodDelete:
 			delete(objects, key)
 			w.WriteHeader(http.StatusNoContent)
 		case r.Method == http.MethodGet && r.URL.Query().Get("list-type") == "2":
-			list(w, objects, r.URL.Query().Get("prefix"))
+			listObjects(w, objects, r.URL.Query().Get("prefix"))
 		case !there:
 			s3Error(w, http.StatusNotFound, "NoSuchKey", "The specified key does not exist.")
 		default:
 			w.Header().Set("ETag", etag(content))
 			w.Header().Set("X-Amz-Meta-Kind", "report")
+			maps.Copy(w.Header(), kept[key])
+			if r.Header.Get("Range") == "" {
+				w.Header().Set("Content-Length", strconv.Itoa(len(content)))
+			}
 			http.ServeContent(w, r, "x.bin", time.Unix(1760000000, 0), bytes.NewReader(content))
 		}
 	})
@@ -77,7 +89,7 @@ func s3Error(w http.ResponseWriter, status int, code, text string) {
 	answerXML(w, status, failure{Code: code, Message: text, RequestID: "REQ1"})
 }
 
-func list(w http.ResponseWriter, objects map[string][]byte, prefix string) {
+func listObjects(w http.ResponseWriter, objects map[string][]byte, prefix string) {
 	type object struct {
 		Key, ETag, LastModified string
 		Size                    int

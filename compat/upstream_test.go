@@ -29,6 +29,7 @@ type upstream struct {
 	// foreign must never arrive: what callers have in place of the key.
 	foreign  []string
 	requests []string // methods and paths
+	noted    map[string]int
 }
 
 // What a model's name, a repository's or an object's key asks for.
@@ -37,6 +38,8 @@ const (
 	limited = "limited" // too many requests, the first time with leave to come again
 	unknown = "unknown" // a key that the provider does not know
 	echo    = "echo"    // the key itself, in headers and body
+	// elsewhere redirects.
+	elsewhere = "elsewhere"
 )
 
 func newUpstream(t testing.TB, hosts ...string) *upstream {
@@ -83,6 +86,16 @@ func (u *upstream) seen() int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return len(u.requests)
+}
+
+// note counts a request that is asked once alone.
+func (u *upstream) note(what string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.noted == nil {
+		u.noted = map[string]int{}
+	}
+	u.noted[what]++
 }
 
 // pause flushes what was written and waits until the test has seen it.
