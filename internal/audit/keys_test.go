@@ -142,3 +142,20 @@ func TestWhoHasTheOldKeyForgesNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestARowOfAKeyIsItsOwn edits what is told of each key, which the key signed.
+func TestARowOfAKeyIsItsOwn(t *testing.T) {
+	p := newPlace(t).filled()
+	p.rotate()
+	p.close()
+	whole := filepath.Join(t.TempDir(), "whole.db")
+	p.copyTo(whole)
+	for _, n := range []string{"1", "2"} {
+		for _, column := range []string{"id", "public", "source", "derivation", "created_at", "seq", "head", "signature"} {
+			p.restore(whole)
+			require.True(t, p.verify().Whole().OK)
+			p.behind("UPDATE seal_keys SET " + column + " = " + another(column) + " WHERE n = " + n)
+			require.False(t, p.verify().Whole().OK, "%s of key %s", column, n)
+		}
+	}
+}

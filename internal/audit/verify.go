@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"strconv"
 
 	"github.com/bctrl-go/bctrl"
@@ -142,13 +143,13 @@ func (v *verification) readOutside() error {
 
 // chain walks all events once.
 func (v *verification) chain() error {
-	if err := v.advance(0); err != nil {
+	if err := v.advance(math.MinInt64); err != nil {
 		return err
 	}
 	if v.outside != nil && v.outside.Seq == 0 {
 		v.passed = store.ZeroHash()
 	}
-	return v.q.EachEntry(v.ctx, 0, func(e store.StoredEntry) error {
+	return v.q.EachEntry(v.ctx, math.MinInt64, func(e store.StoredEntry) error {
 		v.report.Events++
 		if missing := e.Seq - v.head.Seq - 1; missing > 0 {
 			v.problem(bctrl.AuditEventMissing, v.head.Seq+1, counted(missing, "event")+" from here on were deleted")

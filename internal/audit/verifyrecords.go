@@ -1,8 +1,11 @@
 package audit
 
 import (
+	"bytes"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
+	"strconv"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/store"
@@ -11,20 +14,49 @@ import (
 // records compares every record with the newest event that wrote it, and finds
 // the rows that this server did not write.
 func (v *verification) records() error {
-	return errors.Join(v.written(), v.forged())
+	return errors.Join(v.written(), v.forged(), v.keys())
 }
 
-// forged names the rows whose proof is not that of what they hold, where the log
-// did not name them already.
+// keys requires that each key signed its own row.
+func (v *verification) keys() error {
+	rows, err := v.q.SealKeys(v.ctx)
+	public := v.cfg.Key.Public()
+	for i, row := range rows {
+		var before ed25519.PublicKey
+		if i+1 < len(rows) {
+			before = rows[i+1].Public
+		}
+		if !bytes.Equal(row.Public, public) || len(public) != ed25519.PublicKeySize || !ed25519.Verify(public, takeover(row, before), row.Signature) {
+			v.note("", bctrl.AuditProblem{
+				Kind: bctrl.AuditRecordChanged, Record: "seal_key:" + strconv.FormatInt(row.N, 10), Message: "what is told of the key is not what the key signed",
+			})
+		}
+		public = before
+	}
+	return err
+}
+
+// forged names the rows whose proof is not that of what they hold, and what
+// indexes have too much or too little, where nothing named them already.
 func (v *verification) forged() error {
-	return v.q.EachForged(v.ctx, func(f store.Forged) {
+	return v.q.EachFinding(v.ctx, func(f store.Finding) {
 		name := store.Record{Kind: f.Kind, UID: f.UID}.Name()
 		if v.named[name] {
 			return
 		}
-		v.note(f.Org, bctrl.AuditProblem{
-			Kind: bctrl.AuditRecordChanged, Record: name, Message: "the row was made, moved or changed behind the server's back: it has no proof for what it holds",
-		})
+		v.name(name)
+		p := bctrl.AuditProblem{Record: name}
+		switch f.Fault {
+		case store.Missing:
+			p.Kind, p.Message = bctrl.AuditRecordMissing, "the row was deleted behind the server's back"
+		case store.Added:
+			p.Kind, p.Message = bctrl.AuditRecordAdded, "the row follows from nothing that the server wrote"
+		case store.Foreign:
+			p.Kind, p.Message = bctrl.AuditRecordChanged, "the schema of the database is not the one that this server made"
+		default:
+			p.Kind, p.Message = bctrl.AuditRecordChanged, "the row was made, moved or changed behind the server's back: it has no proof for what it holds"
+		}
+		v.note(f.Org, p)
 	})
 }
 

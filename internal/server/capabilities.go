@@ -332,6 +332,11 @@ func (s *Server) putCapabilityPolicy(ctx context.Context, rq *request, in bctrl.
 		case !limits:
 			return in, tx.DeleteCapabilityPolicy(ctx, rq.caller.Org, row.UID)
 		}
+		if in.CallsPerMinute > 0 {
+			if err := tx.CountCalls(ctx, rq.caller.Org, id); err != nil {
+				return in, err
+			}
+		}
 		row.Version++
 		row.UpdatedAt = now()
 		if row.Meta, err = json.Marshal(in); err != nil {

@@ -183,3 +183,48 @@ func TestWhatEndsWhileLockedHasEndedAfterwards(t *testing.T) {
 	refused(t, h.send("GET", "/v1/vault", nil, "Authorization", "Bearer "+spare.Key), 401, "auth.unauthorized", "revoked while locked")
 	h.ok("GET", []string{"workspaces", ws.ID, "runtimes", "r"}, nil, nil)
 }
+
+// TestAStartBlessesNothing starts a server over a live runtime that was given
+// other mounts: it ends what it finds, and proves no row that was not.
+func TestAStartBlessesNothing(t *testing.T) {
+	h := newLowWorld(t)
+	h.behind(`UPDATE runtimes SET mounts = '{"vault":{}}'`)
+	next, err := New(t.Context(), Config{Store: h.db, Custody: h.server.custody, Browsers: h.browsers, ProfileDir: filepath.Join(h.dir, "profiles")})
+	require.NoError(t, err)
+	require.NoError(t, next.Close(t.Context()))
+	h.found("runtime:")
+	refused(t, h.with(h.token, "GET", []string{"vault", "prod/crm"}, nil), 500, "runtimes.tampered", "still")
+}
+
+// TestIndexesAreComparedWithWhatTheyFind adds to indexes, and takes from them.
+func TestIndexesAreComparedWithWhatTheyFind(t *testing.T) {
+	for _, tc := range []struct{ why, change, record string }{
+		{"an attachment added", "INSERT INTO secret_attachments SELECT org_id, workspace_id, 'admin', secret_id FROM secret_attachments", "secret_attachment:"},
+		{"an attachment removed", "DELETE FROM secret_attachments", "secret_attachment:"},
+		{"a name added", "INSERT INTO secret_names SELECT org_id, workspace_id, group_id, 'OTHER', secret_id FROM secret_names", "secret_name:"},
+		{"a name removed", "DELETE FROM secret_names", "secret_name:"},
+		{"a credential brought to a group", "INSERT INTO credential_reach SELECT org_id, provider, workspace_id, 'admin', credential_uid FROM credential_reach", "credential_reach:"},
+		{"a credential sent away", "DELETE FROM credential_reach", "credential_reach:"},
+		{"a secret of a credential", "UPDATE credential_secrets SET field = 'x'", "credential_secret:"},
+		{"a count removed", "DELETE FROM invoke_rates", "invoke_rate:"},
+		{"a sum edited", "UPDATE folders SET total_bytes = 1 WHERE path = ''", "folder:"},
+		{"a sum removed", "DELETE FROM folders", "folder:"},
+		{"a file removed", "DELETE FROM objects", "folder:"},
+		{"a pin removed", "DELETE FROM ai_mounts", "ai_mount:"},
+	} {
+		t.Run(tc.why, func(t *testing.T) {
+			h := newHarness(t)
+			h.ok("POST", []string{"ai-credentials"}, object{"id": "ai", "provider": "openai", "apiKey": "k"}, nil)
+			ws := h.made("w", object{"ai": object{"allow": []string{"ai"}}})
+			h.stored("w", "a/f.txt", "content")
+			var sec struct{ ID string }
+			h.ok("POST", []string{"secrets"}, object{"name": "TOKEN", "value": "v", "scope": object{"type": "global"}}, &sec)
+			h.ok("PUT", []string{"secrets", sec.ID, "attachments", ws.ID, "g"}, nil, nil)
+			h.ok("POST", []string{"credentials"}, object{"id": "gh", "provider": "github", "secretRef": "vault:secret:" + sec.ID, "scope": object{"type": "global"}}, nil)
+			h.ok("PUT", []string{"capabilities", "github/repos", "policy"}, object{"callsPerMinute": 5}, nil)
+			require.True(t, h.verified())
+			h.behind(tc.change)
+			h.found(tc.record)
+		})
+	}
+}

@@ -26,7 +26,8 @@ func scanCapability(row scanner) (c Capability, err error) {
 }
 
 func (c Capability) record(org string) Record {
-	return Record{KindCapability, c.UID, org, c.Version, digest(org, c.ID, string(c.Meta), string(c.Sealed))}
+	return Record{KindCapability, c.UID, org, c.Version, digest(cellsOf(KindCapability).text(org, c.ID).bytes(c.Meta).bytes(c.Sealed).
+		number(millis(c.CreatedAt), millis(c.UpdatedAt)))}
 }
 
 // Capability returns the capability with this id.
@@ -82,7 +83,8 @@ func scanCapabilityPolicy(row scanner) (p CapabilityPolicy, err error) {
 }
 
 func (p CapabilityPolicy) record(org string) Record {
-	return Record{KindCapabilityPolicy, p.UID, org, p.Version, digest(org, p.Capability, string(p.Meta), string(p.Sealed))}
+	return Record{KindCapabilityPolicy, p.UID, org, p.Version, digest(cellsOf(KindCapabilityPolicy).text(org, p.Capability).
+		bytes(p.Meta).bytes(p.Sealed).number(millis(p.UpdatedAt)))}
 }
 
 // CapabilityPolicy returns the policy of a capability.

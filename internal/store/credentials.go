@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -38,7 +37,8 @@ func scanCredential(row scanner) (c Credential, err error) {
 
 func (c Credential) record(org string) Record {
 	return Record{KindCredential, c.UID, org, c.Version,
-		digest(org, c.ID, c.Provider, c.Scope.WorkspaceID(), c.Scope.GroupID(), strconv.FormatInt(c.Priority, 10), string(c.Meta), string(c.Sealed))}
+		digest(cellsOf(KindCredential).text(org, c.ID, c.Provider, c.Scope.WorkspaceID(), c.Scope.GroupID()).number(c.Priority).
+			bytes(c.Meta).bytes(c.Sealed).number(millis(c.CreatedAt), millis(c.UpdatedAt)))}
 }
 
 // Credential returns the credential with this id.

@@ -19,21 +19,57 @@ type rateCalls struct {
 	Count  int   `json:"n"`
 }
 
+// rateKey is what calls are counted for.
+type rateKey struct{ org, capability string }
+
+// count notes what was written of a count.
+func (tx *Tx) count(key rateKey, calls string) {
+	if tx.counted == nil {
+		tx.counted = map[rateKey]string{}
+	}
+	tx.counted[key] = calls
+}
+
+// older reports whether a count is one that was written before another.
+func (tx *Tx) older(key rateKey, calls string) bool {
+	was, known := tx.counted[key]
+	if !known {
+		was, known = tx.rates[key]
+	}
+	return known && was != calls
+}
+
+// CountCalls begins to count the calls of a capability, when it gets a limit.
+// What is counted already stays.
+func (tx *Tx) CountCalls(ctx context.Context, org, capability string) error {
+	proof, err := tx.prove(KindInvokeRate, rateCells(org, capability, "[]"), false)
+	if err != nil {
+		return err
+	}
+	n, err := tx.exec(ctx, "INSERT INTO invoke_rates (org_id, capability, calls, proof) VALUES ($1, $2, '[]', $3) ON CONFLICT (org_id, capability) DO NOTHING",
+		org, capability, proof)
+	if n > 0 {
+		tx.count(rateKey{org, capability}, "[]")
+	}
+	return err
+}
+
 // TakeCall counts a call of a capability that begins now, unless perMinute
 // calls of the organization's have begun within a minute. Then it returns how
 // long it is until one may.
 func (tx *Tx) TakeCall(ctx context.Context, org, capability string, perMinute int, now time.Time) (wait time.Duration, err error) {
 	text, err := one(ctx, tx.Queries, checked(tx.Queries, scanRate),
 		"SELECT "+rateColumns+" FROM invoke_rates WHERE org_id = $1 AND capability = $2", org, capability)
-	known := !errors.Is(err, ErrNotFound)
-	if err != nil && known {
+	key := rateKey{org, capability}
+	if errors.Is(err, ErrNotFound) || err == nil && tx.older(key, text) { // to count from nothing, or from less
+		err = &ForgedError{KindInvokeRate, capability}
+	}
+	if err != nil {
 		return 0, err
 	}
 	var calls []rateCalls
-	if known {
-		if err := json.Unmarshal([]byte(text), &calls); err != nil {
-			return 0, fmt.Errorf("reading the calls of a minute: %w", err)
-		}
+	if err := json.Unmarshal([]byte(text), &calls); err != nil {
+		return 0, fmt.Errorf("reading the calls of a minute: %w", err)
 	}
 	second := now.Unix()
 	total := 0
@@ -60,9 +96,8 @@ func (tx *Tx) TakeCall(ctx context.Context, org, capability string, perMinute in
 	if err != nil {
 		return 0, err
 	}
-	_, err = tx.exec(ctx, `INSERT INTO invoke_rates (org_id, capability, calls, proof) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (org_id, capability) DO UPDATE SET calls = excluded.calls, proof = excluded.proof`, org, capability, string(body), proof)
-	return 0, err
+	tx.count(key, string(body))
+	return 0, tx.must(ctx, "UPDATE invoke_rates SET calls = $1, proof = $2 WHERE org_id = $3 AND capability = $4", string(body), proof, org, capability)
 }
 
 const rateColumns = "org_id, capability, calls, proof"

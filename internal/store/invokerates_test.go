@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,9 @@ import (
 // takeCall is what a call asks, an event with it as in the server.
 func takeCall(t require.TestingT, db *DB, capability string, perMinute int, now time.Time) (wait time.Duration) {
 	err := db.Write(context.Background(), func(tx *Tx) (err error) {
+		if err := tx.CountCalls(context.Background(), "org", capability); err != nil {
+			return err
+		}
 		wait, err = tx.TakeCall(context.Background(), "org", capability, perMinute, now)
 		return err
 	})
@@ -84,4 +88,41 @@ func TestALimitHoldsAcrossConnections(t *testing.T) {
 	require.NotZero(t, takeCall(t, second, capability, 7, now.Add(-time.Hour)), "nor does a clock that is set back")
 	require.Zero(t, takeCall(t, second, capability, 7, now.Add(2*time.Minute)))
 	require.NotZero(t, takeCall(t, second, "acme/none", 0, now))
+}
+
+// TestNobodyCountsFromLess deletes a count, and puts an older one back with the
+// proof that it had.
+func TestNobodyCountsFromLess(t *testing.T) {
+	const capability = "acme/users"
+	take := func(db *DB) error {
+		return db.Write(t.Context(), func(tx *Tx) error {
+			_, err := tx.TakeCall(t.Context(), "org", capability, 100, time.Now())
+			return err
+		})
+	}
+	for _, tc := range []struct{ why, keep, change string }{
+		{"deleted", "", "DELETE FROM invoke_rates"},
+		{"edited", "", "UPDATE invoke_rates SET calls = '[]'"},
+		{"put back", "CREATE TEMP TABLE kept AS SELECT * FROM invoke_rates", "UPDATE invoke_rates SET calls = (SELECT calls FROM kept), proof = (SELECT proof FROM kept)"},
+	} {
+		t.Run(tc.why, func(t *testing.T) {
+			db, path := openTest(t)
+			raw, err := sql.Open("sqlite", path)
+			require.NoError(t, err)
+			raw.SetMaxOpenConns(1)
+			defer func() { require.NoError(t, raw.Close()) }()
+			require.NoError(t, db.Write(t.Context(), func(tx *Tx) error { return tx.CountCalls(t.Context(), "org", capability) }))
+			require.NoError(t, take(db))
+			_, err = raw.ExecContext(t.Context(), tc.keep)
+			require.NoError(t, err)
+			for range 3 {
+				require.NoError(t, take(db))
+			}
+			_, err = raw.ExecContext(t.Context(), tc.change)
+			require.NoError(t, err)
+			var forged *ForgedError
+			require.ErrorAs(t, take(db), &forged)
+			require.Equal(t, KindInvokeRate, forged.Kind)
+		})
+	}
 }

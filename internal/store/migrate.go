@@ -25,7 +25,11 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("reading the migrations: %w", err)
 	}
-	if err := refuseUnproven(ctx, db, p); err != nil {
+	version, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the schema's version: %w", err)
+	}
+	if err := errors.Join(checkSchema(ctx, db, version), refuseUnproven(ctx, db, version)); err != nil {
 		return err
 	}
 	if _, err := p.Up(ctx); err != nil {
@@ -42,11 +46,7 @@ const firstProven = 7
 var ErrUnproven = errors.New("the data was made by a version that did not authenticate its rows, and nobody can tell whether they are as it wrote them: " +
 	"start with a new data directory, and set secrets and workspaces anew")
 
-func refuseUnproven(ctx context.Context, db *sql.DB, p *goose.Provider) error {
-	version, err := p.GetDBVersion(ctx)
-	if err != nil {
-		return fmt.Errorf("reading the schema's version: %w", err)
-	}
+func refuseUnproven(ctx context.Context, db *sql.DB, version int64) error {
 	if version == 0 || version >= firstProven {
 		return nil
 	}
@@ -60,16 +60,19 @@ func refuseUnproven(ctx context.Context, db *sql.DB, p *goose.Provider) error {
 	return nil
 }
 
-// readMigrations makes a migration of each file, which the database itself takes
-// apart into statements. goose's own reader of SQL takes a buffer of 4 MiB for
-// each file and each statement it looks at: tens of MiB at every start, of which
-// the process then held on to more than of all it ever serves.
-func readMigrations() ([]*goose.Migration, error) {
+// migrationText is one migration file.
+type migrationText struct {
+	version int64
+	up      string
+}
+
+// migrationTexts reads the migrations in their order.
+func migrationTexts() ([]migrationText, error) {
 	names, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return nil, err
 	}
-	steps := make([]*goose.Migration, len(names))
+	texts := make([]migrationText, len(names))
 	for i, name := range names {
 		version, err := goose.NumericComponent(name)
 		if err != nil {
@@ -80,8 +83,24 @@ func readMigrations() ([]*goose.Migration, error) {
 			return nil, err
 		}
 		up, _, _ := strings.Cut(string(text), "-- +goose Down")
-		steps[i] = goose.NewGoMigration(version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, up)
+		texts[i] = migrationText{version, up}
+	}
+	return texts, nil
+}
+
+// readMigrations makes a migration of each file, which the database itself takes
+// apart into statements. goose's own reader of SQL takes a buffer of 4 MiB for
+// each file and each statement it looks at: tens of MiB at every start, of which
+// the process then held on to more than of all it ever serves.
+func readMigrations() ([]*goose.Migration, error) {
+	texts, err := migrationTexts()
+	if err != nil {
+		return nil, err
+	}
+	steps := make([]*goose.Migration, len(texts))
+	for i, text := range texts {
+		steps[i] = goose.NewGoMigration(text.version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, text.up)
 			return err
 		}}, nil)
 	}

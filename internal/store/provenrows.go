@@ -1,9 +1,6 @@
 package store
 
-import (
-	"context"
-	"errors"
-)
+import "context"
 
 // provenTable is a table whose rows are proven.
 type provenTable struct {
@@ -52,33 +49,4 @@ func (db *DB) NoteRows(ctx context.Context) error {
 		}
 		return nil
 	})
-}
-
-// Forged is a row that this server did not write.
-type Forged struct{ Kind, UID, Org string }
-
-// EachForged calls fn with every row whose proof is not that of what it holds.
-func (q Queries) EachForged(ctx context.Context, fn func(Forged)) error {
-	for _, t := range provenTables() {
-		find := func(row scanner) (found *Forged, err error) {
-			_, p, _, err := scanProven(row, t.scan)
-			if err == nil {
-				err = q.check(p)
-			}
-			if errors.As(err, new(*ForgedError)) {
-				return &Forged{p.kind, p.uid, p.org}, nil
-			}
-			return nil, err
-		}
-		err := each(ctx, q, find, func(f *Forged) error {
-			if f != nil {
-				fn(*f)
-			}
-			return nil
-		}, "SELECT "+t.columns+" FROM "+t.table)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

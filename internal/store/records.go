@@ -4,10 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 )
 
 // Record is a row whose every state is in the audit log, so that one that was
@@ -66,53 +65,46 @@ func (tx *Tx) Written() []Record { return tx.written }
 // deleted is the record of a row that is gone.
 func deleted(kind, org, uid string) Record { return Record{Kind: kind, UID: uid, Org: org} }
 
-// digest covers fields, each with its length.
-func digest[T string | []byte](fields ...T) string {
-	h := sha256.New()
-	for _, f := range fields {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(f)))
-		h.Write(n[:])
-		h.Write([]byte(f))
-	}
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+// digest covers every column of a row.
+func digest(row cells) string {
+	sum := sha256.Sum256(row)
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 func (e VaultEntry) record(org string) Record {
-	totp := "0"
-	if e.HasTOTP {
-		totp = "1"
-	}
-	return Record{KindVault, e.UID, org, e.Version, digest(org, e.Key, totp, string(e.Meta), string(e.Sealed))}
+	return e.recordFolded(org, strings.ToLower(e.Key))
+}
+
+// recordFolded is the record of an entry that is found by folded.
+func (e VaultEntry) recordFolded(org, folded string) Record {
+	return Record{KindVault, e.UID, org, e.Version, digest(cellsOf(KindVault).text(org, e.Key, folded).flag(e.HasTOTP).
+		bytes(e.Meta).bytes(e.Sealed).number(millis(e.CreatedAt), millis(e.UpdatedAt)))}
 }
 
 func (c AICredential) record(org string) Record {
-	return Record{KindAICredential, c.UID, org, c.Version, digest(org, c.ID, string(c.Meta), string(c.Sealed))}
+	return Record{KindAICredential, c.UID, org, c.Version, digest(cellsOf(KindAICredential).text(org, c.ID).bytes(c.Meta).bytes(c.Sealed).
+		number(millis(c.CreatedAt), millis(c.UpdatedAt)))}
 }
 
 func (s Secret) record(org string) Record {
-	attachedOnly := "0"
-	if s.AttachedOnly {
-		attachedOnly = "1"
-	}
-	return Record{KindSecret, s.ID, org, s.Version, digest(org, s.Scope.WorkspaceID(), s.Scope.GroupID(), s.Name, s.Provider, attachedOnly,
-		string(s.Meta), string(s.Sealed))}
+	return Record{KindSecret, s.ID, org, s.Version, digest(cellsOf(KindSecret).text(org, s.Scope.WorkspaceID(), s.Scope.GroupID(), s.Name, s.Provider).
+		flag(s.AttachedOnly).bytes(s.Meta).bytes(s.Sealed).number(millis(s.CreatedAt), millis(s.UpdatedAt)))}
 }
 
 func (d DEK) record() Record {
-	return Record{KindDataKey, d.ID, "", d.Version, digest(d.Scope, d.KEKID, string(d.Wrapped))}
+	return Record{KindDataKey, d.ID, "", d.Version, digest(cellsOf(KindDataKey).text(d.Scope, d.KEKID).bytes(d.Wrapped).number(millis(d.CreatedAt)))}
 }
 
 func serverValueRecord(name string, sealed []byte) Record {
-	return Record{KindServerValue, name, "", 1, digest(sealed)}
+	return Record{KindServerValue, name, "", 1, digest(cellsOf(KindServerValue).bytes(sealed))}
 }
 
 func (k APIKey) record() Record {
-	version, revoked := int64(1), ""
-	if !k.RevokedAt.IsZero() {
-		version, revoked = 2, "revoked"
+	version := int64(1)
+	if k.ended() {
+		version = 2
 	}
-	return Record{KindAPIKey, k.ID, k.Org, version, digest(k.Org, string(k.Hash), k.Label, revoked)}
+	return Record{KindAPIKey, k.ID, k.Org, version, digest(k.cells())}
 }
 
 func (o Organization) record() Record {
@@ -120,12 +112,11 @@ func (o Organization) record() Record {
 	if o.Closed {
 		version = 2
 	}
-	return Record{KindOrganization, o.ID, o.ID, version, digest([]byte(o.cells()))}
+	return Record{KindOrganization, o.ID, o.ID, version, digest(o.cells())}
 }
 
-func (w Workspace) record(org string) (Record, error) {
-	mounts, err := json.Marshal(w.Mounts)
-	return Record{KindWorkspace, w.ID, org, w.Version, digest(org, w.Name, w.Namespace, string(mounts))}, err
+func (w Workspace) record(org string, mounts []byte) Record {
+	return Record{KindWorkspace, w.ID, org, w.Version, digest(w.cells(org, mounts))}
 }
 
 // kept is a table of records.
@@ -137,7 +128,11 @@ type kept struct {
 // keptTables are all of them.
 func keptTables() []kept {
 	return []kept{
-		{KindVault, "vault_entries", "uid", "org_id, " + vaultColumns, scanKept(scanVaultEntry, VaultEntry.record)},
+		{KindVault, "vault_entries", "uid", "org_id, folded, " + vaultColumns, func(row scanner) (Record, error) {
+			var org, folded string
+			e, err := scanVaultEntry(after(after(row, &org), &folded))
+			return e.recordFolded(org, folded), err
+		}},
 		{KindAICredential, "ai_credentials", "uid", "org_id, " + aiCredentialColumns, scanKept(scanAICredential, AICredential.record)},
 		{KindSecret, "secrets", "id", "org_id, " + secretColumns, scanKept(scanSecret, Secret.record)},
 		{KindDataKey, "deks", "id", dekColumns, func(row scanner) (Record, error) {
@@ -159,11 +154,10 @@ func keptTables() []kept {
 			return k.record(), err
 		}},
 		{KindWorkspace, "workspaces", "id", workspaceColumns, func(row scanner) (r Record, err error) {
-			w, p, err := scanWorkspace(row)
-			if err != nil {
-				return r, err
-			}
-			return w.record(p.org)
+			var w Workspace
+			var mounts []byte
+			p, err := scanWorkspaceRow(row, &w, &mounts)
+			return w.record(p.org, mounts), err
 		}},
 		{KindCredential, "credentials", "uid", "org_id, " + credentialColumns, scanKept(scanCredential, Credential.record)},
 		{KindCapability, "capabilities", "uid", "org_id, " + capabilityColumns, scanKept(scanCapability, Capability.record)},

@@ -223,10 +223,11 @@ func (tx *Tx) ForgetAttachmentsIn(ctx context.Context, org, workspace string) er
 	return err
 }
 
-// scopeOf is the scope of two columns, in which empty is none.
+// scopeOf is the scope of two columns, in which empty is none. A group of no
+// workspace, which nobody writes, is none that anything is visible in.
 func scopeOf(workspace, group string) bctrl.Scope {
 	switch {
-	case workspace == "":
+	case workspace == "" && group == "":
 		return bctrl.Global()
 	case group == "":
 		return bctrl.InWorkspace(workspace)

@@ -71,13 +71,11 @@ func (tx *Tx) InsertWorkspace(ctx context.Context, org string, w Workspace) erro
 	if err != nil {
 		return err
 	}
+	tx.wrote(w.record(org, mounts))
 	_, err = tx.exec(ctx, `INSERT INTO workspaces (org_id, id, name, version, mounts, namespace, created_at, updated_at, proof)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 		org, w.ID, w.Name, w.Version, string(mounts), w.Namespace, millis(w.CreatedAt), millis(w.UpdatedAt), proof)
-	if err != nil {
-		return err
-	}
-	return tx.wroteWorkspace(org, w)
+	return err
 }
 
 // UpdateWorkspace replaces name, mounts, own namespace and version; a name in
@@ -91,19 +89,10 @@ func (tx *Tx) UpdateWorkspace(ctx context.Context, org string, w Workspace) erro
 	if err != nil {
 		return err
 	}
-	err = tx.must(ctx, `UPDATE workspaces SET name = $1, version = $2, mounts = $3, namespace = $4, updated_at = $5, proof = $6
+	tx.wrote(w.record(org, mounts))
+	return tx.must(ctx, `UPDATE workspaces SET name = $1, version = $2, mounts = $3, namespace = $4, updated_at = $5, proof = $6
 		WHERE org_id = $7 AND id = $8`,
 		w.Name, w.Version, string(mounts), w.Namespace, millis(w.UpdatedAt), proof, org, w.ID)
-	if err != nil {
-		return err
-	}
-	return tx.wroteWorkspace(org, w)
-}
-
-func (tx *Tx) wroteWorkspace(org string, w Workspace) error {
-	r, err := w.record(org)
-	tx.wrote(r)
-	return err
 }
 
 // DeleteWorkspace removes a workspace with its runtimes' rows and pins.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,9 @@ type Tx struct {
 	written []Record
 	// begun is set once there is something that a failure has to undo.
 	begun bool
+	// rates are the counts of calls as the writer knows them, counted those that
+	// tx has changed.
+	rates, counted map[rateKey]string
 	// forgetKeys is set when cached keys are no longer what is stored.
 	forgetKeys bool
 	// scrub is set when a sealed value was replaced or deleted, and is to be
@@ -222,6 +226,10 @@ type batch struct {
 	seq  int64
 	head []byte
 	at   time.Time // of the newest event
+	// rates are the counts of calls that were written last, for who would put back
+	// older ones: no record of them is in the log, and none matters for longer than
+	// a minute.
+	rates map[rateKey]string
 	// durable is where the chain stands on disk, for everybody.
 	durable atomic.Pointer[Head]
 	// scrub is set until the write-ahead log is emptied, which is next tried at
@@ -233,7 +241,7 @@ type batch struct {
 func newBatch(conn *sql.Conn, keys *keyCache, prover Prover) *batch {
 	held := newStatements(conn)
 	// The log of a process that ended may hold what was to be scrubbed.
-	return &batch{conn: conn, keys: keys, held: held, q: Queries{prepare: held.get, prover: prover}, scrub: true}
+	return &batch{conn: conn, keys: keys, held: held, q: Queries{prepare: held.get, prover: prover}, rates: map[rateKey]string{}, scrub: true}
 }
 
 // close lets go of the statements first: database/sql leaves those of one
@@ -248,6 +256,7 @@ func (b *batch) commit(jobs []*job, later []*Entry) error {
 	err := b.transact(jobs, later)
 	if err != nil {
 		b.seq, b.head, b.at = seq, head, at
+		clear(b.rates)
 	}
 	if b.seq != seq {
 		b.publish()
@@ -338,7 +347,7 @@ func (b *batch) runJob(ctx context.Context, j *job) error {
 	if j.err = j.ctx.Err(); j.err != nil || j.fn == nil {
 		return nil //nolint:nilerr // it is the job's
 	}
-	j.tx = Tx{Queries: b.q}
+	j.tx = Tx{Queries: b.q, rates: b.rates}
 	if j.err = guard(j.fn, &j.tx); errors.Is(j.err, ErrFull) {
 		return j.err // SQLite has rolled the whole transaction back
 	}
@@ -355,6 +364,9 @@ func (b *batch) runJob(ctx context.Context, j *job) error {
 	}
 	if _, err := b.q.exec(ctx, "RELEASE job"); err != nil {
 		return fmt.Errorf("ending a write: %w", err)
+	}
+	if j.err == nil {
+		maps.Copy(b.rates, j.tx.counted)
 	}
 	return nil
 }

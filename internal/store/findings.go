@@ -1,0 +1,323 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// Finding is a row that is not as this server wrote it, beside the records that
+// the log has the states of.
+type Finding struct {
+	Kind, UID, Org string
+	Fault          Fault
+}
+
+// Fault is what is wrong with a row.
+type Fault int
+
+// The faults.
+const (
+	// Unproven rows were made, moved or changed.
+	Unproven Fault = iota
+	// Missing rows were deleted.
+	Missing
+	// Added rows follow from nothing.
+	Added
+	// Foreign is what the schema has and this server did not put there.
+	Foreign
+)
+
+// The kinds of rows that follow from others.
+const (
+	kindSecretName       = "secret_name"
+	kindSecretAttachment = "secret_attachment"
+	kindCredentialSecret = "credential_secret"
+	kindCredentialReach  = "credential_reach"
+	kindFolder           = "folder"
+)
+
+// EachFinding calls fn with every row that has no proof for what it holds, and
+// with what an index has too much or too little. The columns of an index that
+// lie in a record itself are the log's to compare.
+func (q Queries) EachFinding(ctx context.Context, fn func(Finding)) error {
+	return errors.Join(
+		q.unproven(ctx, fn), q.secretIndexes(ctx, fn), q.credentialIndexes(ctx, fn), q.reach(ctx, fn),
+		q.pins(ctx, fn), q.rates(ctx, fn), q.sums(ctx, fn), q.schema(ctx, fn),
+	)
+}
+
+// unproven finds the rows whose proof is not that of what they hold.
+func (q Queries) unproven(ctx context.Context, fn func(Finding)) error {
+	for _, t := range provenTables() {
+		find := func(row scanner) (found *Finding, err error) {
+			_, p, _, err := scanProven(row, t.scan)
+			if err == nil {
+				err = q.check(p)
+			}
+			if errors.As(err, new(*ForgedError)) {
+				return &Finding{p.kind, p.uid, p.org, Unproven}, nil
+			}
+			return nil, err
+		}
+		err := each(ctx, q, find, func(f *Finding) error {
+			if f != nil {
+				fn(*f)
+			}
+			return nil
+		}, "SELECT "+t.columns+" FROM "+t.table)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// differ reports what of an index is missing and what was added; was is what it
+// has, want what it is to have.
+func differ[T comparable](kind, uid, org string, want, was []T, fn func(Finding)) {
+	for range missing(want, was) {
+		fn(Finding{kind, uid, org, Missing})
+	}
+	for range missing(was, want) {
+		fn(Finding{kind, uid, org, Added})
+	}
+}
+
+// place is a row of an index as far as it is compared.
+type place struct{ org, workspace, group, what string }
+
+func scanPlace(row scanner) (p place, err error) {
+	return p, row(&p.org, &p.workspace, &p.group, &p.what)
+}
+
+// secretIndexes compares names and attachments with the meta of their secrets,
+// which is compared with the log.
+func (q Queries) secretIndexes(ctx context.Context, fn func(Finding)) error {
+	err := each(ctx, q, func(row scanner) (s ownedSecret, err error) {
+		s.Secret, err = scanSecret(after(row, &s.org))
+		return s, err
+	}, func(s ownedSecret) error { return q.secretIndex(ctx, s, fn) }, "SELECT org_id, "+secretColumns+" FROM secrets")
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		q.orphans(ctx, kindSecretName, "SELECT org_id, '', '', secret_id FROM secret_names WHERE secret_id NOT IN (SELECT id FROM secrets)", fn),
+		q.orphans(ctx, kindSecretAttachment, "SELECT org_id, '', '', secret_id FROM secret_attachments WHERE secret_id NOT IN (SELECT id FROM secrets)", fn),
+	)
+}
+
+type ownedSecret struct {
+	Secret
+	org string
+}
+
+func (q Queries) secretIndex(ctx context.Context, s ownedSecret, fn func(Finding)) error {
+	var meta struct {
+		Name        string
+		Aliases     []string
+		Attachments []bctrl.Scope
+	}
+	if json.Unmarshal(s.Meta, &meta) != nil {
+		return nil //nolint:nilerr // the log names the secret
+	}
+	var names, attached []place
+	for _, name := range append([]string{meta.Name}, meta.Aliases...) {
+		names = append(names, place{s.org, s.Scope.WorkspaceID(), s.Scope.GroupID(), name})
+	}
+	for _, to := range meta.Attachments {
+		attached = append(attached, place{s.org, to.WorkspaceID(), to.GroupID(), ""})
+	}
+	found, err := many(ctx, q, scanPlace, "SELECT org_id, workspace_id, group_id, name FROM secret_names WHERE secret_id = $1", s.ID)
+	if err != nil {
+		return err
+	}
+	differ(kindSecretName, s.ID, s.org, names, found, fn)
+	found, err = many(ctx, q, scanPlace, "SELECT org_id, workspace_id, group_id, '' FROM secret_attachments WHERE secret_id = $1", s.ID)
+	differ(kindSecretAttachment, s.ID, s.org, attached, found, fn)
+	return err
+}
+
+// orphans finds rows of an index that belong to nothing.
+func (q Queries) orphans(ctx context.Context, kind, query string, fn func(Finding)) error {
+	return each(ctx, q, scanPlace, func(p place) error {
+		fn(Finding{kind, p.what, p.org, Added})
+		return nil
+	}, query)
+}
+
+// credentialIndexes compares which secrets are found for a credential with its
+// meta.
+func (q Queries) credentialIndexes(ctx context.Context, fn func(Finding)) error {
+	type owned struct {
+		Credential
+		org string
+	}
+	err := each(ctx, q, func(row scanner) (c owned, err error) {
+		c.Credential, err = scanCredential(after(row, &c.org))
+		return c, err
+	}, func(c owned) error {
+		var meta struct{ Secrets map[string]string }
+		if json.Unmarshal(c.Meta, &meta) != nil {
+			return nil //nolint:nilerr // the log names the credential
+		}
+		var want []place
+		for field, secret := range meta.Secrets {
+			want = append(want, place{c.org, field, "", secret})
+		}
+		found, err := many(ctx, q, scanPlace, "SELECT org_id, field, '', secret_id FROM credential_secrets WHERE credential_uid = $1", c.UID)
+		differ(kindCredentialSecret, c.UID, c.org, want, found, fn)
+		return err
+	}, "SELECT org_id, "+credentialColumns+" FROM credentials")
+	return errors.Join(err, q.orphans(ctx, kindCredentialSecret,
+		"SELECT org_id, '', '', credential_uid FROM credential_secrets WHERE credential_uid NOT IN (SELECT uid FROM credentials)", fn))
+}
+
+// reach compares where attachments bring credentials with what it is made of.
+func (q Queries) reach(ctx context.Context, fn func(Finding)) error {
+	const (
+		is   = "SELECT org_id, workspace_id, group_id, provider, credential_uid FROM credential_reach"
+		made = `SELECT s.org_id, a.workspace_id, a.group_id, c.provider, c.uid AS credential_uid FROM credential_secrets s JOIN credentials c ON c.uid = s.credential_uid
+			JOIN secret_attachments a ON a.org_id = s.org_id AND a.secret_id = s.secret_id`
+	)
+	for _, t := range []struct {
+		fault Fault
+		query string
+	}{{Added, is + " EXCEPT " + made}, {Missing, made + " EXCEPT " + is}} {
+		err := each(ctx, q, scanPlace, func(p place) error {
+			fn(Finding{kindCredentialReach, p.what, p.org, t.fault})
+			return nil
+		}, "SELECT org_id, workspace_id, group_id, credential_uid FROM ("+t.query+") AS d")
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pins compares which credentials are pinned for a workspace with its mounts.
+func (q Queries) pins(ctx context.Context, fn func(Finding)) error {
+	type owned struct {
+		id, org string
+		allow   []string
+	}
+	scan := func(row scanner) (o owned, err error) {
+		w, p, err := scanWorkspace(row)
+		if err != nil {
+			return o, nil //nolint:nilerr // it is not proven
+		}
+		o = owned{id: w.ID, org: p.org}
+		if w.Mounts.AI != nil {
+			o.allow = slices.Compact(slices.Sorted(slices.Values(w.Mounts.AI.Allow)))
+		}
+		return o, nil
+	}
+	text := func(row scanner) (id string, err error) { return id, row(&id) }
+	return each(ctx, q, scan, func(o owned) error {
+		if o.id == "" {
+			return nil
+		}
+		found, err := many(ctx, q, text, "SELECT credential_id FROM ai_mounts WHERE org_id = $1 AND workspace_id = $2", o.org, o.id)
+		differ(KindMountPin, o.id, o.org, o.allow, found, fn)
+		return err
+	}, "SELECT "+workspaceColumns+" FROM workspaces")
+}
+
+// rates requires that the calls of every capability with a limit are counted.
+func (q Queries) rates(ctx context.Context, fn func(Finding)) error {
+	type owned struct{ org, capability, meta string }
+	return each(ctx, q, func(row scanner) (o owned, err error) { return o, row(&o.org, &o.capability, &o.meta) }, func(o owned) error {
+		var limits struct{ CallsPerMinute int }
+		if json.Unmarshal([]byte(o.meta), &limits) == nil && limits.CallsPerMinute > 0 {
+			fn(Finding{KindInvokeRate, o.capability, o.org, Missing})
+		}
+		return nil
+	}, `SELECT org_id, capability, meta FROM capability_policies p
+		WHERE NOT EXISTS (SELECT 1 FROM invoke_rates r WHERE r.org_id = p.org_id AND r.capability = p.capability)`)
+}
+
+// sums compares what is told of folders with the files in them. The files come in
+// the order of their paths, in which what lies below a folder lies together.
+func (q Queries) sums(ctx context.Context, fn func(Finding)) error {
+	s := summing{ctx: ctx, q: q, fn: fn}
+	err := each(ctx, q, func(row scanner) (f fileSize, err error) { return f, row(&f.org, &f.namespace, &f.path, &f.bytes) }, s.add,
+		"SELECT org_id, namespace, path, size_bytes FROM objects ORDER BY org_id, namespace, path")
+	if err == nil {
+		err = s.leave(0)
+	}
+	if err != nil {
+		return err
+	}
+	return q.orphans(ctx, kindFolder, `SELECT f.org_id, '', '', f.namespace || '/' || f.path FROM folders f WHERE NOT EXISTS (SELECT 1 FROM objects o
+		WHERE o.org_id = f.org_id AND o.namespace = f.namespace AND o.path >= f.path AND o.path < f.path || '`+pathTop+`')`, fn)
+}
+
+type fileSize struct {
+	org, namespace, path string
+	bytes                int64
+}
+
+// summing adds up the folders that the present file lies in.
+type summing struct {
+	ctx            context.Context
+	q              Queries
+	fn             func(Finding)
+	org, namespace string
+	open           []Folder // from the namespace itself downwards
+}
+
+func (s *summing) add(f fileSize) error {
+	keep := 0
+	if f.org == s.org && f.namespace == s.namespace {
+		for keep < len(s.open) && strings.HasPrefix(f.path, s.open[keep].Path) {
+			keep++
+		}
+	}
+	if err := s.leave(keep); err != nil {
+		return err
+	}
+	s.org, s.namespace = f.org, f.namespace
+	if keep == 0 {
+		s.open = append(s.open, Folder{})
+	}
+	for from := len(s.open[len(s.open)-1].Path); ; {
+		slash := strings.IndexByte(f.path[from:], '/')
+		if slash < 0 {
+			break
+		}
+		from += slash + 1
+		s.open = append(s.open, Folder{Path: f.path[:from]})
+	}
+	for i := range s.open {
+		s.open[i].FileCount++
+		s.open[i].TotalBytes += f.bytes
+	}
+	return nil
+}
+
+// leave compares the folders below depth, which are complete.
+func (s *summing) leave(depth int) error {
+	for len(s.open) > depth {
+		want := s.open[len(s.open)-1]
+		s.open = s.open[:len(s.open)-1]
+		parent := ""
+		is, err := one(s.ctx, s.q, func(row scanner) (f Folder, err error) {
+			return f, row(&f.Path, &f.FileCount, &f.TotalBytes, &parent)
+		}, "SELECT path, file_count, total_bytes, COALESCE(parent, '') FROM folders WHERE org_id = $1 AND namespace = $2 AND path = $3",
+			s.org, s.namespace, want.Path)
+		uid := s.namespace + "/" + want.Path
+		switch {
+		case errors.Is(err, ErrNotFound):
+			s.fn(Finding{kindFolder, uid, s.org, Missing})
+		case err != nil:
+			return err
+		case is != want || parent != folderOf(strings.TrimSuffix(want.Path, "/")):
+			s.fn(Finding{kindFolder, uid, s.org, Unproven})
+		}
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// ErrForeignSchema is returned for a database whose tables, indexes, triggers or
+// views are not those that the migrations make: a trigger of somebody else's
+// would write with the server's hand.
+var ErrForeignSchema = errors.New("the schema of the database is not the one that this server made")
+
+// schemaObject is a table, an index, a trigger or a view.
+type schemaObject struct{ kind, name, text string }
+
+// What SQLite and goose keep for themselves is left out, by its kind and name,
+// but for what it could have attached to it.
+const schemaObjects = `SELECT type, name, COALESCE(sql, '') FROM sqlite_master
+	WHERE NOT (type = 'table' AND name IN ('sqlite_sequence', 'goose_db_version')) AND NOT (type = 'index' AND name LIKE 'sqlite\_autoindex\_%' ESCAPE '\')
+	ORDER BY type, name`
+
+// newestSchema is what all migrations make, which takes some milliseconds to know.
+var newestSchema = sync.OnceValues(func() ([]schemaObject, error) {
+	steps, err := migrationTexts()
+	if err != nil {
+		return nil, err
+	}
+	return schemaOf(context.Background(), steps)
+})
+
+// migratedSchema is what the migrations up to a version make.
+func migratedSchema(ctx context.Context, version int64) ([]schemaObject, error) {
+	steps, err := migrationTexts()
+	if err != nil {
+		return nil, err
+	}
+	if version == steps[len(steps)-1].version {
+		return newestSchema()
+	}
+	return schemaOf(ctx, slices.DeleteFunc(steps, func(m migrationText) bool { return m.version > version }))
+}
+
+func schemaOf(ctx context.Context, steps []migrationText) (objects []schemaObject, err error) {
+	db, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.SetMaxOpenConns(1) // each connection has a memory of its own
+	up := "BEGIN;"
+	for _, step := range steps {
+		up += step.up
+	}
+	if _, err := db.ExecContext(ctx, up+"COMMIT"); err != nil {
+		return nil, fmt.Errorf("making the schema to compare with: %w", err)
+	}
+	return many(ctx, Queries{prepare: newStatements(db).get}, scanSchemaObject, schemaObjects)
+}
+
+func scanSchemaObject(row scanner) (o schemaObject, err error) {
+	return o, row(&o.kind, &o.name, &o.text)
+}
+
+// foreign names what of a schema differs from what the migrations make.
+func foreign(is, want []schemaObject) (names []string) {
+	for _, o := range slices.Concat(missing(is, want), missing(want, is)) {
+		names = append(names, o.kind+" "+o.name)
+	}
+	return slices.Compact(slices.Sorted(slices.Values(names)))
+}
+
+// checkSchema refuses a database that holds more, less or other than the
+// migrations up to a version made.
+func checkSchema(ctx context.Context, db *sql.DB, version int64) error {
+	is, err := many(ctx, Queries{prepare: newStatements(db).get}, scanSchemaObject, schemaObjects)
+	if err != nil {
+		return fmt.Errorf("reading the schema: %w", err)
+	}
+	want, err := migratedSchema(ctx, version)
+	if err != nil {
+		return err
+	}
+	if names := foreign(is, want); len(names) > 0 {
+		return fmt.Errorf("%w: look at %s", ErrForeignSchema, strings.Join(names, ", "))
+	}
+	return nil
+}
+
+// schema finds what the schema has too much, too little or other.
+func (q Queries) schema(ctx context.Context, fn func(Finding)) error {
+	is, err := many(ctx, q, scanSchemaObject, schemaObjects)
+	if err != nil {
+		return err
+	}
+	want, err := newestSchema()
+	if err != nil {
+		return err
+	}
+	for _, name := range foreign(is, want) {
+		fn(Finding{kindSchema, name, "", Foreign})
+	}
+	return nil
+}
+
+const kindSchema = "schema"
