@@ -104,6 +104,10 @@ func unopened(err error, code string) error {
 	return err
 }
 
+// tampered reports whether an error says that what is stored was changed outside
+// the server.
+func tampered(err error) bool { return err != nil && strings.HasSuffix(asError(err).Code, ".tampered") }
+
 // tamperedCode is the code of a row that is not as the server wrote it.
 func tamperedCode(kind string) string {
 	switch kind {

@@ -52,7 +52,7 @@ func (s *Server) resolveCall(ctx context.Context, q store.Queries, org string, q
 		return nil, err
 	}
 	call := &resolvedCall{Resolved: r, server: s, org: org, context: query.Context}
-	if err := call.prove(found); err != nil {
+	if err := call.take(found); err != nil {
 		return nil, err
 	}
 	return call, call.load(ctx, q)
@@ -64,13 +64,14 @@ type candidates struct {
 	state       broker.State
 	credentials map[string]store.Credential // by uid
 	ai          *store.AICredential
-	bindings    map[string]store.Binding // by uid
-	sights      map[string]bool          // ids of secrets that were looked at
+	sights      map[string]bool // ids of secrets that were looked at
 }
 
-// candidates reads what a query's answer depends on.
+// candidates reads what a query's answer depends on. A row among them that its
+// seal does not prove is an error, also where another would be chosen: where it
+// was moved from, it may be the one.
 func (s *Server) candidates(ctx context.Context, q store.Queries, org string, query broker.Query) (*candidates, error) {
-	found := &candidates{credentials: map[string]store.Credential{}, bindings: map[string]store.Binding{}, sights: map[string]bool{}}
+	found := &candidates{credentials: map[string]store.Credential{}, sights: map[string]bool{}}
 	if err := s.candidateCredentials(ctx, q, org, query, found); err != nil {
 		return nil, err
 	}
@@ -90,7 +91,9 @@ func (s *Server) candidates(ctx context.Context, q store.Queries, org string, qu
 		return nil, err
 	}
 	for _, row := range rows {
-		found.bindings[row.UID] = row
+		if err := s.proveBinding(org, row); err != nil {
+			return nil, err
+		}
 		found.state.Bindings = append(found.state.Bindings, broker.Binding{
 			UID: row.UID, Scope: row.Scope, Target: row.Target, Consumer: row.Consumer, Field: row.Field, Secret: row.Secret,
 		})
@@ -118,10 +121,13 @@ func (s *Server) candidateCredentials(ctx context.Context, q store.Queries, org 
 	}
 	for _, row := range rows {
 		found.credentials[row.UID] = row
-		meta, err := readCredentialMeta(row)
+		meta, err := s.proveCredential(org, row)
+		if err != nil {
+			return err
+		}
 		found.state.Credentials = append(found.state.Credentials, broker.Credential{
 			UID: row.UID, ID: row.ID, Provider: row.Provider, Scope: row.Scope, Priority: int(row.Priority),
-			Disabled: !meta.Enabled, Provisioned: meta.Provisioned, Secrets: meta.Secrets, Tampered: err != nil,
+			Disabled: !meta.Enabled, Provisioned: meta.Provisioned, Secrets: meta.Secrets,
 		})
 	}
 	return nil
@@ -179,20 +185,15 @@ func (found *candidates) look(ctx context.Context, q store.Queries, org, id stri
 	return nil
 }
 
-// prove holds what was chosen to its seals. An AI credential is proved where
-// its key is opened.
-func (c *resolvedCall) prove(found *candidates) error {
-	for _, b := range c.Bindings {
-		if err := c.server.proveBinding(c.org, found.bindings[b.UID]); err != nil {
-			return err
-		}
-	}
+// take makes a call with what was chosen, which its seal has proved. An AI
+// credential is proved where its key is opened.
+func (c *resolvedCall) take(found *candidates) error {
 	if c.Credential.AI {
 		c.AI, c.UID, c.Version = found.ai, found.ai.UID, found.ai.Version
 		return nil
 	}
 	row := found.credentials[c.Credential.UID]
-	meta, err := c.server.proveCredential(c.org, row)
+	meta, err := readCredentialMeta(row)
 	if err != nil {
 		return err
 	}

@@ -240,7 +240,7 @@ func TestAChangedRowReceivesNoSecret(t *testing.T) {
 		{"a seal", set("credentials", `sealed = x'00'`), "credentials.tampered"},
 		{"no JSON", set("credentials", `meta = '{'`), "credentials.tampered"},
 		{"a binding's secret", set("bindings", `secret_id = (SELECT id FROM secrets WHERE name = 'OTHER')`), "credentials.tampered"},
-		{"a binding's scope, by which it replaces nothing here", set("bindings", `workspace_id = ''`), "acme workspace secret=own"},
+		{"a binding's scope, though where it was moved it replaces nothing", set("bindings", `workspace_id = ''`), "credentials.tampered"},
 		{"a binding's target", set("bindings", `target = 'acme/users'`), "credentials.tampered"},
 		{"a binding's consumer", set("bindings", `consumer = ''`), "credentials.tampered"},
 		{"a secret", set("secrets", `meta = replace(meta, 'BOUND', 'bound') WHERE name = 'BOUND'`), "secrets.tampered"},

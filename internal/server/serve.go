@@ -341,8 +341,7 @@ func (s *Server) recordFailure(ctx context.Context, rq *request, e *bctrl.Error,
 
 // recorded reports whether the log wants a refusal that it has not yet.
 func recorded(rq *request, e *bctrl.Error) bool {
-	tampered := strings.HasSuffix(e.Code, ".tampered")
-	return !rq.recorded && (isDenied(e) || rq.mutates() || tampered || rq.call != nil || rq.route.passes)
+	return !rq.recorded && (isDenied(e) || rq.mutates() || tampered(e) || rq.call != nil || rq.route.passes)
 }
 
 func isDenied(e *bctrl.Error) bool {
