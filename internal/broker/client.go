@@ -153,7 +153,9 @@ func (c *Client) outgoing(req *http.Request) *http.Request {
 // acceptable refuses answers that must not reach a caller at all.
 func (c *Client) acceptable(resp *http.Response) error {
 	switch {
-	case resp.StatusCode >= 300 && resp.StatusCode < 400 && resp.StatusCode != http.StatusNotModified:
+	case resp.StatusCode >= 300 && resp.StatusCode < 400 && resp.StatusCode != http.StatusNotModified && resp.Header.Get("Location") != "":
+		// Without a place to go it is none: 308 of Google's uploads says how much
+		// has arrived.
 		return fmt.Errorf("%w: status %d", ErrRedirect, resp.StatusCode)
 	case resp.StatusCode == http.StatusSwitchingProtocols:
 		return fmt.Errorf("%w: another protocol", ErrAnswer)

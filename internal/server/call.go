@@ -40,9 +40,11 @@ type call struct {
 
 	// What is sent. The path is percent-encoded; template is what permits it.
 	method, path, template, host string
-	query                        string
-	header                       http.Header
-	body                         *callBody
+	// hostNamed is set where a header names the host.
+	hostNamed bool
+	query     string
+	header    http.Header
+	body      *callBody
 	// made is the request where the server itself made it, for a model. Then
 	// target and path are those of the AI credential.
 	made *http.Request
@@ -76,6 +78,8 @@ type call struct {
 	uid      string
 	version  int64
 	base     *url.URL
+	// callersBase is the base path that the caller knows, in place of that of base.
+	callersBase string
 	// used are the secrets that it is made with.
 	used []bctrl.AuditSecret
 }

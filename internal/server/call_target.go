@@ -38,7 +38,7 @@ func (s *Server) aim(c *call) error {
 		return err
 	}
 	c.host = host
-	c.base = &url.URL{Scheme: "https", Host: host, Path: c.resolved.BasePath}
+	c.base, c.callersBase = &url.URL{Scheme: "https", Host: host, Path: c.resolved.BasePath}, c.resolved.BasePath
 	if !under(c.path, c.resolved.BasePath) {
 		return errOutsideBase()
 	}
@@ -77,8 +77,10 @@ func (s *Server) aimAtBaseURL(c *call) (done bool, err error) {
 	if !under(c.path, from) {
 		return true, errOutsideBase()
 	}
+	c.callersBase = base.EscapedPath()
 	// A server of one's own at no path is called by the paths that it has.
 	if own := strings.TrimSuffix(base.EscapedPath(), "/"); own != "" || len(p.Hosts) > 0 {
+		c.callersBase = from
 		c.path = own + strings.TrimPrefix(c.path, strings.TrimSuffix(from, "/"))
 	}
 	c.base, c.host = base, base.Host

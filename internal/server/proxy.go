@@ -59,7 +59,7 @@ func (s *Server) proxy(w http.ResponseWriter, rq *request) error {
 		return err
 	}
 	if target.host != "" { // which is for this address, a header often for all of a client's
-		c.host = target.host
+		c.host, c.hostNamed = target.host, false
 	}
 	if err := s.asTarget(ctx, rq, c, target.name); err != nil {
 		return err
@@ -78,6 +78,9 @@ func (s *Server) proxy(w http.ResponseWriter, rq *request) error {
 	a, err := s.perform(ctx, rq, w, c)
 	if err != nil {
 		return err
+	}
+	if !c.transparent {
+		s.pointBack(rq, c, segment, a.Header)
 	}
 	return s.passOn(w, rq, a, a.StatusCode)
 }
@@ -129,7 +132,7 @@ func (s *Server) proxyContext(ctx context.Context, rq *request, c *call) error {
 		}
 		c.timeout = time.Duration(ms) * time.Millisecond
 	}
-	c.host = one[wire.HeaderHost]
+	c.host, c.hostNamed = one[wire.HeaderHost], one[wire.HeaderHost] != ""
 	return s.inContext(ctx, rq, c, asked, one[wire.HeaderConsumer])
 }
 
