@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/bctrl-go/bctrl"
@@ -76,7 +77,7 @@ func selecting(cmd *cobra.Command) (filter func() (bctrl.AuditFilter, error)) {
 	var denied bool
 	var since, until string
 	flags := cmd.Flags()
-	flags.StringVar(&f.WorkspaceID, "workspace", "", "`id` of a workspace")
+	flags.StringVar(&f.WorkspaceID, "workspace", "", "id or `name` of a workspace")
 	flags.StringVar(&f.RuntimeID, "runtime", "", "`id` of a runtime")
 	flags.StringVar(&f.Action, "action", "", "a right, such as `vault.write`")
 	flags.StringVar(&f.Object, "object", "", "a `key`, an id or a path")
@@ -96,6 +97,19 @@ func selecting(cmd *cobra.Command) (filter func() (bctrl.AuditFilter, error)) {
 		f.Until, err = pointInTime("until", until)
 		return f, err
 	}
+}
+
+// withWorkspaceID is a filter whose workspace may have been given by name, as it
+// is shown. One that is gone is still found by its id.
+func withWorkspaceID(ctx context.Context, client *bctrl.Client, f bctrl.AuditFilter) (bctrl.AuditFilter, error) {
+	if f.WorkspaceID == "" || uuid.Validate(f.WorkspaceID) == nil {
+		return f, nil
+	}
+	ws, err := client.Workspaces.GetByName(ctx, f.WorkspaceID)
+	if err == nil {
+		f.WorkspaceID = ws.ID
+	}
+	return f, err
 }
 
 // pointInTime reads a time, or how long ago it was.
@@ -137,6 +151,9 @@ with "…", and again with its outcome. --json prints a line for each event.`,
 			return usagef("--lines %d: want 0 or more", *n)
 		}
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
+			if f, err = withWorkspaceID(ctx, client, f); err != nil {
+				return err
+			}
 			last, err := c.showNewest(ctx, cmd, client, f, *n)
 			switch {
 			case err != nil:
@@ -195,8 +212,46 @@ func (c *cli) writeEvent(out io.Writer, e bctrl.AuditEvent) error {
 	if outcome == "" {
 		outcome = "…"
 	}
-	_, err := fmt.Fprintf(out, "%s  %-24s  %-16s  %s  by %s%s\n", moment(e.Time), cell(outcome), cell(e.Action), cell(e.Object), cell(e.Caller), called(e))
+	_, err := fmt.Fprintf(out, "%s  %-24s  %-16s  %s%s  by %s%s%s\n", moment(e.Time), cell(outcome), cell(e.Action), cell(c.known.object(e)),
+		c.where(e), cell(c.known.caller(e)), c.usedWith(e), called(e))
 	return err
+}
+
+// where says in which workspace and group something happened, or from which
+// address and how often.
+func (c *cli) where(e bctrl.AuditEvent) string {
+	text := ""
+	if e.WorkspaceID != "" {
+		text = "  in " + cell(c.known.workspace(e.WorkspaceID))
+	}
+	if e.Group != "" {
+		text += ", group " + cell(e.Group)
+	}
+	if e.Address != "" {
+		text += "  from " + cell(e.Address)
+	}
+	if e.Count > 1 {
+		text += ", " + strconv.FormatInt(e.Count, 10) + " times"
+	}
+	return text
+}
+
+// usedWith says with which credential something was done, and with which
+// secrets, where bindings put others in the place of its own.
+func (c *cli) usedWith(e bctrl.AuditEvent) string {
+	if e.Credential == "" {
+		return ""
+	}
+	text := "  with " + cell(e.Credential)
+	if e.Tier != "" {
+		text += " (" + cell(e.Tier) + ")"
+	}
+	for _, s := range e.Secrets {
+		if s.Binding != "" {
+			text += ", bound " + cell(s.Field) + " " + cell(c.known.name("secret", s.UID)) + " (" + cell(s.Tier) + ")"
+		}
+	}
+	return text
 }
 
 // called says where a call to a provider went and how it was answered.
@@ -227,6 +282,9 @@ to now. The text is ASCII: everything else is in it as \u escapes.`,
 			return err
 		}
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
+			if f, err = withWorkspaceID(ctx, client, f); err != nil {
+				return err
+			}
 			return client.Audit.Export(ctx, cmd.OutOrStdout(), f)
 		})
 	}

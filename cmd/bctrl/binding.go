@@ -11,8 +11,8 @@ import (
 
 func (c *cli) showBinding(cmd *cobra.Command, b bctrl.Binding) error {
 	return show(c, cmd, b,
-		pair{"Capability", b.Capability}, pair{"Credential", b.Credential}, pair{"Secret", b.SecretRef}, pair{"Field", b.Field},
-		pair{"Scope", b.Scope.String()}, pair{"Consumer", b.Consumer}, pair{"Created", moment(b.CreatedAt)}, pair{"Updated", moment(b.UpdatedAt)})
+		pair{"Capability", b.Capability}, pair{"Credential", b.Credential}, pair{"Secret", c.known.secret(b.SecretRef)}, pair{"Field", b.Field},
+		pair{"Scope", c.known.scope(b.Scope)}, pair{"Consumer", b.Consumer}, pair{"Created", moment(b.CreatedAt)}, pair{"Updated", moment(b.UpdatedAt)})
 }
 
 // bindingFlags are the flags that tell a binding from all others.
@@ -134,10 +134,10 @@ func listBindings(c *cli) *cobra.Command {
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 			return list(c, cmd, client.Capabilities.Bindings(ctx, filter), []column[bctrl.Binding]{
 				{"FOR", func(b bctrl.Binding) string { return b.Capability + b.Credential }},
-				{"SCOPE", func(b bctrl.Binding) string { return b.Scope.String() }},
+				{"SCOPE", func(b bctrl.Binding) string { return c.known.scope(b.Scope) }},
 				{"CONSUMER", func(b bctrl.Binding) string { return b.Consumer }},
 				{"FIELD", func(b bctrl.Binding) string { return b.Field }},
-				{"SECRET", func(b bctrl.Binding) string { return b.SecretRef }},
+				{"SECRET", func(b bctrl.Binding) string { return c.known.secret(b.SecretRef) }},
 			}...)
 		})
 	}

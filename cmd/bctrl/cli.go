@@ -23,6 +23,8 @@ type cli struct {
 	baseURL string
 	json    bool
 	fields  []string
+	// known has names for ids while a server is asked and people read.
+	known *knownNames
 }
 
 // reaching adds the flag of the server to a noun and all commands below it.
@@ -57,6 +59,9 @@ func (c *cli) with(cmd *cobra.Command, fn func(ctx context.Context, client *bctr
 		return err
 	}
 	defer client.CloseIdleConnections()
+	if !c.json && len(c.fields) == 0 { // programs get ids, and nothing is asked for them
+		c.known = newKnownNames(cmd.Context(), client)
+	}
 	return c.advised(fn(cmd.Context(), client))
 }
 

@@ -42,15 +42,15 @@ func (c *cli) showCredential(cmd *cobra.Command, k bctrl.Credential) error {
 		auth = string(k.Auth.Type)
 	}
 	return show(c, cmd, k,
-		pair{"ID", k.ID}, pair{"Provider", k.Provider}, pair{"Scope", k.Scope.String()}, pair{"Secrets", joined(refsOf(k))}, pair{"Auth", auth},
+		pair{"ID", k.ID}, pair{"Provider", k.Provider}, pair{"Scope", c.known.scope(k.Scope)}, pair{"Secrets", joined(c.refsOf(k))}, pair{"Auth", auth},
 		pair{"Hosts", joined(k.Hosts)}, pair{"Priority", strconv.Itoa(k.Priority)}, pair{"Enabled", yesNo(k.Enabled)}, pair{"Made", made},
 		pair{"Created", moment(k.CreatedAt)}, pair{"Updated", moment(k.UpdatedAt)})
 }
 
 // refsOf are a credential's secrets with their fields.
-func refsOf(k bctrl.Credential) (list []string) {
+func (c *cli) refsOf(k bctrl.Credential) (list []string) {
 	for _, field := range slices.Sorted(maps.Keys(k.SecretRefs)) {
-		list = append(list, field+"="+k.SecretRefs[field])
+		list = append(list, field+"="+c.known.secret(k.SecretRefs[field]))
 	}
 	return list
 }
@@ -155,7 +155,7 @@ func listCredentials(c *cli) *cobra.Command {
 			return list(c, cmd, client.Credentials.List(ctx), []column[bctrl.Credential]{
 				{"ID", func(k bctrl.Credential) string { return k.ID }},
 				{"PROVIDER", func(k bctrl.Credential) string { return k.Provider }},
-				{"SCOPE", func(k bctrl.Credential) string { return k.Scope.String() }},
+				{"SCOPE", func(k bctrl.Credential) string { return c.known.scope(k.Scope) }},
 				{"ENABLED", func(k bctrl.Credential) string { return yesNo(k.Enabled) }},
 				{"PRIORITY", func(k bctrl.Credential) string { return strconv.Itoa(k.Priority) }},
 				{"HOSTS", func(k bctrl.Credential) string { return joined(k.Hosts) }},

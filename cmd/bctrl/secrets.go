@@ -40,16 +40,16 @@ func (c *cli) showSecret(cmd *cobra.Command, s bctrl.SecretInfo) error {
 		attachedOnly = "yes"
 	}
 	return show(c, cmd, s,
-		pair{"ID", s.ID}, pair{"Name", s.Name}, pair{"Aliases", joined(s.Aliases)}, pair{"Scope", s.Scope.String()},
-		pair{"Attached only", attachedOnly}, pair{"Attached to", joinedScopes(s.Attachments)}, pair{"Pinned to", pinnedTo(s)}, pair{"Credential", s.Credential},
+		pair{"ID", s.ID}, pair{"Name", s.Name}, pair{"Aliases", joined(s.Aliases)}, pair{"Scope", c.known.scope(s.Scope)},
+		pair{"Attached only", attachedOnly}, pair{"Attached to", c.joinedScopes(s.Attachments)}, pair{"Pinned to", pinnedTo(s)}, pair{"Credential", s.Credential},
 		pair{"Version", strconv.FormatInt(s.Version, 10)}, pair{"Created", moment(s.CreatedAt)}, pair{"Updated", moment(s.UpdatedAt)},
 		pair{"Rotated", moment(s.RotatedAt)})
 }
 
-func joinedScopes(scopes []bctrl.Scope) string {
+func (c *cli) joinedScopes(scopes []bctrl.Scope) string {
 	texts := make([]string, len(scopes))
 	for i, s := range scopes {
-		texts[i] = s.String()
+		texts[i] = c.known.scope(s)
 	}
 	return joined(texts)
 }
@@ -140,16 +140,16 @@ live in exactly one scope.`,
 			return err
 		}
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
-			return list(c, cmd, client.Secrets.List(ctx, bctrl.ScopeFilter{Scope: in, Name: *name}), secretColumns()...)
+			return list(c, cmd, client.Secrets.List(ctx, bctrl.ScopeFilter{Scope: in, Name: *name}), c.secretColumns()...)
 		})
 	}
 	return cmd
 }
 
-func secretColumns() []column[bctrl.SecretInfo] {
+func (c *cli) secretColumns() []column[bctrl.SecretInfo] {
 	return []column[bctrl.SecretInfo]{
 		{"NAME", func(s bctrl.SecretInfo) string { return s.Name }},
-		{"SCOPE", func(s bctrl.SecretInfo) string { return s.Scope.String() }},
+		{"SCOPE", func(s bctrl.SecretInfo) string { return c.known.scope(s.Scope) }},
 		{"PINNED TO", func(s bctrl.SecretInfo) string { return s.Provider }},
 		{"VERSION", func(s bctrl.SecretInfo) string { return strconv.FormatInt(s.Version, 10) }},
 		{"ID", func(s bctrl.SecretInfo) string { return s.ID }},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/broker"
@@ -49,6 +50,9 @@ func (s *Server) resolveCall(ctx context.Context, q store.Queries, org string, q
 	}
 	r, err := broker.Resolve(found.state, query)
 	if err != nil {
+		if e := asError(err); e.Code == codeNoCredential {
+			e.Hint = s.howToStore(query.Provider)
+		}
 		return nil, err
 	}
 	call := &resolvedCall{Resolved: r, server: s, org: org, context: query.Context}
@@ -56,6 +60,22 @@ func (s *Server) resolveCall(ctx context.Context, q store.Queries, org string, q
 		return nil, err
 	}
 	return call, call.load(ctx, q)
+}
+
+// howToStore says what to do where a provider has no credential: the commands
+// that store what it needs, by the names that the registry has.
+func (s *Server) howToStore(provider string) string {
+	p, _ := s.registry.Provider(provider)
+	var needed []string
+	for _, name := range p.Secrets {
+		if !name.Optional {
+			needed = append(needed, "bctrl secrets create --name "+name.Name+" --scope global")
+		}
+	}
+	if len(needed) == 0 {
+		return "create one: bctrl credential create NAME --provider " + provider + " --secret-ref vault:secret:ID --scope global"
+	}
+	return "store what it needs, here or for one workspace with --workspace-id: " + strings.Join(needed, "; ")
 }
 
 // candidates are the rows that may take part in a resolution, and the state

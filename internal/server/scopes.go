@@ -27,7 +27,7 @@ func storedScope(ctx context.Context, q store.Queries, org string, scope bctrl.S
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		e := notFound("scope.workspace_not_found", "there is no workspace with this id or name")
-		e.Field = "scope.workspaceId"
+		e.Field, e.Hint = "scope.workspaceId", "bctrl workspace list shows those that there are, bctrl workspace create makes one"
 		return bctrl.Scope{}, e
 	case err != nil:
 		return bctrl.Scope{}, err
