@@ -1,6 +1,6 @@
 # make demo    the main job, end to end, in a real browser
 # make test    every test, with the race detector where there is a C compiler
-# make compat  of those, the ones with the providers' own SDKs, in Go, Python and JavaScript
+# make compat  of those, the ones with the providers' own SDKs and browser clients, in Go, Python and JavaScript
 # make lint    the linters of tools/
 # make bench   the server and the SDK beside plain net/http
 # make vuln    known vulnerabilities in what is linked (asks the Go vulnerability database)
@@ -31,7 +31,7 @@ test: browser compat
 	@$(if $(RACE),,echo 'Left out: the race detector, which needs a C compiler (apt-get install gcc).')
 
 # A module of its own: nobody who uses bctrl gets these SDKs.
-compat: sdks
+compat: browser sdks
 	cd compat && $(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -timeout=10m ./...
 
 lint:

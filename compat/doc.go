@@ -17,5 +17,8 @@
 // credential is called by its id and by its provider, also one for a server of
 // one's own. scripts/install-sdks installs what they need.
 //
+// Clients of browsers drive a runtime by its connect URL, beside an agent, as
+// they drive a Chromium of their own: Rod, Playwright and Puppeteer.
+//
 // It is a module of its own so that nobody who uses bctrl gets these SDKs.
 package compat

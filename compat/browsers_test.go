@@ -1,0 +1,37 @@
+package compat
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestPlaywrightDrivesARuntimeBesideTheAgent has it come twice, by one address.
+func TestPlaywrightDrivesARuntimeBesideTheAgent(t *testing.T) {
+	site := office(t)
+	rt := usedRuntime(t, site)
+	seen := list("hello Ada", "false", "true", "office", "report.csv", "PNG", "PNG")
+	for i := range 2 {
+		address, err := rt.ConnectURL(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, map[string]any{"shared": seen, "own": seen, "set": list("Mine/1", 400.0, "granted")},
+			run(t, "js/playwright.mjs", given{Base: site, Key: address}))
+		downloads(t, rt, 2*i+2)
+		atWork(t, rt, site)
+	}
+}
+
+// TestPuppeteerDrivesARuntimeBesideTheAgent has it come twice, by one address.
+func TestPuppeteerDrivesARuntimeBesideTheAgent(t *testing.T) {
+	site := office(t)
+	rt := usedRuntime(t, site)
+	seen := list("hello Ada", "false", "true", "office", "PNG", "PNG")
+	for i := range 2 {
+		address, err := rt.ConnectURL(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, map[string]any{"shared": seen, "own": seen, "set": list(2.0, 375.0)},
+			run(t, "js/puppeteer.mjs", given{Base: site, Key: address}))
+		downloads(t, rt, 2*i+2)
+		atWork(t, rt, site)
+	}
+}

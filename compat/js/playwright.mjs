@@ -1,0 +1,43 @@
+// Playwright, connected to a runtime: its pages, dialogs, downloads and contexts
+// are its own. The key is the address to connect to.
+import { chromium } from "playwright-core";
+import { main } from "./compat.mjs";
+
+await main(async (site, address) => {
+  const browser = await chromium.connectOverCDP(address);
+  const shared = browser.contexts()[0];
+  const own = await browser.newContext({
+    userAgent: "Mine/1", viewport: { width: 400, height: 600 }, extraHTTPHeaders: { "X-Mine": "1" }, permissions: ["geolocation"],
+  });
+  const drive = async (page) => {
+    const seen = [];
+    await page.goto(site);
+    await page.fill("#name", "Ada");
+    await page.click("#greet");
+    seen.push(await page.textContent("#out"));
+    for (const yes of [false, true]) {
+      page.once("dialog", (dialog) => (yes ? dialog.accept() : dialog.dismiss()));
+      await page.click("#ask");
+      seen.push(await page.textContent("#out"));
+    }
+    const [popup] = await Promise.all([page.waitForEvent("popup"), page.click("#open")]);
+    await popup.waitForLoadState();
+    seen.push(await popup.title());
+    const [download] = await Promise.all([page.waitForEvent("download"), page.click("#report")]);
+    seen.push(download.suggestedFilename());
+    for (const fullPage of [false, true]) {
+      seen.push((await page.screenshot({ fullPage })).subarray(1, 4).toString());
+    }
+    await popup.close();
+    return seen;
+  };
+  const out = { shared: await drive(await shared.newPage()) };
+  const page = await own.newPage();
+  out.own = await drive(page);
+  out.set = await page.evaluate(async () => [
+    navigator.userAgent, innerWidth, (await navigator.permissions.query({ name: "geolocation" })).state,
+  ]);
+  await own.close();
+  await browser.close(); // of the connection, where Playwright has not started it
+  return out;
+});

@@ -1,0 +1,41 @@
+// Puppeteer, connected to a runtime: its pages, dialogs and contexts are its own.
+// The key is the address to connect to.
+import puppeteer from "puppeteer-core";
+import { main } from "./compat.mjs";
+
+await main(async (site, address) => {
+  const browser = await puppeteer.connect({ browserWSEndpoint: address, defaultViewport: null });
+  const drive = async (page) => {
+    const seen = [];
+    const text = () => page.$eval("#out", (e) => e.textContent);
+    await page.goto(site);
+    await page.type("#name", "Ada");
+    await page.click("#greet");
+    seen.push(await text());
+    for (const yes of [false, true]) {
+      page.once("dialog", (dialog) => (yes ? dialog.accept() : dialog.dismiss()));
+      await page.click("#ask");
+      seen.push(await text());
+    }
+    const opened = page.browserContext().waitForTarget((target) => target.opener() === page.target());
+    await page.click("#open");
+    const popup = await (await opened).page();
+    await popup.waitForSelector("#open");
+    seen.push(await popup.title());
+    await page.click("#report");
+    for (const fullPage of [false, true]) {
+      seen.push(Buffer.from(await page.screenshot({ fullPage })).subarray(1, 4).toString());
+    }
+    await popup.close();
+    return seen;
+  };
+  const page = await browser.newPage();
+  await page.setViewport({ width: 375, height: 667, deviceScaleFactor: 2, isMobile: true });
+  const out = { shared: await drive(page) };
+  const own = await browser.createBrowserContext();
+  out.own = await drive(await own.newPage());
+  await own.close();
+  out.set = await page.evaluate(() => [devicePixelRatio, screen.width]);
+  await browser.disconnect();
+  return out;
+});
