@@ -173,6 +173,7 @@ func (t *tab) fill(ctx context.Context, nodes []*node, fill Fill, placeholder st
 	}
 	guard := newFillGuard(placeholder, fill.Value, nodes[0].key(), fill.allows)
 	guard.tab, guard.frame, guard.what = t, nodes[0].frame, fill.Field
+	guard.row = len(nodes) > 1 && placeholder != ""
 	guard.still, guard.report = fill.Still, fill.Report
 	if fill.Fresh != nil && placeholder != "" {
 		guard.fresh = func(ctx context.Context) (bctrl.Secret, error) {

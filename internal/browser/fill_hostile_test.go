@@ -285,3 +285,21 @@ func TestNothingMovesAFilledValueOutOfItsField(t *testing.T) {
 		require.False(t, strings.Contains(evil.everything(), held))
 	}
 }
+
+// TestAPlaceholderThatAPageKeepsIsNotSent has a page put a placeholder where
+// the next one finds it.
+func TestAPlaceholderThatAPageKeepsIsNotSent(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	s := newSite(t, map[string]string{
+		"/":     `<input type=password id=p aria-label=Password><button onclick="sessionStorage.kept = p.value; location = '/next'">Next</button>`,
+		"/next": `<p>Once more</p><button onclick="fetch('/login', {method: 'POST', body: JSON.stringify({password: sessionStorage.kept})})">Log in</button>`,
+	})
+	obs := open(ctx, t, p, s.URL+"/")
+	require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, login("password", hunter, s.URL)))
+	clickUntil(ctx, t, p, obs, "Next", "Once more")
+	obs = observe(ctx, t, p)
+	clickUntil(ctx, t, p, obs, "Log in", "note: blocked: a request with a login's value from another document")
+	require.Eventually(t, func() bool { return !p.guards.armed() }, 10*time.Second, 20*time.Millisecond)
+	clickUntil(ctx, t, p, obs, "Log in", "note: blocked: a request with what stood for a login's value")
+	require.Empty(t, s.to("/login"))
+}

@@ -8,28 +8,81 @@ import (
 	"strings"
 )
 
-// swapBody returns body with each whole value that equals placeholder replaced
-// by secret, encoded as the content type wants it, and how many there were. A
-// value is the value of a form field, a part of a multipart form that is not a
-// file, or a string in JSON that is not a key; of a placeholder that is a
-// number also a number. Every other byte stays as it is.
-func swapBody(contentType string, body []byte, placeholder, secret string) ([]byte, int) {
-	return swapNamed(contentType, body, placeholder, secret, func(string) {})
+// bodyValue is one value of a body: of a form's field, of a part of a multipart
+// form that is not a file, or a string or a number in JSON.
+type bodyValue struct {
+	// name is that of the field or part, in JSON the key that the value is below
+	// of.
+	name, plain string
+	number      bool
 }
 
-// placesIn returns what each place is called that swapBody would swap: the name
-// of the form's field or part, in JSON the key that the value is below of.
+// becomes returns what a value that stands for secret is replaced by: where it
+// is a number, one as a script's Number() has it.
+func (v bodyValue) becomes(secret string) (string, bool) {
+	if !v.number {
+		return secret, true
+	}
+	number := strings.TrimLeft(secret, "0")
+	if number == "" {
+		number = "0"
+	}
+	return number, isDigits(secret)
+}
+
+// swapBody returns body with each whole value that equals placeholder replaced
+// by secret, encoded as the content type wants it, and how many there were. A
+// value that is a number has to be one again. Every other byte stays as it is.
+func swapBody(contentType string, body []byte, placeholder, secret string) ([]byte, int) {
+	return swapValues(contentType, body, func(v bodyValue) (string, bool) {
+		if placeholder == "" || v.plain != placeholder {
+			return "", false
+		}
+		return v.becomes(secret)
+	})
+}
+
+// placesIn returns the names of the values that swapBody would swap.
 func placesIn(contentType string, body []byte, placeholder string) []string {
 	var names []string
-	_, _ = swapNamed(contentType, body, placeholder, placeholder, func(name string) { names = append(names, name) })
+	_, _ = swapValues(contentType, body, func(v bodyValue) (string, bool) {
+		if v.plain == placeholder {
+			names = append(names, v.name)
+		}
+		return "", false
+	})
 	return names
 }
 
-// swapNamed is swapBody, and tells found the name of each place.
-func swapNamed(contentType string, body []byte, placeholder, secret string, found func(name string)) ([]byte, int) {
-	if placeholder == "" {
-		return body, 0
+// swapRow is swapBody for a code that was typed digit by digit: it replaces the
+// values that are its digits, one after the other, where they are so once. It
+// reports whether they are.
+func swapRow(contentType string, body []byte, placeholder, secret string) ([]byte, bool) {
+	var values strings.Builder // a byte for each: its digit, or what is none
+	_, _ = swapValues(contentType, body, func(v bodyValue) (string, bool) {
+		if !isDigits(v.plain) || len(v.plain) > 1 {
+			v.plain = " "
+		}
+		values.WriteString(v.plain)
+		return "", false
+	})
+	start := strings.Index(values.String(), placeholder)
+	if start < 0 || start != strings.LastIndex(values.String(), placeholder) || len(secret) != len(placeholder) {
+		return body, false
 	}
+	at := -1
+	body, n := swapValues(contentType, body, func(bodyValue) (string, bool) {
+		if at++; at < start || at >= start+len(secret) {
+			return "", false
+		}
+		return secret[at-start : at-start+1], true
+	})
+	return body, n == len(secret)
+}
+
+// swapValues replaces each value of body for which replace has something else,
+// and returns how many those were.
+func swapValues(contentType string, body []byte, replace func(bodyValue) (string, bool)) ([]byte, int) {
 	media, params, err := mime.ParseMediaType(contentType)
 	if err != nil {
 		media, _, _ = strings.Cut(contentType, ";")
@@ -37,32 +90,31 @@ func swapNamed(contentType string, body []byte, placeholder, secret string, foun
 	}
 	switch {
 	case media == "application/x-www-form-urlencoded":
-		return swapForm(body, placeholder, secret, found)
+		return swapForm(body, replace)
 	case media == "multipart/form-data":
-		return swapMultipart(body, params["boundary"], placeholder, secret, found)
+		return swapMultipart(body, params["boundary"], replace)
 	case json.Valid(body): // scripts often send JSON as text/plain or as nothing
-		return swapJSON(body, placeholder, secret, found)
+		return swapJSON(body, replace)
 	case media == "text/plain" || media == "":
-		return swapForm(body, placeholder, secret, found)
+		return swapForm(body, replace)
 	}
 	return body, 0
 }
 
-func swapForm(body []byte, placeholder, secret string, found func(string)) ([]byte, int) {
+func swapForm(body []byte, replace func(bodyValue) (string, bool)) ([]byte, int) {
 	swapped := 0
 	pairs := bytes.Split(body, []byte("&"))
 	for i, pair := range pairs {
 		name, value, ok := bytes.Cut(pair, []byte("="))
-		if !ok || len(value) < len(placeholder) {
-			continue
-		}
-		if plain, err := url.QueryUnescape(string(value)); err != nil || plain != placeholder {
+		plain, err := url.QueryUnescape(string(value))
+		if !ok || err != nil {
 			continue
 		}
 		plainName, _ := url.QueryUnescape(string(name)) // a name that cannot be read is nobody's
-		found(plainName)
-		pairs[i] = append(append(bytes.Clone(name), '='), url.QueryEscape(secret)...)
-		swapped++
+		if text, ok := replace(bodyValue{name: plainName, plain: plain}); ok {
+			pairs[i] = append(append(bytes.Clone(name), '='), url.QueryEscape(text)...)
+			swapped++
+		}
 	}
 	if swapped == 0 {
 		return body, 0
@@ -70,8 +122,8 @@ func swapForm(body []byte, placeholder, secret string, found func(string)) ([]by
 	return bytes.Join(pairs, []byte("&")), swapped
 }
 
-func swapMultipart(body []byte, boundary, placeholder, secret string, found func(string)) ([]byte, int) {
-	if boundary == "" || strings.Contains("\r\n"+secret, "\r\n--"+boundary) {
+func swapMultipart(body []byte, boundary string, replace func(bodyValue) (string, bool)) ([]byte, int) {
+	if boundary == "" {
 		return body, 0
 	}
 	// The first delimiter needs no line break before it; with one added, all
@@ -81,15 +133,18 @@ func swapMultipart(body []byte, boundary, placeholder, secret string, found func
 	swapped := 0
 	for i := 1; i < len(parts)-1; i++ { // before the first and after the last there is no part
 		header, content, ok := bytes.Cut(parts[i], []byte("\r\n\r\n"))
-		if !ok || string(content) != placeholder {
+		if !ok {
 			continue
 		}
 		name, file := partHeader(header)
 		if file {
 			continue
 		}
-		found(name)
-		parts[i] = append(append(bytes.Clone(header), "\r\n\r\n"...), secret...)
+		text, ok := replace(bodyValue{name: name, plain: string(content)})
+		if !ok || strings.Contains("\r\n"+text, string(delimiter)) {
+			continue
+		}
+		parts[i] = append(append(bytes.Clone(header), "\r\n\r\n"...), text...)
 		swapped++
 	}
 	if swapped == 0 {
@@ -117,17 +172,23 @@ func partHeader(header []byte) (name string, file bool) {
 
 // swapJSON works on valid JSON. There a string before a colon is a key, and
 // outside strings a digit or a minus begins a number.
-func swapJSON(body []byte, placeholder, secret string, found func(string)) ([]byte, int) {
+func swapJSON(body []byte, replace func(bodyValue) (string, bool)) ([]byte, int) {
 	var out []byte
 	swapped, copied := 0, 0
 	keys := []string{""} // of the values at each depth
-	put := func(from, to int, text []byte) {
-		found(keys[len(keys)-1])
-		out = append(append(out, body[copied:from]...), text...)
+	value := func(from, to int, plain string, number bool) {
+		text, ok := replace(bodyValue{keys[len(keys)-1], plain, number})
+		if !ok {
+			return
+		}
+		written := []byte(text)
+		if !number {
+			written = quoteJSON(text)
+		}
+		out = append(append(out, body[copied:from]...), written...)
 		copied = to
 		swapped++
 	}
-	numeric := isDigits(placeholder) && isDigits(secret)
 	for i := 0; i < len(body); {
 		switch c := body[i]; {
 		case c == '{' || c == '[':
@@ -143,8 +204,8 @@ func swapJSON(body []byte, placeholder, secret string, found func(string)) ([]by
 			case err != nil:
 			case isKey(body, end):
 				keys[len(keys)-1] = plain
-			case plain == placeholder:
-				put(i, end, quoteJSON(secret))
+			default:
+				value(i, end, plain, false)
 			}
 			i = end
 		case c == '-' || c >= '0' && c <= '9':
@@ -152,13 +213,7 @@ func swapJSON(body []byte, placeholder, secret string, found func(string)) ([]by
 			for end < len(body) && strings.IndexByte("0123456789+-.eE", body[end]) >= 0 {
 				end++
 			}
-			if numeric && string(body[i:end]) == placeholder {
-				number := strings.TrimLeft(secret, "0") // as a script's Number() has it
-				if number == "" {
-					number = "0"
-				}
-				put(i, end, []byte(number))
-			}
+			value(i, end, string(body[i:end]), true)
 			i = end
 		default:
 			i++

@@ -45,6 +45,8 @@ type fillGuard struct {
 	tab     *tab   // the tab that it was filled in, likewise
 	// still decides whether the value may be used now; nil is always yes.
 	still func(context.Context) error
+	// row says that the placeholder was typed into a row of fields, a digit each.
+	row bool
 	// what is the field: password or totp.
 	what string
 	// report is told what became of the fill; nil is nobody.

@@ -76,7 +76,7 @@ func (gs *fillGuards) judge(r outgoing) verdict {
 // request does not leave. Call it with mu held.
 func (gs *fillGuards) judgeFor(g *fillGuard, r outgoing, where string, v *verdict) string {
 	origin := canonicalOrigin(r.url)
-	inBody, inHeader := g.holds(g.seen, g.placeholder, r.body), g.inHeaders(r)
+	inBody, inHeader := g.inBody(r), g.inHeaders(r)
 	value := g.value.Expose()
 	switch {
 	case g.holds(g.seen, g.placeholder, []byte(r.url)) || g.holds(g.hidden, value, []byte(r.url)):
@@ -97,6 +97,9 @@ func (gs *fillGuards) judgeFor(g *fillGuard, r outgoing, where string, v *verdic
 		return "a request with a login's value, to " + where + ", which could not be completed" + needsDirect
 	default:
 		names := placesIn(r.contentType, r.body, g.placeholder)
+		if len(names) == 0 && g.inRow(r) {
+			names = []string{g.field.Name} // that of the first digit stands for all
+		}
 		if why := g.misplaced(r, names); why != "" {
 			return "a request with a login's value " + why + ", to " + where
 		}
@@ -132,7 +135,7 @@ func (g *fillGuard) misplaced(r outgoing, names []string) string {
 	ofForm := own || slices.Contains(f.Hidden, name)
 	inDocument := r.frame == g.element.frame || r.worker
 	switch {
-	case !inDocument && !form:
+	case !inDocument && !form, g.ends != nil && (r.kind == network.ResourceTypeXHR || r.kind == network.ResourceTypeFetch):
 		return "from another document" + moved
 	case !inDocument && !ofForm, // a form may open a tab
 		!ofForm && (f.Spread || slices.Contains(f.Others, name)),
@@ -191,6 +194,12 @@ func (gs *fillGuards) complete(ctx context.Context, r outgoing, v verdict) verdi
 			gs.renew(g, code)
 		}
 		body, n := swapBody(r.contentType, v.body, g.placeholder, value.Expose())
+		if n == 0 && g.row {
+			var whole bool
+			if body, whole = swapRow(r.contentType, v.body, g.placeholder, value.Expose()); whole {
+				n = 1
+			}
+		}
 		if n != 1 || g.holds(g.seen, g.placeholder, body) {
 			return stop(g, "a request with a login's value inside another"+needsDirect)
 		}
@@ -224,7 +233,21 @@ func (gs *fillGuards) landed(id flightID, redirect string) (by *fillGuard) {
 
 // inAny reports whether a request holds the placeholder anywhere.
 func (g *fillGuard) inAny(r outgoing) bool {
-	return g.holds(g.seen, g.placeholder, r.body) || g.holds(g.seen, g.placeholder, []byte(r.url)) || g.inHeaders(r)
+	return g.inBody(r) || g.holds(g.seen, g.placeholder, []byte(r.url)) || g.inHeaders(r)
+}
+
+// inBody reports whether a request's body holds the placeholder, also digit by
+// digit where it was typed so, or what was filled directly.
+func (g *fillGuard) inBody(r outgoing) bool {
+	return g.holds(g.seen, g.placeholder, r.body) || g.inRow(r)
+}
+
+func (g *fillGuard) inRow(r outgoing) bool {
+	if !g.row {
+		return false
+	}
+	_, found := swapRow(r.contentType, r.body, g.placeholder, g.placeholder)
+	return found
 }
 
 func (g *fillGuard) inHeaders(r outgoing) bool {

@@ -154,7 +154,9 @@ func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, 
 		if field == "totp" {
 			fill.Fresh = func(ctx context.Context) (bctrl.Secret, error) { return l.freshCode(ctx, key, uid) }
 		}
-		fill.Value, err = loginField(field, meta, secrets)
+		if fill.Value, err = loginField(field, meta, secrets); field == "totp" && err == nil && fill.Direct {
+			fill.Value, err = lastingCode(ctx, secrets) // it is sent as it is
+		}
 		return err
 	})
 	return fill, err
