@@ -449,6 +449,12 @@ func TestDirectFillTypesTheValueAndGuardsIt(t *testing.T) {
 	}
 	require.NoError(t, p.Type(ctx, moved.Ref, "my own text"))
 	require.Equal(t, "my own text", find(t, observe(ctx, t, p), "textbox", "Copy").Value)
+	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Move").Ref))
+	require.NoError(t, p.Click(ctx, moved.Ref))
+	for range len([]rune(hunter)) - 3 {
+		require.NoError(t, p.Press(ctx, "Backspace"))
+	}
+	require.Equal(t, "[secret]", find(t, observe(ctx, t, p), "textbox", "Copy").Value, "nor where the model has written before")
 
 	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Steal").Ref))
 	require.Contains(t, settle(ctx, t, p).Outline, "note: blocked: ")

@@ -53,7 +53,7 @@ const jsLook = `function (el, placeholder) {
 			}
 			if (own.has(at) || !(input && texts.includes(at.type) || area || at instanceof HTMLElement && at.isContentEditable) || !shown(at)) continue;
 			const text = input || area ? at.value : at.textContent;
-			if (text.replace(/\s/g, '').includes(placeholder)) spread = true;
+			if ((text.includes(placeholder) || text.replace(/\s/g, '').includes(placeholder))) spread = true;
 			if (at.type !== 'password' && at.maxLength !== 1) others.push(attribute(at, 'name'), attribute(at, 'id'));
 		}
 	}
@@ -101,13 +101,13 @@ func (gs *fillGuards) inRequest(r outgoing) []*fillGuard {
 	return out
 }
 
-// filledIn returns the guards with a placeholder in a tab.
+// filledIn returns the guards of a tab's fields.
 func (gs *fillGuards) filledIn(t *tab) []*fillGuard {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	var out []*fillGuard
 	for g := range gs.live {
-		if g.tab == t && g.placeholder != "" {
+		if g.tab == t {
 			out = append(out, g)
 		}
 	}
@@ -129,8 +129,15 @@ func (gs *fillGuards) look(ctx context.Context, g *fillGuard) {
 		defer n.release()
 		element = n
 	}
-	if evaluate(ctx, g.frame, w, &now, jsLook, element, g.placeholder) != nil {
+	held := g.placeholder
+	if held == "" {
+		held = g.value.Expose() // the page holds it itself
+	}
+	if evaluate(ctx, g.frame, w, &now, jsLook, element, held) != nil {
 		return
+	}
+	if now.Spread && g.placeholder == "" {
+		g.tab.forgetTyped(documentKey{g.element.frame, g.element.loader})
 	}
 	gs.mu.Lock()
 	defer gs.mu.Unlock()

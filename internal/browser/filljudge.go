@@ -184,23 +184,12 @@ func (gs *fillGuards) complete(ctx context.Context, r outgoing, v verdict) verdi
 		}
 	}
 	for _, g := range v.swaps {
-		value := g.value
-		if g.fresh != nil {
-			code, err := g.fresh(ctx)
-			if err != nil {
-				return stop(g, "a request with a login's code, of which there is none now")
-			}
-			value = code
-			gs.renew(g, code)
+		value, err := gs.valueOf(ctx, g)
+		if err != nil {
+			return stop(g, "a request with a login's code, of which there is none now")
 		}
-		body, n := swapBody(r.contentType, v.body, g.placeholder, value.Expose())
-		if n == 0 && g.row {
-			var whole bool
-			if body, whole = swapRow(r.contentType, v.body, g.placeholder, value.Expose()); whole {
-				n = 1
-			}
-		}
-		if n != 1 || g.holds(g.seen, g.placeholder, body) {
+		body, whole := g.swapped(r.contentType, v.body, value)
+		if !whole {
 			return stop(g, "a request with a login's value inside another"+needsDirect)
 		}
 		v.body, v.swapped = body, true
@@ -208,11 +197,29 @@ func (gs *fillGuards) complete(ctx context.Context, r outgoing, v verdict) verdi
 	return v
 }
 
-// renew makes a code the one that a guard hides.
-func (gs *fillGuards) renew(g *fillGuard, code bctrl.Secret) {
+// valueOf returns what is sent now.
+func (gs *fillGuards) valueOf(ctx context.Context, g *fillGuard) (bctrl.Secret, error) {
+	if g.fresh == nil {
+		return g.value, nil
+	}
+	code, err := g.fresh(ctx)
+	if err != nil {
+		return bctrl.Secret{}, err
+	}
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	g.value, g.hidden = code, scrub.New(code)
+	g.value, g.hidden = code, scrub.New(code) // what is hidden is what was sent last
+	return code, nil
+}
+
+// swapped returns a body with the value in the one place of its placeholder. It
+// reports whether nothing of the placeholder is left.
+func (g *fillGuard) swapped(contentType string, body []byte, value bctrl.Secret) ([]byte, bool) {
+	out, n := swapBody(contentType, body, g.placeholder, value.Expose())
+	if n == 0 && g.row {
+		return swapRow(contentType, body, g.placeholder, value.Expose())
+	}
+	return out, n == 1 && !g.seen.Holds(out)
 }
 
 // landed decides about the answer to a request that took a value along: it

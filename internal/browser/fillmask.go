@@ -34,6 +34,19 @@ func (t *tab) setTyped(n *node) {
 	t.typed[n.key()] = true
 }
 
+// forgetTyped hides again what the model has written in a document that holds a
+// value itself: the value was moved to one of its fields, where less and less of
+// it could be read as the model deletes from it.
+func (t *tab) forgetTyped(d documentKey) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key := range t.typed {
+		if key.frame == d.frame && key.loader == d.loader {
+			delete(t.typed, key)
+		}
+	}
+}
+
 // hides reports whether what an editable element holds is not shown.
 func (t *tab) hides(key elementKey) bool {
 	t.mu.Lock()
