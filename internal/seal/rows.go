@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"sync"
+	"sync/atomic"
 )
 
 // Rows proves rows of the database that are not sealed: with HMAC-SHA256, under
@@ -21,8 +22,8 @@ type Rows struct {
 	live  func() []byte // nil while locked; behind a func, so that no printer reaches it
 	ended func() []byte // nil until the first unlock
 
-	noteMu sync.Mutex
-	noting bool
+	noting atomic.Bool
+	noteMu sync.Mutex // guards noted
 	noted  map[[sha256.Size]byte]struct{}
 }
 
@@ -51,9 +52,7 @@ func (r *Rows) Unlock(key Key, dek WrappedDEK) error {
 	r.mu.Lock()
 	r.live, r.ended = func() []byte { return live }, func() []byte { return ended }
 	r.mu.Unlock()
-	r.noteMu.Lock()
-	defer r.noteMu.Unlock()
-	r.noting = false // what is noted stays: an unlock that is refused after this locks again
+	r.noting.Store(false) // what is noted stays: an unlock that is refused after this locks again
 	return nil
 }
 
@@ -62,7 +61,8 @@ func (r *Rows) Unlock(key Key, dek WrappedDEK) error {
 func (r *Rows) Note() {
 	r.noteMu.Lock()
 	defer r.noteMu.Unlock()
-	r.noting, r.noted = true, map[[sha256.Size]byte]struct{}{}
+	r.noted = map[[sha256.Size]byte]struct{}{}
+	r.noting.Store(true)
 }
 
 // Lock overwrites and forgets the key that proves what is good.
@@ -73,9 +73,7 @@ func (r *Rows) Lock() {
 		r.live = nil
 	}
 	r.mu.Unlock()
-	r.noteMu.Lock()
-	defer r.noteMu.Unlock()
-	r.noting = false
+	r.noting.Store(false)
 }
 
 // Prove makes the proof of a row, whose encoding names its table and parts all
@@ -122,11 +120,13 @@ func (r *Rows) key(ended bool) func() []byte {
 }
 
 func (r *Rows) note(row []byte) {
+	if !r.noting.Load() {
+		return
+	}
+	digest := sha256.Sum256(row)
 	r.noteMu.Lock()
 	defer r.noteMu.Unlock()
-	if r.noting {
-		r.noted[sha256.Sum256(row)] = struct{}{}
-	}
+	r.noted[digest] = struct{}{}
 }
 
 func (r *Rows) knows(row []byte) bool {

@@ -11,6 +11,7 @@ import (
 	_ "modernc.org/sqlite" // to change rows behind the server's back
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/custody"
 )
 
 // raw opens the database beside the server.
@@ -145,8 +146,34 @@ func TestWhatDecidesIsNotBelievedWhereItWasChanged(t *testing.T) {
 	}
 }
 
-// TestAForgedKeyUnlocksNothing tries a key of an attacker's on a server that is
-// locked, and on one that started locked.
+// TestAForgedKeyUnlocksNothingThatStartedLocked knows the passphrase, and its own
+// key is none that the server made.
+func TestAForgedKeyUnlocksNothingThatStartedLocked(t *testing.T) {
+	dir := t.TempDir()
+	var key string
+	t.Run("first", func(t *testing.T) {
+		h := newHarnessIn(t, dir, custody.Config{Source: bctrl.SealPassphrase, Passphrase: bctrl.NewSecret(rightPassphrase)})
+		h.launch(h.made("w", object{}), "r", nil)
+		key = h.key
+	})
+	h := newHarnessIn(t, dir, custody.Config{})
+	attacker, sum := NewKey()
+	h.behind("INSERT INTO api_keys (id, org_id, hash, label, created_at) SELECT 'forged', org_id, x'" + hex.EncodeToString(sum) + "', label, created_at FROM api_keys")
+	right := object{"passphrase": rightPassphrase}
+	h.as(attacker.Expose(), func() {
+		refused(t, h.do("POST", []string{"seal", "unlock"}, nil, right), 401, "auth.unauthorized", "with the right passphrase")
+		locked(t, h.do("GET", []string{"keys"}, nil, nil), "the keys")
+	})
+	require.True(t, h.server.custody.Locked())
+	h.key = key
+	h.ok("POST", []string{"seal", "unlock"}, right, nil)
+	h.ok("GET", []string{"keys"}, nil, nil)
+	h.as(attacker.Expose(), func() { refused(t, h.do("GET", []string{"keys"}, nil, nil), 401, "auth.unauthorized", "unlocked") })
+	h.found("api_key:forged")
+}
+
+// TestAForgedKeyUnlocksNothing tries a key of an attacker's on a server that was
+// locked, and whose key file is where it is.
 func TestAForgedKeyUnlocksNothing(t *testing.T) {
 	h := newHarness(t)
 	attacker, sum := NewKey()
