@@ -255,3 +255,29 @@ func TestIndexesAreComparedWithWhatTheyFind(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatWasRevokedStaysSoWithTheProofOfBefore puts rows back to what they were
+// before they were revoked, proofs and all.
+func TestWhatWasRevokedStaysSoWithTheProofOfBefore(t *testing.T) {
+	h := newLowWorld(t)
+	var spare struct{ ID, Key string }
+	h.ok("POST", []string{"keys"}, object{"label": "spare"}, &spare)
+	proofOf := func(table, id string) (proof string) {
+		db := h.raw()
+		defer func() { require.NoError(h, db.Close()) }()
+		require.NoError(t, db.QueryRowContext(t.Context(), "SELECT hex(proof) FROM "+table+" WHERE id = $1", id).Scan(&proof))
+		return "x'" + proof + "'"
+	}
+	minted := tokenID(t, h.token)
+	key, token := proofOf("api_keys", spare.ID), proofOf("runtime_tokens", minted)
+	h.ok("DELETE", []string{"keys", spare.ID}, nil, nil)
+	h.ok("DELETE", []string{"tokens", minted}, nil, nil)
+	require.True(t, h.verified())
+	h.behind(
+		"UPDATE api_keys SET revoked_at = NULL, proof = "+key+" WHERE id = '"+spare.ID+"'",
+		"UPDATE runtime_tokens SET revoked_at = NULL, proof = "+token+" WHERE id = '"+minted+"'",
+	)
+	refused(t, h.send("GET", "/v1/vault", nil, "Authorization", "Bearer "+spare.Key), 401, "auth.unauthorized", "the log knows better")
+	h.found("api_key:")
+	h.found("token:")
+}

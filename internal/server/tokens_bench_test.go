@@ -28,6 +28,9 @@ func benchToken(b *testing.B, s *Server, db *store.DB) string {
 		if err := tx.InsertWorkspace(b.Context(), org, ws); err != nil {
 			return err
 		}
+		if err := audit.Append(tx, audit.Event{Caller: "test"}); err != nil {
+			return err
+		}
 		if err := tx.InsertRuntime(b.Context(), org, rt); err != nil {
 			return err
 		}

@@ -49,15 +49,21 @@ func (c *keyCache) forget() {
 }
 
 // APIKeyByHash returns the key with this hash, revoked or not. A key whose
-// revocation is acknowledged is never returned as good.
+// revocation is acknowledged is never returned as good, nor is one whose row is
+// older than the log says.
 func (db *DB) APIKeyByHash(ctx context.Context, hash [sha256.Size]byte) (APIKey, error) {
 	k, age, ok := db.keys.get(hash)
 	if ok {
 		return k, nil
 	}
 	k, err := db.queries.KeyByHash(ctx, hash)
-	if err == nil && k.RevokedAt.IsZero() {
-		db.keys.put(hash, k, age)
+	if err != nil || k.ended() {
+		return k, err
 	}
-	return k, err
+	// A row of before its revocation has a proof of its own.
+	if err := db.queries.newest(ctx, k.record()); err != nil {
+		return APIKey{}, err
+	}
+	db.keys.put(hash, k, age)
+	return k, nil
 }

@@ -165,15 +165,6 @@ func (q Queries) check(p provenRow) error {
 	return nil
 }
 
-// unchecked is a scan for who compares rows with something else, or removes
-// them, and uses them for nothing.
-func unchecked[T any](scan provenScan[T]) func(scanner) (T, error) {
-	return func(row scanner) (T, error) {
-		v, _, err := scan(row)
-		return v, err
-	}
-}
-
 // prove makes the proof of a row that is about to be written: of what the
 // caller knows, never of what the database says.
 func (tx *Tx) prove(kind string, row cells, ended bool) ([]byte, error) {

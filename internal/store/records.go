@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -40,17 +41,19 @@ const (
 
 	// KindOrganization is also that of subaccounts.
 	KindOrganization = "organization"
+	// KindRuntimeToken is of a record that may go without an event: with its
+	// runtime, and some time after it has expired.
+	KindRuntimeToken = "token"
 )
 
 // The kinds of rows that are proven, and of which the log has no state.
 const (
-	KindMountPin     = "ai_mount"
-	KindProfile      = "profile"
-	KindRuntime      = "runtime"
-	KindRuntimeToken = "token"
-	KindOperation    = "operation"
-	KindObject       = "object"
-	KindInvokeRate   = "invoke_rate"
+	KindMountPin   = "ai_mount"
+	KindProfile    = "profile"
+	KindRuntime    = "runtime"
+	KindOperation  = "operation"
+	KindObject     = "object"
+	KindInvokeRate = "invoke_rate"
 )
 
 // errUnrecorded refuses a transaction that wrote a record without an event.
@@ -115,6 +118,14 @@ func (o Organization) record() Record {
 	return Record{KindOrganization, o.ID, o.ID, version, digest(o.cells())}
 }
 
+func (t RuntimeToken) record(org string) Record {
+	version := int64(1)
+	if t.ended() {
+		version = 2
+	}
+	return Record{KindRuntimeToken, t.ID, org, version, digest(t.cells(org))}
+}
+
 func (w Workspace) record(org string, mounts []byte) Record {
 	return Record{KindWorkspace, w.ID, org, w.Version, digest(w.cells(org, mounts))}
 }
@@ -153,6 +164,10 @@ func keptTables() []kept {
 			k, _, err := scanAPIKey(row)
 			return k.record(), err
 		}},
+		{KindRuntimeToken, "runtime_tokens", "id", runtimeTokenColumns, func(row scanner) (Record, error) {
+			t, p, err := scanRuntimeToken(row)
+			return t.record(p.org), err
+		}},
 		{KindWorkspace, "workspaces", "id", workspaceColumns, func(row scanner) (r Record, err error) {
 			var w Workspace
 			var mounts []byte
@@ -189,6 +204,25 @@ func (q Queries) Record(ctx context.Context, kind, uid string) (Record, error) {
 	}
 	k := tables[i]
 	return one(ctx, q, k.scan, "SELECT "+k.columns+" FROM "+k.table+" WHERE "+k.uid+" = $1", uid)
+}
+
+// newest requires that a record is as the newest event in the log that wrote it
+// has it. Without any it is the log's verification that says so.
+func (q Queries) newest(ctx context.Context, r Record) error {
+	written, err := one(ctx, q, func(row scanner) (w struct{ Digest string }, err error) {
+		var body []byte
+		if err := row(&body); err != nil {
+			return w, err
+		}
+		return w, json.Unmarshal(body, &w)
+	}, "SELECT body FROM audit_events WHERE record = $1 ORDER BY seq DESC LIMIT 1", r.Name())
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err == nil && written.Digest != r.Digest {
+		err = &ForgedError{r.Kind, r.UID}
+	}
+	return err
 }
 
 // EachUnrecorded calls fn with every row that no event has ever written.
