@@ -1,6 +1,7 @@
 package bctrl
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -9,13 +10,16 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -316,4 +320,59 @@ func TestAPanicShowsNoSecret(t *testing.T) {
 		require.Contains(t, string(out), "panic:")
 		require.Equal(t, name == "text", strings.Contains(string(out), canary), name)
 	}
+}
+
+// lockedBuffer may be written while it is read.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements [io.Writer].
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+// TestWhatAServerSendsUnaskedIsNotLogged has a server send a secret behind its
+// answers, and before it is asked anything.
+func TestWhatAServerSendsUnaskedIsNotLogged(t *testing.T) {
+	var logged lockedBuffer
+	before := log.Writer()
+	log.SetOutput(&logged)
+	defer log.SetOutput(before)
+	for _, first := range []string{"", "220 sk-canary\r\n"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		ended := make(chan struct{}, 10)
+		var serving sync.WaitGroup
+		serving.Go(func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = io.WriteString(conn, first)
+				r := bufio.NewReader(conn)
+				if _, err := http.ReadRequest(r); err == nil {
+					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}sk-canary")
+				}
+				_, _ = io.Copy(io.Discard, r) // until the client ends it
+				conn.Close()
+				ended <- struct{}{}
+			}
+		})
+		c, err := New(WithBaseURL("http://"+l.Addr().String()), WithAPIKey(NewSecret(testKey)), WithMaxRetries(0))
+		require.NoError(t, err)
+		_, err = c.Profiles.Get(t.Context(), "p")
+		require.Equal(t, first == "", err == nil)
+		<-ended
+		c.CloseIdleConnections()
+		l.Close()
+		serving.Wait()
+	}
+	logged.mu.Lock()
+	defer logged.mu.Unlock()
+	require.True(t, logged.text.Len() == 0, "something was logged")
 }

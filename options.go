@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-cleanhttp"
+
+	"github.com/bctrl-go/bctrl/internal/httpconn"
 )
 
 const (
@@ -180,11 +182,11 @@ func loopback(host string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-// pooled is the http.Client used when none is given. Compression is off so
-// that a length is a length and no answer unpacks to more than was sent.
+// pooled is the http.Client used when none is given. Compression is off, so
+// that a length is a length and no answer unpacks to more than was sent; what a
+// server sends unasked is not written into the process's log.
 func pooled() *http.Client {
 	t := cleanhttp.DefaultPooledTransport()
 	t.MaxIdleConnsPerHost = connectionsAHost
-	t.DisableCompression = true
-	return &http.Client{Transport: t}
+	return &http.Client{Transport: httpconn.New(t)}
 }

@@ -33,6 +33,7 @@ import (
 	"github.com/bctrl-go/bctrl/bctrltest/modeltest"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/daemon"
+	"github.com/bctrl-go/bctrl/internal/httpconn"
 	"github.com/bctrl-go/bctrl/internal/store/storetest"
 )
 
@@ -132,7 +133,7 @@ func (s *Server) serve(d *daemon.Daemon) {
 // retries; retries themselves are as in [bctrl.New].
 func (s *Server) Client(opts ...bctrl.Option) *bctrl.Client {
 	s.t.Helper()
-	transport := &http.Transport{}
+	transport := httpconn.New(&http.Transport{})
 	s.t.Cleanup(transport.CloseIdleConnections)
 	c, err := bctrl.New(append([]bctrl.Option{
 		bctrl.WithBaseURL(s.URL), bctrl.WithAPIKey(s.key), bctrl.WithHTTPClient(&http.Client{Transport: transport}),

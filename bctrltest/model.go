@@ -2,6 +2,8 @@ package bctrltest
 
 import (
 	"crypto/rand"
+	"io"
+	"log"
 	"net/http/httptest"
 	"testing"
 
@@ -23,7 +25,9 @@ func newScriptedModel(t testing.TB, script modeltest.Script) *scriptedModel {
 	if err != nil {
 		t.Fatalf("bctrltest: %v", err)
 	}
-	srv := httptest.NewServer(m)
+	srv := httptest.NewUnstartedServer(m)
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.Start()
 	t.Cleanup(srv.Close)
 	return &scriptedModel{model: m, url: srv.URL + "/v1", key: key}
 }

@@ -7,7 +7,9 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -134,7 +136,7 @@ func (s *stage) serve(h http.Handler) (url string, err error) {
 	if err != nil {
 		return "", err
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)} // it can quote a page
 	s.servers = append(s.servers, server)
 	s.running.Go(func() { _ = server.Serve(listener) }) // ends with Close
 	return "http://" + listener.Addr().String(), nil

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -289,7 +290,7 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+		ErrorLog:          log.New(connectionLog{d.log}, "", 0),
 		BaseContext:       func(net.Listener) context.Context { return requests },
 	}
 	srv.RegisterOnShutdown(d.Server.EndStreams) // they would never end by themselves

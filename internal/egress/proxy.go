@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"github.com/bctrl-go/bctrl/internal/httpconn"
 )
 
 const (
@@ -40,7 +42,7 @@ type Proxy struct {
 	policy    Policy
 	listener  net.Listener
 	server    *http.Server
-	transport *http.Transport
+	transport *httpconn.Transport
 	forward   *httputil.ReverseProxy
 
 	ctx    context.Context // ends with the proxy, and every connection with it
@@ -63,14 +65,13 @@ func NewProxy(policy Policy) (*Proxy, error) {
 	}
 	p := &Proxy{policy: policy, listener: listener, slots: make(chan struct{}, maxProxied)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.transport = &http.Transport{
+	p.transport = httpconn.New(&http.Transport{
 		DialContext:           policy.DialContext,
-		DisableCompression:    true, // what the browser did not ask for, it does not get
 		MaxIdleConnsPerHost:   6,
 		MaxIdleConns:          64,
 		IdleConnTimeout:       30 * time.Second,
 		ExpectContinueTimeout: time.Second,
-	}
+	})
 	silent := log.New(io.Discard, "", 0) // its lines hold whole URLs
 	p.forward = &httputil.ReverseProxy{
 		Rewrite:       keepForwarded,

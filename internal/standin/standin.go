@@ -17,6 +17,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
+	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -102,6 +104,7 @@ func (p *Providers) Serve(host string, handler http.Handler) error {
 	srv := httptest.NewUnstartedServer(handler)
 	srv.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	srv.EnableHTTP2 = !p.plain
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // a test may refuse its certificate
 	srv.StartTLS()
 	p.mu.Lock()
 	defer p.mu.Unlock()
