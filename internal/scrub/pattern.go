@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"math/bits"
 	"strings"
 	"sync"
 	"unicode/utf16"
@@ -24,20 +25,59 @@ type pattern struct {
 	// escaped says that each character of text may be spelled in its own way.
 	// Otherwise text is looked for as it is, or in either letter case.
 	escaped, fold bool
-	// first holds the bytes that a match can begin with.
-	first [256]bool
+	// wrapped says that lines may break between characters, as in base64 of mail.
+	wrapped bool
+	form    form
+	// first holds the bytes that a match can begin with, second those that can
+	// follow.
+	first, second byteSet
+}
+
+// byteSet is a set of bytes.
+type byteSet [4]uint64
+
+func (s *byteSet) add(b byte, fold bool) {
+	s[b>>6] |= 1 << (b & 63)
+	if fold {
+		s.add(upper(b), false)
+	}
+}
+
+func (s *byteSet) join(other byteSet) {
+	for i, bits := range other {
+		s[i] |= bits
+	}
+}
+
+// each calls f with the bytes of the set.
+func (s *byteSet) each(f func(b byte)) {
+	for i, word := range s {
+		for ; word != 0; word &= word - 1 {
+			f(byte(i<<6 | bits.TrailingZeros64(word)))
+		}
+	}
 }
 
 // patternsOf returns every pattern by which value is found.
 func patternsOf(value string) []pattern {
-	patterns := []pattern{newEscaped(value), newLiteral(hex.EncodeToString([]byte(value)), true)}
 	seen := make(map[string]bool)
+	var encoded []string
 	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 		for offset := range 3 {
 			if text := base64At(encoding, value, offset); !seen[text] {
 				seen[text] = true
-				patterns = append(patterns, newLiteral(text, false))
+				encoded = append(encoded, text)
 			}
+		}
+	}
+	var patterns []pattern
+	for _, f := range []form{bytewise, littleEndian, bigEndian} {
+		if f != bytewise && !utf8.ValidString(value) {
+			break // not a text
+		}
+		patterns = append(patterns, newEscaped(value, f, false), newLiteral(hex.EncodeToString([]byte(value)), f))
+		for _, text := range encoded {
+			patterns = append(patterns, newEscaped(text, f, true))
 		}
 	}
 	return patterns
@@ -54,60 +94,132 @@ func base64At(encoding *base64.Encoding, value string, offset int) string {
 	return text[shared:]
 }
 
-func newLiteral(text string, fold bool) pattern {
-	p := pattern{text: text, fold: fold}
-	p.begins(spelling{text[:1], fold})
+// newLiteral returns the pattern of a text that is written in one way, but for
+// the letter case.
+func newLiteral(text string, f form) pattern {
+	p := pattern{text: f.of(text), fold: true, form: f}
+	p.first.add(p.text[0], true)
+	p.second.add(p.text[1], true)
 	return p
 }
 
 // newEscaped returns the pattern of a value whose characters may each be
-// escaped.
-func newEscaped(value string) pattern {
-	p := pattern{text: value, escaped: true}
-	_, spellings := nextChar(value)
-	p.begins(spellings...)
+// escaped. It has more than one.
+func newEscaped(value string, f form, wrapped bool) pattern {
+	p := pattern{text: value, escaped: true, form: f, wrapped: wrapped}
+	c, next := nextChar(value, f), charOf{}
+	if c.size < len(value) {
+		next = nextChar(value[c.size:], f)
+	}
+	p.first, p.second = c.first, c.second
+	if c.single {
+		p.second.join(next.first)
+		if wrapped {
+			for _, s := range lineBreaks()[f] {
+				p.second.add(s.text[0], false)
+			}
+		}
+	}
 	return p
 }
 
-func (p *pattern) begins(spellings ...spelling) {
-	for _, s := range spellings {
-		p.first[s.text[0]] = true
-		if s.fold {
-			p.first[upper(s.text[0])] = true
+// form is how the characters of a text are bytes.
+type form uint8
+
+const (
+	bytewise     form = iota // as they are: UTF-8
+	littleEndian             // UTF-16
+	bigEndian
+	forms
+)
+
+// of returns text in the form.
+func (f form) of(text string) string {
+	if f == bytewise {
+		return text
+	}
+	var out []byte
+	for _, unit := range utf16.Encode([]rune(text)) {
+		if f == littleEndian {
+			out = append(out, byte(unit), byte(unit>>8))
+		} else {
+			out = append(out, byte(unit>>8), byte(unit))
 		}
 	}
+	return string(out)
 }
 
-// nextChar returns the length of the first character of text and the ways to
-// write it.
-func nextChar(text string) (size int, spellings []spelling) {
+// charOf is a character and the ways to write it.
+type charOf struct {
+	size      int // in bytes, of the value
+	spellings []spelling
+	// first and second hold the bytes that the spellings begin with. single is
+	// set where one has a single byte.
+	first, second byteSet
+	single        bool
+}
+
+// nextChar returns the first character of text.
+func nextChar(text string, f form) charOf {
 	if c := text[0]; c < utf8.RuneSelf {
-		return 1, asciiSpellings()[c]
+		return asciiChars()[f][c]
 	}
 	r, size := utf8.DecodeRuneInString(text)
-	return size, spell(r, text[:size])
+	return newChar(r, text[:size], f)
 }
 
-// asciiSpellings are the ways to write each character of ASCII.
-var asciiSpellings = sync.OnceValue(func() *[utf8.RuneSelf][]spelling {
-	var all [utf8.RuneSelf][]spelling
-	for c := range all {
-		all[c] = spell(rune(c), string(rune(c)))
+// asciiChars are the characters of ASCII.
+var asciiChars = sync.OnceValue(func() *[forms][utf8.RuneSelf]charOf {
+	var all [forms][utf8.RuneSelf]charOf
+	for f := range forms {
+		for c := range rune(utf8.RuneSelf) {
+			all[f][c] = newChar(c, string(c), f)
+		}
 	}
 	return &all
 })
 
-func spell(r rune, raw string) []spelling {
-	return append([]spelling{{raw, false}}, escapes(r, raw)...)
+func newChar(r rune, raw string, f form) charOf {
+	c := charOf{size: len(raw), spellings: spell(r, raw, f)}
+	for _, s := range c.spellings {
+		c.first.add(s.text[0], s.fold)
+		if len(s.text) > 1 {
+			c.second.add(s.text[1], s.fold)
+		} else {
+			c.single = true
+		}
+	}
+	return c
 }
 
-func escapes(r rune, raw string) []spelling {
-	var percent, backslashX strings.Builder
-	for i := range len(raw) {
-		fmt.Fprintf(&percent, "%%%02x", raw[i])
-		fmt.Fprintf(&backslashX, `\x%02x`, raw[i])
+func spell(r rune, raw string, f form) []spelling {
+	all := append([]spelling{{raw, false}}, escapes(r, raw)...)
+	for i := range all {
+		all[i].text = f.of(all[i].text)
 	}
-	all := []spelling{{percent.String(), true}, {backslashX.String(), true}}
+	return all
+}
+
+// lineBreaks stand in base64 that is wrapped, as it is or in a text of JSON.
+var lineBreaks = sync.OnceValue(func() *[forms][]spelling {
+	var all [forms][]spelling
+	for f := range forms {
+		for _, text := range []string{"\n", "\r\n", `\n`, `\r\n`} {
+			all[f] = append(all[f], spelling{text: f.of(text)})
+		}
+	}
+	return &all
+})
+
+func escapes(r rune, raw string) []spelling {
+	var all []spelling
+	for _, each := range []string{"%%%02x", "%%25%02x", `\x%02x`, `\\x%02x`, "=%02x", `\%03o`} {
+		var text strings.Builder
+		for i := range len(raw) {
+			fmt.Fprintf(&text, each, raw[i])
+		}
+		all = append(all, spelling{text.String(), true})
+	}
 	if r == utf8.RuneError && len(raw) == 1 {
 		return all // not UTF-8: the escapes below name characters
 	}
@@ -115,9 +227,21 @@ func escapes(r rune, raw string) []spelling {
 	if hi, lo := utf16.EncodeRune(r); hi != utf8.RuneError {
 		unit = fmt.Sprintf(`\u%04x\u%04x`, hi, lo)
 	}
-	all = append(all, spelling{unit, true}, spelling{fmt.Sprintf("&#%d;", r), false}, spelling{fmt.Sprintf("&#x%x;", r), true})
+	all = append(all, spelling{unit, true}, spelling{strings.ReplaceAll(unit, `\`, `\\`), true})
+	for _, each := range []string{"#%d;", "#%03d;", "#x%x;", "#x%04x;"} {
+		for _, amp := range []string{"&", "&amp;"} {
+			all = append(all, spelling{amp + fmt.Sprintf(each, r), true})
+		}
+	}
+	all = append(all, spelling{fmt.Sprintf(`\u{%x}`, r), true}, spelling{fmt.Sprintf(`\U%08x`, r), false})
 	for _, short := range shortEscapes[r] {
 		all = append(all, spelling{short, false})
+		once := strings.NewReplacer("&", "&amp;", `\`, `\\`).Replace(short)
+		for _, again := range []string{once, strings.ReplaceAll(once, `"`, `\"`)} {
+			if again != short {
+				all = append(all, spelling{again, false})
+			}
+		}
 	}
 	return all
 }
@@ -126,7 +250,7 @@ func escapes(r rune, raw string) []spelling {
 // characters alone.
 var shortEscapes = map[rune][]string{
 	'"': {`\"`, "&quot;"}, '\\': {`\\`}, '/': {`\/`}, '\b': {`\b`}, '\f': {`\f`}, '\n': {`\n`}, '\r': {`\r`}, '\t': {`\t`},
-	' ': {"+"}, '&': {"&amp;"}, '<': {"&lt;"}, '>': {"&gt;"}, '\'': {"&apos;"},
+	' ': {"+"}, '&': {"&amp;"}, '<': {"&lt;"}, '>': {"&gt;"}, '\'': {"&apos;", `\'`},
 }
 
 func upper(b byte) byte {
@@ -143,7 +267,7 @@ func upper(b byte) byte {
 // "\\"), so every position reached is followed, each once.
 func (p *pattern) match(text []byte) (end int, open bool) {
 	if !p.escaped {
-		switch n, fits := (spelling{p.text, p.fold}).prefix(text); {
+		switch n, fits := (spelling{p.text, p.fold}).prefix(text); { // in its form
 		case !fits:
 			return 0, false
 		case n < len(p.text):
@@ -155,8 +279,18 @@ func (p *pattern) match(text []byte) (end int, open bool) {
 	var even, odd [8]int
 	reached, ahead := append(even[:0], 0), odd[:0]
 	for rest := p.text; rest != ""; {
-		size, spellings := nextChar(rest)
-		rest = rest[size:]
+		if p.wrapped && len(rest) < len(p.text) {
+			var more bool
+			reached, more = p.overBreaks(text, reached)
+			open = open || more
+		}
+		var spellings []spelling
+		if c := rest[0]; c < utf8.RuneSelf {
+			spellings, rest = asciiChars()[p.form][c].spellings, rest[1:]
+		} else {
+			char := nextChar(rest, p.form)
+			spellings, rest = char.spellings, rest[char.size:]
+		}
 		ahead = ahead[:0]
 		for _, at := range reached {
 			for _, s := range spellings {
@@ -179,6 +313,22 @@ func (p *pattern) match(text []byte) (end int, open bool) {
 		end = max(end, at)
 	}
 	return end, open
+}
+
+// overBreaks adds to the positions that were reached those behind a line break.
+func (p *pattern) overBreaks(text []byte, reached []int) (all []int, open bool) {
+	for _, at := range reached {
+		for _, s := range lineBreaks()[p.form] {
+			switch n, fits := s.prefix(text[at:]); {
+			case !fits:
+			case n < len(s.text):
+				open = true
+			default:
+				reached = insert(reached, at+n)
+			}
+		}
+	}
+	return reached, open
 }
 
 // prefix returns how many bytes of s text begins with, and whether nothing
@@ -205,8 +355,11 @@ func insert(set []int, v int) []int {
 // matcher looks for several patterns at once.
 type matcher struct {
 	patterns []pattern
-	// first holds the bytes that any of them can begin with.
-	first [256]bool
+	// words is how many words hold a bit for each pattern. first and second have
+	// as many for each byte: which patterns can begin with it, and which can have
+	// it next.
+	words         int
+	first, second []uint64
 }
 
 func newMatcher(values []string) *matcher {
@@ -214,44 +367,78 @@ func newMatcher(values []string) *matcher {
 	for _, v := range values {
 		m.patterns = append(m.patterns, patternsOf(v)...)
 	}
+	m.words = (len(m.patterns) + 63) / 64
+	m.first, m.second = make([]uint64, 256*m.words), make([]uint64, 256*m.words)
 	for i := range m.patterns {
-		for b, begins := range m.patterns[i].first {
-			m.first[b] = m.first[b] || begins
-		}
+		word, bit := i/64, uint64(1)<<(i%64)
+		m.patterns[i].first.each(func(b byte) { m.first[int(b)*m.words+word] |= bit })
+		m.patterns[i].second.each(func(b byte) { m.second[int(b)*m.words+word] |= bit })
 	}
 	return m
 }
 
+// marking appends what stands in the place of n bytes.
+type marking func(out []byte, n int) []byte
+
+// named is [Mark], however long the value was.
+func named(out []byte, _ int) []byte { return append(out, Mark...) }
+
+// masked is as long as the value was.
+func masked(out []byte, n int) []byte {
+	if n >= len(Mark) {
+		out, n = append(out, Mark...), n-len(Mark)
+	}
+	for range n {
+		out = append(out, '*')
+	}
+	return out
+}
+
 // replace appends text to out with every match replaced. Unless the text ends
 // here, it stops where a match may go on and returns what remains.
-func (m *matcher) replace(out, text []byte, end bool) (replaced, rest []byte, found bool) {
+func (m *matcher) replace(out, text []byte, end bool, mark marking) (replaced, rest []byte, found bool) {
 	plain := 0 // text[plain:i] is to be copied as it is
 	for i := 0; i < len(text); {
-		if !m.first[text[i]] {
-			i++
-			continue
-		}
-		longest, open := m.at(text[i:])
-		if open && !end {
+		at, n, open := m.next(text[i:], end)
+		i += at
+		if open {
 			return append(out, text[plain:i]...), text[i:], found
 		}
-		if longest == 0 {
-			i++
-			continue
+		if n == 0 {
+			break
 		}
-		out = append(append(out, text[plain:i]...), Mark...)
+		out = mark(append(out, text[plain:i]...), n)
 		found = true
-		i += longest
+		i += n
 		plain = i
 	}
 	return append(out, text[plain:]...), nil, found
 }
 
+// next returns where the first match in text is and how long, or where one may
+// begin of which the rest is to come.
+func (m *matcher) next(text []byte, end bool) (at, n int, open bool) {
+	for i := range text {
+		longest, open := m.at(text[i:])
+		switch {
+		case open && !end:
+			return i, 0, true
+		case longest > 0:
+			return i, longest, false
+		}
+	}
+	return len(text), 0, false
+}
+
 // at is [pattern.match] for all patterns.
 func (m *matcher) at(text []byte) (longest int, open bool) {
-	for j := range m.patterns {
-		if p := &m.patterns[j]; p.first[text[0]] {
-			n, more := p.match(text)
+	for word := range m.words {
+		may := m.first[int(text[0])*m.words+word]
+		if len(text) > 1 {
+			may &= m.second[int(text[1])*m.words+word]
+		}
+		for ; may != 0; may &= may - 1 {
+			n, more := m.patterns[word*64+bits.TrailingZeros64(may)].match(text)
 			longest = max(longest, n)
 			open = open || more
 		}

@@ -2,11 +2,13 @@
 // enters a prompt: the last guard, behind everything that keeps a value from
 // getting there at all.
 //
-// A value is found raw and in the usual encodings, also mixed: JSON and
-// percent escapes, HTML entities, \x escapes, hexadecimal, and base64 at any
-// alignment in both alphabets. What is not found: a value in another letter
-// case, cut in pieces, compressed, or encoded twice. Values shorter than
-// [MinLength] bytes are not looked for, because they would hit ordinary words.
+// A value is found raw and in the usual encodings, also mixed: the escapes of
+// JSON, programming languages, URLs, mail and HTML, each also escaped once more,
+// hexadecimal, and base64 at any alignment in both alphabets, also escaped or
+// wrapped; all of them as bytes and in UTF-16 of either order. What is not
+// found: a value in another letter case, cut in pieces, compressed, or encoded
+// by two of these in turn. Values shorter than [MinLength] bytes are not looked
+// for, because they would hit ordinary words.
 package scrub
 
 import (
@@ -83,7 +85,7 @@ func (s *Set) String(text string) string {
 	if m == nil {
 		return text
 	}
-	out, _, found := m.replace(nil, []byte(text), true)
+	out, _, found := m.replace(nil, []byte(text), true, named)
 	if !found {
 		return text
 	}
@@ -96,8 +98,8 @@ func (s *Set) Holds(text []byte) bool {
 	if m == nil {
 		return false
 	}
-	_, _, found := m.replace(nil, text, true)
-	return found
+	_, n, _ := m.next(text, true)
+	return n > 0
 }
 
 // Format implements [fmt.Formatter]: no verb shows a value.
@@ -109,17 +111,64 @@ func (s *Set) LogValue() slog.Value { return slog.StringValue(Mark) }
 // Reader returns a reader of r's bytes with every value that s holds now
 // replaced. It holds back bytes only while they may be the beginning of a
 // value, so a stream stays a stream. Closing stays with r.
-func (s *Set) Reader(r io.Reader) io.Reader {
+func (s *Set) Reader(r io.Reader) io.Reader { return s.reader(r, named) }
+
+// Mask is [Set.Reader] for a text whose length was said already: what stands in
+// the place of a value is as long as that.
+func (s *Set) Mask(r io.Reader) io.Reader { return s.reader(r, masked) }
+
+func (s *Set) reader(r io.Reader, mark marking) io.Reader {
 	m := s.snapshot()
 	if m == nil {
 		return r
 	}
-	return &reader{src: r, matcher: m}
+	return &reader{src: r, matcher: m, mark: mark}
 }
+
+// Finder looks for values in a text that is written to it in pieces.
+type Finder struct {
+	matcher *matcher // nil for none
+	rest    []byte   // may begin a value
+	found   bool
+}
+
+// Finder returns a Finder of the values that s holds now.
+func (s *Set) Finder() *Finder { return &Finder{matcher: s.snapshot()} }
+
+// Write implements [io.Writer]. It does not fail.
+func (f *Finder) Write(p []byte) (int, error) {
+	if f.matcher == nil || f.found {
+		return len(p), nil
+	}
+	f.rest = append(f.rest, p...)
+	at, n, open := f.matcher.next(f.rest, false)
+	f.found = n > 0
+	if !open {
+		at = len(f.rest)
+	}
+	f.rest = f.rest[:copy(f.rest, f.rest[at:])]
+	return len(p), nil
+}
+
+// Found reports whether a value was in what was written.
+func (f *Finder) Found() bool { return f.found }
+
+// End reports whether a value was in what was written and nothing follows it.
+func (f *Finder) End() bool {
+	if f.matcher != nil && !f.found {
+		_, n, _ := f.matcher.next(f.rest, true)
+		f.found = n > 0
+	}
+	return f.found
+}
+
+// Open is how many of the bytes that were written last may begin a value.
+func (f *Finder) Open() int { return len(f.rest) }
 
 type reader struct {
 	src     io.Reader
 	matcher *matcher
+	mark    marking
 	chunk   [16 << 10]byte
 	// rest may begin a value and waits for more; out is ready to be read.
 	rest, out []byte
@@ -135,7 +184,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		r.err = err
 		// An error that is not the end of the text loses the rest: it may be
 		// the beginning of a value.
-		r.out, r.rest, _ = r.matcher.replace(r.out[:0], append(r.rest, r.chunk[:n]...), err == io.EOF)
+		r.out, r.rest, _ = r.matcher.replace(r.out[:0], append(r.rest, r.chunk[:n]...), err == io.EOF, r.mark)
 	}
 	n := copy(p, r.out)
 	r.out = r.out[n:]

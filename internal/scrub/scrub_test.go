@@ -2,6 +2,7 @@ package scrub
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -9,11 +10,14 @@ import (
 	"html"
 	"io"
 	"log/slog"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
+	"unicode/utf16"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -23,21 +27,55 @@ import (
 
 // encodings are the ways in which a value may come back.
 var encodings = map[string]func(string) string{
-	"raw":            func(v string) string { return v },
-	"json":           func(v string) string { b, _ := json.Marshal(v); return string(b[1 : len(b)-1]) },
-	"json slashes":   func(v string) string { return strings.ReplaceAll(v, "/", `\/`) },
-	"query":          url.QueryEscape,
-	"path":           url.PathEscape,
-	"every percent":  func(v string) string { return perByte(v, "%%%02X") },
-	"every percent'": func(v string) string { return perByte(v, "%%%02x") },
-	"every x":        func(v string) string { return perByte(v, `\x%02x`) },
-	"html":           html.EscapeString,
-	"hex":            func(v string) string { return hex.EncodeToString([]byte(v)) },
-	"HEX":            func(v string) string { return strings.ToUpper(hex.EncodeToString([]byte(v))) },
-	"base64":         func(v string) string { return base64.StdEncoding.EncodeToString([]byte(v)) },
-	"base64 url":     func(v string) string { return base64.URLEncoding.EncodeToString([]byte(v)) },
-	"basic auth":     func(v string) string { return base64.StdEncoding.EncodeToString([]byte("user:" + v + "\n")) },
-	"base64 mid":     func(v string) string { return base64.StdEncoding.EncodeToString([]byte("ab" + v + "cd")) },
+	"raw":                  func(v string) string { return v },
+	"json":                 func(v string) string { b, _ := json.Marshal(v); return string(b[1 : len(b)-1]) },
+	"json slashes":         func(v string) string { return strings.ReplaceAll(v, "/", `\/`) },
+	"query":                url.QueryEscape,
+	"path":                 url.PathEscape,
+	"every percent":        func(v string) string { return perByte(v, "%%%02X") },
+	"every percent'":       func(v string) string { return perByte(v, "%%%02x") },
+	"every x":              func(v string) string { return perByte(v, `\x%02x`) },
+	"html":                 html.EscapeString,
+	"hex":                  func(v string) string { return hex.EncodeToString([]byte(v)) },
+	"HEX":                  func(v string) string { return strings.ToUpper(hex.EncodeToString([]byte(v))) },
+	"base64":               func(v string) string { return base64.StdEncoding.EncodeToString([]byte(v)) },
+	"base64 url":           func(v string) string { return base64.URLEncoding.EncodeToString([]byte(v)) },
+	"basic auth":           func(v string) string { return base64.StdEncoding.EncodeToString([]byte("user:" + v + "\n")) },
+	"base64 mid":           func(v string) string { return base64.StdEncoding.EncodeToString([]byte("ab" + v + "cd")) },
+	"x escaped once more":  func(v string) string { return perByte(v, `\\x%02x`) },
+	"percent once more":    func(v string) string { return perByte(v, "%%25%02X") },
+	"octal":                func(v string) string { return perByte(v, `\%03o`) },
+	"quoted printable":     func(v string) string { return perByte(v, "=%02X") },
+	"decimal entities":     func(v string) string { return perRune(v, "&#%d;") },
+	"zeros in entities":    func(v string) string { return perRune(v, "&#%03d;") },
+	"hexadecimal entities": func(v string) string { return perRune(v, "&#X%X;") },
+	"entities once more":   func(v string) string { return perRune(v, "&amp;#x%x;") },
+	"u in braces":          func(v string) string { return perRune(v, `\u{%x}`) },
+	"large U":              func(v string) string { return perRune(v, `\U%08x`) },
+	"json in json": func(v string) string {
+		inner, _ := json.Marshal(v)
+		outer, _ := json.Marshal(string(inner))
+		return string(outer[3 : len(outer)-3])
+	},
+	"base64, slashes escaped": func(v string) string {
+		return strings.ReplaceAll(base64.StdEncoding.EncodeToString([]byte(v)), "/", `\/`)
+	},
+	"base64, in a query": func(v string) string { return url.QueryEscape(base64.StdEncoding.EncodeToString([]byte(v))) },
+	"base64, wrapped":    func(v string) string { return wrap(base64.StdEncoding.EncodeToString([]byte(v)), "\r\n") },
+	"base64, wrapped in JSON": func(v string) string {
+		return wrap(base64.StdEncoding.EncodeToString([]byte("user:"+v)), `\n`)
+	},
+	"utf-16le": func(v string) string { return utf16Of(v, binary.LittleEndian) },
+	"utf-16be": func(v string) string { return utf16Of(v, binary.BigEndian) },
+	"json in utf-16": func(v string) string {
+		b, _ := json.Marshal(v)
+		return utf16Of(string(b[1:len(b)-1]), binary.BigEndian)
+	},
+	"base64 in utf-16": func(v string) string {
+		return utf16Of(base64.StdEncoding.EncodeToString([]byte(v)), binary.LittleEndian)
+	},
+	"hex in utf-16":      func(v string) string { return utf16Of(hex.EncodeToString([]byte(v)), binary.LittleEndian) },
+	"percents in utf-16": func(v string) string { return utf16Of(perByte(v, "%%%02X"), binary.BigEndian) },
 	"u escapes": func(v string) string {
 		var b strings.Builder
 		for _, r := range v {
@@ -49,6 +87,33 @@ var encodings = map[string]func(string) string{
 		}
 		return b.String()
 	},
+}
+
+func perRune(v, format string) string {
+	var b strings.Builder
+	for _, r := range v {
+		fmt.Fprintf(&b, format, r)
+	}
+	return b.String()
+}
+
+func wrap(text, with string) string {
+	var b strings.Builder
+	for i := range len(text) {
+		if i > 0 && i%5 == 0 {
+			b.WriteString(with)
+		}
+		b.WriteByte(text[i])
+	}
+	return b.String()
+}
+
+func utf16Of(text string, order binary.AppendByteOrder) string {
+	var out []byte
+	for _, unit := range utf16.Encode([]rune(text)) {
+		out = order.AppendUint16(out, unit)
+	}
+	return string(out)
 }
 
 func perByte(v, format string) string {
@@ -149,6 +214,40 @@ func TestAStreamIsNotHeldBack(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "data: {\"delta\":\"hello\"}\n\n", string(buf[:n]))
 	})
+}
+
+// TestAMaskIsAsLongAsTheValue holds for every encoding and every split.
+func TestAMaskIsAsLongAsTheValue(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		value := rapid.StringOfN(rapid.RuneFrom([]rune(`ab\"/%u0é`)), 4, 8, -1).Draw(t, "value")
+		name := rapid.SampledFrom(slices.Sorted(maps.Keys(encodings))).Draw(t, "encoding")
+		before := rapid.StringOf(rapid.RuneFrom([]rune(`xy `))).Draw(t, "before")
+		text := before + encodings[name](value) + " after"
+		got, err := io.ReadAll(New(bctrl.NewSecret(value)).Mask(iotest.HalfReader(strings.NewReader(text))))
+		if err != nil || len(got) != len(text) {
+			t.Fatalf("%d bytes of %d, %v", len(got), len(text), err)
+		}
+		if New(bctrl.NewSecret(value)).Holds(got) {
+			t.Fatal("the value is still there")
+		}
+	})
+}
+
+func TestAFinderFindsWhatIsReplaced(t *testing.T) {
+	set := New(bctrl.NewSecret("hunter2/x"))
+	for name, encode := range encodings {
+		text := "a " + encode("hunter2/x")
+		for cut := range len(text) {
+			f := set.Finder()
+			_, _ = f.Write([]byte(text[:cut]))
+			require.LessOrEqual(t, f.Open(), cut)
+			_, _ = f.Write([]byte(text[cut:]))
+			require.True(t, f.End(), "%s cut at %d", name, cut)
+		}
+	}
+	f := set.Finder()
+	_, _ = f.Write([]byte("hunter2/"))
+	require.False(t, f.End())
 }
 
 func TestAReadErrorComesAfterTheText(t *testing.T) {
