@@ -107,9 +107,8 @@ func revokeKey(c *cli, where *dirs) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke <id>",
 		Short: "Revoke a key: it is refused from the next request on",
-		Long: `Revoke an organization key: it is refused from the next request on, and what it
-has open ends: streams, executions, DevTools connections, links that it signed.
-The last key is not revoked; make another one first.`,
+		Long: `Revoke an organization key: it is refused from the next request on. The last key
+is not revoked; make another one first.`,
 		Example: "  bctrl keys revoke 01980a4e-6a3c-7f1e-8c1d-3b2a5d9e4f60",
 		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -36,6 +36,9 @@ type compiled struct {
 	// places are what it authenticates with; scrubbed is what must not come back.
 	places   Places
 	scrubbed []bctrl.Secret
+	// reusable is set where who reads a request can make others: a secret is in
+	// it. A signature, and a certificate, is good for the one request.
+	reusable bool
 }
 
 type filled struct {
@@ -76,6 +79,7 @@ func (b *Broker) compile(t Target, base *url.URL) (*compiled, error) {
 			c.scrubbed = append(c.scrubbed, secret)
 		}
 	}
+	c.reusable = reusable(t)
 	if err := c.entries(t.Auth); err != nil {
 		return nil, err
 	}
@@ -96,6 +100,25 @@ func (b *Broker) compile(t Target, base *url.URL) (*compiled, error) {
 	case bctrl.AuthNone, bctrl.AuthHeader, bctrl.AuthQuery, bctrl.AuthMTLS:
 	}
 	return c, err
+}
+
+// reusable reports whether requests to a target hold one of its secrets.
+func reusable(t Target) bool {
+	switch t.Auth.Type {
+	case bctrl.AuthAWSSigV4, bctrl.AuthHMAC, bctrl.AuthMTLS, bctrl.AuthNone:
+	default:
+		return true
+	}
+	for _, entries := range []map[string]string{t.Auth.Headers, t.Auth.Query} {
+		for _, text := range entries {
+			for field := range t.Secrets {
+				if strings.Contains(text, "{"+field+"}") && !slices.Contains(t.Auth.Public, field) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // problemOf is what is wrong with an auth, which holds no value.

@@ -15,7 +15,9 @@
 //     both directions.
 //   - an answer is bounded, and its headers and body are scrubbed of every
 //     secret of the target, and of what was made of them for the request, in
-//     any usual encoding.
+//     any usual encoding. A body in a content coding is looked into, and passed
+//     on to the byte unless a secret is in it. Ranges are looked through beyond
+//     their ends, so that no secret is had in pieces.
 //   - an error holds neither a secret nor the URL's query nor anything that the
 //     provider wrote.
 //   - a request's body streams, unless its signature needs its hash; then at
@@ -41,11 +43,19 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/egress"
+	"github.com/bctrl-go/bctrl/internal/httpconn"
 )
 
 // DefaultMaxAnswer is how many bytes of an answer are read unless the target
 // says otherwise.
 const DefaultMaxAnswer = 16 << 20
+
+// An answer's header may have maxHeader bytes. More is read of it, so that it
+// can be said what is wrong with one that has not.
+const (
+	maxHeader     = 64 << 10
+	maxReadHeader = 1 << 20
+)
 
 // Errors of this package. Each is wrapped with what is safe to say.
 var (
@@ -65,6 +75,8 @@ var (
 	ErrAnswer = errors.New("provider answer refused")
 	// ErrRedirect is the [ErrAnswer] of a redirect.
 	ErrRedirect = fmt.Errorf("%w: a redirect", ErrAnswer)
+	// ErrHeader: the answer's header is longer than any that is passed on.
+	ErrHeader = fmt.Errorf("the header of the answer is longer than %d bytes", maxHeader)
 	// ErrTooLarge: the answer is longer than the target allows.
 	ErrTooLarge = errors.New("provider answer too large")
 	// ErrUnsignable: the request's body is too long to be signed.
@@ -74,6 +86,8 @@ var (
 	ErrSuperseded = errors.New("the secret was replaced or deleted")
 	// ErrToken: no access token could be had.
 	ErrToken = errors.New("no access token")
+	// ErrTokenRefused is the [ErrToken] of an endpoint that says no.
+	ErrTokenRefused = fmt.Errorf("%w", ErrToken)
 )
 
 // Target is a provider as one credential reaches it.
@@ -96,9 +110,12 @@ type Target struct {
 	// old secret is worth nothing any more, whoever still waits. Nil keeps it in
 	// memory alone.
 	Rotated func(ctx context.Context, field string, from, to bctrl.Secret) error
-	// MaxAnswer bounds an answer's body in bytes, after decompression; zero is
+	// MaxAnswer bounds an answer's body in bytes, as it is passed on; zero is
 	// [DefaultMaxAnswer].
 	MaxAnswer int64
+	// Unpack has every answer come whole and without a content coding, for who
+	// reads or changes what it says.
+	Unpack bool
 }
 
 // Config says how a [Broker] reaches the world.
@@ -116,26 +133,39 @@ type Config struct {
 // Broker makes clients, which share its connections. It is safe for concurrent
 // use.
 type Broker struct {
-	secure, plain *http.Transport
-	tokens        tokenCache
-	certified     transportCache
-	now           func() time.Time
+	secure, plain *httpconn.Transport
+	// overTLS makes a transport of its own, whose connections use these settings.
+	overTLS   func(*tls.Config) *httpconn.Transport
+	roots     *x509.CertPool
+	tokens    tokenCache
+	certified transportCache
+	now       func() time.Time
 }
 
 // New returns a Broker.
 func New(cfg Config) *Broker {
-	secure := &http.Transport{
-		DialContext:            instead(cfg.Instead, cfg.Egress.DialContext),
-		TLSClientConfig:        &tls.Config{RootCAs: cfg.RootCAs, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    10 * time.Second,
-		ForceAttemptHTTP2:      true,
-		MaxIdleConnsPerHost:    8,
-		IdleConnTimeout:        60 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
+	transport := func(dial dialer, tls *tls.Config) *httpconn.Transport {
+		return httpconn.New(&http.Transport{
+			DialContext:            instead(cfg.Instead, dial),
+			TLSClientConfig:        tls,
+			TLSHandshakeTimeout:    10 * time.Second,
+			ForceAttemptHTTP2:      true,
+			MaxIdleConnsPerHost:    8,
+			IdleConnTimeout:        60 * time.Second,
+			MaxResponseHeaderBytes: maxReadHeader,
+		})
 	}
-	plain := secure.Clone()
-	plain.DialContext = instead(cfg.Instead, dialAllowed(cfg.Egress))
-	return &Broker{secure: secure, plain: plain, now: time.Now}
+	b := &Broker{now: time.Now}
+	b.overTLS = func(tls *tls.Config) *httpconn.Transport { return transport(cfg.Egress.DialContext, tls) }
+	b.secure = b.overTLS(tlsConfig(cfg.RootCAs))
+	b.plain = transport(dialAllowed(cfg.Egress), nil)
+	b.roots = cfg.RootCAs
+	return b
+}
+
+// tlsConfig are the settings of every connection to a provider.
+func tlsConfig(roots *x509.CertPool) *tls.Config {
+	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 }
 
 // Close waits for access tokens that are being renewed, at most half a minute,
@@ -171,7 +201,7 @@ func (b *Broker) Client(t Target) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{base: base, auth: auth, maxAnswer: t.MaxAnswer, transport: b.secure}
+	c := &Client{base: base, auth: auth, maxAnswer: t.MaxAnswer, unpack: t.Unpack, transport: b.secure}
 	switch {
 	case t.Auth.Type == bctrl.AuthMTLS:
 		c.transport, err = b.withCertificate(t, base)

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/bctrl-go/bctrl"
-	"github.com/bctrl-go/bctrl/internal/scrub"
 )
 
 // Client sends requests to one target with the target's secrets. It is an
@@ -19,6 +18,7 @@ type Client struct {
 	base      *url.URL
 	auth      *compiled
 	maxAnswer int64
+	unpack    bool
 	transport http.RoundTripper
 }
 
@@ -38,23 +38,32 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 		discard(req) // the contract of a RoundTripper; nothing was read
 		return nil, err
 	}
-	resp, made, err := c.send(req)
+	asked, err := c.spanOf(req)
+	if err != nil {
+		discard(req)
+		return nil, err
+	}
+	resp, made, err := c.send(req, asked)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.acceptable(resp); err != nil {
-		_ = resp.Body.Close() // the answer is refused whole
-		return nil, err
+	err = c.acceptable(resp, asked)
+	if err == nil {
+		var clean *http.Response
+		if clean, err = c.cleaned(req, resp, made, asked); err == nil {
+			return clean, nil
+		}
 	}
-	return c.cleaned(req, resp, made), nil
+	_ = resp.Body.Close() // the answer is refused whole
+	return nil, err
 }
 
 // send sends a request, with a new access token once more when the provider
 // does not know the old one; one that was made for the request is not replaced.
 // It returns the secrets that were made for it.
-func (c *Client) send(req *http.Request) (resp *http.Response, made []bctrl.Secret, err error) {
+func (c *Client) send(req *http.Request, asked *span) (resp *http.Response, made []bctrl.Secret, err error) {
 	begun := c.auth.now()
-	resp, used, err := c.sendOnce(req)
+	resp, used, err := c.sendOnce(req, asked)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized || c.auth.tokens == nil || !used.token.obtained.Before(begun) {
 		return resp, used.made, err
 	}
@@ -71,16 +80,19 @@ func (c *Client) send(req *http.Request) (resp *http.Response, made []bctrl.Secr
 	_ = resp.Body.Close() // the answer was about a token that is replaced now
 	c.auth.tokens.drop(used.token)
 	made = used.made
-	resp, used, err = c.sendOnce(again)
+	resp, used, err = c.sendOnce(again, asked)
 	return resp, append(made, used.made...), err
 }
 
-func (c *Client) sendOnce(req *http.Request) (*http.Response, proof, error) {
+func (c *Client) sendOnce(req *http.Request, asked *span) (*http.Response, proof, error) {
 	out := c.outgoing(req)
 	used, err := c.auth.authorize(out)
 	if err != nil {
 		discard(out)
 		return nil, used, err
+	}
+	if asked != nil {
+		asked.widen(out, slices.Concat(used.made, c.auth.scrubbed))
 	}
 	once(out)
 	resp, err := c.transport.RoundTrip(out)
@@ -140,76 +152,11 @@ func (c *Client) outgoing(req *http.Request) *http.Request {
 	out := req.Clone(req.Context())
 	out.Host, out.URL.Host = c.base.Host, c.base.Host
 	out.Close, out.TransferEncoding, out.Trailer = false, nil, nil
-	// Without Accept-Encoding the transport decompresses itself, so that the
-	// scrubber sees the text.
 	DropHopByHop(out.Header)
+	out.Header.Set("Accept-Encoding", acceptedCodings(req.Header))
 	out.Header.Del("Cookie")
 	if out.Header.Get("User-Agent") == "" {
 		out.Header.Set("User-Agent", "bctrl")
 	}
 	return out
-}
-
-// acceptable refuses answers that must not reach a caller at all.
-func (c *Client) acceptable(resp *http.Response) error {
-	switch {
-	case resp.StatusCode >= 300 && resp.StatusCode < 400 && resp.StatusCode != http.StatusNotModified && resp.Header.Get("Location") != "":
-		// Without a place to go it is none: 308 of Google's uploads says how much
-		// has arrived.
-		return fmt.Errorf("%w: status %d", ErrRedirect, resp.StatusCode)
-	case resp.StatusCode == http.StatusSwitchingProtocols:
-		return fmt.Errorf("%w: another protocol", ErrAnswer)
-	case headOnly(resp): // of a body that does not come
-		return nil
-	case resp.Header.Get("Content-Encoding") != "":
-		return fmt.Errorf("%w: an encoding that was not asked for", ErrAnswer)
-	case resp.ContentLength > c.maxAnswer:
-		return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, c.maxAnswer)
-	}
-	return nil
-}
-
-func headOnly(resp *http.Response) bool {
-	return resp.Request != nil && resp.Request.Method == http.MethodHead
-}
-
-// answeredAuth are the headers of an answer that are about authentication, and
-// the length, which holds no more once secrets are taken out.
-var answeredAuth = []string{
-	"Set-Cookie", "Set-Cookie2", "Www-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Content-Length",
-	"Authorization", "Proxy-Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "X-Auth-Token", sessionHeader,
-}
-
-// cleaned returns resp as the caller may see it, without the target's secrets
-// and those that were made for the request. Trailers are left out.
-func (c *Client) cleaned(req *http.Request, resp *http.Response, made []bctrl.Secret) *http.Response {
-	set := scrub.New(slices.Concat(made, c.auth.scrubbed)...)
-	header := make(http.Header, len(resp.Header))
-	for name, values := range resp.Header {
-		clean := set.String(name)
-		for _, v := range values {
-			header[clean] = append(header[clean], set.String(v))
-		}
-	}
-	for _, name := range slices.Concat(answeredAuth, c.auth.places.Headers) {
-		header.Del(name)
-	}
-	length := int64(-1) // what is scrubbed may become shorter
-	if headOnly(resp) {
-		length = resp.ContentLength
-	}
-	limited := &bounded{src: resp.Body, left: c.maxAnswer, limit: c.maxAnswer, ctx: req.Context()}
-	return &http.Response{
-		Status: set.String(resp.Status), StatusCode: resp.StatusCode,
-		Proto: resp.Proto, ProtoMajor: resp.ProtoMajor, ProtoMinor: resp.ProtoMinor,
-		Header: header, ContentLength: length,
-		Body: body{Reader: set.Reader(limited), Closer: resp.Body},
-		// The caller's request, not the one that held the key.
-		Request: req, TLS: resp.TLS,
-	}
-}
-
-type body struct {
-	io.Reader
-	io.Closer
 }

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+
+	"github.com/bctrl-go/bctrl/internal/httpconn"
 )
 
 // maxCertified is how many client certificates are kept with their connections.
@@ -21,18 +23,22 @@ func (b *Broker) withCertificate(t Target, base *url.URL) (http.RoundTripper, er
 	}
 	certificate, key := t.Secrets[fieldCertificate], t.Secrets[fieldPrivateKey]
 	id := fingerprint(t.Identity, certificate.Expose(), key.Expose())
-	return b.certified.get(id, func() (*http.Transport, error) {
+	kept, err := b.certified.get(id, func() (*http.Transport, error) {
 		pair, err := tls.X509KeyPair([]byte(certificate.Expose()), []byte(key.Expose()))
 		if err != nil {
 			// The error's text could quote the PEM.
 			return nil, fmt.Errorf("%w: the certificate and the private key are not a PEM pair", ErrTarget)
 		}
-		transport := b.secure.Clone()
+		cfg := tlsConfig(b.roots)
 		// A server that names no authority of ours still gets the certificate:
 		// the credential was made for it.
-		transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
-		return transport, nil
+		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+		return b.overTLS(cfg).Transport, nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return &httpconn.Transport{Transport: kept}, nil
 }
 
 // fingerprint is an identity under which what is made of secrets is kept.

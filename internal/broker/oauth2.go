@@ -141,7 +141,11 @@ func readGrant(status int, body []byte) (granted, error) {
 	}
 	err := json.Unmarshal(body, &answer)
 	if status != http.StatusOK && status != http.StatusCreated {
-		return granted{}, fmt.Errorf("%w: its endpoint answered %d%s", ErrToken, status, knownCode(answer.Error))
+		refused := ErrToken
+		if status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden {
+			refused = ErrTokenRefused
+		}
+		return granted{}, fmt.Errorf("%w: its endpoint answered %d%s", refused, status, knownCode(answer.Error))
 	}
 	switch {
 	case err != nil:

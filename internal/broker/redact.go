@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"mime"
 	"strings"
@@ -78,6 +80,9 @@ func (f *filter) Read(p []byte) (int, error) {
 			return 0, f.err
 		}
 		n, err := f.src.Read(f.chunk[:])
+		if bytes.IndexByte(f.chunk[:n], 0) >= 0 {
+			n, err = 0, fmt.Errorf("%w: a zero byte where fields of JSON are hidden, as UTF-16 has them", ErrAnswer)
+		}
 		f.out = f.out[:0]
 		for _, b := range f.chunk[:n] {
 			f.out = f.step(f.out, b)

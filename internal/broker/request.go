@@ -2,7 +2,6 @@ package broker
 
 import (
 	"net/http"
-	"net/textproto"
 	"slices"
 	"strings"
 
@@ -65,17 +64,9 @@ var authWords = []string{
 	"client-secret", "csrf-token", "xsrf-token", "cookie", "access-key",
 }
 
-// ruleHeaders would make the provider, or something before it, take the request
-// for another one than was checked.
-var ruleHeaders = []string{
-	"Host", "X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url", "X-Original-Host", "X-Host",
-}
-
 // CarriesAuth reports whether a header, by its name, may carry somebody's
 // authentication.
-func CarriesAuth(name string) bool {
-	return slices.ContainsFunc(authWords, func(word string) bool { return strings.Contains(hyphened(name), word) })
-}
+func CarriesAuth(name string) bool { return holdsWord(hyphened(name), authWords) }
 
 // CheckHeader refuses headers that a caller may not send, whatever credential
 // is used: those of HTTP's own authentication and its state, and those that
@@ -89,7 +80,13 @@ func CheckHeader(h http.Header) error {
 			return &bctrl.Error{Status: http.StatusBadRequest, Code: "invoke.header_refused", Field: "headers", Message: "a header's name or value holds a character that no header can carry"}
 		case slices.Contains(callerHeaders, lower):
 			return AuthRefused("header", name)
-		case slices.Contains(ruleHeaders, textproto.CanonicalMIMEHeaderKey(lower)):
+		case changesProtocol(lower, values):
+			return &bctrl.Error{
+				Status: http.StatusBadRequest, Code: "invoke.upgrade_refused", Field: "headers",
+				Message: "the request asks for another protocol, as a websocket does: a request and its answer is all that is passed on",
+				Hint:    "use the provider's HTTP API; answers stream, as server-sent events do",
+			}
+		case changesRequest(lower):
 			return &bctrl.Error{
 				Status: http.StatusBadRequest, Code: "invoke.header_refused", Field: "headers",
 				Message: "the header " + lower + " would change what is asked after it was checked", Hint: "leave it out; method, path and host have fields of their own",
@@ -147,8 +144,8 @@ func AuthRefused(kind, name string) error {
 // hopByHop are the headers that end at the next hop (RFC 9110 §7.6.1), with
 // those that HTTP libraries set themselves.
 var hopByHop = []string{
-	"Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Expect", "Content-Length", "Accept-Encoding",
-	"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Real-Ip", "Via", "Proxy-Authenticate",
+	"Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Expect", "Content-Length", "Http2-Settings",
+	"Forwarded", "X-Real-Ip", "Via", "Proxy-Authenticate",
 }
 
 // DropHopByHop deletes the headers that are meant for the next hop alone, those
@@ -161,5 +158,10 @@ func DropHopByHop(h http.Header) {
 	}
 	for _, name := range hopByHop {
 		h.Del(name)
+	}
+	for name := range h {
+		if strings.HasPrefix(hyphened(name), "x-forwarded-") { // another host or path among them
+			delete(h, name)
+		}
 	}
 }

@@ -103,12 +103,21 @@ func classify(ctx context.Context, err error) error {
 		return ErrTimeout
 	case errors.As(err, &cert):
 		return fmt.Errorf("%w: its certificate is not trusted", ErrUnreachable)
+	case longHeader(err):
+		return ErrHeader
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w: connection refused", ErrUnreachable)
 	case errors.As(err, &dns):
 		return fmt.Errorf("%w: its name cannot be resolved now", ErrUnreachable)
 	}
 	return fmt.Errorf("%w: the connection broke", ErrUnreachable)
+}
+
+// longHeader reports whether net/http gave up on an answer's header. It says so
+// in words alone, of its own.
+func longHeader(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "response headers exceeded") || strings.Contains(text, "header list larger")
 }
 
 // bounded reads at most limit bytes and fails on the next one.

@@ -140,6 +140,8 @@ func misbehave(w http.ResponseWriter, r *http.Request) {
 		}
 	case "/v1/things/redirect":
 		http.Redirect(w, r, "/v1/things?k="+acmeKey, http.StatusTemporaryRedirect)
+	case "/v1/things/header":
+		w.Header().Set("X-Big", strings.Repeat("x", 100<<10))
 	case "/v1/things/echo":
 		_ = json.NewEncoder(w).Encode(map[string]string{"key": r.Header.Get("X-Acme"), "quoted": strconv.Quote(acmeKey)})
 	}
@@ -214,6 +216,25 @@ func (w *badWorld) requests() map[string][]badRequest {
 		"another host":          {things("host", "evil.example"), things("host", "127.0.0.1"), things("host", acmeHost+"@evil.example"), things("host", acmeHost+":8443")},
 		"a second body":         {raw(`{"body":1,"rawBody":"eA=="}`), raw(`{"body":1,"body":2}`), raw(`{"body":1,"multipart":[]}`)},
 		"a header twice":        {raw(`{"headers":{"X-A":"1","X-A":"2"}}`), raw(`{"headers":{"X-A":"1","x-a":"2"}}`)},
+		"a websocket, or another protocol": {
+			things("headers", object{"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13"}),
+			things("headers", object{"upgrade": "TLS/1.2"}), things("headers", object{"sec_websocket_key": "x"}), things("headers", object{"Upgrade": "h2c, websocket"}),
+		},
+		"a header that means another path, host or method": {
+			things("headers", object{"X-Original-URL": "/admin"}), things("headers", object{"X_Rewrite_Url": "/admin"}), things("headers", object{"X-HTTP-Method-Override": "DELETE"}),
+			things("headers", object{"X-Method-Override": "DELETE"}), things("headers", object{"X-Original-Uri": "/admin"}), things("headers", object{"X-Envoy-Original-Path": "/admin"}),
+			things("headers", object{"X-Host": "evil.example"}), things("headers", object{"X-Original-Host": "evil.example"}), things("headers", object{"X-HTTP-Path-Override": "/admin"}),
+		},
+		"a header that names something else than the path": {
+			things("headers", object{"x-amz-copy-source": "/b/k"}), things("headers", object{"X-Amz-Copy-Source-Range": "bytes=0-9"}), things("headers", object{"x-amz-rename-source": "/b/k"}),
+			things("headers", object{"X-Goog-Copy-Source": "/b/k"}), things("headers", object{"X-Ms-Copy-Source": "https://a.example/k"}), things("headers", object{"X-Ms-Source": "/b/k"}),
+			things("headers", object{"X-Ms-Rename-Source": "/b/k"}), things("headers", object{"X-Oss-Copy-Source": "/b/k"}), things("headers", object{"X-Cos-Copy-Source": "/b/k"}),
+			things("headers", object{"X-Obs-Copy-Source": "/b/k"}), things("headers", object{"Destination": "/admin"}), things("headers", object{"X-Copy-From": "b/k"}),
+			things("headers", object{"x_oss_copy_source": "/b/k"}), things("headers", object{"X-Tos-Copy-Source": "/b/k"}), things("headers", object{"X-Object-Manifest": "b/k"}),
+		},
+		"a range that is not one of bytes": {
+			things("headers", object{"Range": "bytes=0-7,16-23"}), things("headers", object{"Range": "bytes=9-1"}), things("headers", object{"range": "bytes=x"}),
+		},
 		"authentication of the caller's own": {
 			things("headers", object{"Authorization": "Bearer x"}), things("headers", object{"x-acme": "x"}), things("headers", object{"Cookie": "a=b"}),
 			things("headers", object{"X_ACME": "x"}), things("headers", object{"Proxy-Authorization": "Basic eA=="}),
@@ -223,13 +244,14 @@ func (w *badWorld) requests() map[string][]badRequest {
 		"a runtime that names another context": {as(w.token, things("context", inGroup("site", "g"))), as(w.token, things("consumer", "another"))},
 		"a capability that is not mounted":     {as(w.token, invoke("acme/small", nil)), as(w.token, invoke("acme/nothing", nil))},
 
-		"a name that means a private address": {invoke("inside/x", nil)},
-		"a provider that cannot be reached":   {invoke("gone/x", nil)},
-		"a provider that answers too slowly":  {sent(invoke("acme/things", object{"path": "/v1/things/slowly", "timeoutMs": 100}))},
-		"a provider that never answers":       {sent(invoke("acme/things", object{"path": "/v1/things/never", "timeoutMs": 100}))},
-		"a provider that answers too much":    {sent(invoke("acme/small", nil))},
-		"a provider that redirects":           {sent(things("path", "/v1/things/redirect"))},
-		"a provider that repeats the key":     {sent(things("path", "/v1/things/echo"))},
+		"a name that means a private address":                {invoke("inside/x", nil)},
+		"a provider that cannot be reached":                  {invoke("gone/x", nil)},
+		"a provider that answers too slowly":                 {sent(invoke("acme/things", object{"path": "/v1/things/slowly", "timeoutMs": 100}))},
+		"a provider that never answers":                      {sent(invoke("acme/things", object{"path": "/v1/things/never", "timeoutMs": 100}))},
+		"a provider that answers too much":                   {sent(invoke("acme/small", nil))},
+		"a provider that redirects":                          {sent(things("path", "/v1/things/redirect"))},
+		"a provider whose answer has a header beyond 64 KiB": {sent(things("path", "/v1/things/header"))},
+		"a provider that repeats the key":                    {sent(things("path", "/v1/things/echo"))},
 	}
 }
 

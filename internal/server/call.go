@@ -364,24 +364,27 @@ func (c *call) request(ctx context.Context) (*http.Request, error) {
 	return req, nil
 }
 
+// hides reports whether the capability's policy names fields to take out.
+func (c *call) hides() bool { return c.capability.Policy != nil && len(c.capability.Policy.Redact) > 0 }
+
 // redact takes out of an answer what the capability's policy names.
 func (c *call) redact(resp *http.Response) error {
-	p := c.capability.Policy
-	if p == nil {
+	if !c.hides() {
 		return nil
 	}
-	r := broker.NewRedactor(p.Redact)
-	if r == nil || c.method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified {
+	r := broker.NewRedactor(c.capability.Policy.Redact)
+	if c.method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified {
 		return nil
 	}
 	text, ok := r.Reader(resp.Body, resp.Header.Get("Content-Type"))
 	if !ok {
 		return &bctrl.Error{
-			Status: http.StatusBadGateway, Code: "invoke.answer_refused",
+			Status: http.StatusUnprocessableEntity, Code: "invoke.answer_refused",
 			Message: "the capability's policy hides fields of JSON, and the provider's answer is none",
 		}
 	}
-	resp.Body = bodyOf{text, resp.Body}
+	resp.Body, resp.ContentLength = bodyOf{text, resp.Body}, -1
+	broker.DropDigests(resp.Header)
 	return nil
 }
 
@@ -405,7 +408,9 @@ func (c *call) failure(ctx context.Context, err error) error {
 	for _, f := range upstreamFailures {
 		if errors.Is(err, f.is) {
 			e := f.error
-			e.Message += strings.TrimPrefix(strings.TrimPrefix(err.Error(), f.is.Error()), ": ")
+			if strings.HasSuffix(e.Message, ": ") {
+				e.Message += strings.TrimLeft(strings.TrimPrefix(err.Error(), f.is.Error()), ": ")
+			}
 			e.Message = strings.TrimSuffix(e.Message, ": ") // the broker has no more to say
 			return &failedCallError{&e, err}
 		}
@@ -433,19 +438,29 @@ var (
 )
 
 // upstreamFailures are what the broker's errors mean to a caller. What the
-// broker says of them is safe to repeat.
+// broker says of them is safe to repeat. What would be the same if it were asked
+// again has a status that no provider's SDK takes for a reason to ask again.
 var upstreamFailures = []struct {
 	is    error
 	error bctrl.Error
 }{
-	{broker.ErrAddress, bctrl.Error{Status: http.StatusBadGateway, Code: "invoke.address_refused", Message: "the provider is at an address that the egress policy does not permit: "}},
-	{broker.ErrRedirect, bctrl.Error{Status: http.StatusBadGateway, Code: "invoke.redirect_refused", Message: "the provider redirects, and a key follows no redirect: "}},
-	{broker.ErrTooLarge, bctrl.Error{Status: http.StatusBadGateway, Code: "invoke.response_too_large", Message: "the provider's answer is too long: "}},
-	{broker.ErrAnswer, bctrl.Error{Status: http.StatusBadGateway, Code: "invoke.answer_refused", Message: "the provider's answer is refused: "}},
+	{broker.ErrAddress, bctrl.Error{Status: http.StatusForbidden, Code: "invoke.address_refused", Message: "the provider is at an address that the egress policy does not permit: "}},
+	{broker.ErrRedirect, bctrl.Error{Status: http.StatusUnprocessableEntity, Code: "invoke.redirect_refused", Message: "the provider redirects, and a key follows no redirect: "}},
+	{broker.ErrTooLarge, bctrl.Error{Status: http.StatusUnprocessableEntity, Code: "invoke.response_too_large", Message: "the provider's answer is too long: "}},
+	{broker.ErrHeader, bctrl.Error{Status: http.StatusUnprocessableEntity, Code: "invoke.response_header_too_large", Message: "the provider's answer has a header that is longer than 64 KiB"}},
+	{broker.ErrAnswer, bctrl.Error{Status: http.StatusUnprocessableEntity, Code: "invoke.answer_refused", Message: "the provider's answer is refused: "}},
 	{broker.ErrTimeout, *errUpstreamTimeout},
 	{broker.ErrUnreachable, bctrl.Error{Status: http.StatusBadGateway, Code: "invoke.upstream_unreachable", Message: "no whole answer came from the provider: "}},
+	{broker.ErrRange, bctrl.Error{
+		Status: http.StatusForbidden, Code: "invoke.range_refused", Field: "headers", Message: "a part of the answer is asked for in a way that could give away a secret in pieces",
+		Hint: "ask for the whole, or for one range of bytes where the capability's policy hides no fields",
+	}},
 	{broker.ErrRefused, bctrl.Error{Status: http.StatusBadRequest, Code: "invoke.request_refused", Message: "the request cannot be sent to this provider: "}},
 	{broker.ErrUnsignable, bctrl.Error{Status: http.StatusRequestEntityTooLarge, Code: "invoke.unsignable", Message: "the request cannot be signed: "}},
+	{broker.ErrTokenRefused, bctrl.Error{
+		Status: http.StatusUnprocessableEntity, Code: "credentials.no_token", Message: "the provider gives no access token for this credential: ",
+		Hint: "the client's id, its secret or the refresh token is not the right one any more",
+	}},
 	{broker.ErrToken, bctrl.Error{Status: http.StatusBadGateway, Code: "credentials.no_token", Message: "the provider gives no access token for this credential: "}},
 	{broker.ErrTarget, bctrl.Error{Status: http.StatusConflict, Code: "credentials.unusable", Message: "the credential cannot be used: "}},
 }

@@ -178,14 +178,16 @@ func (s *Server) targetOf(c *call, secrets map[string]bctrl.Secret) broker.Targe
 	r := c.resolved
 	t := broker.Target{
 		BaseURL: c.base.String(), Auth: r.Auth, Secrets: secrets, Identity: s.identity(c), MaxAnswer: c.maxAnswer, Rotated: s.rotated(c),
+		Unpack: c.made != nil || c.hides(),
 	}
 	if meta, err := aiMetaOf(r); r.AI != nil && err == nil && (c.made != nil || r.Auth.Type == "") {
 		var key bctrl.Secret
 		for _, secret := range secrets {
 			key = secret
 		}
+		unpack := t.Unpack
 		t = model.Target(meta.Provider, meta.address(), key)
-		t.MaxAnswer = c.maxAnswer
+		t.MaxAnswer, t.Unpack = c.maxAnswer, unpack
 	}
 	return t
 }

@@ -237,14 +237,17 @@ func (c *call) admit() (err error) {
 	return nil
 }
 
-// checkSources refuses headers that name another object to read from, which S3
-// has: a capability for some paths alone is none for what such a header names.
+// checkSources refuses headers that name something else to read or write: a
+// capability for some paths alone is none for what such a header names.
 func (c *call) checkSources() error {
-	for _, name := range []string{"X-Amz-Copy-Source", "X-Amz-Rename-Source"} {
-		if len(c.header.Values(name)) > 0 && !slices.Contains(c.capability.Paths, "/") {
+	if slices.Contains(c.capability.Paths, "/") {
+		return nil
+	}
+	for name := range c.header {
+		if broker.NamesAnother(name) {
 			return &bctrl.Error{
 				Status: http.StatusForbidden, Code: "invoke.path_not_allowed", Field: "headers",
-				Message: "a header names another object, and the capability does not permit every path",
+				Message: "the header " + strings.ToLower(name) + " names something else than the path, and the capability does not permit every path",
 			}
 		}
 	}

@@ -20,8 +20,12 @@ const slowestReader = time.Minute
 // is not, and those that this server writes itself.
 var ownPolicy = []string{
 	"Strict-Transport-Security", "Public-Key-Pins", "Alt-Svc", "Clear-Site-Data", "Set-Login", "Nel", "Report-To", "Reporting-Endpoints", "Service-Worker-Allowed",
-	"Content-Security-Policy", "Cache-Control", "X-Request-Id", "Date", "Server",
+	"Content-Security-Policy", "X-Request-Id", "Date", "Server", "Cdn-Cache-Control", "Surrogate-Control", "X-Accel-Expires", "X-Accel-Redirect", "X-Sendfile",
 }
+
+// tokenPlaces are where a caller's token may stand, for caches that keep answers
+// apart by them.
+const tokenPlaces = "Authorization, X-Api-Key, X-Goog-Api-Key, X-Amz-Security-Token"
 
 // passedHeaders are the headers of a provider's answer that a caller gets.
 func passedHeaders(from http.Header) http.Header {
@@ -51,13 +55,18 @@ func (s *Server) passOn(w http.ResponseWriter, rq *request, a *providerAnswer, s
 	if h.Get("Content-Type") == "" {
 		h["Content-Type"] = nil // nobody guesses
 	}
-	h.Set("Cache-Control", "private, no-cache")
+	// Cache-Control is the provider's, for it belongs to what is kept there. Caches
+	// that many share, on the way to us, are told in words of their own that this
+	// is for one caller.
+	h.Set("Cdn-Cache-Control", "private, no-store")
+	h.Set("X-Accel-Expires", "0")
+	h.Add("Vary", tokenPlaces)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Accel-Buffering", "no")
 	h.Set(wire.HeaderUpstreamStatus, strconv.Itoa(a.StatusCode))
 	h.Set(wire.HeaderCredential, a.call.credential)
 	h.Set(wire.HeaderTier, a.call.tier)
-	if a.ContentLength >= 0 && a.call.method == http.MethodHead && rq.Method == http.MethodHead {
+	if a.ContentLength >= 0 && (a.call.method != http.MethodHead || rq.Method == http.MethodHead) && a.StatusCode != http.StatusNoContent && a.StatusCode != http.StatusNotModified {
 		h.Set("Content-Length", strconv.FormatInt(a.ContentLength, 10))
 	}
 	conn := http.NewResponseController(w)

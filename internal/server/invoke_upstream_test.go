@@ -70,7 +70,8 @@ func TestAProviderThatMisbehaves(t *testing.T) {
 		}},
 		{"another protocol", "invoke.answer_refused", raw("HTTP/1.1 101 Switching Protocols", "Upgrade: x", "Connection: Upgrade", "", "")},
 		{"no HTTP at all", "invoke.upstream_unreachable", raw("SSH-2.0-OpenSSH", "")},
-		{"huge headers", "invoke.upstream_unreachable", raw("HTTP/1.1 200 OK", "X-Big: "+strings.Repeat("x", 200<<10), "", "")},
+		{"large headers", "invoke.response_header_too_large", raw("HTTP/1.1 200 OK", "X-Big: "+strings.Repeat("x", 100<<10), "", "")},
+		{"huge headers", "invoke.response_header_too_large", raw("HTTP/1.1 200 OK", "X-Big: "+strings.Repeat("x", 2<<20), "", "")},
 		{"less than it declares", "invoke.upstream_unreachable", raw("HTTP/1.1 200 OK", "Content-Length: 10", "", "x")},
 		{"it hangs up", "invoke.upstream_unreachable", raw()},
 	} {

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -42,6 +44,7 @@ type s3Error struct {
 // refuseForeign answers a provider's own SDK, whose users have nothing but what
 // it makes of an error: so the message says what to do, too.
 func refuseForeign(w http.ResponseWriter, rq *request, e *bctrl.Error) {
+	status := asOnce(w.Header(), e)
 	message := "bctrl: " + e.Message
 	if e.Hint != "" {
 		message += " (" + e.Hint + ")"
@@ -54,7 +57,7 @@ func refuseForeign(w http.ResponseWriter, rq *request, e *bctrl.Error) {
 		h := w.Header()
 		h.Set("Content-Type", "application/xml")
 		h.Set("Cache-Control", "no-store")
-		w.WriteHeader(e.Status)
+		w.WriteHeader(status)
 		_, _ = w.Write(append([]byte(xml.Header), text...)) // the caller is gone; there is nobody to tell
 		return
 	}
@@ -67,5 +70,25 @@ func refuseForeign(w http.ResponseWriter, rq *request, e *bctrl.Error) {
 	if err != nil {
 		body = encodeError(e, rq.id) // of strings alone: cannot fail
 	}
-	writeJSON(w, e.Status, body)
+	writeJSON(w, status, body)
+}
+
+// asOnce returns the status of a refusal for a provider's SDK, and says in
+// headers that some of them read not to ask again where nothing would change:
+// most do so by themselves after 408, 409, 429 and 5xx, that of GitHub after all
+// but a few of 4xx. A runtime's state may change.
+func asOnce(h http.Header, e *bctrl.Error) int {
+	area, _, _ := strings.Cut(e.Code, ".")
+	switch {
+	case e.Status >= 500, e.Status == http.StatusRequestTimeout, e.Status == http.StatusTooManyRequests, e == errCapabilityChanged:
+		return e.Status
+	case area == "runtimes":
+		return e.Status
+	}
+	h.Set("X-Should-Retry", "false")
+	h.Set("Stripe-Should-Retry", "false")
+	if !slices.Contains([]int{400, 401, 403, 404, 410, 422, 451}, e.Status) {
+		return http.StatusUnprocessableEntity
+	}
+	return e.Status
 }

@@ -299,8 +299,6 @@ func (s *Server) fail(w *statusWriter, rq *request, err error) {
 		if w.Header().Get("Retry-After") == "" {
 			w.Header().Set("Retry-After", "1")
 		}
-	} else if rq.route.passes {
-		w.Header().Set("X-Should-Retry", "false") // as the SDKs of OpenAI and Anthropic ask
 	}
 	if rq.route.passes {
 		refuseForeign(w, rq, e)

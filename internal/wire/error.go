@@ -59,8 +59,7 @@ const (
 // somebody mends it, so that sending the same request again only takes time.
 func Lasts(code string) bool {
 	switch code {
-	case CodeNoBrowser, CodeLaunchFailed, CodeLocked,
-		"invoke.redirect_refused", "invoke.address_refused", "invoke.answer_refused", "invoke.response_too_large":
+	case CodeNoBrowser, CodeLaunchFailed, CodeLocked:
 		return true
 	}
 	return false

@@ -1,0 +1,253 @@
+package broker
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/scrub"
+)
+
+// acceptable refuses answers that must not reach a caller at all.
+func (c *Client) acceptable(resp *http.Response, asked *span) error {
+	switch {
+	case resp.StatusCode >= 300 && resp.StatusCode < 400 && resp.StatusCode != http.StatusNotModified && resp.Header.Get("Location") != "":
+		// Without a place to go it is none: 308 of Google's uploads says how much
+		// has arrived.
+		return fmt.Errorf("%w: status %d", ErrRedirect, resp.StatusCode)
+	case headerSize(resp.Header) > maxHeader:
+		return ErrHeader
+	case resp.StatusCode == http.StatusSwitchingProtocols:
+		return fmt.Errorf("%w: another protocol", ErrAnswer)
+	case bodiless(resp):
+		return nil
+	case resp.ContentLength > c.maxAnswer && asked == nil:
+		return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, c.maxAnswer)
+	case asked == nil && (c.auth.reusable || c.unpack) && isPart(resp):
+		return fmt.Errorf("%w: a part that was not asked for as a range of bytes", ErrAnswer)
+	}
+	return nil
+}
+
+// headerSize is how many bytes a header has over HTTP/1.1.
+func headerSize(h http.Header) (n int) {
+	for name, values := range h {
+		for _, v := range values {
+			n += len(name) + len(": \r\n") + len(v)
+		}
+	}
+	return n
+}
+
+// bodiless reports whether an answer speaks of a body that does not come.
+func bodiless(resp *http.Response) bool {
+	return resp.Request != nil && resp.Request.Method == http.MethodHead ||
+		resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified
+}
+
+// answeredAuth are the headers of an answer that are about authentication, and
+// the length, which has a field of its own.
+var answeredAuth = []string{
+	"Set-Cookie", "Set-Cookie2", "Www-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Content-Length",
+	"Authorization", "Proxy-Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "X-Auth-Token", sessionHeader,
+}
+
+// cleaned returns resp as the caller may see it, without the target's secrets
+// and those that were made for the request. Trailers are left out.
+func (c *Client) cleaned(req *http.Request, resp *http.Response, made []bctrl.Secret, asked *span) (*http.Response, error) {
+	set := scrub.New(slices.Concat(made, c.auth.scrubbed)...)
+	header := make(http.Header, len(resp.Header))
+	for name, values := range resp.Header {
+		clean := set.String(name)
+		for _, v := range values {
+			header[clean] = append(header[clean], set.String(v))
+		}
+	}
+	for _, name := range slices.Concat(answeredAuth, c.auth.places.Headers) {
+		header.Del(name)
+	}
+	out := &http.Response{
+		Status: set.String(resp.Status), StatusCode: resp.StatusCode,
+		Proto: resp.Proto, ProtoMajor: resp.ProtoMajor, ProtoMinor: resp.ProtoMinor,
+		Header: header, ContentLength: resp.ContentLength, Body: resp.Body,
+		// The caller's request, not the one that held the key.
+		Request: req, TLS: resp.TLS,
+	}
+	if bodiless(resp) {
+		return out, nil
+	}
+	var text io.Reader
+	var err error
+	if asked != nil && resp.StatusCode == http.StatusPartialContent {
+		text, err = c.part(out, resp, asked, set)
+	} else {
+		text, err = c.body(out, resp, set)
+	}
+	out.Body = body{Reader: text, Closer: resp.Body}
+	return out, err
+}
+
+type body struct {
+	io.Reader
+	io.Closer
+}
+
+// part is the body of an answer to a widened request: what the caller wanted.
+func (c *Client) part(out, resp *http.Response, asked *span, set *scrub.Set) (io.Reader, error) {
+	part, err := asked.of(resp)
+	if err != nil {
+		return nil, err
+	}
+	out.Header.Set("Content-Range", part.contentRange)
+	out.ContentLength = part.n
+	limit := c.maxAnswer
+	switch {
+	case part.beyond:
+		out.StatusCode = http.StatusRequestedRangeNotSatisfiable
+		out.Status = "416 " + http.StatusText(out.StatusCode)
+		out.ContentLength = 0
+		return bytes.NewReader(nil), nil
+	case part.n > limit:
+		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)
+	}
+	limit += 2 * asked.margin
+	return &cutting{src: set.Mask(&bounded{src: resp.Body, left: limit, limit: limit, ctx: out.Request.Context()}), skip: part.skip, n: part.n}, nil
+}
+
+// body is the body of any other answer.
+func (c *Client) body(out, resp *http.Response, set *scrub.Set) (io.Reader, error) {
+	raw := &bounded{src: resp.Body, left: c.maxAnswer, limit: c.maxAnswer, ctx: out.Request.Context()}
+	list, err := contentCodings(resp.Header)
+	switch {
+	case err != nil && (c.auth.reusable || c.unpack):
+		return nil, fmt.Errorf("%w: in an encoding that is not known here", ErrAnswer)
+	case err != nil, isPart(resp) && len(list) > 0: // nothing that was sent is worth anything
+		list = nil
+	case c.unpack || len(list) > 0 && made(out.Header, resp):
+		return c.unpacked(out, raw, list, set)
+	}
+	if len(list) == 0 {
+		if list = packedFile(resp.Header); list == nil {
+			return plain(out, raw, set)
+		}
+		return c.file(raw, list, set)
+	}
+	p, first, err := newPacked(raw.ctx, raw, list, set, c.auth.reusable)
+	switch {
+	case err == nil:
+		return p, nil
+	case errors.Is(err, errHeld):
+		return c.unpacked(out, io.MultiReader(bytes.NewReader(first), raw), list, set)
+	}
+	return nil, err
+}
+
+// plain is a body that can be read as it is. A short one is, before its length
+// is said; in a longer one what stands for a secret is as long as that.
+func plain(out *http.Response, raw io.Reader, set *scrub.Set) (io.Reader, error) {
+	switch {
+	case out.ContentLength < 0:
+		return set.Reader(raw), nil
+	case out.ContentLength > firstLook:
+		return set.Mask(raw), nil
+	}
+	text, err := io.ReadAll(raw)
+	if err != nil {
+		return nil, err
+	}
+	if set.Holds(text) {
+		text, out.ContentLength = []byte(set.String(string(text))), -1
+		DropDigests(out.Header)
+	}
+	return bytes.NewReader(text), nil
+}
+
+// made reports whether a packed answer is made as it is sent, rather than kept
+// somewhere: then what it says has to come as it is said. Events and lines are,
+// and JSON that has neither a length nor a version.
+func made(h http.Header, resp *http.Response) bool {
+	media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	switch {
+	case media == "text/event-stream":
+		return true
+	case resp.ContentLength >= 0 || h.Get("Etag") != "" || h.Get("Last-Modified") != "":
+		return false
+	}
+	return strings.Contains(media, "json")
+}
+
+// unpacked is what a packed body says. What was said about it as it was is left
+// out.
+func (c *Client) unpacked(out *http.Response, raw io.Reader, list []coding, set *scrub.Set) (io.Reader, error) {
+	if len(list) == 0 {
+		return plain(out, raw, set)
+	}
+	DropDigests(out.Header)
+	out.Header.Del("Content-Encoding")
+	out.ContentLength = -1
+	// Nothing is read before the caller does.
+	return set.Reader(&bounded{
+		src: &lazily{open: func() (io.Reader, error) { return unpack(raw, list) }}, left: c.maxAnswer, limit: c.maxAnswer, ctx: out.Request.Context(),
+	}), nil
+}
+
+// DropDigests deletes what is said about the bytes of a body that are not those
+// that are passed on.
+func DropDigests(h http.Header) {
+	for name := range h {
+		if strings.HasPrefix(name, "X-Amz-Checksum-") {
+			delete(h, name)
+		}
+	}
+	for _, name := range []string{"Etag", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest", "X-Goog-Hash", "Accept-Ranges"} {
+		h.Del(name)
+	}
+}
+
+// lazily opens what it reads when it is read.
+type lazily struct {
+	open func() (io.Reader, error)
+	r    io.Reader
+	err  error
+}
+
+// Read implements [io.Reader].
+func (l *lazily) Read(p []byte) (int, error) {
+	if l.open != nil {
+		l.r, l.err = l.open()
+		l.open = nil
+	}
+	if l.err != nil {
+		return 0, l.err
+	}
+	return l.r.Read(p)
+}
+
+// packedFile is how the body of an answer is packed that says by its type alone
+// that it is: a file, which is looked into and stays what it is.
+func packedFile(h http.Header) []coding {
+	media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	name, ok := map[string]string{
+		"application/gzip": "gzip", "application/x-gzip": "gzip", "application/x-tgz": "gzip", "application/zstd": "zstd", "application/x-brotli": "br",
+	}[media]
+	if !ok {
+		return nil
+	}
+	c, _ := findCoding(name)
+	return []coding{c}
+}
+
+// file is the body of a packed file. One that holds a secret is refused.
+func (c *Client) file(raw io.Reader, list []coding, set *scrub.Set) (io.Reader, error) {
+	p, _, err := newPacked(raw.(*bounded).ctx, raw, list, set, false)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
