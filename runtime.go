@@ -105,7 +105,8 @@ func (rt *Runtime) Refresh(ctx context.Context, opts ...CallOption) error {
 // ConnectURL returns a websocket address that speaks the DevTools protocol
 // with the runtime's browser, for chromedp, Rod, Playwright or Puppeteer. It
 // lasts as long as the runtime and the key or token of this client, so that a
-// program can connect again after hours; asking again returns the same. Whoever
+// program can connect again after hours; asking again returns the same. One that
+// is neither asked for nor used for 30 days is forgotten before. Whoever
 // has it can steer the browser: treat it as a secret, and ask with a runtime
 // token (see [Runtime.Token]) where it should end sooner or alone.
 //

@@ -23,6 +23,11 @@ import (
 // maxCDPMessage bounds one DevTools message from a client.
 const maxCDPMessage = 32 << 20
 
+// connectFor is how long a connect URL is good from when it was last asked for or
+// used. It is only there so that what nobody uses is forgotten: what ends a URL
+// is the end of its runtime, or of who asked for it.
+const connectFor = 30 * 24 * time.Hour
+
 // tickets are the tokens of connect URLs, by hash. They live in memory: the
 // browsers they open die with the process too. A caller has one for a runtime,
 // which is good for as long as both: clients come back after hours, and who
@@ -37,11 +42,21 @@ type tickets struct {
 type ticket struct {
 	runtime string
 	// caller is who it was issued to, and with whom it ends.
-	caller access.Caller
+	caller  access.Caller
+	expires time.Time
+}
+
+// renewed is the ticket as it is when it is asked for or used.
+func (t ticket) renewed(now time.Time) ticket {
+	t.expires = now.Add(connectFor)
+	if of := t.caller.Token; of != nil && of.Expires.Before(t.expires) {
+		t.expires = of.Expires
+	}
+	return t
 }
 
 // issue makes the token of a caller for a runtime.
-func (t *tickets) issue(runtime string, c access.Caller, now time.Time) (token string) {
+func (t *tickets) issue(runtime string, c access.Caller, now time.Time) (token string, expires time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.open == nil {
@@ -50,7 +65,7 @@ func (t *tickets) issue(runtime string, c access.Caller, now time.Time) (token s
 		_, _ = rand.Read(t.key) // never fails, by its contract
 	}
 	for hash, old := range t.open {
-		if of := old.caller.Token; of != nil && !of.Expires.After(now) {
+		if !old.expires.After(now) {
 			delete(t.open, hash)
 		}
 	}
@@ -61,16 +76,22 @@ func (t *tickets) issue(runtime string, c access.Caller, now time.Time) (token s
 	}
 	mac.Write([]byte(strings.Join(who, "\x00"))) // none of them holds a zero byte
 	token = base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
-	t.open[sha256.Sum256([]byte(token))] = ticket{runtime, c}
-	return token
+	made := ticket{runtime: runtime, caller: c}.renewed(now)
+	t.open[sha256.Sum256([]byte(token))] = made
+	return token, made.expires
 }
 
-// find returns what a token opens.
-func (t *tickets) find(token string) (found ticket, ok bool) {
+// redeem returns what a token opens, and renews it.
+func (t *tickets) redeem(token string, now time.Time) (found ticket, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	found, ok = t.open[sha256.Sum256([]byte(token))]
-	return found, ok
+	hash := sha256.Sum256([]byte(token))
+	found, ok = t.open[hash]
+	if !ok || !found.expires.After(now) {
+		return ticket{}, false
+	}
+	t.open[hash] = found.renewed(now)
+	return found, true
 }
 
 // forget drops the tickets of a runtime that has ended.
@@ -92,7 +113,7 @@ func (s *Server) connectRuntime(ctx context.Context, rq *request, _ none) (out w
 	ev := rq.event()
 	ev.Workspace, ev.Runtime = ws.ID, rt.ID
 	err = s.use(ctx, ev, func() error {
-		token := s.tickets.issue(rt.ID, rq.caller, time.Now())
+		token, expires := s.tickets.issue(rt.ID, rq.caller, time.Now())
 		if m.life.Err() != nil { // it ended in this moment, and its tickets with it
 			s.tickets.forget(rt.ID)
 			return errNotActive
@@ -100,10 +121,7 @@ func (s *Server) connectRuntime(ctx context.Context, rq *request, _ none) (out w
 		u := s.publicURL(rq)
 		u.Scheme = map[string]string{"http": "ws", "https": "wss"}[u.Scheme]
 		u = u.JoinPath("devtools", "browser", token)
-		out.URL = wire.NewValue(u.String())
-		if t := rq.caller.Token; t != nil {
-			out.ExpiresAt = new(t.Expires.UTC())
-		}
+		out = wire.Connection{URL: wire.NewValue(u.String()), ExpiresAt: expires.UTC()}
 		return nil
 	})
 	return out, err
@@ -120,7 +138,7 @@ var errNoTicket = &bctrl.Error{
 // serveDevTools is the DevTools websocket that a connect URL opens. The token
 // in the path is its proof.
 func (s *Server) serveDevTools(w http.ResponseWriter, rq *request) error {
-	opened, ok := s.tickets.find(rq.PathValue("token"))
+	opened, ok := s.tickets.redeem(rq.PathValue("token"), time.Now())
 	if !ok {
 		return errNoTicket
 	}

@@ -57,8 +57,8 @@ type SignedURL struct {
 // token.
 type Connection struct {
 	URL Value `json:"url"`
-	// ExpiresAt is the end of the caller's token; nil where a key asked.
-	ExpiresAt *time.Time `json:"expiresAt"`
+	// ExpiresAt moves on whenever the URL is asked for or used.
+	ExpiresAt time.Time `json:"expiresAt"`
 }
 
 // Execution is the body of POST /v1/workspaces/{id}/execute. M is
