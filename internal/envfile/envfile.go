@@ -7,10 +7,10 @@
 // of it either.
 //
 // A value is as it stands up to the end of its line, or to a # after a space or
-// tab. In single quotes it is what stands between them. In double quotes \n, \r,
-// \t, \", \\ and \$ stand for a line feed, a carriage return, a tab and the
-// character itself. Quoted values may go over several lines. Nothing is
-// expanded: a $ is a dollar sign.
+// tab. In single quotes or backticks it is what stands between them. In double
+// quotes \n, \r, \t, \", \\ and \$ stand for a line feed, a carriage return, a
+// tab and the character itself. Quoted values may go over several lines. Nothing
+// is expanded or run: a $ is a dollar sign.
 //
 // What is not understood is refused by the number of its line; an error never
 // holds any of its text, which may be a secret.
@@ -121,7 +121,7 @@ func (p *parser) ended() bool {
 
 // value reads what follows the = and the blanks after it, if there were any.
 func (p *parser) value(spaced bool) (string, error) {
-	if p.rest != "" && (p.rest[0] == '\'' || p.rest[0] == '"') {
+	if p.rest != "" && strings.IndexByte("'\"`", p.rest[0]) >= 0 {
 		return p.quoted(p.rest[0])
 	}
 	line, _, _ := strings.Cut(p.rest, "\n")
