@@ -29,7 +29,8 @@ type openOption func(*opening)
 func (o openOption) applyOpen(s *opening) { o(s) }
 
 // WithRange reads length bytes from offset on, or to the end of the file when
-// length is negative.
+// length is negative. It reads less where the file ends before. An offset at or
+// past the end is refused as storage.invalid_range, but for 0 in an empty file.
 func WithRange(offset, length int64) OpenOption {
 	return openOption(func(o *opening) { o.offset, o.length, o.ranged = offset, length, true })
 }
@@ -171,8 +172,15 @@ func ahead(resp *http.Response) io.ReadCloser {
 	}{bufio.NewReaderSize(resp.Body, readAhead), resp.Body}
 }
 
-// partial checks that an answer is the part that was asked for.
+// partial checks that an answer is the part that was asked for. An empty file
+// has no parts: it is sent whole, which is what there is from its beginning on.
 func (d *download) partial(resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK && resp.ContentLength == 0 {
+		if d.at > 0 {
+			return refusal(http.StatusRequestedRangeNotSatisfiable, "storage.invalid_range", "range", "the file has no such range")
+		}
+		return nil
+	}
 	if resp.StatusCode != http.StatusPartialContent || !strings.HasPrefix(resp.Header.Get("Content-Range"), "bytes "+strconv.FormatInt(d.at, 10)+"-") {
 		return &Error{Status: http.StatusBadGateway, Code: "storage.range_ignored", Message: "the server sent another part of the file than was asked for"}
 	}

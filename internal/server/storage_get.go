@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -76,6 +77,10 @@ func serveContent(w http.ResponseWriter, r *http.Request, o store.Object, conten
 	ended := context.AfterFunc(r.Context(), func() { _ = conn.SetWriteDeadline(past) })
 	defer ended()
 	cw := &contentWriter{ResponseWriter: w}
+	if o.SizeBytes == 0 { // which has no ranges: http.ServeContent would invent some
+		cw.beyond = beginsBehind(r.Header)
+		r.Header.Del("Range")
+	}
 	// Without a date: within one second two versions share theirs, and a
 	// download resumed by date could join them.
 	http.ServeContent(cw, r, "", time.Time{}, content)
@@ -99,11 +104,17 @@ func serveContent(w http.ResponseWriter, r *http.Request, o store.Object, conten
 type contentWriter struct {
 	http.ResponseWriter
 	refused int
+	// beyond is set where a range begins behind the end of an empty file.
+	beyond bool
 	// broken is set when not all of the content went out.
 	broken bool
 }
 
 func (w *contentWriter) WriteHeader(status int) {
+	if w.beyond && status == http.StatusOK {
+		w.Header().Set("Content-Range", "bytes */0")
+		status = http.StatusRequestedRangeNotSatisfiable
+	}
 	if status >= 400 {
 		w.refused = status
 		return
@@ -122,9 +133,21 @@ func (w *contentWriter) Write(p []byte) (int, error) {
 
 // ReadFrom lets the kernel send a file without it passing through here.
 func (w *contentWriter) ReadFrom(r io.Reader) (int64, error) {
+	if w.refused != 0 {
+		return io.Copy(io.Discard, r)
+	}
 	n, err := io.Copy(w.ResponseWriter, r)
 	w.broken = w.broken || err != nil
 	return n, err
+}
+
+// beginsBehind reports whether a range begins behind the first byte, whatever
+// version of the file there is.
+func beginsBehind(h http.Header) bool {
+	spec, ranged := strings.CutPrefix(h.Get("Range"), "bytes=")
+	first, _, _ := strings.Cut(spec, "-")
+	at, err := strconv.ParseUint(strings.TrimSpace(first), 10, 63)
+	return ranged && err == nil && at > 0 && h.Get("If-Range") == ""
 }
 
 // attachment is the Content-Disposition of a file to be saved under a name

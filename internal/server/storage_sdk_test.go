@@ -54,6 +54,20 @@ func TestTheSDKAndTheServerAgreeAboutFiles(t *testing.T) {
 	empty, err := files.Upload(ctx, o.LogicalPath, bytes.NewReader(nil), bctrl.WithIfMatch(o.ETag))
 	require.NoError(t, err)
 	require.Zero(t, empty.SizeBytes)
+	for _, length := range []int64{-1, 1, 100} {
+		r, err := files.Open(ctx, o.LogicalPath, bctrl.WithRange(0, length))
+		require.NoError(t, err, "what there is of an empty file from its beginning on")
+		content, err = io.ReadAll(r)
+		require.NoError(t, err)
+		require.NoError(t, r.Close())
+		require.Empty(t, content)
+		require.Zero(t, r.Length)
+		_, err = files.Open(ctx, o.LogicalPath, bctrl.WithRange(1, length))
+		var e *bctrl.Error
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, "storage.invalid_range", e.Code)
+		require.Equal(t, http.StatusRequestedRangeNotSatisfiable, e.Status)
+	}
 	_, err = files.Upload(ctx, o.LogicalPath, bytes.NewReader(nil), bctrl.WithIfMatch(o.ETag))
 	require.ErrorIs(t, err, bctrl.ErrConflict)
 	picture, err := files.Upload(ctx, "p", bytes.NewReader([]byte("\x89PNG\r\n\x1a\n")))

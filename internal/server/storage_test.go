@@ -124,6 +124,15 @@ func TestRangesAndConditionsOfADownload(t *testing.T) {
 		require.NotEmpty(t, got.code(), "%s: a refusal is JSON: %s", tc.why, got.Body)
 		require.Empty(t, got.Header.Get("ETag"), tc.why)
 	}
+	h.stored("sales", "empty", "")
+	for spec, status := range map[string]int{"bytes=0-": 200, "bytes=0-9": 200, "bytes=-5": 200, "bytes=1-": 416, "bytes=5-9": 416} {
+		got := h.do("GET", file("sales", "empty"), nil, nil, "Range", spec)
+		require.Equal(t, status, got.Status, "%s of an empty file", spec)
+		if status == 416 {
+			require.Equal(t, "bytes */0", got.Header.Get("Content-Range"))
+			require.Equal(t, "storage.invalid_range", got.code())
+		}
+	}
 	many := h.do("GET", file("sales", "f"), nil, nil, "Range", "bytes=0-0,9-9")
 	require.Equal(t, 206, many.Status)
 	require.Contains(t, many.Header.Get("Content-Type"), "multipart/byteranges")
