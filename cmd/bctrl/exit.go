@@ -75,24 +75,25 @@ func complaint(ctx context.Context, cmd *cobra.Command, err error) string {
 	case interrupted(ctx, err):
 		return "interrupted"
 	case errors.As(err, &usage):
-		return oneLine(plain(err)) + " (see '" + cmd.CommandPath() + " --help')"
+		return oneLine(plain(cmd, err)) + " (see '" + cmd.CommandPath() + " --help')"
 	}
-	return oneLine(plain(err))
+	return oneLine(plain(cmd, err))
 }
 
 // plain is the text of err with an error of the SDK told for a terminal:
-// without the route, and without the request's id unless the server failed.
-func plain(err error) string {
+// without the route, with flags in place of the fields that they filled, and
+// without the request's id unless the server failed.
+func plain(cmd *cobra.Command, err error) string {
 	var e *bctrl.Error
 	if !errors.As(err, &e) {
 		return err.Error()
 	}
 	text := words(e.Code, e.Message)
 	for _, p := range e.Problems {
-		text = append(text, strings.Join(words(p.Field, quoted(p.Value), prefixed("would permit ", p.Witness), prefixed("under ", p.Ceiling)), " "))
+		text = append(text, strings.Join(words(asTyped(cmd, p.Field), quoted(p.Value), prefixed("would permit ", p.Witness), prefixed("under ", p.Ceiling)), " "))
 	}
 	if len(e.Problems) == 0 {
-		text = append(text, words(e.Field)...)
+		text = append(text, words(asTyped(cmd, e.Field))...)
 	}
 	told := strings.Join(text, ": ")
 	if e.Hint != "" {

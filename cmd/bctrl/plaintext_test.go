@@ -42,7 +42,7 @@ func TestASecretIsStoredToTheByteOrNotAtAll(t *testing.T) {
 		{"secrets", "import", "--scope", "global", "--entry", "KEY=canary\xe9"},
 		{"vault", "set", "a/b", "--no-password", "--notes", "canary\xe9"},
 		{"vault", "set", "a/b", "--no-password", "--username", "canary\xe9"},
-		{"ai", "set", "a", "--provider", "openai", "--label", "canary\xe9"},
+		{"ai", "add", "a", "--provider", "openai", "--label", "canary\xe9"},
 		{"vault", "get", "canary\xe9"},
 		{"storage", "list", "canary\xe9"},
 	} {

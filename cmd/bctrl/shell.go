@@ -121,7 +121,7 @@ func (s *shell) interactive(ctx context.Context, fd int) error {
 		case err == errLeave:
 			return nil
 		case err != nil:
-			note(s.cmd, "%s", oneLine(plain(s.c.advised(err))))
+			note(s.cmd, "%s", oneLine(plain(nil, s.c.advised(err))))
 		}
 	}
 }
