@@ -174,6 +174,22 @@ var describedRoutes = sync.OnceValues(func() (routers.Router, error) {
 	return gorillamux.NewRouter(doc)
 })
 
+// wholeSentences fails the test when a refusal has a gap where a word was to
+// stand.
+func wholeSentences(t *testing.T, body []byte) {
+	t.Helper()
+	var refused struct{ Error, Code, Hint string }
+	if json.Unmarshal(body, &refused) != nil || refused.Code == "" || refused.Error == "" {
+		return
+	}
+	for _, text := range []string{refused.Error, refused.Hint} {
+		assert.Equal(t, strings.TrimRight(strings.TrimSpace(text), ":,;("), text, "%s begins or ends with a gap", refused.Code)
+		for _, gap := range []string{"  ", " :", ": :", " ,", ", ,", " ;", "()", `""`, "%!", "<nil>"} {
+			assert.NotContains(t, text, gap, refused.Code)
+		}
+	}
+}
+
 // conform fails the test when an answer, or a request that succeeded, is not
 // as openapi.yaml has it, and when the route is not in it at all.
 func conform(t *testing.T, next http.Handler) http.Handler {
@@ -196,6 +212,7 @@ func conform(t *testing.T, next http.Handler) http.Handler {
 		}
 		w.WriteHeader(rec.Code)
 		_, _ = w.Write(rec.Body.Bytes())
+		wholeSentences(t, rec.Body.Bytes())
 
 		asked := r.Clone(r.Context())
 		asked.Body = io.NopCloser(bytes.NewReader(body))
