@@ -159,7 +159,8 @@ func (s *Server) asTarget(ctx context.Context, rq *request, c *call, target stri
 		return s.orProvider(target, s.asCredential(ctx, rq, c, target))
 	}
 	e := invalid("invoke.target", "target", "the target is no capability, provider or credential")
-	e.Hint = "write the address as /v1/proxy/github~/… for all of a provider, /v1/proxy/github~repos/… for a capability, /v1/proxy/my-credential/… for a credential"
+	e.Hint = "write /v1/proxy/github~/… for all of a provider, /v1/proxy/github~repos/… for a capability, " +
+		"/v1/proxy/my-credential/… for a credential"
 	return e
 }
 
@@ -188,11 +189,15 @@ func (s *Server) asCredential(ctx context.Context, rq *request, c *call, id stri
 func (s *Server) orProvider(id string, err error) error {
 	var refused *bctrl.Error
 	_, isProvider := s.registry.Provider(id)
-	if !isProvider || !errors.As(err, &refused) || refused.Status != http.StatusNotFound && refused.Code != "capability.outside_mount" {
+	if !isProvider || !errors.As(err, &refused) {
+		return err
+	}
+	if refused.Status != http.StatusNotFound && refused.Code != "capability.outside_mount" {
 		return err
 	}
 	e := *refused
-	e.Hint = "all of a provider is /v1/proxy/" + id + "~/…, a capability /v1/proxy/" + id + "~name/…; many clients decode an encoded slash"
+	e.Hint = "all of a provider is /v1/proxy/" + id + "~/…, a capability /v1/proxy/" + id + "~name/…; " +
+		"many clients decode an encoded slash"
 	return &e
 }
 

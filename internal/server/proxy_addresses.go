@@ -89,15 +89,17 @@ func firstOf(list string) string {
 // describes a body: it comes back as it is.
 func isStored(name string) bool {
 	return strings.Contains(name, "-Meta-") || slices.Contains([]string{
-		"X-Amz-Website-Redirect-Location", "Content-Disposition", "Content-Type", "Etag", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest",
+		"X-Amz-Website-Redirect-Location", "Content-Disposition", "Content-Type", "Etag", "Content-Md5", "Digest",
+		"Content-Digest", "Repr-Digest",
 	}, name)
 }
 
 // isReference reports whether a header holds an address that may be relative to
 // the request's (RFC 3986 §4.2).
 func isReference(name string) bool {
+	ends := func(end string) bool { return strings.HasSuffix(name, end) }
 	return slices.Contains([]string{"Location", "Link", "Refresh", "Azure-Asyncoperation", "Odata-Entityid"}, name) ||
-		slices.ContainsFunc([]string{"-Location", "-Url", "-Uri", "-Link", "-Href"}, func(end string) bool { return strings.HasSuffix(name, end) })
+		slices.ContainsFunc([]string{"-Location", "-Url", "-Uri", "-Link", "-Href"}, ends)
 }
 
 var (
@@ -112,7 +114,9 @@ func (a *addresses) changed(name, value string) string {
 	switch {
 	case !isReference(name):
 	case name == "Link": // RFC 8288 §3
-		return linkTarget.ReplaceAllStringFunc(value, func(ref string) string { return "<" + a.reference(ref[1:len(ref)-1]) + ">" })
+		return linkTarget.ReplaceAllStringFunc(value, func(ref string) string {
+			return "<" + a.reference(ref[1:len(ref)-1]) + ">"
+		})
 	case name == "Refresh":
 		if m := refreshTarget.FindStringSubmatchIndex(value); m != nil {
 			return value[:m[4]] + a.reference(value[m[4]:m[5]]) + value[m[5]:]
