@@ -173,12 +173,26 @@ func (a *addresses) absolute(text string) string {
 		return text
 	}
 	if climbing.MatchString(rest) {
-		if u, err := url.Parse("https://" + authority + rest); err == nil {
-			rest = u.ResolveReference(&url.URL{}).EscapedPath() + rest[len(strings.SplitN(rest, "?", 2)[0]):]
-		}
+		rest = withoutDots(rest)
 	}
 	return a.here(host) + a.callersPath(rest)
 }
+
+// withoutDots resolves the dot segments of what follows a host, encoded ones too,
+// as some clients do.
+func withoutDots(rest string) string {
+	end := strings.IndexAny(rest, "?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	u, err := url.Parse("https://host" + encodedDot.ReplaceAllLiteralString(rest[:end], "."))
+	if err != nil {
+		return rest
+	}
+	return u.ResolveReference(&url.URL{}).EscapedPath() + rest[end:]
+}
+
+var encodedDot = regexp.MustCompile(`(?i)%2e`)
 
 // canonicalHost is a host as patterns of hosts have it.
 func canonicalHost(scheme, authority string) string {

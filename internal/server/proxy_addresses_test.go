@@ -37,6 +37,7 @@ func TestAddressesOfAProviderPointBack(t *testing.T) {
 		{"Location", "../other", "{}/v1/other"},
 		{"Location", "../../../../../vault/x", "{}/vault/x"},
 		{"Location", own + "/v1/../../../x?y=../z", "{}/x?y=../z"},
+		{"Location", own + "/v1/%2e%2E/..%2f/x?y=%2e%2e/z", "{}/..%2f/x?y=%2e%2e/z"},
 		{"Location", "?page=2", "?page=2"},
 		{"Location", "next", "next"},
 		{"Location", own, "{}"},

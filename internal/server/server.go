@@ -210,11 +210,10 @@ func (s *Server) register() {
 		if rt.method == http.MethodGet && !slices.Contains(allowed[rt.path], http.MethodHead) {
 			handler = getAlone(handler, s.wrongMethod(allowed[rt.path]))
 		}
+		s.mux.Handle(pattern, handler)
 		if rt.passes {
 			s.pass = handler
-			continue
 		}
-		s.mux.Handle(pattern, handler)
 	}
 	s.mux.HandleFunc("/", noRoute)
 	for path, methods := range allowed {
