@@ -73,7 +73,8 @@ func (s *Server) howToStore(provider string) string {
 		}
 	}
 	if len(needed) == 0 {
-		return "create one: bctrl credential create NAME --provider " + provider + " --secret-ref vault:secret:ID --scope global"
+		return "create one: bctrl credential create NAME --provider " + provider +
+			" --secret-ref vault:secret:ID --scope global"
 	}
 	return "store what it needs, here or for one workspace with --workspace-id: " + strings.Join(needed, "; ")
 }
@@ -278,7 +279,8 @@ func (c *resolvedCall) load(ctx context.Context, q store.Queries) error {
 func (c *resolvedCall) used() []bctrl.AuditSecret {
 	used := make([]bctrl.AuditSecret, 0, len(c.Resolved.Secrets))
 	for _, field := range slices.Sorted(maps.Keys(c.Resolved.Secrets)) {
-		one := bctrl.AuditSecret{Field: field, UID: c.UID, Version: c.Version, Tier: string(c.Tier)} // an AI credential's own key
+		// Without a row it is an AI credential's own key.
+		one := bctrl.AuditSecret{Field: field, UID: c.UID, Version: c.Version, Tier: string(c.Tier)}
 		if row, stored := c.secrets[field]; stored {
 			one.UID, one.Version = row.ID, row.Version
 		}

@@ -80,8 +80,9 @@ type strangerCounted struct {
 
 func newStrangers(record func(context.Context, []audit.Event) error, failed func(error)) *strangers {
 	s := &strangers{
-		perAddress: strangerLimit{strangersAtOnce, strangersPerSecond}, inAll: strangerLimit{allStrangersAtOnce, allStrangersPerSecond},
-		record: record, failed: failed,
+		perAddress: strangerLimit{strangersAtOnce, strangersPerSecond},
+		inAll:      strangerLimit{allStrangersAtOnce, allStrangersPerSecond},
+		record:     record, failed: failed,
 		addresses: map[string]*rate.Limiter{}, counts: map[strangerCount]*strangerCounted{},
 	}
 	s.all, s.rest = s.inAll.limiter(), s.perAddress.limiter()
@@ -178,12 +179,14 @@ func (s *strangers) flush(ctx context.Context) {
 	var events []audit.Event
 	for what, c := range counts {
 		events = append(events, audit.Event{
-			Org: what.org, Parent: what.parent, Caller: cmp.Or(what.caller, nobody), Action: strangersRefused, Decision: audit.Denied, Outcome: what.code,
+			Org: what.org, Parent: what.parent, Caller: cmp.Or(what.caller, nobody),
+			Action: strangersRefused, Decision: audit.Denied, Outcome: what.code,
 			Address: what.address, Count: c.n, DurationMs: c.last.Sub(c.first).Milliseconds(),
 		})
 	}
 	slices.SortFunc(events, func(a, b audit.Event) int {
-		return cmp.Or(cmp.Compare(a.Org, b.Org), cmp.Compare(a.Caller, b.Caller), cmp.Compare(a.Address, b.Address), cmp.Compare(a.Outcome, b.Outcome))
+		return cmp.Or(cmp.Compare(a.Org, b.Org), cmp.Compare(a.Caller, b.Caller),
+			cmp.Compare(a.Address, b.Address), cmp.Compare(a.Outcome, b.Outcome))
 	})
 	if err := s.record(ctx, events); err != nil {
 		s.failed(err)
@@ -216,17 +219,19 @@ const nobody = "anonymous"
 // strange returns in place of a refusal the one of all that come too often,
 // where nobody who may ask has asked. It is then counted.
 func (s *Server) strange(w http.ResponseWriter, rq *request, e *bctrl.Error) (*bctrl.Error, bool) {
-	what := strangerCount{org: rq.caller.Org, parent: rq.caller.Parent, caller: rq.caller.Name(), address: addressOf(rq.Request), code: e.Code}
+	what := strangerCount{
+		org: rq.caller.Org, parent: rq.caller.Parent, caller: rq.caller.Name(), address: addressOf(rq.Request), code: e.Code,
+	}
 	wait, ok := s.strangers.admit(what, time.Now())
 	if ok {
 		return e, false
 	}
-	seconds := int64(math.Ceil(max(wait, time.Second).Seconds()))
-	w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+	seconds := strconv.FormatInt(int64(math.Ceil(max(wait, time.Second).Seconds())), 10)
+	w.Header().Set("Retry-After", seconds)
 	return &bctrl.Error{
 		Status: http.StatusTooManyRequests, Code: "auth.too_many_refusals",
 		Message: "too many requests without a good key came from this address, or from everywhere",
-		Hint:    "one with a good key is served at once; of the others one more is looked at in " + strconv.FormatInt(seconds, 10) + " seconds",
+		Hint:    "one with a good key is served at once; of the others one more is looked at in " + seconds + " seconds",
 	}, true
 }
 

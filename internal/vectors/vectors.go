@@ -100,6 +100,50 @@ type TokenAdded struct {
 	ExpiresMs int64  `json:"expires_ms"`
 }
 
+// Resolve asks which credential of the provider p, and which secret, a call is
+// made with. Scopes are "global", "w" for a workspace and "w/g" for a group.
+type Resolve struct {
+	ID string `json:"id"`
+	// Secrets are scopes by id.
+	Secrets     map[string]string   `json:"secrets"`
+	Credentials []ResolveCredential `json:"credentials"`
+	Bindings    []ResolveBinding    `json:"bindings"`
+	// What is asked: the context, and where it is not empty the credential that is
+	// named, the capability that is called, and who calls.
+	Context    string `json:"context"`
+	Credential string `json:"credential"`
+	Capability string `json:"capability"`
+	Consumer   string `json:"consumer"`
+	// Attached is a secret that is attached to the context, which is a group.
+	Attached string `json:"attached"`
+	// Want is "credential tier secret", then "by binding" where one took effect;
+	// the secret is "key" for an AI credential's own. A refusal is its code.
+	Want string `json:"want"`
+	Why  string `json:"why"`
+}
+
+// ResolveCredential is a credential with one secret.
+type ResolveCredential struct {
+	ID       string `json:"id"`
+	Scope    string `json:"scope"`
+	Secret   string `json:"secret"`
+	AI       bool   `json:"ai"`
+	Disabled bool   `json:"disabled"`
+}
+
+// ResolveBinding is a binding of a capability, which has a slash, or of a
+// credential.
+type ResolveBinding struct {
+	ID       string `json:"id"`
+	Scope    string `json:"scope"`
+	Target   string `json:"target"`
+	Consumer string `json:"consumer"`
+	Secret   string `json:"secret"`
+}
+
+// Resolves returns the cases for what a call is made with.
+func Resolves() ([]Resolve, error) { return read[Resolve]("resolve.jsonl") }
+
 // Tokens returns the cases for runtime tokens.
 func Tokens() ([]Token, error) { return read[Token]("tokens.jsonl") }
 
