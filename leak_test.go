@@ -153,7 +153,7 @@ func samples(t *testing.T) map[string]any {
 		filled[ActArgs](), filled[ActOptions](), filled[ActResult](), filled[ActAction](), filled[GotoArgs](), filled[GotoResult](),
 		filled[ScreenshotArgs](), filled[Usage](),
 		filled[OperationInfo](), filled[OperationStatus](), filled[OperationProgress](),
-		filled[AuditEvent](), filled[AuditFilter](), filled[AuditDecision](), filled[AuditReport](), filled[AuditHead](),
+		filled[AuditEvent](), filled[AuditSecret](), filled[AuditFilter](), filled[AuditDecision](), filled[AuditReport](), filled[AuditHead](),
 		filled[AuditProblem](), filled[AuditProblemKind](),
 		filled[BrowserProfile](), filled[BrowserProfileCreate](), filled[BrowserProfileUpdate](),
 		filled[Subaccount](), filled[SubaccountCreate](),
