@@ -326,7 +326,7 @@ func (s *Server) putCapabilityPolicy(ctx context.Context, rq *request, in bctrl.
 		case missing && !limits:
 			return in, nil
 		case missing:
-			row = store.CapabilityPolicy{UID: newID(), Capability: id}
+			row = store.CapabilityPolicy{UID: store.PolicyUID(rq.caller.Org, id), Capability: id}
 		case err != nil:
 			return in, err
 		case !limits:

@@ -125,7 +125,7 @@ func tamperedCode(kind string) string {
 		return "profiles.tampered"
 	case store.KindOperation:
 		return "operations.tampered"
-	case store.KindInvokeRate:
+	case store.KindInvokeRate, store.KindCapabilityPolicy:
 		return "capabilities.tampered"
 	}
 	return "storage.tampered"

@@ -281,3 +281,20 @@ func TestWhatWasRevokedStaysSoWithTheProofOfBefore(t *testing.T) {
 	h.found("api_key:")
 	h.found("token:")
 }
+
+// TestALimitThatWasDeletedIsMissed deletes the policy of a capability, which would
+// permit what it forbade: it is missed when the capability is looked at.
+func TestALimitThatWasDeletedIsMissed(t *testing.T) {
+	h := newHarness(t)
+	policy := []string{"capabilities", "github/repos", "policy"}
+	show := func() answer { return h.do("GET", []string{"capabilities", "github/repos"}, nil, nil) }
+	h.ok("PUT", policy, object{"maxRequestBytes": 5}, nil)
+	h.ok("PUT", policy, object{}, nil)
+	require.Equal(t, 200, show().Status, "deleted by who may")
+	h.ok("PUT", policy, object{"maxRequestBytes": 5}, nil)
+	require.Equal(t, 200, show().Status, "and set again")
+	require.True(t, h.verified())
+	h.behind("DELETE FROM capability_policies")
+	refused(t, show(), 500, "capabilities.tampered", "deleted by another")
+	h.found("capability_policy:")
+}

@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Capability is one that the organization made itself.
@@ -87,9 +90,22 @@ func (p CapabilityPolicy) record(org string) Record {
 		bytes(p.Meta).bytes(p.Sealed).number(millis(p.UpdatedAt)))}
 }
 
-// CapabilityPolicy returns the policy of a capability.
+// PolicyUID is the identity of a capability's policy, the same whenever it has
+// one: so the log can be asked whether it has.
+func PolicyUID(org, capability string) string {
+	return uuid.NewSHA1(uuid.NameSpaceOID, []byte(org+"/"+capability)).String()
+}
+
+// CapabilityPolicy returns the policy of a capability. One that is gone, and of
+// which the log does not say that it was deleted, is a [ForgedError].
 func (q Queries) CapabilityPolicy(ctx context.Context, org, capability string) (CapabilityPolicy, error) {
-	return one(ctx, q, scanCapabilityPolicy, "SELECT "+capabilityPolicyColumns+" FROM capability_policies WHERE org_id = $1 AND capability = $2", org, capability)
+	p, err := one(ctx, q, scanCapabilityPolicy, "SELECT "+capabilityPolicyColumns+" FROM capability_policies WHERE org_id = $1 AND capability = $2", org, capability)
+	if errors.Is(err, ErrNotFound) {
+		if forged := q.newest(ctx, deleted(KindCapabilityPolicy, org, PolicyUID(org, capability))); forged != nil {
+			err = forged
+		}
+	}
+	return p, err
 }
 
 // CapabilityPolicies lists policies by capability, after the one given.
