@@ -109,7 +109,7 @@ const hash = async text => [...new Uint8Array(await crypto.subtle.digest('SHA-25
 const post = async (path, body) => (await fetch(path, {method: 'POST', body: JSON.stringify(body)})).ok;
 `
 	const script = form + "f.onsubmit = async e => { e.preventDefault(); %s; out.textContent = 'done' }</script>"
-	ctx, p, _ := openPage(t)
+	_, p, _ := openPage(t)
 	for _, c := range []struct {
 		why, page string
 		unsent    bool
@@ -123,6 +123,8 @@ const post = async (path, body) => (await fetch(path, {method: 'POST', body: JSO
 		{"the password first, then something else", fmt.Sprintf(script, `await post('/login', {p: p.value}); await post('/visit', {at: 1})`), false},
 		{"something before it is sent", form + `p.oninput = () => post('/strength', {at: 1})</script>`, false},
 	} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
 		s := newSite(t, map[string]string{"/": c.page, "/login": "<p>done</p>", "/salt": "x", "/check": "x", "/visit": "x", "/strength": "x"})
 		s.handlers["/socket"] = func(w http.ResponseWriter, r *http.Request) {
 			if ws, err := websocket.Accept(w, r, nil); err == nil {
@@ -152,39 +154,6 @@ const post = async (path, body) => (await fetch(path, {method: 'POST', body: JSO
 	}
 }
 
-// TestACodeIsMadeWhenItIsSent fills a code in one period and sends it in the
-// next.
-func TestACodeIsMadeWhenItIsSent(t *testing.T) {
-	ctx, p, _ := openPage(t)
-	var now string
-	s := newSite(t, map[string]string{"/": `<form id=f onsubmit="event.preventDefault(); fetch('/code', {method: 'POST', body: new URLSearchParams(new FormData(f))}).then(r => r.text()).then(x => out.textContent = x)"><input name=code aria-label=Code maxlength=6><button>Verify</button></form><p id=out></p>`})
-	s.handlers["/code"] = func(w http.ResponseWriter, r *http.Request) {
-		_ = r.ParseForm()
-		_, _ = fmt.Fprintf(w, "accepted=%v, not %s", r.PostForm.Get("code") == now, r.PostForm.Get("code"))
-	}
-	obs := open(ctx, t, p, s.URL+"/")
-	fill := login("totp", "111222", s.URL)
-	made := 0
-	fill.Fresh = func(context.Context) (bctrl.Secret, error) { made++; return bctrl.NewSecret(now), nil }
-	require.NoError(t, p.Fill(ctx, obs.Elements[0].Ref, fill))
-	require.Zero(t, made)
-	for i, code := range []string{"333444", "048151"} {
-		now = code
-		require.NoError(t, p.Click(ctx, find(t, obs, "button", "Verify").Ref))
-		require.Eventually(t, func() bool { return len(s.to("/code")) == i+1 }, 10*time.Second, 10*time.Millisecond)
-		require.True(t, s.to("/code")[i].body == "code="+code, "the code of the time when it left")
-		after := settle(ctx, t, p)
-		require.Contains(t, after.Outline, "accepted=true, not [secret]")
-		requireUnseen(t, code, after.Outline)
-	}
-	require.Equal(t, 2, made)
-
-	fill.Fresh = func(context.Context) (bctrl.Secret, error) { return bctrl.Secret{}, fmt.Errorf("the seed is gone") }
-	require.NoError(t, p.Fill(ctx, obs.Elements[0].Ref, fill))
-	clickUntil(ctx, t, p, obs, "Verify", "note: blocked: a request with a login's code")
-	require.Len(t, s.to("/code"), 2)
-}
-
 // TestAFilledValueGoesNowhereElseOnItsOwnSite gets a placeholder into other
 // places of the site in every way there is for a model, and for a page that it
 // uses; then the login itself is sent.
@@ -193,7 +162,7 @@ func TestAFilledValueGoesNowhereElseOnItsOwnSite(t *testing.T) {
 <button onclick="p.type = 'text'">Show</button>`
 	const comment = `<textarea id=c name=comment aria-label=Comment></textarea><button type=button onclick="c.value = window.p.value">Move</button>`
 	const jsonPost = `fetch('/comment', {method: 'POST', body: JSON.stringify({text: c.value})})`
-	ctx, p, _ := openPage(t)
+	_, p, _ := openPage(t)
 	for _, c := range []struct{ why, page, move string }{
 		{"a comment form", `<form method=post action=/comment target=out>` + comment + `<button>Post</button></form>`, "Move"},
 		{"a comment in several parts", `<form method=post action=/comment target=out enctype=multipart/form-data>` + comment + `<button>Post</button></form>`, "Move"},
@@ -208,6 +177,8 @@ func TestAFilledValueGoesNowhereElseOnItsOwnSite(t *testing.T) {
 		{"a frame of the same site", `<iframe srcdoc="<textarea id=c aria-label=Comment></textarea><button onclick='c.value = parent.p.value'>Move</button><button onclick='fetch(&quot;/comment&quot;, {method: &quot;POST&quot;, body: JSON.stringify({text: c.value})})'>Post</button>"></iframe>`, "Move"},
 	} {
 		t.Run(c.why, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
 			s := newSite(t, map[string]string{"/": form + c.page, "/login": "in", "/comment": "posted"})
 			obs := open(ctx, t, p, s.URL+"/")
 			fill, told := login("password", hunter, s.URL), new(reports)

@@ -5,8 +5,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
-	"mime"
-	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strings"
@@ -462,47 +460,6 @@ func TestDirectFillTypesTheValueAndGuardsIt(t *testing.T) {
 	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Log in").Ref))
 	require.Eventually(t, func() bool { return len(s.to("/login")) == 1 }, 10*time.Second, 10*time.Millisecond)
 	require.True(t, s.to("/login")[0].body == "<xml>"+hunter+"</xml>", "the site received the value as its page wrote it")
-}
-
-// TestCodesAreFilled enters a code in one field with the usual checks, and
-// digit by digit.
-func TestCodesAreFilled(t *testing.T) {
-	ctx, p, _ := openPage(t)
-	const code = "048151"
-	s := newSite(t, map[string]string{
-		"/one": `<form id=f method=post action=/code><input name=code aria-label=Code inputmode=numeric pattern="[0-9]{6}" maxlength=6 minlength=6 required autocomplete=one-time-code><button>Verify</button></form>`,
-		"/row": `<form id=f>` + strings.Repeat(`<input class=d aria-label=Digit maxlength=1 inputmode=numeric>`, 6) + `<button>Verify</button></form><script>
-const all = [...document.querySelectorAll('.d')]; all.forEach((d, i) => d.oninput = () => d.value && all[i + 1] && all[i + 1].focus());
-f.onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({code: all.map(d => d.value).join('')})}) }</script>`,
-		"/digits": `<form method=post action=/code>` + strings.Repeat(`<input name=d[] aria-label=Digit maxlength=1 inputmode=numeric>`, 6) + `<button>Verify</button></form>`,
-		"/parts":  `<form method=post action=/code enctype=multipart/form-data>` + strings.Repeat(`<input name=d aria-label=Digit maxlength=1 inputmode=numeric>`, 6) + `<button>Verify</button></form>`,
-		"/list": `<form id=f>` + strings.Repeat(`<input class=d aria-label=Digit maxlength=1 inputmode=numeric>`, 6) + `<button>Verify</button></form><script>
-f.onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST', body: JSON.stringify({code: [...document.querySelectorAll('.d')].map(d => Number(d.value)), step: 2})}) }</script>`,
-		"/number": `<form id=f><input type=number id=c aria-label=Code><button>Verify</button></form><script>
-f.onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST', body: JSON.stringify({code: Number(c.value)})}) }</script>`,
-	})
-	for path, want := range map[string]string{
-		"/one": "code=" + code, "/row": `{"code":"` + code + `"}`, "/number": `{"code":48151}`,
-		"/digits": "d%5B%5D=0&d%5B%5D=4&d%5B%5D=8&d%5B%5D=1&d%5B%5D=5&d%5B%5D=1", "/list": `{"code":[0,4,8,1,5,1],"step":2}`, "/parts": "",
-	} {
-		obs := open(ctx, t, p, s.URL+path)
-		require.NoError(t, p.Fill(ctx, obs.Elements[0].Ref, login("totp", code, s.URL)), path)
-		filled := observe(ctx, t, p)
-		requireUnseen(t, code, values(ctx, t, p), filled.Outline)
-		require.Equal(t, "[secret]", filled.Elements[0].Value)
-		count := len(s.to("/code"))
-		require.NoError(t, p.Click(ctx, find(t, filled, "button", "Verify").Ref))
-		require.Eventually(t, func() bool { return len(s.to("/code")) > count }, 10*time.Second, 10*time.Millisecond, path)
-		if got := s.to("/code")[count]; path == "/parts" {
-			_, params, err := mime.ParseMediaType(got.contentType)
-			require.NoError(t, err)
-			form, err := multipart.NewReader(strings.NewReader(got.body), params["boundary"]).ReadForm(1 << 20)
-			require.NoError(t, err)
-			require.True(t, strings.Join(form.Value["d"], "") == code, path)
-		} else {
-			require.True(t, got.body == want, path)
-		}
-	}
 }
 
 // TestInterceptionEndsWithItsReason counts on requests not being held up for

@@ -113,7 +113,8 @@ func foldRune(r rune, strict bool) string {
 		return ""
 	}
 	return strings.Map(func(r rune) rune {
-		if unicode.IsLetter(r) || unicode.IsDigit(r) || strict && unicode.IsGraphic(r) && !unicode.In(r, unicode.Mn, unicode.Zs) {
+		visible := unicode.IsGraphic(r) && !unicode.In(r, unicode.Mn, unicode.Zs)
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || strict && visible {
 			return unicode.ToLower(r)
 		}
 		return -1

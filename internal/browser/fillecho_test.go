@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -125,7 +126,7 @@ func TestEchoesInPiecesAreHiddenFromTheModel(t *testing.T) {
 		fmt.Fprintf(&styles, "#s%d::before {content: '%c'} ", i, c)
 		fmt.Fprintf(&boxes, `<i id=s%d></i>`, i)
 	}
-	ctx, p, _ := openPage(t)
+	_, p, _ := openPage(t)
 	for _, c := range []struct{ why, page string }{
 		{"spans", each("<span>", "</span>")},
 		{"boxes in a line", each("<span style='display:inline-block; width:2em'>", "</span>")},
@@ -151,6 +152,8 @@ func TestEchoesInPiecesAreHiddenFromTheModel(t *testing.T) {
 		{"the page's title", "<title>" + each("", " ") + "</title><p>x</p>"},
 	} {
 		t.Run(c.why, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
 			s := newSite(t, map[string]string{"/": `<form method=post action=/login><input type=password name=p aria-label=Password><button>Log in</button></form>`})
 			s.handlers["/login"] = func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -35,15 +35,20 @@ type fieldState struct {
 // prototypes.
 const jsLook = `function (el, placeholder) {
 	const attribute = (of, name) => Element.prototype.getAttribute.call(of, name) || '';
-	const shown = of => { const box = of.getBoundingClientRect(); return box.width >= 1 && box.height >= 1 && Element.prototype.checkVisibility.call(of, {opacityProperty: true, visibilityProperty: true}); };
-	const own = new Set(el ? [el] : []), others = [], texts = ['text', 'search', 'tel', 'url', 'email', 'number', 'password'];
+	const shown = of => {
+		const box = of.getBoundingClientRect(), how = {opacityProperty: true, visibilityProperty: true};
+		return box.width >= 1 && box.height >= 1 && Element.prototype.checkVisibility.call(of, how);
+	};
+	const own = new Set(el ? [el] : []), others = [];
+	const texts = ['text', 'search', 'tel', 'url', 'email', 'number', 'password'];
 	let spread = false;
 	const roots = [document];
 	if (el && el.getRootNode() !== document) roots.push(el.getRootNode());
 	const form = el && el.form;
 	const hidden = [], targets = [];
 	for (let i = 0; i < roots.length && i < 200; i++) {
-		const proto = roots[i] instanceof Document ? Document.prototype : roots[i] instanceof DocumentFragment ? DocumentFragment.prototype : Element.prototype;
+		const fragment = roots[i] instanceof DocumentFragment ? DocumentFragment.prototype : Element.prototype;
+		const proto = roots[i] instanceof Document ? Document.prototype : fragment;
 		for (const at of proto.querySelectorAll.call(roots[i], '*')) {
 			if (at.shadowRoot instanceof ShadowRoot && !roots.includes(at.shadowRoot)) roots.push(at.shadowRoot);
 			const input = at instanceof HTMLInputElement, area = at instanceof HTMLTextAreaElement;
@@ -51,7 +56,8 @@ const jsLook = `function (el, placeholder) {
 				if (input && at.type === 'hidden') hidden.push(at.name);
 				if (attribute(at, 'formaction')) targets.push(attribute(at, 'formaction'));
 			}
-			if (own.has(at) || !(input && texts.includes(at.type) || area || at instanceof HTMLElement && at.isContentEditable) || !shown(at)) continue;
+			const writable = input && texts.includes(at.type) || area || at instanceof HTMLElement && at.isContentEditable;
+			if (own.has(at) || !writable || !shown(at)) continue;
 			const text = input || area ? at.value : at.textContent;
 			if ((text.includes(placeholder) || text.replace(/\s/g, '').includes(placeholder))) spread = true;
 			if (at.type !== 'password' && at.maxLength !== 1) others.push(attribute(at, 'name'), attribute(at, 'id'));
@@ -59,7 +65,12 @@ const jsLook = `function (el, placeholder) {
 	}
 	if (form) targets.push(attribute(form, 'action') || document.URL);
 	const whole = [];
-	for (const target of targets) try { const url = new URL(target.trim(), document.baseURI); url.hash = ''; whole.push(url.href); } catch {}
+	for (const target of targets) {
+		let url;
+		try { url = new URL(target.trim(), document.baseURI); } catch { continue; }
+		url.hash = '';
+		whole.push(url.href);
+	}
 	return {
 		name: el ? attribute(el, 'name') : '', id: el ? attribute(el, 'id') : '', hidden, targets: whole, spread,
 		attached: Boolean(el && el.isConnected), others: others.filter(Boolean).slice(0, 1000),

@@ -61,7 +61,8 @@ func (gs *fillGuards) judge(r outgoing) verdict {
 	}
 	for g := range gs.spent {
 		if g.inAny(r) {
-			return verdict{by: g, block: "a request with what stood for a login's value, to " + where + ": the field that was filled is gone"}
+			why := "a request with what stood for a login's value, to " + where + ": the field that was filled is gone"
+			return verdict{by: g, block: why}
 		}
 	}
 	for g := range gs.live {
@@ -148,7 +149,11 @@ func (g *fillGuard) misplaced(r outgoing, names []string) string {
 // missed takes note of a request that looks like the login and has no value of
 // the field in it, while the field's document lives. Call it with mu held.
 func (g *fillGuard) missed(r outgoing) {
-	if g.sent || g.ends != nil || g.tab == nil || r.tab != g.tab || !writes(r.method) || r.whole && len(r.body) == 0 || !g.allows(canonicalOrigin(r.url)) {
+	empty := r.whole && len(r.body) == 0
+	if g.sent || g.ends != nil || g.tab == nil || r.tab != g.tab {
+		return
+	}
+	if empty || !writes(r.method) || !g.allows(canonicalOrigin(r.url)) {
 		return
 	}
 	switch r.kind {

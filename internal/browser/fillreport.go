@@ -45,7 +45,8 @@ func (t *tab) noteUnsent(ctx context.Context) {
 	}
 	gs.mu.Unlock()
 	for _, g := range unsent {
-		why := "the page has sent its form without the " + g.what + " that was filled, or with something that it made of it; " +
+		why := "the page has sent its form without the " + g.what + " that was filled, or with something that " +
+			"it made of it; " +
 			"if the login fails, the entry needs fill: direct"
 		t.note("%s: %s", codeUnsent, why)
 		gs.tell(ctx, g, refuse(http.StatusConflict, codeUnsent, why, "set fill: direct on the entry"))

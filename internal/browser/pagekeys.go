@@ -135,7 +135,8 @@ func (s *pageSet) Press(ctx context.Context, name string) error {
 	if s.secret.Load() && movesText(k, held) {
 		// A piece of a value, pasted elsewhere, would not be recognised, nor
 		// would what a page's own button has put on the clipboard.
-		return refuse(403, "page.key_refused", "nothing is copied, cut, pasted or undone in a browser where a login was filled", "type the text instead")
+		return refuse(403, "page.key_refused",
+			"nothing is copied, cut, pasted or undone in a browser where a login was filled", "type the text instead")
 	}
 	return s.do(ctx, func(ctx context.Context, t *tab) error {
 		if k.name == "Enter" || k.name == " " {

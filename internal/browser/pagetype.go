@@ -69,7 +69,8 @@ const jsClear = `function (text) {
 	const fields = () => {
 		const all = new Set([this]), roots = [document, this.getRootNode()];
 		for (let i = 0; i < roots.length && i < 200; i++) {
-			const proto = roots[i] instanceof Document ? Document.prototype : roots[i] instanceof DocumentFragment ? DocumentFragment.prototype : Element.prototype;
+			const fragment = roots[i] instanceof DocumentFragment ? DocumentFragment.prototype : Element.prototype;
+			const proto = roots[i] instanceof Document ? Document.prototype : fragment;
 			for (const el of proto.querySelectorAll.call(roots[i], '*')) {
 				if (el.shadowRoot instanceof ShadowRoot) roots.push(el.shadowRoot);
 				if (el instanceof HTMLInputElement && el.type !== 'file' || el instanceof HTMLTextAreaElement) all.add(el);
@@ -126,7 +127,8 @@ func (s *pageSet) refuseFilled(text string) error {
 	if !s.guards.holdsPlaceholder(text) {
 		return nil
 	}
-	return refuse(403, "page.text_refused", "the text holds what stands for a login's value", "fill the login where it belongs; it goes nowhere else")
+	return refuse(403, "page.text_refused", "the text holds what stands for a login's value",
+		"fill the login where it belongs; it goes nowhere else")
 }
 
 // write puts text into the node. A secret one must arrive as it is.

@@ -165,7 +165,9 @@ func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, 
 // open decides about an entry against the mounts as they are now, records the
 // use, and hands out what the entry holds. Where uid is given the entry must
 // still be that one.
-func (l logins) open(ctx context.Context, key, uid string, use func(uid string, meta vaultMeta, secrets vaultSecrets) error) error {
+func (l logins) open(
+	ctx context.Context, key, uid string, use func(uid string, meta vaultMeta, secrets vaultSecrets) error,
+) error {
 	s, x := l.s, l.x
 	caller, err := s.callerOf(ctx, x)
 	if err != nil {
