@@ -54,6 +54,9 @@ func githubAnswers(t *testing.T, p place) {
 	}
 	require.Equal(t, []string{"issue 1", "issue 2"}, titles, "pages by Link")
 
+	_, err = client.Actions.DeleteCachesByKey(ctx, "acme", "site", "linux", nil)
+	require.NoError(t, err, "a parameter is what the program says, whatever keys are called elsewhere")
+
 	diff, _, err := client.PullRequests.GetRaw(ctx, "acme", "site", 5, github.RawOptions{Type: github.Diff})
 	require.NoError(t, err)
 	require.Equal(t, "--- a/x\n+++ b/x\n", diff)
@@ -101,7 +104,8 @@ func TestGitHubInOtherLanguages(t *testing.T) {
 	t.Parallel()
 	for _, program := range []string{"python/github_sdk.py", "js/github.mjs"} {
 		scripted(t, program, newGitHub, gitHub, "", map[string]any{
-			"repo": "acme/site", "made": "so & so", "file": "# A\n", "refused": float64(401),
+			"repo": "acme/site", "issues": list("issue 1", "issue 2"), "made": "so & so", "file": "# A\n", "deleted": "linux",
+			"refused": float64(401), "redirected": true,
 		})
 	}
 }

@@ -29,10 +29,14 @@ func newGitHub(t testing.TB) *upstream {
 	mux.HandleFunc("GET /repos/{owner}/{repo}/issues", func(w http.ResponseWriter, r *http.Request) {
 		page, _ := strconv.Atoi(r.URL.Query().Get("page")) // none is the first
 		if page < 2 {
-			w.Header().Set("Link", fmt.Sprintf(`<%[1]s%[2]s?page=2>; rel="next", <%[1]s%[2]s?page=2>; rel="last"`, itself(r), r.URL.Path))
+			// GitHub links to the repository by its number.
+			w.Header().Set("Link", fmt.Sprintf(`<%[1]s/repositories/1/issues?page=2>; rel="next", <%[1]s/repositories/1/issues?page=2>; rel="last"`, itself(r)))
 			page = 1
 		}
 		answerJSON(w, http.StatusOK, []any{issueNumber(page)})
+	})
+	mux.HandleFunc("GET /repositories/1/issues", func(w http.ResponseWriter, _ *http.Request) {
+		answerJSON(w, http.StatusOK, []any{issueNumber(2)})
 	})
 	mux.HandleFunc("GET /repos/acme/site/contents/{path...}", func(w http.ResponseWriter, r *http.Request) {
 		if r.PathValue("path") != "docs/a.md" {
@@ -45,6 +49,10 @@ func newGitHub(t testing.TB) *upstream {
 		})
 	})
 	mux.HandleFunc("DELETE /repos/acme/site/actions/caches", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("key") == "" { // which is what to delete
+			answerJSON(w, http.StatusUnprocessableEntity, map[string]any{"message": "key is required"})
+			return
+		}
 		answerJSON(w, http.StatusOK, map[string]any{"total_count": 1, "actions_caches": []any{map[string]any{"id": 5, "key": r.URL.Query().Get("key")}}})
 	})
 	mux.HandleFunc("GET /repos/{owner}/{repo}/pulls/{number}", func(w http.ResponseWriter, r *http.Request) {
@@ -74,6 +82,10 @@ func newGitHub(t testing.TB) *upstream {
 		switch {
 		case !slices.Contains([]string{"Bearer " + githubToken, "token " + githubToken}, r.Header.Get("Authorization")) || repo == unknown:
 			answerJSON(w, http.StatusUnauthorized, map[string]any{"message": "Bad credentials", "documentation_url": "https://docs.github.com/rest"})
+		case repo == elsewhere:
+			u.note(elsewhere)
+			w.Header().Set("Location", itself(r)+"/repositories/2")
+			answerJSON(w, http.StatusMovedPermanently, map[string]any{"message": "Moved Permanently"})
 		case repo == limited:
 			w.Header().Set("X-Ratelimit-Remaining", "0")
 			answerJSON(w, http.StatusForbidden, map[string]any{"message": "API rate limit exceeded"})

@@ -2,6 +2,7 @@ package compat
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"testing"
 )
@@ -22,7 +23,16 @@ func newGitLab(t testing.TB) *upstream {
 		case "GET /api/v4/projects/group%2Fproject":
 			answerJSON(w, http.StatusOK, project)
 		case "GET /api/v4/projects/7/issues", "GET /api/v4/projects/group%2Fproject/issues":
-			answerJSON(w, http.StatusOK, []any{map[string]any{"id": 10, "iid": 1, "project_id": 7, "title": "issue 1"}})
+			page := "1"
+			if r.URL.Query().Get("page") == "2" {
+				page = "2"
+			} else {
+				w.Header().Set("Link", fmt.Sprintf(`<%s%s?id=7&page=2&per_page=1>; rel="next"`, itself(r), r.URL.EscapedPath()))
+				w.Header().Set("X-Next-Page", "2")
+			}
+			w.Header().Set("X-Page", page)
+			w.Header().Set("X-Per-Page", "1")
+			answerJSON(w, http.StatusOK, []any{map[string]any{"id": 10, "iid": 1, "project_id": 7, "title": "issue " + page}})
 		case "GET /api/v4/projects/7/repository/files/docs%2Fa.md", "GET /api/v4/projects/group%2Fproject/repository/files/docs%2Fa.md",
 			"GET /api/v4/projects/7/repository/files/docs%2Fa%2Emd", "GET /api/v4/projects/group%2Fproject/repository/files/docs%2Fa%2Emd":
 			answerJSON(w, http.StatusOK, map[string]any{

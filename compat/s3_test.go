@@ -117,7 +117,7 @@ func TestS3InOtherLanguages(t *testing.T) {
 	t.Parallel()
 	prints := map[string]any{
 		"plain": true, "compressed": true, "percent": true, "odd": true, "range": true, "missing": "NoSuchKey",
-		"head": list(true), "listed": list("2026/Q1 report+final (ü).csv"),
+		"head": list(true, "gzip", "max-age=60", "text/plain"), "listed": list("2026/Q1 report+final (ü).csv"),
 	}
 	whole := awsS3
 	whole.key = awsID + " " + awsKey + " " + awsSession

@@ -46,8 +46,10 @@ func scripted(t *testing.T, program string, of func(testing.TB) *upstream, with 
 		}
 		for who, key := range keys {
 			t.Run(program+" at "+target+" with "+who, func(t *testing.T) {
+				u.forget()
 				got := run(t, program, given{proxyURL(srv.URL, target) + path, key.Expose(), false})
 				require.Equal(t, want, got)
+				require.LessOrEqual(t, u.times(elsewhere), 1, "what is refused for good is asked for once")
 			})
 		}
 	}
@@ -68,7 +70,7 @@ func run(t testing.TB, program string, in given) map[string]any {
 	}
 	text, err := json.Marshal(in)
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env = []string{

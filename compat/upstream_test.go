@@ -98,6 +98,20 @@ func (u *upstream) note(what string) {
 	u.noted[what]++
 }
 
+// times is how often something was noted since the last forget.
+func (u *upstream) times(what string) int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.noted[what]
+}
+
+// forget begins to count anew.
+func (u *upstream) forget() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.noted = nil
+}
+
 // pause flushes what was written and waits until the test has seen it.
 func (u *upstream) pause(w http.ResponseWriter, r *http.Request) bool {
 	if err := http.NewResponseController(w).Flush(); err != nil {

@@ -19,13 +19,14 @@ def program(base, key, direct):
         keys = dict(aws_access_key_id=secret[0], aws_secret_access_key=secret[1], aws_session_token=secret[2])
     s3 = boto3.client("s3", endpoint_url=base, region_name="eu-west-1", config=config, **keys)
 
-    def kept(name, content):
-        s3.put_object(Bucket=BUCKET, Key=name, Body=content)
+    def kept(name, content, **more):
+        s3.put_object(Bucket=BUCKET, Key=name, Body=content, **more)
         return s3.get_object(Bucket=BUCKET, Key=name)["Body"].read() == content
 
     packed = gzip.compress(b"a line of a log\n" * 500, mtime=0)
+    how = {"ContentEncoding": "gzip", "CacheControl": "max-age=60", "ContentType": "text/plain"}
     plain = kept("2026/Q1 report+final (ü).csv", bytes(range(256)) * 5000)
-    compressed = kept("log.gz", packed)
+    compressed = kept("log.gz", packed, **how)
     head = s3.head_object(Bucket=BUCKET, Key="log.gz")
     try:
         s3.get_object(Bucket=BUCKET, Key="missing")
@@ -38,7 +39,7 @@ def program(base, key, direct):
         "percent": kept("100%.txt", b"all of it"),
         "odd": kept("a=b&c;d/%zz.txt", b"odd"),
         "range": s3.get_object(Bucket=BUCKET, Key="log.gz", Range="bytes=2-9")["Body"].read() == packed[2:10],
-        "head": [head["ContentLength"] == len(packed)],
+        "head": [head["ContentLength"] == len(packed), head["ContentEncoding"], head["CacheControl"], head["ContentType"]],
         "listed": [o["Key"] for o in s3.list_objects_v2(Bucket=BUCKET, Prefix="2026/")["Contents"]],
         "missing": missing,
     }

@@ -78,15 +78,16 @@ type keyed struct {
 	*callers
 	provider registry.Provider
 	// path is one that a capability of it permits, behind what holds a key.
-	target, method, path string
-	seen                 chan passed
-	token                string
+	target, host, method, path string
+	seen                       chan passed
+	token                      string
 }
 
 func newKeyed(t *testing.T, p registry.Provider) *keyed {
 	k := &keyed{callers: newCallers(t, nil), provider: p, target: url.PathEscape(p.ID + "/"), seen: make(chan passed, 8)}
 	wild := strings.NewReplacer("*", "eu-west-1")
 	host := wild.Replace(p.Hosts[0])
+	k.host = host
 	require.NoError(t, k.providers.Serve(host, echoing(k.seen)))
 	if p.Auth.OAuth2 != nil {
 		at, err := url.Parse(p.Auth.OAuth2.TokenURL)
@@ -121,14 +122,39 @@ func newKeyed(t *testing.T, p registry.Provider) *keyed {
 // refusal or "".
 func (k *keyed) send(how sdkRequest, more ...string) (*http.Response, string) {
 	k.Helper()
+	return k.through(k.method, k.target+k.uri(how), "", append(slices.Clone(how.header), more...)...)
+}
+
+// uri is what an SDK asks the provider for.
+func (k *keyed) uri(how sdkRequest) string {
 	query := url.Values{}
 	for i := 0; i < len(how.query); i += 2 {
 		query.Set(how.query[i], how.query[i+1])
 	}
 	query.Set("q", "mine")
 	base := k.provider.BasePath
-	path := base + how.pathPrefix + strings.TrimPrefix(k.path, base)
-	return k.through(k.method, k.target+path+"?"+query.Encode(), "", append(slices.Clone(how.header), more...)...)
+	return base + how.pathPrefix + strings.TrimPrefix(k.path, base) + "?" + query.Encode()
+}
+
+// handed sends a request as an SDK that was given our HTTP client and a word in
+// place of the key.
+func (k *keyed) handed(how sdkRequest) (status int, body string) {
+	k.Helper()
+	target := bctrl.CallTarget{Capability: k.provider.ID + "/"}
+	if k.host != k.provider.Hosts[0] {
+		target = bctrl.CallTarget{Credential: k.target}
+	}
+	req, err := http.NewRequestWithContext(k.Context(), k.method, "https://"+k.host+k.uri(how), nil)
+	require.NoError(k, err)
+	for i := 0; i < len(how.header); i += 2 {
+		req.Header.Set(how.header[i], how.header[i+1])
+	}
+	resp, err := k.client.Capabilities.HTTPClient(target).Do(req)
+	require.NoError(k, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(k, err)
+	return resp.StatusCode, string(text)
 }
 
 // proves refuses where a provider did not get its real key, or got any other.
@@ -194,6 +220,13 @@ func TestOurTokenStandsWhereTheRegistryHasAProvidersKey(t *testing.T) {
 					require.Equal(t, http.StatusAccepted, resp.StatusCode, "%s in %s: %s", who, how.place, body)
 					k.proves(<-k.seen, who+" in "+how.place)
 				}
+			}
+			for _, how := range asSDK(p.Auth, "placeholder") {
+				status, body := k.handed(how)
+				require.Equal(t, http.StatusAccepted, status, "our HTTP client, a word in %s: %s", how.place, body)
+				got := <-k.seen
+				k.proves(got, "our HTTP client, a word in "+how.place)
+				require.NotContains(t, got.URI, "placeholder")
 			}
 			ours := []string{"Authorization", "Bearer " + k.token}
 			for i, how := range asSDK(p.Auth, "sk-live-of-somebody") {
