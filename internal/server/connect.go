@@ -153,7 +153,7 @@ func (s *Server) serveDevTools(w http.ResponseWriter, rq *request) error {
 		accepted = true
 		conn, err := s.acceptDevTools(w, rq)
 		if err != nil {
-			return nil //nolint:nilerr // it has been answered
+			return nil // it has been answered
 		}
 		// Chromium ends a connection without a close frame, and there are clients
 		// that take one for a message.
