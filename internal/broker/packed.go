@@ -64,7 +64,7 @@ func newPacked(ctx context.Context, src io.Reader, list []coding, set *scrub.Set
 	p = &packed{ctx: ctx, src: src, finder: set.Finder(), plain: set.Finder(), window: windowOf(list), strict: strict}
 	p.text, err = unpack(packedSource{p}, list)
 	if err != nil {
-		p.fail(err)
+		p.fail()
 	}
 	for p.err == nil && !p.unseen && p.held < firstLook && !p.ended {
 		p.look()
@@ -108,11 +108,11 @@ func (p *packed) look() {
 	case p.finder.Found() || p.plain.Found():
 		p.err = errHeld
 	case p.unpacked > maxUnpacked || p.held > maxHeld:
-		p.fail(errCoding)
+		p.fail()
 	case err == io.EOF:
 		p.end()
 	case err != nil:
-		p.fail(err)
+		p.fail()
 	}
 }
 
@@ -127,14 +127,14 @@ func (p *packed) end() {
 		p.err = err
 	case len(rest) > 0:
 		p.ended = false
-		p.fail(errCoding)
+		p.fail()
 	case p.finder.End() || p.plain.End():
 		p.err = errHeld
 	}
 }
 
 // fail ends the looking: the body is not what it is said to be.
-func (p *packed) fail(err error) {
+func (p *packed) fail() {
 	switch {
 	case p.err != nil: // the connection's
 	case p.strict || p.plain.Found():
