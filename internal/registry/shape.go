@@ -38,7 +38,7 @@ func (p Provider) shape() []error {
 	c.text("name", p.Name, 100)
 	c.pattern("docs", p.Docs, docsPattern, 500)
 	c.require(slices.Contains([]bctrl.Provider{"", bctrl.OpenAI, bctrl.Anthropic, bctrl.Google}, p.AI), "ai", "no AI credentials are of this provider")
-	c.distinct("hosts", p.Hosts, 1, 32)
+	c.distinct("hosts", p.Hosts, 32)
 	if p.BasePath != "" {
 		c.pattern("basePath", p.BasePath, basePathPattern, 200)
 	}
@@ -71,17 +71,17 @@ func (c *shapeCheck) auth(p Provider) {
 		c.require(len(a.HMAC.Message) <= 1024, "auth.hmac.message", "it is longer than 1024")
 	}
 	if a.Public != nil {
-		c.distinct("auth.public", a.Public, 1, 16)
+		c.distinct("auth.public", a.Public, 16)
 	}
 }
 
 func (c *shapeCheck) capability(at string, capability Capability) {
 	c.text(at+".description", capability.Description, 200)
-	c.distinct(at+".methods", capability.Methods, 1, len(methods))
+	c.distinct(at+".methods", capability.Methods, len(methods))
 	for i, method := range capability.Methods {
 		c.require(slices.Contains(methods, method), fmt.Sprintf("%s.methods[%d]", at, i), "it is none of "+strings.Join(methods, ", "))
 	}
-	c.distinct(at+".paths", capability.Paths, 1, 100)
+	c.distinct(at+".paths", capability.Paths, 100)
 	for i, path := range capability.Paths {
 		c.require(len(path) <= 500, fmt.Sprintf("%s.paths[%d]", at, i), "it is longer than 500")
 	}
@@ -109,8 +109,8 @@ func (c *shapeCheck) count(at string, n, least, most int) {
 	c.require(n >= least && n <= most, at, fmt.Sprintf("it has not %d to %d entries", least, most))
 }
 
-// distinct requires least to most entries, each once.
-func (c *shapeCheck) distinct(at string, entries []string, least, most int) {
-	c.count(at, len(entries), least, most)
+// distinct requires 1 to most entries, each once.
+func (c *shapeCheck) distinct(at string, entries []string, most int) {
+	c.count(at, len(entries), 1, most)
 	c.require(len(slices.Compact(slices.Sorted(slices.Values(entries)))) == len(entries), at, "an entry is there twice")
 }

@@ -154,11 +154,11 @@ func TestStrangersAreBoundedAndAllAreCounted(t *testing.T) {
 		require.LessOrEqual(t, len(s.counts), maxStrangers+1)
 		require.EqualValues(t, allStrangersAtOnce, admitted, "in all, too")
 
-		time.Sleep(strangersCountedFor + time.Second) // of the bubble's own clock
+		<-time.After(strangersCountedFor + time.Second) // of the bubble's own clock
 		synctest.Wait()
 		require.Empty(t, log, "it could not be written")
 		full = false
-		time.Sleep(strangersCountedFor + time.Second)
+		<-time.After(strangersCountedFor + time.Second)
 		synctest.Wait()
 		var sum int64
 		for _, e := range log {
@@ -173,7 +173,7 @@ func TestStrangersAreBoundedAndAllAreCounted(t *testing.T) {
 		}
 		require.False(t, ok)
 		require.InDelta(t, time.Second, wait, float64(time.Second))
-		time.Sleep(wait)
+		<-time.After(wait)
 		_, ok = s.admit(strangerCount{address: "new", code: "auth.unauthorized"}, time.Now())
 		require.True(t, ok, "who waits as long as it was told is admitted")
 		s.close(t.Context())

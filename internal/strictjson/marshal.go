@@ -128,7 +128,7 @@ func notTextOf(v reflect.Value) *Error {
 	case json.Marshaler:
 		raw, err := w.MarshalJSON()
 		if err != nil {
-			return nil // as encoding/json has said
+			return nil //nolint:nilerr // encoding/json has said it
 		}
 		if err := notTextRaw(raw); err != nil {
 			return err
