@@ -91,6 +91,32 @@ func TestJudgeLetsAValueGoWhereItBelongsAlone(t *testing.T) {
 	}
 }
 
+// TestAPasswordThatIsAWordOfTheRequestIsSent logs in with passwords that stand
+// in other places of the request as well, as the first ones of devices do.
+func TestAPasswordThatIsAWordOfTheRequestIsSent(t *testing.T) {
+	for _, c := range []struct{ why, value, path, contentType, body string }{
+		{"the user's name", "admin", "/in", formType, "u=admin&p=%s"},
+		{"in JSON", "admin", "/in", "application/json", `{"u": "admin", "p": "%s"}`},
+		{"a part of another name", "secret", "/in", "application/json", `{"client_secret": "x", "p": "%s"}`},
+		{"digits of a number", "1234", "/in", formType, "csrf=9912349&p=%s"},
+		{"a step of the path", "admin", "/admin/login", formType, "u=robot&p=%s"},
+		{"and a query that says nothing of it", "admin", "/admin/?next=%2F#top", formType, "u=robot&p=%s"},
+	} {
+		var switched []bool
+		gs := guards(&switched)
+		g := newFillGuard(heldBack, bctrl.NewSecret(c.value), elementKey{frame: "f"}, Fill{Origins: []string{goodSite}}.allows)
+		gs.arm(g)
+		r := outgoing{method: "POST", url: goodSite + c.path, contentType: c.contentType, body: fmt.Appendf(nil, c.body, heldBack), whole: true}
+		v := gs.complete(t.Context(), r, gs.judge(r))
+		require.Empty(t, v.block, c.why)
+		require.Equal(t, fmt.Sprintf(c.body, c.value), string(v.body), c.why)
+
+		r.url, r.body = goodSite+"/?q="+c.value, nil
+		require.NotEmpty(t, gs.judge(r).block, "%s: in the query it is stopped", c.why)
+		gs.close()
+	}
+}
+
 // TestUnreadBodiesAreNotSwapped holds files and streams back when what is
 // known of them has the placeholder.
 func TestUnreadBodiesAreNotSwapped(t *testing.T) {

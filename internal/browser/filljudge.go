@@ -79,13 +79,20 @@ func (gs *fillGuards) judgeFor(g *fillGuard, r outgoing, where string, v *verdic
 	origin := canonicalOrigin(r.url)
 	inBody, inHeader := g.inBody(r), g.inHeaders(r)
 	value := g.value.Expose()
+	address := r.url
+	if g.placeholder != "" && g.allows(origin) {
+		// The path is the site's, and passwords like "admin" are words of paths: a
+		// page that never held the value puts it there at most by chance.
+		address = behindPath(r.url)
+	}
 	switch {
-	case g.holds(g.seen, g.placeholder, []byte(r.url)) || g.holds(g.hidden, value, []byte(r.url)):
+	case g.holds(g.seen, g.placeholder, []byte(r.url)) || g.holds(g.hidden, value, []byte(address)):
 		return "a request with a login's value in its address, to " + where
 	case !g.allows(origin) && (inBody || inHeader || g.holds(g.hidden, value, r.body)):
 		return "a request with a login's value, to " + where + ", where it may not go"
-	case g.placeholder == "" && inBody, g.placeholder != "" && g.holds(g.hidden, value, r.body):
-		// It belongs here: filled directly, or swapped before a redirect.
+	case g.placeholder == "" && inBody, g.placeholder != "" && !inBody && g.holds(g.hidden, value, r.body):
+		// It belongs here: filled directly, or swapped before a redirect. Beside a
+		// placeholder it is only the same by chance, as in admin:admin.
 		gs.take(g, r.flight, v)
 	case g.placeholder == "" && inHeader:
 		v.gives = append(v.gives, g)
@@ -296,6 +303,14 @@ func writes(method string) bool {
 		return true
 	}
 	return false
+}
+
+// behindPath returns the query and the fragment of an address.
+func behindPath(address string) string {
+	if at := strings.IndexAny(address, "?#"); at >= 0 {
+		return address[at:]
+	}
+	return ""
 }
 
 func withoutFragment(address string) string {
