@@ -87,6 +87,7 @@ func selecting(cmd *cobra.Command) (filter func() (bctrl.AuditFilter, error)) {
 	flags.BoolVar(&denied, "denied", false, "only what was refused")
 	flags.StringVar(&since, "since", "", "from a `time` on: RFC 3339, or how long ago, such as 90m or 24h")
 	flags.StringVar(&until, "until", "", "up to a `time`")
+	wantFilled(cmd, "workspace", "runtime", "action", "object", "outcome", "capability", "credential", "since", "until")
 	return func() (_ bctrl.AuditFilter, err error) {
 		if denied {
 			f.Decision = bctrl.AuditDenied
@@ -106,10 +107,11 @@ func withWorkspaceID(ctx context.Context, client *bctrl.Client, f bctrl.AuditFil
 		return f, nil
 	}
 	ws, err := client.Workspaces.GetByName(ctx, f.WorkspaceID)
-	if err == nil {
-		f.WorkspaceID = ws.ID
+	if err != nil {
+		return f, fmt.Errorf("--workspace %s: %w", printable(f.WorkspaceID), err)
 	}
-	return f, err
+	f.WorkspaceID = ws.ID
+	return f, nil
 }
 
 // pointInTime reads a time, or how long ago it was.

@@ -29,6 +29,7 @@ func (c *cli) addBindingFlags(cmd *cobra.Command) *bindingFlags {
 		consumer:   f.String("consumer", "", "`name` of the only one that it is for: a runtime's alias, or what an invocation says"),
 		scope:      c.addScopeFlags(cmd),
 	}
+	wantFilled(cmd, "capability", "credential", "consumer")
 	completeFlag(cmd, "credential", func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		return c.complete(cmd, credentialIDs, typed)
 	})
@@ -37,6 +38,7 @@ func (c *cli) addBindingFlags(cmd *cobra.Command) *bindingFlags {
 
 func (b *bindingFlags) addField(cmd *cobra.Command) {
 	b.field = cmd.Flags().String("field", "", "`field` whose secret it is, where there are several")
+	wantFilled(cmd, "field")
 }
 
 // binding is what the flags say; it is global unless they name a scope.

@@ -46,6 +46,7 @@ any, for calls that name none.`,
 	f := cmd.Flags()
 	f.StringVar(&filter.Provider, "provider", "", "those of one `provider`")
 	f.StringVar((*string)(&filter.Status), "status", "", "those that are ready, or available")
+	wantFilled(cmd, "provider", "status")
 	f.BoolVarP(&c.json, "verbose", "v", false, "print all that is known of each, as --json does")
 	c.addGroupFlags(cmd, where)
 	completeWords(cmd, "status", string(bctrl.CapabilityReady), string(bctrl.CapabilityAvailable))

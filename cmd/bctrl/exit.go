@@ -90,10 +90,10 @@ func plain(cmd *cobra.Command, err error) string {
 	}
 	text := words(e.Code, e.Message)
 	for _, p := range e.Problems {
-		text = append(text, strings.Join(words(asTyped(cmd, p.Field), quoted(p.Value), prefixed("would permit ", p.Witness), prefixed("under ", p.Ceiling)), " "))
+		text = append(text, strings.Join(words(asTyped(cmd, p.Code, p.Field), quoted(p.Value), prefixed("would permit ", p.Witness), prefixed("under ", p.Ceiling)), " "))
 	}
 	if len(e.Problems) == 0 {
-		text = append(text, words(asTyped(cmd, e.Field))...)
+		text = append(text, words(asTyped(cmd, e.Code, e.Field))...)
 	}
 	told := strings.Join(text, ": ")
 	if e.Hint != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/bctrl-go/bctrl"
 )
 
 // otherNames are the flags whose names are not those of the fields that they
@@ -34,8 +37,6 @@ func otherNames(field string) []string {
 		return []string{"alias"}
 	case "value":
 		return []string{"value", "value-file"}
-	case "text":
-		return []string{"entry"}
 	case "matchOrigins", "originPatterns":
 		return []string{"origin"}
 	case "baseUrl":
@@ -77,16 +78,19 @@ func otherNames(field string) []string {
 // asTyped names a field of the HTTP API as whoever typed the command did: by the
 // flag that filled it. A field that no flag of this command line filled stays
 // what it is: it may be in a file.
-func asTyped(cmd *cobra.Command, field string) string {
+// One that is required, and in no file either, is named by its flag all the same.
+func asTyped(cmd *cobra.Command, code, field string) string {
 	if cmd == nil || field == "" {
 		return field
 	}
+	given := func(name string) bool { return cmd.Flags().Changed(name) }
+	missing := strings.HasSuffix(code, "_required") && !slices.ContainsFunc([]string{"mounts", "request", "request-file"}, given)
 	plain, n := withoutIndex(field)
 	for name := plain; name != ""; name = above(name) {
 		last := dashed(name[strings.LastIndex(name, ".")+1:])
 		for _, flag := range slices.Concat(otherNames(name), []string{last, strings.TrimSuffix(last, "s")}) {
 			f := cmd.Flags().Lookup(flag)
-			if f == nil || !f.Changed || strings.HasPrefix(plain, "mounts.") && !slices.Contains(mountNames, flag) {
+			if f == nil || !f.Changed && !(missing && name == plain) || strings.HasPrefix(plain, "mounts.") && !slices.Contains(mountNames, flag) {
 				continue
 			}
 			if list, ok := f.Value.(pflag.SliceValue); ok && n >= 0 && len(list.GetSlice()) > 1 {
@@ -96,6 +100,23 @@ func asTyped(cmd *cobra.Command, field string) string {
 		}
 	}
 	return field
+}
+
+// inFile puts what whoever typed the command calls a text, such as the name of
+// its file, in the place of the field that the HTTP API has for it.
+func inFile(err error, field, name string) error {
+	var e *bctrl.Error
+	if errors.As(err, &e) && e.Field == field {
+		e.Field = name
+	}
+	if e != nil {
+		for i := range e.Problems {
+			if e.Problems[i].Field == field {
+				e.Problems[i].Field = name
+			}
+		}
+	}
+	return err
 }
 
 // above is the field that a field is part of: a header is of the headers.

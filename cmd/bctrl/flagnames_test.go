@@ -14,6 +14,7 @@ import (
 func TestARefusalNamesTheFlagThatWasTyped(t *testing.T) {
 	d := furnished(t)
 	require.NoError(t, os.WriteFile("wrong.json", []byte(`{"vault": {"allow": ["prod//"]}}`), 0o600))
+	require.NoError(t, os.WriteFile("wrong.env", []byte("A=`x"), 0o600))
 	for _, tc := range []struct{ line, says, not string }{
 		{"workspace create a --allow-vault /prod/", "--allow-vault", "mounts.vault"},
 		{"workspace create a --allow-vault prod/ --allow-vault prod//", "--allow-vault 2", "mounts.vault"},
@@ -34,6 +35,12 @@ func TestARefusalNamesTheFlagThatWasTyped(t *testing.T) {
 		{"credential create a --provider github --scope global --secret-ref vault:secret:x", "--secret-ref", "secretRef"},
 		{"ai add a --provider openai-compatible --label x --endpoint nothing", "--endpoint", "baseUrl"},
 		{"capability create acme/x --method get --path /a", "--method", "methods"},
+		{"workspace create a --deny-vault prod/", "--allow-vault", "mounts.vault"},
+		{"invoke github/repos --workspace-id sales", "{repo}: --path", "never"},
+		{`invoke github/repos --workspace-id sales --request {"method":"GET"}`, "{repo}: path", "--path"},
+		{"secrets import wrong.env --scope global", "closed: wrong.env", "text"},
+		{"secrets import --entry A=1 --entry A=2 --scope global", "--entry", "text"},
+		{"audit tail --workspace nobody", "--workspace nobody", "never"},
 		{"capability create acme/x --method GET --path a", "--path", "paths"},
 	} {
 		got := d.run("x\n", strings.Fields(tc.line)...)

@@ -146,6 +146,7 @@ workspace may is refused, with an action that shows it.` + mountsHelp,
 	f.StringVar((*string)(&launch.Mode), "mode", "", "ephemeral or profile (default ephemeral, with --profile profile)")
 	f.StringVar(&launch.ProfileID, "profile", "", "browser profile to keep cookies in")
 	group := f.String("group", "", "group of the workspace that it belongs to")
+	wantFilled(cmd, "mode", "profile", "group")
 	f.IntVar(&window.Width, "width", 0, "width of the window in CSS pixels")
 	f.IntVar(&window.Height, "height", 0, "height of the window in CSS pixels")
 	newModelFlags(cmd, &launch.Provider, &launch.Model, &launch.Credential)
@@ -203,6 +204,7 @@ func newModelFlags(cmd *cobra.Command, provider *bctrl.Provider, model, credenti
 	f.StringVar((*string)(provider), "provider", "", "`provider` of the model (default: the only one that the mounts can serve)")
 	f.StringVar(model, "model", "", "`model` to ask (default: the credential's)")
 	f.StringVar(credential, "credential", "", "`id` of the AI credential to use (default: as the mounts say)")
+	wantFilled(cmd, "provider", "model", "credential")
 	completeWords(cmd, "provider", providers...)
 }
 

@@ -125,14 +125,14 @@ see and shells remember; the value is what follows the = as it is.`,
 		if err != nil {
 			return err
 		}
-		text, err := importedText(cmd, args, *entries)
+		text, from, err := importedText(cmd, args, *entries)
 		if err != nil {
 			return err
 		}
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 			done, err := client.Secrets.Import(ctx, bctrl.SecretImport{Scope: in, Text: text})
 			if err != nil {
-				return err
+				return inFile(err, "text", from)
 			}
 			return show(c, cmd, *done, pair{"Created", namesOf(done.Created)}, pair{"Rotated", namesOf(done.Rotated)}, pair{"Skipped", joined(done.Skipped)})
 		})
@@ -148,24 +148,24 @@ func namesOf(secrets []bctrl.SecretInfo) string {
 	return joined(names)
 }
 
-// importedText is what is to be imported, from one of the three places that it
-// can be in.
-func importedText(cmd *cobra.Command, args, entries []string) (bctrl.Secret, error) {
+// importedText is what is to be imported, and from which of the three places
+// that it can be in.
+func importedText(cmd *cobra.Command, args, entries []string) (_ bctrl.Secret, from string, err error) {
 	var text string
-	var err error
-	from := "standard input"
+	from = "standard input"
 	switch {
 	case len(entries) > 0 && len(args) > 0:
-		return bctrl.Secret{}, usageError{errors.New("--entry and a file are not imported together")}
+		return bctrl.Secret{}, "", usageError{errors.New("--entry and a file are not imported together")}
 	case len(entries) > 0:
 		warnOfFlag(cmd, "--entry")
+		from = "--entry"
 		text, err = linesOf(entries)
 	case len(args) > 0:
 		from = args[0]
 		text, err = readFile(cmd, from, maxImported)
 	default:
 		if _, ok := terminal(cmd.InOrStdin()); ok {
-			return bctrl.Secret{}, usageError{errors.New("name a file, or give the lines on standard input")}
+			return bctrl.Secret{}, "", usageError{errors.New("name a file, or give the lines on standard input")}
 		}
 		text, err = readUpTo(cmd, from, cmd.InOrStdin(), maxImported)
 	}
@@ -173,9 +173,9 @@ func importedText(cmd *cobra.Command, args, entries []string) (bctrl.Secret, err
 		err = linesOnly(from, text)
 	}
 	if err != nil {
-		return bctrl.Secret{}, err
+		return bctrl.Secret{}, "", err
 	}
-	return bctrl.NewSecret(text), nil
+	return bctrl.NewSecret(text), from, nil
 }
 
 // linesOf writes entries of the command line, whose values are taken as they
