@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bufio"
+	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
 	"errors"
@@ -22,7 +23,7 @@ type coding struct {
 	names []string
 	// window is how many bytes a decoder may know of and not have returned.
 	window int64
-	open   func(io.Reader) (io.Reader, error)
+	open   func(*bufio.Reader) (io.Reader, error)
 }
 
 // maxZstdWindow is what RFC 9659 lets a content coding use.
@@ -31,17 +32,25 @@ const maxZstdWindow = 8 << 20
 // codings are those that providers use.
 func codings() []coding {
 	return []coding{
-		{[]string{"gzip", "x-gzip"}, 64 << 10, func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }},
+		{[]string{"gzip", "x-gzip"}, 64 << 10, func(r *bufio.Reader) (io.Reader, error) { return gzip.NewReader(r) }},
 		{[]string{"deflate"}, 64 << 10, openDeflate},
-		{[]string{"br"}, 34 << 20, func(r io.Reader) (io.Reader, error) { return brotli.NewReader(r), nil }},
-		{[]string{"zstd"}, maxZstdWindow + 1<<20, func(r io.Reader) (io.Reader, error) {
+		{[]string{"br"}, 34 << 20, func(r *bufio.Reader) (io.Reader, error) { return brotli.NewReader(r), nil }},
+		{[]string{"zstd"}, maxZstdWindow + 1<<20, func(r *bufio.Reader) (io.Reader, error) {
 			return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow), zstd.WithDecoderLowmem(true))
 		}},
 	}
 }
 
-// openDeflate reads zlib, which the name stands for.
-func openDeflate(r io.Reader) (io.Reader, error) { return zlib.NewReader(r) }
+// openDeflate reads zlib, which the name stands for (RFC 9110 §8.4.1.2), and the
+// bare deflate that some servers send in its place and every client takes.
+func openDeflate(r *bufio.Reader) (io.Reader, error) {
+	const headerSize, deflates = 2, 8 // RFC 1950 §2.2
+	h, err := r.Peek(headerSize)
+	if err == nil && (h[0]&0x0f != deflates || (uint(h[0])<<8|uint(h[1]))%31 != 0) {
+		return flate.NewReader(r), nil
+	}
+	return zlib.NewReader(r)
+}
 
 func findCoding(name string) (coding, bool) {
 	for _, c := range codings() {
@@ -85,7 +94,11 @@ const maxCodings = 2
 // decoder ends with the reading.
 func unpack(body io.Reader, list []coding) (io.Reader, error) {
 	for _, c := range list {
-		next, err := c.open(bufio.NewReader(body))
+		packed := bufio.NewReader(body)
+		if _, err := packed.Peek(1); err == io.EOF {
+			return packed, nil // many servers name a coding where there is no body
+		}
+		next, err := c.open(packed)
 		if err != nil {
 			return nil, err
 		}

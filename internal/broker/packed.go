@@ -27,7 +27,7 @@ var errHeld = fmt.Errorf("%w: it is packed and holds the key", ErrAnswer)
 // and looks for secrets: what was packed leaves once all that it can say is
 // known to hold none.
 type packed struct {
-	ctx context.Context //nolint:containedctx // it bounds the body that is read
+	ctx context.Context //nolint:containedctx // it bounds the looking
 	src io.Reader
 	// finder looks through what was unpacked, plain through what it came from:
 	// something may stand beside what is packed.
@@ -105,6 +105,8 @@ func (p *packed) look() {
 	_, _ = p.finder.Write(p.scratch[:n]) // cannot fail
 	switch {
 	case p.err != nil:
+	case p.ctx.Err() != nil: // a little that is packed can say a lot
+		p.err = p.ctx.Err()
 	case p.finder.Found() || p.plain.Found():
 		p.err = errHeld
 	case p.unpacked > maxUnpacked || p.held > maxHeld:

@@ -1,9 +1,12 @@
 package broker
 
 import (
+	"bufio"
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
+	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -137,7 +140,7 @@ func TestASecretInAPackedAnswerIsTakenOut(t *testing.T) {
 		require.ErrorIs(t, err, ErrAnswer, coding)
 		require.Less(t, len(got), len(body))
 		unpacked, _ := findCoding(coding)
-		r, err := unpacked.open(bytes.NewReader(got))
+		r, err := unpacked.open(bufio.NewReader(bytes.NewReader(got)))
 		if err == nil {
 			text, _ := io.ReadAll(r)
 			require.False(t, bytes.Contains(text, []byte(canary[:8])), "not a piece of it")
@@ -199,6 +202,48 @@ func TestAPackedBodyIsReadInAnyPieces(t *testing.T) {
 		require.ErrorIs(t, err, errHeld)
 		require.True(t, bytes.HasPrefix(body, first))
 	}
+}
+
+func TestNoBodyIsPackedAsAnything(t *testing.T) {
+	for _, coding := range []string{"gzip", "deflate", "br", "zstd", "gzip, br"} {
+		for _, unpack := range []bool{false, true} {
+			for _, sized := range []bool{false, true} {
+				_, got, err := keptAs(t, nil, sized, map[string]string{"Content-Encoding": coding, "Content-Type": "text/plain"}, Target{Unpack: unpack})
+				require.NoError(t, err, coding)
+				require.Empty(t, got)
+			}
+		}
+	}
+}
+
+// TestBareDeflateIsLookedInto is about servers that leave out what zlib puts
+// around it.
+func TestBareDeflateIsLookedInto(t *testing.T) {
+	for _, text := range []string{"hello hello", canary} {
+		var body bytes.Buffer
+		w, err := flate.NewWriter(&body, flate.BestCompression)
+		require.NoError(t, err)
+		_, err = io.WriteString(w, text)
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		_, got, err := keptAs(t, body.Bytes(), true, map[string]string{"Content-Encoding": "deflate", "Content-Type": "text/plain"}, Target{})
+		require.NoError(t, err)
+		if text == canary {
+			require.True(t, string(got) == scrub.Mark)
+		} else {
+			require.True(t, bytes.Equal(body.Bytes(), got))
+		}
+	}
+}
+
+// TestNobodyLooksOnOnceTheCallHasEnded has a little say a lot, of which nothing
+// more is unpacked.
+func TestNobodyLooksOnOnceTheCallHasEnded(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	c, _ := findCoding("gzip")
+	_, _, err := newPacked(ctx, bytes.NewReader(pack(t, make([]byte, 4<<20), "gzip")), []coding{c}, scrub.New(bctrl.NewSecret(canary)), true)
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestWhoReadsAnAnswerGetsItUnpacked(t *testing.T) {

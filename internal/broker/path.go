@@ -41,8 +41,8 @@ func errPath(why string) error {
 
 // readPath returns every way in which servers are known to read a path. The
 // first is that of RFC 3986: each segment decoded once. Others take an escaped
-// slash for a slash, decode again, or cut off what follows a semicolon. It
-// refuses a path that one of them takes for a path with dot segments, empty
+// slash for a slash, decode again, take an escaped question mark for where the
+// path ends, or cut off what follows a semicolon. It refuses a path that one of them takes for a path with dot segments, empty
 // segments, backslashes, control characters or bytes that are no text, and one
 // whose slashes are escaped twice.
 func readPath(path string) ([]reading, error) {
@@ -63,10 +63,16 @@ func readPath(path string) ([]reading, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, whole, split)
-		if slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(text, ";") }) {
-			all = append(all, whole.withoutParameters(), split.withoutParameters())
+		ways := []reading{whole, split}
+		if holdAny(texts, "?") {
+			ways = append(ways, whole.upToQuery(), split.upToQuery())
 		}
+		if holdAny(texts, ";") {
+			for _, r := range slices.Clone(ways) {
+				ways = append(ways, r.withoutParameters())
+			}
+		}
+		all = append(all, ways...)
 		again := make([]string, len(texts))
 		for i, text := range texts {
 			again[i] = decodeAgain(text)
@@ -162,10 +168,12 @@ func readSegments(texts []string) (whole, split reading, err error) {
 }
 
 // isDots reports whether some server takes a segment for "." or "..": also with
-// a parameter ("..;x"), which some cut off, and with spaces or dots behind,
-// which Windows does not see.
+// a parameter ("..;x"), a query or a fragment ("..?x"), which some cut off, and
+// with spaces or dots behind, which Windows does not see.
 func isDots(segment string) bool {
-	segment, _, _ = strings.Cut(segment, ";")
+	if end := strings.IndexAny(segment, ";?#"); end >= 0 {
+		segment = segment[:end]
+	}
 	return strings.HasPrefix(strings.TrimSpace(segment), ".") && strings.Trim(segment, ". ") == ""
 }
 
@@ -179,6 +187,23 @@ func (r reading) withoutParameters() reading {
 		}
 	}
 	return out
+}
+
+// upToQuery is the reading of servers, or of what stands before them, that take
+// a question mark for the path's end once it is decoded.
+func (r reading) upToQuery() reading {
+	for i, p := range r {
+		if text, _, found := strings.Cut(p.text, "?"); found && text == "" {
+			return slices.Clone(r[:i])
+		} else if found {
+			return append(slices.Clone(r[:i]), piece{text, p.sent})
+		}
+	}
+	return r
+}
+
+func holdAny(texts []string, part string) bool {
+	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(text, part) })
 }
 
 // decodeAgain decodes a text that has been decoded before. A percent sign that

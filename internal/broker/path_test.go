@@ -16,8 +16,9 @@ type server struct {
 	// decodings is how often it decodes before it looks for slashes, and after.
 	before, after int
 	// parameters are cut off where it knows them; merges is set where it takes
-	// several slashes for one.
-	parameters, merges bool
+	// several slashes for one; query where it looks for a question mark once it
+	// has decoded.
+	parameters, merges, query bool
 }
 
 // servers are all that there are of these.
@@ -26,8 +27,10 @@ func servers() (all []server) {
 		for after := range 4 {
 			for _, parameters := range []bool{false, true} {
 				for _, merges := range []bool{false, true} {
-					if before+after > 0 {
-						all = append(all, server{"", before, after, parameters, merges})
+					for _, query := range []bool{false, true} {
+						if before+after > 0 {
+							all = append(all, server{"", before, after, parameters, merges, query})
+						}
 					}
 				}
 			}
@@ -59,12 +62,16 @@ func (s server) resolve(path string) (stack []string) {
 		for range s.after {
 			segment = decodeLeniently(segment)
 		}
+		ends := false
+		if s.query {
+			segment, _, ends = strings.Cut(segment, "?")
+		}
 		if s.parameters {
 			segment, _, _ = strings.Cut(segment, ";")
 		}
 		switch segment {
 		case "":
-			if !s.parameters {
+			if !s.parameters && !ends {
 				stack = append(stack, "")
 			}
 		case ".":
@@ -72,6 +79,9 @@ func (s server) resolve(path string) (stack []string) {
 			stack = stack[:max(len(stack)-1, 0)]
 		default:
 			stack = append(stack, segment)
+		}
+		if ends {
+			return stack
 		}
 	}
 	return stack
@@ -84,9 +94,9 @@ func TestNoPathLeavesWhatIsPermitted(t *testing.T) {
 	shapes := [][]string{{"a", "b"}, {"v", "", "c"}, {"w", "", "", "c"}, {"v", "a", "b"}}
 	pieces := []string{
 		"/", "/", "/", "/", "/a", "/b", "/c", "/c", "a", "b", "c", "%2F", ";x", "%2Fc", "v", ".", "..", "%2e", "%2E%2e", "%2f", "%2F", "%25", "%252f", "%252e", "2e", "2f", "5c", `\`, "%5c", ";", ";x", "//", "%09",
-		"\t", "%00", "%61", "%2561", "+", "%20", "%c0%af", "%ef%bc%8f", "%3B", "%253b", "%C3%A9",
+		"\t", "%00", "%61", "%2561", "+", "%20", "%c0%af", "%ef%bc%8f", "%3B", "%253b", "%C3%A9", "%3F", "%253f",
 	}
-	starts := []string{"/a/b", "/v/", "/w/", "/v/x/c", "/w/a/b/c", "/"}
+	starts := []string{"/a/b", "/v/", "/w/", "/v/x/c", "/v/x%3F/c", "/w/a/b/c", "/"}
 	all := servers()
 	escaped := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -154,6 +164,10 @@ func TestAPathIsReadInAllItsWays(t *testing.T) {
 		"/a/b":         {"a b"},
 		"/a%2Fb":       {"a/b", "a b"},
 		"/a;x/b":       {"a;x b", "a b"},
+		"/a%3Fx/b":     {"a?x b", "a"},
+		"/a/%3Fx":      {"a ?x", "a"},
+		"/a/;%3F/b":    {"a ;? b", "a ;", "a b", "a"},
+		"/a%23/b":      {"a# b"},
 		"/100%25.txt":  {"100%.txt"},
 		"/a%2541":      {"a%41", "aA"},
 		"/x/docs%2F":   {"x docs/", "x docs"},

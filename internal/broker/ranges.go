@@ -49,7 +49,7 @@ func (c *Client) spanOf(req *http.Request) (*span, error) {
 	switch {
 	case c.unpack:
 		return nil, fmt.Errorf("%w, and fields of the answer are hidden", ErrRange)
-	case !c.auth.reusable:
+	case !c.auth.reusable, req.Method == http.MethodHead: // of which no part comes
 		return nil, nil //nolint:nilnil // as above
 	case len(values) > 1:
 		return nil, fmt.Errorf("%w, twice", ErrRange)
@@ -97,6 +97,7 @@ func (s *span) widen(out *http.Request, secrets []bctrl.Secret) {
 		text = fmt.Sprintf("bytes=%d-%d", max(0, s.first-s.margin), s.last+s.margin)
 	}
 	out.Header.Set("Range", text)
+	out.Header.Set("Accept-Encoding", "identity") // a part of what is packed cannot be looked through
 }
 
 // cut is what of an answer to a widened request the caller wants: skip bytes

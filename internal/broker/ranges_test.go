@@ -141,3 +141,36 @@ func TestFieldsHideInNoOtherEncoding(t *testing.T) {
 	require.ErrorIs(t, err, ErrAnswer)
 	require.Empty(t, got)
 }
+
+func TestWhatIsSaidOfARangeIsOfTheOneAskedFor(t *testing.T) {
+	b, base := ranges(t, func(*http.Request) string { return strings.Repeat("x", 10_000) })
+	req, err := http.NewRequest(http.MethodHead, base, nil)
+	require.NoError(t, err)
+	req.Header.Set("Range", "bytes=5000-5009")
+	resp, err := client(t, b, Target{BaseURL: base}).Do(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.EqualValues(t, 10, resp.ContentLength)
+	require.Equal(t, "bytes 5000-5009/10000", resp.Header.Get("Content-Range"))
+}
+
+// TestAPartComesOfWhatIsNotPacked is about clients that accept codings in every
+// request, of servers that pack what they send.
+func TestAPartComesOfWhatIsNotPacked(t *testing.T) {
+	b, base := provider(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			w.Header().Set("Content-Encoding", "gzip")
+		}
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader("0123456789"))
+	})
+	req, err := http.NewRequest(http.MethodGet, base, nil)
+	require.NoError(t, err)
+	req.Header.Set("Range", "bytes=2-4")
+	req.Header.Set("Accept-Encoding", "gzip, deflate")
+	resp, err := client(t, b, Target{BaseURL: base}).Do(req)
+	require.NoError(t, err)
+	got, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, "234", string(got))
+}

@@ -55,6 +55,8 @@ func TestARequestMustBePermitted(t *testing.T) {
 		{"a dot segment", "GET", "/user/../admin", "!invoke.path_refused"},
 		{"a dot segment at the end", "GET", "/user/..", "!invoke.path_refused"},
 		{"a single dot", "GET", "/user/./x", "!invoke.path_refused"},
+		{"dots in front of what a server that decodes first takes for a query", "GET", "/user/..%3F", "!invoke.path_refused"},
+		{"dots in front of what one takes for a fragment", "GET", "/user/..%23x", "!invoke.path_refused"},
 		{"encoded dots", "GET", "/user/%2e%2e/admin", "!invoke.path_refused"},
 		{"one encoded dot", "GET", "/user/.%2E/admin", "!invoke.path_refused"},
 		{"an encoded dot segment behind an encoded slash", "GET", "/user/a%2F%2e%2e", "!invoke.path_refused"},
