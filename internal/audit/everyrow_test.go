@@ -35,7 +35,7 @@ func unseen(table, column string) string {
 // why that makes nothing good.
 func unmissed(table string) string {
 	switch table {
-	case "runtimes", "runtime_tokens", "operations", "browser_profiles":
+	case "runtime_tokens", "operations", "browser_profiles":
 		return "what is gone is not found, and permits nothing"
 	case "idempotency":
 		return "the request runs again, as after 24 hours"
@@ -56,7 +56,7 @@ func furnished(t *testing.T) *place {
 			if err := fn(tx); err != nil {
 				return err
 			}
-			return Append(tx, Event{Org: org, Caller: "server", Action: "test.furnish", Outcome: OK})
+			return Append(tx, Event{Org: org, Workspace: org + "-ws", Caller: "server", Action: "test.furnish", Outcome: OK})
 		})
 	}
 	for _, org := range []string{"org", "other"} {

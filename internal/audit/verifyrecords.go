@@ -71,7 +71,7 @@ func (v *verification) written() error {
 		now, err := v.q.Record(v.ctx, written.Record, written.UID)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
-			if written.Digest != "" && written.Record != store.KindRuntimeToken {
+			if written.Digest != "" && !v.mayBeGone(written) {
 				v.record(e, bctrl.AuditRecordMissing, "the record was deleted behind the server's back")
 			}
 			return nil
@@ -95,6 +95,16 @@ func (v *verification) written() error {
 		v.note(r.Org, bctrl.AuditProblem{Kind: bctrl.AuditRecordAdded, Record: r.Name(), Message: "no event says who wrote the record"})
 		return nil
 	})
+}
+
+// mayBeGone reports whether a record may go without an event: a token, and a
+// runtime with its workspace, whose own event says so.
+func (v *verification) mayBeGone(written Event) bool {
+	if written.Record != store.KindRuntime {
+		return written.Record == store.KindRuntimeToken
+	}
+	_, err := v.q.Record(v.ctx, store.KindWorkspace, written.Workspace)
+	return errors.Is(err, store.ErrNotFound)
 }
 
 func (v *verification) record(e store.StoredEntry, kind bctrl.AuditProblemKind, message string) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/scrub"
 	"github.com/bctrl-go/bctrl/internal/store"
@@ -114,11 +115,23 @@ func (s *Server) watch(m *member) {
 	s.fleet.leave(m)
 }
 
+// runtimeChanged records the state that a runtime has come into by itself, in the
+// transaction that writes it.
+func runtimeChanged(tx *store.Tx, org string, rt store.Runtime, status bctrl.RuntimeStatus) error {
+	e := serverEvent("runtime."+string(status), rt.Alias)
+	e.Org, e.Workspace, e.Group, e.Runtime = org, rt.WorkspaceID, rt.Group, rt.ID
+	return audit.Append(tx, e)
+}
+
 // setRuntimeStatus records the end of a runtime, and ends what it had underway.
 func (s *Server) setRuntimeStatus(org, id string, status bctrl.RuntimeStatus, reason string) error {
 	ctx := context.Background()
 	err := s.db.Write(ctx, func(tx *store.Tx) error {
-		return tx.SetRuntimeStatus(ctx, org, id, status, reason, time.Now())
+		rt, err := tx.SetRuntimeStatus(ctx, org, id, status, reason, time.Now())
+		if err != nil {
+			return err
+		}
+		return runtimeChanged(tx, org, rt, status)
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // it has ended already

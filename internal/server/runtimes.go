@@ -218,7 +218,10 @@ func insertRuntime(ctx context.Context, tx *store.Tx, org string, rt store.Runti
 			return err
 		}
 	}
-	return tx.InsertRuntime(ctx, org, rt)
+	if err := tx.InsertRuntime(ctx, org, rt); err != nil {
+		return err
+	}
+	return runtimeChanged(tx, org, rt, rt.Status)
 }
 
 func (s *Server) start(ctx context.Context, m *member, rt *store.Runtime) error {
@@ -239,7 +242,11 @@ func (s *Server) start(ctx context.Context, m *member, rt *store.Runtime) error 
 	m.browser = b
 	rt.Status, rt.UpdatedAt = bctrl.RuntimeActive, time.Now().UTC().Truncate(time.Millisecond)
 	err = s.db.Write(ctx, func(tx *store.Tx) error {
-		return tx.SetRuntimeStatus(ctx, m.org, rt.ID, rt.Status, "", rt.UpdatedAt)
+		was, err := tx.SetRuntimeStatus(ctx, m.org, rt.ID, rt.Status, "", rt.UpdatedAt)
+		if err != nil {
+			return err
+		}
+		return runtimeChanged(tx, m.org, was, rt.Status)
 	})
 	if err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopBound)

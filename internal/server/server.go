@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/broker"
@@ -159,7 +160,9 @@ func (s *Server) takeOver(ctx context.Context) error {
 func (s *Server) recover(ctx context.Context) error {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	return s.db.Write(ctx, func(tx *store.Tx) error {
-		return errors.Join(tx.FailLiveRuntimes(ctx, "the server ended", now), tx.EndOperations(ctx, now, interrupt))
+		return errors.Join(tx.FailLiveRuntimes(ctx, "the server ended", now, func(org string, rt store.Runtime) error {
+			return runtimeChanged(tx, org, rt, bctrl.RuntimeFailed)
+		}), tx.EndOperations(ctx, now, interrupt))
 	})
 }
 

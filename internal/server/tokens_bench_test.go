@@ -34,6 +34,9 @@ func benchToken(b *testing.B, s *Server, db *store.DB) string {
 		if err := tx.InsertRuntime(b.Context(), org, rt); err != nil {
 			return err
 		}
+		if err := audit.Append(tx, audit.Event{Caller: "test"}); err != nil {
+			return err
+		}
 		if err := tx.InsertRuntimeToken(b.Context(), org, row); err != nil {
 			return err
 		}

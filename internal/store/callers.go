@@ -45,12 +45,13 @@ func orZero(t time.Time) int64 {
 
 // KeyByHash is [DB.APIKeyByHash] without its cache.
 func (q Queries) KeyByHash(ctx context.Context, hash [sha256.Size]byte) (APIKey, error) {
-	return one(ctx, q, checked(q, scanAPIKey), "SELECT "+apiKeyColumns+" FROM api_keys WHERE hash = $1", hash[:])
+	return one(ctx, q, newest(q, scanAPIKey), "SELECT "+apiKeyColumns+newestEvent(KindAPIKey, "api_keys")+" FROM api_keys WHERE hash = $1", hash[:])
 }
 
 // APIKey returns the key with this id, revoked or not.
 func (q Queries) APIKey(ctx context.Context, org, id string) (APIKey, error) {
-	return one(ctx, q, checked(q, scanAPIKey), "SELECT "+apiKeyColumns+" FROM api_keys WHERE org_id = $1 AND id = $2", org, id)
+	return one(ctx, q, newest(q, scanAPIKey),
+		"SELECT "+apiKeyColumns+newestEvent(KindAPIKey, "api_keys")+" FROM api_keys WHERE org_id = $1 AND id = $2", org, id)
 }
 
 // APIKeys lists keys by id, which is by age, after the id given. A row that is

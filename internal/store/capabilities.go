@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -99,13 +100,16 @@ func PolicyUID(org, capability string) string {
 // CapabilityPolicy returns the policy of a capability. One that is gone, and of
 // which the log does not say that it was deleted, is a [ForgedError].
 func (q Queries) CapabilityPolicy(ctx context.Context, org, capability string) (CapabilityPolicy, error) {
-	p, err := one(ctx, q, scanCapabilityPolicy, "SELECT "+capabilityPolicyColumns+" FROM capability_policies WHERE org_id = $1 AND capability = $2", org, capability)
-	if errors.Is(err, ErrNotFound) {
-		if forged := q.newest(ctx, deleted(KindCapabilityPolicy, org, PolicyUID(org, capability))); forged != nil {
-			err = forged
+	const tries = 3 // for one may be set between its row is looked for and the log is
+	for try := 1; ; try++ {
+		p, err := one(ctx, q, scanCapabilityPolicy, "SELECT "+capabilityPolicyColumns+" FROM capability_policies WHERE org_id = $1 AND capability = $2", org, capability)
+		if !errors.Is(err, ErrNotFound) {
+			return p, err
+		}
+		if forged := q.isGone(ctx, deleted(KindCapabilityPolicy, org, PolicyUID(org, capability))); forged == nil || try == tries {
+			return p, cmp.Or(forged, err)
 		}
 	}
-	return p, err
 }
 
 // CapabilityPolicies lists policies by capability, after the one given.

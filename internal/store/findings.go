@@ -47,7 +47,7 @@ const (
 func (q Queries) EachFinding(ctx context.Context, fn func(Finding)) error {
 	return errors.Join(
 		q.unproven(ctx, fn), q.secretIndexes(ctx, fn), q.credentialIndexes(ctx, fn), q.reach(ctx, fn),
-		q.pins(ctx, fn), q.rates(ctx, fn), q.sums(ctx, fn), q.schema(ctx, fn),
+		q.astray(ctx, fn), q.pins(ctx, fn), q.rates(ctx, fn), q.sums(ctx, fn), q.schema(ctx, fn),
 	)
 }
 
@@ -225,6 +225,14 @@ func (q Queries) pins(ctx context.Context, fn func(Finding)) error {
 		differ(KindMountPin, o.id, o.org, o.allow, found, fn)
 		return err
 	}, "SELECT "+workspaceColumns+" FROM workspaces")
+}
+
+// astray finds what is there again, and went with what it was in.
+func (q Queries) astray(ctx context.Context, fn func(Finding)) error {
+	return errors.Join(
+		q.orphans(ctx, KindRuntime, "SELECT org_id, '', '', id FROM runtimes WHERE workspace_id NOT IN (SELECT id FROM workspaces)", fn),
+		q.orphans(ctx, KindRuntimeToken, "SELECT org_id, '', '', id FROM runtime_tokens WHERE runtime_id NOT IN (SELECT id FROM runtimes)", fn),
+	)
 }
 
 // rates requires that the calls of every capability with a limit are counted.

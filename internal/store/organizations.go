@@ -66,7 +66,8 @@ func (q Queries) openOrganization(ctx context.Context, id string) (Organization,
 // Subaccount returns the organization with this id when it is a subaccount of
 // parent and not closed.
 func (q Queries) Subaccount(ctx context.Context, parent, id string) (Organization, error) {
-	return one(ctx, q, checked(q, scanOrganization), "SELECT "+organizationColumns+" FROM organizations WHERE parent_id = $1 AND id = $2 AND NOT closed", parent, id)
+	return one(ctx, q, newest(q, scanOrganization), "SELECT "+organizationColumns+newestEvent(KindOrganization, "organizations")+
+		" FROM organizations WHERE parent_id = $1 AND id = $2 AND NOT closed", parent, id)
 }
 
 // Subaccounts lists the subaccounts of an organization by id, which is by age,

@@ -12,6 +12,10 @@ import (
 type Queries struct {
 	prepare func(ctx context.Context, query string) (*sql.Stmt, error)
 	prover  Prover
+	// unlogged are the digests of what the writer's transaction has written and
+	// the log in the database does not have yet, by the names of records: those of
+	// the jobs before, and those of this one. Readers have none.
+	unlogged [2]map[string]string
 }
 
 // preparer is what statements are prepared on: a pool or one connection.

@@ -4,10 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/bctrl-go/bctrl"
 )
 
 // Record is a row whose every state is in the audit log, so that one that was
@@ -44,13 +45,14 @@ const (
 	// KindRuntimeToken is of a record that may go without an event: with its
 	// runtime, and some time after it has expired.
 	KindRuntimeToken = "token"
+	// KindRuntime is of a record that goes with its workspace, without an event of its own.
+	KindRuntime = "runtime"
 )
 
 // The kinds of rows that are proven, and of which the log has no state.
 const (
 	KindMountPin   = "ai_mount"
 	KindProfile    = "profile"
-	KindRuntime    = "runtime"
 	KindOperation  = "operation"
 	KindObject     = "object"
 	KindInvokeRate = "invoke_rate"
@@ -60,7 +62,13 @@ const (
 var errUnrecorded = errors.New("store: a record was written without an event in the audit log")
 
 // wrote says that the next [Tx.Append] records r.
-func (tx *Tx) wrote(r Record) { tx.written = append(tx.written, r) }
+func (tx *Tx) wrote(r Record) {
+	tx.written = append(tx.written, r)
+	if tx.unlogged[ofJob] == nil {
+		tx.unlogged[ofJob] = map[string]string{}
+	}
+	tx.unlogged[ofJob][r.Name()] = r.Digest
+}
 
 // Written returns what tx has written since the last [Tx.Append].
 func (tx *Tx) Written() []Record { return tx.written }
@@ -126,6 +134,19 @@ func (t RuntimeToken) record(org string) Record {
 	return Record{KindRuntimeToken, t.ID, org, version, digest(t.cells(org))}
 }
 
+// record has a version for each of the three states that a runtime can be in, one
+// after the other.
+func (r *runtimeRow) record(org string) Record {
+	version := int64(3)
+	switch r.Status {
+	case bctrl.RuntimeStarting:
+		version = 1
+	case bctrl.RuntimeActive:
+		version = 2
+	}
+	return Record{KindRuntime, r.ID, org, version, digest(r.cells(org))}
+}
+
 func (w Workspace) record(org string, mounts []byte) Record {
 	return Record{KindWorkspace, w.ID, org, w.Version, digest(w.cells(org, mounts))}
 }
@@ -168,6 +189,10 @@ func keptTables() []kept {
 			t, p, err := scanRuntimeToken(row)
 			return t.record(p.org), err
 		}},
+		{KindRuntime, "runtimes", "id", runtimeColumns, func(row scanner) (Record, error) {
+			r, p, err := scanRuntimeRow(row)
+			return r.record(p.org), err
+		}},
 		{KindWorkspace, "workspaces", "id", workspaceColumns, func(row scanner) (r Record, err error) {
 			var w Workspace
 			var mounts []byte
@@ -204,25 +229,6 @@ func (q Queries) Record(ctx context.Context, kind, uid string) (Record, error) {
 	}
 	k := tables[i]
 	return one(ctx, q, k.scan, "SELECT "+k.columns+" FROM "+k.table+" WHERE "+k.uid+" = $1", uid)
-}
-
-// newest requires that a record is as the newest event in the log that wrote it
-// has it. Without any it is the log's verification that says so.
-func (q Queries) newest(ctx context.Context, r Record) error {
-	written, err := one(ctx, q, func(row scanner) (w struct{ Digest string }, err error) {
-		var body []byte
-		if err := row(&body); err != nil {
-			return w, err
-		}
-		return w, json.Unmarshal(body, &w)
-	}, "SELECT body FROM audit_events WHERE record = $1 ORDER BY seq DESC LIMIT 1", r.Name())
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	if err == nil && written.Digest != r.Digest {
-		err = &ForgedError{r.Kind, r.UID}
-	}
-	return err
 }
 
 // EachUnrecorded calls fn with every row that no event has ever written.

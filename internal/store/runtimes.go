@@ -62,7 +62,8 @@ func (r *runtimeRow) cells(org string) cells {
 
 // Runtime returns the runtime with this id, live or not.
 func (q Queries) Runtime(ctx context.Context, org, id string) (Runtime, error) {
-	return one(ctx, q, checked(q, scanRuntime), "SELECT "+runtimeColumns+" FROM runtimes WHERE org_id = $1 AND id = $2", org, id)
+	return one(ctx, q, newest(q, scanRuntime),
+		"SELECT "+runtimeColumns+newestEvent(KindRuntime, "runtimes")+" FROM runtimes WHERE org_id = $1 AND id = $2", org, id)
 }
 
 // RuntimeCeiling returns the version of a runtime's workspace, which changes
@@ -73,9 +74,10 @@ func (q Queries) RuntimeCeiling(ctx context.Context, org, id string) (version in
 		var ws Workspace
 		var mounts []byte
 		var ceiling provenRow
+		var declaredBy, ceilingBy []byte
 		// A row of one table after that of the other, read at once.
 		rt, declared, err := scanRuntimeRow(func(dest ...any) error {
-			ceiling, err = scanWorkspaceRow(func(more ...any) error { return row(append(dest, more...)...) }, &ws, &mounts)
+			ceiling, err = scanWorkspaceRow(func(more ...any) error { return row(append(append(dest, more...), &declaredBy, &ceilingBy)...) }, &ws, &mounts)
 			return err
 		})
 		if err == nil {
@@ -84,9 +86,15 @@ func (q Queries) RuntimeCeiling(ctx context.Context, org, id string) (version in
 		if err == nil {
 			err = q.check(ceiling)
 		}
+		if err == nil {
+			err = q.isNewest(declared, declaredBy)
+		}
+		if err == nil {
+			err = q.isNewest(ceiling, ceilingBy)
+		}
 		version, live = ws.Version, rt.Live
 		return none, err
-	}, "SELECT "+prefixed("r", runtimeColumns)+", "+prefixed("w", workspaceColumns)+` FROM runtimes r
+	}, "SELECT "+prefixed("r", runtimeColumns)+", "+prefixed("w", workspaceColumns)+newestEvent(KindRuntime, "r")+newestEvent(KindWorkspace, "w")+` FROM runtimes r
 		JOIN workspaces w ON w.org_id = r.org_id AND w.id = r.workspace_id WHERE r.org_id = $1 AND r.id = $2`, org, id)
 	if err != nil {
 		return 0, false, err
@@ -97,7 +105,7 @@ func (q Queries) RuntimeCeiling(ctx context.Context, org, id string) (version in
 // RuntimeByAlias returns the live runtime with this alias, else the newest
 // that had it.
 func (q Queries) RuntimeByAlias(ctx context.Context, org, workspace, alias string) (Runtime, error) {
-	return one(ctx, q, checked(q, scanRuntime), "SELECT "+runtimeColumns+` FROM runtimes
+	return one(ctx, q, newest(q, scanRuntime), "SELECT "+runtimeColumns+newestEvent(KindRuntime, "runtimes")+` FROM runtimes
 		WHERE org_id = $1 AND workspace_id = $2 AND alias = $3 ORDER BY live DESC, id DESC LIMIT 1`, org, workspace, alias)
 }
 
@@ -128,6 +136,7 @@ func (tx *Tx) InsertRuntime(ctx context.Context, org string, rt Runtime) error {
 	if err != nil {
 		return err
 	}
+	tx.wrote(r.record(org))
 	_, err = tx.exec(ctx, `INSERT INTO runtimes (org_id, id, workspace_id, alias, driver, status, reason, live, launch, mounts, launched,
 		group_id, profile_uid, created_at, updated_at, proof) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 		org, r.ID, r.WorkspaceID, r.Alias, string(r.Driver), string(r.Status), r.Reason, r.Live, string(r.launch), string(r.mounts), string(r.launched),
@@ -137,12 +146,14 @@ func (tx *Tx) InsertRuntime(ctx context.Context, org string, rt Runtime) error {
 
 // SetRuntimeStatus changes a live runtime's status; one that is no longer live
 // gives [ErrNotFound], so that the first end of a runtime is the one recorded.
-func (tx *Tx) SetRuntimeStatus(ctx context.Context, org, id string, status bctrl.RuntimeStatus, reason string, at time.Time) error {
+//
+// It returns the runtime, for the event that the caller owes.
+func (tx *Tx) SetRuntimeStatus(ctx context.Context, org, id string, status bctrl.RuntimeStatus, reason string, at time.Time) (Runtime, error) {
 	r, err := one(ctx, tx.Queries, checked(tx.Queries, scanRuntimeRow), "SELECT "+runtimeColumns+" FROM runtimes WHERE org_id = $1 AND id = $2 AND live", org, id)
 	if err != nil {
-		return err
+		return Runtime{}, err
 	}
-	return tx.setStatus(ctx, org, r, status, reason, at)
+	return r.Runtime, tx.setStatus(ctx, org, r, status, reason, at)
 }
 
 func (tx *Tx) setStatus(ctx context.Context, org string, r runtimeRow, status bctrl.RuntimeStatus, reason string, at time.Time) error {
@@ -152,13 +163,15 @@ func (tx *Tx) setStatus(ctx context.Context, org string, r runtimeRow, status bc
 	if err != nil {
 		return err
 	}
+	tx.wrote(r.record(org))
 	return tx.must(ctx, "UPDATE runtimes SET status = $1, reason = $2, live = $3, updated_at = $4, proof = $5 WHERE org_id = $6 AND id = $7 AND live",
 		string(status), reason, r.Live, millis(at), proof, org, r.ID)
 }
 
 // FailLiveRuntimes ends every runtime that a server before this one left live.
-// One that is not proven stays as it is: it is refused where it is used.
-func (tx *Tx) FailLiveRuntimes(ctx context.Context, reason string, at time.Time) error {
+// One that is not proven stays as it is: it is refused where it is used. record is
+// called after each.
+func (tx *Tx) FailLiveRuntimes(ctx context.Context, reason string, at time.Time, record func(org string, r Runtime) error) error {
 	type owned struct {
 		org string
 		runtimeRow
@@ -172,6 +185,9 @@ func (tx *Tx) FailLiveRuntimes(ctx context.Context, reason string, at time.Time)
 	}
 	for _, r := range left {
 		if err := tx.setStatus(ctx, r.org, r.runtimeRow, bctrl.RuntimeFailed, reason, at); err != nil {
+			return err
+		}
+		if err := record(r.org, r.Runtime); err != nil {
 			return err
 		}
 	}

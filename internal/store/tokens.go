@@ -33,9 +33,11 @@ func (t RuntimeToken) cells(org string) cells {
 
 func (t RuntimeToken) ended() bool { return !t.RevokedAt.IsZero() }
 
-// RuntimeToken returns the token with this id, revoked or not.
+// RuntimeToken returns the token with this id, revoked or not. Like every row that
+// says on its own who a caller is or what one may, it is the log's newest.
 func (q Queries) RuntimeToken(ctx context.Context, org, id string) (RuntimeToken, error) {
-	return one(ctx, q, checked(q, scanRuntimeToken), "SELECT "+runtimeTokenColumns+" FROM runtime_tokens WHERE org_id = $1 AND id = $2", org, id)
+	return one(ctx, q, newest(q, scanRuntimeToken),
+		"SELECT "+runtimeTokenColumns+newestEvent(KindRuntimeToken, "runtime_tokens")+" FROM runtime_tokens WHERE org_id = $1 AND id = $2", org, id)
 }
 
 // InsertRuntimeToken adds a token.

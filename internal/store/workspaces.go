@@ -47,12 +47,14 @@ func (w Workspace) cells(org string, mounts []byte) cells {
 
 // Workspace returns the workspace with this id.
 func (q Queries) Workspace(ctx context.Context, org, id string) (Workspace, error) {
-	return one(ctx, q, checked(q, scanWorkspace), "SELECT "+workspaceColumns+" FROM workspaces WHERE org_id = $1 AND id = $2", org, id)
+	return one(ctx, q, newest(q, scanWorkspace),
+		"SELECT "+workspaceColumns+newestEvent(KindWorkspace, "workspaces")+" FROM workspaces WHERE org_id = $1 AND id = $2", org, id)
 }
 
 // WorkspaceByName returns the workspace with this name.
 func (q Queries) WorkspaceByName(ctx context.Context, org, name string) (Workspace, error) {
-	return one(ctx, q, checked(q, scanWorkspace), "SELECT "+workspaceColumns+" FROM workspaces WHERE org_id = $1 AND name = $2", org, name)
+	return one(ctx, q, newest(q, scanWorkspace),
+		"SELECT "+workspaceColumns+newestEvent(KindWorkspace, "workspaces")+" FROM workspaces WHERE org_id = $1 AND name = $2", org, name)
 }
 
 // Workspaces lists workspaces by name, after the name given.

@@ -241,7 +241,7 @@ type batch struct {
 func newBatch(conn *sql.Conn, keys *keyCache, prover Prover) *batch {
 	held := newStatements(conn)
 	// The log of a process that ended may hold what was to be scrubbed.
-	return &batch{conn: conn, keys: keys, held: held, q: Queries{prepare: held.get, prover: prover}, rates: map[rateKey]string{}, scrub: true}
+	return &batch{conn: conn, keys: keys, held: held, q: Queries{prepare: held.get, prover: prover, unlogged: [2]map[string]string{ofBatch: {}}}, rates: map[rateKey]string{}, scrub: true}
 }
 
 // close lets go of the statements first: database/sql leaves those of one
@@ -314,6 +314,7 @@ func (b *batch) transact(jobs []*job, later []*Entry) (err error) {
 		// among them; then there is nothing left to roll back.
 		_, _ = b.q.exec(ctx, "ROLLBACK")
 	}()
+	clear(b.q.unlogged[ofBatch])
 	for _, j := range jobs {
 		if err := b.runJob(ctx, j); err != nil {
 			return err
@@ -366,6 +367,7 @@ func (b *batch) runJob(ctx context.Context, j *job) error {
 		return fmt.Errorf("ending a write: %w", err)
 	}
 	if j.err == nil {
+		maps.Copy(b.q.unlogged[ofBatch], j.tx.unlogged[ofJob])
 		maps.Copy(b.rates, j.tx.counted)
 	}
 	return nil
