@@ -184,3 +184,39 @@ func TestEchoesInPiecesAreHiddenFromTheModel(t *testing.T) {
 		})
 	}
 }
+
+// TestPicturesHideEchoesThatAreOnlyPainted shows a password where a page's
+// outline does not have it, and takes a picture.
+func TestPicturesHideEchoesThatAreOnlyPainted(t *testing.T) {
+	const secret = "correct-Horse_7.battery"
+	_, p, _ := openPage(t)
+	for _, c := range []struct{ why, page string }{
+		{"hidden from assistive technology", "<p aria-hidden=true>" + secret + "</p>"},
+		{"that in pieces", "<p aria-hidden=true><b>correct-Hor</b><i>se_7.battery</i></p>"},
+		{"a field hidden from it", "<input size=40 aria-hidden=true value='" + secret + "'>"},
+		{"a longer field hidden from it", "<textarea cols=40 aria-hidden=true>" + secret + "</textarea>"},
+		{"inert", "<p inert>" + secret + "</p>"},
+		{"beside a dialog", "<p>" + secret + "</p><dialog id=d style='top:300px'>Wrong.</dialog><script>d.showModal()</script>"},
+		{"the hint of a field that has a name", "<input size=40 aria-label=Name placeholder='" + secret + "'>"},
+		{"in the place of a picture", "<img aria-hidden=true width=300 height=40 src=/none alt='" + secret + "'>"},
+		{"above a line", "<ruby>x<rt>" + secret + "</rt></ruby>"},
+		{"beside a checkbox", "<label><input type=checkbox>" + secret + "</label>"},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			s := newSite(t, map[string]string{
+				"/":      `<form method=post action=/login><input type=password name=p aria-label=Password><button>Log in</button></form>`,
+				"/login": c.page + "<p>Wrong.</p>",
+			})
+			obs := open(ctx, t, p, s.URL+"/")
+			require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, login("password", secret, s.URL)))
+			clickUntil(ctx, t, p, obs, "Log in", "Wrong.")
+			for _, whole := range []bool{false, true} {
+				shot, err := p.Screenshot(ctx, whole)
+				require.NoError(t, err)
+				require.Greater(t, masked(t, shot), 1000, "it is painted over")
+			}
+		})
+	}
+}

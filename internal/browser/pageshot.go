@@ -99,6 +99,7 @@ func (t *tab) masks(ctx context.Context) ([]box, error) {
 		return nil, err
 	}
 	var out []box
+	painted := map[*pageSession]map[cdp.FrameID]paintedTexts{}
 	for i, f := range tree.order {
 		if i == maxFrames {
 			break
@@ -114,6 +115,13 @@ func (t *tab) masks(ctx context.Context) ([]box, error) {
 		if err != nil {
 			return nil, err
 		}
+		if painted[f.session] == nil {
+			if painted[f.session], err = paintedBy(ctx, f.session); err != nil {
+				return nil, err
+			}
+		}
+		texts := painted[f.session][f.id]
+		backends = append(append(backends, t.echoesIn(texts.laidOut)...), t.echoesIn(texts.fields)...)
 		for _, backend := range backends {
 			all, err := quads(ctx, f.session, backend)
 			if err != nil && ctx.Err() != nil {
@@ -150,7 +158,6 @@ func (t *tab) telling(ctx context.Context, f *frame) ([]cdp.BackendNodeID, error
 	if err := f.session.conn.call(ctx, f.session.id, accessibility.GetFullAXTree.Method, params, &got); err != nil {
 		return nil, fmt.Errorf("reading the page: %w", err)
 	}
-	out = append(out, t.echoesIn(got.Nodes)...)
 	for _, n := range got.Nodes {
 		if n.property("editable") != "" && t.hides(elementKey{f.id, f.loader, n.Backend}) {
 			out = append(out, n.Backend)
@@ -164,42 +171,6 @@ func (t *tab) telling(ctx context.Context, f *frame) ([]cdp.BackendNodeID, error
 		}
 	}
 	return out, nil
-}
-
-// echoesIn are the texts of a frame that show something filled piece by piece.
-func (t *tab) echoesIn(nodes []*axNode) []cdp.BackendNodeID {
-	d := new(document)
-	d.setNodes(nodes)
-	var texts []string
-	var backends []cdp.BackendNodeID
-	var collect func(n *axNode, holder cdp.BackendNodeID, level int)
-	collect = func(n *axNode, holder cdp.BackendNodeID, level int) {
-		if n == nil || level > maxDepth {
-			return
-		}
-		if role := string(n.Role.Value); role == "StaticText" || role == "image" {
-			backend := n.Backend
-			if backend == 0 {
-				backend = holder // a style's content has no node of its own
-			}
-			texts, backends = append(texts, string(n.Name.Value)), append(backends, backend)
-			return
-		}
-		if n.Backend != 0 {
-			holder = n.Backend
-		}
-		for _, id := range n.Children {
-			collect(d.nodes[id], holder, level+1)
-		}
-	}
-	collect(d.root, 0, 0)
-	var out []cdp.BackendNodeID
-	for i, hidden := range t.set.scrub.cuts(texts) {
-		if len(hidden) > 0 {
-			out = append(out, backends[i])
-		}
-	}
-	return out
 }
 
 // paint covers boxes, given in CSS pixels of a picture that is width of them
