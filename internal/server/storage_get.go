@@ -147,7 +147,8 @@ func beginsBehind(h http.Header) bool {
 	spec, ranged := strings.CutPrefix(h.Get("Range"), "bytes=")
 	first, _, _ := strings.Cut(spec, "-")
 	at, err := strconv.ParseUint(strings.TrimSpace(first), 10, 63)
-	return ranged && err == nil && at > 0 && h.Get("If-Range") == ""
+	number := err == nil || errors.Is(err, strconv.ErrRange) // then at is the largest
+	return ranged && number && at > 0 && h.Get("If-Range") == ""
 }
 
 // attachment is the Content-Disposition of a file to be saved under a name

@@ -94,6 +94,9 @@ func parseURI(text string) (Key, error) {
 // its own. What is made here would never be accepted there.
 var errSteam = errors.New("the codes of Steam are of a kind of its own, which is not made here")
 
+// steam reports whether an issuer or an encoder is Steam's.
+func steam(name string) bool { return strings.EqualFold(strings.TrimSpace(name), "Steam") }
+
 // checkKind refuses what is no otpauth://totp/ URI, by the name of what it is.
 func checkKind(u *url.URL) error {
 	switch u.Scheme {
@@ -105,13 +108,14 @@ func checkKind(u *url.URL) error {
 	default:
 		return errors.New("neither base32 nor an otpauth:// URI")
 	}
-	switch strings.ToLower(u.Host) {
-	case "totp":
-		return nil
-	case "hotp":
-		return errors.New("an otpauth:// URI of another kind than totp: the codes of hotp are counted, not timed")
-	case "steam":
+	issuer, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), ":") // of the label
+	switch kind := strings.ToLower(u.Host); {
+	case kind == "steam", kind == "totp" && steam(issuer):
 		return errSteam
+	case kind == "totp":
+		return nil
+	case kind == "hotp":
+		return errors.New("an otpauth:// URI of another kind than totp: the codes of hotp are counted, not timed")
 	}
 	return errors.New("an otpauth:// URI of another kind than totp")
 }
@@ -146,7 +150,7 @@ func parameters(raw string) (url.Values, error) {
 			return nil, fmt.Errorf("the URI's parameter %s is not supported: use algorithm, digits and period", lower)
 		}
 	}
-	if strings.EqualFold(query.Get("encoder"), "steam") || strings.EqualFold(query.Get("issuer"), "Steam") {
+	if steam(query.Get("encoder")) || slices.ContainsFunc(query["issuer"], steam) {
 		return nil, errSteam
 	}
 	if query.Get("encoder") != "" {
