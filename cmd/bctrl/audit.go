@@ -387,6 +387,9 @@ It works on the data directory itself, while no server runs.`,
 		if *why == "" {
 			return usageError{errors.New("--why is missing: say what happened")}
 		}
+		if err := textOnly("text of --why", *why); err != nil {
+			return err
+		}
 		cfg, err := where.config()
 		if err != nil {
 			return err

@@ -45,6 +45,7 @@ func TestVerifyFindsWithAServerAndWithoutWhatWasDoneToTheLog(t *testing.T) {
 	srv.terminate()
 	require.Contains(t, run("verify").good(t), "whole")
 	require.Equal(t, 2, run("accept").code, "why?")
+	require.Equal(t, 2, run("accept", "--why", "caf\xe9").code, "no text, which the log would hold as another")
 
 	db, err := sql.Open("sqlite", filepath.Join(p.data, "bctrl.db"))
 	require.NoError(t, err)

@@ -75,6 +75,9 @@ func TestKeysAreTheSameWithAndWithoutAServer(t *testing.T) {
 	require.Contains(t, locked.stderr, "BCTRL_API_KEY", "it says what is missing")
 	srv.terminate()
 
+	latin := p.keys(t, []string{"create", "--label", "caf\xe9"})
+	require.Equal(t, 2, latin.code, "no text, which nobody could be told again")
+	require.Contains(t, latin.stderr, "request.invalid_utf8")
 	direct := strings.TrimSpace(p.keys(t, []string{"create", "--label", "on the data"}).good(t))
 	list = p.keys(t, []string{"list"}).good(t)
 	require.Len(t, ids(list), 3)

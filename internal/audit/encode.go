@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -14,7 +15,8 @@ const (
 	maxText   = 256
 )
 
-// bound cuts what callers could make long.
+// bound cuts what callers could make long, and makes text of what is none: the
+// columns by which an event is found then say what its JSON does.
 func (e *Event) bound() {
 	e.Object = cut(e.Object, maxObject)
 	for _, text := range []*string{
@@ -30,8 +32,9 @@ func (e *Event) bound() {
 }
 
 // cut shortens s to max bytes of whole characters and says how many are
-// missing.
+// missing. What is not UTF-8 is replaced as JSON would.
 func cut(s string, max int) string {
+	s = strings.ToValidUTF8(s, "\ufffd")
 	if len(s) <= max {
 		return s
 	}

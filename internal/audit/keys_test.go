@@ -3,6 +3,7 @@ package audit
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,6 +76,20 @@ func TestAcceptingGoesOnFromWhatAFormerKeySigned(t *testing.T) {
 	require.NoError(t, db.Close())
 	require.True(t, p.verify().Whole().OK)
 	p.open()
+}
+
+// TestALogWithWhatIsNoTextIsWhole: nobody breaks the log by what an event says.
+func TestALogWithWhatIsNoTextIsWhole(t *testing.T) {
+	p := newPlace(t)
+	for _, e := range []Event{
+		{Org: "org", Caller: "key:k", Action: "key.write", Object: "caf\xe9"},
+		{Org: "org", Caller: "key:\xff", Action: "\xc3", Object: strings.Repeat("\xe9\xe9 ", maxObject), Workspace: "\xed\xa0\x80", Outcome: "\xfe"},
+	} {
+		p.write(func(tx *store.Tx) error { return Append(tx, e) })
+	}
+	p.close()
+	report := p.verify().Whole()
+	require.True(t, report.OK, "%+v", report.Problems)
 }
 
 // TestWhoHasTheOldKeyForgesNothing lets somebody do what the key before the

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -40,6 +41,9 @@ func validProfileID(id string) error {
 }
 
 func checkLabel(label string) error {
+	if !utf8.ValidString(label) { // of a command on the data directory: JSON holds text alone
+		return notText("label")
+	}
 	var p problems
 	p.limit("label", len(label), maxLabel)
 	return p.err()
