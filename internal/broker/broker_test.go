@@ -374,3 +374,20 @@ func FuzzBelow(f *testing.F) {
 		}
 	})
 }
+
+// TestAStatusThatHTTPDoesNotHaveIsRefused is about what net/http reads and
+// panics when it is told to write.
+func TestAStatusThatHTTPDoesNotHaveIsRefused(t *testing.T) {
+	for _, status := range []string{"000", "007", "099"} {
+		b, base := provider(t, func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			_, _ = io.WriteString(conn, "HTTP/1.1 "+status+" Fine\r\nContent-Length: 0\r\n\r\n")
+		})
+		_, err := client(t, b, Target{BaseURL: base}).Do(request(t, t.Context(), base))
+		require.ErrorIs(t, err, ErrAnswer, status)
+	}
+}

@@ -25,6 +25,8 @@ func (c *Client) acceptable(resp *http.Response, asked *span) error {
 		return ErrHeader
 	case resp.StatusCode == http.StatusSwitchingProtocols:
 		return fmt.Errorf("%w: another protocol", ErrAnswer)
+	case resp.StatusCode < http.StatusOK || resp.StatusCode > maxStatus:
+		return fmt.Errorf("%w: a status that HTTP does not have", ErrAnswer) // net/http reads them, and panics when told to send one
 	case bodiless(resp):
 		return nil
 	case resp.ContentLength > c.maxAnswer && asked == nil:
@@ -34,6 +36,9 @@ func (c *Client) acceptable(resp *http.Response, asked *span) error {
 	}
 	return nil
 }
+
+// maxStatus is the last that can be written in three digits (RFC 9110 §15).
+const maxStatus = 999
 
 // headerSize is how many bytes a header has over HTTP/1.1.
 func headerSize(h http.Header) (n int) {

@@ -26,8 +26,9 @@ import (
 var ErrRange = fmt.Errorf("%w: a range", ErrRefused)
 
 // longestChar is how many bytes stand at most for one of a value that comes
-// back: an HTML entity that was escaped, in UTF-16.
-const longestChar = 24
+// back: as base64, four characters for three, each an HTML entity that was
+// escaped and with a line break behind it, in UTF-16.
+const longestChar = (24+8)*4/3 + 1
 
 // span is a range of bytes that a caller wants (RFC 9110 §14.1.2).
 type span struct {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -43,6 +44,14 @@ func TestAnEchoedKeyIsNotHadInPieces(t *testing.T) {
 		"plain":    func(v string) string { return v },
 		"percents": func(v string) string { return "%" + strings.ReplaceAll(fmt.Sprintf("% x", v), " ", "%") },
 		"utf-16":   func(v string) string { return strings.Join(strings.Split(v, ""), "\x00") + "\x00" },
+		"base64 as entities in utf-16": func(v string) (out string) {
+			for _, c := range base64.StdEncoding.EncodeToString([]byte(v + v))[:len(v)*4/3] {
+				for _, c := range fmt.Sprintf(`&amp;#x%04x;\r\n`, c) {
+					out += string(c) + "\x00"
+				}
+			}
+			return out
+		},
 	}
 	for name, encode := range encodings {
 		b, base := ranges(t, func(r *http.Request) string {
@@ -62,7 +71,7 @@ func TestAnEchoedKeyIsNotHadInPieces(t *testing.T) {
 			}
 			require.Len(t, all, size)
 			require.False(t, bytes.Contains(all, []byte(encode(canary)[:6])), "%s by %d", name, step)
-			require.True(t, bytes.HasPrefix(all, []byte("0123456789 [secret]")))
+			require.True(t, bytes.HasPrefix(all, []byte("0123456789 [secret]")), "%s by %d", name, step)
 			require.True(t, bytes.HasSuffix(all, []byte(" the end")))
 			require.False(t, bytes.Contains(whole, []byte(encode(canary)[:6])))
 		}
