@@ -101,15 +101,13 @@ func furnished(t *testing.T) *place {
 				ID: id("op"), WorkspaceID: id("ws"), RuntimeID: id("rt"), Status: bctrl.OperationRunning, CreatedAt: at, UpdatedAt: at,
 			})
 		})
-		record(org, func(tx *store.Tx) error {
-			for _, path := range []string{"a/b/f", "a/g"} {
+		for _, path := range []string{"a/b/f", "a/g"} {
+			record(org, func(tx *store.Tx) error {
 				o := store.Object{ID: id(path), Namespace: "n", Path: path, BlobID: id("blob" + path), SHA256: "s", SizeBytes: 3, CreatedAt: at}
-				if _, err := tx.PutObject(ctx, org, o); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+				_, err := tx.PutObject(ctx, org, o, nil) // there is none to replace
+				return err
+			})
+		}
 		record(org, func(tx *store.Tx) error {
 			meta, err := json.Marshal(map[string]any{"name": "N", "aliases": []string{"A"}, "attachments": []bctrl.Scope{group}})
 			if err != nil {

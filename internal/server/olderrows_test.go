@@ -27,7 +27,7 @@ func (h *harness) remembered(table string) (putBack func()) {
 	run("CREATE TEMP TABLE before AS SELECT * FROM main.%s")
 	return func() {
 		h.Helper()
-		run("DELETE FROM main.%s WHERE id IN (SELECT id FROM before)", "INSERT INTO main.%s SELECT * FROM before")
+		run("DELETE FROM main.%s", "INSERT INTO main.%s SELECT * FROM before")
 	}
 }
 
@@ -109,4 +109,38 @@ func TestWhatIsReadBesideWritesIsOfOneMoment(t *testing.T) {
 		h.ok("PATCH", []string{"workspaces", ws.ID}, object{"name": fmt.Sprint("w", i)}, nil)
 	}
 	require.NoError(t, <-done)
+}
+
+// TestAVersionOfAFileIsTheNewest puts a file back to what was replaced or deleted,
+// and deletes one with the sums of its folders: each is named, and what was put
+// back is not read.
+func TestAVersionOfAFileIsTheNewest(t *testing.T) {
+	file := []string{"storage", "namespaces", "n", "files", "f.txt"}
+	for _, tc := range []struct {
+		why  string
+		take func(h *harness)
+	}{
+		{"replaced", func(h *harness) { h.stored("n", "f.txt", "after") }},
+		{"deleted", func(h *harness) { h.ok("DELETE", file, nil, nil) }},
+	} {
+		t.Run(tc.why, func(t *testing.T) {
+			h := newHarness(t)
+			h.made("n", object{})
+			h.stored("n", "f.txt", "before")
+			putBack := h.remembered("objects")
+			tc.take(h)
+			require.True(t, h.verified())
+			putBack()
+			refused(t, h.do("GET", file, nil, nil), 500, "storage.tampered", tc.why)
+			h.found("object:")
+		})
+	}
+	t.Run("deleted with its sums", func(t *testing.T) {
+		h := newHarness(t)
+		h.made("n", object{})
+		h.stored("n", "f.txt", "content")
+		require.True(t, h.verified())
+		h.behind("DELETE FROM objects", "DELETE FROM folders")
+		h.found("object:")
+	})
 }

@@ -236,7 +236,7 @@ func TestIndexesAreComparedWithWhatTheyFind(t *testing.T) {
 		{"a count removed", "DELETE FROM invoke_rates", "invoke_rate:"},
 		{"a sum edited", "UPDATE folders SET total_bytes = 1 WHERE path = ''", "folder:"},
 		{"a sum removed", "DELETE FROM folders", "folder:"},
-		{"a file removed", "DELETE FROM objects", "folder:"},
+		{"a file removed", "DELETE FROM objects", "object:"},
 		{"a pin removed", "DELETE FROM ai_mounts", "ai_mount:"},
 	} {
 		t.Run(tc.why, func(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -99,6 +100,9 @@ func TestBrowsingEqualsANaiveModel(t *testing.T) {
 					if err == nil {
 						err = tx.DeleteObject(t.Context(), org, o)
 					}
+					if err == nil {
+						err = audit.Append(tx, audit.Event{Org: org, Caller: "test"})
+					}
 					if err != nil {
 						return err
 					}
@@ -132,11 +136,15 @@ func TestBrowsingEqualsANaiveModel(t *testing.T) {
 // insert adds a catalog row without bytes.
 func insert(t testing.TB, tx *store.Tx, org, namespace, path string, size int64) error {
 	t.Helper()
+	written := func(store.Object) error { return audit.Append(tx, audit.Event{Org: org, Caller: "test"}) }
 	_, err := tx.PutObject(t.Context(), org, store.Object{
 		ID: newID(), Namespace: namespace, Path: path, BlobID: newID(), SizeBytes: size, ContentType: "text/csv", Filename: "f",
 		SHA256: strings.Repeat("0", 64), Source: bctrl.SourceUpload, CreatedAt: time.Unix(0, 0),
-	})
-	return err
+	}, written)
+	if err != nil {
+		return err
+	}
+	return written(store.Object{})
 }
 
 func TestBrowsingShowsALevelOrAll(t *testing.T) {

@@ -123,7 +123,11 @@ func (s *Server) writeFile(ctx context.Context, org string, f newFile, r io.Read
 			o.Filename = path.Base(o.Path)
 		}
 		ev.Object, ev.UID = objectKey(o.Namespace, o.Path), o.ID
-		replaced, err = tx.PutObject(ctx, org, o)
+		replaced, err = tx.PutObject(ctx, org, o, func(old store.Object) error {
+			end := *ev
+			end.Action, end.Outcome = objectReplaced, audit.OK
+			return audit.Append(tx, end)
+		})
 		return describeObject(o), err
 	})
 	if err == nil {
@@ -131,6 +135,9 @@ func (s *Server) writeFile(ctx context.Context, org string, f newFile, r io.Read
 	}
 	return out, err
 }
+
+// objectReplaced is the action of the event that ends a version of a file.
+const objectReplaced = "storage.replaced"
 
 // dropUnused deletes a blob that no file has. What cannot be deleted now is
 // left for a sweep.

@@ -42,27 +42,36 @@ func (o Object) cells(org, folder string) cells {
 		text(o.ContentType, o.Filename, string(o.Source), o.RuntimeID, string(o.Driver), o.Target).number(millis(o.CreatedAt))
 }
 
+// objectRecord is the record of a version, which never changes.
+func objectRecord(org, id string, row cells) Record {
+	return Record{KindObject, id, org, 1, digest(row)}
+}
+
 // Object returns the file at a path.
 func (q Queries) Object(ctx context.Context, org, namespace, path string) (Object, error) {
-	return one(ctx, q, checked(q, scanObject), "SELECT "+objectColumns+" FROM objects WHERE org_id = $1 AND namespace = $2 AND path = $3",
-		org, namespace, path)
+	return one(ctx, q, newest(q, scanObject),
+		"SELECT "+objectColumns+newestEvent(KindObject, "objects")+" FROM objects WHERE org_id = $1 AND namespace = $2 AND path = $3", org, namespace, path)
 }
 
 // ObjectByID returns the version of a file that has this id.
 func (q Queries) ObjectByID(ctx context.Context, org, id string) (Object, error) {
-	return one(ctx, q, checked(q, scanObject), "SELECT "+objectColumns+" FROM objects WHERE org_id = $1 AND id = $2", org, id)
+	return one(ctx, q, newest(q, scanObject),
+		"SELECT "+objectColumns+newestEvent(KindObject, "objects")+" FROM objects WHERE org_id = $1 AND id = $2", org, id)
 }
 
 // PutObject writes a file in place of what has its path, and returns the blob
-// of the version it replaced, or "".
-func (tx *Tx) PutObject(ctx context.Context, org string, o Object) (replaced string, err error) {
-	proof, err := tx.prove(KindObject, o.cells(org, folderOf(o.Path)), false)
+// of the version it replaced, or "". Before it does, ending is called for that
+// version, whose end is a record of its own.
+func (tx *Tx) PutObject(ctx context.Context, org string, o Object, ending func(old Object) error) (replaced string, err error) {
+	row := o.cells(org, folderOf(o.Path))
+	proof, err := tx.prove(KindObject, row, false)
 	if err != nil {
 		return "", err
 	}
 	old, err := tx.Object(ctx, org, o.Namespace, o.Path)
 	switch {
 	case errors.Is(err, ErrNotFound):
+		tx.wrote(objectRecord(org, o.ID, row))
 		_, err = tx.exec(ctx, "INSERT INTO objects ("+objectColumns+`)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 			org, o.ID, o.Namespace, o.Path, folderOf(o.Path), o.BlobID, o.SHA256, o.SizeBytes, o.ContentType, o.Filename,
@@ -74,6 +83,11 @@ func (tx *Tx) PutObject(ctx context.Context, org string, o Object) (replaced str
 	case err != nil:
 		return "", err
 	}
+	tx.wrote(deleted(KindObject, org, old.ID))
+	if err := ending(old); err != nil {
+		return "", err
+	}
+	tx.wrote(objectRecord(org, o.ID, row))
 	err = tx.must(ctx, `UPDATE objects SET id = $1, blob_id = $2, sha256 = $3, size_bytes = $4, content_type = $5, filename = $6,
 		source = $7, runtime_id = $8, driver = $9, target = $10, created_at = $11, proof = $12
 		WHERE org_id = $13 AND namespace = $14 AND path = $15`,
@@ -88,6 +102,7 @@ func (tx *Tx) PutObject(ctx context.Context, org string, o Object) (replaced str
 // DeleteObject removes a file. Its blob is the caller's to delete, once this
 // is durable.
 func (tx *Tx) DeleteObject(ctx context.Context, org string, o Object) error {
+	tx.wrote(deleted(KindObject, org, o.ID))
 	if err := tx.must(ctx, "DELETE FROM objects WHERE org_id = $1 AND id = $2", org, o.ID); err != nil {
 		return err
 	}

@@ -92,9 +92,11 @@ func BenchmarkPutObject(b *testing.B) {
 				for b.Loop() {
 					n++
 					id := fmt.Sprint(n)
-					if _, err := tx.PutObject(b.Context(), "o", Object{ID: id, BlobID: id, Namespace: "n", Path: strings.Repeat("a/", folders) + id}); err != nil {
+					o := Object{ID: id, BlobID: id, Namespace: "n", Path: strings.Repeat("a/", folders) + id}
+					if _, err := tx.PutObject(b.Context(), "o", o, nil); err != nil { // none is replaced
 						return err
 					}
+					tx.written = nil
 				}
 				return nil
 			}))

@@ -183,7 +183,7 @@ func (tx *Tx) EmptyOrganization(ctx context.Context, org string, limit int, reco
 		},
 		func() (int, error) {
 			list, err := all.Objects(ctx, org, ObjectFilter{Limit: limit})
-			return removeAll(list, err, nil, nil, func(o Object) error {
+			return removeAll(list, err, record, Object.name, func(o Object) error {
 				e.Blobs = append(e.Blobs, o.BlobID)
 				return tx.DeleteObject(ctx, org, o)
 			})
@@ -227,6 +227,7 @@ func (s Secret) name() string       { return s.ID }
 func (w Workspace) name() string    { return w.ID }
 func (c AICredential) name() string { return c.ID }
 func (k APIKey) name() string       { return k.ID }
+func (o Object) name() string       { return o.Namespace + "/" + o.Path }
 func (b Binding) name() string      { return b.Target }
 func (c Credential) name() string   { return c.ID }
 func (c Capability) name() string   { return c.ID }

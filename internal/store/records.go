@@ -47,6 +47,8 @@ const (
 	KindRuntimeToken = "token"
 	// KindRuntime is of a record that goes with its workspace, without an event of its own.
 	KindRuntime = "runtime"
+	// KindObject is a version of a file, which is deleted when another replaces it.
+	KindObject = "object"
 )
 
 // The kinds of rows that are proven, and of which the log has no state.
@@ -54,7 +56,6 @@ const (
 	KindMountPin   = "ai_mount"
 	KindProfile    = "profile"
 	KindOperation  = "operation"
-	KindObject     = "object"
 	KindInvokeRate = "invoke_rate"
 )
 
@@ -192,6 +193,10 @@ func keptTables() []kept {
 		{KindRuntime, "runtimes", "id", runtimeColumns, func(row scanner) (Record, error) {
 			r, p, err := scanRuntimeRow(row)
 			return r.record(p.org), err
+		}},
+		{KindObject, "objects", "id", objectColumns, func(row scanner) (Record, error) {
+			_, p, err := scanObject(row)
+			return objectRecord(p.org, p.uid, p.cells), err
 		}},
 		{KindWorkspace, "workspaces", "id", workspaceColumns, func(row scanner) (r Record, err error) {
 			var w Workspace
