@@ -168,8 +168,8 @@ func (s *CapabilitiesService) Describe(ctx context.Context, id string, opts ...C
 //
 // Access: capability.write
 func (s *CapabilitiesService) Create(ctx context.Context, c CapabilityCreate, opts ...CallOption) (*Capability, error) {
-	in := wire.CapabilityCreate{
-		Description: c.Description, Methods: c.Methods, Paths: c.Paths, Host: c.Host, Credential: c.Credential,
+	in := wire.CapabilityCreate{ // with lists, where nil would be null: the server says which one is empty
+		Description: c.Description, Methods: append([]string{}, c.Methods...), Paths: append([]string{}, c.Paths...), Host: c.Host, Credential: c.Credential,
 	}
 	var out Capability
 	return ptr(&out, s.via().call(ctx, &request{

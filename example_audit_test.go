@@ -17,6 +17,16 @@ func ExampleAuditService_Events() {
 	// Output: runtime:rt-1 vault.use ok <nil>
 }
 
+func ExampleAuditSecret() {
+	calls := bctrl.AuditFilter{Capability: "openai/chat-completions", Since: time.Now().AddDate(0, 0, -1)}
+	for e, err := range clientOf(cannedCalls()).Audit.Events(context.Background(), calls) {
+		for _, s := range e.Secrets {
+			fmt.Println(e.Credential, s.Field, s.UID, s.Version, s.Tier, s.Binding != "", err)
+		}
+	}
+	// Output: openai-eu apiKey s-1 3 group true <nil>
+}
+
 func ExampleAuditService_Page() {
 	page, err := exampleClient().Audit.Page(context.Background(), bctrl.AuditFilter{Decision: bctrl.AuditDenied}, bctrl.PageOptions{Limit: 10})
 	fmt.Println(len(page.Items), page.NextCursor == "", err)

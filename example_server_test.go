@@ -154,6 +154,12 @@ func cannedServer() canned {
 	return s
 }
 
+// cannedCalls answers with the event of a call that a binding gave its secret.
+func cannedCalls() canned {
+	return canned{"GET /v1/audit": `{"events":[{"seq":4212,"action":"capability.invoke","capability":"openai/chat-completions","credential":"openai-eu",` +
+		`"tier":"global","secrets":[{"field":"apiKey","uid":"s-1","version":3,"tier":"group","binding":"b-1"}]}],"nextCursor":null}`}
+}
+
 // exampleClient speaks to the server in memory.
 func exampleClient(opts ...bctrl.Option) *bctrl.Client {
 	return clientOf(cannedServer(), opts...)

@@ -47,9 +47,22 @@ func (c *cli) client(opts ...bctrl.Option) (*bctrl.Client, error) {
 	}
 	client, err := bctrl.New(append(opts, bctrl.WithBaseURL(c.server()), bctrl.WithApplication("bctrl-cli", bctrl.Version))...)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, usageError{c.asConfigured(err)}
 	}
 	return client, nil
+}
+
+// asConfigured names the options of the SDK as this command takes them.
+func (c *cli) asConfigured(err error) error {
+	at := "BCTRL_BASE_URL"
+	if c.baseURL != "" {
+		at = "--base-url"
+	}
+	var e *bctrl.Error
+	if errors.As(err, &e) && e.Code == "client.insecure_base_url" {
+		e.Hint = "use https: without it this command speaks to its own machine alone"
+	}
+	return naming(naming(err, "BaseURL", at), "APIKey", "BCTRL_API_KEY")
 }
 
 // with runs fn with a client.

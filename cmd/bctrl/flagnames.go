@@ -31,6 +31,8 @@ func otherNames(field string) []string {
 		return []string{"storage"}
 	case "mounts.capabilities.allow":
 		return []string{"capability"}
+	case "name":
+		return []string{"name", "rename"}
 	case "scope.type":
 		return []string{"scope"}
 	case "aliases":
@@ -75,22 +77,25 @@ func otherNames(field string) []string {
 	return nil
 }
 
+// flagsFor are the flags that may have filled a field.
+func flagsFor(field string) []string {
+	last := dashed(field[strings.LastIndex(field, ".")+1:])
+	return append(otherNames(field), last, strings.TrimSuffix(last, "s"))
+}
+
 // asTyped names a field of the HTTP API as whoever typed the command did: by the
-// flag that filled it. A field that no flag of this command line filled stays
-// what it is: it may be in a file.
-// One that is required, and in no file either, is named by its flag all the same.
+// flag that filled it, or that has to be given where code says that it is
+// missing. Any other field that no flag of this command line filled stays what it
+// is: it may be in a file.
 func asTyped(cmd *cobra.Command, code, field string) string {
 	if cmd == nil || field == "" {
 		return field
 	}
-	given := func(name string) bool { return cmd.Flags().Changed(name) }
-	missing := strings.HasSuffix(code, "_required") && !slices.ContainsFunc([]string{"mounts", "request", "request-file"}, given)
 	plain, n := withoutIndex(field)
 	for name := plain; name != ""; name = above(name) {
-		last := dashed(name[strings.LastIndex(name, ".")+1:])
-		for _, flag := range slices.Concat(otherNames(name), []string{last, strings.TrimSuffix(last, "s")}) {
+		for _, flag := range flagsFor(name) {
 			f := cmd.Flags().Lookup(flag)
-			if f == nil || !f.Changed && !(missing && name == plain) || strings.HasPrefix(plain, "mounts.") && !slices.Contains(mountNames, flag) {
+			if f == nil || !f.Changed || strings.HasPrefix(plain, "mounts.") && !slices.Contains(mountNames, flag) {
 				continue
 			}
 			if list, ok := f.Value.(pflag.SliceValue); ok && n >= 0 && len(list.GetSlice()) > 1 {
@@ -99,21 +104,43 @@ func asTyped(cmd *cobra.Command, code, field string) string {
 			return "--" + flag
 		}
 	}
+	missing := strings.HasSuffix(code, "_required") || strings.HasSuffix(code, "_missing")
+	if !missing || slices.ContainsFunc([]string{"mounts", "request", "request-file"}, cmd.Flags().Changed) {
+		return field
+	}
+	return toGive(cmd, field)
+}
+
+// toGive names the flag that fills a field, with the entry where it is one of
+// several: --secret-ref token=….
+func toGive(cmd *cobra.Command, field string) string {
+	for name := field; name != ""; name = above(name) {
+		for _, flag := range flagsFor(name) {
+			switch {
+			case cmd.Flags().Lookup(flag) == nil:
+			case name == field:
+				return "--" + flag
+			default:
+				return "--" + flag + " " + field[len(name)+1:] + "=…"
+			}
+		}
+	}
 	return field
 }
 
-// inFile puts what whoever typed the command calls a text, such as the name of
-// its file, in the place of the field that the HTTP API has for it.
-func inFile(err error, field, name string) error {
+// naming puts what whoever typed the command calls something, such as the name of
+// a file, in the place of the field that the SDK or the HTTP API has for it.
+func naming(err error, field, name string) error {
 	var e *bctrl.Error
-	if errors.As(err, &e) && e.Field == field {
+	if !errors.As(err, &e) {
+		return err
+	}
+	if e.Field == field {
 		e.Field = name
 	}
-	if e != nil {
-		for i := range e.Problems {
-			if e.Problems[i].Field == field {
-				e.Problems[i].Field = name
-			}
+	for i := range e.Problems {
+		if e.Problems[i].Field == field {
+			e.Problems[i].Field = name
 		}
 	}
 	return err

@@ -132,7 +132,7 @@ see and shells remember; the value is what follows the = as it is.`,
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 			done, err := client.Secrets.Import(ctx, bctrl.SecretImport{Scope: in, Text: text})
 			if err != nil {
-				return inFile(err, "text", from)
+				return naming(err, "text", from)
 			}
 			return show(c, cmd, *done, pair{"Created", namesOf(done.Created)}, pair{"Rotated", namesOf(done.Rotated)}, pair{"Skipped", joined(done.Skipped)})
 		})
