@@ -70,7 +70,10 @@ func (s *Server) passOn(w http.ResponseWriter, rq *request, a *providerAnswer, s
 		h.Set("Content-Length", strconv.FormatInt(a.ContentLength, 10))
 	}
 	conn := http.NewResponseController(w)
-	_ = conn.EnableFullDuplex() // HTTP/2 is so of itself
+	if bodyRemains(rq) {
+		_ = conn.EnableFullDuplex() // HTTP/2 is so of itself
+		h.Set("Connection", "close")
+	}
 	left := bodyLength(rq, status, h)
 	end := func() error {
 		rq.settled()
@@ -112,6 +115,14 @@ func (s *Server) passOn(w http.ResponseWriter, rq *request, a *providerAnswer, s
 			return a.end(err)
 		}
 	}
+}
+
+// bodyRemains reports whether the caller is still sending while its answer
+// begins. In full duplex net/http ends with a panic where it reads the end of
+// such a body after the handler, so the connection takes no other request.
+func bodyRemains(rq *request) bool {
+	body, sent := rq.Body.(*endingBody)
+	return sent && !body.isOver()
 }
 
 // bodyLength is how many bytes tell a caller that it has the whole answer, or a

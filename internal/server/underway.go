@@ -283,6 +283,13 @@ func (b *endingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// isOver reports whether nothing of the body is left to read.
+func (b *endingBody) isOver() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.over
+}
+
 // breakOff ends a read that waits. Where the body has been read whole it does
 // nothing: net/http reads on behind it, takes a deadline for the client's going
 // away, and would have the connection's later requests end as they begin.
