@@ -32,6 +32,7 @@ func (t *tab) dialog(session *pageSession, ev page.EventJavascriptDialogOpening)
 	t.mu.Unlock()
 	switch {
 	case waits:
+		t.stopWaiting() // the client may have left while it was asked for
 	case theirs:
 		t.dismiss(session, ev)
 	default:
@@ -78,13 +79,18 @@ func (s *pageSet) watchClients(ctx context.Context, left <-chan struct{}) {
 		tabs := slices.Clone(s.tabs)
 		s.mu.Unlock()
 		for _, t := range tabs {
-			if s.clients.dialogs(t.session.targetID) {
-				continue
-			}
-			if w := t.takeWaiting(); w != nil {
-				t.dismiss(w.session, w.ev)
-			}
+			t.stopWaiting()
 		}
+	}
+}
+
+// stopWaiting dismisses what waits for a client where none hears of it.
+func (t *tab) stopWaiting() {
+	if t.set.clients.dialogs(t.session.targetID) {
+		return
+	}
+	if w := t.takeWaiting(); w != nil {
+		t.dismiss(w.session, w.ev)
 	}
 }
 
