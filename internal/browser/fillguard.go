@@ -95,7 +95,8 @@ type fillGuards struct {
 	switching sync.Mutex // held while intercept runs
 	on        bool
 
-	mu sync.Mutex
+	mu     sync.Mutex
+	closed bool // no guard is added any more
 	// live are the guards that swap, spent those whose placeholder is only
 	// stopped.
 	live, spent map[*fillGuard]bool
@@ -143,7 +144,7 @@ func (gs *fillGuards) leave(g *fillGuard) {
 // spend ends a guard but for stopping its placeholder. Call it with mu held.
 func (gs *fillGuards) spend(g *fillGuard) {
 	gs.remove(g)
-	if g.placeholder == "" {
+	if g.placeholder == "" || gs.closed {
 		return
 	}
 	gs.spent[g] = true
@@ -180,7 +181,7 @@ func (gs *fillGuards) apply() {
 // may still be redirected.
 func (gs *fillGuards) expire(g *fillGuard) {
 	gs.mu.Lock()
-	if len(g.flights) > 0 && time.Since(g.gone) < longestFlight {
+	if len(g.flights) > 0 && time.Since(g.gone) < longestFlight && !gs.closed {
 		g.ends.Reset(afterDocument)
 		gs.mu.Unlock()
 		return
@@ -212,10 +213,12 @@ func (gs *fillGuards) watching() bool {
 	return len(gs.live)+len(gs.spent) > 0
 }
 
-// close ends all guards.
+// close ends all guards. A fill or a document that ends with the browser keeps
+// none, and no timer keeps a value in memory.
 func (gs *fillGuards) close() {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
+	gs.closed = true
 	for _, guards := range []map[*fillGuard]bool{gs.live, gs.spent} {
 		for g := range guards {
 			gs.remove(g)

@@ -242,6 +242,26 @@ func TestOneElementHasOneGuard(t *testing.T) {
 	gs.close()
 }
 
+// TestNoGuardOutlivesItsBrowser ends a browser while a fill fails, and while a
+// guard's time runs out with an answer still to come.
+func TestNoGuardOutlivesItsBrowser(t *testing.T) {
+	for why, end := range map[string]func(gs *fillGuards, g *fillGuard){
+		"a fill fails":         func(gs *fillGuards, g *fillGuard) { gs.drop(g) },
+		"its time is over":     func(gs *fillGuards, g *fillGuard) { gs.expire(g) },
+		"an answer is to come": func(gs *fillGuards, g *fillGuard) { g.flights[flightID{"s", "r"}] = true; gs.expire(g) },
+	} {
+		var switched []bool
+		gs := guards(&switched)
+		g := guardOf(heldBack)
+		gs.arm(g)
+		gs.documentGone("f", "two")
+		gs.close()
+		end(gs, g)
+		require.False(t, gs.watching(), why)
+		require.False(t, g.ends.Stop(), "%s: no timer runs on", why)
+	}
+}
+
 // TestALoginBelongsToItsOriginsAndPatterns matches as the vault does.
 func TestALoginBelongsToItsOriginsAndPatterns(t *testing.T) {
 	f := Fill{Origins: []string{goodSite, "http://localhost:8080"}, Patterns: []string{"https://*.corp.example"}}
