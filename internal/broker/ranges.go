@@ -113,7 +113,7 @@ type cut struct {
 // of compares an answer with what was asked for.
 func (s *span) of(resp *http.Response) (cut, error) {
 	first, last, total, ok := contentRange(resp.Header)
-	if !ok || resp.Header.Get("Content-Encoding") != "" {
+	if codings, err := contentCodings(resp.Header); !ok || err != nil || len(codings) > 0 {
 		return cut{}, fmt.Errorf("%w: a part that cannot be looked through", ErrAnswer)
 	}
 	wanted, end := s.first, last

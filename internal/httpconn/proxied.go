@@ -5,14 +5,19 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"time"
 )
 
-// maxConnect bounds how long a proxy may take to open a tunnel.
-const maxConnect = time.Minute
+// A proxy may take maxConnect to open a tunnel, and say so in maxConnectAnswer
+// bytes.
+const (
+	maxConnect       = time.Minute
+	maxConnectAnswer = 64 << 10
+)
 
 // ErrProxy: a proxy opens no tunnel.
 var ErrProxy = errors.New("the proxy opens no connection to the server")
@@ -80,7 +85,7 @@ func connect(ctx context.Context, c net.Conn, via *url.URL, address string) erro
 	err := req.Write(c)
 	var resp *http.Response
 	if err == nil {
-		resp, err = http.ReadResponse(bufio.NewReader(c), req) //nolint:bodyclose // what follows is the tunnel
+		resp, err = http.ReadResponse(bufio.NewReader(io.LimitReader(c, maxConnectAnswer)), req) //nolint:bodyclose // what follows is the tunnel
 	}
 	switch {
 	case !stop():

@@ -354,3 +354,15 @@ func TestAProxyThatRefusesIsNotQuoted(t *testing.T) {
 	require.ErrorIs(t, err, ErrProxy)
 	require.NotContains(t, err.Error(), leaked)
 }
+
+func TestAProxyThatTalksForEverIsRefused(t *testing.T) {
+	proxy := talk(t, plainly, "", func(c net.Conn, _ *http.Request, _ int) {
+		_, err := io.WriteString(c, "HTTP/1.1 200 Connection established\r\n")
+		for err == nil {
+			_, err = io.WriteString(c, "X: "+strings.Repeat("y", 4096)+"\r\n")
+		}
+	})
+	via := &url.URL{Scheme: "http", Host: proxy.Addr().String()}
+	_, err := New(&http.Transport{Proxy: http.ProxyURL(via)}).RoundTrip(httptest.NewRequest("GET", "https://example.com", nil))
+	require.ErrorIs(t, err, ErrProxy)
+}

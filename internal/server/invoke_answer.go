@@ -3,6 +3,7 @@ package server
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,9 +24,24 @@ var ownPolicy = []string{
 	"Content-Security-Policy", "X-Request-Id", "Date", "Server", "Cdn-Cache-Control", "Surrogate-Control", "X-Accel-Expires", "X-Accel-Redirect", "X-Sendfile",
 }
 
-// tokenPlaces are where a caller's token may stand, for caches that keep answers
-// apart by them.
+// tokenPlaces are where a caller's token may stand with every provider, for
+// caches that keep answers apart by them.
 const tokenPlaces = "Authorization, X-Api-Key, X-Goog-Api-Key, X-Amz-Security-Token"
+
+// tokenHeaders are the headers of the request in which the token stood, or may
+// have: a cache that keeps the answer gives it to who has the same there.
+func (c *call) tokenHeaders() string {
+	all := tokenPlaces
+	if c.brought == nil {
+		return all
+	}
+	for _, at := range c.brought.places {
+		if at.header != "" && !slices.Contains(usualKeyHeaders, at.header) {
+			all += ", " + at.header
+		}
+	}
+	return all
+}
 
 // passedHeaders are the headers of a provider's answer that a caller gets.
 func passedHeaders(from http.Header) http.Header {
@@ -60,7 +76,7 @@ func (s *Server) passOn(w http.ResponseWriter, rq *request, a *providerAnswer, s
 	// is for one caller.
 	h.Set("Cdn-Cache-Control", "private, no-store")
 	h.Set("X-Accel-Expires", "0")
-	h.Add("Vary", tokenPlaces)
+	h.Add("Vary", a.call.tokenHeaders())
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Accel-Buffering", "no")
 	h.Set(wire.HeaderUpstreamStatus, strconv.Itoa(a.StatusCode))

@@ -219,6 +219,9 @@ func TestOurTokenStandsWhereTheRegistryHasAProvidersKey(t *testing.T) {
 					resp, body := k.send(how)
 					require.Equal(t, http.StatusAccepted, resp.StatusCode, "%s in %s: %s", who, how.place, body)
 					k.proves(<-k.seen, who+" in "+how.place)
+					if len(how.header) > 0 {
+						require.Contains(t, strings.Join(resp.Header.Values("Vary"), ", "), how.header[0], "no cache gives it to who has none there")
+					}
 				}
 			}
 			for _, how := range asSDK(p.Auth, "placeholder") {
