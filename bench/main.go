@@ -110,6 +110,9 @@ func (p plan) run(ctx context.Context) error {
 	if err := p.broker(ctx, os.Stdout); err != nil {
 		return err
 	}
+	if err := p.commands(ctx, os.Stdout, program); err != nil {
+		return err
+	}
 	for _, n := range p.entries {
 		if err := p.measureServer(ctx, os.Stdout, program, bare, n); err != nil {
 			return err

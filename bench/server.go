@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
@@ -184,6 +185,12 @@ func fillStorage(ctx context.Context, h home, n int) (err error) {
 				_, err := tx.PutObject(ctx, orgs[0].ID, store.Object{
 					ID: id, Namespace: namespace, Path: path, BlobID: id, SHA256: sampleSum, SizeBytes: 4096,
 					ContentType: "text/csv", Filename: filepath.Base(path), Source: bctrl.SourceUpload, CreatedAt: now,
+				}, nil) // each path is new
+				if err != nil {
+					return err
+				}
+				err = audit.Append(tx, audit.Event{
+					Org: orgs[0].ID, Caller: "bench", Action: "storage.write", Object: namespace + "/" + path, Decision: audit.Allowed, Outcome: audit.OK,
 				})
 				if err != nil {
 					return err
