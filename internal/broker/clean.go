@@ -17,9 +17,7 @@ import (
 // acceptable refuses answers that must not reach a caller at all.
 func (c *Client) acceptable(resp *http.Response, asked *span) error {
 	switch {
-	case resp.StatusCode >= 300 && resp.StatusCode < 400 && resp.StatusCode != http.StatusNotModified && resp.Header.Get("Location") != "":
-		// Without a place to go it is none: 308 of Google's uploads says how much
-		// has arrived.
+	case redirects(resp):
 		return fmt.Errorf("%w: status %d", ErrRedirect, resp.StatusCode)
 	case headerSize(resp.Header) > maxHeader:
 		return ErrHeader
@@ -255,4 +253,16 @@ func (c *Client) file(raw io.Reader, list []coding, set *scrub.Set) (io.Reader, 
 		return nil, err
 	}
 	return p, nil
+}
+
+// redirects reports whether an answer sends its request elsewhere. Google's
+// uploads answer 308 without a place to mean that more is to be sent.
+func redirects(resp *http.Response) bool {
+	switch {
+	case resp.StatusCode < 300 || resp.StatusCode > 399 || resp.StatusCode == http.StatusNotModified:
+		return false
+	case resp.StatusCode == http.StatusPermanentRedirect:
+		return resp.Header.Get("Location") != ""
+	}
+	return true
 }
