@@ -132,13 +132,15 @@ func (s *pageSet) Press(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if s.secret.Load() && movesText(k, held) {
-		// A piece of a value, pasted elsewhere, would not be recognised, nor
-		// would what a page's own button has put on the clipboard.
-		return refuse(403, "page.key_refused",
-			"nothing is copied, cut, pasted or undone in a browser where a login was filled", "type the text instead")
-	}
 	return s.do(ctx, func(ctx context.Context, t *tab) error {
+		// Asked here and not before: a login may be filled while this waits for the
+		// tab.
+		if s.secret.Load() && movesText(k, held) {
+			// A piece of a value, pasted elsewhere, would not be recognised, nor
+			// would what a page's own button has put on the clipboard.
+			return refuse(403, "page.key_refused",
+				"nothing is copied, cut, pasted or undone in a browser where a login was filled", "type the text instead")
+		}
 		if k.name == "Enter" || k.name == " " {
 			s.guards.submitting(t)
 		}

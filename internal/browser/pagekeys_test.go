@@ -1,0 +1,28 @@
+package browser
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/chromedp/cdproto/target"
+	"github.com/stretchr/testify/require"
+)
+
+// TestAKeyThatWaitedIsHeldToWhatWasFilledMeanwhile fills a login while a key
+// waits for its tab, as two executions at once may.
+func TestAKeyThatWaitedIsHeldToWhatWasFilledMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &pageSet{
+			conn: &pageConn{done: make(chan struct{})}, guards: guards(new([]bool)), scrub: newScrubber(),
+			changed: make(chan struct{}), own: map[target.ID]bool{"tab": true},
+		}
+		session := &pageSession{conn: s.conn, targetID: "tab", ready: make(chan struct{}), gone: make(chan struct{})}
+		s.tabs = []*tab{newTab(s, session)}
+		pressed := make(chan error, 1)
+		go func() { pressed <- s.Press(t.Context(), "Control+c") }()
+		synctest.Wait()
+		s.secret.Store(true)
+		close(session.ready)
+		require.ErrorContains(t, <-pressed, "page.key_refused")
+	})
+}
