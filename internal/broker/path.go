@@ -193,9 +193,10 @@ func (r reading) withoutParameters() reading {
 // a question mark for the path's end once it is decoded.
 func (r reading) upToQuery() reading {
 	for i, p := range r {
-		if text, _, found := strings.Cut(p.text, "?"); found && text == "" {
+		switch text, _, found := strings.Cut(p.text, "?"); {
+		case found && text == "":
 			return slices.Clone(r[:i])
-		} else if found {
+		case found:
 			return append(slices.Clone(r[:i]), piece{text, p.sent})
 		}
 	}

@@ -62,7 +62,10 @@ func TestAProviderThatMisbehaves(t *testing.T) {
 				_ = http.NewResponseController(w).Flush()
 			}
 		}},
-		{"an encoding that was not asked for", "invoke.answer_refused", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "br") }},
+		{"an encoding that is not the body's", "invoke.answer_refused", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "br") // without a body it would be well, and many servers do that
+			_, _ = io.WriteString(w, "plain")
+		}},
 		{"it breaks off", "invoke.upstream_unreachable", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "half")
 			_ = http.NewResponseController(w).Flush()

@@ -78,8 +78,9 @@ func refuseForeign(w http.ResponseWriter, rq *request, e *bctrl.Error) {
 // most do so by themselves after 408, 409, 429 and 5xx, that of GitHub after all
 // but a few of 4xx. A runtime's state may change.
 func asOnce(h http.Header, e *bctrl.Error) int {
-	area, _, _ := strings.Cut(e.Code, ".")
+	area, what, _ := strings.Cut(e.Code, ".")
 	switch {
+	case what == "tampered": // and stays so
 	case e.Status >= 500, e.Status == http.StatusRequestTimeout, e.Status == http.StatusTooManyRequests, e == errCapabilityChanged:
 		return e.Status
 	case area == "runtimes":
