@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -134,9 +135,12 @@ func TestOneAddressIsOneStranger(t *testing.T) {
 // However many there are, what is held of them is bounded, and all are counted.
 func TestStrangersAreBoundedAndAllAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // of what stands below: counts are written by a timer
 		var log []audit.Event
 		full := true
 		s := newStrangers(func(_ context.Context, events []audit.Event) error {
+			mu.Lock()
+			defer mu.Unlock()
 			if full {
 				return errors.New("the disk is full")
 			}
@@ -150,20 +154,27 @@ func TestStrangersAreBoundedAndAllAreCounted(t *testing.T) {
 				admitted++
 			}
 		}
-		require.LessOrEqual(t, len(s.addresses), maxStrangers)
-		require.LessOrEqual(t, len(s.counts), maxStrangers+1)
+		s.mu.Lock()
+		addresses, counts := len(s.addresses), len(s.counts)
+		s.mu.Unlock()
+		require.LessOrEqual(t, addresses, maxStrangers)
+		require.LessOrEqual(t, counts, maxStrangers+1)
 		require.EqualValues(t, allStrangersAtOnce, admitted, "in all, too")
 
 		<-time.After(strangersCountedFor + time.Second) // of the bubble's own clock
 		synctest.Wait()
+		mu.Lock()
 		require.Empty(t, log, "it could not be written")
 		full = false
+		mu.Unlock()
 		<-time.After(strangersCountedFor + time.Second)
 		synctest.Wait()
 		var sum int64
+		mu.Lock()
 		for _, e := range log {
 			sum += e.Count
 		}
+		mu.Unlock()
 		require.Equal(t, all-admitted, sum, "and is then")
 
 		wait, ok := s.admit(strangerCount{address: "new", code: "auth.unauthorized"}, time.Now())
