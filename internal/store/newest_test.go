@@ -1,0 +1,88 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// logged appends the event of what tx has written, as the audit log has it.
+func logged(tx *Tx) error {
+	for _, r := range tx.Written() {
+		body, err := json.Marshal(map[string]string{"digest": r.Digest})
+		if err != nil {
+			return err
+		}
+		tx.Append(&Entry{Org: r.Org, Body: body, Record: r.Name()})
+	}
+	return nil
+}
+
+// TestAWriteSeesWhatTheOneBeforeItHasWritten lets two writes share a transaction,
+// whose events come after both: neither takes what the other wrote for a row that
+// was put back, or deleted, by somebody else.
+func TestAWriteSeesWhatTheOneBeforeItHasWritten(t *testing.T) {
+	db, _ := openTest(t)
+	ctx, at := t.Context(), time.UnixMilli(1_700_000_000_000)
+	ws := Workspace{ID: "ws", Name: "w", Version: 1, CreatedAt: at, UpdatedAt: at}
+	policy := CapabilityPolicy{UID: PolicyUID("org", "a/b"), Capability: "a/b", Version: 1, Meta: []byte("{}"), Sealed: []byte("s"), UpdatedAt: at}
+	insert := func(tx *Tx) error {
+		if err := tx.InsertWorkspace(ctx, "org", ws); err != nil {
+			return err
+		}
+		if err := logged(tx); err != nil {
+			return err
+		}
+		if err := tx.InsertCapabilityPolicy(ctx, "org", policy); err != nil {
+			return err
+		}
+		return logged(tx)
+	}
+	require.NoError(t, db.Write(ctx, insert))
+	change := func(tx *Tx) error {
+		ws.Version++
+		if err := tx.UpdateWorkspace(ctx, "org", ws); err != nil {
+			return err
+		}
+		if err := logged(tx); err != nil {
+			return err
+		}
+		if err := tx.DeleteCapabilityPolicy(ctx, "org", policy.UID); err != nil {
+			return err
+		}
+		return logged(tx)
+	}
+	read := func(tx *Tx) error {
+		found, err := tx.Workspace(ctx, "org", ws.ID)
+		if err != nil || found.Version != 2 {
+			return fmt.Errorf("the workspace is of version %d: %w", found.Version, err)
+		}
+		if _, err = tx.CapabilityPolicy(ctx, "org", "a/b"); !errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("the policy is not gone: %w", err)
+		}
+		return nil
+	}
+	jobs := []*job{{ctx: context.Background(), fn: change}, {ctx: context.Background(), fn: read}}
+	ran := make(chan error, 1)
+	held := make(chan struct{})
+	go func() {
+		ran <- db.Write(ctx, func(*Tx) error { <-held; return nil }) // both wait for the transaction after this one
+	}()
+	for _, j := range jobs {
+		j.done = make(chan error, 1)
+		require.NoError(t, db.enqueue(ctx, j))
+	}
+	close(held)
+	require.NoError(t, <-ran)
+	for _, j := range jobs {
+		require.NoError(t, <-j.done)
+	}
+	found, err := db.Read().Workspace(ctx, "org", ws.ID)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, found.Version)
+}
