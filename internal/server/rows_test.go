@@ -278,6 +278,10 @@ func TestWhatWasRevokedStaysSoWithTheProofOfBefore(t *testing.T) {
 		"UPDATE runtime_tokens SET revoked_at = NULL, proof = "+token+" WHERE id = '"+minted+"'",
 	)
 	refused(t, h.send("GET", "/v1/vault", nil, "Authorization", "Bearer "+spare.Key), 401, "auth.unauthorized", "the log knows better")
+	var listed struct{ Keys []struct{ ID string } }
+	h.ok("GET", []string{"keys"}, nil, &listed)
+	require.Len(t, listed.Keys, 1, "it is no key, and not among them")
+	refused(t, h.do("DELETE", []string{"keys", listed.Keys[0].ID}, nil, nil), 409, "keys.last", "nor one that is left when the last good one goes")
 	h.found("api_key:")
 	h.found("token:")
 }

@@ -59,11 +59,11 @@ func (q Queries) APIKey(ctx context.Context, org, id string) (APIKey, error) {
 func (q Queries) APIKeys(ctx context.Context, org, after string, limit int) (keys []APIKey, err error) {
 	for { // a page may hold nothing but such rows, and not be the last
 		asked, rows, last := limit-len(keys), 0, after
-		page, err := manyProven(ctx, q, func(row scanner) (APIKey, provenRow, error) {
+		page, err := manyProven(ctx, q, newest(q, func(row scanner) (APIKey, provenRow, error) {
 			k, p, err := scanAPIKey(row)
 			rows, last = rows+1, max(last, k.ID)
 			return k, p, err
-		}, "SELECT "+apiKeyColumns+" FROM api_keys WHERE org_id = $1 AND id > $2 ORDER BY id LIMIT $3", org, after, asked)
+		}), "SELECT "+apiKeyColumns+newestEvent(KindAPIKey, "api_keys")+" FROM api_keys WHERE org_id = $1 AND id > $2 ORDER BY id LIMIT $3", org, after, asked)
 		if err != nil {
 			return nil, err
 		}
@@ -75,9 +75,11 @@ func (q Queries) APIKeys(ctx context.Context, org, after string, limit int) (key
 	}
 }
 
-// GoodAPIKeys counts the keys that are not revoked, and of which that is proven.
+// GoodAPIKeys counts the keys that are not revoked, and of which that is proven
+// and the newest that the log knows.
 func (q Queries) GoodAPIKeys(ctx context.Context, org string) (n int64, err error) {
-	good, err := manyProven(ctx, q, scanAPIKey, "SELECT "+apiKeyColumns+" FROM api_keys WHERE org_id = $1 AND revoked_at IS NULL", org)
+	good, err := manyProven(ctx, q, newest(q, scanAPIKey),
+		"SELECT "+apiKeyColumns+newestEvent(KindAPIKey, "api_keys")+" FROM api_keys WHERE org_id = $1 AND revoked_at IS NULL", org)
 	return int64(len(good)), err
 }
 

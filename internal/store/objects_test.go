@@ -48,7 +48,8 @@ func TestEveryListingOfFilesEntersAnIndexWhereItsPageBegins(t *testing.T) {
 		{"a runtime's files anywhere", func() error { _, err := q.Objects(ctx, "o", ObjectFilter{RuntimeID: "r", Limit: 1}); return err },
 			"objects USING INDEX objects_runtime (org_id=? AND runtime_id=? AND (namespace,path)>(?,?))"},
 		{"a file", func() error { _, err := q.Object(ctx, "o", "n", "p"); return err },
-			"objects USING INDEX objects_path (org_id=? AND namespace=? AND path=?)"},
+			"objects USING INDEX objects_path (org_id=? AND namespace=? AND path=?); CORRELATED SCALAR SUBQUERY 1; " +
+				"SEARCH audit_events USING INDEX audit_events_record (record=?)"}, // and the newest event that wrote it
 		{"a blob's file", func() error { _, err := q.UnknownBlobs(ctx, []string{"b"}); return err },
 			"objects USING COVERING INDEX sqlite_autoindex_objects_2 (blob_id=?)"},
 	} {

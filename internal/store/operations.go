@@ -89,10 +89,10 @@ func (tx *Tx) EndOperations(ctx context.Context, at time.Time, end func(*bctrl.O
 		org string
 		op  bctrl.OperationInfo
 	}
-	left, err := manyProven(ctx, tx.Queries, func(row scanner) (owned, provenRow, error) {
+	left, err := manyProven(ctx, tx.Queries, checked(tx.Queries, func(row scanner) (owned, provenRow, error) {
 		op, p, err := scanOperation(row)
 		return owned{p.org, op}, p, err
-	}, "SELECT "+operationColumns+" FROM operations WHERE NOT final")
+	}), "SELECT "+operationColumns+" FROM operations WHERE NOT final")
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func (o Organization) cells() cells {
 
 // Organizations lists all organizations that are proven, oldest first.
 func (q Queries) Organizations(ctx context.Context) ([]Organization, error) {
-	return manyProven(ctx, q, scanOrganization, "SELECT "+organizationColumns+" FROM organizations ORDER BY id")
+	return manyProven(ctx, q, checked(q, scanOrganization), "SELECT "+organizationColumns+" FROM organizations ORDER BY id")
 }
 
 // HasOrganizations reports whether there is any, proven or not.
@@ -55,7 +55,7 @@ func (q Queries) Organization(ctx context.Context, id string) (Organization, err
 
 // ClosedOrganizations lists those whose deletion was not finished.
 func (q Queries) ClosedOrganizations(ctx context.Context) ([]Organization, error) {
-	return manyProven(ctx, q, scanOrganization, "SELECT "+organizationColumns+" FROM organizations WHERE closed ORDER BY id")
+	return manyProven(ctx, q, checked(q, scanOrganization), "SELECT "+organizationColumns+" FROM organizations WHERE closed ORDER BY id")
 }
 
 // openOrganization returns the organization with this id unless it is closed.

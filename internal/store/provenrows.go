@@ -42,7 +42,7 @@ func (db *DB) NoteRows(ctx context.Context) error {
 			if !t.noted {
 				continue
 			}
-			_, err := manyProven(ctx, tx.Queries, t.scan, "SELECT "+t.columns+" FROM "+t.table)
+			_, err := manyProven(ctx, tx.Queries, checked(tx.Queries, t.scan), "SELECT "+t.columns+" FROM "+t.table)
 			if err != nil {
 				return err
 			}

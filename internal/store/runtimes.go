@@ -176,10 +176,10 @@ func (tx *Tx) FailLiveRuntimes(ctx context.Context, reason string, at time.Time,
 		org string
 		runtimeRow
 	}
-	left, err := manyProven(ctx, tx.Queries, func(row scanner) (owned, provenRow, error) {
+	left, err := manyProven(ctx, tx.Queries, checked(tx.Queries, func(row scanner) (owned, provenRow, error) {
 		r, p, err := scanRuntimeRow(row)
 		return owned{p.org, r}, p, err
-	}, "SELECT "+runtimeColumns+" FROM runtimes WHERE live")
+	}), "SELECT "+runtimeColumns+" FROM runtimes WHERE live")
 	if err != nil {
 		return err
 	}
