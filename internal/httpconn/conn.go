@@ -13,6 +13,9 @@ import (
 // ErrUnasked: a server sent something that answers no request.
 var ErrUnasked = errors.New("the server sent more than it was asked for")
 
+// ErrNotHTTP: an answer does not begin as one. net/http would quote it.
+var ErrNotHTTP = errors.New("the server does not answer in HTTP")
+
 // what of an answer a connection passes on.
 type what uint8
 
@@ -42,9 +45,10 @@ type conn struct {
 	mu  sync.Mutex
 	due what
 	// left is how many bytes follow of a sized body.
-	left int64
-	line lineState
-	part chunked
+	left   int64
+	status statusLine
+	line   lineState
+	part   chunked
 	// err ends the connection.
 	err error
 
@@ -64,14 +68,14 @@ func (c *conn) expect() {
 	if c.r < c.w && c.due == none {
 		c.err = ErrUnasked
 	}
-	c.due, c.line = header, lineState{}
+	c.due, c.status, c.line = header, statusLine{}, lineState{}
 }
 
 // expectMore is called behind an interim answer.
 func (c *conn) expectMore() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.due, c.line = header, lineState{}
+	c.due, c.status, c.line = header, statusLine{}, lineState{}
 }
 
 // begin is called between the header of an answer and its body, which nobody
@@ -161,6 +165,10 @@ func (c *conn) take(p []byte) (int, error) {
 		if n, over = c.line.upTo(ahead[:n]); over {
 			c.due = none
 		}
+		if !c.status.takes(ahead[:n]) {
+			c.err = ErrNotHTTP
+			return 0, c.err
+		}
 	case sized:
 		n = int(min(int64(n), c.left))
 		c.passed(n)
@@ -201,6 +209,34 @@ func (c *conn) passed(n int) {
 	case chunks:
 		c.part.skip(int64(n))
 	}
+}
+
+// statusForm is how an answer begins (RFC 9112 §4), a 9 being any digit.
+const statusForm = "HTTP/9.9 999"
+
+// statusLine holds the beginning of an answer to its form.
+type statusLine struct {
+	n    int // how much of the form has been there
+	over bool
+}
+
+// takes reports whether an answer may go on with text.
+func (s *statusLine) takes(text []byte) bool {
+	for _, b := range text {
+		switch {
+		case s.over:
+			return true
+		case s.n == len(statusForm):
+			s.over = true
+			return b == ' ' || b == '\r' || b == '\n'
+		case s.n == len("HTTP/9.9 ") && b == ' ': // as net/http takes it
+		case statusForm[s.n] == '9' && b >= '0' && b <= '9', statusForm[s.n] != '9' && b == statusForm[s.n]:
+			s.n++
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // lineState looks for the empty line that ends a header (RFC 9112 §2.2, with a

@@ -183,6 +183,18 @@ func TestAServerThatSpeaksFirstIsNotQuoted(t *testing.T) {
 	require.Zero(t, logged.len())
 }
 
+// TestWhatIsNoAnswerIsNotQuoted sends what net/http would put into its error.
+func TestWhatIsNoAnswerIsNotQuoted(t *testing.T) {
+	for _, answer := range []string{"220 " + leaked, leaked, "HTTP/1.1 " + leaked, "HTTP/1.1 20" + leaked, "HTTP/1.1 2000" + leaked, "HTTP/" + leaked} {
+		logged := captureLog(t)
+		s := talk(t, plainly, "", func(c net.Conn, _ *http.Request, _ int) { _, _ = io.WriteString(c, answer+"\r\n\r\n") })
+		_, err := New(&http.Transport{}).RoundTrip(httptest.NewRequest("GET", "http://"+s.Addr().String(), nil))
+		require.ErrorIs(t, err, ErrNotHTTP)
+		require.NotContains(t, err.Error(), leaked)
+		require.Zero(t, logged.len())
+	}
+}
+
 // TestGoodAnswersAreReadAsNetHTTPReadsThem sends random answers in random pieces
 // over one connection.
 func TestGoodAnswersAreReadAsNetHTTPReadsThem(t *testing.T) {
