@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -34,7 +33,9 @@ func (e *Event) bound() {
 // cut shortens s to max bytes of whole characters and says how many are
 // missing. What is not UTF-8 is replaced as JSON would.
 func cut(s string, max int) string {
-	s = strings.ToValidUTF8(s, "\ufffd")
+	if !utf8.ValidString(s) {
+		s = string([]rune(s)) // one sign for each byte
+	}
 	if len(s) <= max {
 		return s
 	}

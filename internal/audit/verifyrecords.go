@@ -75,6 +75,9 @@ func (v *verification) written() error {
 				v.record(e, bctrl.AuditRecordMissing, "the record was deleted behind the server's back")
 			}
 			return nil
+		case errors.As(err, new(*store.ForgedError)):
+			v.record(e, bctrl.AuditRecordChanged, "the record was changed behind the server's back, and cannot be read")
+			return nil
 		case err != nil:
 			return err
 		case written.Digest == "":

@@ -130,10 +130,16 @@ func scanProven[T any](row scanner, scan provenScan[T]) (v T, p provenRow, unfit
 	if read {
 		return v, p, unfit, nil
 	}
-	if err != nil && strings.HasPrefix(err.Error(), "sql: Scan error on column") { // such as text where a number belongs
+	if isUnreadable(err) {
 		return v, p, nil, &ForgedError{p.kind, p.uid}
 	}
 	return v, p, nil, err
+}
+
+// isUnreadable reports whether a column holds what it never does, such as text
+// where a number belongs. database/sql has no type for it.
+func isUnreadable(err error) bool {
+	return err != nil && strings.HasPrefix(err.Error(), "sql: Scan error on column")
 }
 
 // manyProven reads the rows of a query that are proven, for who goes on without

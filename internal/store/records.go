@@ -225,7 +225,8 @@ func after(row scanner, first any) scanner {
 	return func(dest ...any) error { return row(append([]any{first}, dest...)...) }
 }
 
-// Record returns the row of a record as it is now.
+// Record returns the row of a record as it is now, or a [ForgedError] where it
+// holds what no column of it can.
 func (q Queries) Record(ctx context.Context, kind, uid string) (Record, error) {
 	tables := keptTables()
 	i := slices.IndexFunc(tables, func(k kept) bool { return k.kind == kind })
@@ -233,13 +234,25 @@ func (q Queries) Record(ctx context.Context, kind, uid string) (Record, error) {
 		return Record{}, ErrNotFound
 	}
 	k := tables[i]
-	return one(ctx, q, k.scan, "SELECT "+k.columns+" FROM "+k.table+" WHERE "+k.uid+" = $1", uid)
+	r, err := one(ctx, q, k.scan, "SELECT "+k.columns+" FROM "+k.table+" WHERE "+k.uid+" = $1", uid)
+	if isUnreadable(err) {
+		err = &ForgedError{kind, uid}
+	}
+	return r, err
 }
 
-// EachUnrecorded calls fn with every row that no event has ever written.
+// EachUnrecorded calls fn with every row that no event has ever written. One that
+// cannot be read has no more than its kind.
 func (q Queries) EachUnrecorded(ctx context.Context, fn func(Record) error) error {
 	for _, k := range keptTables() {
-		err := each(ctx, q, k.scan, fn, "SELECT "+k.columns+" FROM "+k.table+` AS t WHERE NOT EXISTS
+		scan := func(row scanner) (Record, error) {
+			r, err := k.scan(row)
+			if isUnreadable(err) {
+				return Record{Kind: k.kind}, nil
+			}
+			return r, err
+		}
+		err := each(ctx, q, scan, fn, "SELECT "+k.columns+" FROM "+k.table+` AS t WHERE NOT EXISTS
 			(SELECT 1 FROM audit_events a WHERE a.record = '`+k.kind+`:' || t.`+k.uid+`)`)
 		if err != nil {
 			return err
