@@ -37,27 +37,27 @@ type offline struct {
 // for fn. It takes the key that seals the data, which authenticates them too.
 // Its error wraps [ErrInUse] while a server runs, [ErrNoData] where none ever
 // did, and [custody.ErrPassphraseNeeded] where the key is that of a passphrase.
-func WithKeys(ctx context.Context, cfg Config, fn func(server.OfflineKeys) error) (err error) {
+func WithKeys(ctx context.Context, cfg Config, fn func(server.OfflineKeys) error) error {
+	return withKey(ctx, cfg, func(o *offline, _ seal.Key) error { return fn(server.OfflineKeys{DB: o.store}) })
+}
+
+// withKey opens a data directory and its key for fn, and lets go of both after
+// it.
+func withKey(ctx context.Context, cfg Config, fn func(*offline, seal.Key) error) (err error) {
 	o, err := openOffline(ctx, cfg.DataDir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, o.close()) }()
-	key, err := o.unlock(ctx, cfg)
+	key, err := custody.Key(ctx, cfg.custody(o.store, o.rows, slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return err
 	}
 	defer key.Forget()
-	return fn(server.OfflineKeys{DB: o.store})
-}
-
-// unlock reads the key, and makes rows good to check and to prove.
-func (o *offline) unlock(ctx context.Context, cfg Config) (seal.Key, error) {
-	key, err := custody.Key(ctx, cfg.custody(o.store, o.rows, slog.New(slog.DiscardHandler)))
-	if err != nil {
-		return key, err
+	if err := custody.UnlockRows(ctx, o.store, key, o.rows); err != nil {
+		return err
 	}
-	return key, custody.UnlockRows(ctx, o.store, key, o.rows)
+	return fn(o, key)
 }
 
 // openOffline locks and opens a data directory that a server has made. Its

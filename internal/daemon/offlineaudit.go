@@ -2,10 +2,10 @@ package daemon
 
 import (
 	"context"
-	"errors"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/seal"
 )
 
 // VerifyAudit verifies the audit log of a data directory that no server uses,
@@ -29,19 +29,11 @@ func AcceptAudit(ctx context.Context, cfg Config, why string) error {
 	return withAudit(ctx, cfg, func(n audit.NotaryConfig) error { return audit.Accept(ctx, n, why) })
 }
 
-func withAudit(ctx context.Context, cfg Config, fn func(audit.NotaryConfig) error) (err error) {
+func withAudit(ctx context.Context, cfg Config, fn func(audit.NotaryConfig) error) error {
 	if err := cfg.complete(); err != nil {
 		return err
 	}
-	o, err := openOffline(ctx, cfg.DataDir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, o.close()) }()
-	key, err := o.unlock(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	defer key.Forget()
-	return fn(audit.NotaryConfig{DB: o.store, Key: key, HeadFile: cfg.HeadFile})
+	return withKey(ctx, cfg, func(o *offline, key seal.Key) error {
+		return fn(audit.NotaryConfig{DB: o.store, Key: key, HeadFile: cfg.HeadFile})
+	})
 }
