@@ -212,6 +212,34 @@ func (s *Server) stopRuntime(ctx context.Context, id string) error {
 	return s.setRuntimeStatus(m.org, m.id, bctrl.RuntimeStopped, reason)
 }
 
+// endAbandoned gives an end to the runtimes and operations that a server before
+// this one left without: its browsers died with it.
+func (s *Server) endAbandoned(ctx context.Context) error {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	return s.db.Write(ctx, func(tx *store.Tx) error {
+		return errors.Join(tx.FailLiveRuntimes(ctx, "the server ended", now, func(org string, rt store.Runtime) error {
+			return runtimeChanged(tx, org, rt, bctrl.RuntimeFailed)
+		}), tx.EndOperations(ctx, now, interrupt))
+	})
+}
+
+// closeRuntimes ends every runtime and every operation, and waits for both.
+func (s *Server) closeRuntimes(ctx context.Context) error {
+	err := s.closeFleet(ctx)
+	s.closeOperations()
+	return err
+}
+
+// stopOrganization ends every runtime of an organization, those that still
+// start too.
+func (s *Server) stopOrganization(ctx context.Context, org string) error {
+	var errs []error
+	for _, id := range s.fleet.of(org) {
+		errs = append(errs, s.stopRuntime(ctx, id))
+	}
+	return errors.Join(errs...)
+}
+
 // closeFleet ends every runtime.
 func (s *Server) closeFleet(ctx context.Context) error {
 	s.fleet.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 	"unicode/utf8"
 
@@ -199,10 +200,19 @@ func (s *Server) deleteProfile(ctx context.Context, rq *request, _ none) (none, 
 	if err != nil {
 		return none{}, err
 	}
-	if err := os.RemoveAll(s.profileDir(uid)); err != nil {
-		s.log.Error("a deleted profile's folder was not removed", "requestId", rq.id, "profile", uid, "error", err)
-	}
+	s.removeProfileDir(uid)
 	return none{}, nil
+}
+
+// profileDir is where a profile keeps its data.
+func (s *Server) profileDir(uid string) string { return filepath.Join(s.profiles, uid) }
+
+// removeProfileDir removes what a deleted profile kept. What it leaves, the next
+// server removes: see sweepProfiles.
+func (s *Server) removeProfileDir(uid string) {
+	if err := os.RemoveAll(s.profileDir(uid)); err != nil {
+		s.log.Error("a deleted profile's folder was not removed", "profile", uid, "error", err)
+	}
 }
 
 // sweepProfiles removes the folders of profiles that were deleted by a server

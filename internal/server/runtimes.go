@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -400,9 +399,6 @@ func (s *Server) describeEffective(rt store.Runtime, effective bctrl.Mounts) bct
 	}
 	return info
 }
-
-// profileDir is where a profile keeps its data.
-func (s *Server) profileDir(uid string) string { return filepath.Join(s.profiles, uid) }
 
 func validUUID(v string) error {
 	if uuid.Validate(v) != nil || len(v) != 36 {

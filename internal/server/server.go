@@ -7,18 +7,15 @@ package server
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/time/rate"
 
-	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/broker"
@@ -145,7 +142,7 @@ func (s *Server) takeOver(ctx context.Context) error {
 	if s.tookOver.Load() {
 		return nil
 	}
-	if err := s.recover(ctx); err != nil {
+	if err := s.endAbandoned(ctx); err != nil {
 		return fmt.Errorf("ending what the last server left: %w", err)
 	}
 	if err := s.emptyClosed(ctx); err != nil {
@@ -155,23 +152,11 @@ func (s *Server) takeOver(ctx context.Context) error {
 	return nil
 }
 
-// recover gives an end to what a server before this one left without: its
-// browsers died with it.
-func (s *Server) recover(ctx context.Context) error {
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	return s.db.Write(ctx, func(tx *store.Tx) error {
-		return errors.Join(tx.FailLiveRuntimes(ctx, "the server ended", now, func(org string, rt store.Runtime) error {
-			return runtimeChanged(tx, org, rt, bctrl.RuntimeFailed)
-		}), tx.EndOperations(ctx, now, interrupt))
-	})
-}
-
 // Close ends what runs, runtimes and operations, and waits until nothing of
 // them is left. Requests fail from then on.
 func (s *Server) Close(ctx context.Context) error {
 	s.EndStreams()
-	err := s.closeFleet(ctx)
-	s.closeOperations()
+	err := s.closeRuntimes(ctx)
 	s.strangers.close(ctx)
 	s.broker.Close()
 	return err

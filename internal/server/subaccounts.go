@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -139,16 +138,6 @@ func closeSubaccount(ctx context.Context, tx *store.Tx, parent, id string, ev au
 	}
 }
 
-// stopOrganization ends every runtime of an organization, those that still
-// start too.
-func (s *Server) stopOrganization(ctx context.Context, org string) error {
-	var errs []error
-	for _, id := range s.fleet.of(org) {
-		errs = append(errs, s.stopRuntime(ctx, id))
-	}
-	return errors.Join(errs...)
-}
-
 // emptyAtOnce is how many rows a transaction removes: no write waits long.
 const emptyAtOnce = 200
 
@@ -172,9 +161,7 @@ func (s *Server) empty(ctx context.Context, org string, ev audit.Event) error {
 			s.dropUnused(ctx, id)
 		}
 		for _, uid := range gone.Profiles {
-			if err := os.RemoveAll(s.profileDir(uid)); err != nil {
-				s.log.Error("a deleted profile's folder was not removed", "profile", uid, "error", err)
-			}
+			s.removeProfileDir(uid)
 		}
 		if gone.Done {
 			return nil
