@@ -32,6 +32,10 @@ type opening struct {
 	// handling are the requests that the server has not answered.
 	handling sync.WaitGroup
 	devtools chan struct{}
+	// loading are the pages that load until they may not any more.
+	loading chan string
+	// org is the organization that the runtime is in.
+	org string
 }
 
 const big = 64 << 20 // more than the buffers on the way
@@ -39,13 +43,13 @@ const big = 64 << 20 // more than the buffers on the way
 // newOpening makes it with a caller of a kind.
 func newOpening(t *testing.T, kind func(o *opening)) *opening {
 	t.Helper()
-	o := &opening{devtools: make(chan struct{}, 16)}
+	o := &opening{devtools: make(chan struct{}, 16), loading: make(chan string, 16)}
 	o.callers = newCallers(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "begun\n")
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})
-	o.server.browsers = openDriver{o.browsers, o.devtools}
+	o.startWith(openDriver{slowDriver{o.browsers, o.loading}, o.devtools})
 	o.srv = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o.handling.Add(1)
 		defer o.handling.Done()
@@ -60,6 +64,10 @@ func newOpening(t *testing.T, kind func(o *opening)) *opening {
 func (o *opening) furnish(headers ...string) {
 	o.Helper()
 	o.headers = append([]string{"Authorization", "Bearer " + o.key}, headers...)
+	o.org = o.harness.org()
+	if len(headers) > 0 { // in a subaccount
+		o.org = headers[1]
+	}
 	mounts := object{"storage": object{"workspace": "s"}, "capabilities": object{"allow": []string{"/"}}}
 	o.ok("POST", []string{"workspaces"}, object{"name": "w", "mounts": mounts}, &o.ws, headers...)
 	o.ok("POST", []string{"workspaces", o.ws.ID, "runtimes"}, object{"alias": "r", "kind": "browser", "driver": "stagehand", "launch": object{}}, &o.rt, headers...)
@@ -187,8 +195,8 @@ func TestWhatACallerOpenedEndsWithTheCaller(t *testing.T) {
 			runtime := strings.Contains(why, "token") || strings.Contains(why, "runtime")
 
 			ended["an upload"] = o.begin("PUT", file("s", "up"), io.MultiReader(strings.NewReader("the beginning"), silence{t.Context()}))
-			_, err := o.server.putFile(t.Context(), o.orgOf(), newFile{Namespace: "s", Path: "big", Source: bctrl.SourceUpload},
-				io.LimitReader(zeros{}, big), audit.Event{Org: o.orgOf(), Action: "test"})
+			_, err := o.server.putFile(t.Context(), o.org, newFile{Namespace: "s", Path: "big", Source: bctrl.SourceUpload},
+				io.LimitReader(zeros{}, big), audit.Event{Org: o.org, Action: "test"})
 			require.NoError(t, err)
 			stuck := o.stalled(target(file("s", "big"), nil), o.headers)
 			if !runtime {
@@ -201,13 +209,10 @@ func TestWhatACallerOpenedEndsWithTheCaller(t *testing.T) {
 			linked := o.stalled("/v1/"+path, nil)
 			require.Equal(t, http.StatusOK, o.send("HEAD", "/v1/"+path, nil).Status)
 
-			m, ok := o.server.member(o.rt.ID)
-			require.True(t, ok)
-			release, err := m.acquire(t.Context()) // so that executions wait
-			require.NoError(t, err)
 			var op bctrl.OperationInfo
 			require.NoError(t, json.Unmarshal(o.asCallerWith("POST", []string{"workspaces", o.ws.ID, "execute"},
-				`{"runtime": "r", "async": true, "steps": [{"call": "page.screenshot"}]}`), &op))
+				`{"runtime": "r", "async": true, "steps": [{"call": "page.goto", "args": {"url": "https://a.example"}}]}`), &op))
+			<-o.loading
 			waits := o.begin("POST", []string{"operations", op.ID, "wait"}, strings.NewReader(`{"timeoutMs": 60000}`), "Content-Type", "application/json")
 
 			var connection wire.Connection
@@ -240,7 +245,6 @@ func TestWhatACallerOpenedEndsWithTheCaller(t *testing.T) {
 				require.Less(t, n, int64(big), what)
 			}
 			o.settled(func() bool { return o.open() == 0 }, "nothing is left of it")
-			release()
 			o.srv.CloseClientConnections()
 			o.handling.Wait()
 		})
@@ -258,14 +262,6 @@ func (o *opening) open() int {
 		}
 	}
 	return len(all)
-}
-
-// orgOf is the organization that the runtime is in.
-func (o *opening) orgOf() string {
-	o.Helper()
-	m, ok := o.server.member(o.rt.ID)
-	require.True(o, ok)
-	return m.org
 }
 
 // asCaller sends a request of the caller and returns what it answers.
@@ -303,8 +299,8 @@ func (o *opening) stalled(path string, headers []string) io.Reader {
 // soon.
 func TestWhatATokenHasOpenEndsWithItsExpiry(t *testing.T) {
 	o := newOpening(t, func(o *opening) { o.furnish() })
-	_, err := o.server.putFile(t.Context(), o.orgOf(), newFile{Namespace: "s", Path: "big", Source: bctrl.SourceUpload},
-		io.LimitReader(zeros{}, big), audit.Event{Org: o.orgOf(), Action: "test"})
+	_, err := o.server.putFile(t.Context(), o.org, newFile{Namespace: "s", Path: "big", Source: bctrl.SourceUpload},
+		io.LimitReader(zeros{}, big), audit.Event{Org: o.org, Action: "test"})
 	require.NoError(t, err)
 	token, err := bctrl.Attenuate(o.mint(o.ws.ID, "r", object{}), bctrl.Mounts{}, time.Now().Add(6*time.Second))
 	require.NoError(t, err)

@@ -33,7 +33,7 @@ func (d stuckDriver) Launch(ctx context.Context, spec browser.Spec) (browser.Bro
 // stuck makes every launch hang, and returns the ids of those that do.
 func (h *harness) stuck() <-chan string {
 	d := stuckDriver{make(chan string, 1)}
-	h.server.browsers = d
+	h.startWith(d)
 	return d.starting
 }
 
@@ -60,7 +60,7 @@ func TestARuntimeThatStillStartsCanBeStopped(t *testing.T) {
 	require.Contains(t, string(stopped.Body), `"status":"stopped"`)
 	refused(t, <-launched, http.StatusUnprocessableEntity, "runtimes.ended", "so that nobody launches it again")
 
-	h.server.browsers = h.browsers
+	h.startWith(h.browsers)
 	h.launch(ws, "crm", nil)
 }
 
@@ -111,7 +111,7 @@ func (b crashedBrowser) Stop(context.Context) error {
 func TestStoppingABrowserThatCrashesMeanwhileStopsIt(t *testing.T) {
 	h := newHarness(t)
 	ws := h.made("sales", object{})
-	h.server.browsers = crashedDriver{make(chan struct{})}
+	h.startWith(crashedDriver{make(chan struct{})})
 	h.launch(ws, "crm", nil)
 	stopped := h.do("POST", []string{"workspaces", ws.ID, "runtimes", "crm", "stop"}, nil, nil)
 	require.Equal(t, http.StatusOK, stopped.Status, "%s", stopped.Body)
@@ -133,7 +133,7 @@ func (brokenBrowser) Page(context.Context) (browser.Page, error) { panic("a valu
 func TestAStepThatPanicsFailsAlone(t *testing.T) {
 	h := newHarness(t)
 	ws := h.made("sales", object{})
-	h.server.browsers = brokenDriver{h.browsers}
+	h.startWith(brokenDriver{h.browsers})
 	h.launch(ws, "crm", nil)
 	steps := []object{{"call": "page.goto", "args": object{"url": "https://example.com"}}}
 	path := []string{"workspaces", ws.ID, "execute"}
@@ -165,7 +165,7 @@ func TestALaunchWhoseAnswerIsLostHasOneEffect(t *testing.T) {
 	h := newHarness(t)
 	h.made("sales", object{})
 	d := gatedDriver{h.browsers, make(chan struct{}), make(chan struct{})}
-	h.server.browsers = d
+	h.startWith(d)
 	var attempts atomic.Int32
 	answered := make(chan struct{})
 	client := h.sdk(func(next http.Handler) http.Handler {

@@ -42,6 +42,7 @@ type harness struct {
 	db       *store.DB
 	rows     *seal.Rows
 	browsers *browser.Fake
+	driver   *exchangedDriver
 	key      string
 	dir      string
 }
@@ -64,6 +65,7 @@ func newHarnessIn(t *testing.T, dir string, keys custody.Config, change ...func(
 	kept, err := custody.Open(t.Context(), keys)
 	require.NoError(t, err)
 	browsers := &browser.Fake{}
+	driver := &exchangedDriver{driver: browsers}
 	blobs := lazyBlobs{sync.OnceValue(func() *blob.Disk {
 		d, err := blob.OpenDisk(filepath.Join(dir, "blobs"))
 		require.NoError(t, err)
@@ -71,7 +73,7 @@ func newHarnessIn(t *testing.T, dir string, keys custody.Config, change ...func(
 		return d
 	})}
 	cfg := Config{
-		Store: db, Custody: kept, Browsers: browsers, Blobs: blobs, ProfileDir: filepath.Join(dir, "profiles"), Egress: loopback,
+		Store: db, Custody: kept, Browsers: driver, Blobs: blobs, ProfileDir: filepath.Join(dir, "profiles"), Egress: loopback,
 	}
 	for _, fn := range change {
 		fn(&cfg)
@@ -81,7 +83,29 @@ func newHarnessIn(t *testing.T, dir string, keys custody.Config, change ...func(
 	t.Cleanup(func() { require.NoError(t, s.Close(context.WithoutCancel(t.Context()))) })
 	key, err := s.EnsureOrganization(t.Context())
 	require.NoError(t, err)
-	return &harness{T: t, server: s, db: db, rows: rows, browsers: browsers, key: key.Expose(), dir: dir}
+	return &harness{T: t, server: s, db: db, rows: rows, browsers: browsers, driver: driver, key: key.Expose(), dir: dir}
+}
+
+// exchangedDriver starts browsers with the driver that a test has put in its
+// place last.
+type exchangedDriver struct {
+	mu     sync.Mutex
+	driver browser.Driver
+}
+
+func (d *exchangedDriver) Launch(ctx context.Context, spec browser.Spec) (browser.Browser, error) {
+	d.mu.Lock()
+	driver := d.driver
+	d.mu.Unlock()
+	return driver.Launch(ctx, spec)
+}
+
+// startWith has the runtimes that are launched from now on started by another
+// driver.
+func (h *harness) startWith(driver browser.Driver) {
+	h.driver.mu.Lock()
+	defer h.driver.mu.Unlock()
+	h.driver.driver = driver
 }
 
 // openCustody keeps the key of a store in a file of dir, and signs nothing.

@@ -53,7 +53,7 @@ func (p slowPage) Goto(ctx context.Context, url string) error {
 func (h *harness) slow() (store.Workspace, bctrl.RuntimeInfo, <-chan string) {
 	h.Helper()
 	loading := make(chan string, 10)
-	h.server.browsers = slowDriver{h.browsers, loading}
+	h.startWith(slowDriver{h.browsers, loading})
 	ws := h.made("sales", object{})
 	return ws, h.launch(ws, "crm", nil), loading
 }

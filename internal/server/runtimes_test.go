@@ -110,10 +110,7 @@ func TestACrashIsSeenAndFreesTheAlias(t *testing.T) {
 	h := newHarness(t)
 	ws := h.workspace("sales", sales())
 	rt := h.launch(ws, "crm", nil)
-	m, ok := h.server.member(rt.ID)
-	require.True(t, ok)
 	require.True(t, h.browsers.Crash(rt.ID))
-	<-m.life.Done()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		require.Contains(c, string(h.do("GET", []string{"workspaces", ws.ID, "runtimes", "crm"}, nil, nil).Body), `"status":"failed"`)
 	}, 5*time.Second, 10*time.Millisecond)
@@ -238,7 +235,7 @@ func (noSandbox) Launch(context.Context, browser.Spec) (browser.Browser, error) 
 
 func TestALaunchSaysWhatTheOperatorCanDoAboutAMissingSandbox(t *testing.T) {
 	h := newHarness(t)
-	h.server.browsers = noSandbox{}
+	h.startWith(noSandbox{})
 	ws := h.workspace("sales", sales())
 	got := h.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil, object{"alias": "crm", "kind": "browser", "driver": "stagehand", "launch": object{}})
 	require.Equal(t, http.StatusServiceUnavailable, got.Status)

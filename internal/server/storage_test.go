@@ -245,8 +245,7 @@ func TestADigestThatIsSentIsHeld(t *testing.T) {
 }
 
 func TestAFileOverTheLimitIsRefusedWhole(t *testing.T) {
-	h := newHarness(t)
-	h.server.maxFile = 10
+	h := newHarness(t, func(c *Config) { c.MaxFile = 10 })
 	require.Equal(t, 200, h.put("s", "f", "0123456789").Status)
 	declared := h.put("s", "g", "0123456789a")
 	require.Equal(t, 413, declared.Status)

@@ -20,15 +20,10 @@ import (
 
 func TestRevokingATokenCutsItsExecutions(t *testing.T) {
 	h := newHarness(t)
-	ws := h.workspace("sales", sales())
-	rt := h.launch(ws, "crm", nil)
-	m, ok := h.server.member(rt.ID)
-	require.True(t, ok)
-	release, err := m.acquire(t.Context()) // somebody else has the page
-	require.NoError(t, err)
-	defer release()
+	ws, _, loading := h.slow()
 	token := h.mint(ws.ID, "crm", object{})
-	body := object{"runtime": "crm", "async": true, "steps": []object{{"call": "page.screenshot", "args": object{}}}}
+	body := visits("a.example")
+	body["async"] = true
 	start := func(send func() answer) (op bctrl.OperationInfo) {
 		got := send()
 		require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
@@ -36,8 +31,9 @@ func TestRevokingATokenCutsItsExecutions(t *testing.T) {
 		return op
 	}
 	path := []string{"workspaces", ws.ID, "execute"}
-	cut := start(func() answer { return h.with(token, "POST", path, body) })
 	left := start(func() answer { return h.do("POST", path, nil, body) })
+	<-loading // it has the page, for which the other waits
+	cut := start(func() answer { return h.with(token, "POST", path, body) })
 	h.ok("DELETE", []string{"tokens", tokenID(t, token)}, nil, nil)
 
 	var waited wire.Waited[bctrl.OperationInfo]
@@ -83,7 +79,7 @@ func TestRevokingATokenCutsItsConnections(t *testing.T) {
 	}))
 	t.Cleanup(srv.Close)
 	open := make(chan struct{})
-	h.server.browsers = openDriver{h.browsers, open}
+	h.startWith(openDriver{h.browsers, open})
 	ws := h.workspace("sales", sales())
 	h.launch(ws, "crm", nil)
 	path := []string{"workspaces", ws.ID, "runtimes", "crm", "connect"}
@@ -116,13 +112,9 @@ func TestRevokingATokenCutsItsConnections(t *testing.T) {
 
 func TestWhatATokenHasRunningEndsWithItsExpiry(t *testing.T) {
 	h := newHarness(t)
-	ws := h.workspace("sales", sales())
-	rt := h.launch(ws, "crm", nil)
-	m, ok := h.server.member(rt.ID)
-	require.True(t, ok)
-	release, err := m.acquire(t.Context()) // somebody else has the page
-	require.NoError(t, err)
-	defer release()
+	ws, _, loading := h.slow()
+	h.begin(ws, visits("a.example"))
+	<-loading // somebody else has the page
 	long := h.mint(ws.ID, "crm", object{})
 	token, err := bctrl.Attenuate(long, bctrl.Mounts{}, time.Now().Add(2*time.Second))
 	require.NoError(t, err)
