@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
-	"github.com/bctrl-go/bctrl/internal/agent"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -211,40 +210,4 @@ func TestARuntimeRemembersItsNewestDownloads(t *testing.T) {
 	require.Len(t, kept, maxLanded)
 	require.Equal(t, "2", kept[0].ID)
 	require.Equal(t, strconv.Itoa(maxLanded+1), kept[maxLanded-1].ID)
-}
-
-func TestAnAgentIsToldWhatAnEntryHolds(t *testing.T) {
-	h := newHarness(t)
-	ws := h.workspace("sales", bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"/"}}})
-	rt := h.launch(ws, "crm", nil)
-	want := map[string]agent.LoginInfo{
-		"all":      {Key: "all", HasUsername: true, HasPassword: true, HasTOTP: true},
-		"code":     {Key: "code", HasTOTP: true},
-		"password": {Key: "password", HasPassword: true},
-		"username": {Key: "username", HasUsername: true},
-	}
-	for key, has := range want {
-		entry := object{}
-		if has.HasUsername {
-			entry["username"] = "bot"
-		}
-		if has.HasPassword {
-			entry["password"] = "hunter2"
-		}
-		if has.HasTOTP {
-			entry["totp"] = "JBSWY3DPEHPK3PXP"
-		}
-		h.ok("PUT", []string{"vault", key}, entry, nil)
-	}
-	orgs, err := h.db.Read().Organizations(t.Context())
-	require.NoError(t, err)
-	stored, err := h.db.Read().Runtime(t.Context(), orgs[0].ID, rt.ID)
-	require.NoError(t, err)
-	told, err := logins{h.server, &execution{org: orgs[0].ID, ws: ws, rt: stored}}.List(t.Context())
-	require.NoError(t, err)
-	got := map[string]agent.LoginInfo{}
-	for _, l := range told {
-		got[l.Key] = l
-	}
-	require.Equal(t, want, got)
 }

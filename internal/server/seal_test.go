@@ -18,7 +18,6 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
-	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/seal"
 )
@@ -133,23 +132,14 @@ func TestALockEndsWhatAgentsAsk(t *testing.T) {
 }
 
 func TestAFilledLoginIsNotSentWhileLocked(t *testing.T) {
-	l := newLowering(t, "http://127.0.0.1:9/v1")
-	ctx := t.Context()
-	rt, err := l.db.Read().Runtime(ctx, l.org(), l.rt.ID)
-	require.NoError(t, err)
-	ws, err := l.db.Read().Workspace(ctx, l.org(), l.ws.ID)
-	require.NoError(t, err)
-	use := func() (browser.Fill, error) {
-		return logins{l.server, &execution{org: l.org(), ws: ws, rt: rt}}.Use(ctx, "prod/crm", "password")
-	}
-	fill, err := use()
-	require.NoError(t, err)
+	l := newAgents(t)
+	fill := l.filled()
+	require.NoError(t, fill.Still(t.Context()))
 	l.lock()
-	require.ErrorIs(t, fill.Still(ctx), errLocked)
-	_, err = use()
-	require.ErrorIs(t, err, errLocked)
+	require.ErrorIs(t, fill.Still(t.Context()), errLocked)
+	refused(t, l.act(), http.StatusServiceUnavailable, "seal.locked", "and none is filled")
 	l.unlock()
-	require.NoError(t, fill.Still(ctx))
+	require.NoError(t, fill.Still(t.Context()))
 }
 
 // TestLockingUnderLoadIsNeverMoreThanARefusal locks and unlocks under callers

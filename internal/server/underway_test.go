@@ -2,7 +2,6 @@ package server
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -36,7 +35,13 @@ type lowering struct {
 }
 
 func newLowering(t *testing.T, provider string) *lowering {
+	return newLoweringWith(t, provider, func(h *harness) browser.Driver { return h.browsers })
+}
+
+// newLoweringWith is newLowering with a driver of the test's own.
+func newLoweringWith(t *testing.T, provider string, driver func(*harness) browser.Driver) *lowering {
 	h := newHarness(t)
+	h.startWith(driver(h))
 	l := &lowering{harness: h, srv: h.live()}
 	body := openAI("mine")
 	body["baseUrl"] = provider
@@ -92,7 +97,9 @@ func (l *lowering) changes() map[string]struct {
 		"the runtime is stopped":              {func() { l.ok("POST", []string{"workspaces", l.ws.ID, "runtimes", "r", "stop"}, nil, nil) }, 401},
 		"the browser crashes": {func() {
 			require.True(l, l.browsers.Crash(l.rt.ID))
-			l.settled(func() bool { _, runs := l.server.member(l.rt.ID); return !runs }, "the crash is seen")
+			l.settled(func() bool {
+				return strings.Contains(string(l.do("GET", []string{"workspaces", l.ws.ID, "runtimes", "r"}, nil, nil).Body), `"failed"`)
+			}, "the crash is seen")
 		}, 401},
 		"the workspace is deleted": {func() {
 			got := l.do("DELETE", []string{"workspaces", l.ws.ID}, map[string][]string{"force": {"true"}}, nil)
@@ -295,15 +302,10 @@ func TestARequestThatWasEndedLeavesItsConnectionToTheNextUnharmed(t *testing.T) 
 }
 
 func TestAFilledLoginIsNotSentOnceItIsNoLongerPermitted(t *testing.T) {
-	l := newLowering(t, "http://127.0.0.1:9/v1")
+	l := newAgents(t)
 	ctx := t.Context()
-	rt, err := l.db.Read().Runtime(ctx, l.org(), l.rt.ID)
-	require.NoError(t, err)
-	ws, err := l.db.Read().Workspace(ctx, l.org(), l.ws.ID)
-	require.NoError(t, err)
 	use := func() browser.Fill {
-		fill, err := logins{l.server, &execution{org: l.org(), ws: ws, rt: rt}}.Use(ctx, "prod/crm", "password")
-		require.NoError(t, err)
+		fill := l.filled()
 		require.NoError(t, fill.Still(ctx))
 		return fill
 	}
@@ -326,15 +328,26 @@ func TestAFilledLoginIsNotSentOnceItIsNoLongerPermitted(t *testing.T) {
 	require.ErrorIs(t, fill.Still(ctx), bctrl.ErrConflict)
 }
 
+// specDriver tells what it was asked to start.
+type specDriver struct {
+	browser.Driver
+	specs chan browser.Spec
+}
+
+func (d specDriver) Launch(ctx context.Context, spec browser.Spec) (browser.Browser, error) {
+	d.specs <- spec
+	return d.Driver.Launch(ctx, spec)
+}
+
 func TestAFileOfARuntimeIsNotStoredOnceItIsNoLongerPermitted(t *testing.T) {
-	l := newLowering(t, "http://127.0.0.1:9/v1")
-	rt, err := l.db.Read().Runtime(t.Context(), l.org(), l.rt.ID)
-	require.NoError(t, err)
-	ws, err := l.db.Read().Workspace(t.Context(), l.org(), l.ws.ID)
-	require.NoError(t, err)
+	specs := make(chan browser.Spec, 1)
+	l := newLoweringWith(t, "http://127.0.0.1:9/v1", func(h *harness) browser.Driver { return specDriver{h.browsers, specs} })
 	lower := readFunc(func([]byte) (int, error) { l.to(l.mounts("other")); return 0, io.EOF })
-	content := io.MultiReader(iotest.OneByteReader(bytes.NewReader([]byte("half"))), lower, strings.NewReader("the rest"))
-	_, err = l.server.keepFile(t.Context(), &execution{org: l.org(), ws: ws, rt: rt}, newFile{Path: "shot.png", Source: bctrl.SourceScreenshot}, content)
+	content := io.MultiReader(iotest.OneByteReader(strings.NewReader("half")), lower, strings.NewReader("the rest"))
+	err := (<-specs).OnDownload(t.Context(), browser.Download{
+		Filename: "report.csv",
+		Open:     func() (io.ReadCloser, error) { return io.NopCloser(content), nil },
+	})
 	require.ErrorIs(t, err, bctrl.ErrOutsideMount)
 	require.Zero(t, l.kept())
 }
