@@ -134,7 +134,7 @@ func TestACapabilityOfOnesOwn(t *testing.T) {
 	h.ok("GET", []string{"capabilities", "acme/users"}, nil, &c)
 	require.Equal(t, bctrl.CapabilityReady, c.Status)
 	h.ok("PUT", []string{"capabilities", "acme/users", "policy"}, object{"callsPerMinute": 1}, nil)
-	h.ok("PUT", []string{"bindings"}, object{"capability": "acme/users", "secretRef": secretRef(s.ID), "scope": globally()}, nil)
+	h.ok("PUT", []string{"bindings"}, object{"capability": "acme/users", "secretRef": refTo(s.ID), "scope": globally()}, nil)
 	h.tamper("UPDATE capabilities SET meta = replace(meta, '/v2', '/')")
 	refused(t, h.do("GET", []string{"capabilities", "acme/users"}, nil, nil), 500, "capabilities.tampered", "an edited path")
 	h.delete("capabilities", "acme/users")
@@ -188,18 +188,18 @@ func TestEachWrongCapabilityOrBindingHasItsCode(t *testing.T) {
 		{"a negative limit", "PUT", []string{"capabilities", "github/repos", "policy"}, object{"callsPerMinute": -1}, 400, "capabilities.invalid_limit"},
 		{"an empty name to redact", "PUT", []string{"capabilities", "github/repos", "policy"}, object{"redact": []string{"a..b"}}, 400, "capabilities.invalid_redact"},
 		{"a policy of nothing", "PUT", []string{"capabilities", "acme/none", "policy"}, object{"callsPerMinute": 1}, 404, "capabilities.not_found"},
-		{"a binding for nothing", "PUT", bindings, object{"secretRef": secretRef(s.ID), "scope": globally()}, 400, "bindings.target"},
-		{"a binding for two things", "PUT", bindings, object{"capability": "github/repos", "credential": "github", "secretRef": secretRef(s.ID), "scope": globally()}, 400, "bindings.target"},
-		{"a binding for an unknown capability", "PUT", bindings, object{"capability": "acme/none", "secretRef": secretRef(s.ID), "scope": globally()}, 404, "capabilities.not_found"},
-		{"a binding for an unknown credential", "PUT", bindings, object{"credential": "none", "secretRef": secretRef(s.ID), "scope": globally()}, 404, "credentials.not_found"},
-		{"a binding without scope", "PUT", bindings, object{"capability": "github/repos", "secretRef": secretRef(s.ID), "scope": object{}}, 400, "scope.required"},
-		{"a binding to an unknown secret", "PUT", bindings, object{"capability": "github/repos", "secretRef": secretRef(newID()), "scope": globally()}, 404, "secrets.not_found"},
+		{"a binding for nothing", "PUT", bindings, object{"secretRef": refTo(s.ID), "scope": globally()}, 400, "bindings.target"},
+		{"a binding for two things", "PUT", bindings, object{"capability": "github/repos", "credential": "github", "secretRef": refTo(s.ID), "scope": globally()}, 400, "bindings.target"},
+		{"a binding for an unknown capability", "PUT", bindings, object{"capability": "acme/none", "secretRef": refTo(s.ID), "scope": globally()}, 404, "capabilities.not_found"},
+		{"a binding for an unknown credential", "PUT", bindings, object{"credential": "none", "secretRef": refTo(s.ID), "scope": globally()}, 404, "credentials.not_found"},
+		{"a binding without scope", "PUT", bindings, object{"capability": "github/repos", "secretRef": refTo(s.ID), "scope": object{}}, 400, "scope.required"},
+		{"a binding to an unknown secret", "PUT", bindings, object{"capability": "github/repos", "secretRef": refTo(newID()), "scope": globally()}, 404, "secrets.not_found"},
 		{"a binding to no secret", "PUT", bindings, object{"capability": "github/repos", "secretRef": "GITHUB_TOKEN", "scope": globally()}, 400, "credentials.invalid_secret_ref"},
-		{"a pinned secret for another provider", "PUT", bindings, object{"capability": "openai/embeddings", "secretRef": secretRef(gh.ID), "scope": globally()}, 409, "secrets.pinned"},
-		{"a secret that the scope never sees", "PUT", bindings, object{"capability": "github/repos", "secretRef": secretRef(s.ID), "scope": inWorkspace("other")}, 409, "bindings.not_visible"},
-		{"one of several secrets", "PUT", bindings, object{"capability": "twilio/messages", "secretRef": secretRef(s.ID), "scope": globally()}, 400, "bindings.field_needed"},
-		{"a field that there is not", "PUT", bindings, object{"capability": "twilio/messages", "field": "apiKey", "secretRef": secretRef(s.ID), "scope": globally()}, 400, "bindings.unknown_field"},
-		{"a consumer with a separator", "PUT", bindings, object{"capability": "github/repos", "consumer": "a/b", "secretRef": secretRef(s.ID), "scope": globally()}, 400, "bindings.invalid_consumer"},
+		{"a pinned secret for another provider", "PUT", bindings, object{"capability": "openai/embeddings", "secretRef": refTo(gh.ID), "scope": globally()}, 409, "secrets.pinned"},
+		{"a secret that the scope never sees", "PUT", bindings, object{"capability": "github/repos", "secretRef": refTo(s.ID), "scope": inWorkspace("other")}, 409, "bindings.not_visible"},
+		{"one of several secrets", "PUT", bindings, object{"capability": "twilio/messages", "secretRef": refTo(s.ID), "scope": globally()}, 400, "bindings.field_needed"},
+		{"a field that there is not", "PUT", bindings, object{"capability": "twilio/messages", "field": "apiKey", "secretRef": refTo(s.ID), "scope": globally()}, 400, "bindings.unknown_field"},
+		{"a consumer with a separator", "PUT", bindings, object{"capability": "github/repos", "consumer": "a/b", "secretRef": refTo(s.ID), "scope": globally()}, 400, "bindings.invalid_consumer"},
 	} {
 		before := len(h.log(bctrl.AuditFilter{}))
 		got := h.do(tc.method, tc.segments, nil, tc.body)

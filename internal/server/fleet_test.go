@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strconv"
 	"sync/atomic"
 	"testing"
 
@@ -198,16 +197,4 @@ func TestALaunchWhoseAnswerIsLostHasOneEffect(t *testing.T) {
 	rt, err := ws.Runtimes.Browser("crm").Stagehand(t.Context(), bctrl.Launch{})
 	require.NoError(t, err, "the second attempt is told to wait for the first")
 	require.Equal(t, []string{rt.ID}, h.browsers.Running())
-}
-
-func TestARuntimeRemembersItsNewestDownloads(t *testing.T) {
-	m := newMember("org", "runtime")
-	defer m.end()
-	for i := range maxLanded + 2 {
-		m.land(bctrl.StorageObject{ID: strconv.Itoa(i)})
-	}
-	kept := m.landed()
-	require.Len(t, kept, maxLanded)
-	require.Equal(t, "2", kept[0].ID)
-	require.Equal(t, strconv.Itoa(maxLanded+1), kept[maxLanded-1].ID)
 }

@@ -8,12 +8,10 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
-	"path"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
@@ -211,20 +209,4 @@ func TestWhatTheServerKeepsNeverOverwrites(t *testing.T) {
 	require.Equal(t, 13, h.kept())
 	_, err := h.server.putFile(t.Context(), h.org(), newFile{Namespace: "s", Path: "../x", Source: bctrl.SourceDownload}, strings.NewReader("x"), audit.Event{})
 	require.Error(t, err)
-}
-
-func TestANumberedPathIsAPathInTheSameFolder(t *testing.T) {
-	name := rapid.StringMatching(`[a-zé報]{1,90}(\.[a-zé]{0,40}){0,3}`)
-	paths := rapid.Custom(func(rt *rapid.T) string {
-		return path.Join(append(rapid.SliceOfN(name, 0, 4).Draw(rt, "folders"), name.Draw(rt, "name"))...)
-	}).Filter(func(p string) bool { return bctrl.ValidStoragePath(p) == nil })
-	rapid.Check(t, func(rt *rapid.T) {
-		p := paths.Draw(rt, "path")
-		n := rapid.IntRange(2, 1_000_000).Draw(rt, "n")
-		got := numbered(p, n)
-		require.NoError(rt, bctrl.ValidStoragePath(got), "%q", got)
-		require.Equal(rt, path.Dir(p), path.Dir(got))
-		require.Contains(rt, got, fmt.Sprintf(" (%d)", n))
-		require.NotEqual(rt, got, numbered(p, n+1))
-	})
 }

@@ -90,11 +90,11 @@ func TestASecretIsClaimedByTheNameThatItHas(t *testing.T) {
 
 	// One that is used for something else does not get a provider's name.
 	mine := h.secretIn(globally(), "MINE", "v")
-	h.ok("POST", []string{"credentials"}, object{"id": "gh", "provider": "github", "secretRef": secretRef(mine.ID), "scope": globally()}, nil)
+	h.ok("POST", []string{"credentials"}, object{"id": "gh", "provider": "github", "secretRef": refTo(mine.ID), "scope": globally()}, nil)
 	refused(t, h.do("PATCH", []string{"secrets", mine.ID}, nil, object{"name": "SLACK_BOT_TOKEN"}), 409, "secrets.in_use", "by a credential")
 	require.Equal(t, "github", rename(mine.ID, "GITHUB_TOKEN").Provider, "what fits is pinned")
 	bound := h.secretIn(globally(), "BOUND", "v")
-	h.ok("PUT", []string{"bindings"}, object{"capability": "openai/embeddings", "secretRef": secretRef(bound.ID), "scope": globally()}, nil)
+	h.ok("PUT", []string{"bindings"}, object{"capability": "openai/embeddings", "secretRef": refTo(bound.ID), "scope": globally()}, nil)
 	refused(t, h.do("PATCH", []string{"secrets", bound.ID}, nil, object{"name": "SLACK_BOT_TOKEN"}), 409, "secrets.in_use", "by a binding")
 	require.Empty(t, h.get(bound.ID).Provider, "what is refused changes nothing")
 

@@ -36,7 +36,7 @@ func TestAnEventNamesTheSecretThatWasUsed(t *testing.T) {
 			return bctrl.AuditSecret{Field: "secret", UID: own.ID, Version: 1, Tier: "global"}
 		}},
 		{"one of the workspace's binding", func() {
-			c.ok("PUT", []string{"bindings"}, object{"credential": "acme-main", "secretRef": secretRef(sales.ID), "scope": inWorkspace("sales")}, &ofSales)
+			c.ok("PUT", []string{"bindings"}, object{"credential": "acme-main", "secretRef": refTo(sales.ID), "scope": inWorkspace("sales")}, &ofSales)
 		}, bctrl.InGroup(ws.ID, "emea"), "sales", func() bctrl.AuditSecret {
 			return bctrl.AuditSecret{Field: "secret", UID: sales.ID, Version: 1, Tier: "workspace", Binding: ofSales.ID}
 		}},
@@ -44,7 +44,7 @@ func TestAnEventNamesTheSecretThatWasUsed(t *testing.T) {
 			return bctrl.AuditSecret{Field: "secret", UID: own.ID, Version: 1, Tier: "global"}
 		}},
 		{"a less specific binding changes nothing", func() {
-			c.ok("PUT", []string{"bindings"}, object{"capability": "acme/things", "secretRef": secretRef(all.ID), "scope": globally()}, &ofAll)
+			c.ok("PUT", []string{"bindings"}, object{"capability": "acme/things", "secretRef": refTo(all.ID), "scope": globally()}, &ofAll)
 		}, bctrl.InWorkspace(ws.ID), "sales", func() bctrl.AuditSecret {
 			return bctrl.AuditSecret{Field: "secret", UID: sales.ID, Version: 1, Tier: "workspace", Binding: ofSales.ID}
 		}},
@@ -81,7 +81,7 @@ func TestABindingNeverDisplacesWhatIsMoreSpecific(t *testing.T) {
 	h.secretIn(inGroup("sales", "emea"), "OPENAI_API_KEY", "own")
 	bound := h.secretIn(globally(), "BOUND", "bound")
 	bind := func(scope object) {
-		h.ok("PUT", []string{"bindings"}, object{"capability": "openai/embeddings", "secretRef": secretRef(bound.ID), "scope": scope}, nil)
+		h.ok("PUT", []string{"bindings"}, object{"capability": "openai/embeddings", "secretRef": refTo(bound.ID), "scope": scope}, nil)
 	}
 	bind(globally())
 	require.Contains(t, h.resolved(openAICall(group)), "group apiKey=own", "a global binding")

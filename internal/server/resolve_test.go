@@ -123,7 +123,7 @@ func TestABindingReplacesTheSecretByTheTiers(t *testing.T) {
 	ws := h.made("sales", object{})
 	group := bctrl.InGroup(ws.ID, "emea")
 	h.secretIn(globally(), "OPENAI_API_KEY", "own")
-	ref := func(name string) string { return secretRef(h.secretIn(globally(), name, name).ID) }
+	ref := func(name string) string { return refTo(h.secretIn(globally(), name, name).ID) }
 	bind := func(body object, want bctrl.Binding) {
 		t.Helper()
 		var b bctrl.Binding
@@ -168,7 +168,7 @@ func TestABindingReplacesTheSecretByTheTiers(t *testing.T) {
 	require.Equal(t, 200, unbind("capability=openai%2Fembeddings&groupId=emea&workspaceId="+ws.ID).Status)
 	require.Equal(t, "D", call("crm", group), "and falls back")
 	refused(t, unbind("capability=openai%2Fembeddings&groupId=emea&workspaceId="+ws.ID), 404, "bindings.not_found", "it is gone")
-	h.delete("secrets", strings.TrimPrefix(list.Bindings[0].SecretRef, secretRefPrefix))
+	h.delete("secrets", strings.TrimPrefix(list.Bindings[0].SecretRef, refTo("")))
 	h.ok("DELETE", []string{"workspaces", ws.ID}, nil, nil)
 	h.delete("credentials", "openai")
 	h.ok("GET", []string{"bindings"}, nil, &list)
@@ -185,7 +185,7 @@ func TestAnAICredentialUsesTheSecretThatIsBoundForIt(t *testing.T) {
 	require.Equal(t, "credentials.none", h.resolved(openAICall(bctrl.Global())), "unnamed calls do not find it")
 	bind := func(scope object, value string) {
 		s := h.secretIn(scope, "K_"+strings.ReplaceAll(value, "-", "_"), value)
-		h.ok("PUT", []string{"bindings"}, object{"credential": "openai-prod", "secretRef": secretRef(s.ID), "scope": scope}, nil)
+		h.ok("PUT", []string{"bindings"}, object{"credential": "openai-prod", "secretRef": refTo(s.ID), "scope": scope}, nil)
 	}
 	bind(inWorkspace("sales"), "of-sales")
 	require.Equal(t, "openai-prod global apiKey=of-sales", h.resolved(call))
@@ -195,7 +195,7 @@ func TestAnAICredentialUsesTheSecretThatIsBoundForIt(t *testing.T) {
 	require.Equal(t, "openai-prod global apiKey="+canaryAPIKey, h.resolved(call))
 
 	github := h.secretIn(globally(), "GITHUB_TOKEN", "v")
-	refused(t, h.do("PUT", []string{"bindings"}, nil, object{"credential": "openai-prod", "secretRef": secretRef(github.ID), "scope": globally()}),
+	refused(t, h.do("PUT", []string{"bindings"}, nil, object{"credential": "openai-prod", "secretRef": refTo(github.ID), "scope": globally()}),
 		409, "secrets.pinned", "a secret of another provider")
 	h.ok("PATCH", []string{"ai-credentials", "openai-prod"}, object{"enabled": false}, nil)
 	require.Equal(t, "credentials.disabled", h.resolved(call))
@@ -252,9 +252,9 @@ func TestAChangedRowReceivesNoSecret(t *testing.T) {
 			ws := h.made("sales", object{})
 			own, bound := h.secretIn(inWorkspace("sales"), "OWN", "own"), h.secretIn(inWorkspace("sales"), "BOUND", "bound")
 			h.secretIn(globally(), "OTHER", "other")
-			h.ok("POST", []string{"credentials"}, object{"id": "acme", "provider": "acme", "secretRef": secretRef(own.ID), "scope": inWorkspace("sales"),
+			h.ok("POST", []string{"credentials"}, object{"id": "acme", "provider": "acme", "secretRef": refTo(own.ID), "scope": inWorkspace("sales"),
 				"auth": object{"type": "header", "headers": object{"X-Key": "{secret}"}}, "hosts": []string{"api.acme.example"}}, nil)
-			h.ok("PUT", []string{"bindings"}, object{"credential": "acme", "secretRef": secretRef(bound.ID), "scope": inWorkspace("sales"), "consumer": "bot"}, nil)
+			h.ok("PUT", []string{"bindings"}, object{"credential": "acme", "secretRef": refTo(bound.ID), "scope": inWorkspace("sales"), "consumer": "bot"}, nil)
 			call := broker.Query{Provider: "acme", Capability: "acme/users", Consumer: "bot", Context: bctrl.InWorkspace(ws.ID)}
 			require.Equal(t, "acme workspace secret=bound", h.resolved(call))
 			h.tamper(tc.edit)
@@ -280,14 +280,14 @@ func TestAnAttachmentThatNobodyMadeBringsNothing(t *testing.T) {
 func TestTheRegistryWinsOverWhatIsStored(t *testing.T) {
 	h := newHarness(t)
 	s := h.secretIn(globally(), "STORE_TOKEN", "v")
-	h.ok("POST", []string{"credentials"}, object{"id": "shop", "provider": "shopify", "secretRef": secretRef(s.ID), "scope": globally(), "hosts": []string{"mine.myshopify.com"}}, nil)
+	h.ok("POST", []string{"credentials"}, object{"id": "shop", "provider": "shopify", "secretRef": refTo(s.ID), "scope": globally(), "hosts": []string{"mine.myshopify.com"}}, nil)
 	call, err := h.server.resolveCall(t.Context(), h.db.Read(), h.org(), broker.Query{Provider: "shopify"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"mine.myshopify.com"}, call.Hosts)
 	p, _ := h.server.registry.Provider("shopify")
 	require.Equal(t, p.Auth, call.Auth)
 	require.Equal(t, p.BasePath, call.BasePath)
-	h.ok("POST", []string{"credentials"}, object{"id": "gh", "provider": "github", "secretRef": secretRef(s.ID), "scope": globally()}, nil)
+	h.ok("POST", []string{"credentials"}, object{"id": "gh", "provider": "github", "secretRef": refTo(s.ID), "scope": globally()}, nil)
 	call, err = h.server.resolveCall(t.Context(), h.db.Read(), h.org(), broker.Query{Provider: "github"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"api.github.com", "uploads.github.com"}, call.Hosts)
