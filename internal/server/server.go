@@ -5,6 +5,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -23,7 +24,6 @@ import (
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/registry"
-	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -58,60 +58,48 @@ type Config struct {
 
 // Server is the BCTRL server.
 type Server struct {
-	db      *store.DB
-	custody *custody.Custodian
-	keys    *seal.Keyring
-	audit   *audit.Log
-	// verifying has room for who verifies the audit log.
-	verifying chan struct{}
-	broker    *broker.Broker
-	browsers  browser.Driver
-	profiles  string
-	egress    egress.Policy
-	public    *url.URL
-	blobs     blob.Store
-	maxFile   int64
-	registry  *registry.Registry
-	log       *slog.Logger
+	*kernel
+
+	broker   *broker.Broker
+	browsers browser.Driver
+	profiles string
+	egress   egress.Policy
+	blobs    blob.Store
+	maxFile  int64
+	registry *registry.Registry
 
 	mux        *http.ServeMux
 	pass       http.Handler // of what is passed through
 	routes     []route
-	streams    streams
-	inFlight   inFlight
-	underway   underway
 	fleet      fleet
 	operations operations
 	tickets    tickets
 	linkKey    sealedKey
-	tokenKey   sealedKey
 	// tookOver is set once what the server before left has its end.
 	tookOver atomic.Bool
-	// strangers bounds what requests without a good caller cost.
-	strangers *strangers
 	// unlocks is how often the server may be unlocked.
 	unlocks *rate.Limiter
+	// verifying has room for who verifies the audit log.
+	verifying chan struct{}
 }
 
 // New makes a server and brings its state in order after whatever ended the
 // one before.
 func New(ctx context.Context, cfg Config) (*Server, error) {
 	s := &Server{
-		db: cfg.Store, custody: cfg.Custody, keys: cfg.Custody.Keys(),
-		audit: audit.New(cfg.Store), verifying: make(chan struct{}, 1),
-		log: cfg.Log, unlocks: newUnlocks(),
+		kernel:    newKernel(cfg),
+		unlocks:   newUnlocks(),
+		verifying: make(chan struct{}, 1),
 
 		broker:   broker.New(broker.Config{Egress: cfg.Egress, RootCAs: cfg.ProviderRoots, Instead: cfg.ProviderInstead}),
-		browsers: cfg.Browsers, profiles: cfg.ProfileDir, egress: cfg.Egress, public: cfg.PublicURL,
-		blobs: cfg.Blobs, maxFile: cfg.MaxFile, registry: cfg.Registry,
-	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
+		browsers: cfg.Browsers,
+		profiles: cfg.ProfileDir,
+		egress:   cfg.Egress,
+		blobs:    cfg.Blobs,
+		maxFile:  cmp.Or(cfg.MaxFile, defaultMaxFile),
+		registry: cfg.Registry,
 	}
 	s.strangers = newStrangers(s.recordStrangers, func(err error) { s.log.Error("refusals were not recorded, and are counted on", "error", err) })
-	if s.maxFile == 0 {
-		s.maxFile = defaultMaxFile
-	}
 	if s.registry == nil {
 		builtin, err := registry.Builtin()
 		if err != nil {

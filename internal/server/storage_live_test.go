@@ -253,13 +253,13 @@ type readFunc func([]byte) (int, error)
 
 func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
-// kernel is a response writer that, as net/http's does, is handed files whole.
-type kernel struct {
+// sendfile is a response writer that, as net/http's does, is handed files whole.
+type sendfile struct {
 	*httptest.ResponseRecorder
 	file bool
 }
 
-func (k *kernel) ReadFrom(r io.Reader) (int64, error) {
+func (k *sendfile) ReadFrom(r io.Reader) (int64, error) {
 	limited, ok := r.(*io.LimitedReader)
 	if ok {
 		_, k.file = limited.R.(*os.File)
@@ -273,7 +273,7 @@ func TestAFileIsHandedToTheKernelWhole(t *testing.T) {
 	h.stored("s", "f", string(content))
 	req := httptest.NewRequestWithContext(t.Context(), "GET", target(file("s", "f"), nil), nil)
 	req.Header.Set("Authorization", "Bearer "+h.key)
-	k := &kernel{ResponseRecorder: httptest.NewRecorder()}
+	k := &sendfile{ResponseRecorder: httptest.NewRecorder()}
 	h.server.ServeHTTP(k, req)
 	require.True(t, k.file, "sendfile(2) needs the file itself")
 	require.Equal(t, content, k.Body.Bytes())
