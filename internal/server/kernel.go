@@ -30,13 +30,15 @@ type kernel struct {
 	strangers *strangers
 }
 
-func newKernel(cfg Config) *kernel {
+// newKernel makes a kernel over a store, whose keys a custodian has. A nil log
+// discards what it is told.
+func newKernel(db *store.DB, keys *custody.Custodian, log *slog.Logger, public *url.URL) *kernel {
 	return &kernel{
-		db:      cfg.Store,
-		custody: cfg.Custody,
-		keys:    cfg.Custody.Keys(),
-		audit:   audit.New(cfg.Store),
-		log:     cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)),
-		public:  cfg.PublicURL,
+		db:      db,
+		custody: keys,
+		keys:    keys.Keys(),
+		audit:   audit.New(db),
+		log:     cmp.Or(log, slog.New(slog.DiscardHandler)),
+		public:  public,
 	}
 }

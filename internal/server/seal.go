@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"net/http"
@@ -16,7 +15,6 @@ import (
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
-	"github.com/bctrl-go/bctrl/internal/token"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -52,34 +50,10 @@ func withoutKey() []string {
 // tell, while the key is away, whether its own key is genuine.
 func toUnlock() []string { return []string{"GET /v1/seal", "POST /v1/seal/unlock"} }
 
-// unprovenCaller finds who calls one of those routes on a locked server that
-// knows of no key. Unlocking asks again, before anything is unlocked.
-func (s *Server) unprovenCaller(ctx context.Context, h http.Header) (access.Caller, error) {
-	key, ok := bearer(h)
-	if !ok || token.Is(key) || len(h.Values("BCTRL-Subaccount-Id"))+len(h.Values("BCTRL-Runtime"))+len(h.Values("BCTRL-Mounts")) > 0 {
-		return access.Caller{}, errLocked
-	}
-	stored, err := s.db.Read().Unproven().KeyByHash(ctx, sha256.Sum256([]byte(key)))
-	if errors.Is(err, store.ErrNotFound) || err == nil && !stored.RevokedAt.IsZero() {
-		return access.Caller{}, errUnauthorized
-	}
-	return access.Caller{Org: stored.Org, KeyID: stored.ID}, err
-}
-
 // errLocked is the answer to what needs the key while the server has none.
 var errLocked = &bctrl.Error{
 	Status: http.StatusServiceUnavailable, Code: wire.CodeLocked, Message: "the server is locked: it has no key to seal or open anything with",
 	Hint: "its operator unlocks it: bctrl unlock",
-}
-
-// unsealed makes the caller's organization able to seal and open. While the
-// server is locked it reports so, for a route that works all the same.
-func (s *Server) unsealed(rq *request) (locked bool, err error) {
-	err = s.keys.Ensure(rq.Context(), rq.caller.Org)
-	if errors.Is(err, seal.ErrLocked) && rq.route.withoutKey {
-		return true, nil
-	}
-	return false, err
 }
 
 // forget lets go of what was opened with the key, and ends what is underway
@@ -91,14 +65,6 @@ func (s *Server) forget() {
 	for e := range s.underway.keyed() {
 		e.end(errLocked)
 	}
-}
-
-// isUnlocked refuses what cannot begin, or go on, while the server is locked.
-func (s *Server) isUnlocked(context.Context) error {
-	if s.custody.Locked() {
-		return errLocked
-	}
-	return nil
 }
 
 // operated refuses who is not the operator: the organization that the first run

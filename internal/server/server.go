@@ -87,7 +87,7 @@ type Server struct {
 // one before.
 func New(ctx context.Context, cfg Config) (*Server, error) {
 	s := &Server{
-		kernel:    newKernel(cfg),
+		kernel:    newKernel(cfg.Store, cfg.Custody, cfg.Log, cfg.PublicURL),
 		unlocks:   newUnlocks(),
 		verifying: make(chan struct{}, 1),
 
