@@ -176,7 +176,7 @@ func fillStorage(ctx context.Context, h home, n int) (err error) {
 	if err != nil {
 		return err
 	}
-	now := time.Now()
+	now := store.Now()
 	for from := 0; from < n; from += 1000 {
 		err := db.Write(ctx, func(tx *store.Tx) error {
 			for i := from; i < min(from+1000, n); i++ {

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -37,7 +36,7 @@ func (p *place) rotate() (old seal.Key) {
 
 func (p *place) endorsed(row store.SealKey, before []byte, key seal.Key) store.SealKey {
 	p.Helper()
-	row.Source, row.Derivation, row.CreatedAt = "file", []byte{}, time.Now().Truncate(time.Millisecond)
+	row.Source, row.Derivation, row.CreatedAt = "file", []byte{}, store.Now()
 	require.NoError(p, Endorse(&row, before, key))
 	p.write(func(tx *store.Tx) error { return tx.InsertSealKey(p.Context(), row) })
 	return row
@@ -135,7 +134,7 @@ func TestWhoHasTheOldKeyForgesNothing(t *testing.T) {
 			require.NoError(p, err)
 			head := db.Head()
 			require.NoError(p, db.Close())
-			c := store.Checkpoint{Seq: head.Seq, Head: head.Hash, At: time.Now().UTC().Truncate(time.Millisecond)}
+			c := store.Checkpoint{Seq: head.Seq, Head: head.Hash, At: store.Now()}
 			c.Signature, err = old.Sign(message(c))
 			require.NoError(p, err)
 			require.NoError(p, writeHead(p.head, old, c))

@@ -23,7 +23,6 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
@@ -313,7 +312,7 @@ func (c *Custodian) endorse(row *store.SealKey, before []byte, got opened) error
 	if row.Derivation == nil {
 		row.Derivation = []byte{} // the column takes no NULL
 	}
-	row.CreatedAt = time.Now().UTC().Truncate(time.Millisecond)
+	row.CreatedAt = store.Now()
 	return audit.Endorse(row, before, got.key)
 }
 

@@ -3,7 +3,6 @@ package custody
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
@@ -24,7 +23,7 @@ func (d dataKeys) DEK(ctx context.Context, scope string) (seal.WrappedDEK, bool,
 
 func (d dataKeys) CreateDEK(ctx context.Context, k seal.WrappedDEK) (seal.WrappedDEK, error) {
 	err := d.db.Write(ctx, func(tx *store.Tx) error {
-		if err := tx.InsertDEK(ctx, store.DEK{Scope: k.Scope, ID: k.ID, KEKID: k.KeyID, Wrapped: k.Sealed, CreatedAt: time.Now()}); err != nil {
+		if err := tx.InsertDEK(ctx, store.DEK{Scope: k.Scope, ID: k.ID, KEKID: k.KeyID, Wrapped: k.Sealed, CreatedAt: store.Now()}); err != nil {
 			return err
 		}
 		return audit.Append(tx, scoped(created, k.Scope, k.Scope))

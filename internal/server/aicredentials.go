@@ -77,7 +77,7 @@ func (s *Server) createAICredential(ctx context.Context, rq *request, in wire.AI
 	if err := s.checkAICredential(meta, in.APIKey); err != nil {
 		return bctrl.AICredential{}, err
 	}
-	now := time.Now().UTC().Truncate(time.Millisecond)
+	now := store.Now()
 	c := store.AICredential{UID: newID(), ID: in.ID, Version: 1, CreatedAt: now, UpdatedAt: now}
 	if err := s.sealAICredential(rq.caller.Org, &c, meta, in.APIKey); err != nil {
 		return bctrl.AICredential{}, err
@@ -331,7 +331,7 @@ func (s *Server) updateAICredential(ctx context.Context, rq *request, in wire.AI
 			return out, errKeyElsewhere()
 		}
 		c.Version++
-		c.UpdatedAt = time.Now().UTC().Truncate(time.Millisecond)
+		c.UpdatedAt = store.Now()
 		if err := s.sealAICredential(rq.caller.Org, &c, meta, key); err != nil {
 			return out, err
 		}

@@ -116,12 +116,12 @@ func (s *Server) writeBinding(ctx context.Context, tx *store.Tx, org string, key
 	row, err := tx.Binding(ctx, org, key)
 	missing := errors.Is(err, store.ErrNotFound)
 	if missing {
-		row = store.Binding{UID: newID(), BindingKey: key, CreatedAt: now()}
+		row = store.Binding{UID: newID(), BindingKey: key, CreatedAt: store.Now()}
 	} else if err != nil {
 		return row, err
 	}
 	row.Version++
-	row.UpdatedAt, row.Secret = now(), secretID
+	row.UpdatedAt, row.Secret = store.Now(), secretID
 	if row.Sealed, err = s.keys.Seal(bindingRecord(org, row), nil); err != nil {
 		return row, err
 	}

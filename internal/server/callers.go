@@ -9,7 +9,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -199,7 +198,7 @@ func (s *Server) CreateOrganization(ctx context.Context, name string) (bctrl.Sec
 		return bctrl.Secret{}, err
 	}
 	key, hash := NewKey()
-	org := store.Organization{ID: newID(), Name: name, CreatedAt: time.Now()}
+	org := store.Organization{ID: newID(), Name: name, CreatedAt: store.Now()}
 	err := s.db.Write(ctx, func(tx *store.Tx) error {
 		others, err := tx.HasOrganizations(ctx)
 		if err != nil {

@@ -204,14 +204,14 @@ func (s *Server) putCapability(ctx context.Context, rq *request, in wire.Capabil
 		missing := errors.Is(err, store.ErrNotFound)
 		switch {
 		case missing:
-			row = store.Capability{UID: newID(), ID: id, CreatedAt: now()}
+			row = store.Capability{UID: newID(), ID: id, CreatedAt: store.Now()}
 		case err != nil:
 			return bctrl.Capability{}, err
 		case adds:
 			return bctrl.Capability{}, conflict("capabilities.exists", "there is a capability with this id")
 		}
 		row.Version++
-		row.UpdatedAt = now()
+		row.UpdatedAt = store.Now()
 		if row.Meta, err = json.Marshal(meta); err != nil {
 			return bctrl.Capability{}, err
 		}
@@ -338,7 +338,7 @@ func (s *Server) putCapabilityPolicy(ctx context.Context, rq *request, in bctrl.
 			}
 		}
 		row.Version++
-		row.UpdatedAt = now()
+		row.UpdatedAt = store.Now()
 		if row.Meta, err = json.Marshal(in); err != nil {
 			return in, err
 		}

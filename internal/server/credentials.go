@@ -100,7 +100,7 @@ func (s *Server) proveCredential(org string, row store.Credential) (credentialMe
 // sealCredential makes the row's next version.
 func (s *Server) sealCredential(org string, row *store.Credential, meta credentialMeta) (err error) {
 	row.Version++
-	row.UpdatedAt = now()
+	row.UpdatedAt = store.Now()
 	if row.Meta, err = json.Marshal(meta); err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (s *Server) insertCredential(ctx context.Context, tx *store.Tx, org string,
 	case alike >= maxAlike:
 		return conflict("credentials.too_many", "there are 100 credentials of this provider in the scope, which is as many as there can be")
 	}
-	row.UID, row.Version, row.CreatedAt = newID(), 0, now()
+	row.UID, row.Version, row.CreatedAt = newID(), 0, store.Now()
 	if err := s.sealCredential(org, row, meta); err != nil {
 		return err
 	}

@@ -127,7 +127,7 @@ func runtimeChanged(tx *store.Tx, org string, rt store.Runtime, status bctrl.Run
 func (s *Server) setRuntimeStatus(org, id string, status bctrl.RuntimeStatus, reason string) error {
 	ctx := context.Background()
 	err := s.db.Write(ctx, func(tx *store.Tx) error {
-		rt, err := tx.SetRuntimeStatus(ctx, org, id, status, reason, time.Now())
+		rt, err := tx.SetRuntimeStatus(ctx, org, id, status, reason, store.Now())
 		if err != nil {
 			return err
 		}
@@ -215,7 +215,7 @@ func (s *Server) stopRuntime(ctx context.Context, id string) error {
 // endAbandoned gives an end to the runtimes and operations that a server before
 // this one left without: its browsers died with it.
 func (s *Server) endAbandoned(ctx context.Context) error {
-	now := time.Now().UTC().Truncate(time.Millisecond)
+	now := store.Now()
 	return s.db.Write(ctx, func(tx *store.Tx) error {
 		return errors.Join(tx.FailLiveRuntimes(ctx, "the server ended", now, func(org string, rt store.Runtime) error {
 			return runtimeChanged(tx, org, rt, bctrl.RuntimeFailed)

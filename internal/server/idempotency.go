@@ -212,7 +212,7 @@ func (s *Server) save(ctx context.Context, tx *store.Tx, rq *request, status int
 	if err != nil {
 		return err
 	}
-	return tx.InsertAnswer(ctx, rq.caller.Org, id.key, store.Answer{Status: status, Sealed: sealed, CreatedAt: time.Now()})
+	return tx.InsertAnswer(ctx, rq.caller.Org, id.key, store.Answer{Status: status, Sealed: sealed, CreatedAt: store.Now()})
 }
 
 // again gives the first answer once more.

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
@@ -35,7 +34,7 @@ func addKey(ctx context.Context, tx *store.Tx, label string, ev *audit.Event) (w
 		return wire.NewKey{}, err
 	}
 	text, hash := NewKey()
-	k := store.APIKey{ID: newID(), Org: ev.Org, Label: label, Hash: hash, CreatedAt: time.Now().UTC().Truncate(time.Millisecond)}
+	k := store.APIKey{ID: newID(), Org: ev.Org, Label: label, Hash: hash, CreatedAt: store.Now()}
 	ev.Object = k.ID
 	return wire.NewKey{ID: k.ID, Label: k.Label, CreatedAt: k.CreatedAt, Key: wire.NewValue(text.Expose())}, tx.InsertAPIKey(ctx, k)
 }
@@ -102,7 +101,7 @@ func endKey(ctx context.Context, tx *store.Tx, id string, ev *audit.Event) (wire
 		e.Hint = "make another one first"
 		return wire.Key{}, e
 	}
-	k.RevokedAt = time.Now().UTC().Truncate(time.Millisecond)
+	k.RevokedAt = store.Now()
 	return describeKey(k), tx.RevokeAPIKey(ctx, ev.Org, id, k.RevokedAt)
 }
 

@@ -51,13 +51,13 @@ func (o *operation) update(change func(*bctrl.OperationInfo)) bctrl.OperationInf
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	change(&o.info)
-	o.info.UpdatedAt = time.Now().UTC().Truncate(time.Millisecond)
+	o.info.UpdatedAt = store.Now()
 	return o.info
 }
 
 // startOperation records an execution as an operation and lets it run.
 func (s *Server) startOperation(ctx context.Context, rq *request, x *execution, steps []step) (bctrl.OperationInfo, error) {
-	now := time.Now().UTC().Truncate(time.Millisecond)
+	now := store.Now()
 	info := bctrl.OperationInfo{
 		ID: x.id, WorkspaceID: x.ws.ID, RuntimeID: x.rt.ID, Status: bctrl.OperationQueued,
 		Progress: bctrl.OperationProgress{TotalSteps: len(steps)}, CreatedAt: now, UpdatedAt: now,

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -60,7 +59,7 @@ func (s *Server) createProfile(ctx context.Context, rq *request, in bctrl.Browse
 	if err := checkLabel(in.Label); err != nil {
 		return out, err
 	}
-	now := time.Now().UTC().Truncate(time.Millisecond)
+	now := store.Now()
 	p := store.Profile{ID: in.ID, UID: newID(), Label: in.Label, CreatedAt: now, UpdatedAt: now}
 	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.BrowserProfile, error) {
 		ev.UID = p.UID
@@ -165,7 +164,7 @@ func (s *Server) updateProfile(ctx context.Context, rq *request, in bctrl.Browse
 		}
 		ev.UID = p.UID
 		apply(&p.Label, in.Label)
-		p.UpdatedAt = time.Now().UTC().Truncate(time.Millisecond)
+		p.UpdatedAt = store.Now()
 		out.Label, out.UpdatedAt = p.Label, p.UpdatedAt
 		return out, tx.UpdateProfile(ctx, rq.caller.Org, p)
 	})

@@ -85,7 +85,7 @@ func (s *Server) declareRuntime(ctx context.Context, rq *request, ws store.Works
 	if in.Launch.Mode == "" {
 		in.Launch.Mode = bctrl.ModeEphemeral
 	}
-	now := time.Now().UTC().Truncate(time.Millisecond)
+	now := store.Now()
 	rt = store.Runtime{
 		ID: newID(), WorkspaceID: ws.ID, Alias: in.Alias, Driver: in.Driver, Status: bctrl.RuntimeStarting, Live: true,
 		Launch: in.Launch, Group: in.Group, CreatedAt: now, UpdatedAt: now,
@@ -142,7 +142,7 @@ func (s *Server) ensureProfile(ctx context.Context, rq *request, id string) (p s
 		if p, err = tx.Profile(ctx, org, id); !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		now := time.Now()
+		now := store.Now()
 		p = store.Profile{ID: id, UID: newID(), CreatedAt: now, UpdatedAt: now}
 		if err := tx.InsertProfile(ctx, org, p); err != nil {
 			return err
@@ -239,7 +239,7 @@ func (s *Server) start(ctx context.Context, m *member, rt *store.Runtime) error 
 		return err
 	}
 	m.browser = b
-	rt.Status, rt.UpdatedAt = bctrl.RuntimeActive, time.Now().UTC().Truncate(time.Millisecond)
+	rt.Status, rt.UpdatedAt = bctrl.RuntimeActive, store.Now()
 	err = s.db.Write(ctx, func(tx *store.Tx) error {
 		was, err := tx.SetRuntimeStatus(ctx, m.org, rt.ID, rt.Status, "", rt.UpdatedAt)
 		if err != nil {

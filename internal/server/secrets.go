@@ -105,7 +105,7 @@ func (s *Server) openSecret(org string, row store.Secret) (secret, error) {
 func (s *Server) sealSecret(org string, sec *secret) (err error) {
 	row, meta := &sec.row, sec.meta
 	row.Version++
-	row.UpdatedAt = now()
+	row.UpdatedAt = store.Now()
 	row.Scope, row.Name, row.Provider, row.AttachedOnly = meta.Scope, meta.Name, meta.Provider, meta.AttachedOnly
 	if row.Meta, err = json.Marshal(meta); err != nil {
 		return err
@@ -115,9 +115,6 @@ func (s *Server) sealSecret(org string, sec *secret) (err error) {
 	row.Sealed, err = s.keys.Seal(secretRecord(org, *row), plain)
 	return err
 }
-
-// now is the time as it is stored.
-func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
 // describeSecret says what may be known of a secret, and which credential was
 // made of it.
@@ -201,7 +198,7 @@ func (s *Server) createSecret(ctx context.Context, rq *request, in wire.SecretCr
 // event of the former.
 func (s *Server) insertSecret(ctx context.Context, tx *store.Tx, org string, meta secretMeta, value wire.Value, ev audit.Event) (secret, error) {
 	meta.Provider, meta.Field = s.pin(meta.Name)
-	sec := secret{row: store.Secret{ID: newID(), CreatedAt: now()}, meta: meta}
+	sec := secret{row: store.Secret{ID: newID(), CreatedAt: store.Now()}, meta: meta}
 	sec.rotate(value)
 	if err := s.sealSecret(org, &sec); err != nil {
 		return sec, err

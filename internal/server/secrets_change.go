@@ -161,7 +161,7 @@ func (s *Server) rotateSecret(ctx context.Context, rq *request, in wire.SecretRo
 	})
 }
 
-func (sec *secret) rotate(value wire.Value) { sec.value, sec.meta.RotatedAt = value, now() }
+func (sec *secret) rotate(value wire.Value) { sec.value, sec.meta.RotatedAt = value, store.Now() }
 
 // deleteSecret removes a secret, also one that does not open any more.
 func (s *Server) deleteSecret(ctx context.Context, rq *request, _ none) (none, error) {

@@ -102,7 +102,7 @@ func (s *Server) writeFile(ctx context.Context, org string, f newFile, r io.Read
 	o := store.Object{
 		ID: newID(), Namespace: f.Namespace, Path: f.Path, BlobID: bytes.ID, SHA256: hex.EncodeToString(bytes.SHA256[:]),
 		SizeBytes: bytes.Size, ContentType: start.suggest(f.ContentType), Filename: f.Filename, Source: f.Source,
-		RuntimeID: f.RuntimeID, Driver: f.Driver, Target: f.Target, CreatedAt: time.Now().UTC().Truncate(time.Millisecond),
+		RuntimeID: f.RuntimeID, Driver: f.Driver, Target: f.Target, CreatedAt: store.Now(),
 	}
 	var replaced string
 	out, err = record(func(tx *store.Tx, ev *audit.Event) (bctrl.StorageObject, error) {

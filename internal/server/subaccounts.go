@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
@@ -46,7 +45,7 @@ func (s *Server) createSubaccount(ctx context.Context, rq *request, in wire.Suba
 				Status: http.StatusForbidden, Code: "subaccounts.nested", Message: "a subaccount has no subaccounts",
 			}
 		}
-		org := store.Organization{ID: newID(), Name: in.Name, Parent: rq.caller.Org, CreatedAt: time.Now().UTC().Truncate(time.Millisecond)}
+		org := store.Organization{ID: newID(), Name: in.Name, Parent: rq.caller.Org, CreatedAt: store.Now()}
 		ev.Object = org.ID
 		err = tx.InsertOrganization(ctx, org)
 		if errors.Is(err, store.ErrExists) {
@@ -128,7 +127,7 @@ func closeSubaccount(ctx context.Context, tx *store.Tx, parent, id string, ev au
 		}
 		for _, k := range keys {
 			ev.Object = k.ID
-			if err := tx.RevokeAPIKey(ctx, id, k.ID, time.Now().UTC().Truncate(time.Millisecond)); err != nil {
+			if err := tx.RevokeAPIKey(ctx, id, k.ID, store.Now()); err != nil {
 				return err
 			}
 			if err := audit.Append(tx, ev); err != nil {

@@ -57,7 +57,7 @@ func (s *Server) mintToken(ctx context.Context, rq *request, in wire.TokenCreate
 	if err := checkDefaults(ctx, s.db.Read(), rq.caller.Org, mounts.AI); err != nil {
 		return out, err
 	}
-	now := time.Now().UTC().Truncate(time.Millisecond)
+	now := store.Now()
 	row := store.RuntimeToken{ID: newID(), RuntimeID: rt.ID, CreatedAt: now, ExpiresAt: now.Add(ttl)}
 	text, err := s.tokenText(ctx, rq.caller.Org, row, mounts)
 	if err != nil {
@@ -124,7 +124,7 @@ func (s *Server) revokeToken(ctx context.Context, rq *request, _ none) (wire.Tok
 		}
 		ev.Runtime = t.RuntimeID
 		if t.RevokedAt.IsZero() {
-			t.RevokedAt = time.Now().UTC().Truncate(time.Millisecond)
+			t.RevokedAt = store.Now()
 		}
 		out := wire.Token{ID: t.ID, RuntimeID: t.RuntimeID, CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt, RevokedAt: &t.RevokedAt}
 		return out, tx.RevokeRuntimeToken(ctx, rq.caller.Org, id, t.RevokedAt)

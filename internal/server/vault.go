@@ -72,7 +72,7 @@ func (s *Server) writeVaultEntry(ctx context.Context, tx *store.Tx, org, key str
 	folded := strings.ToLower(key)
 	e, err := tx.VaultEntryFolded(ctx, org, folded)
 	isNew := errors.Is(err, store.ErrNotFound)
-	now := time.Now().UTC().Truncate(time.Millisecond)
+	now := store.Now()
 	switch {
 	case isNew:
 		e = store.VaultEntry{UID: newID(), Key: key, CreatedAt: now}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
@@ -48,7 +47,7 @@ func (s *Server) createWorkspace(ctx context.Context, rq *request, in bctrl.Work
 		return bctrl.WorkspaceInfo{}, err
 	}
 	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.WorkspaceInfo, error) {
-		now := time.Now().UTC().Truncate(time.Millisecond)
+		now := store.Now()
 		ws := store.Workspace{ID: newID(), Name: in.Name, Version: 1, CreatedAt: now, UpdatedAt: now}
 		ev.Workspace, ev.UID, ev.Version = ws.ID, ws.ID, ws.Version
 		switch _, err := tx.WorkspaceByName(ctx, rq.caller.Org, in.Name); {
@@ -147,7 +146,7 @@ func (s *Server) updateWorkspace(ctx context.Context, rq *request, in bctrl.Work
 			}
 		}
 		ws.Version++
-		ws.UpdatedAt = time.Now().UTC().Truncate(time.Millisecond)
+		ws.UpdatedAt = store.Now()
 		ev.Workspace, ev.UID, ev.Version = ws.ID, ws.ID, ws.Version
 		err = tx.UpdateWorkspace(ctx, rq.caller.Org, ws)
 		if errors.Is(err, store.ErrExists) {

@@ -68,7 +68,7 @@ func (b *batch) publish() {
 
 // now is the time of the next transaction.
 func (b *batch) now() time.Time {
-	now := time.Now().UTC().Truncate(time.Millisecond)
+	now := Now()
 	if now.Before(b.at) {
 		return b.at
 	}

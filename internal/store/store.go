@@ -182,6 +182,10 @@ func translate(err error) error {
 	return err
 }
 
+// Now is the present time as it is stored and as a later read returns it: in UTC,
+// to the millisecond. A row that is written and then described has one time.
+func Now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
 // millis is how times are stored.
 func millis(t time.Time) int64 { return t.UnixMilli() }
 
