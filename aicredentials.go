@@ -13,9 +13,9 @@ import (
 // returned.
 type AICredential struct {
 	// ID is the caller's own name for it: "openai-prod".
-	ID       string   `json:"id"`
-	Provider Provider `json:"provider"`
-	Label    string   `json:"label,omitempty"`
+	ID       string     `json:"id"`
+	Provider AIProvider `json:"provider"`
+	Label    string     `json:"label,omitempty"`
 	// BaseURL is where the provider is reached; empty for its public address.
 	BaseURL string `json:"baseUrl,omitempty"`
 	// DefaultModel is used by agent calls that name no model.
@@ -29,7 +29,7 @@ type AICredential struct {
 type AICredentialCreate struct {
 	// ID matches ^[A-Za-z][A-Za-z0-9_-]{0,63}$.
 	ID       string
-	Provider Provider
+	Provider AIProvider
 	Label    string
 	// APIKey is sealed by the server and never returned.
 	APIKey Secret
@@ -54,8 +54,8 @@ type AICredentialUpdate struct {
 
 // AICredentialTest is what the provider answered to a real call.
 type AICredentialTest struct {
-	OK       bool     `json:"ok"`
-	Provider Provider `json:"provider"`
+	OK       bool       `json:"ok"`
+	Provider AIProvider `json:"provider"`
 	// Message says what failed, without the key.
 	Message string `json:"message,omitempty"`
 	// Latency is how long the provider took, to the millisecond.
@@ -158,7 +158,7 @@ type RuntimeAI struct {
 // Access: ai.read
 func (s *RuntimeAI) Get(ctx context.Context, id string, opts ...CallOption) (*AICredential, error) {
 	if !s.limits.mounts.AllowsCredential(id) {
-		return nil, outside(UseCredential, "the mounts do not permit this AI credential", "add its id to ai.allow of the workspace, and of the runtime if it narrows")
+		return nil, outside(UseAI, "the mounts do not permit this AI credential", "add its id to ai.allow of the workspace, and of the runtime if it narrows")
 	}
 	return getAICredential(ctx, s.via, s.limits, id, opts)
 }

@@ -30,11 +30,11 @@ type Attempt struct {
 }
 
 // CallOption changes one call. Every CallOption is also an [UploadOption], an
-// [OpenOption], an [ActOption] and a [DeleteOption].
+// [OpenOption], an [ActCallOption] and a [DeleteOption].
 type CallOption interface {
 	UploadOption
 	OpenOption
-	ActOption
+	ActCallOption
 	DeleteOption
 	apply(*callSettings)
 }

@@ -33,7 +33,7 @@ func program(ctx context.Context, client *bctrl.Client) (err error) {
 	ws, err := client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{
 		Name: "sales-pipeline",
 		Mounts: bctrl.Mounts{
-			AI:      &bctrl.AIMount{Allow: []string{"openai-prod"}, Defaults: map[bctrl.Provider]string{bctrl.OpenAI: "openai-prod"}},
+			AI:      &bctrl.AIMount{Allow: []string{"openai-prod"}, Defaults: map[bctrl.AIProvider]string{bctrl.OpenAI: "openai-prod"}},
 			Vault:   &bctrl.VaultMount{Allow: []string{"prod/crm/"}},
 			Storage: &bctrl.StorageMount{Workspace: "sales-exports"},
 		},

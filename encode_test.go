@@ -89,7 +89,7 @@ func (a *arguments) of(t reflect.Type, where string) reflect.Value {
 			v.Set(reflect.ValueOf(strings.NewReader("a")))
 		case *io.Writer:
 			v.Set(reflect.ValueOf(io.Discard))
-		case *ActOption:
+		case *ActCallOption:
 			v.Set(a.of(reflect.TypeFor[ActOptions](), where))
 		case *any:
 			v.Set(reflect.ValueOf(map[string]any{a.str(where+".name", "a"): []any{a.str(where, "a")}}))
@@ -105,7 +105,7 @@ func calledWith(m reflect.Value, a *arguments) error {
 	for i := range t.NumIn() {
 		of := t.In(i)
 		if t.IsVariadic() && i == t.NumIn()-1 {
-			if of.Elem() != reflect.TypeFor[ActOption]() {
+			if of.Elem() != reflect.TypeFor[ActCallOption]() {
 				break // see TestOptionsKeepTextOrRefuseIt
 			}
 			of = of.Elem()

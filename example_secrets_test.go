@@ -49,7 +49,7 @@ func ExampleSecretsService_Get() {
 }
 
 func ExampleSecretsService_List() {
-	filter := bctrl.ScopeFilter{Scope: bctrl.InWorkspace("sales-pipeline"), Name: "OPENAI_API_KEY"}
+	filter := bctrl.SecretFilter{Scope: bctrl.InWorkspace("sales-pipeline"), Name: "OPENAI_API_KEY"}
 	for secret, err := range exampleClient().Secrets.List(context.Background(), filter) {
 		fmt.Println(secret.ID, err)
 	}
@@ -57,7 +57,7 @@ func ExampleSecretsService_List() {
 }
 
 func ExampleSecretsService_Page() {
-	filter := bctrl.ScopeFilter{AttachedTo: bctrl.InGroup("sales-pipeline", "team-7")}
+	filter := bctrl.SecretFilter{AttachedTo: bctrl.InGroup("sales-pipeline", "team-7")}
 	page, err := exampleClient().Secrets.Page(context.Background(), filter, bctrl.PageOptions{Limit: 10})
 	fmt.Println(len(page.Items), err)
 	// Output: 1 <nil>

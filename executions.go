@@ -55,9 +55,9 @@ type ActArgs struct {
 	Instruction string `json:"instruction"`
 	// Provider, Model and Credential choose the model; a call's own
 	// choice comes first, then the launch's.
-	Provider   Provider `json:"provider,omitempty"`
-	Model      string   `json:"model,omitempty"`
-	Credential string   `json:"credential,omitempty"`
+	Provider   AIProvider `json:"provider,omitempty"`
+	Model      string     `json:"model,omitempty"`
+	Credential string     `json:"credential,omitempty"`
 	// MaxSteps bounds how often the model is asked; zero is the server's
 	// default, 25.
 	MaxSteps int `json:"maxSteps,omitempty"`

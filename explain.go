@@ -12,7 +12,7 @@ type Verb string
 
 // The verbs that mounts decide about, and what the Object of their action is.
 const (
-	UseCredential    Verb = "ai.use"            // a credential id
+	UseAI            Verb = "ai.use"            // a credential id
 	UseVault         Verb = "vault.use"         // a vault key: fill it, make its TOTP code, inject it; never see it
 	ListVault        Verb = "vault.list"        // a vault key
 	ReadVault        Verb = "vault.readRaw"     // a vault key
@@ -116,7 +116,7 @@ func (c Chain) Explain(action Action) Decision {
 
 // AllowsCredential reports whether m permits the use of an AI credential.
 func (m Mounts) AllowsCredential(id string) bool {
-	return m.decide(Action{UseCredential, id}, false).allowed
+	return m.decide(Action{UseAI, id}, false).allowed
 }
 
 // AllowsVaultKey reports whether m permits the use of a vault key: filling it
@@ -146,7 +146,7 @@ func (m Mounts) AllowsCapability(id string) bool {
 func (m Mounts) decide(action Action, inherited bool) verdict {
 	object := action.Object
 	switch action.Verb {
-	case UseCredential:
+	case UseAI:
 		if names.CredentialID(object) == nil {
 			return m.AI.decide(object, inherited)
 		}

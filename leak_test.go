@@ -138,7 +138,7 @@ func samples(t *testing.T) map[string]any {
 		"Workspace": ws, "BrowserLauncher": launcher, "Runtime": rt, "RuntimeVault": rt.Vault, "RuntimeAI": rt.AI, "RuntimeCapabilities": rt.Capabilities,
 		"Stagehand": rt.Stagehand, "BrowserPage": rt.Page, "Caller": self, "Operation": op, "StorageReader": reader, "InvokeStream": stream, "Error": failure,
 		"Option": WithAPIKey(NewSecret(canary)), "CallOption": WithIdempotencyKey("k"), "UploadOption": WithSize(1),
-		"OpenOption": WithRange(0, 1), "ActOption": ActOptions{}, "DeleteOption": WithForce(), "Hook": Hook(nil),
+		"OpenOption": WithRange(0, 1), "ActCallOption": ActOptions{}, "DeleteOption": WithForce(), "Hook": Hook(nil),
 		"Page": filled[Page[VaultCredential]](),
 	}
 	for _, v := range []any{
@@ -158,7 +158,7 @@ func samples(t *testing.T) map[string]any {
 		filled[BrowserProfile](), filled[BrowserProfileCreate](), filled[BrowserProfileUpdate](),
 		filled[Subaccount](), filled[SubaccountCreate](),
 		filled[SecretInfo](), filled[SecretCreate](), filled[SecretUpdate](), filled[SecretImport](), filled[SecretsImported](),
-		filled[Scope](), filled[ScopeType](), filled[ScopeFilter](),
+		filled[Scope](), filled[ScopeType](), filled[SecretFilter](),
 		filled[Credential](), filled[CredentialCreate](), filled[CredentialUpdate](),
 		filled[Capability](), filled[CapabilityStatus](), filled[CapabilitySecret](), filled[CapabilityPolicy](), filled[CapabilityCreate](),
 		filled[CapabilityFilter](), filled[Binding](), filled[BindingFilter](),
@@ -166,7 +166,7 @@ func samples(t *testing.T) map[string]any {
 		filled[Invocation](), filled[FormPart](), filled[InvokeResponse](), filled[CallTarget](),
 		filled[CredentialAuth](), filled[AuthType](), filled[OAuth2Auth](), filled[SigV4Auth](), filled[HMACAuth](),
 		filled[Mounts](), filled[AIMount](), filled[VaultMount](), filled[StorageMount](), filled[StorageAccess](), filled[CapabilityMount](),
-		filled[Provider](), filled[Chain](), filled[Verb](), filled[Action](), filled[Decision](),
+		filled[AIProvider](), filled[Chain](), filled[Verb](), filled[Action](), filled[Decision](),
 		filled[TokenRequest](), filled[TokenInfo](), filled[CallerKind](),
 		filled[Secret](), filled[Problem](), filled[PageOptions](), filled[Cursor](), filled[ResponseInfo](), filled[Attempt](),
 	} {

@@ -38,7 +38,7 @@ type AIMount struct {
 	// Defaults selects a credential for a provider; it authorises nothing. It
 	// replaces the whole map of the level above; nil inherits it, as far as its
 	// credentials are still allowed.
-	Defaults map[Provider]string `json:"defaults,omitzero"`
+	Defaults map[AIProvider]string `json:"defaults,omitzero"`
 }
 
 // VaultMount permits the use of vault keys.
@@ -77,15 +77,17 @@ type CapabilityMount struct {
 	Allow []string `json:"allow,omitzero"`
 }
 
-// Provider names a maker of language models.
-type Provider string
+// AIProvider names a maker of language models, as credentials, mounts and agent
+// calls know them. The providers that the broker calls are more, and plain text:
+// see [CredentialCreate].
+type AIProvider string
 
 // The providers the server speaks to.
 const (
-	OpenAI           Provider = "openai"
-	Anthropic        Provider = "anthropic"
-	Google           Provider = "google"
-	OpenAICompatible Provider = "openai-compatible"
+	OpenAI           AIProvider = "openai"
+	Anthropic        AIProvider = "anthropic"
+	Google           AIProvider = "google"
+	OpenAICompatible AIProvider = "openai-compatible"
 )
 
 // The mounts as their fields alone, without the methods that decode them.

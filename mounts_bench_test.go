@@ -14,7 +14,7 @@ func ordinaryMounts() (workspace, runtime bctrl.Mounts) {
 	workspace = bctrl.Mounts{
 		AI: &bctrl.AIMount{
 			Allow:    []string{"openai-prod", "anthropic-prod"},
-			Defaults: map[bctrl.Provider]string{bctrl.OpenAI: "openai-prod"},
+			Defaults: map[bctrl.AIProvider]string{bctrl.OpenAI: "openai-prod"},
 		},
 		Vault:        &bctrl.VaultMount{Allow: []string{"prod/crm/", "prod/email/", "shared/"}, Deny: []string{"shared/admin/"}},
 		Storage:      &bctrl.StorageMount{Workspace: "sales-exports"},

@@ -12,7 +12,7 @@ import (
 // A workspace's mounts are the ceiling; a runtime lowers it.
 func ExampleMounts() {
 	workspace := bctrl.Mounts{
-		AI:      &bctrl.AIMount{Allow: []string{"openai-prod"}, Defaults: map[bctrl.Provider]string{bctrl.OpenAI: "openai-prod"}},
+		AI:      &bctrl.AIMount{Allow: []string{"openai-prod"}, Defaults: map[bctrl.AIProvider]string{bctrl.OpenAI: "openai-prod"}},
 		Vault:   &bctrl.VaultMount{Allow: []string{"prod/crm/"}, Deny: []string{"prod/crm/admin/"}},
 		Storage: &bctrl.StorageMount{Workspace: "sales-exports"},
 	}
@@ -32,7 +32,7 @@ func ExampleMounts() {
 func ExampleAIMount() {
 	m := bctrl.Mounts{AI: &bctrl.AIMount{
 		Allow:    []string{"openai-prod", "openai-test"},
-		Defaults: map[bctrl.Provider]string{bctrl.OpenAI: "openai-prod"},
+		Defaults: map[bctrl.AIProvider]string{bctrl.OpenAI: "openai-prod"},
 	}}
 	fmt.Println(m.Validate(), m.AllowsCredential("openai-test"))
 	// Output: <nil> true
@@ -73,7 +73,7 @@ func ExampleCapabilityMount() {
 	// Output: true true false
 }
 
-func ExampleProvider() {
+func ExampleAIProvider() {
 	fmt.Println(bctrl.OpenAI, bctrl.Anthropic, bctrl.Google, bctrl.OpenAICompatible)
 	// Output: openai anthropic google openai-compatible
 }
@@ -231,7 +231,7 @@ func ExampleAction() {
 }
 
 func ExampleDecision() {
-	text, err := json.Marshal(bctrl.Mounts{}.Explain(bctrl.Action{Verb: bctrl.UseCredential, Object: "openai-prod"}))
+	text, err := json.Marshal(bctrl.Mounts{}.Explain(bctrl.Action{Verb: bctrl.UseAI, Object: "openai-prod"}))
 	fmt.Println(string(text), err)
 	// Output: {"allowed":false,"level":0,"field":"mounts.ai","reason":"nothing of the kind is mounted"} <nil>
 }
@@ -266,7 +266,7 @@ func ExampleChain_Allows() {
 		{AI: &bctrl.AIMount{Allow: []string{"openai-prod", "openai-test"}}},
 		{AI: &bctrl.AIMount{Allow: []string{"openai-test"}}},
 	}
-	fmt.Println(chain.Allows(bctrl.Action{Verb: bctrl.UseCredential, Object: "openai-prod"}))
+	fmt.Println(chain.Allows(bctrl.Action{Verb: bctrl.UseAI, Object: "openai-prod"}))
 	// Output: false
 }
 
@@ -275,7 +275,7 @@ func ExampleChain_Explain() {
 		{AI: &bctrl.AIMount{Allow: []string{"openai-prod", "openai-test"}}},
 		{AI: &bctrl.AIMount{Allow: []string{"openai-test"}}},
 	}
-	decision := chain.Explain(bctrl.Action{Verb: bctrl.UseCredential, Object: "openai-prod"})
+	decision := chain.Explain(bctrl.Action{Verb: bctrl.UseAI, Object: "openai-prod"})
 	fmt.Println("level", decision.Level, decision.Field+":", decision.Reason)
 	// Output: level 1 mounts.ai.allow: no entry allows it
 }

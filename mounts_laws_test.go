@@ -15,7 +15,7 @@ import (
 // The other small worlds: credentials, providers, namespaces and capabilities.
 var (
 	worldIDs          = []string{"one", "two", "One"}
-	worldProviders    = []bctrl.Provider{bctrl.OpenAI, bctrl.Anthropic}
+	worldProviders    = []bctrl.AIProvider{bctrl.OpenAI, bctrl.Anthropic}
 	worldNamespaces   = []string{"exports", "Exports", "other"}
 	worldPatterns     = []string{"/", "github/", "github/repos", "github/0", "slack/", "slack/post"}
 	worldCapabilities = []string{"github/repos", "github/issues", "github/0", "github/1", "slack/post", "slack/0", "jira/x", "0/0"}
@@ -51,7 +51,7 @@ func (d drawing) complete() bctrl.Mounts {
 		m.Storage = &bctrl.StorageMount{Workspace: rapid.SampledFrom(worldNamespaces).Draw(d.t, "namespace")}
 	}
 	if len(m.AI.Allow) > 0 && d.coin("default") {
-		m.AI.Defaults = map[bctrl.Provider]string{bctrl.OpenAI: m.AI.Allow[0]}
+		m.AI.Defaults = map[bctrl.AIProvider]string{bctrl.OpenAI: m.AI.Allow[0]}
 	}
 	return m
 }
@@ -101,7 +101,7 @@ type world map[bctrl.Action]bool
 func (o *oracle) permitted(m bctrl.Mounts) world {
 	w := world{}
 	for _, id := range worldIDs {
-		w[bctrl.Action{Verb: bctrl.UseCredential, Object: id}] = m.AI != nil && slices.Contains(m.AI.Allow, id)
+		w[bctrl.Action{Verb: bctrl.UseAI, Object: id}] = m.AI != nil && slices.Contains(m.AI.Allow, id)
 	}
 	use, read := o.permits(m.Vault)
 	for i, key := range o.keys {
@@ -152,7 +152,7 @@ func TestDecisionsAreTheOracles(t *testing.T) {
 // allows asks the Allows method for an action's verb.
 func allows(m bctrl.Mounts, action bctrl.Action) bool {
 	switch action.Verb {
-	case bctrl.UseCredential:
+	case bctrl.UseAI:
 		return m.AllowsCredential(action.Object)
 	case bctrl.UseVault, bctrl.ListVault:
 		return m.AllowsVaultKey(action.Object)
@@ -253,7 +253,7 @@ func requireWitness(t *rapid.T, o *oracle, parent, child bctrl.Mounts, err error
 			continue
 		}
 		verb := map[string]bctrl.Verb{
-			"ai": bctrl.UseCredential, "vault": bctrl.UseVault, "storage": bctrl.GetStorage, "capabilities": bctrl.InvokeCapability,
+			"ai": bctrl.UseAI, "vault": bctrl.UseVault, "storage": bctrl.GetStorage, "capabilities": bctrl.InvokeCapability,
 		}[strings.Split(p.Field, ".")[1]]
 		action := bctrl.Action{Verb: verb, Object: p.Witness}
 		require.True(t, child.Explain(action).Allowed, "the child permits %v", action)
@@ -436,7 +436,7 @@ func TestParseAndPrintAreInverse(t *testing.T) {
 	law(t, func(t *rapid.T, d drawing) {
 		m := d.declared()
 		if m.AI != nil && m.AI.Allow != nil && d.coin("empty defaults") {
-			m.AI.Defaults = map[bctrl.Provider]string{}
+			m.AI.Defaults = map[bctrl.AIProvider]string{}
 		}
 		text := printed(t, m)
 		var parsed bctrl.Mounts
@@ -450,7 +450,7 @@ func TestDefaultsNeverLeaveTheAllowedCredentials(t *testing.T) {
 	law(t, func(t *rapid.T, d drawing) {
 		parent, child := d.complete(), d.declared()
 		if child.AI != nil && d.coin("defaults") {
-			child.AI.Defaults = map[bctrl.Provider]string{
+			child.AI.Defaults = map[bctrl.AIProvider]string{
 				rapid.SampledFrom(worldProviders).Draw(t, "provider"): rapid.SampledFrom(worldIDs).Draw(t, "credential"),
 			}
 		}

@@ -228,9 +228,9 @@ func inheritRaw(child, parent *bool) *bool {
 }
 
 // allowedDefaults returns the defaults whose credentials are allowed.
-func allowedDefaults(defaults map[Provider]string, allow []string) map[Provider]string {
+func allowedDefaults(defaults map[AIProvider]string, allow []string) map[AIProvider]string {
 	kept := maps.Clone(defaults)
-	maps.DeleteFunc(kept, func(_ Provider, id string) bool { return !slices.Contains(allow, id) })
+	maps.DeleteFunc(kept, func(_ AIProvider, id string) bool { return !slices.Contains(allow, id) })
 	return kept
 }
 

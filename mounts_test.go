@@ -89,7 +89,7 @@ func TestAbsentAndEmptySurviveJSON(t *testing.T) {
 	}{
 		{`{}`, bctrl.Mounts{}},
 		{`{"ai":{}}`, bctrl.Mounts{AI: &bctrl.AIMount{}}},
-		{`{"ai":{"allow":[],"defaults":{}}}`, bctrl.Mounts{AI: &bctrl.AIMount{Allow: []string{}, Defaults: map[bctrl.Provider]string{}}}},
+		{`{"ai":{"allow":[],"defaults":{}}}`, bctrl.Mounts{AI: &bctrl.AIMount{Allow: []string{}, Defaults: map[bctrl.AIProvider]string{}}}},
 		{`{"vault":{}}`, bctrl.Mounts{Vault: &bctrl.VaultMount{}}},
 		{`{"vault":{"allow":[],"deny":[],"allowRawReads":false}}`, bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{}, Deny: []string{}, AllowRawReads: new(false)}}},
 		{`{"storage":{}}`, bctrl.Mounts{Storage: &bctrl.StorageMount{}}},
@@ -107,7 +107,7 @@ func TestAbsentAndEmptySurviveJSON(t *testing.T) {
 
 func TestValidateNamesEveryProblemAtOnce(t *testing.T) {
 	m := bctrl.Mounts{
-		AI: &bctrl.AIMount{Allow: []string{"ok", "1st", ""}, Defaults: map[bctrl.Provider]string{
+		AI: &bctrl.AIMount{Allow: []string{"ok", "1st", ""}, Defaults: map[bctrl.AIProvider]string{
 			bctrl.Anthropic: "ok", bctrl.OpenAI: "other", "my provider": "ok",
 		}},
 		Vault:        &bctrl.VaultMount{Allow: []string{"prod/", "", "prod//", "/prod/"}, Deny: []string{"*", "prod/./x", "prod"}},
@@ -437,8 +437,8 @@ func TestExplainNamesWhatDecided(t *testing.T) {
 		{bctrl.UseVault, "prod/ADMIN/x", false, 0, "mounts.vault.deny[1]", "PROD/admin/"},
 		{bctrl.UseVault, "prod/crm/root/x", false, 2, "mounts.vault.deny[0]", "prod/crm/root"},
 		{bctrl.ReadVault, "prod/crm/x", false, 1, "mounts.vault.allowRawReads", ""},
-		{bctrl.UseCredential, "b", true, 0, "mounts.ai.allow[1]", "b"},
-		{bctrl.UseCredential, "c", false, 0, "mounts.ai.allow", ""},
+		{bctrl.UseAI, "b", true, 0, "mounts.ai.allow[1]", "b"},
+		{bctrl.UseAI, "c", false, 0, "mounts.ai.allow", ""},
 		{bctrl.GetStorage, "exports", false, 1, "mounts.storage.access", "none"},
 		{bctrl.GetStorage, "other", false, 0, "mounts.storage.workspace", "exports"},
 		{bctrl.InvokeCapability, "github/repos", true, 0, "mounts.capabilities.allow[0]", "github/"},
@@ -456,7 +456,7 @@ func TestExplainNamesWhatDecided(t *testing.T) {
 			require.Equal(t, c.allowed, chain.Allows(action))
 		})
 	}
-	require.Equal(t, "mounts.ai", bctrl.Mounts{}.Explain(bctrl.Action{Verb: bctrl.UseCredential, Object: "a"}).Field)
+	require.Equal(t, "mounts.ai", bctrl.Mounts{}.Explain(bctrl.Action{Verb: bctrl.UseAI, Object: "a"}).Field)
 }
 
 func FuzzMounts(f *testing.F) {
@@ -482,7 +482,7 @@ func FuzzMounts(f *testing.F) {
 			require.True(t, parent.Covers(narrowed))
 			require.Equal(t, narrowed.Normal(), effective.Normal())
 		}
-		for _, verb := range []bctrl.Verb{bctrl.UseCredential, bctrl.UseVault, bctrl.ReadVault, bctrl.GetStorage, bctrl.InvokeCapability} {
+		for _, verb := range []bctrl.Verb{bctrl.UseAI, bctrl.UseVault, bctrl.ReadVault, bctrl.GetStorage, bctrl.InvokeCapability} {
 			action := bctrl.Action{Verb: verb, Object: object}
 			require.Equal(t, effective.Explain(action).Allowed, chain.Allows(action), "%v", action)
 			if chain.Allows(action) {

@@ -75,7 +75,7 @@ func (ps *problems) grammar(code, field string, list []string, rule func(string)
 }
 
 // defaults checks that every default is one of the allowed credentials.
-func (ps *problems) defaults(defaults map[Provider]string, allow []string) {
+func (ps *problems) defaults(defaults map[AIProvider]string, allow []string) {
 	allowed := newPrefixSet(allow)
 	for _, provider := range slices.Sorted(maps.Keys(defaults)) {
 		if err := names.CredentialID(string(provider)); err != nil {

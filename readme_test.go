@@ -35,7 +35,7 @@ func readmeProgram(ctx context.Context) (err error) {
 		Mounts: bctrl.Mounts{ // the ceiling: what anything in here may use
 			AI: &bctrl.AIMount{
 				Allow:    []string{"openai-prod"},
-				Defaults: map[bctrl.Provider]string{bctrl.OpenAI: "openai-prod"},
+				Defaults: map[bctrl.AIProvider]string{bctrl.OpenAI: "openai-prod"},
 			},
 			Vault:   &bctrl.VaultMount{Allow: []string{"prod/crm/"}},
 			Storage: &bctrl.StorageMount{Workspace: "sales-exports"},

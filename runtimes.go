@@ -58,9 +58,9 @@ type Launch struct {
 	Config *LaunchConfig `json:"config,omitempty"`
 	// Provider, Model and Credential choose the model; a call's own
 	// choice comes first, then the launch's.
-	Provider   Provider `json:"provider,omitempty"`
-	Model      string   `json:"model,omitempty"`
-	Credential string   `json:"credential,omitempty"`
+	Provider   AIProvider `json:"provider,omitempty"`
+	Model      string     `json:"model,omitempty"`
+	Credential string     `json:"credential,omitempty"`
 }
 
 // LaunchConfig shapes the browser window.

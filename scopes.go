@@ -71,8 +71,8 @@ func (s Scope) String() string {
 	return string(s.typ)
 }
 
-// ScopeFilter selects secrets.
-type ScopeFilter struct {
+// SecretFilter selects secrets.
+type SecretFilter struct {
 	// Scope, when not zero, selects those that live in exactly this scope.
 	Scope Scope
 	// Name selects by name or alias; there is one of a name in each scope.
@@ -81,7 +81,7 @@ type ScopeFilter struct {
 	AttachedTo Scope
 }
 
-func (f ScopeFilter) query() []string {
+func (f SecretFilter) query() []string {
 	return []string{
 		"scope", string(f.Scope.typ), "workspaceId", f.Scope.workspace, "groupId", f.Scope.group, "name", f.Name,
 		"attachedWorkspaceId", f.AttachedTo.workspace, "attachedGroupId", f.AttachedTo.group,

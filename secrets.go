@@ -125,18 +125,18 @@ func (s *SecretsService) Get(ctx context.Context, id string, opts ...CallOption)
 // List ranges over the secrets that a filter selects, oldest first.
 //
 // Access: secret.read
-func (s *SecretsService) List(ctx context.Context, f ScopeFilter, opts ...CallOption) iter.Seq2[SecretInfo, error] {
+func (s *SecretsService) List(ctx context.Context, f SecretFilter, opts ...CallOption) iter.Seq2[SecretInfo, error] {
 	return s.listing(f).all(ctx, opts)
 }
 
 // Page fetches one page of [SecretsService.List].
 //
 // Access: secret.read
-func (s *SecretsService) Page(ctx context.Context, f ScopeFilter, p PageOptions, opts ...CallOption) (*Page[SecretInfo], error) {
+func (s *SecretsService) Page(ctx context.Context, f SecretFilter, p PageOptions, opts ...CallOption) (*Page[SecretInfo], error) {
 	return s.listing(f).page(ctx, p, opts)
 }
 
-func (s *SecretsService) listing(f ScopeFilter) listing[SecretInfo] {
+func (s *SecretsService) listing(f SecretFilter) listing[SecretInfo] {
 	return listing[SecretInfo]{via: s.via, path: pathSecrets, query: f.query(), plural: wire.Secrets}
 }
 

@@ -10,8 +10,8 @@ import (
 // Stagehand is a runtime's agent. See [Runtime.Stagehand].
 type Stagehand struct{ rt *Runtime }
 
-// ActOption changes one [Stagehand.Act]: [ActOptions] or a [CallOption].
-type ActOption interface{ applyAct(*acting) }
+// ActCallOption changes one [Stagehand.Act]: [ActOptions] or a [CallOption].
+type ActCallOption interface{ applyAct(*acting) }
 
 type acting struct {
 	ActOptions
@@ -22,7 +22,7 @@ type acting struct {
 type ActOptions struct {
 	// Provider, Model and Credential choose the model. What is empty comes from
 	// the runtime's [Launch], then from the mounts' defaults.
-	Provider   Provider
+	Provider   AIProvider
 	Model      string
 	Credential string
 	// MaxSteps bounds how often the model is asked; zero is the server's
@@ -46,7 +46,7 @@ func (o ActOptions) applyAct(a *acting) { a.ActOptions = o }
 // before a request is sent.
 //
 // Access: runtime.execute
-func (s *Stagehand) Act(ctx context.Context, instruction string, opts ...ActOption) (*ActResult, error) {
+func (s *Stagehand) Act(ctx context.Context, instruction string, opts ...ActCallOption) (*ActResult, error) {
 	step, calls, err := act(instruction, opts)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (s *Stagehand) Act(ctx context.Context, instruction string, opts ...ActOpti
 // the result.
 //
 // Access: runtime.execute
-func (s *Stagehand) ActAsync(ctx context.Context, instruction string, opts ...ActOption) (*Operation, error) {
+func (s *Stagehand) ActAsync(ctx context.Context, instruction string, opts ...ActCallOption) (*Operation, error) {
 	step, calls, err := act(instruction, opts)
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func (s *Stagehand) ActAsync(ctx context.Context, instruction string, opts ...Ac
 	return s.rt.executor().start(ctx, Execution{Runtime: s.rt.Alias, Steps: []Step{step}}, calls)
 }
 
-func act(instruction string, opts []ActOption) (Step, []CallOption, error) {
+func act(instruction string, opts []ActCallOption) (Step, []CallOption, error) {
 	var a acting
 	for _, o := range opts {
 		o.applyAct(&a)

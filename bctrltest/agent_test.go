@@ -18,14 +18,14 @@ import (
 // login with a code, an export that lands in storage.
 func TestAnAgentLogsInWithASecretItNeverSees(t *testing.T) {
 	for _, tc := range []struct {
-		provider bctrl.Provider
+		provider bctrl.AIProvider
 		fill     bctrl.VaultFill
 	}{{bctrl.OpenAI, bctrl.FillSwap}, {bctrl.Anthropic, bctrl.FillDirect}} {
 		t.Run(string(tc.provider)+" "+string(tc.fill), func(t *testing.T) { mainJob(t, tc.provider, tc.fill) })
 	}
 }
 
-func mainJob(t *testing.T, provider bctrl.Provider, fill bctrl.VaultFill) {
+func mainJob(t *testing.T, provider bctrl.AIProvider, fill bctrl.VaultFill) {
 	t.Helper()
 	const seed = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 	password := bctrl.NewSecret("canary-Password-71")

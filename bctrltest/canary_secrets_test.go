@@ -52,7 +52,7 @@ func TestNoValueOfAScopedSecretIsFoundAnywhere(t *testing.T) {
 	quoted := "A='" + imported[:len(imported)-4] + "'\n"
 	_, err = client.Secrets.Import(ctx, bctrl.SecretImport{Scope: bctrl.Global(), Text: bctrl.NewSecret(quoted)})
 	require.NoError(t, err)
-	for _, err := range client.Secrets.List(ctx, bctrl.ScopeFilter{}) {
+	for _, err := range client.Secrets.List(ctx, bctrl.SecretFilter{}) {
 		require.NoError(t, err)
 	}
 	for _, err := range client.Audit.Events(ctx, bctrl.AuditFilter{}) {
@@ -79,7 +79,7 @@ func TestNoValueOfAScopedSecretIsFoundAnywhere(t *testing.T) {
 		func() error { _, err := client.Secrets.Rotate(ctx, refused, bctrl.NewSecret(refused)); return err },
 		func() error { _, err := client.Secrets.AttachGroup(ctx, s.ID, "sales", refused); return err },
 		func() error {
-			_, err := client.Secrets.Page(ctx, bctrl.ScopeFilter{Name: refused}, bctrl.PageOptions{})
+			_, err := client.Secrets.Page(ctx, bctrl.SecretFilter{Name: refused}, bctrl.PageOptions{})
 			return err
 		},
 		func() error {

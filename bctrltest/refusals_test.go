@@ -144,7 +144,7 @@ func newFiller(t *testing.T) *filler {
 }
 
 // fill has the agent fill a key on a page and reports whether it was.
-func (f *filler) fill(t *testing.T, key, page string, opts ...bctrl.ActOption) bool {
+func (f *filler) fill(t *testing.T, key, page string, opts ...bctrl.ActCallOption) bool {
 	t.Helper()
 	_, err := f.rt.Page.Goto(t.Context(), page)
 	require.NoError(t, err)

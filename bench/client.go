@@ -45,7 +45,7 @@ func (p plan) local(w io.Writer) error {
 		return nil
 	}
 	ordinary := bctrl.Mounts{
-		AI:      &bctrl.AIMount{Allow: []string{"openai-prod", "anthropic-prod"}, Defaults: map[bctrl.Provider]string{bctrl.OpenAI: "openai-prod"}},
+		AI:      &bctrl.AIMount{Allow: []string{"openai-prod", "anthropic-prod"}, Defaults: map[bctrl.AIProvider]string{bctrl.OpenAI: "openai-prod"}},
 		Vault:   &bctrl.VaultMount{Allow: []string{"prod/crm/", "prod/email/"}, Deny: []string{"prod/crm/admin/"}, AllowRawReads: new(true)},
 		Storage: &bctrl.StorageMount{Workspace: "sales-exports"},
 	}

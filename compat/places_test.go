@@ -30,7 +30,7 @@ type provider struct {
 	// secrets are the provider's, by name.
 	secrets map[string]string
 	// ai is the kind of AI credential that its models are called with, or empty.
-	ai bctrl.Provider
+	ai bctrl.AIProvider
 	// allow are the capabilities that the workspace mounts.
 	allow []string
 	// own is set where the AI credential is for a server of one's own.

@@ -27,7 +27,7 @@ var verbs = []struct {
 	verb   bctrl.Verb
 	object string
 }{
-	{bctrl.UseCredential, "id of an AI credential"},
+	{bctrl.UseAI, "id of an AI credential"},
 	{bctrl.UseVault, "vault key: fill it in, make its one-time code"},
 	{bctrl.ListVault, "vault key"},
 	{bctrl.ReadVault, "vault key: see its value"},
@@ -94,7 +94,7 @@ A verb and its object are one of` + verbsHelp(),
 				return starting(verbNames(), typed), cobra.ShellCompDirectiveNoFileComp
 			case len(args) == 1 && strings.HasPrefix(args[0], "vault."):
 				return c.complete(cmd, vaultKeys, typed)
-			case len(args) == 1 && args[0] == string(bctrl.UseCredential):
+			case len(args) == 1 && args[0] == string(bctrl.UseAI):
 				return c.complete(cmd, aiIDs, typed)
 			}
 			return nil, cobra.ShellCompDirectiveNoFileComp

@@ -191,11 +191,11 @@ func switchAI(c *cli, name string, on bool, short, long string) *cobra.Command {
 // aiTest is a test's result with all its fields under the names they have in
 // JSON.
 type aiTest struct {
-	OK        bool           `json:"ok"`
-	Provider  bctrl.Provider `json:"provider"`
-	Message   string         `json:"message,omitempty"`
-	LatencyMs int64          `json:"latencyMs"`
-	CheckedAt time.Time      `json:"checkedAt"`
+	OK        bool             `json:"ok"`
+	Provider  bctrl.AIProvider `json:"provider"`
+	Message   string           `json:"message,omitempty"`
+	LatencyMs int64            `json:"latencyMs"`
+	CheckedAt time.Time        `json:"checkedAt"`
 }
 
 func testAI(c *cli) *cobra.Command {

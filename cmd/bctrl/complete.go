@@ -90,7 +90,7 @@ func aiIDs(ctx context.Context, client *bctrl.Client, _ string) iter.Seq2[string
 }
 
 func secretIDs(ctx context.Context, client *bctrl.Client, _ string) iter.Seq2[string, error] {
-	return mapped(client.Secrets.List(ctx, bctrl.ScopeFilter{}), func(s bctrl.SecretInfo) string { return s.ID })
+	return mapped(client.Secrets.List(ctx, bctrl.SecretFilter{}), func(s bctrl.SecretInfo) string { return s.ID })
 }
 
 func credentialIDs(ctx context.Context, client *bctrl.Client, _ string) iter.Seq2[string, error] {

@@ -96,9 +96,9 @@ func (m *mountFlags) assemble(given func(string) bool) (*bctrl.Mounts, error) {
 			return nil, usagef("--ai-default %q: want provider=id, such as openai=openai-prod", text)
 		}
 		if out.AI.Defaults == nil {
-			out.AI.Defaults = map[bctrl.Provider]string{}
+			out.AI.Defaults = map[bctrl.AIProvider]string{}
 		}
-		out.AI.Defaults[bctrl.Provider(provider)] = id
+		out.AI.Defaults[bctrl.AIProvider(provider)] = id
 	}
 	if given("allow-vault") || given("deny-vault") || given("raw-reads") || m.noVault {
 		out.Vault = &bctrl.VaultMount{Allow: m.allow, Deny: m.deny}
@@ -199,8 +199,8 @@ func orNothing(allow []string) string {
 	return joined(allow)
 }
 
-func sortedKeys(m map[bctrl.Provider]string) []bctrl.Provider {
-	keys := make([]bctrl.Provider, 0, len(m))
+func sortedKeys(m map[bctrl.AIProvider]string) []bctrl.AIProvider {
+	keys := make([]bctrl.AIProvider, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)
 	}

@@ -199,7 +199,7 @@ func launched(ctx context.Context, l *bctrl.BrowserLauncher, driver bctrl.Driver
 }
 
 // newModelFlags adds the flags that choose a model.
-func newModelFlags(cmd *cobra.Command, provider *bctrl.Provider, model, credential *string) {
+func newModelFlags(cmd *cobra.Command, provider *bctrl.AIProvider, model, credential *string) {
 	f := cmd.Flags()
 	f.StringVar((*string)(provider), "provider", "", "`provider` of the model (default: the only one that the mounts can serve)")
 	f.StringVar(model, "model", "", "`model` to ask (default: the credential's)")

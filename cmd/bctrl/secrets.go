@@ -141,7 +141,7 @@ live in exactly one scope.`,
 			return err
 		}
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
-			return list(c, cmd, client.Secrets.List(ctx, bctrl.ScopeFilter{Scope: in, Name: *name}), c.secretColumns()...)
+			return list(c, cmd, client.Secrets.List(ctx, bctrl.SecretFilter{Scope: in, Name: *name}), c.secretColumns()...)
 		})
 	}
 	return cmd

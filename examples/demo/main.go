@@ -95,7 +95,7 @@ func program(ctx context.Context, stage *stage) (err error) {
 		Mounts: bctrl.Mounts{
 			AI: &bctrl.AIMount{
 				Allow:    []string{credential.ID},
-				Defaults: map[bctrl.Provider]string{credential.Provider: credential.ID},
+				Defaults: map[bctrl.AIProvider]string{credential.Provider: credential.ID},
 			},
 			Vault:   &bctrl.VaultMount{Allow: []string{"prod/crm/"}},
 			Storage: &bctrl.StorageMount{Workspace: "sales-exports"},

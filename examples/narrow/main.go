@@ -73,7 +73,7 @@ func run(out io.Writer) error {
 		{Verb: bctrl.ReadVault, Object: "prod/crm/salesforce"},
 		{Verb: bctrl.UseVault, Object: "prod/crm2/salesforce"},
 		{Verb: bctrl.UseVault, Object: "prod/admin/root"},
-		{Verb: bctrl.UseCredential, Object: "anthropic-prod"},
+		{Verb: bctrl.UseAI, Object: "anthropic-prod"},
 		{Verb: bctrl.PutStorage, Object: "sales-exports"},
 	} {
 		d := crm.Explain(action)

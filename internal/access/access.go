@@ -73,7 +73,7 @@ const (
 
 // mounted are the rights that mounts give.
 var mounted = []Verb{
-	bctrl.UseCredential, bctrl.UseVault, bctrl.ListVault, bctrl.ReadVault,
+	bctrl.UseAI, bctrl.UseVault, bctrl.ListVault, bctrl.ReadVault,
 	bctrl.GetStorage, bctrl.PutStorage, bctrl.DeleteStorage, bctrl.ListStorage, bctrl.SignStorage,
 	bctrl.InvokeCapability,
 }
@@ -172,7 +172,7 @@ func Decide(c Caller, a Action) bool {
 	case slices.Contains(mounted, a.Verb):
 		return rt.Chain.Allows(bctrl.Action{Verb: a.Verb, Object: a.Object})
 	case a.Verb == AIRead:
-		return rt.Chain.Allows(bctrl.Action{Verb: bctrl.UseCredential, Object: a.Object})
+		return rt.Chain.Allows(bctrl.Action{Verb: bctrl.UseAI, Object: a.Object})
 	case a.Verb == CapabilityRead:
 		return rt.Chain.Allows(bctrl.Action{Verb: bctrl.InvokeCapability, Object: a.Object})
 	case slices.Contains(own, a.Verb):

@@ -28,7 +28,7 @@ func TestADecisionIsNoUnlessSomethingGivesIt(t *testing.T) {
 		{"outside the lower level", runtime, Action{bctrl.UseVault, "prod/x"}, false},
 		{"raw reads are not use", runtime, Action{bctrl.ReadVault, "prod/crm/a"}, false},
 		{"a runtime writes no vault", runtime, Action{VaultWrite, "prod/crm/a"}, false},
-		{"no ai mount", runtime, Action{bctrl.UseCredential, "openai"}, false},
+		{"no ai mount", runtime, Action{bctrl.UseAI, "openai"}, false},
 		{"no storage mount", runtime, Action{bctrl.GetStorage, "ns"}, false},
 		{"its own runtime", runtime, Action{RuntimeStop, "rt-1"}, true},
 		{"another runtime", runtime, Action{RuntimeStop, "rt-2"}, false},

@@ -244,7 +244,7 @@ func (p *raw) sent() []string {
 }
 
 // newModel starts a provider and returns a model of it in the shape of kind.
-func newModel(t *testing.T, kind bctrl.Provider, script func(n int, body string) []called) (model.Chat, *raw) {
+func newModel(t *testing.T, kind bctrl.AIProvider, script func(n int, body string) []called) (model.Chat, *raw) {
 	t.Helper()
 	p := &raw{}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -267,7 +267,7 @@ func newModel(t *testing.T, kind bctrl.Provider, script func(n int, body string)
 	return connect(t, kind, srv), p
 }
 
-func connect(t *testing.T, kind bctrl.Provider, srv *httptest.Server) model.Chat {
+func connect(t *testing.T, kind bctrl.AIProvider, srv *httptest.Server) model.Chat {
 	t.Helper()
 	b := broker.New(broker.Config{Egress: egress.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}})
 	t.Cleanup(func() { b.Close(); srv.Close() })
@@ -281,7 +281,7 @@ func connect(t *testing.T, kind bctrl.Provider, srv *httptest.Server) model.Chat
 
 // answer writes calls in the shape of a provider. Anthropic's input is JSON by
 // construction: what is not becomes a string.
-func answer(kind bctrl.Provider, calls []called) string {
+func answer(kind bctrl.AIProvider, calls []called) string {
 	if kind == bctrl.Anthropic {
 		blocks := []any{}
 		for _, c := range calls {
@@ -328,7 +328,7 @@ func deps(chat model.Chat, s *site, v *vault) agent.Deps {
 	}
 }
 
-var kinds = []bctrl.Provider{bctrl.OpenAI, bctrl.Anthropic}
+var kinds = []bctrl.AIProvider{bctrl.OpenAI, bctrl.Anthropic}
 
 func newSecrets(values ...string) *scrub.Set {
 	set := scrub.New()

@@ -57,12 +57,12 @@ func says(status int, body string) func(int, http.ResponseWriter, *http.Request)
 	}
 }
 
-func (f *fake) config(p bctrl.Provider) Config {
+func (f *fake) config(p bctrl.AIProvider) Config {
 	never := 0
 	return Config{Provider: p, BaseURL: f.url + "/v1", Model: "m-1", Key: bctrl.NewSecret(canaryKey), MaxRetries: &never}
 }
 
-func (f *fake) chat(t *testing.T, p bctrl.Provider, edit func(*Config)) Chat {
+func (f *fake) chat(t *testing.T, p bctrl.AIProvider, edit func(*Config)) Chat {
 	t.Helper()
 	cfg := f.config(p)
 	if edit != nil {
@@ -73,7 +73,7 @@ func (f *fake) chat(t *testing.T, p bctrl.Provider, edit func(*Config)) Chat {
 	return chat
 }
 
-var providers = []bctrl.Provider{bctrl.OpenAI, bctrl.Google, bctrl.OpenAICompatible, bctrl.Anthropic}
+var providers = []bctrl.AIProvider{bctrl.OpenAI, bctrl.Google, bctrl.OpenAICompatible, bctrl.Anthropic}
 
 // conversation uses everything that a request can hold.
 func conversation() Request {
@@ -100,7 +100,7 @@ const (
 		{"type":"tool_use","id":"c3","name":"click","input":{"ref":"e2"}}],"usage":{"input_tokens":4,"cache_read_input_tokens":7,"output_tokens":7}}`
 )
 
-func answerFor(p bctrl.Provider) string {
+func answerFor(p bctrl.AIProvider) string {
 	if p == bctrl.Anthropic {
 		return anthropicAnswer
 	}

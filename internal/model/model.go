@@ -134,7 +134,7 @@ type Usage struct {
 
 // Config says which model to ask, and how.
 type Config struct {
-	Provider bctrl.Provider
+	Provider bctrl.AIProvider
 	// BaseURL is the API's root, version segment included
 	// ("https://api.openai.com/v1"); empty is the provider's public one. For
 	// Anthropic a missing "/v1" is added.
@@ -190,7 +190,7 @@ const fieldKey = "apiKey"
 // providerOf returns what is known about p. The default models are the general
 // purpose ones that the providers name first; a credential's DefaultModel
 // replaces them.
-func providerOf(p bctrl.Provider) (provider, bool) {
+func providerOf(p bctrl.AIProvider) (provider, bool) {
 	bearer := bctrl.CredentialAuth{Type: bctrl.AuthHeader, Headers: map[string]string{"Authorization": "Bearer {apiKey?}"}}
 	switch p {
 	case bctrl.OpenAI:
@@ -209,7 +209,7 @@ func providerOf(p bctrl.Provider) (provider, bool) {
 
 // Target is how the broker reaches a provider at a base URL with a key, which
 // may be zero. An unknown provider's has neither.
-func Target(p bctrl.Provider, baseURL string, key bctrl.Secret) broker.Target {
+func Target(p bctrl.AIProvider, baseURL string, key bctrl.Secret) broker.Target {
 	known, ok := providerOf(p)
 	if !ok {
 		return broker.Target{BaseURL: baseURL}
@@ -235,7 +235,7 @@ func New(b *broker.Broker, cfg Config) (Chat, error) {
 
 // BaseURL returns where a provider is reached: at given, or where that is empty
 // at its public address, which a compatible provider has none of.
-func BaseURL(p bctrl.Provider, given string) string {
+func BaseURL(p bctrl.AIProvider, given string) string {
 	if given != "" {
 		return given
 	}

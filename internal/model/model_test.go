@@ -30,7 +30,7 @@ func TestEveryProviderIsAskedInItsShape(t *testing.T) {
 		{"role":"tool","tool_call_id":"c2","content":"Error: bad arguments"},
 		{"role":"user","content":"go on"}]`
 	compatible := `{"model":"m-1","max_tokens":8192,"stream":false,` + messages + `,` + tools + `}`
-	want := map[bctrl.Provider]string{
+	want := map[bctrl.AIProvider]string{
 		bctrl.OpenAI:           strings.Replace(compatible, "max_tokens", "max_completion_tokens", 1),
 		bctrl.Google:           compatible,
 		bctrl.OpenAICompatible: compatible,
@@ -75,7 +75,7 @@ func TestTheCallsModelAndLimitComeBeforeTheCredentials(t *testing.T) {
 
 func TestWhatAProviderWantsBackComesBack(t *testing.T) {
 	for _, c := range []struct {
-		provider     bctrl.Provider
+		provider     bctrl.AIProvider
 		answer, want string
 	}{
 		{
@@ -114,7 +114,7 @@ func TestWhatAProviderWantsBackComesBack(t *testing.T) {
 
 func TestEveryReasonToStopIsTold(t *testing.T) {
 	for _, c := range []struct {
-		provider bctrl.Provider
+		provider bctrl.AIProvider
 		body     string
 		want     StopReason
 	}{
@@ -181,7 +181,7 @@ func TestFailuresAreNamedWithoutKeyOrPrompt(t *testing.T) {
 }
 
 func TestAnAnswerThatNeverEndsIsABadAnswer(t *testing.T) {
-	for _, p := range []bctrl.Provider{bctrl.OpenAI, bctrl.Anthropic} {
+	for _, p := range []bctrl.AIProvider{bctrl.OpenAI, bctrl.Anthropic} {
 		f := serve(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, strings.Repeat(" ", broker.DefaultMaxAnswer+1))
 		})

@@ -15,7 +15,7 @@ import (
 func TestTheRegistryKnowsTheProvidersOfModels(t *testing.T) {
 	r, err := registry.Builtin()
 	require.NoError(t, err)
-	served := map[bctrl.Provider]bool{}
+	served := map[bctrl.AIProvider]bool{}
 	for _, p := range r.Providers() {
 		if p.AI == "" {
 			continue
@@ -36,5 +36,5 @@ func TestTheRegistryKnowsTheProvidersOfModels(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, map[bctrl.Provider]bool{bctrl.OpenAI: true, bctrl.Anthropic: true, bctrl.Google: true}, served)
+	require.Equal(t, map[bctrl.AIProvider]bool{bctrl.OpenAI: true, bctrl.Anthropic: true, bctrl.Google: true}, served)
 }

@@ -27,7 +27,7 @@ type Provider struct {
 	Name string `json:"name"`
 	Docs string `json:"docs"`
 	// AI is the provider of AI credentials that this one serves, or empty.
-	AI bctrl.Provider `json:"ai,omitempty"`
+	AI bctrl.AIProvider `json:"ai,omitempty"`
 	// Hosts are those it is reached at, and patterns of them: see [Host]. A
 	// provider of AI credentials that each say where it is has none.
 	Hosts []string `json:"hosts"`
@@ -109,7 +109,7 @@ func (r *Registry) Provider(id string) (Provider, bool) {
 }
 
 // ForAI returns the provider that AI credentials of a kind are for.
-func (r *Registry) ForAI(kind bctrl.Provider) (Provider, bool) {
+func (r *Registry) ForAI(kind bctrl.AIProvider) (Provider, bool) {
 	if kind == "" {
 		return Provider{}, false
 	}

@@ -112,7 +112,7 @@ func TestEveryLanguageModelNeedsItsMount(t *testing.T) {
 			}
 		}
 	}
-	for _, ai := range []bctrl.Provider{bctrl.OpenAI, bctrl.Anthropic, bctrl.Google} {
+	for _, ai := range []bctrl.AIProvider{bctrl.OpenAI, bctrl.Anthropic, bctrl.Google} {
 		serving := 0
 		for _, p := range r.Providers() {
 			if p.AI == ai {
@@ -264,7 +264,7 @@ func TestServersOfOnesOwnAreWhereTheirCredentialsSay(t *testing.T) {
 		stored := strings.HasSuffix(c.ID, "/files")
 		require.Equal(t, !stored, c.Model, "%s: a model is what ai.use is for; what is stored there is not", c.ID)
 	}
-	for _, kind := range []bctrl.Provider{bctrl.OpenAI, bctrl.Anthropic, bctrl.Google} {
+	for _, kind := range []bctrl.AIProvider{bctrl.OpenAI, bctrl.Anthropic, bctrl.Google} {
 		of, ok := r.ForAI(kind)
 		require.True(t, ok)
 		require.Equal(t, kind, of.AI)

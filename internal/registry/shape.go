@@ -37,7 +37,7 @@ func (p Provider) shape() []error {
 	c.pattern("id", p.ID, idPattern, 63)
 	c.text("name", p.Name, 100)
 	c.pattern("docs", p.Docs, docsPattern, 500)
-	c.require(slices.Contains([]bctrl.Provider{"", bctrl.OpenAI, bctrl.Anthropic, bctrl.Google}, p.AI), "ai", "no AI credentials are of this provider")
+	c.require(slices.Contains([]bctrl.AIProvider{"", bctrl.OpenAI, bctrl.Anthropic, bctrl.Google}, p.AI), "ai", "no AI credentials are of this provider")
 	c.distinct("hosts", p.Hosts, 32)
 	if p.BasePath != "" {
 		c.pattern("basePath", p.BasePath, basePathPattern, 200)

@@ -216,8 +216,8 @@ func TestEachMethodNamesTheRightThatTheServerChecks(t *testing.T) {
 			return err
 		}},
 		{"SecretsService.Get", func() error { return failing(client.Secrets.Get(ctx, secret.ID)) }},
-		{"SecretsService.List", func() error { return drain(client.Secrets.List(ctx, bctrl.ScopeFilter{})) }},
-		{"SecretsService.Page", func() error { return failing(client.Secrets.Page(ctx, bctrl.ScopeFilter{}, p)) }},
+		{"SecretsService.List", func() error { return drain(client.Secrets.List(ctx, bctrl.SecretFilter{})) }},
+		{"SecretsService.Page", func() error { return failing(client.Secrets.Page(ctx, bctrl.SecretFilter{}, p)) }},
 		{"SecretsService.Update", func() error {
 			return failing(client.Secrets.Update(ctx, secret.ID, bctrl.SecretUpdate{Aliases: []string{"a"}}))
 		}},

@@ -79,7 +79,7 @@ func (a *askedModel) Complete(ctx context.Context, req model.Request) (answer *m
 		}
 		now, err := a.s.askable(ctx, a.s.db.Read(), caller, chosen.credential.ID)
 		if err == nil && now.UID != chosen.credential.UID {
-			err = outsideMount(bctrl.UseCredential) // another has the id
+			err = outsideMount(bctrl.UseAI) // another has the id
 		}
 		return err
 	}
@@ -97,7 +97,7 @@ func (a *askedModel) ask(ctx context.Context, req model.Request, chosen chosenMo
 		id := chosen.credential.ID
 		chat, err := a.s.openModel(chosen, &modelCalls{
 			s: a.s, id: id, caller: func(ctx context.Context) (access.Caller, error) { return a.s.callerOf(ctx, a.x) },
-			event: func() audit.Event { return a.x.event(bctrl.UseCredential, id) },
+			event: func() audit.Event { return a.x.event(bctrl.UseAI, id) },
 		})
 		if err != nil {
 			return nil, err

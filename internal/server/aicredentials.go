@@ -26,7 +26,7 @@ func aiCredentialRoutes() []route {
 		endpoint("GET /v1/ai-credentials/{id}", access.AIRead, (*Server).getAICredential),
 		endpoint("PATCH /v1/ai-credentials/{id}", access.AIWrite, (*Server).updateAICredential),
 		endpoint("DELETE /v1/ai-credentials/{id}", access.AIWrite, (*Server).deleteAICredential, "force"),
-		endpoint("POST /v1/ai-credentials/{id}/test", bctrl.UseCredential, (*Server).testAICredential),
+		endpoint("POST /v1/ai-credentials/{id}/test", bctrl.UseAI, (*Server).testAICredential),
 	}
 }
 
@@ -34,11 +34,11 @@ func aiCredentialRoutes() []route {
 // and the seal covers it: a base URL that was edited in the database receives
 // no key.
 type aiMeta struct {
-	Provider     bctrl.Provider `json:"provider"`
-	Label        string         `json:"label,omitempty"`
-	BaseURL      string         `json:"baseUrl,omitempty"`
-	DefaultModel string         `json:"defaultModel,omitempty"`
-	Enabled      bool           `json:"enabled"`
+	Provider     bctrl.AIProvider `json:"provider"`
+	Label        string           `json:"label,omitempty"`
+	BaseURL      string           `json:"baseUrl,omitempty"`
+	DefaultModel string           `json:"defaultModel,omitempty"`
+	Enabled      bool             `json:"enabled"`
 }
 
 // address is where the provider is reached, by its public address too.
@@ -71,7 +71,7 @@ func (s *Server) createAICredential(ctx context.Context, rq *request, in wire.AI
 		return bctrl.AICredential{}, err
 	}
 	meta := aiMeta{
-		Provider: bctrl.Provider(in.Provider), Label: in.Label, BaseURL: in.BaseURL, DefaultModel: in.DefaultModel,
+		Provider: bctrl.AIProvider(in.Provider), Label: in.Label, BaseURL: in.BaseURL, DefaultModel: in.DefaultModel,
 		Enabled: in.Enabled == nil || *in.Enabled,
 	}
 	if err := s.checkAICredential(meta, in.APIKey); err != nil {
@@ -187,8 +187,8 @@ func (s *Server) askable(ctx context.Context, q store.Queries, c access.Caller, 
 }
 
 func (s *Server) askableBy(ctx context.Context, q store.Queries, c access.Caller, id string) (found store.AICredential, err error) {
-	if !access.Decide(c, access.Action{Verb: bctrl.UseCredential, Object: id}) {
-		return found, outsideMount(bctrl.UseCredential)
+	if !access.Decide(c, access.Action{Verb: bctrl.UseAI, Object: id}) {
+		return found, outsideMount(bctrl.UseAI)
 	}
 	if found, err = s.findMeant(ctx, q, c, id); err != nil || c.Runtime == nil {
 		return found, err
@@ -288,7 +288,7 @@ func allowedAICredentials(c access.Caller) []string {
 		return nil
 	}
 	ids := slices.DeleteFunc(slices.Clone(mount.Allow), func(id string) bool {
-		return !access.Decide(c, access.Action{Verb: bctrl.UseCredential, Object: id})
+		return !access.Decide(c, access.Action{Verb: bctrl.UseAI, Object: id})
 	})
 	slices.Sort(ids)
 	return slices.Compact(ids)

@@ -15,7 +15,7 @@ import (
 // modelChoice is what an agent call, or the launch of its runtime, says about
 // the model to ask. Empty fields leave it open.
 type modelChoice struct {
-	Provider          bctrl.Provider
+	Provider          bctrl.AIProvider
 	Model, Credential string
 }
 
@@ -54,7 +54,7 @@ type usableSet struct {
 	// credentials that were mounted.
 	allow    []string
 	usable   []usableCredential
-	defaults map[bctrl.Provider]string
+	defaults map[bctrl.AIProvider]string
 }
 
 type usableCredential struct {
@@ -106,7 +106,7 @@ func (set usableSet) choose(call, launch modelChoice) (id, name string, err erro
 }
 
 // providerOf is the provider that a choice names, itself or by a credential.
-func (set usableSet) providerOf(c modelChoice) bctrl.Provider {
+func (set usableSet) providerOf(c modelChoice) bctrl.AIProvider {
 	if c.Provider != "" || c.Credential == "" {
 		return c.Provider
 	}
@@ -117,7 +117,7 @@ func (set usableSet) providerOf(c modelChoice) bctrl.Provider {
 // find returns the credential with an id that the mounts permit.
 func (set usableSet) find(id string) (usableCredential, error) {
 	if !slices.Contains(set.allow, id) {
-		return usableCredential{}, outsideMount(bctrl.UseCredential)
+		return usableCredential{}, outsideMount(bctrl.UseAI)
 	}
 	for _, c := range set.usable {
 		if c.id == id {
@@ -132,7 +132,7 @@ func (set usableSet) find(id string) (usableCredential, error) {
 
 // onlyProvider is the provider of all usable credentials. Enabling and
 // disabling does not change it: that must not send prompts somewhere else.
-func (set usableSet) onlyProvider() (bctrl.Provider, error) {
+func (set usableSet) onlyProvider() (bctrl.AIProvider, error) {
 	var found []string
 	for _, c := range set.usable {
 		if p := string(c.meta.Provider); !slices.Contains(found, p) {
@@ -142,11 +142,11 @@ func (set usableSet) onlyProvider() (bctrl.Provider, error) {
 	switch len(found) {
 	case 0:
 		if len(set.allow) == 0 {
-			return "", outsideMount(bctrl.UseCredential)
+			return "", outsideMount(bctrl.UseAI)
 		}
 		return "", errNoDefault(nil)
 	case 1:
-		return bctrl.Provider(found[0]), nil
+		return bctrl.AIProvider(found[0]), nil
 	}
 	slices.Sort(found)
 	e := conflict("ai.model_ambiguous", "the mounts can serve more than one provider: "+strings.Join(found, ", "))
@@ -156,7 +156,7 @@ func (set usableSet) onlyProvider() (bctrl.Provider, error) {
 
 // defaultFor is the credential that a provider is asked with when none is
 // named: the mounts' default, else the only one that is enabled.
-func (set usableSet) defaultFor(p bctrl.Provider) (string, error) {
+func (set usableSet) defaultFor(p bctrl.AIProvider) (string, error) {
 	if id, ok := set.defaults[p]; ok {
 		return id, nil
 	}

@@ -15,20 +15,20 @@ import (
 	"github.com/bctrl-go/bctrl/internal/model"
 )
 
-func usable(id string, p bctrl.Provider, enabled bool) usableCredential {
+func usable(id string, p bctrl.AIProvider, enabled bool) usableCredential {
 	return usableCredential{id, aiMeta{Provider: p, Enabled: enabled, DefaultModel: "model of " + id}}
 }
 
 func TestTheModelIsChosenByTheCallThenTheLaunchThenTheMounts(t *testing.T) {
 	o1, o2, o3 := usable("o1", bctrl.OpenAI, true), usable("o2", bctrl.OpenAI, true), usable("off", bctrl.OpenAI, false)
 	a1 := usable("a1", bctrl.Anthropic, true)
-	openai := map[bctrl.Provider]string{bctrl.OpenAI: "o2"}
+	openai := map[bctrl.AIProvider]string{bctrl.OpenAI: "o2"}
 	type list = []usableCredential
 	for _, tc := range []struct {
 		why          string
 		usable       list
 		gone         string // allowed, but no longer what was mounted
-		defaults     map[bctrl.Provider]string
+		defaults     map[bctrl.AIProvider]string
 		call, launch modelChoice
 		id, model    string
 		code         string
@@ -38,8 +38,8 @@ func TestTheModelIsChosenByTheCallThenTheLaunchThenTheMounts(t *testing.T) {
 		{why: "two without a default", usable: list{o1, o2}, code: "ai.no_default_credential"},
 		{why: "the only enabled one", usable: list{o1, o3}, id: "o1", model: "model of o1"},
 		{why: "only a disabled one", usable: list{o3}, code: "ai.no_default_credential"},
-		{why: "a disabled default is not skipped", usable: list{o1, o3}, defaults: map[bctrl.Provider]string{bctrl.OpenAI: "off"}, code: "ai.disabled"},
-		{why: "a default that was deleted is not skipped", usable: list{o1}, gone: "x", defaults: map[bctrl.Provider]string{bctrl.OpenAI: "x"}, code: "ai.not_found"},
+		{why: "a disabled default is not skipped", usable: list{o1, o3}, defaults: map[bctrl.AIProvider]string{bctrl.OpenAI: "off"}, code: "ai.disabled"},
+		{why: "a default that was deleted is not skipped", usable: list{o1}, gone: "x", defaults: map[bctrl.AIProvider]string{bctrl.OpenAI: "x"}, code: "ai.not_found"},
 		{why: "nothing is mounted", code: "ai.outside_mount"},
 		{why: "all that was mounted is gone", gone: "x", code: "ai.no_default_credential"},
 		{why: "two providers", usable: list{o1, a1}, code: "ai.model_ambiguous"},
@@ -84,7 +84,7 @@ func TestTheModelIsChosenByTheCallThenTheLaunchThenTheMounts(t *testing.T) {
 // oracle that says of each credential, by itself, whether it may be the answer.
 func TestNoCredentialIsChosenButAnAllowedEnabledOneOfItsProvider(t *testing.T) {
 	ids := []string{"a", "b", "c", "d"}
-	providers := []bctrl.Provider{"", bctrl.OpenAI, bctrl.Anthropic}
+	providers := []bctrl.AIProvider{"", bctrl.OpenAI, bctrl.Anthropic}
 	rapid.Check(t, func(t *rapid.T) {
 		var set usableSet
 		known := map[string]usableCredential{}
@@ -98,7 +98,7 @@ func TestNoCredentialIsChosenButAnAllowedEnabledOneOfItsProvider(t *testing.T) {
 				set.allow, set.usable = append(set.allow, id), append(set.usable, c)
 			}
 		}
-		set.defaults = map[bctrl.Provider]string{}
+		set.defaults = map[bctrl.AIProvider]string{}
 		for _, id := range set.allow {
 			if rapid.Bool().Draw(t, id+" is a default") {
 				set.defaults[known[id].meta.Provider] = id

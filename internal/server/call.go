@@ -239,7 +239,7 @@ func (s *Server) intend(ctx context.Context, tx *store.Tx, c *call) (ev audit.Ev
 	ev = c.event()
 	c.complete(&ev)
 	if r.AI != nil && c.caller.Runtime != nil {
-		ev.Action, ev.Object = string(bctrl.UseCredential), r.Credential.ID
+		ev.Action, ev.Object = string(bctrl.UseAI), r.Credential.ID
 	}
 	query.Credential, query.NoAI = r.Credential.ID, hidesAI(c.caller, r.Credential.ID)
 	c.standing.Store(&query)
@@ -249,7 +249,7 @@ func (s *Server) intend(ctx context.Context, tx *store.Tx, c *call) (ev audit.Ev
 // hidesAI reports whether a credential that a caller names is, where it is an AI
 // credential, none to it: a runtime knows of those alone that are mounted.
 func hidesAI(c access.Caller, id string) bool {
-	return c.Runtime != nil && !access.Decide(c, access.Action{Verb: bctrl.UseCredential, Object: id})
+	return c.Runtime != nil && !access.Decide(c, access.Action{Verb: bctrl.UseAI, Object: id})
 }
 
 // underPolicy takes over the capability's limits as q has them, and refuses a

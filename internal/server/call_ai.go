@@ -74,7 +74,7 @@ func (s *Server) aiCredentialFor(ctx context.Context, q store.Queries, c access.
 
 // aiCredentialsOf lists the ids of an organization's AI credentials of a kind, as
 // many as one reads.
-func aiCredentialsOf(ctx context.Context, q store.Queries, org string, kind bctrl.Provider) (ids []string, err error) {
+func aiCredentialsOf(ctx context.Context, q store.Queries, org string, kind bctrl.AIProvider) (ids []string, err error) {
 	const page, shown = 100, 10
 	for after := ""; ; {
 		rows, err := q.AICredentials(ctx, org, after, page)
@@ -121,7 +121,7 @@ func (s *Server) usableModels(ctx context.Context, c access.Caller) (set usableS
 }
 
 // serves reports whether one of them is of a kind.
-func (set usableSet) serves(kind bctrl.Provider) bool {
+func (set usableSet) serves(kind bctrl.AIProvider) bool {
 	return kind != "" && slices.ContainsFunc(set.usable, func(c usableCredential) bool { return c.meta.Provider == kind })
 }
 

@@ -15,7 +15,7 @@ import (
 
 // aiKind is a kind of AI credential, and what is asked of its provider.
 type aiKind struct {
-	provider bctrl.Provider
+	provider bctrl.AIProvider
 	// registry is the provider's id there, host where it is.
 	registry, host string
 	// auth is the header that its key is sent in.
@@ -190,7 +190,7 @@ func TestTheAIMountDecidesWhatARuntimeDoesWithAnAICredential(t *testing.T) {
 	}
 }
 
-func otherThan(kind bctrl.Provider) bctrl.Provider {
+func otherThan(kind bctrl.AIProvider) bctrl.AIProvider {
 	if kind == bctrl.OpenAI {
 		return bctrl.Anthropic
 	}

@@ -85,12 +85,12 @@ func (s *Server) become(ctx context.Context, rq *request, c *call, found bctrl.C
 		return err
 	}
 	if !view.permits(found.ID) {
-		return outsideMount(bctrl.UseCredential)
+		return outsideMount(bctrl.UseAI)
 	}
 	// Semantics 2.5: the mounts choose the credential.
 	p, _ := s.registryProvider(c)
 	if p.AI == "" { // no AI credential is one of this provider
-		return outsideMount(bctrl.UseCredential)
+		return outsideMount(bctrl.UseAI)
 	}
 	chosen, err := s.chooseModel(ctx, rq.caller, modelChoice{Provider: p.AI, Credential: c.credential}, modelChoice{})
 	if err != nil {
@@ -131,7 +131,7 @@ func (s *Server) asProvider(ctx context.Context, rq *request, c *call, provider 
 	rq.object, rq.decided = provider+"/", true
 	if len(usable) == 0 && rq.caller.Runtime != nil {
 		if p, _ := s.registry.ForAI(bctrl.OpenAICompatible); provider == p.ID && c.credential == "" {
-			return outsideMount(bctrl.UseCredential)
+			return outsideMount(bctrl.UseAI)
 		}
 		return errTargetNotMounted(c) // also for what is not there
 	}

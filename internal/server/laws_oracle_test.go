@@ -35,7 +35,7 @@ func lawActions() (all []bctrl.Action) {
 		}
 	}
 	add(lawKeys, bctrl.UseVault, bctrl.ListVault, bctrl.ReadVault)
-	add(lawIDs, bctrl.UseCredential)
+	add(lawIDs, bctrl.UseAI)
 	add(lawNamespaces, bctrl.GetStorage, bctrl.PutStorage, bctrl.DeleteStorage, bctrl.ListStorage, bctrl.SignStorage)
 	add(lawInvoked, bctrl.InvokeCapability)
 	return all
@@ -79,7 +79,7 @@ func (m wireMounts) permits(a bctrl.Action, inherits bool) bool {
 		return match(list)
 	}
 	switch a.Verb {
-	case bctrl.UseCredential:
+	case bctrl.UseAI:
 		return m.AI == nil && inherits || m.AI != nil && listed(false, m.AI.Allow, func(l []string) bool { return slices.Contains(l, a.Object) })
 	case bctrl.InvokeCapability:
 		return m.Capabilities == nil && inherits || m.Capabilities != nil && listed(false, m.Capabilities.Allow, func(l []string) bool { return anyHolds(l, a.Object) })

@@ -262,7 +262,7 @@ func TestChainsAreDecidedAlikeThroughHTTP(t *testing.T) {
 // requestOf is a request that is permitted exactly when the action is.
 func requestOf(a bctrl.Action) (method, path string) {
 	switch a.Verb {
-	case bctrl.UseCredential:
+	case bctrl.UseAI:
 		return "GET", target([]string{"ai-credentials", a.Object}, nil)
 	case bctrl.UseVault, bctrl.ListVault:
 		return "GET", target([]string{"vault", a.Object, "totp"}, nil)

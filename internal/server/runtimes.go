@@ -100,7 +100,7 @@ func (s *Server) declareRuntime(ctx context.Context, rq *request, ws store.Works
 		return rt, err
 	}
 	if id := in.Launch.Credential; id != "" && !rt.Launched.AllowsCredential(id) {
-		return rt, outsideMount(bctrl.UseCredential)
+		return rt, outsideMount(bctrl.UseAI)
 	}
 	if in.Launch.Mode == bctrl.ModeProfile {
 		profile, err := s.ensureProfile(ctx, rq, in.Launch.ProfileID)
@@ -372,7 +372,7 @@ func (s *Server) describeRuntimeTo(c access.Caller, rt store.Runtime, ws store.W
 	if len(own.Chain) > 2 {
 		rt.Mounts = effective
 	}
-	if id := rt.Launch.Credential; id != "" && !access.Decide(c, access.Action{Verb: bctrl.UseCredential, Object: id}) {
+	if id := rt.Launch.Credential; id != "" && !access.Decide(c, access.Action{Verb: bctrl.UseAI, Object: id}) {
 		rt.Launch.Credential = ""
 	}
 	return s.describeEffective(rt, effective)

@@ -268,7 +268,7 @@ func (m *secretMachine) workspace(t *rapid.T) {
 func (m *secretMachine) check(t *rapid.T) {
 	ctx := m.h.Context()
 	seen := map[string]oracleSecret{}
-	for s, err := range m.client.Secrets.List(ctx, bctrl.ScopeFilter{}) {
+	for s, err := range m.client.Secrets.List(ctx, bctrl.SecretFilter{}) {
 		require.NoError(t, err)
 		sec, err := m.h.server.findSecret(ctx, m.h.db.Read(), m.org, s.ID)
 		require.NoError(t, err)

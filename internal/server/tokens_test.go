@@ -316,7 +316,7 @@ func TestTheHolderLearnsWhoItIsAndWhatDecides(t *testing.T) {
 		{"the workspace allows", nil, bctrl.UseVault, "prod/crm/b", nil, true, 0, "mounts.vault.allow[0]"},
 		{"the workspace does not", nil, bctrl.UseVault, "prod/hr", nil, false, 0, "mounts.vault.allow"},
 		{"no raw reads", nil, bctrl.ReadVault, "prod/crm/a", nil, false, 0, "mounts.vault.allowRawReads"},
-		{"nothing mounted", nil, bctrl.UseCredential, "openai", nil, false, 0, "mounts.ai"},
+		{"nothing mounted", nil, bctrl.UseAI, "openai", nil, false, 0, "mounts.ai"},
 		{"the attenuation does not", &token, bctrl.UseVault, "prod/crm/b", nil, false, 3, "mounts.vault.allow"},
 		{"the attenuation allows", &token, bctrl.UseVault, "prod/crm/a", nil, true, 3, "mounts.vault.allow[0]"},
 		{"the token was minted without storage", &token, bctrl.GetStorage, "sales-exports", nil, false, 2, "mounts.storage.access"},

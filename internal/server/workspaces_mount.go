@@ -131,7 +131,7 @@ func (p *mountProblems) pin(ctx context.Context, q store.Queries, org string, id
 }
 
 // defaults checks that each default which exists belongs to its provider.
-func (p *mountProblems) defaults(ctx context.Context, q store.Queries, org string, defaults map[bctrl.Provider]string) error {
+func (p *mountProblems) defaults(ctx context.Context, q store.Queries, org string, defaults map[bctrl.AIProvider]string) error {
 	for _, provider := range slices.Sorted(maps.Keys(defaults)) {
 		if p.full() {
 			break
