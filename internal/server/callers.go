@@ -34,10 +34,10 @@ func NewKey() (key bctrl.Secret, hash []byte) {
 	return bctrl.NewSecret(text), sum[:]
 }
 
-var errUnauthorized = &bctrl.Error{
-	Status: http.StatusUnauthorized, Code: "auth.unauthorized", Message: "the key is missing, wrong or revoked",
-	Hint: "send it as Authorization: Bearer <key>; bctrl keys create makes one",
-}
+var errUnauthorized = withHint(
+	unauthorized("auth.unauthorized", "the key is missing, wrong or revoked"),
+	"send it as Authorization: Bearer <key>; bctrl keys create makes one",
+)
 
 // authenticate finds who calls. Every failure to be somebody is the same answer.
 func (s *Server) authenticate(ctx context.Context, h http.Header) (access.Caller, error) {
@@ -100,9 +100,8 @@ func (s *Server) actFor(ctx context.Context, c access.Caller, h http.Header) (ac
 	}
 }
 
-var errNotSubaccount = &bctrl.Error{
-	Status: http.StatusForbidden, Code: "auth.not_subaccount", Message: "BCTRL-Subaccount-Id does not name a subaccount of the key's organization",
-}
+var errNotSubaccount = forbidden(
+	"auth.not_subaccount", "BCTRL-Subaccount-Id does not name a subaccount of the key's organization")
 
 // actAs binds the caller to the runtime that BCTRL-Runtime names, lowered by
 // BCTRL-Mounts.

@@ -15,7 +15,6 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
@@ -129,11 +128,11 @@ func (s *Server) connectRuntime(ctx context.Context, rq *request, _ none) (out w
 
 // errNoTicket is the one answer to a connect URL that is wrong, or has ended
 // with its runtime or with who asked for it.
-var errNoTicket = &bctrl.Error{
-	Status: http.StatusUnauthorized, Code: "runtimes.connect_refused",
-	Message: "the connect URL is wrong, or has ended with its runtime or with the key or token that asked for it",
-	Hint:    "ask for another: bctrl runtime connect",
-}
+var errNoTicket = withHint(
+	unauthorized("runtimes.connect_refused",
+		"the connect URL is wrong, or has ended with its runtime or with the key or token that asked for it"),
+	"ask for another: bctrl runtime connect",
+)
 
 // serveDevTools is the DevTools websocket that a connect URL opens. The token
 // in the path is its proof.

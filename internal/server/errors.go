@@ -14,9 +14,27 @@ import (
 	"github.com/bctrl-go/bctrl/internal/strictjson"
 )
 
-// invalid is a refusal of what was sent. The message never holds the value.
+// refusal is an answer other than what was asked for. The message never holds a
+// value that was sent.
+func refusal(status int, code, message string) *bctrl.Error {
+	return &bctrl.Error{Status: status, Code: code, Message: message}
+}
+
+// withHint adds to a new refusal what its caller can do about it.
+func withHint(e *bctrl.Error, hint string) *bctrl.Error {
+	e.Hint = hint
+	return e
+}
+
+// withField adds to a new refusal the field that it is about.
+func withField(e *bctrl.Error, field string) *bctrl.Error {
+	e.Field = field
+	return e
+}
+
+// invalid is the refusal of what was sent; field is empty where it is none alone.
 func invalid(code, field, message string) *bctrl.Error {
-	return &bctrl.Error{Status: http.StatusBadRequest, Code: code, Field: field, Message: message}
+	return withField(refusal(http.StatusBadRequest, code, message), field)
 }
 
 // notText is the refusal of what JSON could not give back: bytes that are no
@@ -29,14 +47,71 @@ func notText(field string) *bctrl.Error {
 	return invalid("request.invalid_utf8", field, what+" is not UTF-8")
 }
 
+// unauthorized is the answer to a caller who is not known.
+func unauthorized(code, message string) *bctrl.Error {
+	return refusal(http.StatusUnauthorized, code, message)
+}
+
+// forbidden is the answer to a caller who may not do this.
+func forbidden(code, message string) *bctrl.Error {
+	return refusal(http.StatusForbidden, code, message)
+}
+
 // notFound is the answer for a thing that is not there.
 func notFound(code, message string) *bctrl.Error {
-	return &bctrl.Error{Status: http.StatusNotFound, Code: code, Message: message}
+	return refusal(http.StatusNotFound, code, message)
+}
+
+// timedOut is the answer when the caller's side did not come to an end in time.
+func timedOut(code, message string) *bctrl.Error {
+	return refusal(http.StatusRequestTimeout, code, message)
 }
 
 // conflict is the answer when the state does not allow it.
 func conflict(code, message string) *bctrl.Error {
-	return &bctrl.Error{Status: http.StatusConflict, Code: code, Message: message}
+	return refusal(http.StatusConflict, code, message)
+}
+
+// preconditionFailed is the answer when what is stored is not what the request
+// is made for.
+func preconditionFailed(code, message string) *bctrl.Error {
+	return refusal(http.StatusPreconditionFailed, code, message)
+}
+
+// tooLarge is the answer to a body over a limit.
+func tooLarge(code, message string) *bctrl.Error {
+	return refusal(http.StatusRequestEntityTooLarge, code, message)
+}
+
+// unprocessable is the answer to a request that is well formed and would end
+// the same if it came again.
+func unprocessable(code, message string) *bctrl.Error {
+	return refusal(http.StatusUnprocessableEntity, code, message)
+}
+
+// tooManyRequests is the answer to what came too often; it may come again later.
+func tooManyRequests(code, message string) *bctrl.Error {
+	return refusal(http.StatusTooManyRequests, code, message)
+}
+
+// fault is the answer when something is wrong with the server or its data.
+func fault(code, message string) *bctrl.Error {
+	return refusal(http.StatusInternalServerError, code, message)
+}
+
+// badGateway is the answer when a provider gave none that is whole.
+func badGateway(code, message string) *bctrl.Error {
+	return refusal(http.StatusBadGateway, code, message)
+}
+
+// unavailable is the answer when the server cannot do it now.
+func unavailable(code, message string) *bctrl.Error {
+	return refusal(http.StatusServiceUnavailable, code, message)
+}
+
+// gatewayTimeout is the answer when what the server waited for took too long.
+func gatewayTimeout(code, message string) *bctrl.Error {
+	return refusal(http.StatusGatewayTimeout, code, message)
 }
 
 // badJSON names the field that a body got wrong, never its value.
@@ -57,30 +132,30 @@ func badJSON(err error) error {
 }
 
 // errInternal is all that a caller learns of a fault of the server's own.
-var errInternal = &bctrl.Error{Status: http.StatusInternalServerError, Code: "server.internal", Message: "the server failed; its log has the request id"}
+var errInternal = fault("server.internal", "the server failed; its log has the request id")
 
 // errAbandoned is the end of a request whose caller left, or which the server's
 // own end outran: no fault of the server.
-var errAbandoned = &bctrl.Error{Status: http.StatusRequestTimeout, Code: "request.abandoned", Message: "the request ended before it was answered"}
+var errAbandoned = timedOut("request.abandoned", "the request ended before it was answered")
 
 // asError turns any error into the one that is answered.
 func asError(err error) *bctrl.Error {
 	var e *bctrl.Error
 	var forged *store.ForgedError
-	var tooLarge *http.MaxBytesError
+	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &e):
 		return e
 	case errors.As(err, &forged):
 		return errTampered(tamperedCode(forged.Kind))
-	case errors.As(err, &tooLarge):
-		return &bctrl.Error{Status: http.StatusRequestEntityTooLarge, Code: "request.too_large", Message: "the body exceeds " + strconv.FormatInt(tooLarge.Limit, 10) + " bytes"}
+	case errors.As(err, &tooLong):
+		return tooLarge("request.too_large", "the body exceeds "+strconv.FormatInt(tooLong.Limit, 10)+" bytes")
 	case errors.Is(err, seal.ErrLocked):
 		return errLocked
 	case errors.Is(err, store.ErrFull):
-		return &bctrl.Error{Status: http.StatusServiceUnavailable, Code: "server.disk_full", Message: "the server's disk is full"}
+		return unavailable("server.disk_full", "the server's disk is full")
 	case errors.Is(err, store.ErrClosed):
-		return &bctrl.Error{Status: http.StatusServiceUnavailable, Code: "server.stopping", Message: "the server is stopping"}
+		return unavailable("server.stopping", "the server is stopping")
 	}
 	return errInternal
 }
@@ -134,8 +209,8 @@ func tamperedCode(kind string) string {
 // errTampered is the answer when a sealed record does not open: what is stored
 // is not what was sealed.
 func errTampered(code string) *bctrl.Error {
-	return &bctrl.Error{
-		Status: http.StatusInternalServerError, Code: code,
-		Message: "the stored record was changed outside the server and is not used", Hint: "set it again, and look who can write to the data directory",
-	}
+	return withHint(
+		fault(code, "the stored record was changed outside the server and is not used"),
+		"set it again, and look who can write to the data directory",
+	)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -187,8 +186,8 @@ func (s *Server) runSteps(ctx context.Context, x *execution, steps []step, progr
 }
 
 var (
-	errCancelled = &bctrl.Error{Status: http.StatusUnprocessableEntity, Code: "executions.cancelled", Message: "the execution was cancelled"}
-	errTimedOut  = &bctrl.Error{Status: http.StatusGatewayTimeout, Code: "executions.timed_out", Message: "the step did not end in its time"}
+	errCancelled = unprocessable("executions.cancelled", "the execution was cancelled")
+	errTimedOut  = gatewayTimeout("executions.timed_out", "the step did not end in its time")
 )
 
 // whyEnded tells a runtime that is gone from a caller who left. A caller who
@@ -196,7 +195,7 @@ var (
 // was cancelled: nothing runs twice.
 func (s *Server) whyEnded(ctx context.Context, x *execution, err error) error {
 	if x.member.life.Err() != nil {
-		return &bctrl.Error{Status: http.StatusUnprocessableEntity, Code: "runtimes.ended", Message: "the runtime ended while it executed"}
+		return unprocessable("runtimes.ended", "the runtime ended while it executed")
 	}
 	if cause := (*bctrl.Error)(nil); errors.As(context.Cause(ctx), &cause) {
 		return cause // its caller ended

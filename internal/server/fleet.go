@@ -50,7 +50,7 @@ type member struct {
 // work in it. The files themselves stay in storage.
 const maxLanded = 1000
 
-var errStopping = &bctrl.Error{Status: 503, Code: "server.stopping", Message: "the server is stopping"}
+var errStopping = unavailable("server.stopping", "the server is stopping")
 
 func newMember(org, id string) *member {
 	m := &member{org: org, id: id, started: make(chan struct{}), turn: make(chan struct{}, 1), secrets: scrub.New()}

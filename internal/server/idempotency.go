@@ -131,10 +131,7 @@ func (s *Server) replay(ctx context.Context, rq *request) (first *replayed, err 
 		return nil, errTampered("request.tampered")
 	}
 	if subtle.ConstantTimeCompare(answered.Fingerprint, id.fingerprint) != 1 {
-		return nil, &bctrl.Error{
-			Status: http.StatusUnprocessableEntity, Code: "request.idempotency_mismatch",
-			Message: "this Idempotency-Key was used for another request",
-		}
+		return nil, unprocessable("request.idempotency_mismatch", "this Idempotency-Key was used for another request")
 	}
 	for _, permitted := range answered.Permitted { // then, and now?
 		if err := s.authorizeAs(rq, permitted.Verb, permitted.Object); err != nil {

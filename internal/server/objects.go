@@ -154,10 +154,10 @@ func (s *Server) postObject(w http.ResponseWriter, rq *request) error {
 	}
 	if rt := rq.caller.Runtime; rt != nil {
 		if f.RuntimeID != "" && f.RuntimeID != rt.ID {
-			return &bctrl.Error{
-				Status: http.StatusForbidden, Code: "storage.context_mismatch", Message: "a runtime stores files as itself alone",
-				Hint: "leave runtimeId out",
-			}
+			return withHint(
+				forbidden("storage.context_mismatch", "a runtime stores files as itself alone"),
+				"leave runtimeId out",
+			)
 		}
 		f.RuntimeID = rt.ID
 	}

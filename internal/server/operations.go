@@ -142,7 +142,7 @@ func conclude(o *bctrl.OperationInfo, result bctrl.ExecutionResult, err error) {
 // interrupt is the end of an operation whose server ended.
 func interrupt(o *bctrl.OperationInfo) {
 	o.Status = bctrl.OperationFailed
-	o.Error = &bctrl.Error{Status: http.StatusServiceUnavailable, Code: "operations.interrupted", Message: "the server ended while the operation ran"}
+	o.Error = unavailable("operations.interrupted", "the server ended while the operation ran")
 }
 
 // saveOperation writes what is known of an operation. A loss of progress is

@@ -12,7 +12,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
 )
@@ -199,7 +198,7 @@ func (rq *request) ifMatch() (int64, error) {
 }
 
 // errStale is the answer to an update of a version that is not the newest.
-var errStale = &bctrl.Error{
-	Status: http.StatusPreconditionFailed, Code: "request.stale_version",
-	Message: "it has changed since that version", Hint: "read it again and repeat the change",
-}
+var errStale = withHint(
+	preconditionFailed("request.stale_version", "it has changed since that version"),
+	"read it again and repeat the change",
+)

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
@@ -156,10 +155,10 @@ func (rt route) checkQuery(rq *request) error {
 	}
 	for name, v := range values {
 		if !slices.Contains(rt.query, name) {
-			return &bctrl.Error{
-				Status: http.StatusBadRequest, Code: "request.unknown_parameter",
-				Message: "the query has a parameter that this route does not take", Hint: rt.takes(),
-			}
+			return withHint(
+				invalid("request.unknown_parameter", "", "the query has a parameter that this route does not take"),
+				rt.takes(),
+			)
 		}
 		if len(v) > 1 {
 			return invalid("request.repeated_parameter", name, "the parameter is given more than once")

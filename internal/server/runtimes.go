@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"time"
 
@@ -31,7 +30,7 @@ func runtimeRoutes() []route {
 
 // errNotActive is the answer to whoever may know of the runtime, wherever it
 // turns out that it has no browser; and of one that never was, as another's.
-var errNotActive = &bctrl.Error{Status: http.StatusConflict, Code: wire.CodeNotActive, Message: "the runtime is not active"}
+var errNotActive = conflict(wire.CodeNotActive, "the runtime is not active")
 
 func errNoRuntime() *bctrl.Error {
 	return notFound("runtimes.not_found", "there is no such runtime in the workspace")
@@ -188,13 +187,11 @@ func (s *Server) launch(ctx context.Context, org string, rt *store.Runtime) (err
 func (s *Server) notStarted(m *member, err error) error {
 	if m.ended() {
 		// Not of the moment, for which it would be launched again.
-		refusal := &bctrl.Error{Status: http.StatusUnprocessableEntity, Code: "runtimes.ended", Message: "the runtime was stopped while it started"}
+		refusal := unprocessable("runtimes.ended", "the runtime was stopped while it started")
 		return errors.Join(refusal, s.setRuntimeStatus(m.org, m.id, bctrl.RuntimeStopped, ""))
 	}
 	s.log.Error("a runtime did not start", "runtime", m.id, "error", err)
-	refusal := &bctrl.Error{
-		Status: http.StatusServiceUnavailable, Code: wire.CodeLaunchFailed, Message: "the browser did not start", Hint: "the server's log says why",
-	}
+	refusal := withHint(unavailable(wire.CodeLaunchFailed, "the browser did not start"), "the server's log says why")
 	if errors.Is(err, browser.ErrNoSandbox) {
 		refusal.Hint = browser.ErrNoSandbox.Error() // of the machine in general, not of this one
 	}

@@ -51,10 +51,10 @@ func withoutKey() []string {
 func toUnlock() []string { return []string{"GET /v1/seal", "POST /v1/seal/unlock"} }
 
 // errLocked is the answer to what needs the key while the server has none.
-var errLocked = &bctrl.Error{
-	Status: http.StatusServiceUnavailable, Code: wire.CodeLocked, Message: "the server is locked: it has no key to seal or open anything with",
-	Hint: "its operator unlocks it: bctrl unlock",
-}
+var errLocked = withHint(
+	unavailable(wire.CodeLocked, "the server is locked: it has no key to seal or open anything with"),
+	"its operator unlocks it: bctrl unlock",
+)
 
 // forget lets go of what was opened with the key, and ends what is underway
 // with it.
@@ -84,10 +84,10 @@ func (s *Server) operated(ctx context.Context, rq *request) error {
 	return err
 }
 
-var errNotOperator = &bctrl.Error{
-	Status: http.StatusForbidden, Code: "seal.not_operator", Message: "the master key is the operator's",
-	Hint: "use a key of the organization that the server's first run made, for itself",
-}
+var errNotOperator = withHint(
+	forbidden("seal.not_operator", "the master key is the operator's"),
+	"use a key of the organization that the server's first run made, for itself",
+)
 
 func (s *Server) sealStatus(ctx context.Context, rq *request, _ none) (out bctrl.SealStatus, err error) {
 	if err := s.operated(ctx, rq); err != nil {
@@ -132,10 +132,10 @@ func (s *Server) unlockSeal(ctx context.Context, rq *request, in wire.SealKey) (
 	}
 	if s.custody.Locked() {
 		if !s.unlocks.Allow() {
-			return out, &bctrl.Error{
-				Status: http.StatusTooManyRequests, Code: "seal.too_many_attempts", Message: "too many attempts to unlock the server",
-				Hint: "one more is taken every " + unlockEvery.String(),
-			}
+			return out, withHint(
+				tooManyRequests("seal.too_many_attempts", "too many attempts to unlock the server"),
+				"one more is taken every "+unlockEvery.String(),
+			)
 		}
 		rq.recorded = true
 		err := s.use(ctx, rq.event(), func() error {
@@ -207,18 +207,15 @@ func (s *Server) givenKey(in wire.SealKey) (bctrl.Secret, error) {
 
 // sealError puts what went wrong with the key into an answer.
 func (s *Server) sealError(rq *request, err error) error {
-	unlogged := func(status int, code, message, hint string) error {
-		return &bctrl.Error{Status: status, Code: code, Message: message, Hint: hint}
-	}
-	logged := func(status int, code, message string) error {
+	logged := func(e *bctrl.Error) error {
 		s.log.Error("the key could not be changed", "requestId", rq.id, "error", err)
-		return &bctrl.Error{Status: status, Code: code, Message: message, Hint: "the server's log says more"}
+		return withHint(e, "the server's log says more")
 	}
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, seal.ErrWrongKey):
-		return unlogged(http.StatusForbidden, "seal.wrong_key", "the data is sealed under another key", "")
+		return forbidden("seal.wrong_key", "the data is sealed under another key")
 	case errors.Is(err, seal.ErrPassphrase):
 		return invalid("seal.invalid_passphrase", "passphrase", "a new passphrase has 12 characters or more")
 	case errors.Is(err, custody.ErrPassphraseNeeded):
@@ -230,13 +227,13 @@ func (s *Server) sealError(rq *request, err error) error {
 	case errors.Is(err, custody.ErrSameKey):
 		return conflict("seal.same_key", "the new key is the one in use")
 	case errors.Is(err, audit.ErrHeadMissing), errors.Is(err, audit.ErrHeadForged), errors.Is(err, audit.ErrOlder):
-		return logged(http.StatusConflict, "seal.log_refused", "the audit log is not the one that was signed last")
+		return logged(conflict("seal.log_refused", "the audit log is not the one that was signed last"))
 	case errors.Is(err, seal.ErrTampered):
-		return logged(http.StatusInternalServerError, "seal.tampered", "a data key was changed outside the server")
+		return logged(fault("seal.tampered", "a data key was changed outside the server"))
 	case errors.Is(err, seal.ErrBadKey):
-		return logged(http.StatusBadRequest, "seal.invalid_key", "what is given, or stored, is not a key")
+		return logged(invalid("seal.invalid_key", "", "what is given, or stored, is not a key"))
 	case errors.Is(err, seal.ErrTooOpen), errors.As(err, new(*fs.PathError)):
-		return logged(http.StatusConflict, "seal.key_file", "the key file, or its folder, cannot be used")
+		return logged(conflict("seal.key_file", "the key file, or its folder, cannot be used"))
 	}
 	return err
 }

@@ -100,9 +100,10 @@ func (s *Server) wrongMethod(methods []string) http.Handler {
 	allow := strings.Join(slices.Compact(slices.Sorted(slices.Values(methods))), ", ")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", allow)
-		refuse(w, w.Header().Get("x-request-id"), &bctrl.Error{
-			Status: http.StatusMethodNotAllowed, Code: "request.method", Message: "the route does not take this method", Hint: "it takes " + allow,
-		})
+		refuse(w, w.Header().Get("x-request-id"), withHint(
+			refusal(http.StatusMethodNotAllowed, "request.method", "the route does not take this method"),
+			"it takes "+allow,
+		))
 	})
 }
 
@@ -148,11 +149,10 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 		return err
 	}
 	if rq.caller.Runtime != nil && !access.ForRuntimes(rq.route.verb) {
-		return &bctrl.Error{
-			Status: http.StatusForbidden, Code: "auth.not_for_runtimes",
-			Message: "this needs an organization key: a runtime has no administrative right",
-			Hint:    "the missing right is " + string(rq.route.verb),
-		}
+		return withHint(
+			forbidden("auth.not_for_runtimes", "this needs an organization key: a runtime has no administrative right"),
+			"the missing right is "+string(rq.route.verb),
+		)
 	}
 	if err := rq.route.checkQuery(rq); err != nil && !rq.route.passes {
 		return err
@@ -205,11 +205,10 @@ func (s *Server) authorizeAs(rq *request, verb access.Verb, object string) error
 // outsideMount is the refusal of what the mounts do not permit.
 func outsideMount(verb access.Verb) *bctrl.Error {
 	area, _, _ := strings.Cut(string(verb), ".")
-	return &bctrl.Error{
-		Status: http.StatusForbidden, Code: area + ".outside_mount",
-		Message: "the mounts do not permit " + string(verb) + " here",
-		Hint:    "the missing right is " + string(verb) + ": mount it in the workspace and keep it in every narrower level",
-	}
+	return withHint(
+		forbidden(area+".outside_mount", "the mounts do not permit "+string(verb)+" here"),
+		"the missing right is "+string(verb)+": mount it in the workspace and keep it in every narrower level",
+	)
 }
 
 // change does a mutation in one transaction with its audit event and, where

@@ -173,7 +173,7 @@ func (p preconditions) check(now store.Object) error {
 		return errStale
 	}
 	if p.ifNoneMatch != "" && exists && matches(p.ifNoneMatch, etag(now)) {
-		return &bctrl.Error{Status: http.StatusPreconditionFailed, Code: "storage.exists", Message: "there is a file at this path already"}
+		return preconditionFailed("storage.exists", "there is a file at this path already")
 	}
 	return nil
 }

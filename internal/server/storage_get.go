@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -47,10 +46,10 @@ func (s *Server) openObject(ctx context.Context, find func(context.Context) (sto
 			return o, content, err
 		}
 		if o.ID == tried {
-			return o, nil, &bctrl.Error{
-				Status: http.StatusInternalServerError, Code: "storage.lost",
-				Message: "the bytes of the file are missing", Hint: "they were removed outside the server: restore them from a backup",
-			}
+			return o, nil, withHint(
+				fault("storage.lost", "the bytes of the file are missing"),
+				"they were removed outside the server: restore them from a backup",
+			)
 		}
 	}
 }
@@ -96,7 +95,7 @@ func serveContent(w http.ResponseWriter, r *http.Request, o store.Object, conten
 	if cw.refused == http.StatusPreconditionFailed {
 		return errStale
 	}
-	return &bctrl.Error{Status: cw.refused, Code: "storage.invalid_range", Message: "the file has no such range"}
+	return refusal(cw.refused, "storage.invalid_range", "the file has no such range")
 }
 
 // contentWriter lets [http.ServeContent] answer, but for its refusals, which

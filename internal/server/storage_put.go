@@ -167,10 +167,7 @@ func (s *Server) notStored(err error) error {
 }
 
 func (s *Server) tooLarge() *bctrl.Error {
-	return &bctrl.Error{
-		Status: http.StatusRequestEntityTooLarge, Code: "storage.too_large",
-		Message: "the file exceeds " + strconv.FormatInt(s.maxFile, 10) + " bytes",
-	}
+	return tooLarge("storage.too_large", "the file exceeds "+strconv.FormatInt(s.maxFile, 10)+" bytes")
 }
 
 // freePath returns the first "name (n).ext" beside a path that is taken. It
@@ -271,7 +268,7 @@ func (u upload) Read(p []byte) (int, error) {
 	}
 	_ = u.conn.SetReadDeadline(time.Time{})
 	if e := (*bctrl.Error)(nil); err != io.EOF && !errors.As(err, &e) {
-		err = &bctrl.Error{Status: http.StatusRequestTimeout, Code: "storage.incomplete_upload", Message: "the upload broke off: nothing was stored"}
+		err = timedOut("storage.incomplete_upload", "the upload broke off: nothing was stored")
 	}
 	return n, err
 }

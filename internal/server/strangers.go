@@ -228,11 +228,11 @@ func (s *Server) strange(w http.ResponseWriter, rq *request, e *bctrl.Error) (*b
 	}
 	seconds := strconv.FormatInt(int64(math.Ceil(max(wait, time.Second).Seconds())), 10)
 	w.Header().Set("Retry-After", seconds)
-	return &bctrl.Error{
-		Status: http.StatusTooManyRequests, Code: "auth.too_many_refusals",
-		Message: "too many requests without a good key came from this address, or from everywhere",
-		Hint:    "one with a good key is served at once; of the others one more is looked at in " + seconds + " seconds",
-	}, true
+	return withHint(
+		tooManyRequests("auth.too_many_refusals",
+			"too many requests without a good key came from this address, or from everywhere"),
+		"one with a good key is served at once; of the others one more is looked at in "+seconds+" seconds",
+	), true
 }
 
 // recordStrangers writes events that count refusals.

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"net/http"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
@@ -41,9 +40,7 @@ func (s *Server) createSubaccount(ctx context.Context, rq *request, in wire.Suba
 			return bctrl.Subaccount{}, err
 		}
 		if nested {
-			return bctrl.Subaccount{}, &bctrl.Error{
-				Status: http.StatusForbidden, Code: "subaccounts.nested", Message: "a subaccount has no subaccounts",
-			}
+			return bctrl.Subaccount{}, forbidden("subaccounts.nested", "a subaccount has no subaccounts")
 		}
 		org := store.Organization{ID: newID(), Name: in.Name, Parent: rq.caller.Org, CreatedAt: store.Now()}
 		ev.Object = org.ID

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -197,7 +196,7 @@ func (s *Server) sweepTokens(ctx context.Context) error {
 
 // errContextMismatch refuses a request that names another runtime, workspace or
 // organization than the caller's own.
-var errContextMismatch = &bctrl.Error{
-	Status: http.StatusForbidden, Code: "auth.context_mismatch", Message: "the caller is bound to one runtime, and the request names another",
-	Hint: "leave it out: runtime, workspace and group come from the caller",
-}
+var errContextMismatch = withHint(
+	forbidden("auth.context_mismatch", "the caller is bound to one runtime, and the request names another"),
+	"leave it out: runtime, workspace and group come from the caller",
+)

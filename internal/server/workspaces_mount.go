@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 
 	"github.com/bctrl-go/bctrl"
@@ -48,11 +47,10 @@ func claimNamespace(ctx context.Context, tx *store.Tx, org string, ws *store.Wor
 		return err
 	}
 	if owner != "" || holds {
-		return &bctrl.Error{
-			Status: http.StatusConflict, Code: "mounts.namespace_in_use", Field: "mounts.storage",
-			Message: "the namespace of this name is in use: it holds files, or is that of a renamed workspace",
-			Hint:    "mount it by name in mounts.storage.workspace to share it, or choose another name",
-		}
+		e := conflict("mounts.namespace_in_use",
+			"the namespace of this name is in use: it holds files, or is that of a renamed workspace")
+		return withHint(withField(e, "mounts.storage"),
+			"mount it by name in mounts.storage.workspace to share it, or choose another name")
 	}
 	ws.Namespace = ws.Name
 	return nil
