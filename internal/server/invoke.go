@@ -26,7 +26,7 @@ func invokeRoutes() []route {
 	invoke := raw("POST /v1/capabilities/{id}/invoke", bctrl.InvokeCapability, (*Server).invoke, "stream")
 	invoke.maxBody = maxEnvelope
 	pass := raw("ANY /v1/proxy/{target}/{path...}", bctrl.InvokeCapability, (*Server).proxy)
-	pass.passes = true
+	pass.foreign = &foreignForm{takeToken: (*Server).takeToken, refuse: refuseForeign}
 	return []route{invoke, pass}
 }
 

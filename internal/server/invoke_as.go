@@ -19,7 +19,7 @@ func (s *Server) newCall(rq *request) *call {
 	c := &call{caller: rq.caller, header: http.Header{}, timeout: defaultCallTimeout, context: bctrl.Global()}
 	c.event = rq.event
 	c.still = func(ctx context.Context, q store.Queries) error { return s.grantedIn(ctx, q, rq) }
-	rq.call = c
+	rq.describe = c.complete
 	return c
 }
 

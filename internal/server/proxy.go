@@ -50,7 +50,7 @@ func (s *Server) proxy(w http.ResponseWriter, rq *request) error {
 	target := readTarget(segment)
 	c := s.newCall(rq)
 	c.method, c.path, c.query, c.header = rq.Method, path, rq.URL.RawQuery, rq.Header.Clone()
-	c.brought, c.transparent = rq.brought, isTransparent(rq.Header)
+	c.brought, c.transparent = broughtBy(ctx), isTransparent(rq.Header)
 	c.timeout, c.maxAnswer = maxCallTimeout, maxStreamedAnswer
 	if rq.ContentLength != 0 {
 		c.body = &callBody{src: rq.Body, length: rq.ContentLength}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/base64"
 	"net/http"
 	"net/url"
@@ -37,32 +38,41 @@ const tokenMark = "\x00"
 // usualKeyHeaders are looked at for every provider: SDKs put keys there.
 var usualKeyHeaders = []string{"Authorization", "X-Api-Key", "X-Goog-Api-Key", "X-Amz-Security-Token"}
 
+// broughtKey is under what the context of a request has its [broughtToken].
+type broughtKey struct{}
+
+// broughtBy returns where the request of a context had its token.
+func broughtBy(ctx context.Context) *broughtToken {
+	b, _ := ctx.Value(broughtKey{}).(*broughtToken)
+	return b
+}
+
 // takeToken finds our key or token wherever it stands in a request's headers,
 // query and path, and returns the request with it where this server looks for it
-// and, but for the path, nowhere else. What stands in the usual places and is
+// and, but for the path, nowhere else; its context says where that was. What stands in the usual places and is
 // not ours is refused: it would say who calls in two ways, or be a key that is
 // not to leave its owner.
-func (s *Server) takeToken(r *http.Request) (*http.Request, *broughtToken, error) {
+func (s *Server) takeToken(r *http.Request) (*http.Request, error) {
 	b := &broughtToken{}
-	out := r.WithContext(r.Context())
+	out := r.WithContext(context.WithValue(r.Context(), broughtKey{}, b))
 	out.Header = r.Header.Clone()
 	if err := b.takeFromHeaders(out.Header); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	query, err := b.takeFromQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	u := *r.URL
 	u.RawQuery, out.URL = query, &u
 	if err := b.findInPath(u.EscapedPath()); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if b.text == "" {
-		return nil, nil, s.noToken(out)
+		return nil, s.noToken(out)
 	}
 	out.Header.Set("Authorization", "Bearer "+b.text)
-	return out, b, nil
+	return out, nil
 }
 
 // found notes a token that was found.

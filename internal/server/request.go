@@ -32,10 +32,9 @@ type request struct {
 	object string
 	// decided is set once access has said yes.
 	decided bool
-	// brought is our key or token as a provider's SDK brings it.
-	brought *broughtToken
-	// call is the call to a provider that it makes, as far as that is known.
-	call *call
+	// describe completes the request's event with what its route alone knows; nil
+	// is nothing. The log wants every refusal of a request that has one.
+	describe func(*audit.Event)
 	// recorded is set once the audit log has the request's event.
 	recorded bool
 	// read is the body, once it has been read whole.
@@ -155,8 +154,8 @@ func (rq *request) event() audit.Event {
 	if rt := rq.caller.Runtime; rt != nil {
 		e.Workspace, e.Group, e.Runtime = rt.WorkspaceID, rt.Group, rt.ID
 	}
-	if rq.call != nil {
-		rq.call.complete(&e)
+	if rq.describe != nil {
+		rq.describe(&e)
 	}
 	return e
 }

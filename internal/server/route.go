@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
@@ -25,9 +26,8 @@ type route struct {
 	query []string
 	// streams is set where the body is a file, which nobody holds.
 	streams bool
-	// passes is set where the request is a provider's: its query, its
-	// idempotency key and where it has our token are not as in this contract.
-	passes bool
+	// foreign is set where the request is in a provider's form.
+	foreign *foreignForm
 	// maxBody bounds a JSON body where it is not the constant.
 	maxBody int64
 	// withoutKey is set where it works while the server is locked.
@@ -35,6 +35,17 @@ type route struct {
 	// toUnlock is set where it then works for callers that are not proven.
 	toUnlock bool
 	serve    func(*Server, http.ResponseWriter, *request) error
+}
+
+// foreignForm is what a route brings whose requests are a provider's: their
+// query, their idempotency key, where they have the caller's token and how they
+// are refused are not as in this contract.
+type foreignForm struct {
+	// takeToken finds the caller's token, and returns the request with it where
+	// the server looks for it.
+	takeToken func(*Server, *http.Request) (*http.Request, error)
+	// refuse answers with an error that the provider's own clients can read.
+	refuse func(http.ResponseWriter, *request, *bctrl.Error)
 }
 
 // none stands for a body or an answer that is empty.

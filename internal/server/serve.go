@@ -27,10 +27,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := newRequestID(r.Header.Get("x-request-id"))
 	w.Header().Set("x-request-id", id)
 	switch path := r.URL.EscapedPath(); {
-	case !strings.HasPrefix(path, proxyPrefix) && !utf8.ValidString(r.URL.Path):
+	case strings.HasPrefix(path, s.foreign.prefix): // the mux would change what is not ours to change
+		s.foreign.ServeHTTP(w, r)
+	case !utf8.ValidString(r.URL.Path):
 		refuse(w, id, notText(""))
-	case strings.HasPrefix(path, proxyPrefix): // the mux would change what is not ours to change
-		s.pass.ServeHTTP(w, r)
 	case plainPath(path):
 		s.mux.ServeHTTP(w, r)
 	default:
@@ -138,12 +138,12 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 		}
 		return rq.route.serve(s, w, rq)
 	}
-	if rq.route.passes {
-		ours, brought, err := s.takeToken(rq.Request)
+	if rq.route.foreign != nil {
+		ours, err := rq.route.foreign.takeToken(s, rq.Request)
 		if err != nil {
 			return err
 		}
-		rq.Request, rq.brought = ours, brought
+		rq.Request = ours
 	}
 	if err := s.enter(rq); err != nil {
 		return err
@@ -154,14 +154,14 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 			"the missing right is "+string(rq.route.verb),
 		)
 	}
-	if err := rq.route.checkQuery(rq); err != nil && !rq.route.passes {
+	if err := rq.route.checkQuery(rq); err != nil && rq.route.foreign == nil {
 		return err
 	}
 	locked, err := s.unsealed(rq)
 	if err != nil {
 		return err
 	}
-	if !locked && !rq.route.passes { // else there is nothing to open or seal an answer with
+	if !locked && rq.route.foreign == nil { // else there is nothing to open or seal an answer with
 		first, err := s.replay(rq.Context(), rq)
 		if err != nil {
 			return err
@@ -299,8 +299,8 @@ func (s *Server) fail(w *statusWriter, rq *request, err error) {
 			w.Header().Set("Retry-After", "1")
 		}
 	}
-	if rq.route.passes {
-		refuseForeign(w, rq, e)
+	if rq.route.foreign != nil {
+		rq.route.foreign.refuse(w, rq, e)
 		return
 	}
 	writeJSON(w, e.Status, body)
@@ -338,7 +338,7 @@ func (s *Server) recordFailure(ctx context.Context, rq *request, e *bctrl.Error,
 
 // recorded reports whether the log wants a refusal that it has not yet.
 func recorded(rq *request, e *bctrl.Error) bool {
-	return !rq.recorded && (isDenied(e) || rq.mutates() || tampered(e) || rq.call != nil || rq.route.passes)
+	return !rq.recorded && (isDenied(e) || rq.mutates() || tampered(e) || rq.describe != nil || rq.route.foreign != nil)
 }
 
 func isDenied(e *bctrl.Error) bool {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"golang.org/x/time/rate"
@@ -68,8 +69,9 @@ type Server struct {
 	maxFile  int64
 	registry *registry.Registry
 
-	mux        *http.ServeMux
-	pass       http.Handler // of what is passed through
+	mux *http.ServeMux
+	// foreign serves the route whose requests are a provider's.
+	foreign    prefixHandler
 	routes     []route
 	fleet      fleet
 	operations operations
@@ -161,6 +163,12 @@ func serverEvent(action, object string) audit.Event {
 	return audit.Event{Caller: "server", Action: action, Object: object, Decision: audit.Allowed, Outcome: audit.OK}
 }
 
+// prefixHandler serves every path with a prefix.
+type prefixHandler struct {
+	http.Handler
+	prefix string
+}
+
 // register builds the table of routes.
 func (s *Server) register() {
 	for _, group := range [][]route{healthRoutes(), openapiRoutes(), vaultRoutes(), runtimeRoutes(), tokenRoutes(), executeRoutes(), operationRoutes(),
@@ -187,8 +195,9 @@ func (s *Server) register() {
 			handler = getAlone(handler, s.wrongMethod(allowed[rt.path]))
 		}
 		s.mux.Handle(pattern, handler)
-		if rt.passes {
-			s.pass = handler
+		if rt.foreign != nil {
+			prefix, _, _ := strings.Cut(rt.path, "{")
+			s.foreign = prefixHandler{handler, prefix}
 		}
 	}
 	s.mux.HandleFunc("/", noRoute)
