@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,10 +18,7 @@ import (
 // group of every test, bindings.
 func brokerStore(tb testing.TB, n int) *DB {
 	tb.Helper()
-	path := filepath.Join(tb.TempDir(), "bctrl.db")
-	db, err := Open(tb.Context(), path, testProver{})
-	require.NoError(tb, err)
-	tb.Cleanup(func() { require.NoError(tb, db.Close()) })
+	db, path := openEmpty(tb)
 	raw, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=synchronous(OFF)&_pragma=cache_size(-65536)")
 	require.NoError(tb, err)
 	defer raw.Close()
@@ -98,10 +94,11 @@ func TestResolvingReadsOnlyWhatMayTakePart(t *testing.T) {
 	}
 	require.Len(t, asked, 15)
 	for _, query := range asked {
-		plan := planOf(t, db, query)
+		steps := queryPlan(t, db, query)
+		plan := strings.Join(steps, "\n")
 		require.Contains(t, plan, "SEARCH", query)
 		require.NotContains(t, plan, "SCAN", query+"\n"+plan)
-		for line := range strings.Lines(plan) {
+		for _, line := range steps {
 			if _, by, found := strings.Cut(line, "credentials_tier"); found {
 				require.Contains(t, by, "(org_id=? AND provider=? AND workspace_id=? AND group_id=?)", plan)
 			}
@@ -116,30 +113,6 @@ func TestResolvingReadsOnlyWhatMayTakePart(t *testing.T) {
 			}
 		}
 	}
-}
-
-// planOf is how SQLite would run a query.
-func planOf(t *testing.T, db *DB, query string) string {
-	t.Helper()
-	args := make([]any, strings.Count(query, "$"))
-	for i := range args {
-		args[i] = "x"
-	}
-	for n := len(args); n > 0 && !strings.Contains(query, "$"+strconv.Itoa(n)); n-- {
-		args = args[:n-1]
-	}
-	rows, err := db.reader.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
-	require.NoError(t, err)
-	defer rows.Close()
-	var plan strings.Builder
-	for rows.Next() {
-		var id, parent, unused int
-		var detail string
-		require.NoError(t, rows.Scan(&id, &parent, &unused, &detail))
-		plan.WriteString(detail + "\n")
-	}
-	require.NoError(t, rows.Err())
-	return plan.String()
 }
 
 func TestAttachmentsBringCredentialsAndTakeThemAway(t *testing.T) {

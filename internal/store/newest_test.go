@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -10,18 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 )
-
-// logged appends the event of what tx has written, as the audit log has it.
-func logged(tx *Tx) error {
-	for _, r := range tx.Written() {
-		body, err := json.Marshal(map[string]string{"digest": r.Digest})
-		if err != nil {
-			return err
-		}
-		tx.Append(&Entry{Org: r.Org, Body: body, Record: r.Name()})
-	}
-	return nil
-}
 
 // TestAWriteSeesWhatTheOneBeforeItHasWritten lets two writes share a transaction,
 // whose events come after both: neither takes what the other wrote for a row that

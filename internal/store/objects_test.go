@@ -56,25 +56,8 @@ func TestEveryListingOfFilesEntersAnIndexWhereItsPageBegins(t *testing.T) {
 		if err := tc.run(); err != nil {
 			require.ErrorIs(t, err, ErrNotFound, tc.why)
 		}
-		require.Equal(t, "SEARCH "+tc.want, plan(t, db, text), tc.why)
+		require.Equal(t, "SEARCH "+tc.want, strings.Join(queryPlan(t, db, text), "; "), tc.why)
 	}
-}
-
-func plan(t *testing.T, db *DB, query string) string {
-	t.Helper()
-	args := make([]any, 11)
-	rows, err := db.reader.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
-	require.NoError(t, err)
-	defer rows.Close()
-	var steps []string
-	for rows.Next() {
-		var id, parent, unused int
-		var step string
-		require.NoError(t, rows.Scan(&id, &parent, &unused, &step))
-		steps = append(steps, step)
-	}
-	require.NoError(t, rows.Err())
-	return strings.Join(steps, "; ")
 }
 
 // BenchmarkPutObject is one catalog row with the sums of its folders, at the

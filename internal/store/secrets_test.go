@@ -3,7 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
-	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,14 +14,13 @@ import (
 // TestNoQueryForSecretsReadsWhatItDoesNotReturn reads SQLite's plans: a list is
 // entered by what narrows it most.
 func TestNoQueryForSecretsReadsWhatItDoesNotReturn(t *testing.T) {
-	db, err := Open(t.Context(), filepath.Join(t.TempDir(), "bctrl.db"), testProver{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db, _ := openEmpty(t)
 	var text string
 	q := Queries{prepare: func(ctx context.Context, query string) (*sql.Stmt, error) {
 		text = query
 		return db.queries.prepare(ctx, query)
 	}}
+	plan := func() string { return strings.Join(queryPlan(t, db, text), "; ") }
 	byID := "secrets USING INDEX secrets_id (org_id=? AND id=?)"
 	for _, tc := range []struct {
 		why   string
@@ -37,17 +36,17 @@ func TestNoQueryForSecretsReadsWhatItDoesNotReturn(t *testing.T) {
 	} {
 		_, err := q.Secrets(t.Context(), "o", tc.r)
 		require.NoError(t, err)
-		got := plan(t, db, text)
+		got := plan()
 		require.Contains(t, got, "SEARCH "+tc.begin, tc.why)
 		require.NotContains(t, got, "SCAN", tc.why)
 	}
-	_, err = q.SecretsInWorkspace(t.Context(), "o", "w", 10)
+	_, err := q.SecretsInWorkspace(t.Context(), "o", "w", 10)
 	require.NoError(t, err)
-	require.Equal(t, "SEARCH secrets USING INDEX secrets_scope (org_id=? AND workspace_id=?)", plan(t, db, text))
+	require.Equal(t, "SEARCH secrets USING INDEX secrets_scope (org_id=? AND workspace_id=?)", plan())
 	_, err = q.SecretsAttachedIn(t.Context(), "o", "w", "", 10)
 	require.NoError(t, err)
-	require.Contains(t, plan(t, db, text), "SEARCH "+byID)
+	require.Contains(t, plan(), "SEARCH "+byID)
 	_, err = q.SecretByName(t.Context(), "o", bctrl.Global(), "n")
 	require.ErrorIs(t, err, ErrNotFound)
-	require.Contains(t, plan(t, db, text), "secret_names_name (org_id=? AND name=? AND workspace_id=? AND group_id=?)")
+	require.Contains(t, plan(), "secret_names_name (org_id=? AND name=? AND workspace_id=? AND group_id=?)")
 }

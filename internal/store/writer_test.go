@@ -12,39 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func openTest(t testing.TB) (*DB, string) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "bctrl.db")
-	db, err := Open(t.Context(), path, testProver{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	require.NoError(t, db.Write(t.Context(), func(tx *Tx) error {
-		return insertOrganization(t.Context(), tx, "org")
-	}))
-	return db, path
-}
-
-// insertOrganization adds an organization, of which the log of the tests is to
-// say nothing.
-func insertOrganization(ctx context.Context, tx *Tx, id string) error {
-	defer func() { tx.written = nil }()
-	return tx.InsertOrganization(ctx, Organization{ID: id, Name: id, CreatedAt: time.Now()})
-}
-
-// insert adds an entry and records it.
-func insert(ctx context.Context, tx *Tx, folded string, e VaultEntry) error {
-	if err := tx.InsertVaultEntry(ctx, "org", folded, e); err != nil {
-		return err
-	}
-	tx.Append(&Entry{Org: "org", Body: []byte(`{"key":"` + e.Key + `"}`)})
-	return nil
-}
-
-func entry(key string) VaultEntry {
-	now := time.UnixMilli(1_700_000_000_000).UTC()
-	return VaultEntry{UID: "uid-" + key, Key: key, Version: 1, Meta: []byte("{}"), Sealed: []byte("sealed"), CreatedAt: now, UpdatedAt: now}
-}
-
 func TestAFailedWriteUndoesNothingElse(t *testing.T) {
 	db, _ := openTest(t)
 	ctx := t.Context()
