@@ -136,12 +136,6 @@ func scanProven[T any](row scanner, scan provenScan[T]) (v T, p provenRow, unfit
 	return v, p, nil, err
 }
 
-// isUnreadable reports whether a column holds what it never does, such as text
-// where a number belongs. database/sql has no type for it.
-func isUnreadable(err error) bool {
-	return err != nil && strings.HasPrefix(err.Error(), "sql: Scan error on column")
-}
-
 // manyProven reads the rows of a query that are proven, for who goes on without
 // the others, and without those of which nobody can tell. What reads a row is
 // [checked] or [newest].

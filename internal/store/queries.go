@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -55,8 +56,33 @@ func (s *statements) close() (err error) {
 	return err
 }
 
-// scanner reads the columns of one row.
+// scanner reads the columns of one row. Its error is an [unreadableError] where a
+// column holds what does not fit where it is read to.
 type scanner func(dest ...any) error
+
+// unreadableError says that a column holds what the server never writes to it,
+// such as text where a number belongs.
+type unreadableError struct{ err error }
+
+func (e *unreadableError) Error() string { return e.err.Error() }
+func (e *unreadableError) Unwrap() error { return e.err }
+
+func isUnreadable(err error) bool {
+	_, is := errors.AsType[*unreadableError](err)
+	return is
+}
+
+// columnsOf reads the row that rows are at. database/sql has no type for a value
+// that does not fit: it is what is wrong where Scan fails and the rows do not.
+func columnsOf(rows *sql.Rows) scanner {
+	return func(dest ...any) error {
+		err := rows.Scan(dest...)
+		if err != nil && rows.Err() == nil {
+			return &unreadableError{err}
+		}
+		return err
+	}
+}
 
 // Statements are short, and none is interrupted when its caller leaves: inside
 // the writer that would undo what others wait for, and everywhere watching for
@@ -69,8 +95,18 @@ func one[T any](ctx context.Context, q Queries, scan func(scanner) (T, error), q
 		var zero T
 		return zero, err
 	}
-	v, err := scan(st.QueryRowContext(context.WithoutCancel(ctx), args...).Scan)
-	return v, translate(err)
+	rows, err := st.QueryContext(context.WithoutCancel(ctx), args...)
+	if err != nil {
+		var zero T
+		return zero, translate(err)
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		var zero T
+		return zero, translate(cmp.Or(rows.Err(), sql.ErrNoRows))
+	}
+	v, err := scan(columnsOf(rows))
+	return v, translate(cmp.Or(err, rows.Close()))
 }
 
 // exec runs a statement and returns how many rows it changed.
@@ -98,8 +134,9 @@ func many[T any](ctx context.Context, q Queries, scan func(scanner) (T, error), 
 	}
 	defer rows.Close()
 	list := []T{}
+	columns := columnsOf(rows)
 	for rows.Next() {
-		v, err := scan(rows.Scan)
+		v, err := scan(columns)
 		if err != nil {
 			return nil, translate(err)
 		}
@@ -119,8 +156,9 @@ func each[T any](ctx context.Context, q Queries, scan func(scanner) (T, error), 
 		return translate(err)
 	}
 	defer rows.Close()
+	columns := columnsOf(rows)
 	for rows.Next() {
-		v, err := scan(rows.Scan)
+		v, err := scan(columns)
 		if err != nil {
 			return translate(err)
 		}
