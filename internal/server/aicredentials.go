@@ -440,10 +440,8 @@ func (s *Server) testAICredential(ctx context.Context, rq *request, _ none) (out
 	return out, nil
 }
 
-// settle records the outcome of an intent; that it was intended is on record
-// already.
-func (s *Server) settle(ev audit.Event, done audit.Settle, end audit.End) {
-	if lost := done(end); lost != nil {
-		s.log.Error("an outcome was not recorded", "requestId", ev.RequestID, "error", lost)
-	}
+func errDisabled(id string) *bctrl.Error {
+	e := conflict("ai.disabled", "the AI credential "+id+" is disabled")
+	e.Hint = "enable it, or choose another"
+	return e
 }

@@ -183,9 +183,3 @@ func errNoDefault(candidates []string) *bctrl.Error {
 	}
 	return e
 }
-
-func errDisabled(id string) *bctrl.Error {
-	e := conflict("ai.disabled", "the AI credential "+id+" is disabled")
-	e.Hint = "enable it, or choose another"
-	return e
-}

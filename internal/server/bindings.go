@@ -292,3 +292,15 @@ func (s *Server) listBindings(ctx context.Context, rq *request, _ none) (list wi
 	}
 	return list, nil
 }
+
+// aiProvider is the provider of the registry that AI credentials of a kind are
+// for, and the field that their key is. A kind that no provider serves is one
+// of its own, to which no secret is pinned.
+func (s *Server) aiProvider(kind bctrl.AIProvider) (id, field string) {
+	for _, p := range s.registry.Providers() {
+		if p.AI == kind && kind != "" {
+			return p.ID, p.Field()
+		}
+	}
+	return string(kind), "apiKey"
+}

@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"maps"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -179,18 +178,4 @@ func (c socket) Read(ctx context.Context) ([]byte, error) {
 
 func (c socket) Write(ctx context.Context, msg []byte) error {
 	return c.Conn.Write(ctx, websocket.MessageText, msg)
-}
-
-// publicURL is where callers reach the server: as configured, else as this one
-// did.
-func (s *Server) publicURL(rq *request) *url.URL {
-	if s.public != nil {
-		u := *s.public
-		return &u
-	}
-	u := &url.URL{Scheme: "http", Host: rq.Host}
-	if rq.TLS != nil {
-		u.Scheme = "https"
-	}
-	return u
 }

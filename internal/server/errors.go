@@ -214,3 +214,5 @@ func errTampered(code string) *bctrl.Error {
 		"set it again, and look who can write to the data directory",
 	)
 }
+
+var errStopping = unavailable("server.stopping", "the server is stopping")

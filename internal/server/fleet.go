@@ -50,8 +50,6 @@ type member struct {
 // work in it. The files themselves stay in storage.
 const maxLanded = 1000
 
-var errStopping = unavailable("server.stopping", "the server is stopping")
-
 func newMember(org, id string) *member {
 	m := &member{org: org, id: id, started: make(chan struct{}), turn: make(chan struct{}, 1), secrets: scrub.New()}
 	m.life, m.end = context.WithCancel(context.Background())

@@ -201,3 +201,17 @@ var errStale = withHint(
 	preconditionFailed("request.stale_version", "it has changed since that version"),
 	"read it again and repeat the change",
 )
+
+// publicURL is where callers reach the server: as configured, else as this one
+// did.
+func (s *Server) publicURL(rq *request) *url.URL {
+	if s.public != nil {
+		u := *s.public
+		return &u
+	}
+	u := &url.URL{Scheme: "http", Host: rq.Host}
+	if rq.TLS != nil {
+		u.Scheme = "https"
+	}
+	return u
+}

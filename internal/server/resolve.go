@@ -173,18 +173,6 @@ func (s *Server) candidateAI(ctx context.Context, q store.Queries, org, id strin
 	return nil
 }
 
-// aiProvider is the provider of the registry that AI credentials of a kind are
-// for, and the field that their key is. A kind that no provider serves is one
-// of its own, to which no secret is pinned.
-func (s *Server) aiProvider(kind bctrl.AIProvider) (id, field string) {
-	for _, p := range s.registry.Providers() {
-		if p.AI == kind && kind != "" {
-			return p.ID, p.Field()
-		}
-	}
-	return string(kind), "apiKey"
-}
-
 // look adds to the state how the context sees a secret.
 func (found *candidates) look(ctx context.Context, q store.Queries, org, id string, in bctrl.Scope) error {
 	if id == "" || found.sights[id] {
@@ -337,14 +325,4 @@ func (c *resolvedCall) openVisible(row store.Secret) (secret, error) {
 		return sec, errTampered("secrets.tampered")
 	}
 	return sec, nil
-}
-
-// fits reports whether a secret may be a field of a provider's credential: one
-// that is pinned is what it is, and nothing else.
-func (sec secret) fits(provider, field string) bool {
-	return sec.meta.Provider == "" || sec.meta.Provider == provider && (sec.meta.Field == "" || sec.meta.Field == field)
-}
-
-func errPinned() *bctrl.Error {
-	return conflict("secrets.pinned", "the secret is pinned to another provider, or to another field of this one")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
@@ -63,3 +64,18 @@ func (rq *request) queryScope(typ, workspace, group string) (bctrl.Scope, error)
 func about(ev *audit.Event, scope bctrl.Scope) {
 	ev.Workspace, ev.Group = scope.WorkspaceID(), scope.GroupID()
 }
+
+// contextOf is the context of a runtime's calls.
+func contextOf(rt *access.Runtime) bctrl.Scope {
+	if rt.Group == "" {
+		return bctrl.InWorkspace(rt.WorkspaceID)
+	}
+	return bctrl.InGroup(rt.WorkspaceID, rt.Group)
+}
+
+// errContextMismatch refuses a request that names another runtime, workspace or
+// organization than the caller's own.
+var errContextMismatch = withHint(
+	forbidden("auth.context_mismatch", "the caller is bound to one runtime, and the request names another"),
+	"leave it out: runtime, workspace and group come from the caller",
+)

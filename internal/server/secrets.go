@@ -300,3 +300,13 @@ func (s *Server) secretFilter(ctx context.Context, rq *request) (filter store.Se
 	}
 	return filter, nil
 }
+
+// fits reports whether a secret may be a field of a provider's credential: one
+// that is pinned is what it is, and nothing else.
+func (sec secret) fits(provider, field string) bool {
+	return sec.meta.Provider == "" || sec.meta.Provider == provider && (sec.meta.Field == "" || sec.meta.Field == field)
+}
+
+func errPinned() *bctrl.Error {
+	return conflict("secrets.pinned", "the secret is pinned to another provider, or to another field of this one")
+}

@@ -393,3 +393,11 @@ func (w *statusWriter) ReadFrom(r io.Reader) (int64, error) {
 
 // Unwrap lets [http.ResponseController] reach the connection.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// settle records the outcome of an intent; that it was intended is on record
+// already.
+func (s *Server) settle(ev audit.Event, done audit.Settle, end audit.End) {
+	if lost := done(end); lost != nil {
+		s.log.Error("an outcome was not recorded", "requestId", ev.RequestID, "error", lost)
+	}
+}

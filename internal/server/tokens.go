@@ -193,10 +193,3 @@ func (s *Server) sweepTokens(ctx context.Context) error {
 		}
 	}
 }
-
-// errContextMismatch refuses a request that names another runtime, workspace or
-// organization than the caller's own.
-var errContextMismatch = withHint(
-	forbidden("auth.context_mismatch", "the caller is bound to one runtime, and the request names another"),
-	"leave it out: runtime, workspace and group come from the caller",
-)

@@ -38,14 +38,6 @@ func (s *Server) viewCapabilities(ctx context.Context, rq *request, in bctrl.Sco
 	return v, err
 }
 
-// contextOf is the context of a runtime's calls.
-func contextOf(rt *access.Runtime) bctrl.Scope {
-	if rt.Group == "" {
-		return bctrl.InWorkspace(rt.WorkspaceID)
-	}
-	return bctrl.InGroup(rt.WorkspaceID, rt.Group)
-}
-
 // authorize decides whether the caller may know of a capability.
 func (v *capabilityView) authorize(rq *request, id string) error {
 	if v.runtime == nil || !v.model(id) {
