@@ -59,36 +59,43 @@ type askedModel struct {
 	// provider takes.
 	chat   model.Chat
 	chosen chosenModel
+	// asking is what the question that is asked was granted.
+	asking *grant
 }
 
 // Complete implements [model.Chat]. The question ends when it is no longer
 // permitted to be asked.
 func (a *askedModel) Complete(ctx context.Context, req model.Request) (answer *model.Response, err error) {
 	var chosen chosenModel
-	begin := func(ctx context.Context) error {
-		caller, err := a.s.callerOf(ctx, a.x)
-		if err == nil {
-			chosen, err = a.s.chooseModel(ctx, caller, a.call, a.launch)
-		}
-		return err
-	}
-	still := func(ctx context.Context) error {
+	choose := func(ctx context.Context) (e entry, err error) {
 		caller, err := a.s.callerOf(ctx, a.x)
 		if err != nil {
-			return err
+			return e, err
 		}
-		now, err := a.s.askable(ctx, a.s.db.Read(), caller, chosen.credential.ID)
+		if chosen, err = a.s.chooseModel(ctx, caller, a.call, a.launch); err != nil {
+			return e, err
+		}
+		a.asking = &grant{caller: caller}
+		a.asking.require(a.s.askableAs(chosen))
+		return a.s.entry(a.asking), nil
+	}
+	err = a.s.underway.during(ctx, choose, func(ctx context.Context) (err error) {
+		answer, err = a.ask(ctx, req, chosen)
+		return err
+	})
+	return answer, err
+}
+
+// askableAs is that a model which was chosen may be asked with the credential
+// that was chosen.
+func (s *Server) askableAs(chosen chosenModel) condition {
+	return func(ctx context.Context, q store.Queries, c access.Caller) error {
+		now, err := s.askable(ctx, q, c, chosen.credential.ID)
 		if err == nil && now.UID != chosen.credential.UID {
 			err = outsideMount(bctrl.UseAI) // another has the id
 		}
 		return err
 	}
-	e := &effect{org: a.x.org, workspace: a.x.ws.ID, still: still}
-	err = a.s.during(ctx, e, begin, func(ctx context.Context) (err error) {
-		answer, err = a.ask(ctx, req, chosen)
-		return err
-	})
-	return answer, err
 }
 
 func (a *askedModel) ask(ctx context.Context, req model.Request, chosen chosenModel) (*model.Response, error) {
@@ -96,8 +103,11 @@ func (a *askedModel) ask(ctx context.Context, req model.Request, chosen chosenMo
 		a.chosen.credential.Version != chosen.credential.Version {
 		id := chosen.credential.ID
 		chat, err := a.s.openModel(chosen, &modelCalls{
-			s: a.s, id: id, caller: func(ctx context.Context) (access.Caller, error) { return a.s.callerOf(ctx, a.x) },
-			event: func() audit.Event { return a.x.event(bctrl.UseAI, id) },
+			s:      a.s,
+			id:     id,
+			caller: func(ctx context.Context) (access.Caller, error) { return a.s.callerOf(ctx, a.x) },
+			grant:  func() *grant { return a.asking },
+			event:  func() audit.Event { return a.x.event(bctrl.UseAI, id) },
 		})
 		if err != nil {
 			return nil, err
@@ -179,7 +189,7 @@ func (l logins) open(
 	}
 	var e store.VaultEntry
 	find := func(tx *store.Tx) (audit.Event, error) {
-		now, err := s.callerIn(ctx, tx.Queries, caller)
+		now, err := s.underCeiling(ctx, tx.Queries, caller)
 		if err != nil {
 			return audit.Event{}, err
 		}

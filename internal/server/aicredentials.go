@@ -172,11 +172,11 @@ func (s *Server) askable(ctx context.Context, q store.Queries, c access.Caller, 
 		return s.askableBy(ctx, q, c, id)
 	}
 	for {
-		if c, err = s.callerIn(ctx, q, c); err != nil {
+		if c, err = s.underCeiling(ctx, q, c); err != nil {
 			return found, err
 		}
 		found, err = s.askableBy(ctx, q, c, id)
-		now, ended := s.callerIn(ctx, q, c)
+		now, ended := s.underCeiling(ctx, q, c)
 		switch {
 		case ended != nil:
 			return found, ended
@@ -412,8 +412,8 @@ func (s *Server) testAICredential(ctx context.Context, rq *request, _ none) (out
 	if err := s.authorize(rq, id); err != nil {
 		return out, err
 	}
-	rq.granted.require(func(ctx context.Context, caller access.Caller) error {
-		_, err := s.askable(ctx, s.db.Read(), caller, id)
+	rq.granted.require(func(ctx context.Context, q store.Queries, c access.Caller) error {
+		_, err := s.askable(ctx, q, c, id)
 		return err
 	})
 	row, err := s.askable(ctx, s.db.Read(), rq.caller, id)
@@ -424,7 +424,14 @@ func (s *Server) testAICredential(ctx context.Context, rq *request, _ none) (out
 	if err != nil {
 		return out, err
 	}
-	calls := &modelCalls{s: s, id: id, test: rq.caller.Runtime == nil, caller: func(context.Context) (access.Caller, error) { return rq.caller, nil }, event: rq.event}
+	calls := &modelCalls{
+		s:      s,
+		id:     id,
+		test:   rq.caller.Runtime == nil,
+		caller: func(context.Context) (access.Caller, error) { return rq.caller, nil },
+		grant:  func() *grant { return &rq.granted },
+		event:  rq.event,
+	}
 	found := model.Check(ctx, s.broker, model.Config{
 		Provider: meta.Provider, BaseURL: meta.BaseURL, Model: meta.DefaultModel, Sender: calls,
 	})
@@ -434,8 +441,8 @@ func (s *Server) testAICredential(ctx context.Context, rq *request, _ none) (out
 	switch {
 	case calls.refused != nil:
 		return bctrl.AICredentialTest{}, calls.refused
-	case cutShort(ctx) != nil:
-		return bctrl.AICredentialTest{}, cutShort(ctx)
+	case endedBecause(ctx) != nil:
+		return bctrl.AICredentialTest{}, endedBecause(ctx)
 	}
 	return out, nil
 }

@@ -198,6 +198,7 @@ func (h *harness) asks(rt bctrl.RuntimeInfo, chosen chosenModel) error {
 	caller := access.Caller{Org: h.org(), Runtime: own}
 	chat, err := h.server.openModel(chosen, &modelCalls{
 		s: h.server, id: chosen.credential.ID, caller: func(context.Context) (access.Caller, error) { return caller, nil },
+		grant: func() *grant { return &grant{caller: caller} },
 		event: func() audit.Event {
 			return audit.Event{Org: h.org(), Caller: caller.Name(), Runtime: rt.ID, Action: "ai.use", Object: chosen.credential.ID}
 		},

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -25,11 +24,16 @@ import (
 // the test of an AI credential. All of them go through [Server.call].
 type call struct {
 	caller access.Caller
+	// grant is what the request or the question that makes it was permitted. It is
+	// decided about once more in the transaction that records the intent, and from
+	// then on has a condition of the call's own, which unwatch takes out again.
+	grant   *grant
+	unwatch func()
 	// event is on whose behalf it is made.
 	event func() audit.Event
-	// still decides again, by the rules as the transaction has them that records
-	// the intent.
-	still func(context.Context, store.Queries) error
+	// classify completes what the call is, as the transaction finds it that records
+	// the intent; nil where there is nothing to complete.
+	classify func(context.Context, store.Queries) error
 
 	// What it is made as. A capability may be found by the request.
 	capability bctrl.Capability
@@ -68,11 +72,7 @@ type call struct {
 	// once keeps, in the transaction of the intent, that it was sent.
 	once func(context.Context, *store.Tx) error
 
-	// What it came to. standing is set once all of it is: it asks for the same
-	// credential again.
-	standing atomic.Pointer[broker.Query]
-	// cut is set once the call has been ended because it does not stand.
-	cut      atomic.Bool
+	// What it came to.
 	resolved *resolvedCall
 	tier     string
 	uid      string
@@ -113,7 +113,6 @@ type providerAnswer struct {
 	settle   func(audit.End)
 	cancel   context.CancelCauseFunc
 	stop     func()
-	leave    func()
 }
 
 // idleBound is how long a provider may send nothing, once it has begun to
@@ -126,7 +125,7 @@ const idleBound = 5 * time.Minute
 func (s *Server) call(ctx context.Context, c *call) (*providerAnswer, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	ctx, expire := context.WithTimeoutCause(ctx, c.timeout, errUpstreamTimeout)
-	a := &providerAnswer{call: c, ctx: ctx, cancel: cancel, stop: expire, leave: s.watchCall(c, cancel)}
+	a := &providerAnswer{call: c, ctx: ctx, cancel: cancel, stop: expire}
 	ev, done, err := s.audit.BeginIn(ctx, func(tx *store.Tx) (audit.Event, error) { return s.intend(ctx, tx, c) })
 	if err != nil {
 		a.release()
@@ -154,7 +153,9 @@ func (s *Server) call(ctx context.Context, c *call) (*providerAnswer, error) {
 func (a *providerAnswer) release() {
 	a.cancel(nil)
 	a.stop()
-	a.leave()
+	if a.call.unwatch != nil {
+		a.call.unwatch()
+	}
 }
 
 // Read reads the body.
@@ -190,8 +191,13 @@ func (a *providerAnswer) end(err error) error {
 // counts it and returns its event: all in the transaction that makes the intent
 // durable, so that nothing is sent under rules that have been replaced.
 func (s *Server) intend(ctx context.Context, tx *store.Tx, c *call) (ev audit.Event, err error) {
-	if err := c.still(ctx, tx.Queries); err != nil {
+	if err := s.stillPermitted(ctx, tx.Queries, c.grant); err != nil {
 		return ev, err
+	}
+	if c.classify != nil {
+		if err := c.classify(ctx, tx.Queries); err != nil {
+			return ev, err
+		}
 	}
 	if err := s.underPolicy(ctx, tx.Queries, c); err != nil {
 		return ev, err
@@ -242,7 +248,7 @@ func (s *Server) intend(ctx context.Context, tx *store.Tx, c *call) (ev audit.Ev
 		ev.Action, ev.Object = string(bctrl.UseAI), r.Credential.ID
 	}
 	query.Credential, query.NoAI = r.Credential.ID, hidesAI(c.caller, r.Credential.ID)
-	c.standing.Store(&query)
+	s.watchCall(c, query)
 	return ev, nil
 }
 
@@ -324,7 +330,7 @@ func (s *Server) send(ctx context.Context, c *call) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := cutShort(ctx); err != nil {
+	if err := endedBecause(ctx); err != nil {
 		return nil, err
 	}
 	resp, err := client.Do(req)
@@ -393,8 +399,8 @@ func (c *call) failure(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	if cut := cutShort(ctx); cut != nil {
-		return cut
+	if why := endedBecause(ctx); why != nil {
+		return why
 	}
 	if c.body != nil {
 		if why := c.body.failed.Load(); why != nil {

@@ -25,6 +25,8 @@ type modelCalls struct {
 	test bool
 	// caller is who asks, under the rules as they are.
 	caller func(context.Context) (access.Caller, error)
+	// grant is what the question was permitted that is asked.
+	grant func() *grant
 	// event is on whose behalf.
 	event func() audit.Event
 	// sent counts the requests that the log knows of; refused is why one was not
@@ -41,7 +43,7 @@ func (m *modelCalls) Do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	c := &call{
-		caller: caller, event: m.event, credential: m.id, context: bctrl.Global(), test: m.test,
+		caller: caller, grant: m.grant(), event: m.event, credential: m.id, context: bctrl.Global(), test: m.test,
 		method: req.Method, made: req, timeout: maxCallTimeout, maxAnswer: broker.DefaultMaxAnswer,
 	}
 	if req.Body != nil && req.Body != http.NoBody {
@@ -50,8 +52,8 @@ func (m *modelCalls) Do(req *http.Request) (*http.Response, error) {
 	if rt := caller.Runtime; rt != nil {
 		c.context, c.consumer = contextOf(rt), rt.Alias
 	}
-	c.still = func(ctx context.Context, q store.Queries) error {
-		row, err := m.s.askable(ctx, q, caller, m.id)
+	c.classify = func(ctx context.Context, q store.Queries) error {
+		row, err := m.s.findMeant(ctx, q, caller, m.id) // the grant has it that it may be asked
 		if err == nil {
 			err = m.s.asModelCall(c, row)
 		}
@@ -62,13 +64,13 @@ func (m *modelCalls) Do(req *http.Request) (*http.Response, error) {
 		m.sent++
 	}
 	if err != nil {
-		if e := asError(err); !c.recorded || c.cut.Load() || e.Status == http.StatusInternalServerError {
+		if e := asError(err); !c.recorded || endedBecause(ctx) != nil || e.Status == http.StatusInternalServerError {
 			m.refused = err
 		}
 		return nil, err
 	}
 	resp := *a.Response
-	resp.Body = &modelBody{m: m, a: a}
+	resp.Body = &modelBody{m: m, a: a, asked: ctx}
 	return &resp, nil
 }
 
@@ -106,10 +108,12 @@ func (s *Server) asModelCall(c *call, row store.AICredential) error {
 
 // modelBody is the answer to a model's request. Closing it ends the call.
 type modelBody struct {
-	m    *modelCalls
-	a    *providerAnswer
-	read error
-	done bool
+	m *modelCalls
+	a *providerAnswer
+	// asked is the context of the question.
+	asked context.Context //nolint:containedctx // a body that is closed has none
+	read  error
+	done  bool
 }
 
 // Read implements [io.Reader].
@@ -130,7 +134,7 @@ func (b *modelBody) Close() error {
 	if b.read == io.EOF {
 		b.read = nil
 	}
-	if err := b.a.end(b.read); err != nil && b.a.call.cut.Load() {
+	if err := b.a.end(b.read); err != nil && endedBecause(b.asked) != nil {
 		b.m.refused = err // else whoever read it has its error
 	}
 	return nil

@@ -255,7 +255,7 @@ func TestWhatACallerOpenedEndsWithTheCaller(t *testing.T) {
 func (o *opening) open() int {
 	o.server.underway.mu.Lock()
 	defer o.server.underway.mu.Unlock()
-	all := map[*effect]struct{}{}
+	all := map[*activity]struct{}{}
 	for _, of := range o.server.underway.open {
 		for e := range of {
 			all[e] = struct{}{}

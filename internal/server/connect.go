@@ -147,7 +147,9 @@ func (s *Server) serveDevTools(w http.ResponseWriter, rq *request) error {
 	accepted := false
 	ctx, cancel := m.bound(context.WithoutCancel(rq.Context()))
 	defer cancel()
-	err := s.whileCaller(ctx, opened.caller, s.isUnlocked, func(ctx context.Context) error {
+	asked := &grant{caller: opened.caller}
+	asked.require(s.isUnlocked)
+	err := s.whileGranted(ctx, asked, func(ctx context.Context) error {
 		accepted = true
 		conn, err := s.acceptDevTools(w, rq)
 		if err != nil {

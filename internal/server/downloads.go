@@ -55,7 +55,7 @@ func (s *Server) signLink(ctx context.Context, rq *request, o store.Object) (wir
 		return wire.SignedURL{}, err
 	}
 	err = s.db.Write(ctx, func(tx *store.Tx) error {
-		if err := s.grantedIn(ctx, tx.Queries, rq); err != nil {
+		if err := s.stillPermitted(ctx, tx.Queries, &rq.granted); err != nil {
 			return err
 		}
 		ev := rq.event()
@@ -90,8 +90,11 @@ func (s *Server) download(w http.ResponseWriter, rq *request) error {
 	if err != nil {
 		return err
 	}
+	// What was declared below the runtime, by a token or a handle, permitted the
+	// link when it was made and cannot change: each level decides for itself.
+	signing := access.Action{Verb: bctrl.SignStorage, Object: o.Namespace}
 	begun := false
-	err = s.whileCaller(rq.Context(), l.signer, func(ctx context.Context) error { return s.signs(ctx, l.signer, o.Namespace) }, func(ctx context.Context) error {
+	err = s.whileGranted(rq.Context(), &grant{caller: l.signer, actions: []access.Action{signing}}, func(ctx context.Context) error {
 		begun = true
 		rq.Request = rq.WithContext(ctx)
 		return s.sendLinked(w, rq, find)
@@ -114,22 +117,6 @@ func (s *Server) sendLinked(w http.ResponseWriter, rq *request, find func(contex
 	w.Header().Set("Cache-Control", "private, no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	return serveContent(w, rq.Request, o, content)
-}
-
-// signs decides whether a runtime caller may sign a link into a namespace now:
-// by its workspace's mounts as they are and its runtime's. What was declared
-// below the runtime, by a token or a handle, permitted the link when it was
-// made and cannot change: each level decides for itself.
-func (s *Server) signs(ctx context.Context, c access.Caller, namespace string) error {
-	if c.Runtime == nil {
-		return nil
-	}
-	rt, err := runtimeCaller(ctx, s.db.Read(), c.Org, c.Runtime.ID)
-	if err != nil {
-		return err
-	}
-	c.Runtime = rt
-	return decideAll(c, []access.Action{{Verb: bctrl.SignStorage, Object: namespace}})
 }
 
 // link is what a signature covers, beside the method and the disposition,

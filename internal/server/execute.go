@@ -56,13 +56,9 @@ func (s *Server) callerOf(ctx context.Context, x *execution) (access.Caller, err
 	if s.custody.Locked() {
 		return access.Caller{}, errLocked
 	}
-	rt, err := runtimeCaller(ctx, s.db.Read(), x.org, x.rt.ID)
-	if err != nil {
-		return access.Caller{}, err
-	}
+	rt := runtimeBound(x.rt, x.ws)
 	rt.Chain, rt.Launched = append(rt.Chain, x.below...), append(rt.Launched, x.below...)
-	caller := x.as(rt)
-	return caller, s.callerLives(ctx, caller)
+	return s.callerNow(ctx, x.as(rt))
 }
 
 // event is an audit event of something the execution does.
@@ -160,7 +156,8 @@ func (s *Server) runSteps(ctx context.Context, x *execution, steps []step, progr
 	result := bctrl.ExecutionResult{Mode: bctrl.FailFast, Steps: []bctrl.StepResult{}}
 	ctx, cancel := x.member.bound(ctx)
 	defer cancel()
-	err := s.whileCaller(ctx, x.as(nil), nil, func(ctx context.Context) error {
+	// Without the runtime, of whose end the member tells.
+	err := s.whileGranted(ctx, &grant{caller: x.as(nil)}, func(ctx context.Context) error {
 		release, err := x.member.acquire(ctx)
 		if err != nil {
 			return s.whyEnded(ctx, x, err)

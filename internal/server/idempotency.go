@@ -201,7 +201,7 @@ func (s *Server) save(ctx context.Context, tx *store.Tx, rq *request, status int
 	if id == nil {
 		return nil
 	}
-	plain, err := json.Marshal(kept{id.fingerprint, rq.granted.all(), body})
+	plain, err := json.Marshal(kept{id.fingerprint, rq.granted.permitted(), body})
 	if err != nil {
 		return err
 	}

@@ -337,7 +337,7 @@ func (s *Server) whole(w http.ResponseWriter, rq *request, a *providerAnswer) er
 	if err != nil {
 		return err
 	}
-	rq.settled()
+	rq.letFinish()
 	writeJSON(w, http.StatusOK, answer)
 	return nil
 }

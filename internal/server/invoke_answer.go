@@ -92,7 +92,7 @@ func (s *Server) passOn(w http.ResponseWriter, rq *request, a *providerAnswer, s
 	}
 	left := bodyLength(rq, status, h)
 	end := func() error {
-		rq.settled()
+		rq.letFinish()
 		return a.end(nil)
 	}
 	if left == 0 {

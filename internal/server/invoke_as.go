@@ -16,9 +16,8 @@ import (
 // newCall begins the call of a request. From here on the request's event says
 // what is known of it.
 func (s *Server) newCall(rq *request) *call {
-	c := &call{caller: rq.caller, header: http.Header{}, timeout: defaultCallTimeout, context: bctrl.Global()}
+	c := &call{caller: rq.caller, grant: &rq.granted, header: http.Header{}, timeout: defaultCallTimeout, context: bctrl.Global()}
 	c.event = rq.event
-	c.still = func(ctx context.Context, q store.Queries) error { return s.grantedIn(ctx, q, rq) }
 	rq.describe = c.complete
 	return c
 }
@@ -97,18 +96,10 @@ func (s *Server) become(ctx context.Context, rq *request, c *call, found bctrl.C
 		return err
 	}
 	c.credential = chosen.credential.ID
-	rq.granted.require(func(ctx context.Context, caller access.Caller) error {
-		_, err := s.askable(ctx, s.db.Read(), caller, c.credential)
+	rq.granted.require(func(ctx context.Context, q store.Queries, caller access.Caller) error {
+		_, err := s.askable(ctx, q, caller, chosen.credential.ID)
 		return err
 	})
-	before := c.still
-	c.still = func(ctx context.Context, q store.Queries) error {
-		if err := before(ctx, q); err != nil {
-			return err
-		}
-		_, err := s.askable(ctx, q, rq.caller, c.credential)
-		return err
-	}
 	return nil
 }
 

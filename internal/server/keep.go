@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/bctrl-go/bctrl"
@@ -13,30 +14,29 @@ import (
 // give, for as long as they do.
 func (s *Server) keepFile(ctx context.Context, x *execution, f newFile, r io.Reader) (out bctrl.StorageObject, err error) {
 	f.RuntimeID, f.Driver = x.rt.ID, x.rt.Driver
-	still := func(ctx context.Context) error {
-		caller, err := s.callerOf(ctx, x)
-		if err == nil && !access.Decide(caller, access.Action{Verb: bctrl.PutStorage, Object: f.Namespace}) {
-			err = s.refuse(ctx, x, bctrl.PutStorage, f.Namespace)
-		}
-		return err
-	}
-	begin := func(ctx context.Context) error {
+	choose := func(ctx context.Context) (e entry, err error) {
 		caller, err := s.callerOf(ctx, x)
 		if err != nil {
-			return err
+			return e, err
 		}
+		f.Namespace = ""
 		storage := caller.Runtime.Chain.Effective().Storage
-		if storage == nil || storage.Workspace == "" || storage.Access == bctrl.StorageNone {
-			return s.refuse(ctx, x, bctrl.PutStorage, "")
+		if storage != nil && storage.Access != bctrl.StorageNone {
+			f.Namespace = storage.Workspace
 		}
-		f.Namespace = storage.Workspace
-		return still(ctx)
+		putting := access.Action{Verb: bctrl.PutStorage, Object: f.Namespace}
+		if f.Namespace == "" || !access.Decide(caller, putting) {
+			return e, outsideMount(bctrl.PutStorage)
+		}
+		return s.entry(&grant{caller: caller, actions: []access.Action{putting}}), nil
 	}
-	e := &effect{org: x.org, workspace: x.ws.ID, still: still}
-	err = s.during(ctx, e, begin, func(ctx context.Context) (err error) {
+	err = s.underway.during(ctx, choose, func(ctx context.Context) (err error) {
 		out, err = s.putFile(ctx, x.org, f, r, x.event(bctrl.PutStorage, f.Namespace))
 		return err
 	})
+	if errors.Is(err, bctrl.ErrOutsideMount) { // before it began or since
+		err = s.refuse(ctx, x, bctrl.PutStorage, f.Namespace)
+	}
 	return out, err
 }
 

@@ -66,7 +66,7 @@ func (s *Server) revokeKey(ctx context.Context, rq *request, _ none) (wire.Key, 
 	if err := s.authorize(rq, id); err != nil {
 		return wire.Key{}, err
 	}
-	rq.settled() // a key that revokes itself hears that it has
+	rq.letFinish() // a key that revokes itself hears that it has
 	out, err := change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.Key, error) {
 		return endKey(ctx, tx, id, ev)
 	})

@@ -37,7 +37,7 @@ func (s *Server) unsealed(rq *request) (locked bool, err error) {
 }
 
 // isUnlocked refuses what cannot begin, or go on, while the server is locked.
-func (s *Server) isUnlocked(context.Context) error {
+func (s *Server) isUnlocked(context.Context, store.Queries, access.Caller) error {
 	if s.custody.Locked() {
 		return errLocked
 	}

@@ -43,9 +43,10 @@ type request struct {
 	// key, and is no longer underway.
 	leaving []func()
 	// granted is what a runtime caller was permitted so far.
-	granted granted
-	// settle is for [request.settled]; nil where nothing can end it.
-	settle func()
+	granted grant
+	// activity is the request as something that is underway; nil where nothing can
+	// end it.
+	activity *activity
 	// idempotent is set when the request carries an idempotency key.
 	idempotent *idempotent
 	// answer is the encoded answer when it was made inside a transaction.
@@ -158,13 +159,6 @@ func (rq *request) event() audit.Event {
 		rq.describe(&e)
 	}
 	return e
-}
-
-// settled lets the request end as it will, whatever becomes of its caller.
-func (rq *request) settled() {
-	if rq.settle != nil {
-		rq.settle()
-	}
 }
 
 // newRequestID takes the caller's id when it is a plain one, so that both

@@ -301,7 +301,7 @@ func (s *Server) endRuntime(ctx context.Context, rq *request, _ none) (out bctrl
 	ev := rq.event()
 	ev.Workspace, ev.Runtime = ws.ID, rt.ID
 	rq.recorded = true
-	rq.settled() // a runtime that stops itself hears that it has
+	rq.letFinish() // a runtime that stops itself hears that it has
 	if err := s.use(ctx, ev, func() error { return s.stopRuntime(ctx, rt.ID) }); err != nil {
 		return out, err
 	}

@@ -62,9 +62,7 @@ func (s *Server) forget() {
 	s.linkKey.forget()
 	s.tokenKey.forget()
 	s.broker.Forget()
-	for e := range s.underway.keyed() {
-		e.end(errLocked)
-	}
+	s.underway.lock(errLocked)
 }
 
 // operated refuses who is not the operator: the organization that the first run

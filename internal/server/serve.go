@@ -171,8 +171,8 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 		}
 	}
 	if err := rq.route.serve(s, w, rq); err != nil {
-		if cut := cutShort(rq.Context()); cut != nil && asError(err) == errInternal {
-			return cut // it failed because its context had ended
+		if why := endedBecause(rq.Context()); why != nil && asError(err) == errInternal {
+			return why // it failed because its context had ended
 		}
 		return err
 	}
@@ -218,7 +218,7 @@ func outsideMount(verb access.Verb) *bctrl.Error {
 func change[Out any](ctx context.Context, s *Server, rq *request, fn func(tx *store.Tx, e *audit.Event) (Out, error)) (out Out, err error) {
 	var body []byte
 	err = s.db.Write(ctx, func(tx *store.Tx) (err error) {
-		if err := s.grantedIn(ctx, tx.Queries, rq); err != nil {
+		if err := s.stillPermitted(ctx, tx.Queries, &rq.granted); err != nil {
 			return err
 		}
 		e := rq.event()
@@ -241,6 +241,18 @@ func change[Out any](ctx context.Context, s *Server, rq *request, fn func(tx *st
 	return out, nil
 }
 
+// changeRules is [change] for rules that what is underway in the organization
+// depends on. What they do not permit any more has ended when it returns.
+func changeRules[Out any](
+	ctx context.Context, s *Server, rq *request, fn func(tx *store.Tx, e *audit.Event) (Out, error),
+) (Out, error) {
+	out, err := change(ctx, s, rq, fn)
+	if err == nil {
+		s.recheck(ctx, rq.caller.Org, "")
+	}
+	return out, err
+}
+
 // use records the intent to use a secret, runs fn once that is durable, and
 // records how it went.
 func (s *Server) use(ctx context.Context, e audit.Event, fn func() error) error {
@@ -254,7 +266,7 @@ func (s *Server) useIn(ctx context.Context, find func(*store.Tx) (audit.Event, e
 	if err != nil {
 		return err
 	}
-	if err = cutShort(ctx); err == nil {
+	if err = endedBecause(ctx); err == nil {
 		err = fn()
 	}
 	outcome := audit.OK

@@ -85,7 +85,7 @@ func serveContent(w http.ResponseWriter, r *http.Request, o store.Object, conten
 	http.ServeContent(cw, r, "", time.Time{}, content)
 	if cw.refused == 0 {
 		if cw.broken {
-			return cutShort(r.Context())
+			return endedBecause(r.Context())
 		}
 		return nil
 	}

@@ -255,16 +255,16 @@ func newUpload(ctx context.Context, w http.ResponseWriter, r io.Reader) upload {
 // Read ends at once when the upload is no longer permitted.
 func (u upload) Read(p []byte) (int, error) {
 	_ = u.conn.SetReadDeadline(time.Now().Add(stalled)) // a test's recorder has none
-	if cut := cutShort(u.ctx); cut != nil {
+	if why := endedBecause(u.ctx); why != nil {
 		_ = u.conn.SetReadDeadline(past) // as [Server.enter] had it
-		return 0, cut
+		return 0, why
 	}
 	n, err := u.r.Read(p)
 	if err == nil {
 		return n, nil
 	}
-	if cut := cutShort(u.ctx); cut != nil && err != io.EOF {
-		return n, cut
+	if why := endedBecause(u.ctx); why != nil && err != io.EOF {
+		return n, why
 	}
 	_ = u.conn.SetReadDeadline(time.Time{})
 	if e := (*bctrl.Error)(nil); err != io.EOF && !errors.As(err, &e) {

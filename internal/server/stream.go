@@ -109,7 +109,7 @@ func (s *Server) follow(ctx context.Context, st *stream, next func() (moved <-ch
 		case <-s.streams.ended():
 			return nil
 		case <-ctx.Done():
-			return cutShort(ctx)
+			return endedBecause(ctx)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -360,45 +359,6 @@ func TestARuntimeThatStopsItselfHearsThatItHas(t *testing.T) {
 		require.Contains(t, string(got.Body), `"status":"stopped"`)
 		l.launchAgain()
 	}
-}
-
-// TestNothingIsDecidedByOldRulesWhileTheyChange enters effects while the rules
-// change: each is either decided by the new ones or asked about again.
-func TestNothingIsDecidedByOldRulesWhileTheyChange(t *testing.T) {
-	var s Server
-	permitted := true
-	decisions := 0
-	asked := 0
-	e := &effect{org: "o", workspace: "w", still: func(context.Context) error {
-		asked++
-		if !permitted {
-			return outsideMount(bctrl.UseVault)
-		}
-		return nil
-	}}
-	begin := func(context.Context) error {
-		if decisions++; decisions == 1 { // changed between the decision and its entry
-			s.recheck(t.Context(), "o", "w")
-		}
-		return nil
-	}
-	err := s.during(t.Context(), e, begin, func(ctx context.Context) error {
-		require.Equal(t, 2, decisions, "decided again")
-		s.recheck(ctx, "another", "w")
-		s.recheck(ctx, "o", "another")
-		require.Zero(t, asked, "neither concerns it")
-		s.recheck(ctx, "o", "")
-		s.recheck(ctx, "o", "w")
-		require.Equal(t, 2, asked)
-		require.NoError(t, ctx.Err())
-		permitted = false
-		s.recheck(ctx, "o", "w")
-		require.ErrorIs(t, cutShort(ctx), bctrl.ErrOutsideMount)
-		return fmt.Errorf("the provider is gone: %w", ctx.Err())
-	})
-	require.ErrorIs(t, err, bctrl.ErrOutsideMount)
-	require.Empty(t, s.underway.open)
-	require.NoError(t, cutShort(t.Context()))
 }
 
 // entered is a request of the runtime that has been authenticated.

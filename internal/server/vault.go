@@ -164,7 +164,7 @@ func (s *Server) useVaultEntry(ctx context.Context, rq *request, fn func(vaultMe
 	}
 	var e store.VaultEntry
 	find := func(tx *store.Tx) (audit.Event, error) {
-		err := s.grantedIn(ctx, tx.Queries, rq)
+		err := s.stillPermitted(ctx, tx.Queries, &rq.granted)
 		if err != nil {
 			return audit.Event{}, err
 		}

@@ -1,0 +1,126 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+)
+
+// runtimeIn is a runtime caller of the organization "o".
+func runtimeIn(id string) access.Caller {
+	return access.Caller{Org: "o", Runtime: &access.Runtime{WorkspaceID: id}}
+}
+
+// TestNothingIsDecidedByOldRulesWhileTheyChange enters what has begun while the
+// rules change: each is either decided by the new ones or asked about again.
+func TestNothingIsDecidedByOldRulesWhileTheyChange(t *testing.T) {
+	var u underway
+	permitted := true
+	decisions := 0
+	asked := 0
+	decide := func(context.Context) (entry, error) {
+		if decisions++; decisions == 1 { // changed between the decision and its entry
+			u.recheck(t.Context(), "o", "w")
+		}
+		return entry{caller: runtimeIn("w"), stillPermitted: func(context.Context) error {
+			asked++
+			if !permitted {
+				return outsideMount(bctrl.UseVault)
+			}
+			return nil
+		}}, nil
+	}
+	err := u.during(t.Context(), decide, func(ctx context.Context) error {
+		require.Equal(t, 2, decisions, "decided again")
+		u.recheck(ctx, "another", "w")
+		u.recheck(ctx, "o", "another")
+		require.Zero(t, asked, "neither concerns it")
+		u.recheck(ctx, "o", "")
+		u.recheck(ctx, "o", "w")
+		require.Equal(t, 2, asked)
+		require.NoError(t, ctx.Err())
+		permitted = false
+		u.recheck(ctx, "o", "w")
+		require.ErrorIs(t, endedBecause(ctx), bctrl.ErrOutsideMount)
+		return fmt.Errorf("the provider is gone: %w", ctx.Err())
+	})
+	require.ErrorIs(t, err, bctrl.ErrOutsideMount)
+	require.Empty(t, u.open)
+	require.NoError(t, endedBecause(t.Context()))
+}
+
+// begun is something underway of which all is permitted.
+func begun(t *testing.T, u *underway, e entry) (context.Context, *activity) {
+	t.Helper()
+	ctx, a, err := u.begin(t.Context(), func(context.Context) (entry, error) { return e, nil })
+	require.NoError(t, err)
+	t.Cleanup(a.close)
+	return ctx, a
+}
+
+func TestWhatIsDoneForASubaccountDependsOnTheRulesOfItsParentToo(t *testing.T) {
+	var u underway
+	asked := 0
+	e := entry{
+		caller:         access.Caller{Org: "sub", Parent: "o"},
+		stillPermitted: func(context.Context) error { asked++; return nil },
+	}
+	_, a := begun(t, &u, e)
+	u.recheck(t.Context(), "o", "")
+	u.recheck(t.Context(), "sub", "")
+	require.Equal(t, 2, asked)
+	a.leave()
+	u.recheck(t.Context(), "o", "")
+	require.Equal(t, 2, asked, "what has left is asked about no more")
+	require.Empty(t, u.open)
+}
+
+func TestWhatHasLeftIsNotEnded(t *testing.T) {
+	var u underway
+	refuse := func(context.Context) error { return outsideMount(bctrl.UseVault) }
+	ctx, a := begun(t, &u, entry{caller: runtimeIn("w"), stillPermitted: refuse})
+	a.leave()
+	u.recheck(t.Context(), "o", "")
+	u.lock(errLocked)
+	require.NoError(t, ctx.Err())
+}
+
+func TestALockEndsWhatNeedsTheKeyAndIsSeenByWhatBegins(t *testing.T) {
+	var u underway
+	keyed, _ := begun(t, &u, entry{caller: access.Caller{Org: "o"}})
+	keyless, _ := begun(t, &u, entry{caller: access.Caller{Org: "o"}, keyless: true})
+	decisions := 0
+	_, a, err := u.begin(t.Context(), func(context.Context) (entry, error) {
+		if decisions++; decisions == 1 {
+			u.lock(errLocked)
+		}
+		return entry{caller: access.Caller{Org: "another"}}, nil
+	})
+	require.NoError(t, err)
+	defer a.close()
+	require.Equal(t, 2, decisions, "a decision from before the lock is no decision, in any organization")
+	require.ErrorIs(t, endedBecause(keyed), errLocked)
+	require.NoError(t, keyless.Err())
+}
+
+func TestWhatATokenHasUnderwayEndsWithItsExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var u underway
+		c := runtimeIn("w")
+		c.Token = &access.Token{ID: "t", Expires: time.Now().Add(time.Minute)}
+		ctx, _ := begun(t, &u, entry{caller: c})
+		time.Sleep(time.Minute - 1)
+		synctest.Wait()
+		require.NoError(t, endedBecause(ctx))
+		time.Sleep(1)
+		synctest.Wait()
+		require.ErrorIs(t, endedBecause(ctx), errTokenExpired)
+	})
+}
