@@ -12,6 +12,17 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
+// The routes that say of capabilities whether a call would find a credential:
+// that is known by resolving the call.
+func capabilityStatusRoutes() []route {
+	return []route{
+		endpoint("GET /v1/capabilities", access.CapabilityRead, (*Server).listCapabilities,
+			"provider", "status", "workspaceId", "groupId", "limit", "cursor"),
+		endpoint("GET /v1/capabilities/{id}", access.CapabilityRead, (*Server).getCapability),
+		endpoint("PUT /v1/capabilities/{id}", access.CapabilityWrite, (*Server).putCapability),
+	}
+}
+
 // capabilityView is how one caller sees capabilities in one context.
 type capabilityView struct {
 	server  *Server
@@ -178,6 +189,15 @@ func (s *Server) listCapabilities(ctx context.Context, rq *request, _ none) (lis
 	return list, nil
 }
 
+// putCapability adds or replaces an own capability.
+func (s *Server) putCapability(ctx context.Context, rq *request, in wire.CapabilityCreate) (bctrl.Capability, error) {
+	status := func(ctx context.Context, q store.Queries, c bctrl.Capability) (bctrl.CapabilityStatus, error) {
+		view := capabilityView{server: s, q: q, org: rq.caller.Org, context: bctrl.Global()}
+		return view.status(ctx, c)
+	}
+	return s.storeCapability(ctx, rq, in, status)
+}
+
 // listContext reads the context of a list; a runtime may only name its own.
 func (s *Server) listContext(ctx context.Context, rq *request) (bctrl.Scope, error) {
 	in, err := rq.queryScope("", "workspaceId", "groupId")
@@ -285,4 +305,23 @@ func (v *capabilityView) add(ctx context.Context, out []bctrl.Capability, f capa
 		return out, err
 	}
 	return append(out, c), nil
+}
+
+func (s *Server) getCapability(ctx context.Context, rq *request, _ none) (out bctrl.Capability, err error) {
+	id, err := rq.path("id", validCapability)
+	if err != nil {
+		return out, err
+	}
+	view, err := s.viewCapabilities(ctx, rq, bctrl.Global())
+	if err != nil {
+		return out, err
+	}
+	if err := view.authorize(rq, id); err != nil {
+		return out, err
+	}
+	if out, err = s.findCapability(ctx, s.db.Read(), rq.caller.Org, id); err != nil {
+		return out, err
+	}
+	out.Status, err = view.status(ctx, out)
+	return out, err
 }

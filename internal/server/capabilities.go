@@ -20,9 +20,6 @@ import (
 
 func capabilityRoutes() []route {
 	return []route{
-		endpoint("GET /v1/capabilities", access.CapabilityRead, (*Server).listCapabilities, "provider", "status", "workspaceId", "groupId", "limit", "cursor"),
-		endpoint("GET /v1/capabilities/{id}", access.CapabilityRead, (*Server).getCapability),
-		endpoint("PUT /v1/capabilities/{id}", access.CapabilityWrite, (*Server).putCapability),
 		endpoint("DELETE /v1/capabilities/{id}", access.CapabilityWrite, (*Server).deleteCapability),
 		endpoint("PUT /v1/capabilities/{id}/policy", access.CapabilityWrite, (*Server).putCapabilityPolicy),
 	}
@@ -159,28 +156,15 @@ func exampleOf(c bctrl.Capability) string {
 	return line
 }
 
-func (s *Server) getCapability(ctx context.Context, rq *request, _ none) (out bctrl.Capability, err error) {
-	id, err := rq.path("id", validCapability)
-	if err != nil {
-		return out, err
-	}
-	view, err := s.viewCapabilities(ctx, rq, bctrl.Global())
-	if err != nil {
-		return out, err
-	}
-	if err := view.authorize(rq, id); err != nil {
-		return out, err
-	}
-	if out, err = s.findCapability(ctx, s.db.Read(), rq.caller.Org, id); err != nil {
-		return out, err
-	}
-	out.Status, err = view.status(ctx, out)
-	return out, err
-}
+// capabilityStatus says whether a call as a capability would find a credential,
+// in the state that q sees.
+type capabilityStatus func(ctx context.Context, q store.Queries, c bctrl.Capability) (bctrl.CapabilityStatus, error)
 
-// putCapability adds or replaces an own capability; with If-None-Match: * it
+// storeCapability adds or replaces an own capability; with If-None-Match: * it
 // adds alone.
-func (s *Server) putCapability(ctx context.Context, rq *request, in wire.CapabilityCreate) (bctrl.Capability, error) {
+func (s *Server) storeCapability(
+	ctx context.Context, rq *request, in wire.CapabilityCreate, statusOf capabilityStatus,
+) (bctrl.Capability, error) {
 	id, err := rq.path("id", validCapability)
 	if err != nil {
 		return bctrl.Capability{}, err
@@ -227,8 +211,7 @@ func (s *Server) putCapability(ctx context.Context, rq *request, in wire.Capabil
 			return bctrl.Capability{}, err
 		}
 		out := s.describeOwn(row, meta)
-		view := capabilityView{server: s, q: tx.Queries, org: rq.caller.Org, context: bctrl.Global()}
-		if out.Status, err = view.status(ctx, out); err != nil {
+		if out.Status, err = statusOf(ctx, tx.Queries, out); err != nil {
 			return out, err
 		}
 		return out, s.addPolicy(ctx, tx.Queries, rq.caller.Org, &out)

@@ -172,7 +172,7 @@ type prefixHandler struct {
 // register builds the table of routes.
 func (s *Server) register() {
 	for _, group := range [][]route{healthRoutes(), openapiRoutes(), vaultRoutes(), runtimeRoutes(), tokenRoutes(), executeRoutes(), operationRoutes(),
-		aiCredentialRoutes(), secretRoutes(), credentialRoutes(), capabilityRoutes(), bindingRoutes(), invokeRoutes(),
+		aiCredentialRoutes(), secretRoutes(), credentialRoutes(), capabilityRoutes(), bindingRoutes(), capabilityStatusRoutes(), invokeRoutes(),
 		workspaceRoutes(), profileRoutes(), keyRoutes(), subaccountRoutes(), auditRoutes(), sealRoutes(), storageRoutes(), objectRoutes(), downloadRoutes()} {
 		s.routes = append(s.routes, group...)
 	}
