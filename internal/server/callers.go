@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -14,25 +13,15 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
-	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/strictjson"
 	"github.com/bctrl-go/bctrl/internal/token"
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 // keyPrefix marks an organization key, so that scanners of leaked secrets can
 // find one.
 const keyPrefix = "bctrl_"
-
-// NewKey makes an organization key of 256 random bits and the hash that is
-// stored in its place. A key of such strength needs no slow hash.
-func NewKey() (key bctrl.Secret, hash []byte) {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // never fails, by its contract
-	text := keyPrefix + base64.RawURLEncoding.EncodeToString(b[:])
-	sum := sha256.Sum256([]byte(text))
-	return bctrl.NewSecret(text), sum[:]
-}
 
 var errUnauthorized = withHint(
 	unauthorized("auth.unauthorized", "the key is missing, wrong or revoked"),
@@ -153,6 +142,10 @@ func parseMountsHeader(text string) (m bctrl.Mounts, err error) {
 	return m, nil
 }
 
+// errNotActive is the answer to whoever may know of the runtime, wherever it
+// turns out that it has no browser; and of one that never was, as another's.
+var errNotActive = conflict(wire.CodeNotActive, "the runtime is not active")
+
 // runtimeCaller reads what bounds a live runtime now.
 func runtimeCaller(ctx context.Context, q store.Queries, org, id string) (*access.Runtime, error) {
 	rt, err := q.Runtime(ctx, org, id)
@@ -178,49 +171,4 @@ func runtimeBound(rt store.Runtime, ws store.Workspace) *access.Runtime {
 		ID: rt.ID, Alias: rt.Alias, WorkspaceID: rt.WorkspaceID, Group: rt.Group, Version: ws.Version,
 		Chain: bctrl.Chain{ws.Mounts, rt.Mounts}, Launched: bctrl.Chain{rt.Launched},
 	}
-}
-
-// EnsureOrganization makes the first organization and its key when there is
-// none, and returns that key to be shown once; else the zero Secret.
-func (s *Server) EnsureOrganization(ctx context.Context) (bctrl.Secret, error) {
-	has, err := s.db.Read().HasOrganizations(ctx)
-	if err != nil || has {
-		return bctrl.Secret{}, err
-	}
-	return s.CreateOrganization(ctx, "default")
-}
-
-// CreateOrganization makes an organization beside those that there are, which
-// it shares nothing with, and returns its first key to be shown once.
-func (s *Server) CreateOrganization(ctx context.Context, name string) (bctrl.Secret, error) {
-	if err := validOrganizationName(name); err != nil {
-		return bctrl.Secret{}, err
-	}
-	key, hash := NewKey()
-	org := store.Organization{ID: newID(), Name: name, CreatedAt: store.Now()}
-	err := s.db.Write(ctx, func(tx *store.Tx) error {
-		others, err := tx.HasOrganizations(ctx)
-		if err != nil {
-			return err
-		}
-		org.Operator = !others
-		if err := tx.InsertOrganization(ctx, org); err != nil {
-			return err
-		}
-		made := serverEvent(organizationCreate, org.ID)
-		made.Org = org.ID
-		if err := audit.Append(tx, made); err != nil {
-			return err
-		}
-		k := store.APIKey{ID: newID(), Org: org.ID, Label: "first", Hash: hash, CreatedAt: org.CreatedAt}
-		if err := tx.InsertAPIKey(ctx, k); err != nil {
-			return err
-		}
-		made.Action, made.Object = string(access.KeyWrite), k.ID
-		return audit.Append(tx, made)
-	})
-	if err != nil {
-		return bctrl.Secret{}, err
-	}
-	return key, nil
 }

@@ -10,6 +10,13 @@ import (
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/token"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// errLocked is the answer to what needs the key while the server has none.
+var errLocked = withHint(
+	unavailable(wire.CodeLocked, "the server is locked: it has no key to seal or open anything with"),
+	"its operator unlocks it: bctrl unlock",
 )
 
 // unprovenCaller finds who calls one of those routes on a locked server that

@@ -82,6 +82,14 @@ func (rq *request) path(name string, valid func(string) error) (string, error) {
 	return v, nil
 }
 
+// validUUID is the grammar of the ids that the server makes.
+func validUUID(v string) error {
+	if uuid.Validate(v) != nil || len(v) != 36 {
+		return invalid("request.invalid_id", "id", "the id must be a uuid")
+	}
+	return nil
+}
+
 // flag reads a boolean parameter; absent is false.
 func (rq *request) flag(name string) (bool, error) {
 	v, err := rq.optionalFlag(name)

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
@@ -27,10 +25,6 @@ func runtimeRoutes() []route {
 		raw("GET /devtools/browser/{token}", access.Public, (*Server).serveDevTools),
 	}
 }
-
-// errNotActive is the answer to whoever may know of the runtime, wherever it
-// turns out that it has no browser; and of one that never was, as another's.
-var errNotActive = conflict(wire.CodeNotActive, "the runtime is not active")
 
 func errNoRuntime() *bctrl.Error {
 	return notFound("runtimes.not_found", "there is no such runtime in the workspace")
@@ -395,13 +389,6 @@ func (s *Server) describeEffective(rt store.Runtime, effective bctrl.Mounts) bct
 		info.Mounts = &m
 	}
 	return info
-}
-
-func validUUID(v string) error {
-	if uuid.Validate(v) != nil || len(v) != 36 {
-		return invalid("request.invalid_id", "id", "the id must be a uuid")
-	}
-	return nil
 }
 
 // invalidName wraps the rule that a name breaks.

@@ -50,12 +50,6 @@ func withoutKey() []string {
 // tell, while the key is away, whether its own key is genuine.
 func toUnlock() []string { return []string{"GET /v1/seal", "POST /v1/seal/unlock"} }
 
-// errLocked is the answer to what needs the key while the server has none.
-var errLocked = withHint(
-	unavailable(wire.CodeLocked, "the server is locked: it has no key to seal or open anything with"),
-	"its operator unlocks it: bctrl unlock",
-)
-
 // forget lets go of what was opened with the key, and ends what is underway
 // with it.
 func (s *Server) forget() {

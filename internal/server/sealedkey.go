@@ -14,6 +14,9 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
+// sealCreate is the making of a [sealedKey], in the audit log.
+const sealCreate = "seal.create"
+
 // sealedKey is a key of the server's own, for what it signs. It is made once,
 // kept sealed in the store, and held in memory from its first use until the
 // server is locked.

@@ -18,7 +18,6 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/browser"
@@ -150,17 +149,6 @@ func (s *Server) Close(ctx context.Context) error {
 	s.strangers.close(ctx)
 	s.broker.Close()
 	return err
-}
-
-// What the server does of itself, in the audit log.
-const (
-	sealCreate         = "seal.create"
-	organizationCreate = "organization.create"
-)
-
-// serverEvent is the event of something that the server does of itself.
-func serverEvent(action, object string) audit.Event {
-	return audit.Event{Caller: "server", Action: action, Object: object, Decision: audit.Allowed, Outcome: audit.OK}
 }
 
 // prefixHandler serves every path with a prefix.

@@ -20,6 +20,55 @@ func subaccountRoutes() []route {
 	}
 }
 
+// organizationCreate is the making of an organization that is no subaccount, in
+// the audit log.
+const organizationCreate = "organization.create"
+
+// EnsureOrganization makes the first organization and its key when there is
+// none, and returns that key to be shown once; else the zero Secret.
+func (s *Server) EnsureOrganization(ctx context.Context) (bctrl.Secret, error) {
+	has, err := s.db.Read().HasOrganizations(ctx)
+	if err != nil || has {
+		return bctrl.Secret{}, err
+	}
+	return s.CreateOrganization(ctx, "default")
+}
+
+// CreateOrganization makes an organization beside those that there are, which
+// it shares nothing with, and returns its first key to be shown once.
+func (s *Server) CreateOrganization(ctx context.Context, name string) (bctrl.Secret, error) {
+	if err := validOrganizationName(name); err != nil {
+		return bctrl.Secret{}, err
+	}
+	key, hash := NewKey()
+	org := store.Organization{ID: newID(), Name: name, CreatedAt: store.Now()}
+	err := s.db.Write(ctx, func(tx *store.Tx) error {
+		others, err := tx.HasOrganizations(ctx)
+		if err != nil {
+			return err
+		}
+		org.Operator = !others
+		if err := tx.InsertOrganization(ctx, org); err != nil {
+			return err
+		}
+		made := serverEvent(organizationCreate, org.ID)
+		made.Org = org.ID
+		if err := audit.Append(tx, made); err != nil {
+			return err
+		}
+		k := store.APIKey{ID: newID(), Org: org.ID, Label: "first", Hash: hash, CreatedAt: org.CreatedAt}
+		if err := tx.InsertAPIKey(ctx, k); err != nil {
+			return err
+		}
+		made.Action, made.Object = string(access.KeyWrite), k.ID
+		return audit.Append(tx, made)
+	})
+	if err != nil {
+		return bctrl.Secret{}, err
+	}
+	return key, nil
+}
+
 func validOrganizationName(name string) error {
 	if err := names.Name(name); err != nil {
 		return invalid("subaccounts.invalid_name", "name", "not an organization's name: "+err.Error())

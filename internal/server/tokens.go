@@ -75,9 +75,6 @@ func (s *Server) mintToken(ctx context.Context, rq *request, in wire.TokenCreate
 	})
 }
 
-// tokenKeyName names the root key of all tokens.
-const tokenKeyName = "runtime-tokens"
-
 func (s *Server) tokenText(ctx context.Context, org string, row store.RuntimeToken, mounts bctrl.Mounts) (string, error) {
 	root, err := s.tokenKey.get(ctx, s, tokenKeyName)
 	if err != nil {

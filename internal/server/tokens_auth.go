@@ -36,6 +36,9 @@ func errEnded(c access.Caller) *bctrl.Error {
 	return errNotActive
 }
 
+// tokenKeyName names the root key of all tokens.
+const tokenKeyName = "runtime-tokens"
+
 // authenticateToken finds who calls with a runtime token. The caller is
 // returned with an error too, once it is known, for the audit log.
 func (s *Server) authenticateToken(ctx context.Context, text string, h http.Header) (access.Caller, error) {
