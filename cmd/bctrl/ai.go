@@ -113,7 +113,7 @@ func getAI(c *cli) *cobra.Command {
 			return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 				a, err := client.AICredentials.Get(ctx, args[0])
 				if err != nil {
-					return fmt.Errorf("AI credential %s: %w", printable(args[0]), err)
+					return about("AI credential "+printable(args[0]), err)
 				}
 				return c.showAI(cmd, *a)
 			})
@@ -168,7 +168,7 @@ func (c *cli) changeAI(cmd *cobra.Command, id string, in bctrl.AICredentialUpdat
 			return &advice{fmt.Sprintf("%s: the stored key goes to no other host: give the key again with --key", printable(id)), err}
 		}
 		if err != nil {
-			return fmt.Errorf("AI credential %s: %w", printable(id), err)
+			return about("AI credential "+printable(id), err)
 		}
 		return c.showAI(cmd, *a)
 	})
@@ -211,7 +211,7 @@ func testAI(c *cli) *cobra.Command {
 			return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 				t, err := client.AICredentials.Test(ctx, args[0])
 				if err != nil {
-					return fmt.Errorf("AI credential %s: %w", printable(args[0]), err)
+					return about("AI credential "+printable(args[0]), err)
 				}
 				err = show(c, cmd, aiTest{t.OK, t.Provider, t.Message, t.Latency.Milliseconds(), t.CheckedAt},
 					pair{"OK", yesNo(t.OK)}, pair{"Provider", string(t.Provider)}, pair{"Message", t.Message},
@@ -242,7 +242,7 @@ the same id does not get the mounts of the old one.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 			if err := client.AICredentials.Delete(ctx, args[0], forced(*force)...); err != nil {
-				return fmt.Errorf("AI credential %s: %w", printable(args[0]), err)
+				return about("AI credential "+printable(args[0]), err)
 			}
 			note(cmd, "Deleted AI credential %s.", args[0])
 			return nil

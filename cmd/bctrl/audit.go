@@ -108,7 +108,7 @@ func withWorkspaceID(ctx context.Context, client *bctrl.Client, f bctrl.AuditFil
 	}
 	ws, err := client.Workspaces.GetByName(ctx, f.WorkspaceID)
 	if err != nil {
-		return f, fmt.Errorf("--workspace %s: %w", printable(f.WorkspaceID), err)
+		return f, about("--workspace "+printable(f.WorkspaceID), err)
 	}
 	f.WorkspaceID = ws.ID
 	return f, nil

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -158,7 +157,7 @@ a command line that uses it.`,
 			return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 				k, err := client.Capabilities.Describe(ctx, args[0])
 				if err != nil {
-					return fmt.Errorf("capability %s: %w", printable(args[0]), err)
+					return about("capability "+printable(args[0]), err)
 				}
 				return c.showCapability(cmd, *k)
 			})
@@ -198,7 +197,7 @@ without --credential every credential that a call finds.`,
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 			k, err := client.Capabilities.Create(ctx, in)
 			if err != nil {
-				return fmt.Errorf("capability %s: %w", printable(in.ID), err)
+				return about("capability "+printable(in.ID), err)
 			}
 			return c.showCapability(cmd, *k)
 		})
@@ -217,7 +216,7 @@ func deleteCapability(c *cli) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 				if err := client.Capabilities.Delete(ctx, args[0]); err != nil {
-					return fmt.Errorf("capability %s: %w", printable(args[0]), err)
+					return about("capability "+printable(args[0]), err)
 				}
 				note(cmd, "Deleted capability %s.", args[0])
 				return nil
@@ -252,7 +251,7 @@ or a path from the top, data.owner.email.`,
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 			set, err := client.Capabilities.SetPolicy(ctx, *id, p)
 			if err != nil {
-				return fmt.Errorf("capability %s: %w", printable(*id), err)
+				return about("capability "+printable(*id), err)
 			}
 			return show(c, cmd, *set, append([]pair{{"Capability", *id}}, policyLines(*set)...)...)
 		})

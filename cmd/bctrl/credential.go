@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -177,7 +176,7 @@ func getCredential(c *cli) *cobra.Command {
 			return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 				k, err := client.Credentials.Get(ctx, args[0])
 				if err != nil {
-					return fmt.Errorf("credential %s: %w", printable(args[0]), err)
+					return about("credential "+printable(args[0]), err)
 				}
 				return c.showCredential(cmd, *k)
 			})
@@ -197,7 +196,7 @@ func switchCredential(c *cli, name string, on bool, short, long string) *cobra.C
 			return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 				k, err := client.Credentials.Update(ctx, args[0], bctrl.CredentialUpdate{Enabled: &on})
 				if err != nil {
-					return fmt.Errorf("credential %s: %w", printable(args[0]), err)
+					return about("credential "+printable(args[0]), err)
 				}
 				return c.showCredential(cmd, *k)
 			})
@@ -217,7 +216,7 @@ used it use the next one that they see.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 				if err := client.Credentials.Delete(ctx, args[0]); err != nil {
-					return fmt.Errorf("credential %s: %w", printable(args[0]), err)
+					return about("credential "+printable(args[0]), err)
 				}
 				note(cmd, "Deleted credential %s.", args[0])
 				return nil

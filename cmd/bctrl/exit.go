@@ -39,6 +39,17 @@ type advice struct {
 func (a *advice) Error() string { return a.text }
 func (a *advice) Unwrap() error { return a.cause }
 
+// aboutError says what an error is about, such as the workspace that was asked for.
+type aboutError struct {
+	what string
+	err  error
+}
+
+func about(what string, err error) error { return &aboutError{what, err} }
+
+func (a *aboutError) Error() string { return a.what + ": " + a.err.Error() }
+func (a *aboutError) Unwrap() error { return a.err }
+
 // errDenied ends a command that has printed a denial as its answer.
 var errDenied = errors.New("denied")
 
@@ -80,29 +91,47 @@ func complaint(ctx context.Context, cmd *cobra.Command, err error) string {
 	return oneLine(plain(cmd, err))
 }
 
-// plain is the text of err with an error of the SDK told for a terminal:
-// without the route, with flags in place of the fields that they filled, and
-// without the request's id unless the server failed.
+// plain is the text of err for a terminal, what was asked of the SDK in the words
+// of the command line: see [refusal].
 func plain(cmd *cobra.Command, err error) string {
-	var e *bctrl.Error
-	if !errors.As(err, &e) {
-		return err.Error()
+	switch e := err.(type) { //nolint:errorlint // each layer says its own part
+	case *bctrl.Error:
+		return refusal(cmd, e)
+	case *aboutError:
+		return e.what + ": " + plain(cmd, e.err)
+	case usageError:
+		return plain(cmd, e.error)
+	case interface{ Unwrap() []error }:
+		var lines []string
+		for _, err := range e.Unwrap() {
+			lines = append(lines, plain(cmd, err))
+		}
+		return strings.Join(lines, "\n")
 	}
+	return err.Error()
+}
+
+// refusal is the text of an error of the SDK without the route, with flags in
+// place of the fields that they filled, and without the request's id unless the
+// server failed.
+func refusal(cmd *cobra.Command, e *bctrl.Error) string {
 	text := words(e.Code, e.Message)
 	for _, p := range e.Problems {
-		text = append(text, strings.Join(words(asTyped(cmd, p.Code, p.Field), quoted(p.Value), prefixed("would permit ", p.Witness), prefixed("under ", p.Ceiling)), " "))
+		problem := words(asTyped(cmd, p.Code, p.Field), quoted(p.Value),
+			prefixed("would permit ", p.Witness), prefixed("under ", p.Ceiling))
+		text = append(text, strings.Join(problem, " "))
 	}
 	if len(e.Problems) == 0 {
 		text = append(text, words(asTyped(cmd, e.Code, e.Field))...)
 	}
-	told := strings.Join(text, ": ")
+	line := strings.Join(text, ": ")
 	if e.Hint != "" {
-		told += " (" + e.Hint + ")"
+		line += " (" + e.Hint + ")"
 	}
 	if e.Status >= 500 && e.RequestID != "" {
-		told += " [request " + e.RequestID + "]"
+		line += " [request " + e.RequestID + "]"
 	}
-	return strings.ReplaceAll(err.Error(), e.Error(), told)
+	return line
 }
 
 // words leaves out the empty ones.

@@ -313,7 +313,7 @@ func (f *invocationFlags) fromRequest(inv *bctrl.Invocation) error {
 	}
 	var in wire.Invocation[bctrl.Scope]
 	if err := strictjson.Unmarshal(text, &in); err != nil {
-		return usagef("the request is not that of an invocation: %w", err)
+		return usageError{about("the request is not that of an invocation", err)}
 	}
 	fill := func(to *string, with string) {
 		if *to == "" {

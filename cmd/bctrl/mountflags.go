@@ -148,7 +148,7 @@ func readMounts(cmd *cobra.Command, file string) (*bctrl.Mounts, error) {
 	}
 	var m bctrl.Mounts
 	if err := json.Unmarshal(data, &m); err != nil {
-		return nil, usagef("%s: %w", name, err)
+		return nil, usageError{about(name, err)}
 	}
 	return &m, nil
 }

@@ -47,7 +47,7 @@ func runtimeOf(ctx context.Context, client *bctrl.Client, name string) (*bctrl.R
 	}
 	rt, err := ws.Runtimes.Get(ctx, alias)
 	if err != nil {
-		return nil, fmt.Errorf("runtime %s: %w", printable(name), err)
+		return nil, about("runtime "+printable(name), err)
 	}
 	return rt, nil
 }
@@ -238,7 +238,7 @@ func stopRuntime(c *cli) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.withRuntime(cmd, args[0], func(ctx context.Context, rt *bctrl.Runtime) error {
 				if err := rt.Stop(ctx); err != nil {
-					return fmt.Errorf("runtime %s: %w", printable(args[0]), err)
+					return about("runtime "+printable(args[0]), err)
 				}
 				note(cmd, "Stopped %s.", args[0])
 				return nil
@@ -262,7 +262,7 @@ runtime and the key that asks for it: whoever sees it can steer the browser.`,
 			return c.withRuntime(cmd, args[0], func(ctx context.Context, rt *bctrl.Runtime) error {
 				url, err := rt.ConnectURL(ctx)
 				if err != nil {
-					return fmt.Errorf("runtime %s: %w", printable(args[0]), err)
+					return about("runtime "+printable(args[0]), err)
 				}
 				_, err = fmt.Fprintln(cmd.OutOrStdout(), url)
 				return err

@@ -77,7 +77,7 @@ func (s *shell) script(ctx context.Context, in io.Reader) error {
 		case err == errLeave:
 			return nil
 		case err != nil:
-			return fmt.Errorf("line %d: %w", n, err)
+			return about(fmt.Sprint("line ", n), err)
 		}
 	}
 }

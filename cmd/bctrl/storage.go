@@ -148,7 +148,7 @@ file's SHA-256 at the end; the exit code is 1 when it does not match.`,
 			return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 				r, err := client.Storage(from.namespace).Open(ctx, from.path)
 				if err != nil {
-					return fmt.Errorf("%s: %w", from, err)
+					return about(from.String(), err)
 				}
 				defer r.Close()
 				_, err = io.Copy(cmd.OutOrStdout(), r)
@@ -181,7 +181,7 @@ the time is up or the file changes. Whoever sees the address has the file.`,
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 			url, err := client.Storage(of.namespace).DownloadURL(ctx, of.path, *ttl)
 			if err != nil {
-				return fmt.Errorf("%s: %w", of, err)
+				return about(of.String(), err)
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), url)
 			return err
@@ -226,7 +226,7 @@ It stops at the first file that cannot be removed; those before it are gone.`,
 						return err
 					}
 					if err := client.Storage(file.namespace).Delete(ctx, file.path); err != nil {
-						return fmt.Errorf("%s: %w", file, err)
+						return about(file.String(), err)
 					}
 					note(cmd, "Removed %s.", file)
 				}

@@ -125,7 +125,7 @@ func store(ctx context.Context, cmd *cobra.Command, client *bctrl.Client, in io.
 	case errors.Is(err, bctrl.ErrConflict) && !o.force:
 		return nil, &advice{fmt.Sprintf("%s is there already: replace it with --force", to), err}
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w", to, err)
+		return nil, about(to.String(), err)
 	}
 	return object, nil
 }
@@ -159,7 +159,7 @@ func (c *cli) download(cmd *cobra.Command, from location, to string, o copyOptio
 	return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 		r, err := client.Storage(from.namespace).Open(ctx, from.path)
 		if err != nil {
-			return fmt.Errorf("%s: %w", from, err)
+			return about(from.String(), err)
 		}
 		defer r.Close()
 		if to == standardStream {
@@ -167,7 +167,7 @@ func (c *cli) download(cmd *cobra.Command, from location, to string, o copyOptio
 			return err
 		}
 		if err := fetch(cmd, r, to, o); err != nil {
-			return fmt.Errorf("%s: %w", from, err)
+			return about(from.String(), err)
 		}
 		if c.json || len(c.fields) > 0 {
 			return c.showObject(cmd, r.Object)

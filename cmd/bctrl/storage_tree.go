@@ -33,7 +33,7 @@ func filesBelow(ctx context.Context, client *bctrl.Client, folder location) iter
 		none := true
 		for item, err := range client.Storage(folder.namespace).Browse(ctx, bctrl.BrowseOptions{Prefix: folder.path}) {
 			if err != nil {
-				yield(location{}, fmt.Errorf("%s: %w", folder, err))
+				yield(location{}, about(folder.String(), err))
 				return
 			}
 			none = false
@@ -119,7 +119,7 @@ func (c *cli) downloadTree(cmd *cobra.Command, from location, to string, o copyO
 				var object bctrl.StorageObject
 				if err == nil {
 					if object, err = download(file); err != nil {
-						err = fmt.Errorf("%s: %w", file, err)
+						err = about(file.String(), err)
 					}
 				}
 				if !yield(object, err) || err != nil {

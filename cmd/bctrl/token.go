@@ -177,7 +177,7 @@ what they have running is cut. 'bctrl token inspect' reads a token's id.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 				if err := client.RevokeToken(ctx, args[0]); err != nil {
-					return fmt.Errorf("token %s: %w", printable(args[0]), err)
+					return about("token "+printable(args[0]), err)
 				}
 				note(cmd, "Revoked token %s.", args[0])
 				return nil

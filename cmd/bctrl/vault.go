@@ -169,7 +169,7 @@ func vaultRecordOf(ctx context.Context, client *bctrl.Client, key string, reveal
 		return nil, err
 	}
 	if len(page.Items) == 0 || page.Items[0].Key != key {
-		return nil, fmt.Errorf("vault key %s: %w", key, &bctrl.Error{Status: http.StatusNotFound, Code: "vault.secret_not_found", Message: "nothing is stored under it"})
+		return nil, about("vault key "+key, &bctrl.Error{Status: http.StatusNotFound, Code: "vault.secret_not_found", Message: "nothing is stored under it"})
 	}
 	record := &vaultRecord{VaultEntry: page.Items[0]}
 	if !reveal {

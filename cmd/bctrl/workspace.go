@@ -38,7 +38,7 @@ func workspaceOf(ctx context.Context, client *bctrl.Client, nameOrID string) (*b
 	}
 	ws, err := client.Workspaces.GetByName(ctx, nameOrID)
 	if err != nil {
-		return nil, fmt.Errorf("workspace %s: %w", printable(nameOrID), err)
+		return nil, about("workspace "+printable(nameOrID), err)
 	}
 	return ws, nil
 }
