@@ -242,7 +242,7 @@ func (s *Server) listAICredentials(ctx context.Context, rq *request, _ none) (an
 	if err != nil {
 		return nil, err
 	}
-	rows, next := cut(rows, limit, func(c store.AICredential) string { return c.ID })
+	rows, next := pageOf(rows, limit, func(c store.AICredential) string { return c.ID })
 	list := wire.List[bctrl.AICredential]{Plural: wire.AICredentials, NextCursor: next}
 	for _, c := range rows {
 		item, err := s.readAICredential(rq.caller.Org, c)

@@ -283,7 +283,7 @@ func (s *Server) listBindings(ctx context.Context, rq *request, _ none) (list wi
 		return list, err
 	}
 	list.Plural = wire.Bindings
-	rows, list.NextCursor = cut(rows, limit, func(b store.Binding) string { return b.UID })
+	rows, list.NextCursor = pageOf(rows, limit, func(b store.Binding) string { return b.UID })
 	for _, row := range rows {
 		if err := s.proveBinding(rq.caller.Org, row); err != nil {
 			return list, err

@@ -132,7 +132,7 @@ func (s *Server) call(ctx context.Context, c *call) (*providerAnswer, error) {
 		return nil, err
 	}
 	c.recorded, a.begun = true, time.Now()
-	a.settle = func(end audit.End) { s.settle(ev, done, end) }
+	a.settle = func(end audit.End) { s.recordOutcome(ev, done, end) }
 	go func() { // what streams for ever would keep the server from stopping
 		select {
 		case <-s.streams.ended():

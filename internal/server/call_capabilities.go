@@ -185,7 +185,7 @@ func (s *Server) listCapabilities(ctx context.Context, rq *request, _ none) (lis
 	if err != nil {
 		return list, err
 	}
-	list.Items, list.NextCursor = cut(items, limit, func(c bctrl.Capability) string { return c.ID })
+	list.Items, list.NextCursor = pageOf(items, limit, func(c bctrl.Capability) string { return c.ID })
 	return list, nil
 }
 

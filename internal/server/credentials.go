@@ -265,7 +265,7 @@ func (s *Server) listCredentials(ctx context.Context, rq *request, _ none) (list
 		return list, err
 	}
 	list.Plural = wire.Credentials
-	rows, list.NextCursor = cut(rows, limit, func(c store.Credential) string { return c.ID })
+	rows, list.NextCursor = pageOf(rows, limit, func(c store.Credential) string { return c.ID })
 	for _, row := range rows {
 		meta, err := s.proveCredential(rq.caller.Org, row)
 		if err != nil {

@@ -212,8 +212,8 @@ func (s *Server) save(ctx context.Context, tx *store.Tx, rq *request, status int
 	return tx.InsertAnswer(ctx, rq.caller.Org, id.key, store.Answer{Status: status, Sealed: sealed, CreatedAt: store.Now()})
 }
 
-// again gives the first answer once more.
-func again(w http.ResponseWriter, rq *request, first *replayed) error {
+// repeatAnswer gives the first answer once more.
+func repeatAnswer(w http.ResponseWriter, rq *request, first *replayed) error {
 	rq.recorded = true // the first time
 	writeJSON(w, first.status, first.body)
 	return nil

@@ -59,7 +59,7 @@ func (s *Server) listKeys(ctx context.Context, rq *request, _ none) (wire.List[w
 			return s.db.Read().APIKeys(ctx, rq.caller.Org, after, limit)
 		},
 		cursor:   func(k store.APIKey) string { return k.ID },
-		describe: told(describeKey),
+		describe: infallible(describeKey),
 	}.page(s, rq)
 }
 

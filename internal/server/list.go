@@ -27,7 +27,7 @@ func (l listing[Row, Item]) page(s *Server, rq *request) (list wire.List[Item], 
 		return list, err
 	}
 	list.Plural = l.plural
-	rows, list.NextCursor = cut(rows, limit, l.cursor)
+	rows, list.NextCursor = pageOf(rows, limit, l.cursor)
 	for _, row := range rows {
 		item, err := l.describe(row)
 		if err != nil {
@@ -38,7 +38,7 @@ func (l listing[Row, Item]) page(s *Server, rq *request) (list wire.List[Item], 
 	return list, nil
 }
 
-// told is a description that cannot fail.
-func told[Row, Item any](describe func(Row) Item) func(Row) (Item, error) {
+// infallible makes of a description that cannot fail one that says so.
+func infallible[Row, Item any](describe func(Row) Item) func(Row) (Item, error) {
 	return func(row Row) (Item, error) { return describe(row), nil }
 }

@@ -115,7 +115,7 @@ func (s *Server) listObjects(ctx context.Context, rq *request, _ none) (out wire
 	if err != nil {
 		return out, err
 	}
-	rows, out.NextCursor = cut(rows, limit, func(o store.Object) string { return objectKey(o.Namespace, o.Path) })
+	rows, out.NextCursor = pageOf(rows, limit, func(o store.Object) string { return objectKey(o.Namespace, o.Path) })
 	out.Plural = wire.StorageObjects
 	for _, o := range rows {
 		out.Items = append(out.Items, describeObject(o))

@@ -87,15 +87,15 @@ func (s *Server) startOperation(ctx context.Context, rq *request, x *execution, 
 	s.operations.open[x.id] = op
 	s.operations.mu.Unlock()
 	s.operations.wg.Go(func() {
-		s.operate(life, op, x, steps, func(outcome string) { s.settle(ev, done, audit.End{Outcome: outcome}) })
+		s.operate(life, op, x, steps, func(outcome string) { s.recordOutcome(ev, done, audit.End{Outcome: outcome}) })
 		close(op.ended)
 	})
 	return info, nil
 }
 
-// operate runs an operation to its end. The log has its outcome, by settle,
+// operate runs an operation to its end. The log has its outcome, by recordOutcome,
 // before anybody can see that it has ended.
-func (s *Server) operate(ctx context.Context, op *operation, x *execution, steps []step, settle func(outcome string)) {
+func (s *Server) operate(ctx context.Context, op *operation, x *execution, steps []step, recordOutcome func(outcome string)) {
 	defer op.cancel()
 	result, err := s.runSteps(ctx, x, steps, func(p bctrl.OperationProgress) {
 		s.saveOperation(op, op.update(func(o *bctrl.OperationInfo) {
@@ -111,7 +111,7 @@ func (s *Server) operate(ctx context.Context, op *operation, x *execution, steps
 	if end.Error != nil {
 		outcome = end.Error.Code
 	}
-	settle(outcome)
+	recordOutcome(outcome)
 	s.saveOperation(op, op.update(func(o *bctrl.OperationInfo) { conclude(o, result, err) }))
 	s.operations.mu.Lock()
 	delete(s.operations.open, x.id)

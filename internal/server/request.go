@@ -144,9 +144,9 @@ func (rq *request) page() (limit int, after string, err error) {
 	return int(n), string(raw), nil
 }
 
-// cut makes a page of rows that were read one past the limit, and the cursor
+// pageOf makes a page of rows that were read one past the limit, and the cursor
 // of the next.
-func cut[T any](rows []T, limit int, key func(T) string) ([]T, string) {
+func pageOf[T any](rows []T, limit int, key func(T) string) ([]T, string) {
 	if len(rows) <= limit {
 		return rows, ""
 	}

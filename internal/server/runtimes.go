@@ -272,7 +272,7 @@ func (s *Server) listRuntimes(ctx context.Context, rq *request, _ none) (list wi
 		return list, err
 	}
 	list.Plural = wire.Runtimes
-	rows, list.NextCursor = cut(rows, limit, func(r store.Runtime) string { return r.ID })
+	rows, list.NextCursor = pageOf(rows, limit, func(r store.Runtime) string { return r.ID })
 	for _, rt := range rows {
 		list.Items = append(list.Items, s.describeRuntime(rt, ws))
 	}

@@ -259,7 +259,7 @@ func (s *Server) listSecrets(ctx context.Context, rq *request, _ none) (list wir
 		return list, err
 	}
 	list.Plural = wire.Secrets
-	rows, list.NextCursor = cut(rows, limit, func(row store.Secret) string { return row.ID })
+	rows, list.NextCursor = pageOf(rows, limit, func(row store.Secret) string { return row.ID })
 	for _, row := range rows {
 		found, err := s.openSecret(rq.caller.Org, row)
 		if err != nil {

@@ -167,7 +167,7 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 			return err
 		}
 		if first != nil {
-			return again(w, rq, first)
+			return repeatAnswer(w, rq, first)
 		}
 	}
 	if err := rq.route.serve(s, w, rq); err != nil {
@@ -273,9 +273,7 @@ func (s *Server) useIn(ctx context.Context, find func(*store.Tx) (audit.Event, e
 	if err != nil {
 		outcome = asError(err).Code
 	}
-	if lost := done(audit.End{Outcome: outcome}); lost != nil {
-		s.log.Error("an outcome was not recorded", "requestId", e.RequestID, "error", lost)
-	}
+	s.recordOutcome(e, done, audit.End{Outcome: outcome})
 	return err
 }
 
@@ -323,7 +321,7 @@ func (s *Server) fail(w *statusWriter, rq *request, err error) {
 func (s *Server) recordFailure(ctx context.Context, rq *request, e *bctrl.Error, body []byte) error {
 	denied := isDenied(e)
 	record := recorded(rq, e)
-	keep := rq.idempotent != nil && rq.mutates() && !denied && !passing(e.Status)
+	keep := rq.idempotent != nil && rq.mutates() && !denied && !transient(e.Status)
 	if !record && !keep {
 		return nil
 	}
@@ -362,9 +360,9 @@ func (rq *request) mutates() bool {
 	return rq.Method != http.MethodGet && rq.Method != http.MethodHead && rq.caller.Org != ""
 }
 
-// passing reports whether a refusal is of the moment, so that the same request
+// transient reports whether a refusal is of the moment, so that the same request
 // may be answered otherwise next time.
-func passing(status int) bool {
+func transient(status int) bool {
 	return status >= 500 || status == http.StatusConflict || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
 }
 
@@ -406,9 +404,9 @@ func (w *statusWriter) ReadFrom(r io.Reader) (int64, error) {
 // Unwrap lets [http.ResponseController] reach the connection.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// settle records the outcome of an intent; that it was intended is on record
-// already.
-func (s *Server) settle(ev audit.Event, done audit.Settle, end audit.End) {
+// recordOutcome records how what was intended went; that it was intended is on
+// record already.
+func (s *Server) recordOutcome(ev audit.Event, done audit.Settle, end audit.End) {
 	if lost := done(end); lost != nil {
 		s.log.Error("an outcome was not recorded", "requestId", ev.RequestID, "error", lost)
 	}

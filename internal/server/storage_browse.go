@@ -36,7 +36,7 @@ func (s *Server) browseStorage(ctx context.Context, rq *request, _ none) (out bc
 	if err != nil {
 		return out, err
 	}
-	items, next := cut(items, limit, func(i bctrl.StorageItem) string { return i.Path })
+	items, next := pageOf(items, limit, func(i bctrl.StorageItem) string { return i.Path })
 	out = bctrl.BrowsePage{Files: []bctrl.StorageObject{}, Folders: []bctrl.StorageFolder{}, NextCursor: bctrl.Cursor(next)}
 	for _, item := range items {
 		if item.File != nil {

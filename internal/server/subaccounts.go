@@ -112,7 +112,7 @@ func (s *Server) listSubaccounts(ctx context.Context, rq *request, _ none) (wire
 			return s.db.Read().Subaccounts(ctx, rq.caller.Org, after, limit)
 		},
 		cursor:   func(o store.Organization) string { return o.ID },
-		describe: told(describeSubaccount),
+		describe: infallible(describeSubaccount),
 	}.page(s, rq)
 }
 

@@ -51,14 +51,14 @@ func (s *Server) listVault(ctx context.Context, rq *request, _ none) (any, error
 	if err != nil {
 		return nil, err
 	}
-	rows, next := cut(rows, limit, func(k string) string { return k })
+	rows, next := pageOf(rows, limit, func(k string) string { return k })
 	return wire.List[string]{Plural: wire.VaultKeys, Items: rows, NextCursor: next}, nil
 }
 
 func entryKey(e store.VaultEntry) string { return e.Key }
 
 func entryPage(rows []store.VaultEntry, limit int) (any, error) {
-	rows, next := cut(rows, limit, entryKey)
+	rows, next := pageOf(rows, limit, entryKey)
 	list := wire.List[bctrl.VaultEntry]{Plural: wire.VaultEntries, NextCursor: next}
 	for _, e := range rows {
 		meta, err := parseVaultMeta(e)

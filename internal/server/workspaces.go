@@ -84,7 +84,7 @@ func (s *Server) listWorkspaces(ctx context.Context, rq *request, _ none) (wire.
 			return s.db.Read().Workspaces(ctx, rq.caller.Org, after, limit)
 		},
 		cursor:   func(ws store.Workspace) string { return ws.Name },
-		describe: told(describeWorkspace),
+		describe: infallible(describeWorkspace),
 	}.page(s, rq)
 }
 
