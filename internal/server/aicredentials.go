@@ -19,14 +19,14 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func aiCredentialRoutes() []route {
+func (s *Server) aiCredentialRoutes() []route {
 	return []route{
-		endpoint("POST /v1/ai-credentials", access.AIWrite, (*Server).createAICredential),
-		endpoint("GET /v1/ai-credentials", access.AIRead, (*Server).listAICredentials, "limit", "cursor"),
-		endpoint("GET /v1/ai-credentials/{id}", access.AIRead, (*Server).getAICredential),
-		endpoint("PATCH /v1/ai-credentials/{id}", access.AIWrite, (*Server).updateAICredential),
-		endpoint("DELETE /v1/ai-credentials/{id}", access.AIWrite, (*Server).deleteAICredential, "force"),
-		endpoint("POST /v1/ai-credentials/{id}/test", bctrl.UseAI, (*Server).testAICredential),
+		endpoint("POST /v1/ai-credentials", access.AIWrite, s.createAICredential),
+		endpoint("GET /v1/ai-credentials", access.AIRead, s.listAICredentials, "limit", "cursor"),
+		endpoint("GET /v1/ai-credentials/{id}", access.AIRead, s.getAICredential),
+		endpoint("PATCH /v1/ai-credentials/{id}", access.AIWrite, s.updateAICredential),
+		endpoint("DELETE /v1/ai-credentials/{id}", access.AIWrite, s.deleteAICredential, "force"),
+		endpoint("POST /v1/ai-credentials/{id}/test", bctrl.UseAI, s.testAICredential),
 	}
 }
 

@@ -13,13 +13,13 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func auditRoutes() []route {
+func (s *Server) auditRoutes() []route {
 	filter := []string{"workspaceId", "runtimeId", "action", "object", "outcome", "decision", "capability", "credential", "since", "until", "after", "before"}
 	return []route{
-		endpoint("GET /v1/audit", access.AuditRead, (*Server).listAudit, append(filter, "limit", "cursor")...),
-		endpoint("GET /v1/audit/verify", access.AuditRead, (*Server).verifyAudit),
-		raw("GET /v1/audit/export", access.AuditRead, (*Server).exportAudit, filter...),
-		raw("GET /v1/audit/stream", access.AuditRead, (*Server).streamAudit, filter...),
+		endpoint("GET /v1/audit", access.AuditRead, s.listAudit, append(filter, "limit", "cursor")...),
+		endpoint("GET /v1/audit/verify", access.AuditRead, s.verifyAudit),
+		raw("GET /v1/audit/export", access.AuditRead, s.exportAudit, filter...),
+		raw("GET /v1/audit/stream", access.AuditRead, s.streamAudit, filter...),
 	}
 }
 

@@ -16,12 +16,12 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func bindingRoutes() []route {
+func (s *Server) bindingRoutes() []route {
 	filter := []string{"capability", "credential", "consumer", "scope", "workspaceId", "groupId"}
 	return []route{
-		endpoint("GET /v1/bindings", access.BindingRead, (*Server).listBindings, append(slices.Clone(filter), "limit", "cursor")...),
-		endpoint("PUT /v1/bindings", access.BindingWrite, (*Server).putBinding),
-		endpoint("DELETE /v1/bindings", access.BindingWrite, (*Server).deleteBinding, append(filter, "field")...),
+		endpoint("GET /v1/bindings", access.BindingRead, s.listBindings, append(slices.Clone(filter), "limit", "cursor")...),
+		endpoint("PUT /v1/bindings", access.BindingWrite, s.putBinding),
+		endpoint("DELETE /v1/bindings", access.BindingWrite, s.deleteBinding, append(filter, "field")...),
 	}
 }
 

@@ -14,12 +14,12 @@ import (
 
 // The routes that say of capabilities whether a call would find a credential:
 // that is known by resolving the call.
-func capabilityStatusRoutes() []route {
+func (s *Server) capabilityStatusRoutes() []route {
 	return []route{
-		endpoint("GET /v1/capabilities", access.CapabilityRead, (*Server).listCapabilities,
+		endpoint("GET /v1/capabilities", access.CapabilityRead, s.listCapabilities,
 			"provider", "status", "workspaceId", "groupId", "limit", "cursor"),
-		endpoint("GET /v1/capabilities/{id}", access.CapabilityRead, (*Server).getCapability),
-		endpoint("PUT /v1/capabilities/{id}", access.CapabilityWrite, (*Server).putCapability),
+		endpoint("GET /v1/capabilities/{id}", access.CapabilityRead, s.getCapability),
+		endpoint("PUT /v1/capabilities/{id}", access.CapabilityWrite, s.putCapability),
 	}
 }
 

@@ -18,10 +18,10 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func capabilityRoutes() []route {
+func (s *Server) capabilityRoutes() []route {
 	return []route{
-		endpoint("DELETE /v1/capabilities/{id}", access.CapabilityWrite, (*Server).deleteCapability),
-		endpoint("PUT /v1/capabilities/{id}/policy", access.CapabilityWrite, (*Server).putCapabilityPolicy),
+		endpoint("DELETE /v1/capabilities/{id}", access.CapabilityWrite, s.deleteCapability),
+		endpoint("PUT /v1/capabilities/{id}/policy", access.CapabilityWrite, s.putCapabilityPolicy),
 	}
 }
 

@@ -17,13 +17,13 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func credentialRoutes() []route {
+func (s *Server) credentialRoutes() []route {
 	return []route{
-		endpoint("POST /v1/credentials", access.CredentialWrite, (*Server).createCredential),
-		endpoint("GET /v1/credentials", access.CredentialRead, (*Server).listCredentials, "limit", "cursor"),
-		endpoint("GET /v1/credentials/{id}", access.CredentialRead, (*Server).getCredential),
-		endpoint("PATCH /v1/credentials/{id}", access.CredentialWrite, (*Server).updateCredential),
-		endpoint("DELETE /v1/credentials/{id}", access.CredentialWrite, (*Server).deleteCredential),
+		endpoint("POST /v1/credentials", access.CredentialWrite, s.createCredential),
+		endpoint("GET /v1/credentials", access.CredentialRead, s.listCredentials, "limit", "cursor"),
+		endpoint("GET /v1/credentials/{id}", access.CredentialRead, s.getCredential),
+		endpoint("PATCH /v1/credentials/{id}", access.CredentialWrite, s.updateCredential),
+		endpoint("DELETE /v1/credentials/{id}", access.CredentialWrite, s.deleteCredential),
 	}
 }
 

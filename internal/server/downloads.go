@@ -27,11 +27,11 @@ const (
 	maxLinkTTL     = 7 * 24 * time.Hour
 )
 
-func downloadRoutes() []route {
+func (s *Server) downloadRoutes() []route {
 	const link = "/v1/downloads/{signature}/{name}"
 	return []route{
-		raw("GET "+link, access.Public, (*Server).download),
-		raw("HEAD "+link, access.Public, (*Server).download),
+		raw("GET "+link, access.Public, s.download),
+		raw("HEAD "+link, access.Public, s.download),
 	}
 }
 

@@ -17,9 +17,9 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func executeRoutes() []route {
+func (s *Server) executeRoutes() []route {
 	return []route{
-		endpoint("POST /v1/workspaces/{id}/execute", access.RuntimeExecute, (*Server).execute),
+		endpoint("POST /v1/workspaces/{id}/execute", access.RuntimeExecute, s.execute),
 	}
 }
 
@@ -238,5 +238,5 @@ func (s *Server) guarded(ctx context.Context, x *execution, st step, report func
 			err = errInternal
 		}
 	}()
-	return st.run(ctx, s, x, report)
+	return st.run(ctx, x, report)
 }

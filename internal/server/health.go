@@ -6,10 +6,10 @@ import (
 	"github.com/bctrl-go/bctrl/internal/access"
 )
 
-func healthRoutes() []route {
+func (s *Server) healthRoutes() []route {
 	return []route{
-		endpoint("GET /healthz", access.Public, (*Server).healthz),
-		endpoint("GET /readyz", access.Public, (*Server).readyz),
+		endpoint("GET /healthz", access.Public, s.healthz),
+		endpoint("GET /readyz", access.Public, s.readyz),
 	}
 }
 

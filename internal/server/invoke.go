@@ -22,11 +22,11 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func invokeRoutes() []route {
-	invoke := raw("POST /v1/capabilities/{id}/invoke", bctrl.InvokeCapability, (*Server).invoke, "stream")
+func (s *Server) invokeRoutes() []route {
+	invoke := raw("POST /v1/capabilities/{id}/invoke", bctrl.InvokeCapability, s.invoke, "stream")
 	invoke.maxBody = maxEnvelope
-	pass := raw("ANY /v1/proxy/{target}/{path...}", bctrl.InvokeCapability, (*Server).proxy)
-	pass.foreign = &foreignForm{takeToken: (*Server).takeToken, refuse: refuseForeign}
+	pass := raw("ANY /v1/proxy/{target}/{path...}", bctrl.InvokeCapability, s.proxy)
+	pass.foreign = &foreignForm{takeToken: s.takeToken, refuse: refuseForeign}
 	return []route{invoke, pass}
 }
 

@@ -14,11 +14,11 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func keyRoutes() []route {
+func (s *Server) keyRoutes() []route {
 	return []route{
-		endpoint("POST /v1/keys", access.KeyWrite, (*Server).createKey),
-		endpoint("GET /v1/keys", access.KeyRead, (*Server).listKeys, "limit", "cursor"),
-		endpoint("DELETE /v1/keys/{id}", access.KeyWrite, (*Server).revokeKey),
+		endpoint("POST /v1/keys", access.KeyWrite, s.createKey),
+		endpoint("GET /v1/keys", access.KeyRead, s.listKeys, "limit", "cursor"),
+		endpoint("DELETE /v1/keys/{id}", access.KeyWrite, s.revokeKey),
 	}
 }
 

@@ -12,18 +12,18 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func objectRoutes() []route {
+func (s *Server) objectRoutes() []route {
 	const (
 		objects = "/v1/storage/objects"
 		object  = objects + "/{id}"
 	)
 	return []route{
-		streamed("POST "+objects, bctrl.PutStorage, (*Server).postObject),
-		endpoint("GET "+objects, bctrl.ListStorage, (*Server).listObjects,
+		streamed("POST "+objects, bctrl.PutStorage, s.postObject),
+		endpoint("GET "+objects, bctrl.ListStorage, s.listObjects,
 			"workspace", "runtimeId", "source", "driver", "target", "pathPrefix", "limit", "offset", "cursor"),
-		endpoint("GET "+object, bctrl.GetStorage, (*Server).getObject),
-		endpoint("DELETE "+object, bctrl.DeleteStorage, (*Server).deleteObjectByID),
-		endpoint("GET "+object+"/presign-download", bctrl.SignStorage, (*Server).presignObject, "ttlMs"),
+		endpoint("GET "+object, bctrl.GetStorage, s.getObject),
+		endpoint("DELETE "+object, bctrl.DeleteStorage, s.deleteObjectByID),
+		endpoint("GET "+object+"/presign-download", bctrl.SignStorage, s.presignObject, "ttlMs"),
 	}
 }
 

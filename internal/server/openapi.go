@@ -24,7 +24,7 @@ func openapiRoutes() []route {
 		}
 		return json.Marshal(tree)
 	})
-	return []route{raw("GET /v1/openapi.json", access.Public, func(_ *Server, w http.ResponseWriter, _ *request) error {
+	return []route{raw("GET /v1/openapi.json", access.Public, func(w http.ResponseWriter, _ *request) error {
 		body, err := document()
 		if err == nil {
 			writeJSON(w, http.StatusOK, body)

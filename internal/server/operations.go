@@ -14,11 +14,11 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func operationRoutes() []route {
+func (s *Server) operationRoutes() []route {
 	return []route{
-		endpoint("GET /v1/operations/{id}", access.OperationRead, (*Server).getOperation),
-		endpoint("POST /v1/operations/{id}/wait", access.OperationRead, (*Server).waitOperation),
-		endpoint("POST /v1/operations/{id}/cancel", access.OperationCancel, (*Server).cancelOperation),
+		endpoint("GET /v1/operations/{id}", access.OperationRead, s.getOperation),
+		endpoint("POST /v1/operations/{id}/wait", access.OperationRead, s.waitOperation),
+		endpoint("POST /v1/operations/{id}/cancel", access.OperationCancel, s.cancelOperation),
 	}
 }
 

@@ -18,13 +18,13 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func profileRoutes() []route {
+func (s *Server) profileRoutes() []route {
 	return []route{
-		endpoint("POST /v1/browser-profiles", access.ProfileWrite, (*Server).createProfile),
-		endpoint("GET /v1/browser-profiles", access.ProfileRead, (*Server).listProfiles, "limit", "cursor"),
-		endpoint("GET /v1/browser-profiles/{id}", access.ProfileRead, (*Server).getProfile),
-		endpoint("PATCH /v1/browser-profiles/{id}", access.ProfileWrite, (*Server).updateProfile),
-		endpoint("DELETE /v1/browser-profiles/{id}", access.ProfileWrite, (*Server).deleteProfile),
+		endpoint("POST /v1/browser-profiles", access.ProfileWrite, s.createProfile),
+		endpoint("GET /v1/browser-profiles", access.ProfileRead, s.listProfiles, "limit", "cursor"),
+		endpoint("GET /v1/browser-profiles/{id}", access.ProfileRead, s.getProfile),
+		endpoint("PATCH /v1/browser-profiles/{id}", access.ProfileWrite, s.updateProfile),
+		endpoint("DELETE /v1/browser-profiles/{id}", access.ProfileWrite, s.deleteProfile),
 	}
 }
 

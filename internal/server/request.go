@@ -19,6 +19,8 @@ import (
 // request is one request on its way through the server.
 type request struct {
 	*http.Request
+	// server serves it.
+	server *Server
 	w      *statusWriter
 	id     string
 	route  *route

@@ -34,7 +34,7 @@ type route struct {
 	withoutKey bool
 	// toUnlock is set where it then works for callers that are not proven.
 	toUnlock bool
-	serve    func(*Server, http.ResponseWriter, *request) error
+	serve    func(http.ResponseWriter, *request) error
 }
 
 // foreignForm is what a route brings whose requests are a provider's: their
@@ -43,7 +43,7 @@ type route struct {
 type foreignForm struct {
 	// takeToken finds the caller's token, and returns the request with it where
 	// the server looks for it.
-	takeToken func(*Server, *http.Request) (*http.Request, error)
+	takeToken func(*http.Request) (*http.Request, error)
 	// refuse answers with an error that the provider's own clients can read.
 	refuse func(http.ResponseWriter, *request, *bctrl.Error)
 }
@@ -55,16 +55,18 @@ type none struct{}
 const maxBody = 1 << 20
 
 // endpoint makes a route that takes JSON and answers JSON.
-func endpoint[In, Out any](pattern string, verb access.Verb, do func(*Server, context.Context, *request, In) (Out, error), query ...string) route {
-	return raw(pattern, verb, func(s *Server, w http.ResponseWriter, rq *request) error {
+func endpoint[In, Out any](
+	pattern string, verb access.Verb, do func(context.Context, *request, In) (Out, error), query ...string,
+) route {
+	return raw(pattern, verb, func(w http.ResponseWriter, rq *request) error {
 		in, err := decode[In](rq)
 		if err != nil {
 			return err
 		}
-		run := func(ctx context.Context) (Out, error) { return do(s, ctx, rq, in) }
+		run := func(ctx context.Context) (Out, error) { return do(ctx, rq, in) }
 		var out Out
 		if rq.Method == http.MethodGet {
-			out, err = ofOneMoment(rq.Context(), s, rq, run)
+			out, err = ofOneMoment(rq.Context(), rq.server, rq, run)
 		} else {
 			out, err = run(rq.Context())
 		}
@@ -72,7 +74,7 @@ func endpoint[In, Out any](pattern string, verb access.Verb, do func(*Server, co
 			return err
 		}
 		if rq.answer == nil { // not encoded inside a transaction already
-			if rq.answer, err = s.finish(rq, out); err != nil {
+			if rq.answer, err = rq.server.finish(rq, out); err != nil {
 				return err
 			}
 		}
@@ -105,13 +107,17 @@ func encodeAnswer(out any) ([]byte, error) {
 }
 
 // raw makes a route that reads its own body or writes its own answer.
-func raw(pattern string, verb access.Verb, serve func(*Server, http.ResponseWriter, *request) error, query ...string) route {
+func raw(
+	pattern string, verb access.Verb, serve func(http.ResponseWriter, *request) error, query ...string,
+) route {
 	method, path, _ := strings.Cut(pattern, " ")
 	return route{method: method, path: path, verb: verb, query: query, serve: serve}
 }
 
 // streamed makes a raw route whose body is a file.
-func streamed(pattern string, verb access.Verb, serve func(*Server, http.ResponseWriter, *request) error, query ...string) route {
+func streamed(
+	pattern string, verb access.Verb, serve func(http.ResponseWriter, *request) error, query ...string,
+) route {
 	rt := raw(pattern, verb, serve, query...)
 	rt.streams = true
 	return rt

@@ -15,14 +15,14 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func runtimeRoutes() []route {
+func (s *Server) runtimeRoutes() []route {
 	return []route{
-		endpoint("POST /v1/workspaces/{id}/runtimes", access.RuntimeLaunch, (*Server).launchRuntime),
-		endpoint("GET /v1/workspaces/{id}/runtimes", access.RuntimeList, (*Server).listRuntimes, "limit", "cursor"),
-		endpoint("GET /v1/workspaces/{id}/runtimes/{alias}", access.RuntimeRead, (*Server).getRuntime),
-		endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/stop", access.RuntimeStop, (*Server).endRuntime),
-		endpoint("GET /v1/workspaces/{id}/runtimes/{alias}/connect", access.RuntimeConnect, (*Server).connectRuntime),
-		raw("GET /devtools/browser/{token}", access.Public, (*Server).serveDevTools),
+		endpoint("POST /v1/workspaces/{id}/runtimes", access.RuntimeLaunch, s.launchRuntime),
+		endpoint("GET /v1/workspaces/{id}/runtimes", access.RuntimeList, s.listRuntimes, "limit", "cursor"),
+		endpoint("GET /v1/workspaces/{id}/runtimes/{alias}", access.RuntimeRead, s.getRuntime),
+		endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/stop", access.RuntimeStop, s.endRuntime),
+		endpoint("GET /v1/workspaces/{id}/runtimes/{alias}/connect", access.RuntimeConnect, s.connectRuntime),
+		raw("GET /devtools/browser/{token}", access.Public, s.serveDevTools),
 	}
 }
 

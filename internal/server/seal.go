@@ -18,12 +18,12 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func sealRoutes() []route {
+func (s *Server) sealRoutes() []route {
 	return []route{
-		endpoint("GET /v1/seal", access.SealRead, (*Server).sealStatus),
-		endpoint("POST /v1/seal/lock", access.SealWrite, (*Server).lockSeal),
-		endpoint("POST /v1/seal/unlock", access.SealWrite, (*Server).unlockSeal),
-		endpoint("POST /v1/seal/rotate", access.SealWrite, (*Server).rotateSeal),
+		endpoint("GET /v1/seal", access.SealRead, s.sealStatus),
+		endpoint("POST /v1/seal/lock", access.SealWrite, s.lockSeal),
+		endpoint("POST /v1/seal/unlock", access.SealWrite, s.unlockSeal),
+		endpoint("POST /v1/seal/rotate", access.SealWrite, s.rotateSeal),
 	}
 }
 

@@ -15,18 +15,18 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func secretRoutes() []route {
+func (s *Server) secretRoutes() []route {
 	return []route{
-		endpoint("POST /v1/secrets", access.SecretWrite, (*Server).createSecret),
-		endpoint("GET /v1/secrets", access.SecretRead, (*Server).listSecrets,
+		endpoint("POST /v1/secrets", access.SecretWrite, s.createSecret),
+		endpoint("GET /v1/secrets", access.SecretRead, s.listSecrets,
 			"scope", "workspaceId", "groupId", "name", "attachedWorkspaceId", "attachedGroupId", "limit", "cursor"),
-		endpoint("POST /v1/secrets/import", access.SecretWrite, (*Server).importSecrets),
-		endpoint("GET /v1/secrets/{id}", access.SecretRead, (*Server).getSecret),
-		endpoint("PATCH /v1/secrets/{id}", access.SecretWrite, (*Server).updateSecret),
-		endpoint("DELETE /v1/secrets/{id}", access.SecretWrite, (*Server).deleteSecret),
-		endpoint("POST /v1/secrets/{id}/rotate", access.SecretWrite, (*Server).rotateSecret),
-		endpoint("PUT /v1/secrets/{id}/attachments/{workspaceId}/{groupId}", access.SecretWrite, (*Server).attachSecret),
-		endpoint("DELETE /v1/secrets/{id}/attachments/{workspaceId}/{groupId}", access.SecretWrite, (*Server).detachSecret),
+		endpoint("POST /v1/secrets/import", access.SecretWrite, s.importSecrets),
+		endpoint("GET /v1/secrets/{id}", access.SecretRead, s.getSecret),
+		endpoint("PATCH /v1/secrets/{id}", access.SecretWrite, s.updateSecret),
+		endpoint("DELETE /v1/secrets/{id}", access.SecretWrite, s.deleteSecret),
+		endpoint("POST /v1/secrets/{id}/rotate", access.SecretWrite, s.rotateSecret),
+		endpoint("PUT /v1/secrets/{id}/attachments/{workspaceId}/{groupId}", access.SecretWrite, s.attachSecret),
+		endpoint("DELETE /v1/secrets/{id}/attachments/{workspaceId}/{groupId}", access.SecretWrite, s.detachSecret),
 	}
 }
 

@@ -112,7 +112,13 @@ func (s *Server) handler(rt *route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		sw := &statusWriter{ResponseWriter: w}
-		rq := &request{Request: r, w: sw, route: rt, id: w.Header().Get("x-request-id")}
+		rq := &request{
+			Request: r,
+			server:  s,
+			w:       sw,
+			route:   rt,
+			id:      w.Header().Get("x-request-id"),
+		}
 		defer rq.leave() // after the answer, whichever it is, has been kept
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
@@ -136,10 +142,10 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 		if err := rq.route.checkQuery(rq); err != nil {
 			return err
 		}
-		return rq.route.serve(s, w, rq)
+		return rq.route.serve(w, rq)
 	}
 	if rq.route.foreign != nil {
-		ours, err := rq.route.foreign.takeToken(s, rq.Request)
+		ours, err := rq.route.foreign.takeToken(rq.Request)
 		if err != nil {
 			return err
 		}
@@ -170,7 +176,7 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 			return repeatAnswer(w, rq, first)
 		}
 	}
-	if err := rq.route.serve(s, w, rq); err != nil {
+	if err := rq.route.serve(w, rq); err != nil {
 		if why := endedBecause(rq.Context()); why != nil && asError(err) == errInternal {
 			return why // it failed because its context had ended
 		}

@@ -159,9 +159,31 @@ type prefixHandler struct {
 
 // register builds the table of routes.
 func (s *Server) register() {
-	for _, group := range [][]route{healthRoutes(), openapiRoutes(), vaultRoutes(), runtimeRoutes(), tokenRoutes(), executeRoutes(), operationRoutes(),
-		aiCredentialRoutes(), secretRoutes(), credentialRoutes(), capabilityRoutes(), bindingRoutes(), capabilityStatusRoutes(), invokeRoutes(),
-		workspaceRoutes(), profileRoutes(), keyRoutes(), subaccountRoutes(), auditRoutes(), sealRoutes(), storageRoutes(), objectRoutes(), downloadRoutes()} {
+	for _, group := range [][]route{
+		s.healthRoutes(),
+		openapiRoutes(),
+		s.vaultRoutes(),
+		s.runtimeRoutes(),
+		s.tokenRoutes(),
+		s.executeRoutes(),
+		s.operationRoutes(),
+		s.aiCredentialRoutes(),
+		s.secretRoutes(),
+		s.credentialRoutes(),
+		s.capabilityRoutes(),
+		s.bindingRoutes(),
+		s.capabilityStatusRoutes(),
+		s.invokeRoutes(),
+		s.workspaceRoutes(),
+		s.profileRoutes(),
+		s.keyRoutes(),
+		s.subaccountRoutes(),
+		s.auditRoutes(),
+		s.sealRoutes(),
+		s.storageRoutes(),
+		s.objectRoutes(),
+		s.downloadRoutes(),
+	} {
 		s.routes = append(s.routes, group...)
 	}
 	unlocked := withoutKey()

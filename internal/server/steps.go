@@ -18,7 +18,7 @@ import (
 type step struct {
 	call    bctrl.Call
 	timeout time.Duration
-	run     func(ctx context.Context, s *Server, x *execution, report func(string)) (any, error)
+	run     func(ctx context.Context, x *execution, report func(string)) (any, error)
 }
 
 // parseSteps checks all steps, so that none runs when one is malformed.
@@ -26,7 +26,7 @@ func (s *Server) parseSteps(ctx context.Context, x *execution, in []wire.Step[bc
 	steps := make([]step, len(in))
 	for i, w := range in {
 		field := index("steps", i)
-		st, err := parseStep(field, w)
+		st, err := s.parseStep(field, w)
 		if err != nil {
 			return nil, err
 		}
@@ -35,26 +35,26 @@ func (s *Server) parseSteps(ctx context.Context, x *execution, in []wire.Step[bc
 			return nil, err
 		}
 		run := st.run
-		st.run = func(ctx context.Context, s *Server, _ *execution, report func(string)) (any, error) {
-			return run(ctx, s, lowered, report)
+		st.run = func(ctx context.Context, _ *execution, report func(string)) (any, error) {
+			return run(ctx, lowered, report)
 		}
 		steps[i] = st
 	}
 	return steps, nil
 }
 
-func parseStep(field string, w wire.Step[bctrl.Mounts]) (st step, err error) {
+func (s *Server) parseStep(field string, w wire.Step[bctrl.Mounts]) (st step, err error) {
 	st.call = bctrl.Call(w.Call)
 	switch st.call {
 	case bctrl.CallAct:
 		st.timeout = 5 * time.Minute
-		st.run, err = parseArgs(field, w.Args, checkAct, (*Server).act)
+		st.run, err = parseArgs(field, w.Args, checkAct, s.act)
 	case bctrl.CallGoto:
 		st.timeout = 30 * time.Second
-		st.run, err = parseArgs(field, w.Args, checkGoto, (*Server).gotoURL)
+		st.run, err = parseArgs(field, w.Args, checkGoto, s.gotoURL)
 	case bctrl.CallScreenshot:
 		st.timeout = 30 * time.Second
-		st.run, err = parseArgs(field, w.Args, checkScreenshot, (*Server).screenshot)
+		st.run, err = parseArgs(field, w.Args, checkScreenshot, s.screenshot)
 	default:
 		return st, invalid("executions.unknown_call", field+".call", "call must be stagehand.act, page.goto or page.screenshot")
 	}
@@ -74,8 +74,8 @@ func parseStep(field string, w wire.Step[bctrl.Mounts]) (st step, err error) {
 // the call.
 func parseArgs[Args, Out any](
 	field string, raw json.RawMessage, check func(field string, a Args) error,
-	do func(s *Server, ctx context.Context, x *execution, a Args, report func(string)) (Out, error),
-) (func(context.Context, *Server, *execution, func(string)) (any, error), error) {
+	do func(ctx context.Context, x *execution, a Args, report func(string)) (Out, error),
+) (func(context.Context, *execution, func(string)) (any, error), error) {
 	var args Args
 	if len(bytes.TrimSpace(raw)) == 0 {
 		raw = json.RawMessage("{}")
@@ -86,8 +86,8 @@ func parseArgs[Args, Out any](
 	if err := check(field+".args", args); err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context, s *Server, x *execution, report func(string)) (any, error) {
-		return do(s, ctx, x, args, report)
+	return func(ctx context.Context, x *execution, report func(string)) (any, error) {
+		return do(ctx, x, args, report)
 	}, nil
 }
 

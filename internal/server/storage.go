@@ -15,18 +15,18 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func storageRoutes() []route {
+func (s *Server) storageRoutes() []route {
 	const (
 		namespace = "/v1/storage/namespaces/{ns}"
 		file      = namespace + "/files/{path}"
 	)
 	return []route{
-		streamed("PUT "+file, bctrl.PutStorage, (*Server).putStorageFile),
-		raw("GET "+file, bctrl.GetStorage, (*Server).getStorageFile),
-		raw("HEAD "+file, bctrl.GetStorage, (*Server).getStorageFile),
-		endpoint("DELETE "+file, bctrl.DeleteStorage, (*Server).deleteStorageFile),
-		endpoint("GET "+file+"/download-url", bctrl.SignStorage, (*Server).signStorageFile, "ttlMs"),
-		endpoint("GET "+namespace+"/browse", bctrl.ListStorage, (*Server).browseStorage, "prefix", "delimiter", "limit", "cursor"),
+		streamed("PUT "+file, bctrl.PutStorage, s.putStorageFile),
+		raw("GET "+file, bctrl.GetStorage, s.getStorageFile),
+		raw("HEAD "+file, bctrl.GetStorage, s.getStorageFile),
+		endpoint("DELETE "+file, bctrl.DeleteStorage, s.deleteStorageFile),
+		endpoint("GET "+file+"/download-url", bctrl.SignStorage, s.signStorageFile, "ttlMs"),
+		endpoint("GET "+namespace+"/browse", bctrl.ListStorage, s.browseStorage, "prefix", "delimiter", "limit", "cursor"),
 	}
 }
 

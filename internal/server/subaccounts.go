@@ -12,11 +12,11 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func subaccountRoutes() []route {
+func (s *Server) subaccountRoutes() []route {
 	return []route{
-		endpoint("POST /v1/subaccounts", access.SubaccountWrite, (*Server).createSubaccount),
-		endpoint("GET /v1/subaccounts", access.SubaccountRead, (*Server).listSubaccounts, "limit", "cursor"),
-		endpoint("DELETE /v1/subaccounts/{id}", access.SubaccountWrite, (*Server).deleteSubaccount, "force"),
+		endpoint("POST /v1/subaccounts", access.SubaccountWrite, s.createSubaccount),
+		endpoint("GET /v1/subaccounts", access.SubaccountRead, s.listSubaccounts, "limit", "cursor"),
+		endpoint("DELETE /v1/subaccounts/{id}", access.SubaccountWrite, s.deleteSubaccount, "force"),
 	}
 }
 

@@ -15,12 +15,12 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func tokenRoutes() []route {
+func (s *Server) tokenRoutes() []route {
 	return []route{
-		endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/tokens", access.TokenWrite, (*Server).mintToken),
-		endpoint("DELETE /v1/tokens/{id}", access.TokenWrite, (*Server).revokeToken),
-		endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/explain", access.RuntimeRead, (*Server).explain),
-		endpoint("GET /v1/self", access.SelfRead, (*Server).self),
+		endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/tokens", access.TokenWrite, s.mintToken),
+		endpoint("DELETE /v1/tokens/{id}", access.TokenWrite, s.revokeToken),
+		endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/explain", access.RuntimeRead, s.explain),
+		endpoint("GET /v1/self", access.SelfRead, s.self),
 	}
 }
 

@@ -16,13 +16,13 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func vaultRoutes() []route {
+func (s *Server) vaultRoutes() []route {
 	return []route{
-		endpoint("GET /v1/vault", bctrl.ListVault, (*Server).listVault, "prefix", "hasTotp", "meta", "limit", "cursor"),
-		endpoint("GET /v1/vault/{key}", bctrl.ReadVault, (*Server).getVault),
-		endpoint("PUT /v1/vault/{key}", access.VaultWrite, (*Server).putVault),
-		endpoint("DELETE /v1/vault/{key}", access.VaultWrite, (*Server).deleteVault),
-		endpoint("GET /v1/vault/{key}/totp", bctrl.UseVault, (*Server).vaultTOTP),
+		endpoint("GET /v1/vault", bctrl.ListVault, s.listVault, "prefix", "hasTotp", "meta", "limit", "cursor"),
+		endpoint("GET /v1/vault/{key}", bctrl.ReadVault, s.getVault),
+		endpoint("PUT /v1/vault/{key}", access.VaultWrite, s.putVault),
+		endpoint("DELETE /v1/vault/{key}", access.VaultWrite, s.deleteVault),
+		endpoint("GET /v1/vault/{key}/totp", bctrl.UseVault, s.vaultTOTP),
 	}
 }
 

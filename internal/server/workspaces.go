@@ -13,14 +13,14 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func workspaceRoutes() []route {
+func (s *Server) workspaceRoutes() []route {
 	return []route{
-		endpoint("POST /v1/workspaces", access.WorkspaceWrite, (*Server).createWorkspace),
-		endpoint("GET /v1/workspaces", access.WorkspaceRead, (*Server).listWorkspaces, "name", "limit", "cursor"),
-		endpoint("GET /v1/workspaces/{id}", access.WorkspaceRead, (*Server).getWorkspace),
-		endpoint("PATCH /v1/workspaces/{id}", access.WorkspaceWrite, (*Server).updateWorkspace),
-		endpoint("DELETE /v1/workspaces/{id}", access.WorkspaceWrite, (*Server).deleteWorkspace, "force"),
-		endpoint("GET /v1/workspaces/{id}/state", access.WorkspaceRead, (*Server).workspaceState),
+		endpoint("POST /v1/workspaces", access.WorkspaceWrite, s.createWorkspace),
+		endpoint("GET /v1/workspaces", access.WorkspaceRead, s.listWorkspaces, "name", "limit", "cursor"),
+		endpoint("GET /v1/workspaces/{id}", access.WorkspaceRead, s.getWorkspace),
+		endpoint("PATCH /v1/workspaces/{id}", access.WorkspaceWrite, s.updateWorkspace),
+		endpoint("DELETE /v1/workspaces/{id}", access.WorkspaceWrite, s.deleteWorkspace, "force"),
+		endpoint("GET /v1/workspaces/{id}/state", access.WorkspaceRead, s.workspaceState),
 	}
 }
 
