@@ -224,11 +224,11 @@ func (inv Invocation) parts(in wire.Invocation[Scope]) (*source, http.Header, er
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := part(partHeader("invocation", "", "application/json"), bytes.NewReader(envelope)); err != nil {
+	if err := part(wire.PartHeader("invocation", "", "application/json"), bytes.NewReader(envelope)); err != nil {
 		return nil, nil, err
 	}
 	if inv.RawBody != nil {
-		h := partHeader("body", "", "")
+		h := wire.PartHeader("body", "", "")
 		if size := sourceOf(inv.RawBody).size; size >= 0 {
 			h.Set("Content-Length", strconv.FormatInt(size, 10)) // some providers want to know
 		}
@@ -244,7 +244,7 @@ func (inv Invocation) parts(in wire.Invocation[Scope]) (*source, http.Header, er
 			content = bytes.NewReader([]byte(p.Value))
 		}
 		if err == nil {
-			err = part(partHeader(p.Name, p.Filename, p.ContentType), content)
+			err = part(wire.PartHeader(p.Name, p.Filename, p.ContentType), content)
 		}
 	}
 	if err == nil {
@@ -256,11 +256,3 @@ func (inv Invocation) parts(in wire.Invocation[Scope]) (*source, http.Header, er
 
 // onlyReader hides that a reader could do more.
 type onlyReader struct{ io.Reader }
-
-func partHeader(name, filename, contentType string) textproto.MIMEHeader {
-	h := textproto.MIMEHeader{"Content-Disposition": {wire.PartDisposition(name, filename)}}
-	if contentType != "" {
-		h.Set("Content-Type", contentType)
-	}
-	return h
-}

@@ -6,8 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/google/uuid"
-
+	"github.com/bctrl-go/bctrl/internal/names"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -49,7 +48,7 @@ func (c *Client) ForSubaccount(id string) *Client {
 // checkSubaccount refuses an id that cannot name a subaccount: an empty one
 // must not act for the organization itself.
 func (t *transport) checkSubaccount() error {
-	if t.subaccount == nil || len(t.subaccount[0]) == 36 && uuid.Validate(t.subaccount[0]) == nil {
+	if t.subaccount == nil || names.UUID(t.subaccount[0]) == nil {
 		return nil
 	}
 	return refusal(http.StatusBadRequest, "auth.subaccount", "BCTRL-Subaccount-Id", "the id of a subaccount is a uuid")

@@ -10,12 +10,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/daemon"
+	"github.com/bctrl-go/bctrl/internal/names"
 )
 
 func audits(c *cli) *cobra.Command {
@@ -103,7 +103,7 @@ func selecting(cmd *cobra.Command) (filter func() (bctrl.AuditFilter, error)) {
 // withWorkspaceID is a filter whose workspace may have been given by name, as it
 // is shown. One that is gone is still found by its id.
 func withWorkspaceID(ctx context.Context, client *bctrl.Client, f bctrl.AuditFilter) (bctrl.AuditFilter, error) {
-	if f.WorkspaceID == "" || uuid.Validate(f.WorkspaceID) == nil {
+	if f.WorkspaceID == "" || names.UUID(f.WorkspaceID) == nil {
 		return f, nil
 	}
 	ws, err := client.Workspaces.GetByName(ctx, f.WorkspaceID)

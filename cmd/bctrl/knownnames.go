@@ -4,9 +4,8 @@ import (
 	"context"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/names"
 )
 
 // knownNames puts names in the place of ids that a server answers with, for
@@ -70,7 +69,7 @@ func newKnownNames(ctx context.Context, client *bctrl.Client) *knownNames {
 
 // name is that of something by its id, or the id.
 func (k *knownNames) name(kind, id string) string {
-	if k == nil || uuid.Validate(id) != nil {
+	if k == nil || names.UUID(id) != nil {
 		return id
 	}
 	name, asked := k.found[[2]string{kind, id}]
@@ -116,7 +115,7 @@ func (k *knownNames) secret(ref string) string {
 
 // alias is that of a runtime.
 func (k *knownNames) alias(workspace, id string) string {
-	if k == nil || workspace == "" || uuid.Validate(id) != nil {
+	if k == nil || workspace == "" || names.UUID(id) != nil {
 		return id
 	}
 	if k.aliases[workspace] == nil {
@@ -147,7 +146,7 @@ func (k *knownNames) caller(e bctrl.AuditEvent) string {
 
 // object is what an event is about, by name.
 func (k *knownNames) object(e bctrl.AuditEvent) string {
-	if k == nil || uuid.Validate(e.Object) != nil {
+	if k == nil || names.UUID(e.Object) != nil {
 		return e.Object
 	}
 	switch area, _, _ := strings.Cut(e.Action, "."); area {

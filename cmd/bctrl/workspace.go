@@ -7,10 +7,10 @@ import (
 	"iter"
 	"strconv"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/names"
 )
 
 func workspaces(c *cli) *cobra.Command {
@@ -30,7 +30,7 @@ Commands take a workspace by its name or its id.`,
 
 // workspaceOf finds a workspace by name or id.
 func workspaceOf(ctx context.Context, client *bctrl.Client, nameOrID string) (*bctrl.Workspace, error) {
-	if uuid.Validate(nameOrID) == nil {
+	if names.UUID(nameOrID) == nil {
 		ws, err := client.Workspaces.Get(ctx, nameOrID)
 		if !errors.Is(err, bctrl.ErrNotFound) {
 			return ws, err

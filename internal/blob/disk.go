@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/bctrl-go/bctrl/internal/names"
 )
 
 // Disk is a [Store] in a directory: 256 directories named by the first two
@@ -85,8 +87,7 @@ func (d *Disk) Close() error { return d.root.Close() }
 // location is where the blob with this id is kept; ok is false for a text that
 // is not the canonical form of a uuid, which no blob has.
 func location(id string) (name string, ok bool) {
-	parsed, err := uuid.Parse(id)
-	if err != nil || parsed.String() != id {
+	if names.CanonicalUUID(id) != nil {
 		return "", false
 	}
 	return path.Join(id[:2], id), true

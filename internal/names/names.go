@@ -1,6 +1,6 @@
 // Package names holds the grammars of everything that a caller names: vault
-// keys and prefixes, credential ids, aliases, namespaces, capabilities and
-// storage paths. Canonical form is the only accepted form: a name is refused,
+// keys and prefixes, credential ids, aliases, namespaces, capabilities, storage
+// paths and ids. Canonical form is the only accepted form: a name is refused,
 // never cleaned (semantics, Keys, prefixes, names).
 //
 // Each check returns nil or the rule that is broken, which never quotes the
@@ -10,6 +10,8 @@ package names
 import (
 	"errors"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 // The limits of vault keys and prefixes. A prefix that ends in a slash leaves
@@ -41,6 +43,7 @@ var (
 	errSecretName     = errors.New("it is not a letter or _ followed by at most 127 letters, digits, _ . or -")
 	errCapability     = errors.New("it is not provider/name")
 	errPattern        = errors.New("it is not provider/name, provider/ or /")
+	errUUID           = errors.New("it is not a uuid")
 )
 
 // keyByte tells the bytes of a vault key's segments.
@@ -165,6 +168,24 @@ func CapabilityPattern(pattern string) error {
 		return nil
 	}
 	return errPattern
+}
+
+// UUID checks an id that the server makes: a uuid as text of 36 bytes, not one of
+// the other forms that are read as uuids (braces, a URN, no hyphens).
+func UUID(id string) error {
+	if len(id) != 36 || uuid.Validate(id) != nil {
+		return errUUID
+	}
+	return nil
+}
+
+// CanonicalUUID is [UUID] of an id to the byte as it is made and stored, in lower
+// case.
+func CanonicalUUID(id string) error {
+	if id != strings.ToLower(id) {
+		return errUUID
+	}
+	return UUID(id)
 }
 
 // shaped reports whether s is one byte that first accepts and up to longest-1

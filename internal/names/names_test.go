@@ -128,6 +128,26 @@ func TestCapabilitiesAndTheirPatterns(t *testing.T) {
 	}
 }
 
+func TestAnIDIsAUUIDInOneForm(t *testing.T) {
+	const id = "0197f3c2-9d1e-7b3a-8c55-2f6a1e0d9b4c"
+	for _, c := range []struct {
+		why, id          string
+		uuid, asItIsMade bool
+	}{
+		{"as the server makes it", id, true, true},
+		{"in capitals", strings.ToUpper(id), true, false},
+		{"in braces", "{" + id + "}", false, false},
+		{"as a URN", "urn:uuid:" + id, false, false},
+		{"without hyphens", strings.ReplaceAll(id, "-", ""), false, false},
+		{"a letter that is no digit", "g" + id[1:], false, false},
+		{"a hyphen elsewhere", "01-97f3c29d1e-7b3a-8c55-2f6a1e0d9b4c", false, false},
+		{"empty", "", false, false},
+	} {
+		require.Equal(t, c.uuid, names.UUID(c.id) == nil, c.why)
+		require.Equal(t, c.asItIsMade, names.CanonicalUUID(c.id) == nil, c.why)
+	}
+}
+
 func TestStoragePathAtItsLimits(t *testing.T) {
 	long := strings.Repeat(strings.Repeat("s", 255)+"/", 4) // 1024 bytes
 	for _, c := range []struct {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
-	"net/textproto"
 	"strconv"
 	"sync/atomic"
 
@@ -195,7 +194,7 @@ func (b *partsBody) next() error {
 	if wrong := wire.ValidPart(name, filename, kind); wrong != "" {
 		return errPart(wrong)
 	}
-	_, err = b.form.CreatePart(partHeader(name, filename, kind))
+	_, err = b.form.CreatePart(wire.PartHeader(name, filename, kind))
 	return err
 }
 
@@ -211,7 +210,7 @@ func formOf(parts []wire.FormPart) (body []byte, contentType string, err error) 
 		if content == nil {
 			content = []byte(p.Value)
 		}
-		out, err := w.CreatePart(partHeader(p.Name, p.Filename, p.ContentType))
+		out, err := w.CreatePart(wire.PartHeader(p.Name, p.Filename, p.ContentType))
 		if err != nil {
 			return nil, "", err
 		}
@@ -221,14 +220,6 @@ func formOf(parts []wire.FormPart) (body []byte, contentType string, err error) 
 	}
 	err = w.Close()
 	return b.Bytes(), w.FormDataContentType(), err
-}
-
-func partHeader(name, filename, contentType string) textproto.MIMEHeader {
-	h := textproto.MIMEHeader{"Content-Disposition": {wire.PartDisposition(name, filename)}}
-	if contentType != "" {
-		h.Set("Content-Type", contentType)
-	}
-	return h
 }
 
 func errPart(field string) *bctrl.Error {

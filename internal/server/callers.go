@@ -9,10 +9,9 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/names"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/strictjson"
 	"github.com/bctrl-go/bctrl/internal/token"
@@ -74,11 +73,11 @@ func bearer(h http.Header) (string, bool) {
 // actFor moves the caller into the subaccount that BCTRL-Subaccount-Id names.
 // Any other id is one refusal, whether or not it exists.
 func (s *Server) actFor(ctx context.Context, c access.Caller, h http.Header) (access.Caller, error) {
-	switch ids := h.Values("BCTRL-Subaccount-Id"); {
+	switch ids := h.Values(wire.HeaderSubaccount); {
 	case len(ids) == 0:
 		return c, nil
-	case len(ids) > 1 || validUUID(ids[0]) != nil:
-		return c, invalid("auth.subaccount", "BCTRL-Subaccount-Id", "BCTRL-Subaccount-Id must be given once, and be a subaccount's id")
+	case len(ids) > 1 || names.UUID(ids[0]) != nil:
+		return c, invalid("auth.subaccount", wire.Spelled(wire.HeaderSubaccount), "BCTRL-Subaccount-Id must be given once, and be a subaccount's id")
 	default:
 		sub, err := s.db.Read().Subaccount(ctx, c.Org, ids[0])
 		if errors.Is(err, store.ErrNotFound) || s.forged(err) {
@@ -95,15 +94,15 @@ var errNotSubaccount = forbidden(
 // actAs binds the caller to the runtime that BCTRL-Runtime names, lowered by
 // BCTRL-Mounts.
 func (s *Server) actAs(ctx context.Context, c access.Caller, h http.Header) (access.Caller, error) {
-	ids, mounts := h.Values("BCTRL-Runtime"), h.Values("BCTRL-Mounts")
+	ids, mounts := h.Values(wire.HeaderRuntime), h.Values(wire.HeaderMounts)
 	if len(ids) == 0 && len(mounts) == 0 {
 		return c, nil
 	}
 	if len(ids) != 1 {
-		return c, invalid("auth.runtime", "BCTRL-Runtime", "BCTRL-Runtime must be given once, also beside BCTRL-Mounts")
+		return c, invalid("auth.runtime", wire.Spelled(wire.HeaderRuntime), "BCTRL-Runtime must be given once, also beside BCTRL-Mounts")
 	}
-	if err := uuid.Validate(ids[0]); err != nil {
-		return c, invalid("auth.runtime", "BCTRL-Runtime", "BCTRL-Runtime must be a runtime's id")
+	if names.UUID(ids[0]) != nil {
+		return c, invalid("auth.runtime", wire.Spelled(wire.HeaderRuntime), "BCTRL-Runtime must be a runtime's id")
 	}
 	rt, err := runtimeCaller(ctx, s.db.Read(), c.Org, ids[0])
 	if err != nil {
@@ -118,7 +117,7 @@ func (s *Server) actAs(ctx context.Context, c access.Caller, h http.Header) (acc
 
 // lowered returns rt lowered by BCTRL-Mounts, if there are any.
 func lowered(rt *access.Runtime, h http.Header) (*access.Runtime, error) {
-	switch mounts := h.Values("BCTRL-Mounts"); len(mounts) {
+	switch mounts := h.Values(wire.HeaderMounts); len(mounts) {
 	case 0:
 		return rt, nil
 	case 1:
@@ -128,13 +127,13 @@ func lowered(rt *access.Runtime, h http.Header) (*access.Runtime, error) {
 		}
 		return rt.Narrow(narrower)
 	}
-	return nil, invalid("auth.mounts", "BCTRL-Mounts", "BCTRL-Mounts must be given at most once")
+	return nil, invalid("auth.mounts", wire.Spelled(wire.HeaderMounts), "BCTRL-Mounts must be given at most once")
 }
 
 func parseMountsHeader(text string) (m bctrl.Mounts, err error) {
 	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
 	if err != nil {
-		return m, invalid("auth.mounts", "BCTRL-Mounts", "BCTRL-Mounts must be base64url")
+		return m, invalid("auth.mounts", wire.Spelled(wire.HeaderMounts), "BCTRL-Mounts must be base64url")
 	}
 	if err := strictjson.Unmarshal(bytes.TrimSpace(raw), &m); err != nil {
 		return m, badJSON(err)

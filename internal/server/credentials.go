@@ -12,6 +12,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/names"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -126,7 +127,7 @@ func secretRef(id string) string { return secretRefPrefix + id }
 // secretOfRef returns the id in a reference to a secret.
 func secretOfRef(ref string) (string, error) {
 	id, ok := strings.CutPrefix(ref, secretRefPrefix)
-	if !ok || validUUID(id) != nil {
+	if !ok || names.UUID(id) != nil {
 		return "", errors.New("a reference to a secret is vault:secret:<id>")
 	}
 	return id, nil

@@ -94,13 +94,13 @@ func (f *inFlight) leave(org, key string) {
 // replay finds the first answer to the request's idempotency key. When there
 // is none, the request runs and owns the key until it leaves.
 func (s *Server) replay(ctx context.Context, rq *request) (first *replayed, err error) {
-	keys := rq.Header.Values("Idempotency-Key")
+	keys := rq.Header.Values(wire.HeaderIdempotencyKey)
 	if len(keys) == 0 || rq.Method == http.MethodGet || rq.Method == http.MethodHead {
 		return nil, nil
 	}
 	org, key := rq.caller.Org, keys[0]
 	if len(keys) > 1 || len(key) < 1 || len(key) > 200 {
-		return nil, invalid("request.idempotency_key", "Idempotency-Key", "Idempotency-Key must be given once, with 1 to 200 characters")
+		return nil, invalid("request.idempotency_key", wire.HeaderIdempotencyKey, "Idempotency-Key must be given once, with 1 to 200 characters")
 	}
 	key, err = ownKey(rq.caller, key)
 	if err != nil {

@@ -21,7 +21,7 @@ const slowestReader = time.Minute
 // is not, and those that this server writes itself.
 var ownPolicy = []string{
 	"Strict-Transport-Security", "Public-Key-Pins", "Alt-Svc", "Clear-Site-Data", "Set-Login", "Nel", "Report-To", "Reporting-Endpoints", "Service-Worker-Allowed",
-	"Content-Security-Policy", "X-Request-Id", "Date", "Server", "Cdn-Cache-Control", "Surrogate-Control", "X-Accel-Expires", "X-Accel-Redirect", "X-Sendfile",
+	"Content-Security-Policy", wire.HeaderRequestID, "Date", "Server", "Cdn-Cache-Control", "Surrogate-Control", "X-Accel-Expires", "X-Accel-Redirect", "X-Sendfile",
 }
 
 // tokenPlaces are where a caller's token may stand with every provider, for
@@ -47,11 +47,11 @@ func (c *call) tokenHeaders() string {
 func passedHeaders(from http.Header) http.Header {
 	h := from.Clone()
 	broker.DropHopByHop(h)
-	if id := h.Get("X-Request-Id"); id != "" {
+	if id := h.Get(wire.HeaderRequestID); id != "" {
 		h.Set(wire.HeaderUpstreamRequestID, id)
 	}
 	for name := range h {
-		if strings.HasPrefix(name, "Access-Control-") || strings.HasPrefix(name, "Bctrl-") && name != wire.HeaderUpstreamRequestID {
+		if strings.HasPrefix(name, "Access-Control-") || wire.IsOwnHeader(name) && name != wire.HeaderUpstreamRequestID {
 			delete(h, name)
 		}
 	}

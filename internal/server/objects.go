@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/names"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
@@ -32,7 +33,7 @@ func (s *Server) objectRoutes() []route {
 // namespace are the same refusal.
 func (s *Server) object(ctx context.Context, rq *request) (store.Object, error) {
 	id, err := rq.path("id", func(id string) error {
-		if !isID(id) {
+		if names.CanonicalUUID(id) != nil {
 			return invalid("storage.invalid_id", "id", "the id of an object is a uuid")
 		}
 		return nil

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"unicode/utf8"
 
-	"github.com/google/uuid"
-
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
@@ -225,7 +223,7 @@ func (s *Server) sweepProfiles(ctx context.Context) error {
 		return err
 	}
 	for _, e := range entries {
-		if uuid.Validate(e.Name()) != nil {
+		if names.UUID(e.Name()) != nil {
 			continue // not ours
 		}
 		known, err := s.db.Read().ProfileUIDExists(ctx, e.Name())

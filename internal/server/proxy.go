@@ -65,7 +65,7 @@ func (s *Server) proxy(w http.ResponseWriter, rq *request) error {
 		return err
 	}
 	for name := range c.header {
-		if strings.HasPrefix(name, "Bctrl-") || name == "Authorization" {
+		if wire.IsOwnHeader(name) || name == "Authorization" {
 			delete(c.header, name) // ours
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 // broughtToken is our key or token as a request to a provider brings it: in the
@@ -94,7 +95,7 @@ func (b *broughtToken) takeFromHeaders(h http.Header) error {
 	// and words for the provider's keys.
 	alone := isTransparent(h)
 	for name, values := range h {
-		if strings.HasPrefix(name, "Bctrl-") {
+		if wire.IsOwnHeader(name) {
 			continue // ours, and read or dropped as such
 		}
 		usual := name == "Authorization" || !alone && slices.Contains(usualKeyHeaders, name)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/names"
 )
 
 // request is one request on its way through the server.
@@ -86,7 +87,7 @@ func (rq *request) path(name string, valid func(string) error) (string, error) {
 
 // validUUID is the grammar of the ids that the server makes.
 func validUUID(v string) error {
-	if uuid.Validate(v) != nil || len(v) != 36 {
+	if names.UUID(v) != nil {
 		return invalid("request.invalid_id", "id", "the id must be a uuid")
 	}
 	return nil

@@ -24,8 +24,8 @@ import (
 
 // ServeHTTP refuses what no route may see, then routes.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id := newRequestID(r.Header.Get("x-request-id"))
-	w.Header().Set("x-request-id", id)
+	id := newRequestID(r.Header.Get(wire.HeaderRequestID))
+	w.Header().Set(wire.HeaderRequestID, id)
 	switch path := r.URL.EscapedPath(); {
 	case strings.HasPrefix(path, s.foreign.prefix): // the mux would change what is not ours to change
 		s.foreign.ServeHTTP(w, r)
@@ -40,7 +40,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // noRoute is the answer where no other route is.
 func noRoute(w http.ResponseWriter, _ *http.Request) {
-	refuse(w, w.Header().Get("x-request-id"), notFound("request.no_route", "there is no such route"))
+	refuse(w, w.Header().Get(wire.HeaderRequestID), notFound("request.no_route", "there is no such route"))
 }
 
 func refuse(w http.ResponseWriter, id string, e *bctrl.Error) {
@@ -100,7 +100,7 @@ func (s *Server) wrongMethod(methods []string) http.Handler {
 	allow := strings.Join(slices.Compact(slices.Sorted(slices.Values(methods))), ", ")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", allow)
-		refuse(w, w.Header().Get("x-request-id"), withHint(
+		refuse(w, w.Header().Get(wire.HeaderRequestID), withHint(
 			refusal(http.StatusMethodNotAllowed, "request.method", "the route does not take this method"),
 			"it takes "+allow,
 		))
@@ -117,7 +117,7 @@ func (s *Server) handler(rt *route) http.Handler {
 			server:  s,
 			w:       sw,
 			route:   rt,
-			id:      w.Header().Get("x-request-id"),
+			id:      w.Header().Get(wire.HeaderRequestID),
 		}
 		defer rq.leave() // after the answer, whichever it is, has been kept
 		defer func() {

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/gabriel-vasile/mimetype"
-	"github.com/google/uuid"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
@@ -313,7 +312,7 @@ func (f newFile) check() error {
 	if !slices.Contains([]bctrl.StorageSource{bctrl.SourceUpload, bctrl.SourceDownload, bctrl.SourceScreenshot, bctrl.SourceRecording}, f.Source) {
 		p.add("storage.invalid_source", "source", "the source must be upload, download, screenshot or recording")
 	}
-	if f.RuntimeID != "" && !isID(f.RuntimeID) {
+	if f.RuntimeID != "" && names.CanonicalUUID(f.RuntimeID) != nil {
 		p.add("storage.invalid_runtime", "runtimeId", "runtimeId must be a runtime's id")
 	}
 	if f.Driver != "" && names.Name(string(f.Driver)) != nil {
@@ -332,10 +331,4 @@ func plainContentType(text string) bool {
 	}
 	mediaType, _, err := mime.ParseMediaType(text)
 	return err == nil && strings.Contains(mediaType, "/")
-}
-
-// isID reports whether text is a uuid in the one form that is stored.
-func isID(text string) bool {
-	id, err := uuid.Parse(text)
-	return err == nil && id.String() == text
 }

@@ -67,7 +67,7 @@ func (s *Server) authenticateToken(ctx context.Context, text string, h http.Head
 	rt.Chain, rt.Launched = append(rt.Chain, info.Levels...), append(rt.Launched, info.Levels...)
 	c.Runtime = rt
 	another := func(v string) bool { return v != rt.ID }
-	if slices.ContainsFunc(h.Values("BCTRL-Runtime"), another) || len(h.Values("BCTRL-Subaccount-Id")) > 0 {
+	if slices.ContainsFunc(h.Values(wire.HeaderRuntime), another) || len(h.Values(wire.HeaderSubaccount)) > 0 {
 		return c, errContextMismatch
 	}
 	narrower, err := lowered(rt, h)

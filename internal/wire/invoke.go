@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"mime"
 	"mime/multipart"
+	"net/textproto"
 	"strings"
 	"unicode/utf8"
 )
@@ -60,27 +61,8 @@ type Invoked struct {
 	Body       json.RawMessage     `json:"body,omitempty"`
 }
 
-// The headers of invocations: those of an answer that is a provider's, and
-// those with which an organization key says what a passed-through request is
-// made as.
-const (
-	HeaderUpstreamStatus    = "Bctrl-Upstream-Status"
-	HeaderUpstreamRequestID = "Bctrl-Upstream-Request-Id"
-	HeaderCredential        = "Bctrl-Credential"
-	HeaderTier              = "Bctrl-Tier"
-	HeaderWorkspace         = "Bctrl-Workspace-Id"
-	HeaderGroup             = "Bctrl-Group-Id"
-	HeaderConsumer          = "Bctrl-Consumer"
-	HeaderHost              = "Bctrl-Host"
-	HeaderTimeout           = "Bctrl-Timeout-Ms"
-	// HeaderTransparent is "true" of a client that calls the provider, as far as
-	// it knows: what stands where the provider's key goes is replaced, and the
-	// addresses in an answer are the provider's.
-	HeaderTransparent = "Bctrl-Transparent"
-)
-
-// PartDisposition is the Content-Disposition of a part of a form.
-func PartDisposition(name, filename string) string {
+// partDisposition is the Content-Disposition of a part of a form.
+func partDisposition(name, filename string) string {
 	text := multipart.FileContentDisposition(name, filename)
 	if filename == "" {
 		text = strings.TrimSuffix(text, `; filename=""`)
@@ -88,7 +70,17 @@ func PartDisposition(name, filename string) string {
 	return text
 }
 
-// PartNames are the names that [PartDisposition] wrote, to the byte: the part's
+// PartHeader is the header of a part of a form. A part that is no file has no
+// filename, and one whose type is left to who reads it no contentType.
+func PartHeader(name, filename, contentType string) textproto.MIMEHeader {
+	h := textproto.MIMEHeader{"Content-Disposition": {partDisposition(name, filename)}}
+	if contentType != "" {
+		h.Set("Content-Type", contentType)
+	}
+	return h
+}
+
+// PartNames are the names that [PartHeader] wrote, to the byte: the part's
 // own FileName leaves out folders.
 func PartNames(part *multipart.Part) (name, filename string) {
 	_, params, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))

@@ -97,10 +97,21 @@ func TestAnObjectTravelsInAHeader(t *testing.T) {
 	h := http.Header{}
 	in := object{"报告/\"q1\".csv\n", time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	require.NoError(t, EncodeObject(h, in))
-	require.NotContains(t, h.Get(objectHeader), "\n")
+	require.NotContains(t, h.Get(HeaderObject), "\n")
 	var out object
 	require.NoError(t, DecodeObject(h, &out))
 	require.Equal(t, in, out)
 	require.Error(t, DecodeObject(http.Header{}, &out))
-	require.Error(t, DecodeObject(http.Header{objectHeader: {"%%"}}, &out))
+	require.Error(t, DecodeObject(http.Header{HeaderObject: {"%%"}}, &out))
+}
+
+func TestHeadersThatAreOursAreKnownInAnyCase(t *testing.T) {
+	for name, own := range map[string]bool{
+		HeaderRuntime: true, "BCTRL-Mounts": true, "bctrl-x": true, "Bctrl-": true,
+		"Bctrl": false, "X-Bctrl-Runtime": false, HeaderRequestID: false, "": false,
+	} {
+		require.Equal(t, own, IsOwnHeader(name), name)
+	}
+	require.Equal(t, "BCTRL-Runtime", Spelled(HeaderRuntime))
+	require.Equal(t, "Idempotency-Key", Spelled(HeaderIdempotencyKey))
 }
