@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
@@ -25,8 +24,6 @@ func (s *Server) aiCredentialRoutes() []route {
 		endpoint("GET /v1/ai-credentials", access.AIRead, s.listAICredentials, "limit", "cursor"),
 		endpoint("GET /v1/ai-credentials/{id}", access.AIRead, s.getAICredential),
 		endpoint("PATCH /v1/ai-credentials/{id}", access.AIWrite, s.updateAICredential),
-		endpoint("DELETE /v1/ai-credentials/{id}", access.AIWrite, s.deleteAICredential, "force"),
-		endpoint("POST /v1/ai-credentials/{id}/test", bctrl.UseAI, s.testAICredential),
 	}
 }
 
@@ -302,7 +299,7 @@ func (s *Server) updateAICredential(ctx context.Context, rq *request, in wire.AI
 	if err := s.authorize(rq, id); err != nil {
 		return bctrl.AICredential{}, err
 	}
-	out, err := change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.AICredential, err error) {
+	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.AICredential, err error) {
 		c, err := tx.AICredential(ctx, rq.caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
 			return out, errNoAICredential()
@@ -338,10 +335,6 @@ func (s *Server) updateAICredential(ctx context.Context, rq *request, in wire.AI
 		ev.UID, ev.Version = c.UID, c.Version
 		return describeAICredential(c, meta), tx.UpdateAICredential(ctx, rq.caller.Org, c)
 	})
-	if err == nil {
-		s.recheck(ctx, rq.caller.Org, "")
-	}
-	return out, err
 }
 
 // apply sets what an update gives.
@@ -351,7 +344,11 @@ func apply[T any](field *T, to *T) {
 	}
 }
 
-func (s *Server) deleteAICredential(ctx context.Context, rq *request, _ none) (none, error) {
+// removeAICredential deletes the credential that the path names, once unbind has
+// removed in the same transaction what is bound to its id.
+func (s *Server) removeAICredential(
+	ctx context.Context, rq *request, unbind func(context.Context, *store.Tx, string) error,
+) (none, error) {
 	id, err := rq.path("id", validCredentialID)
 	if err != nil {
 		return none{}, err
@@ -363,7 +360,7 @@ func (s *Server) deleteAICredential(ctx context.Context, rq *request, _ none) (n
 	if err != nil {
 		return none{}, err
 	}
-	_, err = change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
+	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
 		c, err := tx.AICredential(ctx, rq.caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
 			return none{}, errNoAICredential()
@@ -381,15 +378,11 @@ func (s *Server) deleteAICredential(ctx context.Context, rq *request, _ none) (n
 				return none{}, errMounted(mounting)
 			}
 		}
-		if err := s.unbindAll(ctx, tx, rq.caller.Org, c.ID, rq.event()); err != nil {
+		if err := unbind(ctx, tx, c.ID); err != nil {
 			return none{}, err
 		}
 		return none{}, tx.DeleteAICredential(ctx, rq.caller.Org, c.UID)
 	})
-	if err == nil {
-		s.recheck(ctx, rq.caller.Org, "")
-	}
-	return none{}, err
 }
 
 // errMounted names the workspaces that would lose the credential.
@@ -402,49 +395,6 @@ func errMounted(workspaces []string) *bctrl.Error {
 	e := conflict("ai.mounted", "workspaces mount this AI credential: "+by)
 	e.Hint = "take it out of their ai mount first, or delete it with force=true"
 	return e
-}
-
-func (s *Server) testAICredential(ctx context.Context, rq *request, _ none) (out bctrl.AICredentialTest, err error) {
-	id, err := rq.path("id", validCredentialID)
-	if err != nil {
-		return out, err
-	}
-	if err := s.authorize(rq, id); err != nil {
-		return out, err
-	}
-	rq.granted.require(func(ctx context.Context, q store.Queries, c access.Caller) error {
-		_, err := s.askable(ctx, q, c, id)
-		return err
-	})
-	row, err := s.askable(ctx, s.db.Read(), rq.caller, id)
-	if err != nil {
-		return out, err
-	}
-	meta, err := readAIMeta(row) // proved by each call
-	if err != nil {
-		return out, err
-	}
-	calls := &modelCalls{
-		s:      s,
-		id:     id,
-		test:   rq.caller.Runtime == nil,
-		caller: func(context.Context) (access.Caller, error) { return rq.caller, nil },
-		grant:  func() *grant { return &rq.granted },
-		event:  rq.event,
-	}
-	found := model.Check(ctx, s.broker, model.Config{
-		Provider: meta.Provider, BaseURL: meta.BaseURL, Model: meta.DefaultModel, Sender: calls,
-	})
-	out = found.AICredentialTest
-	out.CheckedAt = out.CheckedAt.UTC().Truncate(time.Millisecond)
-	rq.recorded = calls.sent > 0
-	switch {
-	case calls.refused != nil:
-		return bctrl.AICredentialTest{}, calls.refused
-	case endedBecause(ctx) != nil:
-		return bctrl.AICredentialTest{}, endedBecause(ctx)
-	}
-	return out, nil
 }
 
 func errDisabled(id string) *bctrl.Error {

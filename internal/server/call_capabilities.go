@@ -12,17 +12,6 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// The routes that say of capabilities whether a call would find a credential:
-// that is known by resolving the call.
-func (s *Server) capabilityStatusRoutes() []route {
-	return []route{
-		endpoint("GET /v1/capabilities", access.CapabilityRead, s.listCapabilities,
-			"provider", "status", "workspaceId", "groupId", "limit", "cursor"),
-		endpoint("GET /v1/capabilities/{id}", access.CapabilityRead, s.getCapability),
-		endpoint("PUT /v1/capabilities/{id}", access.CapabilityWrite, s.putCapability),
-	}
-}
-
 // capabilityView is how one caller sees capabilities in one context.
 type capabilityView struct {
 	server  *Server

@@ -25,6 +25,8 @@ func (s *Server) credentialRoutes() []route {
 		endpoint("GET /v1/credentials/{id}", access.CredentialRead, s.getCredential),
 		endpoint("PATCH /v1/credentials/{id}", access.CredentialWrite, s.updateCredential),
 		endpoint("DELETE /v1/credentials/{id}", access.CredentialWrite, s.deleteCredential),
+		// What is bound to it goes with it.
+		endpoint("DELETE /v1/ai-credentials/{id}", access.AIWrite, s.deleteAICredential, "force"),
 	}
 }
 

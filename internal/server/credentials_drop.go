@@ -24,6 +24,13 @@ func (s *Server) dropCredential(ctx context.Context, tx *store.Tx, org string, r
 // droppedAtOnce is how many rows are read at a time to be removed.
 const droppedAtOnce = 100
 
+// deleteAICredential deletes an AI credential and what is bound to it.
+func (s *Server) deleteAICredential(ctx context.Context, rq *request, _ none) (none, error) {
+	return s.removeAICredential(ctx, rq, func(ctx context.Context, tx *store.Tx, id string) error {
+		return s.unbindAll(ctx, tx, rq.caller.Org, id, rq.event())
+	})
+}
+
 // unbindAll removes what is bound to a capability or a credential that is about
 // to go. Each has an event like ev.
 func (s *Server) unbindAll(ctx context.Context, tx *store.Tx, org, target string, ev audit.Event) error {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/names"
 	"github.com/bctrl-go/bctrl/internal/store"
@@ -22,12 +23,21 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) invokeRoutes() []route {
+func (s *Server) callRoutes() []route {
 	invoke := raw("POST /v1/capabilities/{id}/invoke", bctrl.InvokeCapability, s.invoke, "stream")
 	invoke.maxBody = maxEnvelope
 	pass := raw("ANY /v1/proxy/{target}/{path...}", bctrl.InvokeCapability, s.proxy)
 	pass.foreign = &foreignForm{takeToken: s.takeToken, refuse: refuseForeign}
-	return []route{invoke, pass}
+	return []route{
+		invoke,
+		pass,
+		endpoint("POST /v1/ai-credentials/{id}/test", bctrl.UseAI, s.testAICredential),
+		// Whether a capability is ready is known by resolving a call.
+		endpoint("GET /v1/capabilities", access.CapabilityRead, s.listCapabilities,
+			"provider", "status", "workspaceId", "groupId", "limit", "cursor"),
+		endpoint("GET /v1/capabilities/{id}", access.CapabilityRead, s.getCapability),
+		endpoint("PUT /v1/capabilities/{id}", access.CapabilityWrite, s.putCapability),
+	}
 }
 
 // The limits of a call to a provider, which a capability's policy may lower.
