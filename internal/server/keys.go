@@ -80,13 +80,9 @@ func (s *Server) revokeKey(ctx context.Context, rq *request, _ none) (wire.Key, 
 		return wire.Key{}, err
 	}
 	rq.letFinish() // a key that revokes itself hears that it has
-	out, err := change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.Key, error) {
+	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.Key, error) {
 		return endKey(ctx, tx, id, ev)
 	})
-	if err == nil {
-		s.recheck(ctx, rq.caller.Org, "")
-	}
-	return out, err
 }
 
 // endKey revokes a key of the organization of ev. The last one that is good

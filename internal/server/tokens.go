@@ -110,7 +110,7 @@ func (s *Server) revokeToken(ctx context.Context, rq *request, _ none) (wire.Tok
 	if err := s.authorize(rq, id); err != nil {
 		return wire.Token{}, err
 	}
-	out, err := change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.Token, error) {
+	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.Token, error) {
 		t, err := tx.RuntimeToken(ctx, rq.caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
 			return wire.Token{}, notFound("tokens.not_found", "there is no such token")
@@ -125,10 +125,6 @@ func (s *Server) revokeToken(ctx context.Context, rq *request, _ none) (wire.Tok
 		out := wire.Token{ID: t.ID, RuntimeID: t.RuntimeID, CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt, RevokedAt: &t.RevokedAt}
 		return out, tx.RevokeRuntimeToken(ctx, rq.caller.Org, id, t.RevokedAt)
 	})
-	if err == nil {
-		s.recheck(ctx, rq.caller.Org, "")
-	}
-	return out, err
 }
 
 // explain decides about an action for who asks: a runtime caller with all its

@@ -203,7 +203,8 @@ func (s *Server) deleteWorkspace(ctx context.Context, rq *request, _ none) (none
 			}
 		}
 	}
-	_, err = change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
+	// Of all the organization: its secrets may have been attached elsewhere.
+	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
 		ws, err := currentWorkspace(ctx, tx, rq.caller.Org, ws.ID, version)
 		if err != nil {
 			return none{}, err
@@ -220,10 +221,6 @@ func (s *Server) deleteWorkspace(ctx context.Context, rq *request, _ none) (none
 		}
 		return none{}, tx.DeleteWorkspace(ctx, rq.caller.Org, ws.ID)
 	})
-	if err == nil {
-		s.recheck(ctx, rq.caller.Org, "") // its secrets may have been attached elsewhere
-	}
-	return none{}, err
 }
 
 // idle refuses a workspace in which something lives. Operations end with their
