@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
-	"encoding/binary"
 	"errors"
 
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/tuple"
 )
 
 // signers are the keys that may have signed the log: the present key anything,
@@ -62,18 +62,10 @@ func Endorse(row *store.SealKey, before ed25519.PublicKey, key seal.Key) (err er
 	return err
 }
 
-// takeover is what a key signs of its own row: everything, each part after its
-// length.
+// takeover is what a key signs of its own row: all of it but the signature.
 func takeover(k store.SealKey, before []byte) []byte {
-	b := []byte("bctrl audit 1 takeover\x00")
-	for _, v := range []int64{k.N, k.CreatedAt.UnixMilli(), k.Seq} {
-		b = binary.BigEndian.AppendUint64(b, uint64(v))
-	}
-	for _, part := range [][]byte{[]byte(k.ID), k.Public, []byte(k.Source), k.Derivation, k.Head, before} {
-		b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
-		b = append(b, part...)
-	}
-	return b
+	return tuple.Encoding("bctrl audit 1 takeover\x00").Fixed(k.N, k.CreatedAt.UnixMilli(), k.Seq).
+		Text(k.ID).Bytes(k.Public).Text(k.Source).Bytes(k.Derivation, k.Head, before)
 }
 
 // signed reports whether a checkpoint is signed by a key that may.

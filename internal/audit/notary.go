@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/tuple"
 )
 
 var (
@@ -239,11 +239,7 @@ func (n *Notary) sign(head store.Head) (store.Checkpoint, error) {
 
 // message is what is signed of a checkpoint.
 func message(c store.Checkpoint) []byte {
-	b := []byte("bctrl audit 1 checkpoint\x00")
-	for _, v := range []int64{c.Seq, c.Previous, c.At.UnixMilli()} {
-		b = binary.BigEndian.AppendUint64(b, uint64(v))
-	}
-	return append(b, c.Head...)
+	return append(tuple.Encoding("bctrl audit 1 checkpoint\x00").Fixed(c.Seq, c.Previous, c.At.UnixMilli()), c.Head...)
 }
 
 func signedBy(public ed25519.PublicKey, c store.Checkpoint) bool {

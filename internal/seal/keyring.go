@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/bctrl-go/bctrl/internal/tuple"
 	"github.com/google/uuid"
 )
 
@@ -319,8 +320,5 @@ func (k Key) unwrap(dek WrappedDEK) (id uuid.UUID, key []byte, err error) {
 
 // additional binds a wrapped data key to its row.
 func (d WrappedDEK) additional() []byte {
-	b := append([]byte(nil), labelWrap...)
-	b = appendField(b, d.ID)
-	b = appendField(b, d.Scope)
-	return appendField(b, d.KeyID)
+	return tuple.Encoding(labelWrap).Text(d.ID, d.Scope, d.KeyID)
 }

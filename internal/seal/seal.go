@@ -24,9 +24,9 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 
+	"github.com/bctrl-go/bctrl/internal/tuple"
 	"github.com/google/uuid"
 )
 
@@ -55,8 +55,17 @@ type Record struct {
 	// Version is the row's version, so that the sealed bytes of one version do
 	// not pass as another's.
 	Version int64
-	// Meta is what else in the row must not be exchanged unseen: a canonical
-	// encoding, or its digest, of names, origins and the like.
+	// Meta is what else in the row must not be exchanged unseen: names, origins and
+	// the like. A new kind makes it with [tuple.Encoding].
+	//
+	// The kinds that there are write it in other ways, and stay with them: to go
+	// over to one would mean to open and seal every record anew, each with an event
+	// of its own in the audit log, and would bind no more than is bound. Kind is
+	// sealed too, so that two kinds never meet, and within a kind no two rows give
+	// the same Meta: a vault entry's key and an AI credential's id hold no line end,
+	// which parts them from the JSON that follows; credentials, capabilities,
+	// policies and bindings have each field after its length in decimal; a secret
+	// has its JSON alone, and an answer its status.
 	Meta []byte
 }
 
@@ -86,28 +95,16 @@ func (r Record) complete() bool { return r.Kind != "" && r.UID != "" && r.Scope 
 
 // info separates the keys of two records of one scope.
 func (r Record) info() string {
-	b := make([]byte, 0, len(labelRecord)+16+len(r.Kind)+len(r.UID))
-	b = append(b, labelRecord...)
-	b = appendField(b, r.Kind)
-	return string(appendField(b, r.UID))
+	b := append(tuple.New(len(labelRecord)+16+len(r.Kind)+len(r.UID)), labelRecord...)
+	return string(b.Text(r.Kind, r.UID))
 }
 
-// additional is what GCM authenticates beside the ciphertext. Every field
-// carries its length, so that no two records share an encoding.
+// additional is what GCM authenticates beside the ciphertext. No two records share
+// it, since the format and the data key's id have always the same size.
 func (r Record) additional(id uuid.UUID) []byte {
-	b := make([]byte, 0, 64+len(r.Kind)+len(r.UID)+len(r.Scope)+len(r.Meta))
-	b = append(b, format)
+	b := append(tuple.New(64+len(r.Kind)+len(r.UID)+len(r.Scope)+len(r.Meta)), format)
 	b = append(b, id[:]...)
-	b = appendField(b, r.Kind)
-	b = appendField(b, r.UID)
-	b = appendField(b, r.Scope)
-	b = binary.BigEndian.AppendUint64(b, uint64(r.Version))
-	return appendField(b, r.Meta)
-}
-
-func appendField[T string | []byte](b []byte, field T) []byte {
-	b = binary.BigEndian.AppendUint64(b, uint64(len(field)))
-	return append(b, field...)
+	return b.Text(r.Kind, r.UID, r.Scope).Fixed(r.Version).Bytes(r.Meta)
 }
 
 // dataKey is an unwrapped data key, after HKDF's extract step. The bytes are

@@ -43,8 +43,8 @@ func scanBinding(row scanner) (b Binding, err error) {
 
 func (b Binding) record(org string) Record {
 	return Record{KindBinding, b.UID, org, b.Version,
-		digest(cellsOf(KindBinding).text(org, b.Scope.WorkspaceID(), b.Scope.GroupID(), b.Target, b.Consumer, b.Field, b.Secret).
-			bytes(b.Sealed).number(millis(b.CreatedAt), millis(b.UpdatedAt)))}
+		digest(cellsOf(KindBinding).Text(org, b.Scope.WorkspaceID(), b.Scope.GroupID(), b.Target, b.Consumer, b.Field, b.Secret).
+			Bytes(b.Sealed).Number(millis(b.CreatedAt), millis(b.UpdatedAt)))}
 }
 
 // Binding returns the binding with this key.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"time"
+
+	"github.com/bctrl-go/bctrl/internal/tuple"
 )
 
 // APIKey is an organization key. The key itself is not stored.
@@ -29,8 +31,8 @@ func scanAPIKey(row scanner) (k APIKey, p provenRow, err error) {
 	return k, p, err
 }
 
-func (k APIKey) cells() cells {
-	return cellsOf(KindAPIKey).text(k.ID, k.Org, k.Label).bytes(k.Hash).number(millis(k.CreatedAt), orZero(k.RevokedAt))
+func (k APIKey) cells() tuple.Encoding {
+	return cellsOf(KindAPIKey).Text(k.ID, k.Org, k.Label).Bytes(k.Hash).Number(millis(k.CreatedAt), orZero(k.RevokedAt))
 }
 
 func (k APIKey) ended() bool { return !k.RevokedAt.IsZero() }

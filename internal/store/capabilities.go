@@ -30,8 +30,8 @@ func scanCapability(row scanner) (c Capability, err error) {
 }
 
 func (c Capability) record(org string) Record {
-	return Record{KindCapability, c.UID, org, c.Version, digest(cellsOf(KindCapability).text(org, c.ID).bytes(c.Meta).bytes(c.Sealed).
-		number(millis(c.CreatedAt), millis(c.UpdatedAt)))}
+	return Record{KindCapability, c.UID, org, c.Version, digest(cellsOf(KindCapability).Text(org, c.ID).Bytes(c.Meta).Bytes(c.Sealed).
+		Number(millis(c.CreatedAt), millis(c.UpdatedAt)))}
 }
 
 // Capability returns the capability with this id.
@@ -87,8 +87,8 @@ func scanCapabilityPolicy(row scanner) (p CapabilityPolicy, err error) {
 }
 
 func (p CapabilityPolicy) record(org string) Record {
-	return Record{KindCapabilityPolicy, p.UID, org, p.Version, digest(cellsOf(KindCapabilityPolicy).text(org, p.Capability).
-		bytes(p.Meta).bytes(p.Sealed).number(millis(p.UpdatedAt)))}
+	return Record{KindCapabilityPolicy, p.UID, org, p.Version, digest(cellsOf(KindCapabilityPolicy).Text(org, p.Capability).
+		Bytes(p.Meta).Bytes(p.Sealed).Number(millis(p.UpdatedAt)))}
 }
 
 // PolicyUID is the identity of a capability's policy, the same whenever it has

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/bctrl-go/bctrl/internal/tuple"
 )
 
 // Entry is one line of the audit log.
@@ -109,17 +110,9 @@ func orNull(s string) any {
 // its length; numbers are big-endian and have 8 bytes. The hash before the first
 // is [ZeroHash].
 func NextHash(before []byte, e Entry) []byte {
-	h := sha256.New()
-	b := make([]byte, 0, 3*sha256.Size+len(e.Org))
-	b = append(b, before...)
-	b = binary.BigEndian.AppendUint64(b, uint64(e.Seq))
-	b = binary.BigEndian.AppendUint64(b, uint64(millis(e.At)))
-	b = binary.BigEndian.AppendUint64(b, uint64(len(e.Org)))
-	b = append(b, e.Org...)
-	b = binary.BigEndian.AppendUint64(b, uint64(len(e.Body)))
-	h.Write(b)
-	h.Write(e.Body)
-	return h.Sum(b[:0])
+	covered := append(tuple.New(3*sha256.Size+len(e.Org)+len(e.Body)), before...)
+	hash := sha256.Sum256(covered.Fixed(e.Seq, millis(e.At)).Text(e.Org).Bytes(e.Body))
+	return hash[:]
 }
 
 // ZeroHash is the hash before the first event.

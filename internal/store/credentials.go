@@ -37,8 +37,8 @@ func scanCredential(row scanner) (c Credential, err error) {
 
 func (c Credential) record(org string) Record {
 	return Record{KindCredential, c.UID, org, c.Version,
-		digest(cellsOf(KindCredential).text(org, c.ID, c.Provider, c.Scope.WorkspaceID(), c.Scope.GroupID()).number(c.Priority).
-			bytes(c.Meta).bytes(c.Sealed).number(millis(c.CreatedAt), millis(c.UpdatedAt)))}
+		digest(cellsOf(KindCredential).Text(org, c.ID, c.Provider, c.Scope.WorkspaceID(), c.Scope.GroupID()).Number(c.Priority).
+			Bytes(c.Meta).Bytes(c.Sealed).Number(millis(c.CreatedAt), millis(c.UpdatedAt)))}
 }
 
 // Credential returns the credential with this id.

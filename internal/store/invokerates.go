@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/bctrl-go/bctrl/internal/tuple"
 )
 
 // rateWindow is how long a call counts, in seconds: a minute, and the second in
@@ -108,8 +110,8 @@ func scanRate(row scanner) (calls string, p provenRow, err error) {
 	return calls, p, err
 }
 
-func rateCells(org, capability, calls string) cells {
-	return cellsOf(KindInvokeRate).text(org, capability, calls)
+func rateCells(org, capability, calls string) tuple.Encoding {
+	return cellsOf(KindInvokeRate).Text(org, capability, calls)
 }
 
 // untilRoom is how long it takes until more calls than over have stopped

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/tuple"
 )
 
 // Object is one version of a stored file. Its bytes are a blob.
@@ -37,13 +38,13 @@ func scanObject(row scanner) (o Object, p provenRow, err error) {
 	return o, p, err
 }
 
-func (o Object) cells(org, folder string) cells {
-	return cellsOf(KindObject).text(org, o.ID, o.Namespace, o.Path, folder, o.BlobID, o.SHA256).number(o.SizeBytes).
-		text(o.ContentType, o.Filename, string(o.Source), o.RuntimeID, string(o.Driver), o.Target).number(millis(o.CreatedAt))
+func (o Object) cells(org, folder string) tuple.Encoding {
+	return cellsOf(KindObject).Text(org, o.ID, o.Namespace, o.Path, folder, o.BlobID, o.SHA256).Number(o.SizeBytes).
+		Text(o.ContentType, o.Filename, string(o.Source), o.RuntimeID, string(o.Driver), o.Target).Number(millis(o.CreatedAt))
 }
 
 // objectRecord is the record of a version, which never changes.
-func objectRecord(org, id string, row cells) Record {
+func objectRecord(org, id string, row tuple.Encoding) Record {
 	return Record{KindObject, id, org, 1, digest(row)}
 }
 

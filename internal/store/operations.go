@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/tuple"
 )
 
 const operationColumns = "org_id, id, workspace_id, runtime_id, final, body, created_at, updated_at, proof"
@@ -27,8 +28,8 @@ func rowOfOperation(op bctrl.OperationInfo) (r operationRow, err error) {
 	return r, err
 }
 
-func (r *operationRow) cells(org string) cells {
-	return cellsOf(KindOperation).text(org, r.id, r.workspace, r.runtime).flag(r.final).bytes(r.body).number(r.created, r.updated)
+func (r *operationRow) cells(org string) tuple.Encoding {
+	return cellsOf(KindOperation).Text(org, r.id, r.workspace, r.runtime).Flag(r.final).Bytes(r.body).Number(r.created, r.updated)
 }
 
 func scanOperation(row scanner) (op bctrl.OperationInfo, p provenRow, err error) {

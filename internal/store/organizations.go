@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/bctrl-go/bctrl/internal/tuple"
 )
 
 // Organization is a tenant: everything belongs to one, and none sees another.
@@ -28,8 +30,8 @@ func scanOrganization(row scanner) (o Organization, p provenRow, err error) {
 	return o, p, err
 }
 
-func (o Organization) cells() cells {
-	return cellsOf(KindOrganization).text(o.ID, o.Name, o.Parent).flag(o.Closed).flag(o.Operator).number(millis(o.CreatedAt))
+func (o Organization) cells() tuple.Encoding {
+	return cellsOf(KindOrganization).Text(o.ID, o.Name, o.Parent).Flag(o.Closed).Flag(o.Operator).Number(millis(o.CreatedAt))
 }
 
 // Organizations lists all organizations that are proven, oldest first.

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"time"
+
+	"github.com/bctrl-go/bctrl/internal/tuple"
 )
 
 // Profile is a browser profile. Its folder is named after UID, so that a new
@@ -22,8 +24,8 @@ func scanProfile(row scanner) (f Profile, p provenRow, err error) {
 	return f, p, err
 }
 
-func (p Profile) cells(org string) cells {
-	return cellsOf(KindProfile).text(org, p.ID, p.UID, p.Label).number(millis(p.CreatedAt), millis(p.UpdatedAt))
+func (p Profile) cells(org string) tuple.Encoding {
+	return cellsOf(KindProfile).Text(org, p.ID, p.UID, p.Label).Number(millis(p.CreatedAt), millis(p.UpdatedAt))
 }
 
 // Profile returns the profile with this id.

@@ -2,10 +2,11 @@ package store
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/bctrl-go/bctrl/internal/tuple"
 )
 
 // Prover authenticates rows with a key that is not in the database, so that one
@@ -53,44 +54,14 @@ func (anyRow) Prove([]byte, bool) ([]byte, error) {
 }
 func (anyRow) Check([]byte, []byte, bool) (bool, error) { return true, nil }
 
-// cells is a row as its proof covers it: the kind, then every column but the
-// proof, each after its length.
-type cells []byte
-
-func cellsOf(kind string) cells { return make(cells, 0, 384).text(kind) }
-
-func (c cells) text(columns ...string) cells {
-	for _, v := range columns {
-		c = binary.BigEndian.AppendUint64(c, uint64(len(v)))
-		c = append(c, v...)
-	}
-	return c
-}
-
-func (c cells) bytes(v []byte) cells {
-	c = binary.BigEndian.AppendUint64(c, uint64(len(v)))
-	return append(c, v...)
-}
-
-func (c cells) number(columns ...int64) cells {
-	for _, v := range columns {
-		c = binary.BigEndian.AppendUint64(c, 8)
-		c = binary.BigEndian.AppendUint64(c, uint64(v))
-	}
-	return c
-}
-
-func (c cells) flag(v bool) cells {
-	if v {
-		return c.number(1)
-	}
-	return c.number(0)
-}
+// cellsOf begins what is proven or hashed of a row: the kind of the row, which is
+// followed by every column but the proof.
+func cellsOf(kind string) tuple.Encoding { return tuple.New(384).Text(kind) }
 
 // provenRow is a row with its proof, as it was read.
 type provenRow struct {
 	kind, uid, org string
-	cells          cells
+	cells          tuple.Encoding
 	ended          bool
 	proof          []byte
 }
@@ -168,7 +139,7 @@ func (q Queries) check(p provenRow) error {
 
 // prove makes the proof of a row that is about to be written: of what the
 // caller knows, never of what the database says.
-func (tx *Tx) prove(kind string, row cells, ended bool) ([]byte, error) {
+func (tx *Tx) prove(kind string, row tuple.Encoding, ended bool) ([]byte, error) {
 	proof, err := tx.prover.Prove(row, ended)
 	if err != nil {
 		return nil, fmt.Errorf("writing a %s: %w", kind, err)

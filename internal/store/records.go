@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/tuple"
 )
 
 // Record is a row whose every state is in the audit log, so that one that was
@@ -78,7 +79,7 @@ func (tx *Tx) Written() []Record { return tx.written }
 func deleted(kind, org, uid string) Record { return Record{Kind: kind, UID: uid, Org: org} }
 
 // digest covers every column of a row.
-func digest(row cells) string {
+func digest(row tuple.Encoding) string {
 	sum := sha256.Sum256(row)
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
@@ -89,26 +90,26 @@ func (e VaultEntry) record(org string) Record {
 
 // recordFolded is the record of an entry that is found by folded.
 func (e VaultEntry) recordFolded(org, folded string) Record {
-	return Record{KindVault, e.UID, org, e.Version, digest(cellsOf(KindVault).text(org, e.Key, folded).flag(e.HasTOTP).
-		bytes(e.Meta).bytes(e.Sealed).number(millis(e.CreatedAt), millis(e.UpdatedAt)))}
+	return Record{KindVault, e.UID, org, e.Version, digest(cellsOf(KindVault).Text(org, e.Key, folded).Flag(e.HasTOTP).
+		Bytes(e.Meta).Bytes(e.Sealed).Number(millis(e.CreatedAt), millis(e.UpdatedAt)))}
 }
 
 func (c AICredential) record(org string) Record {
-	return Record{KindAICredential, c.UID, org, c.Version, digest(cellsOf(KindAICredential).text(org, c.ID).bytes(c.Meta).bytes(c.Sealed).
-		number(millis(c.CreatedAt), millis(c.UpdatedAt)))}
+	return Record{KindAICredential, c.UID, org, c.Version, digest(cellsOf(KindAICredential).Text(org, c.ID).Bytes(c.Meta).Bytes(c.Sealed).
+		Number(millis(c.CreatedAt), millis(c.UpdatedAt)))}
 }
 
 func (s Secret) record(org string) Record {
-	return Record{KindSecret, s.ID, org, s.Version, digest(cellsOf(KindSecret).text(org, s.Scope.WorkspaceID(), s.Scope.GroupID(), s.Name, s.Provider).
-		flag(s.AttachedOnly).bytes(s.Meta).bytes(s.Sealed).number(millis(s.CreatedAt), millis(s.UpdatedAt)))}
+	return Record{KindSecret, s.ID, org, s.Version, digest(cellsOf(KindSecret).Text(org, s.Scope.WorkspaceID(), s.Scope.GroupID(), s.Name, s.Provider).
+		Flag(s.AttachedOnly).Bytes(s.Meta).Bytes(s.Sealed).Number(millis(s.CreatedAt), millis(s.UpdatedAt)))}
 }
 
 func (d DEK) record() Record {
-	return Record{KindDataKey, d.ID, "", d.Version, digest(cellsOf(KindDataKey).text(d.Scope, d.KEKID).bytes(d.Wrapped).number(millis(d.CreatedAt)))}
+	return Record{KindDataKey, d.ID, "", d.Version, digest(cellsOf(KindDataKey).Text(d.Scope, d.KEKID).Bytes(d.Wrapped).Number(millis(d.CreatedAt)))}
 }
 
 func serverValueRecord(name string, sealed []byte) Record {
-	return Record{KindServerValue, name, "", 1, digest(cellsOf(KindServerValue).bytes(sealed))}
+	return Record{KindServerValue, name, "", 1, digest(cellsOf(KindServerValue).Bytes(sealed))}
 }
 
 func (k APIKey) record() Record {

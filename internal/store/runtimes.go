@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/tuple"
 )
 
 // Runtime is a browser in a workspace.
@@ -55,9 +56,9 @@ func scanRuntime(row scanner) (Runtime, provenRow, error) {
 	return r.Runtime, p, err
 }
 
-func (r *runtimeRow) cells(org string) cells {
-	return cellsOf(KindRuntime).text(org, r.ID, r.WorkspaceID, r.Alias, string(r.Driver), string(r.Status), r.Reason).flag(r.Live).
-		bytes(r.launch).bytes(r.mounts).bytes(r.launched).text(r.Group, r.ProfileUID).number(millis(r.CreatedAt), millis(r.UpdatedAt))
+func (r *runtimeRow) cells(org string) tuple.Encoding {
+	return cellsOf(KindRuntime).Text(org, r.ID, r.WorkspaceID, r.Alias, string(r.Driver), string(r.Status), r.Reason).Flag(r.Live).
+		Bytes(r.launch).Bytes(r.mounts).Bytes(r.launched).Text(r.Group, r.ProfileUID).Number(millis(r.CreatedAt), millis(r.UpdatedAt))
 }
 
 // Runtime returns the runtime with this id, live or not.

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"time"
+
+	"github.com/bctrl-go/bctrl/internal/tuple"
 )
 
 // RuntimeToken is a runtime token that was minted. The token itself is not
@@ -27,8 +29,8 @@ func scanRuntimeToken(row scanner) (t RuntimeToken, p provenRow, err error) {
 	return t, p, err
 }
 
-func (t RuntimeToken) cells(org string) cells {
-	return cellsOf(KindRuntimeToken).text(org, t.ID, t.RuntimeID).number(millis(t.CreatedAt), millis(t.ExpiresAt), orZero(t.RevokedAt))
+func (t RuntimeToken) cells(org string) tuple.Encoding {
+	return cellsOf(KindRuntimeToken).Text(org, t.ID, t.RuntimeID).Number(millis(t.CreatedAt), millis(t.ExpiresAt), orZero(t.RevokedAt))
 }
 
 func (t RuntimeToken) ended() bool { return !t.RevokedAt.IsZero() }

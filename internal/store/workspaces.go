@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/tuple"
 )
 
 // Workspace is a workspace with its mounts.
@@ -41,8 +42,8 @@ func scanWorkspaceRow(row scanner, w *Workspace, mounts *[]byte) (p provenRow, e
 	return p, err
 }
 
-func (w Workspace) cells(org string, mounts []byte) cells {
-	return cellsOf(KindWorkspace).text(org, w.ID, w.Name, w.Namespace).number(w.Version).bytes(mounts).number(millis(w.CreatedAt), millis(w.UpdatedAt))
+func (w Workspace) cells(org string, mounts []byte) tuple.Encoding {
+	return cellsOf(KindWorkspace).Text(org, w.ID, w.Name, w.Namespace).Number(w.Version).Bytes(mounts).Number(millis(w.CreatedAt), millis(w.UpdatedAt))
 }
 
 // Workspace returns the workspace with this id.
@@ -134,8 +135,8 @@ func scanMountPin(row scanner) (m MountPin, p provenRow, err error) {
 	return m, p, err
 }
 
-func (m MountPin) cells(org, workspace string) cells {
-	return cellsOf(KindMountPin).text(org, workspace, m.CredentialID, m.CredentialUID)
+func (m MountPin) cells(org, workspace string) tuple.Encoding {
+	return cellsOf(KindMountPin).Text(org, workspace, m.CredentialID, m.CredentialUID)
 }
 
 // MountPins returns the pins of a workspace, by credential id.
