@@ -104,7 +104,7 @@ func (s *Server) sealAICredential(org string, c *store.AICredential, meta aiMeta
 }
 
 // aiCredentialRecord binds the id and all that may be read of a credential to
-// its seal.
+// its seal, in an encoding of its own that [seal.Record] says to keep.
 func aiCredentialRecord(org string, c store.AICredential) seal.Record {
 	return seal.Record{Kind: "ai_credential", UID: c.UID, Scope: org, Version: c.Version, Meta: append([]byte(c.ID+"\n"), c.Meta...)}
 }

@@ -8,13 +8,13 @@ import (
 	"encoding/base64"
 	"maps"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/coder/websocket"
 
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/tuple"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -72,7 +72,7 @@ func (t *tickets) issue(runtime string, c access.Caller, now time.Time) (token s
 	if c.Token != nil { // one that was weakened may end sooner
 		who = append(who, c.Token.ID, c.Token.Expires.UTC().Format(time.RFC3339Nano))
 	}
-	mac.Write([]byte(strings.Join(who, "\x00"))) // none of them holds a zero byte
+	mac.Write(tuple.New(256).Text(who...))
 	token = base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 	made := ticket{runtime: runtime, caller: c}.renewed(now)
 	t.open[sha256.Sum256([]byte(token))] = made

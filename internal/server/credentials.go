@@ -72,8 +72,8 @@ func credentialRecord(org string, row store.Credential) seal.Record {
 		strconv.FormatInt(row.Priority, 10), string(row.Meta))
 }
 
-// sealOf is the seal over fields, each with its length, of a record without a
-// secret.
+// sealOf is the seal over fields, each after its length in decimal, of a record
+// without a secret. [seal.Record] says why it is not that of package tuple.
 func sealOf(kind, org, uid string, version int64, fields ...string) seal.Record {
 	var meta []byte
 	for _, f := range fields {

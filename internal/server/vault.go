@@ -99,7 +99,8 @@ func (s *Server) writeVaultEntry(ctx context.Context, tx *store.Tx, org, key str
 	return e, tx.UpdateVaultEntry(ctx, org, e)
 }
 
-// vaultRecord binds an entry's key and everything listed of it to its seal.
+// vaultRecord binds an entry's key and everything listed of it to its seal, in an
+// encoding of its own that [seal.Record] says to keep.
 func vaultRecord(org string, e store.VaultEntry) seal.Record {
 	bound := append([]byte(e.Key+"\n"), e.Meta...)
 	if e.HasTOTP {
