@@ -337,13 +337,6 @@ func (s *Server) updateAICredential(ctx context.Context, rq *request, in wire.AI
 	})
 }
 
-// apply sets what an update gives.
-func apply[T any](field *T, to *T) {
-	if to != nil {
-		*field = *to
-	}
-}
-
 // removeAICredential deletes the credential that the path names, once unbind has
 // removed in the same transaction what is bound to its id.
 func (s *Server) removeAICredential(

@@ -1,9 +1,7 @@
 package server
 
 import (
-	"errors"
 	"maps"
-	"net/http"
 	"slices"
 
 	"github.com/bctrl-go/bctrl"
@@ -128,19 +126,4 @@ func fieldsOf(p *problems, in bctrl.CredentialCreate, required, optional []strin
 		out[field] = id
 	}
 	return out
-}
-
-// join adds the problems of a refusal, below a field.
-func (p *problems) join(field string, err error) {
-	var e *bctrl.Error
-	if !errors.As(err, &e) || e.Status != http.StatusBadRequest {
-		p.add("request.invalid", field, err.Error())
-		return
-	}
-	for _, one := range e.Problems {
-		p.add(one.Code, one.Field, one.Hint)
-	}
-	if len(e.Problems) == 0 {
-		p.add(e.Code, e.Field, e.Message)
-	}
 }

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"unicode/utf8"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
@@ -36,15 +35,6 @@ func errProfileInUse() *bctrl.Error {
 
 func validProfileID(id string) error {
 	return invalidName("profiles.invalid_id", "id", names.Name(id))
-}
-
-func checkLabel(label string) error {
-	if !utf8.ValidString(label) { // of a command on the data directory: JSON holds text alone
-		return notText("label")
-	}
-	var p problems
-	p.limit("label", len(label), maxLabel)
-	return p.err()
 }
 
 func (s *Server) createProfile(ctx context.Context, rq *request, in bctrl.BrowserProfileCreate) (out bctrl.BrowserProfile, err error) {

@@ -390,18 +390,3 @@ func (s *Server) describeEffective(rt store.Runtime, effective bctrl.Mounts) bct
 	}
 	return info
 }
-
-// invalidName wraps the rule that a name breaks.
-func invalidName(code, field string, rule error) error {
-	if rule == nil {
-		return nil
-	}
-	return invalid(code, field, field+": "+rule.Error())
-}
-
-// name adds the rule that a name breaks, if any.
-func (p *problems) name(code, field string, rule error) {
-	if rule != nil {
-		p.add(code, field, field+": "+rule.Error())
-	}
-}

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"strconv"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
@@ -16,7 +15,6 @@ import (
 const (
 	maxUsername = 1024
 	maxPassword = 64 << 10
-	maxLabel    = 256
 	maxNotes    = 64 << 10
 	maxOrigins  = 100
 )
@@ -82,35 +80,4 @@ func checkVaultCredential(in *wire.VaultCredential) (vaultMeta, error) {
 func isPublicSuffix(domain string) bool {
 	suffix, _ := publicsuffix.PublicSuffix(domain)
 	return suffix == domain
-}
-
-func index(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }
-
-// problems collects what is wrong with a request.
-type problems struct {
-	list    []bctrl.Problem
-	message string
-}
-
-func (p *problems) add(code, field, message string) {
-	if len(p.list) == 0 {
-		p.message = message
-	}
-	p.list = append(p.list, bctrl.Problem{Code: code, Field: field, Hint: message})
-}
-
-func (p *problems) limit(field string, n, most int) {
-	if n > most {
-		p.add("request.too_long", field, field+" is over its limit of "+strconv.Itoa(most))
-	}
-}
-
-// err is nil, or one error with all problems.
-func (p *problems) err() error {
-	if len(p.list) == 0 {
-		return nil
-	}
-	e := invalid(p.list[0].Code, p.list[0].Field, p.message)
-	e.Problems = p.list
-	return e
 }

@@ -61,23 +61,23 @@ func claimNamespace(ctx context.Context, tx *store.Tx, org string, ws *store.Wor
 // hundred). It returns the pins of its ai mount.
 func checkMounts(ctx context.Context, tx *store.Tx, org string, mounts bctrl.Mounts) ([]store.MountPin, error) {
 	refusal := mounts.Validate()
-	var found mountProblems
-	if e := (*bctrl.Error)(nil); errors.As(refusal, &e) {
+	var found problems
+	if e, ok := errors.AsType[*bctrl.Error](refusal); ok {
 		found.list = slices.Clone(e.Problems)
 	}
 	named := len(found.list)
 	var pins []store.MountPin
 	if mounts.AI != nil {
 		var err error
-		if pins, err = found.pin(ctx, tx.Queries, org, mounts.AI.Allow); err != nil {
+		if pins, err = pinMounted(ctx, tx.Queries, org, mounts.AI.Allow, &found); err != nil {
 			return nil, err
 		}
-		if err := found.defaults(ctx, tx.Queries, org, mounts.AI.Defaults); err != nil {
+		if err := findWrongDefaults(ctx, tx.Queries, org, mounts.AI.Defaults, &found); err != nil {
 			return nil, err
 		}
 	}
 	if len(found.list) > named {
-		return nil, found.err()
+		return nil, refuseMounts(found)
 	}
 	return pins, refusal
 }
@@ -88,25 +88,22 @@ func checkDefaults(ctx context.Context, q store.Queries, org string, ai *bctrl.A
 	if ai == nil {
 		return nil
 	}
-	var found mountProblems
-	if err := found.defaults(ctx, q, org, ai.Defaults); err != nil {
+	var found problems
+	if err := findWrongDefaults(ctx, q, org, ai.Defaults, &found); err != nil {
 		return err
 	}
-	return found.err()
+	return refuseMounts(found)
 }
 
-type mountProblems struct{ list []bctrl.Problem }
-
-// full reports that no more problems are named: who sends a hundred gets no
-// more work out of the server.
-func (p *mountProblems) full() bool { return len(p.list) >= 100 }
-
-// pin finds the credentials that ids mean now.
-func (p *mountProblems) pin(ctx context.Context, q store.Queries, org string, ids []string) ([]store.MountPin, error) {
+// pinMounted finds the credentials that ids mean now, and adds those that are
+// none to the problems.
+func pinMounted(
+	ctx context.Context, q store.Queries, org string, ids []string, found *problems,
+) ([]store.MountPin, error) {
 	var pins []store.MountPin
 	seen := map[string]bool{}
 	for i, id := range ids {
-		if p.full() {
+		if found.full() {
 			break
 		}
 		if seen[id] || names.CredentialID(id) != nil { // that is named already
@@ -116,8 +113,11 @@ func (p *mountProblems) pin(ctx context.Context, q store.Queries, org string, id
 		c, err := q.AICredential(ctx, org, id)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
-			p.list = append(p.list, bctrl.Problem{
-				Code: "mounts.unknown_credential", Field: index("mounts.ai.allow", i), Value: id, Hint: "create it first",
+			found.list = append(found.list, bctrl.Problem{
+				Code:  "mounts.unknown_credential",
+				Field: index("mounts.ai.allow", i),
+				Value: id,
+				Hint:  "create it first",
 			})
 		case err != nil:
 			return nil, err
@@ -128,10 +128,13 @@ func (p *mountProblems) pin(ctx context.Context, q store.Queries, org string, id
 	return pins, nil
 }
 
-// defaults checks that each default which exists belongs to its provider.
-func (p *mountProblems) defaults(ctx context.Context, q store.Queries, org string, defaults map[bctrl.AIProvider]string) error {
+// findWrongDefaults adds each default which exists, and belongs to another
+// provider than its own, to the problems.
+func findWrongDefaults(
+	ctx context.Context, q store.Queries, org string, defaults map[bctrl.AIProvider]string, found *problems,
+) error {
 	for _, provider := range slices.Sorted(maps.Keys(defaults)) {
-		if p.full() {
+		if found.full() {
 			break
 		}
 		c, err := q.AICredential(ctx, org, defaults[provider])
@@ -146,26 +149,26 @@ func (p *mountProblems) defaults(ctx context.Context, q store.Queries, org strin
 			return err
 		}
 		if meta.Provider != provider {
-			p.list = append(p.list, bctrl.Problem{
-				Code: "mounts.default_wrong_provider", Field: "mounts.ai.defaults." + string(provider), Value: c.ID,
-				Hint: "it is a credential of " + string(meta.Provider),
+			found.list = append(found.list, bctrl.Problem{
+				Code:  "mounts.default_wrong_provider",
+				Field: "mounts.ai.defaults." + string(provider),
+				Value: c.ID,
+				Hint:  "it is a credential of " + string(meta.Provider),
 			})
 		}
 	}
 	return nil
 }
 
-// err is nil, or one refusal with all problems.
-func (p *mountProblems) err() error {
-	if len(p.list) == 0 {
+// refuseMounts is nil, or one refusal with all problems, which says as many as
+// there are.
+func refuseMounts(found problems) error {
+	if len(found.list) == 0 {
 		return nil
 	}
-	first := p.list[0]
-	message := "the ai mount names a credential that cannot be meant there"
-	if len(p.list) > 1 {
-		message = fmt.Sprintf("the mounts have %d problems", len(p.list))
+	found.message = "the ai mount names a credential that cannot be meant there"
+	if len(found.list) > 1 {
+		found.message = fmt.Sprintf("the mounts have %d problems", len(found.list))
 	}
-	e := invalid(first.Code, first.Field, message)
-	e.Hint, e.Problems = first.Hint, p.list
-	return e
+	return withHint(asError(found.err()), found.list[0].Hint)
 }
