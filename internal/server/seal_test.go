@@ -48,7 +48,7 @@ func TestWhileLockedEveryRouteWorksWithoutTheKeyOrIsRefused(t *testing.T) {
 
 	open := withoutKey()
 	for _, name := range open {
-		require.True(t, slices.ContainsFunc(w.server.routes, func(rt route) bool { return rt.method+" "+rt.path == name }), "there is no %s", name)
+		require.True(t, slices.ContainsFunc(w.server.router.routes, func(rt route) bool { return rt.method+" "+rt.path == name }), "there is no %s", name)
 	}
 	organization := everybody[len(everybody)-1]
 	tried := 0

@@ -6,13 +6,10 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
@@ -21,91 +18,6 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
-
-// ServeHTTP refuses what no route may see, then routes.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id := newRequestID(r.Header.Get(wire.HeaderRequestID))
-	w.Header().Set(wire.HeaderRequestID, id)
-	switch path := r.URL.EscapedPath(); {
-	case strings.HasPrefix(path, s.foreign.prefix): // the mux would change what is not ours to change
-		s.foreign.ServeHTTP(w, r)
-	case !utf8.ValidString(r.URL.Path):
-		refuse(w, id, notText(""))
-	case plainPath(path):
-		s.mux.ServeHTTP(w, r)
-	default:
-		refuse(w, id, invalid("request.path", "", "the path has an empty segment, a dot segment or a zero byte"))
-	}
-}
-
-// noRoute is the answer where no other route is.
-func noRoute(w http.ResponseWriter, _ *http.Request) {
-	refuse(w, w.Header().Get(wire.HeaderRequestID), notFound("request.no_route", "there is no such route"))
-}
-
-func refuse(w http.ResponseWriter, id string, e *bctrl.Error) {
-	writeJSON(w, e.Status, encodeError(e, id))
-}
-
-// plainPath reports whether every segment of a path means itself: the mux
-// would redirect what it can clean, and what is meant by an encoded dot segment
-// is for nobody to guess.
-func plainPath(escaped string) bool {
-	if escaped == "/" {
-		return true
-	}
-	rest, ok := strings.CutPrefix(escaped, "/")
-	if !ok {
-		return false
-	}
-	for segment := range strings.SplitSeq(rest, "/") {
-		text, err := url.PathUnescape(segment)
-		// The mux takes an encoded slash alone for the end of a path.
-		if err != nil || text == "" || text == "." || text == ".." || text == "/" || strings.ContainsRune(text, 0) {
-			return false
-		}
-	}
-	return true
-}
-
-// refuseOthers answers the methods that a path does not take. They are named
-// one by one: a pattern for all methods of /v1/secrets/import would contend with
-// that of GET /v1/secrets/{id}.
-func (s *Server) refuseOthers(path string, methods []string) {
-	for _, m := range []string{
-		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
-		http.MethodConnect, http.MethodOptions, http.MethodTrace,
-	} {
-		taken := slices.Contains(methods, m) || m == http.MethodHead && slices.Contains(methods, http.MethodGet)
-		if !taken {
-			s.mux.Handle(m+" "+path, s.wrongMethod(methods))
-		}
-	}
-}
-
-// getAlone keeps HEAD from a route for GET, to which the mux gives it too: a use
-// of a secret of which nobody sees the answer is no way to ask for a header. The
-// routes of files have a HEAD of their own.
-func getAlone(get, wrong http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodHead {
-			wrong.ServeHTTP(w, r)
-			return
-		}
-		get.ServeHTTP(w, r)
-	})
-}
-
-func (s *Server) wrongMethod(methods []string) http.Handler {
-	allow := strings.Join(slices.Compact(slices.Sorted(slices.Values(methods))), ", ")
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Allow", allow)
-		refuse(w, w.Header().Get(wire.HeaderRequestID), withHint(
-			refusal(http.StatusMethodNotAllowed, "request.method", "the route does not take this method"),
-			"it takes "+allow,
-		))
-	})
-}
 
 // handler runs a route: caller, right, idempotency, the work, the record.
 func (s *Server) handler(rt *route) http.Handler {
@@ -183,13 +95,10 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 		return err
 	}
 	if !rq.decided {
-		s.log.Error(undecided, "route", rq.route.path)
+		s.log.Error("a route answered without a decision", "route", rq.route.path)
 	}
 	return nil
 }
-
-// undecided is what the log says of a route whose handler is wrong.
-const undecided = "a route answered without a decision"
 
 // authorize asks access whether the caller may do what the route does to the
 // object. The answer to a denied request is the same whether or not the object

@@ -46,7 +46,7 @@ func TestEveryRouteIsDescribedAndNamesItsRight(t *testing.T) {
 	h := newHarness(t)
 	router, err := describedRoutes()
 	require.NoError(t, err)
-	for _, rt := range h.server.routes {
+	for _, rt := range h.server.router.routes {
 		require.NotEmpty(t, rt.verb, rt.path)
 		method := rt.method
 		if method == "ANY" {
@@ -146,7 +146,7 @@ func TestACallerWhoLeavesIsNoFaultOfTheServer(t *testing.T) {
 func TestEveryPathTakesTheMethodsThatAreDescribed(t *testing.T) {
 	h := newHarness(t)
 	described := map[string][]string{}
-	for _, rt := range h.server.routes {
+	for _, rt := range h.server.router.routes {
 		described[rt.path] = append(described[rt.path], rt.method)
 	}
 	for path, methods := range described {

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"golang.org/x/time/rate"
@@ -50,6 +49,10 @@ type Config struct {
 	Blobs blob.Store
 	// Registry knows the providers; nil is those that come with the server.
 	Registry *registry.Registry
+	// Strangers is how many requests without a good caller are refused and
+	// recorded each for itself, at once; of one address a tenth. More are counted.
+	// 0 is 1000.
+	Strangers int
 	// MaxFile is the limit of one file, in bytes; 0 is 5 GiB.
 	MaxFile int64
 	// Log receives what an operator needs to know; nil discards it.
@@ -68,10 +71,7 @@ type Server struct {
 	maxFile  int64
 	registry *registry.Registry
 
-	mux *http.ServeMux
-	// foreign serves the route whose requests are a provider's.
-	foreign    prefixHandler
-	routes     []route
+	router     *router
 	fleet      fleet
 	operations operations
 	tickets    tickets
@@ -100,7 +100,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		maxFile:  cmp.Or(cfg.MaxFile, defaultMaxFile),
 		registry: cfg.Registry,
 	}
-	s.strangers = newStrangers(s.recordStrangers, func(err error) { s.log.Error("refusals were not recorded, and are counted on", "error", err) })
+	s.strangers = newStrangers(cmp.Or(cfg.Strangers, allStrangersAtOnce), s.recordStrangers, func(err error) {
+		s.log.Error("refusals were not recorded, and are counted on", "error", err)
+	})
 	if s.registry == nil {
 		builtin, err := registry.Builtin()
 		if err != nil {
@@ -151,15 +153,9 @@ func (s *Server) Close(ctx context.Context) error {
 	return err
 }
 
-// prefixHandler serves every path with a prefix.
-type prefixHandler struct {
-	http.Handler
-	prefix string
-}
-
 // register builds the table of routes.
 func (s *Server) register() {
-	for _, group := range [][]route{
+	routes := slices.Concat(
 		s.healthRoutes(),
 		openapiRoutes(),
 		s.vaultRoutes(),
@@ -182,37 +178,14 @@ func (s *Server) register() {
 		s.storageRoutes(),
 		s.objectRoutes(),
 		s.downloadRoutes(),
-	} {
-		s.routes = append(s.routes, group...)
-	}
-	unlocked := withoutKey()
-	s.mux = http.NewServeMux()
-	allowed := map[string][]string{}
-	for _, rt := range s.routes {
-		allowed[rt.path] = append(allowed[rt.path], rt.method)
-	}
-	for i := range s.routes {
-		rt := &s.routes[i]
-		rt.withoutKey = slices.Contains(unlocked, rt.method+" "+rt.path)
+	)
+	for i := range routes {
+		rt := &routes[i]
+		rt.withoutKey = slices.Contains(withoutKey(), rt.method+" "+rt.path)
 		rt.toUnlock = slices.Contains(toUnlock(), rt.method+" "+rt.path)
-		pattern := rt.path
-		if rt.method != "ANY" {
-			pattern = rt.method + " " + rt.path
-		}
-		handler := s.handler(rt)
-		if rt.method == http.MethodGet && !slices.Contains(allowed[rt.path], http.MethodHead) {
-			handler = getAlone(handler, s.wrongMethod(allowed[rt.path]))
-		}
-		s.mux.Handle(pattern, handler)
-		if rt.foreign != nil {
-			prefix, _, _ := strings.Cut(rt.path, "{")
-			s.foreign = prefixHandler{handler, prefix}
-		}
 	}
-	s.mux.HandleFunc("/", noRoute)
-	for path, methods := range allowed {
-		if methods[0] != "ANY" {
-			s.refuseOthers(path, methods)
-		}
-	}
+	s.router = newRouter(s, routes)
 }
+
+// ServeHTTP answers a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }

@@ -24,11 +24,9 @@ import (
 // What is beyond is refused as one, and counted: the log has an event for each
 // address and minute.
 const (
-	strangersAtOnce    = 100
-	strangersPerSecond = 1
-
 	allStrangersAtOnce    = 1000
 	allStrangersPerSecond = 10
+	strangersPerSecond    = 1 // of one address
 
 	strangersCountedFor = time.Minute
 	// maxStrangers bounds how many addresses are told apart, and how many counts
@@ -78,10 +76,14 @@ type strangerCounted struct {
 	first, last time.Time
 }
 
-func newStrangers(record func(context.Context, []audit.Event) error, failed func(error)) *strangers {
+// newStrangers answers atOnce of them each for itself at once, and of one
+// address a tenth.
+func newStrangers(
+	atOnce int, record func(context.Context, []audit.Event) error, failed func(error),
+) *strangers {
 	s := &strangers{
-		perAddress: strangerLimit{strangersAtOnce, strangersPerSecond},
-		inAll:      strangerLimit{allStrangersAtOnce, allStrangersPerSecond},
+		perAddress: strangerLimit{atOnce / 10, strangersPerSecond},
+		inAll:      strangerLimit{atOnce, allStrangersPerSecond},
 		record:     record, failed: failed,
 		addresses: map[string]*rate.Limiter{}, counts: map[strangerCount]*strangerCounted{},
 	}

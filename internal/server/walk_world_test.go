@@ -102,7 +102,11 @@ func (w *world) token(name string) bctrl.Secret {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{harness: newHarness(t, standingIn(t, acmeHost, func(http.ResponseWriter, *http.Request) {})), objects: map[string]string{}, minted: map[string]bctrl.Secret{}}
+	w := &world{harness: newHarness(t,
+		standingIn(t, acmeHost, func(http.ResponseWriter, *http.Request) {}),
+		// More are nobody here than a server refuses one by one.
+		func(c *Config) { c.Strangers = 1 << 20 },
+	), objects: map[string]string{}, minted: map[string]bctrl.Secret{}}
 	for _, id := range []string{"acme-mine", "acme-theirs"} {
 		body := openAI(id)
 		body["baseUrl"] = "http://127.0.0.1:9/v1" // nobody answers

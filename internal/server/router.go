@@ -1,0 +1,146 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// router finds the route of a request, and refuses what is none's.
+type router struct {
+	routes []route
+	mux    *http.ServeMux
+	// foreign serves the paths below prefix, as they are: they are a provider's.
+	foreign http.Handler
+	prefix  string
+}
+
+// newRouter makes a router of routes.
+func newRouter(s *Server, routes []route) *router {
+	rr := &router{routes: routes, mux: http.NewServeMux()}
+	taken := map[string][]string{} // methods by path
+	for _, rt := range routes {
+		taken[rt.path] = append(taken[rt.path], rt.method)
+	}
+	for i := range routes {
+		rr.add(&routes[i], s.handler(&routes[i]), taken[routes[i].path])
+	}
+	rr.mux.HandleFunc("/", noRoute)
+	for path, methods := range taken {
+		if methods[0] != anyMethod {
+			rr.refuseOthers(path, methods)
+		}
+	}
+	return rr
+}
+
+// anyMethod is the method of a route that takes all.
+const anyMethod = "ANY"
+
+// add serves a route, whose path takes methods.
+func (rr *router) add(rt *route, handler http.Handler, methods []string) {
+	pattern := rt.path
+	if rt.method != anyMethod {
+		pattern = rt.method + " " + rt.path
+	}
+	if rt.method == http.MethodGet && !slices.Contains(methods, http.MethodHead) {
+		handler = getAlone(handler, wrongMethod(methods))
+	}
+	rr.mux.Handle(pattern, handler)
+	if rt.foreign != nil {
+		rr.foreign = handler
+		rr.prefix, _, _ = strings.Cut(rt.path, "{")
+	}
+}
+
+// ServeHTTP refuses what no route may see, then routes.
+func (rr *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := newRequestID(r.Header.Get(wire.HeaderRequestID))
+	w.Header().Set(wire.HeaderRequestID, id)
+	switch path := r.URL.EscapedPath(); {
+	case rr.foreign != nil && strings.HasPrefix(path, rr.prefix): // the mux would change what is not ours to change
+		rr.foreign.ServeHTTP(w, r)
+	case !utf8.ValidString(r.URL.Path):
+		refuse(w, id, notText(""))
+	case plainPath(path):
+		rr.mux.ServeHTTP(w, r)
+	default:
+		refuse(w, id, invalid("request.path", "", "the path has an empty segment, a dot segment or a zero byte"))
+	}
+}
+
+// noRoute is the answer where no other route is.
+func noRoute(w http.ResponseWriter, _ *http.Request) {
+	refuse(w, w.Header().Get(wire.HeaderRequestID), notFound("request.no_route", "there is no such route"))
+}
+
+// refuse answers with an error where no route does.
+func refuse(w http.ResponseWriter, id string, e *bctrl.Error) {
+	writeJSON(w, e.Status, encodeError(e, id))
+}
+
+// plainPath reports whether every segment of a path means itself: the mux
+// would redirect what it can clean, and what is meant by an encoded dot segment
+// is for nobody to guess.
+func plainPath(escaped string) bool {
+	if escaped == "/" {
+		return true
+	}
+	rest, ok := strings.CutPrefix(escaped, "/")
+	if !ok {
+		return false
+	}
+	for segment := range strings.SplitSeq(rest, "/") {
+		text, err := url.PathUnescape(segment)
+		// The mux takes an encoded slash alone for the end of a path.
+		if err != nil || text == "" || text == "." || text == ".." || text == "/" || strings.ContainsRune(text, 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// refuseOthers answers the methods that a path does not take. They are named
+// one by one: a pattern for all methods of /v1/secrets/import would contend with
+// that of GET /v1/secrets/{id}.
+func (rr *router) refuseOthers(path string, methods []string) {
+	for _, m := range []string{
+		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodConnect, http.MethodOptions, http.MethodTrace,
+	} {
+		taken := slices.Contains(methods, m) || m == http.MethodHead && slices.Contains(methods, http.MethodGet)
+		if !taken {
+			rr.mux.Handle(m+" "+path, wrongMethod(methods))
+		}
+	}
+}
+
+// getAlone keeps HEAD from a route for GET, to which the mux gives it too: a use
+// of a secret of which nobody sees the answer is no way to ask for a header. The
+// routes of files have a HEAD of their own.
+func getAlone(get, wrong http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			wrong.ServeHTTP(w, r)
+			return
+		}
+		get.ServeHTTP(w, r)
+	})
+}
+
+// wrongMethod refuses a method that a path does not take.
+func wrongMethod(methods []string) http.Handler {
+	allow := strings.Join(slices.Compact(slices.Sorted(slices.Values(methods))), ", ")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", allow)
+		refuse(w, w.Header().Get(wire.HeaderRequestID), withHint(
+			refusal(http.StatusMethodNotAllowed, "request.method", "the route does not take this method"),
+			"it takes "+allow,
+		))
+	})
+}
