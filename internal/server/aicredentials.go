@@ -164,25 +164,16 @@ func (s *Server) findMeant(ctx context.Context, q store.Queries, c access.Caller
 
 // askable finds the credential that an id means to the caller and decides, by
 // the rules as q has them, whether a model may be asked with it.
-func (s *Server) askable(ctx context.Context, q store.Queries, c access.Caller, id string) (found store.AICredential, err error) {
-	if c.Runtime == nil {
-		return s.askableBy(ctx, q, c, id)
-	}
-	for {
-		if c, err = s.underCeiling(ctx, q, c); err != nil {
-			return found, err
-		}
-		found, err = s.askableBy(ctx, q, c, id)
-		now, ended := s.underCeiling(ctx, q, c)
-		switch {
-		case ended != nil:
-			return found, ended
-		case now.Runtime.Version == c.Runtime.Version:
-			return found, err
-		}
-	}
+func (s *Server) askable(ctx context.Context, q store.Queries, c access.Caller, id string) (store.AICredential, error) {
+	decide := func() (store.AICredential, error) { return s.askableBy(ctx, q, c, id) }
+	return untilUnchanged(decide, func() (same bool, err error) {
+		before := c
+		c, err = s.underCeiling(ctx, q, c)
+		return sameCeiling(before, c), err
+	})
 }
 
+// askableBy is [Server.askable] for a caller under the mounts that it comes with.
 func (s *Server) askableBy(ctx context.Context, q store.Queries, c access.Caller, id string) (found store.AICredential, err error) {
 	if !access.Decide(c, access.Action{Verb: bctrl.UseAI, Object: id}) {
 		return found, outsideMount(bctrl.UseAI)

@@ -160,20 +160,16 @@ func (s *Server) underCeiling(ctx context.Context, q store.Queries, c access.Cal
 	return c, nil
 }
 
-// ofOneMoment reads for a runtime caller, and reads once more, newly decided,
-// where the rules changed between the decision and what was read: what is shown
-// and what permitted it are of one moment. What is on record was decided in the
-// transaction that recorded it.
-//
-// To decide once more about what was granted would not do here: a list shows
-// what its caller's mounts left of it, and newer ones may have left more.
-func ofOneMoment[T any](ctx context.Context, s *Server, rq *request, read func(context.Context) (T, error)) (T, error) {
+// sameCeiling reports whether a caller is under the same mounts of its workspace.
+func sameCeiling(before, now access.Caller) bool {
+	return before.Runtime == nil || before.Runtime.Version == now.Runtime.Version
+}
+
+// untilUnchanged reads until what permits it is found as it was before.
+func untilUnchanged[T any](read func() (T, error), unchanged func() (bool, error)) (T, error) {
 	for {
-		out, err := read(ctx)
-		if rq.caller.Runtime == nil || rq.recorded {
-			return out, err
-		}
-		same, refused := s.isUnderNewest(ctx, rq)
+		out, err := read()
+		same, refused := unchanged()
 		if refused != nil {
 			return out, refused
 		}
@@ -181,6 +177,24 @@ func ofOneMoment[T any](ctx context.Context, s *Server, rq *request, read func(c
 			return out, err
 		}
 	}
+}
+
+// ofOneMoment reads for a request, and reads once more, newly decided, where the
+// rules changed between the decision and what was read: what is shown and what
+// permitted it are of one moment. What is on record was decided in the
+// transaction that recorded it.
+//
+// To decide once more about what was granted would not do here: a list shows
+// what its caller's mounts left of it, and newer ones may have left more.
+func ofOneMoment[T any](
+	ctx context.Context, s *Server, rq *request, read func(context.Context) (T, error),
+) (T, error) {
+	return untilUnchanged(func() (T, error) { return read(ctx) }, func() (bool, error) {
+		if rq.caller.Runtime == nil || rq.recorded {
+			return true, nil
+		}
+		return s.isUnderNewest(ctx, rq)
+	})
 }
 
 // isUnderNewest reports whether a request's caller is bound by the mounts as they
@@ -193,7 +207,7 @@ func (s *Server) isUnderNewest(ctx context.Context, rq *request) (bool, error) {
 		return false, why
 	}
 	now, err := s.underCeiling(ctx, s.db.Read(), rq.caller)
-	if err != nil || now.Runtime.Version == rq.caller.Runtime.Version {
+	if err != nil || sameCeiling(rq.caller, now) {
 		return err == nil, err
 	}
 	rq.caller, g.caller, g.actions = now, now, nil
