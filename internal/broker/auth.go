@@ -3,7 +3,6 @@ package broker
 import (
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -61,14 +60,14 @@ type proof struct {
 // compile checks a target's auth and fills in its secrets.
 func (b *Broker) compile(t Target, base *url.URL) (*compiled, error) {
 	if err := t.Auth.Validate(); err != nil {
-		return nil, fmt.Errorf("%w: %s", ErrTarget, problemOf(err))
+		return nil, fail(ErrTarget, "%s", problemOf(err))
 	}
 	c := &compiled{now: b.now, base: base.EscapedPath(), defaults: map[string]string{}, fields: lookup(t.Secrets)}
 	c.places = PlacesOf(t.Auth, func(field string) bool { return !t.Secrets[field].IsZero() })
 	required, _ := t.Auth.Fields()
 	for _, field := range required {
 		if t.Secrets[field].IsZero() {
-			return nil, fmt.Errorf("%w: the secret for %s is missing", ErrTarget, field)
+			return nil, fail(ErrTarget, "the secret for %s is missing", field)
 		}
 	}
 	for field, secret := range t.Secrets {
@@ -147,7 +146,7 @@ func (c *compiled) entries(a bctrl.CredentialAuth) error {
 		for _, name := range slices.Sorted(maps.Keys(in.entries)) {
 			text, err := template.Parse(in.entries[name])
 			if err != nil {
-				return fmt.Errorf("%w: %w", ErrTarget, err)
+				return fail(ErrTarget, "%w", err)
 			}
 			if err := c.entry(a.Type, in.query, name, text); err != nil {
 				return err
@@ -169,7 +168,7 @@ func (c *compiled) entry(of bctrl.AuthType, inQuery bool, name string, text temp
 	value, present, err := text.Expand(c.fields)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%w: %w", ErrTarget, err)
+		return fail(ErrTarget, "%w", err)
 	case !present:
 		return nil
 	case inQuery:
@@ -181,7 +180,7 @@ func (c *compiled) entry(of bctrl.AuthType, inQuery bool, name string, text temp
 	}
 	for _, f := range fields {
 		if secret, _ := c.fields(f.Name); !fitsHeader(secret) {
-			return fmt.Errorf("%w: the key holds a character that no header can carry", ErrTarget)
+			return fail(ErrTarget, "the key holds a character that no header can carry")
 		}
 	}
 	c.headers = append(c.headers, filled{name, bctrl.NewSecret(value)})
@@ -209,17 +208,17 @@ func fitsHeader(secret string) bool {
 func (c *compiled) setPrefix(text string) error {
 	t, err := template.Parse(text)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrTarget, err)
+		return fail(ErrTarget, "%w", err)
 	}
 	prefix, _, err := t.Expand(func(name string) (string, bool) {
 		secret, ok := c.fields(name)
 		return url.PathEscape(secret), ok
 	})
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrTarget, err)
+		return fail(ErrTarget, "%w", err)
 	}
 	if climbs(prefix) {
-		return fmt.Errorf("%w: the secret cannot stand in a path", ErrTarget)
+		return fail(ErrTarget, "the secret cannot stand in a path")
 	}
 	c.prefix = bctrl.NewSecret(prefix)
 	return nil
@@ -231,18 +230,18 @@ func (c *compiled) basic(a bctrl.CredentialAuth) error {
 	for i, text := range []string{a.Username, a.Password} {
 		t, err := template.Parse(text)
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrTarget, err)
+			return fail(ErrTarget, "%w", err)
 		}
 		// A half that is left out is empty.
 		if halves[i], _, err = t.Expand(c.fields); err != nil {
-			return fmt.Errorf("%w: %w", ErrTarget, err)
+			return fail(ErrTarget, "%w", err)
 		}
 		if strings.ContainsFunc(halves[i], func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			return fmt.Errorf("%w: a control character in the user name or the password", ErrTarget)
+			return fail(ErrTarget, "a control character in the user name or the password")
 		}
 	}
 	if strings.Contains(halves[0], ":") {
-		return fmt.Errorf("%w: a colon in the user name", ErrTarget)
+		return fail(ErrTarget, "a colon in the user name")
 	}
 	encoded := base64.StdEncoding.EncodeToString([]byte(halves[0] + ":" + halves[1]))
 	c.headers = append(c.headers, filled{"Authorization", bctrl.NewSecret("Basic " + encoded)})
@@ -311,12 +310,12 @@ func (c *compiled) addLate(out *http.Request, values map[string]string) error {
 		})
 		switch {
 		case err != nil:
-			return fmt.Errorf("%w: %w", ErrTarget, err)
+			return fail(ErrTarget, "%w", err)
 		case !present:
 		case e.inQuery:
 			addParameter(out.URL, e.name, text)
 		case strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }):
-			return fmt.Errorf("%w: a secret holds a character that no header can carry", ErrTarget)
+			return fail(ErrTarget, "a secret holds a character that no header can carry")
 		default:
 			out.Header.Set(e.name, text)
 		}

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"net/http"
 )
@@ -20,11 +19,11 @@ func hashBody(out *http.Request, hash io.Writer) error {
 	if out.GetBody != nil {
 		twin, err := out.GetBody()
 		if err != nil {
-			return fmt.Errorf("%w: its body cannot be read twice", ErrUnsignable)
+			return fail(ErrUnsignable, "its body cannot be read twice")
 		}
 		defer twin.Close()
 		if _, err := io.Copy(hash, twin); err != nil {
-			return fmt.Errorf("%w: its body cannot be read", ErrUnsignable)
+			return fail(ErrUnsignable, "its body cannot be read")
 		}
 		return nil
 	}
@@ -47,11 +46,11 @@ func keepBody(out *http.Request) ([]byte, error) {
 	case err != nil && out.Context().Err() != nil:
 		return nil, out.Context().Err()
 	case err != nil:
-		return nil, fmt.Errorf("%w: its body cannot be read", ErrUnsignable)
+		return nil, fail(ErrUnsignable, "its body cannot be read")
 	case len(body) > MaxSigned:
-		return nil, fmt.Errorf("%w: its body is longer than %d bytes", ErrUnsignable, MaxSigned)
+		return nil, fail(ErrUnsignable, "its body is longer than %d bytes", MaxSigned)
 	case out.ContentLength > 0 && out.ContentLength != int64(len(body)):
-		return nil, fmt.Errorf("%w: its body has not the length that it declares", ErrUnsignable)
+		return nil, fail(ErrUnsignable, "its body has not the length that it declares")
 	}
 	out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	if len(body) == 0 {

@@ -35,8 +35,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -55,39 +53,6 @@ const DefaultMaxAnswer = 16 << 20
 const (
 	maxHeader     = 64 << 10
 	maxReadHeader = 1 << 20
-)
-
-// Errors of this package. Each is wrapped with what is safe to say.
-var (
-	// ErrTarget: the target itself is malformed.
-	ErrTarget = errors.New("not a usable provider address")
-	// ErrRefused: the request does not belong to the target, or brings its own
-	// authentication.
-	ErrRefused = errors.New("request refused by the broker")
-	// ErrAddress: the egress policy does not permit the provider's address.
-	ErrAddress = errors.New("provider address refused by the egress policy")
-	// ErrUnreachable: no whole answer came.
-	ErrUnreachable = errors.New("provider unreachable")
-	// ErrTimeout: the provider took too long to connect or to answer.
-	ErrTimeout = errors.New("provider timed out")
-	// ErrAnswer: the answer is a redirect, of another protocol, or in an encoding
-	// that cannot be scrubbed.
-	ErrAnswer = errors.New("provider answer refused")
-	// ErrRedirect is the [ErrAnswer] of a redirect.
-	ErrRedirect = fmt.Errorf("%w: a redirect", ErrAnswer)
-	// ErrHeader: the answer's header is longer than any that is passed on.
-	ErrHeader = fmt.Errorf("the header of the answer is longer than %d bytes", maxHeader)
-	// ErrTooLarge: the answer is longer than the target allows.
-	ErrTooLarge = errors.New("provider answer too large")
-	// ErrUnsignable: the request's body is too long to be signed.
-	ErrUnsignable = errors.New("request cannot be signed")
-	// ErrSuperseded is what [Target.Rotated] returns when somebody has replaced or
-	// deleted the secret in the meantime: theirs stands.
-	ErrSuperseded = errors.New("the secret was replaced or deleted")
-	// ErrToken: no access token could be had.
-	ErrToken = errors.New("no access token")
-	// ErrTokenRefused is the [ErrToken] of an endpoint that says no.
-	ErrTokenRefused = fmt.Errorf("%w", ErrToken)
 )
 
 // Target is a provider as one credential reaches it.
@@ -218,15 +183,15 @@ func parseBase(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%w: the base URL cannot be parsed", ErrTarget)
+		return nil, fail(ErrTarget, "the base URL cannot be parsed")
 	case u.Scheme != "https" && u.Scheme != "http":
-		return nil, fmt.Errorf("%w: the base URL is neither https nor http", ErrTarget)
+		return nil, fail(ErrTarget, "the base URL is neither https nor http")
 	case u.Hostname() == "" || u.Opaque != "":
-		return nil, fmt.Errorf("%w: the base URL has no host", ErrTarget)
+		return nil, fail(ErrTarget, "the base URL has no host")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, fmt.Errorf("%w: the base URL has user info, a query or a fragment", ErrTarget)
+		return nil, fail(ErrTarget, "the base URL has user info, a query or a fragment")
 	case climbs(u.EscapedPath()):
-		return nil, fmt.Errorf("%w: the base URL's path is not in canonical form", ErrTarget)
+		return nil, fail(ErrTarget, "the base URL's path is not in canonical form")
 	}
 	return u, nil
 }

@@ -3,7 +3,6 @@ package broker
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -18,19 +17,19 @@ import (
 func (c *Client) acceptable(resp *http.Response, asked *span) error {
 	switch {
 	case redirects(resp):
-		return fmt.Errorf("%w: status %d", ErrRedirect, resp.StatusCode)
+		return fail(ErrRedirect, "status %d", resp.StatusCode)
 	case headerSize(resp.Header) > maxHeader:
 		return ErrHeader
 	case resp.StatusCode == http.StatusSwitchingProtocols:
-		return fmt.Errorf("%w: another protocol", ErrAnswer)
+		return fail(ErrAnswer, "another protocol")
 	case resp.StatusCode < http.StatusOK || resp.StatusCode > maxStatus:
-		return fmt.Errorf("%w: a status that HTTP does not have", ErrAnswer) // net/http reads them, and panics when told to send one
+		return fail(ErrAnswer, "a status that HTTP does not have") // net/http reads them, and panics when told to send one
 	case bodiless(resp):
 		return nil
 	case resp.ContentLength > c.maxAnswer && asked == nil:
-		return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, c.maxAnswer)
+		return fail(ErrTooLarge, "more than %d bytes", c.maxAnswer)
 	case asked == nil && (c.auth.reusable || c.unpack) && isPart(resp):
-		return fmt.Errorf("%w: a part that was not asked for as a range of bytes", ErrAnswer)
+		return fail(ErrAnswer, "a part that was not asked for as a range of bytes")
 	}
 	return nil
 }
@@ -117,7 +116,7 @@ func (c *Client) part(out, resp *http.Response, asked *span, set *scrub.Set) (io
 		out.ContentLength = 0
 		return bytes.NewReader(nil), nil
 	case part.n > limit:
-		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)
+		return nil, fail(ErrTooLarge, "more than %d bytes", limit)
 	}
 	limit += 2 * asked.margin
 	return &cutting{src: set.Mask(&bounded{src: resp.Body, left: limit, limit: limit, ctx: out.Request.Context()}), skip: part.skip, n: part.n}, nil
@@ -129,7 +128,7 @@ func (c *Client) body(out, resp *http.Response, set *scrub.Set) (io.Reader, erro
 	list, err := contentCodings(resp.Header)
 	switch {
 	case err != nil && (c.auth.reusable || c.unpack):
-		return nil, fmt.Errorf("%w: in an encoding that is not known here", ErrAnswer)
+		return nil, fail(ErrAnswer, "in an encoding that is not known here")
 	case err != nil, isPart(resp) && len(list) > 0: // nothing that was sent is worth anything
 		list = nil
 	case c.unpack || len(list) > 0 && made(out.Header, resp):

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -125,23 +124,23 @@ func (c *Client) admit(req *http.Request) error {
 	u := req.URL
 	switch {
 	case u.Scheme != c.base.Scheme || !sameHost(u, c.base):
-		return fmt.Errorf("%w: not the target's host", ErrRefused)
+		return fail(ErrRefused, "not the target's host")
 	case req.Host != "" && !strings.EqualFold(req.Host, u.Host):
-		return fmt.Errorf("%w: the Host header is not the target's", ErrRefused)
+		return fail(ErrRefused, "the Host header is not the target's")
 	case u.User != nil || u.Opaque != "" || u.Fragment != "":
-		return fmt.Errorf("%w: user info, an opaque URL or a fragment", ErrRefused)
+		return fail(ErrRefused, "user info, an opaque URL or a fragment")
 	case climbs(u.EscapedPath()) || !below(u.EscapedPath(), c.base.EscapedPath()):
-		return fmt.Errorf("%w: not below the target's base path", ErrRefused)
+		return fail(ErrRefused, "not below the target's base path")
 	case req.Method == http.MethodConnect || req.Method == http.MethodTrace:
-		return fmt.Errorf("%w: method", ErrRefused)
+		return fail(ErrRefused, "method")
 	}
 	for _, name := range callerHeaders {
 		if len(req.Header.Values(name)) > 0 && name != "cookie" {
-			return fmt.Errorf("%w: it brings its own %s header", ErrRefused, name)
+			return fail(ErrRefused, "it brings its own %s header", name)
 		}
 	}
 	if err := c.auth.places.Check(req.Header, u.RawQuery); err != nil {
-		return fmt.Errorf("%w: %w", ErrRefused, err)
+		return fail(ErrRefused, "%w", err)
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
-	"fmt"
 	"hash"
 	"net/http"
 	"slices"
@@ -53,7 +52,7 @@ func newMAC(a bctrl.HMACAuth, secret bctrl.Secret) (*mac, error) {
 		key, err = base64.StdEncoding.DecodeString(secret.Expose())
 	}
 	if err != nil || len(key) == 0 {
-		return nil, fmt.Errorf("%w: the secret is not in %s", ErrTarget, a.KeyEncoding) // the decoder's error would quote it
+		return nil, fail(ErrTarget, "the secret is not in %s", a.KeyEncoding) // the decoder's error would quote it
 	}
 	m.key = bctrl.NewSecret(string(key))
 	text := a.Message
@@ -61,7 +60,7 @@ func newMAC(a bctrl.HMACAuth, secret bctrl.Secret) (*mac, error) {
 		text = defaultMessage
 	}
 	if m.message, err = template.ParseLines(text); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrTarget, err)
+		return nil, fail(ErrTarget, "%w", err)
 	}
 	return m, nil
 }
@@ -94,7 +93,7 @@ func (m *mac) sign(out *http.Request, now time.Time, values map[string]string) e
 	}
 	message, _, err := m.message.Expand(func(name string) (string, bool) { return parts[name], true })
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrTarget, err)
+		return fail(ErrTarget, "%w", err)
 	}
 	code := hmac.New(m.hash, []byte(m.key.Expose()))
 	code.Write([]byte(message))

@@ -19,7 +19,7 @@ const maxCertified = 256
 // certificate and serve this target alone.
 func (b *Broker) withCertificate(t Target, base *url.URL) (http.RoundTripper, error) {
 	if base.Scheme != "https" {
-		return nil, fmt.Errorf("%w: a client certificate needs https", ErrTarget)
+		return nil, fail(ErrTarget, "a client certificate needs https")
 	}
 	certificate, key := t.Secrets[fieldCertificate], t.Secrets[fieldPrivateKey]
 	id := fingerprint(t.Identity, certificate.Expose(), key.Expose())
@@ -27,7 +27,7 @@ func (b *Broker) withCertificate(t Target, base *url.URL) (http.RoundTripper, er
 		pair, err := tls.X509KeyPair([]byte(certificate.Expose()), []byte(key.Expose()))
 		if err != nil {
 			// The error's text could quote the PEM.
-			return nil, fmt.Errorf("%w: the certificate and the private key are not a PEM pair", ErrTarget)
+			return nil, fail(ErrTarget, "the certificate and the private key are not a PEM pair")
 		}
 		cfg := tlsConfig(b.roots)
 		// A server that names no authority of ours still gets the certificate:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -48,13 +49,13 @@ type granted struct {
 // oauth2 completes c for a target that is reached with access tokens.
 func (b *Broker) oauth2(c *compiled, t Target) error {
 	address, err := parseBase(t.Auth.OAuth2.TokenURL)
-	if err != nil {
-		return fmt.Errorf("%w (of the token endpoint)", err)
+	if e, ok := errors.AsType[*Error](err); ok {
+		return fail(e.Kind, "%s (of the token endpoint)", e.Detail)
 	}
 	if len(c.late) == 0 {
 		bearer, err := template.Parse("Bearer {" + fieldAccessToken + "}")
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrTarget, err)
+			return fail(ErrTarget, "%w", err)
 		}
 		c.late = append(c.late, lateEntry{name: "Authorization", text: bearer})
 	}
@@ -100,7 +101,7 @@ func (e endpoint) ask(ctx context.Context, refresh bctrl.Secret) (granted, error
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.url.String(), strings.NewReader(form.Encode()))
 	if err != nil {
-		return granted{}, fmt.Errorf("%w: the request cannot be made", ErrToken) // its own error would quote it
+		return granted{}, fail(ErrToken, "the request cannot be made") // its own error would quote it
 	}
 	req.GetBody = nil
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -111,12 +112,12 @@ func (e endpoint) ask(ctx context.Context, refresh bctrl.Secret) (granted, error
 	}
 	resp, err := e.transport.RoundTrip(req)
 	if err != nil {
-		return granted{}, fmt.Errorf("%w: %w", ErrToken, e.unreachable(ctx, err))
+		return granted{}, fail(ErrToken, "%w", e.unreachable(ctx, err))
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer))
 	if err != nil {
-		return granted{}, fmt.Errorf("%w: %w", ErrToken, e.unreachable(ctx, err))
+		return granted{}, fail(ErrToken, "%w", e.unreachable(ctx, err))
 	}
 	return readGrant(resp.StatusCode, body)
 }
@@ -145,17 +146,17 @@ func readGrant(status int, body []byte) (granted, error) {
 		if status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden {
 			refused = ErrTokenRefused
 		}
-		return granted{}, fmt.Errorf("%w: its endpoint answered %d%s", refused, status, knownCode(answer.Error))
+		return granted{}, fail(refused, "its endpoint answered %d%s", status, knownCode(answer.Error))
 	}
 	switch {
 	case err != nil:
-		return granted{}, fmt.Errorf("%w: its endpoint's answer is not the JSON of RFC 6749", ErrToken)
+		return granted{}, fail(ErrToken, "its endpoint's answer is not the JSON of RFC 6749")
 	case answer.AccessToken == "":
-		return granted{}, fmt.Errorf("%w: its endpoint's answer holds none%s", ErrToken, knownCode(answer.Error))
+		return granted{}, fail(ErrToken, "its endpoint's answer holds none%s", knownCode(answer.Error))
 	case !fitsHeader(answer.AccessToken) || len(answer.AccessToken) > maxHeaderSecret:
-		return granted{}, fmt.Errorf("%w: it holds a character that no header can carry, or is too long", ErrToken)
+		return granted{}, fail(ErrToken, "it holds a character that no header can carry, or is too long")
 	case answer.TokenType != "" && !strings.EqualFold(answer.TokenType, "bearer"):
-		return granted{}, fmt.Errorf("%w: it is not a bearer token", ErrToken)
+		return granted{}, fail(ErrToken, "it is not a bearer token")
 	}
 	g := granted{access: bctrl.NewSecret(answer.AccessToken), refresh: bctrl.NewSecret(answer.RefreshToken)}
 	// Some servers write the number as a string.

@@ -3,7 +3,6 @@ package broker
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/bctrl-go/bctrl/internal/scrub"
@@ -21,7 +20,7 @@ const (
 
 // errHeld is for who reads a packed body: it holds a secret, which cannot be
 // taken out of it.
-var errHeld = fmt.Errorf("%w: it is packed and holds the key", ErrAnswer)
+var errHeld = fail(ErrAnswer, "it is packed and holds the key")
 
 // packed passes a packed body on to the byte, behind a reader that unpacks it
 // and looks for secrets: what was packed leaves once all that it can say is
@@ -140,7 +139,7 @@ func (p *packed) fail() {
 	switch {
 	case p.err != nil: // the connection's
 	case p.strict || p.plain.Found():
-		p.err = fmt.Errorf("%w: it is not packed as it says, so nobody can see what it holds", ErrAnswer)
+		p.err = fail(ErrAnswer, "it is not packed as it says, so nobody can see what it holds")
 	default:
 		p.unseen = true
 	}

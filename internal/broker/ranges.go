@@ -49,11 +49,11 @@ func (c *Client) spanOf(req *http.Request) (*span, error) {
 	unit, text, _ := strings.Cut(values[0], "=")
 	switch {
 	case c.unpack:
-		return nil, fmt.Errorf("%w, and fields of the answer are hidden", ErrRange)
+		return nil, fail(ErrRange, "fields of the answer are hidden")
 	case !c.auth.reusable, req.Method == http.MethodHead: // of which no part comes
 		return nil, nil //nolint:nilnil // as above
 	case len(values) > 1:
-		return nil, fmt.Errorf("%w, twice", ErrRange)
+		return nil, fail(ErrRange, "twice")
 	case !strings.EqualFold(strings.TrimSpace(unit), "bytes"):
 		return nil, nil //nolint:nilnil // it counts something else: items, pages
 	}
@@ -71,7 +71,7 @@ func (c *Client) spanOf(req *http.Request) (*span, error) {
 		}
 	}
 	if bad != nil || s.last >= 0 && s.last < s.first || from == "" && s.suffix == 0 {
-		return nil, fmt.Errorf("%w that is not one range of bytes", ErrRange)
+		return nil, fail(ErrRange, "not one range of bytes")
 	}
 	return s, nil
 }
@@ -114,7 +114,7 @@ type cut struct {
 func (s *span) of(resp *http.Response) (cut, error) {
 	first, last, total, ok := contentRange(resp.Header)
 	if codings, err := contentCodings(resp.Header); !ok || err != nil || len(codings) > 0 {
-		return cut{}, fmt.Errorf("%w: a part that cannot be looked through", ErrAnswer)
+		return cut{}, fail(ErrAnswer, "a part that cannot be looked through")
 	}
 	wanted, end := s.first, last
 	if s.suffix > 0 {
@@ -124,7 +124,7 @@ func (s *span) of(resp *http.Response) (cut, error) {
 	}
 	switch {
 	case wanted < first:
-		return cut{}, fmt.Errorf("%w: another part than was asked for", ErrAnswer)
+		return cut{}, fail(ErrAnswer, "another part than was asked for")
 	case wanted > end:
 		return cut{beyond: true, contentRange: "bytes */" + total}, nil
 	}

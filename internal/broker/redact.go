@@ -3,7 +3,6 @@ package broker
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"mime"
 	"strings"
@@ -81,7 +80,7 @@ func (f *filter) Read(p []byte) (int, error) {
 		}
 		n, err := f.src.Read(f.chunk[:])
 		if bytes.IndexByte(f.chunk[:n], 0) >= 0 {
-			n, err = 0, fmt.Errorf("%w: a zero byte where fields of JSON are hidden, as UTF-16 has them", ErrAnswer)
+			n, err = 0, fail(ErrAnswer, "a zero byte where fields of JSON are hidden, as UTF-16 has them")
 		}
 		f.out = f.out[:0]
 		for _, b := range f.chunk[:n] {

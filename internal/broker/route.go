@@ -98,19 +98,19 @@ func classify(ctx context.Context, err error) error {
 	case errors.Is(err, egress.ErrRefused):
 		return ErrAddress
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return fmt.Errorf("%w: no such host", ErrUnreachable)
+		return fail(ErrUnreachable, "no such host")
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return ErrTimeout
 	case errors.As(err, &cert):
-		return fmt.Errorf("%w: its certificate is not trusted", ErrUnreachable)
+		return fail(ErrUnreachable, "its certificate is not trusted")
 	case longHeader(err):
 		return ErrHeader
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%w: connection refused", ErrUnreachable)
+		return fail(ErrUnreachable, "connection refused")
 	case errors.As(err, &dns):
-		return fmt.Errorf("%w: its name cannot be resolved now", ErrUnreachable)
+		return fail(ErrUnreachable, "its name cannot be resolved now")
 	}
-	return fmt.Errorf("%w: the connection broke", ErrUnreachable)
+	return fail(ErrUnreachable, "the connection broke")
 }
 
 // longHeader reports whether net/http gave up on an answer's header. It says so
@@ -133,7 +133,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 	}
 	n, err := b.src.Read(p)
 	if int64(n) > b.left {
-		return int(b.left), fmt.Errorf("%w: more than %d bytes", ErrTooLarge, b.limit)
+		return int(b.left), fail(ErrTooLarge, "more than %d bytes", b.limit)
 	}
 	b.left -= int64(n)
 	// A provider that we hang up on may still end its answer in good form: that

@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -44,10 +43,10 @@ func newSigV4(a bctrl.SigV4Auth, secrets map[string]bctrl.Secret, base *url.URL)
 		s.region = regionOf(base.Hostname())
 	}
 	if s.region == "" {
-		return nil, fmt.Errorf("%w: neither the auth nor the host names a region", ErrTarget)
+		return nil, fail(ErrTarget, "neither the auth nor the host names a region")
 	}
 	if !fitsHeader(s.id.Expose()) || strings.ContainsAny(s.id.Expose(), "/,") || !fitsHeader(s.session.Expose()) {
-		return nil, fmt.Errorf("%w: the access key id or the session token holds a character that it cannot have", ErrTarget)
+		return nil, fail(ErrTarget, "the access key id or the session token holds a character that it cannot have")
 	}
 	return s, nil
 }
@@ -108,11 +107,11 @@ func (s *sigV4) payload(out *http.Request) (string, error) {
 	case isSHA256(claimed):
 		return claimed, nil
 	case strings.HasPrefix(claimed, "STREAMING-") && claimed != unsignedTrailer:
-		return "", fmt.Errorf("%w: its chunks are signed with another key; send an unsigned payload", ErrUnsignable)
+		return "", fail(ErrUnsignable, "its chunks are signed with another key; send an unsigned payload")
 	case claimed == unsignedTrailer && s.tls:
 		return claimed, nil
 	case claimed == unsignedTrailer:
-		return "", fmt.Errorf("%w: without TLS its payload cannot be left unsigned", ErrUnsignable)
+		return "", fail(ErrUnsignable, "without TLS its payload cannot be left unsigned")
 	case s.tls && out.Body != nil && out.Body != http.NoBody:
 		return unsignedPayload, nil
 	}

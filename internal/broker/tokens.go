@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -172,7 +171,7 @@ func (s *tokenSource) save(ctx context.Context) error {
 		if errors.Is(err, ErrSuperseded) {
 			s.cache.forget(g) // for those who began with it and still run, it will do
 		} else if err != nil {
-			return fmt.Errorf("%w: the new refresh token could not be stored", ErrToken)
+			return fail(ErrToken, "the new refresh token could not be stored")
 		}
 	}
 	g.mu.Lock()

@@ -2,13 +2,11 @@ package server
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -392,83 +390,6 @@ func (c *call) redact(resp *http.Response) error {
 	resp.Body, resp.ContentLength = bodyOf{text, resp.Body}, -1
 	broker.DropDigests(resp.Header)
 	return nil
-}
-
-// failure is the error of a call as a caller may see it.
-func (c *call) failure(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
-	}
-	if why := endedBecause(ctx); why != nil {
-		return why
-	}
-	if c.body != nil {
-		if why := c.body.failed.Load(); why != nil {
-			return why // the broker says only that the request broke
-		}
-	}
-	var known *bctrl.Error
-	if errors.As(err, &known) {
-		return err
-	}
-	for _, f := range upstreamFailures {
-		if errors.Is(err, f.is) {
-			e := f.error
-			if strings.HasSuffix(e.Message, ": ") {
-				e.Message += strings.TrimLeft(strings.TrimPrefix(err.Error(), f.is.Error()), ": ")
-			}
-			e.Message = strings.TrimSuffix(e.Message, ": ") // the broker has no more to say
-			return &failedCallError{&e, err}
-		}
-	}
-	if ctx.Err() != nil {
-		return errAbandoned
-	}
-	return err
-}
-
-// failedCallError is what a caller is told, and why.
-type failedCallError struct {
-	told  *bctrl.Error
-	cause error
-}
-
-// Error implements error.
-func (e *failedCallError) Error() string { return e.told.Error() }
-
-// Unwrap returns both.
-func (e *failedCallError) Unwrap() []error { return []error{e.told, e.cause} }
-
-var (
-	errUpstreamTimeout = &bctrl.Error{Status: http.StatusGatewayTimeout, Code: "invoke.upstream_timeout", Message: "the provider did not answer in time"}
-)
-
-// upstreamFailures are what the broker's errors mean to a caller. What the
-// broker says of them is safe to repeat. What would be the same if it were asked
-// again has a status that no provider's SDK takes for a reason to ask again.
-var upstreamFailures = []struct {
-	is    error
-	error bctrl.Error
-}{
-	{broker.ErrAddress, bctrl.Error{Status: http.StatusForbidden, Code: "invoke.address_refused", Message: "the provider is at an address that the egress policy does not permit: "}},
-	{broker.ErrRedirect, bctrl.Error{Status: http.StatusUnprocessableEntity, Code: "invoke.redirect_refused", Message: "the provider redirects, and a key follows no redirect: "}},
-	{broker.ErrTooLarge, bctrl.Error{Status: http.StatusUnprocessableEntity, Code: "invoke.response_too_large", Message: "the provider's answer is too long: "}},
-	{broker.ErrHeader, bctrl.Error{Status: http.StatusUnprocessableEntity, Code: "invoke.response_header_too_large", Message: "the provider's answer has a header that is longer than 64 KiB"}},
-	{broker.ErrAnswer, bctrl.Error{Status: http.StatusUnprocessableEntity, Code: "invoke.answer_refused", Message: "the provider's answer is refused: "}},
-	{broker.ErrTimeout, *errUpstreamTimeout},
-	{broker.ErrUnreachable, bctrl.Error{Status: http.StatusBadGateway, Code: "invoke.upstream_unreachable", Message: "no whole answer came from the provider: "}},
-	{broker.ErrRange, bctrl.Error{
-		Status: http.StatusForbidden, Code: "invoke.range_refused", Field: "headers", Message: "a part of the answer is asked for in a way that could give away a secret in pieces",
-		Hint: "ask for the whole, or for one range of bytes where the capability's policy hides no fields",
-	}},
-	{broker.ErrRefused, bctrl.Error{Status: http.StatusBadRequest, Code: "invoke.request_refused", Message: "the request cannot be sent to this provider: "}},
-	{broker.ErrUnsignable, bctrl.Error{Status: http.StatusRequestEntityTooLarge, Code: "invoke.unsignable", Message: "the request cannot be signed: "}},
-	{broker.ErrTokenRefused, bctrl.Error{
-		Status: http.StatusUnprocessableEntity, Code: "credentials.no_token", Message: "the provider gives no access token for this credential: ",
-		Hint: "the client's id, its secret or the refresh token is not the right one any more",
-	}},
-	{broker.ErrToken, bctrl.Error{Status: http.StatusBadGateway, Code: "credentials.no_token", Message: "the provider gives no access token for this credential: "}},
-	{broker.ErrTarget, bctrl.Error{Status: http.StatusConflict, Code: "credentials.unusable", Message: "the credential cannot be used: "}},
 }
 
 // registryProvider is the provider of the call, where the registry has it.

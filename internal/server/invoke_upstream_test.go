@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/standin"
 )
@@ -138,12 +139,24 @@ func TestANameThatIsPrivateIsNotReached(t *testing.T) {
 
 func TestEveryFailureReadsAsASentence(t *testing.T) {
 	for _, f := range upstreamFailures {
-		for _, err := range []error{f.is, fmt.Errorf("%w: a detail", f.is)} {
+		for _, err := range []error{f.kind, &broker.Error{Kind: f.kind, Detail: "a detail"}, fmt.Errorf("reading: %w", f.kind)} {
 			message := asError((&call{}).failure(t.Context(), err)).Message
-			require.NotContains(t, message, "  ", f.error.Code)
-			require.NotContains(t, message, ": :", f.error.Code)
-			require.Equal(t, strings.TrimRight(message, ": "), message, f.error.Code)
+			require.NotContains(t, message, "  ", f.refusal.Code)
+			require.NotContains(t, message, ": :", f.refusal.Code)
+			require.Equal(t, strings.TrimRight(message, ": "), message, f.refusal.Code)
 		}
+	}
+}
+
+func TestAFailureSaysWhatTheBrokerSaysOfIt(t *testing.T) {
+	for _, f := range upstreamFailures {
+		message := asError((&call{}).failure(t.Context(), &broker.Error{Kind: f.kind, Detail: "a detail"})).Message
+		want := f.refusal.Message
+		if f.detailed {
+			want += ": a detail"
+		}
+		require.Equal(t, want, message)
+		require.NotContains(t, f.refusal.Message, "a detail", "the next one is told nothing of it")
 	}
 }
 
