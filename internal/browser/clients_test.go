@@ -25,7 +25,7 @@ import (
 type outsider struct {
 	*testing.T
 	conn   *pageConn
-	root   *pageSession
+	root   link
 	events chan clientEvent
 	leave  func()
 }
@@ -47,7 +47,7 @@ func joins(t *testing.T, b *chromium) *outsider {
 	o.conn = newPageConn(life, here, func(session target.SessionID, method string, params jsonv2.Value) {
 		o.events <- clientEvent{session, method, params}
 	})
-	o.root = &pageSession{conn: o.conn}
+	o.root = o.conn.root()
 	left := false
 	o.leave = func() {
 		if !left {
@@ -75,7 +75,7 @@ func (o *outsider) takes(id target.ID) *pageSession {
 	flat := true
 	got, err := callOn(o.Context(), o.root, target.AttachToTarget, target.AttachToTargetParams{TargetID: id, Flatten: &flat})
 	require.NoError(o, err)
-	return &pageSession{conn: o.conn, id: got.SessionID, targetID: id}
+	return &pageSession{link: link{o.conn, got.SessionID}, targetID: id}
 }
 
 // next waits for an event.
@@ -398,10 +398,10 @@ func TestAClientPausesNewTabsBesideTheServer(t *testing.T) {
 	require.NoError(t, tell(ctx, o.root, target.SetAutoAttach, autoAttach()))
 	first := o.next(target.AttachedToTarget.Method)
 	require.NotNil(t, first.params)
-	_, _, err := o.conn.post(ctx, "", target.CommandCreateTarget, target.CreateTargetParams{URL: s.URL + "/new"})
+	_, err := o.root.post(ctx, target.CommandCreateTarget, target.CreateTargetParams{URL: s.URL + "/new"})
 	require.NoError(t, err)
 	id, of := attachmentOf(o.next(target.AttachedToTarget.Method).params)
-	tab := &pageSession{conn: o.conn, id: id, targetID: of}
+	tab := &pageSession{link: link{o.conn, id}, targetID: of}
 	for _, command := range []struct { // in one go: some are answered once the tab runs
 		method string
 		params any
@@ -410,7 +410,7 @@ func TestAClientPausesNewTabsBesideTheServer(t *testing.T) {
 		{page.CommandAddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: "window.mine = 'first'"}},
 		{runtime.CommandRunIfWaitingForDebugger, cdp.Empty{}},
 	} {
-		_, _, err := o.conn.post(ctx, id, command.method, command.params)
+		_, err := tab.post(ctx, command.method, command.params)
 		require.NoError(t, err)
 	}
 	require.Eventually(t, func() bool { return o.evaluates(tab, "window.seen") == `"first"` }, 10*time.Second, 10*time.Millisecond)

@@ -530,7 +530,7 @@ func listen(ctx context.Context, t *testing.T, b *chromium) *eavesdropper {
 // attach listens to the network of every page.
 func (e *eavesdropper) attach(ctx context.Context, t *testing.T) {
 	t.Helper()
-	root := &pageSession{conn: e.conn}
+	root := e.conn.root()
 	got, err := callOn(ctx, root, target.GetTargets, target.GetTargetsParams{})
 	require.NoError(t, err)
 	flat := true
@@ -540,10 +540,10 @@ func (e *eavesdropper) attach(ctx context.Context, t *testing.T) {
 		}
 		at, err := callOn(ctx, root, target.AttachToTarget, target.AttachToTargetParams{TargetID: info.TargetID, Flatten: &flat})
 		require.NoError(t, err)
-		s := &pageSession{conn: e.conn, id: at.SessionID}
+		s := link{e.conn, at.SessionID}
 		require.NoError(t, tell(ctx, s, network.Enable, network.EnableParams{}))
-		require.NoError(t, e.conn.call(ctx, s.id, "Page.enable", cdp.Empty{}, nil))
-		require.NoError(t, e.conn.call(ctx, s.id, "Runtime.enable", cdp.Empty{}, nil))
+		require.NoError(t, s.call(ctx, "Page.enable", cdp.Empty{}, nil))
+		require.NoError(t, s.call(ctx, "Runtime.enable", cdp.Empty{}, nil))
 	}
 }
 

@@ -193,7 +193,7 @@ func TestGuardsLastAsLongAsTheirDocument(t *testing.T) {
 				var switched []bool
 				gs := guards(&switched)
 				g := guardOf(heldBack)
-				g.frame = &frame{session: &pageSession{id: "tab"}}
+				g.frame = &frame{session: &pageSession{link: link{id: "tab"}}}
 				g.tab = &tab{session: g.frame.session}
 				gs.arm(g)
 				require.Equal(t, []bool{true}, switched)

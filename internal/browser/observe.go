@@ -194,7 +194,7 @@ func (t *tab) readDocument(ctx context.Context, tree *frameTree, f *frame) (*doc
 		Nodes []*axNode `json:"nodes"`
 	}
 	params := accessibility.GetFullAXTreeParams{FrameID: f.id}
-	if err := f.session.conn.call(ctx, f.session.id, accessibility.GetFullAXTree.Method, params, &got); err != nil {
+	if err := f.session.call(ctx, accessibility.GetFullAXTree.Method, params, &got); err != nil {
 		return nil, err
 	}
 	doc.setNodes(got.Nodes)
@@ -304,7 +304,7 @@ func (t *tab) readInView(ctx context.Context, d *document, w runtime.ExecutionCo
 		return err
 	}
 	defer func() {
-		_, _, _ = d.frame.session.conn.post(context.WithoutCancel(ctx), d.frame.session.id, accessibility.Disable.Method, nil)
+		_, _ = d.frame.session.post(context.WithoutCancel(ctx), accessibility.Disable.Method, nil)
 	}()
 	for _, object := range objects {
 		var got struct {
@@ -312,7 +312,7 @@ func (t *tab) readInView(ctx context.Context, d *document, w runtime.ExecutionCo
 		}
 		no := false
 		params := accessibility.GetPartialAXTreeParams{ObjectID: object, FetchRelatives: &no}
-		if err := d.frame.session.conn.call(limit, d.frame.session.id, accessibility.GetPartialAXTree.Method, params, &got); err != nil {
+		if err := d.frame.session.call(limit, accessibility.GetPartialAXTree.Method, params, &got); err != nil {
 			continue // gone meanwhile, or the time is over
 		}
 		for _, n := range got.Nodes {

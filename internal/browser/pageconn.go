@@ -178,27 +178,41 @@ func decodeOptions() jsonv2.Options {
 	return jsonv2.JoinOptions(jsonv2.DefaultOptionsV2(), jsonv2.AllowInvalidUTF8(true))
 }
 
-// pageSession is one attached target: a tab, a frame in a process of its own,
-// or a worker.
-type pageSession struct {
-	conn     *pageConn
-	id       target.SessionID
-	targetID target.ID
-	kind     string // the target's type: page, iframe, worker, service_worker, shared_worker
-	tab      *tab   // the tab it belongs to; nil for workers that serve many
+// link is a session of a connection: what is attached by it is called over it.
+// That with an empty id is the browser itself.
+type link struct {
+	conn *pageConn
+	id   target.SessionID
+}
 
-	ready chan struct{} // closed when it was set up
-	gone  chan struct{} // closed when it was detached
+// root is the session of the browser itself.
+func (c *pageConn) root() link { return link{conn: c} }
+
+// call sends a command and decodes its answer into result, which may be nil.
+func (l link) call(ctx context.Context, method string, params, result any) error {
+	return l.conn.call(ctx, l.id, method, params, result)
+}
+
+// post sends a command and returns where its answer will arrive; the channel is
+// closed when none can come.
+func (l link) post(ctx context.Context, method string, params any) (<-chan *cdproto.Message, error) {
+	_, reply, err := l.conn.post(ctx, l.id, method, params)
+	return reply, err
+}
+
+// caller is a session, or what has one embedded.
+type caller interface {
+	call(ctx context.Context, method string, params, result any) error
 }
 
 // callOn runs a typed command on a session.
-func callOn[P, R any](ctx context.Context, s *pageSession, cmd cdp.Command[P, R], params P) (R, error) {
+func callOn[P, R any](ctx context.Context, s caller, cmd cdp.Command[P, R], params P) (R, error) {
 	var result R
-	err := s.conn.call(ctx, s.id, cmd.Method, params, &result)
+	err := s.call(ctx, cmd.Method, params, &result)
 	return result, err
 }
 
 // tell runs a typed command whose answer nobody needs.
-func tell[P, R any](ctx context.Context, s *pageSession, cmd cdp.Command[P, R], params P) error {
-	return s.conn.call(ctx, s.id, cmd.Method, params, nil)
+func tell[P, R any](ctx context.Context, s caller, cmd cdp.Command[P, R], params P) error {
+	return s.call(ctx, cmd.Method, params, nil)
 }

@@ -125,7 +125,7 @@ func canonicalOrigin(s string) string {
 // info asks the browser process about the tab, so that the answer does not
 // rest on the process that renders the page.
 func (t *tab) info(ctx context.Context) (*target.Info, error) {
-	root := &pageSession{conn: t.set.conn}
+	root := t.set.conn.root()
 	got, err := callOn(ctx, root, target.GetTargetInfo, target.GetTargetInfoParams{TargetID: t.session.targetID})
 	if err != nil {
 		return nil, fmt.Errorf("reading the tab's address: %w", err)
@@ -180,7 +180,7 @@ func (t *tab) nodeIn(ctx context.Context, f *frame, w runtime.ExecutionContextID
 func (n *node) release() { releaseGroup(n.frame.session, n.group) }
 
 func releaseGroup(s *pageSession, group string) {
-	_, _, _ = s.conn.post(context.Background(), s.id, runtime.ReleaseObjectGroup.Method, runtime.ReleaseObjectGroupParams{ObjectGroup: group})
+	_, _ = s.post(context.Background(), runtime.ReleaseObjectGroup.Method, runtime.ReleaseObjectGroupParams{ObjectGroup: group})
 }
 
 // objectGroup names the objects of one action, to release them together.

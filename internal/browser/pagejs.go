@@ -112,7 +112,7 @@ func run(ctx context.Context, s *pageSession, call scriptCall, args []any) (*run
 	}
 	call.Silent, call.Await = true, true
 	var got runtime.CallFunctionOnResult
-	if err := s.conn.call(ctx, s.id, runtime.CallFunctionOn.Method, call, &got); err != nil {
+	if err := s.call(ctx, runtime.CallFunctionOn.Method, call, &got); err != nil {
 		return nil, err
 	}
 	if got.ExceptionDetails != nil || got.Result == nil {

@@ -16,7 +16,7 @@ func TestAKeyThatWaitedIsHeldToWhatWasFilledMeanwhile(t *testing.T) {
 			conn: &pageConn{done: make(chan struct{})}, guards: guards(new([]bool)), scrub: newScrubber(),
 			changed: make(chan struct{}), own: map[target.ID]bool{"tab": true},
 		}
-		session := &pageSession{conn: s.conn, targetID: "tab", ready: make(chan struct{}), gone: make(chan struct{})}
+		session := &pageSession{link: link{conn: s.conn}, targetID: "tab", ready: make(chan struct{}), gone: make(chan struct{})}
 		s.tabs = []*tab{newTab(s, session)}
 		pressed := make(chan error, 1)
 		go func() { pressed <- s.Press(t.Context(), "Control+c") }()

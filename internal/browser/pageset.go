@@ -79,7 +79,7 @@ func openPages(ctx context.Context, conn CDPConn, proxy *egress.Proxy, others cl
 	s.guards = newFillGuards(s.spawn, s.intercept)
 	s.conn = newPageConn(life, conn, s.onEvent)
 	s.spawn(func(ctx context.Context) { s.watchClients(ctx, others.left()) })
-	root := &pageSession{conn: s.conn}
+	root := s.conn.root()
 	if err := tell(ctx, root, target.SetAutoAttach, autoAttach()); err != nil {
 		s.close()
 		return nil, fmt.Errorf("attaching to the browser: %w", err)
@@ -133,7 +133,7 @@ func (s *pageSet) current(ctx context.Context) (*tab, error) {
 		t := s.newest()
 		s.mu.Unlock()
 		if t == nil {
-			root := &pageSession{conn: s.conn}
+			root := s.conn.root()
 			made, err := callOn(ctx, root, target.CreateTarget, target.CreateTargetParams{URL: "about:blank"})
 			if err != nil {
 				return nil, fmt.Errorf("opening a tab: %w", err)
@@ -250,7 +250,7 @@ func event[E any](params jsonv2.Value, fn func(E)) {
 
 func (s *pageSet) attached(parent target.SessionID, ev target.EventAttachedToTarget) {
 	session := &pageSession{
-		conn: s.conn, id: ev.SessionID, targetID: ev.TargetInfo.TargetID, kind: ev.TargetInfo.Type,
+		link: link{s.conn, ev.SessionID}, targetID: ev.TargetInfo.TargetID, kind: ev.TargetInfo.Type,
 		ready: make(chan struct{}), gone: make(chan struct{}),
 	}
 	s.mu.Lock()
@@ -287,7 +287,7 @@ func (s *pageSet) attached(parent target.SessionID, ev target.EventAttachedToTar
 		s.setUp(setting, session)
 		close(session.ready)
 		if over { // once it runs: the page that opened it stands still until then
-			root := &pageSession{conn: s.conn}
+			root := s.conn.root()
 			_ = tell(ctx, root, target.CloseTarget, target.CloseTargetParams{TargetID: session.targetID})
 		}
 	})
@@ -321,7 +321,7 @@ func (s *pageSet) detached(id target.SessionID) {
 // only once it runs.
 func (s *pageSet) setUp(ctx context.Context, session *pageSession) {
 	send := func(method string, params any) <-chan struct{} {
-		_, reply, err := s.conn.post(ctx, session.id, method, params)
+		reply, err := session.post(ctx, method, params)
 		answered := make(chan struct{})
 		if err != nil {
 			close(answered)
@@ -366,6 +366,6 @@ func (s *pageSet) setUp(ctx context.Context, session *pageSession) {
 
 // closeTab ends a tab that is of no use any more: a crashed one.
 func (s *pageSet) closeTab(ctx context.Context, t *tab) {
-	root := &pageSession{conn: s.conn}
+	root := s.conn.root()
 	_ = tell(ctx, root, target.CloseTarget, target.CloseTargetParams{TargetID: t.session.targetID})
 }

@@ -155,7 +155,7 @@ func (t *tab) telling(ctx context.Context, f *frame) ([]cdp.BackendNodeID, error
 		Nodes []*axNode `json:"nodes"`
 	}
 	params := accessibility.GetFullAXTreeParams{FrameID: f.id}
-	if err := f.session.conn.call(ctx, f.session.id, accessibility.GetFullAXTree.Method, params, &got); err != nil {
+	if err := f.session.call(ctx, accessibility.GetFullAXTree.Method, params, &got); err != nil {
 		return nil, fmt.Errorf("reading the page: %w", err)
 	}
 	for _, n := range got.Nodes {

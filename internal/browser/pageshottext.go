@@ -61,7 +61,7 @@ func (s *snapshot) text(i int) string {
 func paintedBy(ctx context.Context, session *pageSession) (map[cdp.FrameID]paintedTexts, error) {
 	var got snapshot
 	params := domsnapshot.CaptureSnapshotParams{ComputedStyles: []string{}}
-	if err := session.conn.call(ctx, session.id, domsnapshot.CaptureSnapshot.Method, params, &got); err != nil {
+	if err := session.call(ctx, domsnapshot.CaptureSnapshot.Method, params, &got); err != nil {
 		return nil, fmt.Errorf("reading what the page paints: %w", err)
 	}
 	out := map[cdp.FrameID]paintedTexts{}

@@ -25,6 +25,18 @@ const (
 	maxNotes = 10
 )
 
+// pageSession is one attached target: a tab, a frame in a process of its own,
+// or a worker.
+type pageSession struct {
+	link
+	targetID target.ID
+	kind     string // the target's type: page, iframe, worker, service_worker, shared_worker
+	tab      *tab   // the tab it belongs to; nil for workers that serve many
+
+	ready chan struct{} // closed when it was set up
+	gone  chan struct{} // closed when it was detached
+}
+
 // tab is one tab: a top-level page and the frames that other processes run for
 // it.
 type tab struct {
