@@ -171,17 +171,30 @@ func (t *tab) fill(ctx context.Context, nodes []*node, fill Fill, placeholder st
 	for _, n := range nodes {
 		t.setFilled(n)
 	}
-	guard := newFillGuard(placeholder, fill.Value, nodes[0].key(), fill.allows)
-	guard.tab, guard.frame, guard.what = t, nodes[0].frame, fill.Field
-	guard.row = len(nodes) > 1 && placeholder != ""
-	guard.still, guard.report = fill.Still, fill.Report
-	if fill.Fresh != nil && placeholder != "" {
-		guard.fresh = func(ctx context.Context) (bctrl.Secret, error) {
+	f, key, direct := nodes[0].frame, nodes[0].key(), placeholder == ""
+	filled := filledField{
+		name:        fill.Field,
+		value:       fill.Value,
+		placeholder: placeholder,
+		row:         len(nodes) > 1 && !direct,
+		allows:      fill.allows,
+		permitted:   fill.Still,
+		report:      fill.Report,
+		element:     key,
+		process:     f.session.id,
+		tab:         t.session.id,
+		look: func(ctx context.Context, held string) (fieldState, bool) {
+			return t.look(ctx, f, key, held, direct)
+		},
+	}
+	if fill.Fresh != nil && !direct {
+		filled.fresh = func(ctx context.Context) (bctrl.Secret, error) {
 			code, err := fill.Fresh(ctx)
 			s.scrub.add(code)
 			return code, err
 		}
 	}
+	guard := newFillGuard(filled)
 	s.guards.arm(guard)
 	if err := t.typeFilled(ctx, nodes, text); err != nil {
 		if placeholder != "" && !errors.Is(err, errScript) {
@@ -192,7 +205,7 @@ func (t *tab) fill(ctx context.Context, nodes []*node, fill Fill, placeholder st
 		return clearedAs(err, nodes[0])
 	}
 	if placeholder != "" {
-		s.guards.look(ctx, guard)
+		s.guards.update(ctx, guard)
 	}
 	return nil
 }

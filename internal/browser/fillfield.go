@@ -2,33 +2,9 @@ package browser
 
 import (
 	"context"
-	"sync"
-	"time"
 
 	"github.com/chromedp/cdproto/network"
 )
-
-// lookTimeout is how long a page may take to tell about a filled field: it
-// cannot while it waits for a request itself.
-const lookTimeout = time.Second
-
-// fieldState is what is known of a filled field and the fields beside it: by
-// what names its own form sends it.
-type fieldState struct {
-	known bool
-	// Name and ID are the field's own. Hidden are the names of the hidden fields
-	// of its form, Targets where its form may send to.
-	Name    string   `json:"name"`
-	ID      string   `json:"id"`
-	Hidden  []string `json:"hidden"`
-	Targets []string `json:"targets"`
-	// Attached says that the field is still in the document.
-	Attached bool `json:"attached"`
-	// Others are the names and ids of the other fields that show their text.
-	Others []string `json:"others"`
-	// Spread says that one of them holds the placeholder, or once did.
-	Spread bool `json:"spread"`
-}
 
 // jsLook describes the filled field this and the fields beside it. Names of
 // form controls shadow a form's own properties, so all is read through
@@ -89,74 +65,28 @@ func (s *pageSet) lookBefore(ctx context.Context, r outgoing) {
 // lookAround looks at the filled fields of a tab before something is done on it
 // or read of it: what was done before may have moved a placeholder to where it
 // is gone from by the time it is sent.
-func (t *tab) lookAround(ctx context.Context) { t.set.guards.lookAt(ctx, t.set.guards.filledIn(t)) }
-
-func (gs *fillGuards) lookAt(ctx context.Context, guards []*fillGuard) {
-	var each sync.WaitGroup
-	for _, g := range guards {
-		each.Go(func() { gs.look(ctx, g) })
-	}
-	each.Wait()
+func (t *tab) lookAround(ctx context.Context) {
+	t.set.guards.lookAt(ctx, t.set.guards.filledIn(t.session.id))
 }
 
-// inRequest returns the guards whose placeholder a request has in its body.
-func (gs *fillGuards) inRequest(r outgoing) []*fillGuard {
-	gs.mu.Lock()
-	defer gs.mu.Unlock()
-	var out []*fillGuard
-	for g := range gs.live {
-		if g.frame != nil && g.placeholder != "" && g.holds(g.seen, g.placeholder, r.body) {
-			out = append(out, g)
-		}
-	}
-	return out
-}
-
-// filledIn returns the guards of a tab's fields.
-func (gs *fillGuards) filledIn(t *tab) []*fillGuard {
-	gs.mu.Lock()
-	defer gs.mu.Unlock()
-	var out []*fillGuard
-	for g := range gs.live {
-		if g.tab == t {
-			out = append(out, g)
-		}
-	}
-	return out
-}
-
-// look reads the state of a guard's field. A page that does not answer, because
-// it is on its way out or waits for the request, leaves what was known.
-func (gs *fillGuards) look(ctx context.Context, g *fillGuard) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-	defer cancel()
-	var now fieldState
-	w, err := world(ctx, g.frame)
+// look reads the state of the filled field of a document and of the fields
+// beside it, where held is what the document holds of the value: a placeholder,
+// or when it was filled directly the value itself.
+func (t *tab) look(ctx context.Context, f *frame, key elementKey, held string, direct bool) (now fieldState, ok bool) {
+	w, err := world(ctx, f)
 	if err != nil {
-		return
+		return now, false
 	}
 	var element any
-	if n, err := g.tab.nodeIn(ctx, g.frame, w, g.element.backend); err == nil {
+	if n, err := t.nodeIn(ctx, f, w, key.backend); err == nil {
 		defer n.release()
 		element = n
 	}
-	held := g.placeholder
-	if held == "" {
-		held = g.value.Expose() // the page holds it itself
+	if evaluate(ctx, f, w, &now, jsLook, element, held) != nil {
+		return now, false
 	}
-	if evaluate(ctx, g.frame, w, &now, jsLook, element, held) != nil {
-		return
+	if now.Spread && direct {
+		t.forgetTyped(documentKey{key.frame, key.loader})
 	}
-	if now.Spread && g.placeholder == "" {
-		g.tab.forgetTyped(documentKey{g.element.frame, g.element.loader})
-	}
-	gs.mu.Lock()
-	defer gs.mu.Unlock()
-	before := g.field
-	if !now.Attached && before.known {
-		// It was taken out of the document: its form counts as it was.
-		now.Name, now.ID, now.Hidden, now.Targets = before.Name, before.ID, before.Hidden, before.Targets
-	}
-	now.known, now.Spread = true, now.Spread || before.Spread
-	g.field = now
+	return now, true
 }

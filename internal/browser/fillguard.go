@@ -27,40 +27,53 @@ const (
 	maxCarried = 4096
 )
 
+// filledField is a field that was filled, and who decides about its value.
+type filledField struct {
+	// name is the field of the login: password or totp.
+	name string
+	// value is what was filled. What is sent is fresh's answer where there is
+	// one: a code is made when it leaves.
+	value bctrl.Secret
+	fresh func(context.Context) (bctrl.Secret, error)
+	// placeholder is what the page holds; empty when it holds the value.
+	placeholder string
+	// row says that the placeholder was typed into a row of fields, a digit each.
+	row bool
+	// allows reports whether the value may go to an origin.
+	allows func(origin string) bool
+	// permitted decides whether the value may be used now; nil is always yes.
+	permitted func(context.Context) error
+	// report is told what became of the fill; nil is nobody.
+	report func(context.Context, *bctrl.Error)
+	// element is the field in its document, process the session of the process
+	// that shows the document, and tab that of the tab. The sessions are empty
+	// where there is no page, as in tests of requests alone.
+	element      elementKey
+	process, tab target.SessionID
+	// look reads the state of the field and of those beside it; held is what the
+	// page holds of the value. It reports whether the page has answered. Nil
+	// where there is no page.
+	look func(ctx context.Context, held string) (fieldState, bool)
+}
+
 // fillGuard watches the requests of a browser for one filled field, as long as
 // the field's document lives: it swaps the placeholder for the value on the way
 // to where the value belongs and stops it on every other way. Of a field that
 // was filled directly it only does the latter.
 type fillGuard struct {
-	// placeholder is what the page holds; empty when it holds the value.
-	placeholder string
-	// value is what was filled. What is sent is fresh's answer where there is
-	// one: a code is made when it leaves.
-	value bctrl.Secret
-	fresh func(context.Context) (bctrl.Secret, error)
-	// allows reports whether the value may go to an origin.
-	allows  func(origin string) bool
-	element elementKey
-	frame   *frame // the element's; nil in tests of requests alone
-	tab     *tab   // the tab that it was filled in, likewise
-	// still decides whether the value may be used now; nil is always yes.
-	still func(context.Context) error
-	// row says that the placeholder was typed into a row of fields, a digit each.
-	row bool
-	// what is the field: password or totp.
-	what string
-	// report is told what became of the fill; nil is nobody.
-	report func(context.Context, *bctrl.Error)
+	filledField
 
-	seen   *scrub.Set // finds what the page holds
-	hidden *scrub.Set // finds the value
+	seen *scrub.Set // finds what the page holds
 
 	// The rest changes under the lock of the guards.
 
+	// latest is the value, or the code that was sent last; hidden finds it.
+	latest  bctrl.Secret
+	hidden  *scrub.Set
 	ends    *time.Timer // runs once the document is gone
 	gone    time.Time   // when that was
 	flights map[flightID]bool
-	field   fieldState
+	state   fieldState
 	// submitted says that something was done on the page since the fill that
 	// may send a form, sent that the value has left, unsent that a request has
 	// left without it, and told that this was said.
@@ -74,14 +87,11 @@ type flightID struct {
 	request network.RequestID
 }
 
-func newFillGuard(placeholder string, value bctrl.Secret, element elementKey, allows func(string) bool) *fillGuard {
-	g := &fillGuard{
-		placeholder: placeholder, value: value, allows: allows, element: element,
-		hidden: scrub.New(value), flights: map[flightID]bool{},
-	}
+func newFillGuard(f filledField) *fillGuard {
+	g := &fillGuard{filledField: f, latest: f.value, hidden: scrub.New(f.value), flights: map[flightID]bool{}}
 	g.seen = g.hidden
-	if placeholder != "" {
-		g.seen = scrub.New(bctrl.NewSecret(placeholder))
+	if f.placeholder != "" {
+		g.seen = scrub.New(bctrl.NewSecret(f.placeholder))
 	}
 	return g
 }
@@ -243,7 +253,7 @@ func (gs *fillGuards) sessionGone(id target.SessionID) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	for g := range gs.live {
-		if g.frame != nil && (g.frame.session.id == id || g.tab.session.id == id) {
+		if g.process == id || g.tab == id {
 			gs.documentEnds(g)
 		}
 		for flight := range g.flights {

@@ -26,7 +26,12 @@ func guards(switched *[]bool) *fillGuards {
 }
 
 func guardOf(placeholder string) *fillGuard {
-	return newFillGuard(placeholder, bctrl.NewSecret(realOne), elementKey{frame: "f", loader: "one", backend: 7}, Fill{Origins: []string{goodSite}}.allows)
+	return newFillGuard(filledField{
+		placeholder: placeholder,
+		value:       bctrl.NewSecret(realOne),
+		element:     elementKey{frame: "f", loader: "one", backend: 7},
+		allows:      Fill{Origins: []string{goodSite}}.allows,
+	})
 }
 
 // TestJudgeLetsAValueGoWhereItBelongsAlone is the table of what happens to
@@ -104,7 +109,12 @@ func TestAPasswordThatIsAWordOfTheRequestIsSent(t *testing.T) {
 	} {
 		var switched []bool
 		gs := guards(&switched)
-		g := newFillGuard(heldBack, bctrl.NewSecret(c.value), elementKey{frame: "f"}, Fill{Origins: []string{goodSite}}.allows)
+		g := newFillGuard(filledField{
+			placeholder: heldBack,
+			value:       bctrl.NewSecret(c.value),
+			element:     elementKey{frame: "f"},
+			allows:      Fill{Origins: []string{goodSite}}.allows,
+		})
 		gs.arm(g)
 		r := outgoing{method: "POST", url: goodSite + c.path, contentType: c.contentType, body: fmt.Appendf(nil, c.body, heldBack), whole: true}
 		v := gs.complete(t.Context(), r, gs.judge(r))
@@ -193,8 +203,7 @@ func TestGuardsLastAsLongAsTheirDocument(t *testing.T) {
 				var switched []bool
 				gs := guards(&switched)
 				g := guardOf(heldBack)
-				g.frame = &frame{session: &pageSession{link: link{id: "tab"}}}
-				g.tab = &tab{session: g.frame.session}
+				g.process, g.tab = "tab", "tab"
 				gs.arm(g)
 				require.Equal(t, []bool{true}, switched)
 				c.do(gs, g)
@@ -307,7 +316,7 @@ func TestAValueThatMayNoLongerBeUsedIsNotSent(t *testing.T) {
 		g := guardOf(placeholder)
 		var refusal error
 		asked := 0
-		g.still = func(context.Context) error { asked++; return refusal }
+		g.permitted = func(context.Context) error { asked++; return refusal }
 		gs.arm(g)
 		c.request.whole, c.request.contentType, c.request.flight.request = true, formType, "r1"
 

@@ -2,9 +2,7 @@ package browser
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/chromedp/cdproto/fetch"
@@ -23,7 +21,10 @@ func (s *pageSet) paused(ctx context.Context, session *pageSession, ev fetch.Eve
 		return
 	}
 	out := outgoingOf(id, ev.Request)
-	out.tab, out.frame, out.kind = session.tab, ev.FrameID, ev.ResourceType
+	out.frame, out.kind = ev.FrameID, ev.ResourceType
+	if session.tab != nil {
+		out.tab = session.tab.session.id
+	}
 	out.worker = strings.Contains(session.kind, "worker")
 	s.lookBefore(ctx, out)
 	v := s.guards.complete(ctx, out, s.guards.judge(out))
@@ -44,29 +45,6 @@ func (s *pageSet) paused(ctx context.Context, session *pageSession, ev fetch.Eve
 	}
 }
 
-func outgoingOf(id flightID, r *network.Request) outgoing {
-	out := outgoing{flight: id, method: r.Method, url: r.URL + r.URLFragment, whole: true}
-	for name, value := range r.Headers {
-		text := fmt.Sprint(value)
-		switch strings.ToLower(name) {
-		case "content-type":
-			out.contentType = text
-		case "referer", "origin", "user-agent", "accept", "accept-language", "cookie":
-			// The browser's own; a cookie goes where the site has put it.
-		default:
-			out.headers = append(out.headers, text)
-		}
-	}
-	for _, entry := range r.PostDataEntries {
-		if entry == nil || len(entry.Bytes) == 0 {
-			out.whole = false // a file, or a stream
-			continue
-		}
-		out.body = append(out.body, entry.Bytes...)
-	}
-	return out
-}
-
 // answered lets the answer to a watched request in, unless it redirects the
 // value to where it may not go.
 func (s *pageSet) answered(ctx context.Context, session *pageSession, ev fetch.EventRequestPaused, id flightID) {
@@ -75,28 +53,6 @@ func (s *pageSet) answered(ctx context.Context, session *pageSession, ev fetch.E
 		return
 	}
 	_ = tell(ctx, session, fetch.ContinueRequest, fetch.ContinueRequestParams{RequestID: ev.RequestID})
-}
-
-// redirectOf returns where an answer sends the request on to with its body.
-func redirectOf(ev fetch.EventRequestPaused) string {
-	if ev.ResponseStatusCode != http.StatusTemporaryRedirect && ev.ResponseStatusCode != http.StatusPermanentRedirect {
-		return "" // the others turn the request into one without a body
-	}
-	for _, h := range ev.ResponseHeaders {
-		if h == nil || !strings.EqualFold(h.Name, "Location") {
-			continue
-		}
-		base, err := url.Parse(ev.Request.URL)
-		if err != nil {
-			return h.Value
-		}
-		to, err := base.Parse(h.Value)
-		if err != nil {
-			return h.Value
-		}
-		return to.String()
-	}
-	return ""
 }
 
 // block ends a request, and says so to the model and to whoever recorded the
@@ -108,11 +64,26 @@ func (s *pageSet) block(ctx context.Context, session *pageSession, ev fetch.Even
 	}
 	_ = tell(ctx, session, fetch.FailRequest, fetch.FailRequestParams{RequestID: ev.RequestID, ErrorReason: reason})
 	t := session.tab
-	if t == nil {
-		t = by.tab // a worker that serves many tabs
+	if t == nil { // a worker that serves many tabs
+		if of := s.session(by.tab); of != nil {
+			t = of.tab
+		}
 	}
 	if t != nil {
 		t.note("blocked: %s", clip(why, maxText))
 	}
-	s.guards.tell(ctx, by, refuse(http.StatusForbidden, codeStopped, why, ""))
+	s.guards.report(ctx, by, refuse(http.StatusForbidden, codeStopped, why, ""))
+}
+
+// noteUnsent tells of fields of a tab whose form has left without their value.
+// It is called when a page is read: by then a page that asks something else
+// first has sent the login, too.
+func (t *tab) noteUnsent(ctx context.Context) {
+	for _, g := range t.set.guards.takeUnsent(t.session.id) {
+		why := "the page has sent its form without the " + g.name + " that was filled, or with something that " +
+			"it made of it; " +
+			"if the login fails, the entry needs fill: direct"
+		t.note("%s: %s", codeUnsent, why)
+		t.set.guards.report(ctx, g, refuse(http.StatusConflict, codeUnsent, why, "set fill: direct on the entry"))
+	}
 }

@@ -6,30 +6,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/scrub"
 )
-
-// outgoing is a request before it leaves.
-type outgoing struct {
-	flight      flightID
-	method, url string
-	contentType string
-	// headers are the values of headers that a script can have set.
-	headers []string
-	body    []byte
-	// whole says that body is all there is and may be replaced.
-	whole bool
-	// tab and frame are where it comes from; worker says that a worker sends it,
-	// which has no frame, and kind what for: a navigation is of type Document.
-	tab    *tab
-	frame  cdp.FrameID
-	worker bool
-	kind   network.ResourceType
-}
 
 // verdict is what happens to a request.
 type verdict struct {
@@ -78,7 +59,7 @@ func (gs *fillGuards) judge(r outgoing) verdict {
 func (gs *fillGuards) judgeFor(g *fillGuard, r outgoing, where string, v *verdict) string {
 	origin := canonicalOrigin(r.url)
 	inBody, inHeader := g.inBody(r), g.inHeaders(r)
-	value := g.value.Expose()
+	value := g.latest.Expose()
 	address := r.url
 	if g.placeholder != "" && g.allows(origin) {
 		// The path is the site's, and passwords like "admin" are words of paths: a
@@ -106,7 +87,7 @@ func (gs *fillGuards) judgeFor(g *fillGuard, r outgoing, where string, v *verdic
 	default:
 		names := placesIn(r.contentType, r.body, g.placeholder)
 		if len(names) == 0 && g.inRow(r) {
-			names = []string{g.field.Name} // that of the first digit stands for all
+			names = []string{g.state.Name} // that of the first digit stands for all
 		}
 		if why := g.misplaced(r, names); why != "" {
 			return "a request with a login's value " + why + ", to " + where
@@ -128,7 +109,7 @@ func (gs *fillGuards) judgeFor(g *fillGuard, r outgoing, where string, v *verdic
 // and only a name of the field's own form tells its place.
 func (g *fillGuard) misplaced(r outgoing, names []string) string {
 	const moved = " (a login is only sent as its field's own form sends it)"
-	f := &g.field
+	f := &g.state
 	switch {
 	case len(names) == 0:
 		return "inside another" + needsDirect
@@ -157,7 +138,7 @@ func (g *fillGuard) misplaced(r outgoing, names []string) string {
 // the field in it, while the field's document lives. Call it with mu held.
 func (g *fillGuard) missed(r outgoing) {
 	empty := r.whole && len(r.body) == 0
-	if g.sent || g.ends != nil || g.tab == nil || r.tab != g.tab {
+	if g.sent || g.ends != nil || g.tab == "" || r.tab != g.tab {
 		return
 	}
 	if empty || !writes(r.method) || !g.allows(canonicalOrigin(r.url)) {
@@ -188,10 +169,10 @@ func (gs *fillGuards) complete(ctx context.Context, r outgoing, v verdict) verdi
 		return verdict{by: g, block: why}
 	}
 	for _, g := range v.gives {
-		if g.still == nil {
+		if g.permitted == nil {
 			continue
 		}
-		if err := g.still(ctx); err != nil {
+		if err := g.permitted(ctx); err != nil {
 			return stop(g, "a request with a login's value, which may no longer be used")
 		}
 	}
@@ -220,7 +201,7 @@ func (gs *fillGuards) valueOf(ctx context.Context, g *fillGuard) (bctrl.Secret, 
 	}
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	g.value, g.hidden = code, scrub.New(code) // what is hidden is what was sent last
+	g.latest, g.hidden = code, scrub.New(code) // what is hidden is what was sent last
 	return code, nil
 }
 

@@ -2,7 +2,8 @@ package browser
 
 import (
 	"context"
-	"net/http"
+
+	"github.com/chromedp/cdproto/target"
 
 	"github.com/bctrl-go/bctrl"
 )
@@ -17,8 +18,8 @@ const (
 	maxReports = 10
 )
 
-// tell reports what became of a filled field.
-func (gs *fillGuards) tell(ctx context.Context, g *fillGuard, what *bctrl.Error) {
+// report tells the field's own report what became of a filled field.
+func (gs *fillGuards) report(ctx context.Context, g *fillGuard, what *bctrl.Error) {
 	gs.mu.Lock()
 	g.reports++
 	over := g.report == nil || g.reports > maxReports
@@ -28,46 +29,30 @@ func (gs *fillGuards) tell(ctx context.Context, g *fillGuard, what *bctrl.Error)
 	}
 }
 
-// noteUnsent tells of fields of a tab whose form has left without their value.
-// It is called when a page is read: by then a page that asks something else
-// first has sent the login, too.
-func (t *tab) noteUnsent(ctx context.Context) {
-	gs := t.set.guards
+// takeUnsent returns the guards of a tab's fields whose form has left without
+// their value, each once.
+func (gs *fillGuards) takeUnsent(tab target.SessionID) []*fillGuard {
 	gs.mu.Lock()
+	defer gs.mu.Unlock()
 	var unsent []*fillGuard
 	for _, guards := range []map[*fillGuard]bool{gs.live, gs.spent} {
 		for g := range guards {
-			if g.tab == t && g.unsent && !g.sent && !g.told {
+			if g.tab == tab && g.unsent && !g.sent && !g.told {
 				g.told = true
 				unsent = append(unsent, g)
 			}
 		}
 	}
-	gs.mu.Unlock()
-	for _, g := range unsent {
-		why := "the page has sent its form without the " + g.what + " that was filled, or with something that " +
-			"it made of it; " +
-			"if the login fails, the entry needs fill: direct"
-		t.note("%s: %s", codeUnsent, why)
-		gs.tell(ctx, g, refuse(http.StatusConflict, codeUnsent, why, "set fill: direct on the entry"))
-	}
-}
-
-// socketMessage is the part of Network.webSocketFrameSent that is read here. The
-// generated type takes every message for base64, which only those of bytes are.
-type socketMessage struct {
-	Response struct {
-		Text string `json:"payloadData"`
-	} `json:"response"`
+	return unsent
 }
 
 // socketSends takes note of placeholders in a message of a websocket, which
 // cannot be stopped.
-func (gs *fillGuards) socketSends(t *tab, message string) {
+func (gs *fillGuards) socketSends(tab target.SessionID, message string) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	for g := range gs.live {
-		if g.tab == t && g.placeholder != "" && g.holds(g.seen, g.placeholder, []byte(message)) {
+		if g.tab == tab && g.placeholder != "" && g.holds(g.seen, g.placeholder, []byte(message)) {
 			g.unsent = true
 		}
 	}
@@ -75,11 +60,11 @@ func (gs *fillGuards) socketSends(t *tab, message string) {
 
 // submitting takes note that something is about to be done on a tab that may
 // send a form.
-func (gs *fillGuards) submitting(t *tab) {
+func (gs *fillGuards) submitting(tab target.SessionID) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	for g := range gs.live {
-		g.submitted = g.submitted || g.tab == t
+		g.submitted = g.submitted || g.tab == tab
 	}
 }
 

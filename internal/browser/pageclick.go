@@ -172,7 +172,7 @@ func (s *pageSet) Click(ctx context.Context, ref Ref) error {
 			return refuse(400, "page.not_clickable", "an option is chosen by selecting it", "use select with the list's name")
 		}
 		if state == "button" {
-			s.guards.submitting(t)
+			s.guards.submitting(t.session.id)
 		}
 		b, err := n.still(ctx)
 		if err != nil {

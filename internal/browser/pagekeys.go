@@ -142,7 +142,7 @@ func (s *pageSet) Press(ctx context.Context, name string) error {
 				"nothing is copied, cut, pasted or undone in a browser where a login was filled", "type the text instead")
 		}
 		if k.name == "Enter" || k.name == " " {
-			s.guards.submitting(t)
+			s.guards.submitting(t.session.id)
 		}
 		return t.press(ctx, k, held)
 	})

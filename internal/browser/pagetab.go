@@ -169,7 +169,7 @@ func (t *tab) onEvent(session *pageSession, method string, params jsonv2.Value) 
 			t.moved(trafficID{session, ev.RequestID}, true)
 		})
 	case network.WebSocketFrameSent.Method:
-		event(params, func(ev socketMessage) { t.set.guards.socketSends(t, ev.Response.Text) })
+		event(params, func(ev socketMessage) { t.set.guards.socketSends(t.session.id, ev.Response.Text) })
 	case network.LoadingFinished.Method:
 		event(params, func(ev network.EventLoadingFinished) { t.moved(trafficID{session, ev.RequestID}, false) })
 	case network.LoadingFailed.Method:
@@ -224,6 +224,14 @@ func (t *tab) moved(id trafficID, running bool) {
 	} else {
 		delete(t.traffic, id)
 	}
+}
+
+// socketMessage is the part of Network.webSocketFrameSent that is read here. The
+// generated type takes every message for base64, which only those of bytes are.
+type socketMessage struct {
+	Response struct {
+		Text string `json:"payloadData"`
+	} `json:"response"`
 }
 
 // refuse is an error of this package that the caller can act on.

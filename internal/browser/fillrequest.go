@@ -1,0 +1,78 @@
+package browser
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/target"
+)
+
+// outgoing is a request before it leaves.
+type outgoing struct {
+	flight      flightID
+	method, url string
+	contentType string
+	// headers are the values of headers that a script can have set.
+	headers []string
+	body    []byte
+	// whole says that body is all there is and may be replaced.
+	whole bool
+	// tab and frame are where it comes from: no tab is of a worker that serves
+	// many. worker says that a worker sends it, which has no frame, and kind what
+	// for: a navigation is of type Document.
+	tab    target.SessionID
+	frame  cdp.FrameID
+	worker bool
+	kind   network.ResourceType
+}
+
+// outgoingOf reads a request as the browser reports it.
+func outgoingOf(id flightID, r *network.Request) outgoing {
+	out := outgoing{flight: id, method: r.Method, url: r.URL + r.URLFragment, whole: true}
+	for name, value := range r.Headers {
+		text := fmt.Sprint(value)
+		switch strings.ToLower(name) {
+		case "content-type":
+			out.contentType = text
+		case "referer", "origin", "user-agent", "accept", "accept-language", "cookie":
+			// The browser's own; a cookie goes where the site has put it.
+		default:
+			out.headers = append(out.headers, text)
+		}
+	}
+	for _, entry := range r.PostDataEntries {
+		if entry == nil || len(entry.Bytes) == 0 {
+			out.whole = false // a file, or a stream
+			continue
+		}
+		out.body = append(out.body, entry.Bytes...)
+	}
+	return out
+}
+
+// redirectOf returns where an answer sends the request on to with its body.
+func redirectOf(ev fetch.EventRequestPaused) string {
+	if ev.ResponseStatusCode != http.StatusTemporaryRedirect && ev.ResponseStatusCode != http.StatusPermanentRedirect {
+		return "" // the others turn the request into one without a body
+	}
+	for _, h := range ev.ResponseHeaders {
+		if h == nil || !strings.EqualFold(h.Name, "Location") {
+			continue
+		}
+		base, err := url.Parse(ev.Request.URL)
+		if err != nil {
+			return h.Value
+		}
+		to, err := base.Parse(h.Value)
+		if err != nil {
+			return h.Value
+		}
+		return to.String()
+	}
+	return ""
+}
