@@ -71,6 +71,10 @@ type Browser interface {
 	Stop(ctx context.Context) error
 }
 
+// MaxCommand bounds one message from a DevTools client, in bytes. Whoever
+// carries the messages can refuse larger ones before they are in memory.
+const MaxCommand = 16 << 20
+
 // CDPConn carries whole DevTools messages, as a websocket does.
 type CDPConn interface {
 	Read(ctx context.Context) ([]byte, error)

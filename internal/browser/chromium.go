@@ -27,9 +27,14 @@ const (
 	// exitTimeout is how long a browser that has closed its pipe may take to
 	// exit.
 	exitTimeout = 2 * time.Second
-	// detachTimeout bounds saying goodbye to a browser that may be hanging.
-	detachTimeout = 5 * time.Second
+	// quickTimeout bounds what is told to a browser that may be hanging.
+	quickTimeout = 5 * time.Second
 )
+
+// maxClients bounds the DevTools clients of one browser.
+const maxClients = 16
+
+var errTooManyClients = errors.New("the browser has too many DevTools clients")
 
 // Chromium is a [Driver] of real browsers: one process group each, as an
 // unprivileged user with Chromium's own sandbox on.
@@ -166,14 +171,14 @@ func (b *chromium) ready(ctx context.Context) error {
 // keepDownloadsOf has what pages of a client's own browser context deliver go
 // where all downloads go.
 func (b *chromium) keepDownloadsOf(id cdp.BrowserContextID) {
-	ctx, cancel := context.WithTimeout(b.life, detachTimeout)
+	ctx, cancel := context.WithTimeout(b.life, quickTimeout)
 	defer cancel()
 	// A context that is gone already delivers nothing.
 	_ = b.mux.call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(id), nil)
 }
 
 func (b *chromium) cancelDownload(guid string) {
-	ctx, cancel := context.WithTimeout(b.life, detachTimeout)
+	ctx, cancel := context.WithTimeout(b.life, quickTimeout)
 	defer cancel()
 	// A download that is over cannot be cancelled, and need not be.
 	_ = b.mux.call(ctx, cdpbrowser.CommandCancelDownload, cdpbrowser.CancelDownloadParams{GUID: guid}, nil)
@@ -240,7 +245,7 @@ func (b *chromium) Page(ctx context.Context) (Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.current(ctx); err != nil {
+	if err := p.ready(ctx); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -261,7 +266,7 @@ func (b *chromium) openPages(ctx context.Context) (*pageSet, error) {
 	}
 	p, err := openPages(ctx, client, b.proxy, b.mux, b.began)
 	if err != nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), detachTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quickTimeout)
 		defer cancel()
 		client.close(ctx)
 		return nil, err
@@ -285,16 +290,6 @@ func (b *chromium) carriesFill(id network.RequestID) bool {
 	return p != nil && p.carriesFill(id)
 }
 
-// clientAt is a client of ServeCDP as its filter knows it.
-type clientAt struct {
-	*chromium
-	client *muxClient
-}
-
-func (c clientAt) owns(id target.SessionID) bool { return c.client.owns(id) }
-
-func (c clientAt) hearDownloads(want bool) { c.client.hearDownloads(want) }
-
 // ServeCDP serves one DevTools client from outside. See [Browser]; what it may
 // do is in filterrules.go. It returns nil when the client left, the browser
 // ended or ctx did, else why the client was dropped.
@@ -305,16 +300,7 @@ func (b *chromium) ServeCDP(ctx context.Context, conn CDPConn) error {
 	default:
 		return errTooManyClients
 	}
-	client, err := b.mux.attach(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), detachTimeout)
-		defer cancel()
-		client.close(ctx)
-	}()
-	return serve(ctx, conn, client, newFilter(clientAt{b, client}))
+	return b.mux.serve(ctx, conn, b)
 }
 
 // Done is closed when the browser and all it left are gone. See [Browser].

@@ -86,8 +86,8 @@ func TestOnlyWebAddressesMayBeOpened(t *testing.T) {
 		{"", "nothing", false, false},
 	} {
 		t.Run(c.url, func(t *testing.T) {
-			require.Equal(t, c.page, checkURL(c.url, pageSchemes) == nil, "an agent: %s", c.why)
-			require.Equal(t, c.client, checkURL(c.url, clientSchemes) == nil, "a client: %s", c.why)
+			require.Equal(t, c.page, checkPageURL(c.url) == nil, "an agent: %s", c.why)
+			require.Equal(t, c.client, checkClientURL(c.url) == nil, "a client: %s", c.why)
 		})
 	}
 }

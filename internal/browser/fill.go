@@ -7,26 +7,9 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/bctrl-go/bctrl"
-	"github.com/bctrl-go/bctrl/internal/origin"
 )
-
-// The fields of a login.
-const (
-	fieldUsername = "username"
-	fieldPassword = "password"
-	fieldTOTP     = "totp"
-)
-
-// fillable are the input types that a field may go into: a password never into
-// one that shows what is typed.
-var fillable = map[string][]string{
-	fieldUsername: {"text", "email", "tel", "search", "number"},
-	fieldPassword: {"password"},
-	fieldTOTP:     {"text", "tel", "number", "search", "password"},
-}
 
 // jsInspect describes an input and where its form would send it. Names of form
 // controls shadow a form's own properties, so all is read through prototypes.
@@ -101,7 +84,7 @@ type inputState struct {
 // or the form's target is not where the login belongs), vault.wrong_field (the
 // element does not take such a field) and vault.fill_impossible.
 func (s *pageSet) Fill(ctx context.Context, ref Ref, fill Fill) error {
-	if err := fill.check(); err != nil {
+	if err := checkFill(fill); err != nil {
 		return err
 	}
 	return s.onElement(ctx, ref, func(ctx context.Context, t *tab, n *node, tree *frameTree) error {
@@ -177,7 +160,7 @@ func (t *tab) fill(ctx context.Context, nodes []*node, fill Fill, placeholder st
 		value:       fill.Value,
 		placeholder: placeholder,
 		row:         len(nodes) > 1 && !direct,
-		allows:      fill.allows,
+		allows:      func(at string) bool { return mayGoTo(fill, at) },
 		permitted:   fill.Still,
 		report:      fill.Report,
 		element:     key,
@@ -244,30 +227,6 @@ func clearedAs(err error, n *node) error {
 	return err
 }
 
-// check refuses what can never be filled.
-func (f Fill) check() error {
-	if fillable[f.Field] == nil {
-		return refuse(400, "vault.wrong_field", "a login has the fields username, password and totp", "")
-	}
-	value := f.Value.Expose()
-	if value == "" {
-		return refuse(404, "vault.field_empty", "the login has no "+f.Field, "")
-	}
-	if !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
-		return refuse(409, "vault.fill_impossible", "the value has characters that an input does not take", "")
-	}
-	if len(f.Origins)+len(f.Patterns) == 0 {
-		return refuse(403, "vault.origin_mismatch", "the login has no origins, so it is filled nowhere", "add the site's origin to the entry")
-	}
-	return nil
-}
-
-// allows reports whether the login may go to an origin in canonical form.
-func (f Fill) allows(at string) bool {
-	matches := func(allowed string) bool { return origin.Match(allowed, at) }
-	return at != "" && (slices.ContainsFunc(f.Origins, matches) || slices.ContainsFunc(f.Patterns, matches))
-}
-
 // checkOrigins holds the element's frame and every frame around it, up to the
 // tab as the browser process knows it, to the login's origins.
 func (t *tab) checkOrigins(ctx context.Context, tree *frameTree, f *frame, fill Fill) error {
@@ -279,7 +238,7 @@ func (t *tab) checkOrigins(ctx context.Context, tree *frameTree, f *frame, fill 
 		if err := settleOrigin(ctx, tree, up); err != nil {
 			return err
 		}
-		if !fill.allows(up.origin) {
+		if !mayGoTo(fill, up.origin) {
 			what := "a frame around the element"
 			switch {
 			case up == tree.top:
@@ -334,8 +293,8 @@ func mismatch(what, found string) error {
 // check holds an input to what a field may go into.
 func (i inputState) check(n *node, fill Fill) error {
 	name := "the element " + string(n.ref)
-	if !slices.Contains(fillable[fill.Field], i.Kind) {
-		return refuse(409, "vault.wrong_field", fmt.Sprintf("%s is no input for a %s", name, fill.Field), "a "+fill.Field+" goes into an input of type "+strings.Join(fillable[fill.Field], ", "))
+	if types := inputTypes(fill.Field); !slices.Contains(types, i.Kind) {
+		return refuse(409, "vault.wrong_field", fmt.Sprintf("%s is no input for a %s", name, fill.Field), "a "+fill.Field+" goes into an input of type "+strings.Join(types, ", "))
 	}
 	switch {
 	case i.Disabled || i.Readonly:
@@ -344,7 +303,7 @@ func (i inputState) check(n *node, fill Fill) error {
 		return refuse(409, "vault.wrong_field", name+" is not visible", "")
 	}
 	for _, target := range i.Targets {
-		if at := canonicalOrigin(target); !fill.allows(at) {
+		if at := canonicalOrigin(target); !mayGoTo(fill, at) {
 			return mismatch("the form sends to a place", at)
 		}
 	}

@@ -25,12 +25,15 @@ func guards(switched *[]bool) *fillGuards {
 	return newFillGuards(func(fn func(context.Context)) { fn(context.Background()) }, func(on bool) { *switched = append(*switched, on) })
 }
 
+// toGoodSite reports whether a login of the good site may go to an origin.
+func toGoodSite(at string) bool { return mayGoTo(Fill{Origins: []string{goodSite}}, at) }
+
 func guardOf(placeholder string) *fillGuard {
 	return newFillGuard(filledField{
 		placeholder: placeholder,
 		value:       bctrl.NewSecret(realOne),
 		element:     elementKey{frame: "f", loader: "one", backend: 7},
-		allows:      Fill{Origins: []string{goodSite}}.allows,
+		allows:      toGoodSite,
 	})
 }
 
@@ -113,7 +116,7 @@ func TestAPasswordThatIsAWordOfTheRequestIsSent(t *testing.T) {
 			placeholder: heldBack,
 			value:       bctrl.NewSecret(c.value),
 			element:     elementKey{frame: "f"},
-			allows:      Fill{Origins: []string{goodSite}}.allows,
+			allows:      toGoodSite,
 		})
 		gs.arm(g)
 		r := outgoing{method: "POST", url: goodSite + c.path, contentType: c.contentType, body: fmt.Appendf(nil, c.body, heldBack), whole: true}
@@ -275,10 +278,10 @@ func TestNoGuardOutlivesItsBrowser(t *testing.T) {
 func TestALoginBelongsToItsOriginsAndPatterns(t *testing.T) {
 	f := Fill{Origins: []string{goodSite, "http://localhost:8080"}, Patterns: []string{"https://*.corp.example"}}
 	for _, at := range []string{goodSite, "http://localhost:8080", "https://a.corp.example"} {
-		require.True(t, f.allows(at), at)
+		require.True(t, mayGoTo(f, at), at)
 	}
 	for _, at := range []string{"", "null", "https://example.com", "https://corp.example", "https://a.b.corp.example", "http://a.corp.example", "https://a.corp.example:444", "http://localhost", goodSite + "/"} {
-		require.False(t, f.allows(at), at)
+		require.False(t, mayGoTo(f, at), at)
 	}
 }
 

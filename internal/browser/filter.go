@@ -180,7 +180,7 @@ func (p params) given(name string) bool {
 
 func checkNavigation(_ *filter, p params) error {
 	if raw := p.text("url"); raw != "" || p.given("url") {
-		return checkURL(raw, clientSchemes)
+		return checkClientURL(raw)
 	}
 	return nil
 }

@@ -262,7 +262,7 @@ func FuzzWhatTheBrowserReadsWasChecked(f *testing.F) {
 		}
 		var url string
 		if raw, ok := browser.Params["url"]; ok {
-			if err := json.Unmarshal(raw, &url); err != nil || checkURL(url, clientSchemes) != nil {
+			if err := json.Unmarshal(raw, &url); err != nil || checkClientURL(url) != nil {
 				t.Fatalf("the browser reads %s", sent)
 			}
 		}

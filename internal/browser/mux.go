@@ -190,10 +190,6 @@ func (m *mux) route(msg message) {
 	c.deliver(msg, msg.Method)
 }
 
-// pageText accepts what pages really put into titles and names: a lone
-// surrogate is not valid UTF-8.
-func pageText() jsonv2.Options { return jsonv2.AllowInvalidUTF8(true) }
-
 // write sends one message to the browser.
 func (m *mux) write(msg message) error {
 	b, err := jsonv2.Marshal(msg, pageText())

@@ -326,13 +326,6 @@ func (t *tab) readInView(ctx context.Context, d *document, w runtime.ExecutionCo
 	return ctx.Err()
 }
 
-// elementKey is an element for as long as its document lives.
-type elementKey struct {
-	frame   cdp.FrameID
-	loader  cdp.LoaderID
-	backend cdp.BackendNodeID
-}
-
 // refTable gives elements their names. A name is never given twice.
 type refTable struct {
 	mu    sync.Mutex

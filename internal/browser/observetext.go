@@ -3,7 +3,6 @@ package browser
 import (
 	"strconv"
 	"strings"
-	"unicode"
 )
 
 func hasValue(role string) bool {
@@ -68,21 +67,6 @@ func states(n *axNode) string {
 // go before text is clipped: half a secret is one too.
 func (o *outline) clean(s string) string {
 	return o.tab.set.scrub.text(squeeze(s))
-}
-
-// squeeze makes one line of text: runs of white space become one space, and
-// characters that show nothing are dropped.
-func squeeze(s string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r), unicode.IsControl(r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):
-			return ' '
-		case unicode.Is(unicode.Cf, r), unicode.Is(unicode.Co, r):
-			return -1
-		}
-		return r
-	}, s)
-	return strings.Join(strings.Fields(s), " ")
 }
 
 // clip shortens s to limit characters.

@@ -57,7 +57,7 @@ func (c *pageConn) read(ctx context.Context) {
 			return
 		}
 		msg := new(cdproto.Message)
-		if err := jsonv2.Unmarshal(data, msg, decodeOptions()); err != nil {
+		if err := jsonv2.Unmarshal(data, msg, pageText()); err != nil {
 			continue // not a message of the protocol; nobody waits for it
 		}
 		if msg.ID == 0 {
@@ -105,7 +105,7 @@ func (c *pageConn) endSession(session target.SessionID) {
 func (c *pageConn) post(ctx context.Context, session target.SessionID, method string, params any) (int64, <-chan *cdproto.Message, error) {
 	msg := &cdproto.Message{SessionID: session, Method: cdproto.MethodType(method)}
 	if params != nil {
-		raw, err := jsonv2.Marshal(params, decodeOptions())
+		raw, err := jsonv2.Marshal(params, pageText())
 		if err != nil {
 			return 0, nil, fmt.Errorf("encoding %s: %w", method, err)
 		}
@@ -122,7 +122,7 @@ func (c *pageConn) post(ctx context.Context, session target.SessionID, method st
 	c.waiting[msg.ID] = waitingCall{session: session, reply: reply}
 	c.mu.Unlock()
 
-	data, err := jsonv2.Marshal(msg, decodeOptions())
+	data, err := jsonv2.Marshal(msg, pageText())
 	if err == nil {
 		c.writing.Lock()
 		err = c.conn.Write(ctx, data)
@@ -165,18 +165,16 @@ func (c *pageConn) call(ctx context.Context, session target.SessionID, method st
 		case result == nil:
 			return nil
 		}
-		if err := jsonv2.Unmarshal(msg.Result, result, decodeOptions()); err != nil {
+		if err := jsonv2.Unmarshal(msg.Result, result, pageText()); err != nil {
 			return fmt.Errorf("decoding the answer to %s: %w", method, err)
 		}
 		return nil
 	}
 }
 
-// decodeOptions accept what pages really send: titles and names with lone
-// surrogates are not valid UTF-8.
-func decodeOptions() jsonv2.Options {
-	return jsonv2.JoinOptions(jsonv2.DefaultOptionsV2(), jsonv2.AllowInvalidUTF8(true))
-}
+// pageText accepts what pages really put into titles and names: a lone
+// surrogate is not valid UTF-8.
+func pageText() jsonv2.Options { return jsonv2.AllowInvalidUTF8(true) }
 
 // link is a session of a connection: what is attached by it is called over it.
 // That with an empty id is the browser itself.
@@ -215,4 +213,12 @@ func callOn[P, R any](ctx context.Context, s caller, cmd cdp.Command[P, R], para
 // tell runs a typed command whose answer nobody needs.
 func tell[P, R any](ctx context.Context, s caller, cmd cdp.Command[P, R], params P) error {
 	return s.call(ctx, cmd.Method, params, nil)
+}
+
+// event decodes an event and hands it on; one that does not decode is none.
+func event[E any](params jsonv2.Value, fn func(E)) {
+	var ev E
+	if jsonv2.Unmarshal(params, &ev, pageText()) == nil {
+		fn(ev)
+	}
 }

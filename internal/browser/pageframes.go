@@ -3,9 +3,7 @@ package browser
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -100,26 +98,6 @@ func (t *frameTree) ancestors(f *frame) []*frame {
 		f = t.byID[f.parent]
 	}
 	return nil
-}
-
-// canonicalOrigin returns the origin of a URL or an origin as the browser
-// writes it, in the canonical form of semantics 2.2; empty when it has none.
-func canonicalOrigin(s string) string {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.User != nil && u.Scheme == "" {
-		return ""
-	}
-	scheme := strings.ToLower(u.Scheme)
-	host := strings.ToLower(u.Host)
-	switch {
-	case scheme == "https":
-		host = strings.TrimSuffix(host, ":443")
-	case scheme == "http":
-		host = strings.TrimSuffix(host, ":80")
-	default:
-		return ""
-	}
-	return scheme + "://" + host
 }
 
 // info asks the browser process about the tab, so that the answer does not

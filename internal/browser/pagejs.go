@@ -94,7 +94,7 @@ func scriptArguments(args []any) ([]scriptArgument, error) {
 			out[i].Object = n.object
 			continue
 		}
-		raw, err := jsonv2.Marshal(arg, decodeOptions())
+		raw, err := jsonv2.Marshal(arg, pageText())
 		if err != nil {
 			return nil, fmt.Errorf("encoding an argument: %w", err)
 		}
@@ -189,5 +189,5 @@ func backendOf(ctx context.Context, s *pageSession, object runtime.RemoteObjectI
 
 // decodeJSON decodes what the browser sent.
 func decodeJSON(data []byte, into any) error {
-	return jsonv2.Unmarshal(data, into, decodeOptions())
+	return jsonv2.Unmarshal(data, into, pageText())
 }

@@ -124,6 +124,12 @@ func (s *pageSet) hasSecrets() bool { return s.filled.Load() }
 // a value from the vault.
 func (s *pageSet) carriesFill(id network.RequestID) bool { return s.guards.carried(id) }
 
+// ready waits until the agent's tab is set up, and opens one when there is none.
+func (s *pageSet) ready(ctx context.Context) error {
+	_, err := s.current(ctx)
+	return err
+}
+
 // current returns the agent's tab once it is set up, opening one when there is
 // none.
 func (s *pageSet) current(ctx context.Context) (*tab, error) {
@@ -237,14 +243,6 @@ func (s *pageSet) onEvent(id target.SessionID, method string, params jsonv2.Valu
 	}
 	if session.tab != nil {
 		session.tab.onEvent(session, method, params)
-	}
-}
-
-// event decodes an event and hands it on; one that does not decode is none.
-func event[E any](params jsonv2.Value, fn func(E)) {
-	var ev E
-	if jsonv2.Unmarshal(params, &ev, decodeOptions()) == nil {
-		fn(ev)
 	}
 }
 

@@ -13,8 +13,6 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
-
-	"github.com/bctrl-go/bctrl"
 )
 
 const (
@@ -61,12 +59,6 @@ type tab struct {
 	filled   map[elementKey]bool
 	direct   map[documentKey]bool // documents that hold a value itself
 	typed    map[elementKey]bool  // fields of those that the model has written
-}
-
-// documentKey is a document for as long as it lives.
-type documentKey struct {
-	frame  cdp.FrameID
-	loader cdp.LoaderID
 }
 
 // load is how far the newest document of a frame has come.
@@ -232,9 +224,4 @@ type socketMessage struct {
 	Response struct {
 		Text string `json:"payloadData"`
 	} `json:"response"`
-}
-
-// refuse is an error of this package that the caller can act on.
-func refuse(status int, code, message, hint string) *bctrl.Error {
-	return &bctrl.Error{Status: status, Code: code, Message: message, Hint: hint}
 }

@@ -5,22 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/target"
 )
 
-// MaxCommand bounds one message from a DevTools client, in bytes. Whoever
-// carries the messages can refuse larger ones before they are in memory.
-const MaxCommand = 16 << 20
-
-// maxClients bounds the DevTools clients of one browser.
-const maxClients = 16
-
 var (
-	errTooManyClients = errors.New("the browser has too many DevTools clients")
-	errCommandSize    = fmt.Errorf("a DevTools command is over %d bytes", MaxCommand)
-	errNotACommand    = errors.New("a DevTools client sent what is no command")
+	errCommandSize = fmt.Errorf("a DevTools command is over %d bytes", MaxCommand)
+	errNotACommand = errors.New("a DevTools client sent what is no command")
 )
 
 // Codes of JSON-RPC that the protocol uses.
@@ -29,6 +24,40 @@ const (
 	codeSessionNotFound = -32001
 	codeMethodNotFound  = -32601
 )
+
+// detachTimeout bounds saying goodbye to a browser that may be hanging.
+const detachTimeout = 5 * time.Second
+
+// host is the browser that a client from outside is served by, as far as the
+// filter asks it.
+type host interface {
+	// carriesFill tells which requests hold a value that the server filled in.
+	carriesFill(network.RequestID) bool
+	// keepDownloadsOf has the downloads of a new browser context kept.
+	keepDownloadsOf(cdp.BrowserContextID)
+}
+
+// servedClient is a client as its filter knows it.
+type servedClient struct {
+	host
+	*muxClient
+}
+
+// serve serves one client from outside until either side or ctx ends; what it
+// may do is in filterrules.go. It returns nil when the client left, the browser
+// ended or ctx did, else why the client was dropped.
+func (m *mux) serve(ctx context.Context, conn CDPConn, by host) error {
+	client, err := m.attach(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), detachTimeout)
+		defer cancel()
+		client.close(ctx)
+	}()
+	return serve(ctx, conn, client, newFilter(servedClient{by, client}))
+}
 
 // serve copies between conn and client through f until one of them ends.
 func serve(ctx context.Context, conn CDPConn, client *muxClient, f *filter) error {

@@ -10,16 +10,15 @@ import (
 // blankPage is the one address without a scheme that fetches something.
 const blankPage = "about:blank"
 
-var (
-	// pageSchemes are what an agent may open: the proxy sees all of it.
-	pageSchemes = []string{"http", "https"}
-	// clientSchemes are what a DevTools client may open: blob and data hold
-	// what the client has already.
-	clientSchemes = []string{"http", "https", "blob", "data"}
-)
-
 // errURL refuses an address to open. It never quotes it.
 var errURL = errors.New("this address may not be opened")
+
+// checkPageURL refuses what an agent may not open: the proxy sees all of the web.
+func checkPageURL(raw string) error { return checkURL(raw, "http", "https") }
+
+// checkClientURL refuses what a DevTools client may not open: blob and data hold
+// what the client has already.
+func checkClientURL(raw string) error { return checkURL(raw, "http", "https", "blob", "data") }
 
 // checkURL refuses what is neither about:blank nor of one of schemes: file:
 // reads the machine, chrome: and devtools: steer the browser, javascript: is a
@@ -27,7 +26,7 @@ var errURL = errors.New("this address may not be opened")
 //
 // Chromium drops control characters from an address before it reads the
 // scheme ("fi\nle:"), so an address that has any is refused, not cleaned.
-func checkURL(raw string, schemes []string) error {
+func checkURL(raw string, schemes ...string) error {
 	if raw == blankPage {
 		return nil
 	}
