@@ -112,12 +112,16 @@ type Page interface {
 	Screenshot(ctx context.Context, fullPage bool) ([]byte, error)
 }
 
+// MaxOutline bounds the outline of an observation, in bytes: about 8,000 tokens
+// of a model.
+const MaxOutline = 30 << 10
+
 // Observation is what an agent sees of a page.
 type Observation struct {
 	URL, Title string
 	// Outline is the accessibility tree as indented text, one element a line
 	// ("[e12] textbox \"Username\""). Values that were filled from the vault
-	// read "[secret]".
+	// read "[secret]". It is at most [MaxOutline] bytes.
 	Outline string
 	// Elements are the referable elements of the outline in document order.
 	Elements []Element

@@ -260,7 +260,7 @@ func (b *chromium) openPages(ctx context.Context) (*pageSet, error) {
 	if b.life.Err() != nil {
 		return nil, errBrowserGone
 	}
-	client, err := b.mux.attachAs(ctx, true)
+	client, err := b.mux.attachOwn(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -13,36 +12,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
-
-	"github.com/bctrl-go/bctrl/internal/egress"
 )
-
-// loopback lets pages reach the servers of tests.
-func loopback() egress.Policy {
-	return egress.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
-}
-
-// launch starts a real browser that is stopped when the test ends.
-func launch(t *testing.T, spec Spec) *chromium {
-	t.Helper()
-	driver, err := NewChromium(Options{})
-	require.NoError(t, err)
-	return launchOn(t, driver, spec)
-}
-
-func launchOn(t *testing.T, driver *Chromium, spec Spec) *chromium {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	b, err := driver.Launch(ctx, spec)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		if err := b.Stop(context.Background()); err != nil {
-			t.Errorf("stop: %v", err)
-		}
-	})
-	return b.(*chromium)
-}
 
 func TestManyBrowsersStartTogether(t *testing.T) {
 	driver, err := NewChromium(Options{})

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
@@ -203,29 +204,24 @@ func navigateRaw(t *testing.T, b *chromium, url string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	var created target.CreateTargetResult
-	require.NoError(t, b.mux.call(ctx, target.CommandCreateTarget, target.CreateTargetParams{URL: url}, &created))
-	conn, err := b.mux.attach(ctx)
+	client, err := b.mux.attachOwn(ctx)
 	require.NoError(t, err)
-	defer conn.close(context.Background())
-	var session target.SessionID
-	for id := int64(1); ; id++ {
-		msg := message{ID: id, Method: target.CommandAttachToTarget, Params: []byte(`{"flatten":true,"targetId":"` + string(created.TargetID) + `"}`)}
-		if session != "" {
-			msg = message{ID: id, SessionID: session, Method: runtime.CommandEvaluate, Params: []byte(`{"expression":"document.readyState+document.documentElement.innerText"}`)}
-		}
-		require.NoError(t, conn.send(msg))
-		var answer message
-		for answer.ID != id {
-			answer, _, err = conn.next(ctx)
-			require.NoError(t, err)
-		}
-		if session == "" {
-			session, _ = attachmentOf(answer.Result)
-			continue
-		}
-		if strings.Contains(string(answer.Result), "complete") {
-			return string(answer.Result)
+	conn := newPageConn(ctx, client, func(target.SessionID, string, jsonv2.Value) {})
+	defer func() { client.close(context.Background()); <-conn.done }()
+	created, err := callOn(ctx, conn.root(), target.CreateTarget, target.CreateTargetParams{URL: url})
+	require.NoError(t, err)
+	flat := true
+	tab, err := callOn(ctx, conn.root(), target.AttachToTarget, target.AttachToTargetParams{
+		TargetID: created.TargetID, Flatten: &flat,
+	})
+	require.NoError(t, err)
+	for {
+		got, err := callOn(ctx, link{conn, tab.SessionID}, runtime.Evaluate, runtime.EvaluateParams{
+			Expression: "document.readyState+document.documentElement.innerText",
+		})
+		require.NoError(t, err)
+		if text := string(got.Result.Value); strings.Contains(text, "complete") {
+			return text
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 // TestCodesAreFilled enters a code in one field with the usual checks, and
 // digit by digit.
 func TestCodesAreFilled(t *testing.T) {
-	ctx, p, _ := openPage(t)
+	ctx, p, b := openPage(t)
 	const code = "048151"
 	s := newSite(t, map[string]string{
 		"/one": `<form id=f method=post action=/code><input name=code aria-label=Code inputmode=numeric pattern="[0-9]{6}" maxlength=6 minlength=6 required autocomplete=one-time-code><button>Verify</button></form>`,
@@ -39,7 +39,7 @@ f.onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST', body: JS
 		obs := open(ctx, t, p, s.URL+path)
 		require.NoError(t, p.Fill(ctx, obs.Elements[0].Ref, login("totp", code, s.URL)), path)
 		filled := observe(ctx, t, p)
-		requireUnseen(t, code, values(ctx, t, p), filled.Outline)
+		requireUnseen(t, code, values(ctx, t, b), filled.Outline)
 		require.Equal(t, "[secret]", filled.Elements[0].Value)
 		count := len(s.to("/code"))
 		require.NoError(t, p.Click(ctx, find(t, filled, "button", "Verify").Ref))

@@ -35,13 +35,6 @@ func (r *reports) all() []string {
 	return append([]string(nil), r.codes...)
 }
 
-// clickUntil clicks a button and observes until the outline holds a text.
-func clickUntil(ctx context.Context, t *testing.T, p *pageSet, obs *Observation, button, text string) {
-	t.Helper()
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", button).Ref))
-	require.Eventually(t, func() bool { return strings.Contains(observe(ctx, t, p).Outline, text) }, 10*time.Second, 20*time.Millisecond, "%s: %s", button, text)
-}
-
 // TestALoginIsSentAgainWithItsCode asks for a code after the password, and
 // sends both.
 func TestALoginIsSentAgainWithItsCode(t *testing.T) {
@@ -69,7 +62,7 @@ if (c.hidden) { c.hidden = false; out.textContent = 'code please'; ` + keep + ` 
 // TestAFailedFillLeavesNothing fills fields that make something else of what is
 // typed, and lets the page send what there is.
 func TestAFailedFillLeavesNothing(t *testing.T) {
-	ctx, p, _ := openPage(t)
+	ctx, p, b := openPage(t)
 	const form = `<form method=post action=/login><input name=p id=p aria-label=Field %s><input type=hidden name=copy id=copy><button>Send</button></form><script>%s</script>`
 	const row = `<form method=post action=/login>` +
 		`<input name=p class=d aria-label=Field maxlength=1><input name=p class=d maxlength=1><input name=p class=d maxlength=1><input name=p class=d maxlength=1>` +
@@ -90,7 +83,7 @@ func TestAFailedFillLeavesNothing(t *testing.T) {
 		fill := login(c.field, c.value, s.URL)
 		fill.Direct = c.direct
 		require.ErrorContains(t, p.Fill(ctx, find(t, obs, "textbox", "Field").Ref, fill), "page.not_typed", c.why)
-		held := strings.Split(values(ctx, t, p), "\n")
+		held := strings.Split(values(ctx, t, b), "\n")
 		require.Empty(t, strings.Trim(strings.Join(held[:strings.Count(c.page, "<input")], ""), "#"), c.why)
 		clickUntil(ctx, t, p, obs, "Send", "sent")
 		for _, r := range s.to("/login") {
@@ -162,7 +155,7 @@ func TestAFilledValueGoesNowhereElseOnItsOwnSite(t *testing.T) {
 <button onclick="p.type = 'text'">Show</button>`
 	const comment = `<textarea id=c name=comment aria-label=Comment></textarea><button type=button onclick="c.value = window.p.value">Move</button>`
 	const jsonPost = `fetch('/comment', {method: 'POST', body: JSON.stringify({text: c.value})})`
-	_, p, _ := openPage(t)
+	_, p, b := openPage(t)
 	for _, c := range []struct{ why, page, move string }{
 		{"a comment form", `<form method=post action=/comment target=out>` + comment + `<button>Post</button></form>`, "Move"},
 		{"a comment in several parts", `<form method=post action=/comment target=out enctype=multipart/form-data>` + comment + `<button>Post</button></form>`, "Move"},
@@ -185,8 +178,8 @@ func TestAFilledValueGoesNowhereElseOnItsOwnSite(t *testing.T) {
 			fill.Report = told.add
 			require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, fill))
 			require.NoError(t, p.Click(ctx, find(t, obs, "button", "Show").Ref))
-			placeholder, _, _ := strings.Cut(values(ctx, t, p), "\n")
-			require.Len(t, placeholder, placeholderLength)
+			placeholder, _, _ := strings.Cut(values(ctx, t, b), "\n")
+			require.Len(t, placeholder, 20)
 			switch c.move {
 			case "":
 			case "keys":
@@ -218,7 +211,7 @@ func TestAFilledValueGoesNowhereElseOnItsOwnSite(t *testing.T) {
 // value and on a placeholder, and types what a page has shown.
 func TestNothingMovesAFilledValueOutOfItsField(t *testing.T) {
 	for _, direct := range []bool{false, true} {
-		ctx, p, _ := openPage(t)
+		ctx, p, b := openPage(t)
 		evil := newSite(t, map[string]string{"/": `<input aria-label=Loot>`})
 		s := newSite(t, map[string]string{"/": `<input type=password id=p aria-label=Password><input id=c aria-label=Comment><button onclick="p.type = 'text'">Show</button>
 <button onclick="p.select(); document.execCommand('copy')">Copy</button>`})
@@ -227,7 +220,7 @@ func TestNothingMovesAFilledValueOutOfItsField(t *testing.T) {
 		fill := login("password", hunter, s.URL)
 		fill.Direct = direct
 		require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, fill))
-		held, _, _ := strings.Cut(values(ctx, t, p), "\n")
+		held, _, _ := strings.Cut(values(ctx, t, b), "\n")
 		require.NoError(t, p.Click(ctx, find(t, obs, "button", "Show").Ref))
 		require.NoError(t, p.Click(ctx, find(t, obs, "button", "Copy").Ref))
 
@@ -242,7 +235,7 @@ func TestNothingMovesAFilledValueOutOfItsField(t *testing.T) {
 			for _, name := range []string{"Control+a", "Control+End", "Shift+Home", "Control+ArrowLeft", "Shift+ArrowRight", "Shift+Tab", "Shift+A", "End"} {
 				require.NoError(t, p.Press(ctx, name), "%s in %s", name, at)
 			}
-			require.False(t, strings.Contains(values(ctx, t, p), held[1:]) && into != "", at)
+			require.False(t, strings.Contains(values(ctx, t, b), held[1:]) && into != "", at)
 		}
 		require.NoError(t, p.Click(ctx, find(t, obs, "textbox", "Password").Ref))
 		tried("the field", "")
@@ -270,7 +263,7 @@ func TestAPlaceholderThatAPageKeepsIsNotSent(t *testing.T) {
 	clickUntil(ctx, t, p, obs, "Next", "Once more")
 	obs = observe(ctx, t, p)
 	clickUntil(ctx, t, p, obs, "Log in", "note: blocked: a request with a login's value from another document")
-	require.Eventually(t, func() bool { return !p.guards.armed() }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return !p.guarded() }, 10*time.Second, 20*time.Millisecond)
 	clickUntil(ctx, t, p, obs, "Log in", "note: blocked: a request with what stood for a login's value")
 	require.Empty(t, s.to("/login"))
 }

@@ -109,6 +109,10 @@ func (m *mux) forget(id int64) {
 // attach adds a client from outside.
 func (m *mux) attach(ctx context.Context) (*muxClient, error) { return m.attachAs(ctx, false) }
 
+// attachOwn adds the server's own driver: no filter stands before it, and other
+// clients are not shown what it attaches.
+func (m *mux) attachOwn(ctx context.Context) (*muxClient, error) { return m.attachAs(ctx, true) }
+
 // attachAs adds a client; own is the server's driver.
 func (m *mux) attachAs(ctx context.Context, own bool) (*muxClient, error) {
 	var res target.AttachToBrowserTargetResult

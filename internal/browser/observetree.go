@@ -7,8 +7,6 @@ import (
 )
 
 const (
-	// maxOutline bounds an outline in bytes: about 8,000 tokens of a model.
-	maxOutline = 30 << 10
 	// maxName and maxText bound one name or value and one run of text, in
 	// characters.
 	maxName = 160

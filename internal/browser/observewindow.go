@@ -37,7 +37,7 @@ func (o *outline) observation(url, title string, scrolled float64, cut bool) *Ob
 // window returns the range of lines to show: all when they fit, else those
 // from the first one in view on, and some above it when there is room left.
 func (o *outline) window(scrolled float64) (from, to int) {
-	const room = maxOutline - 200 // the lines that say what is missing
+	const room = MaxOutline - 200 // the lines that say what is missing
 	size := func(i int) int { return len(o.lines[i].text) + 1 }
 	total := 0
 	for i := range o.lines {

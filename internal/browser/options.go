@@ -1,7 +1,5 @@
 package browser
 
-import "errors"
-
 // Options configure [NewChromium]. The zero value is fine.
 type Options struct {
 	// Path is the browser's program; empty looks for one: see [Locate].
@@ -13,7 +11,3 @@ type Options struct {
 	// [os.TempDir]. User must be able to reach it.
 	TempDir string
 }
-
-// ErrProfileInUse is in the error of Launch when another browser has the
-// profile.
-var ErrProfileInUse = errors.New("the profile is in use by another browser")

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/page"
 	"github.com/stretchr/testify/require"
 )
 
@@ -135,7 +133,7 @@ func TestNewTabsAreFollowed(t *testing.T) {
 	require.NoError(t, p.Click(ctx, script))
 	second := settle(ctx, t, p)
 	require.Contains(t, second.Outline, "Second")
-	require.Len(t, p.tabs, 2)
+	require.Len(t, p.attachedTabs(), 2)
 	require.ErrorContains(t, p.Click(ctx, script), "another tab")
 	require.NoError(t, p.Click(ctx, find(t, second, "button", "Close").Ref))
 	require.Eventually(t, func() bool { return strings.Contains(observe(ctx, t, p).Outline, "First") }, 10*time.Second, 20*time.Millisecond)
@@ -238,9 +236,7 @@ func TestAPageThatHangsHoldsNobody(t *testing.T) {
 	require.NoError(t, p.Goto(ctx, s.URL+"/"), "the script is ended")
 	require.Contains(t, observe(ctx, t, p).Outline, "Home")
 
-	current, err := p.current(ctx)
-	require.NoError(t, err)
-	require.Error(t, tell(ctx, current.session, page.Crash, cdp.Empty{}))
+	require.Error(t, p.crash(ctx))
 	require.Eventually(t, func() bool { return p.Goto(ctx, s.URL+"/") == nil }, 10*time.Second, 10*time.Millisecond)
 	require.Contains(t, observe(ctx, t, p).Outline, "Home", "a new tab takes its place")
 }

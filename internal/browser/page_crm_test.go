@@ -24,7 +24,7 @@ func TestAWholeLogin(t *testing.T) {
 	require.NoError(t, err)
 
 	save, saved := receiver()
-	ctx, p, _ := openPageOf(t, Spec{ID: "crm", OnDownload: save})
+	ctx, p, b := openPageOf(t, Spec{ID: "crm", OnDownload: save})
 	obs := open(ctx, t, p, server.URL+"/")
 	require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Username").Ref, login("username", "bot@company.com", server.URL)))
 	require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, login("password", hunter, server.URL)))
@@ -44,5 +44,5 @@ func TestAWholeLogin(t *testing.T) {
 	case <-ctx.Done():
 		require.NoError(t, ctx.Err())
 	}
-	requireUnseen(t, hunter, obs.Outline, values(ctx, t, p))
+	requireUnseen(t, hunter, obs.Outline, values(ctx, t, b))
 }

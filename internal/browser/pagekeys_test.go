@@ -13,7 +13,7 @@ import (
 func TestAKeyThatWaitedIsHeldToWhatWasFilledMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &pageSet{
-			conn: &pageConn{done: make(chan struct{})}, guards: guards(new([]bool)), scrub: newScrubber(),
+			conn: &pageConn{done: make(chan struct{})}, guards: newFillGuards(nil, nil), scrub: newScrubber(),
 			changed: make(chan struct{}), own: map[target.ID]bool{"tab": true},
 		}
 		session := &pageSession{link: link{conn: s.conn}, targetID: "tab", ready: make(chan struct{}), gone: make(chan struct{})}

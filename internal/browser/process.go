@@ -26,12 +26,6 @@ const (
 	reapPause = 2 * time.Millisecond
 )
 
-// ErrNoSandbox is returned by a launch on a machine that denies Chromium its
-// sandbox. Its text says what the operator can do.
-var ErrNoSandbox = errors.New("the browser's sandbox needs unprivileged user namespaces: allow them to the container " +
-	"(docker run --security-opt seccomp=unconfined) or to the system " +
-	"(sysctl kernel.apparmor_restrict_unprivileged_userns=0)")
-
 // process is a browser process and its process group.
 type process struct {
 	cmd    *exec.Cmd

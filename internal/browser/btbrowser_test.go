@@ -1,0 +1,47 @@
+package browser
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/egress"
+)
+
+// loopback lets pages reach the servers of tests.
+func loopback() egress.Policy {
+	return egress.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+}
+
+// launchFrom starts a browser that is stopped when the test ends.
+func launchFrom(t *testing.T, driver Driver, spec Spec) Browser {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	b, err := driver.Launch(ctx, spec)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		if err := b.Stop(context.Background()); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	return b
+}
+
+// openPageFrom starts a browser that may reach this machine, and takes its page
+// over. The context ends after a minute.
+func openPageFrom(t *testing.T, driver Driver, spec Spec) (context.Context, Page, Browser) {
+	t.Helper()
+	spec.Egress = egress.Policy{Allow: []netip.Prefix{
+		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"),
+	}}
+	b := launchFrom(t, driver, spec)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	p, err := b.Page(ctx)
+	require.NoError(t, err)
+	return ctx, p, b
+}

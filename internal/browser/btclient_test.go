@@ -1,0 +1,258 @@
+package browser
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/remote"
+	"github.com/coder/websocket"
+	"github.com/stretchr/testify/require"
+)
+
+// wsConn is a websocket as a [CDPConn].
+type wsConn struct{ ws *websocket.Conn }
+
+func (c wsConn) Read(ctx context.Context) ([]byte, error) {
+	_, b, err := c.ws.Read(ctx)
+	return b, err
+}
+
+func (c wsConn) Write(ctx context.Context, msg []byte) error {
+	return c.ws.Write(ctx, websocket.MessageText, msg)
+}
+
+// connect serves b's DevTools protocol on a websocket as the server does, and
+// returns its address. Errors of ServeCDP fail the test.
+func connect(t *testing.T, b Browser) string {
+	t.Helper()
+	var serving sync.WaitGroup
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		serving.Add(1)
+		defer serving.Done()
+		ws, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			t.Errorf("accept: %v", err)
+			return
+		}
+		defer ws.CloseNow()
+		ws.SetReadLimit(MaxCommand)
+		if err := b.ServeCDP(r.Context(), wsConn{ws}); err != nil {
+			t.Errorf("ServeCDP: %v", err)
+		}
+	}))
+	t.Cleanup(func() {
+		srv.CloseClientConnections()
+		srv.Close()
+		serving.Wait()
+	})
+	return "ws" + strings.TrimPrefix(srv.URL, "http") + "/devtools/browser/0"
+}
+
+// client connects chromedp to b as a user's program would.
+func client(t *testing.T, b Browser) context.Context {
+	t.Helper()
+	actx, cancelAllocator := remote.NewAllocator(context.Background(), connect(t, b), remote.NoModifyURL)
+	ctx, cancel := chromedp.NewContext(actx, chromedp.WithErrorf(t.Logf))
+	ctx, cancelTimeout := context.WithTimeout(ctx, 30*time.Second)
+	t.Cleanup(func() {
+		cancelTimeout()
+		cancel()
+		cancelAllocator()
+		chromedp.FromContext(ctx).Allocator.Wait()
+	})
+	require.NoError(t, chromedp.Do(ctx))
+	return ctx
+}
+
+// memConn is one end of an in-memory DevTools connection.
+type memConn struct {
+	in  <-chan []byte
+	out chan<- []byte
+}
+
+func pipeConn() (memConn, memConn) {
+	a, b := make(chan []byte, 64), make(chan []byte, 64)
+	return memConn{a, b}, memConn{b, a}
+}
+
+func (c memConn) Read(ctx context.Context) ([]byte, error) {
+	select {
+	case b, ok := <-c.in:
+		if !ok {
+			return nil, errors.New("closed")
+		}
+		return b, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (c memConn) Write(ctx context.Context, b []byte) error {
+	select {
+	case c.out <- b:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// outsider is a client from outside that sees every event it is told.
+type outsider struct {
+	*testing.T
+	conn   *pageConn
+	root   link
+	events chan clientEvent
+	leave  func()
+}
+
+// clientTab is a tab that a client has attached.
+type clientTab struct {
+	link
+	targetID target.ID
+}
+
+// clientEvent is what a client was told.
+type clientEvent struct {
+	session target.SessionID
+	method  string
+	params  jsonv2.Value
+}
+
+// joins connects a client to b as the server does, through the filter.
+func joins(t *testing.T, b Browser) *outsider {
+	t.Helper()
+	here, there := pipeConn()
+	life, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- b.ServeCDP(life, there) }()
+	o := &outsider{T: t, events: make(chan clientEvent, 1<<12)}
+	o.conn = newPageConn(life, here, func(session target.SessionID, method string, params jsonv2.Value) {
+		o.events <- clientEvent{session, method, params}
+	})
+	o.root = o.conn.root()
+	left := false
+	o.leave = func() {
+		if !left {
+			left = true
+			cancel()
+			require.NoError(t, <-served)
+			<-o.conn.done
+		}
+	}
+	t.Cleanup(o.leave)
+	return o
+}
+
+// opens opens a tab and attaches it.
+func (o *outsider) opens(url string, in cdp.BrowserContextID) *clientTab {
+	o.Helper()
+	made, err := callOn(o.Context(), o.root, target.CreateTarget, target.CreateTargetParams{URL: url, BrowserContextID: in})
+	require.NoError(o, err)
+	return o.takes(made.TargetID)
+}
+
+// takes attaches a tab.
+func (o *outsider) takes(id target.ID) *clientTab {
+	o.Helper()
+	flat := true
+	got, err := callOn(o.Context(), o.root, target.AttachToTarget, target.AttachToTargetParams{TargetID: id, Flatten: &flat})
+	require.NoError(o, err)
+	return &clientTab{link{o.conn, got.SessionID}, id}
+}
+
+// next waits for an event.
+func (o *outsider) next(method string) clientEvent {
+	o.Helper()
+	for {
+		select {
+		case ev := <-o.events:
+			if ev.method == method {
+				return ev
+			}
+		case <-time.After(20 * time.Second):
+			require.FailNow(o, "no "+method)
+		}
+	}
+}
+
+// forget drops what it was told so far.
+func (o *outsider) forget() {
+	for len(o.events) > 0 {
+		<-o.events
+	}
+}
+
+// evaluates runs a script in a tab, as a person who clicks may.
+func (o *outsider) evaluates(s *clientTab, script string) string {
+	o.Helper()
+	value, by := true, true
+	got, err := callOn(o.Context(), s, runtime.Evaluate, runtime.EvaluateParams{Expression: script, ReturnByValue: &value, UserGesture: &by, AwaitPromise: &by})
+	require.NoError(o, err)
+	require.Nil(o, got.ExceptionDetails)
+	return string(got.Result.Value)
+}
+
+// pages are the tabs that a client sees.
+func (o *outsider) pages() (list []*target.Info) {
+	o.Helper()
+	got, err := callOn(o.Context(), o.root, target.GetTargets, target.GetTargetsParams{})
+	require.NoError(o, err)
+	return slices.DeleteFunc(got.TargetInfos, func(i *target.Info) bool { return i.Type != "page" })
+}
+
+// asks has a page ask, and returns what becomes of its question: as soon as it
+// is known.
+func (o *outsider) asks(s *clientTab, question string) {
+	o.Helper()
+	o.evaluates(s, `window.became = "nothing"; setTimeout(() => window.became = String(`+question+`)); 1`)
+}
+
+func (o *outsider) became(s *clientTab, want, why string) {
+	o.Helper()
+	require.Eventually(o, func() bool { return o.evaluates(s, "became") == strconv.Quote(want) }, 10*time.Second, 10*time.Millisecond, why)
+}
+
+// values reads what scripts of the page see in the inputs of every tab, in a
+// world of its own that no script of the page has changed.
+func values(ctx context.Context, t *testing.T, b Browser) string {
+	t.Helper()
+	o := joins(t, b)
+	defer o.leave()
+	var all []string
+	for _, info := range o.pages() {
+		tab := o.takes(info.TargetID)
+		tree, err := callOn(ctx, tab, page.GetFrameTree, cdp.Empty{})
+		require.NoError(t, err)
+		world, err := callOn(ctx, tab, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{
+			FrameID: tree.FrameTree.Frame.ID, WorldName: "test",
+		})
+		require.NoError(t, err)
+		value := true
+		got, err := callOn(ctx, tab, runtime.Evaluate, runtime.EvaluateParams{
+			ContextID: world.ExecutionContextID, ReturnByValue: &value, Expression: `
+				[...document.querySelectorAll('input')].map(i => i.value).join('\n') + '\n' +
+				document.documentElement.outerHTML + '\n' + location.href`,
+		})
+		require.NoError(t, err)
+		require.Nil(t, got.ExceptionDetails)
+		var text string
+		require.NoError(t, json.Unmarshal(got.Result.Value, &text))
+		all = append(all, text)
+	}
+	return strings.Join(all, "\n")
+}

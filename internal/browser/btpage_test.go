@@ -1,0 +1,136 @@
+package browser
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"image/png"
+	"mime"
+	"mime/multipart"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// observe reads the page and checks what holds for every observation.
+func observe(ctx context.Context, t *testing.T, p Page) *Observation {
+	t.Helper()
+	obs, err := p.Observe(ctx)
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(obs.Outline), MaxOutline)
+	for _, e := range obs.Elements {
+		require.Contains(t, obs.Outline, "["+string(e.Ref)+"] "+e.Role)
+	}
+	return obs
+}
+
+// find returns the element of a role and name.
+func find(t *testing.T, obs *Observation, role, name string) Element {
+	t.Helper()
+	for _, e := range obs.Elements {
+		if e.Role == role && strings.Contains(e.Name, name) {
+			return e
+		}
+	}
+	require.Failf(t, "no such element", "%s %q in\n%s", role, name, obs.Outline)
+	return Element{}
+}
+
+// open shows a page of a site and reads it.
+func open(ctx context.Context, t *testing.T, p Page, url string) *Observation {
+	t.Helper()
+	require.NoError(t, p.Goto(ctx, url))
+	return observe(ctx, t, p)
+}
+
+// settle waits for the page and reads it.
+func settle(ctx context.Context, t *testing.T, p Page) *Observation {
+	t.Helper()
+	require.NoError(t, p.Settle(ctx, 5*time.Second))
+	return observe(ctx, t, p)
+}
+
+// clickUntil clicks a button and observes until the outline holds a text.
+func clickUntil(ctx context.Context, t *testing.T, p Page, obs *Observation, button, text string) {
+	t.Helper()
+	require.NoError(t, p.Click(ctx, find(t, obs, "button", button).Ref))
+	require.Eventually(t, func() bool { return strings.Contains(observe(ctx, t, p).Outline, text) }, 10*time.Second, 20*time.Millisecond, "%s: %s", button, text)
+}
+
+// masked counts the pixels of a picture that were painted over.
+func masked(t *testing.T, shot []byte) int {
+	t.Helper()
+	img, err := png.Decode(bytes.NewReader(shot))
+	require.NoError(t, err)
+	n := 0
+	for y := img.Bounds().Min.Y; y < img.Bounds().Max.Y; y++ {
+		for x := img.Bounds().Min.X; x < img.Bounds().Max.X; x++ {
+			if r, g, b, _ := img.At(x, y).RGBA(); r>>8 == 0x60 && g>>8 == 0x60 && b>>8 == 0x60 {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// hunter is a password with everything that encodings treat apart.
+const hunter = `Hunter2 &=+%"\'<é日>`
+
+// login is a password or a code for a site.
+func login(field, value string, origins ...string) Fill {
+	return Fill{Field: field, Value: bctrl.NewSecret(value), Origins: origins}
+}
+
+// requireUnseen fails when a text holds the value in any usual form. It prints
+// neither.
+func requireUnseen(t *testing.T, value string, texts ...string) {
+	t.Helper()
+	for i, text := range texts {
+		for _, form := range []string{
+			value, url.QueryEscape(value), url.PathEscape(value), strings.ToUpper(value),
+			base64.StdEncoding.EncodeToString([]byte(value)), fmt.Sprintf("%x", value),
+		} {
+			require.False(t, strings.Contains(text, form), "text %d holds the value", i)
+		}
+	}
+}
+
+// stringAt follows keys into JSON, through the first element of an array.
+func stringAt(body string, path ...string) string {
+	var at any
+	if json.Unmarshal([]byte(body), &at) != nil {
+		return ""
+	}
+	for _, key := range path {
+		if list, ok := at.([]any); ok && len(list) > 0 {
+			at = list[0]
+		}
+		object, _ := at.(map[string]any)
+		at = object[key]
+	}
+	if list, ok := at.([]any); ok && len(list) > 0 {
+		at = list[0]
+	}
+	text, _ := at.(string)
+	return text
+}
+
+// partOf returns a field of a multipart form.
+func partOf(r received, name string) string {
+	_, params, err := mime.ParseMediaType(r.contentType)
+	if err != nil {
+		return ""
+	}
+	form, err := multipart.NewReader(strings.NewReader(r.body), params["boundary"]).ReadForm(1 << 20)
+	if err != nil || len(form.Value[name]) != 1 {
+		return ""
+	}
+	return form.Value[name][0]
+}

@@ -1,0 +1,110 @@
+package browser
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// TestFillIsRefusedWhereTheLoginDoesNotBelong tries every way around the
+// origin.
+func TestFillIsRefusedWhereTheLoginDoesNotBelong(t *testing.T) {
+	ctx, p, b := openPage(t)
+	const form = `<form method=post><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form>`
+	evil := newSite(t, nil)
+	s := newSite(t, nil)
+	evil.pages = map[string]string{
+		"/":       form,
+		"/around": `<iframe src="` + s.URL + `/"></iframe>`,
+	}
+	s.pages = map[string]string{
+		"/":        form,
+		"/action":  strings.Replace(form, "method=post", `method=post action="`+evil.URL+`/steal"`, 1),
+		"/base":    `<base href="` + evil.URL + `/">` + strings.Replace(form, "method=post", `method=post action="steal"`, 1),
+		"/button":  strings.Replace(form, "<button>", `<button formaction="`+evil.local()+`/steal" formmethod=post>`, 1),
+		"/data":    strings.Replace(form, "method=post", `method=post action="data:text/html,x"`, 1),
+		"/broken":  strings.Replace(form, "method=post", `method=post action="http://["`, 1),
+		"/inside":  `<iframe src="` + evil.URL + `/"></iframe>`,
+		"/other":   `<iframe src="` + s.local() + `/"></iframe>`,
+		"/sandbox": `<iframe sandbox="allow-forms allow-scripts" src="/"></iframe>`,
+		"/srcdoc":  `<iframe sandbox="allow-forms" srcdoc="<input aria-label=User><input type=password aria-label=Password>"></iframe>`,
+		"/dataurl": `<iframe src='data:text/html,` + form + `'></iframe>`,
+		"/script":  strings.Replace(form, "method=post", `action="javascript:void 0" method=post`, 1),
+	}
+	for _, c := range []struct{ url, found, why string }{
+		{evil.URL + "/", evil.URL, "another port is another origin"},
+		{s.local() + "/", s.local(), "another name is another origin"},
+		{evil.URL + "/around", evil.URL, "a hostile page frames the login"},
+		{s.URL + "/inside", evil.URL, "the login's page frames a hostile one"},
+		{s.URL + "/other", s.local(), "the frame runs in another process"},
+		{s.URL + "/action", evil.URL, "the form sends elsewhere"},
+		{s.URL + "/base", evil.URL, "the form's address is resolved as the browser does"},
+		{s.URL + "/button", evil.local(), "a button sends elsewhere"},
+		{s.URL + "/data", "without an origin", "the form sends nowhere that is known"},
+		{s.URL + "/broken", "without an origin", "the form's address cannot be read"},
+		{s.URL + "/sandbox", "without an origin", "a sandboxed frame has no origin"},
+		{s.URL + "/srcdoc", "without an origin", "a sandboxed document has no origin"},
+		{s.URL + "/dataurl", "without an origin", "a data: frame has no origin"},
+	} {
+		obs := open(ctx, t, p, c.url)
+		for _, fill := range []Fill{login("username", "bot", s.URL), login("password", hunter, s.URL), {Field: "password", Value: bctrl.NewSecret(hunter), Origins: []string{s.URL}, Direct: true}} {
+			role := "User"
+			if fill.Field == "password" {
+				role = "Password"
+			}
+			err := p.Fill(ctx, find(t, obs, "textbox", role).Ref, fill)
+			refused := new(bctrl.Error)
+			require.ErrorAs(t, err, &refused, c.why)
+			require.Equal(t, "vault.origin_mismatch", refused.Code, c.why)
+			require.Equal(t, 403, refused.Status, c.why)
+			require.Contains(t, refused.Message, c.found, c.why)
+		}
+		requireUnseen(t, hunter, values(ctx, t, b))
+		require.NotContains(t, values(ctx, t, b), "bot", c.why)
+	}
+	require.False(t, p.guarded(), "nothing was filled")
+
+	obs := open(ctx, t, p, s.URL+"/script")
+	require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, login("password", hunter, s.URL)), "a script of the frame itself")
+}
+
+// TestFillGoesOnlyIntoTheRightField aims at everything that is not one.
+func TestFillGoesOnlyIntoTheRightField(t *testing.T) {
+	ctx, p, b := openPage(t)
+	s := newSite(t, map[string]string{"/": `
+<input aria-label=text><input type=password aria-label=password><input type=password aria-label=off disabled><input type=password aria-label=fixed readonly>
+<textarea aria-label=area></textarea><div contenteditable role=textbox aria-label=rich></div><button>button</button><input type=checkbox aria-label=check>
+<input type=password aria-label=short maxlength=3><input type=password aria-label=fussy pattern="[ab]+"><input type=password aria-label=invisible style="opacity:0">
+<input aria-label=five maxlength=5>`})
+	obs := open(ctx, t, p, s.URL+"/")
+	for _, c := range []struct{ role, name, field, code string }{
+		{"textbox", "text", "password", "vault.wrong_field"},
+		{"textbox", "area", "password", "vault.wrong_field"},
+		{"textbox", "rich", "username", "vault.wrong_field"},
+		{"button", "button", "password", "vault.wrong_field"},
+		{"checkbox", "check", "username", "vault.wrong_field"},
+		{"textbox", "password", "username", "vault.wrong_field"},
+		{"textbox", "password", "seed", "vault.wrong_field"},
+		{"textbox", "off", "password", "page.disabled"},
+		{"textbox", "fixed", "password", "page.disabled"},
+		{"textbox", "invisible", "password", "vault.wrong_field"},
+		{"textbox", "short", "password", "vault.fill_impossible"},
+		{"textbox", "fussy", "password", "vault.fill_impossible"},
+		{"textbox", "five", "totp", "vault.fill_impossible"},
+	} {
+		value := hunter
+		if c.field == "totp" {
+			value = "123456"
+		}
+		require.ErrorContains(t, p.Fill(ctx, find(t, obs, c.role, c.name).Ref, login(c.field, value, s.URL)), c.code, "%s into %s", c.field, c.name)
+	}
+	ref := find(t, obs, "textbox", "password").Ref
+	require.ErrorContains(t, p.Fill(ctx, ref, login("password", hunter)), "vault.origin_mismatch", "no origins, nowhere")
+	require.ErrorContains(t, p.Fill(ctx, ref, login("password", "", s.URL)), "vault.field_empty")
+	require.ErrorContains(t, p.Fill(ctx, ref, login("password", "two\nlines", s.URL)), "vault.fill_impossible")
+	requireUnseen(t, hunter, values(ctx, t, b))
+	require.False(t, p.guarded())
+}
