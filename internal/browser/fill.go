@@ -83,27 +83,27 @@ type inputState struct {
 // The errors are vault.origin_mismatch (the page, a frame around the element
 // or the form's target is not where the login belongs), vault.wrong_field (the
 // element does not take such a field) and vault.fill_impossible.
-func (s *pageSet) Fill(ctx context.Context, ref Ref, fill Fill) error {
-	if err := checkFill(fill); err != nil {
+func (s *pageSet) Fill(ctx context.Context, ref Ref, field Fill) error {
+	if err := checkFill(field); err != nil {
 		return err
 	}
 	return s.onElement(ctx, ref, func(ctx context.Context, t *tab, n *node, tree *frameTree) error {
-		if err := t.checkOrigins(ctx, tree, n.frame, fill); err != nil {
+		if err := t.checkOrigins(ctx, tree, n.frame, field); err != nil {
 			return err
 		}
-		value := fill.Value.Expose()
-		code := fill.Field == fieldTOTP
+		value := field.Value.Expose()
+		code := field.Field == fieldTOTP
 		var state inputState
 		if err := n.call(ctx, &state, jsInspect, []string{}); err != nil {
 			return err
 		}
-		if err := state.check(n, fill); err != nil {
+		if err := state.check(n, field); err != nil {
 			return err
 		}
 		if _, err := n.still(ctx); err != nil {
 			return err
 		}
-		if fill.Field == fieldUsername {
+		if field.Field == fieldUsername {
 			t.setFilled(n)
 			return clearedAs(t.typeFilled(ctx, []*node{n}, value), n)
 		}
@@ -117,7 +117,7 @@ func (s *pageSet) Fill(ctx context.Context, ref Ref, fill Fill) error {
 			longest, shortest = 0, 0
 		}
 		placeholder := ""
-		if !fill.Direct {
+		if !field.Direct {
 			if !isASCII(value) && !strings.EqualFold(state.Charset, "UTF-8") {
 				return refuse(409, "vault.fill_impossible", "the page is not in UTF-8, and the value has characters beyond ASCII", "set fill: direct on the entry")
 			}
@@ -135,16 +135,16 @@ func (s *pageSet) Fill(ctx context.Context, ref Ref, fill Fill) error {
 			}
 			placeholder = candidates[i]
 		}
-		return t.fill(ctx, nodes, fill, placeholder)
+		return t.fill(ctx, nodes, field, placeholder)
 	})
 }
 
 // fill types the placeholder, or without one the value, behind a guard.
-func (t *tab) fill(ctx context.Context, nodes []*node, fill Fill, placeholder string) error {
+func (t *tab) fill(ctx context.Context, nodes []*node, field Fill, placeholder string) error {
 	s := t.set
 	s.secret.Store(true)
-	s.scrub.add(fill.Value)
-	text := fill.Value.Expose()
+	s.scrub.add(field.Value)
+	text := field.Value.Expose()
 	if placeholder != "" {
 		s.scrub.add(bctrl.NewSecret(placeholder))
 		text = placeholder
@@ -156,13 +156,13 @@ func (t *tab) fill(ctx context.Context, nodes []*node, fill Fill, placeholder st
 	}
 	f, key, direct := nodes[0].frame, nodes[0].key(), placeholder == ""
 	filled := filledField{
-		name:        fill.Field,
-		value:       fill.Value,
+		name:        field.Field,
+		value:       field.Value,
 		placeholder: placeholder,
 		row:         len(nodes) > 1 && !direct,
-		allows:      func(at string) bool { return mayGoTo(fill, at) },
-		permitted:   fill.Still,
-		report:      fill.Report,
+		allows:      func(at string) bool { return mayGoTo(field, at) },
+		permitted:   field.Still,
+		report:      field.Report,
 		element:     key,
 		process:     f.session.id,
 		tab:         t.session.id,
@@ -170,9 +170,9 @@ func (t *tab) fill(ctx context.Context, nodes []*node, fill Fill, placeholder st
 			return t.look(ctx, f, key, held, direct)
 		},
 	}
-	if fill.Fresh != nil && !direct {
+	if field.Fresh != nil && !direct {
 		filled.fresh = func(ctx context.Context) (bctrl.Secret, error) {
-			code, err := fill.Fresh(ctx)
+			code, err := field.Fresh(ctx)
 			s.scrub.add(code)
 			return code, err
 		}
@@ -229,7 +229,7 @@ func clearedAs(err error, n *node) error {
 
 // checkOrigins holds the element's frame and every frame around it, up to the
 // tab as the browser process knows it, to the login's origins.
-func (t *tab) checkOrigins(ctx context.Context, tree *frameTree, f *frame, fill Fill) error {
+func (t *tab) checkOrigins(ctx context.Context, tree *frameTree, f *frame, field Fill) error {
 	chain := tree.ancestors(f)
 	if chain == nil {
 		return refuse(403, "vault.origin_mismatch", "the frames around the element cannot be told", "")
@@ -238,7 +238,7 @@ func (t *tab) checkOrigins(ctx context.Context, tree *frameTree, f *frame, fill 
 		if err := settleOrigin(ctx, tree, up); err != nil {
 			return err
 		}
-		if !mayGoTo(fill, up.origin) {
+		if !mayGoTo(field, up.origin) {
 			what := "a frame around the element"
 			switch {
 			case up == tree.top:
@@ -291,10 +291,10 @@ func mismatch(what, found string) error {
 }
 
 // check holds an input to what a field may go into.
-func (i inputState) check(n *node, fill Fill) error {
+func (i inputState) check(n *node, field Fill) error {
 	name := "the element " + string(n.ref)
-	if types := inputTypes(fill.Field); !slices.Contains(types, i.Kind) {
-		return refuse(409, "vault.wrong_field", fmt.Sprintf("%s is no input for a %s", name, fill.Field), "a "+fill.Field+" goes into an input of type "+strings.Join(types, ", "))
+	if types := inputTypes(field.Field); !slices.Contains(types, i.Kind) {
+		return refuse(409, "vault.wrong_field", fmt.Sprintf("%s is no input for a %s", name, field.Field), "a "+field.Field+" goes into an input of type "+strings.Join(types, ", "))
 	}
 	switch {
 	case i.Disabled || i.Readonly:
@@ -303,7 +303,7 @@ func (i inputState) check(n *node, fill Fill) error {
 		return refuse(409, "vault.wrong_field", name+" is not visible", "")
 	}
 	for _, target := range i.Targets {
-		if at := canonicalOrigin(target); !mayGoTo(fill, at) {
+		if at := canonicalOrigin(target); !mayGoTo(field, at) {
 			return mismatch("the form sends to a place", at)
 		}
 	}

@@ -256,12 +256,12 @@ func FuzzWhatTheBrowserReadsWasChecked(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var browser struct{ Params map[string]json.RawMessage }
-		if err := json.Unmarshal(sent, &browser); err != nil {
+		var asRead struct{ Params map[string]json.RawMessage }
+		if err := json.Unmarshal(sent, &asRead); err != nil {
 			t.Fatalf("the browser cannot read %s: %v", sent, err)
 		}
 		var url string
-		if raw, ok := browser.Params["url"]; ok {
+		if raw, ok := asRead.Params["url"]; ok {
 			if err := json.Unmarshal(raw, &url); err != nil || checkClientURL(url) != nil {
 				t.Fatalf("the browser reads %s", sent)
 			}
