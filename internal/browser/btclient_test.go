@@ -172,7 +172,7 @@ func (o *outsider) takes(id target.ID) *clientTab {
 	flat := true
 	got, err := callOn(o.Context(), o.root, target.AttachToTarget, target.AttachToTargetParams{TargetID: id, Flatten: &flat})
 	require.NoError(o, err)
-	return &clientTab{link{o.conn, got.SessionID}, id}
+	return &clientTab{link: o.conn.session(got.SessionID), targetID: id}
 }
 
 // next waits for an event.

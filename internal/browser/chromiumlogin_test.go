@@ -189,7 +189,7 @@ func (e *eavesdropper) attach(ctx context.Context, t *testing.T) {
 		}
 		at, err := callOn(ctx, root, target.AttachToTarget, target.AttachToTargetParams{TargetID: info.TargetID, Flatten: &flat})
 		require.NoError(t, err)
-		s := link{e.conn, at.SessionID}
+		s := e.conn.session(at.SessionID)
 		require.NoError(t, tell(ctx, s, network.Enable, network.EnableParams{}))
 		require.NoError(t, s.call(ctx, "Page.enable", cdp.Empty{}, nil))
 		require.NoError(t, s.call(ctx, "Runtime.enable", cdp.Empty{}, nil))

@@ -133,7 +133,7 @@ func TestAClientPausesNewTabsBesideTheServer(t *testing.T) {
 	require.NoError(t, err)
 	var opened target.EventAttachedToTarget
 	require.NoError(t, jsonv2.Unmarshal(o.next(target.AttachedToTarget.Method).params, &opened))
-	tab := &clientTab{link{o.conn, opened.SessionID}, opened.TargetInfo.TargetID}
+	tab := &clientTab{link: o.conn.session(opened.SessionID), targetID: opened.TargetInfo.TargetID}
 	for _, command := range []struct { // in one go: some are answered once the tab runs
 		method string
 		params any

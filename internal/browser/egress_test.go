@@ -216,7 +216,7 @@ func navigateRaw(t *testing.T, b *chromium, url string) string {
 	})
 	require.NoError(t, err)
 	for {
-		got, err := callOn(ctx, link{conn, tab.SessionID}, runtime.Evaluate, runtime.EvaluateParams{
+		got, err := callOn(ctx, conn.session(tab.SessionID), runtime.Evaluate, runtime.EvaluateParams{
 			Expression: "document.readyState+document.documentElement.innerText",
 		})
 		require.NoError(t, err)

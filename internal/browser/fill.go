@@ -335,7 +335,7 @@ func (t *tab) digitRow(ctx context.Context, n *node, count int) ([]*node, error)
 }
 
 // key names the node for as long as its document lives.
-func (n *node) key() elementKey { return elementKey{n.frame.id, n.frame.loader, n.backend} }
+func (n *node) key() elementKey { return n.frame.element(n.backend) }
 
 func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })

@@ -86,7 +86,7 @@ func (t *tab) look(ctx context.Context, f *frame, key elementKey, held string, d
 		return now, false
 	}
 	if now.Spread && direct {
-		t.forgetTyped(documentKey{key.frame, key.loader})
+		t.forgetTyped(key.documentKey)
 	}
 	return now, true
 }

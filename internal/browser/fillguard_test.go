@@ -32,7 +32,7 @@ func guardOf(placeholder string) *fillGuard {
 	return newFillGuard(filledField{
 		placeholder: placeholder,
 		value:       bctrl.NewSecret(realOne),
-		element:     elementKey{frame: "f", loader: "one", backend: 7},
+		element:     elementKey{documentKey: documentKey{frame: "f", loader: "one"}, backend: 7},
 		allows:      toGoodSite,
 	})
 }
@@ -115,7 +115,7 @@ func TestAPasswordThatIsAWordOfTheRequestIsSent(t *testing.T) {
 		g := newFillGuard(filledField{
 			placeholder: heldBack,
 			value:       bctrl.NewSecret(c.value),
-			element:     elementKey{frame: "f"},
+			element:     elementKey{documentKey: documentKey{frame: "f"}},
 			allows:      toGoodSite,
 		})
 		gs.arm(g)

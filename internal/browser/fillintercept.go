@@ -15,7 +15,7 @@ func (s *pageSet) paused(ctx context.Context, session *pageSession, ev fetch.Eve
 	if ev.Request == nil {
 		ev.Request = &network.Request{}
 	}
-	id := flightID{session.id, ev.NetworkID}
+	id := flightID{session: session.id, request: ev.NetworkID}
 	if ev.ResponseStatusCode != 0 || ev.ResponseErrorReason != "" {
 		s.answered(ctx, session, ev, id)
 		return

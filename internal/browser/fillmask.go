@@ -7,9 +7,6 @@ import "github.com/chromedp/cdproto/cdp"
 // directly, every other field does too unless the model wrote it: a script may
 // have moved the value there, and half of it would not be recognised.
 
-// document names the document that a node is in.
-func (n *node) document() documentKey { return documentKey{n.frame.id, n.frame.loader} }
-
 // setFilled remembers that an element holds something filled.
 func (t *tab) setFilled(n *node) {
 	t.set.filled.Store(true)
@@ -23,7 +20,7 @@ func (t *tab) setFilled(n *node) {
 func (t *tab) setDirect(n *node) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.direct[n.document()] = true
+	t.direct[n.frame.document()] = true
 }
 
 // setTyped remembers that an element holds the model's own text now.
@@ -41,7 +38,7 @@ func (t *tab) forgetTyped(d documentKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for key := range t.typed {
-		if key.frame == d.frame && key.loader == d.loader {
+		if key.documentKey == d {
 			delete(t.typed, key)
 		}
 	}
@@ -51,7 +48,7 @@ func (t *tab) forgetTyped(d documentKey) {
 func (t *tab) hides(key elementKey) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.filled[key] || t.direct[documentKey{key.frame, key.loader}] && !t.typed[key]
+	return t.filled[key] || t.direct[key.documentKey] && !t.typed[key]
 }
 
 // filledIn returns the filled elements of a document.
@@ -60,7 +57,7 @@ func (t *tab) filledIn(f *frame) []cdp.BackendNodeID {
 	defer t.mu.Unlock()
 	var out []cdp.BackendNodeID
 	for key := range t.filled {
-		if key.frame == f.id && key.loader == f.loader {
+		if key.documentKey == f.document() {
 			out = append(out, key.backend)
 		}
 	}
@@ -71,19 +68,15 @@ func (t *tab) filledIn(f *frame) []cdp.BackendNodeID {
 func (t *tab) pruneFilled(tree *frameTree) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	gone := func(id cdp.FrameID, loader cdp.LoaderID) bool {
-		f := tree.byID[id]
-		return f == nil || f.loader != loader
-	}
 	for _, keys := range []map[elementKey]bool{t.filled, t.typed} {
 		for key := range keys {
-			if gone(key.frame, key.loader) {
+			if !tree.has(key.documentKey) {
 				delete(keys, key)
 			}
 		}
 	}
 	for key := range t.direct {
-		if gone(key.frame, key.loader) {
+		if !tree.has(key) {
 			delete(t.direct, key)
 		}
 	}

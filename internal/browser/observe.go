@@ -379,8 +379,7 @@ func (r *refTable) prune(t *tab, tree *frameTree) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for ref, entry := range r.byRef {
-		f := tree.byID[entry.key.frame]
-		if entry.tab == t && (f == nil || f.loader != entry.key.loader) {
+		if entry.tab == t && !tree.has(entry.key.documentKey) {
 			r.forget(ref, entry)
 		}
 	}

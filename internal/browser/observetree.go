@@ -288,7 +288,7 @@ func (w *walk) element(n *axNode, role, name string, depth, level int) {
 	if name == "" && role == "clickable" {
 		name = clip(w.clean(w.textBelow(n, level, maxName*4)), maxName)
 	}
-	key := elementKey{w.doc.frame.id, w.doc.frame.loader, n.Backend}
+	key := w.doc.frame.element(n.Backend)
 	e := &Element{Ref: w.tab.set.refs.name(w.tab, key), Role: role, Name: clip(name, maxName)}
 	editable := n.property("editable") != ""
 	if editable || hasValue(role) {

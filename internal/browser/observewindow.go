@@ -130,7 +130,7 @@ func contentOf(line string) []content {
 	case strings.HasPrefix(kind, "note: "):
 		return nil
 	case strings.HasPrefix(kind, "text: "), strings.HasPrefix(kind, "row: "):
-		return []content{{shownText, cut{start + strings.Index(kind, " ") + 1, len(line)}}}
+		return []content{{shownText, cut{from: start + strings.Index(kind, " ") + 1, to: len(line)}}}
 	}
 	var out []content
 	for i := start; i < len(line); i++ {
@@ -142,7 +142,7 @@ func contentOf(line string) []content {
 		if strings.HasSuffix(line[:i], " value=") {
 			shown = shownValue
 		}
-		out = append(out, content{shown, cut{i + 1, max(i+1, end-1)}})
+		out = append(out, content{shown, cut{from: i + 1, to: max(i+1, end-1)}})
 		i = end - 1
 	}
 	return out

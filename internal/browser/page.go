@@ -269,10 +269,10 @@ func (t *tab) element(ctx context.Context, ref Ref) (*node, *frameTree, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	f := tree.byID[entry.key.frame]
-	if f == nil || f.loader != entry.key.loader {
+	if !tree.has(entry.key.documentKey) {
 		return nil, nil, gone()
 	}
+	f := tree.byID[entry.key.frame]
 	n, err := t.node(ctx, f, entry.key.backend)
 	if err != nil {
 		if ctx.Err() != nil {

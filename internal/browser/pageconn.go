@@ -184,7 +184,10 @@ type link struct {
 }
 
 // root is the session of the browser itself.
-func (c *pageConn) root() link { return link{conn: c} }
+func (c *pageConn) root() link { return c.session("") }
+
+// session is an attached session.
+func (c *pageConn) session(id target.SessionID) link { return link{conn: c, id: id} }
 
 // call sends a command and decodes its answer into result, which may be nil.
 func (l link) call(ctx context.Context, method string, params, result any) error {

@@ -24,11 +24,25 @@ type frame struct {
 	session *pageSession
 }
 
+// document names the document for as long as it lives, and element one of its
+// elements.
+func (f *frame) document() documentKey { return documentKey{frame: f.id, loader: f.loader} }
+
+func (f *frame) element(backend cdp.BackendNodeID) elementKey {
+	return elementKey{documentKey: f.document(), backend: backend}
+}
+
 // frameTree is the frames of a tab at one moment.
 type frameTree struct {
 	top   *frame
 	byID  map[cdp.FrameID]*frame
 	order []*frame // parents before children
+}
+
+// has reports whether a document is there.
+func (t *frameTree) has(d documentKey) bool {
+	f := t.byID[d.frame]
+	return f != nil && f.loader == d.loader
 }
 
 // frameTree asks the tab and the processes of its frames for their documents.

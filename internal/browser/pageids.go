@@ -10,7 +10,6 @@ type documentKey struct {
 
 // elementKey is an element for as long as its document lives.
 type elementKey struct {
-	frame   cdp.FrameID
-	loader  cdp.LoaderID
+	documentKey
 	backend cdp.BackendNodeID
 }

@@ -248,7 +248,7 @@ func (s *pageSet) onEvent(id target.SessionID, method string, params jsonv2.Valu
 
 func (s *pageSet) attached(parent target.SessionID, ev target.EventAttachedToTarget) {
 	session := &pageSession{
-		link: link{s.conn, ev.SessionID}, targetID: ev.TargetInfo.TargetID, kind: ev.TargetInfo.Type,
+		link: s.conn.session(ev.SessionID), targetID: ev.TargetInfo.TargetID, kind: ev.TargetInfo.Type,
 		ready: make(chan struct{}), gone: make(chan struct{}),
 	}
 	s.mu.Lock()

@@ -159,7 +159,7 @@ func (t *tab) telling(ctx context.Context, f *frame) ([]cdp.BackendNodeID, error
 		return nil, fmt.Errorf("reading the page: %w", err)
 	}
 	for _, n := range got.Nodes {
-		if n.property("editable") != "" && t.hides(elementKey{f.id, f.loader, n.Backend}) {
+		if n.property("editable") != "" && t.hides(f.element(n.Backend)) {
 			out = append(out, n.Backend)
 			continue
 		}
