@@ -11,13 +11,13 @@ import (
 	"github.com/bctrl-go/bctrl/internal/egress"
 )
 
-// loopback lets pages reach the servers of tests.
-func loopback() egress.Policy {
+// Loopback lets pages reach the servers of tests.
+func Loopback() egress.Policy {
 	return egress.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 }
 
-// launchFrom starts a browser that is stopped when the test ends.
-func launchFrom(t *testing.T, driver Driver, spec Spec) Browser {
+// Launch starts a browser that is stopped when the test ends.
+func Launch(t *testing.T, driver Driver, spec Spec) Browser {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -31,14 +31,14 @@ func launchFrom(t *testing.T, driver Driver, spec Spec) Browser {
 	return b
 }
 
-// openPageFrom starts a browser that may reach this machine, and takes its page
+// OpenPage starts a browser that may reach this machine, and takes its page
 // over. The context ends after a minute.
-func openPageFrom(t *testing.T, driver Driver, spec Spec) (context.Context, Page, Browser) {
+func OpenPage(t *testing.T, driver Driver, spec Spec) (context.Context, Page, Browser) {
 	t.Helper()
 	spec.Egress = egress.Policy{Allow: []netip.Prefix{
 		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"),
 	}}
-	b := launchFrom(t, driver, spec)
+	b := Launch(t, driver, spec)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	p, err := b.Page(ctx)

@@ -36,9 +36,9 @@ func (c wsConn) Write(ctx context.Context, msg []byte) error {
 	return c.ws.Write(ctx, websocket.MessageText, msg)
 }
 
-// connect serves b's DevTools protocol on a websocket as the server does, and
+// Connect serves b's DevTools protocol on a websocket as the server does, and
 // returns its address. Errors of ServeCDP fail the test.
-func connect(t *testing.T, b Browser) string {
+func Connect(t *testing.T, b Browser) string {
 	t.Helper()
 	var serving sync.WaitGroup
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -63,10 +63,10 @@ func connect(t *testing.T, b Browser) string {
 	return "ws" + strings.TrimPrefix(srv.URL, "http") + "/devtools/browser/0"
 }
 
-// client connects chromedp to b as a user's program would.
-func client(t *testing.T, b Browser) context.Context {
+// Chromedp connects chromedp to b as a user's program would.
+func Chromedp(t *testing.T, b Browser) context.Context {
 	t.Helper()
-	actx, cancelAllocator := remote.NewAllocator(context.Background(), connect(t, b), remote.NoModifyURL)
+	actx, cancelAllocator := remote.NewAllocator(context.Background(), Connect(t, b), remote.NoModifyURL)
 	ctx, cancel := chromedp.NewContext(actx, chromedp.WithErrorf(t.Logf))
 	ctx, cancelTimeout := context.WithTimeout(ctx, 30*time.Second)
 	t.Cleanup(func() {
@@ -79,18 +79,18 @@ func client(t *testing.T, b Browser) context.Context {
 	return ctx
 }
 
-// memConn is one end of an in-memory DevTools connection.
-type memConn struct {
+// MemConn is one end of an in-memory DevTools connection.
+type MemConn struct {
 	in  <-chan []byte
 	out chan<- []byte
 }
 
-func pipeConn() (memConn, memConn) {
+func PipeConn() (MemConn, MemConn) {
 	a, b := make(chan []byte, 64), make(chan []byte, 64)
-	return memConn{a, b}, memConn{b, a}
+	return MemConn{a, b}, MemConn{b, a}
 }
 
-func (c memConn) Read(ctx context.Context) ([]byte, error) {
+func (c MemConn) Read(ctx context.Context) ([]byte, error) {
 	select {
 	case b, ok := <-c.in:
 		if !ok {
@@ -102,7 +102,7 @@ func (c memConn) Read(ctx context.Context) ([]byte, error) {
 	}
 }
 
-func (c memConn) Write(ctx context.Context, b []byte) error {
+func (c MemConn) Write(ctx context.Context, b []byte) error {
 	select {
 	case c.out <- b:
 		return nil
@@ -111,72 +111,72 @@ func (c memConn) Write(ctx context.Context, b []byte) error {
 	}
 }
 
-// outsider is a client from outside that sees every event it is told.
-type outsider struct {
+// Outsider is a client from outside that sees every event it is told.
+type Outsider struct {
 	*testing.T
-	conn   *pageConn
-	root   link
+	Conn   *Conn
+	Root   Session
 	events chan clientEvent
-	leave  func()
+	Leave  func()
 }
 
-// clientTab is a tab that a client has attached.
-type clientTab struct {
-	link
-	targetID target.ID
+// Tab is a tab that a client has attached.
+type Tab struct {
+	Session
+	TargetID target.ID
 }
 
 // clientEvent is what a client was told.
 type clientEvent struct {
 	session target.SessionID
 	method  string
-	params  jsonv2.Value
+	Params  jsonv2.Value
 }
 
-// joins connects a client to b as the server does, through the filter.
-func joins(t *testing.T, b Browser) *outsider {
+// Join connects a client to b as the server does, through the filter.
+func Join(t *testing.T, b Browser) *Outsider {
 	t.Helper()
-	here, there := pipeConn()
+	here, there := PipeConn()
 	life, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- b.ServeCDP(life, there) }()
-	o := &outsider{T: t, events: make(chan clientEvent, 1<<12)}
-	o.conn = newPageConn(life, here, func(session target.SessionID, method string, params jsonv2.Value) {
+	o := &Outsider{T: t, events: make(chan clientEvent, 1<<12)}
+	o.Conn = NewConn(life, here, func(session target.SessionID, method string, params jsonv2.Value) {
 		o.events <- clientEvent{session, method, params}
 	})
-	o.root = o.conn.root()
+	o.Root = o.Conn.Root()
 	left := false
-	o.leave = func() {
+	o.Leave = func() {
 		if !left {
 			left = true
 			cancel()
 			require.NoError(t, <-served)
-			<-o.conn.done
+			<-o.Conn.Done
 		}
 	}
-	t.Cleanup(o.leave)
+	t.Cleanup(o.Leave)
 	return o
 }
 
-// opens opens a tab and attaches it.
-func (o *outsider) opens(url string, in cdp.BrowserContextID) *clientTab {
+// OpenTab opens a tab and attaches it.
+func (o *Outsider) OpenTab(url string, in cdp.BrowserContextID) *Tab {
 	o.Helper()
-	made, err := callOn(o.Context(), o.root, target.CreateTarget, target.CreateTargetParams{URL: url, BrowserContextID: in})
+	made, err := Call(o.Context(), o.Root, target.CreateTarget, target.CreateTargetParams{URL: url, BrowserContextID: in})
 	require.NoError(o, err)
-	return o.takes(made.TargetID)
+	return o.AttachTab(made.TargetID)
 }
 
-// takes attaches a tab.
-func (o *outsider) takes(id target.ID) *clientTab {
+// AttachTab attaches a tab.
+func (o *Outsider) AttachTab(id target.ID) *Tab {
 	o.Helper()
 	flat := true
-	got, err := callOn(o.Context(), o.root, target.AttachToTarget, target.AttachToTargetParams{TargetID: id, Flatten: &flat})
+	got, err := Call(o.Context(), o.Root, target.AttachToTarget, target.AttachToTargetParams{TargetID: id, Flatten: &flat})
 	require.NoError(o, err)
-	return &clientTab{link: o.conn.session(got.SessionID), targetID: id}
+	return &Tab{Session: o.Conn.Session(got.SessionID), TargetID: id}
 }
 
-// next waits for an event.
-func (o *outsider) next(method string) clientEvent {
+// NextEvent waits for an event.
+func (o *Outsider) NextEvent(method string) clientEvent {
 	o.Helper()
 	for {
 		select {
@@ -190,60 +190,60 @@ func (o *outsider) next(method string) clientEvent {
 	}
 }
 
-// forget drops what it was told so far.
-func (o *outsider) forget() {
+// ForgetEvents drops what it was told so far.
+func (o *Outsider) ForgetEvents() {
 	for len(o.events) > 0 {
 		<-o.events
 	}
 }
 
-// evaluates runs a script in a tab, as a person who clicks may.
-func (o *outsider) evaluates(s *clientTab, script string) string {
+// Evaluate runs a script in a tab, as a person who clicks may.
+func (o *Outsider) Evaluate(s *Tab, script string) string {
 	o.Helper()
 	value, by := true, true
-	got, err := callOn(o.Context(), s, runtime.Evaluate, runtime.EvaluateParams{Expression: script, ReturnByValue: &value, UserGesture: &by, AwaitPromise: &by})
+	got, err := Call(o.Context(), s, runtime.Evaluate, runtime.EvaluateParams{Expression: script, ReturnByValue: &value, UserGesture: &by, AwaitPromise: &by})
 	require.NoError(o, err)
 	require.Nil(o, got.ExceptionDetails)
 	return string(got.Result.Value)
 }
 
-// pages are the tabs that a client sees.
-func (o *outsider) pages() (list []*target.Info) {
+// Tabs are the tabs that a client sees.
+func (o *Outsider) Tabs() (list []*target.Info) {
 	o.Helper()
-	got, err := callOn(o.Context(), o.root, target.GetTargets, target.GetTargetsParams{})
+	got, err := Call(o.Context(), o.Root, target.GetTargets, target.GetTargetsParams{})
 	require.NoError(o, err)
 	return slices.DeleteFunc(got.TargetInfos, func(i *target.Info) bool { return i.Type != "page" })
 }
 
-// asks has a page ask, and returns what becomes of its question: as soon as it
+// Ask has a page ask, and returns what becomes of its question: as soon as it
 // is known.
-func (o *outsider) asks(s *clientTab, question string) {
+func (o *Outsider) Ask(s *Tab, question string) {
 	o.Helper()
-	o.evaluates(s, `window.became = "nothing"; setTimeout(() => window.became = String(`+question+`)); 1`)
+	o.Evaluate(s, `window.became = "nothing"; setTimeout(() => window.became = String(`+question+`)); 1`)
 }
 
-func (o *outsider) became(s *clientTab, want, why string) {
+func (o *Outsider) RequireAnswer(s *Tab, want, why string) {
 	o.Helper()
-	require.Eventually(o, func() bool { return o.evaluates(s, "became") == strconv.Quote(want) }, 10*time.Second, 10*time.Millisecond, why)
+	require.Eventually(o, func() bool { return o.Evaluate(s, "became") == strconv.Quote(want) }, 10*time.Second, 10*time.Millisecond, why)
 }
 
-// values reads what scripts of the page see in the inputs of every tab, in a
+// InputValues reads what scripts of the page see in the inputs of every tab, in a
 // world of its own that no script of the page has changed.
-func values(ctx context.Context, t *testing.T, b Browser) string {
+func InputValues(ctx context.Context, t *testing.T, b Browser) string {
 	t.Helper()
-	o := joins(t, b)
-	defer o.leave()
+	o := Join(t, b)
+	defer o.Leave()
 	var all []string
-	for _, info := range o.pages() {
-		tab := o.takes(info.TargetID)
-		tree, err := callOn(ctx, tab, page.GetFrameTree, cdp.Empty{})
+	for _, info := range o.Tabs() {
+		tab := o.AttachTab(info.TargetID)
+		tree, err := Call(ctx, tab, page.GetFrameTree, cdp.Empty{})
 		require.NoError(t, err)
-		world, err := callOn(ctx, tab, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{
+		world, err := Call(ctx, tab, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{
 			FrameID: tree.FrameTree.Frame.ID, WorldName: "test",
 		})
 		require.NoError(t, err)
 		value := true
-		got, err := callOn(ctx, tab, runtime.Evaluate, runtime.EvaluateParams{
+		got, err := Call(ctx, tab, runtime.Evaluate, runtime.EvaluateParams{
 			ContextID: world.ExecutionContextID, ReturnByValue: &value, Expression: `
 				[...document.querySelectorAll('input')].map(i => i.value).join('\n') + '\n' +
 				document.documentElement.outerHTML + '\n' + location.href`,

@@ -8,15 +8,15 @@ import (
 	"testing"
 )
 
-// delivery is a delivered download, read whole.
-type delivery struct {
+// Delivery is a delivered download, read whole.
+type Delivery struct {
 	Download
-	text string
+	Text string
 }
 
-// receiver returns an OnDownload that passes on what it is given.
-func receiver() (func(context.Context, Download) error, <-chan delivery) {
-	got := make(chan delivery, 4)
+// Deliveries returns an OnDownload that passes on what it is given.
+func Deliveries() (func(context.Context, Download) error, <-chan Delivery) {
+	got := make(chan Delivery, 4)
 	return func(_ context.Context, d Download) error {
 		r, err := d.Open()
 		if err != nil {
@@ -24,13 +24,13 @@ func receiver() (func(context.Context, Download) error, <-chan delivery) {
 		}
 		defer r.Close()
 		b, err := io.ReadAll(r)
-		got <- delivery{d, string(b)}
+		got <- Delivery{d, string(b)}
 		return err
 	}, got
 }
 
-// office serves a page with a link to a file, and a file that never ends.
-func office(t *testing.T) (url string, stop func()) {
+// DownloadSite serves a page with a link to a file, and a file that never ends.
+func DownloadSite(t *testing.T) (url string, stop func()) {
 	t.Helper()
 	ended := make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

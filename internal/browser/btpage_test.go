@@ -19,8 +19,8 @@ import (
 	"github.com/bctrl-go/bctrl"
 )
 
-// observe reads the page and checks what holds for every observation.
-func observe(ctx context.Context, t *testing.T, p Page) *Observation {
+// Observe reads the page and checks what holds for every observation.
+func Observe(ctx context.Context, t *testing.T, p Page) *Observation {
 	t.Helper()
 	obs, err := p.Observe(ctx)
 	require.NoError(t, err)
@@ -31,8 +31,8 @@ func observe(ctx context.Context, t *testing.T, p Page) *Observation {
 	return obs
 }
 
-// find returns the element of a role and name.
-func find(t *testing.T, obs *Observation, role, name string) Element {
+// Find returns the element of a role and name.
+func Find(t *testing.T, obs *Observation, role, name string) Element {
 	t.Helper()
 	for _, e := range obs.Elements {
 		if e.Role == role && strings.Contains(e.Name, name) {
@@ -47,25 +47,25 @@ func find(t *testing.T, obs *Observation, role, name string) Element {
 func open(ctx context.Context, t *testing.T, p Page, url string) *Observation {
 	t.Helper()
 	require.NoError(t, p.Goto(ctx, url))
-	return observe(ctx, t, p)
+	return Observe(ctx, t, p)
 }
 
-// settle waits for the page and reads it.
-func settle(ctx context.Context, t *testing.T, p Page) *Observation {
+// Settle waits for the page and reads it.
+func Settle(ctx context.Context, t *testing.T, p Page) *Observation {
 	t.Helper()
 	require.NoError(t, p.Settle(ctx, 5*time.Second))
-	return observe(ctx, t, p)
+	return Observe(ctx, t, p)
 }
 
-// clickUntil clicks a button and observes until the outline holds a text.
-func clickUntil(ctx context.Context, t *testing.T, p Page, obs *Observation, button, text string) {
+// ClickUntil clicks a button and observes until the outline holds a text.
+func ClickUntil(ctx context.Context, t *testing.T, p Page, obs *Observation, button, text string) {
 	t.Helper()
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", button).Ref))
-	require.Eventually(t, func() bool { return strings.Contains(observe(ctx, t, p).Outline, text) }, 10*time.Second, 20*time.Millisecond, "%s: %s", button, text)
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", button).Ref))
+	require.Eventually(t, func() bool { return strings.Contains(Observe(ctx, t, p).Outline, text) }, 10*time.Second, 20*time.Millisecond, "%s: %s", button, text)
 }
 
-// masked counts the pixels of a picture that were painted over.
-func masked(t *testing.T, shot []byte) int {
+// MaskedPixels counts the pixels of a picture that were painted over.
+func MaskedPixels(t *testing.T, shot []byte) int {
 	t.Helper()
 	img, err := png.Decode(bytes.NewReader(shot))
 	require.NoError(t, err)
@@ -80,17 +80,17 @@ func masked(t *testing.T, shot []byte) int {
 	return n
 }
 
-// hunter is a password with everything that encodings treat apart.
-const hunter = `Hunter2 &=+%"\'<é日>`
+// Hunter is a password with everything that encodings treat apart.
+const Hunter = `Hunter2 &=+%"\'<é日>`
 
-// login is a password or a code for a site.
-func login(field, value string, origins ...string) Fill {
+// Login is a password or a code for a site.
+func Login(field, value string, origins ...string) Fill {
 	return Fill{Field: field, Value: bctrl.NewSecret(value), Origins: origins}
 }
 
-// requireUnseen fails when a text holds the value in any usual form. It prints
+// RequireUnseen fails when a text holds the value in any usual form. It prints
 // neither.
-func requireUnseen(t *testing.T, value string, texts ...string) {
+func RequireUnseen(t *testing.T, value string, texts ...string) {
 	t.Helper()
 	for i, text := range texts {
 		for _, form := range []string{
@@ -102,8 +102,8 @@ func requireUnseen(t *testing.T, value string, texts ...string) {
 	}
 }
 
-// stringAt follows keys into JSON, through the first element of an array.
-func stringAt(body string, path ...string) string {
+// JSONString follows keys into JSON, through the first element of an array.
+func JSONString(body string, path ...string) string {
 	var at any
 	if json.Unmarshal([]byte(body), &at) != nil {
 		return ""
@@ -122,13 +122,13 @@ func stringAt(body string, path ...string) string {
 	return text
 }
 
-// partOf returns a field of a multipart form.
-func partOf(r received, name string) string {
-	_, params, err := mime.ParseMediaType(r.contentType)
+// FormPart returns a field of a multipart form.
+func FormPart(r Received, name string) string {
+	_, params, err := mime.ParseMediaType(r.ContentType)
 	if err != nil {
 		return ""
 	}
-	form, err := multipart.NewReader(strings.NewReader(r.body), params["boundary"]).ReadForm(1 << 20)
+	form, err := multipart.NewReader(strings.NewReader(r.Body), params["boundary"]).ReadForm(1 << 20)
 	if err != nil || len(form.Value[name]) != 1 {
 		return ""
 	}

@@ -11,35 +11,35 @@ import (
 	"testing"
 )
 
-// website is a web server of a test: pages by path, and what was posted to it.
-type website struct {
+// Site is a web server of a test: pages by path, and what was posted to it.
+type Site struct {
 	*httptest.Server
 	mu       sync.Mutex
-	pages    map[string]string
-	handlers map[string]http.HandlerFunc
-	seen     []received
+	Pages    map[string]string
+	Handlers map[string]http.HandlerFunc
+	Seen     []Received
 }
 
-// received is a request that reached a site.
-type received struct {
-	method, path, query, contentType, body, referer string
-	length                                          int64
+// Received is a request that reached a site.
+type Received struct {
+	method, Path, Query, ContentType, Body, Referer string
+	Length                                          int64
 }
 
-func newSite(t *testing.T, pages map[string]string) *website {
+func NewSite(t *testing.T, pages map[string]string) *Site {
 	t.Helper()
-	s := &website{pages: pages, handlers: map[string]http.HandlerFunc{}}
+	s := &Site{Pages: pages, Handlers: map[string]http.HandlerFunc{}}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
 	t.Cleanup(s.Close)
 	return s
 }
 
-func (s *website) serve(w http.ResponseWriter, r *http.Request) {
+func (s *Site) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20)) // a broken body shows in the comparison
 	s.mu.Lock()
-	s.seen = append(s.seen, received{r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Get("Content-Type"), string(body), r.Referer(), r.ContentLength})
-	handler := s.handlers[r.URL.Path]
-	page, ok := s.pages[r.URL.Path]
+	s.Seen = append(s.Seen, Received{r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Get("Content-Type"), string(body), r.Referer(), r.ContentLength})
+	handler := s.Handlers[r.URL.Path]
+	page, ok := s.Pages[r.URL.Path]
 	s.mu.Unlock()
 	if handler != nil {
 		r.Body = io.NopCloser(bytes.NewReader(body))
@@ -54,32 +54,32 @@ func (s *website) serve(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, page)
 }
 
-// to returns the requests to a path.
-func (s *website) to(path string) []received {
+// RequestsTo returns the requests to a path.
+func (s *Site) RequestsTo(path string) []Received {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []received
-	for _, r := range s.seen {
-		if r.path == path {
+	var out []Received
+	for _, r := range s.Seen {
+		if r.Path == path {
 			out = append(out, r)
 		}
 	}
 	return out
 }
 
-// everything returns all that reached the site as one text.
-func (s *website) everything() string {
+// All returns all that reached the site as one text.
+func (s *Site) All() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return fmt.Sprint(s.seen)
+	return fmt.Sprint(s.Seen)
 }
 
-// local is the site under another name of this machine: another site to a
+// LocalhostURL is the site under another name of this machine: another site to a
 // browser.
-func (s *website) local() string { return strings.Replace(s.URL, "127.0.0.1", "localhost", 1) }
+func (s *Site) LocalhostURL() string { return strings.Replace(s.URL, "127.0.0.1", "localhost", 1) }
 
-// site serves a small page at every path.
-func site(t *testing.T, html string) string {
+// ServePage serves a small page at every path.
+func ServePage(t *testing.T, html string) string {
 	t.Helper()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")

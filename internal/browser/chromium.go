@@ -68,20 +68,20 @@ func NewChromium(o Options) (*Chromium, error) {
 	return &Chromium{path: path, user: user, tempDir: o.TempDir}, nil
 }
 
-// chromium is one running browser.
-type chromium struct {
+// instance is one running browser.
+type instance struct {
 	user      account
 	profile   *profile // nil for an ephemeral browser
 	dirs      dirs
 	proxy     *egress.Proxy
 	proc      *process
-	mux       *mux
+	mux       *Mux
 	downloads *downloads
 	clients   chan struct{} // one element a client of ServeCDP
 	began     []target.ID   // the tabs that it began with
 
 	pagesMu sync.Mutex // held while pages is made
-	pages   atomic.Pointer[pageSet]
+	pages   atomic.Pointer[Set]
 
 	life context.Context // ends with the browser
 	end  context.CancelFunc
@@ -92,12 +92,12 @@ type chromium struct {
 	err      error         // valid after done
 }
 
-var _ Browser = (*chromium)(nil)
+var _ Browser = (*instance)(nil)
 
 // Launch starts a browser. See [Driver]. The error wraps [ErrProfileInUse] when
 // another browser has the profile.
 func (d *Chromium) Launch(ctx context.Context, spec Spec) (_ Browser, err error) {
-	b := &chromium{
+	b := &instance{
 		user: d.user, clients: make(chan struct{}, maxClients),
 		stopping: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -116,7 +116,7 @@ func (d *Chromium) Launch(ctx context.Context, spec Spec) (_ Browser, err error)
 	go b.watch()
 
 	if err := b.ready(ctx); err != nil {
-		if errors.Is(err, errBrowserGone) {
+		if errors.Is(err, ErrBrowserGone) {
 			<-b.done
 			return nil, errors.Join(err, b.err) // b.err has its last words
 		}
@@ -131,7 +131,7 @@ func (d *Chromium) Launch(ctx context.Context, spec Spec) (_ Browser, err error)
 }
 
 // prepare makes all that the process needs.
-func (b *chromium) prepare(base string, spec Spec) (err error) {
+func (b *instance) prepare(base string, spec Spec) (err error) {
 	if spec.ProfileDir != "" {
 		if b.profile, err = openProfile(spec.ProfileDir); err != nil {
 			return err
@@ -154,12 +154,12 @@ func (b *chromium) prepare(base string, spec Spec) (err error) {
 
 // ready waits until the browser answers, tells it where downloads go, and notes
 // the tabs that are there before any client is.
-func (b *chromium) ready(ctx context.Context) error {
-	if err := b.mux.call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(""), nil); err != nil {
+func (b *instance) ready(ctx context.Context) error {
+	if err := b.mux.Call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(""), nil); err != nil {
 		return fmt.Errorf("wait for the browser: %w", err)
 	}
 	var got target.GetTargetsResult
-	if err := b.mux.call(ctx, target.CommandGetTargets, struct{}{}, &got); err != nil {
+	if err := b.mux.Call(ctx, target.CommandGetTargets, struct{}{}, &got); err != nil {
 		return fmt.Errorf("list the browser's tabs: %w", err)
 	}
 	for _, info := range got.TargetInfos {
@@ -168,27 +168,27 @@ func (b *chromium) ready(ctx context.Context) error {
 	return nil
 }
 
-// keepDownloadsOf has what pages of a client's own browser context deliver go
+// KeepDownloadsOf has what pages of a client's own browser context deliver go
 // where all downloads go.
-func (b *chromium) keepDownloadsOf(id cdp.BrowserContextID) {
+func (b *instance) KeepDownloadsOf(id cdp.BrowserContextID) {
 	ctx, cancel := context.WithTimeout(b.life, quickTimeout)
 	defer cancel()
 	// A context that is gone already delivers nothing.
-	_ = b.mux.call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(id), nil)
+	_ = b.mux.Call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(id), nil)
 }
 
-func (b *chromium) cancelDownload(guid string) {
+func (b *instance) cancelDownload(guid string) {
 	ctx, cancel := context.WithTimeout(b.life, quickTimeout)
 	defer cancel()
 	// A download that is over cannot be cancelled, and need not be.
-	_ = b.mux.call(ctx, cdpbrowser.CommandCancelDownload, cdpbrowser.CancelDownloadParams{GUID: guid}, nil)
+	_ = b.mux.Call(ctx, cdpbrowser.CommandCancelDownload, cdpbrowser.CancelDownloadParams{GUID: guid}, nil)
 }
 
 // watch waits for the end of the process, wanted or not, and cleans up.
-func (b *chromium) watch() {
+func (b *instance) watch() {
 	select {
 	case <-b.proc.exited:
-	case <-b.mux.done:
+	case <-b.mux.Done:
 		// A browser whose pipe has ended is of no use; give it the moment
 		// that its exit status takes, then end it.
 		select {
@@ -204,7 +204,7 @@ func (b *chromium) watch() {
 	if !wanted {
 		err = errors.Join(b.proc.failure(), err)
 	}
-	<-b.mux.done
+	<-b.mux.Done
 	b.closePages()
 	b.downloads.close()
 	if b.profile != nil {
@@ -215,7 +215,7 @@ func (b *chromium) watch() {
 }
 
 // cleanUp undoes prepare, as far as that came.
-func (b *chromium) cleanUp() (err error) {
+func (b *instance) cleanUp() (err error) {
 	if b.proxy != nil {
 		err = b.proxy.Close()
 	}
@@ -228,7 +228,7 @@ func (b *chromium) cleanUp() (err error) {
 	return err
 }
 
-func (b *chromium) wanted() bool {
+func (b *instance) wanted() bool {
 	select {
 	case <-b.stopping:
 		return true
@@ -240,27 +240,27 @@ func (b *chromium) wanted() bool {
 // Page returns the agent's page. See [Browser].
 //
 // Tabs are watched from the first call on; those of clients are left to them.
-func (b *chromium) Page(ctx context.Context) (Page, error) {
+func (b *instance) Page(ctx context.Context) (Page, error) {
 	p, err := b.openPages(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.ready(ctx); err != nil {
+	if err := p.Ready(ctx); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-func (b *chromium) openPages(ctx context.Context) (*pageSet, error) {
+func (b *instance) openPages(ctx context.Context) (*Set, error) {
 	b.pagesMu.Lock()
 	defer b.pagesMu.Unlock()
 	if p := b.pages.Load(); p != nil {
 		return p, nil
 	}
 	if b.life.Err() != nil {
-		return nil, errBrowserGone
+		return nil, ErrBrowserGone
 	}
-	client, err := b.mux.attachOwn(ctx)
+	client, err := b.mux.AttachOwn(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -268,7 +268,7 @@ func (b *chromium) openPages(ctx context.Context) (*pageSet, error) {
 	if err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quickTimeout)
 		defer cancel()
-		client.close(ctx)
+		client.Close(ctx)
 		return nil, err
 	}
 	b.pages.Store(p)
@@ -276,38 +276,38 @@ func (b *chromium) openPages(ctx context.Context) (*pageSet, error) {
 }
 
 // closePages ends the watching of tabs once the browser has ended.
-func (b *chromium) closePages() {
+func (b *instance) closePages() {
 	b.pagesMu.Lock()
 	defer b.pagesMu.Unlock()
 	if p := b.pages.Load(); p != nil {
-		p.close()
+		p.Close()
 	}
 }
 
-// carriesFill reports whether a request holds what the server filled in.
-func (b *chromium) carriesFill(id network.RequestID) bool {
+// CarriesFill reports whether a request holds what the server filled in.
+func (b *instance) CarriesFill(id network.RequestID) bool {
 	p := b.pages.Load()
-	return p != nil && p.carriesFill(id)
+	return p != nil && p.CarriesFill(id)
 }
 
 // ServeCDP serves one DevTools client from outside. See [Browser]; what it may
 // do is in filterrules.go. It returns nil when the client left, the browser
 // ended or ctx did, else why the client was dropped.
-func (b *chromium) ServeCDP(ctx context.Context, conn CDPConn) error {
+func (b *instance) ServeCDP(ctx context.Context, conn CDPConn) error {
 	select {
 	case b.clients <- struct{}{}:
 		defer func() { <-b.clients }()
 	default:
 		return errTooManyClients
 	}
-	return b.mux.serve(ctx, conn, b)
+	return b.mux.Serve(ctx, conn, b)
 }
 
 // Done is closed when the browser and all it left are gone. See [Browser].
-func (b *chromium) Done() <-chan struct{} { return b.done }
+func (b *instance) Done() <-chan struct{} { return b.done }
 
 // Err says why the browser is gone. See [Browser].
-func (b *chromium) Err() error {
+func (b *instance) Err() error {
 	select {
 	case <-b.done:
 		return b.err
@@ -318,14 +318,14 @@ func (b *chromium) Err() error {
 
 // Stop asks the browser to close, which writes its profile to disk, and kills
 // what has not ended after [stopTimeout] or when ctx ends. See [Browser].
-func (b *chromium) Stop(ctx context.Context) error {
+func (b *instance) Stop(ctx context.Context) error {
 	b.stopOnce.Do(func() {
 		close(b.stopping)
 		ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 		defer cancel()
 		// A browser that hangs does not read its pipe either.
 		calm := context.AfterFunc(ctx, func() { b.proc.signal(syscall.SIGKILL) })
-		_ = b.mux.call(ctx, cdpbrowser.CommandClose, struct{}{}, nil) // the kill is the answer to an error
+		_ = b.mux.Call(ctx, cdpbrowser.CommandClose, struct{}{}, nil) // the kill is the answer to an error
 		select {
 		case <-b.proc.exited:
 			calm()

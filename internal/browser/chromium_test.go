@@ -64,12 +64,12 @@ func TestAProfileKeepsCookiesOverRestarts(t *testing.T) {
 	// The folder above is closed to the browsers' user, as a data directory is.
 	closed := filepath.Join(temp, "closed")
 	require.NoError(t, os.Mkdir(closed, 0o700))
-	spec := Spec{ID: "profile", ProfileDir: filepath.Join(closed, "sf-bot"), Egress: loopback()}
+	spec := Spec{ID: "profile", ProfileDir: filepath.Join(closed, "sf-bot"), Egress: Loopback()}
 	url, known := visits(t)
 
 	for i := range 3 {
 		b := launchOn(t, driver, spec)
-		require.NoError(t, chromedp.Do(client(t, b), chromedp.Navigate(url)))
+		require.NoError(t, chromedp.Do(Chromedp(t, b), chromedp.Navigate(url)))
 		require.Equal(t, i, known(), "visits with the cookie")
 		require.NoError(t, b.Stop(t.Context()))
 	}
@@ -80,28 +80,28 @@ func TestAProfileKeepsCookiesOverRestarts(t *testing.T) {
 	require.NoError(t, err)
 	require.ElementsMatch(t, []string{filepath.Join(spec.ProfileDir, "3"), filepath.Join(spec.ProfileDir, "lock")}, copies)
 
-	b := launchOn(t, driver, Spec{ID: "ephemeral", Egress: loopback()})
-	require.NoError(t, chromedp.Do(client(t, b), chromedp.Navigate(url)))
+	b := launchOn(t, driver, Spec{ID: "ephemeral", Egress: Loopback()})
+	require.NoError(t, chromedp.Do(Chromedp(t, b), chromedp.Navigate(url)))
 	require.Equal(t, 2, known(), "an ephemeral browser knows nothing")
 }
 
 func TestAProfileOutlivesACrash(t *testing.T) {
 	driver, err := NewChromium(Options{})
 	require.NoError(t, err)
-	spec := Spec{ID: "profile", ProfileDir: filepath.Join(t.TempDir(), "p"), Egress: loopback()}
+	spec := Spec{ID: "profile", ProfileDir: filepath.Join(t.TempDir(), "p"), Egress: Loopback()}
 	url, known := visits(t)
 	b := launchOn(t, driver, spec)
-	require.NoError(t, chromedp.Do(client(t, b), chromedp.Navigate(url)))
+	require.NoError(t, chromedp.Do(Chromedp(t, b), chromedp.Navigate(url)))
 	require.NoError(t, b.Stop(t.Context()))
 
 	crashed, err := driver.Launch(t.Context(), spec)
 	require.NoError(t, err)
-	require.NoError(t, crashed.(*chromium).proc.cmd.Process.Kill())
+	require.NoError(t, crashed.(*instance).proc.cmd.Process.Kill())
 	<-crashed.Done()
 	require.Error(t, crashed.Err())
 
 	b = launchOn(t, driver, spec)
-	require.NoError(t, chromedp.Do(client(t, b), chromedp.Navigate(url)))
+	require.NoError(t, chromedp.Do(Chromedp(t, b), chromedp.Navigate(url)))
 	require.Equal(t, 1, known(), "the cookie of before the crash")
 }
 

@@ -15,32 +15,32 @@ import (
 // TestADownloadInABrowserContextOfAClientArrives downloads in two of them, one
 // of which follows the end of the other.
 func TestADownloadInABrowserContextOfAClientArrives(t *testing.T) {
-	onDownload, got := receiver()
-	b := launch(t, Spec{ID: "context", Egress: loopback(), OnDownload: onDownload})
-	url, _ := office(t)
+	onDownload, got := Deliveries()
+	b := launch(t, Spec{ID: "context", Egress: Loopback(), OnDownload: onDownload})
+	url, _ := DownloadSite(t)
 	_, err := b.Page(t.Context())
 	require.NoError(t, err)
-	o := joins(t, b)
+	o := Join(t, b)
 	events := true
-	require.NoError(t, tell(t.Context(), o.root, cdpbrowser.SetDownloadBehavior, cdpbrowser.SetDownloadBehaviorParams{
+	require.NoError(t, Tell(t.Context(), o.Root, cdpbrowser.SetDownloadBehavior, cdpbrowser.SetDownloadBehaviorParams{
 		Behavior: cdpbrowser.SetDownloadBehaviorBehaviorAllow, DownloadPath: "/tmp/of-the-client", EventsEnabled: &events,
 	}))
 	for range 2 {
-		own, err := callOn(t.Context(), o.root, target.CreateBrowserContext, target.CreateBrowserContextParams{})
+		own, err := Call(t.Context(), o.Root, target.CreateBrowserContext, target.CreateBrowserContextParams{})
 		require.NoError(t, err)
 		for _, in := range []cdp.BrowserContextID{own.BrowserContextID, ""} {
-			tab := o.opens(url, in)
-			require.Eventually(t, func() bool { return o.evaluates(tab, "!!document.querySelector('#report')") == "true" }, 10*time.Second, 10*time.Millisecond)
-			o.evaluates(tab, "document.querySelector('#report').click()")
+			tab := o.OpenTab(url, in)
+			require.Eventually(t, func() bool { return o.Evaluate(tab, "!!document.querySelector('#report')") == "true" }, 10*time.Second, 10*time.Millisecond)
+			o.Evaluate(tab, "document.querySelector('#report').click()")
 			d := <-got
-			require.Equal(t, "a,b\n1,2\n", d.text)
-			begun := o.next(cdpbrowser.DownloadWillBegin.Method)
-			require.Contains(t, string(begun.params), "Q3 report.csv")
-			for !strings.Contains(string(o.next(cdpbrowser.DownloadProgress.Method).params), "completed") {
+			require.Equal(t, "a,b\n1,2\n", d.Text)
+			begun := o.NextEvent(cdpbrowser.DownloadWillBegin.Method)
+			require.Contains(t, string(begun.Params), "Q3 report.csv")
+			for !strings.Contains(string(o.NextEvent(cdpbrowser.DownloadProgress.Method).Params), "completed") {
 				continue
 			}
 		}
-		require.NoError(t, tell(t.Context(), o.root, target.DisposeBrowserContext, target.DisposeBrowserContextParams(own)))
+		require.NoError(t, Tell(t.Context(), o.Root, target.DisposeBrowserContext, target.DisposeBrowserContextParams(own)))
 	}
 	requireEmptyDir(t, b.dirs.downloads)
 }

@@ -8,16 +8,16 @@ import (
 )
 
 // launch starts a real browser that is stopped when the test ends.
-func launch(t *testing.T, spec Spec) *chromium {
+func launch(t *testing.T, spec Spec) *instance {
 	t.Helper()
 	driver, err := NewChromium(Options{})
 	require.NoError(t, err)
 	return launchOn(t, driver, spec)
 }
 
-func launchOn(t *testing.T, driver *Chromium, spec Spec) *chromium {
+func launchOn(t *testing.T, driver *Chromium, spec Spec) *instance {
 	t.Helper()
-	return launchFrom(t, driver, spec).(*chromium)
+	return Launch(t, driver, spec).(*instance)
 }
 
 // openTempDir returns an empty directory that the browsers' user can reach:

@@ -21,17 +21,17 @@ import (
 func TestFillReachesTheSiteAndNothingElse(t *testing.T) {
 	for _, c := range []struct {
 		why, page string
-		value     func(received) string
+		value     func(Received) string
 	}{
 		{
 			why:   "a classic form",
 			page:  `<form method=post action=/login><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form>`,
-			value: func(r received) string { v, _ := url.ParseQuery(r.body); return v.Get("p") },
+			value: func(r Received) string { v, _ := url.ParseQuery(r.Body); return v.Get("p") },
 		},
 		{
 			why:   "a form whose controls shadow its properties",
 			page:  `<form method=post action=/login><input name=u aria-label=User><input type=password name=p aria-label=Password><input type=hidden name=action value=https://evil.example><input type=hidden name=method><input type=hidden name=elements><button>Log in</button></form>`,
-			value: func(r received) string { v, _ := url.ParseQuery(r.body); return v.Get("p") },
+			value: func(r Received) string { v, _ := url.ParseQuery(r.Body); return v.Get("p") },
 		},
 		{
 			why: "JSON by fetch, with the site's own check of the password",
@@ -39,48 +39,48 @@ func TestFillReachesTheSiteAndNothingElse(t *testing.T) {
 f.onsubmit = e => { e.preventDefault(); const p = document.getElementById('p').value;
 if (!/[A-Z]/.test(p) || !/[a-z]/.test(p) || !/[0-9]/.test(p) || !/[^A-Za-z0-9]/.test(p)) return;
 fetch('/login', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({user: f.u.value, nested: [{password: p}], password_hint: 'none'})}) }</script>`,
-			value: func(r received) string {
-				return stringAt(r.body, "nested", "password")
+			value: func(r Received) string {
+				return JSONString(r.Body, "nested", "password")
 			},
 		},
 		{
 			why: "JSON as text by XMLHttpRequest",
 			page: `<form id=f><input name=u aria-label=User><input type=password id=p aria-label=Password><button>Log in</button></form><script>
 f.onsubmit = e => { e.preventDefault(); const x = new XMLHttpRequest(); x.open('PUT', '/login'); x.send(JSON.stringify({nested: {password: document.getElementById('p').value}})) }</script>`,
-			value: func(r received) string { return stringAt(r.body, "nested", "password") },
+			value: func(r Received) string { return JSONString(r.Body, "nested", "password") },
 		},
 		{
 			why:   "multipart",
 			page:  `<form method=post action=/login enctype=multipart/form-data><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form>`,
-			value: func(r received) string { return partOf(r, "p") },
+			value: func(r Received) string { return FormPart(r, "p") },
 		},
 		{
 			why: "FormData by fetch",
 			page: `<form id=f><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form><script>
 f.onsubmit = e => { e.preventDefault(); fetch('/login', {method: 'POST', body: new FormData(f)}) }</script>`,
-			value: func(r received) string { return partOf(r, "p") },
+			value: func(r Received) string { return FormPart(r, "p") },
 		},
 		{
 			why:   "a form that opens a tab",
 			page:  `<form method=post action=/login target=_blank><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form>`,
-			value: func(r received) string { v, _ := url.ParseQuery(r.body); return v.Get("p") },
+			value: func(r Received) string { v, _ := url.ParseQuery(r.Body); return v.Get("p") },
 		},
 		{
 			why:   "a frame of the same site",
 			page:  `<iframe srcdoc="<form method=post action=/login><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form>"></iframe>`,
-			value: func(r received) string { v, _ := url.ParseQuery(r.body); return v.Get("p") },
+			value: func(r Received) string { v, _ := url.ParseQuery(r.Body); return v.Get("p") },
 		},
 		{
 			why:   "a shadow tree",
 			page:  `<div id=host></div><script>const root = host.attachShadow({mode: 'closed'}); root.innerHTML = '<form method=post action=/login><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form>'</script>`,
-			value: func(r received) string { v, _ := url.ParseQuery(r.body); return v.Get("p") },
+			value: func(r Received) string { v, _ := url.ParseQuery(r.Body); return v.Get("p") },
 		},
 		{
 			why: "a service worker in between a form and the site",
 			page: `<form method=post action=/login><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form><script>
 navigator.serviceWorker.oncontrollerchange = () => fetch('/ping', {method: 'POST', body: 'ping'}).then(() => document.body.append('ready'));
 navigator.serviceWorker.register('/sw.js');</script>`,
-			value: func(r received) string { v, _ := url.ParseQuery(r.body); return v.Get("p") },
+			value: func(r Received) string { v, _ := url.ParseQuery(r.Body); return v.Get("p") },
 		},
 		{
 			why: "a worker, with a service worker in between",
@@ -88,7 +88,7 @@ navigator.serviceWorker.register('/sw.js');</script>`,
 navigator.serviceWorker.oncontrollerchange = () => { self.w = new Worker('/worker.js'); w.onmessage = () => document.body.append('ready'); w.postMessage(['/ping', 'ping']); };
 navigator.serviceWorker.register('/sw.js');
 f.onsubmit = e => { e.preventDefault(); w.postMessage(['/login', JSON.stringify({nested: {password: document.getElementById('p').value}})]) }</script>`,
-			value: func(r received) string { return stringAt(r.body, "nested", "password") },
+			value: func(r Received) string { return JSONString(r.Body, "nested", "password") },
 		},
 		{
 			why: "a service worker in between",
@@ -96,24 +96,24 @@ f.onsubmit = e => { e.preventDefault(); w.postMessage(['/login', JSON.stringify(
 navigator.serviceWorker.oncontrollerchange = () => fetch('/ping', {method: 'POST', body: 'ping'}).then(() => document.body.append('ready'));
 navigator.serviceWorker.register('/sw.js');
 f.onsubmit = e => { e.preventDefault(); fetch('/login', {method: 'POST', body: new URLSearchParams(new FormData(f))}) }</script>`,
-			value: func(r received) string { v, _ := url.ParseQuery(r.body); return v.Get("p") },
+			value: func(r Received) string { v, _ := url.ParseQuery(r.Body); return v.Get("p") },
 		},
 	} {
 		t.Run(c.why, func(t *testing.T) {
-			b := launch(t, Spec{ID: "login", Egress: loopback()})
+			b := launch(t, Spec{ID: "login", Egress: Loopback()})
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			p, err := b.Page(ctx)
 			require.NoError(t, err)
-			s := newSite(t, map[string]string{"/": c.page, "/login": "<h1>Welcome</h1>"})
-			s.handlers["/sw.js"] = func(w http.ResponseWriter, _ *http.Request) {
+			s := NewSite(t, map[string]string{"/": c.page, "/login": "<h1>Welcome</h1>"})
+			s.Handlers["/sw.js"] = func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "text/javascript")
 				_, _ = io.WriteString(w, `self.onactivate = e => e.waitUntil(clients.claim()); self.onfetch = e => {
 	const copy = e.request.clone();
 	e.respondWith(fetch(e.request)); e.waitUntil(copy.text().then(body => fetch('/stolen', {method: 'PUT', body: 'stolen ' + body})));
 }`)
 			}
-			s.handlers["/worker.js"] = func(w http.ResponseWriter, _ *http.Request) {
+			s.Handlers["/worker.js"] = func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "text/javascript")
 				_, _ = io.WriteString(w, `onmessage = e => fetch(e.data[0], {method: 'POST', body: e.data[1]}).then(() => postMessage(0))`)
 			}
@@ -121,32 +121,32 @@ f.onsubmit = e => { e.preventDefault(); fetch('/login', {method: 'POST', body: n
 			obs := open(ctx, t, p, s.URL+"/")
 			client.attach(ctx, t)
 			if strings.Contains(c.page, "serviceWorker") {
-				require.Eventually(t, func() bool { return strings.Contains(observe(ctx, t, p).Outline, "ready") }, 10*time.Second, 20*time.Millisecond)
-				require.Eventually(t, func() bool { return len(s.to("/stolen")) > 0 }, 10*time.Second, 10*time.Millisecond, "the worker reads what passes")
+				require.Eventually(t, func() bool { return strings.Contains(Observe(ctx, t, p).Outline, "ready") }, 10*time.Second, 20*time.Millisecond)
+				require.Eventually(t, func() bool { return len(s.RequestsTo("/stolen")) > 0 }, 10*time.Second, 10*time.Millisecond, "the worker reads what passes")
 			}
-			require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "User").Ref, login("username", "bot@example.com", s.URL)))
-			require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, login("password", hunter, s.URL)))
+			require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "User").Ref, Login("username", "bot@example.com", s.URL)))
+			require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "Password").Ref, Login("password", Hunter, s.URL)))
 
-			filled := observe(ctx, t, p)
-			require.Equal(t, "[secret]", find(t, filled, "textbox", "User").Value)
-			require.Equal(t, "[secret]", find(t, filled, "textbox", "Password").Value)
+			filled := Observe(ctx, t, p)
+			require.Equal(t, "[secret]", Find(t, filled, "textbox", "User").Value)
+			require.Equal(t, "[secret]", Find(t, filled, "textbox", "Password").Value)
 			require.NotContains(t, filled.Outline, "bot@example.com")
-			requireUnseen(t, hunter, values(ctx, t, b))
+			RequireUnseen(t, Hunter, InputValues(ctx, t, b))
 
-			require.NoError(t, p.Click(ctx, find(t, filled, "button", "Log in").Ref))
-			require.Eventually(t, func() bool { return len(s.to("/login")) > 0 }, 10*time.Second, 10*time.Millisecond)
-			got := s.to("/login")[0]
-			require.True(t, hunter == c.value(got), "the site received the value")
-			require.Equal(t, int64(len(got.body)), got.length)
-			after := settle(ctx, t, p)
-			requireUnseen(t, hunter, after.Outline, after.Title, after.URL, values(ctx, t, b), client.all())
+			require.NoError(t, p.Click(ctx, Find(t, filled, "button", "Log in").Ref))
+			require.Eventually(t, func() bool { return len(s.RequestsTo("/login")) > 0 }, 10*time.Second, 10*time.Millisecond)
+			got := s.RequestsTo("/login")[0]
+			require.True(t, Hunter == c.value(got), "the site received the value")
+			require.Equal(t, int64(len(got.Body)), got.Length)
+			after := Settle(ctx, t, p)
+			RequireUnseen(t, Hunter, after.Outline, after.Title, after.URL, InputValues(ctx, t, b), client.all())
 			if !strings.Contains(c.page, "_blank") { // it does not know the new tab
 				require.NoError(t, p.Goto(ctx, s.URL+"/")) // a request of the page's own, for the client to see
 				require.Eventually(t, func() bool { return strings.Contains(client.all(), "Network.requestWillBeSent") }, 10*time.Second, 10*time.Millisecond, "the client listens")
-				requireUnseen(t, hunter, client.all())
+				RequireUnseen(t, Hunter, client.all())
 			}
-			for _, r := range s.to("/stolen") {
-				requireUnseen(t, hunter, r.body)
+			for _, r := range s.RequestsTo("/stolen") {
+				RequireUnseen(t, Hunter, r.Body)
 			}
 		})
 	}
@@ -154,45 +154,45 @@ f.onsubmit = e => { e.preventDefault(); fetch('/login', {method: 'POST', body: n
 
 // eavesdropper is a second client of the browser that records all it is told.
 type eavesdropper struct {
-	conn   *pageConn
+	conn   *Conn
 	events chan string
 	told   []string
 }
 
 // listen attaches a client beside the page's own.
-func listen(ctx context.Context, t *testing.T, b *chromium) *eavesdropper {
+func listen(ctx context.Context, t *testing.T, b *instance) *eavesdropper {
 	t.Helper()
-	client, err := b.mux.attachOwn(ctx)
+	client, err := b.mux.AttachOwn(ctx)
 	require.NoError(t, err)
 	life, cancel := context.WithCancel(ctx)
 	e := &eavesdropper{events: make(chan string, 1<<16)}
-	e.conn = newPageConn(life, client, func(_ target.SessionID, method string, params jsonv2.Value) {
+	e.conn = NewConn(life, client, func(_ target.SessionID, method string, params jsonv2.Value) {
 		select {
 		case e.events <- method + " " + string(params):
 		default:
 		}
 	})
-	t.Cleanup(func() { cancel(); <-e.conn.done })
+	t.Cleanup(func() { cancel(); <-e.conn.Done })
 	return e
 }
 
 // attach listens to the network of every page.
 func (e *eavesdropper) attach(ctx context.Context, t *testing.T) {
 	t.Helper()
-	root := e.conn.root()
-	got, err := callOn(ctx, root, target.GetTargets, target.GetTargetsParams{})
+	root := e.conn.Root()
+	got, err := Call(ctx, root, target.GetTargets, target.GetTargetsParams{})
 	require.NoError(t, err)
 	flat := true
 	for _, info := range got.TargetInfos {
 		if info.Type != "page" {
 			continue
 		}
-		at, err := callOn(ctx, root, target.AttachToTarget, target.AttachToTargetParams{TargetID: info.TargetID, Flatten: &flat})
+		at, err := Call(ctx, root, target.AttachToTarget, target.AttachToTargetParams{TargetID: info.TargetID, Flatten: &flat})
 		require.NoError(t, err)
-		s := e.conn.session(at.SessionID)
-		require.NoError(t, tell(ctx, s, network.Enable, network.EnableParams{}))
-		require.NoError(t, s.call(ctx, "Page.enable", cdp.Empty{}, nil))
-		require.NoError(t, s.call(ctx, "Runtime.enable", cdp.Empty{}, nil))
+		s := e.conn.Session(at.SessionID)
+		require.NoError(t, Tell(ctx, s, network.Enable, network.EnableParams{}))
+		require.NoError(t, s.Call(ctx, "Page.enable", cdp.Empty{}, nil))
+		require.NoError(t, s.Call(ctx, "Runtime.enable", cdp.Empty{}, nil))
 	}
 }
 

@@ -12,7 +12,7 @@ func launchAny(t *testing.T, spec Spec) Browser {
 	t.Helper()
 	driver, err := NewChromium(Options{})
 	require.NoError(t, err)
-	return launchFrom(t, driver, spec)
+	return Launch(t, driver, spec)
 }
 
 // openAny starts a browser that may reach this machine, and takes its page over.
@@ -20,5 +20,5 @@ func openAny(t *testing.T) (context.Context, Page, Browser) {
 	t.Helper()
 	driver, err := NewChromium(Options{})
 	require.NoError(t, err)
-	return openPageFrom(t, driver, Spec{ID: "clients"})
+	return OpenPage(t, driver, Spec{ID: "clients"})
 }

@@ -81,12 +81,12 @@ func (d *downloads) onEvent(method string, params jsonv2.Value) {
 	switch method {
 	case cdpbrowser.DownloadWillBegin.Method:
 		var ev cdpbrowser.EventDownloadWillBegin
-		if jsonv2.Unmarshal(params, &ev, pageText()) == nil {
+		if jsonv2.Unmarshal(params, &ev, PageText()) == nil {
 			d.began(ev)
 		}
 	case cdpbrowser.DownloadProgress.Method:
 		var ev cdpbrowser.EventDownloadProgress
-		if jsonv2.Unmarshal(params, &ev, pageText()) == nil {
+		if jsonv2.Unmarshal(params, &ev, PageText()) == nil {
 			d.moved(ev)
 		}
 	}

@@ -27,13 +27,13 @@ func requireEmptyDir(t *testing.T, dir string) {
 }
 
 func TestADownloadArrivesUnderASafeNameAndIsRemoved(t *testing.T) {
-	onDownload, got := receiver()
-	b := launch(t, Spec{ID: "download", Egress: loopback(), OnDownload: onDownload})
-	url, _ := office(t)
-	ctx := client(t, b)
+	onDownload, got := Deliveries()
+	b := launch(t, Spec{ID: "download", Egress: Loopback(), OnDownload: onDownload})
+	url, _ := DownloadSite(t)
+	ctx := Chromedp(t, b)
 	require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(url), chromedp.Click(chromedp.CSS("#report"))))
 	d := <-got
-	require.Equal(t, "a,b\n1,2\n", d.text)
+	require.Equal(t, "a,b\n1,2\n", d.Text)
 	require.EqualValues(t, 8, d.Size)
 	require.Equal(t, url+"/report.csv", d.URL, "without its query")
 	require.NotContains(t, d.Filename, "/")
@@ -44,13 +44,13 @@ func TestADownloadArrivesUnderASafeNameAndIsRemoved(t *testing.T) {
 }
 
 func TestADownloadThatIsTooLargeIsCancelled(t *testing.T) {
-	onDownload, got := receiver()
-	b := launch(t, Spec{ID: "large", Egress: loopback(), OnDownload: onDownload})
+	onDownload, got := Deliveries()
+	b := launch(t, Spec{ID: "large", Egress: Loopback(), OnDownload: onDownload})
 	b.downloads.mu.Lock()
 	b.downloads.limit = 1 << 20
 	b.downloads.mu.Unlock()
-	url, _ := office(t)
-	ctx := client(t, b)
+	url, _ := DownloadSite(t)
+	ctx := Chromedp(t, b)
 	require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(url), chromedp.Click(chromedp.CSS("#endless"))))
 	require.Eventually(t, func() bool {
 		entries, err := os.ReadDir(b.dirs.downloads)
@@ -61,10 +61,10 @@ func TestADownloadThatIsTooLargeIsCancelled(t *testing.T) {
 }
 
 func TestAStopEndsADownload(t *testing.T) {
-	onDownload, got := receiver()
-	b := launch(t, Spec{ID: "partial", Egress: loopback(), OnDownload: onDownload})
-	url, _ := office(t)
-	ctx := client(t, b)
+	onDownload, got := Deliveries()
+	b := launch(t, Spec{ID: "partial", Egress: Loopback(), OnDownload: onDownload})
+	url, _ := DownloadSite(t)
+	ctx := Chromedp(t, b)
 	require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(url), chromedp.Click(chromedp.CSS("#endless"))))
 	require.Eventually(t, func() bool {
 		entries, err := os.ReadDir(b.dirs.downloads)
@@ -77,14 +77,14 @@ func TestAStopEndsADownload(t *testing.T) {
 
 func TestTheReceiverOfADownloadEndsWithTheBrowser(t *testing.T) {
 	began, ended := make(chan struct{}), make(chan error, 1)
-	b := launch(t, Spec{ID: "slow", Egress: loopback(), OnDownload: func(ctx context.Context, _ Download) error {
+	b := launch(t, Spec{ID: "slow", Egress: Loopback(), OnDownload: func(ctx context.Context, _ Download) error {
 		close(began)
 		<-ctx.Done()
 		ended <- ctx.Err()
 		return ctx.Err()
 	}})
-	url, _ := office(t)
-	ctx := client(t, b)
+	url, _ := DownloadSite(t)
+	ctx := Chromedp(t, b)
 	require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(url), chromedp.Click(chromedp.CSS("#report"))))
 	<-began
 	require.NoError(t, b.Stop(t.Context()))

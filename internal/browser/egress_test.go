@@ -120,7 +120,7 @@ func TestPagesReachNothingThatThePolicyRefuses(t *testing.T) {
 	// The page itself is served on an address that the policy permits.
 	page := newSiteOn(t, "127.0.0.2")
 	b := launch(t, Spec{ID: "egress", Egress: egress.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}}})
-	ctx := client(t, b)
+	ctx := Chromedp(t, b)
 	own, cancel := chromedp.NewContext(ctx, chromedp.WithNewBrowserContext())
 	defer cancel()
 	for name, ctx := range map[string]context.Context{"tab": ctx, "browser context of a client": own} {
@@ -137,8 +137,8 @@ func TestPagesReachNothingThatThePolicyRefuses(t *testing.T) {
 
 func TestWhatThePolicyPermitsWorks(t *testing.T) {
 	m := newMachine(t)
-	b := launch(t, Spec{ID: "egress", Egress: loopback()})
-	ctx := client(t, b)
+	b := launch(t, Spec{ID: "egress", Egress: Loopback()})
+	ctx := Chromedp(t, b)
 	require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(m.http)))
 	require.NotZero(t, m.visitors.Swap(0))
 	for _, way := range []string{"fetch", "websocket", "worker", "localhost", "a decimal host"} {
@@ -167,9 +167,9 @@ func siteWith(t *testing.T, addr string, handler http.Handler) string {
 }
 
 func TestFilesOfTheMachineAreOutOfReach(t *testing.T) {
-	b := launch(t, Spec{ID: "files", Egress: loopback()})
-	url := site(t, "<title>site</title><body>")
-	ctx := client(t, b)
+	b := launch(t, Spec{ID: "files", Egress: Loopback()})
+	url := ServePage(t, "<title>site</title><body>")
+	ctx := Chromedp(t, b)
 	require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(url)))
 	for name, script := range map[string]string{
 		"location": "(location='file:///etc/passwd','tried')",
@@ -200,23 +200,23 @@ func TestFilesOfTheMachineAreOutOfReach(t *testing.T) {
 func writeClosed(path string) error { return os.WriteFile(path, []byte("canary"), 0o600) }
 
 // navigateRaw opens url in a new tab without any filter and returns its text.
-func navigateRaw(t *testing.T, b *chromium, url string) string {
+func navigateRaw(t *testing.T, b *instance, url string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	client, err := b.mux.attachOwn(ctx)
+	client, err := b.mux.AttachOwn(ctx)
 	require.NoError(t, err)
-	conn := newPageConn(ctx, client, func(target.SessionID, string, jsonv2.Value) {})
-	defer func() { client.close(context.Background()); <-conn.done }()
-	created, err := callOn(ctx, conn.root(), target.CreateTarget, target.CreateTargetParams{URL: url})
+	conn := NewConn(ctx, client, func(target.SessionID, string, jsonv2.Value) {})
+	defer func() { client.Close(context.Background()); <-conn.Done }()
+	created, err := Call(ctx, conn.Root(), target.CreateTarget, target.CreateTargetParams{URL: url})
 	require.NoError(t, err)
 	flat := true
-	tab, err := callOn(ctx, conn.root(), target.AttachToTarget, target.AttachToTargetParams{
+	tab, err := Call(ctx, conn.Root(), target.AttachToTarget, target.AttachToTargetParams{
 		TargetID: created.TargetID, Flatten: &flat,
 	})
 	require.NoError(t, err)
 	for {
-		got, err := callOn(ctx, conn.session(tab.SessionID), runtime.Evaluate, runtime.EvaluateParams{
+		got, err := Call(ctx, conn.Session(tab.SessionID), runtime.Evaluate, runtime.EvaluateParams{
 			Expression: "document.readyState+document.documentElement.innerText",
 		})
 		require.NoError(t, err)

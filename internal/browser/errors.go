@@ -16,7 +16,7 @@ var ErrNoSandbox = errors.New("the browser's sandbox needs unprivileged user nam
 	"(docker run --security-opt seccomp=unconfined) or to the system " +
 	"(sysctl kernel.apparmor_restrict_unprivileged_userns=0)")
 
-// refuse is an error that the caller of a page can act on.
-func refuse(status int, code, message, hint string) *bctrl.Error {
+// Refuse is an error that the caller of a page can act on.
+func Refuse(status int, code, message, hint string) *bctrl.Error {
 	return &bctrl.Error{Status: status, Code: code, Message: message, Hint: hint}
 }

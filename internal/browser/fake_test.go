@@ -87,7 +87,7 @@ func TestOnlyWebAddressesMayBeOpened(t *testing.T) {
 	} {
 		t.Run(c.url, func(t *testing.T) {
 			require.Equal(t, c.page, checkPageURL(c.url) == nil, "an agent: %s", c.why)
-			require.Equal(t, c.client, checkClientURL(c.url) == nil, "a client: %s", c.why)
+			require.Equal(t, c.client, CheckClientURL(c.url) == nil, "a client: %s", c.why)
 		})
 	}
 }

@@ -83,8 +83,8 @@ type inputState struct {
 // The errors are vault.origin_mismatch (the page, a frame around the element
 // or the form's target is not where the login belongs), vault.wrong_field (the
 // element does not take such a field) and vault.fill_impossible.
-func (s *pageSet) Fill(ctx context.Context, ref Ref, field Fill) error {
-	if err := checkFill(field); err != nil {
+func (s *Set) Fill(ctx context.Context, ref Ref, field Fill) error {
+	if err := Check(field); err != nil {
 		return err
 	}
 	return s.onElement(ctx, ref, func(ctx context.Context, t *tab, n *node, tree *frameTree) error {
@@ -92,7 +92,7 @@ func (s *pageSet) Fill(ctx context.Context, ref Ref, field Fill) error {
 			return err
 		}
 		value := field.Value.Expose()
-		code := field.Field == fieldTOTP
+		code := field.Field == TOTP
 		var state inputState
 		if err := n.call(ctx, &state, jsInspect, []string{}); err != nil {
 			return err
@@ -103,7 +103,7 @@ func (s *pageSet) Fill(ctx context.Context, ref Ref, field Fill) error {
 		if _, err := n.still(ctx); err != nil {
 			return err
 		}
-		if field.Field == fieldUsername {
+		if field.Field == Username {
 			t.setFilled(n)
 			return clearedAs(t.typeFilled(ctx, []*node{n}, value), n)
 		}
@@ -119,9 +119,9 @@ func (s *pageSet) Fill(ctx context.Context, ref Ref, field Fill) error {
 		placeholder := ""
 		if !field.Direct {
 			if !isASCII(value) && !strings.EqualFold(state.Charset, "UTF-8") {
-				return refuse(409, "vault.fill_impossible", "the page is not in UTF-8, and the value has characters beyond ASCII", "set fill: direct on the entry")
+				return Refuse(409, "vault.fill_impossible", "the page is not in UTF-8, and the value has characters beyond ASCII", "set fill: direct on the entry")
 			}
-			candidates := placeholders(value, code, shortest, longest)
+			candidates := Placeholders(value, code, shortest, longest)
 			if len(nodes) == 1 {
 				if err := n.call(ctx, &state, jsInspect, candidates); err != nil {
 					return err
@@ -131,7 +131,7 @@ func (s *pageSet) Fill(ctx context.Context, ref Ref, field Fill) error {
 			}
 			i := slices.Index(state.Fits, true)
 			if i < 0 || i >= len(candidates) {
-				return refuse(409, "vault.fill_impossible", "no placeholder fits the rules of the field", "set fill: direct on the entry")
+				return Refuse(409, "vault.fill_impossible", "no placeholder fits the rules of the field", "set fill: direct on the entry")
 			}
 			placeholder = candidates[i]
 		}
@@ -143,10 +143,10 @@ func (s *pageSet) Fill(ctx context.Context, ref Ref, field Fill) error {
 func (t *tab) fill(ctx context.Context, nodes []*node, field Fill, placeholder string) error {
 	s := t.set
 	s.secret.Store(true)
-	s.scrub.add(field.Value)
+	s.scrub.Add(field.Value)
 	text := field.Value.Expose()
 	if placeholder != "" {
-		s.scrub.add(bctrl.NewSecret(placeholder))
+		s.scrub.Add(bctrl.NewSecret(placeholder))
 		text = placeholder
 	} else {
 		t.setDirect(nodes[0])
@@ -155,40 +155,40 @@ func (t *tab) fill(ctx context.Context, nodes []*node, field Fill, placeholder s
 		t.setFilled(n)
 	}
 	f, key, direct := nodes[0].frame, nodes[0].key(), placeholder == ""
-	filled := filledField{
-		name:        field.Field,
-		value:       field.Value,
-		placeholder: placeholder,
-		row:         len(nodes) > 1 && !direct,
-		allows:      func(at string) bool { return mayGoTo(field, at) },
-		permitted:   field.Still,
-		report:      field.Report,
-		element:     key,
-		process:     f.session.id,
-		tab:         t.session.id,
-		look: func(ctx context.Context, held string) (fieldState, bool) {
+	filled := Field{
+		Name:        field.Field,
+		Value:       field.Value,
+		Placeholder: placeholder,
+		Row:         len(nodes) > 1 && !direct,
+		MayGoTo:     func(at string) bool { return MayGoTo(field, at) },
+		Permitted:   field.Still,
+		Report:      field.Report,
+		Element:     key,
+		Process:     f.session.ID,
+		Tab:         t.session.ID,
+		Look: func(ctx context.Context, held string) (FormState, bool) {
 			return t.look(ctx, f, key, held, direct)
 		},
 	}
 	if field.Fresh != nil && !direct {
-		filled.fresh = func(ctx context.Context) (bctrl.Secret, error) {
+		filled.Fresh = func(ctx context.Context) (bctrl.Secret, error) {
 			code, err := field.Fresh(ctx)
-			s.scrub.add(code)
+			s.scrub.Add(code)
 			return code, err
 		}
 	}
-	guard := newFillGuard(filled)
-	s.guards.arm(guard)
+	guard := NewGuard(filled)
+	s.guards.Arm(guard)
 	if err := t.typeFilled(ctx, nodes, text); err != nil {
 		if placeholder != "" && !errors.Is(err, errScript) {
-			s.guards.drop(guard)
+			s.guards.Drop(guard)
 		} else if errors.Is(err, errScript) {
-			s.guards.leave(guard) // it was sent at once, perhaps, and the page is gone
+			s.guards.EndWithDocument(guard) // it was sent at once, perhaps, and the page is gone
 		}
 		return clearedAs(err, nodes[0])
 	}
 	if placeholder != "" {
-		s.guards.update(ctx, guard)
+		s.guards.Update(ctx, guard)
 	}
 	return nil
 }
@@ -222,7 +222,7 @@ func clearFilled(ctx context.Context, nodes []*node, text string) {
 // clearedAs says what a failed fill is to who asked for it.
 func clearedAs(err error, n *node) error {
 	if errors.Is(err, errScript) {
-		return refuse(409, "page.element_gone", "the element "+string(n.ref)+" is gone", "observe the page again")
+		return Refuse(409, "page.element_gone", "the element "+string(n.ref)+" is gone", "observe the page again")
 	}
 	return err
 }
@@ -232,13 +232,13 @@ func clearedAs(err error, n *node) error {
 func (t *tab) checkOrigins(ctx context.Context, tree *frameTree, f *frame, field Fill) error {
 	chain := tree.ancestors(f)
 	if chain == nil {
-		return refuse(403, "vault.origin_mismatch", "the frames around the element cannot be told", "")
+		return Refuse(403, "vault.origin_mismatch", "the frames around the element cannot be told", "")
 	}
 	for i, up := range slices.Backward(chain) {
 		if err := settleOrigin(ctx, tree, up); err != nil {
 			return err
 		}
-		if !mayGoTo(field, up.origin) {
+		if !MayGoTo(field, up.origin) {
 			what := "a frame around the element"
 			switch {
 			case up == tree.top:
@@ -253,7 +253,7 @@ func (t *tab) checkOrigins(ctx context.Context, tree *frameTree, f *frame, field
 	if err != nil {
 		return err
 	}
-	if top := canonicalOrigin(info.URL); top != tree.top.origin {
+	if top := CanonicalOrigin(info.URL); top != tree.top.origin {
 		return mismatch("the page is", top)
 	}
 	return nil
@@ -277,7 +277,7 @@ func settleOrigin(ctx context.Context, tree *frameTree, f *frame) error {
 		named = around.origin
 	}
 	f.origin = ""
-	if own = canonicalOrigin(own); own == named {
+	if own = CanonicalOrigin(own); own == named {
 		f.origin = own
 	}
 	return nil
@@ -287,23 +287,23 @@ func mismatch(what, found string) error {
 	if found == "" {
 		found = "a place without an origin"
 	}
-	return refuse(403, "vault.origin_mismatch", what+" at "+clip(found, maxName)+", where the login may not be filled", "add the origin to the vault entry if it belongs there")
+	return Refuse(403, "vault.origin_mismatch", what+" at "+clip(found, maxName)+", where the login may not be filled", "add the origin to the vault entry if it belongs there")
 }
 
 // check holds an input to what a field may go into.
 func (i inputState) check(n *node, field Fill) error {
 	name := "the element " + string(n.ref)
-	if types := inputTypes(field.Field); !slices.Contains(types, i.Kind) {
-		return refuse(409, "vault.wrong_field", fmt.Sprintf("%s is no input for a %s", name, field.Field), "a "+field.Field+" goes into an input of type "+strings.Join(types, ", "))
+	if types := InputTypes(field.Field); !slices.Contains(types, i.Kind) {
+		return Refuse(409, "vault.wrong_field", fmt.Sprintf("%s is no input for a %s", name, field.Field), "a "+field.Field+" goes into an input of type "+strings.Join(types, ", "))
 	}
 	switch {
 	case i.Disabled || i.Readonly:
-		return refuse(409, "page.disabled", name+" cannot be changed", "")
+		return Refuse(409, "page.disabled", name+" cannot be changed", "")
 	case !i.Visible:
-		return refuse(409, "vault.wrong_field", name+" is not visible", "")
+		return Refuse(409, "vault.wrong_field", name+" is not visible", "")
 	}
 	for _, target := range i.Targets {
-		if at := canonicalOrigin(target); !mayGoTo(field, at) {
+		if at := CanonicalOrigin(target); !MayGoTo(field, at) {
 			return mismatch("the form sends to a place", at)
 		}
 	}
@@ -321,7 +321,7 @@ func (t *tab) digitRow(ctx context.Context, n *node, count int) ([]*node, error)
 		return nil, err
 	}
 	if len(objects) != count {
-		return nil, refuse(409, "vault.fill_impossible", "the code does not fit the inputs beside the element "+string(n.ref), "give the first input of the code")
+		return nil, Refuse(409, "vault.fill_impossible", "the code does not fit the inputs beside the element "+string(n.ref), "give the first input of the code")
 	}
 	nodes := make([]*node, count)
 	for i, object := range objects {

@@ -20,7 +20,7 @@ import (
 func TestCodesAreFilled(t *testing.T) {
 	ctx, p, b := openPage(t)
 	const code = "048151"
-	s := newSite(t, map[string]string{
+	s := NewSite(t, map[string]string{
 		"/one": `<form id=f method=post action=/code><input name=code aria-label=Code inputmode=numeric pattern="[0-9]{6}" maxlength=6 minlength=6 required autocomplete=one-time-code><button>Verify</button></form>`,
 		"/row": `<form id=f>` + strings.Repeat(`<input class=d aria-label=Digit maxlength=1 inputmode=numeric>`, 6) + `<button>Verify</button></form><script>
 const all = [...document.querySelectorAll('.d')]; all.forEach((d, i) => d.oninput = () => d.value && all[i + 1] && all[i + 1].focus());
@@ -37,21 +37,21 @@ f.onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST', body: JS
 		"/digits": "d%5B%5D=0&d%5B%5D=4&d%5B%5D=8&d%5B%5D=1&d%5B%5D=5&d%5B%5D=1", "/list": `{"code":[0,4,8,1,5,1],"step":2}`, "/parts": "",
 	} {
 		obs := open(ctx, t, p, s.URL+path)
-		require.NoError(t, p.Fill(ctx, obs.Elements[0].Ref, login("totp", code, s.URL)), path)
-		filled := observe(ctx, t, p)
-		requireUnseen(t, code, values(ctx, t, b), filled.Outline)
+		require.NoError(t, p.Fill(ctx, obs.Elements[0].Ref, Login("totp", code, s.URL)), path)
+		filled := Observe(ctx, t, p)
+		RequireUnseen(t, code, InputValues(ctx, t, b), filled.Outline)
 		require.Equal(t, "[secret]", filled.Elements[0].Value)
-		count := len(s.to("/code"))
-		require.NoError(t, p.Click(ctx, find(t, filled, "button", "Verify").Ref))
-		require.Eventually(t, func() bool { return len(s.to("/code")) > count }, 10*time.Second, 10*time.Millisecond, path)
-		if got := s.to("/code")[count]; path == "/parts" {
-			_, params, err := mime.ParseMediaType(got.contentType)
+		count := len(s.RequestsTo("/code"))
+		require.NoError(t, p.Click(ctx, Find(t, filled, "button", "Verify").Ref))
+		require.Eventually(t, func() bool { return len(s.RequestsTo("/code")) > count }, 10*time.Second, 10*time.Millisecond, path)
+		if got := s.RequestsTo("/code")[count]; path == "/parts" {
+			_, params, err := mime.ParseMediaType(got.ContentType)
 			require.NoError(t, err)
-			form, err := multipart.NewReader(strings.NewReader(got.body), params["boundary"]).ReadForm(1 << 20)
+			form, err := multipart.NewReader(strings.NewReader(got.Body), params["boundary"]).ReadForm(1 << 20)
 			require.NoError(t, err)
 			require.True(t, strings.Join(form.Value["d"], "") == code, path)
 		} else {
-			require.True(t, got.body == want, path)
+			require.True(t, got.Body == want, path)
 		}
 	}
 }
@@ -61,30 +61,30 @@ f.onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST', body: JS
 func TestACodeIsMadeWhenItIsSent(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	var now string
-	s := newSite(t, map[string]string{"/": `<form id=f onsubmit="event.preventDefault(); fetch('/code', {method: 'POST', body: new URLSearchParams(new FormData(f))}).then(r => r.text()).then(x => out.textContent = x)"><input name=code aria-label=Code maxlength=6><button>Verify</button></form><p id=out></p>`})
-	s.handlers["/code"] = func(w http.ResponseWriter, r *http.Request) {
+	s := NewSite(t, map[string]string{"/": `<form id=f onsubmit="event.preventDefault(); fetch('/code', {method: 'POST', body: new URLSearchParams(new FormData(f))}).then(r => r.text()).then(x => out.textContent = x)"><input name=code aria-label=Code maxlength=6><button>Verify</button></form><p id=out></p>`})
+	s.Handlers["/code"] = func(w http.ResponseWriter, r *http.Request) {
 		_ = r.ParseForm()
 		_, _ = fmt.Fprintf(w, "accepted=%v, not %s", r.PostForm.Get("code") == now, r.PostForm.Get("code"))
 	}
 	obs := open(ctx, t, p, s.URL+"/")
-	fill := login("totp", "111222", s.URL)
+	fill := Login("totp", "111222", s.URL)
 	made := 0
 	fill.Fresh = func(context.Context) (bctrl.Secret, error) { made++; return bctrl.NewSecret(now), nil }
 	require.NoError(t, p.Fill(ctx, obs.Elements[0].Ref, fill))
 	require.Zero(t, made)
 	for i, code := range []string{"333444", "048151"} {
 		now = code
-		require.NoError(t, p.Click(ctx, find(t, obs, "button", "Verify").Ref))
-		require.Eventually(t, func() bool { return len(s.to("/code")) == i+1 }, 10*time.Second, 10*time.Millisecond)
-		require.True(t, s.to("/code")[i].body == "code="+code, "the code of the time when it left")
-		after := settle(ctx, t, p)
+		require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Verify").Ref))
+		require.Eventually(t, func() bool { return len(s.RequestsTo("/code")) == i+1 }, 10*time.Second, 10*time.Millisecond)
+		require.True(t, s.RequestsTo("/code")[i].Body == "code="+code, "the code of the time when it left")
+		after := Settle(ctx, t, p)
 		require.Contains(t, after.Outline, "accepted=true, not [secret]")
-		requireUnseen(t, code, after.Outline)
+		RequireUnseen(t, code, after.Outline)
 	}
 	require.Equal(t, 2, made)
 
 	fill.Fresh = func(context.Context) (bctrl.Secret, error) { return bctrl.Secret{}, fmt.Errorf("the seed is gone") }
 	require.NoError(t, p.Fill(ctx, obs.Elements[0].Ref, fill))
-	clickUntil(ctx, t, p, obs, "Verify", "note: blocked: a request with a login's code")
-	require.Len(t, s.to("/code"), 2)
+	ClickUntil(ctx, t, p, obs, "Verify", "note: blocked: a request with a login's code")
+	require.Len(t, s.RequestsTo("/code"), 2)
 }

@@ -40,22 +40,22 @@ func (r *reports) all() []string {
 func TestALoginIsSentAgainWithItsCode(t *testing.T) {
 	for why, keep := range map[string]string{"the field stays": "", "the field is taken away": "box.remove();"} {
 		ctx, p, _ := openPage(t)
-		s := newSite(t, map[string]string{"/": `<form id=f><span id=box><input type=password id=p name=p aria-label=Password></span><input id=c aria-label=Code hidden><button>Log in</button></form><p id=out></p><script>
+		s := NewSite(t, map[string]string{"/": `<form id=f><span id=box><input type=password id=p name=p aria-label=Password></span><input id=c aria-label=Code hidden><button>Log in</button></form><p id=out></p><script>
 let kept; f.onsubmit = async e => { e.preventDefault(); kept ??= p.value;
 const r = await fetch('/login', {method: 'POST', body: JSON.stringify(c.hidden ? {password: kept} : {password: kept, code: c.value})});
 if (c.hidden) { c.hidden = false; out.textContent = 'code please'; ` + keep + ` } else out.textContent = 'done'; }</script>`, "/login": "ok"})
 		obs := open(ctx, t, p, s.URL+"/")
-		require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, login("password", hunter, s.URL)))
-		clickUntil(ctx, t, p, obs, "Log in", "code please")
-		obs = observe(ctx, t, p)
-		require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Code").Ref, login("totp", "048151", s.URL)))
-		clickUntil(ctx, t, p, obs, "Log in", "done")
-		got := s.to("/login")
+		require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "Password").Ref, Login("password", Hunter, s.URL)))
+		ClickUntil(ctx, t, p, obs, "Log in", "code please")
+		obs = Observe(ctx, t, p)
+		require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "Code").Ref, Login("totp", "048151", s.URL)))
+		ClickUntil(ctx, t, p, obs, "Log in", "done")
+		got := s.RequestsTo("/login")
 		require.Len(t, got, 2, why)
 		for _, r := range got {
-			require.True(t, stringAt(r.body, "password") == hunter, why)
+			require.True(t, JSONString(r.Body, "password") == Hunter, why)
 		}
-		require.True(t, stringAt(got[1].body, "code") == "048151", why)
+		require.True(t, JSONString(got[1].Body, "code") == "048151", why)
 	}
 }
 
@@ -73,21 +73,21 @@ func TestAFailedFillLeavesNothing(t *testing.T) {
 	}{
 		{"a sign before a code", fmt.Sprintf(form, "", `p.oninput = () => { if (/^\d{6}$/.test(p.value)) p.value = '#' + p.value }`), "totp", "048151", false},
 		{"groups, and a copy", fmt.Sprintf(form, "", `p.oninput = () => { p.value = p.value.replace(/^(\d{3})(\d)/, '$1 $2'); copy.value = p.value.replace(' ', '') }`), "totp", "048151", false},
-		{"a password in capitals", fmt.Sprintf(form, "type=password", `p.oninput = () => { p.value = p.value.toUpperCase() }`), "password", hunter, false},
-		{"a password in capitals, itself", fmt.Sprintf(form, "type=password", `p.oninput = () => { p.value = p.value.toUpperCase() }`), "password", hunter, true},
+		{"a password in capitals", fmt.Sprintf(form, "type=password", `p.oninput = () => { p.value = p.value.toUpperCase() }`), "password", Hunter, false},
+		{"a password in capitals, itself", fmt.Sprintf(form, "type=password", `p.oninput = () => { p.value = p.value.toUpperCase() }`), "password", Hunter, true},
 		{"a username in capitals", fmt.Sprintf(form, "", `p.oninput = () => { p.value = p.value.toUpperCase() }`), "username", "robot@example.com", false},
 		{"the last box of a row", row, "totp", "048151", false},
 	} {
-		s := newSite(t, map[string]string{"/": c.page, "/login": "sent"})
+		s := NewSite(t, map[string]string{"/": c.page, "/login": "sent"})
 		obs := open(ctx, t, p, s.URL+"/")
-		fill := login(c.field, c.value, s.URL)
+		fill := Login(c.field, c.value, s.URL)
 		fill.Direct = c.direct
-		require.ErrorContains(t, p.Fill(ctx, find(t, obs, "textbox", "Field").Ref, fill), "page.not_typed", c.why)
-		held := strings.Split(values(ctx, t, b), "\n")
+		require.ErrorContains(t, p.Fill(ctx, Find(t, obs, "textbox", "Field").Ref, fill), "page.not_typed", c.why)
+		held := strings.Split(InputValues(ctx, t, b), "\n")
 		require.Empty(t, strings.Trim(strings.Join(held[:strings.Count(c.page, "<input")], ""), "#"), c.why)
-		clickUntil(ctx, t, p, obs, "Send", "sent")
-		for _, r := range s.to("/login") {
-			got, err := url.ParseQuery(r.body)
+		ClickUntil(ctx, t, p, obs, "Send", "sent")
+		for _, r := range s.RequestsTo("/login") {
+			got, err := url.ParseQuery(r.Body)
 			require.NoError(t, err)
 			require.Empty(t, strings.Trim(strings.Join(append(got["p"], got["copy"]...), ""), "#"), c.why)
 		}
@@ -118,22 +118,22 @@ const post = async (path, body) => (await fetch(path, {method: 'POST', body: JSO
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		s := newSite(t, map[string]string{"/": c.page, "/login": "<p>done</p>", "/salt": "x", "/check": "x", "/visit": "x", "/strength": "x"})
-		s.handlers["/socket"] = func(w http.ResponseWriter, r *http.Request) {
+		s := NewSite(t, map[string]string{"/": c.page, "/login": "<p>done</p>", "/salt": "x", "/check": "x", "/visit": "x", "/strength": "x"})
+		s.Handlers["/socket"] = func(w http.ResponseWriter, r *http.Request) {
 			if ws, err := websocket.Accept(w, r, nil); err == nil {
 				_, _, _ = ws.Read(ctx) // what the page sends is not the test's
 				_ = ws.CloseNow()
 			}
 		}
 		obs := open(ctx, t, p, s.URL+"/")
-		require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "User").Ref, login("username", "robot", s.URL)), c.why)
-		fill, told := login("password", hunter, s.URL), new(reports)
+		require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "User").Ref, Login("username", "robot", s.URL)), c.why)
+		fill, told := Login("password", Hunter, s.URL), new(reports)
 		fill.Report = told.add
-		require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, fill), c.why)
-		require.NotContains(t, settle(ctx, t, p).Outline, "vault.", c.why)
-		require.NoError(t, p.Click(ctx, find(t, obs, "button", "Log in").Ref), c.why)
-		require.Eventually(t, func() bool { return len(s.to("/login")) == 1 }, 10*time.Second, 10*time.Millisecond, c.why)
-		after := settle(ctx, t, p)
+		require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "Password").Ref, fill), c.why)
+		require.NotContains(t, Settle(ctx, t, p).Outline, "vault.", c.why)
+		require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Log in").Ref), c.why)
+		require.Eventually(t, func() bool { return len(s.RequestsTo("/login")) == 1 }, 10*time.Second, 10*time.Millisecond, c.why)
+		after := Settle(ctx, t, p)
 		if !c.unsent {
 			require.NotContains(t, after.Outline, "vault.", c.why)
 			require.Empty(t, told.all(), c.why)
@@ -142,8 +142,8 @@ const post = async (path, body) => (await fetch(path, {method: 'POST', body: JSO
 		require.Contains(t, after.Outline, "note: vault.fill_not_sent: ", c.why)
 		require.Contains(t, after.Outline, "fill: direct", c.why)
 		require.Equal(t, []string{"vault.fill_not_sent"}, told.all(), c.why)
-		require.NotContains(t, observe(ctx, t, p).Outline, "vault.", "%s: said once", c.why)
-		requireUnseen(t, fmt.Sprintf("%x", sha256.Sum256([]byte(hunter))), s.everything())
+		require.NotContains(t, Observe(ctx, t, p).Outline, "vault.", "%s: said once", c.why)
+		RequireUnseen(t, fmt.Sprintf("%x", sha256.Sum256([]byte(Hunter))), s.All())
 	}
 }
 
@@ -172,37 +172,37 @@ func TestAFilledValueGoesNowhereElseOnItsOwnSite(t *testing.T) {
 		t.Run(c.why, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			s := newSite(t, map[string]string{"/": form + c.page, "/login": "in", "/comment": "posted"})
+			s := NewSite(t, map[string]string{"/": form + c.page, "/login": "in", "/comment": "posted"})
 			obs := open(ctx, t, p, s.URL+"/")
-			fill, told := login("password", hunter, s.URL), new(reports)
+			fill, told := Login("password", Hunter, s.URL), new(reports)
 			fill.Report = told.add
-			require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, fill))
-			require.NoError(t, p.Click(ctx, find(t, obs, "button", "Show").Ref))
-			placeholder, _, _ := strings.Cut(values(ctx, t, b), "\n")
+			require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "Password").Ref, fill))
+			require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Show").Ref))
+			placeholder, _, _ := strings.Cut(InputValues(ctx, t, b), "\n")
 			require.Len(t, placeholder, 20)
 			switch c.move {
 			case "":
 			case "keys":
-				require.NoError(t, p.Click(ctx, find(t, obs, "textbox", "Comment").Ref))
+				require.NoError(t, p.Click(ctx, Find(t, obs, "textbox", "Comment").Ref))
 				for _, key := range placeholder {
 					require.NoError(t, p.Press(ctx, string(key)))
 				}
 			default:
-				require.NoError(t, p.Click(ctx, find(t, obs, "button", c.move).Ref))
+				require.NoError(t, p.Click(ctx, Find(t, obs, "button", c.move).Ref))
 			}
-			clickUntil(ctx, t, p, obs, "Post", "note: blocked: a request with a login's value ")
-			require.Empty(t, s.to("/comment"))
+			ClickUntil(ctx, t, p, obs, "Post", "note: blocked: a request with a login's value ")
+			require.Empty(t, s.RequestsTo("/comment"))
 			require.Equal(t, []string{"vault.fill_stopped"}, told.all())
 
 			if c.why == "a field of the login's own form" {
 				return // its page has broken the login
 			}
-			require.NoError(t, p.Type(ctx, find(t, obs, "textbox", "Nick").Ref, "robot"))
-			require.NoError(t, p.Click(ctx, find(t, obs, "button", "Log in").Ref))
-			require.Eventually(t, func() bool { return len(s.to("/login")) == 1 }, 10*time.Second, 10*time.Millisecond)
-			got, err := url.ParseQuery(s.to("/login")[0].body)
+			require.NoError(t, p.Type(ctx, Find(t, obs, "textbox", "Nick").Ref, "robot"))
+			require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Log in").Ref))
+			require.Eventually(t, func() bool { return len(s.RequestsTo("/login")) == 1 }, 10*time.Second, 10*time.Millisecond)
+			got, err := url.ParseQuery(s.RequestsTo("/login")[0].Body)
 			require.NoError(t, err)
-			require.True(t, got.Get("p") == hunter, "the login itself goes on")
+			require.True(t, got.Get("p") == Hunter, "the login itself goes on")
 		})
 	}
 }
@@ -212,17 +212,17 @@ func TestAFilledValueGoesNowhereElseOnItsOwnSite(t *testing.T) {
 func TestNothingMovesAFilledValueOutOfItsField(t *testing.T) {
 	for _, direct := range []bool{false, true} {
 		ctx, p, b := openPage(t)
-		evil := newSite(t, map[string]string{"/": `<input aria-label=Loot>`})
-		s := newSite(t, map[string]string{"/": `<input type=password id=p aria-label=Password><input id=c aria-label=Comment><button onclick="p.type = 'text'">Show</button>
+		evil := NewSite(t, map[string]string{"/": `<input aria-label=Loot>`})
+		s := NewSite(t, map[string]string{"/": `<input type=password id=p aria-label=Password><input id=c aria-label=Comment><button onclick="p.type = 'text'">Show</button>
 <button onclick="p.select(); document.execCommand('copy')">Copy</button>`})
 		obs := open(ctx, t, p, s.URL+"/")
 		require.NoError(t, p.Press(ctx, "Control+v"), "before anything was filled")
-		fill := login("password", hunter, s.URL)
+		fill := Login("password", Hunter, s.URL)
 		fill.Direct = direct
-		require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, fill))
-		held, _, _ := strings.Cut(values(ctx, t, b), "\n")
-		require.NoError(t, p.Click(ctx, find(t, obs, "button", "Show").Ref))
-		require.NoError(t, p.Click(ctx, find(t, obs, "button", "Copy").Ref))
+		require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "Password").Ref, fill))
+		held, _, _ := strings.Cut(InputValues(ctx, t, b), "\n")
+		require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Show").Ref))
+		require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Copy").Ref))
 
 		tried := func(at, into string) {
 			for _, name := range []string{
@@ -235,18 +235,18 @@ func TestNothingMovesAFilledValueOutOfItsField(t *testing.T) {
 			for _, name := range []string{"Control+a", "Control+End", "Shift+Home", "Control+ArrowLeft", "Shift+ArrowRight", "Shift+Tab", "Shift+A", "End"} {
 				require.NoError(t, p.Press(ctx, name), "%s in %s", name, at)
 			}
-			require.False(t, strings.Contains(values(ctx, t, b), held[1:]) && into != "", at)
+			require.False(t, strings.Contains(InputValues(ctx, t, b), held[1:]) && into != "", at)
 		}
-		require.NoError(t, p.Click(ctx, find(t, obs, "textbox", "Password").Ref))
+		require.NoError(t, p.Click(ctx, Find(t, obs, "textbox", "Password").Ref))
 		tried("the field", "")
 		if !direct {
-			require.ErrorContains(t, p.Type(ctx, find(t, obs, "textbox", "Comment").Ref, "it is "+held), "page.text_refused")
+			require.ErrorContains(t, p.Type(ctx, Find(t, obs, "textbox", "Comment").Ref, "it is "+held), "page.text_refused")
 			require.ErrorContains(t, p.Goto(ctx, evil.URL+"/?"+held), "page.text_refused")
 		}
 		obs = open(ctx, t, p, evil.URL+"/")
-		require.NoError(t, p.Click(ctx, find(t, obs, "textbox", "Loot").Ref))
+		require.NoError(t, p.Click(ctx, Find(t, obs, "textbox", "Loot").Ref))
 		tried("another site", "Loot")
-		require.False(t, strings.Contains(evil.everything(), held))
+		require.False(t, strings.Contains(evil.All(), held))
 	}
 }
 
@@ -254,16 +254,16 @@ func TestNothingMovesAFilledValueOutOfItsField(t *testing.T) {
 // the next one finds it.
 func TestAPlaceholderThatAPageKeepsIsNotSent(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := newSite(t, map[string]string{
+	s := NewSite(t, map[string]string{
 		"/":     `<input type=password id=p aria-label=Password><button onclick="sessionStorage.kept = p.value; location = '/next'">Next</button>`,
 		"/next": `<p>Once more</p><button onclick="fetch('/login', {method: 'POST', body: JSON.stringify({password: sessionStorage.kept})})">Log in</button>`,
 	})
 	obs := open(ctx, t, p, s.URL+"/")
-	require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, login("password", hunter, s.URL)))
-	clickUntil(ctx, t, p, obs, "Next", "Once more")
-	obs = observe(ctx, t, p)
-	clickUntil(ctx, t, p, obs, "Log in", "note: blocked: a request with a login's value from another document")
-	require.Eventually(t, func() bool { return !p.guarded() }, 10*time.Second, 20*time.Millisecond)
-	clickUntil(ctx, t, p, obs, "Log in", "note: blocked: a request with what stood for a login's value")
-	require.Empty(t, s.to("/login"))
+	require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "Password").Ref, Login("password", Hunter, s.URL)))
+	ClickUntil(ctx, t, p, obs, "Next", "Once more")
+	obs = Observe(ctx, t, p)
+	ClickUntil(ctx, t, p, obs, "Log in", "note: blocked: a request with a login's value from another document")
+	require.Eventually(t, func() bool { return !p.Guarded() }, 10*time.Second, 20*time.Millisecond)
+	ClickUntil(ctx, t, p, obs, "Log in", "note: blocked: a request with what stood for a login's value")
+	require.Empty(t, s.RequestsTo("/login"))
 }

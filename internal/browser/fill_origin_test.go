@@ -14,21 +14,21 @@ import (
 func TestFillIsRefusedWhereTheLoginDoesNotBelong(t *testing.T) {
 	ctx, p, b := openPage(t)
 	const form = `<form method=post><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form>`
-	evil := newSite(t, nil)
-	s := newSite(t, nil)
-	evil.pages = map[string]string{
+	evil := NewSite(t, nil)
+	s := NewSite(t, nil)
+	evil.Pages = map[string]string{
 		"/":       form,
 		"/around": `<iframe src="` + s.URL + `/"></iframe>`,
 	}
-	s.pages = map[string]string{
+	s.Pages = map[string]string{
 		"/":        form,
 		"/action":  strings.Replace(form, "method=post", `method=post action="`+evil.URL+`/steal"`, 1),
 		"/base":    `<base href="` + evil.URL + `/">` + strings.Replace(form, "method=post", `method=post action="steal"`, 1),
-		"/button":  strings.Replace(form, "<button>", `<button formaction="`+evil.local()+`/steal" formmethod=post>`, 1),
+		"/button":  strings.Replace(form, "<button>", `<button formaction="`+evil.LocalhostURL()+`/steal" formmethod=post>`, 1),
 		"/data":    strings.Replace(form, "method=post", `method=post action="data:text/html,x"`, 1),
 		"/broken":  strings.Replace(form, "method=post", `method=post action="http://["`, 1),
 		"/inside":  `<iframe src="` + evil.URL + `/"></iframe>`,
-		"/other":   `<iframe src="` + s.local() + `/"></iframe>`,
+		"/other":   `<iframe src="` + s.LocalhostURL() + `/"></iframe>`,
 		"/sandbox": `<iframe sandbox="allow-forms allow-scripts" src="/"></iframe>`,
 		"/srcdoc":  `<iframe sandbox="allow-forms" srcdoc="<input aria-label=User><input type=password aria-label=Password>"></iframe>`,
 		"/dataurl": `<iframe src='data:text/html,` + form + `'></iframe>`,
@@ -36,13 +36,13 @@ func TestFillIsRefusedWhereTheLoginDoesNotBelong(t *testing.T) {
 	}
 	for _, c := range []struct{ url, found, why string }{
 		{evil.URL + "/", evil.URL, "another port is another origin"},
-		{s.local() + "/", s.local(), "another name is another origin"},
+		{s.LocalhostURL() + "/", s.LocalhostURL(), "another name is another origin"},
 		{evil.URL + "/around", evil.URL, "a hostile page frames the login"},
 		{s.URL + "/inside", evil.URL, "the login's page frames a hostile one"},
-		{s.URL + "/other", s.local(), "the frame runs in another process"},
+		{s.URL + "/other", s.LocalhostURL(), "the frame runs in another process"},
 		{s.URL + "/action", evil.URL, "the form sends elsewhere"},
 		{s.URL + "/base", evil.URL, "the form's address is resolved as the browser does"},
-		{s.URL + "/button", evil.local(), "a button sends elsewhere"},
+		{s.URL + "/button", evil.LocalhostURL(), "a button sends elsewhere"},
 		{s.URL + "/data", "without an origin", "the form sends nowhere that is known"},
 		{s.URL + "/broken", "without an origin", "the form's address cannot be read"},
 		{s.URL + "/sandbox", "without an origin", "a sandboxed frame has no origin"},
@@ -50,31 +50,31 @@ func TestFillIsRefusedWhereTheLoginDoesNotBelong(t *testing.T) {
 		{s.URL + "/dataurl", "without an origin", "a data: frame has no origin"},
 	} {
 		obs := open(ctx, t, p, c.url)
-		for _, fill := range []Fill{login("username", "bot", s.URL), login("password", hunter, s.URL), {Field: "password", Value: bctrl.NewSecret(hunter), Origins: []string{s.URL}, Direct: true}} {
+		for _, fill := range []Fill{Login("username", "bot", s.URL), Login("password", Hunter, s.URL), {Field: "password", Value: bctrl.NewSecret(Hunter), Origins: []string{s.URL}, Direct: true}} {
 			role := "User"
 			if fill.Field == "password" {
 				role = "Password"
 			}
-			err := p.Fill(ctx, find(t, obs, "textbox", role).Ref, fill)
+			err := p.Fill(ctx, Find(t, obs, "textbox", role).Ref, fill)
 			refused := new(bctrl.Error)
 			require.ErrorAs(t, err, &refused, c.why)
 			require.Equal(t, "vault.origin_mismatch", refused.Code, c.why)
 			require.Equal(t, 403, refused.Status, c.why)
 			require.Contains(t, refused.Message, c.found, c.why)
 		}
-		requireUnseen(t, hunter, values(ctx, t, b))
-		require.NotContains(t, values(ctx, t, b), "bot", c.why)
+		RequireUnseen(t, Hunter, InputValues(ctx, t, b))
+		require.NotContains(t, InputValues(ctx, t, b), "bot", c.why)
 	}
-	require.False(t, p.guarded(), "nothing was filled")
+	require.False(t, p.Guarded(), "nothing was filled")
 
 	obs := open(ctx, t, p, s.URL+"/script")
-	require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, login("password", hunter, s.URL)), "a script of the frame itself")
+	require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "Password").Ref, Login("password", Hunter, s.URL)), "a script of the frame itself")
 }
 
 // TestFillGoesOnlyIntoTheRightField aims at everything that is not one.
 func TestFillGoesOnlyIntoTheRightField(t *testing.T) {
 	ctx, p, b := openPage(t)
-	s := newSite(t, map[string]string{"/": `
+	s := NewSite(t, map[string]string{"/": `
 <input aria-label=text><input type=password aria-label=password><input type=password aria-label=off disabled><input type=password aria-label=fixed readonly>
 <textarea aria-label=area></textarea><div contenteditable role=textbox aria-label=rich></div><button>button</button><input type=checkbox aria-label=check>
 <input type=password aria-label=short maxlength=3><input type=password aria-label=fussy pattern="[ab]+"><input type=password aria-label=invisible style="opacity:0">
@@ -95,16 +95,16 @@ func TestFillGoesOnlyIntoTheRightField(t *testing.T) {
 		{"textbox", "fussy", "password", "vault.fill_impossible"},
 		{"textbox", "five", "totp", "vault.fill_impossible"},
 	} {
-		value := hunter
+		value := Hunter
 		if c.field == "totp" {
 			value = "123456"
 		}
-		require.ErrorContains(t, p.Fill(ctx, find(t, obs, c.role, c.name).Ref, login(c.field, value, s.URL)), c.code, "%s into %s", c.field, c.name)
+		require.ErrorContains(t, p.Fill(ctx, Find(t, obs, c.role, c.name).Ref, Login(c.field, value, s.URL)), c.code, "%s into %s", c.field, c.name)
 	}
-	ref := find(t, obs, "textbox", "password").Ref
-	require.ErrorContains(t, p.Fill(ctx, ref, login("password", hunter)), "vault.origin_mismatch", "no origins, nowhere")
-	require.ErrorContains(t, p.Fill(ctx, ref, login("password", "", s.URL)), "vault.field_empty")
-	require.ErrorContains(t, p.Fill(ctx, ref, login("password", "two\nlines", s.URL)), "vault.fill_impossible")
-	requireUnseen(t, hunter, values(ctx, t, b))
-	require.False(t, p.guarded())
+	ref := Find(t, obs, "textbox", "password").Ref
+	require.ErrorContains(t, p.Fill(ctx, ref, Login("password", Hunter)), "vault.origin_mismatch", "no origins, nowhere")
+	require.ErrorContains(t, p.Fill(ctx, ref, Login("password", "", s.URL)), "vault.field_empty")
+	require.ErrorContains(t, p.Fill(ctx, ref, Login("password", "two\nlines", s.URL)), "vault.fill_impossible")
+	RequireUnseen(t, Hunter, InputValues(ctx, t, b))
+	require.False(t, p.Guarded())
 }

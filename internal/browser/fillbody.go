@@ -198,7 +198,7 @@ func swapJSON(body []byte, replace func(bodyValue) (string, bool)) ([]byte, int)
 			keys = keys[:max(1, len(keys)-1)]
 			i++
 		case c == '"':
-			end := stringEnd(body, i)
+			end := StringEnd(body, i)
 			var plain string
 			switch err := json.Unmarshal(body[i:end], &plain); {
 			case err != nil:
@@ -225,8 +225,8 @@ func swapJSON(body []byte, replace func(bodyValue) (string, bool)) ([]byte, int)
 	return append(out, body[copied:]...), swapped
 }
 
-// stringEnd returns the index behind the string that begins at start.
-func stringEnd(body []byte, start int) int {
+// StringEnd returns the index behind the string that begins at start.
+func StringEnd(body []byte, start int) int {
 	for i := start + 1; i < len(body); i++ {
 		switch body[i] {
 		case '\\':

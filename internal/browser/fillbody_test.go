@@ -68,7 +68,7 @@ func TestSwapBodyReplacesWholeValuesOnly(t *testing.T) {
 // decoded, with nothing changed but the value.
 func TestSwapBodyKeepsTheStructure(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		ph := placeholders("secret", false, 0, 0)[rapid.IntRange(0, 1).Draw(t, "kind")]
+		ph := Placeholders("secret", false, 0, 0)[rapid.IntRange(0, 1).Draw(t, "kind")]
 		secret := rapid.StringN(1, 40, -1).Draw(t, "secret")
 		secret = strings.ToValidUTF8(secret, "")
 		value := rapid.OneOf(rapid.Just(ph), rapid.String(), rapid.Just("x"+ph), rapid.Just(ph+" "))
@@ -178,7 +178,7 @@ func FuzzSwapBody(f *testing.F) {
 func TestPlaceholdersPassForWhatTheyStandFor(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		shortest, longest := rapid.IntRange(0, 60).Draw(t, "shortest"), rapid.IntRange(0, 60).Draw(t, "longest")
-		all := placeholders("a secret 123", false, shortest, longest)
+		all := Placeholders("a secret 123", false, shortest, longest)
 		if longest > 0 && (longest < minPlaceholder || longest < shortest) {
 			require.Empty(t, all)
 			return
@@ -193,10 +193,10 @@ func TestPlaceholdersPassForWhatTheyStandFor(t *testing.T) {
 			require.True(t, strings.ContainsAny(all[0], class))
 		}
 		code := rapid.StringMatching(`[0-9]{4,10}`).Draw(t, "code")
-		codes := placeholders(code, true, 0, len(code))
+		codes := Placeholders(code, true, 0, len(code))
 		require.Len(t, codes, 1)
 		require.Len(t, codes[0], len(code))
 		require.True(t, isDigits(codes[0]) && codes[0] != code && codes[0][0] != '0')
-		require.Empty(t, placeholders(code, true, 0, len(code)-1), "a code that does not fit")
+		require.Empty(t, Placeholders(code, true, 0, len(code)-1), "a code that does not fit")
 	})
 }

@@ -55,8 +55,8 @@ func echoesOf(value string) []echo {
 	return []echo{e, back}
 }
 
-// cut is a range of bytes to take out of a text.
-type cut struct{ from, to int }
+// Span is a range of bytes to take out of a text.
+type Span struct{ From, To int }
 
 // foldedText is text reduced to what an echo is compared by, and where each of
 // its bytes comes from.
@@ -67,7 +67,7 @@ type foldedText struct {
 
 type foldedByte struct {
 	piece int
-	cut
+	Span
 	word int // counts runs of kept characters
 }
 
@@ -80,15 +80,15 @@ func fold(pieces []string, strict bool) foldedText {
 	add := func(piece, from, to int, text string) {
 		b.WriteString(text)
 		for range len(text) {
-			f.bytes = append(f.bytes, foldedByte{piece, cut{from, to}, word})
+			f.bytes = append(f.bytes, foldedByte{piece, Span{from, to}, word})
 		}
 	}
 	for i, piece := range pieces {
 		word++
 		for at := 0; at < len(piece); {
-			if strings.HasPrefix(piece[at:], hiddenValue) {
+			if strings.HasPrefix(piece[at:], Hidden) {
 				add(i, at, at, "\x00") // nothing goes on across what was taken out
-				at += len(hiddenValue)
+				at += len(Hidden)
 				continue
 			}
 			r, size := utf8.DecodeRuneInString(piece[at:])
@@ -121,10 +121,10 @@ func foldRune(r rune, strict bool) string {
 	}, norm.NFKD.String(string(r)))
 }
 
-// cuts returns what to take out of each of the pieces, which follow one another
+// echoSpans returns what to take out of each of the pieces, which follow one another
 // on the page.
-func cuts(echoes []echo, pieces []string) [][]cut {
-	out := make([][]cut, len(pieces))
+func echoSpans(echoes []echo, pieces []string) [][]Span {
+	out := make([][]Span, len(pieces))
 	var folded [2]*foldedText
 	for _, e := range echoes {
 		i := 0
@@ -137,23 +137,23 @@ func cuts(echoes []echo, pieces []string) [][]cut {
 		}
 		e.in(folded[i], func(from, to int) {
 			for _, b := range folded[i].bytes[from:to] {
-				out[b.piece] = append(out[b.piece], b.cut)
+				out[b.piece] = append(out[b.piece], b.Span)
 			}
 		})
 	}
 	for i, all := range out {
-		out[i] = joined(all)
+		out[i] = mergeSpans(all)
 	}
 	return out
 }
 
-// joined sorts cuts and joins those with nothing but a few signs between them.
-func joined(all []cut) []cut {
-	slices.SortFunc(all, func(a, b cut) int { return a.from - b.from })
-	var out []cut
+// mergeSpans sorts cuts and joins those with nothing but a few signs between them.
+func mergeSpans(all []Span) []Span {
+	slices.SortFunc(all, func(a, b Span) int { return a.From - b.From })
+	var out []Span
 	for _, c := range all {
-		if last := len(out) - 1; last >= 0 && c.from <= out[last].to+2 {
-			out[last].to = max(out[last].to, c.to)
+		if last := len(out) - 1; last >= 0 && c.From <= out[last].To+2 {
+			out[last].To = max(out[last].To, c.To)
 			continue
 		}
 		out = append(out, c)
@@ -203,17 +203,17 @@ func (e echo) tells(f *foldedText, from, to int) bool {
 	return len(run) == len(e.text) && words > 1
 }
 
-// without returns text with cuts taken out.
-func without(text string, cuts []cut) string {
+// Redact returns text with cuts taken out.
+func Redact(text string, cuts []Span) string {
 	if len(cuts) == 0 {
 		return text
 	}
 	var b strings.Builder
 	at := 0
 	for _, c := range cuts {
-		b.WriteString(text[at:c.from])
-		b.WriteString(hiddenValue)
-		at = c.to
+		b.WriteString(text[at:c.From])
+		b.WriteString(Hidden)
+		at = c.To
 	}
 	return b.String() + text[at:]
 }

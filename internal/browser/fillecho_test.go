@@ -13,11 +13,11 @@ import (
 
 // shown returns pieces as they are shown when secret was filled.
 func shown(secret string, pieces ...string) []string {
-	s := newScrubber()
-	s.add(bctrl.NewSecret(secret))
+	s := NewScrubber()
+	s.Add(bctrl.NewSecret(secret))
 	out := make([]string, len(pieces))
-	for i, cuts := range s.cuts(pieces) {
-		out[i] = without(pieces[i], cuts)
+	for i, cuts := range s.Spans(pieces) {
+		out[i] = Redact(pieces[i], cuts)
 	}
 	return out
 }
@@ -67,8 +67,8 @@ func TestAnEchoInPiecesIsTakenOut(t *testing.T) {
 			require.Equal(t, c.pieces, got, c.why)
 			continue
 		}
-		require.Contains(t, strings.Join(got, ""), hiddenValue, c.why)
-		left := strings.ReplaceAll(strings.Join(got, ""), hiddenValue, "")
+		require.Contains(t, strings.Join(got, ""), Hidden, c.why)
+		left := strings.ReplaceAll(strings.Join(got, ""), Hidden, "")
 		kept := 0
 		for _, r := range left {
 			if unicode.IsDigit(r) || unicode.IsLetter(r) && strings.ContainsRune(strings.ToLower(c.secret), unicode.ToLower(r)) {
@@ -92,7 +92,7 @@ func TestAnEchoIsFoundHoweverItIsCut(t *testing.T) {
 			pieces[len(pieces)-1] += string(r)
 		}
 		pieces = append(pieces, after)
-		got := strings.ReplaceAll(strings.Join(shown(secret, pieces...), ""), hiddenValue, "")
+		got := strings.ReplaceAll(strings.Join(shown(secret, pieces...), ""), Hidden, "")
 		for _, r := range got {
 			require.False(t, unicode.IsLetter(r) || unicode.IsDigit(r), "a letter of the value is left")
 		}

@@ -56,9 +56,9 @@ const jsLook = `function (el, placeholder) {
 // lookBefore looks at the fields whose placeholders a request holds. While a
 // document is replaced the browser answers nothing about it: a form that was
 // sent goes by what was known before.
-func (s *pageSet) lookBefore(ctx context.Context, r outgoing) {
-	if r.kind != network.ResourceTypeDocument {
-		s.guards.lookAt(ctx, s.guards.inRequest(r))
+func (s *Set) lookBefore(ctx context.Context, r Request) {
+	if r.Kind != network.ResourceTypeDocument {
+		s.guards.UpdateAll(ctx, s.guards.HeldBy(r))
 	}
 }
 
@@ -66,19 +66,19 @@ func (s *pageSet) lookBefore(ctx context.Context, r outgoing) {
 // or read of it: what was done before may have moved a placeholder to where it
 // is gone from by the time it is sent.
 func (t *tab) lookAround(ctx context.Context) {
-	t.set.guards.lookAt(ctx, t.set.guards.filledIn(t.session.id))
+	t.set.guards.UpdateAll(ctx, t.set.guards.OfTab(t.session.ID))
 }
 
 // look reads the state of the filled field of a document and of the fields
 // beside it, where held is what the document holds of the value: a placeholder,
 // or when it was filled directly the value itself.
-func (t *tab) look(ctx context.Context, f *frame, key elementKey, held string, direct bool) (now fieldState, ok bool) {
+func (t *tab) look(ctx context.Context, f *frame, key elementKey, held string, direct bool) (now FormState, ok bool) {
 	w, err := world(ctx, f)
 	if err != nil {
 		return now, false
 	}
 	var element any
-	if n, err := t.nodeIn(ctx, f, w, key.backend); err == nil {
+	if n, err := t.nodeIn(ctx, f, w, key.Backend); err == nil {
 		defer n.release()
 		element = n
 	}
@@ -86,7 +86,7 @@ func (t *tab) look(ctx context.Context, f *frame, key elementKey, held string, d
 		return now, false
 	}
 	if now.Spread && direct {
-		t.forgetTyped(key.documentKey)
+		t.forgetTyped(key.Document)
 	}
 	return now, true
 }

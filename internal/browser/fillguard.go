@@ -27,41 +27,41 @@ const (
 	maxCarried = 4096
 )
 
-// filledField is a field that was filled, and who decides about its value.
-type filledField struct {
-	// name is the field of the login: password or totp.
-	name string
-	// value is what was filled. What is sent is fresh's answer where there is
+// Field is a field that was filled, and who decides about its value.
+type Field struct {
+	// Name is the field of the login: password or totp.
+	Name string
+	// Value is what was filled. What is sent is fresh's answer where there is
 	// one: a code is made when it leaves.
-	value bctrl.Secret
-	fresh func(context.Context) (bctrl.Secret, error)
-	// placeholder is what the page holds; empty when it holds the value.
-	placeholder string
-	// row says that the placeholder was typed into a row of fields, a digit each.
-	row bool
-	// allows reports whether the value may go to an origin.
-	allows func(origin string) bool
-	// permitted decides whether the value may be used now; nil is always yes.
-	permitted func(context.Context) error
-	// report is told what became of the fill; nil is nobody.
-	report func(context.Context, *bctrl.Error)
-	// element is the field in its document, process the session of the process
+	Value bctrl.Secret
+	Fresh func(context.Context) (bctrl.Secret, error)
+	// Placeholder is what the page holds; empty when it holds the value.
+	Placeholder string
+	// Row says that the placeholder was typed into a row of fields, a digit each.
+	Row bool
+	// MayGoTo reports whether the value may go to an origin.
+	MayGoTo func(origin string) bool
+	// Permitted decides whether the value may be used now; nil is always yes.
+	Permitted func(context.Context) error
+	// Report is told what became of the fill; nil is nobody.
+	Report func(context.Context, *bctrl.Error)
+	// Element is the field in its document, process the session of the process
 	// that shows the document, and tab that of the tab. The sessions are empty
 	// where there is no page, as in tests of requests alone.
-	element      elementKey
-	process, tab target.SessionID
-	// look reads the state of the field and of those beside it; held is what the
+	Element      elementKey
+	Process, Tab target.SessionID
+	// Look reads the state of the field and of those beside it; held is what the
 	// page holds of the value. It reports whether the page has answered. Nil
 	// where there is no page.
-	look func(ctx context.Context, held string) (fieldState, bool)
+	Look func(ctx context.Context, held string) (FormState, bool)
 }
 
-// fillGuard watches the requests of a browser for one filled field, as long as
+// Guard watches the requests of a browser for one filled field, as long as
 // the field's document lives: it swaps the placeholder for the value on the way
 // to where the value belongs and stops it on every other way. Of a field that
 // was filled directly it only does the latter.
-type fillGuard struct {
-	filledField
+type Guard struct {
+	Field
 
 	seen *scrub.Set // finds what the page holds
 
@@ -72,8 +72,8 @@ type fillGuard struct {
 	hidden  *scrub.Set
 	ends    *time.Timer // runs once the document is gone
 	gone    time.Time   // when that was
-	flights map[flightID]bool
-	state   fieldState
+	flights map[Flight]bool
+	state   FormState
 	// submitted says that something was done on the page since the fill that
 	// may send a form, sent that the value has left, unsent that a request has
 	// left without it, and told that this was said.
@@ -81,24 +81,24 @@ type fillGuard struct {
 	reports                       int
 }
 
-// flightID is a request with the value in it, on its way.
-type flightID struct {
-	session target.SessionID
-	request network.RequestID
+// Flight is a request with the value in it, on its way.
+type Flight struct {
+	Session target.SessionID
+	Request network.RequestID
 }
 
-func newFillGuard(f filledField) *fillGuard {
-	g := &fillGuard{filledField: f, latest: f.value, hidden: scrub.New(f.value), flights: map[flightID]bool{}}
+func NewGuard(f Field) *Guard {
+	g := &Guard{Field: f, latest: f.Value, hidden: scrub.New(f.Value), flights: map[Flight]bool{}}
 	g.seen = g.hidden
-	if f.placeholder != "" {
-		g.seen = scrub.New(bctrl.NewSecret(f.placeholder))
+	if f.Placeholder != "" {
+		g.seen = scrub.New(bctrl.NewSecret(f.Placeholder))
 	}
 	return g
 }
 
-// fillGuards are the guards of one browser. Requests are intercepted only
+// Guards are the guards of one browser. Requests are intercepted only
 // while there is one.
-type fillGuards struct {
+type Guards struct {
 	spawn     func(func(context.Context))
 	intercept func(on bool) // returns once it is so everywhere
 
@@ -109,24 +109,24 @@ type fillGuards struct {
 	closed bool // no guard is added any more
 	// live are the guards that swap, spent those whose placeholder is only
 	// stopped.
-	live, spent map[*fillGuard]bool
+	live, spent map[*Guard]bool
 	carries     map[network.RequestID]bool
 	order       []network.RequestID
 }
 
-func newFillGuards(spawn func(func(context.Context)), intercept func(on bool)) *fillGuards {
-	return &fillGuards{
+func NewGuards(spawn func(func(context.Context)), intercept func(on bool)) *Guards {
+	return &Guards{
 		spawn: spawn, intercept: intercept,
-		live: map[*fillGuard]bool{}, spent: map[*fillGuard]bool{}, carries: map[network.RequestID]bool{},
+		live: map[*Guard]bool{}, spent: map[*Guard]bool{}, carries: map[network.RequestID]bool{},
 	}
 }
 
-// arm adds a guard, in place of the element's former one, and returns once
+// Arm adds a guard, in place of the element's former one, and returns once
 // requests pass by it.
-func (gs *fillGuards) arm(g *fillGuard) {
+func (gs *Guards) Arm(g *Guard) {
 	gs.mu.Lock()
 	for old := range gs.live {
-		if old.element == g.element {
+		if old.Element == g.Element {
 			gs.spend(old)
 		}
 	}
@@ -135,26 +135,26 @@ func (gs *fillGuards) arm(g *fillGuard) {
 	gs.apply()
 }
 
-// drop ends a guard whose fill failed: what it typed may have been read by the
+// Drop ends a guard whose fill failed: what it typed may have been read by the
 // page, and is worth nothing.
-func (gs *fillGuards) drop(g *fillGuard) {
+func (gs *Guards) Drop(g *Guard) {
 	gs.mu.Lock()
 	gs.spend(g)
 	gs.mu.Unlock()
 	gs.spawn(func(context.Context) { gs.apply() })
 }
 
-// leave ends a guard soon: its document is gone.
-func (gs *fillGuards) leave(g *fillGuard) {
+// EndWithDocument ends a guard soon: its document is gone.
+func (gs *Guards) EndWithDocument(g *Guard) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	gs.documentEnds(g)
 }
 
 // spend ends a guard but for stopping its placeholder. Call it with mu held.
-func (gs *fillGuards) spend(g *fillGuard) {
+func (gs *Guards) spend(g *Guard) {
 	gs.remove(g)
-	if g.placeholder == "" || gs.closed {
+	if g.Placeholder == "" || gs.closed {
 		return
 	}
 	gs.spent[g] = true
@@ -162,7 +162,7 @@ func (gs *fillGuards) spend(g *fillGuard) {
 }
 
 // remove ends a guard. Call it with mu held.
-func (gs *fillGuards) remove(g *fillGuard) {
+func (gs *Guards) remove(g *Guard) {
 	if g.ends != nil {
 		g.ends.Stop()
 	}
@@ -170,7 +170,7 @@ func (gs *fillGuards) remove(g *fillGuard) {
 	delete(gs.spent, g)
 }
 
-func (gs *fillGuards) forget(g *fillGuard) {
+func (gs *Guards) forget(g *Guard) {
 	gs.mu.Lock()
 	gs.remove(g)
 	gs.mu.Unlock()
@@ -178,10 +178,10 @@ func (gs *fillGuards) forget(g *fillGuard) {
 }
 
 // apply turns interception on or off as the guards want it now.
-func (gs *fillGuards) apply() {
+func (gs *Guards) apply() {
 	gs.switching.Lock()
 	defer gs.switching.Unlock()
-	if want := gs.watching(); want != gs.on {
+	if want := gs.Watching(); want != gs.on {
 		gs.intercept(want)
 		gs.on = want
 	}
@@ -189,7 +189,7 @@ func (gs *fillGuards) apply() {
 
 // expire ends a guard whose document is gone, unless a request with its value
 // may still be redirected.
-func (gs *fillGuards) expire(g *fillGuard) {
+func (gs *Guards) expire(g *Guard) {
 	gs.mu.Lock()
 	if len(g.flights) > 0 && time.Since(g.gone) < longestFlight && !gs.closed {
 		g.ends.Reset(afterDocument)
@@ -202,77 +202,77 @@ func (gs *fillGuards) expire(g *fillGuard) {
 }
 
 // documentEnds makes a guard end soon. Call it with mu held.
-func (gs *fillGuards) documentEnds(g *fillGuard) {
+func (gs *Guards) documentEnds(g *Guard) {
 	if g.ends == nil {
 		g.gone = time.Now()
 		g.ends = time.AfterFunc(afterDocument, func() { gs.expire(g) })
 	}
 }
 
-// armed reports whether a filled field waits to be sent.
-func (gs *fillGuards) armed() bool {
+// Armed reports whether a filled field waits to be sent.
+func (gs *Guards) Armed() bool {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	return len(gs.live) > 0
 }
 
-// watching reports whether any request has to be looked at.
-func (gs *fillGuards) watching() bool {
+// Watching reports whether any request has to be looked at.
+func (gs *Guards) Watching() bool {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	return len(gs.live)+len(gs.spent) > 0
 }
 
-// close ends all guards. A fill or a document that ends with the browser keeps
+// Close ends all guards. A fill or a document that ends with the browser keeps
 // none, and no timer keeps a value in memory.
-func (gs *fillGuards) close() {
+func (gs *Guards) Close() {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	gs.closed = true
-	for _, guards := range []map[*fillGuard]bool{gs.live, gs.spent} {
+	for _, guards := range []map[*Guard]bool{gs.live, gs.spent} {
 		for g := range guards {
 			gs.remove(g)
 		}
 	}
 }
 
-// documentGone hears that a frame shows another document, or none.
-func (gs *fillGuards) documentGone(f cdp.FrameID, now cdp.LoaderID) {
+// DocumentGone hears that a frame shows another document, or none.
+func (gs *Guards) DocumentGone(f cdp.FrameID, now cdp.LoaderID) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	for g := range gs.live {
-		if g.element.frame == f && g.element.loader != now {
+		if g.Element.Frame == f && g.Element.Loader != now {
 			gs.documentEnds(g)
 		}
 	}
 }
 
-// sessionGone hears that a tab, a frame's process or a worker is gone: with it
+// SessionGone hears that a tab, a frame's process or a worker is gone: with it
 // its documents and its requests.
-func (gs *fillGuards) sessionGone(id target.SessionID) {
+func (gs *Guards) SessionGone(id target.SessionID) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	for g := range gs.live {
-		if g.process == id || g.tab == id {
+		if g.Process == id || g.Tab == id {
 			gs.documentEnds(g)
 		}
 		for flight := range g.flights {
-			if flight.session == id {
+			if flight.Session == id {
 				delete(g.flights, flight)
 			}
 		}
 	}
 }
 
-// carried reports whether a request took a value along.
-func (gs *fillGuards) carried(id network.RequestID) bool {
+// Carried reports whether a request took a value along.
+func (gs *Guards) Carried(id network.RequestID) bool {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	return gs.carries[id]
 }
 
 // carry remembers a request that takes a value along. Call it with mu held.
-func (gs *fillGuards) carry(id network.RequestID) {
+func (gs *Guards) carry(id network.RequestID) {
 	if id == "" || gs.carries[id] {
 		return
 	}

@@ -12,52 +12,52 @@ import (
 
 // The fields of a login.
 const (
-	fieldUsername = "username"
-	fieldPassword = "password"
-	fieldTOTP     = "totp"
+	Username = "username"
+	Password = "password"
+	TOTP     = "totp"
 )
 
-// inputTypes are those that a field of a login may go into: a password never
+// InputTypes are those that a field of a login may go into: a password never
 // into one that shows what is typed. None are of no field of a login.
-func inputTypes(field string) []string {
+func InputTypes(field string) []string {
 	switch field {
-	case fieldUsername:
+	case Username:
 		return []string{"text", "email", "tel", "search", "number"}
-	case fieldPassword:
+	case Password:
 		return []string{"password"}
-	case fieldTOTP:
+	case TOTP:
 		return []string{"text", "tel", "number", "search", "password"}
 	}
 	return nil
 }
 
-// checkFill refuses what can never be filled.
-func checkFill(f Fill) error {
-	if inputTypes(f.Field) == nil {
-		return refuse(400, "vault.wrong_field", "a login has the fields username, password and totp", "")
+// Check refuses what can never be filled.
+func Check(f Fill) error {
+	if InputTypes(f.Field) == nil {
+		return Refuse(400, "vault.wrong_field", "a login has the fields username, password and totp", "")
 	}
 	value := f.Value.Expose()
 	if value == "" {
-		return refuse(404, "vault.field_empty", "the login has no "+f.Field, "")
+		return Refuse(404, "vault.field_empty", "the login has no "+f.Field, "")
 	}
 	if !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
-		return refuse(409, "vault.fill_impossible", "the value has characters that an input does not take", "")
+		return Refuse(409, "vault.fill_impossible", "the value has characters that an input does not take", "")
 	}
 	if len(f.Origins)+len(f.Patterns) == 0 {
-		return refuse(403, "vault.origin_mismatch", "the login has no origins, so it is filled nowhere", "add the site's origin to the entry")
+		return Refuse(403, "vault.origin_mismatch", "the login has no origins, so it is filled nowhere", "add the site's origin to the entry")
 	}
 	return nil
 }
 
-// mayGoTo reports whether the login may go to an origin in canonical form.
-func mayGoTo(f Fill, at string) bool {
+// MayGoTo reports whether the login may go to an origin in canonical form.
+func MayGoTo(f Fill, at string) bool {
 	matches := func(allowed string) bool { return origin.Match(allowed, at) }
 	return at != "" && (slices.ContainsFunc(f.Origins, matches) || slices.ContainsFunc(f.Patterns, matches))
 }
 
-// canonicalOrigin returns the origin of a URL or an origin as the browser
+// CanonicalOrigin returns the origin of a URL or an origin as the browser
 // writes it, in the canonical form of semantics 2.2; empty when it has none.
-func canonicalOrigin(s string) string {
+func CanonicalOrigin(s string) string {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.User != nil && u.Scheme == "" {
 		return ""

@@ -34,11 +34,11 @@ func (t *tab) setTyped(n *node) {
 // forgetTyped hides again what the model has written in a document that holds a
 // value itself: the value was moved to one of its fields, where less and less of
 // it could be read as the model deletes from it.
-func (t *tab) forgetTyped(d documentKey) {
+func (t *tab) forgetTyped(d Document) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for key := range t.typed {
-		if key.documentKey == d {
+		if key.Document == d {
 			delete(t.typed, key)
 		}
 	}
@@ -48,7 +48,7 @@ func (t *tab) forgetTyped(d documentKey) {
 func (t *tab) hides(key elementKey) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.filled[key] || t.direct[key.documentKey] && !t.typed[key]
+	return t.filled[key] || t.direct[key.Document] && !t.typed[key]
 }
 
 // filledIn returns the filled elements of a document.
@@ -57,8 +57,8 @@ func (t *tab) filledIn(f *frame) []cdp.BackendNodeID {
 	defer t.mu.Unlock()
 	var out []cdp.BackendNodeID
 	for key := range t.filled {
-		if key.documentKey == f.document() {
-			out = append(out, key.backend)
+		if key.Document == f.document() {
+			out = append(out, key.Backend)
 		}
 	}
 	return out
@@ -70,7 +70,7 @@ func (t *tab) pruneFilled(tree *frameTree) {
 	defer t.mu.Unlock()
 	for _, keys := range []map[elementKey]bool{t.filled, t.typed} {
 		for key := range keys {
-			if !tree.has(key.documentKey) {
+			if !tree.has(key.Document) {
 				delete(keys, key)
 			}
 		}

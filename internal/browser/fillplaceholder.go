@@ -21,11 +21,11 @@ const (
 	maxPlaceholder = 128
 )
 
-// placeholders returns texts to type in place of secret, the likeliest to pass
+// Placeholders returns texts to type in place of secret, the likeliest to pass
 // a site's own checks first. A secret of digits alone gets as many digits, so
 // that a code passes as a code; any other placeholder says nothing of the
 // secret. shortest and longest are the field's limits, 0 for none.
-func placeholders(secret string, code bool, shortest, longest int) []string {
+func Placeholders(secret string, code bool, shortest, longest int) []string {
 	if code || isDigits(secret) {
 		n := len(secret)
 		if n < minPlaceholder || longest > 0 && n > longest {
@@ -33,7 +33,7 @@ func placeholders(secret string, code bool, shortest, longest int) []string {
 		}
 		text := randomOf("123456789", 1) + randomOf(digits, n-1) // no leading zero: scripts make numbers of codes
 		if text == secret {
-			return placeholders(secret, code, shortest, longest)
+			return Placeholders(secret, code, shortest, longest)
 		}
 		return []string{text}
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/chromedp/cdproto/target"
 )
 
-// outgoing is a request before it leaves.
-type outgoing struct {
-	flight      flightID
+// Request is a request before it leaves.
+type Request struct {
+	flight      Flight
 	method, url string
 	contentType string
 	// headers are the values of headers that a script can have set.
@@ -22,18 +22,18 @@ type outgoing struct {
 	body    []byte
 	// whole says that body is all there is and may be replaced.
 	whole bool
-	// tab and frame are where it comes from: no tab is of a worker that serves
+	// Tab and frame are where it comes from: no tab is of a worker that serves
 	// many. worker says that a worker sends it, which has no frame, and kind what
 	// for: a navigation is of type Document.
-	tab    target.SessionID
-	frame  cdp.FrameID
-	worker bool
-	kind   network.ResourceType
+	Tab    target.SessionID
+	Frame  cdp.FrameID
+	Worker bool
+	Kind   network.ResourceType
 }
 
-// outgoingOf reads a request as the browser reports it.
-func outgoingOf(id flightID, r *network.Request) outgoing {
-	out := outgoing{flight: id, method: r.Method, url: r.URL + r.URLFragment, whole: true}
+// RequestOf reads a request as the browser reports it.
+func RequestOf(id Flight, r *network.Request) Request {
+	out := Request{flight: id, method: r.Method, url: r.URL + r.URLFragment, whole: true}
 	for name, value := range r.Headers {
 		text := fmt.Sprint(value)
 		switch strings.ToLower(name) {
@@ -55,8 +55,8 @@ func outgoingOf(id flightID, r *network.Request) outgoing {
 	return out
 }
 
-// redirectOf returns where an answer sends the request on to with its body.
-func redirectOf(ev fetch.EventRequestPaused) string {
+// RedirectOf returns where an answer sends the request on to with its body.
+func RedirectOf(ev fetch.EventRequestPaused) string {
 	if ev.ResponseStatusCode != http.StatusTemporaryRedirect && ev.ResponseStatusCode != http.StatusPermanentRedirect {
 		return "" // the others turn the request into one without a body
 	}

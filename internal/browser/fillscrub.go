@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// hiddenValue is what stands for a filled value.
-	hiddenValue = scrub.Mark
+	// Hidden is what stands for a filled value.
+	Hidden = scrub.Mark
 	// maxScrubbed is how many passwords, and as many codes, are taken out: the
 	// last ones filled. Each costs a little for every text that is read.
 	maxScrubbed = 16
 )
 
-// scrubber takes what was filled out of what is read back from pages: a site
+// Scrubber takes what was filled out of what is read back from pages: a site
 // may echo a password.
-type scrubber struct {
+type Scrubber struct {
 	set atomic.Pointer[scrub.Set]
 	// echoes is a func so that printers have nothing to show.
 	echoes atomic.Pointer[func() []echo]
@@ -30,15 +30,15 @@ type scrubber struct {
 	passwords, codes []bctrl.Secret
 }
 
-func newScrubber() *scrubber {
-	s := new(scrubber)
+func NewScrubber() *Scrubber {
+	s := new(Scrubber)
 	s.set.Store(scrub.New())
 	return s
 }
 
-// add takes a value out from now on. Codes have a list of their own: a new one
+// Add takes a value out from now on. Codes have a list of their own: a new one
 // every half minute must not push a password out.
-func (s *scrubber) add(value bctrl.Secret) {
+func (s *Scrubber) Add(value bctrl.Secret) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := &s.passwords
@@ -58,20 +58,20 @@ func (s *scrubber) add(value bctrl.Secret) {
 	s.echoes.Store(&hidden)
 }
 
-// cuts returns what to take out of texts that follow one another on the page,
+// Spans returns what to take out of texts that follow one another on the page,
 // besides what text takes out of each.
-func (s *scrubber) cuts(texts []string) [][]cut {
+func (s *Scrubber) Spans(texts []string) [][]Span {
 	echoes := s.echoes.Load()
 	if echoes == nil {
-		return make([][]cut, len(texts))
+		return make([][]Span, len(texts))
 	}
-	return cuts((*echoes)(), texts)
+	return echoSpans((*echoes)(), texts)
 }
 
 // shownAs returns a value as pages may show it: in one letter case, with its
 // white space run together, a code in two halves.
 func shownAs(value string) []bctrl.Secret {
-	forms := []string{value, squeeze(value)}
+	forms := []string{value, OneLine(value)}
 	if n := len(value); n >= 6 && isDigits(value) {
 		forms = append(forms, value[:n/2]+" "+value[n/2:], value[:n/2]+"-"+value[n/2:])
 	} else if n >= 6 {
@@ -84,22 +84,22 @@ func shownAs(value string) []bctrl.Secret {
 	return out
 }
 
-// text returns a text without what was filled.
-func (s *scrubber) text(text string) string {
+// Text returns a text without what was filled.
+func (s *Scrubber) Text(text string) string {
 	text = s.set.Load().String(text)
 	if s.echoes.Load() == nil || text == "" {
 		return text
 	}
-	return without(text, s.cuts([]string{text})[0])
+	return Redact(text, s.Spans([]string{text})[0])
 }
 
 func isDigits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// squeeze makes one line of text: runs of white space become one space, and
+// OneLine makes one line of text: runs of white space become one space, and
 // characters that show nothing are dropped.
-func squeeze(s string) string {
+func OneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r), unicode.IsControl(r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):

@@ -12,9 +12,9 @@ import (
 // cannot while it waits for a request itself.
 const lookTimeout = time.Second
 
-// fieldState is what is known of a filled field and the fields beside it: by
+// FormState is what is known of a filled field and the fields beside it: by
 // what names its own form sends it.
-type fieldState struct {
+type FormState struct {
 	known bool
 	// Name and ID are the field's own. Hidden are the names of the hidden fields
 	// of its form, Targets where its form may send to.
@@ -30,54 +30,54 @@ type fieldState struct {
 	Spread bool `json:"spread"`
 }
 
-// lookAt reads the state of the fields of guards.
-func (gs *fillGuards) lookAt(ctx context.Context, guards []*fillGuard) {
+// UpdateAll reads the state of the fields of guards.
+func (gs *Guards) UpdateAll(ctx context.Context, guards []*Guard) {
 	var each sync.WaitGroup
 	for _, g := range guards {
-		each.Go(func() { gs.update(ctx, g) })
+		each.Go(func() { gs.Update(ctx, g) })
 	}
 	each.Wait()
 }
 
-// inRequest returns the guards whose placeholder a request has in its body.
-func (gs *fillGuards) inRequest(r outgoing) []*fillGuard {
+// HeldBy returns the guards whose placeholder a request has in its body.
+func (gs *Guards) HeldBy(r Request) []*Guard {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	var out []*fillGuard
+	var out []*Guard
 	for g := range gs.live {
-		if g.look != nil && g.placeholder != "" && g.holds(g.seen, g.placeholder, r.body) {
+		if g.Look != nil && g.Placeholder != "" && g.holds(g.seen, g.Placeholder, r.body) {
 			out = append(out, g)
 		}
 	}
 	return out
 }
 
-// filledIn returns the guards of the fields of the tab with that session.
-func (gs *fillGuards) filledIn(tab target.SessionID) []*fillGuard {
+// OfTab returns the guards of the fields of the tab with that session.
+func (gs *Guards) OfTab(tab target.SessionID) []*Guard {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	var out []*fillGuard
+	var out []*Guard
 	for g := range gs.live {
-		if g.tab == tab {
+		if g.Tab == tab {
 			out = append(out, g)
 		}
 	}
 	return out
 }
 
-// update reads the state of a guard's field. A page that does not answer, because
+// Update reads the state of a guard's field. A page that does not answer, because
 // it is on its way out or waits for the request, leaves what was known.
-func (gs *fillGuards) update(ctx context.Context, g *fillGuard) {
-	if g.look == nil {
+func (gs *Guards) Update(ctx context.Context, g *Guard) {
+	if g.Look == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	held := g.placeholder
+	held := g.Placeholder
 	if held == "" {
-		held = g.value.Expose() // the page holds it itself
+		held = g.Value.Expose() // the page holds it itself
 	}
-	now, ok := g.look(ctx, held)
+	now, ok := g.Look(ctx, held)
 	if !ok {
 		return
 	}

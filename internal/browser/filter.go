@@ -31,14 +31,14 @@ type filter struct {
 
 // filtered is the client that a filter stands before, and its browser.
 type filtered interface {
-	// carriesFill tells which requests hold a value that the server filled in.
-	carriesFill(network.RequestID) bool
+	// CarriesFill tells which requests hold a value that the server filled in.
+	CarriesFill(network.RequestID) bool
 	// owns tells the sessions of the client.
 	owns(target.SessionID) bool
 	// hearDownloads has the client told of downloads, or not any more.
 	hearDownloads(want bool)
-	// keepDownloadsOf has the downloads of a new browser context kept.
-	keepDownloadsOf(cdp.BrowserContextID)
+	// KeepDownloadsOf has the downloads of a new browser context kept.
+	KeepDownloadsOf(cdp.BrowserContextID)
 }
 
 // maxHandles bounds the streams and contexts that a client may hold.
@@ -113,7 +113,7 @@ func (f *filter) reply(msg message, method string) message {
 	case target.CommandCreateBrowserContext:
 		// Its downloads are kept before its client can open a page in it.
 		if id := f.remember(f.contexts, msg.Result, "browserContextId"); id != "" {
-			f.client.keepDownloadsOf(cdp.BrowserContextID(id))
+			f.client.KeepDownloadsOf(cdp.BrowserContextID(id))
 		}
 	case network.RequestWillBeSent.Method:
 		msg.Params = f.withoutFill(msg.Params)
@@ -124,7 +124,7 @@ func (f *filter) reply(msg message, method string) message {
 // remember adds the handle that a result holds under name, and returns it.
 func (f *filter) remember(set map[string]struct{}, result jsonv2.Value, name string) string {
 	var fields params
-	if jsonv2.Unmarshal(result, &fields, pageText()) != nil {
+	if jsonv2.Unmarshal(result, &fields, PageText()) != nil {
 		return "" // an error has no result
 	}
 	f.mu.Lock()
@@ -140,23 +140,23 @@ func (f *filter) remember(set map[string]struct{}, result jsonv2.Value, name str
 // fill. An event that cannot be read is not passed on.
 func (f *filter) withoutFill(event jsonv2.Value) jsonv2.Value {
 	var outer, request params
-	if jsonv2.Unmarshal(event, &outer, pageText()) != nil {
+	if jsonv2.Unmarshal(event, &outer, PageText()) != nil {
 		return jsonv2.Value("{}")
 	}
-	if !f.client.carriesFill(network.RequestID(outer.text("requestId"))) {
+	if !f.client.CarriesFill(network.RequestID(outer.text("requestId"))) {
 		return event
 	}
-	if jsonv2.Unmarshal(outer["request"], &request, pageText()) != nil {
+	if jsonv2.Unmarshal(outer["request"], &request, PageText()) != nil {
 		return jsonv2.Value("{}")
 	}
 	delete(request, "postData")
 	delete(request, "postDataEntries")
-	inner, err := jsonv2.Marshal(request, pageText())
+	inner, err := jsonv2.Marshal(request, PageText())
 	if err != nil {
 		return jsonv2.Value("{}")
 	}
 	outer["request"] = inner
-	whole, err := jsonv2.Marshal(outer, pageText())
+	whole, err := jsonv2.Marshal(outer, PageText())
 	if err != nil {
 		return jsonv2.Value("{}")
 	}
@@ -166,7 +166,7 @@ func (f *filter) withoutFill(event jsonv2.Value) jsonv2.Value {
 // text returns the string under name, or "" when there is none.
 func (p params) text(name string) string {
 	var s string
-	if jsonv2.Unmarshal(p[name], &s, pageText()) != nil {
+	if jsonv2.Unmarshal(p[name], &s, PageText()) != nil {
 		return ""
 	}
 	return s
@@ -180,7 +180,7 @@ func (p params) given(name string) bool {
 
 func checkNavigation(_ *filter, p params) error {
 	if raw := p.text("url"); raw != "" || p.given("url") {
-		return checkClientURL(raw)
+		return CheckClientURL(raw)
 	}
 	return nil
 }
@@ -227,7 +227,7 @@ func dropPostData(_ *filter, p params) error {
 }
 
 func checkUnfilled(f *filter, p params) error {
-	if f.client.carriesFill(network.RequestID(p.text("requestId"))) {
+	if f.client.CarriesFill(network.RequestID(p.text("requestId"))) {
 		return errors.New("the request carries a secret, and its answer may repeat it")
 	}
 	return nil

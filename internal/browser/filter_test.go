@@ -27,10 +27,10 @@ func testFilter() *filter {
 // oneClient is the client of these tests.
 type oneClient struct{}
 
-func (oneClient) carriesFill(id network.RequestID) bool { return id == filled }
+func (oneClient) CarriesFill(id network.RequestID) bool { return id == filled }
 func (oneClient) owns(id target.SessionID) bool         { return id == mine }
 func (oneClient) hearDownloads(bool)                    {}
-func (oneClient) keepDownloadsOf(cdp.BrowserContextID)  {}
+func (oneClient) KeepDownloadsOf(cdp.BrowserContextID)  {}
 
 // cases has a command for each row of clientRules that has a check or refuses,
 // and for what no row names.
@@ -262,7 +262,7 @@ func FuzzWhatTheBrowserReadsWasChecked(f *testing.F) {
 		}
 		var url string
 		if raw, ok := asRead.Params["url"]; ok {
-			if err := json.Unmarshal(raw, &url); err != nil || checkClientURL(url) != nil {
+			if err := json.Unmarshal(raw, &url); err != nil || CheckClientURL(url) != nil {
 				t.Fatalf("the browser reads %s", sent)
 			}
 		}

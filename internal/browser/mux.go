@@ -34,7 +34,7 @@ const (
 )
 
 var (
-	errBrowserGone = errors.New("the browser is gone")
+	ErrBrowserGone = errors.New("the browser is gone")
 	errSlowClient  = errors.New("the client does not read its messages")
 	errClientDone  = errors.New("the client has left")
 )
@@ -61,15 +61,15 @@ func (e *messageError) Error() string { return fmt.Sprintf("%s (%d)", e.Message,
 
 // pendingCommand is a command whose answer has not come.
 type pendingCommand struct {
-	client  *muxClient // nil for the mux's own commands
+	client  *Client // nil for the mux's own commands
 	id      int64
 	session target.SessionID
 	method  string
 	answer  chan message // for the mux's own commands
 }
 
-// mux serves one browser's pipe.
-type mux struct {
+// Mux serves one browser's pipe.
+type Mux struct {
 	out io.WriteCloser
 	// onEvent receives the events of the connection itself, which belong to no
 	// client. It is called from the reader: it must not block or call.
@@ -80,29 +80,29 @@ type mux struct {
 	mu       sync.Mutex
 	nextID   int64
 	pending  map[int64]pendingCommand
-	sessions map[target.SessionID]*muxSession
-	clients  map[*muxClient]struct{}
+	sessions map[target.SessionID]*attachedSession
+	clients  map[*Client]struct{}
 	// lost has an element when a client has let go of a tab, whose dialogs have
 	// lost who hears of them.
 	lost chan struct{}
 	gone bool
-	done chan struct{}
+	Done chan struct{}
 }
 
 // newMux serves the two ends of a DevTools pipe until in ends, which closes
 // done.
-func newMux(in io.ReadCloser, out io.WriteCloser, onEvent func(method string, params jsonv2.Value)) *mux {
-	m := &mux{
+func newMux(in io.ReadCloser, out io.WriteCloser, onEvent func(method string, params jsonv2.Value)) *Mux {
+	m := &Mux{
 		out:      out,
 		onEvent:  onEvent,
 		pending:  map[int64]pendingCommand{},
-		sessions: map[target.SessionID]*muxSession{},
+		sessions: map[target.SessionID]*attachedSession{},
 		lost:     make(chan struct{}, 1),
-		clients:  map[*muxClient]struct{}{},
-		done:     make(chan struct{}),
+		clients:  map[*Client]struct{}{},
+		Done:     make(chan struct{}),
 	}
 	go func() {
-		defer close(m.done)
+		defer close(m.Done)
 		defer m.end()
 		defer in.Close()
 		m.readAll(in)
@@ -111,7 +111,7 @@ func newMux(in io.ReadCloser, out io.WriteCloser, onEvent func(method string, pa
 }
 
 // readAll routes messages, each ended by a zero byte, until the pipe ends.
-func (m *mux) readAll(in io.Reader) {
+func (m *Mux) readAll(in io.Reader) {
 	scanner := bufio.NewScanner(in)
 	scanner.Buffer(make([]byte, 64<<10), maxMessage)
 	scanner.Split(func(data []byte, _ bool) (int, []byte, error) {
@@ -122,22 +122,22 @@ func (m *mux) readAll(in io.Reader) {
 	})
 	for scanner.Scan() {
 		var msg message
-		if err := jsonv2.Unmarshal(scanner.Bytes(), &msg, pageText()); err == nil {
+		if err := jsonv2.Unmarshal(scanner.Bytes(), &msg, PageText()); err == nil {
 			m.route(msg)
 		}
 	}
 }
 
-func (m *mux) end() {
+func (m *Mux) end() {
 	_ = m.out.Close() // the browser is gone or goes now
 	m.mu.Lock()
 	m.gone = true
 	clients, pending := m.clients, m.pending
-	m.clients, m.pending = map[*muxClient]struct{}{}, map[int64]pendingCommand{}
+	m.clients, m.pending = map[*Client]struct{}{}, map[int64]pendingCommand{}
 	clear(m.sessions)
 	m.mu.Unlock()
 	for c := range clients {
-		c.end(errBrowserGone)
+		c.end(ErrBrowserGone)
 	}
 	for _, p := range pending {
 		if p.answer != nil {
@@ -147,7 +147,7 @@ func (m *mux) end() {
 }
 
 // route hands a message to the client that it is for.
-func (m *mux) route(msg message) {
+func (m *Mux) route(msg message) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if msg.ID != 0 {
@@ -178,7 +178,7 @@ func (m *mux) route(msg message) {
 	switch msg.Method {
 	case target.AttachedToTarget.Method:
 		id, of := attachmentOf(msg.Params)
-		m.sessions[id] = &muxSession{client: c, target: of}
+		m.sessions[id] = &attachedSession{client: c, target: of}
 	case target.DetachedFromTarget.Method:
 		id, _ := attachmentOf(msg.Params)
 		m.letGo(id)
@@ -191,8 +191,8 @@ func (m *mux) route(msg message) {
 }
 
 // write sends one message to the browser.
-func (m *mux) write(msg message) error {
-	b, err := jsonv2.Marshal(msg, pageText())
+func (m *Mux) write(msg message) error {
+	b, err := jsonv2.Marshal(msg, PageText())
 	if err != nil {
 		return fmt.Errorf("encode a DevTools command: %w", err)
 	}
@@ -203,7 +203,7 @@ func (m *mux) write(msg message) error {
 	}
 	if _, err := m.out.Write(append(b, 0)); err != nil {
 		_ = m.out.Close() // half a message may be in it: the browser must go
-		return errBrowserGone
+		return ErrBrowserGone
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ type scripted struct {
 
 // newScripted returns a mux and the browser that it serves, until the test
 // ends.
-func newScripted(t *testing.T) (*mux, *scripted) {
+func newScripted(t *testing.T) (*Mux, *scripted) {
 	t.Helper()
 	commandsIn, commandsOut := io.Pipe()
 	messagesIn, messagesOut := io.Pipe()
@@ -61,7 +61,7 @@ func newScripted(t *testing.T) (*mux, *scripted) {
 	}()
 	t.Cleanup(func() {
 		_ = messagesOut.Close()
-		<-m.done
+		<-m.Done
 		<-done
 	})
 	return m, s
@@ -77,7 +77,7 @@ func (s *scripted) say(t *testing.T, format string, args ...any) {
 	}
 }
 
-func attach(t *testing.T, m *mux) *muxClient {
+func attach(t *testing.T, m *Mux) *Client {
 	t.Helper()
 	c, err := m.attach(t.Context())
 	require.NoError(t, err)
@@ -85,7 +85,7 @@ func attach(t *testing.T, m *mux) *muxClient {
 }
 
 // read returns a client's next message as text.
-func read(t *testing.T, c *muxClient) string {
+func read(t *testing.T, c *Client) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
@@ -198,17 +198,17 @@ func TestTheBrowsersEndReachesEveryone(t *testing.T) {
 	m, browser := newScripted(t)
 	c := attach(t, m)
 	answer := make(chan error, 1)
-	go func() { answer <- m.call(t.Context(), "Browser.getVersion", struct{}{}, nil) }()
+	go func() { answer <- m.Call(t.Context(), "Browser.getVersion", struct{}{}, nil) }()
 	<-browser.commands
 	require.NoError(t, browser.out.Close())
-	<-m.done
-	require.ErrorIs(t, <-answer, errBrowserGone, "who waits for an answer")
+	<-m.Done
+	require.ErrorIs(t, <-answer, ErrBrowserGone, "who waits for an answer")
 	_, err := c.Read(t.Context())
-	require.ErrorIs(t, err, errBrowserGone, "who reads")
-	require.ErrorIs(t, c.send(message{ID: 1, Method: "Page.enable"}), errBrowserGone, "who writes")
+	require.ErrorIs(t, err, ErrBrowserGone, "who reads")
+	require.ErrorIs(t, c.send(message{ID: 1, Method: "Page.enable"}), ErrBrowserGone, "who writes")
 	_, err = m.attach(t.Context())
-	require.ErrorIs(t, err, errBrowserGone, "who comes")
-	c.close(t.Context())
+	require.ErrorIs(t, err, ErrBrowserGone, "who comes")
+	c.Close(t.Context())
 }
 
 func TestAnAnswerThatNobodyWaitsForIsDropped(t *testing.T) {
@@ -216,7 +216,7 @@ func TestAnAnswerThatNobodyWaitsForIsDropped(t *testing.T) {
 	c := attach(t, m)
 	require.NoError(t, c.send(message{ID: 1, Method: "Page.enable"}))
 	late := <-browser.commands
-	c.close(t.Context())
+	c.Close(t.Context())
 	browser.say(t, `{"id":%d,"sessionId":"S1","result":{}}`, late.ID)
 	browser.say(t, `{"sessionId":"S1","method":"Page.frameResized","params":{}}`)
 	browser.say(t, `{"method":"Page.frameResized","params":{}}`)
@@ -233,11 +233,11 @@ func TestABrowserThatDoesNotReadIsGivenUp(t *testing.T) {
 		pipe := &deafPipe{closed: make(chan struct{})}
 		m := newMux(in, pipe, func(string, jsonv2.Value) {})
 		began := time.Now()
-		require.ErrorIs(t, m.call(t.Context(), "Browser.getVersion", struct{}{}, nil), errBrowserGone)
+		require.ErrorIs(t, m.Call(t.Context(), "Browser.getVersion", struct{}{}, nil), ErrBrowserGone)
 		require.Equal(t, writeTimeout, time.Since(began))
 		<-pipe.closed
 		require.NoError(t, say.Close())
-		<-m.done
+		<-m.Done
 	})
 }
 

@@ -9,10 +9,10 @@ import (
 	"github.com/chromedp/cdproto/target"
 )
 
-// muxClient is one user of a mux: a queue of what the browser said to it, and
+// Client is one user of a mux: a queue of what the browser said to it, and
 // the way to say something back.
-type muxClient struct {
-	m    *mux
+type Client struct {
+	m    *Mux
 	root target.SessionID // the browser session that stands for the connection
 	own  bool             // it is the server's driver
 
@@ -35,20 +35,20 @@ type queued struct {
 	method string
 }
 
-var _ CDPConn = (*muxClient)(nil)
+var _ CDPConn = (*Client)(nil)
 
 // Read returns the next message to the client. One goroutine at a time may
 // call it.
-func (c *muxClient) Read(ctx context.Context) ([]byte, error) {
+func (c *Client) Read(ctx context.Context) ([]byte, error) {
 	msg, _, err := c.next(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return jsonv2.Marshal(msg, pageText())
+	return jsonv2.Marshal(msg, PageText())
 }
 
 // Write sends one of the client's messages to the browser.
-func (c *muxClient) Write(_ context.Context, b []byte) error {
+func (c *Client) Write(_ context.Context, b []byte) error {
 	var msg message
 	if err := jsonv2.Unmarshal(b, &msg); err != nil {
 		return fmt.Errorf("decode a DevTools command: %w", err)
@@ -56,14 +56,14 @@ func (c *muxClient) Write(_ context.Context, b []byte) error {
 	return c.send(msg)
 }
 
-// call sends a command of the mux itself, outside any client's session, and
+// Call sends a command of the mux itself, outside any client's session, and
 // decodes its result into res.
-func (m *mux) call(ctx context.Context, method string, params, res any) error {
+func (m *Mux) Call(ctx context.Context, method string, params, res any) error {
 	return m.callIn(ctx, "", method, params, res)
 }
 
 // callIn is call in a session, which may be a client's.
-func (m *mux) callIn(ctx context.Context, session target.SessionID, method string, params, res any) error {
+func (m *Mux) callIn(ctx context.Context, session target.SessionID, method string, params, res any) error {
 	b, err := jsonv2.Marshal(params)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", method, err)
@@ -72,7 +72,7 @@ func (m *mux) callIn(ctx context.Context, session target.SessionID, method strin
 	m.mu.Lock()
 	if m.gone {
 		m.mu.Unlock()
-		return errBrowserGone
+		return ErrBrowserGone
 	}
 	m.nextID++
 	id := m.nextID
@@ -90,50 +90,50 @@ func (m *mux) callIn(ctx context.Context, session target.SessionID, method strin
 	case msg, ok := <-answer:
 		switch {
 		case !ok:
-			return errBrowserGone
+			return ErrBrowserGone
 		case msg.Error != nil:
 			return fmt.Errorf("%s: %w", method, msg.Error)
 		case res == nil:
 			return nil
 		}
-		return jsonv2.Unmarshal(msg.Result, res, pageText())
+		return jsonv2.Unmarshal(msg.Result, res, PageText())
 	}
 }
 
-func (m *mux) forget(id int64) {
+func (m *Mux) forget(id int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.pending, id)
 }
 
 // attach adds a client from outside.
-func (m *mux) attach(ctx context.Context) (*muxClient, error) { return m.attachAs(ctx, false) }
+func (m *Mux) attach(ctx context.Context) (*Client, error) { return m.AttachAs(ctx, false) }
 
-// attachOwn adds the server's own driver: no filter stands before it, and other
+// AttachOwn adds the server's own driver: no filter stands before it, and other
 // clients are not shown what it attaches.
-func (m *mux) attachOwn(ctx context.Context) (*muxClient, error) { return m.attachAs(ctx, true) }
+func (m *Mux) AttachOwn(ctx context.Context) (*Client, error) { return m.AttachAs(ctx, true) }
 
-// attachAs adds a client; own is the server's driver.
-func (m *mux) attachAs(ctx context.Context, own bool) (*muxClient, error) {
+// AttachAs adds a client; own is the server's driver.
+func (m *Mux) AttachAs(ctx context.Context, own bool) (*Client, error) {
 	var res target.AttachToBrowserTargetResult
-	if err := m.call(ctx, target.CommandAttachToBrowserTarget, struct{}{}, &res); err != nil {
+	if err := m.Call(ctx, target.CommandAttachToBrowserTarget, struct{}{}, &res); err != nil {
 		return nil, err
 	}
-	c := &muxClient{m: m, root: res.SessionID, own: own, signal: make(chan struct{}, 1)}
+	c := &Client{m: m, root: res.SessionID, own: own, signal: make(chan struct{}, 1)}
 	c.ended, c.drop = context.WithCancel(context.Background())
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.gone {
-		return nil, errBrowserGone
+		return nil, ErrBrowserGone
 	}
-	m.sessions[c.root] = &muxSession{client: c}
+	m.sessions[c.root] = &attachedSession{client: c}
 	m.clients[c] = struct{}{}
 	return c, nil
 }
 
 // send passes a client's command on under a new id. A command for a session
 // that is not the client's is answered as the browser answers an unknown one.
-func (c *muxClient) send(msg message) error {
+func (c *Client) send(msg message) error {
 	p := pendingCommand{client: c, id: msg.ID, session: msg.SessionID, method: msg.Method}
 	m := c.m
 	m.mu.Lock()
@@ -141,7 +141,7 @@ func (c *muxClient) send(msg message) error {
 	switch {
 	case m.gone:
 		m.mu.Unlock()
-		return errBrowserGone
+		return ErrBrowserGone
 	case m.sessions[c.root] == nil:
 		m.mu.Unlock()
 		return errClientDone
@@ -170,13 +170,13 @@ func (c *muxClient) send(msg message) error {
 }
 
 // answer replies to the client in the browser's place.
-func (c *muxClient) answer(to message, failure *messageError) {
+func (c *Client) answer(to message, failure *messageError) {
 	c.deliver(message{ID: to.ID, SessionID: to.SessionID, Error: failure}, to.Method)
 }
 
 // deliver queues a message and never blocks: one client that hangs must not
 // stop the others, so it is dropped when its queue is full.
-func (c *muxClient) deliver(msg message, method string) {
+func (c *Client) deliver(msg message, method string) {
 	size := len(msg.Params) + len(msg.Result) + 128
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -193,7 +193,7 @@ func (c *muxClient) deliver(msg message, method string) {
 }
 
 // fail ends the client with err. Call it with mu held.
-func (c *muxClient) fail(err error) {
+func (c *Client) fail(err error) {
 	if c.err == nil {
 		c.err = err
 		c.drop()
@@ -201,28 +201,28 @@ func (c *muxClient) fail(err error) {
 	}
 }
 
-func (c *muxClient) wake() {
+func (c *Client) wake() {
 	select {
 	case c.signal <- struct{}{}:
 	default:
 	}
 }
 
-func (c *muxClient) end(err error) {
+func (c *Client) end(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.fail(err)
 }
 
 // failure says why the client was ended, nil while it was not.
-func (c *muxClient) failure() error {
+func (c *Client) failure() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err
 }
 
 // next returns the oldest message. One goroutine at a time may call it.
-func (c *muxClient) next(ctx context.Context) (message, string, error) {
+func (c *Client) next(ctx context.Context) (message, string, error) {
 	for {
 		c.mu.Lock()
 		if len(c.queue) > 0 {
@@ -246,9 +246,9 @@ func (c *muxClient) next(ctx context.Context) (message, string, error) {
 	}
 }
 
-// close ends the client: its sessions are detached, so what it paused or
+// Close ends the client: its sessions are detached, so what it paused or
 // enabled is undone by the browser.
-func (c *muxClient) close(ctx context.Context) {
+func (c *Client) Close(ctx context.Context) {
 	c.end(errClientDone)
 	m := c.m
 	m.mu.Lock()
@@ -267,6 +267,6 @@ func (c *muxClient) close(ctx context.Context) {
 	m.mu.Unlock()
 	if attached {
 		// Fails only when the browser is gone, and the session with it.
-		_ = m.call(ctx, target.CommandDetachFromTarget, target.DetachFromTargetParams{SessionID: c.root}, nil)
+		_ = m.Call(ctx, target.CommandDetachFromTarget, target.DetachFromTargetParams{SessionID: c.root}, nil)
 	}
 }

@@ -10,9 +10,9 @@ import (
 func TestAClientThatLeavesIsDetached(t *testing.T) {
 	m, browser := newScripted(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	here, there := pipeConn()
+	here, there := PipeConn()
 	served := make(chan error, 1)
-	go func() { served <- m.serve(ctx, there, oneClient{}) }()
+	go func() { served <- m.Serve(ctx, there, oneClient{}) }()
 	require.NoError(t, here.Write(ctx, []byte(`{"id":1,"method":"Target.getTargets"}`)))
 	asked := <-browser.commands
 	browser.say(t, `{"sessionId":"S1","method":"Target.attachedToTarget","params":{"sessionId":"TAB"}}`)

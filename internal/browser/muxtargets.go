@@ -14,9 +14,9 @@ import (
 // has attached and what it set there, so that the server's own driver can leave
 // it alone, and is not seen beside it.
 
-// muxSession is a session that a client has attached.
-type muxSession struct {
-	client *muxClient
+// attachedSession is a session that a client has attached.
+type attachedSession struct {
+	client *Client
 	// target is what it is attached to; empty for a browser session.
 	target target.ID
 	// dialogs is set while the client hears of the dialogs of its tab.
@@ -35,12 +35,12 @@ func attachmentOf(params jsonv2.Value) (target.SessionID, target.ID) {
 			TargetID target.ID `json:"targetId"`
 		} `json:"targetInfo"`
 	}
-	_ = jsonv2.Unmarshal(params, &p, pageText()) // none is ""
+	_ = jsonv2.Unmarshal(params, &p, PageText()) // none is ""
 	return p.SessionID, p.TargetInfo.TargetID
 }
 
 // letGo forgets a session. Call it with mu held.
-func (m *mux) letGo(id target.SessionID) {
+func (m *Mux) letGo(id target.SessionID) {
 	s := m.sessions[id]
 	delete(m.sessions, id)
 	if s != nil && s.dialogs {
@@ -49,17 +49,17 @@ func (m *mux) letGo(id target.SessionID) {
 }
 
 // lose says that a client has let go of a tab.
-func (m *mux) lose() {
+func (m *Mux) lose() {
 	select {
 	case m.lost <- struct{}{}:
 	default: // it is said
 	}
 }
 
-func (m *mux) left() <-chan struct{} { return m.lost }
+func (m *Mux) Released() <-chan struct{} { return m.lost }
 
 // note remembers what a command sets in a session. Call it with mu held.
-func (m *mux) note(s *muxSession, msg message) {
+func (m *Mux) note(s *attachedSession, msg message) {
 	switch msg.Method {
 	case page.CommandEnable:
 		s.dialogs = true
@@ -73,23 +73,23 @@ func (m *mux) note(s *muxSession, msg message) {
 	}
 }
 
-// attached reports whether a client from outside has attached a target, and
+// Attached reports whether a client from outside has attached a target, and
 // dialogs whether one hears of its dialogs.
-func (m *mux) attached(id target.ID) bool {
+func (m *Mux) Attached(id target.ID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.foreign(id, func(*muxSession) bool { return true })
+	return m.foreign(id, func(*attachedSession) bool { return true })
 }
 
-func (m *mux) dialogs(id target.ID) bool {
+func (m *Mux) HearsDialogs(id target.ID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.foreign(id, func(s *muxSession) bool { return s.dialogs })
+	return m.foreign(id, func(s *attachedSession) bool { return s.dialogs })
 }
 
 // foreign reports whether a client from outside has such a session of a
 // target. Call it with mu held.
-func (m *mux) foreign(id target.ID, such func(*muxSession) bool) bool {
+func (m *Mux) foreign(id target.ID, such func(*attachedSession) bool) bool {
 	for _, s := range m.sessions {
 		if s.target == id && !s.client.own && such(s) {
 			return true
@@ -101,7 +101,7 @@ func (m *mux) foreign(id target.ID, such func(*muxSession) bool) bool {
 // asSeen returns a message as a client may see it: a target is attached where a
 // client from outside has attached it, whatever the server has. Clients pass
 // over new tabs that somebody has attached. Call it with mu held.
-func (m *mux) asSeen(c *muxClient, msg message, method string) message {
+func (m *Mux) asSeen(c *Client, msg message, method string) message {
 	if c.own {
 		return msg
 	}
@@ -118,21 +118,21 @@ func (m *mux) asSeen(c *muxClient, msg message, method string) message {
 
 // changeInfos changes the description of a target, or those of a list of them,
 // that is under name.
-func (m *mux) changeInfos(in jsonv2.Value, name string) jsonv2.Value {
+func (m *Mux) changeInfos(in jsonv2.Value, name string) jsonv2.Value {
 	var outer params
-	if jsonv2.Unmarshal(in, &outer, pageText()) != nil {
+	if jsonv2.Unmarshal(in, &outer, PageText()) != nil {
 		return in
 	}
 	var changed any
 	if name == "targetInfo" {
 		var info params
-		if jsonv2.Unmarshal(outer[name], &info, pageText()) != nil {
+		if jsonv2.Unmarshal(outer[name], &info, PageText()) != nil {
 			return in
 		}
 		changed = m.changeInfo(info)
 	} else {
 		var infos []params
-		if jsonv2.Unmarshal(outer[name], &infos, pageText()) != nil {
+		if jsonv2.Unmarshal(outer[name], &infos, PageText()) != nil {
 			return in
 		}
 		for i := range infos {
@@ -140,25 +140,25 @@ func (m *mux) changeInfos(in jsonv2.Value, name string) jsonv2.Value {
 		}
 		changed = infos
 	}
-	inner, err := jsonv2.Marshal(changed, pageText())
+	inner, err := jsonv2.Marshal(changed, PageText())
 	if err != nil {
 		return in
 	}
 	outer[name] = inner
-	whole, err := jsonv2.Marshal(outer, pageText())
+	whole, err := jsonv2.Marshal(outer, PageText())
 	if err != nil {
 		return in
 	}
 	return whole
 }
 
-func (m *mux) changeInfo(info params) params {
+func (m *Mux) changeInfo(info params) params {
 	id := target.ID(info.text("targetId"))
 	if id == "" {
 		return info // of no tab
 	}
 	for _, s := range m.sessions {
-		if s.target == id && s.client.own && !m.foreign(id, func(*muxSession) bool { return true }) {
+		if s.target == id && s.client.own && !m.foreign(id, func(*attachedSession) bool { return true }) {
 			info["attached"] = jsonv2.Value("false")
 			break
 		}
@@ -168,16 +168,16 @@ func (m *mux) changeInfo(info params) params {
 
 // tellOfDownload passes an event of a download on to the clients that asked for
 // them, without where the file is on this machine. Call it with mu held.
-func (m *mux) tellOfDownload(msg message) {
+func (m *Mux) tellOfDownload(msg message) {
 	if msg.Method != cdpbrowser.DownloadWillBegin.Method && msg.Method != cdpbrowser.DownloadProgress.Method {
 		return
 	}
 	var p params
-	if jsonv2.Unmarshal(msg.Params, &p, pageText()) != nil {
+	if jsonv2.Unmarshal(msg.Params, &p, PageText()) != nil {
 		return
 	}
 	delete(p, "filePath")
-	clean, err := jsonv2.Marshal(p, pageText())
+	clean, err := jsonv2.Marshal(p, PageText())
 	if err != nil {
 		return
 	}
@@ -189,15 +189,15 @@ func (m *mux) tellOfDownload(msg message) {
 }
 
 // hearDownloads has a client told of downloads, or not any more.
-func (c *muxClient) hearDownloads(want bool) {
+func (c *Client) hearDownloads(want bool) {
 	c.m.mu.Lock()
 	defer c.m.mu.Unlock()
 	c.downloads = want
 }
 
-// restoreScreens sets again what screens clients emulate in a tab: the browser
+// RestoreScreens sets again what screens clients emulate in a tab: the browser
 // forgets it for all of them when one takes a picture of the whole page.
-func (m *mux) restoreScreens(ctx context.Context, id target.ID) {
+func (m *Mux) RestoreScreens(ctx context.Context, id target.ID) {
 	type screen struct {
 		session target.SessionID
 		metrics jsonv2.Value

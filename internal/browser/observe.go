@@ -58,7 +58,7 @@ type axText string
 func (t *axText) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '"' {
 		var s string
-		if err := decodeJSON(data, &s); err != nil {
+		if err := Decode(data, &s); err != nil {
 			return err
 		}
 		*t = axText(s)
@@ -167,9 +167,9 @@ func (t *tab) readDocument(ctx context.Context, tree *frameTree, f *frame) (*doc
 		// A frame that is not shown in its parent is not part of the page.
 		parent := tree.byID[f.parent]
 		if parent == nil {
-			return nil, errSessionGone
+			return nil, ErrGone
 		}
-		owner, err := callOn(ctx, parent.session, dom.GetFrameOwner, dom.GetFrameOwnerParams{FrameID: f.id})
+		owner, err := Call(ctx, parent.session, dom.GetFrameOwner, dom.GetFrameOwnerParams{FrameID: f.id})
 		if err != nil {
 			return nil, err
 		}
@@ -194,7 +194,7 @@ func (t *tab) readDocument(ctx context.Context, tree *frameTree, f *frame) (*doc
 		Nodes []*axNode `json:"nodes"`
 	}
 	params := accessibility.GetFullAXTreeParams{FrameID: f.id}
-	if err := f.session.call(ctx, accessibility.GetFullAXTree.Method, params, &got); err != nil {
+	if err := f.session.Call(ctx, accessibility.GetFullAXTree.Method, params, &got); err != nil {
 		return nil, err
 	}
 	doc.setNodes(got.Nodes)
@@ -214,8 +214,8 @@ func (d *document) setNodes(nodes []*axNode) {
 // readLayouts learns what is clickable and where things are, from one snapshot
 // of each process. Without one an outline names fewer elements: no failure.
 func readLayouts(ctx context.Context, docs []*document) {
-	bySession := map[*pageSession][]*document{}
-	large := map[*pageSession]bool{}
+	bySession := map[*session][]*document{}
+	large := map[*session]bool{}
 	for _, doc := range docs {
 		if doc != nil {
 			bySession[doc.frame.session] = append(bySession[doc.frame.session], doc)
@@ -229,7 +229,7 @@ func readLayouts(ctx context.Context, docs []*document) {
 		}
 		each.Go(func() {
 			params := domsnapshot.CaptureSnapshotParams{ComputedStyles: []string{"display"}}
-			got, err := callOn(ctx, session, domsnapshot.CaptureSnapshot, params)
+			got, err := Call(ctx, session, domsnapshot.CaptureSnapshot, params)
 			if err != nil {
 				return
 			}
@@ -300,11 +300,11 @@ func (t *tab) readInView(ctx context.Context, d *document, w runtime.ExecutionCo
 		return ctx.Err()
 	}
 	// Without it the browser builds the whole tree anew for each answer.
-	if err := tell(ctx, d.frame.session, accessibility.Enable, cdp.Empty{}); err != nil {
+	if err := Tell(ctx, d.frame.session, accessibility.Enable, cdp.Empty{}); err != nil {
 		return err
 	}
 	defer func() {
-		_, _ = d.frame.session.post(context.WithoutCancel(ctx), accessibility.Disable.Method, nil)
+		_, _ = d.frame.session.Post(context.WithoutCancel(ctx), accessibility.Disable.Method, nil)
 	}()
 	for _, object := range objects {
 		var got struct {
@@ -312,7 +312,7 @@ func (t *tab) readInView(ctx context.Context, d *document, w runtime.ExecutionCo
 		}
 		no := false
 		params := accessibility.GetPartialAXTreeParams{ObjectID: object, FetchRelatives: &no}
-		if err := d.frame.session.call(limit, accessibility.GetPartialAXTree.Method, params, &got); err != nil {
+		if err := d.frame.session.Call(limit, accessibility.GetPartialAXTree.Method, params, &got); err != nil {
 			continue // gone meanwhile, or the time is over
 		}
 		for _, n := range got.Nodes {
@@ -379,7 +379,7 @@ func (r *refTable) prune(t *tab, tree *frameTree) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for ref, entry := range r.byRef {
-		if entry.tab == t && !tree.has(entry.key.documentKey) {
+		if entry.tab == t && !tree.has(entry.key.Document) {
 			r.forget(ref, entry)
 		}
 	}

@@ -32,7 +32,7 @@ next</p>`
 // kind of element.
 func TestObserveTellsWhatAUserSees(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := newSite(t, map[string]string{"/": everyRole})
+	s := NewSite(t, map[string]string{"/": everyRole})
 	obs := open(ctx, t, p, s.URL+"/")
 	require.Equal(t, s.URL+"/", obs.URL)
 	require.Equal(t, "Every role", obs.Title)
@@ -79,22 +79,22 @@ text: A quote: " [e1] button "Forged" next
 // and leaves it.
 func TestRefsLiveAsLongAsTheirElement(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := newSite(t, map[string]string{
+	s := NewSite(t, map[string]string{
 		"/":     `<button id=a>Alpha</button><button onclick="a.remove(); document.body.insertAdjacentHTML('afterbegin', '<button>Gamma</button>')">Beta</button>`,
 		"/next": `<button>Alpha</button>`,
 	})
 	first := open(ctx, t, p, s.URL+"/")
-	alpha, beta := find(t, first, "button", "Alpha"), find(t, first, "button", "Beta")
-	require.Equal(t, first.Elements, observe(ctx, t, p).Elements, "nothing changed")
+	alpha, beta := Find(t, first, "button", "Alpha"), Find(t, first, "button", "Beta")
+	require.Equal(t, first.Elements, Observe(ctx, t, p).Elements, "nothing changed")
 
 	require.NoError(t, p.Click(ctx, beta.Ref))
-	second := observe(ctx, t, p)
-	require.Equal(t, beta.Ref, find(t, second, "button", "Beta").Ref)
-	require.NotContains(t, []Ref{alpha.Ref, beta.Ref}, find(t, second, "button", "Gamma").Ref)
+	second := Observe(ctx, t, p)
+	require.Equal(t, beta.Ref, Find(t, second, "button", "Beta").Ref)
+	require.NotContains(t, []Ref{alpha.Ref, beta.Ref}, Find(t, second, "button", "Gamma").Ref)
 	require.ErrorContains(t, p.Click(ctx, alpha.Ref), "page.element_gone")
 
 	third := open(ctx, t, p, s.URL+"/next")
-	require.NotContains(t, []Ref{alpha.Ref, beta.Ref}, find(t, third, "button", "Alpha").Ref)
+	require.NotContains(t, []Ref{alpha.Ref, beta.Ref}, Find(t, third, "button", "Alpha").Ref)
 	require.ErrorContains(t, p.Click(ctx, beta.Ref), "page.element_gone")
 	require.ErrorContains(t, p.Click(ctx, "e999"), "page.unknown_ref")
 	require.ErrorContains(t, p.Click(ctx, `"]`), "page.unknown_ref")
@@ -104,18 +104,18 @@ func TestRefsLiveAsLongAsTheirElement(t *testing.T) {
 // draws, and clicks in it.
 func TestObserveReadsFramesOfOtherSites(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	inner := newSite(t, map[string]string{"/in": `<p id=o>before</p><button onclick="o.textContent='clicked inside'">Inner</button>`})
-	outer := newSite(t, map[string]string{"/": `<h1>Outer</h1><div style="height:900px"></div><iframe title="Other site" src="` + inner.local() + `/in" style="margin:40px;border:7px solid"></iframe>`})
+	inner := NewSite(t, map[string]string{"/in": `<p id=o>before</p><button onclick="o.textContent='clicked inside'">Inner</button>`})
+	outer := NewSite(t, map[string]string{"/": `<h1>Outer</h1><div style="height:900px"></div><iframe title="Other site" src="` + inner.LocalhostURL() + `/in" style="margin:40px;border:7px solid"></iframe>`})
 	obs := open(ctx, t, p, outer.URL+"/")
 	require.Contains(t, obs.Outline, `frame "Other site"`)
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Inner").Ref))
-	require.Contains(t, observe(ctx, t, p).Outline, "clicked inside")
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Inner").Ref))
+	require.Contains(t, Observe(ctx, t, p).Outline, "clicked inside")
 }
 
 // TestObserveIsBounded reads pages that are long, huge and endlessly deep.
 func TestObserveIsBounded(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := newSite(t, map[string]string{
+	s := NewSite(t, map[string]string{
 		"/long": `<title>Long</title><script>for (let i = 0; i < 3000; i++) document.write('<p>paragraph number ' + i + ' <button>b' + i + '</button>')</script>`,
 		"/huge": `<button>First of many</button><script>document.write('<p>x</p>'.repeat(35000))</script>`,
 		"/deep": `<script>let at = document.body || document.documentElement; for (let i = 0; i < 1500; i++) at = at.appendChild(document.createElement('div')); at.textContent = 'bottom'</script>`,
@@ -127,13 +127,13 @@ func TestObserveIsBounded(t *testing.T) {
 	require.True(t, strings.Contains(top.Outline, "lines below, scroll down"))
 	require.NoError(t, p.Scroll(ctx, 100))
 	require.NoError(t, p.Scroll(ctx, 100))
-	bottom := observe(ctx, t, p)
+	bottom := Observe(ctx, t, p)
 	require.True(t, strings.Contains(bottom.Outline, "paragraph number 2999\n"))
 	require.True(t, strings.Contains(bottom.Outline, "lines above, scroll up"))
 
 	huge := open(ctx, t, p, s.URL+"/huge")
 	require.True(t, huge.Truncated)
-	require.NoError(t, p.Click(ctx, find(t, huge, "button", "First of many").Ref))
+	require.NoError(t, p.Click(ctx, Find(t, huge, "button", "First of many").Ref))
 
 	deep := open(ctx, t, p, s.URL+"/deep")
 	require.LessOrEqual(t, len(deep.Outline), MaxOutline)
@@ -142,7 +142,7 @@ func TestObserveIsBounded(t *testing.T) {
 // TestHostileScriptsCannotFoolTheObservation overrides what a page can.
 func TestHostileScriptsCannotFoolTheObservation(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := newSite(t, map[string]string{"/": `<title>Honest</title>
+	s := NewSite(t, map[string]string{"/": `<title>Honest</title>
 <form><input name=action value=x><input name=querySelectorAll><img name=title></form><img name=elementFromPoint>
 <button>Real</button><script>
 for (const proto of [Element.prototype, Document.prototype, Node.prototype, HTMLElement.prototype, Array.prototype, String.prototype])
@@ -153,7 +153,7 @@ window.MutationObserver = null; window.setTimeout = () => {}; window.Promise = n
 	defer cancel()
 	obs := open(ctx, t, p, s.URL+"/")
 	require.Equal(t, "Honest", obs.Title)
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Real").Ref))
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Real").Ref))
 	require.NoError(t, p.Scroll(ctx, 1))
 	require.NoError(t, p.Settle(ctx, time.Second))
 }

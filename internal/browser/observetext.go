@@ -66,7 +66,7 @@ func states(n *axNode) string {
 // clean is one line of a page's text without anything from the vault. Secrets
 // go before text is clipped: half a secret is one too.
 func (o *outline) clean(s string) string {
-	return o.tab.set.scrub.text(squeeze(s))
+	return o.tab.set.scrub.Text(OneLine(s))
 }
 
 // clip shortens s to limit characters.
@@ -86,5 +86,5 @@ func clip(s string, limit int) string {
 
 // quote writes text of a page so that it cannot be taken for the outline's own.
 func quote(s string, limit int) string {
-	return strconv.Quote(clip(squeeze(s), limit))
+	return strconv.Quote(clip(OneLine(s), limit))
 }

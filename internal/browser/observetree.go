@@ -295,7 +295,7 @@ func (w *walk) element(n *axNode, role, name string, depth, level int) {
 		e.Value = clip(w.clean(string(n.Value.Value)), maxName)
 	}
 	if (e.Value != "" || editable && w.textBelow(n, level, 1) != "") && w.tab.hides(key) {
-		e.Value = hiddenValue
+		e.Value = Hidden
 	}
 	text := "[" + string(e.Ref) + "] " + role
 	if e.Name != "" {

@@ -30,7 +30,7 @@ func (o *outline) observation(url, title string, scrolled float64, cut bool) *Ob
 	if to < len(o.lines) {
 		fmt.Fprintf(&b, "… %d lines below, scroll down to read them\n", len(o.lines)-to)
 	}
-	obs.Outline = o.tab.set.scrub.text(b.String())
+	obs.Outline = o.tab.set.scrub.Text(b.String())
 	return obs
 }
 
@@ -68,7 +68,7 @@ func (o *outline) window(scrolled float64) (from, to int) {
 // content is where a line has text of the page.
 type content struct {
 	kind contentKind
-	cut
+	Span
 }
 
 type contentKind int
@@ -91,29 +91,29 @@ func (o *outline) hideEchoes(from, to int) {
 
 func (o *outline) hideEchoesIn(from, to int, kind contentKind) {
 	var pieces []string
-	var places []cut // of the piece, in the text of its line
+	var places []Span // of the piece, in the text of its line
 	var lines []int
 	for i := from; i < to; i++ {
 		for _, at := range contentOf(o.lines[i].text) {
 			if kind == allContent || kind == at.kind {
-				pieces = append(pieces, o.lines[i].text[at.from:at.to])
-				places, lines = append(places, at.cut), append(lines, i)
+				pieces = append(pieces, o.lines[i].text[at.From:at.To])
+				places, lines = append(places, at.Span), append(lines, i)
 			}
 		}
 	}
-	hidden := o.tab.set.scrub.cuts(pieces)
+	hidden := o.tab.set.scrub.Spans(pieces)
 	for i := len(pieces) - 1; i >= 0; i-- { // from behind, so that places stay
 		if len(hidden[i]) == 0 {
 			continue
 		}
 		l, at := &o.lines[lines[i]], places[i]
-		clean := without(pieces[i], hidden[i])
-		l.text = l.text[:at.from] + clean + l.text[at.to:]
+		clean := Redact(pieces[i], hidden[i])
+		l.text = l.text[:at.From] + clean + l.text[at.To:]
 		if e := l.element; e != nil {
 			shown, _ := strconv.Unquote(`"` + pieces[i] + `"`) // it was quoted so
 			clean, _ = strconv.Unquote(`"` + clean + `"`)
 			for _, field := range []*string{&e.Name, &e.Value} {
-				if squeeze(*field) == shown {
+				if OneLine(*field) == shown {
 					*field = clean
 				}
 			}
@@ -130,19 +130,19 @@ func contentOf(line string) []content {
 	case strings.HasPrefix(kind, "note: "):
 		return nil
 	case strings.HasPrefix(kind, "text: "), strings.HasPrefix(kind, "row: "):
-		return []content{{shownText, cut{from: start + strings.Index(kind, " ") + 1, to: len(line)}}}
+		return []content{{shownText, Span{From: start + strings.Index(kind, " ") + 1, To: len(line)}}}
 	}
 	var out []content
 	for i := start; i < len(line); i++ {
 		if line[i] != '"' {
 			continue
 		}
-		end := stringEnd([]byte(line), i)
+		end := StringEnd([]byte(line), i)
 		shown := shownName
 		if strings.HasSuffix(line[:i], " value=") {
 			shown = shownValue
 		}
-		out = append(out, content{shown, cut{from: i + 1, to: max(i+1, end-1)}})
+		out = append(out, content{shown, Span{From: i + 1, To: max(i+1, end-1)}})
 		i = end - 1
 	}
 	return out

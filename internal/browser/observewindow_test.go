@@ -10,7 +10,7 @@ import (
 
 // TestObservationShowsWhatIsInView chooses lines of random sizes.
 func TestObservationShowsWhatIsInView(t *testing.T) {
-	o := &outline{tab: &tab{set: &pageSet{scrub: newScrubber()}}}
+	o := &outline{tab: &tab{set: &Set{scrub: NewScrubber()}}}
 	for i := range 2000 {
 		o.lines = append(o.lines, outlineLine{text: fmt.Sprintf("line %d %s", i, strings.Repeat("x", i%60)), top: float64(i * 20)})
 	}

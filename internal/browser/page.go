@@ -27,14 +27,14 @@ const (
 	maxHops = 20
 )
 
-var _ Page = (*pageSet)(nil)
+var _ Page = (*Set)(nil)
 
 // codeNavigation is the code of an address that the browser could not open.
 const codeNavigation = "page.navigation_failed"
 
 // do runs an action on the newest tab. Every error passes here: none keeps a
 // filled value, and the end of a context or a tab is said in one way.
-func (s *pageSet) do(ctx context.Context, action func(ctx context.Context, t *tab) error) error {
+func (s *Set) do(ctx context.Context, action func(ctx context.Context, t *tab) error) error {
 	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
 	defer cancel()
 	t, err := s.current(ctx)
@@ -49,13 +49,13 @@ func (s *pageSet) do(ctx context.Context, action func(ctx context.Context, t *ta
 	}
 	if refused := new(bctrl.Error); errors.As(err, &refused) {
 		clean := *refused
-		clean.Message = s.scrub.text(clean.Message)
+		clean.Message = s.scrub.Text(clean.Message)
 		return &clean
 	}
 	if ctx.Err() != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		err = ctx.Err()
 	}
-	return &pageError{text: s.scrub.text(err.Error()), cause: err}
+	return &pageError{text: s.scrub.Text(err.Error()), cause: err}
 }
 
 // pageError is an error whose text was cleaned; its causes are found by
@@ -71,7 +71,7 @@ func (e *pageError) Error() string { return "browser: " + e.text }
 func (e *pageError) Is(target error) bool { return errors.Is(e.cause, target) }
 
 // Goto navigates. See [Page].
-func (s *pageSet) Goto(ctx context.Context, address string) error {
+func (s *Set) Goto(ctx context.Context, address string) error {
 	if err := checkAddress(address); err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (t *tab) unproxied(ctx context.Context, mark uint64, err error) error {
 		return err
 	}
 	if err == nil {
-		got, readErr := callOn(ctx, t.session, page.GetFrameTree, cdp.Empty{})
+		got, readErr := Call(ctx, t.session, page.GetFrameTree, cdp.Empty{})
 		if readErr != nil {
 			return fmt.Errorf("opening the page: %w", readErr)
 		}
@@ -105,9 +105,9 @@ func (t *tab) unproxied(ctx context.Context, mark uint64, err error) error {
 	}
 	switch why {
 	case egress.ErrRefused:
-		return refuse(403, "page.address_refused", "the server's egress policy does not permit this address", "")
+		return Refuse(403, "page.address_refused", "the server's egress policy does not permit this address", "")
 	case egress.ErrUnanswered:
-		return refuse(502, codeNavigation, "the page could not be opened: "+why.Error(), "")
+		return Refuse(502, codeNavigation, "the page could not be opened: "+why.Error(), "")
 	}
 	return err
 }
@@ -120,10 +120,10 @@ func checkAddress(address string) error {
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return refuse(400, "page.url_refused", "only http and https addresses can be opened", "give a whole address, such as https://example.com/login")
+		return Refuse(400, "page.url_refused", "only http and https addresses can be opened", "give a whole address, such as https://example.com/login")
 	}
 	if u.User != nil {
-		return refuse(400, "page.url_refused", "an address with a password in it is not opened", "use a vault entry and fill it")
+		return Refuse(400, "page.url_refused", "an address with a password in it is not opened", "use a vault entry and fill it")
 	}
 	return nil
 }
@@ -137,21 +137,21 @@ func (t *tab) navigate(ctx context.Context, address string) error {
 	// Either the address sends its visitor on without end, or the page that
 	// was there does and got in the way: from a blank page it shows which.
 	for range maxHops {
-		_ = tell(ctx, t.session, page.StopLoading, cdp.Empty{})
+		_ = Tell(ctx, t.session, page.StopLoading, cdp.Empty{})
 		if !errors.Is(t.show(ctx, "about:blank"), errLoop) {
 			break
 		}
 	}
 	if err = t.show(ctx, address); errors.Is(err, errLoop) {
 		_ = t.show(ctx, "about:blank")
-		return refuse(502, "page.redirect_loop", "the page sends its visitor on without end", "")
+		return Refuse(502, "page.redirect_loop", "the page sends its visitor on without end", "")
 	}
 	return err
 }
 
 // show navigates and waits for the load event.
 func (t *tab) show(ctx context.Context, address string) error {
-	got, err := callOn(ctx, t.session, page.Navigate, page.NavigateParams{URL: address})
+	got, err := Call(ctx, t.session, page.Navigate, page.NavigateParams{URL: address})
 	if err != nil {
 		return fmt.Errorf("opening the page: %w", err)
 	}
@@ -159,7 +159,7 @@ func (t *tab) show(ctx context.Context, address string) error {
 	case got.IsDownload:
 		return nil
 	case got.ErrorText != "":
-		return refuse(502, codeNavigation, "the page could not be opened: "+clip(got.ErrorText, maxName), "")
+		return Refuse(502, codeNavigation, "the page could not be opened: "+clip(got.ErrorText, maxName), "")
 	case got.LoaderID == "":
 		return nil // within the document
 	}
@@ -189,10 +189,10 @@ func (t *tab) waitLoad(ctx context.Context, id cdp.FrameID, loader cdp.LoaderID)
 		select {
 		case <-changed:
 		case <-t.session.gone:
-			return errSessionGone
+			return ErrGone
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return refuse(504, "page.load_timeout", "the page did not finish loading in time", "observe it: what there is can be used")
+				return Refuse(504, "page.load_timeout", "the page did not finish loading in time", "observe it: what there is can be used")
 			}
 			return ctx.Err()
 		}
@@ -203,16 +203,16 @@ func (t *tab) waitLoad(ctx context.Context, id cdp.FrameID, loader cdp.LoaderID)
 func (t *tab) interrupt(ctx context.Context) {
 	ping, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	if _, err := callOn(ping, t.session, page.GetFrameTree, cdp.Empty{}); err == nil || ping.Err() == nil {
+	if _, err := Call(ping, t.session, page.GetFrameTree, cdp.Empty{}); err == nil || ping.Err() == nil {
 		return
 	}
 	stop, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	_ = tell(stop, t.session, runtime.TerminateExecution, cdp.Empty{}) // it may have ended by itself
+	_ = Tell(stop, t.session, runtime.TerminateExecution, cdp.Empty{}) // it may have ended by itself
 }
 
 // Observe reads the page. See [Page].
-func (s *pageSet) Observe(ctx context.Context) (*Observation, error) {
+func (s *Set) Observe(ctx context.Context) (*Observation, error) {
 	var obs *Observation
 	err := s.do(ctx, func(ctx context.Context, t *tab) (err error) {
 		obs, err = t.observe(ctx)
@@ -232,7 +232,7 @@ func (s *pageSet) Observe(ctx context.Context) (*Observation, error) {
 }
 
 // Scroll scrolls what is in the middle of the viewport. See [Page].
-func (s *pageSet) Scroll(ctx context.Context, pages int) error {
+func (s *Set) Scroll(ctx context.Context, pages int) error {
 	return s.do(ctx, func(ctx context.Context, t *tab) error {
 		tree, err := t.frameTree(ctx)
 		if err != nil {
@@ -249,12 +249,12 @@ func (s *pageSet) Scroll(ctx context.Context, pages int) error {
 // element finds what a reference stands for.
 func (t *tab) element(ctx context.Context, ref Ref) (*node, *frameTree, error) {
 	gone := func() error {
-		return refuse(409, "page.element_gone", "the element "+clip(string(ref), 20)+" is gone", "observe the page again")
+		return Refuse(409, "page.element_gone", "the element "+clip(string(ref), 20)+" is gone", "observe the page again")
 	}
 	entry, ok, given := t.set.refs.find(ref)
 	switch {
 	case !ok && !given:
-		return nil, nil, refuse(400, "page.unknown_ref", "there is no element of that name", "use a name from the last observation, such as e12")
+		return nil, nil, Refuse(400, "page.unknown_ref", "there is no element of that name", "use a name from the last observation, such as e12")
 	case !ok:
 		return nil, nil, gone()
 	case entry.tab != t:
@@ -263,17 +263,17 @@ func (t *tab) element(ctx context.Context, ref Ref) (*node, *frameTree, error) {
 			return nil, nil, gone()
 		default:
 		}
-		return nil, nil, refuse(409, "page.element_gone", "the element is on another tab than the one in front", "observe the page again")
+		return nil, nil, Refuse(409, "page.element_gone", "the element is on another tab than the one in front", "observe the page again")
 	}
 	tree, err := t.frameTree(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	if !tree.has(entry.key.documentKey) {
+	if !tree.has(entry.key.Document) {
 		return nil, nil, gone()
 	}
-	f := tree.byID[entry.key.frame]
-	n, err := t.node(ctx, f, entry.key.backend)
+	f := tree.byID[entry.key.Frame]
+	n, err := t.node(ctx, f, entry.key.Backend)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
@@ -292,7 +292,7 @@ func (t *tab) element(ctx context.Context, ref Ref) (*node, *frameTree, error) {
 }
 
 // onElement runs an action on an element of the newest tab.
-func (s *pageSet) onElement(ctx context.Context, ref Ref, action func(ctx context.Context, t *tab, n *node, tree *frameTree) error) error {
+func (s *Set) onElement(ctx context.Context, ref Ref, action func(ctx context.Context, t *tab, n *node, tree *frameTree) error) error {
 	return s.do(ctx, func(ctx context.Context, t *tab) error {
 		n, tree, err := t.element(ctx, ref)
 		if err != nil {
@@ -304,6 +304,6 @@ func (s *pageSet) onElement(ctx context.Context, ref Ref, action func(ctx contex
 }
 
 // label keeps a label of a page on one line and short, for an error.
-func (s *pageSet) label(text string) string {
-	return quote(strings.TrimSpace(s.scrub.text(squeeze(text))), 60)
+func (s *Set) label(text string) string {
+	return quote(strings.TrimSpace(s.scrub.Text(OneLine(text))), 60)
 }

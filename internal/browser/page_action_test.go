@@ -21,7 +21,7 @@ for (const kind of ['mousedown', 'click', 'input', 'change', 'focusin', 'keydown
 // the page saw.
 func TestTypeActsAsAUserDoes(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := newSite(t, map[string]string{"/": logging + `<input id=name aria-label=Name value=old><textarea id=area aria-label=Area></textarea>
+	s := NewSite(t, map[string]string{"/": logging + `<input id=name aria-label=Name value=old><textarea id=area aria-label=Area></textarea>
 <div id=rich contenteditable aria-label=Rich role=textbox>old <b>rich</b></div><input id=day type=date aria-label=Day>
 <input id=fixed aria-label=Fixed readonly value=fixed><input id=short aria-label=Short maxlength=3>
 <input id=number type=number aria-label=Number><button id=other>Other</button>`})
@@ -39,15 +39,15 @@ func TestTypeActsAsAUserDoes(t *testing.T) {
 		if c.name == "Number" {
 			role = "spinbutton"
 		}
-		require.NoError(t, p.Type(ctx, find(t, obs, role, c.name).Ref, c.text), "%s %q", c.name, c.text)
-		require.Equal(t, c.value, find(t, observe(ctx, t, p), role, c.name).Value, c.name)
+		require.NoError(t, p.Type(ctx, Find(t, obs, role, c.name).Ref, c.text), "%s %q", c.name, c.text)
+		require.Equal(t, c.value, Find(t, Observe(ctx, t, p), role, c.name).Value, c.name)
 	}
-	require.NoError(t, p.Type(ctx, find(t, obs, "date", "Day").Ref, "2026-03-31"))
-	require.ErrorContains(t, p.Type(ctx, find(t, obs, "textbox", "Fixed").Ref, "x"), "page.disabled")
-	require.ErrorContains(t, p.Type(ctx, find(t, obs, "button", "Other").Ref, "x"), "page.not_editable")
+	require.NoError(t, p.Type(ctx, Find(t, obs, "date", "Day").Ref, "2026-03-31"))
+	require.ErrorContains(t, p.Type(ctx, Find(t, obs, "textbox", "Fixed").Ref, "x"), "page.disabled")
+	require.ErrorContains(t, p.Type(ctx, Find(t, obs, "button", "Other").Ref, "x"), "page.not_editable")
 
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Other").Ref))
-	seen := observe(ctx, t, p).Outline
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Other").Ref))
+	seen := Observe(ctx, t, p).Outline
 	for _, event := range []string{"focusin:name", "input:name", "change:name", "keydown:Shift", "keyup:Shift", "change:area", "input:rich", "mousedown:other", "click:other"} {
 		require.Contains(t, seen, event)
 	}
@@ -58,37 +58,37 @@ func TestTypeActsAsAUserDoes(t *testing.T) {
 // TestSelectChoosesByLabelOrValue chooses, and says what there is to choose.
 func TestSelectChoosesByLabelOrValue(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := newSite(t, map[string]string{"/": logging + `<form><select id=sel aria-label=Country><option value=fr>France<option value=de> Germany <option value=xx disabled>Nowhere</select>
+	s := NewSite(t, map[string]string{"/": logging + `<form><select id=sel aria-label=Country><option value=fr>France<option value=de> Germany <option value=xx disabled>Nowhere</select>
 <input name=options></form><button>Not a list</button>`})
 	obs := open(ctx, t, p, s.URL+"/")
-	list := find(t, obs, "combobox", "Country").Ref
+	list := Find(t, obs, "combobox", "Country").Ref
 	for _, option := range []string{"Germany", "fr", "germany"} {
 		require.NoError(t, p.Select(ctx, list, option))
 	}
-	require.Equal(t, "Germany", find(t, observe(ctx, t, p), "combobox", "Country").Value)
+	require.Equal(t, "Germany", Find(t, Observe(ctx, t, p), "combobox", "Country").Value)
 	require.ErrorContains(t, p.Select(ctx, list, "Spain"), `"France", "Germany"`)
 	require.ErrorContains(t, p.Select(ctx, list, "Nowhere"), "page.disabled")
-	require.ErrorContains(t, p.Select(ctx, find(t, obs, "button", "Not a list").Ref, "x"), "page.not_a_select")
+	require.ErrorContains(t, p.Select(ctx, Find(t, obs, "button", "Not a list").Ref, "x"), "page.not_a_select")
 }
 
 // TestPressSendsRealKeys sends keys that do something by themselves.
 func TestPressSendsRealKeys(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := newSite(t, map[string]string{"/": logging + `<form action=/sent><input id=one aria-label=One name=q><input id=two aria-label=Two><input type=submit></form>`, "/sent": "<h1>Sent</h1>"})
+	s := NewSite(t, map[string]string{"/": logging + `<form action=/sent><input id=one aria-label=One name=q><input id=two aria-label=Two><input type=submit></form>`, "/sent": "<h1>Sent</h1>"})
 	obs := open(ctx, t, p, s.URL+"/")
-	one := find(t, obs, "textbox", "One").Ref
+	one := Find(t, obs, "textbox", "One").Ref
 	require.NoError(t, p.Type(ctx, one, "abc"))
 	for _, key := range []string{"ArrowLeft", "x", "Control+a", "Backspace", "Q", "1", "é", "Tab", "Escape"} {
 		require.NoError(t, p.Press(ctx, key), key)
 	}
-	obs = observe(ctx, t, p)
-	require.Equal(t, "Q1é", find(t, obs, "textbox", "One").Value)
+	obs = Observe(ctx, t, p)
+	require.Equal(t, "Q1é", Find(t, obs, "textbox", "One").Value)
 	require.Contains(t, obs.Outline, `"Two" (focused)`)
 	for _, event := range []string{"keydown:ArrowLeft", "keydown:Escape", "keyup:Tab"} {
 		require.Contains(t, obs.Outline, event)
 	}
 	require.NoError(t, p.Press(ctx, "Enter"))
-	require.Contains(t, settle(ctx, t, p).Outline, "Sent")
+	require.Contains(t, Settle(ctx, t, p).Outline, "Sent")
 	for _, key := range []string{"", "Hyper+x", "NoSuchKey", "ab", "\x00", strings.Repeat("Shift+", 50) + "a"} {
 		require.ErrorContains(t, p.Press(ctx, key), "page.unknown_key", "%q", key)
 	}
@@ -98,7 +98,7 @@ func TestPressSendsRealKeys(t *testing.T) {
 // drawn.
 func TestClickReachesWhatItAimsAt(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := newSite(t, map[string]string{"/": `<p id=out>nothing</p>
+	s := NewSite(t, map[string]string{"/": `<p id=out>nothing</p>
 <button disabled>Off</button><label><input type=checkbox style="position:absolute;opacity:0;width:1px;height:1px" aria-label=Styled> Styled label</label>
 <div style="height:3000px"></div><button onclick="out.textContent='far'">Far</button>
 <button id=m style="position:absolute;top:200px" onclick="out.textContent='moving'">Moving</button><script>let x = 0; const step = () => { m.style.left = (x += 3) + 'px'; if (x < 120) requestAnimationFrame(step) }; step()</script>
@@ -106,77 +106,77 @@ func TestClickReachesWhatItAimsAt(t *testing.T) {
 <button onclick="over.hidden=false">Cover</button>`})
 	obs := open(ctx, t, p, s.URL+"/")
 	for _, name := range []string{"Far", "Moving"} {
-		require.NoError(t, p.Click(ctx, find(t, obs, "button", name).Ref), name)
-		require.Contains(t, observe(ctx, t, p).Outline, strings.ToLower(name))
+		require.NoError(t, p.Click(ctx, Find(t, obs, "button", name).Ref), name)
+		require.Contains(t, Observe(ctx, t, p).Outline, strings.ToLower(name))
 	}
-	require.ErrorContains(t, p.Click(ctx, find(t, obs, "button", "Off").Ref), "page.disabled")
-	require.NoError(t, p.Click(ctx, find(t, obs, "checkbox", "Styled").Ref))
-	require.Contains(t, observe(ctx, t, p).Outline, `"Styled" (focused) (checked)`)
+	require.ErrorContains(t, p.Click(ctx, Find(t, obs, "button", "Off").Ref), "page.disabled")
+	require.NoError(t, p.Click(ctx, Find(t, obs, "checkbox", "Styled").Ref))
+	require.Contains(t, Observe(ctx, t, p).Outline, `"Styled" (focused) (checked)`)
 
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Cover").Ref))
-	err := p.Click(ctx, find(t, obs, "button", "Far").Ref)
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Cover").Ref))
+	err := p.Click(ctx, Find(t, obs, "button", "Far").Ref)
 	require.ErrorContains(t, err, "page.covered")
 	require.ErrorContains(t, err, "We use cookies")
-	require.NoError(t, p.Click(ctx, find(t, observe(ctx, t, p), "button", "Accept").Ref))
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Far").Ref))
+	require.NoError(t, p.Click(ctx, Find(t, Observe(ctx, t, p), "button", "Accept").Ref))
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Far").Ref))
 }
 
 // TestNewTabsAreFollowed opens tabs in both ways and goes back when they close.
 func TestNewTabsAreFollowed(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := newSite(t, map[string]string{
+	s := NewSite(t, map[string]string{
 		"/":    `<h1>First</h1><a target=_blank href=/two>Link</a><button onclick="window.open('/two')">Script</button>`,
 		"/two": `<h1>Second</h1><button onclick="window.close()">Close</button>`,
 	})
 	obs := open(ctx, t, p, s.URL+"/")
-	script := find(t, obs, "button", "Script").Ref
+	script := Find(t, obs, "button", "Script").Ref
 	require.NoError(t, p.Click(ctx, script))
-	second := settle(ctx, t, p)
+	second := Settle(ctx, t, p)
 	require.Contains(t, second.Outline, "Second")
-	require.Len(t, p.attachedTabs(), 2)
+	require.Len(t, p.AttachedTabs(), 2)
 	require.ErrorContains(t, p.Click(ctx, script), "another tab")
-	require.NoError(t, p.Click(ctx, find(t, second, "button", "Close").Ref))
-	require.Eventually(t, func() bool { return strings.Contains(observe(ctx, t, p).Outline, "First") }, 10*time.Second, 20*time.Millisecond)
-	require.NoError(t, p.Click(ctx, find(t, obs, "link", "Link").Ref))
-	require.Contains(t, settle(ctx, t, p).Outline, "Second")
+	require.NoError(t, p.Click(ctx, Find(t, second, "button", "Close").Ref))
+	require.Eventually(t, func() bool { return strings.Contains(Observe(ctx, t, p).Outline, "First") }, 10*time.Second, 20*time.Millisecond)
+	require.NoError(t, p.Click(ctx, Find(t, obs, "link", "Link").Ref))
+	require.Contains(t, Settle(ctx, t, p).Outline, "Second")
 }
 
 // TestDialogsDoNotHang answers each kind, and ends a script that never stops
 // asking.
 func TestDialogsDoNotHang(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := newSite(t, map[string]string{
+	s := NewSite(t, map[string]string{
 		"/":        `<p id=out></p><button onclick="alert('hello'); out.textContent = confirm('sure?') + ' ' + prompt('name?')">Ask</button><button onclick="while (true) alert('again')">Endless</button>`,
 		"/leaving": `<button id=b>Stay</button><script>b.onclick = () => onbeforeunload = e => { e.preventDefault(); return 'no' }</script>`,
 	})
 	obs := open(ctx, t, p, s.URL+"/")
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Ask").Ref))
-	obs = settle(ctx, t, p)
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Ask").Ref))
+	obs = Settle(ctx, t, p)
 	require.Contains(t, obs.Outline, "true null")
 	for _, note := range []string{`note: alert dialog "hello": accepted`, `note: confirm dialog "sure?": accepted`, `note: prompt dialog "name?": cancelled`} {
 		require.Contains(t, obs.Outline, note)
 	}
-	require.NotContains(t, observe(ctx, t, p).Outline, "note:", "said once")
+	require.NotContains(t, Observe(ctx, t, p).Outline, "note:", "said once")
 
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Endless").Ref))
-	require.Contains(t, observe(ctx, t, p).Outline, "Endless", "the loop was ended")
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Endless").Ref))
+	require.Contains(t, Observe(ctx, t, p).Outline, "Endless", "the loop was ended")
 
 	obs = open(ctx, t, p, s.URL+"/leaving")
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Stay").Ref))
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Stay").Ref))
 	require.NoError(t, p.Goto(ctx, s.URL+"/"))
-	require.Contains(t, observe(ctx, t, p).Outline, "Ask")
+	require.Contains(t, Observe(ctx, t, p).Outline, "Ask")
 }
 
 // TestGotoSaysWhatWentWrong opens what cannot be opened.
 func TestGotoSaysWhatWentWrong(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := newSite(t, map[string]string{
+	s := NewSite(t, map[string]string{
 		"/":        "<h1>Home</h1>",
 		"/onwards": `<script>location.replace('/')</script>`,
 		"/forever": `<script>location.replace('/forever?' + Math.random())</script>`,
 	})
-	s.handlers["/loop"] = func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/loop", http.StatusFound) }
-	s.handlers["/file"] = func(w http.ResponseWriter, _ *http.Request) {
+	s.Handlers["/loop"] = func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/loop", http.StatusFound) }
+	s.Handlers["/file"] = func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Disposition", "attachment; filename=a.csv")
 		_, _ = io.WriteString(w, "a,b")
 	}
@@ -196,10 +196,10 @@ func TestGotoSaysWhatWentWrong(t *testing.T) {
 	require.NoError(t, p.Goto(ctx, s.URL+"/"))
 	require.NoError(t, p.Goto(ctx, s.URL+"/#part"))
 	require.NoError(t, p.Goto(ctx, s.URL+"/file"), "a download leaves the page as it is")
-	require.Contains(t, observe(ctx, t, p).Outline, "Home")
+	require.Contains(t, Observe(ctx, t, p).Outline, "Home")
 	require.NoError(t, p.Goto(ctx, "about:blank"))
 	require.NoError(t, p.Goto(ctx, s.URL+"/onwards"))
-	require.Contains(t, settle(ctx, t, p).Outline, "Home")
+	require.Contains(t, Settle(ctx, t, p).Outline, "Home")
 
 	limited, cancel := context.WithTimeout(ctx, 25*time.Second)
 	defer cancel()
@@ -210,12 +210,12 @@ func TestGotoSaysWhatWentWrong(t *testing.T) {
 // TestAPageThatHangsHoldsNobody lets scripts run for ever and a page crash.
 func TestAPageThatHangsHoldsNobody(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := newSite(t, map[string]string{
+	s := NewSite(t, map[string]string{
 		"/":     "<h1>Home</h1>",
 		"/spin": `<button onclick="setTimeout(() => { while (true); }, 0)">Spin</button>`,
 	})
 	obs := open(ctx, t, p, s.URL+"/spin")
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Spin").Ref))
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Spin").Ref))
 	hung := func() bool {
 		short, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 		defer cancel()
@@ -234,23 +234,23 @@ func TestAPageThatHangsHoldsNobody(t *testing.T) {
 	}
 	require.NoError(t, p.Settle(ctx, 300*time.Millisecond), "settling is bounded, not promised")
 	require.NoError(t, p.Goto(ctx, s.URL+"/"), "the script is ended")
-	require.Contains(t, observe(ctx, t, p).Outline, "Home")
+	require.Contains(t, Observe(ctx, t, p).Outline, "Home")
 
-	require.Error(t, p.crash(ctx))
+	require.Error(t, p.Crash(ctx))
 	require.Eventually(t, func() bool { return p.Goto(ctx, s.URL+"/") == nil }, 10*time.Second, 10*time.Millisecond)
-	require.Contains(t, observe(ctx, t, p).Outline, "Home", "a new tab takes its place")
+	require.Contains(t, Observe(ctx, t, p).Outline, "Home", "a new tab takes its place")
 }
 
 // TestSettleWaitsForWhatIsOnItsWay waits for a chain of requests and what it
 // changes in the end.
 func TestSettleWaitsForWhatIsOnItsWay(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := newSite(t, map[string]string{"/": `<p id=out>waiting</p><button id=b>Load</button><script>
+	s := NewSite(t, map[string]string{"/": `<p id=out>waiting</p><button id=b>Load</button><script>
 b.onclick = async () => { for (let i = 0; i < 400; i++) await fetch('/step'); out.textContent = 'arrived' }</script>`})
 	obs := open(ctx, t, p, s.URL+"/")
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Load").Ref))
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Load").Ref))
 	require.NoError(t, p.Settle(ctx, 20*time.Second))
-	require.Contains(t, observe(ctx, t, p).Outline, "arrived")
+	require.Contains(t, Observe(ctx, t, p).Outline, "arrived")
 	begun := time.Now()
 	require.NoError(t, p.Settle(ctx, 10*time.Second))
 	require.Less(t, time.Since(begun), 5*time.Second, "a quiet page settles soon")

@@ -16,33 +16,33 @@ import (
 // under a strict content security policy, a code in a second step, a download.
 func TestAWholeLogin(t *testing.T) {
 	const seed = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
-	crm, err := democrm.New(democrm.Config{Username: "bot@company.com", Password: bctrl.NewSecret(hunter), TOTPSeed: bctrl.NewSecret(seed)})
+	crm, err := democrm.New(democrm.Config{Username: "bot@company.com", Password: bctrl.NewSecret(Hunter), TOTPSeed: bctrl.NewSecret(seed)})
 	require.NoError(t, err)
 	server := httptest.NewServer(crm)
 	t.Cleanup(server.Close)
 	key, err := totp.Parse(bctrl.NewSecret(seed))
 	require.NoError(t, err)
 
-	save, saved := receiver()
+	save, saved := Deliveries()
 	ctx, p, b := openPageOf(t, Spec{ID: "crm", OnDownload: save})
 	obs := open(ctx, t, p, server.URL+"/")
-	require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Username").Ref, login("username", "bot@company.com", server.URL)))
-	require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, login("password", hunter, server.URL)))
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Log in").Ref))
-	obs = settle(ctx, t, p)
+	require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "Username").Ref, Login("username", "bot@company.com", server.URL)))
+	require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "Password").Ref, Login("password", Hunter, server.URL)))
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Log in").Ref))
+	obs = Settle(ctx, t, p)
 	code, _ := key.Code(time.Now())
-	require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Verification code").Ref, login("totp", code.Expose(), server.URL)))
+	require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "Verification code").Ref, Login("totp", code.Expose(), server.URL)))
 	require.NoError(t, p.Press(ctx, "Enter"))
-	obs = settle(ctx, t, p)
+	obs = Settle(ctx, t, p)
 	require.Equal(t, democrm.Counts{Logins: 1}, crm.Counts())
 	require.Contains(t, obs.Outline, "row: D-1001 | Driftwood Health | Chiara Russo | Qualification | 2026-01-05 | $110,500\n")
-	require.NoError(t, p.Click(ctx, find(t, obs, "button", "Export CSV").Ref))
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Export CSV").Ref))
 	select {
 	case file := <-saved:
 		require.Contains(t, file.Filename, ".csv")
-		require.NotEmpty(t, file.text)
+		require.NotEmpty(t, file.Text)
 	case <-ctx.Done():
 		require.NoError(t, ctx.Err())
 	}
-	requireUnseen(t, hunter, obs.Outline, values(ctx, t, b))
+	RequireUnseen(t, Hunter, obs.Outline, InputValues(ctx, t, b))
 }

@@ -64,18 +64,18 @@ func (t *tab) offset(ctx context.Context, tree *frameTree, f *frame) (x, y float
 		}
 		parent := tree.byID[root.parent]
 		if parent == nil {
-			return 0, 0, errSessionGone
+			return 0, 0, ErrGone
 		}
-		owner, err := callOn(ctx, parent.session, dom.GetFrameOwner, dom.GetFrameOwnerParams{FrameID: root.id})
+		owner, err := Call(ctx, parent.session, dom.GetFrameOwner, dom.GetFrameOwnerParams{FrameID: root.id})
 		if err != nil {
 			return 0, 0, err
 		}
-		model, err := callOn(ctx, parent.session, dom.GetBoxModel, dom.GetBoxModelParams{BackendNodeID: owner.BackendNodeID})
+		model, err := Call(ctx, parent.session, dom.GetBoxModel, dom.GetBoxModelParams{BackendNodeID: owner.BackendNodeID})
 		if err != nil {
 			return 0, 0, err
 		}
 		if len(model.Model.Content) != 8 {
-			return 0, 0, errSessionGone
+			return 0, 0, ErrGone
 		}
 		x += model.Model.Content[0]
 		y += model.Model.Content[1]
@@ -85,8 +85,8 @@ func (t *tab) offset(ctx context.Context, tree *frameTree, f *frame) (x, y float
 }
 
 // quads are the boxes of a node in the viewport of its own process.
-func quads(ctx context.Context, s *pageSession, backend cdp.BackendNodeID) ([]box, error) {
-	got, err := callOn(ctx, s, dom.GetContentQuads, dom.GetContentQuadsParams{BackendNodeID: backend})
+func quads(ctx context.Context, s *session, backend cdp.BackendNodeID) ([]box, error) {
+	got, err := Call(ctx, s, dom.GetContentQuads, dom.GetContentQuadsParams{BackendNodeID: backend})
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func quads(ctx context.Context, s *pageSession, backend cdp.BackendNodeID) ([]bo
 // box means that the node is not shown.
 func (n *node) still(ctx context.Context) (*box, error) {
 	s := n.frame.session
-	if err := tell(ctx, s, dom.ScrollIntoViewIfNeeded, dom.ScrollIntoViewIfNeededParams{BackendNodeID: n.backend}); err != nil && ctx.Err() != nil {
+	if err := Tell(ctx, s, dom.ScrollIntoViewIfNeeded, dom.ScrollIntoViewIfNeededParams{BackendNodeID: n.backend}); err != nil && ctx.Err() != nil {
 		return nil, err
 	}
 	deadline := time.NewTimer(stillTimeout)
@@ -159,7 +159,7 @@ const jsCovers = `function (hit) {
 }`
 
 // Click scrolls an element into view and clicks it with the mouse. See [Page].
-func (s *pageSet) Click(ctx context.Context, ref Ref) error {
+func (s *Set) Click(ctx context.Context, ref Ref) error {
 	return s.onElement(ctx, ref, func(ctx context.Context, t *tab, n *node, tree *frameTree) error {
 		var state string
 		if err := n.call(ctx, &state, jsState); err != nil {
@@ -167,12 +167,12 @@ func (s *pageSet) Click(ctx context.Context, ref Ref) error {
 		}
 		switch state {
 		case "disabled":
-			return refuse(409, "page.disabled", "the element "+string(n.ref)+" is disabled", "")
+			return Refuse(409, "page.disabled", "the element "+string(n.ref)+" is disabled", "")
 		case "option":
-			return refuse(400, "page.not_clickable", "an option is chosen by selecting it", "use select with the list's name")
+			return Refuse(400, "page.not_clickable", "an option is chosen by selecting it", "use select with the list's name")
 		}
 		if state == "button" {
-			s.guards.submitting(t.session.id)
+			s.guards.ExpectSubmit(t.session.ID)
 		}
 		b, err := n.still(ctx)
 		if err != nil {
@@ -201,7 +201,7 @@ func (t *tab) aim(ctx context.Context, tree *frameTree, n *node, b box) (point, 
 	}
 	seen := box{max(b.left, -x), max(b.top, -y), min(b.right, metrics.width()-x), min(b.bottom, metrics.height()-y)}
 	if seen.width() < 1 || seen.height() < 1 {
-		return point{}, refuse(409, "page.not_in_view", "the element "+string(n.ref)+" cannot be scrolled into view", "")
+		return point{}, Refuse(409, "page.not_in_view", "the element "+string(n.ref)+" cannot be scrolled into view", "")
 	}
 	var covered string
 	for _, share := range []point{{.5, .5}, {.25, .5}, {.75, .5}, {.5, .25}, {.5, .75}} {
@@ -215,7 +215,7 @@ func (t *tab) aim(ctx context.Context, tree *frameTree, n *node, b box) (point, 
 		}
 		covered = in
 	}
-	return point{}, refuse(409, "page.covered", "the element "+string(n.ref)+" is covered by "+t.set.label(covered), "close or move what covers it, then try again")
+	return point{}, Refuse(409, "page.covered", "the element "+string(n.ref)+" is covered by "+t.set.label(covered), "close or move what covers it, then try again")
 }
 
 // inTheWay asks what a click at a point would hit: in the node's own process,
@@ -247,7 +247,7 @@ func (t *tab) inTheWay(ctx context.Context, tree *frameTree, n *node, local, inT
 		if f.parent != over.frame.id {
 			continue
 		}
-		owner, err := callOn(ctx, over.frame.session, dom.GetFrameOwner, dom.GetFrameOwnerParams{FrameID: f.id})
+		owner, err := Call(ctx, over.frame.session, dom.GetFrameOwner, dom.GetFrameOwnerParams{FrameID: f.id})
 		if err == nil && owner.BackendNodeID == over.backend {
 			return "", nil
 		}
@@ -257,16 +257,16 @@ func (t *tab) inTheWay(ctx context.Context, tree *frameTree, n *node, local, inT
 
 // hit returns the node at a point of a process's viewport, nil when there is
 // none.
-func (t *tab) hit(ctx context.Context, tree *frameTree, s *pageSession, at point) (*node, error) {
+func (t *tab) hit(ctx context.Context, tree *frameTree, s *session, at point) (*node, error) {
 	yes := true
-	metrics, err := callOn(ctx, s, page.GetLayoutMetrics, cdp.Empty{})
+	metrics, err := Call(ctx, s, page.GetLayoutMetrics, cdp.Empty{})
 	if err != nil || metrics.CSSLayoutViewport == nil {
 		return nil, err
 	}
 	// Unlike every other command this one counts from the top of the document.
 	at.x += float64(metrics.CSSLayoutViewport.PageX)
 	at.y += float64(metrics.CSSLayoutViewport.PageY)
-	got, err := callOn(ctx, s, dom.GetNodeForLocation, dom.GetNodeForLocationParams{
+	got, err := Call(ctx, s, dom.GetNodeForLocation, dom.GetNodeForLocationParams{
 		X: int64(math.Floor(at.x)), Y: int64(math.Floor(at.y)), IgnorePointerEventsNone: &yes,
 	})
 	if err != nil {
@@ -296,8 +296,8 @@ func (t *tab) click(ctx context.Context, at point) error {
 		if step.kind != input.DispatchMouseEventTypeMouseMoved {
 			params.Button, params.ClickCount = input.MouseButtonLeft, 1
 		}
-		err := tell(ctx, t.session, input.DispatchMouseEvent, params)
-		if errors.Is(err, errSessionGone) && step.kind != input.DispatchMouseEventTypeMouseMoved {
+		err := Tell(ctx, t.session, input.DispatchMouseEvent, params)
+		if errors.Is(err, ErrGone) && step.kind != input.DispatchMouseEventTypeMouseMoved {
 			return nil // the click closed the tab
 		}
 		if err != nil {

@@ -12,16 +12,16 @@ import (
 	"github.com/chromedp/cdproto/target"
 )
 
-// errSessionGone answers a call on a tab, frame or worker that has ended.
-var errSessionGone = errors.New("the page is gone")
+// ErrGone answers a call on a tab, frame or worker that has ended.
+var ErrGone = errors.New("the page is gone")
 
-// pageConn is a DevTools client over whole messages with flat sessions: it
+// Conn is a DevTools client over whole messages with flat sessions: it
 // matches answers to calls and hands every event to one handler.
 //
 // It is deliberately thinner than a chromedp context, which mirrors the DOM of
 // the page in our memory and drops the sessions of frames in other processes:
 // a hostile page decides how large that mirror gets.
-type pageConn struct {
+type Conn struct {
 	conn   CDPConn
 	handle func(session target.SessionID, method string, params jsonv2.Value)
 
@@ -31,7 +31,7 @@ type pageConn struct {
 	err     error // set once the connection has ended
 
 	writing sync.Mutex
-	done    chan struct{}
+	Done    chan struct{}
 }
 
 type waitingCall struct {
@@ -39,17 +39,17 @@ type waitingCall struct {
 	reply   chan<- *cdproto.Message
 }
 
-// newPageConn reads conn until ctx ends or a read fails. handle is called for
+// NewConn reads conn until ctx ends or a read fails. handle is called for
 // each event in order, from the reading goroutine: it must not block and must
 // not call.
-func newPageConn(ctx context.Context, conn CDPConn, handle func(target.SessionID, string, jsonv2.Value)) *pageConn {
-	c := &pageConn{conn: conn, handle: handle, waiting: map[int64]waitingCall{}, done: make(chan struct{})}
+func NewConn(ctx context.Context, conn CDPConn, handle func(target.SessionID, string, jsonv2.Value)) *Conn {
+	c := &Conn{conn: conn, handle: handle, waiting: map[int64]waitingCall{}, Done: make(chan struct{})}
 	go c.read(ctx)
 	return c
 }
 
-func (c *pageConn) read(ctx context.Context) {
-	defer close(c.done)
+func (c *Conn) read(ctx context.Context) {
+	defer close(c.Done)
 	for {
 		data, err := c.conn.Read(ctx)
 		if err != nil {
@@ -57,7 +57,7 @@ func (c *pageConn) read(ctx context.Context) {
 			return
 		}
 		msg := new(cdproto.Message)
-		if err := jsonv2.Unmarshal(data, msg, pageText()); err != nil {
+		if err := jsonv2.Unmarshal(data, msg, PageText()); err != nil {
 			continue // not a message of the protocol; nobody waits for it
 		}
 		if msg.ID == 0 {
@@ -75,7 +75,7 @@ func (c *pageConn) read(ctx context.Context) {
 }
 
 // end fails every waiting call, now and later.
-func (c *pageConn) end(err error) {
+func (c *Conn) end(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err == nil {
@@ -87,9 +87,9 @@ func (c *pageConn) end(err error) {
 	}
 }
 
-// endSession fails the calls that wait for an answer of a session that has
+// EndSession fails the calls that wait for an answer of a session that has
 // ended: the browser never sends one.
-func (c *pageConn) endSession(session target.SessionID) {
+func (c *Conn) EndSession(session target.SessionID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for id, w := range c.waiting {
@@ -100,12 +100,12 @@ func (c *pageConn) endSession(session target.SessionID) {
 	}
 }
 
-// post sends a command and returns where its answer will arrive; the channel
+// Post sends a command and returns where its answer will arrive; the channel
 // is closed when none can come.
-func (c *pageConn) post(ctx context.Context, session target.SessionID, method string, params any) (int64, <-chan *cdproto.Message, error) {
+func (c *Conn) Post(ctx context.Context, session target.SessionID, method string, params any) (int64, <-chan *cdproto.Message, error) {
 	msg := &cdproto.Message{SessionID: session, Method: cdproto.MethodType(method)}
 	if params != nil {
-		raw, err := jsonv2.Marshal(params, pageText())
+		raw, err := jsonv2.Marshal(params, PageText())
 		if err != nil {
 			return 0, nil, fmt.Errorf("encoding %s: %w", method, err)
 		}
@@ -122,7 +122,7 @@ func (c *pageConn) post(ctx context.Context, session target.SessionID, method st
 	c.waiting[msg.ID] = waitingCall{session: session, reply: reply}
 	c.mu.Unlock()
 
-	data, err := jsonv2.Marshal(msg, pageText())
+	data, err := jsonv2.Marshal(msg, PageText())
 	if err == nil {
 		c.writing.Lock()
 		err = c.conn.Write(ctx, data)
@@ -135,15 +135,15 @@ func (c *pageConn) post(ctx context.Context, session target.SessionID, method st
 	return msg.ID, reply, nil
 }
 
-func (c *pageConn) forget(id int64) {
+func (c *Conn) forget(id int64) {
 	c.mu.Lock()
 	delete(c.waiting, id)
 	c.mu.Unlock()
 }
 
-// call sends a command and decodes its answer into result, which may be nil.
-func (c *pageConn) call(ctx context.Context, session target.SessionID, method string, params, result any) error {
-	id, reply, err := c.post(ctx, session, method, params)
+// Call sends a command and decodes its answer into result, which may be nil.
+func (c *Conn) Call(ctx context.Context, session target.SessionID, method string, params, result any) error {
+	id, reply, err := c.Post(ctx, session, method, params)
 	if err != nil {
 		return err
 	}
@@ -159,69 +159,69 @@ func (c *pageConn) call(ctx context.Context, session target.SessionID, method st
 			if c.err != nil {
 				return c.err
 			}
-			return errSessionGone
+			return ErrGone
 		case msg.Error != nil:
 			return fmt.Errorf("%s: %w", method, msg.Error)
 		case result == nil:
 			return nil
 		}
-		if err := jsonv2.Unmarshal(msg.Result, result, pageText()); err != nil {
+		if err := jsonv2.Unmarshal(msg.Result, result, PageText()); err != nil {
 			return fmt.Errorf("decoding the answer to %s: %w", method, err)
 		}
 		return nil
 	}
 }
 
-// pageText accepts what pages really put into titles and names: a lone
+// PageText accepts what pages really put into titles and names: a lone
 // surrogate is not valid UTF-8.
-func pageText() jsonv2.Options { return jsonv2.AllowInvalidUTF8(true) }
+func PageText() jsonv2.Options { return jsonv2.AllowInvalidUTF8(true) }
 
-// link is a session of a connection: what is attached by it is called over it.
+// Session is a session of a connection: what is attached by it is called over it.
 // That with an empty id is the browser itself.
-type link struct {
-	conn *pageConn
-	id   target.SessionID
+type Session struct {
+	Conn *Conn
+	ID   target.SessionID
 }
 
-// root is the session of the browser itself.
-func (c *pageConn) root() link { return c.session("") }
+// Root is the session of the browser itself.
+func (c *Conn) Root() Session { return c.Session("") }
 
-// session is an attached session.
-func (c *pageConn) session(id target.SessionID) link { return link{conn: c, id: id} }
+// Session is an attached session.
+func (c *Conn) Session(id target.SessionID) Session { return Session{Conn: c, ID: id} }
 
-// call sends a command and decodes its answer into result, which may be nil.
-func (l link) call(ctx context.Context, method string, params, result any) error {
-	return l.conn.call(ctx, l.id, method, params, result)
+// Call sends a command and decodes its answer into result, which may be nil.
+func (l Session) Call(ctx context.Context, method string, params, result any) error {
+	return l.Conn.Call(ctx, l.ID, method, params, result)
 }
 
-// post sends a command and returns where its answer will arrive; the channel is
+// Post sends a command and returns where its answer will arrive; the channel is
 // closed when none can come.
-func (l link) post(ctx context.Context, method string, params any) (<-chan *cdproto.Message, error) {
-	_, reply, err := l.conn.post(ctx, l.id, method, params)
+func (l Session) Post(ctx context.Context, method string, params any) (<-chan *cdproto.Message, error) {
+	_, reply, err := l.Conn.Post(ctx, l.ID, method, params)
 	return reply, err
 }
 
-// caller is a session, or what has one embedded.
-type caller interface {
-	call(ctx context.Context, method string, params, result any) error
+// Caller is a session, or what has one embedded.
+type Caller interface {
+	Call(ctx context.Context, method string, params, result any) error
 }
 
-// callOn runs a typed command on a session.
-func callOn[P, R any](ctx context.Context, s caller, cmd cdp.Command[P, R], params P) (R, error) {
+// Call runs a typed command on a session.
+func Call[P, R any](ctx context.Context, s Caller, cmd cdp.Command[P, R], params P) (R, error) {
 	var result R
-	err := s.call(ctx, cmd.Method, params, &result)
+	err := s.Call(ctx, cmd.Method, params, &result)
 	return result, err
 }
 
-// tell runs a typed command whose answer nobody needs.
-func tell[P, R any](ctx context.Context, s caller, cmd cdp.Command[P, R], params P) error {
-	return s.call(ctx, cmd.Method, params, nil)
+// Tell runs a typed command whose answer nobody needs.
+func Tell[P, R any](ctx context.Context, s Caller, cmd cdp.Command[P, R], params P) error {
+	return s.Call(ctx, cmd.Method, params, nil)
 }
 
 // event decodes an event and hands it on; one that does not decode is none.
 func event[E any](params jsonv2.Value, fn func(E)) {
 	var ev E
-	if jsonv2.Unmarshal(params, &ev, pageText()) == nil {
+	if jsonv2.Unmarshal(params, &ev, PageText()) == nil {
 		fn(ev)
 	}
 }

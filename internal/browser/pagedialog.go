@@ -15,15 +15,15 @@ const maxDialogs = 20
 
 // waitingDialog is a dialog that waits for a client to answer it.
 type waitingDialog struct {
-	session *pageSession
+	session *session
 	ev      page.EventJavascriptDialogOpening
 }
 
 // dialog deals with a dialog, since the page stands still until it is answered.
 // Where a client hears of it, it is the client's to answer, unless the agent is
 // at work there.
-func (t *tab) dialog(session *pageSession, ev page.EventJavascriptDialogOpening) {
-	heard, theirs := t.set.clients.dialogs(t.session.targetID), t.theirs()
+func (t *tab) dialog(session *session, ev page.EventJavascriptDialogOpening) {
+	heard, theirs := t.set.clients.HearsDialogs(t.session.targetID), t.theirs()
 	t.mu.Lock()
 	if t.waiting = nil; heard && t.working == 0 {
 		t.waiting = &waitingDialog{session, ev}
@@ -41,7 +41,7 @@ func (t *tab) dialog(session *pageSession, ev page.EventJavascriptDialogOpening)
 }
 
 // dialogClosed hears that a dialog has been answered, by whomever.
-func (t *tab) dialogClosed(session *pageSession) {
+func (t *tab) dialogClosed(session *session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.waiting != nil && t.waiting.session == session {
@@ -51,9 +51,9 @@ func (t *tab) dialogClosed(session *pageSession) {
 
 // dismiss answers a dialog as a browser does without anybody who hears of it:
 // with no, but a page that is left is left.
-func (t *tab) dismiss(session *pageSession, ev page.EventJavascriptDialogOpening) {
+func (t *tab) dismiss(session *session, ev page.EventJavascriptDialogOpening) {
 	params := page.HandleJavaScriptDialogParams{Accept: ev.Type == page.DialogTypeBeforeunload}
-	t.set.spawn(func(ctx context.Context) { _ = tell(ctx, session, page.HandleJavaScriptDialog, params) })
+	t.set.spawn(func(ctx context.Context) { _ = Tell(ctx, session, page.HandleJavaScriptDialog, params) })
 }
 
 // takeWaiting returns the dialog that waits for a client, which it does no
@@ -68,7 +68,7 @@ func (t *tab) takeWaiting() *waitingDialog {
 
 // watchClients dismisses what waits for a client that has let go of its tab,
 // where no other hears of it, until ctx ends.
-func (s *pageSet) watchClients(ctx context.Context, left <-chan struct{}) {
+func (s *Set) watchClients(ctx context.Context, left <-chan struct{}) {
 	for {
 		select {
 		case <-left:
@@ -86,7 +86,7 @@ func (s *pageSet) watchClients(ctx context.Context, left <-chan struct{}) {
 
 // stopWaiting dismisses what waits for a client where none hears of it.
 func (t *tab) stopWaiting() {
-	if t.set.clients.dialogs(t.session.targetID) {
+	if t.set.clients.HearsDialogs(t.session.targetID) {
 		return
 	}
 	if w := t.takeWaiting(); w != nil {
@@ -97,7 +97,7 @@ func (t *tab) stopWaiting() {
 // answer answers a dialog of the agent's page at once. The model asked for what
 // raised it, so questions are answered with yes; a prompt, which wants text that
 // nobody has, is cancelled.
-func (t *tab) answer(session *pageSession, ev page.EventJavascriptDialogOpening) {
+func (t *tab) answer(session *session, ev page.EventJavascriptDialogOpening) {
 	t.mu.Lock()
 	t.dialogs++
 	endless := t.dialogs > maxDialogs
@@ -112,12 +112,12 @@ func (t *tab) answer(session *pageSession, ev page.EventJavascriptDialogOpening)
 			defer cancel()
 			// Reaches the script between two statements, as no other command does.
 			t.set.spawn(func(ctx context.Context) {
-				_ = tell(ctx, session, runtime.TerminateExecution, cdp.Empty{})
+				_ = Tell(ctx, session, runtime.TerminateExecution, cdp.Empty{})
 			})
-			_ = tell(ctx, session, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: accept})
+			_ = Tell(ctx, session, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: accept})
 			return
 		}
-		_ = tell(ctx, session, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: accept})
+		_ = Tell(ctx, session, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: accept})
 	})
 }
 
@@ -127,5 +127,5 @@ func (t *tab) noteDialog(ev page.EventJavascriptDialogOpening, accepted bool) {
 	if !accepted {
 		answer = "cancelled"
 	}
-	t.note("%s dialog %s: %s", ev.Type, quote(t.set.scrub.text(squeeze(ev.Message)), 200), answer)
+	t.note("%s dialog %s: %s", ev.Type, quote(t.set.scrub.Text(OneLine(ev.Message)), 200), answer)
 }

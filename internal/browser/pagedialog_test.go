@@ -11,11 +11,11 @@ import (
 
 // leavingClient hears of dialogs until it is asked again.
 type leavingClient struct {
-	clients
+	Clients
 	hears bool
 }
 
-func (c *leavingClient) dialogs(target.ID) bool {
+func (c *leavingClient) HearsDialogs(target.ID) bool {
 	heard := c.hears
 	c.hears = false
 	return heard
@@ -27,8 +27,8 @@ func (c *leavingClient) dialogs(target.ID) bool {
 func TestADialogDoesNotWaitForAClientThatLeftAsItOpened(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // there is no browser to be told the answer
-	s := &pageSet{ctx: ctx, clients: &leavingClient{hears: true}, own: map[target.ID]bool{}}
-	tab := newTab(s, &pageSession{targetID: "tab"})
+	s := &Set{ctx: ctx, clients: &leavingClient{hears: true}, own: map[target.ID]bool{}}
+	tab := newTab(s, &session{targetID: "tab"})
 	tab.dialog(tab.session, page.EventJavascriptDialogOpening{Type: page.DialogTypeConfirm})
 	require.Nil(t, tab.takeWaiting(), "nobody is left to answer it")
 }

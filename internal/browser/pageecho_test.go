@@ -63,17 +63,17 @@ func TestEchoesInPiecesAreHiddenFromTheModel(t *testing.T) {
 		t.Run(c.why, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			s := newSite(t, map[string]string{"/": `<form method=post action=/login><input type=password name=p aria-label=Password><button>Log in</button></form>`})
-			s.handlers["/login"] = func(w http.ResponseWriter, _ *http.Request) {
+			s := NewSite(t, map[string]string{"/": `<form method=post action=/login><input type=password name=p aria-label=Password><button>Log in</button></form>`})
+			s.Handlers["/login"] = func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "text/html; charset=utf-8")
 				_, _ = fmt.Fprint(w, c.page+"<p>Wrong.</p>")
 			}
 			obs := open(ctx, t, p, s.URL+"/")
-			require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, login("password", secret, s.URL)))
-			require.NoError(t, p.Click(ctx, find(t, obs, "button", "Log in").Ref))
+			require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "Password").Ref, Login("password", secret, s.URL)))
+			require.NoError(t, p.Click(ctx, Find(t, obs, "button", "Log in").Ref))
 			hidden, all := false, ""
 			require.Eventually(t, func() bool {
-				obs = observe(ctx, t, p)
+				obs = Observe(ctx, t, p)
 				all = obs.Outline + obs.Title
 				hidden = hidden || strings.Contains(all, "[secret]") // a note is given once
 				return hidden && strings.Contains(obs.Outline, "Wrong.")
@@ -88,7 +88,7 @@ func TestEchoesInPiecesAreHiddenFromTheModel(t *testing.T) {
 			if !strings.Contains(c.page, "title>") && !strings.Contains(c.page, "alert(") && !strings.Contains(c.page, "option") && !strings.Contains(c.page, "aria-label='") && !strings.Contains(c.page, "title='") {
 				shot, err := p.Screenshot(ctx, true)
 				require.NoError(t, err)
-				require.Greater(t, masked(t, shot), 500, "it is painted over")
+				require.Greater(t, MaskedPixels(t, shot), 500, "it is painted over")
 			}
 		})
 	}
@@ -114,17 +114,17 @@ func TestPicturesHideEchoesThatAreOnlyPainted(t *testing.T) {
 		t.Run(c.why, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			s := newSite(t, map[string]string{
+			s := NewSite(t, map[string]string{
 				"/":      `<form method=post action=/login><input type=password name=p aria-label=Password><button>Log in</button></form>`,
 				"/login": c.page + "<p>Wrong.</p>",
 			})
 			obs := open(ctx, t, p, s.URL+"/")
-			require.NoError(t, p.Fill(ctx, find(t, obs, "textbox", "Password").Ref, login("password", secret, s.URL)))
-			clickUntil(ctx, t, p, obs, "Log in", "Wrong.")
+			require.NoError(t, p.Fill(ctx, Find(t, obs, "textbox", "Password").Ref, Login("password", secret, s.URL)))
+			ClickUntil(ctx, t, p, obs, "Log in", "Wrong.")
 			for _, whole := range []bool{false, true} {
 				shot, err := p.Screenshot(ctx, whole)
 				require.NoError(t, err)
-				require.Greater(t, masked(t, shot), 1000, "it is painted over")
+				require.Greater(t, MaskedPixels(t, shot), 1000, "it is painted over")
 			}
 		})
 	}

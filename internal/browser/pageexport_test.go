@@ -8,14 +8,14 @@ import (
 	"github.com/chromedp/cdproto/target"
 )
 
-// maxTabsOfPages is how many tabs pages may open.
-const maxTabsOfPages = maxTabs
+// MaxTabs is how many tabs pages may open.
+const MaxTabs = maxTabs
 
-// guarded reports whether a filled field waits to be sent.
-func (s *pageSet) guarded() bool { return s.guards.armed() }
+// Guarded reports whether a filled field waits to be sent.
+func (s *Set) Guarded() bool { return s.guards.Armed() }
 
-// attachedTabs are the tabs that are attached, oldest first.
-func (s *pageSet) attachedTabs() []target.ID {
+// AttachedTabs are the tabs that are attached, oldest first.
+func (s *Set) AttachedTabs() []target.ID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var ids []target.ID
@@ -25,8 +25,8 @@ func (s *pageSet) attachedTabs() []target.ID {
 	return ids
 }
 
-// dialogWaits reports whether a dialog of the oldest tab waits for a client.
-func (s *pageSet) dialogWaits() bool {
+// DialogWaits reports whether a dialog of the oldest tab waits for a client.
+func (s *Set) DialogWaits() bool {
 	s.mu.Lock()
 	t := s.tabs[0]
 	s.mu.Unlock()
@@ -35,11 +35,11 @@ func (s *pageSet) dialogWaits() bool {
 	return t.waiting != nil
 }
 
-// crash ends the process of the page that the agent works on.
-func (s *pageSet) crash(ctx context.Context) error {
+// Crash ends the process of the page that the agent works on.
+func (s *Set) Crash(ctx context.Context) error {
 	t, err := s.current(ctx)
 	if err != nil {
 		return err
 	}
-	return tell(ctx, t.session, page.Crash, cdp.Empty{})
+	return Tell(ctx, t.session, page.Crash, cdp.Empty{})
 }

@@ -21,15 +21,15 @@ type frame struct {
 	// frame, a data: URL).
 	origin  string
 	url     string
-	session *pageSession
+	session *session
 }
 
 // document names the document for as long as it lives, and element one of its
 // elements.
-func (f *frame) document() documentKey { return documentKey{frame: f.id, loader: f.loader} }
+func (f *frame) document() Document { return Document{Frame: f.id, Loader: f.loader} }
 
 func (f *frame) element(backend cdp.BackendNodeID) elementKey {
-	return elementKey{documentKey: f.document(), backend: backend}
+	return elementKey{Document: f.document(), Backend: backend}
 }
 
 // frameTree is the frames of a tab at one moment.
@@ -40,16 +40,16 @@ type frameTree struct {
 }
 
 // has reports whether a document is there.
-func (t *frameTree) has(d documentKey) bool {
-	f := t.byID[d.frame]
-	return f != nil && f.loader == d.loader
+func (t *frameTree) has(d Document) bool {
+	f := t.byID[d.Frame]
+	return f != nil && f.loader == d.Loader
 }
 
 // frameTree asks the tab and the processes of its frames for their documents.
 // A process that does not answer in time is left out with its frames.
 func (t *tab) frameTree(ctx context.Context) (*frameTree, error) {
 	t.mu.Lock()
-	others := append([]*pageSession(nil), t.frames...)
+	others := append([]*session(nil), t.frames...)
 	t.mu.Unlock()
 	parts := make([]*page.FrameTree, len(others))
 	var each sync.WaitGroup
@@ -57,12 +57,12 @@ func (t *tab) frameTree(ctx context.Context) (*frameTree, error) {
 		each.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, frameTimeout)
 			defer cancel()
-			if got, err := callOn(ctx, session, page.GetFrameTree, cdp.Empty{}); err == nil {
+			if got, err := Call(ctx, session, page.GetFrameTree, cdp.Empty{}); err == nil {
 				parts[i] = got.FrameTree
 			}
 		})
 	}
-	got, err := callOn(ctx, t.session, page.GetFrameTree, cdp.Empty{})
+	got, err := Call(ctx, t.session, page.GetFrameTree, cdp.Empty{})
 	each.Wait()
 	if err != nil {
 		return nil, fmt.Errorf("reading the frames: %w", err)
@@ -77,18 +77,18 @@ func (t *tab) frameTree(ctx context.Context) (*frameTree, error) {
 		tree.top = tree.order[0]
 	}
 	if tree.top == nil {
-		return nil, errSessionGone
+		return nil, ErrGone
 	}
 	return tree, nil
 }
 
-func (t *frameTree) add(part *page.FrameTree, session *pageSession) {
+func (t *frameTree) add(part *page.FrameTree, session *session) {
 	if part == nil || part.Frame == nil {
 		return
 	}
 	f := &frame{
 		id: part.Frame.ID, parent: part.Frame.ParentID, loader: part.Frame.LoaderID,
-		origin: canonicalOrigin(part.Frame.SecurityOrigin), url: part.Frame.URL + part.Frame.URLFragment,
+		origin: CanonicalOrigin(part.Frame.SecurityOrigin), url: part.Frame.URL + part.Frame.URLFragment,
 		session: session,
 	}
 	if t.byID[f.id] == nil {
@@ -117,13 +117,13 @@ func (t *frameTree) ancestors(f *frame) []*frame {
 // info asks the browser process about the tab, so that the answer does not
 // rest on the process that renders the page.
 func (t *tab) info(ctx context.Context) (*target.Info, error) {
-	root := t.set.conn.root()
-	got, err := callOn(ctx, root, target.GetTargetInfo, target.GetTargetInfoParams{TargetID: t.session.targetID})
+	root := t.set.conn.Root()
+	got, err := Call(ctx, root, target.GetTargetInfo, target.GetTargetInfoParams{TargetID: t.session.targetID})
 	if err != nil {
 		return nil, fmt.Errorf("reading the tab's address: %w", err)
 	}
 	if got.TargetInfo == nil {
-		return nil, errSessionGone
+		return nil, ErrGone
 	}
 	return got.TargetInfo, nil
 }
@@ -131,7 +131,7 @@ func (t *tab) info(ctx context.Context) (*target.Info, error) {
 // world returns an execution context in which no script of the page runs: it
 // sees the document, never the page's objects and prototypes.
 func world(ctx context.Context, f *frame) (runtime.ExecutionContextID, error) {
-	got, err := callOn(ctx, f.session, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: f.id, WorldName: "bctrl"})
+	got, err := Call(ctx, f.session, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: f.id, WorldName: "bctrl"})
 	if err != nil {
 		return 0, fmt.Errorf("entering the document: %w", err)
 	}
@@ -159,7 +159,7 @@ func (t *tab) node(ctx context.Context, f *frame, backend cdp.BackendNodeID) (*n
 // nodeIn is node in a world that was entered before.
 func (t *tab) nodeIn(ctx context.Context, f *frame, w runtime.ExecutionContextID, backend cdp.BackendNodeID) (*node, error) {
 	n := &node{frame: f, world: w, backend: backend, group: t.set.objectGroup()}
-	got, err := callOn(ctx, f.session, dom.ResolveNode, dom.ResolveNodeParams{BackendNodeID: backend, ExecutionContextID: w, ObjectGroup: n.group})
+	got, err := Call(ctx, f.session, dom.ResolveNode, dom.ResolveNodeParams{BackendNodeID: backend, ExecutionContextID: w, ObjectGroup: n.group})
 	if err != nil {
 		return nil, err
 	}
@@ -171,9 +171,9 @@ func (t *tab) nodeIn(ctx context.Context, f *frame, w runtime.ExecutionContextID
 // hang.
 func (n *node) release() { releaseGroup(n.frame.session, n.group) }
 
-func releaseGroup(s *pageSession, group string) {
-	_, _ = s.post(context.Background(), runtime.ReleaseObjectGroup.Method, runtime.ReleaseObjectGroupParams{ObjectGroup: group})
+func releaseGroup(s *session, group string) {
+	_, _ = s.Post(context.Background(), runtime.ReleaseObjectGroup.Method, runtime.ReleaseObjectGroupParams{ObjectGroup: group})
 }
 
 // objectGroup names the objects of one action, to release them together.
-func (s *pageSet) objectGroup() string { return "bctrl-" + strconv.FormatInt(s.groups.Add(1), 10) }
+func (s *Set) objectGroup() string { return "bctrl-" + strconv.FormatInt(s.groups.Add(1), 10) }

@@ -8,16 +8,16 @@ import (
 )
 
 // openPage starts a browser that may reach this machine, and takes its page over.
-func openPage(t *testing.T) (context.Context, *pageSet, Browser) {
+func openPage(t *testing.T) (context.Context, *Set, Browser) {
 	t.Helper()
 	return openPageOf(t, Spec{ID: "page"})
 }
 
 // openPageOf does it for a browser of a spec.
-func openPageOf(t *testing.T, spec Spec) (context.Context, *pageSet, Browser) {
+func openPageOf(t *testing.T, spec Spec) (context.Context, *Set, Browser) {
 	t.Helper()
 	driver, err := NewChromium(Options{})
 	require.NoError(t, err)
-	ctx, p, b := openPageFrom(t, driver, spec)
-	return ctx, p.(*pageSet), b
+	ctx, p, b := OpenPage(t, driver, spec)
+	return ctx, p.(*Set), b
 }

@@ -94,7 +94,7 @@ func scriptArguments(args []any) ([]scriptArgument, error) {
 			out[i].Object = n.object
 			continue
 		}
-		raw, err := jsonv2.Marshal(arg, pageText())
+		raw, err := jsonv2.Marshal(arg, PageText())
 		if err != nil {
 			return nil, fmt.Errorf("encoding an argument: %w", err)
 		}
@@ -105,14 +105,14 @@ func scriptArguments(args []any) ([]scriptArgument, error) {
 
 // run calls fn in an isolated world and returns what it returned, by value
 // unless the caller wants the object.
-func run(ctx context.Context, s *pageSession, call scriptCall, args []any) (*runtime.RemoteObject, error) {
+func run(ctx context.Context, s *session, call scriptCall, args []any) (*runtime.RemoteObject, error) {
 	var err error
 	if call.Arguments, err = scriptArguments(args); err != nil {
 		return nil, err
 	}
 	call.Silent, call.Await = true, true
 	var got runtime.CallFunctionOnResult
-	if err := s.call(ctx, runtime.CallFunctionOn.Method, call, &got); err != nil {
+	if err := s.Call(ctx, runtime.CallFunctionOn.Method, call, &got); err != nil {
 		return nil, err
 	}
 	if got.ExceptionDetails != nil || got.Result == nil {
@@ -146,7 +146,7 @@ func decodeResult(got *runtime.RemoteObject, result any) error {
 	if len(got.Value) == 0 {
 		return errScript
 	}
-	if err := decodeJSON(got.Value, result); err != nil {
+	if err := Decode(got.Value, result); err != nil {
 		return errScript
 	}
 	return nil
@@ -163,9 +163,9 @@ func evaluateNodes(ctx context.Context, f *frame, w runtime.ExecutionContextID, 
 }
 
 // elementsOf returns the nodes in an array, at most limit.
-func elementsOf(ctx context.Context, s *pageSession, array runtime.RemoteObjectID, limit int) ([]runtime.RemoteObjectID, error) {
+func elementsOf(ctx context.Context, s *session, array runtime.RemoteObjectID, limit int) ([]runtime.RemoteObjectID, error) {
 	own := true
-	list, err := callOn(ctx, s, runtime.GetProperties, runtime.GetPropertiesParams{ObjectID: array, OwnProperties: &own})
+	list, err := Call(ctx, s, runtime.GetProperties, runtime.GetPropertiesParams{ObjectID: array, OwnProperties: &own})
 	if err != nil {
 		return nil, err
 	}
@@ -179,15 +179,15 @@ func elementsOf(ctx context.Context, s *pageSession, array runtime.RemoteObjectI
 }
 
 // backendOf returns the id of a node that outlives our hold on it.
-func backendOf(ctx context.Context, s *pageSession, object runtime.RemoteObjectID) (cdp.BackendNodeID, error) {
-	got, err := callOn(ctx, s, dom.DescribeNode, dom.DescribeNodeParams{ObjectID: object})
+func backendOf(ctx context.Context, s *session, object runtime.RemoteObjectID) (cdp.BackendNodeID, error) {
+	got, err := Call(ctx, s, dom.DescribeNode, dom.DescribeNodeParams{ObjectID: object})
 	if err != nil {
 		return 0, err
 	}
 	return got.Node.BackendNodeID, nil
 }
 
-// decodeJSON decodes what the browser sent.
-func decodeJSON(data []byte, into any) error {
-	return jsonv2.Unmarshal(data, into, pageText())
+// Decode decodes what the browser sent.
+func Decode(data []byte, into any) error {
+	return jsonv2.Unmarshal(data, into, PageText())
 }

@@ -85,7 +85,7 @@ func movesText(k key, held int64) bool {
 
 // parseKey reads "Enter", "a", "Shift+Tab", "Control+A".
 func parseKey(text string) (key, int64, error) {
-	bad := refuse(400, "page.unknown_key", "there is no such key", `keys are "Enter", "Tab", "Escape", "ArrowDown", a character, or one of them after "Control+", "Shift+", "Alt+" or "Meta+"`)
+	bad := Refuse(400, "page.unknown_key", "there is no such key", `keys are "Enter", "Tab", "Escape", "ArrowDown", a character, or one of them after "Control+", "Shift+", "Alt+" or "Meta+"`)
 	if len(text) > 64 || text == "" {
 		return key{}, 0, bad
 	}
@@ -127,7 +127,7 @@ func parseKey(text string) (key, int64, error) {
 }
 
 // Press sends one key to what has the focus. See [Page].
-func (s *pageSet) Press(ctx context.Context, name string) error {
+func (s *Set) Press(ctx context.Context, name string) error {
 	k, held, err := parseKey(name)
 	if err != nil {
 		return err
@@ -138,11 +138,11 @@ func (s *pageSet) Press(ctx context.Context, name string) error {
 		if s.secret.Load() && movesText(k, held) {
 			// A piece of a value, pasted elsewhere, would not be recognised, nor
 			// would what a page's own button has put on the clipboard.
-			return refuse(403, "page.key_refused",
+			return Refuse(403, "page.key_refused",
 				"nothing is copied, cut, pasted or undone in a browser where a login was filled", "type the text instead")
 		}
 		if k.name == "Enter" || k.name == " " {
-			s.guards.submitting(t.session.id)
+			s.guards.ExpectSubmit(t.session.ID)
 		}
 		return t.press(ctx, k, held)
 	})
@@ -164,8 +164,8 @@ func (t *tab) press(ctx context.Context, k key, held int64) error {
 	up := down
 	up.Type, up.Text, up.UnmodifiedText, up.Commands = input.DispatchKeyEventTypeKeyUp, "", "", nil
 	for _, params := range []input.DispatchKeyEventParams{down, up} {
-		err := tell(ctx, t.session, input.DispatchKeyEvent, params)
-		if errors.Is(err, errSessionGone) {
+		err := Tell(ctx, t.session, input.DispatchKeyEvent, params)
+		if errors.Is(err, ErrGone) {
 			return nil // the key closed the tab
 		}
 		if err != nil {

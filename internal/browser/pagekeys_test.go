@@ -12,11 +12,11 @@ import (
 // waits for its tab, as two executions at once may.
 func TestAKeyThatWaitedIsHeldToWhatWasFilledMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &pageSet{
-			conn: &pageConn{done: make(chan struct{})}, guards: newFillGuards(nil, nil), scrub: newScrubber(),
+		s := &Set{
+			conn: &Conn{Done: make(chan struct{})}, guards: NewGuards(nil, nil), scrub: NewScrubber(),
 			changed: make(chan struct{}), own: map[target.ID]bool{"tab": true},
 		}
-		session := &pageSession{link: link{conn: s.conn}, targetID: "tab", ready: make(chan struct{}), gone: make(chan struct{})}
+		session := &session{Session: Session{Conn: s.conn}, targetID: "tab", ready: make(chan struct{}), gone: make(chan struct{})}
 		s.tabs = []*tab{newTab(s, session)}
 		pressed := make(chan error, 1)
 		go func() { pressed <- s.Press(t.Context(), "Control+c") }()

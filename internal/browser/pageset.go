@@ -22,27 +22,27 @@ import (
 // beyond them is closed at once. Those of clients are not counted.
 const maxTabs = 20
 
-// clients is what the clients from outside have attached.
-type clients interface {
-	// attached reports whether one has attached a tab, dialogs whether one
+// Clients is what the clients from outside have attached.
+type Clients interface {
+	// Attached reports whether one has attached a tab, dialogs whether one
 	// hears of its dialogs.
-	attached(target.ID) bool
-	dialogs(target.ID) bool
-	// restoreScreens sets again what screens they emulate in a tab.
-	restoreScreens(context.Context, target.ID)
-	// left has an element when one has let go of a tab.
-	left() <-chan struct{}
+	Attached(target.ID) bool
+	HearsDialogs(target.ID) bool
+	// RestoreScreens sets again what screens they emulate in a tab.
+	RestoreScreens(context.Context, target.ID)
+	// Released has an element when one has let go of a tab.
+	Released() <-chan struct{}
 }
 
-// pageSet follows every tab, frame and worker of one browser over one DevTools
+// Set follows every tab, frame and worker of one browser over one DevTools
 // connection that nobody else reads. It implements [Page] on the newest tab
 // that is not a client's: pagetabs.go.
 //
 // The filter of outside clients asks carriesFill before it lets a request's
 // body through, and never lets a client use Fetch or Network.setRequestInterception.
-type pageSet struct {
-	conn    *pageConn
-	clients clients
+type Set struct {
+	conn    *Conn
+	clients Clients
 	proxy   *egress.Proxy // by which the browser reaches the network
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -51,12 +51,12 @@ type pageSet struct {
 	filled  atomic.Bool // something was filled
 	secret  atomic.Bool // a password or a code was, as itself or as a placeholder
 
-	guards *fillGuards
-	scrub  *scrubber
+	guards *Guards
+	scrub  *Scrubber
 	refs   *refTable
 
 	mu       sync.Mutex
-	sessions map[target.SessionID]*pageSession
+	sessions map[target.SessionID]*session
 	tabs     []*tab             // oldest first
 	changed  chan struct{}      // closed and replaced when tabs changes
 	own      map[target.ID]bool // the tabs that nobody's page and no client opened
@@ -66,22 +66,22 @@ type pageSet struct {
 // openPages takes over conn, an unfiltered DevTools connection to a browser,
 // until close. Of its tabs, own are not a client's. The context bounds the
 // start alone.
-func openPages(ctx context.Context, conn CDPConn, proxy *egress.Proxy, others clients, own []target.ID) (*pageSet, error) {
+func openPages(ctx context.Context, conn CDPConn, proxy *egress.Proxy, others Clients, own []target.ID) (*Set, error) {
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s := &pageSet{
+	s := &Set{
 		ctx: life, cancel: cancel, proxy: proxy, clients: others, own: map[target.ID]bool{},
-		scrub: newScrubber(), refs: newRefTable(),
-		sessions: map[target.SessionID]*pageSession{}, changed: make(chan struct{}),
+		scrub: NewScrubber(), refs: newRefTable(),
+		sessions: map[target.SessionID]*session{}, changed: make(chan struct{}),
 	}
 	for _, id := range own {
 		s.own[id] = true
 	}
-	s.guards = newFillGuards(s.spawn, s.intercept)
-	s.conn = newPageConn(life, conn, s.onEvent)
-	s.spawn(func(ctx context.Context) { s.watchClients(ctx, others.left()) })
-	root := s.conn.root()
-	if err := tell(ctx, root, target.SetAutoAttach, autoAttach()); err != nil {
-		s.close()
+	s.guards = NewGuards(s.spawn, s.intercept)
+	s.conn = NewConn(life, conn, s.onEvent)
+	s.spawn(func(ctx context.Context) { s.watchClients(ctx, others.Released()) })
+	root := s.conn.Root()
+	if err := Tell(ctx, root, target.SetAutoAttach, autoAttach()); err != nil {
+		s.Close()
 		return nil, fmt.Errorf("attaching to the browser: %w", err)
 	}
 	s.mu.Lock()
@@ -97,18 +97,18 @@ func autoAttach() target.SetAutoAttachParams {
 	return target.SetAutoAttachParams{AutoAttach: true, WaitForDebuggerOnStart: true, Flatten: &flat}
 }
 
-// close lets go of the browser; it does not stop it.
-func (s *pageSet) close() {
+// Close lets go of the browser; it does not stop it.
+func (s *Set) Close() {
 	s.mu.Lock()
 	s.cancel() // under mu: nothing is spawned after it
 	s.mu.Unlock()
-	s.guards.close()
-	<-s.conn.done
+	s.guards.Close()
+	<-s.conn.Done
 	s.work.Wait()
 }
 
 // spawn runs fn beside the reader of the connection, until close at most.
-func (s *pageSet) spawn(fn func(ctx context.Context)) {
+func (s *Set) spawn(fn func(ctx context.Context)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ctx.Err() != nil {
@@ -118,29 +118,29 @@ func (s *pageSet) spawn(fn func(ctx context.Context)) {
 }
 
 // hasSecrets reports whether anything was filled in this browser.
-func (s *pageSet) hasSecrets() bool { return s.filled.Load() }
+func (s *Set) hasSecrets() bool { return s.filled.Load() }
 
-// carriesFill reports whether the body of a request held, or may come to hold,
+// CarriesFill reports whether the body of a request held, or may come to hold,
 // a value from the vault.
-func (s *pageSet) carriesFill(id network.RequestID) bool { return s.guards.carried(id) }
+func (s *Set) CarriesFill(id network.RequestID) bool { return s.guards.Carried(id) }
 
-// ready waits until the agent's tab is set up, and opens one when there is none.
-func (s *pageSet) ready(ctx context.Context) error {
+// Ready waits until the agent's tab is set up, and opens one when there is none.
+func (s *Set) Ready(ctx context.Context) error {
 	_, err := s.current(ctx)
 	return err
 }
 
 // current returns the agent's tab once it is set up, opening one when there is
 // none.
-func (s *pageSet) current(ctx context.Context) (*tab, error) {
+func (s *Set) current(ctx context.Context) (*tab, error) {
 	for {
 		s.mu.Lock()
 		changed := s.changed
 		t := s.newest()
 		s.mu.Unlock()
 		if t == nil {
-			root := s.conn.root()
-			made, err := callOn(ctx, root, target.CreateTarget, target.CreateTargetParams{URL: "about:blank"})
+			root := s.conn.Root()
+			made, err := Call(ctx, root, target.CreateTarget, target.CreateTargetParams{URL: "about:blank"})
 			if err != nil {
 				return nil, fmt.Errorf("opening a tab: %w", err)
 			}
@@ -161,16 +161,16 @@ func (s *pageSet) current(ctx context.Context) (*tab, error) {
 				continue
 			case <-changed:
 				continue
-			case <-s.conn.done:
-				return nil, errSessionGone
+			case <-s.conn.Done:
+				return nil, ErrGone
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}
 		}
 		select {
 		case <-changed:
-		case <-s.conn.done:
-			return nil, errSessionGone
+		case <-s.conn.Done:
+			return nil, ErrGone
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -178,21 +178,21 @@ func (s *pageSet) current(ctx context.Context) (*tab, error) {
 }
 
 // tabsChanged wakes who waits in current. Call it with mu held.
-func (s *pageSet) tabsChanged() {
+func (s *Set) tabsChanged() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
 
-func (s *pageSet) session(id target.SessionID) *pageSession {
+func (s *Set) session(id target.SessionID) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sessions[id]
 }
 
 // intercept turns request interception on or off everywhere.
-func (s *pageSet) intercept(on bool) {
+func (s *Set) intercept(on bool) {
 	s.mu.Lock()
-	all := make([]*pageSession, 0, len(s.sessions))
+	all := make([]*session, 0, len(s.sessions))
 	for _, session := range s.sessions {
 		all = append(all, session)
 	}
@@ -210,19 +210,19 @@ func (s *pageSet) intercept(on bool) {
 
 // interceptOn sets one session's interception. A session that does not answer
 // sends the placeholder, which is worth nothing: no error is needed.
-func interceptOn(ctx context.Context, session *pageSession, on bool) {
+func interceptOn(ctx context.Context, session *session, on bool) {
 	if !on {
-		_ = tell(ctx, session, fetch.Disable, cdp.Empty{})
-		_ = tell(ctx, session, network.SetBypassServiceWorker, network.SetBypassServiceWorkerParams{})
+		_ = Tell(ctx, session, fetch.Disable, cdp.Empty{})
+		_ = Tell(ctx, session, network.SetBypassServiceWorker, network.SetBypassServiceWorkerParams{})
 		return
 	}
 	// A service worker would see the swapped body: scripts of the page run in it.
-	_ = tell(ctx, session, network.SetBypassServiceWorker, network.SetBypassServiceWorkerParams{Bypass: true})
-	_ = tell(ctx, session, fetch.Enable, fetch.EnableParams{})
+	_ = Tell(ctx, session, network.SetBypassServiceWorker, network.SetBypassServiceWorkerParams{Bypass: true})
+	_ = Tell(ctx, session, fetch.Enable, fetch.EnableParams{})
 }
 
 // onEvent handles one event of the connection; it must not block.
-func (s *pageSet) onEvent(id target.SessionID, method string, params jsonv2.Value) {
+func (s *Set) onEvent(id target.SessionID, method string, params jsonv2.Value) {
 	switch method {
 	case target.AttachedToTarget.Method:
 		event(params, func(ev target.EventAttachedToTarget) { s.attached(id, ev) })
@@ -246,9 +246,9 @@ func (s *pageSet) onEvent(id target.SessionID, method string, params jsonv2.Valu
 	}
 }
 
-func (s *pageSet) attached(parent target.SessionID, ev target.EventAttachedToTarget) {
-	session := &pageSession{
-		link: s.conn.session(ev.SessionID), targetID: ev.TargetInfo.TargetID, kind: ev.TargetInfo.Type,
+func (s *Set) attached(parent target.SessionID, ev target.EventAttachedToTarget) {
+	session := &session{
+		Session: s.conn.Session(ev.SessionID), targetID: ev.TargetInfo.TargetID, kind: ev.TargetInfo.Type,
 		ready: make(chan struct{}), gone: make(chan struct{}),
 	}
 	s.mu.Lock()
@@ -275,7 +275,7 @@ func (s *pageSet) attached(parent target.SessionID, ev target.EventAttachedToTar
 			session.tab.addFrame(session)
 		}
 	}
-	s.sessions[session.id] = session
+	s.sessions[session.ID] = session
 	s.mu.Unlock()
 
 	s.spawn(func(ctx context.Context) {
@@ -285,13 +285,13 @@ func (s *pageSet) attached(parent target.SessionID, ev target.EventAttachedToTar
 		s.setUp(setting, session)
 		close(session.ready)
 		if over { // once it runs: the page that opened it stands still until then
-			root := s.conn.root()
-			_ = tell(ctx, root, target.CloseTarget, target.CloseTargetParams{TargetID: session.targetID})
+			root := s.conn.Root()
+			_ = Tell(ctx, root, target.CloseTarget, target.CloseTargetParams{TargetID: session.targetID})
 		}
 	})
 }
 
-func (s *pageSet) detached(id target.SessionID) {
+func (s *Set) detached(id target.SessionID) {
 	s.mu.Lock()
 	session := s.sessions[id]
 	delete(s.sessions, id)
@@ -310,16 +310,16 @@ func (s *pageSet) detached(id target.SessionID) {
 		return
 	}
 	close(session.gone)
-	s.conn.endSession(id)
-	s.guards.sessionGone(id)
+	s.conn.EndSession(id)
+	s.guards.SessionGone(id)
 }
 
 // setUp prepares a new target and lets it run. The commands are sent in one go
 // and only the last answer is awaited: a paused target answers some of them
 // only once it runs.
-func (s *pageSet) setUp(ctx context.Context, session *pageSession) {
+func (s *Set) setUp(ctx context.Context, session *session) {
 	send := func(method string, params any) <-chan struct{} {
-		reply, err := session.post(ctx, method, params)
+		reply, err := session.Post(ctx, method, params)
 		answered := make(chan struct{})
 		if err != nil {
 			close(answered)
@@ -346,7 +346,7 @@ func (s *pageSet) setUp(ctx context.Context, session *pageSession) {
 	case "worker", "shared_worker", "service_worker":
 		send(target.SetAutoAttach.Method, autoAttach())
 	}
-	if s.guards.watching() {
+	if s.guards.Watching() {
 		send(network.SetBypassServiceWorker.Method, network.SetBypassServiceWorkerParams{Bypass: true})
 		send(fetch.Enable.Method, fetch.EnableParams{})
 	}
@@ -363,7 +363,7 @@ func (s *pageSet) setUp(ctx context.Context, session *pageSession) {
 }
 
 // closeTab ends a tab that is of no use any more: a crashed one.
-func (s *pageSet) closeTab(ctx context.Context, t *tab) {
-	root := s.conn.root()
-	_ = tell(ctx, root, target.CloseTarget, target.CloseTargetParams{TargetID: t.session.targetID})
+func (s *Set) closeTab(ctx context.Context, t *tab) {
+	root := s.conn.Root()
+	_ = Tell(ctx, root, target.CloseTarget, target.CloseTargetParams{TargetID: t.session.targetID})
 }

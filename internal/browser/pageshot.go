@@ -28,7 +28,7 @@ const (
 
 // Screenshot returns a PNG in which filled fields, and text that repeats what
 // was filled, are painted over. See [Page].
-func (s *pageSet) Screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
+func (s *Set) Screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
 	var shot []byte
 	err := s.do(ctx, func(ctx context.Context, t *tab) (err error) {
 		shot, err = t.screenshot(ctx, fullPage)
@@ -38,12 +38,12 @@ func (s *pageSet) Screenshot(ctx context.Context, fullPage bool) ([]byte, error)
 }
 
 func (t *tab) screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
-	metrics, err := callOn(ctx, t.session, page.GetLayoutMetrics, cdp.Empty{})
+	metrics, err := Call(ctx, t.session, page.GetLayoutMetrics, cdp.Empty{})
 	if err != nil {
 		return nil, fmt.Errorf("measuring the page: %w", err)
 	}
 	if metrics.CSSVisualViewport == nil || metrics.CSSContentSize == nil {
-		return nil, errSessionGone
+		return nil, ErrGone
 	}
 	view := metrics.CSSVisualViewport
 	clip := page.Viewport{X: view.PageX, Y: view.PageY, Width: view.ClientWidth, Height: view.ClientHeight, Scale: 1}
@@ -64,7 +64,7 @@ func (t *tab) screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
 		params.Clip, params.CaptureBeyondViewport = &clip, &fullPage
 		defer t.restoreScreens(ctx)
 	}
-	got, err := callOn(ctx, t.session, page.CaptureScreenshot, params)
+	got, err := Call(ctx, t.session, page.CaptureScreenshot, params)
 	if err != nil {
 		return nil, fmt.Errorf("taking a picture: %w", err)
 	}
@@ -86,7 +86,7 @@ func (t *tab) screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
 func (t *tab) restoreScreens(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), frameTimeout)
 	defer cancel()
-	t.set.clients.restoreScreens(ctx, t.session.targetID)
+	t.set.clients.RestoreScreens(ctx, t.session.targetID)
 }
 
 // masks are the boxes to paint over, in the viewport of the tab.
@@ -99,7 +99,7 @@ func (t *tab) masks(ctx context.Context) ([]box, error) {
 		return nil, err
 	}
 	var out []box
-	painted := map[*pageSession]map[cdp.FrameID]paintedTexts{}
+	painted := map[*session]map[cdp.FrameID]paintedTexts{}
 	for i, f := range tree.order {
 		if i == maxFrames {
 			break
@@ -149,13 +149,13 @@ func (t *tab) telling(ctx context.Context, f *frame) ([]cdp.BackendNodeID, error
 		return nil, err
 	}
 	if size.Elements > maxElements {
-		return nil, refuse(413, "page.too_large", "the page is too large to take a picture of after something was filled", "")
+		return nil, Refuse(413, "page.too_large", "the page is too large to take a picture of after something was filled", "")
 	}
 	var got struct {
 		Nodes []*axNode `json:"nodes"`
 	}
 	params := accessibility.GetFullAXTreeParams{FrameID: f.id}
-	if err := f.session.call(ctx, accessibility.GetFullAXTree.Method, params, &got); err != nil {
+	if err := f.session.Call(ctx, accessibility.GetFullAXTree.Method, params, &got); err != nil {
 		return nil, fmt.Errorf("reading the page: %w", err)
 	}
 	for _, n := range got.Nodes {
@@ -164,7 +164,7 @@ func (t *tab) telling(ctx context.Context, f *frame) ([]cdp.BackendNodeID, error
 			continue
 		}
 		for _, text := range []string{string(n.Name.Value), string(n.Value.Value)} {
-			if n.Backend != 0 && string(n.Role.Value) != "RootWebArea" && t.set.scrub.text(text) != text {
+			if n.Backend != 0 && string(n.Role.Value) != "RootWebArea" && t.set.scrub.Text(text) != text {
 				out = append(out, n.Backend)
 				break
 			}

@@ -58,10 +58,10 @@ func (s *snapshot) text(i int) string {
 // accessibility tree does not have them all: a page leaves out of it what it
 // likes, what lies behind a dialog is not in it, and neither is a field's hint
 // where the field has a name.
-func paintedBy(ctx context.Context, session *pageSession) (map[cdp.FrameID]paintedTexts, error) {
+func paintedBy(ctx context.Context, session *session) (map[cdp.FrameID]paintedTexts, error) {
 	var got snapshot
 	params := domsnapshot.CaptureSnapshotParams{ComputedStyles: []string{}}
-	if err := session.call(ctx, domsnapshot.CaptureSnapshot.Method, params, &got); err != nil {
+	if err := session.Call(ctx, domsnapshot.CaptureSnapshot.Method, params, &got); err != nil {
 		return nil, fmt.Errorf("reading what the page paints: %w", err)
 	}
 	out := map[cdp.FrameID]paintedTexts{}
@@ -109,8 +109,8 @@ func (t *tab) echoesIn(painted []paintedText) []cdp.BackendNodeID {
 		texts[i] = p.text
 	}
 	var out []cdp.BackendNodeID
-	for i, hidden := range t.set.scrub.cuts(texts) {
-		if len(hidden) > 0 || t.set.scrub.text(texts[i]) != texts[i] {
+	for i, hidden := range t.set.scrub.Spans(texts) {
+		if len(hidden) > 0 || t.set.scrub.Text(texts[i]) != texts[i] {
 			out = append(out, painted[i].backend)
 		}
 	}

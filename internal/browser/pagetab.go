@@ -23,10 +23,10 @@ const (
 	maxNotes = 10
 )
 
-// pageSession is one attached target: a tab, a frame in a process of its own,
+// session is one attached target: a tab, a frame in a process of its own,
 // or a worker.
-type pageSession struct {
-	link
+type session struct {
+	Session
 	targetID target.ID
 	kind     string // the target's type: page, iframe, worker, service_worker, shared_worker
 	tab      *tab   // the tab it belongs to; nil for workers that serve many
@@ -38,8 +38,8 @@ type pageSession struct {
 // tab is one tab: a top-level page and the frames that other processes run for
 // it.
 type tab struct {
-	set     *pageSet
-	session *pageSession
+	set     *Set
+	session *session
 	// opener is the tab whose page opened it, if one did. What is known of whose
 	// it is, and whether it counts, is under the set's lock.
 	opener  target.ID
@@ -49,7 +49,7 @@ type tab struct {
 	mu       sync.Mutex
 	working  int            // actions of the agent that run
 	waiting  *waitingDialog // for a client to answer it; nil is none
-	frames   []*pageSession // of frames in other processes, oldest first
+	frames   []*session     // of frames in other processes, oldest first
 	loads    map[cdp.FrameID]load
 	loaded   chan struct{} // closed and replaced when loads changes
 	traffic  map[trafficID]time.Time
@@ -57,8 +57,8 @@ type tab struct {
 	dialogs  int       // since the last action
 	notes    []string
 	filled   map[elementKey]bool
-	direct   map[documentKey]bool // documents that hold a value itself
-	typed    map[elementKey]bool  // fields of those that the model has written
+	direct   map[Document]bool   // documents that hold a value itself
+	typed    map[elementKey]bool // fields of those that the model has written
 }
 
 // load is how far the newest document of a frame has come.
@@ -73,26 +73,26 @@ func (l load) replaced(loader cdp.LoaderID) bool { return slices.Contains(l.befo
 
 // trafficID tells requests apart: ids are unique within a session alone.
 type trafficID struct {
-	session *pageSession
+	session *session
 	request network.RequestID
 }
 
-func newTab(set *pageSet, session *pageSession) *tab {
+func newTab(set *Set, session *session) *tab {
 	return &tab{
 		set: set, session: session,
 		loads: map[cdp.FrameID]load{}, loaded: make(chan struct{}),
 		traffic: map[trafficID]time.Time{}, filled: map[elementKey]bool{},
-		direct: map[documentKey]bool{}, typed: map[elementKey]bool{},
+		direct: map[Document]bool{}, typed: map[elementKey]bool{},
 	}
 }
 
-func (t *tab) addFrame(session *pageSession) {
+func (t *tab) addFrame(session *session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.frames = append(t.frames, session)
 }
 
-func (t *tab) removeFrame(session *pageSession) {
+func (t *tab) removeFrame(session *session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i, other := range t.frames {
@@ -128,7 +128,7 @@ func (t *tab) takeNotes() []string {
 
 // onEvent handles an event of the tab or of one of its frames and workers; it
 // must not block.
-func (t *tab) onEvent(session *pageSession, method string, params jsonv2.Value) {
+func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 	switch method {
 	case page.JavascriptDialogOpening.Method:
 		event(params, func(ev page.EventJavascriptDialogOpening) { t.dialog(session, ev) })
@@ -137,13 +137,13 @@ func (t *tab) onEvent(session *pageSession, method string, params jsonv2.Value) 
 	case page.FrameNavigated.Method:
 		event(params, func(ev page.EventFrameNavigated) {
 			t.navigated(ev.Frame.ID, ev.Frame.LoaderID)
-			t.set.guards.documentGone(ev.Frame.ID, ev.Frame.LoaderID)
+			t.set.guards.DocumentGone(ev.Frame.ID, ev.Frame.LoaderID)
 		})
 	case page.FrameDetached.Method:
 		event(params, func(ev page.EventFrameDetached) {
 			if ev.Reason != page.FrameDetachedReasonSwap { // else it goes on in another process
 				t.forgetLoad(ev.FrameID)
-				t.set.guards.documentGone(ev.FrameID, "")
+				t.set.guards.DocumentGone(ev.FrameID, "")
 			}
 		})
 	case page.LifecycleEvent.Method:
@@ -161,7 +161,7 @@ func (t *tab) onEvent(session *pageSession, method string, params jsonv2.Value) 
 			t.moved(trafficID{session, ev.RequestID}, true)
 		})
 	case network.WebSocketFrameSent.Method:
-		event(params, func(ev socketMessage) { t.set.guards.socketSends(t.session.id, ev.Response.Text) })
+		event(params, func(ev socketMessage) { t.set.guards.NoteSocketMessage(t.session.ID, ev.Response.Text) })
 	case network.LoadingFinished.Method:
 		event(params, func(ev network.EventLoadingFinished) { t.moved(trafficID{session, ev.RequestID}, false) })
 	case network.LoadingFailed.Method:

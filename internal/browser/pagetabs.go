@@ -20,7 +20,7 @@ const (
 )
 
 // newest returns the agent's newest tab, or nil. Call it with mu held.
-func (s *pageSet) newest() *tab {
+func (s *Set) newest() *tab {
 	for i := len(s.tabs) - 1; i >= 0; i-- {
 		if !s.theirs(s.tabs[i]) {
 			return s.tabs[i]
@@ -30,7 +30,7 @@ func (s *pageSet) newest() *tab {
 }
 
 // theirs reports whether a tab is a client's. Call it with mu held.
-func (s *pageSet) theirs(t *tab) bool {
+func (s *Set) theirs(t *tab) bool {
 	if t.whose != unsettled {
 		return t.whose == aClients
 	}
@@ -49,7 +49,7 @@ func (t *tab) theirs() bool {
 }
 
 // tabOf returns the tab of a target, or nil. Call it with mu held.
-func (s *pageSet) tabOf(id target.ID) *tab {
+func (s *Set) tabOf(id target.ID) *tab {
 	for _, t := range s.tabs {
 		if t.session.targetID == id {
 			return t
@@ -60,7 +60,7 @@ func (s *pageSet) tabOf(id target.ID) *tab {
 
 // leaveTab settles whose the tabs are that a tab has opened, before it goes.
 // Call it with mu held.
-func (s *pageSet) leaveTab(t *tab) {
+func (s *Set) leaveTab(t *tab) {
 	for _, other := range s.tabs {
 		if other.opener == t.session.targetID && other.whose == unsettled {
 			other.whose = theAgents
@@ -75,16 +75,16 @@ func (s *pageSet) leaveTab(t *tab) {
 // counts reports whether a new tab counts against what pages may open: not
 // where a client or the agent asked for it, and not what a page opens that a
 // client drives. Call it with mu held.
-func (s *pageSet) counts(t *tab) bool {
+func (s *Set) counts(t *tab) bool {
 	if t.opener == "" || s.theirs(t) {
 		return false
 	}
 	opener := s.tabOf(t.opener)
-	return opener == nil || opener.isWorkedOn() || !s.clients.attached(t.opener)
+	return opener == nil || opener.isWorkedOn() || !s.clients.Attached(t.opener)
 }
 
 // counted is how many tabs count. Call it with mu held.
-func (s *pageSet) counted() (n int) {
+func (s *Set) counted() (n int) {
 	for _, t := range s.tabs {
 		if t.counted {
 			n++

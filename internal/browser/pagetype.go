@@ -105,7 +105,7 @@ const jsSelect = `function (wanted) {
 }`
 
 // Type replaces the text of an editable element. See [Page].
-func (s *pageSet) Type(ctx context.Context, ref Ref, text string) error {
+func (s *Set) Type(ctx context.Context, ref Ref, text string) error {
 	if err := s.refuseFilled(text); err != nil {
 		return err
 	}
@@ -123,11 +123,11 @@ func (s *pageSet) Type(ctx context.Context, ref Ref, text string) error {
 
 // refuseFilled refuses to write what stands for a filled value, which a page
 // may have shown.
-func (s *pageSet) refuseFilled(text string) error {
-	if !s.guards.holdsPlaceholder(text) {
+func (s *Set) refuseFilled(text string) error {
+	if !s.guards.HoldsPlaceholder(text) {
 		return nil
 	}
-	return refuse(403, "page.text_refused", "the text holds what stands for a login's value",
+	return Refuse(403, "page.text_refused", "the text holds what stands for a login's value",
 		"fill the login where it belongs; it goes nowhere else")
 }
 
@@ -142,13 +142,13 @@ func (n *node) write(ctx context.Context, text string, secret bool) error {
 	case "":
 		return nil
 	case "disabled", "readonly":
-		return refuse(409, "page.disabled", name+" cannot be changed: it is "+problem, "")
+		return Refuse(409, "page.disabled", name+" cannot be changed: it is "+problem, "")
 	case "focus":
-		return refuse(409, "page.not_focused", name+" does not take the focus", "something may cover it, or another dialog holds the focus")
+		return Refuse(409, "page.not_focused", name+" does not take the focus", "something may cover it, or another dialog holds the focus")
 	case "value":
-		return refuse(409, "page.not_typed", name+" did not take the text", "it may want another format")
+		return Refuse(409, "page.not_typed", name+" did not take the text", "it may want another format")
 	}
-	return refuse(400, "page.not_editable", name+" is not a text field", "")
+	return Refuse(400, "page.not_editable", name+" is not a text field", "")
 }
 
 // touch presses a key that writes nothing: many forms look at a field again
@@ -158,7 +158,7 @@ func (t *tab) touch(ctx context.Context) error {
 }
 
 // Select chooses an option. See [Page].
-func (s *pageSet) Select(ctx context.Context, ref Ref, option string) error {
+func (s *Set) Select(ctx context.Context, ref Ref, option string) error {
 	if err := s.refuseFilled(option); err != nil {
 		return err
 	}
@@ -178,20 +178,20 @@ func (s *pageSet) Select(ctx context.Context, ref Ref, option string) error {
 		case "":
 			return nil
 		case "disabled":
-			return refuse(409, "page.disabled", name+" or the option is disabled", "")
+			return Refuse(409, "page.disabled", name+" or the option is disabled", "")
 		case "no_option":
 			var labels []string
 			for _, label := range got.Options {
 				labels = append(labels, s.label(label))
 			}
-			return refuse(400, "page.no_option", name+" has no such option; it has "+strings.Join(labels, ", "), "")
+			return Refuse(400, "page.no_option", name+" has no such option; it has "+strings.Join(labels, ", "), "")
 		}
-		return refuse(400, "page.not_a_select", name+" is not a list of options", "click it and choose from what opens")
+		return Refuse(400, "page.not_a_select", name+" is not a list of options", "click it and choose from what opens")
 	})
 }
 
 // Settle waits until nothing changes. See [Page].
-func (s *pageSet) Settle(ctx context.Context, longest time.Duration) error {
+func (s *Set) Settle(ctx context.Context, longest time.Duration) error {
 	limit, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	for limit.Err() == nil {
@@ -202,9 +202,9 @@ func (s *pageSet) Settle(ctx context.Context, longest time.Duration) error {
 		step := time.NewTimer(settleStep)
 		select {
 		case <-step.C:
-		case <-s.conn.done:
+		case <-s.conn.Done:
 			step.Stop()
-			return errSessionGone
+			return ErrGone
 		case <-limit.Done():
 		}
 		step.Stop()
@@ -242,12 +242,12 @@ func (t *tab) idle() bool {
 
 // viewport is the visible part of the tab, from 0, 0.
 func (t *tab) viewport(ctx context.Context) (box, error) {
-	got, err := callOn(ctx, t.session, page.GetLayoutMetrics, cdp.Empty{})
+	got, err := Call(ctx, t.session, page.GetLayoutMetrics, cdp.Empty{})
 	if err != nil {
 		return box{}, err
 	}
 	if got.CSSLayoutViewport == nil {
-		return box{}, errSessionGone
+		return box{}, ErrGone
 	}
 	return box{right: float64(got.CSSLayoutViewport.ClientWidth), bottom: float64(got.CSSLayoutViewport.ClientHeight)}, nil
 }

@@ -111,7 +111,7 @@ func TestStopLeavesNothing(t *testing.T) {
 	require.NoError(t, err)
 	launched, err := driver.Launch(t.Context(), Spec{ID: "../../stop"})
 	require.NoError(t, err)
-	b := launched.(*chromium)
+	b := launched.(*instance)
 	proxy, err := url.Parse(b.proxy.URL())
 	require.NoError(t, err)
 	entries, err := os.ReadDir(temp)
@@ -128,7 +128,7 @@ func TestStopLeavesNothing(t *testing.T) {
 	require.ErrorIs(t, err, syscall.ECONNREFUSED, "the proxy is gone")
 	_, err = b.Page(t.Context())
 	require.Error(t, err)
-	require.Error(t, b.ServeCDP(t.Context(), memConn{}))
+	require.Error(t, b.ServeCDP(t.Context(), MemConn{}))
 }
 
 func requireNothingLeft(t *testing.T, temp string, pgid int) {
@@ -150,7 +150,7 @@ func TestACrashIsSeenWithinSeconds(t *testing.T) {
 			require.NoError(t, err)
 			b, err := driver.Launch(t.Context(), Spec{ID: "crash"})
 			require.NoError(t, err)
-			pid := b.(*chromium).proc.pid()
+			pid := b.(*instance).proc.pid()
 			require.NoError(t, b.Err(), "it lives")
 
 			began := time.Now()
@@ -174,7 +174,7 @@ func TestAHangingBrowserIsKilled(t *testing.T) {
 	require.NoError(t, err)
 	b, err := driver.Launch(t.Context(), Spec{ID: "hang"})
 	require.NoError(t, err)
-	pid := b.(*chromium).proc.pid()
+	pid := b.(*instance).proc.pid()
 	require.NoError(t, syscall.Kill(-pid, syscall.SIGSTOP))
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
@@ -253,7 +253,7 @@ func runServer(temp string) {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(b.(*chromium).proc.pid())
+	fmt.Println(b.(*instance).proc.pid())
 	select {}
 }
 
@@ -331,7 +331,7 @@ func BenchmarkLaunch(b *testing.B) {
 		}
 		first += time.Since(began)
 		b.StopTimer()
-		memory += proportional(b, group(b, launched.(*chromium).proc.pid()))
+		memory += proportional(b, group(b, launched.(*instance).proc.pid()))
 		if err := launched.Stop(context.Background()); err != nil {
 			b.Fatal(err)
 		}

@@ -28,25 +28,25 @@ const (
 // detachTimeout bounds saying goodbye to a browser that may be hanging.
 const detachTimeout = 5 * time.Second
 
-// host is the browser that a client from outside is served by, as far as the
+// Host is the browser that a client from outside is served by, as far as the
 // filter asks it.
-type host interface {
-	// carriesFill tells which requests hold a value that the server filled in.
-	carriesFill(network.RequestID) bool
-	// keepDownloadsOf has the downloads of a new browser context kept.
-	keepDownloadsOf(cdp.BrowserContextID)
+type Host interface {
+	// CarriesFill tells which requests hold a value that the server filled in.
+	CarriesFill(network.RequestID) bool
+	// KeepDownloadsOf has the downloads of a new browser context kept.
+	KeepDownloadsOf(cdp.BrowserContextID)
 }
 
 // servedClient is a client as its filter knows it.
 type servedClient struct {
-	host
-	*muxClient
+	Host
+	*Client
 }
 
-// serve serves one client from outside until either side or ctx ends; what it
+// Serve serves one client from outside until either side or ctx ends; what it
 // may do is in filterrules.go. It returns nil when the client left, the browser
 // ended or ctx did, else why the client was dropped.
-func (m *mux) serve(ctx context.Context, conn CDPConn, by host) error {
+func (m *Mux) Serve(ctx context.Context, conn CDPConn, by Host) error {
 	client, err := m.attach(ctx)
 	if err != nil {
 		return err
@@ -54,13 +54,13 @@ func (m *mux) serve(ctx context.Context, conn CDPConn, by host) error {
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), detachTimeout)
 		defer cancel()
-		client.close(ctx)
+		client.Close(ctx)
 	}()
 	return serve(ctx, conn, client, newFilter(servedClient{by, client}))
 }
 
 // serve copies between conn and client through f until one of them ends.
-func serve(ctx context.Context, conn CDPConn, client *muxClient, f *filter) error {
+func serve(ctx context.Context, conn CDPConn, client *Client, f *filter) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// A client that hangs blocks the write to it: its end must break that.
@@ -80,7 +80,7 @@ func serve(ctx context.Context, conn CDPConn, client *muxClient, f *filter) erro
 			if err != nil {
 				return
 			}
-			b, err := jsonv2.Marshal(f.reply(msg, method), pageText())
+			b, err := jsonv2.Marshal(f.reply(msg, method), PageText())
 			if err != nil {
 				return
 			}
@@ -90,7 +90,7 @@ func serve(ctx context.Context, conn CDPConn, client *muxClient, f *filter) erro
 		}
 	})
 	both.Wait()
-	if err := client.failure(); !errors.Is(err, errBrowserGone) {
+	if err := client.failure(); !errors.Is(err, ErrBrowserGone) {
 		commandErr = errors.Join(commandErr, err)
 	}
 	return commandErr
@@ -98,7 +98,7 @@ func serve(ctx context.Context, conn CDPConn, client *muxClient, f *filter) erro
 
 // readCommands passes on what the client may do and answers the rest. It
 // returns nil when the client has left.
-func readCommands(ctx context.Context, conn CDPConn, client *muxClient, f *filter) error {
+func readCommands(ctx context.Context, conn CDPConn, client *Client, f *filter) error {
 	for {
 		b, err := conn.Read(ctx)
 		if err != nil {
@@ -130,7 +130,7 @@ func readCommands(ctx context.Context, conn CDPConn, client *muxClient, f *filte
 func plainMethod(method string) string { return method[:min(len(method), 64)] }
 
 // owns reports whether the session is the client's.
-func (c *muxClient) owns(id target.SessionID) bool {
+func (c *Client) owns(id target.SessionID) bool {
 	c.m.mu.Lock()
 	defer c.m.mu.Unlock()
 	s := c.m.sessions[id]

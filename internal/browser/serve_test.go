@@ -15,9 +15,9 @@ import (
 )
 
 func TestChromedpDrivesABrowserThroughTheFilter(t *testing.T) {
-	b := launchAny(t, Spec{ID: "drive", Egress: loopback()})
-	url := site(t, `<title>one</title><input id=name><button onclick="document.title='hello '+document.querySelector('#name').value">go</button>`)
-	ctx := client(t, b)
+	b := launchAny(t, Spec{ID: "drive", Egress: Loopback()})
+	url := ServePage(t, `<title>one</title><input id=name><button onclick="document.title='hello '+document.querySelector('#name').value">go</button>`)
+	ctx := Chromedp(t, b)
 
 	require.NoError(t, chromedp.Do(ctx,
 		chromedp.Navigate(url),
@@ -54,13 +54,13 @@ func TestChromedpDrivesABrowserThroughTheFilter(t *testing.T) {
 }
 
 func TestTwoClientsDoNotSeeEachOthersSessions(t *testing.T) {
-	b := launchAny(t, Spec{ID: "two", Egress: loopback()})
-	first, second := client(t, b), client(t, b)
-	url := site(t, "<title>x</title>")
+	b := launchAny(t, Spec{ID: "two", Egress: Loopback()})
+	first, second := Chromedp(t, b), Chromedp(t, b)
+	url := ServePage(t, "<title>x</title>")
 	require.NoError(t, chromedp.Do(first, chromedp.Navigate(url)))
 	session := chromedp.FromContext(first).Target.SessionID
 
-	ws, _, err := websocket.Dial(t.Context(), connect(t, b), nil)
+	ws, _, err := websocket.Dial(t.Context(), Connect(t, b), nil)
 	require.NoError(t, err)
 	defer ws.CloseNow()
 	ask := func(m cdproto.Message) cdproto.Message {

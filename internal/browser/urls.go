@@ -16,9 +16,9 @@ var errURL = errors.New("this address may not be opened")
 // checkPageURL refuses what an agent may not open: the proxy sees all of the web.
 func checkPageURL(raw string) error { return checkURL(raw, "http", "https") }
 
-// checkClientURL refuses what a DevTools client may not open: blob and data hold
+// CheckClientURL refuses what a DevTools client may not open: blob and data hold
 // what the client has already.
-func checkClientURL(raw string) error { return checkURL(raw, "http", "https", "blob", "data") }
+func CheckClientURL(raw string) error { return checkURL(raw, "http", "https", "blob", "data") }
 
 // checkURL refuses what is neither about:blank nor of one of schemes: file:
 // reads the machine, chrome: and devtools: steer the browser, javascript: is a
