@@ -1,6 +1,13 @@
-// Package browser runs real Chromium processes, one a runtime, and does on
-// their pages what an agent asks for. Nothing outside this package speaks the
-// DevTools protocol.
+// Package browser says what a browser is to the rest of the server: a process
+// for a runtime, a page that an agent acts on, a connection that a client speaks
+// the DevTools protocol over, and one field of a login that is filled. It has the
+// fake that tests run with.
+//
+// It knows nobody who implements it and no package of the DevTools protocol, so
+// whoever imports it links none. The rooms below it do: protocol is one end of a
+// connection, fill keeps what was filled where it belongs, page observes and
+// acts, devtools lets clients in from outside, and chromium starts the process
+// and puts the others together. Their arrows are in .golangci.yml.
 package browser
 
 import (

@@ -9,7 +9,7 @@ import (
 // installHint is the shortest way to a browser: 12 seconds on Debian.
 const installHint = "install one: apt-get install --no-install-recommends chromium-headless-shell"
 
-// ErrNoChromium is in the error of [NewChromium] when the machine has no
+// ErrNoChromium is in the error of a driver that is made when the machine has no
 // browser. The error's text holds the command that installs one.
 var ErrNoChromium = errors.New("no Chromium found")
 
@@ -27,7 +27,7 @@ var candidates = []string{
 	"chromium-browser",
 }
 
-// Locate returns the path of the browser that [NewChromium] starts: path
+// Locate returns the path of the browser that is started: path
 // itself unless it is empty, else the first that the machine has. The error
 // wraps [ErrNoChromium] and says how to install one.
 func Locate(path string) (string, error) { return locate(path, candidates) }

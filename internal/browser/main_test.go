@@ -1,15 +1,9 @@
 package browser
 
 import (
-	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) {
-	if temp := os.Getenv(serverEnv); temp != "" {
-		runServer(temp)
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

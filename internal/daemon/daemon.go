@@ -25,6 +25,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/chromium"
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/registry"
@@ -56,7 +57,7 @@ type Config struct {
 	// Browsers starts the runtimes' browsers; nil looks for Chromium, as
 	// Chromium says.
 	Browsers browser.Driver
-	Chromium browser.Options
+	Chromium chromium.Options
 	// Allow lists special address ranges, such as 127.0.0.0/8, that pages and
 	// model providers may be at all the same.
 	Allow []netip.Prefix
@@ -192,12 +193,12 @@ func (d *Daemon) driver(cfg Config) browser.Driver {
 	if cfg.Browsers != nil {
 		return cfg.Browsers
 	}
-	chromium, err := browser.NewChromium(cfg.Chromium)
+	driver, err := chromium.New(cfg.Chromium)
 	if err != nil {
 		d.log.Warn("runtimes cannot be launched", "error", err)
 		return noBrowser{err}
 	}
-	return chromium
+	return driver
 }
 
 // noBrowser refuses every launch.

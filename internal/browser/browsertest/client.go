@@ -1,0 +1,261 @@
+package browsertest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/remote"
+	"github.com/coder/websocket"
+	"github.com/stretchr/testify/require"
+)
+
+// wsConn is a websocket as a [browser.CDPConn].
+type wsConn struct{ ws *websocket.Conn }
+
+func (c wsConn) Read(ctx context.Context) ([]byte, error) {
+	_, b, err := c.ws.Read(ctx)
+	return b, err
+}
+
+func (c wsConn) Write(ctx context.Context, msg []byte) error {
+	return c.ws.Write(ctx, websocket.MessageText, msg)
+}
+
+// Connect serves b's DevTools protocol on a websocket as the server does, and
+// returns its address. Errors of ServeCDP fail the test.
+func Connect(t *testing.T, b browser.Browser) string {
+	t.Helper()
+	var serving sync.WaitGroup
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		serving.Add(1)
+		defer serving.Done()
+		ws, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			t.Errorf("accept: %v", err)
+			return
+		}
+		defer ws.CloseNow()
+		ws.SetReadLimit(browser.MaxCommand)
+		if err := b.ServeCDP(r.Context(), wsConn{ws}); err != nil {
+			t.Errorf("ServeCDP: %v", err)
+		}
+	}))
+	t.Cleanup(func() {
+		srv.CloseClientConnections()
+		srv.Close()
+		serving.Wait()
+	})
+	return "ws" + strings.TrimPrefix(srv.URL, "http") + "/devtools/browser/0"
+}
+
+// Chromedp connects chromedp to b as a user's program would.
+func Chromedp(t *testing.T, b browser.Browser) context.Context {
+	t.Helper()
+	actx, cancelAllocator := remote.NewAllocator(context.Background(), Connect(t, b), remote.NoModifyURL)
+	ctx, cancel := chromedp.NewContext(actx, chromedp.WithErrorf(t.Logf))
+	ctx, cancelTimeout := context.WithTimeout(ctx, 30*time.Second)
+	t.Cleanup(func() {
+		cancelTimeout()
+		cancel()
+		cancelAllocator()
+		chromedp.FromContext(ctx).Allocator.Wait()
+	})
+	require.NoError(t, chromedp.Do(ctx))
+	return ctx
+}
+
+// MemConn is one end of an in-memory DevTools connection.
+type MemConn struct {
+	in  <-chan []byte
+	out chan<- []byte
+}
+
+func PipeConn() (MemConn, MemConn) {
+	a, b := make(chan []byte, 64), make(chan []byte, 64)
+	return MemConn{a, b}, MemConn{b, a}
+}
+
+func (c MemConn) Read(ctx context.Context) ([]byte, error) {
+	select {
+	case b, ok := <-c.in:
+		if !ok {
+			return nil, errors.New("closed")
+		}
+		return b, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (c MemConn) Write(ctx context.Context, b []byte) error {
+	select {
+	case c.out <- b:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Outsider is a client from outside that sees every event it is told.
+type Outsider struct {
+	*testing.T
+	Conn   *protocol.Conn
+	Root   protocol.Session
+	events chan Event
+	Leave  func()
+}
+
+// Tab is a tab that a client has attached.
+type Tab struct {
+	protocol.Session
+	TargetID target.ID
+}
+
+// Event is what a client was told.
+type Event struct {
+	session target.SessionID
+	method  string
+	Params  jsonv2.Value
+}
+
+// Join connects a client to b as the server does, through the filter.
+func Join(t *testing.T, b browser.Browser) *Outsider {
+	t.Helper()
+	here, there := PipeConn()
+	life, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- b.ServeCDP(life, there) }()
+	o := &Outsider{T: t, events: make(chan Event, 1<<12)}
+	o.Conn = protocol.NewConn(life, here, func(session target.SessionID, method string, params jsonv2.Value) {
+		o.events <- Event{session, method, params}
+	})
+	o.Root = o.Conn.Root()
+	left := false
+	o.Leave = func() {
+		if !left {
+			left = true
+			cancel()
+			require.NoError(t, <-served)
+			<-o.Conn.Done
+		}
+	}
+	t.Cleanup(o.Leave)
+	return o
+}
+
+// OpenTab opens a tab and attaches it.
+func (o *Outsider) OpenTab(url string, in cdp.BrowserContextID) *Tab {
+	o.Helper()
+	made, err := protocol.Call(o.Context(), o.Root, target.CreateTarget, target.CreateTargetParams{URL: url, BrowserContextID: in})
+	require.NoError(o, err)
+	return o.AttachTab(made.TargetID)
+}
+
+// AttachTab attaches a tab.
+func (o *Outsider) AttachTab(id target.ID) *Tab {
+	o.Helper()
+	flat := true
+	got, err := protocol.Call(o.Context(), o.Root, target.AttachToTarget, target.AttachToTargetParams{TargetID: id, Flatten: &flat})
+	require.NoError(o, err)
+	return &Tab{Session: o.Conn.Session(got.SessionID), TargetID: id}
+}
+
+// NextEvent waits for an event.
+func (o *Outsider) NextEvent(method string) Event {
+	o.Helper()
+	for {
+		select {
+		case ev := <-o.events:
+			if ev.method == method {
+				return ev
+			}
+		case <-time.After(20 * time.Second):
+			require.FailNow(o, "no "+method)
+		}
+	}
+}
+
+// ForgetEvents drops what it was told so far.
+func (o *Outsider) ForgetEvents() {
+	for len(o.events) > 0 {
+		<-o.events
+	}
+}
+
+// Evaluate runs a script in a tab, as a person who clicks may.
+func (o *Outsider) Evaluate(s *Tab, script string) string {
+	o.Helper()
+	value, by := true, true
+	got, err := protocol.Call(o.Context(), s, runtime.Evaluate, runtime.EvaluateParams{Expression: script, ReturnByValue: &value, UserGesture: &by, AwaitPromise: &by})
+	require.NoError(o, err)
+	require.Nil(o, got.ExceptionDetails)
+	return string(got.Result.Value)
+}
+
+// Tabs are the tabs that a client sees.
+func (o *Outsider) Tabs() (list []*target.Info) {
+	o.Helper()
+	got, err := protocol.Call(o.Context(), o.Root, target.GetTargets, target.GetTargetsParams{})
+	require.NoError(o, err)
+	return slices.DeleteFunc(got.TargetInfos, func(i *target.Info) bool { return i.Type != "page" })
+}
+
+// Ask has a page ask, and returns what becomes of its question: as soon as it
+// is known.
+func (o *Outsider) Ask(s *Tab, question string) {
+	o.Helper()
+	o.Evaluate(s, `window.became = "nothing"; setTimeout(() => window.became = String(`+question+`)); 1`)
+}
+
+func (o *Outsider) RequireAnswer(s *Tab, want, why string) {
+	o.Helper()
+	require.Eventually(o, func() bool { return o.Evaluate(s, "became") == strconv.Quote(want) }, 10*time.Second, 10*time.Millisecond, why)
+}
+
+// InputValues reads what scripts of the page see in the inputs of every tab, in a
+// world of its own that no script of the page has changed.
+func InputValues(ctx context.Context, t *testing.T, b browser.Browser) string {
+	t.Helper()
+	o := Join(t, b)
+	defer o.Leave()
+	var all []string
+	for _, info := range o.Tabs() {
+		tab := o.AttachTab(info.TargetID)
+		tree, err := protocol.Call(ctx, tab, page.GetFrameTree, cdp.Empty{})
+		require.NoError(t, err)
+		world, err := protocol.Call(ctx, tab, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{
+			FrameID: tree.FrameTree.Frame.ID, WorldName: "test",
+		})
+		require.NoError(t, err)
+		value := true
+		got, err := protocol.Call(ctx, tab, runtime.Evaluate, runtime.EvaluateParams{
+			ContextID: world.ExecutionContextID, ReturnByValue: &value, Expression: `
+				[...document.querySelectorAll('input')].map(i => i.value).join('\n') + '\n' +
+				document.documentElement.outerHTML + '\n' + location.href`,
+		})
+		require.NoError(t, err)
+		require.Nil(t, got.ExceptionDetails)
+		var text string
+		require.NoError(t, json.Unmarshal(got.Result.Value, &text))
+		all = append(all, text)
+	}
+	return strings.Join(all, "\n")
+}

@@ -1,0 +1,352 @@
+//go:build unix
+
+// Package chromium starts Chromium processes, one a runtime, and ends them: with
+// the profile, the temporary folders, the downloads and the proxy of each. It puts
+// the pages that an agent acts on and the clients from outside on the one pipe of
+// the process.
+//
+// It alone knows that there is a process. What is said over the pipe is the
+// business of packages page and devtools.
+package chromium
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/devtools"
+	"github.com/bctrl-go/bctrl/internal/browser/page"
+
+	cdpbrowser "github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/target"
+
+	"github.com/bctrl-go/bctrl/internal/egress"
+)
+
+const (
+	// stopTimeout is how long a browser may take to close by itself: it writes
+	// cookies to disk meanwhile.
+	stopTimeout = 5 * time.Second
+	// exitTimeout is how long a browser that has closed its pipe may take to
+	// exit.
+	exitTimeout = 2 * time.Second
+	// quickTimeout bounds what is told to a browser that may be hanging.
+	quickTimeout = 5 * time.Second
+)
+
+// maxClients bounds the DevTools clients of one browser.
+const maxClients = 16
+
+var errTooManyClients = errors.New("the browser has too many DevTools clients")
+
+// Driver is a [browser.Driver] of real browsers: one process group each, as an
+// unprivileged user with Chromium's own sandbox on.
+type Driver struct {
+	path    string
+	user    account
+	tempDir string
+}
+
+var _ browser.Driver = (*Driver)(nil)
+
+// New finds the browser and the user to run it as, and removes what
+// servers that were killed left in the temporary directory. The error wraps
+// [browser.ErrNoChromium] when the machine has no browser.
+func New(o Options) (*Driver, error) {
+	path, err := browser.Locate(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	user, err := lookupAccount(o.User)
+	if err != nil {
+		return nil, err
+	}
+	if o.TempDir == "" {
+		o.TempDir = os.TempDir()
+	}
+	if err := user.reaches(o.TempDir); err != nil {
+		return nil, err
+	}
+	sweep(o.TempDir, user)
+	return &Driver{path: path, user: user, tempDir: o.TempDir}, nil
+}
+
+// instance is one running browser.
+type instance struct {
+	user      account
+	profile   *profile // nil for an ephemeral browser
+	dirs      dirs
+	proxy     *egress.Proxy
+	proc      *process
+	mux       *devtools.Mux
+	downloads *downloads
+	clients   chan struct{} // one element a client of ServeCDP
+	began     []target.ID   // the tabs that it began with
+
+	pagesMu sync.Mutex // held while pages is made
+	pages   atomic.Pointer[page.Set]
+
+	life context.Context // ends with the browser
+	end  context.CancelFunc
+
+	stopOnce sync.Once
+	stopping chan struct{} // closed when Stop was called
+	done     chan struct{} // closed when everything is gone
+	err      error         // valid after done
+}
+
+var _ browser.Browser = (*instance)(nil)
+
+// Launch starts a browser. See [browser.Driver]. The error wraps [browser.ErrProfileInUse] when
+// another browser has the profile.
+func (d *Driver) Launch(ctx context.Context, spec browser.Spec) (_ browser.Browser, err error) {
+	b := &instance{
+		user: d.user, clients: make(chan struct{}, maxClients),
+		stopping: make(chan struct{}), done: make(chan struct{}),
+	}
+	b.life, b.end = context.WithCancel(context.WithoutCancel(ctx))
+	if err := b.prepare(d.tempDir, spec); err != nil {
+		b.end()
+		return nil, errors.Join(err, b.cleanUp())
+	}
+	b.proc, err = start(d.path, arguments(spec, b.dirs, b.proxy.URL()), environment(b.dirs), b.dirs.root, d.user)
+	if err != nil {
+		b.end()
+		return nil, errors.Join(err, b.cleanUp())
+	}
+	b.downloads = newDownloads(b.life, spec, b.dirs.downloads, d.user, b.cancelDownload)
+	b.mux = devtools.New(b.proc.in, b.proc.out, b.downloads.onEvent)
+	go b.watch()
+
+	if err := b.ready(ctx); err != nil {
+		if errors.Is(err, devtools.ErrBrowserGone) {
+			<-b.done
+			return nil, errors.Join(err, b.err) // b.err has its last words
+		}
+		b.stopOnce.Do(func() {
+			close(b.stopping)
+			b.proc.signal(syscall.SIGKILL) // it has nothing to save
+		})
+		<-b.done
+		return nil, errors.Join(err, b.err)
+	}
+	return b, nil
+}
+
+// prepare makes all that the process needs.
+func (b *instance) prepare(base string, spec browser.Spec) (err error) {
+	if spec.ProfileDir != "" {
+		if b.profile, err = openProfile(spec.ProfileDir); err != nil {
+			return err
+		}
+	}
+	if b.dirs, err = makeDirs(base, spec.ID, b.user); err != nil {
+		return err
+	}
+	if b.profile != nil {
+		if err := b.profile.load(b.dirs.data, b.user); err != nil {
+			return err
+		}
+		if err := b.dirs.claim(spec.ProfileDir); err != nil {
+			return err
+		}
+	}
+	b.proxy, err = egress.NewProxy(spec.Egress)
+	return err
+}
+
+// ready waits until the browser answers, tells it where downloads go, and notes
+// the tabs that are there before any client is.
+func (b *instance) ready(ctx context.Context) error {
+	if err := b.mux.Call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(""), nil); err != nil {
+		return fmt.Errorf("wait for the browser: %w", err)
+	}
+	var got target.GetTargetsResult
+	if err := b.mux.Call(ctx, target.CommandGetTargets, struct{}{}, &got); err != nil {
+		return fmt.Errorf("list the browser's tabs: %w", err)
+	}
+	for _, info := range got.TargetInfos {
+		b.began = append(b.began, info.TargetID)
+	}
+	return nil
+}
+
+// KeepDownloadsOf has what pages of a client's own browser context deliver go
+// where all downloads go.
+func (b *instance) KeepDownloadsOf(id cdp.BrowserContextID) {
+	ctx, cancel := context.WithTimeout(b.life, quickTimeout)
+	defer cancel()
+	// A context that is gone already delivers nothing.
+	_ = b.mux.Call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(id), nil)
+}
+
+func (b *instance) cancelDownload(guid string) {
+	ctx, cancel := context.WithTimeout(b.life, quickTimeout)
+	defer cancel()
+	// A download that is over cannot be cancelled, and need not be.
+	_ = b.mux.Call(ctx, cdpbrowser.CommandCancelDownload, cdpbrowser.CancelDownloadParams{GUID: guid}, nil)
+}
+
+// watch waits for the end of the process, wanted or not, and cleans up.
+func (b *instance) watch() {
+	select {
+	case <-b.proc.exited:
+	case <-b.mux.Done:
+		// A browser whose pipe has ended is of no use; give it the moment
+		// that its exit status takes, then end it.
+		select {
+		case <-b.proc.exited:
+		case <-time.After(exitTimeout):
+		}
+	}
+	wanted := b.wanted()
+	b.end()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*reapTimeout)
+	defer cancel()
+	err := b.proc.kill(ctx)
+	if !wanted {
+		err = errors.Join(b.proc.failure(), err)
+	}
+	<-b.mux.Done
+	b.closePages()
+	b.downloads.close()
+	if b.profile != nil {
+		err = errors.Join(err, b.profile.save(b.dirs.data, b.user))
+	}
+	b.err = errors.Join(err, b.cleanUp())
+	close(b.done)
+}
+
+// cleanUp undoes prepare, as far as that came.
+func (b *instance) cleanUp() (err error) {
+	if b.proxy != nil {
+		err = b.proxy.Close()
+	}
+	if b.dirs.root != "" {
+		err = errors.Join(err, b.dirs.remove())
+	}
+	if b.profile != nil {
+		err = errors.Join(err, b.profile.close())
+	}
+	return err
+}
+
+func (b *instance) wanted() bool {
+	select {
+	case <-b.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// Page returns the agent's page. See [browser.Browser].
+//
+// Tabs are watched from the first call on; those of clients are left to them.
+func (b *instance) Page(ctx context.Context) (browser.Page, error) {
+	p, err := b.openPages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Ready(ctx); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (b *instance) openPages(ctx context.Context) (*page.Set, error) {
+	b.pagesMu.Lock()
+	defer b.pagesMu.Unlock()
+	if p := b.pages.Load(); p != nil {
+		return p, nil
+	}
+	if b.life.Err() != nil {
+		return nil, devtools.ErrBrowserGone
+	}
+	client, err := b.mux.AttachOwn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := page.Open(ctx, client, b.proxy, b.mux, b.began)
+	if err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quickTimeout)
+		defer cancel()
+		client.Close(ctx)
+		return nil, err
+	}
+	b.pages.Store(p)
+	return p, nil
+}
+
+// closePages ends the watching of tabs once the browser has ended.
+func (b *instance) closePages() {
+	b.pagesMu.Lock()
+	defer b.pagesMu.Unlock()
+	if p := b.pages.Load(); p != nil {
+		p.Close()
+	}
+}
+
+// CarriesFill reports whether a request holds what the server filled in.
+func (b *instance) CarriesFill(id network.RequestID) bool {
+	p := b.pages.Load()
+	return p != nil && p.CarriesFill(id)
+}
+
+// ServeCDP serves one DevTools client from outside. See [browser.Browser]; what it may
+// do is in package devtools. It returns nil when the client left, the browser
+// ended or ctx did, else why the client was dropped.
+func (b *instance) ServeCDP(ctx context.Context, conn browser.CDPConn) error {
+	select {
+	case b.clients <- struct{}{}:
+		defer func() { <-b.clients }()
+	default:
+		return errTooManyClients
+	}
+	return b.mux.Serve(ctx, conn, b)
+}
+
+// Done is closed when the browser and all it left are gone. See [browser.Browser].
+func (b *instance) Done() <-chan struct{} { return b.done }
+
+// Err says why the browser is gone. See [browser.Browser].
+func (b *instance) Err() error {
+	select {
+	case <-b.done:
+		return b.err
+	default:
+		return nil
+	}
+}
+
+// Stop asks the browser to close, which writes its profile to disk, and kills
+// what has not ended after [stopTimeout] or when ctx ends. See [browser.Browser].
+func (b *instance) Stop(ctx context.Context) error {
+	b.stopOnce.Do(func() {
+		close(b.stopping)
+		ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+		defer cancel()
+		// A browser that hangs does not read its pipe either.
+		calm := context.AfterFunc(ctx, func() { b.proc.signal(syscall.SIGKILL) })
+		_ = b.mux.Call(ctx, cdpbrowser.CommandClose, struct{}{}, nil) // the kill is the answer to an error
+		select {
+		case <-b.proc.exited:
+			calm()
+		case <-ctx.Done():
+		}
+	})
+	select {
+	case <-b.done:
+		return b.err
+	case <-ctx.Done():
+		return fmt.Errorf("stop the browser: %w", ctx.Err())
+	}
+}

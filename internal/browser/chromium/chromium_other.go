@@ -1,0 +1,21 @@
+//go:build !unix
+
+package chromium
+
+import (
+	"context"
+	"errors"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+)
+
+// Driver is a [browser.Driver] of real browsers, which need a Unix system here.
+type Driver struct{}
+
+// New fails: browsers are confined by Unix users and process groups.
+func New(Options) (*Driver, error) { return nil, errors.ErrUnsupported }
+
+// Launch fails. See [New].
+func (*Driver) Launch(context.Context, browser.Spec) (browser.Browser, error) {
+	return nil, errors.ErrUnsupported
+}

@@ -1,0 +1,204 @@
+//go:build unix
+
+package chromium
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+)
+
+const (
+	dirPrefix = "bctrl-"
+	// dirLock, in a browser's folder, is locked while its server lives.
+	dirLock = "lock"
+	// dirProfile, in a browser's folder, holds the path of the profile that
+	// its data belongs to.
+	dirProfile = "profile"
+	// maxProfilePath bounds what is read of it, in bytes.
+	maxProfilePath = 4096
+)
+
+// dirs are the temporary folders of one browser, all below root, which goes
+// when the browser stops. They belong to the browsers' user; root itself
+// belongs to the server, which lets that user pass.
+type dirs struct {
+	root, data, home, temp, downloads string
+
+	lock *os.File
+}
+
+// layout names the folders below root.
+func layout(root string) dirs {
+	return dirs{
+		root: root, data: filepath.Join(root, "data"),
+		home: filepath.Join(root, "home"), temp: filepath.Join(root, "tmp"), downloads: filepath.Join(root, "downloads"),
+	}
+}
+
+// makeDirs makes the folders of the runtime id below base, owned by user.
+func makeDirs(base, id string, user account) (d dirs, err error) {
+	root, err := os.MkdirTemp(base, dirPrefix+plainName(id)+"-")
+	if err != nil {
+		return dirs{}, fmt.Errorf("make the browser's folder: %w", err)
+	}
+	d = layout(root)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.remove())
+			d = dirs{}
+		}
+	}()
+	if d.lock, err = lockDirs(root); err != nil {
+		return d, fmt.Errorf("lock the browser's folder: %w", err)
+	}
+	for _, path := range []string{d.data, d.home, d.temp, d.downloads} {
+		if err := os.Mkdir(path, 0o700); err != nil {
+			return d, fmt.Errorf("make the browser's folder: %w", err)
+		}
+		if err := user.own(path); err != nil {
+			return d, err
+		}
+	}
+	if !user.isSelf() {
+		if err := os.Chmod(root, 0o711); err != nil {
+			return d, fmt.Errorf("open the browser's folder: %w", err)
+		}
+	}
+	return d, nil
+}
+
+// lockDirs makes the lock in root, held from the moment that it has its name:
+// a sweep must not take the folder of a browser that is just starting.
+func lockDirs(root string) (*os.File, error) {
+	folder, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	lock, err := lockFile(folder, dirLock+".new")
+	if err != nil {
+		return nil, err
+	}
+	if err := folder.Rename(dirLock+".new", dirLock); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock, nil
+}
+
+// claim notes that the data belongs to the profile in dir.
+func (d dirs) claim(dir string) error {
+	abs, err := filepath.Abs(dir)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(d.root, dirProfile), []byte(abs), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("note the browser's profile: %w", err)
+	}
+	return nil
+}
+
+// remove removes the folders and gives up their lock.
+func (d dirs) remove() error {
+	err := os.RemoveAll(d.root)
+	if d.lock != nil {
+		err = errors.Join(err, d.lock.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("remove the browser's folder: %w", err)
+	}
+	return nil
+}
+
+// sweep removes what servers that were killed left below base, and saves their
+// profiles first. What cannot be swept now is left for the next time.
+func sweep(base string, user account) {
+	entries, err := os.ReadDir(base)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if e.IsDir() && strings.HasPrefix(e.Name(), dirPrefix) {
+			sweepOne(filepath.Join(base, e.Name()), user)
+		}
+	}
+}
+
+func sweepOne(root string, user account) {
+	// Others may write to base: a folder with the prefix is a browser's only
+	// when this server's own user made it.
+	info, err := os.Lstat(root)
+	if err != nil || !info.IsDir() || !madeBySelf(info) {
+		return
+	}
+	folder, err := os.OpenRoot(root)
+	if err != nil {
+		return
+	}
+	defer folder.Close()
+	if _, err := folder.Lstat(dirLock); err != nil {
+		return // just being made, or no browser's folder
+	}
+	lock, err := lockFile(folder, dirLock)
+	if err != nil {
+		return // its server lives
+	}
+	d := layout(root)
+	d.lock = lock
+	if err := d.rescue(folder, user); err != nil {
+		_ = lock.Close() // as said: next time
+		return
+	}
+	_ = d.remove()
+}
+
+// rescue saves the data of a dead server's browser to its profile, unless the
+// profile was deleted since or has a browser again.
+func (d dirs) rescue(folder *os.Root, user account) error {
+	f, err := folder.Open(dirProfile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	path := make([]byte, maxProfilePath)
+	n, err := f.Read(path)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	dir := string(path[:n])
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	p, err := openProfile(dir)
+	if errors.Is(err, browser.ErrProfileInUse) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.save(d.data, user), p.close())
+}
+
+func madeBySelf(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Geteuid()
+}
+
+// plainName keeps what is harmless in a file name: an id is a caller's text.
+func plainName(id string) string {
+	plain := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, id)
+	return plain[:min(len(plain), 16)]
+}

@@ -1,0 +1,228 @@
+//go:build unix
+
+package chromium
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+
+	cdpbrowser "github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+)
+
+const (
+	// maxDownload bounds one file, in bytes; one that grows past it is
+	// cancelled.
+	maxDownload = 1 << 30
+	// maxDownloads bounds the downloads of one browser at a time.
+	maxDownloads = 16
+	// maxFilename is what one storage segment holds, in bytes.
+	maxFilename = 255
+	// deliverTimeout is how long a delivery may outlive its browser.
+	deliverTimeout = 10 * time.Second
+	// plainFilename names a download whose page suggests nothing usable.
+	plainFilename = "download"
+)
+
+var errNotADownload = errors.New("the downloaded file is not what the browser wrote")
+
+// downloads receives what pages deliver. The browser writes each file under an
+// id of its own into a folder of the runtime; the page's name for it never
+// becomes a path.
+type downloads struct {
+	dir   string
+	owner account
+	limit int64
+	// deliver is [browser.Spec.OnDownload]; nil drops every file.
+	deliver func(context.Context, browser.Download) error
+	// cancelDownload stops a download that is too large or one too many.
+	cancelDownload func(guid string)
+
+	ctx  context.Context // ends with the last delivery
+	end  context.CancelFunc
+	work sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	active map[string]browser.Download // by guid, not yet complete
+}
+
+func newDownloads(ctx context.Context, spec browser.Spec, dir string, owner account, cancel func(guid string)) *downloads {
+	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
+	return &downloads{
+		ctx: ctx, end: end, dir: dir, owner: owner, limit: maxDownload, deliver: spec.OnDownload, cancelDownload: cancel,
+		active: map[string]browser.Download{},
+	}
+}
+
+// behavior tells the browser where the downloads of a browser context go, and to
+// say so; "" is the one that it began with.
+func (d *downloads) behavior(of cdp.BrowserContextID) cdpbrowser.SetDownloadBehaviorParams {
+	events := true
+	return cdpbrowser.SetDownloadBehaviorParams{
+		Behavior: cdpbrowser.SetDownloadBehaviorBehaviorAllowAndName, BrowserContextID: of, DownloadPath: d.dir, EventsEnabled: &events,
+	}
+}
+
+// onEvent handles an event of the browser. It does not block.
+func (d *downloads) onEvent(method string, params jsonv2.Value) {
+	switch method {
+	case cdpbrowser.DownloadWillBegin.Method:
+		var ev cdpbrowser.EventDownloadWillBegin
+		if jsonv2.Unmarshal(params, &ev, protocol.PageText()) == nil {
+			d.began(ev)
+		}
+	case cdpbrowser.DownloadProgress.Method:
+		var ev cdpbrowser.EventDownloadProgress
+		if jsonv2.Unmarshal(params, &ev, protocol.PageText()) == nil {
+			d.moved(ev)
+		}
+	}
+}
+
+func (d *downloads) began(ev cdpbrowser.EventDownloadWillBegin) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.active) >= maxDownloads {
+		d.spawn(func() { d.cancelDownload(ev.GUID) })
+		return
+	}
+	d.active[ev.GUID] = browser.Download{Filename: safeFilename(ev.SuggestedFilename), URL: plainURL(ev.URL)}
+}
+
+func (d *downloads) moved(ev cdpbrowser.EventDownloadProgress) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	file, known := d.active[ev.GUID]
+	switch ev.State {
+	case cdpbrowser.DownloadProgressStateInProgress:
+		if known && int64(max(ev.ReceivedBytes, ev.TotalBytes)) > d.limit {
+			delete(d.active, ev.GUID)
+			d.spawn(func() { d.cancelDownload(ev.GUID) })
+		}
+	case cdpbrowser.DownloadProgressStateCompleted:
+		delete(d.active, ev.GUID)
+		d.spawn(func() { d.finish(ev.GUID, file, known) })
+	case cdpbrowser.DownloadProgressStateCanceled:
+		delete(d.active, ev.GUID)
+		d.spawn(func() { d.finish(ev.GUID, file, false) })
+	}
+}
+
+// spawn runs fn beside the reader of the pipe. Call it with mu held.
+func (d *downloads) spawn(fn func()) {
+	if !d.closed {
+		d.work.Go(fn)
+	}
+}
+
+// close waits for what is being delivered, for a while: a file that a page has
+// delivered whole is not lost because its browser ends.
+func (d *downloads) close() {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	defer d.end()
+	defer time.AfterFunc(deliverTimeout, d.end).Stop()
+	d.work.Wait()
+}
+
+// finish hands a complete file to its receiver and removes it in any case. The
+// receiver's error is its own to report: no page waits for it.
+func (d *downloads) finish(guid string, file browser.Download, wanted bool) {
+	folder, err := os.OpenRoot(d.dir)
+	if err != nil {
+		return // the runtime is gone
+	}
+	defer folder.Close()
+	defer func() { _, _ = folder.Remove(guid), folder.Remove(guid+".crdownload") }() // mostly one of them is there
+	if !wanted || d.deliver == nil {
+		return
+	}
+	opened, err := d.open(folder, guid)
+	if err != nil {
+		return
+	}
+	info, err := opened.Stat()
+	_ = opened.Close()
+	if err != nil || info.Size() > d.limit {
+		return
+	}
+	file.Size = info.Size()
+	file.Open = func() (io.ReadCloser, error) { return d.open(folder, guid) }
+	_ = d.deliver(d.ctx, file)
+}
+
+// open opens a downloaded file. The folder is the browser's to write, and the
+// server may be root: only a plain file that the browser's user owns will do,
+// no link and no pipe.
+func (d *downloads) open(folder *os.Root, guid string) (*os.File, error) {
+	f, err := folder.OpenFile(guid, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open the download: %w", err)
+	}
+	info, err := f.Stat()
+	if err == nil && (!info.Mode().IsRegular() || !d.owner.owns(info)) {
+		err = errNotADownload
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// safeFilename makes of a page's suggestion one segment of a storage key: no
+// directories, no control or invisible characters, at most 255 bytes with its
+// extension kept.
+func safeFilename(suggested string) string {
+	name := strings.ToValidUTF8(suggested, "")
+	name = name[strings.LastIndexAny(name, `/\`)+1:]
+	name = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, name)
+	name = strings.TrimSpace(name)
+	if strings.Trim(name, ".") == "" {
+		return plainFilename
+	}
+	ext := path.Ext(name)
+	if len(ext) > 32 {
+		ext = ""
+	}
+	stem := strings.TrimSuffix(name, ext)
+	for len(stem)+len(ext) > maxFilename {
+		_, size := utf8.DecodeLastRuneInString(stem)
+		stem = stem[:len(stem)-size]
+	}
+	return strings.TrimRight(stem, " ") + ext
+}
+
+// plainURL drops what may hold a token: user, query, fragment, and all of an
+// address that is not of the web.
+func plainURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return (&url.URL{Scheme: u.Scheme, Opaque: ""}).String()
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+}

@@ -1,0 +1,100 @@
+//go:build unix
+
+package chromium
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+)
+
+// Sizes of the viewport when a [browser.Spec] names none.
+const (
+	defaultWidth  = 1280
+	defaultHeight = 800
+)
+
+// offFeatures are the parts of Chromium that talk to somebody nobody asked
+// for, or that change pages under an agent.
+var offFeatures = []string{
+	"AutofillServerCommunication", "CertificateTransparencyComponentUpdater", "DialMediaRouteProvider",
+	"DnsOverHttps", "HttpsUpgrades", "InterestFeedContentSuggestions", "MediaRouter", "OptimizationHints",
+	"PrivacySandboxSettings4", "Translate", "WebRtcHideLocalIpsWithMdns",
+}
+
+// arguments returns the command line of a browser. There is no --no-sandbox
+// in it, and no way to put it there.
+func arguments(spec browser.Spec, dirs dirs, proxy string) []string {
+	width, height := spec.Width, spec.Height
+	if width <= 0 || height <= 0 {
+		width, height = defaultWidth, defaultHeight
+	}
+	return []string{
+		"--headless",
+		"--remote-debugging-pipe",
+		"--user-data-dir=" + dirs.data,
+		fmt.Sprintf("--window-size=%d,%d", width, height),
+
+		// All traffic goes through the proxy, loopback included; a name that
+		// is resolved in the browser after all resolves to nothing.
+		"--proxy-server=" + proxy,
+		"--proxy-bypass-list=<-loopback>",
+		"--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+		"--disable-quic",
+		"--dns-prefetch-disable",
+		"--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+
+		// Nobody asked for these.
+		"--disable-features=" + strings.Join(offFeatures, ","),
+		"--disable-background-networking",
+		"--disable-breakpad",
+		"--disable-client-side-phishing-detection",
+		"--disable-component-update",
+		"--disable-crash-reporter",
+		"--disable-default-apps",
+		"--disable-domain-reliability",
+		"--disable-extensions",
+		"--disable-field-trial-config",
+		"--disable-print-preview",
+		"--disable-search-engine-choice-screen",
+		"--disable-sync",
+		"--metrics-recording-only",
+		"--no-default-browser-check",
+		"--no-first-run",
+		"--no-pings",
+		"--no-service-autorun",
+		"--password-store=basic",
+		"--safebrowsing-disable-auto-update",
+		"--use-mock-keychain",
+
+		// A page works the same whether or not it is in front.
+		"--disable-background-timer-throttling",
+		"--disable-backgrounding-occluded-windows",
+		"--disable-renderer-backgrounding",
+		"--disable-hang-monitor",
+		"--disable-prompt-on-repost",
+		"--force-color-profile=srgb",
+		"--hide-scrollbars",
+		"--mute-audio",
+
+		// /dev/shm is 64 MiB in most containers.
+		"--disable-dev-shm-usage",
+
+		"about:blank",
+	}
+}
+
+// environment returns all that the browser inherits: nothing of the server's
+// own, which holds keys.
+func environment(dirs dirs) []string {
+	return []string{
+		"PATH=/usr/local/bin:/usr/bin:/bin",
+		"LANG=C.UTF-8",
+		"HOME=" + dirs.home,
+		"TMPDIR=" + dirs.temp,
+		// Else each start waits for and complains about a bus it has no use for.
+		"DBUS_SESSION_BUS_ADDRESS=disabled:",
+		"DBUS_SYSTEM_BUS_ADDRESS=disabled:",
+	}
+}

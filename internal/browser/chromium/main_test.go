@@ -1,0 +1,15 @@
+package chromium
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	if temp := os.Getenv(serverEnv); temp != "" {
+		runServer(temp)
+	}
+	goleak.VerifyTestMain(m)
+}

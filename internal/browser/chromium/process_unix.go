@@ -1,0 +1,16 @@
+//go:build unix && !linux
+
+package chromium
+
+import "syscall"
+
+func processAttributes(user account) *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Setpgid: true}
+	if !user.isSelf() {
+		attr.Credential = &syscall.Credential{Uid: user.uid, Gid: user.gid}
+	}
+	return attr
+}
+
+// onlyZombies cannot tell here; a group that has members lives.
+func onlyZombies(int) bool { return false }

@@ -1,0 +1,275 @@
+package devtools
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/target"
+)
+
+// Client is one user of a mux: a queue of what the browser said to it, and
+// the way to say something back.
+type Client struct {
+	m    *Mux
+	root target.SessionID // the browser session that stands for the connection
+	own  bool             // it is the server's driver
+
+	pending   int  // guarded by m.mu
+	downloads bool // is told of downloads; guarded by m.mu
+
+	mu     sync.Mutex
+	queue  []queued
+	bytes  int
+	err    error
+	signal chan struct{} // has an element when the queue or err changed
+
+	ended context.Context // is done once err is set
+	drop  context.CancelFunc
+}
+
+// queued is a message and the method it belongs to: an answer has none itself.
+type queued struct {
+	msg    message
+	method string
+}
+
+var _ browser.CDPConn = (*Client)(nil)
+
+// Read returns the next message to the client. One goroutine at a time may
+// call it.
+func (c *Client) Read(ctx context.Context) ([]byte, error) {
+	msg, _, err := c.next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return jsonv2.Marshal(msg, protocol.PageText())
+}
+
+// Write sends one of the client's messages to the browser.
+func (c *Client) Write(_ context.Context, b []byte) error {
+	var msg message
+	if err := jsonv2.Unmarshal(b, &msg); err != nil {
+		return fmt.Errorf("decode a DevTools command: %w", err)
+	}
+	return c.send(msg)
+}
+
+// Call sends a command of the mux itself, outside any client's session, and
+// decodes its result into res.
+func (m *Mux) Call(ctx context.Context, method string, params, res any) error {
+	return m.callIn(ctx, "", method, params, res)
+}
+
+// callIn is call in a session, which may be a client's.
+func (m *Mux) callIn(ctx context.Context, session target.SessionID, method string, params, res any) error {
+	b, err := jsonv2.Marshal(params)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", method, err)
+	}
+	answer := make(chan message, 1)
+	m.mu.Lock()
+	if m.gone {
+		m.mu.Unlock()
+		return ErrBrowserGone
+	}
+	m.nextID++
+	id := m.nextID
+	m.pending[id] = pendingCommand{answer: answer}
+	m.mu.Unlock()
+
+	if err := m.write(message{ID: id, SessionID: session, Method: method, Params: b}); err != nil {
+		m.forget(id)
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		m.forget(id)
+		return fmt.Errorf("%s: %w", method, ctx.Err())
+	case msg, ok := <-answer:
+		switch {
+		case !ok:
+			return ErrBrowserGone
+		case msg.Error != nil:
+			return fmt.Errorf("%s: %w", method, msg.Error)
+		case res == nil:
+			return nil
+		}
+		return jsonv2.Unmarshal(msg.Result, res, protocol.PageText())
+	}
+}
+
+func (m *Mux) forget(id int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.pending, id)
+}
+
+// attach adds a client from outside.
+func (m *Mux) attach(ctx context.Context) (*Client, error) { return m.AttachAs(ctx, false) }
+
+// AttachOwn adds the server's own driver: no filter stands before it, and other
+// clients are not shown what it attaches.
+func (m *Mux) AttachOwn(ctx context.Context) (*Client, error) { return m.AttachAs(ctx, true) }
+
+// AttachAs adds a client; own is the server's driver.
+func (m *Mux) AttachAs(ctx context.Context, own bool) (*Client, error) {
+	var res target.AttachToBrowserTargetResult
+	if err := m.Call(ctx, target.CommandAttachToBrowserTarget, struct{}{}, &res); err != nil {
+		return nil, err
+	}
+	c := &Client{m: m, root: res.SessionID, own: own, signal: make(chan struct{}, 1)}
+	c.ended, c.drop = context.WithCancel(context.Background())
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.gone {
+		return nil, ErrBrowserGone
+	}
+	m.sessions[c.root] = &attachedSession{client: c}
+	m.clients[c] = struct{}{}
+	return c, nil
+}
+
+// send passes a client's command on under a new id. A command for a session
+// that is not the client's is answered as the browser answers an unknown one.
+func (c *Client) send(msg message) error {
+	p := pendingCommand{client: c, id: msg.ID, session: msg.SessionID, method: msg.Method}
+	m := c.m
+	m.mu.Lock()
+	session := m.sessions[msg.SessionID]
+	switch {
+	case m.gone:
+		m.mu.Unlock()
+		return ErrBrowserGone
+	case m.sessions[c.root] == nil:
+		m.mu.Unlock()
+		return errClientDone
+	case msg.SessionID != "" && (session == nil || session.client != c):
+		m.mu.Unlock()
+		c.answer(msg, &messageError{Code: codeSessionNotFound, Message: "Session with given id not found."})
+		return nil
+	case c.pending >= maxPending:
+		m.mu.Unlock()
+		c.answer(msg, &messageError{Code: codeServerError, Message: "too many unanswered commands"})
+		return nil
+	}
+	if session != nil {
+		m.note(session, msg)
+	}
+	c.pending++
+	m.nextID++
+	m.pending[m.nextID] = p
+	msg.ID = m.nextID
+	m.mu.Unlock()
+
+	if msg.SessionID == "" {
+		msg.SessionID = c.root
+	}
+	return m.write(msg)
+}
+
+// answer replies to the client in the browser's place.
+func (c *Client) answer(to message, failure *messageError) {
+	c.deliver(message{ID: to.ID, SessionID: to.SessionID, Error: failure}, to.Method)
+}
+
+// deliver queues a message and never blocks: one client that hangs must not
+// stop the others, so it is dropped when its queue is full.
+func (c *Client) deliver(msg message, method string) {
+	size := len(msg.Params) + len(msg.Result) + 128
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return
+	}
+	if c.bytes+size > maxQueued && len(c.queue) > 0 {
+		c.queue = nil
+		c.fail(errSlowClient)
+		return
+	}
+	c.queue, c.bytes = append(c.queue, queued{msg, method}), c.bytes+size
+	c.wake()
+}
+
+// fail ends the client with err. Call it with mu held.
+func (c *Client) fail(err error) {
+	if c.err == nil {
+		c.err = err
+		c.drop()
+		c.wake()
+	}
+}
+
+func (c *Client) wake() {
+	select {
+	case c.signal <- struct{}{}:
+	default:
+	}
+}
+
+func (c *Client) end(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fail(err)
+}
+
+// failure says why the client was ended, nil while it was not.
+func (c *Client) failure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// next returns the oldest message. One goroutine at a time may call it.
+func (c *Client) next(ctx context.Context) (message, string, error) {
+	for {
+		c.mu.Lock()
+		if len(c.queue) > 0 {
+			q := c.queue[0]
+			c.queue[0] = queued{}
+			c.queue = c.queue[1:]
+			c.bytes -= len(q.msg.Params) + len(q.msg.Result) + 128
+			c.mu.Unlock()
+			return q.msg, q.method, nil
+		}
+		err := c.err
+		c.mu.Unlock()
+		if err != nil {
+			return message{}, "", err
+		}
+		select {
+		case <-ctx.Done():
+			return message{}, "", ctx.Err()
+		case <-c.signal:
+		}
+	}
+}
+
+// Close ends the client: its sessions are detached, so what it paused or
+// enabled is undone by the browser.
+func (c *Client) Close(ctx context.Context) {
+	c.end(errClientDone)
+	m := c.m
+	m.mu.Lock()
+	_, attached := m.clients[c]
+	delete(m.clients, c)
+	for id, s := range m.sessions {
+		if s.client == c {
+			m.letGo(id)
+		}
+	}
+	for id, p := range m.pending {
+		if p.client == c {
+			delete(m.pending, id)
+		}
+	}
+	m.mu.Unlock()
+	if attached {
+		// Fails only when the browser is gone, and the session with it.
+		_ = m.Call(ctx, target.CommandDetachFromTarget, target.DetachFromTargetParams{SessionID: c.root}, nil)
+	}
+}

@@ -1,0 +1,268 @@
+package devtools
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/target"
+)
+
+// params are the parameters of a command by name, as the browser reads them:
+// names are case-sensitive and none is there twice. What a rule leaves in it
+// is what is sent.
+type params map[string]jsonv2.Value
+
+// filter stands between one DevTools client from outside and the browser. What
+// it permits is in rules.go.
+type filter struct {
+	rules  map[string]rule
+	client filtered
+
+	mu       sync.Mutex
+	streams  map[string]struct{} // handles that the client's commands returned
+	contexts map[string]struct{} // browser contexts that the client made
+}
+
+// filtered is the client that a filter stands before, and its browser.
+type filtered interface {
+	// CarriesFill tells which requests hold a value that the server filled in.
+	CarriesFill(network.RequestID) bool
+	// owns tells the sessions of the client.
+	owns(target.SessionID) bool
+	// hearDownloads has the client told of downloads, or not any more.
+	hearDownloads(want bool)
+	// KeepDownloadsOf has the downloads of a new browser context kept.
+	KeepDownloadsOf(cdp.BrowserContextID)
+}
+
+// maxHandles bounds the streams and contexts that a client may hold.
+const maxHandles = 256
+
+func newFilter(client filtered) *filter {
+	f := &filter{
+		rules: make(map[string]rule, len(clientRules)), client: client,
+		streams: map[string]struct{}{}, contexts: map[string]struct{}{},
+	}
+	for _, r := range clientRules {
+		f.rules[r.name] = r
+	}
+	return f
+}
+
+// find returns the rule for a command.
+func (f *filter) find(method string) rule {
+	domain, name, _ := strings.Cut(method, ".")
+	if name != "" && name != "*" {
+		if r, ok := f.rules[method]; ok {
+			return r
+		}
+		if r, ok := f.rules[domain+".*"]; ok {
+			return r
+		}
+	}
+	return rule{refuse: "it is not known to be safe"}
+}
+
+// errIgnored is why a command does not go to the browser although the client
+// is told that it was done.
+var errIgnored = errors.New("it is answered without being done")
+
+// command returns msg as it may go to the browser, or why it may not. Only
+// what this function understood is sent: the envelope is written anew.
+func (f *filter) command(msg message) (message, error) {
+	clean := message{ID: msg.ID, SessionID: msg.SessionID, Method: msg.Method, Params: msg.Params}
+	r := f.find(msg.Method)
+	if r.refuse != "" {
+		return message{}, errors.New(r.refuse)
+	}
+	if r.ignore != "" {
+		return message{}, errIgnored
+	}
+	if r.check == nil {
+		return clean, nil
+	}
+	p := params{}
+	if len(msg.Params) > 0 {
+		if err := jsonv2.Unmarshal(msg.Params, &p); err != nil || p == nil {
+			return message{}, errors.New("its parameters are not an object with each name once")
+		}
+	}
+	if err := r.check(f, p); err != nil {
+		return message{}, err
+	}
+	b, err := jsonv2.Marshal(p)
+	if err != nil {
+		return message{}, fmt.Errorf("encode its parameters: %w", err)
+	}
+	clean.Params = b
+	return clean, nil
+}
+
+// reply returns a message of the browser as the client may see it. method is
+// the event's or that of the command that msg answers.
+func (f *filter) reply(msg message, method string) message {
+	switch method {
+	case page.CommandPrintToPDF:
+		f.remember(f.streams, msg.Result, "stream")
+	case target.CommandCreateBrowserContext:
+		// Its downloads are kept before its client can open a page in it.
+		if id := f.remember(f.contexts, msg.Result, "browserContextId"); id != "" {
+			f.client.KeepDownloadsOf(cdp.BrowserContextID(id))
+		}
+	case network.RequestWillBeSent.Method:
+		msg.Params = f.withoutFill(msg.Params)
+	}
+	return msg
+}
+
+// remember adds the handle that a result holds under name, and returns it.
+func (f *filter) remember(set map[string]struct{}, result jsonv2.Value, name string) string {
+	var fields params
+	if jsonv2.Unmarshal(result, &fields, protocol.PageText()) != nil {
+		return "" // an error has no result
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	handle := fields.text(name)
+	if handle != "" && len(set) < maxHandles {
+		set[handle] = struct{}{}
+	}
+	return handle
+}
+
+// withoutFill takes the body out of the event of a request that carries a
+// fill. An event that cannot be read is not passed on.
+func (f *filter) withoutFill(event jsonv2.Value) jsonv2.Value {
+	var outer, request params
+	if jsonv2.Unmarshal(event, &outer, protocol.PageText()) != nil {
+		return jsonv2.Value("{}")
+	}
+	if !f.client.CarriesFill(network.RequestID(outer.text("requestId"))) {
+		return event
+	}
+	if jsonv2.Unmarshal(outer["request"], &request, protocol.PageText()) != nil {
+		return jsonv2.Value("{}")
+	}
+	delete(request, "postData")
+	delete(request, "postDataEntries")
+	inner, err := jsonv2.Marshal(request, protocol.PageText())
+	if err != nil {
+		return jsonv2.Value("{}")
+	}
+	outer["request"] = inner
+	whole, err := jsonv2.Marshal(outer, protocol.PageText())
+	if err != nil {
+		return jsonv2.Value("{}")
+	}
+	return whole
+}
+
+// text returns the string under name, or "" when there is none.
+func (p params) text(name string) string {
+	var s string
+	if jsonv2.Unmarshal(p[name], &s, protocol.PageText()) != nil {
+		return ""
+	}
+	return s
+}
+
+// given reports whether name is present, null included.
+func (p params) given(name string) bool {
+	_, ok := p[name]
+	return ok
+}
+
+func checkNavigation(_ *filter, p params) error {
+	if raw := p.text("url"); raw != "" || p.given("url") {
+		return browser.CheckClientURL(raw)
+	}
+	return nil
+}
+
+// checkFlat refuses sessions whose messages would travel inside others.
+func checkFlat(_ *filter, p params) error {
+	p["flatten"] = jsonv2.Value("true")
+	return nil
+}
+
+// answerDownloads lets the client hear of downloads if it wants to; they go where
+// the server has them go.
+func answerDownloads(f *filter, p params) error {
+	var events bool
+	_ = jsonv2.Unmarshal(p["eventsEnabled"], &events) // absent is no
+	f.client.hearDownloads(events)
+	return errIgnored
+}
+
+func checkDrag(_ *filter, p params) error {
+	var data params
+	if jsonv2.Unmarshal(p["data"], &data) != nil {
+		return errors.New("its data is not an object with each name once")
+	}
+	if data.given("files") {
+		return errors.New(readsFiles)
+	}
+	return nil
+}
+
+func checkStream(f *filter, p params) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, ok := f.streams[p.text("handle")]; !ok {
+		return errors.New("the stream is not one of this client")
+	}
+	return nil
+}
+
+// dropPostData keeps the browser from sending bodies with events at all.
+func dropPostData(_ *filter, p params) error {
+	delete(p, "maxPostDataSize")
+	return nil
+}
+
+func checkUnfilled(f *filter, p params) error {
+	if f.client.CarriesFill(network.RequestID(p.text("requestId"))) {
+		return errors.New("the request carries a secret, and its answer may repeat it")
+	}
+	return nil
+}
+
+// checkNewContext leaves of a new browser context's settings none that changes
+// where it connects to (proxyServer, proxyBypassList) or what its pages may
+// read (originsWithUniversalNetworkAccess), and ends it with its client.
+func checkNewContext(_ *filter, p params) error {
+	for name := range p {
+		if name != "disposeOnDetach" {
+			return errors.New(passesProxy)
+		}
+	}
+	p["disposeOnDetach"] = jsonv2.Value("true")
+	return nil
+}
+
+func checkOwnContext(f *filter, p params) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := p.text("browserContextId")
+	if _, ok := f.contexts[id]; !ok {
+		return errors.New("the browser context is not one of this client")
+	}
+	delete(f.contexts, id)
+	return nil
+}
+
+func checkOwnSession(f *filter, p params) error {
+	if !f.client.owns(target.SessionID(p.text("sessionId"))) {
+		return errors.New("the session is not one of this client")
+	}
+	return nil
+}

@@ -1,0 +1,275 @@
+package devtools
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/target"
+	"github.com/stretchr/testify/require"
+)
+
+// filled is the one request that carries a fill in these tests, and mine the
+// one session of the client.
+const (
+	filled network.RequestID = "filled"
+	mine   target.SessionID  = "mine"
+)
+
+func testFilter() *filter {
+	return newFilter(oneClient{})
+}
+
+// oneClient is the client of these tests.
+type oneClient struct{}
+
+func (oneClient) CarriesFill(id network.RequestID) bool { return id == filled }
+func (oneClient) owns(id target.SessionID) bool         { return id == mine }
+func (oneClient) hearDownloads(bool)                    {}
+func (oneClient) KeepDownloadsOf(cdp.BrowserContextID)  {}
+
+// cases has a command for each row of clientRules that has a check or refuses,
+// and for what no row names.
+var cases = []struct {
+	method, params string
+	// sent are the parameters that reach the browser; "" means refused.
+	sent string
+	why  string
+}{
+	{"Browser.close", `{}`, "", "ends the runtime"},
+	{"Browser.crash", `{}`, "", "ends the runtime"},
+	{"Browser.crashGpuProcess", `{}`, "", "harms the runtime"},
+	{"Browser.cancelDownload", `{"guid":"1"}`, "", "the agent's download"},
+	{"Browser.executeBrowserCommand", `{"commandId":"openTabSearch"}`, "", "steers the browser"},
+	{"Browser.getBrowserCommandLine", `{}`, "", "shows paths and the proxy"},
+	{"Browser.setDownloadBehavior", `{"behavior":"allow","downloadPath":"/"}`, "", "writes files anywhere"},
+	{"Browser.getHistograms", `{}`, "", "no row names it"},
+	{"Browser.getVersion", `{}`, `{}`, "clients ask it first"},
+
+	{"Fetch.enable", `{}`, "", "would see filled bodies"},
+	{"Fetch.getResponseBody", `{"requestId":"1"}`, "", "the whole domain"},
+	{"Network.getRequestPostData", `{"requestId":"other"}`, "", "bodies"},
+	{"Network.setRequestInterception", `{"patterns":[]}`, "", "the older Fetch"},
+	{"Network.continueInterceptedRequest", `{"interceptionId":"1"}`, "", "the older Fetch"},
+	{"Network.getResponseBodyForInterception", `{"interceptionId":"1"}`, "", "the older Fetch"},
+	{"Network.takeResponseBodyForInterceptionAsStream", `{"interceptionId":"1"}`, "", "the older Fetch"},
+	{"Network.replayXHR", `{"requestId":"filled"}`, "", "sends a fill again"},
+	{"Network.loadNetworkResource", `{"url":"file:///etc/passwd"}`, "", "reads files"},
+	{"Network.setCookieControls", `{}`, "", "no row names it"},
+	{"Network.enable", `{"maxPostDataSize":65536,"maxTotalBufferSize":1}`, `{"maxTotalBufferSize":1}`, "events carry no bodies"},
+	{"Network.enable", ``, `{}`, "without parameters"},
+	{"Network.getResponseBody", `{"requestId":"filled"}`, "", "an answer may repeat the secret"},
+	{"Network.getResponseBody", `{"requestId":"other"}`, `{"requestId":"other"}`, "another's answer is the page's"},
+	{"Network.searchInResponseBody", `{"requestId":"filled","query":"a"}`, "", "an oracle of the answer"},
+	{"Network.streamResourceContent", `{"requestId":"filled"}`, "", "an answer may repeat the secret"},
+
+	{"DOM.setFileInputFiles", `{"files":["/etc/passwd"]}`, "", "reads files"},
+	{"DOM.getFileInfo", `{"objectId":"1"}`, "", "shows paths"},
+	{"DOM.getDocument", `{}`, `{}`, "the domain is open"},
+	{"Input.dispatchDragEvent", `{"type":"drop","data":{"items":[],"files":["/etc/passwd"],"dragOperationsMask":1}}`, "", "drops files of the machine"},
+	{"Input.dispatchDragEvent", `{"type":"drop","data":{"items":[],"files":[]}}`, "", "not even an empty list"},
+	{"Input.dispatchDragEvent", `{"type":"drop"}`, "", "data is required"},
+	{"Input.dispatchDragEvent", `{"type":"drop","data":{"items":[]}}`, `{"data":{"items":[]},"type":"drop"}`, "drops text"},
+	{"Input.dispatchMouseEvent", `{"type":"mouseMoved","x":1,"y":1}`, `{"type":"mouseMoved","x":1,"y":1}`, "the domain is open"},
+
+	{"IO.read", `{"handle":"1"}`, "", "a stream of somebody else"},
+	{"IO.read", `{"handle":"blob:1"}`, "", "a blob by its id"},
+	{"IO.read", `{"handle":"pdf"}`, `{"handle":"pdf"}`, "its own PDF"},
+	{"IO.close", `{"handle":"1"}`, "", "a stream of somebody else"},
+	{"IO.resolveBlob", `{"objectId":"1"}`, "", "no row names it"},
+
+	{"Page.navigate", `{"url":"https://app.example/"}`, `{"url":"https://app.example/"}`, "the web"},
+	{"Page.navigate", `{"url":"file:///etc/shadow"}`, "", "the machine"},
+	{"Page.navigate", `{"url":"chrome://version"}`, "", "the browser"},
+	{"Page.navigate", `{"url":"view-source:https://app.example/"}`, "", "a scheme around another"},
+	{"Page.navigate", `{"url":"javascript:1"}`, "", "a script"},
+	{"Page.navigate", `{"url":1}`, "", "not a string"},
+	{"Page.navigate", `{"URL":"https://app.example/","url":"file:///etc/shadow"}`, "", "names are case-sensitive"},
+	{"Page.navigate", `{"url":"https://app.example/","url":"file:///etc/shadow"}`, "", "which of two is read depends on the reader"},
+	{"Page.navigate", `["file:///etc/shadow"]`, "", "not an object"},
+	{"Page.navigate", `null`, "", "not an object"},
+	{"Page.crash", `{}`, "", "the agent's tab"},
+	{"Page.setDownloadBehavior", `{"behavior":"allow","downloadPath":"/"}`, "", "writes files anywhere"},
+	{"Page.setInterceptFileChooserDialog", `{"enabled":true}`, "", "half of an upload"},
+	{"Page.startScreenRecording", `{}`, "", "no row names it"},
+
+	{"Security.setIgnoreCertificateErrors", `{"ignore":true}`, "", "a forged origin would be filled"},
+	{"Security.setOverrideCertificateErrors", `{"override":true}`, "", "no row names it"},
+
+	{"Target.createTarget", `{"url":"about:blank"}`, `{"url":"about:blank"}`, "a new tab"},
+	{"Target.createTarget", `{"url":"file:///etc/shadow"}`, "", "the machine"},
+	{"Target.createTarget", `{"url":""}`, "", "an address is required"},
+	{"Target.attachToTarget", `{"targetId":"1","flatten":true}`, `{"flatten":true,"targetId":"1"}`, "a session"},
+	{"Target.attachToTarget", `{"targetId":"1"}`, `{"flatten":true,"targetId":"1"}`, "nested sessions pass no filter"},
+	{"Target.setAutoAttach", `{"autoAttach":true,"waitForDebuggerOnStart":false,"flatten":false}`, `{"autoAttach":true,"flatten":true,"waitForDebuggerOnStart":false}`, "nested sessions pass no filter"},
+	{"Target.sendMessageToTarget", `{"message":"{}","sessionId":"mine"}`, "", "nested sessions pass no filter"},
+	{"Target.createBrowserContext", `{}`, `{"disposeOnDetach":true}`, "ends with the client"},
+	{"Target.createBrowserContext", `{"disposeOnDetach":false}`, `{"disposeOnDetach":true}`, "ends with the client"},
+	{"Target.createBrowserContext", `{"proxyServer":"direct://"}`, "", "past the egress policy"},
+	{"Target.createBrowserContext", `{"proxyBypassList":"*"}`, "", "past the egress policy"},
+	{"Target.createBrowserContext", `{"originsWithUniversalNetworkAccess":["https://a.example"]}`, "", "past the same-origin policy"},
+	{"Target.disposeBrowserContext", `{"browserContextId":"agent"}`, "", "not its own"},
+	{"Target.disposeBrowserContext", `{"browserContextId":"own"}`, `{"browserContextId":"own"}`, "its own"},
+	{"Target.detachFromTarget", `{"sessionId":"other"}`, "", "not its own"},
+	{"Target.detachFromTarget", `{"targetId":"1"}`, "", "by target it might be another's"},
+	{"Target.detachFromTarget", `{"sessionId":"mine"}`, `{"sessionId":"mine"}`, "its own"},
+	{"Target.exposeDevToolsProtocol", `{"targetId":"1"}`, "", "hands the protocol to a page"},
+	{"Target.getDevToolsTarget", `{"targetId":"1"}`, "", "the browser's own pages"},
+	{"Target.openDevTools", `{"targetId":"1"}`, "", "the browser's own pages"},
+	{"Target.setRemoteLocations", `{"locations":[{"host":"127.0.0.1","port":22}]}`, "", "connects past the proxy"},
+
+	{"Cast.enable", `{}`, "", "other devices"},
+	{"Extensions.loadUnpacked", `{"path":"/"}`, "", "reads files"},
+	{"FileSystem.getDirectory", `{}`, "", "reads files"},
+	{"HeapProfiler.takeHeapSnapshot", `{}`, "", "may hold what was filled"},
+	{"Memory.getDOMCounters", `{}`, "", "the machine"},
+	{"PWA.launch", `{"manifestId":"1"}`, "", "opens files"},
+	{"ServiceWorker.enable", `{}`, "", "workers of others"},
+	{"SystemInfo.getInfo", `{}`, "", "the machine"},
+	{"Tethering.bind", `{"port":22}`, "", "listens on the machine"},
+	{"Tracing.start", `{}`, "", "bodies of every tab"},
+
+	{"Autofill.trigger", `{}`, "", "an unknown domain"},
+	{"WebAuthn.enable", `{}`, "", "an unknown domain"},
+	{"Nonsense.enable", `{}`, "", "an unknown domain"},
+	{"Runtime", `{}`, "", "no command"},
+	{"runtime.evaluate", `{}`, "", "names are case-sensitive"},
+	{"browser.close", `{}`, "", "names are case-sensitive"},
+	{"", `{}`, "", "nothing"},
+	{"Runtime.*", `{}`, "", "a pattern is no command"},
+	{"*", `{}`, "", "a pattern is no command"},
+}
+
+func TestClientsMayDoWhatTheTableSaysAndNoMore(t *testing.T) {
+	for _, c := range cases {
+		t.Run(c.method+" "+c.params, func(t *testing.T) {
+			f := testFilter()
+			f.reply(message{Result: jsonv2.Value(`{"data":"","stream":"pdf"}`)}, "Page.printToPDF")
+			f.reply(message{Result: jsonv2.Value(`{"browserContextId":"own"}`)}, "Target.createBrowserContext")
+			clean, err := f.command(message{ID: 7, SessionID: mine, Method: c.method, Params: jsonv2.Value(c.params)})
+			if c.sent == "" {
+				require.Error(t, err, c.why)
+				require.NotContains(t, err.Error(), "/etc/shadow", "an error quotes nothing")
+				return
+			}
+			require.NoError(t, err, c.why)
+			require.JSONEq(t, c.sent, string(clean.Params), c.why)
+			require.Equal(t, message{ID: 7, SessionID: mine, Method: c.method, Params: clean.Params}, clean)
+		})
+	}
+}
+
+// TestEveryRowHasACase keeps the table above complete, and the rules free of
+// rows that cannot be reached.
+func TestEveryRowHasACase(t *testing.T) {
+	seen := map[string]bool{}
+	for _, r := range clientRules {
+		require.False(t, seen[r.name], "%s has two rows", r.name)
+		seen[r.name] = true
+		domain, method, ok := strings.Cut(r.name, ".")
+		require.True(t, ok && domain != "" && method != "", "%s names no command", r.name)
+		answers := 0
+		for _, set := range []bool{r.check != nil, r.refuse != "", r.ignore != ""} {
+			if set {
+				answers++
+			}
+		}
+		require.LessOrEqual(t, answers, 1, "%s has two answers", r.name)
+		if answers == 0 {
+			continue
+		}
+		require.True(t, slices.ContainsFunc(cases, func(c struct{ method, params, sent, why string }) bool {
+			return c.method == r.name || method == "*" && strings.HasPrefix(c.method, domain+".")
+		}), "%s has no case", r.name)
+	}
+}
+
+func TestOpenRowsPassAsTheyAre(t *testing.T) {
+	f := testFilter()
+	for _, r := range clientRules {
+		if r.check != nil || r.refuse != "" || r.ignore != "" {
+			continue
+		}
+		method := strings.Replace(r.name, ".*", ".anything", 1)
+		clean, err := f.command(message{ID: 1, Method: method, Params: jsonv2.Value(`{"a":[1,{"b":2}]}`)})
+		require.NoError(t, err, method)
+		require.Equal(t, `{"a":[1,{"b":2}]}`, string(clean.Params))
+	}
+}
+
+func TestBodiesOfFilledRequestsDoNotReachAClient(t *testing.T) {
+	event := func(id network.RequestID) jsonv2.Value {
+		raw, err := json.Marshal(map[string]any{
+			"requestId": id, "type": "XHR",
+			"request": map[string]any{"url": "https://app.example/login", "method": "POST", "hasPostData": true,
+				"postData": "canary", "postDataEntries": []map[string]string{{"bytes": "Y2FuYXJ5"}}},
+		})
+		require.NoError(t, err)
+		return raw
+	}
+	f := testFilter()
+	got := f.reply(message{Method: "Network.requestWillBeSent", Params: event(filled)}, "Network.requestWillBeSent")
+	require.NotContains(t, string(got.Params), "canary")
+	require.NotContains(t, string(got.Params), "Y2FuYXJ5")
+	require.Contains(t, string(got.Params), "https://app.example/login", "the request itself is seen")
+
+	other := event("other")
+	got = f.reply(message{Method: "Network.requestWillBeSent", Params: other}, "Network.requestWillBeSent")
+	require.Equal(t, string(other), string(got.Params), "another's body is the page's own")
+
+	broken := f.reply(message{Method: "Network.requestWillBeSent", Params: jsonv2.Value(`{"requestId":"filled","request":"canary"}`)}, "Network.requestWillBeSent")
+	require.NotContains(t, string(broken.Params), "canary", "what cannot be read is not passed on")
+}
+
+func TestAClientHoldsABoundedNumberOfHandles(t *testing.T) {
+	f := testFilter()
+	for i := range 3 * maxHandles {
+		raw, err := json.Marshal(map[string]string{"stream": strings.Repeat("s", i+1)})
+		require.NoError(t, err)
+		f.reply(message{Result: raw}, "Page.printToPDF")
+	}
+	require.Len(t, f.streams, maxHandles)
+}
+
+// FuzzWhatTheBrowserReadsWasChecked compares the filter's reading of a
+// navigation with that of a reader that takes the last of two names and folds
+// nothing, as the browser does.
+func FuzzWhatTheBrowserReadsWasChecked(f *testing.F) {
+	for _, c := range cases {
+		f.Add(c.params)
+	}
+	f.Add(`{"url":"https://a.example/","\u0075rl":"file:///etc/shadow"}`)
+	f.Fuzz(func(t *testing.T, p string) {
+		var envelope message
+		if jsonv2.Unmarshal([]byte(`{"id":1,"method":"Page.navigate","params":`+p+`}`), &envelope) != nil {
+			return
+		}
+		clean, err := testFilter().command(envelope)
+		if err != nil {
+			return
+		}
+		sent, err := jsonv2.Marshal(clean)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var asRead struct{ Params map[string]json.RawMessage }
+		if err := json.Unmarshal(sent, &asRead); err != nil {
+			t.Fatalf("the browser cannot read %s: %v", sent, err)
+		}
+		var url string
+		if raw, ok := asRead.Params["url"]; ok {
+			if err := json.Unmarshal(raw, &url); err != nil || browser.CheckClientURL(url) != nil {
+				t.Fatalf("the browser reads %s", sent)
+			}
+		}
+		if strings.ContainsRune(string(sent), 0) {
+			t.Fatal("a zero byte ends the message early")
+		}
+	})
+}

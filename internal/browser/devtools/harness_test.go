@@ -1,0 +1,28 @@
+package devtools_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
+	"github.com/bctrl-go/bctrl/internal/browser/chromium"
+
+	"github.com/stretchr/testify/require"
+)
+
+// launchAny starts a real browser that is stopped when the test ends.
+func launchAny(t *testing.T, spec browser.Spec) browser.Browser {
+	t.Helper()
+	driver, err := chromium.New(chromium.Options{})
+	require.NoError(t, err)
+	return browsertest.Launch(t, driver, spec)
+}
+
+// openAny starts a browser that may reach this machine, and takes its page over.
+func openAny(t *testing.T) (context.Context, browser.Page, browser.Browser) {
+	t.Helper()
+	driver, err := chromium.New(chromium.Options{})
+	require.NoError(t, err)
+	return browsertest.OpenPage(t, driver, browser.Spec{ID: "clients"})
+}

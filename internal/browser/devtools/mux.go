@@ -1,0 +1,218 @@
+// Package devtools lets clients from outside drive a browser over the DevTools
+// protocol. The browser has one pipe: a mux gives each client a connection of its
+// own over it, where it sees and names its own sessions alone, and a filter lets
+// through what its rules permit.
+//
+// It knows nothing of pages and of what was filled into them: whoever owns the
+// browser says which requests carry a value, see [Host].
+package devtools
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/target"
+)
+
+// The DevTools pipe has one end here and must serve several clients: the
+// server's own driver and every websocket that ServeCDP was given. A mux gives
+// each client a browser session of its own (Target.attachToBrowserTarget), so
+// that what one discovers, attaches or enables is not seen by another, renames
+// command ids, and routes each session's messages to the client that attached
+// it. A client can name no session but its own. What the server's driver
+// attaches is not shown to the others: targets.go.
+
+const (
+	// maxMessage bounds one message from the browser, in bytes: a screenshot
+	// of a very long page fits.
+	maxMessage = 256 << 20
+	// maxQueued bounds what waits for a client that does not read, in bytes.
+	maxQueued = 64 << 20
+	// writeTimeout is how long a browser may leave its pipe unread.
+	writeTimeout = 10 * time.Second
+	// maxPending bounds a client's unanswered commands.
+	maxPending = 4096
+)
+
+var (
+	ErrBrowserGone = errors.New("the browser is gone")
+	errSlowClient  = errors.New("the client does not read its messages")
+	errClientDone  = errors.New("the client has left")
+)
+
+// message is the envelope of a DevTools message. Its decoder refuses
+// duplicate and wrong-case names, so that what a filter checked is what the
+// browser reads.
+type message struct {
+	ID        int64            `json:"id,omitzero"`
+	SessionID target.SessionID `json:"sessionId,omitzero"`
+	Method    string           `json:"method,omitzero"`
+	Params    jsonv2.Value     `json:"params,omitzero"`
+	Result    jsonv2.Value     `json:"result,omitzero"`
+	Error     *messageError    `json:"error,omitzero"`
+}
+
+type messageError struct {
+	Code    int64        `json:"code"`
+	Message string       `json:"message"`
+	Data    jsonv2.Value `json:"data,omitzero"`
+}
+
+func (e *messageError) Error() string { return fmt.Sprintf("%s (%d)", e.Message, e.Code) }
+
+// pendingCommand is a command whose answer has not come.
+type pendingCommand struct {
+	client  *Client // nil for the mux's own commands
+	id      int64
+	session target.SessionID
+	method  string
+	answer  chan message // for the mux's own commands
+}
+
+// Mux serves one browser's pipe.
+type Mux struct {
+	out io.WriteCloser
+	// onEvent receives the events of the connection itself, which belong to no
+	// client. It is called from the reader: it must not block or call.
+	onEvent func(method string, params jsonv2.Value)
+
+	writeMu sync.Mutex // serialises whole messages
+
+	mu       sync.Mutex
+	nextID   int64
+	pending  map[int64]pendingCommand
+	sessions map[target.SessionID]*attachedSession
+	clients  map[*Client]struct{}
+	// lost has an element when a client has let go of a tab, whose dialogs have
+	// lost who hears of them.
+	lost chan struct{}
+	gone bool
+	Done chan struct{}
+}
+
+// New serves the two ends of a DevTools pipe until in ends, which closes
+// done.
+func New(in io.ReadCloser, out io.WriteCloser, onEvent func(method string, params jsonv2.Value)) *Mux {
+	m := &Mux{
+		out:      out,
+		onEvent:  onEvent,
+		pending:  map[int64]pendingCommand{},
+		sessions: map[target.SessionID]*attachedSession{},
+		lost:     make(chan struct{}, 1),
+		clients:  map[*Client]struct{}{},
+		Done:     make(chan struct{}),
+	}
+	go func() {
+		defer close(m.Done)
+		defer m.end()
+		defer in.Close()
+		m.readAll(in)
+	}()
+	return m
+}
+
+// readAll routes messages, each ended by a zero byte, until the pipe ends.
+func (m *Mux) readAll(in io.Reader) {
+	scanner := bufio.NewScanner(in)
+	scanner.Buffer(make([]byte, 64<<10), maxMessage)
+	scanner.Split(func(data []byte, _ bool) (int, []byte, error) {
+		if i := bytes.IndexByte(data, 0); i >= 0 {
+			return i + 1, data[:i], nil
+		}
+		return 0, nil, nil
+	})
+	for scanner.Scan() {
+		var msg message
+		if err := jsonv2.Unmarshal(scanner.Bytes(), &msg, protocol.PageText()); err == nil {
+			m.route(msg)
+		}
+	}
+}
+
+func (m *Mux) end() {
+	_ = m.out.Close() // the browser is gone or goes now
+	m.mu.Lock()
+	m.gone = true
+	clients, pending := m.clients, m.pending
+	m.clients, m.pending = map[*Client]struct{}{}, map[int64]pendingCommand{}
+	clear(m.sessions)
+	m.mu.Unlock()
+	for c := range clients {
+		c.end(ErrBrowserGone)
+	}
+	for _, p := range pending {
+		if p.answer != nil {
+			close(p.answer)
+		}
+	}
+}
+
+// route hands a message to the client that it is for.
+func (m *Mux) route(msg message) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if msg.ID != 0 {
+		p, ok := m.pending[msg.ID]
+		if !ok {
+			return
+		}
+		delete(m.pending, msg.ID)
+		if p.client == nil {
+			p.answer <- msg
+			return
+		}
+		p.client.pending--
+		msg.ID, msg.SessionID = p.id, p.session
+		p.client.deliver(m.asSeen(p.client, msg, p.method), p.method)
+		return
+	}
+
+	s := m.sessions[msg.SessionID]
+	if s == nil {
+		if msg.SessionID == "" {
+			m.onEvent(msg.Method, msg.Params)
+			m.tellOfDownload(msg)
+		}
+		return
+	}
+	c := s.client
+	switch msg.Method {
+	case target.AttachedToTarget.Method:
+		id, of := attachmentOf(msg.Params)
+		m.sessions[id] = &attachedSession{client: c, target: of}
+	case target.DetachedFromTarget.Method:
+		id, _ := attachmentOf(msg.Params)
+		m.letGo(id)
+	}
+	msg = m.asSeen(c, msg, msg.Method)
+	if msg.SessionID == c.root {
+		msg.SessionID = ""
+	}
+	c.deliver(msg, msg.Method)
+}
+
+// write sends one message to the browser.
+func (m *Mux) write(msg message) error {
+	b, err := jsonv2.Marshal(msg, protocol.PageText())
+	if err != nil {
+		return fmt.Errorf("encode a DevTools command: %w", err)
+	}
+	m.writeMu.Lock()
+	defer m.writeMu.Unlock()
+	if pipe, ok := m.out.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		_ = pipe.SetWriteDeadline(time.Now().Add(writeTimeout)) // a pipe that cannot is one of a test
+	}
+	if _, err := m.out.Write(append(b, 0)); err != nil {
+		_ = m.out.Close() // half a message may be in it: the browser must go
+		return ErrBrowserGone
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package devtools
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/target"
+)
+
+var (
+	errCommandSize = fmt.Errorf("a DevTools command is over %d bytes", browser.MaxCommand)
+	errNotACommand = errors.New("a DevTools client sent what is no command")
+)
+
+// Codes of JSON-RPC that the protocol uses.
+const (
+	codeServerError     = -32000
+	codeSessionNotFound = -32001
+	codeMethodNotFound  = -32601
+)
+
+// detachTimeout bounds saying goodbye to a browser that may be hanging.
+const detachTimeout = 5 * time.Second
+
+// Host is the browser that a client from outside is served by, as far as the
+// filter asks it.
+type Host interface {
+	// CarriesFill tells which requests hold a value that the server filled in.
+	CarriesFill(network.RequestID) bool
+	// KeepDownloadsOf has the downloads of a new browser context kept.
+	KeepDownloadsOf(cdp.BrowserContextID)
+}
+
+// servedClient is a client as its filter knows it.
+type servedClient struct {
+	Host
+	*Client
+}
+
+// Serve serves one client from outside until either side or ctx ends; what it
+// may do is in rules.go. It returns nil when the client left, the browser
+// ended or ctx did, else why the client was dropped.
+func (m *Mux) Serve(ctx context.Context, conn browser.CDPConn, by Host) error {
+	client, err := m.attach(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), detachTimeout)
+		defer cancel()
+		client.Close(ctx)
+	}()
+	return serve(ctx, conn, client, newFilter(servedClient{by, client}))
+}
+
+// serve copies between conn and client through f until one of them ends.
+func serve(ctx context.Context, conn browser.CDPConn, client *Client, f *filter) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// A client that hangs blocks the write to it: its end must break that.
+	stop := context.AfterFunc(client.ended, cancel)
+	defer stop()
+
+	var commandErr error
+	var both sync.WaitGroup
+	both.Go(func() {
+		defer cancel()
+		commandErr = readCommands(ctx, conn, client, f)
+	})
+	both.Go(func() {
+		defer cancel()
+		for {
+			msg, method, err := client.next(ctx)
+			if err != nil {
+				return
+			}
+			b, err := jsonv2.Marshal(f.reply(msg, method), protocol.PageText())
+			if err != nil {
+				return
+			}
+			if conn.Write(ctx, b) != nil {
+				return
+			}
+		}
+	})
+	both.Wait()
+	if err := client.failure(); !errors.Is(err, ErrBrowserGone) {
+		commandErr = errors.Join(commandErr, err)
+	}
+	return commandErr
+}
+
+// readCommands passes on what the client may do and answers the rest. It
+// returns nil when the client has left.
+func readCommands(ctx context.Context, conn browser.CDPConn, client *Client, f *filter) error {
+	for {
+		b, err := conn.Read(ctx)
+		if err != nil {
+			return nil //nolint:nilerr // leaving is no failure
+		}
+		if len(b) > browser.MaxCommand {
+			return errCommandSize
+		}
+		var msg message
+		if err := jsonv2.Unmarshal(b, &msg); err != nil || msg.ID <= 0 {
+			return errNotACommand
+		}
+		clean, err := f.command(msg)
+		if errors.Is(err, errIgnored) {
+			client.deliver(message{ID: msg.ID, SessionID: msg.SessionID, Result: jsonv2.Value("{}")}, msg.Method)
+			continue
+		}
+		if err != nil {
+			client.answer(msg, &messageError{Code: codeMethodNotFound, Message: fmt.Sprintf("%q is refused: %v", plainMethod(msg.Method), err)})
+			continue
+		}
+		if client.send(clean) != nil {
+			return nil //nolint:nilerr // the browser is gone, which ends the other direction
+		}
+	}
+}
+
+// plainMethod bounds what an answer repeats of a command.
+func plainMethod(method string) string { return method[:min(len(method), 64)] }
+
+// owns reports whether the session is the client's.
+func (c *Client) owns(id target.SessionID) bool {
+	c.m.mu.Lock()
+	defer c.m.mu.Unlock()
+	s := c.m.sessions[id]
+	return id != "" && s != nil && s.client == c
+}

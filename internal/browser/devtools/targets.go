@@ -1,0 +1,221 @@
+package devtools
+
+import (
+	"context"
+
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+
+	cdpbrowser "github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/target"
+)
+
+// What belongs to a client is the client's: the mux knows which tabs a client
+// has attached and what it set there, so that the server's own driver can leave
+// it alone, and is not seen beside it.
+
+// attachedSession is a session that a client has attached.
+type attachedSession struct {
+	client *Client
+	// target is what it is attached to; empty for a browser session.
+	target target.ID
+	// dialogs is set while the client hears of the dialogs of its tab.
+	dialogs bool
+	// metrics are the parameters of the client's emulation of a screen; nil is
+	// none.
+	metrics jsonv2.Value
+}
+
+// attachmentOf returns the session and the target in the parameters of an
+// attach or detach.
+func attachmentOf(params jsonv2.Value) (target.SessionID, target.ID) {
+	var p struct {
+		SessionID  target.SessionID `json:"sessionId"`
+		TargetInfo struct {
+			TargetID target.ID `json:"targetId"`
+		} `json:"targetInfo"`
+	}
+	_ = jsonv2.Unmarshal(params, &p, protocol.PageText()) // none is ""
+	return p.SessionID, p.TargetInfo.TargetID
+}
+
+// letGo forgets a session. Call it with mu held.
+func (m *Mux) letGo(id target.SessionID) {
+	s := m.sessions[id]
+	delete(m.sessions, id)
+	if s != nil && s.dialogs {
+		m.lose()
+	}
+}
+
+// lose says that a client has let go of a tab.
+func (m *Mux) lose() {
+	select {
+	case m.lost <- struct{}{}:
+	default: // it is said
+	}
+}
+
+func (m *Mux) Released() <-chan struct{} { return m.lost }
+
+// note remembers what a command sets in a session. Call it with mu held.
+func (m *Mux) note(s *attachedSession, msg message) {
+	switch msg.Method {
+	case page.CommandEnable:
+		s.dialogs = true
+	case page.CommandDisable:
+		s.dialogs = false
+		m.lose()
+	case emulation.CommandSetDeviceMetricsOverride, "Page.setDeviceMetricsOverride":
+		s.metrics = msg.Params
+	case emulation.CommandClearDeviceMetricsOverride, "Page.clearDeviceMetricsOverride":
+		s.metrics = nil
+	}
+}
+
+// Attached reports whether a client from outside has attached a target, and
+// dialogs whether one hears of its dialogs.
+func (m *Mux) Attached(id target.ID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.foreign(id, func(*attachedSession) bool { return true })
+}
+
+func (m *Mux) HearsDialogs(id target.ID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.foreign(id, func(s *attachedSession) bool { return s.dialogs })
+}
+
+// foreign reports whether a client from outside has such a session of a
+// target. Call it with mu held.
+func (m *Mux) foreign(id target.ID, such func(*attachedSession) bool) bool {
+	for _, s := range m.sessions {
+		if s.target == id && !s.client.own && such(s) {
+			return true
+		}
+	}
+	return false
+}
+
+// asSeen returns a message as a client may see it: a target is attached where a
+// client from outside has attached it, whatever the server has. Clients pass
+// over new tabs that somebody has attached. Call it with mu held.
+func (m *Mux) asSeen(c *Client, msg message, method string) message {
+	if c.own {
+		return msg
+	}
+	switch method {
+	case target.TargetCreated.Method, target.TargetInfoChanged.Method, target.AttachedToTarget.Method:
+		msg.Params = m.changeInfos(msg.Params, "targetInfo")
+	case target.CommandGetTargetInfo:
+		msg.Result = m.changeInfos(msg.Result, "targetInfo")
+	case target.CommandGetTargets:
+		msg.Result = m.changeInfos(msg.Result, "targetInfos")
+	}
+	return msg
+}
+
+// changeInfos changes the description of a target, or those of a list of them,
+// that is under name.
+func (m *Mux) changeInfos(in jsonv2.Value, name string) jsonv2.Value {
+	var outer params
+	if jsonv2.Unmarshal(in, &outer, protocol.PageText()) != nil {
+		return in
+	}
+	var changed any
+	if name == "targetInfo" {
+		var info params
+		if jsonv2.Unmarshal(outer[name], &info, protocol.PageText()) != nil {
+			return in
+		}
+		changed = m.changeInfo(info)
+	} else {
+		var infos []params
+		if jsonv2.Unmarshal(outer[name], &infos, protocol.PageText()) != nil {
+			return in
+		}
+		for i := range infos {
+			infos[i] = m.changeInfo(infos[i])
+		}
+		changed = infos
+	}
+	inner, err := jsonv2.Marshal(changed, protocol.PageText())
+	if err != nil {
+		return in
+	}
+	outer[name] = inner
+	whole, err := jsonv2.Marshal(outer, protocol.PageText())
+	if err != nil {
+		return in
+	}
+	return whole
+}
+
+func (m *Mux) changeInfo(info params) params {
+	id := target.ID(info.text("targetId"))
+	if id == "" {
+		return info // of no tab
+	}
+	for _, s := range m.sessions {
+		if s.target == id && s.client.own && !m.foreign(id, func(*attachedSession) bool { return true }) {
+			info["attached"] = jsonv2.Value("false")
+			break
+		}
+	}
+	return info
+}
+
+// tellOfDownload passes an event of a download on to the clients that asked for
+// them, without where the file is on this machine. Call it with mu held.
+func (m *Mux) tellOfDownload(msg message) {
+	if msg.Method != cdpbrowser.DownloadWillBegin.Method && msg.Method != cdpbrowser.DownloadProgress.Method {
+		return
+	}
+	var p params
+	if jsonv2.Unmarshal(msg.Params, &p, protocol.PageText()) != nil {
+		return
+	}
+	delete(p, "filePath")
+	clean, err := jsonv2.Marshal(p, protocol.PageText())
+	if err != nil {
+		return
+	}
+	for c := range m.clients {
+		if c.downloads {
+			c.deliver(message{Method: msg.Method, Params: clean}, msg.Method)
+		}
+	}
+}
+
+// hearDownloads has a client told of downloads, or not any more.
+func (c *Client) hearDownloads(want bool) {
+	c.m.mu.Lock()
+	defer c.m.mu.Unlock()
+	c.downloads = want
+}
+
+// RestoreScreens sets again what screens clients emulate in a tab: the browser
+// forgets it for all of them when one takes a picture of the whole page.
+func (m *Mux) RestoreScreens(ctx context.Context, id target.ID) {
+	type screen struct {
+		session target.SessionID
+		metrics jsonv2.Value
+	}
+	var all []screen
+	m.mu.Lock()
+	for session, s := range m.sessions {
+		if s.target == id && !s.client.own && s.metrics != nil {
+			all = append(all, screen{session, s.metrics})
+		}
+	}
+	m.mu.Unlock()
+	for _, s := range all {
+		// What is set already is not set again: it is cleared first. A client that
+		// has left meanwhile needs neither.
+		_ = m.callIn(ctx, s.session, emulation.CommandClearDeviceMetricsOverride, struct{}{}, nil)
+		_ = m.callIn(ctx, s.session, emulation.CommandSetDeviceMetricsOverride, s.metrics, nil)
+	}
+}

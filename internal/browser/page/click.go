@@ -1,0 +1,311 @@
+package page
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/dom"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/page"
+)
+
+const (
+	// stillTimeout is how long Click waits for an element that moves.
+	stillTimeout = time.Second
+	// stillStep is how far apart two looks at it are.
+	stillStep = 40 * time.Millisecond
+)
+
+// point is a place in the viewport of the tab, in CSS pixels.
+type point struct{ x, y float64 }
+
+// box is a rectangle in CSS pixels.
+type box struct{ left, top, right, bottom float64 }
+
+func (b box) width() float64  { return b.right - b.left }
+func (b box) height() float64 { return b.bottom - b.top }
+
+func (b box) moved(x, y float64) box {
+	return box{b.left + x, b.top + y, b.right + x, b.bottom + y}
+}
+
+// boxes of quads, each around one.
+func boxesOf(quads []dom.Quad) []box {
+	var out []box
+	for _, q := range quads {
+		if len(q) != 8 {
+			continue
+		}
+		b := box{
+			left: min(q[0], q[2], q[4], q[6]), right: max(q[0], q[2], q[4], q[6]),
+			top: min(q[1], q[3], q[5], q[7]), bottom: max(q[1], q[3], q[5], q[7]),
+		}
+		if b.width() >= 1 && b.height() >= 1 {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// offset is where the viewport of f's process lies in the viewport of the tab:
+// a frame in another process measures from its own corner.
+func (t *tab) offset(ctx context.Context, tree *frameTree, f *frame) (x, y float64, err error) {
+	for range tree.order {
+		root := f
+		for up := tree.byID[root.parent]; up != nil && up.session == f.session; up = tree.byID[root.parent] {
+			root = up
+		}
+		if root == tree.top {
+			return x, y, nil
+		}
+		parent := tree.byID[root.parent]
+		if parent == nil {
+			return 0, 0, protocol.ErrGone
+		}
+		owner, err := protocol.Call(ctx, parent.session, dom.GetFrameOwner, dom.GetFrameOwnerParams{FrameID: root.id})
+		if err != nil {
+			return 0, 0, err
+		}
+		model, err := protocol.Call(ctx, parent.session, dom.GetBoxModel, dom.GetBoxModelParams{BackendNodeID: owner.BackendNodeID})
+		if err != nil {
+			return 0, 0, err
+		}
+		if len(model.Model.Content) != 8 {
+			return 0, 0, protocol.ErrGone
+		}
+		x += model.Model.Content[0]
+		y += model.Model.Content[1]
+		f = parent
+	}
+	return x, y, nil
+}
+
+// quads are the boxes of a node in the viewport of its own process.
+func quads(ctx context.Context, s *session, backend cdp.BackendNodeID) ([]box, error) {
+	got, err := protocol.Call(ctx, s, dom.GetContentQuads, dom.GetContentQuadsParams{BackendNodeID: backend})
+	if err != nil {
+		return nil, err
+	}
+	return boxesOf(got.Quads), nil
+}
+
+// still scrolls the node into view and waits until it stays in its place. No
+// box means that the node is not shown.
+func (n *node) still(ctx context.Context) (*box, error) {
+	s := n.frame.session
+	if err := protocol.Tell(ctx, s, dom.ScrollIntoViewIfNeeded, dom.ScrollIntoViewIfNeededParams{BackendNodeID: n.backend}); err != nil && ctx.Err() != nil {
+		return nil, err
+	}
+	deadline := time.NewTimer(stillTimeout)
+	defer deadline.Stop()
+	var last *box
+	for {
+		all, err := quads(ctx, s, n.backend)
+		if err != nil && ctx.Err() != nil {
+			return nil, err
+		}
+		var now *box
+		if len(all) > 0 {
+			now = &all[0]
+		}
+		if now != nil && last != nil && *now == *last {
+			return now, nil
+		}
+		last = now
+		step := time.NewTimer(stillStep)
+		select {
+		case <-step.C:
+		case <-deadline.C:
+			step.Stop()
+			return last, nil
+		case <-ctx.Done():
+			step.Stop()
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// jsState says what keeps a user from acting on an element, and of one that
+// can send a form that it is a button: anything but a field may be.
+const jsState = `function () {
+	const el = this.nodeType === Node.ELEMENT_NODE ? this : this.parentElement;
+	if (!el) return 'gone';
+	if (Element.prototype.matches.call(el, ':disabled') || Element.prototype.closest.call(el, '[aria-disabled=true]') === el) return 'disabled';
+	if (el.localName === 'option') return 'option';
+	const field = 'input:not([type=submit i],[type=button i],[type=image i]),select,textarea,label,[role=checkbox],[role=switch]';
+	return Element.prototype.closest.call(el, field) ? '' : 'button';
+}`
+
+// jsCovers compares this, the element that was aimed at, with what a click
+// would hit: "" when the click reaches it, else what is in the way.
+const jsCovers = `function (hit) {
+	const up = n => n.parentNode instanceof ShadowRoot ? n.parentNode.host : n instanceof ShadowRoot ? n.host : n.parentNode;
+	const within = (a, b) => { for (let n = b; n; n = up(n)) if (n === a) return true; return false; };
+	const own = this.nodeType === Node.ELEMENT_NODE ? this : this.parentElement;
+	if (within(own, hit)) return '';
+	for (let n = hit; n; n = up(n)) {
+		if (n instanceof HTMLLabelElement && n.control === own) return '';
+		if (n instanceof HTMLElement && n.matches('a[href],button,[role=button],summary') && within(n, own)) return '';
+	}
+	if (within(hit, own) && getComputedStyle(own).pointerEvents === 'none') return '';
+	const el = hit.nodeType === Node.ELEMENT_NODE ? hit : hit.parentElement;
+	if (!el) return 'something';
+	const box = Element.prototype.closest.call(el, '[role=dialog],[role=alertdialog],dialog') || el;
+	return String(box.localName) + ' ' + String(box.textContent).trim().slice(0, 300);
+}`
+
+// Click scrolls an element into view and clicks it with the mouse. See [browser.Page].
+func (s *Set) Click(ctx context.Context, ref browser.Ref) error {
+	return s.onElement(ctx, ref, func(ctx context.Context, t *tab, n *node, tree *frameTree) error {
+		var state string
+		if err := n.call(ctx, &state, jsState); err != nil {
+			return err
+		}
+		switch state {
+		case "disabled":
+			return browser.Refuse(409, "page.disabled", "the element "+string(n.ref)+" is disabled", "")
+		case "option":
+			return browser.Refuse(400, "page.not_clickable", "an option is chosen by selecting it", "use select with the list's name")
+		}
+		if state == "button" {
+			s.guards.ExpectSubmit(t.session.ID)
+		}
+		b, err := n.still(ctx)
+		if err != nil {
+			return err
+		}
+		if b == nil { // not drawn, as a styled checkbox is: its own click still works
+			return n.call(ctx, nil, `function () { HTMLElement.prototype.click.call(this); }`)
+		}
+		at, err := t.aim(ctx, tree, n, *b)
+		if err != nil {
+			return err
+		}
+		return t.click(ctx, at)
+	})
+}
+
+// aim finds a point where a click reaches the node, its middle before others.
+func (t *tab) aim(ctx context.Context, tree *frameTree, n *node, b box) (point, error) {
+	metrics, err := t.viewport(ctx)
+	if err != nil {
+		return point{}, err
+	}
+	x, y, err := t.offset(ctx, tree, n.frame)
+	if err != nil {
+		return point{}, fmt.Errorf("locating the frame: %w", err)
+	}
+	seen := box{max(b.left, -x), max(b.top, -y), min(b.right, metrics.width()-x), min(b.bottom, metrics.height()-y)}
+	if seen.width() < 1 || seen.height() < 1 {
+		return point{}, browser.Refuse(409, "page.not_in_view", "the element "+string(n.ref)+" cannot be scrolled into view", "")
+	}
+	var covered string
+	for _, share := range []point{{.5, .5}, {.25, .5}, {.75, .5}, {.5, .25}, {.5, .75}} {
+		at := point{seen.left + share.x*seen.width(), seen.top + share.y*seen.height()}
+		in, err := t.inTheWay(ctx, tree, n, at, point{at.x + x, at.y + y})
+		if err != nil {
+			return point{}, err
+		}
+		if in == "" {
+			return point{at.x + x, at.y + y}, nil
+		}
+		covered = in
+	}
+	return point{}, browser.Refuse(409, "page.covered", "the element "+string(n.ref)+" is covered by "+t.set.label(covered), "close or move what covers it, then try again")
+}
+
+// inTheWay asks what a click at a point would hit: in the node's own process,
+// and for a frame in another process also in the tab's, where something may
+// lie over the whole frame.
+func (t *tab) inTheWay(ctx context.Context, tree *frameTree, n *node, local, inTab point) (string, error) {
+	hit, err := t.hit(ctx, tree, n.frame.session, local)
+	if err != nil {
+		return "", err
+	}
+	if hit == nil || hit.frame.id != n.frame.id {
+		return "another frame", nil
+	}
+	defer hit.release()
+	// Both nodes in one world, so that one function can hold them.
+	var covered string
+	if err := n.call(ctx, &covered, jsCovers, hit); err != nil || covered != "" || n.frame.session == t.session {
+		return covered, err
+	}
+	over, err := t.hit(ctx, tree, t.session, inTab)
+	if err != nil {
+		return "", err
+	}
+	if over == nil {
+		return "another frame", nil
+	}
+	defer over.release()
+	for _, f := range tree.ancestors(n.frame) {
+		if f.parent != over.frame.id {
+			continue
+		}
+		owner, err := protocol.Call(ctx, over.frame.session, dom.GetFrameOwner, dom.GetFrameOwnerParams{FrameID: f.id})
+		if err == nil && owner.BackendNodeID == over.backend {
+			return "", nil
+		}
+	}
+	return "another element", nil
+}
+
+// hit returns the node at a point of a process's viewport, nil when there is
+// none.
+func (t *tab) hit(ctx context.Context, tree *frameTree, s *session, at point) (*node, error) {
+	yes := true
+	metrics, err := protocol.Call(ctx, s, page.GetLayoutMetrics, cdp.Empty{})
+	if err != nil || metrics.CSSLayoutViewport == nil {
+		return nil, err
+	}
+	// Unlike every other command this one counts from the top of the document.
+	at.x += float64(metrics.CSSLayoutViewport.PageX)
+	at.y += float64(metrics.CSSLayoutViewport.PageY)
+	got, err := protocol.Call(ctx, s, dom.GetNodeForLocation, dom.GetNodeForLocationParams{
+		X: int64(math.Floor(at.x)), Y: int64(math.Floor(at.y)), IgnorePointerEventsNone: &yes,
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, nil
+	}
+	f := tree.byID[got.FrameID]
+	if f == nil {
+		return nil, nil
+	}
+	n, err := t.node(ctx, f, got.BackendNodeID)
+	if err != nil && ctx.Err() == nil {
+		return nil, nil
+	}
+	return n, err
+}
+
+// click presses and releases the left button.
+func (t *tab) click(ctx context.Context, at point) error {
+	for _, step := range []struct {
+		kind    input.DispatchMouseEventType
+		buttons int64
+	}{{input.DispatchMouseEventTypeMouseMoved, 0}, {input.DispatchMouseEventTypeMousePressed, 1}, {input.DispatchMouseEventTypeMouseReleased, 0}} {
+		params := input.DispatchMouseEventParams{Type: step.kind, X: at.x, Y: at.y, Buttons: step.buttons}
+		if step.kind != input.DispatchMouseEventTypeMouseMoved {
+			params.Button, params.ClickCount = input.MouseButtonLeft, 1
+		}
+		err := protocol.Tell(ctx, t.session, input.DispatchMouseEvent, params)
+		if errors.Is(err, protocol.ErrGone) && step.kind != input.DispatchMouseEventTypeMouseMoved {
+			return nil // the click closed the tab
+		}
+		if err != nil {
+			return fmt.Errorf("clicking: %w", err)
+		}
+	}
+	return nil
+}

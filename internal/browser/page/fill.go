@@ -1,0 +1,346 @@
+package page
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/fill"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+
+	"github.com/bctrl-go/bctrl"
+)
+
+// jsInspect describes an input and where its form would send it. Names of form
+// controls shadow a form's own properties, so all is read through prototypes.
+const jsInspect = `function (candidates) {
+	const el = this;
+	if (!(el instanceof HTMLInputElement)) return {kind: ''};
+	const get = (proto, name, of) => Object.getOwnPropertyDescriptor(proto, name).get.call(of);
+	const attribute = (of, name) => Element.prototype.getAttribute.call(of, name);
+	const box = el.getBoundingClientRect();
+	const targets = [];
+	const add = (of, name) => {
+		const raw = attribute(of, name);
+		if (raw === null || raw.trim() === '') return;
+		let url;
+		try { url = new URL(raw.trim(), el.baseURI); } catch { targets.push('null'); return; }
+		if (url.protocol !== 'javascript:') targets.push(url.origin); // else the frame's own script handles it
+	};
+	const form = el.form;
+	if (form) {
+		add(form, 'action');
+		const root = el.getRootNode();
+		const query = root instanceof ShadowRoot ? ShadowRoot.prototype : root instanceof Document ? Document.prototype : Element.prototype;
+		const all = (query.querySelectorAll || DocumentFragment.prototype.querySelectorAll).call(root, 'button[formaction],input[formaction]');
+		for (const button of all) if (button.form === form) add(button, 'formaction');
+	}
+	const pattern = attribute(el, 'pattern');
+	const fits = candidate => {
+		if (!pattern) return true;
+		try { return new RegExp('^(?:' + pattern + ')$', 'v').test(candidate); } catch { return true; }
+	};
+	return {
+		kind: el.type,
+		disabled: Element.prototype.matches.call(el, ':disabled'),
+		readonly: el.readOnly,
+		visible: box.width >= 1 && box.height >= 1 && Element.prototype.checkVisibility.call(el, {opacityProperty: true, visibilityProperty: true}),
+		longest: el.maxLength,
+		shortest: el.minLength,
+		charset: get(Document.prototype, 'characterSet', document),
+		targets,
+		fits: candidates.map(fits),
+	};
+}`
+
+// jsDigits returns the row of one-digit inputs that begins with this.
+const jsDigits = `function (count) {
+	const el = this;
+	const root = el.form || el.getRootNode();
+	const proto = root instanceof Element ? Element.prototype : root instanceof ShadowRoot ? DocumentFragment.prototype : Document.prototype;
+	const all = [...proto.querySelectorAll.call(root, 'input')].filter(i =>
+		i.maxLength === 1 && i.form === el.form && ['text', 'tel', 'number', 'password'].includes(i.type)
+		&& !i.readOnly && !Element.prototype.matches.call(i, ':disabled') && Element.prototype.checkVisibility.call(i));
+	const at = all.indexOf(el);
+	return at < 0 ? [] : all.slice(at, at + count);
+}`
+
+// input is what jsInspect found.
+type inputState struct {
+	Kind     string   `json:"kind"`
+	Disabled bool     `json:"disabled"`
+	Readonly bool     `json:"readonly"`
+	Visible  bool     `json:"visible"`
+	Longest  int      `json:"longest"`
+	Shortest int      `json:"shortest"`
+	Charset  string   `json:"charset"`
+	Targets  []string `json:"targets"`
+	Fits     []bool   `json:"fits"`
+}
+
+// Fill puts one field of a login into an element. See [browser.Page] and [browser.Fill].
+//
+// The errors are vault.origin_mismatch (the page, a frame around the element
+// or the form's target is not where the login belongs), vault.wrong_field (the
+// element does not take such a field) and vault.fill_impossible.
+func (s *Set) Fill(ctx context.Context, ref browser.Ref, field browser.Fill) error {
+	if err := fill.Check(field); err != nil {
+		return err
+	}
+	return s.onElement(ctx, ref, func(ctx context.Context, t *tab, n *node, tree *frameTree) error {
+		if err := t.checkOrigins(ctx, tree, n.frame, field); err != nil {
+			return err
+		}
+		value := field.Value.Expose()
+		code := field.Field == fill.TOTP
+		var state inputState
+		if err := n.call(ctx, &state, jsInspect, []string{}); err != nil {
+			return err
+		}
+		if err := state.check(n, field); err != nil {
+			return err
+		}
+		if _, err := n.still(ctx); err != nil {
+			return err
+		}
+		if field.Field == fill.Username {
+			t.setFilled(n)
+			return clearedAs(t.typeFilled(ctx, []*node{n}, value), n)
+		}
+		nodes := []*node{n}
+		longest, shortest := max(state.Longest, 0), max(state.Shortest, 0)
+		if code && state.Longest == 1 && len(value) > 1 {
+			var err error
+			if nodes, err = t.digitRow(ctx, n, len(value)); err != nil {
+				return err
+			}
+			longest, shortest = 0, 0
+		}
+		placeholder := ""
+		if !field.Direct {
+			if !isASCII(value) && !strings.EqualFold(state.Charset, "UTF-8") {
+				return browser.Refuse(409, "vault.fill_impossible", "the page is not in UTF-8, and the value has characters beyond ASCII", "set fill: direct on the entry")
+			}
+			candidates := fill.Placeholders(value, code, shortest, longest)
+			if len(nodes) == 1 {
+				if err := n.call(ctx, &state, jsInspect, candidates); err != nil {
+					return err
+				}
+			} else {
+				state.Fits = slices.Repeat([]bool{true}, len(candidates))
+			}
+			i := slices.Index(state.Fits, true)
+			if i < 0 || i >= len(candidates) {
+				return browser.Refuse(409, "vault.fill_impossible", "no placeholder fits the rules of the field", "set fill: direct on the entry")
+			}
+			placeholder = candidates[i]
+		}
+		return t.fill(ctx, nodes, field, placeholder)
+	})
+}
+
+// fill types the placeholder, or without one the value, behind a guard.
+func (t *tab) fill(ctx context.Context, nodes []*node, field browser.Fill, placeholder string) error {
+	s := t.set
+	s.secret.Store(true)
+	s.scrub.Add(field.Value)
+	text := field.Value.Expose()
+	if placeholder != "" {
+		s.scrub.Add(bctrl.NewSecret(placeholder))
+		text = placeholder
+	} else {
+		t.setDirect(nodes[0])
+	}
+	for _, n := range nodes {
+		t.setFilled(n)
+	}
+	f, key, direct := nodes[0].frame, nodes[0].key(), placeholder == ""
+	filled := fill.Field{
+		Name:        field.Field,
+		Value:       field.Value,
+		Placeholder: placeholder,
+		Row:         len(nodes) > 1 && !direct,
+		MayGoTo:     func(at string) bool { return fill.MayGoTo(field, at) },
+		Permitted:   field.Still,
+		Report:      field.Report,
+		Element:     key,
+		Process:     f.session.ID,
+		Tab:         t.session.ID,
+		Look: func(ctx context.Context, held string) (fill.FormState, bool) {
+			return t.look(ctx, f, key, held, direct)
+		},
+	}
+	if field.Fresh != nil && !direct {
+		filled.Fresh = func(ctx context.Context) (bctrl.Secret, error) {
+			code, err := field.Fresh(ctx)
+			s.scrub.Add(code)
+			return code, err
+		}
+	}
+	guard := fill.NewGuard(filled)
+	s.guards.Arm(guard)
+	if err := t.typeFilled(ctx, nodes, text); err != nil {
+		if placeholder != "" && !errors.Is(err, errScript) {
+			s.guards.Drop(guard)
+		} else if errors.Is(err, errScript) {
+			s.guards.EndWithDocument(guard) // it was sent at once, perhaps, and the page is gone
+		}
+		return clearedAs(err, nodes[0])
+	}
+	if placeholder != "" {
+		s.guards.Update(ctx, guard)
+	}
+	return nil
+}
+
+// typeFilled types text into the nodes: into one, or a character into each.
+// When it fails it leaves nothing of the text in the page.
+func (t *tab) typeFilled(ctx context.Context, nodes []*node, text string) error {
+	pieces := []string{text}
+	if len(nodes) > 1 {
+		pieces = strings.Split(text, "")
+	}
+	for i, n := range nodes {
+		if err := n.write(ctx, pieces[i], true); err != nil {
+			clearFilled(ctx, nodes, text)
+			return err
+		}
+	}
+	return t.touch(ctx)
+}
+
+// clearFilled takes a text whose fill failed out of the page. It does not end
+// with what asked for the fill.
+func clearFilled(ctx context.Context, nodes []*node, text string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), frameTimeout)
+	defer cancel()
+	for _, n := range nodes {
+		_ = n.call(ctx, nil, jsClear, text) // one that is gone holds nothing
+	}
+}
+
+// clearedAs says what a failed fill is to who asked for it.
+func clearedAs(err error, n *node) error {
+	if errors.Is(err, errScript) {
+		return browser.Refuse(409, "page.element_gone", "the element "+string(n.ref)+" is gone", "observe the page again")
+	}
+	return err
+}
+
+// checkOrigins holds the element's frame and every frame around it, up to the
+// tab as the browser process knows it, to the login's origins.
+func (t *tab) checkOrigins(ctx context.Context, tree *frameTree, f *frame, field browser.Fill) error {
+	chain := tree.ancestors(f)
+	if chain == nil {
+		return browser.Refuse(403, "vault.origin_mismatch", "the frames around the element cannot be told", "")
+	}
+	for i, up := range slices.Backward(chain) {
+		if err := settleOrigin(ctx, tree, up); err != nil {
+			return err
+		}
+		if !fill.MayGoTo(field, up.origin) {
+			what := "a frame around the element"
+			switch {
+			case up == tree.top:
+				what = "the page"
+			case i == 0:
+				what = "the element's frame"
+			}
+			return mismatch(what+" is", up.origin)
+		}
+	}
+	info, err := t.info(ctx)
+	if err != nil {
+		return err
+	}
+	if top := fill.CanonicalOrigin(info.URL); top != tree.top.origin {
+		return mismatch("the page is", top)
+	}
+	return nil
+}
+
+// settleOrigin makes f.origin the one that the browser holds the frame to. The
+// frame tree goes by the address: it does not know that a sandbox took the
+// origin away, nor that about:srcdoc and about:blank have that of the frame
+// around them.
+func settleOrigin(ctx context.Context, tree *frameTree, f *frame) error {
+	w, err := world(ctx, f)
+	if err != nil {
+		return err
+	}
+	var own string
+	if err := evaluate(ctx, f, w, &own, `function () { return self.origin; }`); err != nil {
+		return err
+	}
+	named := f.origin
+	if around := tree.byID[f.parent]; named == "" && around != nil && strings.HasPrefix(f.url, "about:") {
+		named = around.origin
+	}
+	f.origin = ""
+	if own = fill.CanonicalOrigin(own); own == named {
+		f.origin = own
+	}
+	return nil
+}
+
+func mismatch(what, found string) error {
+	if found == "" {
+		found = "a place without an origin"
+	}
+	return browser.Refuse(403, "vault.origin_mismatch", what+" at "+clip(found, maxName)+", where the login may not be filled", "add the origin to the vault entry if it belongs there")
+}
+
+// check holds an input to what a field may go into.
+func (i inputState) check(n *node, field browser.Fill) error {
+	name := "the element " + string(n.ref)
+	if types := fill.InputTypes(field.Field); !slices.Contains(types, i.Kind) {
+		return browser.Refuse(409, "vault.wrong_field", fmt.Sprintf("%s is no input for a %s", name, field.Field), "a "+field.Field+" goes into an input of type "+strings.Join(types, ", "))
+	}
+	switch {
+	case i.Disabled || i.Readonly:
+		return browser.Refuse(409, "page.disabled", name+" cannot be changed", "")
+	case !i.Visible:
+		return browser.Refuse(409, "vault.wrong_field", name+" is not visible", "")
+	}
+	for _, target := range i.Targets {
+		if at := fill.CanonicalOrigin(target); !fill.MayGoTo(field, at) {
+			return mismatch("the form sends to a place", at)
+		}
+	}
+	return nil
+}
+
+// digitRow returns the inputs that take a code digit by digit.
+func (t *tab) digitRow(ctx context.Context, n *node, count int) ([]*node, error) {
+	got, err := run(ctx, n.frame.session, scriptCall{Function: jsDigits, Object: n.object, Group: n.group}, []any{count})
+	if err != nil {
+		return nil, err
+	}
+	objects, err := elementsOf(ctx, n.frame.session, got.ObjectID, count)
+	if err != nil {
+		return nil, err
+	}
+	if len(objects) != count {
+		return nil, browser.Refuse(409, "vault.fill_impossible", "the code does not fit the inputs beside the element "+string(n.ref), "give the first input of the code")
+	}
+	nodes := make([]*node, count)
+	for i, object := range objects {
+		backend, err := backendOf(ctx, n.frame.session, object)
+		if err != nil {
+			return nil, err
+		}
+		nodes[i] = &node{ref: n.ref, frame: n.frame, world: n.world, object: object, backend: backend, group: n.group}
+	}
+	return nodes, nil
+}
+
+// key names the node for as long as its document lives.
+func (n *node) key() protocol.Element { return n.frame.element(n.backend) }
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
+}

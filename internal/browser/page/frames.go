@@ -1,0 +1,183 @@
+package page
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/fill"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/dom"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
+)
+
+// frame is one document in the browser's own frame tree.
+type frame struct {
+	id, parent cdp.FrameID
+	loader     cdp.LoaderID
+	// origin is "scheme://host[:port]"; empty for an opaque one (a sandboxed
+	// frame, a data: URL).
+	origin  string
+	url     string
+	session *session
+}
+
+// document names the document for as long as it lives, and element one of its
+// elements.
+func (f *frame) document() protocol.Document { return protocol.Document{Frame: f.id, Loader: f.loader} }
+
+func (f *frame) element(backend cdp.BackendNodeID) protocol.Element {
+	return protocol.Element{Document: f.document(), Backend: backend}
+}
+
+// frameTree is the frames of a tab at one moment.
+type frameTree struct {
+	top   *frame
+	byID  map[cdp.FrameID]*frame
+	order []*frame // parents before children
+}
+
+// has reports whether a document is there.
+func (t *frameTree) has(d protocol.Document) bool {
+	f := t.byID[d.Frame]
+	return f != nil && f.loader == d.Loader
+}
+
+// frameTree asks the tab and the processes of its frames for their documents.
+// A process that does not answer in time is left out with its frames.
+func (t *tab) frameTree(ctx context.Context) (*frameTree, error) {
+	t.mu.Lock()
+	others := append([]*session(nil), t.frames...)
+	t.mu.Unlock()
+	parts := make([]*page.FrameTree, len(others))
+	var each sync.WaitGroup
+	for i, session := range others {
+		each.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, frameTimeout)
+			defer cancel()
+			if got, err := protocol.Call(ctx, session, page.GetFrameTree, cdp.Empty{}); err == nil {
+				parts[i] = got.FrameTree
+			}
+		})
+	}
+	got, err := protocol.Call(ctx, t.session, page.GetFrameTree, cdp.Empty{})
+	each.Wait()
+	if err != nil {
+		return nil, fmt.Errorf("reading the frames: %w", err)
+	}
+	tree := &frameTree{byID: map[cdp.FrameID]*frame{}}
+	tree.add(got.FrameTree, t.session)
+	for i, part := range parts {
+		tree.add(part, others[i])
+	}
+	tree.top = tree.byID[cdp.FrameID(t.session.targetID)]
+	if tree.top == nil && len(tree.order) > 0 {
+		tree.top = tree.order[0]
+	}
+	if tree.top == nil {
+		return nil, protocol.ErrGone
+	}
+	return tree, nil
+}
+
+func (t *frameTree) add(part *page.FrameTree, session *session) {
+	if part == nil || part.Frame == nil {
+		return
+	}
+	f := &frame{
+		id: part.Frame.ID, parent: part.Frame.ParentID, loader: part.Frame.LoaderID,
+		origin: fill.CanonicalOrigin(part.Frame.SecurityOrigin), url: part.Frame.URL + part.Frame.URLFragment,
+		session: session,
+	}
+	if t.byID[f.id] == nil {
+		t.byID[f.id] = f
+		t.order = append(t.order, f)
+	}
+	for _, child := range part.ChildFrames {
+		t.add(child, session)
+	}
+}
+
+// ancestors returns f and every frame above it up to the top; nil when the
+// tree does not lead there.
+func (t *frameTree) ancestors(f *frame) []*frame {
+	var chain []*frame
+	for f != nil && len(chain) <= len(t.order) {
+		chain = append(chain, f)
+		if f == t.top {
+			return chain
+		}
+		f = t.byID[f.parent]
+	}
+	return nil
+}
+
+// info asks the browser process about the tab, so that the answer does not
+// rest on the process that renders the page.
+func (t *tab) info(ctx context.Context) (*target.Info, error) {
+	root := t.set.conn.Root()
+	got, err := protocol.Call(ctx, root, target.GetTargetInfo, target.GetTargetInfoParams{TargetID: t.session.targetID})
+	if err != nil {
+		return nil, fmt.Errorf("reading the tab's address: %w", err)
+	}
+	if got.TargetInfo == nil {
+		return nil, protocol.ErrGone
+	}
+	return got.TargetInfo, nil
+}
+
+// world returns an execution context in which no script of the page runs: it
+// sees the document, never the page's objects and prototypes.
+func world(ctx context.Context, f *frame) (runtime.ExecutionContextID, error) {
+	got, err := protocol.Call(ctx, f.session, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: f.id, WorldName: "bctrl"})
+	if err != nil {
+		return 0, fmt.Errorf("entering the document: %w", err)
+	}
+	return got.ExecutionContextID, nil
+}
+
+// node is an element in a document, held in an isolated world until release.
+type node struct {
+	ref     browser.Ref
+	frame   *frame
+	world   runtime.ExecutionContextID
+	object  runtime.RemoteObjectID
+	backend cdp.BackendNodeID
+	group   string
+}
+
+func (t *tab) node(ctx context.Context, f *frame, backend cdp.BackendNodeID) (*node, error) {
+	w, err := world(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	return t.nodeIn(ctx, f, w, backend)
+}
+
+// nodeIn is node in a world that was entered before.
+func (t *tab) nodeIn(ctx context.Context, f *frame, w runtime.ExecutionContextID, backend cdp.BackendNodeID) (*node, error) {
+	n := &node{frame: f, world: w, backend: backend, group: t.set.objectGroup()}
+	got, err := protocol.Call(ctx, f.session, dom.ResolveNode, dom.ResolveNodeParams{BackendNodeID: backend, ExecutionContextID: w, ObjectGroup: n.group})
+	if err != nil {
+		return nil, err
+	}
+	n.object = got.Object.ObjectID
+	return n, nil
+}
+
+// release lets the page collect the node; it does not wait for a page that may
+// hang.
+func (n *node) release() { releaseGroup(n.frame.session, n.group) }
+
+func releaseGroup(s *session, group string) {
+	_, _ = s.Post(context.Background(), runtime.ReleaseObjectGroup.Method, runtime.ReleaseObjectGroupParams{ObjectGroup: group})
+}
+
+// objectGroup names the objects of one action, to release them together.
+func (s *Set) objectGroup() string { return "bctrl-" + strconv.FormatInt(s.groups.Add(1), 10) }

@@ -1,0 +1,93 @@
+package page
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/fill"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+
+	"github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/network"
+)
+
+// paused decides about one intercepted request or answer. It must always let
+// the request go on or end: a page would wait for ever.
+func (s *Set) paused(ctx context.Context, session *session, ev fetch.EventRequestPaused) {
+	if ev.Request == nil {
+		ev.Request = &network.Request{}
+	}
+	id := fill.Flight{Session: session.ID, Request: ev.NetworkID}
+	if ev.ResponseStatusCode != 0 || ev.ResponseErrorReason != "" {
+		s.answered(ctx, session, ev, id)
+		return
+	}
+	out := fill.RequestOf(id, ev.Request)
+	out.Frame, out.Kind = ev.FrameID, ev.ResourceType
+	if session.tab != nil {
+		out.Tab = session.tab.session.ID
+	}
+	out.Worker = strings.Contains(session.kind, "worker")
+	s.lookBefore(ctx, out)
+	v := s.guards.Complete(ctx, out, s.guards.Judge(out))
+	if v.Reason != "" {
+		s.block(ctx, session, ev, v.BlockedBy, v.Reason)
+		return
+	}
+	params := fetch.ContinueRequestParams{RequestID: ev.RequestID}
+	if v.Swapped {
+		params.PostData = v.Body
+	}
+	if v.WatchAnswer {
+		params.InterceptResponse = &v.WatchAnswer
+	}
+	if err := protocol.Tell(ctx, session, fetch.ContinueRequest, params); err != nil && v.Swapped {
+		// Never let it leave with the placeholder as if it were the value.
+		_ = protocol.Tell(ctx, session, fetch.FailRequest, fetch.FailRequestParams{RequestID: ev.RequestID, ErrorReason: network.ErrorReasonAborted})
+	}
+}
+
+// answered lets the answer to a watched request in, unless it redirects the
+// value to where it may not go.
+func (s *Set) answered(ctx context.Context, session *session, ev fetch.EventRequestPaused, id fill.Flight) {
+	if by := s.guards.Answered(id, fill.RedirectOf(ev)); by != nil {
+		s.block(ctx, session, ev, by, "a redirect that would take a login's value to "+fill.CanonicalOrigin(fill.RedirectOf(ev)))
+		return
+	}
+	_ = protocol.Tell(ctx, session, fetch.ContinueRequest, fetch.ContinueRequestParams{RequestID: ev.RequestID})
+}
+
+// block ends a request, and says so to the model and to whoever recorded the
+// fill.
+func (s *Set) block(ctx context.Context, session *session, ev fetch.EventRequestPaused, by *fill.Guard, why string) {
+	reason := network.ErrorReasonBlockedByClient
+	if ev.ResourceType == network.ResourceTypeDocument {
+		reason = network.ErrorReasonAborted // else an error page takes the place of the form
+	}
+	_ = protocol.Tell(ctx, session, fetch.FailRequest, fetch.FailRequestParams{RequestID: ev.RequestID, ErrorReason: reason})
+	t := session.tab
+	if t == nil { // a worker that serves many tabs
+		if of := s.session(by.Tab); of != nil {
+			t = of.tab
+		}
+	}
+	if t != nil {
+		t.note("blocked: %s", clip(why, maxText))
+	}
+	s.guards.Report(ctx, by, browser.Refuse(http.StatusForbidden, fill.CodeStopped, why, ""))
+}
+
+// noteUnsent tells of fields of a tab whose form has left without their value.
+// It is called when a page is read: by then a page that asks something else
+// first has sent the login, too.
+func (t *tab) noteUnsent(ctx context.Context) {
+	for _, g := range t.set.guards.TakeUnsent(t.session.ID) {
+		why := "the page has sent its form without the " + g.Name + " that was filled, or with something that " +
+			"it made of it; " +
+			"if the login fails, the entry needs fill: direct"
+		t.note("%s: %s", fill.CodeUnsent, why)
+		t.set.guards.Report(ctx, g, browser.Refuse(http.StatusConflict, fill.CodeUnsent, why, "set fill: direct on the entry"))
+	}
+}

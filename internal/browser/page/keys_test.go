@@ -1,0 +1,31 @@
+package page
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/bctrl-go/bctrl/internal/browser/fill"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+
+	"github.com/chromedp/cdproto/target"
+	"github.com/stretchr/testify/require"
+)
+
+// TestAKeyThatWaitedIsHeldToWhatWasFilledMeanwhile fills a login while a key
+// waits for its tab, as two executions at once may.
+func TestAKeyThatWaitedIsHeldToWhatWasFilledMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Set{
+			conn: &protocol.Conn{Done: make(chan struct{})}, guards: fill.NewGuards(nil, nil), scrub: fill.NewScrubber(),
+			changed: make(chan struct{}), own: map[target.ID]bool{"tab": true},
+		}
+		session := &session{Session: protocol.Session{Conn: s.conn}, targetID: "tab", ready: make(chan struct{}), gone: make(chan struct{})}
+		s.tabs = []*tab{newTab(s, session)}
+		pressed := make(chan error, 1)
+		go func() { pressed <- s.Press(t.Context(), "Control+c") }()
+		synctest.Wait()
+		s.secret.Store(true)
+		close(session.ready)
+		require.ErrorContains(t, <-pressed, "page.key_refused")
+	})
+}

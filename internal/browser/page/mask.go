@@ -1,0 +1,87 @@
+package page
+
+import (
+	"github.com/chromedp/cdproto/cdp"
+
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+)
+
+// What the model is shown of filled fields. A field that was filled reads
+// "[secret]" whatever it holds. In a document that holds a value itself, filled
+// directly, every other field does too unless the model wrote it: a script may
+// have moved the value there, and half of it would not be recognised.
+
+// setFilled remembers that an element holds something filled.
+func (t *tab) setFilled(n *node) {
+	t.set.filled.Store(true)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.filled[n.key()] = true
+	delete(t.typed, n.key())
+}
+
+// setDirect remembers that a document holds a value itself.
+func (t *tab) setDirect(n *node) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.direct[n.frame.document()] = true
+}
+
+// setTyped remembers that an element holds the model's own text now.
+func (t *tab) setTyped(n *node) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.filled, n.key())
+	t.typed[n.key()] = true
+}
+
+// forgetTyped hides again what the model has written in a document that holds a
+// value itself: the value was moved to one of its fields, where less and less of
+// it could be read as the model deletes from it.
+func (t *tab) forgetTyped(d protocol.Document) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key := range t.typed {
+		if key.Document == d {
+			delete(t.typed, key)
+		}
+	}
+}
+
+// hides reports whether what an editable element holds is not shown.
+func (t *tab) hides(key protocol.Element) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.filled[key] || t.direct[key.Document] && !t.typed[key]
+}
+
+// filledIn returns the filled elements of a document.
+func (t *tab) filledIn(f *frame) []cdp.BackendNodeID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []cdp.BackendNodeID
+	for key := range t.filled {
+		if key.Document == f.document() {
+			out = append(out, key.Backend)
+		}
+	}
+	return out
+}
+
+// pruneFilled forgets documents that are gone.
+func (t *tab) pruneFilled(tree *frameTree) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, keys := range []map[protocol.Element]bool{t.filled, t.typed} {
+		for key := range keys {
+			if !tree.has(key.Document) {
+				delete(keys, key)
+			}
+		}
+	}
+	for key := range t.direct {
+		if !tree.has(key) {
+			delete(t.direct, key)
+		}
+	}
+}

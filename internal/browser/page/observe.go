@@ -1,0 +1,416 @@
+package page
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+
+	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/dom"
+	"github.com/chromedp/cdproto/domsnapshot"
+	"github.com/chromedp/cdproto/runtime"
+)
+
+const (
+	// maxFrames is how many frames of a page are read, in document order.
+	maxFrames = 40
+	// maxElements is how many elements a document may hold to be read whole;
+	// of a larger one only what is in view is read. Reading costs about 1 KiB
+	// of memory an element.
+	maxElements = 30_000
+	// maxInView is how many elements are read of a document that is too large.
+	maxInView = 200
+	// maxReading bounds the time that takes.
+	maxReading = 5 * time.Second
+)
+
+// axNode is the part of an accessibility node that an outline needs. The
+// generated type decodes three times as much.
+type axNode struct {
+	ID         string            `json:"nodeId"`
+	Ignored    bool              `json:"ignored"`
+	Role       axValue           `json:"role"`
+	Name       axValue           `json:"name"`
+	Value      axValue           `json:"value"`
+	Properties []axProperty      `json:"properties"`
+	Children   []string          `json:"childIds"`
+	Backend    cdp.BackendNodeID `json:"backendDOMNodeId"`
+}
+
+type axValue struct {
+	Value axText `json:"value"`
+}
+
+type axProperty struct {
+	Name  string  `json:"name"`
+	Value axValue `json:"value"`
+}
+
+// axText is a value of any JSON type as text.
+type axText string
+
+// UnmarshalJSON takes a string as it is and anything else as it is written.
+func (t *axText) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		var s string
+		if err := Decode(data, &s); err != nil {
+			return err
+		}
+		*t = axText(s)
+		return nil
+	}
+	*t = axText(data)
+	return nil
+}
+
+func (n *axNode) property(name string) string {
+	for _, p := range n.Properties {
+		if p.Name == name {
+			return string(p.Value.Value)
+		}
+	}
+	return ""
+}
+
+// document is what was read of one frame.
+type document struct {
+	frame *frame
+	// owner is the element of the parent document that holds the frame.
+	owner cdp.BackendNodeID
+	nodes map[string]*axNode
+	root  *axNode
+	// clickable are elements that listen to clicks, passwords the inputs of
+	// that type, blocks what begins a line of its own; top is where an element
+	// is, in CSS pixels from the top of its document.
+	clickable map[cdp.BackendNodeID]bool
+	passwords map[cdp.BackendNodeID]bool
+	blocks    map[cdp.BackendNodeID]bool
+	top       map[cdp.BackendNodeID]float64
+	scrolled  float64
+	partial   bool // only what is in view was read
+}
+
+// observe reads the page.
+func (t *tab) observe(ctx context.Context) (*browser.Observation, error) {
+	tree, err := t.frameTree(ctx)
+	if err != nil {
+		return nil, err
+	}
+	frames := tree.order[:min(len(tree.order), maxFrames)]
+	docs := make([]*document, len(frames))
+	failures := make([]error, len(frames))
+	var each sync.WaitGroup
+	slots := make(chan struct{}, 4)
+	for i, f := range frames {
+		each.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			docs[i], failures[i] = t.readDocument(ctx, tree, f)
+		})
+	}
+	each.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("reading the page: %w", err)
+	}
+	readLayouts(ctx, docs)
+	byOwner := map[cdp.FrameID]map[cdp.BackendNodeID]*document{}
+	var top *document
+	for i, doc := range docs {
+		if doc == nil {
+			if frames[i] == tree.top {
+				return nil, fmt.Errorf("reading the page: %w", failures[i])
+			}
+			continue
+		}
+		if doc.frame == tree.top {
+			top = doc
+			continue
+		}
+		if byOwner[doc.frame.parent] == nil {
+			byOwner[doc.frame.parent] = map[cdp.BackendNodeID]*document{}
+		}
+		byOwner[doc.frame.parent][doc.owner] = doc
+	}
+	t.set.refs.prune(t, tree)
+	t.pruneFilled(tree)
+	info, err := t.info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := newOutline(t, byOwner)
+	t.noteUnsent(ctx)
+	for _, note := range t.takeNotes() {
+		out.line(0, -1, "note: "+note)
+	}
+	out.document(top, 0)
+	return out.observation(tree.top.url, info.Title, top.scrolled, len(tree.order) > maxFrames), nil
+}
+
+// readDocument reads the accessibility tree of one frame. Only for the top
+// frame a failure matters.
+func (t *tab) readDocument(ctx context.Context, tree *frameTree, f *frame) (*document, error) {
+	if f.session != t.session {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, 2*frameTimeout)
+		defer cancel()
+	}
+	doc := &document{
+		frame: f, clickable: map[cdp.BackendNodeID]bool{},
+		passwords: map[cdp.BackendNodeID]bool{}, blocks: map[cdp.BackendNodeID]bool{}, top: map[cdp.BackendNodeID]float64{},
+	}
+	if f != tree.top {
+		// A frame that is not shown in its parent is not part of the page.
+		parent := tree.byID[f.parent]
+		if parent == nil {
+			return nil, protocol.ErrGone
+		}
+		owner, err := protocol.Call(ctx, parent.session, dom.GetFrameOwner, dom.GetFrameOwnerParams{FrameID: f.id})
+		if err != nil {
+			return nil, err
+		}
+		doc.owner = owner.BackendNodeID
+	}
+	w, err := world(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	var size struct {
+		Elements float64 `json:"elements"`
+		Scrolled float64 `json:"scrolled"`
+	}
+	if err := evaluate(ctx, f, w, &size, jsSize); err != nil {
+		return nil, err
+	}
+	doc.scrolled = size.Scrolled
+	if size.Elements > maxElements {
+		return doc, t.readInView(ctx, doc, w)
+	}
+	var got struct {
+		Nodes []*axNode `json:"nodes"`
+	}
+	params := accessibility.GetFullAXTreeParams{FrameID: f.id}
+	if err := f.session.Call(ctx, accessibility.GetFullAXTree.Method, params, &got); err != nil {
+		return nil, err
+	}
+	doc.setNodes(got.Nodes)
+	return doc, nil
+}
+
+func (d *document) setNodes(nodes []*axNode) {
+	d.nodes = make(map[string]*axNode, len(nodes))
+	for _, n := range nodes {
+		d.nodes[n.ID] = n
+	}
+	if len(nodes) > 0 {
+		d.root = nodes[0]
+	}
+}
+
+// readLayouts learns what is clickable and where things are, from one snapshot
+// of each process. Without one an outline names fewer elements: no failure.
+func readLayouts(ctx context.Context, docs []*document) {
+	bySession := map[*session][]*document{}
+	large := map[*session]bool{}
+	for _, doc := range docs {
+		if doc != nil {
+			bySession[doc.frame.session] = append(bySession[doc.frame.session], doc)
+			large[doc.frame.session] = large[doc.frame.session] || doc.partial
+		}
+	}
+	var each sync.WaitGroup
+	for session, docs := range bySession {
+		if large[session] {
+			continue // the snapshot would hold the large document too
+		}
+		each.Go(func() {
+			params := domsnapshot.CaptureSnapshotParams{ComputedStyles: []string{"display"}}
+			got, err := protocol.Call(ctx, session, domsnapshot.CaptureSnapshot, params)
+			if err != nil {
+				return
+			}
+			for _, part := range got.Documents {
+				for _, doc := range docs {
+					if i := int(part.FrameID); i >= 0 && i < len(got.Strings) && got.Strings[i] == string(doc.frame.id) {
+						doc.setLayout(part, got.Strings)
+					}
+				}
+			}
+		})
+	}
+	each.Wait()
+}
+
+func (d *document) setLayout(part *domsnapshot.DocumentSnapshot, texts []string) {
+	if part.Nodes == nil || part.Layout == nil {
+		return
+	}
+	ids := part.Nodes.BackendNodeID
+	if part.Nodes.IsClickable != nil {
+		for _, i := range part.Nodes.IsClickable.Index {
+			if i >= 0 && int(i) < len(ids) {
+				d.clickable[ids[i]] = true
+			}
+		}
+	}
+	text := func(i int64) string {
+		if i < 0 || int(i) >= len(texts) {
+			return ""
+		}
+		return texts[i]
+	}
+	for i, attributes := range part.Nodes.Attributes {
+		for j := 0; j+1 < len(attributes) && i < len(ids); j += 2 {
+			if text(attributes[j]) == "type" && strings.EqualFold(text(attributes[j+1]), "password") {
+				d.passwords[ids[i]] = true
+			}
+		}
+	}
+	for i, index := range part.Layout.NodeIndex {
+		if index < 0 || int(index) >= len(ids) {
+			continue
+		}
+		if i < len(part.Layout.Bounds) && len(part.Layout.Bounds[i]) > 1 {
+			d.top[ids[index]] = part.Layout.Bounds[i][1]
+		}
+		if i < len(part.Layout.Styles) && len(part.Layout.Styles[i]) > 0 {
+			display := text(part.Layout.Styles[i][0])
+			d.blocks[ids[index]] = display != "" && display != "contents" && !strings.HasPrefix(display, "inline")
+		}
+	}
+}
+
+// readInView reads a document that is too large by asking what is to be seen
+// at points of the viewport: a flat list instead of a tree.
+func (t *tab) readInView(ctx context.Context, d *document, w runtime.ExecutionContextID) error {
+	d.partial = true
+	group := t.set.objectGroup()
+	defer releaseGroup(d.frame.session, group)
+	root := &axNode{ID: "view", Role: axValue{"RootWebArea"}}
+	nodes := []*axNode{root}
+	limit, cancel := context.WithTimeout(ctx, maxReading)
+	defer cancel()
+	objects, err := evaluateNodes(limit, d.frame, w, group, jsInView, maxInView)
+	if err != nil {
+		d.setNodes(nodes) // the browser itself takes for ever: nothing can be seen
+		return ctx.Err()
+	}
+	// Without it the browser builds the whole tree anew for each answer.
+	if err := protocol.Tell(ctx, d.frame.session, accessibility.Enable, cdp.Empty{}); err != nil {
+		return err
+	}
+	defer func() {
+		_, _ = d.frame.session.Post(context.WithoutCancel(ctx), accessibility.Disable.Method, nil)
+	}()
+	for _, object := range objects {
+		var got struct {
+			Nodes []*axNode `json:"nodes"`
+		}
+		no := false
+		params := accessibility.GetPartialAXTreeParams{ObjectID: object, FetchRelatives: &no}
+		if err := d.frame.session.Call(limit, accessibility.GetPartialAXTree.Method, params, &got); err != nil {
+			continue // gone meanwhile, or the time is over
+		}
+		for _, n := range got.Nodes {
+			n.ID = fmt.Sprintf("view-%d", len(nodes))
+			n.Children = nil
+			root.Children = append(root.Children, n.ID)
+			nodes = append(nodes, n)
+		}
+	}
+	d.setNodes(nodes)
+	return ctx.Err()
+}
+
+// refTable gives elements their names. A name is never given twice.
+type refTable struct {
+	mu    sync.Mutex
+	last  int
+	byKey map[protocol.Element]browser.Ref
+	byRef map[browser.Ref]refEntry
+}
+
+type refEntry struct {
+	key protocol.Element
+	tab *tab
+	seq int
+}
+
+// maxRefs bounds the table: the oldest names are forgotten beyond it.
+const maxRefs = 50_000
+
+func newRefTable() *refTable {
+	return &refTable{byKey: map[protocol.Element]browser.Ref{}, byRef: map[browser.Ref]refEntry{}}
+}
+
+// name returns the element's name, giving it one the first time.
+func (r *refTable) name(t *tab, key protocol.Element) browser.Ref {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ref, ok := r.byKey[key]; ok {
+		return ref
+	}
+	r.last++
+	ref := browser.Ref(fmt.Sprintf("e%d", r.last))
+	r.byKey[key] = ref
+	r.byRef[ref] = refEntry{key: key, tab: t, seq: r.last}
+	return ref
+}
+
+// find returns what a name stands for; given says that the name has been used,
+// even when its element is gone.
+func (r *refTable) find(ref browser.Ref) (entry refEntry, ok, given bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	entry, ok = r.byRef[ref]
+	var n int
+	if _, err := fmt.Sscanf(string(ref), "e%d", &n); err == nil && n > 0 && n <= r.last && string(ref) == fmt.Sprintf("e%d", n) {
+		given = true
+	}
+	return entry, ok, given
+}
+
+// prune forgets the names of documents that a tab no longer shows.
+func (r *refTable) prune(t *tab, tree *frameTree) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for ref, entry := range r.byRef {
+		if entry.tab == t && !tree.has(entry.key.Document) {
+			r.forget(ref, entry)
+		}
+	}
+	if len(r.byRef) <= maxRefs {
+		return
+	}
+	oldest := make([]browser.Ref, 0, len(r.byRef))
+	for ref := range r.byRef {
+		oldest = append(oldest, ref)
+	}
+	slices.SortFunc(oldest, func(a, b browser.Ref) int { return cmp.Compare(r.byRef[a].seq, r.byRef[b].seq) })
+	for _, ref := range oldest[:len(oldest)-maxRefs] {
+		r.forget(ref, r.byRef[ref])
+	}
+}
+
+func (r *refTable) forget(ref browser.Ref, entry refEntry) {
+	delete(r.byRef, ref)
+	delete(r.byKey, entry.key)
+}
+
+// forgetTab forgets the names of a tab that is gone.
+func (r *refTable) forgetTab(t *tab) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for ref, entry := range r.byRef {
+		if entry.tab == t {
+			r.forget(ref, entry)
+		}
+	}
+}

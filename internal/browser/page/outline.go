@@ -1,0 +1,422 @@
+package page
+
+import (
+	"strings"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/fill"
+
+	"github.com/chromedp/cdproto/cdp"
+)
+
+const (
+	// maxName and maxText bound one name or value and one run of text, in
+	// characters.
+	maxName = 160
+	maxText = 440
+	// maxOptions bounds the options of a select that are listed, in bytes.
+	maxOptions = 300
+	// maxDepth bounds the walk; deeper nesting is a page's trick.
+	maxDepth = 400
+)
+
+// interactive are the roles that a user acts on. What else can be focused or
+// listens to clicks is referable too.
+var interactive = map[string]bool{
+	"button": true, "link": true, "textbox": true, "searchbox": true, "combobox": true, "listbox": true,
+	"checkbox": true, "radio": true, "switch": true, "slider": true, "spinbutton": true, "tab": true,
+	"menuitem": true, "menuitemcheckbox": true, "menuitemradio": true, "option": true, "treeitem": true,
+	"Date": true, "DateTime": true, "InputTime": true, "ColorWell": true, "DisclosureTriangle": true,
+	"PopUpButton": true, "ToggleButton": true,
+}
+
+// landmarks are the roles worth a line of their own although nothing can be
+// done with them.
+var landmarks = map[string]bool{
+	"navigation": true, "main": true, "dialog": true, "alertdialog": true, "alert": true, "status": true,
+	"form": true, "search": true, "table": true, "grid": true, "list": true, "menu": true, "menubar": true,
+	"tablist": true, "tabpanel": true, "toolbar": true, "tree": true, "banner": true, "contentinfo": true,
+	"complementary": true, "radiogroup": true, "progressbar": true, "meter": true,
+}
+
+// outline builds a [browser.Observation].
+type outline struct {
+	tab     *tab
+	byOwner map[cdp.FrameID]map[cdp.BackendNodeID]*document
+	lines   []outlineLine
+	text    pendingText
+	cut     bool // something was left out
+}
+
+type outlineLine struct {
+	text    string
+	top     float64          // in the top document; negative when unknown
+	element *browser.Element // nil for text
+}
+
+// pendingText is text of neighbours that becomes one line.
+type pendingText struct {
+	depth int
+	top   float64
+	b     strings.Builder
+}
+
+func newOutline(t *tab, byOwner map[cdp.FrameID]map[cdp.BackendNodeID]*document) *outline {
+	return &outline{tab: t, byOwner: byOwner}
+}
+
+// maxLines bounds what is collected before the part around the viewport is
+// chosen.
+const maxLines = 20_000
+
+func (o *outline) line(depth int, top float64, text string) {
+	o.add(depth, top, text, nil)
+}
+
+func (o *outline) add(depth int, top float64, text string, element *browser.Element) {
+	o.flush()
+	if len(o.lines) >= maxLines {
+		o.cut = true
+		return
+	}
+	o.lines = append(o.lines, outlineLine{strings.Repeat("  ", min(depth, 20)) + text, top, element})
+}
+
+// flush writes the pending text as a line.
+func (o *outline) flush() {
+	text := clip(o.clean(o.text.b.String()), maxText)
+	depth, top := o.text.depth, o.text.top
+	o.text.b.Reset()
+	if text == "" {
+		return
+	}
+	o.line(depth, top, "text: "+text)
+}
+
+func (o *outline) document(d *document, depth int) {
+	if d == nil || d.root == nil {
+		return
+	}
+	if d.partial {
+		o.line(depth, -1, "note: this document is too large to read whole; what follows is in view, scroll for more")
+		o.cut = true
+	}
+	w := &walk{outline: o, doc: d, acts: map[*axNode]bool{}}
+	w.children(d.root, depth, "", 0)
+	o.flush()
+}
+
+// walk renders the tree of one document.
+type walk struct {
+	*outline
+	doc  *document
+	acts map[*axNode]bool // whether something below can be acted on
+}
+
+func (w *walk) children(n *axNode, depth int, above string, level int) {
+	if level > maxDepth {
+		w.cut = true
+		return
+	}
+	for _, id := range n.Children {
+		if c := w.doc.nodes[id]; c != nil {
+			w.node(c, depth, above, level+1)
+		}
+	}
+}
+
+// node renders n. above is the name of the nearest line above, so that text it
+// repeats is left out.
+func (w *walk) node(n *axNode, depth int, above string, level int) {
+	role, name := string(n.Role.Value), w.clean(string(n.Name.Value))
+	switch {
+	case n.Ignored:
+		w.block(n, depth, above, level)
+		return
+	case role == "StaticText":
+		if name == "" || above == "" || !strings.Contains(above, name) {
+			w.addText(depth, w.top(n), string(n.Name.Value))
+		}
+		return
+	case role == "LineBreak":
+		w.addText(depth, w.top(n), " ")
+		return
+	case role == "InlineTextBox" || role == "ListMarker":
+		return
+	case role == "Iframe" || role == "IframePresentational":
+		w.frame(n, depth, name)
+		return
+	}
+	if display, ok := w.referable(n, role, level); ok {
+		w.element(n, display, name, depth, level)
+		return
+	}
+	switch {
+	case role == "heading":
+		w.line(depth, w.top(n), "heading"+levelOf(n)+" "+quote(name, maxName))
+		w.children(n, depth+1, name, level)
+	case role == "image":
+		if name == "" || strings.Contains(above, name) {
+			return
+		}
+		w.line(depth, w.top(n), "image "+quote(name, maxName))
+	case role == "row" && !w.actsBelow(n, level):
+		w.row(n, depth, level)
+	case role == "row":
+		w.line(depth, w.top(n), "row")
+		w.children(n, depth+1, "", level)
+		w.flush()
+	case landmarks[role] || name != "" && (role == "region" || role == "group" || role == "article"):
+		text := role
+		if name != "" {
+			text += " " + quote(name, maxName)
+		}
+		w.line(depth, w.top(n), text+w.valueOf(n)+states(n))
+		w.children(n, depth+1, name, level)
+		w.flush()
+	case inline(role):
+		w.block(n, depth, above, level)
+	default:
+		w.flush()
+		w.children(n, depth, above, level)
+		w.flush()
+	}
+}
+
+// block renders what is inside n. When n begins a line of its own, its text
+// does not run on into its neighbours'.
+func (w *walk) block(n *axNode, depth int, above string, level int) {
+	if w.doc.blocks[n.Backend] {
+		w.flush()
+		defer w.flush()
+	}
+	w.children(n, depth, above, level)
+}
+
+// inline reports whether a role continues the text around it.
+func inline(role string) bool {
+	switch role {
+	case "generic", "none", "strong", "emphasis", "code", "LabelText", "subscript", "superscript", "mark", "Abbr", "time", "insertion", "deletion":
+		return true
+	}
+	return false
+}
+
+func (w *walk) frame(n *axNode, depth int, name string) {
+	text := "frame"
+	if name != "" {
+		text += " " + quote(name, maxName)
+	}
+	child := w.byOwner[w.doc.frame.id][n.Backend]
+	if child == nil {
+		w.line(depth, w.top(n), text+" (not readable)")
+		return
+	}
+	w.line(depth, w.top(n), text)
+	w.document(child, depth+1)
+}
+
+// row renders a table row without controls on one line.
+func (w *walk) row(n *axNode, depth, level int) {
+	var cells []string
+	for _, id := range n.Children {
+		if c := w.doc.nodes[id]; c != nil {
+			if text := clip(w.clean(w.textBelow(c, level+1, maxName*4)), maxName); text != "" || string(c.Role.Value) == "cell" {
+				cells = append(cells, text)
+			}
+		}
+	}
+	w.line(depth, w.top(n), "row: "+strings.Join(cells, " | "))
+}
+
+// referable reports whether an element gets a name to act on it by, and the
+// role to show.
+func (w *walk) referable(n *axNode, role string, level int) (string, bool) {
+	if n.Backend == 0 {
+		return "", false
+	}
+	switch {
+	case n.property("editable") == "richtext" && n.property("focusable") == "true":
+		return "textbox", true
+	case role == "DisclosureTriangle":
+		return "button", true
+	case role == "Date" || role == "DateTime" || role == "InputTime":
+		return "date", true
+	case role == "ColorWell":
+		return "color", true
+	case interactive[role]:
+		return role, true
+	}
+	if role == "LabelText" || role == "RootWebArea" || w.actsBelow(n, level) {
+		return "", false // what is inside is what a user aims at
+	}
+	clickable := w.doc.clickable[n.Backend] || n.property("focusable") == "true"
+	if !clickable {
+		return "", false
+	}
+	switch role {
+	case "generic", "none", "":
+		return "clickable", true
+	}
+	return role, true
+}
+
+// actsBelow reports whether anything inside n can be acted on.
+func (w *walk) actsBelow(n *axNode, level int) bool {
+	if acts, ok := w.acts[n]; ok {
+		return acts
+	}
+	acts := false
+	if level < maxDepth {
+		for _, id := range n.Children {
+			c := w.doc.nodes[id]
+			if c == nil {
+				continue
+			}
+			role := string(c.Role.Value)
+			if !c.Ignored && (interactive[role] || role == "Iframe" ||
+				c.Backend != 0 && role != "StaticText" && role != "LabelText" && (w.doc.clickable[c.Backend] || c.property("focusable") == "true")) ||
+				w.actsBelow(c, level+1) {
+				acts = true
+				break
+			}
+		}
+	}
+	w.acts[n] = acts
+	return acts
+}
+
+// element renders a referable element and what is inside it.
+func (w *walk) element(n *axNode, role, name string, depth, level int) {
+	if name == "" && role == "clickable" {
+		name = clip(w.clean(w.textBelow(n, level, maxName*4)), maxName)
+	}
+	key := w.doc.frame.element(n.Backend)
+	e := &browser.Element{Ref: w.tab.set.refs.name(w.tab, key), Role: role, Name: clip(name, maxName)}
+	editable := n.property("editable") != ""
+	if editable || hasValue(role) {
+		e.Value = clip(w.clean(string(n.Value.Value)), maxName)
+	}
+	if (e.Value != "" || editable && w.textBelow(n, level, 1) != "") && w.tab.hides(key) {
+		e.Value = fill.Hidden
+	}
+	text := "[" + string(e.Ref) + "] " + role
+	if e.Name != "" {
+		text += " " + quote(e.Name, maxName)
+	}
+	if e.Value != "" {
+		text += " value=" + quote(e.Value, maxName)
+	}
+	if w.doc.passwords[n.Backend] {
+		text += " (password)"
+	}
+	text += states(n)
+	if role == "combobox" || role == "listbox" {
+		text += w.options(n, level)
+	}
+	w.add(depth, w.top(n), text, e)
+	switch {
+	case editable, role == "date", role == "slider", role == "spinbutton", role == "color":
+		return // what is inside is the value again
+	case (role == "combobox" || role == "listbox") && w.nativeSelect(n):
+		return
+	}
+	w.children(n, depth+1, name, level)
+	w.flush()
+}
+
+// nativeSelect reports whether the options of n are a select's, which are
+// chosen with Select rather than clicked.
+func (w *walk) nativeSelect(n *axNode) bool {
+	for _, id := range n.Children {
+		if c := w.doc.nodes[id]; c != nil && (string(c.Role.Value) == "MenuListPopup" || c.Ignored) {
+			return true
+		}
+	}
+	return false
+}
+
+// options lists what a select offers.
+func (w *walk) options(n *axNode, level int) string {
+	if !w.nativeSelect(n) {
+		return ""
+	}
+	var names []string
+	size, more := 0, false
+	var collect func(n *axNode, level int)
+	collect = func(n *axNode, level int) {
+		if level > maxDepth {
+			return
+		}
+		for _, id := range n.Children {
+			c := w.doc.nodes[id]
+			if c == nil {
+				continue
+			}
+			if string(c.Role.Value) != "option" {
+				collect(c, level+1)
+				continue
+			}
+			if more = size > maxOptions; more {
+				return
+			}
+			text := quote(w.clean(string(c.Name.Value)), 60)
+			if c.property("selected") == "true" {
+				text += " (selected)"
+			}
+			names = append(names, text)
+			size += len(text) + 2
+		}
+	}
+	collect(n, level)
+	if more {
+		names = append(names, "…")
+	}
+	return " options: " + strings.Join(names, ", ")
+}
+
+// textBelow collects the text inside n, at most limit bytes of it.
+func (w *walk) textBelow(n *axNode, level, limit int) string {
+	var b strings.Builder
+	var collect func(n *axNode, level int)
+	collect = func(n *axNode, level int) {
+		if b.Len() > limit || level > maxDepth {
+			return
+		}
+		switch role := string(n.Role.Value); {
+		case n.Ignored:
+		case role == "StaticText", role == "image":
+			b.WriteString(string(n.Name.Value))
+			b.WriteByte(' ')
+			return
+		case role == "ListMarker":
+			return
+		}
+		for _, id := range n.Children {
+			if c := w.doc.nodes[id]; c != nil {
+				collect(c, level+1)
+			}
+		}
+	}
+	collect(n, level)
+	return b.String()
+}
+
+func (w *walk) addText(depth int, top float64, text string) {
+	if w.text.b.Len() == 0 {
+		w.text.depth, w.text.top = depth, top
+	}
+	if w.text.b.Len() < 4*maxText {
+		w.text.b.WriteString(text)
+	}
+}
+
+func (w *walk) top(n *axNode) float64 {
+	if w.doc.frame.parent != "" {
+		return -1 // measured in another document
+	}
+	if top, ok := w.doc.top[n.Backend]; ok {
+		return top
+	}
+	return -1
+}

@@ -1,0 +1,313 @@
+package page
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/fill"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/egress"
+)
+
+const (
+	// actionTimeout bounds every action beside its context: a page that hangs
+	// must not hold an agent for as long as its whole task may take.
+	actionTimeout = 30 * time.Second
+	// pingTimeout is how long a page's scripts may run before a navigation
+	// ends them.
+	pingTimeout = time.Second
+	// maxHops is how many navigations by scripts Goto follows.
+	maxHops = 20
+)
+
+var _ browser.Page = (*Set)(nil)
+
+// codeNavigation is the code of an address that the browser could not open.
+const codeNavigation = "page.navigation_failed"
+
+// do runs an action on the newest tab. Every error passes here: none keeps a
+// filled value, and the end of a context or a tab is said in one way.
+func (s *Set) do(ctx context.Context, action func(ctx context.Context, t *tab) error) error {
+	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	defer cancel()
+	t, err := s.current(ctx)
+	if err == nil {
+		t.begin()
+		defer t.finish()
+		t.lookAround(ctx)
+		err = action(ctx, t)
+	}
+	if err == nil {
+		return nil
+	}
+	if refused := new(bctrl.Error); errors.As(err, &refused) {
+		clean := *refused
+		clean.Message = s.scrub.Text(clean.Message)
+		return &clean
+	}
+	if ctx.Err() != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		err = ctx.Err()
+	}
+	return &pageError{text: s.scrub.Text(err.Error()), cause: err}
+}
+
+// pageError is an error whose text was cleaned; its causes are found by
+// [errors.Is] alone.
+type pageError struct {
+	text  string
+	cause error
+}
+
+func (e *pageError) Error() string { return "browser: " + e.text }
+
+// Is reports whether the cause is target.
+func (e *pageError) Is(target error) bool { return errors.Is(e.cause, target) }
+
+// Goto navigates. See [browser.Page].
+func (s *Set) Goto(ctx context.Context, address string) error {
+	if err := checkAddress(address); err != nil {
+		return err
+	}
+	if err := s.refuseFilled(address); err != nil {
+		return err
+	}
+	return s.do(ctx, func(ctx context.Context, t *tab) error {
+		mark := s.proxy.Mark()
+		err := t.navigate(ctx, address)
+		return t.unproxied(ctx, mark, err)
+	})
+}
+
+// unproxied says what became of a navigation. Where the proxy could not reach
+// the address, the browser shows what the proxy says as if it were the page, or
+// does not say why there is none.
+func (t *tab) unproxied(ctx context.Context, mark uint64, err error) error {
+	why := t.set.proxy.FailedSince(mark, "")
+	if why == nil {
+		return err
+	}
+	if failed := new(bctrl.Error); err != nil && (!errors.As(err, &failed) || failed.Code != codeNavigation) {
+		return err
+	}
+	if err == nil {
+		got, readErr := protocol.Call(ctx, t.session, page.GetFrameTree, cdp.Empty{})
+		if readErr != nil {
+			return fmt.Errorf("opening the page: %w", readErr)
+		}
+		why = t.set.proxy.FailedSince(mark, got.FrameTree.Frame.URL)
+	}
+	switch why {
+	case egress.ErrRefused:
+		return browser.Refuse(403, "page.address_refused", "the server's egress policy does not permit this address", "")
+	case egress.ErrUnanswered:
+		return browser.Refuse(502, codeNavigation, "the page could not be opened: "+why.Error(), "")
+	}
+	return err
+}
+
+// checkAddress refuses what is not the web: file:, chrome: and javascript:
+// reach the machine or the page itself.
+func checkAddress(address string) error {
+	if address == "about:blank" {
+		return nil
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return browser.Refuse(400, "page.url_refused", "only http and https addresses can be opened", "give a whole address, such as https://example.com/login")
+	}
+	if u.User != nil {
+		return browser.Refuse(400, "page.url_refused", "an address with a password in it is not opened", "use a vault entry and fill it")
+	}
+	return nil
+}
+
+func (t *tab) navigate(ctx context.Context, address string) error {
+	t.interrupt(ctx)
+	err := t.show(ctx, address)
+	if !errors.Is(err, errLoop) {
+		return err
+	}
+	// Either the address sends its visitor on without end, or the page that
+	// was there does and got in the way: from a blank page it shows which.
+	for range maxHops {
+		_ = protocol.Tell(ctx, t.session, page.StopLoading, cdp.Empty{})
+		if !errors.Is(t.show(ctx, "about:blank"), errLoop) {
+			break
+		}
+	}
+	if err = t.show(ctx, address); errors.Is(err, errLoop) {
+		_ = t.show(ctx, "about:blank")
+		return browser.Refuse(502, "page.redirect_loop", "the page sends its visitor on without end", "")
+	}
+	return err
+}
+
+// show navigates and waits for the load event.
+func (t *tab) show(ctx context.Context, address string) error {
+	got, err := protocol.Call(ctx, t.session, page.Navigate, page.NavigateParams{URL: address})
+	if err != nil {
+		return fmt.Errorf("opening the page: %w", err)
+	}
+	switch {
+	case got.IsDownload:
+		return nil
+	case got.ErrorText != "":
+		return browser.Refuse(502, codeNavigation, "the page could not be opened: "+clip(got.ErrorText, maxName), "")
+	case got.LoaderID == "":
+		return nil // within the document
+	}
+	return t.waitLoad(ctx, got.FrameID, got.LoaderID)
+}
+
+// errLoop is the end of waiting for a page that is replaced again and again.
+var errLoop = errors.New("the page sends its visitor on without end")
+
+// waitLoad waits for the load event of a document, or of the one that a script
+// puts in its place before it is loaded.
+func (t *tab) waitLoad(ctx context.Context, id cdp.FrameID, loader cdp.LoaderID) error {
+	for hops := 0; ; {
+		t.mu.Lock()
+		now, changed := t.loads[id], t.loaded
+		t.mu.Unlock()
+		switch {
+		case now.loader == loader && now.done:
+			return nil
+		case now.replaced(loader):
+			loader = now.loader
+			if hops++; hops > maxHops {
+				return errLoop
+			}
+			continue
+		}
+		select {
+		case <-changed:
+		case <-t.session.gone:
+			return protocol.ErrGone
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return browser.Refuse(504, "page.load_timeout", "the page did not finish loading in time", "observe it: what there is can be used")
+			}
+			return ctx.Err()
+		}
+	}
+}
+
+// interrupt ends a script that keeps the page from answering.
+func (t *tab) interrupt(ctx context.Context) {
+	ping, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	if _, err := protocol.Call(ping, t.session, page.GetFrameTree, cdp.Empty{}); err == nil || ping.Err() == nil {
+		return
+	}
+	stop, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	_ = protocol.Tell(stop, t.session, runtime.TerminateExecution, cdp.Empty{}) // it may have ended by itself
+}
+
+// Observe reads the page. See [browser.Page].
+func (s *Set) Observe(ctx context.Context) (*browser.Observation, error) {
+	var obs *browser.Observation
+	err := s.do(ctx, func(ctx context.Context, t *tab) (err error) {
+		obs, err = t.observe(ctx)
+		for range maxHops {
+			if err == nil || ctx.Err() != nil {
+				return err
+			}
+			// A navigation took the document away while it was read, or the
+			// tab closed.
+			if t, err = s.current(ctx); err == nil {
+				obs, err = t.observe(ctx)
+			}
+		}
+		return err
+	})
+	return obs, err
+}
+
+// Scroll scrolls what is in the middle of the viewport. See [browser.Page].
+func (s *Set) Scroll(ctx context.Context, pages int) error {
+	return s.do(ctx, func(ctx context.Context, t *tab) error {
+		tree, err := t.frameTree(ctx)
+		if err != nil {
+			return err
+		}
+		w, err := world(ctx, tree.top)
+		if err != nil {
+			return err
+		}
+		return evaluate(ctx, tree.top, w, nil, jsScroll, max(-100, min(100, pages)))
+	})
+}
+
+// element finds what a reference stands for.
+func (t *tab) element(ctx context.Context, ref browser.Ref) (*node, *frameTree, error) {
+	gone := func() error {
+		return browser.Refuse(409, "page.element_gone", "the element "+clip(string(ref), 20)+" is gone", "observe the page again")
+	}
+	entry, ok, given := t.set.refs.find(ref)
+	switch {
+	case !ok && !given:
+		return nil, nil, browser.Refuse(400, "page.unknown_ref", "there is no element of that name", "use a name from the last observation, such as e12")
+	case !ok:
+		return nil, nil, gone()
+	case entry.tab != t:
+		select {
+		case <-entry.tab.session.gone:
+			return nil, nil, gone()
+		default:
+		}
+		return nil, nil, browser.Refuse(409, "page.element_gone", "the element is on another tab than the one in front", "observe the page again")
+	}
+	tree, err := t.frameTree(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !tree.has(entry.key.Document) {
+		return nil, nil, gone()
+	}
+	f := tree.byID[entry.key.Frame]
+	n, err := t.node(ctx, f, entry.key.Backend)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
+		return nil, nil, gone()
+	}
+	n.ref = ref
+	var connected bool
+	if err := n.call(ctx, &connected, `function () { return this.isConnected; }`); err != nil || !connected {
+		if ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
+		return nil, nil, gone()
+	}
+	return n, tree, nil
+}
+
+// onElement runs an action on an element of the newest tab.
+func (s *Set) onElement(ctx context.Context, ref browser.Ref, action func(ctx context.Context, t *tab, n *node, tree *frameTree) error) error {
+	return s.do(ctx, func(ctx context.Context, t *tab) error {
+		n, tree, err := t.element(ctx, ref)
+		if err != nil {
+			return err
+		}
+		defer n.release()
+		return action(ctx, t, n, tree)
+	})
+}
+
+// label keeps a label of a page on one line and short, for an error.
+func (s *Set) label(text string) string {
+	return quote(strings.TrimSpace(s.scrub.Text(fill.OneLine(text))), 60)
+}

@@ -1,0 +1,195 @@
+package page
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/dom"
+	"github.com/chromedp/cdproto/runtime"
+)
+
+// The functions below run in an isolated world. There the page's scripts have
+// changed nothing, but for one thing: an element named like a property shadows
+// it on document and on forms (<input name=action>). So those two are only
+// ever read through the prototypes.
+const (
+	jsSize = `function () {
+	return {
+		elements: Document.prototype.getElementsByTagName.call(document, '*').length,
+		scrolled: window.scrollY,
+	};
+}`
+
+	// jsInView returns the elements at points of the viewport, in the order of
+	// the document. Looking up one point of a huge document can take 20 ms.
+	jsInView = `function (limit) {
+	const seen = new Set(), until = performance.now() + 1500;
+	for (const share of [.02, .5, .2, .8, .35, .65, .95])
+		for (let y = 8; y < innerHeight && seen.size < limit && performance.now() < until; y += 16) {
+			const el = Document.prototype.elementFromPoint.call(document, innerWidth * share, y);
+			if (el && el !== document.documentElement && el.localName !== 'body') seen.add(el);
+		}
+	return [...seen].sort((a, b) => a.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1);
+}`
+
+	jsScroll = `function (pages) {
+	const root = Object.getOwnPropertyDescriptor(Document.prototype, 'scrollingElement').get.call(document) || document.documentElement;
+	let el = Document.prototype.elementFromPoint.call(document, innerWidth / 2, innerHeight / 2);
+	for (; el && el !== root; el = el.parentElement || (el.getRootNode() instanceof ShadowRoot ? el.getRootNode().host : null)) {
+		if (el.scrollHeight <= el.clientHeight + 1 || el.localName === 'body') continue;
+		const overflow = getComputedStyle(el).overflowY;
+		if (overflow !== 'auto' && overflow !== 'scroll') continue;
+		const at = el.scrollTop;
+		Element.prototype.scrollBy.call(el, {top: pages * el.clientHeight, behavior: 'instant'});
+		if (el.scrollTop !== at) return true;
+	}
+	const at = window.scrollY;
+	window.scrollBy({top: pages * innerHeight, behavior: 'instant'});
+	return window.scrollY !== at;
+}`
+
+	// jsQuiet resolves once the document has not changed for a while.
+	jsQuiet = `function (quiet, max) {
+	return new Promise(resolve => {
+		let timer;
+		const done = still => { observer.disconnect(); clearTimeout(timer); clearTimeout(end); resolve(still); };
+		const observer = new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(done, quiet, true); });
+		observer.observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
+		timer = setTimeout(done, quiet, true);
+		const end = setTimeout(done, max, false);
+	});
+}`
+)
+
+// errScript answers when a function of ours threw: the element or the document
+// changed under it.
+var errScript = errors.New("the page changed meanwhile")
+
+// scriptCall is the part of Runtime.callFunctionOn that is used here. The
+// generated type leaves out arguments that are "" or [].
+type scriptCall struct {
+	Function  string                     `json:"functionDeclaration"`
+	Object    runtime.RemoteObjectID     `json:"objectId,omitzero"`
+	World     runtime.ExecutionContextID `json:"executionContextId,omitzero"`
+	Arguments []scriptArgument           `json:"arguments"`
+	Group     string                     `json:"objectGroup,omitzero"`
+	ByValue   bool                       `json:"returnByValue"`
+	Gesture   bool                       `json:"userGesture"`
+	Silent    bool                       `json:"silent"`
+	Await     bool                       `json:"awaitPromise"`
+}
+
+type scriptArgument struct {
+	Object runtime.RemoteObjectID `json:"objectId,omitzero"`
+	Value  jsonv2.Value           `json:"value,omitzero"`
+}
+
+func scriptArguments(args []any) ([]scriptArgument, error) {
+	out := make([]scriptArgument, len(args))
+	for i, arg := range args {
+		if n, ok := arg.(*node); ok {
+			out[i].Object = n.object
+			continue
+		}
+		raw, err := jsonv2.Marshal(arg, protocol.PageText())
+		if err != nil {
+			return nil, fmt.Errorf("encoding an argument: %w", err)
+		}
+		out[i].Value = raw
+	}
+	return out, nil
+}
+
+// run calls fn in an isolated world and returns what it returned, by value
+// unless the caller wants the object.
+func run(ctx context.Context, s *session, call scriptCall, args []any) (*runtime.RemoteObject, error) {
+	var err error
+	if call.Arguments, err = scriptArguments(args); err != nil {
+		return nil, err
+	}
+	call.Silent, call.Await = true, true
+	var got runtime.CallFunctionOnResult
+	if err := s.Call(ctx, runtime.CallFunctionOn.Method, call, &got); err != nil {
+		return nil, err
+	}
+	if got.ExceptionDetails != nil || got.Result == nil {
+		return nil, errScript // its text is the page's
+	}
+	return got.Result, nil
+}
+
+// evaluate calls fn in the world w of a frame and decodes what it returned.
+func evaluate(ctx context.Context, f *frame, w runtime.ExecutionContextID, result any, fn string, args ...any) error {
+	got, err := run(ctx, f.session, scriptCall{Function: fn, World: w, ByValue: true}, args)
+	if err != nil {
+		return err
+	}
+	return decodeResult(got, result)
+}
+
+// call calls fn on the node and decodes what it returned.
+func (n *node) call(ctx context.Context, result any, fn string, args ...any) error {
+	got, err := run(ctx, n.frame.session, scriptCall{Function: fn, Object: n.object, ByValue: true, Gesture: true}, args)
+	if err != nil {
+		return err
+	}
+	return decodeResult(got, result)
+}
+
+func decodeResult(got *runtime.RemoteObject, result any) error {
+	if result == nil {
+		return nil
+	}
+	if len(got.Value) == 0 {
+		return errScript
+	}
+	if err := Decode(got.Value, result); err != nil {
+		return errScript
+	}
+	return nil
+}
+
+// evaluateNodes calls fn, which returns an array of nodes, and returns their
+// objects, at most limit.
+func evaluateNodes(ctx context.Context, f *frame, w runtime.ExecutionContextID, group, fn string, limit int) ([]runtime.RemoteObjectID, error) {
+	got, err := run(ctx, f.session, scriptCall{Function: fn, World: w, Group: group}, []any{limit})
+	if err != nil {
+		return nil, err
+	}
+	return elementsOf(ctx, f.session, got.ObjectID, limit)
+}
+
+// elementsOf returns the nodes in an array, at most limit.
+func elementsOf(ctx context.Context, s *session, array runtime.RemoteObjectID, limit int) ([]runtime.RemoteObjectID, error) {
+	own := true
+	list, err := protocol.Call(ctx, s, runtime.GetProperties, runtime.GetPropertiesParams{ObjectID: array, OwnProperties: &own})
+	if err != nil {
+		return nil, err
+	}
+	var out []runtime.RemoteObjectID
+	for _, p := range list.Result {
+		if p.Value != nil && p.Value.Subtype == runtime.RemoteObjectSubtypeNode && len(out) < limit {
+			out = append(out, p.Value.ObjectID)
+		}
+	}
+	return out, nil
+}
+
+// backendOf returns the id of a node that outlives our hold on it.
+func backendOf(ctx context.Context, s *session, object runtime.RemoteObjectID) (cdp.BackendNodeID, error) {
+	got, err := protocol.Call(ctx, s, dom.DescribeNode, dom.DescribeNodeParams{ObjectID: object})
+	if err != nil {
+		return 0, err
+	}
+	return got.Node.BackendNodeID, nil
+}
+
+// Decode decodes what the browser sent.
+func Decode(data []byte, into any) error {
+	return jsonv2.Unmarshal(data, into, protocol.PageText())
+}

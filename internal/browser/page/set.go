@@ -1,0 +1,379 @@
+// Package page observes and acts on the pages of one browser, for an agent: it
+// follows the tabs, reads them as text, clicks, types, fills logins and takes
+// pictures. What a page gets to see of a login, package fill decides.
+//
+// It has a connection of its own and knows neither how a browser is started nor
+// who else is connected, but for what [Clients] says.
+package page
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/fill"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
+
+	"github.com/bctrl-go/bctrl/internal/egress"
+)
+
+// maxTabs is how many tabs pages may open beside the agent's; what they open
+// beyond them is closed at once. Those of clients are not counted.
+const maxTabs = 20
+
+// Clients is what the clients from outside have attached.
+type Clients interface {
+	// Attached reports whether one has attached a tab, dialogs whether one
+	// hears of its dialogs.
+	Attached(target.ID) bool
+	HearsDialogs(target.ID) bool
+	// RestoreScreens sets again what screens they emulate in a tab.
+	RestoreScreens(context.Context, target.ID)
+	// Released has an element when one has let go of a tab.
+	Released() <-chan struct{}
+}
+
+// Set follows every tab, frame and worker of one browser over one DevTools
+// connection that nobody else reads. It implements [browser.Page] on the newest tab
+// that is not a client's: owner.go.
+//
+// The filter of outside clients asks carriesFill before it lets a request's
+// body through, and never lets a client use Fetch or Network.setRequestInterception.
+type Set struct {
+	conn    *protocol.Conn
+	clients Clients
+	proxy   *egress.Proxy // by which the browser reaches the network
+	ctx     context.Context
+	cancel  context.CancelFunc
+	work    sync.WaitGroup
+	groups  atomic.Int64
+	filled  atomic.Bool // something was filled
+	secret  atomic.Bool // a password or a code was, as itself or as a placeholder
+
+	guards *fill.Guards
+	scrub  *fill.Scrubber
+	refs   *refTable
+
+	mu       sync.Mutex
+	sessions map[target.SessionID]*session
+	tabs     []*tab             // oldest first
+	changed  chan struct{}      // closed and replaced when tabs changes
+	own      map[target.ID]bool // the tabs that nobody's page and no client opened
+	started  bool               // what there was before is known
+}
+
+// Open takes over conn, an unfiltered DevTools connection to a browser,
+// until close. Of its tabs, own are not a client's. The context bounds the
+// start alone.
+func Open(ctx context.Context, conn browser.CDPConn, proxy *egress.Proxy, others Clients, own []target.ID) (*Set, error) {
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s := &Set{
+		ctx: life, cancel: cancel, proxy: proxy, clients: others, own: map[target.ID]bool{},
+		scrub: fill.NewScrubber(), refs: newRefTable(),
+		sessions: map[target.SessionID]*session{}, changed: make(chan struct{}),
+	}
+	for _, id := range own {
+		s.own[id] = true
+	}
+	s.guards = fill.NewGuards(s.spawn, s.intercept)
+	s.conn = protocol.NewConn(life, conn, s.onEvent)
+	s.spawn(func(ctx context.Context) { s.watchClients(ctx, others.Released()) })
+	root := s.conn.Root()
+	if err := protocol.Tell(ctx, root, target.SetAutoAttach, autoAttach()); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("attaching to the browser: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started = true
+	return s, nil
+}
+
+// autoAttach asks for every related target, each paused until it is set up:
+// so a tab that a form opens sends nothing before it is watched.
+func autoAttach() target.SetAutoAttachParams {
+	flat := true
+	return target.SetAutoAttachParams{AutoAttach: true, WaitForDebuggerOnStart: true, Flatten: &flat}
+}
+
+// Close lets go of the browser; it does not stop it.
+func (s *Set) Close() {
+	s.mu.Lock()
+	s.cancel() // under mu: nothing is spawned after it
+	s.mu.Unlock()
+	s.guards.Close()
+	<-s.conn.Done
+	s.work.Wait()
+}
+
+// spawn runs fn beside the reader of the connection, until close at most.
+func (s *Set) spawn(fn func(ctx context.Context)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return
+	}
+	s.work.Go(func() { fn(s.ctx) })
+}
+
+// hasSecrets reports whether anything was filled in this browser.
+func (s *Set) hasSecrets() bool { return s.filled.Load() }
+
+// CarriesFill reports whether the body of a request held, or may come to hold,
+// a value from the vault.
+func (s *Set) CarriesFill(id network.RequestID) bool { return s.guards.Carried(id) }
+
+// Ready waits until the agent's tab is set up, and opens one when there is none.
+func (s *Set) Ready(ctx context.Context) error {
+	_, err := s.current(ctx)
+	return err
+}
+
+// current returns the agent's tab once it is set up, opening one when there is
+// none.
+func (s *Set) current(ctx context.Context) (*tab, error) {
+	for {
+		s.mu.Lock()
+		changed := s.changed
+		t := s.newest()
+		s.mu.Unlock()
+		if t == nil {
+			root := s.conn.Root()
+			made, err := protocol.Call(ctx, root, target.CreateTarget, target.CreateTargetParams{URL: "about:blank"})
+			if err != nil {
+				return nil, fmt.Errorf("opening a tab: %w", err)
+			}
+			// Its session was announced before the answer; unless it died
+			// at once the next round finds it.
+			s.mu.Lock()
+			s.own[made.TargetID] = true
+			opened := s.newest() != nil
+			s.mu.Unlock()
+			if opened {
+				continue
+			}
+		} else {
+			select {
+			case <-t.session.ready:
+				return t, nil
+			case <-t.session.gone:
+				continue
+			case <-changed:
+				continue
+			case <-s.conn.Done:
+				return nil, protocol.ErrGone
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		select {
+		case <-changed:
+		case <-s.conn.Done:
+			return nil, protocol.ErrGone
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// tabsChanged wakes who waits in current. Call it with mu held.
+func (s *Set) tabsChanged() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *Set) session(id target.SessionID) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[id]
+}
+
+// intercept turns request interception on or off everywhere.
+func (s *Set) intercept(on bool) {
+	s.mu.Lock()
+	all := make([]*session, 0, len(s.sessions))
+	for _, session := range s.sessions {
+		all = append(all, session)
+	}
+	s.mu.Unlock()
+	var each sync.WaitGroup
+	for _, session := range all {
+		each.Go(func() {
+			ctx, cancel := context.WithTimeout(s.ctx, frameTimeout)
+			defer cancel()
+			interceptOn(ctx, session, on)
+		})
+	}
+	each.Wait()
+}
+
+// interceptOn sets one session's interception. A session that does not answer
+// sends the placeholder, which is worth nothing: no error is needed.
+func interceptOn(ctx context.Context, session *session, on bool) {
+	if !on {
+		_ = protocol.Tell(ctx, session, fetch.Disable, cdp.Empty{})
+		_ = protocol.Tell(ctx, session, network.SetBypassServiceWorker, network.SetBypassServiceWorkerParams{})
+		return
+	}
+	// A service worker would see the swapped body: scripts of the page run in it.
+	_ = protocol.Tell(ctx, session, network.SetBypassServiceWorker, network.SetBypassServiceWorkerParams{Bypass: true})
+	_ = protocol.Tell(ctx, session, fetch.Enable, fetch.EnableParams{})
+}
+
+// onEvent handles one event of the connection; it must not block.
+func (s *Set) onEvent(id target.SessionID, method string, params jsonv2.Value) {
+	switch method {
+	case target.AttachedToTarget.Method:
+		protocol.Event(params, func(ev target.EventAttachedToTarget) { s.attached(id, ev) })
+		return
+	case target.DetachedFromTarget.Method:
+		protocol.Event(params, func(ev target.EventDetachedFromTarget) { s.detached(ev.SessionID) })
+		return
+	}
+	session := s.session(id)
+	if session == nil {
+		return
+	}
+	if method == fetch.RequestPaused.Method {
+		protocol.Event(params, func(ev fetch.EventRequestPaused) {
+			s.spawn(func(ctx context.Context) { s.paused(ctx, session, ev) })
+		})
+		return
+	}
+	if session.tab != nil {
+		session.tab.onEvent(session, method, params)
+	}
+}
+
+func (s *Set) attached(parent target.SessionID, ev target.EventAttachedToTarget) {
+	session := &session{
+		Session: s.conn.Session(ev.SessionID), targetID: ev.TargetInfo.TargetID, kind: ev.TargetInfo.Type,
+		ready: make(chan struct{}), gone: make(chan struct{}),
+	}
+	s.mu.Lock()
+	over := false
+	switch session.kind {
+	case "page":
+		if ev.TargetInfo.Subtype != "" {
+			break // a prerendered page becomes part of its tab when it is shown
+		}
+		t := newTab(s, session)
+		t.opener = ev.TargetInfo.OpenerID
+		t.counted = s.counts(t)
+		if over = t.counted && s.started && s.counted() >= maxTabs; over {
+			break
+		}
+		session.tab = t
+		s.tabs = append(s.tabs, t)
+		s.tabsChanged()
+	case "iframe", "worker":
+		if up := s.sessions[parent]; up != nil {
+			session.tab = up.tab
+		}
+		if session.kind == "iframe" && session.tab != nil {
+			session.tab.addFrame(session)
+		}
+	}
+	s.sessions[session.ID] = session
+	s.mu.Unlock()
+
+	s.spawn(func(ctx context.Context) {
+		// One that hangs is ready all the same: it can be navigated away.
+		setting, cancel := context.WithTimeout(ctx, 2*frameTimeout)
+		defer cancel()
+		s.setUp(setting, session)
+		close(session.ready)
+		if over { // once it runs: the page that opened it stands still until then
+			root := s.conn.Root()
+			_ = protocol.Tell(ctx, root, target.CloseTarget, target.CloseTargetParams{TargetID: session.targetID})
+		}
+	})
+}
+
+func (s *Set) detached(id target.SessionID) {
+	s.mu.Lock()
+	session := s.sessions[id]
+	delete(s.sessions, id)
+	if session != nil {
+		if t := session.tab; t != nil && t.session == session {
+			s.leaveTab(t)
+			s.tabs = slices.DeleteFunc(s.tabs, func(other *tab) bool { return other == t })
+			s.refs.forgetTab(t)
+			s.tabsChanged()
+		} else if t != nil {
+			t.removeFrame(session)
+		}
+	}
+	s.mu.Unlock()
+	if session == nil {
+		return
+	}
+	close(session.gone)
+	s.conn.EndSession(id)
+	s.guards.SessionGone(id)
+}
+
+// setUp prepares a new target and lets it run. The commands are sent in one go
+// and only the last answer is awaited: a paused target answers some of them
+// only once it runs.
+func (s *Set) setUp(ctx context.Context, session *session) {
+	send := func(method string, params any) <-chan struct{} {
+		reply, err := session.Post(ctx, method, params)
+		answered := make(chan struct{})
+		if err != nil {
+			close(answered)
+			return answered
+		}
+		s.spawn(func(ctx context.Context) {
+			defer close(answered)
+			select {
+			case <-reply:
+			case <-ctx.Done():
+			}
+		})
+		return answered
+	}
+	var answers []<-chan struct{}
+	switch session.kind {
+	case "page", "iframe":
+		small := int64(1) // keep no bodies for anybody to read
+		answers = append(answers,
+			send(page.Enable.Method, page.EnableParams{}),
+			send(page.SetLifecycleEventsEnabled.Method, page.SetLifecycleEventsEnabledParams{Enabled: true}),
+			send(network.Enable.Method, network.EnableParams{MaxTotalBufferSize: &small, MaxResourceBufferSize: &small, MaxPostDataSize: &small}),
+			send(target.SetAutoAttach.Method, autoAttach()))
+	case "worker", "shared_worker", "service_worker":
+		send(target.SetAutoAttach.Method, autoAttach())
+	}
+	if s.guards.Watching() {
+		send(network.SetBypassServiceWorker.Method, network.SetBypassServiceWorkerParams{Bypass: true})
+		send(fetch.Enable.Method, fetch.EnableParams{})
+	}
+	answers = append(answers, send(runtime.RunIfWaitingForDebugger.Method, nil))
+	for _, answered := range answers {
+		select {
+		case <-answered:
+		case <-session.gone:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// closeTab ends a tab that is of no use any more: a crashed one.
+func (s *Set) closeTab(ctx context.Context, t *tab) {
+	root := s.conn.Root()
+	_ = protocol.Tell(ctx, root, target.CloseTarget, target.CloseTargetParams{TargetID: t.session.targetID})
+}

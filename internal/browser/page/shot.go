@@ -1,0 +1,206 @@
+package page
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"math"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+
+	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
+)
+
+const (
+	// maxShotHeight bounds a picture of a whole page, in CSS pixels; what is
+	// below is left out.
+	maxShotHeight = 10_000
+	// maxShotWidth bounds it to the side.
+	maxShotWidth = 4_000
+	// maskMargin is added around what is masked, for a box that moves a little
+	// while the picture is taken.
+	maskMargin = 3
+)
+
+// Screenshot returns a PNG in which filled fields, and text that repeats what
+// was filled, are painted over. See [browser.Page].
+func (s *Set) Screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
+	var shot []byte
+	err := s.do(ctx, func(ctx context.Context, t *tab) (err error) {
+		shot, err = t.screenshot(ctx, fullPage)
+		return err
+	})
+	return shot, err
+}
+
+func (t *tab) screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
+	metrics, err := protocol.Call(ctx, t.session, page.GetLayoutMetrics, cdp.Empty{})
+	if err != nil {
+		return nil, fmt.Errorf("measuring the page: %w", err)
+	}
+	if metrics.CSSVisualViewport == nil || metrics.CSSContentSize == nil {
+		return nil, protocol.ErrGone
+	}
+	view := metrics.CSSVisualViewport
+	clip := page.Viewport{X: view.PageX, Y: view.PageY, Width: view.ClientWidth, Height: view.ClientHeight, Scale: 1}
+	if fullPage {
+		clip = page.Viewport{
+			Width:  min(max(metrics.CSSContentSize.Width, view.ClientWidth), maxShotWidth),
+			Height: min(max(metrics.CSSContentSize.Height, view.ClientHeight), maxShotHeight), Scale: 1,
+		}
+	}
+	// Boxes are measured before and after: what moved meanwhile is painted
+	// over in both places.
+	masks, err := t.masks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	params := page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng}
+	if fullPage { // what is in view is had without, which leaves the screen that a client emulates alone
+		params.Clip, params.CaptureBeyondViewport = &clip, &fullPage
+		defer t.restoreScreens(ctx)
+	}
+	got, err := protocol.Call(ctx, t.session, page.CaptureScreenshot, params)
+	if err != nil {
+		return nil, fmt.Errorf("taking a picture: %w", err)
+	}
+	if !t.set.hasSecrets() {
+		return got.Data, nil
+	}
+	after, err := t.masks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	masks = append(masks, after...)
+	for i, b := range masks {
+		masks[i] = b.moved(view.PageX-clip.X, view.PageY-clip.Y)
+	}
+	return paint(got.Data, masks, clip.Width)
+}
+
+// restoreScreens gives clients the screens back that they emulate here.
+func (t *tab) restoreScreens(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), frameTimeout)
+	defer cancel()
+	t.set.clients.RestoreScreens(ctx, t.session.targetID)
+}
+
+// masks are the boxes to paint over, in the viewport of the tab.
+func (t *tab) masks(ctx context.Context) ([]box, error) {
+	if !t.set.hasSecrets() {
+		return nil, nil
+	}
+	tree, err := t.frameTree(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []box
+	painted := map[*session]map[cdp.FrameID]paintedTexts{}
+	for i, f := range tree.order {
+		if i == maxFrames {
+			break
+		}
+		x, y, err := t.offset(ctx, tree, f)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			continue // not shown in its parent
+		}
+		backends, err := t.telling(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		if painted[f.session] == nil {
+			if painted[f.session], err = paintedBy(ctx, f.session); err != nil {
+				return nil, err
+			}
+		}
+		texts := painted[f.session][f.id]
+		backends = append(append(backends, t.echoesIn(texts.laidOut)...), t.echoesIn(texts.fields)...)
+		for _, backend := range backends {
+			all, err := quads(ctx, f.session, backend)
+			if err != nil && ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			for _, b := range all {
+				out = append(out, b.moved(x, y))
+			}
+		}
+	}
+	return out, nil
+}
+
+// telling are the nodes of a frame that show something filled.
+func (t *tab) telling(ctx context.Context, f *frame) ([]cdp.BackendNodeID, error) {
+	out := t.filledIn(f)
+	w, err := world(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	var size struct {
+		Elements float64 `json:"elements"`
+	}
+	if err := evaluate(ctx, f, w, &size, jsSize); err != nil {
+		return nil, err
+	}
+	if size.Elements > maxElements {
+		return nil, browser.Refuse(413, "page.too_large", "the page is too large to take a picture of after something was filled", "")
+	}
+	var got struct {
+		Nodes []*axNode `json:"nodes"`
+	}
+	params := accessibility.GetFullAXTreeParams{FrameID: f.id}
+	if err := f.session.Call(ctx, accessibility.GetFullAXTree.Method, params, &got); err != nil {
+		return nil, fmt.Errorf("reading the page: %w", err)
+	}
+	for _, n := range got.Nodes {
+		if n.property("editable") != "" && t.hides(f.element(n.Backend)) {
+			out = append(out, n.Backend)
+			continue
+		}
+		for _, text := range []string{string(n.Name.Value), string(n.Value.Value)} {
+			if n.Backend != 0 && string(n.Role.Value) != "RootWebArea" && t.set.scrub.Text(text) != text {
+				out = append(out, n.Backend)
+				break
+			}
+		}
+	}
+	return out, nil
+}
+
+// paint covers boxes, given in CSS pixels of a picture that is width of them
+// wide.
+func paint(data []byte, masks []box, width float64) ([]byte, error) {
+	if len(masks) == 0 {
+		return data, nil
+	}
+	img, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("reading the picture: %w", err)
+	}
+	bounds := img.Bounds()
+	canvas := image.NewNRGBA(bounds)
+	draw.Draw(canvas, bounds, img, bounds.Min, draw.Src)
+	scale := float64(bounds.Dx()) / width
+	grey := image.NewUniform(color.NRGBA{R: 0x60, G: 0x60, B: 0x60, A: 0xff})
+	for _, m := range masks {
+		r := image.Rect(
+			int(math.Floor((m.left-maskMargin)*scale)), int(math.Floor((m.top-maskMargin)*scale)),
+			int(math.Ceil((m.right+maskMargin)*scale)), int(math.Ceil((m.bottom+maskMargin)*scale)),
+		)
+		draw.Draw(canvas, r.Intersect(bounds), grey, image.Point{}, draw.Src)
+	}
+	var out bytes.Buffer
+	if err := png.Encode(&out, canvas); err != nil {
+		return nil, fmt.Errorf("writing the picture: %w", err)
+	}
+	return out.Bytes(), nil
+}

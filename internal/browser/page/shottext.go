@@ -1,0 +1,118 @@
+package page
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/domsnapshot"
+)
+
+// paintedText is a text of a page as a picture shows it, and its node.
+type paintedText struct {
+	text    string
+	backend cdp.BackendNodeID
+}
+
+// paintedTexts are those of one document.
+type paintedTexts struct {
+	laidOut []paintedText // in the order of the page
+	fields  []paintedText // what fields and pictures show in boxes of their own
+}
+
+// snapshot is what is read of a snapshot of a page. Its texts are indexes into
+// Strings; below zero is none.
+type snapshot struct {
+	Strings   []string           `json:"strings"`
+	Documents []snapshotDocument `json:"documents"`
+}
+
+type snapshotDocument struct {
+	Frame int `json:"frameId"`
+	Nodes struct {
+		Backends   []cdp.BackendNodeID `json:"backendNodeId"`
+		Attributes [][]int             `json:"attributes"` // names and values in turn
+		Inputs     snapshotValues      `json:"inputValue"`
+		Areas      snapshotValues      `json:"textValue"`
+	} `json:"nodes"`
+	Layout struct {
+		Nodes []int `json:"nodeIndex"`
+		Texts []int `json:"text"`
+	} `json:"layout"`
+}
+
+// snapshotValues are the texts of the few nodes that have one.
+type snapshotValues struct {
+	Nodes []int `json:"index"`
+	Texts []int `json:"value"`
+}
+
+func (s *snapshot) text(i int) string {
+	if i < 0 || i >= len(s.Strings) {
+		return ""
+	}
+	return s.Strings[i]
+}
+
+// paintedBy returns the texts that the documents of a session paint. The
+// accessibility tree does not have them all: a page leaves out of it what it
+// likes, what lies behind a dialog is not in it, and neither is a field's hint
+// where the field has a name.
+func paintedBy(ctx context.Context, session *session) (map[cdp.FrameID]paintedTexts, error) {
+	var got snapshot
+	params := domsnapshot.CaptureSnapshotParams{ComputedStyles: []string{}}
+	if err := session.Call(ctx, domsnapshot.CaptureSnapshot.Method, params, &got); err != nil {
+		return nil, fmt.Errorf("reading what the page paints: %w", err)
+	}
+	out := map[cdp.FrameID]paintedTexts{}
+	for i := range got.Documents {
+		d := &got.Documents[i]
+		out[cdp.FrameID(got.text(d.Frame))] = paintedTexts{
+			laidOut: got.painted(d, d.Layout.Nodes, d.Layout.Texts),
+			fields: append(append(got.painted(d, d.Nodes.Inputs.Nodes, d.Nodes.Inputs.Texts),
+				got.painted(d, d.Nodes.Areas.Nodes, d.Nodes.Areas.Texts)...), got.hints(d)...),
+		}
+	}
+	return out, nil
+}
+
+// painted returns the texts of a document's nodes.
+func (s *snapshot) painted(d *snapshotDocument, nodes, texts []int) []paintedText {
+	var out []paintedText
+	for i, node := range nodes[:min(len(nodes), len(texts))] {
+		if text := s.text(texts[i]); text != "" && node >= 0 && node < len(d.Nodes.Backends) {
+			out = append(out, paintedText{text, d.Nodes.Backends[node]})
+		}
+	}
+	return out
+}
+
+// hints returns what fields show while they are empty, and what is shown in the
+// place of pictures.
+func (s *snapshot) hints(d *snapshotDocument) []paintedText {
+	var nodes, texts []int
+	for node, attributes := range d.Nodes.Attributes {
+		for i := 0; i+1 < len(attributes); i += 2 {
+			if name := s.text(attributes[i]); name == "placeholder" || name == "alt" {
+				nodes, texts = append(nodes, node), append(texts, attributes[i+1])
+			}
+		}
+	}
+	return s.painted(d, nodes, texts)
+}
+
+// echoesIn returns the nodes of texts, which follow one another, that show
+// something filled, whole or piece by piece.
+func (t *tab) echoesIn(painted []paintedText) []cdp.BackendNodeID {
+	texts := make([]string, len(painted))
+	for i, p := range painted {
+		texts[i] = p.text
+	}
+	var out []cdp.BackendNodeID
+	for i, hidden := range t.set.scrub.Spans(texts) {
+		if len(hidden) > 0 || t.set.scrub.Text(texts[i]) != texts[i] {
+			out = append(out, painted[i].backend)
+		}
+	}
+	return out
+}

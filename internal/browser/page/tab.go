@@ -1,0 +1,229 @@
+package page
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/inspector"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/target"
+)
+
+const (
+	// frameTimeout is how long a frame in a process of its own may take to
+	// answer before the page is read without it.
+	frameTimeout = 2 * time.Second
+	// maxNotes is how many notes are kept for the next observation.
+	maxNotes = 10
+)
+
+// session is one attached target: a tab, a frame in a process of its own,
+// or a worker.
+type session struct {
+	protocol.Session
+	targetID target.ID
+	kind     string // the target's type: page, iframe, worker, service_worker, shared_worker
+	tab      *tab   // the tab it belongs to; nil for workers that serve many
+
+	ready chan struct{} // closed when it was set up
+	gone  chan struct{} // closed when it was detached
+}
+
+// tab is one tab: a top-level page and the frames that other processes run for
+// it.
+type tab struct {
+	set     *Set
+	session *session
+	// opener is the tab whose page opened it, if one did. What is known of whose
+	// it is, and whether it counts, is under the set's lock.
+	opener  target.ID
+	whose   whose
+	counted bool
+
+	mu       sync.Mutex
+	working  int            // actions of the agent that run
+	waiting  *waitingDialog // for a client to answer it; nil is none
+	frames   []*session     // of frames in other processes, oldest first
+	loads    map[cdp.FrameID]load
+	loaded   chan struct{} // closed and replaced when loads changes
+	traffic  map[trafficID]time.Time
+	lastMove time.Time // when traffic last changed
+	dialogs  int       // since the last action
+	notes    []string
+	filled   map[protocol.Element]bool
+	direct   map[protocol.Document]bool // documents that hold a value itself
+	typed    map[protocol.Element]bool  // fields of those that the model has written
+}
+
+// load is how far the newest document of a frame has come.
+type load struct {
+	loader cdp.LoaderID
+	done   bool
+	before []cdp.LoaderID // the documents it replaced, the newest last
+}
+
+// replaced reports whether a document was there and is no more.
+func (l load) replaced(loader cdp.LoaderID) bool { return slices.Contains(l.before, loader) }
+
+// trafficID tells requests apart: ids are unique within a session alone.
+type trafficID struct {
+	session *session
+	request network.RequestID
+}
+
+func newTab(set *Set, session *session) *tab {
+	return &tab{
+		set: set, session: session,
+		loads: map[cdp.FrameID]load{}, loaded: make(chan struct{}),
+		traffic: map[trafficID]time.Time{}, filled: map[protocol.Element]bool{},
+		direct: map[protocol.Document]bool{}, typed: map[protocol.Element]bool{},
+	}
+}
+
+func (t *tab) addFrame(session *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.frames = append(t.frames, session)
+}
+
+func (t *tab) removeFrame(session *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, other := range t.frames {
+		if other == session {
+			t.frames = append(t.frames[:i:i], t.frames[i+1:]...)
+			break
+		}
+	}
+	for id := range t.traffic {
+		if id.session == session {
+			delete(t.traffic, id)
+		}
+	}
+}
+
+// note keeps one line about something that happened by itself for the next
+// observation.
+func (t *tab) note(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.notes) < maxNotes {
+		t.notes = append(t.notes, fmt.Sprintf(format, args...))
+	}
+}
+
+func (t *tab) takeNotes() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	notes := t.notes
+	t.notes = nil
+	return notes
+}
+
+// onEvent handles an event of the tab or of one of its frames and workers; it
+// must not block.
+func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
+	switch method {
+	case page.JavascriptDialogOpening.Method:
+		protocol.Event(params, func(ev page.EventJavascriptDialogOpening) { t.dialog(session, ev) })
+	case page.JavascriptDialogClosed.Method:
+		t.dialogClosed(session)
+	case page.FrameNavigated.Method:
+		protocol.Event(params, func(ev page.EventFrameNavigated) {
+			t.navigated(ev.Frame.ID, ev.Frame.LoaderID)
+			t.set.guards.DocumentGone(ev.Frame.ID, ev.Frame.LoaderID)
+		})
+	case page.FrameDetached.Method:
+		protocol.Event(params, func(ev page.EventFrameDetached) {
+			if ev.Reason != page.FrameDetachedReasonSwap { // else it goes on in another process
+				t.forgetLoad(ev.FrameID)
+				t.set.guards.DocumentGone(ev.FrameID, "")
+			}
+		})
+	case page.LifecycleEvent.Method:
+		protocol.Event(params, func(ev page.EventLifecycleEvent) {
+			if ev.Name == "load" {
+				t.complete(ev.FrameID, ev.LoaderID)
+			}
+		})
+	case network.RequestWillBeSent.Method:
+		protocol.Event(params, func(ev network.EventRequestWillBeSent) {
+			switch ev.Type {
+			case network.ResourceTypeEventSource, network.ResourceTypeWebSocket, network.ResourceTypePing, network.ResourceTypeMedia:
+				return // these last, or nobody waits for them
+			}
+			t.moved(trafficID{session, ev.RequestID}, true)
+		})
+	case network.WebSocketFrameSent.Method:
+		protocol.Event(params, func(ev socketMessage) { t.set.guards.NoteSocketMessage(t.session.ID, ev.Response.Text) })
+	case network.LoadingFinished.Method:
+		protocol.Event(params, func(ev network.EventLoadingFinished) { t.moved(trafficID{session, ev.RequestID}, false) })
+	case network.LoadingFailed.Method:
+		protocol.Event(params, func(ev network.EventLoadingFailed) { t.moved(trafficID{session, ev.RequestID}, false) })
+	case inspector.TargetCrashed.Method:
+		if session == t.session && !t.theirs() {
+			t.set.spawn(func(ctx context.Context) { t.set.closeTab(ctx, t) })
+		}
+	}
+}
+
+func (t *tab) navigated(id cdp.FrameID, loader cdp.LoaderID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old := t.loads[id]
+	if old.loader == loader {
+		return
+	}
+	before := append(slices.Clone(old.before), old.loader)
+	t.loads[id] = load{loader: loader, before: before[max(0, len(before)-2*maxHops):]}
+	t.loadsChanged()
+}
+
+func (t *tab) complete(id cdp.FrameID, loader cdp.LoaderID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l := t.loads[id]; l.loader == loader || l.loader == "" {
+		t.loads[id] = load{loader: loader, done: true, before: l.before}
+		t.loadsChanged()
+	}
+}
+
+func (t *tab) forgetLoad(id cdp.FrameID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.loads, id)
+	t.loadsChanged()
+}
+
+// loadsChanged wakes who waits for a load. Call it with mu held.
+func (t *tab) loadsChanged() {
+	close(t.loaded)
+	t.loaded = make(chan struct{})
+}
+
+func (t *tab) moved(id trafficID, running bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lastMove = time.Now()
+	if running {
+		t.traffic[id] = t.lastMove
+	} else {
+		delete(t.traffic, id)
+	}
+}
+
+// socketMessage is the part of Network.webSocketFrameSent that is read here. The
+// generated type takes every message for base64, which only those of bytes are.
+type socketMessage struct {
+	Response struct {
+		Text string `json:"payloadData"`
+	} `json:"response"`
+}

@@ -1,0 +1,256 @@
+package page
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
+)
+
+const (
+	// quietFor is how long a settled page has not changed.
+	quietFor = 300 * time.Millisecond
+	// longRequest is how long a request may run before it is taken for one
+	// that waits for news rather than for content.
+	longRequest = 3 * time.Second
+	// settleStep is how far apart two looks at the requests are.
+	settleStep = 50 * time.Millisecond
+)
+
+// jsType replaces the text of this as typing does: the browser's own editing
+// command raises beforeinput and input, and change follows when the focus
+// leaves. It runs in one go, so that nothing moves the focus between its steps
+// unnoticed. The answer is "" or what is wrong.
+const jsType = `function (text, secret) {
+	const el = this;
+	const input = el instanceof HTMLInputElement, area = el instanceof HTMLTextAreaElement;
+	if (!input && !area && !el.isContentEditable) return 'not_editable';
+	if ((input || area) && Element.prototype.matches.call(el, ':disabled')) return 'disabled';
+	if ((input || area) && el.readOnly) return 'readonly';
+	if (input && ['checkbox', 'radio', 'file', 'button', 'submit', 'reset', 'image', 'hidden'].includes(el.type)) return 'not_editable';
+	const value = () => input || area ? el.value : el.textContent;
+	const active = () => {
+		const root = el.getRootNode();
+		const proto = root instanceof ShadowRoot ? ShadowRoot.prototype : Document.prototype;
+		return Object.getOwnPropertyDescriptor(proto, 'activeElement').get.call(root);
+	};
+	const focused = () => { const now = active(); return now && (now === el || !input && !area && el.contains(now) || !input && !area && now.contains(el) && now.isContentEditable); };
+	HTMLElement.prototype.focus.call(el, {preventScroll: true});
+	if (!focused()) return 'focus';
+	if (input && ['date', 'datetime-local', 'month', 'week', 'time', 'color', 'range'].includes(el.type)) {
+		Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set.call(el, text);
+		el.dispatchEvent(new Event('input', {bubbles: true, composed: true}));
+		el.dispatchEvent(new Event('change', {bubbles: true}));
+		return el.value === text || el.type === 'range' || el.type === 'color' ? '' : 'value';
+	}
+	if (input) HTMLInputElement.prototype.select.call(el);
+	else if (area) HTMLTextAreaElement.prototype.select.call(el);
+	else window.getSelection().selectAllChildren(el);
+	if (!focused()) return 'focus';
+	const exec = (command, arg) => Document.prototype.execCommand.call(document, command, false, arg);
+	if (value() !== '') exec('delete');
+	if (!focused()) return 'focus';
+	if (text !== '') exec('insertText', text);
+	if (secret) return value() === text ? '' : 'value';
+	return text !== '' && value() === '' ? 'value' : '';
+}`
+
+// jsClear empties this, and every other field of its document that holds text.
+// It reports whether one still does.
+const jsClear = `function (text) {
+	const empty = el => {
+		const proto = el instanceof HTMLInputElement ? HTMLInputElement.prototype : HTMLTextAreaElement.prototype;
+		Object.getOwnPropertyDescriptor(proto, 'value').set.call(el, '');
+		el.dispatchEvent(new Event('input', {bubbles: true, composed: true}));
+		el.dispatchEvent(new Event('change', {bubbles: true}));
+	};
+	const fields = () => {
+		const all = new Set([this]), roots = [document, this.getRootNode()];
+		for (let i = 0; i < roots.length && i < 200; i++) {
+			const fragment = roots[i] instanceof DocumentFragment ? DocumentFragment.prototype : Element.prototype;
+			const proto = roots[i] instanceof Document ? Document.prototype : fragment;
+			for (const el of proto.querySelectorAll.call(roots[i], '*')) {
+				if (el.shadowRoot instanceof ShadowRoot) roots.push(el.shadowRoot);
+				if (el instanceof HTMLInputElement && el.type !== 'file' || el instanceof HTMLTextAreaElement) all.add(el);
+			}
+		}
+		return [...all].filter(el => el === this ? el.value !== '' : el.value.includes(text));
+	};
+	let left = fields();
+	for (let i = 0; left.length && i < 3; i++, left = fields()) left.forEach(empty);
+	return left.some(el => el.value.includes(text));
+}`
+
+// jsSelect chooses an option by its label or its value.
+const jsSelect = `function (wanted) {
+	const el = this;
+	if (!(el instanceof HTMLSelectElement)) return {problem: 'not_a_select'};
+	if (Element.prototype.matches.call(el, ':disabled')) return {problem: 'disabled'};
+	const options = [...HTMLSelectElement.prototype[Symbol.iterator].call(el)].filter(o => o instanceof HTMLOptionElement);
+	const plain = s => String(s).replace(/\s+/g, ' ').trim();
+	const want = plain(wanted), low = want.toLowerCase();
+	const found = options.find(o => plain(o.label) === want) || options.find(o => o.value === wanted)
+		|| options.find(o => plain(o.label).toLowerCase() === low);
+	if (!found) return {problem: 'no_option', options: options.slice(0, 30).map(o => plain(o.label).slice(0, 60))};
+	if (found.disabled) return {problem: 'disabled'};
+	HTMLElement.prototype.focus.call(el, {preventScroll: true});
+	if (!found.selected) {
+		found.selected = true;
+		el.dispatchEvent(new Event('input', {bubbles: true, composed: true}));
+		el.dispatchEvent(new Event('change', {bubbles: true}));
+	}
+	return {problem: ''};
+}`
+
+// Type replaces the text of an editable element. See [browser.Page].
+func (s *Set) Type(ctx context.Context, ref browser.Ref, text string) error {
+	if err := s.refuseFilled(text); err != nil {
+		return err
+	}
+	return s.onElement(ctx, ref, func(ctx context.Context, t *tab, n *node, _ *frameTree) error {
+		if _, err := n.still(ctx); err != nil {
+			return err
+		}
+		if err := n.write(ctx, strings.ToValidUTF8(text, "\ufffd"), false); err != nil {
+			return err
+		}
+		t.setTyped(n)
+		return t.touch(ctx)
+	})
+}
+
+// refuseFilled refuses to write what stands for a filled value, which a page
+// may have shown.
+func (s *Set) refuseFilled(text string) error {
+	if !s.guards.HoldsPlaceholder(text) {
+		return nil
+	}
+	return browser.Refuse(403, "page.text_refused", "the text holds what stands for a login's value",
+		"fill the login where it belongs; it goes nowhere else")
+}
+
+// write puts text into the node. A secret one must arrive as it is.
+func (n *node) write(ctx context.Context, text string, secret bool) error {
+	var problem string
+	if err := n.call(ctx, &problem, jsType, text, secret); err != nil {
+		return err
+	}
+	name := "the element " + string(n.ref)
+	switch problem {
+	case "":
+		return nil
+	case "disabled", "readonly":
+		return browser.Refuse(409, "page.disabled", name+" cannot be changed: it is "+problem, "")
+	case "focus":
+		return browser.Refuse(409, "page.not_focused", name+" does not take the focus", "something may cover it, or another dialog holds the focus")
+	case "value":
+		return browser.Refuse(409, "page.not_typed", name+" did not take the text", "it may want another format")
+	}
+	return browser.Refuse(400, "page.not_editable", name+" is not a text field", "")
+}
+
+// touch presses a key that writes nothing: many forms look at a field again
+// only when a key comes up.
+func (t *tab) touch(ctx context.Context) error {
+	return t.press(ctx, key{name: "Shift", code: "ShiftLeft", windows: 16}, 0)
+}
+
+// Select chooses an option. See [browser.Page].
+func (s *Set) Select(ctx context.Context, ref browser.Ref, option string) error {
+	if err := s.refuseFilled(option); err != nil {
+		return err
+	}
+	return s.onElement(ctx, ref, func(ctx context.Context, t *tab, n *node, _ *frameTree) error {
+		if _, err := n.still(ctx); err != nil {
+			return err
+		}
+		var got struct {
+			Problem string   `json:"problem"`
+			Options []string `json:"options"`
+		}
+		if err := n.call(ctx, &got, jsSelect, strings.ToValidUTF8(option, "\ufffd")); err != nil {
+			return err
+		}
+		name := "the element " + string(n.ref)
+		switch got.Problem {
+		case "":
+			return nil
+		case "disabled":
+			return browser.Refuse(409, "page.disabled", name+" or the option is disabled", "")
+		case "no_option":
+			var labels []string
+			for _, label := range got.Options {
+				labels = append(labels, s.label(label))
+			}
+			return browser.Refuse(400, "page.no_option", name+" has no such option; it has "+strings.Join(labels, ", "), "")
+		}
+		return browser.Refuse(400, "page.not_a_select", name+" is not a list of options", "click it and choose from what opens")
+	})
+}
+
+// Settle waits until nothing changes. See [browser.Page].
+func (s *Set) Settle(ctx context.Context, longest time.Duration) error {
+	limit, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	for limit.Err() == nil {
+		t, err := s.current(limit)
+		if err == nil && t.quiet(limit, longest) && t.idle() {
+			return nil
+		}
+		step := time.NewTimer(settleStep)
+		select {
+		case <-step.C:
+		case <-s.conn.Done:
+			step.Stop()
+			return protocol.ErrGone
+		case <-limit.Done():
+		}
+		step.Stop()
+	}
+	return ctx.Err() // a page that never settles is used as it is
+}
+
+// quiet waits for the document to stop changing.
+func (t *tab) quiet(ctx context.Context, longest time.Duration) bool {
+	tree, err := t.frameTree(ctx)
+	if err != nil {
+		return false
+	}
+	w, err := world(ctx, tree.top)
+	if err != nil {
+		return false
+	}
+	var still bool
+	err = evaluate(ctx, tree.top, w, &still, jsQuiet, quietFor.Milliseconds(), longest.Milliseconds())
+	return err == nil && still
+}
+
+// idle reports whether no request has moved for a while.
+func (t *tab) idle() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	for _, started := range t.traffic {
+		if now.Sub(started) < longRequest {
+			return false
+		}
+	}
+	return now.Sub(t.lastMove) >= quietFor
+}
+
+// viewport is the visible part of the tab, from 0, 0.
+func (t *tab) viewport(ctx context.Context) (box, error) {
+	got, err := protocol.Call(ctx, t.session, page.GetLayoutMetrics, cdp.Empty{})
+	if err != nil {
+		return box{}, err
+	}
+	if got.CSSLayoutViewport == nil {
+		return box{}, protocol.ErrGone
+	}
+	return box{right: float64(got.CSSLayoutViewport.ClientWidth), bottom: float64(got.CSSLayoutViewport.ClientHeight)}, nil
+}

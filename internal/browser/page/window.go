@@ -1,0 +1,152 @@
+package page
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/fill"
+)
+
+// observation chooses the lines that fit, from what is in view on, and makes
+// the result of them.
+func (o *outline) observation(url, title string, scrolled float64, cut bool) *browser.Observation {
+	from, to := o.window(scrolled)
+	o.hideEchoes(from, to)
+	obs := &browser.Observation{
+		URL:       clip(o.clean(url), 2*maxText),
+		Title:     clip(o.clean(title), maxName),
+		Truncated: o.cut || cut || from > 0 || to < len(o.lines),
+	}
+	var b strings.Builder
+	if from > 0 {
+		fmt.Fprintf(&b, "… %d lines above, scroll up to read them\n", from)
+	}
+	for _, l := range o.lines[from:to] {
+		b.WriteString(l.text)
+		b.WriteByte('\n')
+		if l.element != nil {
+			obs.Elements = append(obs.Elements, *l.element)
+		}
+	}
+	if to < len(o.lines) {
+		fmt.Fprintf(&b, "… %d lines below, scroll down to read them\n", len(o.lines)-to)
+	}
+	obs.Outline = o.tab.set.scrub.Text(b.String())
+	return obs
+}
+
+// window returns the range of lines to show: all when they fit, else those
+// from the first one in view on, and some above it when there is room left.
+func (o *outline) window(scrolled float64) (from, to int) {
+	const room = browser.MaxOutline - 200 // the lines that say what is missing
+	size := func(i int) int { return len(o.lines[i].text) + 1 }
+	total := 0
+	for i := range o.lines {
+		total += size(i)
+	}
+	if total <= room {
+		return 0, len(o.lines)
+	}
+	if scrolled > 0 {
+		for from < len(o.lines) && o.lines[from].top < scrolled {
+			from++
+		}
+		if from == len(o.lines) {
+			from = 0
+		}
+	}
+	left := room
+	for to = from; to < len(o.lines) && size(to) <= left; to++ {
+		left -= size(to)
+	}
+	for from > 0 && size(from-1) <= left {
+		from--
+		left -= size(from)
+	}
+	return from, to
+}
+
+// content is where a line has text of the page.
+type content struct {
+	kind contentKind
+	fill.Span
+}
+
+type contentKind int
+
+const (
+	shownText contentKind = iota
+	shownName
+	shownValue
+	allContent
+)
+
+// hideEchoes takes what was filled out of lines that show it in pieces: in all
+// that they hold one after the other, and in their texts, their names and their
+// values alone, since boxes for single characters have names in between.
+func (o *outline) hideEchoes(from, to int) {
+	for _, kind := range []contentKind{allContent, shownText, shownName, shownValue} {
+		o.hideEchoesIn(from, to, kind)
+	}
+}
+
+func (o *outline) hideEchoesIn(from, to int, kind contentKind) {
+	var pieces []string
+	var places []fill.Span // of the piece, in the text of its line
+	var lines []int
+	for i := from; i < to; i++ {
+		for _, at := range contentOf(o.lines[i].text) {
+			if kind == allContent || kind == at.kind {
+				pieces = append(pieces, o.lines[i].text[at.From:at.To])
+				places, lines = append(places, at.Span), append(lines, i)
+			}
+		}
+	}
+	hidden := o.tab.set.scrub.Spans(pieces)
+	for i := len(pieces) - 1; i >= 0; i-- { // from behind, so that places stay
+		if len(hidden[i]) == 0 {
+			continue
+		}
+		l, at := &o.lines[lines[i]], places[i]
+		clean := fill.Redact(pieces[i], hidden[i])
+		l.text = l.text[:at.From] + clean + l.text[at.To:]
+		if e := l.element; e != nil {
+			shown, _ := strconv.Unquote(`"` + pieces[i] + `"`) // it was quoted so
+			clean, _ = strconv.Unquote(`"` + clean + `"`)
+			for _, field := range []*string{&e.Name, &e.Value} {
+				if fill.OneLine(*field) == shown {
+					*field = clean
+				}
+			}
+		}
+	}
+}
+
+// contentOf returns where a line has text of the page: behind "text:" and
+// "row:", and between quotes. Notes are of ours.
+func contentOf(line string) []content {
+	kind := strings.TrimLeft(line, " ")
+	start := len(line) - len(kind)
+	switch {
+	case strings.HasPrefix(kind, "note: "):
+		return nil
+	case strings.HasPrefix(kind, "text: "), strings.HasPrefix(kind, "row: "):
+		return []content{{shownText, fill.Span{From: start + strings.Index(kind, " ") + 1, To: len(line)}}}
+	}
+	var out []content
+	for i := start; i < len(line); i++ {
+		if line[i] != '"' {
+			continue
+		}
+		end := fill.StringEnd([]byte(line), i)
+		shown := shownName
+		if strings.HasSuffix(line[:i], " value=") {
+			shown = shownValue
+		}
+		out = append(out, content{shown, fill.Span{From: i + 1, To: max(i+1, end-1)}})
+		i = end - 1
+	}
+	return out
+}

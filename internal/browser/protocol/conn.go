@@ -1,0 +1,234 @@
+// Package protocol is one end of a connection of the DevTools protocol: commands
+// and their answers, events, sessions, and the names of documents and elements.
+//
+// It knows no command by itself, and neither tabs nor clients: those who speak
+// over it do.
+package protocol
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+
+	"github.com/chromedp/cdproto"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/target"
+)
+
+// ErrGone answers a call on a tab, frame or worker that has ended.
+var ErrGone = errors.New("the page is gone")
+
+// Conn is a DevTools client over whole messages with flat sessions: it
+// matches answers to calls and hands every event to one handler.
+//
+// It is deliberately thinner than a chromedp context, which mirrors the DOM of
+// the page in our memory and drops the sessions of frames in other processes:
+// a hostile page decides how large that mirror gets.
+type Conn struct {
+	conn   browser.CDPConn
+	handle func(session target.SessionID, method string, params jsonv2.Value)
+
+	mu      sync.Mutex
+	next    int64
+	waiting map[int64]waitingCall
+	err     error // set once the connection has ended
+
+	writing sync.Mutex
+	Done    chan struct{}
+}
+
+type waitingCall struct {
+	session target.SessionID
+	reply   chan<- *cdproto.Message
+}
+
+// NewConn reads conn until ctx ends or a read fails. handle is called for
+// each event in order, from the reading goroutine: it must not block and must
+// not call.
+func NewConn(ctx context.Context, conn browser.CDPConn, handle func(target.SessionID, string, jsonv2.Value)) *Conn {
+	c := &Conn{conn: conn, handle: handle, waiting: map[int64]waitingCall{}, Done: make(chan struct{})}
+	go c.read(ctx)
+	return c
+}
+
+func (c *Conn) read(ctx context.Context) {
+	defer close(c.Done)
+	for {
+		data, err := c.conn.Read(ctx)
+		if err != nil {
+			c.end(fmt.Errorf("the browser is gone: %w", err))
+			return
+		}
+		msg := new(cdproto.Message)
+		if err := jsonv2.Unmarshal(data, msg, PageText()); err != nil {
+			continue // not a message of the protocol; nobody waits for it
+		}
+		if msg.ID == 0 {
+			c.handle(msg.SessionID, string(msg.Method), msg.Params)
+			continue
+		}
+		c.mu.Lock()
+		w, ok := c.waiting[msg.ID]
+		delete(c.waiting, msg.ID)
+		c.mu.Unlock()
+		if ok {
+			w.reply <- msg // holds one message, and only one is sent
+		}
+	}
+}
+
+// end fails every waiting call, now and later.
+func (c *Conn) end(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = err
+	}
+	for id, w := range c.waiting {
+		close(w.reply)
+		delete(c.waiting, id)
+	}
+}
+
+// EndSession fails the calls that wait for an answer of a session that has
+// ended: the browser never sends one.
+func (c *Conn) EndSession(session target.SessionID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, w := range c.waiting {
+		if w.session == session {
+			close(w.reply)
+			delete(c.waiting, id)
+		}
+	}
+}
+
+// Post sends a command and returns where its answer will arrive; the channel
+// is closed when none can come.
+func (c *Conn) Post(ctx context.Context, session target.SessionID, method string, params any) (int64, <-chan *cdproto.Message, error) {
+	msg := &cdproto.Message{SessionID: session, Method: cdproto.MethodType(method)}
+	if params != nil {
+		raw, err := jsonv2.Marshal(params, PageText())
+		if err != nil {
+			return 0, nil, fmt.Errorf("encoding %s: %w", method, err)
+		}
+		msg.Params = raw
+	}
+	reply := make(chan *cdproto.Message, 1)
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return 0, nil, c.err
+	}
+	c.next++
+	msg.ID = c.next
+	c.waiting[msg.ID] = waitingCall{session: session, reply: reply}
+	c.mu.Unlock()
+
+	data, err := jsonv2.Marshal(msg, PageText())
+	if err == nil {
+		c.writing.Lock()
+		err = c.conn.Write(ctx, data)
+		c.writing.Unlock()
+	}
+	if err != nil {
+		c.forget(msg.ID)
+		return 0, nil, fmt.Errorf("sending %s: %w", method, err)
+	}
+	return msg.ID, reply, nil
+}
+
+func (c *Conn) forget(id int64) {
+	c.mu.Lock()
+	delete(c.waiting, id)
+	c.mu.Unlock()
+}
+
+// Call sends a command and decodes its answer into result, which may be nil.
+func (c *Conn) Call(ctx context.Context, session target.SessionID, method string, params, result any) error {
+	id, reply, err := c.Post(ctx, session, method, params)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		c.forget(id)
+		return fmt.Errorf("%s: %w", method, ctx.Err())
+	case msg, ok := <-reply:
+		switch {
+		case !ok:
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if c.err != nil {
+				return c.err
+			}
+			return ErrGone
+		case msg.Error != nil:
+			return fmt.Errorf("%s: %w", method, msg.Error)
+		case result == nil:
+			return nil
+		}
+		if err := jsonv2.Unmarshal(msg.Result, result, PageText()); err != nil {
+			return fmt.Errorf("decoding the answer to %s: %w", method, err)
+		}
+		return nil
+	}
+}
+
+// PageText accepts what pages really put into titles and names: a lone
+// surrogate is not valid UTF-8.
+func PageText() jsonv2.Options { return jsonv2.AllowInvalidUTF8(true) }
+
+// Session is a session of a connection: what is attached by it is called over it.
+// That with an empty id is the browser itself.
+type Session struct {
+	Conn *Conn
+	ID   target.SessionID
+}
+
+// Root is the session of the browser itself.
+func (c *Conn) Root() Session { return c.Session("") }
+
+// Session is an attached session.
+func (c *Conn) Session(id target.SessionID) Session { return Session{Conn: c, ID: id} }
+
+// Call sends a command and decodes its answer into result, which may be nil.
+func (l Session) Call(ctx context.Context, method string, params, result any) error {
+	return l.Conn.Call(ctx, l.ID, method, params, result)
+}
+
+// Post sends a command and returns where its answer will arrive; the channel is
+// closed when none can come.
+func (l Session) Post(ctx context.Context, method string, params any) (<-chan *cdproto.Message, error) {
+	_, reply, err := l.Conn.Post(ctx, l.ID, method, params)
+	return reply, err
+}
+
+// Caller is a session, or what has one embedded.
+type Caller interface {
+	Call(ctx context.Context, method string, params, result any) error
+}
+
+// Call runs a typed command on a session.
+func Call[P, R any](ctx context.Context, s Caller, cmd cdp.Command[P, R], params P) (R, error) {
+	var result R
+	err := s.Call(ctx, cmd.Method, params, &result)
+	return result, err
+}
+
+// Tell runs a typed command whose answer nobody needs.
+func Tell[P, R any](ctx context.Context, s Caller, cmd cdp.Command[P, R], params P) error {
+	return s.Call(ctx, cmd.Method, params, nil)
+}
+
+// Event decodes an event and hands it on; one that does not decode is none.
+func Event[E any](params jsonv2.Value, fn func(E)) {
+	var ev E
+	if jsonv2.Unmarshal(params, &ev, PageText()) == nil {
+		fn(ev)
+	}
+}
