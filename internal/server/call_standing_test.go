@@ -106,11 +106,7 @@ func TestACallEndsWhenWhatItIsMadeWithGoes(t *testing.T) {
 						require.Error(t, err, "a part is not taken for the whole")
 					}
 				})
-				s.settled(func() bool {
-					s.server.underway.mu.Lock()
-					defer s.server.underway.mu.Unlock()
-					return len(s.server.underway.open) == 0
-				}, "nothing is left of it")
+				s.settled(func() bool { return s.server.underway.len() == 0 }, "nothing is left of it")
 				want := test.code
 				if want == "" {
 					want = "ok"

@@ -224,7 +224,7 @@ func TestWhatACallerOpenedEndsWithTheCaller(t *testing.T) {
 			again, _, err := websocket.Dial(t.Context(), o.srv.URL+"/devtools/"+token, nil)
 			require.NoError(t, err, "clients come back")
 			<-o.devtools
-			o.settled(func() bool { return o.open() >= 6 }, "all of it is underway")
+			o.settled(func() bool { return o.server.underway.len() >= 6 }, "all of it is underway")
 
 			o.end()
 			_ = waits() // it may have seen the end of the operation, which ends too
@@ -244,24 +244,11 @@ func TestWhatACallerOpenedEndsWithTheCaller(t *testing.T) {
 				require.Error(t, err, what)
 				require.Less(t, n, int64(big), what)
 			}
-			o.settled(func() bool { return o.open() == 0 }, "nothing is left of it")
+			o.settled(func() bool { return o.server.underway.len() == 0 }, "nothing is left of it")
 			o.srv.CloseClientConnections()
 			o.handling.Wait()
 		})
 	}
-}
-
-// open is how much is underway.
-func (o *opening) open() int {
-	o.server.underway.mu.Lock()
-	defer o.server.underway.mu.Unlock()
-	all := map[*activity]struct{}{}
-	for _, of := range o.server.underway.open {
-		for e := range of {
-			all[e] = struct{}{}
-		}
-	}
-	return len(all)
 }
 
 // asCaller sends a request of the caller and returns what it answers.
@@ -328,7 +315,7 @@ func TestWhatATokenHasOpenEndsWithItsExpiry(t *testing.T) {
 	_, resp, err := websocket.Dial(t.Context(), o.srv.URL+"/devtools/"+ticket, nil)
 	require.Error(t, err)
 	require.Equal(t, http.StatusUnauthorized, resp.StatusCode, "its connect URL")
-	o.settled(func() bool { return o.open() == 0 }, "nothing is left of it")
+	o.settled(func() bool { return o.server.underway.len() == 0 }, "nothing is left of it")
 	o.srv.CloseClientConnections()
 	o.handling.Wait()
 }
@@ -347,7 +334,7 @@ func TestAStreamedInvocationEndsWithItsCaller(t *testing.T) {
 			o.settled(func() bool { return o.hits.Load() == 1 }, "the provider is asked")
 			o.end()
 			require.Error(t, invoked())
-			o.settled(func() bool { return o.open() == 0 }, "nothing is left of it")
+			o.settled(func() bool { return o.server.underway.len() == 0 }, "nothing is left of it")
 		})
 	}
 }
@@ -362,7 +349,7 @@ func TestAKeyThatRevokesItselfHearsThatItHasAndOthersGoOn(t *testing.T) {
 		require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
 		require.Contains(t, string(got.Body), "revokedAt")
 	}
-	require.Equal(t, 1, o.open(), "the stream of another key goes on")
+	require.Equal(t, 1, o.server.underway.len(), "the stream of another key goes on")
 	o.server.EndStreams()
 	require.NoError(t, stream())
 }
@@ -382,7 +369,7 @@ func TestALockEndsWhatNeedsTheKeyAndNoMore(t *testing.T) {
 	conn, _, err := dial()
 	require.NoError(t, err)
 	<-o.devtools
-	o.settled(func() bool { return o.open() == 3 }, "all of it is underway")
+	o.settled(func() bool { return o.server.underway.len() == 3 }, "all of it is underway")
 	o.lock()
 	require.Error(t, upload())
 	_, _, err = conn.Read(t.Context())
@@ -390,7 +377,7 @@ func TestALockEndsWhatNeedsTheKeyAndNoMore(t *testing.T) {
 	_, resp, err := dial()
 	require.Error(t, err)
 	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode, "and none begins")
-	require.Equal(t, 1, o.open(), "the audit stream needs no key")
+	require.Equal(t, 1, o.server.underway.len(), "the audit stream needs no key")
 	o.unlock()
 	conn, _, err = dial()
 	require.NoError(t, err, "the URL is as good as before")

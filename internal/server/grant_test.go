@@ -9,42 +9,36 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
-	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// entered is a request of the runtime that has been authenticated.
-func (l *lowering) entered(verb access.Verb) *request {
-	l.Helper()
-	req := httptest.NewRequest(http.MethodGet, "/v1/x", nil)
-	req.Header.Set("Authorization", "Bearer "+l.token)
-	rq := &request{Request: req, w: &statusWriter{ResponseWriter: httptest.NewRecorder()}, route: &route{verb: verb}}
-	require.NoError(l, l.server.enter(rq))
-	return rq
-}
-
 func TestWhatIsReadAndWhatPermittedItAreOfOneMoment(t *testing.T) {
 	l := newLowering(t, "http://127.0.0.1:9/v1")
-	read := func(change func()) (reads int, permitted bool, err error) {
-		rq := l.entered(bctrl.UseVault)
-		defer rq.leave()
-		permitted, err = ofOneMoment(rq.Context(), l.server, rq, func(context.Context) (bool, error) {
-			allowed := l.server.authorize(rq, "prod/crm") == nil
-			if reads++; reads == 1 {
-				change()
-			}
-			return allowed, nil
+	// read asks a route that shows whether the login is permitted, and changes
+	// the rules after it has looked for the first time.
+	read := func(change func()) (reads int, got answer) {
+		routes := newRouter(l.server, []route{
+			endpoint("GET /v1/x", bctrl.UseVault, func(_ context.Context, rq *request, _ none) (object, error) {
+				permitted := l.server.authorize(rq, "prod/crm") == nil
+				if reads++; reads == 1 {
+					change()
+				}
+				return object{"permitted": permitted}, nil
+			}),
 		})
-		return reads, permitted, err
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/x", nil)
+		req.Header.Set("Authorization", "Bearer "+l.token)
+		rec := httptest.NewRecorder()
+		routes.ServeHTTP(rec, req)
+		return reads, answer{Status: rec.Code, Header: rec.Header(), Body: rec.Body.Bytes()}
 	}
-	reads, permitted, err := read(func() {})
-	require.NoError(t, err)
-	require.True(t, permitted)
+	reads, got := read(func() {})
+	require.JSONEq(t, `{"permitted": true}`, string(got.Body))
 	require.Equal(t, 1, reads)
 
 	// Lowered while it read, and not yet asked about again.
-	reads, permitted, err = read(func() {
+	reads, got = read(func() {
 		l.write(func(tx *store.Tx) error {
 			ws, err := tx.Workspace(t.Context(), l.org(), l.ws.ID)
 			if err != nil {
@@ -54,20 +48,18 @@ func TestWhatIsReadAndWhatPermittedItAreOfOneMoment(t *testing.T) {
 			return tx.UpdateWorkspace(t.Context(), l.org(), ws)
 		})
 	})
-	require.NoError(t, err)
-	require.False(t, permitted, "what was read after the lowering is decided by it")
+	require.JSONEq(t, `{"permitted": false}`, string(got.Body), "what was read after the lowering is decided by it")
 	require.Equal(t, 2, reads)
 
-	reads, permitted, err = read(func() { l.to(l.mounts("s")) })
-	require.NoError(t, err)
-	require.True(t, permitted, "raised")
+	reads, got = read(func() { l.to(l.mounts("s")) })
+	require.JSONEq(t, `{"permitted": true}`, string(got.Body), "raised")
 	require.Equal(t, 2, reads)
 
-	_, _, err = read(func() { l.to(object{}) })
-	require.ErrorIs(t, err, bctrl.ErrOutsideMount, "lowered, and asked about again")
+	_, got = read(func() { l.to(object{}) })
+	refused(t, got, http.StatusForbidden, "vault.outside_mount", "lowered, and asked about again")
 	l.to(l.mounts("s"))
-	_, _, err = read(func() { l.ok("DELETE", []string{"tokens", l.tokenID}, nil, nil) })
-	require.ErrorIs(t, err, bctrl.ErrUnauthorized, "nothing that was read after its end is shown to a token")
+	_, got = read(func() { l.ok("DELETE", []string{"tokens", l.tokenID}, nil, nil) })
+	refused(t, got, http.StatusUnauthorized, "auth.token_revoked", "nothing that was read after its end is shown to a token")
 }
 
 func TestARememberedAnswerIsDecidedAgain(t *testing.T) {

@@ -62,16 +62,6 @@ func (l *lowering) mounts(namespace string) object {
 	return object{"storage": object{"workspace": namespace}, "ai": object{"allow": []string{"mine"}}, "vault": object{"allow": []string{"prod/"}}}
 }
 
-// underway is how many effects are.
-func (l *lowering) underway() (n int) {
-	l.server.underway.mu.Lock()
-	defer l.server.underway.mu.Unlock()
-	for _, of := range l.server.underway.open {
-		n += len(of)
-	}
-	return n
-}
-
 // to replaces the workspace's mounts.
 func (l *lowering) to(mounts object) {
 	l.Helper()
@@ -127,7 +117,7 @@ func TestAnUploadEndsWhenItIsNoLongerPermitted(t *testing.T) {
 			l := newLowering(t, "http://127.0.0.1:9/v1")
 			conn, answers := l.open("PUT", "big", "Content-Length: 1000", "", "the beginning")
 			require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
-			l.settled(func() bool { return l.underway() == 1 }, "the upload has begun")
+			l.settled(func() bool { return l.server.underway.len() == 1 }, "the upload has begun")
 			c := l.changes()[name]
 			c.do()
 			soon(t, "in flight ends within a second", func() {
@@ -138,7 +128,7 @@ func TestAnUploadEndsWhenItIsNoLongerPermitted(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, c.status, resp.StatusCode, "%s", body)
 			})
-			l.settled(func() bool { return l.underway() == 0 }, "nothing is left of it")
+			l.settled(func() bool { return l.server.underway.len() == 0 }, "nothing is left of it")
 			require.Equal(t, http.StatusNotFound, l.do("GET", file("s", "big"), nil, nil).Status, "nothing was stored")
 		})
 	}
@@ -147,7 +137,7 @@ func TestAnUploadEndsWhenItIsNoLongerPermitted(t *testing.T) {
 func TestAnUploadThatIsStillPermittedGoesOn(t *testing.T) {
 	l := newLowering(t, "http://127.0.0.1:9/v1")
 	conn, answers := l.open("PUT", "f", "Content-Length: 10", "", "123")
-	l.settled(func() bool { return l.underway() == 1 }, "the upload has begun")
+	l.settled(func() bool { return l.server.underway.len() == 1 }, "the upload has begun")
 	l.to(object{"storage": object{"workspace": "s"}}) // less of everything else
 	l.ok("PATCH", []string{"ai-credentials", "mine"}, object{"enabled": false}, nil)
 	l.made("another", object{})
@@ -178,7 +168,7 @@ func TestADownloadBreaksOffWhenItIsNoLongerPermitted(t *testing.T) {
 			require.Equal(t, http.StatusOK, resp.StatusCode)
 			l.changes()[name].do()
 			soon(t, "in flight ends within a second", func() {
-				l.settled(func() bool { return l.underway() == 0 }, "the request has ended, though nobody reads")
+				l.settled(func() bool { return l.server.underway.len() == 0 }, "the request has ended, though nobody reads")
 			})
 			require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
 			n, err := io.Copy(io.Discard, resp.Body)
@@ -212,7 +202,7 @@ func TestARequestIsDecidedByTheMountsOfThatMoment(t *testing.T) {
 	}, "\r\n")
 	conn, answers := l.dial(l.srv, "POST /v1/storage/objects HTTP/1.1", "Host: x", "Authorization: Bearer "+l.token,
 		"Content-Type: multipart/form-data; boundary=b", "Content-Length: "+strconv.Itoa(len(fields)+len(rest)), "", fields)
-	l.settled(func() bool { return l.underway() == 1 }, "it has begun")
+	l.settled(func() bool { return l.server.underway.len() == 1 }, "it has begun")
 	l.to(l.mounts("other"))
 	_, err := io.WriteString(conn, rest)
 	require.NoError(t, err)
@@ -270,7 +260,7 @@ func TestAQuestionToAModelEndsWhenItIsNoLongerPermitted(t *testing.T) {
 					<-left
 					require.Contains(t, string((<-answers).Body), `"code":"`+c.code+`"`)
 				})
-				require.Zero(t, l.underway())
+				require.Zero(t, l.server.underway.len())
 			})
 		}
 	}

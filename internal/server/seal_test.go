@@ -128,7 +128,7 @@ func TestALockEndsWhatAgentsAsk(t *testing.T) {
 	l.lock()
 	got := <-answers
 	require.Contains(t, string(got.Body), "seal.locked")
-	require.Zero(t, l.underway())
+	require.Zero(t, l.server.underway.len())
 }
 
 func TestAFilledLoginIsNotSentWhileLocked(t *testing.T) {

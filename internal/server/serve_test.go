@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/access"
 )
 
 func jsonBody(text string) io.Reader { return strings.NewReader(text) }
@@ -99,13 +101,19 @@ func TestNoGuessAtAPasswordCanBeTriedOnAnIdempotencyKey(t *testing.T) {
 	require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
 
 	// What whoever has a copy of the data can compute for each guess.
-	rq := &request{Request: httptest.NewRequestWithContext(t.Context(), "PUT", "/v1/vault/k", jsonBody(body)), w: &statusWriter{ResponseWriter: httptest.NewRecorder()}, route: &route{}}
-	rq.Header.Set("Content-Type", "application/json")
-	var err error
-	rq.caller, err = h.server.authenticate(t.Context(), http.Header{"Authorization": {"Bearer " + h.key}})
-	require.NoError(t, err)
 	var id idempotent
-	require.NoError(t, rq.identify(&id))
+	routes := newRouter(h.server, []route{
+		raw("PUT /v1/vault/{key}", access.VaultWrite, func(_ http.ResponseWriter, rq *request) error {
+			require.NoError(t, h.server.authorize(rq, "k"))
+			return rq.identify(&id)
+		}),
+	})
+	req := httptest.NewRequestWithContext(t.Context(), "PUT", "/v1/vault/k", jsonBody(body))
+	for ; len(headers) > 0; headers = headers[2:] {
+		req.Header.Set(headers[0], headers[1])
+	}
+	routes.ServeHTTP(httptest.NewRecorder(), req)
+	require.NotEmpty(t, id.fingerprint)
 	for _, file := range []string{"bctrl.db", "bctrl.db-wal"} {
 		data, err := os.ReadFile(filepath.Join(h.dir, file))
 		require.NoError(t, err)

@@ -133,6 +133,17 @@ func (a *activity) in(workspace string) bool {
 	return workspace == "" || a.caller.Runtime != nil && a.caller.Runtime.WorkspaceID == workspace
 }
 
+// len is how much is underway.
+func (u *underway) len() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all := map[*activity]struct{}{}
+	for _, of := range u.open {
+		maps.Copy(all, of)
+	}
+	return len(all)
+}
+
 // age is how often the rules have changed.
 func (u *underway) age() uint64 {
 	u.mu.Lock()
