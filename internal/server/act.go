@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
@@ -129,22 +128,18 @@ func (l logins) List(ctx context.Context) ([]agent.LoginInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := gather(keyRanges(caller, "/"), store.VaultRange{Limit: maxLogins}, caller, entryKey,
-		func(r store.VaultRange) ([]store.VaultEntry, error) {
-			return l.s.db.Read().VaultEntries(ctx, l.x.org, r)
-		})
+	found, err := l.s.loginsOf(ctx, caller, maxLogins)
 	if err != nil {
 		return nil, err
 	}
 	var list []agent.LoginInfo
-	for _, e := range rows {
-		meta, err := parseVaultMeta(e)
-		if err != nil {
-			return nil, err
-		}
+	for _, one := range found {
 		list = append(list, agent.LoginInfo{
-			Key: e.Key, HasUsername: meta.Username != "", HasPassword: !meta.NoPassword, HasTOTP: e.HasTOTP,
-			Origins: append(meta.Origins, meta.OriginPatterns...),
+			Key:         one.entry.Key,
+			HasUsername: one.meta.Username != "",
+			HasPassword: !one.meta.NoPassword,
+			HasTOTP:     one.entry.HasTOTP,
+			Origins:     append(one.meta.Origins, one.meta.OriginPatterns...),
 		})
 	}
 	return list, nil
@@ -155,102 +150,59 @@ func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, 
 	if err := bctrl.ValidVaultKey(key); err != nil {
 		return fill, err
 	}
-	err = l.open(ctx, key, "", func(uid string, meta vaultMeta, secrets vaultSecrets) error {
+	err = l.use(ctx, key, "", func(opened openedLogin) error {
+		uid := opened.entry.UID
 		fill = browser.Fill{
-			Key: key, Field: field, Origins: meta.Origins, Patterns: meta.OriginPatterns, Direct: meta.Fill == bctrl.FillDirect,
-			Still:  func(ctx context.Context) error { return l.still(ctx, key, uid) },
-			Report: func(ctx context.Context, what *bctrl.Error) { l.report(ctx, key, what) },
+			Key:      key,
+			Field:    field,
+			Origins:  opened.meta.Origins,
+			Patterns: opened.meta.OriginPatterns,
+			Direct:   opened.meta.Fill == bctrl.FillDirect,
+			Still:    func(ctx context.Context) error { return l.stillPermitted(ctx, key, uid) },
+			Report:   func(ctx context.Context, what *bctrl.Error) { l.report(ctx, key, what) },
 		}
 		if field == "totp" {
 			fill.Fresh = func(ctx context.Context) (bctrl.Secret, error) { return l.freshCode(ctx, key, uid) }
 		}
-		if fill.Value, err = loginField(field, meta, secrets); field == "totp" && err == nil && fill.Direct {
-			fill.Value, err = lastingCode(ctx, secrets) // it is sent as it is
+		if fill.Value, err = opened.field(field); field == "totp" && err == nil && fill.Direct {
+			fill.Value, err = opened.secrets.lastingCode(ctx) // it is sent as it is
 		}
 		return err
 	})
 	return fill, err
 }
 
-// open decides about an entry against the mounts as they are now, records the
-// use, and hands out what the entry holds. Where uid is given the entry must
-// still be that one.
-func (l logins) open(
-	ctx context.Context, key, uid string, use func(uid string, meta vaultMeta, secrets vaultSecrets) error,
-) error {
-	s, x := l.s, l.x
-	caller, err := s.callerOf(ctx, x)
+// use uses an entry by the mounts as they are now; with a uid, that entry alone.
+// That the mounts do not permit it is recorded as a refusal.
+func (l logins) use(ctx context.Context, key, uid string, do func(openedLogin) error) error {
+	caller, err := l.s.callerOf(ctx, l.x)
 	if err != nil {
 		return err
 	}
-	action := access.Action{Verb: bctrl.UseVault, Object: key}
-	if !access.Decide(caller, action) {
-		return s.refuse(ctx, x, bctrl.UseVault, key)
+	granted := &grant{caller: caller}
+	if !granted.decide(&caller, access.Action{Verb: bctrl.UseVault, Object: key}) {
+		return l.s.refuse(ctx, l.x, bctrl.UseVault, key)
 	}
-	var e store.VaultEntry
-	find := func(tx *store.Tx) (audit.Event, error) {
-		now, err := s.underCeiling(ctx, tx.Queries, caller)
-		if err != nil {
-			return audit.Event{}, err
-		}
-		if !access.Decide(now, action) {
-			return audit.Event{}, outsideMount(bctrl.UseVault) // since this moment
-		}
-		e, err = tx.VaultEntry(ctx, x.org, key)
-		if errors.Is(err, store.ErrNotFound) || err == nil && uid != "" && e.UID != uid {
-			err = errNoVaultKey()
-		}
-		ev := x.event(bctrl.UseVault, key)
-		ev.UID, ev.Version = e.UID, e.Version
-		return ev, err
-	}
-	return s.useIn(ctx, find, func() error {
-		meta, secrets, err := s.openVaultEntry(x.org, e)
-		if err != nil {
-			return err
-		}
-		return use(e.UID, meta, secrets)
-	})
+	return l.s.useLogin(ctx, loginUse{
+		grant: granted,
+		key:   key,
+		uid:   uid,
+		event: l.x.event(bctrl.UseVault, key),
+		begun: func() {},
+	}, do)
 }
 
-// codeMargin is how long a one-time code must still be good for when it leaves:
-// less, and it may have been replaced when it arrives.
-const codeMargin = 2 * time.Second
-
 // freshCode makes the one-time code that a page sends, when it sends it: the
-// one that was filled may be of a period that is over. In the last moments of a
-// period it waits for the next.
+// one that was filled may be of a period that is over.
 func (l logins) freshCode(ctx context.Context, key, uid string) (code bctrl.Secret, err error) {
-	err = l.open(ctx, key, uid, func(_ string, _ vaultMeta, secrets vaultSecrets) (err error) {
-		code, err = lastingCode(ctx, secrets)
+	err = l.use(ctx, key, uid, func(opened openedLogin) (err error) {
+		code, err = opened.secrets.lastingCode(ctx)
 		return err
 	})
 	if err == nil {
 		l.x.member.secrets.Add(code)
 	}
 	return code, err
-}
-
-// lastingCode returns a code that is good for codeMargin at least.
-func lastingCode(ctx context.Context, secrets vaultSecrets) (bctrl.Secret, error) {
-	for {
-		now := time.Now()
-		code, err := codeNow(secrets, now)
-		if err != nil {
-			return bctrl.Secret{}, err
-		}
-		left := code.ExpiresAt.Sub(now)
-		if left >= codeMargin {
-			return bctrl.NewSecret(code.Code.Reveal()), nil
-		}
-		next := time.NewTimer(left)
-		select {
-		case <-next.C:
-		case <-ctx.Done():
-			next.Stop()
-			return bctrl.Secret{}, ctx.Err()
-		}
-	}
 }
 
 // report records what became of a login after it was filled: a page that sends
@@ -261,8 +213,9 @@ func (l logins) report(ctx context.Context, key string, what *bctrl.Error) {
 	}
 }
 
-// still decides again about a login that was filled, when the page sends it.
-func (l logins) still(ctx context.Context, key, uid string) error {
+// stillPermitted decides again about a login that was filled, when the page
+// sends it.
+func (l logins) stillPermitted(ctx context.Context, key, uid string) error {
 	caller, err := l.s.callerOf(ctx, l.x)
 	if err != nil {
 		return err
@@ -270,28 +223,11 @@ func (l logins) still(ctx context.Context, key, uid string) error {
 	if !access.Decide(caller, access.Action{Verb: bctrl.UseVault, Object: key}) {
 		return l.s.refuse(ctx, l.x, bctrl.UseVault, key)
 	}
-	now, err := l.s.db.Read().VaultEntry(ctx, l.x.org, key)
-	if errors.Is(err, store.ErrNotFound) || err == nil && now.UID != uid {
-		return l.s.recordRefusal(ctx, l.x, bctrl.UseVault, key, errNoVaultKey())
+	_, err = findVaultEntry(ctx, l.s.db.Read(), l.x.org, key, uid)
+	if refusal, ok := errors.AsType[*bctrl.Error](err); ok {
+		return l.s.recordRefusal(ctx, l.x, bctrl.UseVault, key, refusal)
 	}
 	return err
-}
-
-func loginField(field string, meta vaultMeta, secrets vaultSecrets) (bctrl.Secret, error) {
-	var value bctrl.Secret
-	switch field {
-	case "username":
-		value = bctrl.NewSecret(meta.Username)
-	case "password":
-		value = bctrl.NewSecret(secrets.Password.Reveal())
-	case "totp":
-		code, err := codeNow(secrets, time.Now())
-		return bctrl.NewSecret(code.Code.Reveal()), err
-	}
-	if value.IsZero() {
-		return value, notFound("vault.no_field", "this vault key has no such field")
-	}
-	return value, nil
 }
 
 // refuse records that the mounts did not permit something inside an execution,

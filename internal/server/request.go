@@ -93,12 +93,6 @@ func validUUID(v string) error {
 	return nil
 }
 
-// isID reports whether text is such an id in the one form that is stored.
-func isID(text string) bool {
-	id, err := uuid.Parse(text)
-	return err == nil && id.String() == text
-}
-
 // flag reads a boolean parameter; absent is false.
 func (rq *request) flag(name string) (bool, error) {
 	v, err := rq.optionalFlag(name)

@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
-	"time"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
-	"github.com/bctrl-go/bctrl/internal/totp"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -109,83 +107,6 @@ func vaultRecord(org string, e store.VaultEntry) seal.Record {
 	return seal.Record{Kind: "vault", UID: e.UID, Scope: org, Version: e.Version, Meta: bound}
 }
 
-// openVaultEntry decrypts the one entry in use.
-func (s *Server) openVaultEntry(org string, e store.VaultEntry) (meta vaultMeta, secrets vaultSecrets, err error) {
-	plain, err := s.keys.Open(vaultRecord(org, e), e.Sealed)
-	if err != nil {
-		return meta, secrets, unopened(err, "vault.tampered")
-	}
-	defer clear(plain)
-	return meta, secrets, errors.Join(json.Unmarshal(e.Meta, &meta), json.Unmarshal(plain, &secrets))
-}
-
-func (s *Server) getVault(ctx context.Context, rq *request, _ none) (out wire.VaultCredential, err error) {
-	err = s.useVaultEntry(ctx, rq, func(meta vaultMeta, secrets vaultSecrets) error {
-		out = wire.VaultCredential{
-			Username: meta.Username, Password: secrets.Password, TOTP: secrets.TOTP, Origins: meta.Origins,
-			OriginPatterns: meta.OriginPatterns, Label: meta.Label, Notes: secrets.Notes, Fill: string(meta.Fill),
-		}
-		if rq.caller.Runtime != nil {
-			out.TOTP = wire.Value{} // a runtime gets codes, never the seed
-		}
-		return nil
-	})
-	return out, err
-}
-
-func (s *Server) vaultTOTP(ctx context.Context, rq *request, _ none) (out wire.TOTPCode, err error) {
-	err = s.useVaultEntry(ctx, rq, func(_ vaultMeta, secrets vaultSecrets) (err error) {
-		out, err = codeNow(secrets, time.Now())
-		return err
-	})
-	return out, err
-}
-
-func codeNow(secrets vaultSecrets, now time.Time) (wire.TOTPCode, error) {
-	if secrets.TOTP.IsZero() {
-		return wire.TOTPCode{}, notFound("vault.no_totp", "this vault key has no TOTP seed")
-	}
-	seed, err := totp.Parse(bctrl.NewSecret(secrets.TOTP.Reveal()))
-	if err != nil {
-		return wire.TOTPCode{}, err
-	}
-	code, expires := seed.Code(now)
-	return wire.TOTPCode{Code: wire.NewValue(code.Expose()), ExpiresAt: expires.UTC()}, nil
-}
-
-// useVaultEntry authorises, finds the entry the path names, records the
-// intent, and only then decrypts.
-func (s *Server) useVaultEntry(ctx context.Context, rq *request, fn func(vaultMeta, vaultSecrets) error) error {
-	key, err := rq.path("key", bctrl.ValidVaultKey)
-	if err != nil {
-		return err
-	}
-	if err := s.authorize(rq, key); err != nil {
-		return err
-	}
-	var e store.VaultEntry
-	find := func(tx *store.Tx) (audit.Event, error) {
-		err := s.stillPermitted(ctx, tx.Queries, &rq.granted)
-		if err != nil {
-			return audit.Event{}, err
-		}
-		if e, err = tx.VaultEntry(ctx, rq.caller.Org, key); errors.Is(err, store.ErrNotFound) {
-			err = errNoVaultKey()
-		}
-		ev := rq.event()
-		ev.UID, ev.Version = e.UID, e.Version
-		return ev, err
-	}
-	return s.useIn(ctx, find, func() error {
-		rq.recorded = true
-		meta, secrets, err := s.openVaultEntry(rq.caller.Org, e)
-		if err != nil {
-			return err
-		}
-		return fn(meta, secrets)
-	})
-}
-
 func (s *Server) deleteVault(ctx context.Context, rq *request, _ none) (none, error) {
 	key, err := rq.path("key", bctrl.ValidVaultKey)
 	if err != nil {
@@ -195,10 +116,7 @@ func (s *Server) deleteVault(ctx context.Context, rq *request, _ none) (none, er
 		return none{}, err
 	}
 	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
-		e, err := tx.VaultEntry(ctx, rq.caller.Org, key)
-		if errors.Is(err, store.ErrNotFound) {
-			return none{}, errNoVaultKey()
-		}
+		e, err := findVaultEntry(ctx, tx.Queries, rq.caller.Org, key, "")
 		if err != nil {
 			return none{}, err
 		}
@@ -209,7 +127,15 @@ func (s *Server) deleteVault(ctx context.Context, rq *request, _ none) (none, er
 
 func describeVaultEntry(e store.VaultEntry, meta vaultMeta) bctrl.VaultEntry {
 	return bctrl.VaultEntry{
-		Key: e.Key, Username: meta.Username, Label: meta.Label, HasTOTP: e.HasTOTP, Origins: meta.Origins,
-		OriginPatterns: meta.OriginPatterns, Fill: meta.Fill, Version: e.Version, CreatedAt: e.CreatedAt, UpdatedAt: e.UpdatedAt,
+		Key:            e.Key,
+		Username:       meta.Username,
+		Label:          meta.Label,
+		HasTOTP:        e.HasTOTP,
+		Origins:        meta.Origins,
+		OriginPatterns: meta.OriginPatterns,
+		Fill:           meta.Fill,
+		Version:        e.Version,
+		CreatedAt:      e.CreatedAt,
+		UpdatedAt:      e.UpdatedAt,
 	}
 }

@@ -37,9 +37,7 @@ func (s *Server) listVault(ctx context.Context, rq *request, _ none) (any, error
 	rq.decided = true // by filtering: an empty list says nothing of what exists
 	ranges := keyRanges(rq.caller, prefix)
 	if withMeta {
-		rows, err := gather(ranges, filter, rq.caller, entryKey, func(r store.VaultRange) ([]store.VaultEntry, error) {
-			return s.db.Read().VaultEntries(ctx, rq.caller.Org, r)
-		})
+		rows, err := s.vaultEntries(ctx, rq.caller, ranges, filter)
 		if err != nil {
 			return nil, err
 		}
@@ -56,6 +54,38 @@ func (s *Server) listVault(ctx context.Context, rq *request, _ none) (any, error
 }
 
 func entryKey(e store.VaultEntry) string { return e.Key }
+
+// vaultEntries reads the entries in ranges that the caller may list.
+func (s *Server) vaultEntries(
+	ctx context.Context, c access.Caller, ranges []store.VaultRange, filter store.VaultRange,
+) ([]store.VaultEntry, error) {
+	return gather(ranges, filter, c, entryKey, func(r store.VaultRange) ([]store.VaultEntry, error) {
+		return s.db.Read().VaultEntries(ctx, c.Org, r)
+	})
+}
+
+// login is a vault entry and what may be known of it before it is used.
+type login struct {
+	entry store.VaultEntry
+	meta  vaultMeta
+}
+
+// loginsOf lists the first of the entries that the caller may use.
+func (s *Server) loginsOf(ctx context.Context, c access.Caller, most int) ([]login, error) {
+	rows, err := s.vaultEntries(ctx, c, keyRanges(c, "/"), store.VaultRange{Limit: most})
+	if err != nil {
+		return nil, err
+	}
+	list := make([]login, len(rows))
+	for i, e := range rows {
+		meta, err := parseVaultMeta(e)
+		if err != nil {
+			return nil, err
+		}
+		list[i] = login{e, meta}
+	}
+	return list, nil
+}
 
 func entryPage(rows []store.VaultEntry, limit int) (any, error) {
 	rows, next := pageOf(rows, limit, entryKey)

@@ -20,9 +20,9 @@ func TestACodeThatLeavesIsGoodForAMoment(t *testing.T) {
 			begun := time.Now()
 			require.Zero(t, begun.Unix()%30)
 			time.Sleep(time.Duration(second) * time.Second) //nolint:forbidigo // the clock is synctest's
-			code, err := lastingCode(t.Context(), secrets)
+			code, err := secrets.lastingCode(t.Context())
 			require.NoError(t, err)
-			now, err := codeNow(secrets, time.Now())
+			now, err := secrets.codeAt(time.Now())
 			require.NoError(t, err)
 			require.True(t, code.Expose() == now.Code.Reveal(), "it is the code of when it leaves")
 			require.GreaterOrEqual(t, time.Until(now.ExpiresAt), codeMargin)
@@ -34,7 +34,7 @@ func TestACodeThatLeavesIsGoodForAMoment(t *testing.T) {
 		time.Sleep(29 * time.Second) //nolint:forbidigo // the clock is synctest's
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err := lastingCode(ctx, secrets)
+		_, err := secrets.lastingCode(ctx)
 		require.ErrorIs(t, err, context.Canceled)
 	})
 }
