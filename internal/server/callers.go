@@ -53,8 +53,8 @@ func (s *Server) authenticate(ctx context.Context, h http.Header) (access.Caller
 // forged reports whether a caller has shown what rests on a row that this server
 // did not write. The caller is answered as one who has nothing; the log tells.
 func (s *Server) forged(err error) bool {
-	var row *store.ForgedError
-	if !errors.As(err, &row) {
+	row, ok := errors.AsType[*store.ForgedError](err)
+	if !ok {
 		return false
 	}
 	s.log.Error("a caller rests on a row that was changed outside the server", "kind", row.Kind, "id", row.UID)
@@ -77,7 +77,8 @@ func (s *Server) actFor(ctx context.Context, c access.Caller, h http.Header) (ac
 	case len(ids) == 0:
 		return c, nil
 	case len(ids) > 1 || names.UUID(ids[0]) != nil:
-		return c, invalid("auth.subaccount", wire.Spelled(wire.HeaderSubaccount), "BCTRL-Subaccount-Id must be given once, and be a subaccount's id")
+		return c, invalid("auth.subaccount", wire.Spelled(wire.HeaderSubaccount),
+			"BCTRL-Subaccount-Id must be given once, and be a subaccount's id")
 	default:
 		sub, err := s.db.Read().Subaccount(ctx, c.Org, ids[0])
 		if errors.Is(err, store.ErrNotFound) || s.forged(err) {
@@ -99,7 +100,8 @@ func (s *Server) actAs(ctx context.Context, c access.Caller, h http.Header) (acc
 		return c, nil
 	}
 	if len(ids) != 1 {
-		return c, invalid("auth.runtime", wire.Spelled(wire.HeaderRuntime), "BCTRL-Runtime must be given once, also beside BCTRL-Mounts")
+		return c, invalid("auth.runtime", wire.Spelled(wire.HeaderRuntime),
+			"BCTRL-Runtime must be given once, also beside BCTRL-Mounts")
 	}
 	if names.UUID(ids[0]) != nil {
 		return c, invalid("auth.runtime", wire.Spelled(wire.HeaderRuntime), "BCTRL-Runtime must be a runtime's id")

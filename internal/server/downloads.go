@@ -38,7 +38,9 @@ func (s *Server) downloadRoutes() []route {
 // errDeadLink is the one answer to a link that is forged, has expired, whose
 // file has changed, or whose signer may not sign it any more: it tells nobody
 // which.
-var errDeadLink = notFound("storage.dead_link", "the link is wrong, has expired or was revoked, or its file has changed")
+var errDeadLink = notFound(
+	"storage.dead_link", "the link is wrong, has expired or was revoked, or its file has changed",
+)
 
 // signLink answers with an address that needs no other credential. Who made
 // one is recorded.
@@ -50,7 +52,12 @@ func (s *Server) signLink(ctx context.Context, rq *request, o store.Object) (wir
 	if t := rq.caller.Token; t != nil {
 		ttl = min(ttl, time.Until(t.Expires)) // what a token made does not outlive it
 	}
-	signature, err := s.signature(ctx, link{signer: rq.caller, object: o.ID, name: o.Filename, expires: time.Now().Add(ttl)})
+	signature, err := s.signature(ctx, link{
+		signer:  rq.caller,
+		object:  o.ID,
+		name:    o.Filename,
+		expires: time.Now().Add(ttl),
+	})
 	if err != nil {
 		return wire.SignedURL{}, err
 	}
@@ -93,21 +100,24 @@ func (s *Server) download(w http.ResponseWriter, rq *request) error {
 	// What was declared below the runtime, by a token or a handle, permitted the
 	// link when it was made and cannot change: each level decides for itself.
 	signing := access.Action{Verb: bctrl.SignStorage, Object: o.Namespace}
+	signed := &grant{caller: l.signer, actions: []access.Action{signing}}
 	begun := false
-	err = s.whileGranted(rq.Context(), &grant{caller: l.signer, actions: []access.Action{signing}}, func(ctx context.Context) error {
+	err = s.whileGranted(rq.Context(), signed, func(ctx context.Context) error {
 		begun = true
 		rq.Request = rq.WithContext(ctx)
 		return s.sendLinked(w, rq, find)
 	})
-	if e := (*bctrl.Error)(nil); !begun && errors.As(err, &e) {
+	if _, refused := errors.AsType[*bctrl.Error](err); refused && !begun {
 		return errDeadLink // whatever has become of who signed it
 	}
 	return err
 }
 
-func (s *Server) sendLinked(w http.ResponseWriter, rq *request, find func(context.Context) (store.Object, error)) error {
+func (s *Server) sendLinked(
+	w http.ResponseWriter, rq *request, find func(context.Context) (store.Object, error),
+) error {
 	o, content, err := s.openObject(rq.Context(), find)
-	if e := (*bctrl.Error)(nil); errors.As(err, &e) && e.Status == http.StatusNotFound {
+	if e, refused := errors.AsType[*bctrl.Error](err); refused && e.Status == http.StatusNotFound {
 		return errDeadLink
 	}
 	if err != nil {

@@ -64,8 +64,17 @@ func (s *Server) callerOf(ctx context.Context, x *execution) (access.Caller, err
 // event is an audit event of something the execution does.
 func (x *execution) event(verb bctrl.Verb, object string) audit.Event {
 	return audit.Event{
-		Org: x.org, Parent: x.caller.Parent, Caller: x.as(&access.Runtime{ID: x.rt.ID}).Name(), Workspace: x.ws.ID, Group: x.rt.Group, Runtime: x.rt.ID, Execution: x.id,
-		Action: string(verb), Object: object, Decision: audit.Allowed, RequestID: x.requestID,
+		Org:       x.org,
+		Parent:    x.caller.Parent,
+		Caller:    x.as(&access.Runtime{ID: x.rt.ID}).Name(),
+		Workspace: x.ws.ID,
+		Group:     x.rt.Group,
+		Runtime:   x.rt.ID,
+		Execution: x.id,
+		Action:    string(verb),
+		Object:    object,
+		Decision:  audit.Allowed,
+		RequestID: x.requestID,
 	}
 }
 
@@ -101,7 +110,9 @@ func (a executeAnswer) MarshalJSON() ([]byte, error) {
 	return json.Marshal(a.ExecutionResult)
 }
 
-func (s *Server) execute(ctx context.Context, rq *request, in wire.Execution[bctrl.Mounts]) (out executeAnswer, err error) {
+func (s *Server) execute(
+	ctx context.Context, rq *request, in wire.Execution[bctrl.Mounts],
+) (out executeAnswer, err error) {
 	x, err := s.newExecution(ctx, rq, in)
 	if err != nil {
 		return out, err
@@ -152,7 +163,9 @@ func (s *Server) newExecution(ctx context.Context, rq *request, in wire.Executio
 
 // runSteps runs steps in order until one fails. The error is that of an
 // execution which could not run; a step's own error is in the result.
-func (s *Server) runSteps(ctx context.Context, x *execution, steps []step, progress func(bctrl.OperationProgress)) (bctrl.ExecutionResult, error) {
+func (s *Server) runSteps(
+	ctx context.Context, x *execution, steps []step, progress func(bctrl.OperationProgress),
+) (bctrl.ExecutionResult, error) {
 	result := bctrl.ExecutionResult{Mode: bctrl.FailFast, Steps: []bctrl.StepResult{}}
 	ctx, cancel := x.member.bound(ctx)
 	defer cancel()
@@ -194,8 +207,8 @@ func (s *Server) whyEnded(ctx context.Context, x *execution, err error) error {
 	if x.member.life.Err() != nil {
 		return unprocessable("runtimes.ended", "the runtime ended while it executed")
 	}
-	if cause := (*bctrl.Error)(nil); errors.As(context.Cause(ctx), &cause) {
-		return cause // its caller ended
+	if why := endedBecause(ctx); why != nil {
+		return why // its caller ended
 	}
 	if errors.Is(err, context.Canceled) {
 		return errCancelled

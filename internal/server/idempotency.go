@@ -100,7 +100,8 @@ func (s *Server) replay(ctx context.Context, rq *request) (first *replayed, err 
 	}
 	org, key := rq.caller.Org, keys[0]
 	if len(keys) > 1 || len(key) < 1 || len(key) > 200 {
-		return nil, invalid("request.idempotency_key", wire.HeaderIdempotencyKey, "Idempotency-Key must be given once, with 1 to 200 characters")
+		return nil, invalid("request.idempotency_key", wire.HeaderIdempotencyKey,
+			"Idempotency-Key must be given once, with 1 to 200 characters")
 	}
 	key, err = ownKey(rq.caller, key)
 	if err != nil {
@@ -209,7 +210,8 @@ func (s *Server) save(ctx context.Context, tx *store.Tx, rq *request, status int
 	if err != nil {
 		return err
 	}
-	return tx.InsertAnswer(ctx, rq.caller.Org, id.key, store.Answer{Status: status, Sealed: sealed, CreatedAt: store.Now()})
+	answer := store.Answer{Status: status, Sealed: sealed, CreatedAt: store.Now()}
+	return tx.InsertAnswer(ctx, rq.caller.Org, id.key, answer)
 }
 
 // repeatAnswer gives the first answer once more.
@@ -221,7 +223,13 @@ func repeatAnswer(w http.ResponseWriter, rq *request, first *replayed) error {
 
 // record binds an answer's key and status to its seal.
 func (id *idempotent) record(org string, status int) seal.Record {
-	return seal.Record{Kind: "answer", UID: id.key, Scope: org, Version: 2, Meta: strconv.AppendInt(nil, int64(status), 10)}
+	return seal.Record{
+		Kind:    "answer",
+		UID:     id.key,
+		Scope:   org,
+		Version: 2,
+		Meta:    strconv.AppendInt(nil, int64(status), 10),
+	}
 }
 
 // sweepAnswers forgets old answers, some at a time so that no write waits long.

@@ -12,7 +12,9 @@ import (
 
 // keepFile puts what an execution made into the namespace that its mounts
 // give, for as long as they do.
-func (s *Server) keepFile(ctx context.Context, x *execution, f newFile, r io.Reader) (out bctrl.StorageObject, err error) {
+func (s *Server) keepFile(
+	ctx context.Context, x *execution, f newFile, r io.Reader,
+) (out bctrl.StorageObject, err error) {
 	f.RuntimeID, f.Driver = x.rt.ID, x.rt.Driver
 	choose := func(ctx context.Context) (e entry, err error) {
 		caller, err := s.callerOf(ctx, x)
@@ -57,7 +59,12 @@ func (s *Server) keepDownload(ctx context.Context, m *member, d browser.Download
 	}
 	defer r.Close()
 	x := &execution{org: m.org, member: m, ws: ws, rt: rt}
-	object, err := s.keepFile(ctx, x, newFile{Path: "downloads/" + d.Filename, Filename: d.Filename, Source: bctrl.SourceDownload, Unique: true}, r)
+	object, err := s.keepFile(ctx, x, newFile{
+		Path:     "downloads/" + d.Filename,
+		Filename: d.Filename,
+		Source:   bctrl.SourceDownload,
+		Unique:   true,
+	}, r)
 	if err != nil {
 		s.log.Error("a download was not kept", "runtime", m.id, "error", err)
 		return err

@@ -23,7 +23,8 @@ var errLocked = withHint(
 // knows of no key. Unlocking asks again, before anything is unlocked.
 func (s *Server) unprovenCaller(ctx context.Context, h http.Header) (access.Caller, error) {
 	key, ok := bearer(h)
-	if !ok || token.Is(key) || len(h.Values(wire.HeaderSubaccount))+len(h.Values(wire.HeaderRuntime))+len(h.Values(wire.HeaderMounts)) > 0 {
+	actsFor := len(h.Values(wire.HeaderSubaccount)) + len(h.Values(wire.HeaderRuntime)) + len(h.Values(wire.HeaderMounts))
+	if !ok || token.Is(key) || actsFor > 0 {
 		return access.Caller{}, errLocked
 	}
 	stored, err := s.db.Read().Unproven().KeyByHash(ctx, sha256.Sum256([]byte(key)))

@@ -130,7 +130,9 @@ func outsideMount(verb access.Verb) *bctrl.Error {
 // the request has an idempotency key, its answer: all of it is durable, or
 // none. fn may complete the event. What the caller was permitted is decided
 // once more inside: nothing is written under rules that have been replaced.
-func change[Out any](ctx context.Context, s *Server, rq *request, fn func(tx *store.Tx, e *audit.Event) (Out, error)) (out Out, err error) {
+func change[Out any](
+	ctx context.Context, s *Server, rq *request, fn func(tx *store.Tx, e *audit.Event) (Out, error),
+) (out Out, err error) {
 	var body []byte
 	err = s.db.Write(ctx, func(tx *store.Tx) (err error) {
 		if err := s.stillPermitted(ctx, tx.Queries, &rq.granted); err != nil {
@@ -219,10 +221,9 @@ func (s *Server) fail(w *statusWriter, rq *request, err error) {
 		// The answer has begun: all that is left is to break it off.
 		panic(http.ErrAbortHandler)
 	}
-	if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable || e.Code == wire.CodeInProgress {
-		if w.Header().Get("Retry-After") == "" {
-			w.Header().Set("Retry-After", "1")
-		}
+	later := e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable
+	if (later || e.Code == wire.CodeInProgress) && w.Header().Get("Retry-After") == "" {
+		w.Header().Set("Retry-After", "1")
 	}
 	if rq.route.foreign != nil {
 		rq.route.foreign.refuse(w, rq, e)
@@ -278,7 +279,8 @@ func (rq *request) mutates() bool {
 // transient reports whether a refusal is of the moment, so that the same request
 // may be answered otherwise next time.
 func transient(status int) bool {
-	return status >= 500 || status == http.StatusConflict || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
+	return status >= 500 || status == http.StatusConflict || status == http.StatusTooManyRequests ||
+		status == http.StatusRequestTimeout
 }
 
 // statusWriter remembers the status, which tells whether an answer has begun.

@@ -55,7 +55,8 @@ func openStream(w http.ResponseWriter) *stream {
 // begin tells the client that it is connected, where it is to go on should it
 // lose the connection at once, and how long to wait before.
 func (st *stream) begin(id int64) error {
-	return st.write("retry: " + strconv.FormatInt(reconnectIn.Milliseconds(), 10) + "\nid: " + strconv.FormatInt(id, 10) + "\n\n")
+	retry := strconv.FormatInt(reconnectIn.Milliseconds(), 10)
+	return st.write("retry: " + retry + "\nid: " + strconv.FormatInt(id, 10) + "\n\n")
 }
 
 // send sends an event; data is one line.

@@ -18,14 +18,14 @@ import (
 // The answers to a token that is genuine and has ended: its holder may know
 // why. A forged one is answered like a wrong key.
 var (
-	errTokenExpired = &bctrl.Error{Status: http.StatusUnauthorized, Code: "auth.token_expired", Message: "the runtime token has expired"}
-	errTokenRevoked = &bctrl.Error{Status: http.StatusUnauthorized, Code: "auth.token_revoked", Message: "the runtime token was revoked"}
-	errTokenEnded   = &bctrl.Error{Status: http.StatusUnauthorized, Code: wire.CodeTokenEnded, Message: "the runtime token's runtime has ended"}
+	errTokenExpired = unauthorized("auth.token_expired", "the runtime token has expired")
+	errTokenRevoked = unauthorized("auth.token_revoked", "the runtime token was revoked")
+	errTokenEnded   = unauthorized(wire.CodeTokenEnded, "the runtime token's runtime has ended")
 )
 
 // errKeyRevoked is the end of what a key had running. Whoever calls with the key
 // is answered as with any wrong one.
-var errKeyRevoked = &bctrl.Error{Status: http.StatusUnauthorized, Code: "auth.key_revoked", Message: "the organization key was revoked"}
+var errKeyRevoked = unauthorized("auth.key_revoked", "the organization key was revoked")
 
 // errEnded is the answer to a runtime caller whose runtime has ended: a token is
 // nobody from then on, an organization key still is.
