@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/prefix"
 )
 
 // Verb is what an [Action] does.
@@ -195,12 +196,12 @@ func (v *VaultMount) decide(key string, raw, inherited bool) verdict {
 	if v == nil {
 		return absent("mounts.vault", inherited)
 	}
-	if i := indexHolding(v.Deny, key, equalFold); i >= 0 {
+	if i := prefix.IndexFold(v.Deny, key); i >= 0 {
 		return verdict{field: fieldVaultDeny, entry: v.Deny[i], index: i, reason: reasonDenied}
 	}
 	allowed := absent(fieldVaultAllow, true)
 	if v.Allow != nil || !inherited {
-		allowed = listed(fieldVaultAllow, v.Allow, indexHolding(v.Allow, key, equal))
+		allowed = listed(fieldVaultAllow, v.Allow, prefix.Index(v.Allow, key))
 	}
 	if raw && allowed.allowed && !v.rawReads() && (v.AllowRawReads != nil || !inherited) {
 		return no(fieldRawReads, reasonNoRaw)
@@ -224,5 +225,5 @@ func (c *CapabilityMount) decide(id string, inherited bool) verdict {
 	if c == nil || c.Allow == nil && inherited {
 		return absent("mounts.capabilities", inherited)
 	}
-	return listed(fieldCapabilityAllow, c.Allow, indexHolding(c.Allow, id, equal))
+	return listed(fieldCapabilityAllow, c.Allow, prefix.Index(c.Allow, id))
 }

@@ -3,6 +3,8 @@ package bctrl
 import (
 	"maps"
 	"slices"
+
+	"github.com/bctrl-go/bctrl/internal/prefix"
 )
 
 // Covers reports whether child permits nothing that m does not. Both are
@@ -14,36 +16,36 @@ func (m Mounts) Covers(child Mounts) bool {
 	return coversAI(m.AI.orNothing(), child.AI.orNothing()) &&
 		coversVault(m.Vault.orNothing(), child.Vault.orNothing()) &&
 		(child.Storage.namespace() == "" || m.Storage.permits(child.Storage.namespace())) &&
-		coversAll(newPrefixSet(m.Capabilities.orNothing().Allow), child.Capabilities.orNothing().Allow)
+		coversAll(prefix.NewSet(m.Capabilities.orNothing().Allow), child.Capabilities.orNothing().Allow)
 }
 
 func coversAI(parent, child AIMount) bool {
-	allowed := newPrefixSet(parent.Allow)
-	return !slices.ContainsFunc(child.Allow, func(id string) bool { return !allowed.has(id) })
+	allowed := prefix.NewSet(parent.Allow)
+	return !slices.ContainsFunc(child.Allow, func(id string) bool { return !allowed.Has(id) })
 }
 
-func coversAll(parent prefixSet, entries []string) bool {
-	return !slices.ContainsFunc(entries, func(entry string) bool { return !parent.covers(entry) })
+func coversAll(parent prefix.Set, entries []string) bool {
+	return !slices.ContainsFunc(entries, func(entry string) bool { return !parent.Covers(entry) })
 }
 
 // coversVault is leq(c, p) of the semantics, Narrowing the vault.
 func coversVault(p, c VaultMount) bool {
-	own := newFoldSet(c.Deny)
-	live := own.uncovered(c.Allow)
+	own := prefix.NewFoldSet(c.Deny)
+	live := own.Uncovered(c.Allow)
 	if len(live) == 0 {
 		return true
 	}
-	if c.rawReads() && !p.rawReads() || !coversAll(newPrefixSet(p.Allow), live) {
+	if c.rawReads() && !p.rawReads() || !coversAll(prefix.NewSet(p.Allow), live) {
 		return false
 	}
 	// The parent denies nothing that the child permits: no live entry lies
 	// under a deny, and each deny that lies under a live entry is the child's
 	// too. Subtrees are nested or disjoint, so there is no third case.
-	denied, permitted := newFoldSet(p.Deny), newFoldSet(live)
-	if slices.ContainsFunc(live, denied.covers) {
+	denied, permitted := prefix.NewFoldSet(p.Deny), prefix.NewFoldSet(live)
+	if slices.ContainsFunc(live, denied.Covers) {
 		return false
 	}
-	return !slices.ContainsFunc(p.Deny, func(deny string) bool { return permitted.covers(deny) && !own.covers(deny) })
+	return !slices.ContainsFunc(p.Deny, func(deny string) bool { return permitted.Covers(deny) && !own.Covers(deny) })
 }
 
 // Normal returns the canonical form of what m permits: two complete mounts
@@ -63,14 +65,14 @@ func (m Mounts) Normal() Mounts {
 		AI:           &AIMount{Allow: slices.Compact(ids)},
 		Vault:        m.Vault.orNothing().normal(),
 		Storage:      storage,
-		Capabilities: &CapabilityMount{Allow: outermost(m.Capabilities.orNothing().Allow)},
+		Capabilities: &CapabilityMount{Allow: prefix.Outermost(m.Capabilities.orNothing().Allow)},
 	}
 }
 
 func (v VaultMount) normal() *VaultMount {
-	allow := outermost(newFoldSet(v.Deny).uncovered(v.Allow))
-	permitted := newFoldSet(allow)
-	deny := slices.DeleteFunc(outermost(lowerAll(v.Deny)), func(deny string) bool { return !permitted.covers(deny) })
+	allow := prefix.Outermost(prefix.NewFoldSet(v.Deny).Uncovered(v.Allow))
+	permitted := prefix.NewFoldSet(allow)
+	deny := slices.DeleteFunc(prefix.Outermost(prefix.LowerAll(v.Deny)), func(deny string) bool { return !permitted.Covers(deny) })
 	raw := v.rawReads() && len(allow) > 0
 	return &VaultMount{Allow: allow, Deny: deny, AllowRawReads: &raw}
 }
@@ -114,14 +116,14 @@ func (m Mounts) meet(level Mounts) Mounts {
 		}
 	}
 	if capabilities := level.Capabilities; capabilities != nil && capabilities.Allow != nil {
-		met.Capabilities = &CapabilityMount{Allow: meetPrefixes(capabilities.Allow, m.Capabilities.orNothing().Allow)}
+		met.Capabilities = &CapabilityMount{Allow: prefix.Meet(capabilities.Allow, m.Capabilities.orNothing().Allow)}
 	}
 	return met
 }
 
 func meetAI(parent, child AIMount) *AIMount {
-	allowed := newPrefixSet(parent.Allow)
-	ids := slices.DeleteFunc(inherit(child.Allow, parent.Allow), func(id string) bool { return !allowed.has(id) })
+	allowed := prefix.NewSet(parent.Allow)
+	ids := slices.DeleteFunc(inherit(child.Allow, parent.Allow), func(id string) bool { return !allowed.Has(id) })
 	defaults := child.Defaults
 	if defaults == nil {
 		defaults = parent.Defaults
@@ -132,15 +134,15 @@ func meetAI(parent, child AIMount) *AIMount {
 func meetVault(parent, child VaultMount) *VaultMount {
 	allow := inherit(nil, parent.Allow)
 	if child.Allow != nil {
-		allow = meetPrefixes(child.Allow, parent.Allow)
+		allow = prefix.Meet(child.Allow, parent.Allow)
 	}
 	raw := parent.AllowRawReads
 	if child.AllowRawReads != nil {
 		raw = new(parent.rawReads() && child.rawReads())
 	}
 	return &VaultMount{
-		Allow:         newFoldSet(child.Deny).uncovered(allow),
-		Deny:          union(child.Deny, parent.Deny),
+		Allow:         prefix.NewFoldSet(child.Deny).Uncovered(allow),
+		Deny:          prefix.Union(child.Deny, parent.Deny),
 		AllowRawReads: clonePointer(raw),
 	}
 }

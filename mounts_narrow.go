@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/prefix"
 )
 
 // Narrow returns the effective mounts of a level that is declared below m with
@@ -47,10 +48,10 @@ func (ps *problems) narrowAI(parent, child *AIMount) *AIMount {
 		return parent.clone()
 	}
 	above := parent.orNothing()
-	allowed := newPrefixSet(above.Allow)
+	allowed := prefix.NewSet(above.Allow)
 	for i, id := range child.Allow {
 		field := element(fieldAIAllow, i)
-		if ps.check(codeInvalidCredential, field, id, names.CredentialID(id)) && !allowed.has(id) {
+		if ps.check(codeInvalidCredential, field, id, names.CredentialID(id)) && !allowed.Has(id) {
 			ps.add(Problem{
 				Code: codeWidening, Field: field, Value: id, Witness: id,
 				Ceiling: ceilingText(above.Allow, nil), Hint: hintRemove,
@@ -72,10 +73,10 @@ func (ps *problems) narrowVault(parent, child *VaultMount) *VaultMount {
 		return parent.clone()
 	}
 	above := newCeiling(parent)
-	own := newFoldSet(child.Deny)
+	own := prefix.NewFoldSet(child.Deny)
 	for i, entry := range child.Allow {
 		field := element(fieldVaultAllow, i)
-		if ps.check(codeInvalidPrefix, field, entry, names.VaultPrefix(entry)) && !ps.full() && !own.covers(entry) {
+		if ps.check(codeInvalidPrefix, field, entry, names.VaultPrefix(entry)) && !ps.full() && !own.Covers(entry) {
 			ps.underCeiling(field, entry, above, own)
 		}
 	}
@@ -87,20 +88,20 @@ func (ps *problems) narrowVault(parent, child *VaultMount) *VaultMount {
 		})
 	}
 	return &VaultMount{
-		Allow:         own.uncovered(inherit(child.Allow, above.vault.Allow)),
-		Deny:          union(child.Deny, above.vault.Deny),
+		Allow:         own.Uncovered(inherit(child.Allow, above.vault.Allow)),
+		Deny:          prefix.Union(child.Deny, above.vault.Deny),
 		AllowRawReads: clonePointer(inheritRaw(child.AllowRawReads, above.vault.AllowRawReads)),
 	}
 }
 
 // underCeiling refuses an allow entry that holds more than the ceiling does, or
 // nothing that it does not deny.
-func (ps *problems) underCeiling(field, entry string, c ceiling, own prefixSet) {
+func (ps *problems) underCeiling(field, entry string, c ceiling, own prefix.Set) {
 	p := Problem{Code: codeWidening, Field: field, Value: entry}
 	switch {
-	case !c.allow.covers(entry):
+	case !c.allow.Covers(entry):
 		p.Hint = c.hint(entry)
-	case c.deny.covers(entry):
+	case c.deny.Covers(entry):
 		p.Code, p.Hint = codeDeniedByCeiling, hintRemove
 	default:
 		return
@@ -115,27 +116,27 @@ const hintRemove = "remove it, or let the level above allow it first"
 // ceiling is a vault mount made ready for many questions.
 type ceiling struct {
 	vault       VaultMount
-	allow, deny prefixSet
+	allow, deny prefix.Set
 }
 
 func newCeiling(v *VaultMount) ceiling {
 	vault := v.orNothing()
-	return ceiling{vault: vault, allow: newPrefixSet(vault.Allow), deny: newFoldSet(vault.Deny)}
+	return ceiling{vault: vault, allow: prefix.NewSet(vault.Allow), deny: prefix.NewFoldSet(vault.Deny)}
 }
 
-func (c ceiling) permits(key string) bool { return c.allow.covers(key) && !c.deny.covers(key) }
+func (c ceiling) permits(key string) bool { return c.allow.Covers(key) && !c.deny.Covers(key) }
 
 // witness returns the smallest key under entry that the ceiling does not permit
 // and the child's own deny does not cover: entry itself where it is a key, else
 // the entry followed by the first number that will do. Each allow, and each
 // deny, can spoil one number at most.
-func (c ceiling) witness(entry string, own prefixSet) string {
+func (c ceiling) witness(entry string, own prefix.Set) string {
 	if !strings.HasSuffix(entry, "/") {
 		return entry
 	}
 	above := strings.TrimPrefix(entry, names.Everything) // "/" itself is above every key
 	for n := 0; ; n++ {
-		if key := above + strconv.Itoa(n); !c.permits(key) && !own.covers(key) {
+		if key := above + strconv.Itoa(n); !c.permits(key) && !own.Covers(key) {
 			return key
 		}
 	}
@@ -144,7 +145,7 @@ func (c ceiling) witness(entry string, own prefixSet) string {
 // hint names the first part of entry that the ceiling permits.
 func (c ceiling) hint(entry string) string {
 	for _, allowed := range c.vault.Allow {
-		if holds(entry, allowed) && !c.deny.covers(allowed) {
+		if prefix.Holds(entry, allowed) && !c.deny.Covers(allowed) {
 			return "narrow it to " + strconv.Quote(quotable(allowed))
 		}
 	}
@@ -179,10 +180,10 @@ func (ps *problems) narrowCapabilities(parent, child *CapabilityMount) *Capabili
 		return parent.clone()
 	}
 	above := parent.orNothing().Allow
-	allowed := newPrefixSet(above)
+	allowed := prefix.NewSet(above)
 	for i, entry := range child.Allow {
 		field := element(fieldCapabilityAllow, i)
-		if ps.check(codeInvalidCapability, field, entry, names.CapabilityPattern(entry)) && !allowed.covers(entry) {
+		if ps.check(codeInvalidCapability, field, entry, names.CapabilityPattern(entry)) && !allowed.Covers(entry) {
 			ps.add(Problem{
 				Code: codeWidening, Field: field, Value: entry, Witness: capabilityWitness(entry, allowed),
 				Ceiling: ceilingText(above, nil), Hint: hintRemove,
@@ -195,7 +196,7 @@ func (ps *problems) narrowCapabilities(parent, child *CapabilityMount) *Capabili
 // capabilityWitness returns a capability that entry holds and allowed does not:
 // entry itself where it is one, else one made with the first number that will
 // do.
-func capabilityWitness(entry string, allowed prefixSet) string {
+func capabilityWitness(entry string, allowed prefix.Set) string {
 	if !strings.HasSuffix(entry, "/") {
 		return entry
 	}
@@ -204,7 +205,7 @@ func capabilityWitness(entry string, allowed prefixSet) string {
 		if entry == names.Everything {
 			id += "/0"
 		}
-		if !allowed.covers(id) {
+		if !allowed.Covers(id) {
 			return id
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/prefix"
 )
 
 // The paths of the fields of mounts, as refusals and decisions name them.
@@ -76,13 +77,13 @@ func (ps *problems) grammar(code, field string, list []string, rule func(string)
 
 // defaults checks that every default is one of the allowed credentials.
 func (ps *problems) defaults(defaults map[AIProvider]string, allow []string) {
-	allowed := newPrefixSet(allow)
+	allowed := prefix.NewSet(allow)
 	for _, provider := range slices.Sorted(maps.Keys(defaults)) {
 		if err := names.CredentialID(string(provider)); err != nil {
 			ps.check(codeInvalidProvider, fieldAIDefaults, string(provider), err)
 			continue
 		}
-		if id := defaults[provider]; !allowed.has(id) {
+		if id := defaults[provider]; !allowed.Has(id) {
 			ps.add(Problem{
 				Code: codeDefaultNotAllowed, Field: fieldAIDefaults + "." + string(provider), Value: id,
 				Ceiling: ceilingText(allow, nil), Hint: "choose one of the allowed credentials",

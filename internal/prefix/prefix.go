@@ -1,4 +1,12 @@
-package bctrl
+// Package prefix is the algebra of the prefixes in mounts. A prefix stands for a
+// subtree of keys: "prod/crm/" for what is strictly below prod/crm, "prod/crm"
+// for that key too, "/" for every key. Subtrees are nested or disjoint, so
+// everything about sets of them comes down to asking whether one holds another.
+//
+// An allow matches case-sensitively and a deny whatever the ASCII case. A
+// decision about one key scans a list as it is; narrowing, which asks about many
+// entries, makes a [Set] first, in which denies are lowered.
+package prefix
 
 import (
 	"slices"
@@ -6,18 +14,14 @@ import (
 	"github.com/bctrl-go/bctrl/internal/names"
 )
 
-// A prefix stands for a subtree of keys: "prod/crm/" for what is strictly below
-// prod/crm, "prod/crm" for that key too, "/" for every key. Subtrees are nested
-// or disjoint, so everything about sets of them comes down to asking whether
-// one holds another.
-//
-// An allow matches case-sensitively and a deny whatever the ASCII case. A
-// decision about one key scans a list as it is; narrowing, which asks about many
-// entries, makes a prefixSet first, in which denies are lowered.
+// Index returns the index of the first prefix of list that holds the prefix or key
+// inner, or -1. An invalid prefix holds no valid key.
+func Index(list []string, inner string) int { return indexHolding(list, inner, equal) }
 
-// indexHolding returns the index of the first prefix of list that holds the
-// prefix or key inner, under which same compares texts of one length; else -1.
-// An invalid prefix holds no valid key.
+// IndexFold is Index but for ASCII case.
+func IndexFold(list []string, inner string) int { return indexHolding(list, inner, equalFold) }
+
+// indexHolding is [Index] where same compares texts of one length.
 func indexHolding(list []string, inner string, same func(a, b string) bool) int {
 	for i, prefix := range list {
 		if prefix == names.Everything || reaches(prefix, inner) && same(prefix, inner[:len(prefix)]) {
@@ -65,8 +69,8 @@ func equalFold(a, b string) bool {
 	return true
 }
 
-// holds reports whether everything that inner stands for lies under prefix.
-func holds(prefix, inner string) bool {
+// Holds reports whether everything that inner stands for lies under prefix.
+func Holds(prefix, inner string) bool {
 	return prefix == names.Everything || reaches(prefix, inner) && prefix == inner[:len(prefix)]
 }
 
@@ -99,9 +103,9 @@ func lower(s string) string {
 	return s
 }
 
-// prefixSet answers in time that depends on the length of a key alone whether
+// Set answers in time that depends on the length of a key alone whether
 // one of many prefixes holds it.
-type prefixSet struct {
+type Set struct {
 	few  []string        // as they are, while there are few
 	many map[string]bool // else by text
 	fold bool            // members and questions are lowered
@@ -110,25 +114,28 @@ type prefixSet struct {
 // fewPrefixes is up to how many prefixes are scanned faster than a map is made.
 const fewPrefixes = 8
 
-func newPrefixSet(list []string) prefixSet {
+// NewSet returns the set of the prefixes of list.
+func NewSet(list []string) Set {
 	if len(list) <= fewPrefixes {
-		return prefixSet{few: list}
+		return Set{few: list}
 	}
-	set := prefixSet{many: make(map[string]bool, len(list))}
+	set := Set{many: make(map[string]bool, len(list))}
 	for _, prefix := range list {
 		set.many[prefix] = true
 	}
 	return set
 }
 
-// newFoldSet returns a set that ignores ASCII case.
-func newFoldSet(list []string) prefixSet {
-	set := newPrefixSet(lowerAll(list))
+// NewFoldSet returns a set that ignores ASCII case.
+func NewFoldSet(list []string) Set {
+	set := NewSet(LowerAll(list))
 	set.fold = true
 	return set
 }
 
-func lowerAll(list []string) []string {
+// LowerAll lowers the ASCII capitals of each text of list, which it does not
+// write to.
+func LowerAll(list []string) []string {
 	for i, s := range list {
 		if low := lower(s); low != s {
 			lowered := slices.Clone(list)
@@ -141,19 +148,19 @@ func lowerAll(list []string) []string {
 	return list
 }
 
-// covers reports whether one member holds everything that the prefix or key
+// Covers reports whether one member holds everything that the prefix or key
 // inner stands for.
-func (s prefixSet) covers(inner string) bool {
+func (s Set) Covers(inner string) bool {
 	if s.fold {
 		inner = lower(inner)
 	}
-	return s.has(inner) || s.coversFromAbove(inner)
+	return s.Has(inner) || s.coversFromAbove(inner)
 }
 
-// coversFromAbove is covers by a member other than inner itself.
-func (s prefixSet) coversFromAbove(inner string) bool {
+// coversFromAbove is Covers by a member other than inner itself.
+func (s Set) coversFromAbove(inner string) bool {
 	for _, prefix := range s.few {
-		if prefix != inner && holds(prefix, inner) {
+		if prefix != inner && Holds(prefix, inner) {
 			return true
 		}
 	}
@@ -171,65 +178,65 @@ func (s prefixSet) coversFromAbove(inner string) bool {
 	return s.many[names.Everything]
 }
 
-// uncovered returns the prefixes of list that no member holds, in their order.
+// Uncovered returns the prefixes of list that no member holds, in their order.
 // It is never nil.
-func (s prefixSet) uncovered(list []string) []string {
+func (s Set) Uncovered(list []string) []string {
 	left := make([]string, 0, len(list))
 	for _, prefix := range list {
-		if !s.covers(prefix) {
+		if !s.Covers(prefix) {
 			left = append(left, prefix)
 		}
 	}
 	return left
 }
 
-// meetPrefixes returns what lies under both lists: nested subtrees meet in the
+// Meet returns what lies under both lists: nested subtrees meet in the
 // inner one, disjoint ones not at all.
-func meetPrefixes(a, b []string) []string {
-	inA, inB := newPrefixSet(a), newPrefixSet(b)
+func Meet(a, b []string) []string {
+	inA, inB := NewSet(a), NewSet(b)
 	meet := make([]string, 0, max(len(a), len(b)))
 	for _, prefix := range a {
-		if inB.covers(prefix) {
+		if inB.Covers(prefix) {
 			meet = append(meet, prefix)
 		}
 	}
-	kept := newPrefixSet(meet)
+	kept := NewSet(meet)
 	for _, prefix := range b {
-		if inA.coversFromAbove(prefix) && !kept.covers(prefix) {
+		if inA.coversFromAbove(prefix) && !kept.Covers(prefix) {
 			meet = append(meet, prefix)
 		}
 	}
 	return meet
 }
 
-// has reports whether text itself is a member.
-func (s prefixSet) has(text string) bool {
+// Has reports whether text itself is a member.
+func (s Set) Has(text string) bool {
 	if s.fold {
 		text = lower(text)
 	}
 	return s.many[text] || slices.Contains(s.few, text)
 }
 
-// union returns a followed by what b adds to it.
-func union(a, b []string) []string {
+// Union returns a followed by what b adds to it.
+func Union(a, b []string) []string {
 	if len(b) == 0 {
 		return slices.Clone(a)
 	}
 	joined := make([]string, 0, len(a)+len(b))
 	joined = append(joined, a...)
-	known := newPrefixSet(a)
+	known := NewSet(a)
 	for _, s := range b {
-		if !known.has(s) {
+		if !known.Has(s) {
 			joined = append(joined, s)
 		}
 	}
 	return joined
 }
 
-// outermost returns the members of list that no other one holds, sorted and
+// Outermost returns the members of list that no other one holds, sorted and
 // without duplicates: the canonical form of what list stands for.
-func outermost(list []string) []string {
-	set := newPrefixSet(list)
+func Outermost(list []string) []string {
+	set := NewSet(list)
 	outer := make([]string, 0, len(list))
 	for _, prefix := range list {
 		if !set.coversFromAbove(prefix) {
