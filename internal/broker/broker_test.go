@@ -21,6 +21,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/egress"
+	"github.com/bctrl-go/bctrl/internal/prefix"
 )
 
 // canary is the key in every test: it must be found nowhere but in the auth
@@ -361,7 +362,7 @@ func FuzzBelow(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, path string) {
-		if climbs(path) || !below(path, "/v1") {
+		if climbs(path) || !prefix.PathWithin("/v1", path) {
 			return
 		}
 		decoded, err := url.PathUnescape(path)

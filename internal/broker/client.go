@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/prefix"
 )
 
 // Client sends requests to one target with the target's secrets. It is an
@@ -129,7 +130,7 @@ func (c *Client) admit(req *http.Request) error {
 		return fail(ErrRefused, "the Host header is not the target's")
 	case u.User != nil || u.Opaque != "" || u.Fragment != "":
 		return fail(ErrRefused, "user info, an opaque URL or a fragment")
-	case climbs(u.EscapedPath()) || !below(u.EscapedPath(), c.base.EscapedPath()):
+	case climbs(u.EscapedPath()) || !prefix.PathWithin(c.base.EscapedPath(), u.EscapedPath()):
 		return fail(ErrRefused, "not below the target's base path")
 	case req.Method == http.MethodConnect || req.Method == http.MethodTrace:
 		return fail(ErrRefused, "method")

@@ -73,13 +73,6 @@ func port(u *url.URL) string {
 	return "443"
 }
 
-// below reports whether an escaped path is base or below it, by segments.
-func below(path, base string) bool {
-	base = strings.TrimSuffix(base, "/")
-	rest, ok := strings.CutPrefix(path, base)
-	return ok && (rest == "" || rest[0] == '/')
-}
-
 // climbs reports whether an escaped path can be read, by this or a lenient
 // server, as one that leaves the folder it seems to be in.
 func climbs(path string) bool { return path != "" && CheckPath(path) != nil }

@@ -10,6 +10,7 @@ package prefix
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/bctrl-go/bctrl/internal/names"
 )
@@ -72,6 +73,29 @@ func equalFold(a, b string) bool {
 // Holds reports whether everything that inner stands for lies under prefix.
 func Holds(prefix, inner string) bool {
 	return prefix == names.Everything || reaches(prefix, inner) && prefix == inner[:len(prefix)]
+}
+
+// Deeper returns the prefix that stands for what lies under both a and b, if
+// anything does: one of the two.
+func Deeper(a, b string) (deeper string, ok bool) {
+	switch {
+	case Holds(a, b):
+		return b, true
+	case Holds(b, a):
+		return a, true
+	}
+	return "", false
+}
+
+// PathWithin reports whether the escaped path of a URL is base or below it, by
+// the same boundaries. A slash at the end of base says nothing more, so that ""
+// and "/" hold every path.
+func PathWithin(base, path string) bool {
+	base = strings.TrimSuffix(base, "/")
+	if base == "" {
+		return path == "" || path[0] == '/'
+	}
+	return Holds(base, path)
 }
 
 // eight returns the eight bytes of s from i on, in one load.

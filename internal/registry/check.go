@@ -8,6 +8,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/prefix"
 )
 
 var errPath = errors.New("a path begins with a slash, and a segment is {name}, {+name} or one or more of the unescaped characters of RFC 3986, neither . nor .. and without semicolon")
@@ -80,7 +81,7 @@ func (p Provider) check() error {
 			switch err := PathPattern(path); {
 			case err != nil:
 				add("%s.paths[%d]: %w", at, j, err)
-			case !strings.HasPrefix(path+"/", p.BasePath+"/"):
+			case !prefix.PathWithin(p.BasePath, path):
 				add("%s.paths[%d]: it is not below basePath", at, j)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/prefix"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -162,7 +163,7 @@ func (s *Server) placed(ctx context.Context, c *call, caller access.Caller, prov
 	if err != nil {
 		return err
 	}
-	if base := basePathOf(meta); base != "" && base != p.BasePath && under(c.path, base) {
+	if base := basePathOf(meta); base != "" && base != p.BasePath && prefix.PathWithin(base, c.path) {
 		c.path = p.BasePath + strings.TrimPrefix(c.path, base)
 	}
 	return nil

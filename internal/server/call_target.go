@@ -13,6 +13,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/prefix"
 	"github.com/bctrl-go/bctrl/internal/registry"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -39,7 +40,7 @@ func (s *Server) aim(c *call) error {
 	}
 	c.host = host
 	c.base, c.callersBase = &url.URL{Scheme: "https", Host: host, Path: c.resolved.BasePath}, c.resolved.BasePath
-	if !under(c.path, c.resolved.BasePath) {
+	if !prefix.PathWithin(c.resolved.BasePath, c.path) {
 		return errOutsideBase()
 	}
 	return nil
@@ -74,7 +75,7 @@ func (s *Server) aimAtBaseURL(c *call) (done bool, err error) {
 	if known {
 		from = p.BasePath
 	}
-	if !under(c.path, from) {
+	if !prefix.PathWithin(from, c.path) {
 		return true, errOutsideBase()
 	}
 	c.callersBase = base.EscapedPath()
@@ -148,13 +149,6 @@ func errOutsideBase() *bctrl.Error {
 		Status: http.StatusForbidden, Code: "invoke.path_not_allowed", Field: "path",
 		Message: "the path is outside of what the credential is for: the provider's base path",
 	}
-}
-
-// under reports whether a path is at or below a base path, by segments.
-func under(path, base string) bool {
-	base = strings.TrimSuffix(base, "/")
-	rest, ok := strings.CutPrefix(path, base)
-	return ok && (rest == "" || rest[0] == '/')
 }
 
 // ownAuth refuses what stands where the credential itself authenticates, or has

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/prefix"
 	"github.com/bctrl-go/bctrl/internal/registry"
 	"github.com/bctrl-go/bctrl/internal/scrub"
 )
@@ -231,12 +232,12 @@ func (a *addresses) callersPath(rest string) string {
 	if i := strings.IndexAny(rest, "?#"); i >= 0 {
 		path, behind = rest[:i], rest[i:]
 	}
-	if c := a.call; c.callersBase != c.base.EscapedPath() && under(path, c.base.EscapedPath()) {
+	if c := a.call; c.callersBase != c.base.EscapedPath() && prefix.PathWithin(c.base.EscapedPath(), path) {
 		path = strings.TrimSuffix(c.callersBase, "/") + strings.TrimPrefix(path, strings.TrimSuffix(c.base.EscapedPath(), "/"))
 	}
 	if base := strings.TrimSuffix(a.call.base.EscapedPath(), "/"); a.prefix != "" {
-		if below, ok := strings.CutPrefix(path, base+a.prefix); ok && (below == "" || below[0] == '/') {
-			path = base + below
+		if filled := base + a.prefix; prefix.PathWithin(filled, path) {
+			path = base + path[len(filled):]
 		}
 	}
 	if query, ok := strings.CutPrefix(behind, "?"); ok && len(a.places.Parameters) > 0 {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/prefix"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
@@ -133,15 +135,15 @@ func gather[T any](ranges []store.VaultRange, filter store.VaultRange, c access.
 	return out, nil
 }
 
-// keyRanges are the disjoint ranges, in order, in which the caller's keys
-// below prefix lie, so that a list costs what the caller may see and not what
-// else is stored.
-func keyRanges(c access.Caller, prefix string) []store.VaultRange {
-	prefixes := []string{prefix}
+// keyRanges are the disjoint ranges, in order, in which the caller's keys below
+// the prefix that is asked for lie, so that a list costs what the caller may see
+// and not what else is stored.
+func keyRanges(c access.Caller, asked string) []store.VaultRange {
+	prefixes := []string{asked}
 	if c.Runtime != nil {
 		prefixes = nil
 		for _, p := range vaultPrefixes(c.Runtime.Chain) {
-			if below, ok := deeper(prefix, p); ok {
+			if below, ok := prefix.Deeper(asked, p); ok {
 				prefixes = append(prefixes, below)
 			}
 		}
@@ -170,26 +172,14 @@ func vaultPrefixes(c bctrl.Chain) []string {
 	return nil
 }
 
-// deeper is the prefix that holds what both a and b hold.
-func deeper(a, b string) (string, bool) {
-	if len(a) > len(b) {
-		a, b = b, a
-	}
-	below := strings.TrimSuffix(a, "/") + "/"
-	if a == "/" || a == b || strings.HasPrefix(b, below) {
-		return b, true
-	}
-	return "", false
-}
-
 // prefixRanges turns a prefix into ranges of keys: "a/" is everything below a,
 // "a" that and a itself. '0' is the byte after '/'.
-func prefixRanges(prefix string) []store.VaultRange {
-	if prefix == "/" {
+func prefixRanges(p string) []store.VaultRange {
+	if p == names.Everything {
 		return []store.VaultRange{{}}
 	}
-	if strict, ok := strings.CutSuffix(prefix, "/"); ok {
-		return []store.VaultRange{{From: prefix, To: strict + "0"}}
+	if strict, ok := strings.CutSuffix(p, "/"); ok {
+		return []store.VaultRange{{From: p, To: strict + "0"}}
 	}
-	return []store.VaultRange{{From: prefix, To: prefix + "\x00"}, {From: prefix + "/", To: prefix + "0"}}
+	return []store.VaultRange{{From: p, To: p + "\x00"}, {From: p + "/", To: p + "0"}}
 }
