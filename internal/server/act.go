@@ -31,10 +31,13 @@ func checkAct(field string, a bctrl.ActArgs) error {
 }
 
 // act lets an agent work on the runtime's page.
-func (s *Server) act(ctx context.Context, x *execution, a bctrl.ActArgs, report func(string)) (*bctrl.ActResult, error) {
+func (s *Server) act(
+	ctx context.Context, x *execution, a bctrl.ActArgs, report func(string),
+) (*bctrl.ActResult, error) {
 	return agent.Act(ctx, agent.Deps{
 		Model: &askedModel{
-			s: s, x: x,
+			s:      s,
+			x:      x,
 			call:   modelChoice{a.Provider, a.Model, a.Credential},
 			launch: modelChoice{x.rt.Launch.Provider, x.rt.Launch.Model, x.rt.Launch.Credential},
 		},
@@ -42,8 +45,10 @@ func (s *Server) act(ctx context.Context, x *execution, a bctrl.ActArgs, report 
 			page, err := x.member.browser.Page(ctx)
 			return recordedPage{page, s, x}, err
 		},
-		Logins: logins{s, x}, Downloads: x.member.landed, Secrets: x.member.secrets,
-		Progress: func(_, _ int, _, message string) { report(message) },
+		Logins:    logins{s, x},
+		Downloads: x.member.landed,
+		Secrets:   x.member.secrets,
+		Progress:  func(_, _ int, _, message string) { report(message) },
 	}, agent.Options{Instruction: a.Instruction, MaxSteps: a.MaxSteps, Timeout: maxStepTimeout})
 }
 
@@ -239,7 +244,9 @@ func (s *Server) refuse(ctx context.Context, x *execution, verb bctrl.Verb, obje
 
 // recordRefusal records that something inside an execution was refused, and
 // returns the refusal.
-func (s *Server) recordRefusal(ctx context.Context, x *execution, verb bctrl.Verb, object string, refusal *bctrl.Error) error {
+func (s *Server) recordRefusal(
+	ctx context.Context, x *execution, verb bctrl.Verb, object string, refusal *bctrl.Error,
+) error {
 	ev := x.event(verb, object)
 	ev.Decision, ev.Outcome, ev.Status = audit.Denied, refusal.Code, refusal.Status
 	if err := s.audit.Record(context.WithoutCancel(ctx), ev); err != nil {

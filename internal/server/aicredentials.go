@@ -60,7 +60,9 @@ func validCredentialID(id string) error {
 	return nil
 }
 
-func (s *Server) createAICredential(ctx context.Context, rq *request, in wire.AICredentialCreate) (bctrl.AICredential, error) {
+func (s *Server) createAICredential(
+	ctx context.Context, rq *request, in wire.AICredentialCreate,
+) (bctrl.AICredential, error) {
 	if err := validCredentialID(in.ID); err != nil {
 		return bctrl.AICredential{}, err
 	}
@@ -68,14 +70,23 @@ func (s *Server) createAICredential(ctx context.Context, rq *request, in wire.AI
 		return bctrl.AICredential{}, err
 	}
 	meta := aiMeta{
-		Provider: bctrl.AIProvider(in.Provider), Label: in.Label, BaseURL: in.BaseURL, DefaultModel: in.DefaultModel,
-		Enabled: in.Enabled == nil || *in.Enabled,
+		Provider:     bctrl.AIProvider(in.Provider),
+		Label:        in.Label,
+		BaseURL:      in.BaseURL,
+		DefaultModel: in.DefaultModel,
+		Enabled:      in.Enabled == nil || *in.Enabled,
 	}
 	if err := s.checkAICredential(meta, in.APIKey); err != nil {
 		return bctrl.AICredential{}, err
 	}
 	now := store.Now()
-	c := store.AICredential{UID: newID(), ID: in.ID, Version: 1, CreatedAt: now, UpdatedAt: now}
+	c := store.AICredential{
+		UID:       newID(),
+		ID:        in.ID,
+		Version:   1,
+		CreatedAt: now,
+		UpdatedAt: now,
+	}
 	if err := s.sealAICredential(rq.caller.Org, &c, meta, in.APIKey); err != nil {
 		return bctrl.AICredential{}, err
 	}
@@ -106,7 +117,13 @@ func (s *Server) sealAICredential(org string, c *store.AICredential, meta aiMeta
 // aiCredentialRecord binds the id and all that may be read of a credential to
 // its seal, in an encoding of its own that [seal.Record] says to keep.
 func aiCredentialRecord(org string, c store.AICredential) seal.Record {
-	return seal.Record{Kind: "ai_credential", UID: c.UID, Scope: org, Version: c.Version, Meta: append([]byte(c.ID+"\n"), c.Meta...)}
+	return seal.Record{
+		Kind:    "ai_credential",
+		UID:     c.UID,
+		Scope:   org,
+		Version: c.Version,
+		Meta:    append([]byte(c.ID+"\n"), c.Meta...),
+	}
 }
 
 // openAICredential decrypts a credential, which proves what may be read of it
@@ -128,8 +145,14 @@ func (s *Server) readAICredential(org string, c store.AICredential) (bctrl.AICre
 
 func describeAICredential(c store.AICredential, meta aiMeta) bctrl.AICredential {
 	return bctrl.AICredential{
-		ID: c.ID, Provider: meta.Provider, Label: meta.Label, BaseURL: meta.BaseURL, DefaultModel: meta.DefaultModel,
-		Enabled: meta.Enabled, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
+		ID:           c.ID,
+		Provider:     meta.Provider,
+		Label:        meta.Label,
+		BaseURL:      meta.BaseURL,
+		DefaultModel: meta.DefaultModel,
+		Enabled:      meta.Enabled,
+		CreatedAt:    c.CreatedAt,
+		UpdatedAt:    c.UpdatedAt,
 	}
 }
 
@@ -154,7 +177,9 @@ func (s *Server) findAICredential(ctx context.Context, rq *request) (store.AICre
 }
 
 // findMeant finds the credential that an id means to the caller.
-func (s *Server) findMeant(ctx context.Context, q store.Queries, c access.Caller, id string) (store.AICredential, error) {
+func (s *Server) findMeant(
+	ctx context.Context, q store.Queries, c access.Caller, id string,
+) (store.AICredential, error) {
 	pins, err := pinsOf(ctx, q, c)
 	if err != nil {
 		return store.AICredential{}, err
@@ -174,7 +199,9 @@ func (s *Server) askable(ctx context.Context, q store.Queries, c access.Caller, 
 }
 
 // askableBy is [Server.askable] for a caller under the mounts that it comes with.
-func (s *Server) askableBy(ctx context.Context, q store.Queries, c access.Caller, id string) (found store.AICredential, err error) {
+func (s *Server) askableBy(
+	ctx context.Context, q store.Queries, c access.Caller, id string,
+) (found store.AICredential, err error) {
 	if !access.Decide(c, access.Action{Verb: bctrl.UseAI, Object: id}) {
 		return found, outsideMount(bctrl.UseAI)
 	}
@@ -206,7 +233,9 @@ func pinsOf(ctx context.Context, q store.Queries, c access.Caller) (map[string]s
 // meantAICredential finds the credential that an id means. A mount means the
 // credential that had the id when it was mounted: another that got the id
 // since is none of it.
-func meantAICredential(ctx context.Context, q store.Queries, org, id string, pins map[string]string) (store.AICredential, error) {
+func meantAICredential(
+	ctx context.Context, q store.Queries, org, id string, pins map[string]string,
+) (store.AICredential, error) {
 	c, err := q.AICredential(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && pins != nil && pins[id] != c.UID {
 		return store.AICredential{}, errNoAICredential()
@@ -244,7 +273,9 @@ func (s *Server) listAICredentials(ctx context.Context, rq *request, _ none) (an
 
 // usableAICredentials lists, by id, the credentials that a runtime may use. It
 // costs what the runtime may see and not what else is stored.
-func (s *Server) usableAICredentials(ctx context.Context, c access.Caller, after string, limit int) ([]store.AICredential, error) {
+func (s *Server) usableAICredentials(
+	ctx context.Context, c access.Caller, after string, limit int,
+) ([]store.AICredential, error) {
 	pins, err := pinsOf(ctx, s.db.Read(), c)
 	if err != nil {
 		return nil, err
@@ -282,7 +313,9 @@ func allowedAICredentials(c access.Caller) []string {
 	return slices.Compact(ids)
 }
 
-func (s *Server) updateAICredential(ctx context.Context, rq *request, in wire.AICredentialUpdate) (bctrl.AICredential, error) {
+func (s *Server) updateAICredential(
+	ctx context.Context, rq *request, in wire.AICredentialUpdate,
+) (bctrl.AICredential, error) {
 	id, err := rq.path("id", validCredentialID)
 	if err != nil {
 		return bctrl.AICredential{}, err

@@ -27,9 +27,14 @@ func (s *Server) auditRoutes() []route {
 func (rq *request) auditFilter() (f bctrl.AuditFilter, err error) {
 	q := rq.query
 	f = bctrl.AuditFilter{
-		WorkspaceID: q.Get("workspaceId"), RuntimeID: q.Get("runtimeId"), Action: q.Get("action"), Object: q.Get("object"),
-		Outcome: q.Get("outcome"), Decision: bctrl.AuditDecision(q.Get("decision")), Capability: q.Get("capability"),
-		Credential: q.Get("credential"),
+		WorkspaceID: q.Get("workspaceId"),
+		RuntimeID:   q.Get("runtimeId"),
+		Action:      q.Get("action"),
+		Object:      q.Get("object"),
+		Outcome:     q.Get("outcome"),
+		Decision:    bctrl.AuditDecision(q.Get("decision")),
+		Capability:  q.Get("capability"),
+		Credential:  q.Get("credential"),
 	}
 	if f.Decision != "" && f.Decision != bctrl.AuditAllowed && f.Decision != bctrl.AuditDenied {
 		return f, invalid("request.parameter", "decision", "decision must be allow or deny")

@@ -37,7 +37,13 @@ func (s *Server) proveBinding(org string, row store.Binding) error {
 
 func describeBinding(row store.Binding) bctrl.Binding {
 	out := bctrl.Binding{
-		ID: row.UID, SecretRef: secretRef(row.Secret), Field: row.Field, Scope: row.Scope, Consumer: row.Consumer, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
+		ID:        row.UID,
+		SecretRef: secretRef(row.Secret),
+		Field:     row.Field,
+		Scope:     row.Scope,
+		Consumer:  row.Consumer,
+		CreatedAt: row.CreatedAt,
+		UpdatedAt: row.UpdatedAt,
 	}
 	if strings.Contains(row.Target, "/") {
 		out.Capability = row.Target
@@ -112,7 +118,9 @@ func (s *Server) putBinding(ctx context.Context, rq *request, in wire.BindingPut
 }
 
 // writeBinding adds a binding, or replaces the secret of the one with its key.
-func (s *Server) writeBinding(ctx context.Context, tx *store.Tx, org string, key store.BindingKey, secretID string) (store.Binding, error) {
+func (s *Server) writeBinding(
+	ctx context.Context, tx *store.Tx, org string, key store.BindingKey, secretID string,
+) (store.Binding, error) {
 	row, err := tx.Binding(ctx, org, key)
 	missing := errors.Is(err, store.ErrNotFound)
 	if missing {
@@ -133,7 +141,9 @@ func (s *Server) writeBinding(ctx context.Context, tx *store.Tx, org string, key
 
 // fieldOf finds what a binding is for, and returns its provider. It fills in
 // the field where one is meant without saying so.
-func (s *Server) fieldOf(ctx context.Context, q store.Queries, org string, key *store.BindingKey) (provider string, err error) {
+func (s *Server) fieldOf(
+	ctx context.Context, q store.Queries, org string, key *store.BindingKey,
+) (provider string, err error) {
 	t, err := s.target(ctx, q, org, key.Target)
 	if err != nil {
 		return "", err

@@ -105,8 +105,16 @@ func (s *Server) provePolicy(org string, row store.CapabilityPolicy) (*bctrl.Cap
 
 func describeBuiltin(p registry.Provider, c registry.Capability) bctrl.Capability {
 	out := bctrl.Capability{
-		ID: c.ID, Provider: p.ID, Description: c.Description, Methods: c.Methods, Paths: c.Paths, Hosts: p.Hosts, Model: c.Model,
-		Builtin: true, Docs: p.Docs, Secrets: secretsOf(p),
+		ID:          c.ID,
+		Provider:    p.ID,
+		Description: c.Description,
+		Methods:     c.Methods,
+		Paths:       c.Paths,
+		Hosts:       p.Hosts,
+		Model:       c.Model,
+		Builtin:     true,
+		Docs:        p.Docs,
+		Secrets:     secretsOf(p),
 	}
 	if c.Host != "" {
 		out.Hosts = []string{c.Host}
@@ -118,8 +126,14 @@ func describeBuiltin(p registry.Provider, c registry.Capability) bctrl.Capabilit
 func (s *Server) describeOwn(row store.Capability, meta capabilityMeta) bctrl.Capability {
 	provider, _, _ := strings.Cut(row.ID, "/")
 	out := bctrl.Capability{
-		ID: row.ID, Provider: provider, Description: meta.Description, Methods: meta.Methods, Paths: meta.Paths, Credential: meta.Credential,
-		CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
+		ID:          row.ID,
+		Provider:    provider,
+		Description: meta.Description,
+		Methods:     meta.Methods,
+		Paths:       meta.Paths,
+		Credential:  meta.Credential,
+		CreatedAt:   row.CreatedAt,
+		UpdatedAt:   row.UpdatedAt,
 	}
 	if p, known := s.registry.Provider(provider); known {
 		out.Hosts, out.Secrets, out.Docs = p.Hosts, secretsOf(p), p.Docs
@@ -179,7 +193,13 @@ func (s *Server) storeCapability(
 	if err != nil {
 		return bctrl.Capability{}, err
 	}
-	meta := capabilityMeta{Description: in.Description, Methods: in.Methods, Paths: in.Paths, Host: in.Host, Credential: in.Credential}
+	meta := capabilityMeta{
+		Description: in.Description,
+		Methods:     in.Methods,
+		Paths:       in.Paths,
+		Host:        in.Host,
+		Credential:  in.Credential,
+	}
 	if err := s.checkCapability(id, meta); err != nil {
 		return bctrl.Capability{}, err
 	}
@@ -287,7 +307,9 @@ func also(tx *store.Tx, ev audit.Event, object string) error {
 
 // putCapabilityPolicy replaces the limits of a capability. No limits at all are
 // no policy.
-func (s *Server) putCapabilityPolicy(ctx context.Context, rq *request, in bctrl.CapabilityPolicy) (bctrl.CapabilityPolicy, error) {
+func (s *Server) putCapabilityPolicy(
+	ctx context.Context, rq *request, in bctrl.CapabilityPolicy,
+) (bctrl.CapabilityPolicy, error) {
 	id, err := rq.path("id", validCapability)
 	if err != nil {
 		return in, err

@@ -80,7 +80,13 @@ func sealOf(kind, org, uid string, version int64, fields ...string) seal.Record 
 		meta = strconv.AppendInt(meta, int64(len(f)), 10)
 		meta = append(append(meta, ':'), f...)
 	}
-	return seal.Record{Kind: kind, UID: uid, Scope: org, Version: version, Meta: meta}
+	return seal.Record{
+		Kind:    kind,
+		UID:     uid,
+		Scope:   org,
+		Version: version,
+		Meta:    meta,
+	}
 }
 
 // prove checks the seal of a record without a secret.
@@ -117,8 +123,17 @@ func describeCredential(row store.Credential, meta credentialMeta) bctrl.Credent
 		refs[field] = secretRef(id)
 	}
 	return bctrl.Credential{
-		ID: row.ID, Provider: row.Provider, Scope: row.Scope, SecretRefs: refs, Auth: meta.Auth, Hosts: meta.Hosts, Priority: int(row.Priority),
-		Enabled: meta.Enabled, Provisioned: meta.Provisioned, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
+		ID:          row.ID,
+		Provider:    row.Provider,
+		Scope:       row.Scope,
+		SecretRefs:  refs,
+		Auth:        meta.Auth,
+		Hosts:       meta.Hosts,
+		Priority:    int(row.Priority),
+		Enabled:     meta.Enabled,
+		Provisioned: meta.Provisioned,
+		CreatedAt:   row.CreatedAt,
+		UpdatedAt:   row.UpdatedAt,
 	}
 }
 
@@ -135,7 +150,9 @@ func secretOfRef(ref string) (string, error) {
 	return id, nil
 }
 
-func (s *Server) createCredential(ctx context.Context, rq *request, in bctrl.CredentialCreate) (bctrl.Credential, error) {
+func (s *Server) createCredential(
+	ctx context.Context, rq *request, in bctrl.CredentialCreate,
+) (bctrl.Credential, error) {
 	if err := validBrokerCredentialID(in.ID); err != nil {
 		return bctrl.Credential{}, err
 	}
@@ -170,7 +187,9 @@ func (s *Server) createCredential(ctx context.Context, rq *request, in bctrl.Cre
 const maxAlike = 100
 
 // insertCredential stores a new credential, whose id no AI credential may have.
-func (s *Server) insertCredential(ctx context.Context, tx *store.Tx, org string, row *store.Credential, meta credentialMeta) error {
+func (s *Server) insertCredential(
+	ctx context.Context, tx *store.Tx, org string, row *store.Credential, meta credentialMeta,
+) error {
 	switch _, err := tx.AICredential(ctx, org, row.ID); {
 	case err == nil:
 		return errCredentialExists()
@@ -196,7 +215,9 @@ func (s *Server) insertCredential(ctx context.Context, tx *store.Tx, org string,
 
 // checkSecretsOf refuses secrets that are not there, that belong to another
 // provider, or that no context sees together with the credential.
-func (s *Server) checkSecretsOf(ctx context.Context, tx *store.Tx, org string, row store.Credential, meta credentialMeta) error {
+func (s *Server) checkSecretsOf(
+	ctx context.Context, tx *store.Tx, org string, row store.Credential, meta credentialMeta,
+) error {
 	for _, field := range slices.Sorted(maps.Keys(meta.Secrets)) {
 		sec, err := s.findSecret(ctx, tx.Queries, org, meta.Secrets[field])
 		if err != nil {
@@ -243,7 +264,9 @@ func (s *Server) aboutCredential(rq *request) error {
 	return s.authorize(rq, id)
 }
 
-func (s *Server) findCredential(ctx context.Context, q store.Queries, rq *request) (store.Credential, credentialMeta, error) {
+func (s *Server) findCredential(
+	ctx context.Context, q store.Queries, rq *request,
+) (store.Credential, credentialMeta, error) {
 	row, err := q.Credential(ctx, rq.caller.Org, rq.object)
 	if errors.Is(err, store.ErrNotFound) {
 		err = errNoCredential()
@@ -255,7 +278,9 @@ func (s *Server) findCredential(ctx context.Context, q store.Queries, rq *reques
 	return row, meta, err
 }
 
-func (s *Server) listCredentials(ctx context.Context, rq *request, _ none) (list wire.List[bctrl.Credential], err error) {
+func (s *Server) listCredentials(
+	ctx context.Context, rq *request, _ none,
+) (list wire.List[bctrl.Credential], err error) {
 	limit, after, err := rq.page()
 	if err != nil {
 		return list, err
@@ -279,7 +304,9 @@ func (s *Server) listCredentials(ctx context.Context, rq *request, _ none) (list
 	return list, nil
 }
 
-func (s *Server) updateCredential(ctx context.Context, rq *request, in bctrl.CredentialUpdate) (bctrl.Credential, error) {
+func (s *Server) updateCredential(
+	ctx context.Context, rq *request, in bctrl.CredentialUpdate,
+) (bctrl.Credential, error) {
 	if err := s.aboutCredential(rq); err != nil {
 		return bctrl.Credential{}, err
 	}

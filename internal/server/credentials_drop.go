@@ -10,7 +10,9 @@ import (
 
 // dropCredential removes a credential, and what is bound to its id, so that
 // another that gets the id later inherits nothing. Each has an event like ev.
-func (s *Server) dropCredential(ctx context.Context, tx *store.Tx, org string, row store.Credential, ev audit.Event) error {
+func (s *Server) dropCredential(
+	ctx context.Context, tx *store.Tx, org string, row store.Credential, ev audit.Event,
+) error {
 	if err := s.unbindAll(ctx, tx, org, row.ID, ev); err != nil {
 		return err
 	}
@@ -45,7 +47,9 @@ func (s *Server) unbindAll(ctx context.Context, tx *store.Tx, org, target string
 	}
 }
 
-func (s *Server) dropBindings(ctx context.Context, tx *store.Tx, org string, rows []store.Binding, ev audit.Event) error {
+func (s *Server) dropBindings(
+	ctx context.Context, tx *store.Tx, org string, rows []store.Binding, ev audit.Event,
+) error {
 	ev.Action = string(access.BindingWrite)
 	for _, row := range rows {
 		if err := tx.DeleteBinding(ctx, org, row.UID); err != nil {

@@ -4,5 +4,11 @@ import "github.com/bctrl-go/bctrl/internal/audit"
 
 // serverEvent is the event of something that the server does of itself.
 func serverEvent(action, object string) audit.Event {
-	return audit.Event{Caller: "server", Action: action, Object: object, Decision: audit.Allowed, Outcome: audit.OK}
+	return audit.Event{
+		Caller:   "server",
+		Action:   action,
+		Object:   object,
+		Decision: audit.Allowed,
+		Outcome:  audit.OK,
+	}
 }

@@ -47,7 +47,13 @@ type execution struct {
 
 // as is who the execution is run by, for access and the audit log.
 func (x *execution) as(rt *access.Runtime) access.Caller {
-	return access.Caller{Org: x.org, Parent: x.caller.Parent, KeyID: x.caller.KeyID, Token: x.caller.Token, Runtime: rt}
+	return access.Caller{
+		Org:     x.org,
+		Parent:  x.caller.Parent,
+		KeyID:   x.caller.KeyID,
+		Token:   x.caller.Token,
+		Runtime: rt,
+	}
 }
 
 // caller is who the execution acts as, with the mounts as they are now: a
@@ -154,7 +160,15 @@ func (s *Server) newExecution(ctx context.Context, rq *request, in wire.Executio
 	if !ok {
 		return nil, errNotActive
 	}
-	x := &execution{id: newID(), org: rq.caller.Org, member: m, ws: ws, rt: rt, caller: rq.caller, requestID: rq.id}
+	x := &execution{
+		id:        newID(),
+		org:       rq.caller.Org,
+		member:    m,
+		ws:        ws,
+		rt:        rt,
+		caller:    rq.caller,
+		requestID: rq.id,
+	}
 	if own := rq.caller.Runtime; own != nil {
 		x.below = own.Chain[2:] // what a token and BCTRL-Mounts declared below the runtime
 	}
@@ -178,7 +192,12 @@ func (s *Server) runSteps(
 		defer release()
 		for i, st := range steps {
 			report := func(message string) {
-				progress(bctrl.OperationProgress{Step: i + 1, TotalSteps: len(steps), CurrentCall: st.call, Message: message})
+				progress(bctrl.OperationProgress{
+					Step:        i + 1,
+					TotalSteps:  len(steps),
+					CurrentCall: st.call,
+					Message:     message,
+				})
 			}
 			report("")
 			done := s.runStep(ctx, x, st, report)

@@ -51,7 +51,13 @@ type member struct {
 const maxLanded = 1000
 
 func newMember(org, id string) *member {
-	m := &member{org: org, id: id, started: make(chan struct{}), turn: make(chan struct{}, 1), secrets: scrub.New()}
+	m := &member{
+		org:     org,
+		id:      id,
+		started: make(chan struct{}),
+		turn:    make(chan struct{}, 1),
+		secrets: scrub.New(),
+	}
 	m.life, m.end = context.WithCancel(context.Background())
 	return m
 }

@@ -58,7 +58,12 @@ func (s *Server) keepDownload(ctx context.Context, m *member, d browser.Download
 		return err
 	}
 	defer r.Close()
-	x := &execution{org: m.org, member: m, ws: ws, rt: rt}
+	x := &execution{
+		org:    m.org,
+		member: m,
+		ws:     ws,
+		rt:     rt,
+	}
 	object, err := s.keepFile(ctx, x, newFile{
 		Path:     "downloads/" + d.Filename,
 		Filename: d.Filename,

@@ -47,9 +47,20 @@ func addKey(ctx context.Context, tx *store.Tx, label string, ev *audit.Event) (w
 		return wire.NewKey{}, err
 	}
 	text, hash := NewKey()
-	k := store.APIKey{ID: newID(), Org: ev.Org, Label: label, Hash: hash, CreatedAt: store.Now()}
+	k := store.APIKey{
+		ID:        newID(),
+		Org:       ev.Org,
+		Label:     label,
+		Hash:      hash,
+		CreatedAt: store.Now(),
+	}
 	ev.Object = k.ID
-	return wire.NewKey{ID: k.ID, Label: k.Label, CreatedAt: k.CreatedAt, Key: wire.NewValue(text.Expose())}, tx.InsertAPIKey(ctx, k)
+	return wire.NewKey{
+		ID:        k.ID,
+		Label:     k.Label,
+		CreatedAt: k.CreatedAt,
+		Key:       wire.NewValue(text.Expose()),
+	}, tx.InsertAPIKey(ctx, k)
 }
 
 func (s *Server) listKeys(ctx context.Context, rq *request, _ none) (wire.List[wire.Key], error) {
@@ -164,7 +175,13 @@ func (o OfflineKeys) change(ctx context.Context, verb access.Verb, fn func(*stor
 		return err
 	}
 	return o.DB.Write(ctx, func(tx *store.Tx) error {
-		ev := audit.Event{Org: org, Caller: operator, Action: string(verb), Decision: audit.Allowed, Outcome: audit.OK}
+		ev := audit.Event{
+			Org:      org,
+			Caller:   operator,
+			Action:   string(verb),
+			Decision: audit.Allowed,
+			Outcome:  audit.OK,
+		}
 		if err := fn(tx, &ev); err != nil {
 			return err
 		}

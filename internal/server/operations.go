@@ -56,11 +56,18 @@ func (o *operation) update(change func(*bctrl.OperationInfo)) bctrl.OperationInf
 }
 
 // startOperation records an execution as an operation and lets it run.
-func (s *Server) startOperation(ctx context.Context, rq *request, x *execution, steps []step) (bctrl.OperationInfo, error) {
+func (s *Server) startOperation(
+	ctx context.Context, rq *request, x *execution, steps []step,
+) (bctrl.OperationInfo, error) {
 	now := store.Now()
 	info := bctrl.OperationInfo{
-		ID: x.id, WorkspaceID: x.ws.ID, RuntimeID: x.rt.ID, Status: bctrl.OperationQueued,
-		Progress: bctrl.OperationProgress{TotalSteps: len(steps)}, CreatedAt: now, UpdatedAt: now,
+		ID:          x.id,
+		WorkspaceID: x.ws.ID,
+		RuntimeID:   x.rt.ID,
+		Status:      bctrl.OperationQueued,
+		Progress:    bctrl.OperationProgress{TotalSteps: len(steps)},
+		CreatedAt:   now,
+		UpdatedAt:   now,
 	}
 	ev, done, err := s.audit.BeginIn(ctx, func(tx *store.Tx) (e audit.Event, err error) {
 		e = rq.event()
@@ -79,7 +86,12 @@ func (s *Server) startOperation(ctx context.Context, rq *request, x *execution, 
 	}
 	rq.recorded = true
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	op := &operation{org: x.org, cancel: cancel, ended: make(chan struct{}), info: info}
+	op := &operation{
+		org:    x.org,
+		cancel: cancel,
+		ended:  make(chan struct{}),
+		info:   info,
+	}
 	s.operations.mu.Lock()
 	if s.operations.open == nil {
 		s.operations.open = map[string]*operation{}
@@ -95,7 +107,9 @@ func (s *Server) startOperation(ctx context.Context, rq *request, x *execution, 
 
 // operate runs an operation to its end. The log has its outcome, by recordOutcome,
 // before anybody can see that it has ended.
-func (s *Server) operate(ctx context.Context, op *operation, x *execution, steps []step, recordOutcome func(outcome string)) {
+func (s *Server) operate(
+	ctx context.Context, op *operation, x *execution, steps []step, recordOutcome func(outcome string),
+) {
 	defer op.cancel()
 	result, err := s.runSteps(ctx, x, steps, func(p bctrl.OperationProgress) {
 		s.saveOperation(op, op.update(func(o *bctrl.OperationInfo) {
@@ -199,7 +213,9 @@ const (
 	waitPause = 250 * time.Millisecond
 )
 
-func (s *Server) waitOperation(ctx context.Context, rq *request, in wire.Wait) (out wire.Waited[bctrl.OperationInfo], err error) {
+func (s *Server) waitOperation(
+	ctx context.Context, rq *request, in wire.Wait,
+) (out wire.Waited[bctrl.OperationInfo], err error) {
 	wait := time.Duration(in.TimeoutMs) * time.Millisecond
 	switch {
 	case in.TimeoutMs == 0:

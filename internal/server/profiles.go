@@ -37,7 +37,9 @@ func validProfileID(id string) error {
 	return invalidName("profiles.invalid_id", "id", names.Name(id))
 }
 
-func (s *Server) createProfile(ctx context.Context, rq *request, in bctrl.BrowserProfileCreate) (out bctrl.BrowserProfile, err error) {
+func (s *Server) createProfile(
+	ctx context.Context, rq *request, in bctrl.BrowserProfileCreate,
+) (out bctrl.BrowserProfile, err error) {
 	if err := validProfileID(in.ID); err != nil {
 		return out, err
 	}
@@ -48,14 +50,25 @@ func (s *Server) createProfile(ctx context.Context, rq *request, in bctrl.Browse
 		return out, err
 	}
 	now := store.Now()
-	p := store.Profile{ID: in.ID, UID: newID(), Label: in.Label, CreatedAt: now, UpdatedAt: now}
+	p := store.Profile{
+		ID:        in.ID,
+		UID:       newID(),
+		Label:     in.Label,
+		CreatedAt: now,
+		UpdatedAt: now,
+	}
 	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.BrowserProfile, error) {
 		ev.UID = p.UID
 		err := tx.InsertProfile(ctx, rq.caller.Org, p)
 		if errors.Is(err, store.ErrExists) {
 			err = conflict("profiles.exists", "there is a browser profile with this id")
 		}
-		return bctrl.BrowserProfile{ID: p.ID, Label: p.Label, CreatedAt: now, UpdatedAt: now}, err
+		return bctrl.BrowserProfile{
+			ID:        p.ID,
+			Label:     p.Label,
+			CreatedAt: now,
+			UpdatedAt: now,
+		}, err
 	})
 }
 
@@ -100,7 +113,12 @@ func (s *Server) ownProfile(rq *request) (string, error) {
 
 // describeProfile looks at the profile's folder: not for use in a transaction.
 func (s *Server) describeProfile(ctx context.Context, org string, p store.Profile) (bctrl.BrowserProfile, error) {
-	out := bctrl.BrowserProfile{ID: p.ID, Label: p.Label, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
+	out := bctrl.BrowserProfile{
+		ID:        p.ID,
+		Label:     p.Label,
+		CreatedAt: p.CreatedAt,
+		UpdatedAt: p.UpdatedAt,
+	}
 	rt, err := s.db.Read().RuntimeUsingProfile(ctx, org, p.UID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return out, err
@@ -128,7 +146,9 @@ func folderSize(path string) (total int64, err error) {
 	return total, err
 }
 
-func (s *Server) updateProfile(ctx context.Context, rq *request, in bctrl.BrowserProfileUpdate) (out bctrl.BrowserProfile, err error) {
+func (s *Server) updateProfile(
+	ctx context.Context, rq *request, in bctrl.BrowserProfileUpdate,
+) (out bctrl.BrowserProfile, err error) {
 	id, err := s.ownProfile(rq)
 	if err != nil {
 		return out, err

@@ -88,7 +88,9 @@ func (s *Server) unprovision(ctx context.Context, tx *store.Tx, org, secretID st
 
 // reprovision makes a credential anew with other secrets. It keeps what people
 // have said of it, and what is bound to its id.
-func (s *Server) reprovision(ctx context.Context, tx *store.Tx, org string, old store.Credential, secrets map[string]string, ev audit.Event) error {
+func (s *Server) reprovision(
+	ctx context.Context, tx *store.Tx, org string, old store.Credential, secrets map[string]string, ev audit.Event,
+) error {
 	meta, err := s.proveCredential(org, old)
 	if err != nil {
 		return err
@@ -103,7 +105,12 @@ func (s *Server) reprovision(ctx context.Context, tx *store.Tx, org string, old 
 	if err := also(tx, ev, old.ID); err != nil {
 		return err
 	}
-	row := store.Credential{ID: old.ID, Provider: old.Provider, Scope: old.Scope, Priority: old.Priority}
+	row := store.Credential{
+		ID:       old.ID,
+		Provider: old.Provider,
+		Scope:    old.Scope,
+		Priority: old.Priority,
+	}
 	meta.Secrets = secrets
 	if err := s.insertCredential(ctx, tx, org, &row, meta); err != nil {
 		return err
@@ -115,7 +122,9 @@ func (s *Server) reprovision(ctx context.Context, tx *store.Tx, org string, old 
 // credential is made of, and whether they are all that it needs. What a secret is
 // there its name says, which no other of the scope has. change is what the transaction is about to do to the
 // secrets that are pinned to the provider.
-func (s *Server) secretsFor(ctx context.Context, q store.Queries, org, provider string, scope bctrl.Scope, change func([]store.Secret) []store.Secret) (secrets map[string]string, complete bool, err error) {
+func (s *Server) secretsFor(
+	ctx context.Context, q store.Queries, org, provider string, scope bctrl.Scope, change func([]store.Secret) []store.Secret,
+) (secrets map[string]string, complete bool, err error) {
 	p, known := s.registry.Provider(provider)
 	if !known {
 		return nil, false, nil
@@ -153,7 +162,9 @@ func (s *Server) secretsFor(ctx context.Context, q store.Queries, org, provider 
 const maxPinned = 1000
 
 // provisionedOf are the credentials that were made of a secret.
-func (s *Server) provisionedOf(ctx context.Context, q store.Queries, org, secretID string) (made []store.Credential, err error) {
+func (s *Server) provisionedOf(
+	ctx context.Context, q store.Queries, org, secretID string,
+) (made []store.Credential, err error) {
 	rows, err := q.CredentialsOfSecret(ctx, org, secretID)
 	for _, row := range rows {
 		if meta, err := readCredentialMeta(row); err == nil && meta.Provisioned {
@@ -165,7 +176,9 @@ func (s *Server) provisionedOf(ctx context.Context, q store.Queries, org, secret
 
 // provisionedID is the provider's id in the global scope, else that and a
 // suffix that the scope gives; where it is taken, another.
-func (s *Server) provisionedID(ctx context.Context, q store.Queries, org string, scope bctrl.Scope, provider string) (string, error) {
+func (s *Server) provisionedID(
+	ctx context.Context, q store.Queries, org string, scope bctrl.Scope, provider string,
+) (string, error) {
 	for n := 0; ; n++ {
 		id := provider
 		if scope.Type() != bctrl.ScopeGlobal || n > 0 {

@@ -160,8 +160,13 @@ func pageOf[T any](rows []T, limit int, key func(T) string) ([]T, string) {
 // event is the audit event of this request, its outcome still open.
 func (rq *request) event() audit.Event {
 	e := audit.Event{
-		Org: rq.caller.Org, Parent: rq.caller.Parent, Caller: rq.caller.Name(), Action: string(rq.route.verb), Object: rq.object,
-		Decision: audit.Allowed, RequestID: rq.id,
+		Org:       rq.caller.Org,
+		Parent:    rq.caller.Parent,
+		Caller:    rq.caller.Name(),
+		Action:    string(rq.route.verb),
+		Object:    rq.object,
+		Decision:  audit.Allowed,
+		RequestID: rq.id,
 	}
 	if rt := rq.caller.Runtime; rt != nil {
 		e.Workspace, e.Group, e.Runtime = rt.WorkspaceID, rt.Group, rt.ID

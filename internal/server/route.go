@@ -111,7 +111,13 @@ func raw(
 	pattern string, verb access.Verb, serve func(http.ResponseWriter, *request) error, query ...string,
 ) route {
 	method, path, _ := strings.Cut(pattern, " ")
-	return route{method: method, path: path, verb: verb, query: query, serve: serve}
+	return route{
+		method: method,
+		path:   path,
+		verb:   verb,
+		query:  query,
+		serve:  serve,
+	}
 }
 
 // streamed makes a raw route whose body is a file.

@@ -33,7 +33,9 @@ func errNoRuntime() *bctrl.Error {
 // launchBound is how long a browser may take to start.
 const launchBound = 60 * time.Second
 
-func (s *Server) launchRuntime(ctx context.Context, rq *request, in bctrl.RuntimeCreate) (out bctrl.RuntimeInfo, err error) {
+func (s *Server) launchRuntime(
+	ctx context.Context, rq *request, in bctrl.RuntimeCreate,
+) (out bctrl.RuntimeInfo, err error) {
 	ws, err := s.workspaceOf(ctx, rq)
 	if err != nil {
 		return out, err
@@ -59,7 +61,9 @@ func (s *Server) launchRuntime(ctx context.Context, rq *request, in bctrl.Runtim
 }
 
 // declareRuntime checks a launch against the workspace as it is now.
-func (s *Server) declareRuntime(ctx context.Context, rq *request, ws store.Workspace, in bctrl.RuntimeCreate) (rt store.Runtime, err error) {
+func (s *Server) declareRuntime(
+	ctx context.Context, rq *request, ws store.Workspace, in bctrl.RuntimeCreate,
+) (rt store.Runtime, err error) {
 	var p problems
 	p.name("runtimes.invalid_alias", "alias", names.Name(in.Alias))
 	if in.Group != "" {
@@ -80,8 +84,16 @@ func (s *Server) declareRuntime(ctx context.Context, rq *request, ws store.Works
 	}
 	now := store.Now()
 	rt = store.Runtime{
-		ID: newID(), WorkspaceID: ws.ID, Alias: in.Alias, Driver: in.Driver, Status: bctrl.RuntimeStarting, Live: true,
-		Launch: in.Launch, Group: in.Group, CreatedAt: now, UpdatedAt: now,
+		ID:          newID(),
+		WorkspaceID: ws.ID,
+		Alias:       in.Alias,
+		Driver:      in.Driver,
+		Status:      bctrl.RuntimeStarting,
+		Live:        true,
+		Launch:      in.Launch,
+		Group:       in.Group,
+		CreatedAt:   now,
+		UpdatedAt:   now,
 	}
 	if in.Mounts != nil {
 		if err := checkDefaults(ctx, s.db.Read(), rq.caller.Org, in.Mounts.AI); err != nil {
@@ -136,7 +148,12 @@ func (s *Server) ensureProfile(ctx context.Context, rq *request, id string) (p s
 			return err
 		}
 		now := store.Now()
-		p = store.Profile{ID: id, UID: newID(), CreatedAt: now, UpdatedAt: now}
+		p = store.Profile{
+			ID:        id,
+			UID:       newID(),
+			CreatedAt: now,
+			UpdatedAt: now,
+		}
 		if err := tx.InsertProfile(ctx, org, p); err != nil {
 			return err
 		}
@@ -330,7 +347,9 @@ func (s *Server) runtimeOf(ctx context.Context, rq *request) (rt store.Runtime, 
 // runtimeNamed authorises and reads the runtime with an alias in the workspace
 // that the path names. A runtime caller learns nothing of any other: for it
 // they must name its own.
-func (s *Server) runtimeNamed(ctx context.Context, rq *request, alias string) (rt store.Runtime, ws store.Workspace, err error) {
+func (s *Server) runtimeNamed(
+	ctx context.Context, rq *request, alias string,
+) (rt store.Runtime, ws store.Workspace, err error) {
 	if own := rq.caller.Runtime; own != nil {
 		if rq.object = alias; rq.PathValue("id") != own.WorkspaceID || alias != own.Alias {
 			return rt, ws, errContextMismatch
@@ -375,9 +394,18 @@ func (s *Server) describeRuntime(rt store.Runtime, ws store.Workspace) bctrl.Run
 
 func (s *Server) describeEffective(rt store.Runtime, effective bctrl.Mounts) bctrl.RuntimeInfo {
 	info := bctrl.RuntimeInfo{
-		ID: rt.ID, WorkspaceID: rt.WorkspaceID, Alias: rt.Alias, Kind: bctrl.KindBrowser, Driver: rt.Driver, Status: rt.Status,
-		Launch: rt.Launch, EffectiveMounts: effective, Group: rt.Group, CreatedAt: rt.CreatedAt, UpdatedAt: rt.UpdatedAt,
-		Summary: bctrl.RuntimeSummary{BrowserRunning: rt.Status == bctrl.RuntimeActive, Message: rt.Reason},
+		ID:              rt.ID,
+		WorkspaceID:     rt.WorkspaceID,
+		Alias:           rt.Alias,
+		Kind:            bctrl.KindBrowser,
+		Driver:          rt.Driver,
+		Status:          rt.Status,
+		Launch:          rt.Launch,
+		EffectiveMounts: effective,
+		Group:           rt.Group,
+		CreatedAt:       rt.CreatedAt,
+		UpdatedAt:       rt.UpdatedAt,
+		Summary:         bctrl.RuntimeSummary{BrowserRunning: rt.Status == bctrl.RuntimeActive, Message: rt.Reason},
 	}
 	if rt.Status == bctrl.RuntimeActive {
 		info.Summary.CurrentDriver = rt.Driver

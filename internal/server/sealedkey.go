@@ -46,7 +46,12 @@ func (k *sealedKey) forget() {
 }
 
 func (k *sealedKey) open(ctx context.Context, s *Server, name string) error {
-	record := seal.Record{Kind: "server", UID: name, Scope: custody.ServerScope, Version: 1}
+	record := seal.Record{
+		Kind:    "server",
+		UID:     name,
+		Scope:   custody.ServerScope,
+		Version: 1,
+	}
 	sealed, err := s.db.Read().SealedValue(ctx, name)
 	if errors.Is(err, store.ErrNotFound) {
 		fresh := make([]byte, sha256.Size)

@@ -77,7 +77,13 @@ func errSecretExists() *bctrl.Error {
 
 // secretRecord binds what a secret is to its seal.
 func secretRecord(org string, row store.Secret) seal.Record {
-	return seal.Record{Kind: "secret", UID: row.ID, Scope: org, Version: row.Version, Meta: row.Meta}
+	return seal.Record{
+		Kind:    "secret",
+		UID:     row.ID,
+		Scope:   org,
+		Version: row.Version,
+		Meta:    row.Meta,
+	}
 }
 
 // openSecret decrypts a secret, which proves what it is said to be.
@@ -118,11 +124,23 @@ func (s *Server) sealSecret(org string, sec *secret) (err error) {
 
 // describeSecret says what may be known of a secret, and which credential was
 // made of it.
-func (s *Server) describeSecret(ctx context.Context, q store.Queries, org string, sec secret) (bctrl.SecretInfo, error) {
+func (s *Server) describeSecret(
+	ctx context.Context, q store.Queries, org string, sec secret,
+) (bctrl.SecretInfo, error) {
 	row, meta := sec.row, sec.meta
 	info := bctrl.SecretInfo{
-		ID: row.ID, Name: meta.Name, Aliases: meta.Aliases, Scope: meta.Scope, AttachedOnly: meta.AttachedOnly, Attachments: meta.Attachments,
-		Provider: meta.Provider, Field: meta.Field, Version: row.Version, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt, RotatedAt: meta.RotatedAt,
+		ID:           row.ID,
+		Name:         meta.Name,
+		Aliases:      meta.Aliases,
+		Scope:        meta.Scope,
+		AttachedOnly: meta.AttachedOnly,
+		Attachments:  meta.Attachments,
+		Provider:     meta.Provider,
+		Field:        meta.Field,
+		Version:      row.Version,
+		CreatedAt:    row.CreatedAt,
+		UpdatedAt:    row.UpdatedAt,
+		RotatedAt:    meta.RotatedAt,
 	}
 	if meta.Provider == "" {
 		return info, nil
@@ -161,7 +179,9 @@ func checkSecretValue(p *problems, value wire.Value) {
 	p.limit("value", len(value.Reveal()), maxSecretValue)
 }
 
-func (s *Server) createSecret(ctx context.Context, rq *request, in wire.SecretCreate[bctrl.Scope]) (bctrl.SecretInfo, error) {
+func (s *Server) createSecret(
+	ctx context.Context, rq *request, in wire.SecretCreate[bctrl.Scope],
+) (bctrl.SecretInfo, error) {
 	if err := bctrl.ValidSecretName(in.Name); err != nil {
 		return bctrl.SecretInfo{}, err
 	}
@@ -182,7 +202,12 @@ func (s *Server) createSecret(ctx context.Context, rq *request, in wire.SecretCr
 		if err != nil {
 			return bctrl.SecretInfo{}, err
 		}
-		meta := secretMeta{Scope: scope, Name: in.Name, Aliases: in.Aliases, AttachedOnly: in.AttachedOnly}
+		meta := secretMeta{
+			Scope:        scope,
+			Name:         in.Name,
+			Aliases:      in.Aliases,
+			AttachedOnly: in.AttachedOnly,
+		}
 		about(ev, scope)
 		sec, err := s.insertSecret(ctx, tx, rq.caller.Org, meta, in.Value, *ev)
 		if err != nil {
@@ -196,7 +221,9 @@ func (s *Server) createSecret(ctx context.Context, rq *request, in wire.SecretCr
 // insertSecret stores a new secret, pinned where the registry has its
 // name, and before it the credential that becomes complete with it. ev is the
 // event of the former.
-func (s *Server) insertSecret(ctx context.Context, tx *store.Tx, org string, meta secretMeta, value wire.Value, ev audit.Event) (secret, error) {
+func (s *Server) insertSecret(
+	ctx context.Context, tx *store.Tx, org string, meta secretMeta, value wire.Value, ev audit.Event,
+) (secret, error) {
 	meta.Provider, meta.Field = s.pin(meta.Name)
 	sec := secret{row: store.Secret{ID: newID(), CreatedAt: store.Now()}, meta: meta}
 	sec.rotate(value)

@@ -14,7 +14,9 @@ import (
 
 // changeSecret changes the secret that the path names. When fn leaves it as it
 // was, nothing is written but the event.
-func (s *Server) changeSecret(ctx context.Context, rq *request, fn func(tx *store.Tx, sec *secret, ev *audit.Event) (changed bool, err error)) (bctrl.SecretInfo, error) {
+func (s *Server) changeSecret(
+	ctx context.Context, rq *request, fn func(tx *store.Tx, sec *secret, ev *audit.Event) (changed bool, err error),
+) (bctrl.SecretInfo, error) {
 	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.SecretInfo, error) {
 		sec, err := s.findSecret(ctx, tx.Queries, rq.caller.Org, rq.object)
 		if err != nil {
@@ -213,7 +215,9 @@ func (s *Server) detachSecret(ctx context.Context, rq *request, _ none) (bctrl.S
 
 // changeAttachments changes where a secret is attached. The event is about that
 // group.
-func (s *Server) changeAttachments(ctx context.Context, rq *request, fn func(*secret, bctrl.Scope) (bool, error)) (bctrl.SecretInfo, error) {
+func (s *Server) changeAttachments(
+	ctx context.Context, rq *request, fn func(*secret, bctrl.Scope) (bool, error),
+) (bctrl.SecretInfo, error) {
 	if err := s.aboutSecret(rq); err != nil {
 		return bctrl.SecretInfo{}, err
 	}

@@ -17,7 +17,9 @@ const maxImport = 1000
 
 // importSecrets stores lines in one transaction. Each secret has an event of its
 // own before that of the request.
-func (s *Server) importSecrets(ctx context.Context, rq *request, in wire.SecretImport[bctrl.Scope]) (bctrl.SecretsImported, error) {
+func (s *Server) importSecrets(
+	ctx context.Context, rq *request, in wire.SecretImport[bctrl.Scope],
+) (bctrl.SecretsImported, error) {
 	if err := s.authorize(rq, ""); err != nil {
 		return bctrl.SecretsImported{}, err
 	}
@@ -70,7 +72,9 @@ func (s *Server) importSecrets(ctx context.Context, rq *request, in wire.SecretI
 	})
 }
 
-func (s *Server) describeSecrets(ctx context.Context, q store.Queries, org string, list []secret) ([]bctrl.SecretInfo, error) {
+func (s *Server) describeSecrets(
+	ctx context.Context, q store.Queries, org string, list []secret,
+) ([]bctrl.SecretInfo, error) {
 	out := make([]bctrl.SecretInfo, len(list))
 	for i, sec := range list {
 		var err error
@@ -82,7 +86,9 @@ func (s *Server) describeSecrets(ctx context.Context, q store.Queries, org strin
 }
 
 // importSecret rotates the secret of a name, or creates it.
-func (s *Server) importSecret(ctx context.Context, tx *store.Tx, org string, scope bctrl.Scope, e envfile.Entry, ev audit.Event) (sec secret, created bool, err error) {
+func (s *Server) importSecret(
+	ctx context.Context, tx *store.Tx, org string, scope bctrl.Scope, e envfile.Entry, ev audit.Event,
+) (sec secret, created bool, err error) {
 	row, err := tx.SecretByName(ctx, org, scope, e.Name)
 	if errors.Is(err, store.ErrNotFound) {
 		sec, err = s.insertSecret(ctx, tx, org, secretMeta{Scope: scope, Name: e.Name}, wire.NewValue(e.Value), ev)

@@ -57,7 +57,9 @@ func (s *Server) dropSecretsOf(ctx context.Context, tx *store.Tx, org, workspace
 }
 
 // detachFrom takes a secret out of the groups of a workspace.
-func (s *Server) detachFrom(ctx context.Context, tx *store.Tx, org, workspace string, row store.Secret, ev audit.Event) error {
+func (s *Server) detachFrom(
+	ctx context.Context, tx *store.Tx, org, workspace string, row store.Secret, ev audit.Event,
+) error {
 	sec, err := s.openSecret(org, row)
 	if e := (*bctrl.Error)(nil); errors.As(err, &e) && e.Code == codeSecretTampered {
 		return nil // it is used nowhere, and must not keep the workspace

@@ -99,7 +99,9 @@ func checkGoto(field string, a bctrl.GotoArgs) error {
 	return nil
 }
 
-func (s *Server) gotoURL(ctx context.Context, x *execution, a bctrl.GotoArgs, _ func(string)) (out bctrl.GotoResult, err error) {
+func (s *Server) gotoURL(
+	ctx context.Context, x *execution, a bctrl.GotoArgs, _ func(string),
+) (out bctrl.GotoResult, err error) {
 	page, err := x.member.browser.Page(ctx)
 	if err != nil {
 		return out, err
@@ -136,7 +138,9 @@ func checkScreenshot(field string, a bctrl.ScreenshotArgs) error {
 	return nil
 }
 
-func (s *Server) screenshot(ctx context.Context, x *execution, a bctrl.ScreenshotArgs, _ func(string)) (out bctrl.StorageObject, err error) {
+func (s *Server) screenshot(
+	ctx context.Context, x *execution, a bctrl.ScreenshotArgs, _ func(string),
+) (out bctrl.StorageObject, err error) {
 	page, err := x.member.browser.Page(ctx)
 	if err != nil {
 		return out, err

@@ -74,8 +74,12 @@ func (s *Server) putStorageFile(w http.ResponseWriter, rq *request) error {
 		return invalid("storage.partial_upload", "", "a file is uploaded whole and as it is: without Content-Range and Content-Encoding")
 	}
 	f := newFile{
-		Namespace: namespace, Path: path, ContentType: rq.Header.Get("Content-Type"), Source: bctrl.SourceUpload,
-		IfMatch: header(rq.Header, "If-Match"), IfNoneMatch: header(rq.Header, "If-None-Match"),
+		Namespace:   namespace,
+		Path:        path,
+		ContentType: rq.Header.Get("Content-Type"),
+		Source:      bctrl.SourceUpload,
+		IfMatch:     header(rq.Header, "If-Match"),
+		IfNoneMatch: header(rq.Header, "If-None-Match"),
 	}
 	if rq.caller.Runtime != nil {
 		f.RuntimeID = rq.caller.Runtime.ID
@@ -141,7 +145,9 @@ func (s *Server) deleteStorageFile(ctx context.Context, rq *request, _ none) (no
 
 // deleteObject removes the file that find returns: first its row, then, once
 // that is durable, its bytes.
-func (s *Server) deleteObject(ctx context.Context, rq *request, find func(*store.Tx) (store.Object, error)) (none, error) {
+func (s *Server) deleteObject(
+	ctx context.Context, rq *request, find func(*store.Tx) (store.Object, error),
+) (none, error) {
 	var o store.Object
 	_, err := change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (_ none, err error) {
 		if o, err = find(tx); errors.Is(err, store.ErrNotFound) {
@@ -195,8 +201,19 @@ func etag(o store.Object) string { return `"` + o.ID + `"` }
 
 func describeObject(o store.Object) bctrl.StorageObject {
 	return bctrl.StorageObject{
-		ID: o.ID, Workspace: o.Namespace, LogicalPath: o.Path, ObjectKey: objectKey(o.Namespace, o.Path), Filename: o.Filename,
-		SizeBytes: o.SizeBytes, ContentType: o.ContentType, SHA256: o.SHA256, Source: o.Source,
-		RuntimeID: o.RuntimeID, Driver: o.Driver, Target: o.Target, ETag: etag(o), CreatedAt: o.CreatedAt,
+		ID:          o.ID,
+		Workspace:   o.Namespace,
+		LogicalPath: o.Path,
+		ObjectKey:   objectKey(o.Namespace, o.Path),
+		Filename:    o.Filename,
+		SizeBytes:   o.SizeBytes,
+		ContentType: o.ContentType,
+		SHA256:      o.SHA256,
+		Source:      o.Source,
+		RuntimeID:   o.RuntimeID,
+		Driver:      o.Driver,
+		Target:      o.Target,
+		ETag:        etag(o),
+		CreatedAt:   o.CreatedAt,
 	}
 }

@@ -49,7 +49,9 @@ func (s *Server) browseStorage(ctx context.Context, rq *request, _ none) (out bc
 }
 
 // browse returns files and folders in the order of their paths.
-func (s *Server) browse(ctx context.Context, org, namespace, delimiter string, r store.PathRange) ([]bctrl.StorageItem, error) {
+func (s *Server) browse(
+	ctx context.Context, org, namespace, delimiter string, r store.PathRange,
+) ([]bctrl.StorageItem, error) {
 	list := s.db.Read().Files
 	if delimiter != "" {
 		list = s.db.Read().FilesIn

@@ -19,7 +19,9 @@ import (
 
 // serveObject answers with the bytes of the file that find returns, described
 // in a header.
-func (s *Server) serveObject(w http.ResponseWriter, rq *request, find func(context.Context) (store.Object, error)) error {
+func (s *Server) serveObject(
+	w http.ResponseWriter, rq *request, find func(context.Context) (store.Object, error),
+) error {
 	o, content, err := s.openObject(rq.Context(), find)
 	if err != nil {
 		return err
@@ -34,7 +36,9 @@ func (s *Server) serveObject(w http.ResponseWriter, rq *request, find func(conte
 
 // openObject opens the bytes of the file that find returns. A file that is
 // overwritten or deleted between the two steps is looked for again.
-func (s *Server) openObject(ctx context.Context, find func(context.Context) (store.Object, error)) (o store.Object, content io.ReadSeekCloser, err error) {
+func (s *Server) openObject(
+	ctx context.Context, find func(context.Context) (store.Object, error),
+) (o store.Object, content io.ReadSeekCloser, err error) {
 	for tried := ""; ; tried = o.ID {
 		if o, err = find(ctx); errors.Is(err, store.ErrNotFound) {
 			return o, nil, errNoFile()

@@ -54,7 +54,9 @@ type fileChange = func(*store.Tx, *audit.Event) (bctrl.StorageObject, error)
 
 // putFile stores a file that the server itself has made or fetched, recorded
 // as e. The caller has decided that it may.
-func (s *Server) putFile(ctx context.Context, org string, f newFile, r io.Reader, e audit.Event) (bctrl.StorageObject, error) {
+func (s *Server) putFile(
+	ctx context.Context, org string, f newFile, r io.Reader, e audit.Event,
+) (bctrl.StorageObject, error) {
 	var err error
 	if f.Path, err = storagePath(f.Path); err != nil {
 		return bctrl.StorageObject{}, err
@@ -74,7 +76,9 @@ func (s *Server) putFile(ctx context.Context, org string, f newFile, r io.Reader
 // what nothing refers to any more: the version that was replaced, or the new
 // bytes when there is no row. A crash in between leaves bytes without a row,
 // never a row without bytes; [Server.Sweep] removes those.
-func (s *Server) writeFile(ctx context.Context, org string, f newFile, r io.Reader, record func(fileChange) (bctrl.StorageObject, error)) (out bctrl.StorageObject, err error) {
+func (s *Server) writeFile(
+	ctx context.Context, org string, f newFile, r io.Reader, record func(fileChange) (bctrl.StorageObject, error),
+) (out bctrl.StorageObject, err error) {
 	if err := f.check(); err != nil {
 		return out, err
 	}
@@ -99,9 +103,19 @@ func (s *Server) writeFile(ctx context.Context, org string, f newFile, r io.Read
 		return out, invalid("storage.digest_mismatch", "", "the content does not have the SHA-256 that was sent with it: nothing was stored")
 	}
 	o := store.Object{
-		ID: newID(), Namespace: f.Namespace, Path: f.Path, BlobID: bytes.ID, SHA256: hex.EncodeToString(bytes.SHA256[:]),
-		SizeBytes: bytes.Size, ContentType: start.suggest(f.ContentType), Filename: f.Filename, Source: f.Source,
-		RuntimeID: f.RuntimeID, Driver: f.Driver, Target: f.Target, CreatedAt: store.Now(),
+		ID:          newID(),
+		Namespace:   f.Namespace,
+		Path:        f.Path,
+		BlobID:      bytes.ID,
+		SHA256:      hex.EncodeToString(bytes.SHA256[:]),
+		SizeBytes:   bytes.Size,
+		ContentType: start.suggest(f.ContentType),
+		Filename:    f.Filename,
+		Source:      f.Source,
+		RuntimeID:   f.RuntimeID,
+		Driver:      f.Driver,
+		Target:      f.Target,
+		CreatedAt:   store.Now(),
 	}
 	var replaced string
 	out, err = record(func(tx *store.Tx, ev *audit.Event) (bctrl.StorageObject, error) {

@@ -84,8 +84,10 @@ func newStrangers(
 	s := &strangers{
 		perAddress: strangerLimit{atOnce / 10, strangersPerSecond},
 		inAll:      strangerLimit{atOnce, allStrangersPerSecond},
-		record:     record, failed: failed,
-		addresses: map[string]*rate.Limiter{}, counts: map[strangerCount]*strangerCounted{},
+		record:     record,
+		failed:     failed,
+		addresses:  map[string]*rate.Limiter{},
+		counts:     map[strangerCount]*strangerCounted{},
 	}
 	s.all, s.rest = s.inAll.limiter(), s.perAddress.limiter()
 	return s
@@ -181,9 +183,15 @@ func (s *strangers) flush(ctx context.Context) {
 	var events []audit.Event
 	for what, c := range counts {
 		events = append(events, audit.Event{
-			Org: what.org, Parent: what.parent, Caller: cmp.Or(what.caller, nobody),
-			Action: strangersRefused, Decision: audit.Denied, Outcome: what.code,
-			Address: what.address, Count: c.n, DurationMs: c.last.Sub(c.first).Milliseconds(),
+			Org:        what.org,
+			Parent:     what.parent,
+			Caller:     cmp.Or(what.caller, nobody),
+			Action:     strangersRefused,
+			Decision:   audit.Denied,
+			Outcome:    what.code,
+			Address:    what.address,
+			Count:      c.n,
+			DurationMs: c.last.Sub(c.first).Milliseconds(),
 		})
 	}
 	slices.SortFunc(events, func(a, b audit.Event) int {
@@ -222,7 +230,11 @@ const nobody = "anonymous"
 // where nobody who may ask has asked. It is then counted.
 func (s *Server) strange(w http.ResponseWriter, rq *request, e *bctrl.Error) (*bctrl.Error, bool) {
 	what := strangerCount{
-		org: rq.caller.Org, parent: rq.caller.Parent, caller: rq.caller.Name(), address: addressOf(rq.Request), code: e.Code,
+		org:     rq.caller.Org,
+		parent:  rq.caller.Parent,
+		caller:  rq.caller.Name(),
+		address: addressOf(rq.Request),
+		code:    e.Code,
 	}
 	wait, ok := s.strangers.admit(what, time.Now())
 	if ok {

@@ -56,7 +56,13 @@ func (s *Server) CreateOrganization(ctx context.Context, name string) (bctrl.Sec
 		if err := audit.Append(tx, made); err != nil {
 			return err
 		}
-		k := store.APIKey{ID: newID(), Org: org.ID, Label: "first", Hash: hash, CreatedAt: org.CreatedAt}
+		k := store.APIKey{
+			ID:        newID(),
+			Org:       org.ID,
+			Label:     "first",
+			Hash:      hash,
+			CreatedAt: org.CreatedAt,
+		}
 		if err := tx.InsertAPIKey(ctx, k); err != nil {
 			return err
 		}
@@ -76,7 +82,9 @@ func validOrganizationName(name string) error {
 	return nil
 }
 
-func (s *Server) createSubaccount(ctx context.Context, rq *request, in wire.SubaccountCreate) (bctrl.Subaccount, error) {
+func (s *Server) createSubaccount(
+	ctx context.Context, rq *request, in wire.SubaccountCreate,
+) (bctrl.Subaccount, error) {
 	if err := s.authorize(rq, ""); err != nil {
 		return bctrl.Subaccount{}, err
 	}
@@ -91,7 +99,12 @@ func (s *Server) createSubaccount(ctx context.Context, rq *request, in wire.Suba
 		if nested {
 			return bctrl.Subaccount{}, forbidden("subaccounts.nested", "a subaccount has no subaccounts")
 		}
-		org := store.Organization{ID: newID(), Name: in.Name, Parent: rq.caller.Org, CreatedAt: store.Now()}
+		org := store.Organization{
+			ID:        newID(),
+			Name:      in.Name,
+			Parent:    rq.caller.Org,
+			CreatedAt: store.Now(),
+		}
 		ev.Object = org.ID
 		err = tx.InsertOrganization(ctx, org)
 		if errors.Is(err, store.ErrExists) {

@@ -31,7 +31,9 @@ const (
 	maxTokenTTL     = 7 * 24 * time.Hour
 )
 
-func (s *Server) mintToken(ctx context.Context, rq *request, in wire.TokenCreate[bctrl.Mounts]) (out wire.NewToken, err error) {
+func (s *Server) mintToken(
+	ctx context.Context, rq *request, in wire.TokenCreate[bctrl.Mounts],
+) (out wire.NewToken, err error) {
 	rt, ws, err := s.runtimeOf(ctx, rq)
 	if err != nil {
 		return out, err
@@ -57,7 +59,12 @@ func (s *Server) mintToken(ctx context.Context, rq *request, in wire.TokenCreate
 		return out, err
 	}
 	now := store.Now()
-	row := store.RuntimeToken{ID: newID(), RuntimeID: rt.ID, CreatedAt: now, ExpiresAt: now.Add(ttl)}
+	row := store.RuntimeToken{
+		ID:        newID(),
+		RuntimeID: rt.ID,
+		CreatedAt: now,
+		ExpiresAt: now.Add(ttl),
+	}
 	text, err := s.tokenText(ctx, rq.caller.Org, row, mounts)
 	if err != nil {
 		return out, err
@@ -75,7 +82,9 @@ func (s *Server) mintToken(ctx context.Context, rq *request, in wire.TokenCreate
 	})
 }
 
-func (s *Server) tokenText(ctx context.Context, org string, row store.RuntimeToken, mounts bctrl.Mounts) (string, error) {
+func (s *Server) tokenText(
+	ctx context.Context, org string, row store.RuntimeToken, mounts bctrl.Mounts,
+) (string, error) {
 	root, err := s.tokenKey.get(ctx, s, tokenKeyName)
 	if err != nil {
 		return "", err
@@ -122,7 +131,13 @@ func (s *Server) revokeToken(ctx context.Context, rq *request, _ none) (wire.Tok
 		if t.RevokedAt.IsZero() {
 			t.RevokedAt = store.Now()
 		}
-		out := wire.Token{ID: t.ID, RuntimeID: t.RuntimeID, CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt, RevokedAt: &t.RevokedAt}
+		out := wire.Token{
+			ID:        t.ID,
+			RuntimeID: t.RuntimeID,
+			CreatedAt: t.CreatedAt,
+			ExpiresAt: t.ExpiresAt,
+			RevokedAt: &t.RevokedAt,
+		}
 		return out, tx.RevokeRuntimeToken(ctx, rq.caller.Org, id, t.RevokedAt)
 	})
 }

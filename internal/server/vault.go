@@ -66,7 +66,9 @@ func (s *Server) putVault(ctx context.Context, rq *request, in wire.VaultCredent
 	})
 }
 
-func (s *Server) writeVaultEntry(ctx context.Context, tx *store.Tx, org, key string, meta vaultMeta, in wire.VaultCredential) (store.VaultEntry, error) {
+func (s *Server) writeVaultEntry(
+	ctx context.Context, tx *store.Tx, org, key string, meta vaultMeta, in wire.VaultCredential,
+) (store.VaultEntry, error) {
 	folded := strings.ToLower(key)
 	e, err := tx.VaultEntryFolded(ctx, org, folded)
 	isNew := errors.Is(err, store.ErrNotFound)
@@ -104,7 +106,13 @@ func vaultRecord(org string, e store.VaultEntry) seal.Record {
 	if e.HasTOTP {
 		bound = append(bound, "\ntotp"...)
 	}
-	return seal.Record{Kind: "vault", UID: e.UID, Scope: org, Version: e.Version, Meta: bound}
+	return seal.Record{
+		Kind:    "vault",
+		UID:     e.UID,
+		Scope:   org,
+		Version: e.Version,
+		Meta:    bound,
+	}
 }
 
 func (s *Server) deleteVault(ctx context.Context, rq *request, _ none) (none, error) {

@@ -27,7 +27,12 @@ func checkVaultCredential(in *wire.VaultCredential) (vaultMeta, error) {
 	p.limit("password", len(in.Password.Reveal()), maxPassword)
 	p.limit("label", len(in.Label), maxLabel)
 	p.limit("notes", len(in.Notes), maxNotes)
-	meta := vaultMeta{Username: in.Username, Label: in.Label, Fill: bctrl.VaultFill(in.Fill), NoPassword: in.Password.IsZero()}
+	meta := vaultMeta{
+		Username:   in.Username,
+		Label:      in.Label,
+		Fill:       bctrl.VaultFill(in.Fill),
+		NoPassword: in.Password.IsZero(),
+	}
 	switch meta.Fill {
 	case "":
 		meta.Fill = bctrl.FillSwap

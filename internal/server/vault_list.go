@@ -111,7 +111,9 @@ func parseVaultMeta(e store.VaultEntry) (meta vaultMeta, err error) {
 
 // gather reads ranges in order until the filter's limit is reached, leaving
 // out what the caller may not list.
-func gather[T any](ranges []store.VaultRange, filter store.VaultRange, c access.Caller, key func(T) string, read func(store.VaultRange) ([]T, error)) ([]T, error) {
+func gather[T any](
+	ranges []store.VaultRange, filter store.VaultRange, c access.Caller, key func(T) string, read func(store.VaultRange) ([]T, error),
+) ([]T, error) {
 	var out []T
 	for _, r := range ranges {
 		r.HasTOTP, r.Limit, r.After = filter.HasTOTP, filter.Limit, filter.After

@@ -39,7 +39,9 @@ func validWorkspaceName(name string) error {
 	return nil
 }
 
-func (s *Server) createWorkspace(ctx context.Context, rq *request, in bctrl.WorkspaceCreate) (bctrl.WorkspaceInfo, error) {
+func (s *Server) createWorkspace(
+	ctx context.Context, rq *request, in bctrl.WorkspaceCreate,
+) (bctrl.WorkspaceInfo, error) {
 	if err := validWorkspaceName(in.Name); err != nil {
 		return bctrl.WorkspaceInfo{}, err
 	}
@@ -48,7 +50,13 @@ func (s *Server) createWorkspace(ctx context.Context, rq *request, in bctrl.Work
 	}
 	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.WorkspaceInfo, error) {
 		now := store.Now()
-		ws := store.Workspace{ID: newID(), Name: in.Name, Version: 1, CreatedAt: now, UpdatedAt: now}
+		ws := store.Workspace{
+			ID:        newID(),
+			Name:      in.Name,
+			Version:   1,
+			CreatedAt: now,
+			UpdatedAt: now,
+		}
 		ev.Workspace, ev.UID, ev.Version = ws.ID, ws.ID, ws.Version
 		switch _, err := tx.WorkspaceByName(ctx, rq.caller.Org, in.Name); {
 		case err == nil:
@@ -69,7 +77,12 @@ func (s *Server) createWorkspace(ctx context.Context, rq *request, in bctrl.Work
 
 func describeWorkspace(ws store.Workspace) bctrl.WorkspaceInfo {
 	return bctrl.WorkspaceInfo{
-		ID: ws.ID, Name: ws.Name, Mounts: ws.Mounts, Version: ws.Version, CreatedAt: ws.CreatedAt, UpdatedAt: ws.UpdatedAt,
+		ID:        ws.ID,
+		Name:      ws.Name,
+		Mounts:    ws.Mounts,
+		Version:   ws.Version,
+		CreatedAt: ws.CreatedAt,
+		UpdatedAt: ws.UpdatedAt,
 	}
 }
 
@@ -116,7 +129,9 @@ func (s *Server) ownWorkspace(ctx context.Context, rq *request) (store.Workspace
 
 // updateWorkspace changes name and mounts. Every later call of its runtimes is
 // decided by the mounts as they then are, and what they no longer permit ends.
-func (s *Server) updateWorkspace(ctx context.Context, rq *request, in bctrl.WorkspaceUpdate) (bctrl.WorkspaceInfo, error) {
+func (s *Server) updateWorkspace(
+	ctx context.Context, rq *request, in bctrl.WorkspaceUpdate,
+) (bctrl.WorkspaceInfo, error) {
 	ws, err := s.ownWorkspace(ctx, rq)
 	if err != nil {
 		return bctrl.WorkspaceInfo{}, err
@@ -238,8 +253,10 @@ func idle(ctx context.Context, tx *store.Tx, org, id string, force bool) error {
 		return nil
 	}
 	return &bctrl.Error{
-		Status: http.StatusConflict, Code: "workspaces.in_use", Message: "runtimes or operations live in the workspace",
-		Hint: "stop them first, or delete it with force=true",
+		Status:  http.StatusConflict,
+		Code:    "workspaces.in_use",
+		Message: "runtimes or operations live in the workspace",
+		Hint:    "stop them first, or delete it with force=true",
 	}
 }
 

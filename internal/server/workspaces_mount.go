@@ -15,7 +15,9 @@ import (
 // mount gives ws its mounts, checked, with its own namespace filled in where
 // they leave storage out, and returns what the credentials in them mean from
 // now on.
-func mount(ctx context.Context, tx *store.Tx, org string, ws *store.Workspace, mounts bctrl.Mounts) ([]store.MountPin, error) {
+func mount(
+	ctx context.Context, tx *store.Tx, org string, ws *store.Workspace, mounts bctrl.Mounts,
+) ([]store.MountPin, error) {
 	pins, err := checkMounts(ctx, tx, org, mounts)
 	if err != nil {
 		return nil, err
