@@ -40,6 +40,13 @@ func (g *grant) require(c condition) (drop func()) {
 	}
 }
 
+// grantee is the caller that was permitted.
+func (g *grant) grantee() access.Caller {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.caller
+}
+
 // permitted is what the caller was permitted so far.
 func (g *grant) permitted() []access.Action {
 	g.mu.Lock()
@@ -99,9 +106,14 @@ func (s *Server) stillPermitted(ctx context.Context, q store.Queries, g *grant) 
 // stillPermittedNow is [Server.stillPermitted] by the newest rules, by which the
 // grant decides from then on. It refuses a caller that has ended, too.
 func (s *Server) stillPermittedNow(ctx context.Context, g *grant) error {
+	// Without the lock, for which a transaction may wait: who the caller is does not
+	// change with its mounts.
+	if err := s.callerLives(ctx, g.grantee()); err != nil {
+		return err
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now, err := s.callerNow(ctx, g.caller)
+	now, err := s.underCeiling(ctx, s.db.Read(), g.caller)
 	if err != nil {
 		return err
 	}
@@ -112,7 +124,7 @@ func (s *Server) stillPermittedNow(ctx context.Context, g *grant) error {
 // entry is what begins with a grant that was decided.
 func (s *Server) entry(g *grant) entry {
 	return entry{
-		caller:         g.caller,
+		caller:         g.grantee(),
 		stillPermitted: func(ctx context.Context) error { return s.stillPermittedNow(ctx, g) },
 	}
 }

@@ -269,7 +269,7 @@ func newUpload(ctx context.Context, w http.ResponseWriter, r io.Reader) upload {
 func (u upload) Read(p []byte) (int, error) {
 	_ = u.conn.SetReadDeadline(time.Now().Add(stalled)) // a test's recorder has none
 	if why := endedBecause(u.ctx); why != nil {
-		_ = u.conn.SetReadDeadline(past) // as [Server.enter] had it
+		_ = u.conn.SetReadDeadline(past) // as [endingBody] had it
 		return 0, why
 	}
 	n, err := u.r.Read(p)
