@@ -39,13 +39,13 @@ func (s *Server) chooseModel(ctx context.Context, c access.Caller, call, launch 
 	return chosenModel{credential: rows[id], model: name}, err
 }
 
-// openModel returns a model that is asked with a chosen credential, by calls.
-func (s *Server) openModel(chosen chosenModel, calls *modelCalls) (model.Chat, error) {
+// openModel returns a model that is asked with a chosen credential, by way of the broker.
+func (s *Server) openModel(chosen chosenModel, by *modelCalls) (model.Chat, error) {
 	meta, err := readAIMeta(chosen.credential) // proved by each call
 	if err != nil {
 		return nil, err
 	}
-	return model.New(s.broker, model.Config{Provider: meta.Provider, BaseURL: meta.BaseURL, Model: chosen.model, Sender: calls})
+	return model.New(s.broker, model.Config{Provider: meta.Provider, BaseURL: meta.BaseURL, Model: chosen.model, Sender: by})
 }
 
 // usableSet is what effective mounts leave to choose from.

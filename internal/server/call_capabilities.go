@@ -33,8 +33,8 @@ func (s *Server) viewCapabilities(ctx context.Context, rq *request, in bctrl.Sco
 		return v, nil
 	}
 	v.runtime, v.context = &rq.caller, contextOf(rq.caller.Runtime)
-	models, _, err := s.usableModels(ctx, rq.caller)
-	v.models = models
+	usable, _, err := s.usableModels(ctx, rq.caller)
+	v.models = usable
 	return v, err
 }
 

@@ -32,7 +32,7 @@ func (s *Server) testAICredential(ctx context.Context, rq *request, _ none) (out
 	if err != nil {
 		return out, err
 	}
-	calls := &modelCalls{
+	asked := &modelCalls{
 		s:      s,
 		id:     id,
 		test:   rq.caller.Runtime == nil,
@@ -41,14 +41,14 @@ func (s *Server) testAICredential(ctx context.Context, rq *request, _ none) (out
 		event:  rq.event,
 	}
 	found := model.Check(ctx, s.broker, model.Config{
-		Provider: meta.Provider, BaseURL: meta.BaseURL, Model: meta.DefaultModel, Sender: calls,
+		Provider: meta.Provider, BaseURL: meta.BaseURL, Model: meta.DefaultModel, Sender: asked,
 	})
 	out = found.AICredentialTest
 	out.CheckedAt = out.CheckedAt.UTC().Truncate(time.Millisecond)
-	rq.recorded = calls.sent > 0
+	rq.recorded = asked.sent > 0
 	switch {
-	case calls.refused != nil:
-		return bctrl.AICredentialTest{}, calls.refused
+	case asked.refused != nil:
+		return bctrl.AICredentialTest{}, asked.refused
 	case endedBecause(ctx) != nil:
 		return bctrl.AICredentialTest{}, endedBecause(ctx)
 	}

@@ -65,12 +65,3 @@ func TestTheLengthOfWhatHasNoBodyArrives(t *testing.T) {
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	require.EqualValues(t, 12345678901, resp.ContentLength)
 }
-
-// TestARowThatWasChangedIsRefusedOnce: asking again restores no row.
-func TestARowThatWasChangedIsRefusedOnce(t *testing.T) {
-	for e, want := range map[*bctrl.Error]int{errTampered("credentials.tampered"): 422, errUpstreamTimeout: 504, errInternal: 500} {
-		h := http.Header{}
-		require.Equal(t, want, asOnce(h, e))
-		require.Equal(t, want == 422, h.Get("X-Should-Retry") == "false", e.Code)
-	}
-}

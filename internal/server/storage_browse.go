@@ -56,7 +56,7 @@ func (s *Server) browse(
 	if delimiter != "" {
 		list = s.db.Read().FilesIn
 	}
-	files, err := list(ctx, org, namespace, r)
+	found, err := list(ctx, org, namespace, r)
 	if err != nil {
 		return nil, err
 	}
@@ -67,11 +67,11 @@ func (s *Server) browse(
 		}
 	}
 	var items []bctrl.StorageItem
-	for len(items) < r.Limit && len(files)+len(folders) > 0 {
-		if len(folders) == 0 || len(files) > 0 && files[0].Path < folders[0].Path {
-			object := describeObject(files[0])
+	for len(items) < r.Limit && len(found)+len(folders) > 0 {
+		if len(folders) == 0 || len(found) > 0 && found[0].Path < folders[0].Path {
+			object := describeObject(found[0])
 			items = append(items, bctrl.StorageItem{Path: object.LogicalPath, File: &object})
-			files = files[1:]
+			found = found[1:]
 			continue
 		}
 		f := bctrl.StorageFolder{Path: folders[0].Path, FileCount: folders[0].FileCount, TotalBytes: folders[0].TotalBytes}
