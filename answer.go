@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 // refusal is an error of the SDK's own checks.
@@ -33,7 +35,7 @@ func (x *exchange) fail(err error) error {
 // noted remembers what [ResponseInfo] tells.
 func (x *exchange) noted(resp *http.Response) {
 	x.status, x.header = resp.StatusCode, resp.Header
-	if id := resp.Header.Get("X-Request-Id"); printable(id) && len(id) <= 200 {
+	if id := resp.Header.Get(wire.HeaderRequestID); printable(id) && len(id) <= 200 {
 		x.requestID = id
 	}
 }
@@ -87,7 +89,7 @@ func (x *exchange) refused(resp *http.Response) error {
 	}
 	e.Status = resp.StatusCode
 	e.Retryable = retryable(e.Status, e.Code)
-	if e.RequestID == "" || resp.Header.Get("X-Request-Id") != "" {
+	if e.RequestID == "" || resp.Header.Get(wire.HeaderRequestID) != "" {
 		e.RequestID = x.requestID
 	}
 	return x.fail(e)

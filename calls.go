@@ -2,32 +2,10 @@ package bctrl
 
 import (
 	"cmp"
-	"context"
 	"net/http"
 	"net/url"
 	"time"
 )
-
-// Hook is told about each attempt of each call after it has ended. It must be
-// safe for concurrent use and quick: the call waits for it.
-type Hook func(ctx context.Context, a Attempt)
-
-// Attempt is one request on the wire, without headers, bodies, query and path
-// variables, so that it is safe as a label of logs, metrics and traces.
-type Attempt struct {
-	// Method and PathTemplate name the route: "GET", "/v1/vault/{key}".
-	Method, PathTemplate string
-	// Number is 1 for the first attempt of a call.
-	Number int
-	// Status is 0 when there was no answer.
-	Status int
-	// Duration is the time until the answer's header.
-	Duration time.Duration
-	// RequestID is the server's, or the SDK's own where none came back.
-	RequestID string
-	// Err says why there was no answer.
-	Err error
-}
 
 // CallOption changes one call. Every CallOption is also an [UploadOption], an
 // [OpenOption], an [ActCallOption] and a [DeleteOption].

@@ -66,7 +66,7 @@ type passage struct {
 	target CallTarget
 }
 
-const pathProxy = "/v1/proxy/{target}"
+const pathProxied = "/v1/proxy/{target}/{path}"
 
 // RoundTrip implements [http.RoundTripper].
 func (p *passage) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -77,7 +77,7 @@ func (p *passage) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	resp, err := p.via().client.Transport.RoundTrip(out)
+	resp, err := p.via().out.send(out, Attempt{PathTemplate: pathProxied, Number: 1})
 	if resp != nil {
 		resp.Request = req
 	}
@@ -88,7 +88,7 @@ func (p *passage) RoundTrip(req *http.Request) (*http.Response, error) {
 func (p *passage) request(req *http.Request) (*http.Request, error) {
 	t := p.via()
 	fail := func(e *Error) (*http.Request, error) {
-		e.Method, e.PathTemplate = req.Method, pathProxy+"/{path}"
+		e.Method, e.PathTemplate = req.Method, pathProxied
 		return nil, e
 	}
 	name := p.target.Capability + p.target.Credential
@@ -139,23 +139,19 @@ func behindProxy(u *url.URL, base, target, path string) (err error) {
 // that a header would carry as another is refused.
 func (p *passage) headers(h http.Header, t *transport, host string) *Error {
 	for name := range h {
-		if lower := strings.ToLower(name); strings.HasPrefix(lower, "bctrl-") || lower == "authorization" {
+		if wire.IsOwnHeader(name) || strings.EqualFold(name, "Authorization") {
 			delete(h, name)
 		}
 	}
 	// Net/http sends again what has such a header. It looks for this spelling,
 	// the provider for any.
-	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+	for _, name := range []string{wire.HeaderIdempotencyKey, "X-Idempotency-Key"} {
 		if values, ok := h[name]; ok {
 			delete(h, name)
 			h[strings.ToLower(name)] = values
 		}
 	}
-	h["Authorization"] = t.authorization
 	h[wire.HeaderTransparent] = []string{"true"}
-	if t.subaccount != nil {
-		h["Bctrl-Subaccount-Id"] = t.subaccount
-	}
 	for name, value := range map[string]string{
 		wire.HeaderHost: host, wire.HeaderWorkspace: p.target.Context.WorkspaceID(), wire.HeaderGroup: p.target.Context.GroupID(),
 		wire.HeaderConsumer: p.target.Consumer,
@@ -168,8 +164,6 @@ func (p *passage) headers(h http.Header, t *transport, host string) *Error {
 		}
 		h[name] = []string{value}
 	}
-	if p.as != nil {
-		p.as.headers(h)
-	}
+	t.headers(h, p.as, nil)
 	return nil
 }

@@ -61,7 +61,7 @@ func stream(ctx context.Context, via via, as *limits, inv Invocation, opts []Cal
 	out := &InvokeStream{
 		Status: status, Header: h, Credential: h.Get(wire.HeaderCredential), Tier: h.Get(wire.HeaderTier), body: func() io.ReadCloser { return resp.Body },
 	}
-	for _, name := range []string{wire.HeaderUpstreamStatus, wire.HeaderCredential, wire.HeaderTier, "X-Request-Id", "Date"} {
+	for _, name := range []string{wire.HeaderUpstreamStatus, wire.HeaderCredential, wire.HeaderTier, wire.HeaderRequestID, "Date"} {
 		h.Del(name)
 	}
 	return out, nil

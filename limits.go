@@ -18,13 +18,6 @@ type limits struct {
 	narrowed string
 }
 
-func (s *limits) headers(h http.Header) {
-	h["Bctrl-Runtime"] = []string{s.runtimeID}
-	if s.narrowed != "" {
-		h["Bctrl-Mounts"] = []string{s.narrowed}
-	}
-}
-
 // lower returns the limits below s for a handle that declares m. The server is
 // sent what was declared and not what it amounts to, so that a workspace that
 // is lowered elsewhere does not turn the rest into a widening.

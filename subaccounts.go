@@ -51,7 +51,7 @@ func (t *transport) checkSubaccount() error {
 	if t.subaccount == nil || names.UUID(t.subaccount[0]) == nil {
 		return nil
 	}
-	return refusal(http.StatusBadRequest, "auth.subaccount", "BCTRL-Subaccount-Id", "the id of a subaccount is a uuid")
+	return refusal(http.StatusBadRequest, "auth.subaccount", wire.Spelled(wire.HeaderSubaccount), "the id of a subaccount is a uuid")
 }
 
 // Create makes a subaccount, empty and without a key of its own. Through

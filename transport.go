@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 const (
@@ -22,11 +23,12 @@ const (
 	maxErrorAnswer = 256 << 10
 )
 
-// transport is the one way out: every request of a client is built, sent,
-// retried and decoded here.
+// transport builds, sends, retries and decodes the calls of a client. All that
+// it sends leaves through out.
 type transport struct {
 	base     *url.URL
-	client   http.Client
+	out      *wayOut
+	client   http.Client // which sends through out
 	idle     func()
 	retries  int
 	retryMin time.Duration
@@ -59,7 +61,8 @@ func newTransport(c *config, base *url.URL) *transport {
 	if next == nil {
 		next = http.DefaultTransport
 	}
-	t.client.Transport = &observer{next: next, hook: c.hook, logger: c.logger}
+	t.out = &wayOut{next: next, hook: c.hook, logger: c.logger}
+	t.client.Transport = t.out
 	t.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return t
 }
@@ -150,7 +153,7 @@ func (x *exchange) prepare() error {
 	case !x.settings.hasKey:
 		x.settings.idempotencyKey = x.requestID // one id a call is enough
 	case !printable(key) || len(key) > 200:
-		return x.fail(refusal(http.StatusBadRequest, "request.idempotency_key", "Idempotency-Key", "want 1 to 200 visible ASCII characters"))
+		return x.fail(refusal(http.StatusBadRequest, "request.idempotency_key", wire.HeaderIdempotencyKey, "want 1 to 200 visible ASCII characters"))
 	}
 	return nil
 }
@@ -220,7 +223,8 @@ func (x *exchange) build(ctx context.Context) error {
 		return x.fail(err)
 	}
 	hr.URL.RawQuery = query.Encode()
-	x.headers(hr.Header)
+	maps.Copy(hr.Header, x.r.header)
+	x.t.headers(hr.Header, x.r.as, x)
 	x.req.Request = hr
 	switch {
 	case x.r.body != nil:
@@ -258,31 +262,6 @@ func (x *exchange) attach(size int64, apart bool, reading func() (io.Reader, err
 }
 
 func succeeded(resp *http.Response) bool { return resp.StatusCode >= 200 && resp.StatusCode <= 299 }
-
-// headers writes the headers of the contract.
-func (x *exchange) headers(h http.Header) {
-	for name, values := range x.r.header {
-		h[name] = values
-	}
-	h["Authorization"] = x.t.authorization
-	h["User-Agent"] = x.t.userAgent
-	h["X-Sdk-Version"] = x.t.version
-	if x.t.subaccount != nil {
-		h["Bctrl-Subaccount-Id"] = x.t.subaccount
-	}
-	id := []string{x.requestID}
-	h["X-Request-Id"] = id
-	switch x.settings.idempotencyKey {
-	case "":
-	case x.requestID:
-		h["Idempotency-Key"] = id
-	default:
-		h["Idempotency-Key"] = []string{x.settings.idempotencyKey}
-	}
-	if x.r.as != nil {
-		x.r.as.headers(h)
-	}
-}
 
 // read consumes a successful answer, up to its bound.
 func (x *exchange) read(resp *http.Response) error {
@@ -326,58 +305,6 @@ func readBounded(r io.Reader, length int64, max int) ([]byte, error) {
 		return nil, errTooLong
 	}
 	return buf.Bytes(), nil
-}
-
-// exchangeKey finds the exchange in the context of an attempt.
-type exchangeKey struct{}
-
-// observer tells hook and logger about each attempt.
-type observer struct {
-	next   http.RoundTripper
-	hook   Hook
-	logger *slog.Logger
-}
-
-// RoundTrip implements [http.RoundTripper].
-func (o *observer) RoundTrip(req *http.Request) (*http.Response, error) {
-	x, ok := req.Context().Value(exchangeKey{}).(*exchange)
-	if !ok {
-		return o.next.RoundTrip(req)
-	}
-	x.attempts++
-	if o.hook == nil && o.logger == nil {
-		return o.next.RoundTrip(req)
-	}
-	start := time.Now()
-	resp, err := o.next.RoundTrip(req)
-	a := Attempt{
-		Method: req.Method, PathTemplate: x.r.path, Number: x.attempts,
-		Duration: time.Since(start), RequestID: x.requestID, Err: withoutURL(err),
-	}
-	if resp != nil {
-		a.Status = resp.StatusCode
-		if id := resp.Header.Get("X-Request-Id"); printable(id) {
-			a.RequestID = id
-		}
-	}
-	if o.logger != nil {
-		o.logger.LogAttrs(req.Context(), slog.LevelDebug, "bctrl: request", a.attrs()...)
-	}
-	if o.hook != nil {
-		o.hook(req.Context(), a)
-	}
-	return resp, err
-}
-
-func (a Attempt) attrs() []slog.Attr {
-	attrs := []slog.Attr{
-		slog.String("method", a.Method), slog.String("path", a.PathTemplate), slog.Int("attempt", a.Number),
-		slog.Int("status", a.Status), slog.Duration("duration", a.Duration), slog.String("requestId", a.RequestID),
-	}
-	if a.Err != nil {
-		attrs = append(attrs, slog.String("error", oneLine(a.Err.Error())))
-	}
-	return attrs
 }
 
 // ptr returns out, or nothing when the call that filled it failed.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -251,6 +252,51 @@ func TestHookAndLogSeeTheRouteAndNoValue(t *testing.T) {
 		require.NotContains(t, log.String(), never)
 	}
 	require.Contains(t, log.String(), "/v1/vault/{key}")
+}
+
+func TestHookAndLogSeeWhatAProvidersSDKSendsToo(t *testing.T) {
+	broken := false
+	f := &fake{answer: func(int, *http.Request) (*http.Response, error) {
+		if broken {
+			return nil, errors.New("connection refused")
+		}
+		return answered(http.StatusTeapot, "{}", "x-request-id", "srv-1"), nil
+	}}
+	var log bytes.Buffer
+	var attempts []Attempt
+	c := clientOn(t, f,
+		WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))),
+		WithHook(func(_ context.Context, a Attempt) { attempts = append(attempts, a) })).ForSubaccount(uuid.NewString())
+	ask := func() error {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, "https://api.openai.com/v1/zebra?key=zebra", nil)
+		require.NoError(t, err)
+		req.Header.Set("X-Request-Id", "theirs")
+		req.Header.Set("User-Agent", "their-sdk")
+		resp, err := c.Capabilities.HTTPClient(CallTarget{Capability: "openai/"}).Do(req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err
+	}
+	require.NoError(t, ask())
+	broken = true
+	require.Error(t, ask())
+	require.Len(t, attempts, 2)
+	for i, want := range []Attempt{{Status: http.StatusTeapot, RequestID: "srv-1"}, {Err: attempts[1].Err}} {
+		want.Method, want.PathTemplate, want.Number = http.MethodPatch, "/v1/proxy/{target}/{path}", 1
+		want.Duration = attempts[i].Duration
+		require.Equal(t, want, attempts[i])
+	}
+	require.EqualError(t, attempts[1].Err, "connection refused")
+	for _, never := range []string{testKey, "zebra", "openai", "theirs"} {
+		require.NotContains(t, log.String(), never)
+	}
+	for _, sent := range f.requests() {
+		require.NotEmpty(t, sent.header.Get("BCTRL-Subaccount-Id"))
+		require.Equal(t, []string{"theirs"}, sent.header["X-Request-Id"], "it is for the provider")
+		require.Equal(t, []string{"their-sdk"}, sent.header["User-Agent"])
+		require.NotContains(t, sent.header, "X-Sdk-Version")
+	}
 }
 
 func TestCallTimeoutEndsTheCall(t *testing.T) {
