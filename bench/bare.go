@@ -49,7 +49,12 @@ type bareFile struct {
 }
 
 func sampleLogin() login {
-	return login{Username: "bot@example.com", Password: "correct horse battery staple", TOTP: seed, Origins: []string{"https://login.example.com"}}
+	return login{
+		Username: "bot@example.com",
+		Password: "correct horse battery staple",
+		TOTP:     seed,
+		Origins:  []string{"https://login.example.com"},
+	}
 }
 
 // bareHandler answers like the server, from memory and without checking,
@@ -68,8 +73,17 @@ func bareHandler(dir string) http.Handler {
 	for i := range stored {
 		path := objectPath(i)
 		stored[i] = bareFile{
-			ID: sampleID, Workspace: namespace, LogicalPath: path, ObjectKey: namespace + "/" + path, Filename: filepath.Base(path),
-			ContentType: "text/plain", SHA256: sampleSum, Source: "upload", ETag: sampleSum, SizeBytes: 4096, CreatedAt: time.Now(),
+			ID:          sampleID,
+			Workspace:   namespace,
+			LogicalPath: path,
+			ObjectKey:   namespace + "/" + path,
+			Filename:    filepath.Base(path),
+			ContentType: "text/plain",
+			SHA256:      sampleSum,
+			Source:      "upload",
+			ETag:        sampleSum,
+			SizeBytes:   4096,
+			CreatedAt:   time.Now(),
 		}
 	}
 	mux.HandleFunc("PUT /v1/vault/{key}", func(w http.ResponseWriter, r *http.Request) {
@@ -79,7 +93,16 @@ func bareHandler(dir string) http.Handler {
 			return
 		}
 		now := time.Now()
-		answer(w, entry{Key: r.PathValue("key"), Username: in.Username, HasTOTP: in.TOTP != "", Origins: in.Origins, Fill: "swap", Version: 1, CreatedAt: now, UpdatedAt: now})
+		answer(w, entry{
+			Key:       r.PathValue("key"),
+			Username:  in.Username,
+			HasTOTP:   in.TOTP != "",
+			Origins:   in.Origins,
+			Fill:      "swap",
+			Version:   1,
+			CreatedAt: now,
+			UpdatedAt: now,
+		})
 	})
 	mux.HandleFunc("GET /v1/vault/{key}", func(w http.ResponseWriter, r *http.Request) { answer(w, sampleLogin()) })
 	mux.HandleFunc("GET /v1/vault/{key}/totp", func(w http.ResponseWriter, r *http.Request) {

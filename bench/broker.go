@@ -63,8 +63,11 @@ func runBroker(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	d, err := daemon.Open(ctx, daemon.Config{
-		DataDir: filepath.Join(dir, "data"), KeyFile: filepath.Join(dir, "key"), Browsers: &browser.Fake{},
-		ProviderRoots: in.Roots(), ProviderInstead: in.Instead,
+		DataDir:         filepath.Join(dir, "data"),
+		KeyFile:         filepath.Join(dir, "key"),
+		Browsers:        &browser.Fake{},
+		ProviderRoots:   in.Roots(),
+		ProviderInstead: in.Instead,
 	})
 	if err != nil {
 		return err
@@ -98,7 +101,9 @@ func runProxy(ctx context.Context) error {
 		},
 		FlushInterval: -1,
 		Transport: &http.Transport{
-			TLSClientConfig: &tls.Config{RootCAs: in.Roots(), MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 64,
+			TLSClientConfig:     &tls.Config{RootCAs: in.Roots(), MinVersion: tls.VersionTLS12},
+			ForceAttemptHTTP2:   true,
+			MaxIdleConnsPerHost: 64,
 			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 				if instead, ok := in.Instead(address); ok {
 					address = instead
@@ -183,8 +188,12 @@ func prepareBroker(ctx context.Context, c *bctrl.Client) error {
 		return err
 	}
 	_, err = c.Credentials.Create(ctx, bctrl.CredentialCreate{
-		ID: "acme", Provider: "acme", SecretRef: "vault:secret:" + secret.ID, Scope: bctrl.Global(), Hosts: []string{providerHost},
-		Auth: &bctrl.CredentialAuth{Type: bctrl.AuthHeader, Headers: map[string]string{"X-Acme": "{secret}"}},
+		ID:        "acme",
+		Provider:  "acme",
+		SecretRef: "vault:secret:" + secret.ID,
+		Scope:     bctrl.Global(),
+		Hosts:     []string{providerHost},
+		Auth:      &bctrl.CredentialAuth{Type: bctrl.AuthHeader, Headers: map[string]string{"X-Acme": "{secret}"}},
 	})
 	if err != nil {
 		return err

@@ -30,7 +30,12 @@ const workCredential = "bench-openai"
 
 func sampleCredential() bctrl.VaultCredential {
 	l := sampleLogin()
-	return bctrl.VaultCredential{Username: l.Username, Password: bctrl.NewSecret(l.Password), TOTP: bctrl.NewSecret(l.TOTP), Origins: l.Origins}
+	return bctrl.VaultCredential{
+		Username: l.Username,
+		Password: bctrl.NewSecret(l.Password),
+		TOTP:     bctrl.NewSecret(l.TOTP),
+		Origins:  l.Origins,
+	}
 }
 
 // comparison is one cost: how the SDK asks the server, and how one asks the

@@ -68,7 +68,12 @@ func measure(ctx context.Context, callers int, d time.Duration, fn call) (result
 		return result{}, nil
 	}
 	slices.Sort(all)
-	return result{rate: float64(len(all)) / took.Seconds(), p50: all[len(all)/2], p99: all[len(all)*99/100], calls: len(all)}, nil
+	return result{
+		rate:  float64(len(all)) / took.Seconds(),
+		p50:   all[len(all)/2],
+		p99:   all[len(all)*99/100],
+		calls: len(all),
+	}, nil
 }
 
 // side is one of two ways of doing a thing, with the server that serves it.

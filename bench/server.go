@@ -109,7 +109,12 @@ func (p plan) costs(ctx context.Context, w io.Writer, c *bctrl.Client, bare *pla
 
 // prepare makes what the costs are measured on.
 func prepare(ctx context.Context, c *bctrl.Client) error {
-	_, err := c.AICredentials.Create(ctx, bctrl.AICredentialCreate{ID: workCredential, Provider: bctrl.OpenAI, Label: "Production", APIKey: bctrl.NewSecret("sk-bench")})
+	_, err := c.AICredentials.Create(ctx, bctrl.AICredentialCreate{
+		ID:       workCredential,
+		Provider: bctrl.OpenAI,
+		Label:    "Production",
+		APIKey:   bctrl.NewSecret("sk-bench"),
+	})
 	if err != nil && !errors.Is(err, bctrl.ErrConflict) {
 		return err
 	}
@@ -183,14 +188,27 @@ func fillStorage(ctx context.Context, h home, n int) (err error) {
 				path := objectPath(i)
 				id := fmt.Sprintf("bench-%08d", i)
 				_, err := tx.PutObject(ctx, orgs[0].ID, store.Object{
-					ID: id, Namespace: namespace, Path: path, BlobID: id, SHA256: sampleSum, SizeBytes: 4096,
-					ContentType: "text/csv", Filename: filepath.Base(path), Source: bctrl.SourceUpload, CreatedAt: now,
+					ID:          id,
+					Namespace:   namespace,
+					Path:        path,
+					BlobID:      id,
+					SHA256:      sampleSum,
+					SizeBytes:   4096,
+					ContentType: "text/csv",
+					Filename:    filepath.Base(path),
+					Source:      bctrl.SourceUpload,
+					CreatedAt:   now,
 				}, nil) // each path is new
 				if err != nil {
 					return err
 				}
 				err = audit.Append(tx, audit.Event{
-					Org: orgs[0].ID, Caller: "bench", Action: "storage.write", Object: namespace + "/" + path, Decision: audit.Allowed, Outcome: audit.OK,
+					Org:      orgs[0].ID,
+					Caller:   "bench",
+					Action:   "storage.write",
+					Object:   namespace + "/" + path,
+					Decision: audit.Allowed,
+					Outcome:  audit.OK,
 				})
 				if err != nil {
 					return err

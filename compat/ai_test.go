@@ -18,9 +18,24 @@ var openAIPrints = map[string]any{
 // Google, which has a form of OpenAI's API.
 func TestTheSDKOfOpenAIInOtherLanguages(t *testing.T) {
 	t.Parallel()
-	openai := provider{id: "openai", key: openAIKey, ai: bctrl.OpenAI, allow: []string{"openai/models", "openai/embeddings"}}
-	own := provider{id: "openai-compatible", key: openAIKey, ai: bctrl.OpenAICompatible, own: true}
-	google := provider{id: "gemini", key: googleKey, ai: bctrl.Google, allow: []string{"gemini/models"}}
+	openai := provider{
+		id:    "openai",
+		key:   openAIKey,
+		ai:    bctrl.OpenAI,
+		allow: []string{"openai/models", "openai/embeddings"},
+	}
+	own := provider{
+		id:  "openai-compatible",
+		key: openAIKey,
+		ai:  bctrl.OpenAICompatible,
+		own: true,
+	}
+	google := provider{
+		id:    "gemini",
+		key:   googleKey,
+		ai:    bctrl.Google,
+		allow: []string{"gemini/models"},
+	}
 	for _, program := range []string{"python/openai_sdk.py", "js/openai.mjs"} {
 		scripted(t, program, eager(newOpenAI), openai, "/v1", openAIPrints)
 		scripted(t, program, eager(newOpenAI), own, "/v1", openAIPrints)
@@ -30,7 +45,12 @@ func TestTheSDKOfOpenAIInOtherLanguages(t *testing.T) {
 
 func TestTheSDKOfAnthropicInOtherLanguages(t *testing.T) {
 	t.Parallel()
-	anthropic := provider{id: "anthropic", key: anthropicKey, ai: bctrl.Anthropic, allow: []string{"anthropic/models"}}
+	anthropic := provider{
+		id:    "anthropic",
+		key:   anthropicKey,
+		ai:    bctrl.Anthropic,
+		allow: []string{"anthropic/models"},
+	}
 	for _, program := range []string{"python/anthropic_sdk.py", "js/anthropic.mjs"} {
 		scripted(t, program, eager(newAnthropic), anthropic, "", map[string]any{
 			"message": "Hello there", "limited": "Hello there", "stream": "Hello there!", "models": list(plain), "refused": "authentication_error",

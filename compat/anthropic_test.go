@@ -11,7 +11,12 @@ import (
 	"github.com/bctrl-go/bctrl"
 )
 
-var anthropicAI = provider{id: "anthropic", key: anthropicKey, secrets: map[string]string{"ANTHROPIC_API_KEY": anthropicKey}, ai: bctrl.Anthropic}
+var anthropicAI = provider{
+	id:      "anthropic",
+	key:     anthropicKey,
+	secrets: map[string]string{"ANTHROPIC_API_KEY": anthropicKey},
+	ai:      bctrl.Anthropic,
+}
 
 func TestAnthropic(t *testing.T) {
 	everywhere(t, newAnthropic, anthropicAI, []program{

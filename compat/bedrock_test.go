@@ -10,7 +10,10 @@ import (
 )
 
 var bedrock = provider{
-	id: "bedrock", key: awsKey, hosts: []string{bedrockHost}, allow: []string{"bedrock/"},
+	id:      "bedrock",
+	key:     awsKey,
+	hosts:   []string{bedrockHost},
+	allow:   []string{"bedrock/"},
 	secrets: map[string]string{"AWS_BEDROCK_ACCESS_KEY_ID": awsID, "AWS_BEDROCK_SECRET_ACCESS_KEY": awsKey, "AWS_BEDROCK_SESSION_TOKEN": awsSession},
 }
 

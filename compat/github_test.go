@@ -12,7 +12,10 @@ import (
 )
 
 var gitHub = provider{
-	id: "github", key: githubToken, secrets: map[string]string{"GITHUB_TOKEN": githubToken}, allow: []string{"github/repos", "github/issues", "github/pulls", "github/release-assets"},
+	id:      "github",
+	key:     githubToken,
+	secrets: map[string]string{"GITHUB_TOKEN": githubToken},
+	allow:   []string{"github/repos", "github/issues", "github/pulls", "github/release-assets"},
 }
 
 func TestGitHub(t *testing.T) {

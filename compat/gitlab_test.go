@@ -10,8 +10,10 @@ import (
 )
 
 var gitLab = provider{
-	id: "gitlab", key: gitlabToken, secrets: map[string]string{"GITLAB_TOKEN": gitlabToken},
-	allow: []string{"gitlab/projects", "gitlab/issues", "gitlab/repository"},
+	id:      "gitlab",
+	key:     gitlabToken,
+	secrets: map[string]string{"GITLAB_TOKEN": gitlabToken},
+	allow:   []string{"gitlab/projects", "gitlab/issues", "gitlab/repository"},
 }
 
 func TestGitLab(t *testing.T) {

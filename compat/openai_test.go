@@ -11,7 +11,12 @@ import (
 	"github.com/bctrl-go/bctrl"
 )
 
-var openAI = provider{id: "openai", key: openAIKey, secrets: map[string]string{"OPENAI_API_KEY": openAIKey}, ai: bctrl.OpenAI}
+var openAI = provider{
+	id:      "openai",
+	key:     openAIKey,
+	secrets: map[string]string{"OPENAI_API_KEY": openAIKey},
+	ai:      bctrl.OpenAI,
+}
 
 func TestOpenAI(t *testing.T) {
 	everywhere(t, newOpenAI, openAI, []program{

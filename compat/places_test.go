@@ -65,14 +65,24 @@ func everywhere(t *testing.T, of func(testing.TB) *upstream, with provider, prog
 	t.Cleanup(transport.CloseIdleConnections)
 	base, err := url.JoinPath(srv.URL, "v1/proxy", strings.Replace(with.target(), "/", "~", 1))
 	require.NoError(t, err)
-	run("with another base URL", place{upstream: u, key: token.Expose(), http: &http.Client{Transport: transport}, base: base})
+	run("with another base URL", place{
+		upstream: u,
+		key:      token.Expose(),
+		http:     &http.Client{Transport: transport},
+		base:     base,
+	})
 
 	client := srv.Client(bctrl.WithAPIKey(token))
 	target := bctrl.CallTarget{Capability: with.id + "/"}
 	run("with our HTTP client", place{upstream: u, key: "none", http: client.Capabilities.HTTPClient(target)})
 
 	itself := of(t) // which has nothing against its own key
-	run("directly", place{upstream: itself, key: with.key, http: itself.direct(t), direct: true})
+	run("directly", place{
+		upstream: itself,
+		key:      with.key,
+		http:     itself.direct(t),
+		direct:   true,
+	})
 }
 
 // server is a server with the provider's secrets, and the token of a runtime
@@ -94,7 +104,12 @@ func (with provider) server(t *testing.T, u *upstream) (*bctrltest.Server, bctrl
 	}
 	if len(with.hosts) > 0 { // the administrator picks it, so that the program need not
 		_, err := client.Credentials.Create(ctx, bctrl.CredentialCreate{
-			ID: with.target(), Provider: with.id, SecretRefs: refs, Scope: bctrl.Global(), Hosts: with.hosts, Priority: 1,
+			ID:         with.target(),
+			Provider:   with.id,
+			SecretRefs: refs,
+			Scope:      bctrl.Global(),
+			Hosts:      with.hosts,
+			Priority:   1,
 		})
 		require.NoError(t, err)
 	}

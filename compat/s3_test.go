@@ -15,7 +15,10 @@ import (
 )
 
 var awsS3 = provider{
-	id: "aws-s3", key: awsKey, allow: []string{"aws-s3/read", "aws-s3/write"}, hosts: []string{s3Host, s3Bucket},
+	id:      "aws-s3",
+	key:     awsKey,
+	allow:   []string{"aws-s3/read", "aws-s3/write"},
+	hosts:   []string{s3Host, s3Bucket},
 	secrets: map[string]string{"AWS_ACCESS_KEY_ID": awsID, "AWS_SECRET_ACCESS_KEY": awsKey, "AWS_SESSION_TOKEN": awsSession},
 }
 
@@ -54,7 +57,12 @@ func s3Answers(t *testing.T, p place) {
 	if p.base == "" {
 		body = io.MultiReader(body) // which cannot be read twice; the SDK wants https for that
 	}
-	put := &s3.PutObjectInput{Bucket: aws.String(bucket), Key: key, Body: body, ContentLength: aws.Int64(int64(len(content)))}
+	put := &s3.PutObjectInput{
+		Bucket:        aws.String(bucket),
+		Key:           key,
+		Body:          body,
+		ContentLength: aws.Int64(int64(len(content))),
+	}
 	_, err := client.PutObject(ctx, put)
 	require.NoError(t, err)
 

@@ -103,7 +103,12 @@ func listObjects(w http.ResponseWriter, objects map[string][]byte, prefix string
 	out := result{Name: bucket}
 	for key, content := range objects {
 		if strings.HasPrefix(key, prefix) {
-			out.Contents = append(out.Contents, object{Key: key, ETag: etag(content), LastModified: "2025-10-09T08:53:20.000Z", Size: len(content)})
+			out.Contents = append(out.Contents, object{
+				Key:          key,
+				ETag:         etag(content),
+				LastModified: "2025-10-09T08:53:20.000Z",
+				Size:         len(content),
+			})
 		}
 	}
 	out.KeyCount = len(out.Contents)

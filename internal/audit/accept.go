@@ -33,7 +33,14 @@ func Accept(ctx context.Context, cfg NotaryConfig, why string) error {
 			return err
 		}
 		for _, org := range append(orgs, store.Organization{}) { // "" for what is nobody's
-			if err := Append(tx, Event{Org: org.ID, Caller: "operator", Action: Accepted, Object: why, Decision: Allowed, Outcome: OK}); err != nil {
+			if err := Append(tx, Event{
+				Org:      org.ID,
+				Caller:   "operator",
+				Action:   Accepted,
+				Object:   why,
+				Decision: Allowed,
+				Outcome:  OK,
+			}); err != nil {
 				return err
 			}
 		}

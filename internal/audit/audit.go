@@ -202,9 +202,19 @@ func (l *Log) BeginIn(ctx context.Context, find func(*store.Tx) (Event, error)) 
 	}
 	return e, func(end End) error {
 		done := Event{
-			Kind: Outcome, Intent: intent.Seq, Org: e.Org, Parent: e.Parent, Caller: e.Caller, Action: e.Action, Outcome: end.Outcome, Host: e.Host,
-			Status: end.Status, RequestBytes: end.RequestBytes, ResponseBytes: end.ResponseBytes, DurationMs: end.Took.Milliseconds(),
-			RequestID: e.RequestID,
+			Kind:          Outcome,
+			Intent:        intent.Seq,
+			Org:           e.Org,
+			Parent:        e.Parent,
+			Caller:        e.Caller,
+			Action:        e.Action,
+			Outcome:       end.Outcome,
+			Host:          e.Host,
+			Status:        end.Status,
+			RequestBytes:  end.RequestBytes,
+			ResponseBytes: end.ResponseBytes,
+			DurationMs:    end.Took.Milliseconds(),
+			RequestID:     e.RequestID,
 		}
 		entry, err := encode(&done)
 		if err != nil {
@@ -249,8 +259,13 @@ func (e *Event) index() *store.Entry {
 		return &store.Entry{Org: e.Org, Intent: e.Intent, Outcome: outcome}
 	}
 	entry := &store.Entry{
-		Org: e.Org, Workspace: e.Workspace, Runtime: e.Runtime, Action: e.Action, Object: e.Object,
-		Denied: e.Decision == Denied, Outcome: outcome,
+		Org:       e.Org,
+		Workspace: e.Workspace,
+		Runtime:   e.Runtime,
+		Action:    e.Action,
+		Object:    e.Object,
+		Denied:    e.Decision == Denied,
+		Outcome:   outcome,
 	}
 	if e.Record != "" {
 		entry.Record = store.Record{Kind: e.Record, UID: e.UID}.Name()

@@ -30,7 +30,15 @@ func BenchmarkLog(b *testing.B) {
 			for from := 0; from < size; from += 1000 {
 				require.NoError(b, db.Write(b.Context(), func(tx *store.Tx) error {
 					for i := from; i < from+1000; i++ {
-						e := Event{Org: "org", Caller: "key:01980a4e-6a3c-7f1e-8c1d-3b2a5d9e4f60", Action: "vault.readRaw", Object: fmt.Sprintf("prod/k%d", i%5000), Decision: Allowed, Outcome: OK, RequestID: "01980a4e-6a3c-7f1e-8c1d-3b2a5d9e4f60"}
+						e := Event{
+							Org:       "org",
+							Caller:    "key:01980a4e-6a3c-7f1e-8c1d-3b2a5d9e4f60",
+							Action:    "vault.readRaw",
+							Object:    fmt.Sprintf("prod/k%d", i%5000),
+							Decision:  Allowed,
+							Outcome:   OK,
+							RequestID: "01980a4e-6a3c-7f1e-8c1d-3b2a5d9e4f60",
+						}
 						if i == 7 {
 							e.Object, e.Outcome, e.Decision = "rare", "vault.outside_mount", Denied
 						}

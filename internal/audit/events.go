@@ -29,7 +29,13 @@ type Page struct {
 // not grow with what is unrelated to that. A page may be short, even empty, and
 // not be the last.
 func List(ctx context.Context, q store.Queries, org string, f bctrl.AuditFilter, ascending bool, from int64, limit int) (p Page, err error) {
-	r := store.EventRange{Org: org, Ascending: ascending, After: f.After, Before: math.MaxInt64, Limit: limit}
+	r := store.EventRange{
+		Org:       org,
+		Ascending: ascending,
+		After:     f.After,
+		Before:    math.MaxInt64,
+		Limit:     limit,
+	}
 	r.By, r.Value = index(f)
 	if f.Before > 0 {
 		r.Before = f.Before
@@ -182,11 +188,35 @@ func describe(row store.StoredEvent) (out bctrl.AuditEvent, err error) {
 		return out, errUnreadable
 	}
 	out = bctrl.AuditEvent{
-		Seq: row.Seq, ID: e.ID, Time: row.At, Caller: e.Caller, WorkspaceID: e.Workspace, Group: e.Group, RuntimeID: e.Runtime,
-		Execution: e.Execution, Action: e.Action, Object: e.Object, UID: e.UID, Version: e.Version, Tier: e.Tier, Secrets: e.Secrets,
-		Decision: bctrl.AuditDecision(e.Decision), Outcome: e.Outcome, Capability: e.Capability, Credential: e.Credential, Consumer: e.Consumer,
-		Method: e.Method, Host: e.Host, Path: e.Path, Status: e.Status, RequestBytes: e.RequestBytes, ResponseBytes: e.ResponseBytes,
-		DurationMs: e.DurationMs, RequestID: e.RequestID, Address: e.Address, Count: e.Count,
+		Seq:           row.Seq,
+		ID:            e.ID,
+		Time:          row.At,
+		Caller:        e.Caller,
+		WorkspaceID:   e.Workspace,
+		Group:         e.Group,
+		RuntimeID:     e.Runtime,
+		Execution:     e.Execution,
+		Action:        e.Action,
+		Object:        e.Object,
+		UID:           e.UID,
+		Version:       e.Version,
+		Tier:          e.Tier,
+		Secrets:       e.Secrets,
+		Decision:      bctrl.AuditDecision(e.Decision),
+		Outcome:       e.Outcome,
+		Capability:    e.Capability,
+		Credential:    e.Credential,
+		Consumer:      e.Consumer,
+		Method:        e.Method,
+		Host:          e.Host,
+		Path:          e.Path,
+		Status:        e.Status,
+		RequestBytes:  e.RequestBytes,
+		ResponseBytes: e.ResponseBytes,
+		DurationMs:    e.DurationMs,
+		RequestID:     e.RequestID,
+		Address:       e.Address,
+		Count:         e.Count,
 	}
 	if row.OutcomeSeq == 0 {
 		return out, nil

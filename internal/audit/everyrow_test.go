@@ -56,54 +56,122 @@ func furnished(t *testing.T) *place {
 			if err := fn(tx); err != nil {
 				return err
 			}
-			return Append(tx, Event{Org: org, Workspace: org + "-ws", Caller: "server", Action: "test.furnish", Outcome: OK})
+			return Append(tx, Event{
+				Org:       org,
+				Workspace: org + "-ws",
+				Caller:    "server",
+				Action:    "test.furnish",
+				Outcome:   OK,
+			})
 		})
 	}
 	for _, org := range []string{"org", "other"} {
 		id := func(name string) string { return org + "-" + name }
 		group := bctrl.InGroup(id("ws"), "g")
 		record(org, func(tx *store.Tx) error {
-			return tx.InsertOrganization(ctx, store.Organization{ID: id("sub"), Name: "sub", Parent: org, CreatedAt: at})
+			return tx.InsertOrganization(ctx, store.Organization{
+				ID:        id("sub"),
+				Name:      "sub",
+				Parent:    org,
+				CreatedAt: at,
+			})
 		})
 		record(org, func(tx *store.Tx) error {
-			return tx.InsertAPIKey(ctx, store.APIKey{ID: id("key"), Org: org, Label: "l", Hash: []byte(id("hash")), CreatedAt: at})
+			return tx.InsertAPIKey(ctx, store.APIKey{
+				ID:        id("key"),
+				Org:       org,
+				Label:     "l",
+				Hash:      []byte(id("hash")),
+				CreatedAt: at,
+			})
 		})
 		record(org, func(tx *store.Tx) error {
-			return tx.InsertDEK(ctx, store.DEK{Scope: org, ID: id("dek"), KEKID: "k", Wrapped: []byte("w"), CreatedAt: at})
+			return tx.InsertDEK(ctx, store.DEK{
+				Scope:     org,
+				ID:        id("dek"),
+				KEKID:     "k",
+				Wrapped:   []byte("w"),
+				CreatedAt: at,
+			})
 		})
 		record(org, func(tx *store.Tx) error { return tx.InsertSealedValue(ctx, id("value"), []byte("s")) })
 		record(org, func(tx *store.Tx) error {
-			return tx.InsertAICredential(ctx, org, store.AICredential{UID: id("ai"), ID: "ai", Version: 1, Meta: []byte("{}"), Sealed: []byte("s"), CreatedAt: at, UpdatedAt: at})
+			return tx.InsertAICredential(ctx, org, store.AICredential{
+				UID:       id("ai"),
+				ID:        "ai",
+				Version:   1,
+				Meta:      []byte("{}"),
+				Sealed:    []byte("s"),
+				CreatedAt: at,
+				UpdatedAt: at,
+			})
 		})
 		record(org, func(tx *store.Tx) error {
 			return tx.InsertWorkspace(ctx, org, store.Workspace{
-				ID: id("ws"), Name: "ws", Version: 1, Namespace: "ws", CreatedAt: at, UpdatedAt: at,
-				Mounts: bctrl.Mounts{AI: &bctrl.AIMount{Allow: []string{"ai"}}},
+				ID:        id("ws"),
+				Name:      "ws",
+				Version:   1,
+				Namespace: "ws",
+				CreatedAt: at,
+				UpdatedAt: at,
+				Mounts:    bctrl.Mounts{AI: &bctrl.AIMount{Allow: []string{"ai"}}},
 			})
 		})
 		record(org, func(tx *store.Tx) error {
 			return tx.SetMountPins(ctx, org, id("ws"), []store.MountPin{{CredentialID: "ai", CredentialUID: id("ai")}})
 		})
 		record(org, func(tx *store.Tx) error {
-			return tx.InsertProfile(ctx, org, store.Profile{ID: "p", UID: id("p"), Label: "l", CreatedAt: at, UpdatedAt: at})
-		})
-		record(org, func(tx *store.Tx) error {
-			return tx.InsertRuntime(ctx, org, store.Runtime{
-				ID: id("rt"), WorkspaceID: id("ws"), Alias: "r", Driver: "stagehand", Status: bctrl.RuntimeActive, Live: true, ProfileUID: id("p"),
-				Group: "g", CreatedAt: at, UpdatedAt: at,
+			return tx.InsertProfile(ctx, org, store.Profile{
+				ID:        "p",
+				UID:       id("p"),
+				Label:     "l",
+				CreatedAt: at,
+				UpdatedAt: at,
 			})
 		})
 		record(org, func(tx *store.Tx) error {
-			return tx.InsertRuntimeToken(ctx, org, store.RuntimeToken{ID: id("token"), RuntimeID: id("rt"), CreatedAt: at, ExpiresAt: at})
+			return tx.InsertRuntime(ctx, org, store.Runtime{
+				ID:          id("rt"),
+				WorkspaceID: id("ws"),
+				Alias:       "r",
+				Driver:      "stagehand",
+				Status:      bctrl.RuntimeActive,
+				Live:        true,
+				ProfileUID:  id("p"),
+				Group:       "g",
+				CreatedAt:   at,
+				UpdatedAt:   at,
+			})
+		})
+		record(org, func(tx *store.Tx) error {
+			return tx.InsertRuntimeToken(ctx, org, store.RuntimeToken{
+				ID:        id("token"),
+				RuntimeID: id("rt"),
+				CreatedAt: at,
+				ExpiresAt: at,
+			})
 		})
 		record(org, func(tx *store.Tx) error {
 			return tx.InsertOperation(ctx, org, bctrl.OperationInfo{
-				ID: id("op"), WorkspaceID: id("ws"), RuntimeID: id("rt"), Status: bctrl.OperationRunning, CreatedAt: at, UpdatedAt: at,
+				ID:          id("op"),
+				WorkspaceID: id("ws"),
+				RuntimeID:   id("rt"),
+				Status:      bctrl.OperationRunning,
+				CreatedAt:   at,
+				UpdatedAt:   at,
 			})
 		})
 		for _, path := range []string{"a/b/f", "a/g"} {
 			record(org, func(tx *store.Tx) error {
-				o := store.Object{ID: id(path), Namespace: "n", Path: path, BlobID: id("blob" + path), SHA256: "s", SizeBytes: 3, CreatedAt: at}
+				o := store.Object{
+					ID:        id(path),
+					Namespace: "n",
+					Path:      path,
+					BlobID:    id("blob" + path),
+					SHA256:    "s",
+					SizeBytes: 3,
+					CreatedAt: at,
+				}
 				_, err := tx.PutObject(ctx, org, o, nil) // there is none to replace
 				return err
 			})
@@ -113,29 +181,69 @@ func furnished(t *testing.T) *place {
 			if err != nil {
 				return err
 			}
-			sec := store.Secret{ID: id("secret"), Version: 1, Scope: bctrl.Global(), Name: "N", Provider: "p", Meta: meta, Sealed: []byte("s"), CreatedAt: at, UpdatedAt: at}
+			sec := store.Secret{
+				ID:        id("secret"),
+				Version:   1,
+				Scope:     bctrl.Global(),
+				Name:      "N",
+				Provider:  "p",
+				Meta:      meta,
+				Sealed:    []byte("s"),
+				CreatedAt: at,
+				UpdatedAt: at,
+			}
 			return tx.InsertSecret(ctx, org, sec, store.SecretIndex{Names: []string{"N", "A"}, Attachments: []bctrl.Scope{group}})
 		})
 		record(org, func(tx *store.Tx) error {
 			c := store.Credential{
-				UID: id("credential"), ID: "c", Version: 1, Provider: "p", Scope: bctrl.InWorkspace(id("ws")),
-				Meta: []byte(`{"secrets":{"f":"` + id("secret") + `"}}`), Sealed: []byte("s"), CreatedAt: at, UpdatedAt: at,
+				UID:       id("credential"),
+				ID:        "c",
+				Version:   1,
+				Provider:  "p",
+				Scope:     bctrl.InWorkspace(id("ws")),
+				Meta:      []byte(`{"secrets":{"f":"` + id("secret") + `"}}`),
+				Sealed:    []byte("s"),
+				CreatedAt: at,
+				UpdatedAt: at,
 			}
 			return tx.InsertCredential(ctx, org, c, map[string]string{"f": id("secret")})
 		})
 		record(org, func(tx *store.Tx) error {
-			return tx.InsertCapability(ctx, org, store.Capability{UID: id("capability"), ID: "a/b", Version: 1, Meta: []byte("{}"), Sealed: []byte("s"), CreatedAt: at, UpdatedAt: at})
+			return tx.InsertCapability(ctx, org, store.Capability{
+				UID:       id("capability"),
+				ID:        "a/b",
+				Version:   1,
+				Meta:      []byte("{}"),
+				Sealed:    []byte("s"),
+				CreatedAt: at,
+				UpdatedAt: at,
+			})
 		})
 		record(org, func(tx *store.Tx) error {
 			return tx.InsertCapabilityPolicy(ctx, org, store.CapabilityPolicy{
-				UID: id("policy"), Capability: "a/b", Version: 1, Meta: []byte(`{"callsPerMinute":3}`), Sealed: []byte("s"), UpdatedAt: at,
+				UID:        id("policy"),
+				Capability: "a/b",
+				Version:    1,
+				Meta:       []byte(`{"callsPerMinute":3}`),
+				Sealed:     []byte("s"),
+				UpdatedAt:  at,
 			})
 		})
 		record(org, func(tx *store.Tx) error { return tx.CountCalls(ctx, org, "a/b") })
 		record(org, func(tx *store.Tx) error {
 			return tx.InsertBinding(ctx, org, store.Binding{
-				UID: id("binding"), Version: 1, BindingKey: store.BindingKey{Scope: group, Target: "a/b", Consumer: "x", Field: "f"},
-				Secret: id("secret"), Sealed: []byte("s"), CreatedAt: at, UpdatedAt: at,
+				UID:     id("binding"),
+				Version: 1,
+				BindingKey: store.BindingKey{
+					Scope:    group,
+					Target:   "a/b",
+					Consumer: "x",
+					Field:    "f",
+				},
+				Secret:    id("secret"),
+				Sealed:    []byte("s"),
+				CreatedAt: at,
+				UpdatedAt: at,
 			})
 		})
 	}

@@ -36,7 +36,13 @@ func newPlace(t *testing.T) *place {
 	dir := t.TempDir()
 	key, err := seal.CreateFile(filepath.Join(dir, "key"))
 	require.NoError(t, err)
-	p := &place{T: t, db: filepath.Join(dir, "bctrl.db"), head: filepath.Join(dir, "key.head"), key: key, rows: storetest.Rows(t)}
+	p := &place{
+		T:    t,
+		db:   filepath.Join(dir, "bctrl.db"),
+		head: filepath.Join(dir, "key.head"),
+		key:  key,
+		rows: storetest.Rows(t),
+	}
 	storetest.Create(t, p.db)
 	p.open()
 	p.write(func(tx *store.Tx) error {
@@ -105,7 +111,14 @@ func (p *place) set(org, key string) {
 		if err != nil {
 			return err
 		}
-		return Append(tx, Event{Org: org, Caller: "key:k", Action: "vault.write", Object: key, Decision: Allowed, Outcome: OK})
+		return Append(tx, Event{
+			Org:      org,
+			Caller:   "key:k",
+			Action:   "vault.write",
+			Object:   key,
+			Decision: Allowed,
+			Outcome:  OK,
+		})
 	})
 }
 
@@ -116,14 +129,27 @@ func (p *place) remove(org, key string) {
 		if err := tx.DeleteVaultEntry(p.Context(), org, "uid-"+org+"-"+key); err != nil {
 			return err
 		}
-		return Append(tx, Event{Org: org, Caller: "key:k", Action: "vault.write", Object: key, Decision: Allowed, Outcome: OK})
+		return Append(tx, Event{
+			Org:      org,
+			Caller:   "key:k",
+			Action:   "vault.write",
+			Object:   key,
+			Decision: Allowed,
+			Outcome:  OK,
+		})
 	})
 }
 
 // use records an intent and its outcome.
 func (p *place) use(org, key, outcome string) {
 	p.Helper()
-	done, err := p.log.Begin(p.Context(), Event{Org: org, Caller: "key:k", Action: "vault.readRaw", Object: key, Decision: Allowed})
+	done, err := p.log.Begin(p.Context(), Event{
+		Org:      org,
+		Caller:   "key:k",
+		Action:   "vault.readRaw",
+		Object:   key,
+		Decision: Allowed,
+	})
 	require.NoError(p, err)
 	require.NoError(p, done(End{Outcome: outcome}))
 }

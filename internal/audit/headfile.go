@@ -47,7 +47,13 @@ func readHead(path string, by signers) (c store.Checkpoint, err error) {
 	if !by.knows(h.Key) {
 		return c, fmt.Errorf("head of the audit log: %w (signed with %.40q, given %q)", seal.ErrWrongKey, h.Key, by.present.ID())
 	}
-	c = store.Checkpoint{Seq: h.Seq, Previous: h.Previous, At: h.At, Head: h.Head, Signature: h.Signature}
+	c = store.Checkpoint{
+		Seq:       h.Seq,
+		Previous:  h.Previous,
+		At:        h.At,
+		Head:      h.Head,
+		Signature: h.Signature,
+	}
 	if !by.signed(c) {
 		return c, fmt.Errorf("%s: %w", path, ErrHeadForged)
 	}
@@ -62,7 +68,14 @@ func writeHead(path string, key seal.Key, c store.Checkpoint) (err error) {
 			err = fmt.Errorf("keeping the head of the audit log: %w", err)
 		}
 	}()
-	text, err := json.Marshal(headFile{Key: key.ID(), Seq: c.Seq, Previous: c.Previous, At: c.At, Head: c.Head, Signature: c.Signature})
+	text, err := json.Marshal(headFile{
+		Key:       key.ID(),
+		Seq:       c.Seq,
+		Previous:  c.Previous,
+		At:        c.At,
+		Head:      c.Head,
+		Signature: c.Signature,
+	})
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,12 @@ func signersOf(ctx context.Context, q store.Queries, key seal.Key) (signers, err
 		if !ed25519.Verify(public, takeover(row, before.Public), row.Signature) || len(before.Public) != ed25519.PublicKeySize {
 			break
 		}
-		s.former = append(s.former, former{id: before.ID, public: before.Public, seq: row.Seq, head: row.Head})
+		s.former = append(s.former, former{
+			id:     before.ID,
+			public: before.Public,
+			seq:    row.Seq,
+			head:   row.Head,
+		})
 		public = before.Public
 	}
 	return s, nil

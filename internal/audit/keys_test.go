@@ -81,8 +81,20 @@ func TestAcceptingGoesOnFromWhatAFormerKeySigned(t *testing.T) {
 func TestALogWithWhatIsNoTextIsWhole(t *testing.T) {
 	p := newPlace(t)
 	for _, e := range []Event{
-		{Org: "org", Caller: "key:k", Action: "key.write", Object: "caf\xe9"},
-		{Org: "org", Caller: "key:\xff", Action: "\xc3", Object: strings.Repeat("\xe9\xe9 ", maxObject), Workspace: "\xed\xa0\x80", Outcome: "\xfe"},
+		{
+			Org:    "org",
+			Caller: "key:k",
+			Action: "key.write",
+			Object: "caf\xe9",
+		},
+		{
+			Org:       "org",
+			Caller:    "key:\xff",
+			Action:    "\xc3",
+			Object:    strings.Repeat("\xe9\xe9 ", maxObject),
+			Workspace: "\xed\xa0\x80",
+			Outcome:   "\xfe",
+		},
 	} {
 		p.write(func(tx *store.Tx) error { return Append(tx, e) })
 	}

@@ -231,7 +231,12 @@ func (n *Notary) Close() error {
 func (n *Notary) Last() (seq int64, head []byte) { return n.last.Seq, n.last.Head }
 
 func (n *Notary) sign(head store.Head) (store.Checkpoint, error) {
-	c := store.Checkpoint{Seq: head.Seq, Previous: n.last.Seq, Head: head.Hash, At: store.Now()}
+	c := store.Checkpoint{
+		Seq:      head.Seq,
+		Previous: n.last.Seq,
+		Head:     head.Hash,
+		At:       store.Now(),
+	}
 	var err error
 	c.Signature, err = n.cfg.Key.Sign(message(c))
 	return c, err

@@ -13,7 +13,12 @@ import (
 // outcome ends as [Unknown]: nobody will ever know.
 func (l *Log) Start(ctx context.Context) error {
 	q, last := l.db.Read(), l.db.Head().Seq
-	before, err := q.Events(ctx, store.EventRange{By: store.ByAction, Value: Started, Before: math.MaxInt64, Limit: 1})
+	before, err := q.Events(ctx, store.EventRange{
+		By:     store.ByAction,
+		Value:  Started,
+		Before: math.MaxInt64,
+		Limit:  1,
+	})
 	if err != nil {
 		return fmt.Errorf("reading the audit log: %w", err)
 	}
@@ -34,7 +39,12 @@ func (l *Log) Start(ctx context.Context) error {
 		}
 		from = rows[len(rows)-1].Seq
 	}
-	return l.Record(ctx, Event{Caller: "server", Action: Started, Decision: Allowed, Outcome: OK})
+	return l.Record(ctx, Event{
+		Caller:   "server",
+		Action:   Started,
+		Decision: Allowed,
+		Outcome:  OK,
+	})
 }
 
 // endUnknown gives the intents among rows their outcome.
@@ -45,7 +55,15 @@ func (l *Log) endUnknown(ctx context.Context, rows []store.StoredEvent) error {
 			if json.Unmarshal(row.Body, &e) != nil || e.Kind != Intent {
 				continue
 			}
-			end := Event{Kind: Outcome, Intent: row.Seq, Org: e.Org, Caller: "server", Action: e.Action, Outcome: Unknown, RequestID: e.RequestID}
+			end := Event{
+				Kind:      Outcome,
+				Intent:    row.Seq,
+				Org:       e.Org,
+				Caller:    "server",
+				Action:    e.Action,
+				Outcome:   Unknown,
+				RequestID: e.RequestID,
+			}
 			if _, err := add(tx, &end); err != nil {
 				return err
 			}

@@ -243,5 +243,11 @@ func TestTheNewestHeadIsOutsideWithinASecondOrSo(t *testing.T) {
 	c, err := p.store.Read().NewestCheckpoint(t.Context())
 	require.NoError(t, err)
 	require.True(t, signedBy(p.key.Public(), c))
-	require.False(t, signedBy(p.key.Public(), store.Checkpoint{Seq: c.Seq, Head: c.Head, Signature: c.Signature, At: c.At, Previous: c.Previous + 1}))
+	require.False(t, signedBy(p.key.Public(), store.Checkpoint{
+		Seq:       c.Seq,
+		Head:      c.Head,
+		Signature: c.Signature,
+		At:        c.At,
+		Previous:  c.Previous + 1,
+	}))
 }

@@ -94,7 +94,13 @@ type VerifyConfig struct {
 // Its error says that something could not be read; what was changed is in the
 // report.
 func Verify(ctx context.Context, cfg VerifyConfig) (*Report, error) {
-	v := &verification{ctx: ctx, cfg: cfg, known: true, named: map[string]bool{}, head: store.Checkpoint{Head: store.ZeroHash()}}
+	v := &verification{
+		ctx:   ctx,
+		cfg:   cfg,
+		known: true,
+		named: map[string]bool{},
+		head:  store.Checkpoint{Head: store.ZeroHash()},
+	}
 	v.report.PublicKey = cfg.Key.Public()
 	var err error
 	if v.by, err = signersOf(ctx, cfg.DB.Read(), cfg.Key); err != nil {

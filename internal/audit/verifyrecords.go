@@ -112,7 +112,12 @@ func (v *verification) mayBeGone(written Event) bool {
 
 func (v *verification) record(e store.StoredEntry, kind bctrl.AuditProblemKind, message string) {
 	v.name(e.Record)
-	v.note(e.Org, bctrl.AuditProblem{Kind: kind, Seq: e.Seq, Record: e.Record, Message: message})
+	v.note(e.Org, bctrl.AuditProblem{
+		Kind:    kind,
+		Seq:     e.Seq,
+		Record:  e.Record,
+		Message: message,
+	})
 }
 
 // name remembers a record that has a problem, as long as the report has room.

@@ -62,7 +62,12 @@ func (b *Broker) compile(t Target, base *url.URL) (*compiled, error) {
 	if err := t.Auth.Validate(); err != nil {
 		return nil, fail(ErrTarget, "%s", problemOf(err))
 	}
-	c := &compiled{now: b.now, base: base.EscapedPath(), defaults: map[string]string{}, fields: lookup(t.Secrets)}
+	c := &compiled{
+		now:      b.now,
+		base:     base.EscapedPath(),
+		defaults: map[string]string{},
+		fields:   lookup(t.Secrets),
+	}
 	c.places = PlacesOf(t.Auth, func(field string) bool { return !t.Secrets[field].IsZero() })
 	required, _ := t.Auth.Fields()
 	for _, field := range required {

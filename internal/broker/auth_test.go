@@ -208,7 +208,12 @@ func TestAPublicFieldStaysInAnswers(t *testing.T) {
 		user, pass, _ := r.BasicAuth()
 		fmt.Fprintf(w, "/Accounts/%s/Messages %s %s", user, pass, r.Header.Get("Authorization"))
 	})
-	auth := bctrl.CredentialAuth{Type: bctrl.AuthBasic, Username: "{sid}", Password: "{token}", Public: []string{"sid"}}
+	auth := bctrl.CredentialAuth{
+		Type:     bctrl.AuthBasic,
+		Username: "{sid}",
+		Password: "{token}",
+		Public:   []string{"sid"},
+	}
 	c, err := b.Client(Target{BaseURL: base, Auth: auth, Secrets: secrets("sid", "AC0123456789", "token", "token-0123456789")})
 	require.NoError(t, err)
 	_, text := send(t, c, request(t, t.Context(), base))

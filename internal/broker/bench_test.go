@@ -32,7 +32,14 @@ func BenchmarkClient(b *testing.B) {
 }
 
 func BenchmarkSignSigV4(b *testing.B) {
-	s := &sigV4{service: "s3", region: "us-east-1", s3: true, tls: true, id: bctrl.NewSecret("AKIDEXAMPLE"), key: bctrl.NewSecret(awsKey)}
+	s := &sigV4{
+		service: "s3",
+		region:  "us-east-1",
+		s3:      true,
+		tls:     true,
+		id:      bctrl.NewSecret("AKIDEXAMPLE"),
+		key:     bctrl.NewSecret(awsKey),
+	}
 	req, err := http.NewRequest(http.MethodGet, "https://bucket.s3.us-east-1.amazonaws.com/a/b?prefix=x", nil)
 	if err != nil {
 		b.Fatal(err)

@@ -166,7 +166,13 @@ func (b *Broker) Client(t Target) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{base: base, auth: auth, maxAnswer: t.MaxAnswer, unpack: t.Unpack, transport: b.secure}
+	c := &Client{
+		base:      base,
+		auth:      auth,
+		maxAnswer: t.MaxAnswer,
+		unpack:    t.Unpack,
+		transport: b.secure,
+	}
 	switch {
 	case t.Auth.Type == bctrl.AuthMTLS:
 		c.transport, err = b.withCertificate(t, base)

@@ -119,12 +119,22 @@ func (c *Client) part(out, resp *http.Response, asked *span, set *scrub.Set) (io
 		return nil, fail(ErrTooLarge, "more than %d bytes", limit)
 	}
 	limit += 2 * asked.margin
-	return &cutting{src: set.Mask(&bounded{src: resp.Body, left: limit, limit: limit, ctx: out.Request.Context()}), skip: part.skip, n: part.n}, nil
+	return &cutting{src: set.Mask(&bounded{
+		src:   resp.Body,
+		left:  limit,
+		limit: limit,
+		ctx:   out.Request.Context(),
+	}), skip: part.skip, n: part.n}, nil
 }
 
 // body is the body of any other answer.
 func (c *Client) body(out, resp *http.Response, set *scrub.Set) (io.Reader, error) {
-	raw := &bounded{src: resp.Body, left: c.maxAnswer, limit: c.maxAnswer, ctx: out.Request.Context()}
+	raw := &bounded{
+		src:   resp.Body,
+		left:  c.maxAnswer,
+		limit: c.maxAnswer,
+		ctx:   out.Request.Context(),
+	}
 	list, err := contentCodings(resp.Header)
 	switch {
 	case err != nil && (c.auth.reusable || c.unpack):
@@ -195,7 +205,10 @@ func (c *Client) unpacked(out *http.Response, raw io.Reader, list []coding, set 
 	out.ContentLength = -1
 	// Nothing is read before the caller does.
 	return set.Reader(&bounded{
-		src: &lazily{open: func() (io.Reader, error) { return unpack(raw, list) }}, left: c.maxAnswer, limit: c.maxAnswer, ctx: out.Request.Context(),
+		src:   &lazily{open: func() (io.Reader, error) { return unpack(raw, list) }},
+		left:  c.maxAnswer,
+		limit: c.maxAnswer,
+		ctx:   out.Request.Context(),
 	}), nil
 }
 

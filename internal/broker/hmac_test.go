@@ -44,7 +44,12 @@ func TestAMACProvesTheRequest(t *testing.T) {
 		},
 		{
 			"another hash, encoding and time", base64.StdEncoding.EncodeToString([]byte(key)),
-			bctrl.HMACAuth{Algorithm: "sha512", Encoding: "base64", KeyEncoding: "base64", Timestamp: "unix-ms"},
+			bctrl.HMACAuth{
+				Algorithm:   "sha512",
+				Encoding:    "base64",
+				KeyEncoding: "base64",
+				Timestamp:   "unix-ms",
+			},
 			"1795348800000\nPOST\n/v1/a%2Fb?x=1&y=2\n" + hex.EncodeToString(b512[:]),
 			func(m string) string {
 				h := hmac.New(sha512.New, []byte(key))
@@ -54,7 +59,12 @@ func TestAMACProvesTheRequest(t *testing.T) {
 		},
 		{
 			"a message of its own", hex.EncodeToString([]byte(key)),
-			bctrl.HMACAuth{Algorithm: "sha256", KeyEncoding: "hex", Timestamp: "rfc3339", Message: "v0:{timestamp}:{path}:{body}:{bodyHash}"},
+			bctrl.HMACAuth{
+				Algorithm:   "sha256",
+				KeyEncoding: "hex",
+				Timestamp:   "rfc3339",
+				Message:     "v0:{timestamp}:{path}:{body}:{bodyHash}",
+			},
 			"v0:2026-11-22T12:00:00Z:/v1/a%2Fb:" + body + ":" + hex.EncodeToString(b256[:]),
 			func(m string) string { return hex.EncodeToString(mac256([]byte(key), m)) },
 		},

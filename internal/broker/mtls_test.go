@@ -34,8 +34,12 @@ func newAuthority(t *testing.T) authority {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{CommonName: "authority"},
+		NotAfter:              time.Now().Add(time.Hour),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	require.NoError(t, err)
@@ -52,8 +56,10 @@ func (a authority) issue(t *testing.T, name string) map[string]bctrl.Secret {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		SerialNumber: big.NewInt(2),
+		Subject:      pkix.Name{CommonName: name},
+		NotAfter:     time.Now().Add(time.Hour),
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
 	require.NoError(t, err)
@@ -83,7 +89,12 @@ func TestTheCertificateIsPresented(t *testing.T) {
 	mtls := bctrl.CredentialAuth{Type: bctrl.AuthMTLS}
 
 	for _, name := range []string{"acme", "globex", "acme"} {
-		c, err := b.Client(Target{BaseURL: srv.URL, Identity: name, Auth: mtls, Secrets: trusted.issue(t, name)})
+		c, err := b.Client(Target{
+			BaseURL:  srv.URL,
+			Identity: name,
+			Auth:     mtls,
+			Secrets:  trusted.issue(t, name),
+		})
 		require.NoError(t, err)
 		for range 2 {
 			_, text := send(t, c, request(t, t.Context(), srv.URL))

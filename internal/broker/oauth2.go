@@ -60,11 +60,21 @@ func (b *Broker) oauth2(c *compiled, t Target) error {
 		c.late = append(c.late, lateEntry{name: "Authorization", text: bearer})
 	}
 	e := endpoint{
-		transport: b.secure, url: address, auth: *t.Auth.OAuth2,
-		clientID: t.Secrets["clientId"], clientSecret: t.Secrets["clientSecret"],
+		transport:    b.secure,
+		url:          address,
+		auth:         *t.Auth.OAuth2,
+		clientID:     t.Secrets["clientId"],
+		clientSecret: t.Secrets["clientSecret"],
 	}
 	refresh := t.Secrets[fieldRefreshToken]
-	c.tokens = &tokenSource{endpoint: e, grant: b.tokens.get(e.id(t.Identity, refresh), refresh), cache: &b.tokens, identity: t.Identity, rotated: t.Rotated, now: b.now}
+	c.tokens = &tokenSource{
+		endpoint: e,
+		grant:    b.tokens.get(e.id(t.Identity, refresh), refresh),
+		cache:    &b.tokens,
+		identity: t.Identity,
+		rotated:  t.Rotated,
+		now:      b.now,
+	}
 	return nil
 }
 

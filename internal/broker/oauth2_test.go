@@ -94,8 +94,10 @@ func (a *authorizer) target(change func(*bctrl.OAuth2Auth)) Target {
 		change(&auth)
 	}
 	return Target{
-		BaseURL: a.base, Identity: "org/credential", Auth: bctrl.CredentialAuth{Type: bctrl.AuthOAuth2, OAuth2: &auth},
-		Secrets: secrets("clientId", "client:1", "clientSecret", "client-secret/1", "refreshToken", "refresh-0-0123456789"),
+		BaseURL:  a.base,
+		Identity: "org/credential",
+		Auth:     bctrl.CredentialAuth{Type: bctrl.AuthOAuth2, OAuth2: &auth},
+		Secrets:  secrets("clientId", "client:1", "clientSecret", "client-secret/1", "refreshToken", "refresh-0-0123456789"),
 	}
 }
 

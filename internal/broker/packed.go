@@ -60,7 +60,14 @@ type packedPiece struct {
 // newPacked looks at the beginning. Where that holds a secret it returns
 // [errHeld], and what it has read of src in first.
 func newPacked(ctx context.Context, src io.Reader, list []coding, set *scrub.Set, strict bool) (p *packed, first []byte, err error) {
-	p = &packed{ctx: ctx, src: src, finder: set.Finder(), plain: set.Finder(), window: windowOf(list), strict: strict}
+	p = &packed{
+		ctx:    ctx,
+		src:    src,
+		finder: set.Finder(),
+		plain:  set.Finder(),
+		window: windowOf(list),
+		strict: strict,
+	}
 	p.text, err = unpack(packedSource{p}, list)
 	if err != nil {
 		p.fail()

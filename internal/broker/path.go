@@ -36,7 +36,12 @@ func CheckPath(path string) error {
 }
 
 func errPath(why string) error {
-	return &bctrl.Error{Status: http.StatusBadRequest, Code: "invoke.path_refused", Field: "path", Message: "the path is refused: " + why}
+	return &bctrl.Error{
+		Status:  http.StatusBadRequest,
+		Code:    "invoke.path_refused",
+		Field:   "path",
+		Message: "the path is refused: " + why,
+	}
 }
 
 // readPath returns every way in which servers are known to read a path. The

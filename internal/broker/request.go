@@ -26,8 +26,11 @@ type Rule struct {
 func (r Rule) Admit(method, path string) (template string, err error) {
 	if !slices.Contains(r.Methods, method) {
 		return "", &bctrl.Error{
-			Status: http.StatusForbidden, Code: "invoke.method_not_allowed", Field: "method",
-			Message: "the capability does not permit this method", Hint: "it permits " + strings.Join(r.Methods, ", "),
+			Status:  http.StatusForbidden,
+			Code:    "invoke.method_not_allowed",
+			Field:   "method",
+			Message: "the capability does not permit this method",
+			Hint:    "it permits " + strings.Join(r.Methods, ", "),
 		}
 	}
 	readings, err := readPath(path)
@@ -53,8 +56,11 @@ func (r Rule) Admit(method, path string) (template string, err error) {
 
 func (r Rule) errOutside(message string) error {
 	return &bctrl.Error{
-		Status: http.StatusForbidden, Code: "invoke.path_not_allowed", Field: "path",
-		Message: message, Hint: "it permits what is at or below " + strings.Join(r.Paths, ", "),
+		Status:  http.StatusForbidden,
+		Code:    "invoke.path_not_allowed",
+		Field:   "path",
+		Message: message,
+		Hint:    "it permits what is at or below " + strings.Join(r.Paths, ", "),
 	}
 }
 
@@ -77,19 +83,29 @@ func CheckHeader(h http.Header) error {
 		lower := hyphened(name)
 		switch {
 		case !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values, func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }):
-			return &bctrl.Error{Status: http.StatusBadRequest, Code: "invoke.header_refused", Field: "headers", Message: "a header's name or value holds a character that no header can carry"}
+			return &bctrl.Error{
+				Status:  http.StatusBadRequest,
+				Code:    "invoke.header_refused",
+				Field:   "headers",
+				Message: "a header's name or value holds a character that no header can carry",
+			}
 		case slices.Contains(callerHeaders, lower):
 			return AuthRefused("header", name)
 		case changesProtocol(lower, values):
 			return &bctrl.Error{
-				Status: http.StatusBadRequest, Code: "invoke.upgrade_refused", Field: "headers",
+				Status:  http.StatusBadRequest,
+				Code:    "invoke.upgrade_refused",
+				Field:   "headers",
 				Message: "the request asks for another protocol, as a websocket does: a request and its answer is all that is passed on",
 				Hint:    "use the provider's HTTP API; answers stream, as server-sent events do",
 			}
 		case changesRequest(lower):
 			return &bctrl.Error{
-				Status: http.StatusBadRequest, Code: "invoke.header_refused", Field: "headers",
-				Message: "the header " + lower + " would change what is asked after it was checked", Hint: "leave it out; method, path and host have fields of their own",
+				Status:  http.StatusBadRequest,
+				Code:    "invoke.header_refused",
+				Field:   "headers",
+				Message: "the header " + lower + " would change what is asked after it was checked",
+				Hint:    "leave it out; method, path and host have fields of their own",
 			}
 		}
 	}
@@ -113,13 +129,20 @@ var ruleParameters = []string{"_method", "x-http-method-override", "$method"}
 func CheckQuery(raw string) error {
 	for i := range len(raw) {
 		if raw[i] <= ' ' || raw[i] == 0x7f { // as HTTP/2 may bring it
-			return &bctrl.Error{Status: http.StatusBadRequest, Code: "request.query", Field: "query", Message: "the query is malformed: it holds a space or a control character"}
+			return &bctrl.Error{
+				Status:  http.StatusBadRequest,
+				Code:    "request.query",
+				Field:   "query",
+				Message: "the query is malformed: it holds a space or a control character",
+			}
 		}
 	}
 	for name := range parameterNames(raw) {
 		if slices.ContainsFunc(ruleParameters, func(other string) bool { return strings.EqualFold(name, other) }) {
 			return &bctrl.Error{
-				Status: http.StatusBadRequest, Code: "invoke.parameter_refused", Field: "query",
+				Status:  http.StatusBadRequest,
+				Code:    "invoke.parameter_refused",
+				Field:   "query",
 				Message: "a query parameter would change what is asked after it was checked",
 			}
 		}
@@ -135,7 +158,9 @@ func AuthRefused(kind, name string) error {
 		field = "query"
 	}
 	return &bctrl.Error{
-		Status: http.StatusBadRequest, Code: "invoke.auth_refused", Field: field,
+		Status:  http.StatusBadRequest,
+		Code:    "invoke.auth_refused",
+		Field:   field,
 		Message: "the request brings its own authentication: the " + kind + " " + strings.ToLower(name),
 		Hint:    "leave it out: the broker adds what the credential needs. Where a provider's SDK calls the proxy, a key or token of this server stands there",
 	}

@@ -149,7 +149,12 @@ func Choose(state State, q Query) (Resolved, error) {
 	case c.Disabled && !q.Test:
 		return Resolved{}, refuse(409, "credentials.disabled", "the credential "+c.ID+" is disabled", "enable it, or name another: a disabled one is never passed over")
 	}
-	r := Resolved{Credential: c, Tier: found.tier, Secrets: map[string]string{}, Bindings: map[string]Bound{}}
+	r := Resolved{
+		Credential: c,
+		Tier:       found.tier,
+		Secrets:    map[string]string{},
+		Bindings:   map[string]Bound{},
+	}
 	for field, id := range c.Secrets {
 		if err := secrets[id].usableFor(c); id != "" && err != nil {
 			return Resolved{}, err
@@ -365,7 +370,12 @@ func (b Binding) ofCapability() bool { return strings.Contains(b.Target, "/") }
 // The refusals of resolving. They name ids, never a value.
 
 func refuse(status int, code, message, hint string) *bctrl.Error {
-	return &bctrl.Error{Status: status, Code: code, Message: message, Hint: hint}
+	return &bctrl.Error{
+		Status:  status,
+		Code:    code,
+		Message: message,
+		Hint:    hint,
+	}
 }
 
 func errNoCredential() *bctrl.Error {

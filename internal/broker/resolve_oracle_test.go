@@ -244,9 +244,15 @@ func anySecret(id string) *rapid.Generator[Secret] {
 func anyCredential(id string) *rapid.Generator[Credential] {
 	return rapid.Custom(func(t *rapid.T) Credential {
 		c := Credential{
-			UID: "uid-" + id, ID: id, Provider: anyOf("p", "p", "p", "q").Draw(t, "provider"), Scope: anyScope().Draw(t, "scope"),
-			Priority: rapid.IntRange(0, 2).Draw(t, "priority"), Disabled: seldom(t, "disabled"), Tampered: seldom(t, "tampered"),
-			Provisioned: rapid.Bool().Draw(t, "provisioned"), Secrets: map[string]string{},
+			UID:         "uid-" + id,
+			ID:          id,
+			Provider:    anyOf("p", "p", "p", "q").Draw(t, "provider"),
+			Scope:       anyScope().Draw(t, "scope"),
+			Priority:    rapid.IntRange(0, 2).Draw(t, "priority"),
+			Disabled:    seldom(t, "disabled"),
+			Tampered:    seldom(t, "tampered"),
+			Provisioned: rapid.Bool().Draw(t, "provisioned"),
+			Secrets:     map[string]string{},
 		}
 		if c.AI = seldom(t, "ai"); c.AI {
 			c.Scope, c.Provisioned, c.Secrets["key"] = bctrl.Global(), false, ""
@@ -262,9 +268,13 @@ func anyCredential(id string) *rapid.Generator[Credential] {
 func anyBinding(uid string) *rapid.Generator[Binding] {
 	return rapid.Custom(func(t *rapid.T) Binding {
 		return Binding{
-			UID: uid, Scope: anyScope().Draw(t, "scope"), Target: anyOf("p/one", "p/two", "c0", "c1").Draw(t, "target"),
-			Consumer: anyOf("", "bot", "crm").Draw(t, "consumer"), Field: anyOf("", "key", "id").Draw(t, "field"),
-			Secret: anyOf("s0", "s1", "s2", "s0", "s1", "s2", "gone").Draw(t, "secret"), Tampered: seldom(t, "tampered"),
+			UID:      uid,
+			Scope:    anyScope().Draw(t, "scope"),
+			Target:   anyOf("p/one", "p/two", "c0", "c1").Draw(t, "target"),
+			Consumer: anyOf("", "bot", "crm").Draw(t, "consumer"),
+			Field:    anyOf("", "key", "id").Draw(t, "field"),
+			Secret:   anyOf("s0", "s1", "s2", "s0", "s1", "s2", "gone").Draw(t, "secret"),
+			Tampered: seldom(t, "tampered"),
 		}
 	})
 }
@@ -295,9 +305,10 @@ func anyState() *rapid.Generator[State] {
 func anyQuery() *rapid.Generator[Query] {
 	return rapid.Custom(func(t *rapid.T) Query {
 		q := Query{
-			Provider: anyOf("p", "p", "p", "q").Draw(t, "provider"), Capability: anyOf("", "p/one", "p/two").Draw(t, "capability"),
-			Consumer: anyOf("", "bot", "crm").Draw(t, "consumer"),
-			Context:  anyOf(bctrl.Scope{}, bctrl.Global(), bctrl.InWorkspace("a"), bctrl.InGroup("a", "x"), bctrl.InGroup("a", "x"), bctrl.InGroup("b", "x")).Draw(t, "context"),
+			Provider:   anyOf("p", "p", "p", "q").Draw(t, "provider"),
+			Capability: anyOf("", "p/one", "p/two").Draw(t, "capability"),
+			Consumer:   anyOf("", "bot", "crm").Draw(t, "consumer"),
+			Context:    anyOf(bctrl.Scope{}, bctrl.Global(), bctrl.InWorkspace("a"), bctrl.InGroup("a", "x"), bctrl.InGroup("a", "x"), bctrl.InGroup("b", "x")).Draw(t, "context"),
 		}
 		if !often(t, "unnamed") || rapid.Bool().Draw(t, "named") && rapid.Bool().Draw(t, "named2") {
 			q.Credential = anyOf("c0", "c1", "nobody").Draw(t, "name")
@@ -438,7 +449,13 @@ func TestBindingsAreTheOracles(t *testing.T) {
 	for range 20 {
 		rapid.Check(t, func(t *rapid.T) {
 			state, q := State{}, anyQuery().Draw(t, "query")
-			c := Credential{UID: "uid-c0", ID: "c0", Provider: "p", Scope: bctrl.Global(), Secrets: map[string]string{"key": "s0"}}
+			c := Credential{
+				UID:      "uid-c0",
+				ID:       "c0",
+				Provider: "p",
+				Scope:    bctrl.Global(),
+				Secrets:  map[string]string{"key": "s0"},
+			}
 			if rapid.Bool().Draw(t, "two fields") {
 				c.Secrets["id"] = "s1"
 			}

@@ -11,7 +11,13 @@ import (
 func TestTheMostSpecificScopeIsUsed(t *testing.T) {
 	secret := func(id string, scope bctrl.Scope) Secret { return Secret{ID: id, Scope: scope} }
 	credential := func(id string, scope bctrl.Scope) Credential {
-		return Credential{UID: id, ID: id, Provider: "p", Scope: scope, Secrets: map[string]string{"key": "s-" + id}}
+		return Credential{
+			UID:      id,
+			ID:       id,
+			Provider: "p",
+			Scope:    scope,
+			Secrets:  map[string]string{"key": "s-" + id},
+		}
 	}
 	ws, group, other := bctrl.InWorkspace("w"), bctrl.InGroup("w", "g"), bctrl.InGroup("w", "h")
 	all := State{
@@ -62,48 +68,147 @@ func TestTheMostSpecificScopeIsUsed(t *testing.T) {
 			Query{Context: bctrl.InGroup("v", "g")}, "of-all global key=s-of-all"},
 		{"attached only is not there by scope", func(s *State) { s.Secrets[0].AttachedOnly = true }, Query{}, "credentials.none"},
 		{"a binding replaces the secret", func(s *State) {
-			s.Bindings = []Binding{{UID: "b", Scope: ws, Target: "of-ws", Secret: "s-of-all"}}
+			s.Bindings = []Binding{{
+				UID:    "b",
+				Scope:  ws,
+				Target: "of-ws",
+				Secret: "s-of-all",
+			}}
 		}, Query{Context: other}, "of-ws workspace key=s-of-all by b"},
 		{"but a global one replaces no workspace's", func(s *State) {
-			s.Bindings = []Binding{{UID: "b", Scope: bctrl.Global(), Target: "of-ws", Secret: "s-of-all"}}
+			s.Bindings = []Binding{{
+				UID:    "b",
+				Scope:  bctrl.Global(),
+				Target: "of-ws",
+				Secret: "s-of-all",
+			}}
 		}, Query{Context: other}, "of-ws workspace key=s-of-ws"},
 		{"nor a global one of the capability a group's", func(s *State) {
-			s.Bindings = []Binding{{UID: "b", Scope: bctrl.Global(), Target: "p/one", Consumer: "bot", Secret: "s-of-all"}}
+			s.Bindings = []Binding{{
+				UID:      "b",
+				Scope:    bctrl.Global(),
+				Target:   "p/one",
+				Consumer: "bot",
+				Secret:   "s-of-all",
+			}}
 		}, Query{Context: group, Capability: "p/one", Consumer: "bot"}, "of-group group key=s-of-group"},
 		{"nor a workspace's what is attached to the group", func(s *State) {
 			s.Secrets[0].Attached = []bctrl.Scope{other}
-			s.Bindings = []Binding{{UID: "b", Scope: ws, Target: "of-all", Secret: "s-of-ws"}}
+			s.Bindings = []Binding{{
+				UID:    "b",
+				Scope:  ws,
+				Target: "of-all",
+				Secret: "s-of-ws",
+			}}
 		}, Query{Context: other}, "of-all attached key=s-of-all"},
 		{"which one of the group does", func(s *State) {
 			s.Secrets[0].Attached = []bctrl.Scope{other}
-			s.Bindings = []Binding{{UID: "b", Scope: other, Target: "of-all", Secret: "s-of-ws"}}
+			s.Bindings = []Binding{{
+				UID:    "b",
+				Scope:  other,
+				Target: "of-all",
+				Secret: "s-of-ws",
+			}}
 		}, Query{Context: other}, "of-all attached key=s-of-ws by b"},
 		{"a named one is no less specific for that", func(s *State) {
-			s.Bindings = []Binding{{UID: "b", Scope: ws, Target: "of-group", Secret: "s-of-ws"}}
+			s.Bindings = []Binding{{
+				UID:    "b",
+				Scope:  ws,
+				Target: "of-group",
+				Secret: "s-of-ws",
+			}}
 		}, Query{Context: group, Credential: "of-group"}, "of-group group key=s-of-group"},
 		{"nor more specific", func(s *State) {
-			s.Bindings = []Binding{{UID: "b", Scope: ws, Target: "of-all", Secret: "s-of-ws"}}
+			s.Bindings = []Binding{{
+				UID:    "b",
+				Scope:  ws,
+				Target: "of-all",
+				Secret: "s-of-ws",
+			}}
 		}, Query{Context: group, Credential: "of-all"}, "of-all global key=s-of-ws by b"},
 		{"a less specific one that was changed is not looked at", func(s *State) {
-			s.Bindings = []Binding{{UID: "b", Scope: bctrl.Global(), Target: "of-group", Secret: "s-of-all", Tampered: true}}
+			s.Bindings = []Binding{{
+				UID:      "b",
+				Scope:    bctrl.Global(),
+				Target:   "of-group",
+				Secret:   "s-of-all",
+				Tampered: true,
+			}}
 		}, Query{Context: group}, "of-group group key=s-of-group"},
 		{"one whose secret is gone falls through to the next", func(s *State) {
-			s.Bindings = []Binding{{UID: "b", Scope: group, Target: "of-all", Secret: "gone"}, {UID: "c", Scope: ws, Target: "of-all", Secret: "s-of-ws"}}
+			s.Bindings = []Binding{{
+				UID:    "b",
+				Scope:  group,
+				Target: "of-all",
+				Secret: "gone",
+			}, {
+				UID:    "c",
+				Scope:  ws,
+				Target: "of-all",
+				Secret: "s-of-ws",
+			}}
 		}, Query{Context: group, Credential: "of-all"}, "of-all global key=s-of-ws by c"},
 		{"one whose secret is another provider's does not", func(s *State) {
 			s.Secrets[2].Provider = "q"
-			s.Bindings = []Binding{{UID: "b", Scope: group, Target: "of-all", Secret: "s-of-group"}, {UID: "c", Scope: ws, Target: "of-all", Secret: "s-of-ws"}}
+			s.Bindings = []Binding{{
+				UID:    "b",
+				Scope:  group,
+				Target: "of-all",
+				Secret: "s-of-group",
+			}, {
+				UID:    "c",
+				Scope:  ws,
+				Target: "of-all",
+				Secret: "s-of-ws",
+			}}
 		}, Query{Context: group, Credential: "of-all"}, "secrets.pinned"},
 		{"an AI credential counts as global", func(s *State) {
-			s.Credentials = append(s.Credentials, Credential{UID: "u", ID: "ai", Provider: "p", AI: true, Scope: bctrl.Global(), Secrets: map[string]string{"apiKey": ""}})
-			s.Bindings = []Binding{{UID: "b", Scope: bctrl.Global(), Target: "ai", Secret: "s-of-all"}}
+			s.Credentials = append(s.Credentials, Credential{
+				UID:      "u",
+				ID:       "ai",
+				Provider: "p",
+				AI:       true,
+				Scope:    bctrl.Global(),
+				Secrets:  map[string]string{"apiKey": ""},
+			})
+			s.Bindings = []Binding{{
+				UID:    "b",
+				Scope:  bctrl.Global(),
+				Target: "ai",
+				Secret: "s-of-all",
+			}}
 		}, Query{Context: group, Credential: "ai"}, "ai global apiKey=s-of-all by b"},
 		{"an AI credential has its own key", func(s *State) {
-			s.Credentials = append(s.Credentials, Credential{UID: "u", ID: "ai", Provider: "p", AI: true, Scope: bctrl.Global(), Secrets: map[string]string{"apiKey": ""}})
+			s.Credentials = append(s.Credentials, Credential{
+				UID:      "u",
+				ID:       "ai",
+				Provider: "p",
+				AI:       true,
+				Scope:    bctrl.Global(),
+				Secrets:  map[string]string{"apiKey": ""},
+			})
 		}, Query{Context: group, Credential: "ai"}, "ai global apiKey="},
 		{"or the one bound for it", func(s *State) {
-			s.Credentials = append(s.Credentials, Credential{UID: "u", ID: "ai", Provider: "p", AI: true, Scope: bctrl.Global(), Secrets: map[string]string{"apiKey": ""}})
-			s.Bindings = []Binding{{UID: "b", Scope: ws, Target: "ai", Secret: "s-of-ws"}, {UID: "c", Scope: group, Target: "ai", Field: "apiKey", Secret: "s-of-group"}}
+			s.Credentials = append(s.Credentials, Credential{
+				UID:      "u",
+				ID:       "ai",
+				Provider: "p",
+				AI:       true,
+				Scope:    bctrl.Global(),
+				Secrets:  map[string]string{"apiKey": ""},
+			})
+			s.Bindings = []Binding{{
+				UID:    "b",
+				Scope:  ws,
+				Target: "ai",
+				Secret: "s-of-ws",
+			}, {
+				UID:    "c",
+				Scope:  group,
+				Target: "ai",
+				Field:  "apiKey",
+				Secret: "s-of-group",
+			}}
 		}, Query{Context: group, Credential: "ai"}, "ai global apiKey=s-of-group by c"},
 	} {
 		state := State{

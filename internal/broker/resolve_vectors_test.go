@@ -16,7 +16,11 @@ func TestWhatACallIsMadeWithIsAsTheVectorsHaveIt(t *testing.T) {
 	require.NoError(t, err)
 	for _, c := range cases {
 		got := vectorAnswer(Resolve(vectorState(c), Query{
-			Provider: "p", Capability: c.Capability, Credential: c.Credential, Consumer: c.Consumer, Context: vectorScope(c.Context),
+			Provider:   "p",
+			Capability: c.Capability,
+			Credential: c.Credential,
+			Consumer:   c.Consumer,
+			Context:    vectorScope(c.Context),
 		}))
 		require.Equal(t, c.Want, got, "%s: %s", c.ID, c.Why)
 	}
@@ -32,11 +36,23 @@ func vectorState(c vectors.Resolve) (state State) {
 	}
 	for _, k := range c.Credentials {
 		state.Credentials = append(state.Credentials, Credential{
-			UID: k.ID, ID: k.ID, Provider: "p", Scope: vectorScope(k.Scope), AI: k.AI, Disabled: k.Disabled, Secrets: map[string]string{"key": k.Secret},
+			UID:      k.ID,
+			ID:       k.ID,
+			Provider: "p",
+			Scope:    vectorScope(k.Scope),
+			AI:       k.AI,
+			Disabled: k.Disabled,
+			Secrets:  map[string]string{"key": k.Secret},
 		})
 	}
 	for _, b := range c.Bindings {
-		state.Bindings = append(state.Bindings, Binding{UID: b.ID, Scope: vectorScope(b.Scope), Target: b.Target, Consumer: b.Consumer, Secret: b.Secret})
+		state.Bindings = append(state.Bindings, Binding{
+			UID:      b.ID,
+			Scope:    vectorScope(b.Scope),
+			Target:   b.Target,
+			Consumer: b.Consumer,
+			Secret:   b.Secret,
+		})
 	}
 	return state
 }

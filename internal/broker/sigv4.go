@@ -36,8 +36,13 @@ type sigV4 struct {
 
 func newSigV4(a bctrl.SigV4Auth, secrets map[string]bctrl.Secret, base *url.URL) (*sigV4, error) {
 	s := &sigV4{
-		service: a.Service, region: a.Region, s3: a.Service == "s3", tls: base.Scheme == "https",
-		id: secrets["accessKeyId"], key: secrets["secretAccessKey"], session: secrets["sessionToken"],
+		service: a.Service,
+		region:  a.Region,
+		s3:      a.Service == "s3",
+		tls:     base.Scheme == "https",
+		id:      secrets["accessKeyId"],
+		key:     secrets["secretAccessKey"],
+		session: secrets["sessionToken"],
 	}
 	if s.region == "" {
 		s.region = regionOf(base.Hostname())
@@ -84,7 +89,13 @@ func (s *sigV4) sign(out *http.Request, now time.Time) ([]bctrl.Secret, error) {
 	} else {
 		out.Header.Del(payloadHeader)
 	}
-	c := canonical{method: out.Method, path: out.URL.EscapedPath(), query: sortQuery(out.URL.RawQuery), payload: payload, headers: signedHeaders(out)}
+	c := canonical{
+		method:  out.Method,
+		path:    out.URL.EscapedPath(),
+		query:   sortQuery(out.URL.RawQuery),
+		payload: payload,
+		headers: signedHeaders(out),
+	}
 	if !s.s3 {
 		c.path = awsEscape(c.path, "/")
 	}

@@ -56,7 +56,10 @@ func TestSignaturesAreThoseOfTheTestSuite(t *testing.T) {
 	const date = "20150830T123600Z"
 	for _, v := range sigV4Vectors {
 		c := canonical{
-			method: v.method, path: awsEscape(v.path, "/"), query: sortQuery(escapeQuery(v.query)), payload: hashOf(v.body),
+			method:  v.method,
+			path:    awsEscape(v.path, "/"),
+			query:   sortQuery(escapeQuery(v.query)),
+			payload: hashOf(v.body),
 			headers: headersOf(append([]string{"Host", "example.amazonaws.com", "X-Amz-Date", date}, v.headers...)),
 		}
 		key := signingKey(awsKey, date[:8], "us-east-1", "service")
@@ -71,7 +74,10 @@ func TestSignaturesAreThoseOfTheS3Examples(t *testing.T) {
 		u := &url.URL{Path: v.path, RawQuery: v.query}
 		(&sigV4{s3: true}).normalize(u)
 		c := canonical{
-			method: v.method, path: u.EscapedPath(), query: sortQuery(escapeQuery(v.query)), payload: hashOf(v.body),
+			method:  v.method,
+			path:    u.EscapedPath(),
+			query:   sortQuery(escapeQuery(v.query)),
+			payload: hashOf(v.body),
 			headers: headersOf(append([]string{
 				"Host", "examplebucket.s3.amazonaws.com", "X-Amz-Date", date, "X-Amz-Content-Sha256", hashOf(v.body),
 			}, v.headers...)),
@@ -247,8 +253,20 @@ func FuzzSigning(f *testing.F) {
 		}
 		u.RawQuery = query
 		before := strings.Split(u.EscapedPath(), "/")
-		req := &http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: http.Header{"X-Amz-Meta-A": {header}}}
-		signer := &sigV4{service: "bedrock", region: "us-east-1", s3: s3, tls: true, id: bctrl.NewSecret("AKIDEXAMPLE"), key: bctrl.NewSecret(awsKey)}
+		req := &http.Request{
+			Method: http.MethodGet,
+			URL:    u,
+			Host:   u.Host,
+			Header: http.Header{"X-Amz-Meta-A": {header}},
+		}
+		signer := &sigV4{
+			service: "bedrock",
+			region:  "us-east-1",
+			s3:      s3,
+			tls:     true,
+			id:      bctrl.NewSecret("AKIDEXAMPLE"),
+			key:     bctrl.NewSecret(awsKey),
+		}
 		if s3 {
 			signer.service = "s3"
 		}

@@ -321,7 +321,12 @@ func (c *Custodian) sign(ctx context.Context, key seal.Key) (err error) {
 	if c.cfg.HeadFile == "" {
 		return nil
 	}
-	c.notary, err = audit.OpenNotary(ctx, audit.NotaryConfig{DB: c.cfg.DB, Key: key, HeadFile: c.cfg.HeadFile, Log: c.cfg.Log})
+	c.notary, err = audit.OpenNotary(ctx, audit.NotaryConfig{
+		DB:       c.cfg.DB,
+		Key:      key,
+		HeadFile: c.cfg.HeadFile,
+		Log:      c.cfg.Log,
+	})
 	if err != nil {
 		return fmt.Errorf("opening the audit log: %w", err)
 	}
@@ -366,5 +371,11 @@ func (c *Custodian) Close() error {
 
 // event is the event of something that the server does of itself.
 func event(action, object string) audit.Event {
-	return audit.Event{Caller: "server", Action: action, Object: object, Decision: audit.Allowed, Outcome: audit.OK}
+	return audit.Event{
+		Caller:   "server",
+		Action:   action,
+		Object:   object,
+		Decision: audit.Allowed,
+		Outcome:  audit.OK,
+	}
 }

@@ -23,7 +23,13 @@ func (d dataKeys) DEK(ctx context.Context, scope string) (seal.WrappedDEK, bool,
 
 func (d dataKeys) CreateDEK(ctx context.Context, k seal.WrappedDEK) (seal.WrappedDEK, error) {
 	err := d.db.Write(ctx, func(tx *store.Tx) error {
-		if err := tx.InsertDEK(ctx, store.DEK{Scope: k.Scope, ID: k.ID, KEKID: k.KeyID, Wrapped: k.Sealed, CreatedAt: store.Now()}); err != nil {
+		if err := tx.InsertDEK(ctx, store.DEK{
+			Scope:     k.Scope,
+			ID:        k.ID,
+			KEKID:     k.KeyID,
+			Wrapped:   k.Sealed,
+			CreatedAt: store.Now(),
+		}); err != nil {
 			return err
 		}
 		return audit.Append(tx, scoped(created, k.Scope, k.Scope))
@@ -35,7 +41,12 @@ func (d dataKeys) CreateDEK(ctx context.Context, k seal.WrappedDEK) (seal.Wrappe
 }
 
 func wrapped(k store.DEK) seal.WrappedDEK {
-	return seal.WrappedDEK{ID: k.ID, Scope: k.Scope, KeyID: k.KEKID, Sealed: k.Wrapped}
+	return seal.WrappedDEK{
+		ID:     k.ID,
+		Scope:  k.Scope,
+		KeyID:  k.KEKID,
+		Sealed: k.Wrapped,
+	}
 }
 
 // scoped is an event of what happens to the data key of a scope.

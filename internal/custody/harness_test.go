@@ -42,7 +42,12 @@ type place struct {
 
 func newPlace(t *testing.T, source bctrl.SealSource) *place {
 	t.Helper()
-	p := &place{T: t, dir: t.TempDir(), source: source, sealed: map[string][]byte{}}
+	p := &place{
+		T:      t,
+		dir:    t.TempDir(),
+		source: source,
+		sealed: map[string][]byte{},
+	}
 	switch source {
 	case bctrl.SealPassphrase:
 		p.given = first
@@ -62,8 +67,13 @@ func (p *place) keyFile() string { return filepath.Join(p.dir, "key") }
 
 func (p *place) config() Config {
 	return Config{
-		DB: p.db, Rows: p.rows, Source: p.source, KeyFile: p.keyFile(), KeyVariable: variable,
-		Passphrase: bctrl.NewSecret(p.given), HeadFile: filepath.Join(p.dir, "head"),
+		DB:          p.db,
+		Rows:        p.rows,
+		Source:      p.source,
+		KeyFile:     p.keyFile(),
+		KeyVariable: variable,
+		Passphrase:  bctrl.NewSecret(p.given),
+		HeadFile:    filepath.Join(p.dir, "head"),
 	}
 }
 

@@ -58,7 +58,13 @@ func TestACrashAtAnyPointOfARotationLeavesTheDataReadable(t *testing.T) {
 
 			for _, i := range images {
 				after := i.at == "durable" || i.at == pointCommitted || i.at == pointSettled
-				q := &place{T: t, dir: i.dir, source: source, sealed: p.sealed, given: oldGiven}
+				q := &place{
+					T:      t,
+					dir:    i.dir,
+					source: source,
+					sealed: p.sealed,
+					given:  oldGiven,
+				}
 				want := old
 				if after {
 					want = fresh

@@ -58,7 +58,12 @@ func testKey(t testing.TB, fill byte) Key {
 	return key
 }
 
-var sample = Record{Kind: "vault", UID: "u", Scope: "org", Version: 1}
+var sample = Record{
+	Kind:    "vault",
+	UID:     "u",
+	Scope:   "org",
+	Version: 1,
+}
 
 func TestASecondServerOpensWhatTheFirstSealed(t *testing.T) {
 	store := newMemory()

@@ -80,7 +80,13 @@ func NewPassphrase(passphrase bctrl.Secret) (key Key, stored []byte, err error) 
 	if utf8.RuneCountInString(passphrase.Expose()) < MinPassphrase {
 		return Key{}, nil, fmt.Errorf("%w: it needs at least %d characters", ErrPassphrase, MinPassphrase)
 	}
-	d := derivation{KDF: kdfName, Time: kdfTime, MemoryKiB: kdfMemory, Threads: kdfLanes, Salt: make([]byte, saltSize)}
+	d := derivation{
+		KDF:       kdfName,
+		Time:      kdfTime,
+		MemoryKiB: kdfMemory,
+		Threads:   kdfLanes,
+		Salt:      make([]byte, saltSize),
+	}
 	_, _ = rand.Read(d.Salt) // never fails: crypto/rand ends the process instead
 	if key, err = d.key(passphrase); err != nil {
 		return Key{}, nil, err

@@ -37,7 +37,14 @@ func TestAPassphraseTooShortOrTooLongIsRefused(t *testing.T) {
 }
 
 func TestADamagedDerivationIsRefusedBeforeAnyWork(t *testing.T) {
-	good := derivation{KDF: kdfName, Time: 1, MemoryKiB: 64, Threads: 1, Salt: make([]byte, saltSize), KeyID: "0011223344556677"}
+	good := derivation{
+		KDF:       kdfName,
+		Time:      1,
+		MemoryKiB: 64,
+		Threads:   1,
+		Salt:      make([]byte, saltSize),
+		KeyID:     "0011223344556677",
+	}
 	require.True(t, good.sane())
 	for why, change := range map[string]func(*derivation){
 		"another function":          func(d *derivation) { d.KDF = "argon2i" },

@@ -63,7 +63,13 @@ func TestSealingTwiceNeverLooksTheSame(t *testing.T) {
 
 func TestEveryFlippedBitIsFound(t *testing.T) {
 	dek := testDEK(t, 1)
-	r := Record{Kind: "vault", UID: "u", Scope: "s", Version: 3, Meta: []byte("m")}
+	r := Record{
+		Kind:    "vault",
+		UID:     "u",
+		Scope:   "s",
+		Version: 3,
+		Meta:    []byte("m"),
+	}
 	sealed, err := dek.seal(r, []byte("hunter2"))
 	require.NoError(t, err)
 	for bit := range len(sealed) * 8 {
@@ -138,7 +144,13 @@ func TestARecordNeedsANameToBeSealed(t *testing.T) {
 // written from RFC 5869 and the package comment alone, and then a stored one,
 // so that neither code nor format drifts.
 func TestFormatIsTheDocumentedOne(t *testing.T) {
-	r := Record{Kind: "vault", UID: "0198c1f0-uid", Scope: "org-1", Version: 7, Meta: []byte("prod/crm")}
+	r := Record{
+		Kind:    "vault",
+		UID:     "0198c1f0-uid",
+		Scope:   "org-1",
+		Version: 7,
+		Meta:    []byte("prod/crm"),
+	}
 	dek := testDEK(t, 0x10)
 	sealed, err := dek.seal(r, []byte("correct horse"))
 	require.NoError(t, err)
@@ -192,7 +204,13 @@ func FuzzOpenNeverPanics(f *testing.F) {
 	f.Add(good[:headSize], "vault", "0198c1f0-uid", int64(7), []byte("prod/crm"))
 	f.Add([]byte{}, "", "", int64(-1), []byte{0})
 	f.Fuzz(func(t *testing.T, sealed []byte, kind, uid string, version int64, meta []byte) {
-		_, err := dek.open(Record{Kind: kind, UID: uid, Scope: "org-1", Version: version, Meta: meta}, sealed)
+		_, err := dek.open(Record{
+			Kind:    kind,
+			UID:     uid,
+			Scope:   "org-1",
+			Version: version,
+			Meta:    meta,
+		}, sealed)
 		same := kind == "vault" && uid == "0198c1f0-uid" && version == 7 && string(meta) == "prod/crm" && bytes.Equal(sealed, good)
 		if same != (err == nil) || (err != nil && err != ErrTampered) {
 			t.Fatalf("the sealed record itself: %t, error: %v", same, err)
@@ -203,7 +221,13 @@ func FuzzOpenNeverPanics(f *testing.F) {
 func BenchmarkRecord(b *testing.B) {
 	k := NewKeyring(testKey(b, 1), newMemory())
 	require.NoError(b, k.Ensure(context.Background(), "org"))
-	r := Record{Kind: "vault", UID: "0198c1f0-0000-7000-8000-000000000000", Scope: "org", Version: 1, Meta: make([]byte, 32)}
+	r := Record{
+		Kind:    "vault",
+		UID:     "0198c1f0-0000-7000-8000-000000000000",
+		Scope:   "org",
+		Version: 1,
+		Meta:    make([]byte, 32),
+	}
 	for _, size := range []int{64, 1024} {
 		plaintext := make([]byte, size)
 		sealed, err := k.Seal(r, plaintext)

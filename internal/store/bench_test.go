@@ -19,7 +19,12 @@ func BenchmarkWrite(b *testing.B) {
 	sealed := make([]byte, 200)
 	for name, write := range map[string]func(ctx context.Context, db *DB, i int) error{
 		"get": func(ctx context.Context, db *DB, i int) error {
-			intent := &Entry{Org: "org", Body: body, Action: "vault.readRaw", Object: benchKey(i % 1000)}
+			intent := &Entry{
+				Org:    "org",
+				Body:   body,
+				Action: "vault.readRaw",
+				Object: benchKey(i % 1000),
+			}
 			if err := db.Write(ctx, func(tx *Tx) error {
 				tx.Append(intent)
 				return nil
@@ -43,7 +48,11 @@ func BenchmarkWrite(b *testing.B) {
 					return err
 				}
 				tx.Append(&Entry{
-					Org: "org", Body: body, Action: "vault.write", Object: e.Key, Record: KindVault + ":" + e.UID,
+					Org:    "org",
+					Body:   body,
+					Action: "vault.write",
+					Object: e.Key,
+					Record: KindVault + ":" + e.UID,
 				})
 				return nil
 			})

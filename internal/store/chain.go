@@ -62,7 +62,12 @@ func (db *DB) Head() Head { return *db.batch.durable.Load() }
 // publish tells everybody where the chain stands.
 func (b *batch) publish() {
 	move := make(chan struct{})
-	if before := b.durable.Swap(&Head{Seq: b.seq, Hash: b.head, Moved: move, move: move}); before != nil {
+	if before := b.durable.Swap(&Head{
+		Seq:   b.seq,
+		Hash:  b.head,
+		Moved: move,
+		move:  move,
+	}); before != nil {
 		close(before.move)
 	}
 }

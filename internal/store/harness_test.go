@@ -67,7 +67,15 @@ func insert(ctx context.Context, tx *Tx, folded string, e VaultEntry) error {
 
 func entry(key string) VaultEntry {
 	now := time.UnixMilli(1_700_000_000_000).UTC()
-	return VaultEntry{UID: "uid-" + key, Key: key, Version: 1, Meta: []byte("{}"), Sealed: []byte("sealed"), CreatedAt: now, UpdatedAt: now}
+	return VaultEntry{
+		UID:       "uid-" + key,
+		Key:       key,
+		Version:   1,
+		Meta:      []byte("{}"),
+		Sealed:    []byte("sealed"),
+		CreatedAt: now,
+		UpdatedAt: now,
+	}
 }
 
 // logged appends the event of what tx has written, as the audit log has it.

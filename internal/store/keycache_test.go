@@ -19,7 +19,12 @@ func TestARevokedKeyIsNeverGoodAgain(t *testing.T) {
 		id := string(rune('a' + i))
 		require.NoError(t, db.Write(ctx, func(tx *Tx) error {
 			defer tx.Append(&Entry{Org: "org", Body: []byte("{}")})
-			return tx.InsertAPIKey(ctx, APIKey{ID: id, Org: "org", Hash: hash[:], CreatedAt: time.Now()})
+			return tx.InsertAPIKey(ctx, APIKey{
+				ID:        id,
+				Org:       "org",
+				Hash:      hash[:],
+				CreatedAt: time.Now(),
+			})
 		}))
 		stop := make(chan struct{})
 		var askers sync.WaitGroup

@@ -16,8 +16,21 @@ import (
 func TestAWriteSeesWhatTheOneBeforeItHasWritten(t *testing.T) {
 	db, _ := openTest(t)
 	ctx, at := t.Context(), time.UnixMilli(1_700_000_000_000)
-	ws := Workspace{ID: "ws", Name: "w", Version: 1, CreatedAt: at, UpdatedAt: at}
-	policy := CapabilityPolicy{UID: PolicyUID("org", "a/b"), Capability: "a/b", Version: 1, Meta: []byte("{}"), Sealed: []byte("s"), UpdatedAt: at}
+	ws := Workspace{
+		ID:        "ws",
+		Name:      "w",
+		Version:   1,
+		CreatedAt: at,
+		UpdatedAt: at,
+	}
+	policy := CapabilityPolicy{
+		UID:        PolicyUID("org", "a/b"),
+		Capability: "a/b",
+		Version:    1,
+		Meta:       []byte("{}"),
+		Sealed:     []byte("s"),
+		UpdatedAt:  at,
+	}
 	insert := func(tx *Tx) error {
 		if err := tx.InsertWorkspace(ctx, "org", ws); err != nil {
 			return err

@@ -76,7 +76,12 @@ func BenchmarkPutObject(b *testing.B) {
 				for b.Loop() {
 					n++
 					id := fmt.Sprint(n)
-					o := Object{ID: id, BlobID: id, Namespace: "n", Path: strings.Repeat("a/", folders) + id}
+					o := Object{
+						ID:        id,
+						BlobID:    id,
+						Namespace: "n",
+						Path:      strings.Repeat("a/", folders) + id,
+					}
 					if _, err := tx.PutObject(b.Context(), "o", o, nil); err != nil { // none is replaced
 						return err
 					}

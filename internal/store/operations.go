@@ -22,7 +22,12 @@ type operationRow struct {
 
 func rowOfOperation(op bctrl.OperationInfo) (r operationRow, err error) {
 	r = operationRow{
-		id: op.ID, workspace: op.WorkspaceID, runtime: op.RuntimeID, final: op.Status.Final(), created: millis(op.CreatedAt), updated: millis(op.UpdatedAt),
+		id:        op.ID,
+		workspace: op.WorkspaceID,
+		runtime:   op.RuntimeID,
+		final:     op.Status.Final(),
+		created:   millis(op.CreatedAt),
+		updated:   millis(op.UpdatedAt),
 	}
 	r.body, err = json.Marshal(op)
 	return r, err

@@ -16,7 +16,13 @@ func TestAColumnThatCannotBeReadIsARowThatSomebodyChanged(t *testing.T) {
 	ctx, at := t.Context(), time.UnixMilli(1_700_000_000_000)
 	for _, id := range []string{"good", "bad"} {
 		require.NoError(t, db.Write(ctx, func(tx *Tx) error {
-			if err := tx.InsertWorkspace(ctx, "org", Workspace{ID: id, Name: id, Version: 1, CreatedAt: at, UpdatedAt: at}); err != nil {
+			if err := tx.InsertWorkspace(ctx, "org", Workspace{
+				ID:        id,
+				Name:      id,
+				Version:   1,
+				CreatedAt: at,
+				UpdatedAt: at,
+			}); err != nil {
 				return err
 			}
 			return logged(tx)

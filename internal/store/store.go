@@ -75,7 +75,8 @@ func Open(ctx context.Context, path string, prover Prover) (*DB, error) {
 		return nil, errors.Join(err, writer.Close())
 	}
 	db := &DB{
-		reader: reader, writer: writer,
+		reader:  reader,
+		writer:  writer,
 		queries: Queries{prepare: newStatements(reader).get, prover: prover},
 		jobs:    make(chan *job, 4096),
 		done:    make(chan struct{}),
@@ -116,7 +117,12 @@ func open(path string, conns int) (*sql.DB, error) {
 		},
 		"_txlock": {"immediate"},
 	}
-	dsn := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}
+	dsn := url.URL{
+		Scheme:   "file",
+		OmitHost: true,
+		Path:     path,
+		RawQuery: q.Encode(),
+	}
 	db, err := sql.Open("sqlite", dsn.String())
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)

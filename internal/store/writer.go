@@ -241,7 +241,14 @@ type batch struct {
 func newBatch(conn *sql.Conn, keys *keyCache, prover Prover) *batch {
 	held := newStatements(conn)
 	// The log of a process that ended may hold what was to be scrubbed.
-	return &batch{conn: conn, keys: keys, held: held, q: Queries{prepare: held.get, prover: prover, unlogged: [2]map[string]string{ofBatch: {}}}, rates: map[rateKey]string{}, scrub: true}
+	return &batch{
+		conn:  conn,
+		keys:  keys,
+		held:  held,
+		q:     Queries{prepare: held.get, prover: prover, unlogged: [2]map[string]string{ofBatch: {}}},
+		rates: map[rateKey]string{},
+		scrub: true,
+	}
 }
 
 // close lets go of the statements first: database/sql leaves those of one

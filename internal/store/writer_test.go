@@ -85,7 +85,12 @@ func TestTheChainCoversEveryEventInOrder(t *testing.T) {
 	head := make([]byte, 32)
 	for i, e := range events {
 		require.EqualValues(t, i+1, e.seq)
-		head = NextHash(head, Entry{Seq: e.seq, At: e.at, Org: "org", Body: e.body})
+		head = NextHash(head, Entry{
+			Seq:  e.seq,
+			At:   e.at,
+			Org:  "org",
+			Body: e.body,
+		})
 		require.Equal(t, head, e.hash)
 	}
 }
