@@ -29,7 +29,8 @@ func scanAICredential(row scanner) (c AICredential, err error) {
 
 // AICredential returns the credential with this id.
 func (q Queries) AICredential(ctx context.Context, org, id string) (AICredential, error) {
-	return one(ctx, q, scanAICredential, "SELECT "+aiCredentialColumns+" FROM ai_credentials WHERE org_id = $1 AND id = $2", org, id)
+	return one(ctx, q, scanAICredential, "SELECT "+aiCredentialColumns+
+		" FROM ai_credentials WHERE org_id = $1 AND id = $2", org, id)
 }
 
 // AICredentials lists credentials by id, after the id given.
@@ -50,7 +51,8 @@ func (tx *Tx) InsertAICredential(ctx context.Context, org string, c AICredential
 // UpdateAICredential replaces what the credential with c's UID holds.
 func (tx *Tx) UpdateAICredential(ctx context.Context, org string, c AICredential) error {
 	tx.wrote(c.record(org))
-	return tx.must(ctx, "UPDATE ai_credentials SET version = $1, meta = $2, sealed = $3, updated_at = $4 WHERE org_id = $5 AND uid = $6",
+	return tx.must(ctx, "UPDATE ai_credentials SET version = $1, meta = $2, sealed = $3, updated_at = $4 "+
+		"WHERE org_id = $5 AND uid = $6",
 		c.Version, string(c.Meta), c.Sealed, millis(c.UpdatedAt), org, c.UID)
 }
 

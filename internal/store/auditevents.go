@@ -100,7 +100,8 @@ func (r EventRange) SQL() (query string, args []any) {
 // outcome when that comes. The numbers that come with them are of the entry
 // that was appended.
 func (q Queries) EventsSince(ctx context.Context, org string, seq int64, limit int) ([]StoredEvent, error) {
-	return many(ctx, q, scanStoredEvent, `SELECT COALESCE(i.seq, a.seq), COALESCE(i.at, a.at), a.org_id, COALESCE(i.body, a.body),
+	return many(ctx, q, scanStoredEvent,
+		`SELECT COALESCE(i.seq, a.seq), COALESCE(i.at, a.at), a.org_id, COALESCE(i.body, a.body),
 		CASE WHEN i.seq IS NULL THEN 0 ELSE a.seq END, a.at, CASE WHEN i.seq IS NULL THEN NULL ELSE a.body END
 		FROM audit_events a LEFT JOIN audit_events i ON i.seq = a.intent
 		WHERE a.seq > $1 AND a.org_id = $2 ORDER BY a.seq LIMIT $3`, seq, org, limit)
@@ -135,6 +136,7 @@ func (q Queries) FirstEventAt(ctx context.Context, at time.Time) (int64, error) 
 // apart.
 func (q Queries) Unended(ctx context.Context, after, last int64, limit int) ([]StoredEvent, error) {
 	return many(ctx, q, scanStoredEvent, `SELECT a.seq, a.at, a.org_id, a.body, 0, 0, NULL FROM audit_events a
-		WHERE a.seq > $1 AND a.seq <= $2 AND a.intent IS NULL AND NOT EXISTS (SELECT 1 FROM audit_events o WHERE o.intent = a.seq)
+		WHERE a.seq > $1 AND a.seq <= $2 AND a.intent IS NULL AND NOT EXISTS (SELECT 1 FROM audit_events o
+			WHERE o.intent = a.seq)
 		ORDER BY a.seq LIMIT $3`, after, last, limit)
 }

@@ -44,7 +44,8 @@ func BenchmarkWrite(b *testing.B) {
 				if err := tx.UpdateVaultEntry(ctx, "org", e); err != nil {
 					return err
 				}
-				if err := tx.InsertAnswer(ctx, "org", fmt.Sprintf("018f4e8a-7c1b-7d3a-9f00-%012d", i), Answer{Status: 200, Sealed: body, CreatedAt: time.Now()}); err != nil {
+				if err := tx.InsertAnswer(ctx, "org", fmt.Sprintf("018f4e8a-7c1b-7d3a-9f00-%012d", i),
+					Answer{Status: 200, Sealed: body, CreatedAt: time.Now()}); err != nil {
 					return err
 				}
 				tx.Append(&Entry{

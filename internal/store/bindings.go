@@ -30,21 +30,24 @@ type BindingKey struct {
 	Field string
 }
 
-const bindingColumns = "uid, version, workspace_id, group_id, target, consumer, field, secret_id, sealed, created_at, updated_at"
+const bindingColumns = "uid, version, workspace_id, group_id, target, consumer, field, secret_id, sealed, " +
+	"created_at, updated_at"
 
 func scanBinding(row scanner) (b Binding, err error) {
 	var workspace, group string
 	var created, updated int64
-	err = row(&b.UID, &b.Version, &workspace, &group, &b.Target, &b.Consumer, &b.Field, &b.Secret, &b.Sealed, &created, &updated)
+	err = row(&b.UID, &b.Version, &workspace, &group, &b.Target, &b.Consumer, &b.Field, &b.Secret,
+		&b.Sealed, &created, &updated)
 	b.Scope = scopeOf(workspace, group)
 	b.CreatedAt, b.UpdatedAt = fromMillis(created), fromMillis(updated)
 	return b, err
 }
 
 func (b Binding) record(org string) Record {
-	return Record{KindBinding, b.UID, org, b.Version,
-		digest(cellsOf(KindBinding).Text(org, b.Scope.WorkspaceID(), b.Scope.GroupID(), b.Target, b.Consumer, b.Field, b.Secret).
-			Bytes(b.Sealed).Number(millis(b.CreatedAt), millis(b.UpdatedAt)))}
+	row := cellsOf(KindBinding).Text(org, b.Scope.WorkspaceID(), b.Scope.GroupID()).
+		Text(b.Target, b.Consumer, b.Field, b.Secret).Bytes(b.Sealed).
+		Number(millis(b.CreatedAt), millis(b.UpdatedAt))
+	return recordOf(KindBinding, org, b.UID, b.Version, row)
 }
 
 // Binding returns the binding with this key.
@@ -86,7 +89,8 @@ func (q Queries) Bindings(ctx context.Context, org string, r BindingRange) ([]Bi
 		equals("workspace_id", r.Scope.WorkspaceID())
 		equals("group_id", r.Scope.GroupID())
 	}
-	return many(ctx, q, scanBinding, "SELECT "+bindingColumns+" FROM bindings WHERE org_id = $1 AND uid > $2"+where+" ORDER BY uid LIMIT $3", args...)
+	return many(ctx, q, scanBinding, "SELECT "+bindingColumns+" FROM bindings WHERE org_id = $1 AND uid > $2"+where+
+		" ORDER BY uid LIMIT $3", args...)
 }
 
 // BindingsAt returns the bindings of a target for a consumer in a scope, one
@@ -106,12 +110,15 @@ func (q Queries) BindingsInWorkspace(ctx context.Context, org, workspace string,
 
 // CandidateBindings returns the bindings of a capability and of a credential
 // for a consumer that a context may see. It reads nothing else.
-func (q Queries) CandidateBindings(ctx context.Context, org, capability, credential, consumer string, in bctrl.Scope) ([]Binding, error) {
+func (q Queries) CandidateBindings(
+	ctx context.Context, org, capability, credential, consumer string, in bctrl.Scope,
+) ([]Binding, error) {
 	switch {
 	case in.WorkspaceID() == "":
 		return many(ctx, q, scanBinding, bindingsInScope, org, capability, credential, consumer, "", "")
 	case in.GroupID() == "":
-		return many(ctx, q, scanBinding, bindingsInScope+" UNION ALL "+bindingsGlobal, org, capability, credential, consumer, in.WorkspaceID(), "")
+		return many(ctx, q, scanBinding, bindingsInScope+" UNION ALL "+bindingsGlobal, org, capability, credential,
+			consumer, in.WorkspaceID(), "")
 	}
 	return many(ctx, q, scanBinding, bindingsInScope+" UNION ALL "+bindingsWorkspace+" UNION ALL "+bindingsGlobal,
 		org, capability, credential, consumer, in.WorkspaceID(), in.GroupID())
@@ -135,16 +142,19 @@ const (
 // InsertBinding adds a binding; one with its key gives [ErrExists].
 func (tx *Tx) InsertBinding(ctx context.Context, org string, b Binding) error {
 	tx.wrote(b.record(org))
-	_, err := tx.exec(ctx, `INSERT INTO bindings (org_id, uid, version, workspace_id, group_id, target, consumer, field, secret_id, sealed, created_at, updated_at)
+	_, err := tx.exec(ctx, `INSERT INTO bindings (org_id, uid, version, workspace_id, group_id, target, consumer, field,
+		secret_id, sealed, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-		org, b.UID, b.Version, b.Scope.WorkspaceID(), b.Scope.GroupID(), b.Target, b.Consumer, b.Field, b.Secret, b.Sealed, millis(b.CreatedAt), millis(b.UpdatedAt))
+		org, b.UID, b.Version, b.Scope.WorkspaceID(), b.Scope.GroupID(), b.Target, b.Consumer, b.Field, b.Secret, b.Sealed,
+		millis(b.CreatedAt), millis(b.UpdatedAt))
 	return err
 }
 
 // UpdateBinding replaces the secret of the binding with b's UID.
 func (tx *Tx) UpdateBinding(ctx context.Context, org string, b Binding) error {
 	tx.wrote(b.record(org))
-	return tx.must(ctx, "UPDATE bindings SET version = $1, secret_id = $2, sealed = $3, updated_at = $4 WHERE org_id = $5 AND uid = $6",
+	return tx.must(ctx, "UPDATE bindings SET version = $1, secret_id = $2, sealed = $3, updated_at = $4 "+
+		"WHERE org_id = $5 AND uid = $6",
 		b.Version, b.Secret, b.Sealed, millis(b.UpdatedAt), org, b.UID)
 }
 

@@ -19,16 +19,19 @@ import (
 func brokerStore(tb testing.TB, n int) *DB {
 	tb.Helper()
 	db, path := openEmpty(tb)
-	raw, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=synchronous(OFF)&_pragma=cache_size(-65536)")
+	raw, err := sql.Open("sqlite", "file:"+path+
+		"?_pragma=busy_timeout(10000)&_pragma=synchronous(OFF)&_pragma=cache_size(-65536)")
 	require.NoError(tb, err)
 	defer raw.Close()
 	series := "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < " + strconv.Itoa(n) + ") "
 	for _, statement := range []string{
 		"INSERT INTO organizations (id, name, closed, created_at) VALUES ('o', 'o', FALSE, 0)",
-		series + `INSERT INTO secrets SELECT 'o', 's' || i, 1, CASE i % 3 WHEN 0 THEN '' ELSE 'w' END, CASE i % 3 WHEN 2 THEN 'g' ELSE '' END,
+		series + `INSERT INTO secrets SELECT 'o', 's' || i, 1, CASE i % 3 WHEN 0 THEN '' ELSE 'w' END, CASE i % 3
+			WHEN 2 THEN 'g' ELSE '' END,
 			'N' || i, '', FALSE, '{}', x'00', 0, 0 FROM n`,
 		series + `INSERT INTO secret_attachments SELECT 'o', 'w', 'g', 's' || i FROM n`,
-		series + `INSERT INTO credentials SELECT 'o', 'u' || i, 'c' || i, 1, 'q' || (i % 1000), CASE i % 3 WHEN 0 THEN '' ELSE 'w' END,
+		series + `INSERT INTO credentials SELECT 'o', 'u' || i, 'c' || i, 1, 'q' || (i % 1000), CASE i % 3
+			WHEN 0 THEN '' ELSE 'w' END,
 			CASE i % 3 WHEN 2 THEN 'g' ELSE '' END, 0, '{"enabled":true,"secrets":{"key":"s' || i || '"}}', x'00', 0, 0 FROM n`,
 		series + `INSERT INTO credentials SELECT 'o', 'e' || i, 'd' || i, 1, 'p', 'w' || i, '', 0, '{}', x'00', 0, 0 FROM n`,
 		series + `INSERT INTO credential_secrets SELECT 'o', 'u' || i, 'key', 's' || i FROM n`,
@@ -38,7 +41,8 @@ func brokerStore(tb testing.TB, n int) *DB {
 		`INSERT INTO secrets VALUES ('o', 'mine', 1, '', '', 'MINE', '', FALSE, '{}', x'00', 0, 0)`,
 		`INSERT INTO secret_attachments VALUES ('o', 'w', 'g', 'mine')`,
 		`INSERT INTO credentials VALUES ('o', 'global', 'global', 1, 'p', '', '', 0, '{}', x'00', 0, 0),
-			('o', 'workspace', 'workspace', 1, 'p', 'w', '', 0, '{}', x'00', 0, 0), ('o', 'group', 'group', 1, 'p', 'w', 'g', 0, '{}', x'00', 0, 0)`,
+			('o', 'workspace', 'workspace', 1, 'p', 'w', '', 0, '{}', x'00', 0, 0),
+			('o', 'group', 'group', 1, 'p', 'w', 'g', 0, '{}', x'00', 0, 0)`,
 		`INSERT INTO credential_secrets VALUES ('o', 'global', 'key', 'mine')`,
 		`INSERT INTO credential_reach VALUES ('o', 'p', 'w', 'g', 'global')`,
 		`INSERT INTO bindings VALUES ('o', 'bound', 1, 'w', 'g', 'p/one', '', 'key', 'mine', x'00', 0, 0)`,

@@ -47,7 +47,8 @@ func orZero(t time.Time) int64 {
 
 // KeyByHash is [DB.APIKeyByHash] without its cache.
 func (q Queries) KeyByHash(ctx context.Context, hash [sha256.Size]byte) (APIKey, error) {
-	return one(ctx, q, newest(q, scanAPIKey), "SELECT "+apiKeyColumns+newestEvent(KindAPIKey, "api_keys")+" FROM api_keys WHERE hash = $1", hash[:])
+	return one(ctx, q, newest(q, scanAPIKey), "SELECT "+apiKeyColumns+newestEvent(KindAPIKey, "api_keys")+
+		" FROM api_keys WHERE hash = $1", hash[:])
 }
 
 // APIKey returns the key with this id, revoked or not.
@@ -65,7 +66,8 @@ func (q Queries) APIKeys(ctx context.Context, org, after string, limit int) (key
 			k, p, err := scanAPIKey(row)
 			rows, last = rows+1, max(last, k.ID)
 			return k, p, err
-		}), "SELECT "+apiKeyColumns+newestEvent(KindAPIKey, "api_keys")+" FROM api_keys WHERE org_id = $1 AND id > $2 ORDER BY id LIMIT $3", org, after, asked)
+		}), "SELECT "+apiKeyColumns+newestEvent(KindAPIKey, "api_keys")+" FROM api_keys WHERE org_id = $1 AND id > $2 "+
+			"ORDER BY id LIMIT $3", org, after, asked)
 		if err != nil {
 			return nil, err
 		}
@@ -81,7 +83,8 @@ func (q Queries) APIKeys(ctx context.Context, org, after string, limit int) (key
 // and the newest that the log knows.
 func (q Queries) GoodAPIKeys(ctx context.Context, org string) (n int64, err error) {
 	good, err := manyProven(ctx, q, newest(q, scanAPIKey),
-		"SELECT "+apiKeyColumns+newestEvent(KindAPIKey, "api_keys")+" FROM api_keys WHERE org_id = $1 AND revoked_at IS NULL", org)
+		"SELECT "+apiKeyColumns+newestEvent(KindAPIKey, "api_keys")+
+			" FROM api_keys WHERE org_id = $1 AND revoked_at IS NULL", org)
 	return int64(len(good)), err
 }
 
@@ -96,7 +99,8 @@ func (tx *Tx) InsertAPIKey(ctx context.Context, k APIKey) error {
 		return err
 	}
 	tx.wrote(k.record())
-	_, err = tx.exec(ctx, "INSERT INTO api_keys (id, org_id, hash, label, created_at, proof) VALUES ($1, $2, $3, $4, $5, $6)",
+	_, err = tx.exec(ctx, "INSERT INTO api_keys (id, org_id, hash, label, created_at, proof) "+
+		"VALUES ($1, $2, $3, $4, $5, $6)",
 		k.ID, k.Org, k.Hash, k.Label, millis(k.CreatedAt), proof)
 	return err
 }
@@ -114,7 +118,8 @@ func (tx *Tx) RevokeAPIKey(ctx context.Context, org, id string, at time.Time) er
 	}
 	tx.forgetKeys = true
 	tx.wrote(k.record())
-	return tx.must(ctx, "UPDATE api_keys SET revoked_at = $1, proof = $2 WHERE org_id = $3 AND id = $4", millis(at), proof, org, id)
+	return tx.must(ctx, "UPDATE api_keys SET revoked_at = $1, proof = $2 WHERE org_id = $3 AND id = $4",
+		millis(at), proof, org, id)
 }
 
 // DeleteAPIKey removes a key of an organization that is deleted.

@@ -30,18 +30,21 @@ func scanCapability(row scanner) (c Capability, err error) {
 }
 
 func (c Capability) record(org string) Record {
-	return Record{KindCapability, c.UID, org, c.Version, digest(cellsOf(KindCapability).Text(org, c.ID).Bytes(c.Meta).Bytes(c.Sealed).
-		Number(millis(c.CreatedAt), millis(c.UpdatedAt)))}
+	row := cellsOf(KindCapability).Text(org, c.ID).Bytes(c.Meta, c.Sealed).
+		Number(millis(c.CreatedAt), millis(c.UpdatedAt))
+	return recordOf(KindCapability, org, c.UID, c.Version, row)
 }
 
 // Capability returns the capability with this id.
 func (q Queries) Capability(ctx context.Context, org, id string) (Capability, error) {
-	return one(ctx, q, scanCapability, "SELECT "+capabilityColumns+" FROM capabilities WHERE org_id = $1 AND id = $2", org, id)
+	return one(ctx, q, scanCapability, "SELECT "+capabilityColumns+
+		" FROM capabilities WHERE org_id = $1 AND id = $2", org, id)
 }
 
 // Capabilities lists capabilities by id, after the id given.
 func (q Queries) Capabilities(ctx context.Context, org, after string, limit int) ([]Capability, error) {
-	return many(ctx, q, scanCapability, "SELECT "+capabilityColumns+" FROM capabilities WHERE org_id = $1 AND id > $2 ORDER BY id LIMIT $3", org, after, limit)
+	return many(ctx, q, scanCapability, "SELECT "+capabilityColumns+" FROM capabilities WHERE org_id = $1 AND id > $2 "+
+		"ORDER BY id LIMIT $3", org, after, limit)
 }
 
 // InsertCapability adds a capability; an id in use gives [ErrExists].
@@ -56,7 +59,8 @@ func (tx *Tx) InsertCapability(ctx context.Context, org string, c Capability) er
 // UpdateCapability replaces what the capability with c's UID permits.
 func (tx *Tx) UpdateCapability(ctx context.Context, org string, c Capability) error {
 	tx.wrote(c.record(org))
-	return tx.must(ctx, "UPDATE capabilities SET version = $1, meta = $2, sealed = $3, updated_at = $4 WHERE org_id = $5 AND uid = $6",
+	return tx.must(ctx, "UPDATE capabilities SET version = $1, meta = $2, sealed = $3, updated_at = $4 "+
+		"WHERE org_id = $5 AND uid = $6",
 		c.Version, string(c.Meta), c.Sealed, millis(c.UpdatedAt), org, c.UID)
 }
 
@@ -87,8 +91,8 @@ func scanCapabilityPolicy(row scanner) (p CapabilityPolicy, err error) {
 }
 
 func (p CapabilityPolicy) record(org string) Record {
-	return Record{KindCapabilityPolicy, p.UID, org, p.Version, digest(cellsOf(KindCapabilityPolicy).Text(org, p.Capability).
-		Bytes(p.Meta).Bytes(p.Sealed).Number(millis(p.UpdatedAt)))}
+	row := cellsOf(KindCapabilityPolicy).Text(org, p.Capability).Bytes(p.Meta, p.Sealed).Number(millis(p.UpdatedAt))
+	return recordOf(KindCapabilityPolicy, org, p.UID, p.Version, row)
 }
 
 // PolicyUID is the identity of a capability's policy, the same whenever it has
@@ -102,11 +106,13 @@ func PolicyUID(org, capability string) string {
 func (q Queries) CapabilityPolicy(ctx context.Context, org, capability string) (CapabilityPolicy, error) {
 	const tries = 3 // for one may be set between its row is looked for and the log is
 	for try := 1; ; try++ {
-		p, err := one(ctx, q, scanCapabilityPolicy, "SELECT "+capabilityPolicyColumns+" FROM capability_policies WHERE org_id = $1 AND capability = $2", org, capability)
+		p, err := one(ctx, q, scanCapabilityPolicy, "SELECT "+capabilityPolicyColumns+
+			" FROM capability_policies WHERE org_id = $1 AND capability = $2", org, capability)
 		if !errors.Is(err, ErrNotFound) {
 			return p, err
 		}
-		if forged := q.isGone(ctx, deleted(KindCapabilityPolicy, org, PolicyUID(org, capability))); forged == nil || try == tries {
+		if forged := q.isGone(ctx, deleted(KindCapabilityPolicy, org, PolicyUID(org, capability))); forged == nil ||
+			try == tries {
 			return p, cmp.Or(forged, err)
 		}
 	}
@@ -122,7 +128,8 @@ func (q Queries) CapabilityPolicies(ctx context.Context, org, after string, limi
 // [ErrExists].
 func (tx *Tx) InsertCapabilityPolicy(ctx context.Context, org string, p CapabilityPolicy) error {
 	tx.wrote(p.record(org))
-	_, err := tx.exec(ctx, "INSERT INTO capability_policies (org_id, uid, capability, version, meta, sealed, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+	_, err := tx.exec(ctx, "INSERT INTO capability_policies "+
+		"(org_id, uid, capability, version, meta, sealed, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
 		org, p.UID, p.Capability, p.Version, string(p.Meta), p.Sealed, millis(p.UpdatedAt))
 	return err
 }
@@ -130,7 +137,8 @@ func (tx *Tx) InsertCapabilityPolicy(ctx context.Context, org string, p Capabili
 // UpdateCapabilityPolicy replaces the limits of the policy with p's UID.
 func (tx *Tx) UpdateCapabilityPolicy(ctx context.Context, org string, p CapabilityPolicy) error {
 	tx.wrote(p.record(org))
-	return tx.must(ctx, "UPDATE capability_policies SET version = $1, meta = $2, sealed = $3, updated_at = $4 WHERE org_id = $5 AND uid = $6",
+	return tx.must(ctx, "UPDATE capability_policies SET version = $1, meta = $2, sealed = $3, updated_at = $4 "+
+		"WHERE org_id = $5 AND uid = $6",
 		p.Version, string(p.Meta), p.Sealed, millis(p.UpdatedAt), org, p.UID)
 }
 

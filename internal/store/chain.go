@@ -87,10 +87,12 @@ func (b *batch) link(ctx context.Context, e *Entry, now time.Time) (err error) {
 	e.Seq, e.At = b.seq+1, now
 	head := NextHash(b.head, *e)
 	if e.Intent != 0 { // the most frequent of all writes, and a shorter one
-		_, err = b.q.exec(ctx, "INSERT INTO audit_events (seq, at, org_id, body, hash, intent, outcome) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+		_, err = b.q.exec(ctx, "INSERT INTO audit_events (seq, at, org_id, body, hash, intent, outcome) "+
+			"VALUES ($1, $2, $3, $4, $5, $6, $7)",
 			e.Seq, millis(now), e.Org, e.Body, head, e.Intent, orNull(e.Outcome))
 	} else {
-		_, err = b.q.exec(ctx, `INSERT INTO audit_events (seq, at, org_id, body, hash, workspace_id, runtime_id, action, object, denied, outcome, record)
+		_, err = b.q.exec(ctx, `INSERT INTO audit_events (seq, at, org_id, body, hash, workspace_id, runtime_id, action,
+			object, denied, outcome, record)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
 			e.Seq, millis(now), e.Org, e.Body, head, orNull(e.Workspace), orNull(e.Runtime), orNull(e.Action), orNull(e.Object),
 			e.Denied, orNull(e.Outcome), orNull(e.Record))
@@ -168,12 +170,14 @@ func (q Queries) NewestCheckpoint(ctx context.Context) (Checkpoint, error) {
 
 // NextCheckpoint returns the first checkpoint after seq.
 func (q Queries) NextCheckpoint(ctx context.Context, seq int64) (Checkpoint, error) {
-	return one(ctx, q, scanCheckpoint, "SELECT "+checkpointColumns+" FROM audit_checkpoints WHERE seq > $1 ORDER BY seq LIMIT 1", seq)
+	return one(ctx, q, scanCheckpoint, "SELECT "+checkpointColumns+" FROM audit_checkpoints WHERE seq > $1 "+
+		"ORDER BY seq LIMIT 1", seq)
 }
 
 // InsertCheckpoint adds a checkpoint.
 func (tx *Tx) InsertCheckpoint(ctx context.Context, c Checkpoint) error {
-	_, err := tx.exec(ctx, "INSERT INTO audit_checkpoints (seq, previous, head, at, signature) VALUES ($1, $2, $3, $4, $5)",
+	_, err := tx.exec(ctx, "INSERT INTO audit_checkpoints (seq, previous, head, at, signature) "+
+		"VALUES ($1, $2, $3, $4, $5)",
 		c.Seq, c.Previous, c.Head, millis(c.At), c.Signature)
 	return err
 }
@@ -199,19 +203,22 @@ type StoredEntry struct {
 	Hash []byte
 }
 
-const entryColumns = `a.seq, a.at, a.org_id, a.body, a.hash, COALESCE(a.intent, 0), COALESCE(a.workspace_id, ''), COALESCE(a.runtime_id, ''),
-	COALESCE(a.action, ''), COALESCE(a.object, ''), COALESCE(a.denied, FALSE), COALESCE(a.outcome, ''), COALESCE(a.record, '')`
+const entryColumns = `a.seq, a.at, a.org_id, a.body, a.hash, COALESCE(a.intent, 0),
+	COALESCE(a.workspace_id, ''), COALESCE(a.runtime_id, ''), COALESCE(a.action, ''), COALESCE(a.object, ''),
+	COALESCE(a.denied, FALSE), COALESCE(a.outcome, ''), COALESCE(a.record, '')`
 
 func scanStoredEntry(row scanner) (e StoredEntry, err error) {
 	var at int64
-	err = row(&e.Seq, &at, &e.Org, &e.Body, &e.Hash, &e.Intent, &e.Workspace, &e.Runtime, &e.Action, &e.Object, &e.Denied, &e.Outcome, &e.Record)
+	err = row(&e.Seq, &at, &e.Org, &e.Body, &e.Hash, &e.Intent, &e.Workspace, &e.Runtime, &e.Action, &e.Object, &e.Denied,
+		&e.Outcome, &e.Record)
 	e.At = fromMillis(at)
 	return e, err
 }
 
 // EachEntry calls fn with every entry after seq, in order, one at a time.
 func (q Queries) EachEntry(ctx context.Context, seq int64, fn func(StoredEntry) error) error {
-	return each(ctx, q, scanStoredEntry, fn, "SELECT "+entryColumns+" FROM audit_events a WHERE a.seq > $1 ORDER BY a.seq", seq)
+	return each(ctx, q, scanStoredEntry, fn, "SELECT "+entryColumns+
+		" FROM audit_events a WHERE a.seq > $1 ORDER BY a.seq", seq)
 }
 
 // Same reports whether two entries are alike in everything.
@@ -224,6 +231,7 @@ func (e *Entry) Same(o Entry) bool {
 // EachNewestRecord calls fn with the newest event of every record that was ever
 // written.
 func (q Queries) EachNewestRecord(ctx context.Context, fn func(StoredEntry) error) error {
-	return each(ctx, q, scanStoredEntry, fn, "SELECT "+entryColumns+` FROM audit_events a WHERE a.record IS NOT NULL AND NOT EXISTS
+	return each(ctx, q, scanStoredEntry, fn, "SELECT "+entryColumns+` FROM audit_events a
+		WHERE a.record IS NOT NULL AND NOT EXISTS
 		(SELECT 1 FROM audit_events b WHERE b.record = a.record AND b.seq > a.seq)`)
 }

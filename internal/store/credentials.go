@@ -24,26 +24,29 @@ type Credential struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
-const credentialColumns = "uid, id, version, provider, workspace_id, group_id, priority, meta, sealed, created_at, updated_at"
+const credentialColumns = "uid, id, version, provider, workspace_id, group_id, priority, meta, sealed, " +
+	"created_at, updated_at"
 
 func scanCredential(row scanner) (c Credential, err error) {
 	var workspace, group string
 	var created, updated int64
-	err = row(&c.UID, &c.ID, &c.Version, &c.Provider, &workspace, &group, &c.Priority, &c.Meta, &c.Sealed, &created, &updated)
+	err = row(&c.UID, &c.ID, &c.Version, &c.Provider, &workspace, &group, &c.Priority, &c.Meta,
+		&c.Sealed, &created, &updated)
 	c.Scope = scopeOf(workspace, group)
 	c.CreatedAt, c.UpdatedAt = fromMillis(created), fromMillis(updated)
 	return c, err
 }
 
 func (c Credential) record(org string) Record {
-	return Record{KindCredential, c.UID, org, c.Version,
-		digest(cellsOf(KindCredential).Text(org, c.ID, c.Provider, c.Scope.WorkspaceID(), c.Scope.GroupID()).Number(c.Priority).
-			Bytes(c.Meta).Bytes(c.Sealed).Number(millis(c.CreatedAt), millis(c.UpdatedAt)))}
+	row := cellsOf(KindCredential).Text(org, c.ID, c.Provider, c.Scope.WorkspaceID(), c.Scope.GroupID()).
+		Number(c.Priority).Bytes(c.Meta, c.Sealed).Number(millis(c.CreatedAt), millis(c.UpdatedAt))
+	return recordOf(KindCredential, org, c.UID, c.Version, row)
 }
 
 // Credential returns the credential with this id.
 func (q Queries) Credential(ctx context.Context, org, id string) (Credential, error) {
-	return one(ctx, q, scanCredential, "SELECT "+credentialColumns+" FROM credentials WHERE org_id = $1 AND id = $2", org, id)
+	return one(ctx, q, scanCredential, "SELECT "+credentialColumns+
+		" FROM credentials WHERE org_id = $1 AND id = $2", org, id)
 }
 
 // Credentials lists credentials by id, after the id given.
@@ -55,7 +58,8 @@ func (q Queries) Credentials(ctx context.Context, org, after string, limit int) 
 // CredentialsOfSecret returns the credentials that use a secret.
 func (q Queries) CredentialsOfSecret(ctx context.Context, org, secret string) ([]Credential, error) {
 	return many(ctx, q, scanCredential, "SELECT "+credentialColumns+` FROM credentials
-		WHERE uid IN (SELECT credential_uid FROM credential_secrets WHERE org_id = $1 AND secret_id = $2) ORDER BY uid`, org, secret)
+		WHERE uid IN (SELECT credential_uid FROM credential_secrets WHERE org_id = $1 AND secret_id = $2)
+			ORDER BY uid`, org, secret)
 }
 
 // CredentialsInWorkspace returns some of the credentials whose scope is a
@@ -80,9 +84,11 @@ func (q Queries) CandidateCredentials(ctx context.Context, org, provider string,
 	case in.WorkspaceID() == "":
 		return many(ctx, q, scanCredential, candidatesInScope, org, provider, "", "")
 	case in.GroupID() == "":
-		return many(ctx, q, scanCredential, candidatesInScope+" UNION ALL "+candidatesGlobal, org, provider, in.WorkspaceID(), "")
+		return many(ctx, q, scanCredential, candidatesInScope+" UNION ALL "+candidatesGlobal, org,
+			provider, in.WorkspaceID(), "")
 	}
-	return many(ctx, q, scanCredential, candidatesInScope+" UNION ALL "+candidatesWorkspace+" UNION ALL "+candidatesGlobal+" UNION ALL "+candidatesAttached,
+	return many(ctx, q, scanCredential, candidatesInScope+" UNION ALL "+candidatesWorkspace+" UNION ALL "+candidatesGlobal+
+		" UNION ALL "+candidatesAttached,
 		org, provider, in.WorkspaceID(), in.GroupID())
 }
 
@@ -92,28 +98,33 @@ const (
 	candidatesWorkspace = candidatesOf + "workspace_id = $3 AND group_id = ''"
 	candidatesGlobal    = candidatesOf + "workspace_id = '' AND group_id = ''"
 	candidatesAttached  = "SELECT " + credentialColumns + ` FROM credentials
-		WHERE uid IN (SELECT credential_uid FROM credential_reach WHERE org_id = $1 AND provider = $2 AND workspace_id = $3 AND group_id = $4)`
+		WHERE uid IN (SELECT credential_uid FROM credential_reach WHERE org_id = $1 AND provider = $2
+			AND workspace_id = $3 AND group_id = $4)`
 )
 
 // InsertCredential adds a credential that uses secrets, by field; an id in use
 // gives [ErrExists].
 func (tx *Tx) InsertCredential(ctx context.Context, org string, c Credential, secrets map[string]string) error {
 	tx.wrote(c.record(org))
-	_, err := tx.exec(ctx, `INSERT INTO credentials (org_id, uid, id, version, provider, workspace_id, group_id, priority, meta, sealed, created_at, updated_at)
+	_, err := tx.exec(ctx, `INSERT INTO credentials (org_id, uid, id, version, provider, workspace_id, group_id, priority,
+		meta, sealed, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-		org, c.UID, c.ID, c.Version, c.Provider, c.Scope.WorkspaceID(), c.Scope.GroupID(), c.Priority, string(c.Meta), c.Sealed, millis(c.CreatedAt), millis(c.UpdatedAt))
+		org, c.UID, c.ID, c.Version, c.Provider, c.Scope.WorkspaceID(), c.Scope.GroupID(), c.Priority, string(c.Meta),
+		c.Sealed, millis(c.CreatedAt), millis(c.UpdatedAt))
 	if err != nil {
 		return err
 	}
 	for field, secret := range secrets {
-		if _, err := tx.exec(ctx, "INSERT INTO credential_secrets (org_id, credential_uid, field, secret_id) VALUES ($1, $2, $3, $4)",
+		if _, err := tx.exec(ctx, "INSERT INTO credential_secrets (org_id, credential_uid, field, secret_id) "+
+			"VALUES ($1, $2, $3, $4)",
 			org, c.UID, field, secret); err != nil {
 			return err
 		}
 	}
 	_, err = tx.exec(ctx, `INSERT INTO credential_reach (org_id, provider, workspace_id, group_id, credential_uid)
 		SELECT DISTINCT s.org_id, $1, a.workspace_id, a.group_id, s.credential_uid FROM credential_secrets s
-		JOIN secret_attachments a ON a.org_id = s.org_id AND a.secret_id = s.secret_id WHERE s.credential_uid = $2`, c.Provider, c.UID)
+		JOIN secret_attachments a ON a.org_id = s.org_id AND a.secret_id = s.secret_id
+			WHERE s.credential_uid = $2`, c.Provider, c.UID)
 	return err
 }
 
@@ -121,7 +132,8 @@ func (tx *Tx) InsertCredential(ctx context.Context, org string, c Credential, se
 // The secrets that a credential uses never change.
 func (tx *Tx) UpdateCredential(ctx context.Context, org string, c Credential) error {
 	tx.wrote(c.record(org))
-	return tx.must(ctx, "UPDATE credentials SET version = $1, priority = $2, meta = $3, sealed = $4, updated_at = $5 WHERE org_id = $6 AND uid = $7",
+	return tx.must(ctx, "UPDATE credentials SET version = $1, priority = $2, meta = $3, sealed = $4, updated_at = $5 "+
+		"WHERE org_id = $6 AND uid = $7",
 		c.Version, c.Priority, string(c.Meta), c.Sealed, millis(c.UpdatedAt), org, c.UID)
 }
 
@@ -145,7 +157,8 @@ func (tx *Tx) BringCredentials(ctx context.Context, org, secret string, group bc
 func (tx *Tx) SendCredentials(ctx context.Context, org, secret string, group bctrl.Scope) error {
 	_, err := tx.exec(ctx, `DELETE FROM credential_reach WHERE org_id = $3 AND workspace_id = $1 AND group_id = $2
 		AND credential_uid IN (SELECT credential_uid FROM credential_secrets WHERE org_id = $3 AND secret_id = $4)
-		AND NOT EXISTS (SELECT 1 FROM credential_secrets s JOIN secret_attachments a ON a.org_id = s.org_id AND a.secret_id = s.secret_id
+		AND NOT EXISTS (SELECT 1 FROM credential_secrets s JOIN secret_attachments a ON a.org_id = s.org_id
+			AND a.secret_id = s.secret_id
 			WHERE s.credential_uid = credential_reach.credential_uid AND a.workspace_id = $1 AND a.group_id = $2)`,
 		group.WorkspaceID(), group.GroupID(), org, secret)
 	return err

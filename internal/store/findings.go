@@ -106,8 +106,10 @@ func (q Queries) secretIndexes(ctx context.Context, fn func(Finding)) error {
 		return err
 	}
 	return errors.Join(
-		q.orphans(ctx, kindSecretName, "SELECT org_id, '', '', secret_id FROM secret_names WHERE secret_id NOT IN (SELECT id FROM secrets)", fn),
-		q.orphans(ctx, kindSecretAttachment, "SELECT org_id, '', '', secret_id FROM secret_attachments WHERE secret_id NOT IN (SELECT id FROM secrets)", fn),
+		q.orphans(ctx, kindSecretName, "SELECT org_id, '', '', secret_id FROM secret_names "+
+			"WHERE secret_id NOT IN (SELECT id FROM secrets)", fn),
+		q.orphans(ctx, kindSecretAttachment, "SELECT org_id, '', '', secret_id FROM secret_attachments "+
+			"WHERE secret_id NOT IN (SELECT id FROM secrets)", fn),
 	)
 }
 
@@ -132,12 +134,14 @@ func (q Queries) secretIndex(ctx context.Context, s ownedSecret, fn func(Finding
 	for _, to := range meta.Attachments {
 		attached = append(attached, place{s.org, to.WorkspaceID(), to.GroupID(), ""})
 	}
-	found, err := many(ctx, q, scanPlace, "SELECT org_id, workspace_id, group_id, name FROM secret_names WHERE secret_id = $1", s.ID)
+	found, err := many(ctx, q, scanPlace, "SELECT org_id, workspace_id, group_id, name FROM secret_names "+
+		"WHERE secret_id = $1", s.ID)
 	if err != nil {
 		return err
 	}
 	differ(kindSecretName, s.ID, s.org, names, found, fn)
-	found, err = many(ctx, q, scanPlace, "SELECT org_id, workspace_id, group_id, '' FROM secret_attachments WHERE secret_id = $1", s.ID)
+	found, err = many(ctx, q, scanPlace, "SELECT org_id, workspace_id, group_id, '' FROM secret_attachments "+
+		"WHERE secret_id = $1", s.ID)
 	differ(kindSecretAttachment, s.ID, s.org, attached, found, fn)
 	return err
 }
@@ -169,19 +173,22 @@ func (q Queries) credentialIndexes(ctx context.Context, fn func(Finding)) error 
 		for field, secret := range meta.Secrets {
 			want = append(want, place{c.org, field, "", secret})
 		}
-		found, err := many(ctx, q, scanPlace, "SELECT org_id, field, '', secret_id FROM credential_secrets WHERE credential_uid = $1", c.UID)
+		found, err := many(ctx, q, scanPlace, "SELECT org_id, field, '', secret_id FROM credential_secrets "+
+			"WHERE credential_uid = $1", c.UID)
 		differ(kindCredentialSecret, c.UID, c.org, want, found, fn)
 		return err
 	}, "SELECT org_id, "+credentialColumns+" FROM credentials")
 	return errors.Join(err, q.orphans(ctx, kindCredentialSecret,
-		"SELECT org_id, '', '', credential_uid FROM credential_secrets WHERE credential_uid NOT IN (SELECT uid FROM credentials)", fn))
+		"SELECT org_id, '', '', credential_uid FROM credential_secrets "+
+			"WHERE credential_uid NOT IN (SELECT uid FROM credentials)", fn))
 }
 
 // reach compares where attachments bring credentials with what it is made of.
 func (q Queries) reach(ctx context.Context, fn func(Finding)) error {
 	const (
 		is   = "SELECT org_id, workspace_id, group_id, provider, credential_uid FROM credential_reach"
-		made = `SELECT s.org_id, a.workspace_id, a.group_id, c.provider, c.uid AS credential_uid FROM credential_secrets s JOIN credentials c ON c.uid = s.credential_uid
+		made = `SELECT s.org_id, a.workspace_id, a.group_id, c.provider, c.uid AS credential_uid FROM credential_secrets s
+			JOIN credentials c ON c.uid = s.credential_uid
 			JOIN secret_attachments a ON a.org_id = s.org_id AND a.secret_id = s.secret_id`
 	)
 	for _, t := range []struct {
@@ -221,7 +228,8 @@ func (q Queries) pins(ctx context.Context, fn func(Finding)) error {
 		if o.id == "" {
 			return nil
 		}
-		found, err := many(ctx, q, text, "SELECT credential_id FROM ai_mounts WHERE org_id = $1 AND workspace_id = $2", o.org, o.id)
+		found, err := many(ctx, q, text,
+			"SELECT credential_id FROM ai_mounts WHERE org_id = $1 AND workspace_id = $2", o.org, o.id)
 		differ(KindMountPin, o.id, o.org, o.allow, found, fn)
 		return err
 	}, "SELECT "+workspaceColumns+" FROM workspaces")
@@ -230,15 +238,18 @@ func (q Queries) pins(ctx context.Context, fn func(Finding)) error {
 // astray finds what is there again, and went with what it was in.
 func (q Queries) astray(ctx context.Context, fn func(Finding)) error {
 	return errors.Join(
-		q.orphans(ctx, KindRuntime, "SELECT org_id, '', '', id FROM runtimes WHERE workspace_id NOT IN (SELECT id FROM workspaces)", fn),
-		q.orphans(ctx, KindRuntimeToken, "SELECT org_id, '', '', id FROM runtime_tokens WHERE runtime_id NOT IN (SELECT id FROM runtimes)", fn),
+		q.orphans(ctx, KindRuntime,
+			"SELECT org_id, '', '', id FROM runtimes WHERE workspace_id NOT IN (SELECT id FROM workspaces)", fn),
+		q.orphans(ctx, KindRuntimeToken, "SELECT org_id, '', '', id FROM runtime_tokens "+
+			"WHERE runtime_id NOT IN (SELECT id FROM runtimes)", fn),
 	)
 }
 
 // rates requires that the calls of every capability with a limit are counted.
 func (q Queries) rates(ctx context.Context, fn func(Finding)) error {
 	type owned struct{ org, capability, meta string }
-	return each(ctx, q, func(row scanner) (o owned, err error) { return o, row(&o.org, &o.capability, &o.meta) }, func(o owned) error {
+	scan := func(row scanner) (o owned, err error) { return o, row(&o.org, &o.capability, &o.meta) }
+	return each(ctx, q, scan, func(o owned) error {
 		var limits struct{ CallsPerMinute int }
 		if json.Unmarshal([]byte(o.meta), &limits) == nil && limits.CallsPerMinute > 0 {
 			fn(Finding{KindInvokeRate, o.capability, o.org, Missing})
@@ -252,7 +263,8 @@ func (q Queries) rates(ctx context.Context, fn func(Finding)) error {
 // the order of their paths, in which what lies below a folder lies together.
 func (q Queries) sums(ctx context.Context, fn func(Finding)) error {
 	s := summing{ctx: ctx, q: q, fn: fn}
-	err := each(ctx, q, func(row scanner) (f fileSize, err error) { return f, row(&f.org, &f.namespace, &f.path, &f.bytes) }, s.add,
+	scan := func(row scanner) (f fileSize, err error) { return f, row(&f.org, &f.namespace, &f.path, &f.bytes) }
+	err := each(ctx, q, scan, s.add,
 		"SELECT org_id, namespace, path, size_bytes FROM objects ORDER BY org_id, namespace, path")
 	if err == nil {
 		err = s.leave(0)
@@ -260,8 +272,9 @@ func (q Queries) sums(ctx context.Context, fn func(Finding)) error {
 	if err != nil {
 		return err
 	}
-	return q.orphans(ctx, kindFolder, `SELECT f.org_id, '', '', f.namespace || '/' || f.path FROM folders f WHERE NOT EXISTS (SELECT 1 FROM objects o
-		WHERE o.org_id = f.org_id AND o.namespace = f.namespace AND o.path >= f.path AND o.path < f.path || '`+pathTop+`')`, fn)
+	return q.orphans(ctx, kindFolder, `SELECT f.org_id, '', '', f.namespace || '/' || f.path FROM folders f
+		WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.org_id = f.org_id AND o.namespace = f.namespace
+			AND o.path >= f.path AND o.path < f.path || '`+pathTop+`')`, fn)
 }
 
 type fileSize struct {
@@ -315,7 +328,8 @@ func (s *summing) leave(depth int) error {
 		parent := ""
 		is, err := one(s.ctx, s.q, func(row scanner) (f Folder, err error) {
 			return f, row(&f.Path, &f.FileCount, &f.TotalBytes, &parent)
-		}, "SELECT path, file_count, total_bytes, COALESCE(parent, '') FROM folders WHERE org_id = $1 AND namespace = $2 AND path = $3",
+		}, "SELECT path, file_count, total_bytes, COALESCE(parent, '') FROM folders WHERE org_id = $1 "+
+			"AND namespace = $2 AND path = $3",
 			s.org, s.namespace, want.Path)
 		uid := s.namespace + "/" + want.Path
 		switch {

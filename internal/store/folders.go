@@ -23,7 +23,8 @@ func scanFolder(row scanner) (f Folder, err error) {
 
 // StorageUsage sums up a namespace; one without files is zero.
 func (q Queries) StorageUsage(ctx context.Context, org, namespace string) (bctrl.StorageUsage, error) {
-	f, err := one(ctx, q, scanFolder, "SELECT path, file_count, total_bytes FROM folders WHERE org_id = $1 AND namespace = $2 AND path = ''",
+	f, err := one(ctx, q, scanFolder, "SELECT path, file_count, total_bytes FROM folders WHERE org_id = $1 "+
+		"AND namespace = $2 AND path = ''",
 		org, namespace)
 	if errors.Is(err, ErrNotFound) {
 		err = nil
@@ -91,14 +92,16 @@ func (q Queries) FoldersIn(ctx context.Context, org, namespace string, r PathRan
 func (tx *Tx) addToFolders(ctx context.Context, org, namespace, path string, files, bytes int64) error {
 	for folder := folderOf(path); ; folder = folderOf(strings.TrimSuffix(folder, "/")) {
 		parent := sql.NullString{String: folderOf(strings.TrimSuffix(folder, "/")), Valid: folder != ""}
-		if _, err := tx.exec(ctx, `INSERT INTO folders (org_id, namespace, path, parent, file_count, total_bytes) VALUES ($1, $2, $3, $4, $5, $6)
+		if _, err := tx.exec(ctx, `INSERT INTO folders (org_id, namespace, path, parent, file_count, total_bytes)
+			VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (org_id, namespace, path) DO UPDATE
 			SET file_count = folders.file_count + excluded.file_count, total_bytes = folders.total_bytes + excluded.total_bytes`,
 			org, namespace, folder, parent, files, bytes); err != nil {
 			return err
 		}
 		if files < 0 {
-			if _, err := tx.exec(ctx, "DELETE FROM folders WHERE org_id = $1 AND namespace = $2 AND path = $3 AND file_count = 0",
+			if _, err := tx.exec(ctx,
+				"DELETE FROM folders WHERE org_id = $1 AND namespace = $2 AND path = $3 AND file_count = 0",
 				org, namespace, folder); err != nil {
 				return err
 			}

@@ -48,7 +48,8 @@ func (tx *Tx) CountCalls(ctx context.Context, org, capability string) error {
 	if err != nil {
 		return err
 	}
-	n, err := tx.exec(ctx, "INSERT INTO invoke_rates (org_id, capability, calls, proof) VALUES ($1, $2, '[]', $3) ON CONFLICT (org_id, capability) DO NOTHING",
+	n, err := tx.exec(ctx, "INSERT INTO invoke_rates (org_id, capability, calls, proof) VALUES ($1, $2, '[]', $3) "+
+		"ON CONFLICT (org_id, capability) DO NOTHING",
 		org, capability, proof)
 	if n > 0 {
 		tx.count(rateKey{org, capability}, "[]")
@@ -59,7 +60,9 @@ func (tx *Tx) CountCalls(ctx context.Context, org, capability string) error {
 // TakeCall counts a call of a capability that begins now, unless perMinute
 // calls of the organization's have begun within a minute. Then it returns how
 // long it is until one may.
-func (tx *Tx) TakeCall(ctx context.Context, org, capability string, perMinute int, now time.Time) (wait time.Duration, err error) {
+func (tx *Tx) TakeCall(
+	ctx context.Context, org, capability string, perMinute int, now time.Time,
+) (wait time.Duration, err error) {
 	text, err := one(ctx, tx.Queries, checked(tx.Queries, scanRate),
 		"SELECT "+rateColumns+" FROM invoke_rates WHERE org_id = $1 AND capability = $2", org, capability)
 	key := rateKey{org, capability}
@@ -99,7 +102,8 @@ func (tx *Tx) TakeCall(ctx context.Context, org, capability string, perMinute in
 		return 0, err
 	}
 	tx.count(key, string(body))
-	return 0, tx.must(ctx, "UPDATE invoke_rates SET calls = $1, proof = $2 WHERE org_id = $3 AND capability = $4", string(body), proof, org, capability)
+	return 0, tx.must(ctx, "UPDATE invoke_rates SET calls = $1, proof = $2 WHERE org_id = $3 AND capability = $4",
+		string(body), proof, org, capability)
 }
 
 const rateColumns = "org_id, capability, calls, proof"

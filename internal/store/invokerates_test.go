@@ -103,7 +103,8 @@ func TestNobodyCountsFromLess(t *testing.T) {
 	for _, tc := range []struct{ why, keep, change string }{
 		{"deleted", "", "DELETE FROM invoke_rates"},
 		{"edited", "", "UPDATE invoke_rates SET calls = '[]'"},
-		{"put back", "CREATE TEMP TABLE kept AS SELECT * FROM invoke_rates", "UPDATE invoke_rates SET calls = (SELECT calls FROM kept), proof = (SELECT proof FROM kept)"},
+		{"put back", "CREATE TEMP TABLE kept AS SELECT * FROM invoke_rates",
+			"UPDATE invoke_rates SET calls = (SELECT calls FROM kept), proof = (SELECT proof FROM kept)"},
 	} {
 		t.Run(tc.why, func(t *testing.T) {
 			db, path := openTest(t)
@@ -111,7 +112,8 @@ func TestNobodyCountsFromLess(t *testing.T) {
 			require.NoError(t, err)
 			raw.SetMaxOpenConns(1)
 			defer func() { require.NoError(t, raw.Close()) }()
-			require.NoError(t, db.Write(t.Context(), func(tx *Tx) error { return tx.CountCalls(t.Context(), "org", capability) }))
+			require.NoError(t, db.Write(t.Context(),
+				func(tx *Tx) error { return tx.CountCalls(t.Context(), "org", capability) }))
 			require.NoError(t, take(db))
 			_, err = raw.ExecContext(t.Context(), tc.keep)
 			require.NoError(t, err)

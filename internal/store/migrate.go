@@ -21,7 +21,8 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("reading the migrations: %w", err)
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, nil, goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(steps...))
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, nil, goose.WithDisableGlobalRegistry(true),
+		goose.WithGoMigrations(steps...))
 	if err != nil {
 		return fmt.Errorf("reading the migrations: %w", err)
 	}
@@ -43,7 +44,8 @@ const firstProven = 7
 
 // ErrUnproven is returned for a data directory of a version that did not prove
 // its rows. To prove them now would be to believe whoever wrote them.
-var ErrUnproven = errors.New("the data was made by a version that did not authenticate its rows, and nobody can tell whether they are as it wrote them: " +
+var ErrUnproven = errors.New("the data was made by a version that did not authenticate its rows, and nobody can tell " +
+	"whether they are as it wrote them: " +
 	"start with a new data directory, and set secrets and workspaces anew")
 
 func refuseUnproven(ctx context.Context, db *sql.DB, version int64) error {

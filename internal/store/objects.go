@@ -25,13 +25,14 @@ type Object struct {
 	CreatedAt time.Time
 }
 
-const objectColumns = `org_id, id, namespace, path, folder, blob_id, sha256, size_bytes, content_type, filename, source, runtime_id,
-	driver, target, created_at, proof`
+const objectColumns = `org_id, id, namespace, path, folder, blob_id, sha256, size_bytes, content_type, filename, source,
+	runtime_id, driver, target, created_at, proof`
 
 func scanObject(row scanner) (o Object, p provenRow, err error) {
 	var folder string
 	var created int64
-	err = row(&p.org, &o.ID, &o.Namespace, &o.Path, &folder, &o.BlobID, &o.SHA256, &o.SizeBytes, &o.ContentType, &o.Filename, &o.Source,
+	err = row(&p.org, &o.ID, &o.Namespace, &o.Path, &folder, &o.BlobID, &o.SHA256, &o.SizeBytes, &o.ContentType,
+		&o.Filename, &o.Source,
 		&o.RuntimeID, &o.Driver, &o.Target, &created, &p.proof)
 	o.CreatedAt = fromMillis(created)
 	p.kind, p.uid, p.cells = KindObject, o.ID, o.cells(p.org, folder)
@@ -45,13 +46,14 @@ func (o Object) cells(org, folder string) tuple.Encoding {
 
 // objectRecord is the record of a version, which never changes.
 func objectRecord(org, id string, row tuple.Encoding) Record {
-	return Record{KindObject, id, org, 1, digest(row)}
+	return recordOf(KindObject, org, id, 1, row)
 }
 
 // Object returns the file at a path.
 func (q Queries) Object(ctx context.Context, org, namespace, path string) (Object, error) {
 	return one(ctx, q, newest(q, scanObject),
-		"SELECT "+objectColumns+newestEvent(KindObject, "objects")+" FROM objects WHERE org_id = $1 AND namespace = $2 AND path = $3", org, namespace, path)
+		"SELECT "+objectColumns+newestEvent(KindObject, "objects")+
+			" FROM objects WHERE org_id = $1 AND namespace = $2 AND path = $3", org, namespace, path)
 }
 
 // ObjectByID returns the version of a file that has this id.
@@ -63,7 +65,9 @@ func (q Queries) ObjectByID(ctx context.Context, org, id string) (Object, error)
 // PutObject writes a file in place of what has its path, and returns the blob
 // of the version it replaced, or "". Before it does, ending is called for that
 // version, whose end is a record of its own.
-func (tx *Tx) PutObject(ctx context.Context, org string, o Object, ending func(old Object) error) (replaced string, err error) {
+func (tx *Tx) PutObject(
+	ctx context.Context, org string, o Object, ending func(old Object) error,
+) (replaced string, err error) {
 	row := o.cells(org, folderOf(o.Path))
 	proof, err := tx.prove(KindObject, row, false)
 	if err != nil {
@@ -89,7 +93,8 @@ func (tx *Tx) PutObject(ctx context.Context, org string, o Object, ending func(o
 		return "", err
 	}
 	tx.wrote(objectRecord(org, o.ID, row))
-	err = tx.must(ctx, `UPDATE objects SET id = $1, blob_id = $2, sha256 = $3, size_bytes = $4, content_type = $5, filename = $6,
+	err = tx.must(ctx, `UPDATE objects
+		SET id = $1, blob_id = $2, sha256 = $3, size_bytes = $4, content_type = $5, filename = $6,
 		source = $7, runtime_id = $8, driver = $9, target = $10, created_at = $11, proof = $12
 		WHERE org_id = $13 AND namespace = $14 AND path = $15`,
 		o.ID, o.BlobID, o.SHA256, o.SizeBytes, o.ContentType, o.Filename,
@@ -150,7 +155,8 @@ func (q Queries) Objects(ctx context.Context, org string, f ObjectFilter) ([]Obj
 	}
 	where := ` WHERE org_id = $1 AND path >= $2 AND path < $3
 		AND ($4 = '' OR source = $4) AND ($5 = '' OR driver = $5) AND ($6 = '' OR target = $6)`
-	args := []any{org, paths.from(), paths.to(), string(f.Source), string(f.Driver), f.Target, f.RuntimeID, f.Limit, f.Offset}
+	args := []any{org, paths.from(), paths.to(), string(f.Source), string(f.Driver), f.Target,
+		f.RuntimeID, f.Limit, f.Offset}
 	// The texts are few: statements are prepared once each.
 	if f.RuntimeID == "" {
 		where += " AND $7 = ''"
@@ -164,5 +170,6 @@ func (q Queries) Objects(ctx context.Context, org string, f ObjectFilter) ([]Obj
 		where += " AND namespace = $10"
 		args = append(args, f.Namespace)
 	}
-	return many(ctx, q, checked(q, scanObject), "SELECT "+objectColumns+" FROM objects"+where+" ORDER BY namespace, path LIMIT $8 OFFSET $9", args...)
+	return many(ctx, q, checked(q, scanObject), "SELECT "+objectColumns+" FROM objects"+where+
+		" ORDER BY namespace, path LIMIT $8 OFFSET $9", args...)
 }

@@ -36,7 +36,8 @@ func TestEveryListingOfFilesEntersAnIndexWhereItsPageBegins(t *testing.T) {
 			"folders USING INDEX folders_parent (org_id=? AND namespace=? AND parent=? AND path>? AND path<?)"},
 		{"the sum of a namespace", func() error { _, err := q.StorageUsage(ctx, "o", "n"); return err },
 			"folders USING INDEX folders_path (org_id=? AND namespace=? AND path=?)"},
-		{"the catalog of a namespace", func() error { _, err := q.Objects(ctx, "o", ObjectFilter{Namespace: "n", Limit: 1}); return err },
+		{"the catalog of a namespace",
+			func() error { _, err := q.Objects(ctx, "o", ObjectFilter{Namespace: "n", Limit: 1}); return err },
 			"objects USING INDEX objects_path (org_id=? AND namespace=? AND path>? AND path<?)"},
 		{"the catalog of all", func() error { _, err := q.Objects(ctx, "o", ObjectFilter{Limit: 1}); return err },
 			"objects USING INDEX objects_path (org_id=? AND (namespace,path)>(?,?))"},
@@ -45,7 +46,8 @@ func TestEveryListingOfFilesEntersAnIndexWhereItsPageBegins(t *testing.T) {
 			return err
 		},
 			"objects USING INDEX objects_runtime (org_id=? AND runtime_id=? AND namespace=? AND path>? AND path<?)"},
-		{"a runtime's files anywhere", func() error { _, err := q.Objects(ctx, "o", ObjectFilter{RuntimeID: "r", Limit: 1}); return err },
+		{"a runtime's files anywhere",
+			func() error { _, err := q.Objects(ctx, "o", ObjectFilter{RuntimeID: "r", Limit: 1}); return err },
 			"objects USING INDEX objects_runtime (org_id=? AND runtime_id=? AND (namespace,path)>(?,?))"},
 		{"a file", func() error { _, err := q.Object(ctx, "o", "n", "p"); return err },
 			"objects USING INDEX objects_path (org_id=? AND namespace=? AND path=?); CORRELATED SCALAR SUBQUERY 1; " +

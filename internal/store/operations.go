@@ -34,12 +34,14 @@ func rowOfOperation(op bctrl.OperationInfo) (r operationRow, err error) {
 }
 
 func (r *operationRow) cells(org string) tuple.Encoding {
-	return cellsOf(KindOperation).Text(org, r.id, r.workspace, r.runtime).Flag(r.final).Bytes(r.body).Number(r.created, r.updated)
+	return cellsOf(KindOperation).Text(org, r.id, r.workspace, r.runtime).Flag(r.final).Bytes(r.body).
+		Number(r.created, r.updated)
 }
 
 func scanOperation(row scanner) (op bctrl.OperationInfo, p provenRow, err error) {
 	var r operationRow
-	if err := row(&p.org, &r.id, &r.workspace, &r.runtime, &r.final, &r.body, &r.created, &r.updated, &p.proof); err != nil {
+	if err := row(&p.org, &r.id, &r.workspace, &r.runtime, &r.final, &r.body, &r.created, &r.updated,
+		&p.proof); err != nil {
 		return op, p, err
 	}
 	p.kind, p.uid, p.cells, p.ended = KindOperation, r.id, r.cells(p.org), r.final
@@ -48,13 +50,15 @@ func scanOperation(row scanner) (op bctrl.OperationInfo, p provenRow, err error)
 
 // Operation returns the operation with this id.
 func (q Queries) Operation(ctx context.Context, org, id string) (bctrl.OperationInfo, error) {
-	return one(ctx, q, checked(q, scanOperation), "SELECT "+operationColumns+" FROM operations WHERE org_id = $1 AND id = $2", org, id)
+	return one(ctx, q, checked(q, scanOperation), "SELECT "+operationColumns+
+		" FROM operations WHERE org_id = $1 AND id = $2", org, id)
 }
 
 // UnfinishedOperations lists what still runs in a workspace.
 func (q Queries) UnfinishedOperations(ctx context.Context, org, workspace string) ([]bctrl.OperationInfo, error) {
 	return many(ctx, q, checked(q, scanOperation),
-		"SELECT "+operationColumns+" FROM operations WHERE org_id = $1 AND workspace_id = $2 AND NOT final ORDER BY id", org, workspace)
+		"SELECT "+operationColumns+" FROM operations WHERE org_id = $1 AND workspace_id = $2 AND NOT final "+
+			"ORDER BY id", org, workspace)
 }
 
 // InsertOperation adds an operation.
@@ -67,7 +71,8 @@ func (tx *Tx) InsertOperation(ctx context.Context, org string, op bctrl.Operatio
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(ctx, `INSERT INTO operations (org_id, id, workspace_id, runtime_id, final, body, created_at, updated_at, proof)
+	_, err = tx.exec(ctx, `INSERT INTO operations (org_id, id, workspace_id, runtime_id, final, body,
+		created_at, updated_at, proof)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 		org, r.id, r.workspace, r.runtime, r.final, string(r.body), r.created, r.updated, proof)
 	return err
@@ -84,7 +89,8 @@ func (tx *Tx) UpdateOperation(ctx context.Context, org string, op bctrl.Operatio
 	if err != nil {
 		return err
 	}
-	return tx.must(ctx, "UPDATE operations SET final = $1, body = $2, updated_at = $3, proof = $4 WHERE org_id = $5 AND id = $6 AND NOT final",
+	return tx.must(ctx, "UPDATE operations SET final = $1, body = $2, updated_at = $3, proof = $4 WHERE org_id = $5 "+
+		"AND id = $6 AND NOT final",
 		r.final, string(r.body), r.updated, proof, org, r.id)
 }
 

@@ -31,23 +31,27 @@ func scanOrganization(row scanner) (o Organization, p provenRow, err error) {
 }
 
 func (o Organization) cells() tuple.Encoding {
-	return cellsOf(KindOrganization).Text(o.ID, o.Name, o.Parent).Flag(o.Closed).Flag(o.Operator).Number(millis(o.CreatedAt))
+	return cellsOf(KindOrganization).Text(o.ID, o.Name, o.Parent).Flag(o.Closed).Flag(o.Operator).
+		Number(millis(o.CreatedAt))
 }
 
 // Organizations lists all organizations that are proven, oldest first.
 func (q Queries) Organizations(ctx context.Context) ([]Organization, error) {
-	return manyProven(ctx, q, checked(q, scanOrganization), "SELECT "+organizationColumns+" FROM organizations ORDER BY id")
+	return manyProven(ctx, q, checked(q, scanOrganization), "SELECT "+organizationColumns+
+		" FROM organizations ORDER BY id")
 }
 
 // HasOrganizations reports whether there is any, proven or not.
 func (q Queries) HasOrganizations(ctx context.Context) (bool, error) {
-	return one(ctx, q, func(row scanner) (has bool, err error) { return has, row(&has) }, "SELECT EXISTS (SELECT 1 FROM organizations)")
+	return one(ctx, q, func(row scanner) (has bool, err error) { return has, row(&has) },
+		"SELECT EXISTS (SELECT 1 FROM organizations)")
 }
 
 // OperatorOrganization returns the operator's: the one that the first run made.
 // Another does not become it when that one is gone.
 func (q Queries) OperatorOrganization(ctx context.Context) (Organization, error) {
-	return one(ctx, q, checked(q, scanOrganization), "SELECT "+organizationColumns+" FROM organizations WHERE operator ORDER BY id LIMIT 1")
+	return one(ctx, q, checked(q, scanOrganization), "SELECT "+organizationColumns+
+		" FROM organizations WHERE operator ORDER BY id LIMIT 1")
 }
 
 // Organization returns the organization with this id, closed or not.
@@ -57,18 +61,21 @@ func (q Queries) Organization(ctx context.Context, id string) (Organization, err
 
 // ClosedOrganizations lists those whose deletion was not finished.
 func (q Queries) ClosedOrganizations(ctx context.Context) ([]Organization, error) {
-	return manyProven(ctx, q, checked(q, scanOrganization), "SELECT "+organizationColumns+" FROM organizations WHERE closed ORDER BY id")
+	return manyProven(ctx, q, checked(q, scanOrganization), "SELECT "+organizationColumns+
+		" FROM organizations WHERE closed ORDER BY id")
 }
 
 // openOrganization returns the organization with this id unless it is closed.
 func (q Queries) openOrganization(ctx context.Context, id string) (Organization, error) {
-	return one(ctx, q, checked(q, scanOrganization), "SELECT "+organizationColumns+" FROM organizations WHERE id = $1 AND NOT closed", id)
+	return one(ctx, q, checked(q, scanOrganization), "SELECT "+organizationColumns+
+		" FROM organizations WHERE id = $1 AND NOT closed", id)
 }
 
 // Subaccount returns the organization with this id when it is a subaccount of
 // parent and not closed.
 func (q Queries) Subaccount(ctx context.Context, parent, id string) (Organization, error) {
-	return one(ctx, q, newest(q, scanOrganization), "SELECT "+organizationColumns+newestEvent(KindOrganization, "organizations")+
+	return one(ctx, q, newest(q, scanOrganization), "SELECT "+
+		organizationColumns+newestEvent(KindOrganization, "organizations")+
 		" FROM organizations WHERE parent_id = $1 AND id = $2 AND NOT closed", parent, id)
 }
 
@@ -89,10 +96,12 @@ func (q Queries) IsSubaccount(ctx context.Context, org string) (bool, error) {
 // of any kind, a workspace, a profile or a file.
 func (q Queries) HoldsData(ctx context.Context, org string) (bool, error) {
 	return one(ctx, q, func(row scanner) (holds bool, err error) { return holds, row(&holds) },
-		`SELECT EXISTS (SELECT 1 FROM vault_entries WHERE org_id = $1) OR EXISTS (SELECT 1 FROM ai_credentials WHERE org_id = $1)
+		`SELECT EXISTS (SELECT 1 FROM vault_entries WHERE org_id = $1)
+			OR EXISTS (SELECT 1 FROM ai_credentials WHERE org_id = $1)
 		OR EXISTS (SELECT 1 FROM workspaces WHERE org_id = $1) OR EXISTS (SELECT 1 FROM browser_profiles WHERE org_id = $1)
 		OR EXISTS (SELECT 1 FROM objects WHERE org_id = $1) OR EXISTS (SELECT 1 FROM secrets WHERE org_id = $1)
-		OR EXISTS (SELECT 1 FROM credentials WHERE org_id = $1) OR EXISTS (SELECT 1 FROM capabilities WHERE org_id = $1)`, org)
+		OR EXISTS (SELECT 1 FROM credentials WHERE org_id = $1) OR EXISTS (SELECT 1 FROM capabilities
+			WHERE org_id = $1)`, org)
 }
 
 // InsertOrganization adds an organization; a subaccount with a name that its
@@ -104,7 +113,8 @@ func (tx *Tx) InsertOrganization(ctx context.Context, o Organization) error {
 	}
 	tx.wrote(o.record())
 	_, err = tx.exec(ctx, `INSERT INTO organizations (id, name, parent_id, closed, operator, created_at, proof)
-		VALUES ($1, $2, NULLIF($3, ''), $4, $5, $6, $7)`, o.ID, o.Name, o.Parent, o.Closed, o.Operator, millis(o.CreatedAt), proof)
+		VALUES ($1, $2, NULLIF($3, ''), $4, $5, $6, $7)`, o.ID, o.Name, o.Parent, o.Closed, o.Operator,
+		millis(o.CreatedAt), proof)
 	return err
 }
 
@@ -121,7 +131,8 @@ func (tx *Tx) CloseOrganization(ctx context.Context, parent, id string) error {
 		return err
 	}
 	tx.wrote(o.record())
-	return tx.must(ctx, "UPDATE organizations SET closed = TRUE, proof = $1 WHERE parent_id = $2 AND id = $3", proof, parent, id)
+	return tx.must(ctx, "UPDATE organizations SET closed = TRUE, proof = $1 WHERE parent_id = $2 "+
+		"AND id = $3", proof, parent, id)
 }
 
 // Emptied is what a round of [Tx.EmptyOrganization] removed.
@@ -136,13 +147,16 @@ type Emptied struct {
 // EmptyOrganization removes up to about limit rows of a closed organization,
 // and with the last of them the organization. It is called until it is done.
 // record is called after each removal of a record, with its name.
-func (tx *Tx) EmptyOrganization(ctx context.Context, org string, limit int, record func(name string) error) (e Emptied, err error) {
+func (tx *Tx) EmptyOrganization(
+	ctx context.Context, org string, limit int, record func(name string) error,
+) (e Emptied, err error) {
 	removed := 0
 	all := tx.Unproven() // nothing is used of what is removed
 	for _, remove := range []func() (int, error){
 		func() (int, error) {
 			list, err := all.VaultEntries(ctx, org, VaultRange{Limit: limit})
-			return removeAll(list, err, record, VaultEntry.name, func(v VaultEntry) error { return tx.DeleteVaultEntry(ctx, org, v.UID) })
+			return removeAll(list, err, record, VaultEntry.name,
+				func(v VaultEntry) error { return tx.DeleteVaultEntry(ctx, org, v.UID) })
 		},
 		func() (int, error) {
 			list, err := all.Secrets(ctx, org, SecretRange{Limit: limit})
@@ -150,11 +164,13 @@ func (tx *Tx) EmptyOrganization(ctx context.Context, org string, limit int, reco
 		},
 		func() (int, error) {
 			list, err := all.Workspaces(ctx, org, "", limit)
-			return removeAll(list, err, record, Workspace.name, func(w Workspace) error { return tx.DeleteWorkspace(ctx, org, w.ID) })
+			return removeAll(list, err, record, Workspace.name,
+				func(w Workspace) error { return tx.DeleteWorkspace(ctx, org, w.ID) })
 		},
 		func() (int, error) {
 			list, err := all.AICredentials(ctx, org, "", limit)
-			return removeAll(list, err, record, AICredential.name, func(c AICredential) error { return tx.DeleteAICredential(ctx, org, c.UID) })
+			return removeAll(list, err, record, AICredential.name,
+				func(c AICredential) error { return tx.DeleteAICredential(ctx, org, c.UID) })
 		},
 		func() (int, error) {
 			list, err := all.Bindings(ctx, org, BindingRange{Limit: limit})
@@ -162,15 +178,18 @@ func (tx *Tx) EmptyOrganization(ctx context.Context, org string, limit int, reco
 		},
 		func() (int, error) {
 			list, err := all.Credentials(ctx, org, "", limit)
-			return removeAll(list, err, record, Credential.name, func(c Credential) error { return tx.DeleteCredential(ctx, org, c.UID) })
+			return removeAll(list, err, record, Credential.name,
+				func(c Credential) error { return tx.DeleteCredential(ctx, org, c.UID) })
 		},
 		func() (int, error) {
 			list, err := all.CapabilityPolicies(ctx, org, "", limit)
-			return removeAll(list, err, record, CapabilityPolicy.name, func(p CapabilityPolicy) error { return tx.DeleteCapabilityPolicy(ctx, org, p.UID) })
+			return removeAll(list, err, record, CapabilityPolicy.name,
+				func(p CapabilityPolicy) error { return tx.DeleteCapabilityPolicy(ctx, org, p.UID) })
 		},
 		func() (int, error) {
 			list, err := all.Capabilities(ctx, org, "", limit)
-			return removeAll(list, err, record, Capability.name, func(c Capability) error { return tx.DeleteCapability(ctx, org, c.UID) })
+			return removeAll(list, err, record, Capability.name,
+				func(c Capability) error { return tx.DeleteCapability(ctx, org, c.UID) })
 		},
 		func() (int, error) {
 			list, err := all.APIKeys(ctx, org, "", limit)
@@ -237,7 +256,9 @@ func (c Capability) name() string   { return c.ID }
 func (p CapabilityPolicy) name() string { return p.Capability }
 
 // removeAll removes a list, and records each where it is a record.
-func removeAll[T any](list []T, err error, record func(string) error, name func(T) string, remove func(T) error) (int, error) {
+func removeAll[T any](
+	list []T, err error, record func(string) error, name func(T) string, remove func(T) error,
+) (int, error) {
 	if err != nil {
 		return 0, err
 	}

@@ -30,17 +30,20 @@ func (p Profile) cells(org string) tuple.Encoding {
 
 // Profile returns the profile with this id.
 func (q Queries) Profile(ctx context.Context, org, id string) (Profile, error) {
-	return one(ctx, q, checked(q, scanProfile), "SELECT "+profileColumns+" FROM browser_profiles WHERE org_id = $1 AND id = $2", org, id)
+	return one(ctx, q, checked(q, scanProfile), "SELECT "+profileColumns+
+		" FROM browser_profiles WHERE org_id = $1 AND id = $2", org, id)
 }
 
 // ProfileByUID returns the profile with this uid.
 func (q Queries) ProfileByUID(ctx context.Context, org, uid string) (Profile, error) {
-	return one(ctx, q, checked(q, scanProfile), "SELECT "+profileColumns+" FROM browser_profiles WHERE org_id = $1 AND uid = $2", org, uid)
+	return one(ctx, q, checked(q, scanProfile), "SELECT "+profileColumns+
+		" FROM browser_profiles WHERE org_id = $1 AND uid = $2", org, uid)
 }
 
 // Profiles lists profiles by id, after the id given.
 func (q Queries) Profiles(ctx context.Context, org, after string, limit int) ([]Profile, error) {
-	return many(ctx, q, checked(q, scanProfile), "SELECT "+profileColumns+" FROM browser_profiles WHERE org_id = $1 AND id > $2 ORDER BY id LIMIT $3", org, after, limit)
+	return many(ctx, q, checked(q, scanProfile), "SELECT "+profileColumns+
+		" FROM browser_profiles WHERE org_id = $1 AND id > $2 ORDER BY id LIMIT $3", org, after, limit)
 }
 
 // InsertProfile adds a profile; an id in use gives [ErrExists].
@@ -49,7 +52,8 @@ func (tx *Tx) InsertProfile(ctx context.Context, org string, p Profile) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(ctx, "INSERT INTO browser_profiles (org_id, id, uid, label, created_at, updated_at, proof) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+	_, err = tx.exec(ctx, "INSERT INTO browser_profiles (org_id, id, uid, label, created_at, updated_at, proof) "+
+		"VALUES ($1, $2, $3, $4, $5, $6, $7)",
 		org, p.ID, p.UID, p.Label, millis(p.CreatedAt), millis(p.UpdatedAt), proof)
 	return err
 }
@@ -60,7 +64,8 @@ func (tx *Tx) UpdateProfile(ctx context.Context, org string, p Profile) error {
 	if err != nil {
 		return err
 	}
-	return tx.must(ctx, "UPDATE browser_profiles SET label = $1, updated_at = $2, proof = $3 WHERE org_id = $4 AND uid = $5",
+	return tx.must(ctx, "UPDATE browser_profiles SET label = $1, updated_at = $2, proof = $3 "+
+		"WHERE org_id = $4 AND uid = $5",
 		p.Label, millis(p.UpdatedAt), proof, org, p.UID)
 }
 
@@ -71,7 +76,8 @@ func (tx *Tx) DeleteProfile(ctx context.Context, org, uid string) error {
 
 // RuntimeUsingProfile returns the live runtime that uses a profile.
 func (q Queries) RuntimeUsingProfile(ctx context.Context, org, uid string) (Runtime, error) {
-	return one(ctx, q, checked(q, scanRuntime), "SELECT "+runtimeColumns+" FROM runtimes WHERE org_id = $1 AND profile_uid = $2 AND live", org, uid)
+	return one(ctx, q, checked(q, scanRuntime), "SELECT "+runtimeColumns+
+		" FROM runtimes WHERE org_id = $1 AND profile_uid = $2 AND live", org, uid)
 }
 
 // ProfileUIDExists reports whether a profile of any organization has this uid,

@@ -110,7 +110,9 @@ func scanProven[T any](row scanner, scan provenScan[T]) (v T, p provenRow, unfit
 // manyProven reads the rows of a query that are proven, for who goes on without
 // the others, and without those of which nobody can tell. What reads a row is
 // [checked] or [newest].
-func manyProven[T any](ctx context.Context, q Queries, read func(scanner) (T, error), query string, args ...any) ([]T, error) {
+func manyProven[T any](
+	ctx context.Context, q Queries, read func(scanner) (T, error), query string, args ...any,
+) ([]T, error) {
 	list := []T{}
 	take := func(row scanner) (none struct{}, err error) {
 		v, err := read(row)

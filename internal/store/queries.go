@@ -123,7 +123,9 @@ func (q Queries) exec(ctx context.Context, query string, args ...any) (int64, er
 }
 
 // many reads all rows of a query, each with scan.
-func many[T any](ctx context.Context, q Queries, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+func many[T any](
+	ctx context.Context, q Queries, scan func(scanner) (T, error), query string, args ...any,
+) ([]T, error) {
 	st, err := q.prepare(ctx, query)
 	if err != nil {
 		return nil, err
@@ -146,7 +148,9 @@ func many[T any](ctx context.Context, q Queries, scan func(scanner) (T, error), 
 }
 
 // each calls fn with every row of a query, one at a time.
-func each[T any](ctx context.Context, q Queries, scan func(scanner) (T, error), fn func(T) error, query string, args ...any) error {
+func each[T any](
+	ctx context.Context, q Queries, scan func(scanner) (T, error), fn func(T) error, query string, args ...any,
+) error {
 	st, err := q.prepare(ctx, query)
 	if err != nil {
 		return err

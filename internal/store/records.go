@@ -78,6 +78,11 @@ func (tx *Tx) Written() []Record { return tx.written }
 // deleted is the record of a row that is gone.
 func deleted(kind, org, uid string) Record { return Record{Kind: kind, UID: uid, Org: org} }
 
+// recordOf is the record of a row whose columns are in cells.
+func recordOf(kind, org, uid string, version int64, cells tuple.Encoding) Record {
+	return Record{Kind: kind, UID: uid, Org: org, Version: version, Digest: digest(cells)}
+}
+
 // digest covers every column of a row.
 func digest(row tuple.Encoding) string {
 	sum := sha256.Sum256(row)
@@ -90,26 +95,30 @@ func (e VaultEntry) record(org string) Record {
 
 // recordFolded is the record of an entry that is found by folded.
 func (e VaultEntry) recordFolded(org, folded string) Record {
-	return Record{KindVault, e.UID, org, e.Version, digest(cellsOf(KindVault).Text(org, e.Key, folded).Flag(e.HasTOTP).
-		Bytes(e.Meta).Bytes(e.Sealed).Number(millis(e.CreatedAt), millis(e.UpdatedAt)))}
+	row := cellsOf(KindVault).Text(org, e.Key, folded).Flag(e.HasTOTP).Bytes(e.Meta, e.Sealed).
+		Number(millis(e.CreatedAt), millis(e.UpdatedAt))
+	return recordOf(KindVault, org, e.UID, e.Version, row)
 }
 
 func (c AICredential) record(org string) Record {
-	return Record{KindAICredential, c.UID, org, c.Version, digest(cellsOf(KindAICredential).Text(org, c.ID).Bytes(c.Meta).Bytes(c.Sealed).
-		Number(millis(c.CreatedAt), millis(c.UpdatedAt)))}
+	row := cellsOf(KindAICredential).Text(org, c.ID).Bytes(c.Meta, c.Sealed).
+		Number(millis(c.CreatedAt), millis(c.UpdatedAt))
+	return recordOf(KindAICredential, org, c.UID, c.Version, row)
 }
 
 func (s Secret) record(org string) Record {
-	return Record{KindSecret, s.ID, org, s.Version, digest(cellsOf(KindSecret).Text(org, s.Scope.WorkspaceID(), s.Scope.GroupID(), s.Name, s.Provider).
-		Flag(s.AttachedOnly).Bytes(s.Meta).Bytes(s.Sealed).Number(millis(s.CreatedAt), millis(s.UpdatedAt)))}
+	row := cellsOf(KindSecret).Text(org, s.Scope.WorkspaceID(), s.Scope.GroupID(), s.Name, s.Provider).
+		Flag(s.AttachedOnly).Bytes(s.Meta, s.Sealed).Number(millis(s.CreatedAt), millis(s.UpdatedAt))
+	return recordOf(KindSecret, org, s.ID, s.Version, row)
 }
 
 func (d DEK) record() Record {
-	return Record{KindDataKey, d.ID, "", d.Version, digest(cellsOf(KindDataKey).Text(d.Scope, d.KEKID).Bytes(d.Wrapped).Number(millis(d.CreatedAt)))}
+	row := cellsOf(KindDataKey).Text(d.Scope, d.KEKID).Bytes(d.Wrapped).Number(millis(d.CreatedAt))
+	return recordOf(KindDataKey, "", d.ID, d.Version, row)
 }
 
 func serverValueRecord(name string, sealed []byte) Record {
-	return Record{KindServerValue, name, "", 1, digest(cellsOf(KindServerValue).Bytes(sealed))}
+	return recordOf(KindServerValue, "", name, 1, cellsOf(KindServerValue).Bytes(sealed))
 }
 
 func (k APIKey) record() Record {
@@ -117,7 +126,7 @@ func (k APIKey) record() Record {
 	if k.ended() {
 		version = 2
 	}
-	return Record{KindAPIKey, k.ID, k.Org, version, digest(k.cells())}
+	return recordOf(KindAPIKey, k.Org, k.ID, version, k.cells())
 }
 
 func (o Organization) record() Record {
@@ -125,7 +134,7 @@ func (o Organization) record() Record {
 	if o.Closed {
 		version = 2
 	}
-	return Record{KindOrganization, o.ID, o.ID, version, digest(o.cells())}
+	return recordOf(KindOrganization, o.ID, o.ID, version, o.cells())
 }
 
 func (t RuntimeToken) record(org string) Record {
@@ -133,7 +142,7 @@ func (t RuntimeToken) record(org string) Record {
 	if t.ended() {
 		version = 2
 	}
-	return Record{KindRuntimeToken, t.ID, org, version, digest(t.cells(org))}
+	return recordOf(KindRuntimeToken, org, t.ID, version, t.cells(org))
 }
 
 // record has a version for each of the three states that a runtime can be in, one
@@ -146,11 +155,11 @@ func (r *runtimeRow) record(org string) Record {
 	case bctrl.RuntimeActive:
 		version = 2
 	}
-	return Record{KindRuntime, r.ID, org, version, digest(r.cells(org))}
+	return recordOf(KindRuntime, org, r.ID, version, r.cells(org))
 }
 
 func (w Workspace) record(org string, mounts []byte) Record {
-	return Record{KindWorkspace, w.ID, org, w.Version, digest(w.cells(org, mounts))}
+	return recordOf(KindWorkspace, org, w.ID, w.Version, w.cells(org, mounts))
 }
 
 // kept is a table of records.
@@ -167,7 +176,8 @@ func keptTables() []kept {
 			e, err := scanVaultEntry(after(after(row, &org), &folded))
 			return e.recordFolded(org, folded), err
 		}},
-		{KindAICredential, "ai_credentials", "uid", "org_id, " + aiCredentialColumns, scanKept(scanAICredential, AICredential.record)},
+		{KindAICredential, "ai_credentials", "uid", "org_id, " + aiCredentialColumns,
+			scanKept(scanAICredential, AICredential.record)},
 		{KindSecret, "secrets", "id", "org_id, " + secretColumns, scanKept(scanSecret, Secret.record)},
 		{KindDataKey, "deks", "id", dekColumns, func(row scanner) (Record, error) {
 			d, err := scanDEK(row)
@@ -207,7 +217,8 @@ func keptTables() []kept {
 		}},
 		{KindCredential, "credentials", "uid", "org_id, " + credentialColumns, scanKept(scanCredential, Credential.record)},
 		{KindCapability, "capabilities", "uid", "org_id, " + capabilityColumns, scanKept(scanCapability, Capability.record)},
-		{KindCapabilityPolicy, "capability_policies", "uid", "org_id, " + capabilityPolicyColumns, scanKept(scanCapabilityPolicy, CapabilityPolicy.record)},
+		{KindCapabilityPolicy, "capability_policies", "uid", "org_id, " + capabilityPolicyColumns,
+			scanKept(scanCapabilityPolicy, CapabilityPolicy.record)},
 		{KindBinding, "bindings", "uid", "org_id, " + bindingColumns, scanKept(scanBinding, Binding.record)},
 	}
 }

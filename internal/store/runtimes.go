@@ -30,8 +30,8 @@ type Runtime struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
-const runtimeColumns = `org_id, id, workspace_id, alias, driver, status, reason, live, launch, mounts, launched, group_id, profile_uid,
-	created_at, updated_at, proof`
+const runtimeColumns = `org_id, id, workspace_id, alias, driver, status, reason, live, launch, mounts, launched,
+	group_id, profile_uid, created_at, updated_at, proof`
 
 // runtimeRow is a runtime as it is stored.
 type runtimeRow struct {
@@ -41,7 +41,8 @@ type runtimeRow struct {
 
 func scanRuntimeRow(row scanner) (r runtimeRow, p provenRow, err error) {
 	var created, updated int64
-	err = row(&p.org, &r.ID, &r.WorkspaceID, &r.Alias, &r.Driver, &r.Status, &r.Reason, &r.Live, &r.launch, &r.mounts, &r.launched,
+	err = row(&p.org, &r.ID, &r.WorkspaceID, &r.Alias, &r.Driver, &r.Status, &r.Reason, &r.Live, &r.launch,
+		&r.mounts, &r.launched,
 		&r.Group, &r.ProfileUID, &created, &updated, &p.proof)
 	r.CreatedAt, r.UpdatedAt = fromMillis(created), fromMillis(updated)
 	p.kind, p.uid, p.cells, p.ended = KindRuntime, r.ID, r.cells(p.org), !r.Live
@@ -51,14 +52,17 @@ func scanRuntimeRow(row scanner) (r runtimeRow, p provenRow, err error) {
 func scanRuntime(row scanner) (Runtime, provenRow, error) {
 	r, p, err := scanRuntimeRow(row)
 	if err == nil {
-		err = errors.Join(json.Unmarshal(r.launch, &r.Launch), json.Unmarshal(r.mounts, &r.Mounts), json.Unmarshal(r.launched, &r.Launched))
+		err = errors.Join(json.Unmarshal(r.launch, &r.Launch), json.Unmarshal(r.mounts, &r.Mounts),
+			json.Unmarshal(r.launched, &r.Launched))
 	}
 	return r.Runtime, p, err
 }
 
 func (r *runtimeRow) cells(org string) tuple.Encoding {
-	return cellsOf(KindRuntime).Text(org, r.ID, r.WorkspaceID, r.Alias, string(r.Driver), string(r.Status), r.Reason).Flag(r.Live).
-		Bytes(r.launch).Bytes(r.mounts).Bytes(r.launched).Text(r.Group, r.ProfileUID).Number(millis(r.CreatedAt), millis(r.UpdatedAt))
+	return cellsOf(KindRuntime).Text(org, r.ID, r.WorkspaceID, r.Alias, string(r.Driver), string(r.Status), r.Reason).
+		Flag(r.Live).
+		Bytes(r.launch).Bytes(r.mounts).Bytes(r.launched).Text(r.Group, r.ProfileUID).
+		Number(millis(r.CreatedAt), millis(r.UpdatedAt))
 }
 
 // Runtime returns the runtime with this id, live or not.
@@ -78,7 +82,8 @@ func (q Queries) RuntimeCeiling(ctx context.Context, org, id string) (version in
 		var declaredBy, ceilingBy []byte
 		// A row of one table after that of the other, read at once.
 		rt, declared, err := scanRuntimeRow(func(dest ...any) error {
-			ceiling, err = scanWorkspaceRow(func(more ...any) error { return row(append(append(dest, more...), &declaredBy, &ceilingBy)...) }, &ws, &mounts)
+			ceiling, err = scanWorkspaceRow(
+				func(more ...any) error { return row(append(append(dest, more...), &declaredBy, &ceilingBy)...) }, &ws, &mounts)
 			return err
 		})
 		if err == nil {
@@ -95,7 +100,8 @@ func (q Queries) RuntimeCeiling(ctx context.Context, org, id string) (version in
 		}
 		version, live = ws.Version, rt.Live
 		return none, err
-	}, "SELECT "+prefixed("r", runtimeColumns)+", "+prefixed("w", workspaceColumns)+newestEvent(KindRuntime, "r")+newestEvent(KindWorkspace, "w")+` FROM runtimes r
+	}, "SELECT "+prefixed("r", runtimeColumns)+", "+prefixed("w", workspaceColumns)+newestEvent(KindRuntime,
+		"r")+newestEvent(KindWorkspace, "w")+` FROM runtimes r
 		JOIN workspaces w ON w.org_id = r.org_id AND w.id = r.workspace_id WHERE r.org_id = $1 AND r.id = $2`, org, id)
 	if err != nil {
 		return 0, false, err
@@ -106,7 +112,8 @@ func (q Queries) RuntimeCeiling(ctx context.Context, org, id string) (version in
 // RuntimeByAlias returns the live runtime with this alias, else the newest
 // that had it.
 func (q Queries) RuntimeByAlias(ctx context.Context, org, workspace, alias string) (Runtime, error) {
-	return one(ctx, q, newest(q, scanRuntime), "SELECT "+runtimeColumns+newestEvent(KindRuntime, "runtimes")+` FROM runtimes
+	return one(ctx, q, newest(q, scanRuntime), "SELECT "+
+		runtimeColumns+newestEvent(KindRuntime, "runtimes")+` FROM runtimes
 		WHERE org_id = $1 AND workspace_id = $2 AND alias = $3 ORDER BY live DESC, id DESC LIMIT 1`, org, workspace, alias)
 }
 
@@ -138,9 +145,12 @@ func (tx *Tx) InsertRuntime(ctx context.Context, org string, rt Runtime) error {
 		return err
 	}
 	tx.wrote(r.record(org))
-	_, err = tx.exec(ctx, `INSERT INTO runtimes (org_id, id, workspace_id, alias, driver, status, reason, live, launch, mounts, launched,
-		group_id, profile_uid, created_at, updated_at, proof) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
-		org, r.ID, r.WorkspaceID, r.Alias, string(r.Driver), string(r.Status), r.Reason, r.Live, string(r.launch), string(r.mounts), string(r.launched),
+	_, err = tx.exec(ctx, `INSERT INTO runtimes (org_id, id, workspace_id, alias, driver, status, reason, live,
+		launch, mounts, launched,
+		group_id, profile_uid, created_at, updated_at, proof)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		org, r.ID, r.WorkspaceID, r.Alias, string(r.Driver), string(r.Status), r.Reason, r.Live, string(r.launch),
+		string(r.mounts), string(r.launched),
 		r.Group, r.ProfileUID, millis(r.CreatedAt), millis(r.UpdatedAt), proof)
 	return err
 }
@@ -149,15 +159,20 @@ func (tx *Tx) InsertRuntime(ctx context.Context, org string, rt Runtime) error {
 // gives [ErrNotFound], so that the first end of a runtime is the one recorded.
 //
 // It returns the runtime, for the event that the caller owes.
-func (tx *Tx) SetRuntimeStatus(ctx context.Context, org, id string, status bctrl.RuntimeStatus, reason string, at time.Time) (Runtime, error) {
-	r, err := one(ctx, tx.Queries, checked(tx.Queries, scanRuntimeRow), "SELECT "+runtimeColumns+" FROM runtimes WHERE org_id = $1 AND id = $2 AND live", org, id)
+func (tx *Tx) SetRuntimeStatus(
+	ctx context.Context, org, id string, status bctrl.RuntimeStatus, reason string, at time.Time,
+) (Runtime, error) {
+	r, err := one(ctx, tx.Queries, checked(tx.Queries, scanRuntimeRow), "SELECT "+runtimeColumns+
+		" FROM runtimes WHERE org_id = $1 AND id = $2 AND live", org, id)
 	if err != nil {
 		return Runtime{}, err
 	}
 	return r.Runtime, tx.setStatus(ctx, org, r, status, reason, at)
 }
 
-func (tx *Tx) setStatus(ctx context.Context, org string, r runtimeRow, status bctrl.RuntimeStatus, reason string, at time.Time) error {
+func (tx *Tx) setStatus(
+	ctx context.Context, org string, r runtimeRow, status bctrl.RuntimeStatus, reason string, at time.Time,
+) error {
 	r.Status, r.Reason, r.UpdatedAt = status, reason, fromMillis(millis(at))
 	r.Live = status == bctrl.RuntimeStarting || status == bctrl.RuntimeActive
 	proof, err := tx.prove(KindRuntime, r.cells(org), !r.Live)
@@ -165,14 +180,17 @@ func (tx *Tx) setStatus(ctx context.Context, org string, r runtimeRow, status bc
 		return err
 	}
 	tx.wrote(r.record(org))
-	return tx.must(ctx, "UPDATE runtimes SET status = $1, reason = $2, live = $3, updated_at = $4, proof = $5 WHERE org_id = $6 AND id = $7 AND live",
+	return tx.must(ctx, "UPDATE runtimes SET status = $1, reason = $2, live = $3, updated_at = $4, proof = $5 "+
+		"WHERE org_id = $6 AND id = $7 AND live",
 		string(status), reason, r.Live, millis(at), proof, org, r.ID)
 }
 
 // FailLiveRuntimes ends every runtime that a server before this one left live.
 // One that is not proven stays as it is: it is refused where it is used. record is
 // called after each.
-func (tx *Tx) FailLiveRuntimes(ctx context.Context, reason string, at time.Time, record func(org string, r Runtime) error) error {
+func (tx *Tx) FailLiveRuntimes(
+	ctx context.Context, reason string, at time.Time, record func(org string, r Runtime) error,
+) error {
 	type owned struct {
 		org string
 		runtimeRow

@@ -21,7 +21,8 @@ type schemaObject struct{ kind, name, text string }
 // What SQLite and goose keep for themselves is left out, by its kind and name,
 // but for what it could have attached to it.
 const schemaObjects = `SELECT type, name, COALESCE(sql, '') FROM sqlite_master
-	WHERE NOT (type = 'table' AND name IN ('sqlite_sequence', 'goose_db_version')) AND NOT (type = 'index' AND name LIKE 'sqlite\_autoindex\_%' ESCAPE '\')
+	WHERE NOT (type = 'table' AND name IN ('sqlite_sequence', 'goose_db_version'))
+		AND NOT (type = 'index' AND name LIKE 'sqlite\_autoindex\_%' ESCAPE '\')
 	ORDER BY type, name`
 
 // newestSchema is what all migrations make, which takes some milliseconds to know.

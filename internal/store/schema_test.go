@@ -11,8 +11,10 @@ import (
 // the server's hand, or takes from it what holds rows apart.
 func TestAForeignSchemaIsRefusedAndFound(t *testing.T) {
 	for _, tc := range []struct{ why, change, name string }{
-		{"a trigger", "CREATE TRIGGER evil AFTER UPDATE ON api_keys BEGIN UPDATE api_keys SET revoked_at = NULL; END", "trigger evil"},
-		{"a trigger on what is not compared", "CREATE TRIGGER evil AFTER INSERT ON goose_db_version BEGIN DELETE FROM api_keys; END", "trigger evil"},
+		{"a trigger", "CREATE TRIGGER evil AFTER UPDATE ON api_keys BEGIN UPDATE api_keys " +
+			"SET revoked_at = NULL; END", "trigger evil"},
+		{"a trigger on what is not compared", "CREATE TRIGGER evil AFTER INSERT ON goose_db_version BEGIN DELETE " +
+			"FROM api_keys; END", "trigger evil"},
 		{"a view", "CREATE VIEW evil AS SELECT * FROM api_keys", "view evil"},
 		{"a table", "CREATE TABLE evil (a TEXT)", "table evil"},
 		{"a column", "ALTER TABLE api_keys ADD COLUMN evil TEXT", "table api_keys"},
@@ -49,7 +51,8 @@ func TestDataWithoutProofsIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, raw.Close()) }()
 	for _, table := range []string{
-		"organizations", "api_keys", "workspaces", "ai_mounts", "browser_profiles", "runtimes", "runtime_tokens", "operations", "objects", "invoke_rates",
+		"organizations", "api_keys", "workspaces", "ai_mounts", "browser_profiles", "runtimes", "runtime_tokens",
+		"operations", "objects", "invoke_rates",
 	} {
 		_, err := raw.ExecContext(t.Context(), "ALTER TABLE "+table+" DROP COLUMN proof")
 		require.NoError(t, err)

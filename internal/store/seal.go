@@ -43,7 +43,8 @@ func scanDEK(row scanner) (d DEK, err error) {
 func (tx *Tx) InsertDEK(ctx context.Context, d DEK) error {
 	d.Version = 1
 	tx.wrote(d.record())
-	_, err := tx.exec(ctx, "INSERT INTO deks (scope, id, kek_id, wrapped, version, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
+	_, err := tx.exec(ctx, "INSERT INTO deks (scope, id, kek_id, wrapped, version, created_at) "+
+		"VALUES ($1, $2, $3, $4, $5, $6)",
 		d.Scope, d.ID, d.KEKID, d.Wrapped, d.Version, millis(d.CreatedAt))
 	return err
 }
@@ -109,7 +110,8 @@ func (q Queries) SealKeys(ctx context.Context) ([]SealKey, error) {
 		k.CreatedAt = fromMillis(created)
 		return k, err
 	}
-	return many(ctx, q, scan, "SELECT n, id, public, source, derivation, created_at, seq, head, signature FROM seal_keys ORDER BY n DESC")
+	return many(ctx, q, scan, "SELECT n, id, public, source, derivation, created_at, seq, head, signature "+
+		"FROM seal_keys ORDER BY n DESC")
 }
 
 // InsertSealKey adds a key encryption key, which is in use from then on.

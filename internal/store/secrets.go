@@ -27,12 +27,14 @@ type Secret struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
-const secretColumns = "id, version, workspace_id, group_id, name, provider, attached_only, meta, sealed, created_at, updated_at"
+const secretColumns = "id, version, workspace_id, group_id, name, provider, attached_only, meta, sealed, " +
+	"created_at, updated_at"
 
 func scanSecret(row scanner) (s Secret, err error) {
 	var workspace, group string
 	var created, updated int64
-	err = row(&s.ID, &s.Version, &workspace, &group, &s.Name, &s.Provider, &s.AttachedOnly, &s.Meta, &s.Sealed, &created, &updated)
+	err = row(&s.ID, &s.Version, &workspace, &group, &s.Name, &s.Provider, &s.AttachedOnly, &s.Meta,
+		&s.Sealed, &created, &updated)
 	s.Scope = scopeOf(workspace, group)
 	s.CreatedAt, s.UpdatedAt = fromMillis(created), fromMillis(updated)
 	return s, err
@@ -88,7 +90,8 @@ func (q Queries) Secrets(ctx context.Context, org string, r SecretRange) ([]Secr
 	if !r.AttachedTo.IsZero() {
 		where += " AND id IN (SELECT secret_id FROM secret_attachments WHERE org_id = $1 AND " + in(r.AttachedTo) + ")"
 	}
-	return many(ctx, q, scanSecret, "SELECT "+secretColumns+" FROM secrets WHERE org_id = $1 AND id > $2"+where+" ORDER BY id LIMIT $3", args...)
+	return many(ctx, q, scanSecret, "SELECT "+secretColumns+" FROM secrets WHERE org_id = $1 AND id > $2"+where+
+		" ORDER BY id LIMIT $3", args...)
 }
 
 // SecretsInWorkspace returns some of the secrets whose scope is a workspace or a
@@ -102,7 +105,8 @@ func (q Queries) SecretsInWorkspace(ctx context.Context, org, workspace string, 
 // by id, after the id given.
 func (q Queries) SecretsAttachedIn(ctx context.Context, org, workspace, after string, limit int) ([]Secret, error) {
 	return many(ctx, q, scanSecret, "SELECT "+secretColumns+` FROM secrets WHERE org_id = $1 AND id > $3 AND id IN
-		(SELECT secret_id FROM secret_attachments WHERE org_id = $1 AND workspace_id = $2) ORDER BY id LIMIT $4`, org, workspace, after, limit)
+		(SELECT secret_id FROM secret_attachments WHERE org_id = $1 AND workspace_id = $2) ORDER BY id LIMIT $4`, org,
+		workspace, after, limit)
 }
 
 // SecretIndex is what a secret can be found by, taken from its meta.
@@ -117,9 +121,11 @@ type SecretIndex struct {
 // [ErrExists].
 func (tx *Tx) InsertSecret(ctx context.Context, org string, s Secret, index SecretIndex) error {
 	tx.wrote(s.record(org))
-	if _, err := tx.exec(ctx, `INSERT INTO secrets (org_id, id, version, workspace_id, group_id, name, provider, attached_only, meta, sealed, created_at, updated_at)
+	if _, err := tx.exec(ctx, `INSERT INTO secrets (org_id, id, version, workspace_id, group_id, name, provider,
+		attached_only, meta, sealed, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-		org, s.ID, s.Version, s.Scope.WorkspaceID(), s.Scope.GroupID(), s.Name, s.Provider, s.AttachedOnly, string(s.Meta), s.Sealed,
+		org, s.ID, s.Version, s.Scope.WorkspaceID(), s.Scope.GroupID(), s.Name, s.Provider, s.AttachedOnly,
+		string(s.Meta), s.Sealed,
 		millis(s.CreatedAt), millis(s.UpdatedAt)); err != nil {
 		return err
 	}
@@ -131,7 +137,8 @@ func (tx *Tx) InsertSecret(ctx context.Context, org string, s Secret, index Secr
 func (tx *Tx) UpdateSecret(ctx context.Context, org string, s Secret, index SecretIndex) error {
 	tx.wrote(s.record(org))
 	tx.scrub = true
-	if err := tx.must(ctx, `UPDATE secrets SET version = $1, name = $2, provider = $3, attached_only = $4, meta = $5, sealed = $6, updated_at = $7
+	if err := tx.must(ctx, `UPDATE secrets SET version = $1, name = $2, provider = $3, attached_only = $4, meta = $5,
+		sealed = $6, updated_at = $7
 		WHERE org_id = $8 AND id = $9`,
 		s.Version, s.Name, s.Provider, s.AttachedOnly, string(s.Meta), s.Sealed, millis(s.UpdatedAt), org, s.ID); err != nil {
 		return err
@@ -146,7 +153,8 @@ func (tx *Tx) UpdateSecret(ctx context.Context, org string, s Secret, index Secr
 		}
 	}
 	for _, to := range missing(before.Attachments, index.Attachments) {
-		if _, err := tx.exec(ctx, "DELETE FROM secret_attachments WHERE secret_id = $1 AND workspace_id = $2 AND group_id = $3",
+		if _, err := tx.exec(ctx,
+			"DELETE FROM secret_attachments WHERE secret_id = $1 AND workspace_id = $2 AND group_id = $3",
 			s.ID, to.WorkspaceID(), to.GroupID()); err != nil {
 			return err
 		}
@@ -154,7 +162,8 @@ func (tx *Tx) UpdateSecret(ctx context.Context, org string, s Secret, index Secr
 			return err
 		}
 	}
-	return tx.addToSecretIndex(ctx, org, s, SecretIndex{missing(index.Names, before.Names), missing(index.Attachments, before.Attachments)})
+	return tx.addToSecretIndex(ctx, org, s,
+		SecretIndex{missing(index.Names, before.Names), missing(index.Attachments, before.Attachments)})
 }
 
 // missing are those of a that b has not.
@@ -164,13 +173,15 @@ func missing[T comparable](a, b []T) []T {
 
 func (tx *Tx) addToSecretIndex(ctx context.Context, org string, s Secret, index SecretIndex) error {
 	for _, name := range index.Names {
-		if _, err := tx.exec(ctx, "INSERT INTO secret_names (org_id, workspace_id, group_id, name, secret_id) VALUES ($1, $2, $3, $4, $5)",
+		if _, err := tx.exec(ctx, "INSERT INTO secret_names (org_id, workspace_id, group_id, name, secret_id) "+
+			"VALUES ($1, $2, $3, $4, $5)",
 			org, s.Scope.WorkspaceID(), s.Scope.GroupID(), name, s.ID); err != nil {
 			return err
 		}
 	}
 	for _, to := range index.Attachments {
-		if _, err := tx.exec(ctx, "INSERT INTO secret_attachments (org_id, workspace_id, group_id, secret_id) VALUES ($1, $2, $3, $4)",
+		if _, err := tx.exec(ctx, "INSERT INTO secret_attachments (org_id, workspace_id, group_id, secret_id) "+
+			"VALUES ($1, $2, $3, $4)",
 			org, to.WorkspaceID(), to.GroupID(), s.ID); err != nil {
 			return err
 		}

@@ -28,7 +28,8 @@ func TestNoQueryForSecretsReadsWhatItDoesNotReturn(t *testing.T) {
 		begin string
 	}{
 		{"all", SecretRange{}, "secrets USING INDEX secrets_id (org_id=? AND id>?)"},
-		{"a scope", SecretRange{Scope: bctrl.Global()}, "secrets USING INDEX secrets_scope (org_id=? AND workspace_id=? AND group_id=? AND id>?)"},
+		{"a scope", SecretRange{Scope: bctrl.Global()},
+			"secrets USING INDEX secrets_scope (org_id=? AND workspace_id=? AND group_id=? AND id>?)"},
 		{"a provider", SecretRange{Provider: "p", Scope: bctrl.Global()},
 			"secrets USING INDEX secrets_provider (org_id=? AND provider=? AND workspace_id=? AND group_id=? AND id>?)"},
 		{"a name", SecretRange{Name: "n"}, byID},

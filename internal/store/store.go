@@ -113,7 +113,8 @@ const busyTimeout = "10000"
 func open(path string, conns int) (*sql.DB, error) {
 	q := url.Values{
 		"_pragma": {
-			"busy_timeout(" + busyTimeout + ")", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "cache_size(-2048)", "secure_delete(ON)",
+			"busy_timeout(" + busyTimeout + ")", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
+			"cache_size(-2048)", "secure_delete(ON)",
 		},
 		"_txlock": {"immediate"},
 	}

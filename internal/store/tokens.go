@@ -30,7 +30,8 @@ func scanRuntimeToken(row scanner) (t RuntimeToken, p provenRow, err error) {
 }
 
 func (t RuntimeToken) cells(org string) tuple.Encoding {
-	return cellsOf(KindRuntimeToken).Text(org, t.ID, t.RuntimeID).Number(millis(t.CreatedAt), millis(t.ExpiresAt), orZero(t.RevokedAt))
+	return cellsOf(KindRuntimeToken).Text(org, t.ID, t.RuntimeID).
+		Number(millis(t.CreatedAt), millis(t.ExpiresAt), orZero(t.RevokedAt))
 }
 
 func (t RuntimeToken) ended() bool { return !t.RevokedAt.IsZero() }
@@ -39,7 +40,8 @@ func (t RuntimeToken) ended() bool { return !t.RevokedAt.IsZero() }
 // says on its own who a caller is or what one may, it is the log's newest.
 func (q Queries) RuntimeToken(ctx context.Context, org, id string) (RuntimeToken, error) {
 	return one(ctx, q, newest(q, scanRuntimeToken),
-		"SELECT "+runtimeTokenColumns+newestEvent(KindRuntimeToken, "runtime_tokens")+" FROM runtime_tokens WHERE org_id = $1 AND id = $2", org, id)
+		"SELECT "+runtimeTokenColumns+newestEvent(KindRuntimeToken, "runtime_tokens")+
+			" FROM runtime_tokens WHERE org_id = $1 AND id = $2", org, id)
 }
 
 // InsertRuntimeToken adds a token.
@@ -49,7 +51,8 @@ func (tx *Tx) InsertRuntimeToken(ctx context.Context, org string, t RuntimeToken
 		return err
 	}
 	tx.wrote(t.record(org))
-	_, err = tx.exec(ctx, "INSERT INTO runtime_tokens (org_id, id, runtime_id, created_at, expires_at, proof) VALUES ($1, $2, $3, $4, $5, $6)",
+	_, err = tx.exec(ctx, "INSERT INTO runtime_tokens (org_id, id, runtime_id, created_at, expires_at, proof) "+
+		"VALUES ($1, $2, $3, $4, $5, $6)",
 		org, t.ID, t.RuntimeID, millis(t.CreatedAt), millis(t.ExpiresAt), proof)
 	return err
 }
@@ -66,12 +69,14 @@ func (tx *Tx) RevokeRuntimeToken(ctx context.Context, org, id string, at time.Ti
 		return err
 	}
 	tx.wrote(t.record(org))
-	return tx.must(ctx, "UPDATE runtime_tokens SET revoked_at = $1, proof = $2 WHERE org_id = $3 AND id = $4", millis(at), proof, org, id)
+	return tx.must(ctx, "UPDATE runtime_tokens SET revoked_at = $1, proof = $2 WHERE org_id = $3 AND id = $4",
+		millis(at), proof, org, id)
 }
 
 // DeleteRuntimeTokensBefore forgets up to limit tokens that ended before a
 // time, and returns how many there were.
 func (tx *Tx) DeleteRuntimeTokensBefore(ctx context.Context, before time.Time, limit int) (int64, error) {
-	return tx.exec(ctx, "DELETE FROM runtime_tokens WHERE id IN (SELECT id FROM runtime_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+	return tx.exec(ctx, "DELETE FROM runtime_tokens WHERE id IN (SELECT id FROM runtime_tokens WHERE expires_at < $1 "+
+		"ORDER BY expires_at LIMIT $2)",
 		millis(before), limit)
 }

@@ -31,20 +31,23 @@ func scanVaultEntry(row scanner) (e VaultEntry, err error) {
 
 // VaultEntry returns the entry with exactly this key.
 func (q Queries) VaultEntry(ctx context.Context, org, key string) (VaultEntry, error) {
-	return one(ctx, q, scanVaultEntry, "SELECT "+vaultColumns+" FROM vault_entries WHERE org_id = $1 AND key = $2", org, key)
+	return one(ctx, q, scanVaultEntry, "SELECT "+vaultColumns+
+		" FROM vault_entries WHERE org_id = $1 AND key = $2", org, key)
 }
 
 // VaultEntryFolded returns the entry whose key equals this one but for ASCII
 // case. folded is in lower case.
 func (q Queries) VaultEntryFolded(ctx context.Context, org, folded string) (VaultEntry, error) {
-	return one(ctx, q, scanVaultEntry, "SELECT "+vaultColumns+" FROM vault_entries WHERE org_id = $1 AND folded = $2", org, folded)
+	return one(ctx, q, scanVaultEntry, "SELECT "+vaultColumns+
+		" FROM vault_entries WHERE org_id = $1 AND folded = $2", org, folded)
 }
 
 // InsertVaultEntry adds an entry. folded is its key in lower case. An entry
 // whose key differs at most in case gives [ErrExists].
 func (tx *Tx) InsertVaultEntry(ctx context.Context, org, folded string, e VaultEntry) error {
 	tx.wrote(e.record(org))
-	_, err := tx.exec(ctx, `INSERT INTO vault_entries (org_id, key, folded, uid, version, has_totp, meta, sealed, created_at, updated_at)
+	_, err := tx.exec(ctx, `INSERT INTO vault_entries (org_id, key, folded, uid, version, has_totp, meta, sealed,
+		created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 		org, e.Key, folded, e.UID, e.Version, e.HasTOTP, string(e.Meta), e.Sealed, millis(e.CreatedAt), millis(e.UpdatedAt))
 	return err
@@ -83,7 +86,8 @@ type VaultRange struct {
 func (q Queries) VaultKeys(ctx context.Context, org string, r VaultRange) ([]string, error) {
 	where, args := r.where(org)
 	page, err := one(ctx, q, func(row scanner) (page string, err error) { return page, row(&page) },
-		"SELECT COALESCE(string_agg(key, ' '), '') FROM (SELECT key FROM vault_entries"+where+" ORDER BY key LIMIT $4 + 0) AS page", args...)
+		"SELECT COALESCE(string_agg(key, ' '), '') FROM (SELECT key FROM vault_entries"+where+
+			" ORDER BY key LIMIT $4 + 0) AS page", args...)
 	keys := strings.Fields(page)
 	if !slices.IsSorted(keys) { // only an ORDER BY in string_agg, which sorts again, would promise it
 		slices.Sort(keys)
@@ -94,7 +98,8 @@ func (q Queries) VaultKeys(ctx context.Context, org string, r VaultRange) ([]str
 // VaultEntries lists entries without opening them.
 func (q Queries) VaultEntries(ctx context.Context, org string, r VaultRange) ([]VaultEntry, error) {
 	where, args := r.where(org)
-	return many(ctx, q, scanVaultEntry, "SELECT "+vaultColumns+" FROM vault_entries"+where+" ORDER BY key LIMIT $4 + 0", args...)
+	return many(ctx, q, scanVaultEntry, "SELECT "+vaultColumns+" FROM vault_entries"+where+
+		" ORDER BY key LIMIT $4 + 0", args...)
 }
 
 // where pages by key, so that a page costs the same wherever it lies. The

@@ -43,24 +43,28 @@ func scanWorkspaceRow(row scanner, w *Workspace, mounts *[]byte) (p provenRow, e
 }
 
 func (w Workspace) cells(org string, mounts []byte) tuple.Encoding {
-	return cellsOf(KindWorkspace).Text(org, w.ID, w.Name, w.Namespace).Number(w.Version).Bytes(mounts).Number(millis(w.CreatedAt), millis(w.UpdatedAt))
+	return cellsOf(KindWorkspace).Text(org, w.ID, w.Name, w.Namespace).Number(w.Version).Bytes(mounts).
+		Number(millis(w.CreatedAt), millis(w.UpdatedAt))
 }
 
 // Workspace returns the workspace with this id.
 func (q Queries) Workspace(ctx context.Context, org, id string) (Workspace, error) {
 	return one(ctx, q, newest(q, scanWorkspace),
-		"SELECT "+workspaceColumns+newestEvent(KindWorkspace, "workspaces")+" FROM workspaces WHERE org_id = $1 AND id = $2", org, id)
+		"SELECT "+workspaceColumns+newestEvent(KindWorkspace, "workspaces")+
+			" FROM workspaces WHERE org_id = $1 AND id = $2", org, id)
 }
 
 // WorkspaceByName returns the workspace with this name.
 func (q Queries) WorkspaceByName(ctx context.Context, org, name string) (Workspace, error) {
 	return one(ctx, q, newest(q, scanWorkspace),
-		"SELECT "+workspaceColumns+newestEvent(KindWorkspace, "workspaces")+" FROM workspaces WHERE org_id = $1 AND name = $2", org, name)
+		"SELECT "+workspaceColumns+newestEvent(KindWorkspace, "workspaces")+
+			" FROM workspaces WHERE org_id = $1 AND name = $2", org, name)
 }
 
 // Workspaces lists workspaces by name, after the name given.
 func (q Queries) Workspaces(ctx context.Context, org, after string, limit int) ([]Workspace, error) {
-	return many(ctx, q, checked(q, scanWorkspace), "SELECT "+workspaceColumns+" FROM workspaces WHERE org_id = $1 AND name > $2 ORDER BY name LIMIT $3", org, after, limit)
+	return many(ctx, q, checked(q, scanWorkspace), "SELECT "+workspaceColumns+
+		" FROM workspaces WHERE org_id = $1 AND name > $2 ORDER BY name LIMIT $3", org, after, limit)
 }
 
 // InsertWorkspace adds a workspace; a name in use, or the own namespace of
@@ -75,7 +79,8 @@ func (tx *Tx) InsertWorkspace(ctx context.Context, org string, w Workspace) erro
 		return err
 	}
 	tx.wrote(w.record(org, mounts))
-	_, err = tx.exec(ctx, `INSERT INTO workspaces (org_id, id, name, version, mounts, namespace, created_at, updated_at, proof)
+	_, err = tx.exec(ctx, `INSERT INTO workspaces
+		(org_id, id, name, version, mounts, namespace, created_at, updated_at, proof)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 		org, w.ID, w.Name, w.Version, string(mounts), w.Namespace, millis(w.CreatedAt), millis(w.UpdatedAt), proof)
 	return err
@@ -93,7 +98,8 @@ func (tx *Tx) UpdateWorkspace(ctx context.Context, org string, w Workspace) erro
 		return err
 	}
 	tx.wrote(w.record(org, mounts))
-	return tx.must(ctx, `UPDATE workspaces SET name = $1, version = $2, mounts = $3, namespace = $4, updated_at = $5, proof = $6
+	return tx.must(ctx, `UPDATE workspaces
+		SET name = $1, version = $2, mounts = $3, namespace = $4, updated_at = $5, proof = $6
 		WHERE org_id = $7 AND id = $8`,
 		w.Name, w.Version, string(mounts), w.Namespace, millis(w.UpdatedAt), proof, org, w.ID)
 }
@@ -110,7 +116,8 @@ type MountPin struct{ CredentialID, CredentialUID string }
 
 // SetMountPins replaces the pins of a workspace.
 func (tx *Tx) SetMountPins(ctx context.Context, org, workspace string, pins []MountPin) error {
-	if _, err := tx.exec(ctx, "DELETE FROM ai_mounts WHERE org_id = $1 AND workspace_id = $2", org, workspace); err != nil {
+	if _, err := tx.exec(ctx, "DELETE FROM ai_mounts WHERE org_id = $1 AND workspace_id = $2", org,
+		workspace); err != nil {
 		return err
 	}
 	for _, p := range pins {
@@ -118,7 +125,8 @@ func (tx *Tx) SetMountPins(ctx context.Context, org, workspace string, pins []Mo
 		if err != nil {
 			return err
 		}
-		if _, err := tx.exec(ctx, "INSERT INTO ai_mounts (org_id, workspace_id, credential_id, credential_uid, proof) VALUES ($1, $2, $3, $4, $5)",
+		if _, err := tx.exec(ctx, "INSERT INTO ai_mounts (org_id, workspace_id, credential_id, credential_uid, proof) "+
+			"VALUES ($1, $2, $3, $4, $5)",
 			org, workspace, p.CredentialID, p.CredentialUID, proof); err != nil {
 			return err
 		}
@@ -142,7 +150,8 @@ func (m MountPin) cells(org, workspace string) tuple.Encoding {
 // MountPins returns the pins of a workspace, by credential id.
 func (q Queries) MountPins(ctx context.Context, org, workspace string) ([]MountPin, error) {
 	return many(ctx, q, checked(q, scanMountPin),
-		"SELECT "+mountPinColumns+" FROM ai_mounts WHERE org_id = $1 AND workspace_id = $2 ORDER BY credential_id", org, workspace)
+		"SELECT "+mountPinColumns+" FROM ai_mounts WHERE org_id = $1 AND workspace_id = $2 "+
+			"ORDER BY credential_id", org, workspace)
 }
 
 // WorkspacesMounting names the workspaces that mount the credential.
