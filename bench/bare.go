@@ -113,7 +113,14 @@ func bareHandler(dir string) http.Handler {
 	})
 	mux.HandleFunc("GET /v1/ai-credentials/{id}", func(w http.ResponseWriter, r *http.Request) {
 		now := time.Now()
-		answer(w, map[string]any{"id": r.PathValue("id"), "provider": "openai", "label": "Production", "enabled": true, "createdAt": now, "updatedAt": now})
+		answer(w, map[string]any{
+			"id":        r.PathValue("id"),
+			"provider":  "openai",
+			"label":     "Production",
+			"enabled":   true,
+			"createdAt": now,
+			"updatedAt": now,
+		})
 	})
 	mux.HandleFunc("GET /v1/storage/namespaces/{ns}/browse", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, map[string]any{"files": stored, "folders": []string{}, "nextCursor": "x"})
@@ -183,7 +190,9 @@ func newPlainClient(base string) *plainClient {
 }
 
 // call sends in, if any, and decodes the answer into out.
-func (c *plainClient) call(ctx context.Context, method string, query url.Values, in, out any, segments ...string) error {
+func (c *plainClient) call(
+	ctx context.Context, method string, query url.Values, in, out any, segments ...string,
+) error {
 	var body io.Reader
 	if in != nil {
 		pr, err := json.Marshal(in)
@@ -204,7 +213,9 @@ func (c *plainClient) call(ctx context.Context, method string, query url.Values,
 	return err
 }
 
-func (c *plainClient) send(ctx context.Context, method string, query url.Values, body io.Reader, isJSON bool, segments ...string) (*http.Response, error) {
+func (c *plainClient) send(
+	ctx context.Context, method string, query url.Values, body io.Reader, isJSON bool, segments ...string,
+) (*http.Response, error) {
 	escaped := make([]string, len(segments))
 	for i, s := range segments {
 		escaped[i] = url.PathEscape(s)

@@ -164,7 +164,8 @@ func (p plan) broker(ctx context.Context, w io.Writer) error {
 	if err := prepareBroker(ctx, c); err != nil {
 		return err
 	}
-	t := newTable(w, "Calls to a provider over TLS, a second; times, and what the processors of server and provider spent on a call, in microseconds",
+	t := newTable(w, "Calls to a provider over TLS, a second; times, and what the processors of server and provider "+
+		"spent on a call, in microseconds",
 		"", "callers", "through the broker", "p50", "p99", "cpu", "reverse proxy", "p50", "p99", "cpu", "ratio")
 	defer t.end()
 	ours, theirs := newPlainClient(server.url), newPlainClient(proxy.url)
@@ -183,7 +184,11 @@ func (p plan) broker(ctx context.Context, w io.Writer) error {
 }
 
 func prepareBroker(ctx context.Context, c *bctrl.Client) error {
-	secret, err := c.Secrets.Create(ctx, bctrl.SecretCreate{Name: "ACME_KEY", Value: bctrl.NewSecret(providerKey), Scope: bctrl.Global()})
+	secret, err := c.Secrets.Create(ctx, bctrl.SecretCreate{
+		Name:  "ACME_KEY",
+		Value: bctrl.NewSecret(providerKey),
+		Scope: bctrl.Global(),
+	})
 	if err != nil {
 		return err
 	}
@@ -199,7 +204,9 @@ func prepareBroker(ctx context.Context, c *bctrl.Client) error {
 		return err
 	}
 	_, err = c.Capabilities.Create(ctx, bctrl.CapabilityCreate{
-		ID: "acme/things", Methods: []string{http.MethodGet, http.MethodPost}, Paths: []string{"/v1/things"},
+		ID:      "acme/things",
+		Methods: []string{http.MethodGet, http.MethodPost},
+		Paths:   []string{"/v1/things"},
 	})
 	return err
 }
@@ -228,12 +235,15 @@ func brokerCosts(c *bctrl.Client, ours, theirs *plainClient) []comparison {
 		{
 			"invoke",
 			func(ctx context.Context, _, _ int) error {
-				answer, err := c.Capabilities.Invoke(ctx, bctrl.Invocation{Capability: "acme/things", Method: http.MethodPost, Body: question})
+				answer, err := c.Capabilities.Invoke(ctx,
+					bctrl.Invocation{Capability: "acme/things", Method: http.MethodPost, Body: question})
 				return full(err, err == nil && answer.Status == http.StatusOK)
 			},
 			through(theirs, http.MethodPost, question, "things"),
 		},
-		{"passed through", through(ours, http.MethodPost, question, passed...), through(theirs, http.MethodPost, question, "things")},
-		{"passed through, 1 MiB back", through(ours, http.MethodGet, nil, passed...), through(theirs, http.MethodGet, nil, "things")},
+		{"passed through", through(ours, http.MethodPost, question, passed...),
+			through(theirs, http.MethodPost, question, "things")},
+		{"passed through, 1 MiB back", through(ours, http.MethodGet, nil, passed...),
+			through(theirs, http.MethodGet, nil, "things")},
 	}
 }

@@ -115,7 +115,8 @@ func comparisons(c *bctrl.Client, bare *plainClient) []comparison {
 		{
 			"browse 1000 files",
 			func(ctx context.Context, _, _ int) error {
-				out, err := c.Storage(namespace).BrowsePage(ctx, bctrl.BrowseOptions{Prefix: "bulk/", Delimiter: "/"}, bctrl.PageOptions{Limit: pageSize})
+				out, err := c.Storage(namespace).BrowsePage(ctx, bctrl.BrowseOptions{Prefix: "bulk/", Delimiter: "/"},
+					bctrl.PageOptions{Limit: pageSize})
 				return full(err, err == nil && len(out.Files) == pageSize)
 			},
 			func(ctx context.Context, _, _ int) error {
@@ -130,7 +131,8 @@ func comparisons(c *bctrl.Client, bare *plainClient) []comparison {
 		{
 			"browse folders",
 			func(ctx context.Context, _, _ int) error {
-				out, err := c.Storage(namespace).BrowsePage(ctx, bctrl.BrowseOptions{Delimiter: "/"}, bctrl.PageOptions{Limit: pageSize})
+				out, err := c.Storage(namespace).BrowsePage(ctx, bctrl.BrowseOptions{Delimiter: "/"},
+					bctrl.PageOptions{Limit: pageSize})
 				return full(err, err == nil && len(out.Folders) > 0)
 			},
 			func(ctx context.Context, _, _ int) error {

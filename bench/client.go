@@ -21,7 +21,8 @@ func (p plan) compareClients(ctx context.Context, w io.Writer, bareServer *proce
 	}
 	defer c.CloseIdleConnections()
 	bare := newPlainClient(bareServer.url)
-	t := newTable(w, "The SDK, and plain net/http with encoding/json, both against the bare server: calls a second, and microseconds of the client", "", "callers", "SDK", "p50", "cpu", "plain", "p50", "cpu", "overhead")
+	t := newTable(w, "The SDK, and plain net/http with encoding/json, both against the bare server: calls a second, and "+
+		"microseconds of the client", "", "callers", "SDK", "p50", "cpu", "plain", "p50", "cpu", "overhead")
 	defer t.end()
 	for _, cost := range comparisons(c, bare) {
 		if cost.name == "browse folders" || cost.name == "browse 1000 files" {
@@ -33,7 +34,8 @@ func (p plan) compareClients(ctx context.Context, w io.Writer, bareServer *proce
 				return fmt.Errorf("%s: %w", cost.name, err)
 			}
 			t.row(cost.name, fmt.Sprint(callers), rate(our.rate), micros(our.p50), micros(our.clientCPU()),
-				rate(their.rate), micros(their.p50), micros(their.clientCPU()), fmt.Sprintf("%+.0f %%", 100*(their.rate/our.rate-1)))
+				rate(their.rate), micros(their.p50), micros(their.clientCPU()),
+				fmt.Sprintf("%+.0f %%", 100*(their.rate/our.rate-1)))
 		}
 	}
 	return nil
@@ -45,11 +47,21 @@ func (p plan) local(w io.Writer) error {
 		return nil
 	}
 	ordinary := bctrl.Mounts{
-		AI:      &bctrl.AIMount{Allow: []string{"openai-prod", "anthropic-prod"}, Defaults: map[bctrl.AIProvider]string{bctrl.OpenAI: "openai-prod"}},
-		Vault:   &bctrl.VaultMount{Allow: []string{"prod/crm/", "prod/email/"}, Deny: []string{"prod/crm/admin/"}, AllowRawReads: new(true)},
+		AI: &bctrl.AIMount{
+			Allow:    []string{"openai-prod", "anthropic-prod"},
+			Defaults: map[bctrl.AIProvider]string{bctrl.OpenAI: "openai-prod"},
+		},
+		Vault: &bctrl.VaultMount{
+			Allow:         []string{"prod/crm/", "prod/email/"},
+			Deny:          []string{"prod/crm/admin/"},
+			AllowRawReads: new(true),
+		},
 		Storage: &bctrl.StorageMount{Workspace: "sales-exports"},
 	}
-	child := bctrl.Mounts{AI: &bctrl.AIMount{Allow: []string{"openai-prod"}}, Vault: &bctrl.VaultMount{Allow: []string{"prod/crm/salesforce"}}}
+	child := bctrl.Mounts{
+		AI:    &bctrl.AIMount{Allow: []string{"openai-prod"}},
+		Vault: &bctrl.VaultMount{Allow: []string{"prod/crm/salesforce"}},
+	}
 	wide := bctrl.Mounts{Vault: &bctrl.VaultMount{}}
 	for i := range pageSize {
 		wide.Vault.Allow = append(wide.Vault.Allow, fmt.Sprintf("team-%04d/crm/", i))

@@ -58,10 +58,12 @@ func (p plan) commands(ctx context.Context, w io.Writer, program string) (err er
 	alone := func(name string, args ...string) func(int) *exec.Cmd {
 		return func(int) *exec.Cmd { return exec.CommandContext(ctx, name, args...) }
 	}
-	t := newTable(w, "Start and end of a command: microseconds in the median, and over the other", "", "ours", "other", "ratio")
+	t := newTable(w, "Start and end of a command: microseconds in the median, and over the other", "",
+		"ours", "other", "ratio")
 	defer t.end()
 	for _, pair := range [][2]*started{
-		{{name: "bctrl --version", make: alone(program, "--version")}, {name: "a program that does nothing", make: alone(least)}},
+		{{name: "bctrl --version", make: alone(program, "--version")},
+			{name: "a program that does nothing", make: alone(least)}},
 		{{name: "bctrl secrets create", make: create}, {name: "curl", make: curl}},
 	} {
 		if err := p.inTurns(pair); err != nil {
@@ -93,7 +95,8 @@ func (p plan) inTurns(pair [2]*started) error {
 func (p plan) leastProgram(ctx context.Context) (program string, err error) {
 	dir := filepath.Join(p.dir, "least")
 	source := filepath.Join(dir, "main.go")
-	if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(source, []byte("package main\n\nfunc main() {}\n"), 0o600)); err != nil {
+	if err := errors.Join(os.Mkdir(dir, 0o700),
+		os.WriteFile(source, []byte("package main\n\nfunc main() {}\n"), 0o600)); err != nil {
 		return "", err
 	}
 	program = filepath.Join(dir, "least")

@@ -13,7 +13,9 @@ import (
 )
 
 // transfer moves total bytes, split over callers, and returns MiB a second.
-func transfer(ctx context.Context, callers int, total int64, fn func(ctx context.Context, caller int, size int64) error) (float64, error) {
+func transfer(
+	ctx context.Context, callers int, total int64, fn func(ctx context.Context, caller int, size int64) error,
+) (float64, error) {
 	errs := make([]error, callers)
 	var wg sync.WaitGroup
 	began := time.Now()
@@ -108,7 +110,8 @@ func (p plan) transfers(ctx context.Context, t table, c *bctrl.Client, bare *pla
 					*side.best = max(*side.best, speed)
 				}
 			}
-			t.row(fmt.Sprintf("%s %d MiB", job.name, p.upload>>20), fmt.Sprint(callers), rate(our), rate(their), ratio(our/their))
+			t.row(fmt.Sprintf("%s %d MiB", job.name, p.upload>>20), fmt.Sprint(callers), rate(our),
+				rate(their), ratio(our/their))
 		}
 	}
 	return nil

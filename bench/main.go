@@ -67,7 +67,8 @@ func run(ctx context.Context) error {
 	flag.Int64Var(&mib, "mib", 256, "MiB that are uploaded and downloaded at a time")
 	flag.IntVar(&p.ready, "ready", 10, "how often the start is timed")
 	flag.StringVar(&only, "only", "", "regular expression of what to measure")
-	flag.StringVar(&p.profiles, "profile", "", "run the server inside a copy of this program, which leaves its last CPU and allocation profiles in this directory")
+	flag.StringVar(&p.profiles, "profile", "",
+		"run the server inside a copy of this program, which leaves its last CPU and allocation profiles in this directory")
 	flag.Parse()
 	if p.each <= 0 || p.rounds < 1 || few < 0 || many < 0 || few > 1_000_000 || many > 1_000_000 || mib < 1 || mib > 1024 {
 		return errors.New("the flags ask for nothing, or for too much")
@@ -91,7 +92,8 @@ func run(ctx context.Context) error {
 
 func (p plan) run(ctx context.Context) error {
 	program := filepath.Join(p.dir, "bctrl")
-	build := exec.CommandContext(ctx, "go", "build", "-C", "..", "-o", program, "./cmd/bctrl") // of the module this one lies in
+	// of the module this one lies in
+	build := exec.CommandContext(ctx, "go", "build", "-C", "..", "-o", program, "./cmd/bctrl")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the server: %w: %s", err, out)
 	}

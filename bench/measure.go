@@ -154,7 +154,8 @@ func (p plan) describe(w io.Writer) {
 		}
 	}
 	load, _ := os.ReadFile("/proc/loadavg") // empty where there is none
-	fmt.Fprintf(w, "%s %s/%s, %d CPUs, %s\nload before the run: %s", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), model, load)
+	fmt.Fprintf(w, "%s %s/%s, %d CPUs, %s\nload before the run: %s", runtime.Version(), runtime.GOOS, runtime.GOARCH,
+		runtime.NumCPU(), model, load)
 	if syncs, err := syncRate(p.dir); err == nil {
 		fmt.Fprintf(w, "one after the other, the disk syncs %.0f times a second (%s)\n", syncs, p.dir)
 	}

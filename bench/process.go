@@ -126,7 +126,8 @@ func (h home) data() string { return filepath.Join(h.dir, "data") }
 func (h home) key() string  { return filepath.Join(h.dir, "key") }
 
 func (h home) start(ctx context.Context) (*process, error) {
-	cmd := exec.CommandContext(ctx, h.program, "serve", "--data-dir", h.data(), "--key-file", h.key(), "--address", "127.0.0.1:0")
+	cmd := exec.CommandContext(ctx, h.program, "serve", "--data-dir", h.data(), "--key-file", h.key(),
+		"--address", "127.0.0.1:0")
 	if h.profiles != "" {
 		self, err := os.Executable()
 		if err != nil {

@@ -35,7 +35,8 @@ func (p plan) measureServer(ctx context.Context, w io.Writer, program string, ba
 	if err == nil {
 		now, most, memErr := first.memory()
 		err = memErr
-		fmt.Fprintf(w, "\n== Beside %d entries\n\nfilled at %.0f sets/s (64 callers); the server then held %.0f MiB, %.0f at most\n", n, float64(n)/took.Seconds(), now, most)
+		fmt.Fprintf(w, "\n== Beside %d entries\n\nfilled at %.0f sets/s (64 callers); the server then held %.0f MiB, %.0f "+
+			"at most\n", n, float64(n)/took.Seconds(), now, most)
 	}
 	first.stop()
 	if err != nil {
@@ -48,7 +49,8 @@ func (p plan) measureServer(ctx context.Context, w io.Writer, program string, ba
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "ready %d ms after its start at best, %d ms in the median of %d\n", best.Milliseconds(), median.Milliseconds(), p.ready)
+	fmt.Fprintf(w, "ready %d ms after its start at best, %d ms in the median of %d\n", best.Milliseconds(),
+		median.Milliseconds(), p.ready)
 
 	server, err := h.start(ctx)
 	if err != nil {
@@ -79,12 +81,15 @@ func (p plan) measureServer(ctx context.Context, w io.Writer, program string, ba
 		t.end()
 	}
 	now, most, err := server.memory()
-	fmt.Fprintf(w, "\nmemory of the server: %.0f MiB when started, %.0f after all of this, %.0f at most\n", idle, now, most)
+	fmt.Fprintf(w, "\nmemory of the server: %.0f MiB when started, %.0f after all of this, %.0f at most\n", idle, now,
+		most)
 	return err
 }
 
 // costs compares what the server does with the bare one.
-func (p plan) costs(ctx context.Context, w io.Writer, c *bctrl.Client, bare *plainClient, server, bareServer *process) error {
+func (p plan) costs(
+	ctx context.Context, w io.Writer, c *bctrl.Client, bare *plainClient, server, bareServer *process,
+) error {
 	if err := prepare(ctx, c); err != nil {
 		return err
 	}

@@ -10,8 +10,13 @@ import (
 
 // openAIPrints is what the SDK of OpenAI comes to, wherever it is.
 var openAIPrints = map[string]any{
-	"chat": "Hello there", "limited": "the second time", "stream": "Hello there!", "models": list(plain), "embedding": list(0.5, 0.25),
-	"refused": "invalid_api_key", "redirected": true,
+	"chat":       "Hello there",
+	"limited":    "the second time",
+	"stream":     "Hello there!",
+	"models":     list(plain),
+	"embedding":  list(0.5, 0.25),
+	"refused":    "invalid_api_key",
+	"redirected": true,
 }
 
 // TestTheSDKOfOpenAIInOtherLanguages is at OpenAI, at a server of one's own and at
@@ -53,7 +58,11 @@ func TestTheSDKOfAnthropicInOtherLanguages(t *testing.T) {
 	}
 	for _, program := range []string{"python/anthropic_sdk.py", "js/anthropic.mjs"} {
 		scripted(t, program, eager(newAnthropic), anthropic, "", map[string]any{
-			"message": "Hello there", "limited": "Hello there", "stream": "Hello there!", "models": list(plain), "refused": "authentication_error",
+			"message": "Hello there",
+			"limited": "Hello there",
+			"stream":  "Hello there!",
+			"models":  list(plain),
+			"refused": "authentication_error",
 		})
 	}
 }

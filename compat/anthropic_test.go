@@ -37,7 +37,9 @@ func anthropicClient(p place) anthropic.Client {
 
 func ask(model string) anthropic.MessageNewParams {
 	return anthropic.MessageNewParams{
-		Model: model, MaxTokens: 64, Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("Hi"))},
+		Model:     model,
+		MaxTokens: 64,
+		Messages:  []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("Hi"))},
 	}
 }
 

@@ -41,8 +41,15 @@ func newAnthropic(t testing.TB) *upstream {
 			return
 		}
 		answerJSON(w, http.StatusOK, map[string]any{
-			"data":     []any{map[string]any{"type": "model", "id": plain, "display_name": "Plain", "created_at": "2025-10-09T08:53:20Z"}},
-			"has_more": false, "first_id": plain, "last_id": plain,
+			"data": []any{map[string]any{
+				"type":         "model",
+				"id":           plain,
+				"display_name": "Plain",
+				"created_at":   "2025-10-09T08:53:20Z",
+			}},
+			"has_more": false,
+			"first_id": plain,
+			"last_id":  plain,
 		})
 	})
 	u.handler = mux
@@ -56,14 +63,23 @@ func anthropicKeyed(r *http.Request) bool {
 }
 
 func anthropicError(w http.ResponseWriter, status int, kind, text string) {
-	answerJSON(w, status, map[string]any{"type": "error", "error": map[string]any{"type": kind, "message": text}, "request_id": "req_1"})
+	answerJSON(w, status, map[string]any{
+		"type":       "error",
+		"error":      map[string]any{"type": kind, "message": text},
+		"request_id": "req_1",
+	})
 }
 
 func message(model, text string) map[string]any {
 	return map[string]any{
-		"id": "msg_1", "type": "message", "role": "assistant", "model": model, "stop_reason": "end_turn", "stop_sequence": nil,
-		"content": []any{map[string]any{"type": "text", "text": text}},
-		"usage":   map[string]any{"input_tokens": 9, "output_tokens": 2},
+		"id":            "msg_1",
+		"type":          "message",
+		"role":          "assistant",
+		"model":         model,
+		"stop_reason":   "end_turn",
+		"stop_sequence": nil,
+		"content":       []any{map[string]any{"type": "text", "text": text}},
+		"usage":         map[string]any{"input_tokens": 9, "output_tokens": 2},
 	}
 }
 
@@ -90,6 +106,9 @@ func (u *upstream) anthropicStream(w http.ResponseWriter, r *http.Request, model
 		}
 	}
 	send("content_block_stop", map[string]any{"index": 0})
-	send("message_delta", map[string]any{"delta": map[string]any{"stop_reason": "end_turn", "stop_sequence": nil}, "usage": map[string]any{"output_tokens": 2}})
+	send("message_delta", map[string]any{
+		"delta": map[string]any{"stop_reason": "end_turn", "stop_sequence": nil},
+		"usage": map[string]any{"output_tokens": 2},
+	})
 	send("message_stop", map[string]any{})
 }

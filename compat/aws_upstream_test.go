@@ -73,7 +73,11 @@ func signed(r *http.Request, service string) error {
 		}
 	}
 	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = service == "s3" })
-	err = signer.SignHTTP(context.WithoutCancel(r.Context()), aws.Credentials{AccessKeyID: awsID, SecretAccessKey: awsKey, SessionToken: awsSession},
+	err = signer.SignHTTP(context.WithoutCancel(r.Context()), aws.Credentials{
+		AccessKeyID:     awsID,
+		SecretAccessKey: awsKey,
+		SessionToken:    awsSession,
+	},
 		again, payload, service, awsRegion, at)
 	if err != nil {
 		return err

@@ -10,11 +10,15 @@ import (
 )
 
 var bedrock = provider{
-	id:      "bedrock",
-	key:     awsKey,
-	hosts:   []string{bedrockHost},
-	allow:   []string{"bedrock/"},
-	secrets: map[string]string{"AWS_BEDROCK_ACCESS_KEY_ID": awsID, "AWS_BEDROCK_SECRET_ACCESS_KEY": awsKey, "AWS_BEDROCK_SESSION_TOKEN": awsSession},
+	id:    "bedrock",
+	key:   awsKey,
+	hosts: []string{bedrockHost},
+	allow: []string{"bedrock/"},
+	secrets: map[string]string{
+		"AWS_BEDROCK_ACCESS_KEY_ID":     awsID,
+		"AWS_BEDROCK_SECRET_ACCESS_KEY": awsKey,
+		"AWS_BEDROCK_SESSION_TOKEN":     awsSession,
+	},
 }
 
 func TestBedrock(t *testing.T) {
@@ -30,7 +34,10 @@ func bedrockClient(p place) *bedrockruntime.Client {
 }
 
 func hi() []types.Message {
-	return []types.Message{{Role: types.ConversationRoleUser, Content: []types.ContentBlock{&types.ContentBlockMemberText{Value: "Hi"}}}}
+	return []types.Message{{
+		Role:    types.ConversationRoleUser,
+		Content: []types.ContentBlock{&types.ContentBlockMemberText{Value: "Hi"}},
+	}}
 }
 
 func bedrockAnswers(t *testing.T, p place) {
@@ -46,7 +53,8 @@ func bedrockAnswers(t *testing.T, p place) {
 }
 
 func bedrockStreams(t *testing.T, p place) {
-	got, err := bedrockClient(p).ConverseStream(soon(t), &bedrockruntime.ConverseStreamInput{ModelId: aws.String(modelID), Messages: hi()})
+	got, err := bedrockClient(p).
+		ConverseStream(soon(t), &bedrockruntime.ConverseStreamInput{ModelId: aws.String(modelID), Messages: hi()})
 	require.NoError(t, err)
 	stream := got.GetStream()
 	defer stream.Close()

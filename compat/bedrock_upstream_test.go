@@ -28,9 +28,13 @@ func newBedrock(t testing.TB) *upstream {
 			bedrockError(w, http.StatusBadRequest, "ValidationException", "the token "+awsSession)
 		case modelID:
 			answerJSON(w, http.StatusOK, map[string]any{
-				"output":     map[string]any{"message": map[string]any{"role": "assistant", "content": []any{map[string]any{"text": "Hello there"}}}},
-				"stopReason": "end_turn", "usage": map[string]any{"inputTokens": 9, "outputTokens": 2, "totalTokens": 11},
-				"metrics": map[string]any{"latencyMs": 1},
+				"output": map[string]any{"message": map[string]any{
+					"role":    "assistant",
+					"content": []any{map[string]any{"text": "Hello there"}},
+				}},
+				"stopReason": "end_turn",
+				"usage":      map[string]any{"inputTokens": 9, "outputTokens": 2, "totalTokens": 11},
+				"metrics":    map[string]any{"latencyMs": 1},
 			})
 		default:
 			bedrockError(w, http.StatusNotFound, "ResourceNotFoundException", "no such model")
@@ -72,5 +76,6 @@ func event(w http.ResponseWriter, kind string, data any) {
 	headers.Set(":content-type", eventstream.StringValue("application/json"))
 	var frame strings.Builder
 	_ = eventstream.NewEncoder().Encode(&frame, eventstream.Message{Headers: headers, Payload: text}) // to memory
-	_, _ = w.Write([]byte(frame.String()))                                                            // the caller has gone: there is nobody to tell
+	// the caller has gone: there is nobody to tell
+	_, _ = w.Write([]byte(frame.String()))
 }

@@ -46,7 +46,8 @@ func githubAnswers(t *testing.T, p place) {
 	require.Equal(t, "acme/site", repo.GetFullName())
 	require.Equal(t, 4999, resp.Rate.Remaining, "the provider's headers arrive")
 
-	issue, _, err := client.Issues.Create(ctx, "acme", "site", &github.IssueRequest{Title: new("Broken"), Body: new("so & so")})
+	issue, _, err := client.Issues.Create(ctx, "acme", "site",
+		&github.IssueRequest{Title: new("Broken"), Body: new("so & so")})
 	require.NoError(t, err)
 	require.Equal(t, "so & so", issue.GetBody())
 
@@ -82,7 +83,8 @@ func githubUploads(t *testing.T, p place) {
 	file, err := os.Open(path)
 	require.NoError(t, err)
 	defer file.Close()
-	asset, _, err := githubClient(t, p).Repositories.UploadReleaseAsset(soon(t), "acme", "site", 9, &github.UploadOptions{Name: "site.zip"}, file)
+	asset, _, err := githubClient(t, p).Repositories.UploadReleaseAsset(soon(t), "acme", "site", 9,
+		&github.UploadOptions{Name: "site.zip"}, file)
 	require.NoError(t, err)
 	require.Equal(t, 300<<10, asset.GetSize())
 	require.Equal(t, "application/zip", asset.GetContentType())
@@ -107,8 +109,13 @@ func TestGitHubInOtherLanguages(t *testing.T) {
 	t.Parallel()
 	for _, program := range []string{"python/github_sdk.py", "js/github.mjs"} {
 		scripted(t, program, newGitHub, gitHub, "", map[string]any{
-			"repo": "acme/site", "issues": list("issue 1", "issue 2"), "made": "so & so", "file": "# A\n", "deleted": "linux",
-			"refused": float64(401), "redirected": true,
+			"repo":       "acme/site",
+			"issues":     list("issue 1", "issue 2"),
+			"made":       "so & so",
+			"file":       "# A\n",
+			"deleted":    "linux",
+			"refused":    float64(401),
+			"redirected": true,
 		})
 	}
 }

@@ -18,7 +18,8 @@ func newGitHub(t testing.TB) *upstream {
 	u := newUpstream(t, "api.github.com", "uploads.github.com")
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /repos/{owner}/{repo}", func(w http.ResponseWriter, r *http.Request) {
-		answerJSON(w, http.StatusOK, map[string]any{"id": 1, "name": r.PathValue("repo"), "full_name": r.PathValue("owner") + "/" + r.PathValue("repo")})
+		answerJSON(w, http.StatusOK, map[string]any{"id": 1, "name": r.PathValue("repo"), "full_name": r.PathValue("owner") +
+			"/" + r.PathValue("repo")})
 	})
 	mux.HandleFunc("POST /repos/{owner}/{repo}/issues", func(w http.ResponseWriter, r *http.Request) {
 		var in struct{ Title, Body string }
@@ -30,7 +31,8 @@ func newGitHub(t testing.TB) *upstream {
 		page, _ := strconv.Atoi(r.URL.Query().Get("page")) // none is the first
 		if page < 2 {
 			// GitHub links to the repository by its number.
-			w.Header().Set("Link", fmt.Sprintf(`<%[1]s/repositories/1/issues?page=2>; rel="next", <%[1]s/repositories/1/issues?page=2>; rel="last"`, itself(r)))
+			w.Header().Set("Link", fmt.Sprintf(
+				`<%[1]s/repositories/1/issues?page=2>; rel="next", <%[1]s/repositories/1/issues?page=2>; rel="last"`, itself(r)))
 			page = 1
 		}
 		answerJSON(w, http.StatusOK, []any{issueNumber(page)})
@@ -44,8 +46,14 @@ func newGitHub(t testing.TB) *upstream {
 			return
 		}
 		answerJSON(w, http.StatusOK, map[string]any{
-			"type": "file", "name": "a.md", "path": "docs/a.md", "sha": "0", "size": 4, "encoding": "base64",
-			"content": base64.StdEncoding.EncodeToString([]byte("# A\n")), "url": itself(r) + r.URL.EscapedPath(),
+			"type":     "file",
+			"name":     "a.md",
+			"path":     "docs/a.md",
+			"sha":      "0",
+			"size":     4,
+			"encoding": "base64",
+			"content":  base64.StdEncoding.EncodeToString([]byte("# A\n")),
+			"url":      itself(r) + r.URL.EscapedPath(),
 		})
 	})
 	mux.HandleFunc("DELETE /repos/acme/site/actions/caches", func(w http.ResponseWriter, r *http.Request) {
@@ -53,7 +61,8 @@ func newGitHub(t testing.TB) *upstream {
 			answerJSON(w, http.StatusUnprocessableEntity, map[string]any{"message": "key is required"})
 			return
 		}
-		answerJSON(w, http.StatusOK, map[string]any{"total_count": 1, "actions_caches": []any{map[string]any{"id": 5, "key": r.URL.Query().Get("key")}}})
+		answerJSON(w, http.StatusOK,
+			map[string]any{"total_count": 1, "actions_caches": []any{map[string]any{"id": 5, "key": r.URL.Query().Get("key")}}})
 	})
 	mux.HandleFunc("GET /repos/{owner}/{repo}/pulls/{number}", func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Accept") != "application/vnd.github.v3.diff" {
@@ -69,7 +78,12 @@ func newGitHub(t testing.TB) *upstream {
 			answerJSON(w, http.StatusNotFound, map[string]any{"message": "not here, or not whole"})
 			return
 		}
-		answerJSON(w, http.StatusCreated, map[string]any{"id": 3, "name": r.URL.Query().Get("name"), "size": len(body), "content_type": r.Header.Get("Content-Type")})
+		answerJSON(w, http.StatusCreated, map[string]any{
+			"id":           3,
+			"name":         r.URL.Query().Get("name"),
+			"size":         len(body),
+			"content_type": r.Header.Get("Content-Type"),
+		})
 	})
 	mux.HandleFunc("GET /user", func(w http.ResponseWriter, _ *http.Request) {
 		answerJSON(w, http.StatusOK, map[string]any{"login": "bot"})
@@ -80,8 +94,10 @@ func newGitHub(t testing.TB) *upstream {
 		w.Header().Set("X-Ratelimit-Reset", "4102444800")
 		repo := path.Base(r.URL.Path)
 		switch {
-		case !slices.Contains([]string{"Bearer " + githubToken, "token " + githubToken}, r.Header.Get("Authorization")) || repo == unknown:
-			answerJSON(w, http.StatusUnauthorized, map[string]any{"message": "Bad credentials", "documentation_url": "https://docs.github.com/rest"})
+		case !slices.Contains([]string{"Bearer " + githubToken, "token " + githubToken},
+			r.Header.Get("Authorization")) || repo == unknown:
+			answerJSON(w, http.StatusUnauthorized,
+				map[string]any{"message": "Bad credentials", "documentation_url": "https://docs.github.com/rest"})
 		case repo == elsewhere:
 			u.note(elsewhere)
 			w.Header().Set("Location", itself(r)+"/repositories/2")

@@ -41,7 +41,8 @@ func gitlabAnswers(t *testing.T, p place) {
 	require.Equal(t, "group/project", project.PathWithNamespace)
 
 	var titles []string
-	for issue, err := range gitlab.Scan2(func(page gitlab.PaginationOptionFunc) ([]*gitlab.Issue, *gitlab.Response, error) {
+	for issue, err := range gitlab.Scan2(func(page gitlab.PaginationOptionFunc) ([]*gitlab.Issue,
+		*gitlab.Response, error) {
 		return client.Issues.ListProjectIssues("group/project", nil, page, ctx)
 	}) {
 		require.NoError(t, err)
@@ -49,7 +50,8 @@ func gitlabAnswers(t *testing.T, p place) {
 	}
 	require.Equal(t, []string{"issue 1", "issue 2"}, titles)
 
-	file, _, err := client.RepositoryFiles.GetFile("group/project", "docs/a.md", &gitlab.GetFileOptions{Ref: new("main")}, ctx)
+	file, _, err := client.RepositoryFiles.GetFile("group/project", "docs/a.md",
+		&gitlab.GetFileOptions{Ref: new("main")}, ctx)
 	require.NoError(t, err)
 	text, err := base64.StdEncoding.DecodeString(file.Content)
 	require.NoError(t, err)
@@ -69,7 +71,11 @@ func gitlabRefusesWhatIsNotMounted(t *testing.T, p place) {
 func TestGitLabInOtherLanguages(t *testing.T) {
 	t.Parallel()
 	prints := map[string]any{
-		"project": "group/project", "issues": list("issue 1", "issue 2"), "file": "# A\n", "made": "made", "missing": float64(404),
+		"project": "group/project",
+		"issues":  list("issue 1", "issue 2"),
+		"file":    "# A\n",
+		"made":    "made",
+		"missing": float64(404),
 	}
 	scripted(t, "python/gitlab_sdk.py", newGitLab, gitLab, "", prints)
 	scripted(t, "js/gitlab.mjs", newGitLab, gitLab, "", prints)

@@ -33,10 +33,15 @@ func newGitLab(t testing.TB) *upstream {
 			w.Header().Set("X-Page", page)
 			w.Header().Set("X-Per-Page", "1")
 			answerJSON(w, http.StatusOK, []any{map[string]any{"id": 10, "iid": 1, "project_id": 7, "title": "issue " + page}})
-		case "GET /api/v4/projects/7/repository/files/docs%2Fa.md", "GET /api/v4/projects/group%2Fproject/repository/files/docs%2Fa.md",
-			"GET /api/v4/projects/7/repository/files/docs%2Fa%2Emd", "GET /api/v4/projects/group%2Fproject/repository/files/docs%2Fa%2Emd":
+		case "GET /api/v4/projects/7/repository/files/docs%2Fa.md",
+			"GET /api/v4/projects/group%2Fproject/repository/files/docs%2Fa.md",
+			"GET /api/v4/projects/7/repository/files/docs%2Fa%2Emd",
+			"GET /api/v4/projects/group%2Fproject/repository/files/docs%2Fa%2Emd":
 			answerJSON(w, http.StatusOK, map[string]any{
-				"file_name": "a.md", "file_path": "docs/a.md", "encoding": "base64", "content": base64.StdEncoding.EncodeToString([]byte("# A\n")),
+				"file_name": "a.md",
+				"file_path": "docs/a.md",
+				"encoding":  "base64",
+				"content":   base64.StdEncoding.EncodeToString([]byte("# A\n")),
 			})
 		case "POST /api/v4/projects/7/issues", "POST /api/v4/projects/group%2Fproject/issues":
 			answerJSON(w, http.StatusCreated, map[string]any{"id": 11, "iid": 2, "project_id": 7, "title": "made"})

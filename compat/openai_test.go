@@ -36,7 +36,10 @@ func openAIClient(p place) openai.Client {
 }
 
 func chat(model string) openai.ChatCompletionNewParams {
-	return openai.ChatCompletionNewParams{Model: model, Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("Hi")}}
+	return openai.ChatCompletionNewParams{
+		Model:    model,
+		Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("Hi")},
+	}
 }
 
 func openAIAnswers(t *testing.T, p place) {
@@ -99,7 +102,8 @@ func openAINeverShowsTheKey(t *testing.T, p place) {
 func openAIRefusesWhatIsNotMounted(t *testing.T, p place) {
 	client, before := openAIClient(p), p.upstream.seen()
 	_, err := client.Embeddings.New(soon(t), openai.EmbeddingNewParams{
-		Model: openai.EmbeddingModelTextEmbedding3Small, Input: openai.EmbeddingNewParamsInputUnion{OfString: openai.String("x")},
+		Model: openai.EmbeddingModelTextEmbedding3Small,
+		Input: openai.EmbeddingNewParamsInputUnion{OfString: openai.String("x")},
 	})
 	var e *openai.Error
 	require.ErrorAs(t, err, &e)

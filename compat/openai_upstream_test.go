@@ -54,8 +54,10 @@ func newOpenAI(t testing.TB) *upstream {
 	mux.HandleFunc("POST /v1/embeddings", func(w http.ResponseWriter, r *http.Request) {
 		if keyed(w, r) {
 			answerJSON(w, http.StatusOK, map[string]any{
-				"object": "list", "model": plain, "data": []any{map[string]any{"object": "embedding", "index": 0, "embedding": []any{0.5, 0.25}}},
-				"usage": map[string]any{"prompt_tokens": 1, "total_tokens": 1},
+				"object": "list",
+				"model":  plain,
+				"data":   []any{map[string]any{"object": "embedding", "index": 0, "embedding": []any{0.5, 0.25}}},
+				"usage":  map[string]any{"prompt_tokens": 1, "total_tokens": 1},
 			})
 		}
 	})
@@ -71,14 +73,24 @@ func newOpenAI(t testing.TB) *upstream {
 }
 
 func openAIError(w http.ResponseWriter, status int, code, message string) {
-	answerJSON(w, status, map[string]any{"error": map[string]any{"message": message, "type": "invalid_request_error", "param": nil, "code": code}})
+	answerJSON(w, status, map[string]any{"error": map[string]any{
+		"message": message,
+		"type":    "invalid_request_error",
+		"param":   nil,
+		"code":    code,
+	}})
 }
 
 func completion(model, text string) map[string]any {
 	return map[string]any{
-		"id": "chatcmpl-1", "object": "chat.completion", "created": 1760000000, "model": model,
+		"id":      "chatcmpl-1",
+		"object":  "chat.completion",
+		"created": 1760000000,
+		"model":   model,
 		"choices": []any{map[string]any{
-			"index": 0, "finish_reason": "stop", "message": map[string]any{"role": "assistant", "content": text, "refusal": nil},
+			"index":         0,
+			"finish_reason": "stop",
+			"message":       map[string]any{"role": "assistant", "content": text, "refusal": nil},
 		}},
 		"usage": map[string]any{"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11},
 	}
@@ -92,8 +104,11 @@ func (u *upstream) openAIStream(w http.ResponseWriter, r *http.Request, model st
 		words = []string{"key:", openAIKey}
 	}
 	for i, word := range words {
-		text, _ := json.Marshal(map[string]any{ // constants
-			"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1760000000, "model": model,
+		text, _ := json.Marshal(map[string]any{ // cannot fail: texts and numbers
+			"id":      "chatcmpl-1",
+			"object":  "chat.completion.chunk",
+			"created": 1760000000,
+			"model":   model,
 			"choices": []any{map[string]any{"index": 0, "delta": map[string]any{"content": word}, "finish_reason": nil}},
 		})
 		// In two writes, so that a key lies across the border of two chunks.

@@ -98,7 +98,11 @@ func (with provider) server(t *testing.T, u *upstream) (*bctrltest.Server, bctrl
 	mounts := bctrl.Mounts{Capabilities: &bctrl.CapabilityMount{Allow: append([]string{}, with.allow...)}}
 	refs := map[string]string{}
 	for name, value := range with.secrets {
-		secret, err := client.Secrets.Create(ctx, bctrl.SecretCreate{Name: name, Value: bctrl.NewSecret(value), Scope: bctrl.Global()})
+		secret, err := client.Secrets.Create(ctx, bctrl.SecretCreate{
+			Name:  name,
+			Value: bctrl.NewSecret(value),
+			Scope: bctrl.Global(),
+		})
 		require.NoError(t, err)
 		refs[secret.Field] = "vault:secret:" + secret.ID
 	}

@@ -124,7 +124,8 @@ func TestRodDrivesARuntimeBesideTheAgent(t *testing.T) {
 		go page.MustElement("#ask").MustClick()
 		require.Equal(t, "sure?", wait().Message)
 		require.NoError(t, handle(&proto.PageHandleJavaScriptDialog{Accept: yes}))
-		require.NoError(t, page.Wait(rod.Eval(`yes => document.querySelector("#out").textContent === yes`, map[bool]string{true: "true", false: "false"}[yes])))
+		require.NoError(t, page.Wait(rod.Eval(`yes => document.querySelector("#out").textContent === yes`,
+			map[bool]string{true: "true", false: "false"}[yes])))
 	}
 
 	// A new tab is seen, and is the client's.

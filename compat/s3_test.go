@@ -15,11 +15,15 @@ import (
 )
 
 var awsS3 = provider{
-	id:      "aws-s3",
-	key:     awsKey,
-	allow:   []string{"aws-s3/read", "aws-s3/write"},
-	hosts:   []string{s3Host, s3Bucket},
-	secrets: map[string]string{"AWS_ACCESS_KEY_ID": awsID, "AWS_SECRET_ACCESS_KEY": awsKey, "AWS_SESSION_TOKEN": awsSession},
+	id:    "aws-s3",
+	key:   awsKey,
+	allow: []string{"aws-s3/read", "aws-s3/write"},
+	hosts: []string{s3Host, s3Bucket},
+	secrets: map[string]string{
+		"AWS_ACCESS_KEY_ID":     awsID,
+		"AWS_SECRET_ACCESS_KEY": awsKey,
+		"AWS_SESSION_TOKEN":     awsSession,
+	},
 }
 
 // awsConfig puts a runtime token where a session token is put: the key that
@@ -33,7 +37,11 @@ func TestS3(t *testing.T) {
 }
 
 func awsConfig(p place) aws.Config {
-	cfg := aws.Config{Region: awsRegion, HTTPClient: p.http, Credentials: credentials.NewStaticCredentialsProvider("AKIDNONE", "none", p.key)}
+	cfg := aws.Config{
+		Region:      awsRegion,
+		HTTPClient:  p.http,
+		Credentials: credentials.NewStaticCredentialsProvider("AKIDNONE", "none", p.key),
+	}
 	if p.direct {
 		cfg.Credentials = credentials.NewStaticCredentialsProvider(awsID, awsKey, awsSession)
 	}
@@ -74,7 +82,11 @@ func s3Answers(t *testing.T, p place) {
 	require.True(t, bytes.Equal(content, text))
 	require.Equal(t, "report", got.Metadata["kind"])
 
-	part, err := client.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(bucket), Key: key, Range: aws.String("bytes=10-19")})
+	part, err := client.GetObject(ctx, &s3.GetObjectInput{
+		Bucket: aws.String(bucket),
+		Key:    key,
+		Range:  aws.String("bytes=10-19"),
+	})
 	require.NoError(t, err)
 	defer part.Body.Close()
 	text, err = io.ReadAll(part.Body)
@@ -87,7 +99,10 @@ func s3Answers(t *testing.T, p place) {
 	require.NotNil(t, head.ContentLength)
 	require.EqualValues(t, len(content), *head.ContentLength)
 
-	page, err := client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: aws.String(bucket), Prefix: aws.String("2026/Q1 r")})
+	page, err := client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{
+		Bucket: aws.String(bucket),
+		Prefix: aws.String("2026/Q1 r"),
+	})
 	require.NoError(t, err)
 	require.Len(t, page.Contents, 1)
 	require.Equal(t, *key, *page.Contents[0].Key)
@@ -124,8 +139,14 @@ func codeOf(t testing.TB, err error) string {
 func TestS3InOtherLanguages(t *testing.T) {
 	t.Parallel()
 	prints := map[string]any{
-		"plain": true, "compressed": true, "percent": true, "odd": true, "range": true, "missing": "NoSuchKey",
-		"head": list(true, "gzip", "max-age=60", "text/plain"), "listed": list("2026/Q1 report+final (ü).csv"),
+		"plain":      true,
+		"compressed": true,
+		"percent":    true,
+		"odd":        true,
+		"range":      true,
+		"missing":    "NoSuchKey",
+		"head":       list(true, "gzip", "max-age=60", "text/plain"),
+		"listed":     list("2026/Q1 report+final (ü).csv"),
 	}
 	whole := awsS3
 	whole.key = awsID + " " + awsKey + " " + awsSession

@@ -29,7 +29,9 @@ type given struct {
 // scripted runs a program of python/ or js/ at the provider itself and then
 // through the server, with a runtime token in place of the key, and holds what
 // it prints to want in both. Its base URL is the provider's with path behind it.
-func scripted(t *testing.T, program string, of func(testing.TB) *upstream, with provider, path string, want map[string]any) {
+func scripted(
+	t *testing.T, program string, of func(testing.TB) *upstream, with provider, path string, want map[string]any,
+) {
 	t.Helper()
 	t.Run(program+" directly", func(t *testing.T) {
 		u := of(t)
@@ -74,7 +76,8 @@ func run(t testing.TB, program string, in given) map[string]any {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1", "AWS_EC2_METADATA_DISABLED=true",
+		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1",
+		"AWS_EC2_METADATA_DISABLED=true",
 		// What goes elsewhere than to this machine does not get there.
 		"HTTPS_PROXY=http://127.0.0.1:9", "NO_PROXY=127.0.0.1",
 	}
@@ -109,7 +112,8 @@ func installed(t testing.TB) {
 	}
 }
 
-const install = "the SDKs of Python and JavaScript are not installed in the versions that are pinned: run scripts/install-sdks, as make compat does"
+const install = "the SDKs of Python and JavaScript are not installed in the versions that are pinned: run " +
+	"scripts/install-sdks, as make compat does"
 
 // list is what JSON makes of a list.
 func list(items ...any) []any { return items }

@@ -11,7 +11,9 @@ func TestStripeInOtherLanguages(t *testing.T) {
 		allow:   []string{"stripe/customers"},
 	}
 	scripted(t, "python/stripe_sdk.py", newStripe, stripe, "", map[string]any{
-		"made": list("Ada", "so & so"), "customers": list("cus_1", "cus_2"), "missing": "resource_missing",
+		"made":      list("Ada", "so & so"),
+		"customers": list("cus_1", "cus_2"),
+		"missing":   "resource_missing",
 	})
 }
 
@@ -25,7 +27,9 @@ func TestSlackInOtherLanguages(t *testing.T) {
 	}
 	for _, program := range []string{"python/slack_api.py", "js/slack.mjs"} {
 		scripted(t, program, newSlack, slack, "", map[string]any{
-			"posted": "so & so", "channels": list("general", "random"), "missing": "channel_not_found",
+			"posted":   "so & so",
+			"channels": list("general", "random"),
+			"missing":  "channel_not_found",
 		})
 	}
 }
@@ -39,7 +43,10 @@ func TestDiscordInOtherLanguages(t *testing.T) {
 		allow:   []string{"discord/"},
 	}
 	scripted(t, "js/discord.mjs", newDiscord, discord, "", map[string]any{
-		"me": "bot", "posted": "so & so", "file": float64(6), "missing": float64(404),
+		"me":      "bot",
+		"posted":  "so & so",
+		"file":    float64(6),
+		"missing": float64(404),
 	})
 }
 
@@ -52,6 +59,8 @@ func TestTelegramInOtherLanguages(t *testing.T) {
 		allow:   []string{"telegram/"},
 	}
 	scripted(t, "python/telegram_bot.py", newTelegram, telegram, "", map[string]any{
-		"me": "site_bot", "sent": "so & so", "missing": "Chat not found",
+		"me":      "site_bot",
+		"sent":    "so & so",
+		"missing": "Chat not found",
 	})
 }

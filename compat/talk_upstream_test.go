@@ -27,16 +27,23 @@ func newStripe(t testing.TB) *upstream {
 			stripeError(w, http.StatusBadRequest, "no_idempotency_key")
 			return
 		}
-		answerJSON(w, http.StatusOK, customer("cus_3", r.FormValue("name"), map[string]any{"kind": r.FormValue("metadata[kind]")}))
+		answerJSON(w, http.StatusOK,
+			customer("cus_3", r.FormValue("name"), map[string]any{"kind": r.FormValue("metadata[kind]")}))
 	})
 	mux.HandleFunc("GET /v1/customers", func(w http.ResponseWriter, r *http.Request) {
 		after := r.URL.Query().Get("starting_after")
 		id := map[string]string{"": "cus_1", "cus_1": "cus_2"}[after]
 		answerJSON(w, http.StatusOK, map[string]any{
-			"object": "list", "url": "/v1/customers", "has_more": after == "", "data": []any{customer(id, "Ada", map[string]any{})},
+			"object":   "list",
+			"url":      "/v1/customers",
+			"has_more": after == "",
+			"data":     []any{customer(id, "Ada", map[string]any{})},
 		})
 	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { stripeError(w, http.StatusNotFound, "resource_missing") })
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		stripeError(w, http.StatusNotFound,
+			"resource_missing")
+	})
 	u.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer "+stripeKey {
 			stripeError(w, http.StatusUnauthorized, "api_key_invalid")
@@ -48,7 +55,11 @@ func newStripe(t testing.TB) *upstream {
 }
 
 func stripeError(w http.ResponseWriter, status int, code string) {
-	answerJSON(w, status, map[string]any{"error": map[string]any{"type": "invalid_request_error", "code": code, "message": code}})
+	answerJSON(w, status, map[string]any{"error": map[string]any{
+		"type":    "invalid_request_error",
+		"code":    code,
+		"message": code,
+	}})
 }
 
 // newSlack is the API of Slack with two channels, a page each.
@@ -72,7 +83,9 @@ func newSlack(t testing.TB) *upstream {
 			name, next = "random", ""
 		}
 		answerJSON(w, http.StatusOK, map[string]any{
-			"ok": true, "channels": []any{map[string]any{"id": "C1", "name": name}}, "response_metadata": map[string]any{"next_cursor": next},
+			"ok":                true,
+			"channels":          []any{map[string]any{"id": "C1", "name": name}},
+			"response_metadata": map[string]any{"next_cursor": next},
 		})
 	})
 	mux.HandleFunc("/api/conversations.info", func(w http.ResponseWriter, _ *http.Request) {
@@ -135,13 +148,20 @@ func newTelegram(t testing.TB) *upstream {
 			answerJSON(w, http.StatusUnauthorized, map[string]any{"ok": false, "error_code": 401, "description": "Unauthorized"})
 		case method == "getMe":
 			answerJSON(w, http.StatusOK, map[string]any{"ok": true, "result": map[string]any{
-				"id": 123456, "is_bot": true, "first_name": "Bot", "username": "site_bot",
+				"id":         123456,
+				"is_bot":     true,
+				"first_name": "Bot",
+				"username":   "site_bot",
 			}})
 		case r.FormValue("chat_id") == "404":
-			answerJSON(w, http.StatusBadRequest, map[string]any{"ok": false, "error_code": 400, "description": "Bad Request: chat not found"})
+			answerJSON(w, http.StatusBadRequest,
+				map[string]any{"ok": false, "error_code": 400, "description": "Bad Request: chat not found"})
 		default:
 			answerJSON(w, http.StatusOK, map[string]any{"ok": true, "result": map[string]any{
-				"message_id": 1, "date": 1760000000, "chat": map[string]any{"id": 1, "type": "private"}, "text": r.FormValue("text"),
+				"message_id": 1,
+				"date":       1760000000,
+				"chat":       map[string]any{"id": 1, "type": "private"},
+				"text":       r.FormValue("text"),
 			}})
 		}
 	})

@@ -60,8 +60,13 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	foreign := u.foreign
 	u.mu.Unlock()
 	for _, text := range foreign {
-		for where, in := range map[string]string{"the headers": head.String(), "the body": string(body), "the address": r.Host + r.URL.String()} {
-			if unescaped, err := url.QueryUnescape(in); strings.Contains(in, text) || err == nil && strings.Contains(unescaped, text) {
+		for where, in := range map[string]string{
+			"the headers": head.String(),
+			"the body":    string(body),
+			"the address": r.Host + r.URL.String(),
+		} {
+			if unescaped, err := url.QueryUnescape(in); strings.Contains(in, text) || err == nil &&
+				strings.Contains(unescaped, text) {
 				u.t.Errorf("the provider got what belongs to the caller alone, in %s of %s %s", where, r.Method, r.URL.Path)
 			}
 		}

@@ -84,7 +84,8 @@ var own = []Verb{RuntimeRead, RuntimeStop, RuntimeConnect, RuntimeExecute, Opera
 // ForRuntimes reports whether a runtime caller can have the right at all. All
 // others are administrative and belong to organization keys alone.
 func ForRuntimes(v Verb) bool {
-	return v == Public || v == SelfRead || v == AIRead || v == CapabilityRead || slices.Contains(mounted, v) || slices.Contains(own, v)
+	return v == Public || v == SelfRead || v == AIRead || v == CapabilityRead || slices.Contains(mounted, v) ||
+		slices.Contains(own, v)
 }
 
 // Action is what a caller wants to do.

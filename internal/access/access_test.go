@@ -48,7 +48,9 @@ func TestAnEmptyChainPermitsNothing(t *testing.T) {
 
 func TestALevelDeclaredBeforeItsWorkspaceWasLoweredIsCutAndAWideningRefused(t *testing.T) {
 	lowered := Runtime{
-		ID: "rt", Chain: bctrl.Chain{vault("prod/crm/"), {}}, Launched: bctrl.Chain{vault("prod/")},
+		ID:       "rt",
+		Chain:    bctrl.Chain{vault("prod/crm/"), {}},
+		Launched: bctrl.Chain{vault("prod/")},
 	}
 	cut, err := lowered.Narrow(vault("prod/crm/", "prod/hr/"))
 	require.NoError(t, err)

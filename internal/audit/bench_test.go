@@ -58,8 +58,11 @@ func BenchmarkLog(b *testing.B) {
 				b.ReportMetric(float64(size)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 			})
 			for name, f := range map[string]bctrl.AuditFilter{
-				"newest": {}, "object": {Object: "rare"}, "denied": {Decision: bctrl.AuditDenied}, "outcome": {Outcome: "vault.outside_mount"},
-				"until": {Until: time.Now().Add(-time.Hour)},
+				"newest":  {},
+				"object":  {Object: "rare"},
+				"denied":  {Decision: bctrl.AuditDenied},
+				"outcome": {Outcome: "vault.outside_mount"},
+				"until":   {Until: time.Now().Add(-time.Hour)},
 			} {
 				b.Run(name, func(b *testing.B) {
 					for b.Loop() {

@@ -28,7 +28,9 @@ type Page struct {
 // finds them by the narrowest thing that the filter names, so that its cost does
 // not grow with what is unrelated to that. A page may be short, even empty, and
 // not be the last.
-func List(ctx context.Context, q store.Queries, org string, f bctrl.AuditFilter, ascending bool, from int64, limit int) (p Page, err error) {
+func List(
+	ctx context.Context, q store.Queries, org string, f bctrl.AuditFilter, ascending bool, from int64, limit int,
+) (p Page, err error) {
 	r := store.EventRange{
 		Org:       org,
 		Ascending: ascending,
@@ -124,7 +126,8 @@ func ceil(t time.Time) time.Time { return t.Add(time.Millisecond - 1).Truncate(t
 // Matches reports whether the filter selects e.
 func Matches(f bctrl.AuditFilter, e bctrl.AuditEvent) bool {
 	is := func(want, got string) bool { return want == "" || want == got }
-	return is(f.WorkspaceID, e.WorkspaceID) && is(f.RuntimeID, e.RuntimeID) && is(f.Action, e.Action) && is(f.Object, e.Object) &&
+	return is(f.WorkspaceID, e.WorkspaceID) && is(f.RuntimeID, e.RuntimeID) && is(f.Action, e.Action) &&
+		is(f.Object, e.Object) &&
 		is(f.Outcome, e.Outcome) && is(string(f.Decision), string(e.Decision)) &&
 		is(f.Capability, e.Capability) && is(f.Credential, e.Credential) &&
 		(f.Since.IsZero() || !e.Time.Before(f.Since)) && (f.Until.IsZero() || e.Time.Before(f.Until)) &&

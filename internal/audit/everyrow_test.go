@@ -192,7 +192,8 @@ func furnished(t *testing.T) *place {
 				CreatedAt: at,
 				UpdatedAt: at,
 			}
-			return tx.InsertSecret(ctx, org, sec, store.SecretIndex{Names: []string{"N", "A"}, Attachments: []bctrl.Scope{group}})
+			return tx.InsertSecret(ctx, org, sec,
+				store.SecretIndex{Names: []string{"N", "A"}, Attachments: []bctrl.Scope{group}})
 		})
 		record(org, func(tx *store.Tx) error {
 			c := store.Credential{
@@ -259,7 +260,8 @@ type table struct {
 
 func (p *place) tables(db *sql.DB) (all []table) {
 	p.Helper()
-	for _, name := range p.column(db, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name") {
+	for _, name := range p.column(db,
+		"SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name") {
 		all = append(all, table{name, p.column(db, "SELECT name FROM pragma_table_info('"+name+"') ORDER BY cid")})
 	}
 	return all
@@ -281,7 +283,8 @@ func (p *place) column(db *sql.DB, query string) (all []string) {
 
 // another is a value of the same type that a column does not have.
 func another(column string) string {
-	return fmt.Sprintf("CASE typeof(%s) WHEN 'integer' THEN 1 - %[1]s WHEN 'text' THEN %[1]s || 'x' WHEN 'blob' THEN CAST(%[1]s || x'00' AS BLOB) ELSE 1 END", column)
+	return fmt.Sprintf("CASE typeof(%s) WHEN 'integer' THEN 1 - %[1]s WHEN 'text' THEN %[1]s || 'x' "+
+		"WHEN 'blob' THEN CAST(%[1]s || x'00' AS BLOB) ELSE 1 END", column)
 }
 
 // TestWhatIsDoneToAnyRowIsFound walks all tables and all columns, and does to each
@@ -322,12 +325,15 @@ func TestWhatIsDoneToAnyRowIsFound(t *testing.T) {
 				continue
 			}
 			before := tried
-			try("an edit of "+tab.name+"."+column, fmt.Sprintf("UPDATE %s SET %s = %s WHERE rowid = (SELECT MAX(rowid) FROM %[1]s)",
-				tab.name, column, another(column)))
-			try("another row's "+tab.name+"."+column, fmt.Sprintf(`UPDATE %s SET %s = (SELECT %[2]s FROM %[1]s WHERE rowid = (SELECT MIN(rowid) FROM %[1]s))
+			try("an edit of "+tab.name+"."+column,
+				fmt.Sprintf("UPDATE %s SET %s = %s WHERE rowid = (SELECT MAX(rowid) FROM %[1]s)",
+					tab.name, column, another(column)))
+			try("another row's "+tab.name+"."+column,
+				fmt.Sprintf(`UPDATE %s SET %s = (SELECT %[2]s FROM %[1]s WHERE rowid = (SELECT MIN(rowid) FROM %[1]s))
 				WHERE rowid = (SELECT MAX(rowid) FROM %[1]s
-					WHERE COALESCE(%[2]s, 0) IS NOT (SELECT COALESCE(%[2]s, 0) FROM %[1]s WHERE rowid = (SELECT MIN(rowid) FROM %[1]s)))`,
-				tab.name, column))
+					WHERE COALESCE(%[2]s, 0) IS NOT (SELECT COALESCE(%[2]s, 0) FROM %[1]s
+						WHERE rowid = (SELECT MIN(rowid) FROM %[1]s)))`,
+					tab.name, column))
 			edited += tried - before
 		}
 		if edited == 0 {
@@ -339,8 +345,9 @@ func TestWhatIsDoneToAnyRowIsFound(t *testing.T) {
 		}
 		for i, column := range tab.columns { // the first that tells a copy from its row
 			others := slices.Concat(tab.columns[:i], []string{another(column)}, tab.columns[i+1:])
-			try("a copy of a row of "+tab.name, fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %[1]s WHERE rowid = (SELECT MIN(rowid) FROM %[1]s)",
-				tab.name, strings.Join(tab.columns, ", "), strings.Join(others, ", ")))
+			try("a copy of a row of "+tab.name,
+				fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %[1]s WHERE rowid = (SELECT MIN(rowid) FROM %[1]s)",
+					tab.name, strings.Join(tab.columns, ", "), strings.Join(others, ", ")))
 		}
 	}
 	require.Greater(t, tried, 250)

@@ -47,7 +47,8 @@ func newPlace(t *testing.T) *place {
 	p.open()
 	p.write(func(tx *store.Tx) error {
 		for _, org := range []string{"org", "other"} {
-			if err := tx.InsertOrganization(t.Context(), store.Organization{ID: org, Name: org, CreatedAt: time.Now()}); err != nil {
+			if err := tx.InsertOrganization(t.Context(),
+				store.Organization{ID: org, Name: org, CreatedAt: time.Now()}); err != nil {
 				return err
 			}
 			if err := Append(tx, Event{Org: org, Caller: "server", Action: "organization.create"}); err != nil {

@@ -45,7 +45,8 @@ func readHead(path string, by signers) (c store.Checkpoint, err error) {
 		return c, fmt.Errorf("%s: %w", path, ErrHeadForged)
 	}
 	if !by.knows(h.Key) {
-		return c, fmt.Errorf("head of the audit log: %w (signed with %.40q, given %q)", seal.ErrWrongKey, h.Key, by.present.ID())
+		return c, fmt.Errorf("head of the audit log: %w (signed with %.40q, given %q)", seal.ErrWrongKey,
+			h.Key, by.present.ID())
 	}
 	c = store.Checkpoint{
 		Seq:       h.Seq,

@@ -45,7 +45,8 @@ func signersOf(ctx context.Context, q store.Queries, key seal.Key) (signers, err
 			break
 		}
 		before := rows[i+1]
-		if !ed25519.Verify(public, takeover(row, before.Public), row.Signature) || len(before.Public) != ed25519.PublicKeySize {
+		if !ed25519.Verify(public, takeover(row, before.Public), row.Signature) ||
+			len(before.Public) != ed25519.PublicKeySize {
 			break
 		}
 		s.former = append(s.former, former{

@@ -151,8 +151,10 @@ func TestWhoHasTheOldKeyForgesNothing(t *testing.T) {
 			require.NoError(p, err)
 			require.NoError(p, writeHead(p.head, old, c))
 		}, bctrl.AuditHeadForged},
-		{"the takeover removed", func(p *place, _ seal.Key) { p.behind("DELETE FROM seal_keys WHERE n = 2") }, bctrl.AuditCheckpointForged},
-		{"the takeover put off", func(p *place, _ seal.Key) { p.behind("UPDATE seal_keys SET seq = 1000 WHERE n = 2") }, bctrl.AuditCheckpointForged},
+		{"the takeover removed", func(p *place, _ seal.Key) { p.behind("DELETE FROM seal_keys WHERE n = 2") },
+			bctrl.AuditCheckpointForged},
+		{"the takeover put off", func(p *place, _ seal.Key) { p.behind("UPDATE seal_keys SET seq = 1000 WHERE n = 2") },
+			bctrl.AuditCheckpointForged},
 		{"another key put before", func(p *place, _ seal.Key) {
 			p.behind("UPDATE seal_keys SET public = zeroblob(32) WHERE n = 1")
 		}, bctrl.AuditCheckpointForged},

@@ -24,7 +24,8 @@ var (
 	ErrHeadForged = errors.New("the head of the audit log, kept outside the database, is not signed with this key")
 	// ErrOlder: the database is older than the head outside, or has another
 	// history: it was put back, or the log was cut or rewritten.
-	ErrOlder = errors.New("the database is not the one that the head of its audit log was signed for: it was put back to an older state, or its log was cut or rewritten")
+	ErrOlder = errors.New("the database is not the one that the head of its audit log was signed for: it was put back " +
+		"to an older state, or its log was cut or rewritten")
 )
 
 // A checkpoint is signed when there are so many events since the last, or when

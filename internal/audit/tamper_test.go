@@ -21,7 +21,8 @@ func TestAnUntouchedLogHasNoProblem(t *testing.T) {
 	require.EqualValues(t, 2+10*4+1, closed.Events)
 	require.Equal(t, closed.Events, closed.Head.Seq)
 	require.Equal(t, closed.Events, closed.Signed, "a clean end leaves nothing unsigned")
-	require.EqualValues(t, 7, closed.Records, "the organizations, and the entries but the one that was deleted, which is one all the same")
+	require.EqualValues(t, 7, closed.Records,
+		"the organizations, and the entries but the one that was deleted, which is one all the same")
 	require.NotZero(t, closed.Checkpoints)
 	p.open()
 	p.set("org", "after")
@@ -32,7 +33,8 @@ func TestAnUntouchedLogHasNoProblem(t *testing.T) {
 // TestWhatIsDoneBehindTheServersBackIsFound does to the real database what
 // somebody could do who has it and not the key.
 func TestWhatIsDoneBehindTheServersBackIsFound(t *testing.T) {
-	const swap = `UPDATE audit_events SET body = CASE seq WHEN 7 THEN (SELECT body FROM audit_events WHERE seq = 11) ELSE (SELECT body FROM audit_events WHERE seq = 7) END
+	const swap = `UPDATE audit_events SET body = CASE seq WHEN 7 THEN (SELECT body FROM audit_events WHERE seq = 11)
+		ELSE (SELECT body FROM audit_events WHERE seq = 7) END
 		WHERE seq IN (7, 11)`
 	for _, tc := range []struct {
 		name string
@@ -42,15 +44,19 @@ func TestWhatIsDoneBehindTheServersBackIsFound(t *testing.T) {
 		kind    bctrl.AuditProblemKind
 		refused bool
 	}{
-		{"an event deleted", func(p *place) { p.behind("DELETE FROM audit_events WHERE seq = 7") }, bctrl.AuditEventMissing, false},
+		{"an event deleted", func(p *place) { p.behind("DELETE FROM audit_events WHERE seq = 7") },
+			bctrl.AuditEventMissing, false},
 		{"an event deleted and the rest moved up", func(p *place) {
-			p.behind("DELETE FROM audit_events WHERE seq = 7", "UPDATE audit_events SET seq = seq - 1, intent = intent - 1 WHERE seq > 7")
+			p.behind("DELETE FROM audit_events WHERE seq = 7",
+				"UPDATE audit_events SET seq = seq - 1, intent = intent - 1 WHERE seq > 7")
 		}, bctrl.AuditEventChanged, true},
-		{"the first event deleted", func(p *place) { p.behind("DELETE FROM audit_events WHERE seq = 1") }, bctrl.AuditEventMissing, false},
+		{"the first event deleted", func(p *place) { p.behind("DELETE FROM audit_events WHERE seq = 1") },
+			bctrl.AuditEventMissing, false},
 		{"the body of an event edited", func(p *place) {
 			p.behind(`UPDATE audit_events SET body = replace(body, 'key:k', 'key:x') WHERE seq = 7`)
 		}, bctrl.AuditEventChanged, false},
-		{"the time of an event edited", func(p *place) { p.behind("UPDATE audit_events SET at = at - 1 WHERE seq = 7") }, bctrl.AuditEventChanged, false},
+		{"the time of an event edited", func(p *place) { p.behind("UPDATE audit_events SET at = at - 1 WHERE seq = 7") },
+			bctrl.AuditEventChanged, false},
 		{"an event given to another organization", func(p *place) {
 			p.behind("UPDATE audit_events SET org_id = 'other' WHERE seq = 3")
 		}, bctrl.AuditEventChanged, false},
@@ -58,14 +64,17 @@ func TestWhatIsDoneBehindTheServersBackIsFound(t *testing.T) {
 			p.behind("UPDATE audit_events SET object = NULL WHERE seq = 3")
 		}, bctrl.AuditIndexChanged, false},
 		{"an event inserted at the end", func(p *place) {
-			p.behind("INSERT INTO audit_events SELECT seq + 1, at, org_id, body, hash, NULL, NULL, NULL, action, object, denied, outcome, record FROM audit_events ORDER BY seq DESC LIMIT 1")
+			p.behind("INSERT INTO audit_events SELECT seq + 1, at, org_id, body, hash, NULL, NULL, NULL, action, object, " +
+				"denied, outcome, record FROM audit_events ORDER BY seq DESC LIMIT 1")
 		}, bctrl.AuditEventChanged, true},
 		{"an event inserted between", func(p *place) {
 			p.behind("UPDATE audit_events SET seq = -seq - 1 WHERE seq > 6", "UPDATE audit_events SET seq = -seq WHERE seq < 0",
-				"INSERT INTO audit_events SELECT 7, at, org_id, body, hash, NULL, NULL, NULL, action, object, denied, outcome, record FROM audit_events WHERE seq = 6")
+				"INSERT INTO audit_events SELECT 7, at, org_id, body, hash, NULL, NULL, NULL, action, object, denied, outcome, "+
+					"record FROM audit_events WHERE seq = 6")
 		}, bctrl.AuditEventChanged, true},
 		{"two events exchanged", func(p *place) { p.behind(swap) }, bctrl.AuditEventChanged, false},
-		{"the end cut off", func(p *place) { p.behind("DELETE FROM audit_events WHERE seq > 20") }, bctrl.AuditTruncated, true},
+		{"the end cut off", func(p *place) { p.behind("DELETE FROM audit_events WHERE seq > 20") },
+			bctrl.AuditTruncated, true},
 		{"the end cut off with its checkpoints", func(p *place) {
 			p.behind("DELETE FROM audit_events WHERE seq > 20", "DELETE FROM audit_checkpoints WHERE seq > 20")
 		}, bctrl.AuditDatabaseOlder, true},
@@ -77,11 +86,13 @@ func TestWhatIsDoneBehindTheServersBackIsFound(t *testing.T) {
 			p.restamp()
 		}, bctrl.AuditRewritten, true},
 		{"edited and restamped without checkpoints", func(p *place) {
-			p.behind(`UPDATE audit_events SET body = replace(body, 'key:k', 'key:x') WHERE seq = 7`, "DELETE FROM audit_checkpoints")
+			p.behind(`UPDATE audit_events SET body = replace(body, 'key:k', 'key:x') WHERE seq = 7`,
+				"DELETE FROM audit_checkpoints")
 			p.restamp()
 		}, bctrl.AuditDatabaseOlder, true},
 		{"edited, restamped, and the head outside removed", func(p *place) {
-			p.behind(`UPDATE audit_events SET body = replace(body, 'key:k', 'key:x') WHERE seq = 7`, "DELETE FROM audit_checkpoints")
+			p.behind(`UPDATE audit_events SET body = replace(body, 'key:k', 'key:x') WHERE seq = 7`,
+				"DELETE FROM audit_checkpoints")
 			p.restamp()
 			require.NoError(p, os.Remove(p.head))
 		}, bctrl.AuditHeadMissing, true},
@@ -98,16 +109,20 @@ func TestWhatIsDoneBehindTheServersBackIsFound(t *testing.T) {
 		{"a record edited", func(p *place) {
 			p.behind("UPDATE vault_entries SET meta = '{\"origins\":[\"https://evil.example\"]}' WHERE key = 'k0'")
 		}, bctrl.AuditRecordChanged, false},
-		{"a record renamed", func(p *place) { p.behind("UPDATE vault_entries SET key = 'k9' WHERE key = 'k0'") }, bctrl.AuditRecordChanged, false},
+		{"a record renamed", func(p *place) { p.behind("UPDATE vault_entries SET key = 'k9' WHERE key = 'k0'") },
+			bctrl.AuditRecordChanged, false},
 		{"a record put back to an older state", func(p *place) {
 			p.behind("UPDATE vault_entries SET version = 1, sealed = 'sealed 1' WHERE key = 'k0'")
 		}, bctrl.AuditRecordOlder, false},
-		{"a record deleted", func(p *place) { p.behind("DELETE FROM vault_entries WHERE key = 'k0'") }, bctrl.AuditRecordMissing, false},
+		{"a record deleted", func(p *place) { p.behind("DELETE FROM vault_entries WHERE key = 'k0'") },
+			bctrl.AuditRecordMissing, false},
 		{"a record added", func(p *place) {
-			p.behind("INSERT INTO vault_entries SELECT org_id, 'new', 'new', 'uid-new', version, has_totp, meta, sealed, created_at, updated_at FROM vault_entries WHERE key = 'k0'")
+			p.behind("INSERT INTO vault_entries SELECT org_id, 'new', 'new', 'uid-new', version, has_totp, meta, sealed, " +
+				"created_at, updated_at FROM vault_entries WHERE key = 'k0'")
 		}, bctrl.AuditRecordAdded, false},
 		{"a deleted record put back", func(p *place) {
-			p.behind("INSERT INTO vault_entries SELECT org_id, 'k3', 'k3', 'uid-org-k3', version, has_totp, meta, sealed, created_at, updated_at FROM vault_entries WHERE key = 'k0'")
+			p.behind("INSERT INTO vault_entries SELECT org_id, 'k3', 'k3', 'uid-org-k3', version, has_totp, meta, sealed, " +
+				"created_at, updated_at FROM vault_entries WHERE key = 'k0'")
 		}, bctrl.AuditRecordAdded, false},
 		{"a key of the attacker's added", func(p *place) {
 			p.behind("INSERT INTO api_keys (id, org_id, hash, label, created_at) VALUES ('evil', 'org', x'00', '', 0)")

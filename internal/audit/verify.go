@@ -53,7 +53,8 @@ func (r *Report) seen(by func(finding) bool) bctrl.AuditReport {
 	}
 	if elsewhere {
 		out.Problems = append(out.Problems, bctrl.AuditProblem{
-			Kind: bctrl.AuditElsewhere, Message: "something of another organization was changed: an operator can see what, with bctrl audit verify",
+			Kind:    bctrl.AuditElsewhere,
+			Message: "something of another organization was changed: an operator can see what, with bctrl audit verify",
 		})
 	}
 	return out
@@ -163,7 +164,9 @@ func (v *verification) chain() error {
 		}
 		if v.known && !bytes.Equal(store.NextHash(v.head.Head, e.Entry), e.Hash) {
 			v.note(e.Org, bctrl.AuditProblem{
-				Kind: bctrl.AuditEventChanged, Seq: e.Seq, Message: "the event was edited, inserted or moved: its hash does not follow from what is there",
+				Kind:    bctrl.AuditEventChanged,
+				Seq:     e.Seq,
+				Message: "the event was edited, inserted or moved: its hash does not follow from what is there",
 			})
 		}
 		v.index(e)
@@ -179,13 +182,21 @@ func (v *verification) chain() error {
 func (v *verification) index(e store.StoredEntry) {
 	var body Event
 	if json.Unmarshal(e.Body, &body) != nil {
-		v.note(e.Org, bctrl.AuditProblem{Kind: bctrl.AuditEventChanged, Seq: e.Seq, Message: "the event is not one that this server writes"})
+		v.note(e.Org, bctrl.AuditProblem{
+			Kind:    bctrl.AuditEventChanged,
+			Seq:     e.Seq,
+			Message: "the event is not one that this server writes",
+		})
 		return
 	}
 	want := body.index()
 	want.Seq, want.At, want.Org, want.Body = e.Seq, e.At, e.Org, e.Body
 	if body.Org != e.Org || !want.Same(e.Entry) {
-		v.note(e.Org, bctrl.AuditProblem{Kind: bctrl.AuditIndexChanged, Seq: e.Seq, Message: "the columns by which the event is found do not say what it says"})
+		v.note(e.Org, bctrl.AuditProblem{
+			Kind:    bctrl.AuditIndexChanged,
+			Seq:     e.Seq,
+			Message: "the columns by which the event is found do not say what it says",
+		})
 	}
 	if body.Action == Accepted && len(v.report.Accepted) < maxProblems {
 		v.report.Accepted = append(v.report.Accepted, e.Seq)
@@ -239,20 +250,23 @@ func (v *verification) advance(after int64) error {
 func (v *verification) ends() error {
 	v.report.Head = bctrl.AuditHead{Seq: v.head.Seq, Hash: v.head.Head}
 	for v.next != nil {
-		v.problem(bctrl.AuditTruncated, v.next.Seq, "the log ends at "+strconv.FormatInt(v.head.Seq, 10)+", and was signed up to here")
+		v.problem(bctrl.AuditTruncated, v.next.Seq, "the log ends at "+strconv.FormatInt(v.head.Seq, 10)+
+			", and was signed up to here")
 		if err := v.advance(v.next.Seq); err != nil {
 			return err
 		}
 	}
 	switch {
 	case v.outside == nil && (v.head.Seq > 0 || v.report.Checkpoints > 0):
-		v.problem(bctrl.AuditHeadMissing, 0, "the head that is kept outside the database is gone: nobody can tell whether the log was cut")
+		v.problem(bctrl.AuditHeadMissing, 0,
+			"the head that is kept outside the database is gone: nobody can tell whether the log was cut")
 	case v.outside == nil:
 	case v.outside.Seq > v.head.Seq:
 		v.problem(bctrl.AuditDatabaseOlder, v.outside.Seq, "the log ends at "+strconv.FormatInt(v.head.Seq, 10)+
 			", and its head outside is here: the database was put back to an older state, or the log was cut")
 	case !bytes.Equal(v.passed, v.outside.Head):
-		v.problem(bctrl.AuditDatabaseOlder, v.outside.Seq, "the events up to here are not those that the head outside was signed for")
+		v.problem(bctrl.AuditDatabaseOlder, v.outside.Seq,
+			"the events up to here are not those that the head outside was signed for")
 	case v.outside.Seq > v.report.Signed:
 		v.problem(bctrl.AuditCheckpointMissing, v.outside.Seq, "the checkpoint of the head outside was deleted")
 	}
@@ -263,7 +277,8 @@ func (v *verification) ends() error {
 func (v *verification) takeovers() error {
 	seq, err := v.by.rewritten(v.ctx, v.q)
 	if seq != 0 {
-		v.problem(bctrl.AuditRewritten, seq, "the events up to here are not those with which the key took over from the one before it")
+		v.problem(bctrl.AuditRewritten, seq,
+			"the events up to here are not those with which the key took over from the one before it")
 	}
 	return err
 }

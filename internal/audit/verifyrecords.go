@@ -26,9 +26,12 @@ func (v *verification) keys() error {
 		if i+1 < len(rows) {
 			before = rows[i+1].Public
 		}
-		if !bytes.Equal(row.Public, public) || len(public) != ed25519.PublicKeySize || !ed25519.Verify(public, takeover(row, before), row.Signature) {
+		if !bytes.Equal(row.Public, public) || len(public) != ed25519.PublicKeySize ||
+			!ed25519.Verify(public, takeover(row, before), row.Signature) {
 			v.note("", bctrl.AuditProblem{
-				Kind: bctrl.AuditRecordChanged, Record: "seal_key:" + strconv.FormatInt(row.N, 10), Message: "what is told of the key is not what the key signed",
+				Kind:    bctrl.AuditRecordChanged,
+				Record:  "seal_key:" + strconv.FormatInt(row.N, 10),
+				Message: "what is told of the key is not what the key signed",
 			})
 		}
 		public = before
@@ -54,7 +57,8 @@ func (v *verification) forged() error {
 		case store.Foreign:
 			p.Kind, p.Message = bctrl.AuditRecordChanged, "the schema of the database is not the one that this server made"
 		default:
-			p.Kind, p.Message = bctrl.AuditRecordChanged, "the row was made, moved or changed behind the server's back: it has no proof for what it holds"
+			p.Kind, p.Message = bctrl.AuditRecordChanged,
+				"the row was made, moved or changed behind the server's back: it has no proof for what it holds"
 		}
 		v.note(f.Org, p)
 	})
@@ -95,7 +99,11 @@ func (v *verification) written() error {
 	return v.q.EachUnrecorded(v.ctx, func(r store.Record) error {
 		v.report.Records++
 		v.name(r.Name())
-		v.note(r.Org, bctrl.AuditProblem{Kind: bctrl.AuditRecordAdded, Record: r.Name(), Message: "no event says who wrote the record"})
+		v.note(r.Org, bctrl.AuditProblem{
+			Kind:    bctrl.AuditRecordAdded,
+			Record:  r.Name(),
+			Message: "no event says who wrote the record",
+		})
 		return nil
 	})
 }

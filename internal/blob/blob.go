@@ -56,7 +56,8 @@ type Store interface {
 	// orphans the ids, at most [SweepBatch] a call, and removes those it
 	// returns. The time must be far enough back that whoever stored a blob has
 	// written its catalog row or given up.
-	Sweep(ctx context.Context, before time.Time, orphans func(ctx context.Context, ids []string) ([]string, error)) (int, error)
+	Sweep(ctx context.Context, before time.Time,
+		orphans func(ctx context.Context, ids []string) ([]string, error)) (int, error)
 }
 
 // SweepBatch is how many ids [Store.Sweep] asks about at once.

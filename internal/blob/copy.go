@@ -30,7 +30,9 @@ type chunk struct {
 
 // copy writes r to f and returns its size and hash. Hashing takes about as long
 // as writing, so it runs beside it.
-func (d *Disk) copy(ctx context.Context, f file, r io.Reader, limit int64) (size int64, sum [sha256.Size]byte, err error) {
+func (d *Disk) copy(
+	ctx context.Context, f file, r io.Reader, limit int64,
+) (size int64, sum [sha256.Size]byte, err error) {
 	free := make(chan *buffer, bufferCount)
 	filled := make(chan chunk, bufferCount)
 	hash := sha256.New()

@@ -212,10 +212,11 @@ func TestASweepRemovesOldOrphansAlone(t *testing.T) {
 	age("00/README")
 
 	var asked []string
-	removed, err := d.Sweep(t.Context(), time.Now().Add(-time.Hour), func(_ context.Context, ids []string) ([]string, error) {
-		asked = append(asked, ids...)
-		return []string{oldOrphan, young}, nil // an answer about what was not asked counts for nothing
-	})
+	removed, err := d.Sweep(t.Context(), time.Now().Add(-time.Hour),
+		func(_ context.Context, ids []string) ([]string, error) {
+			asked = append(asked, ids...)
+			return []string{oldOrphan, young}, nil // an answer about what was not asked counts for nothing
+		})
 	require.NoError(t, err)
 	require.Equal(t, 2, removed)
 	require.ElementsMatch(t, []string{oldKnown, oldOrphan}, asked)

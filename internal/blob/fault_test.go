@@ -55,23 +55,35 @@ func TestAFailedWriteLeavesNothing(t *testing.T) {
 		want error
 	}{
 		{why: "the reader fails at once", r: func() io.Reader { return iotest.ErrReader(broken) }, want: broken},
-		{why: "the reader fails half-way", r: func() io.Reader {
-			return io.MultiReader(io.LimitReader(zeros{}, long), iotest.ErrReader(broken))
-		}, want: broken},
-		{why: "the client sends less than it announced", r: func() io.Reader {
-			return io.MultiReader(io.LimitReader(zeros{}, 10), iotest.ErrReader(io.ErrUnexpectedEOF))
-		}, want: io.ErrUnexpectedEOF},
+		{
+			why: "the reader fails half-way",
+			r: func() io.Reader {
+				return io.MultiReader(io.LimitReader(zeros{}, long), iotest.ErrReader(broken))
+			},
+			want: broken,
+		},
+		{
+			why: "the client sends less than it announced",
+			r: func() io.Reader {
+				return io.MultiReader(io.LimitReader(zeros{}, 10), iotest.ErrReader(io.ErrUnexpectedEOF))
+			},
+			want: io.ErrUnexpectedEOF,
+		},
 		{why: "the reader never gives anything", r: func() io.Reader { return emptyReader{} }, want: io.ErrNoProgress},
 		{why: "the disk is full at once", disk: badFile{write: syscall.ENOSPC}, want: ErrFull},
 		{why: "the disk is full half-way", disk: badFile{room: 2*bufferSize + 5, write: syscall.ENOSPC}, want: ErrFull},
 		{why: "the quota is used up", disk: badFile{room: 9, write: syscall.EDQUOT}, want: ErrFull},
 		{why: "the disk finds out at the sync", disk: badFile{room: 1 << 40, sync: syscall.ENOSPC}, want: ErrFull},
 		{why: "the disk finds out at the close", disk: badFile{room: 1 << 40, end: syscall.EIO}, want: syscall.EIO},
-		{why: "the caller gave up", ctx: func(ctx context.Context) context.Context {
-			ctx, cancel := context.WithCancelCause(ctx)
-			cancel(broken)
-			return ctx
-		}, want: broken},
+		{
+			why: "the caller gave up",
+			ctx: func(ctx context.Context) context.Context {
+				ctx, cancel := context.WithCancelCause(ctx)
+				cancel(broken)
+				return ctx
+			},
+			want: broken,
+		},
 	} {
 		d := openDisk(t)
 		create := d.create

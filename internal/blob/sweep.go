@@ -12,7 +12,9 @@ import (
 // Sweep implements [Store]. It reads the directories as they are: a blob that
 // comes or goes meanwhile may be missed until the next sweep. Files that are not
 // blobs are left alone.
-func (d *Disk) Sweep(ctx context.Context, before time.Time, orphans func(ctx context.Context, ids []string) ([]string, error)) (int, error) {
+func (d *Disk) Sweep(
+	ctx context.Context, before time.Time, orphans func(ctx context.Context, ids []string) ([]string, error),
+) (int, error) {
 	removed, err := d.sweepTemp(before)
 	if err != nil {
 		return removed, err

@@ -60,34 +60,50 @@ func TestSecretsGoWhereTheirStrategySays(t *testing.T) {
 			map[string]string{"Authorization": "Bearer " + canary, "X-Api-Key": ""}, "/v1/x?q=1",
 		},
 		{
-			"several headers, one of which is a default and one optional", header("Dd-Api-Key", "{a}", "Dd-App-Key", "{b}", "X-Version", "2", "X-Org", "{org?}"),
-			secrets("a", "key-a", "b", "key-b"), map[string]string{"Dd-Api-Key": "key-a", "Dd-App-Key": "key-b", "X-Version": "2", "X-Org": ""}, "/v1/x?q=1",
+			"several headers, one of which is a default and one optional",
+			header("Dd-Api-Key", "{a}", "Dd-App-Key", "{b}", "X-Version", "2", "X-Org", "{org?}"),
+			secrets("a", "key-a", "b", "key-b"), map[string]string{
+				"Dd-Api-Key": "key-a",
+				"Dd-App-Key": "key-b",
+				"X-Version":  "2",
+				"X-Org":      "",
+			}, "/v1/x?q=1",
 		},
 		{
 			"an optional header that is there", header("X-Key", "{a}", "X-Org", "{org?}"), secrets("a", "key-a", "org", "org-1"),
 			map[string]string{"X-Org": "org-1"}, "/v1/x?q=1",
 		},
-		{"no key where none is needed", header("Authorization", "Bearer {apiKey?}"), secrets("apiKey", ""), map[string]string{"Authorization": ""}, "/v1/x?q=1"},
+		{"no key where none is needed", header("Authorization", "Bearer {apiKey?}"), secrets("apiKey", ""),
+			map[string]string{"Authorization": ""}, "/v1/x?q=1"},
 		{
-			"a parameter", bctrl.CredentialAuth{Type: bctrl.AuthQuery, Query: map[string]string{"key": "{apiKey}"}}, secrets("apiKey", "a+b/c=&d e"),
+			"a parameter", bctrl.CredentialAuth{Type: bctrl.AuthQuery, Query: map[string]string{"key": "{apiKey}"}},
+			secrets("apiKey", "a+b/c=&d e"),
 			map[string]string{"Authorization": ""}, "/v1/x?key=a%2Bb%2Fc%3D%26d+e&q=1",
 		},
 		{
-			"several parameters", bctrl.CredentialAuth{Type: bctrl.AuthQuery, Query: map[string]string{"key": "{apiKey}", "token": "{token}", "v": "1"}},
+			"several parameters", bctrl.CredentialAuth{
+				Type:  bctrl.AuthQuery,
+				Query: map[string]string{"key": "{apiKey}", "token": "{token}", "v": "1"},
+			},
 			secrets("apiKey", "key-a", "token", "token-b"), nil, "/v1/x?key=key-a&q=1&token=token-b&v=1",
 		},
-		{"a path", bctrl.CredentialAuth{Type: bctrl.AuthPath, Path: "/bot{token}"}, secrets("token", "123:ABC-x"), nil, "/v1/bot123:ABC-x/x?q=1"},
-		{"a path with what a segment cannot hold", bctrl.CredentialAuth{Type: bctrl.AuthPath, Path: "/{token}"}, secrets("token", "a?b c"), nil, "/v1/a%3Fb%20c/x?q=1"},
+		{"a path", bctrl.CredentialAuth{Type: bctrl.AuthPath, Path: "/bot{token}"}, secrets("token", "123:ABC-x"), nil,
+			"/v1/bot123:ABC-x/x?q=1"},
+		{"a path with what a segment cannot hold", bctrl.CredentialAuth{Type: bctrl.AuthPath, Path: "/{token}"},
+			secrets("token", "a?b c"), nil, "/v1/a%3Fb%20c/x?q=1"},
 		{
-			"basic", bctrl.CredentialAuth{Type: bctrl.AuthBasic, Username: "{user}", Password: "{pass}"}, secrets("user", "AC1", "pass", "p:w d"),
+			"basic", bctrl.CredentialAuth{Type: bctrl.AuthBasic, Username: "{user}", Password: "{pass}"},
+			secrets("user", "AC1", "pass", "p:w d"),
 			map[string]string{"Authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte("AC1:p:w d"))}, "/v1/x?q=1",
 		},
 		{
-			"basic without password", bctrl.CredentialAuth{Type: bctrl.AuthBasic, Username: "{key}", Password: "{pass?}"}, secrets("key", "sk-1"),
+			"basic without password", bctrl.CredentialAuth{Type: bctrl.AuthBasic, Username: "{key}", Password: "{pass?}"},
+			secrets("key", "sk-1"),
 			map[string]string{"Authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte("sk-1:"))}, "/v1/x?q=1",
 		},
 		{
-			"basic with a constant user", bctrl.CredentialAuth{Type: bctrl.AuthBasic, Username: "api", Password: "{key}"}, secrets("key", "sk-1"),
+			"basic with a constant user", bctrl.CredentialAuth{Type: bctrl.AuthBasic, Username: "api", Password: "{key}"},
+			secrets("key", "sk-1"),
 			map[string]string{"Authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte("api:sk-1"))}, "/v1/x?q=1",
 		},
 	} {
@@ -104,7 +120,8 @@ func TestSecretsGoWhereTheirStrategySays(t *testing.T) {
 		require.Equal(t, "{}", last.body, c.why)
 		for _, secret := range c.secrets {
 			if !secret.IsZero() {
-				require.NotContains(t, fmt.Sprint(req.Header, req.URL, resp.Request.Header, resp.Request.URL), secret.Expose(), "%s: the caller's request never holds it", c.why)
+				require.NotContains(t, fmt.Sprint(req.Header, req.URL, resp.Request.Header, resp.Request.URL), secret.Expose(),
+					"%s: the caller's request never holds it", c.why)
 			}
 		}
 	}
@@ -157,14 +174,20 @@ func TestASecretThatCannotBeSentIsRefusedUnquoted(t *testing.T) {
 		{"another secret for the field", header("X", "{other}"), "canary"},
 		{"an auth that is none", header("X", "{a"), "canary"},
 		{"an unknown type", bctrl.CredentialAuth{Type: "magic"}, "canary"},
-		{"a region that nobody names", bctrl.CredentialAuth{Type: bctrl.AuthAWSSigV4, SigV4: &bctrl.SigV4Auth{Service: "s3"}}, "canary"},
+		{"a region that nobody names",
+			bctrl.CredentialAuth{Type: bctrl.AuthAWSSigV4, SigV4: &bctrl.SigV4Auth{Service: "s3"}}, "canary"},
 		{"a certificate that is none", bctrl.CredentialAuth{Type: bctrl.AuthMTLS}, "canary"},
 		{
 			"a key that is not base64",
-			bctrl.CredentialAuth{Type: bctrl.AuthHMAC, Headers: map[string]string{"X": "{signature}"}, HMAC: &bctrl.HMACAuth{Algorithm: "sha256", KeyEncoding: "base64"}}, "canary!",
+			bctrl.CredentialAuth{
+				Type:    bctrl.AuthHMAC,
+				Headers: map[string]string{"X": "{signature}"},
+				HMAC:    &bctrl.HMACAuth{Algorithm: "sha256", KeyEncoding: "base64"},
+			}, "canary!",
 		},
 	} {
-		all := secrets("a", c.value, "accessKeyId", c.value, "secretAccessKey", c.value, "certificate", c.value, "privateKey", c.value, "secret", c.value)
+		all := secrets("a", c.value, "accessKeyId", c.value, "secretAccessKey", c.value, "certificate", c.value, "privateKey",
+			c.value, "secret", c.value)
 		_, err := b.Client(Target{BaseURL: "https://api.example.com", Auth: c.auth, Secrets: all})
 		require.ErrorIs(t, err, ErrTarget, c.why)
 		require.NotContains(t, err.Error(), "canary", c.why)
@@ -177,7 +200,8 @@ func TestEverySecretOfATargetIsTakenOut(t *testing.T) {
 	const user, pass = "account-12345", "pass/word+99?"
 	both := base64.StdEncoding.EncodeToString([]byte(user + ":" + pass))
 	forms := []string{
-		user, pass, both, strings.TrimRight(both, "="), url.QueryEscape(pass), hex.EncodeToString([]byte(pass)), hex.EncodeToString([]byte(both)),
+		user, pass, both, strings.TrimRight(both, "="), url.QueryEscape(pass), hex.EncodeToString([]byte(pass)),
+		hex.EncodeToString([]byte(both)),
 		base64.RawURLEncoding.EncodeToString([]byte("xx" + pass)), strings.ReplaceAll(pass, "/", `\/`), "Basic " + both,
 	}
 	b, base := provider(t, func(w http.ResponseWriter, r *http.Request) {
@@ -191,7 +215,9 @@ func TestEverySecretOfATargetIsTakenOut(t *testing.T) {
 		}
 	})
 	c, err := b.Client(Target{
-		BaseURL: base, Auth: bctrl.CredentialAuth{Type: bctrl.AuthBasic, Username: "{user}", Password: "{pass}"}, Secrets: secrets("user", user, "pass", pass),
+		BaseURL: base,
+		Auth:    bctrl.CredentialAuth{Type: bctrl.AuthBasic, Username: "{user}", Password: "{pass}"},
+		Secrets: secrets("user", user, "pass", pass),
 	})
 	require.NoError(t, err)
 	resp, text := send(t, c, request(t, t.Context(), base))
@@ -214,7 +240,11 @@ func TestAPublicFieldStaysInAnswers(t *testing.T) {
 		Password: "{token}",
 		Public:   []string{"sid"},
 	}
-	c, err := b.Client(Target{BaseURL: base, Auth: auth, Secrets: secrets("sid", "AC0123456789", "token", "token-0123456789")})
+	c, err := b.Client(Target{
+		BaseURL: base,
+		Auth:    auth,
+		Secrets: secrets("sid", "AC0123456789", "token", "token-0123456789"),
+	})
 	require.NoError(t, err)
 	_, text := send(t, c, request(t, t.Context(), base))
 	require.Equal(t, "/Accounts/AC0123456789/Messages [secret] Basic [secret]", text)
@@ -259,7 +289,11 @@ func TestABodyThatMustBeHashedIsBounded(t *testing.T) {
 	b, base := provider(t, func(_ http.ResponseWriter, r *http.Request) { arrived, _ = io.Copy(io.Discard, r.Body) })
 	for _, target := range []Target{
 		{BaseURL: base, Auth: sigV4Auth("bedrock"), Secrets: awsSecrets()},
-		{BaseURL: base, Auth: hmacAuth(bctrl.HMACAuth{Algorithm: "sha256"}), Secrets: secrets("secret", canary, "keyId", "k1")},
+		{
+			BaseURL: base,
+			Auth:    hmacAuth(bctrl.HMACAuth{Algorithm: "sha256"}),
+			Secrets: secrets("secret", canary, "keyId", "k1"),
+		},
 	} {
 		c, err := b.Client(target)
 		require.NoError(t, err)

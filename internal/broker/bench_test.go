@@ -15,8 +15,14 @@ func BenchmarkClient(b *testing.B) {
 		name   string
 		target Target
 	}{
-		{"header", Target{Auth: header("Authorization", "Bearer {apiKey}"), Secrets: secrets("apiKey", "sk-proj-"+strings.Repeat("0123456789abcdef", 10))}},
-		{"basic", Target{Auth: bctrl.CredentialAuth{Type: bctrl.AuthBasic, Username: "{a}", Password: "{b}"}, Secrets: secrets("a", "AC0123456789abcdef0123456789abcdef", "b", "0123456789abcdef0123456789abcdef")}},
+		{"header", Target{
+			Auth:    header("Authorization", "Bearer {apiKey}"),
+			Secrets: secrets("apiKey", "sk-proj-"+strings.Repeat("0123456789abcdef", 10)),
+		}},
+		{"basic", Target{
+			Auth:    bctrl.CredentialAuth{Type: bctrl.AuthBasic, Username: "{a}", Password: "{b}"},
+			Secrets: secrets("a", "AC0123456789abcdef0123456789abcdef", "b", "0123456789abcdef0123456789abcdef"),
+		}},
 		{"sigv4", Target{Auth: sigV4Auth("s3"), Secrets: awsSecrets()}},
 	} {
 		b.Run(c.name, func(b *testing.B) {

@@ -80,8 +80,10 @@ func request(t *testing.T, ctx context.Context, address string) *http.Request {
 func TestATargetThatIsNotPlainIsRefused(t *testing.T) {
 	b := New(Config{})
 	for _, base := range []string{
-		"", "api.openai.com/v1", "ftp://h/", "file:///etc/passwd", "https://", "https:h", "https://user:" + canary + "@h/", "https://h/?key=" + canary,
-		"https://h/v1?", "https://h/#f", "https://h/a/../b", "https://h//v1", "https://h/%2e%2e/v1", "https://h/a%2F..%2Fb", "https://h/\x7f", "%zz",
+		"", "api.openai.com/v1", "ftp://h/", "file:///etc/passwd", "https://", "https:h", "https://user:" + canary + "@h/",
+		"https://h/?key=" + canary,
+		"https://h/v1?", "https://h/#f", "https://h/a/../b", "https://h//v1", "https://h/%2e%2e/v1", "https://h/a%2F..%2Fb",
+		"https://h/\x7f", "%zz",
 	} {
 		_, err := b.Client(Target{BaseURL: base, Auth: header("X-Key", "{apiKey}"), Secrets: secrets("apiKey", canary)})
 		require.ErrorIs(t, err, ErrTarget, base)
@@ -100,8 +102,10 @@ func TestARequestStaysBelowItsTarget(t *testing.T) {
 	host := strings.TrimPrefix(base, "https://")
 	for _, address := range []string{
 		"https://evil.example/v1/x", "http://" + host + "/v1/x", "https://127.0.0.1:1/v1/x", "https://user@" + host + "/v1/x",
-		base + "/v2/x", base + "/v1beta", base + "/", base, base + "/v1/../admin", base + "/v1/%2e%2e/admin", base + "/v1/..%2fadmin",
-		base + "/v1/%252e%252e/admin", base + "/v1/..;/admin", base + `/v1/..\admin`, base + "/v1/..%5cadmin", base + "/v1//x", base + "/v1/x#f",
+		base + "/v2/x", base + "/v1beta", base + "/", base, base + "/v1/../admin", base + "/v1/%2e%2e/admin",
+		base + "/v1/..%2fadmin",
+		base + "/v1/%252e%252e/admin", base + "/v1/..;/admin", base + `/v1/..\admin`, base + "/v1/..%5cadmin", base +
+			"/v1//x", base + "/v1/x#f",
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
 		if err != nil {
@@ -132,14 +136,28 @@ func TestACallersQueryIsItsOwn(t *testing.T) {
 	b, base := provider(t, func(_ http.ResponseWriter, r *http.Request) { arrived = append(arrived, r.URL.RawQuery) })
 	const query = "key=linux&b=+&a=%20&a=&a&x;y=1&&z=%zz&caf\xc3\xa9"
 	for _, target := range []Target{
-		{BaseURL: base}, {BaseURL: base, Auth: bctrl.CredentialAuth{Type: bctrl.AuthQuery, Query: map[string]string{"appid": "{k}"}}, Secrets: secrets("k", "s 1")},
+		{BaseURL: base}, {
+			BaseURL: base,
+			Auth: bctrl.CredentialAuth{
+				Type:  bctrl.AuthQuery,
+				Query: map[string]string{"appid": "{k}"},
+			},
+			Secrets: secrets("k", "s 1"),
+		},
 	} {
 		resp, err := client(t, b, target).Do(request(t, t.Context(), base+"/?"+query))
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
 	}
 	require.Equal(t, []string{query, strings.Replace(query, "key=linux", "appid=s+1&key=linux", 1)}, arrived)
-	c := client(t, b, Target{BaseURL: base, Auth: bctrl.CredentialAuth{Type: bctrl.AuthQuery, Query: map[string]string{"key": "{k}"}}, Secrets: secrets("k", "s")})
+	c := client(t, b, Target{
+		BaseURL: base,
+		Auth: bctrl.CredentialAuth{
+			Type:  bctrl.AuthQuery,
+			Query: map[string]string{"key": "{k}"},
+		},
+		Secrets: secrets("k", "s"),
+	})
 	for _, own := range []string{"key=k", "KEY=k", "%6bey=k", "key", "a=1;key=k", "a&%4bey=&b"} {
 		_, err := c.Do(request(t, t.Context(), base+"/?"+own))
 		require.ErrorIs(t, err, ErrRefused, own)

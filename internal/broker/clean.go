@@ -23,7 +23,8 @@ func (c *Client) acceptable(resp *http.Response, asked *span) error {
 	case resp.StatusCode == http.StatusSwitchingProtocols:
 		return fail(ErrAnswer, "another protocol")
 	case resp.StatusCode < http.StatusOK || resp.StatusCode > maxStatus:
-		return fail(ErrAnswer, "a status that HTTP does not have") // net/http reads them, and panics when told to send one
+		// net/http reads such an answer, and panics when it is told to send one.
+		return fail(ErrAnswer, "a status that HTTP does not have")
 	case bodiless(resp):
 		return nil
 	case resp.ContentLength > c.maxAnswer && asked == nil:
@@ -62,7 +63,9 @@ var answeredAuth = []string{
 
 // cleaned returns resp as the caller may see it, without the target's secrets
 // and those that were made for the request. Trailers are left out.
-func (c *Client) cleaned(req *http.Request, resp *http.Response, made []bctrl.Secret, asked *span) (*http.Response, error) {
+func (c *Client) cleaned(
+	req *http.Request, resp *http.Response, made []bctrl.Secret, asked *span,
+) (*http.Response, error) {
 	set := scrub.New(slices.Concat(made, c.auth.scrubbed)...)
 	header := make(http.Header, len(resp.Header))
 	for name, values := range resp.Header {
@@ -75,11 +78,16 @@ func (c *Client) cleaned(req *http.Request, resp *http.Response, made []bctrl.Se
 		header.Del(name)
 	}
 	out := &http.Response{
-		Status: set.String(resp.Status), StatusCode: resp.StatusCode,
-		Proto: resp.Proto, ProtoMajor: resp.ProtoMajor, ProtoMinor: resp.ProtoMinor,
-		Header: header, ContentLength: resp.ContentLength, Body: resp.Body,
-		// The caller's request, not the one that held the key.
-		Request: req, TLS: resp.TLS,
+		Status:        set.String(resp.Status),
+		StatusCode:    resp.StatusCode,
+		Proto:         resp.Proto,
+		ProtoMajor:    resp.ProtoMajor,
+		ProtoMinor:    resp.ProtoMinor,
+		Header:        header,
+		ContentLength: resp.ContentLength,
+		Body:          resp.Body,
+		Request:       req, // the caller's, not the one that held the key
+		TLS:           resp.TLS,
 	}
 	if bodiless(resp) {
 		return out, nil
@@ -119,12 +127,16 @@ func (c *Client) part(out, resp *http.Response, asked *span, set *scrub.Set) (io
 		return nil, fail(ErrTooLarge, "more than %d bytes", limit)
 	}
 	limit += 2 * asked.margin
-	return &cutting{src: set.Mask(&bounded{
-		src:   resp.Body,
-		left:  limit,
-		limit: limit,
-		ctx:   out.Request.Context(),
-	}), skip: part.skip, n: part.n}, nil
+	return &cutting{
+		src: set.Mask(&bounded{
+			src:   resp.Body,
+			left:  limit,
+			limit: limit,
+			ctx:   out.Request.Context(),
+		}),
+		skip: part.skip,
+		n:    part.n,
+	}, nil
 }
 
 // body is the body of any other answer.
@@ -220,7 +232,8 @@ func DropDigests(h http.Header) {
 			delete(h, name)
 		}
 	}
-	for _, name := range []string{"Etag", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest", "X-Goog-Hash", "Accept-Ranges"} {
+	for _, name := range []string{"Etag", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest",
+		"X-Goog-Hash", "Accept-Ranges"} {
 		h.Del(name)
 	}
 }
@@ -249,7 +262,11 @@ func (l *lazily) Read(p []byte) (int, error) {
 func packedFile(h http.Header) []coding {
 	media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
 	name, ok := map[string]string{
-		"application/gzip": "gzip", "application/x-gzip": "gzip", "application/x-tgz": "gzip", "application/zstd": "zstd", "application/x-brotli": "br",
+		"application/gzip":     "gzip",
+		"application/x-gzip":   "gzip",
+		"application/x-tgz":    "gzip",
+		"application/zstd":     "zstd",
+		"application/x-brotli": "br",
 	}[media]
 	if !ok {
 		return nil

@@ -64,7 +64,8 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 func (c *Client) send(req *http.Request, asked *span) (resp *http.Response, made []bctrl.Secret, err error) {
 	begun := c.auth.now()
 	resp, used, err := c.sendOnce(req, asked)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized || c.auth.tokens == nil || !used.token.obtained.Before(begun) {
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || c.auth.tokens == nil ||
+		!used.token.obtained.Before(begun) {
 		return resp, used.made, err
 	}
 	again := req.Clone(req.Context())

@@ -36,7 +36,8 @@ func codings() []coding {
 		{[]string{"deflate"}, 64 << 10, openDeflate},
 		{[]string{"br"}, 34 << 20, func(r *bufio.Reader) (io.Reader, error) { return brotli.NewReader(r), nil }},
 		{[]string{"zstd"}, maxZstdWindow + 1<<20, func(r *bufio.Reader) (io.Reader, error) {
-			return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow), zstd.WithDecoderLowmem(true))
+			return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow),
+				zstd.WithDecoderLowmem(true))
 		}},
 	}
 }

@@ -8,15 +8,18 @@ import (
 // ruleHeaders would make the provider, or something before it, take the request
 // for another one than was checked: of another host, method or path.
 var ruleHeaders = []string{
-	"host", "x-host", "x-http-method", "x-method", "x-http-path", "x-path", "x-uri", "x-url", "x-request-uri", "x-request-url", "x-proxy-url", "x-proxy-host",
-	"request-uri", "request-url", "base-url", "uri", "url", "http-url", "http-uri", "path", "method", "proxy-url", "proxy-host", "x-replaced-path", "x-waws-unencoded-url",
+	"host", "x-host", "x-http-method", "x-method", "x-http-path", "x-path", "x-uri", "x-url", "x-request-uri",
+	"x-request-url", "x-proxy-url", "x-proxy-host", "request-uri", "request-url", "base-url", "uri", "url",
+	"http-url", "http-uri", "path", "method", "proxy-url", "proxy-host", "x-replaced-path", "x-waws-unencoded-url",
 	"x-accel-redirect", "x-sendfile",
 }
 
 // ruleWords are in the names of such headers.
 var ruleWords = []string{
-	"method-override", "path-override", "url-override", "uri-override", "host-override", "override-method", "override-path", "override-url", "override-uri", "override-host",
-	"original-url", "original-uri", "original-path", "original-host", "original-method", "rewrite-url", "rewrite-uri", "rewrite-path", "rewritten-url", "rewritten-uri",
+	"method-override", "path-override", "url-override", "uri-override", "host-override", "override-method",
+	"override-path", "override-url", "override-uri", "override-host", "original-url", "original-uri", "original-path",
+	"original-host", "original-method", "rewrite-url", "rewrite-uri", "rewrite-path", "rewritten-url",
+	"rewritten-uri",
 }
 
 // changesRequest reports whether a header, in lower case, is one of those.
@@ -28,8 +31,8 @@ func changesRequest(lower string) bool {
 // something else than its path names: what is copied from, linked to, composed
 // of, moved to.
 var sourceWords = []string{
-	"copy-source", "rename-source", "move-source", "link-source", "fetch-source", "copy-from", "move-from", "copy-to", "copy-target", "symlink-target", "link-target",
-	"object-manifest", "compose-source",
+	"copy-source", "rename-source", "move-source", "link-source", "fetch-source", "copy-from", "move-from", "copy-to",
+	"copy-target", "symlink-target", "link-target", "object-manifest", "compose-source",
 }
 
 // NamesAnother reports whether a header names something besides what the path
@@ -41,7 +44,8 @@ func NamesAnother(name string) bool {
 	case lower == "destination", strings.HasSuffix(lower, "-callback"), strings.HasSuffix(lower, "-callback-url"):
 		return true
 	case strings.HasPrefix(lower, "x-ms-source"):
-		return !strings.HasPrefix(lower, "x-ms-source-if-") && lower != "x-ms-source-content-md5" && lower != "x-ms-source-content-crc64"
+		return !strings.HasPrefix(lower, "x-ms-source-if-") && lower != "x-ms-source-content-md5" &&
+			lower != "x-ms-source-content-crc64"
 	}
 	return holdsWord(lower, sourceWords)
 }

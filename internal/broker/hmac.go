@@ -69,7 +69,10 @@ func newMAC(a bctrl.HMACAuth, secret bctrl.Secret) (*mac, error) {
 func (m *mac) sign(out *http.Request, now time.Time, values map[string]string) error {
 	values[fieldTimestamp] = m.stamp(now)
 	parts := map[string]string{
-		"timestamp": values[fieldTimestamp], "method": out.Method, "target": out.URL.RequestURI(), "path": out.URL.EscapedPath(),
+		"timestamp": values[fieldTimestamp],
+		"method":    out.Method,
+		"target":    out.URL.RequestURI(),
+		"path":      out.URL.EscapedPath(),
 	}
 	names := m.message.Fields()
 	has := func(name string) bool {

@@ -20,7 +20,8 @@ import (
 
 func hmacAuth(h bctrl.HMACAuth) bctrl.CredentialAuth {
 	return bctrl.CredentialAuth{
-		Type: bctrl.AuthHMAC, HMAC: &h,
+		Type:    bctrl.AuthHMAC,
+		HMAC:    &h,
 		Headers: map[string]string{"X-Signature": "v1={signature}", "X-Timestamp": "{timestamp}", "X-Key-Id": "{keyId}"},
 	}
 }
@@ -39,7 +40,8 @@ func TestAMACProvesTheRequest(t *testing.T) {
 		want        func(message string) string
 	}{
 		{
-			"the default", key, bctrl.HMACAuth{Algorithm: "sha256"}, "1795348800\nPOST\n/v1/a%2Fb?x=1&y=2\n" + hex.EncodeToString(b256[:]),
+			"the default", key, bctrl.HMACAuth{Algorithm: "sha256"}, "1795348800\nPOST\n/v1/a%2Fb?x=1&y=2\n" +
+				hex.EncodeToString(b256[:]),
 			func(m string) string { return hex.EncodeToString(mac256([]byte(key), m)) },
 		},
 		{
@@ -82,9 +84,14 @@ func TestAMACProvesTheRequest(t *testing.T) {
 			fmt.Fprint(w, r.Header.Get("X-Signature"))
 		})
 		b.now = func() time.Time { return noon }
-		client, err := b.Client(Target{BaseURL: base, Auth: hmacAuth(c.auth), Secrets: secrets("secret", c.secret, "keyId", "key-1")})
+		client, err := b.Client(Target{
+			BaseURL: base,
+			Auth:    hmacAuth(c.auth),
+			Secrets: secrets("secret", c.secret, "keyId", "key-1"),
+		})
 		require.NoError(t, err, c.why)
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/v1/a%2Fb?x=1&y=2", io.MultiReader(strings.NewReader(body)))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/v1/a%2Fb?x=1&y=2",
+			io.MultiReader(strings.NewReader(body)))
 		require.NoError(t, err)
 		_, answer := send(t, client, req)
 		require.Equal(t, "v1="+c.want(c.message), got.Get("X-Signature"), c.why)
@@ -103,7 +110,8 @@ func TestASignatureInTheQuery(t *testing.T) {
 	b, base, last := recording(t)
 	b.now = func() time.Time { return noon }
 	auth := bctrl.CredentialAuth{
-		Type: bctrl.AuthHMAC, HMAC: &bctrl.HMACAuth{Algorithm: "sha256", Message: "{method} {target}"},
+		Type:  bctrl.AuthHMAC,
+		HMAC:  &bctrl.HMACAuth{Algorithm: "sha256", Message: "{method} {target}"},
 		Query: map[string]string{"key": "{keyId}", "signature": "{signature}"},
 	}
 	c, err := b.Client(Target{BaseURL: base, Auth: auth, Secrets: secrets("secret", canary, "keyId", "k1")})

@@ -185,7 +185,8 @@ func knownCode(raw json.RawMessage) string {
 		return ""
 	}
 	switch code {
-	case "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope":
+	case "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client",
+		"unsupported_grant_type", "invalid_scope":
 		return " " + code
 	}
 	return ""

@@ -121,17 +121,29 @@ func TestAGrantIsAskedForAsItsStandardSays(t *testing.T) {
 		want   url.Values
 	}{
 		{"refresh", nil, false, url.Values{
-			"grant_type": {"refresh_token"}, "refresh_token": {"refresh-0-0123456789"}, "basic": {"client%3A1:client-secret%2F1"},
+			"grant_type":    {"refresh_token"},
+			"refresh_token": {"refresh-0-0123456789"},
+			"basic":         {"client%3A1:client-secret%2F1"},
 		}},
 		{"with scopes, parameters and the client in the body", func(o *bctrl.OAuth2Auth) {
-			o.Scopes, o.ClientAuth, o.Params = []string{"a", "b"}, "body", map[string]string{"audience": "https://api.example.com"}
+			o.Scopes, o.ClientAuth, o.Params = []string{"a", "b"}, "body",
+				map[string]string{"audience": "https://api.example.com"}
 		}, false, url.Values{
-			"grant_type": {"refresh_token"}, "refresh_token": {"refresh-0-0123456789"}, "client_id": {"client:1"}, "client_secret": {"client-secret/1"},
-			"scope": {"a b"}, "audience": {"https://api.example.com"},
+			"grant_type":    {"refresh_token"},
+			"refresh_token": {"refresh-0-0123456789"},
+			"client_id":     {"client:1"},
+			"client_secret": {"client-secret/1"},
+			"scope":         {"a b"},
+			"audience":      {"https://api.example.com"},
 		}},
-		{"a public client", nil, true, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"refresh-0-0123456789"}, "client_id": {"client:1"}}},
+		{"a public client", nil, true, url.Values{
+			"grant_type":    {"refresh_token"},
+			"refresh_token": {"refresh-0-0123456789"},
+			"client_id":     {"client:1"},
+		}},
 		{"a machine", func(o *bctrl.OAuth2Auth) { o.Grant = bctrl.GrantClientCredentials }, false, url.Values{
-			"grant_type": {"client_credentials"}, "basic": {"client%3A1:client-secret%2F1"},
+			"grant_type": {"client_credentials"},
+			"basic":      {"client%3A1:client-secret%2F1"},
 		}},
 	} {
 		a, b := newAuthorizer(t)
@@ -230,7 +242,8 @@ func TestATokenIsRenewedBeforeItExpires(t *testing.T) {
 	} {
 		a, b := newAuthorizer(t)
 		a.answer = func(n int) (int, string) {
-			return 200, fmt.Sprintf(`{"access_token":"access-%d-0123456789","token_type":"bearer","expires_in":%s}`, n, c.expires)
+			return 200, fmt.Sprintf(`{"access_token":"access-%d-0123456789","token_type":"bearer","expires_in":%s}`, n,
+				c.expires)
 		}
 		now := noon
 		b.now = func() time.Time { return now }
@@ -246,7 +259,8 @@ func TestATokenIsRenewedBeforeItExpires(t *testing.T) {
 
 // rotating makes /token replace the refresh token every time.
 func rotating(n int) (int, string) {
-	return 200, fmt.Sprintf(`{"access_token":"access-%d-0123456789","expires_in":3600,"refresh_token":"refresh-%d-0123456789"}`, n, n+1)
+	const answer = `{"access_token":"access-%d-0123456789","expires_in":3600,"refresh_token":"refresh-%d-0123456789"}`
+	return 200, fmt.Sprintf(answer, n, n+1)
 }
 
 func TestARotatedRefreshTokenIsStoredBeforeItIsUsed(t *testing.T) {
@@ -332,7 +346,8 @@ func TestARequestIsRepeatedOnceAfterA401(t *testing.T) {
 
 	// A body that can be had once is not sent twice: the caller sees the 401.
 	a.revoke()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.base+"/api", io.MultiReader(strings.NewReader("body")))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.base+"/api",
+		io.MultiReader(strings.NewReader("body")))
 	require.NoError(t, err)
 	resp, text = send(t, client, req)
 	require.Equal(t, 401, resp.StatusCode)
@@ -391,7 +406,8 @@ func TestAFailedGrantSaysNothingOfTheSecrets(t *testing.T) {
 		body   string
 		says   string
 	}{
-		{"a refused refresh token", 400, `{"error":"invalid_grant","error_description":` + canaries + `}`, "400 invalid_grant"},
+		{"a refused refresh token", 400, `{"error":"invalid_grant","error_description":` + canaries +
+			`}`, "400 invalid_grant"},
 		{"an error of its own", 400, `{"error":` + canaries + `}`, "400"},
 		{"a failing server", 500, "<html>" + canaries, "500"},
 		{"a redirect", 302, canaries, "302"},
@@ -427,11 +443,15 @@ func TestTheTokenEndpointObeysTheSamePolicy(t *testing.T) {
 		{"the metadata address", "https://169.254.169.254/token", ErrAddress},
 		{"nobody there", "https://127.0.0.1:1/token", ErrUnreachable},
 	} {
-		_, err := a.client(t, b, a.target(func(o *bctrl.OAuth2Auth) { o.TokenURL = c.tokenURL })).Do(a.request(t, t.Context()))
+		_, err := a.client(t, b, a.target(func(o *bctrl.OAuth2Auth) { o.TokenURL = c.tokenURL })).
+			Do(a.request(t, t.Context()))
 		require.ErrorIs(t, err, ErrToken, c.why)
 		require.ErrorIs(t, err, c.want, c.why)
 	}
-	_, err := b.Client(a.target(func(o *bctrl.OAuth2Auth) { o.TokenURL = "http" + strings.TrimPrefix(a.base, "https") + "/token" }))
+	_, err := b.Client(a.target(func(o *bctrl.OAuth2Auth) {
+		o.TokenURL = "http" +
+			strings.TrimPrefix(a.base, "https") + "/token"
+	}))
 	require.ErrorIs(t, err, ErrTarget, "no plain http, whatever the policy allows")
 
 	strange := New(Config{Egress: egress.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}})

@@ -59,7 +59,9 @@ type packedPiece struct {
 
 // newPacked looks at the beginning. Where that holds a secret it returns
 // [errHeld], and what it has read of src in first.
-func newPacked(ctx context.Context, src io.Reader, list []coding, set *scrub.Set, strict bool) (p *packed, first []byte, err error) {
+func newPacked(
+	ctx context.Context, src io.Reader, list []coding, set *scrub.Set, strict bool,
+) (p *packed, first []byte, err error) {
 	p = &packed{
 		ctx:    ctx,
 		src:    src,

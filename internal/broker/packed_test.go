@@ -53,7 +53,9 @@ func pack(t *testing.T, text []byte, codings ...string) []byte {
 }
 
 // keptAs serves a body with a header, as an object that is kept somewhere.
-func keptAs(t *testing.T, body []byte, sized bool, header map[string]string, target Target) (*http.Response, []byte, error) {
+func keptAs(
+	t *testing.T, body []byte, sized bool, header map[string]string, target Target,
+) (*http.Response, []byte, error) {
 	t.Helper()
 	b, base := provider(t, func(w http.ResponseWriter, _ *http.Request) {
 		for name, value := range header {
@@ -89,7 +91,12 @@ func TestWhatIsKeptPackedComesBackToTheByte(t *testing.T) {
 	for i := range noise {
 		noise[i] = byte(random.Uint32())
 	}
-	texts := map[string][]byte{"small": []byte("hello"), "empty": {}, "repeated": bytes.Repeat([]byte("hello world "), 400_000), "noise": noise}
+	texts := map[string][]byte{
+		"small":    []byte("hello"),
+		"empty":    {},
+		"repeated": bytes.Repeat([]byte("hello world "), 400_000),
+		"noise":    noise,
+	}
 	for _, codings := range [][]string{{"gzip"}, {"deflate"}, {"br"}, {"zstd"}, {"gzip", "br"}, {"gzip", "gzip"}} {
 		for name, text := range texts {
 			body := pack(t, text, codings...)
@@ -97,8 +104,14 @@ func TestWhatIsKeptPackedComesBackToTheByte(t *testing.T) {
 				for _, target := range []Target{{}, signing()} {
 					why := fmt.Sprintf("%v %s sized=%v %s", codings, name, sized, target.Auth.Type)
 					header := map[string]string{
-						"Content-Encoding": strings.Join(codings, ", "), "Content-Type": "text/plain", "Etag": `"abc"`, "Cache-Control": "max-age=60",
-						"Content-Disposition": "attachment", "Vary": "Accept-Encoding", "Last-Modified": "Mon, 02 Jan 2006 15:04:05 GMT", "X-Amz-Checksum-Crc32": "AAAAAA==",
+						"Content-Encoding":     strings.Join(codings, ", "),
+						"Content-Type":         "text/plain",
+						"Etag":                 `"abc"`,
+						"Cache-Control":        "max-age=60",
+						"Content-Disposition":  "attachment",
+						"Vary":                 "Accept-Encoding",
+						"Last-Modified":        "Mon, 02 Jan 2006 15:04:05 GMT",
+						"X-Amz-Checksum-Crc32": "AAAAAA==",
 					}
 					resp, got, err := keptAs(t, body, sized, header, target)
 					require.NoError(t, err, why)
@@ -122,7 +135,11 @@ func TestASecretInAPackedAnswerIsTakenOut(t *testing.T) {
 		for _, kind := range []string{"text/plain", "application/json", "text/event-stream"} {
 			for _, sized := range []bool{true, false} {
 				body := pack(t, []byte("data: "+canary+"\n\n"), coding)
-				resp, got, err := keptAs(t, body, sized, map[string]string{"Content-Encoding": coding, "Content-Type": kind, "Etag": "x"}, Target{})
+				resp, got, err := keptAs(t, body, sized, map[string]string{
+					"Content-Encoding": coding,
+					"Content-Type":     kind,
+					"Etag":             "x",
+				}, Target{})
 				require.NoError(t, err)
 				require.Equal(t, "data: [secret]\n\n", string(got), coding)
 				require.Empty(t, resp.Header.Get("Content-Encoding"))
@@ -208,7 +225,8 @@ func TestNoBodyIsPackedAsAnything(t *testing.T) {
 	for _, coding := range []string{"gzip", "deflate", "br", "zstd", "gzip, br"} {
 		for _, unpack := range []bool{false, true} {
 			for _, sized := range []bool{false, true} {
-				_, got, err := keptAs(t, nil, sized, map[string]string{"Content-Encoding": coding, "Content-Type": "text/plain"}, Target{Unpack: unpack})
+				_, got, err := keptAs(t, nil, sized, map[string]string{"Content-Encoding": coding, "Content-Type": "text/plain"},
+					Target{Unpack: unpack})
 				require.NoError(t, err, coding)
 				require.Empty(t, got)
 			}
@@ -226,7 +244,8 @@ func TestBareDeflateIsLookedInto(t *testing.T) {
 		_, err = io.WriteString(w, text)
 		require.NoError(t, err)
 		require.NoError(t, w.Close())
-		_, got, err := keptAs(t, body.Bytes(), true, map[string]string{"Content-Encoding": "deflate", "Content-Type": "text/plain"}, Target{})
+		_, got, err := keptAs(t, body.Bytes(), true,
+			map[string]string{"Content-Encoding": "deflate", "Content-Type": "text/plain"}, Target{})
 		require.NoError(t, err)
 		if text == canary {
 			require.True(t, string(got) == scrub.Mark)
@@ -242,13 +261,15 @@ func TestNobodyLooksOnOnceTheCallHasEnded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	c, _ := findCoding("gzip")
-	_, _, err := newPacked(ctx, bytes.NewReader(pack(t, make([]byte, 4<<20), "gzip")), []coding{c}, scrub.New(bctrl.NewSecret(canary)), true)
+	_, _, err := newPacked(ctx, bytes.NewReader(pack(t, make([]byte, 4<<20), "gzip")), []coding{c},
+		scrub.New(bctrl.NewSecret(canary)), true)
 	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestWhoReadsAnAnswerGetsItUnpacked(t *testing.T) {
 	body := pack(t, []byte(`{"a":1}`), "gzip")
-	resp, got, err := keptAs(t, body, true, map[string]string{"Content-Encoding": "gzip", "Etag": "x"}, Target{Unpack: true})
+	resp, got, err := keptAs(t, body, true,
+		map[string]string{"Content-Encoding": "gzip", "Etag": "x"}, Target{Unpack: true})
 	require.NoError(t, err)
 	require.Equal(t, `{"a":1}`, string(got))
 	require.Empty(t, resp.Header.Get("Content-Encoding"))
@@ -257,7 +278,12 @@ func TestWhoReadsAnAnswerGetsItUnpacked(t *testing.T) {
 func TestCodingsThatCanBeLookedIntoAreAskedFor(t *testing.T) {
 	b, base, last := recording(t)
 	for asked, want := range map[string]string{
-		"": "identity", "gzip": "gzip", "gzip, deflate, br, zstd": "gzip, deflate, br, zstd", "compress, gzip;q=0.5, *": "gzip;q=0.5", "dcb": "identity", "identity": "identity",
+		"":                        "identity",
+		"gzip":                    "gzip",
+		"gzip, deflate, br, zstd": "gzip, deflate, br, zstd",
+		"compress, gzip;q=0.5, *": "gzip;q=0.5",
+		"dcb":                     "identity",
+		"identity":                "identity",
 	} {
 		req := request(t, t.Context(), base)
 		if asked != "" {

@@ -47,9 +47,9 @@ func errPath(why string) error {
 // readPath returns every way in which servers are known to read a path. The
 // first is that of RFC 3986: each segment decoded once. Others take an escaped
 // slash for a slash, decode again, take an escaped question mark for where the
-// path ends, or cut off what follows a semicolon. It refuses a path that one of them takes for a path with dot segments, empty
-// segments, backslashes, control characters or bytes that are no text, and one
-// whose slashes are escaped twice.
+// path ends, or cut off what follows a semicolon. It refuses a path that one of
+// them takes for a path with dot segments, empty segments, backslashes, control
+// characters or bytes that are no text, and one whose slashes are escaped twice.
 func readPath(path string) ([]reading, error) {
 	if err := checkPathText(path); err != nil {
 		return nil, err
@@ -118,7 +118,8 @@ func checkPathText(path string) error {
 // pathByte reports whether b may stand in a path as it is (RFC 3986 §3.3) or
 // begins an escape.
 func pathByte(b byte) bool {
-	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || strings.IndexByte("/%-._~!$&'()*+,;=:@", b) >= 0
+	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' ||
+		strings.IndexByte("/%-._~!$&'()*+,;=:@", b) >= 0
 }
 
 // EscapePath escapes the bytes that may not stand in a path as they are. It
@@ -150,7 +151,8 @@ func segments(path string) []string {
 func readSegments(texts []string) (whole, split reading, err error) {
 	for i, text := range texts {
 		switch {
-		case !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r == utf8.RuneError }):
+		case !utf8.ValidString(text) ||
+			strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r == utf8.RuneError }):
 			return nil, nil, errPath("it holds a control character, or bytes that are no text")
 		case strings.Contains(text, `\`):
 			return nil, nil, errPath("it holds an encoded backslash")

@@ -93,7 +93,8 @@ func TestNoPathLeavesWhatIsPermitted(t *testing.T) {
 	rule := Rule{Methods: []string{"GET"}, Paths: []string{"/a/b", "/v/{x}/c", "/w/{x}/{y}/c", "/v/a/b"}}
 	shapes := [][]string{{"a", "b"}, {"v", "", "c"}, {"w", "", "", "c"}, {"v", "a", "b"}}
 	pieces := []string{
-		"/", "/", "/", "/", "/a", "/b", "/c", "/c", "a", "b", "c", "%2F", ";x", "%2Fc", "v", ".", "..", "%2e", "%2E%2e", "%2f", "%2F", "%25", "%252f", "%252e", "2e", "2f", "5c", `\`, "%5c", ";", ";x", "//", "%09",
+		"/", "/", "/", "/", "/a", "/b", "/c", "/c", "a", "b", "c", "%2F", ";x", "%2Fc", "v", ".", "..", "%2e", "%2E%2e",
+		"%2f", "%2F", "%25", "%252f", "%252e", "2e", "2f", "5c", `\`, "%5c", ";", ";x", "//", "%09",
 		"\t", "%00", "%61", "%2561", "+", "%20", "%c0%af", "%ef%bc%8f", "%3B", "%253b", "%C3%A9", "%3F", "%253f",
 	}
 	starts := []string{"/a/b", "/v/", "/w/", "/v/x/c", "/v/x%3F/c", "/w/a/b/c", "/"}
@@ -101,7 +102,8 @@ func TestNoPathLeavesWhatIsPermitted(t *testing.T) {
 	escaped := 0
 	rapid.Check(t, func(t *rapid.T) {
 		for range 200 {
-			path := rapid.SampledFrom(starts).Draw(t, "start") + strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 6).Draw(t, "pieces"), "")
+			path := rapid.SampledFrom(starts).Draw(t, "start") +
+				strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 6).Draw(t, "pieces"), "")
 			if _, err := rule.Admit("GET", path); err != nil {
 				continue
 			}

@@ -18,7 +18,8 @@ type Places struct{ Headers, Parameters []string }
 
 // signedParameters are those by which a request to AWS can be signed in place of
 // its headers (AWS Signature Version 4, and 2 before).
-var signedParameters = []string{"X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "AWSAccessKeyId", "Signature"}
+var signedParameters = []string{"X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token",
+	"AWSAccessKeyId", "Signature"}
 
 // PlacesOf returns what an auth fills in with the secrets that there are: a
 // header with a field that may be missing, and is, is left to the caller.
@@ -81,7 +82,8 @@ func (p Places) Clear(h http.Header, query string) string {
 	if query == "" || len(p.Parameters) == 0 {
 		return query
 	}
-	return strings.Join(slices.DeleteFunc(strings.Split(query, "&"), func(pair string) bool { return p.hasParameter(parameterName(pair)) }), "&")
+	return strings.Join(slices.DeleteFunc(strings.Split(query, "&"),
+		func(pair string) bool { return p.hasParameter(parameterName(pair)) }), "&")
 }
 
 // parameterNames are the names of a query's parameters, of which no server reads

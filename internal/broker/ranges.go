@@ -128,7 +128,8 @@ func (s *span) of(resp *http.Response) (cut, error) {
 	case wanted > end:
 		return cut{beyond: true, contentRange: "bytes */" + total}, nil
 	}
-	return cut{skip: wanted - first, n: end - wanted + 1, contentRange: fmt.Sprintf("bytes %d-%d/%s", wanted, end, total)}, nil
+	return cut{skip: wanted - first, n: end - wanted + 1, contentRange: fmt.Sprintf("bytes %d-%d/%s", wanted, end, total)},
+		nil
 }
 
 // contentRange reads the header of that name, of a range of bytes.

@@ -82,10 +82,12 @@ func TestAnEchoedKeyIsNotHadInPieces(t *testing.T) {
 func TestARangeIsWhatWasAskedFor(t *testing.T) {
 	content := strings.Repeat("0123456789", 300)
 	b, base := ranges(t, func(*http.Request) string { return content })
-	kept, signed := client(t, b, Target{BaseURL: base}), client(t, b, func() Target { s := signing(); s.BaseURL = base; return s }())
+	kept, signed := client(t, b, Target{BaseURL: base}),
+		client(t, b, func() Target { s := signing(); s.BaseURL = base; return s }())
 	rapid.Check(t, func(t *rapid.T) {
 		first, n := rapid.IntRange(0, 3100).Draw(t, "first"), rapid.IntRange(0, 3100).Draw(t, "n")
-		asked := rapid.SampledFrom([]string{fmt.Sprintf("bytes=%d-%d", first, first+n), fmt.Sprintf("bytes=%d-", first), fmt.Sprintf("bytes=-%d", n+1)}).Draw(t, "asked")
+		asked := rapid.SampledFrom([]string{fmt.Sprintf("bytes=%d-%d", first, first+n), fmt.Sprintf("bytes=%d-", first),
+			fmt.Sprintf("bytes=-%d", n+1)}).Draw(t, "asked")
 		mine, part, err := ask(t, kept, base, asked)
 		require.NoError(t, err)
 		theirs, want, err := ask(t, signed, base, asked)
@@ -102,7 +104,8 @@ func TestARangeIsWhatWasAskedFor(t *testing.T) {
 func TestPartsThatNobodyCanLookThroughAreRefused(t *testing.T) {
 	b, base := ranges(t, func(*http.Request) string { return strings.Repeat("x", 100) })
 	c := client(t, b, Target{BaseURL: base})
-	for _, asked := range []string{"bytes=0-1,5-6", "bytes=5-1", "bytes=-", "bytes=x-1", "bytes=-0", "bytes", "bytes=1-2;3", "bytes=99999999999999999999-"} {
+	for _, asked := range []string{"bytes=0-1,5-6", "bytes=5-1", "bytes=-", "bytes=x-1", "bytes=-0", "bytes",
+		"bytes=1-2;3", "bytes=99999999999999999999-"} {
 		_, _, err := ask(t, c, base, asked)
 		require.ErrorIs(t, err, ErrRange, asked)
 	}

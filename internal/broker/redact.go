@@ -55,7 +55,8 @@ func (r *Redactor) Reader(body io.Reader, contentType string) (io.Reader, bool) 
 	switch {
 	case media == "text/event-stream":
 		return &filter{src: body, step: (&eventLines{text: text}).step}, true
-	case media == "application/json", strings.HasSuffix(media, "+json"), media == "application/x-ndjson", media == "application/jsonl",
+	case media == "application/json", strings.HasSuffix(media, "+json"), media == "application/x-ndjson",
+		media == "application/jsonl",
 		media == "application/json-seq", media == "text/json":
 		return &filter{src: body, step: text.step}, true
 	}

@@ -22,28 +22,44 @@ func redacted(t require.TestingT, fields []string, contentType, body string, chu
 func TestNamedFieldsAreTakenOut(t *testing.T) {
 	const gone = `"[redacted]"`
 	for _, c := range []struct{ why, fields, media, in, want string }{
-		{"a name at any depth", "key", "application/json", `{"key":"v","a":[{"b":{"key":1}}]}`, `{"key":` + gone + `,"a":[{"b":{"key":` + gone + `}}]}`},
+		{"a name at any depth", "key", "application/json", `{"key":"v","a":[{"b":{"key":1}}]}`, `{"key":` + gone +
+			`,"a":[{"b":{"key":` + gone + `}}]}`},
 		{"every kind of value", "k", "application/json", `{"k":{"x":["}"]},"k":[1,"]\""],"k":null,"k":-1e3,"k":true,"z":1}`,
 			`{"k":` + gone + `,"k":` + gone + `,"k":` + gone + `,"k":` + gone + `,"k":` + gone + `,"z":1}`},
 		{"a name is written in escapes", "key", "application/json", `{"\u006bey":"v"}`, `{"\u006bey":` + gone + `}`},
 		{"letter case is no difference", "apiKey", "application/json", `{"APIKEY":"v"}`, `{"APIKEY":` + gone + `}`},
-		{"white space around the colon", "key", "application/json", "{\"key\" \n\t: \r\n \"v\"}", "{\"key\" \n\t: \r\n " + gone + "}"},
-		{"a value that has the name is no field", "key", "application/json", `{"a":"key","b":["key"]}`, `{"a":"key","b":["key"]}`},
+		{"white space around the colon", "key", "application/json", "{\"key\" \n\t: \r\n \"v\"}",
+			"{\"key\" \n\t: \r\n " + gone + "}"},
+		{"a value that has the name is no field", "key", "application/json", `{"a":"key","b":["key"]}`,
+			`{"a":"key","b":["key"]}`},
 		{"a longer name is another", "key", "application/json", `{"keys":1,"akey":2}`, `{"keys":1,"akey":2}`},
 		{"a quote in a value", "key", "application/json", `{"key":"a\"b\\","c":1}`, `{"key":` + gone + `,"c":1}`},
-		{"a path from the top", "a.b.c", "application/json", `{"a":{"b":{"c":1,"d":2},"c":3},"b":{"c":4},"c":5}`, `{"a":{"b":{"c":` + gone + `,"d":2},"c":3},"b":{"c":4},"c":5}`},
-		{"arrays do not count in a path", "a.c", "application/json", `[{"a":[[{"c":1}],{"c":2}]}]`, `[{"a":[[{"c":` + gone + `}],{"c":` + gone + `}]}]`},
-		{"a path does not begin deeper", "a.c", "application/json", `{"x":{"a":{"c":1}},"a":{"c":2}}`, `{"x":{"a":{"c":1}},"a":{"c":` + gone + `}}`},
-		{"lines of JSON", "a.c", "application/x-ndjson", "{\"a\":{\"c\":1}}\n{\"a\":{\"c\":2}}\n", "{\"a\":{\"c\":" + gone + "}}\n{\"a\":{\"c\":" + gone + "}}\n"},
-		{"a broken line hides nothing of the next", "key", "application/x-ndjson", "{\"a\n{\"key\":1}\n", "{\"a\n{\"key\":" + gone + "}\n"},
-		{"the data of events", "key", "text/event-stream", "event: x\ndata: {\"key\":\"v\"}\n\ndata: [DONE]\n\n", "event: x\ndata: {\"key\":" + gone + "}\n\ndata: [DONE]\n\n"},
-		{"data over several lines", "key", "text/event-stream; charset=utf-8", "data: {\"key\":{\ndata:  \"b\":1}\ndata:,\"c\":2}\n\n", "data: {\"key\":" + gone + "\ndata:\ndata:,\"c\":2}\n\n"},
-		{"all line ends of events", "key", "text/event-stream", "data: {\"key\":1}\r\rdata:{\"key\":2}\r\n\r\n", "data: {\"key\":" + gone + "}\r\rdata:{\"key\":" + gone + "}\r\n\r\n"},
-		{"an event that breaks off hides nothing of the next", "key", "text/event-stream", "data: {\"key\": \"a\n\ndata: {\"b\":1}\n\n", "data: {\"key\": " + gone + "\n\ndata: {\"b\":1}\n\n"},
-		{"other fields of events stay", "key", "text/event-stream", ": {\"key\":1}\nid: {\"key\":1}\ndat: 1\n\n", ": {\"key\":1}\nid: {\"key\":1}\ndat: 1\n\n"},
+		{"a path from the top", "a.b.c", "application/json", `{"a":{"b":{"c":1,"d":2},"c":3},"b":{"c":4},"c":5}`,
+			`{"a":{"b":{"c":` + gone + `,"d":2},"c":3},"b":{"c":4},"c":5}`},
+		{"arrays do not count in a path", "a.c", "application/json", `[{"a":[[{"c":1}],{"c":2}]}]`, `[{"a":[[{"c":` + gone +
+			`}],{"c":` + gone + `}]}]`},
+		{"a path does not begin deeper", "a.c", "application/json", `{"x":{"a":{"c":1}},"a":{"c":2}}`,
+			`{"x":{"a":{"c":1}},"a":{"c":` + gone + `}}`},
+		{"lines of JSON", "a.c", "application/x-ndjson", "{\"a\":{\"c\":1}}\n{\"a\":{\"c\":2}}\n", "{\"a\":{\"c\":" + gone +
+			"}}\n{\"a\":{\"c\":" + gone + "}}\n"},
+		{"a broken line hides nothing of the next", "key", "application/x-ndjson", "{\"a\n{\"key\":1}\n",
+			"{\"a\n{\"key\":" + gone + "}\n"},
+		{"the data of events", "key", "text/event-stream", "event: x\ndata: {\"key\":\"v\"}\n\ndata: [DONE]\n\n",
+			"event: x\ndata: {\"key\":" + gone + "}\n\ndata: [DONE]\n\n"},
+		{"data over several lines", "key", "text/event-stream; charset=utf-8",
+			"data: {\"key\":{\ndata:  \"b\":1}\ndata:,\"c\":2}\n\n", "data: {\"key\":" + gone + "\ndata:\ndata:,\"c\":2}\n\n"},
+		{"all line ends of events", "key", "text/event-stream", "data: {\"key\":1}\r\rdata:{\"key\":2}\r\n\r\n",
+			"data: {\"key\":" + gone + "}\r\rdata:{\"key\":" + gone + "}\r\n\r\n"},
+		{"an event that breaks off hides nothing of the next", "key", "text/event-stream",
+			"data: {\"key\": \"a\n\ndata: {\"b\":1}\n\n", "data: {\"key\": " + gone + "\n\ndata: {\"b\":1}\n\n"},
+		{"other fields of events stay", "key", "text/event-stream", ": {\"key\":1}\nid: {\"key\":1}\ndat: 1\n\n",
+			": {\"key\":1}\nid: {\"key\":1}\ndat: 1\n\n"},
 	} {
 		t.Run(c.why, func(t *testing.T) {
-			for name, chunk := range map[string]func(io.Reader) io.Reader{"whole": func(r io.Reader) io.Reader { return r }, "byte by byte": iotest.OneByteReader} {
+			for name, chunk := range map[string]func(io.Reader) io.Reader{
+				"whole":        func(r io.Reader) io.Reader { return r },
+				"byte by byte": iotest.OneByteReader,
+			} {
 				require.Equal(t, c.want, redacted(t, strings.Fields(c.fields), c.media, c.in, chunk), name)
 			}
 		})
@@ -51,7 +67,8 @@ func TestNamedFieldsAreTakenOut(t *testing.T) {
 }
 
 func TestWhatCannotBeReadIsNotTakenForRedacted(t *testing.T) {
-	for _, media := range []string{"", "text/plain", "application/octet-stream", "application/xml", "application/json; charset=utf-16", "a b"} {
+	for _, media := range []string{"", "text/plain", "application/octet-stream", "application/xml",
+		"application/json; charset=utf-16", "a b"} {
 		_, ok := NewRedactor([]string{"key"}).Reader(strings.NewReader(""), media)
 		require.False(t, ok, media)
 	}
@@ -64,7 +81,8 @@ func TestRedactingIsDecodingAndReplacing(t *testing.T) {
 	words := rapid.SampledFrom([]string{"a", "b", "key", "K", "é", `"`, `\`, "a.b", ""})
 	var value func(depth int) *rapid.Generator[any]
 	value = func(depth int) *rapid.Generator[any] {
-		leaf := rapid.OneOf(rapid.Map(words, func(s string) any { return s }), rapid.Map(rapid.Float64Range(-9, 9), func(f float64) any { return f }),
+		leaf := rapid.OneOf(rapid.Map(words, func(s string) any { return s }),
+			rapid.Map(rapid.Float64Range(-9, 9), func(f float64) any { return f }),
 			rapid.Just[any](nil), rapid.Just[any](true))
 		if depth == 0 {
 			return leaf
@@ -73,12 +91,14 @@ func TestRedactingIsDecodingAndReplacing(t *testing.T) {
 			rapid.Map(rapid.MapOfN(words, value(depth-1), 0, 3), func(m map[string]any) any { return m }))
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		fields := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "key", "k", "é", "a.b", "a.key", "b.a.b"}), 1, 3).Draw(t, "fields")
+		fields := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "key", "k", "é", "a.b", "a.key", "b.a.b"}), 1, 3).
+			Draw(t, "fields")
 		doc := value(4).Draw(t, "doc")
 		text, err := json.MarshalIndent(doc, "", rapid.SampledFrom([]string{"", " "}).Draw(t, "indent"))
 		require.NoError(t, err)
 		var got, want any
-		require.NoError(t, json.Unmarshal([]byte(redacted(t, fields, "application/json", string(text), iotest.HalfReader)), &got))
+		require.NoError(t, json.Unmarshal([]byte(redacted(t, fields, "application/json", string(text), iotest.HalfReader)),
+			&got))
 		require.NoError(t, json.Unmarshal(text, &want))
 		require.Equal(t, without(want, fields, nil), got)
 	})

@@ -66,7 +66,8 @@ func (r Rule) errOutside(message string) error {
 
 // authWords are in the names of headers that carry somebody's authentication.
 var authWords = []string{
-	"authorization", "api-key", "apikey", "access-token", "auth-token", "private-token", "job-token", "security-token", "session-token",
+	"authorization", "api-key", "apikey", "access-token", "auth-token", "private-token", "job-token",
+	"security-token", "session-token",
 	"client-secret", "csrf-token", "xsrf-token", "cookie", "access-key",
 }
 
@@ -82,7 +83,8 @@ func CheckHeader(h http.Header) error {
 	for name, values := range h {
 		lower := hyphened(name)
 		switch {
-		case !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values, func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }):
+		case !httpguts.ValidHeaderFieldName(name) ||
+			slices.ContainsFunc(values, func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }):
 			return &bctrl.Error{
 				Status:  http.StatusBadRequest,
 				Code:    "invoke.header_refused",
@@ -93,11 +95,12 @@ func CheckHeader(h http.Header) error {
 			return AuthRefused("header", name)
 		case changesProtocol(lower, values):
 			return &bctrl.Error{
-				Status:  http.StatusBadRequest,
-				Code:    "invoke.upgrade_refused",
-				Field:   "headers",
-				Message: "the request asks for another protocol, as a websocket does: a request and its answer is all that is passed on",
-				Hint:    "use the provider's HTTP API; answers stream, as server-sent events do",
+				Status: http.StatusBadRequest,
+				Code:   "invoke.upgrade_refused",
+				Field:  "headers",
+				Message: "the request asks for another protocol, as a websocket does: a request and its answer is " +
+					"all that is passed on",
+				Hint: "use the provider's HTTP API; answers stream, as server-sent events do",
 			}
 		case changesRequest(lower):
 			return &bctrl.Error{
@@ -162,14 +165,16 @@ func AuthRefused(kind, name string) error {
 		Code:    "invoke.auth_refused",
 		Field:   field,
 		Message: "the request brings its own authentication: the " + kind + " " + strings.ToLower(name),
-		Hint:    "leave it out: the broker adds what the credential needs. Where a provider's SDK calls the proxy, a key or token of this server stands there",
+		Hint: "leave it out: the broker adds what the credential needs. Where a provider's SDK calls the proxy, a key " +
+			"or token of this server stands there",
 	}
 }
 
 // hopByHop are the headers that end at the next hop (RFC 9110 §7.6.1), with
 // those that HTTP libraries set themselves.
 var hopByHop = []string{
-	"Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Expect", "Content-Length", "Http2-Settings",
+	"Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Expect",
+	"Content-Length", "Http2-Settings",
 	"Forwarded", "X-Real-Ip", "Via", "Proxy-Authenticate",
 }
 

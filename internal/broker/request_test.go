@@ -22,7 +22,8 @@ func codeOf(err error) string {
 }
 
 func TestARequestMustBePermitted(t *testing.T) {
-	rule := Rule{Methods: []string{"GET", "POST"}, Paths: []string{"/repos/{owner}/{repo}", "/repos/{owner}/{repo}/issues", "/user", "/v1/files/a b",
+	rule := Rule{Methods: []string{"GET", "POST"}, Paths: []string{"/repos/{owner}/{repo}", "/repos/{owner}/{repo}/issues",
+		"/user", "/v1/files/a b",
 		"/v4/projects/{project}/issues", "/v5/projects/{+project}/issues"}}
 	for _, c := range []struct{ why, method, path, want string }{
 		{"the path itself", "GET", "/user", "/user"},
@@ -68,12 +69,15 @@ func TestARequestMustBePermitted(t *testing.T) {
 		{"an encoded slash beside a slash", "GET", "/user/a%2F/b", "!invoke.path_refused"},
 		{"an encoded slash in the place of a slash", "GET", "/user%2fadmin", "!invoke.path_not_allowed"},
 		{"an encoded slash that would move what stands behind", "GET", "/repos/o%2Fr/issues", "/repos/{owner}/{repo}"},
-		{"an encoded slash in a parameter of the path", "GET", "/v4/projects/group%2Fproject/issues", "!invoke.path_not_allowed"},
-		{"the same where the provider takes it for a name", "GET", "/v5/projects/group%2Fproject/issues/7", "/v5/projects/{+project}/issues"},
+		{"an encoded slash in a parameter of the path", "GET", "/v4/projects/group%2Fproject/issues",
+			"!invoke.path_not_allowed"},
+		{"the same where the provider takes it for a name", "GET", "/v5/projects/group%2Fproject/issues/7",
+			"/v5/projects/{+project}/issues"},
 		{"and no slash there", "GET", "/v5/projects/7/issues", "/v5/projects/{+project}/issues"},
 		{"and a slash that is none of a name", "GET", "/v5/projects/group/project/issues", "!invoke.path_not_allowed"},
 		{"and an encoded slash in what follows", "GET", "/v5/projects/7%2Fissues", "!invoke.path_not_allowed"},
-		{"a segment of which nothing is left without its parameter", "GET", "/v4/projects/;x/7/issues", "!invoke.path_not_allowed"},
+		{"a segment of which nothing is left without its parameter", "GET", "/v4/projects/;x/7/issues",
+			"!invoke.path_not_allowed"},
 		{"a backslash", "GET", `/user\..\admin`, "!invoke.path_refused"},
 		{"an encoded backslash", "GET", "/user/%5c..%5cadmin", "!invoke.path_refused"},
 		{"a tab", "GET", "/user/\tx", "!invoke.path_refused"},
@@ -109,10 +113,12 @@ func TestARequestMustBePermitted(t *testing.T) {
 }
 
 func TestACallerBringsNoAuthentication(t *testing.T) {
-	for _, name := range []string{"Authorization", "authorization", "Proxy-Authorization", "Cookie", "Proxy_Authorization"} {
+	for _, name := range []string{"Authorization", "authorization", "Proxy-Authorization", "Cookie",
+		"Proxy_Authorization"} {
 		require.Equal(t, "invoke.auth_refused", codeOf(CheckHeader(http.Header{name: {"x"}})), name)
 	}
-	for _, name := range []string{"Host", "X-HTTP-Method-Override", "X_HTTP_Method-Override", "X-Original-URL", "a b", "a:b", ""} {
+	for _, name := range []string{"Host", "X-HTTP-Method-Override", "X_HTTP_Method-Override",
+		"X-Original-URL", "a b", "a:b", ""} {
 		require.Equal(t, "invoke.header_refused", codeOf(CheckHeader(http.Header{name: {"x"}})), name)
 	}
 	require.Equal(t, "invoke.header_refused", codeOf(CheckHeader(http.Header{"X": {"a\r\nb"}})))
@@ -124,8 +130,15 @@ func TestACallerBringsNoAuthentication(t *testing.T) {
 // like a key belongs to the caller. Here is the name of a cache, there a cursor.
 func TestOnlyWhatACredentialFillsInIsItsOwn(t *testing.T) {
 	soundsLikeAKey := http.Header{
-		"X-Api-Key": {"a"}, "X-Csrf-Token": {"b"}, "X-Session-Token": {"c"}, "Access-Key": {"d"}, "X-Auth-Token": {"e"}, "Job-Token": {"f"},
-		"Accept": {"g"}, "Idempotency-Key": {"h"}, "X-Amz-Server-Side-Encryption-Customer-Key": {"i"},
+		"X-Api-Key":       {"a"},
+		"X-Csrf-Token":    {"b"},
+		"X-Session-Token": {"c"},
+		"Access-Key":      {"d"},
+		"X-Auth-Token":    {"e"},
+		"Job-Token":       {"f"},
+		"Accept":          {"g"},
+		"Idempotency-Key": {"h"},
+		"X-Amz-Server-Side-Encryption-Customer-Key": {"i"},
 	}
 	require.NoError(t, CheckHeader(soundsLikeAKey))
 	query := "key=linux&api_key=&access_token&token=a;b&sig=%zz&signature=1&auth=+&secret=%20&key=mac"
@@ -141,15 +154,30 @@ func TestOnlyWhatACredentialFillsInIsItsOwn(t *testing.T) {
 		headers []string
 		params  []string
 	}{
-		{"a header", bctrl.CredentialAuth{Type: bctrl.AuthHeader, Headers: map[string]string{"private-token": "{k}", "X-Version": "1"}}, has("k"), []string{"Private-Token"}, nil},
-		{"a header that may be missing", bctrl.CredentialAuth{Type: bctrl.AuthHeader, Headers: map[string]string{"X-Key": "{k}", "X-Org": "{org?}"}}, has("k"),
+		{"a header", bctrl.CredentialAuth{Type: bctrl.AuthHeader, Headers: map[string]string{
+			"private-token": "{k}",
+			"X-Version":     "1",
+		}}, has("k"), []string{"Private-Token"}, nil},
+		{"a header that may be missing", bctrl.CredentialAuth{
+			Type:    bctrl.AuthHeader,
+			Headers: map[string]string{"X-Key": "{k}", "X-Org": "{org?}"},
+		}, has("k"),
 			[]string{"X-Key"}, nil},
-		{"and is there", bctrl.CredentialAuth{Type: bctrl.AuthHeader, Headers: map[string]string{"X-Key": "{k}", "X-Org": "{org?}"}}, has("k", "org"),
+		{"and is there", bctrl.CredentialAuth{
+			Type:    bctrl.AuthHeader,
+			Headers: map[string]string{"X-Key": "{k}", "X-Org": "{org?}"},
+		}, has("k", "org"),
 			[]string{"X-Key", "X-Org"}, nil},
-		{"parameters", bctrl.CredentialAuth{Type: bctrl.AuthQuery, Query: map[string]string{"key": "{k}", "v": "2"}}, has("k"), nil, []string{"key"}},
-		{"a signature", bctrl.CredentialAuth{Type: bctrl.AuthHMAC, HMAC: &bctrl.HMACAuth{Algorithm: "sha256"}, Headers: map[string]string{"X-Sig": "{signature}"}}, has("secret"),
+		{"parameters", bctrl.CredentialAuth{Type: bctrl.AuthQuery, Query: map[string]string{"key": "{k}", "v": "2"}},
+			has("k"), nil, []string{"key"}},
+		{"a signature", bctrl.CredentialAuth{
+			Type:    bctrl.AuthHMAC,
+			HMAC:    &bctrl.HMACAuth{Algorithm: "sha256"},
+			Headers: map[string]string{"X-Sig": "{signature}"},
+		}, has("secret"),
 			[]string{"X-Sig"}, nil},
-		{"AWS", bctrl.CredentialAuth{Type: bctrl.AuthAWSSigV4, SigV4: &bctrl.SigV4Auth{Service: "s3"}}, has(), []string{"Authorization", "X-Amz-Security-Token"}, signedParameters},
+		{"AWS", bctrl.CredentialAuth{Type: bctrl.AuthAWSSigV4, SigV4: &bctrl.SigV4Auth{Service: "s3"}}, has(),
+			[]string{"Authorization", "X-Amz-Security-Token"}, signedParameters},
 		{"none", bctrl.CredentialAuth{Type: bctrl.AuthNone}, has(), nil, nil},
 	} {
 		t.Run(test.why, func(t *testing.T) {
@@ -161,7 +189,8 @@ func TestOnlyWhatACredentialFillsInIsItsOwn(t *testing.T) {
 				}
 			}
 			for _, name := range test.params {
-				for _, query := range []string{name + "=x", strings.ToUpper(name), "a=1;" + name + "=x", "%" + hex.EncodeToString([]byte(name[:1])) + name[1:] + "=x", "a&+" + name} {
+				for _, query := range []string{name + "=x", strings.ToUpper(name), "a=1;" + name + "=x", "%" +
+					hex.EncodeToString([]byte(name[:1])) + name[1:] + "=x", "a&+" + name} {
 					require.Equal(t, "invoke.auth_refused", codeOf(places.Check(nil, query)), query)
 				}
 				require.Equal(t, "a=1&b;c&&d=%zz&e+f", places.Clear(http.Header{}, "a=1&"+name+"=x&b;c&&d=%zz&"+name+"&e+f"))
@@ -176,8 +205,14 @@ func TestOnlyWhatACredentialFillsInIsItsOwn(t *testing.T) {
 
 func TestHopByHopHeadersEnd(t *testing.T) {
 	h := http.Header{
-		"Connection": {"X-Mine, close"}, "X-Mine": {"1"}, "Te": {"trailers"}, "Upgrade": {"h2c"}, "Transfer-Encoding": {"chunked"},
-		"X-Forwarded-For": {"10.0.0.1"}, "Expect": {"100-continue"}, "Accept": {"*/*"},
+		"Connection":        {"X-Mine, close"},
+		"X-Mine":            {"1"},
+		"Te":                {"trailers"},
+		"Upgrade":           {"h2c"},
+		"Transfer-Encoding": {"chunked"},
+		"X-Forwarded-For":   {"10.0.0.1"},
+		"Expect":            {"100-continue"},
+		"Accept":            {"*/*"},
 	}
 	DropHopByHop(h)
 	require.Equal(t, http.Header{"Accept": {"*/*"}}, h)

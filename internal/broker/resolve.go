@@ -145,9 +145,11 @@ func Choose(state State, q Query) (Resolved, error) {
 	case c.Tampered:
 		return Resolved{}, errTampered(c.ID)
 	case q.Provider != "" && c.Provider != q.Provider:
-		return Resolved{}, refuse(409, "credentials.wrong_provider", "the credential "+c.ID+" is one of "+c.Provider+", and the call is for "+q.Provider, "")
+		return Resolved{}, refuse(409, "credentials.wrong_provider", "the credential "+c.ID+" is one of "+c.Provider+
+			", and the call is for "+q.Provider, "")
 	case c.Disabled && !q.Test:
-		return Resolved{}, refuse(409, "credentials.disabled", "the credential "+c.ID+" is disabled", "enable it, or name another: a disabled one is never passed over")
+		return Resolved{}, refuse(409, "credentials.disabled", "the credential "+c.ID+" is disabled",
+			"enable it, or name another: a disabled one is never passed over")
 	}
 	r := Resolved{
 		Credential: c,
@@ -230,7 +232,8 @@ func (state State) named(secrets map[string]Secret, q Query) (match, error) {
 	if tierOf(c.Scope, q.Context) != "" {
 		for _, id := range c.Secrets {
 			if _, stored := secrets[id]; id != "" && !stored {
-				return match{}, refuse(409, "credentials.revoked", "a secret of the credential "+c.ID+" was deleted", "delete the credential, and create it anew with another secret")
+				return match{}, refuse(409, "credentials.revoked", "a secret of the credential "+c.ID+" was deleted",
+					"delete the credential, and create it anew with another secret")
 			}
 		}
 	}
@@ -399,6 +402,7 @@ func errAmbiguous(ids []string, tier Tier) *bctrl.Error {
 	if len(ids) > shown {
 		list += " and others"
 	}
-	return refuse(409, "credentials.credential_ambiguous", "credentials of the same tier ("+string(tier)+") and priority are visible: "+list,
+	return refuse(409, "credentials.credential_ambiguous", "credentials of the same tier ("+string(tier)+
+		") and priority are visible: "+list,
 		"name one, give one a higher priority, or bind a secret to the capability")
 }

@@ -137,7 +137,8 @@ func (o oracle) at(c Credential, tier Tier) bool {
 
 func (o oracle) sees(scope bctrl.Scope) bool {
 	ws := o.q.Context.WorkspaceID()
-	return scope == bctrl.Global() || ws != "" && scope == bctrl.InWorkspace(ws) || o.q.Context.GroupID() != "" && scope == o.q.Context
+	return scope == bctrl.Global() || ws != "" && scope == bctrl.InWorkspace(ws) ||
+		o.q.Context.GroupID() != "" && scope == o.q.Context
 }
 
 func (o oracle) secret(id string) (Secret, bool) {
@@ -186,7 +187,8 @@ func (o oracle) binding(c Credential, tier Tier, field string) (Binding, bool) {
 			for _, target := range []string{o.q.Capability, c.ID} {
 				for _, f := range fields {
 					for _, b := range o.Bindings {
-						if target != "" && b.Scope == scope && b.Consumer == consumer && b.Target == target && b.Field == f && o.seesSecret(b.Secret) {
+						if target != "" && b.Scope == scope && b.Consumer == consumer && b.Target == target && b.Field == f &&
+							o.seesSecret(b.Secret) {
 							return b, true
 						}
 					}
@@ -221,7 +223,8 @@ func shown(r Resolved, err error) string {
 func anyOf[T any](values ...T) *rapid.Generator[T] { return rapid.SampledFrom(values) }
 
 func anyScope() *rapid.Generator[bctrl.Scope] {
-	return anyOf(bctrl.Global(), bctrl.InWorkspace("a"), bctrl.InWorkspace("b"), bctrl.InGroup("a", "x"), bctrl.InGroup("a", "y"), bctrl.InGroup("b", "x"))
+	return anyOf(bctrl.Global(), bctrl.InWorkspace("a"), bctrl.InWorkspace("b"), bctrl.InGroup("a", "x"),
+		bctrl.InGroup("a", "y"), bctrl.InGroup("b", "x"))
 }
 
 func often(t *rapid.T, what string) bool { return rapid.IntRange(0, 9).Draw(t, what) > 0 }
@@ -308,7 +311,8 @@ func anyQuery() *rapid.Generator[Query] {
 			Provider:   anyOf("p", "p", "p", "q").Draw(t, "provider"),
 			Capability: anyOf("", "p/one", "p/two").Draw(t, "capability"),
 			Consumer:   anyOf("", "bot", "crm").Draw(t, "consumer"),
-			Context:    anyOf(bctrl.Scope{}, bctrl.Global(), bctrl.InWorkspace("a"), bctrl.InGroup("a", "x"), bctrl.InGroup("a", "x"), bctrl.InGroup("b", "x")).Draw(t, "context"),
+			Context: anyOf(bctrl.Scope{}, bctrl.Global(), bctrl.InWorkspace("a"), bctrl.InGroup("a", "x"),
+				bctrl.InGroup("a", "x"), bctrl.InGroup("b", "x")).Draw(t, "context"),
 		}
 		if !often(t, "unnamed") || rapid.Bool().Draw(t, "named") && rapid.Bool().Draw(t, "named2") {
 			q.Credential = anyOf("c0", "c1", "nobody").Draw(t, "name")
@@ -332,7 +336,8 @@ func TestResolveIsTheOracle(t *testing.T) {
 		})
 	}
 	for _, kind := range []string{
-		"bound", "credentials.none", "credentials.credential_ambiguous", "credentials.not_found", "credentials.revoked", "credentials.disabled",
+		"bound", "credentials.none", "credentials.credential_ambiguous", "credentials.not_found", "credentials.revoked",
+		"credentials.disabled",
 		"credentials.tampered", "credentials.wrong_provider", "secrets.pinned",
 	} {
 		require.NotZero(t, seen[kind], "no case came to %s", kind)
@@ -419,7 +424,11 @@ func (o oracle) within(c Credential, tier Tier) bool {
 }
 
 func scopeTier(scope bctrl.Scope) Tier {
-	return map[bctrl.ScopeType]Tier{bctrl.ScopeGroup: TierGroup, bctrl.ScopeWorkspace: TierWorkspace, bctrl.ScopeGlobal: TierGlobal}[scope.Type()]
+	return map[bctrl.ScopeType]Tier{
+		bctrl.ScopeGroup:     TierGroup,
+		bctrl.ScopeWorkspace: TierWorkspace,
+		bctrl.ScopeGlobal:    TierGlobal,
+	}[scope.Type()]
 }
 
 func TestDeletingTheMoreSpecificFallsBack(t *testing.T) {
@@ -431,7 +440,8 @@ func TestDeletingTheMoreSpecificFallsBack(t *testing.T) {
 			return
 		}
 		fewer := state
-		fewer.Credentials = slices.DeleteFunc(slices.Clone(state.Credentials), func(c Credential) bool { return c.UID == before.Credential.UID })
+		fewer.Credentials = slices.DeleteFunc(slices.Clone(state.Credentials),
+			func(c Credential) bool { return c.UID == before.Credential.UID })
 		after, err := Resolve(fewer, q)
 		if err == nil {
 			require.NotEqual(t, before.Credential.UID, after.Credential.UID)

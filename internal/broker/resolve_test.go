@@ -21,8 +21,9 @@ func TestTheMostSpecificScopeIsUsed(t *testing.T) {
 	}
 	ws, group, other := bctrl.InWorkspace("w"), bctrl.InGroup("w", "g"), bctrl.InGroup("w", "h")
 	all := State{
-		Credentials: []Credential{credential("of-all", bctrl.Global()), credential("of-ws", ws), credential("of-group", group)},
-		Secrets:     []Secret{secret("s-of-all", bctrl.Global()), secret("s-of-ws", ws), secret("s-of-group", group)},
+		Credentials: []Credential{credential("of-all", bctrl.Global()), credential("of-ws", ws),
+			credential("of-group", group)},
+		Secrets: []Secret{secret("s-of-all", bctrl.Global()), secret("s-of-ws", ws), secret("s-of-group", group)},
 	}
 	for _, test := range []struct {
 		why    string
@@ -34,11 +35,16 @@ func TestTheMostSpecificScopeIsUsed(t *testing.T) {
 		{"another group has its workspace's", nil, Query{Context: other}, "of-ws workspace key=s-of-ws"},
 		{"no context is the global one", nil, Query{}, "of-all global key=s-of-all"},
 		{"another workspace has the global one", nil, Query{Context: bctrl.InGroup("v", "g")}, "of-all global key=s-of-all"},
-		{"a disabled one is never passed over", func(s *State) { s.Credentials[2].Disabled = true }, Query{Context: group}, "credentials.disabled"},
-		{"nor is a changed one", func(s *State) { s.Credentials[2].Tampered = true }, Query{Context: group}, "credentials.tampered"},
-		{"nor one whose secret is another provider's", func(s *State) { s.Secrets[2].Provider = "q" }, Query{Context: group}, "secrets.pinned"},
-		{"one whose secret is gone is not there", func(s *State) { s.Secrets = s.Secrets[:2] }, Query{Context: group}, "of-ws workspace key=s-of-ws"},
-		{"unless it is named", func(s *State) { s.Secrets = s.Secrets[:2] }, Query{Context: group, Credential: "of-group"}, "credentials.revoked"},
+		{"a disabled one is never passed over", func(s *State) { s.Credentials[2].Disabled = true }, Query{Context: group},
+			"credentials.disabled"},
+		{"nor is a changed one", func(s *State) { s.Credentials[2].Tampered = true }, Query{Context: group},
+			"credentials.tampered"},
+		{"nor one whose secret is another provider's", func(s *State) { s.Secrets[2].Provider = "q" },
+			Query{Context: group}, "secrets.pinned"},
+		{"one whose secret is gone is not there", func(s *State) { s.Secrets = s.Secrets[:2] }, Query{Context: group},
+			"of-ws workspace key=s-of-ws"},
+		{"unless it is named", func(s *State) { s.Secrets = s.Secrets[:2] }, Query{Context: group, Credential: "of-group"},
+			"credentials.revoked"},
 		{"the higher priority", func(s *State) {
 			more := credential("of-all-2", bctrl.Global())
 			more.Priority, more.Secrets = 1, map[string]string{"key": "s-of-all"}
@@ -54,19 +60,25 @@ func TestTheMostSpecificScopeIsUsed(t *testing.T) {
 			more.Secrets = map[string]string{"key": "s-of-all"}
 			s.Credentials = append(s.Credentials, more)
 		}, Query{Context: group}, "of-group group key=s-of-group"},
-		{"a name chooses a less specific one", nil, Query{Context: group, Credential: "of-all"}, "of-all global key=s-of-all"},
-		{"a name outside the context is no credential", nil, Query{Context: other, Credential: "of-group"}, "credentials.not_found"},
+		{"a name chooses a less specific one", nil, Query{Context: group, Credential: "of-all"},
+			"of-all global key=s-of-all"},
+		{"a name outside the context is no credential", nil, Query{Context: other, Credential: "of-group"},
+			"credentials.not_found"},
 		{"a named one of another provider", nil, Query{Provider: "q", Credential: "of-all"}, "credentials.wrong_provider"},
-		{"attaching brings a secret's global credential before the workspace's", func(s *State) { s.Secrets[0].Attached = []bctrl.Scope{other} },
+		{"attaching brings a secret's global credential before the workspace's",
+			func(s *State) { s.Secrets[0].Attached = []bctrl.Scope{other} },
 			Query{Context: other}, "of-all attached key=s-of-all"},
-		{"but not before the group's own", func(s *State) { s.Secrets[0].Attached = []bctrl.Scope{group} }, Query{Context: group}, "of-group group key=s-of-group"},
+		{"but not before the group's own", func(s *State) { s.Secrets[0].Attached = []bctrl.Scope{group} },
+			Query{Context: group}, "of-group group key=s-of-group"},
 		{"a provisioned one is brought from another workspace", func(s *State) {
 			s.Credentials[2].Provisioned = true
 			s.Secrets[2].Attached = []bctrl.Scope{bctrl.InGroup("v", "g")}
 		}, Query{Context: bctrl.InGroup("v", "g")}, "of-group attached key=s-of-group"},
-		{"one made by hand stays in its scope", func(s *State) { s.Secrets[2].Attached = []bctrl.Scope{bctrl.InGroup("v", "g")} },
+		{"one made by hand stays in its scope",
+			func(s *State) { s.Secrets[2].Attached = []bctrl.Scope{bctrl.InGroup("v", "g")} },
 			Query{Context: bctrl.InGroup("v", "g")}, "of-all global key=s-of-all"},
-		{"attached only is not there by scope", func(s *State) { s.Secrets[0].AttachedOnly = true }, Query{}, "credentials.none"},
+		{"attached only is not there by scope", func(s *State) { s.Secrets[0].AttachedOnly = true },
+			Query{}, "credentials.none"},
 		{"a binding replaces the secret", func(s *State) {
 			s.Bindings = []Binding{{
 				UID:    "b",
@@ -212,7 +224,8 @@ func TestTheMostSpecificScopeIsUsed(t *testing.T) {
 		}, Query{Context: group, Credential: "ai"}, "ai global apiKey=s-of-group by c"},
 	} {
 		state := State{
-			Credentials: append([]Credential(nil), all.Credentials...), Secrets: append([]Secret(nil), all.Secrets...),
+			Credentials: append([]Credential(nil), all.Credentials...),
+			Secrets:     append([]Secret(nil), all.Secrets...),
 		}
 		if test.change != nil {
 			test.change(&state)

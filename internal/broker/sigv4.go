@@ -198,7 +198,8 @@ func awsEscape(text, keep string) string {
 	var b strings.Builder
 	for i := range len(text) {
 		c := text[i]
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0 || strings.IndexByte(keep, c) >= 0 {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0 ||
+			strings.IndexByte(keep, c) >= 0 {
 			b.WriteByte(c)
 		} else {
 			b.Write([]byte{'%', digits[c>>4], digits[c&15]})
@@ -252,7 +253,8 @@ func (c canonical) names() string {
 
 // text is the canonical request.
 func (c canonical) text() string {
-	sorted := slices.SortedFunc(slices.Values(c.headers), func(a, b canonicalHeader) int { return strings.Compare(a.name, b.name) })
+	sorted := slices.SortedFunc(slices.Values(c.headers),
+		func(a, b canonicalHeader) int { return strings.Compare(a.name, b.name) })
 	var b strings.Builder
 	b.WriteString(c.method + "\n" + c.path + "\n" + c.query + "\n")
 	for _, h := range sorted {

@@ -88,7 +88,9 @@ func TestSignaturesAreThoseOfTheS3Examples(t *testing.T) {
 	}
 }
 
-var authorization = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/(\d{8})/([a-z0-9-]+)/([a-z0-9]+)/aws4_request, SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})$`)
+var authorization = regexp.MustCompile(
+	`^AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/(\d{8})/([a-z0-9-]+)/([a-z0-9]+)/aws4_request, ` +
+		`SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})$`)
 
 // verify checks a request as a server of AWS does, from what is on the wire.
 func verify(r *http.Request, body string) error {
@@ -150,7 +152,8 @@ func verify(r *http.Request, body string) error {
 		key = h.Sum(nil)
 	}
 	h := hmac.New(sha256.New, key)
-	h.Write([]byte("AWS4-HMAC-SHA256\n" + r.Header.Get("X-Amz-Date") + "\n" + strings.Join(m[1:4], "/") + "/aws4_request\n" + hashOf(text)))
+	h.Write([]byte("AWS4-HMAC-SHA256\n" + r.Header.Get("X-Amz-Date") + "\n" + strings.Join(m[1:4], "/") +
+		"/aws4_request\n" + hashOf(text)))
 	if got := hex.EncodeToString(h.Sum(nil)); got != signature {
 		return fmt.Errorf("another signature for\n%s", text)
 	}
@@ -172,19 +175,31 @@ func TestAServerAcceptsTheSignature(t *testing.T) {
 		wire                               string // the target as it arrives
 	}{
 		{"no body", "s3", "GET", "/bucket/key", "", nil, hashOf(""), "/bucket/key"},
-		{"a body over TLS", "s3", "PUT", "/bucket/key", "hello", []string{"Content-Type", "text/plain"}, "UNSIGNED-PAYLOAD", "/bucket/key"},
-		{"a caller's own hash", "s3", "PUT", "/bucket/key", "hello", []string{"X-Amz-Content-Sha256", hashOf("hello")}, hashOf("hello"), "/bucket/key"},
-		{"a caller's own checksum trailer", "s3", "PUT", "/k", "5\r\nhello\r\n0\r\n", []string{"X-Amz-Content-Sha256", unsignedTrailer, "X-Amz-Trailer", "x-amz-checksum-crc32"}, unsignedTrailer, "/k"},
-		{"a key with odd characters", "s3", "GET", "/b/a%20b%2Bc$d%C3%A9/:=@,", "", nil, hashOf(""), "/b/a%20b%2Bc%24d%C3%A9/%3A%3D%40%2C"},
-		{"a query", "s3", "GET", "/b?prefix=a+b%2Fc&list-type=2&acl", "", nil, hashOf(""), "/b?prefix=a%20b%2Fc&list-type=2&acl="},
-		{"another service", "bedrock", "POST", "/model/anthropic.claude-3:0/invoke", "{}", []string{"Content-Type", "application/json"}, "", "/model/anthropic.claude-3%3A0/invoke"},
-		{"an ARN", "bedrock", "POST", "/model/arn%3Aaws%3Abedrock%3A%3A%3Aprofile%2Fx/converse", "{}", nil, "", "/model/arn%3Aaws%3Abedrock%3A%3A%3Aprofile%2Fx/converse"},
-		{"a caller's date and hash", "bedrock", "POST", "/x", "{}", []string{"X-Amz-Date", "20000101T000000Z", "X-Amz-Content-Sha256", hashOf("other"), "X-Amz-Target", "a  b"}, "", "/x"},
+		{"a body over TLS", "s3", "PUT", "/bucket/key", "hello", []string{"Content-Type", "text/plain"},
+			"UNSIGNED-PAYLOAD", "/bucket/key"},
+		{"a caller's own hash", "s3", "PUT", "/bucket/key", "hello", []string{"X-Amz-Content-Sha256", hashOf("hello")},
+			hashOf("hello"), "/bucket/key"},
+		{"a caller's own checksum trailer", "s3", "PUT", "/k", "5\r\nhello\r\n0\r\n",
+			[]string{"X-Amz-Content-Sha256", unsignedTrailer, "X-Amz-Trailer", "x-amz-checksum-crc32"}, unsignedTrailer, "/k"},
+		{"a key with odd characters", "s3", "GET", "/b/a%20b%2Bc$d%C3%A9/:=@,", "", nil, hashOf(""),
+			"/b/a%20b%2Bc%24d%C3%A9/%3A%3D%40%2C"},
+		{"a query", "s3", "GET", "/b?prefix=a+b%2Fc&list-type=2&acl", "", nil, hashOf(""),
+			"/b?prefix=a%20b%2Fc&list-type=2&acl="},
+		{"another service", "bedrock", "POST", "/model/anthropic.claude-3:0/invoke", "{}",
+			[]string{"Content-Type", "application/json"}, "", "/model/anthropic.claude-3%3A0/invoke"},
+		{"an ARN", "bedrock", "POST", "/model/arn%3Aaws%3Abedrock%3A%3A%3Aprofile%2Fx/converse", "{}", nil, "",
+			"/model/arn%3Aaws%3Abedrock%3A%3A%3Aprofile%2Fx/converse"},
+		{"a caller's date and hash", "bedrock", "POST", "/x", "{}", []string{"X-Amz-Date", "20000101T000000Z",
+			"X-Amz-Content-Sha256", hashOf("other"), "X-Amz-Target", "a  b"}, "", "/x"},
 		{"no path", "bedrock", "GET", "", "", nil, "", "/"},
 	} {
 		for _, session := range []string{"", "session-token-0123456789"} {
 			b.now = func() time.Time { return noon }
-			client, err := b.Client(Target{BaseURL: base, Auth: sigV4Auth(c.service), Secrets: awsSecrets("sessionToken", session)})
+			client, err := b.Client(Target{
+				BaseURL: base,
+				Auth:    sigV4Auth(c.service),
+				Secrets: awsSecrets("sessionToken", session),
+			})
 			require.NoError(t, err)
 			var body io.Reader
 			if c.body != "" {
@@ -229,10 +244,18 @@ func TestACallersSignedChunksAreRefused(t *testing.T) {
 
 func TestARegionIsTakenFromTheHost(t *testing.T) {
 	for host, want := range map[string]string{
-		"s3.eu-west-1.amazonaws.com": "eu-west-1", "bucket.s3.eu-west-1.amazonaws.com": "eu-west-1", "bucket.s3-us-west-2.amazonaws.com": "us-west-2",
-		"s3.dualstack.ap-southeast-2.amazonaws.com": "ap-southeast-2", "s3.amazonaws.com": "us-east-1", "bucket.s3.amazonaws.com": "us-east-1",
-		"bedrock-runtime.us-gov-west-1.amazonaws.com": "us-gov-west-1", "s3.cn-north-1.amazonaws.com.cn": "cn-north-1", "iam.amazonaws.com": "us-east-1",
-		"minio.example.com": "", "amazonaws.com": "", "s3.us-east-1.example.com": "",
+		"s3.eu-west-1.amazonaws.com":                  "eu-west-1",
+		"bucket.s3.eu-west-1.amazonaws.com":           "eu-west-1",
+		"bucket.s3-us-west-2.amazonaws.com":           "us-west-2",
+		"s3.dualstack.ap-southeast-2.amazonaws.com":   "ap-southeast-2",
+		"s3.amazonaws.com":                            "us-east-1",
+		"bucket.s3.amazonaws.com":                     "us-east-1",
+		"bedrock-runtime.us-gov-west-1.amazonaws.com": "us-gov-west-1",
+		"s3.cn-north-1.amazonaws.com.cn":              "cn-north-1",
+		"iam.amazonaws.com":                           "us-east-1",
+		"minio.example.com":                           "",
+		"amazonaws.com":                               "",
+		"s3.us-east-1.example.com":                    "",
 	} {
 		require.Equal(t, want, regionOf(host), host)
 	}
@@ -244,7 +267,8 @@ func FuzzSigning(f *testing.F) {
 	f.Add("/a%2Fb/%E1%88%B4", "b=2&a=1&a=%20", " a  b ", false)
 	f.Fuzz(func(t *testing.T, path, query, header string, s3 bool) {
 		u, err := url.Parse("https://example.amazonaws.com" + path)
-		if err != nil || u.Host != "example.amazonaws.com" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || climbs(u.EscapedPath()) {
+		if err != nil || u.Host != "example.amazonaws.com" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
+			climbs(u.EscapedPath()) {
 			return
 		}
 		want, err := url.ParseQuery(query)

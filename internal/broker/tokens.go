@@ -148,7 +148,8 @@ func (s *tokenSource) renewed(ctx context.Context) (token, error) {
 	}
 	g.mu.Lock()
 	g.current = t
-	if rotated := answer.refresh; s.endpoint.auth.Grant == bctrl.GrantRefreshToken && !rotated.IsZero() && !rotated.Equal(refresh) {
+	if rotated := answer.refresh; s.endpoint.auth.Grant == bctrl.GrantRefreshToken && !rotated.IsZero() &&
+		!rotated.Equal(refresh) {
 		g.refresh, g.unsaved = rotated, true
 	}
 	g.mu.Unlock()

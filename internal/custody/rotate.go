@@ -28,7 +28,9 @@ const (
 // [ErrNotTaken], [ErrSameKey], [seal.ErrBadKey] or [seal.ErrPassphrase] for
 // what is given, [seal.ErrTampered] for a data key that was changed, or what
 // kept a file or the data from being written; the old key is then in use.
-func (c *Custodian) Rotate(ctx context.Context, given bctrl.Secret, commit func(ctx context.Context, write func(*store.Tx) error) error) error {
+func (c *Custodian) Rotate(
+	ctx context.Context, given bctrl.Secret, commit func(ctx context.Context, write func(*store.Tx) error) error,
+) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	from := c.key.Load()
@@ -63,7 +65,9 @@ func (c *Custodian) Rotate(ctx context.Context, given bctrl.Secret, commit func(
 }
 
 // exchange makes the data and the log go on with another key, or as before.
-func (c *Custodian) exchange(ctx context.Context, from seal.Key, to opened, commit func(context.Context, func(*store.Tx) error) error) error {
+func (c *Custodian) exchange(
+	ctx context.Context, from seal.Key, to opened, commit func(context.Context, func(*store.Tx) error) error,
+) error {
 	signed, err := c.unsign()
 	if err != nil {
 		to.key.Forget()

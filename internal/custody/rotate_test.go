@@ -165,14 +165,16 @@ func TestWhatFailsOnTheWayLeavesTheOldKeyInUse(t *testing.T) {
 		"the disk is full": {
 			commit: func(*place) func(context.Context, func(*store.Tx) error) error {
 				return func(context.Context, func(*store.Tx) error) error { return full }
-			}, want: store.ErrFull,
+			},
+			want: store.ErrFull,
 		},
 		"the transaction is undone": {
 			commit: func(p *place) func(context.Context, func(*store.Tx) error) error {
 				return func(ctx context.Context, write func(*store.Tx) error) error {
 					return p.db.Write(ctx, func(tx *store.Tx) error { return errors.Join(write(tx), full) })
 				}
-			}, want: store.ErrFull,
+			},
+			want: store.ErrFull,
 		},
 		"the new key cannot be written": {
 			prepare: func(p *place) { // a folder in its place, which root cannot write to either
@@ -196,7 +198,8 @@ func TestWhatFailsOnTheWayLeavesTheOldKeyInUse(t *testing.T) {
 					return errors.Join(tx.RewrapDEK(p.Context(), d), auditAppend(tx))
 				}))
 				delete(p.sealed, "org-b")
-			}, want: seal.ErrTampered,
+			},
+			want: seal.ErrTampered,
 		},
 	} {
 		t.Run(why, func(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/prefix"
 )
 
-var errPath = errors.New("a path begins with a slash, and a segment is {name}, {+name} or one or more of the unescaped characters of RFC 3986, neither . nor .. and without semicolon")
+var errPath = errors.New("a path begins with a slash, and a segment is {name}, {+name} or one or more of the " +
+	"unescaped characters of RFC 3986, neither . nor .. and without semicolon")
 
 // PathPattern checks a path of a capability: "/" for every path, or segments
 // written out, {name} for any one, or {+name} for any one in which the provider
@@ -33,7 +34,8 @@ func PathPattern(pattern string) error {
 			continue
 		}
 		if segment == "" || segment == "." || segment == ".." || strings.ContainsFunc(segment, func(r rune) bool {
-			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._~:@!$&'()*+,=-", r)
+			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') &&
+				!strings.ContainsRune("._~:@!$&'()*+,=-", r)
 		}) {
 			return errPath
 		}

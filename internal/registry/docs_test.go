@@ -36,7 +36,8 @@ func TestTheExamplesOfTheDocumentationWork(t *testing.T) {
 	}
 	require.True(t, loaded)
 	for _, of := range []bctrl.AuthType{
-		bctrl.AuthNone, bctrl.AuthHeader, bctrl.AuthQuery, bctrl.AuthPath, bctrl.AuthBasic, bctrl.AuthOAuth2, bctrl.AuthAWSSigV4, bctrl.AuthHMAC, bctrl.AuthMTLS,
+		bctrl.AuthNone, bctrl.AuthHeader, bctrl.AuthQuery, bctrl.AuthPath, bctrl.AuthBasic, bctrl.AuthOAuth2,
+		bctrl.AuthAWSSigV4, bctrl.AuthHMAC, bctrl.AuthMTLS,
 	} {
 		require.True(t, shown[of], "an example of %s", of)
 	}

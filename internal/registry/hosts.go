@@ -9,7 +9,8 @@ import (
 
 // The reasons why a host is none. None quotes it.
 var (
-	errHost     = errors.New("a host is two or more labels of lower-case letters, digits and hyphens, the last of which is not a number, and perhaps a port")
+	errHost = errors.New("a host is two or more labels of lower-case letters, digits and hyphens, the last of which " +
+		"is not a number, and perhaps a port")
 	errPort     = errors.New("a port is a number from 1 to 65535 other than 443, without leading zero")
 	errWildcard = errors.New("* stands for one whole label, above at least two that are written out")
 )
@@ -60,7 +61,8 @@ func isLabel(label string) bool {
 	if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
 		return false
 	}
-	return !strings.ContainsFunc(label, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' })
+	return !strings.ContainsFunc(label,
+		func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' })
 }
 
 // MatchHost reports whether a host, or a narrower pattern of hosts, lies within
@@ -69,7 +71,8 @@ func MatchHost(pattern, host string) bool {
 	pattern, patternPort, _ := strings.Cut(pattern, ":")
 	host, port, _ := strings.Cut(host, ":")
 	want, got := strings.Split(pattern, "."), strings.Split(host, ".")
-	return port == patternPort && slices.EqualFunc(want, got, func(w, g string) bool { return w == g || w == "*" && g != "" })
+	return port == patternPort &&
+		slices.EqualFunc(want, got, func(w, g string) bool { return w == g || w == "*" && g != "" })
 }
 
 // AllowsHost reports whether a host, or a narrower pattern, lies within one of

@@ -14,8 +14,11 @@ const acme = `{
   "hosts": ["api.acme.example", "*.acme.example"], "basePath": "/v2",
   "auth": {"type": "header", "headers": {"X-Acme-Key": "{apiKey}", "X-Acme-Team": "{team?}"}},
   "secrets": [{"name": "ACME_API_KEY", "field": "apiKey"}, {"name": "ACME_TEAM", "field": "team", "optional": true}],
-  "capabilities": [{"id": "acme/orders", "description": "Orders", "methods": ["GET", "POST"], "paths": ["/v2/orders", "/v2/{shop}/orders"]}]
+  "capabilities": [` + orders + `]
 }`
+
+const orders = `{"id": "acme/orders", "description": "Orders", "methods": ["GET", "POST"],
+    "paths": ["/v2/orders", "/v2/{shop}/orders"]}`
 
 // folder is a folder of files, each a name and a text.
 func folder(t *testing.T, files ...string) string {
@@ -62,7 +65,7 @@ func TestAUsersFileThatBreaksARuleIsRefused(t *testing.T) {
 		{"a duplicate field", change(`"name": "Acme"`, `"name": "Acme", "name": "A"`), "duplicate_field"},
 		{"an unknown field", change(`"name": "Acme"`, `"name": "Acme", "host": "x"`), "unknown_field"},
 		{"bytes behind", acme + "x", "trailing_bytes"},
-		{"no capabilities", change(`"capabilities": [{"id": "acme/orders", "description": "Orders", "methods": ["GET", "POST"], "paths": ["/v2/orders", "/v2/{shop}/orders"]}]`, `"capabilities": []`), "capabilities: it has not"},
+		{"no capabilities", change(orders, ""), "capabilities: it has not"},
 		{"no hosts", change(`"hosts": ["api.acme.example", "*.acme.example"], `, ``), "hosts: it has not"},
 		{"a host in upper case", change("api.acme.example", "API.acme.example"), "hosts[0]"},
 		{"a wildcard over everything", change("*.acme.example", "*.example"), "hosts[1]"},
@@ -83,12 +86,14 @@ func TestAUsersFileThatBreaksARuleIsRefused(t *testing.T) {
 		{"a field without a secret", change("{apiKey}", "{apiKey}{other}"), "no name for the field other"},
 		{"a secret without a field", change("{team?}", "team"), "no optional field team"},
 		{"an optional secret that is needed", change("{team?}", "{team}"), "no optional field team"},
-		{"an optional field without a secret", change(`, {"name": "ACME_TEAM", "field": "team", "optional": true}`, ""), "no name for the field team"},
+		{"an optional field without a secret", change(`, {"name": "ACME_TEAM", "field": "team", "optional": true}`, ""),
+			"no name for the field team"},
 		{"one field under two names", change(`"field": "team", "optional": true`, `"field": "apiKey"`), "there twice"},
 		{"a built-in provider's id", change(`"id": "acme"`, `"id": "openai"`), "capabilities[0].id"},
 		{"a built-in provider's secret", change("ACME_API_KEY", "OPENAI_API_KEY"), "belongs to the provider openai"},
 		{"an AI provider", change(`"basePath"`, `"ai": "openai", "basePath"`), "only built-in"},
-		{"another file's name", strings.ReplaceAll(change(`"id": "acme"`, `"id": "acme2"`), "acme/orders", "acme2/orders"), "its name is not"},
+		{"another file's name", strings.ReplaceAll(change(`"id": "acme"`, `"id": "acme2"`), "acme/orders",
+			"acme2/orders"), "its name is not"},
 		{"too long a file", acme + strings.Repeat(" ", maxFile), "longer than"},
 	} {
 		_, err := Load(folder(t, "acme.json", c.text))
@@ -116,7 +121,8 @@ func TestEveryWrongFileIsNamed(t *testing.T) {
 
 func TestARefusedFileIsNotQuoted(t *testing.T) {
 	const canary = "sk-canary-0123456789"
-	for _, place := range []string{`"{apiKey}"`, `"api.acme.example"`, `"ACME_API_KEY"`, `"/v2"`, `"header"`, `"GET"`, `"https://docs.acme.example"`, `"apiKey"`} {
+	for _, place := range []string{`"{apiKey}"`, `"api.acme.example"`, `"ACME_API_KEY"`, `"/v2"`, `"header"`, `"GET"`,
+		`"https://docs.acme.example"`, `"apiKey"`} {
 		_, err := Load(folder(t, "acme.json", strings.Replace(acme, place, `"`+canary+` {"`, 1)))
 		require.Error(t, err, place)
 		require.NotContains(t, err.Error(), canary, place)

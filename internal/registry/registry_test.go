@@ -46,9 +46,10 @@ func TestEveryProviderOfTheIssueIsThere(t *testing.T) {
 		ids = append(ids, p.ID)
 	}
 	require.True(t, slices.IsSorted(ids))
-	for _, id := range strings.Fields(`openai anthropic gemini openrouter mistral groq github gitlab slack notion linear stripe twilio
-		sendgrid resend airtable hubspot discord telegram trello spotify shopify google-calendar gmail aws-s3 bedrock elevenlabs
-		deepgram replicate vercel`) {
+	for _, id := range strings.Fields(
+		`openai anthropic gemini openrouter mistral groq github gitlab slack notion linear stripe twilio
+		sendgrid resend airtable hubspot discord telegram trello spotify shopify google-calendar gmail aws-s3 bedrock
+		elevenlabs deepgram replicate vercel`) {
 		require.Contains(t, ids, id)
 		p, ok := r.Provider(id)
 		require.True(t, ok)
@@ -69,7 +70,8 @@ func TestEverySecretLeadsToItsProviderAndField(t *testing.T) {
 		require.Equal(t, p.Secrets[0].Field, p.Field())
 	}
 	for _, c := range []struct{ name, provider, field string }{
-		{"OPENAI_API_KEY", "openai", "apiKey"}, {"TRELLO_TOKEN", "trello", "token"}, {"AWS_SECRET_ACCESS_KEY", "aws-s3", "secretAccessKey"},
+		{"OPENAI_API_KEY", "openai", "apiKey"}, {"TRELLO_TOKEN", "trello", "token"},
+		{"AWS_SECRET_ACCESS_KEY", "aws-s3", "secretAccessKey"},
 	} {
 		p, s, ok := r.Owner(c.name)
 		require.True(t, ok)
@@ -105,7 +107,8 @@ func TestEveryLanguageModelNeedsItsMount(t *testing.T) {
 	for _, p := range r.Providers() {
 		for _, c := range p.Capabilities {
 			for _, path := range c.Paths {
-				for _, word := range []string{"completions", "/messages", "/responses", "/converse", "/invoke", "/conversations", "/agents", "/assistants", "/threads"} {
+				for _, word := range []string{"completions", "/messages", "/responses", "/converse", "/invoke", "/conversations",
+					"/agents", "/assistants", "/threads"} {
 					isModel := strings.Contains(path, word) && slices.Contains([]string{"openai", "anthropic", "gemini"}, p.ID)
 					require.False(t, isModel && !c.Model, "%s: %s", c.ID, path)
 				}
@@ -127,7 +130,11 @@ func TestEveryLanguageModelNeedsItsMount(t *testing.T) {
 // TestTokenEndpointsAreTheirProvidersOwn: the registry alone says where a
 // refresh token goes.
 func TestTokenEndpointsAreTheirProvidersOwn(t *testing.T) {
-	want := map[string]string{"spotify": "accounts.spotify.com", "google-calendar": "oauth2.googleapis.com", "gmail": "oauth2.googleapis.com"}
+	want := map[string]string{
+		"spotify":         "accounts.spotify.com",
+		"google-calendar": "oauth2.googleapis.com",
+		"gmail":           "oauth2.googleapis.com",
+	}
 	got := map[string]string{}
 	for _, p := range shipped(t).Providers() {
 		if p.Auth.OAuth2 != nil {
@@ -210,8 +217,10 @@ func TestPathPatterns(t *testing.T) {
 		ok      bool
 	}{
 		{"/", true}, {"/v1/x", true}, {"/v1/{id}/x", true}, {"/2010-04-01/A.json", true}, {"/v1/a:b", true},
-		{"", false}, {"v1", false}, {"/v1/", false}, {"//", false}, {"/v1//x", false}, {"/./x", false}, {"/../x", false}, {"/v1/..", false},
-		{"/a%2fb", false}, {`/a\b`, false}, {"/a?b", false}, {"/a#b", false}, {"/a;b", false}, {"/a b", false}, {"/{a", false}, {"/a}", false},
+		{"", false}, {"v1", false}, {"/v1/", false}, {"//", false}, {"/v1//x", false}, {"/./x", false},
+		{"/../x", false}, {"/v1/..", false},
+		{"/a%2fb", false}, {`/a\b`, false}, {"/a?b", false}, {"/a#b", false}, {"/a;b", false}, {"/a b", false},
+		{"/{a", false}, {"/a}", false},
 		{"/{}", false}, {"/x{a}", false}, {"/{a}x", false}, {"/{a}{b}", false}, {"/é", false}, {"/a\n", false},
 	} {
 		require.Equal(t, c.ok, PathPattern(c.pattern) == nil, "%q", c.pattern)
@@ -219,7 +228,8 @@ func TestPathPatterns(t *testing.T) {
 }
 
 func FuzzHosts(f *testing.F) {
-	for _, seed := range [][2]string{{"*.example.com", "a.example.com"}, {"a.*.example.com:1", "a.b.example.com:1"}, {"a.b", "a.b"}} {
+	for _, seed := range [][2]string{{"*.example.com", "a.example.com"},
+		{"a.*.example.com:1", "a.b.example.com:1"}, {"a.b", "a.b"}} {
 		f.Add(seed[0], seed[1])
 	}
 	f.Fuzz(func(t *testing.T, pattern, host string) {
@@ -251,7 +261,8 @@ func TestServersOfOnesOwnAreWhereTheirCredentialsSay(t *testing.T) {
 	require.Equal(t, string(bctrl.OpenAICompatible), p.ID)
 	require.Empty(t, p.Hosts)
 	require.Empty(t, p.Secrets)
-	require.False(t, slices.ContainsFunc(r.Providers(), func(o Provider) bool { return o.ID == p.ID }), "it has no place of its own")
+	require.False(t, slices.ContainsFunc(r.Providers(), func(o Provider) bool { return o.ID == p.ID }),
+		"it has no place of its own")
 	openAI, _ := r.ForAI(bctrl.OpenAI)
 	for _, c := range p.Capabilities {
 		_, found, ok := r.Capability(c.ID)
@@ -272,7 +283,9 @@ func TestServersOfOnesOwnAreWhereTheirCredentialsSay(t *testing.T) {
 	require.Equal(t, "openai", openAI.ID)
 	_, ok = r.ForAI("")
 	require.False(t, ok)
-	_, err := Load(folder(t, "openai-compatible.json", `{"id": "openai-compatible", "name": "x", "docs": "https://x.example", "hosts": ["x.example"],
-		"auth": {"type": "none"}, "secrets": [], "capabilities": [{"id": "openai-compatible/x", "description": "x", "methods": ["GET"], "paths": ["/x"]}]}`))
+	_, err := Load(folder(t, "openai-compatible.json",
+		`{"id": "openai-compatible", "name": "x", "docs": "https://x.example", "hosts": ["x.example"],
+		"auth": {"type": "none"}, "secrets": [], "capabilities":
+			[{"id": "openai-compatible/x", "description": "x", "methods": ["GET"], "paths": ["/x"]}]}`))
 	require.ErrorIs(t, err, ErrProvider)
 }

@@ -37,7 +37,8 @@ func (p Provider) shape() []error {
 	c.pattern("id", p.ID, idPattern, 63)
 	c.text("name", p.Name, 100)
 	c.pattern("docs", p.Docs, docsPattern, 500)
-	c.require(slices.Contains([]bctrl.AIProvider{"", bctrl.OpenAI, bctrl.Anthropic, bctrl.Google}, p.AI), "ai", "no AI credentials are of this provider")
+	c.require(slices.Contains([]bctrl.AIProvider{"", bctrl.OpenAI, bctrl.Anthropic, bctrl.Google}, p.AI), "ai",
+		"no AI credentials are of this provider")
 	c.distinct("hosts", p.Hosts, 32)
 	if p.BasePath != "" {
 		c.pattern("basePath", p.BasePath, basePathPattern, 200)
@@ -64,7 +65,11 @@ func (c *shapeCheck) auth(p Provider) {
 			c.text(at, templates[name], 1024)
 		}
 	}
-	for at, template := range map[string]string{"auth.path": a.Path, "auth.username": a.Username, "auth.password": a.Password} {
+	for at, template := range map[string]string{
+		"auth.path":     a.Path,
+		"auth.username": a.Username,
+		"auth.password": a.Password,
+	} {
 		c.require(len(template) <= 1024, at, "it is longer than 1024")
 	}
 	if a.HMAC != nil {
@@ -79,7 +84,8 @@ func (c *shapeCheck) capability(at string, capability Capability) {
 	c.text(at+".description", capability.Description, 200)
 	c.distinct(at+".methods", capability.Methods, len(methods))
 	for i, method := range capability.Methods {
-		c.require(slices.Contains(methods, method), fmt.Sprintf("%s.methods[%d]", at, i), "it is none of "+strings.Join(methods, ", "))
+		c.require(slices.Contains(methods, method), fmt.Sprintf("%s.methods[%d]", at, i), "it is none of "+
+			strings.Join(methods, ", "))
 	}
 	c.distinct(at+".paths", capability.Paths, 100)
 	for i, path := range capability.Paths {
@@ -102,7 +108,8 @@ func (c *shapeCheck) text(at, value string, most int) {
 // pattern requires a text that matches, of at most most characters.
 func (c *shapeCheck) pattern(at, value, pattern string, most int) {
 	ok, err := regexp.MatchString(pattern, value)
-	c.require(err == nil && ok && utf8.RuneCountInString(value) <= most, at, "it is missing, too long or breaks the rule "+pattern)
+	c.require(err == nil && ok && utf8.RuneCountInString(value) <= most, at,
+		"it is missing, too long or breaks the rule "+pattern)
 }
 
 func (c *shapeCheck) count(at string, n, least, most int) {

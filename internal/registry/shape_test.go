@@ -55,9 +55,11 @@ func TestEveryProviderKeepsTheSchema(t *testing.T) {
 func TestTheLoaderRefusesWhatTheSchemaRefuses(t *testing.T) {
 	schema, texts := compiledSchema(t), everyProvider(t)
 	replacements := []any{
-		"a", "A", "*", "é", "a b", "none", "GET", "/", "/v1", "http://a.example", "https://a.example/?x", "{apiKey}", "a.example", "a.example:443",
+		"a", "A", "*", "é", "a b", "none", "GET", "/", "/v1", "http://a.example", "https://a.example/?x", "{apiKey}",
+		"a.example", "a.example:443",
 		strings.Repeat("a", 201), strings.Repeat("a", 64), "A" + strings.Repeat("B", 128), strings.Repeat("{apiKey}", 200),
-		[]any{}, []any{"a.example", "a.example"}, []any{"GET", "GET"}, []any{"apiKey", "apiKey"}, map[string]any{}, 1, true, nil,
+		[]any{}, []any{"a.example", "a.example"}, []any{"GET", "GET"}, []any{"apiKey", "apiKey"},
+		map[string]any{}, 1, true, nil,
 	}
 	refused := 0
 	rapid.Check(t, func(t *rapid.T) {

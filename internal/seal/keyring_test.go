@@ -256,7 +256,8 @@ func TestNoPrinterShowsAKey(t *testing.T) {
 	text := bytes.ToLower(out.Bytes())
 	for _, secret := range [][]byte{bytes.Repeat([]byte{1}, 4), dek.prk()} {
 		for _, form := range []string{
-			fmt.Sprintf("%x", secret[:4]), fmt.Sprintf("% x", secret[:4]), fmt.Sprint(secret[:4])[1:8], fmt.Sprintf("%#x", secret[:2]),
+			fmt.Sprintf("%x", secret[:4]), fmt.Sprintf("% x", secret[:4]), fmt.Sprint(secret[:4])[1:8],
+			fmt.Sprintf("%#x", secret[:2]),
 		} {
 			require.False(t, bytes.Contains(text, []byte(form)), "a key was printed")
 		}

@@ -211,7 +211,8 @@ func FuzzOpenNeverPanics(f *testing.F) {
 			Version: version,
 			Meta:    meta,
 		}, sealed)
-		same := kind == "vault" && uid == "0198c1f0-uid" && version == 7 && string(meta) == "prod/crm" && bytes.Equal(sealed, good)
+		same := kind == "vault" && uid == "0198c1f0-uid" && version == 7 && string(meta) == "prod/crm" &&
+			bytes.Equal(sealed, good)
 		if same != (err == nil) || (err != nil && err != ErrTampered) {
 			t.Fatalf("the sealed record itself: %t, error: %v", same, err)
 		}
