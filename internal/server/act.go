@@ -155,19 +155,27 @@ func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, 
 	if err := bctrl.ValidVaultKey(key); err != nil {
 		return fill, err
 	}
-	err = l.use(ctx, key, "", func(opened openedLogin) error {
+	granted, err := l.granted(ctx, key)
+	if err != nil {
+		return fill, err
+	}
+	err = l.use(ctx, granted, key, func(opened openedLogin) error {
 		uid := opened.entry.UID
+		granted.require(func(ctx context.Context, q store.Queries, c access.Caller) error {
+			_, err := findVaultEntry(ctx, q, c.Org, key, uid)
+			return err
+		})
 		fill = browser.Fill{
 			Key:      key,
 			Field:    field,
 			Origins:  opened.meta.Origins,
 			Patterns: opened.meta.OriginPatterns,
 			Direct:   opened.meta.Fill == bctrl.FillDirect,
-			Still:    func(ctx context.Context) error { return l.stillPermitted(ctx, key, uid) },
+			Still:    func(ctx context.Context) error { return l.stillPermitted(ctx, granted, key) },
 			Report:   func(ctx context.Context, what *bctrl.Error) { l.report(ctx, key, what) },
 		}
 		if field == "totp" {
-			fill.Fresh = func(ctx context.Context) (bctrl.Secret, error) { return l.freshCode(ctx, key, uid) }
+			fill.Fresh = func(ctx context.Context) (bctrl.Secret, error) { return l.freshCode(ctx, granted, key) }
 		}
 		if fill.Value, err = opened.field(field); field == "totp" && err == nil && fill.Direct {
 			fill.Value, err = opened.secrets.lastingCode(ctx) // it is sent as it is
@@ -177,21 +185,26 @@ func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, 
 	return fill, err
 }
 
-// use uses an entry by the mounts as they are now; with a uid, that entry alone.
-// That the mounts do not permit it is recorded as a refusal.
-func (l logins) use(ctx context.Context, key, uid string, do func(openedLogin) error) error {
+// granted decides whether an entry may be used, by the mounts as they are now.
+// That they do not permit it is recorded as a refusal.
+func (l logins) granted(ctx context.Context, key string) (*grant, error) {
 	caller, err := l.s.callerOf(ctx, l.x)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	granted := &grant{caller: caller}
-	if !granted.decide(&caller, access.Action{Verb: bctrl.UseVault, Object: key}) {
-		return l.s.refuse(ctx, l.x, bctrl.UseVault, key)
+	g := &grant{caller: caller}
+	g.require(l.s.isUnlocked)
+	if !g.decide(&caller, access.Action{Verb: bctrl.UseVault, Object: key}) {
+		return nil, l.s.refuse(ctx, l.x, bctrl.UseVault, key)
 	}
+	return g, nil
+}
+
+// use uses an entry.
+func (l logins) use(ctx context.Context, g *grant, key string, do func(openedLogin) error) error {
 	return l.s.useLogin(ctx, loginUse{
-		grant: granted,
+		grant: g,
 		key:   key,
-		uid:   uid,
 		event: l.x.event(bctrl.UseVault, key),
 		begun: func() {},
 	}, do)
@@ -199,8 +212,11 @@ func (l logins) use(ctx context.Context, key, uid string, do func(openedLogin) e
 
 // freshCode makes the one-time code that a page sends, when it sends it: the
 // one that was filled may be of a period that is over.
-func (l logins) freshCode(ctx context.Context, key, uid string) (code bctrl.Secret, err error) {
-	err = l.use(ctx, key, uid, func(opened openedLogin) (err error) {
+func (l logins) freshCode(ctx context.Context, g *grant, key string) (code bctrl.Secret, err error) {
+	if err := l.stillPermitted(ctx, g, key); err != nil {
+		return code, err
+	}
+	err = l.use(ctx, g, key, func(opened openedLogin) (err error) {
 		code, err = opened.secrets.lastingCode(ctx)
 		return err
 	})
@@ -218,18 +234,12 @@ func (l logins) report(ctx context.Context, key string, what *bctrl.Error) {
 	}
 }
 
-// stillPermitted decides again about a login that was filled, when the page
+// stillPermitted decides once more about a login that was filled, when the page
 // sends it.
-func (l logins) stillPermitted(ctx context.Context, key, uid string) error {
-	caller, err := l.s.callerOf(ctx, l.x)
-	if err != nil {
-		return err
-	}
-	if !access.Decide(caller, access.Action{Verb: bctrl.UseVault, Object: key}) {
-		return l.s.refuse(ctx, l.x, bctrl.UseVault, key)
-	}
-	_, err = findVaultEntry(ctx, l.s.db.Read(), l.x.org, key, uid)
-	if refusal, ok := errors.AsType[*bctrl.Error](err); ok {
+func (l logins) stillPermitted(ctx context.Context, g *grant, key string) error {
+	err := l.s.stillPermittedNow(ctx, g)
+	if refusal, ok := errors.AsType[*bctrl.Error](err); ok &&
+		(errors.Is(err, bctrl.ErrOutsideMount) || errors.Is(err, bctrl.ErrNotFound)) {
 		return l.s.recordRefusal(ctx, l.x, bctrl.UseVault, key, refusal)
 	}
 	return err

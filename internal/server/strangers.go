@@ -209,8 +209,8 @@ func (s *strangers) putBack(counts map[strangerCount]*strangerCounted) {
 	defer s.mu.Unlock()
 	for what, c := range counts {
 		s.count(what, c.last)
-		if again := s.counts[what]; again != nil {
-			again.n, again.first = again.n+c.n-1, c.first
+		if before := s.counts[what]; before != nil {
+			before.n, before.first = before.n+c.n-1, c.first
 		}
 	}
 }

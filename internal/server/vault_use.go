@@ -20,8 +20,6 @@ type loginUse struct {
 	// more in the transaction that records the use.
 	grant *grant
 	key   string
-	// uid is which entry has to have the key; empty is any.
-	uid string
 	// event is what is recorded, but for the entry's own id and version. The
 	// entry is one of its organization.
 	event audit.Event
@@ -45,7 +43,7 @@ func (s *Server) useLogin(ctx context.Context, u loginUse, do func(openedLogin) 
 		if err != nil {
 			return audit.Event{}, err
 		}
-		e, err = findVaultEntry(ctx, tx.Queries, org, u.key, u.uid)
+		e, err = findVaultEntry(ctx, tx.Queries, org, u.key, "")
 		ev := u.event
 		ev.UID, ev.Version = e.UID, e.Version
 		return ev, err
