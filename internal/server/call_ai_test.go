@@ -167,7 +167,7 @@ func TestTheAIMountDecidesWhatARuntimeDoesWithAnAICredential(t *testing.T) {
 				a.launch(ws, "b", nil)
 				ways := a.ways(a.mint(ws.ID, "b", object{}).Expose())
 				for _, ask := range kind.asks {
-					_, capability, _ := a.server.registry.Capability(ask.capability)
+					_, capability, _ := builtinProviders(t).Capability(ask.capability)
 					want, byID := test.other, test.byID
 					if capability.Model {
 						want, byID = test.model, test.model

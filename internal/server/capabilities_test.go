@@ -39,7 +39,7 @@ func TestAListSaysWhatIsReadyWhere(t *testing.T) {
 	h := newHarness(t)
 	h.made("sales", object{})
 	builtin := 0
-	for _, p := range h.server.registry.Providers() {
+	for _, p := range builtinProviders(t).Providers() {
 		builtin += len(p.Capabilities)
 	}
 	for _, id := range []string{"acme/a", "github/own", "zeta/z"} {

@@ -175,6 +175,10 @@ func (s *Server) signature(ctx context.Context, l link) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(append(payload, linkMAC(key, payload, l.name)...)), nil
 }
 
+// forgetLinkKey overwrites the key of links, which is opened anew when it is
+// asked for.
+func (s *Server) forgetLinkKey() { s.linkKey.forget() }
+
 func linkMAC(key, payload []byte, name string) []byte {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte("bctrl link 2\x00GET\x00attachment\x00")) // fixed lengths up to the name

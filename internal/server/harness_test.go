@@ -26,6 +26,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/egress"
+	"github.com/bctrl-go/bctrl/internal/registry"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/store/storetest"
@@ -43,6 +44,7 @@ type harness struct {
 	rows     *seal.Rows
 	browsers *browser.Fake
 	driver   *exchangedDriver
+	blobs    blob.Store
 	key      string
 	dir      string
 }
@@ -83,7 +85,7 @@ func newHarnessIn(t *testing.T, dir string, keys custody.Config, change ...func(
 	t.Cleanup(func() { require.NoError(t, s.Close(context.WithoutCancel(t.Context()))) })
 	key, err := s.EnsureOrganization(t.Context())
 	require.NoError(t, err)
-	return &harness{T: t, server: s, db: db, rows: rows, browsers: browsers, driver: driver, key: key.Expose(), dir: dir}
+	return &harness{T: t, server: s, db: db, rows: rows, browsers: browsers, driver: driver, blobs: blobs, key: key.Expose(), dir: dir}
 }
 
 // exchangedDriver starts browsers with the driver that a test has put in its
@@ -106,6 +108,14 @@ func (h *harness) startWith(driver browser.Driver) {
 	h.driver.mu.Lock()
 	defer h.driver.mu.Unlock()
 	h.driver.driver = driver
+}
+
+// builtinProviders are the providers that come with the server.
+func builtinProviders(t *testing.T) *registry.Registry {
+	t.Helper()
+	r, err := registry.Builtin()
+	require.NoError(t, err)
+	return r
 }
 
 // openCustody keeps the key of a store in a file of dir, and signs nothing.

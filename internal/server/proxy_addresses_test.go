@@ -218,7 +218,7 @@ func TestWhatACredentialAddsIsNotInALinkBack(t *testing.T) {
 	} {
 		t.Run(test.provider, func(t *testing.T) {
 			c := newCallers(t, nil)
-			p, _ := c.server.registry.Provider(test.provider)
+			p, _ := builtinProviders(t).Provider(test.provider)
 			location := test.location
 			for _, s := range p.Secrets {
 				c.secretIn(globally(), s.Name, "real-"+s.Field+"-0123456789")

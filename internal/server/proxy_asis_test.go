@@ -91,7 +91,7 @@ func TestHeadersOfTheCallersOwnArrive(t *testing.T) {
 // TestAWordStandsForTheKey uses the SDKs' HTTP client with every provider of the
 // registry: where its key goes, the word is replaced, and nothing else is.
 func TestAWordStandsForTheKey(t *testing.T) {
-	for _, p := range newHarness(t).server.registry.Providers() {
+	for _, p := range builtinProviders(t).Providers() {
 		t.Run(p.ID, func(t *testing.T) {
 			k := newKeyed(t, p)
 			target := bctrl.CallTarget{Capability: p.ID + "/"}

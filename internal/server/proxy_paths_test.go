@@ -93,8 +93,7 @@ func TestPathsOfProvidersWithEscapedNamesPass(t *testing.T) {
 		{"a guardrail", "bedrock", "bedrock/apply-guardrail", "POST", "/guardrail/" + arn + "/version/1/apply"},
 	} {
 		t.Run(test.why, func(t *testing.T) {
-			h := newHarness(t)
-			p, ok := h.server.registry.Provider(test.provider)
+			p, ok := builtinProviders(t).Provider(test.provider)
 			require.True(t, ok)
 			k := newKeyed(t, p)
 			ws := k.made("narrow", object{"capabilities": object{"allow": []string{test.capability}}})

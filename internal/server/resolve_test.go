@@ -284,7 +284,7 @@ func TestTheRegistryWinsOverWhatIsStored(t *testing.T) {
 	call, err := h.server.resolveCall(t.Context(), h.db.Read(), h.org(), broker.Query{Provider: "shopify"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"mine.myshopify.com"}, call.Hosts)
-	p, _ := h.server.registry.Provider("shopify")
+	p, _ := builtinProviders(t).Provider("shopify")
 	require.Equal(t, p.Auth, call.Auth)
 	require.Equal(t, p.BasePath, call.BasePath)
 	h.ok("POST", []string{"credentials"}, object{"id": "gh", "provider": "github", "secretRef": refTo(s.ID), "scope": globally()}, nil)

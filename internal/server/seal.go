@@ -53,7 +53,7 @@ func toUnlock() []string { return []string{"GET /v1/seal", "POST /v1/seal/unlock
 // forget lets go of what was opened with the key, and ends what is underway
 // with it.
 func (s *Server) forget() {
-	s.linkKey.forget()
+	s.forgetLinkKey()
 	s.tokenKey.forget()
 	s.broker.Forget()
 	s.underway.lock(errLocked)

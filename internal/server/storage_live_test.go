@@ -207,11 +207,11 @@ func (h *harness) org() string {
 func TestASweepRemovesOrphansThatAreOldAndNothingElse(t *testing.T) {
 	h := newHarness(t)
 	h.stored("s", "f", "kept")
-	orphan, err := h.server.blobs.Put(t.Context(), strings.NewReader("orphan"), 0)
+	orphan, err := h.blobs.Put(t.Context(), strings.NewReader("orphan"), 0)
 	require.NoError(t, err)
 	require.NoError(t, h.server.Sweep(t.Context()))
 	require.Equal(t, 2, h.kept(), "one that was stored just now may be about to have its row")
-	long := time.Now().Add(-2 * orphanAge)
+	long := time.Now().Add(-2 * time.Hour)
 	require.NoError(t, filepath.WalkDir(filepath.Join(h.dir, "blobs"), func(path string, e os.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
 			err = os.Chtimes(path, long, long)
@@ -220,7 +220,7 @@ func TestASweepRemovesOrphansThatAreOldAndNothingElse(t *testing.T) {
 	}))
 	require.NoError(t, h.server.Sweep(t.Context()))
 	require.Equal(t, 1, h.kept())
-	_, _, err = h.server.blobs.Open(t.Context(), orphan.ID)
+	_, _, err = h.blobs.Open(t.Context(), orphan.ID)
 	require.Error(t, err)
 	require.Equal(t, "kept", string(h.do("GET", file("s", "f"), nil, nil).Body))
 }

@@ -168,6 +168,19 @@ func (s *Server) dropUnused(ctx context.Context, id string) {
 	}
 }
 
+// orphanAge is how old bytes without a file must be to be taken for a crash's:
+// an upload has its row within moments of its last byte.
+const orphanAge = time.Hour
+
+// sweepBlobs removes the bytes that a crash left without a file.
+func (s *Server) sweepBlobs(ctx context.Context) error {
+	removed, err := s.blobs.Sweep(ctx, time.Now().Add(-orphanAge), s.db.Read().UnknownBlobs)
+	if removed > 0 {
+		s.log.Info("removed bytes that no file has", "blobs", removed)
+	}
+	return err
+}
+
 // notStored says why bytes could not be stored.
 func (s *Server) notStored(err error) error {
 	switch {
