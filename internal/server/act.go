@@ -276,8 +276,7 @@ type recordedPage struct {
 // Fill implements [browser.Page].
 func (p recordedPage) Fill(ctx context.Context, ref browser.Ref, fill browser.Fill) error {
 	err := p.Page.Fill(ctx, ref, fill)
-	var refusal *bctrl.Error
-	if errors.As(err, &refusal) && refusal.Status == http.StatusForbidden {
+	if refusal, ok := errors.AsType[*bctrl.Error](err); ok && refusal.Status == http.StatusForbidden {
 		return p.s.recordRefusal(ctx, p.x, bctrl.UseVault, fill.Key, refusal)
 	}
 	return err

@@ -409,13 +409,15 @@ func errMounted(workspaces []string) *bctrl.Error {
 	if len(workspaces) > shown {
 		by += " and others"
 	}
-	e := conflict("ai.mounted", "workspaces mount this AI credential: "+by)
-	e.Hint = "take it out of their ai mount first, or delete it with force=true"
-	return e
+	return withHint(
+		conflict("ai.mounted", "workspaces mount this AI credential: "+by),
+		"take it out of their ai mount first, or delete it with force=true",
+	)
 }
 
 func errDisabled(id string) *bctrl.Error {
-	e := conflict("ai.disabled", "the AI credential "+id+" is disabled")
-	e.Hint = "enable it, or choose another"
-	return e
+	return withHint(
+		conflict("ai.disabled", "the AI credential "+id+" is disabled"),
+		"enable it, or choose another",
+	)
 }

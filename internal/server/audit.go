@@ -14,7 +14,10 @@ import (
 )
 
 func (s *Server) auditRoutes() []route {
-	filter := []string{"workspaceId", "runtimeId", "action", "object", "outcome", "decision", "capability", "credential", "since", "until", "after", "before"}
+	filter := []string{
+		"workspaceId", "runtimeId", "action", "object", "outcome", "decision", "capability", "credential",
+		"since", "until", "after", "before",
+	}
 	return []route{
 		endpoint("GET /v1/audit", access.AuditRead, s.listAudit, append(filter, "limit", "cursor")...),
 		endpoint("GET /v1/audit/verify", access.AuditRead, s.verifyAudit),

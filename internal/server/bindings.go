@@ -19,7 +19,8 @@ import (
 func (s *Server) bindingRoutes() []route {
 	filter := []string{"capability", "credential", "consumer", "scope", "workspaceId", "groupId"}
 	return []route{
-		endpoint("GET /v1/bindings", access.BindingRead, s.listBindings, append(slices.Clone(filter), "limit", "cursor")...),
+		endpoint("GET /v1/bindings", access.BindingRead, s.listBindings,
+			append(slices.Clone(filter), "limit", "cursor")...),
 		endpoint("PUT /v1/bindings", access.BindingWrite, s.putBinding),
 		endpoint("DELETE /v1/bindings", access.BindingWrite, s.deleteBinding, append(filter, "field")...),
 	}
@@ -27,7 +28,8 @@ func (s *Server) bindingRoutes() []route {
 
 // bindingRecord binds all that is said of a binding to its seal.
 func bindingRecord(org string, row store.Binding) seal.Record {
-	return sealOf("binding", org, row.UID, row.Version, row.Scope.WorkspaceID(), row.Scope.GroupID(), row.Target, row.Consumer, row.Field, row.Secret)
+	return sealOf("binding", org, row.UID, row.Version,
+		row.Scope.WorkspaceID(), row.Scope.GroupID(), row.Target, row.Consumer, row.Field, row.Secret)
 }
 
 // proveBinding holds a row to its seal.
@@ -154,9 +156,10 @@ func (s *Server) fieldOf(
 	switch {
 	case t.fields == nil: // any that a credential turns out to have
 	case key.Field == "":
-		e := invalid("bindings.field_needed", "field", "several secrets are used there: name the one to replace")
-		e.Hint = "it is one of " + strings.Join(t.fields, ", ")
-		return "", e
+		return "", withHint(
+			invalid("bindings.field_needed", "field", "several secrets are used there: name the one to replace"),
+			"it is one of "+strings.Join(t.fields, ", "),
+		)
 	case !slices.Contains(t.fields, key.Field):
 		return "", invalid("bindings.unknown_field", "field", "no secret of this name is used there")
 	}
@@ -277,7 +280,8 @@ func (s *Server) listBindings(ctx context.Context, rq *request, _ none) (list wi
 		return list, err
 	}
 	filter := store.BindingRange{After: after, Limit: limit + 1, Consumer: rq.query.Get("consumer")}
-	if filter.Target, err = bindingTarget(rq.query.Get("capability"), rq.query.Get("credential"), filter.Consumer, false); err != nil {
+	filter.Target, err = bindingTarget(rq.query.Get("capability"), rq.query.Get("credential"), filter.Consumer, false)
+	if err != nil {
 		return list, err
 	}
 	if filter.Scope, err = rq.queryScope("scope", "workspaceId", "groupId"); err != nil {

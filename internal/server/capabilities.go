@@ -39,9 +39,10 @@ func errNoCapability() *bctrl.Error {
 }
 
 func errBuiltin() *bctrl.Error {
-	e := conflict("capabilities.builtin", "the capability is one of the registry, which nobody changes")
-	e.Hint = "limit it with a policy, or make one with another name"
-	return e
+	return withHint(
+		conflict("capabilities.builtin", "the capability is one of the registry, which nobody changes"),
+		"limit it with a policy, or make one with another name",
+	)
 }
 
 func validCapability(id string) error {
@@ -326,7 +327,8 @@ func (s *Server) putCapabilityPolicy(
 			return in, err
 		}
 		row, err := tx.CapabilityPolicy(ctx, rq.caller.Org, id)
-		missing, limits := errors.Is(err, store.ErrNotFound), in.CallsPerMinute+len(in.Redact) > 0 || in.MaxRequestBytes+in.MaxResponseBytes > 0
+		missing := errors.Is(err, store.ErrNotFound)
+		limits := in.CallsPerMinute+len(in.Redact) > 0 || in.MaxRequestBytes+in.MaxResponseBytes > 0
 		switch {
 		case missing && !limits:
 			return in, nil

@@ -34,7 +34,8 @@ func (s *Server) checkCapability(id string, c capabilityMeta) error {
 	}
 	for i, m := range c.Methods {
 		if !slices.Contains(capabilityMethods, m) || slices.Contains(c.Methods[:i], m) {
-			p.add("capabilities.invalid_method", index("methods", i), "it is none of GET, HEAD, POST, PUT, PATCH and DELETE, or is there twice")
+			p.add("capabilities.invalid_method", index("methods", i),
+				"it is none of GET, HEAD, POST, PUT, PATCH and DELETE, or is there twice")
 		}
 	}
 	if len(c.Paths) == 0 {
@@ -42,7 +43,8 @@ func (s *Server) checkCapability(id string, c capabilityMeta) error {
 	}
 	for i, path := range c.Paths {
 		if !canonicalPath(path) {
-			p.add("capabilities.invalid_path", index("paths", i), "a path begins with a slash, has no empty, . or .. segment, and is not escaped")
+			p.add("capabilities.invalid_path", index("paths", i),
+				"a path begins with a slash, has no empty, . or .. segment, and is not escaped")
 		}
 	}
 	if c.Credential != "" && names.CredentialID(c.Credential) != nil {
@@ -58,7 +60,8 @@ func (s *Server) checkCapability(id string, c capabilityMeta) error {
 		p.name("credentials.invalid_host", "host", registry.Host(c.Host))
 	}
 	if found && len(p.list) == 0 && callsModel(known, c) {
-		p.add("capabilities.model_path", "paths", "it would permit calls of a language model, which are permitted by the ai mount alone")
+		p.add("capabilities.model_path", "paths",
+			"it would permit calls of a language model, which are permitted by the ai mount alone")
 	}
 	return p.err()
 }
@@ -142,8 +145,11 @@ func checkPolicy(c bctrl.CapabilityPolicy) error {
 	within("maxResponseBytes", c.MaxResponseBytes, maxPolicyBytes)
 	p.limit("redact", len(c.Redact), maxRedact)
 	for i, path := range c.Redact {
-		if len(path) > maxRedactBytes || slices.Contains(strings.Split(path, "."), "") || strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			p.add("capabilities.invalid_redact", index("redact", i), "it is the name of a field, or names with a dot between them")
+		isControl := func(r rune) bool { return r < ' ' || r == 0x7f }
+		if len(path) > maxRedactBytes || slices.Contains(strings.Split(path, "."), "") ||
+			strings.ContainsFunc(path, isControl) {
+			p.add("capabilities.invalid_redact", index("redact", i),
+				"it is the name of a field, or names with a dot between them")
 		}
 	}
 	return p.err()

@@ -61,14 +61,16 @@ func errCredentialExists() *bctrl.Error {
 
 func validBrokerCredentialID(id string) error {
 	if validCredentialID(id) != nil {
-		return invalid("credentials.invalid_id", "id", "not a credential id: a letter, then up to 63 letters, digits, - and _")
+		return invalid("credentials.invalid_id", "id",
+			"not a credential id: a letter, then up to 63 letters, digits, - and _")
 	}
 	return nil
 }
 
 // credentialRecord binds all that is said of a credential to its seal.
 func credentialRecord(org string, row store.Credential) seal.Record {
-	return sealOf("credential", org, row.UID, row.Version, row.ID, row.Provider, row.Scope.WorkspaceID(), row.Scope.GroupID(),
+	return sealOf("credential", org, row.UID, row.Version,
+		row.ID, row.Provider, row.Scope.WorkspaceID(), row.Scope.GroupID(),
 		strconv.FormatInt(row.Priority, 10), string(row.Meta))
 }
 
@@ -200,7 +202,8 @@ func (s *Server) insertCredential(
 	case err != nil:
 		return err
 	case alike >= maxAlike:
-		return conflict("credentials.too_many", "there are 100 credentials of this provider in the scope, which is as many as there can be")
+		return conflict("credentials.too_many",
+			"there are 100 credentials of this provider in the scope, which is as many as there can be")
 	}
 	row.UID, row.Version, row.CreatedAt = newID(), 0, store.Now()
 	if err := s.sealCredential(org, row, meta); err != nil {
@@ -238,7 +241,8 @@ func (sec secret) reaches(scope bctrl.Scope) bool {
 	if !sec.meta.AttachedOnly && overlap(sec.meta.Scope, scope) {
 		return true
 	}
-	return sec.meta.AttachedOnly && len(sec.meta.Attachments) == 0 || slices.ContainsFunc(sec.meta.Attachments, func(group bctrl.Scope) bool { return overlap(group, scope) })
+	return sec.meta.AttachedOnly && len(sec.meta.Attachments) == 0 ||
+		slices.ContainsFunc(sec.meta.Attachments, func(group bctrl.Scope) bool { return overlap(group, scope) })
 }
 
 // overlap reports whether some context sees both scopes.

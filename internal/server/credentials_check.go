@@ -17,10 +17,17 @@ const (
 )
 
 func errUnknownProvider(missing []string) *bctrl.Error {
-	e := invalid("credentials.unknown_provider", "provider", "the registry has no such provider, and the credential does not say how and where to authenticate")
-	e.Hint = "give auth and hosts, or name a provider of the registry"
+	e := withHint(
+		invalid("credentials.unknown_provider", "provider",
+			"the registry has no such provider, and the credential does not say how and where to authenticate"),
+		"give auth and hosts, or name a provider of the registry",
+	)
 	for _, field := range missing {
-		e.Problems = append(e.Problems, bctrl.Problem{Code: e.Code, Field: field, Hint: "required for a provider that the registry does not have"})
+		e.Problems = append(e.Problems, bctrl.Problem{
+			Code:  e.Code,
+			Field: field,
+			Hint:  "required for a provider that the registry does not have",
+		})
 	}
 	return e
 }
@@ -102,7 +109,8 @@ func fieldsOf(p *problems, in bctrl.CredentialCreate, required, optional []strin
 			p.add("credentials.secret_refs", "secretRefs", "secretRef and secretRefs are not given together")
 			return nil
 		case len(required) != 1:
-			p.add("credentials.field_needed", "secretRef", "the provider does not take exactly one secret: name the fields in secretRefs")
+			p.add("credentials.field_needed", "secretRef",
+				"the provider does not take exactly one secret: name the fields in secretRefs")
 			return nil
 		}
 		refs = map[string]string{required[0]: in.SecretRef}

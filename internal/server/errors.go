@@ -116,12 +116,11 @@ func gatewayTimeout(code, message string) *bctrl.Error {
 
 // badJSON names the field that a body got wrong, never its value.
 func badJSON(err error) error {
-	var refused *bctrl.Error // by a type's own UnmarshalJSON
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*bctrl.Error](err); ok { // by a type's own UnmarshalJSON
 		return refused
 	}
-	var e *strictjson.Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*strictjson.Error](err)
+	if !ok {
 		return err
 	}
 	area := "request."
@@ -140,16 +139,16 @@ var errAbandoned = timedOut("request.abandoned", "the request ended before it wa
 
 // asError turns any error into the one that is answered.
 func asError(err error) *bctrl.Error {
-	var e *bctrl.Error
-	var forged *store.ForgedError
-	var tooLong *http.MaxBytesError
-	switch {
-	case errors.As(err, &e):
+	if e, ok := errors.AsType[*bctrl.Error](err); ok {
 		return e
-	case errors.As(err, &forged):
+	}
+	if forged, ok := errors.AsType[*store.ForgedError](err); ok {
 		return errTampered(tamperedCode(forged.Kind))
-	case errors.As(err, &tooLong):
+	}
+	if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return tooLarge("request.too_large", "the body exceeds "+strconv.FormatInt(tooLong.Limit, 10)+" bytes")
+	}
+	switch {
 	case errors.Is(err, seal.ErrLocked):
 		return errLocked
 	case errors.Is(err, store.ErrFull):

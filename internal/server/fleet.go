@@ -140,7 +140,7 @@ func (s *Server) setRuntimeStatus(org, id string, status bctrl.RuntimeStatus, re
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // it has ended already
 	}
-	if row := (*store.ForgedError)(nil); errors.As(err, &row) {
+	if _, forged := errors.AsType[*store.ForgedError](err); forged {
 		s.log.Error("a runtime ended whose row was changed outside the server; the row is left as it is", "runtime", id)
 		err = nil
 	}

@@ -117,9 +117,10 @@ func endKey(ctx context.Context, tx *store.Tx, id string, ev *audit.Event) (wire
 		return wire.Key{}, err
 	}
 	if good == 1 && !subaccount {
-		e := conflict("keys.last", "this is the last key that is good")
-		e.Hint = "make another one first"
-		return wire.Key{}, e
+		return wire.Key{}, withHint(
+			conflict("keys.last", "this is the last key that is good"),
+			"make another one first",
+		)
 	}
 	k.RevokedAt = store.Now()
 	return describeKey(k), tx.RevokeAPIKey(ctx, ev.Org, id, k.RevokedAt)
@@ -192,7 +193,11 @@ func (o OfflineKeys) change(ctx context.Context, verb access.Verb, fn func(*stor
 func (o OfflineKeys) organization(ctx context.Context) (string, error) {
 	org, err := o.DB.Read().OperatorOrganization(ctx)
 	if errors.Is(err, store.ErrNotFound) {
-		return "", &bctrl.Error{Code: "keys.no_organization", Message: "the data directory has no organization", Hint: "bctrl serve makes it"}
+		return "", &bctrl.Error{
+			Code:    "keys.no_organization",
+			Message: "the data directory has no organization",
+			Hint:    "bctrl serve makes it",
+		}
 	}
 	return org.ID, err
 }

@@ -163,7 +163,8 @@ func (s *Server) postObject(w http.ResponseWriter, rq *request) error {
 		f.RuntimeID = rt.ID
 	}
 	rq.object = objectKey(f.Namespace, f.Path)
-	_, err = s.writeFile(rq.Context(), rq.caller.Org, f, newUpload(rq.Context(), w, form), func(fn fileChange) (bctrl.StorageObject, error) {
+	content := newUpload(rq.Context(), w, form)
+	_, err = s.writeFile(rq.Context(), rq.caller.Org, f, content, func(fn fileChange) (bctrl.StorageObject, error) {
 		return change(rq.Context(), s, rq, fn)
 	})
 	if err == nil {

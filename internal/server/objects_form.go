@@ -28,9 +28,10 @@ const (
 func readForm(rq *request) (*form, error) {
 	parts, err := rq.MultipartReader()
 	if err != nil {
-		e := invalid("request.content_type", "", "the body must be multipart/form-data")
-		e.Hint = "or send the bytes themselves: PUT /v1/storage/namespaces/{ns}/files/{path}"
-		return nil, e
+		return nil, withHint(
+			invalid("request.content_type", "", "the body must be multipart/form-data"),
+			"or send the bytes themselves: PUT /v1/storage/namespaces/{ns}/files/{path}",
+		)
 	}
 	f := &form{parts: parts, file: newFile{Source: bctrl.SourceUpload}}
 	given := map[string]string{}
@@ -48,7 +49,8 @@ func readForm(rq *request) (*form, error) {
 			return f, f.complete(given)
 		}
 		if _, twice := given[name]; twice || len(given) == maxFields {
-			return nil, invalid("storage.repeated_field", "", "a field of the form is given more than once, or there are too many")
+			return nil, invalid("storage.repeated_field", "",
+				"a field of the form is given more than once, or there are too many")
 		}
 		value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
 		if err != nil {
@@ -85,9 +87,10 @@ func (f *form) complete(given map[string]string) (err error) {
 		case "filename":
 			f.file.Filename = value
 		default:
-			e := invalid("storage.unknown_field", "", "the form has a field that is not one of an upload")
-			e.Hint = "it takes workspace, path, source, runtimeId, driver, target, filename and, last, file"
-			return e
+			return withHint(
+				invalid("storage.unknown_field", "", "the form has a field that is not one of an upload"),
+				"it takes workspace, path, source, runtimeId, driver, target, filename and, last, file",
+			)
 		}
 		if !utf8.ValidString(value) {
 			return notText(name)
@@ -103,9 +106,10 @@ func (f *form) complete(given map[string]string) (err error) {
 // errFieldMissing is the refusal of a form that lacks a field, or has it where
 // it comes too late.
 func errFieldMissing(field string) error {
-	e := invalid("storage.field_missing", field, "the form has no "+field+" before its file")
-	e.Hint = "send every field before the file, which is not held back for them"
-	return e
+	return withHint(
+		invalid("storage.field_missing", field, "the form has no "+field+" before its file"),
+		"send every field before the file, which is not held back for them",
+	)
 }
 
 // Read implements [io.Reader] over the file. Its end is the end of the form,
@@ -117,9 +121,10 @@ func (f *form) Read(p []byte) (int, error) {
 	}
 	_, err = f.parts.NextPart()
 	if err == nil {
-		e := invalid("storage.field_after_file", "", "the form goes on after its file")
-		e.Hint = "send every field before the file, which is not held back for them"
-		return n, e
+		return n, withHint(
+			invalid("storage.field_after_file", "", "the form goes on after its file"),
+			"send every field before the file, which is not held back for them",
+		)
 	}
 	return n, err
 }

@@ -78,8 +78,10 @@ func (s *Server) listProfiles(ctx context.Context, rq *request, _ none) (wire.Li
 		rows: func(after string, limit int) ([]store.Profile, error) {
 			return s.db.Read().Profiles(ctx, rq.caller.Org, after, limit)
 		},
-		cursor:   func(p store.Profile) string { return p.ID },
-		describe: func(p store.Profile) (bctrl.BrowserProfile, error) { return s.describeProfile(ctx, rq.caller.Org, p) },
+		cursor: func(p store.Profile) string { return p.ID },
+		describe: func(p store.Profile) (bctrl.BrowserProfile, error) {
+			return s.describeProfile(ctx, rq.caller.Org, p)
+		},
 	}.page(s, rq)
 }
 

@@ -30,9 +30,10 @@ func (s *Server) pin(name string) (provider, field string) {
 // it may have. It is called before the secret itself is stored, in the same
 // transaction; ev is the event of that.
 func (s *Server) provision(ctx context.Context, tx *store.Tx, org string, sec secret, ev audit.Event) error {
-	secrets, complete, err := s.secretsFor(ctx, tx.Queries, org, sec.meta.Provider, sec.meta.Scope, func(rows []store.Secret) []store.Secret {
+	withIt := func(rows []store.Secret) []store.Secret {
 		return append(slices.DeleteFunc(rows, func(r store.Secret) bool { return r.ID == sec.row.ID }), sec.row)
-	})
+	}
+	secrets, complete, err := s.secretsFor(ctx, tx.Queries, org, sec.meta.Provider, sec.meta.Scope, withIt)
 	if err != nil || !complete || secrets[sec.meta.Field] != sec.row.ID {
 		return err
 	}
@@ -50,7 +51,8 @@ func (s *Server) provision(ctx context.Context, tx *store.Tx, org string, sec se
 	if row.ID, err = s.provisionedID(ctx, tx.Queries, org, row.Scope, row.Provider); err != nil {
 		return err
 	}
-	if err := s.insertCredential(ctx, tx, org, &row, credentialMeta{Secrets: secrets, Enabled: true, Provisioned: true}); err != nil {
+	meta := credentialMeta{Secrets: secrets, Enabled: true, Provisioned: true}
+	if err := s.insertCredential(ctx, tx, org, &row, meta); err != nil {
 		return err
 	}
 	ev.Action = string(access.CredentialWrite)
@@ -66,10 +68,11 @@ func (s *Server) unprovision(ctx context.Context, tx *store.Tx, org, secretID st
 	if err != nil {
 		return err
 	}
+	withoutIt := func(rows []store.Secret) []store.Secret {
+		return slices.DeleteFunc(rows, func(r store.Secret) bool { return r.ID == secretID })
+	}
 	for _, row := range made {
-		secrets, complete, err := s.secretsFor(ctx, tx.Queries, org, row.Provider, row.Scope, func(rows []store.Secret) []store.Secret {
-			return slices.DeleteFunc(rows, func(r store.Secret) bool { return r.ID == secretID })
-		})
+		secrets, complete, err := s.secretsFor(ctx, tx.Queries, org, row.Provider, row.Scope, withoutIt)
 		switch {
 		case err != nil:
 			return err
@@ -120,10 +123,11 @@ func (s *Server) reprovision(
 
 // secretsFor are the ids by field of the secrets of a scope that a provider's
 // credential is made of, and whether they are all that it needs. What a secret is
-// there its name says, which no other of the scope has. change is what the transaction is about to do to the
-// secrets that are pinned to the provider.
+// there its name says, which no other of the scope has. change is what the
+// transaction is about to do to the secrets that are pinned to the provider.
 func (s *Server) secretsFor(
-	ctx context.Context, q store.Queries, org, provider string, scope bctrl.Scope, change func([]store.Secret) []store.Secret,
+	ctx context.Context, q store.Queries, org, provider string, scope bctrl.Scope,
+	change func([]store.Secret) []store.Secret,
 ) (secrets map[string]string, complete bool, err error) {
 	p, known := s.registry.Provider(provider)
 	if !known {
@@ -136,7 +140,7 @@ func (s *Server) secretsFor(
 	byField := map[string]string{}
 	for _, row := range change(rows) {
 		sec, err := s.openSecret(org, row)
-		if e := (*bctrl.Error)(nil); errors.As(err, &e) && e.Code == codeSecretTampered {
+		if e, ok := errors.AsType[*bctrl.Error](err); ok && e.Code == codeSecretTampered {
 			continue
 		}
 		if err != nil {

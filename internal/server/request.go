@@ -128,7 +128,8 @@ func (rq *request) integer(name string, def, low, high int64) (int64, error) {
 	}
 	n, err := strconv.ParseInt(rq.query.Get(name), 10, 64)
 	if err != nil || n < low || n > high {
-		return 0, invalid("request.parameter", name, name+" must be a whole number from "+strconv.FormatInt(low, 10)+" to "+strconv.FormatInt(high, 10))
+		return 0, invalid("request.parameter", name, name+" must be a whole number from "+
+			strconv.FormatInt(low, 10)+" to "+strconv.FormatInt(high, 10))
 	}
 	return n, nil
 }

@@ -72,7 +72,8 @@ func (s *Server) declareRuntime(
 	if in.Kind != bctrl.KindBrowser {
 		p.add("runtimes.unknown_kind", "kind", "kind must be browser")
 	}
-	if !slices.Contains([]bctrl.Driver{bctrl.DriverStagehand, bctrl.DriverPlaywright, bctrl.DriverPuppeteer}, in.Driver) {
+	drivers := []bctrl.Driver{bctrl.DriverStagehand, bctrl.DriverPlaywright, bctrl.DriverPuppeteer}
+	if !slices.Contains(drivers, in.Driver) {
 		p.add("runtimes.unknown_driver", "driver", "driver must be stagehand, playwright or puppeteer")
 	}
 	checkLaunch(&p, in.Launch)
@@ -206,7 +207,9 @@ func (s *Server) notStarted(m *member, err error) error {
 	if errors.Is(err, browser.ErrNoSandbox) {
 		refusal.Hint = browser.ErrNoSandbox.Error() // of the machine in general, not of this one
 	}
-	errors.As(err, &refusal)
+	if e, ok := errors.AsType[*bctrl.Error](err); ok {
+		refusal = e
+	}
 	return errors.Join(refusal, s.setRuntimeStatus(m.org, m.id, bctrl.RuntimeFailed, refusal.Message))
 }
 
@@ -337,7 +340,9 @@ func (s *Server) workspaceOf(ctx context.Context, rq *request) (store.Workspace,
 
 // runtimeOf authorises and reads the runtime that the path names.
 func (s *Server) runtimeOf(ctx context.Context, rq *request) (rt store.Runtime, ws store.Workspace, err error) {
-	alias, err := rq.path("alias", func(v string) error { return invalidName("runtimes.invalid_alias", "alias", names.Name(v)) })
+	alias, err := rq.path("alias", func(v string) error {
+		return invalidName("runtimes.invalid_alias", "alias", names.Name(v))
+	})
 	if err != nil {
 		return rt, ws, err
 	}

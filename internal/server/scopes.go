@@ -28,8 +28,8 @@ func storedScope(ctx context.Context, q store.Queries, org string, scope bctrl.S
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		e := notFound("scope.workspace_not_found", "there is no workspace with this id or name")
-		e.Field, e.Hint = "scope.workspaceId", "bctrl workspace list shows those that there are, bctrl workspace create makes one"
-		return bctrl.Scope{}, e
+		return bctrl.Scope{}, withHint(withField(e, "scope.workspaceId"),
+			"bctrl workspace list shows those that there are, bctrl workspace create makes one")
 	case err != nil:
 		return bctrl.Scope{}, err
 	case scope.Type() == bctrl.ScopeGroup:

@@ -40,7 +40,8 @@ func withoutKey() []string {
 		"GET /v1/audit", "GET /v1/audit/export", "GET /v1/audit/stream",
 		"GET /v1/vault", "GET /v1/browser-profiles", "GET /v1/browser-profiles/{id}",
 		"GET /v1/workspaces", "GET /v1/workspaces/{id}", "GET /v1/workspaces/{id}/state",
-		"GET /v1/workspaces/{id}/runtimes", "GET /v1/workspaces/{id}/runtimes/{alias}", "POST /v1/workspaces/{id}/runtimes/{alias}/explain",
+		"GET /v1/workspaces/{id}/runtimes", "GET /v1/workspaces/{id}/runtimes/{alias}",
+		"POST /v1/workspaces/{id}/runtimes/{alias}/explain",
 		"POST /v1/workspaces/{id}/runtimes/{alias}/stop",
 		"GET /v1/operations/{id}", "POST /v1/operations/{id}/wait", "POST /v1/operations/{id}/cancel",
 	}
@@ -163,21 +164,22 @@ func (s *Server) rotateSeal(ctx context.Context, rq *request, in wire.SealKey) (
 		return out, err
 	}
 	rq.object, rq.recorded = "rotate", true
+	answered := func(ctx context.Context, write func(*store.Tx) error) error {
+		return s.db.Write(ctx, func(tx *store.Tx) error {
+			if err := write(tx); err != nil {
+				return err
+			}
+			if out, err = s.custody.Status(ctx, tx.Queries); err != nil {
+				return err
+			}
+			if rq.answer, err = encodeAnswer(out); err != nil {
+				return err
+			}
+			return s.save(ctx, tx, rq, http.StatusOK, rq.answer)
+		})
+	}
 	err = s.use(ctx, rq.event(), func() error {
-		return s.sealError(rq, s.custody.Rotate(ctx, given, func(ctx context.Context, write func(*store.Tx) error) error {
-			return s.db.Write(ctx, func(tx *store.Tx) error {
-				if err := write(tx); err != nil {
-					return err
-				}
-				if out, err = s.custody.Status(ctx, tx.Queries); err != nil {
-					return err
-				}
-				if rq.answer, err = encodeAnswer(out); err != nil {
-					return err
-				}
-				return s.save(ctx, tx, rq, http.StatusOK, rq.answer)
-			})
-		}))
+		return s.sealError(rq, s.custody.Rotate(ctx, given, answered))
 	})
 	return out, err
 }
@@ -189,7 +191,8 @@ func (s *Server) givenKey(in wire.SealKey) (bctrl.Secret, error) {
 		return bctrl.Secret{}, invalid("seal.key_not_taken", "key", "the server's key is made of a passphrase")
 	}
 	if !byPassphrase && !in.Passphrase.IsZero() {
-		return bctrl.Secret{}, invalid("seal.passphrase_not_taken", "passphrase", "the server's key is not made of a passphrase")
+		return bctrl.Secret{}, invalid("seal.passphrase_not_taken", "passphrase",
+			"the server's key is not made of a passphrase")
 	}
 	if byPassphrase {
 		return bctrl.NewSecret(in.Passphrase.Reveal()), nil
@@ -213,7 +216,8 @@ func (s *Server) sealError(rq *request, err error) error {
 	case errors.Is(err, custody.ErrPassphraseNeeded):
 		return invalid("seal.passphrase_required", "passphrase", "the passphrase is missing")
 	case errors.Is(err, custody.ErrKeyNeeded):
-		return invalid("seal.key_required", "key", "the text of the new key is missing: the server cannot put it into its environment")
+		return invalid("seal.key_required", "key",
+			"the text of the new key is missing: the server cannot put it into its environment")
 	case errors.Is(err, custody.ErrNotTaken):
 		return invalid("seal.key_not_taken", "key", "the server makes the new key itself, for its key file")
 	case errors.Is(err, custody.ErrSameKey):

@@ -111,9 +111,10 @@ func (s *Server) fitsWhereUsed(ctx context.Context, q store.Queries, org, id, pr
 	}
 	next := secret{meta: secretMeta{Provider: provider, Field: field}}
 	refused := func(user string) error {
-		e := conflict("secrets.in_use", "the new name is "+provider+"'s, to which the secret would be pinned, and "+user+" uses it for something else")
-		e.Field, e.Hint = "name", "delete that first or give it another secret, or choose a name that no provider has"
-		return e
+		e := conflict("secrets.in_use", "the new name is "+provider+
+			"'s, to which the secret would be pinned, and "+user+" uses it for something else")
+		return withHint(withField(e, "name"),
+			"delete that first or give it another secret, or choose a name that no provider has")
 	}
 	credentials, err := q.CredentialsOfSecret(ctx, org, id)
 	if err != nil {
@@ -194,7 +195,8 @@ func (s *Server) attachSecret(ctx context.Context, rq *request, _ none) (bctrl.S
 			return false, nil
 		}
 		if len(sec.meta.Attachments) >= maxAttachments {
-			return false, conflict("secrets.too_many_attachments", "the secret is attached to as many groups as one can be")
+			return false, conflict("secrets.too_many_attachments",
+				"the secret is attached to as many groups as one can be")
 		}
 		sec.meta.Attachments = append(sec.meta.Attachments, to)
 		return true, nil

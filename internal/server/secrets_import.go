@@ -49,7 +49,8 @@ func (s *Server) importSecrets(
 				return out, err
 			}
 			if seen[sec.row.ID] {
-				return out, lineProblem(e.Line, "secrets.duplicate_name", "an earlier line has the same secret, perhaps by another of its names")
+				return out, lineProblem(e.Line, "secrets.duplicate_name",
+					"an earlier line has the same secret, perhaps by another of its names")
 			}
 			seen[sec.row.ID] = true
 			one := *ev
@@ -107,14 +108,15 @@ func (s *Server) importSecret(
 // checkedLines reads the lines of an import, and refuses what no secret can be.
 func checkedLines(text wire.Value) ([]envfile.Entry, error) {
 	entries, err := envfile.Parse(text.Reveal())
-	if e := (*envfile.Error)(nil); errors.As(err, &e) {
+	if e, ok := errors.AsType[*envfile.Error](err); ok {
 		return nil, lineProblem(e.Line, "secrets.malformed_line", e.Reason)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if len(entries) > maxImport {
-		return nil, invalid("request.too_long", "text", "text has more than "+strconv.Itoa(maxImport)+" lines with a name")
+		return nil, invalid("request.too_long", "text",
+			"text has more than "+strconv.Itoa(maxImport)+" lines with a name")
 	}
 	names := map[string]bool{}
 	for _, e := range entries {
@@ -122,7 +124,8 @@ func checkedLines(text wire.Value) ([]envfile.Entry, error) {
 		case bctrl.ValidSecretName(e.Name) != nil:
 			return nil, lineProblem(e.Line, "secrets.invalid_name", asError(bctrl.ValidSecretName(e.Name)).Message)
 		case len(e.Value) > maxSecretValue:
-			return nil, lineProblem(e.Line, "request.too_long", "the value is over its limit of "+strconv.Itoa(maxSecretValue))
+			return nil, lineProblem(e.Line, "request.too_long",
+				"the value is over its limit of "+strconv.Itoa(maxSecretValue))
 		case names[e.Name]:
 			return nil, lineProblem(e.Line, "secrets.duplicate_name", "an earlier line has the same name")
 		}

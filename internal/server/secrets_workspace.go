@@ -61,13 +61,15 @@ func (s *Server) detachFrom(
 	ctx context.Context, tx *store.Tx, org, workspace string, row store.Secret, ev audit.Event,
 ) error {
 	sec, err := s.openSecret(org, row)
-	if e := (*bctrl.Error)(nil); errors.As(err, &e) && e.Code == codeSecretTampered {
+	if e, ok := errors.AsType[*bctrl.Error](err); ok && e.Code == codeSecretTampered {
 		return nil // it is used nowhere, and must not keep the workspace
 	}
 	if err != nil {
 		return err
 	}
-	sec.meta.Attachments = slices.DeleteFunc(sec.meta.Attachments, func(to bctrl.Scope) bool { return to.WorkspaceID() == workspace })
+	sec.meta.Attachments = slices.DeleteFunc(sec.meta.Attachments, func(to bctrl.Scope) bool {
+		return to.WorkspaceID() == workspace
+	})
 	if err := s.writeSecret(ctx, tx, org, &sec); err != nil {
 		return err
 	}

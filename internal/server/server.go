@@ -92,7 +92,11 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		unlocks:   newUnlocks(),
 		verifying: make(chan struct{}, 1),
 
-		broker:   broker.New(broker.Config{Egress: cfg.Egress, RootCAs: cfg.ProviderRoots, Instead: cfg.ProviderInstead}),
+		broker: broker.New(broker.Config{
+			Egress:  cfg.Egress,
+			RootCAs: cfg.ProviderRoots,
+			Instead: cfg.ProviderInstead,
+		}),
 		browsers: cfg.Browsers,
 		profiles: cfg.ProfileDir,
 		egress:   cfg.Egress,

@@ -56,7 +56,8 @@ func (s *Server) parseStep(field string, w wire.Step[bctrl.Mounts]) (st step, er
 		st.timeout = 30 * time.Second
 		st.run, err = parseArgs(field, w.Args, checkScreenshot, s.screenshot)
 	default:
-		return st, invalid("executions.unknown_call", field+".call", "call must be stagehand.act, page.goto or page.screenshot")
+		return st, invalid("executions.unknown_call", field+".call",
+			"call must be stagehand.act, page.goto or page.screenshot")
 	}
 	if err != nil {
 		return st, err
@@ -64,7 +65,8 @@ func (s *Server) parseStep(field string, w wire.Step[bctrl.Mounts]) (st step, er
 	if w.TimeoutMs != 0 {
 		st.timeout = time.Duration(w.TimeoutMs) * time.Millisecond
 		if w.TimeoutMs < 1 || w.TimeoutMs > maxStepTimeout.Milliseconds() {
-			return st, invalid("executions.timeout", field+".timeoutMs", "timeoutMs must be 1 to "+strconv.FormatInt(maxStepTimeout.Milliseconds(), 10))
+			return st, invalid("executions.timeout", field+".timeoutMs",
+				"timeoutMs must be 1 to "+strconv.FormatInt(maxStepTimeout.Milliseconds(), 10))
 		}
 	}
 	return st, nil

@@ -26,7 +26,8 @@ func (s *Server) storageRoutes() []route {
 		raw("HEAD "+file, bctrl.GetStorage, s.getStorageFile),
 		endpoint("DELETE "+file, bctrl.DeleteStorage, s.deleteStorageFile),
 		endpoint("GET "+file+"/download-url", bctrl.SignStorage, s.signStorageFile, "ttlMs"),
-		endpoint("GET "+namespace+"/browse", bctrl.ListStorage, s.browseStorage, "prefix", "delimiter", "limit", "cursor"),
+		endpoint("GET "+namespace+"/browse", bctrl.ListStorage, s.browseStorage,
+			"prefix", "delimiter", "limit", "cursor"),
 	}
 }
 
@@ -71,7 +72,8 @@ func (s *Server) putStorageFile(w http.ResponseWriter, rq *request) error {
 		return err
 	}
 	if rq.Header.Get("Content-Encoding") != "" || rq.Header.Get("Content-Range") != "" {
-		return invalid("storage.partial_upload", "", "a file is uploaded whole and as it is: without Content-Range and Content-Encoding")
+		return invalid("storage.partial_upload", "",
+			"a file is uploaded whole and as it is: without Content-Range and Content-Encoding")
 	}
 	f := newFile{
 		Namespace:   namespace,
@@ -90,7 +92,8 @@ func (s *Server) putStorageFile(w http.ResponseWriter, rq *request) error {
 	if rq.ContentLength > s.maxFile {
 		return s.tooLarge()
 	}
-	_, err = s.writeFile(rq.Context(), rq.caller.Org, f, newUpload(rq.Context(), w, rq.Body), func(fn fileChange) (bctrl.StorageObject, error) {
+	content := newUpload(rq.Context(), w, rq.Body)
+	_, err = s.writeFile(rq.Context(), rq.caller.Org, f, content, func(fn fileChange) (bctrl.StorageObject, error) {
 		return change(rq.Context(), s, rq, fn)
 	})
 	if err == nil {

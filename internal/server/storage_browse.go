@@ -32,12 +32,17 @@ func (s *Server) browseStorage(ctx context.Context, rq *request, _ none) (out bc
 	if err := s.authorize(rq, namespace); err != nil {
 		return out, err
 	}
-	items, err := s.browse(ctx, rq.caller.Org, namespace, delimiter, store.PathRange{Prefix: prefix, After: after, Limit: limit + 1})
+	asked := store.PathRange{Prefix: prefix, After: after, Limit: limit + 1}
+	items, err := s.browse(ctx, rq.caller.Org, namespace, delimiter, asked)
 	if err != nil {
 		return out, err
 	}
 	items, next := pageOf(items, limit, func(i bctrl.StorageItem) string { return i.Path })
-	out = bctrl.BrowsePage{Files: []bctrl.StorageObject{}, Folders: []bctrl.StorageFolder{}, NextCursor: bctrl.Cursor(next)}
+	out = bctrl.BrowsePage{
+		Files:      []bctrl.StorageObject{},
+		Folders:    []bctrl.StorageFolder{},
+		NextCursor: bctrl.Cursor(next),
+	}
 	for _, item := range items {
 		if item.File != nil {
 			out.Files = append(out.Files, *item.File)
@@ -74,7 +79,11 @@ func (s *Server) browse(
 			found = found[1:]
 			continue
 		}
-		f := bctrl.StorageFolder{Path: folders[0].Path, FileCount: folders[0].FileCount, TotalBytes: folders[0].TotalBytes}
+		f := bctrl.StorageFolder{
+			Path:       folders[0].Path,
+			FileCount:  folders[0].FileCount,
+			TotalBytes: folders[0].TotalBytes,
+		}
 		items = append(items, bctrl.StorageItem{Path: f.Path, Folder: &f})
 		folders = folders[1:]
 	}

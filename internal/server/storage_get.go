@@ -93,7 +93,9 @@ func serveContent(w http.ResponseWriter, r *http.Request, o store.Object, conten
 		}
 		return nil
 	}
-	for _, name := range []string{"Content-Disposition", "ETag", "Repr-Digest", wire.HeaderObject, "Accept-Ranges", "Content-Length"} {
+	for _, name := range []string{
+		"Content-Disposition", "ETag", "Repr-Digest", wire.HeaderObject, "Accept-Ranges", "Content-Length",
+	} {
 		h.Del(name)
 	}
 	if cw.refused == http.StatusPreconditionFailed {

@@ -100,7 +100,8 @@ func (s *Server) writeFile(
 	unused := bytes.ID
 	defer func() { s.dropUnused(ctx, unused) }()
 	if f.SHA256 != nil && string(f.SHA256) != string(bytes.SHA256[:]) {
-		return out, invalid("storage.digest_mismatch", "", "the content does not have the SHA-256 that was sent with it: nothing was stored")
+		return out, invalid("storage.digest_mismatch", "",
+			"the content does not have the SHA-256 that was sent with it: nothing was stored")
 	}
 	o := store.Object{
 		ID:          newID(),
@@ -293,7 +294,7 @@ func (u upload) Read(p []byte) (int, error) {
 		return n, why
 	}
 	_ = u.conn.SetReadDeadline(time.Time{})
-	if e := (*bctrl.Error)(nil); err != io.EOF && !errors.As(err, &e) {
+	if _, refused := errors.AsType[*bctrl.Error](err); err != io.EOF && !refused {
 		err = timedOut("storage.incomplete_upload", "the upload broke off: nothing was stored")
 	}
 	return n, err
@@ -309,7 +310,8 @@ func digestOf(h http.Header) ([]byte, error) {
 				continue
 			}
 			sum, err := base64.StdEncoding.DecodeString(strings.Trim(value, ":"))
-			if err != nil || len(sum) != sha256.Size || len(value) < 2 || value[0] != ':' || value[len(value)-1] != ':' {
+			if err != nil || len(sum) != sha256.Size ||
+				len(value) < 2 || value[0] != ':' || value[len(value)-1] != ':' {
 				return nil, invalid("storage.invalid_digest", name, name+" must be sha-256=:<base64>:")
 			}
 			return sum, nil
@@ -334,9 +336,13 @@ func (f newFile) check() error {
 		p.add("storage.invalid_filename", "filename", "the file name must be one segment of a storage path")
 	}
 	if f.ContentType != "" && !plainContentType(f.ContentType) {
-		p.add("storage.invalid_content_type", "Content-Type", "the content type must be type/subtype with parameters, in ASCII")
+		p.add("storage.invalid_content_type", "Content-Type",
+			"the content type must be type/subtype with parameters, in ASCII")
 	}
-	if !slices.Contains([]bctrl.StorageSource{bctrl.SourceUpload, bctrl.SourceDownload, bctrl.SourceScreenshot, bctrl.SourceRecording}, f.Source) {
+	sources := []bctrl.StorageSource{
+		bctrl.SourceUpload, bctrl.SourceDownload, bctrl.SourceScreenshot, bctrl.SourceRecording,
+	}
+	if !slices.Contains(sources, f.Source) {
 		p.add("storage.invalid_source", "source", "the source must be upload, download, screenshot or recording")
 	}
 	if f.RuntimeID != "" && names.CanonicalUUID(f.RuntimeID) != nil {

@@ -138,7 +138,9 @@ func (s *strangers) limiter(address string, now time.Time) *rate.Limiter {
 		return l
 	}
 	if len(s.addresses) >= maxStrangers {
-		maps.DeleteFunc(s.addresses, func(_ string, l *rate.Limiter) bool { return l.TokensAt(now) >= float64(l.Burst()) })
+		maps.DeleteFunc(s.addresses, func(_ string, l *rate.Limiter) bool {
+			return l.TokensAt(now) >= float64(l.Burst())
+		})
 	}
 	if len(s.addresses) >= maxStrangers {
 		return s.rest

@@ -155,9 +155,10 @@ func (s *Server) deleteSubaccount(ctx context.Context, rq *request, _ none) (non
 			return none{}, err
 		}
 		if holds && !force {
-			e := conflict("subaccounts.not_empty", "the subaccount holds data")
-			e.Hint = "delete what it holds first, or all of it with force=true"
-			return none{}, e
+			return none{}, withHint(
+				conflict("subaccounts.not_empty", "the subaccount holds data"),
+				"delete what it holds first, or all of it with force=true",
+			)
 		}
 		return none{}, closeSubaccount(ctx, tx, rq.caller.Org, id, rq.event())
 	})

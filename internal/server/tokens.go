@@ -78,7 +78,8 @@ func (s *Server) mintToken(
 		if err != nil {
 			return wire.NewToken{}, err
 		}
-		return wire.NewToken{Token: wire.NewValue(text), ID: row.ID, ExpiresAt: row.ExpiresAt}, tx.InsertRuntimeToken(ctx, rq.caller.Org, row)
+		made := wire.NewToken{Token: wire.NewValue(text), ID: row.ID, ExpiresAt: row.ExpiresAt}
+		return made, tx.InsertRuntimeToken(ctx, rq.caller.Org, row)
 	})
 }
 
@@ -90,7 +91,9 @@ func (s *Server) tokenText(
 		return "", err
 	}
 	var head token.Head
-	for id, into := range map[string]*uuid.UUID{row.ID: &head.ID, org: &head.Organization, row.RuntimeID: &head.Runtime} {
+	for id, into := range map[string]*uuid.UUID{
+		row.ID: &head.ID, org: &head.Organization, row.RuntimeID: &head.Runtime,
+	} {
 		if *into, err = uuid.Parse(id); err != nil {
 			return "", err
 		}
@@ -101,9 +104,10 @@ func (s *Server) tokenText(
 	}
 	t, err := token.New(root, head, row.ExpiresAt, text)
 	if errors.Is(err, token.ErrTooLong) {
-		e := invalid("tokens.too_long", "mounts", "the token would exceed "+"4096 bytes")
-		e.Hint = "name prefixes instead of keys, or narrow the runtime when it is launched"
-		return "", e
+		return "", withHint(
+			invalid("tokens.too_long", "mounts", "the token would exceed 4096 bytes"),
+			"name prefixes instead of keys, or narrow the runtime when it is launched",
+		)
 	}
 	if err != nil {
 		return "", err

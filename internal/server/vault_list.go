@@ -45,13 +45,14 @@ func (s *Server) listVault(ctx context.Context, rq *request, _ none) (any, error
 		}
 		return entryPage(rows, limit)
 	}
-	rows, err := gather(ranges, filter, rq.caller, func(k string) string { return k }, func(r store.VaultRange) ([]string, error) {
+	itself := func(key string) string { return key }
+	rows, err := gather(ranges, filter, rq.caller, itself, func(r store.VaultRange) ([]string, error) {
 		return s.db.Read().VaultKeys(ctx, rq.caller.Org, r)
 	})
 	if err != nil {
 		return nil, err
 	}
-	rows, next := pageOf(rows, limit, func(k string) string { return k })
+	rows, next := pageOf(rows, limit, itself)
 	return wire.List[string]{Plural: wire.VaultKeys, Items: rows, NextCursor: next}, nil
 }
 
@@ -112,7 +113,8 @@ func parseVaultMeta(e store.VaultEntry) (meta vaultMeta, err error) {
 // gather reads ranges in order until the filter's limit is reached, leaving
 // out what the caller may not list.
 func gather[T any](
-	ranges []store.VaultRange, filter store.VaultRange, c access.Caller, key func(T) string, read func(store.VaultRange) ([]T, error),
+	ranges []store.VaultRange, filter store.VaultRange, c access.Caller,
+	key func(T) string, read func(store.VaultRange) ([]T, error),
 ) ([]T, error) {
 	var out []T
 	for _, r := range ranges {

@@ -212,7 +212,8 @@ func (s *Server) deleteWorkspace(ctx context.Context, rq *request, _ none) (none
 		}
 		for _, rt := range live {
 			ev := rq.event()
-			ev.Action, ev.Object, ev.Workspace, ev.Group, ev.Runtime = string(access.RuntimeStop), rt.ID, ws.ID, rt.Group, rt.ID
+			ev.Action, ev.Object = string(access.RuntimeStop), rt.ID
+			ev.Workspace, ev.Group, ev.Runtime = ws.ID, rt.Group, rt.ID
 			if err := s.use(ctx, ev, func() error { return s.stopRuntime(ctx, rt.ID) }); err != nil {
 				return none{}, err
 			}
