@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/bctrl-go/bctrl/internal/body"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -62,7 +63,7 @@ func (x *exchange) unanswered(ctx context.Context, err error) error {
 	case errors.Is(err, errTooLong):
 		e.Status, e.Code, e.Retryable = http.StatusRequestEntityTooLarge, "transport.answer_too_large", false
 		e.Message = fmt.Sprintf("the answer is longer than %d MiB", x.r.longest()>>20)
-	case errors.Is(err, errSource):
+	case errors.Is(err, body.ErrUnreadable):
 		e.Status, e.Code, e.Message, e.Retryable = http.StatusBadRequest, "request.unreadable_body", e.cause.Error(), false
 	default:
 		e.Message = "no answer from the server: " + e.cause.Error()

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/bctrl-go/bctrl/internal/body"
 )
 
 // CallOption changes one call. Every CallOption is also an [UploadOption], an
@@ -118,7 +120,7 @@ type request struct {
 	header http.Header
 	as     *limits // the runtime to act as; nil acts as the caller
 	in     any     // encoded as JSON unless nil
-	body   *source
+	body   *body.Source
 	out    any  // decoded from JSON unless nil
 	safe   bool // a POST that changes nothing and needs no Idempotency-Key
 	slow   bool // not bounded by the client's timeout

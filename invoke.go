@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/bctrl-go/bctrl/internal/body"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -204,7 +205,7 @@ func (inv Invocation) request(as *limits, opts []CallOption) (*request, error) {
 }
 
 // parts makes a body of the invocation and what it sends, none of which is held.
-func (inv Invocation) parts(in wire.Invocation[Scope]) (*source, http.Header, error) {
+func (inv Invocation) parts(in wire.Invocation[Scope]) (*body.Source, http.Header, error) {
 	var pieces []io.Reader
 	var frame bytes.Buffer // what stands between the contents
 	w := multipart.NewWriter(&frame)
@@ -229,7 +230,7 @@ func (inv Invocation) parts(in wire.Invocation[Scope]) (*source, http.Header, er
 	}
 	if inv.RawBody != nil {
 		h := wire.PartHeader("body", "", "")
-		if size := sourceOf(inv.RawBody).size; size >= 0 {
+		if size := body.Of(inv.RawBody).Size; size >= 0 {
 			h.Set("Content-Length", strconv.FormatInt(size, 10)) // some providers want to know
 		}
 		err = part(h, inv.RawBody)
@@ -251,7 +252,7 @@ func (inv Invocation) parts(in wire.Invocation[Scope]) (*source, http.Header, er
 		err = w.Close()
 	}
 	pieces = append(pieces, &frame)
-	return sourceOf(onlyReader{io.MultiReader(pieces...)}), http.Header{"Content-Type": {w.FormDataContentType()}}, err
+	return body.Of(onlyReader{io.MultiReader(pieces...)}), http.Header{"Content-Type": {w.FormDataContentType()}}, err
 }
 
 // onlyReader hides that a reader could do more.

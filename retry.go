@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/bctrl-go/bctrl/internal/body"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -24,7 +25,7 @@ func (x *exchange) again(ctx context.Context, resp *http.Response, err error) (b
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	if x.r.once || !x.passing(resp, err) || !x.r.body.replayable() {
+	if x.r.once || !x.passing(resp, err) || !x.r.body.Replayable() {
 		return false, err
 	}
 	wait := x.t.pause(max(x.attempts-1, 0), resp)
@@ -39,7 +40,7 @@ func (x *exchange) again(ctx context.Context, resp *http.Response, err error) (b
 func (x *exchange) passing(resp *http.Response, err error) bool {
 	if err != nil {
 		var untrusted *tls.CertificateVerificationError
-		return !errors.Is(err, errTooLong) && !errors.Is(err, errSource) && !errors.As(err, &untrusted)
+		return !errors.Is(err, errTooLong) && !errors.Is(err, body.ErrUnreadable) && !errors.As(err, &untrusted)
 	}
 	return !succeeded(resp) && retryable(resp.StatusCode, refusalCode(resp))
 }

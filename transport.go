@@ -228,7 +228,7 @@ func (x *exchange) build(ctx context.Context) error {
 	x.req.Request = hr
 	switch {
 	case x.r.body != nil:
-		return x.attach(x.r.body.size, x.r.body.rereadable(), func() (io.Reader, error) { return x.r.body.reading(ctx) })
+		return x.attach(x.r.body.Size, x.r.body.Rereadable(), func() (io.Reader, error) { return x.r.body.Reading(ctx) })
 	case x.r.in != nil:
 		body, err := encode("", x.r.in)
 		if err != nil {

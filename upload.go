@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"net/http"
+
+	"github.com/bctrl-go/bctrl/internal/body"
 )
 
 // UploadOption changes one [Storage.Upload]. Every [CallOption] is one too.
@@ -67,8 +69,8 @@ func (s *Storage) Upload(ctx context.Context, path string, r io.Reader, opts ...
 	for _, o := range opts {
 		o.applyUpload(&u)
 	}
-	body := u.source(r)
-	req := &request{method: http.MethodPut, path: pathFile, header: u.header(), body: body, slow: true, opts: u.opts}
+	source := u.body(r)
+	req := &request{method: http.MethodPut, path: pathFile, header: u.header(), body: source, slow: true, opts: u.opts}
 	if err := s.about(req, PutStorage, path); err != nil {
 		return nil, err
 	}
@@ -77,31 +79,31 @@ func (s *Storage) Upload(ctx context.Context, path string, r io.Reader, opts ...
 	if err := s.via().call(ctx, req); err != nil {
 		return nil, err
 	}
-	if sent := body.sent.Load(); out.SizeBytes != sent {
+	if sent := source.Sent(); out.SizeBytes != sent {
 		return nil, s.failed(http.MethodPut, &Error{Status: http.StatusBadGateway, Code: "storage.incomplete_upload", Message: "the server did not store as many bytes as were sent"})
 	}
 	return &out, nil
 }
 
-func (u *upload) source(r io.Reader) *source {
-	body := sourceOf(r)
+func (u *upload) body(r io.Reader) *body.Source {
+	source := body.Of(r)
 	if u.reopen != nil {
 		first := r
-		body = &source{size: body.size, open: func() (io.Reader, error) {
+		source = body.Reopened(source.Size, func() (io.Reader, error) {
 			if first != nil {
 				r := struct{ io.Reader }{first} // it is the caller's to close
 				first = nil
 				return r, nil
 			}
 			return u.reopen()
-		}, shared: true}
+		})
 	}
 	if u.hasSize {
-		body.size = u.size
+		source.Size = u.size
 	} else if r == nil && u.reopen != nil {
-		body.size = -1
+		source.Size = -1
 	}
-	return body
+	return source
 }
 
 func (u *upload) header() http.Header {

@@ -1,4 +1,6 @@
-package bctrl
+// Package body holds the bodies of requests that are streamed: how each can be
+// read again for another attempt, and how reading ends when its call does.
+package body
 
 import (
 	"bytes"
@@ -13,18 +15,18 @@ import (
 	"sync/atomic"
 )
 
-// errSource marks an error of the reader that is uploaded: sending again would
+// ErrUnreadable marks an error of the reader that is uploaded: sending again would
 // not mend it.
-var errSource = errors.New("the source cannot be read")
+var ErrUnreadable = errors.New("the source cannot be read")
 
-// source is a body that is streamed. It is sent again only if it can be read
+// Source is a body that is streamed. It is sent again only if it can be read
 // again from where it stood.
-type source struct {
+type Source struct {
 	// open starts a reading; nil for a reader that can be read once.
 	open func() (io.Reader, error)
 	once io.Reader
-	// size is -1 when it is not known.
-	size int64
+	// Size is -1 when it is not known.
+	Size int64
 	// shared says that readings are not independent of each other, so that
 	// net/http must not start one on its own.
 	shared bool
@@ -35,35 +37,43 @@ type source struct {
 	sent  atomic.Int64
 }
 
-// sourceOf finds out how r can be read again.
-func sourceOf(r io.Reader) *source {
+// Of returns the body that r is, once it is known how r can be read again.
+func Of(r io.Reader) *Source {
 	if r == nil {
-		return &source{prompt: true, open: func() (io.Reader, error) { return http.NoBody, nil }}
+		return &Source{prompt: true, open: func() (io.Reader, error) { return http.NoBody, nil }}
 	}
 	if f, ok := r.(*os.File); ok {
 		// A pipe or a device says it can seek and cannot; what looks empty (in
 		// /proc) may not be.
 		if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
-			return &source{once: r, size: -1}
+			return &Source{once: r, Size: -1}
 		}
 	}
 	seeker, ok := r.(io.Seeker)
 	if !ok {
 		if sized, ok := r.(interface{ Len() int }); ok { // *bytes.Buffer
-			return &source{once: r, size: int64(sized.Len())}
+			return &Source{once: r, Size: int64(sized.Len())}
 		}
-		return &source{once: r, size: -1}
+		return &Source{once: r, Size: -1}
 	}
 	start, size, err := extent(seeker)
 	if err != nil {
-		return &source{once: r, size: -1}
+		return &Source{once: r, Size: -1}
 	}
 	if at, ok := r.(io.ReaderAt); ok {
-		return &source{size: size, prompt: prompt(r), open: func() (io.Reader, error) { return io.NewSectionReader(at, start, size), nil }}
+		return &Source{Size: size, prompt: prompt(r), open: func() (io.Reader, error) { return io.NewSectionReader(at, start, size), nil }}
 	}
 	turns := &turns{r: r, seeker: seeker, start: start}
-	return &source{size: size, shared: true, open: turns.next}
+	return &Source{Size: size, shared: true, open: turns.next}
 }
+
+// Reopened returns a body that open opens for each reading.
+func Reopened(size int64, open func() (io.Reader, error)) *Source {
+	return &Source{Size: size, open: open, shared: true}
+}
+
+// Sent is how many bytes the newest reading has given.
+func (s *Source) Sent() int64 { return s.sent.Load() }
 
 // prompt reports whether no read of r, which can seek, waits for anybody.
 func prompt(r io.Reader) bool {
@@ -89,20 +99,20 @@ func extent(s io.Seeker) (start, size int64, err error) {
 	return start, max(end-start, 0), nil
 }
 
-// replayable reports whether the body can be sent (again) now.
-func (s *source) replayable() bool {
+// Replayable reports whether the body can be sent (again) now.
+func (s *Source) Replayable() bool {
 	return s == nil || s.open != nil || !s.begun.Load()
 }
 
-// rereadable reports whether readings are independent of each other.
-func (s *source) rereadable() bool { return s.open != nil && !s.shared }
+// Rereadable reports whether readings are independent of each other.
+func (s *Source) Rereadable() bool { return s.open != nil && !s.shared }
 
-// reading starts one reading, which ends when ctx does.
-func (s *source) reading(ctx context.Context) (io.Reader, error) {
+// Reading starts one reading, which ends when ctx does.
+func (s *Source) Reading(ctx context.Context) (io.Reader, error) {
 	s.sent.Store(0)
 	r, err := s.next(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errSource, err)
+		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
 	c := &counted{r: r, s: s}
 	if closer, ok := r.(io.Closer); ok && s.open != nil {
@@ -115,7 +125,7 @@ func (s *source) reading(ctx context.Context) (io.Reader, error) {
 }
 
 // next returns what one reading reads.
-func (s *source) next(ctx context.Context) (io.Reader, error) {
+func (s *Source) next(ctx context.Context) (io.Reader, error) {
 	switch {
 	case s.open == nil:
 		return s.once, nil
@@ -149,8 +159,8 @@ func (s *source) next(ctx context.Context) (io.Reader, error) {
 // source that is longer than it said.
 type counted struct {
 	r      io.Reader
-	s      *source
-	closer io.Closer // of what [WithReopen] opened; the caller's own stays open
+	s      *Source
+	closer io.Closer // of what was opened for a reading; the caller's own stays open
 }
 
 func (c *counted) Read(p []byte) (int, error) {
@@ -158,7 +168,7 @@ func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.s.sent.Add(int64(n))
 	if err != nil && err != io.EOF {
-		err = fmt.Errorf("%w: %w", errSource, err)
+		err = fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
 	return n, err
 }

@@ -1,4 +1,4 @@
-package bctrl
+package body
 
 import (
 	"context"
