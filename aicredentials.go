@@ -2,6 +2,7 @@ package bctrl
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"net/http"
 	"time"
@@ -168,4 +169,28 @@ func (s *RuntimeAI) Get(ctx context.Context, id string, opts ...CallOption) (*AI
 // Access: ai.read
 func (s *RuntimeAI) List(ctx context.Context, opts ...CallOption) iter.Seq2[AICredential, error] {
 	return aiCredentials(s.via, s.limits).all(ctx, opts)
+}
+
+// MarshalJSON writes Latency as latencyMs.
+func (t AICredentialTest) MarshalJSON() ([]byte, error) {
+	type plain AICredentialTest
+	return json.Marshal(struct {
+		plain
+		LatencyMs int64 `json:"latencyMs"`
+	}{plain(t), millis(t.Latency)})
+}
+
+// UnmarshalJSON reads Latency from latencyMs.
+func (t *AICredentialTest) UnmarshalJSON(data []byte) error {
+	type plain AICredentialTest
+	var w struct {
+		plain
+		LatencyMs int64 `json:"latencyMs"`
+	}
+	if err := json.Unmarshal(data, &w); err != nil {
+		return err
+	}
+	*t = AICredentialTest(w.plain)
+	t.Latency = fromMillis(w.LatencyMs)
+	return nil
 }

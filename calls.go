@@ -136,3 +136,10 @@ func (r *request) mutates() bool {
 
 // longest is the bound of an answer, in bytes.
 func (r *request) longest() int { return cmp.Or(r.answer, maxAnswer) }
+
+// Durations are whole milliseconds on the wire, in fields that end in Ms, and
+// time.Duration in Go.
+
+func millis(d time.Duration) int64 { return d.Milliseconds() }
+
+func fromMillis(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }

@@ -210,3 +210,27 @@ func below(level Mounts, declared *Mounts) (Mounts, error) {
 	}
 	return level.Narrow(*declared)
 }
+
+// MarshalJSON writes Duration as durationMs.
+func (s StepResult) MarshalJSON() ([]byte, error) {
+	type plain StepResult
+	return json.Marshal(struct {
+		plain
+		DurationMs int64 `json:"durationMs"`
+	}{plain(s), millis(s.Duration)})
+}
+
+// UnmarshalJSON reads Duration from durationMs.
+func (s *StepResult) UnmarshalJSON(data []byte) error {
+	type plain StepResult
+	var w struct {
+		plain
+		DurationMs int64 `json:"durationMs"`
+	}
+	if err := json.Unmarshal(data, &w); err != nil {
+		return err
+	}
+	*s = StepResult(w.plain)
+	s.Duration = fromMillis(w.DurationMs)
+	return nil
+}
