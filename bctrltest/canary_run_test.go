@@ -272,8 +272,7 @@ func (st *story) fail(rt *bctrl.Runtime) {
 
 	for _, err := range errs {
 		st.text("an error", []byte(fmt.Sprintf("%v\n%+v\n%#v", err, err, err)))
-		var e *bctrl.Error
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*bctrl.Error](err); ok {
 			raw, err := json.Marshal(e)
 			require.NoError(st, err)
 			st.text("an error as JSON", raw)

@@ -164,7 +164,7 @@ func (c *cli) changeAI(cmd *cobra.Command, id string, in bctrl.AICredentialUpdat
 			in.APIKey = secrets[0]
 		}
 		a, err := client.AICredentials.Update(ctx, id, in)
-		if e := (*bctrl.Error)(nil); errors.As(err, &e) && e.Code == "ai.key_required_for_new_base_url" {
+		if e, ok := errors.AsType[*bctrl.Error](err); ok && e.Code == "ai.key_required_for_new_base_url" {
 			return &advice{fmt.Sprintf("%s: the stored key goes to no other host: give the key again with --key", printable(id)), err}
 		}
 		if err != nil {

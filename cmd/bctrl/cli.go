@@ -58,8 +58,7 @@ func (c *cli) asConfigured(err error) error {
 	if c.baseURL != "" {
 		at = "--base-url"
 	}
-	var e *bctrl.Error
-	if errors.As(err, &e) && e.Code == "client.insecure_base_url" {
+	if e, ok := errors.AsType[*bctrl.Error](err); ok && e.Code == "client.insecure_base_url" {
 		e.Hint = "use https: without it this command speaks to its own machine alone"
 	}
 	return naming(naming(err, "BaseURL", at), "APIKey", "BCTRL_API_KEY")
@@ -80,8 +79,8 @@ func (c *cli) with(cmd *cobra.Command, fn func(ctx context.Context, client *bctr
 
 // advised says what to do about the errors that everybody meets first.
 func (c *cli) advised(err error) error {
-	var e *bctrl.Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*bctrl.Error](err)
+	if !ok {
 		return err
 	}
 	switch {

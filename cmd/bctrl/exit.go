@@ -55,13 +55,13 @@ var errDenied = errors.New("denied")
 
 // exitCode tells a script what went wrong.
 func exitCode(ctx context.Context, err error) int {
-	var usage usageError
+	_, usage := errors.AsType[usageError](err)
 	switch {
 	case err == nil:
 		return 0
 	case interrupted(ctx, err):
 		return exitInterrupted
-	case errors.As(err, &usage):
+	case usage:
 		return exitUsage
 	case errors.Is(err, errDenied), errors.Is(err, bctrl.ErrForbidden), errors.Is(err, bctrl.ErrUnauthorized), errors.Is(err, bctrl.ErrWidening):
 		return exitDenied
@@ -79,13 +79,13 @@ func interrupted(ctx context.Context, err error) bool {
 
 // complaint is the one line about err; empty when there is nothing to say.
 func complaint(ctx context.Context, cmd *cobra.Command, err error) string {
-	var usage usageError
+	_, usage := errors.AsType[usageError](err)
 	switch {
 	case err == nil, err == errDenied:
 		return ""
 	case interrupted(ctx, err):
 		return "interrupted"
-	case errors.As(err, &usage):
+	case usage:
 		return oneLine(plain(cmd, err)) + " (see '" + cmd.CommandPath() + " --help')"
 	}
 	return oneLine(plain(cmd, err))

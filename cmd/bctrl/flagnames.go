@@ -131,8 +131,8 @@ func toGive(cmd *cobra.Command, field string) string {
 // naming puts what whoever typed the command calls something, such as the name of
 // a file, in the place of the field that the SDK or the HTTP API has for it.
 func naming(err error, field, name string) error {
-	var e *bctrl.Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*bctrl.Error](err)
+	if !ok {
 		return err
 	}
 	if e.Field == field {

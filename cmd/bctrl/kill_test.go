@@ -244,8 +244,7 @@ func (c *caller) settle(ctx context.Context, client *bctrl.Client, r *record) er
 // before it answered or in the middle of a file. A file that is not whole says
 // the same; it fails the reading after the last restart, which excuses nothing.
 func ended(err error) error {
-	var e *bctrl.Error
-	if errors.As(err, &e) && (e.Code == "transport.no_answer" || e.Code == "storage.broken_download") {
+	if e, ok := errors.AsType[*bctrl.Error](err); ok && (e.Code == "transport.no_answer" || e.Code == "storage.broken_download") {
 		return nil
 	}
 	return err

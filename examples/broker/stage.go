@@ -147,8 +147,8 @@ func (s *stage) note(format string, args ...any) {
 
 // refused tells of a refusal that is wanted. Anything else is an error.
 func (s *stage) refused(err error, attempt string) error {
-	var e *bctrl.Error
-	if !errors.Is(err, bctrl.ErrForbidden) && !errors.Is(err, bctrl.ErrWidening) || !errors.As(err, &e) {
+	e, ok := errors.AsType[*bctrl.Error](err)
+	if !errors.Is(err, bctrl.ErrForbidden) && !errors.Is(err, bctrl.ErrWidening) || !ok {
 		return errors.Join(errors.New("this should have been refused"), err)
 	}
 	s.note("%s: refused, %s.", attempt, e.Code)

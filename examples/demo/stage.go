@@ -165,8 +165,8 @@ func (s *stage) step(format string, args ...any) {
 // refused tells of a refusal by the SDK. Anything else than one of the wanted
 // kind, before any request, is an error of the demo.
 func (s *stage) refused(err, want error) error {
-	var refusal *bctrl.Error
-	if !errors.Is(err, want) || !errors.As(err, &refusal) {
+	refusal, ok := errors.AsType[*bctrl.Error](err)
+	if !errors.Is(err, want) || !ok {
 		return errors.Join(fmt.Errorf("this should have been refused: %w", want), err)
 	}
 	s.refusal(refusal)

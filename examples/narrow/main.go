@@ -47,11 +47,11 @@ func run(out io.Writer) error {
 		{"another credential", bctrl.Mounts{AI: &bctrl.AIMount{Allow: []string{"google-eval"}}}},
 	} {
 		_, err := ceiling.Narrow(ask.mounts)
-		var refusal *bctrl.Error
+		refusal, refused := errors.AsType[*bctrl.Error](err)
 		switch {
 		case err == nil:
 			fmt.Fprintf(w, "%s\tgranted\n", ask.what)
-		case errors.As(err, &refusal):
+		case refused:
 			fmt.Fprintf(w, "%s\t%s\t%s\n", ask.what, refusal.Code, refusal.Witness)
 		default:
 			return err

@@ -254,8 +254,7 @@ func TestProviderAndBrowserFailuresEndTheTask(t *testing.T) {
 		require.ErrorIs(t, err, c.want, c.why)
 		require.NotNil(t, result, c.why)
 		require.False(t, result.Success)
-		var known *bctrl.Error
-		if errors.As(err, &known) {
+		if known, ok := errors.AsType[*bctrl.Error](err); ok {
 			require.Equal(t, c.code, known.Code)
 		}
 	}

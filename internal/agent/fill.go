@@ -67,8 +67,8 @@ func (r *run) fill(ctx context.Context, kind, key, field, ref string) (outcome, 
 	a := bctrl.ActAction{Kind: kind, Target: describe(e), VaultKey: r.safe(key)}
 	fill, err := r.deps.Logins.Use(ctx, key, field)
 	if err != nil {
-		var known *bctrl.Error
-		if !errors.As(err, &known) || known.Status >= 500 || ctx.Err() != nil {
+		known, ok := errors.AsType[*bctrl.Error](err)
+		if !ok || known.Status >= 500 || ctx.Err() != nil {
 			return outcome{}, fmt.Errorf("use a login: %w", err)
 		}
 		return r.acted(ctx, a, err, "")

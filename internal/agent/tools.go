@@ -96,9 +96,10 @@ func decode(arguments string, required []string, into any) error {
 	}
 	d := json.NewDecoder(strings.NewReader(arguments))
 	d.DisallowUnknownFields()
-	var wrong *json.UnmarshalTypeError
-	switch err := d.Decode(into); {
-	case errors.As(err, &wrong):
+	err := d.Decode(into)
+	wrong, mistyped := errors.AsType[*json.UnmarshalTypeError](err)
+	switch {
+	case mistyped:
 		return fmt.Errorf("the argument %q is not of the documented type", wrong.Field)
 	case err != nil && err != io.EOF:
 		return errors.New("the arguments hold a field that the tool does not have")

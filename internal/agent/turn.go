@@ -165,8 +165,8 @@ func (r *run) safe(text string) string {
 // told is what the model may know of a failure: an error that was made to be
 // read, or that something failed.
 func told(err error) string {
-	var known *bctrl.Error
-	if !errors.As(err, &known) {
+	known, ok := errors.AsType[*bctrl.Error](err)
+	if !ok {
 		return "the page did not do it"
 	}
 	text := known.Code + ": " + known.Message

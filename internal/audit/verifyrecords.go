@@ -73,13 +73,14 @@ func (v *verification) written() error {
 		}
 		v.report.Records++
 		now, err := v.q.Record(v.ctx, written.Record, written.UID)
+		_, forged := errors.AsType[*store.ForgedError](err)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 			if written.Digest != "" && !v.mayBeGone(written) {
 				v.record(e, bctrl.AuditRecordMissing, "the record was deleted behind the server's back")
 			}
 			return nil
-		case errors.As(err, new(*store.ForgedError)):
+		case forged:
 			v.record(e, bctrl.AuditRecordChanged, "the record was changed behind the server's back, and cannot be read")
 			return nil
 		case err != nil:

@@ -127,8 +127,7 @@ func reusable(t Target) bool {
 
 // problemOf is what is wrong with an auth, which holds no value.
 func problemOf(err error) string {
-	var e *bctrl.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*bctrl.Error](err); ok {
 		return e.Field + ": " + e.Hint
 	}
 	return "its auth is malformed"

@@ -14,8 +14,7 @@ import (
 )
 
 func codeOf(err error) string {
-	var e *bctrl.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*bctrl.Error](err); ok {
 		return e.Code
 	}
 	return ""

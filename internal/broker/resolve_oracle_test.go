@@ -201,7 +201,7 @@ func (o oracle) binding(c Credential, tier Tier, field string) (Binding, bool) {
 
 // shown is the answer of Resolve as the oracle has it.
 func shown(r Resolved, err error) string {
-	if e := (*bctrl.Error)(nil); errors.As(err, &e) {
+	if e, ok := errors.AsType[*bctrl.Error](err); ok {
 		if _, list, found := strings.Cut(e.Message, "are visible: "); found {
 			return e.Code + " " + list
 		}

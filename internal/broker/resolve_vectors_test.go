@@ -69,7 +69,7 @@ func vectorScope(text string) bctrl.Scope {
 }
 
 func vectorAnswer(r Resolved, err error) string {
-	if e := (*bctrl.Error)(nil); errors.As(err, &e) {
+	if e, ok := errors.AsType[*bctrl.Error](err); ok {
 		return e.Code
 	}
 	used := r.Secrets["key"]

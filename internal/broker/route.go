@@ -80,27 +80,25 @@ func climbs(path string) bool { return path != "" && CheckPath(path) != nil }
 // classify turns a transport's error into one of ours. Its text is not
 // repeated: it can quote what the provider wrote.
 func classify(ctx context.Context, err error) error {
-	var (
-		dns     *net.DNSError
-		cert    *tls.CertificateVerificationError
-		timeout net.Error
-	)
+	dns, unresolved := errors.AsType[*net.DNSError](err)
+	network, failed := errors.AsType[net.Error](err)
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, egress.ErrRefused):
 		return ErrAddress
-	case errors.As(err, &dns) && dns.IsNotFound:
+	case unresolved && dns.IsNotFound:
 		return fail(ErrUnreachable, "no such host")
-	case errors.As(err, &timeout) && timeout.Timeout():
+	case failed && network.Timeout():
 		return ErrTimeout
-	case errors.As(err, &cert):
+	case untrusted:
 		return fail(ErrUnreachable, "its certificate is not trusted")
 	case longHeader(err):
 		return ErrHeader
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fail(ErrUnreachable, "connection refused")
-	case errors.As(err, &dns):
+	case unresolved:
 		return fail(ErrUnreachable, "its name cannot be resolved now")
 	}
 	return fail(ErrUnreachable, "the connection broke")

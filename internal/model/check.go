@@ -36,9 +36,9 @@ func Check(ctx context.Context, b *broker.Broker, cfg Config) Checked {
 	found := Checked{Status: seen.status, AICredentialTest: bctrl.AICredentialTest{
 		OK: err == nil, Provider: cfg.Provider, Message: message, Latency: time.Since(begun), CheckedAt: begun,
 	}}
-	var known *bctrl.Error
+	known, failed := errors.AsType[*bctrl.Error](err)
 	switch {
-	case errors.As(err, &known):
+	case failed:
 		found.Message, found.Code = known.Message, known.Code
 	case err != nil:
 		found.Message, found.Code = "the check was cancelled before the provider answered", "model.cancelled"
@@ -96,8 +96,7 @@ func check(ctx context.Context, b *broker.Broker, cfg Config, seen *lastStatus) 
 		ID string `json:"id"`
 	}
 	err = w.get(ctx, w.base.JoinPath("models", url.PathEscape(wanted)), &one)
-	var known *bctrl.Error
-	if errors.As(err, &known) && known.Code == "model.not_found" {
+	if known, ok := errors.AsType[*bctrl.Error](err); ok && known.Code == "model.not_found" {
 		known.Message = "the provider accepts the key but does not know the default model"
 		return "", known
 	}

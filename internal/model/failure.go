@@ -26,8 +26,7 @@ func (f *failure) Unwrap() error { return f.err }
 // public returns err as callers of this package see it: a context's error or
 // a *bctrl.Error.
 func public(err error) error {
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		return f.err
 	}
 	return err

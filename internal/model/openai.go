@@ -63,9 +63,9 @@ func (o *openAI) adapted(body openai.ChatCompletionRequest, req Request) openai.
 // and take max_completion_tokens where others know only max_tokens.
 func (o *openAI) adapt(err error, sent openai.ChatCompletionRequest) bool {
 	var param string
-	var f *failure
+	f, failed := errors.AsType[*failure](err)
 	switch {
-	case errors.As(err, &f) && f.err.Code == "model.refused":
+	case failed && f.err.Code == "model.refused":
 		param = f.param
 	case errors.Is(err, openai.ErrReasoningToolsRequireResponses):
 		param = "reasoning_effort"
@@ -86,11 +86,11 @@ func (o *openAI) adapt(err error, sent openai.ChatCompletionRequest) bool {
 // failed turns an error of the library into one of ours. What is not a
 // failure of the wire comes from its own checks or its decoder.
 func (o *openAI) failed(ctx context.Context, err error) error {
-	var f *failure
+	f, failed := errors.AsType[*failure](err)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.As(err, &f):
+	case failed:
 		if f.param == "reasoning_effort" {
 			return unsupported()
 		}

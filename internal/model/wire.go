@@ -45,8 +45,8 @@ func versioned(base string) string {
 func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	for attempt := 0; ; attempt++ {
 		resp, err := w.once(req)
-		var failed *failure
-		if !errors.As(err, &failed) || !failed.again || attempt >= w.retries {
+		failed, ok := errors.AsType[*failure](err)
+		if !ok || !failed.again || attempt >= w.retries {
 			return resp, err
 		}
 		if err := sleep(req.Context(), wait(attempt, failed.retryAfter)); err != nil {
@@ -101,7 +101,7 @@ func noAnswer(outer, attempt context.Context, err error) error {
 	case errors.Is(err, broker.ErrAddress), errors.Is(err, broker.ErrAnswer), errors.Is(err, broker.ErrRefused):
 		return unreachable(err)
 	}
-	if known := (*bctrl.Error)(nil); errors.As(err, &known) {
+	if known, ok := errors.AsType[*bctrl.Error](err); ok {
 		return &failure{err: known} // the sender's own refusal
 	}
 	return unreachable(broker.ErrUnreachable) // an error of unknown text is not repeated

@@ -62,8 +62,7 @@ func (p Provider) check() error {
 		}
 	}
 	if err := p.Auth.Validate(); err != nil {
-		var e *bctrl.Error
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*bctrl.Error](err); ok {
 			add("%s: %s", e.Field, e.Hint)
 		}
 	} else {

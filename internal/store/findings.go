@@ -59,7 +59,7 @@ func (q Queries) unproven(ctx context.Context, fn func(Finding)) error {
 			if err == nil {
 				err = q.check(p)
 			}
-			if errors.As(err, new(*ForgedError)) {
+			if isForged(err) {
 				return &Finding{p.kind, p.uid, p.org, Unproven}, nil
 			}
 			return nil, err

@@ -29,6 +29,11 @@ func (e *ForgedError) Error() string {
 	return fmt.Sprintf("store: the %s %.64q is not as this server wrote it", e.Kind, e.UID)
 }
 
+func isForged(err error) bool {
+	_, forged := errors.AsType[*ForgedError](err)
+	return forged
+}
+
 // uncheckedError says that nobody can tell whether a row is forged, and why.
 type uncheckedError struct {
 	kind string
@@ -119,7 +124,7 @@ func manyProven[T any](
 		if err == nil {
 			list = append(list, v)
 		}
-		if errors.As(err, new(*ForgedError)) || errors.As(err, new(*uncheckedError)) {
+		if _, unchecked := errors.AsType[*uncheckedError](err); unchecked || isForged(err) {
 			err = nil
 		}
 		return none, err

@@ -20,7 +20,7 @@ func Marshal(v any) ([]byte, error) {
 	if err == nil && plainly(text) {
 		return text, nil
 	}
-	if refused := (*Error)(nil); err != nil && !errors.As(err, &refused) {
+	if _, refused := errors.AsType[*Error](err); err != nil && !refused {
 		return nil, err // also where v goes round in circles, which the walk must not
 	}
 	if err := notText(reflect.ValueOf(v)); err != nil {

@@ -132,8 +132,7 @@ func (w *walker) probeLeaf(leaf *shape, start int) *Error {
 	if err == nil {
 		return nil
 	}
-	var inner *Error
-	if errors.As(err, &inner) { // a decoder that uses this package itself
+	if inner, ok := errors.AsType[*Error](err); ok { // a decoder that uses this package itself
 		return &Error{Code: inner.Code, Field: inner.Field, Offset: start + inner.Offset}
 	}
 	return &Error{Code: CodeInvalidValue, Offset: start}
