@@ -11,6 +11,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/store"
 )
 
 // runtimeIn is a runtime caller of the organization "o".
@@ -116,11 +117,35 @@ func TestWhatATokenHasUnderwayEndsWithItsExpiry(t *testing.T) {
 		c := runtimeIn("w")
 		c.Token = &access.Token{ID: "t", Expires: time.Now().Add(time.Minute)}
 		ctx, _ := begun(t, &u, entry{caller: c})
-		time.Sleep(time.Minute - 1)
+		<-time.After(time.Minute - 1)
 		synctest.Wait()
 		require.NoError(t, endedBecause(ctx))
-		time.Sleep(1)
-		synctest.Wait()
+		<-ctx.Done()
+		require.False(t, time.Now().After(c.Token.Expires))
 		require.ErrorIs(t, endedBecause(ctx), errTokenExpired)
 	})
+}
+
+func TestAConditionIsAskedByEveryDecisionUntilItIsTakenOut(t *testing.T) {
+	var s Server
+	granted := &grant{caller: access.Caller{Org: "o", KeyID: "k"}}
+	asked, met := 0, true
+	drop := granted.require(func(_ context.Context, _ store.Queries, c access.Caller) error {
+		require.Equal(t, "k", c.KeyID, "for the caller of the grant")
+		if asked++; met {
+			return nil
+		}
+		return errLocked
+	})
+	other := 0
+	granted.require(func(context.Context, store.Queries, access.Caller) error { other++; return nil })
+	decide := func() error { return s.stillPermitted(t.Context(), store.Queries{}, granted) }
+	require.NoError(t, decide())
+	met = false
+	require.ErrorIs(t, decide(), errLocked)
+	require.Equal(t, 2, asked)
+	drop()
+	drop()
+	require.NoError(t, decide(), "it is asked no more")
+	require.Equal(t, [2]int{2, 2}, [2]int{asked, other}, "the other still is")
 }
