@@ -22,12 +22,12 @@ import (
 // resolveOrAI is [Server.resolveCall] for a call that names no credential: where
 // the context sees none of the broker's, it is made with the AI credential of
 // the provider. That counts as global, and as the last there.
-func (s *Server) resolveOrAI(ctx context.Context, q store.Queries, c *call, query broker.Query) (*resolvedCall, error) {
-	found, err := s.resolveCall(ctx, q, c.caller.Org, query)
+func (s *Server) resolveOrAI(ctx context.Context, q store.Queries, c access.Caller, query broker.Query) (*resolvedCall, error) {
+	found, err := s.resolveCall(ctx, q, c.Org, query)
 	if query.Credential != "" || asError(err).Code != codeNoCredential {
 		return found, err
 	}
-	id, failed := s.aiCredentialFor(ctx, q, c.caller, query.Provider)
+	id, failed := s.aiCredentialFor(ctx, q, c, query.Provider)
 	switch p, _ := s.registry.Provider(query.Provider); {
 	case failed != nil:
 		return nil, failed
@@ -38,8 +38,8 @@ func (s *Server) resolveOrAI(ctx context.Context, q store.Queries, c *call, quer
 	case id == "":
 		return nil, err
 	}
-	query.Credential, query.NoAI = id, hidesAI(c.caller, id)
-	return s.resolveCall(ctx, q, c.caller.Org, query)
+	query.Credential, query.NoAI = id, hidesAI(c, id)
+	return s.resolveCall(ctx, q, c.Org, query)
 }
 
 // codeNoCredential is what alone makes a call fall back on AI credentials.
@@ -136,35 +136,35 @@ func basePathOf(meta aiMeta) string {
 	return strings.TrimSuffix(base.EscapedPath(), "/")
 }
 
-// placed chooses the credential of a call for servers of one's own, which are
-// where their credentials say, and writes the request's path as OpenAI has it:
-// what stands below the base URL of the credential stands below /v1 there.
-func (s *Server) placed(ctx context.Context, c *call, caller access.Caller, provider string) error {
+// atOwnServer chooses the credential of a request for servers of one's own, which
+// are where their credentials say, and writes its path as OpenAI has it: what
+// stands below the base URL of the credential stands below /v1 there.
+func (s *Server) atOwnServer(ctx context.Context, req providerRequest, provider string) (providerRequest, error) {
 	p, known := s.registry.Provider(provider)
 	if !known || len(p.Hosts) > 0 {
-		return nil
+		return req, nil
 	}
 	q := s.db.Read()
-	if c.credential == "" {
-		id, err := s.aiCredentialFor(ctx, q, caller, provider)
+	if req.credential == "" {
+		id, err := s.aiCredentialFor(ctx, q, req.caller, provider)
 		if err != nil || id == "" {
-			return err
+			return req, err
 		}
-		c.credential = id
+		req.credential = id
 	}
-	row, err := s.findMeant(ctx, q, caller, c.credential)
+	row, err := s.findMeant(ctx, q, req.caller, req.credential)
 	if asError(err).Status == http.StatusNotFound {
-		return nil // as is said once the call is permitted
+		return req, nil // as is said once the call is permitted
 	}
 	if err != nil {
-		return err
+		return req, err
 	}
 	meta, err := readAIMeta(row) // proved where its key is opened
 	if err != nil {
-		return err
+		return req, err
 	}
-	if base := basePathOf(meta); base != "" && base != p.BasePath && prefix.PathWithin(base, c.path) {
-		c.path = p.BasePath + strings.TrimPrefix(c.path, base)
+	if base := basePathOf(meta); base != "" && base != p.BasePath && prefix.PathWithin(base, req.path) {
+		req.path = p.BasePath + strings.TrimPrefix(req.path, base)
 	}
-	return nil
+	return req, nil
 }

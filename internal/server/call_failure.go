@@ -9,16 +9,16 @@ import (
 	"github.com/bctrl-go/bctrl/internal/broker"
 )
 
-// failure is the error of a call as a caller may see it.
-func (c *call) failure(ctx context.Context, err error) error {
+// callFailure is the error of a call with a body, or nil, as a caller may see it.
+func callFailure(ctx context.Context, body *callBody, err error) error {
 	if err == nil {
 		return nil
 	}
 	if why := endedBecause(ctx); why != nil {
 		return why
 	}
-	if c.body != nil {
-		if why := c.body.failed.Load(); why != nil {
+	if body != nil {
+		if why := body.failed.Load(); why != nil {
 			return why // the broker says only that the request broke
 		}
 	}

@@ -17,7 +17,7 @@ import (
 
 // modelCalls sends the requests of a model with an AI credential. Each is a
 // call like any other: resolved, decided, counted, recorded and sent by
-// [Server.call].
+// [Server.callProvider].
 type modelCalls struct {
 	s  *Server
 	id string // of the credential
@@ -42,29 +42,12 @@ func (m *modelCalls) Do(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &call{
-		caller: caller, grant: m.grant(), event: m.event, credential: m.id, context: bctrl.Global(), test: m.test,
-		method: req.Method, made: req, timeout: maxCallTimeout, maxAnswer: broker.DefaultMaxAnswer,
-	}
-	if req.Body != nil && req.Body != http.NoBody {
-		c.body = &callBody{src: req.Body, length: req.ContentLength}
-	}
-	if rt := caller.Runtime; rt != nil {
-		c.context, c.consumer = contextOf(rt), rt.Alias
-	}
-	c.classify = func(ctx context.Context, q store.Queries) error {
-		row, err := m.s.findMeant(ctx, q, caller, m.id) // the grant has it that it may be asked
-		if err == nil {
-			err = m.s.asModelCall(c, row)
-		}
-		return err
-	}
-	a, err := m.s.call(ctx, c)
-	if c.recorded {
+	a, err := m.s.callProvider(ctx, m.request(req, caller))
+	if a.intended {
 		m.sent++
 	}
 	if err != nil {
-		if e := asError(err); !c.recorded || endedBecause(ctx) != nil || e.Status == http.StatusInternalServerError {
+		if e := asError(err); !a.intended || endedBecause(ctx) != nil || e.Status == http.StatusInternalServerError {
 			m.refused = err
 		}
 		return nil, err
@@ -74,36 +57,59 @@ func (m *modelCalls) Do(req *http.Request) (*http.Response, error) {
 	return &resp, nil
 }
 
-// asModelCall finds the capability that such a call is, if the registry has
-// one, so that its policy and its bindings are the call's.
-func (s *Server) asModelCall(c *call, row store.AICredential) error {
+// request is what a model's request asks of its provider.
+func (m *modelCalls) request(made *http.Request, caller access.Caller) providerRequest {
+	req := providerRequest{
+		callIdentity: callIdentity{caller: caller, context: bctrl.Global(), credential: m.id},
+		sentRequest:  sentRequest{method: made.Method, made: made},
+		callOrigin:   callOrigin{grant: m.grant(), event: m.event, classify: m.s.asModelCall, test: m.test},
+		timeout:      maxCallTimeout,
+		maxAnswer:    broker.DefaultMaxAnswer,
+	}
+	if made.Body != nil && made.Body != http.NoBody {
+		req.body = &callBody{src: made.Body, length: made.ContentLength}
+	}
+	if rt := caller.Runtime; rt != nil {
+		req.context, req.consumer = contextOf(rt), rt.Alias
+	}
+	return req
+}
+
+// asModelCall returns a model's request as the capability that it is, if the
+// registry has one, so that its policy and its bindings are the call's. That the
+// credential may be asked is the grant's to say.
+func (s *Server) asModelCall(ctx context.Context, q store.Queries, req providerRequest) (providerRequest, error) {
+	row, err := s.findMeant(ctx, q, req.caller, req.credential)
+	if err != nil {
+		return req, err
+	}
 	meta, err := readAIMeta(row)
 	if err != nil {
-		return err
+		return req, err
 	}
 	base, err := url.Parse(model.Target(meta.Provider, meta.address(), bctrl.Secret{}).BaseURL)
 	if err != nil {
-		return errTampered("ai.tampered") // it was checked when it was stored
+		return req, errTampered("ai.tampered") // it was checked when it was stored
 	}
-	path := strings.TrimPrefix(c.made.URL.EscapedPath(), strings.TrimSuffix(base.EscapedPath(), "/"))
-	c.template = path
+	path := strings.TrimPrefix(req.made.URL.EscapedPath(), strings.TrimSuffix(base.EscapedPath(), "/"))
+	req.template = path
 	if strings.HasPrefix(path, "/models/") {
-		c.template = "/models/{model}"
+		req.template = "/models/{model}"
 	}
 	id, _ := s.aiProvider(meta.Provider)
 	p, known := s.registry.Provider(id)
 	if !known {
-		return nil
+		return req, nil
 	}
 	for _, found := range p.Capabilities {
-		template, err := (broker.Rule{Methods: found.Methods, Paths: found.Paths}).Admit(c.method, strings.TrimSuffix(p.BasePath, "/")+path)
-		if err != nil {
-			continue
+		rule := broker.Rule{Methods: found.Methods, Paths: found.Paths}
+		template, err := rule.Admit(req.method, strings.TrimSuffix(p.BasePath, "/")+path)
+		if err == nil {
+			req.capability, req.template = describeBuiltin(p, found), template
+			break
 		}
-		c.capability, c.template = describeBuiltin(p, found), template
-		return nil
 	}
-	return nil
+	return req, nil
 }
 
 // modelBody is the answer to a model's request. Closing it ends the call.

@@ -13,10 +13,7 @@ import (
 // watchCall has a call end when it could not be made any more as it was, whoever
 // makes it. It is called in the transaction that resolves the call: what has
 // changed before is seen by that, and who changes something after it asks.
-func (s *Server) watchCall(c *call, query broker.Query) {
-	if c.unwatch != nil {
-		c.unwatch() // of a transaction that came to nothing
-	}
+func (s *Server) watchCall(c *intendedCall, query broker.Query) {
 	c.unwatch = c.grant.require(func(ctx context.Context, q store.Queries, _ access.Caller) error {
 		return s.sameCall(ctx, q, c, query)
 	})
@@ -24,25 +21,25 @@ func (s *Server) watchCall(c *call, query broker.Query) {
 
 var errReplaced = conflict("credentials.replaced", "what the call was made with was replaced while it ran")
 
-// sameCall decides once more about a call that was made: its credential is there, enabled
-// and visible, the capability still permits the request, and the same call would
-// use the same secrets. That a secret has another value does not end it: what
-// was sent is with the provider.
-func (s *Server) sameCall(ctx context.Context, q store.Queries, c *call, query broker.Query) error {
+// sameCall decides once more about a call that was made: its credential is there,
+// enabled and visible, the capability still permits the request, and the same
+// call would use the same secrets. That a secret has another value does not end
+// it: what was sent is with the provider.
+func (s *Server) sameCall(ctx context.Context, q store.Queries, c *intendedCall, query broker.Query) error {
 	if c.capability.ID != "" {
 		now, err := s.defined(ctx, q, c.caller.Org, c.capability.ID)
 		if err != nil {
 			return err
 		}
-		elsewhere := c.resolved.AI == nil && len(now.Hosts) > 0 &&
-			!slices.ContainsFunc(now.Hosts, func(pattern string) bool { return registry.MatchHost(pattern, c.host) })
+		elsewhere := c.with.AI == nil && len(now.Hosts) > 0 &&
+			!slices.ContainsFunc(now.Hosts, func(pattern string) bool { return registry.MatchHost(pattern, c.to.host) })
 		if elsewhere || !slices.Contains(now.Methods, c.method) || !slices.Contains(now.Paths, c.template) ||
-			now.Credential != "" && now.Credential != c.credential {
+			now.Credential != "" && now.Credential != query.Credential {
 			return errCapabilityChanged
 		}
 	}
-	if c.resolved.AI != nil {
-		if _, err := s.askable(ctx, q, c.caller, c.credential); err != nil {
+	if c.with.AI != nil {
+		if _, err := s.askable(ctx, q, c.caller, query.Credential); err != nil {
 			return err // as every other question about it is refused
 		}
 	}
@@ -50,10 +47,10 @@ func (s *Server) sameCall(ctx context.Context, q store.Queries, c *call, query b
 	if err != nil {
 		return err
 	}
-	if now.UID != c.uid && !(now.Credential.Provisioned && c.resolved.Credential.Provisioned) {
+	if now.UID != c.with.UID && !(now.Credential.Provisioned && c.with.Credential.Provisioned) {
 		return errReplaced
 	}
-	return sameSecrets(c.resolved.Resolved, now.Resolved)
+	return sameSecrets(c.with.Resolved, now.Resolved)
 }
 
 // sameSecrets refuses where now has other secrets than before, but for more of

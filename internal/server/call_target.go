@@ -19,118 +19,142 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// aim decides where a resolved call goes: the host comes from the policy, and
-// of several the caller may pick one.
-func (s *Server) aim(c *call) error {
-	if c.made != nil {
-		c.base, c.host = c.made.URL, c.made.URL.Host
-		return nil
-	}
-	if c.resolved.AI != nil {
-		if done, err := s.aimAtBaseURL(c); done || err != nil {
-			return err
-		}
-	}
-	if err := c.ownAuth(c.resolved.Auth); err != nil {
-		return err
-	}
-	host, err := c.pickHost()
-	if err != nil {
-		return err
-	}
-	c.host = host
-	c.base, c.callersBase = &url.URL{Scheme: "https", Host: host, Path: c.resolved.BasePath}, c.resolved.BasePath
-	if !prefix.PathWithin(c.resolved.BasePath, c.path) {
-		return errOutsideBase()
-	}
-	return nil
+// callTarget is where a resolved call goes, and what is sent there of its
+// request. The host comes from what the credential and the capability permit; of
+// several the caller may pick one.
+type callTarget struct {
+	base *url.URL
+	host string
+	// path is percent-encoded, and query and header have nothing where the
+	// credential itself authenticates.
+	path, query string
+	header      http.Header
+	// callersBase is the base path that the caller knows, in place of that of base.
+	callersBase string
+	// auth is how the credential's secrets are sent, hosts are patterns of where.
+	auth  bctrl.CredentialAuth
+	hosts []string
 }
 
-// aimAtBaseURL is aim for an AI credential. One with a base URL of its own
-// goes there: its path takes the place of the provider's. Any other is a
-// credential of the provider as the registry has it.
-func (s *Server) aimAtBaseURL(c *call) (done bool, err error) {
-	r := c.resolved
-	meta, err := readAIMeta(*r.AI) // proved when its key is opened
+// targetOf says where a request goes with what it was resolved to.
+func (s *Server) targetOf(req providerRequest, with *resolvedCall) (callTarget, error) {
+	if req.made != nil {
+		return callTarget{base: req.made.URL, host: req.made.URL.Host, auth: with.Auth}, nil
+	}
+	if with.AI == nil {
+		return targetAt(req, with, with.Auth, with.Hosts, with.BasePath)
+	}
+	meta, err := readAIMeta(*with.AI) // proved when its key is opened
 	if err != nil {
-		return true, err
+		return callTarget{}, err
 	}
-	p, known := s.registryProvider(c)
-	if known && meta.BaseURL == "" {
-		r.Auth, r.Hosts, r.BasePath = p.Auth, p.Hosts, p.BasePath
-		return false, nil
+	p, known := s.registry.Provider(req.provider)
+	if known && meta.BaseURL == "" { // a credential of the provider as the registry has it
+		return targetAt(req, with, p.Auth, p.Hosts, p.BasePath)
 	}
-	target := model.Target(meta.Provider, meta.address(), bctrl.Secret{})
-	base, err := url.Parse(target.BaseURL)
+	return targetOfAI(req, with, meta, p, known)
+}
+
+// targetAt is the target at one of some hosts, below a base path.
+func targetAt(
+	req providerRequest, with *resolvedCall, auth bctrl.CredentialAuth, hosts []string, basePath string,
+) (to callTarget, err error) {
+	to = callTarget{path: req.path, callersBase: basePath, auth: auth, hosts: hosts}
+	if to.header, to.query, err = req.withoutAuth(auth, with.Secrets); err != nil {
+		return to, err
+	}
+	host, err := pickHost(req.host, req.capability.Hosts, hosts)
 	if err != nil {
-		return true, errTampered("ai.tampered") // it was checked when it was stored
+		return to, err
 	}
-	if err := c.ownAuth(target.Auth); err != nil {
-		return true, err
+	if !prefix.PathWithin(basePath, req.path) {
+		return to, errOutsideBase()
 	}
-	if c.host != "" && !strings.EqualFold(c.host, base.Host) && !(known && p.AllowsHost(strings.ToLower(c.host))) {
-		return true, errHost([]string{base.Host})
+	to.base, to.host = &url.URL{Scheme: "https", Host: host, Path: basePath}, host
+	return to, nil
+}
+
+// targetOfAI is the target at the base URL of an AI credential: its path takes
+// the place of that of the provider, where the registry knows one.
+func targetOfAI(
+	req providerRequest, with *resolvedCall, meta aiMeta, p registry.Provider, known bool,
+) (to callTarget, err error) {
+	at := model.Target(meta.Provider, meta.address(), bctrl.Secret{})
+	base, err := url.Parse(at.BaseURL)
+	if err != nil {
+		return to, errTampered("ai.tampered") // it was checked when it was stored
+	}
+	to = callTarget{path: req.path, callersBase: base.EscapedPath(), auth: with.Auth, hosts: with.Hosts}
+	if to.header, to.query, err = req.withoutAuth(at.Auth, with.Secrets); err != nil {
+		return to, err
+	}
+	if req.host != "" && !strings.EqualFold(req.host, base.Host) && !(known && p.AllowsHost(strings.ToLower(req.host))) {
+		return to, errHost([]string{base.Host})
 	}
 	from := base.EscapedPath()
 	if known {
 		from = p.BasePath
 	}
-	if !prefix.PathWithin(from, c.path) {
-		return true, errOutsideBase()
+	if !prefix.PathWithin(from, req.path) {
+		return to, errOutsideBase()
 	}
-	c.callersBase = base.EscapedPath()
 	// A server of one's own at no path is called by the paths that it has.
 	if own := strings.TrimSuffix(base.EscapedPath(), "/"); own != "" || len(p.Hosts) > 0 {
-		c.callersBase = from
-		c.path = own + strings.TrimPrefix(c.path, strings.TrimSuffix(from, "/"))
+		to.callersBase = from
+		to.path = own + strings.TrimPrefix(req.path, strings.TrimSuffix(from, "/"))
 	}
-	c.base, c.host = base, base.Host
-	return true, nil
+	to.base, to.host = base, base.Host
+	return to, nil
 }
 
-// pinnedHere refuses to send a secret that is pinned to a provider anywhere but
+// checkPins refuses to send a secret that is pinned to a provider anywhere but
 // to that provider's hosts. An AI credential has a base URL of its own, and a
 // secret may be bound to it.
-func (s *Server) pinnedHere(c *call) error {
-	if c.resolved.AI == nil {
+func (s *Server) checkPins(with *resolvedCall, base *url.URL) error {
+	if with.AI == nil {
 		return nil // its hosts are the registry's
 	}
-	for _, row := range c.resolved.secrets {
+	for _, row := range with.secrets {
 		p, known := s.registry.Provider(row.Provider)
-		host := strings.TrimSuffix(strings.ToLower(c.base.Host), ":443")
-		if row.Provider != "" && !(known && c.base.Scheme == "https" && p.AllowsHost(host)) {
+		host := strings.TrimSuffix(strings.ToLower(base.Host), ":443")
+		if row.Provider != "" && !(known && base.Scheme == "https" && p.AllowsHost(host)) {
 			return errPinned()
 		}
 	}
 	return nil
 }
 
-// pickHost returns the host that the request asks for, if the credential and
-// the capability permit it, else the first that they name.
-func (c *call) pickHost() (string, error) {
-	hosts := c.resolved.Hosts
-	if only := c.capability.Hosts; len(only) > 0 {
-		hosts = slices.DeleteFunc(slices.Clone(only), func(host string) bool {
-			return !slices.ContainsFunc(c.resolved.Hosts, func(pattern string) bool { return registry.MatchHost(pattern, host) })
+// pickHost returns the host that is asked for, if the credential and the
+// capability permit it, else the first that they name.
+func pickHost(asked string, capability, credential []string) (string, error) {
+	hosts := credential
+	if len(capability) > 0 {
+		hosts = slices.DeleteFunc(slices.Clone(capability), func(host string) bool {
+			return !matchesAny(credential, host)
 		})
 		// A credential may pick one host of a capability's pattern.
-		for _, host := range c.resolved.Hosts {
-			if slices.ContainsFunc(only, func(pattern string) bool { return registry.MatchHost(pattern, host) }) && !slices.Contains(hosts, host) {
+		for _, host := range credential {
+			if matchesAny(capability, host) && !slices.Contains(hosts, host) {
 				hosts = append(hosts, host)
 			}
 		}
 	}
-	if c.host == "" {
+	if asked == "" {
 		if i := slices.IndexFunc(hosts, func(host string) bool { return !strings.Contains(host, "*") }); i >= 0 {
 			return hosts[i], nil
 		}
 		return "", errHost(hosts)
 	}
-	asked := strings.TrimSuffix(strings.ToLower(c.host), ":443")
-	if registry.Host(asked) != nil || !slices.ContainsFunc(hosts, func(pattern string) bool { return registry.MatchHost(pattern, asked) }) {
+	host := strings.TrimSuffix(strings.ToLower(asked), ":443")
+	if registry.Host(host) != nil || !matchesAny(hosts, host) {
 		return "", errHost(hosts)
 	}
-	return asked, nil
+	return host, nil
+}
+
+// matchesAny reports whether a host is one of some patterns of hosts.
+func matchesAny(patterns []string, host string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return registry.MatchHost(pattern, host) })
 }
 
 func errHost(hosts []string) *bctrl.Error {
@@ -151,54 +175,57 @@ func errOutsideBase() *bctrl.Error {
 	}
 }
 
-// ownAuth refuses what stands where the credential itself authenticates, or has
-// the credential's own take its place where the caller knows the provider alone.
-func (c *call) ownAuth(auth bctrl.CredentialAuth) error {
-	if c.brought != nil {
-		if err := c.brought.checkPlaces(auth); err != nil {
-			return err
+// withoutAuth returns the request's header and query for a credential of which
+// some fields have a secret. What stands where the credential itself
+// authenticates is refused, or left out where the caller knows the provider alone.
+func (r sentRequest) withoutAuth(auth bctrl.CredentialAuth, secrets map[string]string) (http.Header, string, error) {
+	header, query := r.header.Clone(), r.query
+	if r.brought != nil {
+		if err := r.brought.checkPlaces(auth); err != nil {
+			return header, query, err
 		}
+		query = withoutSignature(auth, header, query)
 	}
-	c.dropSignature(auth)
-	places := broker.PlacesOf(auth, func(field string) bool { _, has := c.resolved.Secrets[field]; return has })
-	if c.transparent {
-		c.query = places.Clear(c.header, c.query)
+	places := broker.PlacesOf(auth, func(field string) bool { _, has := secrets[field]; return has })
+	if r.transparent {
+		query = places.Clear(header, query)
 	}
-	return places.Check(c.header, c.query)
+	return header, query, places.Check(header, query)
 }
 
-// targetOf is how the broker reaches what the call is aimed at.
-func (s *Server) targetOf(c *call, secrets map[string]bctrl.Secret) broker.Target {
-	r := c.resolved
+// brokerTarget is how the broker reaches where a call goes.
+func (s *Server) brokerTarget(c *intendedCall, secrets map[string]bctrl.Secret) broker.Target {
 	t := broker.Target{
-		BaseURL: c.base.String(), Auth: r.Auth, Secrets: secrets, Identity: s.identity(c), MaxAnswer: c.maxAnswer, Rotated: s.rotated(c),
-		Unpack: c.made != nil || c.hides(),
+		BaseURL:   c.to.base.String(),
+		Auth:      c.to.auth,
+		Secrets:   secrets,
+		Identity:  identityOf(c),
+		MaxAnswer: c.maxAnswer,
+		Rotated:   s.rotated(c),
+		Unpack:    c.made != nil || c.hides(),
 	}
-	if meta, err := aiMetaOf(r); r.AI != nil && err == nil && (c.made != nil || r.Auth.Type == "") {
-		var key bctrl.Secret
-		for _, secret := range secrets {
-			key = secret
-		}
-		unpack := t.Unpack
-		t = model.Target(meta.Provider, meta.address(), key)
-		t.MaxAnswer, t.Unpack = c.maxAnswer, unpack
+	if c.with.AI == nil || c.made == nil && t.Auth.Type != "" {
+		return t
 	}
-	return t
+	meta, err := readAIMeta(*c.with.AI)
+	if err != nil {
+		return t
+	}
+	var key bctrl.Secret
+	for _, secret := range secrets {
+		key = secret
+	}
+	at := model.Target(meta.Provider, meta.address(), key)
+	at.MaxAnswer, at.Unpack = t.MaxAnswer, t.Unpack
+	return at
 }
 
-func aiMetaOf(r *resolvedCall) (aiMeta, error) {
-	if r.AI == nil {
-		return aiMeta{}, nil
-	}
-	return readAIMeta(*r.AI)
-}
-
-// identity tells the access tokens of a call from all others: by credential,
+// identityOf tells the access tokens of a call from all others: by credential,
 // and by the secrets that are used for it.
-func (s *Server) identity(c *call) string {
-	id := c.caller.Org + "/" + c.uid
-	for _, field := range slices.Sorted(maps.Keys(c.resolved.Resolved.Secrets)) {
-		id += "/" + c.resolved.Resolved.Secrets[field]
+func identityOf(c *intendedCall) string {
+	id := c.caller.Org + "/" + c.with.UID
+	for _, field := range slices.Sorted(maps.Keys(c.with.Secrets)) {
+		id += "/" + c.with.Secrets[field]
 	}
 	return id
 }
@@ -206,8 +233,8 @@ func (s *Server) identity(c *call) string {
 // rotated stores a refresh token that the provider has put in place of the one
 // that it was asked with, unless that is not the secret's value any more: what a
 // person has stored since is not overwritten.
-func (s *Server) rotated(c *call) func(ctx context.Context, field string, from, to bctrl.Secret) error {
-	org, ids := c.caller.Org, c.resolved.Resolved.Secrets
+func (s *Server) rotated(c *intendedCall) func(ctx context.Context, field string, from, to bctrl.Secret) error {
+	org, ids := c.caller.Org, c.with.Secrets
 	return func(ctx context.Context, field string, from, to bctrl.Secret) error {
 		return s.db.Write(ctx, func(tx *store.Tx) error {
 			sec, err := s.findSecret(ctx, tx.Queries, org, ids[field])

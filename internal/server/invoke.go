@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/names"
 	"github.com/bctrl-go/bctrl/internal/store"
@@ -65,38 +67,54 @@ func (s *Server) invoke(w http.ResponseWriter, rq *request) error {
 	if err != nil {
 		return err
 	}
-	c := s.newCall(rq)
-	rq.object, c.capability.ID = id, id
+	rq.object = id
+	req := newProviderRequest(rq)
+	req.capability.ID = id
+	rq.describe = func(ev *audit.Event) { req.describe(ev) }
+
 	in, err := rq.invocation()
 	if err != nil {
 		return err
 	}
-	if err := s.inContext(ctx, rq, c, in.Context, in.Consumer); err != nil {
+	req.callIdentity, err = s.identifyCaller(ctx, rq, in.Context, in.Consumer)
+	req.capability.ID = id
+	if err != nil {
 		return err
 	}
-	c.credential = in.Credential
-	if err := s.asCapability(ctx, rq, c, id); err != nil {
+	req.credential = in.Credential
+	if req.callIdentity, err = s.permitCapability(ctx, rq, req.callIdentity, id); err != nil {
 		return err
 	}
-	if err := c.shape(in); err != nil {
+	if req.sentRequest, err = in.toSend(req.capability); err != nil {
 		return err
 	}
-	c.once = func(ctx context.Context, tx *store.Tx) error { return s.sentOnce(ctx, tx, rq) }
-	c.maxAnswer = maxWholeAnswer
-	if stream {
-		c.maxAnswer = maxStreamedAnswer
-		if in.TimeoutMs == 0 {
-			c.timeout = maxCallTimeout
-		}
+	if req.timeout, err = in.timeout(stream); err != nil {
+		return err
 	}
-	a, err := s.perform(ctx, rq, w, c)
+	if req.sentRequest, err = req.permittedBy(req.capability); err != nil {
+		return err
+	}
+	req.once = func(ctx context.Context, tx *store.Tx) error { return s.sentOnce(ctx, tx, rq) }
+	if req.maxAnswer = maxWholeAnswer; stream {
+		req.maxAnswer = maxStreamedAnswer
+	}
+
+	a, err := s.callFor(ctx, rq, w, req)
 	if err != nil {
 		return err
 	}
 	if stream {
-		return s.passOn(w, rq, a, http.StatusOK)
+		return s.answerAsItComes(w, rq, a, http.StatusOK)
 	}
-	return s.whole(w, rq, a)
+	return s.answerInvoked(w, rq, a)
+}
+
+// newProviderRequest begins what a request asks of a provider.
+func newProviderRequest(rq *request) providerRequest {
+	return providerRequest{
+		callIdentity: callIdentity{caller: rq.caller, context: bctrl.Global()},
+		callOrigin:   callOrigin{grant: &rq.granted, event: rq.event},
+	}
 }
 
 // invocation is what a request asks for, and where its body is.
@@ -174,139 +192,144 @@ func errRepeatedHeader() *bctrl.Error {
 	return invalid("invoke.repeated_header", "headers", "a header is there more than once")
 }
 
-// shape takes over what is asked for, as far as the capability permits it.
-func (c *call) shape(in invocation) error {
-	if err := c.takeBody(in); err != nil {
-		return err
+// toSend is the request that an invocation of a capability means.
+func (in invocation) toSend(as bctrl.Capability) (r sentRequest, err error) {
+	r.header = http.Header{}
+	contentType := ""
+	if r.body, contentType, err = in.theBody(); err != nil {
+		return r, err
 	}
-	c.method, c.path, c.host = in.Method, in.Path, in.Host
-	if c.method == "" {
-		c.method = c.usualMethod()
+	if contentType != "" {
+		r.header.Set("Content-Type", contentType)
 	}
-	if c.path == "" && len(c.capability.Paths) > 0 {
-		c.path = c.capability.Paths[0]
-		if strings.Contains(c.path, "{") {
-			return invalid("invoke.path_required", "path", "the capability's path has parts to fill in: "+c.path)
+	r.method, r.path, r.host = in.Method, in.Path, in.Host
+	if r.method == "" {
+		r.method = usualMethod(as, r.body != nil)
+	}
+	if r.path == "" && len(as.Paths) > 0 {
+		r.path = as.Paths[0]
+		if strings.Contains(r.path, "{") {
+			return r, invalid("invoke.path_required", "path", "the capability's path has parts to fill in: "+r.path)
 		}
 	}
 	for name, value := range in.Headers {
 		name = http.CanonicalHeaderKey(name)
-		if _, twice := c.header[name]; twice && name != "Content-Type" {
-			return errRepeatedHeader()
+		if _, twice := r.header[name]; twice && name != "Content-Type" {
+			return r, errRepeatedHeader()
 		}
 		if name == "Content-Type" && (in.Multipart != nil || in.Content == wire.ContentMultipart) {
 			continue // it has the boundary
 		}
-		c.header[name] = []string{value}
+		r.header[name] = []string{value}
 	}
-	c.query = url.Values(in.Query).Encode()
-	switch limit := time.Duration(in.TimeoutMs) * time.Millisecond; {
+	r.query = url.Values(in.Query).Encode()
+	return r, nil
+}
+
+// timeout is how long the call may take.
+func (in invocation) timeout(stream bool) (time.Duration, error) {
+	switch {
+	case in.TimeoutMs == 0 && stream:
+		return maxCallTimeout, nil
 	case in.TimeoutMs == 0:
+		return defaultCallTimeout, nil
 	case in.TimeoutMs < 0 || in.TimeoutMs > maxCallTimeout.Milliseconds():
-		return invalid("invoke.timeout", "timeoutMs", "a call may take from 1 to 1800000 milliseconds")
-	default:
-		c.timeout = limit
+		return 0, invalid("invoke.timeout", "timeoutMs", "a call may take from 1 to 1800000 milliseconds")
 	}
-	return c.admit()
+	return time.Duration(in.TimeoutMs) * time.Millisecond, nil
 }
 
 // usualMethod is the one that is meant when none is named.
-func (c *call) usualMethod() string {
-	if c.body != nil {
+func usualMethod(as bctrl.Capability, withBody bool) string {
+	if withBody {
 		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch} {
-			if slices.Contains(c.capability.Methods, method) {
+			if slices.Contains(as.Methods, method) {
 				return method
 			}
 		}
 	}
-	if len(c.capability.Methods) == 0 {
+	if len(as.Methods) == 0 {
 		return http.MethodGet
 	}
-	return c.capability.Methods[0]
+	return as.Methods[0]
 }
 
-// admit refuses what the capability does not permit. Its policy is asked where
-// the call is recorded.
-func (c *call) admit() (err error) {
-	if c.template, err = (broker.Rule{Methods: c.capability.Methods, Paths: c.capability.Paths}).Admit(c.method, c.path); err != nil {
-		return err
+// permittedBy returns a request with the template of a capability that permits
+// it, and refuses any other. The capability's policy is asked where the call is
+// recorded.
+func (r sentRequest) permittedBy(as bctrl.Capability) (sentRequest, error) {
+	var err error
+	if r.template, err = (broker.Rule{Methods: as.Methods, Paths: as.Paths}).Admit(r.method, r.path); err != nil {
+		return r, err
 	}
-	if err := broker.CheckHeader(c.header); err != nil {
-		return err
+	if err := broker.CheckHeader(r.header); err != nil {
+		return r, err
 	}
-	if err := c.checkSources(); err != nil {
-		return err
+	if err := r.checkSources(as); err != nil {
+		return r, err
 	}
-	if err := broker.CheckQuery(c.query); err != nil {
-		return err
+	if err := broker.CheckQuery(r.query); err != nil {
+		return r, err
 	}
-	broker.DropHopByHop(c.header)
-	if c.body != nil {
-		return c.body.within(maxStreamedBody)
+	broker.DropHopByHop(r.header)
+	if r.body != nil {
+		return r, r.body.within(maxStreamedBody)
 	}
-	return nil
+	return r, nil
 }
 
 // checkSources refuses headers that name something else to read or write: a
 // capability for some paths alone is none for what such a header names.
-func (c *call) checkSources() error {
-	if slices.Contains(c.capability.Paths, "/") {
+func (r sentRequest) checkSources(as bctrl.Capability) error {
+	if slices.Contains(as.Paths, "/") {
 		return nil
 	}
-	for name := range c.header {
+	for name := range r.header {
 		if broker.NamesAnother(name) {
-			return &bctrl.Error{
-				Status: http.StatusForbidden, Code: "invoke.path_not_allowed", Field: "headers",
-				Message: "the header " + strings.ToLower(name) + " names something else than the path, and the capability does not permit every path",
-			}
+			return withField(forbidden("invoke.path_not_allowed",
+				"the header "+strings.ToLower(name)+
+					" names something else than the path, and the capability does not permit every path"), "headers")
 		}
 	}
 	return nil
 }
 
-// takeBody finds the one body of an invocation.
-func (c *call) takeBody(in invocation) (err error) {
+// theBody is the one body of an invocation, and of which type it is; nil where
+// there is none.
+func (in invocation) theBody() (body *callBody, contentType string, err error) {
 	n := 0
 	for _, there := range []bool{in.Body != nil, in.RawBody != nil, in.Multipart != nil, in.Content != ""} {
 		if there {
 			n++
 		}
 	}
-	contentType := "application/octet-stream"
+	const binary = "application/octet-stream"
 	switch {
 	case n > 1:
-		return errTwoBodies()
+		return nil, "", errTwoBodies()
 	case (in.Content != "") != (in.parts != nil):
-		return invalid("invoke.invalid_parts", "content", "content says what the parts behind the invocation are: raw or multipart")
+		return nil, "", invalid("invoke.invalid_parts", "content",
+			"content says what the parts behind the invocation are: raw or multipart")
 	case in.Body != nil:
-		c.body, contentType = heldBody(in.Body), "application/json"
+		return heldBody(in.Body), "application/json", nil
 	case in.RawBody != nil:
-		c.body = heldBody(in.RawBody)
+		return heldBody(in.RawBody), binary, nil
 	case in.Multipart != nil:
-		var form []byte
-		if form, contentType, err = formOf(in.Multipart); err != nil {
-			return err
-		}
-		c.body = heldBody(form)
+		form, contentType, err := formOf(in.Multipart)
+		return heldBody(form), contentType, err
 	case in.Content == wire.ContentRaw:
 		raw, header, length, err := rawPart(in.parts)
 		if err != nil {
-			return err
+			return nil, "", err
 		}
-		if given := header.Get("Content-Type"); given != "" {
-			contentType = given
-		}
-		c.body = &callBody{src: raw, length: length}
+		return &callBody{src: raw, length: length}, cmp.Or(header.Get("Content-Type"), binary), nil
 	case in.Content == wire.ContentMultipart:
 		form := formParts(in.parts)
-		c.body, contentType = &callBody{src: form, length: -1}, form.form.FormDataContentType()
+		return &callBody{src: form, length: -1}, form.form.FormDataContentType(), nil
 	case in.Content != "":
-		return invalid("invoke.invalid_parts", "content", "content must be raw or multipart")
-	default:
-		return nil
+		return nil, "", invalid("invoke.invalid_parts", "content", "content must be raw or multipart")
 	}
-	c.header.Set("Content-Type", contentType)
-	return nil
+	return nil, "", nil
 }
 
 // sentOnce keeps for the request's idempotency key that it was sent: asked
@@ -323,25 +346,31 @@ func (s *Server) sentOnce(ctx context.Context, tx *store.Tx, rq *request) error 
 	return err
 }
 
-// perform makes the call and sees to it that the request is recorded once.
-func (s *Server) perform(ctx context.Context, rq *request, w http.ResponseWriter, c *call) (*providerAnswer, error) {
-	a, err := s.call(ctx, c)
-	rq.recorded = c.recorded
-	if limited := (*rateLimitedError)(nil); errors.As(err, &limited) {
+// callFor makes the call of a request, which the log has once from then on.
+func (s *Server) callFor(
+	ctx context.Context, rq *request, w http.ResponseWriter, req providerRequest,
+) (*providerAnswer, error) {
+	a, err := s.callProvider(ctx, req)
+	rq.recorded, rq.describe = a.intended, a.call.describe
+	if limited, ok := errors.AsType[*rateLimitedError](err); ok {
 		w.Header().Set("Retry-After", limited.seconds())
 	}
 	return a, err
 }
 
-// whole answers with all that the provider answered.
-func (s *Server) whole(w http.ResponseWriter, rq *request, a *providerAnswer) error {
+// answerInvoked answers with all that the provider answered.
+func (s *Server) answerInvoked(w http.ResponseWriter, rq *request, a *providerAnswer) error {
 	body, err := io.ReadAll(a)
 	took := time.Since(a.begun)
 	if err := a.end(err); err != nil {
 		return err
 	}
 	out := wire.Invoked{
-		Status: a.StatusCode, Headers: passedHeaders(a.Header), Credential: a.call.credential, Tier: a.call.tier, DurationMs: took.Milliseconds(),
+		Status:     a.StatusCode,
+		Headers:    passedHeaders(a.Header),
+		Credential: a.call.with.Credential.ID,
+		Tier:       string(a.call.with.Tier),
+		DurationMs: took.Milliseconds(),
 	}
 	answer, err := encodeInvoked(out, body)
 	if err != nil {

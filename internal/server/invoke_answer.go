@@ -28,14 +28,14 @@ var ownPolicy = []string{
 // caches that keep answers apart by them.
 const tokenPlaces = "Authorization, X-Api-Key, X-Goog-Api-Key, X-Amz-Security-Token"
 
-// tokenHeaders are the headers of the request in which the token stood, or may
+// headers are the headers of the request in which the token stood, or may
 // have: a cache that keeps the answer gives it to who has the same there.
-func (c *call) tokenHeaders() string {
+func (b *broughtToken) headers() string {
 	all := tokenPlaces
-	if c.brought == nil {
+	if b == nil {
 		return all
 	}
-	for _, at := range c.brought.places {
+	for _, at := range b.places {
 		if at.header != "" && !slices.Contains(usualKeyHeaders, at.header) {
 			all += ", " + at.header
 		}
@@ -61,9 +61,9 @@ func passedHeaders(from http.Header) http.Header {
 	return h
 }
 
-// passOn answers with the provider's answer as it comes. One that breaks off
+// answerAsItComes answers with the provider's answer as it comes. One that breaks off
 // breaks the answer off, so that nobody takes a part for the whole.
-func (s *Server) passOn(w http.ResponseWriter, rq *request, a *providerAnswer, status int) error {
+func (s *Server) answerAsItComes(w http.ResponseWriter, rq *request, a *providerAnswer, status int) error {
 	h := w.Header()
 	for name, values := range passedHeaders(a.Header) {
 		h[name] = values
@@ -76,12 +76,12 @@ func (s *Server) passOn(w http.ResponseWriter, rq *request, a *providerAnswer, s
 	// is for one caller.
 	h.Set("Cdn-Cache-Control", "private, no-store")
 	h.Set("X-Accel-Expires", "0")
-	h.Add("Vary", a.call.tokenHeaders())
+	h.Add("Vary", a.call.brought.headers())
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Accel-Buffering", "no")
 	h.Set(wire.HeaderUpstreamStatus, strconv.Itoa(a.StatusCode))
-	h.Set(wire.HeaderCredential, a.call.credential)
-	h.Set(wire.HeaderTier, a.call.tier)
+	h.Set(wire.HeaderCredential, a.call.with.Credential.ID)
+	h.Set(wire.HeaderTier, string(a.call.with.Tier))
 	if a.ContentLength >= 0 && (a.call.method != http.MethodHead || rq.Method == http.MethodHead) && a.StatusCode != http.StatusNoContent && a.StatusCode != http.StatusNotModified {
 		h.Set("Content-Length", strconv.FormatInt(a.ContentLength, 10))
 	}

@@ -56,22 +56,26 @@ func TestAnAnswerIsNoLongerThanThePolicyPermits(t *testing.T) {
 
 func TestACallIsRecordedUnderTheCapabilityOfThatMoment(t *testing.T) {
 	c := newCallers(t, nil)
-	asked := &call{}
+	var asked providerRequest
 	asked.caller.Org = c.org()
 	var err error
 	asked.capability, err = c.server.defined(t.Context(), c.db.Read(), c.org(), "acme/things")
 	require.NoError(t, err)
 	c.policy(bctrl.CapabilityPolicy{MaxRequestBytes: 3, MaxResponseBytes: 7})
 	asked.maxAnswer = 100
-	require.NoError(t, c.server.underPolicy(t.Context(), c.db.Read(), asked))
-	require.EqualValues(t, 7, asked.maxAnswer, "limits that came after the request was admitted")
+	now, err := c.server.underPolicy(t.Context(), c.db.Read(), asked)
+	require.NoError(t, err)
+	require.EqualValues(t, 7, now.maxAnswer, "limits that came after the request was admitted")
 	asked.body = heldBody([]byte("four"))
-	require.Equal(t, "invoke.request_too_large", codeOf(c.server.underPolicy(t.Context(), c.db.Read(), asked)))
+	_, err = c.server.underPolicy(t.Context(), c.db.Read(), asked)
+	require.Equal(t, "invoke.request_too_large", codeOf(err))
 	asked.body = nil
 	c.ok("PUT", []string{"capabilities", "acme/things"}, object{"methods": []string{"GET"}, "paths": []string{"/v1/repos"}}, nil)
-	require.Equal(t, "capabilities.changed", codeOf(c.server.underPolicy(t.Context(), c.db.Read(), asked)))
+	_, err = c.server.underPolicy(t.Context(), c.db.Read(), asked)
+	require.Equal(t, "capabilities.changed", codeOf(err))
 	c.delete("capabilities", "acme/things")
-	require.Equal(t, "capabilities.not_found", codeOf(c.server.underPolicy(t.Context(), c.db.Read(), asked)))
+	_, err = c.server.underPolicy(t.Context(), c.db.Read(), asked)
+	require.Equal(t, "capabilities.not_found", codeOf(err))
 }
 
 // TestARuntimeLearnsOfNoCredentialBeyondItsMounts asks by the id of credentials
@@ -165,9 +169,9 @@ func TestACapabilityForSomePathsCopiesFromNoOther(t *testing.T) {
 // is between the caller and the provider.
 func TestAQueryFitsALine(t *testing.T) {
 	for _, query := range []string{"a=b c", "a=\x01", "a=\x7f", "a=b\r\nHost: x", "\t"} {
-		c := &call{method: "GET", path: "/v1/things", query: query, header: http.Header{}}
-		c.capability.Methods, c.capability.Paths = []string{"GET"}, []string{"/v1/things"}
-		require.Equal(t, "request.query", codeOf(c.admit()), query)
+		sent := sentRequest{method: "GET", path: "/v1/things", query: query, header: http.Header{}}
+		_, err := sent.permittedBy(bctrl.Capability{Methods: []string{"GET"}, Paths: []string{"/v1/things"}})
+		require.Equal(t, "request.query", codeOf(err), query)
 	}
 }
 

@@ -140,7 +140,7 @@ func TestANameThatIsPrivateIsNotReached(t *testing.T) {
 func TestEveryFailureReadsAsASentence(t *testing.T) {
 	for _, f := range upstreamFailures {
 		for _, err := range []error{f.kind, &broker.Error{Kind: f.kind, Detail: "a detail"}, fmt.Errorf("reading: %w", f.kind)} {
-			message := asError((&call{}).failure(t.Context(), err)).Message
+			message := asError(callFailure(t.Context(), nil, err)).Message
 			require.NotContains(t, message, "  ", f.refusal.Code)
 			require.NotContains(t, message, ": :", f.refusal.Code)
 			require.Equal(t, strings.TrimRight(message, ": "), message, f.refusal.Code)
@@ -150,7 +150,7 @@ func TestEveryFailureReadsAsASentence(t *testing.T) {
 
 func TestAFailureSaysWhatTheBrokerSaysOfIt(t *testing.T) {
 	for _, f := range upstreamFailures {
-		message := asError((&call{}).failure(t.Context(), &broker.Error{Kind: f.kind, Detail: "a detail"})).Message
+		message := asError(callFailure(t.Context(), nil, &broker.Error{Kind: f.kind, Detail: "a detail"})).Message
 		want := f.refusal.Message
 		if f.detailed {
 			want += ": a detail"

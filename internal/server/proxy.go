@@ -11,6 +11,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/names"
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -48,41 +49,62 @@ func (s *Server) proxy(w http.ResponseWriter, rq *request) error {
 	ctx := rq.Context()
 	segment, path := splitProxyPath(rq.Request)
 	target := readTarget(segment)
-	c := s.newCall(rq)
-	c.method, c.path, c.query, c.header = rq.Method, path, rq.URL.RawQuery, rq.Header.Clone()
-	c.brought, c.transparent = broughtBy(ctx), isTransparent(rq.Header)
-	c.timeout, c.maxAnswer = maxCallTimeout, maxStreamedAnswer
-	if rq.ContentLength != 0 {
-		c.body = &callBody{src: rq.Body, length: rq.ContentLength}
-	}
-	if err := s.proxyContext(ctx, rq, c); err != nil {
-		return err
-	}
-	if target.host != "" { // which is for this address, a header often for all of a client's
-		c.host, c.hostNamed = target.host, false
-	}
-	if err := s.asTarget(ctx, rq, c, target.name); err != nil {
-		return err
-	}
-	for name := range c.header {
-		if wire.IsOwnHeader(name) || name == "Authorization" {
-			delete(c.header, name) // ours
-		}
-	}
-	if err := c.checkPathKey(); err != nil {
-		return err
-	}
-	if err := c.admit(); err != nil {
-		return err
-	}
-	a, err := s.perform(ctx, rq, w, c)
+	req := newProviderRequest(rq)
+	req.sentRequest = passedRequest(rq, path)
+	rq.describe = func(ev *audit.Event) { req.describe(ev) }
+
+	in, err := readPassage(rq.Header)
 	if err != nil {
 		return err
 	}
-	if !c.transparent {
-		s.pointBack(rq, c, segment, a.Header)
+	req.host, req.hostNamed = in.host, in.host != ""
+	req.timeout, req.maxAnswer = in.timeout, maxStreamedAnswer
+	if req.callIdentity, err = s.identifyCaller(ctx, rq, in.context, in.consumer); err != nil {
+		return err
 	}
-	return s.passOn(w, rq, a, a.StatusCode)
+	if target.host != "" { // which is for this address, a header often for all of a client's
+		req.host, req.hostNamed = target.host, false
+	}
+	if req, err = s.permitTarget(ctx, rq, req, target.name); err != nil {
+		return err
+	}
+	for name := range req.header {
+		if wire.IsOwnHeader(name) || name == "Authorization" {
+			delete(req.header, name) // ours
+		}
+	}
+	if err := req.checkPathKey(); err != nil {
+		return err
+	}
+	if req.sentRequest, err = req.permittedBy(req.capability); err != nil {
+		return err
+	}
+
+	a, err := s.callFor(ctx, rq, w, req)
+	if err != nil {
+		return err
+	}
+	if !req.transparent {
+		s.pointBack(rq, a.call, segment, a.Header)
+	}
+	return s.answerAsItComes(w, rq, a, a.StatusCode)
+}
+
+// passedRequest is what is sent of a request to the proxy, before what is ours is
+// taken out.
+func passedRequest(rq *request, path string) sentRequest {
+	r := sentRequest{
+		method:      rq.Method,
+		path:        path,
+		query:       rq.URL.RawQuery,
+		header:      rq.Header.Clone(),
+		brought:     broughtBy(rq.Context()),
+		transparent: isTransparent(rq.Header),
+	}
+	if rq.ContentLength != 0 {
+		r.body = &callBody{src: rq.Body, length: rq.ContentLength}
+	}
+	return r
 }
 
 // isTransparent reports whether a request comes of a client that calls the
@@ -101,95 +123,111 @@ func splitProxyPath(r *http.Request) (segment, path string) {
 	return segment, broker.EscapePath("/" + path)
 }
 
-// proxyContext reads from headers in which context an organization key calls.
-func (s *Server) proxyContext(ctx context.Context, rq *request, c *call) error {
+// passage is what headers of ours say of a request that is passed through.
+type passage struct {
+	context  bctrl.Scope
+	consumer string
+	host     string
+	timeout  time.Duration
+}
+
+// readPassage reads the headers that say in which context an organization key
+// calls, which host is meant, and how long it may take.
+func readPassage(h http.Header) (in passage, err error) {
 	one := map[string]string{}
-	for _, name := range []string{wire.HeaderWorkspace, wire.HeaderGroup, wire.HeaderConsumer, wire.HeaderHost, wire.HeaderTimeout} {
-		switch values := rq.Header.Values(name); len(values) {
+	for _, name := range []string{
+		wire.HeaderWorkspace, wire.HeaderGroup, wire.HeaderConsumer, wire.HeaderHost, wire.HeaderTimeout,
+	} {
+		switch values := h.Values(name); len(values) {
 		case 0:
 		case 1:
 			one[name] = values[0]
 		default:
-			return invalid("invoke.repeated_header", name, name+" must be given at most once")
+			return in, invalid("invoke.repeated_header", name, name+" must be given at most once")
 		}
 	}
 	if err := checkNames("", one[wire.HeaderConsumer]); err != nil {
-		return err
+		return in, err
 	}
-	var asked bctrl.Scope
+	in = passage{consumer: one[wire.HeaderConsumer], host: one[wire.HeaderHost], timeout: maxCallTimeout}
 	workspace, hasWorkspace := one[wire.HeaderWorkspace]
 	group, hasGroup := one[wire.HeaderGroup]
 	switch {
 	case hasGroup:
-		asked = bctrl.InGroup(workspace, group)
+		in.context = bctrl.InGroup(workspace, group)
 	case hasWorkspace:
-		asked = bctrl.InWorkspace(workspace)
+		in.context = bctrl.InWorkspace(workspace)
 	}
 	if text, ok := one[wire.HeaderTimeout]; ok {
 		ms, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || ms < 1 || ms > maxCallTimeout.Milliseconds() {
-			return invalid("invoke.timeout", wire.HeaderTimeout, "a call may take from 1 to 1800000 milliseconds")
+			return in, invalid("invoke.timeout", wire.HeaderTimeout, "a call may take from 1 to 1800000 milliseconds")
 		}
-		c.timeout = time.Duration(ms) * time.Millisecond
+		in.timeout = time.Duration(ms) * time.Millisecond
 	}
-	c.host, c.hostNamed = one[wire.HeaderHost], one[wire.HeaderHost] != ""
-	return s.inContext(ctx, rq, c, asked, one[wire.HeaderConsumer])
+	return in, nil
 }
 
-// asTarget makes the call as a capability, as that of a provider's which
-// permits it, or with a credential.
-func (s *Server) asTarget(ctx context.Context, rq *request, c *call, target string) error {
+// permitTarget returns a request as one of what its address names: a capability,
+// that of a provider's which permits it, or a credential.
+func (s *Server) permitTarget(
+	ctx context.Context, rq *request, req providerRequest, target string,
+) (_ providerRequest, err error) {
 	provider, isProvider := strings.CutSuffix(target, "/")
 	of, _, capability := strings.Cut(target, "/")
 	if capability {
-		if err := s.takeKeyFromPath(ctx, c, of); err != nil {
-			return err
+		if req.path, err = s.pathWithoutKey(ctx, req, of); err != nil {
+			return req, err
 		}
 	}
 	switch {
 	case isProvider && names.Capability(target+"x") == nil:
-		return s.asProvider(ctx, rq, c, provider)
+		return s.permitAtProvider(ctx, rq, req, provider)
 	case names.Capability(target) == nil:
-		c.capability.ID = target
-		if err := s.asCapability(ctx, rq, c, target); err != nil {
-			return err
+		if req.callIdentity, err = s.permitCapability(ctx, rq, req.callIdentity, target); err != nil {
+			return req, err
 		}
-		return s.placed(ctx, c, rq.caller, of)
+		return s.atOwnServer(ctx, req, of)
 	case names.CredentialID(target) == nil:
-		return s.orProvider(target, s.asCredential(ctx, rq, c, target))
+		req, err := s.permitWithCredential(ctx, rq, req, target)
+		return req, s.orProvider(target, err)
 	}
-	e := invalid("invoke.target", "target", "the target is no capability, provider or credential")
-	e.Hint = "write /v1/proxy/github~/… for all of a provider, /v1/proxy/github~repos/… for a capability, " +
-		"/v1/proxy/my-credential/… for a credential"
-	return e
+	return req, withHint(
+		invalid("invoke.target", "target", "the target is no capability, provider or credential"),
+		"write /v1/proxy/github~/… for all of a provider, /v1/proxy/github~repos/… for a capability, "+
+			"/v1/proxy/my-credential/… for a credential",
+	)
 }
 
-// asCredential makes the call with a credential, as a capability of its
-// provider. A runtime learns of a credential only what its mounts permit.
-func (s *Server) asCredential(ctx context.Context, rq *request, c *call, id string) error {
-	provider, err := s.providerOf(ctx, rq.caller, id, c.context)
+// permitWithCredential returns a request as one with a credential, of a
+// capability of its provider. A runtime learns of a credential only what its
+// mounts permit.
+func (s *Server) permitWithCredential(
+	ctx context.Context, rq *request, req providerRequest, id string,
+) (providerRequest, error) {
+	provider, err := s.providerOf(ctx, rq.caller, id, req.context)
 	if rq.caller.Runtime != nil && asError(err).Status == http.StatusNotFound {
 		rq.object, rq.decided = id, true
-		c.credential = id
-		return errTargetNotMounted(c)
+		req.credential = id
+		return req, errTargetNotMounted(req)
 	}
 	if err != nil {
-		return err
+		return req, err
 	}
-	c.credential = id
-	if err := s.takeKeyFromPath(ctx, c, provider); err != nil {
-		return err
+	req.credential = id
+	if req.path, err = s.pathWithoutKey(ctx, req, provider); err != nil {
+		return req, err
 	}
-	return s.asProvider(ctx, rq, c, provider)
+	return s.permitAtProvider(ctx, rq, req, provider)
 }
 
 // orProvider says, where a credential is refused that has the id of a provider,
 // how a provider is written. It says so whether or not there is such a
 // credential.
 func (s *Server) orProvider(id string, err error) error {
-	var refused *bctrl.Error
 	_, isProvider := s.registry.Provider(id)
-	if !isProvider || !errors.As(err, &refused) {
+	refused, ok := errors.AsType[*bctrl.Error](err)
+	if !isProvider || !ok {
 		return err
 	}
 	if refused.Status != http.StatusNotFound && refused.Code != "capability.outside_mount" {

@@ -18,7 +18,7 @@ import (
 // of the proxy. A client that follows them as they are would send our token,
 // which it takes for the provider's key, to the provider.
 type addresses struct {
-	call *call
+	to callTarget
 	// proxy is where the caller reaches the proxy, and segment its target.
 	proxy   *url.URL
 	segment string
@@ -36,18 +36,22 @@ type addresses struct {
 }
 
 // pointBack changes the addresses in an answer's headers.
-func (s *Server) pointBack(rq *request, c *call, segment string, h http.Header) {
+func (s *Server) pointBack(rq *request, c *intendedCall, segment string, h http.Header) {
 	a := &addresses{
-		call: c, proxy: s.reachedAt(rq), segment: segment, target: readTarget(segment), hosts: slices.Clone(c.resolved.Hosts),
-		places: broker.PlacesOf(c.resolved.Auth, func(string) bool { return true }),
+		to:      c.to,
+		proxy:   s.reachedAt(rq),
+		segment: segment,
+		target:  readTarget(segment),
+		hosts:   slices.Clone(c.to.hosts),
+		places:  broker.PlacesOf(c.to.auth, func(string) bool { return true }),
 	}
 	a.named = a.target.host == "" && c.hostNamed
-	a.hosts = append(append(a.hosts, c.capability.Hosts...), canonicalHost(c.base.Scheme, c.base.Host))
-	if p, known := s.registryProvider(c); known {
+	a.hosts = append(append(a.hosts, c.capability.Hosts...), canonicalHost(c.to.base.Scheme, c.to.base.Host))
+	if p, known := s.registry.Provider(c.provider); known {
 		a.hosts = append(a.hosts, p.Hosts...)
 	}
-	if c.resolved.Auth.Type == bctrl.AuthPath {
-		a.prefix = templateField.ReplaceAllLiteralString(c.resolved.Auth.Path, scrub.Mark)
+	if c.to.auth.Type == bctrl.AuthPath {
+		a.prefix = templateField.ReplaceAllLiteralString(c.to.auth.Path, scrub.Mark)
 	}
 	for name, values := range h {
 		if isStored(name) {
@@ -138,15 +142,15 @@ func (a *addresses) reference(text string) string {
 	case absoluteAddress.MatchString(ref):
 		return absoluteAddress.ReplaceAllStringFunc(ref, a.absolute)
 	case strings.HasPrefix(ref, "//"):
-		if changed := a.absolute(a.call.base.Scheme + ":" + ref); changed != a.call.base.Scheme+":"+ref {
+		if changed := a.absolute(a.to.base.Scheme + ":" + ref); changed != a.to.base.Scheme+":"+ref {
 			return changed
 		}
 		return text
 	case strings.HasPrefix(ref, "/"):
-		return a.absolute(a.call.base.Scheme + "://" + a.call.host + ref)
+		return a.absolute(a.to.base.Scheme + "://" + a.to.host + ref)
 	case climbing.MatchString(ref):
-		from := url.URL{Scheme: a.call.base.Scheme, Host: a.call.host, Path: "/"}
-		if sent, err := from.Parse(a.call.path); err == nil {
+		from := url.URL{Scheme: a.to.base.Scheme, Host: a.to.host, Path: "/"}
+		if sent, err := from.Parse(a.to.path); err == nil {
 			if to, err := sent.Parse(ref); err == nil {
 				return a.absolute(to.String())
 			}
@@ -214,7 +218,7 @@ func canonicalHost(scheme, authority string) string {
 // here is the proxy's address for a host, without a path.
 func (a *addresses) here(host string) string {
 	segment := a.segment
-	if host != canonicalHost(a.call.base.Scheme, a.call.host) || a.named {
+	if host != canonicalHost(a.to.base.Scheme, a.to.host) || a.named {
 		segment = strings.Replace(a.target.name, "/", "~", 1) + "@" + host
 	}
 	u := a.proxy.JoinPath("v1", "proxy")
@@ -232,12 +236,12 @@ func (a *addresses) callersPath(rest string) string {
 	if i := strings.IndexAny(rest, "?#"); i >= 0 {
 		path, behind = rest[:i], rest[i:]
 	}
-	if c := a.call; c.callersBase != c.base.EscapedPath() && prefix.PathWithin(c.base.EscapedPath(), path) {
-		path = strings.TrimSuffix(c.callersBase, "/") + strings.TrimPrefix(path, strings.TrimSuffix(c.base.EscapedPath(), "/"))
+	if to := a.to; to.callersBase != to.base.EscapedPath() && prefix.PathWithin(to.base.EscapedPath(), path) {
+		path = strings.TrimSuffix(to.callersBase, "/") + strings.TrimPrefix(path, strings.TrimSuffix(to.base.EscapedPath(), "/"))
 	}
-	if base := strings.TrimSuffix(a.call.base.EscapedPath(), "/"); a.prefix != "" {
-		if filled := base + a.prefix; prefix.PathWithin(filled, path) {
-			path = base + path[len(filled):]
+	if base := strings.TrimSuffix(a.to.base.EscapedPath(), "/"); a.prefix != "" {
+		if below, ok := strings.CutPrefix(path, base+a.prefix); ok && (below == "" || below[0] == '/') {
+			path = base + below
 		}
 	}
 	if query, ok := strings.CutPrefix(behind, "?"); ok && len(a.places.Parameters) > 0 {

@@ -136,21 +136,23 @@ func describePlaces(auth bctrl.CredentialAuth) string {
 	return strings.Join(append(all, "as Authorization: Bearer"), ", or ")
 }
 
-// dropSignature takes out of a passed request what an SDK made of a key that is
-// none: the signature of an HMAC and its time, which the broker makes anew.
-func (c *call) dropSignature(auth bctrl.CredentialAuth) {
-	if c.brought == nil || auth.Type != bctrl.AuthHMAC {
-		return
+// withoutSignature takes out of a header, and of a query that it returns, what an
+// SDK made of a key that is none: the signature of an HMAC and its time, which
+// the broker makes anew.
+func withoutSignature(auth bctrl.CredentialAuth, header http.Header, query string) string {
+	if auth.Type != bctrl.AuthHMAC {
+		return query
 	}
 	for _, of := range keyPlacesOf(auth) {
 		if slices.ContainsFunc(of.text.Fields(), func(f template.Field) bool { return f.Name != "signature" && f.Name != "timestamp" }) {
 			continue
 		}
-		c.header.Del(of.header)
+		header.Del(of.header)
 		if of.param != "" {
-			c.query = withoutParameter(c.query, of.param)
+			query = withoutParameter(query, of.param)
 		}
 	}
+	return query
 }
 
 // withoutParameter leaves one parameter out of a query, the others as they are.
@@ -162,16 +164,17 @@ func withoutParameter(raw, name string) string {
 	}), "&")
 }
 
-// takeKeyFromPath takes our token out of a path in which the provider has its
-// key, "/bot{token}/getMe".
-func (s *Server) takeKeyFromPath(ctx context.Context, c *call, provider string) error {
-	if p, known := s.registry.Provider(provider); c.brought == nil || !c.brought.inPath && !(known && p.Auth.Type == bctrl.AuthPath) {
-		return nil
+// pathWithoutKey is a request's path without our token, where it stands in a path
+// in which the provider has its key, "/bot{token}/getMe".
+func (s *Server) pathWithoutKey(ctx context.Context, req providerRequest, provider string) (string, error) {
+	p, known := s.registry.Provider(provider)
+	if req.brought == nil || !req.brought.inPath && !(known && p.Auth.Type == bctrl.AuthPath) {
+		return req.path, nil
 	}
-	auth, base := s.authBefore(ctx, c, provider)
-	rest, fields, there := splitKeyPath(auth, base, c.path)
+	auth, base := s.authBefore(ctx, req, provider)
+	rest, fields, there := splitKeyPath(auth, base, req.path)
 	if !there {
-		return nil
+		return req.path, nil
 	}
 	for name, value := range fields {
 		// The number that Telegram has in front of a token is public, and some of
@@ -179,21 +182,20 @@ func (s *Server) takeKeyFromPath(ctx context.Context, c *call, provider string) 
 		if id, token, ok := strings.Cut(value, ":"); ok && strings.Trim(id, "0123456789") == "" {
 			value = token
 		}
-		if !slices.Contains(auth.Public, name) && value != c.brought.text && !c.transparent {
-			return broker.AuthRefused("path segment", "that holds no key or token of this server")
+		if !slices.Contains(auth.Public, name) && value != req.brought.text && !req.transparent {
+			return req.path, broker.AuthRefused("path segment", "that holds no key or token of this server")
 		}
 	}
-	c.path = rest
-	return nil
+	return rest, nil
 }
 
 // checkPathKey refuses our token where it is left in a path.
-func (c *call) checkPathKey() error {
-	if c.brought == nil || !c.brought.inPath {
+func (r sentRequest) checkPathKey() error {
+	if r.brought == nil || !r.brought.inPath {
 		return nil
 	}
-	path, err := url.PathUnescape(c.path)
-	if err == nil && strings.Contains(path, c.brought.text) {
+	path, err := url.PathUnescape(r.path)
+	if err == nil && strings.Contains(path, r.brought.text) {
 		e := errAuthAtProxy("a key or token of this server stands in the path, where this provider has no key")
 		e.Field, e.Hint = "path", "send it where the provider's SDK puts its key, or as Authorization: Bearer"
 		return e
@@ -201,15 +203,20 @@ func (c *call) checkPathKey() error {
 	return nil
 }
 
-// authBefore is how the call's credential authenticates, before it is known
+// authBefore is how a request's credential authenticates, before it is known
 // whether the call is permitted: the registry's for its providers, for others
 // what the credential says. Nothing is proved yet, and nothing is sent by it.
-func (s *Server) authBefore(ctx context.Context, c *call, provider string) (auth bctrl.CredentialAuth, base string) {
+func (s *Server) authBefore(ctx context.Context, req providerRequest, provider string) (auth bctrl.CredentialAuth, base string) {
 	if p, known := s.registry.Provider(provider); known {
 		return p.Auth, p.BasePath
 	}
-	query := broker.Query{Provider: provider, Capability: c.capability.ID, Credential: c.credential, Context: c.context}
-	found, err := s.candidates(ctx, s.db.Read(), c.caller.Org, query)
+	query := broker.Query{
+		Provider:   provider,
+		Capability: req.capability.ID,
+		Credential: req.credential,
+		Context:    req.context,
+	}
+	found, err := s.candidates(ctx, s.db.Read(), req.caller.Org, query)
 	if err != nil {
 		return auth, ""
 	}

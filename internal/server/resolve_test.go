@@ -221,9 +221,9 @@ func TestAPinnedSecretGoesToNoBaseURLThatIsNotItsProviders(t *testing.T) {
 	} {
 		base, err := url.Parse(test.base)
 		require.NoError(t, err)
-		err = h.server.pinnedHere(&call{base: base, resolved: &resolvedCall{
+		err = h.server.checkPins(&resolvedCall{
 			AI: &store.AICredential{}, secrets: map[string]store.Secret{"apiKey": {Provider: "openai"}},
-		}})
+		}, base)
 		require.Equal(t, test.refused, err != nil, test.why)
 	}
 }

@@ -1,0 +1,83 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// underPolicy returns a request with the limits of its capability as q has them,
+// and refuses one that was permitted by a capability which is another one now.
+func (s *Server) underPolicy(ctx context.Context, q store.Queries, req providerRequest) (providerRequest, error) {
+	if req.capability.ID == "" {
+		return req, nil
+	}
+	now, err := s.defined(ctx, q, req.caller.Org, req.capability.ID)
+	if err != nil {
+		return req, err
+	}
+	if !samePermission(now, req.capability) {
+		return req, errCapabilityChanged
+	}
+	req.capability.Policy = nil
+	if err := s.addPolicy(ctx, q, req.caller.Org, &req.capability); err != nil || req.capability.Policy == nil {
+		return req, err
+	}
+	p := req.capability.Policy
+	if p.MaxResponseBytes > 0 {
+		req.maxAnswer = min(req.maxAnswer, p.MaxResponseBytes)
+	}
+	if req.body != nil && p.MaxRequestBytes > 0 {
+		return req, req.body.within(p.MaxRequestBytes)
+	}
+	return req, nil
+}
+
+// samePermission reports whether two descriptions of a capability permit the
+// same requests, with the same credential.
+func samePermission(a, b bctrl.Capability) bool {
+	return a.Credential == b.Credential && a.Model == b.Model &&
+		slices.Equal(a.Methods, b.Methods) && slices.Equal(a.Paths, b.Paths) && slices.Equal(a.Hosts, b.Hosts)
+}
+
+var errCapabilityChanged = conflict("capabilities.changed", "the capability was changed at this moment")
+
+// takeTurn counts a call, or refuses it where as many have begun as its
+// capability's policy permits in a minute.
+func takeTurn(ctx context.Context, tx *store.Tx, req providerRequest) error {
+	p := req.capability.Policy
+	if p == nil || p.CallsPerMinute == 0 {
+		return nil
+	}
+	wait, err := tx.TakeCall(ctx, req.caller.Org, req.capability.ID, p.CallsPerMinute, time.Now())
+	if err == nil && wait > 0 {
+		err = &rateLimitedError{wait}
+	}
+	return err
+}
+
+// rateLimitedError refuses a call until there is room for it.
+type rateLimitedError struct{ wait time.Duration }
+
+// Error implements error.
+func (e *rateLimitedError) Error() string { return e.refusal().Error() }
+
+// Unwrap returns the refusal.
+func (e *rateLimitedError) Unwrap() error { return e.refusal() }
+
+func (e *rateLimitedError) refusal() *bctrl.Error {
+	return withHint(
+		tooManyRequests("invoke.rate_limited",
+			"as many calls of this capability have begun as its policy permits in a minute"),
+		"there is room for one in "+e.seconds()+" seconds",
+	)
+}
+
+// seconds is what Retry-After says.
+func (e *rateLimitedError) seconds() string {
+	return strconv.FormatInt(int64((e.wait+time.Second-1)/time.Second), 10)
+}
