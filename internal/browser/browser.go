@@ -172,9 +172,9 @@ type Fill struct {
 	// Origins and Patterns are where the login may be filled, in canonical
 	// form.
 	Origins, Patterns []string
-	// Still is asked before a request takes the value along: an error stops the
+	// StillPermitted is asked before a request takes the value along: an error stops the
 	// request. Nil is always yes.
-	Still func(context.Context) error
+	StillPermitted func(context.Context) error
 	// Report is told what became of the value after it was filled:
 	// "vault.fill_stopped" of a request that was stopped, and
 	// "vault.fill_not_sent" of a form that left without it. Nil is nobody.

@@ -166,13 +166,13 @@ func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, 
 			return err
 		})
 		fill = browser.Fill{
-			Key:      key,
-			Field:    field,
-			Origins:  opened.meta.Origins,
-			Patterns: opened.meta.OriginPatterns,
-			Direct:   opened.meta.Fill == bctrl.FillDirect,
-			Still:    func(ctx context.Context) error { return l.stillPermitted(ctx, granted, key) },
-			Report:   func(ctx context.Context, what *bctrl.Error) { l.report(ctx, key, what) },
+			Key:            key,
+			Field:          field,
+			Origins:        opened.meta.Origins,
+			Patterns:       opened.meta.OriginPatterns,
+			Direct:         opened.meta.Fill == bctrl.FillDirect,
+			StillPermitted: func(ctx context.Context) error { return l.stillPermitted(ctx, granted, key) },
+			Report:         func(ctx context.Context, what *bctrl.Error) { l.report(ctx, key, what) },
 		}
 		if field == "totp" {
 			fill.Fresh = func(ctx context.Context) (bctrl.Secret, error) { return l.freshCode(ctx, granted, key) }

@@ -271,26 +271,26 @@ func TestAFilledLoginIsNotSentOnceItIsNoLongerPermitted(t *testing.T) {
 	ctx := t.Context()
 	use := func() browser.Fill {
 		fill := l.filled()
-		require.NoError(t, fill.Still(ctx))
+		require.NoError(t, fill.StillPermitted(ctx))
 		return fill
 	}
 	fill := use()
 	l.to(object{"vault": object{"allow": []string{"prod/"}, "deny": []string{"prod/crm"}}})
-	require.ErrorIs(t, fill.Still(ctx), bctrl.ErrOutsideMount)
+	require.ErrorIs(t, fill.StillPermitted(ctx), bctrl.ErrOutsideMount)
 	events := l.events()
 	last := events[len(events)-1]
 	require.Equal(t, audit.Denied, last.Decision)
 	require.Equal(t, "prod/crm", last.Object)
 	l.to(l.mounts("s"))
-	require.NoError(t, fill.Still(ctx), "a decision of each moment")
+	require.NoError(t, fill.StillPermitted(ctx), "a decision of each moment")
 	l.ok("PUT", []string{"vault", "prod/crm"}, object{"password": "rotated"}, nil)
-	require.NoError(t, fill.Still(ctx), "the same login, changed")
+	require.NoError(t, fill.StillPermitted(ctx), "the same login, changed")
 	l.ok("DELETE", []string{"vault", "prod/crm"}, nil, nil)
 	l.ok("PUT", []string{"vault", "prod/crm"}, object{"password": "another"}, nil)
-	require.ErrorIs(t, fill.Still(ctx), bctrl.ErrNotFound, "another login under its key is not what was filled")
+	require.ErrorIs(t, fill.StillPermitted(ctx), bctrl.ErrNotFound, "another login under its key is not what was filled")
 	fill = use()
 	l.ok("POST", []string{"workspaces", l.ws.ID, "runtimes", "r", "stop"}, nil, nil)
-	require.ErrorIs(t, fill.Still(ctx), bctrl.ErrConflict)
+	require.ErrorIs(t, fill.StillPermitted(ctx), bctrl.ErrConflict)
 }
 
 // specDriver tells what it was asked to start.

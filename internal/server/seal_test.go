@@ -134,12 +134,12 @@ func TestALockEndsWhatAgentsAsk(t *testing.T) {
 func TestAFilledLoginIsNotSentWhileLocked(t *testing.T) {
 	l := newAgents(t)
 	fill := l.filled()
-	require.NoError(t, fill.Still(t.Context()))
+	require.NoError(t, fill.StillPermitted(t.Context()))
 	l.lock()
-	require.ErrorIs(t, fill.Still(t.Context()), errLocked)
+	require.ErrorIs(t, fill.StillPermitted(t.Context()), errLocked)
 	refused(t, l.act(), http.StatusServiceUnavailable, "seal.locked", "and none is filled")
 	l.unlock()
-	require.NoError(t, fill.Still(t.Context()))
+	require.NoError(t, fill.StillPermitted(t.Context()))
 }
 
 // TestLockingUnderLoadIsNeverMoreThanARefusal locks and unlocks under callers

@@ -54,8 +54,8 @@ func lookupAccount(name string) (account, error) {
 
 func (a account) isSelf() bool { return !a.switched }
 
-// own gives path to the account.
-func (a account) own(path string) error {
+// give gives path to the account.
+func (a account) give(path string) error {
 	if a.isSelf() {
 		return nil
 	}
@@ -71,9 +71,9 @@ func (a account) owns(info fs.FileInfo) bool {
 	return ok && stat.Uid == a.uid
 }
 
-// reaches reports an error when the account cannot pass through the folders
+// checkReach reports an error when the account cannot pass through the folders
 // above path and path itself. Only permissions are looked at.
-func (a account) reaches(path string) error {
+func (a account) checkReach(path string) error {
 	if a.isSelf() {
 		return nil
 	}

@@ -38,8 +38,8 @@ const (
 	// exitTimeout is how long a browser that has closed its pipe may take to
 	// exit.
 	exitTimeout = 2 * time.Second
-	// quickTimeout bounds what is told to a browser that may be hanging.
-	quickTimeout = 5 * time.Second
+	// commandTimeout bounds what is told to a browser that may be hanging.
+	commandTimeout = 5 * time.Second
 )
 
 // maxClients bounds the DevTools clients of one browser.
@@ -72,7 +72,7 @@ func New(o Options) (*Driver, error) {
 	if o.TempDir == "" {
 		o.TempDir = os.TempDir()
 	}
-	if err := user.reaches(o.TempDir); err != nil {
+	if err := user.checkReach(o.TempDir); err != nil {
 		return nil, err
 	}
 	sweep(o.TempDir, user)
@@ -89,7 +89,7 @@ type instance struct {
 	mux       *devtools.Mux
 	downloads *downloads
 	clients   chan struct{} // one element a client of ServeCDP
-	began     []target.ID   // the tabs that it began with
+	firstTabs []target.ID   // the tabs that it began with
 
 	pagesMu sync.Mutex // held while pages is made
 	pages   atomic.Pointer[page.Set]
@@ -126,7 +126,7 @@ func (d *Driver) Launch(ctx context.Context, spec browser.Spec) (_ browser.Brows
 	b.mux = devtools.New(b.proc.in, b.proc.out, b.downloads.onEvent)
 	go b.watch()
 
-	if err := b.ready(ctx); err != nil {
+	if err := b.waitReady(ctx); err != nil {
 		if errors.Is(err, devtools.ErrBrowserGone) {
 			<-b.done
 			return nil, errors.Join(err, b.err) // b.err has its last words
@@ -155,7 +155,7 @@ func (b *instance) prepare(base string, spec browser.Spec) (err error) {
 		if err := b.profile.load(b.dirs.data, b.user); err != nil {
 			return err
 		}
-		if err := b.dirs.claim(spec.ProfileDir); err != nil {
+		if err := b.dirs.noteProfile(spec.ProfileDir); err != nil {
 			return err
 		}
 	}
@@ -163,9 +163,9 @@ func (b *instance) prepare(base string, spec browser.Spec) (err error) {
 	return err
 }
 
-// ready waits until the browser answers, tells it where downloads go, and notes
+// waitReady waits until the browser answers, tells it where downloads go, and notes
 // the tabs that are there before any client is.
-func (b *instance) ready(ctx context.Context) error {
+func (b *instance) waitReady(ctx context.Context) error {
 	if err := b.mux.Call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(""), nil); err != nil {
 		return fmt.Errorf("wait for the browser: %w", err)
 	}
@@ -174,7 +174,7 @@ func (b *instance) ready(ctx context.Context) error {
 		return fmt.Errorf("list the browser's tabs: %w", err)
 	}
 	for _, info := range got.TargetInfos {
-		b.began = append(b.began, info.TargetID)
+		b.firstTabs = append(b.firstTabs, info.TargetID)
 	}
 	return nil
 }
@@ -182,14 +182,14 @@ func (b *instance) ready(ctx context.Context) error {
 // KeepDownloadsOf has what pages of a client's own browser context deliver go
 // where all downloads go.
 func (b *instance) KeepDownloadsOf(id cdp.BrowserContextID) {
-	ctx, cancel := context.WithTimeout(b.life, quickTimeout)
+	ctx, cancel := context.WithTimeout(b.life, commandTimeout)
 	defer cancel()
 	// A context that is gone already delivers nothing.
 	_ = b.mux.Call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(id), nil)
 }
 
 func (b *instance) cancelDownload(guid string) {
-	ctx, cancel := context.WithTimeout(b.life, quickTimeout)
+	ctx, cancel := context.WithTimeout(b.life, commandTimeout)
 	defer cancel()
 	// A download that is over cannot be cancelled, and need not be.
 	_ = b.mux.Call(ctx, cdpbrowser.CommandCancelDownload, cdpbrowser.CancelDownloadParams{GUID: guid}, nil)
@@ -207,7 +207,7 @@ func (b *instance) watch() {
 		case <-time.After(exitTimeout):
 		}
 	}
-	wanted := b.wanted()
+	wanted := b.stopRequested()
 	b.end()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*reapTimeout)
 	defer cancel()
@@ -239,7 +239,7 @@ func (b *instance) cleanUp() (err error) {
 	return err
 }
 
-func (b *instance) wanted() bool {
+func (b *instance) stopRequested() bool {
 	select {
 	case <-b.stopping:
 		return true
@@ -271,13 +271,13 @@ func (b *instance) openPages(ctx context.Context) (*page.Set, error) {
 	if b.life.Err() != nil {
 		return nil, devtools.ErrBrowserGone
 	}
-	client, err := b.mux.AttachOwn(ctx)
+	client, err := b.mux.AttachServer(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p, err := page.Open(ctx, client, b.proxy, b.mux, b.began)
+	p, err := page.Open(ctx, client, b.proxy, b.mux, b.firstTabs)
 	if err != nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quickTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commandTimeout)
 		defer cancel()
 		client.Close(ctx)
 		return nil, err

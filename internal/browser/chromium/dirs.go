@@ -62,7 +62,7 @@ func makeDirs(base, id string, user account) (d dirs, err error) {
 		if err := os.Mkdir(path, 0o700); err != nil {
 			return d, fmt.Errorf("make the browser's folder: %w", err)
 		}
-		if err := user.own(path); err != nil {
+		if err := user.give(path); err != nil {
 			return d, err
 		}
 	}
@@ -92,8 +92,8 @@ func lockDirs(root string) (*os.File, error) {
 	return lock, nil
 }
 
-// claim notes that the data belongs to the profile in dir.
-func (d dirs) claim(dir string) error {
+// noteProfile notes that the data belongs to the profile in dir.
+func (d dirs) noteProfile(dir string) error {
 	abs, err := filepath.Abs(dir)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(d.root, dirProfile), []byte(abs), 0o600)

@@ -85,17 +85,17 @@ func (d *downloads) onEvent(method string, params jsonv2.Value) {
 	case cdpbrowser.DownloadWillBegin.Method:
 		var ev cdpbrowser.EventDownloadWillBegin
 		if jsonv2.Unmarshal(params, &ev, protocol.PageText()) == nil {
-			d.began(ev)
+			d.onBegin(ev)
 		}
 	case cdpbrowser.DownloadProgress.Method:
 		var ev cdpbrowser.EventDownloadProgress
 		if jsonv2.Unmarshal(params, &ev, protocol.PageText()) == nil {
-			d.moved(ev)
+			d.onProgress(ev)
 		}
 	}
 }
 
-func (d *downloads) began(ev cdpbrowser.EventDownloadWillBegin) {
+func (d *downloads) onBegin(ev cdpbrowser.EventDownloadWillBegin) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.active) >= maxDownloads {
@@ -105,7 +105,7 @@ func (d *downloads) began(ev cdpbrowser.EventDownloadWillBegin) {
 	d.active[ev.GUID] = browser.Download{Filename: safeFilename(ev.SuggestedFilename), URL: plainURL(ev.URL)}
 }
 
-func (d *downloads) moved(ev cdpbrowser.EventDownloadProgress) {
+func (d *downloads) onProgress(ev cdpbrowser.EventDownloadProgress) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	file, known := d.active[ev.GUID]

@@ -208,7 +208,7 @@ func navigateRaw(t *testing.T, b *instance, url string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	client, err := b.mux.AttachOwn(ctx)
+	client, err := b.mux.AttachServer(ctx)
 	require.NoError(t, err)
 	conn := protocol.NewConn(ctx, client, func(target.SessionID, string, jsonv2.Value) {})
 	defer func() { client.Close(context.Background()); <-conn.Done }()

@@ -166,7 +166,7 @@ type eavesdropper struct {
 // listen attaches a client beside the page's own.
 func listen(ctx context.Context, t *testing.T, b *instance) *eavesdropper {
 	t.Helper()
-	client, err := b.mux.AttachOwn(ctx)
+	client, err := b.mux.AttachServer(ctx)
 	require.NoError(t, err)
 	life, cancel := context.WithCancel(ctx)
 	e := &eavesdropper{events: make(chan string, 1<<16)}

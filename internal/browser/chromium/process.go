@@ -31,7 +31,7 @@ const (
 // process is a browser process and its process group.
 type process struct {
 	cmd    *exec.Cmd
-	stderr *lastWords
+	stderr *stderrTail
 
 	in  *os.File // what the browser says
 	out *os.File // what it is told
@@ -56,7 +56,7 @@ func start(path string, args, env []string, dir string, user account) (*process,
 		return nil, errors.Join(fmt.Errorf("make the browser's pipe: %w", err), childIn.Close(), out.Close())
 	}
 
-	p := &process{stderr: &lastWords{}, in: in, out: out, exited: make(chan struct{})}
+	p := &process{stderr: &stderrTail{}, in: in, out: out, exited: make(chan struct{})}
 	p.cmd = exec.Command(path, args...) //nolint:noctx // Stop and kill end it, with all of its group
 	p.cmd.Env = env
 	p.cmd.Dir = dir
@@ -149,13 +149,13 @@ func (p *process) exitError() error {
 	return errors.New("exit status 0")
 }
 
-// lastWords keeps the end of what is written to it.
-type lastWords struct {
+// stderrTail keeps the end of what is written to it.
+type stderrTail struct {
 	mu   sync.Mutex
 	text []byte
 }
 
-func (w *lastWords) Write(b []byte) (int, error) {
+func (w *stderrTail) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.text = append(w.text, b...)
@@ -167,7 +167,7 @@ func (w *lastWords) Write(b []byte) (int, error) {
 
 // String returns the last lines, on one line, without addresses: a URL may
 // hold a token.
-func (w *lastWords) String() string {
+func (w *stderrTail) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var kept []string

@@ -118,7 +118,7 @@ func (p *profile) load(dir string, user account) error {
 		return fmt.Errorf("open the browser's data: %w", err)
 	}
 	defer to.Close()
-	c := copier{from: from, to: to, give: user}
+	c := copier{from: from, to: to, owner: user}
 	if err := c.copyTree(); err != nil {
 		return fmt.Errorf("load the profile: %w", err)
 	}
@@ -169,7 +169,7 @@ func (p *profile) copyIn(dir string, user account) error {
 		return err
 	}
 	defer to.Close()
-	c := copier{from: from, to: to, need: &user, durable: true}
+	c := copier{from: from, to: to, onlyOf: &user, durable: true}
 	return c.copyTree()
 }
 
@@ -177,8 +177,8 @@ func (p *profile) copyIn(dir string, user account) error {
 // side can lead it elsewhere: every step is taken below an [os.Root].
 type copier struct {
 	from, to *os.Root
-	give     account  // who gets the copies
-	need     *account // whose the originals must be; others' are left out
+	owner    account  // who gets the copies
+	onlyOf   *account // whose the originals must be; others' are left out
 	durable  bool
 
 	bytes int64
@@ -198,7 +198,7 @@ func (c *copier) copyTree() error {
 			if err := c.to.Mkdir(name, 0o700); err != nil {
 				return err
 			}
-			return c.own(name)
+			return c.giveToOwner(name)
 		case e.Type().IsRegular():
 			return c.copyFile(name)
 		}
@@ -216,7 +216,7 @@ func (c *copier) copyFile(name string) (err error) {
 	if err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() || c.need != nil && !c.need.owns(info) {
+	if !info.Mode().IsRegular() || c.onlyOf != nil && !c.onlyOf.owns(info) {
 		return nil
 	}
 	c.files++
@@ -237,14 +237,14 @@ func (c *copier) copyFile(name string) (err error) {
 			return err
 		}
 	}
-	return c.own(name)
+	return c.giveToOwner(name)
 }
 
-func (c *copier) own(name string) error {
-	if c.give.isSelf() {
+func (c *copier) giveToOwner(name string) error {
+	if c.owner.isSelf() {
 		return nil
 	}
-	return c.to.Lchown(name, int(c.give.uid), int(c.give.gid))
+	return c.to.Lchown(name, int(c.owner.uid), int(c.owner.gid))
 }
 
 // syncFolder makes the names in a folder durable.

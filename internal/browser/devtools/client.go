@@ -15,21 +15,21 @@ import (
 // Client is one user of a mux: a queue of what the browser said to it, and
 // the way to say something back.
 type Client struct {
-	m    *Mux
-	root target.SessionID // the browser session that stands for the connection
-	own  bool             // it is the server's driver
+	m        *Mux
+	root     target.SessionID // the browser session that stands for the connection
+	isServer bool             // it is the server's driver
 
 	pending   int  // guarded by m.mu
 	downloads bool // is told of downloads; guarded by m.mu
 
-	mu     sync.Mutex
-	queue  []queued
-	bytes  int
-	err    error
-	signal chan struct{} // has an element when the queue or err changed
+	mu      sync.Mutex
+	queue   []queued
+	bytes   int
+	err     error
+	changed chan struct{} // has an element when the queue or err changed
 
-	ended context.Context // is done once err is set
-	drop  context.CancelFunc
+	ended       context.Context // is done once err is set
+	cancelEnded context.CancelFunc
 }
 
 // queued is a message and the method it belongs to: an answer has none itself.
@@ -43,7 +43,7 @@ var _ browser.CDPConn = (*Client)(nil)
 // Read returns the next message to the client. One goroutine at a time may
 // call it.
 func (c *Client) Read(ctx context.Context) ([]byte, error) {
-	msg, _, err := c.next(ctx)
+	msg, _, err := c.nextMessage(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (c *Client) Write(_ context.Context, b []byte) error {
 	if err := jsonv2.Unmarshal(b, &msg); err != nil {
 		return fmt.Errorf("decode a DevTools command: %w", err)
 	}
-	return c.send(msg)
+	return c.sendCommand(msg)
 }
 
 // Call sends a command of the mux itself, outside any client's session, and
@@ -83,12 +83,12 @@ func (m *Mux) callIn(ctx context.Context, session target.SessionID, method strin
 	m.mu.Unlock()
 
 	if err := m.write(message{ID: id, SessionID: session, Method: method, Params: b}); err != nil {
-		m.forget(id)
+		m.forgetCommand(id)
 		return err
 	}
 	select {
 	case <-ctx.Done():
-		m.forget(id)
+		m.forgetCommand(id)
 		return fmt.Errorf("%s: %w", method, ctx.Err())
 	case msg, ok := <-answer:
 		switch {
@@ -103,18 +103,18 @@ func (m *Mux) callIn(ctx context.Context, session target.SessionID, method strin
 	}
 }
 
-func (m *Mux) forget(id int64) {
+func (m *Mux) forgetCommand(id int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.pending, id)
 }
 
-// attach adds a client from outside.
-func (m *Mux) attach(ctx context.Context) (*Client, error) { return m.AttachAs(ctx, false) }
+// attachClient adds a client from outside.
+func (m *Mux) attachClient(ctx context.Context) (*Client, error) { return m.AttachAs(ctx, false) }
 
-// AttachOwn adds the server's own driver: no filter stands before it, and other
+// AttachServer adds the server's own driver: no filter stands before it, and other
 // clients are not shown what it attaches.
-func (m *Mux) AttachOwn(ctx context.Context) (*Client, error) { return m.AttachAs(ctx, true) }
+func (m *Mux) AttachServer(ctx context.Context) (*Client, error) { return m.AttachAs(ctx, true) }
 
 // AttachAs adds a client; own is the server's driver.
 func (m *Mux) AttachAs(ctx context.Context, own bool) (*Client, error) {
@@ -122,21 +122,21 @@ func (m *Mux) AttachAs(ctx context.Context, own bool) (*Client, error) {
 	if err := m.Call(ctx, target.CommandAttachToBrowserTarget, struct{}{}, &res); err != nil {
 		return nil, err
 	}
-	c := &Client{m: m, root: res.SessionID, own: own, signal: make(chan struct{}, 1)}
-	c.ended, c.drop = context.WithCancel(context.Background())
+	c := &Client{m: m, root: res.SessionID, isServer: own, changed: make(chan struct{}, 1)}
+	c.ended, c.cancelEnded = context.WithCancel(context.Background())
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.gone {
 		return nil, ErrBrowserGone
 	}
-	m.sessions[c.root] = &attachedSession{client: c}
+	m.sessions[c.root] = &clientSession{client: c}
 	m.clients[c] = struct{}{}
 	return c, nil
 }
 
-// send passes a client's command on under a new id. A command for a session
+// sendCommand passes a client's command on under a new id. A command for a session
 // that is not the client's is answered as the browser answers an unknown one.
-func (c *Client) send(msg message) error {
+func (c *Client) sendCommand(msg message) error {
 	p := pendingCommand{client: c, id: msg.ID, session: msg.SessionID, method: msg.Method}
 	m := c.m
 	m.mu.Lock()
@@ -150,15 +150,15 @@ func (c *Client) send(msg message) error {
 		return errClientDone
 	case msg.SessionID != "" && (session == nil || session.client != c):
 		m.mu.Unlock()
-		c.answer(msg, &messageError{Code: codeSessionNotFound, Message: "Session with given id not found."})
+		c.answerError(msg, &messageError{Code: codeSessionNotFound, Message: "Session with given id not found."})
 		return nil
 	case c.pending >= maxPending:
 		m.mu.Unlock()
-		c.answer(msg, &messageError{Code: codeServerError, Message: "too many unanswered commands"})
+		c.answerError(msg, &messageError{Code: codeServerError, Message: "too many unanswered commands"})
 		return nil
 	}
 	if session != nil {
-		m.note(session, msg)
+		m.recordSetting(session, msg)
 	}
 	c.pending++
 	m.nextID++
@@ -172,14 +172,14 @@ func (c *Client) send(msg message) error {
 	return m.write(msg)
 }
 
-// answer replies to the client in the browser's place.
-func (c *Client) answer(to message, failure *messageError) {
-	c.deliver(message{ID: to.ID, SessionID: to.SessionID, Error: failure}, to.Method)
+// answerError replies to the client in the browser's place.
+func (c *Client) answerError(to message, failure *messageError) {
+	c.enqueue(message{ID: to.ID, SessionID: to.SessionID, Error: failure}, to.Method)
 }
 
-// deliver queues a message and never blocks: one client that hangs must not
+// enqueue queues a message and never blocks: one client that hangs must not
 // stop the others, so it is dropped when its queue is full.
-func (c *Client) deliver(msg message, method string) {
+func (c *Client) enqueue(msg message, method string) {
 	size := len(msg.Params) + len(msg.Result) + 128
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -188,25 +188,25 @@ func (c *Client) deliver(msg message, method string) {
 	}
 	if c.bytes+size > maxQueued && len(c.queue) > 0 {
 		c.queue = nil
-		c.fail(errSlowClient)
+		c.endLocked(errSlowClient)
 		return
 	}
 	c.queue, c.bytes = append(c.queue, queued{msg, method}), c.bytes+size
-	c.wake()
+	c.signalChange()
 }
 
-// fail ends the client with err. Call it with mu held.
-func (c *Client) fail(err error) {
+// endLocked ends the client with err. Call it with mu held.
+func (c *Client) endLocked(err error) {
 	if c.err == nil {
 		c.err = err
-		c.drop()
-		c.wake()
+		c.cancelEnded()
+		c.signalChange()
 	}
 }
 
-func (c *Client) wake() {
+func (c *Client) signalChange() {
 	select {
-	case c.signal <- struct{}{}:
+	case c.changed <- struct{}{}:
 	default:
 	}
 }
@@ -214,7 +214,7 @@ func (c *Client) wake() {
 func (c *Client) end(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.fail(err)
+	c.endLocked(err)
 }
 
 // failure says why the client was ended, nil while it was not.
@@ -224,8 +224,8 @@ func (c *Client) failure() error {
 	return c.err
 }
 
-// next returns the oldest message. One goroutine at a time may call it.
-func (c *Client) next(ctx context.Context) (message, string, error) {
+// nextMessage returns the oldest message. One goroutine at a time may call it.
+func (c *Client) nextMessage(ctx context.Context) (message, string, error) {
 	for {
 		c.mu.Lock()
 		if len(c.queue) > 0 {
@@ -244,7 +244,7 @@ func (c *Client) next(ctx context.Context) (message, string, error) {
 		select {
 		case <-ctx.Done():
 			return message{}, "", ctx.Err()
-		case <-c.signal:
+		case <-c.changed:
 		}
 	}
 }
@@ -259,7 +259,7 @@ func (c *Client) Close(ctx context.Context) {
 	delete(m.clients, c)
 	for id, s := range m.sessions {
 		if s.client == c {
-			m.letGo(id)
+			m.forgetSession(id)
 		}
 	}
 	for id, p := range m.pending {

@@ -36,10 +36,10 @@ type filter struct {
 type filtered interface {
 	// CarriesFill tells which requests hold a value that the server filled in.
 	CarriesFill(network.RequestID) bool
-	// owns tells the sessions of the client.
-	owns(target.SessionID) bool
-	// hearDownloads has the client told of downloads, or not any more.
-	hearDownloads(want bool)
+	// ownsSession tells the sessions of the client.
+	ownsSession(target.SessionID) bool
+	// sendDownloads has the client told of downloads, or not any more.
+	sendDownloads(want bool)
 	// KeepDownloadsOf has the downloads of a new browser context kept.
 	KeepDownloadsOf(cdp.BrowserContextID)
 }
@@ -58,8 +58,8 @@ func newFilter(client filtered) *filter {
 	return f
 }
 
-// find returns the rule for a command.
-func (f *filter) find(method string) rule {
+// ruleFor returns the rule for a command.
+func (f *filter) ruleFor(method string) rule {
 	domain, name, _ := strings.Cut(method, ".")
 	if name != "" && name != "*" {
 		if r, ok := f.rules[method]; ok {
@@ -76,11 +76,11 @@ func (f *filter) find(method string) rule {
 // is told that it was done.
 var errIgnored = errors.New("it is answered without being done")
 
-// command returns msg as it may go to the browser, or why it may not. Only
+// checkCommand returns msg as it may go to the browser, or why it may not. Only
 // what this function understood is sent: the envelope is written anew.
-func (f *filter) command(msg message) (message, error) {
+func (f *filter) checkCommand(msg message) (message, error) {
 	clean := message{ID: msg.ID, SessionID: msg.SessionID, Method: msg.Method, Params: msg.Params}
-	r := f.find(msg.Method)
+	r := f.ruleFor(msg.Method)
 	if r.refuse != "" {
 		return message{}, errors.New(r.refuse)
 	}
@@ -107,25 +107,25 @@ func (f *filter) command(msg message) (message, error) {
 	return clean, nil
 }
 
-// reply returns a message of the browser as the client may see it. method is
+// clean returns a message of the browser as the client may see it. method is
 // the event's or that of the command that msg answers.
-func (f *filter) reply(msg message, method string) message {
+func (f *filter) clean(msg message, method string) message {
 	switch method {
 	case page.CommandPrintToPDF:
-		f.remember(f.streams, msg.Result, "stream")
+		f.rememberHandle(f.streams, msg.Result, "stream")
 	case target.CommandCreateBrowserContext:
 		// Its downloads are kept before its client can open a page in it.
-		if id := f.remember(f.contexts, msg.Result, "browserContextId"); id != "" {
+		if id := f.rememberHandle(f.contexts, msg.Result, "browserContextId"); id != "" {
 			f.client.KeepDownloadsOf(cdp.BrowserContextID(id))
 		}
 	case network.RequestWillBeSent.Method:
-		msg.Params = f.withoutFill(msg.Params)
+		msg.Params = f.withoutFilledBody(msg.Params)
 	}
 	return msg
 }
 
-// remember adds the handle that a result holds under name, and returns it.
-func (f *filter) remember(set map[string]struct{}, result jsonv2.Value, name string) string {
+// rememberHandle adds the handle that a result holds under name, and returns it.
+func (f *filter) rememberHandle(set map[string]struct{}, result jsonv2.Value, name string) string {
 	var fields params
 	if jsonv2.Unmarshal(result, &fields, protocol.PageText()) != nil {
 		return "" // an error has no result
@@ -139,9 +139,9 @@ func (f *filter) remember(set map[string]struct{}, result jsonv2.Value, name str
 	return handle
 }
 
-// withoutFill takes the body out of the event of a request that carries a
+// withoutFilledBody takes the body out of the event of a request that carries a
 // fill. An event that cannot be read is not passed on.
-func (f *filter) withoutFill(event jsonv2.Value) jsonv2.Value {
+func (f *filter) withoutFilledBody(event jsonv2.Value) jsonv2.Value {
 	var outer, request params
 	if jsonv2.Unmarshal(event, &outer, protocol.PageText()) != nil {
 		return jsonv2.Value("{}")
@@ -175,14 +175,14 @@ func (p params) text(name string) string {
 	return s
 }
 
-// given reports whether name is present, null included.
-func (p params) given(name string) bool {
+// has reports whether name is present, null included.
+func (p params) has(name string) bool {
 	_, ok := p[name]
 	return ok
 }
 
 func checkNavigation(_ *filter, p params) error {
-	if raw := p.text("url"); raw != "" || p.given("url") {
+	if raw := p.text("url"); raw != "" || p.has("url") {
 		return browser.CheckClientURL(raw)
 	}
 	return nil
@@ -199,7 +199,7 @@ func checkFlat(_ *filter, p params) error {
 func answerDownloads(f *filter, p params) error {
 	var events bool
 	_ = jsonv2.Unmarshal(p["eventsEnabled"], &events) // absent is no
-	f.client.hearDownloads(events)
+	f.client.sendDownloads(events)
 	return errIgnored
 }
 
@@ -208,7 +208,7 @@ func checkDrag(_ *filter, p params) error {
 	if jsonv2.Unmarshal(p["data"], &data) != nil {
 		return errors.New("its data is not an object with each name once")
 	}
-	if data.given("files") {
+	if data.has("files") {
 		return errors.New(readsFiles)
 	}
 	return nil
@@ -229,7 +229,7 @@ func dropPostData(_ *filter, p params) error {
 	return nil
 }
 
-func checkUnfilled(f *filter, p params) error {
+func checkCarriesNoFill(f *filter, p params) error {
 	if f.client.CarriesFill(network.RequestID(p.text("requestId"))) {
 		return errors.New("the request carries a secret, and its answer may repeat it")
 	}
@@ -261,7 +261,7 @@ func checkOwnContext(f *filter, p params) error {
 }
 
 func checkOwnSession(f *filter, p params) error {
-	if !f.client.owns(target.SessionID(p.text("sessionId"))) {
+	if !f.client.ownsSession(target.SessionID(p.text("sessionId"))) {
 		return errors.New("the session is not one of this client")
 	}
 	return nil

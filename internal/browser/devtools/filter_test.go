@@ -30,8 +30,8 @@ func testFilter() *filter {
 type oneClient struct{}
 
 func (oneClient) CarriesFill(id network.RequestID) bool { return id == filled }
-func (oneClient) owns(id target.SessionID) bool         { return id == mine }
-func (oneClient) hearDownloads(bool)                    {}
+func (oneClient) ownsSession(id target.SessionID) bool  { return id == mine }
+func (oneClient) sendDownloads(bool)                    {}
 func (oneClient) KeepDownloadsOf(cdp.BrowserContextID)  {}
 
 // cases has a command for each row of clientRules that has a check or refuses,
@@ -150,9 +150,9 @@ func TestClientsMayDoWhatTheTableSaysAndNoMore(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.method+" "+c.params, func(t *testing.T) {
 			f := testFilter()
-			f.reply(message{Result: jsonv2.Value(`{"data":"","stream":"pdf"}`)}, "Page.printToPDF")
-			f.reply(message{Result: jsonv2.Value(`{"browserContextId":"own"}`)}, "Target.createBrowserContext")
-			clean, err := f.command(message{ID: 7, SessionID: mine, Method: c.method, Params: jsonv2.Value(c.params)})
+			f.clean(message{Result: jsonv2.Value(`{"data":"","stream":"pdf"}`)}, "Page.printToPDF")
+			f.clean(message{Result: jsonv2.Value(`{"browserContextId":"own"}`)}, "Target.createBrowserContext")
+			clean, err := f.checkCommand(message{ID: 7, SessionID: mine, Method: c.method, Params: jsonv2.Value(c.params)})
 			if c.sent == "" {
 				require.Error(t, err, c.why)
 				require.NotContains(t, err.Error(), "/etc/shadow", "an error quotes nothing")
@@ -197,7 +197,7 @@ func TestOpenRowsPassAsTheyAre(t *testing.T) {
 			continue
 		}
 		method := strings.Replace(r.name, ".*", ".anything", 1)
-		clean, err := f.command(message{ID: 1, Method: method, Params: jsonv2.Value(`{"a":[1,{"b":2}]}`)})
+		clean, err := f.checkCommand(message{ID: 1, Method: method, Params: jsonv2.Value(`{"a":[1,{"b":2}]}`)})
 		require.NoError(t, err, method)
 		require.Equal(t, `{"a":[1,{"b":2}]}`, string(clean.Params))
 	}
@@ -214,16 +214,16 @@ func TestBodiesOfFilledRequestsDoNotReachAClient(t *testing.T) {
 		return raw
 	}
 	f := testFilter()
-	got := f.reply(message{Method: "Network.requestWillBeSent", Params: event(filled)}, "Network.requestWillBeSent")
+	got := f.clean(message{Method: "Network.requestWillBeSent", Params: event(filled)}, "Network.requestWillBeSent")
 	require.NotContains(t, string(got.Params), "canary")
 	require.NotContains(t, string(got.Params), "Y2FuYXJ5")
 	require.Contains(t, string(got.Params), "https://app.example/login", "the request itself is seen")
 
 	other := event("other")
-	got = f.reply(message{Method: "Network.requestWillBeSent", Params: other}, "Network.requestWillBeSent")
+	got = f.clean(message{Method: "Network.requestWillBeSent", Params: other}, "Network.requestWillBeSent")
 	require.Equal(t, string(other), string(got.Params), "another's body is the page's own")
 
-	broken := f.reply(message{Method: "Network.requestWillBeSent", Params: jsonv2.Value(`{"requestId":"filled","request":"canary"}`)}, "Network.requestWillBeSent")
+	broken := f.clean(message{Method: "Network.requestWillBeSent", Params: jsonv2.Value(`{"requestId":"filled","request":"canary"}`)}, "Network.requestWillBeSent")
 	require.NotContains(t, string(broken.Params), "canary", "what cannot be read is not passed on")
 }
 
@@ -232,7 +232,7 @@ func TestAClientHoldsABoundedNumberOfHandles(t *testing.T) {
 	for i := range 3 * maxHandles {
 		raw, err := json.Marshal(map[string]string{"stream": strings.Repeat("s", i+1)})
 		require.NoError(t, err)
-		f.reply(message{Result: raw}, "Page.printToPDF")
+		f.clean(message{Result: raw}, "Page.printToPDF")
 	}
 	require.Len(t, f.streams, maxHandles)
 }
@@ -250,7 +250,7 @@ func FuzzWhatTheBrowserReadsWasChecked(f *testing.F) {
 		if jsonv2.Unmarshal([]byte(`{"id":1,"method":"Page.navigate","params":`+p+`}`), &envelope) != nil {
 			return
 		}
-		clean, err := testFilter().command(envelope)
+		clean, err := testFilter().checkCommand(envelope)
 		if err != nil {
 			return
 		}

@@ -89,13 +89,13 @@ type Mux struct {
 	mu       sync.Mutex
 	nextID   int64
 	pending  map[int64]pendingCommand
-	sessions map[target.SessionID]*attachedSession
+	sessions map[target.SessionID]*clientSession
 	clients  map[*Client]struct{}
-	// lost has an element when a client has let go of a tab, whose dialogs have
+	// released has an element when a client has let go of a tab, whose dialogs have
 	// lost who hears of them.
-	lost chan struct{}
-	gone bool
-	Done chan struct{}
+	released chan struct{}
+	gone     bool
+	Done     chan struct{}
 }
 
 // New serves the two ends of a DevTools pipe until in ends, which closes
@@ -105,14 +105,14 @@ func New(in io.ReadCloser, out io.WriteCloser, onEvent func(method string, param
 		out:      out,
 		onEvent:  onEvent,
 		pending:  map[int64]pendingCommand{},
-		sessions: map[target.SessionID]*attachedSession{},
-		lost:     make(chan struct{}, 1),
+		sessions: map[target.SessionID]*clientSession{},
+		released: make(chan struct{}, 1),
 		clients:  map[*Client]struct{}{},
 		Done:     make(chan struct{}),
 	}
 	go func() {
 		defer close(m.Done)
-		defer m.end()
+		defer m.endClients()
 		defer in.Close()
 		m.readAll(in)
 	}()
@@ -137,7 +137,7 @@ func (m *Mux) readAll(in io.Reader) {
 	}
 }
 
-func (m *Mux) end() {
+func (m *Mux) endClients() {
 	_ = m.out.Close() // the browser is gone or goes now
 	m.mu.Lock()
 	m.gone = true
@@ -171,7 +171,7 @@ func (m *Mux) route(msg message) {
 		}
 		p.client.pending--
 		msg.ID, msg.SessionID = p.id, p.session
-		p.client.deliver(m.asSeen(p.client, msg, p.method), p.method)
+		p.client.enqueue(m.asSeenBy(p.client, msg, p.method), p.method)
 		return
 	}
 
@@ -179,7 +179,7 @@ func (m *Mux) route(msg message) {
 	if s == nil {
 		if msg.SessionID == "" {
 			m.onEvent(msg.Method, msg.Params)
-			m.tellOfDownload(msg)
+			m.forwardDownload(msg)
 		}
 		return
 	}
@@ -187,16 +187,16 @@ func (m *Mux) route(msg message) {
 	switch msg.Method {
 	case target.AttachedToTarget.Method:
 		id, of := attachmentOf(msg.Params)
-		m.sessions[id] = &attachedSession{client: c, target: of}
+		m.sessions[id] = &clientSession{client: c, target: of}
 	case target.DetachedFromTarget.Method:
 		id, _ := attachmentOf(msg.Params)
-		m.letGo(id)
+		m.forgetSession(id)
 	}
-	msg = m.asSeen(c, msg, msg.Method)
+	msg = m.asSeenBy(c, msg, msg.Method)
 	if msg.SessionID == c.root {
 		msg.SessionID = ""
 	}
-	c.deliver(msg, msg.Method)
+	c.enqueue(msg, msg.Method)
 }
 
 // write sends one message to the browser.

@@ -79,7 +79,7 @@ func (s *scripted) say(t *testing.T, format string, args ...any) {
 
 func attach(t *testing.T, m *Mux) *Client {
 	t.Helper()
-	c, err := m.attach(t.Context())
+	c, err := m.attachClient(t.Context())
 	require.NoError(t, err)
 	return c
 }
@@ -151,7 +151,7 @@ func TestADroppedClientEndsItsServingThoughItsConnectionHangs(t *testing.T) {
 	stuck := stuckConn{make(chan struct{})}
 	served := make(chan error, 1)
 	go func() {
-		served <- serve(t.Context(), stuck, client, testFilter())
+		served <- copyMessages(t.Context(), stuck, client, testFilter())
 	}()
 	browser.say(t, `{"sessionId":"S1","method":"Page.frameResized","params":{}}`)
 	<-stuck.writing // the connection hangs from here on
@@ -187,9 +187,9 @@ func TestUnansweredCommandsAreBounded(t *testing.T) {
 		}
 	}()
 	for i := range maxPending {
-		require.NoError(t, c.send(message{ID: int64(i + 1), Method: "Page.enable"}))
+		require.NoError(t, c.sendCommand(message{ID: int64(i + 1), Method: "Page.enable"}))
 	}
-	require.NoError(t, c.send(message{ID: maxPending + 1, Method: "Page.enable"}))
+	require.NoError(t, c.sendCommand(message{ID: maxPending + 1, Method: "Page.enable"}))
 	require.Contains(t, read(t, c), "too many unanswered commands")
 	<-drained
 }
@@ -205,8 +205,8 @@ func TestTheBrowsersEndReachesEveryone(t *testing.T) {
 	require.ErrorIs(t, <-answer, ErrBrowserGone, "who waits for an answer")
 	_, err := c.Read(t.Context())
 	require.ErrorIs(t, err, ErrBrowserGone, "who reads")
-	require.ErrorIs(t, c.send(message{ID: 1, Method: "Page.enable"}), ErrBrowserGone, "who writes")
-	_, err = m.attach(t.Context())
+	require.ErrorIs(t, c.sendCommand(message{ID: 1, Method: "Page.enable"}), ErrBrowserGone, "who writes")
+	_, err = m.attachClient(t.Context())
 	require.ErrorIs(t, err, ErrBrowserGone, "who comes")
 	c.Close(t.Context())
 }
@@ -214,7 +214,7 @@ func TestTheBrowsersEndReachesEveryone(t *testing.T) {
 func TestAnAnswerThatNobodyWaitsForIsDropped(t *testing.T) {
 	m, browser := newScripted(t)
 	c := attach(t, m)
-	require.NoError(t, c.send(message{ID: 1, Method: "Page.enable"}))
+	require.NoError(t, c.sendCommand(message{ID: 1, Method: "Page.enable"}))
 	late := <-browser.commands
 	c.Close(t.Context())
 	browser.say(t, `{"id":%d,"sessionId":"S1","result":{}}`, late.ID)

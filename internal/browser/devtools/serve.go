@@ -50,7 +50,7 @@ type servedClient struct {
 // may do is in rules.go. It returns nil when the client left, the browser
 // ended or ctx did, else why the client was dropped.
 func (m *Mux) Serve(ctx context.Context, conn browser.CDPConn, by Host) error {
-	client, err := m.attach(ctx)
+	client, err := m.attachClient(ctx)
 	if err != nil {
 		return err
 	}
@@ -59,11 +59,11 @@ func (m *Mux) Serve(ctx context.Context, conn browser.CDPConn, by Host) error {
 		defer cancel()
 		client.Close(ctx)
 	}()
-	return serve(ctx, conn, client, newFilter(servedClient{by, client}))
+	return copyMessages(ctx, conn, client, newFilter(servedClient{by, client}))
 }
 
-// serve copies between conn and client through f until one of them ends.
-func serve(ctx context.Context, conn browser.CDPConn, client *Client, f *filter) error {
+// copyMessages copies between conn and client through f until one of them ends.
+func copyMessages(ctx context.Context, conn browser.CDPConn, client *Client, f *filter) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// A client that hangs blocks the write to it: its end must break that.
@@ -74,16 +74,16 @@ func serve(ctx context.Context, conn browser.CDPConn, client *Client, f *filter)
 	var both sync.WaitGroup
 	both.Go(func() {
 		defer cancel()
-		commandErr = readCommands(ctx, conn, client, f)
+		commandErr = passCommands(ctx, conn, client, f)
 	})
 	both.Go(func() {
 		defer cancel()
 		for {
-			msg, method, err := client.next(ctx)
+			msg, method, err := client.nextMessage(ctx)
 			if err != nil {
 				return
 			}
-			b, err := jsonv2.Marshal(f.reply(msg, method), protocol.PageText())
+			b, err := jsonv2.Marshal(f.clean(msg, method), protocol.PageText())
 			if err != nil {
 				return
 			}
@@ -99,9 +99,9 @@ func serve(ctx context.Context, conn browser.CDPConn, client *Client, f *filter)
 	return commandErr
 }
 
-// readCommands passes on what the client may do and answers the rest. It
+// passCommands passes on what the client may do and answers the rest. It
 // returns nil when the client has left.
-func readCommands(ctx context.Context, conn browser.CDPConn, client *Client, f *filter) error {
+func passCommands(ctx context.Context, conn browser.CDPConn, client *Client, f *filter) error {
 	for {
 		b, err := conn.Read(ctx)
 		if err != nil {
@@ -114,26 +114,26 @@ func readCommands(ctx context.Context, conn browser.CDPConn, client *Client, f *
 		if err := jsonv2.Unmarshal(b, &msg); err != nil || msg.ID <= 0 {
 			return errNotACommand
 		}
-		clean, err := f.command(msg)
+		clean, err := f.checkCommand(msg)
 		if errors.Is(err, errIgnored) {
-			client.deliver(message{ID: msg.ID, SessionID: msg.SessionID, Result: jsonv2.Value("{}")}, msg.Method)
+			client.enqueue(message{ID: msg.ID, SessionID: msg.SessionID, Result: jsonv2.Value("{}")}, msg.Method)
 			continue
 		}
 		if err != nil {
-			client.answer(msg, &messageError{Code: codeMethodNotFound, Message: fmt.Sprintf("%q is refused: %v", plainMethod(msg.Method), err)})
+			client.answerError(msg, &messageError{Code: codeMethodNotFound, Message: fmt.Sprintf("%q is refused: %v", shortMethod(msg.Method), err)})
 			continue
 		}
-		if client.send(clean) != nil {
+		if client.sendCommand(clean) != nil {
 			return nil //nolint:nilerr // the browser is gone, which ends the other direction
 		}
 	}
 }
 
-// plainMethod bounds what an answer repeats of a command.
-func plainMethod(method string) string { return method[:min(len(method), 64)] }
+// shortMethod bounds what an answer repeats of a command.
+func shortMethod(method string) string { return method[:min(len(method), 64)] }
 
-// owns reports whether the session is the client's.
-func (c *Client) owns(id target.SessionID) bool {
+// ownsSession reports whether the session is the client's.
+func (c *Client) ownsSession(id target.SessionID) bool {
 	c.m.mu.Lock()
 	defer c.m.mu.Unlock()
 	s := c.m.sessions[id]

@@ -16,8 +16,8 @@ import (
 // has attached and what it set there, so that the server's own driver can leave
 // it alone, and is not seen beside it.
 
-// attachedSession is a session that a client has attached.
-type attachedSession struct {
+// clientSession is a session that a client has attached.
+type clientSession struct {
 	client *Client
 	// target is what it is attached to; empty for a browser session.
 	target target.ID
@@ -41,33 +41,33 @@ func attachmentOf(params jsonv2.Value) (target.SessionID, target.ID) {
 	return p.SessionID, p.TargetInfo.TargetID
 }
 
-// letGo forgets a session. Call it with mu held.
-func (m *Mux) letGo(id target.SessionID) {
+// forgetSession forgets a session. Call it with mu held.
+func (m *Mux) forgetSession(id target.SessionID) {
 	s := m.sessions[id]
 	delete(m.sessions, id)
 	if s != nil && s.dialogs {
-		m.lose()
+		m.signalRelease()
 	}
 }
 
-// lose says that a client has let go of a tab.
-func (m *Mux) lose() {
+// signalRelease says that a client has let go of a tab.
+func (m *Mux) signalRelease() {
 	select {
-	case m.lost <- struct{}{}:
+	case m.released <- struct{}{}:
 	default: // it is said
 	}
 }
 
-func (m *Mux) Released() <-chan struct{} { return m.lost }
+func (m *Mux) Released() <-chan struct{} { return m.released }
 
-// note remembers what a command sets in a session. Call it with mu held.
-func (m *Mux) note(s *attachedSession, msg message) {
+// recordSetting remembers what a command sets in a session. Call it with mu held.
+func (m *Mux) recordSetting(s *clientSession, msg message) {
 	switch msg.Method {
 	case page.CommandEnable:
 		s.dialogs = true
 	case page.CommandDisable:
 		s.dialogs = false
-		m.lose()
+		m.signalRelease()
 	case emulation.CommandSetDeviceMetricsOverride, "Page.setDeviceMetricsOverride":
 		s.metrics = msg.Params
 	case emulation.CommandClearDeviceMetricsOverride, "Page.clearDeviceMetricsOverride":
@@ -80,31 +80,31 @@ func (m *Mux) note(s *attachedSession, msg message) {
 func (m *Mux) Attached(id target.ID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.foreign(id, func(*attachedSession) bool { return true })
+	return m.hasClientSession(id, func(*clientSession) bool { return true })
 }
 
 func (m *Mux) HearsDialogs(id target.ID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.foreign(id, func(s *attachedSession) bool { return s.dialogs })
+	return m.hasClientSession(id, func(s *clientSession) bool { return s.dialogs })
 }
 
-// foreign reports whether a client from outside has such a session of a
+// hasClientSession reports whether a client from outside has such a session of a
 // target. Call it with mu held.
-func (m *Mux) foreign(id target.ID, such func(*attachedSession) bool) bool {
+func (m *Mux) hasClientSession(id target.ID, such func(*clientSession) bool) bool {
 	for _, s := range m.sessions {
-		if s.target == id && !s.client.own && such(s) {
+		if s.target == id && !s.client.isServer && such(s) {
 			return true
 		}
 	}
 	return false
 }
 
-// asSeen returns a message as a client may see it: a target is attached where a
+// asSeenBy returns a message as a client may see it: a target is attached where a
 // client from outside has attached it, whatever the server has. Clients pass
 // over new tabs that somebody has attached. Call it with mu held.
-func (m *Mux) asSeen(c *Client, msg message, method string) message {
-	if c.own {
+func (m *Mux) asSeenBy(c *Client, msg message, method string) message {
+	if c.isServer {
 		return msg
 	}
 	switch method {
@@ -160,7 +160,7 @@ func (m *Mux) changeInfo(info params) params {
 		return info // of no tab
 	}
 	for _, s := range m.sessions {
-		if s.target == id && s.client.own && !m.foreign(id, func(*attachedSession) bool { return true }) {
+		if s.target == id && s.client.isServer && !m.hasClientSession(id, func(*clientSession) bool { return true }) {
 			info["attached"] = jsonv2.Value("false")
 			break
 		}
@@ -168,9 +168,9 @@ func (m *Mux) changeInfo(info params) params {
 	return info
 }
 
-// tellOfDownload passes an event of a download on to the clients that asked for
+// forwardDownload passes an event of a download on to the clients that asked for
 // them, without where the file is on this machine. Call it with mu held.
-func (m *Mux) tellOfDownload(msg message) {
+func (m *Mux) forwardDownload(msg message) {
 	if msg.Method != cdpbrowser.DownloadWillBegin.Method && msg.Method != cdpbrowser.DownloadProgress.Method {
 		return
 	}
@@ -185,13 +185,13 @@ func (m *Mux) tellOfDownload(msg message) {
 	}
 	for c := range m.clients {
 		if c.downloads {
-			c.deliver(message{Method: msg.Method, Params: clean}, msg.Method)
+			c.enqueue(message{Method: msg.Method, Params: clean}, msg.Method)
 		}
 	}
 }
 
-// hearDownloads has a client told of downloads, or not any more.
-func (c *Client) hearDownloads(want bool) {
+// sendDownloads has a client told of downloads, or not any more.
+func (c *Client) sendDownloads(want bool) {
 	c.m.mu.Lock()
 	defer c.m.mu.Unlock()
 	c.downloads = want
@@ -207,7 +207,7 @@ func (m *Mux) RestoreScreens(ctx context.Context, id target.ID) {
 	var all []screen
 	m.mu.Lock()
 	for session, s := range m.sessions {
-		if s.target == id && !s.client.own && s.metrics != nil {
+		if s.target == id && !s.client.isServer && s.metrics != nil {
 			all = append(all, screen{session, s.metrics})
 		}
 	}

@@ -17,9 +17,9 @@ type bodyValue struct {
 	number      bool
 }
 
-// becomes returns what a value that stands for secret is replaced by: where it
+// replacement returns what a value that stands for secret is replaced by: where it
 // is a number, one as a script's Number() has it.
-func (v bodyValue) becomes(secret string) (string, bool) {
+func (v bodyValue) replacement(secret string) (string, bool) {
 	if !v.number {
 		return secret, true
 	}
@@ -38,7 +38,7 @@ func swapBody(contentType string, body []byte, placeholder, secret string) ([]by
 		if placeholder == "" || v.plain != placeholder {
 			return "", false
 		}
-		return v.becomes(secret)
+		return v.replacement(secret)
 	})
 }
 

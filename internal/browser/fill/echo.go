@@ -15,20 +15,20 @@ import (
 // letter case or backwards, or the most of it ("begins with …").
 
 const (
-	// minEcho is the length of the shortest echo in pieces, in letters and
+	// minEchoLength is the length of the shortest echo in pieces, in letters and
 	// digits.
-	minEcho = 6
-	// minWords is how long an echo of letters alone has to be where it is a part
+	minEchoLength = 6
+	// minWordsLength is how long an echo of letters alone has to be where it is a part
 	// of a value or one word: else ordinary words would be echoes of a password
 	// that is made of them.
-	minWords = 12
+	minWordsLength = 12
 )
 
 // echo is a value as it is looked for.
 type echo struct {
 	text string // folded
-	// least is how much of it counts.
-	least int
+	// minLength is how much of it counts.
+	minLength int
 	// digits says that it is a number; strict that every character counts, since
 	// there are few letters and digits.
 	digits, strict bool
@@ -37,16 +37,16 @@ type echo struct {
 // echoesOf returns a value and its reverse.
 func echoesOf(value string) []echo {
 	e := echo{text: fold([]string{value}, false).text, digits: isDigits(value)}
-	if !e.digits && len(e.text) < minEcho {
+	if !e.digits && len(e.text) < minEchoLength {
 		e = echo{text: fold([]string{value}, true).text, strict: true}
 	}
 	switch {
 	case len(e.text) < 4:
 		return nil
 	case e.digits || e.strict:
-		e.least = len(e.text)
+		e.minLength = len(e.text)
 	default:
-		e.least = max(minEcho, (2*len(e.text)+2)/3)
+		e.minLength = max(minEchoLength, (2*len(e.text)+2)/3)
 	}
 	back := e
 	runes := []rune(e.text)
@@ -135,7 +135,7 @@ func echoSpans(echoes []echo, pieces []string) [][]Span {
 			f := fold(pieces, e.strict)
 			folded[i] = &f
 		}
-		e.in(folded[i], func(from, to int) {
+		e.findIn(folded[i], func(from, to int) {
 			for _, b := range folded[i].bytes[from:to] {
 				out[b.piece] = append(out[b.piece], b.Span)
 			}
@@ -161,32 +161,32 @@ func mergeSpans(all []Span) []Span {
 	return out
 }
 
-// in tells found of each range of f that shows e, or as much of it as counts.
-func (e echo) in(f *foldedText, found func(from, to int)) {
-	for at := 0; at+e.least <= len(e.text); at++ {
-		part := e.text[at : at+e.least]
+// findIn tells found of each range of f that shows e, or as much of it as counts.
+func (e echo) findIn(f *foldedText, found func(from, to int)) {
+	for at := 0; at+e.minLength <= len(e.text); at++ {
+		part := e.text[at : at+e.minLength]
 		for start := 0; ; start++ {
 			i := strings.Index(f.text[start:], part)
 			if i < 0 {
 				break
 			}
 			start += i
-			from, to, first := start, start+e.least, at
+			from, to, first := start, start+e.minLength, at
 			for from > 0 && first > 0 && f.text[from-1] == e.text[first-1] {
 				from, first = from-1, first-1
 			}
-			for last := at + e.least; to < len(f.text) && last < len(e.text) && f.text[to] == e.text[last]; last++ {
+			for last := at + e.minLength; to < len(f.text) && last < len(e.text) && f.text[to] == e.text[last]; last++ {
 				to++
 			}
-			if e.tells(f, from, to) {
+			if e.isEcho(f, from, to) {
 				found(from, to)
 			}
 		}
 	}
 }
 
-// tells reports whether what was found is an echo rather than a chance.
-func (e echo) tells(f *foldedText, from, to int) bool {
+// isEcho reports whether what was found is an echo rather than a chance.
+func (e echo) isEcho(f *foldedText, from, to int) bool {
 	run, first, last := f.text[from:to], f.bytes[from], f.bytes[to-1]
 	words := last.word - first.word + 1
 	switch {
@@ -197,7 +197,7 @@ func (e echo) tells(f *foldedText, from, to int) bool {
 		// of numbers that make up every other.
 		whole := (from == 0 || f.bytes[from-1].word != first.word) && (to == len(f.bytes) || f.bytes[to].word != last.word)
 		return whole && (words <= 2 || words >= len(run))
-	case len(run) >= minWords || strings.ContainsAny(run, digits):
+	case len(run) >= minWordsLength || strings.ContainsAny(run, digits):
 		return true
 	}
 	return len(run) == len(e.text) && words > 1

@@ -30,9 +30,9 @@ const (
 	// longestFlight is how long after that it waits for the answer to a request
 	// with its value, which may be a redirect.
 	longestFlight = 5 * time.Minute
-	// spentLife is how long requests with a placeholder are stopped after it
+	// retiredLife is how long requests with a placeholder are stopped after it
 	// has ceased to stand for its value: a page may have kept it for the next.
-	spentLife = 5 * time.Minute
+	retiredLife = 5 * time.Minute
 	// maxCarried is how many ids of requests with a value are remembered.
 	maxCarried = 4096
 )
@@ -78,17 +78,17 @@ type Guard struct {
 	// The rest changes under the lock of the guards.
 
 	// latest is the value, or the code that was sent last; hidden finds it.
-	latest  bctrl.Secret
-	hidden  *scrub.Set
-	ends    *time.Timer // runs once the document is gone
-	gone    time.Time   // when that was
-	flights map[Flight]bool
-	state   FormState
+	latest         bctrl.Secret
+	hidden         *scrub.Set
+	endTimer       *time.Timer // runs once the document is gone
+	documentGoneAt time.Time   // when that was
+	flights        map[Flight]bool
+	state          FormState
 	// submitted says that something was done on the page since the fill that
 	// may send a form, sent that the value has left, unsent that a request has
 	// left without it, and told that this was said.
-	submitted, sent, unsent, told bool
-	reports                       int
+	submitted, sent, unsent, unsentReported bool
+	reports                                 int
 }
 
 // Flight is a request with the value in it, on its way.
@@ -119,15 +119,15 @@ type Guards struct {
 	closed bool // no guard is added any more
 	// live are the guards that swap, spent those whose placeholder is only
 	// stopped.
-	live, spent map[*Guard]bool
-	carries     map[network.RequestID]bool
-	order       []network.RequestID
+	live, retired map[*Guard]bool
+	carriers      map[network.RequestID]bool
+	carrierOrder  []network.RequestID
 }
 
 func NewGuards(spawn func(func(context.Context)), intercept func(on bool)) *Guards {
 	return &Guards{
 		spawn: spawn, intercept: intercept,
-		live: map[*Guard]bool{}, spent: map[*Guard]bool{}, carries: map[network.RequestID]bool{},
+		live: map[*Guard]bool{}, retired: map[*Guard]bool{}, carriers: map[network.RequestID]bool{},
 	}
 }
 
@@ -137,58 +137,58 @@ func (gs *Guards) Arm(g *Guard) {
 	gs.mu.Lock()
 	for old := range gs.live {
 		if old.Element == g.Element {
-			gs.spend(old)
+			gs.retire(old)
 		}
 	}
 	gs.live[g] = true
 	gs.mu.Unlock()
-	gs.apply()
+	gs.applyInterception()
 }
 
 // Drop ends a guard whose fill failed: what it typed may have been read by the
 // page, and is worth nothing.
 func (gs *Guards) Drop(g *Guard) {
 	gs.mu.Lock()
-	gs.spend(g)
+	gs.retire(g)
 	gs.mu.Unlock()
-	gs.spawn(func(context.Context) { gs.apply() })
+	gs.spawn(func(context.Context) { gs.applyInterception() })
 }
 
 // EndWithDocument ends a guard soon: its document is gone.
 func (gs *Guards) EndWithDocument(g *Guard) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	gs.documentEnds(g)
+	gs.endSoon(g)
 }
 
-// spend ends a guard but for stopping its placeholder. Call it with mu held.
-func (gs *Guards) spend(g *Guard) {
+// retire ends a guard but for stopping its placeholder. Call it with mu held.
+func (gs *Guards) retire(g *Guard) {
 	gs.remove(g)
 	if g.Placeholder == "" || gs.closed {
 		return
 	}
-	gs.spent[g] = true
-	g.ends = time.AfterFunc(spentLife, func() { gs.forget(g) })
+	gs.retired[g] = true
+	g.endTimer = time.AfterFunc(retiredLife, func() { gs.endRetired(g) })
 }
 
 // remove ends a guard. Call it with mu held.
 func (gs *Guards) remove(g *Guard) {
-	if g.ends != nil {
-		g.ends.Stop()
+	if g.endTimer != nil {
+		g.endTimer.Stop()
 	}
 	delete(gs.live, g)
-	delete(gs.spent, g)
+	delete(gs.retired, g)
 }
 
-func (gs *Guards) forget(g *Guard) {
+func (gs *Guards) endRetired(g *Guard) {
 	gs.mu.Lock()
 	gs.remove(g)
 	gs.mu.Unlock()
-	gs.spawn(func(context.Context) { gs.apply() })
+	gs.spawn(func(context.Context) { gs.applyInterception() })
 }
 
-// apply turns interception on or off as the guards want it now.
-func (gs *Guards) apply() {
+// applyInterception turns interception on or off as the guards want it now.
+func (gs *Guards) applyInterception() {
 	gs.switching.Lock()
 	defer gs.switching.Unlock()
 	if want := gs.Watching(); want != gs.on {
@@ -197,25 +197,25 @@ func (gs *Guards) apply() {
 	}
 }
 
-// expire ends a guard whose document is gone, unless a request with its value
+// endExpired ends a guard whose document is gone, unless a request with its value
 // may still be redirected.
-func (gs *Guards) expire(g *Guard) {
+func (gs *Guards) endExpired(g *Guard) {
 	gs.mu.Lock()
-	if len(g.flights) > 0 && time.Since(g.gone) < longestFlight && !gs.closed {
-		g.ends.Reset(afterDocument)
+	if len(g.flights) > 0 && time.Since(g.documentGoneAt) < longestFlight && !gs.closed {
+		g.endTimer.Reset(afterDocument)
 		gs.mu.Unlock()
 		return
 	}
-	gs.spend(g)
+	gs.retire(g)
 	gs.mu.Unlock()
-	gs.spawn(func(context.Context) { gs.apply() })
+	gs.spawn(func(context.Context) { gs.applyInterception() })
 }
 
-// documentEnds makes a guard end soon. Call it with mu held.
-func (gs *Guards) documentEnds(g *Guard) {
-	if g.ends == nil {
-		g.gone = time.Now()
-		g.ends = time.AfterFunc(afterDocument, func() { gs.expire(g) })
+// endSoon makes a guard end soon. Call it with mu held.
+func (gs *Guards) endSoon(g *Guard) {
+	if g.endTimer == nil {
+		g.documentGoneAt = time.Now()
+		g.endTimer = time.AfterFunc(afterDocument, func() { gs.endExpired(g) })
 	}
 }
 
@@ -230,7 +230,7 @@ func (gs *Guards) Armed() bool {
 func (gs *Guards) Watching() bool {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	return len(gs.live)+len(gs.spent) > 0
+	return len(gs.live)+len(gs.retired) > 0
 }
 
 // Close ends all guards. A fill or a document that ends with the browser keeps
@@ -239,7 +239,7 @@ func (gs *Guards) Close() {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	gs.closed = true
-	for _, guards := range []map[*Guard]bool{gs.live, gs.spent} {
+	for _, guards := range []map[*Guard]bool{gs.live, gs.retired} {
 		for g := range guards {
 			gs.remove(g)
 		}
@@ -252,7 +252,7 @@ func (gs *Guards) DocumentGone(f cdp.FrameID, now cdp.LoaderID) {
 	defer gs.mu.Unlock()
 	for g := range gs.live {
 		if g.Element.Frame == f && g.Element.Loader != now {
-			gs.documentEnds(g)
+			gs.endSoon(g)
 		}
 	}
 }
@@ -264,7 +264,7 @@ func (gs *Guards) SessionGone(id target.SessionID) {
 	defer gs.mu.Unlock()
 	for g := range gs.live {
 		if g.Process == id || g.Tab == id {
-			gs.documentEnds(g)
+			gs.endSoon(g)
 		}
 		for flight := range g.flights {
 			if flight.Session == id {
@@ -274,22 +274,22 @@ func (gs *Guards) SessionGone(id target.SessionID) {
 	}
 }
 
-// Carried reports whether a request took a value along.
-func (gs *Guards) Carried(id network.RequestID) bool {
+// CarriesValue reports whether a request took a value along.
+func (gs *Guards) CarriesValue(id network.RequestID) bool {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	return gs.carries[id]
+	return gs.carriers[id]
 }
 
-// carry remembers a request that takes a value along. Call it with mu held.
-func (gs *Guards) carry(id network.RequestID) {
-	if id == "" || gs.carries[id] {
+// rememberCarrier remembers a request that takes a value along. Call it with mu held.
+func (gs *Guards) rememberCarrier(id network.RequestID) {
+	if id == "" || gs.carriers[id] {
 		return
 	}
-	gs.carries[id] = true
-	gs.order = append(gs.order, id)
-	if len(gs.order) > maxCarried {
-		delete(gs.carries, gs.order[0])
-		gs.order = gs.order[1:]
+	gs.carriers[id] = true
+	gs.carrierOrder = append(gs.carrierOrder, id)
+	if len(gs.carrierOrder) > maxCarried {
+		delete(gs.carriers, gs.carrierOrder[0])
+		gs.carrierOrder = gs.carrierOrder[1:]
 	}
 }

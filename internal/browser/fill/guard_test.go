@@ -82,7 +82,7 @@ func TestJudgeLetsAValueGoWhereItBelongsAlone(t *testing.T) {
 			placeholder = ""
 		}
 		gs.Arm(guardOf(placeholder))
-		c.request.whole, c.request.contentType, c.request.flight.Request = true, formType, "r1"
+		c.request.bodyComplete, c.request.contentType, c.request.flight.Request = true, formType, "r1"
 		v := gs.Complete(t.Context(), c.request, gs.Judge(c.request))
 		got := "passed"
 		switch {
@@ -98,7 +98,7 @@ func TestJudgeLetsAValueGoWhereItBelongsAlone(t *testing.T) {
 			got = "carried"
 		}
 		require.Equal(t, c.want, got, c.why)
-		require.Equal(t, got == "swapped" || got == "carried", gs.Carried("r1"), c.why)
+		require.Equal(t, got == "swapped" || got == "carried", gs.CarriesValue("r1"), c.why)
 		gs.Close()
 	}
 }
@@ -123,7 +123,7 @@ func TestAPasswordThatIsAWordOfTheRequestIsSent(t *testing.T) {
 			MayGoTo:     toGoodSite,
 		})
 		gs.Arm(g)
-		r := Request{method: "POST", url: goodSite + c.path, contentType: c.contentType, body: fmt.Appendf(nil, c.body, heldBack), whole: true}
+		r := Request{method: "POST", url: goodSite + c.path, contentType: c.contentType, body: fmt.Appendf(nil, c.body, heldBack), bodyComplete: true}
 		v := gs.Complete(t.Context(), r, gs.Judge(r))
 		require.Empty(t, v.Reason, c.why)
 		require.Equal(t, fmt.Sprintf(c.body, c.value), string(v.Body), c.why)
@@ -178,7 +178,7 @@ func TestRedirectsTakeAValueOnlyWhereItMayGo(t *testing.T) {
 		gs := guards(&switched)
 		gs.Arm(guardOf(heldBack))
 		id := Flight{"s", "r"}
-		require.True(t, gs.Judge(Request{flight: id, method: "POST", url: goodSite, contentType: formType, body: []byte("p=" + heldBack), whole: true}).WatchAnswer)
+		require.True(t, gs.Judge(Request{flight: id, method: "POST", url: goodSite, contentType: formType, body: []byte("p=" + heldBack), bodyComplete: true}).WatchAnswer)
 		require.Equal(t, c.stays, gs.Answered(id, RedirectOf(answer(c.status, c.location))) == nil, c.why)
 		require.Nil(t, gs.Answered(id, "https://evil.example/"), "asked once: it is on its way no more")
 		gs.Close()
@@ -188,7 +188,7 @@ func TestRedirectsTakeAValueOnlyWhereItMayGo(t *testing.T) {
 // TestGuardsLastAsLongAsTheirDocument lets time pass: a login that is sent once
 // more minutes later, with a code, is still one.
 func TestGuardsLastAsLongAsTheirDocument(t *testing.T) {
-	send := Request{flight: Flight{"s", "r"}, method: "POST", url: goodSite, contentType: formType, body: []byte("p=" + heldBack), whole: true}
+	send := Request{flight: Flight{"s", "r"}, method: "POST", url: goodSite, contentType: formType, body: []byte("p=" + heldBack), bodyComplete: true}
 	gone := func(gs *Guards, _ *Guard) { gs.DocumentGone("f", "two") }
 	for _, c := range []struct {
 		why  string
@@ -231,7 +231,7 @@ func TestGuardsLastAsLongAsTheirDocument(t *testing.T) {
 				require.False(t, swaps())
 				require.NotEmpty(t, gs.Judge(send).Reason, "what the page has kept is not sent as it is")
 				require.True(t, gs.Watching())
-				time.Sleep(spentLife) //nolint:forbidigo // the clock is synctest's
+				time.Sleep(retiredLife) //nolint:forbidigo // the clock is synctest's
 				synctest.Wait()
 				require.Empty(t, gs.Judge(send).Reason)
 				require.Equal(t, []bool{true, false}, switched, "requests are not held up for ever")
@@ -251,7 +251,7 @@ func TestOneElementHasOneGuard(t *testing.T) {
 	gs.Drop(second)
 	require.False(t, gs.Armed())
 	for _, placeholder := range []string{heldBack, "an0ther-One.~"} {
-		r := Request{method: "POST", url: goodSite, contentType: formType, body: []byte("p=" + placeholder), whole: true}
+		r := Request{method: "POST", url: goodSite, contentType: formType, body: []byte("p=" + placeholder), bodyComplete: true}
 		require.NotEmpty(t, gs.Judge(r).Reason, "a page that kept it does not send it")
 	}
 	require.Equal(t, []bool{true}, switched)
@@ -263,8 +263,8 @@ func TestOneElementHasOneGuard(t *testing.T) {
 func TestNoGuardOutlivesItsBrowser(t *testing.T) {
 	for why, end := range map[string]func(gs *Guards, g *Guard){
 		"a fill fails":         func(gs *Guards, g *Guard) { gs.Drop(g) },
-		"its time is over":     func(gs *Guards, g *Guard) { gs.expire(g) },
-		"an answer is to come": func(gs *Guards, g *Guard) { g.flights[Flight{"s", "r"}] = true; gs.expire(g) },
+		"its time is over":     func(gs *Guards, g *Guard) { gs.endExpired(g) },
+		"an answer is to come": func(gs *Guards, g *Guard) { g.flights[Flight{"s", "r"}] = true; gs.endExpired(g) },
 	} {
 		var switched []bool
 		gs := guards(&switched)
@@ -274,7 +274,7 @@ func TestNoGuardOutlivesItsBrowser(t *testing.T) {
 		gs.Close()
 		end(gs, g)
 		require.False(t, gs.Watching(), why)
-		require.False(t, g.ends.Stop(), "%s: no timer runs on", why)
+		require.False(t, g.endTimer.Stop(), "%s: no timer runs on", why)
 	}
 }
 
@@ -325,7 +325,7 @@ func TestAValueThatMayNoLongerBeUsedIsNotSent(t *testing.T) {
 		asked := 0
 		g.Permitted = func(context.Context) error { asked++; return refusal }
 		gs.Arm(g)
-		c.request.whole, c.request.contentType, c.request.flight.Request = true, formType, "r1"
+		c.request.bodyComplete, c.request.contentType, c.request.flight.Request = true, formType, "r1"
 
 		v := gs.Complete(t.Context(), c.request, gs.Judge(c.request))
 		require.Empty(t, v.Reason, c.why)
@@ -336,7 +336,7 @@ func TestAValueThatMayNoLongerBeUsedIsNotSent(t *testing.T) {
 		require.Empty(t, v.Body, c.why)
 		require.Empty(t, g.flights, "%s: what never left has no answer", c.why)
 
-		other := Request{method: "POST", url: goodSite + "/in", body: []byte("p=other"), whole: true, contentType: formType}
+		other := Request{method: "POST", url: goodSite + "/in", body: []byte("p=other"), bodyComplete: true, contentType: formType}
 		require.Empty(t, gs.Complete(t.Context(), other, gs.Judge(other)).Reason, "%s: nothing of it is in there", c.why)
 		require.Equal(t, 2, asked, c.why)
 		gs.Close()

@@ -24,8 +24,8 @@ type Verdict struct {
 	Swapped bool
 	// WatchAnswer asks for the answer: a redirect would take the value elsewhere.
 	WatchAnswer bool
-	// gives are the guards whose values the request takes along.
-	gives []*Guard
+	// carriers are the guards whose values the request takes along.
+	carriers []*Guard
 }
 
 const needsDirect = " (the entry needs fill: direct)"
@@ -40,66 +40,66 @@ func (gs *Guards) Judge(r Request) Verdict {
 	if where == "" {
 		where = "another place"
 	}
-	for g := range gs.spent {
-		if g.inAny(r) {
+	for g := range gs.retired {
+		if g.foundAnywhere(r) {
 			why := "a request with what stood for a login's value, to " + where + ": the field that was filled is gone"
 			return Verdict{BlockedBy: g, Reason: why}
 		}
 	}
 	for g := range gs.live {
-		if why := gs.judgeFor(g, r, where, &v); why != "" {
+		if why := gs.judgeBy(g, r, where, &v); why != "" {
 			return Verdict{BlockedBy: g, Reason: why}
 		}
 	}
 	return v
 }
 
-// judgeFor decides for one guard: it adds to the verdict or says why the
+// judgeBy decides for one guard: it adds to the verdict or says why the
 // request does not leave. Call it with mu held.
-func (gs *Guards) judgeFor(g *Guard, r Request, where string, v *Verdict) string {
+func (gs *Guards) judgeBy(g *Guard, r Request, where string, v *Verdict) string {
 	origin := CanonicalOrigin(r.url)
-	inBody, inHeader := g.inBody(r), g.inHeaders(r)
+	inBody, inHeader := g.foundInBody(r), g.foundInHeaders(r)
 	value := g.latest.Expose()
 	address := r.url
 	if g.Placeholder != "" && g.MayGoTo(origin) {
 		// The path is the site's, and passwords like "admin" are words of paths: a
 		// page that never held the value puts it there at most by chance.
-		address = behindPath(r.url)
+		address = afterPath(r.url)
 	}
 	switch {
-	case g.holds(g.seen, g.Placeholder, []byte(r.url)) || g.holds(g.hidden, value, []byte(address)):
+	case g.found(g.seen, g.Placeholder, []byte(r.url)) || g.found(g.hidden, value, []byte(address)):
 		return "a request with a login's value in its address, to " + where
-	case !g.MayGoTo(origin) && (inBody || inHeader || g.holds(g.hidden, value, r.body)):
+	case !g.MayGoTo(origin) && (inBody || inHeader || g.found(g.hidden, value, r.body)):
 		return "a request with a login's value, to " + where + ", where it may not go"
-	case g.Placeholder == "" && inBody, g.Placeholder != "" && !inBody && g.holds(g.hidden, value, r.body):
+	case g.Placeholder == "" && inBody, g.Placeholder != "" && !inBody && g.found(g.hidden, value, r.body):
 		// It belongs here: filled directly, or swapped before a redirect. Beside a
 		// placeholder it is only the same by chance, as in admin:admin.
-		gs.take(g, r.flight, v)
+		gs.recordCarrier(g, r.flight, v)
 	case g.Placeholder == "" && inHeader:
-		v.gives = append(v.gives, g)
+		v.carriers = append(v.carriers, g)
 	case g.Placeholder == "":
 	case inHeader && !inBody:
 		return "a request with a login's value in a header, to " + where + needsDirect
 	case !inBody:
-		g.missed(r)
-	case !r.whole || !writes(r.method):
+		g.noteMissingValue(r)
+	case !r.bodyComplete || !methodWrites(r.method):
 		return "a request with a login's value, to " + where + ", which could not be completed" + needsDirect
 	default:
 		names := placesIn(r.contentType, r.body, g.Placeholder)
-		if len(names) == 0 && g.inRow(r) {
+		if len(names) == 0 && g.foundInRow(r) {
 			names = []string{g.state.Name} // that of the first digit stands for all
 		}
-		if why := g.misplaced(r, names); why != "" {
+		if why := g.misplacement(r, names); why != "" {
 			return "a request with a login's value " + why + ", to " + where
 		}
 		v.swaps = append(v.swaps, g)
-		gs.take(g, r.flight, v)
+		gs.recordCarrier(g, r.flight, v)
 		g.sent = true
 	}
 	return ""
 }
 
-// misplaced says why the places of a placeholder in a body are not those where
+// misplacement says why the places of a placeholder in a body are not those where
 // the filled field's own submission puts it; empty when they are.
 //
 // They are those under the field's own name, or that of a hidden field of its
@@ -107,7 +107,7 @@ func (gs *Guards) judgeFor(g *Guard, r Request, where string, v *Verdict) string
 // call it as it likes, but not as another field is called, and not when another
 // field has come to hold the placeholder too: then somebody has moved it there,
 // and only a name of the field's own form tells its place.
-func (g *Guard) misplaced(r Request, names []string) string {
+func (g *Guard) misplacement(r Request, names []string) string {
 	const moved = " (a login is only sent as its field's own form sends it)"
 	f := &g.state
 	switch {
@@ -124,7 +124,7 @@ func (g *Guard) misplaced(r Request, names []string) string {
 	ofForm := own || slices.Contains(f.Hidden, name)
 	inDocument := r.Frame == g.Element.Frame || r.Worker
 	switch {
-	case !inDocument && !form, g.ends != nil && (r.Kind == network.ResourceTypeXHR || r.Kind == network.ResourceTypeFetch):
+	case !inDocument && !form, g.endTimer != nil && (r.Kind == network.ResourceTypeXHR || r.Kind == network.ResourceTypeFetch):
 		return "from another document" + moved
 	case !inDocument && !ofForm, // a form may open a tab
 		!ofForm && (f.Spread || slices.Contains(f.Others, name)),
@@ -134,14 +134,14 @@ func (g *Guard) misplaced(r Request, names []string) string {
 	return ""
 }
 
-// missed takes note of a request that looks like the login and has no value of
+// noteMissingValue takes note of a request that looks like the login and has no value of
 // the field in it, while the field's document lives. Call it with mu held.
-func (g *Guard) missed(r Request) {
-	empty := r.whole && len(r.body) == 0
-	if g.sent || g.ends != nil || g.Tab == "" || r.Tab != g.Tab {
+func (g *Guard) noteMissingValue(r Request) {
+	empty := r.bodyComplete && len(r.body) == 0
+	if g.sent || g.endTimer != nil || g.Tab == "" || r.Tab != g.Tab {
 		return
 	}
-	if empty || !writes(r.method) || !g.MayGoTo(CanonicalOrigin(r.url)) {
+	if empty || !methodWrites(r.method) || !g.MayGoTo(CanonicalOrigin(r.url)) {
 		return
 	}
 	switch r.Kind {
@@ -152,12 +152,12 @@ func (g *Guard) missed(r Request) {
 	}
 }
 
-// take notes that a request carries the value of a guard. Call it with mu held.
-func (gs *Guards) take(g *Guard, id Flight, v *Verdict) {
+// recordCarrier notes that a request carries the value of a guard. Call it with mu held.
+func (gs *Guards) recordCarrier(g *Guard, id Flight, v *Verdict) {
 	v.WatchAnswer = true
-	v.gives = append(v.gives, g)
+	v.carriers = append(v.carriers, g)
 	g.flights[id] = true
-	gs.carry(id.Request)
+	gs.rememberCarrier(id.Request)
 }
 
 // Complete has it decided whether the values that a request takes along may
@@ -168,7 +168,7 @@ func (gs *Guards) Complete(ctx context.Context, r Request, v Verdict) Verdict {
 		gs.Answered(r.flight, "") // it never leaves
 		return Verdict{BlockedBy: g, Reason: why}
 	}
-	for _, g := range v.gives {
+	for _, g := range v.carriers {
 		if g.Permitted == nil {
 			continue
 		}
@@ -177,11 +177,11 @@ func (gs *Guards) Complete(ctx context.Context, r Request, v Verdict) Verdict {
 		}
 	}
 	for _, g := range v.swaps {
-		value, err := gs.valueOf(ctx, g)
+		value, err := gs.valueToSend(ctx, g)
 		if err != nil {
 			return stop(g, "a request with a login's code, of which there is none now")
 		}
-		body, whole := g.swapped(r.contentType, v.Body, value)
+		body, whole := g.swapIn(r.contentType, v.Body, value)
 		if !whole {
 			return stop(g, "a request with a login's value inside another"+needsDirect)
 		}
@@ -190,8 +190,8 @@ func (gs *Guards) Complete(ctx context.Context, r Request, v Verdict) Verdict {
 	return v
 }
 
-// valueOf returns what is sent now.
-func (gs *Guards) valueOf(ctx context.Context, g *Guard) (bctrl.Secret, error) {
+// valueToSend returns what is sent now.
+func (gs *Guards) valueToSend(ctx context.Context, g *Guard) (bctrl.Secret, error) {
 	if g.Fresh == nil {
 		return g.Value, nil
 	}
@@ -205,9 +205,9 @@ func (gs *Guards) valueOf(ctx context.Context, g *Guard) (bctrl.Secret, error) {
 	return code, nil
 }
 
-// swapped returns a body with the value in the one place of its placeholder. It
+// swapIn returns a body with the value in the one place of its placeholder. It
 // reports whether nothing of the placeholder is left.
-func (g *Guard) swapped(contentType string, body []byte, value bctrl.Secret) ([]byte, bool) {
+func (g *Guard) swapIn(contentType string, body []byte, value bctrl.Secret) ([]byte, bool) {
 	out, n := swapBody(contentType, body, g.Placeholder, value.Expose())
 	if n == 0 && g.Row {
 		return swapRow(contentType, body, g.Placeholder, value.Expose())
@@ -220,7 +220,7 @@ func (g *Guard) swapped(contentType string, body []byte, value bctrl.Secret) ([]
 func (gs *Guards) Answered(id Flight, redirect string) (by *Guard) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	for _, guards := range []map[*Guard]bool{gs.live, gs.spent} {
+	for _, guards := range []map[*Guard]bool{gs.live, gs.retired} {
 		for g := range guards {
 			if g.flights[id] && redirect != "" && !g.MayGoTo(CanonicalOrigin(redirect)) {
 				by = g
@@ -231,18 +231,18 @@ func (gs *Guards) Answered(id Flight, redirect string) (by *Guard) {
 	return by
 }
 
-// inAny reports whether a request holds the placeholder anywhere.
-func (g *Guard) inAny(r Request) bool {
-	return g.inBody(r) || g.holds(g.seen, g.Placeholder, []byte(r.url)) || g.inHeaders(r)
+// foundAnywhere reports whether a request holds the placeholder anywhere.
+func (g *Guard) foundAnywhere(r Request) bool {
+	return g.foundInBody(r) || g.found(g.seen, g.Placeholder, []byte(r.url)) || g.foundInHeaders(r)
 }
 
-// inBody reports whether a request's body holds the placeholder, also digit by
+// foundInBody reports whether a request's body holds the placeholder, also digit by
 // digit where it was typed so, or what was filled directly.
-func (g *Guard) inBody(r Request) bool {
-	return g.holds(g.seen, g.Placeholder, r.body) || g.inRow(r)
+func (g *Guard) foundInBody(r Request) bool {
+	return g.found(g.seen, g.Placeholder, r.body) || g.foundInRow(r)
 }
 
-func (g *Guard) inRow(r Request) bool {
+func (g *Guard) foundInRow(r Request) bool {
 	if !g.Row {
 		return false
 	}
@@ -250,14 +250,14 @@ func (g *Guard) inRow(r Request) bool {
 	return found
 }
 
-func (g *Guard) inHeaders(r Request) bool {
-	return slices.ContainsFunc(r.headers, func(text string) bool { return g.holds(g.seen, g.Placeholder, []byte(text)) })
+func (g *Guard) foundInHeaders(r Request) bool {
+	return slices.ContainsFunc(r.headers, func(text string) bool { return g.found(g.seen, g.Placeholder, []byte(text)) })
 }
 
-// holds reports whether text holds what set looks for: value. Of digits alone,
+// found reports whether text holds what set looks for: value. Of digits alone,
 // once they were sent, only those count that are not part of a longer number:
 // requests are full of those.
-func (g *Guard) holds(set *scrub.Set, value string, text []byte) bool {
+func (g *Guard) found(set *scrub.Set, value string, text []byte) bool {
 	if !set.Holds(text) {
 		return false
 	}
@@ -278,7 +278,7 @@ func (g *Guard) holds(set *scrub.Set, value string, text []byte) bool {
 	}
 }
 
-func writes(method string) bool {
+func methodWrites(method string) bool {
 	switch strings.ToUpper(method) {
 	case "POST", "PUT", "PATCH":
 		return true
@@ -286,8 +286,8 @@ func writes(method string) bool {
 	return false
 }
 
-// behindPath returns the query and the fragment of an address.
-func behindPath(address string) string {
+// afterPath returns the query and the fragment of an address.
+func afterPath(address string) string {
 	if at := strings.IndexAny(address, "?#"); at >= 0 {
 		return address[at:]
 	}

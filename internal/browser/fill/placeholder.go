@@ -45,15 +45,15 @@ func Placeholders(secret string, code bool, shortest, longest int) []string {
 		return nil
 	}
 	return []string{
-		mixed(n, lowers, uppers, digits, symbols),
-		mixed(n, lowers, uppers, digits),
+		mixedText(n, lowers, uppers, digits, symbols),
+		mixedText(n, lowers, uppers, digits),
 		"1" + randomOf(digits, n-1),
 	}
 }
 
-// mixed returns a text that begins with a letter and holds something of each
+// mixedText returns a text that begins with a letter and holds something of each
 // alphabet.
-func mixed(n int, alphabets ...string) string {
+func mixedText(n int, alphabets ...string) string {
 	all := strings.Join(alphabets, "")
 	for {
 		text := randomOf(lowers+uppers, 1) + randomOf(all, n-1)

@@ -35,10 +35,10 @@ func (gs *Guards) TakeUnsent(tab target.SessionID) []*Guard {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	var unsent []*Guard
-	for _, guards := range []map[*Guard]bool{gs.live, gs.spent} {
+	for _, guards := range []map[*Guard]bool{gs.live, gs.retired} {
 		for g := range guards {
-			if g.Tab == tab && g.unsent && !g.sent && !g.told {
-				g.told = true
+			if g.Tab == tab && g.unsent && !g.sent && !g.unsentReported {
+				g.unsentReported = true
 				unsent = append(unsent, g)
 			}
 		}
@@ -52,7 +52,7 @@ func (gs *Guards) NoteSocketMessage(tab target.SessionID, message string) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	for g := range gs.live {
-		if g.Tab == tab && g.Placeholder != "" && g.holds(g.seen, g.Placeholder, []byte(message)) {
+		if g.Tab == tab && g.Placeholder != "" && g.found(g.seen, g.Placeholder, []byte(message)) {
 			g.unsent = true
 		}
 	}
@@ -73,9 +73,9 @@ func (gs *Guards) ExpectSubmit(tab target.SessionID) {
 func (gs *Guards) HoldsPlaceholder(text string) bool {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	for _, guards := range []map[*Guard]bool{gs.live, gs.spent} {
+	for _, guards := range []map[*Guard]bool{gs.live, gs.retired} {
 		for g := range guards {
-			if g.Placeholder != "" && g.holds(g.seen, g.Placeholder, []byte(text)) {
+			if g.Placeholder != "" && g.found(g.seen, g.Placeholder, []byte(text)) {
 				return true
 			}
 		}

@@ -20,8 +20,8 @@ type Request struct {
 	// headers are the values of headers that a script can have set.
 	headers []string
 	body    []byte
-	// whole says that body is all there is and may be replaced.
-	whole bool
+	// bodyComplete says that body is all there is and may be replaced.
+	bodyComplete bool
 	// Tab and frame are where it comes from: no tab is of a worker that serves
 	// many. worker says that a worker sends it, which has no frame, and kind what
 	// for: a navigation is of type Document.
@@ -33,7 +33,7 @@ type Request struct {
 
 // RequestOf reads a request as the browser reports it.
 func RequestOf(id Flight, r *network.Request) Request {
-	out := Request{flight: id, method: r.Method, url: r.URL + r.URLFragment, whole: true}
+	out := Request{flight: id, method: r.Method, url: r.URL + r.URLFragment, bodyComplete: true}
 	for name, value := range r.Headers {
 		text := fmt.Sprint(value)
 		switch strings.ToLower(name) {
@@ -47,7 +47,7 @@ func RequestOf(id Flight, r *network.Request) Request {
 	}
 	for _, entry := range r.PostDataEntries {
 		if entry == nil || len(entry.Bytes) == 0 {
-			out.whole = false // a file, or a stream
+			out.bodyComplete = false // a file, or a stream
 			continue
 		}
 		out.body = append(out.body, entry.Bytes...)

@@ -50,7 +50,7 @@ func (s *Scrubber) Add(value bctrl.Secret) {
 	var all []bctrl.Secret
 	var echoes []echo
 	for _, v := range slices.Concat(s.passwords, s.codes) {
-		all = append(all, shownAs(v.Expose())...)
+		all = append(all, shownForms(v.Expose())...)
 		echoes = append(echoes, echoesOf(v.Expose())...)
 	}
 	s.set.Store(scrub.New(all...))
@@ -68,9 +68,9 @@ func (s *Scrubber) Spans(texts []string) [][]Span {
 	return echoSpans((*echoes)(), texts)
 }
 
-// shownAs returns a value as pages may show it: in one letter case, with its
+// shownForms returns a value as pages may show it: in one letter case, with its
 // white space run together, a code in two halves.
-func shownAs(value string) []bctrl.Secret {
+func shownForms(value string) []bctrl.Secret {
 	forms := []string{value, OneLine(value)}
 	if n := len(value); n >= 6 && isDigits(value) {
 		forms = append(forms, value[:n/2]+" "+value[n/2:], value[:n/2]+"-"+value[n/2:])

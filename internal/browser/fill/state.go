@@ -45,7 +45,7 @@ func (gs *Guards) HeldBy(r Request) []*Guard {
 	defer gs.mu.Unlock()
 	var out []*Guard
 	for g := range gs.live {
-		if g.Look != nil && g.Placeholder != "" && g.holds(g.seen, g.Placeholder, r.body) {
+		if g.Look != nil && g.Placeholder != "" && g.found(g.seen, g.Placeholder, r.body) {
 			out = append(out, g)
 		}
 	}

@@ -17,10 +17,10 @@ import (
 )
 
 const (
-	// stillTimeout is how long Click waits for an element that moves.
-	stillTimeout = time.Second
-	// stillStep is how far apart two looks at it are.
-	stillStep = 40 * time.Millisecond
+	// motionTimeout is how long Click waits for an element that moves.
+	motionTimeout = time.Second
+	// motionStep is how far apart two looks at it are.
+	motionStep = 40 * time.Millisecond
 )
 
 // point is a place in the viewport of the tab, in CSS pixels.
@@ -32,7 +32,7 @@ type box struct{ left, top, right, bottom float64 }
 func (b box) width() float64  { return b.right - b.left }
 func (b box) height() float64 { return b.bottom - b.top }
 
-func (b box) moved(x, y float64) box {
+func (b box) shifted(x, y float64) box {
 	return box{b.left + x, b.top + y, b.right + x, b.bottom + y}
 }
 
@@ -54,9 +54,9 @@ func boxesOf(quads []dom.Quad) []box {
 	return out
 }
 
-// offset is where the viewport of f's process lies in the viewport of the tab:
+// frameOffset is where the viewport of f's process lies in the viewport of the tab:
 // a frame in another process measures from its own corner.
-func (t *tab) offset(ctx context.Context, tree *frameTree, f *frame) (x, y float64, err error) {
+func (t *tab) frameOffset(ctx context.Context, tree *frameTree, f *frame) (x, y float64, err error) {
 	for range tree.order {
 		root := f
 		for up := tree.byID[root.parent]; up != nil && up.session == f.session; up = tree.byID[root.parent] {
@@ -87,8 +87,8 @@ func (t *tab) offset(ctx context.Context, tree *frameTree, f *frame) (x, y float
 	return x, y, nil
 }
 
-// quads are the boxes of a node in the viewport of its own process.
-func quads(ctx context.Context, s *session, backend cdp.BackendNodeID) ([]box, error) {
+// boxesOfNode are the boxes of a node in the viewport of its own process.
+func boxesOfNode(ctx context.Context, s *session, backend cdp.BackendNodeID) ([]box, error) {
 	got, err := protocol.Call(ctx, s, dom.GetContentQuads, dom.GetContentQuadsParams{BackendNodeID: backend})
 	if err != nil {
 		return nil, err
@@ -96,18 +96,18 @@ func quads(ctx context.Context, s *session, backend cdp.BackendNodeID) ([]box, e
 	return boxesOf(got.Quads), nil
 }
 
-// still scrolls the node into view and waits until it stays in its place. No
+// waitUntilStill scrolls the node into view and waits until it stays in its place. No
 // box means that the node is not shown.
-func (n *node) still(ctx context.Context) (*box, error) {
+func (n *node) waitUntilStill(ctx context.Context) (*box, error) {
 	s := n.frame.session
 	if err := protocol.Tell(ctx, s, dom.ScrollIntoViewIfNeeded, dom.ScrollIntoViewIfNeededParams{BackendNodeID: n.backend}); err != nil && ctx.Err() != nil {
 		return nil, err
 	}
-	deadline := time.NewTimer(stillTimeout)
+	deadline := time.NewTimer(motionTimeout)
 	defer deadline.Stop()
 	var last *box
 	for {
-		all, err := quads(ctx, s, n.backend)
+		all, err := boxesOfNode(ctx, s, n.backend)
 		if err != nil && ctx.Err() != nil {
 			return nil, err
 		}
@@ -119,7 +119,7 @@ func (n *node) still(ctx context.Context) (*box, error) {
 			return now, nil
 		}
 		last = now
-		step := time.NewTimer(stillStep)
+		step := time.NewTimer(motionStep)
 		select {
 		case <-step.C:
 		case <-deadline.C:
@@ -177,28 +177,28 @@ func (s *Set) Click(ctx context.Context, ref browser.Ref) error {
 		if state == "button" {
 			s.guards.ExpectSubmit(t.session.ID)
 		}
-		b, err := n.still(ctx)
+		b, err := n.waitUntilStill(ctx)
 		if err != nil {
 			return err
 		}
 		if b == nil { // not drawn, as a styled checkbox is: its own click still works
 			return n.call(ctx, nil, `function () { HTMLElement.prototype.click.call(this); }`)
 		}
-		at, err := t.aim(ctx, tree, n, *b)
+		at, err := t.clickPoint(ctx, tree, n, *b)
 		if err != nil {
 			return err
 		}
-		return t.click(ctx, at)
+		return t.clickAt(ctx, at)
 	})
 }
 
-// aim finds a point where a click reaches the node, its middle before others.
-func (t *tab) aim(ctx context.Context, tree *frameTree, n *node, b box) (point, error) {
+// clickPoint finds a point where a click reaches the node, its middle before others.
+func (t *tab) clickPoint(ctx context.Context, tree *frameTree, n *node, b box) (point, error) {
 	metrics, err := t.viewport(ctx)
 	if err != nil {
 		return point{}, err
 	}
-	x, y, err := t.offset(ctx, tree, n.frame)
+	x, y, err := t.frameOffset(ctx, tree, n.frame)
 	if err != nil {
 		return point{}, fmt.Errorf("locating the frame: %w", err)
 	}
@@ -209,7 +209,7 @@ func (t *tab) aim(ctx context.Context, tree *frameTree, n *node, b box) (point, 
 	var covered string
 	for _, share := range []point{{.5, .5}, {.25, .5}, {.75, .5}, {.5, .25}, {.5, .75}} {
 		at := point{seen.left + share.x*seen.width(), seen.top + share.y*seen.height()}
-		in, err := t.inTheWay(ctx, tree, n, at, point{at.x + x, at.y + y})
+		in, err := t.covering(ctx, tree, n, at, point{at.x + x, at.y + y})
 		if err != nil {
 			return point{}, err
 		}
@@ -218,14 +218,14 @@ func (t *tab) aim(ctx context.Context, tree *frameTree, n *node, b box) (point, 
 		}
 		covered = in
 	}
-	return point{}, browser.Refuse(409, "page.covered", "the element "+string(n.ref)+" is covered by "+t.set.label(covered), "close or move what covers it, then try again")
+	return point{}, browser.Refuse(409, "page.covered", "the element "+string(n.ref)+" is covered by "+t.set.quoteLabel(covered), "close or move what covers it, then try again")
 }
 
-// inTheWay asks what a click at a point would hit: in the node's own process,
+// covering asks what a click at a point would hit: in the node's own process,
 // and for a frame in another process also in the tab's, where something may
 // lie over the whole frame.
-func (t *tab) inTheWay(ctx context.Context, tree *frameTree, n *node, local, inTab point) (string, error) {
-	hit, err := t.hit(ctx, tree, n.frame.session, local)
+func (t *tab) covering(ctx context.Context, tree *frameTree, n *node, local, inTab point) (string, error) {
+	hit, err := t.nodeAt(ctx, tree, n.frame.session, local)
 	if err != nil {
 		return "", err
 	}
@@ -238,7 +238,7 @@ func (t *tab) inTheWay(ctx context.Context, tree *frameTree, n *node, local, inT
 	if err := n.call(ctx, &covered, jsCovers, hit); err != nil || covered != "" || n.frame.session == t.session {
 		return covered, err
 	}
-	over, err := t.hit(ctx, tree, t.session, inTab)
+	over, err := t.nodeAt(ctx, tree, t.session, inTab)
 	if err != nil {
 		return "", err
 	}
@@ -258,9 +258,9 @@ func (t *tab) inTheWay(ctx context.Context, tree *frameTree, n *node, local, inT
 	return "another element", nil
 }
 
-// hit returns the node at a point of a process's viewport, nil when there is
+// nodeAt returns the node at a point of a process's viewport, nil when there is
 // none.
-func (t *tab) hit(ctx context.Context, tree *frameTree, s *session, at point) (*node, error) {
+func (t *tab) nodeAt(ctx context.Context, tree *frameTree, s *session, at point) (*node, error) {
 	yes := true
 	metrics, err := protocol.Call(ctx, s, page.GetLayoutMetrics, cdp.Empty{})
 	if err != nil || metrics.CSSLayoutViewport == nil {
@@ -289,8 +289,8 @@ func (t *tab) hit(ctx context.Context, tree *frameTree, s *session, at point) (*
 	return n, err
 }
 
-// click presses and releases the left button.
-func (t *tab) click(ctx context.Context, at point) error {
+// clickAt presses and releases the left button.
+func (t *tab) clickAt(ctx context.Context, at point) error {
 	for _, step := range []struct {
 		kind    input.DispatchMouseEventType
 		buttons int64

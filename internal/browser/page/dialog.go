@@ -22,56 +22,56 @@ type waitingDialog struct {
 	ev      page.EventJavascriptDialogOpening
 }
 
-// dialog deals with a dialog, since the page stands still until it is answered.
+// onDialog deals with a dialog, since the page stands still until it is answered.
 // Where a client hears of it, it is the client's to answer, unless the agent is
 // at work there.
-func (t *tab) dialog(session *session, ev page.EventJavascriptDialogOpening) {
-	heard, theirs := t.set.clients.HearsDialogs(t.session.targetID), t.theirs()
+func (t *tab) onDialog(session *session, ev page.EventJavascriptDialogOpening) {
+	heard, theirs := t.set.clients.HearsDialogs(t.session.targetID), t.isClients()
 	t.mu.Lock()
-	if t.waiting = nil; heard && t.working == 0 {
-		t.waiting = &waitingDialog{session, ev}
+	if t.waitingDialog = nil; heard && t.actions == 0 {
+		t.waitingDialog = &waitingDialog{session, ev}
 	}
-	waits := t.waiting != nil
+	waits := t.waitingDialog != nil
 	t.mu.Unlock()
 	switch {
 	case waits:
-		t.stopWaiting() // the client may have left while it was asked for
+		t.dismissAbandonedDialog() // the client may have left while it was asked for
 	case theirs:
-		t.dismiss(session, ev)
+		t.dismissDialog(session, ev)
 	default:
-		t.answer(session, ev)
+		t.answerDialog(session, ev)
 	}
 }
 
-// dialogClosed hears that a dialog has been answered, by whomever.
-func (t *tab) dialogClosed(session *session) {
+// onDialogClosed hears that a dialog has been answered, by whomever.
+func (t *tab) onDialogClosed(session *session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.waiting != nil && t.waiting.session == session {
-		t.waiting = nil
+	if t.waitingDialog != nil && t.waitingDialog.session == session {
+		t.waitingDialog = nil
 	}
 }
 
-// dismiss answers a dialog as a browser does without anybody who hears of it:
+// dismissDialog answers a dialog as a browser does without anybody who hears of it:
 // with no, but a page that is left is left.
-func (t *tab) dismiss(session *session, ev page.EventJavascriptDialogOpening) {
+func (t *tab) dismissDialog(session *session, ev page.EventJavascriptDialogOpening) {
 	params := page.HandleJavaScriptDialogParams{Accept: ev.Type == page.DialogTypeBeforeunload}
 	t.set.spawn(func(ctx context.Context) { _ = protocol.Tell(ctx, session, page.HandleJavaScriptDialog, params) })
 }
 
-// takeWaiting returns the dialog that waits for a client, which it does no
+// takeWaitingDialog returns the dialog that waits for a client, which it does no
 // longer, or nil.
-func (t *tab) takeWaiting() *waitingDialog {
+func (t *tab) takeWaitingDialog() *waitingDialog {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	waiting := t.waiting
-	t.waiting = nil
+	waiting := t.waitingDialog
+	t.waitingDialog = nil
 	return waiting
 }
 
-// watchClients dismisses what waits for a client that has let go of its tab,
+// dismissAbandonedDialogs dismisses what waits for a client that has let go of its tab,
 // where no other hears of it, until ctx ends.
-func (s *Set) watchClients(ctx context.Context, left <-chan struct{}) {
+func (s *Set) dismissAbandonedDialogs(ctx context.Context, left <-chan struct{}) {
 	for {
 		select {
 		case <-left:
@@ -82,25 +82,25 @@ func (s *Set) watchClients(ctx context.Context, left <-chan struct{}) {
 		tabs := slices.Clone(s.tabs)
 		s.mu.Unlock()
 		for _, t := range tabs {
-			t.stopWaiting()
+			t.dismissAbandonedDialog()
 		}
 	}
 }
 
-// stopWaiting dismisses what waits for a client where none hears of it.
-func (t *tab) stopWaiting() {
+// dismissAbandonedDialog dismisses what waits for a client where none hears of it.
+func (t *tab) dismissAbandonedDialog() {
 	if t.set.clients.HearsDialogs(t.session.targetID) {
 		return
 	}
-	if w := t.takeWaiting(); w != nil {
-		t.dismiss(w.session, w.ev)
+	if w := t.takeWaitingDialog(); w != nil {
+		t.dismissDialog(w.session, w.ev)
 	}
 }
 
-// answer answers a dialog of the agent's page at once. The model asked for what
+// answerDialog answers a dialog of the agent's page at once. The model asked for what
 // raised it, so questions are answered with yes; a prompt, which wants text that
 // nobody has, is cancelled.
-func (t *tab) answer(session *session, ev page.EventJavascriptDialogOpening) {
+func (t *tab) answerDialog(session *session, ev page.EventJavascriptDialogOpening) {
 	t.mu.Lock()
 	t.dialogs++
 	endless := t.dialogs > maxDialogs
@@ -130,5 +130,5 @@ func (t *tab) noteDialog(ev page.EventJavascriptDialogOpening, accepted bool) {
 	if !accepted {
 		answer = "cancelled"
 	}
-	t.note("%s dialog %s: %s", ev.Type, quote(t.set.scrub.Text(fill.OneLine(ev.Message)), 200), answer)
+	t.addNote("%s dialog %s: %s", ev.Type, quote(t.set.scrub.Text(fill.OneLine(ev.Message)), 200), answer)
 }

@@ -27,8 +27,8 @@ func (c *leavingClient) HearsDialogs(target.ID) bool {
 func TestADialogDoesNotWaitForAClientThatLeftAsItOpened(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // there is no browser to be told the answer
-	s := &Set{ctx: ctx, clients: &leavingClient{hears: true}, own: map[target.ID]bool{}}
+	s := &Set{ctx: ctx, clients: &leavingClient{hears: true}, agentTargets: map[target.ID]bool{}}
 	tab := newTab(s, &session{targetID: "tab"})
-	tab.dialog(tab.session, page.EventJavascriptDialogOpening{Type: page.DialogTypeConfirm})
-	require.Nil(t, tab.takeWaiting(), "nobody is left to answer it")
+	tab.onDialog(tab.session, page.EventJavascriptDialogOpening{Type: page.DialogTypeConfirm})
+	require.Nil(t, tab.takeWaitingDialog(), "nobody is left to answer it")
 }

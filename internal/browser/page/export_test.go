@@ -34,12 +34,12 @@ func (s *Set) DialogWaits() bool {
 	s.mu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.waiting != nil
+	return t.waitingDialog != nil
 }
 
 // Crash ends the process of the page that the agent works on.
 func (s *Set) Crash(ctx context.Context) error {
-	t, err := s.current(ctx)
+	t, err := s.agentTab(ctx)
 	if err != nil {
 		return err
 	}

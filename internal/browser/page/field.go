@@ -56,27 +56,27 @@ const jsLook = `function (el, placeholder) {
 	};
 }`
 
-// lookBefore looks at the fields whose placeholders a request holds. While a
+// updateFieldsIn looks at the fields whose placeholders a request holds. While a
 // document is replaced the browser answers nothing about it: a form that was
 // sent goes by what was known before.
-func (s *Set) lookBefore(ctx context.Context, r fill.Request) {
+func (s *Set) updateFieldsIn(ctx context.Context, r fill.Request) {
 	if r.Kind != network.ResourceTypeDocument {
 		s.guards.UpdateAll(ctx, s.guards.HeldBy(r))
 	}
 }
 
-// lookAround looks at the filled fields of a tab before something is done on it
+// updateFields looks at the filled fields of a tab before something is done on it
 // or read of it: what was done before may have moved a placeholder to where it
 // is gone from by the time it is sent.
-func (t *tab) lookAround(ctx context.Context) {
+func (t *tab) updateFields(ctx context.Context) {
 	t.set.guards.UpdateAll(ctx, t.set.guards.OfTab(t.session.ID))
 }
 
-// look reads the state of the filled field of a document and of the fields
+// readFormState reads the state of the filled field of a document and of the fields
 // beside it, where held is what the document holds of the value: a placeholder,
 // or when it was filled directly the value itself.
-func (t *tab) look(ctx context.Context, f *frame, key protocol.Element, held string, direct bool) (now fill.FormState, ok bool) {
-	w, err := world(ctx, f)
+func (t *tab) readFormState(ctx context.Context, f *frame, key protocol.Element, held string, direct bool) (now fill.FormState, ok bool) {
+	w, err := isolatedWorld(ctx, f)
 	if err != nil {
 		return now, false
 	}

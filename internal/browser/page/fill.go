@@ -104,12 +104,12 @@ func (s *Set) Fill(ctx context.Context, ref browser.Ref, field browser.Fill) err
 		if err := state.check(n, field); err != nil {
 			return err
 		}
-		if _, err := n.still(ctx); err != nil {
+		if _, err := n.waitUntilStill(ctx); err != nil {
 			return err
 		}
 		if field.Field == fill.Username {
 			t.setFilled(n)
-			return clearedAs(t.typeFilled(ctx, []*node{n}, value), n)
+			return fillError(t.typeFilled(ctx, []*node{n}, value), n)
 		}
 		nodes := []*node{n}
 		longest, shortest := max(state.Longest, 0), max(state.Shortest, 0)
@@ -139,14 +139,14 @@ func (s *Set) Fill(ctx context.Context, ref browser.Ref, field browser.Fill) err
 			}
 			placeholder = candidates[i]
 		}
-		return t.fill(ctx, nodes, field, placeholder)
+		return t.fillBehindGuard(ctx, nodes, field, placeholder)
 	})
 }
 
-// fill types the placeholder, or without one the value, behind a guard.
-func (t *tab) fill(ctx context.Context, nodes []*node, field browser.Fill, placeholder string) error {
+// fillBehindGuard types the placeholder, or without one the value, behind a guard.
+func (t *tab) fillBehindGuard(ctx context.Context, nodes []*node, field browser.Fill, placeholder string) error {
 	s := t.set
-	s.secret.Store(true)
+	s.secretFilled.Store(true)
 	s.scrub.Add(field.Value)
 	text := field.Value.Expose()
 	if placeholder != "" {
@@ -165,13 +165,13 @@ func (t *tab) fill(ctx context.Context, nodes []*node, field browser.Fill, place
 		Placeholder: placeholder,
 		Row:         len(nodes) > 1 && !direct,
 		MayGoTo:     func(at string) bool { return fill.MayGoTo(field, at) },
-		Permitted:   field.Still,
+		Permitted:   field.StillPermitted,
 		Report:      field.Report,
 		Element:     key,
 		Process:     f.session.ID,
 		Tab:         t.session.ID,
 		Look: func(ctx context.Context, held string) (fill.FormState, bool) {
-			return t.look(ctx, f, key, held, direct)
+			return t.readFormState(ctx, f, key, held, direct)
 		},
 	}
 	if field.Fresh != nil && !direct {
@@ -189,7 +189,7 @@ func (t *tab) fill(ctx context.Context, nodes []*node, field browser.Fill, place
 		} else if errors.Is(err, errScript) {
 			s.guards.EndWithDocument(guard) // it was sent at once, perhaps, and the page is gone
 		}
-		return clearedAs(err, nodes[0])
+		return fillError(err, nodes[0])
 	}
 	if placeholder != "" {
 		s.guards.Update(ctx, guard)
@@ -205,12 +205,12 @@ func (t *tab) typeFilled(ctx context.Context, nodes []*node, text string) error 
 		pieces = strings.Split(text, "")
 	}
 	for i, n := range nodes {
-		if err := n.write(ctx, pieces[i], true); err != nil {
+		if err := n.writeText(ctx, pieces[i], true); err != nil {
 			clearFilled(ctx, nodes, text)
 			return err
 		}
 	}
-	return t.touch(ctx)
+	return t.pressShift(ctx)
 }
 
 // clearFilled takes a text whose fill failed out of the page. It does not end
@@ -223,8 +223,8 @@ func clearFilled(ctx context.Context, nodes []*node, text string) {
 	}
 }
 
-// clearedAs says what a failed fill is to who asked for it.
-func clearedAs(err error, n *node) error {
+// fillError says what a failed fill is to who asked for it.
+func fillError(err error, n *node) error {
 	if errors.Is(err, errScript) {
 		return browser.Refuse(409, "page.element_gone", "the element "+string(n.ref)+" is gone", "observe the page again")
 	}
@@ -239,7 +239,7 @@ func (t *tab) checkOrigins(ctx context.Context, tree *frameTree, f *frame, field
 		return browser.Refuse(403, "vault.origin_mismatch", "the frames around the element cannot be told", "")
 	}
 	for i, up := range slices.Backward(chain) {
-		if err := settleOrigin(ctx, tree, up); err != nil {
+		if err := confirmOrigin(ctx, tree, up); err != nil {
 			return err
 		}
 		if !fill.MayGoTo(field, up.origin) {
@@ -250,7 +250,7 @@ func (t *tab) checkOrigins(ctx context.Context, tree *frameTree, f *frame, field
 			case i == 0:
 				what = "the element's frame"
 			}
-			return mismatch(what+" is", up.origin)
+			return originMismatch(what+" is", up.origin)
 		}
 	}
 	info, err := t.info(ctx)
@@ -258,17 +258,17 @@ func (t *tab) checkOrigins(ctx context.Context, tree *frameTree, f *frame, field
 		return err
 	}
 	if top := fill.CanonicalOrigin(info.URL); top != tree.top.origin {
-		return mismatch("the page is", top)
+		return originMismatch("the page is", top)
 	}
 	return nil
 }
 
-// settleOrigin makes f.origin the one that the browser holds the frame to. The
+// confirmOrigin makes f.origin the one that the browser holds the frame to. The
 // frame tree goes by the address: it does not know that a sandbox took the
 // origin away, nor that about:srcdoc and about:blank have that of the frame
 // around them.
-func settleOrigin(ctx context.Context, tree *frameTree, f *frame) error {
-	w, err := world(ctx, f)
+func confirmOrigin(ctx context.Context, tree *frameTree, f *frame) error {
+	w, err := isolatedWorld(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -287,7 +287,7 @@ func settleOrigin(ctx context.Context, tree *frameTree, f *frame) error {
 	return nil
 }
 
-func mismatch(what, found string) error {
+func originMismatch(what, found string) error {
 	if found == "" {
 		found = "a place without an origin"
 	}
@@ -308,7 +308,7 @@ func (i inputState) check(n *node, field browser.Fill) error {
 	}
 	for _, target := range i.Targets {
 		if at := fill.CanonicalOrigin(target); !fill.MayGoTo(field, at) {
-			return mismatch("the form sends to a place", at)
+			return originMismatch("the form sends to a place", at)
 		}
 	}
 	return nil
@@ -316,7 +316,7 @@ func (i inputState) check(n *node, field browser.Fill) error {
 
 // digitRow returns the inputs that take a code digit by digit.
 func (t *tab) digitRow(ctx context.Context, n *node, count int) ([]*node, error) {
-	got, err := run(ctx, n.frame.session, scriptCall{Function: jsDigits, Object: n.object, Group: n.group}, []any{count})
+	got, err := callFunction(ctx, n.frame.session, scriptCall{Function: jsDigits, Object: n.object, Group: n.group}, []any{count})
 	if err != nil {
 		return nil, err
 	}

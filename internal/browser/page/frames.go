@@ -132,9 +132,9 @@ func (t *tab) info(ctx context.Context) (*target.Info, error) {
 	return got.TargetInfo, nil
 }
 
-// world returns an execution context in which no script of the page runs: it
+// isolatedWorld returns an execution context in which no script of the page runs: it
 // sees the document, never the page's objects and prototypes.
-func world(ctx context.Context, f *frame) (runtime.ExecutionContextID, error) {
+func isolatedWorld(ctx context.Context, f *frame) (runtime.ExecutionContextID, error) {
 	got, err := protocol.Call(ctx, f.session, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: f.id, WorldName: "bctrl"})
 	if err != nil {
 		return 0, fmt.Errorf("entering the document: %w", err)
@@ -153,7 +153,7 @@ type node struct {
 }
 
 func (t *tab) node(ctx context.Context, f *frame, backend cdp.BackendNodeID) (*node, error) {
-	w, err := world(ctx, f)
+	w, err := isolatedWorld(ctx, f)
 	if err != nil {
 		return nil, err
 	}

@@ -13,15 +13,15 @@ import (
 	"github.com/chromedp/cdproto/network"
 )
 
-// paused decides about one intercepted request or answer. It must always let
+// onRequestPaused decides about one intercepted request or answer. It must always let
 // the request go on or end: a page would wait for ever.
-func (s *Set) paused(ctx context.Context, session *session, ev fetch.EventRequestPaused) {
+func (s *Set) onRequestPaused(ctx context.Context, session *session, ev fetch.EventRequestPaused) {
 	if ev.Request == nil {
 		ev.Request = &network.Request{}
 	}
 	id := fill.Flight{Session: session.ID, Request: ev.NetworkID}
 	if ev.ResponseStatusCode != 0 || ev.ResponseErrorReason != "" {
-		s.answered(ctx, session, ev, id)
+		s.onAnswerPaused(ctx, session, ev, id)
 		return
 	}
 	out := fill.RequestOf(id, ev.Request)
@@ -30,10 +30,10 @@ func (s *Set) paused(ctx context.Context, session *session, ev fetch.EventReques
 		out.Tab = session.tab.session.ID
 	}
 	out.Worker = strings.Contains(session.kind, "worker")
-	s.lookBefore(ctx, out)
+	s.updateFieldsIn(ctx, out)
 	v := s.guards.Complete(ctx, out, s.guards.Judge(out))
 	if v.Reason != "" {
-		s.block(ctx, session, ev, v.BlockedBy, v.Reason)
+		s.blockRequest(ctx, session, ev, v.BlockedBy, v.Reason)
 		return
 	}
 	params := fetch.ContinueRequestParams{RequestID: ev.RequestID}
@@ -49,19 +49,19 @@ func (s *Set) paused(ctx context.Context, session *session, ev fetch.EventReques
 	}
 }
 
-// answered lets the answer to a watched request in, unless it redirects the
+// onAnswerPaused lets the answer to a watched request in, unless it redirects the
 // value to where it may not go.
-func (s *Set) answered(ctx context.Context, session *session, ev fetch.EventRequestPaused, id fill.Flight) {
+func (s *Set) onAnswerPaused(ctx context.Context, session *session, ev fetch.EventRequestPaused, id fill.Flight) {
 	if by := s.guards.Answered(id, fill.RedirectOf(ev)); by != nil {
-		s.block(ctx, session, ev, by, "a redirect that would take a login's value to "+fill.CanonicalOrigin(fill.RedirectOf(ev)))
+		s.blockRequest(ctx, session, ev, by, "a redirect that would take a login's value to "+fill.CanonicalOrigin(fill.RedirectOf(ev)))
 		return
 	}
 	_ = protocol.Tell(ctx, session, fetch.ContinueRequest, fetch.ContinueRequestParams{RequestID: ev.RequestID})
 }
 
-// block ends a request, and says so to the model and to whoever recorded the
+// blockRequest ends a request, and says so to the model and to whoever recorded the
 // fill.
-func (s *Set) block(ctx context.Context, session *session, ev fetch.EventRequestPaused, by *fill.Guard, why string) {
+func (s *Set) blockRequest(ctx context.Context, session *session, ev fetch.EventRequestPaused, by *fill.Guard, why string) {
 	reason := network.ErrorReasonBlockedByClient
 	if ev.ResourceType == network.ResourceTypeDocument {
 		reason = network.ErrorReasonAborted // else an error page takes the place of the form
@@ -74,7 +74,7 @@ func (s *Set) block(ctx context.Context, session *session, ev fetch.EventRequest
 		}
 	}
 	if t != nil {
-		t.note("blocked: %s", clip(why, maxText))
+		t.addNote("blocked: %s", clip(why, maxText))
 	}
 	s.guards.Report(ctx, by, browser.Refuse(http.StatusForbidden, fill.CodeStopped, why, ""))
 }
@@ -87,7 +87,7 @@ func (t *tab) noteUnsent(ctx context.Context) {
 		why := "the page has sent its form without the " + g.Name + " that was filled, or with something that " +
 			"it made of it; " +
 			"if the login fails, the entry needs fill: direct"
-		t.note("%s: %s", fill.CodeUnsent, why)
+		t.addNote("%s: %s", fill.CodeUnsent, why)
 		t.set.guards.Report(ctx, g, browser.Refuse(http.StatusConflict, fill.CodeUnsent, why, "set fill: direct on the entry"))
 	}
 }

@@ -135,10 +135,10 @@ func (s *Set) Press(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return s.do(ctx, func(ctx context.Context, t *tab) error {
+	return s.onTab(ctx, func(ctx context.Context, t *tab) error {
 		// Asked here and not before: a login may be filled while this waits for the
 		// tab.
-		if s.secret.Load() && movesText(k, held) {
+		if s.secretFilled.Load() && movesText(k, held) {
 			// A piece of a value, pasted elsewhere, would not be recognised, nor
 			// would what a page's own button has put on the clipboard.
 			return browser.Refuse(403, "page.key_refused",

@@ -17,14 +17,14 @@ func TestAKeyThatWaitedIsHeldToWhatWasFilledMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Set{
 			conn: &protocol.Conn{Done: make(chan struct{})}, guards: fill.NewGuards(nil, nil), scrub: fill.NewScrubber(),
-			changed: make(chan struct{}), own: map[target.ID]bool{"tab": true},
+			tabsChange: make(chan struct{}), agentTargets: map[target.ID]bool{"tab": true},
 		}
 		session := &session{Session: protocol.Session{Conn: s.conn}, targetID: "tab", ready: make(chan struct{}), gone: make(chan struct{})}
 		s.tabs = []*tab{newTab(s, session)}
 		pressed := make(chan error, 1)
 		go func() { pressed <- s.Press(t.Context(), "Control+c") }()
 		synctest.Wait()
-		s.secret.Store(true)
+		s.secretFilled.Store(true)
 		close(session.ready)
 		require.ErrorContains(t, <-pressed, "page.key_refused")
 	})

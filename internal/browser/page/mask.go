@@ -13,7 +13,7 @@ import (
 
 // setFilled remembers that an element holds something filled.
 func (t *tab) setFilled(n *node) {
-	t.set.filled.Store(true)
+	t.set.anyFilled.Store(true)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.filled[n.key()] = true
@@ -48,8 +48,8 @@ func (t *tab) forgetTyped(d protocol.Document) {
 	}
 }
 
-// hides reports whether what an editable element holds is not shown.
-func (t *tab) hides(key protocol.Element) bool {
+// hidesValue reports whether what an editable element holds is not shown.
+func (t *tab) hidesValue(key protocol.Element) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.filled[key] || t.direct[key.Document] && !t.typed[key]

@@ -178,7 +178,7 @@ func (t *tab) readDocument(ctx context.Context, tree *frameTree, f *frame) (*doc
 		}
 		doc.owner = owner.BackendNodeID
 	}
-	w, err := world(ctx, f)
+	w, err := isolatedWorld(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -364,9 +364,9 @@ func (r *refTable) name(t *tab, key protocol.Element) browser.Ref {
 	return ref
 }
 
-// find returns what a name stands for; given says that the name has been used,
+// lookUp returns what a name stands for; given says that the name has been used,
 // even when its element is gone.
-func (r *refTable) find(ref browser.Ref) (entry refEntry, ok, given bool) {
+func (r *refTable) lookUp(ref browser.Ref) (entry refEntry, ok, given bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	entry, ok = r.byRef[ref]

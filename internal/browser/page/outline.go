@@ -41,11 +41,11 @@ var landmarks = map[string]bool{
 
 // outline builds a [browser.Observation].
 type outline struct {
-	tab     *tab
-	byOwner map[cdp.FrameID]map[cdp.BackendNodeID]*document
-	lines   []outlineLine
-	text    pendingText
-	cut     bool // something was left out
+	tab       *tab
+	byOwner   map[cdp.FrameID]map[cdp.BackendNodeID]*document
+	lines     []outlineLine
+	text      pendingText
+	truncated bool // something was left out
 }
 
 type outlineLine struct {
@@ -76,7 +76,7 @@ func (o *outline) line(depth int, top float64, text string) {
 func (o *outline) add(depth int, top float64, text string, element *browser.Element) {
 	o.flush()
 	if len(o.lines) >= maxLines {
-		o.cut = true
+		o.truncated = true
 		return
 	}
 	o.lines = append(o.lines, outlineLine{strings.Repeat("  ", min(depth, 20)) + text, top, element})
@@ -99,7 +99,7 @@ func (o *outline) document(d *document, depth int) {
 	}
 	if d.partial {
 		o.line(depth, -1, "note: this document is too large to read whole; what follows is in view, scroll for more")
-		o.cut = true
+		o.truncated = true
 	}
 	w := &walk{outline: o, doc: d, acts: map[*axNode]bool{}}
 	w.children(d.root, depth, "", 0)
@@ -115,7 +115,7 @@ type walk struct {
 
 func (w *walk) children(n *axNode, depth int, above string, level int) {
 	if level > maxDepth {
-		w.cut = true
+		w.truncated = true
 		return
 	}
 	for _, id := range n.Children {
@@ -297,7 +297,7 @@ func (w *walk) element(n *axNode, role, name string, depth, level int) {
 	if editable || hasValue(role) {
 		e.Value = clip(w.clean(string(n.Value.Value)), maxName)
 	}
-	if (e.Value != "" || editable && w.textBelow(n, level, 1) != "") && w.tab.hides(key) {
+	if (e.Value != "" || editable && w.textBelow(n, level, 1) != "") && w.tab.hidesValue(key) {
 		e.Value = fill.Hidden
 	}
 	text := "[" + string(e.Ref) + "] " + role

@@ -10,42 +10,42 @@ import "github.com/chromedp/cdproto/target"
 // then share: what a client hears of there is the client's while no action of
 // the agent runs.
 
-// whose says whose a tab is, once that is settled.
-type whose int
+// owner says whose a tab is, once that is settled.
+type owner int
 
 const (
-	unsettled whose = iota
-	theAgents
-	aClients
+	ownerUnsettled owner = iota
+	ownerAgent
+	ownerClient
 )
 
-// newest returns the agent's newest tab, or nil. Call it with mu held.
-func (s *Set) newest() *tab {
+// newestAgentTab returns the agent's newest tab, or nil. Call it with mu held.
+func (s *Set) newestAgentTab() *tab {
 	for i := len(s.tabs) - 1; i >= 0; i-- {
-		if !s.theirs(s.tabs[i]) {
+		if !s.isClients(s.tabs[i]) {
 			return s.tabs[i]
 		}
 	}
 	return nil
 }
 
-// theirs reports whether a tab is a client's. Call it with mu held.
-func (s *Set) theirs(t *tab) bool {
-	if t.whose != unsettled {
-		return t.whose == aClients
+// isClients reports whether a tab is a client's. Call it with mu held.
+func (s *Set) isClients(t *tab) bool {
+	if t.owner != ownerUnsettled {
+		return t.owner == ownerClient
 	}
 	if t.opener == "" { // a tab that is opened for the agent becomes its own with the answer
-		return !s.own[t.session.targetID]
+		return !s.agentTargets[t.session.targetID]
 	}
 	opener := s.tabOf(t.opener)
-	return opener != nil && opener != t && s.theirs(opener)
+	return opener != nil && opener != t && s.isClients(opener)
 }
 
-// theirs reports whether the tab is a client's.
-func (t *tab) theirs() bool {
+// isClients reports whether the tab is a client's.
+func (t *tab) isClients() bool {
 	t.set.mu.Lock()
 	defer t.set.mu.Unlock()
-	return t.set.theirs(t)
+	return t.set.isClients(t)
 }
 
 // tabOf returns the tab of a target, or nil. Call it with mu held.
@@ -58,63 +58,63 @@ func (s *Set) tabOf(id target.ID) *tab {
 	return nil
 }
 
-// leaveTab settles whose the tabs are that a tab has opened, before it goes.
+// settleOwnersOf settles whose the tabs are that a tab has opened, before it goes.
 // Call it with mu held.
-func (s *Set) leaveTab(t *tab) {
+func (s *Set) settleOwnersOf(t *tab) {
 	for _, other := range s.tabs {
-		if other.opener == t.session.targetID && other.whose == unsettled {
-			other.whose = theAgents
-			if s.theirs(t) {
-				other.whose = aClients
+		if other.opener == t.session.targetID && other.owner == ownerUnsettled {
+			other.owner = ownerAgent
+			if s.isClients(t) {
+				other.owner = ownerClient
 			}
 		}
 	}
-	delete(s.own, t.session.targetID)
+	delete(s.agentTargets, t.session.targetID)
 }
 
-// counts reports whether a new tab counts against what pages may open: not
+// countsAgainstPages reports whether a new tab counts against what pages may open: not
 // where a client or the agent asked for it, and not what a page opens that a
 // client drives. Call it with mu held.
-func (s *Set) counts(t *tab) bool {
-	if t.opener == "" || s.theirs(t) {
+func (s *Set) countsAgainstPages(t *tab) bool {
+	if t.opener == "" || s.isClients(t) {
 		return false
 	}
 	opener := s.tabOf(t.opener)
-	return opener == nil || opener.isWorkedOn() || !s.clients.Attached(t.opener)
+	return opener == nil || opener.agentAtWork() || !s.clients.Attached(t.opener)
 }
 
-// counted is how many tabs count. Call it with mu held.
-func (s *Set) counted() (n int) {
+// openedByPages is how many tabs count. Call it with mu held.
+func (s *Set) openedByPages() (n int) {
 	for _, t := range s.tabs {
-		if t.counted {
+		if t.countsAgainstPages {
 			n++
 		}
 	}
 	return n
 }
 
-// begin starts an action of the agent: the page may raise dialogs again, and
+// beginAction starts an action of the agent: the page may raise dialogs again, and
 // one that waits for a client, while the page stands still, does so no longer.
-func (t *tab) begin() {
+func (t *tab) beginAction() {
 	t.mu.Lock()
 	t.dialogs = 0
-	t.working++
+	t.actions++
 	t.mu.Unlock()
-	if w := t.takeWaiting(); w != nil {
+	if w := t.takeWaitingDialog(); w != nil {
 		t.noteDialog(w.ev, false)
-		t.dismiss(w.session, w.ev)
+		t.dismissDialog(w.session, w.ev)
 	}
 }
 
-// finish ends an action.
-func (t *tab) finish() {
+// endAction ends an action.
+func (t *tab) endAction() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.working--
+	t.actions--
 }
 
-func (t *tab) isWorkedOn() bool {
+func (t *tab) agentAtWork() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.working > 0
+	return t.actions > 0
 }

@@ -36,16 +36,16 @@ var _ browser.Page = (*Set)(nil)
 // codeNavigation is the code of an address that the browser could not open.
 const codeNavigation = "page.navigation_failed"
 
-// do runs an action on the newest tab. Every error passes here: none keeps a
+// onTab runs an action on the newest tab. Every error passes here: none keeps a
 // filled value, and the end of a context or a tab is said in one way.
-func (s *Set) do(ctx context.Context, action func(ctx context.Context, t *tab) error) error {
+func (s *Set) onTab(ctx context.Context, action func(ctx context.Context, t *tab) error) error {
 	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
 	defer cancel()
-	t, err := s.current(ctx)
+	t, err := s.agentTab(ctx)
 	if err == nil {
-		t.begin()
-		defer t.finish()
-		t.lookAround(ctx)
+		t.beginAction()
+		defer t.endAction()
+		t.updateFields(ctx)
 		err = action(ctx, t)
 	}
 	if err == nil {
@@ -79,20 +79,20 @@ func (s *Set) Goto(ctx context.Context, address string) error {
 	if err := checkAddress(address); err != nil {
 		return err
 	}
-	if err := s.refuseFilled(address); err != nil {
+	if err := s.refusePlaceholder(address); err != nil {
 		return err
 	}
-	return s.do(ctx, func(ctx context.Context, t *tab) error {
+	return s.onTab(ctx, func(ctx context.Context, t *tab) error {
 		mark := s.proxy.Mark()
 		err := t.navigate(ctx, address)
-		return t.unproxied(ctx, mark, err)
+		return t.explainNavigation(ctx, mark, err)
 	})
 }
 
-// unproxied says what became of a navigation. Where the proxy could not reach
+// explainNavigation says what became of a navigation. Where the proxy could not reach
 // the address, the browser shows what the proxy says as if it were the page, or
 // does not say why there is none.
-func (t *tab) unproxied(ctx context.Context, mark uint64, err error) error {
+func (t *tab) explainNavigation(ctx context.Context, mark uint64, err error) error {
 	why := t.set.proxy.FailedSince(mark, "")
 	if why == nil {
 		return err
@@ -133,8 +133,8 @@ func checkAddress(address string) error {
 }
 
 func (t *tab) navigate(ctx context.Context, address string) error {
-	t.interrupt(ctx)
-	err := t.show(ctx, address)
+	t.endHangingScript(ctx)
+	err := t.openAddress(ctx, address)
 	if !errors.Is(err, errLoop) {
 		return err
 	}
@@ -142,19 +142,19 @@ func (t *tab) navigate(ctx context.Context, address string) error {
 	// was there does and got in the way: from a blank page it shows which.
 	for range maxHops {
 		_ = protocol.Tell(ctx, t.session, page.StopLoading, cdp.Empty{})
-		if !errors.Is(t.show(ctx, "about:blank"), errLoop) {
+		if !errors.Is(t.openAddress(ctx, "about:blank"), errLoop) {
 			break
 		}
 	}
-	if err = t.show(ctx, address); errors.Is(err, errLoop) {
-		_ = t.show(ctx, "about:blank")
+	if err = t.openAddress(ctx, address); errors.Is(err, errLoop) {
+		_ = t.openAddress(ctx, "about:blank")
 		return browser.Refuse(502, "page.redirect_loop", "the page sends its visitor on without end", "")
 	}
 	return err
 }
 
-// show navigates and waits for the load event.
-func (t *tab) show(ctx context.Context, address string) error {
+// openAddress navigates and waits for the load event.
+func (t *tab) openAddress(ctx context.Context, address string) error {
 	got, err := protocol.Call(ctx, t.session, page.Navigate, page.NavigateParams{URL: address})
 	if err != nil {
 		return fmt.Errorf("opening the page: %w", err)
@@ -178,10 +178,10 @@ var errLoop = errors.New("the page sends its visitor on without end")
 func (t *tab) waitLoad(ctx context.Context, id cdp.FrameID, loader cdp.LoaderID) error {
 	for hops := 0; ; {
 		t.mu.Lock()
-		now, changed := t.loads[id], t.loaded
+		now, changed := t.loads[id], t.loadsChange
 		t.mu.Unlock()
 		switch {
-		case now.loader == loader && now.done:
+		case now.loader == loader && now.loaded:
 			return nil
 		case now.replaced(loader):
 			loader = now.loader
@@ -203,8 +203,8 @@ func (t *tab) waitLoad(ctx context.Context, id cdp.FrameID, loader cdp.LoaderID)
 	}
 }
 
-// interrupt ends a script that keeps the page from answering.
-func (t *tab) interrupt(ctx context.Context) {
+// endHangingScript ends a script that keeps the page from answering.
+func (t *tab) endHangingScript(ctx context.Context) {
 	ping, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	if _, err := protocol.Call(ping, t.session, page.GetFrameTree, cdp.Empty{}); err == nil || ping.Err() == nil {
@@ -218,7 +218,7 @@ func (t *tab) interrupt(ctx context.Context) {
 // Observe reads the page. See [browser.Page].
 func (s *Set) Observe(ctx context.Context) (*browser.Observation, error) {
 	var obs *browser.Observation
-	err := s.do(ctx, func(ctx context.Context, t *tab) (err error) {
+	err := s.onTab(ctx, func(ctx context.Context, t *tab) (err error) {
 		obs, err = t.observe(ctx)
 		for range maxHops {
 			if err == nil || ctx.Err() != nil {
@@ -226,7 +226,7 @@ func (s *Set) Observe(ctx context.Context) (*browser.Observation, error) {
 			}
 			// A navigation took the document away while it was read, or the
 			// tab closed.
-			if t, err = s.current(ctx); err == nil {
+			if t, err = s.agentTab(ctx); err == nil {
 				obs, err = t.observe(ctx)
 			}
 		}
@@ -237,12 +237,12 @@ func (s *Set) Observe(ctx context.Context) (*browser.Observation, error) {
 
 // Scroll scrolls what is in the middle of the viewport. See [browser.Page].
 func (s *Set) Scroll(ctx context.Context, pages int) error {
-	return s.do(ctx, func(ctx context.Context, t *tab) error {
+	return s.onTab(ctx, func(ctx context.Context, t *tab) error {
 		tree, err := t.frameTree(ctx)
 		if err != nil {
 			return err
 		}
-		w, err := world(ctx, tree.top)
+		w, err := isolatedWorld(ctx, tree.top)
 		if err != nil {
 			return err
 		}
@@ -250,12 +250,12 @@ func (s *Set) Scroll(ctx context.Context, pages int) error {
 	})
 }
 
-// element finds what a reference stands for.
-func (t *tab) element(ctx context.Context, ref browser.Ref) (*node, *frameTree, error) {
+// findElement finds what a reference stands for.
+func (t *tab) findElement(ctx context.Context, ref browser.Ref) (*node, *frameTree, error) {
 	gone := func() error {
 		return browser.Refuse(409, "page.element_gone", "the element "+clip(string(ref), 20)+" is gone", "observe the page again")
 	}
-	entry, ok, given := t.set.refs.find(ref)
+	entry, ok, given := t.set.refs.lookUp(ref)
 	switch {
 	case !ok && !given:
 		return nil, nil, browser.Refuse(400, "page.unknown_ref", "there is no element of that name", "use a name from the last observation, such as e12")
@@ -297,8 +297,8 @@ func (t *tab) element(ctx context.Context, ref browser.Ref) (*node, *frameTree, 
 
 // onElement runs an action on an element of the newest tab.
 func (s *Set) onElement(ctx context.Context, ref browser.Ref, action func(ctx context.Context, t *tab, n *node, tree *frameTree) error) error {
-	return s.do(ctx, func(ctx context.Context, t *tab) error {
-		n, tree, err := t.element(ctx, ref)
+	return s.onTab(ctx, func(ctx context.Context, t *tab) error {
+		n, tree, err := t.findElement(ctx, ref)
 		if err != nil {
 			return err
 		}
@@ -307,7 +307,7 @@ func (s *Set) onElement(ctx context.Context, ref browser.Ref, action func(ctx co
 	})
 }
 
-// label keeps a label of a page on one line and short, for an error.
-func (s *Set) label(text string) string {
+// quoteLabel keeps a label of a page on one line and short, for an error.
+func (s *Set) quoteLabel(text string) string {
 	return quote(strings.TrimSpace(s.scrub.Text(fill.OneLine(text))), 60)
 }

@@ -105,9 +105,9 @@ func scriptArguments(args []any) ([]scriptArgument, error) {
 	return out, nil
 }
 
-// run calls fn in an isolated world and returns what it returned, by value
+// callFunction calls fn in an isolated world and returns what it returned, by value
 // unless the caller wants the object.
-func run(ctx context.Context, s *session, call scriptCall, args []any) (*runtime.RemoteObject, error) {
+func callFunction(ctx context.Context, s *session, call scriptCall, args []any) (*runtime.RemoteObject, error) {
 	var err error
 	if call.Arguments, err = scriptArguments(args); err != nil {
 		return nil, err
@@ -125,7 +125,7 @@ func run(ctx context.Context, s *session, call scriptCall, args []any) (*runtime
 
 // evaluate calls fn in the world w of a frame and decodes what it returned.
 func evaluate(ctx context.Context, f *frame, w runtime.ExecutionContextID, result any, fn string, args ...any) error {
-	got, err := run(ctx, f.session, scriptCall{Function: fn, World: w, ByValue: true}, args)
+	got, err := callFunction(ctx, f.session, scriptCall{Function: fn, World: w, ByValue: true}, args)
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func evaluate(ctx context.Context, f *frame, w runtime.ExecutionContextID, resul
 
 // call calls fn on the node and decodes what it returned.
 func (n *node) call(ctx context.Context, result any, fn string, args ...any) error {
-	got, err := run(ctx, n.frame.session, scriptCall{Function: fn, Object: n.object, ByValue: true, Gesture: true}, args)
+	got, err := callFunction(ctx, n.frame.session, scriptCall{Function: fn, Object: n.object, ByValue: true, Gesture: true}, args)
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func decodeResult(got *runtime.RemoteObject, result any) error {
 // evaluateNodes calls fn, which returns an array of nodes, and returns their
 // objects, at most limit.
 func evaluateNodes(ctx context.Context, f *frame, w runtime.ExecutionContextID, group, fn string, limit int) ([]runtime.RemoteObjectID, error) {
-	got, err := run(ctx, f.session, scriptCall{Function: fn, World: w, Group: group}, []any{limit})
+	got, err := callFunction(ctx, f.session, scriptCall{Function: fn, World: w, Group: group}, []any{limit})
 	if err != nil {
 		return nil, err
 	}

@@ -51,26 +51,26 @@ type Clients interface {
 // The filter of outside clients asks carriesFill before it lets a request's
 // body through, and never lets a client use Fetch or Network.setRequestInterception.
 type Set struct {
-	conn    *protocol.Conn
-	clients Clients
-	proxy   *egress.Proxy // by which the browser reaches the network
-	ctx     context.Context
-	cancel  context.CancelFunc
-	work    sync.WaitGroup
-	groups  atomic.Int64
-	filled  atomic.Bool // something was filled
-	secret  atomic.Bool // a password or a code was, as itself or as a placeholder
+	conn         *protocol.Conn
+	clients      Clients
+	proxy        *egress.Proxy // by which the browser reaches the network
+	ctx          context.Context
+	cancel       context.CancelFunc
+	workers      sync.WaitGroup
+	groups       atomic.Int64
+	anyFilled    atomic.Bool // something was filled
+	secretFilled atomic.Bool // a password or a code was, as itself or as a placeholder
 
 	guards *fill.Guards
 	scrub  *fill.Scrubber
 	refs   *refTable
 
-	mu       sync.Mutex
-	sessions map[target.SessionID]*session
-	tabs     []*tab             // oldest first
-	changed  chan struct{}      // closed and replaced when tabs changes
-	own      map[target.ID]bool // the tabs that nobody's page and no client opened
-	started  bool               // what there was before is known
+	mu           sync.Mutex
+	sessions     map[target.SessionID]*session
+	tabs         []*tab             // oldest first
+	tabsChange   chan struct{}      // closed and replaced when tabs changes
+	agentTargets map[target.ID]bool // the tabs that nobody's page and no client opened
+	listed       bool               // what there was before is known
 }
 
 // Open takes over conn, an unfiltered DevTools connection to a browser,
@@ -79,16 +79,16 @@ type Set struct {
 func Open(ctx context.Context, conn browser.CDPConn, proxy *egress.Proxy, others Clients, own []target.ID) (*Set, error) {
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Set{
-		ctx: life, cancel: cancel, proxy: proxy, clients: others, own: map[target.ID]bool{},
+		ctx: life, cancel: cancel, proxy: proxy, clients: others, agentTargets: map[target.ID]bool{},
 		scrub: fill.NewScrubber(), refs: newRefTable(),
-		sessions: map[target.SessionID]*session{}, changed: make(chan struct{}),
+		sessions: map[target.SessionID]*session{}, tabsChange: make(chan struct{}),
 	}
 	for _, id := range own {
-		s.own[id] = true
+		s.agentTargets[id] = true
 	}
 	s.guards = fill.NewGuards(s.spawn, s.intercept)
 	s.conn = protocol.NewConn(life, conn, s.onEvent)
-	s.spawn(func(ctx context.Context) { s.watchClients(ctx, others.Released()) })
+	s.spawn(func(ctx context.Context) { s.dismissAbandonedDialogs(ctx, others.Released()) })
 	root := s.conn.Root()
 	if err := protocol.Tell(ctx, root, target.SetAutoAttach, autoAttach()); err != nil {
 		s.Close()
@@ -96,7 +96,7 @@ func Open(ctx context.Context, conn browser.CDPConn, proxy *egress.Proxy, others
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.started = true
+	s.listed = true
 	return s, nil
 }
 
@@ -114,7 +114,7 @@ func (s *Set) Close() {
 	s.mu.Unlock()
 	s.guards.Close()
 	<-s.conn.Done
-	s.work.Wait()
+	s.workers.Wait()
 }
 
 // spawn runs fn beside the reader of the connection, until close at most.
@@ -124,29 +124,29 @@ func (s *Set) spawn(fn func(ctx context.Context)) {
 	if s.ctx.Err() != nil {
 		return
 	}
-	s.work.Go(func() { fn(s.ctx) })
+	s.workers.Go(func() { fn(s.ctx) })
 }
 
-// hasSecrets reports whether anything was filled in this browser.
-func (s *Set) hasSecrets() bool { return s.filled.Load() }
+// hasFilled reports whether anything was filled in this browser.
+func (s *Set) hasFilled() bool { return s.anyFilled.Load() }
 
 // CarriesFill reports whether the body of a request held, or may come to hold,
 // a value from the vault.
-func (s *Set) CarriesFill(id network.RequestID) bool { return s.guards.Carried(id) }
+func (s *Set) CarriesFill(id network.RequestID) bool { return s.guards.CarriesValue(id) }
 
 // Ready waits until the agent's tab is set up, and opens one when there is none.
 func (s *Set) Ready(ctx context.Context) error {
-	_, err := s.current(ctx)
+	_, err := s.agentTab(ctx)
 	return err
 }
 
-// current returns the agent's tab once it is set up, opening one when there is
+// agentTab returns the agent's tab once it is set up, opening one when there is
 // none.
-func (s *Set) current(ctx context.Context) (*tab, error) {
+func (s *Set) agentTab(ctx context.Context) (*tab, error) {
 	for {
 		s.mu.Lock()
-		changed := s.changed
-		t := s.newest()
+		changed := s.tabsChange
+		t := s.newestAgentTab()
 		s.mu.Unlock()
 		if t == nil {
 			root := s.conn.Root()
@@ -157,8 +157,8 @@ func (s *Set) current(ctx context.Context) (*tab, error) {
 			// Its session was announced before the answer; unless it died
 			// at once the next round finds it.
 			s.mu.Lock()
-			s.own[made.TargetID] = true
-			opened := s.newest() != nil
+			s.agentTargets[made.TargetID] = true
+			opened := s.newestAgentTab() != nil
 			s.mu.Unlock()
 			if opened {
 				continue
@@ -187,10 +187,10 @@ func (s *Set) current(ctx context.Context) (*tab, error) {
 	}
 }
 
-// tabsChanged wakes who waits in current. Call it with mu held.
-func (s *Set) tabsChanged() {
-	close(s.changed)
-	s.changed = make(chan struct{})
+// signalTabsChange wakes who waits in current. Call it with mu held.
+func (s *Set) signalTabsChange() {
+	close(s.tabsChange)
+	s.tabsChange = make(chan struct{})
 }
 
 func (s *Set) session(id target.SessionID) *session {
@@ -235,10 +235,10 @@ func interceptOn(ctx context.Context, session *session, on bool) {
 func (s *Set) onEvent(id target.SessionID, method string, params jsonv2.Value) {
 	switch method {
 	case target.AttachedToTarget.Method:
-		protocol.Event(params, func(ev target.EventAttachedToTarget) { s.attached(id, ev) })
+		protocol.Event(params, func(ev target.EventAttachedToTarget) { s.onAttached(id, ev) })
 		return
 	case target.DetachedFromTarget.Method:
-		protocol.Event(params, func(ev target.EventDetachedFromTarget) { s.detached(ev.SessionID) })
+		protocol.Event(params, func(ev target.EventDetachedFromTarget) { s.onDetached(ev.SessionID) })
 		return
 	}
 	session := s.session(id)
@@ -247,7 +247,7 @@ func (s *Set) onEvent(id target.SessionID, method string, params jsonv2.Value) {
 	}
 	if method == fetch.RequestPaused.Method {
 		protocol.Event(params, func(ev fetch.EventRequestPaused) {
-			s.spawn(func(ctx context.Context) { s.paused(ctx, session, ev) })
+			s.spawn(func(ctx context.Context) { s.onRequestPaused(ctx, session, ev) })
 		})
 		return
 	}
@@ -256,7 +256,7 @@ func (s *Set) onEvent(id target.SessionID, method string, params jsonv2.Value) {
 	}
 }
 
-func (s *Set) attached(parent target.SessionID, ev target.EventAttachedToTarget) {
+func (s *Set) onAttached(parent target.SessionID, ev target.EventAttachedToTarget) {
 	session := &session{
 		Session: s.conn.Session(ev.SessionID), targetID: ev.TargetInfo.TargetID, kind: ev.TargetInfo.Type,
 		ready: make(chan struct{}), gone: make(chan struct{}),
@@ -270,13 +270,13 @@ func (s *Set) attached(parent target.SessionID, ev target.EventAttachedToTarget)
 		}
 		t := newTab(s, session)
 		t.opener = ev.TargetInfo.OpenerID
-		t.counted = s.counts(t)
-		if over = t.counted && s.started && s.counted() >= maxTabs; over {
+		t.countsAgainstPages = s.countsAgainstPages(t)
+		if over = t.countsAgainstPages && s.listed && s.openedByPages() >= maxTabs; over {
 			break
 		}
 		session.tab = t
 		s.tabs = append(s.tabs, t)
-		s.tabsChanged()
+		s.signalTabsChange()
 	case "iframe", "worker":
 		if up := s.sessions[parent]; up != nil {
 			session.tab = up.tab
@@ -292,7 +292,7 @@ func (s *Set) attached(parent target.SessionID, ev target.EventAttachedToTarget)
 		// One that hangs is ready all the same: it can be navigated away.
 		setting, cancel := context.WithTimeout(ctx, 2*frameTimeout)
 		defer cancel()
-		s.setUp(setting, session)
+		s.setUpSession(setting, session)
 		close(session.ready)
 		if over { // once it runs: the page that opened it stands still until then
 			root := s.conn.Root()
@@ -301,16 +301,16 @@ func (s *Set) attached(parent target.SessionID, ev target.EventAttachedToTarget)
 	})
 }
 
-func (s *Set) detached(id target.SessionID) {
+func (s *Set) onDetached(id target.SessionID) {
 	s.mu.Lock()
 	session := s.sessions[id]
 	delete(s.sessions, id)
 	if session != nil {
 		if t := session.tab; t != nil && t.session == session {
-			s.leaveTab(t)
+			s.settleOwnersOf(t)
 			s.tabs = slices.DeleteFunc(s.tabs, func(other *tab) bool { return other == t })
 			s.refs.forgetTab(t)
-			s.tabsChanged()
+			s.signalTabsChange()
 		} else if t != nil {
 			t.removeFrame(session)
 		}
@@ -324,10 +324,10 @@ func (s *Set) detached(id target.SessionID) {
 	s.guards.SessionGone(id)
 }
 
-// setUp prepares a new target and lets it run. The commands are sent in one go
+// setUpSession prepares a new target and lets it run. The commands are sent in one go
 // and only the last answer is awaited: a paused target answers some of them
 // only once it runs.
-func (s *Set) setUp(ctx context.Context, session *session) {
+func (s *Set) setUpSession(ctx context.Context, session *session) {
 	send := func(method string, params any) <-chan struct{} {
 		reply, err := session.Post(ctx, method, params)
 		answered := make(chan struct{})

@@ -33,7 +33,7 @@ const (
 // was filled, are painted over. See [browser.Page].
 func (s *Set) Screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
 	var shot []byte
-	err := s.do(ctx, func(ctx context.Context, t *tab) (err error) {
+	err := s.onTab(ctx, func(ctx context.Context, t *tab) (err error) {
 		shot, err = t.screenshot(ctx, fullPage)
 		return err
 	})
@@ -58,7 +58,7 @@ func (t *tab) screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
 	}
 	// Boxes are measured before and after: what moved meanwhile is painted
 	// over in both places.
-	masks, err := t.masks(ctx)
+	masks, err := t.maskBoxes(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -71,18 +71,18 @@ func (t *tab) screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("taking a picture: %w", err)
 	}
-	if !t.set.hasSecrets() {
+	if !t.set.hasFilled() {
 		return got.Data, nil
 	}
-	after, err := t.masks(ctx)
+	after, err := t.maskBoxes(ctx)
 	if err != nil {
 		return nil, err
 	}
 	masks = append(masks, after...)
 	for i, b := range masks {
-		masks[i] = b.moved(view.PageX-clip.X, view.PageY-clip.Y)
+		masks[i] = b.shifted(view.PageX-clip.X, view.PageY-clip.Y)
 	}
-	return paint(got.Data, masks, clip.Width)
+	return paintOver(got.Data, masks, clip.Width)
 }
 
 // restoreScreens gives clients the screens back that they emulate here.
@@ -92,9 +92,9 @@ func (t *tab) restoreScreens(ctx context.Context) {
 	t.set.clients.RestoreScreens(ctx, t.session.targetID)
 }
 
-// masks are the boxes to paint over, in the viewport of the tab.
-func (t *tab) masks(ctx context.Context) ([]box, error) {
-	if !t.set.hasSecrets() {
+// maskBoxes are the boxes to paint over, in the viewport of the tab.
+func (t *tab) maskBoxes(ctx context.Context) ([]box, error) {
+	if !t.set.hasFilled() {
 		return nil, nil
 	}
 	tree, err := t.frameTree(ctx)
@@ -107,14 +107,14 @@ func (t *tab) masks(ctx context.Context) ([]box, error) {
 		if i == maxFrames {
 			break
 		}
-		x, y, err := t.offset(ctx, tree, f)
+		x, y, err := t.frameOffset(ctx, tree, f)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
 			continue // not shown in its parent
 		}
-		backends, err := t.telling(ctx, f)
+		backends, err := t.nodesShowingFilled(ctx, f)
 		if err != nil {
 			return nil, err
 		}
@@ -124,24 +124,24 @@ func (t *tab) masks(ctx context.Context) ([]box, error) {
 			}
 		}
 		texts := painted[f.session][f.id]
-		backends = append(append(backends, t.echoesIn(texts.laidOut)...), t.echoesIn(texts.fields)...)
+		backends = append(append(backends, t.nodesEchoing(texts.laidOut)...), t.nodesEchoing(texts.fields)...)
 		for _, backend := range backends {
-			all, err := quads(ctx, f.session, backend)
+			all, err := boxesOfNode(ctx, f.session, backend)
 			if err != nil && ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
 			for _, b := range all {
-				out = append(out, b.moved(x, y))
+				out = append(out, b.shifted(x, y))
 			}
 		}
 	}
 	return out, nil
 }
 
-// telling are the nodes of a frame that show something filled.
-func (t *tab) telling(ctx context.Context, f *frame) ([]cdp.BackendNodeID, error) {
+// nodesShowingFilled are the nodes of a frame that show something filled.
+func (t *tab) nodesShowingFilled(ctx context.Context, f *frame) ([]cdp.BackendNodeID, error) {
 	out := t.filledIn(f)
-	w, err := world(ctx, f)
+	w, err := isolatedWorld(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ func (t *tab) telling(ctx context.Context, f *frame) ([]cdp.BackendNodeID, error
 		return nil, fmt.Errorf("reading the page: %w", err)
 	}
 	for _, n := range got.Nodes {
-		if n.property("editable") != "" && t.hides(f.element(n.Backend)) {
+		if n.property("editable") != "" && t.hidesValue(f.element(n.Backend)) {
 			out = append(out, n.Backend)
 			continue
 		}
@@ -176,9 +176,9 @@ func (t *tab) telling(ctx context.Context, f *frame) ([]cdp.BackendNodeID, error
 	return out, nil
 }
 
-// paint covers boxes, given in CSS pixels of a picture that is width of them
+// paintOver covers boxes, given in CSS pixels of a picture that is width of them
 // wide.
-func paint(data []byte, masks []box, width float64) ([]byte, error) {
+func paintOver(data []byte, masks []box, width float64) ([]byte, error) {
 	if len(masks) == 0 {
 		return data, nil
 	}

@@ -101,9 +101,9 @@ func (s *snapshot) hints(d *snapshotDocument) []paintedText {
 	return s.painted(d, nodes, texts)
 }
 
-// echoesIn returns the nodes of texts, which follow one another, that show
+// nodesEchoing returns the nodes of texts, which follow one another, that show
 // something filled, whole or piece by piece.
-func (t *tab) echoesIn(painted []paintedText) []cdp.BackendNodeID {
+func (t *tab) nodesEchoing(painted []paintedText) []cdp.BackendNodeID {
 	texts := make([]string, len(painted))
 	for i, p := range painted {
 		texts[i] = p.text

@@ -44,34 +44,34 @@ type tab struct {
 	session *session
 	// opener is the tab whose page opened it, if one did. What is known of whose
 	// it is, and whether it counts, is under the set's lock.
-	opener  target.ID
-	whose   whose
-	counted bool
+	opener             target.ID
+	owner              owner
+	countsAgainstPages bool
 
-	mu       sync.Mutex
-	working  int            // actions of the agent that run
-	waiting  *waitingDialog // for a client to answer it; nil is none
-	frames   []*session     // of frames in other processes, oldest first
-	loads    map[cdp.FrameID]load
-	loaded   chan struct{} // closed and replaced when loads changes
-	traffic  map[trafficID]time.Time
-	lastMove time.Time // when traffic last changed
-	dialogs  int       // since the last action
-	notes    []string
-	filled   map[protocol.Element]bool
-	direct   map[protocol.Document]bool // documents that hold a value itself
-	typed    map[protocol.Element]bool  // fields of those that the model has written
+	mu            sync.Mutex
+	actions       int            // actions of the agent that run
+	waitingDialog *waitingDialog // for a client to answer it; nil is none
+	frames        []*session     // of frames in other processes, oldest first
+	loads         map[cdp.FrameID]documentLoad
+	loadsChange   chan struct{} // closed and replaced when loads changes
+	traffic       map[trafficID]time.Time
+	lastTraffic   time.Time // when traffic last changed
+	dialogs       int       // since the last action
+	notes         []string
+	filled        map[protocol.Element]bool
+	direct        map[protocol.Document]bool // documents that hold a value itself
+	typed         map[protocol.Element]bool  // fields of those that the model has written
 }
 
-// load is how far the newest document of a frame has come.
-type load struct {
+// documentLoad is how far the newest document of a frame has come.
+type documentLoad struct {
 	loader cdp.LoaderID
-	done   bool
+	loaded bool
 	before []cdp.LoaderID // the documents it replaced, the newest last
 }
 
 // replaced reports whether a document was there and is no more.
-func (l load) replaced(loader cdp.LoaderID) bool { return slices.Contains(l.before, loader) }
+func (l documentLoad) replaced(loader cdp.LoaderID) bool { return slices.Contains(l.before, loader) }
 
 // trafficID tells requests apart: ids are unique within a session alone.
 type trafficID struct {
@@ -82,7 +82,7 @@ type trafficID struct {
 func newTab(set *Set, session *session) *tab {
 	return &tab{
 		set: set, session: session,
-		loads: map[cdp.FrameID]load{}, loaded: make(chan struct{}),
+		loads: map[cdp.FrameID]documentLoad{}, loadsChange: make(chan struct{}),
 		traffic: map[trafficID]time.Time{}, filled: map[protocol.Element]bool{},
 		direct: map[protocol.Document]bool{}, typed: map[protocol.Element]bool{},
 	}
@@ -110,9 +110,9 @@ func (t *tab) removeFrame(session *session) {
 	}
 }
 
-// note keeps one line about something that happened by itself for the next
+// addNote keeps one line about something that happened by itself for the next
 // observation.
-func (t *tab) note(format string, args ...any) {
+func (t *tab) addNote(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.notes) < maxNotes {
@@ -133,12 +133,12 @@ func (t *tab) takeNotes() []string {
 func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 	switch method {
 	case page.JavascriptDialogOpening.Method:
-		protocol.Event(params, func(ev page.EventJavascriptDialogOpening) { t.dialog(session, ev) })
+		protocol.Event(params, func(ev page.EventJavascriptDialogOpening) { t.onDialog(session, ev) })
 	case page.JavascriptDialogClosed.Method:
-		t.dialogClosed(session)
+		t.onDialogClosed(session)
 	case page.FrameNavigated.Method:
 		protocol.Event(params, func(ev page.EventFrameNavigated) {
-			t.navigated(ev.Frame.ID, ev.Frame.LoaderID)
+			t.noteNavigation(ev.Frame.ID, ev.Frame.LoaderID)
 			t.set.guards.DocumentGone(ev.Frame.ID, ev.Frame.LoaderID)
 		})
 	case page.FrameDetached.Method:
@@ -151,7 +151,7 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 	case page.LifecycleEvent.Method:
 		protocol.Event(params, func(ev page.EventLifecycleEvent) {
 			if ev.Name == "load" {
-				t.complete(ev.FrameID, ev.LoaderID)
+				t.noteLoaded(ev.FrameID, ev.LoaderID)
 			}
 		})
 	case network.RequestWillBeSent.Method:
@@ -160,22 +160,22 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 			case network.ResourceTypeEventSource, network.ResourceTypeWebSocket, network.ResourceTypePing, network.ResourceTypeMedia:
 				return // these last, or nobody waits for them
 			}
-			t.moved(trafficID{session, ev.RequestID}, true)
+			t.noteTraffic(trafficID{session, ev.RequestID}, true)
 		})
 	case network.WebSocketFrameSent.Method:
 		protocol.Event(params, func(ev socketMessage) { t.set.guards.NoteSocketMessage(t.session.ID, ev.Response.Text) })
 	case network.LoadingFinished.Method:
-		protocol.Event(params, func(ev network.EventLoadingFinished) { t.moved(trafficID{session, ev.RequestID}, false) })
+		protocol.Event(params, func(ev network.EventLoadingFinished) { t.noteTraffic(trafficID{session, ev.RequestID}, false) })
 	case network.LoadingFailed.Method:
-		protocol.Event(params, func(ev network.EventLoadingFailed) { t.moved(trafficID{session, ev.RequestID}, false) })
+		protocol.Event(params, func(ev network.EventLoadingFailed) { t.noteTraffic(trafficID{session, ev.RequestID}, false) })
 	case inspector.TargetCrashed.Method:
-		if session == t.session && !t.theirs() {
+		if session == t.session && !t.isClients() {
 			t.set.spawn(func(ctx context.Context) { t.set.closeTab(ctx, t) })
 		}
 	}
 }
 
-func (t *tab) navigated(id cdp.FrameID, loader cdp.LoaderID) {
+func (t *tab) noteNavigation(id cdp.FrameID, loader cdp.LoaderID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	old := t.loads[id]
@@ -183,16 +183,16 @@ func (t *tab) navigated(id cdp.FrameID, loader cdp.LoaderID) {
 		return
 	}
 	before := append(slices.Clone(old.before), old.loader)
-	t.loads[id] = load{loader: loader, before: before[max(0, len(before)-2*maxHops):]}
-	t.loadsChanged()
+	t.loads[id] = documentLoad{loader: loader, before: before[max(0, len(before)-2*maxHops):]}
+	t.signalLoadsChange()
 }
 
-func (t *tab) complete(id cdp.FrameID, loader cdp.LoaderID) {
+func (t *tab) noteLoaded(id cdp.FrameID, loader cdp.LoaderID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if l := t.loads[id]; l.loader == loader || l.loader == "" {
-		t.loads[id] = load{loader: loader, done: true, before: l.before}
-		t.loadsChanged()
+		t.loads[id] = documentLoad{loader: loader, loaded: true, before: l.before}
+		t.signalLoadsChange()
 	}
 }
 
@@ -200,21 +200,21 @@ func (t *tab) forgetLoad(id cdp.FrameID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.loads, id)
-	t.loadsChanged()
+	t.signalLoadsChange()
 }
 
-// loadsChanged wakes who waits for a load. Call it with mu held.
-func (t *tab) loadsChanged() {
-	close(t.loaded)
-	t.loaded = make(chan struct{})
+// signalLoadsChange wakes who waits for a load. Call it with mu held.
+func (t *tab) signalLoadsChange() {
+	close(t.loadsChange)
+	t.loadsChange = make(chan struct{})
 }
 
-func (t *tab) moved(id trafficID, running bool) {
+func (t *tab) noteTraffic(id trafficID, running bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.lastMove = time.Now()
+	t.lastTraffic = time.Now()
 	if running {
-		t.traffic[id] = t.lastMove
+		t.traffic[id] = t.lastTraffic
 	} else {
 		delete(t.traffic, id)
 	}

@@ -109,24 +109,24 @@ const jsSelect = `function (wanted) {
 
 // Type replaces the text of an editable element. See [browser.Page].
 func (s *Set) Type(ctx context.Context, ref browser.Ref, text string) error {
-	if err := s.refuseFilled(text); err != nil {
+	if err := s.refusePlaceholder(text); err != nil {
 		return err
 	}
 	return s.onElement(ctx, ref, func(ctx context.Context, t *tab, n *node, _ *frameTree) error {
-		if _, err := n.still(ctx); err != nil {
+		if _, err := n.waitUntilStill(ctx); err != nil {
 			return err
 		}
-		if err := n.write(ctx, strings.ToValidUTF8(text, "\ufffd"), false); err != nil {
+		if err := n.writeText(ctx, strings.ToValidUTF8(text, "\ufffd"), false); err != nil {
 			return err
 		}
 		t.setTyped(n)
-		return t.touch(ctx)
+		return t.pressShift(ctx)
 	})
 }
 
-// refuseFilled refuses to write what stands for a filled value, which a page
+// refusePlaceholder refuses to write what stands for a filled value, which a page
 // may have shown.
-func (s *Set) refuseFilled(text string) error {
+func (s *Set) refusePlaceholder(text string) error {
 	if !s.guards.HoldsPlaceholder(text) {
 		return nil
 	}
@@ -134,8 +134,8 @@ func (s *Set) refuseFilled(text string) error {
 		"fill the login where it belongs; it goes nowhere else")
 }
 
-// write puts text into the node. A secret one must arrive as it is.
-func (n *node) write(ctx context.Context, text string, secret bool) error {
+// writeText puts text into the node. A secret one must arrive as it is.
+func (n *node) writeText(ctx context.Context, text string, secret bool) error {
 	var problem string
 	if err := n.call(ctx, &problem, jsType, text, secret); err != nil {
 		return err
@@ -154,19 +154,19 @@ func (n *node) write(ctx context.Context, text string, secret bool) error {
 	return browser.Refuse(400, "page.not_editable", name+" is not a text field", "")
 }
 
-// touch presses a key that writes nothing: many forms look at a field again
+// pressShift presses a key that writes nothing: many forms look at a field again
 // only when a key comes up.
-func (t *tab) touch(ctx context.Context) error {
+func (t *tab) pressShift(ctx context.Context) error {
 	return t.press(ctx, key{name: "Shift", code: "ShiftLeft", windows: 16}, 0)
 }
 
 // Select chooses an option. See [browser.Page].
 func (s *Set) Select(ctx context.Context, ref browser.Ref, option string) error {
-	if err := s.refuseFilled(option); err != nil {
+	if err := s.refusePlaceholder(option); err != nil {
 		return err
 	}
 	return s.onElement(ctx, ref, func(ctx context.Context, t *tab, n *node, _ *frameTree) error {
-		if _, err := n.still(ctx); err != nil {
+		if _, err := n.waitUntilStill(ctx); err != nil {
 			return err
 		}
 		var got struct {
@@ -185,7 +185,7 @@ func (s *Set) Select(ctx context.Context, ref browser.Ref, option string) error 
 		case "no_option":
 			var labels []string
 			for _, label := range got.Options {
-				labels = append(labels, s.label(label))
+				labels = append(labels, s.quoteLabel(label))
 			}
 			return browser.Refuse(400, "page.no_option", name+" has no such option; it has "+strings.Join(labels, ", "), "")
 		}
@@ -198,8 +198,8 @@ func (s *Set) Settle(ctx context.Context, longest time.Duration) error {
 	limit, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	for limit.Err() == nil {
-		t, err := s.current(limit)
-		if err == nil && t.quiet(limit, longest) && t.idle() {
+		t, err := s.agentTab(limit)
+		if err == nil && t.documentIsQuiet(limit, longest) && t.requestsAreIdle() {
 			return nil
 		}
 		step := time.NewTimer(settleStep)
@@ -215,13 +215,13 @@ func (s *Set) Settle(ctx context.Context, longest time.Duration) error {
 	return ctx.Err() // a page that never settles is used as it is
 }
 
-// quiet waits for the document to stop changing.
-func (t *tab) quiet(ctx context.Context, longest time.Duration) bool {
+// documentIsQuiet waits for the document to stop changing.
+func (t *tab) documentIsQuiet(ctx context.Context, longest time.Duration) bool {
 	tree, err := t.frameTree(ctx)
 	if err != nil {
 		return false
 	}
-	w, err := world(ctx, tree.top)
+	w, err := isolatedWorld(ctx, tree.top)
 	if err != nil {
 		return false
 	}
@@ -230,8 +230,8 @@ func (t *tab) quiet(ctx context.Context, longest time.Duration) bool {
 	return err == nil && still
 }
 
-// idle reports whether no request has moved for a while.
-func (t *tab) idle() bool {
+// requestsAreIdle reports whether no request has moved for a while.
+func (t *tab) requestsAreIdle() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
@@ -240,7 +240,7 @@ func (t *tab) idle() bool {
 			return false
 		}
 	}
-	return now.Sub(t.lastMove) >= quietFor
+	return now.Sub(t.lastTraffic) >= quietFor
 }
 
 // viewport is the visible part of the tab, from 0, 0.

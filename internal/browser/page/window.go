@@ -17,7 +17,7 @@ func (o *outline) observation(url, title string, scrolled float64, cut bool) *br
 	obs := &browser.Observation{
 		URL:       clip(o.clean(url), 2*maxText),
 		Title:     clip(o.clean(title), maxName),
-		Truncated: o.cut || cut || from > 0 || to < len(o.lines),
+		Truncated: o.truncated || cut || from > 0 || to < len(o.lines),
 	}
 	var b strings.Builder
 	if from > 0 {

@@ -29,15 +29,15 @@ var ErrGone = errors.New("the page is gone")
 // the page in our memory and drops the sessions of frames in other processes:
 // a hostile page decides how large that mirror gets.
 type Conn struct {
-	conn   browser.CDPConn
-	handle func(session target.SessionID, method string, params jsonv2.Value)
+	conn    browser.CDPConn
+	onEvent func(session target.SessionID, method string, params jsonv2.Value)
 
 	mu      sync.Mutex
-	next    int64
+	lastID  int64
 	waiting map[int64]waitingCall
 	err     error // set once the connection has ended
 
-	writing sync.Mutex
+	writeMu sync.Mutex
 	Done    chan struct{}
 }
 
@@ -50,7 +50,7 @@ type waitingCall struct {
 // each event in order, from the reading goroutine: it must not block and must
 // not call.
 func NewConn(ctx context.Context, conn browser.CDPConn, handle func(target.SessionID, string, jsonv2.Value)) *Conn {
-	c := &Conn{conn: conn, handle: handle, waiting: map[int64]waitingCall{}, Done: make(chan struct{})}
+	c := &Conn{conn: conn, onEvent: handle, waiting: map[int64]waitingCall{}, Done: make(chan struct{})}
 	go c.read(ctx)
 	return c
 }
@@ -60,7 +60,7 @@ func (c *Conn) read(ctx context.Context) {
 	for {
 		data, err := c.conn.Read(ctx)
 		if err != nil {
-			c.end(fmt.Errorf("the browser is gone: %w", err))
+			c.failAll(fmt.Errorf("the browser is gone: %w", err))
 			return
 		}
 		msg := new(cdproto.Message)
@@ -68,7 +68,7 @@ func (c *Conn) read(ctx context.Context) {
 			continue // not a message of the protocol; nobody waits for it
 		}
 		if msg.ID == 0 {
-			c.handle(msg.SessionID, string(msg.Method), msg.Params)
+			c.onEvent(msg.SessionID, string(msg.Method), msg.Params)
 			continue
 		}
 		c.mu.Lock()
@@ -81,8 +81,8 @@ func (c *Conn) read(ctx context.Context) {
 	}
 }
 
-// end fails every waiting call, now and later.
-func (c *Conn) end(err error) {
+// failAll fails every waiting call, now and later.
+func (c *Conn) failAll(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err == nil {
@@ -124,16 +124,16 @@ func (c *Conn) Post(ctx context.Context, session target.SessionID, method string
 		c.mu.Unlock()
 		return 0, nil, c.err
 	}
-	c.next++
-	msg.ID = c.next
+	c.lastID++
+	msg.ID = c.lastID
 	c.waiting[msg.ID] = waitingCall{session: session, reply: reply}
 	c.mu.Unlock()
 
 	data, err := jsonv2.Marshal(msg, PageText())
 	if err == nil {
-		c.writing.Lock()
+		c.writeMu.Lock()
 		err = c.conn.Write(ctx, data)
-		c.writing.Unlock()
+		c.writeMu.Unlock()
 	}
 	if err != nil {
 		c.forget(msg.ID)
