@@ -83,7 +83,12 @@ type Options struct {
 
 func (o *Options) check() error {
 	bad := func(field, message string) error {
-		return &bctrl.Error{Status: http.StatusBadRequest, Code: "agent.invalid_options", Field: field, Message: message}
+		return &bctrl.Error{
+			Status:  http.StatusBadRequest,
+			Code:    "agent.invalid_options",
+			Field:   field,
+			Message: message,
+		}
 	}
 	switch {
 	case strings.TrimSpace(o.Instruction) == "":
@@ -125,9 +130,13 @@ func Act(ctx context.Context, deps Deps, opts Options) (*bctrl.ActResult, error)
 	defer cancel()
 
 	r := &run{
-		deps: deps, opts: opts, chat: guard{deps.Model, deps.Secrets},
-		result: &bctrl.ActResult{Actions: []bctrl.ActAction{}, Downloads: []bctrl.StorageObject{}},
-		before: make(map[string]bool), repeats: make(map[[sha256.Size]byte]int), ids: make(map[string]bool),
+		deps:    deps,
+		opts:    opts,
+		chat:    guard{deps.Model, deps.Secrets},
+		result:  &bctrl.ActResult{Actions: []bctrl.ActAction{}, Downloads: []bctrl.StorageObject{}},
+		before:  make(map[string]bool),
+		repeats: make(map[[sha256.Size]byte]int),
+		ids:     make(map[string]bool),
 	}
 	err := r.loop(ctx)
 	switch {
@@ -190,7 +199,10 @@ func (r *run) loop(ctx context.Context) error {
 
 	for r.step = 1; r.step <= r.opts.MaxSteps; r.step++ {
 		answer, err := r.chat.Complete(ctx, model.Request{
-			Model: r.opts.Model, System: systemPrompt, Messages: r.history.messages(), Tools: toolList,
+			Model:    r.opts.Model,
+			System:   systemPrompt,
+			Messages: r.history.messages(),
+			Tools:    toolList,
 		})
 		if err != nil {
 			return err
@@ -231,7 +243,13 @@ func (r *run) look(ctx context.Context) (rendered, error) {
 	r.state = seen.URL + "\x00" + seen.Title + "\x00" + seen.Outline
 	r.result.URL = r.deps.Secrets.String(withoutQuery(seen.URL))
 
-	view := View{URL: seen.URL, Title: seen.Title, Logins: nearest(r.logins, seen.URL), Outline: seen.Outline, Truncated: seen.Truncated}
+	view := View{
+		URL:       seen.URL,
+		Title:     seen.Title,
+		Logins:    nearest(r.logins, seen.URL),
+		Outline:   seen.Outline,
+		Truncated: seen.Truncated,
+	}
 	files := r.landed()
 	r.shown = len(files)
 	for _, d := range files {

@@ -212,7 +212,10 @@ func TestThePromptStaysBounded(t *testing.T) {
 		}
 		return []called{{"", "type", fmt.Sprintf(`{"ref":"e1","text":"%d%s"}`, n, long)}}
 	})
-	_, err := agent.Act(t.Context(), deps(chat, newSite("login"), &vault{}), agent.Options{Instruction: "x", MaxSteps: turns + 1})
+	_, err := agent.Act(t.Context(), deps(chat, newSite("login"), &vault{}), agent.Options{
+		Instruction: "x",
+		MaxSteps:    turns + 1,
+	})
 	require.NoError(t, err)
 	bodies := p.sent()
 	require.Len(t, bodies, turns+1)
@@ -238,7 +241,12 @@ func TestProviderAndBrowserFailuresEndTheTask(t *testing.T) {
 			d.Page = func(context.Context) (browser.Page, error) { return nil, gone }
 		}, gone, ""},
 		{"a page that cannot be read", func(_ *agent.Deps, s *site, _ *vault) { s.broken = gone }, gone, ""},
-		{"an audit log that cannot be written", func(_ *agent.Deps, _ *site, v *vault) { v.err = &bctrl.Error{Status: 503, Code: "audit.unavailable"} }, bctrl.ErrUnavailable, "audit.unavailable"},
+		{"an audit log that cannot be written", func(_ *agent.Deps, _ *site, v *vault) {
+			v.err = &bctrl.Error{
+				Status: 503,
+				Code:   "audit.unavailable",
+			}
+		}, bctrl.ErrUnavailable, "audit.unavailable"},
 		{"a vault of unknown trouble", func(_ *agent.Deps, _ *site, v *vault) { v.err = gone }, gone, ""},
 		{"a provider that refuses", func(d *agent.Deps, _ *site, _ *vault) {
 			d.Model = failing{&bctrl.Error{Status: 502, Code: "model.unauthorized"}}

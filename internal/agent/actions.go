@@ -136,7 +136,10 @@ func (a waitDownload) do(ctx context.Context, r *run) (outcome, error) {
 	defer poll.Stop()
 	for {
 		if files := r.landed(); len(files) > r.shown {
-			return r.acted(ctx, bctrl.ActAction{Kind: "download", Target: files[len(files)-1].Filename}, nil, "a file has landed")
+			return r.acted(ctx, bctrl.ActAction{
+				Kind:   "download",
+				Target: files[len(files)-1].Filename,
+			}, nil, "a file has landed")
 		}
 		select {
 		case <-ctx.Done():

@@ -102,7 +102,11 @@ func (s *site) Observe(ctx context.Context) (*browser.Observation, error) {
 	if s.broken != nil {
 		return nil, s.broken
 	}
-	o := &browser.Observation{URL: "https://login.example.com/" + s.screen + "?q=" + s.echoed(), Title: s.screen + " " + s.echoed(), Elements: s.elements()}
+	o := &browser.Observation{
+		URL:      "https://login.example.com/" + s.screen + "?q=" + s.echoed(),
+		Title:    s.screen + " " + s.echoed(),
+		Elements: s.elements(),
+	}
 	switch {
 	case s.screen == "blank":
 		o.URL = "about:blank"
@@ -136,7 +140,12 @@ func (s *site) Click(ctx context.Context, ref browser.Ref) error {
 	case ref == "e5" && s.filled["e4"] == code:
 		s.screen = "home"
 	case ref == "e6":
-		s.files = append(s.files, bctrl.StorageObject{ID: "o2", Filename: "q1.csv", LogicalPath: "exports/q1.csv", SizeBytes: 42})
+		s.files = append(s.files, bctrl.StorageObject{
+			ID:          "o2",
+			Filename:    "q1.csv",
+			LogicalPath: "exports/q1.csv",
+			SizeBytes:   42,
+		})
 	case s.echo != nil:
 		return &bctrl.Error{Status: 409, Code: "page.covered", Message: "covered by " + s.echoed()}
 	}
@@ -213,14 +222,21 @@ func (v *vault) Use(_ context.Context, key, field string) (browser.Fill, error) 
 	if v.err != nil {
 		return browser.Fill{}, v.err
 	}
-	f := browser.Fill{Field: field, Value: bctrl.NewSecret(map[string]string{"username": username, "password": password, "totp": code}[field])}
+	f := browser.Fill{
+		Field: field,
+		Value: bctrl.NewSecret(map[string]string{"username": username, "password": password, "totp": code}[field]),
+	}
 	switch key {
 	case vaultKey:
 		f.Origins = []string{"https://login.example.com"}
 	case "prod/crm/elsewhere":
 		f.Origins = []string{"https://elsewhere.example.com"}
 	default:
-		return browser.Fill{}, &bctrl.Error{Status: 403, Code: "vault.outside_mount", Message: "the mounts do not permit this key"}
+		return browser.Fill{}, &bctrl.Error{
+			Status:  403,
+			Code:    "vault.outside_mount",
+			Message: "the mounts do not permit this key",
+		}
 	}
 	return f, nil
 }

@@ -42,7 +42,9 @@ func TestTheGuardCoversEveryPartOfAMessage(t *testing.T) {
 	require.NotContains(t, string(sent), "hunter2")
 	require.NotContains(t, string(sent), "aHVudGVyMi")
 	require.Equal(t, model.Message{
-		Role: model.Assistant, Text: "[secret]", Calls: []model.ToolCall{{ID: "id-[secret]", Name: "type", Arguments: `{"text":"[secret]"}`}},
+		Role:  model.Assistant,
+		Text:  "[secret]",
+		Calls: []model.ToolCall{{ID: "id-[secret]", Name: "type", Arguments: `{"text":"[secret]"}`}},
 	}, s.got.Messages[1])
 	require.Equal(t, "id-[secret]", s.got.Messages[2].CallID, "a call and its result still match")
 	require.JSONEq(t, `{"kept":1}`, string(s.got.Messages[3].Opaque))

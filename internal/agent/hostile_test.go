@@ -97,7 +97,10 @@ func TestAModelThatGoesInCirclesIsStopped(t *testing.T) {
 	} {
 		for _, kind := range kinds {
 			chat, p := newModel(t, kind, c.script)
-			result, err := agent.Act(t.Context(), deps(chat, newSite("login"), &vault{}), agent.Options{Instruction: "x", MaxSteps: 12})
+			result, err := agent.Act(t.Context(), deps(chat, newSite("login"), &vault{}), agent.Options{
+				Instruction: "x",
+				MaxSteps:    12,
+			})
 			require.NoError(t, err, c.why)
 			require.False(t, result.Success)
 			require.Contains(t, result.Message, c.says, c.why)
@@ -197,7 +200,10 @@ func TestTheTimeLimitEndsATaskWithWhatWasDone(t *testing.T) {
 			return nil, ctx.Err()
 		}, &asked}
 		begun := time.Now()
-		result, err := agent.Act(t.Context(), deps(chat, newSite("login"), &vault{}), agent.Options{Instruction: "x", Timeout: time.Minute})
+		result, err := agent.Act(t.Context(), deps(chat, newSite("login"), &vault{}), agent.Options{
+			Instruction: "x",
+			Timeout:     time.Minute,
+		})
 		require.NoError(t, err)
 		require.False(t, result.Success)
 		require.Equal(t, "the task was stopped after 1m0s", result.Message)
@@ -264,7 +270,11 @@ func TestAnyModelEndsAndLearnsNothing(t *testing.T) {
 				`{"key":"` + key.Draw(t, "key") + `","username_ref":"e1","password_ref":"` + ref.Draw(t, "ref") + `"}`,
 				`{"url":"https://login.example.com/"}`, `{"success":true,"message":"m"}`, `{"pages":1}`, `{"key":"Enter"}`, `{"ref":"e7","option":"Q9"}`, `{`, ``,
 			}).Draw(t, "args")
-			return model.ToolCall{ID: rapid.SampledFrom([]string{"a", "b", "", "\x00"}).Draw(t, "id"), Name: name, Arguments: args}
+			return model.ToolCall{
+				ID:        rapid.SampledFrom([]string{"a", "b", "", "\x00"}).Draw(t, "id"),
+				Name:      name,
+				Arguments: args,
+			}
 		})
 		var seen strings.Builder
 		chat := recorder{&seen, func() *model.Response {

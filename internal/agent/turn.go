@@ -59,7 +59,10 @@ func (r *run) turn(ctx context.Context, answer *model.Response) (over bool, err 
 		}
 		acted, ran = acted || o.acted, ran || o.ran
 		t.results = append(t.results, model.Message{
-			Role: model.ToolResult, CallID: t.assistant.Calls[i].ID, Text: clip(o.text, maxHistoryText), IsError: o.failed,
+			Role:    model.ToolResult,
+			CallID:  t.assistant.Calls[i].ID,
+			Text:    clip(o.text, maxHistoryText),
+			IsError: o.failed,
 		})
 		if o.done {
 			r.lastLook(ctx, acted)

@@ -18,5 +18,10 @@ var ErrNoSandbox = errors.New("the browser's sandbox needs unprivileged user nam
 
 // Refuse is an error that the caller of a page can act on.
 func Refuse(status int, code, message, hint string) *bctrl.Error {
-	return &bctrl.Error{Status: status, Code: code, Message: message, Hint: hint}
+	return &bctrl.Error{
+		Status:  status,
+		Code:    code,
+		Message: message,
+		Hint:    hint,
+	}
 }

@@ -138,9 +138,17 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	}
 	policy := egress.Policy{Allow: cfg.Allow}
 	d.Server, err = server.New(ctx, server.Config{
-		Store: d.store, Custody: d.custody, Browsers: d.driver(cfg), ProfileDir: filepath.Join(cfg.DataDir, "profiles"),
-		Egress: policy, ProviderRoots: cfg.ProviderRoots, ProviderInstead: cfg.ProviderInstead,
-		PublicURL: cfg.PublicURL, Blobs: d.blobs, Log: d.log, Registry: providers,
+		Store:           d.store,
+		Custody:         d.custody,
+		Browsers:        d.driver(cfg),
+		ProfileDir:      filepath.Join(cfg.DataDir, "profiles"),
+		Egress:          policy,
+		ProviderRoots:   cfg.ProviderRoots,
+		ProviderInstead: cfg.ProviderInstead,
+		PublicURL:       cfg.PublicURL,
+		Blobs:           d.blobs,
+		Log:             d.log,
+		Registry:        providers,
 	})
 	if err != nil {
 		return nil, err
@@ -226,7 +234,14 @@ func databaseIn(dir string) string { return filepath.Join(dir, "bctrl.db") }
 // custody says where the key is, and where the log's head.
 func (cfg Config) custody(db *store.DB, rows *seal.Rows, log *slog.Logger) custody.Config {
 	return custody.Config{
-		DB: db, Rows: rows, Source: cfg.KeySource, KeyFile: cfg.KeyFile, KeyVariable: cfg.KeyVariable, Passphrase: cfg.Passphrase, HeadFile: cfg.HeadFile, Log: log,
+		DB:          db,
+		Rows:        rows,
+		Source:      cfg.KeySource,
+		KeyFile:     cfg.KeyFile,
+		KeyVariable: cfg.KeyVariable,
+		Passphrase:  cfg.Passphrase,
+		HeadFile:    cfg.HeadFile,
+		Log:         log,
 	}
 }
 

@@ -48,7 +48,13 @@ func RotateSeal(ctx context.Context, cfg Config, given bctrl.Secret) (status bct
 			if err := write(tx); err != nil {
 				return err
 			}
-			return audit.Append(tx, audit.Event{Caller: "operator", Action: "seal.write", Object: "rotate", Decision: audit.Allowed, Outcome: audit.OK})
+			return audit.Append(tx, audit.Event{
+				Caller:   "operator",
+				Action:   "seal.write",
+				Object:   "rotate",
+				Decision: audit.Allowed,
+				Outcome:  audit.OK,
+			})
 		})
 	})
 	if err != nil {

@@ -149,7 +149,11 @@ func startServer(t *testing.T) child {
 func serveUntilTold(dir string) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	d, err := Open(ctx, Config{DataDir: filepath.Join(dir, "data"), KeyFile: filepath.Join(dir, "kek"), Browsers: &browser.Fake{}})
+	d, err := Open(ctx, Config{
+		DataDir:  filepath.Join(dir, "data"),
+		KeyFile:  filepath.Join(dir, "kek"),
+		Browsers: &browser.Fake{},
+	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

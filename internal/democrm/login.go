@@ -51,7 +51,10 @@ func (a *App) loginCode(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ok, err := totp.ValidateCustom(in.Code, a.seed.Expose(), a.now(), totp.ValidateOpts{
-		Period: 30, Skew: 1, Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1,
+		Period:    30,
+		Skew:      1,
+		Digits:    otp.DigitsSix,
+		Algorithm: otp.AlgorithmSHA1,
 	})
 	if err != nil || !ok { // an error is a code of the wrong length
 		a.refuse(w, "Wrong code.")

@@ -33,7 +33,10 @@ func through(t *testing.T, policy Policy) (*Proxy, *http.Client) {
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // a test's certificate
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	return proxy, &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return proxy, &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // get returns the status and text of url.

@@ -127,15 +127,28 @@ func anthropicBlocks(m Message) (role string, content []json.RawMessage, err err
 			blocks = append(blocks, anthropicBlock{Type: "text", Text: orSilence(m.Text)})
 		}
 		for _, c := range m.Calls {
-			blocks = append(blocks, anthropicBlock{Type: "tool_use", ID: c.ID, Name: c.Name, Input: object(c.Arguments)})
+			blocks = append(blocks, anthropicBlock{
+				Type:  "tool_use",
+				ID:    c.ID,
+				Name:  c.Name,
+				Input: object(c.Arguments),
+			})
 		}
 	case ToolResult:
 		role = "user"
-		blocks = append(blocks, anthropicBlock{Type: "tool_result", ToolUseID: m.CallID, Content: orSilence(m.Text), IsError: m.IsError})
+		blocks = append(blocks, anthropicBlock{
+			Type:      "tool_result",
+			ToolUseID: m.CallID,
+			Content:   orSilence(m.Text),
+			IsError:   m.IsError,
+		})
 	case User:
 		role = "user"
 		for _, png := range m.Images {
-			blocks = append(blocks, anthropicBlock{Type: "image", Source: &anthropicSource{Type: "base64", MediaType: "image/png", Data: png}})
+			blocks = append(blocks, anthropicBlock{
+				Type:   "image",
+				Source: &anthropicSource{Type: "base64", MediaType: "image/png", Data: png},
+			})
 		}
 		if m.Text != "" || len(m.Images) == 0 {
 			blocks = append(blocks, anthropicBlock{Type: "text", Text: orSilence(m.Text)})

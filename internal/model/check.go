@@ -34,7 +34,11 @@ func Check(ctx context.Context, b *broker.Broker, cfg Config) Checked {
 	seen := &lastStatus{}
 	message, err := check(ctx, b, cfg, seen)
 	found := Checked{Status: seen.status, AICredentialTest: bctrl.AICredentialTest{
-		OK: err == nil, Provider: cfg.Provider, Message: message, Latency: time.Since(begun), CheckedAt: begun,
+		OK:        err == nil,
+		Provider:  cfg.Provider,
+		Message:   message,
+		Latency:   time.Since(begun),
+		CheckedAt: begun,
 	}}
 	known, failed := errors.AsType[*bctrl.Error](err)
 	switch {
@@ -113,7 +117,11 @@ func (w *wire) get(ctx context.Context, u *url.URL, out any) error {
 	resp, err := w.Do(req)
 	if err != nil {
 		if context.Cause(ctx) == errAttempt {
-			return &bctrl.Error{Status: http.StatusGatewayTimeout, Code: "model.timeout", Message: "the provider did not answer in time"}
+			return &bctrl.Error{
+				Status:  http.StatusGatewayTimeout,
+				Code:    "model.timeout",
+				Message: "the provider did not answer in time",
+			}
 		}
 		return public(err)
 	}

@@ -67,8 +67,10 @@ func refused(resp *http.Response, body []byte) *failure {
 
 func badAnswer(why string) *bctrl.Error {
 	return &bctrl.Error{
-		Status: http.StatusBadGateway, Code: "model.bad_answer", Message: "the provider's answer cannot be used: " + why,
-		Hint: "check that the credential's baseUrl is the root of the provider's API",
+		Status:  http.StatusBadGateway,
+		Code:    "model.bad_answer",
+		Message: "the provider's answer cannot be used: " + why,
+		Hint:    "check that the credential's baseUrl is the root of the provider's API",
 	}
 }
 

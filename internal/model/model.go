@@ -269,7 +269,12 @@ func open(b *broker.Broker, cfg Config) (*wire, Config, error) {
 	if err != nil {
 		return nil, cfg, configError(err.Error())
 	}
-	w := &wire{client: client, base: client.BaseURL(), timeout: cfg.Timeout, retries: retries}
+	w := &wire{
+		client:  client,
+		base:    client.BaseURL(),
+		timeout: cfg.Timeout,
+		retries: retries,
+	}
 	if cfg.Sender != nil {
 		w.client = cfg.Sender
 	}

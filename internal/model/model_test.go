@@ -66,7 +66,11 @@ func TestEveryProviderIsAskedInItsShape(t *testing.T) {
 func TestTheCallsModelAndLimitComeBeforeTheCredentials(t *testing.T) {
 	for _, p := range providers {
 		f := serve(t, says(200, answerFor(p)))
-		_, err := f.chat(t, p, nil).Complete(t.Context(), Request{Model: "m-2", MaxTokens: 5, Messages: []Message{{Role: User, Text: "x"}}})
+		_, err := f.chat(t, p, nil).Complete(t.Context(), Request{
+			Model:     "m-2",
+			MaxTokens: 5,
+			Messages:  []Message{{Role: User, Text: "x"}},
+		})
 		require.NoError(t, err)
 		require.Contains(t, f.bodies[0], `"model":"m-2"`)
 		require.Regexp(t, `"max_(completion_)?tokens":5\b`, f.bodies[0])
@@ -95,7 +99,16 @@ func TestWhatAProviderWantsBackComesBack(t *testing.T) {
 		resp, err := chat.Complete(t.Context(), req)
 		require.NoError(t, err)
 		req.Messages = append(req.Messages,
-			Message{Role: Assistant, Text: resp.Text, Calls: resp.Calls, Opaque: resp.Opaque}, Message{Role: ToolResult, CallID: "c3", Text: "ok"})
+			Message{
+				Role:   Assistant,
+				Text:   resp.Text,
+				Calls:  resp.Calls,
+				Opaque: resp.Opaque,
+			}, Message{
+				Role:   ToolResult,
+				CallID: "c3",
+				Text:   "ok",
+			})
 		_, err = chat.Complete(t.Context(), req)
 		require.NoError(t, err)
 		require.Contains(t, f.bodies[1], c.want)

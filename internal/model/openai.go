@@ -103,8 +103,10 @@ func (o *openAI) failed(ctx context.Context, err error) error {
 
 func unsupported() *bctrl.Error {
 	return &bctrl.Error{
-		Status: http.StatusBadGateway, Code: "model.unsupported", Message: "this model does not call tools in chat completions",
-		Hint: "choose another model",
+		Status:  http.StatusBadGateway,
+		Code:    "model.unsupported",
+		Message: "this model does not call tools in chat completions",
+		Hint:    "choose another model",
 	}
 }
 
@@ -116,7 +118,10 @@ func (o *openAI) request(req Request) (openai.ChatCompletionRequest, error) {
 	}
 	body := openai.ChatCompletionRequest{Model: model}
 	if req.System != "" {
-		body.Messages = append(body.Messages, openai.ChatCompletionMessage{Role: openai.ChatMessageRoleSystem, Content: req.System})
+		body.Messages = append(body.Messages, openai.ChatCompletionMessage{
+			Role:    openai.ChatMessageRoleSystem,
+			Content: req.System,
+		})
 	}
 	for _, m := range req.Messages {
 		body.Messages = append(body.Messages, openAIMessage(m))
@@ -156,7 +161,10 @@ func openAIMessage(m Message) openai.ChatCompletionMessage {
 	}
 	out := openai.ChatCompletionMessage{Role: openai.ChatMessageRoleUser}
 	if m.Text != "" {
-		out.MultiContent = append(out.MultiContent, openai.ChatMessagePart{Type: openai.ChatMessagePartTypeText, Text: m.Text})
+		out.MultiContent = append(out.MultiContent, openai.ChatMessagePart{
+			Type: openai.ChatMessagePartTypeText,
+			Text: m.Text,
+		})
 	}
 	for _, png := range m.Images {
 		out.MultiContent = append(out.MultiContent, openai.ChatMessagePart{

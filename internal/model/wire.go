@@ -90,7 +90,10 @@ func noAnswer(outer, attempt context.Context, err error) error {
 		return outer.Err()
 	case context.Cause(attempt) == errAttempt || errors.Is(err, broker.ErrTimeout):
 		return &failure{err: &bctrl.Error{
-			Status: http.StatusGatewayTimeout, Code: "model.timeout", Message: "the provider did not answer in time", Retryable: true,
+			Status:    http.StatusGatewayTimeout,
+			Code:      "model.timeout",
+			Message:   "the provider did not answer in time",
+			Retryable: true,
 		}}
 	case errors.Is(err, broker.ErrTooLarge):
 		return &failure{err: badAnswer("it is too large")}

@@ -164,7 +164,10 @@ func Join(t *testing.T, b browser.Browser) *Outsider {
 // OpenTab opens a tab and attaches it.
 func (o *Outsider) OpenTab(url string, in cdp.BrowserContextID) *Tab {
 	o.Helper()
-	made, err := protocol.Call(o.Context(), o.Root, target.CreateTarget, target.CreateTargetParams{URL: url, BrowserContextID: in})
+	made, err := protocol.Call(o.Context(), o.Root, target.CreateTarget, target.CreateTargetParams{
+		URL:              url,
+		BrowserContextID: in,
+	})
 	require.NoError(o, err)
 	return o.AttachTab(made.TargetID)
 }
@@ -173,7 +176,10 @@ func (o *Outsider) OpenTab(url string, in cdp.BrowserContextID) *Tab {
 func (o *Outsider) AttachTab(id target.ID) *Tab {
 	o.Helper()
 	flat := true
-	got, err := protocol.Call(o.Context(), o.Root, target.AttachToTarget, target.AttachToTargetParams{TargetID: id, Flatten: &flat})
+	got, err := protocol.Call(o.Context(), o.Root, target.AttachToTarget, target.AttachToTargetParams{
+		TargetID: id,
+		Flatten:  &flat,
+	})
 	require.NoError(o, err)
 	return &Tab{Session: o.Conn.Session(got.SessionID), TargetID: id}
 }
@@ -204,7 +210,12 @@ func (o *Outsider) ForgetEvents() {
 func (o *Outsider) Evaluate(s *Tab, script string) string {
 	o.Helper()
 	value, by := true, true
-	got, err := protocol.Call(o.Context(), s, runtime.Evaluate, runtime.EvaluateParams{Expression: script, ReturnByValue: &value, UserGesture: &by, AwaitPromise: &by})
+	got, err := protocol.Call(o.Context(), s, runtime.Evaluate, runtime.EvaluateParams{
+		Expression:    script,
+		ReturnByValue: &value,
+		UserGesture:   &by,
+		AwaitPromise:  &by,
+	})
 	require.NoError(o, err)
 	require.Nil(o, got.ExceptionDetails)
 	return string(got.Result.Value)

@@ -49,7 +49,12 @@ func lookupAccount(name string) (account, error) {
 	if uid == 0 {
 		return account{}, fmt.Errorf("run browsers as %q: Chromium's sandbox needs a user that is not root", name)
 	}
-	return account{name: name, uid: uint32(uid), gid: uint32(gid), switched: true}, nil
+	return account{
+		name:     name,
+		uid:      uint32(uid),
+		gid:      uint32(gid),
+		switched: true,
+	}, nil
 }
 
 func (a account) isSelf() bool { return !a.switched }

@@ -109,8 +109,10 @@ var _ browser.Browser = (*instance)(nil)
 // another browser has the profile.
 func (d *Driver) Launch(ctx context.Context, spec browser.Spec) (_ browser.Browser, err error) {
 	b := &instance{
-		user: d.user, clients: make(chan struct{}, maxClients),
-		stopping: make(chan struct{}), done: make(chan struct{}),
+		user:     d.user,
+		clients:  make(chan struct{}, maxClients),
+		stopping: make(chan struct{}),
+		done:     make(chan struct{}),
 	}
 	b.life, b.end = context.WithCancel(context.WithoutCancel(ctx))
 	if err := b.prepare(d.tempDir, spec); err != nil {

@@ -27,7 +27,9 @@ func TestADownloadInABrowserContextOfAClientArrives(t *testing.T) {
 	o := browsertest.Join(t, b)
 	events := true
 	require.NoError(t, protocol.Tell(t.Context(), o.Root, cdpbrowser.SetDownloadBehavior, cdpbrowser.SetDownloadBehaviorParams{
-		Behavior: cdpbrowser.SetDownloadBehaviorBehaviorAllow, DownloadPath: "/tmp/of-the-client", EventsEnabled: &events,
+		Behavior:      cdpbrowser.SetDownloadBehaviorBehaviorAllow,
+		DownloadPath:  "/tmp/of-the-client",
+		EventsEnabled: &events,
 	}))
 	for range 2 {
 		own, err := protocol.Call(t.Context(), o.Root, target.CreateBrowserContext, target.CreateBrowserContextParams{})

@@ -37,8 +37,11 @@ type dirs struct {
 // layout names the folders below root.
 func layout(root string) dirs {
 	return dirs{
-		root: root, data: filepath.Join(root, "data"),
-		home: filepath.Join(root, "home"), temp: filepath.Join(root, "tmp"), downloads: filepath.Join(root, "downloads"),
+		root:      root,
+		data:      filepath.Join(root, "data"),
+		home:      filepath.Join(root, "home"),
+		temp:      filepath.Join(root, "tmp"),
+		downloads: filepath.Join(root, "downloads"),
 	}
 }
 

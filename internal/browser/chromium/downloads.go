@@ -65,8 +65,14 @@ type downloads struct {
 func newDownloads(ctx context.Context, spec browser.Spec, dir string, owner account, cancel func(guid string)) *downloads {
 	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
 	return &downloads{
-		ctx: ctx, end: end, dir: dir, owner: owner, limit: maxDownload, deliver: spec.OnDownload, cancelDownload: cancel,
-		active: map[string]browser.Download{},
+		ctx:            ctx,
+		end:            end,
+		dir:            dir,
+		owner:          owner,
+		limit:          maxDownload,
+		deliver:        spec.OnDownload,
+		cancelDownload: cancel,
+		active:         map[string]browser.Download{},
 	}
 }
 
@@ -75,7 +81,10 @@ func newDownloads(ctx context.Context, spec browser.Spec, dir string, owner acco
 func (d *downloads) behavior(of cdp.BrowserContextID) cdpbrowser.SetDownloadBehaviorParams {
 	events := true
 	return cdpbrowser.SetDownloadBehaviorParams{
-		Behavior: cdpbrowser.SetDownloadBehaviorBehaviorAllowAndName, BrowserContextID: of, DownloadPath: d.dir, EventsEnabled: &events,
+		Behavior:         cdpbrowser.SetDownloadBehaviorBehaviorAllowAndName,
+		BrowserContextID: of,
+		DownloadPath:     d.dir,
+		EventsEnabled:    &events,
 	}
 }
 
@@ -224,5 +233,10 @@ func plainURL(raw string) string {
 	if u.Scheme != "http" && u.Scheme != "https" {
 		return (&url.URL{Scheme: u.Scheme, Opaque: ""}).String()
 	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+	return (&url.URL{
+		Scheme:  u.Scheme,
+		Host:    u.Host,
+		Path:    u.Path,
+		RawPath: u.RawPath,
+	}).String()
 }

@@ -80,12 +80,16 @@ func TestAStopEndsADownload(t *testing.T) {
 
 func TestTheReceiverOfADownloadEndsWithTheBrowser(t *testing.T) {
 	began, ended := make(chan struct{}), make(chan error, 1)
-	b := launch(t, browser.Spec{ID: "slow", Egress: browsertest.Loopback(), OnDownload: func(ctx context.Context, _ browser.Download) error {
-		close(began)
-		<-ctx.Done()
-		ended <- ctx.Err()
-		return ctx.Err()
-	}})
+	b := launch(t, browser.Spec{
+		ID:     "slow",
+		Egress: browsertest.Loopback(),
+		OnDownload: func(ctx context.Context, _ browser.Download) error {
+			close(began)
+			<-ctx.Done()
+			ended <- ctx.Err()
+			return ctx.Err()
+		},
+	})
 	url, _ := browsertest.DownloadSite(t)
 	ctx := browsertest.Chromedp(t, b)
 	require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(url), chromedp.Click(chromedp.CSS("#report"))))

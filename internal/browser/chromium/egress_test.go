@@ -123,7 +123,10 @@ func TestPagesReachNothingThatThePolicyRefuses(t *testing.T) {
 	m := newMachine(t)
 	// The page itself is served on an address that the policy permits.
 	page := newSiteOn(t, "127.0.0.2")
-	b := launch(t, browser.Spec{ID: "egress", Egress: egress.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}}})
+	b := launch(t, browser.Spec{
+		ID:     "egress",
+		Egress: egress.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}},
+	})
 	ctx := browsertest.Chromedp(t, b)
 	own, cancel := chromedp.NewContext(ctx, chromedp.WithNewBrowserContext())
 	defer cancel()
@@ -239,7 +242,10 @@ func TestAnAddressThatThePolicyRefusesFailsWithItsOwnCode(t *testing.T) {
 		_, _ = fmt.Fprintf(w, "<title>site</title><img src=%q>", m.http)
 	})
 	page := siteWith(t, "127.0.0.2", mux)
-	b := launch(t, browser.Spec{ID: "egress", Egress: egress.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}}})
+	b := launch(t, browser.Spec{
+		ID:     "egress",
+		Egress: egress.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}},
+	})
 	tab, err := b.Page(t.Context())
 	require.NoError(t, err)
 	silent, err := net.Listen("tcp", "127.0.0.2:0")

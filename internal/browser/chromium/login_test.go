@@ -191,7 +191,10 @@ func (e *eavesdropper) attach(ctx context.Context, t *testing.T) {
 		if info.Type != "page" {
 			continue
 		}
-		at, err := protocol.Call(ctx, root, target.AttachToTarget, target.AttachToTargetParams{TargetID: info.TargetID, Flatten: &flat})
+		at, err := protocol.Call(ctx, root, target.AttachToTarget, target.AttachToTargetParams{
+			TargetID: info.TargetID,
+			Flatten:  &flat,
+		})
 		require.NoError(t, err)
 		s := e.conn.Session(at.SessionID)
 		require.NoError(t, protocol.Tell(ctx, s, network.Enable, network.EnableParams{}))

@@ -56,7 +56,12 @@ func start(path string, args, env []string, dir string, user account) (*process,
 		return nil, errors.Join(fmt.Errorf("make the browser's pipe: %w", err), childIn.Close(), out.Close())
 	}
 
-	p := &process{stderr: &stderrTail{}, in: in, out: out, exited: make(chan struct{})}
+	p := &process{
+		stderr: &stderrTail{},
+		in:     in,
+		out:    out,
+		exited: make(chan struct{}),
+	}
 	p.cmd = exec.Command(path, args...) //nolint:noctx // Stop and kill end it, with all of its group
 	p.cmd.Env = env
 	p.cmd.Dir = dir

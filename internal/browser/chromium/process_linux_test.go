@@ -252,7 +252,10 @@ func runServer(temp string) {
 	if err != nil {
 		panic(err)
 	}
-	b, err := driver.Launch(context.Background(), browser.Spec{ID: "server", ProfileDir: filepath.Join(temp, "closed", "profile")})
+	b, err := driver.Launch(context.Background(), browser.Spec{
+		ID:         "server",
+		ProfileDir: filepath.Join(temp, "closed", "profile"),
+	})
 	if err != nil {
 		panic(err)
 	}

@@ -169,7 +169,12 @@ func (p *profile) copyIn(dir string, user account) error {
 		return err
 	}
 	defer to.Close()
-	c := copier{from: from, to: to, onlyOf: &user, durable: true}
+	c := copier{
+		from:    from,
+		to:      to,
+		onlyOf:  &user,
+		durable: true,
+	}
 	return c.copyTree()
 }
 

@@ -77,10 +77,19 @@ func TestTwoClientsDoNotSeeEachOthersSessions(t *testing.T) {
 		require.NoError(t, json.Unmarshal(raw, &answer))
 		return answer
 	}
-	answer := ask(cdproto.Message{ID: 1, SessionID: session, Method: "Runtime.evaluate", Params: []byte(`{"expression":"1"}`)})
+	answer := ask(cdproto.Message{
+		ID:        1,
+		SessionID: session,
+		Method:    "Runtime.evaluate",
+		Params:    []byte(`{"expression":"1"}`),
+	})
 	require.NotNil(t, answer.Error, "another client's session")
 	require.EqualValues(t, -32001, answer.Error.Code, "as the browser answers an unknown one")
-	answer = ask(cdproto.Message{ID: 2, Method: "Target.detachFromTarget", Params: []byte(`{"sessionId":"` + string(session) + `"}`)})
+	answer = ask(cdproto.Message{
+		ID:     2,
+		Method: "Target.detachFromTarget",
+		Params: []byte(`{"sessionId":"` + string(session) + `"}`),
+	})
 	require.NotNil(t, answer.Error, "another client's session")
 
 	title, err := chromedp.Run(first, chromedp.Title())

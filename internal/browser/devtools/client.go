@@ -82,7 +82,12 @@ func (m *Mux) callIn(ctx context.Context, session target.SessionID, method strin
 	m.pending[id] = pendingCommand{answer: answer}
 	m.mu.Unlock()
 
-	if err := m.write(message{ID: id, SessionID: session, Method: method, Params: b}); err != nil {
+	if err := m.write(message{
+		ID:        id,
+		SessionID: session,
+		Method:    method,
+		Params:    b,
+	}); err != nil {
 		m.forgetCommand(id)
 		return err
 	}
@@ -122,7 +127,12 @@ func (m *Mux) AttachAs(ctx context.Context, own bool) (*Client, error) {
 	if err := m.Call(ctx, target.CommandAttachToBrowserTarget, struct{}{}, &res); err != nil {
 		return nil, err
 	}
-	c := &Client{m: m, root: res.SessionID, isServer: own, changed: make(chan struct{}, 1)}
+	c := &Client{
+		m:        m,
+		root:     res.SessionID,
+		isServer: own,
+		changed:  make(chan struct{}, 1),
+	}
 	c.ended, c.cancelEnded = context.WithCancel(context.Background())
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -137,7 +147,12 @@ func (m *Mux) AttachAs(ctx context.Context, own bool) (*Client, error) {
 // sendCommand passes a client's command on under a new id. A command for a session
 // that is not the client's is answered as the browser answers an unknown one.
 func (c *Client) sendCommand(msg message) error {
-	p := pendingCommand{client: c, id: msg.ID, session: msg.SessionID, method: msg.Method}
+	p := pendingCommand{
+		client:  c,
+		id:      msg.ID,
+		session: msg.SessionID,
+		method:  msg.Method,
+	}
 	m := c.m
 	m.mu.Lock()
 	session := m.sessions[msg.SessionID]

@@ -73,7 +73,12 @@ func TestWhatAClientSetsStaysAsItIs(t *testing.T) {
 	browsertest.Open(ctx, t, p, s.URL+"/")
 	o := browsertest.Join(t, b)
 	tab := o.AttachTab(o.Tabs()[0].TargetID)
-	require.NoError(t, protocol.Tell(ctx, tab, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: 375, Height: 667, DeviceScaleFactor: 2, Mobile: true}))
+	require.NoError(t, protocol.Tell(ctx, tab, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+		Width:             375,
+		Height:            667,
+		DeviceScaleFactor: 2,
+		Mobile:            true,
+	}))
 	require.NoError(t, protocol.Tell(ctx, tab, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: "Mine/1"}))
 	require.NoError(t, protocol.Tell(ctx, tab, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "Asia/Tokyo"}))
 	require.NoError(t, protocol.Tell(ctx, tab, network.Enable, network.EnableParams{}))
@@ -82,7 +87,9 @@ func TestWhatAClientSetsStaysAsItIs(t *testing.T) {
 	require.NoError(t, protocol.Tell(ctx, tab, cdp.Command[page.AddScriptToEvaluateOnNewDocumentParams, cdp.Empty]{Method: page.CommandAddScriptToEvaluateOnNewDocument},
 		page.AddScriptToEvaluateOnNewDocumentParams{Source: "window.mine = 1"}))
 	require.NoError(t, protocol.Tell(ctx, o.Root, cdpbrowser.SetPermission, cdpbrowser.SetPermissionParams{
-		Permission: &cdpbrowser.PermissionDescriptor{Name: "geolocation"}, Setting: cdpbrowser.PermissionSettingGranted, Origin: s.URL,
+		Permission: &cdpbrowser.PermissionDescriptor{Name: "geolocation"},
+		Setting:    cdpbrowser.PermissionSettingGranted,
+		Origin:     s.URL,
 	}))
 	browsertest.Open(ctx, t, p, s.URL+"/")
 	const all = `(async () => [screen.width, devicePixelRatio, navigator.userAgent, Intl.DateTimeFormat().resolvedOptions().timeZone, window.mine,

@@ -49,8 +49,10 @@ const maxHandles = 256
 
 func newFilter(client filtered) *filter {
 	f := &filter{
-		rules: make(map[string]rule, len(clientRules)), client: client,
-		streams: map[string]struct{}{}, contexts: map[string]struct{}{},
+		rules:    make(map[string]rule, len(clientRules)),
+		client:   client,
+		streams:  map[string]struct{}{},
+		contexts: map[string]struct{}{},
 	}
 	for _, r := range clientRules {
 		f.rules[r.name] = r
@@ -79,7 +81,12 @@ var errIgnored = errors.New("it is answered without being done")
 // checkCommand returns msg as it may go to the browser, or why it may not. Only
 // what this function understood is sent: the envelope is written anew.
 func (f *filter) checkCommand(msg message) (message, error) {
-	clean := message{ID: msg.ID, SessionID: msg.SessionID, Method: msg.Method, Params: msg.Params}
+	clean := message{
+		ID:        msg.ID,
+		SessionID: msg.SessionID,
+		Method:    msg.Method,
+		Params:    msg.Params,
+	}
 	r := f.ruleFor(msg.Method)
 	if r.refuse != "" {
 		return message{}, errors.New(r.refuse)

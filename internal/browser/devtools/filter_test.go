@@ -223,7 +223,10 @@ func TestBodiesOfFilledRequestsDoNotReachAClient(t *testing.T) {
 	got = f.clean(message{Method: "Network.requestWillBeSent", Params: other}, "Network.requestWillBeSent")
 	require.Equal(t, string(other), string(got.Params), "another's body is the page's own")
 
-	broken := f.clean(message{Method: "Network.requestWillBeSent", Params: jsonv2.Value(`{"requestId":"filled","request":"canary"}`)}, "Network.requestWillBeSent")
+	broken := f.clean(message{
+		Method: "Network.requestWillBeSent",
+		Params: jsonv2.Value(`{"requestId":"filled","request":"canary"}`),
+	}, "Network.requestWillBeSent")
 	require.NotContains(t, string(broken.Params), "canary", "what cannot be read is not passed on")
 }
 

@@ -176,7 +176,10 @@ var clientRules = []rule{
 
 	{name: "Security.disable"},
 	{name: "Security.enable"},
-	{name: "Security.setIgnoreCertificateErrors", refuse: "origins are only as true as their certificates, and secrets are filled by origin"},
+	{
+		name:   "Security.setIgnoreCertificateErrors",
+		refuse: "origins are only as true as their certificates, and secrets are filled by origin",
+	},
 
 	// Tabs: a runtime is one browser, so all of its tabs are the client's own.
 	{name: "Target.activateTarget"},

@@ -120,7 +120,10 @@ func passCommands(ctx context.Context, conn browser.CDPConn, client *Client, f *
 			continue
 		}
 		if err != nil {
-			client.answerError(msg, &messageError{Code: codeMethodNotFound, Message: fmt.Sprintf("%q is refused: %v", shortMethod(msg.Method), err)})
+			client.answerError(msg, &messageError{
+				Code:    codeMethodNotFound,
+				Message: fmt.Sprintf("%q is refused: %v", shortMethod(msg.Method), err),
+			})
 			continue
 		}
 		if client.sendCommand(clean) != nil {

@@ -98,7 +98,12 @@ type Flight struct {
 }
 
 func NewGuard(f Field) *Guard {
-	g := &Guard{Field: f, latest: f.Value, hidden: scrub.New(f.Value), flights: map[Flight]bool{}}
+	g := &Guard{
+		Field:   f,
+		latest:  f.Value,
+		hidden:  scrub.New(f.Value),
+		flights: map[Flight]bool{},
+	}
 	g.seen = g.hidden
 	if f.Placeholder != "" {
 		g.seen = scrub.New(bctrl.NewSecret(f.Placeholder))
@@ -126,8 +131,11 @@ type Guards struct {
 
 func NewGuards(spawn func(func(context.Context)), intercept func(on bool)) *Guards {
 	return &Guards{
-		spawn: spawn, intercept: intercept,
-		live: map[*Guard]bool{}, retired: map[*Guard]bool{}, carriers: map[network.RequestID]bool{},
+		spawn:     spawn,
+		intercept: intercept,
+		live:      map[*Guard]bool{},
+		retired:   map[*Guard]bool{},
+		carriers:  map[network.RequestID]bool{},
 	}
 }
 

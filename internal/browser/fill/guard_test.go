@@ -51,29 +51,107 @@ func TestJudgeLetsAValueGoWhereItBelongsAlone(t *testing.T) {
 		request Request
 		want    string // swapped, carried, passed or blocked
 	}{
-		{why: "a login", request: Request{method: "POST", url: goodSite + "/in", body: []byte("p=" + heldBack)}, want: "swapped"},
-		{why: "in small letters", request: Request{method: "patch", url: goodSite + "/in", body: []byte("p=" + heldBack)}, want: "swapped"},
+		{why: "a login", request: Request{
+			method: "POST",
+			url:    goodSite + "/in",
+			body:   []byte("p=" + heldBack),
+		}, want: "swapped"},
+		{why: "in small letters", request: Request{
+			method: "patch",
+			url:    goodSite + "/in",
+			body:   []byte("p=" + heldBack),
+		}, want: "swapped"},
 		{why: "nothing of it", request: Request{method: "POST", url: bad + "/in", body: []byte("p=other")}, want: "passed"},
-		{why: "another site", request: Request{method: "POST", url: bad + "/in", body: []byte("p=" + heldBack)}, want: "blocked"},
-		{why: "another site, encoded", request: Request{method: "POST", url: bad + "/in", body: []byte("p=pLac3%2Dh0lder.~x")}, want: "blocked"},
-		{why: "a name below", request: Request{method: "POST", url: "https://x.login.example.com/", body: []byte("p=" + heldBack)}, want: "blocked"},
-		{why: "a name that begins alike", request: Request{method: "POST", url: goodSite + ".evil.example/", body: []byte("p=" + heldBack)}, want: "blocked"},
-		{why: "another port", request: Request{method: "POST", url: goodSite + ":8443/", body: []byte("p=" + heldBack)}, want: "blocked"},
-		{why: "no encryption", request: Request{method: "POST", url: "http://login.example.com/", body: []byte("p=" + heldBack)}, want: "blocked"},
-		{why: "the standard port", request: Request{method: "POST", url: goodSite + ":443/", body: []byte("p=" + heldBack)}, want: "swapped"},
+		{why: "another site", request: Request{
+			method: "POST",
+			url:    bad + "/in",
+			body:   []byte("p=" + heldBack),
+		}, want: "blocked"},
+		{why: "another site, encoded", request: Request{
+			method: "POST",
+			url:    bad + "/in",
+			body:   []byte("p=pLac3%2Dh0lder.~x"),
+		}, want: "blocked"},
+		{why: "a name below", request: Request{
+			method: "POST",
+			url:    "https://x.login.example.com/",
+			body:   []byte("p=" + heldBack),
+		}, want: "blocked"},
+		{why: "a name that begins alike", request: Request{
+			method: "POST",
+			url:    goodSite + ".evil.example/",
+			body:   []byte("p=" + heldBack),
+		}, want: "blocked"},
+		{why: "another port", request: Request{
+			method: "POST",
+			url:    goodSite + ":8443/",
+			body:   []byte("p=" + heldBack),
+		}, want: "blocked"},
+		{why: "no encryption", request: Request{
+			method: "POST",
+			url:    "http://login.example.com/",
+			body:   []byte("p=" + heldBack),
+		}, want: "blocked"},
+		{why: "the standard port", request: Request{
+			method: "POST",
+			url:    goodSite + ":443/",
+			body:   []byte("p=" + heldBack),
+		}, want: "swapped"},
 		{why: "in the address", request: Request{method: "GET", url: goodSite + "/in?p=" + heldBack}, want: "blocked"},
-		{why: "the value itself in the address", request: Request{method: "GET", url: goodSite + "/in?p=" + realOne}, want: "blocked"},
-		{why: "a method without effect", request: Request{method: "DELETE", url: goodSite + "/in", body: []byte("p=" + heldBack)}, want: "blocked"},
-		{why: "inside another value", request: Request{method: "POST", url: goodSite + "/in", body: []byte("p=x" + heldBack)}, want: "blocked"},
-		{why: "after a redirect", request: Request{method: "POST", url: goodSite + "/2", body: []byte("p=" + realOne)}, want: "carried"},
-		{why: "after a redirect elsewhere", request: Request{method: "POST", url: bad + "/2", body: []byte("p=" + realOne)}, want: "blocked"},
+		{why: "the value itself in the address", request: Request{
+			method: "GET",
+			url:    goodSite + "/in?p=" + realOne,
+		}, want: "blocked"},
+		{why: "a method without effect", request: Request{
+			method: "DELETE",
+			url:    goodSite + "/in",
+			body:   []byte("p=" + heldBack),
+		}, want: "blocked"},
+		{why: "inside another value", request: Request{
+			method: "POST",
+			url:    goodSite + "/in",
+			body:   []byte("p=x" + heldBack),
+		}, want: "blocked"},
+		{why: "after a redirect", request: Request{
+			method: "POST",
+			url:    goodSite + "/2",
+			body:   []byte("p=" + realOne),
+		}, want: "carried"},
+		{why: "after a redirect elsewhere", request: Request{
+			method: "POST",
+			url:    bad + "/2",
+			body:   []byte("p=" + realOne),
+		}, want: "blocked"},
 		{why: "a header elsewhere", request: Request{method: "GET", url: bad, headers: []string{heldBack}}, want: "blocked"},
-		{why: "a header", request: Request{method: "POST", url: goodSite, headers: []string{"Bearer " + heldBack}}, want: "blocked"},
-		{why: "filled directly", direct: true, request: Request{method: "POST", url: goodSite + "/in", body: []byte("<p>" + realOne)}, want: "carried"},
-		{why: "filled directly, elsewhere", direct: true, request: Request{method: "POST", url: bad + "/in", body: []byte("<p>" + realOne)}, want: "blocked"},
-		{why: "filled directly, in the address", direct: true, request: Request{method: "GET", url: goodSite + "/?" + realOne}, want: "blocked"},
-		{why: "filled directly, in a header", direct: true, request: Request{method: "GET", url: goodSite, headers: []string{realOne}}, want: "passed"},
-		{why: "filled directly, in a header elsewhere", direct: true, request: Request{method: "GET", url: bad, headers: []string{realOne}}, want: "blocked"},
+		{why: "a header", request: Request{
+			method:  "POST",
+			url:     goodSite,
+			headers: []string{"Bearer " + heldBack},
+		}, want: "blocked"},
+		{why: "filled directly", direct: true, request: Request{
+			method: "POST",
+			url:    goodSite + "/in",
+			body:   []byte("<p>" + realOne),
+		}, want: "carried"},
+		{why: "filled directly, elsewhere", direct: true, request: Request{
+			method: "POST",
+			url:    bad + "/in",
+			body:   []byte("<p>" + realOne),
+		}, want: "blocked"},
+		{why: "filled directly, in the address", direct: true, request: Request{
+			method: "GET",
+			url:    goodSite + "/?" + realOne,
+		}, want: "blocked"},
+		{why: "filled directly, in a header", direct: true, request: Request{
+			method:  "GET",
+			url:     goodSite,
+			headers: []string{realOne},
+		}, want: "passed"},
+		{why: "filled directly, in a header elsewhere", direct: true, request: Request{
+			method:  "GET",
+			url:     bad,
+			headers: []string{realOne},
+		}, want: "blocked"},
 	} {
 		var switched []bool
 		gs := guards(&switched)
@@ -123,7 +201,13 @@ func TestAPasswordThatIsAWordOfTheRequestIsSent(t *testing.T) {
 			MayGoTo:     toGoodSite,
 		})
 		gs.Arm(g)
-		r := Request{method: "POST", url: goodSite + c.path, contentType: c.contentType, body: fmt.Appendf(nil, c.body, heldBack), bodyComplete: true}
+		r := Request{
+			method:       "POST",
+			url:          goodSite + c.path,
+			contentType:  c.contentType,
+			body:         fmt.Appendf(nil, c.body, heldBack),
+			bodyComplete: true,
+		}
 		v := gs.Complete(t.Context(), r, gs.Judge(r))
 		require.Empty(t, v.Reason, c.why)
 		require.Equal(t, fmt.Sprintf(c.body, c.value), string(v.Body), c.why)
@@ -178,7 +262,14 @@ func TestRedirectsTakeAValueOnlyWhereItMayGo(t *testing.T) {
 		gs := guards(&switched)
 		gs.Arm(guardOf(heldBack))
 		id := Flight{"s", "r"}
-		require.True(t, gs.Judge(Request{flight: id, method: "POST", url: goodSite, contentType: formType, body: []byte("p=" + heldBack), bodyComplete: true}).WatchAnswer)
+		require.True(t, gs.Judge(Request{
+			flight:       id,
+			method:       "POST",
+			url:          goodSite,
+			contentType:  formType,
+			body:         []byte("p=" + heldBack),
+			bodyComplete: true,
+		}).WatchAnswer)
 		require.Equal(t, c.stays, gs.Answered(id, RedirectOf(answer(c.status, c.location))) == nil, c.why)
 		require.Nil(t, gs.Answered(id, "https://evil.example/"), "asked once: it is on its way no more")
 		gs.Close()
@@ -188,7 +279,14 @@ func TestRedirectsTakeAValueOnlyWhereItMayGo(t *testing.T) {
 // TestGuardsLastAsLongAsTheirDocument lets time pass: a login that is sent once
 // more minutes later, with a code, is still one.
 func TestGuardsLastAsLongAsTheirDocument(t *testing.T) {
-	send := Request{flight: Flight{"s", "r"}, method: "POST", url: goodSite, contentType: formType, body: []byte("p=" + heldBack), bodyComplete: true}
+	send := Request{
+		flight:       Flight{"s", "r"},
+		method:       "POST",
+		url:          goodSite,
+		contentType:  formType,
+		body:         []byte("p=" + heldBack),
+		bodyComplete: true,
+	}
 	gone := func(gs *Guards, _ *Guard) { gs.DocumentGone("f", "two") }
 	for _, c := range []struct {
 		why  string
@@ -251,7 +349,13 @@ func TestOneElementHasOneGuard(t *testing.T) {
 	gs.Drop(second)
 	require.False(t, gs.Armed())
 	for _, placeholder := range []string{heldBack, "an0ther-One.~"} {
-		r := Request{method: "POST", url: goodSite, contentType: formType, body: []byte("p=" + placeholder), bodyComplete: true}
+		r := Request{
+			method:       "POST",
+			url:          goodSite,
+			contentType:  formType,
+			body:         []byte("p=" + placeholder),
+			bodyComplete: true,
+		}
 		require.NotEmpty(t, gs.Judge(r).Reason, "a page that kept it does not send it")
 	}
 	require.Equal(t, []bool{true}, switched)
@@ -311,8 +415,16 @@ func TestAValueThatMayNoLongerBeUsedIsNotSent(t *testing.T) {
 	}{
 		{why: "swapped", request: Request{method: "POST", url: goodSite + "/in", body: []byte("p=" + heldBack)}},
 		{why: "after a redirect", request: Request{method: "POST", url: goodSite + "/2", body: []byte("p=" + realOne)}},
-		{why: "filled directly", direct: true, request: Request{method: "POST", url: goodSite + "/in", body: []byte("p=" + realOne)}},
-		{why: "filled directly, in a header", direct: true, request: Request{method: "GET", url: goodSite, headers: []string{realOne}}},
+		{why: "filled directly", direct: true, request: Request{
+			method: "POST",
+			url:    goodSite + "/in",
+			body:   []byte("p=" + realOne),
+		}},
+		{why: "filled directly, in a header", direct: true, request: Request{
+			method:  "GET",
+			url:     goodSite,
+			headers: []string{realOne},
+		}},
 	} {
 		var switched []bool
 		gs := guards(&switched)
@@ -336,7 +448,13 @@ func TestAValueThatMayNoLongerBeUsedIsNotSent(t *testing.T) {
 		require.Empty(t, v.Body, c.why)
 		require.Empty(t, g.flights, "%s: what never left has no answer", c.why)
 
-		other := Request{method: "POST", url: goodSite + "/in", body: []byte("p=other"), bodyComplete: true, contentType: formType}
+		other := Request{
+			method:       "POST",
+			url:          goodSite + "/in",
+			body:         []byte("p=other"),
+			bodyComplete: true,
+			contentType:  formType,
+		}
 		require.Empty(t, gs.Complete(t.Context(), other, gs.Judge(other)).Reason, "%s: nothing of it is in there", c.why)
 		require.Equal(t, 2, asked, c.why)
 		gs.Close()

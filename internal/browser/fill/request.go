@@ -33,7 +33,12 @@ type Request struct {
 
 // RequestOf reads a request as the browser reports it.
 func RequestOf(id Flight, r *network.Request) Request {
-	out := Request{flight: id, method: r.Method, url: r.URL + r.URLFragment, bodyComplete: true}
+	out := Request{
+		flight:       id,
+		method:       r.Method,
+		url:          r.URL + r.URLFragment,
+		bodyComplete: true,
+	}
 	for name, value := range r.Headers {
 		text := fmt.Sprint(value)
 		switch strings.ToLower(name) {

@@ -44,8 +44,10 @@ func boxesOf(quads []dom.Quad) []box {
 			continue
 		}
 		b := box{
-			left: min(q[0], q[2], q[4], q[6]), right: max(q[0], q[2], q[4], q[6]),
-			top: min(q[1], q[3], q[5], q[7]), bottom: max(q[1], q[3], q[5], q[7]),
+			left:   min(q[0], q[2], q[4], q[6]),
+			right:  max(q[0], q[2], q[4], q[6]),
+			top:    min(q[1], q[3], q[5], q[7]),
+			bottom: max(q[1], q[3], q[5], q[7]),
 		}
 		if b.width() >= 1 && b.height() >= 1 {
 			out = append(out, b)
@@ -295,7 +297,12 @@ func (t *tab) clickAt(ctx context.Context, at point) error {
 		kind    input.DispatchMouseEventType
 		buttons int64
 	}{{input.DispatchMouseEventTypeMouseMoved, 0}, {input.DispatchMouseEventTypeMousePressed, 1}, {input.DispatchMouseEventTypeMouseReleased, 0}} {
-		params := input.DispatchMouseEventParams{Type: step.kind, X: at.x, Y: at.y, Buttons: step.buttons}
+		params := input.DispatchMouseEventParams{
+			Type:    step.kind,
+			X:       at.x,
+			Y:       at.y,
+			Buttons: step.buttons,
+		}
 		if step.kind != input.DispatchMouseEventTypeMouseMoved {
 			params.Button, params.ClickCount = input.MouseButtonLeft, 1
 		}

@@ -25,7 +25,10 @@ func TestADialogOfAClientsTabIsTheClients(t *testing.T) {
 	browsertest.Open(ctx, t, p, s.URL+"/")
 	o := browsertest.Join(t, b)
 	answer := func(tab *browsertest.Tab, yes bool, text string) error {
-		return protocol.Tell(ctx, tab, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: yes, PromptText: text})
+		return protocol.Tell(ctx, tab, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{
+			Accept:     yes,
+			PromptText: text,
+		})
 	}
 	tab := o.OpenTab(s.URL+"/client", "")
 	require.NoError(t, protocol.Tell(ctx, tab, page.Enable, page.EnableParams{}))

@@ -19,7 +19,11 @@ import (
 // under a strict content security policy, a code in a second step, a download.
 func TestAWholeLogin(t *testing.T) {
 	const seed = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
-	crm, err := democrm.New(democrm.Config{Username: "bot@company.com", Password: bctrl.NewSecret(browsertest.Hunter), TOTPSeed: bctrl.NewSecret(seed)})
+	crm, err := democrm.New(democrm.Config{
+		Username: "bot@company.com",
+		Password: bctrl.NewSecret(browsertest.Hunter),
+		TOTPSeed: bctrl.NewSecret(seed),
+	})
 	require.NoError(t, err)
 	server := httptest.NewServer(crm)
 	t.Cleanup(server.Close)

@@ -316,7 +316,11 @@ func (i inputState) check(n *node, field browser.Fill) error {
 
 // digitRow returns the inputs that take a code digit by digit.
 func (t *tab) digitRow(ctx context.Context, n *node, count int) ([]*node, error) {
-	got, err := callFunction(ctx, n.frame.session, scriptCall{Function: jsDigits, Object: n.object, Group: n.group}, []any{count})
+	got, err := callFunction(ctx, n.frame.session, scriptCall{
+		Function: jsDigits,
+		Object:   n.object,
+		Group:    n.group,
+	}, []any{count})
 	if err != nil {
 		return nil, err
 	}
@@ -333,7 +337,14 @@ func (t *tab) digitRow(ctx context.Context, n *node, count int) ([]*node, error)
 		if err != nil {
 			return nil, err
 		}
-		nodes[i] = &node{ref: n.ref, frame: n.frame, world: n.world, object: object, backend: backend, group: n.group}
+		nodes[i] = &node{
+			ref:     n.ref,
+			frame:   n.frame,
+			world:   n.world,
+			object:  object,
+			backend: backend,
+			group:   n.group,
+		}
 	}
 	return nodes, nil
 }

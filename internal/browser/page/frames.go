@@ -91,8 +91,11 @@ func (t *frameTree) add(part *page.FrameTree, session *session) {
 		return
 	}
 	f := &frame{
-		id: part.Frame.ID, parent: part.Frame.ParentID, loader: part.Frame.LoaderID,
-		origin: fill.CanonicalOrigin(part.Frame.SecurityOrigin), url: part.Frame.URL + part.Frame.URLFragment,
+		id:      part.Frame.ID,
+		parent:  part.Frame.ParentID,
+		loader:  part.Frame.LoaderID,
+		origin:  fill.CanonicalOrigin(part.Frame.SecurityOrigin),
+		url:     part.Frame.URL + part.Frame.URLFragment,
 		session: session,
 	}
 	if t.byID[f.id] == nil {
@@ -135,7 +138,10 @@ func (t *tab) info(ctx context.Context) (*target.Info, error) {
 // isolatedWorld returns an execution context in which no script of the page runs: it
 // sees the document, never the page's objects and prototypes.
 func isolatedWorld(ctx context.Context, f *frame) (runtime.ExecutionContextID, error) {
-	got, err := protocol.Call(ctx, f.session, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: f.id, WorldName: "bctrl"})
+	got, err := protocol.Call(ctx, f.session, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{
+		FrameID:   f.id,
+		WorldName: "bctrl",
+	})
 	if err != nil {
 		return 0, fmt.Errorf("entering the document: %w", err)
 	}
@@ -162,8 +168,17 @@ func (t *tab) node(ctx context.Context, f *frame, backend cdp.BackendNodeID) (*n
 
 // nodeIn is node in a world that was entered before.
 func (t *tab) nodeIn(ctx context.Context, f *frame, w runtime.ExecutionContextID, backend cdp.BackendNodeID) (*node, error) {
-	n := &node{frame: f, world: w, backend: backend, group: t.set.objectGroup()}
-	got, err := protocol.Call(ctx, f.session, dom.ResolveNode, dom.ResolveNodeParams{BackendNodeID: backend, ExecutionContextID: w, ObjectGroup: n.group})
+	n := &node{
+		frame:   f,
+		world:   w,
+		backend: backend,
+		group:   t.set.objectGroup(),
+	}
+	got, err := protocol.Call(ctx, f.session, dom.ResolveNode, dom.ResolveNodeParams{
+		BackendNodeID:      backend,
+		ExecutionContextID: w,
+		ObjectGroup:        n.group,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,10 @@ func (s *Set) onRequestPaused(ctx context.Context, session *session, ev fetch.Ev
 	}
 	if err := protocol.Tell(ctx, session, fetch.ContinueRequest, params); err != nil && v.Swapped {
 		// Never let it leave with the placeholder as if it were the value.
-		_ = protocol.Tell(ctx, session, fetch.FailRequest, fetch.FailRequestParams{RequestID: ev.RequestID, ErrorReason: network.ErrorReasonAborted})
+		_ = protocol.Tell(ctx, session, fetch.FailRequest, fetch.FailRequestParams{
+			RequestID:   ev.RequestID,
+			ErrorReason: network.ErrorReasonAborted,
+		})
 	}
 }
 
@@ -66,7 +69,10 @@ func (s *Set) blockRequest(ctx context.Context, session *session, ev fetch.Event
 	if ev.ResourceType == network.ResourceTypeDocument {
 		reason = network.ErrorReasonAborted // else an error page takes the place of the form
 	}
-	_ = protocol.Tell(ctx, session, fetch.FailRequest, fetch.FailRequestParams{RequestID: ev.RequestID, ErrorReason: reason})
+	_ = protocol.Tell(ctx, session, fetch.FailRequest, fetch.FailRequestParams{
+		RequestID:   ev.RequestID,
+		ErrorReason: reason,
+	})
 	t := session.tab
 	if t == nil { // a worker that serves many tabs
 		if of := s.session(by.Tab); of != nil {

@@ -153,8 +153,12 @@ func (s *Set) Press(ctx context.Context, name string) error {
 
 func (t *tab) press(ctx context.Context, k key, held int64) error {
 	down := input.DispatchKeyEventParams{
-		Type: input.DispatchKeyEventTypeKeyDown, Modifiers: held,
-		Key: k.name, Code: k.code, WindowsVirtualKeyCode: k.windows, NativeVirtualKeyCode: k.windows,
+		Type:                  input.DispatchKeyEventTypeKeyDown,
+		Modifiers:             held,
+		Key:                   k.name,
+		Code:                  k.code,
+		WindowsVirtualKeyCode: k.windows,
+		NativeVirtualKeyCode:  k.windows,
 	}
 	if held&(modAlt|modControl|modMeta) == 0 {
 		down.Text, down.UnmodifiedText = k.text, k.text

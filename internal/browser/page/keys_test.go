@@ -19,7 +19,12 @@ func TestAKeyThatWaitedIsHeldToWhatWasFilledMeanwhile(t *testing.T) {
 			conn: &protocol.Conn{Done: make(chan struct{})}, guards: fill.NewGuards(nil, nil), scrub: fill.NewScrubber(),
 			tabsChange: make(chan struct{}), agentTargets: map[target.ID]bool{"tab": true},
 		}
-		session := &session{Session: protocol.Session{Conn: s.conn}, targetID: "tab", ready: make(chan struct{}), gone: make(chan struct{})}
+		session := &session{
+			Session:  protocol.Session{Conn: s.conn},
+			targetID: "tab",
+			ready:    make(chan struct{}),
+			gone:     make(chan struct{}),
+		}
 		s.tabs = []*tab{newTab(s, session)}
 		pressed := make(chan error, 1)
 		go func() { pressed <- s.Press(t.Context(), "Control+c") }()

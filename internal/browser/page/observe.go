@@ -163,8 +163,11 @@ func (t *tab) readDocument(ctx context.Context, tree *frameTree, f *frame) (*doc
 		defer cancel()
 	}
 	doc := &document{
-		frame: f, clickable: map[cdp.BackendNodeID]bool{},
-		passwords: map[cdp.BackendNodeID]bool{}, blocks: map[cdp.BackendNodeID]bool{}, top: map[cdp.BackendNodeID]float64{},
+		frame:     f,
+		clickable: map[cdp.BackendNodeID]bool{},
+		passwords: map[cdp.BackendNodeID]bool{},
+		blocks:    map[cdp.BackendNodeID]bool{},
+		top:       map[cdp.BackendNodeID]float64{},
 	}
 	if f != tree.top {
 		// A frame that is not shown in its parent is not part of the page.

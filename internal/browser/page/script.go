@@ -134,7 +134,12 @@ func evaluate(ctx context.Context, f *frame, w runtime.ExecutionContextID, resul
 
 // call calls fn on the node and decodes what it returned.
 func (n *node) call(ctx context.Context, result any, fn string, args ...any) error {
-	got, err := callFunction(ctx, n.frame.session, scriptCall{Function: fn, Object: n.object, ByValue: true, Gesture: true}, args)
+	got, err := callFunction(ctx, n.frame.session, scriptCall{
+		Function: fn,
+		Object:   n.object,
+		ByValue:  true,
+		Gesture:  true,
+	}, args)
 	if err != nil {
 		return err
 	}
@@ -167,7 +172,10 @@ func evaluateNodes(ctx context.Context, f *frame, w runtime.ExecutionContextID, 
 // elementsOf returns the nodes in an array, at most limit.
 func elementsOf(ctx context.Context, s *session, array runtime.RemoteObjectID, limit int) ([]runtime.RemoteObjectID, error) {
 	own := true
-	list, err := protocol.Call(ctx, s, runtime.GetProperties, runtime.GetPropertiesParams{ObjectID: array, OwnProperties: &own})
+	list, err := protocol.Call(ctx, s, runtime.GetProperties, runtime.GetPropertiesParams{
+		ObjectID:      array,
+		OwnProperties: &own,
+	})
 	if err != nil {
 		return nil, err
 	}

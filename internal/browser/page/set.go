@@ -79,9 +79,15 @@ type Set struct {
 func Open(ctx context.Context, conn browser.CDPConn, proxy *egress.Proxy, others Clients, own []target.ID) (*Set, error) {
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Set{
-		ctx: life, cancel: cancel, proxy: proxy, clients: others, agentTargets: map[target.ID]bool{},
-		scrub: fill.NewScrubber(), refs: newRefTable(),
-		sessions: map[target.SessionID]*session{}, tabsChange: make(chan struct{}),
+		ctx:          life,
+		cancel:       cancel,
+		proxy:        proxy,
+		clients:      others,
+		agentTargets: map[target.ID]bool{},
+		scrub:        fill.NewScrubber(),
+		refs:         newRefTable(),
+		sessions:     map[target.SessionID]*session{},
+		tabsChange:   make(chan struct{}),
 	}
 	for _, id := range own {
 		s.agentTargets[id] = true
@@ -258,8 +264,11 @@ func (s *Set) onEvent(id target.SessionID, method string, params jsonv2.Value) {
 
 func (s *Set) onAttached(parent target.SessionID, ev target.EventAttachedToTarget) {
 	session := &session{
-		Session: s.conn.Session(ev.SessionID), targetID: ev.TargetInfo.TargetID, kind: ev.TargetInfo.Type,
-		ready: make(chan struct{}), gone: make(chan struct{}),
+		Session:  s.conn.Session(ev.SessionID),
+		targetID: ev.TargetInfo.TargetID,
+		kind:     ev.TargetInfo.Type,
+		ready:    make(chan struct{}),
+		gone:     make(chan struct{}),
 	}
 	s.mu.Lock()
 	over := false
@@ -351,7 +360,11 @@ func (s *Set) setUpSession(ctx context.Context, session *session) {
 		answers = append(answers,
 			send(page.Enable.Method, page.EnableParams{}),
 			send(page.SetLifecycleEventsEnabled.Method, page.SetLifecycleEventsEnabledParams{Enabled: true}),
-			send(network.Enable.Method, network.EnableParams{MaxTotalBufferSize: &small, MaxResourceBufferSize: &small, MaxPostDataSize: &small}),
+			send(network.Enable.Method, network.EnableParams{
+				MaxTotalBufferSize:    &small,
+				MaxResourceBufferSize: &small,
+				MaxPostDataSize:       &small,
+			}),
 			send(target.SetAutoAttach.Method, autoAttach()))
 	case "worker", "shared_worker", "service_worker":
 		send(target.SetAutoAttach.Method, autoAttach())

@@ -49,7 +49,13 @@ func (t *tab) screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
 		return nil, protocol.ErrGone
 	}
 	view := metrics.CSSVisualViewport
-	clip := page.Viewport{X: view.PageX, Y: view.PageY, Width: view.ClientWidth, Height: view.ClientHeight, Scale: 1}
+	clip := page.Viewport{
+		X:      view.PageX,
+		Y:      view.PageY,
+		Width:  view.ClientWidth,
+		Height: view.ClientHeight,
+		Scale:  1,
+	}
 	if fullPage {
 		clip = page.Viewport{
 			Width:  min(max(metrics.CSSContentSize.Width, view.ClientWidth), maxShotWidth),
@@ -190,7 +196,12 @@ func paintOver(data []byte, masks []box, width float64) ([]byte, error) {
 	canvas := image.NewNRGBA(bounds)
 	draw.Draw(canvas, bounds, img, bounds.Min, draw.Src)
 	scale := float64(bounds.Dx()) / width
-	grey := image.NewUniform(color.NRGBA{R: 0x60, G: 0x60, B: 0x60, A: 0xff})
+	grey := image.NewUniform(color.NRGBA{
+		R: 0x60,
+		G: 0x60,
+		B: 0x60,
+		A: 0xff,
+	})
 	for _, m := range masks {
 		r := image.Rect(
 			int(math.Floor((m.left-maskMargin)*scale)), int(math.Floor((m.top-maskMargin)*scale)),

@@ -81,10 +81,14 @@ type trafficID struct {
 
 func newTab(set *Set, session *session) *tab {
 	return &tab{
-		set: set, session: session,
-		loads: map[cdp.FrameID]documentLoad{}, loadsChange: make(chan struct{}),
-		traffic: map[trafficID]time.Time{}, filled: map[protocol.Element]bool{},
-		direct: map[protocol.Document]bool{}, typed: map[protocol.Element]bool{},
+		set:         set,
+		session:     session,
+		loads:       map[cdp.FrameID]documentLoad{},
+		loadsChange: make(chan struct{}),
+		traffic:     map[trafficID]time.Time{},
+		filled:      map[protocol.Element]bool{},
+		direct:      map[protocol.Document]bool{},
+		typed:       map[protocol.Element]bool{},
 	}
 }
 

@@ -15,7 +15,10 @@ import (
 func TestObservationShowsWhatIsInView(t *testing.T) {
 	o := &outline{tab: &tab{set: &Set{scrub: fill.NewScrubber()}}}
 	for i := range 2000 {
-		o.lines = append(o.lines, outlineLine{text: fmt.Sprintf("line %d %s", i, strings.Repeat("x", i%60)), top: float64(i * 20)})
+		o.lines = append(o.lines, outlineLine{
+			text: fmt.Sprintf("line %d %s", i, strings.Repeat("x", i%60)),
+			top:  float64(i * 20),
+		})
 	}
 	for _, scrolled := range []float64{0, 1, 10_000, 39_980, 1e9} {
 		obs := o.observation("https://example.com/", "t", scrolled, false)

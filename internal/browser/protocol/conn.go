@@ -50,7 +50,12 @@ type waitingCall struct {
 // each event in order, from the reading goroutine: it must not block and must
 // not call.
 func NewConn(ctx context.Context, conn browser.CDPConn, handle func(target.SessionID, string, jsonv2.Value)) *Conn {
-	c := &Conn{conn: conn, onEvent: handle, waiting: map[int64]waitingCall{}, Done: make(chan struct{})}
+	c := &Conn{
+		conn:    conn,
+		onEvent: handle,
+		waiting: map[int64]waitingCall{},
+		Done:    make(chan struct{}),
+	}
 	go c.read(ctx)
 	return c
 }
