@@ -85,7 +85,8 @@ func script(t *testing.T) modeltest.Script {
 			return call("click", map[string]any{"ref": turn.Find("button", "verify").Ref})
 		case turn.Sees("textbox", "username") && !secret("textbox", "username"):
 			return call("fill_login", map[string]any{
-				"key": v.Logins[0].Key, "username_ref": "[" + turn.Find("textbox", "username").Ref + "]", "password_ref": turn.Find("textbox", "password").Ref,
+				"key": v.Logins[0].Key, "username_ref": "[" + turn.Find("textbox", "username").Ref + "]",
+				"password_ref": turn.Find("textbox", "password").Ref,
 			})
 		case turn.Sees("button", "sign in"):
 			return call("click", map[string]any{"ref": turn.Find("button", "sign in").Ref})
@@ -158,7 +159,8 @@ func TestNoRequestHoldsASecret(t *testing.T) {
 }
 
 func TestSecretsOfAnEarlierTaskStaySecret(t *testing.T) {
-	chat, p := newModel(t, bctrl.OpenAI, func(int, string) []called { return does("done", `{"success":true,"message":"`+code+`"}`) })
+	chat, p := newModel(t, bctrl.OpenAI,
+		func(int, string) []called { return does("done", `{"success":true,"message":"`+code+`"}`) })
 	s := newSite("home")
 	s.echo = func(v string) string { return v }
 	s.filled["e4"] = code
@@ -305,7 +307,8 @@ func TestCancellingEndsTheTaskInItsCall(t *testing.T) {
 func TestOptionsAreChecked(t *testing.T) {
 	for _, o := range []agent.Options{
 		{}, {Instruction: " \n"}, {Instruction: strings.Repeat("x", agent.MaxInstruction+1)},
-		{Instruction: "x", MaxSteps: -1}, {Instruction: "x", MaxSteps: agent.MaxMaxSteps + 1}, {Instruction: "x", Timeout: -1},
+		{Instruction: "x", MaxSteps: -1}, {Instruction: "x", MaxSteps: agent.MaxMaxSteps + 1},
+		{Instruction: "x", Timeout: -1},
 	} {
 		_, err := agent.Act(t.Context(), agent.Deps{}, o)
 		require.ErrorIs(t, err, bctrl.ErrInvalid)

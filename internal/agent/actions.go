@@ -39,7 +39,8 @@ func (a navigate) do(ctx context.Context, r *run) (outcome, error) {
 // opens reports whether a model may send the browser to an address at all.
 func opens(address string) bool {
 	u, err := url.Parse(address)
-	return err == nil && len(address) <= maxURL && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil
+	return err == nil && len(address) <= maxURL && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
+		u.User == nil
 }
 
 type click struct {
@@ -169,7 +170,8 @@ func (a done) do(_ context.Context, r *run) (outcome, error) { //nolint:unparam 
 }
 
 // onElement does something to the element that the model means by ref.
-func (r *run) onElement(ctx context.Context, kind, ref, success string, do func(context.Context, browser.Ref) error) (outcome, error) {
+func (r *run) onElement(ctx context.Context, kind, ref, success string,
+	do func(context.Context, browser.Ref) error) (outcome, error) {
 	e, unknown, ok := r.element(ref)
 	if !ok {
 		return unknown, nil

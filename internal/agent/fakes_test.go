@@ -87,11 +87,14 @@ func (s *site) echoed() string {
 func (s *site) elements() []browser.Element {
 	switch s.screen {
 	case "login":
-		return []browser.Element{{Ref: "e1", Role: "textbox", Name: "Username"}, {Ref: "e2", Role: "textbox", Name: "Password " + s.echoed()}, {Ref: "e3", Role: "button", Name: "Sign in"}}
+		return []browser.Element{{Ref: "e1", Role: "textbox", Name: "Username"},
+			{Ref: "e2", Role: "textbox", Name: "Password " + s.echoed()}, {Ref: "e3", Role: "button", Name: "Sign in"}}
 	case "code":
-		return []browser.Element{{Ref: "e4", Role: "textbox", Name: "Code"}, {Ref: "e5", Role: "button", Name: "Verify " + s.echoed()}}
+		return []browser.Element{{Ref: "e4", Role: "textbox", Name: "Code"},
+			{Ref: "e5", Role: "button", Name: "Verify " + s.echoed()}}
 	case "home":
-		return []browser.Element{{Ref: "e6", Role: "link", Name: "Export Q1 " + s.echoed()}, {Ref: "e7", Role: "combobox", Name: "Quarter"}}
+		return []browser.Element{{Ref: "e6", Role: "link", Name: "Export Q1 " + s.echoed()},
+			{Ref: "e7", Role: "combobox", Name: "Quarter"}}
 	}
 	return nil
 }
@@ -310,15 +313,18 @@ func answer(kind bctrl.AIProvider, calls []called) string {
 		if len(calls) == 0 {
 			blocks = append(blocks, map[string]any{"type": "text", "text": "I think about it"})
 		}
-		return encode(map[string]any{"type": "message", "content": blocks, "usage": map[string]int{"input_tokens": 3, "output_tokens": 2}})
+		return encode(map[string]any{"type": "message", "content": blocks,
+			"usage": map[string]int{"input_tokens": 3, "output_tokens": 2}})
 	}
 	toolCalls := []any{}
 	for _, c := range calls {
-		toolCalls = append(toolCalls, map[string]any{"id": c.id, "type": "function", "function": map[string]string{"name": c.name, "arguments": c.args}})
+		toolCalls = append(toolCalls,
+			map[string]any{"id": c.id, "type": "function", "function": map[string]string{"name": c.name, "arguments": c.args}})
 	}
 	return encode(map[string]any{
-		"choices": []any{map[string]any{"message": map[string]any{"role": "assistant", "content": "I think about it", "tool_calls": toolCalls}}},
-		"usage":   map[string]int{"prompt_tokens": 3, "completion_tokens": 2},
+		"choices": []any{map[string]any{"message": map[string]any{"role": "assistant", "content": "I think about it",
+			"tool_calls": toolCalls}}},
+		"usage": map[string]int{"prompt_tokens": 3, "completion_tokens": 2},
 	})
 }
 

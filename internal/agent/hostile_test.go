@@ -30,7 +30,8 @@ func TestAHostileCallIsAnsweredAndDoesNothing(t *testing.T) {
 		{"data", "navigate", `{"url":"data:text/html,x"}`, "only whole http and https"},
 		{"user info", "navigate", `{"url":"https://a:b@login.example.com/"}`, "only whole http and https"},
 		{"no host", "navigate", `{"url":"https:///x"}`, "only whole http and https"},
-		{"a long address", "navigate", `{"url":"https://login.example.com/` + huge[:3000] + `"}`, "only whole http and https"},
+		{"a long address", "navigate", `{"url":"https://login.example.com/` + huge[:3000] + `"}`,
+			"only whole http and https"},
 		{"an unknown tool", "shell", `{"command":"id"}`, "there is no such tool"},
 		{"an unknown tool with a long name", huge, `{}`, "there is no such tool"},
 		{"an unknown reference", "click", `{"ref":"e99"}`, "no element e99"},
@@ -90,10 +91,12 @@ func TestAModelThatGoesInCirclesIsStopped(t *testing.T) {
 		asked  int
 	}{
 		{"the same call for ever", func(int, string) []called { return click("e1") }, "repeats calls that change nothing", 6},
-		{"two calls in turn", func(n int, _ string) []called { return click([]string{"e1", "e2"}[n%2]) }, "repeats calls that change nothing", 9},
+		{"two calls in turn", func(n int, _ string) []called { return click([]string{"e1", "e2"}[n%2]) },
+			"repeats calls that change nothing", 9},
 		{"no call at all", func(int, string) []called { return nil }, "called no tool that could be run", 5},
 		{"nonsense", func(int, string) []called { return does("click", "?") }, "called no tool that could be run", 5},
-		{"always something new", func(n int, _ string) []called { return does("press", fmt.Sprintf(`{"key":"%d"}`, n)) }, "stopped after 12 steps", 12},
+		{"always something new", func(n int, _ string) []called { return does("press", fmt.Sprintf(`{"key":"%d"}`, n)) },
+			"stopped after 12 steps", 12},
 	} {
 		for _, kind := range kinds {
 			chat, p := newModel(t, kind, c.script)
@@ -131,7 +134,8 @@ func TestAfterAFailureTheRestOfATurnIsNotDone(t *testing.T) {
 	for _, kind := range kinds {
 		chat, p := newModel(t, kind, func(n int, _ string) []called {
 			if n == 0 {
-				return []called{{"same", "type", `{"ref":"e1","text":"a"}`}, {"same", "click", `{"ref":"e99"}`}, {"", "click", `{"ref":"e3"}`}, {"\x00", "done", `{"success":true,"message":"lie"}`}}
+				return []called{{"same", "type", `{"ref":"e1","text":"a"}`}, {"same", "click", `{"ref":"e99"}`},
+					{"", "click", `{"ref":"e3"}`}, {"\x00", "done", `{"success":true,"message":"lie"}`}}
 			}
 			return does("done", `{"success":false,"message":"honest"}`)
 		})
@@ -268,7 +272,8 @@ func TestAnyModelEndsAndLearnsNothing(t *testing.T) {
 				`{"ref":"e1","text":"hello"}`,
 				`{"key":"` + key.Draw(t, "key") + `","ref":"` + ref.Draw(t, "ref") + `"}`,
 				`{"key":"` + key.Draw(t, "key") + `","username_ref":"e1","password_ref":"` + ref.Draw(t, "ref") + `"}`,
-				`{"url":"https://login.example.com/"}`, `{"success":true,"message":"m"}`, `{"pages":1}`, `{"key":"Enter"}`, `{"ref":"e7","option":"Q9"}`, `{`, ``,
+				`{"url":"https://login.example.com/"}`, `{"success":true,"message":"m"}`, `{"pages":1}`, `{"key":"Enter"}`,
+				`{"ref":"e7","option":"Q9"}`, `{`, ``,
 			}).Draw(t, "args")
 			return model.ToolCall{
 				ID:        rapid.SampledFrom([]string{"a", "b", "", "\x00"}).Draw(t, "id"),

@@ -41,12 +41,14 @@ var tools, toolList = newTools(
 		`"seconds":{"type":"number","description":"1 to 10."}`, "seconds"),
 	define[waitDownload]("wait_download", "Wait until a file that the page is sending has landed in storage.",
 		`"seconds":{"type":"number","description":"The longest time to wait, 1 to 60."}`),
-	define[fillLogin]("fill_login", "Fill a login form from the vault. You name the entry and the inputs; the server fills in the values, which you never see. "+
-		"Give the refs of the inputs that are on the page now: both, or one where the form asks for one at a time.",
+	define[fillLogin]("fill_login",
+		"Fill a login form from the vault. You name the entry and the inputs; the server fills in the values, which you never see. "+
+			"Give the refs of the inputs that are on the page now: both, or one where the form asks for one at a time.",
 		`"key":{"type":"string","description":"A key of the list of logins."},`+
 			`"username_ref":{"type":"string","description":"The input for the username."},`+
 			`"password_ref":{"type":"string","description":"The input for the password."}`, "key"),
-	define[enterTOTP]("enter_totp", "Fill in the current one-time code of a vault entry that has totp. The server fills it in; you never see it.",
+	define[enterTOTP]("enter_totp",
+		"Fill in the current one-time code of a vault entry that has totp. The server fills it in; you never see it.",
 		`"key":{"type":"string","description":"A key of the list of logins."},`+ref, "key", "ref"),
 	define[done]("done", "End the task: when it is finished, or cannot be.",
 		`"success":{"type":"boolean","description":"Whether the task is finished."},`+
@@ -97,11 +99,10 @@ func decode(arguments string, required []string, into any) error {
 	d := json.NewDecoder(strings.NewReader(arguments))
 	d.DisallowUnknownFields()
 	err := d.Decode(into)
-	wrong, mistyped := errors.AsType[*json.UnmarshalTypeError](err)
-	switch {
-	case mistyped:
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Errorf("the argument %q is not of the documented type", wrong.Field)
-	case err != nil && err != io.EOF:
+	}
+	if err != nil && err != io.EOF {
 		return errors.New("the arguments hold a field that the tool does not have")
 	}
 	return nil
@@ -113,7 +114,8 @@ func (r *run) element(text string) (browser.Element, outcome, bool) {
 	name := strings.TrimPrefix(strings.Trim(strings.TrimSpace(text), `[]"`), "ref=")
 	e, ok := r.elements[browser.Ref(name)]
 	if !ok {
-		return browser.Element{}, refuse("not done: there is no element " + clip(clean(name), 20) + " in the newest view"), false
+		why := "not done: there is no element " + clip(clean(name), 20) + " in the newest view"
+		return browser.Element{}, refuse(why), false
 	}
 	return e, outcome{}, true
 }

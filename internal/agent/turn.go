@@ -125,7 +125,8 @@ func (r *run) call(ctx context.Context, call model.ToolCall) (outcome, error) {
 	key := sha256.Sum256([]byte(call.Name + "\x00" + call.Arguments + "\x00" + r.state))
 	if r.repeats[key] >= maxRepeats {
 		r.circling++
-		return refuse(fmt.Sprintf("not done: this call was made %d times and the page stayed the same; try something else", maxRepeats)), nil
+		return refuse(fmt.Sprintf("not done: this call was made %d times and the page stayed the same; try something else",
+			maxRepeats)), nil
 	}
 	action, err := tool.decode(call.Arguments)
 	if err != nil {

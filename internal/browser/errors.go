@@ -2,6 +2,7 @@ package browser
 
 import (
 	"errors"
+	"net/http"
 
 	"github.com/bctrl-go/bctrl"
 )
@@ -16,8 +17,45 @@ var ErrNoSandbox = errors.New("the browser's sandbox needs unprivileged user nam
 	"(docker run --security-opt seccomp=unconfined) or to the system " +
 	"(sysctl kernel.apparmor_restrict_unprivileged_userns=0)")
 
-// Refuse is an error that the caller of a page can act on.
-func Refuse(status int, code, message, hint string) *bctrl.Error {
+// The refusals of a page, by the status that the server answers with. Each has a
+// code of its own; the hint, which may be empty, says what the caller can do.
+
+// BadRequest refuses what can never be done as it was asked for.
+func BadRequest(code, message, hint string) *bctrl.Error {
+	return refusal(http.StatusBadRequest, code, message, hint)
+}
+
+// Forbidden refuses what may not be done.
+func Forbidden(code, message, hint string) *bctrl.Error {
+	return refusal(http.StatusForbidden, code, message, hint)
+}
+
+// NotFound refuses to use what is not there.
+func NotFound(code, message, hint string) *bctrl.Error {
+	return refusal(http.StatusNotFound, code, message, hint)
+}
+
+// Conflict refuses what the page does not permit as it is now.
+func Conflict(code, message, hint string) *bctrl.Error {
+	return refusal(http.StatusConflict, code, message, hint)
+}
+
+// TooLarge refuses to work on a page of that size.
+func TooLarge(code, message, hint string) *bctrl.Error {
+	return refusal(http.StatusRequestEntityTooLarge, code, message, hint)
+}
+
+// BadGateway tells that a site could not be opened.
+func BadGateway(code, message, hint string) *bctrl.Error {
+	return refusal(http.StatusBadGateway, code, message, hint)
+}
+
+// GatewayTimeout tells that a site did not answer in time.
+func GatewayTimeout(code, message, hint string) *bctrl.Error {
+	return refusal(http.StatusGatewayTimeout, code, message, hint)
+}
+
+func refusal(status int, code, message, hint string) *bctrl.Error {
 	return &bctrl.Error{
 		Status:  status,
 		Code:    code,

@@ -252,7 +252,8 @@ func (cfg *Config) complete() (err error) {
 	}
 	inside, err := within(cfg.DataDir, cfg.KeyFile)
 	if err == nil && inside {
-		err = fmt.Errorf("the key file %s lies inside the data directory: whoever copies the data would have the key", cfg.KeyFile)
+		err = fmt.Errorf("the key file %s lies inside the data directory: whoever copies the data would have the key",
+			cfg.KeyFile)
 	}
 	return err
 }

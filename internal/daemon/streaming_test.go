@@ -38,7 +38,8 @@ func TestStreamsStayStreams(t *testing.T) {
 	held := watchMemory()
 
 	start := time.Now()
-	object, err := files.Upload(t.Context(), "one.bin", newPattern(gib), bctrl.WithSize(gib), bctrl.WithContentType("application/x-pattern"))
+	object, err := files.Upload(t.Context(), "one.bin", newPattern(gib), bctrl.WithSize(gib),
+		bctrl.WithContentType("application/x-pattern"))
 	require.NoError(t, err)
 	require.EqualValues(t, gib, object.SizeBytes)
 	up := time.Since(start)
@@ -54,7 +55,8 @@ func TestStreamsStayStreams(t *testing.T) {
 
 	client.CloseIdleConnections()
 	mine, theirs := held(), server.stop()
-	t.Logf("1 GiB up in %v, down in %v; the client held %d MiB, the server %d MiB", up.Round(time.Millisecond), down.Round(time.Millisecond), mine>>20, theirs>>20)
+	t.Logf("1 GiB up in %v, down in %v; the client held %d MiB, the server %d MiB", up.Round(time.Millisecond),
+		down.Round(time.Millisecond), mine>>20, theirs>>20)
 	require.Less(t, mine, uint64(mostHeld), "the client")
 	require.Less(t, theirs, uint64(mostHeld), "the server")
 }

@@ -175,7 +175,8 @@ func TestGuessingIsSlowedDown(t *testing.T) {
 	}
 	right := map[string]string{"username": username, "password": password}
 	resp, _ := s.post("/api/login", right)
-	require.Equal(t, http.StatusTooManyRequests, resp.StatusCode, "the right password does not help while guesses are refused")
+	require.Equal(t, http.StatusTooManyRequests, resp.StatusCode,
+		"the right password does not help while guesses are refused")
 
 	wait, err := strconv.Atoi(resp.Header.Get("Retry-After"))
 	require.NoError(t, err)
@@ -241,7 +242,8 @@ func TestExportIsADownloadOfOneQuarter(t *testing.T) {
 			require.NoError(t, err)
 			deals := s.app.Deals(tt.quarter)
 			require.Len(t, rows, 1+len(deals))
-			require.Equal(t, []string{"Deal", "Account", "Owner", "Stage", "Quarter", "Close date", "Amount (USD)", "Probability (%)"}, rows[0])
+			require.Equal(t, []string{"Deal", "Account", "Owner", "Stage", "Quarter", "Close date", "Amount (USD)",
+				"Probability (%)"}, rows[0])
 			for i, d := range deals {
 				require.Equal(t, d.ID, rows[i+1][0])
 				if tt.quarter != "" {

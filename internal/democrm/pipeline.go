@@ -36,9 +36,10 @@ var stages = []struct {
 }{{"Qualification", 20}, {"Needs analysis", 35}, {"Proposal", 55}, {"Negotiation", 75}, {"Verbal commitment", 90}}
 
 var (
-	accountFirst = []string{"Alder", "Bluefin", "Cobalt", "Driftwood", "Ember", "Fernhill", "Granite", "Harbour", "Ironbark", "Juniper", "Kestrel", "Larkspur"}
-	accountLast  = []string{"Logistics", "Foods", "Health", "Robotics", "Energy", "Textiles"}
-	owners       = []string{"Amara Osei", "Ben Lindqvist", "Chiara Russo", "Dev Patel"}
+	accountFirst = []string{"Alder", "Bluefin", "Cobalt", "Driftwood", "Ember", "Fernhill", "Granite", "Harbour",
+		"Ironbark", "Juniper", "Kestrel", "Larkspur"}
+	accountLast = []string{"Logistics", "Foods", "Health", "Robotics", "Energy", "Textiles"}
+	owners      = []string{"Amara Osei", "Ben Lindqvist", "Chiara Russo", "Dev Patel"}
 )
 
 // makeDeals makes up a year of deals: the same ones in every run.
@@ -46,7 +47,8 @@ func makeDeals() []Deal {
 	r := rand.New(rand.NewPCG(Year, 1))
 	accounts := r.Perm(len(accountFirst) * len(accountLast))
 	var deals []Deal
-	for day := time.Date(Year, time.January, 5, 0, 0, 0, 0, time.UTC); day.Year() == Year; day = day.AddDate(0, 0, 4+r.IntN(6)) {
+	for day := time.Date(Year, time.January, 5, 0, 0, 0, 0, time.UTC); day.Year() == Year; day = day.AddDate(0, 0,
+		4+r.IntN(6)) {
 		account := accounts[len(deals)]
 		stage := stages[r.IntN(len(stages))]
 		deals = append(deals, Deal{
@@ -107,7 +109,8 @@ func (a *App) export(w http.ResponseWriter, r *http.Request) {
 	out := csv.NewWriter(w)
 	rows := [][]string{{"Deal", "Account", "Owner", "Stage", "Quarter", "Close date", "Amount (USD)", "Probability (%)"}}
 	for _, d := range a.Deals(q) {
-		rows = append(rows, []string{d.ID, d.Account, d.Owner, d.Stage, d.Quarter, d.CloseDate, strconv.Itoa(d.Amount), strconv.Itoa(d.Probability)})
+		rows = append(rows, []string{d.ID, d.Account, d.Owner, d.Stage, d.Quarter, d.CloseDate, strconv.Itoa(d.Amount),
+			strconv.Itoa(d.Probability)})
 	}
 	if out.WriteAll(rows) == nil {
 		a.mu.Lock()

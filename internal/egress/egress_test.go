@@ -220,7 +220,8 @@ func TestDialRefusesBeforeConnecting(t *testing.T) {
 		{"unix", "127.0.0.1", "a socket file"},
 	} {
 		t.Run(c.network+" "+c.host, func(t *testing.T) {
-			_, err := Policy{Resolver: &names{answers: loopback}}.DialContext(t.Context(), c.network, net.JoinHostPort(c.host, port))
+			_, err := Policy{Resolver: &names{answers: loopback}}.DialContext(t.Context(), c.network,
+				net.JoinHostPort(c.host, port))
 			require.ErrorIs(t, err, ErrRefused, c.why)
 		})
 	}

@@ -28,11 +28,14 @@ func TestCheckCallsTheProvider(t *testing.T) {
 		{"the model is listed", "m-1", 200, list, 0, true, "the provider accepts the key and offers 2 models", 1},
 		{"Google's prefix", "gemini", 200, list, 0, true, "the provider accepts the key and offers 2 models", 1},
 		{"an alias", "org/m:latest", 200, list, 200, true, "the provider accepts the key and offers 2 models", 2},
-		{"an unknown model", "m-9", 200, list, 404, false, "the provider accepts the key but does not know the default model", 2},
-		{"a wrong key", "", 401, `{"error":{"message":"` + canaryKey + `","code":"invalid_api_key"}}`, 0, false, "the provider answered 401 invalid_api_key: it refuses the API key", 1},
+		{"an unknown model", "m-9", 200, list, 404, false,
+			"the provider accepts the key but does not know the default model", 2},
+		{"a wrong key", "", 401, `{"error":{"message":"` + canaryKey + `","code":"invalid_api_key"}}`, 0, false,
+			"the provider answered 401 invalid_api_key: it refuses the API key", 1},
 		{"a wrong path", "", 404, "", 0, false, "the provider answered 404: no such model or address", 1},
 		{"a failing provider is not asked twice", "", 500, "", 0, false, "the provider answered 500", 1},
-		{"not a provider", "", 200, "<html>" + canaryKey, 0, false, "the provider's answer cannot be used: it is not JSON of the expected form", 1},
+		{"not a provider", "", 200, "<html>" + canaryKey, 0, false,
+			"the provider's answer cannot be used: it is not JSON of the expected form", 1},
 		{"another JSON", "", 200, "{}", 0, false, "the provider's answer cannot be used: it is not a list of models", 1},
 	} {
 		for _, p := range providers {
@@ -84,5 +87,6 @@ func TestCheckSaysThatNobodyListens(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.Equal(t, "the check was cancelled before the provider answered", Check(ctx, f.broker, f.config(bctrl.OpenAI)).Message)
+	require.Equal(t, "the check was cancelled before the provider answered",
+		Check(ctx, f.broker, f.config(bctrl.OpenAI)).Message)
 }

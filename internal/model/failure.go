@@ -48,9 +48,11 @@ func refused(resp *http.Response, body []byte) *failure {
 	case said.is("insufficient_quota", "billing_error") || status == http.StatusPaymentRequired:
 		e.Code, e.Message = "model.quota", answered+": the account has no credit left"
 	case status == http.StatusUnauthorized || status == http.StatusForbidden || said.is("invalid_api_key"):
-		e.Code, e.Message, e.Hint = "model.unauthorized", answered+": it refuses the API key", "check the credential's key and what it may do"
+		e.Code, e.Message, e.Hint = "model.unauthorized", answered+
+			": it refuses the API key", "check the credential's key and what it may do"
 	case status == http.StatusNotFound:
-		e.Code, e.Message, e.Hint = "model.not_found", answered+": no such model or address", "check the model's name and the credential's baseUrl"
+		e.Code, e.Message, e.Hint = "model.not_found", answered+
+			": no such model or address", "check the model's name and the credential's baseUrl"
 	case status == http.StatusTooManyRequests:
 		e.Code, e.Message, f.again = "model.rate_limited", answered+": too many requests", true
 	case status == http.StatusRequestTimeout || status == http.StatusConflict || status >= 500:
@@ -118,9 +120,12 @@ func (e providerError) is(words ...string) bool {
 func (e providerError) known() string {
 	for _, said := range e.words() {
 		switch said {
-		case "insufficient_quota", "billing_error", "invalid_api_key", "rate_limit_exceeded", "rate_limit_error", "model_not_found",
-			"context_length_exceeded", "request_too_large", "overloaded_error", "api_error", "authentication_error", "permission_error",
-			"not_found_error", "invalid_request_error", "unsupported_parameter", "unsupported_value", "server_error", "timeout_error",
+		case "insufficient_quota", "billing_error", "invalid_api_key", "rate_limit_exceeded", "rate_limit_error",
+			"model_not_found",
+			"context_length_exceeded", "request_too_large", "overloaded_error", "api_error", "authentication_error",
+			"permission_error",
+			"not_found_error", "invalid_request_error", "unsupported_parameter", "unsupported_value", "server_error",
+			"timeout_error",
 			"unsupported_country_region_territory", "content_policy_violation":
 			return said
 		}

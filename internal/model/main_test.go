@@ -88,7 +88,8 @@ func conversation() Request {
 			{Role: ToolResult, CallID: "c2", Text: "bad arguments", IsError: true},
 			{Role: User, Text: "go on"},
 		},
-		Tools: []Tool{{Name: "click", Description: "Click.", Parameters: []byte(`{"type":"object","properties":{"ref":{"type":"string"}}}`)}},
+		Tools: []Tool{{Name: "click", Description: "Click.",
+			Parameters: []byte(`{"type":"object","properties":{"ref":{"type":"string"}}}`)}},
 	}
 }
 

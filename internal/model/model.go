@@ -200,7 +200,8 @@ func providerOf(p bctrl.AIProvider) (provider, bool) {
 			Type: bctrl.AuthHeader, Headers: map[string]string{"X-Api-Key": "{apiKey?}", "Anthropic-Version": anthropicVersion},
 		}}, true
 	case bctrl.Google:
-		return provider{openAIShape, "https://generativelanguage.googleapis.com/v1beta/openai", "gemini-flash-latest", bearer}, true
+		return provider{openAIShape, "https://generativelanguage.googleapis.com/v1beta/openai", "gemini-flash-latest",
+			bearer}, true
 	case bctrl.OpenAICompatible:
 		return provider{shape: openAIShape, auth: bearer}, true
 	}

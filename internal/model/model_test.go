@@ -22,7 +22,8 @@ func TestEveryProviderIsAskedInItsShape(t *testing.T) {
 	const system, tools = `{"role":"system","content":"be brief"}`, `"tools":[{"function":{"name":"click","description":"Click.",` +
 		`"parameters":{"type":"object","properties":{"ref":{"type":"string"}}}},"type":"function"}]`
 	const messages = `"messages":[` + system + `,
-		{"role":"user","content":[{"type":"text","text":"` + canaryPrompt + `"},{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw=="}}]},
+		{"role":"user","content":[{"type":"text","text":"` + canaryPrompt +
+		`"},{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw=="}}]},
 		{"role":"assistant","content":"I look","tool_calls":[
 			{"id":"c1","type":"function","function":{"name":"click","arguments":"{\"ref\":\"e1\"}"}},
 			{"id":"c2","type":"function","function":{"name":"wait","arguments":"not json"}}]},
@@ -84,12 +85,14 @@ func TestWhatAProviderWantsBackComesBack(t *testing.T) {
 	}{
 		{
 			bctrl.Google,
-			strings.Replace(openAIAnswer, `"id":"c3",`, `"id":"c3","extra_content":{"google":{"thought_signature":"SIG+/="}},`, 1),
+			strings.Replace(openAIAnswer, `"id":"c3",`, `"id":"c3","extra_content":{"google":{"thought_signature":"SIG+/="}},`,
+				1),
 			`"extra_content":{"google":{"thought_signature":"SIG+/="}}`,
 		},
 		{
 			bctrl.Anthropic,
-			strings.Replace(anthropicAnswer, `"content":[`, `"content":[{"type":"thinking","thinking":"hm","signature":"SIG+/="},`, 1),
+			strings.Replace(anthropicAnswer, `"content":[`,
+				`"content":[{"type":"thinking","thinking":"hm","signature":"SIG+/="},`, 1),
 			`{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"SIG+/="},{"type":"text"`,
 		},
 	} {
@@ -168,7 +171,8 @@ func TestFailuresAreNamedWithoutKeyOrPrompt(t *testing.T) {
 		{400, quote("context_length_exceeded"), "model.prompt_too_long", 502, bctrl.ErrUnavailable},
 		{413, quote("request_too_large"), "model.prompt_too_long", 502, bctrl.ErrUnavailable},
 		{400, quote(echo), "model.refused", 502, bctrl.ErrUnavailable},
-		{400, `[{"error":{"code":400,"message":"` + echo + `","status":"INVALID_ARGUMENT"}}]`, "model.refused", 502, bctrl.ErrUnavailable},
+		{400, `[{"error":{"code":400,"message":"` + echo + `","status":"INVALID_ARGUMENT"}}]`, "model.refused", 502,
+			bctrl.ErrUnavailable},
 		{500, echo, "model.unavailable", 502, bctrl.ErrUnavailable},
 		{529, quote("overloaded_error"), "model.unavailable", 502, bctrl.ErrUnavailable},
 		{200, echo, "model.bad_answer", 502, bctrl.ErrUnavailable},
@@ -259,12 +263,14 @@ func TestModelsThatTheLibraryKnowsAreStillAsked(t *testing.T) {
 		{"o3", `"max_completion_tokens":8192`},
 	} {
 		f := serve(t, says(200, openAIAnswer))
-		_, err := f.chat(t, bctrl.OpenAICompatible, func(cfg *Config) { cfg.Model = c.model }).Complete(t.Context(), conversation())
+		_, err := f.chat(t, bctrl.OpenAICompatible, func(cfg *Config) { cfg.Model = c.model }).Complete(t.Context(),
+			conversation())
 		require.NoError(t, err, c.model)
 		require.Contains(t, f.bodies[0], c.want, c.model)
 	}
 	f := serve(t, says(200, openAIAnswer))
-	_, err := f.chat(t, bctrl.OpenAI, func(cfg *Config) { cfg.Model = "gpt-6-astra" }).Complete(t.Context(), conversation())
+	_, err := f.chat(t, bctrl.OpenAI, func(cfg *Config) { cfg.Model = "gpt-6-astra" }).Complete(t.Context(),
+		conversation())
 	var e *bctrl.Error
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, "model.unsupported", e.Code)
@@ -313,18 +319,29 @@ func TestRetries(t *testing.T) {
 		min, max time.Duration // of all waits together
 		code     string
 	}{
-		{"rate limited once", []func(*http.Request) (*http.Response, error){status(429), status(200)}, 2, 250 * time.Millisecond, 500 * time.Millisecond, ""},
-		{"overloaded twice", []func(*http.Request) (*http.Response, error){status(529), status(503), status(200)}, 3, 750 * time.Millisecond, 1500 * time.Millisecond, ""},
-		{"a broken connection", []func(*http.Request) (*http.Response, error){fails(broker.ErrUnreachable), status(200)}, 2, 250 * time.Millisecond, 500 * time.Millisecond, ""},
-		{"Retry-After is honoured", []func(*http.Request) (*http.Response, error){status(429, "Retry-After", "7"), status(200)}, 2, 7 * time.Second, 7 * time.Second, ""},
-		{"milliseconds too", []func(*http.Request) (*http.Response, error){status(429, "Retry-After-Ms", "40", "Retry-After", "7"), status(200)}, 2, 40 * time.Millisecond, 40 * time.Millisecond, ""},
-		{"years are capped", []func(*http.Request) (*http.Response, error){status(429, "Retry-After", "1e300"), status(200)}, 2, maxWait, maxWait, ""},
-		{"a date in the past", []func(*http.Request) (*http.Response, error){status(429, "Retry-After", "Fri, 31 Dec 1999 23:59:59 GMT"), status(200)}, 2, 250 * time.Millisecond, 500 * time.Millisecond, ""},
-		{"never better", []func(*http.Request) (*http.Response, error){status(500)}, 4, 1750 * time.Millisecond, 3500 * time.Millisecond, "model.unavailable"},
+		{"rate limited once", []func(*http.Request) (*http.Response, error){status(429), status(200)}, 2,
+			250 * time.Millisecond, 500 * time.Millisecond, ""},
+		{"overloaded twice", []func(*http.Request) (*http.Response, error){status(529), status(503), status(200)}, 3,
+			750 * time.Millisecond, 1500 * time.Millisecond, ""},
+		{"a broken connection", []func(*http.Request) (*http.Response, error){fails(broker.ErrUnreachable), status(200)}, 2,
+			250 * time.Millisecond, 500 * time.Millisecond, ""},
+		{"Retry-After is honoured", []func(*http.Request) (*http.Response, error){status(429, "Retry-After", "7"),
+			status(200)}, 2, 7 * time.Second, 7 * time.Second, ""},
+		{"milliseconds too", []func(*http.Request) (*http.Response, error){status(429, "Retry-After-Ms", "40", "Retry-After",
+			"7"), status(200)}, 2, 40 * time.Millisecond, 40 * time.Millisecond, ""},
+		{"years are capped", []func(*http.Request) (*http.Response, error){status(429, "Retry-After", "1e300"), status(200)},
+			2, maxWait, maxWait, ""},
+		{"a date in the past", []func(*http.Request) (*http.Response, error){status(429, "Retry-After",
+			"Fri, 31 Dec 1999 23:59:59 GMT"), status(200)}, 2, 250 * time.Millisecond, 500 * time.Millisecond, ""},
+		{"never better", []func(*http.Request) (*http.Response, error){status(500)}, 4, 1750 * time.Millisecond,
+			3500 * time.Millisecond, "model.unavailable"},
 		{"a wrong key", []func(*http.Request) (*http.Response, error){status(401)}, 1, 0, 0, "model.unauthorized"},
-		{"a refused address", []func(*http.Request) (*http.Response, error){fails(broker.ErrAddress)}, 1, 0, 0, "model.unreachable"},
-		{"an unknown error", []func(*http.Request) (*http.Response, error){fails(errors.New(canaryKey))}, 1, 0, 0, "model.unreachable"},
-		{"no answer in time", []func(*http.Request) (*http.Response, error){hangs}, 1, time.Minute, time.Minute, "model.timeout"},
+		{"a refused address", []func(*http.Request) (*http.Response, error){fails(broker.ErrAddress)}, 1, 0, 0,
+			"model.unreachable"},
+		{"an unknown error", []func(*http.Request) (*http.Response, error){fails(errors.New(canaryKey))}, 1, 0, 0,
+			"model.unreachable"},
+		{"no answer in time", []func(*http.Request) (*http.Response, error){hangs}, 1, time.Minute, time.Minute,
+			"model.timeout"},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -387,7 +404,8 @@ func TestARepeatedRequestIsWhole(t *testing.T) {
 func TestAConfigThatCannotWorkIsRefused(t *testing.T) {
 	b := broker.New(broker.Config{})
 	for _, cfg := range []Config{
-		{Provider: "mistral"}, {Provider: bctrl.OpenAICompatible}, {Provider: bctrl.OpenAI, BaseURL: "ftp://x"}, {Provider: bctrl.Anthropic, BaseURL: "%zz"},
+		{Provider: "mistral"}, {Provider: bctrl.OpenAICompatible}, {Provider: bctrl.OpenAI, BaseURL: "ftp://x"},
+		{Provider: bctrl.Anthropic, BaseURL: "%zz"},
 	} {
 		_, err := New(b, cfg)
 		var e *bctrl.Error
@@ -404,7 +422,8 @@ func TestAConfigThatCannotWorkIsRefused(t *testing.T) {
 func TestAnthropicsBaseURLMayLackItsVersion(t *testing.T) {
 	for _, suffix := range []string{"", "/", "/v1", "/v1/"} {
 		f := serve(t, says(200, anthropicAnswer))
-		_, err := f.chat(t, bctrl.Anthropic, func(c *Config) { c.BaseURL = f.url + suffix }).Complete(t.Context(), conversation())
+		_, err := f.chat(t, bctrl.Anthropic, func(c *Config) { c.BaseURL = f.url + suffix }).Complete(t.Context(),
+			conversation())
 		require.NoError(t, err)
 		require.Equal(t, []string{"POST /v1/messages"}, f.paths, suffix)
 	}

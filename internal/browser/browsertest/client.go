@@ -238,7 +238,8 @@ func (o *Outsider) Ask(s *Tab, question string) {
 
 func (o *Outsider) RequireAnswer(s *Tab, want, why string) {
 	o.Helper()
-	require.Eventually(o, func() bool { return o.Evaluate(s, "became") == strconv.Quote(want) }, 10*time.Second, 10*time.Millisecond, why)
+	require.Eventually(o, func() bool { return o.Evaluate(s, "became") == strconv.Quote(want) },
+		10*time.Second, 10*time.Millisecond, why)
 }
 
 // InputValues reads what scripts of the page see in the inputs of every tab, in a

@@ -63,7 +63,8 @@ func Settle(ctx context.Context, t *testing.T, p browser.Page) *browser.Observat
 func ClickUntil(ctx context.Context, t *testing.T, p browser.Page, obs *browser.Observation, button, text string) {
 	t.Helper()
 	require.NoError(t, p.Click(ctx, Find(t, obs, "button", button).Ref))
-	require.Eventually(t, func() bool { return strings.Contains(Observe(ctx, t, p).Outline, text) }, 10*time.Second, 20*time.Millisecond, "%s: %s", button, text)
+	require.Eventually(t, func() bool { return strings.Contains(Observe(ctx, t, p).Outline, text) },
+		10*time.Second, 20*time.Millisecond, "%s: %s", button, text)
 }
 
 // MaskedPixels counts the pixels of a picture that were painted over.

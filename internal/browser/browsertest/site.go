@@ -37,7 +37,15 @@ func NewSite(t *testing.T, pages map[string]string) *Site {
 func (s *Site) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20)) // a broken body shows in the comparison
 	s.mu.Lock()
-	s.Seen = append(s.Seen, Received{r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Get("Content-Type"), string(body), r.Referer(), r.ContentLength})
+	s.Seen = append(s.Seen, Received{
+		method:      r.Method,
+		Path:        r.URL.Path,
+		Query:       r.URL.RawQuery,
+		ContentType: r.Header.Get("Content-Type"),
+		Body:        string(body),
+		Referer:     r.Referer(),
+		Length:      r.ContentLength,
+	})
 	handler := s.Handlers[r.URL.Path]
 	page, ok := s.Pages[r.URL.Path]
 	s.mu.Unlock()

@@ -92,7 +92,8 @@ func (a account) checkReach(path string) error {
 			return fmt.Errorf("find the temporary directory: %w", err)
 		}
 		if info.Mode().Perm()&0o001 == 0 && !(a.owns(info) && info.Mode().Perm()&0o100 != 0) {
-			return fmt.Errorf("the browsers' user %s cannot reach the temporary directory %s: %s is closed to others", a.name, abs, dir)
+			return fmt.Errorf("the browsers' user %s cannot reach the temporary directory %s: %s is closed to others",
+				a.name, abs, dir)
 		}
 		if dir == filepath.Dir(dir) {
 			return nil

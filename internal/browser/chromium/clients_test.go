@@ -26,17 +26,19 @@ func TestADownloadInABrowserContextOfAClientArrives(t *testing.T) {
 	require.NoError(t, err)
 	o := browsertest.Join(t, b)
 	events := true
-	require.NoError(t, protocol.Tell(t.Context(), o.Root, cdpbrowser.SetDownloadBehavior, cdpbrowser.SetDownloadBehaviorParams{
-		Behavior:      cdpbrowser.SetDownloadBehaviorBehaviorAllow,
-		DownloadPath:  "/tmp/of-the-client",
-		EventsEnabled: &events,
-	}))
+	require.NoError(t, protocol.Tell(t.Context(), o.Root, cdpbrowser.SetDownloadBehavior,
+		cdpbrowser.SetDownloadBehaviorParams{
+			Behavior:      cdpbrowser.SetDownloadBehaviorBehaviorAllow,
+			DownloadPath:  "/tmp/of-the-client",
+			EventsEnabled: &events,
+		}))
 	for range 2 {
 		own, err := protocol.Call(t.Context(), o.Root, target.CreateBrowserContext, target.CreateBrowserContextParams{})
 		require.NoError(t, err)
 		for _, in := range []cdp.BrowserContextID{own.BrowserContextID, ""} {
 			tab := o.OpenTab(url, in)
-			require.Eventually(t, func() bool { return o.Evaluate(tab, "!!document.querySelector('#report')") == "true" }, 10*time.Second, 10*time.Millisecond)
+			require.Eventually(t, func() bool { return o.Evaluate(tab, "!!document.querySelector('#report')") == "true" },
+				10*time.Second, 10*time.Millisecond)
 			o.Evaluate(tab, "document.querySelector('#report').click()")
 			d := <-got
 			require.Equal(t, "a,b\n1,2\n", d.Text)
@@ -46,7 +48,8 @@ func TestADownloadInABrowserContextOfAClientArrives(t *testing.T) {
 				continue
 			}
 		}
-		require.NoError(t, protocol.Tell(t.Context(), o.Root, target.DisposeBrowserContext, target.DisposeBrowserContextParams(own)))
+		require.NoError(t, protocol.Tell(t.Context(), o.Root, target.DisposeBrowserContext,
+			target.DisposeBrowserContextParams(own)))
 	}
 	requireEmptyDir(t, b.dirs.downloads)
 }

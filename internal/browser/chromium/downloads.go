@@ -62,7 +62,8 @@ type downloads struct {
 	active map[string]browser.Download // by guid, not yet complete
 }
 
-func newDownloads(ctx context.Context, spec browser.Spec, dir string, owner account, cancel func(guid string)) *downloads {
+func newDownloads(ctx context.Context, spec browser.Spec, dir string, owner account,
+	cancel func(guid string)) *downloads {
 	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
 	return &downloads{
 		ctx:            ctx,

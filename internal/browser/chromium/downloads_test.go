@@ -103,7 +103,8 @@ func fakeDownloads(t *testing.T, deliver func(context.Context, browser.Download)
 	t.Helper()
 	cancelled := make(chan string, 2*maxDownloads)
 	self := account{uid: uint32(os.Geteuid())}
-	d := newDownloads(t.Context(), browser.Spec{OnDownload: deliver}, t.TempDir(), self, func(guid string) { cancelled <- guid })
+	d := newDownloads(t.Context(), browser.Spec{OnDownload: deliver}, t.TempDir(), self,
+		func(guid string) { cancelled <- guid })
 	t.Cleanup(d.close)
 	return d, cancelled
 }
@@ -112,13 +113,17 @@ func TestOnlyWhatTheBrowserWroteIsDelivered(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "shadow")
 	require.NoError(t, os.WriteFile(outside, []byte("canary"), 0o600))
 	for name, plant := range map[string]func(dir string) error{
-		"a link out":         func(dir string) error { return os.Symlink(outside, filepath.Join(dir, "g")) },
-		"a link up":          func(dir string) error { return os.Symlink("../"+filepath.Base(dir), filepath.Join(dir, "g")) },
-		"a pipe":             func(dir string) error { return syscall.Mkfifo(filepath.Join(dir, "g"), 0o600) },
-		"a folder":           func(dir string) error { return os.Mkdir(filepath.Join(dir, "g"), 0o700) },
-		"nothing":            func(string) error { return nil },
-		"another user's":     func(dir string) error { return os.WriteFile(filepath.Join(dir, "g"), []byte("canary"), 0o600) },
-		"more than is known": func(dir string) error { return os.WriteFile(filepath.Join(dir, "g"), make([]byte, 2000), 0o600) },
+		"a link out": func(dir string) error { return os.Symlink(outside, filepath.Join(dir, "g")) },
+		"a link up":  func(dir string) error { return os.Symlink("../"+filepath.Base(dir), filepath.Join(dir, "g")) },
+		"a pipe":     func(dir string) error { return syscall.Mkfifo(filepath.Join(dir, "g"), 0o600) },
+		"a folder":   func(dir string) error { return os.Mkdir(filepath.Join(dir, "g"), 0o700) },
+		"nothing":    func(string) error { return nil },
+		"another user's": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "g"), []byte("canary"), 0o600)
+		},
+		"more than is known": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "g"), make([]byte, 2000), 0o600)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, _ := fakeDownloads(t, func(_ context.Context, d browser.Download) error {
@@ -130,8 +135,10 @@ func TestOnlyWhatTheBrowserWroteIsDelivered(t *testing.T) {
 				d.owner.uid++
 			}
 			require.NoError(t, plant(d.dir))
-			d.onEvent("Browser.downloadWillBegin", jsonv2.Value(`{"guid":"g","url":"https://a.example/","suggestedFilename":"x"}`))
-			d.onEvent("Browser.downloadProgress", jsonv2.Value(`{"guid":"g","state":"completed","receivedBytes":1,"totalBytes":1}`))
+			d.onEvent("Browser.downloadWillBegin",
+				jsonv2.Value(`{"guid":"g","url":"https://a.example/","suggestedFilename":"x"}`))
+			d.onEvent("Browser.downloadProgress",
+				jsonv2.Value(`{"guid":"g","state":"completed","receivedBytes":1,"totalBytes":1}`))
 			d.close()
 			require.FileExists(t, outside)
 		})
@@ -158,8 +165,10 @@ func TestADeliveryOutlivesItsBrowserForAWhile(t *testing.T) {
 				return nil
 			}}, t.TempDir(), self, nil)
 			require.NoError(t, os.WriteFile(filepath.Join(d.dir, "g"), []byte("x"), 0o600))
-			d.onEvent("Browser.downloadWillBegin", jsonv2.Value(`{"guid":"g","url":"https://a.example/","suggestedFilename":"x"}`))
-			d.onEvent("Browser.downloadProgress", jsonv2.Value(`{"guid":"g","state":"completed","receivedBytes":1,"totalBytes":1}`))
+			d.onEvent("Browser.downloadWillBegin",
+				jsonv2.Value(`{"guid":"g","url":"https://a.example/","suggestedFilename":"x"}`))
+			d.onEvent("Browser.downloadProgress",
+				jsonv2.Value(`{"guid":"g","state":"completed","receivedBytes":1,"totalBytes":1}`))
 			synctest.Wait()
 			end()
 			d.close()
@@ -174,7 +183,8 @@ func TestAGuidIsNoPath(t *testing.T) {
 	outside := filepath.Join(filepath.Dir(d.dir), "outside")
 	require.NoError(t, os.WriteFile(outside, []byte("canary"), 0o600))
 	for _, guid := range []string{"../outside", outside, ".", ".."} {
-		d.onEvent("Browser.downloadWillBegin", jsonv2.Value(`{"guid":"`+guid+`","url":"https://a.example/","suggestedFilename":"x"}`))
+		d.onEvent("Browser.downloadWillBegin",
+			jsonv2.Value(`{"guid":"`+guid+`","url":"https://a.example/","suggestedFilename":"x"}`))
 		d.onEvent("Browser.downloadProgress", jsonv2.Value(`{"guid":"`+guid+`","state":"completed"}`))
 	}
 	d.close()
@@ -185,12 +195,15 @@ func TestAGuidIsNoPath(t *testing.T) {
 func TestTheNumberOfDownloadsIsBounded(t *testing.T) {
 	d, cancelled := fakeDownloads(t, nil)
 	for i := range maxDownloads + 1 {
-		d.onEvent("Browser.downloadWillBegin", jsonv2.Value(`{"guid":"`+strconv.Itoa(i)+`","url":"https://a.example/","suggestedFilename":"x"}`))
+		d.onEvent("Browser.downloadWillBegin",
+			jsonv2.Value(`{"guid":"`+strconv.Itoa(i)+`","url":"https://a.example/","suggestedFilename":"x"}`))
 	}
 	require.Equal(t, strconv.Itoa(maxDownloads), <-cancelled)
 	d.onEvent("Browser.downloadProgress", jsonv2.Value(`{"guid":"0","state":"canceled"}`))
-	d.onEvent("Browser.downloadWillBegin", jsonv2.Value(`{"guid":"again","url":"https://a.example/","suggestedFilename":"x"}`))
-	d.onEvent("Browser.downloadProgress", jsonv2.Value(`{"guid":"again","state":"inProgress","receivedBytes":1,"totalBytes":9999999999}`))
+	d.onEvent("Browser.downloadWillBegin",
+		jsonv2.Value(`{"guid":"again","url":"https://a.example/","suggestedFilename":"x"}`))
+	d.onEvent("Browser.downloadProgress",
+		jsonv2.Value(`{"guid":"again","state":"inProgress","receivedBytes":1,"totalBytes":9999999999}`))
 	require.Equal(t, "again", <-cancelled, "there was room again, until it announced its size")
 }
 
@@ -217,7 +230,8 @@ func TestFilenamesAreOneSafeSegment(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		name := safeFilename(string(rapid.SliceOf(rapid.Byte()).Draw(t, "name")))
-		if name == "" || len(name) > maxFilename || strings.ContainsAny(name, "/\\\x00\n") || !utf8.ValidString(name) || name == "." || name == ".." {
+		if name == "" || len(name) > maxFilename || strings.ContainsAny(name, "/\\\x00\n") || !utf8.ValidString(name) ||
+			name == "." || name == ".." {
 			t.Fatalf("%q", name)
 		}
 		if safeFilename(name) != name {

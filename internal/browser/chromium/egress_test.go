@@ -31,7 +31,8 @@ import (
 // awaited evaluates a promise in ctx's page.
 func awaited(t *testing.T, ctx context.Context, script string) string {
 	t.Helper()
-	got, err := chromedp.Run(ctx, chromedp.Evaluate[string](script, func(p *runtime.EvaluateParams) { wait := true; p.AwaitPromise = &wait }))
+	got, err := chromedp.Run(ctx,
+		chromedp.Evaluate[string](script, func(p *runtime.EvaluateParams) { wait := true; p.AwaitPromise = &wait }))
 	require.NoError(t, err)
 	return got
 }
@@ -96,21 +97,22 @@ func (m *machine) ways() map[string]string {
 		return fmt.Sprintf("fetch(%q,{mode:'no-cors'}).then(()=>'answered',e=>'failed')", url)
 	}
 	return map[string]string{
-		"fetch":           fetching(m.http),
-		"fetch https":     fetching(m.https),
-		"localhost":       fetching("http://localhost:" + port),
-		"a.localhost":     fetching("http://a.localhost:" + port),
-		"IPv6":            fetching("http://[::1]:" + port),
-		"IPv4-mapped":     fetching("http://[::ffff:127.0.0.1]:" + port),
-		"unspecified":     fetching("http://0.0.0.0:" + port),
-		"a decimal host":  fetching("http://2130706433:" + port),
-		"a hex host":      fetching("http://0x7f.1:" + port),
-		"a trailing dot":  fetching("http://localhost.:" + port),
-		"image":           fmt.Sprintf("new Promise(r=>{let i=new Image;i.onload=i.onerror=()=>r('over');i.src=%q})", m.http),
-		"frame":           fmt.Sprintf("new Promise(r=>{let f=document.createElement('iframe');f.onload=()=>r('over');f.src=%q;document.body.append(f)})", m.http),
-		"beacon":          fmt.Sprintf("new Promise(r=>{navigator.sendBeacon(%q,'x');setTimeout(()=>r('sent'),300)})", m.http),
-		"websocket":       fmt.Sprintf("new Promise(r=>{let s=new WebSocket(%q);s.onclose=()=>r('over')})", ws),
-		"event source":    fmt.Sprintf("new Promise(r=>{let s=new EventSource(%q);s.onerror=()=>{s.close();r('over')}})", m.http),
+		"fetch":          fetching(m.http),
+		"fetch https":    fetching(m.https),
+		"localhost":      fetching("http://localhost:" + port),
+		"a.localhost":    fetching("http://a.localhost:" + port),
+		"IPv6":           fetching("http://[::1]:" + port),
+		"IPv4-mapped":    fetching("http://[::ffff:127.0.0.1]:" + port),
+		"unspecified":    fetching("http://0.0.0.0:" + port),
+		"a decimal host": fetching("http://2130706433:" + port),
+		"a hex host":     fetching("http://0x7f.1:" + port),
+		"a trailing dot": fetching("http://localhost.:" + port),
+		"image":          fmt.Sprintf("new Promise(r=>{let i=new Image;i.onload=i.onerror=()=>r('over');i.src=%q})", m.http),
+		"frame":          fmt.Sprintf("new Promise(r=>{let f=document.createElement('iframe');f.onload=()=>r('over');f.src=%q;document.body.append(f)})", m.http),
+		"beacon":         fmt.Sprintf("new Promise(r=>{navigator.sendBeacon(%q,'x');setTimeout(()=>r('sent'),300)})", m.http),
+		"websocket":      fmt.Sprintf("new Promise(r=>{let s=new WebSocket(%q);s.onclose=()=>r('over')})", ws),
+		"event source": fmt.Sprintf("new Promise(r=>{let s=new EventSource(%q);s.onerror=()=>{s.close();r('over')}})",
+			m.http),
 		"worker":          fmt.Sprintf("new Promise(r=>{let w=new Worker(URL.createObjectURL(new Blob([`fetch(%q,{mode:'no-cors'}).finally(()=>postMessage('over'))`])));w.onmessage=e=>r(e.data)})", m.http),
 		"preconnect":      fmt.Sprintf("new Promise(r=>{let l=document.createElement('link');l.rel='preconnect';l.href=%q;document.head.append(l);setTimeout(()=>r('over'),300)})", m.http),
 		"WebRTC":          fmt.Sprintf("new Promise(async r=>{let c=new RTCPeerConnection({iceServers:[{urls:'stun:%s'}]});c.createDataChannel('x');c.onicecandidate=e=>{if(!e.candidate)r('over')};await c.setLocalDescription(await c.createOffer());setTimeout(()=>r('late'),1500)})", m.udp),
@@ -184,7 +186,8 @@ func TestFilesOfTheMachineAreOutOfReach(t *testing.T) {
 		"frame":    "(document.body.innerHTML='<iframe src=file:///etc/passwd></iframe>','tried')",
 		"fetch":    "fetch('file:///etc/passwd').then(r=>r.text(),e=>'tried')",
 	} {
-		got, err := chromedp.Run(ctx, chromedp.Evaluate[string](script, func(p *runtime.EvaluateParams) { wait := true; p.AwaitPromise = &wait }))
+		got, err := chromedp.Run(ctx,
+			chromedp.Evaluate[string](script, func(p *runtime.EvaluateParams) { wait := true; p.AwaitPromise = &wait }))
 		if err == nil {
 			require.Equal(t, "tried", got, name)
 		}
@@ -254,7 +257,8 @@ func TestAnAddressThatThePolicyRefusesFailsWithItsOwnCode(t *testing.T) {
 	for _, tc := range []struct{ address, code, why string }{
 		{m.http, "page.address_refused", "not the proxy's answer as a page"},
 		{m.https, "page.address_refused", "the browser says no more than that there is no tunnel"},
-		{"http://2130706433:" + strings.TrimPrefix(m.http, "http://127.0.0.1:"), "page.address_refused", "the same in other words"},
+		{"http://2130706433:" + strings.TrimPrefix(m.http, "http://127.0.0.1:"), "page.address_refused",
+			"the same in other words"},
 		{page + "/to-http", "page.address_refused", "a page that sends its visitor there"},
 		{page + "/to-https", "page.address_refused", "a page that sends its visitor there"},
 		{page + "/image", "", "a page that was refused a part of it is a page"},

@@ -125,11 +125,15 @@ f.onsubmit = e => { e.preventDefault(); fetch('/login', {method: 'POST', body: n
 			obs := browsertest.Open(ctx, t, p, s.URL+"/")
 			client.attach(ctx, t)
 			if strings.Contains(c.page, "serviceWorker") {
-				require.Eventually(t, func() bool { return strings.Contains(browsertest.Observe(ctx, t, p).Outline, "ready") }, 10*time.Second, 20*time.Millisecond)
-				require.Eventually(t, func() bool { return len(s.RequestsTo("/stolen")) > 0 }, 10*time.Second, 10*time.Millisecond, "the worker reads what passes")
+				require.Eventually(t, func() bool { return strings.Contains(browsertest.Observe(ctx, t, p).Outline, "ready") },
+					10*time.Second, 20*time.Millisecond)
+				require.Eventually(t, func() bool { return len(s.RequestsTo("/stolen")) > 0 }, 10*time.Second, 10*time.Millisecond,
+					"the worker reads what passes")
 			}
-			require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "User").Ref, browsertest.Login("username", "bot@example.com", s.URL)))
-			require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, browsertest.Login("password", browsertest.Hunter, s.URL)))
+			require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "User").Ref,
+				browsertest.Login("username", "bot@example.com", s.URL)))
+			require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
+				browsertest.Login("password", browsertest.Hunter, s.URL)))
 
 			filled := browsertest.Observe(ctx, t, p)
 			require.Equal(t, "[secret]", browsertest.Find(t, filled, "textbox", "User").Value)
@@ -143,10 +147,12 @@ f.onsubmit = e => { e.preventDefault(); fetch('/login', {method: 'POST', body: n
 			require.True(t, browsertest.Hunter == c.value(got), "the site received the value")
 			require.Equal(t, int64(len(got.Body)), got.Length)
 			after := browsertest.Settle(ctx, t, p)
-			browsertest.RequireUnseen(t, browsertest.Hunter, after.Outline, after.Title, after.URL, browsertest.InputValues(ctx, t, b), client.all())
+			browsertest.RequireUnseen(t, browsertest.Hunter, after.Outline, after.Title, after.URL,
+				browsertest.InputValues(ctx, t, b), client.all())
 			if !strings.Contains(c.page, "_blank") { // it does not know the new tab
 				require.NoError(t, p.Goto(ctx, s.URL+"/")) // a request of the page's own, for the client to see
-				require.Eventually(t, func() bool { return strings.Contains(client.all(), "Network.requestWillBeSent") }, 10*time.Second, 10*time.Millisecond, "the client listens")
+				require.Eventually(t, func() bool { return strings.Contains(client.all(), "Network.requestWillBeSent") },
+					10*time.Second, 10*time.Millisecond, "the client listens")
 				browsertest.RequireUnseen(t, browsertest.Hunter, client.all())
 			}
 			for _, r := range s.RequestsTo("/stolen") {

@@ -190,7 +190,8 @@ func TestAHangingBrowserIsKilled(t *testing.T) {
 func TestALaunchThatFailsSaysWhyAndLeavesNothing(t *testing.T) {
 	temp := openTempDir(t)
 	script := filepath.Join(temp, "broken")
-	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\necho 'a broken thing' >&2\necho 'at https://app.example/?token=canary' >&2\nexit 3\n"), 0o755))
+	require.NoError(t, os.WriteFile(script,
+		[]byte("#!/bin/sh\necho 'a broken thing' >&2\necho 'at https://app.example/?token=canary' >&2\nexit 3\n"), 0o755))
 	below := filepath.Join(temp, "below")
 	require.NoError(t, os.Mkdir(below, 0o755))
 	driver, err := New(Options{Path: script, TempDir: below})
@@ -201,7 +202,8 @@ func TestALaunchThatFailsSaysWhyAndLeavesNothing(t *testing.T) {
 	require.NotContains(t, err.Error(), "canary")
 
 	sandboxless := filepath.Join(temp, "sandboxless")
-	require.NoError(t, os.WriteFile(sandboxless, []byte("#!/bin/sh\necho '[1:1:FATAL:zygote_host_impl_linux.cc(128)] No usable sandbox! see https://chromium.example/' >&2\nexit 133\n"), 0o755))
+	require.NoError(t, os.WriteFile(sandboxless,
+		[]byte("#!/bin/sh\necho '[1:1:FATAL:zygote_host_impl_linux.cc(128)] No usable sandbox! see https://chromium.example/' >&2\nexit 133\n"), 0o755))
 	driver.path = sandboxless
 	_, err = driver.Launch(t.Context(), browser.Spec{ID: "sandboxless"})
 	require.ErrorIs(t, err, browser.ErrNoSandbox)
@@ -280,7 +282,8 @@ func TestNothingOutlivesAKilledServer(t *testing.T) {
 
 	require.NoError(t, cmd.Process.Kill())
 	_ = cmd.Wait()
-	require.Eventually(t, func() bool { return len(group(t, pid)) == 0 }, 5*time.Second, 5*time.Millisecond, "the browser ends with its server")
+	require.Eventually(t, func() bool { return len(group(t, pid)) == 0 }, 5*time.Second, 5*time.Millisecond,
+		"the browser ends with its server")
 
 	left, err := filepath.Glob(filepath.Join(temp, "bctrl-*"))
 	require.NoError(t, err)

@@ -36,7 +36,8 @@ const (
 	profileNew = "new"
 )
 
-var errProfileSize = fmt.Errorf("the profile is over %d bytes or %d files and was not saved", maxProfileBytes, maxProfileFiles)
+var errProfileSize = fmt.Errorf("the profile is over %d bytes or %d files and was not saved", maxProfileBytes,
+	maxProfileFiles)
 
 // skipped are folders that a browser makes anew: caches, mostly.
 var skipped = []string{

@@ -25,10 +25,12 @@ import (
 // TestTheServersSessionsAreNotSeen looks at tabs in every way that there is.
 func TestTheServersSessionsAreNotSeen(t *testing.T) {
 	ctx, p, b := openAny(t)
-	s := browsertest.NewSite(t, map[string]string{"/": `<a id=open target=_blank href=/popup>open</a>`, "/popup": "<title>popup</title>"})
+	s := browsertest.NewSite(t, map[string]string{"/": `<a id=open target=_blank href=/popup>open</a>`,
+		"/popup": "<title>popup</title>"})
 	browsertest.Open(ctx, t, p, s.URL+"/")
 	o := browsertest.Join(t, b)
-	require.NoError(t, protocol.Tell(ctx, o.Root, target.SetDiscoverTargets, target.SetDiscoverTargetsParams{Discover: true}))
+	require.NoError(t, protocol.Tell(ctx, o.Root, target.SetDiscoverTargets,
+		target.SetDiscoverTargetsParams{Discover: true}))
 	attached := func(params jsonv2.Value) bool {
 		var ev struct{ TargetInfo target.Info }
 		require.NoError(t, json.Unmarshal(params, &ev))
@@ -37,7 +39,8 @@ func TestTheServersSessionsAreNotSeen(t *testing.T) {
 	require.False(t, attached(o.NextEvent(target.TargetCreated.Method).Params), "the agent's tab")
 	require.Len(t, o.Tabs(), 1)
 	require.False(t, o.Tabs()[0].Attached)
-	one, err := protocol.Call(ctx, o.Root, target.GetTargetInfo, target.GetTargetInfoParams{TargetID: o.Tabs()[0].TargetID})
+	one, err := protocol.Call(ctx, o.Root, target.GetTargetInfo,
+		target.GetTargetInfoParams{TargetID: o.Tabs()[0].TargetID})
 	require.NoError(t, err)
 	require.False(t, one.TargetInfo.Attached)
 	tab := o.AttachTab(o.Tabs()[0].TargetID)
@@ -50,7 +53,8 @@ func TestTheServersSessionsAreNotSeen(t *testing.T) {
 		require.False(t, attached(ev.Params))
 		break
 	}
-	require.NoError(t, protocol.Tell(ctx, o.Root, target.DetachFromTarget, target.DetachFromTargetParams{SessionID: tab.ID}))
+	require.NoError(t, protocol.Tell(ctx, o.Root, target.DetachFromTarget,
+		target.DetachFromTargetParams{SessionID: tab.ID}))
 	require.False(t, o.Tabs()[0].Attached)
 
 	// chromedp passes over a new tab that somebody has attached.
@@ -73,18 +77,23 @@ func TestWhatAClientSetsStaysAsItIs(t *testing.T) {
 	browsertest.Open(ctx, t, p, s.URL+"/")
 	o := browsertest.Join(t, b)
 	tab := o.AttachTab(o.Tabs()[0].TargetID)
-	require.NoError(t, protocol.Tell(ctx, tab, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
-		Width:             375,
-		Height:            667,
-		DeviceScaleFactor: 2,
-		Mobile:            true,
-	}))
-	require.NoError(t, protocol.Tell(ctx, tab, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: "Mine/1"}))
-	require.NoError(t, protocol.Tell(ctx, tab, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "Asia/Tokyo"}))
+	require.NoError(t, protocol.Tell(ctx, tab, emulation.SetDeviceMetricsOverride,
+		emulation.SetDeviceMetricsOverrideParams{
+			Width:             375,
+			Height:            667,
+			DeviceScaleFactor: 2,
+			Mobile:            true,
+		}))
+	require.NoError(t, protocol.Tell(ctx, tab, emulation.SetUserAgentOverride,
+		emulation.SetUserAgentOverrideParams{UserAgent: "Mine/1"}))
+	require.NoError(t, protocol.Tell(ctx, tab, emulation.SetTimezoneOverride,
+		emulation.SetTimezoneOverrideParams{TimezoneID: "Asia/Tokyo"}))
 	require.NoError(t, protocol.Tell(ctx, tab, network.Enable, network.EnableParams{}))
-	require.NoError(t, protocol.Tell(ctx, tab, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Referer": "http://mine.example/"}}))
+	require.NoError(t, protocol.Tell(ctx, tab, network.SetExtraHTTPHeaders,
+		network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Referer": "http://mine.example/"}}))
 	require.NoError(t, protocol.Tell(ctx, tab, page.Enable, page.EnableParams{}))
-	require.NoError(t, protocol.Tell(ctx, tab, cdp.Command[page.AddScriptToEvaluateOnNewDocumentParams, cdp.Empty]{Method: page.CommandAddScriptToEvaluateOnNewDocument},
+	require.NoError(t, protocol.Tell(ctx, tab,
+		cdp.Command[page.AddScriptToEvaluateOnNewDocumentParams, cdp.Empty]{Method: page.CommandAddScriptToEvaluateOnNewDocument},
 		page.AddScriptToEvaluateOnNewDocumentParams{Source: "window.mine = 1"}))
 	require.NoError(t, protocol.Tell(ctx, o.Root, cdpbrowser.SetPermission, cdpbrowser.SetPermissionParams{
 		Permission: &cdpbrowser.PermissionDescriptor{Name: "geolocation"},
@@ -111,7 +120,8 @@ func TestWhatAClientSetsStaysAsItIs(t *testing.T) {
 		ev := o.NextEvent(network.LoadingFinished.Method)
 		var finished network.EventLoadingFinished
 		require.NoError(t, jsonv2.Unmarshal(ev.Params, &finished))
-		got, err := protocol.Call(ctx, tab, network.GetResponseBody, network.GetResponseBodyParams{RequestID: finished.RequestID})
+		got, err := protocol.Call(ctx, tab, network.GetResponseBody,
+			network.GetResponseBodyParams{RequestID: finished.RequestID})
 		require.NoError(t, err)
 		if strings.Contains(string(got.Body), "<title>t</title>") {
 			break
@@ -130,7 +140,8 @@ func TestWhatAClientSetsStaysAsItIs(t *testing.T) {
 // script that the client adds runs before the page's own.
 func TestAClientPausesNewTabsBesideTheServer(t *testing.T) {
 	ctx, p, b := openAny(t)
-	s := browsertest.NewSite(t, map[string]string{"/": "<p>x", "/new": `<script>window.seen = window.mine || "nothing"</script>`})
+	s := browsertest.NewSite(t, map[string]string{"/": "<p>x",
+		"/new": `<script>window.seen = window.mine || "nothing"</script>`})
 	browsertest.Open(ctx, t, p, s.URL+"/")
 	o := browsertest.Join(t, b)
 	flat := true
@@ -149,11 +160,13 @@ func TestAClientPausesNewTabsBesideTheServer(t *testing.T) {
 		params any
 	}{
 		{page.CommandEnable, page.EnableParams{}},
-		{page.CommandAddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: "window.mine = 'first'"}},
+		{page.CommandAddScriptToEvaluateOnNewDocument,
+			page.AddScriptToEvaluateOnNewDocumentParams{Source: "window.mine = 'first'"}},
 		{runtime.CommandRunIfWaitingForDebugger, cdp.Empty{}},
 	} {
 		_, err := tab.Post(ctx, command.method, command.params)
 		require.NoError(t, err)
 	}
-	require.Eventually(t, func() bool { return o.Evaluate(tab, "window.seen") == `"first"` }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return o.Evaluate(tab, "window.seen") == `"first"` }, 10*time.Second,
+		10*time.Millisecond)
 }

@@ -29,21 +29,27 @@ func TestSwapBodyReplacesWholeValuesOnly(t *testing.T) {
 		{formType, ph + "=1&p=x" + ph + "&q=" + ph + "x&" + ph, "", "a name, parts of values, no value"},
 		{formType, "p=%zz" + ph, "", "a broken escape"},
 		{formType, "p=" + strings.ToUpper(ph), "", "another letter case"},
-		{jsonType, `{"p": "` + ph + `" , "n": [1, "` + ph + `"]}`, `{"p": "s€cret & \"x\"" , "n": [1, "s€cret & \"x\""]}`, "strings at any depth"},
+		{jsonType, `{"p": "` + ph + `" , "n": [1, "` + ph + `"]}`, `{"p": "s€cret & \"x\"" , "n": [1, "s€cret & \"x\""]}`,
+			"strings at any depth"},
 		{jsonType, `{"` + ph + `" : "x"}`, "", "a key"},
 		{jsonType, `"` + ph + `"`, `"s€cret & \"x\""`, "nothing but a string"},
 		{jsonType, `{"p":"\u0070Lac3-h0lder.~x"}`, `{"p":"s€cret & \"x\""}`, "an escaped string"},
 		{jsonType, `{"p":"x` + ph + `","q":"{\"p\":\"` + ph + `\"}"}`, "", "parts of strings"},
 		{jsonType, `{"p":"` + ph + `"`, "", "no valid JSON"},
 		{"application/vnd.api+json", `["` + ph + `"]`, `["s€cret & \"x\""]`, "a kind of JSON"},
-		{"text/plain;charset=UTF-8", `{"p":"` + ph + `"}`, `{"p":"s€cret & \"x\""}`, "JSON that a script sent without a type"},
-		{"text/plain;charset=UTF-8", "u=1&p=" + ph, "u=1&p=s%E2%82%ACcret+%26+%22x%22", "a form that a script sent without a type"},
+		{"text/plain;charset=UTF-8", `{"p":"` + ph + `"}`, `{"p":"s€cret & \"x\""}`,
+			"JSON that a script sent without a type"},
+		{"text/plain;charset=UTF-8", "u=1&p=" + ph, "u=1&p=s%E2%82%ACcret+%26+%22x%22",
+			"a form that a script sent without a type"},
 		{"", "p=" + ph, "p=s%E2%82%ACcret+%26+%22x%22", "no type"},
 		{"text/xml", "<p>" + ph + "</p>", "", "another language"},
-		{partType, "--x-y\r\nContent-Disposition: form-data; name=\"p\"\r\n\r\n" + ph + "\r\n--x-y--\r\n", "--x-y\r\nContent-Disposition: form-data; name=\"p\"\r\n\r\n" + secret + "\r\n--x-y--\r\n", "a part"},
-		{partType, "--x-y\r\nContent-Disposition: form-data; name=\"p\"; filename=\"a\"\r\n\r\n" + ph + "\r\n--x-y--\r\n", "", "a file"},
+		{partType, "--x-y\r\nContent-Disposition: form-data; name=\"p\"\r\n\r\n" + ph + "\r\n--x-y--\r\n",
+			"--x-y\r\nContent-Disposition: form-data; name=\"p\"\r\n\r\n" + secret + "\r\n--x-y--\r\n", "a part"},
+		{partType, "--x-y\r\nContent-Disposition: form-data; name=\"p\"; filename=\"a\"\r\n\r\n" + ph + "\r\n--x-y--\r\n",
+			"", "a file"},
 		{partType, "--x-y\r\nContent-Disposition: form-data; name=\"p\"\r\n\r\n" + ph + "\r\n", "", "a part without end"},
-		{"multipart/form-data", "--x-y\r\nContent-Disposition: form-data; name=\"p\"\r\n\r\n" + ph + "\r\n--x-y--\r\n", "", "no boundary"},
+		{"multipart/form-data", "--x-y\r\nContent-Disposition: form-data; name=\"p\"\r\n\r\n" + ph + "\r\n--x-y--\r\n", "",
+			"no boundary"},
 	} {
 		want, n := c.want, strings.Count(c.want, "cret")
 		if want == "" {
@@ -152,8 +158,10 @@ func mapStrings(v any, fn func(string) string) any {
 // changes, and with it nothing but the placeholder does.
 func FuzzSwapBody(f *testing.F) {
 	const ph, secret = "pLac3-h0lder.~x", "the-secret"
-	for _, contentType := range []string{formType, jsonType, partType, "text/plain", "", "multipart/form-data; boundary=", "\x00"} {
-		for _, body := range []string{"", "p=" + ph, `{"p":"` + ph + `"}`, `{"p":"\`, `"`, "--x-y\r\n\r\n" + ph + "\r\n--x-y--", "&&==&", "--x-y"} {
+	for _, contentType := range []string{formType, jsonType, partType, "text/plain", "", "multipart/form-data; boundary=",
+		"\x00"} {
+		for _, body := range []string{"", "p=" + ph, `{"p":"` + ph + `"}`, `{"p":"\`, `"`,
+			"--x-y\r\n\r\n" + ph + "\r\n--x-y--", "&&==&", "--x-y"} {
 			f.Add(contentType, []byte(body))
 		}
 	}

@@ -83,7 +83,8 @@ func TestAnEchoInPiecesIsTakenOut(t *testing.T) {
 func TestAnEchoIsFoundHoweverItIsCut(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		secret := rapid.StringMatching(`[a-z]{4,8}[0-9][A-Za-z0-9&=+%<>"\\ -]{3,12}`).Draw(t, "secret")
-		before, after := rapid.StringMatching(`[ .,:]{0,4}`).Draw(t, "before"), rapid.StringMatching(`[ .,:]{0,4}`).Draw(t, "after")
+		before, after := rapid.StringMatching(`[ .,:]{0,4}`).Draw(t, "before"), rapid.StringMatching(`[ .,:]{0,4}`).Draw(t,
+			"after")
 		pieces := []string{before}
 		for _, r := range secret {
 			if rapid.Bool().Draw(t, "cut") {

@@ -26,7 +26,8 @@ const (
 
 // guards returns guards that count how often interception was switched.
 func guards(switched *[]bool) *Guards {
-	return NewGuards(func(fn func(context.Context)) { fn(context.Background()) }, func(on bool) { *switched = append(*switched, on) })
+	return NewGuards(func(fn func(context.Context)) { fn(context.Background()) },
+		func(on bool) { *switched = append(*switched, on) })
 }
 
 // toGoodSite reports whether a login of the good site may go to an origin.
@@ -301,7 +302,8 @@ func TestGuardsLastAsLongAsTheirDocument(t *testing.T) {
 		{"the document is gone after another", func(gs *Guards, g *Guard) { gone(gs, g); gone(gs, g) }, afterDocument},
 		{"the answer is still to come", func(gs *Guards, g *Guard) { gs.Judge(send); gone(gs, g) }, longestFlight},
 		{"the tab is gone", func(gs *Guards, _ *Guard) { gs.SessionGone("tab") }, afterDocument},
-		{"the tab is gone before the answer", func(gs *Guards, _ *Guard) { gs.Judge(send); gs.SessionGone("s"); gs.SessionGone("tab") }, afterDocument},
+		{"the tab is gone before the answer",
+			func(gs *Guards, _ *Guard) { gs.Judge(send); gs.SessionGone("s"); gs.SessionGone("tab") }, afterDocument},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -388,7 +390,8 @@ func TestALoginBelongsToItsOriginsAndPatterns(t *testing.T) {
 	for _, at := range []string{goodSite, "http://localhost:8080", "https://a.corp.example"} {
 		require.True(t, MayGoTo(f, at), at)
 	}
-	for _, at := range []string{"", "null", "https://example.com", "https://corp.example", "https://a.b.corp.example", "http://a.corp.example", "https://a.corp.example:444", "http://localhost", goodSite + "/"} {
+	for _, at := range []string{"", "null", "https://example.com", "https://corp.example", "https://a.b.corp.example",
+		"http://a.corp.example", "https://a.corp.example:444", "http://localhost", goodSite + "/"} {
 		require.False(t, MayGoTo(f, at), at)
 	}
 }
@@ -401,7 +404,8 @@ func TestScrubbingKeepsPasswordsBesideManyCodes(t *testing.T) {
 		s.Add(bctrl.NewSecret(fmt.Sprintf("%06d", 100_000+i)))
 	}
 	last := 100_000 + 3*maxScrubbed - 1
-	for _, shown := range []string{"the  Password", "the Password", "THE  PASSWORD", fmt.Sprint(last), fmt.Sprintf("%d %03d", last/1000, last%1000), "dGhlICBQYXNzd29yZA"} {
+	for _, shown := range []string{"the  Password", "the Password", "THE  PASSWORD", fmt.Sprint(last),
+		fmt.Sprintf("%d %03d", last/1000, last%1000), "dGhlICBQYXNzd29yZA"} {
 		require.Contains(t, s.Text("x"+shown+"y"), Hidden, shown)
 	}
 	require.Equal(t, "100000", s.Text("100000"), "an old code is a number again")

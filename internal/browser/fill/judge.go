@@ -124,7 +124,8 @@ func (g *Guard) misplacement(r Request, names []string) string {
 	ofForm := own || slices.Contains(f.Hidden, name)
 	inDocument := r.Frame == g.Element.Frame || r.Worker
 	switch {
-	case !inDocument && !form, g.endTimer != nil && (r.Kind == network.ResourceTypeXHR || r.Kind == network.ResourceTypeFetch):
+	case !inDocument && !form, g.endTimer != nil &&
+		(r.Kind == network.ResourceTypeXHR || r.Kind == network.ResourceTypeFetch):
 		return "from another document" + moved
 	case !inDocument && !ofForm, // a form may open a tab
 		!ofForm && (f.Spread || slices.Contains(f.Others, name)),

@@ -36,17 +36,18 @@ func InputTypes(field string) []string {
 // Check refuses what can never be filled.
 func Check(f browser.Fill) error {
 	if InputTypes(f.Field) == nil {
-		return browser.Refuse(400, "vault.wrong_field", "a login has the fields username, password and totp", "")
+		return browser.BadRequest("vault.wrong_field", "a login has the fields username, password and totp", "")
 	}
 	value := f.Value.Expose()
 	if value == "" {
-		return browser.Refuse(404, "vault.field_empty", "the login has no "+f.Field, "")
+		return browser.NotFound("vault.field_empty", "the login has no "+f.Field, "")
 	}
 	if !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
-		return browser.Refuse(409, "vault.fill_impossible", "the value has characters that an input does not take", "")
+		return browser.Conflict("vault.fill_impossible", "the value has characters that an input does not take", "")
 	}
 	if len(f.Origins)+len(f.Patterns) == 0 {
-		return browser.Refuse(403, "vault.origin_mismatch", "the login has no origins, so it is filled nowhere", "add the site's origin to the entry")
+		return browser.Forbidden("vault.origin_mismatch", "the login has no origins, so it is filled nowhere",
+			"add the site's origin to the entry")
 	}
 	return nil
 }

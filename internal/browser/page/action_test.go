@@ -23,7 +23,8 @@ for (const kind of ['mousedown', 'click', 'input', 'change', 'focusin', 'keydown
 // the page saw.
 func TestTypeActsAsAUserDoes(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := browsertest.NewSite(t, map[string]string{"/": logging + `<input id=name aria-label=Name value=old><textarea id=area aria-label=Area></textarea>
+	s := browsertest.NewSite(t, map[string]string{"/": logging +
+		`<input id=name aria-label=Name value=old><textarea id=area aria-label=Area></textarea>
 <div id=rich contenteditable aria-label=Rich role=textbox>old <b>rich</b></div><input id=day type=date aria-label=Day>
 <input id=fixed aria-label=Fixed readonly value=fixed><input id=short aria-label=Short maxlength=3>
 <input id=number type=number aria-label=Number><button id=other>Other</button>`})
@@ -50,7 +51,8 @@ func TestTypeActsAsAUserDoes(t *testing.T) {
 
 	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Other").Ref))
 	seen := browsertest.Observe(ctx, t, p).Outline
-	for _, event := range []string{"focusin:name", "input:name", "change:name", "keydown:Shift", "keyup:Shift", "change:area", "input:rich", "mousedown:other", "click:other"} {
+	for _, event := range []string{"focusin:name", "input:name", "change:name", "keydown:Shift", "keyup:Shift",
+		"change:area", "input:rich", "mousedown:other", "click:other"} {
 		require.Contains(t, seen, event)
 	}
 	require.NotContains(t, seen, "input!:name")
@@ -60,7 +62,8 @@ func TestTypeActsAsAUserDoes(t *testing.T) {
 // TestSelectChoosesByLabelOrValue chooses, and says what there is to choose.
 func TestSelectChoosesByLabelOrValue(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := browsertest.NewSite(t, map[string]string{"/": logging + `<form><select id=sel aria-label=Country><option value=fr>France<option value=de> Germany <option value=xx disabled>Nowhere</select>
+	s := browsertest.NewSite(t, map[string]string{"/": logging +
+		`<form><select id=sel aria-label=Country><option value=fr>France<option value=de> Germany <option value=xx disabled>Nowhere</select>
 <input name=options></form><button>Not a list</button>`})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	list := browsertest.Find(t, obs, "combobox", "Country").Ref
@@ -76,7 +79,9 @@ func TestSelectChoosesByLabelOrValue(t *testing.T) {
 // TestPressSendsRealKeys sends keys that do something by themselves.
 func TestPressSendsRealKeys(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := browsertest.NewSite(t, map[string]string{"/": logging + `<form action=/sent><input id=one aria-label=One name=q><input id=two aria-label=Two><input type=submit></form>`, "/sent": "<h1>Sent</h1>"})
+	s := browsertest.NewSite(t, map[string]string{"/": logging +
+		`<form action=/sent><input id=one aria-label=One name=q><input id=two aria-label=Two><input type=submit></form>`,
+		"/sent": "<h1>Sent</h1>"})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	one := browsertest.Find(t, obs, "textbox", "One").Ref
 	require.NoError(t, p.Type(ctx, one, "abc"))
@@ -138,7 +143,8 @@ func TestNewTabsAreFollowed(t *testing.T) {
 	require.Len(t, p.AttachedTabs(), 2)
 	require.ErrorContains(t, p.Click(ctx, script), "another tab")
 	require.NoError(t, p.Click(ctx, browsertest.Find(t, second, "button", "Close").Ref))
-	require.Eventually(t, func() bool { return strings.Contains(browsertest.Observe(ctx, t, p).Outline, "First") }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(browsertest.Observe(ctx, t, p).Outline, "First") },
+		10*time.Second, 20*time.Millisecond)
 	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "link", "Link").Ref))
 	require.Contains(t, browsertest.Settle(ctx, t, p).Outline, "Second")
 }
@@ -155,7 +161,8 @@ func TestDialogsDoNotHang(t *testing.T) {
 	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Ask").Ref))
 	obs = browsertest.Settle(ctx, t, p)
 	require.Contains(t, obs.Outline, "true null")
-	for _, note := range []string{`note: alert dialog "hello": accepted`, `note: confirm dialog "sure?": accepted`, `note: prompt dialog "name?": cancelled`} {
+	for _, note := range []string{`note: alert dialog "hello": accepted`, `note: confirm dialog "sure?": accepted`,
+		`note: prompt dialog "name?": cancelled`} {
 		require.Contains(t, obs.Outline, note)
 	}
 	require.NotContains(t, browsertest.Observe(ctx, t, p).Outline, "note:", "said once")

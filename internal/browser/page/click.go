@@ -75,7 +75,8 @@ func (t *tab) frameOffset(ctx context.Context, tree *frameTree, f *frame) (x, y 
 		if err != nil {
 			return 0, 0, err
 		}
-		model, err := protocol.Call(ctx, parent.session, dom.GetBoxModel, dom.GetBoxModelParams{BackendNodeID: owner.BackendNodeID})
+		model, err := protocol.Call(ctx, parent.session, dom.GetBoxModel,
+			dom.GetBoxModelParams{BackendNodeID: owner.BackendNodeID})
 		if err != nil {
 			return 0, 0, err
 		}
@@ -102,7 +103,8 @@ func boxesOfNode(ctx context.Context, s *session, backend cdp.BackendNodeID) ([]
 // box means that the node is not shown.
 func (n *node) waitUntilStill(ctx context.Context) (*box, error) {
 	s := n.frame.session
-	if err := protocol.Tell(ctx, s, dom.ScrollIntoViewIfNeeded, dom.ScrollIntoViewIfNeededParams{BackendNodeID: n.backend}); err != nil && ctx.Err() != nil {
+	if err := protocol.Tell(ctx, s, dom.ScrollIntoViewIfNeeded,
+		dom.ScrollIntoViewIfNeededParams{BackendNodeID: n.backend}); err != nil && ctx.Err() != nil {
 		return nil, err
 	}
 	deadline := time.NewTimer(motionTimeout)
@@ -172,9 +174,10 @@ func (s *Set) Click(ctx context.Context, ref browser.Ref) error {
 		}
 		switch state {
 		case "disabled":
-			return browser.Refuse(409, "page.disabled", "the element "+string(n.ref)+" is disabled", "")
+			return browser.Conflict("page.disabled", "the element "+string(n.ref)+" is disabled", "")
 		case "option":
-			return browser.Refuse(400, "page.not_clickable", "an option is chosen by selecting it", "use select with the list's name")
+			return browser.BadRequest("page.not_clickable", "an option is chosen by selecting it",
+				"use select with the list's name")
 		}
 		if state == "button" {
 			s.guards.ExpectSubmit(t.session.ID)
@@ -206,7 +209,7 @@ func (t *tab) clickPoint(ctx context.Context, tree *frameTree, n *node, b box) (
 	}
 	seen := box{max(b.left, -x), max(b.top, -y), min(b.right, metrics.width()-x), min(b.bottom, metrics.height()-y)}
 	if seen.width() < 1 || seen.height() < 1 {
-		return point{}, browser.Refuse(409, "page.not_in_view", "the element "+string(n.ref)+" cannot be scrolled into view", "")
+		return point{}, browser.Conflict("page.not_in_view", "the element "+string(n.ref)+" cannot be scrolled into view", "")
 	}
 	var covered string
 	for _, share := range []point{{.5, .5}, {.25, .5}, {.75, .5}, {.5, .25}, {.5, .75}} {
@@ -220,7 +223,9 @@ func (t *tab) clickPoint(ctx context.Context, tree *frameTree, n *node, b box) (
 		}
 		covered = in
 	}
-	return point{}, browser.Refuse(409, "page.covered", "the element "+string(n.ref)+" is covered by "+t.set.quoteLabel(covered), "close or move what covers it, then try again")
+	return point{}, browser.Conflict("page.covered",
+		"the element "+string(n.ref)+" is covered by "+t.set.quoteLabel(covered),
+		"close or move what covers it, then try again")
 }
 
 // covering asks what a click at a point would hit: in the node's own process,
@@ -296,7 +301,8 @@ func (t *tab) clickAt(ctx context.Context, at point) error {
 	for _, step := range []struct {
 		kind    input.DispatchMouseEventType
 		buttons int64
-	}{{input.DispatchMouseEventTypeMouseMoved, 0}, {input.DispatchMouseEventTypeMousePressed, 1}, {input.DispatchMouseEventTypeMouseReleased, 0}} {
+	}{{input.DispatchMouseEventTypeMouseMoved, 0}, {input.DispatchMouseEventTypeMousePressed, 1},
+		{input.DispatchMouseEventTypeMouseReleased, 0}} {
 		params := input.DispatchMouseEventParams{
 			Type:    step.kind,
 			X:       at.x,

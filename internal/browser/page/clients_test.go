@@ -90,7 +90,8 @@ func TestADialogOfAClientsTabIsTheClients(t *testing.T) {
 
 func TestAPageIsLeftAsItsClientWants(t *testing.T) {
 	ctx, p, b := openPage(t)
-	s := browsertest.NewSite(t, map[string]string{"/": "<p>x", "/stay": `<script>onbeforeunload = e => { e.preventDefault(); return 'no' }</script><input autofocus>`})
+	s := browsertest.NewSite(t, map[string]string{"/": "<p>x",
+		"/stay": `<script>onbeforeunload = e => { e.preventDefault(); return 'no' }</script><input autofocus>`})
 	browsertest.Open(ctx, t, p, s.URL+"/")
 	o := browsertest.Join(t, b)
 	tab := o.OpenTab(s.URL+"/stay", "")
@@ -102,7 +103,8 @@ func TestAPageIsLeftAsItsClientWants(t *testing.T) {
 		left <- err
 	}()
 	o.NextEvent(page.JavascriptDialogOpening.Method)
-	require.NoError(t, protocol.Tell(ctx, tab, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: false}))
+	require.NoError(t, protocol.Tell(ctx, tab, page.HandleJavaScriptDialog,
+		page.HandleJavaScriptDialogParams{Accept: false}))
 	require.NoError(t, <-left, "it was not left")
 	require.Contains(t, o.Evaluate(tab, "location.pathname"), "/stay")
 }
@@ -110,7 +112,8 @@ func TestAPageIsLeftAsItsClientWants(t *testing.T) {
 // TestTheAgentAndClientsHaveTabsOfTheirOwn opens more of them than pages may.
 func TestTheAgentAndClientsHaveTabsOfTheirOwn(t *testing.T) {
 	ctx, p, b := openPage(t)
-	s := browsertest.NewSite(t, map[string]string{"/": "<h1>Agent</h1>", "/client": "<h1>Client</h1>", "/popup": `<h1>Popup</h1><button onclick="window.open('/popup')">Open</button>`})
+	s := browsertest.NewSite(t, map[string]string{"/": "<h1>Agent</h1>", "/client": "<h1>Client</h1>",
+		"/popup": `<h1>Popup</h1><button onclick="window.open('/popup')">Open</button>`})
 	browsertest.Open(ctx, t, p, s.URL+"/")
 	o := browsertest.Join(t, b)
 	const many = ourpage.MaxTabs + 5
@@ -126,7 +129,8 @@ func TestTheAgentAndClientsHaveTabsOfTheirOwn(t *testing.T) {
 	for range many {
 		o.Evaluate(tabs[0], "void open('/popup', '_blank', 'noopener')")
 	}
-	require.Eventually(t, func() bool { return len(o.Tabs()) == 1+2*many }, 20*time.Second, 20*time.Millisecond, "%d", len(o.Tabs()))
+	require.Eventually(t, func() bool { return len(o.Tabs()) == 1+2*many }, 20*time.Second, 20*time.Millisecond, "%d",
+		len(o.Tabs()))
 	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "Agent")
 	for _, tab := range tabs { // also once that is closed
 		require.NoError(t, protocol.Tell(ctx, o.Root, target.CloseTarget, target.CloseTargetParams{TargetID: tab.TargetID}))
@@ -142,13 +146,15 @@ func TestTheAgentAndClientsHaveTabsOfTheirOwn(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return len(o.Tabs()) == 1+2*many }, 20*time.Second, 20*time.Millisecond)
 	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "Popup", "the agent follows what its own tab opened")
-	require.NoError(t, protocol.Tell(ctx, o.Root, target.DetachFromTarget, target.DetachFromTargetParams{SessionID: shared.ID}))
+	require.NoError(t, protocol.Tell(ctx, o.Root, target.DetachFromTarget,
+		target.DetachFromTargetParams{SessionID: shared.ID}))
 	o.Leave()
 
 	// The agent's tab may be closed by a client, which leaves it another one.
 	other := browsertest.Join(t, b)
 	for _, info := range other.Tabs() {
-		require.NoError(t, protocol.Tell(ctx, other.Root, target.CloseTarget, target.CloseTargetParams{TargetID: info.TargetID}))
+		require.NoError(t, protocol.Tell(ctx, other.Root, target.CloseTarget,
+			target.CloseTargetParams{TargetID: info.TargetID}))
 	}
 	require.Eventually(t, func() bool { return len(other.Tabs()) == 0 }, 20*time.Second, 20*time.Millisecond)
 	obs := browsertest.Open(ctx, t, p, s.URL+"/popup")

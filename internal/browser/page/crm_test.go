@@ -33,16 +33,20 @@ func TestAWholeLogin(t *testing.T) {
 	save, saved := browsertest.Deliveries()
 	ctx, p, b := openPageOf(t, browser.Spec{ID: "crm", OnDownload: save})
 	obs := browsertest.Open(ctx, t, p, server.URL+"/")
-	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Username").Ref, browsertest.Login("username", "bot@company.com", server.URL)))
-	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, browsertest.Login("password", browsertest.Hunter, server.URL)))
+	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Username").Ref,
+		browsertest.Login("username", "bot@company.com", server.URL)))
+	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
+		browsertest.Login("password", browsertest.Hunter, server.URL)))
 	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref))
 	obs = browsertest.Settle(ctx, t, p)
 	code, _ := key.Code(time.Now())
-	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Verification code").Ref, browsertest.Login("totp", code.Expose(), server.URL)))
+	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Verification code").Ref,
+		browsertest.Login("totp", code.Expose(), server.URL)))
 	require.NoError(t, p.Press(ctx, "Enter"))
 	obs = browsertest.Settle(ctx, t, p)
 	require.Equal(t, democrm.Counts{Logins: 1}, crm.Counts())
-	require.Contains(t, obs.Outline, "row: D-1001 | Driftwood Health | Chiara Russo | Qualification | 2026-01-05 | $110,500\n")
+	require.Contains(t, obs.Outline,
+		"row: D-1001 | Driftwood Health | Chiara Russo | Qualification | 2026-01-05 | $110,500\n")
 	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Export CSV").Ref))
 	select {
 	case file := <-saved:

@@ -53,13 +53,16 @@ func TestEchoesInPiecesAreHiddenFromTheModel(t *testing.T) {
 		{"titles", each("<button title='", "'></button>")},
 		{"fields", each("<input aria-label=Character value='", "'>")},
 		{"options", "<select>" + each("<option>", "</option>") + "</select>"},
-		{"a shadow tree", "<div id=host></div><script>host.attachShadow({mode: 'closed'}).innerHTML = `" + each("<b>", "</b>") + "`</script>"},
+		{"a shadow tree", "<div id=host></div><script>host.attachShadow({mode: 'closed'}).innerHTML = `" + each("<b>",
+			"</b>") + "`</script>"},
 		{"frames", "<iframe srcdoc='" + each("<p>", "</p>") + "'></iframe>"},
 		{"content of styles", "<style>" + styles.String() + "</style>" + boxes.String()},
-		{"turned round by a style", "<bdo style='unicode-bidi: bidi-override; direction: rtl'>" + reversed(secret) + "</bdo>"},
+		{"turned round by a style", "<bdo style='unicode-bidi: bidi-override; direction: rtl'>" + reversed(secret) +
+			"</bdo>"},
 		{"characters that show nothing", "<p>" + each("", "&#x200b;") + "</p>"},
 		{"the most of it", "<p>It begins with " + secret[:18] + "…</p>"},
-		{"a dialog", "<script>if (!sessionStorage.said) { sessionStorage.said = 1; alert('" + each("", " ") + "') }</script>"},
+		{"a dialog", "<script>if (!sessionStorage.said) { sessionStorage.said = 1; alert('" + each("",
+			" ") + "') }</script>"},
 		{"the page's title", "<title>" + each("", " ") + "</title><p>x</p>"},
 	} {
 		t.Run(c.why, func(t *testing.T) {
@@ -71,7 +74,8 @@ func TestEchoesInPiecesAreHiddenFromTheModel(t *testing.T) {
 				_, _ = fmt.Fprint(w, c.page+"<p>Wrong.</p>")
 			}
 			obs := browsertest.Open(ctx, t, p, s.URL+"/")
-			require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, browsertest.Login("password", secret, s.URL)))
+			require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
+				browsertest.Login("password", secret, s.URL)))
 			require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref))
 			hidden, all := false, ""
 			require.Eventually(t, func() bool {
@@ -87,7 +91,9 @@ func TestEchoesInPiecesAreHiddenFromTheModel(t *testing.T) {
 					require.False(t, strings.Contains(folded, form[i:i+4]), "four characters of the value are left")
 				}
 			}
-			if !strings.Contains(c.page, "title>") && !strings.Contains(c.page, "alert(") && !strings.Contains(c.page, "option") && !strings.Contains(c.page, "aria-label='") && !strings.Contains(c.page, "title='") {
+			if !strings.Contains(c.page, "title>") && !strings.Contains(c.page, "alert(") &&
+				!strings.Contains(c.page, "option") && !strings.Contains(c.page, "aria-label='") &&
+				!strings.Contains(c.page, "title='") {
 				shot, err := p.Screenshot(ctx, true)
 				require.NoError(t, err)
 				require.Greater(t, browsertest.MaskedPixels(t, shot), 500, "it is painted over")
@@ -107,7 +113,8 @@ func TestPicturesHideEchoesThatAreOnlyPainted(t *testing.T) {
 		{"a field hidden from it", "<input size=40 aria-hidden=true value='" + secret + "'>"},
 		{"a longer field hidden from it", "<textarea cols=40 aria-hidden=true>" + secret + "</textarea>"},
 		{"inert", "<p inert>" + secret + "</p>"},
-		{"beside a dialog", "<p>" + secret + "</p><dialog id=d style='top:300px'>Wrong.</dialog><script>d.showModal()</script>"},
+		{"beside a dialog", "<p>" + secret +
+			"</p><dialog id=d style='top:300px'>Wrong.</dialog><script>d.showModal()</script>"},
 		{"the hint of a field that has a name", "<input size=40 aria-label=Name placeholder='" + secret + "'>"},
 		{"in the place of a picture", "<img aria-hidden=true width=300 height=40 src=/none alt='" + secret + "'>"},
 		{"above a line", "<ruby>x<rt>" + secret + "</rt></ruby>"},
@@ -121,7 +128,8 @@ func TestPicturesHideEchoesThatAreOnlyPainted(t *testing.T) {
 				"/login": c.page + "<p>Wrong.</p>",
 			})
 			obs := browsertest.Open(ctx, t, p, s.URL+"/")
-			require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, browsertest.Login("password", secret, s.URL)))
+			require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
+				browsertest.Login("password", secret, s.URL)))
 			browsertest.ClickUntil(ctx, t, p, obs, "Log in", "Wrong.")
 			for _, whole := range []bool{false, true} {
 				shot, err := p.Screenshot(ctx, whole)

@@ -75,7 +75,8 @@ func (t *tab) updateFields(ctx context.Context) {
 // readFormState reads the state of the filled field of a document and of the fields
 // beside it, where held is what the document holds of the value: a placeholder,
 // or when it was filled directly the value itself.
-func (t *tab) readFormState(ctx context.Context, f *frame, key protocol.Element, held string, direct bool) (now fill.FormState, ok bool) {
+func (t *tab) readFormState(ctx context.Context, f *frame, key protocol.Element, held string,
+	direct bool) (now fill.FormState, ok bool) {
 	w, err := isolatedWorld(ctx, f)
 	if err != nil {
 		return now, false

@@ -123,7 +123,8 @@ func (s *Set) Fill(ctx context.Context, ref browser.Ref, field browser.Fill) err
 		placeholder := ""
 		if !field.Direct {
 			if !isASCII(value) && !strings.EqualFold(state.Charset, "UTF-8") {
-				return browser.Refuse(409, "vault.fill_impossible", "the page is not in UTF-8, and the value has characters beyond ASCII", "set fill: direct on the entry")
+				return browser.Conflict("vault.fill_impossible",
+					"the page is not in UTF-8, and the value has characters beyond ASCII", "set fill: direct on the entry")
 			}
 			candidates := fill.Placeholders(value, code, shortest, longest)
 			if len(nodes) == 1 {
@@ -135,7 +136,8 @@ func (s *Set) Fill(ctx context.Context, ref browser.Ref, field browser.Fill) err
 			}
 			i := slices.Index(state.Fits, true)
 			if i < 0 || i >= len(candidates) {
-				return browser.Refuse(409, "vault.fill_impossible", "no placeholder fits the rules of the field", "set fill: direct on the entry")
+				return browser.Conflict("vault.fill_impossible", "no placeholder fits the rules of the field",
+					"set fill: direct on the entry")
 			}
 			placeholder = candidates[i]
 		}
@@ -226,7 +228,7 @@ func clearFilled(ctx context.Context, nodes []*node, text string) {
 // fillError says what a failed fill is to who asked for it.
 func fillError(err error, n *node) error {
 	if errors.Is(err, errScript) {
-		return browser.Refuse(409, "page.element_gone", "the element "+string(n.ref)+" is gone", "observe the page again")
+		return browser.Conflict("page.element_gone", "the element "+string(n.ref)+" is gone", "observe the page again")
 	}
 	return err
 }
@@ -236,7 +238,7 @@ func fillError(err error, n *node) error {
 func (t *tab) checkOrigins(ctx context.Context, tree *frameTree, f *frame, field browser.Fill) error {
 	chain := tree.ancestors(f)
 	if chain == nil {
-		return browser.Refuse(403, "vault.origin_mismatch", "the frames around the element cannot be told", "")
+		return browser.Forbidden("vault.origin_mismatch", "the frames around the element cannot be told", "")
 	}
 	for i, up := range slices.Backward(chain) {
 		if err := confirmOrigin(ctx, tree, up); err != nil {
@@ -291,20 +293,23 @@ func originMismatch(what, found string) error {
 	if found == "" {
 		found = "a place without an origin"
 	}
-	return browser.Refuse(403, "vault.origin_mismatch", what+" at "+clip(found, maxName)+", where the login may not be filled", "add the origin to the vault entry if it belongs there")
+	return browser.Forbidden("vault.origin_mismatch",
+		what+" at "+clip(found, maxName)+", where the login may not be filled",
+		"add the origin to the vault entry if it belongs there")
 }
 
 // check holds an input to what a field may go into.
 func (i inputState) check(n *node, field browser.Fill) error {
 	name := "the element " + string(n.ref)
 	if types := fill.InputTypes(field.Field); !slices.Contains(types, i.Kind) {
-		return browser.Refuse(409, "vault.wrong_field", fmt.Sprintf("%s is no input for a %s", name, field.Field), "a "+field.Field+" goes into an input of type "+strings.Join(types, ", "))
+		return browser.Conflict("vault.wrong_field", fmt.Sprintf("%s is no input for a %s", name, field.Field),
+			"a "+field.Field+" goes into an input of type "+strings.Join(types, ", "))
 	}
 	switch {
 	case i.Disabled || i.Readonly:
-		return browser.Refuse(409, "page.disabled", name+" cannot be changed", "")
+		return browser.Conflict("page.disabled", name+" cannot be changed", "")
 	case !i.Visible:
-		return browser.Refuse(409, "vault.wrong_field", name+" is not visible", "")
+		return browser.Conflict("vault.wrong_field", name+" is not visible", "")
 	}
 	for _, target := range i.Targets {
 		if at := fill.CanonicalOrigin(target); !fill.MayGoTo(field, at) {
@@ -329,7 +334,8 @@ func (t *tab) digitRow(ctx context.Context, n *node, count int) ([]*node, error)
 		return nil, err
 	}
 	if len(objects) != count {
-		return nil, browser.Refuse(409, "vault.fill_impossible", "the code does not fit the inputs beside the element "+string(n.ref), "give the first input of the code")
+		return nil, browser.Conflict("vault.fill_impossible",
+			"the code does not fit the inputs beside the element "+string(n.ref), "give the first input of the code")
 	}
 	nodes := make([]*node, count)
 	for i, object := range objects {

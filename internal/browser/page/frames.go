@@ -167,7 +167,8 @@ func (t *tab) node(ctx context.Context, f *frame, backend cdp.BackendNodeID) (*n
 }
 
 // nodeIn is node in a world that was entered before.
-func (t *tab) nodeIn(ctx context.Context, f *frame, w runtime.ExecutionContextID, backend cdp.BackendNodeID) (*node, error) {
+func (t *tab) nodeIn(ctx context.Context, f *frame, w runtime.ExecutionContextID,
+	backend cdp.BackendNodeID) (*node, error) {
 	n := &node{
 		frame:   f,
 		world:   w,
@@ -191,7 +192,8 @@ func (t *tab) nodeIn(ctx context.Context, f *frame, w runtime.ExecutionContextID
 func (n *node) release() { releaseGroup(n.frame.session, n.group) }
 
 func releaseGroup(s *session, group string) {
-	_, _ = s.Post(context.Background(), runtime.ReleaseObjectGroup.Method, runtime.ReleaseObjectGroupParams{ObjectGroup: group})
+	_, _ = s.Post(context.Background(), runtime.ReleaseObjectGroup.Method,
+		runtime.ReleaseObjectGroupParams{ObjectGroup: group})
 }
 
 // objectGroup names the objects of one action, to release them together.

@@ -2,7 +2,6 @@ package page
 
 import (
 	"context"
-	"net/http"
 	"strings"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
@@ -56,7 +55,8 @@ func (s *Set) onRequestPaused(ctx context.Context, session *session, ev fetch.Ev
 // value to where it may not go.
 func (s *Set) onAnswerPaused(ctx context.Context, session *session, ev fetch.EventRequestPaused, id fill.Flight) {
 	if by := s.guards.Answered(id, fill.RedirectOf(ev)); by != nil {
-		s.blockRequest(ctx, session, ev, by, "a redirect that would take a login's value to "+fill.CanonicalOrigin(fill.RedirectOf(ev)))
+		s.blockRequest(ctx, session, ev, by,
+			"a redirect that would take a login's value to "+fill.CanonicalOrigin(fill.RedirectOf(ev)))
 		return
 	}
 	_ = protocol.Tell(ctx, session, fetch.ContinueRequest, fetch.ContinueRequestParams{RequestID: ev.RequestID})
@@ -64,7 +64,8 @@ func (s *Set) onAnswerPaused(ctx context.Context, session *session, ev fetch.Eve
 
 // blockRequest ends a request, and says so to the model and to whoever recorded the
 // fill.
-func (s *Set) blockRequest(ctx context.Context, session *session, ev fetch.EventRequestPaused, by *fill.Guard, why string) {
+func (s *Set) blockRequest(ctx context.Context, session *session, ev fetch.EventRequestPaused, by *fill.Guard,
+	why string) {
 	reason := network.ErrorReasonBlockedByClient
 	if ev.ResourceType == network.ResourceTypeDocument {
 		reason = network.ErrorReasonAborted // else an error page takes the place of the form
@@ -82,7 +83,7 @@ func (s *Set) blockRequest(ctx context.Context, session *session, ev fetch.Event
 	if t != nil {
 		t.addNote("blocked: %s", clip(why, maxText))
 	}
-	s.guards.Report(ctx, by, browser.Refuse(http.StatusForbidden, fill.CodeStopped, why, ""))
+	s.guards.Report(ctx, by, browser.Forbidden(fill.CodeStopped, why, ""))
 }
 
 // noteUnsent tells of fields of a tab whose form has left without their value.
@@ -94,6 +95,6 @@ func (t *tab) noteUnsent(ctx context.Context) {
 			"it made of it; " +
 			"if the login fails, the entry needs fill: direct"
 		t.addNote("%s: %s", fill.CodeUnsent, why)
-		t.set.guards.Report(ctx, g, browser.Refuse(http.StatusConflict, fill.CodeUnsent, why, "set fill: direct on the entry"))
+		t.set.guards.Report(ctx, g, browser.Conflict(fill.CodeUnsent, why, "set fill: direct on the entry"))
 	}
 }

@@ -88,7 +88,8 @@ func movesText(k key, held int64) bool {
 
 // parseKey reads "Enter", "a", "Shift+Tab", "Control+A".
 func parseKey(text string) (key, int64, error) {
-	bad := browser.Refuse(400, "page.unknown_key", "there is no such key", `keys are "Enter", "Tab", "Escape", "ArrowDown", a character, or one of them after "Control+", "Shift+", "Alt+" or "Meta+"`)
+	bad := browser.BadRequest("page.unknown_key", "there is no such key",
+		`keys are "Enter", "Tab", "Escape", "ArrowDown", a character, or one of them after "Control+", "Shift+", "Alt+" or "Meta+"`)
 	if len(text) > 64 || text == "" {
 		return key{}, 0, bad
 	}
@@ -141,7 +142,7 @@ func (s *Set) Press(ctx context.Context, name string) error {
 		if s.secretFilled.Load() && movesText(k, held) {
 			// A piece of a value, pasted elsewhere, would not be recognised, nor
 			// would what a page's own button has put on the clipboard.
-			return browser.Refuse(403, "page.key_refused",
+			return browser.Forbidden("page.key_refused",
 				"nothing is copied, cut, pasted or undone in a browser where a login was filled", "type the text instead")
 		}
 		if k.name == "Enter" || k.name == " " {

@@ -374,7 +374,8 @@ func (r *refTable) lookUp(ref browser.Ref) (entry refEntry, ok, given bool) {
 	defer r.mu.Unlock()
 	entry, ok = r.byRef[ref]
 	var n int
-	if _, err := fmt.Sscanf(string(ref), "e%d", &n); err == nil && n > 0 && n <= r.last && string(ref) == fmt.Sprintf("e%d", n) {
+	if _, err := fmt.Sscanf(string(ref), "e%d", &n); err == nil && n > 0 && n <= r.last &&
+		string(ref) == fmt.Sprintf("e%d", n) {
 		given = true
 	}
 	return entry, ok, given

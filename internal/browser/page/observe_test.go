@@ -107,8 +107,11 @@ func TestRefsLiveAsLongAsTheirElement(t *testing.T) {
 // draws, and clicks in it.
 func TestObserveReadsFramesOfOtherSites(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	inner := browsertest.NewSite(t, map[string]string{"/in": `<p id=o>before</p><button onclick="o.textContent='clicked inside'">Inner</button>`})
-	outer := browsertest.NewSite(t, map[string]string{"/": `<h1>Outer</h1><div style="height:900px"></div><iframe title="Other site" src="` + inner.LocalhostURL() + `/in" style="margin:40px;border:7px solid"></iframe>`})
+	inner := browsertest.NewSite(t,
+		map[string]string{"/in": `<p id=o>before</p><button onclick="o.textContent='clicked inside'">Inner</button>`})
+	outer := browsertest.NewSite(t,
+		map[string]string{"/": `<h1>Outer</h1><div style="height:900px"></div><iframe title="Other site" src="` +
+			inner.LocalhostURL() + `/in" style="margin:40px;border:7px solid"></iframe>`})
 	obs := browsertest.Open(ctx, t, p, outer.URL+"/")
 	require.Contains(t, obs.Outline, `frame "Other site"`)
 	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Inner").Ref))

@@ -196,7 +196,8 @@ func (w *walk) block(n *axNode, depth int, above string, level int) {
 // inline reports whether a role continues the text around it.
 func inline(role string) bool {
 	switch role {
-	case "generic", "none", "strong", "emphasis", "code", "LabelText", "subscript", "superscript", "mark", "Abbr", "time", "insertion", "deletion":
+	case "generic", "none", "strong", "emphasis", "code", "LabelText", "subscript", "superscript", "mark", "Abbr", "time",
+		"insertion", "deletion":
 		return true
 	}
 	return false
@@ -275,7 +276,8 @@ func (w *walk) actsBelow(n *axNode, level int) bool {
 			}
 			role := string(c.Role.Value)
 			if !c.Ignored && (interactive[role] || role == "Iframe" ||
-				c.Backend != 0 && role != "StaticText" && role != "LabelText" && (w.doc.clickable[c.Backend] || c.property("focusable") == "true")) ||
+				c.Backend != 0 && role != "StaticText" && role != "LabelText" &&
+					(w.doc.clickable[c.Backend] || c.property("focusable") == "true")) ||
 				w.actsBelow(c, level+1) {
 				acts = true
 				break

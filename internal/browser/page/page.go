@@ -51,7 +51,7 @@ func (s *Set) onTab(ctx context.Context, action func(ctx context.Context, t *tab
 	if err == nil {
 		return nil
 	}
-	if refused := new(bctrl.Error); errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*bctrl.Error](err); ok {
 		clean := *refused
 		clean.Message = s.scrub.Text(clean.Message)
 		return &clean
@@ -97,7 +97,7 @@ func (t *tab) explainNavigation(ctx context.Context, mark uint64, err error) err
 	if why == nil {
 		return err
 	}
-	if failed := new(bctrl.Error); err != nil && (!errors.As(err, &failed) || failed.Code != codeNavigation) {
+	if failed, ok := errors.AsType[*bctrl.Error](err); err != nil && (!ok || failed.Code != codeNavigation) {
 		return err
 	}
 	if err == nil {
@@ -109,9 +109,9 @@ func (t *tab) explainNavigation(ctx context.Context, mark uint64, err error) err
 	}
 	switch why {
 	case egress.ErrRefused:
-		return browser.Refuse(403, "page.address_refused", "the server's egress policy does not permit this address", "")
+		return browser.Forbidden("page.address_refused", "the server's egress policy does not permit this address", "")
 	case egress.ErrUnanswered:
-		return browser.Refuse(502, codeNavigation, "the page could not be opened: "+why.Error(), "")
+		return browser.BadGateway(codeNavigation, "the page could not be opened: "+why.Error(), "")
 	}
 	return err
 }
@@ -124,10 +124,12 @@ func checkAddress(address string) error {
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return browser.Refuse(400, "page.url_refused", "only http and https addresses can be opened", "give a whole address, such as https://example.com/login")
+		return browser.BadRequest("page.url_refused", "only http and https addresses can be opened",
+			"give a whole address, such as https://example.com/login")
 	}
 	if u.User != nil {
-		return browser.Refuse(400, "page.url_refused", "an address with a password in it is not opened", "use a vault entry and fill it")
+		return browser.BadRequest("page.url_refused", "an address with a password in it is not opened",
+			"use a vault entry and fill it")
 	}
 	return nil
 }
@@ -148,7 +150,7 @@ func (t *tab) navigate(ctx context.Context, address string) error {
 	}
 	if err = t.openAddress(ctx, address); errors.Is(err, errLoop) {
 		_ = t.openAddress(ctx, "about:blank")
-		return browser.Refuse(502, "page.redirect_loop", "the page sends its visitor on without end", "")
+		return browser.BadGateway("page.redirect_loop", "the page sends its visitor on without end", "")
 	}
 	return err
 }
@@ -163,7 +165,7 @@ func (t *tab) openAddress(ctx context.Context, address string) error {
 	case got.IsDownload:
 		return nil
 	case got.ErrorText != "":
-		return browser.Refuse(502, codeNavigation, "the page could not be opened: "+clip(got.ErrorText, maxName), "")
+		return browser.BadGateway(codeNavigation, "the page could not be opened: "+clip(got.ErrorText, maxName), "")
 	case got.LoaderID == "":
 		return nil // within the document
 	}
@@ -196,7 +198,8 @@ func (t *tab) waitLoad(ctx context.Context, id cdp.FrameID, loader cdp.LoaderID)
 			return protocol.ErrGone
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return browser.Refuse(504, "page.load_timeout", "the page did not finish loading in time", "observe it: what there is can be used")
+				return browser.GatewayTimeout("page.load_timeout", "the page did not finish loading in time",
+					"observe it: what there is can be used")
 			}
 			return ctx.Err()
 		}
@@ -253,12 +256,14 @@ func (s *Set) Scroll(ctx context.Context, pages int) error {
 // findElement finds what a reference stands for.
 func (t *tab) findElement(ctx context.Context, ref browser.Ref) (*node, *frameTree, error) {
 	gone := func() error {
-		return browser.Refuse(409, "page.element_gone", "the element "+clip(string(ref), 20)+" is gone", "observe the page again")
+		return browser.Conflict("page.element_gone", "the element "+clip(string(ref), 20)+" is gone",
+			"observe the page again")
 	}
 	entry, ok, given := t.set.refs.lookUp(ref)
 	switch {
 	case !ok && !given:
-		return nil, nil, browser.Refuse(400, "page.unknown_ref", "there is no element of that name", "use a name from the last observation, such as e12")
+		return nil, nil, browser.BadRequest("page.unknown_ref", "there is no element of that name",
+			"use a name from the last observation, such as e12")
 	case !ok:
 		return nil, nil, gone()
 	case entry.tab != t:
@@ -267,7 +272,8 @@ func (t *tab) findElement(ctx context.Context, ref browser.Ref) (*node, *frameTr
 			return nil, nil, gone()
 		default:
 		}
-		return nil, nil, browser.Refuse(409, "page.element_gone", "the element is on another tab than the one in front", "observe the page again")
+		return nil, nil, browser.Conflict("page.element_gone", "the element is on another tab than the one in front",
+			"observe the page again")
 	}
 	tree, err := t.frameTree(ctx)
 	if err != nil {
@@ -296,7 +302,8 @@ func (t *tab) findElement(ctx context.Context, ref browser.Ref) (*node, *frameTr
 }
 
 // onElement runs an action on an element of the newest tab.
-func (s *Set) onElement(ctx context.Context, ref browser.Ref, action func(ctx context.Context, t *tab, n *node, tree *frameTree) error) error {
+func (s *Set) onElement(ctx context.Context, ref browser.Ref,
+	action func(ctx context.Context, t *tab, n *node, tree *frameTree) error) error {
 	return s.onTab(ctx, func(ctx context.Context, t *tab) error {
 		n, tree, err := t.findElement(ctx, ref)
 		if err != nil {

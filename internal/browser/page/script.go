@@ -161,7 +161,8 @@ func decodeResult(got *runtime.RemoteObject, result any) error {
 
 // evaluateNodes calls fn, which returns an array of nodes, and returns their
 // objects, at most limit.
-func evaluateNodes(ctx context.Context, f *frame, w runtime.ExecutionContextID, group, fn string, limit int) ([]runtime.RemoteObjectID, error) {
+func evaluateNodes(ctx context.Context, f *frame, w runtime.ExecutionContextID, group, fn string,
+	limit int) ([]runtime.RemoteObjectID, error) {
 	got, err := callFunction(ctx, f.session, scriptCall{Function: fn, World: w, Group: group}, []any{limit})
 	if err != nil {
 		return nil, err
@@ -170,7 +171,8 @@ func evaluateNodes(ctx context.Context, f *frame, w runtime.ExecutionContextID, 
 }
 
 // elementsOf returns the nodes in an array, at most limit.
-func elementsOf(ctx context.Context, s *session, array runtime.RemoteObjectID, limit int) ([]runtime.RemoteObjectID, error) {
+func elementsOf(ctx context.Context, s *session, array runtime.RemoteObjectID,
+	limit int) ([]runtime.RemoteObjectID, error) {
 	own := true
 	list, err := protocol.Call(ctx, s, runtime.GetProperties, runtime.GetPropertiesParams{
 		ObjectID:      array,

@@ -76,7 +76,8 @@ type Set struct {
 // Open takes over conn, an unfiltered DevTools connection to a browser,
 // until close. Of its tabs, own are not a client's. The context bounds the
 // start alone.
-func Open(ctx context.Context, conn browser.CDPConn, proxy *egress.Proxy, others Clients, own []target.ID) (*Set, error) {
+func Open(ctx context.Context, conn browser.CDPConn, proxy *egress.Proxy, others Clients,
+	own []target.ID) (*Set, error) {
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Set{
 		ctx:          life,

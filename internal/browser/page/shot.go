@@ -158,7 +158,8 @@ func (t *tab) nodesShowingFilled(ctx context.Context, f *frame) ([]cdp.BackendNo
 		return nil, err
 	}
 	if size.Elements > maxElements {
-		return nil, browser.Refuse(413, "page.too_large", "the page is too large to take a picture of after something was filled", "")
+		return nil, browser.TooLarge("page.too_large",
+			"the page is too large to take a picture of after something was filled", "")
 	}
 	var got struct {
 		Nodes []*axNode `json:"nodes"`

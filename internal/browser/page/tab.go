@@ -161,7 +161,8 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 	case network.RequestWillBeSent.Method:
 		protocol.Event(params, func(ev network.EventRequestWillBeSent) {
 			switch ev.Type {
-			case network.ResourceTypeEventSource, network.ResourceTypeWebSocket, network.ResourceTypePing, network.ResourceTypeMedia:
+			case network.ResourceTypeEventSource, network.ResourceTypeWebSocket, network.ResourceTypePing,
+				network.ResourceTypeMedia:
 				return // these last, or nobody waits for them
 			}
 			t.noteTraffic(trafficID{session, ev.RequestID}, true)
@@ -169,7 +170,10 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 	case network.WebSocketFrameSent.Method:
 		protocol.Event(params, func(ev socketMessage) { t.set.guards.NoteSocketMessage(t.session.ID, ev.Response.Text) })
 	case network.LoadingFinished.Method:
-		protocol.Event(params, func(ev network.EventLoadingFinished) { t.noteTraffic(trafficID{session, ev.RequestID}, false) })
+		protocol.Event(params, func(ev network.EventLoadingFinished) {
+			t.noteTraffic(trafficID{session, ev.RequestID},
+				false)
+		})
 	case network.LoadingFailed.Method:
 		protocol.Event(params, func(ev network.EventLoadingFailed) { t.noteTraffic(trafficID{session, ev.RequestID}, false) })
 	case inspector.TargetCrashed.Method:

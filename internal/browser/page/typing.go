@@ -130,7 +130,7 @@ func (s *Set) refusePlaceholder(text string) error {
 	if !s.guards.HoldsPlaceholder(text) {
 		return nil
 	}
-	return browser.Refuse(403, "page.text_refused", "the text holds what stands for a login's value",
+	return browser.Forbidden("page.text_refused", "the text holds what stands for a login's value",
 		"fill the login where it belongs; it goes nowhere else")
 }
 
@@ -145,13 +145,14 @@ func (n *node) writeText(ctx context.Context, text string, secret bool) error {
 	case "":
 		return nil
 	case "disabled", "readonly":
-		return browser.Refuse(409, "page.disabled", name+" cannot be changed: it is "+problem, "")
+		return browser.Conflict("page.disabled", name+" cannot be changed: it is "+problem, "")
 	case "focus":
-		return browser.Refuse(409, "page.not_focused", name+" does not take the focus", "something may cover it, or another dialog holds the focus")
+		return browser.Conflict("page.not_focused", name+" does not take the focus",
+			"something may cover it, or another dialog holds the focus")
 	case "value":
-		return browser.Refuse(409, "page.not_typed", name+" did not take the text", "it may want another format")
+		return browser.Conflict("page.not_typed", name+" did not take the text", "it may want another format")
 	}
-	return browser.Refuse(400, "page.not_editable", name+" is not a text field", "")
+	return browser.BadRequest("page.not_editable", name+" is not a text field", "")
 }
 
 // pressShift presses a key that writes nothing: many forms look at a field again
@@ -181,15 +182,16 @@ func (s *Set) Select(ctx context.Context, ref browser.Ref, option string) error 
 		case "":
 			return nil
 		case "disabled":
-			return browser.Refuse(409, "page.disabled", name+" or the option is disabled", "")
+			return browser.Conflict("page.disabled", name+" or the option is disabled", "")
 		case "no_option":
 			var labels []string
 			for _, label := range got.Options {
 				labels = append(labels, s.quoteLabel(label))
 			}
-			return browser.Refuse(400, "page.no_option", name+" has no such option; it has "+strings.Join(labels, ", "), "")
+			return browser.BadRequest("page.no_option", name+" has no such option; it has "+strings.Join(labels, ", "), "")
 		}
-		return browser.Refuse(400, "page.not_a_select", name+" is not a list of options", "click it and choose from what opens")
+		return browser.BadRequest("page.not_a_select", name+" is not a list of options",
+			"click it and choose from what opens")
 	})
 }
 

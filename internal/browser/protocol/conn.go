@@ -114,7 +114,8 @@ func (c *Conn) EndSession(session target.SessionID) {
 
 // Post sends a command and returns where its answer will arrive; the channel
 // is closed when none can come.
-func (c *Conn) Post(ctx context.Context, session target.SessionID, method string, params any) (int64, <-chan *cdproto.Message, error) {
+func (c *Conn) Post(ctx context.Context, session target.SessionID, method string,
+	params any) (int64, <-chan *cdproto.Message, error) {
 	msg := &cdproto.Message{SessionID: session, Method: cdproto.MethodType(method)}
 	if params != nil {
 		raw, err := jsonv2.Marshal(params, PageText())
