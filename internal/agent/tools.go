@@ -34,7 +34,8 @@ var tools, toolList = newTools(
 	define[selectOption]("select", "Choose an option of a select element.",
 		ref+`,"option":{"type":"string","description":"The option's label or value."}`, "ref", "option"),
 	define[press]("press", "Press a key.",
-		`"key":{"type":"string","description":"Enter, Tab, Escape, ArrowDown, a character, or one of them after Control+, Shift+ or Alt+."}`, "key"),
+		`"key":{"type":"string","description":"Enter, Tab, Escape, ArrowDown, a character, or one of them after Control+, `+
+			`Shift+ or Alt+."}`, "key"),
 	define[scroll]("scroll", "Scroll the page.",
 		`"pages":{"type":"number","description":"Viewports to scroll: 1 is one down, -1 one up."}`, "pages"),
 	define[wait]("wait", "Wait for the page to go on by itself.",
@@ -42,7 +43,8 @@ var tools, toolList = newTools(
 	define[waitDownload]("wait_download", "Wait until a file that the page is sending has landed in storage.",
 		`"seconds":{"type":"number","description":"The longest time to wait, 1 to 60."}`),
 	define[fillLogin]("fill_login",
-		"Fill a login form from the vault. You name the entry and the inputs; the server fills in the values, which you never see. "+
+		"Fill a login form from the vault. You name the entry and the inputs; the server fills in the values, which you "+
+			"never see. "+
 			"Give the refs of the inputs that are on the page now: both, or one where the form asks for one at a time.",
 		`"key":{"type":"string","description":"A key of the list of logins."},`+
 			`"username_ref":{"type":"string","description":"The input for the username."},`+

@@ -272,7 +272,8 @@ func (cfg Config) headFile() (string, error) {
 		return "", err
 	}
 	if inside {
-		return "", fmt.Errorf("the head of the audit log %s lies inside the data directory: whoever puts the data back to an older state would put it back too", path)
+		return "", fmt.Errorf("the head of the audit log %s lies inside the data directory: "+
+			"whoever puts the data back to an older state would put it back too", path)
 	}
 	return path, nil
 }

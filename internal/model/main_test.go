@@ -34,7 +34,8 @@ type fake struct {
 // serve starts a provider that answers the nth request with handle(n).
 func serve(t *testing.T, handle func(n int, w http.ResponseWriter, r *http.Request)) *fake {
 	t.Helper()
-	f := &fake{broker: broker.New(broker.Config{Egress: egress.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}})}
+	loopback := egress.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+	f := &fake{broker: broker.New(broker.Config{Egress: loopback})}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -94,11 +95,13 @@ func conversation() Request {
 }
 
 const (
-	openAIAnswer = `{"id":"x","object":"chat.completion","choices":[{"index":0,"finish_reason":"tool_calls","message":{"role":"assistant",
-		"content":"now","tool_calls":[{"id":"c3","type":"function","function":{"name":"click","arguments":"{\"ref\":\"e2\"}"}}]}}],
+	openAIAnswer = `{"id":"x","object":"chat.completion","choices":[{"index":0,"finish_reason":"tool_calls",
+		"message":{"role":"assistant","content":"now","tool_calls":[
+			{"id":"c3","type":"function","function":{"name":"click","arguments":"{\"ref\":\"e2\"}"}}]}}],
 		"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18}}`
-	anthropicAnswer = `{"id":"x","type":"message","role":"assistant","model":"m-1","stop_reason":"tool_use","content":[{"type":"text","text":"now"},
-		{"type":"tool_use","id":"c3","name":"click","input":{"ref":"e2"}}],"usage":{"input_tokens":4,"cache_read_input_tokens":7,"output_tokens":7}}`
+	anthropicAnswer = `{"id":"x","type":"message","role":"assistant","model":"m-1","stop_reason":"tool_use",
+		"content":[{"type":"text","text":"now"},{"type":"tool_use","id":"c3","name":"click","input":{"ref":"e2"}}],
+		"usage":{"input_tokens":4,"cache_read_input_tokens":7,"output_tokens":7}}`
 )
 
 func answerFor(p bctrl.AIProvider) string {

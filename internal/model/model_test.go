@@ -19,7 +19,8 @@ import (
 )
 
 func TestEveryProviderIsAskedInItsShape(t *testing.T) {
-	const system, tools = `{"role":"system","content":"be brief"}`, `"tools":[{"function":{"name":"click","description":"Click.",` +
+	const system = `{"role":"system","content":"be brief"}`
+	const tools = `"tools":[{"function":{"name":"click","description":"Click.",` +
 		`"parameters":{"type":"object","properties":{"ref":{"type":"string"}}}},"type":"function"}]`
 	const messages = `"messages":[` + system + `,
 		{"role":"user","content":[{"type":"text","text":"` + canaryPrompt +
@@ -39,10 +40,13 @@ func TestEveryProviderIsAskedInItsShape(t *testing.T) {
 			{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"iVBORw=="}},
 				{"type":"text","text":"` + canaryPrompt + `"}]},
 			{"role":"assistant","content":[{"type":"text","text":"I look"},
-				{"type":"tool_use","id":"c1","name":"click","input":{"ref":"e1"}},{"type":"tool_use","id":"c2","name":"wait","input":{}}]},
+				{"type":"tool_use","id":"c1","name":"click","input":{"ref":"e1"}},
+				{"type":"tool_use","id":"c2","name":"wait","input":{}}]},
 			{"role":"user","content":[{"type":"tool_result","tool_use_id":"c1","content":"clicked"},
-				{"type":"tool_result","tool_use_id":"c2","content":"bad arguments","is_error":true},{"type":"text","text":"go on"}]}],
-			"tools":[{"name":"click","description":"Click.","input_schema":{"type":"object","properties":{"ref":{"type":"string"}}}}]}`,
+				{"type":"tool_result","tool_use_id":"c2","content":"bad arguments","is_error":true},
+				{"type":"text","text":"go on"}]}],
+			"tools":[{"name":"click","description":"Click.",
+				"input_schema":{"type":"object","properties":{"ref":{"type":"string"}}}}]}`,
 	}
 	for _, p := range providers {
 		f := serve(t, func(_ int, w http.ResponseWriter, r *http.Request) {

@@ -58,7 +58,8 @@ func DownloadSite(t *testing.T) (url string, stop func()) {
 			}
 		default:
 			w.Header().Set("Content-Type", "text/html")
-			_, _ = io.WriteString(w, `<a id=report href="/report.csv?token=canary">report</a><a id=endless href="/endless">endless</a>`)
+			_, _ = io.WriteString(w, `<a id=report href="/report.csv?token=canary">report</a>`+
+				`<a id=endless href="/endless">endless</a>`)
 		}
 	}))
 	t.Cleanup(srv.Close)

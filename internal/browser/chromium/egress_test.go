@@ -108,16 +108,24 @@ func (m *machine) ways() map[string]string {
 		"a hex host":     fetching("http://0x7f.1:" + port),
 		"a trailing dot": fetching("http://localhost.:" + port),
 		"image":          fmt.Sprintf("new Promise(r=>{let i=new Image;i.onload=i.onerror=()=>r('over');i.src=%q})", m.http),
-		"frame":          fmt.Sprintf("new Promise(r=>{let f=document.createElement('iframe');f.onload=()=>r('over');f.src=%q;document.body.append(f)})", m.http),
-		"beacon":         fmt.Sprintf("new Promise(r=>{navigator.sendBeacon(%q,'x');setTimeout(()=>r('sent'),300)})", m.http),
-		"websocket":      fmt.Sprintf("new Promise(r=>{let s=new WebSocket(%q);s.onclose=()=>r('over')})", ws),
+		"frame": fmt.Sprintf("new Promise(r=>{let f=document.createElement('iframe');f.onload=()=>r('over');"+
+			"f.src=%q;document.body.append(f)})", m.http),
+		"beacon":    fmt.Sprintf("new Promise(r=>{navigator.sendBeacon(%q,'x');setTimeout(()=>r('sent'),300)})", m.http),
+		"websocket": fmt.Sprintf("new Promise(r=>{let s=new WebSocket(%q);s.onclose=()=>r('over')})", ws),
 		"event source": fmt.Sprintf("new Promise(r=>{let s=new EventSource(%q);s.onerror=()=>{s.close();r('over')}})",
 			m.http),
-		"worker":          fmt.Sprintf("new Promise(r=>{let w=new Worker(URL.createObjectURL(new Blob([`fetch(%q,{mode:'no-cors'}).finally(()=>postMessage('over'))`])));w.onmessage=e=>r(e.data)})", m.http),
-		"preconnect":      fmt.Sprintf("new Promise(r=>{let l=document.createElement('link');l.rel='preconnect';l.href=%q;document.head.append(l);setTimeout(()=>r('over'),300)})", m.http),
-		"WebRTC":          fmt.Sprintf("new Promise(async r=>{let c=new RTCPeerConnection({iceServers:[{urls:'stun:%s'}]});c.createDataChannel('x');c.onicecandidate=e=>{if(!e.candidate)r('over')};await c.setLocalDescription(await c.createOffer());setTimeout(()=>r('late'),1500)})", m.udp),
-		"WebTransport":    fmt.Sprintf("(async()=>{try{let t=new WebTransport('https://%s');await Promise.race([t.ready,new Promise(r=>setTimeout(r,1000))])}catch(e){}return 'over'})()", m.udp),
-		"WebRTC over TCP": fmt.Sprintf("new Promise(async r=>{let c=new RTCPeerConnection({iceServers:[{urls:'turn:127.0.0.1:%s?transport=tcp',username:'a',credential:'b'}]});c.createDataChannel('x');await c.setLocalDescription(await c.createOffer());setTimeout(()=>r('late'),1000)})", port),
+		"worker": fmt.Sprintf("new Promise(r=>{let w=new Worker(URL.createObjectURL(new Blob(["+
+			"`fetch(%q,{mode:'no-cors'}).finally(()=>postMessage('over'))`])));w.onmessage=e=>r(e.data)})", m.http),
+		"preconnect": fmt.Sprintf("new Promise(r=>{let l=document.createElement('link');l.rel='preconnect';l.href=%q;"+
+			"document.head.append(l);setTimeout(()=>r('over'),300)})", m.http),
+		"WebRTC": fmt.Sprintf("new Promise(async r=>{let c=new RTCPeerConnection({iceServers:[{urls:'stun:%s'}]});"+
+			"c.createDataChannel('x');c.onicecandidate=e=>{if(!e.candidate)r('over')};"+
+			"await c.setLocalDescription(await c.createOffer());setTimeout(()=>r('late'),1500)})", m.udp),
+		"WebTransport": fmt.Sprintf("(async()=>{try{let t=new WebTransport('https://%s');"+
+			"await Promise.race([t.ready,new Promise(r=>setTimeout(r,1000))])}catch(e){}return 'over'})()", m.udp),
+		"WebRTC over TCP": fmt.Sprintf("new Promise(async r=>{let c=new RTCPeerConnection({iceServers:[{"+
+			"urls:'turn:127.0.0.1:%s?transport=tcp',username:'a',credential:'b'}]});c.createDataChannel('x');"+
+			"await c.setLocalDescription(await c.createOffer());setTimeout(()=>r('late'),1000)})", port),
 	}
 }
 

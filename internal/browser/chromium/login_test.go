@@ -28,78 +28,100 @@ func TestFillReachesTheSiteAndNothingElse(t *testing.T) {
 		value     func(browsertest.Received) string
 	}{
 		{
-			why:   "a classic form",
-			page:  `<form method=post action=/login><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form>`,
+			why: "a classic form",
+			page: `<form method=post action=/login><input name=u aria-label=User>` +
+				`<input type=password name=p aria-label=Password><button>Log in</button></form>`,
 			value: func(r browsertest.Received) string { v, _ := url.ParseQuery(r.Body); return v.Get("p") },
 		},
 		{
-			why:   "a form whose controls shadow its properties",
-			page:  `<form method=post action=/login><input name=u aria-label=User><input type=password name=p aria-label=Password><input type=hidden name=action value=https://evil.example><input type=hidden name=method><input type=hidden name=elements><button>Log in</button></form>`,
+			why: "a form whose controls shadow its properties",
+			page: `<form method=post action=/login><input name=u aria-label=User>` +
+				`<input type=password name=p aria-label=Password><input type=hidden name=action value=https://evil.example>` +
+				`<input type=hidden name=method><input type=hidden name=elements><button>Log in</button></form>`,
 			value: func(r browsertest.Received) string { v, _ := url.ParseQuery(r.Body); return v.Get("p") },
 		},
 		{
 			why: "JSON by fetch, with the site's own check of the password",
-			page: `<form id=f><input name=u aria-label=User><input type=password id=p aria-label=Password required minlength=8 maxlength=40><button>Log in</button></form><script>
+			page: `<form id=f><input name=u aria-label=User>` +
+				`<input type=password id=p aria-label=Password required minlength=8 maxlength=40><button>Log in</button></form>` +
+				`<script>
 f.onsubmit = e => { e.preventDefault(); const p = document.getElementById('p').value;
 if (!/[A-Z]/.test(p) || !/[a-z]/.test(p) || !/[0-9]/.test(p) || !/[^A-Za-z0-9]/.test(p)) return;
-fetch('/login', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({user: f.u.value, nested: [{password: p}], password_hint: 'none'})}) }</script>`,
+fetch('/login', {method: 'POST', headers: {'Content-Type': 'application/json'}, ` +
+				`body: JSON.stringify({user: f.u.value, nested: [{password: p}], password_hint: 'none'})}) }</script>`,
 			value: func(r browsertest.Received) string {
 				return browsertest.JSONString(r.Body, "nested", "password")
 			},
 		},
 		{
 			why: "JSON as text by XMLHttpRequest",
-			page: `<form id=f><input name=u aria-label=User><input type=password id=p aria-label=Password><button>Log in</button></form><script>
-f.onsubmit = e => { e.preventDefault(); const x = new XMLHttpRequest(); x.open('PUT', '/login'); x.send(JSON.stringify({nested: {password: document.getElementById('p').value}})) }</script>`,
+			page: `<form id=f><input name=u aria-label=User><input type=password id=p aria-label=Password>` +
+				`<button>Log in</button></form><script>
+f.onsubmit = e => { e.preventDefault(); const x = new XMLHttpRequest(); x.open('PUT', '/login'); ` +
+				`x.send(JSON.stringify({nested: {password: document.getElementById('p').value}})) }</script>`,
 			value: func(r browsertest.Received) string { return browsertest.JSONString(r.Body, "nested", "password") },
 		},
 		{
-			why:   "multipart",
-			page:  `<form method=post action=/login enctype=multipart/form-data><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form>`,
+			why: "multipart",
+			page: `<form method=post action=/login enctype=multipart/form-data><input name=u aria-label=User>` +
+				`<input type=password name=p aria-label=Password><button>Log in</button></form>`,
 			value: func(r browsertest.Received) string { return browsertest.FormPart(r, "p") },
 		},
 		{
 			why: "FormData by fetch",
-			page: `<form id=f><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form><script>
+			page: `<form id=f><input name=u aria-label=User><input type=password name=p aria-label=Password>` +
+				`<button>Log in</button></form><script>
 f.onsubmit = e => { e.preventDefault(); fetch('/login', {method: 'POST', body: new FormData(f)}) }</script>`,
 			value: func(r browsertest.Received) string { return browsertest.FormPart(r, "p") },
 		},
 		{
-			why:   "a form that opens a tab",
-			page:  `<form method=post action=/login target=_blank><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form>`,
+			why: "a form that opens a tab",
+			page: `<form method=post action=/login target=_blank><input name=u aria-label=User>` +
+				`<input type=password name=p aria-label=Password><button>Log in</button></form>`,
 			value: func(r browsertest.Received) string { v, _ := url.ParseQuery(r.Body); return v.Get("p") },
 		},
 		{
-			why:   "a frame of the same site",
-			page:  `<iframe srcdoc="<form method=post action=/login><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form>"></iframe>`,
+			why: "a frame of the same site",
+			page: `<iframe srcdoc="<form method=post action=/login><input name=u aria-label=User>` +
+				`<input type=password name=p aria-label=Password><button>Log in</button></form>"></iframe>`,
 			value: func(r browsertest.Received) string { v, _ := url.ParseQuery(r.Body); return v.Get("p") },
 		},
 		{
-			why:   "a shadow tree",
-			page:  `<div id=host></div><script>const root = host.attachShadow({mode: 'closed'}); root.innerHTML = '<form method=post action=/login><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form>'</script>`,
+			why: "a shadow tree",
+			page: `<div id=host></div><script>const root = host.attachShadow({mode: 'closed'}); ` +
+				`root.innerHTML = '<form method=post action=/login><input name=u aria-label=User>` +
+				`<input type=password name=p aria-label=Password><button>Log in</button></form>'</script>`,
 			value: func(r browsertest.Received) string { v, _ := url.ParseQuery(r.Body); return v.Get("p") },
 		},
 		{
 			why: "a service worker in between a form and the site",
-			page: `<form method=post action=/login><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form><script>
-navigator.serviceWorker.oncontrollerchange = () => fetch('/ping', {method: 'POST', body: 'ping'}).then(() => document.body.append('ready'));
+			page: `<form method=post action=/login><input name=u aria-label=User>` +
+				`<input type=password name=p aria-label=Password><button>Log in</button></form><script>
+navigator.serviceWorker.oncontrollerchange = () => fetch('/ping', {method: 'POST', ` +
+				`body: 'ping'}).then(() => document.body.append('ready'));
 navigator.serviceWorker.register('/sw.js');</script>`,
 			value: func(r browsertest.Received) string { v, _ := url.ParseQuery(r.Body); return v.Get("p") },
 		},
 		{
 			why: "a worker, with a service worker in between",
-			page: `<form id=f><input name=u aria-label=User><input type=password name=p id=p aria-label=Password><button>Log in</button></form><script>
-navigator.serviceWorker.oncontrollerchange = () => { self.w = new Worker('/worker.js'); w.onmessage = () => document.body.append('ready'); w.postMessage(['/ping', 'ping']); };
+			page: `<form id=f><input name=u aria-label=User><input type=password name=p id=p aria-label=Password>` +
+				`<button>Log in</button></form><script>
+navigator.serviceWorker.oncontrollerchange = () => { self.w = new Worker('/worker.js'); ` +
+				`w.onmessage = () => document.body.append('ready'); w.postMessage(['/ping', 'ping']); };
 navigator.serviceWorker.register('/sw.js');
-f.onsubmit = e => { e.preventDefault(); w.postMessage(['/login', JSON.stringify({nested: {password: document.getElementById('p').value}})]) }</script>`,
+f.onsubmit = e => { e.preventDefault(); w.postMessage(['/login', ` +
+				`JSON.stringify({nested: {password: document.getElementById('p').value}})]) }</script>`,
 			value: func(r browsertest.Received) string { return browsertest.JSONString(r.Body, "nested", "password") },
 		},
 		{
 			why: "a service worker in between",
-			page: `<form id=f><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form><script>
-navigator.serviceWorker.oncontrollerchange = () => fetch('/ping', {method: 'POST', body: 'ping'}).then(() => document.body.append('ready'));
+			page: `<form id=f><input name=u aria-label=User><input type=password name=p aria-label=Password>` +
+				`<button>Log in</button></form><script>
+navigator.serviceWorker.oncontrollerchange = () => fetch('/ping', {method: 'POST', ` +
+				`body: 'ping'}).then(() => document.body.append('ready'));
 navigator.serviceWorker.register('/sw.js');
-f.onsubmit = e => { e.preventDefault(); fetch('/login', {method: 'POST', body: new URLSearchParams(new FormData(f))}) }</script>`,
+f.onsubmit = e => { e.preventDefault(); fetch('/login', {method: 'POST', ` +
+				`body: new URLSearchParams(new FormData(f))}) }</script>`,
 			value: func(r browsertest.Received) string { v, _ := url.ParseQuery(r.Body); return v.Get("p") },
 		},
 	} {
@@ -114,12 +136,14 @@ f.onsubmit = e => { e.preventDefault(); fetch('/login', {method: 'POST', body: n
 				w.Header().Set("Content-Type", "text/javascript")
 				_, _ = io.WriteString(w, `self.onactivate = e => e.waitUntil(clients.claim()); self.onfetch = e => {
 	const copy = e.request.clone();
-	e.respondWith(fetch(e.request)); e.waitUntil(copy.text().then(body => fetch('/stolen', {method: 'PUT', body: 'stolen ' + body})));
+	e.respondWith(fetch(e.request)); e.waitUntil(copy.text().then(body => fetch('/stolen', {method: 'PUT', `+
+					`body: 'stolen ' + body})));
 }`)
 			}
 			s.Handlers["/worker.js"] = func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "text/javascript")
-				_, _ = io.WriteString(w, `onmessage = e => fetch(e.data[0], {method: 'POST', body: e.data[1]}).then(() => postMessage(0))`)
+				_, _ = io.WriteString(w, `onmessage = e => fetch(e.data[0], {method: 'POST', `+
+					`body: e.data[1]}).then(() => postMessage(0))`)
 			}
 			client := listen(ctx, t, b)
 			obs := browsertest.Open(ctx, t, p, s.URL+"/")

@@ -203,7 +203,8 @@ func TestALaunchThatFailsSaysWhyAndLeavesNothing(t *testing.T) {
 
 	sandboxless := filepath.Join(temp, "sandboxless")
 	require.NoError(t, os.WriteFile(sandboxless,
-		[]byte("#!/bin/sh\necho '[1:1:FATAL:zygote_host_impl_linux.cc(128)] No usable sandbox! see https://chromium.example/' >&2\nexit 133\n"), 0o755))
+		[]byte("#!/bin/sh\necho '[1:1:FATAL:zygote_host_impl_linux.cc(128)] No usable sandbox! see "+
+			"https://chromium.example/' >&2\nexit 133\n"), 0o755))
 	driver.path = sandboxless
 	_, err = driver.Launch(t.Context(), browser.Spec{ID: "sandboxless"})
 	require.ErrorIs(t, err, browser.ErrNoSandbox)

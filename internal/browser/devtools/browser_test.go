@@ -20,7 +20,8 @@ import (
 func TestChromedpDrivesABrowserThroughTheFilter(t *testing.T) {
 	b := launchAny(t, browser.Spec{ID: "drive", Egress: browsertest.Loopback()})
 	url := browsertest.ServePage(t,
-		`<title>one</title><input id=name><button onclick="document.title='hello '+document.querySelector('#name').value">go</button>`)
+		`<title>one</title><input id=name><button onclick="document.title='hello '+document.querySelector('#name').value">`+
+			`go</button>`)
 	ctx := browsertest.Chromedp(t, b)
 
 	require.NoError(t, chromedp.Do(ctx,

@@ -73,7 +73,8 @@ func TestTheServersSessionsAreNotSeen(t *testing.T) {
 // TestWhatAClientSetsStaysAsItIs has the agent look at, and work in, the tab.
 func TestWhatAClientSetsStaysAsItIs(t *testing.T) {
 	ctx, p, b := openAny(t)
-	s := browsertest.NewSite(t, map[string]string{"/": `<title>t</title><body style="height:3000px"><button>b</button><input>`})
+	s := browsertest.NewSite(t, map[string]string{"/": `<title>t</title><body style="height:3000px"><button>b</button>` +
+		`<input>`})
 	browsertest.Open(ctx, t, p, s.URL+"/")
 	o := browsertest.Join(t, b)
 	tab := o.AttachTab(o.Tabs()[0].TargetID)
@@ -92,8 +93,11 @@ func TestWhatAClientSetsStaysAsItIs(t *testing.T) {
 	require.NoError(t, protocol.Tell(ctx, tab, network.SetExtraHTTPHeaders,
 		network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Referer": "http://mine.example/"}}))
 	require.NoError(t, protocol.Tell(ctx, tab, page.Enable, page.EnableParams{}))
-	require.NoError(t, protocol.Tell(ctx, tab,
-		cdp.Command[page.AddScriptToEvaluateOnNewDocumentParams, cdp.Empty]{Method: page.CommandAddScriptToEvaluateOnNewDocument},
+	// The generated command has a result that is not looked at here.
+	addScript := cdp.Command[page.AddScriptToEvaluateOnNewDocumentParams, cdp.Empty]{
+		Method: page.CommandAddScriptToEvaluateOnNewDocument,
+	}
+	require.NoError(t, protocol.Tell(ctx, tab, addScript,
 		page.AddScriptToEvaluateOnNewDocumentParams{Source: "window.mine = 1"}))
 	require.NoError(t, protocol.Tell(ctx, o.Root, cdpbrowser.SetPermission, cdpbrowser.SetPermissionParams{
 		Permission: &cdpbrowser.PermissionDescriptor{Name: "geolocation"},
@@ -101,7 +105,8 @@ func TestWhatAClientSetsStaysAsItIs(t *testing.T) {
 		Origin:     s.URL,
 	}))
 	browsertest.Open(ctx, t, p, s.URL+"/")
-	const all = `(async () => [screen.width, devicePixelRatio, navigator.userAgent, Intl.DateTimeFormat().resolvedOptions().timeZone, window.mine,
+	const all = `(async () => [screen.width, devicePixelRatio, navigator.userAgent, ` +
+		`Intl.DateTimeFormat().resolvedOptions().timeZone, window.mine,
 		(await navigator.permissions.query({name: "geolocation"})).state].join())()`
 	const want = `"375,2,Mine/1,Asia/Tokyo,1,granted"`
 	require.Equal(t, want, o.Evaluate(tab, all))

@@ -15,8 +15,10 @@ import (
 
 // logging shows the events that reach a page's scripts.
 const logging = `<div id=log style="position:absolute;top:600px"></div><script>
-const log = e => { document.getElementById('log').appendChild(document.createElement('p')).textContent = e.type + (e.isTrusted ? '' : '!') + ':' + (e.key || e.target.id || e.target.tagName) };
-for (const kind of ['mousedown', 'click', 'input', 'change', 'focusin', 'keydown', 'keyup']) addEventListener(kind, log, true);
+const log = e => { document.getElementById('log').appendChild(document.createElement('p')).textContent = e.type + ` +
+	`(e.isTrusted ? '' : '!') + ':' + (e.key || e.target.id || e.target.tagName) };
+for (const kind of ['mousedown', 'click', 'input', 'change', 'focusin', 'keydown', 'keyup']) addEventListener(kind, ` +
+	`log, true);
 </script>`
 
 // TestTypeActsAsAUserDoes types into each kind of field and reads which events
@@ -63,7 +65,8 @@ func TestTypeActsAsAUserDoes(t *testing.T) {
 func TestSelectChoosesByLabelOrValue(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{"/": logging +
-		`<form><select id=sel aria-label=Country><option value=fr>France<option value=de> Germany <option value=xx disabled>Nowhere</select>
+		`<form><select id=sel aria-label=Country><option value=fr>France<option value=de> Germany <option value=xx ` +
+		`disabled>Nowhere</select>
 <input name=options></form><button>Not a list</button>`})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	list := browsertest.Find(t, obs, "combobox", "Country").Ref
@@ -106,10 +109,14 @@ func TestPressSendsRealKeys(t *testing.T) {
 func TestClickReachesWhatItAimsAt(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{"/": `<p id=out>nothing</p>
-<button disabled>Off</button><label><input type=checkbox style="position:absolute;opacity:0;width:1px;height:1px" aria-label=Styled> Styled label</label>
+<button disabled>Off</button><label><input type=checkbox style="position:absolute;opacity:0;width:1px;height:1px" ` +
+		`aria-label=Styled> Styled label</label>
 <div style="height:3000px"></div><button onclick="out.textContent='far'">Far</button>
-<button id=m style="position:absolute;top:200px" onclick="out.textContent='moving'">Moving</button><script>let x = 0; const step = () => { m.style.left = (x += 3) + 'px'; if (x < 120) requestAnimationFrame(step) }; step()</script>
-<div id=over hidden style="position:fixed;inset:0;background:#fff8" role=dialog aria-label=Cookies><p>We use cookies</p><button onclick="over.remove()">Accept</button></div>
+<button id=m style="position:absolute;top:200px" onclick="out.textContent='moving'">Moving</button>` +
+		`<script>let x = 0; const step = () => { m.style.left = (x += 3) + 'px'; ` +
+		`if (x < 120) requestAnimationFrame(step) }; step()</script>
+<div id=over hidden style="position:fixed;inset:0;background:#fff8" role=dialog aria-label=Cookies>` +
+		`<p>We use cookies</p><button onclick="over.remove()">Accept</button></div>
 <button onclick="over.hidden=false">Cover</button>`})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	for _, name := range []string{"Far", "Moving"} {
@@ -154,8 +161,11 @@ func TestNewTabsAreFollowed(t *testing.T) {
 func TestDialogsDoNotHang(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{
-		"/":        `<p id=out></p><button onclick="alert('hello'); out.textContent = confirm('sure?') + ' ' + prompt('name?')">Ask</button><button onclick="while (true) alert('again')">Endless</button>`,
-		"/leaving": `<button id=b>Stay</button><script>b.onclick = () => onbeforeunload = e => { e.preventDefault(); return 'no' }</script>`,
+		"/": `<p id=out></p><button onclick="alert('hello'); ` +
+			`out.textContent = confirm('sure?') + ' ' + prompt('name?')">Ask</button>` +
+			`<button onclick="while (true) alert('again')">Endless</button>`,
+		"/leaving": `<button id=b>Stay</button><script>b.onclick = () => onbeforeunload = e => { e.preventDefault(); ` +
+			`return 'no' }</script>`,
 	})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Ask").Ref))

@@ -141,16 +141,18 @@ func (n *node) waitUntilStill(ctx context.Context) (*box, error) {
 const jsState = `function () {
 	const el = this.nodeType === Node.ELEMENT_NODE ? this : this.parentElement;
 	if (!el) return 'gone';
-	if (Element.prototype.matches.call(el, ':disabled') || Element.prototype.closest.call(el, '[aria-disabled=true]') === el) return 'disabled';
+	const closest = selector => Element.prototype.closest.call(el, selector);
+	if (Element.prototype.matches.call(el, ':disabled') || closest('[aria-disabled=true]') === el) return 'disabled';
 	if (el.localName === 'option') return 'option';
-	const field = 'input:not([type=submit i],[type=button i],[type=image i]),select,textarea,label,[role=checkbox],[role=switch]';
-	return Element.prototype.closest.call(el, field) ? '' : 'button';
+	const input = 'input:not([type=submit i],[type=button i],[type=image i])';
+	return closest(input + ',select,textarea,label,[role=checkbox],[role=switch]') ? '' : 'button';
 }`
 
 // jsCovers compares this, the element that was aimed at, with what a click
 // would hit: "" when the click reaches it, else what is in the way.
 const jsCovers = `function (hit) {
-	const up = n => n.parentNode instanceof ShadowRoot ? n.parentNode.host : n instanceof ShadowRoot ? n.host : n.parentNode;
+	const up = n => n.parentNode instanceof ShadowRoot ? n.parentNode.host
+		: n instanceof ShadowRoot ? n.host : n.parentNode;
 	const within = (a, b) => { for (let n = b; n; n = up(n)) if (n === a) return true; return false; };
 	const own = this.nodeType === Node.ELEMENT_NODE ? this : this.parentElement;
 	if (within(own, hit)) return '';

@@ -21,7 +21,8 @@ import (
 // browser.
 func TestADialogOfAClientsTabIsTheClients(t *testing.T) {
 	ctx, p, b := openPage(t)
-	s := browsertest.NewSite(t, map[string]string{"/": `<button onclick="out.textContent = confirm('agent?')">Ask</button><p id=out></p>`, "/client": "<p>client"})
+	s := browsertest.NewSite(t, map[string]string{"/": `<button onclick="out.textContent = confirm('agent?')">` +
+		`Ask</button><p id=out></p>`, "/client": "<p>client"})
 	browsertest.Open(ctx, t, p, s.URL+"/")
 	o := browsertest.Join(t, b)
 	answer := func(tab *browsertest.Tab, yes bool, text string) error {

@@ -68,7 +68,8 @@ func TestEchoesInPiecesAreHiddenFromTheModel(t *testing.T) {
 		t.Run(c.why, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			s := browsertest.NewSite(t, map[string]string{"/": `<form method=post action=/login><input type=password name=p aria-label=Password><button>Log in</button></form>`})
+			s := browsertest.NewSite(t, map[string]string{"/": `<form method=post action=/login>` +
+				`<input type=password name=p aria-label=Password><button>Log in</button></form>`})
 			s.Handlers["/login"] = func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "text/html; charset=utf-8")
 				_, _ = fmt.Fprint(w, c.page+"<p>Wrong.</p>")
@@ -124,7 +125,8 @@ func TestPicturesHideEchoesThatAreOnlyPainted(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			s := browsertest.NewSite(t, map[string]string{
-				"/":      `<form method=post action=/login><input type=password name=p aria-label=Password><button>Log in</button></form>`,
+				"/": `<form method=post action=/login><input type=password name=p aria-label=Password>` +
+					`<button>Log in</button></form>`,
 				"/login": c.page + "<p>Wrong.</p>",
 			})
 			obs := browsertest.Open(ctx, t, p, s.URL+"/")

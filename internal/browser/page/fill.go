@@ -35,8 +35,10 @@ const jsInspect = `function (candidates) {
 	if (form) {
 		add(form, 'action');
 		const root = el.getRootNode();
-		const query = root instanceof ShadowRoot ? ShadowRoot.prototype : root instanceof Document ? Document.prototype : Element.prototype;
-		const all = (query.querySelectorAll || DocumentFragment.prototype.querySelectorAll).call(root, 'button[formaction],input[formaction]');
+		const query = root instanceof ShadowRoot ? ShadowRoot.prototype
+			: root instanceof Document ? Document.prototype : Element.prototype;
+		const all = (query.querySelectorAll || DocumentFragment.prototype.querySelectorAll)
+			.call(root, 'button[formaction],input[formaction]');
 		for (const button of all) if (button.form === form) add(button, 'formaction');
 	}
 	const pattern = attribute(el, 'pattern');
@@ -48,7 +50,8 @@ const jsInspect = `function (candidates) {
 		kind: el.type,
 		disabled: Element.prototype.matches.call(el, ':disabled'),
 		readonly: el.readOnly,
-		visible: box.width >= 1 && box.height >= 1 && Element.prototype.checkVisibility.call(el, {opacityProperty: true, visibilityProperty: true}),
+		visible: box.width >= 1 && box.height >= 1
+			&& Element.prototype.checkVisibility.call(el, {opacityProperty: true, visibilityProperty: true}),
 		longest: el.maxLength,
 		shortest: el.minLength,
 		charset: get(Document.prototype, 'characterSet', document),
@@ -61,7 +64,8 @@ const jsInspect = `function (candidates) {
 const jsDigits = `function (count) {
 	const el = this;
 	const root = el.form || el.getRootNode();
-	const proto = root instanceof Element ? Element.prototype : root instanceof ShadowRoot ? DocumentFragment.prototype : Document.prototype;
+	const proto = root instanceof Element ? Element.prototype
+		: root instanceof ShadowRoot ? DocumentFragment.prototype : Document.prototype;
 	const all = [...proto.querySelectorAll.call(root, 'input')].filter(i =>
 		i.maxLength === 1 && i.form === el.form && ['text', 'tel', 'number', 'password'].includes(i.type)
 		&& !i.readOnly && !Element.prototype.matches.call(i, ':disabled') && Element.prototype.checkVisibility.call(i));

@@ -23,11 +23,16 @@ func TestCodesAreFilled(t *testing.T) {
 	ctx, p, b := openPage(t)
 	const code = "048151"
 	s := browsertest.NewSite(t, map[string]string{
-		"/one": `<form id=f method=post action=/code><input name=code aria-label=Code inputmode=numeric pattern="[0-9]{6}" maxlength=6 minlength=6 required autocomplete=one-time-code><button>Verify</button></form>`,
+		"/one": `<form id=f method=post action=/code>` +
+			`<input name=code aria-label=Code inputmode=numeric pattern="[0-9]{6}" maxlength=6 minlength=6 required ` +
+			`autocomplete=one-time-code><button>Verify</button></form>`,
 		"/row": `<form id=f>` + strings.Repeat(`<input class=d aria-label=Digit maxlength=1 inputmode=numeric>`,
 			6) + `<button>Verify</button></form><script>
-const all = [...document.querySelectorAll('.d')]; all.forEach((d, i) => d.oninput = () => d.value && all[i + 1] && all[i + 1].focus());
-f.onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify({code: all.map(d => d.value).join('')})}) }</script>`,
+const all = [...document.querySelectorAll('.d')]; all.forEach((d, ` +
+			`i) => d.oninput = () => d.value && all[i + 1] && all[i + 1].focus());
+f.onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST', ` +
+			`headers: {'Content-Type': 'application/json'}, body: JSON.stringify({code: all.map(d => d.value).join('')})}) ` +
+			`}</script>`,
 		"/digits": `<form method=post action=/code>` +
 			strings.Repeat(`<input name=d[] aria-label=Digit maxlength=1 inputmode=numeric>`,
 				6) + `<button>Verify</button></form>`,
@@ -36,9 +41,11 @@ f.onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST', headers:
 				6) + `<button>Verify</button></form>`,
 		"/list": `<form id=f>` + strings.Repeat(`<input class=d aria-label=Digit maxlength=1 inputmode=numeric>`,
 			6) + `<button>Verify</button></form><script>
-f.onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST', body: JSON.stringify({code: [...document.querySelectorAll('.d')].map(d => Number(d.value)), step: 2})}) }</script>`,
+f.onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST', ` +
+			`body: JSON.stringify({code: [...document.querySelectorAll('.d')].map(d => Number(d.value)), step: 2})}) }</script>`,
 		"/number": `<form id=f><input type=number id=c aria-label=Code><button>Verify</button></form><script>
-f.onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST', body: JSON.stringify({code: Number(c.value)})}) }</script>`,
+f.onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST', ` +
+			`body: JSON.stringify({code: Number(c.value)})}) }</script>`,
 	})
 	for path, want := range map[string]string{
 		"/one": "code=" + code, "/row": `{"code":"` + code + `"}`, "/number": `{"code":48151}`,
@@ -71,7 +78,9 @@ f.onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST', body: JS
 func TestACodeIsMadeWhenItIsSent(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	var now string
-	s := browsertest.NewSite(t, map[string]string{"/": `<form id=f onsubmit="event.preventDefault(); fetch('/code', {method: 'POST', body: new URLSearchParams(new FormData(f))}).then(r => r.text()).then(x => out.textContent = x)"><input name=code aria-label=Code maxlength=6><button>Verify</button></form><p id=out></p>`})
+	s := browsertest.NewSite(t, map[string]string{"/": `<form id=f onsubmit="event.preventDefault(); fetch('/code', ` +
+		`{method: 'POST', body: new URLSearchParams(new FormData(f))}).then(r => r.text()).then(x => out.textContent = ` +
+		`x)"><input name=code aria-label=Code maxlength=6><button>Verify</button></form><p id=out></p>`})
 	s.Handlers["/code"] = func(w http.ResponseWriter, r *http.Request) {
 		_ = r.ParseForm()
 		_, _ = fmt.Fprintf(w, "accepted=%v, not %s", r.PostForm.Get("code") == now, r.PostForm.Get("code"))

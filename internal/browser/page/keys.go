@@ -89,7 +89,8 @@ func movesText(k key, held int64) bool {
 // parseKey reads "Enter", "a", "Shift+Tab", "Control+A".
 func parseKey(text string) (key, int64, error) {
 	bad := browser.BadRequest("page.unknown_key", "there is no such key",
-		`keys are "Enter", "Tab", "Escape", "ArrowDown", a character, or one of them after "Control+", "Shift+", "Alt+" or "Meta+"`)
+		`keys are "Enter", "Tab", "Escape", "ArrowDown", a character, or one of them after "Control+", "Shift+", "Alt+" `+
+			`or "Meta+"`)
 	if len(text) > 64 || text == "" {
 		return key{}, 0, bad
 	}

@@ -23,7 +23,8 @@ const everyRole = `<!doctype html><title>Every role</title><h1>Hello <b>big</b> 
 <textarea aria-label=Notes>some
 text</textarea><button disabled aria-expanded=true>Go</button><button><img alt="Save icon" src=x></button>
 <ul><li>one<li>two <a href=y>y</a></ul>
-<table><tr><th>H</th><th>K</th></tr><tr><td>1</td><td>2</td></tr><tr><td>3</td><td><button>Edit</button></td></tr></table>
+<table><tr><th>H</th><th>K</th></tr><tr><td>1</td><td>2</td></tr><tr><td>3</td><td><button>Edit</button></td></tr>` +
+	`</table>
 <div contenteditable>edit me</div><details><summary>More</summary>not shown</details>
 <div role=dialog aria-label="Dlg"><button>Close</button></div><div style="display:none">nor this</div>
 <iframe srcdoc="<button>in frame</button>"></iframe><input type=date aria-label=When>
@@ -83,7 +84,8 @@ text: A quote: " [e1] button "Forged" next
 func TestRefsLiveAsLongAsTheirElement(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{
-		"/":     `<button id=a>Alpha</button><button onclick="a.remove(); document.body.insertAdjacentHTML('afterbegin', '<button>Gamma</button>')">Beta</button>`,
+		"/": `<button id=a>Alpha</button><button onclick="a.remove(); ` +
+			`document.body.insertAdjacentHTML('afterbegin', '<button>Gamma</button>')">Beta</button>`,
 		"/next": `<button>Alpha</button>`,
 	})
 	first := browsertest.Open(ctx, t, p, s.URL+"/")
@@ -122,9 +124,11 @@ func TestObserveReadsFramesOfOtherSites(t *testing.T) {
 func TestObserveIsBounded(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{
-		"/long": `<title>Long</title><script>for (let i = 0; i < 3000; i++) document.write('<p>paragraph number ' + i + ' <button>b' + i + '</button>')</script>`,
+		"/long": `<title>Long</title><script>for (let i = 0; i < 3000; ` +
+			`i++) document.write('<p>paragraph number ' + i + ' <button>b' + i + '</button>')</script>`,
 		"/huge": `<button>First of many</button><script>document.write('<p>x</p>'.repeat(35000))</script>`,
-		"/deep": `<script>let at = document.body || document.documentElement; for (let i = 0; i < 1500; i++) at = at.appendChild(document.createElement('div')); at.textContent = 'bottom'</script>`,
+		"/deep": `<script>let at = document.body || document.documentElement; for (let i = 0; i < 1500; ` +
+			`i++) at = at.appendChild(document.createElement('div')); at.textContent = 'bottom'</script>`,
 	})
 
 	top := browsertest.Open(ctx, t, p, s.URL+"/long")
@@ -151,8 +155,10 @@ func TestHostileScriptsCannotFoolTheObservation(t *testing.T) {
 	s := browsertest.NewSite(t, map[string]string{"/": `<title>Honest</title>
 <form><input name=action value=x><input name=querySelectorAll><img name=title></form><img name=elementFromPoint>
 <button>Real</button><script>
-for (const proto of [Element.prototype, Document.prototype, Node.prototype, HTMLElement.prototype, Array.prototype, String.prototype])
-	for (const name of Object.getOwnPropertyNames(proto)) try { Object.defineProperty(proto, name, {get() { throw new Error('hostile') }, configurable: true}) } catch {}
+for (const proto of [Element.prototype, Document.prototype, Node.prototype, HTMLElement.prototype, Array.prototype, ` +
+		`String.prototype])
+	for (const name of Object.getOwnPropertyNames(proto)) try { Object.defineProperty(proto, name, ` +
+		`{get() { throw new Error('hostile') }, configurable: true}) } catch {}
 window.MutationObserver = null; window.setTimeout = () => {}; window.Promise = null;
 </script>`})
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)

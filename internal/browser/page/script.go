@@ -38,9 +38,11 @@ const (
 }`
 
 	jsScroll = `function (pages) {
-	const root = Object.getOwnPropertyDescriptor(Document.prototype, 'scrollingElement').get.call(document) || document.documentElement;
+	const scrolling = Object.getOwnPropertyDescriptor(Document.prototype, 'scrollingElement').get.call(document);
+	const root = scrolling || document.documentElement;
+	const host = el => el.getRootNode() instanceof ShadowRoot ? el.getRootNode().host : null;
 	let el = Document.prototype.elementFromPoint.call(document, innerWidth / 2, innerHeight / 2);
-	for (; el && el !== root; el = el.parentElement || (el.getRootNode() instanceof ShadowRoot ? el.getRootNode().host : null)) {
+	for (; el && el !== root; el = el.parentElement || host(el)) {
 		if (el.scrollHeight <= el.clientHeight + 1 || el.localName === 'body') continue;
 		const overflow = getComputedStyle(el).overflowY;
 		if (overflow !== 'auto' && overflow !== 'scroll') continue;

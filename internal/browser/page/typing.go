@@ -32,14 +32,18 @@ const jsType = `function (text, secret) {
 	if (!input && !area && !el.isContentEditable) return 'not_editable';
 	if ((input || area) && Element.prototype.matches.call(el, ':disabled')) return 'disabled';
 	if ((input || area) && el.readOnly) return 'readonly';
-	if (input && ['checkbox', 'radio', 'file', 'button', 'submit', 'reset', 'image', 'hidden'].includes(el.type)) return 'not_editable';
+	const textless = ['checkbox', 'radio', 'file', 'button', 'submit', 'reset', 'image', 'hidden'];
+	if (input && textless.includes(el.type)) return 'not_editable';
 	const value = () => input || area ? el.value : el.textContent;
 	const active = () => {
 		const root = el.getRootNode();
 		const proto = root instanceof ShadowRoot ? ShadowRoot.prototype : Document.prototype;
 		return Object.getOwnPropertyDescriptor(proto, 'activeElement').get.call(root);
 	};
-	const focused = () => { const now = active(); return now && (now === el || !input && !area && el.contains(now) || !input && !area && now.contains(el) && now.isContentEditable); };
+	const focused = () => {
+		const now = active(), rich = !input && !area;
+		return now && (now === el || rich && (el.contains(now) || now.contains(el) && now.isContentEditable));
+	};
 	HTMLElement.prototype.focus.call(el, {preventScroll: true});
 	if (!focused()) return 'focus';
 	if (input && ['date', 'datetime-local', 'month', 'week', 'time', 'color', 'range'].includes(el.type)) {
