@@ -13,9 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bctrl-go/bctrl/internal/browser"
-	"github.com/bctrl-go/bctrl/internal/browser/protocol"
-
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/page"
@@ -25,6 +22,9 @@ import (
 	"github.com/chromedp/chromedp/remote"
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
 // wsConn is a websocket as a [browser.CDPConn].
@@ -88,6 +88,7 @@ type MemConn struct {
 	out chan<- []byte
 }
 
+// PipeConn returns the two ends of a connection.
 func PipeConn() (MemConn, MemConn) {
 	a, b := make(chan []byte, 64), make(chan []byte, 64)
 	return MemConn{a, b}, MemConn{b, a}
@@ -236,6 +237,7 @@ func (o *Outsider) Ask(s *Tab, question string) {
 	o.Evaluate(s, `window.became = "nothing"; setTimeout(() => window.became = String(`+question+`)); 1`)
 }
 
+// RequireAnswer waits until a question has become what is wanted: see [Outsider.Ask].
 func (o *Outsider) RequireAnswer(s *Tab, want, why string) {
 	o.Helper()
 	require.Eventually(o, func() bool { return o.Evaluate(s, "became") == strconv.Quote(want) },

@@ -26,6 +26,7 @@ type Received struct {
 	Length                                          int64
 }
 
+// NewSite starts a site that ends with its test.
 func NewSite(t *testing.T, pages map[string]string) *Site {
 	t.Helper()
 	s := &Site{Pages: pages, Handlers: map[string]http.HandlerFunc{}}

@@ -19,15 +19,14 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/bctrl-go/bctrl/internal/browser"
-	"github.com/bctrl-go/bctrl/internal/browser/devtools"
-	"github.com/bctrl-go/bctrl/internal/browser/page"
-
 	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/target"
 
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/devtools"
+	"github.com/bctrl-go/bctrl/internal/browser/page"
 	"github.com/bctrl-go/bctrl/internal/egress"
 )
 

@@ -5,15 +5,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bctrl-go/bctrl/internal/browser"
-	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
-	"github.com/bctrl-go/bctrl/internal/browser/protocol"
-
 	cdpbrowser "github.com/chromedp/cdproto/browser"
-
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/target"
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
 // TestADownloadInABrowserContextOfAClientArrives downloads in two of them, one

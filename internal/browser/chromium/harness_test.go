@@ -4,10 +4,10 @@ import (
 	"os"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
-
-	"github.com/stretchr/testify/require"
 )
 
 // launch starts a real browser that is stopped when the test ends.

@@ -9,15 +9,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bctrl-go/bctrl/internal/browser"
-	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
-	"github.com/bctrl-go/bctrl/internal/browser/protocol"
-
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/target"
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
 // TestFillReachesTheSiteAndNothingElse logs in in every usual way. The site

@@ -15,10 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
-
-	"github.com/stretchr/testify/require"
 )
 
 // group returns the processes of a process group that are not dead, with their

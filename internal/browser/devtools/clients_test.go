@@ -6,11 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
-	"github.com/bctrl-go/bctrl/internal/browser/protocol"
-
 	cdpbrowser "github.com/chromedp/cdproto/browser"
-
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/emulation"
@@ -20,6 +16,9 @@ import (
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
 // TestTheServersSessionsAreNotSeen looks at tabs in every way that there is.

@@ -6,13 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bctrl-go/bctrl/internal/browser"
-
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/target"
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
 )
 
 // filled is the one request that carries a fill in these tests, and mine the

@@ -4,11 +4,11 @@ import (
 	"context"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 	"github.com/bctrl-go/bctrl/internal/browser/chromium"
-
-	"github.com/stretchr/testify/require"
 )
 
 // launchAny starts a real browser that is stopped when the test ends.

@@ -16,10 +16,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/bctrl-go/bctrl/internal/browser/protocol"
-
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/target"
+
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
 // The DevTools pipe has one end here and must serve several clients: the

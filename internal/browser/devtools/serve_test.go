@@ -4,9 +4,9 @@ import (
 	"context"
 	"testing"
 
-	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
-
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 )
 
 func TestAClientThatLeavesIsDetached(t *testing.T) {

@@ -3,13 +3,13 @@ package devtools
 import (
 	"context"
 
-	"github.com/bctrl-go/bctrl/internal/browser/protocol"
-
 	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
+
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
 // What belongs to a client is the client's: the mux knows which tabs a client
@@ -58,6 +58,8 @@ func (m *Mux) signalRelease() {
 	}
 }
 
+// Released has an element when a client has let go of a tab, whose dialogs nobody
+// may hear of any more.
 func (m *Mux) Released() <-chan struct{} { return m.released }
 
 // recordSetting remembers what a command sets in a session. Call it with mu held.

@@ -13,13 +13,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/bctrl-go/bctrl/internal/browser/protocol"
-
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/target"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 	"github.com/bctrl-go/bctrl/internal/scrub"
 )
 
@@ -97,6 +96,7 @@ type Flight struct {
 	Request network.RequestID
 }
 
+// NewGuard makes the guard of a field, which does nothing until it is armed.
 func NewGuard(f Field) *Guard {
 	g := &Guard{
 		Field:   f,
@@ -129,6 +129,9 @@ type Guards struct {
 	carrierOrder  []network.RequestID
 }
 
+// NewGuards makes the guards of a browser. spawn runs a function beside the caller
+// until the browser ends; intercept turns the interception of requests on or off
+// and returns once it is so everywhere.
 func NewGuards(spawn func(func(context.Context)), intercept func(on bool)) *Guards {
 	return &Guards{
 		spawn:     spawn,

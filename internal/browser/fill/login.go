@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
-
 	"github.com/bctrl-go/bctrl/internal/origin"
 )
 

@@ -30,6 +30,7 @@ type Scrubber struct {
 	passwords, codes []bctrl.Secret
 }
 
+// NewScrubber makes a scrubber that knows no value yet.
 func NewScrubber() *Scrubber {
 	s := new(Scrubber)
 	s.set.Store(scrub.New())

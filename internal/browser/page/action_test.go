@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
-
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 )
 
 // logging shows the events that reach a page's scripts.

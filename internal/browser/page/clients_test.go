@@ -5,16 +5,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/target"
+	"github.com/stretchr/testify/require"
+
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 	"github.com/bctrl-go/bctrl/internal/browser/chromium"
 	ourpage "github.com/bctrl-go/bctrl/internal/browser/page"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
-
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/target"
-	"github.com/stretchr/testify/require"
 )
 
 // TestADialogOfAClientsTabIsTheClients has the agent at work in the same

@@ -5,12 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bctrl-go/bctrl/internal/browser"
-	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
-
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 	"github.com/bctrl-go/bctrl/internal/democrm"
 	"github.com/bctrl-go/bctrl/internal/totp"
 )

@@ -4,12 +4,12 @@ import (
 	"context"
 	"slices"
 
-	"github.com/bctrl-go/bctrl/internal/browser/fill"
-	"github.com/bctrl-go/bctrl/internal/browser/protocol"
-
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
+
+	"github.com/bctrl-go/bctrl/internal/browser/fill"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
 // maxDialogs is how many dialogs one action may raise before the script that

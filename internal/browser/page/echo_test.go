@@ -9,9 +9,9 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
-
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 )
 
 // TestEchoesInPiecesAreHiddenFromTheModel shows a password and a code in pieces

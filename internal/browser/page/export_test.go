@@ -3,11 +3,11 @@ package page
 import (
 	"context"
 
-	"github.com/bctrl-go/bctrl/internal/browser/protocol"
-
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
+
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
 // MaxTabs is how many tabs pages may open.

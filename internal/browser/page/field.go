@@ -3,10 +3,10 @@ package page
 import (
 	"context"
 
+	"github.com/chromedp/cdproto/network"
+
 	"github.com/bctrl-go/bctrl/internal/browser/fill"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
-
-	"github.com/chromedp/cdproto/network"
 )
 
 // jsLook describes the filled field this and the fields beside it. Names of

@@ -8,11 +8,10 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/fill"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
-
-	"github.com/bctrl-go/bctrl"
 )
 
 // jsInspect describes an input and where its form would send it. Names of form

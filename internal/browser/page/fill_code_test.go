@@ -10,11 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
-
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 )
 
 // TestCodesAreFilled enters a code in one field with the usual checks, and

@@ -11,12 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
-
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 )
 
 // reports collects what became of a fill.

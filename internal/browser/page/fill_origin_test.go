@@ -4,12 +4,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bctrl-go/bctrl/internal/browser"
-	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
-
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 )
 
 // TestFillIsRefusedWhereTheLoginDoesNotBelong tries every way around the

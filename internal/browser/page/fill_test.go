@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
-
-	"github.com/stretchr/testify/require"
 )
 
 // TestAPlaceholderIsStoppedOnEveryOtherWay lets a page that was given a

@@ -4,12 +4,12 @@ import (
 	"context"
 	"strings"
 
+	"github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/network"
+
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/fill"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
-
-	"github.com/chromedp/cdproto/fetch"
-	"github.com/chromedp/cdproto/network"
 )
 
 // onRequestPaused decides about one intercepted request or answer. It must always let

@@ -7,10 +7,10 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/chromedp/cdproto/input"
+
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
-
-	"github.com/chromedp/cdproto/input"
 )
 
 // key is what a keyboard sends: DOM names and the Windows key code that

@@ -4,11 +4,11 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/bctrl-go/bctrl/internal/browser/fill"
-	"github.com/bctrl-go/bctrl/internal/browser/protocol"
-
 	"github.com/chromedp/cdproto/target"
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/browser/fill"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
 // TestAKeyThatWaitedIsHeldToWhatWasFilledMeanwhile fills a login while a key

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
-
-	"github.com/stretchr/testify/require"
 )
 
 const everyRole = `<!doctype html><title>Every role</title><h1>Hello <b>big</b> world</h1>

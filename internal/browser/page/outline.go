@@ -3,10 +3,10 @@ package page
 import (
 	"strings"
 
+	"github.com/chromedp/cdproto/cdp"
+
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/fill"
-
-	"github.com/chromedp/cdproto/cdp"
 )
 
 const (

@@ -10,12 +10,12 @@ import (
 	"image/png"
 	"math"
 
-	"github.com/bctrl-go/bctrl/internal/browser"
-	"github.com/bctrl-go/bctrl/internal/browser/protocol"
-
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/page"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
 const (

@@ -7,14 +7,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/bctrl-go/bctrl/internal/browser/protocol"
-
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/inspector"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
+
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
 const (

@@ -5,10 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/fill"
-
-	"github.com/stretchr/testify/require"
 )
 
 // TestObservationShowsWhatIsInView chooses lines of random sizes.

@@ -11,12 +11,12 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/bctrl-go/bctrl/internal/browser"
-
 	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/target"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
 )
 
 // ErrGone answers a call on a tab, frame or worker that has ended.
