@@ -12,15 +12,15 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
-// Client is one user of a mux: a queue of what the browser said to it, and
-// the way to say something back.
+// Client is one user of a mux. It has a queue of what the browser said to it, and
+// sends commands to the browser.
 type Client struct {
 	m        *Mux
 	root     target.SessionID // the browser session that stands for the connection
-	isServer bool             // it is the server's driver
+	isServer bool             // it is the server's own driver
 
 	pending   int  // guarded by m.mu
-	downloads bool // is told of downloads; guarded by m.mu
+	downloads bool // it wants events of downloads; guarded by m.mu
 
 	mu      sync.Mutex
 	queue   []queued

@@ -42,10 +42,13 @@ const (
 	maxPending = 4096
 )
 
+// ErrBrowserGone answers whoever asks something of a browser whose pipe has ended.
+var ErrBrowserGone = errors.New("the browser is gone")
+
+// The other reasons for the end of a client.
 var (
-	ErrBrowserGone = errors.New("the browser is gone")
-	errSlowClient  = errors.New("the client does not read its messages")
-	errClientDone  = errors.New("the client has left")
+	errSlowClient = errors.New("the client does not read its messages")
+	errClientDone = errors.New("the client has left")
 )
 
 // message is the envelope of a DevTools message. Its decoder refuses
@@ -91,8 +94,8 @@ type Mux struct {
 	pending  map[int64]pendingCommand
 	sessions map[target.SessionID]*clientSession
 	clients  map[*Client]struct{}
-	// released has an element when a client has let go of a tab, whose dialogs have
-	// lost who hears of them.
+	// released has an element when a client has let go of a tab: its dialogs may
+	// have nobody left who hears of them.
 	released chan struct{}
 	gone     bool
 	Done     chan struct{}

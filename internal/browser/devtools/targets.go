@@ -12,9 +12,9 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
-// What belongs to a client is the client's: the mux knows which tabs a client
-// has attached and what it set there, so that the server's own driver can leave
-// it alone, and is not seen beside it.
+// The mux knows which tabs each client has attached and what it has set there. So
+// the server's own driver can leave alone what is a client's, and a client does
+// not see that the server has attached a tab as well.
 
 // clientSession is a session that a client has attached.
 type clientSession struct {
@@ -54,7 +54,7 @@ func (m *Mux) forgetSession(id target.SessionID) {
 func (m *Mux) signalRelease() {
 	select {
 	case m.released <- struct{}{}:
-	default: // it is said
+	default: // there is one already
 	}
 }
 
@@ -77,34 +77,36 @@ func (m *Mux) recordSetting(s *clientSession, msg message) {
 	}
 }
 
-// Attached reports whether a client from outside has attached a target, and
-// dialogs whether one hears of its dialogs.
+// Attached reports whether a client from outside has attached a target.
 func (m *Mux) Attached(id target.ID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.hasClientSession(id, func(*clientSession) bool { return true })
 }
 
+// HearsDialogs reports whether a client from outside is told of the dialogs of a
+// target.
 func (m *Mux) HearsDialogs(id target.ID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.hasClientSession(id, func(s *clientSession) bool { return s.dialogs })
 }
 
-// hasClientSession reports whether a client from outside has such a session of a
-// target. Call it with mu held.
-func (m *Mux) hasClientSession(id target.ID, such func(*clientSession) bool) bool {
+// hasClientSession reports whether a client from outside has a session of a target
+// for which matches is true. Call it with mu held.
+func (m *Mux) hasClientSession(id target.ID, matches func(*clientSession) bool) bool {
 	for _, s := range m.sessions {
-		if s.target == id && !s.client.isServer && such(s) {
+		if s.target == id && !s.client.isServer && matches(s) {
 			return true
 		}
 	}
 	return false
 }
 
-// asSeenBy returns a message as a client may see it: a target is attached where a
-// client from outside has attached it, whatever the server has. Clients pass
-// over new tabs that somebody has attached. Call it with mu held.
+// asSeenBy returns a message as a client may see it: a target counts as attached
+// where a client from outside has attached it, whatever the server has done. Else
+// clients would pass over new tabs, as those of somebody else. Call it with mu
+// held.
 func (m *Mux) asSeenBy(c *Client, msg message, method string) message {
 	if c.isServer {
 		return msg
@@ -171,7 +173,7 @@ func (m *Mux) changeInfo(info params) params {
 }
 
 // forwardDownload passes an event of a download on to the clients that asked for
-// them, without where the file is on this machine. Call it with mu held.
+// such events, without the path of the file on this machine. Call it with mu held.
 func (m *Mux) forwardDownload(msg message) {
 	if msg.Method != cdpbrowser.DownloadWillBegin.Method && msg.Method != cdpbrowser.DownloadProgress.Method {
 		return
@@ -192,15 +194,15 @@ func (m *Mux) forwardDownload(msg message) {
 	}
 }
 
-// sendDownloads has a client told of downloads, or not any more.
+// sendDownloads turns the events of downloads for a client on or off.
 func (c *Client) sendDownloads(want bool) {
 	c.m.mu.Lock()
 	defer c.m.mu.Unlock()
 	c.downloads = want
 }
 
-// RestoreScreens sets again what screens clients emulate in a tab: the browser
-// forgets it for all of them when one takes a picture of the whole page.
+// RestoreScreens sets again the screens that clients emulate in a tab: the browser
+// forgets them for all clients when one takes a picture of the whole page.
 func (m *Mux) RestoreScreens(ctx context.Context, id target.ID) {
 	type screen struct {
 		session target.SessionID
@@ -215,8 +217,8 @@ func (m *Mux) RestoreScreens(ctx context.Context, id target.ID) {
 	}
 	m.mu.Unlock()
 	for _, s := range all {
-		// What is set already is not set again: it is cleared first. A client that
-		// has left meanwhile needs neither.
+		// The browser ignores a screen that it believes to be set, so it is cleared
+		// first. A client that has left meanwhile needs neither.
 		_ = m.callIn(ctx, s.session, emulation.CommandClearDeviceMetricsOverride, struct{}{}, nil)
 		_ = m.callIn(ctx, s.session, emulation.CommandSetDeviceMetricsOverride, s.metrics, nil)
 	}

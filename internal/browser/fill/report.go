@@ -10,9 +10,10 @@ import (
 
 const (
 	// CodeStopped is the code of a request that was stopped because of a filled
-	// value, codeUnsent that of a form that left without it.
+	// value.
 	CodeStopped = "vault.fill_stopped"
-	CodeUnsent  = "vault.fill_not_sent"
+	// CodeUnsent is the code of a form that was sent without the filled value.
+	CodeUnsent = "vault.fill_not_sent"
 	// maxReports bounds how often one filled field is reported of: a page decides
 	// how many requests it makes.
 	maxReports = 10
