@@ -27,7 +27,7 @@ func (s *Server) auditRoutes() []route {
 }
 
 // auditFilter reads which events are meant.
-func (rq *request) auditFilter() (f bctrl.AuditFilter, err error) {
+func auditFilter(rq *request) (f bctrl.AuditFilter, err error) {
 	q := rq.query
 	f = bctrl.AuditFilter{
 		WorkspaceID: q.Get("workspaceId"),
@@ -69,7 +69,7 @@ func (s *Server) listAudit(ctx context.Context, rq *request, _ none) (list wire.
 			return list, invalid("request.cursor", "cursor", "the cursor is not one that this server gave")
 		}
 	}
-	filter, err := rq.auditFilter()
+	filter, err := auditFilter(rq)
 	if err != nil {
 		return list, err
 	}
@@ -117,7 +117,7 @@ func (s *Server) verifyAudit(ctx context.Context, rq *request, _ none) (out bctr
 
 // exportAudit writes the events up to now, oldest first, a line of JSON each.
 func (s *Server) exportAudit(w http.ResponseWriter, rq *request) error {
-	filter, err := rq.auditFilter()
+	filter, err := auditFilter(rq)
 	if err != nil {
 		return err
 	}

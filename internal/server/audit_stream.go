@@ -15,7 +15,7 @@ const streamBatch = 256
 // once more when that comes. Last-Event-ID, or after, says where to go on; else
 // it begins with what comes next.
 func (s *Server) streamAudit(w http.ResponseWriter, rq *request) error {
-	filter, err := rq.auditFilter()
+	filter, err := auditFilter(rq)
 	if err != nil {
 		return err
 	}

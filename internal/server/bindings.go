@@ -34,7 +34,7 @@ func bindingRecord(org string, row store.Binding) seal.Record {
 
 // proveBinding holds a row to its seal.
 func (s *Server) proveBinding(org string, row store.Binding) error {
-	return s.prove(bindingRecord(org, row), row.Sealed, "credentials.tampered")
+	return s.proveRecord(bindingRecord(org, row), row.Sealed, "credentials.tampered")
 }
 
 func describeBinding(row store.Binding) bctrl.Binding {
@@ -146,7 +146,7 @@ func (s *Server) writeBinding(
 func (s *Server) fieldOf(
 	ctx context.Context, q store.Queries, org string, key *store.BindingKey,
 ) (provider string, err error) {
-	t, err := s.target(ctx, q, org, key.Target)
+	t, err := s.bindableOf(ctx, q, org, key.Target)
 	if err != nil {
 		return "", err
 	}
@@ -175,7 +175,9 @@ type bindable struct {
 	meant  string
 }
 
-func (s *Server) target(ctx context.Context, q store.Queries, org, id string) (t bindable, err error) {
+// bindableOf is what a secret can be bound to of a capability, whose id has a
+// slash, or of a credential.
+func (s *Server) bindableOf(ctx context.Context, q store.Queries, org, id string) (t bindable, err error) {
 	if strings.Contains(id, "/") {
 		c, err := s.defined(ctx, q, org, id)
 		for _, name := range c.Secrets {

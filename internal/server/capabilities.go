@@ -71,6 +71,7 @@ func (s *Server) findCapability(ctx context.Context, q store.Queries, org, id st
 	return c, s.addPolicy(ctx, q, org, &c)
 }
 
+// defined is a capability as it was defined, without the limits of its policy.
 func (s *Server) defined(ctx context.Context, q store.Queries, org, id string) (bctrl.Capability, error) {
 	if p, c, found := s.registry.Capability(id); found {
 		return describeBuiltin(p, c), nil
@@ -88,7 +89,7 @@ func (s *Server) defined(ctx context.Context, q store.Queries, org, id string) (
 // proveCapability holds a row to its seal and describes it.
 func (s *Server) proveCapability(org string, row store.Capability) (bctrl.Capability, error) {
 	var meta capabilityMeta
-	err := s.prove(capabilityRecord(org, row), row.Sealed, "capabilities.tampered")
+	err := s.proveRecord(capabilityRecord(org, row), row.Sealed, "capabilities.tampered")
 	if err == nil && json.Unmarshal(row.Meta, &meta) != nil {
 		err = errTampered("capabilities.tampered")
 	}
@@ -97,7 +98,7 @@ func (s *Server) proveCapability(org string, row store.Capability) (bctrl.Capabi
 
 func (s *Server) provePolicy(org string, row store.CapabilityPolicy) (*bctrl.CapabilityPolicy, error) {
 	policy := &bctrl.CapabilityPolicy{}
-	err := s.prove(policyRecord(org, row), row.Sealed, "capabilities.tampered")
+	err := s.proveRecord(policyRecord(org, row), row.Sealed, "capabilities.tampered")
 	if err == nil && json.Unmarshal(row.Meta, policy) != nil {
 		err = errTampered("capabilities.tampered")
 	}
@@ -190,7 +191,7 @@ func (s *Server) storeCapability(
 	if _, _, builtin := s.registry.Capability(id); builtin {
 		return bctrl.Capability{}, errBuiltin()
 	}
-	adds, err := rq.addsAlone()
+	adds, err := onlyIfNew(rq)
 	if err != nil {
 		return bctrl.Capability{}, err
 	}
@@ -250,9 +251,9 @@ func (s *Server) addPolicy(ctx context.Context, q store.Queries, org string, c *
 	return err
 }
 
-// addsAlone reads If-None-Match, of which * is the only one that says
+// onlyIfNew reads If-None-Match, of which * is the only one that says
 // something here.
-func (rq *request) addsAlone() (bool, error) {
+func onlyIfNew(rq *request) (bool, error) {
 	switch rq.Header.Get("If-None-Match") {
 	case "":
 		return false, nil
@@ -286,7 +287,7 @@ func (s *Server) deleteCapability(ctx context.Context, rq *request, _ none) (non
 			if err := tx.DeleteCapabilityPolicy(ctx, rq.caller.Org, policy.UID); err != nil {
 				return none{}, err
 			}
-			if err := also(tx, *ev, id); err != nil {
+			if err := recordAlso(tx, *ev, id); err != nil {
 				return none{}, err
 			}
 		case !errors.Is(err, store.ErrNotFound):
@@ -300,8 +301,8 @@ func (s *Server) deleteCapability(ctx context.Context, rq *request, _ none) (non
 	})
 }
 
-// also records one more record that a request wrote.
-func also(tx *store.Tx, ev audit.Event, object string) error {
+// recordAlso records one more record that a request wrote.
+func recordAlso(tx *store.Tx, ev audit.Event, object string) error {
 	ev.Object, ev.Outcome = object, audit.OK
 	return audit.Append(tx, ev)
 }

@@ -101,7 +101,7 @@ func callsModel(p registry.Provider, own capabilityMeta) bool {
 			continue
 		}
 		for _, path := range c.Paths {
-			if slices.ContainsFunc(own.Paths, func(prefix string) bool { return meet(prefix, path) }) {
+			if slices.ContainsFunc(own.Paths, func(prefix string) bool { return pathsMeet(prefix, path) }) {
 				return true
 			}
 		}
@@ -109,10 +109,10 @@ func callsModel(p registry.Provider, own capabilityMeta) bool {
 	return false
 }
 
-// meet reports whether some path is at or below both prefixes. What stands
+// pathsMeet reports whether some path is at or below both prefixes. What stands
 // behind a segment that may hold encoded slashes is not looked at: where they are
 // read as slashes, it is further on.
-func meet(a, b string) bool {
+func pathsMeet(a, b string) bool {
 	as, bs := segmentsOf(a), segmentsOf(b)
 	for i := range min(len(as), len(bs)) {
 		if strings.HasPrefix(as[i], "{+") || strings.HasPrefix(bs[i], "{+") {

@@ -91,8 +91,8 @@ func sealOf(kind, org, uid string, version int64, fields ...string) seal.Record 
 	}
 }
 
-// prove checks the seal of a record without a secret.
-func (s *Server) prove(r seal.Record, sealed []byte, code string) error {
+// proveRecord checks the seal of a record without a secret.
+func (s *Server) proveRecord(r seal.Record, sealed []byte, code string) error {
 	_, err := s.keys.Open(r, sealed)
 	if errors.Is(err, seal.ErrTampered) {
 		return errTampered(code)
@@ -102,7 +102,7 @@ func (s *Server) prove(r seal.Record, sealed []byte, code string) error {
 
 // proveCredential holds a row to its seal.
 func (s *Server) proveCredential(org string, row store.Credential) (credentialMeta, error) {
-	if err := s.prove(credentialRecord(org, row), row.Sealed, "credentials.tampered"); err != nil {
+	if err := s.proveRecord(credentialRecord(org, row), row.Sealed, "credentials.tampered"); err != nil {
 		return credentialMeta{}, err
 	}
 	return readCredentialMeta(row)
@@ -238,15 +238,15 @@ func (s *Server) checkSecretsOf(
 
 // reaches reports whether some context that sees a scope sees the secret too.
 func (sec secret) reaches(scope bctrl.Scope) bool {
-	if !sec.meta.AttachedOnly && overlap(sec.meta.Scope, scope) {
+	if !sec.meta.AttachedOnly && scopesOverlap(sec.meta.Scope, scope) {
 		return true
 	}
 	return sec.meta.AttachedOnly && len(sec.meta.Attachments) == 0 ||
-		slices.ContainsFunc(sec.meta.Attachments, func(group bctrl.Scope) bool { return overlap(group, scope) })
+		slices.ContainsFunc(sec.meta.Attachments, func(group bctrl.Scope) bool { return scopesOverlap(group, scope) })
 }
 
-// overlap reports whether some context sees both scopes.
-func overlap(a, b bctrl.Scope) bool {
+// scopesOverlap reports whether some context sees both scopes.
+func scopesOverlap(a, b bctrl.Scope) bool {
 	return (a.WorkspaceID() == "" || b.WorkspaceID() == "" || a.WorkspaceID() == b.WorkspaceID()) &&
 		(a.GroupID() == "" || b.GroupID() == "" || a.GroupID() == b.GroupID())
 }

@@ -20,7 +20,7 @@ func (s *Server) dropCredential(
 		return err
 	}
 	ev.Version = row.Version
-	return also(tx, ev, row.ID)
+	return recordAlso(tx, ev, row.ID)
 }
 
 // droppedAtOnce is how many rows are read at a time to be removed.
@@ -57,7 +57,7 @@ func (s *Server) dropBindings(
 		}
 		about(&ev, row.Scope)
 		ev.Version = row.Version
-		if err := also(tx, ev, row.Target); err != nil {
+		if err := recordAlso(tx, ev, row.Target); err != nil {
 			return err
 		}
 	}

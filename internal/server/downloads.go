@@ -80,7 +80,7 @@ func (s *Server) signLink(ctx context.Context, rq *request, o store.Object) (wir
 // download gives the file of a link, for as long as who signed it might sign it
 // now.
 func (s *Server) download(w http.ResponseWriter, rq *request) error {
-	l, err := s.verify(rq.Context(), rq.PathValue("signature"), rq.PathValue("name"), time.Now())
+	l, err := s.openLink(rq.Context(), rq.PathValue("signature"), rq.PathValue("name"), time.Now())
 	if err != nil {
 		return err
 	}
@@ -187,8 +187,8 @@ func linkMAC(key, payload []byte, name string) []byte {
 	return mac.Sum(nil)
 }
 
-// verify opens a signature, or gives [errDeadLink].
-func (s *Server) verify(ctx context.Context, signature, name string, now time.Time) (link, error) {
+// openLink opens a signature, or gives [errDeadLink].
+func (s *Server) openLink(ctx context.Context, signature, name string, now time.Time) (link, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(signature)
 	// The decoder passes over line ends and loose bits: one text is the link.
 	if err != nil || len(raw) != linkPayload+sha256.Size || base64.RawURLEncoding.EncodeToString(raw) != signature {

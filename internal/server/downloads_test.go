@@ -107,7 +107,7 @@ func TestALinkDiesWhenASingleBitIsChanged(t *testing.T) {
 	raw, err := base64.RawURLEncoding.DecodeString(signature)
 	require.NoError(t, err)
 	verify := func(signature, name string) error {
-		_, err := h.server.verify(t.Context(), signature, name, time.Now())
+		_, err := h.server.openLink(t.Context(), signature, name, time.Now())
 		return err
 	}
 	require.NoError(t, verify(signature, name))
@@ -147,10 +147,10 @@ func TestALinkExpires(t *testing.T) {
 	require.NoError(t, err)
 	signature, err := h.server.signature(t.Context(), link{signer: self, object: o.ID, name: "f", expires: expires})
 	require.NoError(t, err)
-	_, err = h.server.verify(t.Context(), signature, "f", expires.Add(-time.Millisecond))
+	_, err = h.server.openLink(t.Context(), signature, "f", expires.Add(-time.Millisecond))
 	require.NoError(t, err)
 	for _, now := range []time.Time{expires, expires.Add(time.Hour)} {
-		_, err = h.server.verify(t.Context(), signature, "f", now)
+		_, err = h.server.openLink(t.Context(), signature, "f", now)
 		require.ErrorIs(t, err, errDeadLink)
 	}
 	past, err := h.server.signature(t.Context(), link{signer: self, object: o.ID, name: "f", expires: time.Now().Add(-time.Second)})

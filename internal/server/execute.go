@@ -45,8 +45,8 @@ type execution struct {
 	requestID string
 }
 
-// as is who the execution is run by, for access and the audit log.
-func (x *execution) as(rt *access.Runtime) access.Caller {
+// actor is who the execution is run by, for access and the audit log.
+func (x *execution) actor(rt *access.Runtime) access.Caller {
 	return access.Caller{
 		Org:     x.org,
 		Parent:  x.caller.Parent,
@@ -64,7 +64,7 @@ func (s *Server) callerOf(ctx context.Context, x *execution) (access.Caller, err
 	}
 	rt := runtimeBound(x.rt, x.ws)
 	rt.Chain, rt.Launched = append(rt.Chain, x.below...), append(rt.Launched, x.below...)
-	return s.callerNow(ctx, x.as(rt))
+	return s.callerNow(ctx, x.actor(rt))
 }
 
 // event is an audit event of something the execution does.
@@ -72,7 +72,7 @@ func (x *execution) event(verb bctrl.Verb, object string) audit.Event {
 	return audit.Event{
 		Org:       x.org,
 		Parent:    x.caller.Parent,
-		Caller:    x.as(&access.Runtime{ID: x.rt.ID}).Name(),
+		Caller:    x.actor(&access.Runtime{ID: x.rt.ID}).Name(),
 		Workspace: x.ws.ID,
 		Group:     x.rt.Group,
 		Runtime:   x.rt.ID,
@@ -184,7 +184,7 @@ func (s *Server) runSteps(
 	ctx, cancel := x.member.bound(ctx)
 	defer cancel()
 	// Without the runtime, of whose end the member tells.
-	err := s.whileGranted(ctx, &grant{caller: x.as(nil)}, func(ctx context.Context) error {
+	err := s.whileGranted(ctx, &grant{caller: x.actor(nil)}, func(ctx context.Context) error {
 		release, err := x.member.acquire(ctx)
 		if err != nil {
 			return s.whyEnded(ctx, x, err)
@@ -240,7 +240,7 @@ func (s *Server) runStep(ctx context.Context, x *execution, st step, report func
 	begun := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, st.timeout)
 	defer cancel()
-	value, err := s.guarded(bounded, x, st, report)
+	value, err := s.runRecovered(bounded, x, st, report)
 	if err == nil {
 		var raw json.RawMessage
 		if raw, err = json.Marshal(value); err == nil {
@@ -260,9 +260,9 @@ func (s *Server) runStep(ctx context.Context, x *execution, st step, report func
 	return bctrl.StepResult{Call: st.call, Error: e, Duration: time.Since(begun)}
 }
 
-// guarded runs a step. A panic is the step's own failure: an operation runs
+// runRecovered runs a step. A panic is the step's own failure: an operation runs
 // beside all requests, and would take the server with it.
-func (s *Server) guarded(ctx context.Context, x *execution, st step, report func(string)) (value any, err error) {
+func (s *Server) runRecovered(ctx context.Context, x *execution, st step, report func(string)) (value any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			// Not its text, which may hold a value; the stack has none.

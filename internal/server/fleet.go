@@ -100,8 +100,8 @@ func (f *fleet) leave(m *member) {
 	f.running.Done()
 }
 
-// watch waits for the end of a member's browser and records it.
-func (s *Server) watch(m *member) {
+// watchBrowser waits for the end of a member's browser and records it.
+func (s *Server) watchBrowser(m *member) {
 	<-m.browser.Done()
 	status, reason := bctrl.RuntimeFailed, "the browser ended unexpectedly"
 	if m.ended() {
@@ -223,7 +223,7 @@ func (s *Server) endAbandoned(ctx context.Context) error {
 	return s.db.Write(ctx, func(tx *store.Tx) error {
 		return errors.Join(tx.FailLiveRuntimes(ctx, "the server ended", now, func(org string, rt store.Runtime) error {
 			return runtimeChanged(tx, org, rt, bctrl.RuntimeFailed)
-		}), tx.EndOperations(ctx, now, interrupt))
+		}), tx.EndOperations(ctx, now, interruptOperation))
 	})
 }
 

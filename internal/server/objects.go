@@ -28,10 +28,10 @@ func (s *Server) objectRoutes() []route {
 	}
 }
 
-// object finds the file that the path names by its id, and authorises what the
+// objectOfPath finds the file that the path names by its id, and authorises what the
 // route does to it. For a runtime an id that is not there and one of another
 // namespace are the same refusal.
-func (s *Server) object(ctx context.Context, rq *request) (store.Object, error) {
+func (s *Server) objectOfPath(ctx context.Context, rq *request) (store.Object, error) {
 	id, err := rq.path("id", func(id string) error {
 		if names.CanonicalUUID(id) != nil {
 			return invalid("storage.invalid_id", "id", "the id of an object is a uuid")
@@ -56,12 +56,12 @@ func (s *Server) object(ctx context.Context, rq *request) (store.Object, error) 
 }
 
 func (s *Server) getObject(ctx context.Context, rq *request, _ none) (bctrl.StorageObject, error) {
-	o, err := s.object(ctx, rq)
+	o, err := s.objectOfPath(ctx, rq)
 	return describeObject(o), err
 }
 
 func (s *Server) presignObject(ctx context.Context, rq *request, _ none) (wire.SignedURL, error) {
-	o, err := s.object(ctx, rq)
+	o, err := s.objectOfPath(ctx, rq)
 	if err != nil {
 		return wire.SignedURL{}, err
 	}
@@ -69,7 +69,7 @@ func (s *Server) presignObject(ctx context.Context, rq *request, _ none) (wire.S
 }
 
 func (s *Server) deleteObjectByID(ctx context.Context, rq *request, _ none) (none, error) {
-	o, err := s.object(ctx, rq)
+	o, err := s.objectOfPath(ctx, rq)
 	if err != nil {
 		return none{}, err
 	}

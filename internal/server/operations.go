@@ -120,20 +120,20 @@ func (s *Server) operate(
 		}))
 	})
 	end := op.snapshot()
-	conclude(&end, result, err)
+	concludeOperation(&end, result, err)
 	outcome := audit.OK
 	if end.Error != nil {
 		outcome = end.Error.Code
 	}
 	recordOutcome(outcome)
-	s.saveOperation(op, op.update(func(o *bctrl.OperationInfo) { conclude(o, result, err) }))
+	s.saveOperation(op, op.update(func(o *bctrl.OperationInfo) { concludeOperation(o, result, err) }))
 	s.operations.mu.Lock()
 	delete(s.operations.open, x.id)
 	s.operations.mu.Unlock()
 }
 
-// conclude gives an operation its end.
-func conclude(o *bctrl.OperationInfo, result bctrl.ExecutionResult, err error) {
+// concludeOperation gives an operation its end.
+func concludeOperation(o *bctrl.OperationInfo, result bctrl.ExecutionResult, err error) {
 	o.Status = bctrl.OperationSucceeded
 	if len(result.Steps) > 0 {
 		o.Result = &result
@@ -153,8 +153,8 @@ func conclude(o *bctrl.OperationInfo, result bctrl.ExecutionResult, err error) {
 	}
 }
 
-// interrupt is the end of an operation whose server ended.
-func interrupt(o *bctrl.OperationInfo) {
+// interruptOperation is the end of an operation whose server ended.
+func interruptOperation(o *bctrl.OperationInfo) {
 	o.Status = bctrl.OperationFailed
 	o.Error = unavailable("operations.interrupted", "the server ended while the operation ran")
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// pin returns the provider that a secret of this name belongs to, and what it is
+// pinOfName returns the provider that a secret of this name belongs to, and what it is
 // there; both are empty where no provider has the name.
-func (s *Server) pin(name string) (provider, field string) {
+func (s *Server) pinOfName(name string) (provider, field string) {
 	p, known, found := s.registry.Owner(name)
 	if !found {
 		return "", ""
@@ -56,7 +56,7 @@ func (s *Server) provision(ctx context.Context, tx *store.Tx, org string, sec se
 		return err
 	}
 	ev.Action = string(access.CredentialWrite)
-	return also(tx, ev, row.ID)
+	return recordAlso(tx, ev, row.ID)
 }
 
 // unprovision takes a secret that is about to be deleted out of the credentials
@@ -105,7 +105,7 @@ func (s *Server) reprovision(
 	if err := tx.DeleteCredential(ctx, org, old.UID); err != nil {
 		return err
 	}
-	if err := also(tx, ev, old.ID); err != nil {
+	if err := recordAlso(tx, ev, old.ID); err != nil {
 		return err
 	}
 	row := store.Credential{
@@ -118,7 +118,7 @@ func (s *Server) reprovision(
 	if err := s.insertCredential(ctx, tx, org, &row, meta); err != nil {
 		return err
 	}
-	return also(tx, ev, row.ID)
+	return recordAlso(tx, ev, row.ID)
 }
 
 // secretsFor are the ids by field of the secrets of a scope that a provider's
@@ -146,7 +146,7 @@ func (s *Server) secretsFor(
 		if err != nil {
 			return nil, false, err
 		}
-		if owner, field := s.pin(sec.meta.Name); owner == p.ID {
+		if owner, field := s.pinOfName(sec.meta.Name); owner == p.ID {
 			byField[field] = row.ID
 		}
 	}

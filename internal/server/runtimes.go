@@ -191,7 +191,7 @@ func (s *Server) launch(ctx context.Context, org string, rt *store.Runtime) (err
 		return s.notStarted(m, err)
 	}
 	watched = true
-	go s.watch(m)
+	go s.watchBrowser(m)
 	return nil
 }
 

@@ -51,18 +51,18 @@ func withoutKey() []string {
 // tell, while the key is away, whether its own key is genuine.
 func toUnlock() []string { return []string{"GET /v1/seal", "POST /v1/seal/unlock"} }
 
-// forget lets go of what was opened with the key, and ends what is underway
+// forgetKeys lets go of what was opened with the key, and ends what is underway
 // with it.
-func (s *Server) forget() {
+func (s *Server) forgetKeys() {
 	s.forgetLinkKey()
 	s.tokenKey.forget()
 	s.broker.Forget()
 	s.underway.lock(errLocked)
 }
 
-// operated refuses who is not the operator: the organization that the first run
+// requireOperator refuses who is not the operator: the organization that the first run
 // made, acting for itself.
-func (s *Server) operated(ctx context.Context, rq *request) error {
+func (s *Server) requireOperator(ctx context.Context, rq *request) error {
 	if err := s.authorize(rq, ""); err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ var errNotOperator = withHint(
 )
 
 func (s *Server) sealStatus(ctx context.Context, rq *request, _ none) (out bctrl.SealStatus, err error) {
-	if err := s.operated(ctx, rq); err != nil {
+	if err := s.requireOperator(ctx, rq); err != nil {
 		return out, err
 	}
 	return s.custody.Status(ctx, s.db.Read())
@@ -92,7 +92,7 @@ func (s *Server) sealStatus(ctx context.Context, rq *request, _ none) (out bctrl
 // lockSeal is recorded before it is done, so that the log is signed up to it.
 // Its answer is not kept: there is nothing to seal it with.
 func (s *Server) lockSeal(ctx context.Context, rq *request, _ none) (out bctrl.SealStatus, err error) {
-	if err := s.operated(ctx, rq); err != nil {
+	if err := s.requireOperator(ctx, rq); err != nil {
 		return out, err
 	}
 	rq.object, rq.recorded, rq.idempotent = "lock", true, nil
@@ -115,7 +115,7 @@ const (
 func newUnlocks() *rate.Limiter { return rate.NewLimiter(rate.Every(unlockEvery), unlockBurst) }
 
 func (s *Server) unlockSeal(ctx context.Context, rq *request, in wire.SealKey) (out bctrl.SealStatus, err error) {
-	if err := s.operated(ctx, rq); err != nil {
+	if err := s.requireOperator(ctx, rq); err != nil {
 		return out, err
 	}
 	rq.object, rq.idempotent = "unlock", nil
@@ -132,7 +132,7 @@ func (s *Server) unlockSeal(ctx context.Context, rq *request, in wire.SealKey) (
 		}
 		rq.recorded = true
 		err := s.use(ctx, rq.event(), func() error {
-			return s.sealError(rq, s.custody.Unlock(ctx, given, func() error { return s.admit(ctx, rq) }))
+			return s.sealError(rq, s.custody.Unlock(ctx, given, func() error { return s.admitOperator(ctx, rq) }))
 		})
 		if err != nil {
 			return out, err
@@ -141,22 +141,22 @@ func (s *Server) unlockSeal(ctx context.Context, rq *request, in wire.SealKey) (
 	return s.custody.Status(ctx, s.db.Read())
 }
 
-// admit asks, before anything is unlocked, who unlocks: while the key was away
+// admitOperator asks, before anything is unlocked, who unlocks: while the key was away
 // nobody could tell whether the caller's own key is one that this server made.
 // Then it ends what a server before this one left, which needs the key too.
-func (s *Server) admit(ctx context.Context, rq *request) (err error) {
+func (s *Server) admitOperator(ctx context.Context, rq *request) (err error) {
 	if rq.caller, err = s.authenticate(ctx, rq.Header); err != nil {
 		return err
 	}
 	rq.unproven = false
-	if err := s.operated(ctx, rq); err != nil {
+	if err := s.requireOperator(ctx, rq); err != nil {
 		return err
 	}
 	return s.takeOver(ctx)
 }
 
 func (s *Server) rotateSeal(ctx context.Context, rq *request, in wire.SealKey) (out bctrl.SealStatus, err error) {
-	if err := s.operated(ctx, rq); err != nil {
+	if err := s.requireOperator(ctx, rq); err != nil {
 		return out, err
 	}
 	given, err := s.givenKey(in)

@@ -224,7 +224,7 @@ func (s *Server) createSecret(
 func (s *Server) insertSecret(
 	ctx context.Context, tx *store.Tx, org string, meta secretMeta, value wire.Value, ev audit.Event,
 ) (secret, error) {
-	meta.Provider, meta.Field = s.pin(meta.Name)
+	meta.Provider, meta.Field = s.pinOfName(meta.Name)
 	sec := secret{row: store.Secret{ID: newID(), CreatedAt: store.Now()}, meta: meta}
 	sec.rotate(value)
 	if err := s.sealSecret(org, &sec); err != nil {

@@ -81,7 +81,7 @@ func (s *Server) updateSecret(ctx context.Context, rq *request, in bctrl.SecretU
 // had by the name before: the credential that was made of it goes, or is made
 // without it, and that of the new name is made. The secret is stored afterwards.
 func (s *Server) repin(ctx context.Context, tx *store.Tx, org string, sec *secret, ev audit.Event) error {
-	provider, field := s.pin(sec.meta.Name)
+	provider, field := s.pinOfName(sec.meta.Name)
 	if provider == sec.meta.Provider && field == sec.meta.Field {
 		return nil
 	}
@@ -136,7 +136,7 @@ func (s *Server) fitsWhereUsed(ctx context.Context, q store.Queries, org, id, pr
 		return err
 	}
 	for _, row := range bindings {
-		of, err := s.target(ctx, q, org, row.Target)
+		of, err := s.bindableOf(ctx, q, org, row.Target)
 		switch {
 		case err != nil && asError(err).Status == http.StatusNotFound:
 		case err != nil:

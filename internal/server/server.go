@@ -114,7 +114,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		}
 		s.registry = builtin
 	}
-	s.custody.OnLock(s.forget)
+	s.custody.OnLock(s.forgetKeys)
 	if err := s.audit.Start(ctx); err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (s *Server) takeOver(ctx context.Context) error {
 	if err := s.endAbandoned(ctx); err != nil {
 		return fmt.Errorf("ending what the last server left: %w", err)
 	}
-	if err := s.emptyClosed(ctx); err != nil {
+	if err := s.emptyClosedSubaccounts(ctx); err != nil {
 		return fmt.Errorf("finishing the deletion of subaccounts: %w", err)
 	}
 	s.tookOver.Store(true)

@@ -80,8 +80,8 @@ func (s *Server) putStorageFile(w http.ResponseWriter, rq *request) error {
 		Path:        path,
 		ContentType: rq.Header.Get("Content-Type"),
 		Source:      bctrl.SourceUpload,
-		IfMatch:     header(rq.Header, "If-Match"),
-		IfNoneMatch: header(rq.Header, "If-None-Match"),
+		IfMatch:     joinedHeader(rq.Header, "If-Match"),
+		IfNoneMatch: joinedHeader(rq.Header, "If-None-Match"),
 	}
 	if rq.caller.Runtime != nil {
 		f.RuntimeID = rq.caller.Runtime.ID
@@ -133,7 +133,7 @@ func (s *Server) deleteStorageFile(ctx context.Context, rq *request, _ none) (no
 	if err != nil {
 		return none{}, err
 	}
-	conditions := preconditions{ifMatch: header(rq.Header, "If-Match"), ifNoneMatch: header(rq.Header, "If-None-Match")}
+	conditions := preconditions{ifMatch: joinedHeader(rq.Header, "If-Match"), ifNoneMatch: joinedHeader(rq.Header, "If-None-Match")}
 	return s.deleteObject(ctx, rq, func(tx *store.Tx) (store.Object, error) {
 		o, err := tx.Object(ctx, rq.caller.Org, namespace, path)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -167,8 +167,8 @@ func (s *Server) deleteObject(
 	return none{}, err
 }
 
-// header joins the lines of a header that is a list (RFC 9110 §5.3).
-func header(h http.Header, name string) string { return strings.Join(h.Values(name), ",") }
+// joinedHeader joins the lines of a header that is a list (RFC 9110 §5.3).
+func joinedHeader(h http.Header, name string) string { return strings.Join(h.Values(name), ",") }
 
 // preconditions are If-Match and If-None-Match of a request that changes a
 // file (RFC 9110 §13.1). Empty is none.

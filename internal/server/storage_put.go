@@ -304,7 +304,7 @@ func (u upload) Read(p []byte) (int, error) {
 // when it sends none. Other algorithms are not checked.
 func digestOf(h http.Header) ([]byte, error) {
 	for _, name := range []string{"Repr-Digest", "Content-Digest"} {
-		for part := range strings.SplitSeq(header(h, name), ",") {
+		for part := range strings.SplitSeq(joinedHeader(h, name), ",") {
 			value, ok := strings.CutPrefix(strings.TrimSpace(part), "sha-256=")
 			if !ok {
 				continue

@@ -170,7 +170,7 @@ func (s *Server) deleteSubaccount(ctx context.Context, rq *request, _ none) (non
 	if err := s.stopOrganization(ctx, id); err != nil {
 		return none{}, err
 	}
-	return none{}, s.empty(ctx, id, rq.event())
+	return none{}, s.emptyOrganization(ctx, id, rq.event())
 }
 
 // closeSubaccount lets nobody in any more. ev records each key that ends; the
@@ -200,9 +200,9 @@ func closeSubaccount(ctx context.Context, tx *store.Tx, parent, id string, ev au
 // emptyAtOnce is how many rows a transaction removes: no write waits long.
 const emptyAtOnce = 200
 
-// empty removes what a closed organization holds, and the organization. ev
+// emptyOrganization removes what a closed organization holds, and the organization. ev
 // records each part of it.
-func (s *Server) empty(ctx context.Context, org string, ev audit.Event) error {
+func (s *Server) emptyOrganization(ctx context.Context, org string, ev audit.Event) error {
 	ev.Outcome = audit.OK
 	for {
 		var gone store.Emptied
@@ -228,8 +228,8 @@ func (s *Server) empty(ctx context.Context, org string, ev audit.Event) error {
 	}
 }
 
-// emptyClosed finishes what a server before this one began to delete.
-func (s *Server) emptyClosed(ctx context.Context) error {
+// emptyClosedSubaccounts finishes what a server before this one began to delete.
+func (s *Server) emptyClosedSubaccounts(ctx context.Context) error {
 	closed, err := s.db.Read().ClosedOrganizations(ctx)
 	if err != nil {
 		return err
@@ -237,7 +237,7 @@ func (s *Server) emptyClosed(ctx context.Context) error {
 	for _, o := range closed {
 		ev := serverEvent(string(access.SubaccountWrite), o.ID)
 		ev.Org = o.Parent
-		if err := s.empty(ctx, o.ID, ev); err != nil {
+		if err := s.emptyOrganization(ctx, o.ID, ev); err != nil {
 			return err
 		}
 	}

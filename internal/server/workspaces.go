@@ -226,7 +226,7 @@ func (s *Server) deleteWorkspace(ctx context.Context, rq *request, _ none) (none
 			return none{}, err
 		}
 		ev.Workspace, ev.UID, ev.Version = ws.ID, ws.ID, ws.Version
-		if err := idle(ctx, tx, rq.caller.Org, ws.ID, force); err != nil {
+		if err := requireIdle(ctx, tx, rq.caller.Org, ws.ID, force); err != nil {
 			return none{}, err
 		}
 		if err := s.dropBrokerOf(ctx, tx, rq.caller.Org, ws.ID, rq.event()); err != nil {
@@ -239,9 +239,9 @@ func (s *Server) deleteWorkspace(ctx context.Context, rq *request, _ none) (none
 	})
 }
 
-// idle refuses a workspace in which something lives. Operations end with their
+// requireIdle refuses a workspace in which something lives. Operations end with their
 // runtimes, some a moment later: with force they are not waited for.
-func idle(ctx context.Context, tx *store.Tx, org, id string, force bool) error {
+func requireIdle(ctx context.Context, tx *store.Tx, org, id string, force bool) error {
 	live, err := tx.LiveRuntimes(ctx, org, id)
 	if err != nil {
 		return err
