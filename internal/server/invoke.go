@@ -72,7 +72,7 @@ func (s *Server) invoke(w http.ResponseWriter, rq *request) error {
 	req.capability.ID = id
 	rq.describe = func(ev *audit.Event) { req.describe(ev) }
 
-	in, err := rq.invocation()
+	in, err := readInvocation(rq)
 	if err != nil {
 		return err
 	}
@@ -124,8 +124,8 @@ type invocation struct {
 	parts *multipart.Reader
 }
 
-// invocation reads the envelope: the body, or the first part of it.
-func (rq *request) invocation() (in invocation, err error) {
+// readInvocation reads the envelope: the body, or the first part of it.
+func readInvocation(rq *request) (in invocation, err error) {
 	var text []byte
 	media, params, _ := mime.ParseMediaType(rq.Header.Get("Content-Type"))
 	switch {
