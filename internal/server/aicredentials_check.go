@@ -1,7 +1,6 @@
 package server
 
 import (
-	"net/http"
 	"net/url"
 	"strings"
 	"unicode"
@@ -28,7 +27,8 @@ func (s *Server) checkAICredential(meta aiMeta, key wire.Value) error {
 	p.limit("apiKey", len(key.Reveal()), maxAPIKey)
 	p.limit("baseUrl", len(meta.BaseURL), maxBaseURL)
 	p.limit("defaultModel", len(meta.DefaultModel), maxModel)
-	if strings.ContainsFunc(meta.DefaultModel, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }) {
+	blank := func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }
+	if strings.ContainsFunc(meta.DefaultModel, blank) {
 		p.add("ai.invalid_model", "defaultModel", "a model's name has no spaces or control characters")
 	}
 	switch meta.Provider {
@@ -41,12 +41,14 @@ func (s *Server) checkAICredential(meta aiMeta, key wire.Value) error {
 			p.add("ai.base_url_required", "baseUrl", "an openai-compatible provider needs a base URL")
 		}
 	default:
-		p.add("ai.unknown_provider", "provider", "the provider is none of openai, anthropic, google and openai-compatible")
+		p.add("ai.unknown_provider", "provider",
+			"the provider is none of openai, anthropic, google and openai-compatible")
 	}
 	if _, err := s.broker.Client(broker.Target{BaseURL: meta.BaseURL}); meta.BaseURL != "" && err != nil {
 		p.add("ai.invalid_base_url", "baseUrl", err.Error())
 	}
-	if _, err := s.broker.Client(model.Target(meta.Provider, "https://provider.example", bctrl.NewSecret(key.Reveal()))); err != nil {
+	withKey := model.Target(meta.Provider, "https://provider.example", bctrl.NewSecret(key.Reveal()))
+	if _, err := s.broker.Client(withKey); err != nil {
 		p.add("ai.invalid_key", "apiKey", err.Error())
 	}
 	return p.err()
@@ -55,10 +57,11 @@ func (s *Server) checkAICredential(meta aiMeta, key wire.Value) error {
 // errKeyElsewhere is the refusal to send a stored key to a server that it was
 // not stored for: whoever may change a credential may not thereby read its key.
 func errKeyElsewhere() *bctrl.Error {
-	return &bctrl.Error{
-		Status: http.StatusBadRequest, Code: "ai.key_required_for_new_base_url", Field: "apiKey",
-		Message: "another origin gets no key that was stored for the old one", Hint: "give the apiKey together with the new baseUrl",
-	}
+	return withHint(
+		invalid("ai.key_required_for_new_base_url", "apiKey",
+			"another origin gets no key that was stored for the old one"),
+		"give the apiKey together with the new baseUrl",
+	)
 }
 
 // sameOrigin reports whether two addresses are of one server: scheme, host and

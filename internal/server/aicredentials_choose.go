@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -45,7 +44,12 @@ func (s *Server) openModel(chosen chosenModel, by *modelCalls) (model.Chat, erro
 	if err != nil {
 		return nil, err
 	}
-	return model.New(s.broker, model.Config{Provider: meta.Provider, BaseURL: meta.BaseURL, Model: chosen.model, Sender: by})
+	return model.New(s.broker, model.Config{
+		Provider: meta.Provider,
+		BaseURL:  meta.BaseURL,
+		Model:    chosen.model,
+		Sender:   by,
+	})
 }
 
 // usableSet is what effective mounts leave to choose from.
@@ -88,10 +92,8 @@ func (set usableSet) choose(call, launch modelChoice) (id, name string, err erro
 	case err != nil:
 		return "", "", err
 	case provider != "" && chosen.meta.Provider != provider:
-		return "", "", &bctrl.Error{
-			Status: http.StatusBadRequest, Code: "ai.wrong_provider", Field: "credential",
-			Message: "the credential " + id + " belongs to another provider than the one that is named",
-		}
+		return "", "", invalid("ai.wrong_provider", "credential",
+			"the credential "+id+" belongs to another provider than the one that is named")
 	case !chosen.meta.Enabled:
 		return "", "", errDisabled(id)
 	}
@@ -178,7 +180,11 @@ func (set usableSet) defaultFor(p bctrl.AIProvider) (string, error) {
 func errNoDefault(candidates []string) *bctrl.Error {
 	e := conflict("ai.no_default_credential", "the mounts allow no AI credential of this provider")
 	if len(candidates) > 0 {
-		e.Message = "no default is mounted, and not exactly one of the allowed AI credentials of this provider is enabled: " + strings.Join(candidates, ", ")
+		e.Message = "no default is mounted, and not exactly one of the allowed AI credentials of this provider is enabled: " +
+			strings.Join(
+				candidates,
+				", ",
+			)
 		e.Hint = "choose one in ai.defaults, or name one in the call"
 	}
 	return e

@@ -22,7 +22,9 @@ import (
 // resolveOrAI is [Server.resolveCall] for a call that names no credential: where
 // the context sees none of the broker's, it is made with the AI credential of
 // the provider. That counts as global, and as the last there.
-func (s *Server) resolveOrAI(ctx context.Context, q store.Queries, c access.Caller, query broker.Query) (*resolvedCall, error) {
+func (s *Server) resolveOrAI(
+	ctx context.Context, q store.Queries, c access.Caller, query broker.Query,
+) (*resolvedCall, error) {
 	found, err := s.resolveCall(ctx, q, c.Org, query)
 	if query.Credential != "" || asError(err).Code != codeNoCredential {
 		return found, err
@@ -49,7 +51,9 @@ const codeNoCredential = "credentials.none"
 // where the broker has none: for a runtime the one that semantics 2.5 chooses of
 // those that it may use, for an organization key the only one there is. It is
 // empty where there is none.
-func (s *Server) aiCredentialFor(ctx context.Context, q store.Queries, c access.Caller, provider string) (id string, err error) {
+func (s *Server) aiCredentialFor(
+	ctx context.Context, q store.Queries, c access.Caller, provider string,
+) (id string, err error) {
 	p, known := s.registry.Provider(provider)
 	if !known || p.AI == "" {
 		return "", nil
@@ -66,16 +70,20 @@ func (s *Server) aiCredentialFor(ctx context.Context, q store.Queries, c access.
 	case err != nil || len(ids) == 0:
 		return "", err
 	case len(ids) > 1:
-		e := notFound(codeNoCredential, "no credential of "+provider+" is visible in this context, and its AI credentials are more than one: "+strings.Join(ids, ", "))
-		e.Hint = "name one of them"
-		return "", e
+		return "", withHint(
+			notFound(codeNoCredential, "no credential of "+provider+
+				" is visible in this context, and its AI credentials are more than one: "+strings.Join(ids, ", ")),
+			"name one of them",
+		)
 	}
 	return ids[0], nil
 }
 
 // aiCredentialsOf lists the ids of an organization's AI credentials of a kind, as
 // many as one reads.
-func aiCredentialsOf(ctx context.Context, q store.Queries, org string, kind bctrl.AIProvider) (ids []string, err error) {
+func aiCredentialsOf(
+	ctx context.Context, q store.Queries, org string, kind bctrl.AIProvider,
+) (ids []string, err error) {
 	const page, shown = 100, 10
 	for after := ""; ; {
 		rows, err := q.AICredentials(ctx, org, after, page)
@@ -100,7 +108,9 @@ func aiCredentialsOf(ctx context.Context, q store.Queries, org string, kind bctr
 
 // usableModels are the AI credentials that a runtime may use, with the defaults
 // of its mounts, and their rows by id.
-func (s *Server) usableModels(ctx context.Context, c access.Caller) (set usableSet, rows map[string]store.AICredential, err error) {
+func (s *Server) usableModels(
+	ctx context.Context, c access.Caller,
+) (set usableSet, rows map[string]store.AICredential, err error) {
 	list, err := s.usableAICredentials(ctx, c, "", -1)
 	if err != nil {
 		return set, nil, err
@@ -123,7 +133,8 @@ func (s *Server) usableModels(ctx context.Context, c access.Caller) (set usableS
 
 // serves reports whether one of them is of a kind.
 func (set usableSet) serves(kind bctrl.AIProvider) bool {
-	return kind != "" && slices.ContainsFunc(set.usable, func(c usableCredential) bool { return c.meta.Provider == kind })
+	return kind != "" &&
+		slices.ContainsFunc(set.usable, func(c usableCredential) bool { return c.meta.Provider == kind })
 }
 
 // basePathOf is what an AI credential's paths are at or below, without a slash at

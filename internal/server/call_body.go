@@ -72,8 +72,7 @@ func (b *callBody) Read(p []byte) (int, error) {
 		return 0, errBodyBroke
 	case err != nil && err != io.EOF:
 		why := errAbandoned // the caller left, or sent no whole body
-		var known *bctrl.Error
-		if errors.As(err, &known) {
+		if known, ok := errors.AsType[*bctrl.Error](err); ok {
 			why = known
 		}
 		b.failed.CompareAndSwap(nil, why)
@@ -92,10 +91,8 @@ func (b *callBody) within(limit int64) error {
 }
 
 func errRequestTooLarge(limit int64) *bctrl.Error {
-	return &bctrl.Error{
-		Status: http.StatusRequestEntityTooLarge, Code: "invoke.request_too_large",
-		Message: "the body is longer than the capability permits: " + strconv.FormatInt(limit, 10) + " bytes",
-	}
+	return tooLarge("invoke.request_too_large",
+		"the body is longer than the capability permits: "+strconv.FormatInt(limit, 10)+" bytes")
 }
 
 // partsBody reads the parts behind the envelope of an invocation as one body:
@@ -116,7 +113,11 @@ type partsBody struct {
 func rawPart(in *multipart.Reader) (*partsBody, http.Header, int64, error) {
 	part, err := in.NextPart()
 	if err != nil || part.FormName() != "body" {
-		return nil, nil, 0, invalid("invoke.invalid_parts", "", "behind the invocation there must be one part, named body")
+		return nil, nil, 0, invalid(
+			"invoke.invalid_parts",
+			"",
+			"behind the invocation there must be one part, named body",
+		)
 	}
 	length := int64(-1)
 	if n, err := strconv.ParseInt(part.Header.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
@@ -223,11 +224,13 @@ func formOf(parts []wire.FormPart) (body []byte, contentType string, err error) 
 }
 
 func errPart(field string) *bctrl.Error {
-	return invalid("invoke.invalid_parts", field, "it is not UTF-8 or holds a control character, and the form would carry it as something else")
+	return invalid("invoke.invalid_parts", field,
+		"it is not UTF-8 or holds a control character, and the form would carry it as something else")
 }
 
 func errTwoBodies() *bctrl.Error {
-	return invalid("invoke.two_bodies", "body", "the invocation has more than one body: want one of body, rawBody, multipart, and parts behind it")
+	return invalid("invoke.two_bodies", "body",
+		"the invocation has more than one body: want one of body, rawBody, multipart, and parts behind it")
 }
 
 // bodyOf is a body that reads from one thing and closes another.

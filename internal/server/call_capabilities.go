@@ -28,7 +28,12 @@ type capabilityView struct {
 
 // viewCapabilities is the view of a request. A runtime's context is its own.
 func (s *Server) viewCapabilities(ctx context.Context, rq *request, in bctrl.Scope) (*capabilityView, error) {
-	v := &capabilityView{server: s, q: s.db.Read(), org: rq.caller.Org, context: in}
+	v := &capabilityView{
+		server:  s,
+		q:       s.db.Read(),
+		org:     rq.caller.Org,
+		context: in,
+	}
 	if rq.caller.Runtime == nil {
 		return v, nil
 	}
@@ -103,7 +108,9 @@ func (v *capabilityView) status(ctx context.Context, c bctrl.Capability) (bctrl.
 
 // aiStatus says whether a call that finds no credential of the broker would find
 // an AI credential.
-func (v *capabilityView) aiStatus(ctx context.Context, c bctrl.Capability, missing error) (bctrl.CapabilityStatus, error) {
+func (v *capabilityView) aiStatus(
+	ctx context.Context, c bctrl.Capability, missing error,
+) (bctrl.CapabilityStatus, error) {
 	if c.Credential != "" || asError(missing).Code != codeNoCredential {
 		return bctrl.CapabilityAvailable, nil
 	}
@@ -149,7 +156,9 @@ type capabilityFilter struct {
 }
 
 // listCapabilities lists by id. A runtime caller sees those that it may invoke.
-func (s *Server) listCapabilities(ctx context.Context, rq *request, _ none) (list wire.List[bctrl.Capability], err error) {
+func (s *Server) listCapabilities(
+	ctx context.Context, rq *request, _ none,
+) (list wire.List[bctrl.Capability], err error) {
 	limit, after, err := rq.page()
 	if err != nil {
 		return list, err
@@ -181,7 +190,12 @@ func (s *Server) listCapabilities(ctx context.Context, rq *request, _ none) (lis
 // putCapability adds or replaces an own capability.
 func (s *Server) putCapability(ctx context.Context, rq *request, in wire.CapabilityCreate) (bctrl.Capability, error) {
 	status := func(ctx context.Context, q store.Queries, c bctrl.Capability) (bctrl.CapabilityStatus, error) {
-		view := capabilityView{server: s, q: q, org: rq.caller.Org, context: bctrl.Global()}
+		view := capabilityView{
+			server:  s,
+			q:       q,
+			org:     rq.caller.Org,
+			context: bctrl.Global(),
+		}
 		return view.status(ctx, c)
 	}
 	return s.storeCapability(ctx, rq, in, status)
@@ -203,7 +217,9 @@ func (s *Server) listContext(ctx context.Context, rq *request) (bctrl.Scope, err
 }
 
 // list returns up to limit capabilities after an id.
-func (v *capabilityView) list(ctx context.Context, f capabilityFilter, after string, limit int) ([]bctrl.Capability, error) {
+func (v *capabilityView) list(
+	ctx context.Context, f capabilityFilter, after string, limit int,
+) ([]bctrl.Capability, error) {
 	builtin, err := v.builtin(ctx, f, after)
 	if err != nil {
 		return nil, err
@@ -247,7 +263,9 @@ func (v *capabilityView) list(ctx context.Context, f capabilityFilter, after str
 
 // builtin are the capabilities of the registry after an id, in order; those of
 // servers of one's own where an AI credential says that there is one.
-func (v *capabilityView) builtin(ctx context.Context, f capabilityFilter, after string) (list []bctrl.Capability, err error) {
+func (v *capabilityView) builtin(
+	ctx context.Context, f capabilityFilter, after string,
+) (list []bctrl.Capability, err error) {
 	providers := v.server.registry.Providers()
 	if own, known := v.server.registry.ForAI(bctrl.OpenAICompatible); known {
 		there := v.models.serves(own.AI)
@@ -279,7 +297,9 @@ func (f capabilityFilter) of(id string) bool {
 }
 
 // add appends a capability that the caller may know of and that is selected.
-func (v *capabilityView) add(ctx context.Context, out []bctrl.Capability, f capabilityFilter, c bctrl.Capability) ([]bctrl.Capability, error) {
+func (v *capabilityView) add(
+	ctx context.Context, out []bctrl.Capability, f capabilityFilter, c bctrl.Capability,
+) ([]bctrl.Capability, error) {
 	if !v.permits(c.ID) {
 		return out, nil
 	}

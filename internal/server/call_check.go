@@ -41,7 +41,10 @@ func (s *Server) testAICredential(ctx context.Context, rq *request, _ none) (out
 		event:  rq.event,
 	}
 	found := model.Check(ctx, s.broker, model.Config{
-		Provider: meta.Provider, BaseURL: meta.BaseURL, Model: meta.DefaultModel, Sender: asked,
+		Provider: meta.Provider,
+		BaseURL:  meta.BaseURL,
+		Model:    meta.DefaultModel,
+		Sender:   asked,
 	})
 	out = found.AICredentialTest
 	out.CheckedAt = out.CheckedAt.UTC().Truncate(time.Millisecond)

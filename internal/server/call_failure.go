@@ -48,7 +48,8 @@ func (e *failedCallError) Error() string { return e.refusal.Error() }
 // Unwrap returns both.
 func (e *failedCallError) Unwrap() []error { return []error{e.refusal, e.cause} }
 
-var errUpstreamTimeout = refusal(http.StatusGatewayTimeout, "invoke.upstream_timeout", "the provider did not answer in time")
+var errUpstreamTimeout = refusal(http.StatusGatewayTimeout, "invoke.upstream_timeout",
+	"the provider did not answer in time")
 
 // upstreamFailure is what one kind of the broker's errors means to a caller.
 type upstreamFailure struct {
@@ -77,8 +78,11 @@ func (f upstreamFailure) refuse(err error) *bctrl.Error {
 // again.
 var upstreamFailures = []upstreamFailure{
 	{
-		kind:     broker.ErrAddress,
-		refusal:  forbidden("invoke.address_refused", "the provider is at an address that the egress policy does not permit"),
+		kind: broker.ErrAddress,
+		refusal: forbidden(
+			"invoke.address_refused",
+			"the provider is at an address that the egress policy does not permit",
+		),
 		detailed: true,
 	},
 	{

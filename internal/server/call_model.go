@@ -62,9 +62,14 @@ func (m *modelCalls) request(made *http.Request, caller access.Caller) providerR
 	req := providerRequest{
 		callIdentity: callIdentity{caller: caller, context: bctrl.Global(), credential: m.id},
 		sentRequest:  sentRequest{method: made.Method, made: made},
-		callOrigin:   callOrigin{grant: m.grant(), event: m.event, classify: m.s.asModelCall, test: m.test},
-		timeout:      maxCallTimeout,
-		maxAnswer:    broker.DefaultMaxAnswer,
+		callOrigin: callOrigin{
+			grant:    m.grant(),
+			event:    m.event,
+			classify: m.s.asModelCall,
+			test:     m.test,
+		},
+		timeout:   maxCallTimeout,
+		maxAnswer: broker.DefaultMaxAnswer,
 	}
 	if made.Body != nil && made.Body != http.NoBody {
 		req.body = &callBody{src: made.Body, length: made.ContentLength}

@@ -74,7 +74,7 @@ func (c *intendedCall) redact(resp *http.Response) error {
 		return nil
 	}
 	r := broker.NewRedactor(c.capability.Policy.Redact)
-	if c.method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified {
+	if c.method == http.MethodHead || !hasBody(resp.StatusCode) {
 		return nil
 	}
 	text, ok := r.Reader(resp.Body, resp.Header.Get("Content-Type"))

@@ -59,7 +59,12 @@ func (s *Server) targetOf(req providerRequest, with *resolvedCall) (callTarget, 
 func targetAt(
 	req providerRequest, with *resolvedCall, auth bctrl.CredentialAuth, hosts []string, basePath string,
 ) (to callTarget, err error) {
-	to = callTarget{path: req.path, callersBase: basePath, auth: auth, hosts: hosts}
+	to = callTarget{
+		path:        req.path,
+		callersBase: basePath,
+		auth:        auth,
+		hosts:       hosts,
+	}
 	if to.header, to.query, err = req.withoutAuth(auth, with.Secrets); err != nil {
 		return to, err
 	}
@@ -84,11 +89,17 @@ func targetOfAI(
 	if err != nil {
 		return to, errTampered("ai.tampered") // it was checked when it was stored
 	}
-	to = callTarget{path: req.path, callersBase: base.EscapedPath(), auth: with.Auth, hosts: with.Hosts}
+	to = callTarget{
+		path:        req.path,
+		callersBase: base.EscapedPath(),
+		auth:        with.Auth,
+		hosts:       with.Hosts,
+	}
 	if to.header, to.query, err = req.withoutAuth(at.Auth, with.Secrets); err != nil {
 		return to, err
 	}
-	if req.host != "" && !strings.EqualFold(req.host, base.Host) && !(known && p.AllowsHost(strings.ToLower(req.host))) {
+	if req.host != "" && !strings.EqualFold(req.host, base.Host) &&
+		!(known && p.AllowsHost(strings.ToLower(req.host))) {
 		return to, errHost([]string{base.Host})
 	}
 	from := base.EscapedPath()
@@ -158,10 +169,8 @@ func matchesAny(patterns []string, host string) bool {
 }
 
 func errHost(hosts []string) *bctrl.Error {
-	e := &bctrl.Error{
-		Status: http.StatusForbidden, Code: "invoke.host_not_allowed", Field: "host",
-		Message: "the host is none of the capability's and the credential's, or must be named and is not",
-	}
+	e := withField(forbidden("invoke.host_not_allowed",
+		"the host is none of the capability's and the credential's, or must be named and is not"), "host")
 	if len(hosts) > 0 {
 		e.Hint = "they permit " + strings.Join(hosts[:min(len(hosts), 10)], ", ")
 	}
@@ -169,10 +178,8 @@ func errHost(hosts []string) *bctrl.Error {
 }
 
 func errOutsideBase() *bctrl.Error {
-	return &bctrl.Error{
-		Status: http.StatusForbidden, Code: "invoke.path_not_allowed", Field: "path",
-		Message: "the path is outside of what the credential is for: the provider's base path",
-	}
+	return withField(forbidden("invoke.path_not_allowed",
+		"the path is outside of what the credential is for: the provider's base path"), "path")
 }
 
 // withoutAuth returns the request's header and query for a credential of which
@@ -238,10 +245,12 @@ func (s *Server) rotated(c *intendedCall) func(ctx context.Context, field string
 	return func(ctx context.Context, field string, from, to bctrl.Secret) error {
 		return s.db.Write(ctx, func(tx *store.Tx) error {
 			sec, err := s.findSecret(ctx, tx.Queries, org, ids[field])
-			if err == nil && !bctrl.NewSecret(sec.value.Reveal()).Equal(from) || err != nil && asError(err).Status == http.StatusNotFound {
+			switch {
+			case err == nil && !bctrl.NewSecret(sec.value.Reveal()).Equal(from):
 				return broker.ErrSuperseded
-			}
-			if err != nil {
+			case err != nil && asError(err).Status == http.StatusNotFound:
+				return broker.ErrSuperseded
+			case err != nil:
 				return err
 			}
 			sec.rotate(wire.NewValue(to.Expose()))

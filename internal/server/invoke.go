@@ -135,7 +135,8 @@ func readInvocation(rq *request) (in invocation, err error) {
 		in.parts = multipart.NewReader(rq.Body, params["boundary"])
 		text, err = firstPart(in.parts)
 	default:
-		err = invalid("request.content_type", "", "the body must be application/json, or multipart/form-data that begins with a part named invocation")
+		err = invalid("request.content_type", "",
+			"the body must be application/json, or multipart/form-data that begins with a part named invocation")
 	}
 	if err != nil {
 		return in, err
@@ -174,11 +175,11 @@ func firstPart(parts *multipart.Reader) ([]byte, error) {
 // badEnvelope names what is wrong with an envelope. Two slips have codes of
 // their own.
 func badEnvelope(err error) error {
-	var e *strictjson.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*strictjson.Error](err); ok {
 		switch {
 		case strings.EqualFold(e.Field, "url"):
-			return invalid("invoke.url_refused", "url", "an invocation has no url: it goes to a path of the capability's own host")
+			return invalid("invoke.url_refused", "url",
+				"an invocation has no url: it goes to a path of the capability's own host")
 		case e.Code == strictjson.CodeDuplicateField && strings.HasPrefix(e.Field, "headers."):
 			return errRepeatedHeader()
 		case e.Code == strictjson.CodeDuplicateField && slices.Contains([]string{"body", "rawBody", "multipart"}, e.Field):
@@ -339,7 +340,10 @@ func (s *Server) sentOnce(ctx context.Context, tx *store.Tx, rq *request) error 
 	if rq.idempotent == nil {
 		return nil
 	}
-	e := conflict("invoke.already_sent", "an invocation with this Idempotency-Key was sent before, and is not sent again")
+	e := conflict(
+		"invoke.already_sent",
+		"an invocation with this Idempotency-Key was sent before, and is not sent again",
+	)
 	e.Hint = "the audit log says under the request id how it ended"
 	err := s.save(ctx, tx, rq, e.Status, encodeError(e, rq.id))
 	rq.idempotent = nil // what comes of it is not kept

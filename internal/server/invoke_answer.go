@@ -20,8 +20,9 @@ const slowestReader = time.Minute
 // ownPolicy are headers by which a provider speaks for its own host, which ours
 // is not, and those that this server writes itself.
 var ownPolicy = []string{
-	"Strict-Transport-Security", "Public-Key-Pins", "Alt-Svc", "Clear-Site-Data", "Set-Login", "Nel", "Report-To", "Reporting-Endpoints", "Service-Worker-Allowed",
-	"Content-Security-Policy", wire.HeaderRequestID, "Date", "Server", "Cdn-Cache-Control", "Surrogate-Control", "X-Accel-Expires", "X-Accel-Redirect", "X-Sendfile",
+	"Strict-Transport-Security", "Public-Key-Pins", "Alt-Svc", "Clear-Site-Data", "Set-Login", "Nel", "Report-To",
+	"Reporting-Endpoints", "Service-Worker-Allowed", "Content-Security-Policy", wire.HeaderRequestID, "Date",
+	"Server", "Cdn-Cache-Control", "Surrogate-Control", "X-Accel-Expires", "X-Accel-Redirect", "X-Sendfile",
 }
 
 // tokenPlaces are where a caller's token may stand with every provider, for
@@ -51,7 +52,8 @@ func passedHeaders(from http.Header) http.Header {
 		h.Set(wire.HeaderUpstreamRequestID, id)
 	}
 	for name := range h {
-		if strings.HasPrefix(name, "Access-Control-") || wire.IsOwnHeader(name) && name != wire.HeaderUpstreamRequestID {
+		if strings.HasPrefix(name, "Access-Control-") ||
+			wire.IsOwnHeader(name) && name != wire.HeaderUpstreamRequestID {
 			delete(h, name)
 		}
 	}
@@ -82,7 +84,8 @@ func (s *Server) answerAsItComes(w http.ResponseWriter, rq *request, a *provider
 	h.Set(wire.HeaderUpstreamStatus, strconv.Itoa(a.StatusCode))
 	h.Set(wire.HeaderCredential, a.call.with.Credential.ID)
 	h.Set(wire.HeaderTier, string(a.call.with.Tier))
-	if a.ContentLength >= 0 && (a.call.method != http.MethodHead || rq.Method == http.MethodHead) && a.StatusCode != http.StatusNoContent && a.StatusCode != http.StatusNotModified {
+	ofBody := a.call.method != http.MethodHead || rq.Method == http.MethodHead
+	if a.ContentLength >= 0 && ofBody && hasBody(a.StatusCode) {
 		h.Set("Content-Length", strconv.FormatInt(a.ContentLength, 10))
 	}
 	conn := http.NewResponseController(w)
@@ -145,13 +148,18 @@ func bodyRemains(rq *request) bool {
 // negative number where only the answer's end does. The outcome is to be known
 // before: who has read an answer to its end finds it in the log.
 func bodyLength(rq *request, status int, h http.Header) int64 {
-	if rq.Method == http.MethodHead || status == http.StatusNoContent || status == http.StatusNotModified {
+	if rq.Method == http.MethodHead || !hasBody(status) {
 		return 0
 	}
 	if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil {
 		return n
 	}
 	return -1
+}
+
+// hasBody reports whether an answer of a status may have a body.
+func hasBody(status int) bool {
+	return status != http.StatusNoContent && status != http.StatusNotModified
 }
 
 // isText reports whether a body can be written as a text in JSON and read again

@@ -67,7 +67,10 @@ func (s *Server) identifyAs(
 	if found.Credential != "" {
 		if as.credential != "" && as.credential != found.Credential {
 			return as, withHint(
-				conflict("invoke.credential_fixed", "the capability has a credential of its own, and the call names another"),
+				conflict(
+					"invoke.credential_fixed",
+					"the capability has a credential of its own, and the call names another",
+				),
 				"leave the credential out",
 			)
 		}
@@ -168,8 +171,8 @@ func (s *Server) notMounted(rq *request, req providerRequest, provider string, r
 func errTargetNotMounted(req providerRequest) error {
 	e := outsideMount(bctrl.InvokeCapability)
 	if req.credential != "" {
-		e.Hint = "the missing right is capability.invoke for the request, or where the target is an AI credential ai.use of it: " +
-			"mount them in the workspace and keep them in every narrower level"
+		e.Hint = "the missing right is capability.invoke for the request, or where the target is an " +
+			"AI credential ai.use of it: mount them in the workspace and keep them in every narrower level"
 	}
 	return e
 }

@@ -237,7 +237,8 @@ func (a *addresses) callersPath(rest string) string {
 		path, behind = rest[:i], rest[i:]
 	}
 	if to := a.to; to.callersBase != to.base.EscapedPath() && prefix.PathWithin(to.base.EscapedPath(), path) {
-		path = strings.TrimSuffix(to.callersBase, "/") + strings.TrimPrefix(path, strings.TrimSuffix(to.base.EscapedPath(), "/"))
+		below := strings.TrimPrefix(path, strings.TrimSuffix(to.base.EscapedPath(), "/"))
+		path = strings.TrimSuffix(to.callersBase, "/") + below
 	}
 	if base := strings.TrimSuffix(a.to.base.EscapedPath(), "/"); a.prefix != "" {
 		if below, ok := strings.CutPrefix(path, base+a.prefix); ok && (below == "" || below[0] == '/') {

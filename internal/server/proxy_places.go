@@ -56,7 +56,7 @@ func (at keyPlace) usual(auth bctrl.CredentialAuth) bool {
 		_, password, _ := strings.Cut(at.text, ":")
 		return auth.Type != bctrl.AuthBasic && (password == tokenMark || at.text == tokenMark+":")
 	case at.header == "Authorization":
-		return slices.ContainsFunc([]string{"Bearer ", "Token "}, func(scheme string) bool { return strings.EqualFold(scheme+tokenMark, at.text) })
+		return strings.EqualFold("Bearer "+tokenMark, at.text) || strings.EqualFold("Token "+tokenMark, at.text)
 	}
 	return at.text == tokenMark && slices.Contains(usualKeyHeaders, at.header)
 }
@@ -66,7 +66,8 @@ func (at keyPlace) usual(auth bctrl.CredentialAuth) bool {
 func (at keyPlace) named(auth bctrl.CredentialAuth) bool {
 	if at.basic {
 		user, password, _ := strings.Cut(at.text, ":")
-		return auth.Type == bctrl.AuthBasic && halfIsOurs(auth, auth.Username, user) && halfIsOurs(auth, auth.Password, password)
+		return auth.Type == bctrl.AuthBasic &&
+			halfIsOurs(auth, auth.Username, user) && halfIsOurs(auth, auth.Password, password)
 	}
 	return slices.ContainsFunc(keyPlacesOf(auth), func(of authPlace) bool {
 		if of.header != at.header || of.param != at.param {
@@ -85,7 +86,8 @@ func halfIsOurs(auth bctrl.CredentialAuth, text, half string) bool {
 	if err != nil {
 		return false // it has been validated
 	}
-	if !slices.ContainsFunc(parsed.Fields(), func(f template.Field) bool { return !slices.Contains(auth.Public, f.Name) }) {
+	secret := func(f template.Field) bool { return !slices.Contains(auth.Public, f.Name) }
+	if !slices.ContainsFunc(parsed.Fields(), secret) {
 		return !strings.Contains(half, tokenMark)
 	}
 	fields, ok := parsed.Match(half)
@@ -104,7 +106,7 @@ func allOurs(auth bctrl.CredentialAuth, fields map[string]string) bool {
 }
 
 func errAuthAtProxy(message string) *bctrl.Error {
-	return &bctrl.Error{Status: http.StatusBadRequest, Code: "invoke.auth_refused", Field: "headers", Message: message}
+	return invalid("invoke.auth_refused", "headers", message)
 }
 
 func errTokenMisplaced(at keyPlace, auth bctrl.CredentialAuth) error {
@@ -144,7 +146,8 @@ func withoutSignature(auth bctrl.CredentialAuth, header http.Header, query strin
 		return query
 	}
 	for _, of := range keyPlacesOf(auth) {
-		if slices.ContainsFunc(of.text.Fields(), func(f template.Field) bool { return f.Name != "signature" && f.Name != "timestamp" }) {
+		another := func(f template.Field) bool { return f.Name != "signature" && f.Name != "timestamp" }
+		if slices.ContainsFunc(of.text.Fields(), another) {
 			continue
 		}
 		header.Del(of.header)
@@ -206,7 +209,9 @@ func (r sentRequest) checkPathKey() error {
 // authBefore is how a request's credential authenticates, before it is known
 // whether the call is permitted: the registry's for its providers, for others
 // what the credential says. Nothing is proved yet, and nothing is sent by it.
-func (s *Server) authBefore(ctx context.Context, req providerRequest, provider string) (auth bctrl.CredentialAuth, base string) {
+func (s *Server) authBefore(
+	ctx context.Context, req providerRequest, provider string,
+) (auth bctrl.CredentialAuth, base string) {
 	if p, known := s.registry.Provider(provider); known {
 		return p.Auth, p.BasePath
 	}

@@ -63,8 +63,19 @@ func refuseForeign(w http.ResponseWriter, rq *request, e *bctrl.Error) {
 	}
 	class := wire.ReasonClass(e.Status)
 	out := foreignError{
-		Type: "error", Error: foreignCause{Type: class, Code: e.Code, Message: message, Param: e.Field},
-		Message: message, Code: e.Code, ReasonClass: class, RequestID: rq.id, Hint: e.Hint, Details: wire.Details[bctrl.Problem]{Problems: e.Problems},
+		Type: "error",
+		Error: foreignCause{
+			Type:    class,
+			Code:    e.Code,
+			Message: message,
+			Param:   e.Field,
+		},
+		Message:     message,
+		Code:        e.Code,
+		ReasonClass: class,
+		RequestID:   rq.id,
+		Hint:        e.Hint,
+		Details:     wire.Details[bctrl.Problem]{Problems: e.Problems},
 	}
 	body, err := json.Marshal(out)
 	if err != nil {
@@ -81,7 +92,8 @@ func asOnce(h http.Header, e *bctrl.Error) int {
 	area, what, _ := strings.Cut(e.Code, ".")
 	switch {
 	case what == "tampered": // and stays so
-	case e.Status >= 500, e.Status == http.StatusRequestTimeout, e.Status == http.StatusTooManyRequests, e == errCapabilityChanged:
+	case e.Status >= 500, e.Status == http.StatusRequestTimeout, e.Status == http.StatusTooManyRequests,
+		e == errCapabilityChanged:
 		return e.Status
 	case area == "runtimes":
 		return e.Status

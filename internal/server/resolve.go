@@ -43,7 +43,9 @@ type resolvedCall struct {
 // believes no row of what it chose that its seal does not prove. What a caller
 // may use is not asked here: decide on the result. The query's workspace is an
 // id.
-func (s *Server) resolveCall(ctx context.Context, q store.Queries, org string, query broker.Query) (*resolvedCall, error) {
+func (s *Server) resolveCall(
+	ctx context.Context, q store.Queries, org string, query broker.Query,
+) (*resolvedCall, error) {
 	found, err := s.candidates(ctx, q, org, query)
 	if err != nil {
 		return nil, err
@@ -55,7 +57,12 @@ func (s *Server) resolveCall(ctx context.Context, q store.Queries, org string, q
 		}
 		return nil, err
 	}
-	call := &resolvedCall{Resolved: r, server: s, org: org, context: query.Context}
+	call := &resolvedCall{
+		Resolved: r,
+		server:   s,
+		org:      org,
+		context:  query.Context,
+	}
 	if err := call.take(found); err != nil {
 		return nil, err
 	}
@@ -116,7 +123,12 @@ func (s *Server) candidates(ctx context.Context, q store.Queries, org string, qu
 			return nil, err
 		}
 		found.state.Bindings = append(found.state.Bindings, broker.Binding{
-			UID: row.UID, Scope: row.Scope, Target: row.Target, Consumer: row.Consumer, Field: row.Field, Secret: row.Secret,
+			UID:      row.UID,
+			Scope:    row.Scope,
+			Target:   row.Target,
+			Consumer: row.Consumer,
+			Field:    row.Field,
+			Secret:   row.Secret,
 		})
 		if err := found.look(ctx, q, org, row.Secret, query.Context); err != nil {
 			return nil, err
@@ -125,7 +137,9 @@ func (s *Server) candidates(ctx context.Context, q store.Queries, org string, qu
 	return found, nil
 }
 
-func (s *Server) candidateCredentials(ctx context.Context, q store.Queries, org string, query broker.Query, found *candidates) (err error) {
+func (s *Server) candidateCredentials(
+	ctx context.Context, q store.Queries, org string, query broker.Query, found *candidates,
+) (err error) {
 	var rows []store.Credential
 	if query.Credential == "" {
 		rows, err = q.CandidateCredentials(ctx, org, query.Provider, query.Context)
@@ -147,8 +161,14 @@ func (s *Server) candidateCredentials(ctx context.Context, q store.Queries, org 
 			return err
 		}
 		found.state.Credentials = append(found.state.Credentials, broker.Credential{
-			UID: row.UID, ID: row.ID, Provider: row.Provider, Scope: row.Scope, Priority: int(row.Priority),
-			Disabled: !meta.Enabled, Provisioned: meta.Provisioned, Secrets: meta.Secrets,
+			UID:         row.UID,
+			ID:          row.ID,
+			Provider:    row.Provider,
+			Scope:       row.Scope,
+			Priority:    int(row.Priority),
+			Disabled:    !meta.Enabled,
+			Provisioned: meta.Provisioned,
+			Secrets:     meta.Secrets,
 		})
 	}
 	return nil
@@ -167,8 +187,14 @@ func (s *Server) candidateAI(ctx context.Context, q store.Queries, org, id strin
 	provider, field := s.aiProvider(meta.Provider)
 	found.ai = &row
 	found.state.Credentials = append(found.state.Credentials, broker.Credential{
-		UID: row.UID, ID: row.ID, Provider: provider, Scope: bctrl.Global(), Disabled: !meta.Enabled, AI: true,
-		Secrets: map[string]string{field: ""}, Tampered: err != nil,
+		UID:      row.UID,
+		ID:       row.ID,
+		Provider: provider,
+		Scope:    bctrl.Global(),
+		Disabled: !meta.Enabled,
+		AI:       true,
+		Secrets:  map[string]string{field: ""},
+		Tampered: err != nil,
 	})
 	return nil
 }
@@ -186,7 +212,12 @@ func (found *candidates) look(ctx context.Context, q store.Queries, org, id stri
 	if err != nil {
 		return err
 	}
-	seen := broker.Secret{ID: id, Scope: sight.Scope, Provider: sight.Provider, AttachedOnly: sight.AttachedOnly}
+	seen := broker.Secret{
+		ID:           id,
+		Scope:        sight.Scope,
+		Provider:     sight.Provider,
+		AttachedOnly: sight.AttachedOnly,
+	}
 	if sight.Attached {
 		seen.Attached = []bctrl.Scope{in}
 	}
@@ -227,7 +258,8 @@ func (c *resolvedCall) follow(p registry.Provider, known bool, meta credentialMe
 	}
 	for _, host := range meta.Hosts {
 		if !p.AllowsHost(host) {
-			return invalid("credentials.host_not_allowed", "", "the credential "+c.Credential.ID+" has a host that is none of its provider's")
+			return invalid("credentials.host_not_allowed", "",
+				"the credential "+c.Credential.ID+" has a host that is none of its provider's")
 		}
 	}
 	c.Hosts = meta.Hosts
@@ -268,7 +300,12 @@ func (c *resolvedCall) used() []bctrl.AuditSecret {
 	used := make([]bctrl.AuditSecret, 0, len(c.Resolved.Secrets))
 	for _, field := range slices.Sorted(maps.Keys(c.Resolved.Secrets)) {
 		// Without a row it is an AI credential's own key.
-		one := bctrl.AuditSecret{Field: field, UID: c.UID, Version: c.Version, Tier: string(c.Tier)}
+		one := bctrl.AuditSecret{
+			Field:   field,
+			UID:     c.UID,
+			Version: c.Version,
+			Tier:    string(c.Tier),
+		}
 		if row, stored := c.secrets[field]; stored {
 			one.UID, one.Version = row.ID, row.Version
 		}
