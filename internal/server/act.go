@@ -200,7 +200,7 @@ func (l logins) granted(ctx context.Context, key string) (*grant, error) {
 	return g, nil
 }
 
-// use uses an entry.
+// use has an entry opened for the execution, and recorded as used by it.
 func (l logins) use(ctx context.Context, g *grant, key string, do func(openedLogin) error) error {
 	return l.s.useLogin(ctx, loginUse{
 		grant: g,

@@ -56,7 +56,7 @@ func (x *execution) actor(rt *access.Runtime) access.Caller {
 	}
 }
 
-// caller is who the execution acts as, with the mounts as they are now: a
+// callerOf is who the execution acts as, with the mounts as they are now: a
 // workspace that was lowered since the execution began counts as lowered.
 func (s *Server) callerOf(ctx context.Context, x *execution) (access.Caller, error) {
 	if s.custody.Locked() {
