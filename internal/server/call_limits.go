@@ -20,21 +20,29 @@ func (s *Server) underPolicy(ctx context.Context, q store.Queries, req providerR
 	if err != nil {
 		return req, err
 	}
-	if !samePermission(now, req.capability) {
-		return req, errCapabilityChanged
-	}
-	req.capability.Policy = nil
-	if err := s.addPolicy(ctx, q, req.caller.Org, &req.capability); err != nil || req.capability.Policy == nil {
+	now.Policy = nil
+	if err := s.addPolicy(ctx, q, req.caller.Org, &now); err != nil {
 		return req, err
 	}
-	p := req.capability.Policy
-	if p.MaxResponseBytes > 0 {
-		req.maxAnswer = min(req.maxAnswer, p.MaxResponseBytes)
+	return req.limitedBy(now)
+}
+
+// limitedBy returns the request with the limits of its capability as it is now.
+func (r providerRequest) limitedBy(now bctrl.Capability) (providerRequest, error) {
+	if !samePermission(now, r.capability) {
+		return r, errCapabilityChanged
 	}
-	if req.body != nil && p.MaxRequestBytes > 0 {
-		return req, req.body.within(p.MaxRequestBytes)
+	r.capability.Policy = now.Policy
+	if now.Policy == nil {
+		return r, nil
 	}
-	return req, nil
+	if most := now.Policy.MaxResponseBytes; most > 0 {
+		r.maxAnswer = min(r.maxAnswer, most)
+	}
+	if most := now.Policy.MaxRequestBytes; r.body != nil && most > 0 {
+		return r, r.body.within(most)
+	}
+	return r, nil
 }
 
 // samePermission reports whether two descriptions of a capability permit the

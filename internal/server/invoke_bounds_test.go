@@ -2,17 +2,14 @@ package server
 
 import (
 	"io"
-	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
-	"github.com/bctrl-go/bctrl/internal/store"
 )
 
 // passed sends a request through the proxy and returns the status and what
@@ -52,30 +49,6 @@ func TestAnAnswerIsNoLongerThanThePolicyPermits(t *testing.T) {
 	c.policy(bctrl.CapabilityPolicy{MaxResponseBytes: 6})
 	_, err = c.client.Capabilities.Invoke(t.Context(), things())
 	require.NoError(t, err)
-}
-
-func TestACallIsRecordedUnderTheCapabilityOfThatMoment(t *testing.T) {
-	c := newCallers(t, nil)
-	var asked providerRequest
-	asked.caller.Org = c.org()
-	var err error
-	asked.capability, err = c.server.defined(t.Context(), c.db.Read(), c.org(), "acme/things")
-	require.NoError(t, err)
-	c.policy(bctrl.CapabilityPolicy{MaxRequestBytes: 3, MaxResponseBytes: 7})
-	asked.maxAnswer = 100
-	now, err := c.server.underPolicy(t.Context(), c.db.Read(), asked)
-	require.NoError(t, err)
-	require.EqualValues(t, 7, now.maxAnswer, "limits that came after the request was admitted")
-	asked.body = heldBody([]byte("four"))
-	_, err = c.server.underPolicy(t.Context(), c.db.Read(), asked)
-	require.Equal(t, "invoke.request_too_large", codeOf(err))
-	asked.body = nil
-	c.ok("PUT", []string{"capabilities", "acme/things"}, object{"methods": []string{"GET"}, "paths": []string{"/v1/repos"}}, nil)
-	_, err = c.server.underPolicy(t.Context(), c.db.Read(), asked)
-	require.Equal(t, "capabilities.changed", codeOf(err))
-	c.delete("capabilities", "acme/things")
-	_, err = c.server.underPolicy(t.Context(), c.db.Read(), asked)
-	require.Equal(t, "capabilities.not_found", codeOf(err))
 }
 
 // TestARuntimeLearnsOfNoCredentialBeyondItsMounts asks by the id of credentials
@@ -163,45 +136,4 @@ func TestACapabilityForSomePathsCopiesFromNoOther(t *testing.T) {
 	_, err = c.client.Capabilities.Invoke(t.Context(), copied)
 	require.Equal(t, "invoke.auth_refused", codeOf(err), "the credential's own header in another spelling")
 	require.Zero(t, c.hits.Load())
-}
-
-// TestAQueryFitsALine: what would end the line of a request is refused. All else
-// is between the caller and the provider.
-func TestAQueryFitsALine(t *testing.T) {
-	for _, query := range []string{"a=b c", "a=\x01", "a=\x7f", "a=b\r\nHost: x", "\t"} {
-		sent := sentRequest{method: "GET", path: "/v1/things", query: query, header: http.Header{}}
-		_, err := sent.permittedBy(bctrl.Capability{Methods: []string{"GET"}, Paths: []string{"/v1/things"}})
-		require.Equal(t, "request.query", codeOf(err), query)
-	}
-}
-
-func TestAnOwnCapabilityThatMeetsAModelIsOneOfAModel(t *testing.T) {
-	h := newHarness(t)
-	describe := func(paths ...string) bctrl.Capability {
-		return h.server.describeOwn(store.Capability{ID: "openai/mine"}, capabilityMeta{Methods: []string{"POST"}, Paths: paths})
-	}
-	require.False(t, describe("/v1/embeddings").Model)
-	require.True(t, describe("/v1/embeddings", "/v1/chat").Model, "from before the registry had the provider")
-}
-
-// TestABodyIsWholeOnlyWhenNothingFollows: over HTTP/1 a provider that knows the
-// length would take it for whole before.
-func TestABodyIsWholeOnlyWhenNothingFollows(t *testing.T) {
-	const part = "--b\r\nContent-Disposition: form-data; name=\"body\"\r\n\r\n"
-	for _, content := range []string{"", "x", "xy", strings.Repeat("many ", 1<<14)} {
-		for _, slow := range []func(io.Reader) io.Reader{iotest.OneByteReader, iotest.HalfReader, iotest.DataErrReader} {
-			read := func(text string) (string, error) {
-				body, _, _, err := rawPart(multipart.NewReader(strings.NewReader(text), "b"))
-				require.NoError(t, err)
-				got, err := io.ReadAll(slow(body))
-				return string(got), err
-			}
-			got, err := read(part + content + "\r\n--b--\r\n")
-			require.NoError(t, err)
-			require.Equal(t, content, got)
-			got, err = read(part + content + "\r\n" + part + "more\r\n--b--\r\n")
-			require.Equal(t, "invoke.two_bodies", codeOf(err))
-			require.Len(t, got, max(len(content)-1, 0))
-		}
-	}
 }

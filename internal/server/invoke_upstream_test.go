@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/base64"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -18,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
-	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/standin"
 )
@@ -134,29 +132,6 @@ func TestANameThatIsPrivateIsNotReached(t *testing.T) {
 			require.NotContains(t, err.Error(), address, "nobody learns what is behind a name")
 			require.Equal(t, "invoke.address_refused", c.last().Outcome)
 		})
-	}
-}
-
-func TestEveryFailureReadsAsASentence(t *testing.T) {
-	for _, f := range upstreamFailures {
-		for _, err := range []error{f.kind, &broker.Error{Kind: f.kind, Detail: "a detail"}, fmt.Errorf("reading: %w", f.kind)} {
-			message := asError(callFailure(t.Context(), nil, err)).Message
-			require.NotContains(t, message, "  ", f.refusal.Code)
-			require.NotContains(t, message, ": :", f.refusal.Code)
-			require.Equal(t, strings.TrimRight(message, ": "), message, f.refusal.Code)
-		}
-	}
-}
-
-func TestAFailureSaysWhatTheBrokerSaysOfIt(t *testing.T) {
-	for _, f := range upstreamFailures {
-		message := asError(callFailure(t.Context(), nil, &broker.Error{Kind: f.kind, Detail: "a detail"})).Message
-		want := f.refusal.Message
-		if f.detailed {
-			want += ": a detail"
-		}
-		require.Equal(t, want, message)
-		require.NotContains(t, f.refusal.Message, "a detail", "the next one is told nothing of it")
 	}
 }
 
