@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"net/http"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
@@ -239,8 +238,8 @@ func (s *Server) deleteWorkspace(ctx context.Context, rq *request, _ none) (none
 	})
 }
 
-// requireIdle refuses a workspace in which something lives. Operations end with their
-// runtimes, some a moment later: with force they are not waited for.
+// requireIdle refuses a workspace in which something lives. Operations end with
+// their runtimes, some a moment later: with force they are not waited for.
 func requireIdle(ctx context.Context, tx *store.Tx, org, id string, force bool) error {
 	live, err := tx.LiveRuntimes(ctx, org, id)
 	if err != nil {
@@ -253,12 +252,10 @@ func requireIdle(ctx context.Context, tx *store.Tx, org, id string, force bool) 
 	if len(live) == 0 && (len(running) == 0 || force) {
 		return nil
 	}
-	return &bctrl.Error{
-		Status:  http.StatusConflict,
-		Code:    "workspaces.in_use",
-		Message: "runtimes or operations live in the workspace",
-		Hint:    "stop them first, or delete it with force=true",
-	}
+	return withHint(
+		conflict("workspaces.in_use", "runtimes or operations live in the workspace"),
+		"stop them first, or delete it with force=true",
+	)
 }
 
 func (s *Server) workspaceState(ctx context.Context, rq *request, _ none) (out bctrl.WorkspaceState, err error) {
