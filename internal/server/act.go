@@ -38,8 +38,12 @@ func (s *Server) act(
 		Model: &askedModel{
 			s:      s,
 			x:      x,
-			call:   modelChoice{a.Provider, a.Model, a.Credential},
-			launch: modelChoice{x.rt.Launch.Provider, x.rt.Launch.Model, x.rt.Launch.Credential},
+			call:   modelChoice{Provider: a.Provider, Model: a.Model, Credential: a.Credential},
+			launch: modelChoice{
+				Provider:   x.rt.Launch.Provider,
+				Model:      x.rt.Launch.Model,
+				Credential: x.rt.Launch.Credential,
+			},
 		},
 		Page: func(ctx context.Context) (browser.Page, error) {
 			page, err := x.member.browser.Page(ctx)
