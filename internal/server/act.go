@@ -36,9 +36,9 @@ func (s *Server) act(
 ) (*bctrl.ActResult, error) {
 	return agent.Act(ctx, agent.Deps{
 		Model: &askedModel{
-			s:      s,
-			x:      x,
-			call:   modelChoice{Provider: a.Provider, Model: a.Model, Credential: a.Credential},
+			s:    s,
+			x:    x,
+			call: modelChoice{Provider: a.Provider, Model: a.Model, Credential: a.Credential},
 			launch: modelChoice{
 				Provider:   x.rt.Launch.Provider,
 				Model:      x.rt.Launch.Model,

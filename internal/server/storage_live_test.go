@@ -103,7 +103,7 @@ func TestARefusalComesBeforeTheBody(t *testing.T) {
 		"no path":   {400, h.uploadOf("a//b", expect...)},
 		"stale":     {412, h.uploadOf("f", append(expect, `If-Match: "x"`)...)},
 		"exists":    {412, h.uploadOf("f", append(expect, "If-None-Match: *")...)},
-		"too large": {413, h.uploadOf("g", "Expect: 100-continue", fmt.Sprint("Content-Length: ", int64(int64(5<<30))+1))},
+		"too large": {413, h.uploadOf("g", "Expect: 100-continue", fmt.Sprint("Content-Length: ", int64(5<<30)+1))},
 		"JSON too": {413, []string{
 			"PUT /v1/vault/k HTTP/1.1", "Host: x", "Authorization: Bearer " + h.key, "Content-Type: application/json", expect[0], "Content-Length: 1048577", "", "",
 		}},
