@@ -196,10 +196,11 @@ func errRepeatedHeader() *bctrl.Error {
 // toSend is the request that an invocation of a capability means.
 func (in invocation) toSend(as bctrl.Capability) (r sentRequest, err error) {
 	r.header = http.Header{}
-	contentType := ""
-	if r.body, contentType, err = in.theBody(); err != nil {
+	body, contentType, err := in.theBody()
+	if err != nil {
 		return r, err
 	}
+	r.body = body
 	if contentType != "" {
 		r.header.Set("Content-Type", contentType)
 	}

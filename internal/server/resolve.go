@@ -63,10 +63,10 @@ func (s *Server) resolveCall(
 		org:      org,
 		context:  query.Context,
 	}
-	if err := call.take(found); err != nil {
+	if err := call.setCredential(found); err != nil {
 		return nil, err
 	}
-	return call, call.load(ctx, q)
+	return call, call.loadSecrets(ctx, q)
 }
 
 // howToStore says what to do where a provider has no credential: the commands
@@ -105,7 +105,7 @@ func (s *Server) candidates(ctx context.Context, q store.Queries, org string, qu
 	}
 	for _, c := range found.state.Credentials {
 		for _, id := range c.Secrets {
-			if err := found.look(ctx, q, org, id, query.Context); err != nil {
+			if err := found.addSight(ctx, q, org, id, query.Context); err != nil {
 				return nil, err
 			}
 		}
@@ -130,7 +130,7 @@ func (s *Server) candidates(ctx context.Context, q store.Queries, org string, qu
 			Field:    row.Field,
 			Secret:   row.Secret,
 		})
-		if err := found.look(ctx, q, org, row.Secret, query.Context); err != nil {
+		if err := found.addSight(ctx, q, org, row.Secret, query.Context); err != nil {
 			return nil, err
 		}
 	}
@@ -199,8 +199,8 @@ func (s *Server) candidateAI(ctx context.Context, q store.Queries, org, id strin
 	return nil
 }
 
-// look adds to the state how the context sees a secret.
-func (found *candidates) look(ctx context.Context, q store.Queries, org, id string, in bctrl.Scope) error {
+// addSight adds to the state how the context sees a secret.
+func (found *candidates) addSight(ctx context.Context, q store.Queries, org, id string, in bctrl.Scope) error {
 	if id == "" || found.sights[id] {
 		return nil
 	}
@@ -225,9 +225,9 @@ func (found *candidates) look(ctx context.Context, q store.Queries, org, id stri
 	return nil
 }
 
-// take makes a call with what was chosen, which its seal has proved. An AI
+// setCredential has a call made with what was chosen, which its seal has proved. An AI
 // credential is proved where its key is opened.
-func (c *resolvedCall) take(found *candidates) error {
+func (c *resolvedCall) setCredential(found *candidates) error {
 	if c.Credential.AI {
 		c.AI, c.UID, c.Version = found.ai, found.ai.UID, found.ai.Version
 		return nil
@@ -239,12 +239,12 @@ func (c *resolvedCall) take(found *candidates) error {
 	}
 	c.UID, c.Version = row.UID, row.Version
 	p, known := c.server.registry.Provider(row.Provider)
-	return c.follow(p, known && len(p.Hosts) > 0, meta)
+	return c.setDestination(p, known && len(p.Hosts) > 0, meta)
 }
 
-// follow takes how and where to send from the registry, or for a provider that
+// setDestination takes how and where to send from the registry, or for a provider that
 // it does not have from the credential.
-func (c *resolvedCall) follow(p registry.Provider, known bool, meta credentialMeta) error {
+func (c *resolvedCall) setDestination(p registry.Provider, known bool, meta credentialMeta) error {
 	switch {
 	case !known && meta.Auth == nil:
 		return errUnknownProvider(nil)
@@ -266,8 +266,8 @@ func (c *resolvedCall) follow(p registry.Provider, known bool, meta credentialMe
 	return nil
 }
 
-// load reads the rows of the secrets to use, as they are sealed.
-func (c *resolvedCall) load(ctx context.Context, q store.Queries) error {
+// loadSecrets reads the rows of the secrets to use, as they are sealed.
+func (c *resolvedCall) loadSecrets(ctx context.Context, q store.Queries) error {
 	c.secrets = map[string]store.Secret{}
 	for field, id := range c.Resolved.Secrets {
 		if id == "" {
