@@ -129,12 +129,12 @@ func newSurface(t *testing.T) *surface {
 // noted notes the right of the route that a request takes.
 func (s *surface) noted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, pattern := s.server.router.mux.Handler(r)
-		i := slices.IndexFunc(s.server.router.routes, func(rt route) bool { return strings.TrimPrefix(rt.method+" "+rt.path, "ANY ") == pattern })
+		_, pattern := s.server.router.Mux.Handler(r)
+		i := slices.IndexFunc(s.server.router.Routes, func(rt Route) bool { return strings.TrimPrefix(rt.Method+" "+rt.Path, "ANY ") == pattern })
 		s.mu.Lock()
 		if i < 0 {
 			s.used = append(s.used, "no route: "+pattern)
-		} else if right := string(s.server.router.routes[i].verb); !slices.Contains(s.used, right) {
+		} else if right := string(s.server.router.Routes[i].Verb); !slices.Contains(s.used, right) {
 			s.used = append(s.used, right)
 		}
 		s.mu.Unlock()

@@ -21,11 +21,11 @@ const maxLogins = 50
 func checkAct(field string, a bctrl.ActArgs) error {
 	switch {
 	case strings.TrimSpace(a.Instruction) == "":
-		return invalid("executions.invalid_instruction", field+".instruction", "the instruction is empty")
+		return Invalid("executions.invalid_instruction", field+".instruction", "the instruction is empty")
 	case len(a.Instruction) > agent.MaxInstruction:
-		return invalid("executions.invalid_instruction", field+".instruction", "the instruction is too long")
+		return Invalid("executions.invalid_instruction", field+".instruction", "the instruction is too long")
 	case a.MaxSteps < 0 || a.MaxSteps > agent.MaxMaxSteps:
-		return invalid("executions.invalid_steps", field+".maxSteps", "maxSteps is out of range")
+		return Invalid("executions.invalid_steps", field+".maxSteps", "maxSteps is out of range")
 	}
 	return nil
 }
@@ -38,8 +38,8 @@ func (s *Server) act(
 		Model: &askedModel{
 			s:    s,
 			x:    x,
-			call: modelChoice{Provider: a.Provider, Model: a.Model, Credential: a.Credential},
-			launch: modelChoice{
+			call: ModelChoice{Provider: a.Provider, Model: a.Model, Credential: a.Credential},
+			launch: ModelChoice{
 				Provider:   x.rt.Launch.Provider,
 				Model:      x.rt.Launch.Model,
 				Credential: x.rt.Launch.Credential,
@@ -61,33 +61,33 @@ func (s *Server) act(
 type askedModel struct {
 	s            *Server
 	x            *execution
-	call, launch modelChoice
+	call, launch ModelChoice
 
 	// chat is kept while the choice stays the same: it learns what its
 	// provider takes.
 	chat   model.Chat
-	chosen chosenModel
+	chosen ChosenModel
 	// asking is what the question that is asked was granted.
-	asking *grant
+	asking *Grant
 }
 
 // Complete implements [model.Chat]. The question ends when it is no longer
 // permitted to be asked.
 func (a *askedModel) Complete(ctx context.Context, req model.Request) (answer *model.Response, err error) {
-	var chosen chosenModel
-	choose := func(ctx context.Context) (e entry, err error) {
+	var chosen ChosenModel
+	choose := func(ctx context.Context) (e Entry, err error) {
 		caller, err := a.s.callerOf(ctx, a.x)
 		if err != nil {
 			return e, err
 		}
-		if chosen, err = a.s.chooseModel(ctx, caller, a.call, a.launch); err != nil {
+		if chosen, err = a.s.ChooseModel(ctx, caller, a.call, a.launch); err != nil {
 			return e, err
 		}
-		a.asking = &grant{caller: caller}
-		a.asking.require(a.s.askableAs(chosen))
-		return a.s.entry(a.asking), nil
+		a.asking = &Grant{Caller: caller}
+		a.asking.Require(a.s.askableAs(chosen))
+		return a.s.Entry(a.asking), nil
 	}
-	err = a.s.underway.during(ctx, choose, func(ctx context.Context) (err error) {
+	err = a.s.Underway.During(ctx, choose, func(ctx context.Context) (err error) {
 		answer, err = a.ask(ctx, req, chosen)
 		return err
 	})
@@ -96,26 +96,26 @@ func (a *askedModel) Complete(ctx context.Context, req model.Request) (answer *m
 
 // askableAs is that a model which was chosen may be asked with the credential
 // that was chosen.
-func (s *Server) askableAs(chosen chosenModel) condition {
+func (s *Server) askableAs(chosen ChosenModel) Condition {
 	return func(ctx context.Context, q store.Queries, c access.Caller) error {
-		now, err := s.askable(ctx, q, c, chosen.credential.ID)
-		if err == nil && now.UID != chosen.credential.UID {
-			err = outsideMount(bctrl.UseAI) // another has the id
+		now, err := s.Askable(ctx, q, c, chosen.Credential.ID)
+		if err == nil && now.UID != chosen.Credential.UID {
+			err = OutsideMount(bctrl.UseAI) // another has the id
 		}
 		return err
 	}
 }
 
-func (a *askedModel) ask(ctx context.Context, req model.Request, chosen chosenModel) (*model.Response, error) {
-	if a.chat == nil || a.chosen.model != chosen.model || a.chosen.credential.UID != chosen.credential.UID ||
-		a.chosen.credential.Version != chosen.credential.Version {
-		id := chosen.credential.ID
-		chat, err := a.s.openModel(chosen, &modelCalls{
-			s:      a.s,
-			id:     id,
-			caller: func(ctx context.Context) (access.Caller, error) { return a.s.callerOf(ctx, a.x) },
-			grant:  func() *grant { return a.asking },
-			event:  func() audit.Event { return a.x.event(bctrl.UseAI, id) },
+func (a *askedModel) ask(ctx context.Context, req model.Request, chosen ChosenModel) (*model.Response, error) {
+	if a.chat == nil || a.chosen.Model != chosen.Model || a.chosen.Credential.UID != chosen.Credential.UID ||
+		a.chosen.Credential.Version != chosen.Credential.Version {
+		id := chosen.Credential.ID
+		chat, err := a.s.OpenModel(chosen, &ModelCalls{
+			S:      a.s,
+			ID:     id,
+			Caller: func(ctx context.Context) (access.Caller, error) { return a.s.callerOf(ctx, a.x) },
+			Grant:  func() *Grant { return a.asking },
+			Event:  func() audit.Event { return a.x.event(bctrl.UseAI, id) },
 		})
 		if err != nil {
 			return nil, err
@@ -137,18 +137,18 @@ func (l logins) List(ctx context.Context) ([]agent.LoginInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := l.s.loginsOf(ctx, caller, maxLogins)
+	found, err := l.s.LoginsOf(ctx, caller, maxLogins)
 	if err != nil {
 		return nil, err
 	}
 	var list []agent.LoginInfo
 	for _, one := range found {
 		list = append(list, agent.LoginInfo{
-			Key:         one.entry.Key,
-			HasUsername: one.meta.Username != "",
-			HasPassword: !one.meta.NoPassword,
-			HasTOTP:     one.entry.HasTOTP,
-			Origins:     append(one.meta.Origins, one.meta.OriginPatterns...),
+			Key:         one.Entry.Key,
+			HasUsername: one.Meta.Username != "",
+			HasPassword: !one.Meta.NoPassword,
+			HasTOTP:     one.Entry.HasTOTP,
+			Origins:     append(one.Meta.Origins, one.Meta.OriginPatterns...),
 		})
 	}
 	return list, nil
@@ -163,26 +163,26 @@ func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, 
 	if err != nil {
 		return fill, err
 	}
-	err = l.use(ctx, granted, key, func(opened openedLogin) error {
-		uid := opened.entry.UID
-		granted.require(func(ctx context.Context, q store.Queries, c access.Caller) error {
-			_, err := findVaultEntry(ctx, q, c.Org, key, uid)
+	err = l.use(ctx, granted, key, func(opened OpenedLogin) error {
+		uid := opened.Entry.UID
+		granted.Require(func(ctx context.Context, q store.Queries, c access.Caller) error {
+			_, err := FindVaultEntry(ctx, q, c.Org, key, uid)
 			return err
 		})
 		fill = browser.Fill{
 			Key:            key,
 			Field:          field,
-			Origins:        opened.meta.Origins,
-			Patterns:       opened.meta.OriginPatterns,
-			Direct:         opened.meta.Fill == bctrl.FillDirect,
+			Origins:        opened.Meta.Origins,
+			Patterns:       opened.Meta.OriginPatterns,
+			Direct:         opened.Meta.Fill == bctrl.FillDirect,
 			StillPermitted: func(ctx context.Context) error { return l.stillPermitted(ctx, granted, key) },
 			Report:         func(ctx context.Context, what *bctrl.Error) { l.report(ctx, key, what) },
 		}
 		if field == "totp" {
 			fill.Fresh = func(ctx context.Context) (bctrl.Secret, error) { return l.freshCode(ctx, granted, key) }
 		}
-		if fill.Value, err = opened.field(field); field == "totp" && err == nil && fill.Direct {
-			fill.Value, err = opened.secrets.lastingCode(ctx) // it is sent as it is
+		if fill.Value, err = opened.Field(field); field == "totp" && err == nil && fill.Direct {
+			fill.Value, err = opened.Secrets.LastingCode(ctx) // it is sent as it is
 		}
 		return err
 	})
@@ -191,37 +191,37 @@ func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, 
 
 // granted decides whether an entry may be used, by the mounts as they are now.
 // That they do not permit it is recorded as a refusal.
-func (l logins) granted(ctx context.Context, key string) (*grant, error) {
+func (l logins) granted(ctx context.Context, key string) (*Grant, error) {
 	caller, err := l.s.callerOf(ctx, l.x)
 	if err != nil {
 		return nil, err
 	}
-	g := &grant{caller: caller}
-	g.require(l.s.isUnlocked)
-	if !g.decide(&caller, access.Action{Verb: bctrl.UseVault, Object: key}) {
+	g := &Grant{Caller: caller}
+	g.Require(l.s.IsUnlocked)
+	if !g.Decide(&caller, access.Action{Verb: bctrl.UseVault, Object: key}) {
 		return nil, l.s.refuse(ctx, l.x, bctrl.UseVault, key)
 	}
 	return g, nil
 }
 
 // use has an entry opened for the execution, and recorded as used by it.
-func (l logins) use(ctx context.Context, g *grant, key string, do func(openedLogin) error) error {
-	return l.s.useLogin(ctx, loginUse{
-		grant: g,
-		key:   key,
-		event: l.x.event(bctrl.UseVault, key),
-		begun: func() {},
+func (l logins) use(ctx context.Context, g *Grant, key string, do func(OpenedLogin) error) error {
+	return l.s.UseLogin(ctx, LoginUse{
+		Grant: g,
+		Key:   key,
+		Event: l.x.event(bctrl.UseVault, key),
+		Begun: func() {},
 	}, do)
 }
 
 // freshCode makes the one-time code that a page sends, when it sends it: the
 // one that was filled may be of a period that is over.
-func (l logins) freshCode(ctx context.Context, g *grant, key string) (code bctrl.Secret, err error) {
+func (l logins) freshCode(ctx context.Context, g *Grant, key string) (code bctrl.Secret, err error) {
 	if err := l.stillPermitted(ctx, g, key); err != nil {
 		return code, err
 	}
-	err = l.use(ctx, g, key, func(opened openedLogin) (err error) {
-		code, err = opened.secrets.lastingCode(ctx)
+	err = l.use(ctx, g, key, func(opened OpenedLogin) (err error) {
+		code, err = opened.Secrets.LastingCode(ctx)
 		return err
 	})
 	if err == nil {
@@ -234,14 +234,14 @@ func (l logins) freshCode(ctx context.Context, g *grant, key string) (code bctrl
 // it where it may not go, or without its value.
 func (l logins) report(ctx context.Context, key string, what *bctrl.Error) {
 	if err := l.s.recordRefusal(ctx, l.x, bctrl.UseVault, key, what); err != error(what) {
-		l.s.log.Error("what became of a filled login was not recorded", "requestId", l.x.requestID, "error", err)
+		l.s.Log.Error("what became of a filled login was not recorded", "requestId", l.x.requestID, "error", err)
 	}
 }
 
 // stillPermitted decides once more about a login that was filled, when the page
 // sends it.
-func (l logins) stillPermitted(ctx context.Context, g *grant, key string) error {
-	err := l.s.stillPermittedNow(ctx, g)
+func (l logins) stillPermitted(ctx context.Context, g *Grant, key string) error {
+	err := l.s.StillPermittedNow(ctx, g)
 	if refusal, ok := errors.AsType[*bctrl.Error](err); ok &&
 		(errors.Is(err, bctrl.ErrOutsideMount) || errors.Is(err, bctrl.ErrNotFound)) {
 		return l.s.recordRefusal(ctx, l.x, bctrl.UseVault, key, refusal)
@@ -252,7 +252,7 @@ func (l logins) stillPermitted(ctx context.Context, g *grant, key string) error 
 // refuse records that the mounts did not permit something inside an execution,
 // and returns the refusal.
 func (s *Server) refuse(ctx context.Context, x *execution, verb bctrl.Verb, object string) error {
-	refusal := outsideMount(verb)
+	refusal := OutsideMount(verb)
 	return s.recordRefusal(ctx, x, verb, object, refusal)
 }
 
@@ -263,7 +263,7 @@ func (s *Server) recordRefusal(
 ) error {
 	ev := x.event(verb, object)
 	ev.Decision, ev.Outcome, ev.Status = audit.Denied, refusal.Code, refusal.Status
-	if err := s.audit.Record(context.WithoutCancel(ctx), ev); err != nil {
+	if err := s.Audit.Record(context.WithoutCancel(ctx), ev); err != nil {
 		return err
 	}
 	return refusal

@@ -18,19 +18,19 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) aiCredentialRoutes() []route {
-	return []route{
-		endpoint("POST /v1/ai-credentials", access.AIWrite, s.createAICredential),
-		endpoint("GET /v1/ai-credentials", access.AIRead, s.listAICredentials, "limit", "cursor"),
-		endpoint("GET /v1/ai-credentials/{id}", access.AIRead, s.getAICredential),
-		endpoint("PATCH /v1/ai-credentials/{id}", access.AIWrite, s.updateAICredential),
+func (s *Server) AICredentialRoutes() []Route {
+	return []Route{
+		Endpoint("POST /v1/ai-credentials", access.AIWrite, s.createAICredential),
+		Endpoint("GET /v1/ai-credentials", access.AIRead, s.listAICredentials, "limit", "cursor"),
+		Endpoint("GET /v1/ai-credentials/{id}", access.AIRead, s.getAICredential),
+		Endpoint("PATCH /v1/ai-credentials/{id}", access.AIWrite, s.updateAICredential),
 	}
 }
 
-// aiMeta is the part of a credential that may be read. It is stored in clear,
+// AIMeta is the part of a credential that may be read. It is stored in clear,
 // and the seal covers it: a base URL that was edited in the database receives
 // no key.
-type aiMeta struct {
+type AIMeta struct {
 	Provider     bctrl.AIProvider `json:"provider"`
 	Label        string           `json:"label,omitempty"`
 	BaseURL      string           `json:"baseUrl,omitempty"`
@@ -38,38 +38,38 @@ type aiMeta struct {
 	Enabled      bool             `json:"enabled"`
 }
 
-// address is where the provider is reached, by its public address too.
-func (m aiMeta) address() string { return model.BaseURL(m.Provider, m.BaseURL) }
+// Address is where the provider is reached, by its public address too.
+func (m AIMeta) Address() string { return model.BaseURL(m.Provider, m.BaseURL) }
 
-// readAIMeta reads what a row says of itself, before its seal has proved it.
-func readAIMeta(c store.AICredential) (meta aiMeta, err error) {
+// ReadAIMeta reads what a row says of itself, before its seal has proved it.
+func ReadAIMeta(c store.AICredential) (meta AIMeta, err error) {
 	if json.Unmarshal(c.Meta, &meta) != nil {
-		return meta, errTampered("ai.tampered")
+		return meta, ErrTampered("ai.tampered")
 	}
 	return meta, nil
 }
 
-func errNoAICredential() *bctrl.Error {
-	return notFound("ai.not_found", "there is no such AI credential")
+func ErrNoAICredential() *bctrl.Error {
+	return NotFound("ai.not_found", "there is no such AI credential")
 }
 
-func validCredentialID(id string) error {
+func ValidCredentialID(id string) error {
 	if err := names.CredentialID(id); err != nil {
-		return invalid("ai.invalid_id", "id", "not a credential id: "+err.Error())
+		return Invalid("ai.invalid_id", "id", "not a credential id: "+err.Error())
 	}
 	return nil
 }
 
 func (s *Server) createAICredential(
-	ctx context.Context, rq *request, in wire.AICredentialCreate,
+	ctx context.Context, rq *Request, in wire.AICredentialCreate,
 ) (bctrl.AICredential, error) {
-	if err := validCredentialID(in.ID); err != nil {
+	if err := ValidCredentialID(in.ID); err != nil {
 		return bctrl.AICredential{}, err
 	}
-	if err := s.authorize(rq, in.ID); err != nil {
+	if err := s.Authorize(rq, in.ID); err != nil {
 		return bctrl.AICredential{}, err
 	}
-	meta := aiMeta{
+	meta := AIMeta{
 		Provider:     bctrl.AIProvider(in.Provider),
 		Label:        in.Label,
 		BaseURL:      in.BaseURL,
@@ -81,36 +81,36 @@ func (s *Server) createAICredential(
 	}
 	now := store.Now()
 	c := store.AICredential{
-		UID:       newID(),
+		UID:       NewID(),
 		ID:        in.ID,
 		Version:   1,
 		CreatedAt: now,
 		UpdatedAt: now,
 	}
-	if err := s.sealAICredential(rq.caller.Org, &c, meta, in.APIKey); err != nil {
+	if err := s.sealAICredential(rq.Caller.Org, &c, meta, in.APIKey); err != nil {
 		return bctrl.AICredential{}, err
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.AICredential, error) {
+	return Change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.AICredential, error) {
 		ev.UID, ev.Version = c.UID, c.Version
-		switch _, err := tx.Credential(ctx, rq.caller.Org, c.ID); {
+		switch _, err := tx.Credential(ctx, rq.Caller.Org, c.ID); {
 		case err == nil:
-			return bctrl.AICredential{}, conflict("ai.exists", "there is a credential of the broker with this id")
+			return bctrl.AICredential{}, Conflict("ai.exists", "there is a credential of the broker with this id")
 		case !errors.Is(err, store.ErrNotFound):
 			return bctrl.AICredential{}, err
 		}
-		err := tx.InsertAICredential(ctx, rq.caller.Org, c)
+		err := tx.InsertAICredential(ctx, rq.Caller.Org, c)
 		if errors.Is(err, store.ErrExists) {
-			err = conflict("ai.exists", "there is an AI credential with this id")
+			err = Conflict("ai.exists", "there is an AI credential with this id")
 		}
 		return describeAICredential(c, meta), err
 	})
 }
 
-func (s *Server) sealAICredential(org string, c *store.AICredential, meta aiMeta, key wire.Value) (err error) {
+func (s *Server) sealAICredential(org string, c *store.AICredential, meta AIMeta, key wire.Value) (err error) {
 	if c.Meta, err = json.Marshal(meta); err != nil {
 		return err
 	}
-	c.Sealed, err = s.keys.Seal(aiCredentialRecord(org, *c), []byte(key.Reveal()))
+	c.Sealed, err = s.Keys.Seal(aiCredentialRecord(org, *c), []byte(key.Reveal()))
 	return err
 }
 
@@ -126,12 +126,12 @@ func aiCredentialRecord(org string, c store.AICredential) seal.Record {
 	}
 }
 
-// openAICredential decrypts a credential, which proves what may be read of it
+// OpenAICredential decrypts a credential, which proves what may be read of it
 // too.
-func (s *Server) openAICredential(org string, c store.AICredential) (meta aiMeta, key wire.Value, err error) {
-	plain, err := s.keys.Open(aiCredentialRecord(org, c), c.Sealed)
+func (s *Server) OpenAICredential(org string, c store.AICredential) (meta AIMeta, key wire.Value, err error) {
+	plain, err := s.Keys.Open(aiCredentialRecord(org, c), c.Sealed)
 	if err != nil {
-		return meta, key, unopened(err, "ai.tampered")
+		return meta, key, Unopened(err, "ai.tampered")
 	}
 	defer clear(plain)
 	return meta, wire.NewValue(string(plain)), json.Unmarshal(c.Meta, &meta)
@@ -139,11 +139,11 @@ func (s *Server) openAICredential(org string, c store.AICredential) (meta aiMeta
 
 // readAICredential describes a credential once its seal has proved it.
 func (s *Server) readAICredential(org string, c store.AICredential) (bctrl.AICredential, error) {
-	meta, _, err := s.openAICredential(org, c)
+	meta, _, err := s.OpenAICredential(org, c)
 	return describeAICredential(c, meta), err
 }
 
-func describeAICredential(c store.AICredential, meta aiMeta) bctrl.AICredential {
+func describeAICredential(c store.AICredential, meta AIMeta) bctrl.AICredential {
 	return bctrl.AICredential{
 		ID:           c.ID,
 		Provider:     meta.Provider,
@@ -156,28 +156,28 @@ func describeAICredential(c store.AICredential, meta aiMeta) bctrl.AICredential 
 	}
 }
 
-func (s *Server) getAICredential(ctx context.Context, rq *request, _ none) (bctrl.AICredential, error) {
+func (s *Server) getAICredential(ctx context.Context, rq *Request, _ None) (bctrl.AICredential, error) {
 	c, err := s.findAICredential(ctx, rq)
 	if err != nil {
 		return bctrl.AICredential{}, err
 	}
-	return s.readAICredential(rq.caller.Org, c)
+	return s.readAICredential(rq.Caller.Org, c)
 }
 
 // findAICredential authorises and finds the credential that the path names.
-func (s *Server) findAICredential(ctx context.Context, rq *request) (store.AICredential, error) {
-	id, err := rq.path("id", validCredentialID)
+func (s *Server) findAICredential(ctx context.Context, rq *Request) (store.AICredential, error) {
+	id, err := rq.Path("id", ValidCredentialID)
 	if err != nil {
 		return store.AICredential{}, err
 	}
-	if err := s.authorize(rq, id); err != nil {
+	if err := s.Authorize(rq, id); err != nil {
 		return store.AICredential{}, err
 	}
-	return s.findMeant(ctx, s.db.Read(), rq.caller, id)
+	return s.FindMeant(ctx, s.DB.Read(), rq.Caller, id)
 }
 
-// findMeant finds the credential that an id means to the caller.
-func (s *Server) findMeant(
+// FindMeant finds the credential that an id means to the caller.
+func (s *Server) FindMeant(
 	ctx context.Context, q store.Queries, c access.Caller, id string,
 ) (store.AICredential, error) {
 	pins, err := pinsOf(ctx, q, c)
@@ -187,31 +187,31 @@ func (s *Server) findMeant(
 	return meantAICredential(ctx, q, c.Org, id, pins)
 }
 
-// askable finds the credential that an id means to the caller and decides, by
+// Askable finds the credential that an id means to the caller and decides, by
 // the rules as q has them, whether a model may be asked with it.
-func (s *Server) askable(ctx context.Context, q store.Queries, c access.Caller, id string) (store.AICredential, error) {
+func (s *Server) Askable(ctx context.Context, q store.Queries, c access.Caller, id string) (store.AICredential, error) {
 	decide := func() (store.AICredential, error) { return s.askableBy(ctx, q, c, id) }
-	return untilUnchanged(decide, func() (same bool, err error) {
+	return UntilUnchanged(decide, func() (same bool, err error) {
 		before := c
-		c, err = s.underCeiling(ctx, q, c)
-		return sameCeiling(before, c), err
+		c, err = s.UnderCeiling(ctx, q, c)
+		return SameCeiling(before, c), err
 	})
 }
 
-// askableBy is [Server.askable] for a caller under the mounts that it comes with.
+// askableBy is [Server.Askable] for a caller under the mounts that it comes with.
 func (s *Server) askableBy(
 	ctx context.Context, q store.Queries, c access.Caller, id string,
 ) (found store.AICredential, err error) {
 	if !access.Decide(c, access.Action{Verb: bctrl.UseAI, Object: id}) {
-		return found, outsideMount(bctrl.UseAI)
+		return found, OutsideMount(bctrl.UseAI)
 	}
-	if found, err = s.findMeant(ctx, q, c, id); err != nil || c.Runtime == nil {
+	if found, err = s.FindMeant(ctx, q, c, id); err != nil || c.Runtime == nil {
 		return found, err
 	}
 	// What the row says is proved when it is opened.
-	meta, err := readAIMeta(found)
+	meta, err := ReadAIMeta(found)
 	if err == nil && !meta.Enabled {
-		err = errDisabled(id)
+		err = ErrDisabled(id)
 	}
 	return found, err
 }
@@ -238,31 +238,31 @@ func meantAICredential(
 ) (store.AICredential, error) {
 	c, err := q.AICredential(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && pins != nil && pins[id] != c.UID {
-		return store.AICredential{}, errNoAICredential()
+		return store.AICredential{}, ErrNoAICredential()
 	}
 	return c, err
 }
 
 // listAICredentials lists by id. A runtime caller sees those that it may use.
-func (s *Server) listAICredentials(ctx context.Context, rq *request, _ none) (any, error) {
-	limit, after, err := rq.page()
+func (s *Server) listAICredentials(ctx context.Context, rq *Request, _ None) (any, error) {
+	limit, after, err := rq.Page()
 	if err != nil {
 		return nil, err
 	}
-	rq.decided = true // by filtering
+	rq.Decided = true // by filtering
 	var rows []store.AICredential
-	if rq.caller.Runtime == nil {
-		rows, err = s.db.Read().AICredentials(ctx, rq.caller.Org, after, limit+1)
+	if rq.Caller.Runtime == nil {
+		rows, err = s.DB.Read().AICredentials(ctx, rq.Caller.Org, after, limit+1)
 	} else {
-		rows, err = s.usableAICredentials(ctx, rq.caller, after, limit+1)
+		rows, err = s.UsableAICredentials(ctx, rq.Caller, after, limit+1)
 	}
 	if err != nil {
 		return nil, err
 	}
-	rows, next := pageOf(rows, limit, func(c store.AICredential) string { return c.ID })
+	rows, next := PageOf(rows, limit, func(c store.AICredential) string { return c.ID })
 	list := wire.List[bctrl.AICredential]{Plural: wire.AICredentials, NextCursor: next}
 	for _, c := range rows {
-		item, err := s.readAICredential(rq.caller.Org, c)
+		item, err := s.readAICredential(rq.Caller.Org, c)
 		if err != nil {
 			return nil, err
 		}
@@ -271,22 +271,22 @@ func (s *Server) listAICredentials(ctx context.Context, rq *request, _ none) (an
 	return list, nil
 }
 
-// usableAICredentials lists, by id, the credentials that a runtime may use. It
+// UsableAICredentials lists, by id, the credentials that a runtime may use. It
 // costs what the runtime may see and not what else is stored.
-func (s *Server) usableAICredentials(
+func (s *Server) UsableAICredentials(
 	ctx context.Context, c access.Caller, after string, limit int,
 ) ([]store.AICredential, error) {
-	pins, err := pinsOf(ctx, s.db.Read(), c)
+	pins, err := pinsOf(ctx, s.DB.Read(), c)
 	if err != nil {
 		return nil, err
 	}
 	var usable []store.AICredential
-	for _, id := range allowedAICredentials(c) {
+	for _, id := range AllowedAICredentials(c) {
 		if id <= after {
 			continue
 		}
-		found, err := meantAICredential(ctx, s.db.Read(), c.Org, id, pins)
-		if asError(err).Status == http.StatusNotFound {
+		found, err := meantAICredential(ctx, s.DB.Read(), c.Org, id, pins)
+		if AsError(err).Status == http.StatusNotFound {
 			continue
 		}
 		if err != nil {
@@ -299,9 +299,9 @@ func (s *Server) usableAICredentials(
 	return usable, nil
 }
 
-// allowedAICredentials are the ids that every level of the caller's chain
+// AllowedAICredentials are the ids that every level of the caller's chain
 // permits, in order.
-func allowedAICredentials(c access.Caller) []string {
+func AllowedAICredentials(c access.Caller) []string {
 	mount := c.Runtime.Chain.Effective().AI
 	if mount == nil {
 		return nil
@@ -314,91 +314,91 @@ func allowedAICredentials(c access.Caller) []string {
 }
 
 func (s *Server) updateAICredential(
-	ctx context.Context, rq *request, in wire.AICredentialUpdate,
+	ctx context.Context, rq *Request, in wire.AICredentialUpdate,
 ) (bctrl.AICredential, error) {
-	id, err := rq.path("id", validCredentialID)
+	id, err := rq.Path("id", ValidCredentialID)
 	if err != nil {
 		return bctrl.AICredential{}, err
 	}
-	if err := s.authorize(rq, id); err != nil {
+	if err := s.Authorize(rq, id); err != nil {
 		return bctrl.AICredential{}, err
 	}
-	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.AICredential, err error) {
-		c, err := tx.AICredential(ctx, rq.caller.Org, id)
+	return ChangeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.AICredential, err error) {
+		c, err := tx.AICredential(ctx, rq.Caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
-			return out, errNoAICredential()
+			return out, ErrNoAICredential()
 		}
 		if err != nil {
 			return out, err
 		}
 		// A row that was changed outside the server is not made good by sealing
 		// it anew: it can only be deleted.
-		meta, key, err := s.openAICredential(rq.caller.Org, c)
+		meta, key, err := s.OpenAICredential(rq.Caller.Org, c)
 		if err != nil {
 			return out, err
 		}
 		from := meta
-		apply(&meta.Label, in.Label)
-		apply(&meta.BaseURL, in.BaseURL)
-		apply(&meta.DefaultModel, in.DefaultModel)
-		apply(&meta.Enabled, in.Enabled)
+		Apply(&meta.Label, in.Label)
+		Apply(&meta.BaseURL, in.BaseURL)
+		Apply(&meta.DefaultModel, in.DefaultModel)
+		Apply(&meta.Enabled, in.Enabled)
 		if !in.APIKey.IsZero() {
 			key = in.APIKey
 		}
 		if err := s.checkAICredential(meta, key); err != nil {
 			return out, err
 		}
-		if in.APIKey.IsZero() && !key.IsZero() && !sameOrigin(from.address(), meta.address()) {
+		if in.APIKey.IsZero() && !key.IsZero() && !sameOrigin(from.Address(), meta.Address()) {
 			return out, errKeyElsewhere()
 		}
 		c.Version++
 		c.UpdatedAt = store.Now()
-		if err := s.sealAICredential(rq.caller.Org, &c, meta, key); err != nil {
+		if err := s.sealAICredential(rq.Caller.Org, &c, meta, key); err != nil {
 			return out, err
 		}
 		ev.UID, ev.Version = c.UID, c.Version
-		return describeAICredential(c, meta), tx.UpdateAICredential(ctx, rq.caller.Org, c)
+		return describeAICredential(c, meta), tx.UpdateAICredential(ctx, rq.Caller.Org, c)
 	})
 }
 
-// removeAICredential deletes the credential that the path names, once unbind has
+// RemoveAICredential deletes the credential that the path names, once unbind has
 // removed in the same transaction what is bound to its id.
-func (s *Server) removeAICredential(
-	ctx context.Context, rq *request, unbind func(context.Context, *store.Tx, string) error,
-) (none, error) {
-	id, err := rq.path("id", validCredentialID)
+func (s *Server) RemoveAICredential(
+	ctx context.Context, rq *Request, unbind func(context.Context, *store.Tx, string) error,
+) (None, error) {
+	id, err := rq.Path("id", ValidCredentialID)
 	if err != nil {
-		return none{}, err
+		return None{}, err
 	}
-	if err := s.authorize(rq, id); err != nil {
-		return none{}, err
+	if err := s.Authorize(rq, id); err != nil {
+		return None{}, err
 	}
-	force, err := rq.flag("force")
+	force, err := rq.Flag("force")
 	if err != nil {
-		return none{}, err
+		return None{}, err
 	}
-	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
-		c, err := tx.AICredential(ctx, rq.caller.Org, id)
+	return ChangeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (None, error) {
+		c, err := tx.AICredential(ctx, rq.Caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
-			return none{}, errNoAICredential()
+			return None{}, ErrNoAICredential()
 		}
 		if err != nil {
-			return none{}, err
+			return None{}, err
 		}
 		ev.UID, ev.Version = c.UID, c.Version
 		if !force {
-			mounting, err := tx.WorkspacesMounting(ctx, rq.caller.Org, c.UID)
+			mounting, err := tx.WorkspacesMounting(ctx, rq.Caller.Org, c.UID)
 			if err != nil {
-				return none{}, err
+				return None{}, err
 			}
 			if len(mounting) > 0 {
-				return none{}, errMounted(mounting)
+				return None{}, errMounted(mounting)
 			}
 		}
 		if err := unbind(ctx, tx, c.ID); err != nil {
-			return none{}, err
+			return None{}, err
 		}
-		return none{}, tx.DeleteAICredential(ctx, rq.caller.Org, c.UID)
+		return None{}, tx.DeleteAICredential(ctx, rq.Caller.Org, c.UID)
 	})
 }
 
@@ -409,15 +409,15 @@ func errMounted(workspaces []string) *bctrl.Error {
 	if len(workspaces) > shown {
 		by += " and others"
 	}
-	return withHint(
-		conflict("ai.mounted", "workspaces mount this AI credential: "+by),
+	return WithHint(
+		Conflict("ai.mounted", "workspaces mount this AI credential: "+by),
 		"take it out of their ai mount first, or delete it with force=true",
 	)
 }
 
-func errDisabled(id string) *bctrl.Error {
-	return withHint(
-		conflict("ai.disabled", "the AI credential "+id+" is disabled"),
+func ErrDisabled(id string) *bctrl.Error {
+	return WithHint(
+		Conflict("ai.disabled", "the AI credential "+id+" is disabled"),
 		"enable it, or choose another",
 	)
 }

@@ -21,44 +21,44 @@ const (
 // checkAICredential names everything that is wrong with a credential at once,
 // never a value. Whether plain http is permitted is the egress policy's to
 // say, when the address is known: see [broker.Broker].
-func (s *Server) checkAICredential(meta aiMeta, key wire.Value) error {
-	var p problems
-	p.limit("label", len(meta.Label), maxLabel)
-	p.limit("apiKey", len(key.Reveal()), maxAPIKey)
-	p.limit("baseUrl", len(meta.BaseURL), maxBaseURL)
-	p.limit("defaultModel", len(meta.DefaultModel), maxModel)
+func (s *Server) checkAICredential(meta AIMeta, key wire.Value) error {
+	var p Problems
+	p.Limit("label", len(meta.Label), MaxLabel)
+	p.Limit("apiKey", len(key.Reveal()), maxAPIKey)
+	p.Limit("baseUrl", len(meta.BaseURL), maxBaseURL)
+	p.Limit("defaultModel", len(meta.DefaultModel), maxModel)
 	blank := func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }
 	if strings.ContainsFunc(meta.DefaultModel, blank) {
-		p.add("ai.invalid_model", "defaultModel", "a model's name has no spaces or control characters")
+		p.Add("ai.invalid_model", "defaultModel", "a model's name has no spaces or control characters")
 	}
 	switch meta.Provider {
 	case bctrl.OpenAI, bctrl.Anthropic, bctrl.Google:
 		if key.IsZero() {
-			p.add("ai.key_required", "apiKey", "the provider needs an API key")
+			p.Add("ai.key_required", "apiKey", "the provider needs an API key")
 		}
 	case bctrl.OpenAICompatible: // a local server may want no key
 		if meta.BaseURL == "" {
-			p.add("ai.base_url_required", "baseUrl", "an openai-compatible provider needs a base URL")
+			p.Add("ai.base_url_required", "baseUrl", "an openai-compatible provider needs a base URL")
 		}
 	default:
-		p.add("ai.unknown_provider", "provider",
+		p.Add("ai.unknown_provider", "provider",
 			"the provider is none of openai, anthropic, google and openai-compatible")
 	}
 	if _, err := s.broker.Client(broker.Target{BaseURL: meta.BaseURL}); meta.BaseURL != "" && err != nil {
-		p.add("ai.invalid_base_url", "baseUrl", err.Error())
+		p.Add("ai.invalid_base_url", "baseUrl", err.Error())
 	}
 	withKey := model.Target(meta.Provider, "https://provider.example", bctrl.NewSecret(key.Reveal()))
 	if _, err := s.broker.Client(withKey); err != nil {
-		p.add("ai.invalid_key", "apiKey", err.Error())
+		p.Add("ai.invalid_key", "apiKey", err.Error())
 	}
-	return p.err()
+	return p.Err()
 }
 
 // errKeyElsewhere is the refusal to send a stored key to a server that it was
 // not stored for: whoever may change a credential may not thereby read its key.
 func errKeyElsewhere() *bctrl.Error {
-	return withHint(
-		invalid("ai.key_required_for_new_base_url", "apiKey",
+	return WithHint(
+		Invalid("ai.key_required_for_new_base_url", "apiKey",
 			"another origin gets no key that was stored for the old one"),
 		"give the apiKey together with the new baseUrl",
 	)

@@ -11,43 +11,43 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// modelChoice is what an agent call, or the launch of its runtime, says about
+// ModelChoice is what an agent call, or the launch of its runtime, says about
 // the model to ask. Empty fields leave it open.
-type modelChoice struct {
+type ModelChoice struct {
 	Provider          bctrl.AIProvider
 	Model, Credential string
 }
 
-// chosenModel is what a call's model was decided to be.
-type chosenModel struct {
-	credential store.AICredential
-	// model is empty for the provider's default.
-	model string
+// ChosenModel is what a call's model was decided to be.
+type ChosenModel struct {
+	Credential store.AICredential
+	// Model is empty for the provider's default.
+	Model string
 }
 
-// chooseModel decides which credential and model an agent call uses (semantics
+// ChooseModel decides which credential and model an agent call uses (semantics
 // 2.5). The caller's chain is that of workspace, runtime and execution; what
 // the call leaves open, the launch decides, and what that leaves open, the
 // effective mounts.
-func (s *Server) chooseModel(ctx context.Context, c access.Caller, call, launch modelChoice) (chosenModel, error) {
+func (s *Server) ChooseModel(ctx context.Context, c access.Caller, call, launch ModelChoice) (ChosenModel, error) {
 	set, rows, err := s.usableModels(ctx, c)
 	if err != nil {
-		return chosenModel{}, err
+		return ChosenModel{}, err
 	}
 	id, name, err := set.choose(call, launch)
-	return chosenModel{credential: rows[id], model: name}, err
+	return ChosenModel{Credential: rows[id], Model: name}, err
 }
 
-// openModel returns a model that is asked with a chosen credential, by way of the broker.
-func (s *Server) openModel(chosen chosenModel, by *modelCalls) (model.Chat, error) {
-	meta, err := readAIMeta(chosen.credential) // proved by each call
+// OpenModel returns a model that is asked with a chosen credential, by way of the broker.
+func (s *Server) OpenModel(chosen ChosenModel, by *ModelCalls) (model.Chat, error) {
+	meta, err := ReadAIMeta(chosen.Credential) // proved by each call
 	if err != nil {
 		return nil, err
 	}
 	return model.New(s.broker, model.Config{
 		Provider: meta.Provider,
 		BaseURL:  meta.BaseURL,
-		Model:    chosen.model,
+		Model:    chosen.Model,
 		Sender:   by,
 	})
 }
@@ -63,14 +63,14 @@ type usableSet struct {
 
 type usableCredential struct {
 	id   string
-	meta aiMeta
+	meta AIMeta
 }
 
 // choose returns the id of a credential in allow, and a model's name or "".
 //
 // A launch's choice of credential and model is one for a provider: a call that
 // names another provider, or a credential of another, does not take it over.
-func (set usableSet) choose(call, launch modelChoice) (id, name string, err error) {
+func (set usableSet) choose(call, launch ModelChoice) (id, name string, err error) {
 	launched := set.providerOf(launch)
 	provider, id := call.Provider, call.Credential
 	asLaunched := id == "" && (provider == "" || provider == launched)
@@ -92,10 +92,10 @@ func (set usableSet) choose(call, launch modelChoice) (id, name string, err erro
 	case err != nil:
 		return "", "", err
 	case provider != "" && chosen.meta.Provider != provider:
-		return "", "", invalid("ai.wrong_provider", "credential",
+		return "", "", Invalid("ai.wrong_provider", "credential",
 			"the credential "+id+" belongs to another provider than the one that is named")
 	case !chosen.meta.Enabled:
-		return "", "", errDisabled(id)
+		return "", "", ErrDisabled(id)
 	}
 	name = call.Model
 	if name == "" && (asLaunched || launched == chosen.meta.Provider) {
@@ -108,7 +108,7 @@ func (set usableSet) choose(call, launch modelChoice) (id, name string, err erro
 }
 
 // providerOf is the provider that a choice names, itself or by a credential.
-func (set usableSet) providerOf(c modelChoice) bctrl.AIProvider {
+func (set usableSet) providerOf(c ModelChoice) bctrl.AIProvider {
 	if c.Provider != "" || c.Credential == "" {
 		return c.Provider
 	}
@@ -119,14 +119,14 @@ func (set usableSet) providerOf(c modelChoice) bctrl.AIProvider {
 // find returns the credential with an id that the mounts permit.
 func (set usableSet) find(id string) (usableCredential, error) {
 	if !slices.Contains(set.allow, id) {
-		return usableCredential{}, outsideMount(bctrl.UseAI)
+		return usableCredential{}, OutsideMount(bctrl.UseAI)
 	}
 	for _, c := range set.usable {
 		if c.id == id {
 			return c, nil
 		}
 	}
-	e := errNoAICredential()
+	e := ErrNoAICredential()
 	e.Message = "the AI credential " + id + " was deleted after it was mounted"
 	e.Hint = "mount the one that it shall be now: a new one with the id does not take its place by itself"
 	return usableCredential{}, e
@@ -144,14 +144,14 @@ func (set usableSet) onlyProvider() (bctrl.AIProvider, error) {
 	switch len(found) {
 	case 0:
 		if len(set.allow) == 0 {
-			return "", outsideMount(bctrl.UseAI)
+			return "", OutsideMount(bctrl.UseAI)
 		}
 		return "", errNoDefault(nil)
 	case 1:
 		return bctrl.AIProvider(found[0]), nil
 	}
 	slices.Sort(found)
-	e := conflict("ai.model_ambiguous", "the mounts can serve more than one provider: "+strings.Join(found, ", "))
+	e := Conflict("ai.model_ambiguous", "the mounts can serve more than one provider: "+strings.Join(found, ", "))
 	e.Hint = "name one in the call or in the launch"
 	return "", e
 }
@@ -178,7 +178,7 @@ func (set usableSet) defaultFor(p bctrl.AIProvider) (string, error) {
 }
 
 func errNoDefault(candidates []string) *bctrl.Error {
-	e := conflict("ai.no_default_credential", "the mounts allow no AI credential of this provider")
+	e := Conflict("ai.no_default_credential", "the mounts allow no AI credential of this provider")
 	if len(candidates) > 0 {
 		e.Message = "no default is mounted, and not exactly one of the allowed AI credentials of this provider is enabled: " +
 			strings.Join(

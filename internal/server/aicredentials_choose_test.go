@@ -24,19 +24,19 @@ func TestOnlyTheEffectiveMountsAreChosenFromAndTheUseIsOnRecord(t *testing.T) {
 	rt := h.launch(ws, "r", nil)
 	orgs, err := h.db.Read().Organizations(t.Context())
 	require.NoError(t, err)
-	choose := func(below ...bctrl.Mounts) (chosenModel, error) {
-		own, err := runtimeCaller(t.Context(), h.db.Read(), orgs[0].ID, rt.ID)
+	choose := func(below ...bctrl.Mounts) (ChosenModel, error) {
+		own, err := RuntimeCaller(t.Context(), h.db.Read(), orgs[0].ID, rt.ID)
 		require.NoError(t, err)
 		own.Chain = append(own.Chain, below...)
-		return h.server.chooseModel(t.Context(), access.Caller{Org: orgs[0].ID, Runtime: own}, modelChoice{}, modelChoice{})
+		return h.server.ChooseModel(t.Context(), access.Caller{Org: orgs[0].ID, Runtime: own}, ModelChoice{}, ModelChoice{})
 	}
 	chosen, err := choose()
 	require.NoError(t, err)
-	require.Equal(t, "b", chosen.credential.ID)
+	require.Equal(t, "b", chosen.Credential.ID)
 	only := func(id string) bctrl.Mounts { return bctrl.Mounts{AI: &bctrl.AIMount{Allow: []string{id}}} }
 	chosen, err = choose(only("a"))
 	require.NoError(t, err, "the default is dropped with its credential")
-	require.Equal(t, "a", chosen.credential.ID)
+	require.Equal(t, "a", chosen.Credential.ID)
 	_, err = choose(only("c"))
 	require.ErrorIs(t, err, bctrl.ErrOutsideMount)
 
@@ -53,21 +53,21 @@ func TestOnlyTheEffectiveMountsAreChosenFromAndTheUseIsOnRecord(t *testing.T) {
 	h.tamper(`UPDATE ai_credentials SET meta = replace(meta, 'http:', 'https:') WHERE id = 'a'`)
 	chosen, err = choose(only("a"))
 	require.NoError(t, err, "what the row says chooses")
-	require.Equal(t, "ai.tampered", asError(h.asks(rt, chosen)).Code, "what was chosen is proved")
+	require.Equal(t, "ai.tampered", AsError(h.asks(rt, chosen)).Code, "what was chosen is proved")
 	require.Equal(t, 1, p.asked())
 }
 
 // asks lets a runtime ask a model something.
-func (h *harness) asks(rt bctrl.RuntimeInfo, chosen chosenModel) error {
+func (h *harness) asks(rt bctrl.RuntimeInfo, chosen ChosenModel) error {
 	h.Helper()
-	own, err := runtimeCaller(h.Context(), h.db.Read(), h.org(), rt.ID)
+	own, err := RuntimeCaller(h.Context(), h.db.Read(), h.org(), rt.ID)
 	require.NoError(h, err)
 	caller := access.Caller{Org: h.org(), Runtime: own}
-	chat, err := h.server.openModel(chosen, &modelCalls{
-		s: h.server, id: chosen.credential.ID, caller: func(context.Context) (access.Caller, error) { return caller, nil },
-		grant: func() *grant { return &grant{caller: caller} },
-		event: func() audit.Event {
-			return audit.Event{Org: h.org(), Caller: caller.Name(), Runtime: rt.ID, Action: "ai.use", Object: chosen.credential.ID}
+	chat, err := h.server.OpenModel(chosen, &ModelCalls{
+		S: h.server, ID: chosen.Credential.ID, Caller: func(context.Context) (access.Caller, error) { return caller, nil },
+		Grant: func() *Grant { return &Grant{Caller: caller} },
+		Event: func() audit.Event {
+			return audit.Event{Org: h.org(), Caller: caller.Name(), Runtime: rt.ID, Action: "ai.use", Object: chosen.Credential.ID}
 		},
 	})
 	require.NoError(h, err)

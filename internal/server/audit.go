@@ -13,22 +13,22 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) auditRoutes() []route {
+func (s *Server) auditRoutes() []Route {
 	filter := []string{
 		"workspaceId", "runtimeId", "action", "object", "outcome", "decision", "capability", "credential",
 		"since", "until", "after", "before",
 	}
-	return []route{
-		endpoint("GET /v1/audit", access.AuditRead, s.listAudit, append(filter, "limit", "cursor")...),
-		endpoint("GET /v1/audit/verify", access.AuditRead, s.verifyAudit),
-		raw("GET /v1/audit/export", access.AuditRead, s.exportAudit, filter...),
-		raw("GET /v1/audit/stream", access.AuditRead, s.streamAudit, filter...),
+	return []Route{
+		Endpoint("GET /v1/audit", access.AuditRead, s.listAudit, append(filter, "limit", "cursor")...),
+		Endpoint("GET /v1/audit/verify", access.AuditRead, s.verifyAudit),
+		Raw("GET /v1/audit/export", access.AuditRead, s.exportAudit, filter...),
+		Raw("GET /v1/audit/stream", access.AuditRead, s.streamAudit, filter...),
 	}
 }
 
 // auditFilter reads which events are meant.
-func auditFilter(rq *request) (f bctrl.AuditFilter, err error) {
-	q := rq.query
+func auditFilter(rq *Request) (f bctrl.AuditFilter, err error) {
+	q := rq.Query
 	f = bctrl.AuditFilter{
 		WorkspaceID: q.Get("workspaceId"),
 		RuntimeID:   q.Get("runtimeId"),
@@ -40,44 +40,44 @@ func auditFilter(rq *request) (f bctrl.AuditFilter, err error) {
 		Credential:  q.Get("credential"),
 	}
 	if f.Decision != "" && f.Decision != bctrl.AuditAllowed && f.Decision != bctrl.AuditDenied {
-		return f, invalid("request.parameter", "decision", "decision must be allow or deny")
+		return f, Invalid("request.parameter", "decision", "decision must be allow or deny")
 	}
 	for name, to := range map[string]*time.Time{"since": &f.Since, "until": &f.Until} {
 		if !q.Has(name) {
 			continue
 		}
 		if *to, err = time.Parse(time.RFC3339, q.Get(name)); err != nil {
-			return f, invalid("request.parameter", name, name+" must be a time, as RFC 3339 has it")
+			return f, Invalid("request.parameter", name, name+" must be a time, as RFC 3339 has it")
 		}
 	}
 	for name, to := range map[string]*int64{"after": &f.After, "before": &f.Before} {
-		if *to, err = rq.integer(name, 0, 0, 1<<53); err != nil {
+		if *to, err = rq.Integer(name, 0, 0, 1<<53); err != nil {
 			return f, err
 		}
 	}
 	return f, nil
 }
 
-func (s *Server) listAudit(ctx context.Context, rq *request, _ none) (list wire.List[bctrl.AuditEvent], err error) {
-	limit, cursor, err := rq.page()
+func (s *Server) listAudit(ctx context.Context, rq *Request, _ None) (list wire.List[bctrl.AuditEvent], err error) {
+	limit, cursor, err := rq.Page()
 	if err != nil {
 		return list, err
 	}
 	from := int64(0)
 	if cursor != "" {
 		if from, err = strconv.ParseInt(cursor, 10, 64); err != nil || from < 1 {
-			return list, invalid("request.cursor", "cursor", "the cursor is not one that this server gave")
+			return list, Invalid("request.cursor", "cursor", "the cursor is not one that this server gave")
 		}
 	}
 	filter, err := auditFilter(rq)
 	if err != nil {
 		return list, err
 	}
-	if err := s.authorize(rq, ""); err != nil {
+	if err := s.Authorize(rq, ""); err != nil {
 		return list, err
 	}
 	s.catchUp(ctx)
-	page, err := audit.List(ctx, s.db.Read(), rq.caller.Org, filter, false, from, limit)
+	page, err := audit.List(ctx, s.DB.Read(), rq.Caller.Org, filter, false, from, limit)
 	list.Plural, list.Items = wire.AuditEvents, page.Events
 	if page.Next != 0 {
 		list.NextCursor = base64.RawURLEncoding.EncodeToString(strconv.AppendInt(nil, page.Next, 10))
@@ -89,16 +89,16 @@ func (s *Server) listAudit(ctx context.Context, rq *request, _ none) (list wire.
 // it: outcomes are written a little later than they are known, and refusals of
 // nobody are counted.
 func (s *Server) catchUp(ctx context.Context) {
-	s.strangers.flush(ctx)
-	if err := s.db.CatchUp(ctx); err != nil && ctx.Err() == nil { // what there is can be read all the same
-		s.log.Error("the audit log is read without events that cannot be written", "error", err)
+	s.Strangers.Flush(ctx)
+	if err := s.DB.CatchUp(ctx); err != nil && ctx.Err() == nil { // what there is can be read all the same
+		s.Log.Error("the audit log is read without events that cannot be written", "error", err)
 	}
 }
 
 // verifyAudit verifies the log of all organizations, and tells the caller of
 // its own. One runs at a time: it reads everything.
-func (s *Server) verifyAudit(ctx context.Context, rq *request, _ none) (out bctrl.AuditReport, err error) {
-	if err := s.authorize(rq, ""); err != nil {
+func (s *Server) verifyAudit(ctx context.Context, rq *Request, _ None) (out bctrl.AuditReport, err error) {
+	if err := s.Authorize(rq, ""); err != nil {
 		return out, err
 	}
 	select {
@@ -108,29 +108,29 @@ func (s *Server) verifyAudit(ctx context.Context, rq *request, _ none) (out bctr
 		return out, ctx.Err()
 	}
 	s.catchUp(ctx)
-	report, err := s.custody.Verify(ctx)
+	report, err := s.Custody.Verify(ctx)
 	if err != nil {
 		return out, err
 	}
-	return report.For(rq.caller.Org), nil
+	return report.For(rq.Caller.Org), nil
 }
 
 // exportAudit writes the events up to now, oldest first, a line of JSON each.
-func (s *Server) exportAudit(w http.ResponseWriter, rq *request) error {
+func (s *Server) exportAudit(w http.ResponseWriter, rq *Request) error {
 	filter, err := auditFilter(rq)
 	if err != nil {
 		return err
 	}
-	if err := s.authorize(rq, ""); err != nil {
+	if err := s.Authorize(rq, ""); err != nil {
 		return err
 	}
 	s.catchUp(rq.Context())
-	if now := s.db.Head().Seq + 1; filter.Before == 0 || filter.Before > now {
+	if now := s.DB.Head().Seq + 1; filter.Before == 0 || filter.Before > now {
 		filter.Before = now // it ends, however fast the log grows
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/jsonl")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	return audit.Export(rq.Context(), s.db.Read(), rq.caller.Org, filter, w)
+	return audit.Export(rq.Context(), s.DB.Read(), rq.Caller.Org, filter, w)
 }

@@ -14,34 +14,34 @@ const streamBatch = 256
 // streamAudit sends events as they come, and those with an outcome of their own
 // once more when that comes. Last-Event-ID, or after, says where to go on; else
 // it begins with what comes next.
-func (s *Server) streamAudit(w http.ResponseWriter, rq *request) error {
+func (s *Server) streamAudit(w http.ResponseWriter, rq *Request) error {
 	filter, err := auditFilter(rq)
 	if err != nil {
 		return err
 	}
-	if err := s.authorize(rq, ""); err != nil {
+	if err := s.Authorize(rq, ""); err != nil {
 		return err
 	}
 	s.catchUp(rq.Context())
-	position := s.db.Head().Seq
+	position := s.DB.Head().Seq
 	if filter.After != 0 {
 		position = filter.After
 	}
 	if id := rq.Header.Get("Last-Event-ID"); id != "" {
 		if position, err = strconv.ParseInt(id, 10, 64); err != nil || position < 0 {
-			return invalid("request.last_event_id", "Last-Event-ID", "Last-Event-ID is not one that this server gave")
+			return Invalid("request.last_event_id", "Last-Event-ID", "Last-Event-ID is not one that this server gave")
 		}
 	}
 	filter.After = 0 // an event from before may still get its outcome
-	st := openStream(w)
-	if err := st.begin(position); err != nil {
-		return st.close(err)
+	st := OpenStream(w)
+	if err := st.Begin(position); err != nil {
+		return st.Close(err)
 	}
 	ctx := rq.Context()
-	return st.close(s.follow(ctx, st, func() (<-chan struct{}, error) {
+	return st.Close(s.Follow(ctx, st, func() (<-chan struct{}, error) {
 		for {
-			head := s.db.Head()
-			entries, err := audit.Since(ctx, s.db.Read(), rq.caller.Org, position, streamBatch)
+			head := s.DB.Head()
+			entries, err := audit.Since(ctx, s.DB.Read(), rq.Caller.Org, position, streamBatch)
 			if err != nil {
 				return nil, err
 			}
@@ -54,7 +54,7 @@ func (s *Server) streamAudit(w http.ResponseWriter, rq *request) error {
 				if err != nil {
 					return nil, err
 				}
-				if err := st.send(position, "audit", data); err != nil {
+				if err := st.Send(position, "audit", data); err != nil {
 					return nil, err
 				}
 			}
@@ -63,7 +63,7 @@ func (s *Server) streamAudit(w http.ResponseWriter, rq *request) error {
 				return head.Moved, nil
 			}
 			select {
-			case <-s.streams.ended():
+			case <-s.Streams.Ended():
 				return head.Moved, nil
 			case <-ctx.Done():
 				return head.Moved, nil

@@ -124,10 +124,10 @@ func TestAnOrganizationSeesNoOthersEvents(t *testing.T) {
 	h := newHarness(t)
 	h.setLogin("mine")
 	key, hash := NewKey()
-	o := store.Organization{ID: newID(), Name: "b", CreatedAt: time.Now()}
+	o := store.Organization{ID: NewID(), Name: "b", CreatedAt: time.Now()}
 	h.write(func(tx *store.Tx) error { return tx.InsertOrganization(t.Context(), o) })
 	h.write(func(tx *store.Tx) error {
-		return tx.InsertAPIKey(t.Context(), store.APIKey{ID: newID(), Org: o.ID, Hash: hash, CreatedAt: time.Now()})
+		return tx.InsertAPIKey(t.Context(), store.APIKey{ID: NewID(), Org: o.ID, Hash: hash, CreatedAt: time.Now()})
 	})
 	mine := h.log(bctrl.AuditFilter{})
 	h.key = key.Expose()
@@ -187,7 +187,7 @@ func TestWhatCannotBeRecordedDoesNotHappen(t *testing.T) {
 	require.Equal(t, 500, code.Status)
 	require.NotContains(t, string(code.Body), "expiresAt")
 	require.Equal(t, 500, h.do("POST", []string{"ai-credentials", "mine", "test"}, nil, nil).Status)
-	require.Error(t, h.asks(rt, chosenModel{credential: c, model: "m"}), "a model call")
+	require.Error(t, h.asks(rt, ChosenModel{Credential: c, Model: "m"}), "a model call")
 	require.Equal(t, before, asked, "the provider was asked")
 	require.Equal(t, 500, h.do("PUT", []string{"vault", "k"}, nil, object{"password": "new"}).Status)
 	require.Equal(t, 500, h.do("PUT", []string{"vault", "another"}, nil, object{"password": "new"}).Status)
@@ -210,7 +210,7 @@ func TestNoTextForgesAnEvent(t *testing.T) {
 	}
 	for i, text := range forgeries {
 		e := audit.Event{Org: h.org(), Caller: "key:k", Action: "test.forge", Object: text, Host: text, RequestID: fmt.Sprint(i), Outcome: audit.OK}
-		require.NoError(t, h.server.audit.Record(t.Context(), e))
+		require.NoError(t, h.server.Audit.Record(t.Context(), e))
 	}
 	events := h.log(bctrl.AuditFilter{Action: "test.forge"})
 	require.Len(t, events, len(forgeries))
@@ -240,7 +240,7 @@ func TestNoTextForgesAnEvent(t *testing.T) {
 
 func TestAnEffectThatACrashCutOffReadsAsUnknown(t *testing.T) {
 	h := newHarness(t)
-	_, err := h.server.audit.Begin(t.Context(), audit.Event{Org: h.org(), Caller: "key:k", Action: "test.crash"})
+	_, err := h.server.Audit.Begin(t.Context(), audit.Event{Org: h.org(), Caller: "key:k", Action: "test.crash"})
 	require.NoError(t, err)
 	require.Empty(t, h.log(bctrl.AuditFilter{Action: "test.crash"})[0].Outcome, "it runs")
 	for range 2 { // also on every later start

@@ -16,13 +16,13 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) bindingRoutes() []route {
+func (s *Server) bindingRoutes() []Route {
 	filter := []string{"capability", "credential", "consumer", "scope", "workspaceId", "groupId"}
-	return []route{
-		endpoint("GET /v1/bindings", access.BindingRead, s.listBindings,
+	return []Route{
+		Endpoint("GET /v1/bindings", access.BindingRead, s.listBindings,
 			append(slices.Clone(filter), "limit", "cursor")...),
-		endpoint("PUT /v1/bindings", access.BindingWrite, s.putBinding),
-		endpoint("DELETE /v1/bindings", access.BindingWrite, s.deleteBinding, append(filter, "field")...),
+		Endpoint("PUT /v1/bindings", access.BindingWrite, s.putBinding),
+		Endpoint("DELETE /v1/bindings", access.BindingWrite, s.deleteBinding, append(filter, "field")...),
 	}
 }
 
@@ -32,8 +32,8 @@ func bindingRecord(org string, row store.Binding) seal.Record {
 		row.Scope.WorkspaceID(), row.Scope.GroupID(), row.Target, row.Consumer, row.Field, row.Secret)
 }
 
-// proveBinding holds a row to its seal.
-func (s *Server) proveBinding(org string, row store.Binding) error {
+// ProveBinding holds a row to its seal.
+func (s *Server) ProveBinding(org string, row store.Binding) error {
 	return s.proveRecord(bindingRecord(org, row), row.Sealed, "credentials.tampered")
 }
 
@@ -58,63 +58,63 @@ func describeBinding(row store.Binding) bctrl.Binding {
 // bindingTarget checks what a binding is for; with needed it must be for
 // something.
 func bindingTarget(capability, credential, consumer string, needed bool) (target string, err error) {
-	var p problems
+	var p Problems
 	switch {
 	case capability != "" && credential != "", needed && capability+credential == "":
-		p.add("bindings.target", "capability", "name either a capability or a credential")
+		p.Add("bindings.target", "capability", "name either a capability or a credential")
 	case capability != "":
-		p.name("capabilities.invalid_id", "capability", names.Capability(capability))
+		p.Name("capabilities.invalid_id", "capability", names.Capability(capability))
 	case credential != "":
-		p.name("credentials.invalid_id", "credential", names.CredentialID(credential))
+		p.Name("credentials.invalid_id", "credential", names.CredentialID(credential))
 	}
 	if consumer != "" {
-		p.name("bindings.invalid_consumer", "consumer", names.Name(consumer))
+		p.Name("bindings.invalid_consumer", "consumer", names.Name(consumer))
 	}
-	return capability + credential, p.err()
+	return capability + credential, p.Err()
 }
 
-func (s *Server) putBinding(ctx context.Context, rq *request, in wire.BindingPut[bctrl.Scope]) (bctrl.Binding, error) {
+func (s *Server) putBinding(ctx context.Context, rq *Request, in wire.BindingPut[bctrl.Scope]) (bctrl.Binding, error) {
 	target, err := bindingTarget(in.Capability, in.Credential, in.Consumer, true)
 	if err != nil {
 		return bctrl.Binding{}, err
 	}
-	if err := s.authorize(rq, target); err != nil {
+	if err := s.Authorize(rq, target); err != nil {
 		return bctrl.Binding{}, err
 	}
 	if err := in.Scope.Validate(); err != nil {
 		return bctrl.Binding{}, err
 	}
-	var p problems
+	var p Problems
 	secretID, err := secretOfRef(in.SecretRef)
 	if err != nil {
-		p.add("credentials.invalid_secret_ref", "secretRef", err.Error())
+		p.Add("credentials.invalid_secret_ref", "secretRef", err.Error())
 	}
 	if in.Field != "" {
-		p.name("bindings.invalid_field", "field", names.CredentialID(in.Field))
+		p.Name("bindings.invalid_field", "field", names.CredentialID(in.Field))
 	}
-	if err := p.err(); err != nil {
+	if err := p.Err(); err != nil {
 		return bctrl.Binding{}, err
 	}
 	key := store.BindingKey{Target: target, Consumer: in.Consumer, Field: in.Field}
-	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.Binding, err error) {
-		if key.Scope, err = storedScope(ctx, tx.Queries, rq.caller.Org, in.Scope); err != nil {
+	return ChangeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.Binding, err error) {
+		if key.Scope, err = StoredScope(ctx, tx.Queries, rq.Caller.Org, in.Scope); err != nil {
 			return out, err
 		}
-		about(ev, key.Scope)
-		provider, err := s.fieldOf(ctx, tx.Queries, rq.caller.Org, &key)
+		About(ev, key.Scope)
+		provider, err := s.fieldOf(ctx, tx.Queries, rq.Caller.Org, &key)
 		if err != nil {
 			return out, err
 		}
-		sec, err := s.findSecret(ctx, tx.Queries, rq.caller.Org, secretID)
+		sec, err := s.FindSecret(ctx, tx.Queries, rq.Caller.Org, secretID)
 		switch {
 		case err != nil:
 			return out, err
-		case !sec.fits(provider, key.Field):
-			return out, errPinned()
+		case !sec.Fits(provider, key.Field):
+			return out, ErrPinned()
 		case !sec.reaches(key.Scope):
-			return out, conflict("bindings.not_visible", "no context sees both the binding's scope and the secret")
+			return out, Conflict("bindings.not_visible", "no context sees both the binding's scope and the secret")
 		}
-		row, err := s.writeBinding(ctx, tx, rq.caller.Org, key, secretID)
+		row, err := s.writeBinding(ctx, tx, rq.Caller.Org, key, secretID)
 		return describeBinding(row), err
 	})
 }
@@ -126,13 +126,13 @@ func (s *Server) writeBinding(
 	row, err := tx.Binding(ctx, org, key)
 	missing := errors.Is(err, store.ErrNotFound)
 	if missing {
-		row = store.Binding{UID: newID(), BindingKey: key, CreatedAt: store.Now()}
+		row = store.Binding{UID: NewID(), BindingKey: key, CreatedAt: store.Now()}
 	} else if err != nil {
 		return row, err
 	}
 	row.Version++
 	row.UpdatedAt, row.Secret = store.Now(), secretID
-	if row.Sealed, err = s.keys.Seal(bindingRecord(org, row), nil); err != nil {
+	if row.Sealed, err = s.Keys.Seal(bindingRecord(org, row), nil); err != nil {
 		return row, err
 	}
 	if missing {
@@ -156,12 +156,12 @@ func (s *Server) fieldOf(
 	switch {
 	case t.fields == nil: // any that a credential turns out to have
 	case key.Field == "":
-		return "", withHint(
-			invalid("bindings.field_needed", "field", "several secrets are used there: name the one to replace"),
+		return "", WithHint(
+			Invalid("bindings.field_needed", "field", "several secrets are used there: name the one to replace"),
 			"it is one of "+strings.Join(t.fields, ", "),
 		)
 	case !slices.Contains(t.fields, key.Field):
-		return "", invalid("bindings.unknown_field", "field", "no secret of this name is used there")
+		return "", Invalid("bindings.unknown_field", "field", "no secret of this name is used there")
 	}
 	return t.provider, nil
 }
@@ -179,7 +179,7 @@ type bindable struct {
 // slash, or of a credential.
 func (s *Server) bindableOf(ctx context.Context, q store.Queries, org, id string) (t bindable, err error) {
 	if strings.Contains(id, "/") {
-		c, err := s.defined(ctx, q, org, id)
+		c, err := s.Defined(ctx, q, org, id)
 		for _, name := range c.Secrets {
 			t.fields = append(t.fields, name.Field)
 		}
@@ -193,7 +193,7 @@ func (s *Server) bindableOf(ctx context.Context, q store.Queries, org, id string
 	if err != nil {
 		return t, err
 	}
-	meta, err := s.proveCredential(org, row)
+	meta, err := s.ProveCredential(org, row)
 	t.provider, t.fields = row.Provider, slices.Sorted(maps.Keys(meta.Secrets))
 	if t.meant = s.onlyField(row.Provider); len(t.fields) == 1 {
 		t.meant = t.fields[0]
@@ -209,8 +209,8 @@ func (s *Server) targetAI(ctx context.Context, q store.Queries, org, id string) 
 	if err != nil {
 		return t, err
 	}
-	meta, err := readAIMeta(row)
-	t.provider, t.meant = s.aiProvider(meta.Provider)
+	meta, err := ReadAIMeta(row)
+	t.provider, t.meant = s.AIProvider(meta.Provider)
 	t.fields = []string{t.meant}
 	return t, err
 }
@@ -233,75 +233,75 @@ func (s *Server) onlyField(provider string) (field string) {
 
 // deleteBinding removes the binding that the query names. The field may be left
 // out where there is one of no other.
-func (s *Server) deleteBinding(ctx context.Context, rq *request, _ none) (none, error) {
-	target, err := bindingTarget(rq.query.Get("capability"), rq.query.Get("credential"), rq.query.Get("consumer"), true)
+func (s *Server) deleteBinding(ctx context.Context, rq *Request, _ None) (None, error) {
+	target, err := bindingTarget(rq.Query.Get("capability"), rq.Query.Get("credential"), rq.Query.Get("consumer"), true)
 	if err != nil {
-		return none{}, err
+		return None{}, err
 	}
-	if err := s.authorize(rq, target); err != nil {
-		return none{}, err
+	if err := s.Authorize(rq, target); err != nil {
+		return None{}, err
 	}
-	scope, err := rq.queryScope("scope", "workspaceId", "groupId")
+	scope, err := rq.QueryScope("scope", "workspaceId", "groupId")
 	if err == nil {
 		err = scope.Validate()
 	}
 	if err != nil {
-		return none{}, err
+		return None{}, err
 	}
-	key := store.BindingKey{Target: target, Consumer: rq.query.Get("consumer"), Field: rq.query.Get("field")}
-	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (_ none, err error) {
-		if key.Scope, err = storedScope(ctx, tx.Queries, rq.caller.Org, scope); err != nil {
-			return none{}, err
+	key := store.BindingKey{Target: target, Consumer: rq.Query.Get("consumer"), Field: rq.Query.Get("field")}
+	return ChangeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (_ None, err error) {
+		if key.Scope, err = StoredScope(ctx, tx.Queries, rq.Caller.Org, scope); err != nil {
+			return None{}, err
 		}
-		about(ev, key.Scope)
-		rows, err := tx.BindingsAt(ctx, rq.caller.Org, key)
+		About(ev, key.Scope)
+		rows, err := tx.BindingsAt(ctx, rq.Caller.Org, key)
 		if err != nil {
-			return none{}, err
+			return None{}, err
 		}
 		if key.Field != "" {
 			rows = slices.DeleteFunc(rows, func(b store.Binding) bool { return b.Field != key.Field })
 		}
 		switch len(rows) {
 		case 0:
-			return none{}, notFound("bindings.not_found", "there is no such binding")
+			return None{}, NotFound("bindings.not_found", "there is no such binding")
 		case 1:
 			ev.Version = rows[0].Version
-			return none{}, tx.DeleteBinding(ctx, rq.caller.Org, rows[0].UID)
+			return None{}, tx.DeleteBinding(ctx, rq.Caller.Org, rows[0].UID)
 		}
-		return none{}, invalid("bindings.field_needed", "field", "several fields are bound there: name one")
+		return None{}, Invalid("bindings.field_needed", "field", "several fields are bound there: name one")
 	})
 }
 
 // listBindings lists by age.
-func (s *Server) listBindings(ctx context.Context, rq *request, _ none) (list wire.List[bctrl.Binding], err error) {
-	limit, after, err := rq.page()
+func (s *Server) listBindings(ctx context.Context, rq *Request, _ None) (list wire.List[bctrl.Binding], err error) {
+	limit, after, err := rq.Page()
 	if err != nil {
 		return list, err
 	}
-	if err := s.authorize(rq, ""); err != nil {
+	if err := s.Authorize(rq, ""); err != nil {
 		return list, err
 	}
-	filter := store.BindingRange{After: after, Limit: limit + 1, Consumer: rq.query.Get("consumer")}
-	filter.Target, err = bindingTarget(rq.query.Get("capability"), rq.query.Get("credential"), filter.Consumer, false)
+	filter := store.BindingRange{After: after, Limit: limit + 1, Consumer: rq.Query.Get("consumer")}
+	filter.Target, err = bindingTarget(rq.Query.Get("capability"), rq.Query.Get("credential"), filter.Consumer, false)
 	if err != nil {
 		return list, err
 	}
-	if filter.Scope, err = rq.queryScope("scope", "workspaceId", "groupId"); err != nil {
+	if filter.Scope, err = rq.QueryScope("scope", "workspaceId", "groupId"); err != nil {
 		return list, err
 	}
 	if !filter.Scope.IsZero() {
-		if filter.Scope, err = storedScope(ctx, s.db.Read(), rq.caller.Org, filter.Scope); err != nil {
+		if filter.Scope, err = StoredScope(ctx, s.DB.Read(), rq.Caller.Org, filter.Scope); err != nil {
 			return list, err
 		}
 	}
-	rows, err := s.db.Read().Bindings(ctx, rq.caller.Org, filter)
+	rows, err := s.DB.Read().Bindings(ctx, rq.Caller.Org, filter)
 	if err != nil {
 		return list, err
 	}
 	list.Plural = wire.Bindings
-	rows, list.NextCursor = pageOf(rows, limit, func(b store.Binding) string { return b.UID })
+	rows, list.NextCursor = PageOf(rows, limit, func(b store.Binding) string { return b.UID })
 	for _, row := range rows {
-		if err := s.proveBinding(rq.caller.Org, row); err != nil {
+		if err := s.ProveBinding(rq.Caller.Org, row); err != nil {
 			return list, err
 		}
 		list.Items = append(list.Items, describeBinding(row))
@@ -309,10 +309,10 @@ func (s *Server) listBindings(ctx context.Context, rq *request, _ none) (list wi
 	return list, nil
 }
 
-// aiProvider is the provider of the registry that AI credentials of a kind are
+// AIProvider is the provider of the registry that AI credentials of a kind are
 // for, and the field that their key is. A kind that no provider serves is one
 // of its own, to which no secret is pinned.
-func (s *Server) aiProvider(kind bctrl.AIProvider) (id, field string) {
+func (s *Server) AIProvider(kind bctrl.AIProvider) (id, field string) {
 	for _, p := range s.registry.Providers() {
 		if p.AI == kind && kind != "" {
 			return p.ID, p.Field()

@@ -73,7 +73,7 @@ type callOrigin struct {
 	// grant is what the request or the question that makes the call was permitted.
 	// It is decided about once more in that transaction, and has a condition of the
 	// call's own from then on.
-	grant *grant
+	grant *Grant
 	// event begins the event of the intent.
 	event func() audit.Event
 	// classify returns the request as the capability that it is by the rules that
@@ -90,7 +90,7 @@ func (r providerRequest) describe(ev *audit.Event) {
 	ev.Capability, ev.Credential, ev.Consumer = r.capability.ID, r.credential, r.consumer
 	ev.Method, ev.Host, ev.Path = r.method, r.host, r.template
 	if ev.Runtime == "" {
-		about(ev, r.context)
+		About(ev, r.context)
 	}
 }
 
@@ -136,7 +136,7 @@ func (s *Server) callProvider(ctx context.Context, req providerRequest) (*provid
 			stopClock()
 		},
 	}
-	ev, done, err := s.audit.BeginIn(ctx, func(tx *store.Tx) (ev audit.Event, err error) {
+	ev, done, err := s.Audit.BeginIn(ctx, func(tx *store.Tx) (ev audit.Event, err error) {
 		a.call.unwatch() // of a transaction that came to nothing
 		a.call, ev, err = s.intend(ctx, tx, req)
 		return ev, err
@@ -146,11 +146,11 @@ func (s *Server) callProvider(ctx context.Context, req providerRequest) (*provid
 		return a, err
 	}
 	a.intended, a.begun = true, time.Now()
-	a.record = func(end audit.End) { s.recordOutcome(ev, done, end) }
+	a.record = func(end audit.End) { s.RecordOutcome(ev, done, end) }
 	go func() { // what streams for ever would keep the server from stopping
 		select {
-		case <-s.streams.ended():
-			cancel(errStopping)
+		case <-s.Streams.Ended():
+			cancel(ErrStopping)
 		case <-ctx.Done():
 		}
 	}()
@@ -180,7 +180,7 @@ func (s *Server) intend(ctx context.Context, tx *store.Tx, req providerRequest) 
 	}
 	if call.with.AI != nil && req.caller.Runtime != nil {
 		// The one that was mounted, and not another that has its id since.
-		if _, err := s.askable(ctx, tx.Queries, req.caller, call.with.Credential.ID); err != nil {
+		if _, err := s.Askable(ctx, tx.Queries, req.caller, call.with.Credential.ID); err != nil {
 			return fail(err)
 		}
 	}
@@ -215,7 +215,7 @@ func (s *Server) intend(ctx context.Context, tx *store.Tx, req providerRequest) 
 // permittedIn decides about a request once more, and returns it with the limits
 // of its capability, by the rules as q has them.
 func (s *Server) permittedIn(ctx context.Context, q store.Queries, req providerRequest) (providerRequest, error) {
-	if err := s.stillPermitted(ctx, q, req.grant); err != nil {
+	if err := s.StillPermitted(ctx, q, req.grant); err != nil {
 		return req, err
 	}
 	if req.classify != nil {

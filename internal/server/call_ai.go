@@ -26,7 +26,7 @@ func (s *Server) resolveOrAI(
 	ctx context.Context, q store.Queries, c access.Caller, query broker.Query,
 ) (*resolvedCall, error) {
 	found, err := s.resolveCall(ctx, q, c.Org, query)
-	if query.Credential != "" || asError(err).Code != codeNoCredential {
+	if query.Credential != "" || AsError(err).Code != codeNoCredential {
 		return found, err
 	}
 	id, failed := s.aiCredentialFor(ctx, q, c, query.Provider)
@@ -34,7 +34,7 @@ func (s *Server) resolveOrAI(
 	case failed != nil:
 		return nil, failed
 	case id == "" && p.AI != "" && len(p.Hosts) == 0:
-		e := notFound(codeNoCredential, "there is no AI credential of "+query.Provider)
+		e := NotFound(codeNoCredential, "there is no AI credential of "+query.Provider)
 		e.Hint = "create one with the base URL of the server"
 		return nil, e
 	case id == "":
@@ -70,8 +70,8 @@ func (s *Server) aiCredentialFor(
 	case err != nil || len(ids) == 0:
 		return "", err
 	case len(ids) > 1:
-		return "", withHint(
-			notFound(codeNoCredential, "no credential of "+provider+
+		return "", WithHint(
+			NotFound(codeNoCredential, "no credential of "+provider+
 				" is visible in this context, and its AI credentials are more than one: "+strings.Join(ids, ", ")),
 			"name one of them",
 		)
@@ -92,7 +92,7 @@ func aiCredentialsOf(
 		}
 		for _, row := range rows {
 			after = row.ID
-			meta, err := readAIMeta(row) // proved where its key is opened
+			meta, err := ReadAIMeta(row) // proved where its key is opened
 			if err != nil {
 				return nil, err
 			}
@@ -111,17 +111,17 @@ func aiCredentialsOf(
 func (s *Server) usableModels(
 	ctx context.Context, c access.Caller,
 ) (set usableSet, rows map[string]store.AICredential, err error) {
-	list, err := s.usableAICredentials(ctx, c, "", -1)
+	list, err := s.UsableAICredentials(ctx, c, "", -1)
 	if err != nil {
 		return set, nil, err
 	}
 	rows = make(map[string]store.AICredential, len(list))
-	set.allow = allowedAICredentials(c)
+	set.allow = AllowedAICredentials(c)
 	if mount := c.Runtime.Chain.Effective().AI; mount != nil {
 		set.defaults = mount.Defaults
 	}
 	for _, row := range list {
-		meta, err := readAIMeta(row) // what the row says chooses; it is proved where its key is opened
+		meta, err := ReadAIMeta(row) // what the row says chooses; it is proved where its key is opened
 		if err != nil {
 			return set, nil, err
 		}
@@ -139,8 +139,8 @@ func (set usableSet) serves(kind bctrl.AIProvider) bool {
 
 // basePathOf is what an AI credential's paths are at or below, without a slash at
 // the end.
-func basePathOf(meta aiMeta) string {
-	base, err := url.Parse(model.Target(meta.Provider, meta.address(), bctrl.Secret{}).BaseURL)
+func basePathOf(meta AIMeta) string {
+	base, err := url.Parse(model.Target(meta.Provider, meta.Address(), bctrl.Secret{}).BaseURL)
 	if err != nil {
 		return "" // it was checked when it was stored
 	}
@@ -155,7 +155,7 @@ func (s *Server) atOwnServer(ctx context.Context, req providerRequest, provider 
 	if !known || len(p.Hosts) > 0 {
 		return req, nil
 	}
-	q := s.db.Read()
+	q := s.DB.Read()
 	if req.credential == "" {
 		id, err := s.aiCredentialFor(ctx, q, req.caller, provider)
 		if err != nil || id == "" {
@@ -163,14 +163,14 @@ func (s *Server) atOwnServer(ctx context.Context, req providerRequest, provider 
 		}
 		req.credential = id
 	}
-	row, err := s.findMeant(ctx, q, req.caller, req.credential)
-	if asError(err).Status == http.StatusNotFound {
+	row, err := s.FindMeant(ctx, q, req.caller, req.credential)
+	if AsError(err).Status == http.StatusNotFound {
 		return req, nil // as is said once the call is permitted
 	}
 	if err != nil {
 		return req, err
 	}
-	meta, err := readAIMeta(row) // proved where its key is opened
+	meta, err := ReadAIMeta(row) // proved where its key is opened
 	if err != nil {
 		return req, err
 	}

@@ -49,7 +49,7 @@ func (a *providerAnswer) end(err error) error {
 		Took:          time.Since(a.begun),
 	}
 	if err != nil {
-		outcome.Outcome = asError(err).Code
+		outcome.Outcome = AsError(err).Code
 	}
 	if a.call.body != nil {
 		outcome.RequestBytes = a.call.body.sent.Load()

@@ -71,7 +71,7 @@ func (b *callBody) Read(p []byte) (int, error) {
 		b.failed.CompareAndSwap(nil, errRequestTooLarge(b.limit))
 		return 0, errBodyBroke
 	case err != nil && err != io.EOF:
-		why := errAbandoned // the caller left, or sent no whole body
+		why := ErrAbandoned // the caller left, or sent no whole body
 		if known, ok := errors.AsType[*bctrl.Error](err); ok {
 			why = known
 		}
@@ -91,7 +91,7 @@ func (b *callBody) within(limit int64) error {
 }
 
 func errRequestTooLarge(limit int64) *bctrl.Error {
-	return tooLarge("invoke.request_too_large",
+	return TooLarge("invoke.request_too_large",
 		"the body is longer than the capability permits: "+strconv.FormatInt(limit, 10)+" bytes")
 }
 
@@ -113,7 +113,7 @@ type partsBody struct {
 func rawPart(in *multipart.Reader) (*partsBody, http.Header, int64, error) {
 	part, err := in.NextPart()
 	if err != nil || part.FormName() != "body" {
-		return nil, nil, 0, invalid(
+		return nil, nil, 0, Invalid(
 			"invoke.invalid_parts",
 			"",
 			"behind the invocation there must be one part, named body",
@@ -205,7 +205,7 @@ func formOf(parts []wire.FormPart) (body []byte, contentType string, err error) 
 	w := multipart.NewWriter(&b)
 	for i, p := range parts {
 		if wrong := wire.ValidPart(p.Name, p.Filename, p.ContentType); wrong != "" {
-			return nil, "", errPart(index("multipart", i) + "." + wrong)
+			return nil, "", errPart(Index("multipart", i) + "." + wrong)
 		}
 		content := p.Data
 		if content == nil {
@@ -224,12 +224,12 @@ func formOf(parts []wire.FormPart) (body []byte, contentType string, err error) 
 }
 
 func errPart(field string) *bctrl.Error {
-	return invalid("invoke.invalid_parts", field,
+	return Invalid("invoke.invalid_parts", field,
 		"it is not UTF-8 or holds a control character, and the form would carry it as something else")
 }
 
 func errTwoBodies() *bctrl.Error {
-	return invalid("invoke.two_bodies", "body",
+	return Invalid("invoke.two_bodies", "body",
 		"the invocation has more than one body: want one of body, rawBody, multipart, and parts behind it")
 }
 

@@ -27,32 +27,32 @@ type capabilityView struct {
 }
 
 // viewCapabilities is the view of a request. A runtime's context is its own.
-func (s *Server) viewCapabilities(ctx context.Context, rq *request, in bctrl.Scope) (*capabilityView, error) {
+func (s *Server) viewCapabilities(ctx context.Context, rq *Request, in bctrl.Scope) (*capabilityView, error) {
 	v := &capabilityView{
 		server:  s,
-		q:       s.db.Read(),
-		org:     rq.caller.Org,
+		q:       s.DB.Read(),
+		org:     rq.Caller.Org,
 		context: in,
 	}
-	if rq.caller.Runtime == nil {
+	if rq.Caller.Runtime == nil {
 		return v, nil
 	}
-	v.runtime, v.context = &rq.caller, contextOf(rq.caller.Runtime)
-	usable, _, err := s.usableModels(ctx, rq.caller)
+	v.runtime, v.context = &rq.Caller, ContextOf(rq.Caller.Runtime)
+	usable, _, err := s.usableModels(ctx, rq.Caller)
 	v.models = usable
 	return v, err
 }
 
 // authorize decides whether the caller may know of a capability.
-func (v *capabilityView) authorize(rq *request, id string) error {
+func (v *capabilityView) authorize(rq *Request, id string) error {
 	if v.runtime == nil || !v.model(id) {
-		return v.server.authorize(rq, id)
+		return v.server.Authorize(rq, id)
 	}
-	rq.object, rq.decided = id, true
+	rq.Object, rq.Decided = id, true
 	if v.permits(id) {
 		return nil
 	}
-	return outsideMount(rq.route.verb)
+	return OutsideMount(rq.Route.Verb)
 }
 
 // model reports whether a capability calls language models; only those of the
@@ -86,7 +86,7 @@ func (v *capabilityView) status(ctx context.Context, c bctrl.Capability) (bctrl.
 	}
 	query := broker.Query{Provider: c.Provider, Credential: c.Credential, Context: v.context}
 	found, err := v.server.candidates(ctx, v.q, v.org, query)
-	if tampered(err) { // calling it says so; the rest of the list is as it is
+	if Tampered(err) { // calling it says so; the rest of the list is as it is
 		return bctrl.CapabilityAvailable, nil
 	}
 	if err != nil {
@@ -111,7 +111,7 @@ func (v *capabilityView) status(ctx context.Context, c bctrl.Capability) (bctrl.
 func (v *capabilityView) aiStatus(
 	ctx context.Context, c bctrl.Capability, missing error,
 ) (bctrl.CapabilityStatus, error) {
-	if c.Credential != "" || asError(missing).Code != codeNoCredential {
+	if c.Credential != "" || AsError(missing).Code != codeNoCredential {
 		return bctrl.CapabilityAvailable, nil
 	}
 	if v.runtime != nil {
@@ -129,7 +129,7 @@ func (v *capabilityView) aiStatus(
 	if err != nil {
 		return "", err
 	}
-	if meta, err := readAIMeta(row); err != nil || !meta.Enabled {
+	if meta, err := ReadAIMeta(row); err != nil || !meta.Enabled {
 		return bctrl.CapabilityAvailable, err
 	}
 	return bctrl.CapabilityReady, nil
@@ -157,9 +157,9 @@ type capabilityFilter struct {
 
 // listCapabilities lists by id. A runtime caller sees those that it may invoke.
 func (s *Server) listCapabilities(
-	ctx context.Context, rq *request, _ none,
+	ctx context.Context, rq *Request, _ None,
 ) (list wire.List[bctrl.Capability], err error) {
-	limit, after, err := rq.page()
+	limit, after, err := rq.Page()
 	if err != nil {
 		return list, err
 	}
@@ -167,53 +167,53 @@ func (s *Server) listCapabilities(
 	if err != nil {
 		return list, err
 	}
-	rq.decided = true // by filtering
+	rq.Decided = true // by filtering
 	view, err := s.viewCapabilities(ctx, rq, in)
 	if err != nil {
 		return list, err
 	}
-	filter := capabilityFilter{rq.query.Get("provider"), bctrl.CapabilityStatus(rq.query.Get("status"))}
+	filter := capabilityFilter{rq.Query.Get("provider"), bctrl.CapabilityStatus(rq.Query.Get("status"))}
 	switch filter.status {
 	case "", bctrl.CapabilityReady, bctrl.CapabilityAvailable:
 	default:
-		return list, invalid("request.parameter", "status", "status must be ready or available")
+		return list, Invalid("request.parameter", "status", "status must be ready or available")
 	}
 	list.Plural = wire.Capabilities
 	items, err := view.list(ctx, filter, after, limit+1)
 	if err != nil {
 		return list, err
 	}
-	list.Items, list.NextCursor = pageOf(items, limit, func(c bctrl.Capability) string { return c.ID })
+	list.Items, list.NextCursor = PageOf(items, limit, func(c bctrl.Capability) string { return c.ID })
 	return list, nil
 }
 
 // putCapability adds or replaces an own capability.
-func (s *Server) putCapability(ctx context.Context, rq *request, in wire.CapabilityCreate) (bctrl.Capability, error) {
+func (s *Server) putCapability(ctx context.Context, rq *Request, in wire.CapabilityCreate) (bctrl.Capability, error) {
 	status := func(ctx context.Context, q store.Queries, c bctrl.Capability) (bctrl.CapabilityStatus, error) {
 		view := capabilityView{
 			server:  s,
 			q:       q,
-			org:     rq.caller.Org,
+			org:     rq.Caller.Org,
 			context: bctrl.Global(),
 		}
 		return view.status(ctx, c)
 	}
-	return s.storeCapability(ctx, rq, in, status)
+	return s.StoreCapability(ctx, rq, in, status)
 }
 
 // listContext reads the context of a list; a runtime may only name its own.
-func (s *Server) listContext(ctx context.Context, rq *request) (bctrl.Scope, error) {
-	in, err := rq.queryScope("", "workspaceId", "groupId")
+func (s *Server) listContext(ctx context.Context, rq *Request) (bctrl.Scope, error) {
+	in, err := rq.QueryScope("", "workspaceId", "groupId")
 	if err != nil || in.IsZero() {
 		return bctrl.Global(), err
 	}
-	if rt := rq.caller.Runtime; rt != nil {
-		if in != contextOf(rt) {
-			return in, errContextMismatch
+	if rt := rq.Caller.Runtime; rt != nil {
+		if in != ContextOf(rt) {
+			return in, ErrContextMismatch
 		}
 		return in, nil
 	}
-	return storedScope(ctx, s.db.Read(), rq.caller.Org, in)
+	return StoredScope(ctx, s.DB.Read(), rq.Caller.Org, in)
 }
 
 // list returns up to limit capabilities after an id.
@@ -242,7 +242,7 @@ func (v *capabilityView) list(
 			if _, _, shadowed := v.server.registry.Capability(row.ID); shadowed || !f.of(row.ID) {
 				continue
 			}
-			c, err := v.server.proveCapability(v.org, row)
+			c, err := v.server.ProveCapability(v.org, row)
 			if err != nil {
 				return nil, err
 			}
@@ -283,7 +283,7 @@ func (v *capabilityView) builtin(
 	for _, p := range providers {
 		for _, c := range p.Capabilities {
 			if c.ID > after && f.of(c.ID) {
-				list = append(list, describeBuiltin(p, c))
+				list = append(list, DescribeBuiltin(p, c))
 			}
 		}
 	}
@@ -310,14 +310,14 @@ func (v *capabilityView) add(
 	if f.status != "" && f.status != c.Status {
 		return out, nil
 	}
-	if err := v.server.addPolicy(ctx, v.q, v.org, &c); err != nil {
+	if err := v.server.AddPolicy(ctx, v.q, v.org, &c); err != nil {
 		return out, err
 	}
 	return append(out, c), nil
 }
 
-func (s *Server) getCapability(ctx context.Context, rq *request, _ none) (out bctrl.Capability, err error) {
-	id, err := rq.path("id", validCapability)
+func (s *Server) getCapability(ctx context.Context, rq *Request, _ None) (out bctrl.Capability, err error) {
+	id, err := rq.Path("id", ValidCapability)
 	if err != nil {
 		return out, err
 	}
@@ -328,7 +328,7 @@ func (s *Server) getCapability(ctx context.Context, rq *request, _ none) (out bc
 	if err := view.authorize(rq, id); err != nil {
 		return out, err
 	}
-	if out, err = s.findCapability(ctx, s.db.Read(), rq.caller.Org, id); err != nil {
+	if out, err = s.FindCapability(ctx, s.DB.Read(), rq.Caller.Org, id); err != nil {
 		return out, err
 	}
 	out.Status, err = view.status(ctx, out)

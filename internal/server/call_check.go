@@ -12,33 +12,33 @@ import (
 
 // testAICredential asks a model one thing with an AI credential, and says what
 // came of it.
-func (s *Server) testAICredential(ctx context.Context, rq *request, _ none) (out bctrl.AICredentialTest, err error) {
-	id, err := rq.path("id", validCredentialID)
+func (s *Server) testAICredential(ctx context.Context, rq *Request, _ None) (out bctrl.AICredentialTest, err error) {
+	id, err := rq.Path("id", ValidCredentialID)
 	if err != nil {
 		return out, err
 	}
-	if err := s.authorize(rq, id); err != nil {
+	if err := s.Authorize(rq, id); err != nil {
 		return out, err
 	}
-	rq.granted.require(func(ctx context.Context, q store.Queries, c access.Caller) error {
-		_, err := s.askable(ctx, q, c, id)
+	rq.Granted.Require(func(ctx context.Context, q store.Queries, c access.Caller) error {
+		_, err := s.Askable(ctx, q, c, id)
 		return err
 	})
-	row, err := s.askable(ctx, s.db.Read(), rq.caller, id)
+	row, err := s.Askable(ctx, s.DB.Read(), rq.Caller, id)
 	if err != nil {
 		return out, err
 	}
-	meta, err := readAIMeta(row) // proved by each call
+	meta, err := ReadAIMeta(row) // proved by each call
 	if err != nil {
 		return out, err
 	}
-	asked := &modelCalls{
-		s:      s,
-		id:     id,
-		test:   rq.caller.Runtime == nil,
-		caller: func(context.Context) (access.Caller, error) { return rq.caller, nil },
-		grant:  func() *grant { return &rq.granted },
-		event:  rq.event,
+	asked := &ModelCalls{
+		S:      s,
+		ID:     id,
+		test:   rq.Caller.Runtime == nil,
+		Caller: func(context.Context) (access.Caller, error) { return rq.Caller, nil },
+		Grant:  func() *Grant { return &rq.Granted },
+		Event:  rq.Event,
 	}
 	found := model.Check(ctx, s.broker, model.Config{
 		Provider: meta.Provider,
@@ -48,12 +48,12 @@ func (s *Server) testAICredential(ctx context.Context, rq *request, _ none) (out
 	})
 	out = found.AICredentialTest
 	out.CheckedAt = out.CheckedAt.UTC().Truncate(time.Millisecond)
-	rq.recorded = asked.sent > 0
+	rq.Recorded = asked.sent > 0
 	switch {
 	case asked.refused != nil:
 		return bctrl.AICredentialTest{}, asked.refused
-	case endedBecause(ctx) != nil:
-		return bctrl.AICredentialTest{}, endedBecause(ctx)
+	case EndedBecause(ctx) != nil:
+		return bctrl.AICredentialTest{}, EndedBecause(ctx)
 	}
 	return out, nil
 }

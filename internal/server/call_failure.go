@@ -14,7 +14,7 @@ func callFailure(ctx context.Context, body *callBody, err error) error {
 	if err == nil {
 		return nil
 	}
-	if why := endedBecause(ctx); why != nil {
+	if why := EndedBecause(ctx); why != nil {
 		return why
 	}
 	if body != nil {
@@ -31,7 +31,7 @@ func callFailure(ctx context.Context, body *callBody, err error) error {
 		}
 	}
 	if ctx.Err() != nil {
-		return errAbandoned
+		return ErrAbandoned
 	}
 	return err
 }
@@ -48,7 +48,7 @@ func (e *failedCallError) Error() string { return e.refusal.Error() }
 // Unwrap returns both.
 func (e *failedCallError) Unwrap() []error { return []error{e.refusal, e.cause} }
 
-var errUpstreamTimeout = refusal(http.StatusGatewayTimeout, "invoke.upstream_timeout",
+var errUpstreamTimeout = Refusal(http.StatusGatewayTimeout, "invoke.upstream_timeout",
 	"the provider did not answer in time")
 
 // upstreamFailure is what one kind of the broker's errors means to a caller.
@@ -79,7 +79,7 @@ func (f upstreamFailure) refuse(err error) *bctrl.Error {
 var upstreamFailures = []upstreamFailure{
 	{
 		kind: broker.ErrAddress,
-		refusal: forbidden(
+		refusal: Forbidden(
 			"invoke.address_refused",
 			"the provider is at an address that the egress policy does not permit",
 		),
@@ -87,64 +87,64 @@ var upstreamFailures = []upstreamFailure{
 	},
 	{
 		kind:     broker.ErrRedirect,
-		refusal:  unprocessable("invoke.redirect_refused", "the provider redirects, and a key follows no redirect"),
+		refusal:  Unprocessable("invoke.redirect_refused", "the provider redirects, and a key follows no redirect"),
 		detailed: true,
 	},
 	{
 		kind:     broker.ErrTooLarge,
-		refusal:  unprocessable("invoke.response_too_large", "the provider's answer is too long"),
+		refusal:  Unprocessable("invoke.response_too_large", "the provider's answer is too long"),
 		detailed: true,
 	},
 	{
 		kind: broker.ErrHeader,
-		refusal: unprocessable("invoke.response_header_too_large",
+		refusal: Unprocessable("invoke.response_header_too_large",
 			"the provider's answer has a header that is longer than 64 KiB"),
 	},
 	{
 		kind:     broker.ErrAnswer,
-		refusal:  unprocessable("invoke.answer_refused", "the provider's answer is refused"),
+		refusal:  Unprocessable("invoke.answer_refused", "the provider's answer is refused"),
 		detailed: true,
 	},
 	{kind: broker.ErrTimeout, refusal: errUpstreamTimeout},
 	{
 		kind:     broker.ErrUnreachable,
-		refusal:  badGateway("invoke.upstream_unreachable", "no whole answer came from the provider"),
+		refusal:  BadGateway("invoke.upstream_unreachable", "no whole answer came from the provider"),
 		detailed: true,
 	},
 	{
 		kind: broker.ErrRange,
-		refusal: withField(withHint(
-			forbidden("invoke.range_refused",
+		refusal: WithField(WithHint(
+			Forbidden("invoke.range_refused",
 				"a part of the answer is asked for in a way that could give away a secret in pieces"),
 			"ask for the whole, or for one range of bytes where the capability's policy hides no fields",
 		), "headers"),
 	},
 	{
 		kind:     broker.ErrRefused,
-		refusal:  invalid("invoke.request_refused", "", "the request cannot be sent to this provider"),
+		refusal:  Invalid("invoke.request_refused", "", "the request cannot be sent to this provider"),
 		detailed: true,
 	},
 	{
 		kind:     broker.ErrUnsignable,
-		refusal:  tooLarge("invoke.unsignable", "the request cannot be signed"),
+		refusal:  TooLarge("invoke.unsignable", "the request cannot be signed"),
 		detailed: true,
 	},
 	{
 		kind: broker.ErrTokenRefused,
-		refusal: withHint(
-			unprocessable("credentials.no_token", "the provider gives no access token for this credential"),
+		refusal: WithHint(
+			Unprocessable("credentials.no_token", "the provider gives no access token for this credential"),
 			"the client's id, its secret or the refresh token is not the right one any more",
 		),
 		detailed: true,
 	},
 	{
 		kind:     broker.ErrToken,
-		refusal:  badGateway("credentials.no_token", "the provider gives no access token for this credential"),
+		refusal:  BadGateway("credentials.no_token", "the provider gives no access token for this credential"),
 		detailed: true,
 	},
 	{
 		kind:     broker.ErrTarget,
-		refusal:  conflict("credentials.unusable", "the credential cannot be used"),
+		refusal:  Conflict("credentials.unusable", "the credential cannot be used"),
 		detailed: true,
 	},
 }

@@ -13,7 +13,7 @@ import (
 func TestEveryFailureReadsAsASentence(t *testing.T) {
 	for _, f := range upstreamFailures {
 		for _, err := range []error{f.kind, &broker.Error{Kind: f.kind, Detail: "a detail"}, fmt.Errorf("reading: %w", f.kind)} {
-			message := asError(callFailure(t.Context(), nil, err)).Message
+			message := AsError(callFailure(t.Context(), nil, err)).Message
 			require.NotContains(t, message, "  ", f.refusal.Code)
 			require.NotContains(t, message, ": :", f.refusal.Code)
 			require.Equal(t, strings.TrimRight(message, ": "), message, f.refusal.Code)
@@ -23,7 +23,7 @@ func TestEveryFailureReadsAsASentence(t *testing.T) {
 
 func TestAFailureSaysWhatTheBrokerSaysOfIt(t *testing.T) {
 	for _, f := range upstreamFailures {
-		message := asError(callFailure(t.Context(), nil, &broker.Error{Kind: f.kind, Detail: "a detail"})).Message
+		message := AsError(callFailure(t.Context(), nil, &broker.Error{Kind: f.kind, Detail: "a detail"})).Message
 		want := f.refusal.Message
 		if f.detailed {
 			want += ": a detail"

@@ -16,12 +16,12 @@ func (s *Server) underPolicy(ctx context.Context, q store.Queries, req providerR
 	if req.capability.ID == "" {
 		return req, nil
 	}
-	now, err := s.defined(ctx, q, req.caller.Org, req.capability.ID)
+	now, err := s.Defined(ctx, q, req.caller.Org, req.capability.ID)
 	if err != nil {
 		return req, err
 	}
 	now.Policy = nil
-	if err := s.addPolicy(ctx, q, req.caller.Org, &now); err != nil {
+	if err := s.AddPolicy(ctx, q, req.caller.Org, &now); err != nil {
 		return req, err
 	}
 	return req.limitedBy(now)
@@ -52,7 +52,7 @@ func samePermission(a, b bctrl.Capability) bool {
 		slices.Equal(a.Methods, b.Methods) && slices.Equal(a.Paths, b.Paths) && slices.Equal(a.Hosts, b.Hosts)
 }
 
-var errCapabilityChanged = conflict("capabilities.changed", "the capability was changed at this moment")
+var errCapabilityChanged = Conflict("capabilities.changed", "the capability was changed at this moment")
 
 // takeTurn counts a call, or refuses it where as many have begun as its
 // capability's policy permits in a minute.
@@ -78,8 +78,8 @@ func (e *rateLimitedError) Error() string { return e.refusal().Error() }
 func (e *rateLimitedError) Unwrap() error { return e.refusal() }
 
 func (e *rateLimitedError) refusal() *bctrl.Error {
-	return withHint(
-		tooManyRequests("invoke.rate_limited",
+	return WithHint(
+		TooManyRequests("invoke.rate_limited",
 			"as many calls of this capability have begun as its policy permits in a minute"),
 		"there is room for one in "+e.seconds()+" seconds",
 	)

@@ -28,11 +28,11 @@ func TestACallIsRecordedUnderTheCapabilityOfThatMoment(t *testing.T) {
 
 	asked.body = heldBody([]byte("four"))
 	_, err = asked.limitedBy(limited)
-	require.Equal(t, "invoke.request_too_large", asError(err).Code)
+	require.Equal(t, "invoke.request_too_large", AsError(err).Code)
 	asked.body = nil
 	limited.Paths = []string{"/v1/repos"}
 	_, err = asked.limitedBy(limited)
-	require.Equal(t, "capabilities.changed", asError(err).Code)
+	require.Equal(t, "capabilities.changed", AsError(err).Code)
 }
 
 // TestAQueryFitsALine: what would end the line of a request is refused. All else
@@ -41,7 +41,7 @@ func TestAQueryFitsALine(t *testing.T) {
 	for _, query := range []string{"a=b c", "a=\x01", "a=\x7f", "a=b\r\nHost: x", "\t"} {
 		sent := sentRequest{method: "GET", path: "/v1/things", query: query, header: http.Header{}}
 		_, err := sent.permittedBy(bctrl.Capability{Methods: []string{"GET"}, Paths: []string{"/v1/things"}})
-		require.Equal(t, "request.query", asError(err).Code, query)
+		require.Equal(t, "request.query", AsError(err).Code, query)
 	}
 }
 
@@ -61,7 +61,7 @@ func TestABodyIsWholeOnlyWhenNothingFollows(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, content, got)
 			got, err = read(part + content + "\r\n" + part + "more\r\n--b--\r\n")
-			require.Equal(t, "invoke.two_bodies", asError(err).Code)
+			require.Equal(t, "invoke.two_bodies", AsError(err).Code)
 			require.Len(t, got, max(len(content)-1, 0))
 		}
 	}

@@ -15,20 +15,20 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// modelCalls sends the requests of a model with an AI credential. Each is a
+// ModelCalls sends the requests of a model with an AI credential. Each is a
 // call like any other: resolved, decided, counted, recorded and sent by
 // [Server.callProvider].
-type modelCalls struct {
-	s  *Server
-	id string // of the credential
+type ModelCalls struct {
+	S  *Server
+	ID string // of the credential
 	// test is set where the credential is tried out, which may be disabled.
 	test bool
-	// caller is who asks, under the rules as they are.
-	caller func(context.Context) (access.Caller, error)
-	// grant is what the question was permitted that is asked.
-	grant func() *grant
-	// event is on whose behalf.
-	event func() audit.Event
+	// Caller is who asks, under the rules as they are.
+	Caller func(context.Context) (access.Caller, error)
+	// Grant is what the question was permitted that is asked.
+	Grant func() *Grant
+	// Event is on whose behalf.
+	Event func() audit.Event
 	// sent counts the requests that the log knows of; refused is why one was not
 	// sent, or not with the credential as it is stored.
 	sent    int
@@ -36,18 +36,18 @@ type modelCalls struct {
 }
 
 // Do implements [model.Sender].
-func (m *modelCalls) Do(req *http.Request) (*http.Response, error) {
+func (m *ModelCalls) Do(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	caller, err := m.caller(ctx)
+	caller, err := m.Caller(ctx)
 	if err != nil {
 		return nil, err
 	}
-	a, err := m.s.callProvider(ctx, m.request(req, caller))
+	a, err := m.S.callProvider(ctx, m.request(req, caller))
 	if a.intended {
 		m.sent++
 	}
 	if err != nil {
-		if e := asError(err); !a.intended || endedBecause(ctx) != nil || e.Status == http.StatusInternalServerError {
+		if e := AsError(err); !a.intended || EndedBecause(ctx) != nil || e.Status == http.StatusInternalServerError {
 			m.refused = err
 		}
 		return nil, err
@@ -58,14 +58,14 @@ func (m *modelCalls) Do(req *http.Request) (*http.Response, error) {
 }
 
 // request is what a model's request asks of its provider.
-func (m *modelCalls) request(made *http.Request, caller access.Caller) providerRequest {
+func (m *ModelCalls) request(made *http.Request, caller access.Caller) providerRequest {
 	req := providerRequest{
-		callIdentity: callIdentity{caller: caller, context: bctrl.Global(), credential: m.id},
+		callIdentity: callIdentity{caller: caller, context: bctrl.Global(), credential: m.ID},
 		sentRequest:  sentRequest{method: made.Method, made: made},
 		callOrigin: callOrigin{
-			grant:    m.grant(),
-			event:    m.event,
-			classify: m.s.asModelCall,
+			grant:    m.Grant(),
+			event:    m.Event,
+			classify: m.S.asModelCall,
 			test:     m.test,
 		},
 		timeout:   maxCallTimeout,
@@ -75,7 +75,7 @@ func (m *modelCalls) request(made *http.Request, caller access.Caller) providerR
 		req.body = &callBody{src: made.Body, length: made.ContentLength}
 	}
 	if rt := caller.Runtime; rt != nil {
-		req.context, req.consumer = contextOf(rt), rt.Alias
+		req.context, req.consumer = ContextOf(rt), rt.Alias
 	}
 	return req
 }
@@ -84,24 +84,24 @@ func (m *modelCalls) request(made *http.Request, caller access.Caller) providerR
 // registry has one, so that its policy and its bindings are the call's. That the
 // credential may be asked is the grant's to say.
 func (s *Server) asModelCall(ctx context.Context, q store.Queries, req providerRequest) (providerRequest, error) {
-	row, err := s.findMeant(ctx, q, req.caller, req.credential)
+	row, err := s.FindMeant(ctx, q, req.caller, req.credential)
 	if err != nil {
 		return req, err
 	}
-	meta, err := readAIMeta(row)
+	meta, err := ReadAIMeta(row)
 	if err != nil {
 		return req, err
 	}
-	base, err := url.Parse(model.Target(meta.Provider, meta.address(), bctrl.Secret{}).BaseURL)
+	base, err := url.Parse(model.Target(meta.Provider, meta.Address(), bctrl.Secret{}).BaseURL)
 	if err != nil {
-		return req, errTampered("ai.tampered") // it was checked when it was stored
+		return req, ErrTampered("ai.tampered") // it was checked when it was stored
 	}
 	path := strings.TrimPrefix(req.made.URL.EscapedPath(), strings.TrimSuffix(base.EscapedPath(), "/"))
 	req.template = path
 	if strings.HasPrefix(path, "/models/") {
 		req.template = "/models/{model}"
 	}
-	id, _ := s.aiProvider(meta.Provider)
+	id, _ := s.AIProvider(meta.Provider)
 	p, known := s.registry.Provider(id)
 	if !known {
 		return req, nil
@@ -110,7 +110,7 @@ func (s *Server) asModelCall(ctx context.Context, q store.Queries, req providerR
 		rule := broker.Rule{Methods: found.Methods, Paths: found.Paths}
 		template, err := rule.Admit(req.method, strings.TrimSuffix(p.BasePath, "/")+path)
 		if err == nil {
-			req.capability, req.template = describeBuiltin(p, found), template
+			req.capability, req.template = DescribeBuiltin(p, found), template
 			break
 		}
 	}
@@ -119,7 +119,7 @@ func (s *Server) asModelCall(ctx context.Context, q store.Queries, req providerR
 
 // modelBody is the answer to a model's request. Closing it ends the call.
 type modelBody struct {
-	m *modelCalls
+	m *ModelCalls
 	a *providerAnswer
 	// asked is the context of the question.
 	asked context.Context //nolint:containedctx // a body that is closed has none
@@ -145,7 +145,7 @@ func (b *modelBody) Close() error {
 	if b.read == io.EOF {
 		b.read = nil
 	}
-	if err := b.a.end(b.read); err != nil && endedBecause(b.asked) != nil {
+	if err := b.a.end(b.read); err != nil && EndedBecause(b.asked) != nil {
 		b.m.refused = err // else whoever read it has its error
 	}
 	return nil

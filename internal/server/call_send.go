@@ -23,7 +23,7 @@ func (s *Server) send(ctx context.Context, c *intendedCall) (*http.Response, err
 	if err != nil {
 		return nil, err
 	}
-	if err := endedBecause(ctx); err != nil {
+	if err := EndedBecause(ctx); err != nil {
 		return nil, err
 	}
 	resp, err := client.Do(req)
@@ -79,7 +79,7 @@ func (c *intendedCall) redact(resp *http.Response) error {
 	}
 	text, ok := r.Reader(resp.Body, resp.Header.Get("Content-Type"))
 	if !ok {
-		return unprocessable("invoke.answer_refused",
+		return Unprocessable("invoke.answer_refused",
 			"the capability's policy hides fields of JSON, and the provider's answer is none")
 	}
 	resp.Body, resp.ContentLength = bodyOf{text, resp.Body}, -1

@@ -14,12 +14,12 @@ import (
 // makes it. It is called in the transaction that resolves the call: what has
 // changed before is seen by that, and who changes something after it asks.
 func (s *Server) watchCall(c *intendedCall, query broker.Query) {
-	c.unwatch = c.grant.require(func(ctx context.Context, q store.Queries, _ access.Caller) error {
+	c.unwatch = c.grant.Require(func(ctx context.Context, q store.Queries, _ access.Caller) error {
 		return s.sameCall(ctx, q, c, query)
 	})
 }
 
-var errReplaced = conflict("credentials.replaced", "what the call was made with was replaced while it ran")
+var errReplaced = Conflict("credentials.replaced", "what the call was made with was replaced while it ran")
 
 // sameCall decides once more about a call that was made: its credential is there,
 // enabled and visible, the capability still permits the request, and the same
@@ -27,7 +27,7 @@ var errReplaced = conflict("credentials.replaced", "what the call was made with 
 // it: what was sent is with the provider.
 func (s *Server) sameCall(ctx context.Context, q store.Queries, c *intendedCall, query broker.Query) error {
 	if c.capability.ID != "" {
-		now, err := s.defined(ctx, q, c.caller.Org, c.capability.ID)
+		now, err := s.Defined(ctx, q, c.caller.Org, c.capability.ID)
 		if err != nil {
 			return err
 		}
@@ -39,7 +39,7 @@ func (s *Server) sameCall(ctx context.Context, q store.Queries, c *intendedCall,
 		}
 	}
 	if c.with.AI != nil {
-		if _, err := s.askable(ctx, q, c.caller, query.Credential); err != nil {
+		if _, err := s.Askable(ctx, q, c.caller, query.Credential); err != nil {
 			return err // as every other question about it is refused
 		}
 	}

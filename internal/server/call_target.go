@@ -44,7 +44,7 @@ func (s *Server) targetOf(req providerRequest, with *resolvedCall) (callTarget, 
 	if with.AI == nil {
 		return targetAt(req, with, with.Auth, with.Hosts, with.BasePath)
 	}
-	meta, err := readAIMeta(*with.AI) // proved when its key is opened
+	meta, err := ReadAIMeta(*with.AI) // proved when its key is opened
 	if err != nil {
 		return callTarget{}, err
 	}
@@ -82,12 +82,12 @@ func targetAt(
 // targetOfAI is the target at the base URL of an AI credential: its path takes
 // the place of that of the provider, where the registry knows one.
 func targetOfAI(
-	req providerRequest, with *resolvedCall, meta aiMeta, p registry.Provider, known bool,
+	req providerRequest, with *resolvedCall, meta AIMeta, p registry.Provider, known bool,
 ) (to callTarget, err error) {
-	at := model.Target(meta.Provider, meta.address(), bctrl.Secret{})
+	at := model.Target(meta.Provider, meta.Address(), bctrl.Secret{})
 	base, err := url.Parse(at.BaseURL)
 	if err != nil {
-		return to, errTampered("ai.tampered") // it was checked when it was stored
+		return to, ErrTampered("ai.tampered") // it was checked when it was stored
 	}
 	to = callTarget{
 		path:        req.path,
@@ -129,7 +129,7 @@ func (s *Server) checkPins(with *resolvedCall, base *url.URL) error {
 		p, known := s.registry.Provider(row.Provider)
 		host := strings.TrimSuffix(strings.ToLower(base.Host), ":443")
 		if row.Provider != "" && !(known && base.Scheme == "https" && p.AllowsHost(host)) {
-			return errPinned()
+			return ErrPinned()
 		}
 	}
 	return nil
@@ -169,7 +169,7 @@ func matchesAny(patterns []string, host string) bool {
 }
 
 func errHost(hosts []string) *bctrl.Error {
-	e := withField(forbidden("invoke.host_not_allowed",
+	e := WithField(Forbidden("invoke.host_not_allowed",
 		"the host is none of the capability's and the credential's, or must be named and is not"), "host")
 	if len(hosts) > 0 {
 		e.Hint = "they permit " + strings.Join(hosts[:min(len(hosts), 10)], ", ")
@@ -178,7 +178,7 @@ func errHost(hosts []string) *bctrl.Error {
 }
 
 func errOutsideBase() *bctrl.Error {
-	return withField(forbidden("invoke.path_not_allowed",
+	return WithField(Forbidden("invoke.path_not_allowed",
 		"the path is outside of what the credential is for: the provider's base path"), "path")
 }
 
@@ -214,7 +214,7 @@ func (s *Server) brokerTarget(c *intendedCall, secrets map[string]bctrl.Secret) 
 	if c.with.AI == nil || c.made == nil && t.Auth.Type != "" {
 		return t
 	}
-	meta, err := readAIMeta(*c.with.AI)
+	meta, err := ReadAIMeta(*c.with.AI)
 	if err != nil {
 		return t
 	}
@@ -222,7 +222,7 @@ func (s *Server) brokerTarget(c *intendedCall, secrets map[string]bctrl.Secret) 
 	for _, secret := range secrets {
 		key = secret
 	}
-	at := model.Target(meta.Provider, meta.address(), key)
+	at := model.Target(meta.Provider, meta.Address(), key)
 	at.MaxAnswer, at.Unpack = t.MaxAnswer, t.Unpack
 	return at
 }
@@ -243,23 +243,23 @@ func identityOf(c *intendedCall) string {
 func (s *Server) rotated(c *intendedCall) func(ctx context.Context, field string, from, to bctrl.Secret) error {
 	org, ids := c.caller.Org, c.with.Secrets
 	return func(ctx context.Context, field string, from, to bctrl.Secret) error {
-		return s.db.Write(ctx, func(tx *store.Tx) error {
-			sec, err := s.findSecret(ctx, tx.Queries, org, ids[field])
+		return s.DB.Write(ctx, func(tx *store.Tx) error {
+			sec, err := s.FindSecret(ctx, tx.Queries, org, ids[field])
 			switch {
-			case err == nil && !bctrl.NewSecret(sec.value.Reveal()).Equal(from):
+			case err == nil && !bctrl.NewSecret(sec.Value.Reveal()).Equal(from):
 				return broker.ErrSuperseded
-			case err != nil && asError(err).Status == http.StatusNotFound:
+			case err != nil && AsError(err).Status == http.StatusNotFound:
 				return broker.ErrSuperseded
 			case err != nil:
 				return err
 			}
-			sec.rotate(wire.NewValue(to.Expose()))
-			if err := s.writeSecret(ctx, tx, org, &sec); err != nil {
+			sec.Rotate(wire.NewValue(to.Expose()))
+			if err := s.WriteSecret(ctx, tx, org, &sec); err != nil {
 				return err
 			}
-			ev := serverEvent(string(access.SecretWrite), sec.row.ID)
+			ev := ServerEvent(string(access.SecretWrite), sec.Row.ID)
 			ev.Org, ev.Outcome = org, audit.OK
-			about(&ev, sec.meta.Scope)
+			About(&ev, sec.Meta.Scope)
 			return audit.Append(tx, ev)
 		})
 	}

@@ -18,27 +18,27 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// keyPrefix marks an organization key, so that scanners of leaked secrets can
+// KeyPrefix marks an organization key, so that scanners of leaked secrets can
 // find one.
-const keyPrefix = "bctrl_"
+const KeyPrefix = "bctrl_"
 
-var errUnauthorized = withHint(
-	unauthorized("auth.unauthorized", "the key is missing, wrong or revoked"),
+var ErrUnauthorized = WithHint(
+	Unauthorized("auth.unauthorized", "the key is missing, wrong or revoked"),
 	"send it as Authorization: Bearer <key>; bctrl keys create makes one",
 )
 
-// authenticate finds who calls. Every failure to be somebody is the same answer.
-func (s *Server) authenticate(ctx context.Context, h http.Header) (access.Caller, error) {
+// Authenticate finds who calls. Every failure to be somebody is the same answer.
+func (s *Server) Authenticate(ctx context.Context, h http.Header) (access.Caller, error) {
 	key, ok := bearer(h)
 	if !ok {
-		return access.Caller{}, errUnauthorized
+		return access.Caller{}, ErrUnauthorized
 	}
 	if token.Is(key) {
 		return s.authenticateToken(ctx, key, h)
 	}
-	stored, err := s.db.APIKeyByHash(ctx, sha256.Sum256([]byte(key)))
+	stored, err := s.DB.APIKeyByHash(ctx, sha256.Sum256([]byte(key)))
 	if errors.Is(err, store.ErrNotFound) || s.forged(err) || err == nil && !stored.RevokedAt.IsZero() {
-		return access.Caller{}, errUnauthorized
+		return access.Caller{}, ErrUnauthorized
 	}
 	if err != nil {
 		return access.Caller{}, err
@@ -57,7 +57,7 @@ func (s *Server) forged(err error) bool {
 	if !ok {
 		return false
 	}
-	s.log.Error("a caller rests on a row that was changed outside the server", "kind", row.Kind, "id", row.UID)
+	s.Log.Error("a caller rests on a row that was changed outside the server", "kind", row.Kind, "id", row.UID)
 	return true
 }
 
@@ -67,7 +67,7 @@ func bearer(h http.Header) (string, bool) {
 		return "", false
 	}
 	scheme, key, _ := strings.Cut(values[0], " ")
-	return key, strings.EqualFold(scheme, "Bearer") && strings.HasPrefix(key, keyPrefix)
+	return key, strings.EqualFold(scheme, "Bearer") && strings.HasPrefix(key, KeyPrefix)
 }
 
 // actFor moves the caller into the subaccount that BCTRL-Subaccount-Id names.
@@ -77,10 +77,10 @@ func (s *Server) actFor(ctx context.Context, c access.Caller, h http.Header) (ac
 	case len(ids) == 0:
 		return c, nil
 	case len(ids) > 1 || names.UUID(ids[0]) != nil:
-		return c, invalid("auth.subaccount", wire.Spelled(wire.HeaderSubaccount),
+		return c, Invalid("auth.subaccount", wire.Spelled(wire.HeaderSubaccount),
 			"BCTRL-Subaccount-Id must be given once, and be a subaccount's id")
 	default:
-		sub, err := s.db.Read().Subaccount(ctx, c.Org, ids[0])
+		sub, err := s.DB.Read().Subaccount(ctx, c.Org, ids[0])
 		if errors.Is(err, store.ErrNotFound) || s.forged(err) {
 			return c, errNotSubaccount
 		}
@@ -89,7 +89,7 @@ func (s *Server) actFor(ctx context.Context, c access.Caller, h http.Header) (ac
 	}
 }
 
-var errNotSubaccount = forbidden(
+var errNotSubaccount = Forbidden(
 	"auth.not_subaccount", "BCTRL-Subaccount-Id does not name a subaccount of the key's organization")
 
 // actAs binds the caller to the runtime that BCTRL-Runtime names, lowered by
@@ -100,13 +100,13 @@ func (s *Server) actAs(ctx context.Context, c access.Caller, h http.Header) (acc
 		return c, nil
 	}
 	if len(ids) != 1 {
-		return c, invalid("auth.runtime", wire.Spelled(wire.HeaderRuntime),
+		return c, Invalid("auth.runtime", wire.Spelled(wire.HeaderRuntime),
 			"BCTRL-Runtime must be given once, also beside BCTRL-Mounts")
 	}
 	if names.UUID(ids[0]) != nil {
-		return c, invalid("auth.runtime", wire.Spelled(wire.HeaderRuntime), "BCTRL-Runtime must be a runtime's id")
+		return c, Invalid("auth.runtime", wire.Spelled(wire.HeaderRuntime), "BCTRL-Runtime must be a runtime's id")
 	}
-	rt, err := runtimeCaller(ctx, s.db.Read(), c.Org, ids[0])
+	rt, err := RuntimeCaller(ctx, s.DB.Read(), c.Org, ids[0])
 	if err != nil {
 		return c, err
 	}
@@ -129,45 +129,45 @@ func lowered(rt *access.Runtime, h http.Header) (*access.Runtime, error) {
 		}
 		return rt.Narrow(narrower)
 	}
-	return nil, invalid("auth.mounts", wire.Spelled(wire.HeaderMounts), "BCTRL-Mounts must be given at most once")
+	return nil, Invalid("auth.mounts", wire.Spelled(wire.HeaderMounts), "BCTRL-Mounts must be given at most once")
 }
 
 func parseMountsHeader(text string) (m bctrl.Mounts, err error) {
 	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
 	if err != nil {
-		return m, invalid("auth.mounts", wire.Spelled(wire.HeaderMounts), "BCTRL-Mounts must be base64url")
+		return m, Invalid("auth.mounts", wire.Spelled(wire.HeaderMounts), "BCTRL-Mounts must be base64url")
 	}
 	if err := strictjson.Unmarshal(bytes.TrimSpace(raw), &m); err != nil {
-		return m, badJSON(err)
+		return m, BadJSON(err)
 	}
 	return m, nil
 }
 
-// errNotActive is the answer to whoever may know of the runtime, wherever it
+// ErrNotActive is the answer to whoever may know of the runtime, wherever it
 // turns out that it has no browser; and of one that never was, as another's.
-var errNotActive = conflict(wire.CodeNotActive, "the runtime is not active")
+var ErrNotActive = Conflict(wire.CodeNotActive, "the runtime is not active")
 
-// runtimeCaller reads what bounds a live runtime now.
-func runtimeCaller(ctx context.Context, q store.Queries, org, id string) (*access.Runtime, error) {
+// RuntimeCaller reads what bounds a live runtime now.
+func RuntimeCaller(ctx context.Context, q store.Queries, org, id string) (*access.Runtime, error) {
 	rt, err := q.Runtime(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && !rt.Live {
-		return nil, errNotActive
+		return nil, ErrNotActive
 	}
 	if err != nil {
 		return nil, err
 	}
 	ws, err := q.Workspace(ctx, org, rt.WorkspaceID)
 	if errors.Is(err, store.ErrNotFound) { // deleted in this moment
-		return nil, errNotActive
+		return nil, ErrNotActive
 	}
 	if err != nil {
 		return nil, err
 	}
-	return runtimeBound(rt, ws), nil
+	return RuntimeBound(rt, ws), nil
 }
 
-// runtimeBound is what bounds a runtime, nothing declared below it.
-func runtimeBound(rt store.Runtime, ws store.Workspace) *access.Runtime {
+// RuntimeBound is what bounds a runtime, nothing declared below it.
+func RuntimeBound(rt store.Runtime, ws store.Workspace) *access.Runtime {
 	return &access.Runtime{
 		ID: rt.ID, Alias: rt.Alias, WorkspaceID: rt.WorkspaceID, Group: rt.Group, Version: ws.Version,
 		Chain: bctrl.Chain{ws.Mounts, rt.Mounts}, Launched: bctrl.Chain{rt.Launched},

@@ -18,10 +18,10 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) capabilityRoutes() []route {
-	return []route{
-		endpoint("DELETE /v1/capabilities/{id}", access.CapabilityWrite, s.deleteCapability),
-		endpoint("PUT /v1/capabilities/{id}/policy", access.CapabilityWrite, s.putCapabilityPolicy),
+func (s *Server) capabilityRoutes() []Route {
+	return []Route{
+		Endpoint("DELETE /v1/capabilities/{id}", access.CapabilityWrite, s.deleteCapability),
+		Endpoint("PUT /v1/capabilities/{id}/policy", access.CapabilityWrite, s.putCapabilityPolicy),
 	}
 }
 
@@ -34,20 +34,20 @@ type capabilityMeta struct {
 	Credential  string   `json:"credential,omitempty"`
 }
 
-func errNoCapability() *bctrl.Error {
-	return notFound("capabilities.not_found", "there is no such capability")
+func ErrNoCapability() *bctrl.Error {
+	return NotFound("capabilities.not_found", "there is no such capability")
 }
 
 func errBuiltin() *bctrl.Error {
-	return withHint(
-		conflict("capabilities.builtin", "the capability is one of the registry, which nobody changes"),
+	return WithHint(
+		Conflict("capabilities.builtin", "the capability is one of the registry, which nobody changes"),
 		"limit it with a policy, or make one with another name",
 	)
 }
 
-func validCapability(id string) error {
+func ValidCapability(id string) error {
 	if err := names.Capability(id); err != nil {
-		return invalid("capabilities.invalid_id", "id", "not a capability: "+err.Error())
+		return Invalid("capabilities.invalid_id", "id", "not a capability: "+err.Error())
 	}
 	return nil
 }
@@ -60,38 +60,38 @@ func policyRecord(org string, row store.CapabilityPolicy) seal.Record {
 	return sealOf("capability_policy", org, row.UID, row.Version, row.Capability, string(row.Meta))
 }
 
-// findCapability describes a capability, of the registry or own, with its
+// FindCapability describes a capability, of the registry or own, with its
 // policy, proved by their seals; whether it is ready is left open. What the
 // registry has goes before what is stored.
-func (s *Server) findCapability(ctx context.Context, q store.Queries, org, id string) (bctrl.Capability, error) {
-	c, err := s.defined(ctx, q, org, id)
+func (s *Server) FindCapability(ctx context.Context, q store.Queries, org, id string) (bctrl.Capability, error) {
+	c, err := s.Defined(ctx, q, org, id)
 	if err != nil {
 		return c, err
 	}
-	return c, s.addPolicy(ctx, q, org, &c)
+	return c, s.AddPolicy(ctx, q, org, &c)
 }
 
-// defined is a capability as it was defined, without the limits of its policy.
-func (s *Server) defined(ctx context.Context, q store.Queries, org, id string) (bctrl.Capability, error) {
+// Defined is a capability as it was defined, without the limits of its policy.
+func (s *Server) Defined(ctx context.Context, q store.Queries, org, id string) (bctrl.Capability, error) {
 	if p, c, found := s.registry.Capability(id); found {
-		return describeBuiltin(p, c), nil
+		return DescribeBuiltin(p, c), nil
 	}
 	row, err := q.Capability(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) {
-		err = errNoCapability()
+		err = ErrNoCapability()
 	}
 	if err != nil {
 		return bctrl.Capability{}, err
 	}
-	return s.proveCapability(org, row)
+	return s.ProveCapability(org, row)
 }
 
-// proveCapability holds a row to its seal and describes it.
-func (s *Server) proveCapability(org string, row store.Capability) (bctrl.Capability, error) {
+// ProveCapability holds a row to its seal and describes it.
+func (s *Server) ProveCapability(org string, row store.Capability) (bctrl.Capability, error) {
 	var meta capabilityMeta
 	err := s.proveRecord(capabilityRecord(org, row), row.Sealed, "capabilities.tampered")
 	if err == nil && json.Unmarshal(row.Meta, &meta) != nil {
-		err = errTampered("capabilities.tampered")
+		err = ErrTampered("capabilities.tampered")
 	}
 	return s.describeOwn(row, meta), err
 }
@@ -100,12 +100,12 @@ func (s *Server) provePolicy(org string, row store.CapabilityPolicy) (*bctrl.Cap
 	policy := &bctrl.CapabilityPolicy{}
 	err := s.proveRecord(policyRecord(org, row), row.Sealed, "capabilities.tampered")
 	if err == nil && json.Unmarshal(row.Meta, policy) != nil {
-		err = errTampered("capabilities.tampered")
+		err = ErrTampered("capabilities.tampered")
 	}
 	return policy, err
 }
 
-func describeBuiltin(p registry.Provider, c registry.Capability) bctrl.Capability {
+func DescribeBuiltin(p registry.Provider, c registry.Capability) bctrl.Capability {
 	out := bctrl.Capability{
 		ID:          c.ID,
 		Provider:    p.ID,
@@ -176,16 +176,16 @@ func exampleOf(c bctrl.Capability) string {
 // in the state that q sees.
 type capabilityStatus func(ctx context.Context, q store.Queries, c bctrl.Capability) (bctrl.CapabilityStatus, error)
 
-// storeCapability adds or replaces an own capability; with If-None-Match: * it
+// StoreCapability adds or replaces an own capability; with If-None-Match: * it
 // adds alone.
-func (s *Server) storeCapability(
-	ctx context.Context, rq *request, in wire.CapabilityCreate, statusOf capabilityStatus,
+func (s *Server) StoreCapability(
+	ctx context.Context, rq *Request, in wire.CapabilityCreate, statusOf capabilityStatus,
 ) (bctrl.Capability, error) {
-	id, err := rq.path("id", validCapability)
+	id, err := rq.Path("id", ValidCapability)
 	if err != nil {
 		return bctrl.Capability{}, err
 	}
-	if err := s.authorize(rq, id); err != nil {
+	if err := s.Authorize(rq, id); err != nil {
 		return bctrl.Capability{}, err
 	}
 	if _, _, builtin := s.registry.Capability(id); builtin {
@@ -205,29 +205,29 @@ func (s *Server) storeCapability(
 	if err := s.checkCapability(id, meta); err != nil {
 		return bctrl.Capability{}, err
 	}
-	return changeRules(ctx, s, rq, func(tx *store.Tx, _ *audit.Event) (bctrl.Capability, error) {
-		row, err := tx.Capability(ctx, rq.caller.Org, id)
+	return ChangeRules(ctx, s, rq, func(tx *store.Tx, _ *audit.Event) (bctrl.Capability, error) {
+		row, err := tx.Capability(ctx, rq.Caller.Org, id)
 		missing := errors.Is(err, store.ErrNotFound)
 		switch {
 		case missing:
-			row = store.Capability{UID: newID(), ID: id, CreatedAt: store.Now()}
+			row = store.Capability{UID: NewID(), ID: id, CreatedAt: store.Now()}
 		case err != nil:
 			return bctrl.Capability{}, err
 		case adds:
-			return bctrl.Capability{}, conflict("capabilities.exists", "there is a capability with this id")
+			return bctrl.Capability{}, Conflict("capabilities.exists", "there is a capability with this id")
 		}
 		row.Version++
 		row.UpdatedAt = store.Now()
 		if row.Meta, err = json.Marshal(meta); err != nil {
 			return bctrl.Capability{}, err
 		}
-		if row.Sealed, err = s.keys.Seal(capabilityRecord(rq.caller.Org, row), nil); err != nil {
+		if row.Sealed, err = s.Keys.Seal(capabilityRecord(rq.Caller.Org, row), nil); err != nil {
 			return bctrl.Capability{}, err
 		}
 		if missing {
-			err = tx.InsertCapability(ctx, rq.caller.Org, row)
+			err = tx.InsertCapability(ctx, rq.Caller.Org, row)
 		} else {
-			err = tx.UpdateCapability(ctx, rq.caller.Org, row)
+			err = tx.UpdateCapability(ctx, rq.Caller.Org, row)
 		}
 		if err != nil {
 			return bctrl.Capability{}, err
@@ -236,11 +236,11 @@ func (s *Server) storeCapability(
 		if out.Status, err = statusOf(ctx, tx.Queries, out); err != nil {
 			return out, err
 		}
-		return out, s.addPolicy(ctx, tx.Queries, rq.caller.Org, &out)
+		return out, s.AddPolicy(ctx, tx.Queries, rq.Caller.Org, &out)
 	})
 }
 
-func (s *Server) addPolicy(ctx context.Context, q store.Queries, org string, c *bctrl.Capability) error {
+func (s *Server) AddPolicy(ctx context.Context, q store.Queries, org string, c *bctrl.Capability) error {
 	row, err := q.CapabilityPolicy(ctx, org, c.ID)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
@@ -253,51 +253,51 @@ func (s *Server) addPolicy(ctx context.Context, q store.Queries, org string, c *
 
 // onlyIfNew reads If-None-Match, of which * is the only one that says
 // something here.
-func onlyIfNew(rq *request) (bool, error) {
+func onlyIfNew(rq *Request) (bool, error) {
 	switch rq.Header.Get("If-None-Match") {
 	case "":
 		return false, nil
 	case "*":
 		return true, nil
 	}
-	return false, invalid("request.if_none_match", "If-None-Match", "If-None-Match must be *")
+	return false, Invalid("request.if_none_match", "If-None-Match", "If-None-Match must be *")
 }
 
-func (s *Server) deleteCapability(ctx context.Context, rq *request, _ none) (none, error) {
-	id, err := rq.path("id", validCapability)
+func (s *Server) deleteCapability(ctx context.Context, rq *Request, _ None) (None, error) {
+	id, err := rq.Path("id", ValidCapability)
 	if err != nil {
-		return none{}, err
+		return None{}, err
 	}
-	if err := s.authorize(rq, id); err != nil {
-		return none{}, err
+	if err := s.Authorize(rq, id); err != nil {
+		return None{}, err
 	}
 	if _, _, builtin := s.registry.Capability(id); builtin {
-		return none{}, errBuiltin()
+		return None{}, errBuiltin()
 	}
-	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
-		row, err := tx.Capability(ctx, rq.caller.Org, id)
+	return ChangeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (None, error) {
+		row, err := tx.Capability(ctx, rq.Caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
-			return none{}, errNoCapability()
+			return None{}, ErrNoCapability()
 		}
 		if err != nil {
-			return none{}, err
+			return None{}, err
 		}
-		switch policy, err := tx.CapabilityPolicy(ctx, rq.caller.Org, id); {
+		switch policy, err := tx.CapabilityPolicy(ctx, rq.Caller.Org, id); {
 		case err == nil:
-			if err := tx.DeleteCapabilityPolicy(ctx, rq.caller.Org, policy.UID); err != nil {
-				return none{}, err
+			if err := tx.DeleteCapabilityPolicy(ctx, rq.Caller.Org, policy.UID); err != nil {
+				return None{}, err
 			}
 			if err := recordAlso(tx, *ev, id); err != nil {
-				return none{}, err
+				return None{}, err
 			}
 		case !errors.Is(err, store.ErrNotFound):
-			return none{}, err
+			return None{}, err
 		}
-		if err := s.unbindAll(ctx, tx, rq.caller.Org, id, *ev); err != nil {
-			return none{}, err
+		if err := s.unbindAll(ctx, tx, rq.Caller.Org, id, *ev); err != nil {
+			return None{}, err
 		}
 		ev.Version = row.Version
-		return none{}, tx.DeleteCapability(ctx, rq.caller.Org, row.UID)
+		return None{}, tx.DeleteCapability(ctx, rq.Caller.Org, row.UID)
 	})
 }
 
@@ -310,38 +310,38 @@ func recordAlso(tx *store.Tx, ev audit.Event, object string) error {
 // putCapabilityPolicy replaces the limits of a capability. No limits at all are
 // no policy.
 func (s *Server) putCapabilityPolicy(
-	ctx context.Context, rq *request, in bctrl.CapabilityPolicy,
+	ctx context.Context, rq *Request, in bctrl.CapabilityPolicy,
 ) (bctrl.CapabilityPolicy, error) {
-	id, err := rq.path("id", validCapability)
+	id, err := rq.Path("id", ValidCapability)
 	if err != nil {
 		return in, err
 	}
-	if err := s.authorize(rq, id); err != nil {
+	if err := s.Authorize(rq, id); err != nil {
 		return in, err
 	}
 	if err := checkPolicy(in); err != nil {
 		return in, err
 	}
 	in.Redact = slices.Compact(slices.Sorted(slices.Values(in.Redact)))
-	return change(ctx, s, rq, func(tx *store.Tx, _ *audit.Event) (bctrl.CapabilityPolicy, error) {
-		if _, err := s.defined(ctx, tx.Queries, rq.caller.Org, id); err != nil {
+	return Change(ctx, s, rq, func(tx *store.Tx, _ *audit.Event) (bctrl.CapabilityPolicy, error) {
+		if _, err := s.Defined(ctx, tx.Queries, rq.Caller.Org, id); err != nil {
 			return in, err
 		}
-		row, err := tx.CapabilityPolicy(ctx, rq.caller.Org, id)
+		row, err := tx.CapabilityPolicy(ctx, rq.Caller.Org, id)
 		missing := errors.Is(err, store.ErrNotFound)
 		limits := in.CallsPerMinute+len(in.Redact) > 0 || in.MaxRequestBytes+in.MaxResponseBytes > 0
 		switch {
 		case missing && !limits:
 			return in, nil
 		case missing:
-			row = store.CapabilityPolicy{UID: store.PolicyUID(rq.caller.Org, id), Capability: id}
+			row = store.CapabilityPolicy{UID: store.PolicyUID(rq.Caller.Org, id), Capability: id}
 		case err != nil:
 			return in, err
 		case !limits:
-			return in, tx.DeleteCapabilityPolicy(ctx, rq.caller.Org, row.UID)
+			return in, tx.DeleteCapabilityPolicy(ctx, rq.Caller.Org, row.UID)
 		}
 		if in.CallsPerMinute > 0 {
-			if err := tx.CountCalls(ctx, rq.caller.Org, id); err != nil {
+			if err := tx.CountCalls(ctx, rq.Caller.Org, id); err != nil {
 				return in, err
 			}
 		}
@@ -350,12 +350,12 @@ func (s *Server) putCapabilityPolicy(
 		if row.Meta, err = json.Marshal(in); err != nil {
 			return in, err
 		}
-		if row.Sealed, err = s.keys.Seal(policyRecord(rq.caller.Org, row), nil); err != nil {
+		if row.Sealed, err = s.Keys.Seal(policyRecord(rq.Caller.Org, row), nil); err != nil {
 			return in, err
 		}
 		if missing {
-			return in, tx.InsertCapabilityPolicy(ctx, rq.caller.Org, row)
+			return in, tx.InsertCapabilityPolicy(ctx, rq.Caller.Org, row)
 		}
-		return in, tx.UpdateCapabilityPolicy(ctx, rq.caller.Org, row)
+		return in, tx.UpdateCapabilityPolicy(ctx, rq.Caller.Org, row)
 	})
 }

@@ -25,45 +25,45 @@ var capabilityMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"
 
 // checkCapability names everything that is wrong with an own capability.
 func (s *Server) checkCapability(id string, c capabilityMeta) error {
-	var p problems
-	p.limit("description", len(c.Description), maxDescription)
-	p.limit("methods", len(c.Methods), len(capabilityMethods))
-	p.limit("paths", len(c.Paths), maxCapabilityPaths)
+	var p Problems
+	p.Limit("description", len(c.Description), maxDescription)
+	p.Limit("methods", len(c.Methods), len(capabilityMethods))
+	p.Limit("paths", len(c.Paths), maxCapabilityPaths)
 	if len(c.Methods) == 0 {
-		p.add("capabilities.methods_required", "methods", "a capability permits at least one method")
+		p.Add("capabilities.methods_required", "methods", "a capability permits at least one method")
 	}
 	for i, m := range c.Methods {
 		if !slices.Contains(capabilityMethods, m) || slices.Contains(c.Methods[:i], m) {
-			p.add("capabilities.invalid_method", index("methods", i),
+			p.Add("capabilities.invalid_method", Index("methods", i),
 				"it is none of GET, HEAD, POST, PUT, PATCH and DELETE, or is there twice")
 		}
 	}
 	if len(c.Paths) == 0 {
-		p.add("capabilities.paths_required", "paths", "a capability permits at least one path")
+		p.Add("capabilities.paths_required", "paths", "a capability permits at least one path")
 	}
 	for i, path := range c.Paths {
 		if !canonicalPath(path) {
-			p.add("capabilities.invalid_path", index("paths", i),
+			p.Add("capabilities.invalid_path", Index("paths", i),
 				"a path begins with a slash, has no empty, . or .. segment, and is not escaped")
 		}
 	}
 	if c.Credential != "" && names.CredentialID(c.Credential) != nil {
-		p.add("credentials.invalid_id", "credential", "not a credential id")
+		p.Add("credentials.invalid_id", "credential", "not a credential id")
 	}
 	provider, _, _ := strings.Cut(id, "/")
 	known, found := s.registry.Provider(provider)
 	switch {
 	case c.Host == "":
 	case found && !known.AllowsHost(c.Host):
-		p.add("credentials.host_not_allowed", "host", "it is none of the hosts of "+provider)
+		p.Add("credentials.host_not_allowed", "host", "it is none of the hosts of "+provider)
 	case !found:
-		p.name("credentials.invalid_host", "host", registry.Host(c.Host))
+		p.Name("credentials.invalid_host", "host", registry.Host(c.Host))
 	}
-	if found && len(p.list) == 0 && callsModel(known, c) {
-		p.add("capabilities.model_path", "paths",
+	if found && len(p.List) == 0 && callsModel(known, c) {
+		p.Add("capabilities.model_path", "paths",
 			"it would permit calls of a language model, which are permitted by the ai mount alone")
 	}
-	return p.err()
+	return p.Err()
 }
 
 // canonicalPath reports whether a path of a capability is in the only form that
@@ -134,23 +134,23 @@ func segmentsOf(path string) []string {
 
 // checkPolicy names everything that is wrong with a policy.
 func checkPolicy(c bctrl.CapabilityPolicy) error {
-	var p problems
+	var p Problems
 	within := func(field string, n, most int64) {
 		if n < 0 || n > most {
-			p.add("capabilities.invalid_limit", field, "it is out of range")
+			p.Add("capabilities.invalid_limit", field, "it is out of range")
 		}
 	}
 	within("callsPerMinute", int64(c.CallsPerMinute), maxCallsPerMinute)
 	within("maxRequestBytes", c.MaxRequestBytes, maxPolicyBytes)
 	within("maxResponseBytes", c.MaxResponseBytes, maxPolicyBytes)
-	p.limit("redact", len(c.Redact), maxRedact)
+	p.Limit("redact", len(c.Redact), maxRedact)
 	for i, path := range c.Redact {
 		isControl := func(r rune) bool { return r < ' ' || r == 0x7f }
 		if len(path) > maxRedactBytes || slices.Contains(strings.Split(path, "."), "") ||
 			strings.ContainsFunc(path, isControl) {
-			p.add("capabilities.invalid_redact", index("redact", i),
+			p.Add("capabilities.invalid_redact", Index("redact", i),
 				"it is the name of a field, or names with a dot between them")
 		}
 	}
-	return p.err()
+	return p.Err()
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func usable(id string, p bctrl.AIProvider, enabled bool) usableCredential {
-	return usableCredential{id, aiMeta{Provider: p, Enabled: enabled, DefaultModel: "model of " + id}}
+	return usableCredential{id, AIMeta{Provider: p, Enabled: enabled, DefaultModel: "model of " + id}}
 }
 
 func TestTheModelIsChosenByTheCallThenTheLaunchThenTheMounts(t *testing.T) {
@@ -25,7 +25,7 @@ func TestTheModelIsChosenByTheCallThenTheLaunchThenTheMounts(t *testing.T) {
 		usable       list
 		gone         string // allowed, but no longer what was mounted
 		defaults     map[bctrl.AIProvider]string
-		call, launch modelChoice
+		call, launch ModelChoice
 		id, model    string
 		code         string
 	}{
@@ -40,22 +40,22 @@ func TestTheModelIsChosenByTheCallThenTheLaunchThenTheMounts(t *testing.T) {
 		{why: "all that was mounted is gone", gone: "x", code: "ai.no_default_credential"},
 		{why: "two providers", usable: list{o1, a1}, code: "ai.model_ambiguous"},
 		{why: "a disabled one counts: disabling sends nothing elsewhere", usable: list{o3, a1}, code: "ai.model_ambiguous"},
-		{why: "the call's provider", usable: list{o1, a1}, call: modelChoice{Provider: bctrl.Anthropic}, id: "a1", model: "model of a1"},
-		{why: "the launch's provider", usable: list{o1, a1}, launch: modelChoice{Provider: bctrl.Anthropic}, id: "a1", model: "model of a1"},
-		{why: "a provider that is not mounted", usable: list{o1}, call: modelChoice{Provider: bctrl.Google}, code: "ai.no_default_credential"},
-		{why: "the call's credential over the default", usable: list{o1, o2}, defaults: openai, call: modelChoice{Credential: "o1"}, id: "o1", model: "model of o1"},
-		{why: "the launch's credential over the default", usable: list{o1, o2}, defaults: openai, launch: modelChoice{Credential: "o1"}, id: "o1", model: "model of o1"},
-		{why: "the call's over the launch's", usable: list{o1, o2}, call: modelChoice{Credential: "o2"}, launch: modelChoice{Credential: "o1", Model: "m"}, id: "o2", model: "m"},
-		{why: "a credential outside", usable: list{o1}, call: modelChoice{Credential: "o2"}, code: "ai.outside_mount"},
-		{why: "a launch's credential that was lowered away", usable: list{o1}, launch: modelChoice{Credential: "o2"}, code: "ai.outside_mount"},
-		{why: "a credential that was deleted", usable: list{o1}, gone: "x", call: modelChoice{Credential: "x"}, code: "ai.not_found"},
-		{why: "a disabled credential", usable: list{o1, o3}, call: modelChoice{Credential: "off"}, code: "ai.disabled"},
-		{why: "credential and provider disagree", usable: list{o1, a1}, call: modelChoice{Provider: bctrl.Anthropic, Credential: "o1"}, code: "ai.wrong_provider"},
-		{why: "another provider leaves the launch's credential", usable: list{o1, a1}, call: modelChoice{Provider: bctrl.Anthropic}, launch: modelChoice{Credential: "o1", Model: "gpt"}, id: "a1", model: "model of a1"},
-		{why: "the same provider takes it over", usable: list{o1, o2}, call: modelChoice{Provider: bctrl.OpenAI}, launch: modelChoice{Credential: "o1", Model: "gpt"}, id: "o1", model: "gpt"},
-		{why: "another provider's credential leaves the launch's model", usable: list{o1, a1}, call: modelChoice{Credential: "a1"}, launch: modelChoice{Provider: bctrl.OpenAI, Model: "gpt"}, id: "a1", model: "model of a1"},
-		{why: "the call's model", usable: list{o1}, call: modelChoice{Model: "mine"}, launch: modelChoice{Model: "gpt"}, id: "o1", model: "mine"},
-		{why: "the launch's model", usable: list{o1}, launch: modelChoice{Model: "gpt"}, id: "o1", model: "gpt"},
+		{why: "the call's provider", usable: list{o1, a1}, call: ModelChoice{Provider: bctrl.Anthropic}, id: "a1", model: "model of a1"},
+		{why: "the launch's provider", usable: list{o1, a1}, launch: ModelChoice{Provider: bctrl.Anthropic}, id: "a1", model: "model of a1"},
+		{why: "a provider that is not mounted", usable: list{o1}, call: ModelChoice{Provider: bctrl.Google}, code: "ai.no_default_credential"},
+		{why: "the call's credential over the default", usable: list{o1, o2}, defaults: openai, call: ModelChoice{Credential: "o1"}, id: "o1", model: "model of o1"},
+		{why: "the launch's credential over the default", usable: list{o1, o2}, defaults: openai, launch: ModelChoice{Credential: "o1"}, id: "o1", model: "model of o1"},
+		{why: "the call's over the launch's", usable: list{o1, o2}, call: ModelChoice{Credential: "o2"}, launch: ModelChoice{Credential: "o1", Model: "m"}, id: "o2", model: "m"},
+		{why: "a credential outside", usable: list{o1}, call: ModelChoice{Credential: "o2"}, code: "ai.outside_mount"},
+		{why: "a launch's credential that was lowered away", usable: list{o1}, launch: ModelChoice{Credential: "o2"}, code: "ai.outside_mount"},
+		{why: "a credential that was deleted", usable: list{o1}, gone: "x", call: ModelChoice{Credential: "x"}, code: "ai.not_found"},
+		{why: "a disabled credential", usable: list{o1, o3}, call: ModelChoice{Credential: "off"}, code: "ai.disabled"},
+		{why: "credential and provider disagree", usable: list{o1, a1}, call: ModelChoice{Provider: bctrl.Anthropic, Credential: "o1"}, code: "ai.wrong_provider"},
+		{why: "another provider leaves the launch's credential", usable: list{o1, a1}, call: ModelChoice{Provider: bctrl.Anthropic}, launch: ModelChoice{Credential: "o1", Model: "gpt"}, id: "a1", model: "model of a1"},
+		{why: "the same provider takes it over", usable: list{o1, o2}, call: ModelChoice{Provider: bctrl.OpenAI}, launch: ModelChoice{Credential: "o1", Model: "gpt"}, id: "o1", model: "gpt"},
+		{why: "another provider's credential leaves the launch's model", usable: list{o1, a1}, call: ModelChoice{Credential: "a1"}, launch: ModelChoice{Provider: bctrl.OpenAI, Model: "gpt"}, id: "a1", model: "model of a1"},
+		{why: "the call's model", usable: list{o1}, call: ModelChoice{Model: "mine"}, launch: ModelChoice{Model: "gpt"}, id: "o1", model: "mine"},
+		{why: "the launch's model", usable: list{o1}, launch: ModelChoice{Model: "gpt"}, id: "o1", model: "gpt"},
 	} {
 		set := usableSet{usable: tc.usable, defaults: tc.defaults}
 		for _, c := range tc.usable {
@@ -100,8 +100,8 @@ func TestNoCredentialIsChosenButAnAllowedEnabledOneOfItsProvider(t *testing.T) {
 				set.defaults[known[id].meta.Provider] = id
 			}
 		}
-		draw := func(who string) modelChoice {
-			return modelChoice{
+		draw := func(who string) ModelChoice {
+			return ModelChoice{
 				Provider:   rapid.SampledFrom(providers).Draw(t, who+" provider"),
 				Credential: rapid.SampledFrom(append([]string{""}, ids...)).Draw(t, who+" credential"),
 			}
@@ -113,7 +113,7 @@ func TestNoCredentialIsChosenButAnAllowedEnabledOneOfItsProvider(t *testing.T) {
 			if !errors.As(err, &e) || e.Code == "" {
 				t.Fatalf("an error without a code: %v", err)
 			}
-			if call == (modelChoice{}) && launch == (modelChoice{}) && len(set.usable) == 1 && len(set.defaults) == 0 && set.usable[0].meta.Enabled {
+			if call == (ModelChoice{}) && launch == (ModelChoice{}) && len(set.usable) == 1 && len(set.defaults) == 0 && set.usable[0].meta.Enabled {
 				t.Fatalf("the only one was refused: %v", err)
 			}
 			return

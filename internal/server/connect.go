@@ -99,24 +99,24 @@ func (t *tickets) forget(runtime string) {
 	maps.DeleteFunc(t.open, func(_ [sha256.Size]byte, of ticket) bool { return of.runtime == runtime })
 }
 
-func (s *Server) connectRuntime(ctx context.Context, rq *request, _ none) (out wire.Connection, err error) {
+func (s *Server) connectRuntime(ctx context.Context, rq *Request, _ None) (out wire.Connection, err error) {
 	rt, ws, err := s.runtimeOf(ctx, rq)
 	if err != nil {
 		return out, err
 	}
 	m, ok := s.member(rt.ID)
 	if !ok {
-		return out, errNotActive
+		return out, ErrNotActive
 	}
-	ev := rq.event()
+	ev := rq.Event()
 	ev.Workspace, ev.Runtime = ws.ID, rt.ID
-	err = s.use(ctx, ev, func() error {
-		token, expires := s.tickets.issue(rt.ID, rq.caller, time.Now())
+	err = s.Use(ctx, ev, func() error {
+		token, expires := s.tickets.issue(rt.ID, rq.Caller, time.Now())
 		if m.life.Err() != nil { // it ended in this moment, and its tickets with it
 			s.tickets.forget(rt.ID)
-			return errNotActive
+			return ErrNotActive
 		}
-		u := s.publicURL(rq)
+		u := s.PublicURL(rq)
 		u.Scheme = map[string]string{"http": "ws", "https": "wss"}[u.Scheme]
 		u = u.JoinPath("devtools", "browser", token)
 		out = wire.Connection{URL: wire.NewValue(u.String()), ExpiresAt: expires.UTC()}
@@ -127,15 +127,15 @@ func (s *Server) connectRuntime(ctx context.Context, rq *request, _ none) (out w
 
 // errNoTicket is the one answer to a connect URL that is wrong, or has ended
 // with its runtime or with who asked for it.
-var errNoTicket = withHint(
-	unauthorized("runtimes.connect_refused",
+var errNoTicket = WithHint(
+	Unauthorized("runtimes.connect_refused",
 		"the connect URL is wrong, or has ended with its runtime or with the key or token that asked for it"),
 	"ask for another: bctrl runtime connect",
 )
 
 // serveDevTools is the DevTools websocket that a connect URL opens. The token
 // in the path is its proof.
-func (s *Server) serveDevTools(w http.ResponseWriter, rq *request) error {
+func (s *Server) serveDevTools(w http.ResponseWriter, rq *Request) error {
 	opened, ok := s.tickets.redeem(rq.PathValue("token"), time.Now())
 	if !ok {
 		return errNoTicket
@@ -147,9 +147,9 @@ func (s *Server) serveDevTools(w http.ResponseWriter, rq *request) error {
 	accepted := false
 	ctx, cancel := m.bound(context.WithoutCancel(rq.Context()))
 	defer cancel()
-	asked := &grant{caller: opened.caller}
-	asked.require(s.isUnlocked)
-	err := s.whileGranted(ctx, asked, func(ctx context.Context) error {
+	asked := &Grant{Caller: opened.caller}
+	asked.Require(s.IsUnlocked)
+	err := s.WhileGranted(ctx, asked, func(ctx context.Context) error {
 		accepted = true
 		conn, err := s.acceptDevTools(w, rq)
 		if err != nil {
@@ -160,11 +160,11 @@ func (s *Server) serveDevTools(w http.ResponseWriter, rq *request) error {
 		defer conn.CloseNow()
 		conn.SetReadLimit(maxCDPMessage)
 		if err := m.browser.ServeCDP(ctx, socket{conn}); err != nil {
-			s.log.Debug("a DevTools connection ended", "runtime", m.id, "error", err)
+			s.Log.Debug("a DevTools connection ended", "runtime", m.id, "error", err)
 		}
 		return nil
 	})
-	if e := asError(err); !accepted && e != errLocked && e != errInternal {
+	if e := AsError(err); !accepted && e != ErrLocked && e != ErrInternal {
 		return errNoTicket // whatever has become of the caller
 	}
 	return err

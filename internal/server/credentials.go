@@ -18,22 +18,22 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) credentialRoutes() []route {
-	return []route{
-		endpoint("POST /v1/credentials", access.CredentialWrite, s.createCredential),
-		endpoint("GET /v1/credentials", access.CredentialRead, s.listCredentials, "limit", "cursor"),
-		endpoint("GET /v1/credentials/{id}", access.CredentialRead, s.getCredential),
-		endpoint("PATCH /v1/credentials/{id}", access.CredentialWrite, s.updateCredential),
-		endpoint("DELETE /v1/credentials/{id}", access.CredentialWrite, s.deleteCredential),
+func (s *Server) credentialRoutes() []Route {
+	return []Route{
+		Endpoint("POST /v1/credentials", access.CredentialWrite, s.createCredential),
+		Endpoint("GET /v1/credentials", access.CredentialRead, s.listCredentials, "limit", "cursor"),
+		Endpoint("GET /v1/credentials/{id}", access.CredentialRead, s.getCredential),
+		Endpoint("PATCH /v1/credentials/{id}", access.CredentialWrite, s.updateCredential),
+		Endpoint("DELETE /v1/credentials/{id}", access.CredentialWrite, s.deleteCredential),
 		// What is bound to it goes with it.
-		endpoint("DELETE /v1/ai-credentials/{id}", access.AIWrite, s.deleteAICredential, "force"),
+		Endpoint("DELETE /v1/ai-credentials/{id}", access.AIWrite, s.deleteAICredential, "force"),
 	}
 }
 
-// credentialMeta is what a credential is but for what the store finds it by.
+// CredentialMeta is what a credential is but for what the store finds it by.
 // The seal covers both: a host that was edited in the database receives no
 // secret.
-type credentialMeta struct {
+type CredentialMeta struct {
 	// Secrets are the ids of its secrets, by field.
 	Secrets     map[string]string     `json:"secrets,omitempty"`
 	Auth        *bctrl.CredentialAuth `json:"auth,omitempty"`
@@ -42,26 +42,26 @@ type credentialMeta struct {
 	Provisioned bool                  `json:"provisioned,omitempty"`
 }
 
-// readCredentialMeta reads what a row says of itself, before its seal has
+// ReadCredentialMeta reads what a row says of itself, before its seal has
 // proved it.
-func readCredentialMeta(row store.Credential) (meta credentialMeta, err error) {
+func ReadCredentialMeta(row store.Credential) (meta CredentialMeta, err error) {
 	if json.Unmarshal(row.Meta, &meta) != nil {
-		return meta, errTampered("credentials.tampered")
+		return meta, ErrTampered("credentials.tampered")
 	}
 	return meta, nil
 }
 
 func errNoCredential() *bctrl.Error {
-	return notFound("credentials.not_found", "there is no such credential")
+	return NotFound("credentials.not_found", "there is no such credential")
 }
 
 func errCredentialExists() *bctrl.Error {
-	return conflict("credentials.exists", "there is a credential or an AI credential with this id")
+	return Conflict("credentials.exists", "there is a credential or an AI credential with this id")
 }
 
 func validBrokerCredentialID(id string) error {
-	if validCredentialID(id) != nil {
-		return invalid("credentials.invalid_id", "id",
+	if ValidCredentialID(id) != nil {
+		return Invalid("credentials.invalid_id", "id",
 			"not a credential id: a letter, then up to 63 letters, digits, - and _")
 	}
 	return nil
@@ -93,33 +93,33 @@ func sealOf(kind, org, uid string, version int64, fields ...string) seal.Record 
 
 // proveRecord checks the seal of a record without a secret.
 func (s *Server) proveRecord(r seal.Record, sealed []byte, code string) error {
-	_, err := s.keys.Open(r, sealed)
+	_, err := s.Keys.Open(r, sealed)
 	if errors.Is(err, seal.ErrTampered) {
-		return errTampered(code)
+		return ErrTampered(code)
 	}
 	return err
 }
 
-// proveCredential holds a row to its seal.
-func (s *Server) proveCredential(org string, row store.Credential) (credentialMeta, error) {
+// ProveCredential holds a row to its seal.
+func (s *Server) ProveCredential(org string, row store.Credential) (CredentialMeta, error) {
 	if err := s.proveRecord(credentialRecord(org, row), row.Sealed, "credentials.tampered"); err != nil {
-		return credentialMeta{}, err
+		return CredentialMeta{}, err
 	}
-	return readCredentialMeta(row)
+	return ReadCredentialMeta(row)
 }
 
 // sealCredential makes the row's next version.
-func (s *Server) sealCredential(org string, row *store.Credential, meta credentialMeta) (err error) {
+func (s *Server) sealCredential(org string, row *store.Credential, meta CredentialMeta) (err error) {
 	row.Version++
 	row.UpdatedAt = store.Now()
 	if row.Meta, err = json.Marshal(meta); err != nil {
 		return err
 	}
-	row.Sealed, err = s.keys.Seal(credentialRecord(org, *row), nil)
+	row.Sealed, err = s.Keys.Seal(credentialRecord(org, *row), nil)
 	return err
 }
 
-func describeCredential(row store.Credential, meta credentialMeta) bctrl.Credential {
+func describeCredential(row store.Credential, meta CredentialMeta) bctrl.Credential {
 	refs := map[string]string{}
 	for field, id := range meta.Secrets {
 		refs[field] = secretRef(id)
@@ -153,12 +153,12 @@ func secretOfRef(ref string) (string, error) {
 }
 
 func (s *Server) createCredential(
-	ctx context.Context, rq *request, in bctrl.CredentialCreate,
+	ctx context.Context, rq *Request, in bctrl.CredentialCreate,
 ) (bctrl.Credential, error) {
 	if err := validBrokerCredentialID(in.ID); err != nil {
 		return bctrl.Credential{}, err
 	}
-	if err := s.authorize(rq, in.ID); err != nil {
+	if err := s.Authorize(rq, in.ID); err != nil {
 		return bctrl.Credential{}, err
 	}
 	if err := in.Scope.Validate(); err != nil {
@@ -168,16 +168,16 @@ func (s *Server) createCredential(
 	if err != nil {
 		return bctrl.Credential{}, err
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.Credential, err error) {
+	return Change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.Credential, err error) {
 		row := store.Credential{ID: in.ID, Provider: in.Provider, Priority: int64(in.Priority)}
-		if row.Scope, err = storedScope(ctx, tx.Queries, rq.caller.Org, in.Scope); err != nil {
+		if row.Scope, err = StoredScope(ctx, tx.Queries, rq.Caller.Org, in.Scope); err != nil {
 			return out, err
 		}
-		about(ev, row.Scope)
-		if err := s.checkSecretsOf(ctx, tx, rq.caller.Org, row, meta); err != nil {
+		About(ev, row.Scope)
+		if err := s.checkSecretsOf(ctx, tx, rq.Caller.Org, row, meta); err != nil {
 			return out, err
 		}
-		if err := s.insertCredential(ctx, tx, rq.caller.Org, &row, meta); err != nil {
+		if err := s.insertCredential(ctx, tx, rq.Caller.Org, &row, meta); err != nil {
 			return out, err
 		}
 		return describeCredential(row, meta), nil
@@ -190,7 +190,7 @@ const maxAlike = 100
 
 // insertCredential stores a new credential, whose id no AI credential may have.
 func (s *Server) insertCredential(
-	ctx context.Context, tx *store.Tx, org string, row *store.Credential, meta credentialMeta,
+	ctx context.Context, tx *store.Tx, org string, row *store.Credential, meta CredentialMeta,
 ) error {
 	switch _, err := tx.AICredential(ctx, org, row.ID); {
 	case err == nil:
@@ -202,10 +202,10 @@ func (s *Server) insertCredential(
 	case err != nil:
 		return err
 	case alike >= maxAlike:
-		return conflict("credentials.too_many",
+		return Conflict("credentials.too_many",
 			"there are 100 credentials of this provider in the scope, which is as many as there can be")
 	}
-	row.UID, row.Version, row.CreatedAt = newID(), 0, store.Now()
+	row.UID, row.Version, row.CreatedAt = NewID(), 0, store.Now()
 	if err := s.sealCredential(org, row, meta); err != nil {
 		return err
 	}
@@ -219,30 +219,30 @@ func (s *Server) insertCredential(
 // checkSecretsOf refuses secrets that are not there, that belong to another
 // provider, or that no context sees together with the credential.
 func (s *Server) checkSecretsOf(
-	ctx context.Context, tx *store.Tx, org string, row store.Credential, meta credentialMeta,
+	ctx context.Context, tx *store.Tx, org string, row store.Credential, meta CredentialMeta,
 ) error {
 	for _, field := range slices.Sorted(maps.Keys(meta.Secrets)) {
-		sec, err := s.findSecret(ctx, tx.Queries, org, meta.Secrets[field])
+		sec, err := s.FindSecret(ctx, tx.Queries, org, meta.Secrets[field])
 		if err != nil {
 			return err
 		}
-		if !sec.fits(row.Provider, field) {
-			return errPinned()
+		if !sec.Fits(row.Provider, field) {
+			return ErrPinned()
 		}
 		if !sec.reaches(row.Scope) {
-			return conflict("credentials.not_visible", "no context sees both the credential's scope and its secret")
+			return Conflict("credentials.not_visible", "no context sees both the credential's scope and its secret")
 		}
 	}
 	return nil
 }
 
 // reaches reports whether some context that sees a scope sees the secret too.
-func (sec secret) reaches(scope bctrl.Scope) bool {
-	if !sec.meta.AttachedOnly && scopesOverlap(sec.meta.Scope, scope) {
+func (sec Secret) reaches(scope bctrl.Scope) bool {
+	if !sec.Meta.AttachedOnly && scopesOverlap(sec.Meta.Scope, scope) {
 		return true
 	}
-	return sec.meta.AttachedOnly && len(sec.meta.Attachments) == 0 ||
-		slices.ContainsFunc(sec.meta.Attachments, func(group bctrl.Scope) bool { return scopesOverlap(group, scope) })
+	return sec.Meta.AttachedOnly && len(sec.Meta.Attachments) == 0 ||
+		slices.ContainsFunc(sec.Meta.Attachments, func(group bctrl.Scope) bool { return scopesOverlap(group, scope) })
 }
 
 // scopesOverlap reports whether some context sees both scopes.
@@ -251,55 +251,55 @@ func scopesOverlap(a, b bctrl.Scope) bool {
 		(a.GroupID() == "" || b.GroupID() == "" || a.GroupID() == b.GroupID())
 }
 
-func (s *Server) getCredential(ctx context.Context, rq *request, _ none) (bctrl.Credential, error) {
+func (s *Server) getCredential(ctx context.Context, rq *Request, _ None) (bctrl.Credential, error) {
 	if err := s.aboutCredential(rq); err != nil {
 		return bctrl.Credential{}, err
 	}
-	row, meta, err := s.findCredential(ctx, s.db.Read(), rq)
+	row, meta, err := s.findCredential(ctx, s.DB.Read(), rq)
 	return describeCredential(row, meta), err
 }
 
 // aboutCredential authorises what the path names.
-func (s *Server) aboutCredential(rq *request) error {
-	id, err := rq.path("id", validBrokerCredentialID)
+func (s *Server) aboutCredential(rq *Request) error {
+	id, err := rq.Path("id", validBrokerCredentialID)
 	if err != nil {
 		return err
 	}
-	return s.authorize(rq, id)
+	return s.Authorize(rq, id)
 }
 
 func (s *Server) findCredential(
-	ctx context.Context, q store.Queries, rq *request,
-) (store.Credential, credentialMeta, error) {
-	row, err := q.Credential(ctx, rq.caller.Org, rq.object)
+	ctx context.Context, q store.Queries, rq *Request,
+) (store.Credential, CredentialMeta, error) {
+	row, err := q.Credential(ctx, rq.Caller.Org, rq.Object)
 	if errors.Is(err, store.ErrNotFound) {
 		err = errNoCredential()
 	}
 	if err != nil {
-		return row, credentialMeta{}, err
+		return row, CredentialMeta{}, err
 	}
-	meta, err := s.proveCredential(rq.caller.Org, row)
+	meta, err := s.ProveCredential(rq.Caller.Org, row)
 	return row, meta, err
 }
 
 func (s *Server) listCredentials(
-	ctx context.Context, rq *request, _ none,
+	ctx context.Context, rq *Request, _ None,
 ) (list wire.List[bctrl.Credential], err error) {
-	limit, after, err := rq.page()
+	limit, after, err := rq.Page()
 	if err != nil {
 		return list, err
 	}
-	if err := s.authorize(rq, ""); err != nil {
+	if err := s.Authorize(rq, ""); err != nil {
 		return list, err
 	}
-	rows, err := s.db.Read().Credentials(ctx, rq.caller.Org, after, limit+1)
+	rows, err := s.DB.Read().Credentials(ctx, rq.Caller.Org, after, limit+1)
 	if err != nil {
 		return list, err
 	}
 	list.Plural = wire.Credentials
-	rows, list.NextCursor = pageOf(rows, limit, func(c store.Credential) string { return c.ID })
+	rows, list.NextCursor = PageOf(rows, limit, func(c store.Credential) string { return c.ID })
 	for _, row := range rows {
-		meta, err := s.proveCredential(rq.caller.Org, row)
+		meta, err := s.ProveCredential(rq.Caller.Org, row)
 		if err != nil {
 			return list, err
 		}
@@ -309,54 +309,54 @@ func (s *Server) listCredentials(
 }
 
 func (s *Server) updateCredential(
-	ctx context.Context, rq *request, in bctrl.CredentialUpdate,
+	ctx context.Context, rq *Request, in bctrl.CredentialUpdate,
 ) (bctrl.Credential, error) {
 	if err := s.aboutCredential(rq); err != nil {
 		return bctrl.Credential{}, err
 	}
 	if in.Priority != nil {
-		var p problems
+		var p Problems
 		checkPriority(&p, *in.Priority)
-		if err := p.err(); err != nil {
+		if err := p.Err(); err != nil {
 			return bctrl.Credential{}, err
 		}
 	}
-	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.Credential, error) {
+	return ChangeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.Credential, error) {
 		row, meta, err := s.findCredential(ctx, tx.Queries, rq)
 		if err != nil {
 			return bctrl.Credential{}, err
 		}
-		about(ev, row.Scope)
-		apply(&meta.Enabled, in.Enabled)
+		About(ev, row.Scope)
+		Apply(&meta.Enabled, in.Enabled)
 		if in.Priority != nil {
 			row.Priority = int64(*in.Priority)
 		}
-		if err := s.sealCredential(rq.caller.Org, &row, meta); err != nil {
+		if err := s.sealCredential(rq.Caller.Org, &row, meta); err != nil {
 			return bctrl.Credential{}, err
 		}
-		return describeCredential(row, meta), tx.UpdateCredential(ctx, rq.caller.Org, row)
+		return describeCredential(row, meta), tx.UpdateCredential(ctx, rq.Caller.Org, row)
 	})
 }
 
 // deleteCredential removes a credential, also one that was changed outside the
 // server.
-func (s *Server) deleteCredential(ctx context.Context, rq *request, _ none) (none, error) {
+func (s *Server) deleteCredential(ctx context.Context, rq *Request, _ None) (None, error) {
 	if err := s.aboutCredential(rq); err != nil {
-		return none{}, err
+		return None{}, err
 	}
-	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
-		row, err := tx.Credential(ctx, rq.caller.Org, rq.object)
+	return ChangeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (None, error) {
+		row, err := tx.Credential(ctx, rq.Caller.Org, rq.Object)
 		if errors.Is(err, store.ErrNotFound) {
-			return none{}, errNoCredential()
+			return None{}, errNoCredential()
 		}
 		if err != nil {
-			return none{}, err
+			return None{}, err
 		}
-		about(ev, row.Scope)
+		About(ev, row.Scope)
 		ev.Version = row.Version
-		if err := s.unbindAll(ctx, tx, rq.caller.Org, row.ID, *ev); err != nil {
-			return none{}, err
+		if err := s.unbindAll(ctx, tx, rq.Caller.Org, row.ID, *ev); err != nil {
+			return None{}, err
 		}
-		return none{}, tx.DeleteCredential(ctx, rq.caller.Org, row.UID)
+		return None{}, tx.DeleteCredential(ctx, rq.Caller.Org, row.UID)
 	})
 }

@@ -16,9 +16,9 @@ const (
 	maxPriority          = 1_000_000
 )
 
-func errUnknownProvider(missing []string) *bctrl.Error {
-	e := withHint(
-		invalid("credentials.unknown_provider", "provider",
+func ErrUnknownProvider(missing []string) *bctrl.Error {
+	e := WithHint(
+		Invalid("credentials.unknown_provider", "provider",
 			"the registry has no such provider, and the credential does not say how and where to authenticate"),
 		"give auth and hosts, or name a provider of the registry",
 	)
@@ -34,20 +34,20 @@ func errUnknownProvider(missing []string) *bctrl.Error {
 
 // checkCredential names everything that is wrong with a credential by itself,
 // and returns what is stored of it.
-func (s *Server) checkCredential(in bctrl.CredentialCreate) (credentialMeta, error) {
-	var p problems
+func (s *Server) checkCredential(in bctrl.CredentialCreate) (CredentialMeta, error) {
+	var p Problems
 	checkPriority(&p, in.Priority)
-	p.limit("hosts", len(in.Hosts), maxCredentialHosts)
+	p.Limit("hosts", len(in.Hosts), maxCredentialHosts)
 	for i, host := range in.Hosts {
-		p.name("credentials.invalid_host", index("hosts", i), registry.Host(host))
+		p.Name("credentials.invalid_host", Index("hosts", i), registry.Host(host))
 	}
-	meta := credentialMeta{Auth: in.Auth, Hosts: in.Hosts, Enabled: true}
+	meta := CredentialMeta{Auth: in.Auth, Hosts: in.Hosts, Enabled: true}
 	known, found := s.registry.Provider(in.Provider)
 	found = found && len(known.Hosts) > 0 // else the credential says where it is
 	var required, optional []string
 	switch {
 	case names.Name(in.Provider) != nil:
-		p.name("credentials.invalid_provider", "provider", names.Name(in.Provider))
+		p.Name("credentials.invalid_provider", "provider", names.Name(in.Provider))
 	case found:
 		required, optional = checkKnown(&p, known, in)
 	case in.Auth == nil || len(in.Hosts) == 0:
@@ -58,36 +58,36 @@ func (s *Server) checkCredential(in bctrl.CredentialCreate) (credentialMeta, err
 		if len(in.Hosts) == 0 {
 			missing = append(missing, "hosts")
 		}
-		return meta, errUnknownProvider(missing)
+		return meta, ErrUnknownProvider(missing)
 	default:
 		if err := in.Auth.Validate(); err != nil {
-			p.join("auth", err)
+			p.Join("auth", err)
 		} else {
 			required, optional = in.Auth.Fields()
 		}
 	}
-	if err := p.err(); err != nil {
+	if err := p.Err(); err != nil {
 		return meta, err
 	}
 	meta.Secrets = fieldsOf(&p, in, required, optional)
-	return meta, p.err()
+	return meta, p.Err()
 }
 
-func checkPriority(p *problems, priority int) {
+func checkPriority(p *Problems, priority int) {
 	if priority < -maxPriority || priority > maxPriority {
-		p.add("credentials.invalid_priority", "priority", "a priority is from -1000000 to 1000000")
+		p.Add("credentials.invalid_priority", "priority", "a priority is from -1000000 to 1000000")
 	}
 }
 
 // checkKnown holds a credential to what the registry says of its provider, and
 // returns the fields that it takes.
-func checkKnown(p *problems, known registry.Provider, in bctrl.CredentialCreate) (required, optional []string) {
+func checkKnown(p *Problems, known registry.Provider, in bctrl.CredentialCreate) (required, optional []string) {
 	if in.Auth != nil {
-		p.add("credentials.auth_not_allowed", "auth", "the registry says how "+known.ID+" is authenticated with")
+		p.Add("credentials.auth_not_allowed", "auth", "the registry says how "+known.ID+" is authenticated with")
 	}
 	for i, host := range in.Hosts {
 		if !known.AllowsHost(host) {
-			p.add("credentials.host_not_allowed", index("hosts", i), "it is none of the hosts of "+known.ID)
+			p.Add("credentials.host_not_allowed", Index("hosts", i), "it is none of the hosts of "+known.ID)
 		}
 	}
 	for _, name := range known.Secrets {
@@ -101,35 +101,35 @@ func checkKnown(p *problems, known registry.Provider, in bctrl.CredentialCreate)
 }
 
 // fieldsOf reads the references to secrets, by field.
-func fieldsOf(p *problems, in bctrl.CredentialCreate, required, optional []string) map[string]string {
+func fieldsOf(p *Problems, in bctrl.CredentialCreate, required, optional []string) map[string]string {
 	refs := in.SecretRefs
 	if in.SecretRef != "" {
 		switch {
 		case len(refs) > 0:
-			p.add("credentials.secret_refs", "secretRefs", "secretRef and secretRefs are not given together")
+			p.Add("credentials.secret_refs", "secretRefs", "secretRef and secretRefs are not given together")
 			return nil
 		case len(required) != 1:
-			p.add("credentials.field_needed", "secretRef",
+			p.Add("credentials.field_needed", "secretRef",
 				"the provider does not take exactly one secret: name the fields in secretRefs")
 			return nil
 		}
 		refs = map[string]string{required[0]: in.SecretRef}
 	}
-	p.limit("secretRefs", len(refs), maxCredentialSecrets)
+	p.Limit("secretRefs", len(refs), maxCredentialSecrets)
 	for _, field := range required {
 		if _, given := refs[field]; !given {
-			p.add("credentials.secret_missing", "secretRefs."+field, "the provider needs this secret")
+			p.Add("credentials.secret_missing", "secretRefs."+field, "the provider needs this secret")
 		}
 	}
 	out := map[string]string{}
 	for _, field := range slices.Sorted(maps.Keys(refs)) {
 		if !slices.Contains(required, field) && !slices.Contains(optional, field) {
-			p.add("credentials.unknown_field", "secretRefs", "the provider takes no secret under one of these names")
+			p.Add("credentials.unknown_field", "secretRefs", "the provider takes no secret under one of these names")
 			continue
 		}
 		id, err := secretOfRef(refs[field])
 		if err != nil {
-			p.add("credentials.invalid_secret_ref", "secretRefs."+field, err.Error())
+			p.Add("credentials.invalid_secret_ref", "secretRefs."+field, err.Error())
 		}
 		out[field] = id
 	}

@@ -27,9 +27,9 @@ func (s *Server) dropCredential(
 const droppedAtOnce = 100
 
 // deleteAICredential deletes an AI credential and what is bound to it.
-func (s *Server) deleteAICredential(ctx context.Context, rq *request, _ none) (none, error) {
-	return s.removeAICredential(ctx, rq, func(ctx context.Context, tx *store.Tx, id string) error {
-		return s.unbindAll(ctx, tx, rq.caller.Org, id, rq.event())
+func (s *Server) deleteAICredential(ctx context.Context, rq *Request, _ None) (None, error) {
+	return s.RemoveAICredential(ctx, rq, func(ctx context.Context, tx *store.Tx, id string) error {
+		return s.unbindAll(ctx, tx, rq.Caller.Org, id, rq.Event())
 	})
 }
 
@@ -55,7 +55,7 @@ func (s *Server) dropBindings(
 		if err := tx.DeleteBinding(ctx, org, row.UID); err != nil {
 			return err
 		}
-		about(&ev, row.Scope)
+		About(&ev, row.Scope)
 		ev.Version = row.Version
 		if err := recordAlso(tx, ev, row.Target); err != nil {
 			return err
@@ -64,9 +64,9 @@ func (s *Server) dropBindings(
 	return nil
 }
 
-// dropBrokerOf removes the credentials and bindings that live in a workspace,
+// DropBrokerOf removes the credentials and bindings that live in a workspace,
 // which is about to be deleted.
-func (s *Server) dropBrokerOf(ctx context.Context, tx *store.Tx, org, workspace string, ev audit.Event) error {
+func (s *Server) DropBrokerOf(ctx context.Context, tx *store.Tx, org, workspace string, ev audit.Event) error {
 	for {
 		rows, err := tx.CredentialsInWorkspace(ctx, org, workspace, droppedAtOnce)
 		if err != nil {
@@ -77,7 +77,7 @@ func (s *Server) dropBrokerOf(ctx context.Context, tx *store.Tx, org, workspace 
 		}
 		ev.Action = string(access.CredentialWrite)
 		for _, row := range rows {
-			about(&ev, row.Scope)
+			About(&ev, row.Scope)
 			if err := s.dropCredential(ctx, tx, org, row, ev); err != nil {
 				return err
 			}

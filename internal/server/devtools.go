@@ -12,10 +12,10 @@ import (
 // acceptDevTools takes the handshake of a DevTools client as Chromium takes it:
 // with version 13 or 8, which have the same frames, and with any key that is
 // not empty. There are clients whose key is not the 16 bytes of RFC 6455.
-func (s *Server) acceptDevTools(w http.ResponseWriter, rq *request) (*websocket.Conn, error) {
+func (s *Server) acceptDevTools(w http.ResponseWriter, rq *Request) (*websocket.Conn, error) {
 	var opts websocket.AcceptOptions
-	if s.public != nil { // a proxy may have changed the Host that an Origin is held to
-		opts.OriginPatterns = []string{s.public.Host}
+	if s.Public != nil { // a proxy may have changed the Host that an Origin is held to
+		opts.OriginPatterns = []string{s.Public.Host}
 	}
 	keys := rq.Header.Values("Sec-WebSocket-Key")
 	key := strings.TrimSpace(strings.Join(keys, ","))

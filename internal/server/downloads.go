@@ -27,71 +27,71 @@ const (
 	maxLinkTTL     = 7 * 24 * time.Hour
 )
 
-func (s *Server) downloadRoutes() []route {
+func (s *Server) downloadRoutes() []Route {
 	const link = "/v1/downloads/{signature}/{name}"
-	return []route{
-		raw("GET "+link, access.Public, s.download),
-		raw("HEAD "+link, access.Public, s.download),
+	return []Route{
+		Raw("GET "+link, access.Public, s.download),
+		Raw("HEAD "+link, access.Public, s.download),
 	}
 }
 
 // errDeadLink is the one answer to a link that is forged, has expired, whose
 // file has changed, or whose signer may not sign it any more: it tells nobody
 // which.
-var errDeadLink = notFound(
+var errDeadLink = NotFound(
 	"storage.dead_link", "the link is wrong, has expired or was revoked, or its file has changed",
 )
 
 // signLink answers with an address that needs no other credential. Who made
 // one is recorded.
-func (s *Server) signLink(ctx context.Context, rq *request, o store.Object) (wire.SignedURL, error) {
-	ttl, err := rq.millis("ttlMs", defaultLinkTTL, minLinkTTL, maxLinkTTL)
+func (s *Server) signLink(ctx context.Context, rq *Request, o store.Object) (wire.SignedURL, error) {
+	ttl, err := rq.Millis("ttlMs", defaultLinkTTL, minLinkTTL, maxLinkTTL)
 	if err != nil {
 		return wire.SignedURL{}, err
 	}
-	if t := rq.caller.Token; t != nil {
+	if t := rq.Caller.Token; t != nil {
 		ttl = min(ttl, time.Until(t.Expires)) // what a token made does not outlive it
 	}
 	signature, err := s.signature(ctx, link{
-		signer:  rq.caller,
-		object:  o.ID,
-		name:    o.Filename,
-		expires: time.Now().Add(ttl),
+		Signer:  rq.Caller,
+		Object:  o.ID,
+		Name:    o.Filename,
+		Expires: time.Now().Add(ttl),
 	})
 	if err != nil {
 		return wire.SignedURL{}, err
 	}
-	err = s.db.Write(ctx, func(tx *store.Tx) error {
-		if err := s.stillPermitted(ctx, tx.Queries, &rq.granted); err != nil {
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		if err := s.StillPermitted(ctx, tx.Queries, &rq.Granted); err != nil {
 			return err
 		}
-		ev := rq.event()
+		ev := rq.Event()
 		ev.UID, ev.Outcome = o.ID, audit.OK
 		return audit.Append(tx, ev)
 	})
 	if err != nil {
 		return wire.SignedURL{}, err
 	}
-	rq.recorded = true
-	address := s.publicURL(rq).JoinPath("v1", "downloads", signature, url.PathEscape(o.Filename))
+	rq.Recorded = true
+	address := s.PublicURL(rq).JoinPath("v1", "downloads", signature, url.PathEscape(o.Filename))
 	return wire.SignedURL{URL: wire.NewValue(address.String()), ExpiresIn: max(1, int64(ttl/time.Second))}, nil
 }
 
 // download gives the file of a link, for as long as who signed it might sign it
 // now.
-func (s *Server) download(w http.ResponseWriter, rq *request) error {
+func (s *Server) download(w http.ResponseWriter, rq *Request) error {
 	l, err := s.openLink(rq.Context(), rq.PathValue("signature"), rq.PathValue("name"), time.Now())
 	if err != nil {
 		return err
 	}
 	find := func(ctx context.Context) (store.Object, error) {
-		return s.db.Read().ObjectByID(ctx, l.signer.Org, l.object)
+		return s.DB.Read().ObjectByID(ctx, l.Signer.Org, l.Object)
 	}
 	o, err := find(rq.Context())
-	if err == nil && l.signer.Runtime != nil {
-		l.signer.Runtime, err = runtimeCaller(rq.Context(), s.db.Read(), l.signer.Org, l.signer.Runtime.ID)
+	if err == nil && l.Signer.Runtime != nil {
+		l.Signer.Runtime, err = RuntimeCaller(rq.Context(), s.DB.Read(), l.Signer.Org, l.Signer.Runtime.ID)
 	}
-	if errors.Is(err, store.ErrNotFound) || errors.Is(err, errNotActive) {
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, ErrNotActive) {
 		return errDeadLink
 	}
 	if err != nil {
@@ -100,9 +100,9 @@ func (s *Server) download(w http.ResponseWriter, rq *request) error {
 	// What was declared below the runtime, by a token or a handle, permitted the
 	// link when it was made and cannot change: each level decides for itself.
 	signing := access.Action{Verb: bctrl.SignStorage, Object: o.Namespace}
-	signed := &grant{caller: l.signer, actions: []access.Action{signing}}
+	signed := &Grant{Caller: l.Signer, Actions: []access.Action{signing}}
 	begun := false
-	err = s.whileGranted(rq.Context(), signed, func(ctx context.Context) error {
+	err = s.WhileGranted(rq.Context(), signed, func(ctx context.Context) error {
 		begun = true
 		rq.Request = rq.WithContext(ctx)
 		return s.sendLinked(w, rq, find)
@@ -114,7 +114,7 @@ func (s *Server) download(w http.ResponseWriter, rq *request) error {
 }
 
 func (s *Server) sendLinked(
-	w http.ResponseWriter, rq *request, find func(context.Context) (store.Object, error),
+	w http.ResponseWriter, rq *Request, find func(context.Context) (store.Object, error),
 ) error {
 	o, content, err := s.openObject(rq.Context(), find)
 	if e, refused := errors.AsType[*bctrl.Error](err); refused && e.Status == http.StatusNotFound {
@@ -132,11 +132,11 @@ func (s *Server) sendLinked(
 // link is what a signature covers, beside the method and the disposition,
 // which are always the same.
 type link struct {
-	// signer is who made it: organizations, key or token, and runtime, by id.
-	signer access.Caller
-	// object is the id of one version of a file: a change gives it another.
-	object, name string
-	expires      time.Time
+	// Signer is who made it: organizations, key or token, and runtime, by id.
+	Signer access.Caller
+	// Object is the id of one version of a file: a change gives it another.
+	Object, Name string
+	Expires      time.Time
 }
 
 // A signature is in base64url: format (1 byte), expiry of the link and of the
@@ -150,20 +150,20 @@ const (
 )
 
 func (s *Server) signature(ctx context.Context, l link) (string, error) {
-	key, err := s.linkKey.get(ctx, s, linkKeyName)
+	key, err := s.linkKey.Get(ctx, s, linkKeyName)
 	if err != nil {
 		return "", err
 	}
-	by, runtime, until := l.signer.KeyID, "", int64(0)
-	if t := l.signer.Token; t != nil {
+	by, runtime, until := l.Signer.KeyID, "", int64(0)
+	if t := l.Signer.Token; t != nil {
 		by, until = t.ID, t.Expires.UnixMilli()
 	}
-	if rt := l.signer.Runtime; rt != nil {
+	if rt := l.Signer.Runtime; rt != nil {
 		runtime = rt.ID
 	}
-	payload := binary.BigEndian.AppendUint64([]byte{linkFormat}, uint64(l.expires.UnixMilli()))
+	payload := binary.BigEndian.AppendUint64([]byte{linkFormat}, uint64(l.Expires.UnixMilli()))
 	payload = binary.BigEndian.AppendUint64(payload, uint64(until))
-	for _, text := range []string{l.signer.Org, l.signer.Parent, by, runtime, l.object} {
+	for _, text := range []string{l.Signer.Org, l.Signer.Parent, by, runtime, l.Object} {
 		var id uuid.UUID
 		if text != "" {
 			if id, err = uuid.Parse(text); err != nil {
@@ -172,12 +172,12 @@ func (s *Server) signature(ctx context.Context, l link) (string, error) {
 		}
 		payload = append(payload, id[:]...)
 	}
-	return base64.RawURLEncoding.EncodeToString(append(payload, linkMAC(key, payload, l.name)...)), nil
+	return base64.RawURLEncoding.EncodeToString(append(payload, linkMAC(key, payload, l.Name)...)), nil
 }
 
-// forgetLinkKey overwrites the key of links, which is opened anew when it is
+// ForgetLinkKey overwrites the key of links, which is opened anew when it is
 // asked for.
-func (s *Server) forgetLinkKey() { s.linkKey.forget() }
+func (s *Server) ForgetLinkKey() { s.linkKey.Forget() }
 
 func linkMAC(key, payload []byte, name string) []byte {
 	mac := hmac.New(sha256.New, key)
@@ -194,7 +194,7 @@ func (s *Server) openLink(ctx context.Context, signature, name string, now time.
 	if err != nil || len(raw) != linkPayload+sha256.Size || base64.RawURLEncoding.EncodeToString(raw) != signature {
 		return link{}, errDeadLink
 	}
-	key, err := s.linkKey.get(ctx, s, linkKeyName)
+	key, err := s.linkKey.Get(ctx, s, linkKeyName)
 	if err != nil {
 		return link{}, err
 	}
@@ -202,23 +202,23 @@ func (s *Server) openLink(ctx context.Context, signature, name string, now time.
 	if !hmac.Equal(raw[linkPayload:], linkMAC(key, payload, name)) || payload[0] != linkFormat {
 		return link{}, errDeadLink
 	}
-	l := link{name: name, expires: time.UnixMilli(int64(binary.BigEndian.Uint64(payload[1:9])))}
-	if !now.Before(l.expires) {
+	l := link{Name: name, Expires: time.UnixMilli(int64(binary.BigEndian.Uint64(payload[1:9])))}
+	if !now.Before(l.Expires) {
 		return link{}, errDeadLink
 	}
 	var by, runtime string
-	for i, into := range []*string{&l.signer.Org, &l.signer.Parent, &by, &runtime, &l.object} {
+	for i, into := range []*string{&l.Signer.Org, &l.Signer.Parent, &by, &runtime, &l.Object} {
 		if id := uuid.UUID(payload[17+16*i : 33+16*i]); id != uuid.Nil {
 			*into = id.String()
 		}
 	}
 	if runtime != "" {
-		l.signer.Runtime = &access.Runtime{ID: runtime}
+		l.Signer.Runtime = &access.Runtime{ID: runtime}
 	}
 	if until := int64(binary.BigEndian.Uint64(payload[9:17])); until == 0 {
-		l.signer.KeyID = by
+		l.Signer.KeyID = by
 	} else {
-		l.signer.Token = &access.Token{ID: by, Expires: time.UnixMilli(until)}
+		l.Signer.Token = &access.Token{ID: by, Expires: time.UnixMilli(until)}
 	}
 	return l, nil
 }

@@ -143,9 +143,9 @@ func TestALinkExpires(t *testing.T) {
 	h := newHarness(t)
 	o := h.stored("s", "f", "x")
 	expires := time.Now().Add(time.Hour)
-	self, err := h.server.authenticate(t.Context(), http.Header{"Authorization": {"Bearer " + h.key}})
+	self, err := h.server.Authenticate(t.Context(), http.Header{"Authorization": {"Bearer " + h.key}})
 	require.NoError(t, err)
-	signature, err := h.server.signature(t.Context(), link{signer: self, object: o.ID, name: "f", expires: expires})
+	signature, err := h.server.signature(t.Context(), link{Signer: self, Object: o.ID, Name: "f", Expires: expires})
 	require.NoError(t, err)
 	_, err = h.server.openLink(t.Context(), signature, "f", expires.Add(-time.Millisecond))
 	require.NoError(t, err)
@@ -153,10 +153,10 @@ func TestALinkExpires(t *testing.T) {
 		_, err = h.server.openLink(t.Context(), signature, "f", now)
 		require.ErrorIs(t, err, errDeadLink)
 	}
-	past, err := h.server.signature(t.Context(), link{signer: self, object: o.ID, name: "f", expires: time.Now().Add(-time.Second)})
+	past, err := h.server.signature(t.Context(), link{Signer: self, Object: o.ID, Name: "f", Expires: time.Now().Add(-time.Second)})
 	require.NoError(t, err)
 	h.dead(target([]string{"downloads", past, "f"}, nil), "expired")
-	other, err := h.server.signature(t.Context(), link{signer: access.Caller{Org: newID(), KeyID: self.KeyID}, object: o.ID, name: "f", expires: expires})
+	other, err := h.server.signature(t.Context(), link{Signer: access.Caller{Org: NewID(), KeyID: self.KeyID}, Object: o.ID, Name: "f", Expires: expires})
 	require.NoError(t, err)
 	h.dead(target([]string{"downloads", other, "f"}, nil), "of another organization")
 
@@ -185,7 +185,7 @@ func TestALinkIsWhereThePublicReachesTheServer(t *testing.T) {
 	h := newHarness(t)
 	h.stored("s", "f", "x")
 	var err error
-	h.server.public, err = url.Parse("https://files.example.org/bctrl")
+	h.server.Public, err = url.Parse("https://files.example.org/bctrl")
 	require.NoError(t, err)
 	got := h.do("GET", append(file("s", "f"), "download-url"), nil, nil)
 	require.Contains(t, string(got.Body), `"https://files.example.org/bctrl/v1/downloads/`)

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// endingBody is a request's body that nobody waits for once the request has
+// EndingBody is a request's body that nobody waits for once the request has
 // been ended.
-type endingBody struct {
+type EndingBody struct {
 	io.ReadCloser
 	w *statusWriter
 
@@ -17,7 +17,7 @@ type endingBody struct {
 	over bool // nothing of it is left to read
 }
 
-func (b *endingBody) Read(p []byte) (int, error) {
+func (b *EndingBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
 		b.mu.Lock()
@@ -27,8 +27,8 @@ func (b *endingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// isOver reports whether nothing of the body is left to read.
-func (b *endingBody) isOver() bool {
+// IsOver reports whether nothing of the body is left to read.
+func (b *EndingBody) IsOver() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.over
@@ -37,15 +37,15 @@ func (b *endingBody) isOver() bool {
 // breakOff ends a read that waits. Where the body has been read whole it does
 // nothing: net/http reads on behind it, takes a deadline for the client's going
 // away, and would have the connection's later requests end as they begin.
-func (b *endingBody) breakOff() {
+func (b *EndingBody) breakOff() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.over {
 		return
 	}
 	b.w.last.Store(true) // for the end of the body may be read at this moment
-	_ = http.NewResponseController(b.w).SetReadDeadline(past)
+	_ = http.NewResponseController(b.w).SetReadDeadline(Past)
 }
 
-// past is a deadline that is over.
-var past = time.Unix(1, 0)
+// Past is a deadline that is over.
+var Past = time.Unix(1, 0)

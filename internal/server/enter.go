@@ -8,8 +8,8 @@ import (
 )
 
 // enter authenticates a request, and counts it as underway from then on.
-func (s *Server) enter(rq *request) error {
-	ctx, a, err := s.underway.begin(rq.Context(), func(ctx context.Context) (entry, error) {
+func (s *Server) enter(rq *Request) error {
+	ctx, a, err := s.Underway.begin(rq.Context(), func(ctx context.Context) (Entry, error) {
 		return s.authenticated(ctx, rq)
 	})
 	if err != nil {
@@ -18,7 +18,7 @@ func (s *Server) enter(rq *request) error {
 	rq.Request, rq.activity = rq.WithContext(ctx), a
 	letBodyBe := func() bool { return true }
 	if rq.ContentLength != 0 {
-		body := &endingBody{ReadCloser: rq.Body, w: rq.w}
+		body := &EndingBody{ReadCloser: rq.Body, w: rq.w}
 		rq.Body = body
 		letBodyBe = context.AfterFunc(ctx, body.breakOff)
 	}
@@ -32,31 +32,31 @@ func (s *Server) enter(rq *request) error {
 
 // authenticated finds who sends a request, and what is to be asked for it to go
 // on. The caller is set with an error too, once it is known, for the audit log.
-func (s *Server) authenticated(ctx context.Context, rq *request) (e entry, err error) {
-	rq.caller, err = s.authenticate(ctx, rq.Header)
-	rq.unproven = rq.route.toUnlock && errors.Is(err, seal.ErrLocked)
-	if rq.unproven {
-		rq.caller, err = s.unprovenCaller(ctx, rq.Header)
+func (s *Server) authenticated(ctx context.Context, rq *Request) (e Entry, err error) {
+	rq.Caller, err = s.Authenticate(ctx, rq.Header)
+	rq.Unproven = rq.Route.ToUnlock && errors.Is(err, seal.ErrLocked)
+	if rq.Unproven {
+		rq.Caller, err = s.unprovenCaller(ctx, rq.Header)
 	}
 	if err != nil {
 		return e, err
 	}
-	rq.granted.caller = rq.caller
-	e = s.entry(&rq.granted)
-	e.keyless = rq.caller.Runtime == nil && rq.route.withoutKey
+	rq.Granted.Caller = rq.Caller
+	e = s.Entry(&rq.Granted)
+	e.keyless = rq.Caller.Runtime == nil && rq.Route.WithoutKey
 	ask := e.stillPermitted
 	e.stillPermitted = func(ctx context.Context) error {
 		err := ask(ctx)
 		if errors.Is(err, errKeyRevoked) {
-			err = errUnauthorized // as every request with the key from now on
+			err = ErrUnauthorized // as every request with the key from now on
 		}
 		return err
 	}
 	return e, nil
 }
 
-// letFinish lets the request end as it will, whatever becomes of its caller.
-func (rq *request) letFinish() {
+// LetFinish lets the request end as it will, whatever becomes of its caller.
+func (rq *Request) LetFinish() {
 	if rq.activity != nil {
 		rq.activity.leave()
 	}

@@ -14,108 +14,108 @@ import (
 	"github.com/bctrl-go/bctrl/internal/strictjson"
 )
 
-// refusal is an answer other than what was asked for. The message never holds a
+// Refusal is an answer other than what was asked for. The message never holds a
 // value that was sent.
-func refusal(status int, code, message string) *bctrl.Error {
+func Refusal(status int, code, message string) *bctrl.Error {
 	return &bctrl.Error{Status: status, Code: code, Message: message}
 }
 
-// withHint adds to a new refusal what its caller can do about it.
-func withHint(e *bctrl.Error, hint string) *bctrl.Error {
+// WithHint adds to a new refusal what its caller can do about it.
+func WithHint(e *bctrl.Error, hint string) *bctrl.Error {
 	e.Hint = hint
 	return e
 }
 
-// withField adds to a new refusal the field that it is about.
-func withField(e *bctrl.Error, field string) *bctrl.Error {
+// WithField adds to a new refusal the field that it is about.
+func WithField(e *bctrl.Error, field string) *bctrl.Error {
 	e.Field = field
 	return e
 }
 
-// invalid is the refusal of what was sent; field is empty where it is none alone.
-func invalid(code, field, message string) *bctrl.Error {
-	return withField(refusal(http.StatusBadRequest, code, message), field)
+// Invalid is the refusal of what was sent; field is empty where it is none alone.
+func Invalid(code, field, message string) *bctrl.Error {
+	return WithField(Refusal(http.StatusBadRequest, code, message), field)
 }
 
-// notText is the refusal of what JSON could not give back: bytes that are no
+// NotText is the refusal of what JSON could not give back: bytes that are no
 // UTF-8. An empty field is the path.
-func notText(field string) *bctrl.Error {
+func NotText(field string) *bctrl.Error {
 	what := field
 	if what == "" {
 		what = "the path"
 	}
-	return invalid("request.invalid_utf8", field, what+" is not UTF-8")
+	return Invalid("request.invalid_utf8", field, what+" is not UTF-8")
 }
 
-// unauthorized is the answer to a caller who is not known.
-func unauthorized(code, message string) *bctrl.Error {
-	return refusal(http.StatusUnauthorized, code, message)
+// Unauthorized is the answer to a caller who is not known.
+func Unauthorized(code, message string) *bctrl.Error {
+	return Refusal(http.StatusUnauthorized, code, message)
 }
 
-// forbidden is the answer to a caller who may not do this.
-func forbidden(code, message string) *bctrl.Error {
-	return refusal(http.StatusForbidden, code, message)
+// Forbidden is the answer to a caller who may not do this.
+func Forbidden(code, message string) *bctrl.Error {
+	return Refusal(http.StatusForbidden, code, message)
 }
 
-// notFound is the answer for a thing that is not there.
-func notFound(code, message string) *bctrl.Error {
-	return refusal(http.StatusNotFound, code, message)
+// NotFound is the answer for a thing that is not there.
+func NotFound(code, message string) *bctrl.Error {
+	return Refusal(http.StatusNotFound, code, message)
 }
 
-// timedOut is the answer when the caller's side did not come to an end in time.
-func timedOut(code, message string) *bctrl.Error {
-	return refusal(http.StatusRequestTimeout, code, message)
+// TimedOut is the answer when the caller's side did not come to an end in time.
+func TimedOut(code, message string) *bctrl.Error {
+	return Refusal(http.StatusRequestTimeout, code, message)
 }
 
-// conflict is the answer when the state does not allow it.
-func conflict(code, message string) *bctrl.Error {
-	return refusal(http.StatusConflict, code, message)
+// Conflict is the answer when the state does not allow it.
+func Conflict(code, message string) *bctrl.Error {
+	return Refusal(http.StatusConflict, code, message)
 }
 
-// preconditionFailed is the answer when what is stored is not what the request
+// PreconditionFailed is the answer when what is stored is not what the request
 // is made for.
-func preconditionFailed(code, message string) *bctrl.Error {
-	return refusal(http.StatusPreconditionFailed, code, message)
+func PreconditionFailed(code, message string) *bctrl.Error {
+	return Refusal(http.StatusPreconditionFailed, code, message)
 }
 
-// tooLarge is the answer to a body over a limit.
-func tooLarge(code, message string) *bctrl.Error {
-	return refusal(http.StatusRequestEntityTooLarge, code, message)
+// TooLarge is the answer to a body over a limit.
+func TooLarge(code, message string) *bctrl.Error {
+	return Refusal(http.StatusRequestEntityTooLarge, code, message)
 }
 
-// unprocessable is the answer to a request that is well formed and would end
+// Unprocessable is the answer to a request that is well formed and would end
 // the same if it came again.
-func unprocessable(code, message string) *bctrl.Error {
-	return refusal(http.StatusUnprocessableEntity, code, message)
+func Unprocessable(code, message string) *bctrl.Error {
+	return Refusal(http.StatusUnprocessableEntity, code, message)
 }
 
-// tooManyRequests is the answer to what came too often; it may come again later.
-func tooManyRequests(code, message string) *bctrl.Error {
-	return refusal(http.StatusTooManyRequests, code, message)
+// TooManyRequests is the answer to what came too often; it may come again later.
+func TooManyRequests(code, message string) *bctrl.Error {
+	return Refusal(http.StatusTooManyRequests, code, message)
 }
 
-// fault is the answer when something is wrong with the server or its data.
-func fault(code, message string) *bctrl.Error {
-	return refusal(http.StatusInternalServerError, code, message)
+// Fault is the answer when something is wrong with the server or its data.
+func Fault(code, message string) *bctrl.Error {
+	return Refusal(http.StatusInternalServerError, code, message)
 }
 
-// badGateway is the answer when a provider gave none that is whole.
-func badGateway(code, message string) *bctrl.Error {
-	return refusal(http.StatusBadGateway, code, message)
+// BadGateway is the answer when a provider gave none that is whole.
+func BadGateway(code, message string) *bctrl.Error {
+	return Refusal(http.StatusBadGateway, code, message)
 }
 
-// unavailable is the answer when the server cannot do it now.
-func unavailable(code, message string) *bctrl.Error {
-	return refusal(http.StatusServiceUnavailable, code, message)
+// Unavailable is the answer when the server cannot do it now.
+func Unavailable(code, message string) *bctrl.Error {
+	return Refusal(http.StatusServiceUnavailable, code, message)
 }
 
-// gatewayTimeout is the answer when what the server waited for took too long.
-func gatewayTimeout(code, message string) *bctrl.Error {
-	return refusal(http.StatusGatewayTimeout, code, message)
+// GatewayTimeout is the answer when what the server waited for took too long.
+func GatewayTimeout(code, message string) *bctrl.Error {
+	return Refusal(http.StatusGatewayTimeout, code, message)
 }
 
-// badJSON names the field that a body got wrong, never its value.
-func badJSON(err error) error {
+// BadJSON names the field that a body got wrong, never its value.
+func BadJSON(err error) error {
 	if refused, ok := errors.AsType[*bctrl.Error](err); ok { // by a type's own UnmarshalJSON
 		return refused
 	}
@@ -127,60 +127,60 @@ func badJSON(err error) error {
 	if slices.Contains(strings.Split(e.Field, "."), "mounts") {
 		area = "mounts." // as the SDK refuses the same text
 	}
-	return invalid(area+e.Code, e.Field, "the body is not what this request takes: "+e.Error())
+	return Invalid(area+e.Code, e.Field, "the body is not what this request takes: "+e.Error())
 }
 
-// errInternal is all that a caller learns of a fault of the server's own.
-var errInternal = fault("server.internal", "the server failed; its log has the request id")
+// ErrInternal is all that a caller learns of a fault of the server's own.
+var ErrInternal = Fault("server.internal", "the server failed; its log has the request id")
 
-// errAbandoned is the end of a request whose caller left, or which the server's
+// ErrAbandoned is the end of a request whose caller left, or which the server's
 // own end outran: no fault of the server.
-var errAbandoned = timedOut("request.abandoned", "the request ended before it was answered")
+var ErrAbandoned = TimedOut("request.abandoned", "the request ended before it was answered")
 
-// asError turns any error into the one that is answered.
-func asError(err error) *bctrl.Error {
+// AsError turns any error into the one that is answered.
+func AsError(err error) *bctrl.Error {
 	if e, ok := errors.AsType[*bctrl.Error](err); ok {
 		return e
 	}
 	if forged, ok := errors.AsType[*store.ForgedError](err); ok {
-		return errTampered(tamperedCode(forged.Kind))
+		return ErrTampered(tamperedCode(forged.Kind))
 	}
 	if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return tooLarge("request.too_large", "the body exceeds "+strconv.FormatInt(tooLong.Limit, 10)+" bytes")
+		return TooLarge("request.too_large", "the body exceeds "+strconv.FormatInt(tooLong.Limit, 10)+" bytes")
 	}
 	switch {
 	case errors.Is(err, seal.ErrLocked):
-		return errLocked
+		return ErrLocked
 	case errors.Is(err, store.ErrFull):
-		return unavailable("server.disk_full", "the server's disk is full")
+		return Unavailable("server.disk_full", "the server's disk is full")
 	case errors.Is(err, store.ErrClosed):
-		return unavailable("server.stopping", "the server is stopping")
+		return Unavailable("server.stopping", "the server is stopping")
 	}
-	return errInternal
+	return ErrInternal
 }
 
-// encodeError is the body of an error answer.
-func encodeError(e *bctrl.Error, requestID string) []byte {
+// EncodeError is the body of an error answer.
+func EncodeError(e *bctrl.Error, requestID string) []byte {
 	out := *e
 	out.RequestID = requestID
 	body, err := json.Marshal(&out)
 	if err != nil {
-		body, _ = json.Marshal(errInternal) // strings alone: cannot fail
+		body, _ = json.Marshal(ErrInternal) // strings alone: cannot fail
 	}
 	return body
 }
 
-// unopened is the answer when a sealed record does not open.
-func unopened(err error, code string) error {
+// Unopened is the answer when a sealed record does not open.
+func Unopened(err error, code string) error {
 	if errors.Is(err, seal.ErrTampered) {
-		return errTampered(code)
+		return ErrTampered(code)
 	}
 	return err
 }
 
-// tampered reports whether an error says that what is stored was changed outside
+// Tampered reports whether an error says that what is stored was changed outside
 // the server.
-func tampered(err error) bool { return err != nil && strings.HasSuffix(asError(err).Code, ".tampered") }
+func Tampered(err error) bool { return err != nil && strings.HasSuffix(AsError(err).Code, ".tampered") }
 
 // tamperedCode is the code of a row that is not as the server wrote it.
 func tamperedCode(kind string) string {
@@ -205,13 +205,13 @@ func tamperedCode(kind string) string {
 	return "storage.tampered"
 }
 
-// errTampered is the answer when a sealed record does not open: what is stored
+// ErrTampered is the answer when a sealed record does not open: what is stored
 // is not what was sealed.
-func errTampered(code string) *bctrl.Error {
-	return withHint(
-		fault(code, "the stored record was changed outside the server and is not used"),
+func ErrTampered(code string) *bctrl.Error {
+	return WithHint(
+		Fault(code, "the stored record was changed outside the server and is not used"),
 		"set it again, and look who can write to the data directory",
 	)
 }
 
-var errStopping = unavailable("server.stopping", "the server is stopping")
+var ErrStopping = Unavailable("server.stopping", "the server is stopping")

@@ -2,8 +2,8 @@ package server
 
 import "github.com/bctrl-go/bctrl/internal/audit"
 
-// serverEvent is the event of something that the server does of itself.
-func serverEvent(action, object string) audit.Event {
+// ServerEvent is the event of something that the server does of itself.
+func ServerEvent(action, object string) audit.Event {
 	return audit.Event{
 		Caller:   "server",
 		Action:   action,

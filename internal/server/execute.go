@@ -17,9 +17,9 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) executeRoutes() []route {
-	return []route{
-		endpoint("POST /v1/workspaces/{id}/execute", access.RuntimeExecute, s.execute),
+func (s *Server) executeRoutes() []Route {
+	return []Route{
+		Endpoint("POST /v1/workspaces/{id}/execute", access.RuntimeExecute, s.execute),
 	}
 }
 
@@ -59,12 +59,12 @@ func (x *execution) actor(rt *access.Runtime) access.Caller {
 // callerOf is who the execution acts as, with the mounts as they are now: a
 // workspace that was lowered since the execution began counts as lowered.
 func (s *Server) callerOf(ctx context.Context, x *execution) (access.Caller, error) {
-	if s.custody.Locked() {
-		return access.Caller{}, errLocked
+	if s.Custody.Locked() {
+		return access.Caller{}, ErrLocked
 	}
-	rt := runtimeBound(x.rt, x.ws)
+	rt := RuntimeBound(x.rt, x.ws)
 	rt.Chain, rt.Launched = append(rt.Chain, x.below...), append(rt.Launched, x.below...)
-	return s.callerNow(ctx, x.actor(rt))
+	return s.CallerNow(ctx, x.actor(rt))
 }
 
 // event is an audit event of something the execution does.
@@ -117,7 +117,7 @@ func (a executeAnswer) MarshalJSON() ([]byte, error) {
 }
 
 func (s *Server) execute(
-	ctx context.Context, rq *request, in wire.Execution[bctrl.Mounts],
+	ctx context.Context, rq *Request, in wire.Execution[bctrl.Mounts],
 ) (out executeAnswer, err error) {
 	x, err := s.newExecution(ctx, rq, in)
 	if err != nil {
@@ -131,26 +131,26 @@ func (s *Server) execute(
 		op, err := s.startOperation(ctx, rq, x, steps)
 		return executeAnswer{OperationInfo: &op}, err
 	}
-	ev := rq.event()
+	ev := rq.Event()
 	ev.Workspace, ev.Group, ev.Runtime, ev.Execution = x.ws.ID, x.rt.Group, x.rt.ID, x.id
-	rq.recorded = true
+	rq.Recorded = true
 	var result bctrl.ExecutionResult
-	err = s.use(ctx, ev, func() (err error) {
+	err = s.Use(ctx, ev, func() (err error) {
 		result, err = s.runSteps(ctx, x, steps, func(bctrl.OperationProgress) {})
 		return err
 	})
 	return executeAnswer{ExecutionResult: &result}, err
 }
 
-func (s *Server) newExecution(ctx context.Context, rq *request, in wire.Execution[bctrl.Mounts]) (*execution, error) {
-	if err := invalidName("runtimes.invalid_alias", "runtime", names.Name(in.Runtime)); err != nil {
+func (s *Server) newExecution(ctx context.Context, rq *Request, in wire.Execution[bctrl.Mounts]) (*execution, error) {
+	if err := InvalidName("runtimes.invalid_alias", "runtime", names.Name(in.Runtime)); err != nil {
 		return nil, err
 	}
 	if in.Mode != "" && in.Mode != string(bctrl.FailFast) {
-		return nil, invalid("executions.unknown_mode", "mode", "mode must be fail-fast")
+		return nil, Invalid("executions.unknown_mode", "mode", "mode must be fail-fast")
 	}
 	if len(in.Steps) < 1 || len(in.Steps) > maxSteps {
-		return nil, invalid("executions.steps", "steps", "there must be 1 to "+strconv.Itoa(maxSteps)+" steps")
+		return nil, Invalid("executions.steps", "steps", "there must be 1 to "+strconv.Itoa(maxSteps)+" steps")
 	}
 	rt, ws, err := s.runtimeNamed(ctx, rq, in.Runtime)
 	if err != nil {
@@ -158,18 +158,18 @@ func (s *Server) newExecution(ctx context.Context, rq *request, in wire.Executio
 	}
 	m, ok := s.member(rt.ID)
 	if !ok {
-		return nil, errNotActive
+		return nil, ErrNotActive
 	}
 	x := &execution{
-		id:        newID(),
-		org:       rq.caller.Org,
+		id:        NewID(),
+		org:       rq.Caller.Org,
 		member:    m,
 		ws:        ws,
 		rt:        rt,
-		caller:    rq.caller,
-		requestID: rq.id,
+		caller:    rq.Caller,
+		requestID: rq.ID,
 	}
-	if own := rq.caller.Runtime; own != nil {
+	if own := rq.Caller.Runtime; own != nil {
 		x.below = own.Chain[2:] // what a token and BCTRL-Mounts declared below the runtime
 	}
 	return x.lower(ctx, s, in.Mounts)
@@ -184,7 +184,7 @@ func (s *Server) runSteps(
 	ctx, cancel := x.member.bound(ctx)
 	defer cancel()
 	// Without the runtime, of whose end the member tells.
-	err := s.whileGranted(ctx, &grant{caller: x.actor(nil)}, func(ctx context.Context) error {
+	err := s.WhileGranted(ctx, &Grant{Caller: x.actor(nil)}, func(ctx context.Context) error {
 		release, err := x.member.acquire(ctx)
 		if err != nil {
 			return s.whyEnded(ctx, x, err)
@@ -215,8 +215,8 @@ func (s *Server) runSteps(
 }
 
 var (
-	errCancelled = unprocessable("executions.cancelled", "the execution was cancelled")
-	errTimedOut  = gatewayTimeout("executions.timed_out", "the step did not end in its time")
+	errCancelled = Unprocessable("executions.cancelled", "the execution was cancelled")
+	errTimedOut  = GatewayTimeout("executions.timed_out", "the step did not end in its time")
 )
 
 // whyEnded tells a runtime that is gone from a caller who left. A caller who
@@ -224,9 +224,9 @@ var (
 // was cancelled: nothing runs twice.
 func (s *Server) whyEnded(ctx context.Context, x *execution, err error) error {
 	if x.member.life.Err() != nil {
-		return unprocessable("runtimes.ended", "the runtime ended while it executed")
+		return Unprocessable("runtimes.ended", "the runtime ended while it executed")
 	}
-	if why := endedBecause(ctx); why != nil {
+	if why := EndedBecause(ctx); why != nil {
 		return why // its caller ended
 	}
 	if errors.Is(err, context.Canceled) {
@@ -253,9 +253,9 @@ func (s *Server) runStep(ctx context.Context, x *execution, st step, report func
 	case bounded.Err() != nil:
 		err = errTimedOut
 	}
-	e := asError(err)
-	if e == errInternal {
-		s.log.Error("a step failed", "execution", x.id, "call", string(st.call), "error", err)
+	e := AsError(err)
+	if e == ErrInternal {
+		s.Log.Error("a step failed", "execution", x.id, "call", string(st.call), "error", err)
 	}
 	return bctrl.StepResult{Call: st.call, Error: e, Duration: time.Since(begun)}
 }
@@ -266,8 +266,8 @@ func (s *Server) runRecovered(ctx context.Context, x *execution, st step, report
 	defer func() {
 		if p := recover(); p != nil {
 			// Not its text, which may hold a value; the stack has none.
-			s.log.Error("a step panicked", "execution", x.id, "call", string(st.call), "stack", string(debug.Stack()))
-			err = errInternal
+			s.Log.Error("a step panicked", "execution", x.id, "call", string(st.call), "stack", string(debug.Stack()))
+			err = ErrInternal
 		}
 	}()
 	return st.run(ctx, x, report)

@@ -2,28 +2,28 @@ package server
 
 import "unicode/utf8"
 
-// maxLabel bounds a label, in bytes.
-const maxLabel = 256
+// MaxLabel bounds a label, in bytes.
+const MaxLabel = 256
 
-func checkLabel(label string) error {
+func CheckLabel(label string) error {
 	if !utf8.ValidString(label) { // of a command on the data directory: JSON holds text alone
-		return notText("label")
+		return NotText("label")
 	}
-	var p problems
-	p.limit("label", len(label), maxLabel)
-	return p.err()
+	var p Problems
+	p.Limit("label", len(label), MaxLabel)
+	return p.Err()
 }
 
-// invalidName refuses a field that breaks the rule of names; a nil rule is kept.
-func invalidName(code, field string, rule error) error {
+// InvalidName refuses a field that breaks the rule of names; a nil rule is kept.
+func InvalidName(code, field string, rule error) error {
 	if rule == nil {
 		return nil
 	}
-	return invalid(code, field, field+": "+rule.Error())
+	return Invalid(code, field, field+": "+rule.Error())
 }
 
-// apply sets a field to what an update gives, where it gives anything.
-func apply[T any](field *T, to *T) {
+// Apply sets a field to what an update gives, where it gives anything.
+func Apply[T any](field *T, to *T) {
 	if to != nil {
 		*field = *to
 	}

@@ -68,7 +68,7 @@ func (f *fleet) join(m *member) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closing {
-		return errStopping
+		return ErrStopping
 	}
 	if f.members == nil {
 		f.members = map[string]*member{}
@@ -111,10 +111,10 @@ func (s *Server) watchBrowser(m *member) {
 	s.tickets.forget(m.id)
 	// The process is gone; this removes what it left.
 	if err := m.browser.Stop(context.Background()); err != nil {
-		s.log.Error("a browser did not end well", "runtime", m.id, "error", err)
+		s.Log.Error("a browser did not end well", "runtime", m.id, "error", err)
 	}
 	if err := s.setRuntimeStatus(m.org, m.id, status, reason); err != nil {
-		s.log.Error("the end of a runtime was not recorded", "runtime", m.id, "error", err)
+		s.Log.Error("the end of a runtime was not recorded", "runtime", m.id, "error", err)
 	}
 	s.fleet.leave(m)
 }
@@ -122,7 +122,7 @@ func (s *Server) watchBrowser(m *member) {
 // runtimeChanged records the state that a runtime has come into by itself, in the
 // transaction that writes it.
 func runtimeChanged(tx *store.Tx, org string, rt store.Runtime, status bctrl.RuntimeStatus) error {
-	e := serverEvent("runtime."+string(status), rt.Alias)
+	e := ServerEvent("runtime."+string(status), rt.Alias)
 	e.Org, e.Workspace, e.Group, e.Runtime = org, rt.WorkspaceID, rt.Group, rt.ID
 	return audit.Append(tx, e)
 }
@@ -130,7 +130,7 @@ func runtimeChanged(tx *store.Tx, org string, rt store.Runtime, status bctrl.Run
 // setRuntimeStatus records the end of a runtime, and ends what it had underway.
 func (s *Server) setRuntimeStatus(org, id string, status bctrl.RuntimeStatus, reason string) error {
 	ctx := context.Background()
-	err := s.db.Write(ctx, func(tx *store.Tx) error {
+	err := s.DB.Write(ctx, func(tx *store.Tx) error {
 		rt, err := tx.SetRuntimeStatus(ctx, org, id, status, reason, store.Now())
 		if err != nil {
 			return err
@@ -141,11 +141,11 @@ func (s *Server) setRuntimeStatus(org, id string, status bctrl.RuntimeStatus, re
 		return nil // it has ended already
 	}
 	if _, forged := errors.AsType[*store.ForgedError](err); forged {
-		s.log.Error("a runtime ended whose row was changed outside the server; the row is left as it is", "runtime", id)
+		s.Log.Error("a runtime ended whose row was changed outside the server; the row is left as it is", "runtime", id)
 		err = nil
 	}
 	if err == nil {
-		s.recheck(ctx, org, "")
+		s.Recheck(ctx, org, "")
 	}
 	return err
 }
@@ -216,27 +216,27 @@ func (s *Server) stopRuntime(ctx context.Context, id string) error {
 	return s.setRuntimeStatus(m.org, m.id, bctrl.RuntimeStopped, reason)
 }
 
-// endAbandoned gives an end to the runtimes and operations that a server before
+// EndAbandoned gives an end to the runtimes and operations that a server before
 // this one left without: its browsers died with it.
-func (s *Server) endAbandoned(ctx context.Context) error {
+func (s *Server) EndAbandoned(ctx context.Context) error {
 	now := store.Now()
-	return s.db.Write(ctx, func(tx *store.Tx) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
 		return errors.Join(tx.FailLiveRuntimes(ctx, "the server ended", now, func(org string, rt store.Runtime) error {
 			return runtimeChanged(tx, org, rt, bctrl.RuntimeFailed)
 		}), tx.EndOperations(ctx, now, interruptOperation))
 	})
 }
 
-// closeRuntimes ends every runtime and every operation, and waits for both.
-func (s *Server) closeRuntimes(ctx context.Context) error {
+// CloseRuntimes ends every runtime and every operation, and waits for both.
+func (s *Server) CloseRuntimes(ctx context.Context) error {
 	err := s.closeFleet(ctx)
 	s.closeOperations()
 	return err
 }
 
-// stopOrganization ends every runtime of an organization, those that still
+// StopOrganization ends every runtime of an organization, those that still
 // start too.
-func (s *Server) stopOrganization(ctx context.Context, org string) error {
+func (s *Server) StopOrganization(ctx context.Context, org string) error {
 	var errs []error
 	for _, id := range s.fleet.of(org) {
 		errs = append(errs, s.stopRuntime(ctx, id))
@@ -271,7 +271,7 @@ func (m *member) acquire(ctx context.Context) (release func(), err error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-m.life.Done():
-		return nil, errNotActive
+		return nil, ErrNotActive
 	}
 }
 

@@ -10,25 +10,25 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// grant is what a caller was permitted, and what else has to go on being so:
+// Grant is what a caller was permitted, and what else has to go on being so:
 // all that is needed to decide about it once more, by the rules of a
 // transaction or by the newest ones.
-type grant struct {
+type Grant struct {
 	mu sync.Mutex
-	// caller is who was permitted, under the newest rules that were looked at.
-	caller access.Caller
-	// actions are what its mounts permitted so far. Nothing is noted of an
+	// Caller is who was permitted, under the newest rules that were looked at.
+	Caller access.Caller
+	// Actions are what its mounts permitted so far. Nothing is noted of an
 	// organization key, to which no mounts apply.
-	actions    []access.Action
-	conditions []*condition
+	Actions    []access.Action
+	conditions []*Condition
 }
 
-// condition is what must go on being so beside the caller and its mounts. It
+// Condition is what must go on being so beside the caller and its mounts. It
 // asks q, for the caller under the mounts as q has them.
-type condition func(ctx context.Context, q store.Queries, c access.Caller) error
+type Condition func(ctx context.Context, q store.Queries, c access.Caller) error
 
-// require adds a condition. drop takes it out again.
-func (g *grant) require(c condition) (drop func()) {
+// Require adds a condition. drop takes it out again.
+func (g *Grant) Require(c Condition) (drop func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	added := &c
@@ -36,47 +36,47 @@ func (g *grant) require(c condition) (drop func()) {
 	return func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.conditions = slices.DeleteFunc(g.conditions, func(c *condition) bool { return c == added })
+		g.conditions = slices.DeleteFunc(g.conditions, func(c *Condition) bool { return c == added })
 	}
 }
 
 // grantee is the caller that was permitted.
-func (g *grant) grantee() access.Caller {
+func (g *Grant) grantee() access.Caller {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.caller
+	return g.Caller
 }
 
 // permitted is what the caller was permitted so far.
-func (g *grant) permitted() []access.Action {
+func (g *Grant) permitted() []access.Action {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return slices.Clone(g.actions)
+	return slices.Clone(g.Actions)
 }
 
-// decide asks access by the newest rules, and remembers what it permits. It
+// Decide asks access by the newest rules, and remembers what it permits. It
 // brings c, who asks, to those rules.
-func (g *grant) decide(c *access.Caller, a access.Action) bool {
+func (g *Grant) Decide(c *access.Caller, a access.Action) bool {
 	if c.Runtime == nil {
 		return access.Decide(*c, a)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	*c = g.caller
+	*c = g.Caller
 	if !access.Decide(*c, a) {
 		return false
 	}
-	if !slices.Contains(g.actions, a) {
-		g.actions = append(g.actions, a)
+	if !slices.Contains(g.Actions, a) {
+		g.Actions = append(g.Actions, a)
 	}
 	return true
 }
 
 // holds decides about all that is granted, for its caller as q has it.
-func (g *grant) holds(ctx context.Context, q store.Queries, c access.Caller) error {
-	for _, a := range g.actions {
+func (g *Grant) holds(ctx context.Context, q store.Queries, c access.Caller) error {
+	for _, a := range g.Actions {
 		if !access.Decide(c, a) {
-			return outsideMount(a.Verb)
+			return OutsideMount(a.Verb)
 		}
 	}
 	for _, met := range g.conditions {
@@ -87,25 +87,25 @@ func (g *grant) holds(ctx context.Context, q store.Queries, c access.Caller) err
 	return nil
 }
 
-// stillPermitted decides once more about all that is granted, by the rules as q
+// StillPermitted decides once more about all that is granted, by the rules as q
 // has them: what a transaction decides and what it does are of one moment.
 //
 // It does not ask whether the caller has ended. That cannot be taken back, so
 // whoever ends one ends all that it has underway; and a transaction that has
 // begun by then is one that came before.
-func (s *Server) stillPermitted(ctx context.Context, q store.Queries, g *grant) error {
+func (s *Server) StillPermitted(ctx context.Context, q store.Queries, g *Grant) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now, err := s.underCeiling(ctx, q, g.caller)
+	now, err := s.UnderCeiling(ctx, q, g.Caller)
 	if err != nil {
 		return err
 	}
 	return g.holds(ctx, q, now)
 }
 
-// stillPermittedNow is [Server.stillPermitted] by the newest rules, by which the
+// StillPermittedNow is [Server.StillPermitted] by the newest rules, by which the
 // grant decides from then on. It refuses a caller that has ended, too.
-func (s *Server) stillPermittedNow(ctx context.Context, g *grant) error {
+func (s *Server) StillPermittedNow(ctx context.Context, g *Grant) error {
 	// Without the lock, for which a transaction may wait: who the caller is does not
 	// change with its mounts.
 	if err := s.callerLives(ctx, g.grantee()); err != nil {
@@ -113,42 +113,42 @@ func (s *Server) stillPermittedNow(ctx context.Context, g *grant) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now, err := s.underCeiling(ctx, s.db.Read(), g.caller)
+	now, err := s.UnderCeiling(ctx, s.DB.Read(), g.Caller)
 	if err != nil {
 		return err
 	}
-	g.caller = now
-	return g.holds(ctx, s.db.Read(), now)
+	g.Caller = now
+	return g.holds(ctx, s.DB.Read(), now)
 }
 
-// entry is what begins with a grant that was decided.
-func (s *Server) entry(g *grant) entry {
-	return entry{
+// Entry is what begins with a grant that was decided.
+func (s *Server) Entry(g *Grant) Entry {
+	return Entry{
 		caller:         g.grantee(),
-		stillPermitted: func(ctx context.Context) error { return s.stillPermittedNow(ctx, g) },
+		stillPermitted: func(ctx context.Context) error { return s.StillPermittedNow(ctx, g) },
 	}
 }
 
-// whileGranted runs do for as long as all of a grant is permitted. It is for
+// WhileGranted runs do for as long as all of a grant is permitted. It is for
 // what outlives the request that began it, or has none.
-func (s *Server) whileGranted(ctx context.Context, g *grant, do func(context.Context) error) error {
-	return s.underway.during(ctx, func(ctx context.Context) (entry, error) {
-		return s.entry(g), s.stillPermittedNow(ctx, g)
+func (s *Server) WhileGranted(ctx context.Context, g *Grant, do func(context.Context) error) error {
+	return s.Underway.During(ctx, func(ctx context.Context) (Entry, error) {
+		return s.Entry(g), s.StillPermittedNow(ctx, g)
 	}, do)
 }
 
-// callerNow returns a caller under the newest rules, and refuses one who has
+// CallerNow returns a caller under the newest rules, and refuses one who has
 // ended.
-func (s *Server) callerNow(ctx context.Context, c access.Caller) (access.Caller, error) {
+func (s *Server) CallerNow(ctx context.Context, c access.Caller) (access.Caller, error) {
 	if err := s.callerLives(ctx, c); err != nil {
 		return c, err
 	}
-	return s.underCeiling(ctx, s.db.Read(), c)
+	return s.UnderCeiling(ctx, s.DB.Read(), c)
 }
 
-// underCeiling returns a caller with the mounts of its workspace as q has them.
+// UnderCeiling returns a caller with the mounts of its workspace as q has them.
 // To an organization key none apply.
-func (s *Server) underCeiling(ctx context.Context, q store.Queries, c access.Caller) (access.Caller, error) {
+func (s *Server) UnderCeiling(ctx context.Context, q store.Queries, c access.Caller) (access.Caller, error) {
 	if c.Runtime == nil {
 		return c, nil
 	}
@@ -159,8 +159,8 @@ func (s *Server) underCeiling(ctx context.Context, q store.Queries, c access.Cal
 	if err != nil || version == c.Runtime.Version {
 		return c, err
 	}
-	rt, err := runtimeCaller(ctx, q, c.Org, c.Runtime.ID)
-	if errors.Is(err, errNotActive) {
+	rt, err := RuntimeCaller(ctx, q, c.Org, c.Runtime.ID)
+	if errors.Is(err, ErrNotActive) {
 		err = errEnded(c)
 	}
 	if err != nil {
@@ -172,13 +172,13 @@ func (s *Server) underCeiling(ctx context.Context, q store.Queries, c access.Cal
 	return c, nil
 }
 
-// sameCeiling reports whether a caller is under the same mounts of its workspace.
-func sameCeiling(before, now access.Caller) bool {
+// SameCeiling reports whether a caller is under the same mounts of its workspace.
+func SameCeiling(before, now access.Caller) bool {
 	return before.Runtime == nil || before.Runtime.Version == now.Runtime.Version
 }
 
-// untilUnchanged reads until what permits it is found as it was before.
-func untilUnchanged[T any](read func() (T, error), unchanged func() (bool, error)) (T, error) {
+// UntilUnchanged reads until what permits it is found as it was before.
+func UntilUnchanged[T any](read func() (T, error), unchanged func() (bool, error)) (T, error) {
 	for {
 		out, err := read()
 		same, refused := unchanged()
@@ -191,18 +191,18 @@ func untilUnchanged[T any](read func() (T, error), unchanged func() (bool, error
 	}
 }
 
-// ofOneMoment reads for a request, and reads once more, newly decided, where the
+// OfOneMoment reads for a request, and reads once more, newly decided, where the
 // rules changed between the decision and what was read: what is shown and what
 // permitted it are of one moment. What is on record was decided in the
 // transaction that recorded it.
 //
 // To decide once more about what was granted would not do here: a list shows
 // what its caller's mounts left of it, and newer ones may have left more.
-func ofOneMoment[T any](
-	ctx context.Context, s *Server, rq *request, read func(context.Context) (T, error),
+func OfOneMoment[T any](
+	ctx context.Context, s *Server, rq *Request, read func(context.Context) (T, error),
 ) (T, error) {
-	return untilUnchanged(func() (T, error) { return read(ctx) }, func() (bool, error) {
-		if rq.caller.Runtime == nil || rq.recorded {
+	return UntilUnchanged(func() (T, error) { return read(ctx) }, func() (bool, error) {
+		if rq.Caller.Runtime == nil || rq.Recorded {
 			return true, nil
 		}
 		return s.isUnderNewest(ctx, rq)
@@ -211,17 +211,17 @@ func ofOneMoment[T any](
 
 // isUnderNewest reports whether a request's caller is bound by the mounts as they
 // are now, and where it is not makes it so, with nothing permitted yet.
-func (s *Server) isUnderNewest(ctx context.Context, rq *request) (bool, error) {
-	g := &rq.granted
+func (s *Server) isUnderNewest(ctx context.Context, rq *Request) (bool, error) {
+	g := &rq.Granted
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if why := endedBecause(ctx); why != nil {
+	if why := EndedBecause(ctx); why != nil {
 		return false, why
 	}
-	now, err := s.underCeiling(ctx, s.db.Read(), rq.caller)
-	if err != nil || sameCeiling(rq.caller, now) {
+	now, err := s.UnderCeiling(ctx, s.DB.Read(), rq.Caller)
+	if err != nil || SameCeiling(rq.Caller, now) {
 		return err == nil, err
 	}
-	rq.caller, g.caller, g.actions = now, now, nil
+	rq.Caller, g.Caller, g.Actions = now, now, nil
 	return false, nil
 }

@@ -18,9 +18,9 @@ func TestWhatIsReadAndWhatPermittedItAreOfOneMoment(t *testing.T) {
 	// read asks a route that shows whether the login is permitted, and changes
 	// the rules after it has looked for the first time.
 	read := func(change func()) (reads int, got answer) {
-		routes := newRouter(l.server, []route{
-			endpoint("GET /v1/x", bctrl.UseVault, func(_ context.Context, rq *request, _ none) (object, error) {
-				permitted := l.server.authorize(rq, "prod/crm") == nil
+		routes := NewRouter(l.server, []Route{
+			Endpoint("GET /v1/x", bctrl.UseVault, func(_ context.Context, rq *Request, _ None) (object, error) {
+				permitted := l.server.Authorize(rq, "prod/crm") == nil
 				if reads++; reads == 1 {
 					change()
 				}

@@ -6,10 +6,10 @@ import (
 	"github.com/bctrl-go/bctrl/internal/access"
 )
 
-func (s *Server) healthRoutes() []route {
-	return []route{
-		endpoint("GET /healthz", access.Public, s.healthz),
-		endpoint("GET /readyz", access.Public, s.readyz),
+func (s *Server) healthRoutes() []Route {
+	return []Route{
+		Endpoint("GET /healthz", access.Public, s.healthz),
+		Endpoint("GET /readyz", access.Public, s.readyz),
 	}
 }
 
@@ -18,17 +18,17 @@ type health struct {
 }
 
 // healthz says that the process answers.
-func (s *Server) healthz(context.Context, *request, none) (health, error) {
+func (s *Server) healthz(context.Context, *Request, None) (health, error) {
 	return health{"ok"}, nil
 }
 
 // readyz says that the store answers too, and whether the server is locked: it
 // still answers then, and has to be reached to be unlocked.
-func (s *Server) readyz(ctx context.Context, _ *request, _ none) (health, error) {
-	if _, err := s.db.Read().HasOrganizations(ctx); err != nil {
+func (s *Server) readyz(ctx context.Context, _ *Request, _ None) (health, error) {
+	if _, err := s.DB.Read().HasOrganizations(ctx); err != nil {
 		return health{}, err
 	}
-	if s.custody.Locked() {
+	if s.Custody.Locked() {
 		return health{"locked"}, nil
 	}
 	return health{"ok"}, nil

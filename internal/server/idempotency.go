@@ -27,9 +27,9 @@ const keptFor = 24 * time.Hour
 
 // idempotent is the key of a request and what tells it from another.
 type idempotent struct {
-	// key is the caller's own key, as [ownKey] has it.
-	key         string
-	fingerprint []byte
+	// Key is the caller's own key, as [ownKey] has it.
+	Key         string
+	Fingerprint []byte
 }
 
 // ownKey is an idempotency key of one caller, as it is stored. Nobody else's
@@ -93,53 +93,53 @@ func (f *inFlight) leave(org, key string) {
 
 // replay finds the first answer to the request's idempotency key. When there
 // is none, the request runs and owns the key until it leaves.
-func (s *Server) replay(ctx context.Context, rq *request) (first *replayed, err error) {
+func (s *Server) replay(ctx context.Context, rq *Request) (first *replayed, err error) {
 	keys := rq.Header.Values(wire.HeaderIdempotencyKey)
 	if len(keys) == 0 || rq.Method == http.MethodGet || rq.Method == http.MethodHead {
 		return nil, nil
 	}
-	org, key := rq.caller.Org, keys[0]
+	org, key := rq.Caller.Org, keys[0]
 	if len(keys) > 1 || len(key) < 1 || len(key) > 200 {
-		return nil, invalid("request.idempotency_key", wire.HeaderIdempotencyKey,
+		return nil, Invalid("request.idempotency_key", wire.HeaderIdempotencyKey,
 			"Idempotency-Key must be given once, with 1 to 200 characters")
 	}
-	key, err = ownKey(rq.caller, key)
+	key, err = ownKey(rq.Caller, key)
 	if err != nil {
 		return nil, err
 	}
-	id := &idempotent{key: key}
+	id := &idempotent{Key: key}
 	if err := rq.identify(id); err != nil {
 		return nil, err
 	}
 	if !s.inFlight.enter(org, key) {
-		return nil, conflict(wire.CodeInProgress, "a request with this Idempotency-Key still runs")
+		return nil, Conflict(wire.CodeInProgress, "a request with this Idempotency-Key still runs")
 	}
 	rq.onLeave(func() { s.inFlight.leave(org, key) })
-	a, err := s.db.Read().Answer(ctx, org, key)
+	a, err := s.DB.Read().Answer(ctx, org, key)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		rq.idempotent = id
+		rq.Idempotent = id
 		return nil, nil
 	case err != nil:
 		return nil, err
 	}
 	var answered kept
-	plain, err := s.keys.Open(id.record(org, a.Status), a.Sealed)
+	plain, err := s.Keys.Open(id.record(org, a.Status), a.Sealed)
 	if err != nil {
-		return nil, unopened(err, "request.tampered")
+		return nil, Unopened(err, "request.tampered")
 	}
 	if json.Unmarshal(plain, &answered) != nil {
-		return nil, errTampered("request.tampered")
+		return nil, ErrTampered("request.tampered")
 	}
-	if subtle.ConstantTimeCompare(answered.Fingerprint, id.fingerprint) != 1 {
-		return nil, unprocessable("request.idempotency_mismatch", "this Idempotency-Key was used for another request")
+	if subtle.ConstantTimeCompare(answered.Fingerprint, id.Fingerprint) != 1 {
+		return nil, Unprocessable("request.idempotency_mismatch", "this Idempotency-Key was used for another request")
 	}
 	for _, permitted := range answered.Permitted { // then, and now?
 		if err := s.authorizeAs(rq, permitted.Verb, permitted.Object); err != nil {
 			return nil, err
 		}
 	}
-	rq.idempotent = id
+	rq.Idempotent = id
 	return &replayed{a.Status, answered.Body}, nil
 }
 
@@ -152,9 +152,9 @@ type kept struct {
 }
 
 // onLeave has fn called when the request leaves.
-func (rq *request) onLeave(fn func()) { rq.leaving = append(rq.leaving, fn) }
+func (rq *Request) onLeave(fn func()) { rq.leaving = append(rq.leaving, fn) }
 
-func (rq *request) leave() {
+func (rq *Request) leave() {
 	for _, fn := range rq.leaving {
 		fn()
 	}
@@ -162,7 +162,7 @@ func (rq *request) leave() {
 
 // identify fills in the fingerprint: what is asked for. The bytes of a stream
 // are not part of it; its conditions and its declared length are.
-func (rq *request) identify(id *idempotent) error {
+func (rq *Request) identify(id *idempotent) error {
 	h := sha256.New()
 	for _, part := range []string{
 		rq.Method, rq.URL.EscapedPath(), rq.URL.RawQuery,
@@ -172,7 +172,7 @@ func (rq *request) identify(id *idempotent) error {
 		_, _ = io.WriteString(h, part) // a hash does not fail
 		h.Write([]byte{0})
 	}
-	if !rq.route.streams && isJSON(rq.Header.Get("Content-Type")) {
+	if !rq.Route.streams && IsJSON(rq.Header.Get("Content-Type")) {
 		body, err := rq.body()
 		if err != nil {
 			return err
@@ -180,13 +180,13 @@ func (rq *request) identify(id *idempotent) error {
 		rq.read = body
 		h.Write(body)
 	}
-	id.fingerprint = h.Sum(nil)
+	id.Fingerprint = h.Sum(nil)
 	return nil
 }
 
 // contentType is what the body is, without the boundary of a form, which each
 // attempt may choose anew.
-func (rq *request) contentType() string {
+func (rq *Request) contentType() string {
 	text := rq.Header.Get("Content-Type")
 	if mediaType, _, err := mime.ParseMediaType(text); err == nil && strings.HasPrefix(mediaType, "multipart/") {
 		return mediaType
@@ -194,30 +194,30 @@ func (rq *request) contentType() string {
 	return text
 }
 
-// save remembers the answer in tx, sealed: it may hold what is shown once, such
+// Save remembers the answer in tx, sealed: it may hold what is shown once, such
 // as a new key. The fingerprint is sealed with it: it is a hash of the request,
 // and a guess at a password that was in there could be tried on it.
-func (s *Server) save(ctx context.Context, tx *store.Tx, rq *request, status int, body []byte) error {
-	id := rq.idempotent
+func (s *Server) Save(ctx context.Context, tx *store.Tx, rq *Request, status int, body []byte) error {
+	id := rq.Idempotent
 	if id == nil {
 		return nil
 	}
-	plain, err := json.Marshal(kept{id.fingerprint, rq.granted.permitted(), body})
+	plain, err := json.Marshal(kept{id.Fingerprint, rq.Granted.permitted(), body})
 	if err != nil {
 		return err
 	}
-	sealed, err := s.keys.Seal(id.record(rq.caller.Org, status), plain)
+	sealed, err := s.Keys.Seal(id.record(rq.Caller.Org, status), plain)
 	if err != nil {
 		return err
 	}
 	answer := store.Answer{Status: status, Sealed: sealed, CreatedAt: store.Now()}
-	return tx.InsertAnswer(ctx, rq.caller.Org, id.key, answer)
+	return tx.InsertAnswer(ctx, rq.Caller.Org, id.Key, answer)
 }
 
 // repeatAnswer gives the first answer once more.
-func repeatAnswer(w http.ResponseWriter, rq *request, first *replayed) error {
-	rq.recorded = true // the first time
-	writeJSON(w, first.status, first.body)
+func repeatAnswer(w http.ResponseWriter, rq *Request, first *replayed) error {
+	rq.Recorded = true // the first time
+	WriteJSON(w, first.status, first.body)
 	return nil
 }
 
@@ -225,18 +225,18 @@ func repeatAnswer(w http.ResponseWriter, rq *request, first *replayed) error {
 func (id *idempotent) record(org string, status int) seal.Record {
 	return seal.Record{
 		Kind:    "answer",
-		UID:     id.key,
+		UID:     id.Key,
 		Scope:   org,
 		Version: 2,
 		Meta:    strconv.AppendInt(nil, int64(status), 10),
 	}
 }
 
-// sweepAnswers forgets old answers, some at a time so that no write waits long.
-func (s *Server) sweepAnswers(ctx context.Context) error {
+// SweepAnswers forgets old answers, some at a time so that no write waits long.
+func (s *Server) SweepAnswers(ctx context.Context) error {
 	for {
 		var n int64
-		err := s.db.Write(ctx, func(tx *store.Tx) (err error) {
+		err := s.DB.Write(ctx, func(tx *store.Tx) (err error) {
 			n, err = tx.DeleteAnswersBefore(ctx, time.Now().Add(-keptFor), 1000)
 			return err
 		})

@@ -25,20 +25,20 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) callRoutes() []route {
-	invoke := raw("POST /v1/capabilities/{id}/invoke", bctrl.InvokeCapability, s.invoke, "stream")
-	invoke.maxBody = maxEnvelope
-	pass := raw("ANY /v1/proxy/{target}/{path...}", bctrl.InvokeCapability, s.proxy)
-	pass.foreign = &foreignForm{takeToken: s.takeToken, refuse: refuseForeign}
-	return []route{
+func (s *Server) CallRoutes() []Route {
+	invoke := Raw("POST /v1/capabilities/{id}/invoke", bctrl.InvokeCapability, s.invoke, "stream")
+	invoke.MaxBody = maxEnvelope
+	pass := Raw("ANY /v1/proxy/{target}/{path...}", bctrl.InvokeCapability, s.proxy)
+	pass.Foreign = &ForeignForm{TakeToken: s.takeToken, Refuse: refuseForeign}
+	return []Route{
 		invoke,
 		pass,
-		endpoint("POST /v1/ai-credentials/{id}/test", bctrl.UseAI, s.testAICredential),
+		Endpoint("POST /v1/ai-credentials/{id}/test", bctrl.UseAI, s.testAICredential),
 		// Whether a capability is ready is known by resolving a call.
-		endpoint("GET /v1/capabilities", access.CapabilityRead, s.listCapabilities,
+		Endpoint("GET /v1/capabilities", access.CapabilityRead, s.listCapabilities,
 			"provider", "status", "workspaceId", "groupId", "limit", "cursor"),
-		endpoint("GET /v1/capabilities/{id}", access.CapabilityRead, s.getCapability),
-		endpoint("PUT /v1/capabilities/{id}", access.CapabilityWrite, s.putCapability),
+		Endpoint("GET /v1/capabilities/{id}", access.CapabilityRead, s.getCapability),
+		Endpoint("PUT /v1/capabilities/{id}", access.CapabilityWrite, s.putCapability),
 	}
 }
 
@@ -57,20 +57,20 @@ const (
 )
 
 // invoke calls a provider as the capability that the path names.
-func (s *Server) invoke(w http.ResponseWriter, rq *request) error {
+func (s *Server) invoke(w http.ResponseWriter, rq *Request) error {
 	ctx := rq.Context()
-	id, err := rq.path("id", validCapability)
+	id, err := rq.Path("id", ValidCapability)
 	if err != nil {
 		return err
 	}
-	stream, err := rq.flag("stream")
+	stream, err := rq.Flag("stream")
 	if err != nil {
 		return err
 	}
-	rq.object = id
+	rq.Object = id
 	req := newProviderRequest(rq)
 	req.capability.ID = id
-	rq.describe = func(ev *audit.Event) { req.describe(ev) }
+	rq.Describe = func(ev *audit.Event) { req.describe(ev) }
 
 	in, err := readInvocation(rq)
 	if err != nil {
@@ -110,10 +110,10 @@ func (s *Server) invoke(w http.ResponseWriter, rq *request) error {
 }
 
 // newProviderRequest begins what a request asks of a provider.
-func newProviderRequest(rq *request) providerRequest {
+func newProviderRequest(rq *Request) providerRequest {
 	return providerRequest{
-		callIdentity: callIdentity{caller: rq.caller, context: bctrl.Global()},
-		callOrigin:   callOrigin{grant: &rq.granted, event: rq.event},
+		callIdentity: callIdentity{caller: rq.Caller, context: bctrl.Global()},
+		callOrigin:   callOrigin{grant: &rq.Granted, event: rq.Event},
 	}
 }
 
@@ -125,17 +125,17 @@ type invocation struct {
 }
 
 // readInvocation reads the envelope: the body, or the first part of it.
-func readInvocation(rq *request) (in invocation, err error) {
+func readInvocation(rq *Request) (in invocation, err error) {
 	var text []byte
 	media, params, _ := mime.ParseMediaType(rq.Header.Get("Content-Type"))
 	switch {
-	case isJSON(rq.Header.Get("Content-Type")):
+	case IsJSON(rq.Header.Get("Content-Type")):
 		text, err = rq.body()
 	case media == "multipart/form-data" && params["boundary"] != "":
 		in.parts = multipart.NewReader(rq.Body, params["boundary"])
 		text, err = firstPart(in.parts)
 	default:
-		err = invalid("request.content_type", "",
+		err = Invalid("request.content_type", "",
 			"the body must be application/json, or multipart/form-data that begins with a part named invocation")
 	}
 	if err != nil {
@@ -152,9 +152,9 @@ func readInvocation(rq *request) (in invocation, err error) {
 func checkNames(credential, consumer string) error {
 	switch {
 	case credential != "" && names.CredentialID(credential) != nil:
-		return invalid("credentials.invalid_id", "credential", "not a credential id")
+		return Invalid("credentials.invalid_id", "credential", "not a credential id")
 	case consumer != "" && names.Name(consumer) != nil:
-		return invalid("invoke.invalid_consumer", "consumer", "not a consumer: an alias, or another name of this form")
+		return Invalid("invoke.invalid_consumer", "consumer", "not a consumer: an alias, or another name of this form")
 	}
 	return nil
 }
@@ -163,11 +163,11 @@ func checkNames(credential, consumer string) error {
 func firstPart(parts *multipart.Reader) ([]byte, error) {
 	part, err := parts.NextPart()
 	if err != nil || part.FormName() != "invocation" {
-		return nil, invalid("invoke.invalid_parts", "", "the first part must be named invocation, and be JSON")
+		return nil, Invalid("invoke.invalid_parts", "", "the first part must be named invocation, and be JSON")
 	}
-	text, err := io.ReadAll(io.LimitReader(part, maxBody+1))
-	if err != nil || len(text) > maxBody {
-		return nil, invalid("invoke.invalid_parts", "", "the part named invocation breaks off, or is too long")
+	text, err := io.ReadAll(io.LimitReader(part, MaxBody+1))
+	if err != nil || len(text) > MaxBody {
+		return nil, Invalid("invoke.invalid_parts", "", "the part named invocation breaks off, or is too long")
 	}
 	return text, nil
 }
@@ -178,7 +178,7 @@ func badEnvelope(err error) error {
 	if e, ok := errors.AsType[*strictjson.Error](err); ok {
 		switch {
 		case strings.EqualFold(e.Field, "url"):
-			return invalid("invoke.url_refused", "url",
+			return Invalid("invoke.url_refused", "url",
 				"an invocation has no url: it goes to a path of the capability's own host")
 		case e.Code == strictjson.CodeDuplicateField && strings.HasPrefix(e.Field, "headers."):
 			return errRepeatedHeader()
@@ -186,11 +186,11 @@ func badEnvelope(err error) error {
 			return errTwoBodies()
 		}
 	}
-	return badJSON(err)
+	return BadJSON(err)
 }
 
 func errRepeatedHeader() *bctrl.Error {
-	return invalid("invoke.repeated_header", "headers", "a header is there more than once")
+	return Invalid("invoke.repeated_header", "headers", "a header is there more than once")
 }
 
 // toSend is the request that an invocation of a capability means.
@@ -211,7 +211,7 @@ func (in invocation) toSend(as bctrl.Capability) (r sentRequest, err error) {
 	if r.path == "" && len(as.Paths) > 0 {
 		r.path = as.Paths[0]
 		if strings.Contains(r.path, "{") {
-			return r, invalid("invoke.path_required", "path", "the capability's path has parts to fill in: "+r.path)
+			return r, Invalid("invoke.path_required", "path", "the capability's path has parts to fill in: "+r.path)
 		}
 	}
 	for name, value := range in.Headers {
@@ -236,7 +236,7 @@ func (in invocation) timeout(stream bool) (time.Duration, error) {
 	case in.TimeoutMs == 0:
 		return defaultCallTimeout, nil
 	case in.TimeoutMs < 0 || in.TimeoutMs > maxCallTimeout.Milliseconds():
-		return 0, invalid("invoke.timeout", "timeoutMs", "a call may take from 1 to 1800000 milliseconds")
+		return 0, Invalid("invoke.timeout", "timeoutMs", "a call may take from 1 to 1800000 milliseconds")
 	}
 	return time.Duration(in.TimeoutMs) * time.Millisecond, nil
 }
@@ -288,7 +288,7 @@ func (r sentRequest) checkSources(as bctrl.Capability) error {
 	}
 	for name := range r.header {
 		if broker.NamesAnother(name) {
-			return withField(forbidden("invoke.path_not_allowed",
+			return WithField(Forbidden("invoke.path_not_allowed",
 				"the header "+strings.ToLower(name)+
 					" names something else than the path, and the capability does not permit every path"), "headers")
 		}
@@ -310,7 +310,7 @@ func (in invocation) theBody() (body *callBody, contentType string, err error) {
 	case n > 1:
 		return nil, "", errTwoBodies()
 	case (in.Content != "") != (in.parts != nil):
-		return nil, "", invalid("invoke.invalid_parts", "content",
+		return nil, "", Invalid("invoke.invalid_parts", "content",
 			"content says what the parts behind the invocation are: raw or multipart")
 	case in.Body != nil:
 		return heldBody(in.Body), "application/json", nil
@@ -329,7 +329,7 @@ func (in invocation) theBody() (body *callBody, contentType string, err error) {
 		form := formParts(in.parts)
 		return &callBody{src: form, length: -1}, form.form.FormDataContentType(), nil
 	case in.Content != "":
-		return nil, "", invalid("invoke.invalid_parts", "content", "content must be raw or multipart")
+		return nil, "", Invalid("invoke.invalid_parts", "content", "content must be raw or multipart")
 	}
 	return nil, "", nil
 }
@@ -337,26 +337,26 @@ func (in invocation) theBody() (body *callBody, contentType string, err error) {
 // sentOnce keeps for the request's idempotency key that it was sent: asked
 // again, it is refused, and nothing is sent. What the provider answers is not
 // kept.
-func (s *Server) sentOnce(ctx context.Context, tx *store.Tx, rq *request) error {
-	if rq.idempotent == nil {
+func (s *Server) sentOnce(ctx context.Context, tx *store.Tx, rq *Request) error {
+	if rq.Idempotent == nil {
 		return nil
 	}
-	e := conflict(
+	e := Conflict(
 		"invoke.already_sent",
 		"an invocation with this Idempotency-Key was sent before, and is not sent again",
 	)
 	e.Hint = "the audit log says under the request id how it ended"
-	err := s.save(ctx, tx, rq, e.Status, encodeError(e, rq.id))
-	rq.idempotent = nil // what comes of it is not kept
+	err := s.Save(ctx, tx, rq, e.Status, EncodeError(e, rq.ID))
+	rq.Idempotent = nil // what comes of it is not kept
 	return err
 }
 
 // callFor makes the call of a request, which the log has once from then on.
 func (s *Server) callFor(
-	ctx context.Context, rq *request, w http.ResponseWriter, req providerRequest,
+	ctx context.Context, rq *Request, w http.ResponseWriter, req providerRequest,
 ) (*providerAnswer, error) {
 	a, err := s.callProvider(ctx, req)
-	rq.recorded, rq.describe = a.intended, a.call.describe
+	rq.Recorded, rq.Describe = a.intended, a.call.describe
 	if limited, ok := errors.AsType[*rateLimitedError](err); ok {
 		w.Header().Set("Retry-After", limited.seconds())
 	}
@@ -364,7 +364,7 @@ func (s *Server) callFor(
 }
 
 // answerInvoked answers with all that the provider answered.
-func (s *Server) answerInvoked(w http.ResponseWriter, rq *request, a *providerAnswer) error {
+func (s *Server) answerInvoked(w http.ResponseWriter, rq *Request, a *providerAnswer) error {
 	body, err := io.ReadAll(a)
 	took := time.Since(a.begun)
 	if err := a.end(err); err != nil {
@@ -381,8 +381,8 @@ func (s *Server) answerInvoked(w http.ResponseWriter, rq *request, a *providerAn
 	if err != nil {
 		return err
 	}
-	rq.letFinish()
-	writeJSON(w, http.StatusOK, answer)
+	rq.LetFinish()
+	WriteJSON(w, http.StatusOK, answer)
 	return nil
 }
 

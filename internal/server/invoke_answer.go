@@ -65,7 +65,7 @@ func passedHeaders(from http.Header) http.Header {
 
 // answerAsItComes answers with the provider's answer as it comes. One that breaks off
 // breaks the answer off, so that nobody takes a part for the whole.
-func (s *Server) answerAsItComes(w http.ResponseWriter, rq *request, a *providerAnswer, status int) error {
+func (s *Server) answerAsItComes(w http.ResponseWriter, rq *Request, a *providerAnswer, status int) error {
 	h := w.Header()
 	for name, values := range passedHeaders(a.Header) {
 		h[name] = values
@@ -95,7 +95,7 @@ func (s *Server) answerAsItComes(w http.ResponseWriter, rq *request, a *provider
 	}
 	left := bodyLength(rq, status, h)
 	end := func() error {
-		rq.letFinish()
+		rq.LetFinish()
 		return a.end(nil)
 	}
 	if left == 0 {
@@ -108,7 +108,7 @@ func (s *Server) answerAsItComes(w http.ResponseWriter, rq *request, a *provider
 	}
 	w.WriteHeader(status)
 	if conn.Flush() != nil {
-		return a.end(errAbandoned)
+		return a.end(ErrAbandoned)
 	}
 	buf := make([]byte, 32<<10)
 	for {
@@ -123,7 +123,7 @@ func (s *Server) answerAsItComes(w http.ResponseWriter, rq *request, a *provider
 		if n > 0 && (err == nil || !ended) {
 			_ = conn.SetWriteDeadline(time.Now().Add(slowestReader))
 			if _, lost := w.Write(buf[:n]); (lost != nil || conn.Flush() != nil) && !ended {
-				return a.end(errAbandoned)
+				return a.end(ErrAbandoned)
 			}
 		}
 		switch {
@@ -139,15 +139,15 @@ func (s *Server) answerAsItComes(w http.ResponseWriter, rq *request, a *provider
 // bodyRemains reports whether the caller is still sending while its answer
 // begins. In full duplex net/http ends with a panic where it reads the end of
 // such a body after the handler, so the connection takes no other request.
-func bodyRemains(rq *request) bool {
-	body, sent := rq.Body.(*endingBody)
-	return sent && !body.isOver()
+func bodyRemains(rq *Request) bool {
+	body, sent := rq.Body.(*EndingBody)
+	return sent && !body.IsOver()
 }
 
 // bodyLength is how many bytes tell a caller that it has the whole answer, or a
 // negative number where only the answer's end does. The outcome is to be known
 // before: who has read an answer to its end finds it in the log.
-func bodyLength(rq *request, status int, h http.Header) int64 {
+func bodyLength(rq *Request, status int, h http.Header) int64 {
 	if rq.Method == http.MethodHead || !hasBody(status) {
 		return 0
 	}

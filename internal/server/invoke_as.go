@@ -15,23 +15,23 @@ import (
 // identifyCaller says who makes the call of a request, in which workspace and
 // group and for which consumer: a runtime in its own.
 func (s *Server) identifyCaller(
-	ctx context.Context, rq *request, asked bctrl.Scope, consumer string,
+	ctx context.Context, rq *Request, asked bctrl.Scope, consumer string,
 ) (as callIdentity, err error) {
-	as = callIdentity{caller: rq.caller, context: bctrl.Global(), consumer: consumer}
-	rt := rq.caller.Runtime
+	as = callIdentity{caller: rq.Caller, context: bctrl.Global(), consumer: consumer}
+	rt := rq.Caller.Runtime
 	if rt == nil {
 		if asked.IsZero() {
 			return as, nil
 		}
-		if asked, err = storedScope(ctx, s.db.Read(), rq.caller.Org, asked); err == nil {
+		if asked, err = StoredScope(ctx, s.DB.Read(), rq.Caller.Org, asked); err == nil {
 			as.context = asked
 		}
 		return as, err
 	}
-	as.context, as.consumer = contextOf(rt), rt.Alias
+	as.context, as.consumer = ContextOf(rt), rt.Alias
 	if !asked.IsZero() && asked != as.context || consumer != "" && consumer != rt.Alias {
-		return as, withHint(
-			forbidden("invoke.context_mismatch", "the call names another context than the runtime's own"),
+		return as, WithHint(
+			Forbidden("invoke.context_mismatch", "the call names another context than the runtime's own"),
 			"leave context and consumer out: a runtime brings its own",
 		)
 	}
@@ -41,16 +41,16 @@ func (s *Server) identifyCaller(
 // permitCapability returns the identity of a call as one capability, which the
 // caller's mounts must permit, or for a call of a language model the AI
 // credential.
-func (s *Server) permitCapability(ctx context.Context, rq *request, as callIdentity, id string) (callIdentity, error) {
+func (s *Server) permitCapability(ctx context.Context, rq *Request, as callIdentity, id string) (callIdentity, error) {
 	as.capability.ID = id
 	_, builtin, _ := s.registry.Capability(id)
-	if !builtin.Model || rq.caller.Runtime == nil {
-		if err := s.authorize(rq, id); err != nil {
+	if !builtin.Model || rq.Caller.Runtime == nil {
+		if err := s.Authorize(rq, id); err != nil {
 			return as, err
 		}
 	}
-	rq.object, rq.decided = id, true
-	found, err := s.defined(ctx, s.db.Read(), rq.caller.Org, id)
+	rq.Object, rq.Decided = id, true
+	found, err := s.Defined(ctx, s.DB.Read(), rq.Caller.Org, id)
 	if err != nil {
 		return as, err
 	}
@@ -60,14 +60,14 @@ func (s *Server) permitCapability(ctx context.Context, rq *request, as callIdent
 // identifyAs returns the identity of a call as a capability that was found and
 // decided about, with the credential that it has or that the mounts choose.
 func (s *Server) identifyAs(
-	ctx context.Context, rq *request, as callIdentity, found bctrl.Capability,
+	ctx context.Context, rq *Request, as callIdentity, found bctrl.Capability,
 ) (callIdentity, error) {
-	rq.object = found.ID
-	as.caller, as.capability, as.provider = rq.caller, found, found.Provider
+	rq.Object = found.ID
+	as.caller, as.capability, as.provider = rq.Caller, found, found.Provider
 	if found.Credential != "" {
 		if as.credential != "" && as.credential != found.Credential {
-			return as, withHint(
-				conflict(
+			return as, WithHint(
+				Conflict(
 					"invoke.credential_fixed",
 					"the capability has a credential of its own, and the call names another",
 				),
@@ -84,20 +84,20 @@ func (s *Server) identifyAs(
 		return as, err
 	}
 	if !view.permits(found.ID) {
-		return as, outsideMount(bctrl.UseAI)
+		return as, OutsideMount(bctrl.UseAI)
 	}
 	// Semantics 2.5: the mounts choose the credential.
 	p, _ := s.registry.Provider(as.provider)
 	if p.AI == "" { // no AI credential is one of this provider
-		return as, outsideMount(bctrl.UseAI)
+		return as, OutsideMount(bctrl.UseAI)
 	}
-	chosen, err := s.chooseModel(ctx, rq.caller, modelChoice{Provider: p.AI, Credential: as.credential}, modelChoice{})
+	chosen, err := s.ChooseModel(ctx, rq.Caller, ModelChoice{Provider: p.AI, Credential: as.credential}, ModelChoice{})
 	if err != nil {
 		return as, err
 	}
-	as.credential = chosen.credential.ID
-	rq.granted.require(func(ctx context.Context, q store.Queries, caller access.Caller) error {
-		_, err := s.askable(ctx, q, caller, chosen.credential.ID)
+	as.credential = chosen.Credential.ID
+	rq.Granted.Require(func(ctx context.Context, q store.Queries, caller access.Caller) error {
+		_, err := s.Askable(ctx, q, caller, chosen.Credential.ID)
 		return err
 	})
 	return as, nil
@@ -111,9 +111,9 @@ const maxOwnCapabilities = 1000
 // permits it: of those that the caller's mounts permit too, the one with the
 // longest path.
 func (s *Server) permitAtProvider(
-	ctx context.Context, rq *request, req providerRequest, provider string,
+	ctx context.Context, rq *Request, req providerRequest, provider string,
 ) (providerRequest, error) {
-	all, err := s.capabilitiesOf(ctx, rq.caller.Org, provider)
+	all, err := s.capabilitiesOf(ctx, rq.Caller.Org, provider)
 	if err != nil {
 		return req, err
 	}
@@ -122,10 +122,10 @@ func (s *Server) permitAtProvider(
 		return req, err
 	}
 	usable := slices.DeleteFunc(all, func(found bctrl.Capability) bool { return !view.permits(found.ID) })
-	rq.object, rq.decided = provider+"/", true
-	if len(usable) == 0 && rq.caller.Runtime != nil {
+	rq.Object, rq.Decided = provider+"/", true
+	if len(usable) == 0 && rq.Caller.Runtime != nil {
 		if p, _ := s.registry.ForAI(bctrl.OpenAICompatible); provider == p.ID && req.credential == "" {
-			return req, outsideMount(bctrl.UseAI)
+			return req, OutsideMount(bctrl.UseAI)
 		}
 		return req, errTargetNotMounted(req) // also for what is not there
 	}
@@ -137,8 +137,8 @@ func (s *Server) permitAtProvider(
 		return req, s.notMounted(rq, req, provider, err)
 	}
 	req.capability = best
-	if !best.Model || rq.caller.Runtime == nil {
-		if err := s.authorize(rq, best.ID); err != nil {
+	if !best.Model || rq.Caller.Runtime == nil {
+		if err := s.Authorize(rq, best.ID); err != nil {
 			return req, err
 		}
 	}
@@ -149,27 +149,27 @@ func (s *Server) permitAtProvider(
 // notMounted says of a request that no usable capability permits which one of
 // the registry would. Own ones are not looked at: a runtime does not learn what
 // there is beyond its mounts.
-func (s *Server) notMounted(rq *request, req providerRequest, provider string, refused error) error {
+func (s *Server) notMounted(rq *Request, req providerRequest, provider string, refused error) error {
 	p, known := s.registry.Provider(provider)
-	if rq.caller.Runtime == nil || !known {
+	if rq.Caller.Runtime == nil || !known {
 		return refused
 	}
 	var all []bctrl.Capability
 	for _, builtin := range p.Capabilities {
-		all = append(all, describeBuiltin(p, builtin))
+		all = append(all, DescribeBuiltin(p, builtin))
 	}
 	wanted, err := req.permittedByAny(all)
 	if err != nil {
 		return refused
 	}
-	rq.object = wanted.ID
+	rq.Object = wanted.ID
 	return errTargetNotMounted(req)
 }
 
 // errTargetNotMounted refuses a request that is passed through as what a runtime
 // may not call. It is the same for all that it may not, and for what is not there.
 func errTargetNotMounted(req providerRequest) error {
-	e := outsideMount(bctrl.InvokeCapability)
+	e := OutsideMount(bctrl.InvokeCapability)
 	if req.credential != "" {
 		e.Hint = "the missing right is capability.invoke for the request, or where the target is an " +
 			"AI credential ai.use of it: mount them in the workspace and keep them in every narrower level"
@@ -186,7 +186,7 @@ func (r sentRequest) permittedByAny(all []bctrl.Capability) (best bctrl.Capabili
 		template, err := (broker.Rule{Methods: []string{r.method}, Paths: found.Paths}).Admit(r.method, r.path)
 		switch {
 		case err != nil:
-			if near == nil || asError(err).Status == http.StatusBadRequest {
+			if near == nil || AsError(err).Status == http.StatusBadRequest {
 				near = err
 			}
 			continue
@@ -206,7 +206,7 @@ func (r sentRequest) permittedByAny(all []bctrl.Capability) (best bctrl.Capabili
 	case longest >= 0:
 		return best, nil
 	case near == nil:
-		near = errNoCapability()
+		near = ErrNoCapability()
 	}
 	return best, near
 }
@@ -216,10 +216,10 @@ func (r sentRequest) permittedByAny(all []bctrl.Capability) (best bctrl.Capabili
 func (s *Server) capabilitiesOf(ctx context.Context, org, provider string) (all []bctrl.Capability, err error) {
 	if p, known := s.registry.Provider(provider); known {
 		for _, c := range p.Capabilities {
-			all = append(all, describeBuiltin(p, c))
+			all = append(all, DescribeBuiltin(p, c))
 		}
 	}
-	rows, err := s.db.Read().Capabilities(ctx, org, provider+"/", maxOwnCapabilities)
+	rows, err := s.DB.Read().Capabilities(ctx, org, provider+"/", maxOwnCapabilities)
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +227,7 @@ func (s *Server) capabilitiesOf(ctx context.Context, org, provider string) (all 
 		if !strings.HasPrefix(row.ID, provider+"/") {
 			break
 		}
-		own, err := s.proveCapability(org, row)
+		own, err := s.ProveCapability(org, row)
 		if err != nil {
 			return nil, err
 		}

@@ -13,10 +13,10 @@ import (
 // keepFile puts what an execution made into the namespace that its mounts
 // give, for as long as they do.
 func (s *Server) keepFile(
-	ctx context.Context, x *execution, f newFile, r io.Reader,
+	ctx context.Context, x *execution, f NewFile, r io.Reader,
 ) (out bctrl.StorageObject, err error) {
 	f.RuntimeID, f.Driver = x.rt.ID, x.rt.Driver
-	choose := func(ctx context.Context) (e entry, err error) {
+	choose := func(ctx context.Context) (e Entry, err error) {
 		caller, err := s.callerOf(ctx, x)
 		if err != nil {
 			return e, err
@@ -28,12 +28,12 @@ func (s *Server) keepFile(
 		}
 		putting := access.Action{Verb: bctrl.PutStorage, Object: f.Namespace}
 		if f.Namespace == "" || !access.Decide(caller, putting) {
-			return e, outsideMount(bctrl.PutStorage)
+			return e, OutsideMount(bctrl.PutStorage)
 		}
-		return s.entry(&grant{caller: caller, actions: []access.Action{putting}}), nil
+		return s.Entry(&Grant{Caller: caller, Actions: []access.Action{putting}}), nil
 	}
-	err = s.underway.during(ctx, choose, func(ctx context.Context) (err error) {
-		out, err = s.putFile(ctx, x.org, f, r, x.event(bctrl.PutStorage, f.Namespace))
+	err = s.Underway.During(ctx, choose, func(ctx context.Context) (err error) {
+		out, err = s.PutFile(ctx, x.org, f, r, x.event(bctrl.PutStorage, f.Namespace))
 		return err
 	})
 	if errors.Is(err, bctrl.ErrOutsideMount) { // before it began or since
@@ -45,11 +45,11 @@ func (s *Server) keepFile(
 // keepDownload stores what a page delivered. Without storage in the mounts it
 // is refused, and the browser drops it.
 func (s *Server) keepDownload(ctx context.Context, m *member, d browser.Download) error {
-	rt, err := s.db.Read().Runtime(ctx, m.org, m.id)
+	rt, err := s.DB.Read().Runtime(ctx, m.org, m.id)
 	if err != nil {
 		return err
 	}
-	ws, err := s.db.Read().Workspace(ctx, m.org, rt.WorkspaceID)
+	ws, err := s.DB.Read().Workspace(ctx, m.org, rt.WorkspaceID)
 	if err != nil {
 		return err
 	}
@@ -64,14 +64,14 @@ func (s *Server) keepDownload(ctx context.Context, m *member, d browser.Download
 		ws:     ws,
 		rt:     rt,
 	}
-	object, err := s.keepFile(ctx, x, newFile{
+	object, err := s.keepFile(ctx, x, NewFile{
 		Path:     "downloads/" + d.Filename,
 		Filename: d.Filename,
 		Source:   bctrl.SourceDownload,
 		Unique:   true,
 	}, r)
 	if err != nil {
-		s.log.Error("a download was not kept", "runtime", m.id, "error", err)
+		s.Log.Error("a download was not kept", "runtime", m.id, "error", err)
 		return err
 	}
 	m.land(object)

@@ -14,11 +14,11 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) keyRoutes() []route {
-	return []route{
-		endpoint("POST /v1/keys", access.KeyWrite, s.createKey),
-		endpoint("GET /v1/keys", access.KeyRead, s.listKeys, "limit", "cursor"),
-		endpoint("DELETE /v1/keys/{id}", access.KeyWrite, s.revokeKey),
+func (s *Server) keyRoutes() []Route {
+	return []Route{
+		Endpoint("POST /v1/keys", access.KeyWrite, s.createKey),
+		Endpoint("GET /v1/keys", access.KeyRead, s.listKeys, "limit", "cursor"),
+		Endpoint("DELETE /v1/keys/{id}", access.KeyWrite, s.revokeKey),
 	}
 }
 
@@ -27,28 +27,28 @@ func (s *Server) keyRoutes() []route {
 func NewKey() (key bctrl.Secret, hash []byte) {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails, by its contract
-	text := keyPrefix + base64.RawURLEncoding.EncodeToString(b[:])
+	text := KeyPrefix + base64.RawURLEncoding.EncodeToString(b[:])
 	sum := sha256.Sum256([]byte(text))
 	return bctrl.NewSecret(text), sum[:]
 }
 
-func (s *Server) createKey(ctx context.Context, rq *request, in wire.KeyCreate) (wire.NewKey, error) {
-	if err := s.authorize(rq, ""); err != nil {
+func (s *Server) createKey(ctx context.Context, rq *Request, in wire.KeyCreate) (wire.NewKey, error) {
+	if err := s.Authorize(rq, ""); err != nil {
 		return wire.NewKey{}, err
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.NewKey, error) {
+	return Change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.NewKey, error) {
 		return addKey(ctx, tx, in.Label, ev)
 	})
 }
 
 // addKey makes a key in the organization of ev, and names it there.
 func addKey(ctx context.Context, tx *store.Tx, label string, ev *audit.Event) (wire.NewKey, error) {
-	if err := checkLabel(label); err != nil {
+	if err := CheckLabel(label); err != nil {
 		return wire.NewKey{}, err
 	}
 	text, hash := NewKey()
 	k := store.APIKey{
-		ID:        newID(),
+		ID:        NewID(),
 		Org:       ev.Org,
 		Label:     label,
 		Hash:      hash,
@@ -63,15 +63,15 @@ func addKey(ctx context.Context, tx *store.Tx, label string, ev *audit.Event) (w
 	}, tx.InsertAPIKey(ctx, k)
 }
 
-func (s *Server) listKeys(ctx context.Context, rq *request, _ none) (wire.List[wire.Key], error) {
-	return listing[store.APIKey, wire.Key]{
-		plural: wire.APIKeys,
-		rows: func(after string, limit int) ([]store.APIKey, error) {
-			return s.db.Read().APIKeys(ctx, rq.caller.Org, after, limit)
+func (s *Server) listKeys(ctx context.Context, rq *Request, _ None) (wire.List[wire.Key], error) {
+	return Listing[store.APIKey, wire.Key]{
+		Plural: wire.APIKeys,
+		Rows: func(after string, limit int) ([]store.APIKey, error) {
+			return s.DB.Read().APIKeys(ctx, rq.Caller.Org, after, limit)
 		},
-		cursor:   func(k store.APIKey) string { return k.ID },
-		describe: infallible(describeKey),
-	}.page(s, rq)
+		Cursor:   func(k store.APIKey) string { return k.ID },
+		Describe: Infallible(describeKey),
+	}.Page(s, rq)
 }
 
 func describeKey(k store.APIKey) wire.Key {
@@ -82,16 +82,16 @@ func describeKey(k store.APIKey) wire.Key {
 	return out
 }
 
-func (s *Server) revokeKey(ctx context.Context, rq *request, _ none) (wire.Key, error) {
-	id, err := rq.path("id", validUUID)
+func (s *Server) revokeKey(ctx context.Context, rq *Request, _ None) (wire.Key, error) {
+	id, err := rq.Path("id", ValidUUID)
 	if err != nil {
 		return wire.Key{}, err
 	}
-	if err := s.authorize(rq, id); err != nil {
+	if err := s.Authorize(rq, id); err != nil {
 		return wire.Key{}, err
 	}
-	rq.letFinish() // a key that revokes itself hears that it has
-	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.Key, error) {
+	rq.LetFinish() // a key that revokes itself hears that it has
+	return ChangeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.Key, error) {
 		return endKey(ctx, tx, id, ev)
 	})
 }
@@ -103,7 +103,7 @@ func endKey(ctx context.Context, tx *store.Tx, id string, ev *audit.Event) (wire
 	ev.Object = id
 	k, err := tx.APIKey(ctx, ev.Org, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return wire.Key{}, notFound("keys.not_found", "there is no such key")
+		return wire.Key{}, NotFound("keys.not_found", "there is no such key")
 	}
 	if err != nil || !k.RevokedAt.IsZero() {
 		return describeKey(k), err
@@ -117,8 +117,8 @@ func endKey(ctx context.Context, tx *store.Tx, id string, ev *audit.Event) (wire
 		return wire.Key{}, err
 	}
 	if good == 1 && !subaccount {
-		return wire.Key{}, withHint(
-			conflict("keys.last", "this is the last key that is good"),
+		return wire.Key{}, WithHint(
+			Conflict("keys.last", "this is the last key that is good"),
 			"make another one first",
 		)
 	}

@@ -2,34 +2,34 @@ package server
 
 import "github.com/bctrl-go/bctrl/internal/wire"
 
-// listing is a list that administrators read page by page.
-type listing[Row, Item any] struct {
-	plural string
-	// rows reads at most limit of them, those after a cursor.
-	rows func(after string, limit int) ([]Row, error)
-	// cursor is what the rows are ordered by.
-	cursor func(Row) string
-	// describe is a row as it is listed.
-	describe func(Row) (Item, error)
+// Listing is a list that administrators read page by page.
+type Listing[Row, Item any] struct {
+	Plural string
+	// Rows reads at most limit of them, those after a cursor.
+	Rows func(after string, limit int) ([]Row, error)
+	// Cursor is what the rows are ordered by.
+	Cursor func(Row) string
+	// Describe is a row as it is listed.
+	Describe func(Row) (Item, error)
 }
 
-// page authorises and reads the page that the request asks for.
-func (l listing[Row, Item]) page(s *Server, rq *request) (list wire.List[Item], err error) {
-	limit, after, err := rq.page()
+// Page authorises and reads the page that the request asks for.
+func (l Listing[Row, Item]) Page(s *Server, rq *Request) (list wire.List[Item], err error) {
+	limit, after, err := rq.Page()
 	if err != nil {
 		return list, err
 	}
-	if err := s.authorize(rq, ""); err != nil {
+	if err := s.Authorize(rq, ""); err != nil {
 		return list, err
 	}
-	rows, err := l.rows(after, limit+1)
+	rows, err := l.Rows(after, limit+1)
 	if err != nil {
 		return list, err
 	}
-	list.Plural = l.plural
-	rows, list.NextCursor = pageOf(rows, limit, l.cursor)
+	list.Plural = l.Plural
+	rows, list.NextCursor = PageOf(rows, limit, l.Cursor)
 	for _, row := range rows {
-		item, err := l.describe(row)
+		item, err := l.Describe(row)
 		if err != nil {
 			return list, err
 		}
@@ -38,7 +38,7 @@ func (l listing[Row, Item]) page(s *Server, rq *request) (list wire.List[Item], 
 	return list, nil
 }
 
-// infallible makes of a description that cannot fail one that says so.
-func infallible[Row, Item any](describe func(Row) Item) func(Row) (Item, error) {
+// Infallible makes of a description that cannot fail one that says so.
+func Infallible[Row, Item any](describe func(Row) Item) func(Row) (Item, error) {
 	return func(row Row) (Item, error) { return describe(row), nil }
 }

@@ -13,40 +13,40 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) objectRoutes() []route {
+func (s *Server) objectRoutes() []Route {
 	const (
 		objects = "/v1/storage/objects"
 		object  = objects + "/{id}"
 	)
-	return []route{
-		streamed("POST "+objects, bctrl.PutStorage, s.postObject),
-		endpoint("GET "+objects, bctrl.ListStorage, s.listObjects,
+	return []Route{
+		Streamed("POST "+objects, bctrl.PutStorage, s.postObject),
+		Endpoint("GET "+objects, bctrl.ListStorage, s.listObjects,
 			"workspace", "runtimeId", "source", "driver", "target", "pathPrefix", "limit", "offset", "cursor"),
-		endpoint("GET "+object, bctrl.GetStorage, s.getObject),
-		endpoint("DELETE "+object, bctrl.DeleteStorage, s.deleteObjectByID),
-		endpoint("GET "+object+"/presign-download", bctrl.SignStorage, s.presignObject, "ttlMs"),
+		Endpoint("GET "+object, bctrl.GetStorage, s.getObject),
+		Endpoint("DELETE "+object, bctrl.DeleteStorage, s.deleteObjectByID),
+		Endpoint("GET "+object+"/presign-download", bctrl.SignStorage, s.presignObject, "ttlMs"),
 	}
 }
 
 // objectOfPath finds the file that the path names by its id, and authorises what the
 // route does to it. For a runtime an id that is not there and one of another
 // namespace are the same refusal.
-func (s *Server) objectOfPath(ctx context.Context, rq *request) (store.Object, error) {
-	id, err := rq.path("id", func(id string) error {
+func (s *Server) objectOfPath(ctx context.Context, rq *Request) (store.Object, error) {
+	id, err := rq.Path("id", func(id string) error {
 		if names.CanonicalUUID(id) != nil {
-			return invalid("storage.invalid_id", "id", "the id of an object is a uuid")
+			return Invalid("storage.invalid_id", "id", "the id of an object is a uuid")
 		}
 		return nil
 	})
 	if err != nil {
 		return store.Object{}, err
 	}
-	defer func() { rq.object = id }()
-	o, err := s.db.Read().ObjectByID(ctx, rq.caller.Org, id)
+	defer func() { rq.Object = id }()
+	o, err := s.DB.Read().ObjectByID(ctx, rq.Caller.Org, id)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return o, err
 	}
-	if err := s.authorize(rq, o.Namespace); err != nil { // the empty namespace is in no mount
+	if err := s.Authorize(rq, o.Namespace); err != nil { // the empty namespace is in no mount
 		return o, err
 	}
 	if o.ID == "" {
@@ -55,12 +55,12 @@ func (s *Server) objectOfPath(ctx context.Context, rq *request) (store.Object, e
 	return o, nil
 }
 
-func (s *Server) getObject(ctx context.Context, rq *request, _ none) (bctrl.StorageObject, error) {
+func (s *Server) getObject(ctx context.Context, rq *Request, _ None) (bctrl.StorageObject, error) {
 	o, err := s.objectOfPath(ctx, rq)
 	return describeObject(o), err
 }
 
-func (s *Server) presignObject(ctx context.Context, rq *request, _ none) (wire.SignedURL, error) {
+func (s *Server) presignObject(ctx context.Context, rq *Request, _ None) (wire.SignedURL, error) {
 	o, err := s.objectOfPath(ctx, rq)
 	if err != nil {
 		return wire.SignedURL{}, err
@@ -68,23 +68,23 @@ func (s *Server) presignObject(ctx context.Context, rq *request, _ none) (wire.S
 	return s.signLink(ctx, rq, o)
 }
 
-func (s *Server) deleteObjectByID(ctx context.Context, rq *request, _ none) (none, error) {
+func (s *Server) deleteObjectByID(ctx context.Context, rq *Request, _ None) (None, error) {
 	o, err := s.objectOfPath(ctx, rq)
 	if err != nil {
-		return none{}, err
+		return None{}, err
 	}
 	return s.deleteObject(ctx, rq, func(tx *store.Tx) (store.Object, error) {
-		return tx.ObjectByID(ctx, rq.caller.Org, o.ID)
+		return tx.ObjectByID(ctx, rq.Caller.Org, o.ID)
 	})
 }
 
 // listObjects lists the catalog. A runtime sees its own namespace.
-func (s *Server) listObjects(ctx context.Context, rq *request, _ none) (out wire.List[bctrl.StorageObject], err error) {
-	limit, after, err := rq.page()
+func (s *Server) listObjects(ctx context.Context, rq *Request, _ None) (out wire.List[bctrl.StorageObject], err error) {
+	limit, after, err := rq.Page()
 	if err != nil {
 		return out, err
 	}
-	offset, err := rq.integer("offset", 0, 0, math.MaxInt32)
+	offset, err := rq.Integer("offset", 0, 0, math.MaxInt32)
 	if err != nil {
 		return out, err
 	}
@@ -98,7 +98,7 @@ func (s *Server) listObjects(ctx context.Context, rq *request, _ none) (out wire
 		{"workspace", &f.Namespace}, {"runtimeId", &f.RuntimeID}, {"source", &source}, {"driver", &driver},
 		{"target", &f.Target}, {"pathPrefix", &f.PathPrefix},
 	} {
-		*filter.into = rq.query.Get(filter.name)
+		*filter.into = rq.Query.Get(filter.name)
 	}
 	f.Source, f.Driver = bctrl.StorageSource(source), bctrl.Driver(driver)
 	if f.PathPrefix, err = storagePrefix("pathPrefix", f.PathPrefix); err != nil {
@@ -109,14 +109,14 @@ func (s *Server) listObjects(ctx context.Context, rq *request, _ none) (out wire
 	} else if err := validNamespace(f.Namespace); err != nil {
 		return out, err
 	}
-	if err := s.authorize(rq, f.Namespace); err != nil {
+	if err := s.Authorize(rq, f.Namespace); err != nil {
 		return out, err
 	}
-	rows, err := s.db.Read().Objects(ctx, rq.caller.Org, f)
+	rows, err := s.DB.Read().Objects(ctx, rq.Caller.Org, f)
 	if err != nil {
 		return out, err
 	}
-	rows, out.NextCursor = pageOf(rows, limit, func(o store.Object) string { return objectKey(o.Namespace, o.Path) })
+	rows, out.NextCursor = PageOf(rows, limit, func(o store.Object) string { return objectKey(o.Namespace, o.Path) })
 	out.Plural = wire.StorageObjects
 	for _, o := range rows {
 		out.Items = append(out.Items, describeObject(o))
@@ -126,17 +126,17 @@ func (s *Server) listObjects(ctx context.Context, rq *request, _ none) (out wire
 
 // mountedNamespace is the namespace of a runtime caller; empty for one without
 // storage, and for an organization key.
-func mountedNamespace(rq *request) string {
-	if rq.caller.Runtime == nil {
+func mountedNamespace(rq *Request) string {
+	if rq.Caller.Runtime == nil {
 		return ""
 	}
-	if storage := rq.caller.Runtime.Chain.Effective().Storage; storage != nil {
+	if storage := rq.Caller.Runtime.Chain.Effective().Storage; storage != nil {
 		return storage.Workspace
 	}
 	return ""
 }
 
-func (s *Server) postObject(w http.ResponseWriter, rq *request) error {
+func (s *Server) postObject(w http.ResponseWriter, rq *Request) error {
 	form, err := readForm(rq)
 	if err != nil {
 		return err
@@ -147,28 +147,28 @@ func (s *Server) postObject(w http.ResponseWriter, rq *request) error {
 	} else if err := validNamespace(f.Namespace); err != nil {
 		return err
 	}
-	if err := s.authorize(rq, f.Namespace); err != nil {
+	if err := s.Authorize(rq, f.Namespace); err != nil {
 		return err
 	}
 	if f.Namespace == "" { // an organization key has none of its own
 		return errFieldMissing("workspace")
 	}
-	if rt := rq.caller.Runtime; rt != nil {
+	if rt := rq.Caller.Runtime; rt != nil {
 		if f.RuntimeID != "" && f.RuntimeID != rt.ID {
-			return withHint(
-				forbidden("storage.context_mismatch", "a runtime stores files as itself alone"),
+			return WithHint(
+				Forbidden("storage.context_mismatch", "a runtime stores files as itself alone"),
 				"leave runtimeId out",
 			)
 		}
 		f.RuntimeID = rt.ID
 	}
-	rq.object = objectKey(f.Namespace, f.Path)
+	rq.Object = objectKey(f.Namespace, f.Path)
 	content := newUpload(rq.Context(), w, form)
-	_, err = s.writeFile(rq.Context(), rq.caller.Org, f, content, func(fn fileChange) (bctrl.StorageObject, error) {
-		return change(rq.Context(), s, rq, fn)
+	_, err = s.writeFile(rq.Context(), rq.Caller.Org, f, content, func(fn fileChange) (bctrl.StorageObject, error) {
+		return Change(rq.Context(), s, rq, fn)
 	})
 	if err == nil {
-		writeJSON(w, http.StatusOK, rq.answer)
+		WriteJSON(w, http.StatusOK, rq.Answer)
 	}
 	return err
 }

@@ -12,7 +12,7 @@ import (
 // form is a multipart/form-data upload whose fields have been read. Reading it
 // reads the file.
 type form struct {
-	file  newFile
+	file  NewFile
 	parts *multipart.Reader
 	part  *multipart.Part
 }
@@ -25,20 +25,20 @@ const (
 
 // readForm reads the fields up to the file. What follows the file is refused:
 // it would have to be held back until the fields are known.
-func readForm(rq *request) (*form, error) {
+func readForm(rq *Request) (*form, error) {
 	parts, err := rq.MultipartReader()
 	if err != nil {
-		return nil, withHint(
-			invalid("request.content_type", "", "the body must be multipart/form-data"),
+		return nil, WithHint(
+			Invalid("request.content_type", "", "the body must be multipart/form-data"),
 			"or send the bytes themselves: PUT /v1/storage/namespaces/{ns}/files/{path}",
 		)
 	}
-	f := &form{parts: parts, file: newFile{Source: bctrl.SourceUpload}}
+	f := &form{parts: parts, file: NewFile{Source: bctrl.SourceUpload}}
 	given := map[string]string{}
 	for {
 		part, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {
-			return nil, invalid("storage.file_missing", "file", "the form has no file")
+			return nil, Invalid("storage.file_missing", "file", "the form has no file")
 		}
 		if err != nil {
 			return nil, errForm()
@@ -49,7 +49,7 @@ func readForm(rq *request) (*form, error) {
 			return f, f.complete(given)
 		}
 		if _, twice := given[name]; twice || len(given) == maxFields {
-			return nil, invalid("storage.repeated_field", "",
+			return nil, Invalid("storage.repeated_field", "",
 				"a field of the form is given more than once, or there are too many")
 		}
 		value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
@@ -57,14 +57,14 @@ func readForm(rq *request) (*form, error) {
 			return nil, errForm()
 		}
 		if len(value) > maxFieldBytes {
-			return nil, invalid("storage.long_field", "", "a field of the form is too long")
+			return nil, Invalid("storage.long_field", "", "a field of the form is too long")
 		}
 		given[name] = string(value)
 	}
 }
 
 func errForm() error {
-	return invalid("storage.invalid_form", "", "the form is malformed or broke off")
+	return Invalid("storage.invalid_form", "", "the form is malformed or broke off")
 }
 
 // complete sets the file's fields.
@@ -87,13 +87,13 @@ func (f *form) complete(given map[string]string) (err error) {
 		case "filename":
 			f.file.Filename = value
 		default:
-			return withHint(
-				invalid("storage.unknown_field", "", "the form has a field that is not one of an upload"),
+			return WithHint(
+				Invalid("storage.unknown_field", "", "the form has a field that is not one of an upload"),
 				"it takes workspace, path, source, runtimeId, driver, target, filename and, last, file",
 			)
 		}
 		if !utf8.ValidString(value) {
-			return notText(name)
+			return NotText(name)
 		}
 	}
 	if f.file.Path == "" {
@@ -106,8 +106,8 @@ func (f *form) complete(given map[string]string) (err error) {
 // errFieldMissing is the refusal of a form that lacks a field, or has it where
 // it comes too late.
 func errFieldMissing(field string) error {
-	return withHint(
-		invalid("storage.field_missing", field, "the form has no "+field+" before its file"),
+	return WithHint(
+		Invalid("storage.field_missing", field, "the form has no "+field+" before its file"),
 		"send every field before the file, which is not held back for them",
 	)
 }
@@ -121,8 +121,8 @@ func (f *form) Read(p []byte) (int, error) {
 	}
 	_, err = f.parts.NextPart()
 	if err == nil {
-		return n, withHint(
-			invalid("storage.field_after_file", "", "the form goes on after its file"),
+		return n, WithHint(
+			Invalid("storage.field_after_file", "", "the form goes on after its file"),
 			"send every field before the file, which is not held back for them",
 		)
 	}

@@ -42,7 +42,7 @@ func (h *harness) post(fields []string, headers ...string) answer {
 
 func TestAFormStoresAFileWithWhereItCameFrom(t *testing.T) {
 	h := newHarness(t)
-	runtime := newID()
+	runtime := NewID()
 	o := h.storedObject(h.post([]string{
 		"workspace", "sales", "path", "exports/q1.csv", "source", "download", "runtimeId", runtime, "driver", "stagehand",
 		"target", "https://crm.example/export", "filename", "Q1 report.csv", "file", "a,b\n",
@@ -115,7 +115,7 @@ func TestARuntimePostsAsItselfAlone(t *testing.T) {
 	require.Equal(t, "sales-exports", o.Workspace, "its own namespace, unnamed")
 	require.Equal(t, rt.ID, o.RuntimeID)
 	require.Equal(t, 403, h.post([]string{"workspace", "hr", "path", "f", "file", "x"}, as(rt)...).Status)
-	other := h.post([]string{"path", "f", "runtimeId", newID(), "file", "x"}, as(rt)...)
+	other := h.post([]string{"path", "f", "runtimeId", NewID(), "file", "x"}, as(rt)...)
 	require.Equal(t, 403, other.Status)
 	require.Equal(t, "storage.context_mismatch", other.code())
 }
@@ -144,7 +144,7 @@ func (h *harness) catalog(q url.Values, headers ...string) (keys []string) {
 
 func TestTheCatalogIsFilteredByWhatIsKnown(t *testing.T) {
 	h := newHarness(t)
-	rt := newID()
+	rt := NewID()
 	for _, f := range [][]string{
 		{"workspace", "a", "path", "x/1"},
 		{"workspace", "a", "path", "x/2", "source", "download", "runtimeId", rt, "driver", "stagehand", "target", "t"},
@@ -193,7 +193,7 @@ func TestWhatTheServerKeepsNeverOverwrites(t *testing.T) {
 	h := newHarness(t)
 	keep := func(path string) string {
 		t.Helper()
-		o, err := h.server.putFile(t.Context(), h.org(), newFile{
+		o, err := h.server.PutFile(t.Context(), h.org(), NewFile{
 			Namespace: "s", Path: path, Filename: "report.csv", Source: bctrl.SourceDownload, Unique: true,
 		}, strings.NewReader("x"), audit.Event{Org: h.org(), Caller: "server", Action: string(bctrl.PutStorage)})
 		require.NoError(t, err)
@@ -207,6 +207,6 @@ func TestWhatTheServerKeepsNeverOverwrites(t *testing.T) {
 	require.Equal(t, "d/.profile", keep("d/.profile"))
 	require.Equal(t, "d/.profile (2)", keep("d/.profile"))
 	require.Equal(t, 13, h.kept())
-	_, err := h.server.putFile(t.Context(), h.org(), newFile{Namespace: "s", Path: "../x", Source: bctrl.SourceDownload}, strings.NewReader("x"), audit.Event{})
+	_, err := h.server.PutFile(t.Context(), h.org(), NewFile{Namespace: "s", Path: "../x", Source: bctrl.SourceDownload}, strings.NewReader("x"), audit.Event{})
 	require.Error(t, err)
 }

@@ -16,7 +16,7 @@ import (
 //go:embed openapi.yaml
 var openapiYAML []byte
 
-func openapiRoutes() []route {
+func openapiRoutes() []Route {
 	document := sync.OnceValues(func() ([]byte, error) {
 		var tree map[string]any
 		if err := yaml.Unmarshal(openapiYAML, &tree); err != nil {
@@ -24,10 +24,10 @@ func openapiRoutes() []route {
 		}
 		return json.Marshal(tree)
 	})
-	return []route{raw("GET /v1/openapi.json", access.Public, func(w http.ResponseWriter, _ *request) error {
+	return []Route{Raw("GET /v1/openapi.json", access.Public, func(w http.ResponseWriter, _ *Request) error {
 		body, err := document()
 		if err == nil {
-			writeJSON(w, http.StatusOK, body)
+			WriteJSON(w, http.StatusOK, body)
 		}
 		return err
 	})}

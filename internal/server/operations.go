@@ -14,11 +14,11 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) operationRoutes() []route {
-	return []route{
-		endpoint("GET /v1/operations/{id}", access.OperationRead, s.getOperation),
-		endpoint("POST /v1/operations/{id}/wait", access.OperationRead, s.waitOperation),
-		endpoint("POST /v1/operations/{id}/cancel", access.OperationCancel, s.cancelOperation),
+func (s *Server) operationRoutes() []Route {
+	return []Route{
+		Endpoint("GET /v1/operations/{id}", access.OperationRead, s.getOperation),
+		Endpoint("POST /v1/operations/{id}/wait", access.OperationRead, s.waitOperation),
+		Endpoint("POST /v1/operations/{id}/cancel", access.OperationCancel, s.cancelOperation),
 	}
 }
 
@@ -57,7 +57,7 @@ func (o *operation) update(change func(*bctrl.OperationInfo)) bctrl.OperationInf
 
 // startOperation records an execution as an operation and lets it run.
 func (s *Server) startOperation(
-	ctx context.Context, rq *request, x *execution, steps []step,
+	ctx context.Context, rq *Request, x *execution, steps []step,
 ) (bctrl.OperationInfo, error) {
 	now := store.Now()
 	info := bctrl.OperationInfo{
@@ -69,22 +69,22 @@ func (s *Server) startOperation(
 		CreatedAt:   now,
 		UpdatedAt:   now,
 	}
-	ev, done, err := s.audit.BeginIn(ctx, func(tx *store.Tx) (e audit.Event, err error) {
-		e = rq.event()
+	ev, done, err := s.Audit.BeginIn(ctx, func(tx *store.Tx) (e audit.Event, err error) {
+		e = rq.Event()
 		e.Workspace, e.Group, e.Runtime, e.Execution = x.ws.ID, x.rt.Group, x.rt.ID, x.id
 		if err := tx.InsertOperation(ctx, x.org, info); err != nil {
 			return e, err
 		}
-		if rq.answer, err = encodeAnswer(info); err != nil {
+		if rq.Answer, err = EncodeAnswer(info); err != nil {
 			return e, err
 		}
-		return e, s.save(ctx, tx, rq, http.StatusOK, rq.answer)
+		return e, s.Save(ctx, tx, rq, http.StatusOK, rq.Answer)
 	})
 	if err != nil {
-		rq.answer = nil
+		rq.Answer = nil
 		return info, err
 	}
-	rq.recorded = true
+	rq.Recorded = true
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	op := &operation{
 		org:    x.org,
@@ -99,7 +99,7 @@ func (s *Server) startOperation(
 	s.operations.open[x.id] = op
 	s.operations.mu.Unlock()
 	s.operations.wg.Go(func() {
-		s.operate(life, op, x, steps, func(outcome string) { s.recordOutcome(ev, done, audit.End{Outcome: outcome}) })
+		s.operate(life, op, x, steps, func(outcome string) { s.RecordOutcome(ev, done, audit.End{Outcome: outcome}) })
 		close(op.ended)
 	})
 	return info, nil
@@ -142,7 +142,7 @@ func concludeOperation(o *bctrl.OperationInfo, result bctrl.ExecutionResult, err
 		}
 	}
 	if err != nil {
-		o.Status, o.Error = bctrl.OperationFailed, asError(err)
+		o.Status, o.Error = bctrl.OperationFailed, AsError(err)
 	}
 	switch {
 	case o.Error == nil:
@@ -156,23 +156,23 @@ func concludeOperation(o *bctrl.OperationInfo, result bctrl.ExecutionResult, err
 // interruptOperation is the end of an operation whose server ended.
 func interruptOperation(o *bctrl.OperationInfo) {
 	o.Status = bctrl.OperationFailed
-	o.Error = unavailable("operations.interrupted", "the server ended while the operation ran")
+	o.Error = Unavailable("operations.interrupted", "the server ended while the operation ran")
 }
 
 // saveOperation writes what is known of an operation. A loss of progress is
 // not worth an operation's life.
 func (s *Server) saveOperation(op *operation, info bctrl.OperationInfo) {
 	ctx := context.Background()
-	err := s.db.Write(ctx, func(tx *store.Tx) error { return tx.UpdateOperation(ctx, op.org, info) })
+	err := s.DB.Write(ctx, func(tx *store.Tx) error { return tx.UpdateOperation(ctx, op.org, info) })
 	if err != nil {
-		s.log.Error("an operation was not recorded", "operation", info.ID, "error", err)
+		s.Log.Error("an operation was not recorded", "operation", info.ID, "error", err)
 	}
 }
 
 // operationOf authorises and reads the operation that the path names, and
 // returns its run when it still runs.
-func (s *Server) operationOf(ctx context.Context, rq *request) (bctrl.OperationInfo, *operation, error) {
-	id, err := rq.path("id", validUUID)
+func (s *Server) operationOf(ctx context.Context, rq *Request) (bctrl.OperationInfo, *operation, error) {
+	id, err := rq.Path("id", ValidUUID)
 	if err != nil {
 		return bctrl.OperationInfo{}, nil, err
 	}
@@ -180,23 +180,23 @@ func (s *Server) operationOf(ctx context.Context, rq *request) (bctrl.OperationI
 	s.operations.mu.Lock()
 	run := s.operations.open[id]
 	s.operations.mu.Unlock()
-	info, err := s.db.Read().Operation(ctx, rq.caller.Org, id)
+	info, err := s.DB.Read().Operation(ctx, rq.Caller.Org, id)
 	missing := errors.Is(err, store.ErrNotFound)
 	if err != nil && !missing {
 		return info, nil, err
 	}
 	// A runtime caller may see its own runtime's: one that is missing is
 	// refused like one that is another's.
-	if err := s.authorize(rq, info.RuntimeID); err != nil {
+	if err := s.Authorize(rq, info.RuntimeID); err != nil {
 		return info, nil, err
 	}
 	if missing {
-		return info, nil, notFound("operations.not_found", "there is no such operation")
+		return info, nil, NotFound("operations.not_found", "there is no such operation")
 	}
 	return info, run, nil
 }
 
-func (s *Server) getOperation(ctx context.Context, rq *request, _ none) (bctrl.OperationInfo, error) {
+func (s *Server) getOperation(ctx context.Context, rq *Request, _ None) (bctrl.OperationInfo, error) {
 	info, op, err := s.operationOf(ctx, rq)
 	if err == nil && op != nil {
 		info = op.snapshot()
@@ -214,14 +214,14 @@ const (
 )
 
 func (s *Server) waitOperation(
-	ctx context.Context, rq *request, in wire.Wait,
+	ctx context.Context, rq *Request, in wire.Wait,
 ) (out wire.Waited[bctrl.OperationInfo], err error) {
 	wait := time.Duration(in.TimeoutMs) * time.Millisecond
 	switch {
 	case in.TimeoutMs == 0:
 		wait = defaultWait
 	case in.TimeoutMs < 0 || wait > maxWait:
-		return out, invalid("operations.timeout", "timeoutMs", "timeoutMs must be 1 to 60000")
+		return out, Invalid("operations.timeout", "timeoutMs", "timeoutMs must be 1 to 60000")
 	}
 	info, op, err := s.operationOf(ctx, rq)
 	if err != nil {
@@ -246,7 +246,7 @@ func (s *Server) waitOperation(
 	return out, nil
 }
 
-func (s *Server) cancelOperation(ctx context.Context, rq *request, _ none) (bctrl.OperationInfo, error) {
+func (s *Server) cancelOperation(ctx context.Context, rq *Request, _ None) (bctrl.OperationInfo, error) {
 	info, op, err := s.operationOf(ctx, rq)
 	if err != nil {
 		return info, err
@@ -254,11 +254,11 @@ func (s *Server) cancelOperation(ctx context.Context, rq *request, _ none) (bctr
 	if op == nil {
 		return info, nil // it has ended: cancelling changes nothing
 	}
-	out, err := change(ctx, s, rq, func(tx *store.Tx, e *audit.Event) (bctrl.OperationInfo, error) {
+	out, err := Change(ctx, s, rq, func(tx *store.Tx, e *audit.Event) (bctrl.OperationInfo, error) {
 		now := op.snapshot()
 		cancelling(&now)
 		e.Workspace, e.Runtime, e.Execution = now.WorkspaceID, now.RuntimeID, now.ID
-		err := tx.UpdateOperation(ctx, rq.caller.Org, now)
+		err := tx.UpdateOperation(ctx, rq.Caller.Org, now)
 		if errors.Is(err, store.ErrNotFound) {
 			err = nil // it ended in this moment
 		}

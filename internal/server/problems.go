@@ -12,63 +12,63 @@ import (
 // sends more gets no more work out of the server.
 const maxProblems = 100
 
-// problems collects all that is wrong with a request, so that its caller learns
+// Problems collects all that is wrong with a request, so that its caller learns
 // of everything at once.
-type problems struct {
-	list []bctrl.Problem
-	// message is what the refusal says: what is wrong first.
-	message string
+type Problems struct {
+	List []bctrl.Problem
+	// Message is what the refusal says: what is wrong first.
+	Message string
 }
 
-// add names a problem.
-func (p *problems) add(code, field, message string) {
-	if len(p.list) == 0 {
-		p.message = message
+// Add names a problem.
+func (p *Problems) Add(code, field, message string) {
+	if len(p.List) == 0 {
+		p.Message = message
 	}
-	p.list = append(p.list, bctrl.Problem{Code: code, Field: field, Hint: message})
+	p.List = append(p.List, bctrl.Problem{Code: code, Field: field, Hint: message})
 }
 
-// limit names a field that is over its limit, in bytes or entries.
-func (p *problems) limit(field string, n, most int) {
+// Limit names a field that is over its limit, in bytes or entries.
+func (p *Problems) Limit(field string, n, most int) {
 	if n > most {
-		p.add("request.too_long", field, field+" is over its limit of "+strconv.Itoa(most))
+		p.Add("request.too_long", field, field+" is over its limit of "+strconv.Itoa(most))
 	}
 }
 
-// name names a field that breaks the rule of names; a nil rule is kept.
-func (p *problems) name(code, field string, rule error) {
+// Name names a field that breaks the rule of names; a nil rule is kept.
+func (p *Problems) Name(code, field string, rule error) {
 	if rule != nil {
-		p.add(code, field, field+": "+rule.Error())
+		p.Add(code, field, field+": "+rule.Error())
 	}
 }
 
-// join adds the problems of a refusal. Any other error is a problem of field.
-func (p *problems) join(field string, err error) {
+// Join adds the problems of a refusal. Any other error is a problem of field.
+func (p *Problems) Join(field string, err error) {
 	e, ok := errors.AsType[*bctrl.Error](err)
 	if !ok || e.Status != http.StatusBadRequest {
-		p.add("request.invalid", field, err.Error())
+		p.Add("request.invalid", field, err.Error())
 		return
 	}
 	for _, one := range e.Problems {
-		p.add(one.Code, one.Field, one.Hint)
+		p.Add(one.Code, one.Field, one.Hint)
 	}
 	if len(e.Problems) == 0 {
-		p.add(e.Code, e.Field, e.Message)
+		p.Add(e.Code, e.Field, e.Message)
 	}
 }
 
-// full reports that no more problems are looked for.
-func (p *problems) full() bool { return len(p.list) >= maxProblems }
+// Full reports that no more problems are looked for.
+func (p *Problems) Full() bool { return len(p.List) >= maxProblems }
 
-// err is nil, or one refusal with all problems.
-func (p *problems) err() error {
-	if len(p.list) == 0 {
+// Err is nil, or one refusal with all problems.
+func (p *Problems) Err() error {
+	if len(p.List) == 0 {
 		return nil
 	}
-	e := invalid(p.list[0].Code, p.list[0].Field, p.message)
-	e.Problems = p.list
+	e := Invalid(p.List[0].Code, p.List[0].Field, p.Message)
+	e.Problems = p.List
 	return e
 }
 
-// index is the name of an element of a list, as a field.
-func index(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }
+// Index is the name of an element of a list, as a field.
+func Index(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }

@@ -15,53 +15,53 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) profileRoutes() []route {
-	return []route{
-		endpoint("POST /v1/browser-profiles", access.ProfileWrite, s.createProfile),
-		endpoint("GET /v1/browser-profiles", access.ProfileRead, s.listProfiles, "limit", "cursor"),
-		endpoint("GET /v1/browser-profiles/{id}", access.ProfileRead, s.getProfile),
-		endpoint("PATCH /v1/browser-profiles/{id}", access.ProfileWrite, s.updateProfile),
-		endpoint("DELETE /v1/browser-profiles/{id}", access.ProfileWrite, s.deleteProfile),
+func (s *Server) profileRoutes() []Route {
+	return []Route{
+		Endpoint("POST /v1/browser-profiles", access.ProfileWrite, s.createProfile),
+		Endpoint("GET /v1/browser-profiles", access.ProfileRead, s.listProfiles, "limit", "cursor"),
+		Endpoint("GET /v1/browser-profiles/{id}", access.ProfileRead, s.getProfile),
+		Endpoint("PATCH /v1/browser-profiles/{id}", access.ProfileWrite, s.updateProfile),
+		Endpoint("DELETE /v1/browser-profiles/{id}", access.ProfileWrite, s.deleteProfile),
 	}
 }
 
 func errNoProfile() *bctrl.Error {
-	return notFound("profiles.not_found", "there is no such browser profile")
+	return NotFound("profiles.not_found", "there is no such browser profile")
 }
 
 func errProfileInUse() *bctrl.Error {
-	return conflict("profiles.in_use", "a live runtime uses this browser profile")
+	return Conflict("profiles.in_use", "a live runtime uses this browser profile")
 }
 
 func validProfileID(id string) error {
-	return invalidName("profiles.invalid_id", "id", names.Name(id))
+	return InvalidName("profiles.invalid_id", "id", names.Name(id))
 }
 
 func (s *Server) createProfile(
-	ctx context.Context, rq *request, in bctrl.BrowserProfileCreate,
+	ctx context.Context, rq *Request, in bctrl.BrowserProfileCreate,
 ) (out bctrl.BrowserProfile, err error) {
 	if err := validProfileID(in.ID); err != nil {
 		return out, err
 	}
-	if err := s.authorize(rq, in.ID); err != nil {
+	if err := s.Authorize(rq, in.ID); err != nil {
 		return out, err
 	}
-	if err := checkLabel(in.Label); err != nil {
+	if err := CheckLabel(in.Label); err != nil {
 		return out, err
 	}
 	now := store.Now()
 	p := store.Profile{
 		ID:        in.ID,
-		UID:       newID(),
+		UID:       NewID(),
 		Label:     in.Label,
 		CreatedAt: now,
 		UpdatedAt: now,
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.BrowserProfile, error) {
+	return Change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.BrowserProfile, error) {
 		ev.UID = p.UID
-		err := tx.InsertProfile(ctx, rq.caller.Org, p)
+		err := tx.InsertProfile(ctx, rq.Caller.Org, p)
 		if errors.Is(err, store.ErrExists) {
-			err = conflict("profiles.exists", "there is a browser profile with this id")
+			err = Conflict("profiles.exists", "there is a browser profile with this id")
 		}
 		return bctrl.BrowserProfile{
 			ID:        p.ID,
@@ -72,29 +72,29 @@ func (s *Server) createProfile(
 	})
 }
 
-func (s *Server) listProfiles(ctx context.Context, rq *request, _ none) (wire.List[bctrl.BrowserProfile], error) {
-	return listing[store.Profile, bctrl.BrowserProfile]{
-		plural: wire.BrowserProfiles,
-		rows: func(after string, limit int) ([]store.Profile, error) {
-			return s.db.Read().Profiles(ctx, rq.caller.Org, after, limit)
+func (s *Server) listProfiles(ctx context.Context, rq *Request, _ None) (wire.List[bctrl.BrowserProfile], error) {
+	return Listing[store.Profile, bctrl.BrowserProfile]{
+		Plural: wire.BrowserProfiles,
+		Rows: func(after string, limit int) ([]store.Profile, error) {
+			return s.DB.Read().Profiles(ctx, rq.Caller.Org, after, limit)
 		},
-		cursor: func(p store.Profile) string { return p.ID },
-		describe: func(p store.Profile) (bctrl.BrowserProfile, error) {
-			return s.describeProfile(ctx, rq.caller.Org, p)
+		Cursor: func(p store.Profile) string { return p.ID },
+		Describe: func(p store.Profile) (bctrl.BrowserProfile, error) {
+			return s.describeProfile(ctx, rq.Caller.Org, p)
 		},
-	}.page(s, rq)
+	}.Page(s, rq)
 }
 
-func (s *Server) getProfile(ctx context.Context, rq *request, _ none) (out bctrl.BrowserProfile, err error) {
+func (s *Server) getProfile(ctx context.Context, rq *Request, _ None) (out bctrl.BrowserProfile, err error) {
 	id, err := s.ownProfile(rq)
 	if err != nil {
 		return out, err
 	}
-	return s.readProfile(ctx, rq.caller.Org, id)
+	return s.readProfile(ctx, rq.Caller.Org, id)
 }
 
 func (s *Server) readProfile(ctx context.Context, org, id string) (out bctrl.BrowserProfile, err error) {
-	p, err := s.db.Read().Profile(ctx, org, id)
+	p, err := s.DB.Read().Profile(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return out, errNoProfile()
 	}
@@ -105,12 +105,12 @@ func (s *Server) readProfile(ctx context.Context, org, id string) (out bctrl.Bro
 }
 
 // ownProfile authorises and returns the id that the path names.
-func (s *Server) ownProfile(rq *request) (string, error) {
-	id, err := rq.path("id", validProfileID)
+func (s *Server) ownProfile(rq *Request) (string, error) {
+	id, err := rq.Path("id", validProfileID)
 	if err != nil {
 		return "", err
 	}
-	return id, s.authorize(rq, id)
+	return id, s.Authorize(rq, id)
 }
 
 // describeProfile looks at the profile's folder: not for use in a transaction.
@@ -121,7 +121,7 @@ func (s *Server) describeProfile(ctx context.Context, org string, p store.Profil
 		CreatedAt: p.CreatedAt,
 		UpdatedAt: p.UpdatedAt,
 	}
-	rt, err := s.db.Read().RuntimeUsingProfile(ctx, org, p.UID)
+	rt, err := s.DB.Read().RuntimeUsingProfile(ctx, org, p.UID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return out, err
 	}
@@ -149,23 +149,23 @@ func folderSize(path string) (total int64, err error) {
 }
 
 func (s *Server) updateProfile(
-	ctx context.Context, rq *request, in bctrl.BrowserProfileUpdate,
+	ctx context.Context, rq *Request, in bctrl.BrowserProfileUpdate,
 ) (out bctrl.BrowserProfile, err error) {
 	id, err := s.ownProfile(rq)
 	if err != nil {
 		return out, err
 	}
 	if in.Label != nil {
-		if err := checkLabel(*in.Label); err != nil {
+		if err := CheckLabel(*in.Label); err != nil {
 			return out, err
 		}
 	}
-	out, err = s.readProfile(ctx, rq.caller.Org, id)
+	out, err = s.readProfile(ctx, rq.Caller.Org, id)
 	if err != nil {
 		return out, err
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.BrowserProfile, error) {
-		p, err := tx.Profile(ctx, rq.caller.Org, id)
+	return Change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.BrowserProfile, error) {
+		p, err := tx.Profile(ctx, rq.Caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
 			return out, errNoProfile()
 		}
@@ -173,60 +173,60 @@ func (s *Server) updateProfile(
 			return out, err
 		}
 		ev.UID = p.UID
-		apply(&p.Label, in.Label)
+		Apply(&p.Label, in.Label)
 		p.UpdatedAt = store.Now()
 		out.Label, out.UpdatedAt = p.Label, p.UpdatedAt
-		return out, tx.UpdateProfile(ctx, rq.caller.Org, p)
+		return out, tx.UpdateProfile(ctx, rq.Caller.Org, p)
 	})
 }
 
 // deleteProfile removes a profile, then its folder: once the row is gone no
 // runtime can come to use it. What a crash between leaves, the next server
 // removes.
-func (s *Server) deleteProfile(ctx context.Context, rq *request, _ none) (none, error) {
+func (s *Server) deleteProfile(ctx context.Context, rq *Request, _ None) (None, error) {
 	id, err := s.ownProfile(rq)
 	if err != nil {
-		return none{}, err
+		return None{}, err
 	}
 	var uid string
-	_, err = change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
-		p, err := tx.Profile(ctx, rq.caller.Org, id)
+	_, err = Change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (None, error) {
+		p, err := tx.Profile(ctx, rq.Caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
-			return none{}, errNoProfile()
+			return None{}, errNoProfile()
 		}
 		if err != nil {
-			return none{}, err
+			return None{}, err
 		}
 		ev.UID, uid = p.UID, p.UID
-		switch _, err := tx.RuntimeUsingProfile(ctx, rq.caller.Org, p.UID); {
+		switch _, err := tx.RuntimeUsingProfile(ctx, rq.Caller.Org, p.UID); {
 		case err == nil:
-			return none{}, errProfileInUse()
+			return None{}, errProfileInUse()
 		case !errors.Is(err, store.ErrNotFound):
-			return none{}, err
+			return None{}, err
 		}
-		return none{}, tx.DeleteProfile(ctx, rq.caller.Org, p.UID)
+		return None{}, tx.DeleteProfile(ctx, rq.Caller.Org, p.UID)
 	})
 	if err != nil {
-		return none{}, err
+		return None{}, err
 	}
-	s.removeProfileDir(uid)
-	return none{}, nil
+	s.RemoveProfileDir(uid)
+	return None{}, nil
 }
 
 // profileDir is where a profile keeps its data.
 func (s *Server) profileDir(uid string) string { return filepath.Join(s.profiles, uid) }
 
-// removeProfileDir removes what a deleted profile kept. What it leaves, the next
+// RemoveProfileDir removes what a deleted profile kept. What it leaves, the next
 // server removes: see sweepProfiles.
-func (s *Server) removeProfileDir(uid string) {
+func (s *Server) RemoveProfileDir(uid string) {
 	if err := os.RemoveAll(s.profileDir(uid)); err != nil {
-		s.log.Error("a deleted profile's folder was not removed", "profile", uid, "error", err)
+		s.Log.Error("a deleted profile's folder was not removed", "profile", uid, "error", err)
 	}
 }
 
-// sweepProfiles removes the folders of profiles that were deleted by a server
+// SweepProfiles removes the folders of profiles that were deleted by a server
 // which ended before it had removed them.
-func (s *Server) sweepProfiles(ctx context.Context) error {
+func (s *Server) SweepProfiles(ctx context.Context) error {
 	entries, err := os.ReadDir(s.profiles)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -238,7 +238,7 @@ func (s *Server) sweepProfiles(ctx context.Context) error {
 		if names.UUID(e.Name()) != nil {
 			continue // not ours
 		}
-		known, err := s.db.Read().ProfileUIDExists(ctx, e.Name())
+		known, err := s.DB.Read().ProfileUIDExists(ctx, e.Name())
 		if err != nil {
 			return err
 		}

@@ -29,15 +29,15 @@ func (s *Server) pinOfName(name string) (provider, field string) {
 // once the scope has all secrets that it needs, and makes it anew with one that
 // it may have. It is called before the secret itself is stored, in the same
 // transaction; ev is the event of that.
-func (s *Server) provision(ctx context.Context, tx *store.Tx, org string, sec secret, ev audit.Event) error {
+func (s *Server) provision(ctx context.Context, tx *store.Tx, org string, sec Secret, ev audit.Event) error {
 	withIt := func(rows []store.Secret) []store.Secret {
-		return append(slices.DeleteFunc(rows, func(r store.Secret) bool { return r.ID == sec.row.ID }), sec.row)
+		return append(slices.DeleteFunc(rows, func(r store.Secret) bool { return r.ID == sec.Row.ID }), sec.Row)
 	}
-	secrets, complete, err := s.secretsFor(ctx, tx.Queries, org, sec.meta.Provider, sec.meta.Scope, withIt)
-	if err != nil || !complete || secrets[sec.meta.Field] != sec.row.ID {
+	secrets, complete, err := s.secretsFor(ctx, tx.Queries, org, sec.Meta.Provider, sec.Meta.Scope, withIt)
+	if err != nil || !complete || secrets[sec.Meta.Field] != sec.Row.ID {
 		return err
 	}
-	about(&ev, sec.meta.Scope)
+	About(&ev, sec.Meta.Scope)
 	for _, id := range secrets {
 		made, err := s.provisionedOf(ctx, tx.Queries, org, id)
 		if err != nil {
@@ -47,11 +47,11 @@ func (s *Server) provision(ctx context.Context, tx *store.Tx, org string, sec se
 			return s.reprovision(ctx, tx, org, made[0], secrets, ev)
 		}
 	}
-	row := store.Credential{Provider: sec.meta.Provider, Scope: sec.meta.Scope}
+	row := store.Credential{Provider: sec.Meta.Provider, Scope: sec.Meta.Scope}
 	if row.ID, err = s.provisionedID(ctx, tx.Queries, org, row.Scope, row.Provider); err != nil {
 		return err
 	}
-	meta := credentialMeta{Secrets: secrets, Enabled: true, Provisioned: true}
+	meta := CredentialMeta{Secrets: secrets, Enabled: true, Provisioned: true}
 	if err := s.insertCredential(ctx, tx, org, &row, meta); err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (s *Server) unprovision(ctx context.Context, tx *store.Tx, org, secretID st
 func (s *Server) reprovision(
 	ctx context.Context, tx *store.Tx, org string, old store.Credential, secrets map[string]string, ev audit.Event,
 ) error {
-	meta, err := s.proveCredential(org, old)
+	meta, err := s.ProveCredential(org, old)
 	if err != nil {
 		return err
 	}
@@ -139,14 +139,14 @@ func (s *Server) secretsFor(
 	}
 	byField := map[string]string{}
 	for _, row := range change(rows) {
-		sec, err := s.openSecret(org, row)
+		sec, err := s.OpenSecret(org, row)
 		if e, ok := errors.AsType[*bctrl.Error](err); ok && e.Code == codeSecretTampered {
 			continue
 		}
 		if err != nil {
 			return nil, false, err
 		}
-		if owner, field := s.pinOfName(sec.meta.Name); owner == p.ID {
+		if owner, field := s.pinOfName(sec.Meta.Name); owner == p.ID {
 			byField[field] = row.ID
 		}
 	}
@@ -171,7 +171,7 @@ func (s *Server) provisionedOf(
 ) (made []store.Credential, err error) {
 	rows, err := q.CredentialsOfSecret(ctx, org, secretID)
 	for _, row := range rows {
-		if meta, err := readCredentialMeta(row); err == nil && meta.Provisioned {
+		if meta, err := ReadCredentialMeta(row); err == nil && meta.Provisioned {
 			made = append(made, row)
 		}
 	}

@@ -45,13 +45,13 @@ func readTarget(segment string) (t proxyTarget) {
 
 // proxy passes a provider's own request through: the target, one segment, says
 // as what, and the path behind it is the provider's.
-func (s *Server) proxy(w http.ResponseWriter, rq *request) error {
+func (s *Server) proxy(w http.ResponseWriter, rq *Request) error {
 	ctx := rq.Context()
 	segment, path := splitProxyPath(rq.Request)
 	target := readTarget(segment)
 	req := newProviderRequest(rq)
 	req.sentRequest = passedRequest(rq, path)
-	rq.describe = func(ev *audit.Event) { req.describe(ev) }
+	rq.Describe = func(ev *audit.Event) { req.describe(ev) }
 
 	in, err := readPassage(rq.Header)
 	if err != nil {
@@ -92,7 +92,7 @@ func (s *Server) proxy(w http.ResponseWriter, rq *request) error {
 
 // passedRequest is what is sent of a request to the proxy, before what is ours is
 // taken out.
-func passedRequest(rq *request, path string) sentRequest {
+func passedRequest(rq *Request, path string) sentRequest {
 	r := sentRequest{
 		method:      rq.Method,
 		path:        path,
@@ -143,7 +143,7 @@ func readPassage(h http.Header) (in passage, err error) {
 		case 1:
 			one[name] = values[0]
 		default:
-			return in, invalid("invoke.repeated_header", name, name+" must be given at most once")
+			return in, Invalid("invoke.repeated_header", name, name+" must be given at most once")
 		}
 	}
 	if err := checkNames("", one[wire.HeaderConsumer]); err != nil {
@@ -161,7 +161,7 @@ func readPassage(h http.Header) (in passage, err error) {
 	if text, ok := one[wire.HeaderTimeout]; ok {
 		ms, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || ms < 1 || ms > maxCallTimeout.Milliseconds() {
-			return in, invalid("invoke.timeout", wire.HeaderTimeout, "a call may take from 1 to 1800000 milliseconds")
+			return in, Invalid("invoke.timeout", wire.HeaderTimeout, "a call may take from 1 to 1800000 milliseconds")
 		}
 		in.timeout = time.Duration(ms) * time.Millisecond
 	}
@@ -171,7 +171,7 @@ func readPassage(h http.Header) (in passage, err error) {
 // permitTarget returns a request as one of what its address names: a capability,
 // that of a provider's which permits it, or a credential.
 func (s *Server) permitTarget(
-	ctx context.Context, rq *request, req providerRequest, target string,
+	ctx context.Context, rq *Request, req providerRequest, target string,
 ) (_ providerRequest, err error) {
 	provider, isProvider := strings.CutSuffix(target, "/")
 	of, _, capability := strings.Cut(target, "/")
@@ -192,8 +192,8 @@ func (s *Server) permitTarget(
 		req, err := s.permitWithCredential(ctx, rq, req, target)
 		return req, s.orProvider(target, err)
 	}
-	return req, withHint(
-		invalid("invoke.target", "target", "the target is no capability, provider or credential"),
+	return req, WithHint(
+		Invalid("invoke.target", "target", "the target is no capability, provider or credential"),
 		"write /v1/proxy/github~/… for all of a provider, /v1/proxy/github~repos/… for a capability, "+
 			"/v1/proxy/my-credential/… for a credential",
 	)
@@ -203,11 +203,11 @@ func (s *Server) permitTarget(
 // capability of its provider. A runtime learns of a credential only what its
 // mounts permit.
 func (s *Server) permitWithCredential(
-	ctx context.Context, rq *request, req providerRequest, id string,
+	ctx context.Context, rq *Request, req providerRequest, id string,
 ) (providerRequest, error) {
-	provider, err := s.providerOf(ctx, rq.caller, id, req.context)
-	if rq.caller.Runtime != nil && asError(err).Status == http.StatusNotFound {
-		rq.object, rq.decided = id, true
+	provider, err := s.providerOf(ctx, rq.Caller, id, req.context)
+	if rq.Caller.Runtime != nil && AsError(err).Status == http.StatusNotFound {
+		rq.Object, rq.Decided = id, true
 		req.credential = id
 		return req, errTargetNotMounted(req)
 	}
@@ -243,12 +243,12 @@ func (s *Server) orProvider(id string, err error) error {
 // context: a runtime no other than it could call with.
 func (s *Server) providerOf(ctx context.Context, caller access.Caller, id string, in bctrl.Scope) (string, error) {
 	query := broker.Query{Credential: id, Context: in, NoAI: hidesAI(caller, id)}
-	found, err := s.candidates(ctx, s.db.Read(), caller.Org, query)
+	found, err := s.candidates(ctx, s.DB.Read(), caller.Org, query)
 	if err != nil {
 		return "", err
 	}
 	_, err = broker.Choose(found.state, query)
-	if known := found.state.Credentials; len(known) > 0 && (err == nil || asError(err).Status != http.StatusNotFound) {
+	if known := found.state.Credentials; len(known) > 0 && (err == nil || AsError(err).Status != http.StatusNotFound) {
 		return known[0].Provider, nil // what else is wrong with it is said once the call is permitted
 	}
 	return "", err

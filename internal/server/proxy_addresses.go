@@ -36,7 +36,7 @@ type addresses struct {
 }
 
 // pointBack changes the addresses in an answer's headers.
-func (s *Server) pointBack(rq *request, c *intendedCall, segment string, h http.Header) {
+func (s *Server) pointBack(rq *Request, c *intendedCall, segment string, h http.Header) {
 	a := &addresses{
 		to:      c.to,
 		proxy:   s.reachedAt(rq),
@@ -67,9 +67,9 @@ var templateField = regexp.MustCompile(`\{[^}]*\}`)
 
 // reachedAt is where the caller reached the server. What stands before it may
 // have ended TLS and says so; that changes the caller's own answer alone.
-func (s *Server) reachedAt(rq *request) *url.URL {
-	u := s.publicURL(rq)
-	if s.public != nil {
+func (s *Server) reachedAt(rq *Request) *url.URL {
+	u := s.PublicURL(rq)
+	if s.Public != nil {
 		return u
 	}
 	if strings.EqualFold(firstOf(rq.Header.Get("X-Forwarded-Proto")), "https") {

@@ -111,11 +111,11 @@ func TestAnAddressPointsToWhereTheCallerIs(t *testing.T) {
 		{"a name that is none", "", c.srv.URL, []string{"X-Forwarded-Host", "evil.example/?"}},
 		{"as the operator says", "https://public.example/bctrl", "https://public.example/bctrl", []string{"X-Forwarded-Host", "other.example"}},
 	} {
-		c.server.public = nil
+		c.server.Public = nil
 		if test.public != "" {
 			u, err := url.Parse(test.public)
 			require.NoError(t, err)
-			c.server.public = u
+			c.server.Public = u
 		}
 		resp, _ := c.through("GET", "acme~/v1/things", "", append([]string{"Authorization", "Bearer " + c.key}, test.headers...)...)
 		require.Equal(t, test.want+"/v1/proxy/acme~/v1/x", resp.Header.Get("Location"), test.why)

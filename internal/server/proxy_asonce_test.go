@@ -11,7 +11,7 @@ import (
 
 // TestARowThatWasChangedIsRefusedOnce: asking again restores no row.
 func TestARowThatWasChangedIsRefusedOnce(t *testing.T) {
-	for e, want := range map[*bctrl.Error]int{errTampered("credentials.tampered"): 422, errUpstreamTimeout: 504, errInternal: 500} {
+	for e, want := range map[*bctrl.Error]int{ErrTampered("credentials.tampered"): 422, errUpstreamTimeout: 504, ErrInternal: 500} {
 		h := http.Header{}
 		require.Equal(t, want, asOnce(h, e))
 		require.Equal(t, want == 422, h.Get("X-Should-Retry") == "false", e.Code)

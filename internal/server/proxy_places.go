@@ -106,7 +106,7 @@ func allOurs(auth bctrl.CredentialAuth, fields map[string]string) bool {
 }
 
 func errAuthAtProxy(message string) *bctrl.Error {
-	return invalid("invoke.auth_refused", "headers", message)
+	return Invalid("invoke.auth_refused", "headers", message)
 }
 
 func errTokenMisplaced(at keyPlace, auth bctrl.CredentialAuth) error {
@@ -221,7 +221,7 @@ func (s *Server) authBefore(
 		Credential: req.credential,
 		Context:    req.context,
 	}
-	found, err := s.candidates(ctx, s.db.Read(), req.caller.Org, query)
+	found, err := s.candidates(ctx, s.DB.Read(), req.caller.Org, query)
 	if err != nil {
 		return auth, ""
 	}
@@ -229,7 +229,7 @@ func (s *Server) authBefore(
 	if err != nil {
 		return auth, ""
 	}
-	meta, err := readCredentialMeta(found.credentials[chosen.Credential.UID])
+	meta, err := ReadCredentialMeta(found.credentials[chosen.Credential.UID])
 	if err != nil || meta.Auth == nil {
 		return auth, ""
 	}

@@ -43,14 +43,14 @@ type s3Error struct {
 
 // refuseForeign answers a provider's own SDK, whose users have nothing but what
 // it makes of an error: so the message says what to do, too.
-func refuseForeign(w http.ResponseWriter, rq *request, e *bctrl.Error) {
+func refuseForeign(w http.ResponseWriter, rq *Request, e *bctrl.Error) {
 	status := asOnce(w.Header(), e)
 	message := "bctrl: " + e.Message
 	if e.Hint != "" {
 		message += " (" + e.Hint + ")"
 	}
 	if rq.Header.Get("X-Amz-Content-Sha256") != "" { // S3 alone has it, and reads XML
-		text, err := xml.Marshal(s3Error{Code: e.Code, Message: message, RequestID: rq.id})
+		text, err := xml.Marshal(s3Error{Code: e.Code, Message: message, RequestID: rq.ID})
 		if err != nil {
 			text = nil // of strings alone: cannot fail
 		}
@@ -73,15 +73,15 @@ func refuseForeign(w http.ResponseWriter, rq *request, e *bctrl.Error) {
 		Message:     message,
 		Code:        e.Code,
 		ReasonClass: class,
-		RequestID:   rq.id,
+		RequestID:   rq.ID,
 		Hint:        e.Hint,
 		Details:     wire.Details[bctrl.Problem]{Problems: e.Problems},
 	}
 	body, err := json.Marshal(out)
 	if err != nil {
-		body = encodeError(e, rq.id) // of strings alone: cannot fail
+		body = EncodeError(e, rq.ID) // of strings alone: cannot fail
 	}
-	writeJSON(w, status, body)
+	WriteJSON(w, status, body)
 }
 
 // asOnce returns the status of a refusal for a provider's SDK, and says in

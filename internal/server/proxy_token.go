@@ -196,13 +196,13 @@ const minTokenLength = 32
 // taken for one only where a key is expected.
 func cutToken(text string, expected bool) (token, around string) {
 	for rest := text; ; {
-		_, behind, found := strings.Cut(rest, keyPrefix)
+		_, behind, found := strings.Cut(rest, KeyPrefix)
 		if !found {
 			return "", text
 		}
 		rest = strings.TrimLeft(behind, tokenAlphabet)
 		if n := len(behind) - len(rest); n >= minTokenLength || expected {
-			token = keyPrefix + behind[:n]
+			token = KeyPrefix + behind[:n]
 			return token, strings.ReplaceAll(text, token, tokenMark)
 		}
 	}
@@ -223,7 +223,7 @@ func (s *Server) noToken(r *http.Request) error {
 	provider, _, _ := strings.Cut(readTarget(segment).name, "/")
 	p, known := s.registry.Provider(provider)
 	if !known {
-		return errUnauthorized
+		return ErrUnauthorized
 	}
 	for _, at := range keyPlacesOf(p.Auth) {
 		switch {
@@ -236,5 +236,5 @@ func (s *Server) noToken(r *http.Request) error {
 	if _, _, there := splitKeyPath(p.Auth, p.BasePath, rest); there {
 		return broker.AuthRefused("path segment", "that the provider's key goes in")
 	}
-	return errUnauthorized
+	return ErrUnauthorized
 }

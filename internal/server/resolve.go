@@ -52,7 +52,7 @@ func (s *Server) resolveCall(
 	}
 	r, err := broker.Resolve(found.state, query)
 	if err != nil {
-		if e := asError(err); e.Code == codeNoCredential {
+		if e := AsError(err); e.Code == codeNoCredential {
 			e.Hint = s.howToStore(query.Provider)
 		}
 		return nil, err
@@ -119,7 +119,7 @@ func (s *Server) candidates(ctx context.Context, q store.Queries, org string, qu
 		return nil, err
 	}
 	for _, row := range rows {
-		if err := s.proveBinding(org, row); err != nil {
+		if err := s.ProveBinding(org, row); err != nil {
 			return nil, err
 		}
 		found.state.Bindings = append(found.state.Bindings, broker.Binding{
@@ -156,7 +156,7 @@ func (s *Server) candidateCredentials(
 	}
 	for _, row := range rows {
 		found.credentials[row.UID] = row
-		meta, err := s.proveCredential(org, row)
+		meta, err := s.ProveCredential(org, row)
 		if err != nil {
 			return err
 		}
@@ -183,8 +183,8 @@ func (s *Server) candidateAI(ctx context.Context, q store.Queries, org, id strin
 	if err != nil {
 		return err
 	}
-	meta, err := readAIMeta(row)
-	provider, field := s.aiProvider(meta.Provider)
+	meta, err := ReadAIMeta(row)
+	provider, field := s.AIProvider(meta.Provider)
 	found.ai = &row
 	found.state.Credentials = append(found.state.Credentials, broker.Credential{
 		UID:      row.UID,
@@ -233,7 +233,7 @@ func (c *resolvedCall) setCredential(found *candidates) error {
 		return nil
 	}
 	row := found.credentials[c.Credential.UID]
-	meta, err := readCredentialMeta(row)
+	meta, err := ReadCredentialMeta(row)
 	if err != nil {
 		return err
 	}
@@ -244,10 +244,10 @@ func (c *resolvedCall) setCredential(found *candidates) error {
 
 // setDestination takes how and where to send from the registry, or for a provider that
 // it does not have from the credential.
-func (c *resolvedCall) setDestination(p registry.Provider, known bool, meta credentialMeta) error {
+func (c *resolvedCall) setDestination(p registry.Provider, known bool, meta CredentialMeta) error {
 	switch {
 	case !known && meta.Auth == nil:
-		return errUnknownProvider(nil)
+		return ErrUnknownProvider(nil)
 	case !known:
 		c.Auth, c.Hosts = *meta.Auth, meta.Hosts
 		return nil
@@ -258,7 +258,7 @@ func (c *resolvedCall) setDestination(p registry.Provider, known bool, meta cred
 	}
 	for _, host := range meta.Hosts {
 		if !p.AllowsHost(host) {
-			return invalid("credentials.host_not_allowed", "",
+			return Invalid("credentials.host_not_allowed", "",
 				"the credential "+c.Credential.ID+" has a host that is none of its provider's")
 		}
 	}
@@ -322,7 +322,7 @@ func (c *resolvedCall) used() []bctrl.AuditSecret {
 func (c *resolvedCall) open() (map[string]bctrl.Secret, error) {
 	values := map[string]bctrl.Secret{}
 	if c.AI != nil {
-		_, key, err := c.server.openAICredential(c.org, *c.AI)
+		_, key, err := c.server.OpenAICredential(c.org, *c.AI)
 		if err != nil {
 			return nil, err
 		}
@@ -337,10 +337,10 @@ func (c *resolvedCall) open() (map[string]bctrl.Secret, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !sec.fits(c.Credential.Provider, field) {
-			return nil, errPinned()
+		if !sec.Fits(c.Credential.Provider, field) {
+			return nil, ErrPinned()
 		}
-		values[field] = bctrl.NewSecret(sec.value.Reveal())
+		values[field] = bctrl.NewSecret(sec.Value.Reveal())
 	}
 	for _, row := range c.seen {
 		if _, err := c.openVisible(row); err != nil {
@@ -352,14 +352,14 @@ func (c *resolvedCall) open() (map[string]bctrl.Secret, error) {
 
 // openVisible opens a secret that the tables say is visible, and believes its
 // seal alone.
-func (c *resolvedCall) openVisible(row store.Secret) (secret, error) {
-	sec, err := c.server.openSecret(c.org, row)
+func (c *resolvedCall) openVisible(row store.Secret) (Secret, error) {
+	sec, err := c.server.OpenSecret(c.org, row)
 	if err != nil {
 		return sec, err
 	}
-	proved := broker.Secret{Scope: sec.meta.Scope, AttachedOnly: sec.meta.AttachedOnly, Attached: sec.meta.Attachments}
+	proved := broker.Secret{Scope: sec.Meta.Scope, AttachedOnly: sec.Meta.AttachedOnly, Attached: sec.Meta.Attachments}
 	if !proved.Visible(c.context) {
-		return sec, errTampered("secrets.tampered")
+		return sec, ErrTampered("secrets.tampered")
 	}
 	return sec, nil
 }

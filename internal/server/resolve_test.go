@@ -18,11 +18,11 @@ func (h *harness) resolved(q broker.Query) string {
 	h.Helper()
 	call, err := h.server.resolveCall(h.Context(), h.db.Read(), h.org(), q)
 	if err != nil {
-		return asError(err).Code
+		return AsError(err).Code
 	}
 	values, err := call.open()
 	if err != nil {
-		return asError(err).Code
+		return AsError(err).Code
 	}
 	out := []string{call.Credential.ID, string(call.Tier)}
 	for _, field := range slices.Sorted(maps.Keys(values)) {

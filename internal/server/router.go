@@ -11,26 +11,26 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// router finds the route of a request, and refuses what is none's.
-type router struct {
-	routes []route
-	mux    *http.ServeMux
-	// foreign serves the paths below prefix, as they are: they are a provider's.
-	foreign http.Handler
-	prefix  string
+// Router finds the route of a request, and refuses what is none's.
+type Router struct {
+	Routes []Route
+	Mux    *http.ServeMux
+	// Foreign serves the paths below prefix, as they are: they are a provider's.
+	Foreign http.Handler
+	Prefix  string
 }
 
-// newRouter makes a router of routes.
-func newRouter(s *Server, routes []route) *router {
-	rr := &router{routes: routes, mux: http.NewServeMux()}
+// NewRouter makes a router of routes.
+func NewRouter(s *Server, routes []Route) *Router {
+	rr := &Router{Routes: routes, Mux: http.NewServeMux()}
 	taken := map[string][]string{} // methods by path
 	for _, rt := range routes {
-		taken[rt.path] = append(taken[rt.path], rt.method)
+		taken[rt.Path] = append(taken[rt.Path], rt.Method)
 	}
 	for i := range routes {
-		rr.add(&routes[i], s.handler(&routes[i]), taken[routes[i].path])
+		rr.add(&routes[i], s.handler(&routes[i]), taken[routes[i].Path])
 	}
-	rr.mux.HandleFunc("/", noRoute)
+	rr.Mux.HandleFunc("/", noRoute)
 	for path, methods := range taken {
 		if methods[0] != anyMethod {
 			rr.refuseOthers(path, methods)
@@ -43,45 +43,45 @@ func newRouter(s *Server, routes []route) *router {
 const anyMethod = "ANY"
 
 // add serves a route, whose path takes methods.
-func (rr *router) add(rt *route, handler http.Handler, methods []string) {
-	pattern := rt.path
-	if rt.method != anyMethod {
-		pattern = rt.method + " " + rt.path
+func (rr *Router) add(rt *Route, handler http.Handler, methods []string) {
+	pattern := rt.Path
+	if rt.Method != anyMethod {
+		pattern = rt.Method + " " + rt.Path
 	}
-	if rt.method == http.MethodGet && !slices.Contains(methods, http.MethodHead) {
+	if rt.Method == http.MethodGet && !slices.Contains(methods, http.MethodHead) {
 		handler = getAlone(handler, wrongMethod(methods))
 	}
-	rr.mux.Handle(pattern, handler)
-	if rt.foreign != nil {
-		rr.foreign = handler
-		rr.prefix, _, _ = strings.Cut(rt.path, "{")
+	rr.Mux.Handle(pattern, handler)
+	if rt.Foreign != nil {
+		rr.Foreign = handler
+		rr.Prefix, _, _ = strings.Cut(rt.Path, "{")
 	}
 }
 
 // ServeHTTP refuses what no route may see, then routes.
-func (rr *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (rr *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := newRequestID(r.Header.Get(wire.HeaderRequestID))
 	w.Header().Set(wire.HeaderRequestID, id)
 	switch path := r.URL.EscapedPath(); {
-	case rr.foreign != nil && strings.HasPrefix(path, rr.prefix): // the mux would change what is not ours to change
-		rr.foreign.ServeHTTP(w, r)
+	case rr.Foreign != nil && strings.HasPrefix(path, rr.Prefix): // the mux would change what is not ours to change
+		rr.Foreign.ServeHTTP(w, r)
 	case !utf8.ValidString(r.URL.Path):
-		refuse(w, id, notText(""))
+		refuse(w, id, NotText(""))
 	case plainPath(path):
-		rr.mux.ServeHTTP(w, r)
+		rr.Mux.ServeHTTP(w, r)
 	default:
-		refuse(w, id, invalid("request.path", "", "the path has an empty segment, a dot segment or a zero byte"))
+		refuse(w, id, Invalid("request.path", "", "the path has an empty segment, a dot segment or a zero byte"))
 	}
 }
 
 // noRoute is the answer where no other route is.
 func noRoute(w http.ResponseWriter, _ *http.Request) {
-	refuse(w, w.Header().Get(wire.HeaderRequestID), notFound("request.no_route", "there is no such route"))
+	refuse(w, w.Header().Get(wire.HeaderRequestID), NotFound("request.no_route", "there is no such route"))
 }
 
 // refuse answers with an error where no route does.
 func refuse(w http.ResponseWriter, id string, e *bctrl.Error) {
-	writeJSON(w, e.Status, encodeError(e, id))
+	WriteJSON(w, e.Status, EncodeError(e, id))
 }
 
 // plainPath reports whether every segment of a path means itself: the mux
@@ -108,14 +108,14 @@ func plainPath(escaped string) bool {
 // refuseOthers answers the methods that a path does not take. They are named
 // one by one: a pattern for all methods of /v1/secrets/import would contend with
 // that of GET /v1/secrets/{id}.
-func (rr *router) refuseOthers(path string, methods []string) {
+func (rr *Router) refuseOthers(path string, methods []string) {
 	for _, m := range []string{
 		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 		http.MethodConnect, http.MethodOptions, http.MethodTrace,
 	} {
 		taken := slices.Contains(methods, m) || m == http.MethodHead && slices.Contains(methods, http.MethodGet)
 		if !taken {
-			rr.mux.Handle(m+" "+path, wrongMethod(methods))
+			rr.Mux.Handle(m+" "+path, wrongMethod(methods))
 		}
 	}
 }
@@ -138,8 +138,8 @@ func wrongMethod(methods []string) http.Handler {
 	allow := strings.Join(slices.Compact(slices.Sorted(slices.Values(methods))), ", ")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", allow)
-		refuse(w, w.Header().Get(wire.HeaderRequestID), withHint(
-			refusal(http.StatusMethodNotAllowed, "request.method", "the route does not take this method"),
+		refuse(w, w.Header().Get(wire.HeaderRequestID), WithHint(
+			Refusal(http.StatusMethodNotAllowed, "request.method", "the route does not take this method"),
 			"it takes "+allow,
 		))
 	})

@@ -40,7 +40,7 @@ func (h *harness) behind(statements ...string) {
 // found requires that verifying names a row, by the start of its name.
 func (h *harness) found(record string) {
 	h.Helper()
-	report, err := h.server.custody.Verify(h.Context())
+	report, err := h.server.Custody.Verify(h.Context())
 	require.NoError(h, err)
 	for _, p := range report.Whole().Problems {
 		if strings.HasPrefix(p.Record, record) {
@@ -164,7 +164,7 @@ func TestAForgedKeyUnlocksNothingThatStartedLocked(t *testing.T) {
 		refused(t, h.do("POST", []string{"seal", "unlock"}, nil, right), 401, "auth.unauthorized", "with the right passphrase")
 		locked(t, h.do("GET", []string{"keys"}, nil, nil), "the keys")
 	})
-	require.True(t, h.server.custody.Locked())
+	require.True(t, h.server.Custody.Locked())
 	h.key = key
 	h.ok("POST", []string{"seal", "unlock"}, right, nil)
 	h.ok("GET", []string{"keys"}, nil, nil)
@@ -184,7 +184,7 @@ func TestAForgedKeyUnlocksNothing(t *testing.T) {
 			locked(t, h.do("GET", []string{route}, nil, nil), route)
 		}
 		refused(t, h.do("POST", []string{"seal", "unlock"}, nil, object{}), 401, "auth.unauthorized", "the key file is where it is")
-		require.True(t, h.server.custody.Locked())
+		require.True(t, h.server.Custody.Locked())
 	})
 	h.ok("GET", []string{"keys"}, nil, nil)
 	h.unlock()
@@ -216,7 +216,7 @@ func TestWhatEndsWhileLockedHasEndedAfterwards(t *testing.T) {
 func TestAStartBlessesNothing(t *testing.T) {
 	h := newLowWorld(t)
 	h.behind(`UPDATE runtimes SET mounts = '{"vault":{}}'`)
-	next, err := New(t.Context(), Config{Store: h.db, Custody: h.server.custody, Browsers: h.browsers, ProfileDir: filepath.Join(h.dir, "profiles")})
+	next, err := New(t.Context(), Config{Store: h.db, Custody: h.server.Custody, Browsers: h.browsers, ProfileDir: filepath.Join(h.dir, "profiles")})
 	require.NoError(t, err)
 	require.NoError(t, next.Close(t.Context()))
 	h.found("runtime:")

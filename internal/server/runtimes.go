@@ -15,46 +15,46 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) runtimeRoutes() []route {
-	return []route{
-		endpoint("POST /v1/workspaces/{id}/runtimes", access.RuntimeLaunch, s.launchRuntime),
-		endpoint("GET /v1/workspaces/{id}/runtimes", access.RuntimeList, s.listRuntimes, "limit", "cursor"),
-		endpoint("GET /v1/workspaces/{id}/runtimes/{alias}", access.RuntimeRead, s.getRuntime),
-		endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/stop", access.RuntimeStop, s.endRuntime),
-		endpoint("GET /v1/workspaces/{id}/runtimes/{alias}/connect", access.RuntimeConnect, s.connectRuntime),
-		raw("GET /devtools/browser/{token}", access.Public, s.serveDevTools),
+func (s *Server) runtimeRoutes() []Route {
+	return []Route{
+		Endpoint("POST /v1/workspaces/{id}/runtimes", access.RuntimeLaunch, s.launchRuntime),
+		Endpoint("GET /v1/workspaces/{id}/runtimes", access.RuntimeList, s.listRuntimes, "limit", "cursor"),
+		Endpoint("GET /v1/workspaces/{id}/runtimes/{alias}", access.RuntimeRead, s.getRuntime),
+		Endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/stop", access.RuntimeStop, s.endRuntime),
+		Endpoint("GET /v1/workspaces/{id}/runtimes/{alias}/connect", access.RuntimeConnect, s.connectRuntime),
+		Raw("GET /devtools/browser/{token}", access.Public, s.serveDevTools),
 	}
 }
 
 func errNoRuntime() *bctrl.Error {
-	return notFound("runtimes.not_found", "there is no such runtime in the workspace")
+	return NotFound("runtimes.not_found", "there is no such runtime in the workspace")
 }
 
 // launchBound is how long a browser may take to start.
 const launchBound = 60 * time.Second
 
 func (s *Server) launchRuntime(
-	ctx context.Context, rq *request, in bctrl.RuntimeCreate,
+	ctx context.Context, rq *Request, in bctrl.RuntimeCreate,
 ) (out bctrl.RuntimeInfo, err error) {
 	ws, err := s.workspaceOf(ctx, rq)
 	if err != nil {
 		return out, err
 	}
-	if err := s.authorize(rq, in.Alias); err != nil {
+	if err := s.Authorize(rq, in.Alias); err != nil {
 		return out, err
 	}
 	rt, err := s.declareRuntime(ctx, rq, ws, in)
 	if err != nil {
 		return out, err
 	}
-	ev := rq.event()
+	ev := rq.Event()
 	ev.Workspace, ev.Group, ev.Runtime = ws.ID, rt.Group, rt.ID
 	// A caller who leaves gets the runtime all the same: with the idempotency
 	// key it finds it again.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), launchBound)
 	defer cancel()
-	rq.recorded = true
-	if err := s.use(ctx, ev, func() error { return s.launch(ctx, rq.caller.Org, &rt) }); err != nil {
+	rq.Recorded = true
+	if err := s.Use(ctx, ev, func() error { return s.launch(ctx, rq.Caller.Org, &rt) }); err != nil {
 		return out, err
 	}
 	return s.describeRuntime(rt, ws), nil
@@ -62,22 +62,22 @@ func (s *Server) launchRuntime(
 
 // declareRuntime checks a launch against the workspace as it is now.
 func (s *Server) declareRuntime(
-	ctx context.Context, rq *request, ws store.Workspace, in bctrl.RuntimeCreate,
+	ctx context.Context, rq *Request, ws store.Workspace, in bctrl.RuntimeCreate,
 ) (rt store.Runtime, err error) {
-	var p problems
-	p.name("runtimes.invalid_alias", "alias", names.Name(in.Alias))
+	var p Problems
+	p.Name("runtimes.invalid_alias", "alias", names.Name(in.Alias))
 	if in.Group != "" {
-		p.name("runtimes.invalid_group", "group", names.Name(in.Group))
+		p.Name("runtimes.invalid_group", "group", names.Name(in.Group))
 	}
 	if in.Kind != bctrl.KindBrowser {
-		p.add("runtimes.unknown_kind", "kind", "kind must be browser")
+		p.Add("runtimes.unknown_kind", "kind", "kind must be browser")
 	}
 	drivers := []bctrl.Driver{bctrl.DriverStagehand, bctrl.DriverPlaywright, bctrl.DriverPuppeteer}
 	if !slices.Contains(drivers, in.Driver) {
-		p.add("runtimes.unknown_driver", "driver", "driver must be stagehand, playwright or puppeteer")
+		p.Add("runtimes.unknown_driver", "driver", "driver must be stagehand, playwright or puppeteer")
 	}
 	checkLaunch(&p, in.Launch)
-	if err := p.err(); err != nil {
+	if err := p.Err(); err != nil {
 		return rt, err
 	}
 	if in.Launch.Mode == "" {
@@ -85,7 +85,7 @@ func (s *Server) declareRuntime(
 	}
 	now := store.Now()
 	rt = store.Runtime{
-		ID:          newID(),
+		ID:          NewID(),
 		WorkspaceID: ws.ID,
 		Alias:       in.Alias,
 		Driver:      in.Driver,
@@ -97,7 +97,7 @@ func (s *Server) declareRuntime(
 		UpdatedAt:   now,
 	}
 	if in.Mounts != nil {
-		if err := checkDefaults(ctx, s.db.Read(), rq.caller.Org, in.Mounts.AI); err != nil {
+		if err := checkDefaults(ctx, s.DB.Read(), rq.Caller.Org, in.Mounts.AI); err != nil {
 			return rt, err
 		}
 		rt.Mounts = *in.Mounts
@@ -106,7 +106,7 @@ func (s *Server) declareRuntime(
 		return rt, err
 	}
 	if id := in.Launch.Credential; id != "" && !rt.Launched.AllowsCredential(id) {
-		return rt, outsideMount(bctrl.UseAI)
+		return rt, OutsideMount(bctrl.UseAI)
 	}
 	if in.Launch.Mode == bctrl.ModeProfile {
 		profile, err := s.ensureProfile(ctx, rq, in.Launch.ProfileID)
@@ -118,16 +118,16 @@ func (s *Server) declareRuntime(
 	return rt, nil
 }
 
-func checkLaunch(p *problems, l bctrl.Launch) {
+func checkLaunch(p *Problems, l bctrl.Launch) {
 	switch l.Mode {
 	case "", bctrl.ModeEphemeral:
 		if l.ProfileID != "" {
-			p.add("runtimes.invalid_launch", "launch.profileId", "profileId goes with mode profile alone")
+			p.Add("runtimes.invalid_launch", "launch.profileId", "profileId goes with mode profile alone")
 		}
 	case bctrl.ModeProfile:
-		p.name("profiles.invalid_id", "launch.profileId", names.Name(l.ProfileID))
+		p.Name("profiles.invalid_id", "launch.profileId", names.Name(l.ProfileID))
 	default:
-		p.add("runtimes.invalid_launch", "launch.mode", "mode must be ephemeral or profile")
+		p.Add("runtimes.invalid_launch", "launch.mode", "mode must be ephemeral or profile")
 	}
 	if c := l.Config; c != nil {
 		for _, side := range []struct {
@@ -135,30 +135,30 @@ func checkLaunch(p *problems, l bctrl.Launch) {
 			px    int
 		}{{"launch.config.width", c.Width}, {"launch.config.height", c.Height}} {
 			if side.px != 0 && (side.px < 320 || side.px > 3840) {
-				p.add("runtimes.invalid_launch", side.field, "must be 320 to 3840 pixels")
+				p.Add("runtimes.invalid_launch", side.field, "must be 320 to 3840 pixels")
 			}
 		}
 	}
 }
 
 // ensureProfile returns the profile with this id, made on first use.
-func (s *Server) ensureProfile(ctx context.Context, rq *request, id string) (p store.Profile, err error) {
-	org := rq.caller.Org
-	err = s.db.Write(ctx, func(tx *store.Tx) error {
+func (s *Server) ensureProfile(ctx context.Context, rq *Request, id string) (p store.Profile, err error) {
+	org := rq.Caller.Org
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
 		if p, err = tx.Profile(ctx, org, id); !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
 		now := store.Now()
 		p = store.Profile{
 			ID:        id,
-			UID:       newID(),
+			UID:       NewID(),
 			CreatedAt: now,
 			UpdatedAt: now,
 		}
 		if err := tx.InsertProfile(ctx, org, p); err != nil {
 			return err
 		}
-		made := rq.event()
+		made := rq.Event()
 		made.Action, made.Object, made.UID, made.Outcome = string(access.ProfileWrite), id, p.UID, audit.OK
 		return audit.Append(tx, made)
 	})
@@ -180,7 +180,7 @@ func (s *Server) launch(ctx context.Context, org string, rt *store.Runtime) (err
 	}()
 	ctx, cancel := m.bound(ctx)
 	defer cancel()
-	err = s.db.Write(ctx, func(tx *store.Tx) error { return insertRuntime(ctx, tx, org, *rt) })
+	err = s.DB.Write(ctx, func(tx *store.Tx) error { return insertRuntime(ctx, tx, org, *rt) })
 	if errors.Is(err, store.ErrExists) {
 		return s.whoHolds(ctx, org, *rt)
 	}
@@ -199,11 +199,11 @@ func (s *Server) launch(ctx context.Context, org string, rt *store.Runtime) (err
 func (s *Server) notStarted(m *member, err error) error {
 	if m.ended() {
 		// Not of the moment, for which it would be launched again.
-		refusal := unprocessable("runtimes.ended", "the runtime was stopped while it started")
+		refusal := Unprocessable("runtimes.ended", "the runtime was stopped while it started")
 		return errors.Join(refusal, s.setRuntimeStatus(m.org, m.id, bctrl.RuntimeStopped, ""))
 	}
-	s.log.Error("a runtime did not start", "runtime", m.id, "error", err)
-	refusal := withHint(unavailable(wire.CodeLaunchFailed, "the browser did not start"), "the server's log says why")
+	s.Log.Error("a runtime did not start", "runtime", m.id, "error", err)
+	refusal := WithHint(Unavailable(wire.CodeLaunchFailed, "the browser did not start"), "the server's log says why")
 	if errors.Is(err, browser.ErrNoSandbox) {
 		refusal.Hint = browser.ErrNoSandbox.Error() // of the machine in general, not of this one
 	}
@@ -251,7 +251,7 @@ func (s *Server) start(ctx context.Context, m *member, rt *store.Runtime) error 
 	}
 	m.browser = b
 	rt.Status, rt.UpdatedAt = bctrl.RuntimeActive, store.Now()
-	err = s.db.Write(ctx, func(tx *store.Tx) error {
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
 		was, err := tx.SetRuntimeStatus(ctx, m.org, rt.ID, rt.Status, "", rt.UpdatedAt)
 		if err != nil {
 			return err
@@ -268,9 +268,9 @@ func (s *Server) start(ctx context.Context, m *member, rt *store.Runtime) error 
 
 // whoHolds tells which of the two things that one runtime may hold is taken.
 func (s *Server) whoHolds(ctx context.Context, org string, rt store.Runtime) error {
-	other, err := s.db.Read().RuntimeByAlias(ctx, org, rt.WorkspaceID, rt.Alias)
+	other, err := s.DB.Read().RuntimeByAlias(ctx, org, rt.WorkspaceID, rt.Alias)
 	if err == nil && other.Live {
-		return conflict("runtimes.alias_in_use", "a live runtime of the workspace has this alias")
+		return Conflict("runtimes.alias_in_use", "a live runtime of the workspace has this alias")
 	}
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
@@ -278,60 +278,60 @@ func (s *Server) whoHolds(ctx context.Context, org string, rt store.Runtime) err
 	return errProfileInUse()
 }
 
-func (s *Server) listRuntimes(ctx context.Context, rq *request, _ none) (list wire.List[bctrl.RuntimeInfo], err error) {
+func (s *Server) listRuntimes(ctx context.Context, rq *Request, _ None) (list wire.List[bctrl.RuntimeInfo], err error) {
 	ws, err := s.ownWorkspace(ctx, rq)
 	if err != nil {
 		return list, err
 	}
-	limit, after, err := rq.page()
+	limit, after, err := rq.Page()
 	if err != nil {
 		return list, err
 	}
-	rows, err := s.db.Read().Runtimes(ctx, rq.caller.Org, ws.ID, after, limit+1)
+	rows, err := s.DB.Read().Runtimes(ctx, rq.Caller.Org, ws.ID, after, limit+1)
 	if err != nil {
 		return list, err
 	}
 	list.Plural = wire.Runtimes
-	rows, list.NextCursor = pageOf(rows, limit, func(r store.Runtime) string { return r.ID })
+	rows, list.NextCursor = PageOf(rows, limit, func(r store.Runtime) string { return r.ID })
 	for _, rt := range rows {
 		list.Items = append(list.Items, s.describeRuntime(rt, ws))
 	}
 	return list, nil
 }
 
-func (s *Server) getRuntime(ctx context.Context, rq *request, _ none) (bctrl.RuntimeInfo, error) {
+func (s *Server) getRuntime(ctx context.Context, rq *Request, _ None) (bctrl.RuntimeInfo, error) {
 	rt, ws, err := s.runtimeOf(ctx, rq)
 	if err != nil {
 		return bctrl.RuntimeInfo{}, err
 	}
-	return s.describeRuntimeTo(rq.caller, rt, ws), nil
+	return s.describeRuntimeTo(rq.Caller, rt, ws), nil
 }
 
-func (s *Server) endRuntime(ctx context.Context, rq *request, _ none) (out bctrl.RuntimeInfo, err error) {
+func (s *Server) endRuntime(ctx context.Context, rq *Request, _ None) (out bctrl.RuntimeInfo, err error) {
 	rt, ws, err := s.runtimeOf(ctx, rq)
 	if err != nil {
 		return out, err
 	}
-	ev := rq.event()
+	ev := rq.Event()
 	ev.Workspace, ev.Runtime = ws.ID, rt.ID
-	rq.recorded = true
-	rq.letFinish() // a runtime that stops itself hears that it has
-	if err := s.use(ctx, ev, func() error { return s.stopRuntime(ctx, rt.ID) }); err != nil {
+	rq.Recorded = true
+	rq.LetFinish() // a runtime that stops itself hears that it has
+	if err := s.Use(ctx, ev, func() error { return s.stopRuntime(ctx, rt.ID) }); err != nil {
 		return out, err
 	}
-	if rt, err = s.db.Read().Runtime(ctx, rq.caller.Org, rt.ID); err != nil {
+	if rt, err = s.DB.Read().Runtime(ctx, rq.Caller.Org, rt.ID); err != nil {
 		return out, err
 	}
-	return s.describeRuntimeTo(rq.caller, rt, ws), nil
+	return s.describeRuntimeTo(rq.Caller, rt, ws), nil
 }
 
 // workspaceOf reads the workspace that the path names.
-func (s *Server) workspaceOf(ctx context.Context, rq *request) (store.Workspace, error) {
-	id, err := rq.path("id", validUUID)
+func (s *Server) workspaceOf(ctx context.Context, rq *Request) (store.Workspace, error) {
+	id, err := rq.Path("id", ValidUUID)
 	if err != nil {
 		return store.Workspace{}, err
 	}
-	ws, err := s.db.Read().Workspace(ctx, rq.caller.Org, id)
+	ws, err := s.DB.Read().Workspace(ctx, rq.Caller.Org, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return ws, errNoWorkspace()
 	}
@@ -339,9 +339,9 @@ func (s *Server) workspaceOf(ctx context.Context, rq *request) (store.Workspace,
 }
 
 // runtimeOf authorises and reads the runtime that the path names.
-func (s *Server) runtimeOf(ctx context.Context, rq *request) (rt store.Runtime, ws store.Workspace, err error) {
-	alias, err := rq.path("alias", func(v string) error {
-		return invalidName("runtimes.invalid_alias", "alias", names.Name(v))
+func (s *Server) runtimeOf(ctx context.Context, rq *Request) (rt store.Runtime, ws store.Workspace, err error) {
+	alias, err := rq.Path("alias", func(v string) error {
+		return InvalidName("runtimes.invalid_alias", "alias", names.Name(v))
 	})
 	if err != nil {
 		return rt, ws, err
@@ -353,27 +353,27 @@ func (s *Server) runtimeOf(ctx context.Context, rq *request) (rt store.Runtime, 
 // that the path names. A runtime caller learns nothing of any other: for it
 // they must name its own.
 func (s *Server) runtimeNamed(
-	ctx context.Context, rq *request, alias string,
+	ctx context.Context, rq *Request, alias string,
 ) (rt store.Runtime, ws store.Workspace, err error) {
-	if own := rq.caller.Runtime; own != nil {
-		if rq.object = alias; rq.PathValue("id") != own.WorkspaceID || alias != own.Alias {
-			return rt, ws, errContextMismatch
+	if own := rq.Caller.Runtime; own != nil {
+		if rq.Object = alias; rq.PathValue("id") != own.WorkspaceID || alias != own.Alias {
+			return rt, ws, ErrContextMismatch
 		}
-		if err := s.authorize(rq, own.ID); err != nil {
+		if err := s.Authorize(rq, own.ID); err != nil {
 			return rt, ws, err
 		}
 	}
 	if ws, err = s.workspaceOf(ctx, rq); err != nil {
 		return rt, ws, err
 	}
-	rt, err = s.db.Read().RuntimeByAlias(ctx, rq.caller.Org, ws.ID, alias)
+	rt, err = s.DB.Read().RuntimeByAlias(ctx, rq.Caller.Org, ws.ID, alias)
 	if errors.Is(err, store.ErrNotFound) {
 		return rt, ws, errNoRuntime()
 	}
 	if err != nil {
 		return rt, ws, err
 	}
-	return rt, ws, s.authorize(rq, rt.ID)
+	return rt, ws, s.Authorize(rq, rt.ID)
 }
 
 // describeRuntimeTo describes a runtime to a caller. One that acts as the

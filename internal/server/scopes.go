@@ -10,10 +10,10 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// storedScope checks a scope and returns it as it is stored: with the id of its
+// StoredScope checks a scope and returns it as it is stored: with the id of its
 // workspace, which may be given by name. An id goes before another's name. An
 // unknown workspace is refused: a typing error must not hide a secret.
-func storedScope(ctx context.Context, q store.Queries, org string, scope bctrl.Scope) (bctrl.Scope, error) {
+func StoredScope(ctx context.Context, q store.Queries, org string, scope bctrl.Scope) (bctrl.Scope, error) {
 	if err := scope.Validate(); err != nil {
 		return bctrl.Scope{}, err
 	}
@@ -27,8 +27,8 @@ func storedScope(ctx context.Context, q store.Queries, org string, scope bctrl.S
 	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		e := notFound("scope.workspace_not_found", "there is no workspace with this id or name")
-		return bctrl.Scope{}, withHint(withField(e, "scope.workspaceId"),
+		e := NotFound("scope.workspace_not_found", "there is no workspace with this id or name")
+		return bctrl.Scope{}, WithHint(WithField(e, "scope.workspaceId"),
 			"bctrl workspace list shows those that there are, bctrl workspace create makes one")
 	case err != nil:
 		return bctrl.Scope{}, err
@@ -38,44 +38,44 @@ func storedScope(ctx context.Context, q store.Queries, org string, scope bctrl.S
 	return bctrl.InWorkspace(ws.ID), nil
 }
 
-// queryScope reads a scope from three parameters; without any of them it is
+// QueryScope reads a scope from three parameters; without any of them it is
 // zero. The type may be left out where ids say it.
-func (rq *request) queryScope(typ, workspace, group string) (bctrl.Scope, error) {
-	if !rq.query.Has(typ) && !rq.query.Has(workspace) && !rq.query.Has(group) {
+func (rq *Request) QueryScope(typ, workspace, group string) (bctrl.Scope, error) {
+	if !rq.Query.Has(typ) && !rq.Query.Has(workspace) && !rq.Query.Has(group) {
 		return bctrl.Scope{}, nil
 	}
 	var scope bctrl.Scope
-	switch kind := bctrl.ScopeType(rq.query.Get(typ)); {
-	case kind == bctrl.ScopeGroup, kind == "" && rq.query.Has(group):
-		scope = bctrl.InGroup(rq.query.Get(workspace), rq.query.Get(group))
-	case kind == bctrl.ScopeWorkspace && !rq.query.Has(group), kind == "" && rq.query.Has(workspace):
-		scope = bctrl.InWorkspace(rq.query.Get(workspace))
-	case kind == bctrl.ScopeGlobal && !rq.query.Has(workspace) && !rq.query.Has(group):
+	switch kind := bctrl.ScopeType(rq.Query.Get(typ)); {
+	case kind == bctrl.ScopeGroup, kind == "" && rq.Query.Has(group):
+		scope = bctrl.InGroup(rq.Query.Get(workspace), rq.Query.Get(group))
+	case kind == bctrl.ScopeWorkspace && !rq.Query.Has(group), kind == "" && rq.Query.Has(workspace):
+		scope = bctrl.InWorkspace(rq.Query.Get(workspace))
+	case kind == bctrl.ScopeGlobal && !rq.Query.Has(workspace) && !rq.Query.Has(group):
 		return bctrl.Global(), nil
 	case kind == bctrl.ScopeGlobal, kind == bctrl.ScopeWorkspace:
-		return scope, invalid("scope.unexpected_id", typ, "an id is given that the type of scope does not take")
+		return scope, Invalid("scope.unexpected_id", typ, "an id is given that the type of scope does not take")
 	default:
-		return scope, invalid("scope.invalid_type", typ, "this is no type of scope: it is global, workspace or group")
+		return scope, Invalid("scope.invalid_type", typ, "this is no type of scope: it is global, workspace or group")
 	}
 	return scope, scope.Validate()
 }
 
-// about names the scope in an event.
-func about(ev *audit.Event, scope bctrl.Scope) {
+// About names the scope in an event.
+func About(ev *audit.Event, scope bctrl.Scope) {
 	ev.Workspace, ev.Group = scope.WorkspaceID(), scope.GroupID()
 }
 
-// contextOf is the context of a runtime's calls.
-func contextOf(rt *access.Runtime) bctrl.Scope {
+// ContextOf is the context of a runtime's calls.
+func ContextOf(rt *access.Runtime) bctrl.Scope {
 	if rt.Group == "" {
 		return bctrl.InWorkspace(rt.WorkspaceID)
 	}
 	return bctrl.InGroup(rt.WorkspaceID, rt.Group)
 }
 
-// errContextMismatch refuses a request that names another runtime, workspace or
+// ErrContextMismatch refuses a request that names another runtime, workspace or
 // organization than the caller's own.
-var errContextMismatch = withHint(
-	forbidden("auth.context_mismatch", "the caller is bound to one runtime, and the request names another"),
+var ErrContextMismatch = WithHint(
+	Forbidden("auth.context_mismatch", "the caller is bound to one runtime, and the request names another"),
 	"leave it out: runtime, workspace and group come from the caller",
 )

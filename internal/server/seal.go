@@ -18,12 +18,12 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) sealRoutes() []route {
-	return []route{
-		endpoint("GET /v1/seal", access.SealRead, s.sealStatus),
-		endpoint("POST /v1/seal/lock", access.SealWrite, s.lockSeal),
-		endpoint("POST /v1/seal/unlock", access.SealWrite, s.unlockSeal),
-		endpoint("POST /v1/seal/rotate", access.SealWrite, s.rotateSeal),
+func (s *Server) sealRoutes() []Route {
+	return []Route{
+		Endpoint("GET /v1/seal", access.SealRead, s.sealStatus),
+		Endpoint("POST /v1/seal/lock", access.SealWrite, s.lockSeal),
+		Endpoint("POST /v1/seal/unlock", access.SealWrite, s.unlockSeal),
+		Endpoint("POST /v1/seal/rotate", access.SealWrite, s.rotateSeal),
 	}
 }
 
@@ -54,56 +54,56 @@ func toUnlock() []string { return []string{"GET /v1/seal", "POST /v1/seal/unlock
 // forgetKeys lets go of what was opened with the key, and ends what is underway
 // with it.
 func (s *Server) forgetKeys() {
-	s.forgetLinkKey()
-	s.tokenKey.forget()
+	s.ForgetLinkKey()
+	s.TokenKey.Forget()
 	s.broker.Forget()
-	s.underway.lock(errLocked)
+	s.Underway.Lock(ErrLocked)
 }
 
 // requireOperator refuses who is not the operator: the organization that the first run
 // made, acting for itself.
-func (s *Server) requireOperator(ctx context.Context, rq *request) error {
-	if err := s.authorize(rq, ""); err != nil {
+func (s *Server) requireOperator(ctx context.Context, rq *Request) error {
+	if err := s.Authorize(rq, ""); err != nil {
 		return err
 	}
-	q := s.db.Read()
-	if rq.unproven {
+	q := s.DB.Read()
+	if rq.Unproven {
 		q = q.Unproven()
 	}
 	operator, err := q.OperatorOrganization(ctx)
-	if errors.Is(err, store.ErrNotFound) || err == nil && operator.ID != rq.caller.Org {
+	if errors.Is(err, store.ErrNotFound) || err == nil && operator.ID != rq.Caller.Org {
 		err = errNotOperator
 	}
 	return err
 }
 
-var errNotOperator = withHint(
-	forbidden("seal.not_operator", "the master key is the operator's"),
+var errNotOperator = WithHint(
+	Forbidden("seal.not_operator", "the master key is the operator's"),
 	"use a key of the organization that the server's first run made, for itself",
 )
 
-func (s *Server) sealStatus(ctx context.Context, rq *request, _ none) (out bctrl.SealStatus, err error) {
+func (s *Server) sealStatus(ctx context.Context, rq *Request, _ None) (out bctrl.SealStatus, err error) {
 	if err := s.requireOperator(ctx, rq); err != nil {
 		return out, err
 	}
-	return s.custody.Status(ctx, s.db.Read())
+	return s.Custody.Status(ctx, s.DB.Read())
 }
 
 // lockSeal is recorded before it is done, so that the log is signed up to it.
 // Its answer is not kept: there is nothing to seal it with.
-func (s *Server) lockSeal(ctx context.Context, rq *request, _ none) (out bctrl.SealStatus, err error) {
+func (s *Server) lockSeal(ctx context.Context, rq *Request, _ None) (out bctrl.SealStatus, err error) {
 	if err := s.requireOperator(ctx, rq); err != nil {
 		return out, err
 	}
-	rq.object, rq.recorded, rq.idempotent = "lock", true, nil
-	err = s.use(ctx, rq.event(), func() error {
-		s.custody.Lock()
+	rq.Object, rq.Recorded, rq.Idempotent = "lock", true, nil
+	err = s.Use(ctx, rq.Event(), func() error {
+		s.Custody.Lock()
 		return nil
 	})
 	if err != nil {
 		return out, err
 	}
-	return s.custody.Status(ctx, s.db.Read())
+	return s.Custody.Status(ctx, s.DB.Read())
 }
 
 // Unlocking takes a passphrase slowly, and wrong ones at this pace.
@@ -114,48 +114,48 @@ const (
 
 func newUnlocks() *rate.Limiter { return rate.NewLimiter(rate.Every(unlockEvery), unlockBurst) }
 
-func (s *Server) unlockSeal(ctx context.Context, rq *request, in wire.SealKey) (out bctrl.SealStatus, err error) {
+func (s *Server) unlockSeal(ctx context.Context, rq *Request, in wire.SealKey) (out bctrl.SealStatus, err error) {
 	if err := s.requireOperator(ctx, rq); err != nil {
 		return out, err
 	}
-	rq.object, rq.idempotent = "unlock", nil
+	rq.Object, rq.Idempotent = "unlock", nil
 	given, err := s.givenKey(in)
 	if err != nil {
 		return out, err
 	}
-	if s.custody.Locked() {
+	if s.Custody.Locked() {
 		if !s.unlocks.Allow() {
-			return out, withHint(
-				tooManyRequests("seal.too_many_attempts", "too many attempts to unlock the server"),
+			return out, WithHint(
+				TooManyRequests("seal.too_many_attempts", "too many attempts to unlock the server"),
 				"one more is taken every "+unlockEvery.String(),
 			)
 		}
-		rq.recorded = true
-		err := s.use(ctx, rq.event(), func() error {
-			return s.sealError(rq, s.custody.Unlock(ctx, given, func() error { return s.admitOperator(ctx, rq) }))
+		rq.Recorded = true
+		err := s.Use(ctx, rq.Event(), func() error {
+			return s.sealError(rq, s.Custody.Unlock(ctx, given, func() error { return s.admitOperator(ctx, rq) }))
 		})
 		if err != nil {
 			return out, err
 		}
 	}
-	return s.custody.Status(ctx, s.db.Read())
+	return s.Custody.Status(ctx, s.DB.Read())
 }
 
 // admitOperator asks, before anything is unlocked, who unlocks: while the key was away
 // nobody could tell whether the caller's own key is one that this server made.
 // Then it ends what a server before this one left, which needs the key too.
-func (s *Server) admitOperator(ctx context.Context, rq *request) (err error) {
-	if rq.caller, err = s.authenticate(ctx, rq.Header); err != nil {
+func (s *Server) admitOperator(ctx context.Context, rq *Request) (err error) {
+	if rq.Caller, err = s.Authenticate(ctx, rq.Header); err != nil {
 		return err
 	}
-	rq.unproven = false
+	rq.Unproven = false
 	if err := s.requireOperator(ctx, rq); err != nil {
 		return err
 	}
 	return s.takeOver(ctx)
 }
 
-func (s *Server) rotateSeal(ctx context.Context, rq *request, in wire.SealKey) (out bctrl.SealStatus, err error) {
+func (s *Server) rotateSeal(ctx context.Context, rq *Request, in wire.SealKey) (out bctrl.SealStatus, err error) {
 	if err := s.requireOperator(ctx, rq); err != nil {
 		return out, err
 	}
@@ -163,35 +163,35 @@ func (s *Server) rotateSeal(ctx context.Context, rq *request, in wire.SealKey) (
 	if err != nil {
 		return out, err
 	}
-	rq.object, rq.recorded = "rotate", true
+	rq.Object, rq.Recorded = "rotate", true
 	answered := func(ctx context.Context, write func(*store.Tx) error) error {
-		return s.db.Write(ctx, func(tx *store.Tx) error {
+		return s.DB.Write(ctx, func(tx *store.Tx) error {
 			if err := write(tx); err != nil {
 				return err
 			}
-			if out, err = s.custody.Status(ctx, tx.Queries); err != nil {
+			if out, err = s.Custody.Status(ctx, tx.Queries); err != nil {
 				return err
 			}
-			if rq.answer, err = encodeAnswer(out); err != nil {
+			if rq.Answer, err = EncodeAnswer(out); err != nil {
 				return err
 			}
-			return s.save(ctx, tx, rq, http.StatusOK, rq.answer)
+			return s.Save(ctx, tx, rq, http.StatusOK, rq.Answer)
 		})
 	}
-	err = s.use(ctx, rq.event(), func() error {
-		return s.sealError(rq, s.custody.Rotate(ctx, given, answered))
+	err = s.Use(ctx, rq.Event(), func() error {
+		return s.sealError(rq, s.Custody.Rotate(ctx, given, answered))
 	})
 	return out, err
 }
 
 // givenKey is what a body gives, of the sort that the server's key is made of.
 func (s *Server) givenKey(in wire.SealKey) (bctrl.Secret, error) {
-	byPassphrase := s.custody.Source() == bctrl.SealPassphrase
+	byPassphrase := s.Custody.Source() == bctrl.SealPassphrase
 	if byPassphrase && !in.Key.IsZero() {
-		return bctrl.Secret{}, invalid("seal.key_not_taken", "key", "the server's key is made of a passphrase")
+		return bctrl.Secret{}, Invalid("seal.key_not_taken", "key", "the server's key is made of a passphrase")
 	}
 	if !byPassphrase && !in.Passphrase.IsZero() {
-		return bctrl.Secret{}, invalid("seal.passphrase_not_taken", "passphrase",
+		return bctrl.Secret{}, Invalid("seal.passphrase_not_taken", "passphrase",
 			"the server's key is not made of a passphrase")
 	}
 	if byPassphrase {
@@ -201,35 +201,35 @@ func (s *Server) givenKey(in wire.SealKey) (bctrl.Secret, error) {
 }
 
 // sealError puts what went wrong with the key into an answer.
-func (s *Server) sealError(rq *request, err error) error {
+func (s *Server) sealError(rq *Request, err error) error {
 	logged := func(e *bctrl.Error) error {
-		s.log.Error("the key could not be changed", "requestId", rq.id, "error", err)
-		return withHint(e, "the server's log says more")
+		s.Log.Error("the key could not be changed", "requestId", rq.ID, "error", err)
+		return WithHint(e, "the server's log says more")
 	}
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, seal.ErrWrongKey):
-		return forbidden("seal.wrong_key", "the data is sealed under another key")
+		return Forbidden("seal.wrong_key", "the data is sealed under another key")
 	case errors.Is(err, seal.ErrPassphrase):
-		return invalid("seal.invalid_passphrase", "passphrase", "a new passphrase has 12 characters or more")
+		return Invalid("seal.invalid_passphrase", "passphrase", "a new passphrase has 12 characters or more")
 	case errors.Is(err, custody.ErrPassphraseNeeded):
-		return invalid("seal.passphrase_required", "passphrase", "the passphrase is missing")
+		return Invalid("seal.passphrase_required", "passphrase", "the passphrase is missing")
 	case errors.Is(err, custody.ErrKeyNeeded):
-		return invalid("seal.key_required", "key",
+		return Invalid("seal.key_required", "key",
 			"the text of the new key is missing: the server cannot put it into its environment")
 	case errors.Is(err, custody.ErrNotTaken):
-		return invalid("seal.key_not_taken", "key", "the server makes the new key itself, for its key file")
+		return Invalid("seal.key_not_taken", "key", "the server makes the new key itself, for its key file")
 	case errors.Is(err, custody.ErrSameKey):
-		return conflict("seal.same_key", "the new key is the one in use")
+		return Conflict("seal.same_key", "the new key is the one in use")
 	case errors.Is(err, audit.ErrHeadMissing), errors.Is(err, audit.ErrHeadForged), errors.Is(err, audit.ErrOlder):
-		return logged(conflict("seal.log_refused", "the audit log is not the one that was signed last"))
+		return logged(Conflict("seal.log_refused", "the audit log is not the one that was signed last"))
 	case errors.Is(err, seal.ErrTampered):
-		return logged(fault("seal.tampered", "a data key was changed outside the server"))
+		return logged(Fault("seal.tampered", "a data key was changed outside the server"))
 	case errors.Is(err, seal.ErrBadKey):
-		return logged(invalid("seal.invalid_key", "", "what is given, or stored, is not a key"))
+		return logged(Invalid("seal.invalid_key", "", "what is given, or stored, is not a key"))
 	case errors.Is(err, seal.ErrTooOpen), errors.As(err, new(*fs.PathError)):
-		return logged(conflict("seal.key_file", "the key file, or its folder, cannot be used"))
+		return logged(Conflict("seal.key_file", "the key file, or its folder, cannot be used"))
 	}
 	return err
 }

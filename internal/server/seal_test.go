@@ -48,7 +48,7 @@ func TestWhileLockedEveryRouteWorksWithoutTheKeyOrIsRefused(t *testing.T) {
 
 	open := withoutKey()
 	for _, name := range open {
-		require.True(t, slices.ContainsFunc(w.server.router.routes, func(rt route) bool { return rt.method+" "+rt.path == name }), "there is no %s", name)
+		require.True(t, slices.ContainsFunc(w.server.router.Routes, func(rt Route) bool { return rt.Method+" "+rt.Path == name }), "there is no %s", name)
 	}
 	organization := everybody[len(everybody)-1]
 	tried := 0
@@ -128,7 +128,7 @@ func TestALockEndsWhatAgentsAsk(t *testing.T) {
 	l.lock()
 	got := <-answers
 	require.Contains(t, string(got.Body), "seal.locked")
-	require.Zero(t, l.server.underway.len())
+	require.Zero(t, l.server.Underway.len())
 }
 
 func TestAFilledLoginIsNotSentWhileLocked(t *testing.T) {
@@ -136,7 +136,7 @@ func TestAFilledLoginIsNotSentWhileLocked(t *testing.T) {
 	fill := l.filled()
 	require.NoError(t, fill.StillPermitted(t.Context()))
 	l.lock()
-	require.ErrorIs(t, fill.StillPermitted(t.Context()), errLocked)
+	require.ErrorIs(t, fill.StillPermitted(t.Context()), ErrLocked)
 	refused(t, l.act(), http.StatusServiceUnavailable, "seal.locked", "and none is filled")
 	l.unlock()
 	require.NoError(t, fill.StillPermitted(t.Context()))
@@ -184,7 +184,7 @@ func TestLockingUnderLoadIsNeverMoreThanARefusal(t *testing.T) {
 		h.lock()
 		before := refusals.Load()
 		require.Eventually(t, func() bool { return refusals.Load() > before }, 10*time.Second, time.Millisecond)
-		require.NoError(t, h.server.custody.Unlock(t.Context(), bctrl.Secret{}, nil)) // not at the pace of guesses
+		require.NoError(t, h.server.Custody.Unlock(t.Context(), bctrl.Secret{}, nil)) // not at the pace of guesses
 		before = served.Load()
 		require.Eventually(t, func() bool { return served.Load() > before || t.Failed() }, 10*time.Second, time.Millisecond)
 	}

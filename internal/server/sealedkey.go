@@ -14,19 +14,19 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// sealCreate is the making of a [sealedKey], in the audit log.
+// sealCreate is the making of a [SealedKey], in the audit log.
 const sealCreate = "seal.create"
 
-// sealedKey is a key of the server's own, for what it signs. It is made once,
+// SealedKey is a key of the server's own, for what it signs. It is made once,
 // kept sealed in the store, and held in memory from its first use until the
 // server is locked.
-type sealedKey struct {
+type SealedKey struct {
 	mu  sync.Mutex
 	key []byte
 }
 
-// get returns the key: a copy, since the one that is held may be overwritten.
-func (k *sealedKey) get(ctx context.Context, s *Server, name string) ([]byte, error) {
+// Get returns the key: a copy, since the one that is held may be overwritten.
+func (k *SealedKey) Get(ctx context.Context, s *Server, name string) ([]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.key == nil {
@@ -37,40 +37,40 @@ func (k *sealedKey) get(ctx context.Context, s *Server, name string) ([]byte, er
 	return bytes.Clone(k.key), nil
 }
 
-// forget overwrites the key. It is opened anew when it is asked for.
-func (k *sealedKey) forget() {
+// Forget overwrites the key. It is opened anew when it is asked for.
+func (k *SealedKey) Forget() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	clear(k.key)
 	k.key = nil
 }
 
-func (k *sealedKey) open(ctx context.Context, s *Server, name string) error {
+func (k *SealedKey) open(ctx context.Context, s *Server, name string) error {
 	record := seal.Record{
 		Kind:    "server",
 		UID:     name,
 		Scope:   custody.ServerScope,
 		Version: 1,
 	}
-	sealed, err := s.db.Read().SealedValue(ctx, name)
+	sealed, err := s.DB.Read().SealedValue(ctx, name)
 	if errors.Is(err, store.ErrNotFound) {
 		fresh := make([]byte, sha256.Size)
 		_, _ = rand.Read(fresh) // never fails, by its contract
-		if sealed, err = s.keys.Seal(record, fresh); err != nil {
+		if sealed, err = s.Keys.Seal(record, fresh); err != nil {
 			return err
 		}
-		err = s.db.Write(ctx, func(tx *store.Tx) error {
+		err = s.DB.Write(ctx, func(tx *store.Tx) error {
 			if err := tx.InsertSealedValue(ctx, name, sealed); err != nil {
 				return err
 			}
-			return audit.Append(tx, serverEvent(sealCreate, name))
+			return audit.Append(tx, ServerEvent(sealCreate, name))
 		})
 	}
 	if err != nil {
 		return err
 	}
-	if k.key, err = s.keys.Open(record, sealed); err != nil {
-		return unopened(err, "storage.tampered")
+	if k.key, err = s.Keys.Open(record, sealed); err != nil {
+		return Unopened(err, "storage.tampered")
 	}
 	return nil
 }

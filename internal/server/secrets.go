@@ -15,18 +15,18 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) secretRoutes() []route {
-	return []route{
-		endpoint("POST /v1/secrets", access.SecretWrite, s.createSecret),
-		endpoint("GET /v1/secrets", access.SecretRead, s.listSecrets,
+func (s *Server) secretRoutes() []Route {
+	return []Route{
+		Endpoint("POST /v1/secrets", access.SecretWrite, s.createSecret),
+		Endpoint("GET /v1/secrets", access.SecretRead, s.listSecrets,
 			"scope", "workspaceId", "groupId", "name", "attachedWorkspaceId", "attachedGroupId", "limit", "cursor"),
-		endpoint("POST /v1/secrets/import", access.SecretWrite, s.importSecrets),
-		endpoint("GET /v1/secrets/{id}", access.SecretRead, s.getSecret),
-		endpoint("PATCH /v1/secrets/{id}", access.SecretWrite, s.updateSecret),
-		endpoint("DELETE /v1/secrets/{id}", access.SecretWrite, s.deleteSecret),
-		endpoint("POST /v1/secrets/{id}/rotate", access.SecretWrite, s.rotateSecret),
-		endpoint("PUT /v1/secrets/{id}/attachments/{workspaceId}/{groupId}", access.SecretWrite, s.attachSecret),
-		endpoint("DELETE /v1/secrets/{id}/attachments/{workspaceId}/{groupId}", access.SecretWrite, s.detachSecret),
+		Endpoint("POST /v1/secrets/import", access.SecretWrite, s.importSecrets),
+		Endpoint("GET /v1/secrets/{id}", access.SecretRead, s.getSecret),
+		Endpoint("PATCH /v1/secrets/{id}", access.SecretWrite, s.updateSecret),
+		Endpoint("DELETE /v1/secrets/{id}", access.SecretWrite, s.deleteSecret),
+		Endpoint("POST /v1/secrets/{id}/rotate", access.SecretWrite, s.rotateSecret),
+		Endpoint("PUT /v1/secrets/{id}/attachments/{workspaceId}/{groupId}", access.SecretWrite, s.attachSecret),
+		Endpoint("DELETE /v1/secrets/{id}/attachments/{workspaceId}/{groupId}", access.SecretWrite, s.detachSecret),
 	}
 }
 
@@ -56,23 +56,23 @@ func (m secretMeta) index() store.SecretIndex {
 	return store.SecretIndex{Names: append([]string{m.Name}, m.Aliases...), Attachments: m.Attachments}
 }
 
-// secret is a secret with its value. The row is as it is stored; what it is to
+// Secret is a secret with its value. The row is as it is stored; what it is to
 // become is in the rest.
-type secret struct {
-	row   store.Secret
-	meta  secretMeta
-	value wire.Value
+type Secret struct {
+	Row   store.Secret
+	Meta  secretMeta
+	Value wire.Value
 }
 
 // codeSecretTampered is the code of a secret that is not as it was sealed.
 const codeSecretTampered = "secrets.tampered"
 
 func errNoSecret() *bctrl.Error {
-	return notFound("secrets.not_found", "there is no such secret")
+	return NotFound("secrets.not_found", "there is no such secret")
 }
 
 func errSecretExists() *bctrl.Error {
-	return conflict("secrets.exists", "a secret of this scope has the name, or one of the aliases, already")
+	return Conflict("secrets.exists", "a secret of this scope has the name, or one of the aliases, already")
 }
 
 // secretRecord binds what a secret is to its seal.
@@ -86,48 +86,48 @@ func secretRecord(org string, row store.Secret) seal.Record {
 	}
 }
 
-// openSecret decrypts a secret, which proves what it is said to be.
-func (s *Server) openSecret(org string, row store.Secret) (secret, error) {
-	plain, err := s.keys.Open(secretRecord(org, row), row.Sealed)
+// OpenSecret decrypts a secret, which proves what it is said to be.
+func (s *Server) OpenSecret(org string, row store.Secret) (Secret, error) {
+	plain, err := s.Keys.Open(secretRecord(org, row), row.Sealed)
 	if errors.Is(err, seal.ErrTampered) {
-		return secret{}, errTampered(codeSecretTampered)
+		return Secret{}, ErrTampered(codeSecretTampered)
 	}
 	if err != nil {
-		return secret{}, err
+		return Secret{}, err
 	}
 	defer clear(plain)
-	out := secret{row: row, value: wire.NewValue(string(plain))}
-	if json.Unmarshal(row.Meta, &out.meta) != nil {
-		return secret{}, errTampered(codeSecretTampered)
+	out := Secret{Row: row, Value: wire.NewValue(string(plain))}
+	if json.Unmarshal(row.Meta, &out.Meta) != nil {
+		return Secret{}, ErrTampered(codeSecretTampered)
 	}
-	m := out.meta
+	m := out.Meta
 	if m.Scope != row.Scope || m.Name != row.Name || m.Provider != row.Provider || m.AttachedOnly != row.AttachedOnly {
-		return secret{}, errTampered(codeSecretTampered)
+		return Secret{}, ErrTampered(codeSecretTampered)
 	}
 	return out, nil
 }
 
 // sealSecret makes the next version of a secret's row.
-func (s *Server) sealSecret(org string, sec *secret) (err error) {
-	row, meta := &sec.row, sec.meta
+func (s *Server) sealSecret(org string, sec *Secret) (err error) {
+	row, meta := &sec.Row, sec.Meta
 	row.Version++
 	row.UpdatedAt = store.Now()
 	row.Scope, row.Name, row.Provider, row.AttachedOnly = meta.Scope, meta.Name, meta.Provider, meta.AttachedOnly
 	if row.Meta, err = json.Marshal(meta); err != nil {
 		return err
 	}
-	plain := []byte(sec.value.Reveal())
+	plain := []byte(sec.Value.Reveal())
 	defer clear(plain)
-	row.Sealed, err = s.keys.Seal(secretRecord(org, *row), plain)
+	row.Sealed, err = s.Keys.Seal(secretRecord(org, *row), plain)
 	return err
 }
 
 // describeSecret says what may be known of a secret, and which credential was
 // made of it.
 func (s *Server) describeSecret(
-	ctx context.Context, q store.Queries, org string, sec secret,
+	ctx context.Context, q store.Queries, org string, sec Secret,
 ) (bctrl.SecretInfo, error) {
-	row, meta := sec.row, sec.meta
+	row, meta := sec.Row, sec.Meta
 	info := bctrl.SecretInfo{
 		ID:           row.ID,
 		Name:         meta.Name,
@@ -153,52 +153,52 @@ func (s *Server) describeSecret(
 }
 
 // checkSecretNames checks name and aliases as they are sent.
-func checkSecretNames(p *problems, name string, aliases []string) {
+func checkSecretNames(p *Problems, name string, aliases []string) {
 	names := append([]string{name}, aliases...)
-	p.limit("aliases", len(aliases), maxAliases)
-	if len(p.list) > 0 {
+	p.Limit("aliases", len(aliases), maxAliases)
+	if len(p.List) > 0 {
 		return
 	}
 	for i, n := range names {
 		field := "name"
 		if i > 0 {
-			field = index("aliases", i-1)
+			field = Index("aliases", i-1)
 		}
 		if err := bctrl.ValidSecretName(n); err != nil {
-			p.add("secrets.invalid_name", field, asError(err).Message)
+			p.Add("secrets.invalid_name", field, AsError(err).Message)
 		} else if slices.Contains(names[:i], n) {
-			p.add("secrets.duplicate_name", field, "the name is given more than once")
+			p.Add("secrets.duplicate_name", field, "the name is given more than once")
 		}
 	}
 }
 
-func checkSecretValue(p *problems, value wire.Value) {
+func checkSecretValue(p *Problems, value wire.Value) {
 	if value.IsZero() {
-		p.add("secrets.value_required", "value", "the value is empty")
+		p.Add("secrets.value_required", "value", "the value is empty")
 	}
-	p.limit("value", len(value.Reveal()), maxSecretValue)
+	p.Limit("value", len(value.Reveal()), maxSecretValue)
 }
 
 func (s *Server) createSecret(
-	ctx context.Context, rq *request, in wire.SecretCreate[bctrl.Scope],
+	ctx context.Context, rq *Request, in wire.SecretCreate[bctrl.Scope],
 ) (bctrl.SecretInfo, error) {
 	if err := bctrl.ValidSecretName(in.Name); err != nil {
 		return bctrl.SecretInfo{}, err
 	}
-	if err := s.authorize(rq, in.Name); err != nil {
+	if err := s.Authorize(rq, in.Name); err != nil {
 		return bctrl.SecretInfo{}, err
 	}
 	if err := in.Scope.Validate(); err != nil {
 		return bctrl.SecretInfo{}, err
 	}
-	var p problems
+	var p Problems
 	checkSecretNames(&p, in.Name, in.Aliases)
 	checkSecretValue(&p, in.Value)
-	if err := p.err(); err != nil {
+	if err := p.Err(); err != nil {
 		return bctrl.SecretInfo{}, err
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.SecretInfo, error) {
-		scope, err := storedScope(ctx, tx.Queries, rq.caller.Org, in.Scope)
+	return Change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.SecretInfo, error) {
+		scope, err := StoredScope(ctx, tx.Queries, rq.Caller.Org, in.Scope)
 		if err != nil {
 			return bctrl.SecretInfo{}, err
 		}
@@ -208,13 +208,13 @@ func (s *Server) createSecret(
 			Aliases:      in.Aliases,
 			AttachedOnly: in.AttachedOnly,
 		}
-		about(ev, scope)
-		sec, err := s.insertSecret(ctx, tx, rq.caller.Org, meta, in.Value, *ev)
+		About(ev, scope)
+		sec, err := s.insertSecret(ctx, tx, rq.Caller.Org, meta, in.Value, *ev)
 		if err != nil {
 			return bctrl.SecretInfo{}, err
 		}
-		ev.Object = sec.row.ID
-		return s.describeSecret(ctx, tx.Queries, rq.caller.Org, sec)
+		ev.Object = sec.Row.ID
+		return s.describeSecret(ctx, tx.Queries, rq.Caller.Org, sec)
 	})
 }
 
@@ -223,57 +223,57 @@ func (s *Server) createSecret(
 // event of the former.
 func (s *Server) insertSecret(
 	ctx context.Context, tx *store.Tx, org string, meta secretMeta, value wire.Value, ev audit.Event,
-) (secret, error) {
+) (Secret, error) {
 	meta.Provider, meta.Field = s.pinOfName(meta.Name)
-	sec := secret{row: store.Secret{ID: newID(), CreatedAt: store.Now()}, meta: meta}
-	sec.rotate(value)
+	sec := Secret{Row: store.Secret{ID: NewID(), CreatedAt: store.Now()}, Meta: meta}
+	sec.Rotate(value)
 	if err := s.sealSecret(org, &sec); err != nil {
 		return sec, err
 	}
 	if err := s.provision(ctx, tx, org, sec, ev); err != nil {
 		return sec, err
 	}
-	err := tx.InsertSecret(ctx, org, sec.row, sec.meta.index())
+	err := tx.InsertSecret(ctx, org, sec.Row, sec.Meta.index())
 	if errors.Is(err, store.ErrExists) {
 		err = errSecretExists()
 	}
 	return sec, err
 }
 
-func (s *Server) getSecret(ctx context.Context, rq *request, _ none) (bctrl.SecretInfo, error) {
-	id, err := rq.path("id", validUUID)
+func (s *Server) getSecret(ctx context.Context, rq *Request, _ None) (bctrl.SecretInfo, error) {
+	id, err := rq.Path("id", ValidUUID)
 	if err != nil {
 		return bctrl.SecretInfo{}, err
 	}
-	if err := s.authorize(rq, id); err != nil {
+	if err := s.Authorize(rq, id); err != nil {
 		return bctrl.SecretInfo{}, err
 	}
-	found, err := s.findSecret(ctx, s.db.Read(), rq.caller.Org, id)
+	found, err := s.FindSecret(ctx, s.DB.Read(), rq.Caller.Org, id)
 	if err != nil {
 		return bctrl.SecretInfo{}, err
 	}
-	return s.describeSecret(ctx, s.db.Read(), rq.caller.Org, found)
+	return s.describeSecret(ctx, s.DB.Read(), rq.Caller.Org, found)
 }
 
-func (s *Server) findSecret(ctx context.Context, q store.Queries, org, id string) (secret, error) {
+func (s *Server) FindSecret(ctx context.Context, q store.Queries, org, id string) (Secret, error) {
 	row, err := q.Secret(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return secret{}, errNoSecret()
+		return Secret{}, errNoSecret()
 	}
 	if err != nil {
-		return secret{}, err
+		return Secret{}, err
 	}
-	return s.openSecret(org, row)
+	return s.OpenSecret(org, row)
 }
 
 // listSecrets lists by age. What the caller names that is not there is refused,
 // and not an empty list.
-func (s *Server) listSecrets(ctx context.Context, rq *request, _ none) (list wire.List[bctrl.SecretInfo], err error) {
-	limit, after, err := rq.page()
+func (s *Server) listSecrets(ctx context.Context, rq *Request, _ None) (list wire.List[bctrl.SecretInfo], err error) {
+	limit, after, err := rq.Page()
 	if err != nil {
 		return list, err
 	}
-	if err := s.authorize(rq, ""); err != nil {
+	if err := s.Authorize(rq, ""); err != nil {
 		return list, err
 	}
 	filter, err := s.secretFilter(ctx, rq)
@@ -281,18 +281,18 @@ func (s *Server) listSecrets(ctx context.Context, rq *request, _ none) (list wir
 		return list, err
 	}
 	filter.After, filter.Limit = after, limit+1
-	rows, err := s.db.Read().Secrets(ctx, rq.caller.Org, filter)
+	rows, err := s.DB.Read().Secrets(ctx, rq.Caller.Org, filter)
 	if err != nil {
 		return list, err
 	}
 	list.Plural = wire.Secrets
-	rows, list.NextCursor = pageOf(rows, limit, func(row store.Secret) string { return row.ID })
+	rows, list.NextCursor = PageOf(rows, limit, func(row store.Secret) string { return row.ID })
 	for _, row := range rows {
-		found, err := s.openSecret(rq.caller.Org, row)
+		found, err := s.OpenSecret(rq.Caller.Org, row)
 		if err != nil {
 			return list, err
 		}
-		info, err := s.describeSecret(ctx, s.db.Read(), rq.caller.Org, found)
+		info, err := s.describeSecret(ctx, s.DB.Read(), rq.Caller.Org, found)
 		if err != nil {
 			return list, err
 		}
@@ -301,18 +301,18 @@ func (s *Server) listSecrets(ctx context.Context, rq *request, _ none) (list wir
 	return list, nil
 }
 
-func (s *Server) secretFilter(ctx context.Context, rq *request) (filter store.SecretRange, err error) {
-	if filter.Scope, err = rq.queryScope("scope", "workspaceId", "groupId"); err != nil {
+func (s *Server) secretFilter(ctx context.Context, rq *Request) (filter store.SecretRange, err error) {
+	if filter.Scope, err = rq.QueryScope("scope", "workspaceId", "groupId"); err != nil {
 		return filter, err
 	}
-	if filter.AttachedTo, err = rq.queryScope("", "attachedWorkspaceId", "attachedGroupId"); err != nil {
+	if filter.AttachedTo, err = rq.QueryScope("", "attachedWorkspaceId", "attachedGroupId"); err != nil {
 		return filter, err
 	}
 	if to := filter.AttachedTo.Type(); to != "" && to != bctrl.ScopeGroup {
-		return filter, invalid("scope.blank_id", "attachedGroupId", "secrets are attached to groups: name one")
+		return filter, Invalid("scope.blank_id", "attachedGroupId", "secrets are attached to groups: name one")
 	}
-	if rq.query.Has("name") {
-		filter.Name = rq.query.Get("name")
+	if rq.Query.Has("name") {
+		filter.Name = rq.Query.Get("name")
 		if err := bctrl.ValidSecretName(filter.Name); err != nil {
 			return filter, err
 		}
@@ -321,19 +321,19 @@ func (s *Server) secretFilter(ctx context.Context, rq *request) (filter store.Se
 		if scope.IsZero() {
 			continue
 		}
-		if *scope, err = storedScope(ctx, s.db.Read(), rq.caller.Org, *scope); err != nil {
+		if *scope, err = StoredScope(ctx, s.DB.Read(), rq.Caller.Org, *scope); err != nil {
 			return filter, err
 		}
 	}
 	return filter, nil
 }
 
-// fits reports whether a secret may be a field of a provider's credential: one
+// Fits reports whether a secret may be a field of a provider's credential: one
 // that is pinned is what it is, and nothing else.
-func (sec secret) fits(provider, field string) bool {
-	return sec.meta.Provider == "" || sec.meta.Provider == provider && (sec.meta.Field == "" || sec.meta.Field == field)
+func (sec Secret) Fits(provider, field string) bool {
+	return sec.Meta.Provider == "" || sec.Meta.Provider == provider && (sec.Meta.Field == "" || sec.Meta.Field == field)
 }
 
-func errPinned() *bctrl.Error {
-	return conflict("secrets.pinned", "the secret is pinned to another provider, or to another field of this one")
+func ErrPinned() *bctrl.Error {
+	return Conflict("secrets.pinned", "the secret is pinned to another provider, or to another field of this one")
 }

@@ -15,32 +15,32 @@ import (
 // changeSecret changes the secret that the path names. When fn leaves it as it
 // was, nothing is written but the event.
 func (s *Server) changeSecret(
-	ctx context.Context, rq *request, fn func(tx *store.Tx, sec *secret, ev *audit.Event) (changed bool, err error),
+	ctx context.Context, rq *Request, fn func(tx *store.Tx, sec *Secret, ev *audit.Event) (changed bool, err error),
 ) (bctrl.SecretInfo, error) {
-	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.SecretInfo, error) {
-		sec, err := s.findSecret(ctx, tx.Queries, rq.caller.Org, rq.object)
+	return ChangeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.SecretInfo, error) {
+		sec, err := s.FindSecret(ctx, tx.Queries, rq.Caller.Org, rq.Object)
 		if err != nil {
 			return bctrl.SecretInfo{}, err
 		}
-		about(ev, sec.meta.Scope)
+		About(ev, sec.Meta.Scope)
 		changed, err := fn(tx, &sec, ev)
 		if err == nil && changed {
-			err = s.writeSecret(ctx, tx, rq.caller.Org, &sec)
+			err = s.WriteSecret(ctx, tx, rq.Caller.Org, &sec)
 		}
 		if err != nil {
 			return bctrl.SecretInfo{}, err
 		}
-		ev.UID, ev.Version = sec.row.ID, sec.row.Version
-		return s.describeSecret(ctx, tx.Queries, rq.caller.Org, sec)
+		ev.UID, ev.Version = sec.Row.ID, sec.Row.Version
+		return s.describeSecret(ctx, tx.Queries, rq.Caller.Org, sec)
 	})
 }
 
-// writeSecret stores what a secret has become.
-func (s *Server) writeSecret(ctx context.Context, tx *store.Tx, org string, sec *secret) error {
+// WriteSecret stores what a secret has become.
+func (s *Server) WriteSecret(ctx context.Context, tx *store.Tx, org string, sec *Secret) error {
 	if err := s.sealSecret(org, sec); err != nil {
 		return err
 	}
-	err := tx.UpdateSecret(ctx, org, sec.row, sec.meta.index())
+	err := tx.UpdateSecret(ctx, org, sec.Row, sec.Meta.index())
 	if errors.Is(err, store.ErrExists) {
 		err = errSecretExists()
 	}
@@ -48,50 +48,50 @@ func (s *Server) writeSecret(ctx context.Context, tx *store.Tx, org string, sec 
 }
 
 // aboutSecret authorises what the path names.
-func (s *Server) aboutSecret(rq *request) error {
-	id, err := rq.path("id", validUUID)
+func (s *Server) aboutSecret(rq *Request) error {
+	id, err := rq.Path("id", ValidUUID)
 	if err != nil {
 		return err
 	}
-	return s.authorize(rq, id)
+	return s.Authorize(rq, id)
 }
 
 // updateSecret changes name and aliases, and with the name what the secret is
 // pinned to.
-func (s *Server) updateSecret(ctx context.Context, rq *request, in bctrl.SecretUpdate) (bctrl.SecretInfo, error) {
+func (s *Server) updateSecret(ctx context.Context, rq *Request, in bctrl.SecretUpdate) (bctrl.SecretInfo, error) {
 	if err := s.aboutSecret(rq); err != nil {
 		return bctrl.SecretInfo{}, err
 	}
-	return s.changeSecret(ctx, rq, func(tx *store.Tx, sec *secret, ev *audit.Event) (bool, error) {
-		before := sec.meta.index().Names
-		apply(&sec.meta.Name, in.Name)
+	return s.changeSecret(ctx, rq, func(tx *store.Tx, sec *Secret, ev *audit.Event) (bool, error) {
+		before := sec.Meta.index().Names
+		Apply(&sec.Meta.Name, in.Name)
 		if in.Aliases != nil {
-			sec.meta.Aliases = in.Aliases
+			sec.Meta.Aliases = in.Aliases
 		}
-		var p problems
-		checkSecretNames(&p, sec.meta.Name, sec.meta.Aliases)
-		if err := p.err(); err != nil {
+		var p Problems
+		checkSecretNames(&p, sec.Meta.Name, sec.Meta.Aliases)
+		if err := p.Err(); err != nil {
 			return false, err
 		}
-		return !slices.Equal(before, sec.meta.index().Names), s.repin(ctx, tx, rq.caller.Org, sec, *ev)
+		return !slices.Equal(before, sec.Meta.index().Names), s.repin(ctx, tx, rq.Caller.Org, sec, *ev)
 	})
 }
 
 // repin gives a secret the part that its name has now, and ends the one that it
 // had by the name before: the credential that was made of it goes, or is made
 // without it, and that of the new name is made. The secret is stored afterwards.
-func (s *Server) repin(ctx context.Context, tx *store.Tx, org string, sec *secret, ev audit.Event) error {
-	provider, field := s.pinOfName(sec.meta.Name)
-	if provider == sec.meta.Provider && field == sec.meta.Field {
+func (s *Server) repin(ctx context.Context, tx *store.Tx, org string, sec *Secret, ev audit.Event) error {
+	provider, field := s.pinOfName(sec.Meta.Name)
+	if provider == sec.Meta.Provider && field == sec.Meta.Field {
 		return nil
 	}
-	if err := s.fitsWhereUsed(ctx, tx.Queries, org, sec.row.ID, provider, field); err != nil {
+	if err := s.fitsWhereUsed(ctx, tx.Queries, org, sec.Row.ID, provider, field); err != nil {
 		return err
 	}
-	if err := s.unprovision(ctx, tx, org, sec.row.ID, ev); err != nil {
+	if err := s.unprovision(ctx, tx, org, sec.Row.ID, ev); err != nil {
 		return err
 	}
-	sec.meta.Provider, sec.meta.Field = provider, field
+	sec.Meta.Provider, sec.Meta.Field = provider, field
 	if provider == "" {
 		return nil
 	}
@@ -109,11 +109,11 @@ func (s *Server) fitsWhereUsed(ctx context.Context, q store.Queries, org, id, pr
 	if provider == "" {
 		return nil
 	}
-	next := secret{meta: secretMeta{Provider: provider, Field: field}}
+	next := Secret{Meta: secretMeta{Provider: provider, Field: field}}
 	refused := func(user string) error {
-		e := conflict("secrets.in_use", "the new name is "+provider+
+		e := Conflict("secrets.in_use", "the new name is "+provider+
 			"'s, to which the secret would be pinned, and "+user+" uses it for something else")
-		return withHint(withField(e, "name"),
+		return WithHint(WithField(e, "name"),
 			"delete that first or give it another secret, or choose a name that no provider has")
 	}
 	credentials, err := q.CredentialsOfSecret(ctx, org, id)
@@ -121,12 +121,12 @@ func (s *Server) fitsWhereUsed(ctx context.Context, q store.Queries, org, id, pr
 		return err
 	}
 	for _, row := range credentials {
-		meta, err := s.proveCredential(org, row)
+		meta, err := s.ProveCredential(org, row)
 		if err != nil {
 			return err
 		}
 		for of, used := range meta.Secrets {
-			if used == id && !meta.Provisioned && !next.fits(row.Provider, of) {
+			if used == id && !meta.Provisioned && !next.Fits(row.Provider, of) {
 				return refused("the credential " + row.ID)
 			}
 		}
@@ -138,10 +138,10 @@ func (s *Server) fitsWhereUsed(ctx context.Context, q store.Queries, org, id, pr
 	for _, row := range bindings {
 		of, err := s.bindableOf(ctx, q, org, row.Target)
 		switch {
-		case err != nil && asError(err).Status == http.StatusNotFound:
+		case err != nil && AsError(err).Status == http.StatusNotFound:
 		case err != nil:
 			return err
-		case !next.fits(of.provider, row.Field):
+		case !next.Fits(of.provider, row.Field):
 			return refused("a binding of " + row.Target)
 		}
 	}
@@ -149,68 +149,68 @@ func (s *Server) fitsWhereUsed(ctx context.Context, q store.Queries, org, id, pr
 }
 
 // rotateSecret replaces the value.
-func (s *Server) rotateSecret(ctx context.Context, rq *request, in wire.SecretRotate) (bctrl.SecretInfo, error) {
+func (s *Server) rotateSecret(ctx context.Context, rq *Request, in wire.SecretRotate) (bctrl.SecretInfo, error) {
 	if err := s.aboutSecret(rq); err != nil {
 		return bctrl.SecretInfo{}, err
 	}
-	var p problems
+	var p Problems
 	checkSecretValue(&p, in.Value)
-	if err := p.err(); err != nil {
+	if err := p.Err(); err != nil {
 		return bctrl.SecretInfo{}, err
 	}
-	return s.changeSecret(ctx, rq, func(_ *store.Tx, sec *secret, _ *audit.Event) (bool, error) {
-		sec.rotate(in.Value)
+	return s.changeSecret(ctx, rq, func(_ *store.Tx, sec *Secret, _ *audit.Event) (bool, error) {
+		sec.Rotate(in.Value)
 		return true, nil
 	})
 }
 
-func (sec *secret) rotate(value wire.Value) { sec.value, sec.meta.RotatedAt = value, store.Now() }
+func (sec *Secret) Rotate(value wire.Value) { sec.Value, sec.Meta.RotatedAt = value, store.Now() }
 
 // deleteSecret removes a secret, also one that does not open any more.
-func (s *Server) deleteSecret(ctx context.Context, rq *request, _ none) (none, error) {
+func (s *Server) deleteSecret(ctx context.Context, rq *Request, _ None) (None, error) {
 	if err := s.aboutSecret(rq); err != nil {
-		return none{}, err
+		return None{}, err
 	}
-	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
-		row, err := tx.Secret(ctx, rq.caller.Org, rq.object)
+	return ChangeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (None, error) {
+		row, err := tx.Secret(ctx, rq.Caller.Org, rq.Object)
 		if errors.Is(err, store.ErrNotFound) {
-			return none{}, errNoSecret()
+			return None{}, errNoSecret()
 		}
 		if err != nil {
-			return none{}, err
+			return None{}, err
 		}
-		about(ev, row.Scope)
-		if err := s.unprovision(ctx, tx, rq.caller.Org, row.ID, *ev); err != nil {
-			return none{}, err
+		About(ev, row.Scope)
+		if err := s.unprovision(ctx, tx, rq.Caller.Org, row.ID, *ev); err != nil {
+			return None{}, err
 		}
 		ev.UID, ev.Version = row.ID, row.Version
-		return none{}, tx.DeleteSecret(ctx, rq.caller.Org, row.ID)
+		return None{}, tx.DeleteSecret(ctx, rq.Caller.Org, row.ID)
 	})
 }
 
 // attachSecret makes a secret visible in a group.
-func (s *Server) attachSecret(ctx context.Context, rq *request, _ none) (bctrl.SecretInfo, error) {
-	return s.changeAttachments(ctx, rq, func(sec *secret, to bctrl.Scope) (bool, error) {
-		if slices.Contains(sec.meta.Attachments, to) {
+func (s *Server) attachSecret(ctx context.Context, rq *Request, _ None) (bctrl.SecretInfo, error) {
+	return s.changeAttachments(ctx, rq, func(sec *Secret, to bctrl.Scope) (bool, error) {
+		if slices.Contains(sec.Meta.Attachments, to) {
 			return false, nil
 		}
-		if len(sec.meta.Attachments) >= maxAttachments {
-			return false, conflict("secrets.too_many_attachments",
+		if len(sec.Meta.Attachments) >= maxAttachments {
+			return false, Conflict("secrets.too_many_attachments",
 				"the secret is attached to as many groups as one can be")
 		}
-		sec.meta.Attachments = append(sec.meta.Attachments, to)
+		sec.Meta.Attachments = append(sec.Meta.Attachments, to)
 		return true, nil
 	})
 }
 
 // detachSecret is the inverse of attachSecret.
-func (s *Server) detachSecret(ctx context.Context, rq *request, _ none) (bctrl.SecretInfo, error) {
-	return s.changeAttachments(ctx, rq, func(sec *secret, from bctrl.Scope) (bool, error) {
-		i := slices.Index(sec.meta.Attachments, from)
+func (s *Server) detachSecret(ctx context.Context, rq *Request, _ None) (bctrl.SecretInfo, error) {
+	return s.changeAttachments(ctx, rq, func(sec *Secret, from bctrl.Scope) (bool, error) {
+		i := slices.Index(sec.Meta.Attachments, from)
 		if i < 0 {
 			return false, nil
 		}
-		sec.meta.Attachments = slices.Delete(sec.meta.Attachments, i, i+1)
+		sec.Meta.Attachments = slices.Delete(sec.Meta.Attachments, i, i+1)
 		return true, nil
 	})
 }
@@ -218,7 +218,7 @@ func (s *Server) detachSecret(ctx context.Context, rq *request, _ none) (bctrl.S
 // changeAttachments changes where a secret is attached. The event is about that
 // group.
 func (s *Server) changeAttachments(
-	ctx context.Context, rq *request, fn func(*secret, bctrl.Scope) (bool, error),
+	ctx context.Context, rq *Request, fn func(*Secret, bctrl.Scope) (bool, error),
 ) (bctrl.SecretInfo, error) {
 	if err := s.aboutSecret(rq); err != nil {
 		return bctrl.SecretInfo{}, err
@@ -227,12 +227,12 @@ func (s *Server) changeAttachments(
 	if err := group.Validate(); err != nil {
 		return bctrl.SecretInfo{}, err
 	}
-	return s.changeSecret(ctx, rq, func(tx *store.Tx, sec *secret, ev *audit.Event) (bool, error) {
-		to, err := storedScope(ctx, tx.Queries, rq.caller.Org, group)
+	return s.changeSecret(ctx, rq, func(tx *store.Tx, sec *Secret, ev *audit.Event) (bool, error) {
+		to, err := StoredScope(ctx, tx.Queries, rq.Caller.Org, group)
 		if err != nil {
 			return false, err
 		}
-		about(ev, to)
+		About(ev, to)
 		return fn(sec, to)
 	})
 }

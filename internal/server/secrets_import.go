@@ -18,9 +18,9 @@ const maxImport = 1000
 // importSecrets stores lines in one transaction. Each secret has an event of its
 // own before that of the request.
 func (s *Server) importSecrets(
-	ctx context.Context, rq *request, in wire.SecretImport[bctrl.Scope],
+	ctx context.Context, rq *Request, in wire.SecretImport[bctrl.Scope],
 ) (bctrl.SecretsImported, error) {
-	if err := s.authorize(rq, ""); err != nil {
+	if err := s.Authorize(rq, ""); err != nil {
 		return bctrl.SecretsImported{}, err
 	}
 	if err := in.Scope.Validate(); err != nil {
@@ -30,31 +30,31 @@ func (s *Server) importSecrets(
 	if err != nil {
 		return bctrl.SecretsImported{}, err
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.SecretsImported, error) {
+	return Change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.SecretsImported, error) {
 		out := bctrl.SecretsImported{Skipped: []string{}}
-		var made, rotated []secret
-		scope, err := storedScope(ctx, tx.Queries, rq.caller.Org, in.Scope)
+		var made, rotated []Secret
+		scope, err := StoredScope(ctx, tx.Queries, rq.Caller.Org, in.Scope)
 		if err != nil {
 			return out, err
 		}
-		about(ev, scope)
+		About(ev, scope)
 		seen := map[string]bool{}
 		for _, e := range entries {
 			if e.Value == "" {
 				out.Skipped = append(out.Skipped, e.Name)
 				continue
 			}
-			sec, created, err := s.importSecret(ctx, tx, rq.caller.Org, scope, e, *ev)
+			sec, created, err := s.importSecret(ctx, tx, rq.Caller.Org, scope, e, *ev)
 			if err != nil {
 				return out, err
 			}
-			if seen[sec.row.ID] {
+			if seen[sec.Row.ID] {
 				return out, lineProblem(e.Line, "secrets.duplicate_name",
 					"an earlier line has the same secret, perhaps by another of its names")
 			}
-			seen[sec.row.ID] = true
+			seen[sec.Row.ID] = true
 			one := *ev
-			one.Object, one.Outcome = sec.row.ID, audit.OK
+			one.Object, one.Outcome = sec.Row.ID, audit.OK
 			if err := audit.Append(tx, one); err != nil {
 				return out, err
 			}
@@ -65,16 +65,16 @@ func (s *Server) importSecrets(
 			}
 		}
 		// Last: a credential may be made with the last secret.
-		if out.Created, err = s.describeSecrets(ctx, tx.Queries, rq.caller.Org, made); err != nil {
+		if out.Created, err = s.describeSecrets(ctx, tx.Queries, rq.Caller.Org, made); err != nil {
 			return out, err
 		}
-		out.Rotated, err = s.describeSecrets(ctx, tx.Queries, rq.caller.Org, rotated)
+		out.Rotated, err = s.describeSecrets(ctx, tx.Queries, rq.Caller.Org, rotated)
 		return out, err
 	})
 }
 
 func (s *Server) describeSecrets(
-	ctx context.Context, q store.Queries, org string, list []secret,
+	ctx context.Context, q store.Queries, org string, list []Secret,
 ) ([]bctrl.SecretInfo, error) {
 	out := make([]bctrl.SecretInfo, len(list))
 	for i, sec := range list {
@@ -89,7 +89,7 @@ func (s *Server) describeSecrets(
 // importSecret rotates the secret of a name, or creates it.
 func (s *Server) importSecret(
 	ctx context.Context, tx *store.Tx, org string, scope bctrl.Scope, e envfile.Entry, ev audit.Event,
-) (sec secret, created bool, err error) {
+) (sec Secret, created bool, err error) {
 	row, err := tx.SecretByName(ctx, org, scope, e.Name)
 	if errors.Is(err, store.ErrNotFound) {
 		sec, err = s.insertSecret(ctx, tx, org, secretMeta{Scope: scope, Name: e.Name}, wire.NewValue(e.Value), ev)
@@ -98,11 +98,11 @@ func (s *Server) importSecret(
 	if err != nil {
 		return sec, false, err
 	}
-	if sec, err = s.openSecret(org, row); err != nil {
+	if sec, err = s.OpenSecret(org, row); err != nil {
 		return sec, false, err
 	}
-	sec.rotate(wire.NewValue(e.Value))
-	return sec, false, s.writeSecret(ctx, tx, org, &sec)
+	sec.Rotate(wire.NewValue(e.Value))
+	return sec, false, s.WriteSecret(ctx, tx, org, &sec)
 }
 
 // checkedLines reads the lines of an import, and refuses what no secret can be.
@@ -115,14 +115,14 @@ func checkedLines(text wire.Value) ([]envfile.Entry, error) {
 		return nil, err
 	}
 	if len(entries) > maxImport {
-		return nil, invalid("request.too_long", "text",
+		return nil, Invalid("request.too_long", "text",
 			"text has more than "+strconv.Itoa(maxImport)+" lines with a name")
 	}
 	names := map[string]bool{}
 	for _, e := range entries {
 		switch {
 		case bctrl.ValidSecretName(e.Name) != nil:
-			return nil, lineProblem(e.Line, "secrets.invalid_name", asError(bctrl.ValidSecretName(e.Name)).Message)
+			return nil, lineProblem(e.Line, "secrets.invalid_name", AsError(bctrl.ValidSecretName(e.Name)).Message)
 		case len(e.Value) > maxSecretValue:
 			return nil, lineProblem(e.Line, "request.too_long",
 				"the value is over its limit of "+strconv.Itoa(maxSecretValue))
@@ -136,5 +136,5 @@ func checkedLines(text wire.Value) ([]envfile.Entry, error) {
 
 // lineProblem refuses a line by its number, never by its text.
 func lineProblem(line int, code, message string) error {
-	return invalid(code, "text", "line "+strconv.Itoa(line)+": "+message)
+	return Invalid(code, "text", "line "+strconv.Itoa(line)+": "+message)
 }

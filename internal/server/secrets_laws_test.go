@@ -93,7 +93,7 @@ func (m *secretMachine) scope(t *rapid.T) (given, stored bctrl.Scope) {
 
 // any draws a secret that is there, mostly.
 func (m *secretMachine) any(t *rapid.T) string {
-	ids := append([]string{newID()}, slices.Sorted(maps.Keys(m.secrets))...)
+	ids := append([]string{NewID()}, slices.Sorted(maps.Keys(m.secrets))...)
 	return ids[rapid.IntRange(min(1, len(ids)-1), len(ids)-1).Draw(t, "secret")]
 }
 
@@ -270,13 +270,13 @@ func (m *secretMachine) check(t *rapid.T) {
 	seen := map[string]oracleSecret{}
 	for s, err := range m.client.Secrets.List(ctx, bctrl.SecretFilter{}) {
 		require.NoError(t, err)
-		sec, err := m.h.server.findSecret(ctx, m.h.db.Read(), m.org, s.ID)
+		sec, err := m.h.server.FindSecret(ctx, m.h.db.Read(), m.org, s.ID)
 		require.NoError(t, err)
-		seen[s.ID] = oracleSecret{s.Scope, s.Name, s.Aliases, s.Attachments, sec.value.Reveal(), s.Version}
+		seen[s.ID] = oracleSecret{s.Scope, s.Name, s.Aliases, s.Attachments, sec.Value.Reveal(), s.Version}
 		index, err := m.h.db.Read().SecretIndex(ctx, s.ID)
 		require.NoError(t, err)
 		require.ElementsMatch(t, append([]string{s.Name}, s.Aliases...), index.Names)
-		require.ElementsMatch(t, sec.meta.Attachments, index.Attachments)
+		require.ElementsMatch(t, sec.Meta.Attachments, index.Attachments)
 		for _, name := range index.Names {
 			row, err := m.h.db.Read().SecretByName(ctx, m.org, s.Scope, name)
 			require.NoError(t, err)
@@ -306,7 +306,7 @@ func TestSecretsAreWhatTheRulesMakeOfThem(t *testing.T) {
 	h := newHarness(t)
 	first := h.key
 	rapid.Check(t, func(t *rapid.T) {
-		key, err := h.server.CreateOrganization(h.Context(), newID())
+		key, err := h.server.CreateOrganization(h.Context(), NewID())
 		require.NoError(t, err)
 		h.key = key.Expose()
 		m := &secretMachine{h: h, client: h.sdk(straight), oracle: oracle{map[string]string{}, map[string]oracleSecret{}}}

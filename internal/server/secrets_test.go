@@ -35,9 +35,9 @@ func (h *harness) secretIn(scope object, name, value string, aliases ...string) 
 // secretValue opens a secret as it is stored, and proves its index.
 func (h *harness) secretValue(id string) string {
 	h.Helper()
-	sec, err := h.server.findSecret(h.Context(), h.db.Read(), h.org(), id)
+	sec, err := h.server.FindSecret(h.Context(), h.db.Read(), h.org(), id)
 	require.NoError(h, err)
-	return sec.value.Reveal()
+	return sec.Value.Reveal()
 }
 
 // decodeInto reads an answer.
@@ -110,7 +110,7 @@ func TestEachWrongSecretHasItsCodeAndLeavesOnlyAnEvent(t *testing.T) {
 	h := newHarness(t)
 	ws := h.made("sales", object{})
 	taken := h.secretIn(globally(), "TAKEN", "v", "also-taken")
-	missing := newID()
+	missing := NewID()
 	long := strings.Repeat("v", 64<<10+1)
 	create := func(name string, with object) object {
 		body := object{"name": name, "value": "canary-value", "scope": globally()}

@@ -14,10 +14,10 @@ import (
 // secretsAtOnce is how many are read at a time.
 const secretsAtOnce = 100
 
-// dropSecretsOf removes the secrets that live in a workspace, which is about to
+// DropSecretsOf removes the secrets that live in a workspace, which is about to
 // be deleted, and takes all others out of its groups. Each has an event of its
 // own, like ev.
-func (s *Server) dropSecretsOf(ctx context.Context, tx *store.Tx, org, workspace string, ev audit.Event) error {
+func (s *Server) DropSecretsOf(ctx context.Context, tx *store.Tx, org, workspace string, ev audit.Event) error {
 	ev.Action, ev.Outcome = string(access.SecretWrite), audit.OK
 	for {
 		rows, err := tx.SecretsInWorkspace(ctx, org, workspace, secretsAtOnce)
@@ -29,7 +29,7 @@ func (s *Server) dropSecretsOf(ctx context.Context, tx *store.Tx, org, workspace
 		}
 		for _, row := range rows {
 			ev.Object, ev.UID, ev.Version = row.ID, row.ID, row.Version
-			about(&ev, row.Scope)
+			About(&ev, row.Scope)
 			if err := tx.DeleteSecret(ctx, org, row.ID); err != nil {
 				return err
 			}
@@ -38,7 +38,7 @@ func (s *Server) dropSecretsOf(ctx context.Context, tx *store.Tx, org, workspace
 			}
 		}
 	}
-	about(&ev, bctrl.InWorkspace(workspace))
+	About(&ev, bctrl.InWorkspace(workspace))
 	for after := ""; ; {
 		rows, err := tx.SecretsAttachedIn(ctx, org, workspace, after, secretsAtOnce)
 		if err != nil {
@@ -60,17 +60,17 @@ func (s *Server) dropSecretsOf(ctx context.Context, tx *store.Tx, org, workspace
 func (s *Server) detachFrom(
 	ctx context.Context, tx *store.Tx, org, workspace string, row store.Secret, ev audit.Event,
 ) error {
-	sec, err := s.openSecret(org, row)
+	sec, err := s.OpenSecret(org, row)
 	if e, ok := errors.AsType[*bctrl.Error](err); ok && e.Code == codeSecretTampered {
 		return nil // it is used nowhere, and must not keep the workspace
 	}
 	if err != nil {
 		return err
 	}
-	sec.meta.Attachments = slices.DeleteFunc(sec.meta.Attachments, func(to bctrl.Scope) bool {
+	sec.Meta.Attachments = slices.DeleteFunc(sec.Meta.Attachments, func(to bctrl.Scope) bool {
 		return to.WorkspaceID() == workspace
 	})
-	if err := s.writeSecret(ctx, tx, org, &sec); err != nil {
+	if err := s.WriteSecret(ctx, tx, org, &sec); err != nil {
 		return err
 	}
 	ev.Object = row.ID

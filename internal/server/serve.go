@@ -20,28 +20,28 @@ import (
 )
 
 // handler runs a route: caller, right, idempotency, the work, the record.
-func (s *Server) handler(rt *route) http.Handler {
+func (s *Server) handler(rt *Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		sw := &statusWriter{ResponseWriter: w}
-		rq := &request{
+		rq := &Request{
 			Request: r,
 			server:  s,
 			w:       sw,
-			route:   rt,
-			id:      w.Header().Get(wire.HeaderRequestID),
+			Route:   rt,
+			ID:      w.Header().Get(wire.HeaderRequestID),
 		}
 		defer rq.leave() // after the answer, whichever it is, has been kept
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
 				// Not its text, which may hold a value; the stack has none.
-				s.log.Error("a handler panicked", "requestId", rq.id, "route", rt.path, "stack", string(debug.Stack()))
-				s.fail(sw, rq, errInternal)
+				s.Log.Error("a handler panicked", "requestId", rq.ID, "route", rt.Path, "stack", string(debug.Stack()))
+				s.fail(sw, rq, ErrInternal)
 			} else if p != nil {
 				panic(p) // the client went away in the middle of a stream
 			}
-			s.log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("requestId", rq.id), slog.String("method", r.Method),
-				slog.String("route", rt.path), slog.Int("status", sw.status), slog.Duration("took", time.Since(start)))
+			s.Log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("requestId", rq.ID), slog.String("method", r.Method),
+				slog.String("route", rt.Path), slog.Int("status", sw.status), slog.Duration("took", time.Since(start)))
 		}()
 		if err := s.run(sw, rq); err != nil {
 			s.fail(sw, rq, err)
@@ -49,15 +49,15 @@ func (s *Server) handler(rt *route) http.Handler {
 	})
 }
 
-func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
-	if rq.route.verb == access.Public {
-		if err := rq.route.checkQuery(rq); err != nil {
+func (s *Server) run(w http.ResponseWriter, rq *Request) (err error) {
+	if rq.Route.Verb == access.Public {
+		if err := rq.Route.checkQuery(rq); err != nil {
 			return err
 		}
-		return rq.route.serve(w, rq)
+		return rq.Route.serve(w, rq)
 	}
-	if rq.route.foreign != nil {
-		ours, err := rq.route.foreign.takeToken(rq.Request)
+	if rq.Route.Foreign != nil {
+		ours, err := rq.Route.Foreign.TakeToken(rq.Request)
 		if err != nil {
 			return err
 		}
@@ -66,20 +66,20 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 	if err := s.enter(rq); err != nil {
 		return err
 	}
-	if rq.caller.Runtime != nil && !access.ForRuntimes(rq.route.verb) {
-		return withHint(
-			forbidden("auth.not_for_runtimes", "this needs an organization key: a runtime has no administrative right"),
-			"the missing right is "+string(rq.route.verb),
+	if rq.Caller.Runtime != nil && !access.ForRuntimes(rq.Route.Verb) {
+		return WithHint(
+			Forbidden("auth.not_for_runtimes", "this needs an organization key: a runtime has no administrative right"),
+			"the missing right is "+string(rq.Route.Verb),
 		)
 	}
-	if err := rq.route.checkQuery(rq); err != nil && rq.route.foreign == nil {
+	if err := rq.Route.checkQuery(rq); err != nil && rq.Route.Foreign == nil {
 		return err
 	}
 	locked, err := s.unsealed(rq)
 	if err != nil {
 		return err
 	}
-	if !locked && rq.route.foreign == nil { // else there is nothing to open or seal an answer with
+	if !locked && rq.Route.Foreign == nil { // else there is nothing to open or seal an answer with
 		first, err := s.replay(rq.Context(), rq)
 		if err != nil {
 			return err
@@ -88,64 +88,64 @@ func (s *Server) run(w http.ResponseWriter, rq *request) (err error) {
 			return repeatAnswer(w, rq, first)
 		}
 	}
-	if err := rq.route.serve(w, rq); err != nil {
-		if why := endedBecause(rq.Context()); why != nil && asError(err) == errInternal {
+	if err := rq.Route.serve(w, rq); err != nil {
+		if why := EndedBecause(rq.Context()); why != nil && AsError(err) == ErrInternal {
 			return why // it failed because its context had ended
 		}
 		return err
 	}
-	if !rq.decided {
-		s.log.Error("a route answered without a decision", "route", rq.route.path)
+	if !rq.Decided {
+		s.Log.Error("a route answered without a decision", "route", rq.Route.Path)
 	}
 	return nil
 }
 
-// authorize asks access whether the caller may do what the route does to the
+// Authorize asks access whether the caller may do what the route does to the
 // object. The answer to a denied request is the same whether or not the object
 // exists: nothing is looked up before.
-func (s *Server) authorize(rq *request, object string) error {
-	return s.authorizeAs(rq, rq.route.verb, object)
+func (s *Server) Authorize(rq *Request, object string) error {
+	return s.authorizeAs(rq, rq.Route.Verb, object)
 }
 
 // authorizeAs is authorize for a right other than the route's own.
-func (s *Server) authorizeAs(rq *request, verb access.Verb, object string) error {
-	rq.object = object
-	rq.decided = true
-	if rq.granted.decide(&rq.caller, access.Action{Verb: verb, Object: object}) {
+func (s *Server) authorizeAs(rq *Request, verb access.Verb, object string) error {
+	rq.Object = object
+	rq.Decided = true
+	if rq.Granted.Decide(&rq.Caller, access.Action{Verb: verb, Object: object}) {
 		return nil
 	}
-	return outsideMount(verb)
+	return OutsideMount(verb)
 }
 
-// outsideMount is the refusal of what the mounts do not permit.
-func outsideMount(verb access.Verb) *bctrl.Error {
+// OutsideMount is the refusal of what the mounts do not permit.
+func OutsideMount(verb access.Verb) *bctrl.Error {
 	area, _, _ := strings.Cut(string(verb), ".")
-	return withHint(
-		forbidden(area+".outside_mount", "the mounts do not permit "+string(verb)+" here"),
+	return WithHint(
+		Forbidden(area+".outside_mount", "the mounts do not permit "+string(verb)+" here"),
 		"the missing right is "+string(verb)+": mount it in the workspace and keep it in every narrower level",
 	)
 }
 
-// change does a mutation in one transaction with its audit event and, where
+// Change does a mutation in one transaction with its audit event and, where
 // the request has an idempotency key, its answer: all of it is durable, or
 // none. fn may complete the event. What the caller was permitted is decided
 // once more inside: nothing is written under rules that have been replaced.
-func change[Out any](
-	ctx context.Context, s *Server, rq *request, fn func(tx *store.Tx, e *audit.Event) (Out, error),
+func Change[Out any](
+	ctx context.Context, s *Server, rq *Request, fn func(tx *store.Tx, e *audit.Event) (Out, error),
 ) (out Out, err error) {
 	var body []byte
-	err = s.db.Write(ctx, func(tx *store.Tx) (err error) {
-		if err := s.stillPermitted(ctx, tx.Queries, &rq.granted); err != nil {
+	err = s.DB.Write(ctx, func(tx *store.Tx) (err error) {
+		if err := s.StillPermitted(ctx, tx.Queries, &rq.Granted); err != nil {
 			return err
 		}
-		e := rq.event()
+		e := rq.Event()
 		if out, err = fn(tx, &e); err != nil {
 			return err
 		}
-		if body, err = encodeAnswer(out); err != nil {
+		if body, err = EncodeAnswer(out); err != nil {
 			return err
 		}
-		if err := s.save(ctx, tx, rq, http.StatusOK, body); err != nil {
+		if err := s.Save(ctx, tx, rq, http.StatusOK, body); err != nil {
 			return err
 		}
 		e.Outcome = audit.OK
@@ -154,68 +154,68 @@ func change[Out any](
 	if err != nil {
 		return out, err
 	}
-	rq.answer, rq.recorded = body, true
+	rq.Answer, rq.Recorded = body, true
 	return out, nil
 }
 
-// changeRules is [change] for rules that what is underway in the organization
+// ChangeRules is [Change] for rules that what is underway in the organization
 // depends on. What they do not permit any more has ended when it returns.
-func changeRules[Out any](
-	ctx context.Context, s *Server, rq *request, fn func(tx *store.Tx, e *audit.Event) (Out, error),
+func ChangeRules[Out any](
+	ctx context.Context, s *Server, rq *Request, fn func(tx *store.Tx, e *audit.Event) (Out, error),
 ) (Out, error) {
-	out, err := change(ctx, s, rq, fn)
+	out, err := Change(ctx, s, rq, fn)
 	if err == nil {
-		s.recheck(ctx, rq.caller.Org, "")
+		s.Recheck(ctx, rq.Caller.Org, "")
 	}
 	return out, err
 }
 
-// use records the intent to use a secret, runs fn once that is durable, and
+// Use records the intent to use a secret, runs fn once that is durable, and
 // records how it went.
-func (s *Server) use(ctx context.Context, e audit.Event, fn func() error) error {
-	return s.useIn(ctx, func(*store.Tx) (audit.Event, error) { return e, nil }, fn)
+func (s *Server) Use(ctx context.Context, e audit.Event, fn func() error) error {
+	return s.UseIn(ctx, func(*store.Tx) (audit.Event, error) { return e, nil }, fn)
 }
 
-// useIn is use for an intent that names what find reads in the transaction
+// UseIn is use for an intent that names what find reads in the transaction
 // that records it. When find fails, there is neither intent nor use.
-func (s *Server) useIn(ctx context.Context, find func(*store.Tx) (audit.Event, error), fn func() error) error {
-	e, done, err := s.audit.BeginIn(ctx, find)
+func (s *Server) UseIn(ctx context.Context, find func(*store.Tx) (audit.Event, error), fn func() error) error {
+	e, done, err := s.Audit.BeginIn(ctx, find)
 	if err != nil {
 		return err
 	}
-	if err = endedBecause(ctx); err == nil {
+	if err = EndedBecause(ctx); err == nil {
 		err = fn()
 	}
 	outcome := audit.OK
 	if err != nil {
-		outcome = asError(err).Code
+		outcome = AsError(err).Code
 	}
-	s.recordOutcome(e, done, audit.End{Outcome: outcome})
+	s.RecordOutcome(e, done, audit.End{Outcome: outcome})
 	return err
 }
 
 // fail answers an error, and records it where the log wants it: every refusal,
 // and every mutation that did not happen.
-func (s *Server) fail(w *statusWriter, rq *request, err error) {
-	e := asError(err)
-	if e == errInternal && errors.Is(err, context.Canceled) && rq.Context().Err() != nil {
-		e = errAbandoned
+func (s *Server) fail(w *statusWriter, rq *Request, err error) {
+	e := AsError(err)
+	if e == ErrInternal && errors.Is(err, context.Canceled) && rq.Context().Err() != nil {
+		e = ErrAbandoned
 	}
-	if e == errInternal && err != error(errInternal) {
-		s.log.Error("a request failed", "requestId", rq.id, "route", rq.route.path, "error", err)
+	if e == ErrInternal && err != error(ErrInternal) {
+		s.Log.Error("a request failed", "requestId", rq.ID, "route", rq.Route.Path, "error", err)
 	}
 	ctx := context.WithoutCancel(rq.Context()) // the record outlives a caller who left
 	counted := false
-	if recorded(rq, e) && (e.Status == http.StatusUnauthorized || rq.caller.Org == "") {
+	if recorded(rq, e) && (e.Status == http.StatusUnauthorized || rq.Caller.Org == "") {
 		e, counted = s.strange(w, rq, e)
 	}
-	body := encodeError(e, rq.id)
+	body := EncodeError(e, rq.ID)
 	if counted {
-		rq.recorded = true
+		rq.Recorded = true
 	} else if recordErr := s.recordFailure(ctx, rq, e, body); recordErr != nil {
-		s.log.Error("a refusal was not recorded", "requestId", rq.id, "error", recordErr)
-		e = asError(recordErr)
-		body = encodeError(e, rq.id)
+		s.Log.Error("a refusal was not recorded", "requestId", rq.ID, "error", recordErr)
+		e = AsError(recordErr)
+		body = EncodeError(e, rq.ID)
 	}
 	if w.status != 0 {
 		// The answer has begun: all that is left is to break it off.
@@ -225,33 +225,33 @@ func (s *Server) fail(w *statusWriter, rq *request, err error) {
 	if (later || e.Code == wire.CodeInProgress) && w.Header().Get("Retry-After") == "" {
 		w.Header().Set("Retry-After", "1")
 	}
-	if rq.route.foreign != nil {
-		rq.route.foreign.refuse(w, rq, e)
+	if rq.Route.Foreign != nil {
+		rq.Route.Foreign.Refuse(w, rq, e)
 		return
 	}
-	writeJSON(w, e.Status, body)
+	WriteJSON(w, e.Status, body)
 }
 
 // recordFailure writes the event of a failed request, unless it has one, and
 // keeps its answer where the request has an idempotency key.
-func (s *Server) recordFailure(ctx context.Context, rq *request, e *bctrl.Error, body []byte) error {
+func (s *Server) recordFailure(ctx context.Context, rq *Request, e *bctrl.Error, body []byte) error {
 	denied := isDenied(e)
 	record := recorded(rq, e)
-	keep := rq.idempotent != nil && rq.mutates() && !denied && !transient(e.Status)
+	keep := rq.Idempotent != nil && rq.mutates() && !denied && !transient(e.Status)
 	if !record && !keep {
 		return nil
 	}
-	event := rq.event()
+	event := rq.Event()
 	event.Outcome, event.Status = e.Code, e.Status
 	if denied {
 		event.Decision = audit.Denied
 	}
-	if e.Status == http.StatusUnauthorized || rq.caller.Org == "" {
+	if e.Status == http.StatusUnauthorized || rq.Caller.Org == "" {
 		event.Address, event.Count = addressOf(rq.Request), 1
 	}
-	return s.db.Write(ctx, func(tx *store.Tx) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
 		if keep {
-			if err := s.save(ctx, tx, rq, e.Status, body); err != nil && !errors.Is(err, seal.ErrLocked) {
+			if err := s.Save(ctx, tx, rq, e.Status, body); err != nil && !errors.Is(err, seal.ErrLocked) {
 				return err
 			}
 		}
@@ -263,8 +263,8 @@ func (s *Server) recordFailure(ctx context.Context, rq *request, e *bctrl.Error,
 }
 
 // recorded reports whether the log wants a refusal that it has not yet.
-func recorded(rq *request, e *bctrl.Error) bool {
-	return !rq.recorded && (isDenied(e) || rq.mutates() || tampered(e) || rq.describe != nil || rq.route.foreign != nil)
+func recorded(rq *Request, e *bctrl.Error) bool {
+	return !rq.Recorded && (isDenied(e) || rq.mutates() || Tampered(e) || rq.Describe != nil || rq.Route.Foreign != nil)
 }
 
 func isDenied(e *bctrl.Error) bool {
@@ -272,8 +272,8 @@ func isDenied(e *bctrl.Error) bool {
 }
 
 // mutates reports whether somebody asks for a change.
-func (rq *request) mutates() bool {
-	return rq.Method != http.MethodGet && rq.Method != http.MethodHead && rq.caller.Org != ""
+func (rq *Request) mutates() bool {
+	return rq.Method != http.MethodGet && rq.Method != http.MethodHead && rq.Caller.Org != ""
 }
 
 // transient reports whether a refusal is of the moment, so that the same request
@@ -321,10 +321,10 @@ func (w *statusWriter) ReadFrom(r io.Reader) (int64, error) {
 // Unwrap lets [http.ResponseController] reach the connection.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// recordOutcome records how what was intended went; that it was intended is on
+// RecordOutcome records how what was intended went; that it was intended is on
 // record already.
-func (s *Server) recordOutcome(ev audit.Event, done audit.Settle, end audit.End) {
+func (s *Server) RecordOutcome(ev audit.Event, done audit.Settle, end audit.End) {
 	if lost := done(end); lost != nil {
-		s.log.Error("an outcome was not recorded", "requestId", ev.RequestID, "error", lost)
+		s.Log.Error("an outcome was not recorded", "requestId", ev.RequestID, "error", lost)
 	}
 }

@@ -48,17 +48,17 @@ func TestEveryRouteIsDescribedAndNamesItsRight(t *testing.T) {
 	h := newHarness(t)
 	router, err := describedRoutes()
 	require.NoError(t, err)
-	for _, rt := range h.server.router.routes {
-		require.NotEmpty(t, rt.verb, rt.path)
-		method := rt.method
+	for _, rt := range h.server.router.Routes {
+		require.NotEmpty(t, rt.Verb, rt.Path)
+		method := rt.Method
 		if method == "ANY" {
 			continue
 		}
-		path := strings.NewReplacer("{", "", "}", "").Replace(rt.path)
+		path := strings.NewReplacer("{", "", "}", "").Replace(rt.Path)
 		req, err := http.NewRequestWithContext(t.Context(), method, path, nil)
 		require.NoError(t, err)
 		_, _, err = router.FindRoute(req)
-		require.NoError(t, err, "%s %s is not in openapi.yaml", method, rt.path)
+		require.NoError(t, err, "%s %s is not in openapi.yaml", method, rt.Path)
 	}
 }
 
@@ -102,9 +102,9 @@ func TestNoGuessAtAPasswordCanBeTriedOnAnIdempotencyKey(t *testing.T) {
 
 	// What whoever has a copy of the data can compute for each guess.
 	var id idempotent
-	routes := newRouter(h.server, []route{
-		raw("PUT /v1/vault/{key}", access.VaultWrite, func(_ http.ResponseWriter, rq *request) error {
-			require.NoError(t, h.server.authorize(rq, "k"))
+	routes := NewRouter(h.server, []Route{
+		Raw("PUT /v1/vault/{key}", access.VaultWrite, func(_ http.ResponseWriter, rq *Request) error {
+			require.NoError(t, h.server.Authorize(rq, "k"))
 			return rq.identify(&id)
 		}),
 	})
@@ -113,11 +113,11 @@ func TestNoGuessAtAPasswordCanBeTriedOnAnIdempotencyKey(t *testing.T) {
 		req.Header.Set(headers[0], headers[1])
 	}
 	routes.ServeHTTP(httptest.NewRecorder(), req)
-	require.NotEmpty(t, id.fingerprint)
+	require.NotEmpty(t, id.Fingerprint)
 	for _, file := range []string{"bctrl.db", "bctrl.db-wal"} {
 		data, err := os.ReadFile(filepath.Join(h.dir, file))
 		require.NoError(t, err)
-		require.False(t, bytes.Contains(data, id.fingerprint), "%s holds a hash of the request", file)
+		require.False(t, bytes.Contains(data, id.Fingerprint), "%s holds a hash of the request", file)
 	}
 }
 
@@ -139,7 +139,7 @@ func TestACallerWhoLeavesIsNoFaultOfTheServer(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	leave()
 	var log strings.Builder
-	h.server.log = slog.New(slog.NewTextHandler(&log, nil))
+	h.server.Log = slog.New(slog.NewTextHandler(&log, nil))
 	req := httptest.NewRequestWithContext(ctx, "PUT", "/v1/vault/k", jsonBody(`{"password":"p"}`))
 	req.Header.Set("Authorization", "Bearer "+h.key)
 	req.Header.Set("Content-Type", "application/json")
@@ -154,8 +154,8 @@ func TestACallerWhoLeavesIsNoFaultOfTheServer(t *testing.T) {
 func TestEveryPathTakesTheMethodsThatAreDescribed(t *testing.T) {
 	h := newHarness(t)
 	described := map[string][]string{}
-	for _, rt := range h.server.router.routes {
-		described[rt.path] = append(described[rt.path], rt.method)
+	for _, rt := range h.server.router.Routes {
+		described[rt.Path] = append(described[rt.Path], rt.Method)
 	}
 	for path, methods := range described {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {

@@ -61,7 +61,7 @@ type Config struct {
 
 // Server is the BCTRL server.
 type Server struct {
-	*kernel
+	*Kernel
 
 	broker   *broker.Broker
 	browsers browser.Driver
@@ -71,11 +71,11 @@ type Server struct {
 	maxFile  int64
 	registry *registry.Registry
 
-	router     *router
+	router     *Router
 	fleet      fleet
 	operations operations
 	tickets    tickets
-	linkKey    sealedKey
+	linkKey    SealedKey
 	// tookOver is set once what the server before left has its end.
 	tookOver atomic.Bool
 	// unlocks is how often the server may be unlocked.
@@ -88,7 +88,7 @@ type Server struct {
 // one before.
 func New(ctx context.Context, cfg Config) (*Server, error) {
 	s := &Server{
-		kernel:    newKernel(cfg.Store, cfg.Custody, cfg.Log, cfg.PublicURL),
+		Kernel:    NewKernel(cfg.Store, cfg.Custody, cfg.Log, cfg.PublicURL),
 		unlocks:   newUnlocks(),
 		verifying: make(chan struct{}, 1),
 
@@ -104,8 +104,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		maxFile:  cmp.Or(cfg.MaxFile, defaultMaxFile),
 		registry: cfg.Registry,
 	}
-	s.strangers = newStrangers(cmp.Or(cfg.Strangers, allStrangersAtOnce), s.recordStrangers, func(err error) {
-		s.log.Error("refusals were not recorded, and are counted on", "error", err)
+	s.Strangers = NewStrangers(cmp.Or(cfg.Strangers, AllStrangersAtOnce), s.RecordStrangers, func(err error) {
+		s.Log.Error("refusals were not recorded, and are counted on", "error", err)
 	})
 	if s.registry == nil {
 		builtin, err := registry.Builtin()
@@ -114,16 +114,16 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		}
 		s.registry = builtin
 	}
-	s.custody.OnLock(s.forgetKeys)
-	if err := s.audit.Start(ctx); err != nil {
+	s.Custody.OnLock(s.forgetKeys)
+	if err := s.Audit.Start(ctx); err != nil {
 		return nil, err
 	}
-	if !s.custody.Locked() {
+	if !s.Custody.Locked() {
 		if err := s.takeOver(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if err := s.sweepProfiles(ctx); err != nil {
+	if err := s.SweepProfiles(ctx); err != nil {
 		return nil, fmt.Errorf("removing what deleted profiles left: %w", err)
 	}
 	s.register()
@@ -137,7 +137,7 @@ func (s *Server) takeOver(ctx context.Context) error {
 	if s.tookOver.Load() {
 		return nil
 	}
-	if err := s.endAbandoned(ctx); err != nil {
+	if err := s.EndAbandoned(ctx); err != nil {
 		return fmt.Errorf("ending what the last server left: %w", err)
 	}
 	if err := s.emptyClosedSubaccounts(ctx); err != nil {
@@ -151,8 +151,8 @@ func (s *Server) takeOver(ctx context.Context) error {
 // them is left. Requests fail from then on.
 func (s *Server) Close(ctx context.Context) error {
 	s.EndStreams()
-	err := s.closeRuntimes(ctx)
-	s.strangers.close(ctx)
+	err := s.CloseRuntimes(ctx)
+	s.Strangers.Close(ctx)
 	s.broker.Close()
 	return err
 }
@@ -162,17 +162,17 @@ func (s *Server) register() {
 	routes := slices.Concat(
 		s.healthRoutes(),
 		openapiRoutes(),
-		s.vaultRoutes(),
+		s.VaultRoutes(),
 		s.runtimeRoutes(),
 		s.tokenRoutes(),
 		s.executeRoutes(),
 		s.operationRoutes(),
-		s.aiCredentialRoutes(),
+		s.AICredentialRoutes(),
 		s.secretRoutes(),
 		s.credentialRoutes(),
 		s.capabilityRoutes(),
 		s.bindingRoutes(),
-		s.callRoutes(),
+		s.CallRoutes(),
 		s.workspaceRoutes(),
 		s.profileRoutes(),
 		s.keyRoutes(),
@@ -185,10 +185,10 @@ func (s *Server) register() {
 	)
 	for i := range routes {
 		rt := &routes[i]
-		rt.withoutKey = slices.Contains(withoutKey(), rt.method+" "+rt.path)
-		rt.toUnlock = slices.Contains(toUnlock(), rt.method+" "+rt.path)
+		rt.WithoutKey = slices.Contains(withoutKey(), rt.Method+" "+rt.Path)
+		rt.ToUnlock = slices.Contains(toUnlock(), rt.Method+" "+rt.Path)
 	}
-	s.router = newRouter(s, routes)
+	s.router = NewRouter(s, routes)
 }
 
 // ServeHTTP answers a request.

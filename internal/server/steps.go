@@ -25,7 +25,7 @@ type step struct {
 func (s *Server) parseSteps(ctx context.Context, x *execution, in []wire.Step[bctrl.Mounts]) ([]step, error) {
 	steps := make([]step, len(in))
 	for i, w := range in {
-		field := index("steps", i)
+		field := Index("steps", i)
 		st, err := s.parseStep(field, w)
 		if err != nil {
 			return nil, err
@@ -56,7 +56,7 @@ func (s *Server) parseStep(field string, w wire.Step[bctrl.Mounts]) (st step, er
 		st.timeout = 30 * time.Second
 		st.run, err = parseArgs(field, w.Args, checkScreenshot, s.screenshot)
 	default:
-		return st, invalid("executions.unknown_call", field+".call",
+		return st, Invalid("executions.unknown_call", field+".call",
 			"call must be stagehand.act, page.goto or page.screenshot")
 	}
 	if err != nil {
@@ -65,7 +65,7 @@ func (s *Server) parseStep(field string, w wire.Step[bctrl.Mounts]) (st step, er
 	if w.TimeoutMs != 0 {
 		st.timeout = time.Duration(w.TimeoutMs) * time.Millisecond
 		if w.TimeoutMs < 1 || w.TimeoutMs > maxStepTimeout.Milliseconds() {
-			return st, invalid("executions.timeout", field+".timeoutMs",
+			return st, Invalid("executions.timeout", field+".timeoutMs",
 				"timeoutMs must be 1 to "+strconv.FormatInt(maxStepTimeout.Milliseconds(), 10))
 		}
 	}
@@ -83,7 +83,7 @@ func parseArgs[Args, Out any](
 		raw = json.RawMessage("{}")
 	}
 	if err := strictjson.Unmarshal(raw, &args); err != nil {
-		return nil, badJSON(err)
+		return nil, BadJSON(err)
 	}
 	if err := check(field+".args", args); err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func parseArgs[Args, Out any](
 func checkGoto(field string, a bctrl.GotoArgs) error {
 	u, err := url.Parse(a.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
-		return invalid("executions.invalid_url", field+".url", "url must be an http or https address without user info")
+		return Invalid("executions.invalid_url", field+".url", "url must be an http or https address without user info")
 	}
 	return nil
 }
@@ -133,7 +133,7 @@ func checkScreenshot(field string, a bctrl.ScreenshotArgs) error {
 		return nil
 	}
 	if err := bctrl.ValidStoragePath(a.Path); err != nil {
-		e := asError(err)
+		e := AsError(err)
 		e.Field = field + ".path"
 		return e
 	}
@@ -151,7 +151,7 @@ func (s *Server) screenshot(
 	if err != nil {
 		return out, err
 	}
-	f := newFile{Path: a.Path, ContentType: "image/png", Source: bctrl.SourceScreenshot}
+	f := NewFile{Path: a.Path, ContentType: "image/png", Source: bctrl.SourceScreenshot}
 	if f.Path == "" {
 		f.Path, f.Unique = "screenshots/"+x.rt.Alias+"-"+time.Now().UTC().Format("20060102T150405.000Z")+".png", true
 	}

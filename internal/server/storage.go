@@ -15,24 +15,24 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) storageRoutes() []route {
+func (s *Server) storageRoutes() []Route {
 	const (
 		namespace = "/v1/storage/namespaces/{ns}"
 		file      = namespace + "/files/{path}"
 	)
-	return []route{
-		streamed("PUT "+file, bctrl.PutStorage, s.putStorageFile),
-		raw("GET "+file, bctrl.GetStorage, s.getStorageFile),
-		raw("HEAD "+file, bctrl.GetStorage, s.getStorageFile),
-		endpoint("DELETE "+file, bctrl.DeleteStorage, s.deleteStorageFile),
-		endpoint("GET "+file+"/download-url", bctrl.SignStorage, s.signStorageFile, "ttlMs"),
-		endpoint("GET "+namespace+"/browse", bctrl.ListStorage, s.browseStorage,
+	return []Route{
+		Streamed("PUT "+file, bctrl.PutStorage, s.putStorageFile),
+		Raw("GET "+file, bctrl.GetStorage, s.getStorageFile),
+		Raw("HEAD "+file, bctrl.GetStorage, s.getStorageFile),
+		Endpoint("DELETE "+file, bctrl.DeleteStorage, s.deleteStorageFile),
+		Endpoint("GET "+file+"/download-url", bctrl.SignStorage, s.signStorageFile, "ttlMs"),
+		Endpoint("GET "+namespace+"/browse", bctrl.ListStorage, s.browseStorage,
 			"prefix", "delimiter", "limit", "cursor"),
 	}
 }
 
 func errNoFile() *bctrl.Error {
-	return notFound("storage.file_not_found", "there is no such file")
+	return NotFound("storage.file_not_found", "there is no such file")
 }
 
 // storagePath is the border at which a path is brought to Unicode form NFC,
@@ -44,38 +44,38 @@ func storagePath(text string) (string, error) {
 
 func validNamespace(ns string) error {
 	if err := names.Name(ns); err != nil {
-		return invalid("storage.invalid_namespace", "", "not a namespace: "+err.Error())
+		return Invalid("storage.invalid_namespace", "", "not a namespace: "+err.Error())
 	}
 	return nil
 }
 
 // storageFile authorises what the route does to the file that its path names.
-func (s *Server) storageFile(rq *request) (namespace, path string, err error) {
-	if namespace, err = rq.path("ns", validNamespace); err != nil {
+func (s *Server) storageFile(rq *Request) (namespace, path string, err error) {
+	if namespace, err = rq.Path("ns", validNamespace); err != nil {
 		return "", "", err
 	}
 	if path, err = storagePath(rq.PathValue("path")); err != nil {
 		return "", "", err
 	}
-	if err := s.authorize(rq, namespace); err != nil {
+	if err := s.Authorize(rq, namespace); err != nil {
 		return "", "", err
 	}
-	rq.object = objectKey(namespace, path)
+	rq.Object = objectKey(namespace, path)
 	return namespace, path, nil
 }
 
 func objectKey(namespace, path string) string { return namespace + "/" + path }
 
-func (s *Server) putStorageFile(w http.ResponseWriter, rq *request) error {
+func (s *Server) putStorageFile(w http.ResponseWriter, rq *Request) error {
 	namespace, path, err := s.storageFile(rq)
 	if err != nil {
 		return err
 	}
 	if rq.Header.Get("Content-Encoding") != "" || rq.Header.Get("Content-Range") != "" {
-		return invalid("storage.partial_upload", "",
+		return Invalid("storage.partial_upload", "",
 			"a file is uploaded whole and as it is: without Content-Range and Content-Encoding")
 	}
-	f := newFile{
+	f := NewFile{
 		Namespace:   namespace,
 		Path:        path,
 		ContentType: rq.Header.Get("Content-Type"),
@@ -83,8 +83,8 @@ func (s *Server) putStorageFile(w http.ResponseWriter, rq *request) error {
 		IfMatch:     joinedHeader(rq.Header, "If-Match"),
 		IfNoneMatch: joinedHeader(rq.Header, "If-None-Match"),
 	}
-	if rq.caller.Runtime != nil {
-		f.RuntimeID = rq.caller.Runtime.ID
+	if rq.Caller.Runtime != nil {
+		f.RuntimeID = rq.Caller.Runtime.ID
 	}
 	if f.SHA256, err = digestOf(rq.Header); err != nil {
 		return err
@@ -93,33 +93,33 @@ func (s *Server) putStorageFile(w http.ResponseWriter, rq *request) error {
 		return s.tooLarge()
 	}
 	content := newUpload(rq.Context(), w, rq.Body)
-	_, err = s.writeFile(rq.Context(), rq.caller.Org, f, content, func(fn fileChange) (bctrl.StorageObject, error) {
-		return change(rq.Context(), s, rq, fn)
+	_, err = s.writeFile(rq.Context(), rq.Caller.Org, f, content, func(fn fileChange) (bctrl.StorageObject, error) {
+		return Change(rq.Context(), s, rq, fn)
 	})
 	if err == nil {
-		writeJSON(w, http.StatusOK, rq.answer)
+		WriteJSON(w, http.StatusOK, rq.Answer)
 	}
 	return err
 }
 
-func (s *Server) getStorageFile(w http.ResponseWriter, rq *request) error {
+func (s *Server) getStorageFile(w http.ResponseWriter, rq *Request) error {
 	return s.serveObject(w, rq, func(ctx context.Context) (store.Object, error) {
-		return ofOneMoment(ctx, s, rq, func(ctx context.Context) (store.Object, error) {
+		return OfOneMoment(ctx, s, rq, func(ctx context.Context) (store.Object, error) {
 			namespace, path, err := s.storageFile(rq)
 			if err != nil {
 				return store.Object{}, err
 			}
-			return s.db.Read().Object(ctx, rq.caller.Org, namespace, path)
+			return s.DB.Read().Object(ctx, rq.Caller.Org, namespace, path)
 		})
 	})
 }
 
-func (s *Server) signStorageFile(ctx context.Context, rq *request, _ none) (wire.SignedURL, error) {
+func (s *Server) signStorageFile(ctx context.Context, rq *Request, _ None) (wire.SignedURL, error) {
 	namespace, path, err := s.storageFile(rq)
 	if err != nil {
 		return wire.SignedURL{}, err
 	}
-	o, err := s.db.Read().Object(ctx, rq.caller.Org, namespace, path)
+	o, err := s.DB.Read().Object(ctx, rq.Caller.Org, namespace, path)
 	if errors.Is(err, store.ErrNotFound) {
 		return wire.SignedURL{}, errNoFile()
 	} else if err != nil {
@@ -128,14 +128,14 @@ func (s *Server) signStorageFile(ctx context.Context, rq *request, _ none) (wire
 	return s.signLink(ctx, rq, o)
 }
 
-func (s *Server) deleteStorageFile(ctx context.Context, rq *request, _ none) (none, error) {
+func (s *Server) deleteStorageFile(ctx context.Context, rq *Request, _ None) (None, error) {
 	namespace, path, err := s.storageFile(rq)
 	if err != nil {
-		return none{}, err
+		return None{}, err
 	}
 	conditions := preconditions{ifMatch: joinedHeader(rq.Header, "If-Match"), ifNoneMatch: joinedHeader(rq.Header, "If-None-Match")}
 	return s.deleteObject(ctx, rq, func(tx *store.Tx) (store.Object, error) {
-		o, err := tx.Object(ctx, rq.caller.Org, namespace, path)
+		o, err := tx.Object(ctx, rq.Caller.Org, namespace, path)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return o, err
 		}
@@ -149,22 +149,22 @@ func (s *Server) deleteStorageFile(ctx context.Context, rq *request, _ none) (no
 // deleteObject removes the file that find returns: first its row, then, once
 // that is durable, its bytes.
 func (s *Server) deleteObject(
-	ctx context.Context, rq *request, find func(*store.Tx) (store.Object, error),
-) (none, error) {
+	ctx context.Context, rq *Request, find func(*store.Tx) (store.Object, error),
+) (None, error) {
 	var o store.Object
-	_, err := change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (_ none, err error) {
+	_, err := Change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (_ None, err error) {
 		if o, err = find(tx); errors.Is(err, store.ErrNotFound) {
-			return none{}, errNoFile()
+			return None{}, errNoFile()
 		} else if err != nil {
-			return none{}, err
+			return None{}, err
 		}
 		ev.UID = o.ID
-		return none{}, tx.DeleteObject(ctx, rq.caller.Org, o)
+		return None{}, tx.DeleteObject(ctx, rq.Caller.Org, o)
 	})
 	if err == nil {
-		s.dropUnused(ctx, o.BlobID)
+		s.DropUnused(ctx, o.BlobID)
 	}
-	return none{}, err
+	return None{}, err
 }
 
 // joinedHeader joins the lines of a header that is a list (RFC 9110 §5.3).
@@ -179,10 +179,10 @@ type preconditions struct{ ifMatch, ifNoneMatch string }
 func (p preconditions) check(now store.Object) error {
 	exists := now.ID != ""
 	if p.ifMatch != "" && !(exists && matches(p.ifMatch, etag(now))) {
-		return errStale
+		return ErrStale
 	}
 	if p.ifNoneMatch != "" && exists && matches(p.ifNoneMatch, etag(now)) {
-		return preconditionFailed("storage.exists", "there is a file at this path already")
+		return PreconditionFailed("storage.exists", "there is a file at this path already")
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func BenchmarkBrowse(b *testing.B) {
 
 // cursorAfter is the cursor of a page that ended at path.
 func cursorAfter(path string) string {
-	_, next := pageOf([]string{path, ""}, 1, func(s string) string { return s })
+	_, next := PageOf([]string{path, ""}, 1, func(s string) string { return s })
 	return next
 }
 

@@ -12,32 +12,32 @@ import (
 // browseStorage lists files by path or, with a delimiter, the files and
 // folders of one level. A page costs what it shows, whatever lies beside and
 // below: folders are rows with their sums.
-func (s *Server) browseStorage(ctx context.Context, rq *request, _ none) (out bctrl.BrowsePage, err error) {
-	namespace, err := rq.path("ns", validNamespace)
+func (s *Server) browseStorage(ctx context.Context, rq *Request, _ None) (out bctrl.BrowsePage, err error) {
+	namespace, err := rq.Path("ns", validNamespace)
 	if err != nil {
 		return out, err
 	}
-	limit, after, err := rq.page()
+	limit, after, err := rq.Page()
 	if err != nil {
 		return out, err
 	}
-	prefix, err := storagePrefix("prefix", rq.query.Get("prefix"))
+	prefix, err := storagePrefix("prefix", rq.Query.Get("prefix"))
 	if err != nil {
 		return out, err
 	}
-	delimiter := rq.query.Get("delimiter")
+	delimiter := rq.Query.Get("delimiter")
 	if delimiter != "" && delimiter != "/" {
-		return out, invalid("storage.invalid_delimiter", "delimiter", "the delimiter must be / or absent")
+		return out, Invalid("storage.invalid_delimiter", "delimiter", "the delimiter must be / or absent")
 	}
-	if err := s.authorize(rq, namespace); err != nil {
+	if err := s.Authorize(rq, namespace); err != nil {
 		return out, err
 	}
 	asked := store.PathRange{Prefix: prefix, After: after, Limit: limit + 1}
-	items, err := s.browse(ctx, rq.caller.Org, namespace, delimiter, asked)
+	items, err := s.browse(ctx, rq.Caller.Org, namespace, delimiter, asked)
 	if err != nil {
 		return out, err
 	}
-	items, next := pageOf(items, limit, func(i bctrl.StorageItem) string { return i.Path })
+	items, next := PageOf(items, limit, func(i bctrl.StorageItem) string { return i.Path })
 	out = bctrl.BrowsePage{
 		Files:      []bctrl.StorageObject{},
 		Folders:    []bctrl.StorageFolder{},
@@ -57,9 +57,9 @@ func (s *Server) browseStorage(ctx context.Context, rq *request, _ none) (out bc
 func (s *Server) browse(
 	ctx context.Context, org, namespace, delimiter string, r store.PathRange,
 ) ([]bctrl.StorageItem, error) {
-	list := s.db.Read().Files
+	list := s.DB.Read().Files
 	if delimiter != "" {
-		list = s.db.Read().FilesIn
+		list = s.DB.Read().FilesIn
 	}
 	found, err := list(ctx, org, namespace, r)
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *Server) browse(
 	}
 	var folders []store.Folder
 	if delimiter != "" {
-		if folders, err = s.db.Read().FoldersIn(ctx, org, namespace, r); err != nil {
+		if folders, err = s.DB.Read().FoldersIn(ctx, org, namespace, r); err != nil {
 			return nil, err
 		}
 	}
@@ -98,7 +98,7 @@ func storagePrefix(field, text string) (string, error) {
 		return prefix, nil
 	}
 	if err := bctrl.ValidStoragePath(prefix + "x"); err != nil { // "a/" and "a/." can begin one
-		return "", invalid("storage.invalid_prefix", field, "no storage path can begin like this")
+		return "", Invalid("storage.invalid_prefix", field, "no storage path can begin like this")
 	}
 	return prefix, nil
 }

@@ -20,7 +20,7 @@ import (
 // serveObject answers with the bytes of the file that find returns, described
 // in a header.
 func (s *Server) serveObject(
-	w http.ResponseWriter, rq *request, find func(context.Context) (store.Object, error),
+	w http.ResponseWriter, rq *Request, find func(context.Context) (store.Object, error),
 ) error {
 	o, content, err := s.openObject(rq.Context(), find)
 	if err != nil {
@@ -50,8 +50,8 @@ func (s *Server) openObject(
 			return o, content, err
 		}
 		if o.ID == tried {
-			return o, nil, withHint(
-				fault("storage.lost", "the bytes of the file are missing"),
+			return o, nil, WithHint(
+				Fault("storage.lost", "the bytes of the file are missing"),
 				"they were removed outside the server: restore them from a backup",
 			)
 		}
@@ -77,7 +77,7 @@ func serveContent(w http.ResponseWriter, r *http.Request, o store.Object, conten
 	}
 	// A download that is no longer permitted breaks off.
 	conn := http.NewResponseController(w)
-	ended := context.AfterFunc(r.Context(), func() { _ = conn.SetWriteDeadline(past) })
+	ended := context.AfterFunc(r.Context(), func() { _ = conn.SetWriteDeadline(Past) })
 	defer ended()
 	cw := &contentWriter{ResponseWriter: w}
 	if o.SizeBytes == 0 { // which has no ranges: http.ServeContent would invent some
@@ -89,7 +89,7 @@ func serveContent(w http.ResponseWriter, r *http.Request, o store.Object, conten
 	http.ServeContent(cw, r, "", time.Time{}, content)
 	if cw.refused == 0 {
 		if cw.broken {
-			return endedBecause(r.Context())
+			return EndedBecause(r.Context())
 		}
 		return nil
 	}
@@ -99,9 +99,9 @@ func serveContent(w http.ResponseWriter, r *http.Request, o store.Object, conten
 		h.Del(name)
 	}
 	if cw.refused == http.StatusPreconditionFailed {
-		return errStale
+		return ErrStale
 	}
-	return refusal(cw.refused, "storage.invalid_range", "the file has no such range")
+	return Refusal(cw.refused, "storage.invalid_range", "the file has no such range")
 }
 
 // contentWriter lets [http.ServeContent] answer, but for its refusals, which

@@ -28,8 +28,8 @@ import (
 // names none.
 const defaultMaxFile = 5 << 30
 
-// newFile is a file to be stored.
-type newFile struct {
+// NewFile is a file to be stored.
+type NewFile struct {
 	Namespace, Path string
 	// Filename is what a download is called; empty for the end of Path.
 	Filename string
@@ -52,17 +52,17 @@ type newFile struct {
 // fileChange is what a transaction does that stores a file.
 type fileChange = func(*store.Tx, *audit.Event) (bctrl.StorageObject, error)
 
-// putFile stores a file that the server itself has made or fetched, recorded
+// PutFile stores a file that the server itself has made or fetched, recorded
 // as e. The caller has decided that it may.
-func (s *Server) putFile(
-	ctx context.Context, org string, f newFile, r io.Reader, e audit.Event,
+func (s *Server) PutFile(
+	ctx context.Context, org string, f NewFile, r io.Reader, e audit.Event,
 ) (bctrl.StorageObject, error) {
 	var err error
 	if f.Path, err = storagePath(f.Path); err != nil {
 		return bctrl.StorageObject{}, err
 	}
 	return s.writeFile(ctx, org, f, r, func(fn fileChange) (out bctrl.StorageObject, err error) {
-		return out, s.db.Write(ctx, func(tx *store.Tx) error {
+		return out, s.DB.Write(ctx, func(tx *store.Tx) error {
 			if out, err = fn(tx, &e); err != nil {
 				return err
 			}
@@ -77,14 +77,14 @@ func (s *Server) putFile(
 // bytes when there is no row. A crash in between leaves bytes without a row,
 // never a row without bytes; [Server.Sweep] removes those.
 func (s *Server) writeFile(
-	ctx context.Context, org string, f newFile, r io.Reader, record func(fileChange) (bctrl.StorageObject, error),
+	ctx context.Context, org string, f NewFile, r io.Reader, record func(fileChange) (bctrl.StorageObject, error),
 ) (out bctrl.StorageObject, err error) {
 	if err := f.check(); err != nil {
 		return out, err
 	}
 	conditions := preconditions{f.IfMatch, f.IfNoneMatch}
 	if !f.Unique { // refused before a byte is read where that can be told
-		now, err := s.db.Read().Object(ctx, org, f.Namespace, f.Path)
+		now, err := s.DB.Read().Object(ctx, org, f.Namespace, f.Path)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return out, err
 		}
@@ -98,13 +98,13 @@ func (s *Server) writeFile(
 		return out, s.notStored(err)
 	}
 	unused := bytes.ID
-	defer func() { s.dropUnused(ctx, unused) }()
+	defer func() { s.DropUnused(ctx, unused) }()
 	if f.SHA256 != nil && string(f.SHA256) != string(bytes.SHA256[:]) {
-		return out, invalid("storage.digest_mismatch", "",
+		return out, Invalid("storage.digest_mismatch", "",
 			"the content does not have the SHA-256 that was sent with it: nothing was stored")
 	}
 	o := store.Object{
-		ID:          newID(),
+		ID:          NewID(),
 		Namespace:   f.Namespace,
 		Path:        f.Path,
 		BlobID:      bytes.ID,
@@ -153,19 +153,19 @@ func (s *Server) writeFile(
 // objectReplaced is the action of the event that ends a version of a file.
 const objectReplaced = "storage.replaced"
 
-// dropUnused deletes a blob that no file has. What cannot be deleted now is
+// DropUnused deletes a blob that no file has. What cannot be deleted now is
 // left for a sweep.
-func (s *Server) dropUnused(ctx context.Context, id string) {
+func (s *Server) DropUnused(ctx context.Context, id string) {
 	if id == "" {
 		return
 	}
 	ctx = context.WithoutCancel(ctx) // nobody else would
-	unknown, err := s.db.Read().UnknownBlobs(ctx, []string{id})
+	unknown, err := s.DB.Read().UnknownBlobs(ctx, []string{id})
 	for _, id := range unknown {
 		err = s.blobs.Delete(ctx, id)
 	}
 	if err != nil {
-		s.log.Error("bytes that no file has were not deleted", "error", err)
+		s.Log.Error("bytes that no file has were not deleted", "error", err)
 	}
 }
 
@@ -173,11 +173,11 @@ func (s *Server) dropUnused(ctx context.Context, id string) {
 // an upload has its row within moments of its last byte.
 const orphanAge = time.Hour
 
-// sweepBlobs removes the bytes that a crash left without a file.
-func (s *Server) sweepBlobs(ctx context.Context) error {
-	removed, err := s.blobs.Sweep(ctx, time.Now().Add(-orphanAge), s.db.Read().UnknownBlobs)
+// SweepBlobs removes the bytes that a crash left without a file.
+func (s *Server) SweepBlobs(ctx context.Context) error {
+	removed, err := s.blobs.Sweep(ctx, time.Now().Add(-orphanAge), s.DB.Read().UnknownBlobs)
 	if removed > 0 {
-		s.log.Info("removed bytes that no file has", "blobs", removed)
+		s.Log.Info("removed bytes that no file has", "blobs", removed)
 	}
 	return err
 }
@@ -194,7 +194,7 @@ func (s *Server) notStored(err error) error {
 }
 
 func (s *Server) tooLarge() *bctrl.Error {
-	return tooLarge("storage.too_large", "the file exceeds "+strconv.FormatInt(s.maxFile, 10)+" bytes")
+	return TooLarge("storage.too_large", "the file exceeds "+strconv.FormatInt(s.maxFile, 10)+" bytes")
 }
 
 // freePath returns the first "name (n).ext" beside a path that is taken. It
@@ -282,20 +282,20 @@ func newUpload(ctx context.Context, w http.ResponseWriter, r io.Reader) upload {
 // Read ends at once when the upload is no longer permitted.
 func (u upload) Read(p []byte) (int, error) {
 	_ = u.conn.SetReadDeadline(time.Now().Add(stalled)) // a test's recorder has none
-	if why := endedBecause(u.ctx); why != nil {
-		_ = u.conn.SetReadDeadline(past) // as [endingBody] had it
+	if why := EndedBecause(u.ctx); why != nil {
+		_ = u.conn.SetReadDeadline(Past) // as [EndingBody] had it
 		return 0, why
 	}
 	n, err := u.r.Read(p)
 	if err == nil {
 		return n, nil
 	}
-	if why := endedBecause(u.ctx); why != nil && err != io.EOF {
+	if why := EndedBecause(u.ctx); why != nil && err != io.EOF {
 		return n, why
 	}
 	_ = u.conn.SetReadDeadline(time.Time{})
 	if _, refused := errors.AsType[*bctrl.Error](err); err != io.EOF && !refused {
-		err = timedOut("storage.incomplete_upload", "the upload broke off: nothing was stored")
+		err = TimedOut("storage.incomplete_upload", "the upload broke off: nothing was stored")
 	}
 	return n, err
 }
@@ -312,7 +312,7 @@ func digestOf(h http.Header) ([]byte, error) {
 			sum, err := base64.StdEncoding.DecodeString(strings.Trim(value, ":"))
 			if err != nil || len(sum) != sha256.Size ||
 				len(value) < 2 || value[0] != ':' || value[len(value)-1] != ':' {
-				return nil, invalid("storage.invalid_digest", name, name+" must be sha-256=:<base64>:")
+				return nil, Invalid("storage.invalid_digest", name, name+" must be sha-256=:<base64>:")
 			}
 			return sum, nil
 		}
@@ -327,35 +327,35 @@ const (
 )
 
 // check refuses what cannot be kept. The path is checked at the border.
-func (f newFile) check() error {
+func (f NewFile) check() error {
 	if err := validNamespace(f.Namespace); err != nil {
 		return err
 	}
-	var p problems
+	var p Problems
 	if f.Filename != "" && (strings.Contains(f.Filename, "/") || bctrl.ValidStoragePath(f.Filename) != nil) {
-		p.add("storage.invalid_filename", "filename", "the file name must be one segment of a storage path")
+		p.Add("storage.invalid_filename", "filename", "the file name must be one segment of a storage path")
 	}
 	if f.ContentType != "" && !plainContentType(f.ContentType) {
-		p.add("storage.invalid_content_type", "Content-Type",
+		p.Add("storage.invalid_content_type", "Content-Type",
 			"the content type must be type/subtype with parameters, in ASCII")
 	}
 	sources := []bctrl.StorageSource{
 		bctrl.SourceUpload, bctrl.SourceDownload, bctrl.SourceScreenshot, bctrl.SourceRecording,
 	}
 	if !slices.Contains(sources, f.Source) {
-		p.add("storage.invalid_source", "source", "the source must be upload, download, screenshot or recording")
+		p.Add("storage.invalid_source", "source", "the source must be upload, download, screenshot or recording")
 	}
 	if f.RuntimeID != "" && names.CanonicalUUID(f.RuntimeID) != nil {
-		p.add("storage.invalid_runtime", "runtimeId", "runtimeId must be a runtime's id")
+		p.Add("storage.invalid_runtime", "runtimeId", "runtimeId must be a runtime's id")
 	}
 	if f.Driver != "" && names.Name(string(f.Driver)) != nil {
-		p.add("storage.invalid_driver", "driver", "there can be no such driver")
+		p.Add("storage.invalid_driver", "driver", "there can be no such driver")
 	}
-	p.limit("target", len(f.Target), maxTarget)
+	p.Limit("target", len(f.Target), maxTarget)
 	if strings.ToValidUTF8(f.Target, "") != f.Target {
-		p.add("storage.invalid_target", "target", "the target is not valid UTF-8")
+		p.Add("storage.invalid_target", "target", "the target is not valid UTF-8")
 	}
-	return p.err()
+	return p.Err()
 }
 
 func plainContentType(text string) bool {

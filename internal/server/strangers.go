@@ -24,7 +24,7 @@ import (
 // What is beyond is refused as one, and counted: the log has an event for each
 // address and minute.
 const (
-	allStrangersAtOnce    = 1000
+	AllStrangersAtOnce    = 1000
 	allStrangersPerSecond = 10
 	strangersPerSecond    = 1 // of one address
 
@@ -76,9 +76,9 @@ type strangerCounted struct {
 	first, last time.Time
 }
 
-// newStrangers answers atOnce of them each for itself at once, and of one
+// NewStrangers answers atOnce of them each for itself at once, and of one
 // address a tenth.
-func newStrangers(
+func NewStrangers(
 	atOnce int, record func(context.Context, []audit.Event) error, failed func(error),
 ) *strangers {
 	s := &strangers{
@@ -162,13 +162,13 @@ func (s *strangers) count(what strangerCount, now time.Time) {
 	}
 	c.n, c.last = c.n+1, now
 	if s.due == nil && !s.closed {
-		s.due = time.AfterFunc(strangersCountedFor, func() { s.flush(context.Background()) })
+		s.due = time.AfterFunc(strangersCountedFor, func() { s.Flush(context.Background()) })
 	}
 }
 
-// flush writes an event for each count and returns when they are durable. What
+// Flush writes an event for each count and returns when they are durable. What
 // cannot be written is counted on.
-func (s *strangers) flush(ctx context.Context) {
+func (s *strangers) Flush(ctx context.Context) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	s.mu.Lock()
@@ -217,12 +217,12 @@ func (s *strangers) putBack(counts map[strangerCount]*strangerCounted) {
 	}
 }
 
-// close writes what was counted, and nothing by itself from then on.
-func (s *strangers) close(ctx context.Context) {
+// Close writes what was counted, and nothing by itself from then on.
+func (s *strangers) Close(ctx context.Context) {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	s.flush(ctx)
+	s.Flush(ctx)
 }
 
 // nobody is the caller of who could not be told.
@@ -230,30 +230,30 @@ const nobody = "anonymous"
 
 // strange returns in place of a refusal the one of all that come too often,
 // where nobody who may ask has asked. It is then counted.
-func (s *Server) strange(w http.ResponseWriter, rq *request, e *bctrl.Error) (*bctrl.Error, bool) {
+func (s *Server) strange(w http.ResponseWriter, rq *Request, e *bctrl.Error) (*bctrl.Error, bool) {
 	what := strangerCount{
-		org:     rq.caller.Org,
-		parent:  rq.caller.Parent,
-		caller:  rq.caller.Name(),
+		org:     rq.Caller.Org,
+		parent:  rq.Caller.Parent,
+		caller:  rq.Caller.Name(),
 		address: addressOf(rq.Request),
 		code:    e.Code,
 	}
-	wait, ok := s.strangers.admit(what, time.Now())
+	wait, ok := s.Strangers.admit(what, time.Now())
 	if ok {
 		return e, false
 	}
 	seconds := strconv.FormatInt(int64(math.Ceil(max(wait, time.Second).Seconds())), 10)
 	w.Header().Set("Retry-After", seconds)
-	return withHint(
-		tooManyRequests("auth.too_many_refusals",
+	return WithHint(
+		TooManyRequests("auth.too_many_refusals",
 			"too many requests without a good key came from this address, or from everywhere"),
 		"one with a good key is served at once; of the others one more is looked at in "+seconds+" seconds",
 	), true
 }
 
-// recordStrangers writes events that count refusals.
-func (s *Server) recordStrangers(ctx context.Context, events []audit.Event) error {
-	return s.db.Write(ctx, func(tx *store.Tx) error {
+// RecordStrangers writes events that count refusals.
+func (s *Server) RecordStrangers(ctx context.Context, events []audit.Event) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
 		for _, e := range events {
 			if err := audit.Append(tx, e); err != nil {
 				return err

@@ -26,14 +26,14 @@ type streams struct {
 	init sync.Once
 }
 
-func (s *streams) ended() chan struct{} {
+func (s *streams) Ended() chan struct{} {
 	s.init.Do(func() { s.end = make(chan struct{}) })
 	return s.end
 }
 
 // EndStreams ends all streams, so that a server can stop; new ones end at once.
 func (s *Server) EndStreams() {
-	s.streams.once.Do(func() { close(s.streams.ended()) })
+	s.Streams.once.Do(func() { close(s.Streams.Ended()) })
 }
 
 // stream is an answer of server-sent events (WHATWG HTML §9.2).
@@ -42,8 +42,8 @@ type stream struct {
 	conn *http.ResponseController
 }
 
-// openStream names the kind of the answer.
-func openStream(w http.ResponseWriter) *stream {
+// OpenStream names the kind of the answer.
+func OpenStream(w http.ResponseWriter) *stream {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
@@ -52,15 +52,15 @@ func openStream(w http.ResponseWriter) *stream {
 	return &stream{w: w, conn: http.NewResponseController(w)}
 }
 
-// begin tells the client that it is connected, where it is to go on should it
+// Begin tells the client that it is connected, where it is to go on should it
 // lose the connection at once, and how long to wait before.
-func (st *stream) begin(id int64) error {
+func (st *stream) Begin(id int64) error {
 	retry := strconv.FormatInt(reconnectIn.Milliseconds(), 10)
 	return st.write("retry: " + retry + "\nid: " + strconv.FormatInt(id, 10) + "\n\n")
 }
 
-// send sends an event; data is one line.
-func (st *stream) send(id int64, kind string, data []byte) error {
+// Send sends an event; data is one line.
+func (st *stream) Send(id int64, kind string, data []byte) error {
 	return st.write("id: " + strconv.FormatInt(id, 10) + "\nevent: " + kind + "\ndata: " + string(data) + "\n\n")
 }
 
@@ -82,8 +82,8 @@ func (st *stream) write(text string) error {
 	return nil
 }
 
-// close ends the answer and leaves the connection to the next one.
-func (st *stream) close(err error) error {
+// Close ends the answer and leaves the connection to the next one.
+func (st *stream) Close(err error) error {
 	_ = st.conn.SetWriteDeadline(time.Time{}) // it could be set before
 	if errors.Is(err, errReaderGone) {
 		return nil // there is nobody to tell
@@ -91,9 +91,9 @@ func (st *stream) close(err error) error {
 	return err
 }
 
-// follow calls send whenever moved tells that there may be more, until the
+// Follow calls send whenever moved tells that there may be more, until the
 // client leaves, its right to ask ends or the server does.
-func (s *Server) follow(ctx context.Context, st *stream, next func() (moved <-chan struct{}, err error)) error {
+func (s *Server) Follow(ctx context.Context, st *stream, next func() (moved <-chan struct{}, err error)) error {
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
 	for {
@@ -107,10 +107,10 @@ func (s *Server) follow(ctx context.Context, st *stream, next func() (moved <-ch
 			if err := st.beat(); err != nil {
 				return err
 			}
-		case <-s.streams.ended():
+		case <-s.Streams.Ended():
 			return nil
 		case <-ctx.Done():
-			return endedBecause(ctx)
+			return EndedBecause(ctx)
 		}
 	}
 }

@@ -12,11 +12,11 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) subaccountRoutes() []route {
-	return []route{
-		endpoint("POST /v1/subaccounts", access.SubaccountWrite, s.createSubaccount),
-		endpoint("GET /v1/subaccounts", access.SubaccountRead, s.listSubaccounts, "limit", "cursor"),
-		endpoint("DELETE /v1/subaccounts/{id}", access.SubaccountWrite, s.deleteSubaccount, "force"),
+func (s *Server) subaccountRoutes() []Route {
+	return []Route{
+		Endpoint("POST /v1/subaccounts", access.SubaccountWrite, s.createSubaccount),
+		Endpoint("GET /v1/subaccounts", access.SubaccountRead, s.listSubaccounts, "limit", "cursor"),
+		Endpoint("DELETE /v1/subaccounts/{id}", access.SubaccountWrite, s.deleteSubaccount, "force"),
 	}
 }
 
@@ -27,7 +27,7 @@ const organizationCreate = "organization.create"
 // EnsureOrganization makes the first organization and its key when there is
 // none, and returns that key to be shown once; else the zero Secret.
 func (s *Server) EnsureOrganization(ctx context.Context) (bctrl.Secret, error) {
-	has, err := s.db.Read().HasOrganizations(ctx)
+	has, err := s.DB.Read().HasOrganizations(ctx)
 	if err != nil || has {
 		return bctrl.Secret{}, err
 	}
@@ -41,8 +41,8 @@ func (s *Server) CreateOrganization(ctx context.Context, name string) (bctrl.Sec
 		return bctrl.Secret{}, err
 	}
 	key, hash := NewKey()
-	org := store.Organization{ID: newID(), Name: name, CreatedAt: store.Now()}
-	err := s.db.Write(ctx, func(tx *store.Tx) error {
+	org := store.Organization{ID: NewID(), Name: name, CreatedAt: store.Now()}
+	err := s.DB.Write(ctx, func(tx *store.Tx) error {
 		others, err := tx.HasOrganizations(ctx)
 		if err != nil {
 			return err
@@ -51,13 +51,13 @@ func (s *Server) CreateOrganization(ctx context.Context, name string) (bctrl.Sec
 		if err := tx.InsertOrganization(ctx, org); err != nil {
 			return err
 		}
-		made := serverEvent(organizationCreate, org.ID)
+		made := ServerEvent(organizationCreate, org.ID)
 		made.Org = org.ID
 		if err := audit.Append(tx, made); err != nil {
 			return err
 		}
 		k := store.APIKey{
-			ID:        newID(),
+			ID:        NewID(),
 			Org:       org.ID,
 			Label:     "first",
 			Hash:      hash,
@@ -77,38 +77,38 @@ func (s *Server) CreateOrganization(ctx context.Context, name string) (bctrl.Sec
 
 func validOrganizationName(name string) error {
 	if err := names.Name(name); err != nil {
-		return invalid("subaccounts.invalid_name", "name", "not an organization's name: "+err.Error())
+		return Invalid("subaccounts.invalid_name", "name", "not an organization's name: "+err.Error())
 	}
 	return nil
 }
 
 func (s *Server) createSubaccount(
-	ctx context.Context, rq *request, in wire.SubaccountCreate,
+	ctx context.Context, rq *Request, in wire.SubaccountCreate,
 ) (bctrl.Subaccount, error) {
-	if err := s.authorize(rq, ""); err != nil {
+	if err := s.Authorize(rq, ""); err != nil {
 		return bctrl.Subaccount{}, err
 	}
 	if err := validOrganizationName(in.Name); err != nil {
 		return bctrl.Subaccount{}, err
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.Subaccount, error) {
-		nested, err := tx.IsSubaccount(ctx, rq.caller.Org)
+	return Change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.Subaccount, error) {
+		nested, err := tx.IsSubaccount(ctx, rq.Caller.Org)
 		if err != nil {
 			return bctrl.Subaccount{}, err
 		}
 		if nested {
-			return bctrl.Subaccount{}, forbidden("subaccounts.nested", "a subaccount has no subaccounts")
+			return bctrl.Subaccount{}, Forbidden("subaccounts.nested", "a subaccount has no subaccounts")
 		}
 		org := store.Organization{
-			ID:        newID(),
+			ID:        NewID(),
 			Name:      in.Name,
-			Parent:    rq.caller.Org,
+			Parent:    rq.Caller.Org,
 			CreatedAt: store.Now(),
 		}
 		ev.Object = org.ID
 		err = tx.InsertOrganization(ctx, org)
 		if errors.Is(err, store.ErrExists) {
-			err = conflict("subaccounts.exists", "there is a subaccount with this name")
+			err = Conflict("subaccounts.exists", "there is a subaccount with this name")
 		}
 		return describeSubaccount(org), err
 	})
@@ -118,59 +118,59 @@ func describeSubaccount(o store.Organization) bctrl.Subaccount {
 	return bctrl.Subaccount{ID: o.ID, Name: o.Name, CreatedAt: o.CreatedAt}
 }
 
-func (s *Server) listSubaccounts(ctx context.Context, rq *request, _ none) (wire.List[bctrl.Subaccount], error) {
-	return listing[store.Organization, bctrl.Subaccount]{
-		plural: wire.Subaccounts,
-		rows: func(after string, limit int) ([]store.Organization, error) {
-			return s.db.Read().Subaccounts(ctx, rq.caller.Org, after, limit)
+func (s *Server) listSubaccounts(ctx context.Context, rq *Request, _ None) (wire.List[bctrl.Subaccount], error) {
+	return Listing[store.Organization, bctrl.Subaccount]{
+		Plural: wire.Subaccounts,
+		Rows: func(after string, limit int) ([]store.Organization, error) {
+			return s.DB.Read().Subaccounts(ctx, rq.Caller.Org, after, limit)
 		},
-		cursor:   func(o store.Organization) string { return o.ID },
-		describe: infallible(describeSubaccount),
-	}.page(s, rq)
+		Cursor:   func(o store.Organization) string { return o.ID },
+		Describe: Infallible(describeSubaccount),
+	}.Page(s, rq)
 }
 
 // deleteSubaccount closes a subaccount, which lets nobody in any more, ends
 // what runs in it, and removes what it held. What a crash between leaves, the
 // next server removes.
-func (s *Server) deleteSubaccount(ctx context.Context, rq *request, _ none) (none, error) {
-	id, err := rq.path("id", validUUID)
+func (s *Server) deleteSubaccount(ctx context.Context, rq *Request, _ None) (None, error) {
+	id, err := rq.Path("id", ValidUUID)
 	if err != nil {
-		return none{}, err
+		return None{}, err
 	}
-	if err := s.authorize(rq, id); err != nil {
-		return none{}, err
+	if err := s.Authorize(rq, id); err != nil {
+		return None{}, err
 	}
-	force, err := rq.flag("force")
+	force, err := rq.Flag("force")
 	if err != nil {
-		return none{}, err
+		return None{}, err
 	}
-	_, err = change(ctx, s, rq, func(tx *store.Tx, _ *audit.Event) (none, error) {
-		if _, err := tx.Subaccount(ctx, rq.caller.Org, id); errors.Is(err, store.ErrNotFound) {
-			return none{}, notFound("subaccounts.not_found", "there is no such subaccount")
+	_, err = Change(ctx, s, rq, func(tx *store.Tx, _ *audit.Event) (None, error) {
+		if _, err := tx.Subaccount(ctx, rq.Caller.Org, id); errors.Is(err, store.ErrNotFound) {
+			return None{}, NotFound("subaccounts.not_found", "there is no such subaccount")
 		} else if err != nil {
-			return none{}, err
+			return None{}, err
 		}
 		holds, err := tx.HoldsData(ctx, id)
 		if err != nil {
-			return none{}, err
+			return None{}, err
 		}
 		if holds && !force {
-			return none{}, withHint(
-				conflict("subaccounts.not_empty", "the subaccount holds data"),
+			return None{}, WithHint(
+				Conflict("subaccounts.not_empty", "the subaccount holds data"),
 				"delete what it holds first, or all of it with force=true",
 			)
 		}
-		return none{}, closeSubaccount(ctx, tx, rq.caller.Org, id, rq.event())
+		return None{}, closeSubaccount(ctx, tx, rq.Caller.Org, id, rq.Event())
 	})
 	if err != nil {
-		return none{}, err
+		return None{}, err
 	}
-	s.recheck(ctx, id, "")
+	s.Recheck(ctx, id, "")
 	ctx = context.WithoutCancel(ctx) // what was begun is finished
-	if err := s.stopOrganization(ctx, id); err != nil {
-		return none{}, err
+	if err := s.StopOrganization(ctx, id); err != nil {
+		return None{}, err
 	}
-	return none{}, s.emptyOrganization(ctx, id, rq.event())
+	return None{}, s.emptyOrganization(ctx, id, rq.Event())
 }
 
 // closeSubaccount lets nobody in any more. ev records each key that ends; the
@@ -206,7 +206,7 @@ func (s *Server) emptyOrganization(ctx context.Context, org string, ev audit.Eve
 	ev.Outcome = audit.OK
 	for {
 		var gone store.Emptied
-		err := s.db.Write(ctx, func(tx *store.Tx) (err error) {
+		err := s.DB.Write(ctx, func(tx *store.Tx) (err error) {
 			gone, err = tx.EmptyOrganization(ctx, org, emptyAtOnce, func(name string) error {
 				ev.Object = name
 				return audit.Append(tx, ev)
@@ -217,10 +217,10 @@ func (s *Server) emptyOrganization(ctx context.Context, org string, ev audit.Eve
 			return err
 		}
 		for _, id := range gone.Blobs {
-			s.dropUnused(ctx, id)
+			s.DropUnused(ctx, id)
 		}
 		for _, uid := range gone.Profiles {
-			s.removeProfileDir(uid)
+			s.RemoveProfileDir(uid)
 		}
 		if gone.Done {
 			return nil
@@ -230,12 +230,12 @@ func (s *Server) emptyOrganization(ctx context.Context, org string, ev audit.Eve
 
 // emptyClosedSubaccounts finishes what a server before this one began to delete.
 func (s *Server) emptyClosedSubaccounts(ctx context.Context) error {
-	closed, err := s.db.Read().ClosedOrganizations(ctx)
+	closed, err := s.DB.Read().ClosedOrganizations(ctx)
 	if err != nil {
 		return err
 	}
 	for _, o := range closed {
-		ev := serverEvent(string(access.SubaccountWrite), o.ID)
+		ev := ServerEvent(string(access.SubaccountWrite), o.ID)
 		ev.Org = o.Parent
 		if err := s.emptyOrganization(ctx, o.ID, ev); err != nil {
 			return err

@@ -113,7 +113,7 @@ func TestASubaccountIsActedForByItsParentAlone(t *testing.T) {
 	var made wire.NewKey
 	h.ok("POST", []string{"keys"}, object{"label": "acme's own"}, &made, within(sub)...)
 	own := made.Key.Reveal()
-	none := vault(first, newID())
+	none := vault(first, NewID())
 	refused(t, none, http.StatusForbidden, "auth.not_subaccount", "an id that does not exist")
 	for _, tc := range []struct{ why, key, sub string }{
 		{"the organization itself", first, org},
@@ -194,7 +194,7 @@ func TestDeletingASubaccountEndsAndRemovesAllOfIt(t *testing.T) {
 	var made wire.NewKey
 	h.ok("POST", []string{"keys"}, object{}, &made, within(sub)...)
 	for range 2*emptyAtOnce + 1 {
-		require.Equal(t, http.StatusOK, h.send("PUT", "/v1/vault/bulk%2F"+newID(), jsonBody(`{"password":"p"}`),
+		require.Equal(t, http.StatusOK, h.send("PUT", "/v1/vault/bulk%2F"+NewID(), jsonBody(`{"password":"p"}`),
 			append(within(sub), "Authorization", "Bearer "+h.key, "Content-Type", "application/json")...).Status)
 	}
 	path := []string{"subaccounts", sub}

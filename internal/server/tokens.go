@@ -15,12 +15,12 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) tokenRoutes() []route {
-	return []route{
-		endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/tokens", access.TokenWrite, s.mintToken),
-		endpoint("DELETE /v1/tokens/{id}", access.TokenWrite, s.revokeToken),
-		endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/explain", access.RuntimeRead, s.explain),
-		endpoint("GET /v1/self", access.SelfRead, s.self),
+func (s *Server) tokenRoutes() []Route {
+	return []Route{
+		Endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/tokens", access.TokenWrite, s.mintToken),
+		Endpoint("DELETE /v1/tokens/{id}", access.TokenWrite, s.revokeToken),
+		Endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/explain", access.RuntimeRead, s.explain),
+		Endpoint("GET /v1/self", access.SelfRead, s.self),
 	}
 }
 
@@ -32,7 +32,7 @@ const (
 )
 
 func (s *Server) mintToken(
-	ctx context.Context, rq *request, in wire.TokenCreate[bctrl.Mounts],
+	ctx context.Context, rq *Request, in wire.TokenCreate[bctrl.Mounts],
 ) (out wire.NewToken, err error) {
 	rt, ws, err := s.runtimeOf(ctx, rq)
 	if err != nil {
@@ -42,51 +42,51 @@ func (s *Server) mintToken(
 	if in.TTLMs != 0 {
 		ttl = time.Duration(in.TTLMs) * time.Millisecond
 		if in.TTLMs < minTokenTTL.Milliseconds() || in.TTLMs > maxTokenTTL.Milliseconds() {
-			return out, invalid("tokens.invalid_ttl", "ttlMs", "a token lives from 1 second to 7 days")
+			return out, Invalid("tokens.invalid_ttl", "ttlMs", "a token lives from 1 second to 7 days")
 		}
 	}
 	if in.RuntimeID != "" && in.RuntimeID != rt.ID {
-		return out, errNotActive // another runtime has the alias now
+		return out, ErrNotActive // another runtime has the alias now
 	}
 	var mounts bctrl.Mounts
 	if in.Mounts != nil {
 		mounts = *in.Mounts
 	}
-	if _, err := runtimeBound(rt, ws).Narrow(mounts); err != nil {
+	if _, err := RuntimeBound(rt, ws).Narrow(mounts); err != nil {
 		return out, err
 	}
-	if err := checkDefaults(ctx, s.db.Read(), rq.caller.Org, mounts.AI); err != nil {
+	if err := checkDefaults(ctx, s.DB.Read(), rq.Caller.Org, mounts.AI); err != nil {
 		return out, err
 	}
 	now := store.Now()
 	row := store.RuntimeToken{
-		ID:        newID(),
+		ID:        NewID(),
 		RuntimeID: rt.ID,
 		CreatedAt: now,
 		ExpiresAt: now.Add(ttl),
 	}
-	text, err := s.tokenText(ctx, rq.caller.Org, row, mounts)
+	text, err := s.tokenText(ctx, rq.Caller.Org, row, mounts)
 	if err != nil {
 		return out, err
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.NewToken, error) {
+	return Change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.NewToken, error) {
 		ev.Object, ev.Workspace, ev.Group, ev.Runtime = row.ID, ws.ID, rt.Group, rt.ID
-		now, err := tx.Runtime(ctx, rq.caller.Org, rt.ID)
+		now, err := tx.Runtime(ctx, rq.Caller.Org, rt.ID)
 		if errors.Is(err, store.ErrNotFound) || err == nil && !now.Live {
-			return wire.NewToken{}, errNotActive
+			return wire.NewToken{}, ErrNotActive
 		}
 		if err != nil {
 			return wire.NewToken{}, err
 		}
 		made := wire.NewToken{Token: wire.NewValue(text), ID: row.ID, ExpiresAt: row.ExpiresAt}
-		return made, tx.InsertRuntimeToken(ctx, rq.caller.Org, row)
+		return made, tx.InsertRuntimeToken(ctx, rq.Caller.Org, row)
 	})
 }
 
 func (s *Server) tokenText(
 	ctx context.Context, org string, row store.RuntimeToken, mounts bctrl.Mounts,
 ) (string, error) {
-	root, err := s.tokenKey.get(ctx, s, tokenKeyName)
+	root, err := s.TokenKey.Get(ctx, s, TokenKeyName)
 	if err != nil {
 		return "", err
 	}
@@ -98,14 +98,14 @@ func (s *Server) tokenText(
 			return "", err
 		}
 	}
-	text, err := encodeAnswer(mounts)
+	text, err := EncodeAnswer(mounts)
 	if err != nil {
 		return "", err
 	}
 	t, err := token.New(root, head, row.ExpiresAt, text)
 	if errors.Is(err, token.ErrTooLong) {
-		return "", withHint(
-			invalid("tokens.too_long", "mounts", "the token would exceed 4096 bytes"),
+		return "", WithHint(
+			Invalid("tokens.too_long", "mounts", "the token would exceed 4096 bytes"),
 			"name prefixes instead of keys, or narrow the runtime when it is launched",
 		)
 	}
@@ -115,18 +115,18 @@ func (s *Server) tokenText(
 	return t.Text(), nil
 }
 
-func (s *Server) revokeToken(ctx context.Context, rq *request, _ none) (wire.Token, error) {
-	id, err := rq.path("id", validUUID)
+func (s *Server) revokeToken(ctx context.Context, rq *Request, _ None) (wire.Token, error) {
+	id, err := rq.Path("id", ValidUUID)
 	if err != nil {
 		return wire.Token{}, err
 	}
-	if err := s.authorize(rq, id); err != nil {
+	if err := s.Authorize(rq, id); err != nil {
 		return wire.Token{}, err
 	}
-	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.Token, error) {
-		t, err := tx.RuntimeToken(ctx, rq.caller.Org, id)
+	return ChangeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.Token, error) {
+		t, err := tx.RuntimeToken(ctx, rq.Caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
-			return wire.Token{}, notFound("tokens.not_found", "there is no such token")
+			return wire.Token{}, NotFound("tokens.not_found", "there is no such token")
 		}
 		if err != nil {
 			return wire.Token{}, err
@@ -142,19 +142,19 @@ func (s *Server) revokeToken(ctx context.Context, rq *request, _ none) (wire.Tok
 			ExpiresAt: t.ExpiresAt,
 			RevokedAt: &t.RevokedAt,
 		}
-		return out, tx.RevokeRuntimeToken(ctx, rq.caller.Org, id, t.RevokedAt)
+		return out, tx.RevokeRuntimeToken(ctx, rq.Caller.Org, id, t.RevokedAt)
 	})
 }
 
 // explain decides about an action for who asks: a runtime caller with all its
 // levels, an organization key for the runtime as such.
-func (s *Server) explain(ctx context.Context, rq *request, in bctrl.Action) (bctrl.Decision, error) {
+func (s *Server) explain(ctx context.Context, rq *Request, in bctrl.Action) (bctrl.Decision, error) {
 	rt, ws, err := s.runtimeOf(ctx, rq)
 	if err != nil {
 		return bctrl.Decision{}, err
 	}
-	chain := runtimeBound(rt, ws).Chain
-	if own := rq.caller.Runtime; own != nil {
+	chain := RuntimeBound(rt, ws).Chain
+	if own := rq.Caller.Runtime; own != nil {
 		chain = own.Chain
 	}
 	return chain.Explain(in), nil
@@ -166,11 +166,11 @@ const (
 	kindToken = string(bctrl.CallerToken)
 )
 
-func (s *Server) self(ctx context.Context, rq *request, _ none) (out wire.Self[bctrl.RuntimeInfo], err error) {
-	if err := s.authorize(rq, ""); err != nil {
+func (s *Server) self(ctx context.Context, rq *Request, _ None) (out wire.Self[bctrl.RuntimeInfo], err error) {
+	if err := s.Authorize(rq, ""); err != nil {
 		return out, err
 	}
-	c := rq.caller
+	c := rq.Caller
 	out = wire.Self[bctrl.RuntimeInfo]{Kind: kindKey, Organization: c.Org, KeyID: c.KeyID}
 	if c.Token != nil {
 		out.Kind, out.TokenID, out.ExpiresAt = kindToken, c.Token.ID, &c.Token.Expires
@@ -178,11 +178,11 @@ func (s *Server) self(ctx context.Context, rq *request, _ none) (out wire.Self[b
 	if c.Runtime == nil {
 		return out, nil
 	}
-	rt, err := s.db.Read().Runtime(ctx, c.Org, c.Runtime.ID)
+	rt, err := s.DB.Read().Runtime(ctx, c.Org, c.Runtime.ID)
 	if err != nil {
 		return out, err
 	}
-	ws, err := s.db.Read().Workspace(ctx, c.Org, rt.WorkspaceID)
+	ws, err := s.DB.Read().Workspace(ctx, c.Org, rt.WorkspaceID)
 	if err != nil {
 		return out, err
 	}
@@ -191,12 +191,12 @@ func (s *Server) self(ctx context.Context, rq *request, _ none) (out wire.Self[b
 	return out, nil
 }
 
-// sweepTokens forgets tokens a day after they expired, some at a time so that
+// SweepTokens forgets tokens a day after they expired, some at a time so that
 // no write waits long.
-func (s *Server) sweepTokens(ctx context.Context) error {
+func (s *Server) SweepTokens(ctx context.Context) error {
 	for {
 		var n int64
-		err := s.db.Write(ctx, func(tx *store.Tx) (err error) {
+		err := s.DB.Write(ctx, func(tx *store.Tx) (err error) {
 			n, err = tx.DeleteRuntimeTokensBefore(ctx, time.Now().Add(-24*time.Hour), 1000)
 			return err
 		})

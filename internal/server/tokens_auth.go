@@ -18,14 +18,14 @@ import (
 // The answers to a token that is genuine and has ended: its holder may know
 // why. A forged one is answered like a wrong key.
 var (
-	errTokenExpired = unauthorized("auth.token_expired", "the runtime token has expired")
-	errTokenRevoked = unauthorized("auth.token_revoked", "the runtime token was revoked")
-	errTokenEnded   = unauthorized(wire.CodeTokenEnded, "the runtime token's runtime has ended")
+	errTokenExpired = Unauthorized("auth.token_expired", "the runtime token has expired")
+	errTokenRevoked = Unauthorized("auth.token_revoked", "the runtime token was revoked")
+	errTokenEnded   = Unauthorized(wire.CodeTokenEnded, "the runtime token's runtime has ended")
 )
 
 // errKeyRevoked is the end of what a key had running. Whoever calls with the key
 // is answered as with any wrong one.
-var errKeyRevoked = unauthorized("auth.key_revoked", "the organization key was revoked")
+var errKeyRevoked = Unauthorized("auth.key_revoked", "the organization key was revoked")
 
 // errEnded is the answer to a runtime caller whose runtime has ended: a token is
 // nobody from then on, an organization key still is.
@@ -33,16 +33,16 @@ func errEnded(c access.Caller) *bctrl.Error {
 	if c.Token != nil {
 		return errTokenEnded
 	}
-	return errNotActive
+	return ErrNotActive
 }
 
-// tokenKeyName names the root key of all tokens.
-const tokenKeyName = "runtime-tokens"
+// TokenKeyName names the root key of all tokens.
+const TokenKeyName = "runtime-tokens"
 
 // authenticateToken finds who calls with a runtime token. The caller is
 // returned with an error too, once it is known, for the audit log.
 func (s *Server) authenticateToken(ctx context.Context, text string, h http.Header) (access.Caller, error) {
-	root, err := s.tokenKey.get(ctx, s, tokenKeyName)
+	root, err := s.TokenKey.Get(ctx, s, TokenKeyName)
 	if err != nil {
 		return access.Caller{}, err
 	}
@@ -57,8 +57,8 @@ func (s *Server) authenticateToken(ctx context.Context, text string, h http.Head
 	if err := s.tokenLives(ctx, c); err != nil {
 		return c, err
 	}
-	rt, err := runtimeCaller(ctx, s.db.Read(), c.Org, info.RuntimeID)
-	if errors.Is(err, errNotActive) {
+	rt, err := RuntimeCaller(ctx, s.DB.Read(), c.Org, info.RuntimeID)
+	if errors.Is(err, ErrNotActive) {
 		return c, errTokenEnded
 	}
 	if err != nil {
@@ -68,7 +68,7 @@ func (s *Server) authenticateToken(ctx context.Context, text string, h http.Head
 	c.Runtime = rt
 	another := func(v string) bool { return v != rt.ID }
 	if slices.ContainsFunc(h.Values(wire.HeaderRuntime), another) || len(h.Values(wire.HeaderSubaccount)) > 0 {
-		return c, errContextMismatch
+		return c, ErrContextMismatch
 	}
 	narrower, err := lowered(rt, h)
 	if err != nil {
@@ -82,11 +82,11 @@ func (s *Server) authenticateToken(ctx context.Context, text string, h http.Head
 func verifyToken(root []byte, text string) (*bctrl.TokenInfo, error) {
 	t, err := token.Parse(text)
 	if err != nil || !t.Genuine(root) {
-		return nil, errUnauthorized
+		return nil, ErrUnauthorized
 	}
 	info, err := bctrl.InspectToken(bctrl.NewSecret(text))
 	if err != nil {
-		return nil, errUnauthorized // mounts that the SDK would not have written
+		return nil, ErrUnauthorized // mounts that the SDK would not have written
 	}
 	return info, nil
 }
@@ -98,14 +98,14 @@ func (s *Server) callerLives(ctx context.Context, c access.Caller) error {
 	if c.Token != nil || c.KeyID == "" {
 		return s.tokenLives(ctx, c)
 	}
-	key, err := s.db.Read().APIKey(ctx, cmp.Or(c.Parent, c.Org), c.KeyID)
+	key, err := s.DB.Read().APIKey(ctx, cmp.Or(c.Parent, c.Org), c.KeyID)
 	if errors.Is(err, store.ErrNotFound) || s.forged(err) || err == nil && !key.RevokedAt.IsZero() {
 		return errKeyRevoked
 	}
 	if err != nil || c.Parent == "" {
 		return err
 	}
-	_, err = s.db.Read().Subaccount(ctx, c.Parent, c.Org)
+	_, err = s.DB.Read().Subaccount(ctx, c.Parent, c.Org)
 	if errors.Is(err, store.ErrNotFound) || s.forged(err) {
 		return errNotSubaccount
 	}
@@ -120,12 +120,12 @@ func (s *Server) tokenLives(ctx context.Context, c access.Caller) error {
 	if !time.Now().Before(c.Token.Expires) {
 		return errTokenExpired
 	}
-	row, err := s.db.Read().RuntimeToken(ctx, c.Org, c.Token.ID)
+	row, err := s.DB.Read().RuntimeToken(ctx, c.Org, c.Token.ID)
 	switch {
 	case errors.Is(err, store.ErrNotFound): // it went with its workspace
 		return errTokenEnded
 	case s.forged(err):
-		return errUnauthorized
+		return ErrUnauthorized
 	case err != nil:
 		return err
 	case !row.RevokedAt.IsZero():

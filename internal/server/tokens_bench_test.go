@@ -24,8 +24,8 @@ func benchToken(b *testing.B, s *Server, db *store.DB, key string) string {
 	require.NoError(b, err)
 	org := orgs[0].ID
 	now := time.Now()
-	ws := store.Workspace{ID: newID(), Name: "sales", Version: 1, Mounts: sales(), CreatedAt: now, UpdatedAt: now}
-	rt := store.Runtime{ID: newID(), WorkspaceID: ws.ID, Alias: "crm", Status: bctrl.RuntimeActive, Live: true, CreatedAt: now, UpdatedAt: now}
+	ws := store.Workspace{ID: NewID(), Name: "sales", Version: 1, Mounts: sales(), CreatedAt: now, UpdatedAt: now}
+	rt := store.Runtime{ID: NewID(), WorkspaceID: ws.ID, Alias: "crm", Status: bctrl.RuntimeActive, Live: true, CreatedAt: now, UpdatedAt: now}
 	require.NoError(b, db.Write(b.Context(), func(tx *store.Tx) error {
 		if err := tx.InsertWorkspace(b.Context(), org, ws); err != nil {
 			return err
@@ -68,7 +68,7 @@ func minted(b *testing.B, s *Server, key, workspace string, mounts bctrl.Mounts)
 func BenchmarkVerifyToken(b *testing.B) {
 	s, db, key := benchServer(b)
 	text := benchToken(b, s, db, key)
-	root, err := s.tokenKey.get(b.Context(), s, tokenKeyName)
+	root, err := s.TokenKey.Get(b.Context(), s, TokenKeyName)
 	require.NoError(b, err)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -85,7 +85,7 @@ func BenchmarkAuthenticateToken(b *testing.B) {
 	header := http.Header{"Authorization": {"Bearer " + benchToken(b, s, db, key)}}
 	b.ReportAllocs()
 	for b.Loop() {
-		c, err := s.authenticate(b.Context(), header)
+		c, err := s.Authenticate(b.Context(), header)
 		if err != nil || !access.Decide(c, access.Action{Verb: bctrl.UseVault, Object: "prod/crm/hubspot"}) {
 			b.Fatal("refused", err)
 		}

@@ -14,7 +14,7 @@ import (
 // executions, DevTools connections, downloads by a link, questions to a model,
 // files on their way into storage. Whoever changes what is permitted, by
 // lowering a workspace, ending a runtime, a key, a token or a credential, asks
-// about all of it again before the change is acknowledged ([Server.recheck]),
+// about all of it again before the change is acknowledged ([Server.Recheck]),
 // and what is no longer permitted ends.
 //
 // All of it comes in through [underway.begin]. A call to a provider does not: it
@@ -33,8 +33,8 @@ type underway struct {
 	open   map[string]map[*activity]struct{}
 }
 
-// entry is what was decided about something that begins.
-type entry struct {
+// Entry is what was decided about something that begins.
+type Entry struct {
 	// caller is who begins it.
 	caller access.Caller
 	// keyless is set where it goes on while the server is locked.
@@ -45,7 +45,7 @@ type entry struct {
 
 // activity is one thing that is underway.
 type activity struct {
-	entry
+	Entry
 	underway *underway
 	// end ends its context, with why as the cause.
 	end context.CancelCauseFunc
@@ -54,7 +54,7 @@ type activity struct {
 }
 
 // begin decides about something and counts it as underway. The context that it
-// returns ends once it is no longer permitted, for which [endedBecause] tells
+// returns ends once it is no longer permitted, for which [EndedBecause] tells
 // the reason, and when the caller's token expires.
 //
 // Nothing is decided under old rules and missed by a change of them: begin notes
@@ -62,7 +62,7 @@ type activity struct {
 // of its organization have changed since, entering fails and all is done again;
 // where they change after, what was entered is asked about.
 func (u *underway) begin(
-	ctx context.Context, decide func(context.Context) (entry, error),
+	ctx context.Context, decide func(context.Context) (Entry, error),
 ) (context.Context, *activity, error) {
 	for {
 		age := u.age()
@@ -71,7 +71,7 @@ func (u *underway) begin(
 			return ctx, nil, err
 		}
 		of, end := context.WithCancelCause(ctx)
-		a := &activity{entry: e, underway: u, end: end, stopClock: func() {}}
+		a := &activity{Entry: e, underway: u, end: end, stopClock: func() {}}
 		if t := e.caller.Token; t != nil {
 			of, a.stopClock = context.WithDeadlineCause(of, t.Expires, errTokenExpired)
 		}
@@ -82,10 +82,10 @@ func (u *underway) begin(
 	}
 }
 
-// during runs do for as long as it is permitted. Once it is not, the context of
+// During runs do for as long as it is permitted. Once it is not, the context of
 // do ends, and the error is the reason.
-func (u *underway) during(
-	ctx context.Context, decide func(context.Context) (entry, error), do func(context.Context) error,
+func (u *underway) During(
+	ctx context.Context, decide func(context.Context) (Entry, error), do func(context.Context) error,
 ) error {
 	ctx, a, err := u.begin(ctx, decide)
 	if err != nil {
@@ -93,7 +93,7 @@ func (u *underway) during(
 	}
 	defer a.close()
 	err = do(ctx)
-	if why := endedBecause(ctx); err != nil && why != nil {
+	if why := EndedBecause(ctx); err != nil && why != nil {
 		return why
 	}
 	return err
@@ -196,13 +196,13 @@ func (u *underway) changed(org, workspace string) []*activity {
 func (u *underway) recheck(ctx context.Context, org, workspace string) {
 	for _, a := range u.changed(org, workspace) {
 		if err := a.stillPermitted(ctx); err != nil {
-			a.end(asError(err)) // what cannot be told is not permitted
+			a.end(AsError(err)) // what cannot be told is not permitted
 		}
 	}
 }
 
-// lock ends what cannot go on while the server is locked.
-func (u *underway) lock(why error) {
+// Lock ends what cannot go on while the server is locked.
+func (u *underway) Lock(why error) {
 	for a := range u.keyed() {
 		a.end(why)
 	}
@@ -222,16 +222,16 @@ func (u *underway) keyed() map[*activity]struct{} {
 	return list
 }
 
-// recheck is [underway.recheck] for whoever has changed rules: once the change is
+// Recheck is [underway.recheck] for whoever has changed rules: once the change is
 // durable, and before it is acknowledged.
-func (s *Server) recheck(ctx context.Context, org, workspace string) {
+func (s *Server) Recheck(ctx context.Context, org, workspace string) {
 	// Also for a caller who does not wait for the acknowledgement.
-	s.underway.recheck(context.WithoutCancel(ctx), org, workspace)
+	s.Underway.recheck(context.WithoutCancel(ctx), org, workspace)
 }
 
-// endedBecause returns the refusal that a context was ended with, as what is no
+// EndedBecause returns the refusal that a context was ended with, as what is no
 // longer permitted is, or nil.
-func endedBecause(ctx context.Context) error {
+func EndedBecause(ctx context.Context) error {
 	if ctx.Err() == nil {
 		return nil
 	}

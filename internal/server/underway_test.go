@@ -26,19 +26,19 @@ func TestNothingIsDecidedByOldRulesWhileTheyChange(t *testing.T) {
 	permitted := true
 	decisions := 0
 	asked := 0
-	decide := func(context.Context) (entry, error) {
+	decide := func(context.Context) (Entry, error) {
 		if decisions++; decisions == 1 { // changed between the decision and its entry
 			u.recheck(t.Context(), "o", "w")
 		}
-		return entry{caller: runtimeIn("w"), stillPermitted: func(context.Context) error {
+		return Entry{caller: runtimeIn("w"), stillPermitted: func(context.Context) error {
 			asked++
 			if !permitted {
-				return outsideMount(bctrl.UseVault)
+				return OutsideMount(bctrl.UseVault)
 			}
 			return nil
 		}}, nil
 	}
-	err := u.during(t.Context(), decide, func(ctx context.Context) error {
+	err := u.During(t.Context(), decide, func(ctx context.Context) error {
 		require.Equal(t, 2, decisions, "decided again")
 		u.recheck(ctx, "another", "w")
 		u.recheck(ctx, "o", "another")
@@ -49,18 +49,18 @@ func TestNothingIsDecidedByOldRulesWhileTheyChange(t *testing.T) {
 		require.NoError(t, ctx.Err())
 		permitted = false
 		u.recheck(ctx, "o", "w")
-		require.ErrorIs(t, endedBecause(ctx), bctrl.ErrOutsideMount)
+		require.ErrorIs(t, EndedBecause(ctx), bctrl.ErrOutsideMount)
 		return fmt.Errorf("the provider is gone: %w", ctx.Err())
 	})
 	require.ErrorIs(t, err, bctrl.ErrOutsideMount)
 	require.Empty(t, u.open)
-	require.NoError(t, endedBecause(t.Context()))
+	require.NoError(t, EndedBecause(t.Context()))
 }
 
 // begun is something underway of which all is permitted.
-func begun(t *testing.T, u *underway, e entry) (context.Context, *activity) {
+func begun(t *testing.T, u *underway, e Entry) (context.Context, *activity) {
 	t.Helper()
-	ctx, a, err := u.begin(t.Context(), func(context.Context) (entry, error) { return e, nil })
+	ctx, a, err := u.begin(t.Context(), func(context.Context) (Entry, error) { return e, nil })
 	require.NoError(t, err)
 	t.Cleanup(a.close)
 	return ctx, a
@@ -69,7 +69,7 @@ func begun(t *testing.T, u *underway, e entry) (context.Context, *activity) {
 func TestWhatIsDoneForASubaccountDependsOnTheRulesOfItsParentToo(t *testing.T) {
 	var u underway
 	asked := 0
-	e := entry{
+	e := Entry{
 		caller:         access.Caller{Org: "sub", Parent: "o"},
 		stillPermitted: func(context.Context) error { asked++; return nil },
 	}
@@ -85,29 +85,29 @@ func TestWhatIsDoneForASubaccountDependsOnTheRulesOfItsParentToo(t *testing.T) {
 
 func TestWhatHasLeftIsNotEnded(t *testing.T) {
 	var u underway
-	refuse := func(context.Context) error { return outsideMount(bctrl.UseVault) }
-	ctx, a := begun(t, &u, entry{caller: runtimeIn("w"), stillPermitted: refuse})
+	refuse := func(context.Context) error { return OutsideMount(bctrl.UseVault) }
+	ctx, a := begun(t, &u, Entry{caller: runtimeIn("w"), stillPermitted: refuse})
 	a.leave()
 	u.recheck(t.Context(), "o", "")
-	u.lock(errLocked)
+	u.Lock(ErrLocked)
 	require.NoError(t, ctx.Err())
 }
 
 func TestALockEndsWhatNeedsTheKeyAndIsSeenByWhatBegins(t *testing.T) {
 	var u underway
-	keyed, _ := begun(t, &u, entry{caller: access.Caller{Org: "o"}})
-	keyless, _ := begun(t, &u, entry{caller: access.Caller{Org: "o"}, keyless: true})
+	keyed, _ := begun(t, &u, Entry{caller: access.Caller{Org: "o"}})
+	keyless, _ := begun(t, &u, Entry{caller: access.Caller{Org: "o"}, keyless: true})
 	decisions := 0
-	_, a, err := u.begin(t.Context(), func(context.Context) (entry, error) {
+	_, a, err := u.begin(t.Context(), func(context.Context) (Entry, error) {
 		if decisions++; decisions == 1 {
-			u.lock(errLocked)
+			u.Lock(ErrLocked)
 		}
-		return entry{caller: access.Caller{Org: "another"}}, nil
+		return Entry{caller: access.Caller{Org: "another"}}, nil
 	})
 	require.NoError(t, err)
 	defer a.close()
 	require.Equal(t, 2, decisions, "a decision from before the lock is no decision, in any organization")
-	require.ErrorIs(t, endedBecause(keyed), errLocked)
+	require.ErrorIs(t, EndedBecause(keyed), ErrLocked)
 	require.NoError(t, keyless.Err())
 }
 
@@ -116,33 +116,33 @@ func TestWhatATokenHasUnderwayEndsWithItsExpiry(t *testing.T) {
 		var u underway
 		c := runtimeIn("w")
 		c.Token = &access.Token{ID: "t", Expires: time.Now().Add(time.Minute)}
-		ctx, _ := begun(t, &u, entry{caller: c})
+		ctx, _ := begun(t, &u, Entry{caller: c})
 		<-time.After(time.Minute - 1)
 		synctest.Wait()
-		require.NoError(t, endedBecause(ctx))
+		require.NoError(t, EndedBecause(ctx))
 		<-ctx.Done()
 		require.False(t, time.Now().After(c.Token.Expires))
-		require.ErrorIs(t, endedBecause(ctx), errTokenExpired)
+		require.ErrorIs(t, EndedBecause(ctx), errTokenExpired)
 	})
 }
 
 func TestAConditionIsAskedByEveryDecisionUntilItIsTakenOut(t *testing.T) {
 	var s Server
-	granted := &grant{caller: access.Caller{Org: "o", KeyID: "k"}}
+	granted := &Grant{Caller: access.Caller{Org: "o", KeyID: "k"}}
 	asked, met := 0, true
-	drop := granted.require(func(_ context.Context, _ store.Queries, c access.Caller) error {
+	drop := granted.Require(func(_ context.Context, _ store.Queries, c access.Caller) error {
 		require.Equal(t, "k", c.KeyID, "for the caller of the grant")
 		if asked++; met {
 			return nil
 		}
-		return errLocked
+		return ErrLocked
 	})
 	other := 0
-	granted.require(func(context.Context, store.Queries, access.Caller) error { other++; return nil })
-	decide := func() error { return s.stillPermitted(t.Context(), store.Queries{}, granted) }
+	granted.Require(func(context.Context, store.Queries, access.Caller) error { other++; return nil })
+	decide := func() error { return s.StillPermitted(t.Context(), store.Queries{}, granted) }
 	require.NoError(t, decide())
 	met = false
-	require.ErrorIs(t, decide(), errLocked)
+	require.ErrorIs(t, decide(), ErrLocked)
 	require.Equal(t, 2, asked)
 	drop()
 	drop()

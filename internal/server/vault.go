@@ -14,13 +14,13 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) vaultRoutes() []route {
-	return []route{
-		endpoint("GET /v1/vault", bctrl.ListVault, s.listVault, "prefix", "hasTotp", "meta", "limit", "cursor"),
-		endpoint("GET /v1/vault/{key}", bctrl.ReadVault, s.getVault),
-		endpoint("PUT /v1/vault/{key}", access.VaultWrite, s.putVault),
-		endpoint("DELETE /v1/vault/{key}", access.VaultWrite, s.deleteVault),
-		endpoint("GET /v1/vault/{key}/totp", bctrl.UseVault, s.vaultTOTP),
+func (s *Server) VaultRoutes() []Route {
+	return []Route{
+		Endpoint("GET /v1/vault", bctrl.ListVault, s.listVault, "prefix", "hasTotp", "meta", "limit", "cursor"),
+		Endpoint("GET /v1/vault/{key}", bctrl.ReadVault, s.getVault),
+		Endpoint("PUT /v1/vault/{key}", access.VaultWrite, s.putVault),
+		Endpoint("DELETE /v1/vault/{key}", access.VaultWrite, s.deleteVault),
+		Endpoint("GET /v1/vault/{key}/totp", bctrl.UseVault, s.vaultTOTP),
 	}
 }
 
@@ -44,23 +44,23 @@ type vaultSecrets struct {
 }
 
 func errNoVaultKey() *bctrl.Error {
-	return notFound("vault.secret_not_found", "there is no such vault key")
+	return NotFound("vault.secret_not_found", "there is no such vault key")
 }
 
-func (s *Server) putVault(ctx context.Context, rq *request, in wire.VaultCredential) (bctrl.VaultEntry, error) {
-	key, err := rq.path("key", bctrl.ValidVaultKey)
+func (s *Server) putVault(ctx context.Context, rq *Request, in wire.VaultCredential) (bctrl.VaultEntry, error) {
+	key, err := rq.Path("key", bctrl.ValidVaultKey)
 	if err != nil {
 		return bctrl.VaultEntry{}, err
 	}
-	if err := s.authorize(rq, key); err != nil {
+	if err := s.Authorize(rq, key); err != nil {
 		return bctrl.VaultEntry{}, err
 	}
 	meta, err := checkVaultCredential(&in)
 	if err != nil {
 		return bctrl.VaultEntry{}, err
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.VaultEntry, error) {
-		e, err := s.writeVaultEntry(ctx, tx, rq.caller.Org, key, meta, in)
+	return Change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.VaultEntry, error) {
+		e, err := s.writeVaultEntry(ctx, tx, rq.Caller.Org, key, meta, in)
 		ev.UID, ev.Version = e.UID, e.Version
 		return describeVaultEntry(e, meta), err
 	})
@@ -75,11 +75,11 @@ func (s *Server) writeVaultEntry(
 	now := store.Now()
 	switch {
 	case isNew:
-		e = store.VaultEntry{UID: newID(), Key: key, CreatedAt: now}
+		e = store.VaultEntry{UID: NewID(), Key: key, CreatedAt: now}
 	case err != nil:
 		return e, err
 	case e.Key != key:
-		return e, conflict("vault.key_case_conflict", "there is a key that differs only in case")
+		return e, Conflict("vault.key_case_conflict", "there is a key that differs only in case")
 	}
 	e.Version, e.UpdatedAt, e.HasTOTP = e.Version+1, now, !in.TOTP.IsZero()
 	if e.Meta, err = json.Marshal(meta); err != nil {
@@ -90,7 +90,7 @@ func (s *Server) writeVaultEntry(
 		return e, err
 	}
 	defer clear(plain)
-	if e.Sealed, err = s.keys.Seal(vaultRecord(org, e), plain); err != nil {
+	if e.Sealed, err = s.Keys.Seal(vaultRecord(org, e), plain); err != nil {
 		return e, err
 	}
 	if isNew {
@@ -115,21 +115,21 @@ func vaultRecord(org string, e store.VaultEntry) seal.Record {
 	}
 }
 
-func (s *Server) deleteVault(ctx context.Context, rq *request, _ none) (none, error) {
-	key, err := rq.path("key", bctrl.ValidVaultKey)
+func (s *Server) deleteVault(ctx context.Context, rq *Request, _ None) (None, error) {
+	key, err := rq.Path("key", bctrl.ValidVaultKey)
 	if err != nil {
-		return none{}, err
+		return None{}, err
 	}
-	if err := s.authorize(rq, key); err != nil {
-		return none{}, err
+	if err := s.Authorize(rq, key); err != nil {
+		return None{}, err
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
-		e, err := findVaultEntry(ctx, tx.Queries, rq.caller.Org, key, "")
+	return Change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (None, error) {
+		e, err := FindVaultEntry(ctx, tx.Queries, rq.Caller.Org, key, "")
 		if err != nil {
-			return none{}, err
+			return None{}, err
 		}
 		ev.UID, ev.Version = e.UID, e.Version
-		return none{}, tx.DeleteVaultEntry(ctx, rq.caller.Org, e.UID)
+		return None{}, tx.DeleteVaultEntry(ctx, rq.Caller.Org, e.UID)
 	})
 }
 

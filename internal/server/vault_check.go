@@ -22,11 +22,11 @@ const (
 // checkVaultCredential checks a login and names everything that is wrong with
 // it at once, never a value. It moves matchOrigins to where they belong.
 func checkVaultCredential(in *wire.VaultCredential) (vaultMeta, error) {
-	var p problems
-	p.limit("username", len(in.Username), maxUsername)
-	p.limit("password", len(in.Password.Reveal()), maxPassword)
-	p.limit("label", len(in.Label), maxLabel)
-	p.limit("notes", len(in.Notes), maxNotes)
+	var p Problems
+	p.Limit("username", len(in.Username), maxUsername)
+	p.Limit("password", len(in.Password.Reveal()), maxPassword)
+	p.Limit("label", len(in.Label), MaxLabel)
+	p.Limit("notes", len(in.Notes), maxNotes)
 	meta := vaultMeta{
 		Username:   in.Username,
 		Label:      in.Label,
@@ -38,45 +38,45 @@ func checkVaultCredential(in *wire.VaultCredential) (vaultMeta, error) {
 		meta.Fill = bctrl.FillSwap
 	case bctrl.FillSwap, bctrl.FillDirect:
 	default:
-		p.add("vault.invalid_fill", "fill", "fill must be swap or direct")
+		p.Add("vault.invalid_fill", "fill", "fill must be swap or direct")
 	}
 	if !in.TOTP.IsZero() {
 		if _, err := totp.Parse(bctrl.NewSecret(in.TOTP.Reveal())); err != nil {
-			p.add("vault.invalid_totp", "totp", err.Error())
+			p.Add("vault.invalid_totp", "totp", err.Error())
 		}
 	}
-	p.limit("origins", len(in.Origins)+len(in.OriginPatterns)+len(in.MatchOrigins), maxOrigins)
-	if len(p.list) > 0 {
-		return meta, p.err()
+	p.Limit("origins", len(in.Origins)+len(in.OriginPatterns)+len(in.MatchOrigins), maxOrigins)
+	if len(p.List) > 0 {
+		return meta, p.Err()
 	}
 	addOrigin := func(field, text string) {
 		canonical, err := origin.Parse(text)
 		if err != nil {
-			p.add("vault.invalid_origin", field, err.Error())
+			p.Add("vault.invalid_origin", field, err.Error())
 		}
 		meta.Origins = append(meta.Origins, canonical)
 	}
 	addPattern := func(field, text string) {
 		canonical, err := origin.ParsePattern(text, isPublicSuffix)
 		if err != nil {
-			p.add("vault.invalid_origin", field, err.Error())
+			p.Add("vault.invalid_origin", field, err.Error())
 		}
 		meta.OriginPatterns = append(meta.OriginPatterns, canonical)
 	}
 	for i, text := range in.Origins {
-		addOrigin(index("origins", i), text)
+		addOrigin(Index("origins", i), text)
 	}
 	for i, text := range in.OriginPatterns {
-		addPattern(index("originPatterns", i), text)
+		addPattern(Index("originPatterns", i), text)
 	}
 	for i, text := range in.MatchOrigins {
 		if strings.Contains(text, "*") {
-			addPattern(index("matchOrigins", i), text)
+			addPattern(Index("matchOrigins", i), text)
 		} else {
-			addOrigin(index("matchOrigins", i), text)
+			addOrigin(Index("matchOrigins", i), text)
 		}
 	}
-	return meta, p.err()
+	return meta, p.Err()
 }
 
 // isPublicSuffix reports whether anyone can register a name below domain. Only

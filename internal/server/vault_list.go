@@ -16,43 +16,43 @@ import (
 
 // listVault lists keys, or with meta what may be known of them. A runtime
 // caller sees exactly the keys it may use.
-func (s *Server) listVault(ctx context.Context, rq *request, _ none) (any, error) {
-	limit, after, err := rq.page()
+func (s *Server) listVault(ctx context.Context, rq *Request, _ None) (any, error) {
+	limit, after, err := rq.Page()
 	if err != nil {
 		return nil, err
 	}
 	filter := store.VaultRange{After: after, Limit: limit + 1}
-	if filter.HasTOTP, err = rq.optionalFlag("hasTotp"); err != nil {
+	if filter.HasTOTP, err = rq.OptionalFlag("hasTotp"); err != nil {
 		return nil, err
 	}
-	withMeta, err := rq.flag("meta")
+	withMeta, err := rq.Flag("meta")
 	if err != nil {
 		return nil, err
 	}
-	prefix := rq.query.Get("prefix")
+	prefix := rq.Query.Get("prefix")
 	if prefix == "" {
 		prefix = "/"
 	}
 	if err := bctrl.ValidVaultPrefix(prefix); err != nil {
 		return nil, err
 	}
-	rq.decided = true // by filtering: an empty list says nothing of what exists
-	ranges := keyRanges(rq.caller, prefix)
+	rq.Decided = true // by filtering: an empty list says nothing of what exists
+	ranges := keyRanges(rq.Caller, prefix)
 	if withMeta {
-		rows, err := s.vaultEntries(ctx, rq.caller, ranges, filter)
+		rows, err := s.vaultEntries(ctx, rq.Caller, ranges, filter)
 		if err != nil {
 			return nil, err
 		}
 		return entryPage(rows, limit)
 	}
 	itself := func(key string) string { return key }
-	rows, err := gather(ranges, filter, rq.caller, itself, func(r store.VaultRange) ([]string, error) {
-		return s.db.Read().VaultKeys(ctx, rq.caller.Org, r)
+	rows, err := gather(ranges, filter, rq.Caller, itself, func(r store.VaultRange) ([]string, error) {
+		return s.DB.Read().VaultKeys(ctx, rq.Caller.Org, r)
 	})
 	if err != nil {
 		return nil, err
 	}
-	rows, next := pageOf(rows, limit, itself)
+	rows, next := PageOf(rows, limit, itself)
 	return wire.List[string]{Plural: wire.VaultKeys, Items: rows, NextCursor: next}, nil
 }
 
@@ -63,18 +63,18 @@ func (s *Server) vaultEntries(
 	ctx context.Context, c access.Caller, ranges []store.VaultRange, filter store.VaultRange,
 ) ([]store.VaultEntry, error) {
 	return gather(ranges, filter, c, entryKey, func(r store.VaultRange) ([]store.VaultEntry, error) {
-		return s.db.Read().VaultEntries(ctx, c.Org, r)
+		return s.DB.Read().VaultEntries(ctx, c.Org, r)
 	})
 }
 
 // login is a vault entry and what may be known of it before it is used.
 type login struct {
-	entry store.VaultEntry
-	meta  vaultMeta
+	Entry store.VaultEntry
+	Meta  vaultMeta
 }
 
-// loginsOf lists the first of the entries that the caller may use.
-func (s *Server) loginsOf(ctx context.Context, c access.Caller, most int) ([]login, error) {
+// LoginsOf lists the first of the entries that the caller may use.
+func (s *Server) LoginsOf(ctx context.Context, c access.Caller, most int) ([]login, error) {
 	rows, err := s.vaultEntries(ctx, c, keyRanges(c, "/"), store.VaultRange{Limit: most})
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (s *Server) loginsOf(ctx context.Context, c access.Caller, most int) ([]log
 }
 
 func entryPage(rows []store.VaultEntry, limit int) (any, error) {
-	rows, next := pageOf(rows, limit, entryKey)
+	rows, next := PageOf(rows, limit, entryKey)
 	list := wire.List[bctrl.VaultEntry]{Plural: wire.VaultEntries, NextCursor: next}
 	for _, e := range rows {
 		meta, err := parseVaultMeta(e)
@@ -105,7 +105,7 @@ func entryPage(rows []store.VaultEntry, limit int) (any, error) {
 
 func parseVaultMeta(e store.VaultEntry) (meta vaultMeta, err error) {
 	if json.Unmarshal(e.Meta, &meta) != nil {
-		return meta, errTampered("vault.tampered")
+		return meta, ErrTampered("vault.tampered")
 	}
 	return meta, nil
 }

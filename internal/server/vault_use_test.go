@@ -20,7 +20,7 @@ func TestACodeThatLeavesIsGoodForAMoment(t *testing.T) {
 			begun := time.Now()
 			require.Zero(t, begun.Unix()%30)
 			time.Sleep(time.Duration(second) * time.Second) //nolint:forbidigo // the clock is synctest's
-			code, err := secrets.lastingCode(t.Context())
+			code, err := secrets.LastingCode(t.Context())
 			require.NoError(t, err)
 			now, err := secrets.codeAt(time.Now())
 			require.NoError(t, err)
@@ -34,7 +34,7 @@ func TestACodeThatLeavesIsGoodForAMoment(t *testing.T) {
 		time.Sleep(29 * time.Second) //nolint:forbidigo // the clock is synctest's
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err := secrets.lastingCode(ctx)
+		_, err := secrets.LastingCode(ctx)
 		require.ErrorIs(t, err, context.Canceled)
 	})
 }

@@ -183,14 +183,14 @@ func TestEveryRouteIsHeldToItsRightWhoeverCalls(t *testing.T) {
 	w := newWorld(t)
 	everybody := w.everybody()
 	var log bytes.Buffer
-	w.server.log = slog.New(slog.NewTextHandler(&log, nil))
+	w.server.Log = slog.New(slog.NewTextHandler(&log, nil))
 	stops := walk(t)
-	for _, rt := range w.server.router.routes {
-		i := slices.IndexFunc(stops, func(s stop) bool { return s.route == rt.method+" "+rt.path })
-		require.GreaterOrEqual(t, i, 0, "%s %s is not walked", rt.method, rt.path)
-		require.Equal(t, stops[i].right, string(rt.verb), "%s %s", rt.method, rt.path)
+	for _, rt := range w.server.router.Routes {
+		i := slices.IndexFunc(stops, func(s stop) bool { return s.route == rt.Method+" "+rt.Path })
+		require.GreaterOrEqual(t, i, 0, "%s %s is not walked", rt.Method, rt.Path)
+		require.Equal(t, stops[i].right, string(rt.Verb), "%s %s", rt.Method, rt.Path)
 	}
-	require.Len(t, w.server.router.routes, len(stops), "a route that is walked is gone")
+	require.Len(t, w.server.router.Routes, len(stops), "a route that is walked is gone")
 
 	for _, s := range stops {
 		method, _, _ := strings.Cut(s.route, " ")

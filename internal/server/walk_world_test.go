@@ -65,7 +65,7 @@ func (w *world) makeAnew(what string) {
 
 // unlock undoes a lock.
 func (w *world) unlock() {
-	require.NoError(w, w.server.custody.Unlock(w.Context(), bctrl.Secret{}, nil))
+	require.NoError(w, w.server.Custody.Unlock(w.Context(), bctrl.Secret{}, nil))
 }
 
 // files stores them anew.
@@ -166,11 +166,11 @@ func newWorld(t *testing.T) *world {
 func (w *world) foreigner() (key, token bctrl.Secret) {
 	w.Helper()
 	key, hash := NewKey()
-	other := store.Organization{ID: newID(), Name: "b", CreatedAt: time.Now()}
+	other := store.Organization{ID: NewID(), Name: "b", CreatedAt: time.Now()}
 	w.write(func(tx *store.Tx) error { return tx.InsertOrganization(w.Context(), other) })
 	w.write(func(tx *store.Tx) error {
 		return tx.InsertAPIKey(w.Context(), store.APIKey{
-			ID:        newID(),
+			ID:        NewID(),
 			Org:       other.ID,
 			Label:     "b",
 			Hash:      hash,

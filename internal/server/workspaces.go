@@ -12,65 +12,65 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) workspaceRoutes() []route {
-	return []route{
-		endpoint("POST /v1/workspaces", access.WorkspaceWrite, s.createWorkspace),
-		endpoint("GET /v1/workspaces", access.WorkspaceRead, s.listWorkspaces, "name", "limit", "cursor"),
-		endpoint("GET /v1/workspaces/{id}", access.WorkspaceRead, s.getWorkspace),
-		endpoint("PATCH /v1/workspaces/{id}", access.WorkspaceWrite, s.updateWorkspace),
-		endpoint("DELETE /v1/workspaces/{id}", access.WorkspaceWrite, s.deleteWorkspace, "force"),
-		endpoint("GET /v1/workspaces/{id}/state", access.WorkspaceRead, s.workspaceState),
+func (s *Server) workspaceRoutes() []Route {
+	return []Route{
+		Endpoint("POST /v1/workspaces", access.WorkspaceWrite, s.createWorkspace),
+		Endpoint("GET /v1/workspaces", access.WorkspaceRead, s.listWorkspaces, "name", "limit", "cursor"),
+		Endpoint("GET /v1/workspaces/{id}", access.WorkspaceRead, s.getWorkspace),
+		Endpoint("PATCH /v1/workspaces/{id}", access.WorkspaceWrite, s.updateWorkspace),
+		Endpoint("DELETE /v1/workspaces/{id}", access.WorkspaceWrite, s.deleteWorkspace, "force"),
+		Endpoint("GET /v1/workspaces/{id}/state", access.WorkspaceRead, s.workspaceState),
 	}
 }
 
 func errNoWorkspace() *bctrl.Error {
-	return notFound("workspaces.not_found", "there is no such workspace")
+	return NotFound("workspaces.not_found", "there is no such workspace")
 }
 
 func errWorkspaceExists() *bctrl.Error {
-	return conflict("workspaces.exists", "there is a workspace with this name")
+	return Conflict("workspaces.exists", "there is a workspace with this name")
 }
 
 func validWorkspaceName(name string) error {
 	if err := names.Name(name); err != nil {
-		return invalid("workspaces.invalid_name", "name", "not a workspace name: "+err.Error())
+		return Invalid("workspaces.invalid_name", "name", "not a workspace name: "+err.Error())
 	}
 	return nil
 }
 
 func (s *Server) createWorkspace(
-	ctx context.Context, rq *request, in bctrl.WorkspaceCreate,
+	ctx context.Context, rq *Request, in bctrl.WorkspaceCreate,
 ) (bctrl.WorkspaceInfo, error) {
 	if err := validWorkspaceName(in.Name); err != nil {
 		return bctrl.WorkspaceInfo{}, err
 	}
-	if err := s.authorize(rq, in.Name); err != nil {
+	if err := s.Authorize(rq, in.Name); err != nil {
 		return bctrl.WorkspaceInfo{}, err
 	}
-	return change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.WorkspaceInfo, error) {
+	return Change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.WorkspaceInfo, error) {
 		now := store.Now()
 		ws := store.Workspace{
-			ID:        newID(),
+			ID:        NewID(),
 			Name:      in.Name,
 			Version:   1,
 			CreatedAt: now,
 			UpdatedAt: now,
 		}
 		ev.Workspace, ev.UID, ev.Version = ws.ID, ws.ID, ws.Version
-		switch _, err := tx.WorkspaceByName(ctx, rq.caller.Org, in.Name); {
+		switch _, err := tx.WorkspaceByName(ctx, rq.Caller.Org, in.Name); {
 		case err == nil:
 			return bctrl.WorkspaceInfo{}, errWorkspaceExists()
 		case !errors.Is(err, store.ErrNotFound):
 			return bctrl.WorkspaceInfo{}, err
 		}
-		pins, err := mount(ctx, tx, rq.caller.Org, &ws, in.Mounts)
+		pins, err := mount(ctx, tx, rq.Caller.Org, &ws, in.Mounts)
 		if err != nil {
 			return bctrl.WorkspaceInfo{}, err
 		}
-		if err := tx.InsertWorkspace(ctx, rq.caller.Org, ws); err != nil {
+		if err := tx.InsertWorkspace(ctx, rq.Caller.Org, ws); err != nil {
 			return bctrl.WorkspaceInfo{}, err
 		}
-		return describeWorkspace(ws), tx.SetMountPins(ctx, rq.caller.Org, ws.ID, pins)
+		return describeWorkspace(ws), tx.SetMountPins(ctx, rq.Caller.Org, ws.ID, pins)
 	})
 }
 
@@ -86,41 +86,41 @@ func describeWorkspace(ws store.Workspace) bctrl.WorkspaceInfo {
 }
 
 // listWorkspaces lists by name, or with name the one that has it.
-func (s *Server) listWorkspaces(ctx context.Context, rq *request, _ none) (wire.List[bctrl.WorkspaceInfo], error) {
-	return listing[store.Workspace, bctrl.WorkspaceInfo]{
-		plural: wire.Workspaces,
-		rows: func(after string, limit int) ([]store.Workspace, error) {
-			if rq.query.Has("name") {
+func (s *Server) listWorkspaces(ctx context.Context, rq *Request, _ None) (wire.List[bctrl.WorkspaceInfo], error) {
+	return Listing[store.Workspace, bctrl.WorkspaceInfo]{
+		Plural: wire.Workspaces,
+		Rows: func(after string, limit int) ([]store.Workspace, error) {
+			if rq.Query.Has("name") {
 				return s.workspaceNamed(ctx, rq)
 			}
-			return s.db.Read().Workspaces(ctx, rq.caller.Org, after, limit)
+			return s.DB.Read().Workspaces(ctx, rq.Caller.Org, after, limit)
 		},
-		cursor:   func(ws store.Workspace) string { return ws.Name },
-		describe: infallible(describeWorkspace),
-	}.page(s, rq)
+		Cursor:   func(ws store.Workspace) string { return ws.Name },
+		Describe: Infallible(describeWorkspace),
+	}.Page(s, rq)
 }
 
 // workspaceNamed is the workspace that has the name asked for, if there is one.
-func (s *Server) workspaceNamed(ctx context.Context, rq *request) ([]store.Workspace, error) {
-	name := rq.query.Get("name")
+func (s *Server) workspaceNamed(ctx context.Context, rq *Request) ([]store.Workspace, error) {
+	name := rq.Query.Get("name")
 	if err := validWorkspaceName(name); err != nil {
 		return nil, err
 	}
-	ws, err := s.db.Read().WorkspaceByName(ctx, rq.caller.Org, name)
+	ws, err := s.DB.Read().WorkspaceByName(ctx, rq.Caller.Org, name)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
 	return []store.Workspace{ws}, err
 }
 
-func (s *Server) getWorkspace(ctx context.Context, rq *request, _ none) (bctrl.WorkspaceInfo, error) {
+func (s *Server) getWorkspace(ctx context.Context, rq *Request, _ None) (bctrl.WorkspaceInfo, error) {
 	ws, err := s.ownWorkspace(ctx, rq)
 	return describeWorkspace(ws), err
 }
 
 // ownWorkspace authorises and reads the workspace that the path names.
-func (s *Server) ownWorkspace(ctx context.Context, rq *request) (store.Workspace, error) {
-	if err := s.authorize(rq, rq.PathValue("id")); err != nil {
+func (s *Server) ownWorkspace(ctx context.Context, rq *Request) (store.Workspace, error) {
+	if err := s.Authorize(rq, rq.PathValue("id")); err != nil {
 		return store.Workspace{}, err
 	}
 	return s.workspaceOf(ctx, rq)
@@ -129,13 +129,13 @@ func (s *Server) ownWorkspace(ctx context.Context, rq *request) (store.Workspace
 // updateWorkspace changes name and mounts. Every later call of its runtimes is
 // decided by the mounts as they then are, and what they no longer permit ends.
 func (s *Server) updateWorkspace(
-	ctx context.Context, rq *request, in bctrl.WorkspaceUpdate,
+	ctx context.Context, rq *Request, in bctrl.WorkspaceUpdate,
 ) (bctrl.WorkspaceInfo, error) {
 	ws, err := s.ownWorkspace(ctx, rq)
 	if err != nil {
 		return bctrl.WorkspaceInfo{}, err
 	}
-	version, err := rq.ifMatch()
+	version, err := rq.IfMatch()
 	if err != nil {
 		return bctrl.WorkspaceInfo{}, err
 	}
@@ -144,32 +144,32 @@ func (s *Server) updateWorkspace(
 			return bctrl.WorkspaceInfo{}, err
 		}
 	}
-	out, err := change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.WorkspaceInfo, err error) {
-		ws, err := currentWorkspace(ctx, tx, rq.caller.Org, ws.ID, version)
+	out, err := Change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.WorkspaceInfo, err error) {
+		ws, err := currentWorkspace(ctx, tx, rq.Caller.Org, ws.ID, version)
 		if err != nil {
 			return out, err
 		}
-		apply(&ws.Name, in.Name)
+		Apply(&ws.Name, in.Name)
 		if in.Mounts != nil {
-			pins, err := mount(ctx, tx, rq.caller.Org, &ws, *in.Mounts)
+			pins, err := mount(ctx, tx, rq.Caller.Org, &ws, *in.Mounts)
 			if err != nil {
 				return out, err
 			}
-			if err := tx.SetMountPins(ctx, rq.caller.Org, ws.ID, pins); err != nil {
+			if err := tx.SetMountPins(ctx, rq.Caller.Org, ws.ID, pins); err != nil {
 				return out, err
 			}
 		}
 		ws.Version++
 		ws.UpdatedAt = store.Now()
 		ev.Workspace, ev.UID, ev.Version = ws.ID, ws.ID, ws.Version
-		err = tx.UpdateWorkspace(ctx, rq.caller.Org, ws)
+		err = tx.UpdateWorkspace(ctx, rq.Caller.Org, ws)
 		if errors.Is(err, store.ErrExists) {
 			err = errWorkspaceExists()
 		}
 		return describeWorkspace(ws), err
 	})
 	if err == nil {
-		s.recheck(ctx, rq.caller.Org, ws.ID)
+		s.Recheck(ctx, rq.Caller.Org, ws.ID)
 	}
 	return out, err
 }
@@ -181,60 +181,60 @@ func currentWorkspace(ctx context.Context, tx *store.Tx, org, id string, version
 	case errors.Is(err, store.ErrNotFound):
 		return ws, errNoWorkspace()
 	case err == nil && version != 0 && version != ws.Version:
-		return ws, errStale
+		return ws, ErrStale
 	}
 	return ws, err
 }
 
 // deleteWorkspace removes a workspace with the secrets that live in it; its
 // files stay in their namespace. With force what runs in it is stopped first.
-func (s *Server) deleteWorkspace(ctx context.Context, rq *request, _ none) (none, error) {
+func (s *Server) deleteWorkspace(ctx context.Context, rq *Request, _ None) (None, error) {
 	ws, err := s.ownWorkspace(ctx, rq)
 	if err != nil {
-		return none{}, err
+		return None{}, err
 	}
-	version, err := rq.ifMatch()
+	version, err := rq.IfMatch()
 	if err != nil {
-		return none{}, err
+		return None{}, err
 	}
-	force, err := rq.flag("force")
+	force, err := rq.Flag("force")
 	if err != nil {
-		return none{}, err
+		return None{}, err
 	}
 	if version != 0 && version != ws.Version {
-		return none{}, errStale // before anything is stopped
+		return None{}, ErrStale // before anything is stopped
 	}
 	if force {
-		live, err := s.db.Read().LiveRuntimes(ctx, rq.caller.Org, ws.ID)
+		live, err := s.DB.Read().LiveRuntimes(ctx, rq.Caller.Org, ws.ID)
 		if err != nil {
-			return none{}, err
+			return None{}, err
 		}
 		for _, rt := range live {
-			ev := rq.event()
+			ev := rq.Event()
 			ev.Action, ev.Object = string(access.RuntimeStop), rt.ID
 			ev.Workspace, ev.Group, ev.Runtime = ws.ID, rt.Group, rt.ID
-			if err := s.use(ctx, ev, func() error { return s.stopRuntime(ctx, rt.ID) }); err != nil {
-				return none{}, err
+			if err := s.Use(ctx, ev, func() error { return s.stopRuntime(ctx, rt.ID) }); err != nil {
+				return None{}, err
 			}
 		}
 	}
 	// Of all the organization: its secrets may have been attached elsewhere.
-	return changeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (none, error) {
-		ws, err := currentWorkspace(ctx, tx, rq.caller.Org, ws.ID, version)
+	return ChangeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (None, error) {
+		ws, err := currentWorkspace(ctx, tx, rq.Caller.Org, ws.ID, version)
 		if err != nil {
-			return none{}, err
+			return None{}, err
 		}
 		ev.Workspace, ev.UID, ev.Version = ws.ID, ws.ID, ws.Version
-		if err := requireIdle(ctx, tx, rq.caller.Org, ws.ID, force); err != nil {
-			return none{}, err
+		if err := requireIdle(ctx, tx, rq.Caller.Org, ws.ID, force); err != nil {
+			return None{}, err
 		}
-		if err := s.dropBrokerOf(ctx, tx, rq.caller.Org, ws.ID, rq.event()); err != nil {
-			return none{}, err
+		if err := s.DropBrokerOf(ctx, tx, rq.Caller.Org, ws.ID, rq.Event()); err != nil {
+			return None{}, err
 		}
-		if err := s.dropSecretsOf(ctx, tx, rq.caller.Org, ws.ID, rq.event()); err != nil {
-			return none{}, err
+		if err := s.DropSecretsOf(ctx, tx, rq.Caller.Org, ws.ID, rq.Event()); err != nil {
+			return None{}, err
 		}
-		return none{}, tx.DeleteWorkspace(ctx, rq.caller.Org, ws.ID)
+		return None{}, tx.DeleteWorkspace(ctx, rq.Caller.Org, ws.ID)
 	})
 }
 
@@ -252,30 +252,30 @@ func requireIdle(ctx context.Context, tx *store.Tx, org, id string, force bool) 
 	if len(live) == 0 && (len(running) == 0 || force) {
 		return nil
 	}
-	return withHint(
-		conflict("workspaces.in_use", "runtimes or operations live in the workspace"),
+	return WithHint(
+		Conflict("workspaces.in_use", "runtimes or operations live in the workspace"),
 		"stop them first, or delete it with force=true",
 	)
 }
 
-func (s *Server) workspaceState(ctx context.Context, rq *request, _ none) (out bctrl.WorkspaceState, err error) {
+func (s *Server) workspaceState(ctx context.Context, rq *Request, _ None) (out bctrl.WorkspaceState, err error) {
 	ws, err := s.ownWorkspace(ctx, rq)
 	if err != nil {
 		return out, err
 	}
 	out = bctrl.WorkspaceState{Workspace: describeWorkspace(ws), Runtimes: []bctrl.RuntimeInfo{}}
-	live, err := s.db.Read().LiveRuntimes(ctx, rq.caller.Org, ws.ID)
+	live, err := s.DB.Read().LiveRuntimes(ctx, rq.Caller.Org, ws.ID)
 	if err != nil {
 		return out, err
 	}
 	for _, rt := range live {
 		out.Runtimes = append(out.Runtimes, s.describeRuntime(rt, ws))
 	}
-	if out.Operations, err = s.db.Read().UnfinishedOperations(ctx, rq.caller.Org, ws.ID); err != nil {
+	if out.Operations, err = s.DB.Read().UnfinishedOperations(ctx, rq.Caller.Org, ws.ID); err != nil {
 		return out, err
 	}
 	if storage := ws.Mounts.Storage; storage != nil && storage.Access != bctrl.StorageNone {
-		if out.Storage, err = s.db.Read().StorageUsage(ctx, rq.caller.Org, storage.Workspace); err != nil {
+		if out.Storage, err = s.DB.Read().StorageUsage(ctx, rq.Caller.Org, storage.Workspace); err != nil {
 			return out, err
 		}
 	}

@@ -49,9 +49,9 @@ func claimNamespace(ctx context.Context, tx *store.Tx, org string, ws *store.Wor
 		return err
 	}
 	if owner != "" || holds {
-		e := conflict("mounts.namespace_in_use",
+		e := Conflict("mounts.namespace_in_use",
 			"the namespace of this name is in use: it holds files, or is that of a renamed workspace")
-		return withHint(withField(e, "mounts.storage"),
+		return WithHint(WithField(e, "mounts.storage"),
 			"mount it by name in mounts.storage.workspace to share it, or choose another name")
 	}
 	ws.Namespace = ws.Name
@@ -63,11 +63,11 @@ func claimNamespace(ctx context.Context, tx *store.Tx, org string, ws *store.Wor
 // hundred). It returns the pins of its ai mount.
 func checkMounts(ctx context.Context, tx *store.Tx, org string, mounts bctrl.Mounts) ([]store.MountPin, error) {
 	refusal := mounts.Validate()
-	var found problems
+	var found Problems
 	if e, ok := errors.AsType[*bctrl.Error](refusal); ok {
-		found.list = slices.Clone(e.Problems)
+		found.List = slices.Clone(e.Problems)
 	}
-	named := len(found.list)
+	named := len(found.List)
 	var pins []store.MountPin
 	if mounts.AI != nil {
 		var err error
@@ -78,7 +78,7 @@ func checkMounts(ctx context.Context, tx *store.Tx, org string, mounts bctrl.Mou
 			return nil, err
 		}
 	}
-	if len(found.list) > named {
+	if len(found.List) > named {
 		return nil, refuseMounts(found)
 	}
 	return pins, refusal
@@ -90,7 +90,7 @@ func checkDefaults(ctx context.Context, q store.Queries, org string, ai *bctrl.A
 	if ai == nil {
 		return nil
 	}
-	var found problems
+	var found Problems
 	if err := findWrongDefaults(ctx, q, org, ai.Defaults, &found); err != nil {
 		return err
 	}
@@ -100,12 +100,12 @@ func checkDefaults(ctx context.Context, q store.Queries, org string, ai *bctrl.A
 // pinMounted finds the credentials that ids mean now, and adds those that are
 // none to the problems.
 func pinMounted(
-	ctx context.Context, q store.Queries, org string, ids []string, found *problems,
+	ctx context.Context, q store.Queries, org string, ids []string, found *Problems,
 ) ([]store.MountPin, error) {
 	var pins []store.MountPin
 	seen := map[string]bool{}
 	for i, id := range ids {
-		if found.full() {
+		if found.Full() {
 			break
 		}
 		if seen[id] || names.CredentialID(id) != nil { // that is named already
@@ -115,9 +115,9 @@ func pinMounted(
 		c, err := q.AICredential(ctx, org, id)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
-			found.list = append(found.list, bctrl.Problem{
+			found.List = append(found.List, bctrl.Problem{
 				Code:  "mounts.unknown_credential",
-				Field: index("mounts.ai.allow", i),
+				Field: Index("mounts.ai.allow", i),
 				Value: id,
 				Hint:  "create it first",
 			})
@@ -133,10 +133,10 @@ func pinMounted(
 // findWrongDefaults adds each default which exists, and belongs to another
 // provider than its own, to the problems.
 func findWrongDefaults(
-	ctx context.Context, q store.Queries, org string, defaults map[bctrl.AIProvider]string, found *problems,
+	ctx context.Context, q store.Queries, org string, defaults map[bctrl.AIProvider]string, found *Problems,
 ) error {
 	for _, provider := range slices.Sorted(maps.Keys(defaults)) {
-		if found.full() {
+		if found.Full() {
 			break
 		}
 		c, err := q.AICredential(ctx, org, defaults[provider])
@@ -146,12 +146,12 @@ func findWrongDefaults(
 		if err != nil {
 			return err
 		}
-		meta, err := readAIMeta(c)
+		meta, err := ReadAIMeta(c)
 		if err != nil {
 			return err
 		}
 		if meta.Provider != provider {
-			found.list = append(found.list, bctrl.Problem{
+			found.List = append(found.List, bctrl.Problem{
 				Code:  "mounts.default_wrong_provider",
 				Field: "mounts.ai.defaults." + string(provider),
 				Value: c.ID,
@@ -164,13 +164,13 @@ func findWrongDefaults(
 
 // refuseMounts is nil, or one refusal with all problems, which says as many as
 // there are.
-func refuseMounts(found problems) error {
-	if len(found.list) == 0 {
+func refuseMounts(found Problems) error {
+	if len(found.List) == 0 {
 		return nil
 	}
-	found.message = "the ai mount names a credential that cannot be meant there"
-	if len(found.list) > 1 {
-		found.message = fmt.Sprintf("the mounts have %d problems", len(found.list))
+	found.Message = "the ai mount names a credential that cannot be meant there"
+	if len(found.List) > 1 {
+		found.Message = fmt.Sprintf("the mounts have %d problems", len(found.List))
 	}
-	return withHint(asError(found.err()), found.list[0].Hint)
+	return WithHint(AsError(found.Err()), found.List[0].Hint)
 }
