@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
 // accessLines are the rights that the SDK's comments name, by method.
@@ -130,7 +131,7 @@ func newSurface(t *testing.T) *surface {
 func (s *surface) noted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, pattern := s.server.router.Mux.Handler(r)
-		i := slices.IndexFunc(s.server.router.Routes, func(rt Route) bool { return strings.TrimPrefix(rt.Method+" "+rt.Path, "ANY ") == pattern })
+		i := slices.IndexFunc(s.server.router.Routes, func(rt web.Route) bool { return strings.TrimPrefix(rt.Method+" "+rt.Path, "ANY ") == pattern })
 		s.mu.Lock()
 		if i < 0 {
 			s.used = append(s.used, "no route: "+pattern)

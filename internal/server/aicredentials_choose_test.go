@@ -10,6 +10,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/server/calls"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
 func TestOnlyTheEffectiveMountsAreChosenFromAndTheUseIsOnRecord(t *testing.T) {
@@ -24,11 +26,11 @@ func TestOnlyTheEffectiveMountsAreChosenFromAndTheUseIsOnRecord(t *testing.T) {
 	rt := h.launch(ws, "r", nil)
 	orgs, err := h.db.Read().Organizations(t.Context())
 	require.NoError(t, err)
-	choose := func(below ...bctrl.Mounts) (ChosenModel, error) {
-		own, err := RuntimeCaller(t.Context(), h.db.Read(), orgs[0].ID, rt.ID)
+	choose := func(below ...bctrl.Mounts) (calls.ChosenModel, error) {
+		own, err := web.RuntimeCaller(t.Context(), h.db.Read(), orgs[0].ID, rt.ID)
 		require.NoError(t, err)
 		own.Chain = append(own.Chain, below...)
-		return h.server.ChooseModel(t.Context(), access.Caller{Org: orgs[0].ID, Runtime: own}, ModelChoice{}, ModelChoice{})
+		return h.server.calls.ChooseModel(t.Context(), access.Caller{Org: orgs[0].ID, Runtime: own}, calls.ModelChoice{}, calls.ModelChoice{})
 	}
 	chosen, err := choose()
 	require.NoError(t, err)
@@ -53,19 +55,19 @@ func TestOnlyTheEffectiveMountsAreChosenFromAndTheUseIsOnRecord(t *testing.T) {
 	h.tamper(`UPDATE ai_credentials SET meta = replace(meta, 'http:', 'https:') WHERE id = 'a'`)
 	chosen, err = choose(only("a"))
 	require.NoError(t, err, "what the row says chooses")
-	require.Equal(t, "ai.tampered", AsError(h.asks(rt, chosen)).Code, "what was chosen is proved")
+	require.Equal(t, "ai.tampered", web.AsError(h.asks(rt, chosen)).Code, "what was chosen is proved")
 	require.Equal(t, 1, p.asked())
 }
 
 // asks lets a runtime ask a model something.
-func (h *harness) asks(rt bctrl.RuntimeInfo, chosen ChosenModel) error {
+func (h *harness) asks(rt bctrl.RuntimeInfo, chosen calls.ChosenModel) error {
 	h.Helper()
-	own, err := RuntimeCaller(h.Context(), h.db.Read(), h.org(), rt.ID)
+	own, err := web.RuntimeCaller(h.Context(), h.db.Read(), h.org(), rt.ID)
 	require.NoError(h, err)
 	caller := access.Caller{Org: h.org(), Runtime: own}
-	chat, err := h.server.OpenModel(chosen, &ModelCalls{
-		S: h.server, ID: chosen.Credential.ID, Caller: func(context.Context) (access.Caller, error) { return caller, nil },
-		Grant: func() *Grant { return &Grant{Caller: caller} },
+	chat, err := h.server.calls.OpenModel(chosen, &calls.ModelCalls{
+		S: h.server.calls, ID: chosen.Credential.ID, Caller: func(context.Context) (access.Caller, error) { return caller, nil },
+		Grant: func() *web.Grant { return &web.Grant{Caller: caller} },
 		Event: func() audit.Event {
 			return audit.Event{Org: h.org(), Caller: caller.Name(), Runtime: rt.ID, Action: "ai.use", Object: chosen.Credential.ID}
 		},

@@ -10,24 +10,25 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) auditRoutes() []Route {
+func (s *Server) auditRoutes() []web.Route {
 	filter := []string{
 		"workspaceId", "runtimeId", "action", "object", "outcome", "decision", "capability", "credential",
 		"since", "until", "after", "before",
 	}
-	return []Route{
-		Endpoint("GET /v1/audit", access.AuditRead, s.listAudit, append(filter, "limit", "cursor")...),
-		Endpoint("GET /v1/audit/verify", access.AuditRead, s.verifyAudit),
-		Raw("GET /v1/audit/export", access.AuditRead, s.exportAudit, filter...),
-		Raw("GET /v1/audit/stream", access.AuditRead, s.streamAudit, filter...),
+	return []web.Route{
+		web.Endpoint("GET /v1/audit", access.AuditRead, s.listAudit, append(filter, "limit", "cursor")...),
+		web.Endpoint("GET /v1/audit/verify", access.AuditRead, s.verifyAudit),
+		web.Raw("GET /v1/audit/export", access.AuditRead, s.exportAudit, filter...),
+		web.Raw("GET /v1/audit/stream", access.AuditRead, s.streamAudit, filter...),
 	}
 }
 
 // auditFilter reads which events are meant.
-func auditFilter(rq *Request) (f bctrl.AuditFilter, err error) {
+func auditFilter(rq *web.Request) (f bctrl.AuditFilter, err error) {
 	q := rq.Query
 	f = bctrl.AuditFilter{
 		WorkspaceID: q.Get("workspaceId"),
@@ -40,14 +41,14 @@ func auditFilter(rq *Request) (f bctrl.AuditFilter, err error) {
 		Credential:  q.Get("credential"),
 	}
 	if f.Decision != "" && f.Decision != bctrl.AuditAllowed && f.Decision != bctrl.AuditDenied {
-		return f, Invalid("request.parameter", "decision", "decision must be allow or deny")
+		return f, web.Invalid("request.parameter", "decision", "decision must be allow or deny")
 	}
 	for name, to := range map[string]*time.Time{"since": &f.Since, "until": &f.Until} {
 		if !q.Has(name) {
 			continue
 		}
 		if *to, err = time.Parse(time.RFC3339, q.Get(name)); err != nil {
-			return f, Invalid("request.parameter", name, name+" must be a time, as RFC 3339 has it")
+			return f, web.Invalid("request.parameter", name, name+" must be a time, as RFC 3339 has it")
 		}
 	}
 	for name, to := range map[string]*int64{"after": &f.After, "before": &f.Before} {
@@ -58,7 +59,7 @@ func auditFilter(rq *Request) (f bctrl.AuditFilter, err error) {
 	return f, nil
 }
 
-func (s *Server) listAudit(ctx context.Context, rq *Request, _ None) (list wire.List[bctrl.AuditEvent], err error) {
+func (s *Server) listAudit(ctx context.Context, rq *web.Request, _ web.None) (list wire.List[bctrl.AuditEvent], err error) {
 	limit, cursor, err := rq.Page()
 	if err != nil {
 		return list, err
@@ -66,7 +67,7 @@ func (s *Server) listAudit(ctx context.Context, rq *Request, _ None) (list wire.
 	from := int64(0)
 	if cursor != "" {
 		if from, err = strconv.ParseInt(cursor, 10, 64); err != nil || from < 1 {
-			return list, Invalid("request.cursor", "cursor", "the cursor is not one that this server gave")
+			return list, web.Invalid("request.cursor", "cursor", "the cursor is not one that this server gave")
 		}
 	}
 	filter, err := auditFilter(rq)
@@ -97,7 +98,7 @@ func (s *Server) catchUp(ctx context.Context) {
 
 // verifyAudit verifies the log of all organizations, and tells the caller of
 // its own. One runs at a time: it reads everything.
-func (s *Server) verifyAudit(ctx context.Context, rq *Request, _ None) (out bctrl.AuditReport, err error) {
+func (s *Server) verifyAudit(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.AuditReport, err error) {
 	if err := s.Authorize(rq, ""); err != nil {
 		return out, err
 	}
@@ -116,7 +117,7 @@ func (s *Server) verifyAudit(ctx context.Context, rq *Request, _ None) (out bctr
 }
 
 // exportAudit writes the events up to now, oldest first, a line of JSON each.
-func (s *Server) exportAudit(w http.ResponseWriter, rq *Request) error {
+func (s *Server) exportAudit(w http.ResponseWriter, rq *web.Request) error {
 	filter, err := auditFilter(rq)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
 // streamBatch is how many events are read at a time; nothing else is held for
@@ -14,7 +15,7 @@ const streamBatch = 256
 // streamAudit sends events as they come, and those with an outcome of their own
 // once more when that comes. Last-Event-ID, or after, says where to go on; else
 // it begins with what comes next.
-func (s *Server) streamAudit(w http.ResponseWriter, rq *Request) error {
+func (s *Server) streamAudit(w http.ResponseWriter, rq *web.Request) error {
 	filter, err := auditFilter(rq)
 	if err != nil {
 		return err
@@ -29,11 +30,11 @@ func (s *Server) streamAudit(w http.ResponseWriter, rq *Request) error {
 	}
 	if id := rq.Header.Get("Last-Event-ID"); id != "" {
 		if position, err = strconv.ParseInt(id, 10, 64); err != nil || position < 0 {
-			return Invalid("request.last_event_id", "Last-Event-ID", "Last-Event-ID is not one that this server gave")
+			return web.Invalid("request.last_event_id", "Last-Event-ID", "Last-Event-ID is not one that this server gave")
 		}
 	}
 	filter.After = 0 // an event from before may still get its outcome
-	st := OpenStream(w)
+	st := web.OpenStream(w)
 	if err := st.Begin(position); err != nil {
 		return st.Close(err)
 	}

@@ -18,6 +18,8 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/server/calls"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -124,10 +126,10 @@ func TestAnOrganizationSeesNoOthersEvents(t *testing.T) {
 	h := newHarness(t)
 	h.setLogin("mine")
 	key, hash := NewKey()
-	o := store.Organization{ID: NewID(), Name: "b", CreatedAt: time.Now()}
+	o := store.Organization{ID: web.NewID(), Name: "b", CreatedAt: time.Now()}
 	h.write(func(tx *store.Tx) error { return tx.InsertOrganization(t.Context(), o) })
 	h.write(func(tx *store.Tx) error {
-		return tx.InsertAPIKey(t.Context(), store.APIKey{ID: NewID(), Org: o.ID, Hash: hash, CreatedAt: time.Now()})
+		return tx.InsertAPIKey(t.Context(), store.APIKey{ID: web.NewID(), Org: o.ID, Hash: hash, CreatedAt: time.Now()})
 	})
 	mine := h.log(bctrl.AuditFilter{})
 	h.key = key.Expose()
@@ -187,7 +189,7 @@ func TestWhatCannotBeRecordedDoesNotHappen(t *testing.T) {
 	require.Equal(t, 500, code.Status)
 	require.NotContains(t, string(code.Body), "expiresAt")
 	require.Equal(t, 500, h.do("POST", []string{"ai-credentials", "mine", "test"}, nil, nil).Status)
-	require.Error(t, h.asks(rt, ChosenModel{Credential: c, Model: "m"}), "a model call")
+	require.Error(t, h.asks(rt, calls.ChosenModel{Credential: c, Model: "m"}), "a model call")
 	require.Equal(t, before, asked, "the provider was asked")
 	require.Equal(t, 500, h.do("PUT", []string{"vault", "k"}, nil, object{"password": "new"}).Status)
 	require.Equal(t, 500, h.do("PUT", []string{"vault", "another"}, nil, object{"password": "new"}).Status)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/server/files"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -195,7 +196,7 @@ func TestWhatACallerOpenedEndsWithTheCaller(t *testing.T) {
 			runtime := strings.Contains(why, "token") || strings.Contains(why, "runtime")
 
 			ended["an upload"] = o.begin("PUT", file("s", "up"), io.MultiReader(strings.NewReader("the beginning"), silence{t.Context()}))
-			_, err := o.server.PutFile(t.Context(), o.org, NewFile{Namespace: "s", Path: "big", Source: bctrl.SourceUpload},
+			_, err := o.server.files.Put(t.Context(), o.org, files.Incoming{Namespace: "s", Path: "big", Source: bctrl.SourceUpload},
 				io.LimitReader(zeros{}, big), audit.Event{Org: o.org, Action: "test"})
 			require.NoError(t, err)
 			stuck := o.stalled(target(file("s", "big"), nil), o.headers)
@@ -224,7 +225,7 @@ func TestWhatACallerOpenedEndsWithTheCaller(t *testing.T) {
 			again, _, err := websocket.Dial(t.Context(), o.srv.URL+"/devtools/"+token, nil)
 			require.NoError(t, err, "clients come back")
 			<-o.devtools
-			o.settled(func() bool { return o.server.Underway.len() >= 6 }, "all of it is underway")
+			o.settled(func() bool { return o.server.Underway.Len() >= 6 }, "all of it is underway")
 
 			o.end()
 			_ = waits() // it may have seen the end of the operation, which ends too
@@ -244,7 +245,7 @@ func TestWhatACallerOpenedEndsWithTheCaller(t *testing.T) {
 				require.Error(t, err, what)
 				require.Less(t, n, int64(big), what)
 			}
-			o.settled(func() bool { return o.server.Underway.len() == 0 }, "nothing is left of it")
+			o.settled(func() bool { return o.server.Underway.Len() == 0 }, "nothing is left of it")
 			o.srv.CloseClientConnections()
 			o.handling.Wait()
 		})
@@ -286,7 +287,7 @@ func (o *opening) stalled(path string, headers []string) io.Reader {
 // soon.
 func TestWhatATokenHasOpenEndsWithItsExpiry(t *testing.T) {
 	o := newOpening(t, func(o *opening) { o.furnish() })
-	_, err := o.server.PutFile(t.Context(), o.org, NewFile{Namespace: "s", Path: "big", Source: bctrl.SourceUpload},
+	_, err := o.server.files.Put(t.Context(), o.org, files.Incoming{Namespace: "s", Path: "big", Source: bctrl.SourceUpload},
 		io.LimitReader(zeros{}, big), audit.Event{Org: o.org, Action: "test"})
 	require.NoError(t, err)
 	token, err := bctrl.Attenuate(o.mint(o.ws.ID, "r", object{}), bctrl.Mounts{}, time.Now().Add(6*time.Second))
@@ -315,7 +316,7 @@ func TestWhatATokenHasOpenEndsWithItsExpiry(t *testing.T) {
 	_, resp, err := websocket.Dial(t.Context(), o.srv.URL+"/devtools/"+ticket, nil)
 	require.Error(t, err)
 	require.Equal(t, http.StatusUnauthorized, resp.StatusCode, "its connect URL")
-	o.settled(func() bool { return o.server.Underway.len() == 0 }, "nothing is left of it")
+	o.settled(func() bool { return o.server.Underway.Len() == 0 }, "nothing is left of it")
 	o.srv.CloseClientConnections()
 	o.handling.Wait()
 }
@@ -334,7 +335,7 @@ func TestAStreamedInvocationEndsWithItsCaller(t *testing.T) {
 			o.settled(func() bool { return o.hits.Load() == 1 }, "the provider is asked")
 			o.end()
 			require.Error(t, invoked())
-			o.settled(func() bool { return o.server.Underway.len() == 0 }, "nothing is left of it")
+			o.settled(func() bool { return o.server.Underway.Len() == 0 }, "nothing is left of it")
 		})
 	}
 }
@@ -349,7 +350,7 @@ func TestAKeyThatRevokesItselfHearsThatItHasAndOthersGoOn(t *testing.T) {
 		require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
 		require.Contains(t, string(got.Body), "revokedAt")
 	}
-	require.Equal(t, 1, o.server.Underway.len(), "the stream of another key goes on")
+	require.Equal(t, 1, o.server.Underway.Len(), "the stream of another key goes on")
 	o.server.EndStreams()
 	require.NoError(t, stream())
 }
@@ -369,7 +370,7 @@ func TestALockEndsWhatNeedsTheKeyAndNoMore(t *testing.T) {
 	conn, _, err := dial()
 	require.NoError(t, err)
 	<-o.devtools
-	o.settled(func() bool { return o.server.Underway.len() == 3 }, "all of it is underway")
+	o.settled(func() bool { return o.server.Underway.Len() == 3 }, "all of it is underway")
 	o.lock()
 	require.Error(t, upload())
 	_, _, err = conn.Read(t.Context())
@@ -377,7 +378,7 @@ func TestALockEndsWhatNeedsTheKeyAndNoMore(t *testing.T) {
 	_, resp, err := dial()
 	require.Error(t, err)
 	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode, "and none begins")
-	require.Equal(t, 1, o.server.Underway.len(), "the audit stream needs no key")
+	require.Equal(t, 1, o.server.Underway.Len(), "the audit stream needs no key")
 	o.unlock()
 	conn, _, err = dial()
 	require.NoError(t, err, "the URL is as good as before")

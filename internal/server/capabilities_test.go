@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
 // capabilities lists ids with their status, through pages of a few.
@@ -193,7 +194,7 @@ func TestEachWrongCapabilityOrBindingHasItsCode(t *testing.T) {
 		{"a binding for an unknown capability", "PUT", bindings, object{"capability": "acme/none", "secretRef": refTo(s.ID), "scope": globally()}, 404, "capabilities.not_found"},
 		{"a binding for an unknown credential", "PUT", bindings, object{"credential": "none", "secretRef": refTo(s.ID), "scope": globally()}, 404, "credentials.not_found"},
 		{"a binding without scope", "PUT", bindings, object{"capability": "github/repos", "secretRef": refTo(s.ID), "scope": object{}}, 400, "scope.required"},
-		{"a binding to an unknown secret", "PUT", bindings, object{"capability": "github/repos", "secretRef": refTo(NewID()), "scope": globally()}, 404, "secrets.not_found"},
+		{"a binding to an unknown secret", "PUT", bindings, object{"capability": "github/repos", "secretRef": refTo(web.NewID()), "scope": globally()}, 404, "secrets.not_found"},
 		{"a binding to no secret", "PUT", bindings, object{"capability": "github/repos", "secretRef": "GITHUB_TOKEN", "scope": globally()}, 400, "credentials.invalid_secret_ref"},
 		{"a pinned secret for another provider", "PUT", bindings, object{"capability": "openai/embeddings", "secretRef": refTo(gh.ID), "scope": globally()}, 409, "secrets.pinned"},
 		{"a secret that the scope never sees", "PUT", bindings, object{"capability": "github/repos", "secretRef": refTo(s.ID), "scope": inWorkspace("other")}, 409, "bindings.not_visible"},

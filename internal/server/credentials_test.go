@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
 // refTo is a reference to a secret.
@@ -95,7 +96,7 @@ func TestEachWrongCredentialHasItsCodeAndLeavesOnlyAnEvent(t *testing.T) {
 		{"no secret", object{"secretRef": nil}, 400, "credentials.secret_missing"},
 		{"a secret by name", object{"secretRef": "ACME_KEY"}, 400, "credentials.invalid_secret_ref"},
 		{"two ways to name it", object{"secretRefs": object{"secret": refTo(s.ID)}}, 400, "credentials.secret_refs"},
-		{"an unknown secret", object{"secretRef": refTo(NewID())}, 404, "secrets.not_found"},
+		{"an unknown secret", object{"secretRef": refTo(web.NewID())}, 404, "secrets.not_found"},
 		{"an unknown field", object{"secretRef": nil, "secretRefs": object{"other": refTo(s.ID)}}, 400, "credentials.secret_missing"},
 		{"a pinned secret for another provider", object{"secretRef": refTo(gh.ID)}, 409, "secrets.pinned"},
 		{"auth for one of the registry", with(object{"auth": object{"type": "none"}}), 400, "credentials.auth_not_allowed"},

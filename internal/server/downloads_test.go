@@ -16,6 +16,8 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/server/files"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
 // linkTo signs a link and returns its path and query.
@@ -107,13 +109,13 @@ func TestALinkDiesWhenASingleBitIsChanged(t *testing.T) {
 	raw, err := base64.RawURLEncoding.DecodeString(signature)
 	require.NoError(t, err)
 	verify := func(signature, name string) error {
-		_, err := h.server.openLink(t.Context(), signature, name, time.Now())
+		_, err := h.server.files.OpenLink(t.Context(), signature, name, time.Now())
 		return err
 	}
 	require.NoError(t, verify(signature, name))
 	for i := range len(raw) * 8 {
 		raw[i/8] ^= 1 << (i % 8)
-		require.ErrorIs(t, verify(base64.RawURLEncoding.EncodeToString(raw), name), errDeadLink, "bit %d", i)
+		require.ErrorIs(t, verify(base64.RawURLEncoding.EncodeToString(raw), name), files.ErrDeadLink, "bit %d", i)
 		raw[i/8] ^= 1 << (i % 8)
 	}
 	for _, text := range []struct{ name, of string }{{"signature", signature}, {"name", name}} {
@@ -121,9 +123,9 @@ func TestALinkDiesWhenASingleBitIsChanged(t *testing.T) {
 			changed := []byte(text.of)
 			changed[i/8] ^= 1 << (i % 8)
 			if text.name == "signature" {
-				require.ErrorIs(t, verify(string(changed), name), errDeadLink, "bit %d of the text", i)
+				require.ErrorIs(t, verify(string(changed), name), files.ErrDeadLink, "bit %d of the text", i)
 			} else {
-				require.ErrorIs(t, verify(signature, string(changed)), errDeadLink, "bit %d of the name", i)
+				require.ErrorIs(t, verify(signature, string(changed)), files.ErrDeadLink, "bit %d of the name", i)
 			}
 		}
 	}
@@ -145,18 +147,18 @@ func TestALinkExpires(t *testing.T) {
 	expires := time.Now().Add(time.Hour)
 	self, err := h.server.Authenticate(t.Context(), http.Header{"Authorization": {"Bearer " + h.key}})
 	require.NoError(t, err)
-	signature, err := h.server.signature(t.Context(), link{Signer: self, Object: o.ID, Name: "f", Expires: expires})
+	signature, err := h.server.files.Sign(t.Context(), files.Link{Signer: self, Object: o.ID, Name: "f", Expires: expires})
 	require.NoError(t, err)
-	_, err = h.server.openLink(t.Context(), signature, "f", expires.Add(-time.Millisecond))
+	_, err = h.server.files.OpenLink(t.Context(), signature, "f", expires.Add(-time.Millisecond))
 	require.NoError(t, err)
 	for _, now := range []time.Time{expires, expires.Add(time.Hour)} {
-		_, err = h.server.openLink(t.Context(), signature, "f", now)
-		require.ErrorIs(t, err, errDeadLink)
+		_, err = h.server.files.OpenLink(t.Context(), signature, "f", now)
+		require.ErrorIs(t, err, files.ErrDeadLink)
 	}
-	past, err := h.server.signature(t.Context(), link{Signer: self, Object: o.ID, Name: "f", Expires: time.Now().Add(-time.Second)})
+	past, err := h.server.files.Sign(t.Context(), files.Link{Signer: self, Object: o.ID, Name: "f", Expires: time.Now().Add(-time.Second)})
 	require.NoError(t, err)
 	h.dead(target([]string{"downloads", past, "f"}, nil), "expired")
-	other, err := h.server.signature(t.Context(), link{Signer: access.Caller{Org: NewID(), KeyID: self.KeyID}, Object: o.ID, Name: "f", Expires: expires})
+	other, err := h.server.files.Sign(t.Context(), files.Link{Signer: access.Caller{Org: web.NewID(), KeyID: self.KeyID}, Object: o.ID, Name: "f", Expires: expires})
 	require.NoError(t, err)
 	h.dead(target([]string{"downloads", other, "f"}, nil), "of another organization")
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -18,8 +19,8 @@ func TestWhatIsReadAndWhatPermittedItAreOfOneMoment(t *testing.T) {
 	// read asks a route that shows whether the login is permitted, and changes
 	// the rules after it has looked for the first time.
 	read := func(change func()) (reads int, got answer) {
-		routes := NewRouter(l.server, []Route{
-			Endpoint("GET /v1/x", bctrl.UseVault, func(_ context.Context, rq *Request, _ None) (object, error) {
+		routes := web.NewRouter(l.server.Kernel, []web.Route{
+			web.Endpoint("GET /v1/x", bctrl.UseVault, func(_ context.Context, rq *web.Request, _ web.None) (object, error) {
 				permitted := l.server.Authorize(rq, "prod/crm") == nil
 				if reads++; reads == 1 {
 					change()

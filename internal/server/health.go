@@ -4,12 +4,13 @@ import (
 	"context"
 
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
-func (s *Server) healthRoutes() []Route {
-	return []Route{
-		Endpoint("GET /healthz", access.Public, s.healthz),
-		Endpoint("GET /readyz", access.Public, s.readyz),
+func (s *Server) healthRoutes() []web.Route {
+	return []web.Route{
+		web.Endpoint("GET /healthz", access.Public, s.healthz),
+		web.Endpoint("GET /readyz", access.Public, s.readyz),
 	}
 }
 
@@ -18,13 +19,13 @@ type health struct {
 }
 
 // healthz says that the process answers.
-func (s *Server) healthz(context.Context, *Request, None) (health, error) {
+func (s *Server) healthz(context.Context, *web.Request, web.None) (health, error) {
 	return health{"ok"}, nil
 }
 
 // readyz says that the store answers too, and whether the server is locked: it
 // still answers then, and has to be reached to be unlocked.
-func (s *Server) readyz(ctx context.Context, _ *Request, _ None) (health, error) {
+func (s *Server) readyz(ctx context.Context, _ *web.Request, _ web.None) (health, error) {
 	if _, err := s.DB.Read().HasOrganizations(ctx); err != nil {
 		return health{}, err
 	}

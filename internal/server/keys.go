@@ -10,15 +10,16 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) keyRoutes() []Route {
-	return []Route{
-		Endpoint("POST /v1/keys", access.KeyWrite, s.createKey),
-		Endpoint("GET /v1/keys", access.KeyRead, s.listKeys, "limit", "cursor"),
-		Endpoint("DELETE /v1/keys/{id}", access.KeyWrite, s.revokeKey),
+func (s *Server) keyRoutes() []web.Route {
+	return []web.Route{
+		web.Endpoint("POST /v1/keys", access.KeyWrite, s.createKey),
+		web.Endpoint("GET /v1/keys", access.KeyRead, s.listKeys, "limit", "cursor"),
+		web.Endpoint("DELETE /v1/keys/{id}", access.KeyWrite, s.revokeKey),
 	}
 }
 
@@ -27,28 +28,28 @@ func (s *Server) keyRoutes() []Route {
 func NewKey() (key bctrl.Secret, hash []byte) {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails, by its contract
-	text := KeyPrefix + base64.RawURLEncoding.EncodeToString(b[:])
+	text := web.KeyPrefix + base64.RawURLEncoding.EncodeToString(b[:])
 	sum := sha256.Sum256([]byte(text))
 	return bctrl.NewSecret(text), sum[:]
 }
 
-func (s *Server) createKey(ctx context.Context, rq *Request, in wire.KeyCreate) (wire.NewKey, error) {
+func (s *Server) createKey(ctx context.Context, rq *web.Request, in wire.KeyCreate) (wire.NewKey, error) {
 	if err := s.Authorize(rq, ""); err != nil {
 		return wire.NewKey{}, err
 	}
-	return Change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.NewKey, error) {
+	return web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (wire.NewKey, error) {
 		return addKey(ctx, tx, in.Label, ev)
 	})
 }
 
 // addKey makes a key in the organization of ev, and names it there.
 func addKey(ctx context.Context, tx *store.Tx, label string, ev *audit.Event) (wire.NewKey, error) {
-	if err := CheckLabel(label); err != nil {
+	if err := web.CheckLabel(label); err != nil {
 		return wire.NewKey{}, err
 	}
 	text, hash := NewKey()
 	k := store.APIKey{
-		ID:        NewID(),
+		ID:        web.NewID(),
 		Org:       ev.Org,
 		Label:     label,
 		Hash:      hash,
@@ -63,15 +64,15 @@ func addKey(ctx context.Context, tx *store.Tx, label string, ev *audit.Event) (w
 	}, tx.InsertAPIKey(ctx, k)
 }
 
-func (s *Server) listKeys(ctx context.Context, rq *Request, _ None) (wire.List[wire.Key], error) {
-	return Listing[store.APIKey, wire.Key]{
+func (s *Server) listKeys(ctx context.Context, rq *web.Request, _ web.None) (wire.List[wire.Key], error) {
+	return web.Listing[store.APIKey, wire.Key]{
 		Plural: wire.APIKeys,
 		Rows: func(after string, limit int) ([]store.APIKey, error) {
 			return s.DB.Read().APIKeys(ctx, rq.Caller.Org, after, limit)
 		},
 		Cursor:   func(k store.APIKey) string { return k.ID },
-		Describe: Infallible(describeKey),
-	}.Page(s, rq)
+		Describe: web.Infallible(describeKey),
+	}.Page(s.Kernel, rq)
 }
 
 func describeKey(k store.APIKey) wire.Key {
@@ -82,8 +83,8 @@ func describeKey(k store.APIKey) wire.Key {
 	return out
 }
 
-func (s *Server) revokeKey(ctx context.Context, rq *Request, _ None) (wire.Key, error) {
-	id, err := rq.Path("id", ValidUUID)
+func (s *Server) revokeKey(ctx context.Context, rq *web.Request, _ web.None) (wire.Key, error) {
+	id, err := rq.Path("id", web.ValidUUID)
 	if err != nil {
 		return wire.Key{}, err
 	}
@@ -91,7 +92,7 @@ func (s *Server) revokeKey(ctx context.Context, rq *Request, _ None) (wire.Key, 
 		return wire.Key{}, err
 	}
 	rq.LetFinish() // a key that revokes itself hears that it has
-	return ChangeRules(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (wire.Key, error) {
+	return web.ChangeRules(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (wire.Key, error) {
 		return endKey(ctx, tx, id, ev)
 	})
 }
@@ -103,7 +104,7 @@ func endKey(ctx context.Context, tx *store.Tx, id string, ev *audit.Event) (wire
 	ev.Object = id
 	k, err := tx.APIKey(ctx, ev.Org, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return wire.Key{}, NotFound("keys.not_found", "there is no such key")
+		return wire.Key{}, web.NotFound("keys.not_found", "there is no such key")
 	}
 	if err != nil || !k.RevokedAt.IsZero() {
 		return describeKey(k), err
@@ -117,8 +118,8 @@ func endKey(ctx context.Context, tx *store.Tx, id string, ev *audit.Event) (wire
 		return wire.Key{}, err
 	}
 	if good == 1 && !subaccount {
-		return wire.Key{}, WithHint(
-			Conflict("keys.last", "this is the last key that is good"),
+		return wire.Key{}, web.WithHint(
+			web.Conflict("keys.last", "this is the last key that is good"),
 			"make another one first",
 		)
 	}

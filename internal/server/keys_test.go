@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -59,7 +60,7 @@ func TestTheLastGoodKeyCannotBeRevoked(t *testing.T) {
 	h.ok("DELETE", []string{"keys", first}, nil, nil) // its own: another is good
 	require.Equal(t, http.StatusUnauthorized, h.do("GET", []string{"keys"}, nil, nil).Status)
 	h.key = second.Key.Reveal()
-	refused(t, h.do("DELETE", []string{"keys", NewID()}, nil, nil), http.StatusNotFound, "keys.not_found", "no such key")
+	refused(t, h.do("DELETE", []string{"keys", web.NewID()}, nil, nil), http.StatusNotFound, "keys.not_found", "no such key")
 	refused(t, h.do("DELETE", []string{"keys", "first"}, nil, nil), http.StatusBadRequest, "request.invalid_id", "not an id")
 }
 
@@ -80,11 +81,11 @@ func TestAnOperatorDoesToTheStoreWhatTheRoutesDo(t *testing.T) {
 	h.key = before
 	require.Equal(t, http.StatusUnauthorized, h.do("GET", []string{"keys"}, nil, nil).Status)
 	_, err = offline.Revoke(t.Context(), made.ID)
-	require.Equal(t, "keys.last", AsError(err).Code)
-	_, err = offline.Revoke(t.Context(), NewID())
-	require.Equal(t, "keys.not_found", AsError(err).Code)
+	require.Equal(t, "keys.last", web.AsError(err).Code)
+	_, err = offline.Revoke(t.Context(), web.NewID())
+	require.Equal(t, "keys.not_found", web.AsError(err).Code)
 	_, err = offline.Create(t.Context(), string(make([]byte, 300)))
-	require.Equal(t, "request.too_long", AsError(err).Code)
+	require.Equal(t, "request.too_long", web.AsError(err).Code)
 
 	var recorded []string
 	for _, e := range h.events() {

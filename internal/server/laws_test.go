@@ -20,6 +20,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/strictjson"
 	"github.com/bctrl-go/bctrl/internal/token"
@@ -62,7 +63,7 @@ func inBody(text []byte) (m bctrl.Mounts, err error) {
 
 // inHeader is the way of mounts in BCTRL-Mounts.
 func inHeader(text []byte) (bctrl.Mounts, error) {
-	return parseMountsHeader(base64.RawURLEncoding.EncodeToString(text))
+	return web.ParseMountsHeader(base64.RawURLEncoding.EncodeToString(text))
 }
 
 // carried are the levels of one token, minted and attenuated.
@@ -79,7 +80,7 @@ func carried(t require.TestingT, d drawer, actions []bctrl.Action) (levels []lev
 			return m, err
 		}))
 	}
-	info, err := verifyToken(root, tok.Text())
+	info, err := web.VerifyToken(root, tok.Text())
 	require.NoError(t, err)
 	require.Len(t, info.Levels, len(levels))
 	for i := range levels {
@@ -114,7 +115,7 @@ func TestAMillionChainsAreDecidedAlike(t *testing.T) {
 			sdk := make(bctrl.Chain, 0, 8)
 			for left.Add(-1) >= 0 && !t.Failed() {
 				ws, rt := &workspaces[d.IntN(len(workspaces))], &runtimes[d.IntN(len(runtimes))]
-				caller := access.Caller{Org: "o", Runtime: RuntimeBound(store.Runtime{ID: "r", Mounts: rt.server}, store.Workspace{Mounts: ws.server})}
+				caller := access.Caller{Org: "o", Runtime: web.RuntimeBound(store.Runtime{ID: "r", Mounts: rt.server}, store.Workspace{Mounts: ws.server})}
 				sdk = append(sdk[:0], ws.sdk, rt.sdk)
 				oracle := verdicts{ws.oracle[0] & rt.oracle[0], ws.oracle[1] & rt.oracle[1]}
 				below := func(l *level) {

@@ -15,6 +15,8 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/server/files"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
 // post uploads a form. fields come as names and values; the one named file is
@@ -42,7 +44,7 @@ func (h *harness) post(fields []string, headers ...string) answer {
 
 func TestAFormStoresAFileWithWhereItCameFrom(t *testing.T) {
 	h := newHarness(t)
-	runtime := NewID()
+	runtime := web.NewID()
 	o := h.storedObject(h.post([]string{
 		"workspace", "sales", "path", "exports/q1.csv", "source", "download", "runtimeId", runtime, "driver", "stagehand",
 		"target", "https://crm.example/export", "filename", "Q1 report.csv", "file", "a,b\n",
@@ -115,7 +117,7 @@ func TestARuntimePostsAsItselfAlone(t *testing.T) {
 	require.Equal(t, "sales-exports", o.Workspace, "its own namespace, unnamed")
 	require.Equal(t, rt.ID, o.RuntimeID)
 	require.Equal(t, 403, h.post([]string{"workspace", "hr", "path", "f", "file", "x"}, as(rt)...).Status)
-	other := h.post([]string{"path", "f", "runtimeId", NewID(), "file", "x"}, as(rt)...)
+	other := h.post([]string{"path", "f", "runtimeId", web.NewID(), "file", "x"}, as(rt)...)
 	require.Equal(t, 403, other.Status)
 	require.Equal(t, "storage.context_mismatch", other.code())
 }
@@ -144,7 +146,7 @@ func (h *harness) catalog(q url.Values, headers ...string) (keys []string) {
 
 func TestTheCatalogIsFilteredByWhatIsKnown(t *testing.T) {
 	h := newHarness(t)
-	rt := NewID()
+	rt := web.NewID()
 	for _, f := range [][]string{
 		{"workspace", "a", "path", "x/1"},
 		{"workspace", "a", "path", "x/2", "source", "download", "runtimeId", rt, "driver", "stagehand", "target", "t"},
@@ -193,7 +195,7 @@ func TestWhatTheServerKeepsNeverOverwrites(t *testing.T) {
 	h := newHarness(t)
 	keep := func(path string) string {
 		t.Helper()
-		o, err := h.server.PutFile(t.Context(), h.org(), NewFile{
+		o, err := h.server.files.Put(t.Context(), h.org(), files.Incoming{
 			Namespace: "s", Path: path, Filename: "report.csv", Source: bctrl.SourceDownload, Unique: true,
 		}, strings.NewReader("x"), audit.Event{Org: h.org(), Caller: "server", Action: string(bctrl.PutStorage)})
 		require.NoError(t, err)
@@ -207,6 +209,6 @@ func TestWhatTheServerKeepsNeverOverwrites(t *testing.T) {
 	require.Equal(t, "d/.profile", keep("d/.profile"))
 	require.Equal(t, "d/.profile (2)", keep("d/.profile"))
 	require.Equal(t, 13, h.kept())
-	_, err := h.server.PutFile(t.Context(), h.org(), NewFile{Namespace: "s", Path: "../x", Source: bctrl.SourceDownload}, strings.NewReader("x"), audit.Event{})
+	_, err := h.server.files.Put(t.Context(), h.org(), files.Incoming{Namespace: "s", Path: "../x", Source: bctrl.SourceDownload}, strings.NewReader("x"), audit.Event{})
 	require.Error(t, err)
 }

@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
 // openapiYAML describes every route; tests hold each request and answer to it.
@@ -16,7 +17,7 @@ import (
 //go:embed openapi.yaml
 var openapiYAML []byte
 
-func openapiRoutes() []Route {
+func openapiRoutes() []web.Route {
 	document := sync.OnceValues(func() ([]byte, error) {
 		var tree map[string]any
 		if err := yaml.Unmarshal(openapiYAML, &tree); err != nil {
@@ -24,10 +25,10 @@ func openapiRoutes() []Route {
 		}
 		return json.Marshal(tree)
 	})
-	return []Route{Raw("GET /v1/openapi.json", access.Public, func(w http.ResponseWriter, _ *Request) error {
+	return []web.Route{web.Raw("GET /v1/openapi.json", access.Public, func(w http.ResponseWriter, _ *web.Request) error {
 		body, err := document()
 		if err == nil {
-			WriteJSON(w, http.StatusOK, body)
+			web.WriteJSON(w, http.StatusOK, body)
 		}
 		return err
 	})}

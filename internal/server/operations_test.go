@@ -186,7 +186,7 @@ func TestWhatAServerLeavesRunningIsInterrupted(t *testing.T) {
 	ws, rt, loading := h.slow()
 	op := h.begin(ws, visits("a.example"))
 	<-loading
-	require.NoError(t, h.server.EndAbandoned(t.Context()), "as the next server after a crash")
+	require.NoError(t, h.server.runtimes.EndAbandoned(t.Context()), "as the next server after a crash")
 	row, err := h.db.Read().Operation(t.Context(), h.org(), op.ID)
 	require.NoError(t, err)
 	require.Equal(t, bctrl.OperationFailed, row.Status)

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
 // profileUID is the folder's name of a profile.
@@ -81,7 +82,7 @@ func TestWhatACrashLeftOfADeletedProfileIsRemoved(t *testing.T) {
 	h := newHarness(t)
 	h.ok("POST", []string{"browser-profiles"}, object{"id": "kept"}, nil)
 	profiles := filepath.Join(h.dir, "profiles")
-	kept, left, other := filepath.Join(profiles, h.profileUID("kept")), filepath.Join(profiles, NewID()), filepath.Join(profiles, "notes")
+	kept, left, other := filepath.Join(profiles, h.profileUID("kept")), filepath.Join(profiles, web.NewID()), filepath.Join(profiles, "notes")
 	for _, dir := range []string{kept, left, other} {
 		require.NoError(t, os.MkdirAll(dir, 0o700))
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
 // TestAParameterOutsideItsDescriptionIsRefused walks all of openapi.yaml. A
@@ -28,7 +29,7 @@ func TestAParameterOutsideItsDescriptionIsRefused(t *testing.T) {
 	require.Len(t, stored.Objects, 1)
 	doc, err := openapi3.NewLoader().LoadFromData(openapiYAML)
 	require.NoError(t, err)
-	filled := strings.NewReplacer("/workspaces/{id}", "/workspaces/"+ws.ID, "/objects/{id}", "/objects/"+stored.Objects[0].ID, "{ns}", "files", "{path}", "a.txt", "{key}", "a", "{id}", NewID(), "{alias}", "crm")
+	filled := strings.NewReplacer("/workspaces/{id}", "/workspaces/"+ws.ID, "/objects/{id}", "/objects/"+stored.Objects[0].ID, "{ns}", "files", "{path}", "a.txt", "{key}", "a", "{id}", web.NewID(), "{alias}", "crm")
 	tried := 0
 	for path, item := range doc.Paths.Map() {
 		for method, operation := range item.Operations() {

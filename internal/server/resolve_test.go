@@ -10,19 +10,20 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
 // resolved says what a call gets: "id tier field=value …", or the code of its
 // error.
 func (h *harness) resolved(q broker.Query) string {
 	h.Helper()
-	call, err := h.server.resolveCall(h.Context(), h.db.Read(), h.org(), q)
+	call, err := h.server.calls.Resolve(h.Context(), h.db.Read(), h.org(), q)
 	if err != nil {
-		return AsError(err).Code
+		return web.AsError(err).Code
 	}
-	values, err := call.open()
+	values, err := call.Open()
 	if err != nil {
-		return AsError(err).Code
+		return web.AsError(err).Code
 	}
 	out := []string{call.Credential.ID, string(call.Tier)}
 	for _, field := range slices.Sorted(maps.Keys(values)) {
@@ -257,14 +258,14 @@ func TestTheRegistryWinsOverWhatIsStored(t *testing.T) {
 	h := newHarness(t)
 	s := h.secretIn(globally(), "STORE_TOKEN", "v")
 	h.ok("POST", []string{"credentials"}, object{"id": "shop", "provider": "shopify", "secretRef": refTo(s.ID), "scope": globally(), "hosts": []string{"mine.myshopify.com"}}, nil)
-	call, err := h.server.resolveCall(t.Context(), h.db.Read(), h.org(), broker.Query{Provider: "shopify"})
+	call, err := h.server.calls.Resolve(t.Context(), h.db.Read(), h.org(), broker.Query{Provider: "shopify"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"mine.myshopify.com"}, call.Hosts)
 	p, _ := builtinProviders(t).Provider("shopify")
 	require.Equal(t, p.Auth, call.Auth)
 	require.Equal(t, p.BasePath, call.BasePath)
 	h.ok("POST", []string{"credentials"}, object{"id": "gh", "provider": "github", "secretRef": refTo(s.ID), "scope": globally()}, nil)
-	call, err = h.server.resolveCall(t.Context(), h.db.Read(), h.org(), broker.Query{Provider: "github"})
+	call, err = h.server.calls.Resolve(t.Context(), h.db.Read(), h.org(), broker.Query{Provider: "github"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"api.github.com", "uploads.github.com"}, call.Hosts)
 }

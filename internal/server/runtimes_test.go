@@ -16,6 +16,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -36,7 +37,7 @@ func (h *harness) workspace(name string, mounts bctrl.Mounts) store.Workspace {
 	orgs, err := h.db.Read().Organizations(h.Context())
 	require.NoError(h, err)
 	now := time.Now()
-	ws := store.Workspace{ID: NewID(), Name: name, Version: 1, Mounts: mounts, CreatedAt: now, UpdatedAt: now}
+	ws := store.Workspace{ID: web.NewID(), Name: name, Version: 1, Mounts: mounts, CreatedAt: now, UpdatedAt: now}
 	h.write(func(tx *store.Tx) error { return tx.InsertWorkspace(h.Context(), orgs[0].ID, ws) })
 	return ws
 }

@@ -14,16 +14,17 @@ import (
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) sealRoutes() []Route {
-	return []Route{
-		Endpoint("GET /v1/seal", access.SealRead, s.sealStatus),
-		Endpoint("POST /v1/seal/lock", access.SealWrite, s.lockSeal),
-		Endpoint("POST /v1/seal/unlock", access.SealWrite, s.unlockSeal),
-		Endpoint("POST /v1/seal/rotate", access.SealWrite, s.rotateSeal),
+func (s *Server) sealRoutes() []web.Route {
+	return []web.Route{
+		web.Endpoint("GET /v1/seal", access.SealRead, s.sealStatus),
+		web.Endpoint("POST /v1/seal/lock", access.SealWrite, s.lockSeal),
+		web.Endpoint("POST /v1/seal/unlock", access.SealWrite, s.unlockSeal),
+		web.Endpoint("POST /v1/seal/rotate", access.SealWrite, s.rotateSeal),
 	}
 }
 
@@ -54,15 +55,15 @@ func toUnlock() []string { return []string{"GET /v1/seal", "POST /v1/seal/unlock
 // forgetKeys lets go of what was opened with the key, and ends what is underway
 // with it.
 func (s *Server) forgetKeys() {
-	s.ForgetLinkKey()
+	s.files.ForgetLinkKey()
 	s.TokenKey.Forget()
 	s.broker.Forget()
-	s.Underway.Lock(ErrLocked)
+	s.Underway.Lock(web.ErrLocked)
 }
 
 // requireOperator refuses who is not the operator: the organization that the first run
 // made, acting for itself.
-func (s *Server) requireOperator(ctx context.Context, rq *Request) error {
+func (s *Server) requireOperator(ctx context.Context, rq *web.Request) error {
 	if err := s.Authorize(rq, ""); err != nil {
 		return err
 	}
@@ -77,12 +78,12 @@ func (s *Server) requireOperator(ctx context.Context, rq *Request) error {
 	return err
 }
 
-var errNotOperator = WithHint(
-	Forbidden("seal.not_operator", "the master key is the operator's"),
+var errNotOperator = web.WithHint(
+	web.Forbidden("seal.not_operator", "the master key is the operator's"),
 	"use a key of the organization that the server's first run made, for itself",
 )
 
-func (s *Server) sealStatus(ctx context.Context, rq *Request, _ None) (out bctrl.SealStatus, err error) {
+func (s *Server) sealStatus(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.SealStatus, err error) {
 	if err := s.requireOperator(ctx, rq); err != nil {
 		return out, err
 	}
@@ -91,7 +92,7 @@ func (s *Server) sealStatus(ctx context.Context, rq *Request, _ None) (out bctrl
 
 // lockSeal is recorded before it is done, so that the log is signed up to it.
 // Its answer is not kept: there is nothing to seal it with.
-func (s *Server) lockSeal(ctx context.Context, rq *Request, _ None) (out bctrl.SealStatus, err error) {
+func (s *Server) lockSeal(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.SealStatus, err error) {
 	if err := s.requireOperator(ctx, rq); err != nil {
 		return out, err
 	}
@@ -114,7 +115,7 @@ const (
 
 func newUnlocks() *rate.Limiter { return rate.NewLimiter(rate.Every(unlockEvery), unlockBurst) }
 
-func (s *Server) unlockSeal(ctx context.Context, rq *Request, in wire.SealKey) (out bctrl.SealStatus, err error) {
+func (s *Server) unlockSeal(ctx context.Context, rq *web.Request, in wire.SealKey) (out bctrl.SealStatus, err error) {
 	if err := s.requireOperator(ctx, rq); err != nil {
 		return out, err
 	}
@@ -125,8 +126,8 @@ func (s *Server) unlockSeal(ctx context.Context, rq *Request, in wire.SealKey) (
 	}
 	if s.Custody.Locked() {
 		if !s.unlocks.Allow() {
-			return out, WithHint(
-				TooManyRequests("seal.too_many_attempts", "too many attempts to unlock the server"),
+			return out, web.WithHint(
+				web.TooManyRequests("seal.too_many_attempts", "too many attempts to unlock the server"),
 				"one more is taken every "+unlockEvery.String(),
 			)
 		}
@@ -144,7 +145,7 @@ func (s *Server) unlockSeal(ctx context.Context, rq *Request, in wire.SealKey) (
 // admitOperator asks, before anything is unlocked, who unlocks: while the key was away
 // nobody could tell whether the caller's own key is one that this server made.
 // Then it ends what a server before this one left, which needs the key too.
-func (s *Server) admitOperator(ctx context.Context, rq *Request) (err error) {
+func (s *Server) admitOperator(ctx context.Context, rq *web.Request) (err error) {
 	if rq.Caller, err = s.Authenticate(ctx, rq.Header); err != nil {
 		return err
 	}
@@ -155,7 +156,7 @@ func (s *Server) admitOperator(ctx context.Context, rq *Request) (err error) {
 	return s.takeOver(ctx)
 }
 
-func (s *Server) rotateSeal(ctx context.Context, rq *Request, in wire.SealKey) (out bctrl.SealStatus, err error) {
+func (s *Server) rotateSeal(ctx context.Context, rq *web.Request, in wire.SealKey) (out bctrl.SealStatus, err error) {
 	if err := s.requireOperator(ctx, rq); err != nil {
 		return out, err
 	}
@@ -172,7 +173,7 @@ func (s *Server) rotateSeal(ctx context.Context, rq *Request, in wire.SealKey) (
 			if out, err = s.Custody.Status(ctx, tx.Queries); err != nil {
 				return err
 			}
-			if rq.Answer, err = EncodeAnswer(out); err != nil {
+			if rq.Answer, err = web.EncodeAnswer(out); err != nil {
 				return err
 			}
 			return s.Save(ctx, tx, rq, http.StatusOK, rq.Answer)
@@ -188,10 +189,10 @@ func (s *Server) rotateSeal(ctx context.Context, rq *Request, in wire.SealKey) (
 func (s *Server) givenKey(in wire.SealKey) (bctrl.Secret, error) {
 	byPassphrase := s.Custody.Source() == bctrl.SealPassphrase
 	if byPassphrase && !in.Key.IsZero() {
-		return bctrl.Secret{}, Invalid("seal.key_not_taken", "key", "the server's key is made of a passphrase")
+		return bctrl.Secret{}, web.Invalid("seal.key_not_taken", "key", "the server's key is made of a passphrase")
 	}
 	if !byPassphrase && !in.Passphrase.IsZero() {
-		return bctrl.Secret{}, Invalid("seal.passphrase_not_taken", "passphrase",
+		return bctrl.Secret{}, web.Invalid("seal.passphrase_not_taken", "passphrase",
 			"the server's key is not made of a passphrase")
 	}
 	if byPassphrase {
@@ -201,35 +202,35 @@ func (s *Server) givenKey(in wire.SealKey) (bctrl.Secret, error) {
 }
 
 // sealError puts what went wrong with the key into an answer.
-func (s *Server) sealError(rq *Request, err error) error {
+func (s *Server) sealError(rq *web.Request, err error) error {
 	logged := func(e *bctrl.Error) error {
 		s.Log.Error("the key could not be changed", "requestId", rq.ID, "error", err)
-		return WithHint(e, "the server's log says more")
+		return web.WithHint(e, "the server's log says more")
 	}
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, seal.ErrWrongKey):
-		return Forbidden("seal.wrong_key", "the data is sealed under another key")
+		return web.Forbidden("seal.wrong_key", "the data is sealed under another key")
 	case errors.Is(err, seal.ErrPassphrase):
-		return Invalid("seal.invalid_passphrase", "passphrase", "a new passphrase has 12 characters or more")
+		return web.Invalid("seal.invalid_passphrase", "passphrase", "a new passphrase has 12 characters or more")
 	case errors.Is(err, custody.ErrPassphraseNeeded):
-		return Invalid("seal.passphrase_required", "passphrase", "the passphrase is missing")
+		return web.Invalid("seal.passphrase_required", "passphrase", "the passphrase is missing")
 	case errors.Is(err, custody.ErrKeyNeeded):
-		return Invalid("seal.key_required", "key",
+		return web.Invalid("seal.key_required", "key",
 			"the text of the new key is missing: the server cannot put it into its environment")
 	case errors.Is(err, custody.ErrNotTaken):
-		return Invalid("seal.key_not_taken", "key", "the server makes the new key itself, for its key file")
+		return web.Invalid("seal.key_not_taken", "key", "the server makes the new key itself, for its key file")
 	case errors.Is(err, custody.ErrSameKey):
-		return Conflict("seal.same_key", "the new key is the one in use")
+		return web.Conflict("seal.same_key", "the new key is the one in use")
 	case errors.Is(err, audit.ErrHeadMissing), errors.Is(err, audit.ErrHeadForged), errors.Is(err, audit.ErrOlder):
-		return logged(Conflict("seal.log_refused", "the audit log is not the one that was signed last"))
+		return logged(web.Conflict("seal.log_refused", "the audit log is not the one that was signed last"))
 	case errors.Is(err, seal.ErrTampered):
-		return logged(Fault("seal.tampered", "a data key was changed outside the server"))
+		return logged(web.Fault("seal.tampered", "a data key was changed outside the server"))
 	case errors.Is(err, seal.ErrBadKey):
-		return logged(Invalid("seal.invalid_key", "", "what is given, or stored, is not a key"))
+		return logged(web.Invalid("seal.invalid_key", "", "what is given, or stored, is not a key"))
 	case errors.Is(err, seal.ErrTooOpen), errors.As(err, new(*fs.PathError)):
-		return logged(Conflict("seal.key_file", "the key file, or its folder, cannot be used"))
+		return logged(web.Conflict("seal.key_file", "the key file, or its folder, cannot be used"))
 	}
 	return err
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
 const (
@@ -48,7 +49,7 @@ func TestWhileLockedEveryRouteWorksWithoutTheKeyOrIsRefused(t *testing.T) {
 
 	open := withoutKey()
 	for _, name := range open {
-		require.True(t, slices.ContainsFunc(w.server.router.Routes, func(rt Route) bool { return rt.Method+" "+rt.Path == name }), "there is no %s", name)
+		require.True(t, slices.ContainsFunc(w.server.router.Routes, func(rt web.Route) bool { return rt.Method+" "+rt.Path == name }), "there is no %s", name)
 	}
 	organization := everybody[len(everybody)-1]
 	tried := 0
@@ -128,7 +129,7 @@ func TestALockEndsWhatAgentsAsk(t *testing.T) {
 	l.lock()
 	got := <-answers
 	require.Contains(t, string(got.Body), "seal.locked")
-	require.Zero(t, l.server.Underway.len())
+	require.Zero(t, l.server.Underway.Len())
 }
 
 func TestAFilledLoginIsNotSentWhileLocked(t *testing.T) {
@@ -136,7 +137,7 @@ func TestAFilledLoginIsNotSentWhileLocked(t *testing.T) {
 	fill := l.filled()
 	require.NoError(t, fill.StillPermitted(t.Context()))
 	l.lock()
-	require.ErrorIs(t, fill.StillPermitted(t.Context()), ErrLocked)
+	require.ErrorIs(t, fill.StillPermitted(t.Context()), web.ErrLocked)
 	refused(t, l.act(), http.StatusServiceUnavailable, "seal.locked", "and none is filled")
 	l.unlock()
 	require.NoError(t, fill.StillPermitted(t.Context()))

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -93,7 +94,7 @@ func (m *secretMachine) scope(t *rapid.T) (given, stored bctrl.Scope) {
 
 // any draws a secret that is there, mostly.
 func (m *secretMachine) any(t *rapid.T) string {
-	ids := append([]string{NewID()}, slices.Sorted(maps.Keys(m.secrets))...)
+	ids := append([]string{web.NewID()}, slices.Sorted(maps.Keys(m.secrets))...)
 	return ids[rapid.IntRange(min(1, len(ids)-1), len(ids)-1).Draw(t, "secret")]
 }
 
@@ -270,7 +271,7 @@ func (m *secretMachine) check(t *rapid.T) {
 	seen := map[string]oracleSecret{}
 	for s, err := range m.client.Secrets.List(ctx, bctrl.SecretFilter{}) {
 		require.NoError(t, err)
-		sec, err := m.h.server.FindSecret(ctx, m.h.db.Read(), m.org, s.ID)
+		sec, err := m.h.server.catalog.FindSecret(ctx, m.h.db.Read(), m.org, s.ID)
 		require.NoError(t, err)
 		seen[s.ID] = oracleSecret{s.Scope, s.Name, s.Aliases, s.Attachments, sec.Value.Reveal(), s.Version}
 		index, err := m.h.db.Read().SecretIndex(ctx, s.ID)
@@ -306,7 +307,7 @@ func TestSecretsAreWhatTheRulesMakeOfThem(t *testing.T) {
 	h := newHarness(t)
 	first := h.key
 	rapid.Check(t, func(t *rapid.T) {
-		key, err := h.server.CreateOrganization(h.Context(), NewID())
+		key, err := h.server.CreateOrganization(h.Context(), web.NewID())
 		require.NoError(t, err)
 		h.key = key.Expose()
 		m := &secretMachine{h: h, client: h.sdk(straight), oracle: oracle{map[string]string{}, map[string]oracleSecret{}}}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
 func globally() object             { return object{"type": "global"} }
@@ -35,7 +36,7 @@ func (h *harness) secretIn(scope object, name, value string, aliases ...string) 
 // secretValue opens a secret as it is stored, and proves its index.
 func (h *harness) secretValue(id string) string {
 	h.Helper()
-	sec, err := h.server.FindSecret(h.Context(), h.db.Read(), h.org(), id)
+	sec, err := h.server.catalog.FindSecret(h.Context(), h.db.Read(), h.org(), id)
 	require.NoError(h, err)
 	return sec.Value.Reveal()
 }
@@ -110,7 +111,7 @@ func TestEachWrongSecretHasItsCodeAndLeavesOnlyAnEvent(t *testing.T) {
 	h := newHarness(t)
 	ws := h.made("sales", object{})
 	taken := h.secretIn(globally(), "TAKEN", "v", "also-taken")
-	missing := NewID()
+	missing := web.NewID()
 	long := strings.Repeat("v", 64<<10+1)
 	create := func(name string, with object) object {
 		body := object{"name": name, "value": "canary-value", "scope": globally()}

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
 func jsonBody(text string) io.Reader { return strings.NewReader(text) }
@@ -101,11 +102,11 @@ func TestNoGuessAtAPasswordCanBeTriedOnAnIdempotencyKey(t *testing.T) {
 	require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
 
 	// What whoever has a copy of the data can compute for each guess.
-	var id idempotent
-	routes := NewRouter(h.server, []Route{
-		Raw("PUT /v1/vault/{key}", access.VaultWrite, func(_ http.ResponseWriter, rq *Request) error {
+	var id web.Idempotent
+	routes := web.NewRouter(h.server.Kernel, []web.Route{
+		web.Raw("PUT /v1/vault/{key}", access.VaultWrite, func(_ http.ResponseWriter, rq *web.Request) error {
 			require.NoError(t, h.server.Authorize(rq, "k"))
-			return rq.identify(&id)
+			return rq.Identify(&id)
 		}),
 	})
 	req := httptest.NewRequestWithContext(t.Context(), "PUT", "/v1/vault/k", jsonBody(body))

@@ -23,6 +23,13 @@ import (
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/registry"
+	"github.com/bctrl-go/bctrl/internal/server/calls"
+	"github.com/bctrl-go/bctrl/internal/server/catalog"
+	"github.com/bctrl-go/bctrl/internal/server/files"
+	"github.com/bctrl-go/bctrl/internal/server/models"
+	"github.com/bctrl-go/bctrl/internal/server/runtimes"
+	"github.com/bctrl-go/bctrl/internal/server/vault"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -61,21 +68,17 @@ type Config struct {
 
 // Server is the BCTRL server.
 type Server struct {
-	*Kernel
+	*web.Kernel
+	broker *broker.Broker
 
-	broker   *broker.Broker
-	browsers browser.Driver
-	profiles string
-	egress   egress.Policy
-	blobs    blob.Store
-	maxFile  int64
-	registry *registry.Registry
+	vault    *vault.Service
+	models   *models.Service
+	files    *files.Service
+	catalog  *catalog.Service
+	calls    *calls.Service
+	runtimes *runtimes.Service
+	router   *web.Router
 
-	router     *Router
-	fleet      fleet
-	operations operations
-	tickets    tickets
-	linkKey    SealedKey
 	// tookOver is set once what the server before left has its end.
 	tookOver atomic.Bool
 	// unlocks is how often the server may be unlocked.
@@ -87,33 +90,14 @@ type Server struct {
 // New makes a server and brings its state in order after whatever ended the
 // one before.
 func New(ctx context.Context, cfg Config) (*Server, error) {
-	s := &Server{
-		Kernel:    NewKernel(cfg.Store, cfg.Custody, cfg.Log, cfg.PublicURL),
-		unlocks:   newUnlocks(),
-		verifying: make(chan struct{}, 1),
-
-		broker: broker.New(broker.Config{
-			Egress:  cfg.Egress,
-			RootCAs: cfg.ProviderRoots,
-			Instead: cfg.ProviderInstead,
-		}),
-		browsers: cfg.Browsers,
-		profiles: cfg.ProfileDir,
-		egress:   cfg.Egress,
-		blobs:    cfg.Blobs,
-		maxFile:  cmp.Or(cfg.MaxFile, defaultMaxFile),
-		registry: cfg.Registry,
-	}
-	s.Strangers = NewStrangers(cmp.Or(cfg.Strangers, AllStrangersAtOnce), s.RecordStrangers, func(err error) {
-		s.Log.Error("refusals were not recorded, and are counted on", "error", err)
-	})
-	if s.registry == nil {
-		builtin, err := registry.Builtin()
-		if err != nil {
+	providers := cfg.Registry
+	if providers == nil {
+		var err error
+		if providers, err = registry.Builtin(); err != nil {
 			return nil, err
 		}
-		s.registry = builtin
 	}
+	s := newServer(cfg, providers)
 	s.Custody.OnLock(s.forgetKeys)
 	if err := s.Audit.Start(ctx); err != nil {
 		return nil, err
@@ -123,11 +107,45 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 			return nil, err
 		}
 	}
-	if err := s.SweepProfiles(ctx); err != nil {
+	if err := s.runtimes.SweepProfiles(ctx); err != nil {
 		return nil, fmt.Errorf("removing what deleted profiles left: %w", err)
 	}
-	s.register()
+	s.router = web.NewRouter(s.Kernel, s.routes())
 	return s, nil
+}
+
+// newServer makes the areas, each with those below it.
+func newServer(cfg Config, providers *registry.Registry) *Server {
+	s := &Server{
+		Kernel: web.NewKernel(cfg.Store, cfg.Custody, cfg.Log, cfg.PublicURL),
+		broker: broker.New(broker.Config{
+			Egress:  cfg.Egress,
+			RootCAs: cfg.ProviderRoots,
+			Instead: cfg.ProviderInstead,
+		}),
+		unlocks:   newUnlocks(),
+		verifying: make(chan struct{}, 1),
+	}
+	s.Strangers = web.NewStrangers(cmp.Or(cfg.Strangers, web.AllStrangersAtOnce), s.RecordStrangers, func(err error) {
+		s.Log.Error("refusals were not recorded, and are counted on", "error", err)
+	})
+	s.vault = vault.New(s.Kernel)
+	s.models = models.New(s.Kernel, s.broker)
+	s.files = files.New(s.Kernel, cfg.Blobs, cfg.MaxFile)
+	s.catalog = catalog.New(s.Kernel, providers, s.models)
+	s.calls = calls.New(s.Kernel, s.broker, providers, s.catalog, s.models)
+	s.runtimes = runtimes.New(s.Kernel, runtimes.Config{
+		Browsers:   cfg.Browsers,
+		ProfileDir: cfg.ProfileDir,
+		Egress:     cfg.Egress,
+	}, runtimes.Below{
+		Vault:   s.vault,
+		Models:  s.models,
+		Files:   s.files,
+		Catalog: s.catalog,
+		Calls:   s.calls,
+	})
+	return s
 }
 
 // takeOver goes on from where the server before this one ended, once. A server
@@ -137,7 +155,7 @@ func (s *Server) takeOver(ctx context.Context) error {
 	if s.tookOver.Load() {
 		return nil
 	}
-	if err := s.EndAbandoned(ctx); err != nil {
+	if err := s.runtimes.EndAbandoned(ctx); err != nil {
 		return fmt.Errorf("ending what the last server left: %w", err)
 	}
 	if err := s.emptyClosedSubaccounts(ctx); err != nil {
@@ -151,44 +169,34 @@ func (s *Server) takeOver(ctx context.Context) error {
 // them is left. Requests fail from then on.
 func (s *Server) Close(ctx context.Context) error {
 	s.EndStreams()
-	err := s.CloseRuntimes(ctx)
+	err := s.runtimes.Close(ctx)
 	s.Strangers.Close(ctx)
 	s.broker.Close()
 	return err
 }
 
-// register builds the table of routes.
-func (s *Server) register() {
+// routes is the table of all routes.
+func (s *Server) routes() []web.Route {
 	routes := slices.Concat(
 		s.healthRoutes(),
 		openapiRoutes(),
-		s.VaultRoutes(),
-		s.runtimeRoutes(),
-		s.tokenRoutes(),
-		s.executeRoutes(),
-		s.operationRoutes(),
-		s.AICredentialRoutes(),
-		s.secretRoutes(),
-		s.credentialRoutes(),
-		s.capabilityRoutes(),
-		s.bindingRoutes(),
-		s.CallRoutes(),
-		s.workspaceRoutes(),
-		s.profileRoutes(),
+		s.vault.Routes(),
+		s.models.Routes(),
+		s.files.Routes(),
+		s.catalog.Routes(),
+		s.calls.Routes(),
+		s.runtimes.Routes(),
 		s.keyRoutes(),
 		s.subaccountRoutes(),
 		s.auditRoutes(),
 		s.sealRoutes(),
-		s.storageRoutes(),
-		s.objectRoutes(),
-		s.downloadRoutes(),
 	)
 	for i := range routes {
 		rt := &routes[i]
 		rt.WithoutKey = slices.Contains(withoutKey(), rt.Method+" "+rt.Path)
 		rt.ToUnlock = slices.Contains(toUnlock(), rt.Method+" "+rt.Path)
 	}
-	s.router = NewRouter(s, routes)
+	return routes
 }
 
 // ServeHTTP answers a request.

@@ -12,6 +12,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -67,7 +68,7 @@ func BenchmarkBrowse(b *testing.B) {
 
 // cursorAfter is the cursor of a page that ended at path.
 func cursorAfter(path string) string {
-	_, next := PageOf([]string{path, ""}, 1, func(s string) string { return s })
+	_, next := web.PageOf([]string{path, ""}, 1, func(s string) string { return s })
 	return next
 }
 

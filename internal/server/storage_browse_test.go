@@ -17,6 +17,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -138,7 +139,7 @@ func insert(t testing.TB, tx *store.Tx, org, namespace, path string, size int64)
 	t.Helper()
 	written := func(store.Object) error { return audit.Append(tx, audit.Event{Org: org, Caller: "test"}) }
 	_, err := tx.PutObject(t.Context(), org, store.Object{
-		ID: NewID(), Namespace: namespace, Path: path, BlobID: NewID(), SizeBytes: size, ContentType: "text/csv", Filename: "f",
+		ID: web.NewID(), Namespace: namespace, Path: path, BlobID: web.NewID(), SizeBytes: size, ContentType: "text/csv", Filename: "f",
 		SHA256: strings.Repeat("0", 64), Source: bctrl.SourceUpload, CreatedAt: time.Unix(0, 0),
 	}, written)
 	if err != nil {

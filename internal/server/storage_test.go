@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/vectors"
 )
 
@@ -216,7 +217,7 @@ func TestATypeIsKeptWhenGivenAndElseSuggested(t *testing.T) {
 
 func TestAJSONFileIsAFileAndNotARequest(t *testing.T) {
 	h := newHarness(t)
-	big := `["` + strings.Repeat("x", 2*MaxBody) + `"]`
+	big := `["` + strings.Repeat("x", 2*web.MaxBody) + `"]`
 	first := h.put("s", "f.json", big, "Content-Type", "application/json", "Idempotency-Key", "k")
 	o := h.storedObject(first)
 	require.EqualValues(t, len(big), o.SizeBytes)
@@ -305,11 +306,11 @@ func TestARuntimeReachesItsOwnNamespaceAlone(t *testing.T) {
 			return h.do("GET", append([]string{"storage", "objects", id}, route...), nil, nil, as(rt)...)
 		}
 		require.Equal(t, 200, at(mine.ID).Status)
-		same("by id", at(other.ID), at(NewID()))
+		same("by id", at(other.ID), at(web.NewID()))
 	}
 	same("deleted by id", h.do("DELETE", []string{"storage", "objects", other.ID}, nil, nil, as(rt)...),
-		h.do("DELETE", []string{"storage", "objects", NewID()}, nil, nil, as(rt)...))
-	require.Equal(t, 404, h.do("GET", []string{"storage", "objects", NewID()}, nil, nil).Status, "an organization may know")
+		h.do("DELETE", []string{"storage", "objects", web.NewID()}, nil, nil, as(rt)...))
+	require.Equal(t, 404, h.do("GET", []string{"storage", "objects", web.NewID()}, nil, nil).Status, "an organization may know")
 	require.Equal(t, 403, h.do("GET", []string{"storage", "namespaces", "hr", "browse"}, nil, nil, as(rt)...).Status)
 	require.Equal(t, 403, h.do("GET", append(file("hr", "theirs"), "download-url"), nil, nil, as(rt)...).Status)
 

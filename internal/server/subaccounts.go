@@ -8,15 +8,16 @@ import (
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Server) subaccountRoutes() []Route {
-	return []Route{
-		Endpoint("POST /v1/subaccounts", access.SubaccountWrite, s.createSubaccount),
-		Endpoint("GET /v1/subaccounts", access.SubaccountRead, s.listSubaccounts, "limit", "cursor"),
-		Endpoint("DELETE /v1/subaccounts/{id}", access.SubaccountWrite, s.deleteSubaccount, "force"),
+func (s *Server) subaccountRoutes() []web.Route {
+	return []web.Route{
+		web.Endpoint("POST /v1/subaccounts", access.SubaccountWrite, s.createSubaccount),
+		web.Endpoint("GET /v1/subaccounts", access.SubaccountRead, s.listSubaccounts, "limit", "cursor"),
+		web.Endpoint("DELETE /v1/subaccounts/{id}", access.SubaccountWrite, s.deleteSubaccount, "force"),
 	}
 }
 
@@ -41,7 +42,7 @@ func (s *Server) CreateOrganization(ctx context.Context, name string) (bctrl.Sec
 		return bctrl.Secret{}, err
 	}
 	key, hash := NewKey()
-	org := store.Organization{ID: NewID(), Name: name, CreatedAt: store.Now()}
+	org := store.Organization{ID: web.NewID(), Name: name, CreatedAt: store.Now()}
 	err := s.DB.Write(ctx, func(tx *store.Tx) error {
 		others, err := tx.HasOrganizations(ctx)
 		if err != nil {
@@ -51,13 +52,13 @@ func (s *Server) CreateOrganization(ctx context.Context, name string) (bctrl.Sec
 		if err := tx.InsertOrganization(ctx, org); err != nil {
 			return err
 		}
-		made := ServerEvent(organizationCreate, org.ID)
+		made := web.ServerEvent(organizationCreate, org.ID)
 		made.Org = org.ID
 		if err := audit.Append(tx, made); err != nil {
 			return err
 		}
 		k := store.APIKey{
-			ID:        NewID(),
+			ID:        web.NewID(),
 			Org:       org.ID,
 			Label:     "first",
 			Hash:      hash,
@@ -77,13 +78,13 @@ func (s *Server) CreateOrganization(ctx context.Context, name string) (bctrl.Sec
 
 func validOrganizationName(name string) error {
 	if err := names.Name(name); err != nil {
-		return Invalid("subaccounts.invalid_name", "name", "not an organization's name: "+err.Error())
+		return web.Invalid("subaccounts.invalid_name", "name", "not an organization's name: "+err.Error())
 	}
 	return nil
 }
 
 func (s *Server) createSubaccount(
-	ctx context.Context, rq *Request, in wire.SubaccountCreate,
+	ctx context.Context, rq *web.Request, in wire.SubaccountCreate,
 ) (bctrl.Subaccount, error) {
 	if err := s.Authorize(rq, ""); err != nil {
 		return bctrl.Subaccount{}, err
@@ -91,16 +92,16 @@ func (s *Server) createSubaccount(
 	if err := validOrganizationName(in.Name); err != nil {
 		return bctrl.Subaccount{}, err
 	}
-	return Change(ctx, s, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.Subaccount, error) {
+	return web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.Subaccount, error) {
 		nested, err := tx.IsSubaccount(ctx, rq.Caller.Org)
 		if err != nil {
 			return bctrl.Subaccount{}, err
 		}
 		if nested {
-			return bctrl.Subaccount{}, Forbidden("subaccounts.nested", "a subaccount has no subaccounts")
+			return bctrl.Subaccount{}, web.Forbidden("subaccounts.nested", "a subaccount has no subaccounts")
 		}
 		org := store.Organization{
-			ID:        NewID(),
+			ID:        web.NewID(),
 			Name:      in.Name,
 			Parent:    rq.Caller.Org,
 			CreatedAt: store.Now(),
@@ -108,7 +109,7 @@ func (s *Server) createSubaccount(
 		ev.Object = org.ID
 		err = tx.InsertOrganization(ctx, org)
 		if errors.Is(err, store.ErrExists) {
-			err = Conflict("subaccounts.exists", "there is a subaccount with this name")
+			err = web.Conflict("subaccounts.exists", "there is a subaccount with this name")
 		}
 		return describeSubaccount(org), err
 	})
@@ -118,59 +119,59 @@ func describeSubaccount(o store.Organization) bctrl.Subaccount {
 	return bctrl.Subaccount{ID: o.ID, Name: o.Name, CreatedAt: o.CreatedAt}
 }
 
-func (s *Server) listSubaccounts(ctx context.Context, rq *Request, _ None) (wire.List[bctrl.Subaccount], error) {
-	return Listing[store.Organization, bctrl.Subaccount]{
+func (s *Server) listSubaccounts(ctx context.Context, rq *web.Request, _ web.None) (wire.List[bctrl.Subaccount], error) {
+	return web.Listing[store.Organization, bctrl.Subaccount]{
 		Plural: wire.Subaccounts,
 		Rows: func(after string, limit int) ([]store.Organization, error) {
 			return s.DB.Read().Subaccounts(ctx, rq.Caller.Org, after, limit)
 		},
 		Cursor:   func(o store.Organization) string { return o.ID },
-		Describe: Infallible(describeSubaccount),
-	}.Page(s, rq)
+		Describe: web.Infallible(describeSubaccount),
+	}.Page(s.Kernel, rq)
 }
 
 // deleteSubaccount closes a subaccount, which lets nobody in any more, ends
 // what runs in it, and removes what it held. What a crash between leaves, the
 // next server removes.
-func (s *Server) deleteSubaccount(ctx context.Context, rq *Request, _ None) (None, error) {
-	id, err := rq.Path("id", ValidUUID)
+func (s *Server) deleteSubaccount(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
+	id, err := rq.Path("id", web.ValidUUID)
 	if err != nil {
-		return None{}, err
+		return web.None{}, err
 	}
 	if err := s.Authorize(rq, id); err != nil {
-		return None{}, err
+		return web.None{}, err
 	}
 	force, err := rq.Flag("force")
 	if err != nil {
-		return None{}, err
+		return web.None{}, err
 	}
-	_, err = Change(ctx, s, rq, func(tx *store.Tx, _ *audit.Event) (None, error) {
+	_, err = web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, _ *audit.Event) (web.None, error) {
 		if _, err := tx.Subaccount(ctx, rq.Caller.Org, id); errors.Is(err, store.ErrNotFound) {
-			return None{}, NotFound("subaccounts.not_found", "there is no such subaccount")
+			return web.None{}, web.NotFound("subaccounts.not_found", "there is no such subaccount")
 		} else if err != nil {
-			return None{}, err
+			return web.None{}, err
 		}
 		holds, err := tx.HoldsData(ctx, id)
 		if err != nil {
-			return None{}, err
+			return web.None{}, err
 		}
 		if holds && !force {
-			return None{}, WithHint(
-				Conflict("subaccounts.not_empty", "the subaccount holds data"),
+			return web.None{}, web.WithHint(
+				web.Conflict("subaccounts.not_empty", "the subaccount holds data"),
 				"delete what it holds first, or all of it with force=true",
 			)
 		}
-		return None{}, closeSubaccount(ctx, tx, rq.Caller.Org, id, rq.Event())
+		return web.None{}, closeSubaccount(ctx, tx, rq.Caller.Org, id, rq.Event())
 	})
 	if err != nil {
-		return None{}, err
+		return web.None{}, err
 	}
 	s.Recheck(ctx, id, "")
 	ctx = context.WithoutCancel(ctx) // what was begun is finished
-	if err := s.StopOrganization(ctx, id); err != nil {
-		return None{}, err
+	if err := s.runtimes.StopOrganization(ctx, id); err != nil {
+		return web.None{}, err
 	}
-	return None{}, s.emptyOrganization(ctx, id, rq.Event())
+	return web.None{}, s.emptyOrganization(ctx, id, rq.Event())
 }
 
 // closeSubaccount lets nobody in any more. ev records each key that ends; the
@@ -217,10 +218,10 @@ func (s *Server) emptyOrganization(ctx context.Context, org string, ev audit.Eve
 			return err
 		}
 		for _, id := range gone.Blobs {
-			s.DropUnused(ctx, id)
+			s.files.DropUnused(ctx, id)
 		}
 		for _, uid := range gone.Profiles {
-			s.RemoveProfileDir(uid)
+			s.runtimes.RemoveProfileDir(uid)
 		}
 		if gone.Done {
 			return nil
@@ -235,7 +236,7 @@ func (s *Server) emptyClosedSubaccounts(ctx context.Context) error {
 		return err
 	}
 	for _, o := range closed {
-		ev := ServerEvent(string(access.SubaccountWrite), o.ID)
+		ev := web.ServerEvent(string(access.SubaccountWrite), o.ID)
 		ev.Org = o.Parent
 		if err := s.emptyOrganization(ctx, o.ID, ev); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
@@ -113,7 +114,7 @@ func TestASubaccountIsActedForByItsParentAlone(t *testing.T) {
 	var made wire.NewKey
 	h.ok("POST", []string{"keys"}, object{"label": "acme's own"}, &made, within(sub)...)
 	own := made.Key.Reveal()
-	none := vault(first, NewID())
+	none := vault(first, web.NewID())
 	refused(t, none, http.StatusForbidden, "auth.not_subaccount", "an id that does not exist")
 	for _, tc := range []struct{ why, key, sub string }{
 		{"the organization itself", first, org},
@@ -194,7 +195,7 @@ func TestDeletingASubaccountEndsAndRemovesAllOfIt(t *testing.T) {
 	var made wire.NewKey
 	h.ok("POST", []string{"keys"}, object{}, &made, within(sub)...)
 	for range 2*emptyAtOnce + 1 {
-		require.Equal(t, http.StatusOK, h.send("PUT", "/v1/vault/bulk%2F"+NewID(), jsonBody(`{"password":"p"}`),
+		require.Equal(t, http.StatusOK, h.send("PUT", "/v1/vault/bulk%2F"+web.NewID(), jsonBody(`{"password":"p"}`),
 			append(within(sub), "Authorization", "Bearer "+h.key, "Content-Type", "application/json")...).Status)
 	}
 	path := []string{"subaccounts", sub}

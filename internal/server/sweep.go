@@ -9,5 +9,5 @@ import (
 // file, answers that are too old to be repeated, and tokens that have expired.
 // It may run beside requests.
 func (s *Server) Sweep(ctx context.Context) error {
-	return errors.Join(s.SweepBlobs(ctx), s.SweepAnswers(ctx), s.SweepTokens(ctx))
+	return errors.Join(s.files.SweepBlobs(ctx), s.SweepAnswers(ctx), s.runtimes.SweepTokens(ctx))
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -24,8 +25,8 @@ func benchToken(b *testing.B, s *Server, db *store.DB, key string) string {
 	require.NoError(b, err)
 	org := orgs[0].ID
 	now := time.Now()
-	ws := store.Workspace{ID: NewID(), Name: "sales", Version: 1, Mounts: sales(), CreatedAt: now, UpdatedAt: now}
-	rt := store.Runtime{ID: NewID(), WorkspaceID: ws.ID, Alias: "crm", Status: bctrl.RuntimeActive, Live: true, CreatedAt: now, UpdatedAt: now}
+	ws := store.Workspace{ID: web.NewID(), Name: "sales", Version: 1, Mounts: sales(), CreatedAt: now, UpdatedAt: now}
+	rt := store.Runtime{ID: web.NewID(), WorkspaceID: ws.ID, Alias: "crm", Status: bctrl.RuntimeActive, Live: true, CreatedAt: now, UpdatedAt: now}
 	require.NoError(b, db.Write(b.Context(), func(tx *store.Tx) error {
 		if err := tx.InsertWorkspace(b.Context(), org, ws); err != nil {
 			return err
@@ -68,11 +69,11 @@ func minted(b *testing.B, s *Server, key, workspace string, mounts bctrl.Mounts)
 func BenchmarkVerifyToken(b *testing.B) {
 	s, db, key := benchServer(b)
 	text := benchToken(b, s, db, key)
-	root, err := s.TokenKey.Get(b.Context(), s, TokenKeyName)
+	root, err := s.TokenKey.Get(b.Context(), s.Kernel, web.TokenKeyName)
 	require.NoError(b, err)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := verifyToken(root, text); err != nil {
+		if _, err := web.VerifyToken(root, text); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/token"
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -250,14 +251,14 @@ func TestMintingIsRefusedWhatWidensOrCannotBe(t *testing.T) {
 		{"a life that overflows", object{"ttlMs": int64(1) << 62}, 400, "tokens.invalid_ttl"},
 		{"null", object{"mounts": object{"vault": nil}}, 400, "mounts.ambiguous_null"},
 		{"an unknown field", object{"mount": object{}}, 400, "request.unknown_field"},
-		{"another runtime has the alias", object{"runtimeId": NewID()}, 409, "runtimes.not_active"},
+		{"another runtime has the alias", object{"runtimeId": web.NewID()}, 409, "runtimes.not_active"},
 	} {
 		refused(t, h.do("POST", path, nil, tc.body), tc.status, tc.code, tc.why)
 	}
 	widening := h.do("POST", path, nil, object{"mounts": object{"vault": object{"allow": []string{"prod/"}}}})
 	require.Contains(t, string(widening.Body), `"witness":"prod/0"`)
 	refused(t, h.do("POST", append(path[:3:3], "no", "tokens"), nil, object{}), 404, "runtimes.not_found", "no such runtime")
-	refused(t, h.do("DELETE", []string{"tokens", NewID()}, nil, nil), 404, "tokens.not_found", "no such token")
+	refused(t, h.do("DELETE", []string{"tokens", web.NewID()}, nil, nil), 404, "tokens.not_found", "no such token")
 	refused(t, h.do("DELETE", []string{"tokens", "x"}, nil, nil), 400, "request.invalid_id", "not an id")
 	refused(t, h.do("POST", path, nil, object{}, as(rt)...), 403, "auth.not_for_runtimes", "as the runtime")
 	refused(t, h.with(h.mint(ws.ID, "crm", object{}), "POST", path, object{}), 403, "auth.not_for_runtimes", "a token mints none")

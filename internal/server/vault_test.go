@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
 type object = map[string]any
@@ -129,7 +130,7 @@ func TestNestedMountsListEachKeyOnce(t *testing.T) {
 		{[]string{"/", "a/b/", "b"}, keys, "everything, and parts of it"},
 		{[]string{"b", "a/c/", "a/b/"}, []string{"a/b/1", "a/b/2", "a/c/1", "b"}, "beside each other"},
 	} {
-		ws := h.workspace("w"+NewID(), bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: c.allow}})
+		ws := h.workspace("w"+web.NewID(), bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: c.allow}})
 		rt := h.launch(ws, "crm", nil)
 		for _, limit := range []string{"2", "1000"} {
 			require.Equal(t, c.want, h.vaultKeys(limit, as(rt)), c.why)

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -166,11 +167,11 @@ func newWorld(t *testing.T) *world {
 func (w *world) foreigner() (key, token bctrl.Secret) {
 	w.Helper()
 	key, hash := NewKey()
-	other := store.Organization{ID: NewID(), Name: "b", CreatedAt: time.Now()}
+	other := store.Organization{ID: web.NewID(), Name: "b", CreatedAt: time.Now()}
 	w.write(func(tx *store.Tx) error { return tx.InsertOrganization(w.Context(), other) })
 	w.write(func(tx *store.Tx) error {
 		return tx.InsertAPIKey(w.Context(), store.APIKey{
-			ID:        NewID(),
+			ID:        web.NewID(),
 			Org:       other.ID,
 			Label:     "b",
 			Hash:      hash,

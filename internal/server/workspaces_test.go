@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -161,7 +162,7 @@ func TestAWorkspaceInUseIsDeletedWithForceAlone(t *testing.T) {
 	orgs, err := h.db.Read().Organizations(t.Context())
 	require.NoError(t, err)
 	now := time.Now().UTC()
-	op := bctrl.OperationInfo{ID: NewID(), WorkspaceID: ws.ID, Status: bctrl.OperationRunning, CreatedAt: now, UpdatedAt: now}
+	op := bctrl.OperationInfo{ID: web.NewID(), WorkspaceID: ws.ID, Status: bctrl.OperationRunning, CreatedAt: now, UpdatedAt: now}
 	require.NoError(t, h.db.Write(t.Context(), func(tx *store.Tx) error { return tx.InsertOperation(t.Context(), orgs[0].ID, op) }))
 	refused(t, h.do("DELETE", path, nil, nil), http.StatusConflict, "workspaces.in_use", "an operation")
 	require.Equal(t, http.StatusOK, h.do("DELETE", path, force, nil).Status)

@@ -1,0 +1,183 @@
+package calls
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/prefix"
+	"github.com/bctrl-go/bctrl/internal/server/models"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// AI credentials are credentials of their provider, for calls of every kind: by
+// their own id, and by the provider where the broker has no credential of it. A
+// runtime calls with those that its ai mount permits.
+
+// resolveOrAI is [Service.Resolve] for a call that names no credential: where
+// the context sees none of the broker's, it is made with the AI credential of
+// the provider. That counts as global, and as the last there.
+func (s *Service) resolveOrAI(
+	ctx context.Context, q store.Queries, c access.Caller, query broker.Query,
+) (*Resolution, error) {
+	found, err := s.Resolve(ctx, q, c.Org, query)
+	if query.Credential != "" || web.AsError(err).Code != codeNoCredential {
+		return found, err
+	}
+	id, failed := s.aiCredentialFor(ctx, q, c, query.Provider)
+	switch p, _ := s.registry.Provider(query.Provider); {
+	case failed != nil:
+		return nil, failed
+	case id == "" && p.AI != "" && len(p.Hosts) == 0:
+		e := web.NotFound(codeNoCredential, "there is no AI credential of "+query.Provider)
+		e.Hint = "create one with the base URL of the server"
+		return nil, e
+	case id == "":
+		return nil, err
+	}
+	query.Credential, query.NoAI = id, hidesAI(c, id)
+	return s.Resolve(ctx, q, c.Org, query)
+}
+
+// codeNoCredential is what alone makes a call fall back on AI credentials.
+const codeNoCredential = "credentials.none"
+
+// aiCredentialFor is the AI credential that a call for a provider is made with
+// where the broker has none: for a runtime the one that semantics 2.5 chooses of
+// those that it may use, for an organization key the only one there is. It is
+// empty where there is none.
+func (s *Service) aiCredentialFor(
+	ctx context.Context, q store.Queries, c access.Caller, provider string,
+) (id string, err error) {
+	p, known := s.registry.Provider(provider)
+	if !known || p.AI == "" {
+		return "", nil
+	}
+	if c.Runtime != nil {
+		usable, _, err := s.usableModels(ctx, c)
+		if err != nil || !usable.serves(p.AI) {
+			return "", err
+		}
+		return usable.defaultFor(p.AI)
+	}
+	ids, err := aiCredentialsOf(ctx, q, c.Org, p.AI)
+	switch {
+	case err != nil || len(ids) == 0:
+		return "", err
+	case len(ids) > 1:
+		return "", web.WithHint(
+			web.NotFound(codeNoCredential, "no credential of "+provider+
+				" is visible in this context, and its AI credentials are more than one: "+strings.Join(ids, ", ")),
+			"name one of them",
+		)
+	}
+	return ids[0], nil
+}
+
+// aiCredentialsOf lists the ids of an organization's AI credentials of a kind, as
+// many as one reads.
+func aiCredentialsOf(
+	ctx context.Context, q store.Queries, org string, kind bctrl.AIProvider,
+) (ids []string, err error) {
+	const page, shown = 100, 10
+	for after := ""; ; {
+		rows, err := q.AICredentials(ctx, org, after, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			after = row.ID
+			meta, err := models.ReadMeta(row) // proved where its key is opened
+			if err != nil {
+				return nil, err
+			}
+			if meta.Provider == kind {
+				ids = append(ids, row.ID)
+			}
+		}
+		if len(rows) < page || len(ids) >= shown {
+			return ids[:min(len(ids), shown)], nil
+		}
+	}
+}
+
+// usableModels are the AI credentials that a runtime may use, with the defaults
+// of its mounts, and their rows by id.
+func (s *Service) usableModels(
+	ctx context.Context, c access.Caller,
+) (set usableSet, rows map[string]store.AICredential, err error) {
+	list, err := s.models.Usable(ctx, c, "", -1)
+	if err != nil {
+		return set, nil, err
+	}
+	rows = make(map[string]store.AICredential, len(list))
+	set.allow = models.Allowed(c)
+	if mount := c.Runtime.Chain.Effective().AI; mount != nil {
+		set.defaults = mount.Defaults
+	}
+	for _, row := range list {
+		meta, err := models.ReadMeta(row) // what the row says chooses; it is proved where its key is opened
+		if err != nil {
+			return set, nil, err
+		}
+		rows[row.ID] = row
+		set.usable = append(set.usable, usableCredential{row.ID, meta})
+	}
+	return set, rows, nil
+}
+
+// serves reports whether one of them is of a kind.
+func (set usableSet) serves(kind bctrl.AIProvider) bool {
+	return kind != "" &&
+		slices.ContainsFunc(set.usable, func(c usableCredential) bool { return c.meta.Provider == kind })
+}
+
+// basePathOf is what an AI credential's paths are at or below, without a slash at
+// the end.
+func basePathOf(meta models.Meta) string {
+	base, err := url.Parse(model.Target(meta.Provider, meta.Address(), bctrl.Secret{}).BaseURL)
+	if err != nil {
+		return "" // it was checked when it was stored
+	}
+	return strings.TrimSuffix(base.EscapedPath(), "/")
+}
+
+// atOwnServer chooses the credential of a request for servers of one's own, which
+// are where their credentials say, and writes its path as OpenAI has it: what
+// stands below the base URL of the credential stands below /v1 there.
+func (s *Service) atOwnServer(ctx context.Context, req providerRequest, provider string) (providerRequest, error) {
+	p, known := s.registry.Provider(provider)
+	if !known || len(p.Hosts) > 0 {
+		return req, nil
+	}
+	q := s.DB.Read()
+	if req.credential == "" {
+		id, err := s.aiCredentialFor(ctx, q, req.caller, provider)
+		if err != nil || id == "" {
+			return req, err
+		}
+		req.credential = id
+	}
+	row, err := s.models.FindMeant(ctx, q, req.caller, req.credential)
+	if web.AsError(err).Status == http.StatusNotFound {
+		return req, nil // as is said once the call is permitted
+	}
+	if err != nil {
+		return req, err
+	}
+	meta, err := models.ReadMeta(row) // proved where its key is opened
+	if err != nil {
+		return req, err
+	}
+	if base := basePathOf(meta); base != "" && base != p.BasePath && prefix.PathWithin(base, req.path) {
+		req.path = p.BasePath + strings.TrimPrefix(req.path, base)
+	}
+	return req, nil
+}

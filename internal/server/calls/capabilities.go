@@ -1,0 +1,339 @@
+package calls
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/server/catalog"
+	"github.com/bctrl-go/bctrl/internal/server/models"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// capabilityView is how one caller sees capabilities in one context.
+type capabilityView struct {
+	server  *Service
+	q       store.Queries
+	org     string
+	context bctrl.Scope
+	// runtime is set where the caller is one; models are then what its mounts
+	// leave to call language models with.
+	runtime *access.Caller
+	models  usableSet
+	// known are the answers so far, by provider and credential.
+	known map[[2]string]bctrl.CapabilityStatus
+}
+
+// viewCapabilities is the view of a request. A runtime's context is its own.
+func (s *Service) viewCapabilities(ctx context.Context, rq *web.Request, in bctrl.Scope) (*capabilityView, error) {
+	v := &capabilityView{
+		server:  s,
+		q:       s.DB.Read(),
+		org:     rq.Caller.Org,
+		context: in,
+	}
+	if rq.Caller.Runtime == nil {
+		return v, nil
+	}
+	v.runtime, v.context = &rq.Caller, web.ContextOf(rq.Caller.Runtime)
+	usable, _, err := s.usableModels(ctx, rq.Caller)
+	v.models = usable
+	return v, err
+}
+
+// authorize decides whether the caller may know of a capability.
+func (v *capabilityView) authorize(rq *web.Request, id string) error {
+	if v.runtime == nil || !v.model(id) {
+		return v.server.Authorize(rq, id)
+	}
+	rq.Object, rq.Decided = id, true
+	if v.permits(id) {
+		return nil
+	}
+	return web.OutsideMount(rq.Route.Verb)
+}
+
+// model reports whether a capability calls language models; only those of the
+// registry do.
+func (v *capabilityView) model(id string) bool {
+	_, c, found := v.server.registry.Capability(id)
+	return found && c.Model
+}
+
+// permits reports whether the caller may invoke a capability, as far as mounts
+// are concerned.
+func (v *capabilityView) permits(id string) bool {
+	if v.runtime == nil {
+		return true
+	}
+	if !v.model(id) {
+		return access.Decide(*v.runtime, access.Action{Verb: bctrl.InvokeCapability, Object: id})
+	}
+	p, _, _ := v.server.registry.Capability(id)
+	return v.models.serves(p.AI)
+}
+
+// status says whether a call would find a credential.
+func (v *capabilityView) status(ctx context.Context, c bctrl.Capability) (bctrl.CapabilityStatus, error) {
+	if v.runtime != nil && c.Model {
+		return v.modelStatus(c.Provider), nil
+	}
+	key := [2]string{c.Provider, c.Credential}
+	if status, known := v.known[key]; known {
+		return status, nil
+	}
+	query := broker.Query{Provider: c.Provider, Credential: c.Credential, Context: v.context}
+	found, err := v.server.candidates(ctx, v.q, v.org, query)
+	if web.Tampered(err) { // calling it says so; the rest of the list is as it is
+		return bctrl.CapabilityAvailable, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	status := bctrl.CapabilityReady
+	if _, err := broker.Resolve(found.state, query); err != nil {
+		status, err = v.aiStatus(ctx, c, err)
+		if err != nil {
+			return "", err
+		}
+	}
+	if v.known == nil {
+		v.known = map[[2]string]bctrl.CapabilityStatus{}
+	}
+	v.known[key] = status
+	return status, nil
+}
+
+// aiStatus says whether a call that finds no credential of the broker would find
+// an AI credential.
+func (v *capabilityView) aiStatus(
+	ctx context.Context, c bctrl.Capability, missing error,
+) (bctrl.CapabilityStatus, error) {
+	if c.Credential != "" || web.AsError(missing).Code != codeNoCredential {
+		return bctrl.CapabilityAvailable, nil
+	}
+	if v.runtime != nil {
+		return v.modelStatus(c.Provider), nil
+	}
+	p, _ := v.server.registry.Provider(c.Provider)
+	if p.AI == "" {
+		return bctrl.CapabilityAvailable, nil
+	}
+	ids, err := aiCredentialsOf(ctx, v.q, v.org, p.AI)
+	if err != nil || len(ids) != 1 {
+		return bctrl.CapabilityAvailable, err
+	}
+	row, err := v.q.AICredential(ctx, v.org, ids[0])
+	if err != nil {
+		return "", err
+	}
+	if meta, err := models.ReadMeta(row); err != nil || !meta.Enabled {
+		return bctrl.CapabilityAvailable, err
+	}
+	return bctrl.CapabilityReady, nil
+}
+
+// modelStatus asks the mounts of a runtime, by which its AI credential is
+// chosen.
+func (v *capabilityView) modelStatus(provider string) bctrl.CapabilityStatus {
+	p, _ := v.server.registry.Provider(provider)
+	id, err := v.models.defaultFor(p.AI)
+	if err != nil {
+		return bctrl.CapabilityAvailable
+	}
+	if c, err := v.models.find(id); err != nil || !c.meta.Enabled {
+		return bctrl.CapabilityAvailable
+	}
+	return bctrl.CapabilityReady
+}
+
+// capabilityFilter is what a request selects.
+type capabilityFilter struct {
+	provider string
+	status   bctrl.CapabilityStatus
+}
+
+// listCapabilities lists by id. A runtime caller sees those that it may invoke.
+func (s *Service) listCapabilities(
+	ctx context.Context, rq *web.Request, _ web.None,
+) (list wire.List[bctrl.Capability], err error) {
+	limit, after, err := rq.Page()
+	if err != nil {
+		return list, err
+	}
+	in, err := s.listContext(ctx, rq)
+	if err != nil {
+		return list, err
+	}
+	rq.Decided = true // by filtering
+	view, err := s.viewCapabilities(ctx, rq, in)
+	if err != nil {
+		return list, err
+	}
+	filter := capabilityFilter{rq.Query.Get("provider"), bctrl.CapabilityStatus(rq.Query.Get("status"))}
+	switch filter.status {
+	case "", bctrl.CapabilityReady, bctrl.CapabilityAvailable:
+	default:
+		return list, web.Invalid("request.parameter", "status", "status must be ready or available")
+	}
+	list.Plural = wire.Capabilities
+	items, err := view.list(ctx, filter, after, limit+1)
+	if err != nil {
+		return list, err
+	}
+	list.Items, list.NextCursor = web.PageOf(items, limit, func(c bctrl.Capability) string { return c.ID })
+	return list, nil
+}
+
+// putCapability adds or replaces an own capability.
+func (s *Service) putCapability(ctx context.Context, rq *web.Request, in wire.CapabilityCreate) (bctrl.Capability, error) {
+	status := func(ctx context.Context, q store.Queries, c bctrl.Capability) (bctrl.CapabilityStatus, error) {
+		view := capabilityView{
+			server:  s,
+			q:       q,
+			org:     rq.Caller.Org,
+			context: bctrl.Global(),
+		}
+		return view.status(ctx, c)
+	}
+	return s.catalog.StoreCapability(ctx, rq, in, status)
+}
+
+// listContext reads the context of a list; a runtime may only name its own.
+func (s *Service) listContext(ctx context.Context, rq *web.Request) (bctrl.Scope, error) {
+	in, err := rq.QueryScope("", "workspaceId", "groupId")
+	if err != nil || in.IsZero() {
+		return bctrl.Global(), err
+	}
+	if rt := rq.Caller.Runtime; rt != nil {
+		if in != web.ContextOf(rt) {
+			return in, web.ErrContextMismatch
+		}
+		return in, nil
+	}
+	return web.StoredScope(ctx, s.DB.Read(), rq.Caller.Org, in)
+}
+
+// list returns up to limit capabilities after an id.
+func (v *capabilityView) list(
+	ctx context.Context, f capabilityFilter, after string, limit int,
+) ([]bctrl.Capability, error) {
+	builtin, err := v.builtin(ctx, f, after)
+	if err != nil {
+		return nil, err
+	}
+	var out []bctrl.Capability
+	for next := after; ; {
+		rows, err := v.q.Capabilities(ctx, v.org, next, limit)
+		if err != nil {
+			return nil, err
+		}
+		last := len(rows) < limit
+		for _, row := range rows {
+			for len(builtin) > 0 && builtin[0].ID < row.ID {
+				if out, err = v.add(ctx, out, f, builtin[0]); err != nil {
+					return nil, err
+				}
+				builtin = builtin[1:]
+			}
+			next = row.ID
+			if _, _, shadowed := v.server.registry.Capability(row.ID); shadowed || !f.of(row.ID) {
+				continue
+			}
+			c, err := v.server.catalog.ProveCapability(v.org, row)
+			if err != nil {
+				return nil, err
+			}
+			if out, err = v.add(ctx, out, f, c); err != nil {
+				return nil, err
+			}
+		}
+		for ; last && len(builtin) > 0 && len(out) < limit; builtin = builtin[1:] {
+			if out, err = v.add(ctx, out, f, builtin[0]); err != nil {
+				return nil, err
+			}
+		}
+		if last || len(out) >= limit {
+			return out[:min(len(out), limit)], nil
+		}
+	}
+}
+
+// builtin are the capabilities of the registry after an id, in order; those of
+// servers of one's own where an AI credential says that there is one.
+func (v *capabilityView) builtin(
+	ctx context.Context, f capabilityFilter, after string,
+) (list []bctrl.Capability, err error) {
+	providers := v.server.registry.Providers()
+	if own, known := v.server.registry.ForAI(bctrl.OpenAICompatible); known {
+		there := v.models.serves(own.AI)
+		if v.runtime == nil {
+			ids, err := aiCredentialsOf(ctx, v.q, v.org, own.AI)
+			if err != nil {
+				return nil, err
+			}
+			there = len(ids) > 0
+		}
+		if there {
+			providers = append(providers, own)
+		}
+	}
+	for _, p := range providers {
+		for _, c := range p.Capabilities {
+			if c.ID > after && f.of(c.ID) {
+				list = append(list, catalog.DescribeBuiltin(p, c))
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b bctrl.Capability) int { return strings.Compare(a.ID, b.ID) })
+	return list, nil
+}
+
+// of reports whether a capability is of the provider that is selected.
+func (f capabilityFilter) of(id string) bool {
+	return f.provider == "" || strings.HasPrefix(id, f.provider+"/")
+}
+
+// add appends a capability that the caller may know of and that is selected.
+func (v *capabilityView) add(
+	ctx context.Context, out []bctrl.Capability, f capabilityFilter, c bctrl.Capability,
+) ([]bctrl.Capability, error) {
+	if !v.permits(c.ID) {
+		return out, nil
+	}
+	var err error
+	if c.Status, err = v.status(ctx, c); err != nil {
+		return out, err
+	}
+	if f.status != "" && f.status != c.Status {
+		return out, nil
+	}
+	if err := v.server.catalog.AddPolicy(ctx, v.q, v.org, &c); err != nil {
+		return out, err
+	}
+	return append(out, c), nil
+}
+
+func (s *Service) getCapability(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.Capability, err error) {
+	id, err := rq.Path("id", catalog.ValidCapability)
+	if err != nil {
+		return out, err
+	}
+	view, err := s.viewCapabilities(ctx, rq, bctrl.Global())
+	if err != nil {
+		return out, err
+	}
+	if err := view.authorize(rq, id); err != nil {
+		return out, err
+	}
+	if out, err = s.catalog.FindCapability(ctx, s.DB.Read(), rq.Caller.Org, id); err != nil {
+		return out, err
+	}
+	out.Status, err = view.status(ctx, out)
+	return out, err
+}

@@ -1,0 +1,61 @@
+package calls
+
+import (
+	"context"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/server/models"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// testAICredential asks a model one thing with an AI credential, and says what
+// came of it.
+func (s *Service) testAICredential(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.AICredentialTest, err error) {
+	id, err := rq.Path("id", models.ValidCredentialID)
+	if err != nil {
+		return out, err
+	}
+	if err := s.Authorize(rq, id); err != nil {
+		return out, err
+	}
+	rq.Granted.Require(func(ctx context.Context, q store.Queries, c access.Caller) error {
+		_, err := s.models.Askable(ctx, q, c, id)
+		return err
+	})
+	row, err := s.models.Askable(ctx, s.DB.Read(), rq.Caller, id)
+	if err != nil {
+		return out, err
+	}
+	meta, err := models.ReadMeta(row) // proved by each call
+	if err != nil {
+		return out, err
+	}
+	asked := &ModelCalls{
+		S:      s,
+		ID:     id,
+		test:   rq.Caller.Runtime == nil,
+		Caller: func(context.Context) (access.Caller, error) { return rq.Caller, nil },
+		Grant:  func() *web.Grant { return &rq.Granted },
+		Event:  rq.Event,
+	}
+	found := model.Check(ctx, s.broker, model.Config{
+		Provider: meta.Provider,
+		BaseURL:  meta.BaseURL,
+		Model:    meta.DefaultModel,
+		Sender:   asked,
+	})
+	out = found.AICredentialTest
+	out.CheckedAt = out.CheckedAt.UTC().Truncate(time.Millisecond)
+	rq.Recorded = asked.sent > 0
+	switch {
+	case asked.refused != nil:
+		return bctrl.AICredentialTest{}, asked.refused
+	case web.EndedBecause(ctx) != nil:
+		return bctrl.AICredentialTest{}, web.EndedBecause(ctx)
+	}
+	return out, nil
+}

@@ -1,0 +1,168 @@
+package calls
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// slowestReader is how long a reader may leave what was sent of a provider's
+// answer unread.
+const slowestReader = time.Minute
+
+// ownPolicy are headers by which a provider speaks for its own host, which ours
+// is not, and those that this server writes itself.
+var ownPolicy = []string{
+	"Strict-Transport-Security", "Public-Key-Pins", "Alt-Svc", "Clear-Site-Data", "Set-Login", "Nel", "Report-To",
+	"Reporting-Endpoints", "Service-Worker-Allowed", "Content-Security-Policy", wire.HeaderRequestID, "Date",
+	"Server", "Cdn-Cache-Control", "Surrogate-Control", "X-Accel-Expires", "X-Accel-Redirect", "X-Sendfile",
+}
+
+// tokenPlaces are where a caller's token may stand with every provider, for
+// caches that keep answers apart by them.
+const tokenPlaces = "Authorization, X-Api-Key, X-Goog-Api-Key, X-Amz-Security-Token"
+
+// headers are the headers of the request in which the token stood, or may
+// have: a cache that keeps the answer gives it to who has the same there.
+func (b *broughtToken) headers() string {
+	all := tokenPlaces
+	if b == nil {
+		return all
+	}
+	for _, at := range b.places {
+		if at.header != "" && !slices.Contains(usualKeyHeaders, at.header) {
+			all += ", " + at.header
+		}
+	}
+	return all
+}
+
+// passedHeaders are the headers of a provider's answer that a caller gets.
+func passedHeaders(from http.Header) http.Header {
+	h := from.Clone()
+	broker.DropHopByHop(h)
+	if id := h.Get(wire.HeaderRequestID); id != "" {
+		h.Set(wire.HeaderUpstreamRequestID, id)
+	}
+	for name := range h {
+		if strings.HasPrefix(name, "Access-Control-") ||
+			wire.IsOwnHeader(name) && name != wire.HeaderUpstreamRequestID {
+			delete(h, name)
+		}
+	}
+	for _, name := range ownPolicy {
+		h.Del(name)
+	}
+	return h
+}
+
+// answerAsItComes answers with the provider's answer as it comes. One that breaks off
+// breaks the answer off, so that nobody takes a part for the whole.
+func (s *Service) answerAsItComes(w http.ResponseWriter, rq *web.Request, a *providerAnswer, status int) error {
+	h := w.Header()
+	for name, values := range passedHeaders(a.Header) {
+		h[name] = values
+	}
+	if h.Get("Content-Type") == "" {
+		h["Content-Type"] = nil // nobody guesses
+	}
+	// Cache-Control is the provider's, for it belongs to what is kept there. Caches
+	// that many share, on the way to us, are told in words of their own that this
+	// is for one caller.
+	h.Set("Cdn-Cache-Control", "private, no-store")
+	h.Set("X-Accel-Expires", "0")
+	h.Add("Vary", a.call.brought.headers())
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Accel-Buffering", "no")
+	h.Set(wire.HeaderUpstreamStatus, strconv.Itoa(a.StatusCode))
+	h.Set(wire.HeaderCredential, a.call.with.Credential.ID)
+	h.Set(wire.HeaderTier, string(a.call.with.Tier))
+	ofBody := a.call.method != http.MethodHead || rq.Method == http.MethodHead
+	if a.ContentLength >= 0 && ofBody && hasBody(a.StatusCode) {
+		h.Set("Content-Length", strconv.FormatInt(a.ContentLength, 10))
+	}
+	conn := http.NewResponseController(w)
+	if bodyRemains(rq) {
+		_ = conn.EnableFullDuplex() // HTTP/2 is so of itself
+		h.Set("Connection", "close")
+	}
+	left := bodyLength(rq, status, h)
+	end := func() error {
+		rq.LetFinish()
+		return a.end(nil)
+	}
+	if left == 0 {
+		if err := end(); err != nil {
+			return err
+		}
+		w.WriteHeader(status)
+		_ = conn.Flush() // the caller is gone; there is nobody to tell
+		return nil
+	}
+	w.WriteHeader(status)
+	if conn.Flush() != nil {
+		return a.end(web.ErrAbandoned)
+	}
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := a.Read(buf)
+		if left -= int64(n); left == 0 && err == nil {
+			_, err = io.ReadFull(a, make([]byte, 1)) // that there is no more
+		}
+		ended := err == io.EOF
+		if ended {
+			err = end()
+		}
+		if n > 0 && (err == nil || !ended) {
+			_ = conn.SetWriteDeadline(time.Now().Add(slowestReader))
+			if _, lost := w.Write(buf[:n]); (lost != nil || conn.Flush() != nil) && !ended {
+				return a.end(web.ErrAbandoned)
+			}
+		}
+		switch {
+		case ended:
+			_ = conn.SetWriteDeadline(time.Time{})
+			return err
+		case err != nil:
+			return a.end(err)
+		}
+	}
+}
+
+// bodyRemains reports whether the caller is still sending while its answer
+// begins. In full duplex net/http ends with a panic where it reads the end of
+// such a body after the handler, so the connection takes no other request.
+func bodyRemains(rq *web.Request) bool {
+	body, sent := rq.Body.(*web.EndingBody)
+	return sent && !body.IsOver()
+}
+
+// bodyLength is how many bytes tell a caller that it has the whole answer, or a
+// negative number where only the answer's end does. The outcome is to be known
+// before: who has read an answer to its end finds it in the log.
+func bodyLength(rq *web.Request, status int, h http.Header) int64 {
+	if rq.Method == http.MethodHead || !hasBody(status) {
+		return 0
+	}
+	if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil {
+		return n
+	}
+	return -1
+}
+
+// hasBody reports whether an answer of a status may have a body.
+func hasBody(status int) bool {
+	return status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+// isText reports whether a body can be written as a text in JSON and read again
+// as it was.
+func isText(body []byte) bool { return utf8.Valid(body) }

@@ -1,0 +1,239 @@
+package calls
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/server/catalog"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// identifyCaller says who makes the call of a request, in which workspace and
+// group and for which consumer: a runtime in its own.
+func (s *Service) identifyCaller(
+	ctx context.Context, rq *web.Request, asked bctrl.Scope, consumer string,
+) (as callIdentity, err error) {
+	as = callIdentity{caller: rq.Caller, context: bctrl.Global(), consumer: consumer}
+	rt := rq.Caller.Runtime
+	if rt == nil {
+		if asked.IsZero() {
+			return as, nil
+		}
+		if asked, err = web.StoredScope(ctx, s.DB.Read(), rq.Caller.Org, asked); err == nil {
+			as.context = asked
+		}
+		return as, err
+	}
+	as.context, as.consumer = web.ContextOf(rt), rt.Alias
+	if !asked.IsZero() && asked != as.context || consumer != "" && consumer != rt.Alias {
+		return as, web.WithHint(
+			web.Forbidden("invoke.context_mismatch", "the call names another context than the runtime's own"),
+			"leave context and consumer out: a runtime brings its own",
+		)
+	}
+	return as, nil
+}
+
+// permitCapability returns the identity of a call as one capability, which the
+// caller's mounts must permit, or for a call of a language model the AI
+// credential.
+func (s *Service) permitCapability(ctx context.Context, rq *web.Request, as callIdentity, id string) (callIdentity, error) {
+	as.capability.ID = id
+	_, builtin, _ := s.registry.Capability(id)
+	if !builtin.Model || rq.Caller.Runtime == nil {
+		if err := s.Authorize(rq, id); err != nil {
+			return as, err
+		}
+	}
+	rq.Object, rq.Decided = id, true
+	found, err := s.catalog.Defined(ctx, s.DB.Read(), rq.Caller.Org, id)
+	if err != nil {
+		return as, err
+	}
+	return s.identifyAs(ctx, rq, as, found)
+}
+
+// identifyAs returns the identity of a call as a capability that was found and
+// decided about, with the credential that it has or that the mounts choose.
+func (s *Service) identifyAs(
+	ctx context.Context, rq *web.Request, as callIdentity, found bctrl.Capability,
+) (callIdentity, error) {
+	rq.Object = found.ID
+	as.caller, as.capability, as.provider = rq.Caller, found, found.Provider
+	if found.Credential != "" {
+		if as.credential != "" && as.credential != found.Credential {
+			return as, web.WithHint(
+				web.Conflict(
+					"invoke.credential_fixed",
+					"the capability has a credential of its own, and the call names another",
+				),
+				"leave the credential out",
+			)
+		}
+		as.credential = found.Credential
+	}
+	if !as.asksModel() {
+		return as, nil
+	}
+	view, err := s.viewCapabilities(ctx, rq, as.context)
+	if err != nil {
+		return as, err
+	}
+	if !view.permits(found.ID) {
+		return as, web.OutsideMount(bctrl.UseAI)
+	}
+	// Semantics 2.5: the mounts choose the credential.
+	p, _ := s.registry.Provider(as.provider)
+	if p.AI == "" { // no AI credential is one of this provider
+		return as, web.OutsideMount(bctrl.UseAI)
+	}
+	chosen, err := s.ChooseModel(ctx, rq.Caller, ModelChoice{Provider: p.AI, Credential: as.credential}, ModelChoice{})
+	if err != nil {
+		return as, err
+	}
+	as.credential = chosen.Credential.ID
+	rq.Granted.Require(func(ctx context.Context, q store.Queries, caller access.Caller) error {
+		_, err := s.models.Askable(ctx, q, caller, chosen.Credential.ID)
+		return err
+	})
+	return as, nil
+}
+
+// maxOwnCapabilities bounds how many own capabilities of one provider are
+// looked at for one that permits a request.
+const maxOwnCapabilities = 1000
+
+// permitAtProvider returns a request as one of the capability of a provider that
+// permits it: of those that the caller's mounts permit too, the one with the
+// longest path.
+func (s *Service) permitAtProvider(
+	ctx context.Context, rq *web.Request, req providerRequest, provider string,
+) (providerRequest, error) {
+	all, err := s.capabilitiesOf(ctx, rq.Caller.Org, provider)
+	if err != nil {
+		return req, err
+	}
+	view, err := s.viewCapabilities(ctx, rq, req.context)
+	if err != nil {
+		return req, err
+	}
+	usable := slices.DeleteFunc(all, func(found bctrl.Capability) bool { return !view.permits(found.ID) })
+	rq.Object, rq.Decided = provider+"/", true
+	if len(usable) == 0 && rq.Caller.Runtime != nil {
+		if p, _ := s.registry.ForAI(bctrl.OpenAICompatible); provider == p.ID && req.credential == "" {
+			return req, web.OutsideMount(bctrl.UseAI)
+		}
+		return req, errTargetNotMounted(req) // also for what is not there
+	}
+	if req, err = s.atOwnServer(ctx, req, provider); err != nil {
+		return req, err
+	}
+	best, err := req.permittedByAny(usable)
+	if err != nil {
+		return req, s.notMounted(rq, req, provider, err)
+	}
+	req.capability = best
+	if !best.Model || rq.Caller.Runtime == nil {
+		if err := s.Authorize(rq, best.ID); err != nil {
+			return req, err
+		}
+	}
+	req.callIdentity, err = s.identifyAs(ctx, rq, req.callIdentity, best)
+	return req, err
+}
+
+// notMounted says of a request that no usable capability permits which one of
+// the registry would. Own ones are not looked at: a runtime does not learn what
+// there is beyond its mounts.
+func (s *Service) notMounted(rq *web.Request, req providerRequest, provider string, refused error) error {
+	p, known := s.registry.Provider(provider)
+	if rq.Caller.Runtime == nil || !known {
+		return refused
+	}
+	var all []bctrl.Capability
+	for _, builtin := range p.Capabilities {
+		all = append(all, catalog.DescribeBuiltin(p, builtin))
+	}
+	wanted, err := req.permittedByAny(all)
+	if err != nil {
+		return refused
+	}
+	rq.Object = wanted.ID
+	return errTargetNotMounted(req)
+}
+
+// errTargetNotMounted refuses a request that is passed through as what a runtime
+// may not call. It is the same for all that it may not, and for what is not there.
+func errTargetNotMounted(req providerRequest) error {
+	e := web.OutsideMount(bctrl.InvokeCapability)
+	if req.credential != "" {
+		e.Hint = "the missing right is capability.invoke for the request, or where the target is an " +
+			"AI credential ai.use of it: mount them in the workspace and keep them in every narrower level"
+	}
+	return e
+}
+
+// permittedByAny is the capability that permits the request; else the refusal
+// says how near one comes.
+func (r sentRequest) permittedByAny(all []bctrl.Capability) (best bctrl.Capability, err error) {
+	longest := -1
+	var near error
+	for _, found := range all {
+		template, err := (broker.Rule{Methods: []string{r.method}, Paths: found.Paths}).Admit(r.method, r.path)
+		switch {
+		case err != nil:
+			if near == nil || web.AsError(err).Status == http.StatusBadRequest {
+				near = err
+			}
+			continue
+		case !slices.Contains(found.Methods, r.method):
+			// A path that is permitted with another method is nearer.
+			_, near = (broker.Rule{Methods: found.Methods, Paths: found.Paths}).Admit(r.method, r.path)
+			continue
+		case r.host != "" && len(found.Hosts) > 0 && !matchesAny(found.Hosts, strings.ToLower(r.host)):
+			near = errHost(found.Hosts)
+			continue
+		}
+		if n := strings.Count(strings.TrimSuffix(template, "/"), "/"); n > longest {
+			best, longest = found, n
+		}
+	}
+	switch {
+	case longest >= 0:
+		return best, nil
+	case near == nil:
+		near = catalog.ErrNoCapability()
+	}
+	return best, near
+}
+
+// capabilitiesOf are the capabilities of a provider, by id: those of the
+// registry, then own ones.
+func (s *Service) capabilitiesOf(ctx context.Context, org, provider string) (all []bctrl.Capability, err error) {
+	if p, known := s.registry.Provider(provider); known {
+		for _, c := range p.Capabilities {
+			all = append(all, catalog.DescribeBuiltin(p, c))
+		}
+	}
+	rows, err := s.DB.Read().Capabilities(ctx, org, provider+"/", maxOwnCapabilities)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		if !strings.HasPrefix(row.ID, provider+"/") {
+			break
+		}
+		own, err := s.catalog.ProveCapability(org, row)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, own)
+	}
+	return all, nil
+}

@@ -1,0 +1,155 @@
+package calls
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/server/catalog"
+	"github.com/bctrl-go/bctrl/internal/server/models"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// ModelCalls sends the requests of a model with an AI credential. Each is a
+// call like any other: resolved, decided, counted, recorded and sent by
+// [Service.callProvider].
+type ModelCalls struct {
+	S  *Service
+	ID string // of the credential
+	// test is set where the credential is tried out, which may be disabled.
+	test bool
+	// Caller is who asks, under the rules as they are.
+	Caller func(context.Context) (access.Caller, error)
+	// Grant is what the question was permitted that is asked.
+	Grant func() *web.Grant
+	// Event is on whose behalf.
+	Event func() audit.Event
+	// sent counts the requests that the log knows of; refused is why one was not
+	// sent, or not with the credential as it is stored.
+	sent    int
+	refused error
+}
+
+// Do implements [model.Sender].
+func (m *ModelCalls) Do(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	caller, err := m.Caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a, err := m.S.callProvider(ctx, m.request(req, caller))
+	if a.intended {
+		m.sent++
+	}
+	if err != nil {
+		if e := web.AsError(err); !a.intended || web.EndedBecause(ctx) != nil || e.Status == http.StatusInternalServerError {
+			m.refused = err
+		}
+		return nil, err
+	}
+	resp := *a.Response
+	resp.Body = &modelBody{m: m, a: a, asked: ctx}
+	return &resp, nil
+}
+
+// request is what a model's request asks of its provider.
+func (m *ModelCalls) request(made *http.Request, caller access.Caller) providerRequest {
+	req := providerRequest{
+		callIdentity: callIdentity{caller: caller, context: bctrl.Global(), credential: m.ID},
+		sentRequest:  sentRequest{method: made.Method, made: made},
+		callOrigin: callOrigin{
+			grant:    m.Grant(),
+			event:    m.Event,
+			classify: m.S.asModelCall,
+			test:     m.test,
+		},
+		timeout:   maxCallTimeout,
+		maxAnswer: broker.DefaultMaxAnswer,
+	}
+	if made.Body != nil && made.Body != http.NoBody {
+		req.body = &callBody{src: made.Body, length: made.ContentLength}
+	}
+	if rt := caller.Runtime; rt != nil {
+		req.context, req.consumer = web.ContextOf(rt), rt.Alias
+	}
+	return req
+}
+
+// asModelCall returns a model's request as the capability that it is, if the
+// registry has one, so that its policy and its bindings are the call's. That the
+// credential may be asked is the grant's to say.
+func (s *Service) asModelCall(ctx context.Context, q store.Queries, req providerRequest) (providerRequest, error) {
+	row, err := s.models.FindMeant(ctx, q, req.caller, req.credential)
+	if err != nil {
+		return req, err
+	}
+	meta, err := models.ReadMeta(row)
+	if err != nil {
+		return req, err
+	}
+	base, err := url.Parse(model.Target(meta.Provider, meta.Address(), bctrl.Secret{}).BaseURL)
+	if err != nil {
+		return req, web.ErrTampered("ai.tampered") // it was checked when it was stored
+	}
+	path := strings.TrimPrefix(req.made.URL.EscapedPath(), strings.TrimSuffix(base.EscapedPath(), "/"))
+	req.template = path
+	if strings.HasPrefix(path, "/models/") {
+		req.template = "/models/{model}"
+	}
+	id, _ := s.catalog.AIProvider(meta.Provider)
+	p, known := s.registry.Provider(id)
+	if !known {
+		return req, nil
+	}
+	for _, found := range p.Capabilities {
+		rule := broker.Rule{Methods: found.Methods, Paths: found.Paths}
+		template, err := rule.Admit(req.method, strings.TrimSuffix(p.BasePath, "/")+path)
+		if err == nil {
+			req.capability, req.template = catalog.DescribeBuiltin(p, found), template
+			break
+		}
+	}
+	return req, nil
+}
+
+// modelBody is the answer to a model's request. Closing it ends the call.
+type modelBody struct {
+	m *ModelCalls
+	a *providerAnswer
+	// asked is the context of the question.
+	asked context.Context //nolint:containedctx // a body that is closed has none
+	read  error
+	done  bool
+}
+
+// Read implements [io.Reader].
+func (b *modelBody) Read(p []byte) (int, error) {
+	n, err := b.a.Read(p)
+	if err != nil {
+		b.read = err
+	}
+	return n, err
+}
+
+// Close implements [io.Closer].
+func (b *modelBody) Close() error {
+	if b.done {
+		return nil
+	}
+	b.done = true
+	if b.read == io.EOF {
+		b.read = nil
+	}
+	if err := b.a.end(b.read); err != nil && web.EndedBecause(b.asked) != nil {
+		b.m.refused = err // else whoever read it has its error
+	}
+	return nil
+}

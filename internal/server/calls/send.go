@@ -1,0 +1,89 @@
+package calls
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+)
+
+// send opens the secrets that a call uses and sends it.
+func (s *Service) send(ctx context.Context, c *intendedCall) (*http.Response, error) {
+	secrets, err := c.with.Open()
+	if err != nil {
+		return nil, err
+	}
+	client, err := s.broker.Client(s.brokerTarget(c, secrets))
+	if err != nil {
+		return nil, err
+	}
+	req, err := c.request(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := web.EndedBecause(ctx); err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.redact(resp); err != nil {
+		_ = resp.Body.Close() // it is refused whole
+		return nil, err
+	}
+	return resp, nil
+}
+
+// request makes the request that the broker sends.
+func (c *intendedCall) request(ctx context.Context) (*http.Request, error) {
+	if c.made != nil {
+		req := c.made.Clone(ctx)
+		if c.body != nil {
+			req.Body, req.GetBody = io.NopCloser(c.body), nil
+		}
+		return req, nil
+	}
+	path, err := url.PathUnescape(c.to.path)
+	if err != nil {
+		return nil, err // it has been checked
+	}
+	u := *c.to.base
+	u.Path, u.RawPath, u.RawQuery = path, c.to.path, c.to.query
+	req, err := http.NewRequestWithContext(ctx, c.method, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header = c.to.header.Clone()
+	if c.body != nil {
+		c.body.attach(req)
+	}
+	return req, nil
+}
+
+// hides reports whether the capability's policy names fields to take out.
+func (c *intendedCall) hides() bool {
+	return c.capability.Policy != nil && len(c.capability.Policy.Redact) > 0
+}
+
+// redact takes out of an answer what the capability's policy names.
+func (c *intendedCall) redact(resp *http.Response) error {
+	if !c.hides() {
+		return nil
+	}
+	r := broker.NewRedactor(c.capability.Policy.Redact)
+	if c.method == http.MethodHead || !hasBody(resp.StatusCode) {
+		return nil
+	}
+	text, ok := r.Reader(resp.Body, resp.Header.Get("Content-Type"))
+	if !ok {
+		return web.Unprocessable("invoke.answer_refused",
+			"the capability's policy hides fields of JSON, and the provider's answer is none")
+	}
+	resp.Body, resp.ContentLength = bodyOf{text, resp.Body}, -1
+	broker.DropDigests(resp.Header)
+	return nil
+}

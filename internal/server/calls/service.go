@@ -1,0 +1,30 @@
+// Package calls makes calls to providers for callers who never hold the secret:
+// invocations, requests that are passed through, an agent's questions to its
+// model, and the test of an AI credential. Each is resolved, decided once more and
+// recorded in one transaction, and only then sent, by package broker.
+package calls
+
+import (
+	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/registry"
+	"github.com/bctrl-go/bctrl/internal/server/catalog"
+	"github.com/bctrl-go/bctrl/internal/server/models"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+)
+
+// Service answers the routes that call providers, and those that say whether
+// they could.
+type Service struct {
+	*web.Kernel
+	broker   *broker.Broker
+	registry *registry.Registry
+	catalog  *catalog.Service
+	models   *models.Service
+}
+
+// New makes the service of the providers that r knows, whose requests b sends.
+func New(
+	k *web.Kernel, b *broker.Broker, r *registry.Registry, c *catalog.Service, m *models.Service,
+) *Service {
+	return &Service{Kernel: k, broker: b, registry: r, catalog: c, models: m}
+}

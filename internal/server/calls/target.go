@@ -1,0 +1,269 @@
+package calls
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/prefix"
+	"github.com/bctrl-go/bctrl/internal/registry"
+	"github.com/bctrl-go/bctrl/internal/server/catalog"
+	"github.com/bctrl-go/bctrl/internal/server/models"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// callTarget is where a resolved call goes, and what is sent there of its
+// request. The host comes from what the credential and the capability permit; of
+// several the caller may pick one.
+type callTarget struct {
+	base *url.URL
+	host string
+	// path is percent-encoded, and query and header have nothing where the
+	// credential itself authenticates.
+	path, query string
+	header      http.Header
+	// callersBase is the base path that the caller knows, in place of that of base.
+	callersBase string
+	// auth is how the credential's secrets are sent, hosts are patterns of where.
+	auth  bctrl.CredentialAuth
+	hosts []string
+}
+
+// targetOf says where a request goes with what it was resolved to.
+func (s *Service) targetOf(req providerRequest, with *Resolution) (callTarget, error) {
+	if req.made != nil {
+		return callTarget{base: req.made.URL, host: req.made.URL.Host, auth: with.Auth}, nil
+	}
+	if with.AI == nil {
+		return targetAt(req, with, with.Auth, with.Hosts, with.BasePath)
+	}
+	meta, err := models.ReadMeta(*with.AI) // proved when its key is opened
+	if err != nil {
+		return callTarget{}, err
+	}
+	p, known := s.registry.Provider(req.provider)
+	if known && meta.BaseURL == "" { // a credential of the provider as the registry has it
+		return targetAt(req, with, p.Auth, p.Hosts, p.BasePath)
+	}
+	return targetOfAI(req, with, meta, p, known)
+}
+
+// targetAt is the target at one of some hosts, below a base path.
+func targetAt(
+	req providerRequest, with *Resolution, auth bctrl.CredentialAuth, hosts []string, basePath string,
+) (to callTarget, err error) {
+	to = callTarget{
+		path:        req.path,
+		callersBase: basePath,
+		auth:        auth,
+		hosts:       hosts,
+	}
+	if to.header, to.query, err = req.withoutAuth(auth, with.Secrets); err != nil {
+		return to, err
+	}
+	host, err := pickHost(req.host, req.capability.Hosts, hosts)
+	if err != nil {
+		return to, err
+	}
+	if !prefix.PathWithin(basePath, req.path) {
+		return to, errOutsideBase()
+	}
+	to.base, to.host = &url.URL{Scheme: "https", Host: host, Path: basePath}, host
+	return to, nil
+}
+
+// targetOfAI is the target at the base URL of an AI credential: its path takes
+// the place of that of the provider, where the registry knows one.
+func targetOfAI(
+	req providerRequest, with *Resolution, meta models.Meta, p registry.Provider, known bool,
+) (to callTarget, err error) {
+	at := model.Target(meta.Provider, meta.Address(), bctrl.Secret{})
+	base, err := url.Parse(at.BaseURL)
+	if err != nil {
+		return to, web.ErrTampered("ai.tampered") // it was checked when it was stored
+	}
+	to = callTarget{
+		path:        req.path,
+		callersBase: base.EscapedPath(),
+		auth:        with.Auth,
+		hosts:       with.Hosts,
+	}
+	if to.header, to.query, err = req.withoutAuth(at.Auth, with.Secrets); err != nil {
+		return to, err
+	}
+	if req.host != "" && !strings.EqualFold(req.host, base.Host) &&
+		!(known && p.AllowsHost(strings.ToLower(req.host))) {
+		return to, errHost([]string{base.Host})
+	}
+	from := base.EscapedPath()
+	if known {
+		from = p.BasePath
+	}
+	if !prefix.PathWithin(from, req.path) {
+		return to, errOutsideBase()
+	}
+	// A server of one's own at no path is called by the paths that it has.
+	if own := strings.TrimSuffix(base.EscapedPath(), "/"); own != "" || len(p.Hosts) > 0 {
+		to.callersBase = from
+		to.path = own + strings.TrimPrefix(req.path, strings.TrimSuffix(from, "/"))
+	}
+	to.base, to.host = base, base.Host
+	return to, nil
+}
+
+// checkPins refuses to send a secret that is pinned to a provider anywhere but
+// to that provider's hosts. An AI credential has a base URL of its own, and a
+// secret may be bound to it.
+func (s *Service) checkPins(with *Resolution, base *url.URL) error {
+	if with.AI == nil {
+		return nil // its hosts are the registry's
+	}
+	for _, row := range with.secrets {
+		p, known := s.registry.Provider(row.Provider)
+		host := strings.TrimSuffix(strings.ToLower(base.Host), ":443")
+		if row.Provider != "" && !(known && base.Scheme == "https" && p.AllowsHost(host)) {
+			return catalog.ErrPinned()
+		}
+	}
+	return nil
+}
+
+// pickHost returns the host that is asked for, if the credential and the
+// capability permit it, else the first that they name.
+func pickHost(asked string, capability, credential []string) (string, error) {
+	hosts := credential
+	if len(capability) > 0 {
+		hosts = slices.DeleteFunc(slices.Clone(capability), func(host string) bool {
+			return !matchesAny(credential, host)
+		})
+		// A credential may pick one host of a capability's pattern.
+		for _, host := range credential {
+			if matchesAny(capability, host) && !slices.Contains(hosts, host) {
+				hosts = append(hosts, host)
+			}
+		}
+	}
+	if asked == "" {
+		if i := slices.IndexFunc(hosts, func(host string) bool { return !strings.Contains(host, "*") }); i >= 0 {
+			return hosts[i], nil
+		}
+		return "", errHost(hosts)
+	}
+	host := strings.TrimSuffix(strings.ToLower(asked), ":443")
+	if registry.Host(host) != nil || !matchesAny(hosts, host) {
+		return "", errHost(hosts)
+	}
+	return host, nil
+}
+
+// matchesAny reports whether a host is one of some patterns of hosts.
+func matchesAny(patterns []string, host string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return registry.MatchHost(pattern, host) })
+}
+
+func errHost(hosts []string) *bctrl.Error {
+	e := web.WithField(web.Forbidden("invoke.host_not_allowed",
+		"the host is none of the capability's and the credential's, or must be named and is not"), "host")
+	if len(hosts) > 0 {
+		e.Hint = "they permit " + strings.Join(hosts[:min(len(hosts), 10)], ", ")
+	}
+	return e
+}
+
+func errOutsideBase() *bctrl.Error {
+	return web.WithField(web.Forbidden("invoke.path_not_allowed",
+		"the path is outside of what the credential is for: the provider's base path"), "path")
+}
+
+// withoutAuth returns the request's header and query for a credential of which
+// some fields have a secret. What stands where the credential itself
+// authenticates is refused, or left out where the caller knows the provider alone.
+func (r sentRequest) withoutAuth(auth bctrl.CredentialAuth, secrets map[string]string) (http.Header, string, error) {
+	header, query := r.header.Clone(), r.query
+	if r.brought != nil {
+		if err := r.brought.checkPlaces(auth); err != nil {
+			return header, query, err
+		}
+		query = withoutSignature(auth, header, query)
+	}
+	places := broker.PlacesOf(auth, func(field string) bool { _, has := secrets[field]; return has })
+	if r.transparent {
+		query = places.Clear(header, query)
+	}
+	return header, query, places.Check(header, query)
+}
+
+// brokerTarget is how the broker reaches where a call goes.
+func (s *Service) brokerTarget(c *intendedCall, secrets map[string]bctrl.Secret) broker.Target {
+	t := broker.Target{
+		BaseURL:   c.to.base.String(),
+		Auth:      c.to.auth,
+		Secrets:   secrets,
+		Identity:  identityOf(c),
+		MaxAnswer: c.maxAnswer,
+		Rotated:   s.rotated(c),
+		Unpack:    c.made != nil || c.hides(),
+	}
+	if c.with.AI == nil || c.made == nil && t.Auth.Type != "" {
+		return t
+	}
+	meta, err := models.ReadMeta(*c.with.AI)
+	if err != nil {
+		return t
+	}
+	var key bctrl.Secret
+	for _, secret := range secrets {
+		key = secret
+	}
+	at := model.Target(meta.Provider, meta.Address(), key)
+	at.MaxAnswer, at.Unpack = t.MaxAnswer, t.Unpack
+	return at
+}
+
+// identityOf tells the access tokens of a call from all others: by credential,
+// and by the secrets that are used for it.
+func identityOf(c *intendedCall) string {
+	id := c.caller.Org + "/" + c.with.UID
+	for _, field := range slices.Sorted(maps.Keys(c.with.Secrets)) {
+		id += "/" + c.with.Secrets[field]
+	}
+	return id
+}
+
+// rotated stores a refresh token that the provider has put in place of the one
+// that it was asked with, unless that is not the secret's value any more: what a
+// person has stored since is not overwritten.
+func (s *Service) rotated(c *intendedCall) func(ctx context.Context, field string, from, to bctrl.Secret) error {
+	org, ids := c.caller.Org, c.with.Secrets
+	return func(ctx context.Context, field string, from, to bctrl.Secret) error {
+		return s.DB.Write(ctx, func(tx *store.Tx) error {
+			sec, err := s.catalog.FindSecret(ctx, tx.Queries, org, ids[field])
+			switch {
+			case err == nil && !bctrl.NewSecret(sec.Value.Reveal()).Equal(from):
+				return broker.ErrSuperseded
+			case err != nil && web.AsError(err).Status == http.StatusNotFound:
+				return broker.ErrSuperseded
+			case err != nil:
+				return err
+			}
+			sec.Rotate(wire.NewValue(to.Expose()))
+			if err := s.catalog.WriteSecret(ctx, tx, org, &sec); err != nil {
+				return err
+			}
+			ev := web.ServerEvent(string(access.SecretWrite), sec.Row.ID)
+			ev.Org, ev.Outcome = org, audit.OK
+			web.About(&ev, sec.Meta.Scope)
+			return audit.Append(tx, ev)
+		})
+	}
+}

@@ -1,0 +1,324 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/server/models"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func (s *Service) bindingRoutes() []web.Route {
+	filter := []string{"capability", "credential", "consumer", "scope", "workspaceId", "groupId"}
+	return []web.Route{
+		web.Endpoint("GET /v1/bindings", access.BindingRead, s.listBindings,
+			append(slices.Clone(filter), "limit", "cursor")...),
+		web.Endpoint("PUT /v1/bindings", access.BindingWrite, s.putBinding),
+		web.Endpoint("DELETE /v1/bindings", access.BindingWrite, s.deleteBinding, append(filter, "field")...),
+	}
+}
+
+// bindingRecord binds all that is said of a binding to its seal.
+func bindingRecord(org string, row store.Binding) seal.Record {
+	return sealOf("binding", org, row.UID, row.Version,
+		row.Scope.WorkspaceID(), row.Scope.GroupID(), row.Target, row.Consumer, row.Field, row.Secret)
+}
+
+// ProveBinding holds a row to its seal.
+func (s *Service) ProveBinding(org string, row store.Binding) error {
+	return s.proveRecord(bindingRecord(org, row), row.Sealed, "credentials.tampered")
+}
+
+func describeBinding(row store.Binding) bctrl.Binding {
+	out := bctrl.Binding{
+		ID:        row.UID,
+		SecretRef: secretRef(row.Secret),
+		Field:     row.Field,
+		Scope:     row.Scope,
+		Consumer:  row.Consumer,
+		CreatedAt: row.CreatedAt,
+		UpdatedAt: row.UpdatedAt,
+	}
+	if strings.Contains(row.Target, "/") {
+		out.Capability = row.Target
+	} else {
+		out.Credential = row.Target
+	}
+	return out
+}
+
+// bindingTarget checks what a binding is for; with needed it must be for
+// something.
+func bindingTarget(capability, credential, consumer string, needed bool) (target string, err error) {
+	var p web.Problems
+	switch {
+	case capability != "" && credential != "", needed && capability+credential == "":
+		p.Add("bindings.target", "capability", "name either a capability or a credential")
+	case capability != "":
+		p.Name("capabilities.invalid_id", "capability", names.Capability(capability))
+	case credential != "":
+		p.Name("credentials.invalid_id", "credential", names.CredentialID(credential))
+	}
+	if consumer != "" {
+		p.Name("bindings.invalid_consumer", "consumer", names.Name(consumer))
+	}
+	return capability + credential, p.Err()
+}
+
+func (s *Service) putBinding(ctx context.Context, rq *web.Request, in wire.BindingPut[bctrl.Scope]) (bctrl.Binding, error) {
+	target, err := bindingTarget(in.Capability, in.Credential, in.Consumer, true)
+	if err != nil {
+		return bctrl.Binding{}, err
+	}
+	if err := s.Authorize(rq, target); err != nil {
+		return bctrl.Binding{}, err
+	}
+	if err := in.Scope.Validate(); err != nil {
+		return bctrl.Binding{}, err
+	}
+	var p web.Problems
+	secretID, err := secretOfRef(in.SecretRef)
+	if err != nil {
+		p.Add("credentials.invalid_secret_ref", "secretRef", err.Error())
+	}
+	if in.Field != "" {
+		p.Name("bindings.invalid_field", "field", names.CredentialID(in.Field))
+	}
+	if err := p.Err(); err != nil {
+		return bctrl.Binding{}, err
+	}
+	key := store.BindingKey{Target: target, Consumer: in.Consumer, Field: in.Field}
+	return web.ChangeRules(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.Binding, err error) {
+		if key.Scope, err = web.StoredScope(ctx, tx.Queries, rq.Caller.Org, in.Scope); err != nil {
+			return out, err
+		}
+		web.About(ev, key.Scope)
+		provider, err := s.fieldOf(ctx, tx.Queries, rq.Caller.Org, &key)
+		if err != nil {
+			return out, err
+		}
+		sec, err := s.FindSecret(ctx, tx.Queries, rq.Caller.Org, secretID)
+		switch {
+		case err != nil:
+			return out, err
+		case !sec.Fits(provider, key.Field):
+			return out, ErrPinned()
+		case !sec.reaches(key.Scope):
+			return out, web.Conflict("bindings.not_visible", "no context sees both the binding's scope and the secret")
+		}
+		row, err := s.writeBinding(ctx, tx, rq.Caller.Org, key, secretID)
+		return describeBinding(row), err
+	})
+}
+
+// writeBinding adds a binding, or replaces the secret of the one with its key.
+func (s *Service) writeBinding(
+	ctx context.Context, tx *store.Tx, org string, key store.BindingKey, secretID string,
+) (store.Binding, error) {
+	row, err := tx.Binding(ctx, org, key)
+	missing := errors.Is(err, store.ErrNotFound)
+	if missing {
+		row = store.Binding{UID: web.NewID(), BindingKey: key, CreatedAt: store.Now()}
+	} else if err != nil {
+		return row, err
+	}
+	row.Version++
+	row.UpdatedAt, row.Secret = store.Now(), secretID
+	if row.Sealed, err = s.Keys.Seal(bindingRecord(org, row), nil); err != nil {
+		return row, err
+	}
+	if missing {
+		return row, tx.InsertBinding(ctx, org, row)
+	}
+	return row, tx.UpdateBinding(ctx, org, row)
+}
+
+// fieldOf finds what a binding is for, and returns its provider. It fills in
+// the field where one is meant without saying so.
+func (s *Service) fieldOf(
+	ctx context.Context, q store.Queries, org string, key *store.BindingKey,
+) (provider string, err error) {
+	t, err := s.bindableOf(ctx, q, org, key.Target)
+	if err != nil {
+		return "", err
+	}
+	if key.Field == "" {
+		key.Field = t.meant
+	}
+	switch {
+	case t.fields == nil: // any that a credential turns out to have
+	case key.Field == "":
+		return "", web.WithHint(
+			web.Invalid("bindings.field_needed", "field", "several secrets are used there: name the one to replace"),
+			"it is one of "+strings.Join(t.fields, ", "),
+		)
+	case !slices.Contains(t.fields, key.Field):
+		return "", web.Invalid("bindings.unknown_field", "field", "no secret of this name is used there")
+	}
+	return t.provider, nil
+}
+
+// bindable is what a binding can be for.
+type bindable struct {
+	provider string
+	// fields are those of its secrets; nil are those of whatever credential
+	// there will be. meant is the one that need not be named, or empty.
+	fields []string
+	meant  string
+}
+
+// bindableOf is what a secret can be bound to of a capability, whose id has a
+// slash, or of a credential.
+func (s *Service) bindableOf(ctx context.Context, q store.Queries, org, id string) (t bindable, err error) {
+	if strings.Contains(id, "/") {
+		c, err := s.Defined(ctx, q, org, id)
+		for _, name := range c.Secrets {
+			t.fields = append(t.fields, name.Field)
+		}
+		t.provider, t.meant = c.Provider, s.onlyField(c.Provider)
+		return t, err
+	}
+	row, err := q.Credential(ctx, org, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return s.targetAI(ctx, q, org, id)
+	}
+	if err != nil {
+		return t, err
+	}
+	meta, err := s.ProveCredential(org, row)
+	t.provider, t.fields = row.Provider, slices.Sorted(maps.Keys(meta.Secrets))
+	if t.meant = s.onlyField(row.Provider); len(t.fields) == 1 {
+		t.meant = t.fields[0]
+	}
+	return t, err
+}
+
+func (s *Service) targetAI(ctx context.Context, q store.Queries, org, id string) (t bindable, err error) {
+	row, err := q.AICredential(ctx, org, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return t, errNoCredential()
+	}
+	if err != nil {
+		return t, err
+	}
+	meta, err := models.ReadMeta(row)
+	t.provider, t.meant = s.AIProvider(meta.Provider)
+	t.fields = []string{t.meant}
+	return t, err
+}
+
+// onlyField is the field of the only secret that a provider of the registry
+// needs, or empty.
+func (s *Service) onlyField(provider string) (field string) {
+	p, _ := s.registry.Provider(provider)
+	for _, name := range p.Secrets {
+		switch {
+		case name.Optional:
+		case field != "":
+			return ""
+		default:
+			field = name.Field
+		}
+	}
+	return field
+}
+
+// deleteBinding removes the binding that the query names. The field may be left
+// out where there is one of no other.
+func (s *Service) deleteBinding(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
+	target, err := bindingTarget(rq.Query.Get("capability"), rq.Query.Get("credential"), rq.Query.Get("consumer"), true)
+	if err != nil {
+		return web.None{}, err
+	}
+	if err := s.Authorize(rq, target); err != nil {
+		return web.None{}, err
+	}
+	scope, err := rq.QueryScope("scope", "workspaceId", "groupId")
+	if err == nil {
+		err = scope.Validate()
+	}
+	if err != nil {
+		return web.None{}, err
+	}
+	key := store.BindingKey{Target: target, Consumer: rq.Query.Get("consumer"), Field: rq.Query.Get("field")}
+	return web.ChangeRules(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (_ web.None, err error) {
+		if key.Scope, err = web.StoredScope(ctx, tx.Queries, rq.Caller.Org, scope); err != nil {
+			return web.None{}, err
+		}
+		web.About(ev, key.Scope)
+		rows, err := tx.BindingsAt(ctx, rq.Caller.Org, key)
+		if err != nil {
+			return web.None{}, err
+		}
+		if key.Field != "" {
+			rows = slices.DeleteFunc(rows, func(b store.Binding) bool { return b.Field != key.Field })
+		}
+		switch len(rows) {
+		case 0:
+			return web.None{}, web.NotFound("bindings.not_found", "there is no such binding")
+		case 1:
+			ev.Version = rows[0].Version
+			return web.None{}, tx.DeleteBinding(ctx, rq.Caller.Org, rows[0].UID)
+		}
+		return web.None{}, web.Invalid("bindings.field_needed", "field", "several fields are bound there: name one")
+	})
+}
+
+// listBindings lists by age.
+func (s *Service) listBindings(ctx context.Context, rq *web.Request, _ web.None) (list wire.List[bctrl.Binding], err error) {
+	limit, after, err := rq.Page()
+	if err != nil {
+		return list, err
+	}
+	if err := s.Authorize(rq, ""); err != nil {
+		return list, err
+	}
+	filter := store.BindingRange{After: after, Limit: limit + 1, Consumer: rq.Query.Get("consumer")}
+	filter.Target, err = bindingTarget(rq.Query.Get("capability"), rq.Query.Get("credential"), filter.Consumer, false)
+	if err != nil {
+		return list, err
+	}
+	if filter.Scope, err = rq.QueryScope("scope", "workspaceId", "groupId"); err != nil {
+		return list, err
+	}
+	if !filter.Scope.IsZero() {
+		if filter.Scope, err = web.StoredScope(ctx, s.DB.Read(), rq.Caller.Org, filter.Scope); err != nil {
+			return list, err
+		}
+	}
+	rows, err := s.DB.Read().Bindings(ctx, rq.Caller.Org, filter)
+	if err != nil {
+		return list, err
+	}
+	list.Plural = wire.Bindings
+	rows, list.NextCursor = web.PageOf(rows, limit, func(b store.Binding) string { return b.UID })
+	for _, row := range rows {
+		if err := s.ProveBinding(rq.Caller.Org, row); err != nil {
+			return list, err
+		}
+		list.Items = append(list.Items, describeBinding(row))
+	}
+	return list, nil
+}
+
+// AIProvider is the provider of the registry that AI credentials of a kind are
+// for, and the field that their key is. A kind that no provider serves is one
+// of its own, to which no secret is pinned.
+func (s *Service) AIProvider(kind bctrl.AIProvider) (id, field string) {
+	for _, p := range s.registry.Providers() {
+		if p.AI == kind && kind != "" {
+			return p.ID, p.Field()
+		}
+	}
+	return string(kind), "apiKey"
+}

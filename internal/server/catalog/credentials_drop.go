@@ -1,0 +1,99 @@
+package catalog
+
+import (
+	"context"
+
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// dropCredential removes a credential, and what is bound to its id, so that
+// another that gets the id later inherits nothing. Each has an event like ev.
+func (s *Service) dropCredential(
+	ctx context.Context, tx *store.Tx, org string, row store.Credential, ev audit.Event,
+) error {
+	if err := s.unbindAll(ctx, tx, org, row.ID, ev); err != nil {
+		return err
+	}
+	if err := tx.DeleteCredential(ctx, org, row.UID); err != nil {
+		return err
+	}
+	ev.Version = row.Version
+	return recordAlso(tx, ev, row.ID)
+}
+
+// droppedAtOnce is how many rows are read at a time to be removed.
+const droppedAtOnce = 100
+
+// deleteAICredential deletes an AI credential and what is bound to it.
+func (s *Service) deleteAICredential(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
+	return s.models.RemoveAICredential(ctx, rq, func(ctx context.Context, tx *store.Tx, id string) error {
+		return s.unbindAll(ctx, tx, rq.Caller.Org, id, rq.Event())
+	})
+}
+
+// unbindAll removes what is bound to a capability or a credential that is about
+// to go. Each has an event like ev.
+func (s *Service) unbindAll(ctx context.Context, tx *store.Tx, org, target string, ev audit.Event) error {
+	for {
+		rows, err := tx.Bindings(ctx, org, store.BindingRange{Target: target, Limit: droppedAtOnce})
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		if err := s.dropBindings(ctx, tx, org, rows, ev); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Service) dropBindings(
+	ctx context.Context, tx *store.Tx, org string, rows []store.Binding, ev audit.Event,
+) error {
+	ev.Action = string(access.BindingWrite)
+	for _, row := range rows {
+		if err := tx.DeleteBinding(ctx, org, row.UID); err != nil {
+			return err
+		}
+		web.About(&ev, row.Scope)
+		ev.Version = row.Version
+		if err := recordAlso(tx, ev, row.Target); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DropBrokerOf removes the credentials and bindings that live in a workspace,
+// which is about to be deleted.
+func (s *Service) DropBrokerOf(ctx context.Context, tx *store.Tx, org, workspace string, ev audit.Event) error {
+	for {
+		rows, err := tx.CredentialsInWorkspace(ctx, org, workspace, droppedAtOnce)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			break
+		}
+		ev.Action = string(access.CredentialWrite)
+		for _, row := range rows {
+			web.About(&ev, row.Scope)
+			if err := s.dropCredential(ctx, tx, org, row, ev); err != nil {
+				return err
+			}
+		}
+	}
+	for {
+		rows, err := tx.BindingsInWorkspace(ctx, org, workspace, droppedAtOnce)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			return tx.ForgetCredentialsBroughtTo(ctx, org, workspace)
+		}
+		if err := s.dropBindings(ctx, tx, org, rows, ev); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// secretsAtOnce is how many are read at a time.
+const secretsAtOnce = 100
+
+// DropSecretsOf removes the secrets that live in a workspace, which is about to
+// be deleted, and takes all others out of its groups. Each has an event of its
+// own, like ev.
+func (s *Service) DropSecretsOf(ctx context.Context, tx *store.Tx, org, workspace string, ev audit.Event) error {
+	ev.Action, ev.Outcome = string(access.SecretWrite), audit.OK
+	for {
+		rows, err := tx.SecretsInWorkspace(ctx, org, workspace, secretsAtOnce)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			break
+		}
+		for _, row := range rows {
+			ev.Object, ev.UID, ev.Version = row.ID, row.ID, row.Version
+			web.About(&ev, row.Scope)
+			if err := tx.DeleteSecret(ctx, org, row.ID); err != nil {
+				return err
+			}
+			if err := audit.Append(tx, ev); err != nil {
+				return err
+			}
+		}
+	}
+	web.About(&ev, bctrl.InWorkspace(workspace))
+	for after := ""; ; {
+		rows, err := tx.SecretsAttachedIn(ctx, org, workspace, after, secretsAtOnce)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			return tx.ForgetAttachmentsIn(ctx, org, workspace) // of those that do not open
+		}
+		for _, row := range rows {
+			after = row.ID
+			if err := s.detachFrom(ctx, tx, org, workspace, row, ev); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// detachFrom takes a secret out of the groups of a workspace.
+func (s *Service) detachFrom(
+	ctx context.Context, tx *store.Tx, org, workspace string, row store.Secret, ev audit.Event,
+) error {
+	sec, err := s.OpenSecret(org, row)
+	if e, ok := errors.AsType[*bctrl.Error](err); ok && e.Code == codeSecretTampered {
+		return nil // it is used nowhere, and must not keep the workspace
+	}
+	if err != nil {
+		return err
+	}
+	sec.Meta.Attachments = slices.DeleteFunc(sec.Meta.Attachments, func(to bctrl.Scope) bool {
+		return to.WorkspaceID() == workspace
+	})
+	if err := s.WriteSecret(ctx, tx, org, &sec); err != nil {
+		return err
+	}
+	ev.Object = row.ID
+	return audit.Append(tx, ev)
+}

@@ -1,0 +1,131 @@
+package files
+
+import (
+	"errors"
+	"io"
+	"mime/multipart"
+	"unicode/utf8"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+)
+
+// form is a multipart/form-data upload whose fields have been read. Reading it
+// reads the file.
+type form struct {
+	file  Incoming
+	parts *multipart.Reader
+	part  *multipart.Part
+}
+
+// The limits of a form beside its file.
+const (
+	maxFields     = 8
+	maxFieldBytes = 4096
+)
+
+// readForm reads the fields up to the file. What follows the file is refused:
+// it would have to be held back until the fields are known.
+func readForm(rq *web.Request) (*form, error) {
+	parts, err := rq.MultipartReader()
+	if err != nil {
+		return nil, web.WithHint(
+			web.Invalid("request.content_type", "", "the body must be multipart/form-data"),
+			"or send the bytes themselves: PUT /v1/storage/namespaces/{ns}/files/{path}",
+		)
+	}
+	f := &form{parts: parts, file: Incoming{Source: bctrl.SourceUpload}}
+	given := map[string]string{}
+	for {
+		part, err := parts.NextPart()
+		if errors.Is(err, io.EOF) {
+			return nil, web.Invalid("storage.file_missing", "file", "the form has no file")
+		}
+		if err != nil {
+			return nil, errForm()
+		}
+		name := part.FormName()
+		if name == "file" {
+			f.part = part
+			return f, f.complete(given)
+		}
+		if _, twice := given[name]; twice || len(given) == maxFields {
+			return nil, web.Invalid("storage.repeated_field", "",
+				"a field of the form is given more than once, or there are too many")
+		}
+		value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
+		if err != nil {
+			return nil, errForm()
+		}
+		if len(value) > maxFieldBytes {
+			return nil, web.Invalid("storage.long_field", "", "a field of the form is too long")
+		}
+		given[name] = string(value)
+	}
+}
+
+func errForm() error {
+	return web.Invalid("storage.invalid_form", "", "the form is malformed or broke off")
+}
+
+// complete sets the file's fields.
+func (f *form) complete(given map[string]string) (err error) {
+	f.file.ContentType = f.part.Header.Get("Content-Type")
+	for name, value := range given {
+		switch name {
+		case "workspace":
+			f.file.Namespace = value
+		case "path":
+			f.file.Path = value
+		case "source":
+			f.file.Source = bctrl.StorageSource(value)
+		case "runtimeId":
+			f.file.RuntimeID = value
+		case "driver":
+			f.file.Driver = bctrl.Driver(value)
+		case "target":
+			f.file.Target = value
+		case "filename":
+			f.file.Filename = value
+		default:
+			return web.WithHint(
+				web.Invalid("storage.unknown_field", "", "the form has a field that is not one of an upload"),
+				"it takes workspace, path, source, runtimeId, driver, target, filename and, last, file",
+			)
+		}
+		if !utf8.ValidString(value) {
+			return web.NotText(name)
+		}
+	}
+	if f.file.Path == "" {
+		return errFieldMissing("path")
+	}
+	f.file.Path, err = storagePath(f.file.Path)
+	return err
+}
+
+// errFieldMissing is the refusal of a form that lacks a field, or has it where
+// it comes too late.
+func errFieldMissing(field string) error {
+	return web.WithHint(
+		web.Invalid("storage.field_missing", field, "the form has no "+field+" before its file"),
+		"send every field before the file, which is not held back for them",
+	)
+}
+
+// Read implements [io.Reader] over the file. Its end is the end of the form,
+// so that a form that is cut short stores nothing.
+func (f *form) Read(p []byte) (int, error) {
+	n, err := f.part.Read(p)
+	if err != io.EOF {
+		return n, err
+	}
+	_, err = f.parts.NextPart()
+	if err == nil {
+		return n, web.WithHint(
+			web.Invalid("storage.field_after_file", "", "the form goes on after its file"),
+			"send every field before the file, which is not held back for them",
+		)
+	}
+	return n, err
+}

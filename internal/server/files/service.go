@@ -1,0 +1,30 @@
+// Package files keeps files of a namespace: their bytes in a blob store, what is
+// known of them in the database, and links that let anybody download one for a
+// while.
+package files
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/bctrl-go/bctrl/internal/blob"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+)
+
+// Service answers the routes of storage, objects and downloads.
+type Service struct {
+	*web.Kernel
+	blobs   blob.Store
+	maxFile int64
+	linkKey web.SealedKey
+}
+
+// New makes the service. Files are at most maxFile bytes long; 0 is 5 GiB.
+func New(k *web.Kernel, blobs blob.Store, maxFile int64) *Service {
+	return &Service{Kernel: k, blobs: blobs, maxFile: cmp.Or(maxFile, defaultMaxFile)}
+}
+
+// Routes are all of the area.
+func (s *Service) Routes() []web.Route {
+	return slices.Concat(s.storageRoutes(), s.objectRoutes(), s.downloadRoutes())
+}

@@ -1,0 +1,223 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func (s *Service) storageRoutes() []web.Route {
+	const (
+		namespace = "/v1/storage/namespaces/{ns}"
+		file      = namespace + "/files/{path}"
+	)
+	return []web.Route{
+		web.Streamed("PUT "+file, bctrl.PutStorage, s.putStorageFile),
+		web.Raw("GET "+file, bctrl.GetStorage, s.getStorageFile),
+		web.Raw("HEAD "+file, bctrl.GetStorage, s.getStorageFile),
+		web.Endpoint("DELETE "+file, bctrl.DeleteStorage, s.deleteStorageFile),
+		web.Endpoint("GET "+file+"/download-url", bctrl.SignStorage, s.signStorageFile, "ttlMs"),
+		web.Endpoint("GET "+namespace+"/browse", bctrl.ListStorage, s.browseStorage,
+			"prefix", "delimiter", "limit", "cursor"),
+	}
+}
+
+func errNoFile() *bctrl.Error {
+	return web.NotFound("storage.file_not_found", "there is no such file")
+}
+
+// storagePath is the border at which a path is brought to Unicode form NFC,
+// once, and then checked.
+func storagePath(text string) (string, error) {
+	path := norm.NFC.String(text)
+	return path, bctrl.ValidStoragePath(path)
+}
+
+func validNamespace(ns string) error {
+	if err := names.Name(ns); err != nil {
+		return web.Invalid("storage.invalid_namespace", "", "not a namespace: "+err.Error())
+	}
+	return nil
+}
+
+// storageFile authorises what the route does to the file that its path names.
+func (s *Service) storageFile(rq *web.Request) (namespace, path string, err error) {
+	if namespace, err = rq.Path("ns", validNamespace); err != nil {
+		return "", "", err
+	}
+	if path, err = storagePath(rq.PathValue("path")); err != nil {
+		return "", "", err
+	}
+	if err := s.Authorize(rq, namespace); err != nil {
+		return "", "", err
+	}
+	rq.Object = objectKey(namespace, path)
+	return namespace, path, nil
+}
+
+func objectKey(namespace, path string) string { return namespace + "/" + path }
+
+func (s *Service) putStorageFile(w http.ResponseWriter, rq *web.Request) error {
+	namespace, path, err := s.storageFile(rq)
+	if err != nil {
+		return err
+	}
+	if rq.Header.Get("Content-Encoding") != "" || rq.Header.Get("Content-Range") != "" {
+		return web.Invalid("storage.partial_upload", "",
+			"a file is uploaded whole and as it is: without Content-Range and Content-Encoding")
+	}
+	f := Incoming{
+		Namespace:   namespace,
+		Path:        path,
+		ContentType: rq.Header.Get("Content-Type"),
+		Source:      bctrl.SourceUpload,
+		IfMatch:     joinedHeader(rq.Header, "If-Match"),
+		IfNoneMatch: joinedHeader(rq.Header, "If-None-Match"),
+	}
+	if rq.Caller.Runtime != nil {
+		f.RuntimeID = rq.Caller.Runtime.ID
+	}
+	if f.SHA256, err = digestOf(rq.Header); err != nil {
+		return err
+	}
+	if rq.ContentLength > s.maxFile {
+		return s.tooLarge()
+	}
+	content := newUpload(rq.Context(), w, rq.Body)
+	_, err = s.writeFile(rq.Context(), rq.Caller.Org, f, content, func(fn fileChange) (bctrl.StorageObject, error) {
+		return web.Change(rq.Context(), s.Kernel, rq, fn)
+	})
+	if err == nil {
+		web.WriteJSON(w, http.StatusOK, rq.Answer)
+	}
+	return err
+}
+
+func (s *Service) getStorageFile(w http.ResponseWriter, rq *web.Request) error {
+	return s.serveObject(w, rq, func(ctx context.Context) (store.Object, error) {
+		return web.OfOneMoment(ctx, s.Kernel, rq, func(ctx context.Context) (store.Object, error) {
+			namespace, path, err := s.storageFile(rq)
+			if err != nil {
+				return store.Object{}, err
+			}
+			return s.DB.Read().Object(ctx, rq.Caller.Org, namespace, path)
+		})
+	})
+}
+
+func (s *Service) signStorageFile(ctx context.Context, rq *web.Request, _ web.None) (wire.SignedURL, error) {
+	namespace, path, err := s.storageFile(rq)
+	if err != nil {
+		return wire.SignedURL{}, err
+	}
+	o, err := s.DB.Read().Object(ctx, rq.Caller.Org, namespace, path)
+	if errors.Is(err, store.ErrNotFound) {
+		return wire.SignedURL{}, errNoFile()
+	} else if err != nil {
+		return wire.SignedURL{}, err
+	}
+	return s.signLink(ctx, rq, o)
+}
+
+func (s *Service) deleteStorageFile(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
+	namespace, path, err := s.storageFile(rq)
+	if err != nil {
+		return web.None{}, err
+	}
+	conditions := preconditions{ifMatch: joinedHeader(rq.Header, "If-Match"), ifNoneMatch: joinedHeader(rq.Header, "If-None-Match")}
+	return s.deleteObject(ctx, rq, func(tx *store.Tx) (store.Object, error) {
+		o, err := tx.Object(ctx, rq.Caller.Org, namespace, path)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return o, err
+		}
+		if refused := conditions.check(o); refused != nil {
+			return o, refused
+		}
+		return o, err
+	})
+}
+
+// deleteObject removes the file that find returns: first its row, then, once
+// that is durable, its bytes.
+func (s *Service) deleteObject(
+	ctx context.Context, rq *web.Request, find func(*store.Tx) (store.Object, error),
+) (web.None, error) {
+	var o store.Object
+	_, err := web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (_ web.None, err error) {
+		if o, err = find(tx); errors.Is(err, store.ErrNotFound) {
+			return web.None{}, errNoFile()
+		} else if err != nil {
+			return web.None{}, err
+		}
+		ev.UID = o.ID
+		return web.None{}, tx.DeleteObject(ctx, rq.Caller.Org, o)
+	})
+	if err == nil {
+		s.DropUnused(ctx, o.BlobID)
+	}
+	return web.None{}, err
+}
+
+// joinedHeader joins the lines of a header that is a list (RFC 9110 §5.3).
+func joinedHeader(h http.Header, name string) string { return strings.Join(h.Values(name), ",") }
+
+// preconditions are If-Match and If-None-Match of a request that changes a
+// file (RFC 9110 §13.1). Empty is none.
+type preconditions struct{ ifMatch, ifNoneMatch string }
+
+// check refuses when the file as it is now, the zero Object when there is
+// none, is not what the request is meant for.
+func (p preconditions) check(now store.Object) error {
+	exists := now.ID != ""
+	if p.ifMatch != "" && !(exists && matches(p.ifMatch, etag(now))) {
+		return web.ErrStale
+	}
+	if p.ifNoneMatch != "" && exists && matches(p.ifNoneMatch, etag(now)) {
+		return web.PreconditionFailed("storage.exists", "there is a file at this path already")
+	}
+	return nil
+}
+
+// matches reports whether a list of entity tags names this one. Ours hold no
+// comma and are never weak.
+func matches(list, tag string) bool {
+	for item := range strings.SplitSeq(list, ",") {
+		if item = strings.TrimSpace(item); item == "*" || item == tag {
+			return true
+		}
+	}
+	return false
+}
+
+// etag is the entity tag of a version of a file. It is its id, so that no two
+// versions share one, though their bytes be the same.
+func etag(o store.Object) string { return `"` + o.ID + `"` }
+
+func describeObject(o store.Object) bctrl.StorageObject {
+	return bctrl.StorageObject{
+		ID:          o.ID,
+		Workspace:   o.Namespace,
+		LogicalPath: o.Path,
+		ObjectKey:   objectKey(o.Namespace, o.Path),
+		Filename:    o.Filename,
+		SizeBytes:   o.SizeBytes,
+		ContentType: o.ContentType,
+		SHA256:      o.SHA256,
+		Source:      o.Source,
+		RuntimeID:   o.RuntimeID,
+		Driver:      o.Driver,
+		Target:      o.Target,
+		ETag:        etag(o),
+		CreatedAt:   o.CreatedAt,
+	}
+}

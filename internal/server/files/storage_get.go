@@ -1,0 +1,176 @@
+package files
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/blob"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// serveObject answers with the bytes of the file that find returns, described
+// in a header.
+func (s *Service) serveObject(
+	w http.ResponseWriter, rq *web.Request, find func(context.Context) (store.Object, error),
+) error {
+	o, content, err := s.openObject(rq.Context(), find)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	if err := wire.EncodeObject(w.Header(), describeObject(o)); err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "private, no-cache")
+	return serveContent(w, rq.Request, o, content)
+}
+
+// openObject opens the bytes of the file that find returns. A file that is
+// overwritten or deleted between the two steps is looked for again.
+func (s *Service) openObject(
+	ctx context.Context, find func(context.Context) (store.Object, error),
+) (o store.Object, content io.ReadSeekCloser, err error) {
+	for tried := ""; ; tried = o.ID {
+		if o, err = find(ctx); errors.Is(err, store.ErrNotFound) {
+			return o, nil, errNoFile()
+		} else if err != nil {
+			return o, nil, err
+		}
+		content, _, err = s.blobs.Open(ctx, o.BlobID)
+		if !errors.Is(err, blob.ErrNotFound) {
+			return o, content, err
+		}
+		if o.ID == tried {
+			return o, nil, web.WithHint(
+				web.Fault("storage.lost", "the bytes of the file are missing"),
+				"they were removed outside the server: restore them from a backup",
+			)
+		}
+	}
+}
+
+// serveContent answers a request for a file as HTTP has it: ranges,
+// conditions, HEAD. Whatever the file holds, a browser saves it and never
+// shows or runs it.
+func serveContent(w http.ResponseWriter, r *http.Request, o store.Object, content io.ReadSeeker) error {
+	h := w.Header()
+	h.Set("Content-Type", o.ContentType)
+	h.Set("Content-Disposition", attachment(o.Filename))
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin") // no page of others can run it as a script
+	h.Set("ETag", etag(o))
+	if sum, err := hex.DecodeString(o.SHA256); err == nil {
+		h.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum)+":") // RFC 9530
+	}
+	if !strings.HasPrefix(r.Header.Get("Range"), "bytes=") {
+		r.Header.Del("Range") // RFC 9110 §14.2: a unit that is not understood is ignored
+	}
+	// A download that is no longer permitted breaks off.
+	conn := http.NewResponseController(w)
+	ended := context.AfterFunc(r.Context(), func() { _ = conn.SetWriteDeadline(web.Past) })
+	defer ended()
+	cw := &contentWriter{ResponseWriter: w}
+	if o.SizeBytes == 0 { // which has no ranges: http.ServeContent would invent some
+		cw.beyond = beginsBehind(r.Header)
+		r.Header.Del("Range")
+	}
+	// Without a date: within one second two versions share theirs, and a
+	// download resumed by date could join them.
+	http.ServeContent(cw, r, "", time.Time{}, content)
+	if cw.refused == 0 {
+		if cw.broken {
+			return web.EndedBecause(r.Context())
+		}
+		return nil
+	}
+	for _, name := range []string{
+		"Content-Disposition", "ETag", "Repr-Digest", wire.HeaderObject, "Accept-Ranges", "Content-Length",
+	} {
+		h.Del(name)
+	}
+	if cw.refused == http.StatusPreconditionFailed {
+		return web.ErrStale
+	}
+	return web.Refusal(cw.refused, "storage.invalid_range", "the file has no such range")
+}
+
+// contentWriter lets [http.ServeContent] answer, but for its refusals, which
+// it only notes.
+type contentWriter struct {
+	http.ResponseWriter
+	refused int
+	// beyond is set where a range begins behind the end of an empty file.
+	beyond bool
+	// broken is set when not all of the content went out.
+	broken bool
+}
+
+func (w *contentWriter) WriteHeader(status int) {
+	if w.beyond && status == http.StatusOK {
+		w.Header().Set("Content-Range", "bytes */0")
+		status = http.StatusRequestedRangeNotSatisfiable
+	}
+	if status >= 400 {
+		w.refused = status
+		return
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *contentWriter) Write(p []byte) (int, error) {
+	if w.refused != 0 {
+		return len(p), nil
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.broken = w.broken || err != nil
+	return n, err
+}
+
+// ReadFrom lets the kernel send a file without it passing through here.
+func (w *contentWriter) ReadFrom(r io.Reader) (int64, error) {
+	if w.refused != 0 {
+		return io.Copy(io.Discard, r)
+	}
+	n, err := io.Copy(w.ResponseWriter, r)
+	w.broken = w.broken || err != nil
+	return n, err
+}
+
+// beginsBehind reports whether a range begins behind the first byte, whatever
+// version of the file there is.
+func beginsBehind(h http.Header) bool {
+	spec, ranged := strings.CutPrefix(h.Get("Range"), "bytes=")
+	first, _, _ := strings.Cut(spec, "-")
+	at, err := strconv.ParseUint(strings.TrimSpace(first), 10, 63)
+	number := err == nil || errors.Is(err, strconv.ErrRange) // then at is the largest
+	return ranged && number && at > 0 && h.Get("If-Range") == ""
+}
+
+// attachment is the Content-Disposition of a file to be saved under a name
+// (RFC 6266), with a plain spelling for clients that know no other.
+func attachment(name string) string {
+	plain := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || strings.ContainsRune(`"\%`, r) {
+			return '_'
+		}
+		return r
+	}, name)
+	value := `attachment; filename="` + plain + `"`
+	if plain != name {
+		// RFC 5987 has no space for '+' and wants what PathEscape leaves bare
+		// of its own reserved characters escaped too.
+		value += "; filename*=UTF-8''" + strings.ReplaceAll(url.QueryEscape(name), "+", "%20")
+	}
+	return value
+}

@@ -1,0 +1,275 @@
+package runtimes
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func (s *Service) executeRoutes() []web.Route {
+	return []web.Route{
+		web.Endpoint("POST /v1/workspaces/{id}/execute", access.RuntimeExecute, s.execute),
+	}
+}
+
+// The limits of an execution.
+const (
+	maxSteps       = 100
+	maxStepTimeout = 30 * time.Minute
+)
+
+// execution is one run of steps in a runtime.
+type execution struct {
+	id     string
+	org    string
+	member *member
+	ws     store.Workspace
+	rt     store.Runtime
+	// below are the mounts that levels under the runtime declared: the
+	// caller's own, the execution's, the step's.
+	below []bctrl.Mounts
+	// caller is who began it, and with whom it ends; without a key and a token
+	// it is the runtime's own doing.
+	caller    access.Caller
+	requestID string
+}
+
+// actor is who the execution is run by, for access and the audit log.
+func (x *execution) actor(rt *access.Runtime) access.Caller {
+	return access.Caller{
+		Org:     x.org,
+		Parent:  x.caller.Parent,
+		KeyID:   x.caller.KeyID,
+		Token:   x.caller.Token,
+		Runtime: rt,
+	}
+}
+
+// callerOf is who the execution acts as, with the mounts as they are now: a
+// workspace that was lowered since the execution began counts as lowered.
+func (s *Service) callerOf(ctx context.Context, x *execution) (access.Caller, error) {
+	if s.Custody.Locked() {
+		return access.Caller{}, web.ErrLocked
+	}
+	rt := web.RuntimeBound(x.rt, x.ws)
+	rt.Chain, rt.Launched = append(rt.Chain, x.below...), append(rt.Launched, x.below...)
+	return s.CallerNow(ctx, x.actor(rt))
+}
+
+// event is an audit event of something the execution does.
+func (x *execution) event(verb bctrl.Verb, object string) audit.Event {
+	return audit.Event{
+		Org:       x.org,
+		Parent:    x.caller.Parent,
+		Caller:    x.actor(&access.Runtime{ID: x.rt.ID}).Name(),
+		Workspace: x.ws.ID,
+		Group:     x.rt.Group,
+		Runtime:   x.rt.ID,
+		Execution: x.id,
+		Action:    string(verb),
+		Object:    object,
+		Decision:  audit.Allowed,
+		RequestID: x.requestID,
+	}
+}
+
+// lower returns the execution one level down, refused when that widens.
+func (x *execution) lower(ctx context.Context, s *Service, mounts *bctrl.Mounts) (*execution, error) {
+	if mounts == nil {
+		return x, nil
+	}
+	caller, err := s.callerOf(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := caller.Runtime.Narrow(*mounts); err != nil {
+		return nil, err
+	}
+	lowered := *x
+	lowered.below = append(slices.Clip(x.below), *mounts)
+	return &lowered, nil
+}
+
+// executeAnswer is an execution's result, or with async the operation that
+// will have it.
+type executeAnswer struct {
+	*bctrl.ExecutionResult
+	*bctrl.OperationInfo
+}
+
+// MarshalJSON writes the one that is set.
+func (a executeAnswer) MarshalJSON() ([]byte, error) {
+	if a.OperationInfo != nil {
+		return json.Marshal(a.OperationInfo)
+	}
+	return json.Marshal(a.ExecutionResult)
+}
+
+func (s *Service) execute(
+	ctx context.Context, rq *web.Request, in wire.Execution[bctrl.Mounts],
+) (out executeAnswer, err error) {
+	x, err := s.newExecution(ctx, rq, in)
+	if err != nil {
+		return out, err
+	}
+	steps, err := s.parseSteps(ctx, x, in.Steps)
+	if err != nil {
+		return out, err
+	}
+	if in.Async {
+		op, err := s.startOperation(ctx, rq, x, steps)
+		return executeAnswer{OperationInfo: &op}, err
+	}
+	ev := rq.Event()
+	ev.Workspace, ev.Group, ev.Runtime, ev.Execution = x.ws.ID, x.rt.Group, x.rt.ID, x.id
+	rq.Recorded = true
+	var result bctrl.ExecutionResult
+	err = s.Use(ctx, ev, func() (err error) {
+		result, err = s.runSteps(ctx, x, steps, func(bctrl.OperationProgress) {})
+		return err
+	})
+	return executeAnswer{ExecutionResult: &result}, err
+}
+
+func (s *Service) newExecution(ctx context.Context, rq *web.Request, in wire.Execution[bctrl.Mounts]) (*execution, error) {
+	if err := web.InvalidName("runtimes.invalid_alias", "runtime", names.Name(in.Runtime)); err != nil {
+		return nil, err
+	}
+	if in.Mode != "" && in.Mode != string(bctrl.FailFast) {
+		return nil, web.Invalid("executions.unknown_mode", "mode", "mode must be fail-fast")
+	}
+	if len(in.Steps) < 1 || len(in.Steps) > maxSteps {
+		return nil, web.Invalid("executions.steps", "steps", "there must be 1 to "+strconv.Itoa(maxSteps)+" steps")
+	}
+	rt, ws, err := s.runtimeNamed(ctx, rq, in.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	m, ok := s.member(rt.ID)
+	if !ok {
+		return nil, web.ErrNotActive
+	}
+	x := &execution{
+		id:        web.NewID(),
+		org:       rq.Caller.Org,
+		member:    m,
+		ws:        ws,
+		rt:        rt,
+		caller:    rq.Caller,
+		requestID: rq.ID,
+	}
+	if own := rq.Caller.Runtime; own != nil {
+		x.below = own.Chain[2:] // what a token and BCTRL-Mounts declared below the runtime
+	}
+	return x.lower(ctx, s, in.Mounts)
+}
+
+// runSteps runs steps in order until one fails. The error is that of an
+// execution which could not run; a step's own error is in the result.
+func (s *Service) runSteps(
+	ctx context.Context, x *execution, steps []step, progress func(bctrl.OperationProgress),
+) (bctrl.ExecutionResult, error) {
+	result := bctrl.ExecutionResult{Mode: bctrl.FailFast, Steps: []bctrl.StepResult{}}
+	ctx, cancel := x.member.bound(ctx)
+	defer cancel()
+	// Without the runtime, of whose end the member tells.
+	err := s.WhileGranted(ctx, &web.Grant{Caller: x.actor(nil)}, func(ctx context.Context) error {
+		release, err := x.member.acquire(ctx)
+		if err != nil {
+			return s.whyEnded(ctx, x, err)
+		}
+		defer release()
+		for i, st := range steps {
+			report := func(message string) {
+				progress(bctrl.OperationProgress{
+					Step:        i + 1,
+					TotalSteps:  len(steps),
+					CurrentCall: st.call,
+					Message:     message,
+				})
+			}
+			report("")
+			done := s.runStep(ctx, x, st, report)
+			result.Steps = append(result.Steps, done)
+			if ctx.Err() != nil {
+				return s.whyEnded(ctx, x, ctx.Err())
+			}
+			if done.Error != nil {
+				break
+			}
+		}
+		return nil
+	})
+	return result, err
+}
+
+var (
+	errCancelled = web.Unprocessable("executions.cancelled", "the execution was cancelled")
+	errTimedOut  = web.GatewayTimeout("executions.timed_out", "the step did not end in its time")
+)
+
+// whyEnded tells a runtime that is gone from a caller who left. A caller who
+// left and asks again with the same idempotency key is told that the execution
+// was cancelled: nothing runs twice.
+func (s *Service) whyEnded(ctx context.Context, x *execution, err error) error {
+	if x.member.life.Err() != nil {
+		return web.Unprocessable("runtimes.ended", "the runtime ended while it executed")
+	}
+	if why := web.EndedBecause(ctx); why != nil {
+		return why // its caller ended
+	}
+	if errors.Is(err, context.Canceled) {
+		return errCancelled
+	}
+	return err
+}
+
+// runStep runs one step within its time.
+func (s *Service) runStep(ctx context.Context, x *execution, st step, report func(string)) bctrl.StepResult {
+	begun := time.Now()
+	bounded, cancel := context.WithTimeout(ctx, st.timeout)
+	defer cancel()
+	value, err := s.runRecovered(bounded, x, st, report)
+	if err == nil {
+		var raw json.RawMessage
+		if raw, err = json.Marshal(value); err == nil {
+			return bctrl.StepResult{Call: st.call, Result: raw, Duration: time.Since(begun)}
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		err = s.whyEnded(ctx, x, ctx.Err())
+	case bounded.Err() != nil:
+		err = errTimedOut
+	}
+	e := web.AsError(err)
+	if e == web.ErrInternal {
+		s.Log.Error("a step failed", "execution", x.id, "call", string(st.call), "error", err)
+	}
+	return bctrl.StepResult{Call: st.call, Error: e, Duration: time.Since(begun)}
+}
+
+// runRecovered runs a step. A panic is the step's own failure: an operation runs
+// beside all requests, and would take the server with it.
+func (s *Service) runRecovered(ctx context.Context, x *execution, st step, report func(string)) (value any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			// Not its text, which may hold a value; the stack has none.
+			s.Log.Error("a step panicked", "execution", x.id, "call", string(st.call), "stack", string(debug.Stack()))
+			err = web.ErrInternal
+		}
+	}()
+	return st.run(ctx, x, report)
+}

@@ -1,0 +1,81 @@
+package runtimes
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/server/files"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+)
+
+// keepFile puts what an execution made into the namespace that its mounts
+// give, for as long as they do.
+func (s *Service) keepFile(
+	ctx context.Context, x *execution, f files.Incoming, r io.Reader,
+) (out bctrl.StorageObject, err error) {
+	f.RuntimeID, f.Driver = x.rt.ID, x.rt.Driver
+	choose := func(ctx context.Context) (e web.Entry, err error) {
+		caller, err := s.callerOf(ctx, x)
+		if err != nil {
+			return e, err
+		}
+		f.Namespace = ""
+		storage := caller.Runtime.Chain.Effective().Storage
+		if storage != nil && storage.Access != bctrl.StorageNone {
+			f.Namespace = storage.Workspace
+		}
+		putting := access.Action{Verb: bctrl.PutStorage, Object: f.Namespace}
+		if f.Namespace == "" || !access.Decide(caller, putting) {
+			return e, web.OutsideMount(bctrl.PutStorage)
+		}
+		return s.Entry(&web.Grant{Caller: caller, Actions: []access.Action{putting}}), nil
+	}
+	err = s.Underway.During(ctx, choose, func(ctx context.Context) (err error) {
+		out, err = s.files.Put(ctx, x.org, f, r, x.event(bctrl.PutStorage, f.Namespace))
+		return err
+	})
+	if errors.Is(err, bctrl.ErrOutsideMount) { // before it began or since
+		err = s.refuse(ctx, x, bctrl.PutStorage, f.Namespace)
+	}
+	return out, err
+}
+
+// keepDownload stores what a page delivered. Without storage in the mounts it
+// is refused, and the browser drops it.
+func (s *Service) keepDownload(ctx context.Context, m *member, d browser.Download) error {
+	rt, err := s.DB.Read().Runtime(ctx, m.org, m.id)
+	if err != nil {
+		return err
+	}
+	ws, err := s.DB.Read().Workspace(ctx, m.org, rt.WorkspaceID)
+	if err != nil {
+		return err
+	}
+	r, err := d.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	x := &execution{
+		org:    m.org,
+		member: m,
+		ws:     ws,
+		rt:     rt,
+	}
+	object, err := s.keepFile(ctx, x, files.Incoming{
+		Path:     "downloads/" + d.Filename,
+		Filename: d.Filename,
+		Source:   bctrl.SourceDownload,
+		Unique:   true,
+	}, r)
+	if err != nil {
+		s.Log.Error("a download was not kept", "runtime", m.id, "error", err)
+		return err
+	}
+	m.land(object)
+	return nil
+}

@@ -1,0 +1,290 @@
+package runtimes
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func (s *Service) operationRoutes() []web.Route {
+	return []web.Route{
+		web.Endpoint("GET /v1/operations/{id}", access.OperationRead, s.getOperation),
+		web.Endpoint("POST /v1/operations/{id}/wait", access.OperationRead, s.waitOperation),
+		web.Endpoint("POST /v1/operations/{id}/cancel", access.OperationCancel, s.cancelOperation),
+	}
+}
+
+// operations are the executions that run without a caller waiting. They live
+// as long as their browser, in this process; their rows outlive both.
+type operations struct {
+	mu   sync.Mutex
+	open map[string]*operation
+	wg   sync.WaitGroup
+}
+
+// operation is one that runs.
+type operation struct {
+	org    string
+	cancel context.CancelFunc
+	ended  chan struct{}
+
+	mu   sync.Mutex
+	info bctrl.OperationInfo
+}
+
+func (o *operation) snapshot() bctrl.OperationInfo {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.info
+}
+
+// update changes the operation and returns what it is now.
+func (o *operation) update(change func(*bctrl.OperationInfo)) bctrl.OperationInfo {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	change(&o.info)
+	o.info.UpdatedAt = store.Now()
+	return o.info
+}
+
+// startOperation records an execution as an operation and lets it run.
+func (s *Service) startOperation(
+	ctx context.Context, rq *web.Request, x *execution, steps []step,
+) (bctrl.OperationInfo, error) {
+	now := store.Now()
+	info := bctrl.OperationInfo{
+		ID:          x.id,
+		WorkspaceID: x.ws.ID,
+		RuntimeID:   x.rt.ID,
+		Status:      bctrl.OperationQueued,
+		Progress:    bctrl.OperationProgress{TotalSteps: len(steps)},
+		CreatedAt:   now,
+		UpdatedAt:   now,
+	}
+	ev, done, err := s.Audit.BeginIn(ctx, func(tx *store.Tx) (e audit.Event, err error) {
+		e = rq.Event()
+		e.Workspace, e.Group, e.Runtime, e.Execution = x.ws.ID, x.rt.Group, x.rt.ID, x.id
+		if err := tx.InsertOperation(ctx, x.org, info); err != nil {
+			return e, err
+		}
+		if rq.Answer, err = web.EncodeAnswer(info); err != nil {
+			return e, err
+		}
+		return e, s.Save(ctx, tx, rq, http.StatusOK, rq.Answer)
+	})
+	if err != nil {
+		rq.Answer = nil
+		return info, err
+	}
+	rq.Recorded = true
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	op := &operation{
+		org:    x.org,
+		cancel: cancel,
+		ended:  make(chan struct{}),
+		info:   info,
+	}
+	s.operations.mu.Lock()
+	if s.operations.open == nil {
+		s.operations.open = map[string]*operation{}
+	}
+	s.operations.open[x.id] = op
+	s.operations.mu.Unlock()
+	s.operations.wg.Go(func() {
+		s.operate(life, op, x, steps, func(outcome string) { s.RecordOutcome(ev, done, audit.End{Outcome: outcome}) })
+		close(op.ended)
+	})
+	return info, nil
+}
+
+// operate runs an operation to its end. The log has its outcome, by recordOutcome,
+// before anybody can see that it has ended.
+func (s *Service) operate(
+	ctx context.Context, op *operation, x *execution, steps []step, recordOutcome func(outcome string),
+) {
+	defer op.cancel()
+	result, err := s.runSteps(ctx, x, steps, func(p bctrl.OperationProgress) {
+		s.saveOperation(op, op.update(func(o *bctrl.OperationInfo) {
+			o.Progress = p
+			if o.Status == bctrl.OperationQueued {
+				o.Status = bctrl.OperationRunning
+			}
+		}))
+	})
+	end := op.snapshot()
+	concludeOperation(&end, result, err)
+	outcome := audit.OK
+	if end.Error != nil {
+		outcome = end.Error.Code
+	}
+	recordOutcome(outcome)
+	s.saveOperation(op, op.update(func(o *bctrl.OperationInfo) { concludeOperation(o, result, err) }))
+	s.operations.mu.Lock()
+	delete(s.operations.open, x.id)
+	s.operations.mu.Unlock()
+}
+
+// concludeOperation gives an operation its end.
+func concludeOperation(o *bctrl.OperationInfo, result bctrl.ExecutionResult, err error) {
+	o.Status = bctrl.OperationSucceeded
+	if len(result.Steps) > 0 {
+		o.Result = &result
+		if last := result.Steps[len(result.Steps)-1]; last.Error != nil {
+			o.Status, o.Error = bctrl.OperationFailed, last.Error
+		}
+	}
+	if err != nil {
+		o.Status, o.Error = bctrl.OperationFailed, web.AsError(err)
+	}
+	switch {
+	case o.Error == nil:
+	case o.Error.Code == errTimedOut.Code:
+		o.Status = bctrl.OperationTimedOut
+	case o.Error.Code == errCancelled.Code:
+		o.Status = bctrl.OperationCancelled
+	}
+}
+
+// interruptOperation is the end of an operation whose server ended.
+func interruptOperation(o *bctrl.OperationInfo) {
+	o.Status = bctrl.OperationFailed
+	o.Error = web.Unavailable("operations.interrupted", "the server ended while the operation ran")
+}
+
+// saveOperation writes what is known of an operation. A loss of progress is
+// not worth an operation's life.
+func (s *Service) saveOperation(op *operation, info bctrl.OperationInfo) {
+	ctx := context.Background()
+	err := s.DB.Write(ctx, func(tx *store.Tx) error { return tx.UpdateOperation(ctx, op.org, info) })
+	if err != nil {
+		s.Log.Error("an operation was not recorded", "operation", info.ID, "error", err)
+	}
+}
+
+// operationOf authorises and reads the operation that the path names, and
+// returns its run when it still runs.
+func (s *Service) operationOf(ctx context.Context, rq *web.Request) (bctrl.OperationInfo, *operation, error) {
+	id, err := rq.Path("id", web.ValidUUID)
+	if err != nil {
+		return bctrl.OperationInfo{}, nil, err
+	}
+	// The run before the row: one that ends between the two has written its end.
+	s.operations.mu.Lock()
+	run := s.operations.open[id]
+	s.operations.mu.Unlock()
+	info, err := s.DB.Read().Operation(ctx, rq.Caller.Org, id)
+	missing := errors.Is(err, store.ErrNotFound)
+	if err != nil && !missing {
+		return info, nil, err
+	}
+	// A runtime caller may see its own runtime's: one that is missing is
+	// refused like one that is another's.
+	if err := s.Authorize(rq, info.RuntimeID); err != nil {
+		return info, nil, err
+	}
+	if missing {
+		return info, nil, web.NotFound("operations.not_found", "there is no such operation")
+	}
+	return info, run, nil
+}
+
+func (s *Service) getOperation(ctx context.Context, rq *web.Request, _ web.None) (bctrl.OperationInfo, error) {
+	info, op, err := s.operationOf(ctx, rq)
+	if err == nil && op != nil {
+		info = op.snapshot()
+	}
+	return info, err
+}
+
+// The limits of a wait; a proxy between would cut longer ones.
+const (
+	defaultWait = 30 * time.Second
+	maxWait     = 60 * time.Second
+	// waitPause is how often one caller need ask: who waits for less is asked to
+	// make up the rest.
+	waitPause = 250 * time.Millisecond
+)
+
+func (s *Service) waitOperation(
+	ctx context.Context, rq *web.Request, in wire.Wait,
+) (out wire.Waited[bctrl.OperationInfo], err error) {
+	wait := time.Duration(in.TimeoutMs) * time.Millisecond
+	switch {
+	case in.TimeoutMs == 0:
+		wait = defaultWait
+	case in.TimeoutMs < 0 || wait > maxWait:
+		return out, web.Invalid("operations.timeout", "timeoutMs", "timeoutMs must be 1 to 60000")
+	}
+	info, op, err := s.operationOf(ctx, rq)
+	if err != nil {
+		return out, err
+	}
+	begun := time.Now()
+	if op != nil {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-op.ended:
+		case <-timer.C:
+		case <-ctx.Done():
+			return out, ctx.Err()
+		}
+		info = op.snapshot()
+	}
+	out = wire.Waited[bctrl.OperationInfo]{Operation: info, WaitStatus: wire.WaitCompleted}
+	if !info.Status.Final() {
+		out.WaitStatus, out.RetryAfterMs = wire.WaitTimeout, max(0, waitPause-time.Since(begun)).Milliseconds()
+	}
+	return out, nil
+}
+
+func (s *Service) cancelOperation(ctx context.Context, rq *web.Request, _ web.None) (bctrl.OperationInfo, error) {
+	info, op, err := s.operationOf(ctx, rq)
+	if err != nil {
+		return info, err
+	}
+	if op == nil {
+		return info, nil // it has ended: cancelling changes nothing
+	}
+	out, err := web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, e *audit.Event) (bctrl.OperationInfo, error) {
+		now := op.snapshot()
+		cancelling(&now)
+		e.Workspace, e.Runtime, e.Execution = now.WorkspaceID, now.RuntimeID, now.ID
+		err := tx.UpdateOperation(ctx, rq.Caller.Org, now)
+		if errors.Is(err, store.ErrNotFound) {
+			err = nil // it ended in this moment
+		}
+		return now, err
+	})
+	if err == nil { // it is on record
+		op.update(cancelling)
+		op.cancel()
+	}
+	return out, err
+}
+
+// cancelling is the state of an operation whose end was asked for.
+func cancelling(o *bctrl.OperationInfo) {
+	if !o.Status.Final() {
+		o.Status = bctrl.OperationCancelling
+	}
+}
+
+// closeOperations cancels what runs and waits for its end.
+func (s *Service) closeOperations() {
+	s.operations.mu.Lock()
+	for _, op := range s.operations.open {
+		op.cancel()
+	}
+	s.operations.mu.Unlock()
+	s.operations.wg.Wait()
+}

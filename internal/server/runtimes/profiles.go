@@ -1,0 +1,253 @@
+package runtimes
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func (s *Service) profileRoutes() []web.Route {
+	return []web.Route{
+		web.Endpoint("POST /v1/browser-profiles", access.ProfileWrite, s.createProfile),
+		web.Endpoint("GET /v1/browser-profiles", access.ProfileRead, s.listProfiles, "limit", "cursor"),
+		web.Endpoint("GET /v1/browser-profiles/{id}", access.ProfileRead, s.getProfile),
+		web.Endpoint("PATCH /v1/browser-profiles/{id}", access.ProfileWrite, s.updateProfile),
+		web.Endpoint("DELETE /v1/browser-profiles/{id}", access.ProfileWrite, s.deleteProfile),
+	}
+}
+
+func errNoProfile() *bctrl.Error {
+	return web.NotFound("profiles.not_found", "there is no such browser profile")
+}
+
+func errProfileInUse() *bctrl.Error {
+	return web.Conflict("profiles.in_use", "a live runtime uses this browser profile")
+}
+
+func validProfileID(id string) error {
+	return web.InvalidName("profiles.invalid_id", "id", names.Name(id))
+}
+
+func (s *Service) createProfile(
+	ctx context.Context, rq *web.Request, in bctrl.BrowserProfileCreate,
+) (out bctrl.BrowserProfile, err error) {
+	if err := validProfileID(in.ID); err != nil {
+		return out, err
+	}
+	if err := s.Authorize(rq, in.ID); err != nil {
+		return out, err
+	}
+	if err := web.CheckLabel(in.Label); err != nil {
+		return out, err
+	}
+	now := store.Now()
+	p := store.Profile{
+		ID:        in.ID,
+		UID:       web.NewID(),
+		Label:     in.Label,
+		CreatedAt: now,
+		UpdatedAt: now,
+	}
+	return web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.BrowserProfile, error) {
+		ev.UID = p.UID
+		err := tx.InsertProfile(ctx, rq.Caller.Org, p)
+		if errors.Is(err, store.ErrExists) {
+			err = web.Conflict("profiles.exists", "there is a browser profile with this id")
+		}
+		return bctrl.BrowserProfile{
+			ID:        p.ID,
+			Label:     p.Label,
+			CreatedAt: now,
+			UpdatedAt: now,
+		}, err
+	})
+}
+
+func (s *Service) listProfiles(ctx context.Context, rq *web.Request, _ web.None) (wire.List[bctrl.BrowserProfile], error) {
+	return web.Listing[store.Profile, bctrl.BrowserProfile]{
+		Plural: wire.BrowserProfiles,
+		Rows: func(after string, limit int) ([]store.Profile, error) {
+			return s.DB.Read().Profiles(ctx, rq.Caller.Org, after, limit)
+		},
+		Cursor: func(p store.Profile) string { return p.ID },
+		Describe: func(p store.Profile) (bctrl.BrowserProfile, error) {
+			return s.describeProfile(ctx, rq.Caller.Org, p)
+		},
+	}.Page(s.Kernel, rq)
+}
+
+func (s *Service) getProfile(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.BrowserProfile, err error) {
+	id, err := s.ownProfile(rq)
+	if err != nil {
+		return out, err
+	}
+	return s.readProfile(ctx, rq.Caller.Org, id)
+}
+
+func (s *Service) readProfile(ctx context.Context, org, id string) (out bctrl.BrowserProfile, err error) {
+	p, err := s.DB.Read().Profile(ctx, org, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return out, errNoProfile()
+	}
+	if err != nil {
+		return out, err
+	}
+	return s.describeProfile(ctx, org, p)
+}
+
+// ownProfile authorises and returns the id that the path names.
+func (s *Service) ownProfile(rq *web.Request) (string, error) {
+	id, err := rq.Path("id", validProfileID)
+	if err != nil {
+		return "", err
+	}
+	return id, s.Authorize(rq, id)
+}
+
+// describeProfile looks at the profile's folder: not for use in a transaction.
+func (s *Service) describeProfile(ctx context.Context, org string, p store.Profile) (bctrl.BrowserProfile, error) {
+	out := bctrl.BrowserProfile{
+		ID:        p.ID,
+		Label:     p.Label,
+		CreatedAt: p.CreatedAt,
+		UpdatedAt: p.UpdatedAt,
+	}
+	rt, err := s.DB.Read().RuntimeUsingProfile(ctx, org, p.UID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return out, err
+	}
+	out.RuntimeID = rt.ID
+	out.SizeBytes, err = folderSize(s.profileDir(p.UID))
+	return out, err
+}
+
+// folderSize sums up the files below a folder; one that is not there, or goes
+// meanwhile, counts nothing. Links are not followed.
+func folderSize(path string) (total int64, err error) {
+	err = fs.WalkDir(os.DirFS(path), ".", func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			var info fs.FileInfo
+			if info, err = d.Info(); err == nil {
+				total += info.Size()
+			}
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+	return total, err
+}
+
+func (s *Service) updateProfile(
+	ctx context.Context, rq *web.Request, in bctrl.BrowserProfileUpdate,
+) (out bctrl.BrowserProfile, err error) {
+	id, err := s.ownProfile(rq)
+	if err != nil {
+		return out, err
+	}
+	if in.Label != nil {
+		if err := web.CheckLabel(*in.Label); err != nil {
+			return out, err
+		}
+	}
+	out, err = s.readProfile(ctx, rq.Caller.Org, id)
+	if err != nil {
+		return out, err
+	}
+	return web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.BrowserProfile, error) {
+		p, err := tx.Profile(ctx, rq.Caller.Org, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return out, errNoProfile()
+		}
+		if err != nil {
+			return out, err
+		}
+		ev.UID = p.UID
+		web.Apply(&p.Label, in.Label)
+		p.UpdatedAt = store.Now()
+		out.Label, out.UpdatedAt = p.Label, p.UpdatedAt
+		return out, tx.UpdateProfile(ctx, rq.Caller.Org, p)
+	})
+}
+
+// deleteProfile removes a profile, then its folder: once the row is gone no
+// runtime can come to use it. What a crash between leaves, the next server
+// removes.
+func (s *Service) deleteProfile(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
+	id, err := s.ownProfile(rq)
+	if err != nil {
+		return web.None{}, err
+	}
+	var uid string
+	_, err = web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
+		p, err := tx.Profile(ctx, rq.Caller.Org, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return web.None{}, errNoProfile()
+		}
+		if err != nil {
+			return web.None{}, err
+		}
+		ev.UID, uid = p.UID, p.UID
+		switch _, err := tx.RuntimeUsingProfile(ctx, rq.Caller.Org, p.UID); {
+		case err == nil:
+			return web.None{}, errProfileInUse()
+		case !errors.Is(err, store.ErrNotFound):
+			return web.None{}, err
+		}
+		return web.None{}, tx.DeleteProfile(ctx, rq.Caller.Org, p.UID)
+	})
+	if err != nil {
+		return web.None{}, err
+	}
+	s.RemoveProfileDir(uid)
+	return web.None{}, nil
+}
+
+// profileDir is where a profile keeps its data.
+func (s *Service) profileDir(uid string) string { return filepath.Join(s.profiles, uid) }
+
+// RemoveProfileDir removes what a deleted profile kept. What it leaves, the next
+// server removes: see sweepProfiles.
+func (s *Service) RemoveProfileDir(uid string) {
+	if err := os.RemoveAll(s.profileDir(uid)); err != nil {
+		s.Log.Error("a deleted profile's folder was not removed", "profile", uid, "error", err)
+	}
+}
+
+// SweepProfiles removes the folders of profiles that were deleted by a server
+// which ended before it had removed them.
+func (s *Service) SweepProfiles(ctx context.Context) error {
+	entries, err := os.ReadDir(s.profiles)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if names.UUID(e.Name()) != nil {
+			continue // not ours
+		}
+		known, err := s.DB.Read().ProfileUIDExists(ctx, e.Name())
+		if err != nil {
+			return err
+		}
+		if !known {
+			if err := os.RemoveAll(s.profileDir(e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,426 @@
+package runtimes
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+func (s *Service) runtimeRoutes() []web.Route {
+	return []web.Route{
+		web.Endpoint("POST /v1/workspaces/{id}/runtimes", access.RuntimeLaunch, s.launchRuntime),
+		web.Endpoint("GET /v1/workspaces/{id}/runtimes", access.RuntimeList, s.listRuntimes, "limit", "cursor"),
+		web.Endpoint("GET /v1/workspaces/{id}/runtimes/{alias}", access.RuntimeRead, s.getRuntime),
+		web.Endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/stop", access.RuntimeStop, s.endRuntime),
+		web.Endpoint("GET /v1/workspaces/{id}/runtimes/{alias}/connect", access.RuntimeConnect, s.connectRuntime),
+		web.Raw("GET /devtools/browser/{token}", access.Public, s.serveDevTools),
+	}
+}
+
+func errNoRuntime() *bctrl.Error {
+	return web.NotFound("runtimes.not_found", "there is no such runtime in the workspace")
+}
+
+// launchBound is how long a browser may take to start.
+const launchBound = 60 * time.Second
+
+func (s *Service) launchRuntime(
+	ctx context.Context, rq *web.Request, in bctrl.RuntimeCreate,
+) (out bctrl.RuntimeInfo, err error) {
+	ws, err := s.workspaceOf(ctx, rq)
+	if err != nil {
+		return out, err
+	}
+	if err := s.Authorize(rq, in.Alias); err != nil {
+		return out, err
+	}
+	rt, err := s.declareRuntime(ctx, rq, ws, in)
+	if err != nil {
+		return out, err
+	}
+	ev := rq.Event()
+	ev.Workspace, ev.Group, ev.Runtime = ws.ID, rt.Group, rt.ID
+	// A caller who leaves gets the runtime all the same: with the idempotency
+	// key it finds it again.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), launchBound)
+	defer cancel()
+	rq.Recorded = true
+	if err := s.Use(ctx, ev, func() error { return s.launch(ctx, rq.Caller.Org, &rt) }); err != nil {
+		return out, err
+	}
+	return s.describeRuntime(rt, ws), nil
+}
+
+// declareRuntime checks a launch against the workspace as it is now.
+func (s *Service) declareRuntime(
+	ctx context.Context, rq *web.Request, ws store.Workspace, in bctrl.RuntimeCreate,
+) (rt store.Runtime, err error) {
+	var p web.Problems
+	p.Name("runtimes.invalid_alias", "alias", names.Name(in.Alias))
+	if in.Group != "" {
+		p.Name("runtimes.invalid_group", "group", names.Name(in.Group))
+	}
+	if in.Kind != bctrl.KindBrowser {
+		p.Add("runtimes.unknown_kind", "kind", "kind must be browser")
+	}
+	drivers := []bctrl.Driver{bctrl.DriverStagehand, bctrl.DriverPlaywright, bctrl.DriverPuppeteer}
+	if !slices.Contains(drivers, in.Driver) {
+		p.Add("runtimes.unknown_driver", "driver", "driver must be stagehand, playwright or puppeteer")
+	}
+	checkLaunch(&p, in.Launch)
+	if err := p.Err(); err != nil {
+		return rt, err
+	}
+	if in.Launch.Mode == "" {
+		in.Launch.Mode = bctrl.ModeEphemeral
+	}
+	now := store.Now()
+	rt = store.Runtime{
+		ID:          web.NewID(),
+		WorkspaceID: ws.ID,
+		Alias:       in.Alias,
+		Driver:      in.Driver,
+		Status:      bctrl.RuntimeStarting,
+		Live:        true,
+		Launch:      in.Launch,
+		Group:       in.Group,
+		CreatedAt:   now,
+		UpdatedAt:   now,
+	}
+	if in.Mounts != nil {
+		if err := checkDefaults(ctx, s.DB.Read(), rq.Caller.Org, in.Mounts.AI); err != nil {
+			return rt, err
+		}
+		rt.Mounts = *in.Mounts
+	}
+	if rt.Launched, err = ws.Mounts.Narrow(rt.Mounts); err != nil {
+		return rt, err
+	}
+	if id := in.Launch.Credential; id != "" && !rt.Launched.AllowsCredential(id) {
+		return rt, web.OutsideMount(bctrl.UseAI)
+	}
+	if in.Launch.Mode == bctrl.ModeProfile {
+		profile, err := s.ensureProfile(ctx, rq, in.Launch.ProfileID)
+		if err != nil {
+			return rt, err
+		}
+		rt.ProfileUID = profile.UID
+	}
+	return rt, nil
+}
+
+func checkLaunch(p *web.Problems, l bctrl.Launch) {
+	switch l.Mode {
+	case "", bctrl.ModeEphemeral:
+		if l.ProfileID != "" {
+			p.Add("runtimes.invalid_launch", "launch.profileId", "profileId goes with mode profile alone")
+		}
+	case bctrl.ModeProfile:
+		p.Name("profiles.invalid_id", "launch.profileId", names.Name(l.ProfileID))
+	default:
+		p.Add("runtimes.invalid_launch", "launch.mode", "mode must be ephemeral or profile")
+	}
+	if c := l.Config; c != nil {
+		for _, side := range []struct {
+			field string
+			px    int
+		}{{"launch.config.width", c.Width}, {"launch.config.height", c.Height}} {
+			if side.px != 0 && (side.px < 320 || side.px > 3840) {
+				p.Add("runtimes.invalid_launch", side.field, "must be 320 to 3840 pixels")
+			}
+		}
+	}
+}
+
+// ensureProfile returns the profile with this id, made on first use.
+func (s *Service) ensureProfile(ctx context.Context, rq *web.Request, id string) (p store.Profile, err error) {
+	org := rq.Caller.Org
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		if p, err = tx.Profile(ctx, org, id); !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		now := store.Now()
+		p = store.Profile{
+			ID:        id,
+			UID:       web.NewID(),
+			CreatedAt: now,
+			UpdatedAt: now,
+		}
+		if err := tx.InsertProfile(ctx, org, p); err != nil {
+			return err
+		}
+		made := rq.Event()
+		made.Action, made.Object, made.UID, made.Outcome = string(access.ProfileWrite), id, p.UID, audit.OK
+		return audit.Append(tx, made)
+	})
+	return p, err
+}
+
+// launch records a runtime, starts its browser and watches it.
+func (s *Service) launch(ctx context.Context, org string, rt *store.Runtime) (err error) {
+	m := newMember(org, rt.ID)
+	if err := s.fleet.join(m); err != nil {
+		return err
+	}
+	watched := false
+	defer func() {
+		if !watched {
+			s.fleet.leave(m)
+		}
+		close(m.started)
+	}()
+	ctx, cancel := m.bound(ctx)
+	defer cancel()
+	err = s.DB.Write(ctx, func(tx *store.Tx) error { return insertRuntime(ctx, tx, org, *rt) })
+	if errors.Is(err, store.ErrExists) {
+		return s.whoHolds(ctx, org, *rt)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.start(ctx, m, rt); err != nil {
+		return s.notStarted(m, err)
+	}
+	watched = true
+	go s.watchBrowser(m)
+	return nil
+}
+
+// notStarted records that a runtime did not start, and says why.
+func (s *Service) notStarted(m *member, err error) error {
+	if m.ended() {
+		// Not of the moment, for which it would be launched again.
+		refusal := web.Unprocessable("runtimes.ended", "the runtime was stopped while it started")
+		return errors.Join(refusal, s.setRuntimeStatus(m.org, m.id, bctrl.RuntimeStopped, ""))
+	}
+	s.Log.Error("a runtime did not start", "runtime", m.id, "error", err)
+	refusal := web.WithHint(web.Unavailable(wire.CodeLaunchFailed, "the browser did not start"), "the server's log says why")
+	if errors.Is(err, browser.ErrNoSandbox) {
+		refusal.Hint = browser.ErrNoSandbox.Error() // of the machine in general, not of this one
+	}
+	if e, ok := errors.AsType[*bctrl.Error](err); ok {
+		refusal = e
+	}
+	return errors.Join(refusal, s.setRuntimeStatus(m.org, m.id, bctrl.RuntimeFailed, refusal.Message))
+}
+
+// insertRuntime adds a runtime to a workspace, with a profile, that nobody has
+// deleted since the launch was declared.
+func insertRuntime(ctx context.Context, tx *store.Tx, org string, rt store.Runtime) error {
+	if _, err := currentWorkspace(ctx, tx, org, rt.WorkspaceID, 0); err != nil {
+		return err
+	}
+	if rt.ProfileUID != "" {
+		_, err := tx.ProfileByUID(ctx, org, rt.ProfileUID)
+		if errors.Is(err, store.ErrNotFound) {
+			return errNoProfile()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := tx.InsertRuntime(ctx, org, rt); err != nil {
+		return err
+	}
+	return runtimeChanged(tx, org, rt, rt.Status)
+}
+
+func (s *Service) start(ctx context.Context, m *member, rt *store.Runtime) error {
+	spec := browser.Spec{
+		ID: rt.ID, Egress: s.egress,
+		OnDownload: func(ctx context.Context, d browser.Download) error { return s.keepDownload(ctx, m, d) },
+	}
+	if c := rt.Launch.Config; c != nil {
+		spec.Width, spec.Height = c.Width, c.Height
+	}
+	if rt.ProfileUID != "" {
+		spec.ProfileDir = s.profileDir(rt.ProfileUID)
+	}
+	b, err := s.browsers.Launch(ctx, spec)
+	if err != nil {
+		return err
+	}
+	m.browser = b
+	rt.Status, rt.UpdatedAt = bctrl.RuntimeActive, store.Now()
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		was, err := tx.SetRuntimeStatus(ctx, m.org, rt.ID, rt.Status, "", rt.UpdatedAt)
+		if err != nil {
+			return err
+		}
+		return runtimeChanged(tx, m.org, was, rt.Status)
+	})
+	if err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopBound)
+		defer cancel()
+		return errors.Join(err, b.Stop(ctx))
+	}
+	return nil
+}
+
+// whoHolds tells which of the two things that one runtime may hold is taken.
+func (s *Service) whoHolds(ctx context.Context, org string, rt store.Runtime) error {
+	other, err := s.DB.Read().RuntimeByAlias(ctx, org, rt.WorkspaceID, rt.Alias)
+	if err == nil && other.Live {
+		return web.Conflict("runtimes.alias_in_use", "a live runtime of the workspace has this alias")
+	}
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return errProfileInUse()
+}
+
+func (s *Service) listRuntimes(ctx context.Context, rq *web.Request, _ web.None) (list wire.List[bctrl.RuntimeInfo], err error) {
+	ws, err := s.ownWorkspace(ctx, rq)
+	if err != nil {
+		return list, err
+	}
+	limit, after, err := rq.Page()
+	if err != nil {
+		return list, err
+	}
+	rows, err := s.DB.Read().Runtimes(ctx, rq.Caller.Org, ws.ID, after, limit+1)
+	if err != nil {
+		return list, err
+	}
+	list.Plural = wire.Runtimes
+	rows, list.NextCursor = web.PageOf(rows, limit, func(r store.Runtime) string { return r.ID })
+	for _, rt := range rows {
+		list.Items = append(list.Items, s.describeRuntime(rt, ws))
+	}
+	return list, nil
+}
+
+func (s *Service) getRuntime(ctx context.Context, rq *web.Request, _ web.None) (bctrl.RuntimeInfo, error) {
+	rt, ws, err := s.runtimeOf(ctx, rq)
+	if err != nil {
+		return bctrl.RuntimeInfo{}, err
+	}
+	return s.describeRuntimeTo(rq.Caller, rt, ws), nil
+}
+
+func (s *Service) endRuntime(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.RuntimeInfo, err error) {
+	rt, ws, err := s.runtimeOf(ctx, rq)
+	if err != nil {
+		return out, err
+	}
+	ev := rq.Event()
+	ev.Workspace, ev.Runtime = ws.ID, rt.ID
+	rq.Recorded = true
+	rq.LetFinish() // a runtime that stops itself hears that it has
+	if err := s.Use(ctx, ev, func() error { return s.stopRuntime(ctx, rt.ID) }); err != nil {
+		return out, err
+	}
+	if rt, err = s.DB.Read().Runtime(ctx, rq.Caller.Org, rt.ID); err != nil {
+		return out, err
+	}
+	return s.describeRuntimeTo(rq.Caller, rt, ws), nil
+}
+
+// workspaceOf reads the workspace that the path names.
+func (s *Service) workspaceOf(ctx context.Context, rq *web.Request) (store.Workspace, error) {
+	id, err := rq.Path("id", web.ValidUUID)
+	if err != nil {
+		return store.Workspace{}, err
+	}
+	ws, err := s.DB.Read().Workspace(ctx, rq.Caller.Org, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return ws, errNoWorkspace()
+	}
+	return ws, err
+}
+
+// runtimeOf authorises and reads the runtime that the path names.
+func (s *Service) runtimeOf(ctx context.Context, rq *web.Request) (rt store.Runtime, ws store.Workspace, err error) {
+	alias, err := rq.Path("alias", func(v string) error {
+		return web.InvalidName("runtimes.invalid_alias", "alias", names.Name(v))
+	})
+	if err != nil {
+		return rt, ws, err
+	}
+	return s.runtimeNamed(ctx, rq, alias)
+}
+
+// runtimeNamed authorises and reads the runtime with an alias in the workspace
+// that the path names. A runtime caller learns nothing of any other: for it
+// they must name its own.
+func (s *Service) runtimeNamed(
+	ctx context.Context, rq *web.Request, alias string,
+) (rt store.Runtime, ws store.Workspace, err error) {
+	if own := rq.Caller.Runtime; own != nil {
+		if rq.Object = alias; rq.PathValue("id") != own.WorkspaceID || alias != own.Alias {
+			return rt, ws, web.ErrContextMismatch
+		}
+		if err := s.Authorize(rq, own.ID); err != nil {
+			return rt, ws, err
+		}
+	}
+	if ws, err = s.workspaceOf(ctx, rq); err != nil {
+		return rt, ws, err
+	}
+	rt, err = s.DB.Read().RuntimeByAlias(ctx, rq.Caller.Org, ws.ID, alias)
+	if errors.Is(err, store.ErrNotFound) {
+		return rt, ws, errNoRuntime()
+	}
+	if err != nil {
+		return rt, ws, err
+	}
+	return rt, ws, s.Authorize(rq, rt.ID)
+}
+
+// describeRuntimeTo describes a runtime to a caller. One that acts as the
+// runtime learns what it may itself use, and nothing of what lies beyond that.
+func (s *Service) describeRuntimeTo(c access.Caller, rt store.Runtime, ws store.Workspace) bctrl.RuntimeInfo {
+	own := c.Runtime
+	if own == nil {
+		return s.describeRuntime(rt, ws)
+	}
+	effective := own.Chain.Effective()
+	if len(own.Chain) > 2 {
+		rt.Mounts = effective
+	}
+	if id := rt.Launch.Credential; id != "" && !access.Decide(c, access.Action{Verb: bctrl.UseAI, Object: id}) {
+		rt.Launch.Credential = ""
+	}
+	return s.describeEffective(rt, effective)
+}
+
+func (s *Service) describeRuntime(rt store.Runtime, ws store.Workspace) bctrl.RuntimeInfo {
+	return s.describeEffective(rt, bctrl.Chain{ws.Mounts, rt.Mounts}.Effective())
+}
+
+func (s *Service) describeEffective(rt store.Runtime, effective bctrl.Mounts) bctrl.RuntimeInfo {
+	info := bctrl.RuntimeInfo{
+		ID:              rt.ID,
+		WorkspaceID:     rt.WorkspaceID,
+		Alias:           rt.Alias,
+		Kind:            bctrl.KindBrowser,
+		Driver:          rt.Driver,
+		Status:          rt.Status,
+		Launch:          rt.Launch,
+		EffectiveMounts: effective,
+		Group:           rt.Group,
+		CreatedAt:       rt.CreatedAt,
+		UpdatedAt:       rt.UpdatedAt,
+		Summary:         bctrl.RuntimeSummary{BrowserRunning: rt.Status == bctrl.RuntimeActive, Message: rt.Reason},
+	}
+	if rt.Status == bctrl.RuntimeActive {
+		info.Summary.CurrentDriver = rt.Driver
+	}
+	if effective.Storage != nil {
+		info.Summary.StorageWorkspace = effective.Storage.Workspace
+	}
+	if m := rt.Mounts; m.AI != nil || m.Vault != nil || m.Storage != nil || m.Capabilities != nil {
+		info.Mounts = &m
+	}
+	return info
+}

@@ -1,0 +1,81 @@
+// Package runtimes keeps workspaces and what runs in them: runtimes with their
+// browsers, executions and their steps, operations, agents, DevTools connections,
+// browser profiles and runtime tokens. It is the only area that knows of
+// browsers, and knows them by [browser.Driver] alone.
+package runtimes
+
+import (
+	"slices"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/egress"
+	"github.com/bctrl-go/bctrl/internal/server/calls"
+	"github.com/bctrl-go/bctrl/internal/server/catalog"
+	"github.com/bctrl-go/bctrl/internal/server/files"
+	"github.com/bctrl-go/bctrl/internal/server/models"
+	"github.com/bctrl-go/bctrl/internal/server/vault"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+)
+
+// Config says what runtimes are started with.
+type Config struct {
+	Browsers browser.Driver
+	// ProfileDir holds the browser profiles, a folder each.
+	ProfileDir string
+	// Egress decides which addresses pages may be at.
+	Egress egress.Policy
+}
+
+// Below are the areas that runtimes use.
+type Below struct {
+	Vault   *vault.Service
+	Models  *models.Service
+	Files   *files.Service
+	Catalog *catalog.Service
+	Calls   *calls.Service
+}
+
+// Service answers the routes of workspaces and runtimes.
+type Service struct {
+	*web.Kernel
+	browsers browser.Driver
+	profiles string
+	egress   egress.Policy
+
+	vault   *vault.Service
+	models  *models.Service
+	files   *files.Service
+	catalog *catalog.Service
+	calls   *calls.Service
+
+	fleet      fleet
+	operations operations
+	tickets    tickets
+}
+
+// New makes the service.
+func New(k *web.Kernel, cfg Config, below Below) *Service {
+	return &Service{
+		Kernel:   k,
+		browsers: cfg.Browsers,
+		profiles: cfg.ProfileDir,
+		egress:   cfg.Egress,
+		vault:    below.Vault,
+		models:   below.Models,
+		files:    below.Files,
+		catalog:  below.Catalog,
+		calls:    below.Calls,
+	}
+}
+
+// Routes are all of the area.
+func (s *Service) Routes() []web.Route {
+	return slices.Concat(
+		s.workspaceRoutes(),
+		s.runtimeRoutes(),
+		s.executeRoutes(),
+		s.operationRoutes(),
+		s.profileRoutes(),
+		s.tokenRoutes(),
+	)
+}

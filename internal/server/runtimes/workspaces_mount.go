@@ -1,0 +1,178 @@
+package runtimes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/server/models"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// mount gives ws its mounts, checked, with its own namespace filled in where
+// they leave storage out, and returns what the credentials in them mean from
+// now on.
+func mount(
+	ctx context.Context, tx *store.Tx, org string, ws *store.Workspace, mounts bctrl.Mounts,
+) ([]store.MountPin, error) {
+	pins, err := checkMounts(ctx, tx, org, mounts)
+	if err != nil {
+		return nil, err
+	}
+	if mounts.Storage == nil {
+		if err := claimNamespace(ctx, tx, org, ws); err != nil {
+			return nil, err
+		}
+		mounts.Storage = &bctrl.StorageMount{Workspace: ws.Namespace}
+	}
+	ws.Mounts = mounts
+	return pins, nil
+}
+
+// claimNamespace gives a workspace its own namespace, named after it as it is
+// named at that time, and its own for good: a rename keeps the files. A
+// namespace that holds files, or is another's own, is nobody's to get without
+// saying so.
+func claimNamespace(ctx context.Context, tx *store.Tx, org string, ws *store.Workspace) error {
+	if ws.Namespace != "" {
+		return nil
+	}
+	owner, err := tx.NamespaceOwner(ctx, org, ws.Name)
+	if err != nil {
+		return err
+	}
+	holds, err := tx.HoldsFiles(ctx, org, ws.Name)
+	if err != nil {
+		return err
+	}
+	if owner != "" || holds {
+		e := web.Conflict("mounts.namespace_in_use",
+			"the namespace of this name is in use: it holds files, or is that of a renamed workspace")
+		return web.WithHint(web.WithField(e, "mounts.storage"),
+			"mount it by name in mounts.storage.workspace to share it, or choose another name")
+	}
+	ws.Namespace = ws.Name
+	return nil
+}
+
+// checkMounts checks mounts as a workspace's, by their own text and against
+// the credentials that there are, and names every problem at once (up to a
+// hundred). It returns the pins of its ai mount.
+func checkMounts(ctx context.Context, tx *store.Tx, org string, mounts bctrl.Mounts) ([]store.MountPin, error) {
+	refusal := mounts.Validate()
+	var found web.Problems
+	if e, ok := errors.AsType[*bctrl.Error](refusal); ok {
+		found.List = slices.Clone(e.Problems)
+	}
+	named := len(found.List)
+	var pins []store.MountPin
+	if mounts.AI != nil {
+		var err error
+		if pins, err = pinMounted(ctx, tx.Queries, org, mounts.AI.Allow, &found); err != nil {
+			return nil, err
+		}
+		if err := findWrongDefaults(ctx, tx.Queries, org, mounts.AI.Defaults, &found); err != nil {
+			return nil, err
+		}
+	}
+	if len(found.List) > named {
+		return nil, refuseMounts(found)
+	}
+	return pins, refusal
+}
+
+// checkDefaults checks what [bctrl.Mounts.Narrow] cannot know of the ai mount
+// of a lower level: that each default belongs to its provider.
+func checkDefaults(ctx context.Context, q store.Queries, org string, ai *bctrl.AIMount) error {
+	if ai == nil {
+		return nil
+	}
+	var found web.Problems
+	if err := findWrongDefaults(ctx, q, org, ai.Defaults, &found); err != nil {
+		return err
+	}
+	return refuseMounts(found)
+}
+
+// pinMounted finds the credentials that ids mean now, and adds those that are
+// none to the problems.
+func pinMounted(
+	ctx context.Context, q store.Queries, org string, ids []string, found *web.Problems,
+) ([]store.MountPin, error) {
+	var pins []store.MountPin
+	seen := map[string]bool{}
+	for i, id := range ids {
+		if found.Full() {
+			break
+		}
+		if seen[id] || names.CredentialID(id) != nil { // that is named already
+			continue
+		}
+		seen[id] = true
+		c, err := q.AICredential(ctx, org, id)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			found.List = append(found.List, bctrl.Problem{
+				Code:  "mounts.unknown_credential",
+				Field: web.Index("mounts.ai.allow", i),
+				Value: id,
+				Hint:  "create it first",
+			})
+		case err != nil:
+			return nil, err
+		default:
+			pins = append(pins, store.MountPin{CredentialID: id, CredentialUID: c.UID})
+		}
+	}
+	return pins, nil
+}
+
+// findWrongDefaults adds each default which exists, and belongs to another
+// provider than its own, to the problems.
+func findWrongDefaults(
+	ctx context.Context, q store.Queries, org string, defaults map[bctrl.AIProvider]string, found *web.Problems,
+) error {
+	for _, provider := range slices.Sorted(maps.Keys(defaults)) {
+		if found.Full() {
+			break
+		}
+		c, err := q.AICredential(ctx, org, defaults[provider])
+		if errors.Is(err, store.ErrNotFound) {
+			continue // named as unknown, or as not allowed
+		}
+		if err != nil {
+			return err
+		}
+		meta, err := models.ReadMeta(c)
+		if err != nil {
+			return err
+		}
+		if meta.Provider != provider {
+			found.List = append(found.List, bctrl.Problem{
+				Code:  "mounts.default_wrong_provider",
+				Field: "mounts.ai.defaults." + string(provider),
+				Value: c.ID,
+				Hint:  "it is a credential of " + string(meta.Provider),
+			})
+		}
+	}
+	return nil
+}
+
+// refuseMounts is nil, or one refusal with all problems, which says as many as
+// there are.
+func refuseMounts(found web.Problems) error {
+	if len(found.List) == 0 {
+		return nil
+	}
+	found.Message = "the ai mount names a credential that cannot be meant there"
+	if len(found.List) > 1 {
+		found.Message = fmt.Sprintf("the mounts have %d problems", len(found.List))
+	}
+	return web.WithHint(web.AsError(found.Err()), found.List[0].Hint)
+}

@@ -1,0 +1,89 @@
+package vault
+
+import (
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/origin"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/totp"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// The limits of a login, in bytes; far above what sites use.
+const (
+	maxUsername = 1024
+	maxPassword = 64 << 10
+	maxNotes    = 64 << 10
+	maxOrigins  = 100
+)
+
+// checkVaultCredential checks a login and names everything that is wrong with
+// it at once, never a value. It moves matchOrigins to where they belong.
+func checkVaultCredential(in *wire.VaultCredential) (Meta, error) {
+	var p web.Problems
+	p.Limit("username", len(in.Username), maxUsername)
+	p.Limit("password", len(in.Password.Reveal()), maxPassword)
+	p.Limit("label", len(in.Label), web.MaxLabel)
+	p.Limit("notes", len(in.Notes), maxNotes)
+	meta := Meta{
+		Username:   in.Username,
+		Label:      in.Label,
+		Fill:       bctrl.VaultFill(in.Fill),
+		NoPassword: in.Password.IsZero(),
+	}
+	switch meta.Fill {
+	case "":
+		meta.Fill = bctrl.FillSwap
+	case bctrl.FillSwap, bctrl.FillDirect:
+	default:
+		p.Add("vault.invalid_fill", "fill", "fill must be swap or direct")
+	}
+	if !in.TOTP.IsZero() {
+		if _, err := totp.Parse(bctrl.NewSecret(in.TOTP.Reveal())); err != nil {
+			p.Add("vault.invalid_totp", "totp", err.Error())
+		}
+	}
+	p.Limit("origins", len(in.Origins)+len(in.OriginPatterns)+len(in.MatchOrigins), maxOrigins)
+	if len(p.List) > 0 {
+		return meta, p.Err()
+	}
+	addOrigin := func(field, text string) {
+		canonical, err := origin.Parse(text)
+		if err != nil {
+			p.Add("vault.invalid_origin", field, err.Error())
+		}
+		meta.Origins = append(meta.Origins, canonical)
+	}
+	addPattern := func(field, text string) {
+		canonical, err := origin.ParsePattern(text, isPublicSuffix)
+		if err != nil {
+			p.Add("vault.invalid_origin", field, err.Error())
+		}
+		meta.OriginPatterns = append(meta.OriginPatterns, canonical)
+	}
+	for i, text := range in.Origins {
+		addOrigin(web.Index("origins", i), text)
+	}
+	for i, text := range in.OriginPatterns {
+		addPattern(web.Index("originPatterns", i), text)
+	}
+	for i, text := range in.MatchOrigins {
+		if strings.Contains(text, "*") {
+			addPattern(web.Index("matchOrigins", i), text)
+		} else {
+			addOrigin(web.Index("matchOrigins", i), text)
+		}
+	}
+	return meta, p.Err()
+}
+
+// isPublicSuffix reports whether anyone can register a name below domain. Only
+// the list's own rules count: its default, that every top-level domain is one,
+// is added for names of a single label.
+func isPublicSuffix(domain string) bool {
+	suffix, _ := publicsuffix.PublicSuffix(domain)
+	return suffix == domain
+}

@@ -1,0 +1,175 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/strictjson"
+	"github.com/bctrl-go/bctrl/internal/token"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// KeyPrefix marks an organization key, so that scanners of leaked secrets can
+// find one.
+const KeyPrefix = "bctrl_"
+
+var ErrUnauthorized = WithHint(
+	Unauthorized("auth.unauthorized", "the key is missing, wrong or revoked"),
+	"send it as Authorization: Bearer <key>; bctrl keys create makes one",
+)
+
+// Authenticate finds who calls. Every failure to be somebody is the same answer.
+func (k *Kernel) Authenticate(ctx context.Context, h http.Header) (access.Caller, error) {
+	key, ok := bearer(h)
+	if !ok {
+		return access.Caller{}, ErrUnauthorized
+	}
+	if token.Is(key) {
+		return k.authenticateToken(ctx, key, h)
+	}
+	stored, err := k.DB.APIKeyByHash(ctx, sha256.Sum256([]byte(key)))
+	if errors.Is(err, store.ErrNotFound) || k.forged(err) || err == nil && !stored.RevokedAt.IsZero() {
+		return access.Caller{}, ErrUnauthorized
+	}
+	if err != nil {
+		return access.Caller{}, err
+	}
+	caller := access.Caller{Org: stored.Org, KeyID: stored.ID}
+	if caller, err = k.actFor(ctx, caller, h); err != nil {
+		return caller, err
+	}
+	return k.actAs(ctx, caller, h)
+}
+
+// forged reports whether a caller has shown what rests on a row that this server
+// did not write. The caller is answered as one who has nothing; the log tells.
+func (k *Kernel) forged(err error) bool {
+	row, ok := errors.AsType[*store.ForgedError](err)
+	if !ok {
+		return false
+	}
+	k.Log.Error("a caller rests on a row that was changed outside the server", "kind", row.Kind, "id", row.UID)
+	return true
+}
+
+func bearer(h http.Header) (string, bool) {
+	values := h.Values("Authorization")
+	if len(values) != 1 {
+		return "", false
+	}
+	scheme, key, _ := strings.Cut(values[0], " ")
+	return key, strings.EqualFold(scheme, "Bearer") && strings.HasPrefix(key, KeyPrefix)
+}
+
+// actFor moves the caller into the subaccount that BCTRL-Subaccount-Id names.
+// Any other id is one refusal, whether or not it exists.
+func (k *Kernel) actFor(ctx context.Context, c access.Caller, h http.Header) (access.Caller, error) {
+	switch ids := h.Values(wire.HeaderSubaccount); {
+	case len(ids) == 0:
+		return c, nil
+	case len(ids) > 1 || names.UUID(ids[0]) != nil:
+		return c, Invalid("auth.subaccount", wire.Spelled(wire.HeaderSubaccount),
+			"BCTRL-Subaccount-Id must be given once, and be a subaccount's id")
+	default:
+		sub, err := k.DB.Read().Subaccount(ctx, c.Org, ids[0])
+		if errors.Is(err, store.ErrNotFound) || k.forged(err) {
+			return c, errNotSubaccount
+		}
+		c.Org, c.Parent = sub.ID, c.Org
+		return c, err
+	}
+}
+
+var errNotSubaccount = Forbidden(
+	"auth.not_subaccount", "BCTRL-Subaccount-Id does not name a subaccount of the key's organization")
+
+// actAs binds the caller to the runtime that BCTRL-Runtime names, lowered by
+// BCTRL-Mounts.
+func (k *Kernel) actAs(ctx context.Context, c access.Caller, h http.Header) (access.Caller, error) {
+	ids, mounts := h.Values(wire.HeaderRuntime), h.Values(wire.HeaderMounts)
+	if len(ids) == 0 && len(mounts) == 0 {
+		return c, nil
+	}
+	if len(ids) != 1 {
+		return c, Invalid("auth.runtime", wire.Spelled(wire.HeaderRuntime),
+			"BCTRL-Runtime must be given once, also beside BCTRL-Mounts")
+	}
+	if names.UUID(ids[0]) != nil {
+		return c, Invalid("auth.runtime", wire.Spelled(wire.HeaderRuntime), "BCTRL-Runtime must be a runtime's id")
+	}
+	rt, err := RuntimeCaller(ctx, k.DB.Read(), c.Org, ids[0])
+	if err != nil {
+		return c, err
+	}
+	if rt, err = lowered(rt, h); err != nil {
+		return c, err
+	}
+	c.Runtime = rt
+	return c, nil
+}
+
+// lowered returns rt lowered by BCTRL-Mounts, if there are any.
+func lowered(rt *access.Runtime, h http.Header) (*access.Runtime, error) {
+	switch mounts := h.Values(wire.HeaderMounts); len(mounts) {
+	case 0:
+		return rt, nil
+	case 1:
+		narrower, err := ParseMountsHeader(mounts[0])
+		if err != nil {
+			return nil, err
+		}
+		return rt.Narrow(narrower)
+	}
+	return nil, Invalid("auth.mounts", wire.Spelled(wire.HeaderMounts), "BCTRL-Mounts must be given at most once")
+}
+
+func ParseMountsHeader(text string) (m bctrl.Mounts, err error) {
+	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
+	if err != nil {
+		return m, Invalid("auth.mounts", wire.Spelled(wire.HeaderMounts), "BCTRL-Mounts must be base64url")
+	}
+	if err := strictjson.Unmarshal(bytes.TrimSpace(raw), &m); err != nil {
+		return m, BadJSON(err)
+	}
+	return m, nil
+}
+
+// ErrNotActive is the answer to whoever may know of the runtime, wherever it
+// turns out that it has no browser; and of one that never was, as another's.
+var ErrNotActive = Conflict(wire.CodeNotActive, "the runtime is not active")
+
+// RuntimeCaller reads what bounds a live runtime now.
+func RuntimeCaller(ctx context.Context, q store.Queries, org, id string) (*access.Runtime, error) {
+	rt, err := q.Runtime(ctx, org, id)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !rt.Live {
+		return nil, ErrNotActive
+	}
+	if err != nil {
+		return nil, err
+	}
+	ws, err := q.Workspace(ctx, org, rt.WorkspaceID)
+	if errors.Is(err, store.ErrNotFound) { // deleted in this moment
+		return nil, ErrNotActive
+	}
+	if err != nil {
+		return nil, err
+	}
+	return RuntimeBound(rt, ws), nil
+}
+
+// RuntimeBound is what bounds a runtime, nothing declared below it.
+func RuntimeBound(rt store.Runtime, ws store.Workspace) *access.Runtime {
+	return &access.Runtime{
+		ID: rt.ID, Alias: rt.Alias, WorkspaceID: rt.WorkspaceID, Group: rt.Group, Version: ws.Version,
+		Chain: bctrl.Chain{ws.Mounts, rt.Mounts}, Launched: bctrl.Chain{rt.Launched},
+	}
+}

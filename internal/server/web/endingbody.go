@@ -1,0 +1,51 @@
+package web
+
+import (
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// EndingBody is a request's body that nobody waits for once the request has
+// been ended.
+type EndingBody struct {
+	io.ReadCloser
+	w *statusWriter
+
+	mu   sync.Mutex
+	over bool // nothing of it is left to read
+}
+
+func (b *EndingBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.mu.Lock()
+		b.over = true
+		b.mu.Unlock()
+	}
+	return n, err
+}
+
+// IsOver reports whether nothing of the body is left to read.
+func (b *EndingBody) IsOver() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.over
+}
+
+// breakOff ends a read that waits. Where the body has been read whole it does
+// nothing: net/http reads on behind it, takes a deadline for the client's going
+// away, and would have the connection's later requests end as they begin.
+func (b *EndingBody) breakOff() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.over {
+		return
+	}
+	b.w.last.Store(true) // for the end of the body may be read at this moment
+	_ = http.NewResponseController(b.w).SetReadDeadline(Past)
+}
+
+// Past is a deadline that is over.
+var Past = time.Unix(1, 0)

@@ -1,0 +1,227 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// Grant is what a caller was permitted, and what else has to go on being so:
+// all that is needed to decide about it once more, by the rules of a
+// transaction or by the newest ones.
+type Grant struct {
+	mu sync.Mutex
+	// Caller is who was permitted, under the newest rules that were looked at.
+	Caller access.Caller
+	// Actions are what its mounts permitted so far. Nothing is noted of an
+	// organization key, to which no mounts apply.
+	Actions    []access.Action
+	conditions []*Condition
+}
+
+// Condition is what must go on being so beside the caller and its mounts. It
+// asks q, for the caller under the mounts as q has them.
+type Condition func(ctx context.Context, q store.Queries, c access.Caller) error
+
+// Require adds a condition. drop takes it out again.
+func (g *Grant) Require(c Condition) (drop func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	added := &c
+	g.conditions = append(g.conditions, added)
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.conditions = slices.DeleteFunc(g.conditions, func(c *Condition) bool { return c == added })
+	}
+}
+
+// grantee is the caller that was permitted.
+func (g *Grant) grantee() access.Caller {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.Caller
+}
+
+// permitted is what the caller was permitted so far.
+func (g *Grant) permitted() []access.Action {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.Actions)
+}
+
+// Decide asks access by the newest rules, and remembers what it permits. It
+// brings c, who asks, to those rules.
+func (g *Grant) Decide(c *access.Caller, a access.Action) bool {
+	if c.Runtime == nil {
+		return access.Decide(*c, a)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	*c = g.Caller
+	if !access.Decide(*c, a) {
+		return false
+	}
+	if !slices.Contains(g.Actions, a) {
+		g.Actions = append(g.Actions, a)
+	}
+	return true
+}
+
+// holds decides about all that is granted, for its caller as q has it.
+func (g *Grant) holds(ctx context.Context, q store.Queries, c access.Caller) error {
+	for _, a := range g.Actions {
+		if !access.Decide(c, a) {
+			return OutsideMount(a.Verb)
+		}
+	}
+	for _, met := range g.conditions {
+		if err := (*met)(ctx, q, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// StillPermitted decides once more about all that is granted, by the rules as q
+// has them: what a transaction decides and what it does are of one moment.
+//
+// It does not ask whether the caller has ended. That cannot be taken back, so
+// whoever ends one ends all that it has underway; and a transaction that has
+// begun by then is one that came before.
+func (k *Kernel) StillPermitted(ctx context.Context, q store.Queries, g *Grant) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now, err := k.UnderCeiling(ctx, q, g.Caller)
+	if err != nil {
+		return err
+	}
+	return g.holds(ctx, q, now)
+}
+
+// StillPermittedNow is [Kernel.StillPermitted] by the newest rules, by which the
+// grant decides from then on. It refuses a caller that has ended, too.
+func (k *Kernel) StillPermittedNow(ctx context.Context, g *Grant) error {
+	// Without the lock, for which a transaction may wait: who the caller is does not
+	// change with its mounts.
+	if err := k.callerLives(ctx, g.grantee()); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now, err := k.UnderCeiling(ctx, k.DB.Read(), g.Caller)
+	if err != nil {
+		return err
+	}
+	g.Caller = now
+	return g.holds(ctx, k.DB.Read(), now)
+}
+
+// Entry is what begins with a grant that was decided.
+func (k *Kernel) Entry(g *Grant) Entry {
+	return Entry{
+		caller:         g.grantee(),
+		stillPermitted: func(ctx context.Context) error { return k.StillPermittedNow(ctx, g) },
+	}
+}
+
+// WhileGranted runs do for as long as all of a grant is permitted. It is for
+// what outlives the request that began it, or has none.
+func (k *Kernel) WhileGranted(ctx context.Context, g *Grant, do func(context.Context) error) error {
+	return k.Underway.During(ctx, func(ctx context.Context) (Entry, error) {
+		return k.Entry(g), k.StillPermittedNow(ctx, g)
+	}, do)
+}
+
+// CallerNow returns a caller under the newest rules, and refuses one who has
+// ended.
+func (k *Kernel) CallerNow(ctx context.Context, c access.Caller) (access.Caller, error) {
+	if err := k.callerLives(ctx, c); err != nil {
+		return c, err
+	}
+	return k.UnderCeiling(ctx, k.DB.Read(), c)
+}
+
+// UnderCeiling returns a caller with the mounts of its workspace as q has them.
+// To an organization key none apply.
+func (k *Kernel) UnderCeiling(ctx context.Context, q store.Queries, c access.Caller) (access.Caller, error) {
+	if c.Runtime == nil {
+		return c, nil
+	}
+	version, live, err := q.RuntimeCeiling(ctx, c.Org, c.Runtime.ID)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !live {
+		return c, errEnded(c)
+	}
+	if err != nil || version == c.Runtime.Version {
+		return c, err
+	}
+	rt, err := RuntimeCaller(ctx, q, c.Org, c.Runtime.ID)
+	if errors.Is(err, ErrNotActive) {
+		err = errEnded(c)
+	}
+	if err != nil {
+		return c, err
+	}
+	below := c.Runtime.Chain[2:]
+	rt.Chain, rt.Launched = append(rt.Chain, below...), append(rt.Launched, below...)
+	c.Runtime = rt
+	return c, nil
+}
+
+// SameCeiling reports whether a caller is under the same mounts of its workspace.
+func SameCeiling(before, now access.Caller) bool {
+	return before.Runtime == nil || before.Runtime.Version == now.Runtime.Version
+}
+
+// UntilUnchanged reads until what permits it is found as it was before.
+func UntilUnchanged[T any](read func() (T, error), unchanged func() (bool, error)) (T, error) {
+	for {
+		out, err := read()
+		same, refused := unchanged()
+		if refused != nil {
+			return out, refused
+		}
+		if same {
+			return out, err
+		}
+	}
+}
+
+// OfOneMoment reads for a request, and reads once more, newly decided, where the
+// rules changed between the decision and what was read: what is shown and what
+// permitted it are of one moment. What is on record was decided in the
+// transaction that recorded it.
+//
+// To decide once more about what was granted would not do here: a list shows
+// what its caller's mounts left of it, and newer ones may have left more.
+func OfOneMoment[T any](
+	ctx context.Context, k *Kernel, rq *Request, read func(context.Context) (T, error),
+) (T, error) {
+	return UntilUnchanged(func() (T, error) { return read(ctx) }, func() (bool, error) {
+		if rq.Caller.Runtime == nil || rq.Recorded {
+			return true, nil
+		}
+		return k.isUnderNewest(ctx, rq)
+	})
+}
+
+// isUnderNewest reports whether a request's caller is bound by the mounts as they
+// are now, and where it is not makes it so, with nothing permitted yet.
+func (k *Kernel) isUnderNewest(ctx context.Context, rq *Request) (bool, error) {
+	g := &rq.Granted
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if why := EndedBecause(ctx); why != nil {
+		return false, why
+	}
+	now, err := k.UnderCeiling(ctx, k.DB.Read(), rq.Caller)
+	if err != nil || SameCeiling(rq.Caller, now) {
+		return err == nil, err
+	}
+	rq.Caller, g.Caller, g.Actions = now, now, nil
+	return false, nil
+}

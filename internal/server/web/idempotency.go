@@ -1,0 +1,247 @@
+package web
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// keptFor is how long the first answer to an idempotency key is replayed.
+const keptFor = 24 * time.Hour
+
+// Idempotent is the key of a request and what tells it from another.
+type Idempotent struct {
+	// Key is the caller's own key, as [ownKey] has it.
+	Key         string
+	Fingerprint []byte
+}
+
+// ownKey is an idempotency key of one caller, as it is stored. Nobody else's
+// request with the same text meets it, or learns from an answer that it was
+// used. A caller is an organization key, also where it acts for a subaccount; a
+// runtime token as it is held, so that whoever was given an attenuation is
+// another; and an organization key that acts as a runtime, as narrow as it says.
+func ownKey(c access.Caller, key string) (string, error) {
+	owner := struct {
+		Org, KeyID, Token, Runtime string
+		Expires                    int64
+		Levels                     []bctrl.Mounts
+		Key                        string
+	}{Org: c.Org, KeyID: c.KeyID, Key: key}
+	if c.Token != nil {
+		owner.Token, owner.Expires = c.Token.ID, c.Token.Expires.UnixMilli()
+	}
+	if c.Runtime != nil {
+		owner.Runtime, owner.Levels = c.Runtime.ID, c.Runtime.Chain[2:]
+	}
+	text, err := json.Marshal(owner)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
+}
+
+// replayed is a first answer that is given once more.
+type replayed struct {
+	status int
+	body   []byte
+}
+
+// inFlight holds the keys whose first request still runs. One server owns its
+// data directory, so memory is enough: after a crash nothing runs.
+type inFlight struct {
+	mu   sync.Mutex
+	keys map[[2]string]struct{}
+}
+
+func (f *inFlight) enter(org, key string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	k := [2]string{org, key}
+	if _, running := f.keys[k]; running {
+		return false
+	}
+	if f.keys == nil {
+		f.keys = map[[2]string]struct{}{}
+	}
+	f.keys[k] = struct{}{}
+	return true
+}
+
+func (f *inFlight) leave(org, key string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.keys, [2]string{org, key})
+}
+
+// replay finds the first answer to the request's idempotency key. When there
+// is none, the request runs and owns the key until it leaves.
+func (k *Kernel) replay(ctx context.Context, rq *Request) (first *replayed, err error) {
+	keys := rq.Header.Values(wire.HeaderIdempotencyKey)
+	if len(keys) == 0 || rq.Method == http.MethodGet || rq.Method == http.MethodHead {
+		return nil, nil
+	}
+	org, key := rq.Caller.Org, keys[0]
+	if len(keys) > 1 || len(key) < 1 || len(key) > 200 {
+		return nil, Invalid("request.idempotency_key", wire.HeaderIdempotencyKey,
+			"Idempotency-Key must be given once, with 1 to 200 characters")
+	}
+	key, err = ownKey(rq.Caller, key)
+	if err != nil {
+		return nil, err
+	}
+	id := &Idempotent{Key: key}
+	if err := rq.Identify(id); err != nil {
+		return nil, err
+	}
+	if !k.inFlight.enter(org, key) {
+		return nil, Conflict(wire.CodeInProgress, "a request with this Idempotency-Key still runs")
+	}
+	rq.onLeave(func() { k.inFlight.leave(org, key) })
+	a, err := k.DB.Read().Answer(ctx, org, key)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		rq.Idempotent = id
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	var answered kept
+	plain, err := k.Keys.Open(id.record(org, a.Status), a.Sealed)
+	if err != nil {
+		return nil, Unopened(err, "request.tampered")
+	}
+	if json.Unmarshal(plain, &answered) != nil {
+		return nil, ErrTampered("request.tampered")
+	}
+	if subtle.ConstantTimeCompare(answered.Fingerprint, id.Fingerprint) != 1 {
+		return nil, Unprocessable("request.idempotency_mismatch", "this Idempotency-Key was used for another request")
+	}
+	for _, permitted := range answered.Permitted { // then, and now?
+		if err := k.authorizeAs(rq, permitted.Verb, permitted.Object); err != nil {
+			return nil, err
+		}
+	}
+	rq.Idempotent = id
+	return &replayed{a.Status, answered.Body}, nil
+}
+
+// kept is a first answer as it is sealed.
+type kept struct {
+	Fingerprint []byte
+	// Permitted is what a runtime caller was permitted for it.
+	Permitted []access.Action
+	Body      []byte
+}
+
+// onLeave has fn called when the request leaves.
+func (rq *Request) onLeave(fn func()) { rq.leaving = append(rq.leaving, fn) }
+
+func (rq *Request) leave() {
+	for _, fn := range rq.leaving {
+		fn()
+	}
+}
+
+// Identify fills in the fingerprint: what is asked for. The bytes of a stream
+// are not part of it; its conditions and its declared length are.
+func (rq *Request) Identify(id *Idempotent) error {
+	h := sha256.New()
+	for _, part := range []string{
+		rq.Method, rq.URL.EscapedPath(), rq.URL.RawQuery,
+		rq.Header.Get("If-Match"), rq.Header.Get("If-None-Match"), rq.contentType(),
+		rq.Header.Get("Repr-Digest"), rq.Header.Get("Content-Digest"), strconv.FormatInt(rq.ContentLength, 10),
+	} {
+		_, _ = io.WriteString(h, part) // a hash does not fail
+		h.Write([]byte{0})
+	}
+	if !rq.Route.streams && IsJSON(rq.Header.Get("Content-Type")) {
+		body, err := rq.ReadBody()
+		if err != nil {
+			return err
+		}
+		rq.read = body
+		h.Write(body)
+	}
+	id.Fingerprint = h.Sum(nil)
+	return nil
+}
+
+// contentType is what the body is, without the boundary of a form, which each
+// attempt may choose anew.
+func (rq *Request) contentType() string {
+	text := rq.Header.Get("Content-Type")
+	if mediaType, _, err := mime.ParseMediaType(text); err == nil && strings.HasPrefix(mediaType, "multipart/") {
+		return mediaType
+	}
+	return text
+}
+
+// Save remembers the answer in tx, sealed: it may hold what is shown once, such
+// as a new key. The fingerprint is sealed with it: it is a hash of the request,
+// and a guess at a password that was in there could be tried on it.
+func (k *Kernel) Save(ctx context.Context, tx *store.Tx, rq *Request, status int, body []byte) error {
+	id := rq.Idempotent
+	if id == nil {
+		return nil
+	}
+	plain, err := json.Marshal(kept{id.Fingerprint, rq.Granted.permitted(), body})
+	if err != nil {
+		return err
+	}
+	sealed, err := k.Keys.Seal(id.record(rq.Caller.Org, status), plain)
+	if err != nil {
+		return err
+	}
+	answer := store.Answer{Status: status, Sealed: sealed, CreatedAt: store.Now()}
+	return tx.InsertAnswer(ctx, rq.Caller.Org, id.Key, answer)
+}
+
+// repeatAnswer gives the first answer once more.
+func repeatAnswer(w http.ResponseWriter, rq *Request, first *replayed) error {
+	rq.Recorded = true // the first time
+	WriteJSON(w, first.status, first.body)
+	return nil
+}
+
+// record binds an answer's key and status to its seal.
+func (id *Idempotent) record(org string, status int) seal.Record {
+	return seal.Record{
+		Kind:    "answer",
+		UID:     id.Key,
+		Scope:   org,
+		Version: 2,
+		Meta:    strconv.AppendInt(nil, int64(status), 10),
+	}
+}
+
+// SweepAnswers forgets old answers, some at a time so that no write waits long.
+func (k *Kernel) SweepAnswers(ctx context.Context) error {
+	for {
+		var n int64
+		err := k.DB.Write(ctx, func(tx *store.Tx) (err error) {
+			n, err = tx.DeleteAnswersBefore(ctx, time.Now().Add(-keptFor), 1000)
+			return err
+		})
+		if err != nil || n < 1000 {
+			return err
+		}
+	}
+}

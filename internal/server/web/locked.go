@@ -1,0 +1,53 @@
+package web
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"net/http"
+
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/token"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// ErrLocked is the answer to what needs the key while the server has none.
+var ErrLocked = WithHint(
+	Unavailable(wire.CodeLocked, "the server is locked: it has no key to seal or open anything with"),
+	"its operator unlocks it: bctrl unlock",
+)
+
+// unprovenCaller finds who calls one of those routes on a locked server that
+// knows of no key. Unlocking asks again, before anything is unlocked.
+func (k *Kernel) unprovenCaller(ctx context.Context, h http.Header) (access.Caller, error) {
+	key, ok := bearer(h)
+	actsFor := len(h.Values(wire.HeaderSubaccount)) + len(h.Values(wire.HeaderRuntime)) + len(h.Values(wire.HeaderMounts))
+	if !ok || token.Is(key) || actsFor > 0 {
+		return access.Caller{}, ErrLocked
+	}
+	stored, err := k.DB.Read().Unproven().KeyByHash(ctx, sha256.Sum256([]byte(key)))
+	if errors.Is(err, store.ErrNotFound) || err == nil && !stored.RevokedAt.IsZero() {
+		return access.Caller{}, ErrUnauthorized
+	}
+	return access.Caller{Org: stored.Org, KeyID: stored.ID}, err
+}
+
+// unsealed makes the caller's organization able to seal and open. While the
+// server is locked it reports so, for a route that works all the same.
+func (k *Kernel) unsealed(rq *Request) (locked bool, err error) {
+	err = k.Keys.Ensure(rq.Context(), rq.Caller.Org)
+	if errors.Is(err, seal.ErrLocked) && rq.Route.WithoutKey {
+		return true, nil
+	}
+	return false, err
+}
+
+// IsUnlocked refuses what cannot begin, or go on, while the server is locked.
+func (k *Kernel) IsUnlocked(context.Context, store.Queries, access.Caller) error {
+	if k.Custody.Locked() {
+		return ErrLocked
+	}
+	return nil
+}

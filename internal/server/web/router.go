@@ -1,0 +1,146 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// Router finds the route of a request, and refuses what is none's.
+type Router struct {
+	Routes []Route
+	Mux    *http.ServeMux
+	// Foreign serves the paths below prefix, as they are: they are a provider's.
+	Foreign http.Handler
+	Prefix  string
+}
+
+// NewRouter makes a router of routes.
+func NewRouter(k *Kernel, routes []Route) *Router {
+	rr := &Router{Routes: routes, Mux: http.NewServeMux()}
+	taken := map[string][]string{} // methods by path
+	for _, rt := range routes {
+		taken[rt.Path] = append(taken[rt.Path], rt.Method)
+	}
+	for i := range routes {
+		rr.add(&routes[i], k.handler(&routes[i]), taken[routes[i].Path])
+	}
+	rr.Mux.HandleFunc("/", noRoute)
+	for path, methods := range taken {
+		if methods[0] != anyMethod {
+			rr.refuseOthers(path, methods)
+		}
+	}
+	return rr
+}
+
+// anyMethod is the method of a route that takes all.
+const anyMethod = "ANY"
+
+// add serves a route, whose path takes methods.
+func (rr *Router) add(rt *Route, handler http.Handler, methods []string) {
+	pattern := rt.Path
+	if rt.Method != anyMethod {
+		pattern = rt.Method + " " + rt.Path
+	}
+	if rt.Method == http.MethodGet && !slices.Contains(methods, http.MethodHead) {
+		handler = getAlone(handler, wrongMethod(methods))
+	}
+	rr.Mux.Handle(pattern, handler)
+	if rt.Foreign != nil {
+		rr.Foreign = handler
+		rr.Prefix, _, _ = strings.Cut(rt.Path, "{")
+	}
+}
+
+// ServeHTTP refuses what no route may see, then routes.
+func (rr *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := newRequestID(r.Header.Get(wire.HeaderRequestID))
+	w.Header().Set(wire.HeaderRequestID, id)
+	switch path := r.URL.EscapedPath(); {
+	case rr.Foreign != nil && strings.HasPrefix(path, rr.Prefix): // the mux would change what is not ours to change
+		rr.Foreign.ServeHTTP(w, r)
+	case !utf8.ValidString(r.URL.Path):
+		refuse(w, id, NotText(""))
+	case plainPath(path):
+		rr.Mux.ServeHTTP(w, r)
+	default:
+		refuse(w, id, Invalid("request.path", "", "the path has an empty segment, a dot segment or a zero byte"))
+	}
+}
+
+// noRoute is the answer where no other route is.
+func noRoute(w http.ResponseWriter, _ *http.Request) {
+	refuse(w, w.Header().Get(wire.HeaderRequestID), NotFound("request.no_route", "there is no such route"))
+}
+
+// refuse answers with an error where no route does.
+func refuse(w http.ResponseWriter, id string, e *bctrl.Error) {
+	WriteJSON(w, e.Status, EncodeError(e, id))
+}
+
+// plainPath reports whether every segment of a path means itself: the mux
+// would redirect what it can clean, and what is meant by an encoded dot segment
+// is for nobody to guess.
+func plainPath(escaped string) bool {
+	if escaped == "/" {
+		return true
+	}
+	rest, ok := strings.CutPrefix(escaped, "/")
+	if !ok {
+		return false
+	}
+	for segment := range strings.SplitSeq(rest, "/") {
+		text, err := url.PathUnescape(segment)
+		// The mux takes an encoded slash alone for the end of a path.
+		if err != nil || text == "" || text == "." || text == ".." || text == "/" || strings.ContainsRune(text, 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// refuseOthers answers the methods that a path does not take. They are named
+// one by one: a pattern for all methods of /v1/secrets/import would contend with
+// that of GET /v1/secrets/{id}.
+func (rr *Router) refuseOthers(path string, methods []string) {
+	for _, m := range []string{
+		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodConnect, http.MethodOptions, http.MethodTrace,
+	} {
+		taken := slices.Contains(methods, m) || m == http.MethodHead && slices.Contains(methods, http.MethodGet)
+		if !taken {
+			rr.Mux.Handle(m+" "+path, wrongMethod(methods))
+		}
+	}
+}
+
+// getAlone keeps HEAD from a route for GET, to which the mux gives it too: a use
+// of a secret of which nobody sees the answer is no way to ask for a header. The
+// routes of files have a HEAD of their own.
+func getAlone(get, wrong http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			wrong.ServeHTTP(w, r)
+			return
+		}
+		get.ServeHTTP(w, r)
+	})
+}
+
+// wrongMethod refuses a method that a path does not take.
+func wrongMethod(methods []string) http.Handler {
+	allow := strings.Join(slices.Compact(slices.Sorted(slices.Values(methods))), ", ")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", allow)
+		refuse(w, w.Header().Get(wire.HeaderRequestID), WithHint(
+			Refusal(http.StatusMethodNotAllowed, "request.method", "the route does not take this method"),
+			"it takes "+allow,
+		))
+	})
+}

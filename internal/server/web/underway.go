@@ -1,0 +1,242 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+)
+
+// underway is what callers have begun and have not ended: requests, streams,
+// executions, DevTools connections, downloads by a link, questions to a model,
+// files on their way into storage. Whoever changes what is permitted, by
+// lowering a workspace, ending a runtime, a key, a token or a credential, asks
+// about all of it again before the change is acknowledged ([Kernel.Recheck]),
+// and what is no longer permitted ends.
+//
+// All of it comes in through [underway.begin]. A call to a provider does not: it
+// is part of the request or the question that makes it, and adds a condition to
+// what that was granted.
+type underway struct {
+	mu sync.Mutex
+	// changes counts how often rules have changed.
+	changes uint64
+	// last is the count at each organization's last change; open is by
+	// organization too. What is done for a subaccount with a key of its parent is
+	// among what both have open.
+	last map[string]uint64
+	// locked is the count when the server was last locked.
+	locked uint64
+	open   map[string]map[*activity]struct{}
+}
+
+// Entry is what was decided about something that begins.
+type Entry struct {
+	// caller is who begins it.
+	caller access.Caller
+	// keyless is set where it goes on while the server is locked.
+	keyless bool
+	// stillPermitted decides about it once more.
+	stillPermitted func(context.Context) error
+}
+
+// activity is one thing that is underway.
+type activity struct {
+	Entry
+	underway *underway
+	// end ends its context, with why as the cause.
+	end context.CancelCauseFunc
+	// stopClock lets go of the time at which its caller's token expires.
+	stopClock context.CancelFunc
+}
+
+// begin decides about something and counts it as underway. The context that it
+// returns ends once it is no longer permitted, for which [EndedBecause] tells
+// the reason, and when the caller's token expires.
+//
+// Nothing is decided under old rules and missed by a change of them: begin notes
+// how often rules have changed, decides, and enters what was decided. Where those
+// of its organization have changed since, entering fails and all is done again;
+// where they change after, what was entered is asked about.
+func (u *underway) begin(
+	ctx context.Context, decide func(context.Context) (Entry, error),
+) (context.Context, *activity, error) {
+	for {
+		age := u.age()
+		e, err := decide(ctx)
+		if err != nil {
+			return ctx, nil, err
+		}
+		of, end := context.WithCancelCause(ctx)
+		a := &activity{Entry: e, underway: u, end: end, stopClock: func() {}}
+		if t := e.caller.Token; t != nil {
+			of, a.stopClock = context.WithDeadlineCause(of, t.Expires, errTokenExpired)
+		}
+		if u.enter(a, age) {
+			return of, a, nil
+		}
+		a.close()
+	}
+}
+
+// During runs do for as long as it is permitted. Once it is not, the context of
+// do ends, and the error is the reason.
+func (u *underway) During(
+	ctx context.Context, decide func(context.Context) (Entry, error), do func(context.Context) error,
+) error {
+	ctx, a, err := u.begin(ctx, decide)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	err = do(ctx)
+	if why := EndedBecause(ctx); err != nil && why != nil {
+		return why
+	}
+	return err
+}
+
+// leave takes the activity out of what is underway: no change ends it any more.
+func (a *activity) leave() {
+	u := a.underway
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, org := range a.organizations() {
+		delete(u.open[org], a)
+		if len(u.open[org]) == 0 {
+			delete(u.open, org)
+		}
+	}
+}
+
+// close leaves and lets go of the activity's context.
+func (a *activity) close() {
+	a.leave()
+	a.end(nil)
+	a.stopClock()
+}
+
+// organizations are those whose rules the activity depends on.
+func (a *activity) organizations() []string {
+	if a.caller.Parent == "" {
+		return []string{a.caller.Org}
+	}
+	return []string{a.caller.Org, a.caller.Parent}
+}
+
+// in reports whether the activity is one of a workspace, or of the organization
+// where that is "".
+func (a *activity) in(workspace string) bool {
+	return workspace == "" || a.caller.Runtime != nil && a.caller.Runtime.WorkspaceID == workspace
+}
+
+// Len is how much is underway.
+func (u *underway) Len() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all := map[*activity]struct{}{}
+	for _, of := range u.open {
+		maps.Copy(all, of)
+	}
+	return len(all)
+}
+
+// age is how often the rules have changed.
+func (u *underway) age() uint64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.changes
+}
+
+// enter takes in what was decided at an age. It refuses when that is past.
+func (u *underway) enter(a *activity, age uint64) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, org := range a.organizations() {
+		if max(u.last[org], u.locked) > age {
+			return false
+		}
+	}
+	if u.open == nil {
+		u.open = map[string]map[*activity]struct{}{}
+	}
+	for _, org := range a.organizations() {
+		if u.open[org] == nil {
+			u.open[org] = map[*activity]struct{}{}
+		}
+		u.open[org][a] = struct{}{}
+	}
+	return true
+}
+
+// changed counts a change of the rules and returns what it may concern: what is
+// underway in a workspace, or with "" in all of the organization's.
+func (u *underway) changed(org, workspace string) []*activity {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.last == nil {
+		u.last = map[string]uint64{}
+	}
+	u.changes++
+	u.last[org] = u.changes
+	var list []*activity
+	for a := range u.open[org] {
+		if a.in(workspace) {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// recheck decides once more about everything underway in a workspace, or with ""
+// in all of the organization's, and ends what is no longer permitted.
+func (u *underway) recheck(ctx context.Context, org, workspace string) {
+	for _, a := range u.changed(org, workspace) {
+		if err := a.stillPermitted(ctx); err != nil {
+			a.end(AsError(err)) // what cannot be told is not permitted
+		}
+	}
+}
+
+// Lock ends what cannot go on while the server is locked.
+func (u *underway) Lock(why error) {
+	for a := range u.keyed() {
+		a.end(why)
+	}
+}
+
+// keyed counts a locking of the server and returns what it ends.
+func (u *underway) keyed() map[*activity]struct{} {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.changes++
+	u.locked = u.changes
+	list := map[*activity]struct{}{}
+	for _, of := range u.open {
+		maps.Copy(list, of)
+	}
+	maps.DeleteFunc(list, func(a *activity, _ struct{}) bool { return a.keyless })
+	return list
+}
+
+// Recheck is [underway.recheck] for whoever has changed rules: once the change is
+// durable, and before it is acknowledged.
+func (k *Kernel) Recheck(ctx context.Context, org, workspace string) {
+	// Also for a caller who does not wait for the acknowledgement.
+	k.Underway.recheck(context.WithoutCancel(ctx), org, workspace)
+}
+
+// EndedBecause returns the refusal that a context was ended with, as what is no
+// longer permitted is, or nil.
+func EndedBecause(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	if why, ok := errors.AsType[*bctrl.Error](context.Cause(ctx)); ok {
+		return why
+	}
+	return nil
+}
