@@ -115,14 +115,14 @@ func (m *Mux) forgetCommand(id int64) {
 }
 
 // attachClient adds a client from outside.
-func (m *Mux) attachClient(ctx context.Context) (*Client, error) { return m.AttachAs(ctx, false) }
+func (m *Mux) attachClient(ctx context.Context) (*Client, error) { return m.attach(ctx, false) }
 
 // AttachServer adds the server's own driver: no filter stands before it, and other
 // clients are not shown what it attaches.
-func (m *Mux) AttachServer(ctx context.Context) (*Client, error) { return m.AttachAs(ctx, true) }
+func (m *Mux) AttachServer(ctx context.Context) (*Client, error) { return m.attach(ctx, true) }
 
-// AttachAs adds a client; own is the server's driver.
-func (m *Mux) AttachAs(ctx context.Context, own bool) (*Client, error) {
+// attach adds a client; own is the server's driver.
+func (m *Mux) attach(ctx context.Context, own bool) (*Client, error) {
 	var res target.AttachToBrowserTargetResult
 	if err := m.Call(ctx, target.CommandAttachToBrowserTarget, struct{}{}, &res); err != nil {
 		return nil, err

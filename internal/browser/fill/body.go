@@ -8,17 +8,19 @@ import (
 	"strings"
 )
 
-// bodyValue is one value of a body: of a form's field, of a part of a multipart
-// form that is not a file, or a string or a number in JSON.
+// bodyValue is one value of a body: a form's field, a part of a multipart form that
+// is not a file, or a string or a number in JSON.
 type bodyValue struct {
-	// name is that of the field or part, in JSON the key that the value is below
-	// of.
-	name, plain string
-	number      bool
+	// name is that of the field or part, or the JSON key that the value is below.
+	name  string
+	plain string // the value without its encoding
+	// number says that it is a number in JSON.
+	number bool
 }
 
-// replacement returns what a value that stands for secret is replaced by: where it
-// is a number, one as a script's Number() has it.
+// replacement returns the text that takes the place of the value. A number is
+// replaced by one, as a script's Number() makes it of the secret; it reports whether
+// that can be done.
 func (v bodyValue) replacement(secret string) (string, bool) {
 	if !v.number {
 		return secret, true
@@ -30,9 +32,9 @@ func (v bodyValue) replacement(secret string) (string, bool) {
 	return number, isDigits(secret)
 }
 
-// swapBody returns body with each whole value that equals placeholder replaced
-// by secret, encoded as the content type wants it, and how many there were. A
-// value that is a number has to be one again. Every other byte stays as it is.
+// swapBody replaces each value of body that is placeholder, and nothing else, by
+// secret, encoded as the content type wants it. It returns the new body and how many
+// such values there were. Every other byte stays as it is.
 func swapBody(contentType string, body []byte, placeholder, secret string) ([]byte, int) {
 	return swapValues(contentType, body, func(v bodyValue) (string, bool) {
 		if placeholder == "" || v.plain != placeholder {
@@ -42,7 +44,7 @@ func swapBody(contentType string, body []byte, placeholder, secret string) ([]by
 	})
 }
 
-// placesIn returns the names of the values that swapBody would swap.
+// placesIn returns the names of the values that swapBody would replace.
 func placesIn(contentType string, body []byte, placeholder string) []string {
 	var names []string
 	_, _ = swapValues(contentType, body, func(v bodyValue) (string, bool) {
@@ -54,11 +56,11 @@ func placesIn(contentType string, body []byte, placeholder string) []string {
 	return names
 }
 
-// swapRow is swapBody for a code that was typed digit by digit: it replaces the
-// values that are its digits, one after the other, where they are so once. It
-// reports whether they are.
+// swapRow is swapBody for a code that was typed digit by digit. It replaces the
+// values that are the placeholder's digits one after the other, where that is so
+// exactly once. It reports whether it is.
 func swapRow(contentType string, body []byte, placeholder, secret string) ([]byte, bool) {
-	var values strings.Builder // a byte for each: its digit, or what is none
+	var values strings.Builder // a byte for each value: its digit, or a space
 	_, _ = swapValues(contentType, body, func(v bodyValue) (string, bool) {
 		if !isDigits(v.plain) || len(v.plain) > 1 {
 			v.plain = " "
@@ -80,8 +82,8 @@ func swapRow(contentType string, body []byte, placeholder, secret string) ([]byt
 	return body, n == len(secret)
 }
 
-// swapValues replaces each value of body for which replace has something else,
-// and returns how many those were.
+// swapValues replaces the values of body for which replace has a text, and returns
+// how many those were.
 func swapValues(contentType string, body []byte, replace func(bodyValue) (string, bool)) ([]byte, int) {
 	media, params, err := mime.ParseMediaType(contentType)
 	if err != nil {
@@ -110,7 +112,7 @@ func swapForm(body []byte, replace func(bodyValue) (string, bool)) ([]byte, int)
 		if !ok || err != nil {
 			continue
 		}
-		plainName, _ := url.QueryUnescape(string(name)) // a name that cannot be read is nobody's
+		plainName, _ := url.QueryUnescape(string(name)) // one that cannot be read is empty
 		if text, ok := replace(bodyValue{name: plainName, plain: plain}); ok {
 			pairs[i] = append(append(bytes.Clone(name), '='), url.QueryEscape(text)...)
 			swapped++
@@ -126,12 +128,12 @@ func swapMultipart(body []byte, boundary string, replace func(bodyValue) (string
 	if boundary == "" {
 		return body, 0
 	}
-	// The first delimiter needs no line break before it; with one added, all
-	// are alike.
+	// The first delimiter has no line break before it. One is added, so that all
+	// delimiters are alike.
 	delimiter := []byte("\r\n--" + boundary)
 	parts := bytes.Split(append([]byte("\r\n"), body...), delimiter)
 	swapped := 0
-	for i := 1; i < len(parts)-1; i++ { // before the first and after the last there is no part
+	for i := 1; i < len(parts)-1; i++ { // what is before the first and after the last delimiter is no part
 		header, content, ok := bytes.Cut(parts[i], []byte("\r\n\r\n"))
 		if !ok {
 			continue
@@ -153,8 +155,8 @@ func swapMultipart(body []byte, boundary string, replace func(bodyValue) (string
 	return bytes.Join(parts, delimiter)[len("\r\n"):], swapped
 }
 
-// partHeader returns the name of a part of a form, and whether it is a file or
-// cannot be told.
+// partHeader returns the name of a part of a form, and whether the part is, or may
+// be, a file.
 func partHeader(header []byte) (name string, file bool) {
 	for line := range strings.SplitSeq(string(header), "\r\n") {
 		field, value, _ := strings.Cut(line, ":")

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// What was filled is looked for once more in what is shown, as a reader would
-// find it who goes over the pieces: a page may show a password character by
-// character, in spans, boxes, cells and lines, with signs in between, in another
-// letter case or backwards, or the most of it ("begins with …").
+// A page may show a password in pieces: character by character, in spans, boxes,
+// cells and lines, with signs in between, in another letter case, backwards, or
+// most of it ("begins with …"). Whoever reads the pieces one after the other has
+// the password, so such echoes are looked for as well.
 
 const (
 	// minEchoLength is the length of the shortest echo in pieces, in letters and
@@ -24,17 +24,20 @@ const (
 	minWordsLength = 12
 )
 
-// echo is a value as it is looked for.
+// echo is a filled value in the form that it is looked for in.
 type echo struct {
-	text string // folded
-	// minLength is how much of it counts.
+	text string // folded, see [fold]
+	// minLength is how many bytes of it in a row count as an echo.
 	minLength int
-	// digits says that it is a number; strict that every character counts, since
-	// there are few letters and digits.
-	digits, strict bool
+	// digits says that the value is a number.
+	digits bool
+	// strict says that signs count as well, because the value has few letters and
+	// digits.
+	strict bool
 }
 
-// echoesOf returns a value and its reverse.
+// echoesOf returns the echoes to look for: a value and its reverse. A value of fewer
+// than four characters has none.
 func echoesOf(value string) []echo {
 	e := echo{text: fold([]string{value}, false).text, digits: isDigits(value)}
 	if !e.digits && len(e.text) < minEchoLength {
@@ -55,11 +58,11 @@ func echoesOf(value string) []echo {
 	return []echo{e, back}
 }
 
-// Span is a range of bytes to take out of a text.
+// Span is a range of bytes of a text.
 type Span struct{ From, To int }
 
-// foldedText is text reduced to what an echo is compared by, and where each of
-// its bytes comes from.
+// foldedText is texts reduced to what echoes are compared by, and for each byte of
+// it where it comes from.
 type foldedText struct {
 	text  string
 	bytes []foldedByte
@@ -68,11 +71,11 @@ type foldedText struct {
 type foldedByte struct {
 	piece int
 	Span
-	word int // counts runs of kept characters
+	word int // which run of kept characters it is in
 }
 
-// fold keeps letters and digits, with strict every visible character, in lower
-// case and without marks and styles.
+// fold reduces texts to their letters and digits in lower case, without marks and
+// styles. With strict it keeps every visible character.
 func fold(pieces []string, strict bool) foldedText {
 	var f foldedText
 	var b strings.Builder
@@ -104,7 +107,7 @@ func fold(pieces []string, strict bool) foldedText {
 	return f
 }
 
-// foldRune returns what is kept of a character.
+// foldRune returns what fold keeps of a character.
 func foldRune(r rune, strict bool) string {
 	if r < utf8.RuneSelf {
 		if c := unicode.ToLower(r); unicode.IsLetter(c) || unicode.IsDigit(c) || strict && c > ' ' && c < '\x7f' {
@@ -121,8 +124,8 @@ func foldRune(r rune, strict bool) string {
 	}, norm.NFKD.String(string(r)))
 }
 
-// echoSpans returns what to take out of each of the pieces, which follow one another
-// on the page.
+// echoSpans returns the spans of each of the pieces that are part of an echo. The
+// pieces follow one another on the page.
 func echoSpans(echoes []echo, pieces []string) [][]Span {
 	out := make([][]Span, len(pieces))
 	var folded [2]*foldedText
@@ -147,7 +150,8 @@ func echoSpans(echoes []echo, pieces []string) [][]Span {
 	return out
 }
 
-// mergeSpans sorts cuts and joins those with nothing but a few signs between them.
+// mergeSpans sorts spans and joins those that are at most two bytes apart, which are
+// signs in between.
 func mergeSpans(all []Span) []Span {
 	slices.SortFunc(all, func(a, b Span) int { return a.From - b.From })
 	var out []Span
@@ -161,7 +165,7 @@ func mergeSpans(all []Span) []Span {
 	return out
 }
 
-// findIn tells found of each range of f that shows e, or as much of it as counts.
+// findIn calls found for each range of f that shows e, or enough of it to count.
 func (e echo) findIn(f *foldedText, found func(from, to int)) {
 	for at := 0; at+e.minLength <= len(e.text); at++ {
 		part := e.text[at : at+e.minLength]
@@ -185,7 +189,8 @@ func (e echo) findIn(f *foldedText, found func(from, to int)) {
 	}
 }
 
-// isEcho reports whether what was found is an echo rather than a chance.
+// isEcho reports whether a range that was found is an echo, and not the same by
+// chance.
 func (e echo) isEcho(f *foldedText, from, to int) bool {
 	run, first, last := f.text[from:to], f.bytes[from], f.bytes[to-1]
 	words := last.word - first.word + 1
@@ -203,7 +208,7 @@ func (e echo) isEcho(f *foldedText, from, to int) bool {
 	return len(run) == len(e.text) && words > 1
 }
 
-// Redact returns text with cuts taken out.
+// Redact returns text with each span replaced by [Hidden].
 func Redact(text string, cuts []Span) string {
 	if len(cuts) == 0 {
 		return text

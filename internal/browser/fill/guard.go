@@ -26,71 +26,76 @@ const (
 	// afterDocument is how long a guard goes on when its document is gone: a
 	// request may still be on its way out.
 	afterDocument = 2 * time.Second
-	// longestFlight is how long after that it waits for the answer to a request
-	// with its value, which may be a redirect.
-	longestFlight = 5 * time.Minute
+	// maxFlight is how long after that it waits for the answer to a request with
+	// its value: the answer may be a redirect.
+	maxFlight = 5 * time.Minute
 	// retiredLife is how long requests with a placeholder are stopped after it
-	// has ceased to stand for its value: a page may have kept it for the next.
+	// has ceased to stand for its value: a script may have kept it.
 	retiredLife = 5 * time.Minute
-	// maxCarried is how many ids of requests with a value are remembered.
-	maxCarried = 4096
+	// maxCarriers is how many ids of requests with a value are remembered.
+	maxCarriers = 4096
 )
 
 // Field is a field that was filled, and who decides about its value.
 type Field struct {
 	// Name is the field of the login: password or totp.
 	Name string
-	// Value is what was filled. What is sent is fresh's answer where there is
-	// one: a code is made when it leaves.
+	// Value is what was filled.
 	Value bctrl.Secret
+	// Fresh returns the value to send in place of Value: a code is made when the
+	// request with it leaves. Nil sends Value.
 	Fresh func(context.Context) (bctrl.Secret, error)
-	// Placeholder is what the page holds; empty when it holds the value.
+	// Placeholder is what the page holds in place of the value; empty when the
+	// field was filled directly and the page holds the value itself.
 	Placeholder string
 	// Row says that the placeholder was typed into a row of fields, a digit each.
 	Row bool
 	// MayGoTo reports whether the value may go to an origin.
 	MayGoTo func(origin string) bool
-	// Permitted decides whether the value may be used now; nil is always yes.
-	Permitted func(context.Context) error
+	// StillPermitted decides whether the value may be used now: an error stops the
+	// request. Nil is always yes.
+	StillPermitted func(context.Context) error
 	// Report is told what became of the fill; nil is nobody.
 	Report func(context.Context, *bctrl.Error)
-	// Element is the field in its document, process the session of the process
-	// that shows the document, and tab that of the tab. The sessions are empty
-	// where there is no page, as in tests of requests alone.
-	Element      protocol.Element
+	// Element is the field in its document.
+	Element protocol.Element
+	// Process is the session of the process that shows the document, and Tab that
+	// of its tab. Both are empty in tests of requests alone, which have no page.
 	Process, Tab target.SessionID
-	// Look reads the state of the field and of those beside it; held is what the
-	// page holds of the value. It reports whether the page has answered. Nil
-	// where there is no page.
+	// Look reads the state of the field and of the fields beside it, where held is
+	// what the page holds: the placeholder or the value. It reports whether the
+	// page has answered. It is nil in tests of requests alone.
 	Look func(ctx context.Context, held string) (FormState, bool)
 }
 
-// Guard watches the requests of a browser for one filled field, as long as
-// the field's document lives: it swaps the placeholder for the value on the way
-// to where the value belongs and stops it on every other way. Of a field that
-// was filled directly it only does the latter.
+// Guard watches the requests of a browser for one filled field, as long as the
+// field's document lives. It puts the value in the place of the placeholder where
+// a request goes to where the value belongs, and stops every other request with
+// either of them. Of a field that was filled directly it only stops requests.
 type Guard struct {
 	Field
 
-	seen *scrub.Set // finds what the page holds
+	heldSet *scrub.Set // finds what the page holds
 
 	// The rest changes under the lock of the guards.
 
-	// latest is the value, or the code that was sent last; hidden finds it.
-	latest         bctrl.Secret
-	hidden         *scrub.Set
-	endTimer       *time.Timer // runs once the document is gone
-	documentGoneAt time.Time   // when that was
-	flights        map[Flight]bool
-	state          FormState
-	// submitted says that something was done on the page since the fill that
-	// may send a form, sent that the value has left, unsent that a request has
-	// left without it, and told that this was said.
-	submitted, sent, unsent, unsentReported bool
-	reports                                 int
+	latest   bctrl.Secret // the value, or the code that was sent last
+	valueSet *scrub.Set   // finds latest
+
+	documentGoneAt time.Time   // zero while the document lives
+	endTimer       *time.Timer // ends the guard some time after that
+
+	flights map[Flight]bool // requests with the value whose answer has not come
+	state   FormState       // what is known of the field's form
+
+	submitExpected bool // something was done on the page that may send a form
+	valueSent      bool // a request with the value has left
+	leftWithout    bool // a request that looks like the login has left without it
+	unsentReported bool // and this was reported
+	reports        int  // how many reports there were of the field
 }
 
-// Flight is a request with the value in it, on its way.
+// Flight names a request with a value in it until its answer has come.
 type Flight struct {
 	Session target.SessionID
 	Request network.RequestID
@@ -99,34 +104,36 @@ type Flight struct {
 // NewGuard makes the guard of a field, which does nothing until it is armed.
 func NewGuard(f Field) *Guard {
 	g := &Guard{
-		Field:   f,
-		latest:  f.Value,
-		hidden:  scrub.New(f.Value),
-		flights: map[Flight]bool{},
+		Field:    f,
+		latest:   f.Value,
+		valueSet: scrub.New(f.Value),
+		flights:  map[Flight]bool{},
 	}
-	g.seen = g.hidden
+	g.heldSet = g.valueSet
 	if f.Placeholder != "" {
-		g.seen = scrub.New(bctrl.NewSecret(f.Placeholder))
+		g.heldSet = scrub.New(bctrl.NewSecret(f.Placeholder))
 	}
 	return g
 }
 
-// Guards are the guards of one browser. Requests are intercepted only
-// while there is one.
+// Guards are the guards of one browser. Requests are intercepted only while there
+// is a guard.
 type Guards struct {
 	spawn     func(func(context.Context))
-	intercept func(on bool) // returns once it is so everywhere
+	intercept func(on bool)
 
-	switching sync.Mutex // held while intercept runs
-	on        bool
+	interceptMu  sync.Mutex // held while intercept runs
+	intercepting bool
 
 	mu     sync.Mutex
-	closed bool // no guard is added any more
-	// live are the guards that swap, spent those whose placeholder is only
-	// stopped.
+	closed bool // the browser has ended: no guard is added any more
+	// live are the guards of fields that are there, and retired those whose
+	// placeholder is worth nothing any more and only stopped.
 	live, retired map[*Guard]bool
-	carriers      map[network.RequestID]bool
-	carrierOrder  []network.RequestID
+	// carriers are the requests that have taken a value along, oldest first in
+	// carrierOrder.
+	carriers     map[network.RequestID]bool
+	carrierOrder []network.RequestID
 }
 
 // NewGuards makes the guards of a browser. spawn runs a function beside the caller
@@ -142,8 +149,8 @@ func NewGuards(spawn func(func(context.Context)), intercept func(on bool)) *Guar
 	}
 }
 
-// Arm adds a guard, in place of the element's former one, and returns once
-// requests pass by it.
+// Arm adds a guard, which takes the place of the element's former one, and returns
+// once requests are intercepted.
 func (gs *Guards) Arm(g *Guard) {
 	gs.mu.Lock()
 	for old := range gs.live {
@@ -156,8 +163,8 @@ func (gs *Guards) Arm(g *Guard) {
 	gs.applyInterception()
 }
 
-// Drop ends a guard whose fill failed: what it typed may have been read by the
-// page, and is worth nothing.
+// Drop ends a guard whose fill failed. The page may have read the placeholder that
+// was typed: it is worth nothing, and requests with it are stopped for a while.
 func (gs *Guards) Drop(g *Guard) {
 	gs.mu.Lock()
 	gs.retire(g)
@@ -165,14 +172,16 @@ func (gs *Guards) Drop(g *Guard) {
 	gs.spawn(func(context.Context) { gs.applyInterception() })
 }
 
-// EndWithDocument ends a guard soon: its document is gone.
+// EndWithDocument ends a guard whose document is gone, once what is on its way out
+// has left.
 func (gs *Guards) EndWithDocument(g *Guard) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	gs.endSoon(g)
 }
 
-// retire ends a guard but for stopping its placeholder. Call it with mu held.
+// retire ends a guard, whose placeholder is stopped for a while longer. Call it
+// with mu held.
 func (gs *Guards) retire(g *Guard) {
 	gs.remove(g)
 	if g.Placeholder == "" || gs.closed {
@@ -200,11 +209,11 @@ func (gs *Guards) endRetired(g *Guard) {
 
 // applyInterception turns interception on or off as the guards want it now.
 func (gs *Guards) applyInterception() {
-	gs.switching.Lock()
-	defer gs.switching.Unlock()
-	if want := gs.Watching(); want != gs.on {
+	gs.interceptMu.Lock()
+	defer gs.interceptMu.Unlock()
+	if want := gs.Watching(); want != gs.intercepting {
 		gs.intercept(want)
-		gs.on = want
+		gs.intercepting = want
 	}
 }
 
@@ -212,7 +221,7 @@ func (gs *Guards) applyInterception() {
 // may still be redirected.
 func (gs *Guards) endExpired(g *Guard) {
 	gs.mu.Lock()
-	if len(g.flights) > 0 && time.Since(g.documentGoneAt) < longestFlight && !gs.closed {
+	if len(g.flights) > 0 && time.Since(g.documentGoneAt) < maxFlight && !gs.closed {
 		g.endTimer.Reset(afterDocument)
 		gs.mu.Unlock()
 		return
@@ -222,7 +231,8 @@ func (gs *Guards) endExpired(g *Guard) {
 	gs.spawn(func(context.Context) { gs.applyInterception() })
 }
 
-// endSoon makes a guard end soon. Call it with mu held.
+// endSoon starts the time after which a guard ends whose document is gone. Call it
+// with mu held.
 func (gs *Guards) endSoon(g *Guard) {
 	if g.endTimer == nil {
 		g.documentGoneAt = time.Now()
@@ -244,8 +254,8 @@ func (gs *Guards) Watching() bool {
 	return len(gs.live)+len(gs.retired) > 0
 }
 
-// Close ends all guards. A fill or a document that ends with the browser keeps
-// none, and no timer keeps a value in memory.
+// Close ends all guards with their browser, so that none of their timers keeps a
+// value in memory.
 func (gs *Guards) Close() {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
@@ -257,7 +267,7 @@ func (gs *Guards) Close() {
 	}
 }
 
-// DocumentGone hears that a frame shows another document, or none.
+// DocumentGone takes note that a frame now shows another document, or none.
 func (gs *Guards) DocumentGone(f cdp.FrameID, now cdp.LoaderID) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
@@ -268,8 +278,8 @@ func (gs *Guards) DocumentGone(f cdp.FrameID, now cdp.LoaderID) {
 	}
 }
 
-// SessionGone hears that a tab, a frame's process or a worker is gone: with it
-// its documents and its requests.
+// SessionGone takes note that a tab, a frame's process or a worker is gone, and its
+// documents and requests with it.
 func (gs *Guards) SessionGone(id target.SessionID) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
@@ -299,7 +309,7 @@ func (gs *Guards) rememberCarrier(id network.RequestID) {
 	}
 	gs.carriers[id] = true
 	gs.carrierOrder = append(gs.carrierOrder, id)
-	if len(gs.carrierOrder) > maxCarried {
+	if len(gs.carrierOrder) > maxCarriers {
 		delete(gs.carriers, gs.carrierOrder[0])
 		gs.carrierOrder = gs.carrierOrder[1:]
 	}

@@ -299,7 +299,7 @@ func TestGuardsLastAsLongAsTheirDocument(t *testing.T) {
 		{"the document is gone", gone, afterDocument},
 		{"the frame is gone", func(gs *Guards, _ *Guard) { gs.DocumentGone("f", "") }, afterDocument},
 		{"the document is gone after another", func(gs *Guards, g *Guard) { gone(gs, g); gone(gs, g) }, afterDocument},
-		{"the answer is still to come", func(gs *Guards, g *Guard) { gs.Judge(send); gone(gs, g) }, longestFlight},
+		{"the answer is still to come", func(gs *Guards, g *Guard) { gs.Judge(send); gone(gs, g) }, maxFlight},
 		{"the tab is gone", func(gs *Guards, _ *Guard) { gs.SessionGone("tab") }, afterDocument},
 		{"the tab is gone before the answer",
 			func(gs *Guards, _ *Guard) { gs.Judge(send); gs.SessionGone("s"); gs.SessionGone("tab") }, afterDocument},
@@ -438,7 +438,7 @@ func TestAValueThatMayNoLongerBeUsedIsNotSent(t *testing.T) {
 		g := guardOf(placeholder)
 		var refusal error
 		asked := 0
-		g.Permitted = func(context.Context) error { asked++; return refusal }
+		g.StillPermitted = func(context.Context) error { asked++; return refusal }
 		gs.Arm(g)
 		c.request.bodyComplete, c.request.contentType, c.request.flight.Request = true, formType, "r1"
 

@@ -12,17 +12,19 @@ import (
 	"github.com/bctrl-go/bctrl/internal/scrub"
 )
 
-// Verdict is what happens to a request.
+// Verdict is what becomes of a request.
 type Verdict struct {
-	// Reason says why the request does not leave, empty lets it pass; by is the
-	// guard that stops it.
-	Reason    string
+	// Reason says why the request is stopped; empty lets it pass.
+	Reason string
+	// BlockedBy is the guard that stops it.
 	BlockedBy *Guard
-	// swaps are the guards whose placeholders are to be replaced in body.
-	swaps   []*Guard
+	// swaps are the guards whose placeholders Complete replaces in Body.
+	swaps []*Guard
+	// Body is what the request is sent with where Swapped says that it differs.
 	Body    []byte
 	Swapped bool
-	// WatchAnswer asks for the answer: a redirect would take the value elsewhere.
+	// WatchAnswer says that the answer has to be seen before it is followed: a
+	// redirect could take the value elsewhere.
 	WatchAnswer bool
 	// carriers are the guards whose values the request takes along.
 	carriers []*Guard
@@ -30,8 +32,8 @@ type Verdict struct {
 
 const needsDirect = " (the entry needs fill: direct)"
 
-// Judge decides about a request. What it lets pass with a value is then
-// completed.
+// Judge decides about a request. The verdict on one that passes with a value is not
+// whole until [Guards.Complete] has decided too.
 func (gs *Guards) Judge(r Request) Verdict {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
@@ -62,18 +64,18 @@ func (gs *Guards) judgeBy(g *Guard, r Request, where string, v *Verdict) string 
 	value := g.latest.Expose()
 	address := r.url
 	if g.Placeholder != "" && g.MayGoTo(origin) {
-		// The path is the site's, and passwords like "admin" are words of paths: a
-		// page that never held the value puts it there at most by chance.
+		// Passwords like "admin" are words of paths, and a page that holds only a
+		// placeholder cannot have put the value there but by chance.
 		address = afterPath(r.url)
 	}
 	switch {
-	case g.found(g.seen, g.Placeholder, []byte(r.url)) || g.found(g.hidden, value, []byte(address)):
+	case g.found(g.heldSet, g.Placeholder, []byte(r.url)) || g.found(g.valueSet, value, []byte(address)):
 		return "a request with a login's value in its address, to " + where
-	case !g.MayGoTo(origin) && (inBody || inHeader || g.found(g.hidden, value, r.body)):
+	case !g.MayGoTo(origin) && (inBody || inHeader || g.found(g.valueSet, value, r.body)):
 		return "a request with a login's value, to " + where + ", where it may not go"
-	case g.Placeholder == "" && inBody, g.Placeholder != "" && !inBody && g.found(g.hidden, value, r.body):
-		// It belongs here: filled directly, or swapped before a redirect. Beside a
-		// placeholder it is only the same by chance, as in admin:admin.
+	case g.Placeholder == "" && inBody, g.Placeholder != "" && !inBody && g.found(g.valueSet, value, r.body):
+		// The value was filled directly, or swapped before a redirect. Where the body
+		// has the placeholder too, the value is in it by chance, as in admin:admin.
 		gs.recordCarrier(g, r.flight, v)
 	case g.Placeholder == "" && inHeader:
 		v.carriers = append(v.carriers, g)
@@ -94,19 +96,20 @@ func (gs *Guards) judgeBy(g *Guard, r Request, where string, v *Verdict) string 
 		}
 		v.swaps = append(v.swaps, g)
 		gs.recordCarrier(g, r.flight, v)
-		g.sent = true
+		g.valueSent = true
 	}
 	return ""
 }
 
-// misplacement says why the places of a placeholder in a body are not those where
-// the filled field's own submission puts it; empty when they are.
+// misplacement says why a placeholder is not in a body in the place where the
+// filled field's own submission puts it; empty when it is. names are the names that
+// the body has the placeholder under.
 //
-// They are those under the field's own name, or that of a hidden field of its
-// form, where a script has moved it. A script of the field's own document may
-// call it as it likes, but not as another field is called, and not when another
-// field has come to hold the placeholder too: then somebody has moved it there,
-// and only a name of the field's own form tells its place.
+// The name is the field's own, or that of a hidden field of its form into which a
+// script has moved the placeholder. A script of the field's own document may send
+// it under any other name that no other field has. Once another field has come to
+// hold the placeholder, somebody has moved it there, and it has to be a name of the
+// field's own form.
 func (g *Guard) misplacement(r Request, names []string) string {
 	const moved = " (a login is only sent as its field's own form sends it)"
 	f := &g.state
@@ -127,7 +130,7 @@ func (g *Guard) misplacement(r Request, names []string) string {
 	case !inDocument && !form, g.endTimer != nil &&
 		(r.Kind == network.ResourceTypeXHR || r.Kind == network.ResourceTypeFetch):
 		return "from another document" + moved
-	case !inDocument && !ofForm, // a form may open a tab
+	case !inDocument && !ofForm, // the form's own request may come from a tab that it opens
 		!ofForm && (f.Spread || slices.Contains(f.Others, name)),
 		form && f.Spread && !slices.Contains(f.Targets, withoutFragment(r.url)):
 		return "in the place of another field" + moved
@@ -135,11 +138,11 @@ func (g *Guard) misplacement(r Request, names []string) string {
 	return ""
 }
 
-// noteMissingValue takes note of a request that looks like the login and has no value of
-// the field in it, while the field's document lives. Call it with mu held.
+// noteMissingValue takes note of a request that looks like the login but has nothing
+// of the field in it, while the field's document lives. Call it with mu held.
 func (g *Guard) noteMissingValue(r Request) {
 	empty := r.bodyComplete && len(r.body) == 0
-	if g.sent || g.endTimer != nil || g.Tab == "" || r.Tab != g.Tab {
+	if g.valueSent || g.endTimer != nil || g.Tab == "" || r.Tab != g.Tab {
 		return
 	}
 	if empty || !methodWrites(r.method) || !g.MayGoTo(CanonicalOrigin(r.url)) {
@@ -147,13 +150,14 @@ func (g *Guard) noteMissingValue(r Request) {
 	}
 	switch r.Kind {
 	case network.ResourceTypeDocument:
-		g.unsent = g.unsent || r.Frame == g.Element.Frame
+		g.leftWithout = g.leftWithout || r.Frame == g.Element.Frame
 	case network.ResourceTypeXHR, network.ResourceTypeFetch:
-		g.unsent = g.unsent || g.submitted && (r.Worker || r.Frame == g.Element.Frame)
+		g.leftWithout = g.leftWithout || g.submitExpected && (r.Worker || r.Frame == g.Element.Frame)
 	}
 }
 
-// recordCarrier notes that a request carries the value of a guard. Call it with mu held.
+// recordCarrier takes note that a request takes the value of a guard along. Call it
+// with mu held.
 func (gs *Guards) recordCarrier(g *Guard, id Flight, v *Verdict) {
 	v.WatchAnswer = true
 	v.carriers = append(v.carriers, g)
@@ -161,8 +165,8 @@ func (gs *Guards) recordCarrier(g *Guard, id Flight, v *Verdict) {
 	gs.rememberCarrier(id.Request)
 }
 
-// Complete has it decided whether the values that a request takes along may
-// still be used, since what was permitted when they were filled may not be now,
+// Complete completes the verdict on a request that takes values along. It asks
+// whether each may still be used, which may have changed since they were filled,
 // and puts them in the place of their placeholders.
 func (gs *Guards) Complete(ctx context.Context, r Request, v Verdict) Verdict {
 	stop := func(g *Guard, why string) Verdict {
@@ -170,10 +174,10 @@ func (gs *Guards) Complete(ctx context.Context, r Request, v Verdict) Verdict {
 		return Verdict{BlockedBy: g, Reason: why}
 	}
 	for _, g := range v.carriers {
-		if g.Permitted == nil {
+		if g.StillPermitted == nil {
 			continue
 		}
-		if err := g.Permitted(ctx); err != nil {
+		if err := g.StillPermitted(ctx); err != nil {
 			return stop(g, "a request with a login's value, which may no longer be used")
 		}
 	}
@@ -191,7 +195,7 @@ func (gs *Guards) Complete(ctx context.Context, r Request, v Verdict) Verdict {
 	return v
 }
 
-// valueToSend returns what is sent now.
+// valueToSend returns the value of a field, or a code that is valid now.
 func (gs *Guards) valueToSend(ctx context.Context, g *Guard) (bctrl.Secret, error) {
 	if g.Fresh == nil {
 		return g.Value, nil
@@ -202,7 +206,7 @@ func (gs *Guards) valueToSend(ctx context.Context, g *Guard) (bctrl.Secret, erro
 	}
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	g.latest, g.hidden = code, scrub.New(code) // what is hidden is what was sent last
+	g.latest, g.valueSet = code, scrub.New(code)
 	return code, nil
 }
 
@@ -213,11 +217,11 @@ func (g *Guard) swapIn(contentType string, body []byte, value bctrl.Secret) ([]b
 	if n == 0 && g.Row {
 		return swapRow(contentType, body, g.Placeholder, value.Expose())
 	}
-	return out, n == 1 && !g.seen.Holds(out)
+	return out, n == 1 && !g.heldSet.Holds(out)
 }
 
-// Answered decides about the answer to a request that took a value along: it
-// returns the guard that stops a redirect to where the value may not go.
+// Answered takes note of the answer to a request that took a value along. When it
+// redirects to where the value may not go, it returns the guard that stops it.
 func (gs *Guards) Answered(id Flight, redirect string) (by *Guard) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
@@ -234,13 +238,13 @@ func (gs *Guards) Answered(id Flight, redirect string) (by *Guard) {
 
 // foundAnywhere reports whether a request holds the placeholder anywhere.
 func (g *Guard) foundAnywhere(r Request) bool {
-	return g.foundInBody(r) || g.found(g.seen, g.Placeholder, []byte(r.url)) || g.foundInHeaders(r)
+	return g.foundInBody(r) || g.found(g.heldSet, g.Placeholder, []byte(r.url)) || g.foundInHeaders(r)
 }
 
 // foundInBody reports whether a request's body holds the placeholder, also digit by
 // digit where it was typed so, or what was filled directly.
 func (g *Guard) foundInBody(r Request) bool {
-	return g.found(g.seen, g.Placeholder, r.body) || g.foundInRow(r)
+	return g.found(g.heldSet, g.Placeholder, r.body) || g.foundInRow(r)
 }
 
 func (g *Guard) foundInRow(r Request) bool {
@@ -252,17 +256,17 @@ func (g *Guard) foundInRow(r Request) bool {
 }
 
 func (g *Guard) foundInHeaders(r Request) bool {
-	return slices.ContainsFunc(r.headers, func(text string) bool { return g.found(g.seen, g.Placeholder, []byte(text)) })
+	return slices.ContainsFunc(r.headers,
+		func(text string) bool { return g.found(g.heldSet, g.Placeholder, []byte(text)) })
 }
 
-// found reports whether text holds what set looks for: value. Of digits alone,
-// once they were sent, only those count that are not part of a longer number:
-// requests are full of those.
+// found reports whether text holds value, which set looks for. Once digits were
+// sent they count only as a number of their own: requests are full of numbers.
 func (g *Guard) found(set *scrub.Set, value string, text []byte) bool {
 	if !set.Holds(text) {
 		return false
 	}
-	if !g.sent || !isDigits(value) || !bytes.Contains(text, []byte(value)) {
+	if !g.valueSent || !isDigits(value) || !bytes.Contains(text, []byte(value)) {
 		return true
 	}
 	for rest := text; ; {

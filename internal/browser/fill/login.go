@@ -18,8 +18,9 @@ const (
 	TOTP     = "totp"
 )
 
-// InputTypes are those that a field of a login may go into: a password never
-// into one that shows what is typed. None are of no field of a login.
+// InputTypes returns the types of inputs that a field of a login may be filled into:
+// a password never into one that shows what is typed. It returns nil when field is
+// no field of a login.
 func InputTypes(field string) []string {
 	switch field {
 	case Username:
@@ -32,7 +33,7 @@ func InputTypes(field string) []string {
 	return nil
 }
 
-// Check refuses what can never be filled.
+// Check refuses a fill that no page could take.
 func Check(f browser.Fill) error {
 	if InputTypes(f.Field) == nil {
 		return browser.BadRequest("vault.wrong_field", "a login has the fields username, password and totp", "")
@@ -57,8 +58,8 @@ func MayGoTo(f browser.Fill, at string) bool {
 	return at != "" && (slices.ContainsFunc(f.Origins, matches) || slices.ContainsFunc(f.Patterns, matches))
 }
 
-// CanonicalOrigin returns the origin of a URL or an origin as the browser
-// writes it, in the canonical form of semantics 2.2; empty when it has none.
+// CanonicalOrigin returns the origin of a URL, or of an origin as the browser writes
+// it, in the form that package origin compares; empty when it has none.
 func CanonicalOrigin(s string) string {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.User != nil && u.Scheme == "" {

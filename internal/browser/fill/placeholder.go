@@ -15,16 +15,17 @@ const (
 	// placeholderLength is long enough for the usual rules of sites, and far
 	// beyond guessing.
 	placeholderLength = 20
-	// minPlaceholder is the shortest text that is told from ordinary ones.
+	// minPlaceholder is the shortest text that is unlikely to stand in a request by
+	// chance.
 	minPlaceholder = 4
 	// maxPlaceholder bounds what a page may ask for.
 	maxPlaceholder = 128
 )
 
-// Placeholders returns texts to type in place of secret, the likeliest to pass
-// a site's own checks first. A secret of digits alone gets as many digits, so
-// that a code passes as a code; any other placeholder says nothing of the
-// secret. shortest and longest are the field's limits, 0 for none.
+// Placeholders returns texts to type in place of secret, first the one that is most
+// likely to pass a site's own checks. For digits they are as many digits, so that a
+// code passes as a code; for anything else they tell nothing of the secret. shortest
+// and longest are the field's limits, 0 for none.
 func Placeholders(secret string, code bool, shortest, longest int) []string {
 	if code || isDigits(secret) {
 		n := len(secret)

@@ -14,12 +14,12 @@ const (
 	CodeStopped = "vault.fill_stopped"
 	// CodeUnsent is the code of a form that was sent without the filled value.
 	CodeUnsent = "vault.fill_not_sent"
-	// maxReports bounds how often one filled field is reported of: a page decides
-	// how many requests it makes.
+	// maxReports bounds the reports of one filled field: a page decides how many
+	// requests it makes.
 	maxReports = 10
 )
 
-// Report tells the field's own report what became of a filled field.
+// Report tells whoever wants reports of a field what became of it.
 func (gs *Guards) Report(ctx context.Context, g *Guard, what *bctrl.Error) {
 	gs.mu.Lock()
 	g.reports++
@@ -30,15 +30,15 @@ func (gs *Guards) Report(ctx context.Context, g *Guard, what *bctrl.Error) {
 	}
 }
 
-// TakeUnsent returns the guards of a tab's fields whose form has left without
-// their value, each once.
+// TakeUnsent returns the guards of those fields of a tab whose form has been sent
+// without their value. It returns each guard once only.
 func (gs *Guards) TakeUnsent(tab target.SessionID) []*Guard {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	var unsent []*Guard
 	for _, guards := range []map[*Guard]bool{gs.live, gs.retired} {
 		for g := range guards {
-			if g.Tab == tab && g.unsent && !g.sent && !g.unsentReported {
+			if g.Tab == tab && g.leftWithout && !g.valueSent && !g.unsentReported {
 				g.unsentReported = true
 				unsent = append(unsent, g)
 			}
@@ -47,36 +47,36 @@ func (gs *Guards) TakeUnsent(tab target.SessionID) []*Guard {
 	return unsent
 }
 
-// NoteSocketMessage takes note of placeholders in a message of a websocket, which
-// cannot be stopped.
+// NoteSocketMessage takes note of a message that a tab has sent over a websocket.
+// Such messages cannot be stopped, and placeholders in them are not replaced.
 func (gs *Guards) NoteSocketMessage(tab target.SessionID, message string) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	for g := range gs.live {
-		if g.Tab == tab && g.Placeholder != "" && g.found(g.seen, g.Placeholder, []byte(message)) {
-			g.unsent = true
+		if g.Tab == tab && g.Placeholder != "" && g.found(g.heldSet, g.Placeholder, []byte(message)) {
+			g.leftWithout = true
 		}
 	}
 }
 
-// ExpectSubmit takes note that something is about to be done on a tab that may
-// send a form.
+// ExpectSubmit takes note that something is about to be done on a tab which may
+// send a form: from then on a request without the value is missed.
 func (gs *Guards) ExpectSubmit(tab target.SessionID) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	for g := range gs.live {
-		g.submitted = g.submitted || g.Tab == tab
+		g.submitExpected = g.submitExpected || g.Tab == tab
 	}
 }
 
-// HoldsPlaceholder reports whether text holds what stands, or stood lately, for
-// a filled value.
+// HoldsPlaceholder reports whether text holds a placeholder that is, or was lately,
+// in use.
 func (gs *Guards) HoldsPlaceholder(text string) bool {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	for _, guards := range []map[*Guard]bool{gs.live, gs.retired} {
 		for g := range guards {
-			if g.Placeholder != "" && g.found(g.seen, g.Placeholder, []byte(text)) {
+			if g.Placeholder != "" && g.found(g.heldSet, g.Placeholder, []byte(text)) {
 				return true
 			}
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/chromedp/cdproto/target"
 )
 
-// Request is a request before it leaves.
+// Request is a request that the browser is about to send.
 type Request struct {
 	flight      Flight
 	method, url string
@@ -22,13 +22,15 @@ type Request struct {
 	body    []byte
 	// bodyComplete says that body is all there is and may be replaced.
 	bodyComplete bool
-	// Tab and frame are where it comes from: no tab is of a worker that serves
-	// many. worker says that a worker sends it, which has no frame, and kind what
-	// for: a navigation is of type Document.
-	Tab    target.SessionID
+	// Tab is the session of the tab that it comes from; empty for a worker that
+	// serves many.
+	Tab target.SessionID
+	// Frame is the frame that it comes from. Worker says that it comes from a
+	// worker, which has no frame.
 	Frame  cdp.FrameID
 	Worker bool
-	Kind   network.ResourceType
+	// Kind is what it is for: a navigation is of type Document.
+	Kind network.ResourceType
 }
 
 // RequestOf reads a request as the browser reports it.
@@ -60,7 +62,8 @@ func RequestOf(id Flight, r *network.Request) Request {
 	return out
 }
 
-// RedirectOf returns where an answer sends the request on to with its body.
+// RedirectOf returns the address that an answer has the browser send the request to
+// once more, body included; empty when it has not.
 func RedirectOf(ev fetch.EventRequestPaused) string {
 	if ev.ResponseStatusCode != http.StatusTemporaryRedirect && ev.ResponseStatusCode != http.StatusPermanentRedirect {
 		return "" // the others turn the request into one without a body

@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// Hidden is what stands for a filled value.
+	// Hidden is shown in the place of a filled value.
 	Hidden = scrub.Mark
 	// maxScrubbed is how many passwords, and as many codes, are taken out: the
 	// last ones filled. Each costs a little for every text that is read.
 	maxScrubbed = 16
 )
 
-// Scrubber takes what was filled out of what is read back from pages: a site
-// may echo a password.
+// Scrubber takes filled values out of texts that are read from pages: a site may
+// echo a password.
 type Scrubber struct {
 	set atomic.Pointer[scrub.Set]
 	// echoes is a func so that printers have nothing to show.
@@ -37,8 +37,8 @@ func NewScrubber() *Scrubber {
 	return s
 }
 
-// Add takes a value out from now on. Codes have a list of their own: a new one
-// every half minute must not push a password out.
+// Add has a value taken out of texts from now on. Codes have a list of their own:
+// one every half minute must not push passwords out of theirs.
 func (s *Scrubber) Add(value bctrl.Secret) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,8 +59,9 @@ func (s *Scrubber) Add(value bctrl.Secret) {
 	s.echoes.Store(&hidden)
 }
 
-// Spans returns what to take out of texts that follow one another on the page,
-// besides what text takes out of each.
+// Spans returns for each of the texts, which follow one another on the page, the
+// spans that are part of an echo. What [Scrubber.Text] finds in one text alone is
+// not among them.
 func (s *Scrubber) Spans(texts []string) [][]Span {
 	echoes := s.echoes.Load()
 	if echoes == nil {
@@ -69,8 +70,8 @@ func (s *Scrubber) Spans(texts []string) [][]Span {
 	return echoSpans((*echoes)(), texts)
 }
 
-// shownForms returns a value as pages may show it: in one letter case, with its
-// white space run together, a code in two halves.
+// shownForms returns the forms in which pages show a value as a whole: in capitals
+// or small letters, with its white space run together, a code in two halves.
 func shownForms(value string) []bctrl.Secret {
 	forms := []string{value, OneLine(value)}
 	if n := len(value); n >= 6 && isDigits(value) {
@@ -85,7 +86,7 @@ func shownForms(value string) []bctrl.Secret {
 	return out
 }
 
-// Text returns a text without what was filled.
+// Text returns a text with filled values taken out.
 func (s *Scrubber) Text(text string) string {
 	text = s.set.Load().String(text)
 	if s.echoes.Load() == nil || text == "" {

@@ -165,16 +165,16 @@ func (t *tab) fillBehindGuard(ctx context.Context, nodes []*node, field browser.
 	}
 	f, key, direct := nodes[0].frame, nodes[0].key(), placeholder == ""
 	filled := fill.Field{
-		Name:        field.Field,
-		Value:       field.Value,
-		Placeholder: placeholder,
-		Row:         len(nodes) > 1 && !direct,
-		MayGoTo:     func(at string) bool { return fill.MayGoTo(field, at) },
-		Permitted:   field.StillPermitted,
-		Report:      field.Report,
-		Element:     key,
-		Process:     f.session.ID,
-		Tab:         t.session.ID,
+		Name:           field.Field,
+		Value:          field.Value,
+		Placeholder:    placeholder,
+		Row:            len(nodes) > 1 && !direct,
+		MayGoTo:        func(at string) bool { return fill.MayGoTo(field, at) },
+		StillPermitted: field.StillPermitted,
+		Report:         field.Report,
+		Element:        key,
+		Process:        f.session.ID,
+		Tab:            t.session.ID,
 		Look: func(ctx context.Context, held string) (fill.FormState, bool) {
 			return t.readFormState(ctx, f, key, held, direct)
 		},

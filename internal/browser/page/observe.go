@@ -61,7 +61,7 @@ type axText string
 func (t *axText) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '"' {
 		var s string
-		if err := Decode(data, &s); err != nil {
+		if err := decode(data, &s); err != nil {
 			return err
 		}
 		*t = axText(s)

@@ -155,7 +155,7 @@ func decodeResult(got *runtime.RemoteObject, result any) error {
 	if len(got.Value) == 0 {
 		return errScript
 	}
-	if err := Decode(got.Value, result); err != nil {
+	if err := decode(got.Value, result); err != nil {
 		return errScript
 	}
 	return nil
@@ -201,7 +201,7 @@ func backendOf(ctx context.Context, s *session, object runtime.RemoteObjectID) (
 	return got.Node.BackendNodeID, nil
 }
 
-// Decode decodes what the browser sent.
-func Decode(data []byte, into any) error {
+// decode decodes what the browser sent.
+func decode(data []byte, into any) error {
 	return jsonv2.Unmarshal(data, into, protocol.PageText())
 }

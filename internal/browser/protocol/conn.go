@@ -112,9 +112,9 @@ func (c *Conn) EndSession(session target.SessionID) {
 	}
 }
 
-// Post sends a command and returns where its answer will arrive; the channel
+// post sends a command and returns where its answer will arrive; the channel
 // is closed when none can come.
-func (c *Conn) Post(ctx context.Context, session target.SessionID, method string,
+func (c *Conn) post(ctx context.Context, session target.SessionID, method string,
 	params any) (int64, <-chan *cdproto.Message, error) {
 	msg := &cdproto.Message{SessionID: session, Method: cdproto.MethodType(method)}
 	if params != nil {
@@ -154,9 +154,9 @@ func (c *Conn) forget(id int64) {
 	c.mu.Unlock()
 }
 
-// Call sends a command and decodes its answer into result, which may be nil.
-func (c *Conn) Call(ctx context.Context, session target.SessionID, method string, params, result any) error {
-	id, reply, err := c.Post(ctx, session, method, params)
+// call sends a command and decodes its answer into result, which may be nil.
+func (c *Conn) call(ctx context.Context, session target.SessionID, method string, params, result any) error {
+	id, reply, err := c.post(ctx, session, method, params)
 	if err != nil {
 		return err
 	}
@@ -204,13 +204,13 @@ func (c *Conn) Session(id target.SessionID) Session { return Session{Conn: c, ID
 
 // Call sends a command and decodes its answer into result, which may be nil.
 func (l Session) Call(ctx context.Context, method string, params, result any) error {
-	return l.Conn.Call(ctx, l.ID, method, params, result)
+	return l.Conn.call(ctx, l.ID, method, params, result)
 }
 
 // Post sends a command and returns where its answer will arrive; the channel is
 // closed when none can come.
 func (l Session) Post(ctx context.Context, method string, params any) (<-chan *cdproto.Message, error) {
-	_, reply, err := l.Conn.Post(ctx, l.ID, method, params)
+	_, reply, err := l.Conn.post(ctx, l.ID, method, params)
 	return reply, err
 }
 
