@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// motionTimeout is how long Click waits for an element that moves.
+	// motionTimeout is how long an action waits for an element that moves.
 	motionTimeout = time.Second
-	// motionStep is how far apart two looks at it are.
+	// motionStep is the time between two looks at where it is.
 	motionStep = 40 * time.Millisecond
 )
 
@@ -36,7 +36,7 @@ func (b box) shifted(x, y float64) box {
 	return box{b.left + x, b.top + y, b.right + x, b.bottom + y}
 }
 
-// boxes of quads, each around one.
+// boxesOf returns the boxes around quads, without those smaller than a pixel.
 func boxesOf(quads []dom.Quad) []box {
 	var out []box
 	for _, q := range quads {
@@ -56,8 +56,8 @@ func boxesOf(quads []dom.Quad) []box {
 	return out
 }
 
-// frameOffset is where the viewport of f's process lies in the viewport of the tab:
-// a frame in another process measures from its own corner.
+// frameOffset returns where the viewport of f's process lies in that of the tab: a
+// frame in another process measures from its own corner.
 func (t *tab) frameOffset(ctx context.Context, tree *frameTree, f *frame) (x, y float64, err error) {
 	for range tree.order {
 		root := f
@@ -90,7 +90,7 @@ func (t *tab) frameOffset(ctx context.Context, tree *frameTree, f *frame) (x, y 
 	return x, y, nil
 }
 
-// boxesOfNode are the boxes of a node in the viewport of its own process.
+// boxesOfNode returns the boxes of a node in the viewport of its own process.
 func boxesOfNode(ctx context.Context, s *session, backend cdp.BackendNodeID) ([]box, error) {
 	got, err := protocol.Call(ctx, s, dom.GetContentQuads, dom.GetContentQuadsParams{BackendNodeID: backend})
 	if err != nil {
@@ -99,8 +99,8 @@ func boxesOfNode(ctx context.Context, s *session, backend cdp.BackendNodeID) ([]
 	return boxesOf(got.Quads), nil
 }
 
-// waitUntilStill scrolls the node into view and waits until it stays in its place. No
-// box means that the node is not shown.
+// waitUntilStill scrolls the node into view, waits until it stays in its place and
+// returns its box; nil when the node is not shown.
 func (n *node) waitUntilStill(ctx context.Context) (*box, error) {
 	s := n.frame.session
 	if err := protocol.Tell(ctx, s, dom.ScrollIntoViewIfNeeded,
@@ -136,8 +136,8 @@ func (n *node) waitUntilStill(ctx context.Context) (*box, error) {
 	}
 }
 
-// jsState says what keeps a user from acting on an element, and of one that
-// can send a form that it is a button: anything but a field may be.
+// jsState returns what keeps a user from clicking an element ("gone", "disabled",
+// "option"), else "button" when a click may send a form, as on anything but a field.
 const jsState = `function () {
 	const el = this.nodeType === Node.ELEMENT_NODE ? this : this.parentElement;
 	if (!el) return 'gone';
@@ -148,8 +148,9 @@ const jsState = `function () {
 	return closest(input + ',select,textarea,label,[role=checkbox],[role=switch]') ? '' : 'button';
 }`
 
-// jsCovers compares this, the element that was aimed at, with what a click
-// would hit: "" when the click reaches it, else what is in the way.
+// jsCovers compares this, the element to click, with the one that a click would hit.
+// It returns "" when the click reaches this, else a description of what is in the
+// way.
 const jsCovers = `function (hit) {
 	const up = n => n.parentNode instanceof ShadowRoot ? n.parentNode.host
 		: n instanceof ShadowRoot ? n.host : n.parentNode;
@@ -171,7 +172,7 @@ const jsCovers = `function (hit) {
 func (s *Set) Click(ctx context.Context, ref browser.Ref) error {
 	return s.onElement(ctx, ref, func(ctx context.Context, t *tab, n *node, tree *frameTree) error {
 		var state string
-		if err := n.call(ctx, &state, jsState); err != nil {
+		if err := n.callOn(ctx, &state, jsState); err != nil {
 			return err
 		}
 		switch state {
@@ -188,8 +189,8 @@ func (s *Set) Click(ctx context.Context, ref browser.Ref) error {
 		if err != nil {
 			return err
 		}
-		if b == nil { // not drawn, as a styled checkbox is: its own click still works
-			return n.call(ctx, nil, `function () { HTMLElement.prototype.click.call(this); }`)
+		if b == nil { // not drawn, as the input of a styled checkbox: a script can click it
+			return n.callOn(ctx, nil, `function () { HTMLElement.prototype.click.call(this); }`)
 		}
 		at, err := t.clickPoint(ctx, tree, n, *b)
 		if err != nil {
@@ -199,7 +200,8 @@ func (s *Set) Click(ctx context.Context, ref browser.Ref) error {
 	})
 }
 
-// clickPoint finds a point where a click reaches the node, its middle before others.
+// clickPoint returns a point of the tab where a click reaches the node, if possible
+// its middle.
 func (t *tab) clickPoint(ctx context.Context, tree *frameTree, n *node, b box) (point, error) {
 	metrics, err := t.viewport(ctx)
 	if err != nil {
@@ -230,9 +232,9 @@ func (t *tab) clickPoint(ctx context.Context, tree *frameTree, n *node, b box) (
 		"close or move what covers it, then try again")
 }
 
-// covering asks what a click at a point would hit: in the node's own process,
-// and for a frame in another process also in the tab's, where something may
-// lie over the whole frame.
+// covering returns a description of what a click at a point would hit instead of the
+// node; empty when it hits the node. For a frame in another process it also asks the
+// process of the tab, where something may lie over the whole frame.
 func (t *tab) covering(ctx context.Context, tree *frameTree, n *node, local, inTab point) (string, error) {
 	hit, err := t.nodeAt(ctx, tree, n.frame.session, local)
 	if err != nil {
@@ -242,9 +244,9 @@ func (t *tab) covering(ctx context.Context, tree *frameTree, n *node, local, inT
 		return "another frame", nil
 	}
 	defer hit.release()
-	// Both nodes in one world, so that one function can hold them.
+	// Both nodes are in one world, so that one function can be given both.
 	var covered string
-	if err := n.call(ctx, &covered, jsCovers, hit); err != nil || covered != "" || n.frame.session == t.session {
+	if err := n.callOn(ctx, &covered, jsCovers, hit); err != nil || covered != "" || n.frame.session == t.session {
 		return covered, err
 	}
 	over, err := t.nodeAt(ctx, tree, t.session, inTab)
@@ -275,7 +277,7 @@ func (t *tab) nodeAt(ctx context.Context, tree *frameTree, s *session, at point)
 	if err != nil || metrics.CSSLayoutViewport == nil {
 		return nil, err
 	}
-	// Unlike every other command this one counts from the top of the document.
+	// Unlike all other commands this one measures from the top of the document.
 	at.x += float64(metrics.CSSLayoutViewport.PageX)
 	at.y += float64(metrics.CSSLayoutViewport.PageY)
 	got, err := protocol.Call(ctx, s, dom.GetNodeForLocation, dom.GetNodeForLocationParams{

@@ -22,9 +22,8 @@ type waitingDialog struct {
 	ev      page.EventJavascriptDialogOpening
 }
 
-// onDialog deals with a dialog, since the page stands still until it is answered.
-// Where a client hears of it, it is the client's to answer, unless the agent is
-// at work there.
+// onDialog sees to it that a dialog is answered, since the page stands still until
+// then. A client that is told of it answers it, unless an action of the agent runs.
 func (t *tab) onDialog(session *session, ev page.EventJavascriptDialogOpening) {
 	heard, theirs := t.set.clients.HearsDialogs(t.session.targetID), t.isClients()
 	t.mu.Lock()
@@ -35,7 +34,7 @@ func (t *tab) onDialog(session *session, ev page.EventJavascriptDialogOpening) {
 	t.mu.Unlock()
 	switch {
 	case waits:
-		t.dismissAbandonedDialog() // the client may have left while it was asked for
+		t.dismissAbandonedDialog() // the client may have left in between
 	case theirs:
 		t.dismissDialog(session, ev)
 	default:
@@ -43,7 +42,7 @@ func (t *tab) onDialog(session *session, ev page.EventJavascriptDialogOpening) {
 	}
 }
 
-// onDialogClosed hears that a dialog has been answered, by whomever.
+// onDialogClosed takes note that a dialog has been answered.
 func (t *tab) onDialogClosed(session *session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -52,15 +51,15 @@ func (t *tab) onDialogClosed(session *session) {
 	}
 }
 
-// dismissDialog answers a dialog as a browser does without anybody who hears of it:
-// with no, but a page that is left is left.
+// dismissDialog answers a dialog with no, as a browser does that nobody watches. Only
+// the question whether a page is left is answered with yes.
 func (t *tab) dismissDialog(session *session, ev page.EventJavascriptDialogOpening) {
 	params := page.HandleJavaScriptDialogParams{Accept: ev.Type == page.DialogTypeBeforeunload}
 	t.set.spawn(func(ctx context.Context) { _ = protocol.Tell(ctx, session, page.HandleJavaScriptDialog, params) })
 }
 
-// takeWaitingDialog returns the dialog that waits for a client, which it does no
-// longer, or nil.
+// takeWaitingDialog returns the dialog that waits for a client, or nil, and has it
+// wait no longer.
 func (t *tab) takeWaitingDialog() *waitingDialog {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -69,8 +68,8 @@ func (t *tab) takeWaitingDialog() *waitingDialog {
 	return waiting
 }
 
-// dismissAbandonedDialogs dismisses what waits for a client that has let go of its tab,
-// where no other hears of it, until ctx ends.
+// dismissAbandonedDialogs dismisses the dialogs of tabs that clients let go of, until
+// ctx ends.
 func (s *Set) dismissAbandonedDialogs(ctx context.Context, left <-chan struct{}) {
 	for {
 		select {
@@ -87,7 +86,8 @@ func (s *Set) dismissAbandonedDialogs(ctx context.Context, left <-chan struct{})
 	}
 }
 
-// dismissAbandonedDialog dismisses what waits for a client where none hears of it.
+// dismissAbandonedDialog dismisses a dialog that waits for a client when no client is
+// told of the tab's dialogs.
 func (t *tab) dismissAbandonedDialog() {
 	if t.set.clients.HearsDialogs(t.session.targetID) {
 		return
@@ -97,9 +97,9 @@ func (t *tab) dismissAbandonedDialog() {
 	}
 }
 
-// answerDialog answers a dialog of the agent's page at once. The model asked for what
-// raised it, so questions are answered with yes; a prompt, which wants text that
-// nobody has, is cancelled.
+// answerDialog answers a dialog of the agent's page at once. Questions are answered
+// with yes, because the model asked for what raised them. A prompt is cancelled: it
+// wants a text that nobody has.
 func (t *tab) answerDialog(session *session, ev page.EventJavascriptDialogOpening) {
 	t.mu.Lock()
 	t.dialogs++
@@ -113,7 +113,7 @@ func (t *tab) answerDialog(session *session, ev page.EventJavascriptDialogOpenin
 		if endless {
 			ctx, cancel := context.WithTimeout(ctx, frameTimeout)
 			defer cancel()
-			// Reaches the script between two statements, as no other command does.
+			// It reaches the script between two statements, as no other command does.
 			t.set.spawn(func(ctx context.Context) {
 				_ = protocol.Tell(ctx, session, runtime.TerminateExecution, cdp.Empty{})
 			})

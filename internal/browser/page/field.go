@@ -9,10 +9,9 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
-// jsLook describes the filled field this and the fields beside it. Names of
-// form controls shadow a form's own properties, so all is read through
-// prototypes.
-const jsLook = `function (el, placeholder) {
+// jsFormState describes the filled field el, its form and the fields beside it. Names
+// of form controls shadow a form's own properties, so all is read through prototypes.
+const jsFormState = `function (el, placeholder) {
 	const attribute = (of, name) => Element.prototype.getAttribute.call(of, name) || '';
 	const shown = of => {
 		const box = of.getBoundingClientRect(), how = {opacityProperty: true, visibilityProperty: true};
@@ -56,25 +55,25 @@ const jsLook = `function (el, placeholder) {
 	};
 }`
 
-// updateFieldsIn looks at the fields whose placeholders a request holds. While a
-// document is replaced the browser answers nothing about it: a form that was
-// sent goes by what was known before.
+// updateFieldsIn reads the state of the fields whose placeholders a request holds. The
+// browser tells nothing of a document that is being replaced, so a form that is sent
+// is judged by what was known before.
 func (s *Set) updateFieldsIn(ctx context.Context, r fill.Request) {
 	if r.Kind != network.ResourceTypeDocument {
 		s.guards.UpdateAll(ctx, s.guards.HeldBy(r))
 	}
 }
 
-// updateFields looks at the filled fields of a tab before something is done on it
-// or read of it: what was done before may have moved a placeholder to where it
-// is gone from by the time it is sent.
+// updateFields reads the state of the filled fields of a tab. It is called before each
+// action: the one before may have moved a placeholder into another field, which may
+// not hold it any more when it is sent.
 func (t *tab) updateFields(ctx context.Context) {
 	t.set.guards.UpdateAll(ctx, t.set.guards.OfTab(t.session.ID))
 }
 
-// readFormState reads the state of the filled field of a document and of the fields
-// beside it, where held is what the document holds of the value: a placeholder,
-// or when it was filled directly the value itself.
+// readFormState reads the state of a filled field, its form and the fields beside it.
+// held is what the document holds: a placeholder, or the value when it was filled
+// directly. It reports whether the page has answered.
 func (t *tab) readFormState(ctx context.Context, f *frame, key protocol.Element, held string,
 	direct bool) (now fill.FormState, ok bool) {
 	w, err := isolatedWorld(ctx, f)
@@ -86,7 +85,7 @@ func (t *tab) readFormState(ctx context.Context, f *frame, key protocol.Element,
 		defer n.release()
 		element = n
 	}
-	if evaluate(ctx, f, w, &now, jsLook, element, held) != nil {
+	if evaluate(ctx, f, w, &now, jsFormState, element, held) != nil {
 		return now, false
 	}
 	if now.Spread && direct {

@@ -28,7 +28,7 @@ const jsInspect = `function (candidates) {
 		if (raw === null || raw.trim() === '') return;
 		let url;
 		try { url = new URL(raw.trim(), el.baseURI); } catch { targets.push('null'); return; }
-		if (url.protocol !== 'javascript:') targets.push(url.origin); // else the frame's own script handles it
+		if (url.protocol !== 'javascript:') targets.push(url.origin); // that is a script of the frame's own
 	};
 	const form = el.form;
 	if (form) {
@@ -59,7 +59,7 @@ const jsInspect = `function (candidates) {
 	};
 }`
 
-// jsDigits returns the row of one-digit inputs that begins with this.
+// jsDigits returns the inputs of one digit each that begin with this, at most count.
 const jsDigits = `function (count) {
 	const el = this;
 	const root = el.form || el.getRootNode();
@@ -72,7 +72,7 @@ const jsDigits = `function (count) {
 	return at < 0 ? [] : all.slice(at, at + count);
 }`
 
-// input is what jsInspect found.
+// inputState is what jsInspect returns.
 type inputState struct {
 	Kind     string   `json:"kind"`
 	Disabled bool     `json:"disabled"`
@@ -101,7 +101,7 @@ func (s *Set) Fill(ctx context.Context, ref browser.Ref, field browser.Fill) err
 		value := field.Value.Expose()
 		code := field.Field == fill.TOTP
 		var state inputState
-		if err := n.call(ctx, &state, jsInspect, []string{}); err != nil {
+		if err := n.callOn(ctx, &state, jsInspect, []string{}); err != nil {
 			return err
 		}
 		if err := state.check(n, field); err != nil {
@@ -131,7 +131,7 @@ func (s *Set) Fill(ctx context.Context, ref browser.Ref, field browser.Fill) err
 			}
 			candidates := fill.Placeholders(value, code, shortest, longest)
 			if len(nodes) == 1 {
-				if err := n.call(ctx, &state, jsInspect, candidates); err != nil {
+				if err := n.callOn(ctx, &state, jsInspect, candidates); err != nil {
 					return err
 				}
 			} else {
@@ -148,7 +148,8 @@ func (s *Set) Fill(ctx context.Context, ref browser.Ref, field browser.Fill) err
 	})
 }
 
-// fillBehindGuard types the placeholder, or without one the value, behind a guard.
+// fillBehindGuard types the placeholder, or when there is none the value, once a guard
+// watches requests for it.
 func (t *tab) fillBehindGuard(ctx context.Context, nodes []*node, field browser.Fill, placeholder string) error {
 	s := t.set
 	s.secretFilled.Store(true)
@@ -192,7 +193,7 @@ func (t *tab) fillBehindGuard(ctx context.Context, nodes []*node, field browser.
 		if placeholder != "" && !errors.Is(err, errScript) {
 			s.guards.Drop(guard)
 		} else if errors.Is(err, errScript) {
-			s.guards.EndWithDocument(guard) // it was sent at once, perhaps, and the page is gone
+			s.guards.EndWithDocument(guard) // the page is gone: perhaps it has sent it at once
 		}
 		return fillError(err, nodes[0])
 	}
@@ -202,7 +203,7 @@ func (t *tab) fillBehindGuard(ctx context.Context, nodes []*node, field browser.
 	return nil
 }
 
-// typeFilled types text into the nodes: into one, or a character into each.
+// typeFilled types text into one node, or a character of it into each of several.
 // When it fails it leaves nothing of the text in the page.
 func (t *tab) typeFilled(ctx context.Context, nodes []*node, text string) error {
 	pieces := []string{text}
@@ -218,17 +219,17 @@ func (t *tab) typeFilled(ctx context.Context, nodes []*node, text string) error 
 	return t.pressShift(ctx)
 }
 
-// clearFilled takes a text whose fill failed out of the page. It does not end
-// with what asked for the fill.
+// clearFilled takes a text whose fill failed out of the page, also when the context of
+// the fill has ended.
 func clearFilled(ctx context.Context, nodes []*node, text string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), frameTimeout)
 	defer cancel()
 	for _, n := range nodes {
-		_ = n.call(ctx, nil, jsClear, text) // one that is gone holds nothing
+		_ = n.callOn(ctx, nil, jsClear, text) // a node that is gone holds nothing
 	}
 }
 
-// fillError says what a failed fill is to who asked for it.
+// fillError returns the error of a fill as its caller is told it.
 func fillError(err error, n *node) error {
 	if errors.Is(err, errScript) {
 		return browser.Conflict("page.element_gone", "the element "+string(n.ref)+" is gone", "observe the page again")
@@ -236,8 +237,8 @@ func fillError(err error, n *node) error {
 	return err
 }
 
-// checkOrigins holds the element's frame and every frame around it, up to the
-// tab as the browser process knows it, to the login's origins.
+// checkOrigins refuses a fill unless the login may be used in the element's frame, in
+// every frame around it, and in the tab as the browser process knows it.
 func (t *tab) checkOrigins(ctx context.Context, tree *frameTree, f *frame, field browser.Fill) error {
 	chain := tree.ancestors(f)
 	if chain == nil {
@@ -268,10 +269,10 @@ func (t *tab) checkOrigins(ctx context.Context, tree *frameTree, f *frame, field
 	return nil
 }
 
-// confirmOrigin makes f.origin the one that the browser holds the frame to. The
-// frame tree goes by the address: it does not know that a sandbox took the
-// origin away, nor that about:srcdoc and about:blank have that of the frame
-// around them.
+// confirmOrigin sets f.origin to the origin that the browser holds the frame to. That
+// of the frame tree is made of the address: it does not tell that a sandbox has taken
+// the origin away, nor that about:srcdoc and about:blank have that of the frame around
+// them.
 func confirmOrigin(ctx context.Context, tree *frameTree, f *frame) error {
 	w, err := isolatedWorld(ctx, f)
 	if err != nil {
@@ -301,7 +302,7 @@ func originMismatch(what, found string) error {
 		"add the origin to the vault entry if it belongs there")
 }
 
-// check holds an input to what a field may go into.
+// check refuses an input that a field of a login may not be filled into.
 func (i inputState) check(n *node, field browser.Fill) error {
 	name := "the element " + string(n.ref)
 	if types := fill.InputTypes(field.Field); !slices.Contains(types, i.Kind) {
@@ -322,7 +323,7 @@ func (i inputState) check(n *node, field browser.Fill) error {
 	return nil
 }
 
-// digitRow returns the inputs that take a code digit by digit.
+// digitRow returns the inputs, beginning with n, that take a code digit by digit.
 func (t *tab) digitRow(ctx context.Context, n *node, count int) ([]*node, error) {
 	got, err := callFunction(ctx, n.frame.session, scriptCall{
 		Function: jsDigits,

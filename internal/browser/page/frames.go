@@ -28,22 +28,22 @@ type frame struct {
 	session *session
 }
 
-// document names the document for as long as it lives, and element one of its
-// elements.
+// document names the document of the frame.
 func (f *frame) document() protocol.Document { return protocol.Document{Frame: f.id, Loader: f.loader} }
 
+// element names an element of the document.
 func (f *frame) element(backend cdp.BackendNodeID) protocol.Element {
 	return protocol.Element{Document: f.document(), Backend: backend}
 }
 
-// frameTree is the frames of a tab at one moment.
+// frameTree holds the frames of a tab at one moment.
 type frameTree struct {
 	top   *frame
 	byID  map[cdp.FrameID]*frame
 	order []*frame // parents before children
 }
 
-// has reports whether a document is there.
+// has reports whether a frame shows a document.
 func (t *frameTree) has(d protocol.Document) bool {
 	f := t.byID[d.Frame]
 	return f != nil && f.loader == d.Loader
@@ -121,8 +121,8 @@ func (t *frameTree) ancestors(f *frame) []*frame {
 	return nil
 }
 
-// info asks the browser process about the tab, so that the answer does not
-// rest on the process that renders the page.
+// info asks the browser process about the tab: unlike the process that renders the
+// page, no page can have taken it over.
 func (t *tab) info(ctx context.Context) (*target.Info, error) {
 	root := t.set.conn.Root()
 	got, err := protocol.Call(ctx, root, target.GetTargetInfo, target.GetTargetInfoParams{TargetID: t.session.targetID})
@@ -135,8 +135,8 @@ func (t *tab) info(ctx context.Context) (*target.Info, error) {
 	return got.TargetInfo, nil
 }
 
-// isolatedWorld returns an execution context in which no script of the page runs: it
-// sees the document, never the page's objects and prototypes.
+// isolatedWorld returns an execution context that shares the document with the page,
+// but neither its objects nor its prototypes: no script of the page runs there.
 func isolatedWorld(ctx context.Context, f *frame) (runtime.ExecutionContextID, error) {
 	got, err := protocol.Call(ctx, f.session, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{
 		FrameID:   f.id,
@@ -166,7 +166,7 @@ func (t *tab) node(ctx context.Context, f *frame, backend cdp.BackendNodeID) (*n
 	return t.nodeIn(ctx, f, w, backend)
 }
 
-// nodeIn is node in a world that was entered before.
+// nodeIn is node in a world that is there already.
 func (t *tab) nodeIn(ctx context.Context, f *frame, w runtime.ExecutionContextID,
 	backend cdp.BackendNodeID) (*node, error) {
 	n := &node{

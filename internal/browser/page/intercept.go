@@ -12,8 +12,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
-// onRequestPaused decides about one intercepted request or answer. It must always let
-// the request go on or end: a page would wait for ever.
+// onRequestPaused decides about an intercepted request or answer. It always lets the
+// request go on or ends it, since the page waits for it.
 func (s *Set) onRequestPaused(ctx context.Context, session *session, ev fetch.EventRequestPaused) {
 	if ev.Request == nil {
 		ev.Request = &network.Request{}
@@ -43,7 +43,7 @@ func (s *Set) onRequestPaused(ctx context.Context, session *session, ev fetch.Ev
 		params.InterceptResponse = &v.WatchAnswer
 	}
 	if err := protocol.Tell(ctx, session, fetch.ContinueRequest, params); err != nil && v.Swapped {
-		// Never let it leave with the placeholder as if it were the value.
+		// It must not leave with the placeholder as if that were the value.
 		_ = protocol.Tell(ctx, session, fetch.FailRequest, fetch.FailRequestParams{
 			RequestID:   ev.RequestID,
 			ErrorReason: network.ErrorReasonAborted,
@@ -51,8 +51,8 @@ func (s *Set) onRequestPaused(ctx context.Context, session *session, ev fetch.Ev
 	}
 }
 
-// onAnswerPaused lets the answer to a watched request in, unless it redirects the
-// value to where it may not go.
+// onAnswerPaused lets the answer to a request with a value pass, unless it redirects
+// to where the value may not go.
 func (s *Set) onAnswerPaused(ctx context.Context, session *session, ev fetch.EventRequestPaused, id fill.Flight) {
 	if by := s.guards.Answered(id, fill.RedirectOf(ev)); by != nil {
 		s.blockRequest(ctx, session, ev, by,
@@ -62,13 +62,13 @@ func (s *Set) onAnswerPaused(ctx context.Context, session *session, ev fetch.Eve
 	_ = protocol.Tell(ctx, session, fetch.ContinueRequest, fetch.ContinueRequestParams{RequestID: ev.RequestID})
 }
 
-// blockRequest ends a request, and says so to the model and to whoever recorded the
-// fill.
+// blockRequest ends a request, notes it for the model and reports it to whoever
+// recorded the fill.
 func (s *Set) blockRequest(ctx context.Context, session *session, ev fetch.EventRequestPaused, by *fill.Guard,
 	why string) {
 	reason := network.ErrorReasonBlockedByClient
 	if ev.ResourceType == network.ResourceTypeDocument {
-		reason = network.ErrorReasonAborted // else an error page takes the place of the form
+		reason = network.ErrorReasonAborted // otherwise an error page would take the place of the form
 	}
 	_ = protocol.Tell(ctx, session, fetch.FailRequest, fetch.FailRequestParams{
 		RequestID:   ev.RequestID,
@@ -86,9 +86,9 @@ func (s *Set) blockRequest(ctx context.Context, session *session, ev fetch.Event
 	s.guards.Report(ctx, by, browser.Forbidden(fill.CodeStopped, why, ""))
 }
 
-// noteUnsent tells of fields of a tab whose form has left without their value.
-// It is called when a page is read: by then a page that asks something else
-// first has sent the login, too.
+// noteUnsent tells the model, and whoever recorded the fills, of forms that were sent
+// without the filled value. It is called when the page is read: by then also a page
+// that asks something else first has sent the login.
 func (t *tab) noteUnsent(ctx context.Context) {
 	for _, g := range t.set.guards.TakeUnsent(t.session.ID) {
 		why := "the page has sent its form without the " + g.Name + " that was filled, or with something that " +

@@ -43,13 +43,13 @@ var namedKeys = map[string]key{
 	"f10": {"F10", "F10", "", 121}, "f11": {"F11", "F11", "", 122}, "f12": {"F12", "F12", "", 123},
 }
 
-// keyAliases are other names in use.
+// keyAliases are other names of keys that models use.
 var keyAliases = map[string]string{
 	"return": "enter", "esc": "escape", "del": "delete", "left": "arrowleft", "right": "arrowright",
 	"up": "arrowup", "down": "arrowdown", " ": "space", "spacebar": "space",
 }
 
-// modifiers by name, as the bits of the protocol.
+// modifiers are the bits of the protocol by their names.
 var modifiers = map[string]int64{
 	"alt": modAlt, "option": modAlt, "control": modControl, "ctrl": modControl,
 	"meta": modMeta, "cmd": modMeta, "command": modMeta, "shift": modShift,
@@ -59,15 +59,17 @@ const (
 	modAlt, modControl, modMeta, modShift = 1, 2, 4, 8
 )
 
-// editing are the shortcuts that Chromium leaves to its window, which a
-// headless one lacks.
-var editing = map[string]string{"a": "selectAll", "c": "copy", "x": "cut", "v": "paste", "z": "undo", "y": "redo"}
+// editingCommands are the commands of shortcuts that Chromium leaves to its window,
+// which a headless browser does not have.
+var editingCommands = map[string]string{
+	"a": "selectAll", "c": "copy", "x": "cut", "v": "paste", "z": "undo", "y": "redo",
+}
 
-// movesText reports whether a key may do more than write, move the cursor,
-// select or send: with a modifier held all do but those known to be harmless.
-// Chromium itself takes Control+Insert, Shift+Insert and Shift+Delete for the
-// clipboard's keys, and on some systems Alt+Backspace for undo.
-func movesText(k key, held int64) bool {
+// mayMoveText reports whether a key may copy, cut, paste or undo, rather than only
+// write, move the cursor, select or send. With a modifier every key may, unless it is
+// known not to. Chromium takes Control+Insert, Shift+Insert and Shift+Delete for keys
+// of the clipboard, and on some systems Alt+Backspace for undo.
+func mayMoveText(k key, held int64) bool {
 	moves := strings.HasPrefix(k.name, "Arrow") || k.name == "Home" || k.name == "End" || strings.HasPrefix(k.name, "Page")
 	switch {
 	case held&modAlt != 0:
@@ -138,11 +140,11 @@ func (s *Set) Press(ctx context.Context, name string) error {
 		return err
 	}
 	return s.onTab(ctx, func(ctx context.Context, t *tab) error {
-		// Asked here and not before: a login may be filled while this waits for the
-		// tab.
-		if s.secretFilled.Load() && movesText(k, held) {
-			// A piece of a value, pasted elsewhere, would not be recognised, nor
-			// would what a page's own button has put on the clipboard.
+		// This is asked here and not before: a login may be filled while the key waits
+		// for the tab.
+		if s.secretFilled.Load() && mayMoveText(k, held) {
+			// A piece of a value that is pasted elsewhere would not be recognised, nor
+			// would a value that a button of the page has put on the clipboard.
 			return browser.Forbidden("page.key_refused",
 				"nothing is copied, cut, pasted or undone in a browser where a login was filled", "type the text instead")
 		}
@@ -164,7 +166,7 @@ func (t *tab) press(ctx context.Context, k key, held int64) error {
 	}
 	if held&(modAlt|modControl|modMeta) == 0 {
 		down.Text, down.UnmodifiedText = k.text, k.text
-	} else if command, ok := editing[strings.ToLower(k.name)]; ok && held&(modControl|modMeta) != 0 {
+	} else if command, ok := editingCommands[strings.ToLower(k.name)]; ok && held&(modControl|modMeta) != 0 {
 		down.Commands = []string{command}
 	}
 	if down.Text == "" {

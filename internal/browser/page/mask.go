@@ -6,10 +6,10 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
-// What the model is shown of filled fields. A field that was filled reads
-// "[secret]" whatever it holds. In a document that holds a value itself, filled
-// directly, every other field does too unless the model wrote it: a script may
-// have moved the value there, and half of it would not be recognised.
+// A field that was filled is shown to the model as "[secret]", whatever it holds. In a
+// document that holds a value itself, because it was filled directly, so is every
+// other field unless the model has written it: a script may have moved the value
+// there, and half of it would not be recognised.
 
 // setFilled remembers that an element holds something filled.
 func (t *tab) setFilled(n *node) {
@@ -35,9 +35,9 @@ func (t *tab) setTyped(n *node) {
 	t.typed[n.key()] = true
 }
 
-// forgetTyped hides again what the model has written in a document that holds a
-// value itself: the value was moved to one of its fields, where less and less of
-// it could be read as the model deletes from it.
+// forgetTyped hides again the fields of a document that the model has written. The
+// value was moved into one of them: if the model deleted it from there character by
+// character, what is left would soon not be recognised.
 func (t *tab) forgetTyped(d protocol.Document) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -48,7 +48,7 @@ func (t *tab) forgetTyped(d protocol.Document) {
 	}
 }
 
-// hidesValue reports whether what an editable element holds is not shown.
+// hidesValue reports whether the model is not shown what an editable element holds.
 func (t *tab) hidesValue(key protocol.Element) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -68,7 +68,7 @@ func (t *tab) filledIn(f *frame) []cdp.BackendNodeID {
 	return out
 }
 
-// pruneFilled forgets documents that are gone.
+// pruneFilled forgets what was filled into documents that are gone.
 func (t *tab) pruneFilled(tree *frameTree) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -54,10 +54,10 @@ type axProperty struct {
 	Value axValue `json:"value"`
 }
 
-// axText is a value of any JSON type as text.
+// axText is the text of a value of any JSON type.
 type axText string
 
-// UnmarshalJSON takes a string as it is and anything else as it is written.
+// UnmarshalJSON takes the text of a string, and of anything else its JSON.
 func (t *axText) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '"' {
 		var s string
@@ -84,18 +84,15 @@ func (n *axNode) property(name string) string {
 type document struct {
 	frame *frame
 	// owner is the element of the parent document that holds the frame.
-	owner cdp.BackendNodeID
-	nodes map[string]*axNode
-	root  *axNode
-	// clickable are elements that listen to clicks, passwords the inputs of
-	// that type, blocks what begins a line of its own; top is where an element
-	// is, in CSS pixels from the top of its document.
-	clickable map[cdp.BackendNodeID]bool
-	passwords map[cdp.BackendNodeID]bool
-	blocks    map[cdp.BackendNodeID]bool
-	top       map[cdp.BackendNodeID]float64
-	scrolled  float64
-	partial   bool // only what is in view was read
+	owner     cdp.BackendNodeID
+	nodes     map[string]*axNode
+	root      *axNode
+	clickable map[cdp.BackendNodeID]bool    // elements that listen to clicks
+	passwords map[cdp.BackendNodeID]bool    // inputs of that type
+	blocks    map[cdp.BackendNodeID]bool    // elements that begin a line of their own
+	top       map[cdp.BackendNodeID]float64 // in CSS pixels from the top of the document
+	scrolled  float64                       // how far, in CSS pixels
+	partial   bool                          // only what is in view was read
 }
 
 // observe reads the page.
@@ -154,8 +151,8 @@ func (t *tab) observe(ctx context.Context) (*browser.Observation, error) {
 	return out.observation(tree.top.url, info.Title, top.scrolled, len(tree.order) > maxFrames), nil
 }
 
-// readDocument reads the accessibility tree of one frame. Only for the top
-// frame a failure matters.
+// readDocument reads the accessibility tree of one frame. A page is read without
+// frames that fail, but for the top one.
 func (t *tab) readDocument(ctx context.Context, tree *frameTree, f *frame) (*document, error) {
 	if f.session != t.session {
 		var cancel context.CancelFunc
@@ -217,8 +214,8 @@ func (d *document) setNodes(nodes []*axNode) {
 	}
 }
 
-// readLayouts learns what is clickable and where things are, from one snapshot
-// of each process. Without one an outline names fewer elements: no failure.
+// readLayouts learns what is clickable and where things are, from one snapshot of each
+// process. Where that fails the outline only names fewer elements.
 func readLayouts(ctx context.Context, docs []*document) {
 	bySession := map[*session][]*document{}
 	large := map[*session]bool{}
@@ -302,10 +299,10 @@ func (t *tab) readInView(ctx context.Context, d *document, w runtime.ExecutionCo
 	defer cancel()
 	objects, err := evaluateNodes(limit, d.frame, w, group, jsInView, maxInView)
 	if err != nil {
-		d.setNodes(nodes) // the browser itself takes for ever: nothing can be seen
+		d.setNodes(nodes) // the browser takes too long even for that: nothing is in view
 		return ctx.Err()
 	}
-	// Without it the browser builds the whole tree anew for each answer.
+	// Unless enabled, the browser builds the whole tree anew for each answer.
 	if err := protocol.Tell(ctx, d.frame.session, accessibility.Enable, cdp.Empty{}); err != nil {
 		return err
 	}
@@ -367,8 +364,8 @@ func (r *refTable) name(t *tab, key protocol.Element) browser.Ref {
 	return ref
 }
 
-// lookUp returns what a name stands for; given says that the name has been used,
-// even when its element is gone.
+// lookUp returns the element of a name, if it is still known. given reports whether
+// any element has ever had the name.
 func (r *refTable) lookUp(ref browser.Ref) (entry refEntry, ok, given bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -16,7 +16,7 @@ const (
 	maxText = 440
 	// maxOptions bounds the options of a select that are listed, in bytes.
 	maxOptions = 300
-	// maxDepth bounds the walk; deeper nesting is a page's trick.
+	// maxDepth bounds the walk: no honest page nests deeper.
 	maxDepth = 400
 )
 
@@ -30,8 +30,8 @@ var interactive = map[string]bool{
 	"PopUpButton": true, "ToggleButton": true,
 }
 
-// landmarks are the roles worth a line of their own although nothing can be
-// done with them.
+// landmarks are the roles that get a line of their own although a user does not act on
+// them.
 var landmarks = map[string]bool{
 	"navigation": true, "main": true, "dialog": true, "alertdialog": true, "alert": true, "status": true,
 	"form": true, "search": true, "table": true, "grid": true, "list": true, "menu": true, "menubar": true,
@@ -45,7 +45,7 @@ type outline struct {
 	byOwner   map[cdp.FrameID]map[cdp.BackendNodeID]*document
 	lines     []outlineLine
 	text      pendingText
-	truncated bool // something was left out
+	truncated bool // something does not fit
 }
 
 type outlineLine struct {
@@ -54,7 +54,7 @@ type outlineLine struct {
 	element *browser.Element // nil for text
 }
 
-// pendingText is text of neighbours that becomes one line.
+// pendingText collects the text of neighbours that becomes one line.
 type pendingText struct {
 	depth int
 	top   float64
@@ -110,7 +110,7 @@ func (o *outline) document(d *document, depth int) {
 type walk struct {
 	*outline
 	doc  *document
-	acts map[*axNode]bool // whether something below can be acted on
+	acts map[*axNode]bool // see actsBelow
 }
 
 func (w *walk) children(n *axNode, depth int, above string, level int) {
@@ -249,7 +249,7 @@ func (w *walk) referable(n *axNode, role string, level int) (string, bool) {
 		return role, true
 	}
 	if role == "LabelText" || role == "RootWebArea" || w.actsBelow(n, level) {
-		return "", false // what is inside is what a user aims at
+		return "", false // a user acts on what is inside
 	}
 	clickable := w.doc.clickable[n.Backend] || n.property("focusable") == "true"
 	if !clickable {
@@ -415,7 +415,7 @@ func (w *walk) addText(depth int, top float64, text string) {
 
 func (w *walk) top(n *axNode) float64 {
 	if w.doc.frame.parent != "" {
-		return -1 // measured in another document
+		return -1 // it would be measured in another document
 	}
 	if top, ok := w.doc.top[n.Backend]; ok {
 		return top

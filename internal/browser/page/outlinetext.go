@@ -29,7 +29,7 @@ func levelOf(n *axNode) string {
 	return ""
 }
 
-// states lists what is not the ordinary state of an element.
+// states lists the states of an element that are worth telling.
 func states(n *axNode) string {
 	var b strings.Builder
 	for _, p := range n.Properties {
@@ -65,8 +65,8 @@ func states(n *axNode) string {
 	return b.String()
 }
 
-// clean is one line of a page's text without anything from the vault. Secrets
-// go before text is clipped: half a secret is one too.
+// clean makes one line of a page's text and takes filled values out. Text must be
+// cleaned before it is clipped: half a secret is one too, and would not be found.
 func (o *outline) clean(s string) string {
 	return o.tab.set.scrub.Text(fill.OneLine(s))
 }

@@ -2,15 +2,16 @@ package page
 
 import "github.com/chromedp/cdproto/target"
 
-// Whose a tab is. The agent's are the one that the browser began with, those
-// that were opened for it, and those that their pages open. A client's are all
-// others: what it opened itself, also in a browser context of its own, and what
-// their pages open. The agent neither works on a client's tab, nor closes it,
-// nor answers its dialogs. A client may drive the agent's tabs too, which both
-// then share: what a client hears of there is the client's while no action of
-// the agent runs.
+// A tab belongs to the agent or to a client from outside. The agent's are the tab
+// that the browser began with, those that were opened for the agent, and those that
+// their pages open. All others are a client's: those that it opened itself, also in
+// a browser context of its own, and those that their pages open.
+//
+// The agent neither works on a client's tab, nor closes it, nor answers its dialogs.
+// A client may drive the agent's tabs too. Dialogs there that the client is told of
+// are the client's to answer, unless an action of the agent runs.
 
-// owner says whose a tab is, once that is settled.
+// owner says to whom a tab belongs.
 type owner int
 
 const (
@@ -29,19 +30,19 @@ func (s *Set) newestAgentTab() *tab {
 	return nil
 }
 
-// isClients reports whether a tab is a client's. Call it with mu held.
+// isClients reports whether a tab belongs to a client. Call it with mu held.
 func (s *Set) isClients(t *tab) bool {
 	if t.owner != ownerUnsettled {
 		return t.owner == ownerClient
 	}
-	if t.opener == "" { // a tab that is opened for the agent becomes its own with the answer
+	if t.opener == "" { // one that is opened for the agent is known once that is answered
 		return !s.agentTargets[t.session.targetID]
 	}
 	opener := s.tabOf(t.opener)
 	return opener != nil && opener != t && s.isClients(opener)
 }
 
-// isClients reports whether the tab is a client's.
+// isClients reports whether the tab belongs to a client.
 func (t *tab) isClients() bool {
 	t.set.mu.Lock()
 	defer t.set.mu.Unlock()
@@ -58,8 +59,8 @@ func (s *Set) tabOf(id target.ID) *tab {
 	return nil
 }
 
-// settleOwnersOf settles whose the tabs are that a tab has opened, before it goes.
-// Call it with mu held.
+// settleOwnersOf notes, before a tab is gone, to whom the tabs belong that it has
+// opened. Call it with mu held.
 func (s *Set) settleOwnersOf(t *tab) {
 	for _, other := range s.tabs {
 		if other.opener == t.session.targetID && other.owner == ownerUnsettled {
@@ -72,9 +73,9 @@ func (s *Set) settleOwnersOf(t *tab) {
 	delete(s.agentTargets, t.session.targetID)
 }
 
-// countsAgainstPages reports whether a new tab counts against what pages may open: not
-// where a client or the agent asked for it, and not what a page opens that a
-// client drives. Call it with mu held.
+// countsAgainstPages reports whether a new tab counts among those that pages may
+// open. It does not when a client or the agent asked for it, nor when the page that
+// opened it is driven by a client. Call it with mu held.
 func (s *Set) countsAgainstPages(t *tab) bool {
 	if t.opener == "" || s.isClients(t) {
 		return false
@@ -83,7 +84,7 @@ func (s *Set) countsAgainstPages(t *tab) bool {
 	return opener == nil || opener.agentAtWork() || !s.clients.Attached(t.opener)
 }
 
-// openedByPages is how many tabs count. Call it with mu held.
+// openedByPages returns how many tabs count against [maxTabs]. Call it with mu held.
 func (s *Set) openedByPages() (n int) {
 	for _, t := range s.tabs {
 		if t.countsAgainstPages {
@@ -93,8 +94,8 @@ func (s *Set) openedByPages() (n int) {
 	return n
 }
 
-// beginAction starts an action of the agent: the page may raise dialogs again, and
-// one that waits for a client, while the page stands still, does so no longer.
+// beginAction starts an action of the agent. Dialogs are counted anew, and one that
+// waits for a client is dismissed, since the page stands still for it.
 func (t *tab) beginAction() {
 	t.mu.Lock()
 	t.dialogs = 0

@@ -23,8 +23,8 @@ const (
 	// actionTimeout bounds every action beside its context: a page that hangs
 	// must not hold an agent for as long as its whole task may take.
 	actionTimeout = 30 * time.Second
-	// pingTimeout is how long a page's scripts may run before a navigation
-	// ends them.
+	// pingTimeout is how long a script may keep the page from answering before a
+	// navigation ends it.
 	pingTimeout = time.Second
 	// maxHops is how many navigations by scripts Goto follows.
 	maxHops = 20
@@ -35,8 +35,8 @@ var _ browser.Page = (*Set)(nil)
 // codeNavigation is the code of an address that the browser could not open.
 const codeNavigation = "page.navigation_failed"
 
-// onTab runs an action on the newest tab. Every error passes here: none keeps a
-// filled value, and the end of a context or a tab is said in one way.
+// onTab runs an action on the agent's newest tab. The errors of all actions pass
+// through it, so that none repeats a filled value.
 func (s *Set) onTab(ctx context.Context, action func(ctx context.Context, t *tab) error) error {
 	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
 	defer cancel()
@@ -61,8 +61,8 @@ func (s *Set) onTab(ctx context.Context, action func(ctx context.Context, t *tab
 	return &pageError{text: s.scrub.Text(err.Error()), cause: err}
 }
 
-// pageError is an error whose text was cleaned; its causes are found by
-// [errors.Is] alone.
+// pageError is an error whose text was cleaned of filled values. [errors.Is] finds
+// its causes; their texts are not clean, so nothing else does.
 type pageError struct {
 	text  string
 	cause error
@@ -88,9 +88,9 @@ func (s *Set) Goto(ctx context.Context, address string) error {
 	})
 }
 
-// explainNavigation says what became of a navigation. Where the proxy could not reach
-// the address, the browser shows what the proxy says as if it were the page, or
-// does not say why there is none.
+// explainNavigation returns the error of a navigation that ended with err. The
+// browser cannot tell when the proxy did not reach the address: it shows the proxy's
+// answer as if it were the page, or says only that there is none.
 func (t *tab) explainNavigation(ctx context.Context, mark uint64, err error) error {
 	why := t.set.proxy.FailedSince(mark, "")
 	if why == nil {
@@ -115,8 +115,8 @@ func (t *tab) explainNavigation(ctx context.Context, mark uint64, err error) err
 	return err
 }
 
-// checkAddress refuses what is not the web: file:, chrome: and javascript:
-// reach the machine or the page itself.
+// checkAddress refuses addresses that are not of the web: file:, chrome: and
+// javascript: reach the machine or the page itself.
 func checkAddress(address string) error {
 	if address == "about:blank" {
 		return nil
@@ -139,8 +139,8 @@ func (t *tab) navigate(ctx context.Context, address string) error {
 	if !errors.Is(err, errLoop) {
 		return err
 	}
-	// Either the address sends its visitor on without end, or the page that
-	// was there does and got in the way: from a blank page it shows which.
+	// Either the address sends its visitor on without end, or the page that was
+	// there before does. From a blank page it shows which of them it is.
 	for range maxHops {
 		_ = protocol.Tell(ctx, t.session, page.StopLoading, cdp.Empty{})
 		if !errors.Is(t.openAddress(ctx, "about:blank"), errLoop) {
@@ -154,7 +154,7 @@ func (t *tab) navigate(ctx context.Context, address string) error {
 	return err
 }
 
-// openAddress navigates and waits for the load event.
+// openAddress navigates once and waits for the load event.
 func (t *tab) openAddress(ctx context.Context, address string) error {
 	got, err := protocol.Call(ctx, t.session, page.Navigate, page.NavigateParams{URL: address})
 	if err != nil {
@@ -171,7 +171,7 @@ func (t *tab) openAddress(ctx context.Context, address string) error {
 	return t.waitLoad(ctx, got.FrameID, got.LoaderID)
 }
 
-// errLoop is the end of waiting for a page that is replaced again and again.
+// errLoop ends the waiting for a page that is replaced more than maxHops times.
 var errLoop = errors.New("the page sends its visitor on without end")
 
 // waitLoad waits for the load event of a document, or of the one that a script
@@ -226,8 +226,7 @@ func (s *Set) Observe(ctx context.Context) (*browser.Observation, error) {
 			if err == nil || ctx.Err() != nil {
 				return err
 			}
-			// A navigation took the document away while it was read, or the
-			// tab closed.
+			// The document was replaced while it was read, or the tab closed.
 			if t, err = s.agentTab(ctx); err == nil {
 				obs, err = t.observe(ctx)
 			}
@@ -252,7 +251,7 @@ func (s *Set) Scroll(ctx context.Context, pages int) error {
 	})
 }
 
-// findElement finds what a reference stands for.
+// findElement returns the element that a reference names, and the frames of its tab.
 func (t *tab) findElement(ctx context.Context, ref browser.Ref) (*node, *frameTree, error) {
 	gone := func() error {
 		return browser.Conflict("page.element_gone", "the element "+clip(string(ref), 20)+" is gone",
@@ -291,7 +290,7 @@ func (t *tab) findElement(ctx context.Context, ref browser.Ref) (*node, *frameTr
 	}
 	n.ref = ref
 	var connected bool
-	if err := n.call(ctx, &connected, `function () { return this.isConnected; }`); err != nil || !connected {
+	if err := n.callOn(ctx, &connected, `function () { return this.isConnected; }`); err != nil || !connected {
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}
@@ -313,7 +312,8 @@ func (s *Set) onElement(ctx context.Context, ref browser.Ref,
 	})
 }
 
-// quoteLabel keeps a label of a page on one line and short, for an error.
+// quoteLabel quotes a label of a page for an error: short, on one line, without filled
+// values.
 func (s *Set) quoteLabel(text string) string {
 	return quote(strings.TrimSpace(s.scrub.Text(fill.OneLine(text))), 60)
 }

@@ -13,10 +13,10 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
-// The functions below run in an isolated world. There the page's scripts have
-// changed nothing, but for one thing: an element named like a property shadows
-// it on document and on forms (<input name=action>). So those two are only
-// ever read through the prototypes.
+// The functions below run in an isolated world, where scripts of the page can change
+// nothing. But an element that is named like a property of document or of its form
+// (<input name=action>) shadows it, in every world. So the properties of those two
+// are only read through the prototypes.
 const (
 	jsSize = `function () {
 	return {
@@ -68,8 +68,8 @@ const (
 }`
 )
 
-// errScript answers when a function of ours threw: the element or the document
-// changed under it.
+// errScript is the error of a function of ours that threw, because the element or the
+// document changed while it ran.
 var errScript = errors.New("the page changed meanwhile")
 
 // scriptCall is the part of Runtime.callFunctionOn that is used here. The
@@ -120,7 +120,7 @@ func callFunction(ctx context.Context, s *session, call scriptCall, args []any) 
 		return nil, err
 	}
 	if got.ExceptionDetails != nil || got.Result == nil {
-		return nil, errScript // its text is the page's
+		return nil, errScript // what was thrown may hold text of the page
 	}
 	return got.Result, nil
 }
@@ -134,8 +134,8 @@ func evaluate(ctx context.Context, f *frame, w runtime.ExecutionContextID, resul
 	return decodeResult(got, result)
 }
 
-// call calls fn on the node and decodes what it returned.
-func (n *node) call(ctx context.Context, result any, fn string, args ...any) error {
+// callOn calls fn on the node and decodes what it returned.
+func (n *node) callOn(ctx context.Context, result any, fn string, args ...any) error {
 	got, err := callFunction(ctx, n.frame.session, scriptCall{
 		Function: fn,
 		Object:   n.object,
@@ -192,7 +192,7 @@ func elementsOf(ctx context.Context, s *session, array runtime.RemoteObjectID,
 	return out, nil
 }
 
-// backendOf returns the id of a node that outlives our hold on it.
+// backendOf returns the id of a node that stays valid when the object is released.
 func backendOf(ctx context.Context, s *session, object runtime.RemoteObjectID) (cdp.BackendNodeID, error) {
 	got, err := protocol.Call(ctx, s, dom.DescribeNode, dom.DescribeNodeParams{ObjectID: object})
 	if err != nil {

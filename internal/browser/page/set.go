@@ -27,28 +27,28 @@ import (
 	"github.com/bctrl-go/bctrl/internal/egress"
 )
 
-// maxTabs is how many tabs pages may open beside the agent's; what they open
-// beyond them is closed at once. Those of clients are not counted.
+// maxTabs is how many tabs pages may have opened at a time. One that they open
+// beyond it is closed at once. Tabs of clients are not counted.
 const maxTabs = 20
 
-// Clients is what the clients from outside have attached.
+// Clients tells what clients from outside have attached and set.
 type Clients interface {
-	// Attached reports whether one has attached a tab, dialogs whether one
-	// hears of its dialogs.
+	// Attached reports whether a client has attached a tab.
 	Attached(target.ID) bool
+	// HearsDialogs reports whether a client is told of the dialogs of a tab.
 	HearsDialogs(target.ID) bool
-	// RestoreScreens sets again what screens they emulate in a tab.
+	// RestoreScreens sets again the screens that clients emulate in a tab.
 	RestoreScreens(context.Context, target.ID)
-	// Released has an element when one has let go of a tab.
+	// Released has an element when a client has let go of a tab.
 	Released() <-chan struct{}
 }
 
 // Set follows every tab, frame and worker of one browser over one DevTools
 // connection that nobody else reads. It implements [browser.Page] on the newest tab
-// that is not a client's: owner.go.
+// of the agent: see owner.go.
 //
-// The filter of outside clients asks carriesFill before it lets a request's
-// body through, and never lets a client use Fetch or Network.setRequestInterception.
+// It relies on the rules for clients from outside: they do not let them intercept
+// requests, nor see the body of one for which [Set.CarriesFill] is true.
 type Set struct {
 	conn         *protocol.Conn
 	clients      Clients
@@ -58,7 +58,7 @@ type Set struct {
 	workers      sync.WaitGroup
 	groups       atomic.Int64
 	anyFilled    atomic.Bool // something was filled
-	secretFilled atomic.Bool // a password or a code was, as itself or as a placeholder
+	secretFilled atomic.Bool // a password or a code was, or its placeholder
 
 	guards *fill.Guards
 	scrub  *fill.Scrubber
@@ -68,12 +68,12 @@ type Set struct {
 	sessions     map[target.SessionID]*session
 	tabs         []*tab             // oldest first
 	tabsChange   chan struct{}      // closed and replaced when tabs changes
-	agentTargets map[target.ID]bool // the tabs that nobody's page and no client opened
-	listed       bool               // what there was before is known
+	agentTargets map[target.ID]bool // tabs that were there before any client, or opened for the agent
+	listed       bool               // all tabs that were there before are attached
 }
 
-// Open takes over conn, an unfiltered DevTools connection to a browser,
-// until close. Of its tabs, own are not a client's. The context bounds the
+// Open takes over conn, an unfiltered DevTools connection to a browser, until
+// [Set.Close]. Of the browser's tabs, own are the agent's. The context bounds the
 // start alone.
 func Open(ctx context.Context, conn browser.CDPConn, proxy *egress.Proxy, others Clients,
 	own []target.ID) (*Set, error) {
@@ -106,14 +106,15 @@ func Open(ctx context.Context, conn browser.CDPConn, proxy *egress.Proxy, others
 	return s, nil
 }
 
-// autoAttach asks for every related target, each paused until it is set up:
-// so a tab that a form opens sends nothing before it is watched.
+// autoAttach has every related target attached, and paused until it is set up: so a
+// tab that a form opens sends nothing before it is watched.
 func autoAttach() target.SetAutoAttachParams {
 	flat := true
 	return target.SetAutoAttachParams{AutoAttach: true, WaitForDebuggerOnStart: true, Flatten: &flat}
 }
 
-// Close lets go of the browser; it does not stop it.
+// Close ends the watching of tabs once the connection has ended. It does not stop
+// the browser.
 func (s *Set) Close() {
 	s.mu.Lock()
 	s.cancel() // under mu: nothing is spawned after it
@@ -123,7 +124,8 @@ func (s *Set) Close() {
 	s.workers.Wait()
 }
 
-// spawn runs fn beside the reader of the connection, until close at most.
+// spawn runs fn beside the reader of the connection. Its context ends with Close,
+// which waits for it.
 func (s *Set) spawn(fn func(ctx context.Context)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,8 +162,8 @@ func (s *Set) agentTab(ctx context.Context) (*tab, error) {
 			if err != nil {
 				return nil, fmt.Errorf("opening a tab: %w", err)
 			}
-			// Its session was announced before the answer; unless it died
-			// at once the next round finds it.
+			// Its session was announced before the answer, so the next round
+			// finds it unless it is gone already.
 			s.mu.Lock()
 			s.agentTargets[made.TargetID] = true
 			opened := s.newestAgentTab() != nil
@@ -193,7 +195,7 @@ func (s *Set) agentTab(ctx context.Context) (*tab, error) {
 	}
 }
 
-// signalTabsChange wakes who waits in current. Call it with mu held.
+// signalTabsChange wakes those who wait in agentTab. Call it with mu held.
 func (s *Set) signalTabsChange() {
 	close(s.tabsChange)
 	s.tabsChange = make(chan struct{})
@@ -224,20 +226,21 @@ func (s *Set) intercept(on bool) {
 	each.Wait()
 }
 
-// interceptOn sets one session's interception. A session that does not answer
-// sends the placeholder, which is worth nothing: no error is needed.
+// interceptOn turns interception on or off in one session. Errors do not matter: a
+// session that does not answer sends the placeholder, which is worth nothing.
 func interceptOn(ctx context.Context, session *session, on bool) {
 	if !on {
 		_ = protocol.Tell(ctx, session, fetch.Disable, cdp.Empty{})
 		_ = protocol.Tell(ctx, session, network.SetBypassServiceWorker, network.SetBypassServiceWorkerParams{})
 		return
 	}
-	// A service worker would see the swapped body: scripts of the page run in it.
+	// A service worker, in which scripts of the site run, would see the body after
+	// the value was put into it.
 	_ = protocol.Tell(ctx, session, network.SetBypassServiceWorker, network.SetBypassServiceWorkerParams{Bypass: true})
 	_ = protocol.Tell(ctx, session, fetch.Enable, fetch.EnableParams{})
 }
 
-// onEvent handles one event of the connection; it must not block.
+// onEvent handles an event of the connection. It must not block.
 func (s *Set) onEvent(id target.SessionID, method string, params jsonv2.Value) {
 	switch method {
 	case target.AttachedToTarget.Method:
@@ -298,12 +301,12 @@ func (s *Set) onAttached(parent target.SessionID, ev target.EventAttachedToTarge
 	s.mu.Unlock()
 
 	s.spawn(func(ctx context.Context) {
-		// One that hangs is ready all the same: it can be navigated away.
+		// A page that hangs is ready all the same: it can be navigated away.
 		setting, cancel := context.WithTimeout(ctx, 2*frameTimeout)
 		defer cancel()
 		s.setUpSession(setting, session)
 		close(session.ready)
-		if over { // once it runs: the page that opened it stands still until then
+		if over { // not before it runs: the page that opened it stands still until then
 			root := s.conn.Root()
 			_ = protocol.Tell(ctx, root, target.CloseTarget, target.CloseTargetParams{TargetID: session.targetID})
 		}
@@ -333,9 +336,8 @@ func (s *Set) onDetached(id target.SessionID) {
 	s.guards.SessionGone(id)
 }
 
-// setUpSession prepares a new target and lets it run. The commands are sent in one go
-// and only the last answer is awaited: a paused target answers some of them
-// only once it runs.
+// setUpSession prepares a new target and lets it run. All commands are sent before an
+// answer is awaited: a paused target answers some of them only once it runs.
 func (s *Set) setUpSession(ctx context.Context, session *session) {
 	send := func(method string, params any) <-chan struct{} {
 		reply, err := session.Post(ctx, method, params)
@@ -356,7 +358,7 @@ func (s *Set) setUpSession(ctx context.Context, session *session) {
 	var answers []<-chan struct{}
 	switch session.kind {
 	case "page", "iframe":
-		small := int64(1) // keep no bodies for anybody to read
+		small := int64(1) // byte: bodies are not kept for anybody to read
 		answers = append(answers,
 			send(page.Enable.Method, page.EnableParams{}),
 			send(page.SetLifecycleEventsEnabled.Method, page.SetLifecycleEventsEnabledParams{Enabled: true}),
@@ -385,7 +387,7 @@ func (s *Set) setUpSession(ctx context.Context, session *session) {
 	}
 }
 
-// closeTab ends a tab that is of no use any more: a crashed one.
+// closeTab closes a tab whose page has crashed.
 func (s *Set) closeTab(ctx context.Context, t *tab) {
 	root := s.conn.Root()
 	_ = protocol.Tell(ctx, root, target.CloseTarget, target.CloseTargetParams{TargetID: t.session.targetID})

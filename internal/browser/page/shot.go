@@ -22,10 +22,10 @@ const (
 	// maxShotHeight bounds a picture of a whole page, in CSS pixels; what is
 	// below is left out.
 	maxShotHeight = 10_000
-	// maxShotWidth bounds it to the side.
+	// maxShotWidth bounds its width, in CSS pixels.
 	maxShotWidth = 4_000
-	// maskMargin is added around what is masked, for a box that moves a little
-	// while the picture is taken.
+	// maskMargin is added around what is masked, in CSS pixels: a box may move a
+	// little while the picture is taken.
 	maskMargin = 3
 )
 
@@ -62,14 +62,14 @@ func (t *tab) screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
 			Height: min(max(metrics.CSSContentSize.Height, view.ClientHeight), maxShotHeight), Scale: 1,
 		}
 	}
-	// Boxes are measured before and after: what moved meanwhile is painted
-	// over in both places.
+	// Boxes are measured before and after: what has moved in between is painted over
+	// in both places.
 	masks, err := t.maskBoxes(ctx)
 	if err != nil {
 		return nil, err
 	}
 	params := page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng}
-	if fullPage { // what is in view is had without, which leaves the screen that a client emulates alone
+	if fullPage { // this resets the screens that clients emulate
 		params.Clip, params.CaptureBeyondViewport = &clip, &fullPage
 		defer t.restoreScreens(ctx)
 	}
@@ -91,14 +91,14 @@ func (t *tab) screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
 	return paintOver(got.Data, masks, clip.Width)
 }
 
-// restoreScreens gives clients the screens back that they emulate here.
+// restoreScreens sets the screens again that clients emulate in the tab.
 func (t *tab) restoreScreens(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), frameTimeout)
 	defer cancel()
 	t.set.clients.RestoreScreens(ctx, t.session.targetID)
 }
 
-// maskBoxes are the boxes to paint over, in the viewport of the tab.
+// maskBoxes returns the boxes to paint over, in the viewport of the tab.
 func (t *tab) maskBoxes(ctx context.Context) ([]box, error) {
 	if !t.set.hasFilled() {
 		return nil, nil
@@ -144,7 +144,7 @@ func (t *tab) maskBoxes(ctx context.Context) ([]box, error) {
 	return out, nil
 }
 
-// nodesShowingFilled are the nodes of a frame that show something filled.
+// nodesShowingFilled returns the nodes of a frame that show something filled.
 func (t *tab) nodesShowingFilled(ctx context.Context, f *frame) ([]cdp.BackendNodeID, error) {
 	out := t.filledIn(f)
 	w, err := isolatedWorld(ctx, f)
@@ -183,8 +183,8 @@ func (t *tab) nodesShowingFilled(ctx context.Context, f *frame) ([]cdp.BackendNo
 	return out, nil
 }
 
-// paintOver covers boxes, given in CSS pixels of a picture that is width of them
-// wide.
+// paintOver paints boxes of a picture grey. They are in CSS pixels, of which the
+// picture is width wide.
 func paintOver(data []byte, masks []box, width float64) ([]byte, error) {
 	if len(masks) == 0 {
 		return data, nil

@@ -8,13 +8,13 @@ import (
 	"github.com/chromedp/cdproto/domsnapshot"
 )
 
-// paintedText is a text of a page as a picture shows it, and its node.
+// paintedText is a text that a picture of the page shows, and its node.
 type paintedText struct {
 	text    string
 	backend cdp.BackendNodeID
 }
 
-// paintedTexts are those of one document.
+// paintedTexts are the texts that a picture shows of one document.
 type paintedTexts struct {
 	laidOut []paintedText // in the order of the page
 	fields  []paintedText // what fields and pictures show in boxes of their own
@@ -54,10 +54,9 @@ func (s *snapshot) text(i int) string {
 	return s.Strings[i]
 }
 
-// paintedBy returns the texts that the documents of a session paint. The
-// accessibility tree does not have them all: a page leaves out of it what it
-// likes, what lies behind a dialog is not in it, and neither is a field's hint
-// where the field has a name.
+// paintedBy returns the texts that the documents of a session paint. Not all are in
+// the accessibility tree: a page can leave out of it what it likes, what lies behind a
+// dialog is not in it, and neither is the hint of a field that has a name.
 func paintedBy(ctx context.Context, session *session) (map[cdp.FrameID]paintedTexts, error) {
 	var got snapshot
 	params := domsnapshot.CaptureSnapshotParams{ComputedStyles: []string{}}

@@ -30,7 +30,7 @@ const (
 type session struct {
 	protocol.Session
 	targetID target.ID
-	kind     string // the target's type: page, iframe, worker, service_worker, shared_worker
+	kind     string // type of the target: page, iframe, worker, service_worker, shared_worker
 	tab      *tab   // the tab it belongs to; nil for workers that serve many
 
 	ready chan struct{} // closed when it was set up
@@ -42,25 +42,24 @@ type session struct {
 type tab struct {
 	set     *Set
 	session *session
-	// opener is the tab whose page opened it, if one did. What is known of whose
-	// it is, and whether it counts, is under the set's lock.
+	// opener is the tab whose page opened it; empty when none did.
 	opener             target.ID
 	owner              owner
 	countsAgainstPages bool
 
 	mu            sync.Mutex
 	actions       int            // actions of the agent that run
-	waitingDialog *waitingDialog // for a client to answer it; nil is none
+	waitingDialog *waitingDialog // nil when none waits for a client to answer it
 	frames        []*session     // of frames in other processes, oldest first
 	loads         map[cdp.FrameID]documentLoad
 	loadsChange   chan struct{} // closed and replaced when loads changes
 	traffic       map[trafficID]time.Time
 	lastTraffic   time.Time // when traffic last changed
-	dialogs       int       // since the last action
+	dialogs       int       // how many there were since the agent's last action
 	notes         []string
 	filled        map[protocol.Element]bool
 	direct        map[protocol.Document]bool // documents that hold a value itself
-	typed         map[protocol.Element]bool  // fields of those that the model has written
+	typed         map[protocol.Element]bool  // fields of such documents that the model has written
 }
 
 // documentLoad is how far the newest document of a frame has come.
@@ -70,10 +69,10 @@ type documentLoad struct {
 	before []cdp.LoaderID // the documents it replaced, the newest last
 }
 
-// replaced reports whether a document was there and is no more.
+// replaced reports whether a document was in the frame and is not any more.
 func (l documentLoad) replaced(loader cdp.LoaderID) bool { return slices.Contains(l.before, loader) }
 
-// trafficID tells requests apart: ids are unique within a session alone.
+// trafficID names a request. Ids of requests are unique within a session alone.
 type trafficID struct {
 	session *session
 	request network.RequestID
@@ -114,8 +113,8 @@ func (t *tab) removeFrame(session *session) {
 	}
 }
 
-// addNote keeps one line about something that happened by itself for the next
-// observation.
+// addNote keeps a line for the next observation, about something that happened
+// without the agent having asked for it.
 func (t *tab) addNote(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -132,8 +131,8 @@ func (t *tab) takeNotes() []string {
 	return notes
 }
 
-// onEvent handles an event of the tab or of one of its frames and workers; it
-// must not block.
+// onEvent handles an event of the tab or of one of its frames and workers. It must
+// not block.
 func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 	switch method {
 	case page.JavascriptDialogOpening.Method:
@@ -147,7 +146,7 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 		})
 	case page.FrameDetached.Method:
 		protocol.Event(params, func(ev page.EventFrameDetached) {
-			if ev.Reason != page.FrameDetachedReasonSwap { // else it goes on in another process
+			if ev.Reason != page.FrameDetachedReasonSwap { // in a swap it goes on in another process
 				t.forgetLoad(ev.FrameID)
 				t.set.guards.DocumentGone(ev.FrameID, "")
 			}
@@ -163,7 +162,7 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 			switch ev.Type {
 			case network.ResourceTypeEventSource, network.ResourceTypeWebSocket, network.ResourceTypePing,
 				network.ResourceTypeMedia:
-				return // these last, or nobody waits for them
+				return // they last for long, or nobody waits for them
 			}
 			t.noteTraffic(trafficID{session, ev.RequestID}, true)
 		})
@@ -211,7 +210,7 @@ func (t *tab) forgetLoad(id cdp.FrameID) {
 	t.signalLoadsChange()
 }
 
-// signalLoadsChange wakes who waits for a load. Call it with mu held.
+// signalLoadsChange wakes those who wait for a load. Call it with mu held.
 func (t *tab) signalLoadsChange() {
 	close(t.loadsChange)
 	t.loadsChange = make(chan struct{})
@@ -229,7 +228,7 @@ func (t *tab) noteTraffic(id trafficID, running bool) {
 }
 
 // socketMessage is the part of Network.webSocketFrameSent that is read here. The
-// generated type takes every message for base64, which only those of bytes are.
+// generated type decodes every message as base64, which only those of bytes are.
 type socketMessage struct {
 	Response struct {
 		Text string `json:"payloadData"`

@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	// quietFor is how long a settled page has not changed.
-	quietFor = 300 * time.Millisecond
+	// quietTime is how long a settled page has not changed.
+	quietTime = 300 * time.Millisecond
 	// longRequest is how long a request may run before it is taken for one
 	// that waits for news rather than for content.
 	longRequest = 3 * time.Second
-	// settleStep is how far apart two looks at the requests are.
+	// settleStep is the time between two looks at the requests.
 	settleStep = 50 * time.Millisecond
 )
 
@@ -64,8 +64,8 @@ const jsType = `function (text, secret) {
 	return text !== '' && value() === '' ? 'value' : '';
 }`
 
-// jsClear empties this, and every other field of its document that holds text.
-// It reports whether one still does.
+// jsClear empties this, and every other field of its document that holds text. It
+// returns whether a field holds it all the same.
 const jsClear = `function (text) {
 	const empty = el => {
 		const proto = el instanceof HTMLInputElement ? HTMLInputElement.prototype : HTMLTextAreaElement.prototype;
@@ -128,8 +128,8 @@ func (s *Set) Type(ctx context.Context, ref browser.Ref, text string) error {
 	})
 }
 
-// refusePlaceholder refuses to write what stands for a filled value, which a page
-// may have shown.
+// refusePlaceholder refuses to write the placeholder of a filled value, which a page
+// may have shown to the model.
 func (s *Set) refusePlaceholder(text string) error {
 	if !s.guards.HoldsPlaceholder(text) {
 		return nil
@@ -138,10 +138,10 @@ func (s *Set) refusePlaceholder(text string) error {
 		"fill the login where it belongs; it goes nowhere else")
 }
 
-// writeText puts text into the node. A secret one must arrive as it is.
+// writeText types text into the node. Of a secret it is checked that all has arrived.
 func (n *node) writeText(ctx context.Context, text string, secret bool) error {
 	var problem string
-	if err := n.call(ctx, &problem, jsType, text, secret); err != nil {
+	if err := n.callOn(ctx, &problem, jsType, text, secret); err != nil {
 		return err
 	}
 	name := "the element " + string(n.ref)
@@ -159,8 +159,8 @@ func (n *node) writeText(ctx context.Context, text string, secret bool) error {
 	return browser.BadRequest("page.not_editable", name+" is not a text field", "")
 }
 
-// pressShift presses a key that writes nothing: many forms look at a field again
-// only when a key comes up.
+// pressShift presses a key that writes nothing: many forms check a field only when a
+// key is released.
 func (t *tab) pressShift(ctx context.Context) error {
 	return t.press(ctx, key{name: "Shift", code: "ShiftLeft", windows: 16}, 0)
 }
@@ -178,7 +178,7 @@ func (s *Set) Select(ctx context.Context, ref browser.Ref, option string) error 
 			Problem string   `json:"problem"`
 			Options []string `json:"options"`
 		}
-		if err := n.call(ctx, &got, jsSelect, strings.ToValidUTF8(option, "\ufffd")); err != nil {
+		if err := n.callOn(ctx, &got, jsSelect, strings.ToValidUTF8(option, "\ufffd")); err != nil {
 			return err
 		}
 		name := "the element " + string(n.ref)
@@ -221,7 +221,8 @@ func (s *Set) Settle(ctx context.Context, longest time.Duration) error {
 	return ctx.Err() // a page that never settles is used as it is
 }
 
-// documentIsQuiet waits for the document to stop changing.
+// documentIsQuiet waits until the document has not changed for a while, and reports
+// whether it came to that.
 func (t *tab) documentIsQuiet(ctx context.Context, longest time.Duration) bool {
 	tree, err := t.frameTree(ctx)
 	if err != nil {
@@ -232,11 +233,12 @@ func (t *tab) documentIsQuiet(ctx context.Context, longest time.Duration) bool {
 		return false
 	}
 	var still bool
-	err = evaluate(ctx, tree.top, w, &still, jsQuiet, quietFor.Milliseconds(), longest.Milliseconds())
+	err = evaluate(ctx, tree.top, w, &still, jsQuiet, quietTime.Milliseconds(), longest.Milliseconds())
 	return err == nil && still
 }
 
-// requestsAreIdle reports whether no request has moved for a while.
+// requestsAreIdle reports whether no request has begun or ended for a while, and none
+// is on its way but those that last.
 func (t *tab) requestsAreIdle() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -246,10 +248,10 @@ func (t *tab) requestsAreIdle() bool {
 			return false
 		}
 	}
-	return now.Sub(t.lastTraffic) >= quietFor
+	return now.Sub(t.lastTraffic) >= quietTime
 }
 
-// viewport is the visible part of the tab, from 0, 0.
+// viewport returns the visible part of the tab, which begins at 0, 0.
 func (t *tab) viewport(ctx context.Context) (box, error) {
 	got, err := protocol.Call(ctx, t.session, page.GetLayoutMetrics, cdp.Empty{})
 	if err != nil {

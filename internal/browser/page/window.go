@@ -9,8 +9,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser/fill"
 )
 
-// observation chooses the lines that fit, from what is in view on, and makes
-// the result of them.
+// observation makes the result of the lines that fit, beginning with those in view.
 func (o *outline) observation(url, title string, scrolled float64, cut bool) *browser.Observation {
 	from, to := o.window(scrolled)
 	o.hideEchoes(from, to)
@@ -68,44 +67,44 @@ func (o *outline) window(scrolled float64) (from, to int) {
 	return from, to
 }
 
-// content is where a line has text of the page.
-type content struct {
-	kind contentKind
+// pageText is where a line has text of the page.
+type pageText struct {
+	kind textKind
 	fill.Span
 }
 
-type contentKind int
+type textKind int
 
 const (
-	shownText contentKind = iota
+	shownText textKind = iota
 	shownName
 	shownValue
-	allContent
+	allTexts
 )
 
-// hideEchoes takes what was filled out of lines that show it in pieces: in all
-// that they hold one after the other, and in their texts, their names and their
-// values alone, since boxes for single characters have names in between.
+// hideEchoes takes filled values out of lines that show them in pieces. It looks at
+// all texts of the page one after the other, and once more at the texts, the names and
+// the values alone: boxes for single characters have names in between.
 func (o *outline) hideEchoes(from, to int) {
-	for _, kind := range []contentKind{allContent, shownText, shownName, shownValue} {
+	for _, kind := range []textKind{allTexts, shownText, shownName, shownValue} {
 		o.hideEchoesIn(from, to, kind)
 	}
 }
 
-func (o *outline) hideEchoesIn(from, to int, kind contentKind) {
+func (o *outline) hideEchoesIn(from, to int, kind textKind) {
 	var pieces []string
 	var places []fill.Span // of the piece, in the text of its line
 	var lines []int
 	for i := from; i < to; i++ {
-		for _, at := range contentOf(o.lines[i].text) {
-			if kind == allContent || kind == at.kind {
+		for _, at := range pageTextsOf(o.lines[i].text) {
+			if kind == allTexts || kind == at.kind {
 				pieces = append(pieces, o.lines[i].text[at.From:at.To])
 				places, lines = append(places, at.Span), append(lines, i)
 			}
 		}
 	}
 	hidden := o.tab.set.scrub.Spans(pieces)
-	for i := len(pieces) - 1; i >= 0; i-- { // from behind, so that places stay
+	for i := len(pieces) - 1; i >= 0; i-- { // from the last one, so that the places of the others stay true
 		if len(hidden[i]) == 0 {
 			continue
 		}
@@ -113,7 +112,7 @@ func (o *outline) hideEchoesIn(from, to int, kind contentKind) {
 		clean := fill.Redact(pieces[i], hidden[i])
 		l.text = l.text[:at.From] + clean + l.text[at.To:]
 		if e := l.element; e != nil {
-			shown, _ := strconv.Unquote(`"` + pieces[i] + `"`) // it was quoted so
+			shown, _ := strconv.Unquote(`"` + pieces[i] + `"`) // as it was quoted
 			clean, _ = strconv.Unquote(`"` + clean + `"`)
 			for _, field := range []*string{&e.Name, &e.Value} {
 				if fill.OneLine(*field) == shown {
@@ -124,18 +123,18 @@ func (o *outline) hideEchoesIn(from, to int, kind contentKind) {
 	}
 }
 
-// contentOf returns where a line has text of the page: behind "text:" and
-// "row:", and between quotes. Notes are of ours.
-func contentOf(line string) []content {
+// pageTextsOf returns where a line has text of the page: behind "text:" and
+// "row:", and between quotes. Notes are not the page's.
+func pageTextsOf(line string) []pageText {
 	kind := strings.TrimLeft(line, " ")
 	start := len(line) - len(kind)
 	switch {
 	case strings.HasPrefix(kind, "note: "):
 		return nil
 	case strings.HasPrefix(kind, "text: "), strings.HasPrefix(kind, "row: "):
-		return []content{{shownText, fill.Span{From: start + strings.Index(kind, " ") + 1, To: len(line)}}}
+		return []pageText{{shownText, fill.Span{From: start + strings.Index(kind, " ") + 1, To: len(line)}}}
 	}
-	var out []content
+	var out []pageText
 	for i := start; i < len(line); i++ {
 		if line[i] != '"' {
 			continue
@@ -145,7 +144,7 @@ func contentOf(line string) []content {
 		if strings.HasSuffix(line[:i], " value=") {
 			shown = shownValue
 		}
-		out = append(out, content{shown, fill.Span{From: i + 1, To: max(i+1, end-1)}})
+		out = append(out, pageText{shown, fill.Span{From: i + 1, To: max(i+1, end-1)}})
 		i = end - 1
 	}
 	return out
