@@ -31,7 +31,7 @@ type Fake struct {
 
 var _ Driver = (*Fake)(nil)
 
-// Launch starts nothing and succeeds, once an ID at a time.
+// Launch succeeds and starts nothing. It fails while a browser of the same ID runs.
 func (f *Fake) Launch(ctx context.Context, spec Spec) (Browser, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("launch a fake browser: %w", err)

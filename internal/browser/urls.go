@@ -13,11 +13,12 @@ const blankPage = "about:blank"
 // errURL refuses an address to open. It never quotes it.
 var errURL = errors.New("this address may not be opened")
 
-// checkPageURL refuses what an agent may not open: the proxy sees all of the web.
+// checkPageURL refuses addresses that an agent may not open: only those of the web
+// pass the proxy.
 func checkPageURL(raw string) error { return checkURL(raw, "http", "https") }
 
-// CheckClientURL refuses what a DevTools client may not open: blob and data hold
-// what the client has already.
+// CheckClientURL refuses addresses that a DevTools client may not open. It may open
+// blob and data: they hold what the client or its page has made.
 func CheckClientURL(raw string) error { return checkURL(raw, "http", "https", "blob", "data") }
 
 // checkURL refuses what is neither about:blank nor of one of schemes: file:

@@ -155,7 +155,7 @@ func Join(t *testing.T, b browser.Browser) *Outsider {
 			left = true
 			cancel()
 			require.NoError(t, <-served)
-			<-o.Conn.Done
+			<-o.Conn.Done()
 		}
 	}
 	t.Cleanup(o.Leave)

@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// defaultUser runs browsers when the server is root: it owns nothing.
+// defaultUser runs browsers when the server is root: a user that owns no files.
 const defaultUser = "nobody"
 
 // account is the user that runs browsers.
@@ -59,7 +59,7 @@ func lookupAccount(name string) (account, error) {
 
 func (a account) isSelf() bool { return !a.switched }
 
-// give gives path to the account.
+// give makes the account the owner of path.
 func (a account) give(path string) error {
 	if a.isSelf() {
 		return nil
@@ -76,8 +76,8 @@ func (a account) owns(info fs.FileInfo) bool {
 	return ok && stat.Uid == a.uid
 }
 
-// checkReach reports an error when the account cannot pass through the folders
-// above path and path itself. Only permissions are looked at.
+// checkReach returns an error when path, or a folder above it, is closed to the
+// account. Only permissions are looked at.
 func (a account) checkReach(path string) error {
 	if a.isSelf() {
 		return nil

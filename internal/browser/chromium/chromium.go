@@ -37,7 +37,7 @@ const (
 	// exitTimeout is how long a browser that has closed its pipe may take to
 	// exit.
 	exitTimeout = 2 * time.Second
-	// commandTimeout bounds what is told to a browser that may be hanging.
+	// commandTimeout bounds commands to a browser that may be hanging.
 	commandTimeout = 5 * time.Second
 )
 
@@ -87,7 +87,7 @@ type instance struct {
 	proc      *process
 	mux       *devtools.Mux
 	downloads *downloads
-	clients   chan struct{} // one element a client of ServeCDP
+	clients   chan struct{} // holds an element for each client of ServeCDP
 	firstTabs []target.ID   // the tabs that it began with
 
 	pagesMu sync.Mutex // held while pages is made
@@ -104,8 +104,8 @@ type instance struct {
 
 var _ browser.Browser = (*instance)(nil)
 
-// Launch starts a browser. See [browser.Driver]. The error wraps [browser.ErrProfileInUse] when
-// another browser has the profile.
+// Launch starts a browser. See [browser.Driver]. The error wraps
+// [browser.ErrProfileInUse] when another browser has the profile.
 func (d *Driver) Launch(ctx context.Context, spec browser.Spec) (_ browser.Browser, err error) {
 	b := &instance{
 		user:     d.user,
@@ -142,7 +142,7 @@ func (d *Driver) Launch(ctx context.Context, spec browser.Spec) (_ browser.Brows
 	return b, nil
 }
 
-// prepare makes all that the process needs.
+// prepare makes what the process needs: profile, folders, proxy.
 func (b *instance) prepare(base string, spec browser.Spec) (err error) {
 	if spec.ProfileDir != "" {
 		if b.profile, err = openProfile(spec.ProfileDir); err != nil {
@@ -164,8 +164,8 @@ func (b *instance) prepare(base string, spec browser.Spec) (err error) {
 	return err
 }
 
-// waitReady waits until the browser answers, tells it where downloads go, and notes
-// the tabs that are there before any client is.
+// waitReady waits until the browser answers, tells it where downloads go, and notes the
+// tabs that are there before any client can have opened one.
 func (b *instance) waitReady(ctx context.Context) error {
 	if err := b.mux.Call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(""), nil); err != nil {
 		return fmt.Errorf("wait for the browser: %w", err)
@@ -180,29 +180,29 @@ func (b *instance) waitReady(ctx context.Context) error {
 	return nil
 }
 
-// KeepDownloadsOf has what pages of a client's own browser context deliver go
-// where all downloads go.
+// KeepDownloadsOf sends the downloads of a client's own browser context to where all
+// downloads go.
 func (b *instance) KeepDownloadsOf(id cdp.BrowserContextID) {
 	ctx, cancel := context.WithTimeout(b.life, commandTimeout)
 	defer cancel()
-	// A context that is gone already delivers nothing.
+	// It fails when the context is gone, which then has no downloads.
 	_ = b.mux.Call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(id), nil)
 }
 
 func (b *instance) cancelDownload(guid string) {
 	ctx, cancel := context.WithTimeout(b.life, commandTimeout)
 	defer cancel()
-	// A download that is over cannot be cancelled, and need not be.
+	// It fails when the download is over, which then need not be cancelled.
 	_ = b.mux.Call(ctx, cdpbrowser.CommandCancelDownload, cdpbrowser.CancelDownloadParams{GUID: guid}, nil)
 }
 
-// watch waits for the end of the process, wanted or not, and cleans up.
+// watch waits for the end of the process, asked for or not, and cleans up.
 func (b *instance) watch() {
 	select {
 	case <-b.proc.exited:
-	case <-b.mux.Done:
-		// A browser whose pipe has ended is of no use; give it the moment
-		// that its exit status takes, then end it.
+	case <-b.mux.Done():
+		// A browser whose pipe has ended is of no use. It is given a moment to end
+		// by itself, for the sake of its exit status.
 		select {
 		case <-b.proc.exited:
 		case <-time.After(exitTimeout):
@@ -216,7 +216,7 @@ func (b *instance) watch() {
 	if !wanted {
 		err = errors.Join(b.proc.failure(), err)
 	}
-	<-b.mux.Done
+	<-b.mux.Done()
 	b.closePages()
 	b.downloads.close()
 	if b.profile != nil {
@@ -226,7 +226,7 @@ func (b *instance) watch() {
 	close(b.done)
 }
 
-// cleanUp undoes prepare, as far as that came.
+// cleanUp undoes what prepare has done, all of it or a part.
 func (b *instance) cleanUp() (err error) {
 	if b.proxy != nil {
 		err = b.proxy.Close()
@@ -251,7 +251,7 @@ func (b *instance) stopRequested() bool {
 
 // Page returns the agent's page. See [browser.Browser].
 //
-// Tabs are watched from the first call on; those of clients are left to them.
+// Tabs are watched from the first call on.
 func (b *instance) Page(ctx context.Context) (browser.Page, error) {
 	p, err := b.openPages(ctx)
 	if err != nil {
@@ -337,7 +337,7 @@ func (b *instance) Stop(ctx context.Context) error {
 		defer cancel()
 		// A browser that hangs does not read its pipe either.
 		calm := context.AfterFunc(ctx, func() { b.proc.signal(syscall.SIGKILL) })
-		_ = b.mux.Call(ctx, cdpbrowser.CommandClose, struct{}{}, nil) // the kill is the answer to an error
+		_ = b.mux.Call(ctx, cdpbrowser.CommandClose, struct{}{}, nil) // if it fails the browser is killed
 		select {
 		case <-b.proc.exited:
 			calm()

@@ -77,8 +77,8 @@ func makeDirs(base, id string, user account) (d dirs, err error) {
 	return d, nil
 }
 
-// lockDirs makes the lock in root, held from the moment that it has its name:
-// a sweep must not take the folder of a browser that is just starting.
+// lockDirs makes the lock in root. It is held before it has its name, so that a sweep
+// does not take the folder of a browser that is just starting.
 func lockDirs(root string) (*os.File, error) {
 	folder, err := os.OpenRoot(root)
 	if err != nil {
@@ -155,7 +155,7 @@ func sweepOne(root string, user account) {
 	d := layout(root)
 	d.lock = lock
 	if err := d.rescue(folder, user); err != nil {
-		_ = lock.Close() // as said: next time
+		_ = lock.Close() // it is left for the next sweep
 		return
 	}
 	_ = d.remove()

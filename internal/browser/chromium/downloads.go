@@ -50,7 +50,8 @@ type downloads struct {
 	limit int64
 	// deliver is [browser.Spec.OnDownload]; nil drops every file.
 	deliver func(context.Context, browser.Download) error
-	// cancelDownload stops a download that is too large or one too many.
+	// cancelDownload stops a download that is too large, or of which there are too
+	// many.
 	cancelDownload func(guid string)
 
 	ctx  context.Context // ends with the last delivery
@@ -77,8 +78,8 @@ func newDownloads(ctx context.Context, spec browser.Spec, dir string, owner acco
 	}
 }
 
-// behavior tells the browser where the downloads of a browser context go, and to
-// say so; "" is the one that it began with.
+// behavior are the parameters that have the browser put the downloads of a browser
+// context into the folder, and tell of them. "" is the context that it began with.
 func (d *downloads) behavior(of cdp.BrowserContextID) cdpbrowser.SetDownloadBehaviorParams {
 	events := true
 	return cdpbrowser.SetDownloadBehaviorParams{
@@ -152,15 +153,15 @@ func (d *downloads) close() {
 	d.work.Wait()
 }
 
-// finish hands a complete file to its receiver and removes it in any case. The
-// receiver's error is its own to report: no page waits for it.
+// finish hands a complete file to the receiver when it is wanted, and removes it in any
+// case. The receiver reports its errors itself: no page waits for them.
 func (d *downloads) finish(guid string, file browser.Download, wanted bool) {
 	folder, err := os.OpenRoot(d.dir)
 	if err != nil {
 		return // the runtime is gone
 	}
 	defer folder.Close()
-	defer func() { _, _ = folder.Remove(guid), folder.Remove(guid+".crdownload") }() // mostly one of them is there
+	defer func() { _, _ = folder.Remove(guid), folder.Remove(guid+".crdownload") }() // one of them is there
 	if !wanted || d.deliver == nil {
 		return
 	}

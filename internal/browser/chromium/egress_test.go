@@ -224,7 +224,7 @@ func navigateRaw(t *testing.T, b *instance, url string) string {
 	client, err := b.mux.AttachServer(ctx)
 	require.NoError(t, err)
 	conn := protocol.NewConn(ctx, client, func(target.SessionID, string, jsonv2.Value) {})
-	defer func() { client.Close(context.Background()); <-conn.Done }()
+	defer func() { client.Close(context.Background()); <-conn.Done() }()
 	created, err := protocol.Call(ctx, conn.Root(), target.CreateTarget, target.CreateTargetParams{URL: url})
 	require.NoError(t, err)
 	flat := true

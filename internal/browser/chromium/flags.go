@@ -45,7 +45,7 @@ func arguments(spec browser.Spec, dirs dirs, proxy string) []string {
 		"--dns-prefetch-disable",
 		"--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
 
-		// Nobody asked for these.
+		// What Chromium does on its own, which nobody asked for.
 		"--disable-features=" + strings.Join(offFeatures, ","),
 		"--disable-background-networking",
 		"--disable-breakpad",
@@ -93,7 +93,7 @@ func environment(dirs dirs) []string {
 		"LANG=C.UTF-8",
 		"HOME=" + dirs.home,
 		"TMPDIR=" + dirs.temp,
-		// Else each start waits for and complains about a bus it has no use for.
+		// Without these each start waits for a bus that it has no use for, and complains.
 		"DBUS_SESSION_BUS_ADDRESS=disabled:",
 		"DBUS_SYSTEM_BUS_ADDRESS=disabled:",
 	}

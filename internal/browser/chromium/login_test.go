@@ -206,7 +206,7 @@ func listen(ctx context.Context, t *testing.T, b *instance) *eavesdropper {
 		default:
 		}
 	})
-	t.Cleanup(func() { cancel(); <-e.conn.Done })
+	t.Cleanup(func() { cancel(); <-e.conn.Done() })
 	return e
 }
 

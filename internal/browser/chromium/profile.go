@@ -184,7 +184,7 @@ func (p *profile) copyIn(dir string, user account) error {
 type copier struct {
 	from, to *os.Root
 	owner    account  // who gets the copies
-	onlyOf   *account // whose the originals must be; others' are left out
+	onlyOf   *account // files of other accounts are left out; nil copies all
 	durable  bool
 
 	bytes int64
@@ -234,7 +234,7 @@ func (c *copier) copyFile(name string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
-	// No more than was counted: the original may still grow.
+	// The original may still grow, so no more is copied than was counted.
 	if _, err := io.Copy(to, io.LimitReader(from, info.Size())); err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func (m *Mux) Call(ctx context.Context, method string, params, res any) error {
 	return m.callIn(ctx, "", method, params, res)
 }
 
-// callIn is call in a session, which may be a client's.
+// callIn is Call in a session, which may be a client's.
 func (m *Mux) callIn(ctx context.Context, session target.SessionID, method string, params, res any) error {
 	b, err := jsonv2.Marshal(params)
 	if err != nil {
@@ -121,7 +121,7 @@ func (m *Mux) attachClient(ctx context.Context) (*Client, error) { return m.atta
 // clients are not shown what it attaches.
 func (m *Mux) AttachServer(ctx context.Context) (*Client, error) { return m.attach(ctx, true) }
 
-// attach adds a client; own is the server's driver.
+// attach adds a client; isServer says that it is the server's own driver.
 func (m *Mux) attach(ctx context.Context, own bool) (*Client, error) {
 	var res target.AttachToBrowserTargetResult
 	if err := m.Call(ctx, target.CommandAttachToBrowserTarget, struct{}{}, &res); err != nil {

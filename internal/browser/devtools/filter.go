@@ -16,9 +16,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
-// params are the parameters of a command by name, as the browser reads them:
-// names are case-sensitive and none is there twice. What a rule leaves in it
-// is what is sent.
+// params are the parameters of a command by name, as the browser reads them: names are
+// case-sensitive and none is there twice. A rule may change them before they are sent.
 type params map[string]jsonv2.Value
 
 // filter stands between one DevTools client from outside and the browser. What
@@ -28,17 +27,17 @@ type filter struct {
 	client filtered
 
 	mu       sync.Mutex
-	streams  map[string]struct{} // handles that the client's commands returned
+	streams  map[string]struct{} // handles of streams that the client's commands opened
 	contexts map[string]struct{} // browser contexts that the client made
 }
 
-// filtered is the client that a filter stands before, and its browser.
+// filtered is a client and its browser, as far as the filter between them asks.
 type filtered interface {
-	// CarriesFill tells which requests hold a value that the server filled in.
+	// CarriesFill reports whether a request holds a value that the server filled in.
 	CarriesFill(network.RequestID) bool
-	// ownsSession tells the sessions of the client.
+	// ownsSession reports whether a session is the client's.
 	ownsSession(target.SessionID) bool
-	// sendDownloads has the client told of downloads, or not any more.
+	// sendDownloads turns the events of downloads for the client on or off.
 	sendDownloads(want bool)
 	// KeepDownloadsOf has the downloads of a new browser context kept.
 	KeepDownloadsOf(cdp.BrowserContextID)
@@ -74,12 +73,12 @@ func (f *filter) ruleFor(method string) rule {
 	return rule{refuse: "it is not known to be safe"}
 }
 
-// errIgnored is why a command does not go to the browser although the client
-// is told that it was done.
+// errIgnored is returned for a command that does not go to the browser although the
+// client is told that it was done.
 var errIgnored = errors.New("it is answered without being done")
 
-// checkCommand returns msg as it may go to the browser, or why it may not. Only
-// what this function understood is sent: the envelope is written anew.
+// checkCommand returns a command as it may be sent to the browser, or why it may not
+// be. Its envelope is written anew, so that nothing is sent that was not understood.
 func (f *filter) checkCommand(msg message) (message, error) {
 	clean := message{
 		ID:        msg.ID,
@@ -135,7 +134,7 @@ func (f *filter) clean(msg message, method string) message {
 func (f *filter) rememberHandle(set map[string]struct{}, result jsonv2.Value, name string) string {
 	var fields params
 	if jsonv2.Unmarshal(result, &fields, protocol.PageText()) != nil {
-		return "" // an error has no result
+		return "" // the command has failed
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -146,8 +145,8 @@ func (f *filter) rememberHandle(set map[string]struct{}, result jsonv2.Value, na
 	return handle
 }
 
-// withoutFilledBody takes the body out of the event of a request that carries a
-// fill. An event that cannot be read is not passed on.
+// withoutFilledBody takes the body out of the event of a request that carries a filled
+// value. Of an event that cannot be read it leaves nothing.
 func (f *filter) withoutFilledBody(event jsonv2.Value) jsonv2.Value {
 	var outer, request params
 	if jsonv2.Unmarshal(event, &outer, protocol.PageText()) != nil {
@@ -201,8 +200,8 @@ func checkFlat(_ *filter, p params) error {
 	return nil
 }
 
-// answerDownloads lets the client hear of downloads if it wants to; they go where
-// the server has them go.
+// answerDownloads turns events of downloads on or off as the client wants, and ignores
+// where it wants them: downloads are the server's.
 func answerDownloads(f *filter, p params) error {
 	var events bool
 	_ = jsonv2.Unmarshal(p["eventsEnabled"], &events) // absent is no
@@ -230,7 +229,7 @@ func checkStream(f *filter, p params) error {
 	return nil
 }
 
-// dropPostData keeps the browser from sending bodies with events at all.
+// dropPostData has the browser send no bodies with events.
 func dropPostData(_ *filter, p params) error {
 	delete(p, "maxPostDataSize")
 	return nil
@@ -243,9 +242,9 @@ func checkCarriesNoFill(f *filter, p params) error {
 	return nil
 }
 
-// checkNewContext leaves of a new browser context's settings none that changes
-// where it connects to (proxyServer, proxyBypassList) or what its pages may
-// read (originsWithUniversalNetworkAccess), and ends it with its client.
+// checkNewContext permits a new browser context without settings: they could change
+// where it connects to (proxyServer, proxyBypassList) or what its pages may read
+// (originsWithUniversalNetworkAccess). The context ends with its client.
 func checkNewContext(_ *filter, p params) error {
 	for name := range p {
 		if name != "disposeOnDetach" {

@@ -98,11 +98,10 @@ type Mux struct {
 	// have nobody left who hears of them.
 	released chan struct{}
 	gone     bool
-	Done     chan struct{}
+	done     chan struct{}
 }
 
-// New serves the two ends of a DevTools pipe until in ends, which closes
-// done.
+// New serves the two ends of a DevTools pipe until in ends.
 func New(in io.ReadCloser, out io.WriteCloser, onEvent func(method string, params jsonv2.Value)) *Mux {
 	m := &Mux{
 		out:      out,
@@ -111,16 +110,19 @@ func New(in io.ReadCloser, out io.WriteCloser, onEvent func(method string, param
 		sessions: map[target.SessionID]*clientSession{},
 		released: make(chan struct{}, 1),
 		clients:  map[*Client]struct{}{},
-		Done:     make(chan struct{}),
+		done:     make(chan struct{}),
 	}
 	go func() {
-		defer close(m.Done)
+		defer close(m.done)
 		defer m.endClients()
 		defer in.Close()
 		m.readAll(in)
 	}()
 	return m
 }
+
+// Done is closed when the pipe has ended.
+func (m *Mux) Done() <-chan struct{} { return m.done }
 
 // readAll routes messages, each ended by a zero byte, until the pipe ends.
 func (m *Mux) readAll(in io.Reader) {
@@ -211,7 +213,7 @@ func (m *Mux) write(msg message) error {
 	m.writeMu.Lock()
 	defer m.writeMu.Unlock()
 	if pipe, ok := m.out.(interface{ SetWriteDeadline(time.Time) error }); ok {
-		_ = pipe.SetWriteDeadline(time.Now().Add(writeTimeout)) // a pipe that cannot is one of a test
+		_ = pipe.SetWriteDeadline(time.Now().Add(writeTimeout)) // only a pipe of a test cannot
 	}
 	if _, err := m.out.Write(append(b, 0)); err != nil {
 		_ = m.out.Close() // half a message may be in it: the browser must go

@@ -61,7 +61,7 @@ func newScripted(t *testing.T) (*Mux, *scripted) {
 	}()
 	t.Cleanup(func() {
 		_ = messagesOut.Close()
-		<-m.Done
+		<-m.done
 		<-done
 	})
 	return m, s
@@ -201,7 +201,7 @@ func TestTheBrowsersEndReachesEveryone(t *testing.T) {
 	go func() { answer <- m.Call(t.Context(), "Browser.getVersion", struct{}{}, nil) }()
 	<-browser.commands
 	require.NoError(t, browser.out.Close())
-	<-m.Done
+	<-m.done
 	require.ErrorIs(t, <-answer, ErrBrowserGone, "who waits for an answer")
 	_, err := c.Read(t.Context())
 	require.ErrorIs(t, err, ErrBrowserGone, "who reads")
@@ -237,7 +237,7 @@ func TestABrowserThatDoesNotReadIsGivenUp(t *testing.T) {
 		require.Equal(t, writeTimeout, time.Since(began))
 		<-pipe.closed
 		require.NoError(t, say.Close())
-		<-m.Done
+		<-m.done
 	})
 }
 

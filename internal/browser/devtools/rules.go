@@ -15,8 +15,8 @@ type rule struct {
 	check func(*filter, params) error
 	// refuse is why the command is not permitted; empty permits.
 	refuse string
-	// ignore is why the command is answered as if it were done, and not
-	// passed on: clients ask for it as they connect, and would give up.
+	// ignore is why the command is answered as if it were done, but not passed on:
+	// clients give it as they connect, and would give up without it.
 	ignore string
 }
 

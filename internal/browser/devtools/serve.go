@@ -31,16 +31,15 @@ const (
 // detachTimeout bounds saying goodbye to a browser that may be hanging.
 const detachTimeout = 5 * time.Second
 
-// Host is the browser that a client from outside is served by, as far as the
-// filter asks it.
+// Host is the browser whose clients are served, as far as their filters ask it.
 type Host interface {
-	// CarriesFill tells which requests hold a value that the server filled in.
+	// CarriesFill reports whether a request holds a value that the server filled in.
 	CarriesFill(network.RequestID) bool
 	// KeepDownloadsOf has the downloads of a new browser context kept.
 	KeepDownloadsOf(cdp.BrowserContextID)
 }
 
-// servedClient is a client as its filter knows it.
+// servedClient is what the filter of a client asks: see [filtered].
 type servedClient struct {
 	Host
 	*Client
@@ -66,7 +65,7 @@ func (m *Mux) Serve(ctx context.Context, conn browser.CDPConn, by Host) error {
 func copyMessages(ctx context.Context, conn browser.CDPConn, client *Client, f *filter) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	// A client that hangs blocks the write to it: its end must break that.
+	// A client that hangs blocks the write to it, which ends when the client is ended.
 	stop := context.AfterFunc(client.ended, cancel)
 	defer stop()
 
@@ -99,8 +98,8 @@ func copyMessages(ctx context.Context, conn browser.CDPConn, client *Client, f *
 	return commandErr
 }
 
-// passCommands passes on what the client may do and answers the rest. It
-// returns nil when the client has left.
+// passCommands passes the commands on that the client may give and answers the others.
+// It returns nil when the client has left.
 func passCommands(ctx context.Context, conn browser.CDPConn, client *Client, f *filter) error {
 	for {
 		b, err := conn.Read(ctx)
@@ -132,7 +131,7 @@ func passCommands(ctx context.Context, conn browser.CDPConn, client *Client, f *
 	}
 }
 
-// shortMethod bounds what an answer repeats of a command.
+// shortMethod shortens the name of a command for an answer.
 func shortMethod(method string) string { return method[:min(len(method), 64)] }
 
 // ownsSession reports whether the session is the client's.

@@ -16,7 +16,7 @@ import (
 func TestAKeyThatWaitedIsHeldToWhatWasFilledMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Set{
-			conn: &protocol.Conn{Done: make(chan struct{})}, guards: fill.NewGuards(nil, nil), scrub: fill.NewScrubber(),
+			conn: &protocol.Conn{}, guards: fill.NewGuards(nil, nil), scrub: fill.NewScrubber(),
 			tabsChange: make(chan struct{}), agentTargets: map[target.ID]bool{"tab": true},
 		}
 		session := &session{

@@ -120,7 +120,7 @@ func (s *Set) Close() {
 	s.cancel() // under mu: nothing is spawned after it
 	s.mu.Unlock()
 	s.guards.Close()
-	<-s.conn.Done
+	<-s.conn.Done()
 	s.workers.Wait()
 }
 
@@ -179,7 +179,7 @@ func (s *Set) agentTab(ctx context.Context) (*tab, error) {
 				continue
 			case <-changed:
 				continue
-			case <-s.conn.Done:
+			case <-s.conn.Done():
 				return nil, protocol.ErrGone
 			case <-ctx.Done():
 				return nil, ctx.Err()
@@ -187,7 +187,7 @@ func (s *Set) agentTab(ctx context.Context) (*tab, error) {
 		}
 		select {
 		case <-changed:
-		case <-s.conn.Done:
+		case <-s.conn.Done():
 			return nil, protocol.ErrGone
 		case <-ctx.Done():
 			return nil, ctx.Err()

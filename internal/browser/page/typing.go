@@ -211,7 +211,7 @@ func (s *Set) Settle(ctx context.Context, longest time.Duration) error {
 		step := time.NewTimer(settleStep)
 		select {
 		case <-step.C:
-		case <-s.conn.Done:
+		case <-s.conn.Done():
 			step.Stop()
 			return protocol.ErrGone
 		case <-limit.Done():

@@ -12,7 +12,6 @@ import (
 	"sync"
 
 	"github.com/chromedp/cdproto"
-	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/target"
 
@@ -22,12 +21,12 @@ import (
 // ErrGone answers a call on a tab, frame or worker that has ended.
 var ErrGone = errors.New("the page is gone")
 
-// Conn is a DevTools client over whole messages with flat sessions: it
-// matches answers to calls and hands every event to one handler.
+// Conn is a client of the DevTools protocol over whole messages, with flat sessions:
+// it matches answers to calls and hands every event to one handler.
 //
-// It is deliberately thinner than a chromedp context, which mirrors the DOM of
-// the page in our memory and drops the sessions of frames in other processes:
-// a hostile page decides how large that mirror gets.
+// It does less than a context of chromedp, which mirrors the DOM of the page in memory
+// and drops the sessions of frames in other processes: a hostile page decides how
+// large that mirror gets.
 type Conn struct {
 	conn    browser.CDPConn
 	onEvent func(session target.SessionID, method string, params jsonv2.Value)
@@ -37,31 +36,35 @@ type Conn struct {
 	waiting map[int64]waitingCall
 	err     error // set once the connection has ended
 
-	writeMu sync.Mutex
-	Done    chan struct{}
+	writeMu sync.Mutex // held while a message is written
+	done    chan struct{}
 }
 
+// waitingCall is a call whose answer has not come.
 type waitingCall struct {
 	session target.SessionID
 	reply   chan<- *cdproto.Message
 }
 
-// NewConn reads conn until ctx ends or a read fails. handle is called for
-// each event in order, from the reading goroutine: it must not block and must
-// not call.
-func NewConn(ctx context.Context, conn browser.CDPConn, handle func(target.SessionID, string, jsonv2.Value)) *Conn {
+// NewConn reads conn until ctx ends or a read fails. onEvent is called for each event
+// in order, from the goroutine that reads: it must neither block nor call.
+func NewConn(ctx context.Context, conn browser.CDPConn,
+	onEvent func(session target.SessionID, method string, params jsonv2.Value)) *Conn {
 	c := &Conn{
 		conn:    conn,
-		onEvent: handle,
+		onEvent: onEvent,
 		waiting: map[int64]waitingCall{},
-		Done:    make(chan struct{}),
+		done:    make(chan struct{}),
 	}
 	go c.read(ctx)
 	return c
 }
 
+// Done is closed when the connection has ended and its handler is called no more.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
 func (c *Conn) read(ctx context.Context) {
-	defer close(c.Done)
+	defer close(c.done)
 	for {
 		data, err := c.conn.Read(ctx)
 		if err != nil {
@@ -70,7 +73,7 @@ func (c *Conn) read(ctx context.Context) {
 		}
 		msg := new(cdproto.Message)
 		if err := jsonv2.Unmarshal(data, msg, PageText()); err != nil {
-			continue // not a message of the protocol; nobody waits for it
+			continue // no message of the protocol, so nobody waits for it
 		}
 		if msg.ID == 0 {
 			c.onEvent(msg.SessionID, string(msg.Method), msg.Params)
@@ -81,7 +84,7 @@ func (c *Conn) read(ctx context.Context) {
 		delete(c.waiting, msg.ID)
 		c.mu.Unlock()
 		if ok {
-			w.reply <- msg // holds one message, and only one is sent
+			w.reply <- msg // never blocks: the channel has room for the one message
 		}
 	}
 }
@@ -185,56 +188,6 @@ func (c *Conn) call(ctx context.Context, session target.SessionID, method string
 	}
 }
 
-// PageText accepts what pages really put into titles and names: a lone
-// surrogate is not valid UTF-8.
+// PageText are the options to read and write messages with: pages put lone surrogates
+// into titles and names, which are not valid UTF-8.
 func PageText() jsonv2.Options { return jsonv2.AllowInvalidUTF8(true) }
-
-// Session is a session of a connection: what is attached by it is called over it.
-// That with an empty id is the browser itself.
-type Session struct {
-	Conn *Conn
-	ID   target.SessionID
-}
-
-// Root is the session of the browser itself.
-func (c *Conn) Root() Session { return c.Session("") }
-
-// Session is an attached session.
-func (c *Conn) Session(id target.SessionID) Session { return Session{Conn: c, ID: id} }
-
-// Call sends a command and decodes its answer into result, which may be nil.
-func (l Session) Call(ctx context.Context, method string, params, result any) error {
-	return l.Conn.call(ctx, l.ID, method, params, result)
-}
-
-// Post sends a command and returns where its answer will arrive; the channel is
-// closed when none can come.
-func (l Session) Post(ctx context.Context, method string, params any) (<-chan *cdproto.Message, error) {
-	_, reply, err := l.Conn.post(ctx, l.ID, method, params)
-	return reply, err
-}
-
-// Caller is a session, or what has one embedded.
-type Caller interface {
-	Call(ctx context.Context, method string, params, result any) error
-}
-
-// Call runs a typed command on a session.
-func Call[P, R any](ctx context.Context, s Caller, cmd cdp.Command[P, R], params P) (R, error) {
-	var result R
-	err := s.Call(ctx, cmd.Method, params, &result)
-	return result, err
-}
-
-// Tell runs a typed command whose answer nobody needs.
-func Tell[P, R any](ctx context.Context, s Caller, cmd cdp.Command[P, R], params P) error {
-	return s.Call(ctx, cmd.Method, params, nil)
-}
-
-// Event decodes an event and hands it on; one that does not decode is none.
-func Event[E any](params jsonv2.Value, fn func(E)) {
-	var ev E
-	if jsonv2.Unmarshal(params, &ev, PageText()) == nil {
-		fn(ev)
-	}
-}
