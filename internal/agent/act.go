@@ -112,8 +112,8 @@ func (o *Options) check() error {
 // errTimeLimit is the cause of a context that ran into Options.Timeout.
 var errTimeLimit = errors.New("the task's time is up")
 
-// Act carries out a task. The result says what was done and is there, as far
-// as it came, also beside an error, but for wrong options.
+// Act carries out a task. The result says what was done. Beside an error too, it says
+// what was done until then, unless the options are wrong.
 //
 // A task that ends because of a limit, or because the model goes round in
 // circles, is not an error: its result has Success false and says so. Errors
@@ -130,13 +130,13 @@ func Act(ctx context.Context, deps Deps, opts Options) (*bctrl.ActResult, error)
 	defer cancel()
 
 	r := &run{
-		deps:    deps,
-		opts:    opts,
-		chat:    guard{deps.Model, deps.Secrets},
-		result:  &bctrl.ActResult{Actions: []bctrl.ActAction{}, Downloads: []bctrl.StorageObject{}},
-		before:  make(map[string]bool),
-		repeats: make(map[[sha256.Size]byte]int),
-		ids:     make(map[string]bool),
+		deps:             deps,
+		opts:             opts,
+		chat:             guard{deps.Model, deps.Secrets},
+		result:           &bctrl.ActResult{Actions: []bctrl.ActAction{}, Downloads: []bctrl.StorageObject{}},
+		earlierDownloads: make(map[string]bool),
+		repeats:          make(map[[sha256.Size]byte]int),
+		callIDs:          make(map[string]bool),
 	}
 	err := r.loop(ctx)
 	switch {
@@ -147,33 +147,33 @@ func Act(ctx context.Context, deps Deps, opts Options) (*bctrl.ActResult, error)
 	case ctx.Err() != nil:
 		err = fmt.Errorf("act: %w", ctx.Err())
 	}
-	r.result.Downloads = append(r.result.Downloads, r.landed()...)
+	r.result.Downloads = append(r.result.Downloads, r.newDownloads()...)
 	return r.result, err
 }
 
-// run is one task under way.
+// run is a task that is being carried out.
 type run struct {
 	deps   Deps
 	opts   Options
 	chat   model.Chat
 	result *bctrl.ActResult
-	// before holds the downloads that were there at the start, by id.
-	before map[string]bool
-	logins []LoginInfo
+	// earlierDownloads are the ids of downloads that were there at the start.
+	earlierDownloads map[string]bool
+	logins           []LoginInfo
 
 	history history
 	step    int
-	// page, elements, state and shown are those of the newest view; shown is
-	// how many downloads it lists.
-	page     browser.Page
-	elements map[browser.Ref]browser.Element
-	state    string
-	shown    int
-	// repeats counts calls by what they are and the state they met.
+	// These are of the newest view: its page, the elements that it names, all that
+	// it shows as one text, and how many downloads it lists.
+	page           browser.Page
+	elements       map[browser.Ref]browser.Element
+	pageState      string
+	shownDownloads int
+	// repeats counts calls by a hash of the call and of the page that it was made on.
 	repeats   map[[sha256.Size]byte]int
 	circling  int
 	idleTurns int
-	ids       map[string]bool
+	callIDs   map[string]bool
 }
 
 // stop ends the task without success.
@@ -183,7 +183,7 @@ func (r *run) stop(message string) {
 
 func (r *run) loop(ctx context.Context) error {
 	for _, d := range r.downloads() {
-		r.before[d.ID] = true
+		r.earlierDownloads[d.ID] = true
 	}
 	if r.deps.Logins != nil {
 		var err error
@@ -191,7 +191,7 @@ func (r *run) loop(ctx context.Context) error {
 			return fmt.Errorf("list the logins: %w", err)
 		}
 	}
-	view, err := r.look(ctx)
+	view, err := r.observe(ctx)
 	if err != nil {
 		return err
 	}
@@ -210,7 +210,7 @@ func (r *run) loop(ctx context.Context) error {
 		r.result.Usage.Calls++
 		r.result.Usage.InputTokens += answer.Usage.InputTokens
 		r.result.Usage.OutputTokens += answer.Usage.OutputTokens
-		if over, err := r.turn(ctx, answer); over || err != nil {
+		if over, err := r.runTurn(ctx, answer); over || err != nil {
 			return err
 		}
 	}
@@ -218,49 +218,49 @@ func (r *run) loop(ctx context.Context) error {
 	return nil
 }
 
-// look reads the page and returns the view that the model is shown.
-func (r *run) look(ctx context.Context) (rendered, error) {
+// observe reads the page and returns the view that the model is shown.
+func (r *run) observe(ctx context.Context) (renderedView, error) {
 	page, err := r.deps.Page(ctx)
 	if err != nil {
-		return rendered{}, fmt.Errorf("find the page: %w", err)
+		return renderedView{}, fmt.Errorf("find the page: %w", err)
 	}
-	// Why a page that stays busy stays so is its own matter.
+	// A page that stays busy is read as it is.
 	_ = page.Settle(ctx, settleTime)
 	seen, err := page.Observe(ctx)
 	if err != nil && ctx.Err() == nil {
-		// It may have been on its way to another document.
+		// The page may have been about to show another document.
 		_ = page.Settle(ctx, settleTime)
 		seen, err = page.Observe(ctx)
 	}
 	if err != nil {
-		return rendered{}, fmt.Errorf("read the page: %w", err)
+		return renderedView{}, fmt.Errorf("read the page: %w", err)
 	}
 	r.page = page
 	r.elements = make(map[browser.Ref]browser.Element, len(seen.Elements))
 	for _, e := range seen.Elements {
 		r.elements[e.Ref] = e
 	}
-	r.state = seen.URL + "\x00" + seen.Title + "\x00" + seen.Outline
+	r.pageState = seen.URL + "\x00" + seen.Title + "\x00" + seen.Outline
 	r.result.URL = r.deps.Secrets.String(withoutQuery(seen.URL))
 
 	view := View{
 		URL:       seen.URL,
 		Title:     seen.Title,
-		Logins:    nearest(r.logins, seen.URL),
+		Logins:    loginsOfOriginFirst(r.logins, seen.URL),
 		Outline:   seen.Outline,
 		Truncated: seen.Truncated,
 	}
-	files := r.landed()
-	r.shown = len(files)
+	files := r.newDownloads()
+	r.shownDownloads = len(files)
 	for _, d := range files {
 		view.Downloads = append(view.Downloads, Download{Filename: d.Filename, Path: d.LogicalPath, Size: d.SizeBytes})
 	}
 	return render(view, r.deps.Secrets), nil
 }
 
-// nearest puts the logins of the page's origin first: a view lists only so
-// many. It decides nothing about where they may be filled.
-func nearest(logins []LoginInfo, page string) []LoginInfo {
+// loginsOfOriginFirst puts the logins of the page's origin first, since a view lists a
+// limited number. It does not decide where they may be filled.
+func loginsOfOriginFirst(logins []LoginInfo, page string) []LoginInfo {
 	u, err := url.Parse(page)
 	if err != nil {
 		return logins
@@ -290,11 +290,11 @@ func (r *run) downloads() []bctrl.StorageObject {
 	return r.deps.Downloads()
 }
 
-// landed returns the downloads of this task.
-func (r *run) landed() []bctrl.StorageObject {
+// newDownloads returns the downloads of this task.
+func (r *run) newDownloads() []bctrl.StorageObject {
 	var fresh []bctrl.StorageObject
 	for _, d := range r.downloads() {
-		if !r.before[d.ID] {
+		if !r.earlierDownloads[d.ID] {
 			fresh = append(fresh, d)
 		}
 	}

@@ -28,16 +28,16 @@ type navigate struct {
 }
 
 func (a navigate) do(ctx context.Context, r *run) (outcome, error) {
-	if !opens(a.URL) {
+	if !mayOpen(a.URL) {
 		return refuse("not done: only whole http and https addresses without user info can be opened"), nil
 	}
 	target := withoutQuery(a.URL)
 	r.progress("navigate", target)
-	return r.acted(ctx, bctrl.ActAction{Kind: "navigate", Target: target}, r.page.Goto(ctx, a.URL), "opened")
+	return r.afterAction(ctx, bctrl.ActAction{Kind: "navigate", Target: target}, r.page.Goto(ctx, a.URL), "opened")
 }
 
-// opens reports whether a model may send the browser to an address at all.
-func opens(address string) bool {
+// mayOpen reports whether a model may send the browser to an address at all.
+func mayOpen(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && len(address) <= maxURL && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
 		u.User == nil
@@ -88,7 +88,7 @@ func (a press) do(ctx context.Context, r *run) (outcome, error) {
 		return refuse("not done: there is no such key"), nil
 	}
 	r.progress("press", a.Key)
-	return r.acted(ctx, bctrl.ActAction{Kind: "press", Target: a.Key}, r.page.Press(ctx, a.Key), "pressed")
+	return r.afterAction(ctx, bctrl.ActAction{Kind: "press", Target: a.Key}, r.page.Press(ctx, a.Key), "pressed")
 }
 
 type scroll struct {
@@ -102,7 +102,7 @@ func (a scroll) do(ctx context.Context, r *run) (outcome, error) {
 	}
 	target := fmt.Sprintf("%+d", pages)
 	r.progress("scroll", target)
-	return r.acted(ctx, bctrl.ActAction{Kind: "scroll", Target: target}, r.page.Scroll(ctx, pages), "scrolled")
+	return r.afterAction(ctx, bctrl.ActAction{Kind: "scroll", Target: target}, r.page.Scroll(ctx, pages), "scrolled")
 }
 
 type wait struct {
@@ -117,7 +117,7 @@ func (a wait) do(ctx context.Context, r *run) (outcome, error) {
 		return outcome{}, ctx.Err()
 	case <-time.After(d):
 	}
-	return r.acted(ctx, bctrl.ActAction{Kind: "wait", Target: d.String()}, nil, "waited")
+	return r.afterAction(ctx, bctrl.ActAction{Kind: "wait", Target: d.String()}, nil, "waited")
 }
 
 type waitDownload struct {
@@ -136,8 +136,8 @@ func (a waitDownload) do(ctx context.Context, r *run) (outcome, error) {
 	poll := time.NewTicker(downloadPoll)
 	defer poll.Stop()
 	for {
-		if files := r.landed(); len(files) > r.shown {
-			return r.acted(ctx, bctrl.ActAction{
+		if files := r.newDownloads(); len(files) > r.shownDownloads {
+			return r.afterAction(ctx, bctrl.ActAction{
 				Kind:   "download",
 				Target: files[len(files)-1].Filename,
 			}, nil, "a file has landed")
@@ -147,7 +147,7 @@ func (a waitDownload) do(ctx context.Context, r *run) (outcome, error) {
 			return outcome{}, ctx.Err()
 		case <-ctxWait.Done():
 			err := &bctrl.Error{Code: "agent.no_download", Message: "no new file has landed in " + limit.String()}
-			return r.acted(ctx, bctrl.ActAction{Kind: "download"}, err, "")
+			return r.afterAction(ctx, bctrl.ActAction{Kind: "download"}, err, "")
 		case <-poll.C:
 		}
 	}
@@ -158,18 +158,18 @@ func seconds(n float64, limit time.Duration) time.Duration {
 	return time.Duration(max(1, min(n, limit.Seconds())) * float64(time.Second)).Round(time.Millisecond)
 }
 
-type done struct {
+type finishTask struct {
 	Success bool   `json:"success"`
 	Message string `json:"message"`
 }
 
-func (a done) do(_ context.Context, r *run) (outcome, error) { //nolint:unparam // it is an action like the others
+func (a finishTask) do(_ context.Context, r *run) (outcome, error) { //nolint:unparam // it is an action like the others
 	r.result.Success = a.Success
 	r.result.Message = clip(r.deps.Secrets.String(a.Message), maxMessage)
-	return outcome{done: true}, nil
+	return outcome{finished: true}, nil
 }
 
-// onElement does something to the element that the model means by ref.
+// onElement does something to the element that the model calls ref.
 func (r *run) onElement(ctx context.Context, kind, ref, success string,
 	do func(context.Context, browser.Ref) error) (outcome, error) {
 	e, unknown, ok := r.element(ref)
@@ -177,12 +177,12 @@ func (r *run) onElement(ctx context.Context, kind, ref, success string,
 		return unknown, nil
 	}
 	r.progress(kind, describe(e))
-	return r.acted(ctx, bctrl.ActAction{Kind: kind, Target: describe(e)}, do(ctx, e.Ref), success)
+	return r.afterAction(ctx, bctrl.ActAction{Kind: kind, Target: describe(e)}, do(ctx, e.Ref), success)
 }
 
-// acted records an action, unless it failed because the task is over.
-func (r *run) acted(ctx context.Context, a bctrl.ActAction, err error, success string) (outcome, error) {
-	o := r.record(a, err, success)
+// afterAction records an action, unless it failed because the task is over.
+func (r *run) afterAction(ctx context.Context, a bctrl.ActAction, err error, success string) (outcome, error) {
+	o := r.recordAction(a, err, success)
 	return o, ctx.Err()
 }
 

@@ -34,13 +34,13 @@ func (a fillLogin) do(ctx context.Context, r *run) (outcome, error) {
 		if o.failed {
 			if len(filled) > 0 {
 				o.text = "filled the " + strings.Join(filled, " and the ") + "; the " + f.field + " " + o.text
-				o.acted = true
+				o.mayHaveChanged = true
 			}
 			return o, nil
 		}
 		filled = append(filled, f.field)
 	}
-	return outcome{text: "filled the " + strings.Join(filled, " and the "), acted: true}, nil
+	return outcome{text: "filled the " + strings.Join(filled, " and the "), mayHaveChanged: true}, nil
 }
 
 type enterTOTP struct {
@@ -64,15 +64,15 @@ func (r *run) fill(ctx context.Context, kind, key, field, ref string) (outcome, 
 		return refuse("not done: there is no such login"), nil
 	}
 	r.progress(kind, describe(e))
-	a := bctrl.ActAction{Kind: kind, Target: describe(e), VaultKey: r.safe(key)}
+	a := bctrl.ActAction{Kind: kind, Target: describe(e), VaultKey: r.shortSafe(key)}
 	fill, err := r.deps.Logins.Use(ctx, key, field)
 	if err != nil {
 		known, ok := errors.AsType[*bctrl.Error](err)
 		if !ok || known.Status >= 500 || ctx.Err() != nil {
 			return outcome{}, fmt.Errorf("use a login: %w", err)
 		}
-		return r.acted(ctx, a, err, "")
+		return r.afterAction(ctx, a, err, "")
 	}
 	r.deps.Secrets.Add(fill.Value)
-	return r.acted(ctx, a, r.page.Fill(ctx, e.Ref, fill), "filled the "+field)
+	return r.afterAction(ctx, a, r.page.Fill(ctx, e.Ref, fill), "filled the "+field)
 }

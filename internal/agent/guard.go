@@ -7,9 +7,9 @@ import (
 	"github.com/bctrl-go/bctrl/internal/scrub"
 )
 
-// guard stands between a task and its model: whatever else went wrong, no
-// value that was filled passes it. Pictures do not pass at all, since nobody
-// can read them here.
+// guard stands between a task and its model and takes filled values out of whatever is
+// sent, should anything before it have let one through. It sends no pictures, because
+// it cannot look for values in them.
 type guard struct {
 	next    model.Chat
 	secrets *scrub.Set
@@ -21,7 +21,7 @@ func (g guard) Complete(ctx context.Context, req model.Request) (*model.Response
 	for i, m := range req.Messages {
 		m.Images = nil
 		m.Text = g.secrets.String(m.Text)
-		// What is opaque cannot be changed, only left out.
+		// Opaque data cannot be changed, only left out.
 		if g.secrets.Holds(m.Opaque) {
 			m.Opaque = nil
 		}

@@ -19,19 +19,20 @@ const (
 // bounded however long a task takes.
 type history struct {
 	task  string
-	first rendered
+	first renderedView
 	turns []turn
 }
 
-// rendered is a view as it is sent, and what stands in its place later.
-type rendered struct{ text, brief string }
+// renderedView is the text of a view, and the brief one that is sent in its place once
+// there are newer views.
+type renderedView struct{ text, brief string }
 
-// turn is one answer of the model and what came of it.
+// turn is one answer of the model and what came of its calls.
 type turn struct {
 	assistant model.Message
 	results   []model.Message
 	// view follows the last result; nil when nothing was done.
-	view *rendered
+	view *renderedView
 	// nudge follows an answer without calls.
 	nudge string
 }
@@ -46,7 +47,7 @@ func (h *history) messages() []model.Message {
 		messages := append([]model.Message{t.assistant}, t.results...)
 		if t.view != nil {
 			last := &messages[len(messages)-1]
-			last.Text += "\n\n" + t.view.sent(views)
+			last.Text += "\n\n" + t.view.textAfter(views)
 			views++
 		}
 		if t.nudge != "" {
@@ -64,23 +65,23 @@ func (h *history) messages() []model.Message {
 	if left := len(h.turns) - len(reversed); left > 0 {
 		task += fmt.Sprintf("(%d earlier turns are left out)\n\n", left)
 	}
-	all := []model.Message{{Role: model.User, Text: task + h.first.sent(views)}}
+	all := []model.Message{{Role: model.User, Text: task + h.first.textAfter(views)}}
 	for i := len(reversed) - 1; i >= 0; i-- {
 		all = append(all, reversed[i]...)
 	}
 	return all
 }
 
-// sent returns what is sent of a view that is followed by newer ones.
-func (v rendered) sent(newer int) string {
+// textAfter returns what is sent of a view that a number of newer ones follow.
+func (v renderedView) textAfter(newer int) string {
 	if newer < keptViews {
 		return v.text
 	}
 	return v.brief
 }
 
-// render writes a view down once, so that it is the same in every request.
-func render(v View, secrets *scrub.Set) rendered {
-	address := cutLine(secrets.String(clean(withoutQuery(v.URL))))
-	return rendered{text: v.write(secrets.String), brief: "(an older view of " + address + " is left out)"}
+// render makes the text of a view once, so that it is the same in every request.
+func render(v View, secrets *scrub.Set) renderedView {
+	address := clipLine(secrets.String(clean(withoutQuery(v.URL))))
+	return renderedView{text: v.write(secrets.String), brief: "(an older view of " + address + " is left out)"}
 }

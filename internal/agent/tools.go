@@ -52,7 +52,7 @@ var tools, toolList = newTools(
 	define[enterTOTP]("enter_totp",
 		"Fill in the current one-time code of a vault entry that has totp. The server fills it in; you never see it.",
 		`"key":{"type":"string","description":"A key of the list of logins."},`+ref, "key", "ref"),
-	define[done]("done", "End the task: when it is finished, or cannot be.",
+	define[finishTask]("done", "End the task: when it is finished, or cannot be.",
 		`"success":{"type":"boolean","description":"Whether the task is finished."},`+
 			`"message":{"type":"string","description":"What was done, or what stands in the way."}`, "success", "message"),
 )

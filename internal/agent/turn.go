@@ -24,26 +24,26 @@ const (
 	maxCircling = 3
 )
 
-// outcome is what came of a call.
+// outcome is what came of a call of a tool.
 type outcome struct {
 	// text is for the model; failed marks it as an error.
 	text   string
 	failed bool
-	// ran says that the call was one that could be run, whatever came of it.
-	ran bool
-	// acted says that the page may have changed.
-	acted bool
-	// done says that the model has finished.
-	done bool
+	// wasRun says that the call was run, whether it failed or not.
+	wasRun bool
+	// mayHaveChanged says that the page may have changed.
+	mayHaveChanged bool
+	// finished says that the model has finished.
+	finished bool
 }
 
 // refuse is the outcome of a call that was not run.
 func refuse(text string) outcome { return outcome{text: text, failed: true} }
 
-// turn does what one answer of the model asks for. It reports whether the task
+// runTurn does what one answer of the model asks for. It reports whether the task
 // is over.
-func (r *run) turn(ctx context.Context, answer *model.Response) (over bool, err error) {
-	t := turn{assistant: r.remember(answer)}
+func (r *run) runTurn(ctx context.Context, answer *model.Response) (over bool, err error) {
+	t := turn{assistant: r.recordAnswer(answer)}
 	var acted, ran bool
 	for i, call := range answer.Calls {
 		var o outcome
@@ -53,31 +53,31 @@ func (r *run) turn(ctx context.Context, answer *model.Response) (over bool, err 
 		case len(t.results) > 0 && t.results[len(t.results)-1].IsError:
 			o = refuse("not done: the call before it failed")
 		default:
-			if o, err = r.call(ctx, call); err != nil {
+			if o, err = r.runCall(ctx, call); err != nil {
 				return true, err
 			}
 		}
-		acted, ran = acted || o.acted, ran || o.ran
+		acted, ran = acted || o.mayHaveChanged, ran || o.wasRun
 		t.results = append(t.results, model.Message{
 			Role:    model.ToolResult,
 			CallID:  t.assistant.Calls[i].ID,
 			Text:    clip(o.text, maxHistoryText),
 			IsError: o.failed,
 		})
-		if o.done {
-			r.lastLook(ctx, acted)
+		if o.finished {
+			r.refreshURL(ctx, acted)
 			return true, nil
 		}
 	}
-	if r.hopeless(answer, ran) {
-		r.lastLook(ctx, acted)
+	if r.stopsIfHopeless(answer, ran) {
+		r.refreshURL(ctx, acted)
 		return true, nil
 	}
 	if len(answer.Calls) == 0 {
 		t.nudge = "Call a tool. When the task is finished, or cannot be finished, call done."
 	}
 	if acted {
-		view, err := r.look(ctx)
+		view, err := r.observe(ctx)
 		if err != nil {
 			return true, err
 		}
@@ -87,16 +87,17 @@ func (r *run) turn(ctx context.Context, answer *model.Response) (over bool, err 
 	return false, nil
 }
 
-// lastLook refreshes the result's URL after actions that nobody looked at. A
-// page that is gone by now does not undo what was done.
-func (r *run) lastLook(ctx context.Context, acted bool) {
+// refreshURL reads the page once more for the result's URL, where it may have changed.
+// That it fails because the page is gone does not undo what was done.
+func (r *run) refreshURL(ctx context.Context, acted bool) {
 	if acted {
-		_, _ = r.look(ctx)
+		_, _ = r.observe(ctx)
 	}
 }
 
-// hopeless ends the task when asking on is of no use.
-func (r *run) hopeless(answer *model.Response, ran bool) bool {
+// stopsIfHopeless ends the task, and reports so, when it is of no use to ask the model
+// again.
+func (r *run) stopsIfHopeless(answer *model.Response, ran bool) bool {
 	if r.idleTurns++; ran {
 		r.idleTurns = 0
 	}
@@ -113,8 +114,8 @@ func (r *run) hopeless(answer *model.Response, ran bool) bool {
 	return true
 }
 
-// call runs one call of a tool. Its error ends the task.
-func (r *run) call(ctx context.Context, call model.ToolCall) (outcome, error) {
+// runCall runs one call of a tool. Its error ends the task.
+func (r *run) runCall(ctx context.Context, call model.ToolCall) (outcome, error) {
 	tool, known := tools[call.Name]
 	switch {
 	case !known:
@@ -122,7 +123,7 @@ func (r *run) call(ctx context.Context, call model.ToolCall) (outcome, error) {
 	case len(call.Arguments) > maxArguments:
 		return refuse(fmt.Sprintf("not done: the arguments are longer than %d bytes", maxArguments)), nil
 	}
-	key := sha256.Sum256([]byte(call.Name + "\x00" + call.Arguments + "\x00" + r.state))
+	key := sha256.Sum256([]byte(call.Name + "\x00" + call.Arguments + "\x00" + r.pageState))
 	if r.repeats[key] >= maxRepeats {
 		r.circling++
 		return refuse(fmt.Sprintf("not done: this call was made %d times and the page stayed the same; try something else",
@@ -137,38 +138,39 @@ func (r *run) call(ctx context.Context, call model.ToolCall) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	o.ran = true
+	o.wasRun = true
 	return o, nil
 }
 
-// progress tells who asked for it what comes next.
+// progress tells whoever wants to know which call comes next.
 func (r *run) progress(call, target string) {
 	if r.deps.Progress != nil {
-		r.deps.Progress(r.step, r.opts.MaxSteps, call, call+" "+r.safe(target))
+		r.deps.Progress(r.step, r.opts.MaxSteps, call, call+" "+r.shortSafe(target))
 	}
 }
 
-// record notes an action and what came of it, and makes its outcome.
-func (r *run) record(a bctrl.ActAction, err error, success string) outcome {
-	a.Target = r.safe(a.Target)
-	o := outcome{text: success, acted: true}
+// recordAction adds an action to the result, with what came of it, and returns its
+// outcome.
+func (r *run) recordAction(a bctrl.ActAction, err error, success string) outcome {
+	a.Target = r.shortSafe(a.Target)
+	o := outcome{text: success, mayHaveChanged: true}
 	if err != nil {
-		a.Error = r.safe(told(err))
+		a.Error = r.shortSafe(errorForModel(err))
 		o.text, o.failed = "failed: "+a.Error, true
 	}
 	r.result.Actions = append(r.result.Actions, a)
 	return o
 }
 
-// safe makes one short line without secrets of text that came from a page or a
+// shortSafe makes one short line without secrets of text that came from a page or a
 // model.
-func (r *run) safe(text string) string {
-	return clip(r.deps.Secrets.String(clean(text)), 300) // first hidden, then cut
+func (r *run) shortSafe(text string) string {
+	return clip(r.deps.Secrets.String(clean(text)), 300) // clipped last: half a secret would not be found
 }
 
-// told is what the model may know of a failure: an error that was made to be
-// read, or that something failed.
-func told(err error) string {
+// errorForModel returns what the model is told of a failure: the text of an error that
+// is meant to be read, of any other only that something failed.
+func errorForModel(err error) string {
 	known, ok := errors.AsType[*bctrl.Error](err)
 	if !ok {
 		return "the page did not do it"
@@ -187,9 +189,9 @@ func isCallID(id string) bool {
 	})
 }
 
-// remember returns the model's message as it is sent again: bounded, with
+// recordAnswer returns the model's message as it is sent again: bounded, with
 // arguments that are objects and ids that are unique.
-func (r *run) remember(answer *model.Response) model.Message {
+func (r *run) recordAnswer(answer *model.Response) model.Message {
 	m := model.Message{Role: model.Assistant, Text: clip(answer.Text, maxHistoryText), Opaque: answer.Opaque}
 	if len(m.Opaque) > maxArguments {
 		m.Opaque = nil
@@ -201,10 +203,10 @@ func (r *run) remember(answer *model.Response) model.Message {
 		if len(c.Arguments) > maxHistoryText || !isObject(c.Arguments) {
 			c.Arguments = "{}"
 		}
-		if !isCallID(c.ID) || r.ids[c.ID] {
-			c.ID = "call_" + strconv.Itoa(len(r.ids))
+		if !isCallID(c.ID) || r.callIDs[c.ID] {
+			c.ID = "call_" + strconv.Itoa(len(r.callIDs))
 		}
-		r.ids[c.ID] = true
+		r.callIDs[c.ID] = true
 		m.Calls = append(m.Calls, c)
 	}
 	return m

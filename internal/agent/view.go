@@ -67,10 +67,10 @@ type Download struct {
 // random id.
 func (v View) String() string { return v.write(func(text string) string { return text }) }
 
-// write is String with a hide that takes secrets out of every text before
-// anything is cut: the first half of a secret is one too.
+// write is String with a function that takes secrets out of every text. It is called
+// before anything is cut: half a secret would not be found.
 func (v View) write(hide func(string) string) string {
-	line := func(text string) string { return cutLine(hide(clean(text))) }
+	line := func(text string) string { return clipLine(hide(clean(text))) }
 	var nonce [8]byte
 	_, _ = rand.Read(nonce[:]) // crypto/rand never fails
 	tag := `view id="` + hex.EncodeToString(nonce[:]) + `"`
@@ -83,7 +83,7 @@ func (v View) write(hide func(string) string) string {
 	writeList(&b, v.Logins, maxLogins, func(l LoginInfo) string { return line(l.text()) })
 	b.WriteString(labelDownloads + "\n")
 	writeList(&b, v.Downloads, maxDownloads, func(d Download) string { return line(d.text()) })
-	// As a whole first: a secret may span lines.
+	// Secrets are taken out of the whole first: one may span lines.
 	outline, cut := outline(hide(v.Outline), line)
 	b.WriteString(labelPage + "\n" + outline)
 	if cut || v.Truncated {
@@ -142,8 +142,8 @@ func outline(text string, line func(string) string) (kept string, cut bool) {
 	return b.String(), false
 }
 
-// cutLine makes text at most maxLineBytes long.
-func cutLine(s string) string { return clip(strings.TrimSpace(s), maxLineBytes) }
+// clipLine makes text at most maxLineBytes long.
+func clipLine(s string) string { return clip(strings.TrimSpace(s), maxLineBytes) }
 
 // clean makes one line of text and removes what a reader cannot see: control
 // and formatting characters, among them the tags and zero-width characters that

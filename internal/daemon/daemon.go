@@ -86,16 +86,16 @@ type Daemon struct {
 	// once; zero on every later run.
 	FirstKey bctrl.Secret
 
-	handler http.Handler
-	lock    *flock.Flock
-	store   *store.DB
-	custody *custody.Custodian
-	blobs   *blob.Disk
-	log     *slog.Logger
-	sweeps  sync.WaitGroup
-	stop    context.CancelFunc
-	closing sync.Once
-	closed  error
+	handler      http.Handler
+	lock         *flock.Flock
+	store        *store.DB
+	custody      *custody.Custodian
+	blobs        *blob.Disk
+	log          *slog.Logger
+	sweeps       sync.WaitGroup
+	stopSweeping context.CancelFunc
+	closeOnce    sync.Once
+	closeErr     error
 }
 
 // Open locks and opens the data directory, making it on the first run.
@@ -116,11 +116,11 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, d.release())
+			err = errors.Join(err, d.closeAll())
 		}
 	}()
 	database := databaseIn(cfg.DataDir)
-	if err := cfg.complete(); err != nil {
+	if err := cfg.completeFiles(); err != nil {
 		return nil, err
 	}
 	rows := &seal.Rows{}
@@ -157,7 +157,7 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if d.FirstKey, err = d.Server.EnsureOrganization(ctx); err != nil {
 		return nil, err
 	}
-	d.sweep(ctx)
+	d.startSweeping(ctx)
 	return d, nil
 }
 
@@ -177,9 +177,9 @@ func (d *Daemon) KeySource() bctrl.SealSource { return d.custody.Source() }
 // sweepEvery is how often what serves nobody any more is removed.
 const sweepEvery = 6 * time.Hour
 
-// sweep removes it now and then, beside the requests, until Close.
-func (d *Daemon) sweep(ctx context.Context) {
-	ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
+// startSweeping removes it every sweepEvery, beside the requests, until Close.
+func (d *Daemon) startSweeping(ctx context.Context) {
+	ctx, d.stopSweeping = context.WithCancel(context.WithoutCancel(ctx))
 	d.sweeps.Go(func() {
 		ticker := time.NewTicker(sweepEvery)
 		defer ticker.Stop()
@@ -245,12 +245,13 @@ func (cfg Config) custody(db *store.DB, rows *seal.Rows, log *slog.Logger) custo
 	}
 }
 
-// complete finds the head of the log, and refuses a key inside the data.
-func (cfg *Config) complete() (err error) {
+// completeFiles says where the head of the log is when nobody has, and refuses files
+// that lie inside the data directory.
+func (cfg *Config) completeFiles() (err error) {
 	if cfg.HeadFile, err = cfg.headFile(); err != nil || cfg.KeyFile == "" {
 		return err
 	}
-	inside, err := within(cfg.DataDir, cfg.KeyFile)
+	inside, err := isWithin(cfg.DataDir, cfg.KeyFile)
 	if err == nil && inside {
 		err = fmt.Errorf("the key file %s lies inside the data directory: whoever copies the data would have the key",
 			cfg.KeyFile)
@@ -267,7 +268,7 @@ func (cfg Config) headFile() (string, error) {
 		}
 		path = cfg.KeyFile + ".head"
 	}
-	inside, err := within(cfg.DataDir, path)
+	inside, err := isWithin(cfg.DataDir, path)
 	if err != nil {
 		return "", err
 	}
@@ -278,7 +279,7 @@ func (cfg Config) headFile() (string, error) {
 	return path, nil
 }
 
-func within(dir, path string) (bool, error) {
+func isWithin(dir, path string) (bool, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return false, err
@@ -294,9 +295,9 @@ func within(dir, path string) (bool, error) {
 // Wrap puts a handler in front of the server, before Serve.
 func (d *Daemon) Wrap(middleware func(http.Handler) http.Handler) { d.handler = middleware(d.handler) }
 
-// grace is how long requests may take to finish once the daemon is told to
+// shutdownGrace is how long requests may take to finish once the daemon is told to
 // stop.
-const grace = 10 * time.Second
+const shutdownGrace = 10 * time.Second
 
 // Serve answers on l until ctx ends, then lets what runs finish, at most 10
 // seconds, and cancels what is left.
@@ -315,7 +316,7 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 	stopped := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
-		wait, done := context.WithTimeout(context.WithoutCancel(ctx), grace)
+		wait, done := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 		defer done()
 		err := srv.Shutdown(wait)
 		cancel() // ends what outlasted the grace
@@ -333,14 +334,14 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 // Close ends what runs and lets go of the data directory. Closing again gives
 // the first result.
 func (d *Daemon) Close() error {
-	d.closing.Do(func() { d.closed = d.release() })
-	return d.closed
+	d.closeOnce.Do(func() { d.closeErr = d.closeAll() })
+	return d.closeErr
 }
 
-func (d *Daemon) release() error {
+func (d *Daemon) closeAll() error {
 	var errs []error
-	if d.stop != nil {
-		d.stop()
+	if d.stopSweeping != nil {
+		d.stopSweeping()
 		d.sweeps.Wait()
 	}
 	if d.Server != nil {

@@ -30,7 +30,7 @@ func AcceptAudit(ctx context.Context, cfg Config, why string) error {
 }
 
 func withAudit(ctx context.Context, cfg Config, fn func(audit.NotaryConfig) error) error {
-	if err := cfg.complete(); err != nil {
+	if err := cfg.completeFiles(); err != nil {
 		return err
 	}
 	return withKey(ctx, cfg, func(o *offline, key seal.Key) error {

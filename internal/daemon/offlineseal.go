@@ -26,7 +26,7 @@ func SealStatus(ctx context.Context, dir string) (status bctrl.SealStatus, err e
 // RotateSeal exchanges the key of a data directory that no server uses, as
 // [custody.Custodian.Rotate] does. It takes the present passphrase from cfg.
 func RotateSeal(ctx context.Context, cfg Config, given bctrl.Secret) (status bctrl.SealStatus, err error) {
-	if err := cfg.complete(); err != nil {
+	if err := cfg.completeFiles(); err != nil {
 		return status, err
 	}
 	o, err := openOffline(ctx, cfg.DataDir)

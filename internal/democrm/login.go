@@ -27,7 +27,7 @@ type step struct {
 // login is the first step: user name and password.
 func (a *App) login(w http.ResponseWriter, r *http.Request) {
 	var in struct{ Username, Password string }
-	if !decode(w, r, &in) || a.limited(w) {
+	if !decode(w, r, &in) || a.refusedForNow(w) {
 		return
 	}
 	username, password := sha256.Sum256([]byte(in.Username)), sha256.Sum256([]byte(in.Password))
@@ -35,7 +35,7 @@ func (a *App) login(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, "Wrong user name or password.")
 		return
 	}
-	a.open(w, r, pendingCookie, a.pending, codeTimeout)
+	a.openSession(w, r, pendingCookie, a.pending, codeTimeout)
 	answer(w, http.StatusOK, step{"code"})
 }
 
@@ -43,10 +43,10 @@ func (a *App) login(w http.ResponseWriter, r *http.Request) {
 // step gets nowhere, whatever the code.
 func (a *App) loginCode(w http.ResponseWriter, r *http.Request) {
 	var in struct{ Code string }
-	if !decode(w, r, &in) || a.limited(w) {
+	if !decode(w, r, &in) || a.refusedForNow(w) {
 		return
 	}
-	if !a.live(r, pendingCookie, a.pending) {
+	if !a.hasCookie(r, pendingCookie, a.pending) {
 		answerError(w, http.StatusUnauthorized, "The login took too long. Please start again.")
 		return
 	}
@@ -60,8 +60,8 @@ func (a *App) loginCode(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, "Wrong code.")
 		return
 	}
-	a.close(w, r, pendingCookie, a.pending)
-	a.open(w, r, sessionCookie, a.sessions, sessionTimeout)
+	a.closeSession(w, r, pendingCookie, a.pending)
+	a.openSession(w, r, sessionCookie, a.sessions, sessionTimeout)
 	a.mu.Lock()
 	a.counts.Logins++
 	a.mu.Unlock()
@@ -69,15 +69,15 @@ func (a *App) loginCode(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *App) logout(w http.ResponseWriter, r *http.Request) {
-	a.close(w, r, sessionCookie, a.sessions)
+	a.closeSession(w, r, sessionCookie, a.sessions)
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (a *App) hasSession(r *http.Request) bool { return a.live(r, sessionCookie, a.sessions) }
+func (a *App) hasSession(r *http.Request) bool { return a.hasCookie(r, sessionCookie, a.sessions) }
 
-// limited refuses a login while too many before it were wrong. There is one
+// refusedForNow refuses a login while too many before it were wrong. There is one
 // account, so one limit.
-func (a *App) limited(w http.ResponseWriter) bool {
+func (a *App) refusedForNow(w http.ResponseWriter) bool {
 	tokens := a.wrong.TokensAt(a.now())
 	if tokens >= 1 {
 		return false
@@ -97,8 +97,9 @@ func (a *App) refuse(w http.ResponseWriter, message string) {
 	answerError(w, http.StatusUnauthorized, message)
 }
 
-// open issues a fresh cookie and remembers it until its time is over.
-func (a *App) open(w http.ResponseWriter, r *http.Request, name string, jar map[string]time.Time, life time.Duration) {
+// openSession issues a fresh cookie and remembers it until its time is over.
+func (a *App) openSession(w http.ResponseWriter, r *http.Request, name string, jar map[string]time.Time,
+	life time.Duration) {
 	token := rand.Text()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -112,8 +113,8 @@ func (a *App) open(w http.ResponseWriter, r *http.Request, name string, jar map[
 	setCookie(w, r, name, token, life)
 }
 
-// live reports whether the request carries a cookie that still counts.
-func (a *App) live(r *http.Request, name string, jar map[string]time.Time) bool {
+// hasCookie reports whether the request carries a cookie that still counts.
+func (a *App) hasCookie(r *http.Request, name string, jar map[string]time.Time) bool {
 	cookie, err := r.Cookie(name)
 	if err != nil {
 		return false
@@ -124,8 +125,8 @@ func (a *App) live(r *http.Request, name string, jar map[string]time.Time) bool 
 	return ok && a.now().Before(until)
 }
 
-// close forgets the request's cookie on both sides.
-func (a *App) close(w http.ResponseWriter, r *http.Request, name string, jar map[string]time.Time) {
+// closeSession forgets the request's cookie on both sides.
+func (a *App) closeSession(w http.ResponseWriter, r *http.Request, name string, jar map[string]time.Time) {
 	if cookie, err := r.Cookie(name); err == nil {
 		a.mu.Lock()
 		delete(jar, cookie.Value)

@@ -65,13 +65,13 @@ func (p Policy) Check(addr netip.Addr) error {
 			return nil
 		}
 	}
-	if inner, ok := translated(addr); ok {
+	if inner, ok := embeddedIPv4(addr); ok {
 		if err := p.Check(inner); err != nil {
 			return fmt.Errorf("behind %s: %w", addr, err)
 		}
 		return nil
 	}
-	if why := special(addr); why != "" {
+	if why := specialRangeOf(addr); why != "" {
 		return fmt.Errorf("%w: %s is %s", ErrRefused, addr, why)
 	}
 	return nil

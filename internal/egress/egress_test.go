@@ -145,7 +145,7 @@ func TestPermittedMeansPublic(t *testing.T) {
 			return
 		}
 		addr = addr.Unmap()
-		if inner, ok := translated(addr); ok {
+		if inner, ok := embeddedIPv4(addr); ok {
 			addr = inner
 		}
 		n := new(big.Int).SetBytes(addr.AsSlice())

@@ -27,14 +27,14 @@ type failure struct {
 	err  error  // ErrRefused or ErrUnanswered
 }
 
-func (f *failures) note(host string, err error) {
+func (f *failures) record(host string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.kept[f.count%failuresKept] = failure{host, err}
 	f.count++
 }
 
-// Mark is how many requests have failed so far.
+// Mark returns a mark to ask [Proxy.FailedSince] with later.
 func (p *Proxy) Mark() uint64 {
 	p.failed.mu.Lock()
 	defer p.failed.mu.Unlock()
@@ -64,7 +64,8 @@ func (p *Proxy) FailedSince(mark uint64, address string) (why error) {
 	return why
 }
 
-// withPort is "name:port", in small letters.
+// withPort returns "name:port" in small letters, with the port of the scheme where
+// host has none.
 func withPort(host, scheme string) string {
 	if _, _, err := net.SplitHostPort(host); err != nil {
 		port := "443"

@@ -76,7 +76,7 @@ func NewProxy(policy Policy) (*Proxy, error) {
 	p.forward = &httputil.ReverseProxy{
 		Rewrite:       keepForwarded,
 		Transport:     p.transport,
-		ErrorHandler:  p.fail,
+		ErrorHandler:  p.answerFailure,
 		ErrorLog:      silent,
 		FlushInterval: -1, // server-sent events
 	}
@@ -116,8 +116,9 @@ func (p *Proxy) Close() error {
 	return nil
 }
 
-// enter counts a request as work; the proxy may be closed or full.
-func (p *Proxy) enter() bool {
+// beginRequest counts a request that begins. It reports false when the proxy is closed
+// or has too many.
+func (p *Proxy) beginRequest() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -132,17 +133,17 @@ func (p *Proxy) enter() bool {
 	}
 }
 
-func (p *Proxy) leave() {
+func (p *Proxy) endRequest() {
 	<-p.slots
 	p.work.Done()
 }
 
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
-	if !p.enter() {
+	if !p.beginRequest() {
 		http.Error(w, "Too many connections.", http.StatusServiceUnavailable)
 		return
 	}
-	defer p.leave()
+	defer p.endRequest()
 	switch {
 	case r.Method == http.MethodConnect:
 		p.connect(w, r)
@@ -163,15 +164,15 @@ func keepForwarded(r *httputil.ProxyRequest) {
 	}
 }
 
-// fail answers a request whose address was refused or does not answer.
-func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
+// answerFailure answers a request whose address was refused or does not answer.
+func (p *Proxy) answerFailure(w http.ResponseWriter, r *http.Request, err error) {
 	host := withPort(r.URL.Host, r.URL.Scheme)
 	if errors.Is(err, ErrRefused) {
-		p.failed.note(host, ErrRefused)
+		p.failed.record(host, ErrRefused)
 		http.Error(w, refusedText, http.StatusForbidden)
 		return
 	}
-	p.failed.note(host, ErrUnanswered)
+	p.failed.record(host, ErrUnanswered)
 	http.Error(w, "The address does not answer.", http.StatusBadGateway)
 }
 
@@ -179,13 +180,13 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (p *Proxy) connect(w http.ResponseWriter, r *http.Request) {
 	up, err := p.policy.DialContext(r.Context(), "tcp", r.Host)
 	if err != nil {
-		p.fail(w, r, err)
+		p.answerFailure(w, r, err)
 		return
 	}
 	defer up.Close()
 	down, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		p.fail(w, r, err)
+		p.answerFailure(w, r, err)
 		return
 	}
 	defer down.Close()

@@ -54,8 +54,8 @@ var (
 	nat64 = netip.MustParsePrefix("64:ff9b::/96")
 )
 
-// special says why addr, unmapped, is not of the public internet, or nothing.
-func special(addr netip.Addr) string {
+// specialRangeOf says why addr, unmapped, is not of the public internet, or nothing.
+func specialRangeOf(addr netip.Addr) string {
 	for _, r := range specialRanges {
 		if r.prefix.Contains(addr) {
 			return r.why
@@ -67,9 +67,9 @@ func special(addr netip.Addr) string {
 	return ""
 }
 
-// translated returns the IPv4 address that a NAT64 gateway would reach for
+// embeddedIPv4 returns the IPv4 address that a NAT64 gateway would reach for
 // addr.
-func translated(addr netip.Addr) (netip.Addr, bool) {
+func embeddedIPv4(addr netip.Addr) (netip.Addr, bool) {
 	if !nat64.Contains(addr) {
 		return netip.Addr{}, false
 	}

@@ -80,7 +80,7 @@ func (a *anthropic) Complete(ctx context.Context, req Request) (*Response, error
 	post.Header.Set("Accept", "application/json")
 	resp, err := a.wire.Do(post)
 	if err != nil {
-		return nil, public(err)
+		return nil, forCaller(err)
 	}
 	defer resp.Body.Close()
 	var answer anthropicResponse
@@ -91,7 +91,7 @@ func (a *anthropic) Complete(ctx context.Context, req Request) (*Response, error
 }
 
 func (a *anthropic) request(req Request) (anthropicRequest, error) {
-	model, limit, err := a.cfg.pick(req)
+	model, limit, err := a.cfg.modelAndTokens(req)
 	if err != nil {
 		return anthropicRequest{}, err
 	}
@@ -124,14 +124,14 @@ func anthropicBlocks(m Message) (role string, content []json.RawMessage, err err
 			content = nil // another provider's
 		}
 		if m.Text != "" || len(m.Calls) == 0 {
-			blocks = append(blocks, anthropicBlock{Type: "text", Text: orSilence(m.Text)})
+			blocks = append(blocks, anthropicBlock{Type: "text", Text: orPlaceholder(m.Text)})
 		}
 		for _, c := range m.Calls {
 			blocks = append(blocks, anthropicBlock{
 				Type:  "tool_use",
 				ID:    c.ID,
 				Name:  c.Name,
-				Input: object(c.Arguments),
+				Input: argumentsObject(c.Arguments),
 			})
 		}
 	case ToolResult:
@@ -139,7 +139,7 @@ func anthropicBlocks(m Message) (role string, content []json.RawMessage, err err
 		blocks = append(blocks, anthropicBlock{
 			Type:      "tool_result",
 			ToolUseID: m.CallID,
-			Content:   orSilence(m.Text),
+			Content:   orPlaceholder(m.Text),
 			IsError:   m.IsError,
 		})
 	case User:
@@ -151,7 +151,7 @@ func anthropicBlocks(m Message) (role string, content []json.RawMessage, err err
 			})
 		}
 		if m.Text != "" || len(m.Images) == 0 {
-			blocks = append(blocks, anthropicBlock{Type: "text", Text: orSilence(m.Text)})
+			blocks = append(blocks, anthropicBlock{Type: "text", Text: orPlaceholder(m.Text)})
 		}
 	}
 	for _, b := range blocks {
@@ -164,9 +164,9 @@ func anthropicBlocks(m Message) (role string, content []json.RawMessage, err err
 	return role, content, nil
 }
 
-// object returns arguments where they are a JSON object, as a tool_use block
+// argumentsObject returns arguments where they are a JSON object, as a tool_use block
 // must hold one, else an empty object.
-func object(arguments string) json.RawMessage {
+func argumentsObject(arguments string) json.RawMessage {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal([]byte(arguments), &fields) != nil || fields == nil {
 		return json.RawMessage("{}")

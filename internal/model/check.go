@@ -123,7 +123,7 @@ func (w *wire) get(ctx context.Context, u *url.URL, out any) error {
 				Message: "the provider did not answer in time",
 			}
 		}
-		return public(err)
+		return forCaller(err)
 	}
 	defer resp.Body.Close()
 	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {

@@ -15,54 +15,55 @@ type failure struct {
 	err *bctrl.Error
 	// param is the parameter that the provider did not like.
 	param string
-	// again says that the same request may succeed, after retryAfter if set.
-	again      bool
+	// retryable says that the same request may succeed later: after retryAfter, if it
+	// is set.
+	retryable  bool
 	retryAfter time.Duration
 }
 
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-// public returns err as callers of this package see it: a context's error or
+// forCaller returns err as callers of this package see it: a context's error or
 // a *bctrl.Error.
-func public(err error) error {
+func forCaller(err error) error {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f.err
 	}
 	return err
 }
 
-// refused makes the failure of an answer that is not a success. Of the
+// refusedAnswer makes the failure of an answer that is not a success. Of the
 // provider's own words only a code that we know is repeated: the rest may
 // quote the prompt.
-func refused(resp *http.Response, body []byte) *failure {
+func refusedAnswer(resp *http.Response, body []byte) *failure {
 	status := resp.StatusCode
 	said := parseError(body)
 	f := &failure{param: said.Param, retryAfter: retryAfter(resp.Header)}
 	answered := "the provider answered " + fmt.Sprint(status)
-	if known := said.known(); known != "" {
+	if known := said.knownCode(); known != "" {
 		answered += " " + known
 	}
 	e := &bctrl.Error{Status: http.StatusBadGateway}
 	switch {
-	case said.is("insufficient_quota", "billing_error") || status == http.StatusPaymentRequired:
+	case said.hasCode("insufficient_quota", "billing_error") || status == http.StatusPaymentRequired:
 		e.Code, e.Message = "model.quota", answered+": the account has no credit left"
-	case status == http.StatusUnauthorized || status == http.StatusForbidden || said.is("invalid_api_key"):
+	case status == http.StatusUnauthorized || status == http.StatusForbidden || said.hasCode("invalid_api_key"):
 		e.Code, e.Message, e.Hint = "model.unauthorized", answered+
 			": it refuses the API key", "check the credential's key and what it may do"
 	case status == http.StatusNotFound:
 		e.Code, e.Message, e.Hint = "model.not_found", answered+
 			": no such model or address", "check the model's name and the credential's baseUrl"
 	case status == http.StatusTooManyRequests:
-		e.Code, e.Message, f.again = "model.rate_limited", answered+": too many requests", true
+		e.Code, e.Message, f.retryable = "model.rate_limited", answered+": too many requests", true
 	case status == http.StatusRequestTimeout || status == http.StatusConflict || status >= 500:
-		e.Code, e.Message, f.again = "model.unavailable", answered, true
-	case said.is("context_length_exceeded", "request_too_large") || status == http.StatusRequestEntityTooLarge:
+		e.Code, e.Message, f.retryable = "model.unavailable", answered, true
+	case said.hasCode("context_length_exceeded", "request_too_large") || status == http.StatusRequestEntityTooLarge:
 		e.Code, e.Message = "model.prompt_too_long", answered+": the prompt is too long for the model"
 	default:
 		e.Code, e.Message = "model.refused", answered+": it refuses the request"
 	}
-	e.Retryable = f.again
+	e.Retryable = f.retryable
 	f.err = e
 	return f
 }
@@ -99,14 +100,14 @@ func parseError(body []byte) providerError {
 	return providerError{}
 }
 
-func (e providerError) words() [2]string {
+func (e providerError) codes() [2]string {
 	var code string
 	_ = json.Unmarshal(e.Code, &code) // stays empty for a number
 	return [2]string{code, e.Type}
 }
 
-func (e providerError) is(words ...string) bool {
-	for _, said := range e.words() {
+func (e providerError) hasCode(words ...string) bool {
+	for _, said := range e.codes() {
 		for _, w := range words {
 			if said == w {
 				return true
@@ -116,9 +117,9 @@ func (e providerError) is(words ...string) bool {
 	return false
 }
 
-// known returns the most telling word that is one of ours to repeat.
-func (e providerError) known() string {
-	for _, said := range e.words() {
+// knownCode returns the most telling word that is one of ours to repeat.
+func (e providerError) knownCode() string {
+	for _, said := range e.codes() {
 		switch said {
 		case "insufficient_quota", "billing_error", "invalid_api_key", "rate_limit_exceeded", "rate_limit_error",
 			"model_not_found",

@@ -216,7 +216,7 @@ func Target(p bctrl.AIProvider, baseURL string, key bctrl.Secret) broker.Target 
 		return broker.Target{BaseURL: baseURL}
 	}
 	if known.shape == anthropicShape {
-		baseURL = versioned(baseURL)
+		baseURL = withVersion(baseURL)
 	}
 	return broker.Target{BaseURL: baseURL, Auth: known.auth, Secrets: map[string]bctrl.Secret{fieldKey: key}}
 }
@@ -286,8 +286,8 @@ func configError(message string) *bctrl.Error {
 	return &bctrl.Error{Status: http.StatusBadRequest, Code: "model.config", Message: message}
 }
 
-// pick returns the model and the token limit of a request.
-func (cfg Config) pick(req Request) (model string, maxTokens int, err error) {
+// modelAndTokens returns the model and the token limit of a request.
+func (cfg Config) modelAndTokens(req Request) (model string, maxTokens int, err error) {
 	model, maxTokens = req.Model, req.MaxTokens
 	if model == "" {
 		model = cfg.Model

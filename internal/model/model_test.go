@@ -358,7 +358,7 @@ func TestRetries(t *testing.T) {
 					require.NoError(t, err)
 				} else {
 					var e *bctrl.Error
-					require.ErrorAs(t, public(err), &e)
+					require.ErrorAs(t, forCaller(err), &e)
 					require.Equal(t, c.code, e.Code)
 					require.NotContains(t, err.Error(), canaryKey)
 				}

@@ -28,7 +28,7 @@ func (o *openAI) Complete(ctx context.Context, req Request) (*Response, error) {
 		return nil, err
 	}
 	for {
-		body := o.adapted(plain, req)
+		body := o.withAdaptations(plain, req)
 		extras := &toolExtras{next: o.wire, send: extrasOf(req.Messages)}
 		cfg := openai.DefaultConfig("") // without a key: the broker adds it
 		cfg.BaseURL, cfg.HTTPClient = o.wire.base.String(), extras
@@ -36,16 +36,16 @@ func (o *openAI) Complete(ctx context.Context, req Request) (*Response, error) {
 		switch {
 		case err == nil:
 			return o.response(answer, extras)
-		case o.adapt(err, body):
+		case o.adaptTo(err, body):
 		default:
-			return nil, o.failed(ctx, err)
+			return nil, o.callerError(ctx, err)
 		}
 	}
 }
 
-// adapted returns body with the parameters in which models differ.
-func (o *openAI) adapted(body openai.ChatCompletionRequest, req Request) openai.ChatCompletionRequest {
-	_, limit, _ := o.cfg.pick(req) // checked by request
+// withAdaptations returns body with the parameters in which models differ.
+func (o *openAI) withAdaptations(body openai.ChatCompletionRequest, req Request) openai.ChatCompletionRequest {
+	_, limit, _ := o.cfg.modelAndTokens(req) // checked by request
 	if o.cfg.Provider == bctrl.OpenAI || o.completionTokens.Load() {
 		body.MaxCompletionTokens = limit
 	} else {
@@ -57,11 +57,11 @@ func (o *openAI) adapted(body openai.ChatCompletionRequest, req Request) openai.
 	return body
 }
 
-// adapt reports whether err, the provider's or the library's own check,
+// adaptTo reports whether err, the provider's or the library's own check,
 // complains about a parameter that can be changed and has not been yet.
 // OpenAI's newer models call tools in chat completions only without reasoning,
 // and take max_completion_tokens where others know only max_tokens.
-func (o *openAI) adapt(err error, sent openai.ChatCompletionRequest) bool {
+func (o *openAI) adaptTo(err error, sent openai.ChatCompletionRequest) bool {
 	var param string
 	f, failed := errors.AsType[*failure](err)
 	switch {
@@ -83,9 +83,9 @@ func (o *openAI) adapt(err error, sent openai.ChatCompletionRequest) bool {
 	return false
 }
 
-// failed turns an error of the library into one of ours. What is not a
+// callerError turns an error of the library into one of ours. What is not a
 // failure of the wire comes from its own checks or its decoder.
-func (o *openAI) failed(ctx context.Context, err error) error {
+func (o *openAI) callerError(ctx context.Context, err error) error {
 	f, failed := errors.AsType[*failure](err)
 	switch {
 	case ctx.Err() != nil:
@@ -112,7 +112,7 @@ func unsupported() *bctrl.Error {
 
 // request writes req in the library's words.
 func (o *openAI) request(req Request) (openai.ChatCompletionRequest, error) {
-	model, _, err := o.cfg.pick(req)
+	model, _, err := o.cfg.modelAndTokens(req)
 	if err != nil {
 		return openai.ChatCompletionRequest{}, err
 	}
@@ -153,11 +153,12 @@ func openAIMessage(m Message) openai.ChatCompletionMessage {
 		if m.IsError {
 			text = "Error: " + text
 		}
-		return openai.ChatCompletionMessage{Role: openai.ChatMessageRoleTool, Content: orSilence(text), ToolCallID: m.CallID}
+		return openai.ChatCompletionMessage{Role: openai.ChatMessageRoleTool, Content: orPlaceholder(text),
+			ToolCallID: m.CallID}
 	case User:
 	}
 	if len(m.Images) == 0 {
-		return openai.ChatCompletionMessage{Role: openai.ChatMessageRoleUser, Content: orSilence(m.Text)}
+		return openai.ChatCompletionMessage{Role: openai.ChatMessageRoleUser, Content: orPlaceholder(m.Text)}
 	}
 	out := openai.ChatCompletionMessage{Role: openai.ChatMessageRoleUser}
 	if m.Text != "" {
@@ -178,7 +179,7 @@ func openAIMessage(m Message) openai.ChatCompletionMessage {
 // silence stands for a message without text: providers refuse an empty one.
 const silence = "(nothing)"
 
-func orSilence(text string) string {
+func orPlaceholder(text string) string {
 	if text == "" {
 		return silence
 	}

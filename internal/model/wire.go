@@ -31,8 +31,8 @@ type wire struct {
 	retries int
 }
 
-// versioned adds the "/v1" that Anthropic's base URL is often written without.
-func versioned(base string) string {
+// withVersion adds the "/v1" that Anthropic's base URL is often written without.
+func withVersion(base string) string {
 	u, err := url.Parse(base)
 	if err != nil || path.Base(u.Path) == "v1" {
 		return base // a malformed one is refused by the broker
@@ -44,12 +44,12 @@ func versioned(base string) string {
 // memory; every other outcome is an error: the context's, or a *failure.
 func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	for attempt := 0; ; attempt++ {
-		resp, err := w.once(req)
+		resp, err := w.attempt(req)
 		failed, ok := errors.AsType[*failure](err)
-		if !ok || !failed.again || attempt >= w.retries {
+		if !ok || !failed.retryable || attempt >= w.retries {
 			return resp, err
 		}
-		if err := sleep(req.Context(), wait(attempt, failed.retryAfter)); err != nil {
+		if err := sleep(req.Context(), waitBefore(attempt, failed.retryAfter)); err != nil {
 			return nil, err
 		}
 		if req.GetBody != nil {
@@ -63,7 +63,7 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 // errAttempt is the cause of an attempt that took too long.
 var errAttempt = errors.New("the attempt took too long")
 
-func (w *wire) once(req *http.Request) (*http.Response, error) {
+func (w *wire) attempt(req *http.Request) (*http.Response, error) {
 	outer := req.Context()
 	ctx, cancel := context.WithTimeoutCause(outer, w.timeout, errAttempt)
 	defer cancel()
@@ -77,7 +77,7 @@ func (w *wire) once(req *http.Request) (*http.Response, error) {
 		return nil, noAnswer(outer, ctx, err)
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return nil, refused(resp, body)
+		return nil, refusedAnswer(resp, body)
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
@@ -99,7 +99,7 @@ func noAnswer(outer, attempt context.Context, err error) error {
 		return &failure{err: badAnswer("it is too large")}
 	case errors.Is(err, broker.ErrUnreachable):
 		f := unreachable(err)
-		f.again, f.err.Retryable = true, true
+		f.retryable, f.err.Retryable = true, true
 		return f
 	case errors.Is(err, broker.ErrAddress), errors.Is(err, broker.ErrAnswer), errors.Is(err, broker.ErrRefused):
 		return unreachable(err)
@@ -114,8 +114,8 @@ func unreachable(err error) *failure {
 	return &failure{err: &bctrl.Error{Status: http.StatusBadGateway, Code: "model.unreachable", Message: err.Error()}}
 }
 
-// wait returns how long to wait before the attempt after the given one.
-func wait(attempt int, retryAfter time.Duration) time.Duration {
+// waitBefore returns how long to wait before the attempt after the given one.
+func waitBefore(attempt int, retryAfter time.Duration) time.Duration {
 	if retryAfter > 0 {
 		return min(retryAfter, maxWait)
 	}
