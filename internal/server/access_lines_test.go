@@ -131,7 +131,9 @@ func newSurface(t *testing.T) *surface {
 func (s *surface) noted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, pattern := s.server.router.Mux.Handler(r)
-		i := slices.IndexFunc(s.server.router.Routes, func(rt web.Route) bool { return strings.TrimPrefix(rt.Method+" "+rt.Path, "ANY ") == pattern })
+		i := slices.IndexFunc(s.server.router.Routes, func(rt web.Route) bool {
+			return strings.TrimPrefix(rt.Method+" "+rt.Path, "ANY ") == pattern
+		})
 		s.mu.Lock()
 		if i < 0 {
 			s.used = append(s.used, "no route: "+pattern)
@@ -177,7 +179,11 @@ func (s *surface) aiCredentials() []methodCall {
 	ctx := s.Context()
 	p := bctrl.PageOptions{}
 	return []methodCall{
-		{"AICredentialsService.Create", func() error { c := s.create; c.ID = "other"; return failing(s.client.AICredentials.Create(ctx, c)) }},
+		{"AICredentialsService.Create", func() error {
+			c := s.create
+			c.ID = "other"
+			return failing(s.client.AICredentials.Create(ctx, c))
+		}},
 		{"AICredentialsService.Get", func() error { return failing(s.client.AICredentials.Get(ctx, "mine")) }},
 		{"AICredentialsService.List", func() error { return drain(s.client.AICredentials.List(ctx)) }},
 		{"AICredentialsService.Page", func() error { return failing(s.client.AICredentials.Page(ctx, p)) }},
@@ -202,7 +208,9 @@ func (s *surface) vaults() []methodCall {
 		{"VaultService.List", func() error { return drain(s.client.Vault.List(ctx, "")) }},
 		{"VaultService.KeysPage", func() error { return failing(s.client.Vault.KeysPage(ctx, "", p)) }},
 		{"VaultService.Entries", func() error { return drain(s.client.Vault.Entries(ctx, bctrl.VaultFilter{})) }},
-		{"VaultService.EntriesPage", func() error { return failing(s.client.Vault.EntriesPage(ctx, bctrl.VaultFilter{}, p)) }},
+		{"VaultService.EntriesPage", func() error {
+			return failing(s.client.Vault.EntriesPage(ctx, bctrl.VaultFilter{}, p))
+		}},
 		{"VaultService.Delete", func() error { return s.client.Vault.Delete(ctx, "k") }},
 		{"RuntimeVault.Get", func() error { return failing(s.rt.Vault.Get(ctx, "prod/k")) }},
 		{"RuntimeVault.TOTP", func() error { return failing(s.rt.Vault.TOTP(ctx, "prod/k")) }},
@@ -271,9 +279,15 @@ func (s *surface) workspaces() []methodCall {
 		{"Workspace.State", func() error { return failing(s.ws.State(ctx)) }},
 		{"Workspace.Execute", func() error { return failing(s.ws.Execute(ctx, s.execution)) }},
 		{"Workspace.ExecuteAsync", func() error { return failing(s.ws.ExecuteAsync(ctx, s.execution)) }},
-		{"BrowserLauncher.Stagehand", func() error { return failing(s.ws.Runtimes.Browser("s").Stagehand(ctx, bctrl.Launch{})) }},
-		{"BrowserLauncher.Playwright", func() error { return failing(s.ws.Runtimes.Browser("pw").Playwright(ctx, bctrl.Launch{})) }},
-		{"BrowserLauncher.Puppeteer", func() error { return failing(s.ws.Runtimes.Browser("pp").Puppeteer(ctx, bctrl.Launch{})) }},
+		{"BrowserLauncher.Stagehand", func() error {
+			return failing(s.ws.Runtimes.Browser("s").Stagehand(ctx, bctrl.Launch{}))
+		}},
+		{"BrowserLauncher.Playwright", func() error {
+			return failing(s.ws.Runtimes.Browser("pw").Playwright(ctx, bctrl.Launch{}))
+		}},
+		{"BrowserLauncher.Puppeteer", func() error {
+			return failing(s.ws.Runtimes.Browser("pp").Puppeteer(ctx, bctrl.Launch{}))
+		}},
 	}
 }
 
@@ -321,7 +335,8 @@ func (s *surface) secrets() []methodCall {
 	p := bctrl.PageOptions{}
 	return []methodCall{
 		{"SecretsService.Create", func() (err error) {
-			s.secret, err = s.client.Secrets.Create(ctx, bctrl.SecretCreate{Name: "S", Value: bctrl.NewSecret("v"), Scope: bctrl.InWorkspace("w")})
+			s.secret, err = s.client.Secrets.Create(ctx, bctrl.SecretCreate{Name: "S", Value: bctrl.NewSecret("v"),
+				Scope: bctrl.InWorkspace("w")})
 			return err
 		}},
 		{"SecretsService.Get", func() error { return failing(s.client.Secrets.Get(ctx, s.secret.ID)) }},
@@ -330,9 +345,15 @@ func (s *surface) secrets() []methodCall {
 		{"SecretsService.Update", func() error {
 			return failing(s.client.Secrets.Update(ctx, s.secret.ID, bctrl.SecretUpdate{Aliases: []string{"a"}}))
 		}},
-		{"SecretsService.Rotate", func() error { return failing(s.client.Secrets.Rotate(ctx, s.secret.ID, bctrl.NewSecret("v2"))) }},
-		{"SecretsService.AttachGroup", func() error { return failing(s.client.Secrets.AttachGroup(ctx, s.secret.ID, "w", "g")) }},
-		{"SecretsService.DetachGroup", func() error { return failing(s.client.Secrets.DetachGroup(ctx, s.secret.ID, "w", "g")) }},
+		{"SecretsService.Rotate", func() error {
+			return failing(s.client.Secrets.Rotate(ctx, s.secret.ID, bctrl.NewSecret("v2")))
+		}},
+		{"SecretsService.AttachGroup", func() error {
+			return failing(s.client.Secrets.AttachGroup(ctx, s.secret.ID, "w", "g"))
+		}},
+		{"SecretsService.DetachGroup", func() error {
+			return failing(s.client.Secrets.DetachGroup(ctx, s.secret.ID, "w", "g"))
+		}},
 		{"SecretsService.Import", func() error {
 			return failing(s.client.Secrets.Import(ctx, bctrl.SecretImport{Scope: bctrl.Global(), Text: bctrl.NewSecret("A=1")}))
 		}},
@@ -347,8 +368,14 @@ func (s *surface) broker() []methodCall {
 	target := bctrl.CallTarget{Capability: "acme/users", Context: bctrl.InWorkspace("w")}
 	return []methodCall{
 		{"CredentialsService.Create", func() error {
-			return failing(s.client.Credentials.Create(ctx, bctrl.CredentialCreate{ID: "acme", Provider: "acme", SecretRef: "vault:secret:" + s.secret.ID, Scope: bctrl.InWorkspace("w"),
-				Auth: &bctrl.CredentialAuth{Type: bctrl.AuthHeader, Headers: map[string]string{"X-Key": "{secret}"}}, Hosts: []string{"api.acme.example"}}))
+			return failing(s.client.Credentials.Create(ctx, bctrl.CredentialCreate{
+				ID:        "acme",
+				Provider:  "acme",
+				SecretRef: "vault:secret:" + s.secret.ID,
+				Scope:     bctrl.InWorkspace("w"),
+				Auth:      &bctrl.CredentialAuth{Type: bctrl.AuthHeader, Headers: map[string]string{"X-Key": "{secret}"}},
+				Hosts:     []string{"api.acme.example"},
+			}))
 		}},
 		{"CredentialsService.Get", func() error { return failing(s.client.Credentials.Get(ctx, "acme")) }},
 		{"CredentialsService.List", func() error { return drain(s.client.Credentials.List(ctx)) }},
@@ -357,18 +384,26 @@ func (s *surface) broker() []methodCall {
 			return failing(s.client.Credentials.Update(ctx, "acme", bctrl.CredentialUpdate{Priority: new(1)}))
 		}},
 		{"CapabilitiesService.Create", func() error {
-			return failing(s.client.Capabilities.Create(ctx, bctrl.CapabilityCreate{ID: "acme/users", Methods: []string{"GET"}, Paths: []string{"/v1/users"}}))
+			return failing(s.client.Capabilities.Create(ctx, bctrl.CapabilityCreate{ID: "acme/users", Methods: []string{"GET"},
+				Paths: []string{"/v1/users"}}))
 		}},
-		{"CapabilitiesService.List", func() error { return drain(s.client.Capabilities.List(ctx, bctrl.CapabilityFilter{Provider: "acme"})) }},
-		{"CapabilitiesService.Page", func() error { return failing(s.client.Capabilities.Page(ctx, bctrl.CapabilityFilter{}, p)) }},
+		{"CapabilitiesService.List", func() error {
+			return drain(s.client.Capabilities.List(ctx, bctrl.CapabilityFilter{Provider: "acme"}))
+		}},
+		{"CapabilitiesService.Page", func() error {
+			return failing(s.client.Capabilities.Page(ctx, bctrl.CapabilityFilter{}, p))
+		}},
 		{"CapabilitiesService.Describe", func() error { return failing(s.client.Capabilities.Describe(ctx, "acme/users")) }},
 		{"CapabilitiesService.SetPolicy", func() error {
 			return failing(s.client.Capabilities.SetPolicy(ctx, "acme/users", bctrl.CapabilityPolicy{CallsPerMinute: 100}))
 		}},
 		{"CapabilitiesService.Bind", func() error {
-			return failing(s.client.Capabilities.Bind(ctx, bctrl.Binding{Credential: "acme", SecretRef: "vault:secret:" + s.secret.ID, Scope: bctrl.InWorkspace("w")}))
+			return failing(s.client.Capabilities.Bind(ctx,
+				bctrl.Binding{Credential: "acme", SecretRef: "vault:secret:" + s.secret.ID, Scope: bctrl.InWorkspace("w")}))
 		}},
-		{"CapabilitiesService.Bindings", func() error { return drain(s.client.Capabilities.Bindings(ctx, bctrl.BindingFilter{})) }},
+		{"CapabilitiesService.Bindings", func() error {
+			return drain(s.client.Capabilities.Bindings(ctx, bctrl.BindingFilter{}))
+		}},
 		{"CapabilitiesService.BindingsPage", func() error {
 			return failing(s.client.Capabilities.BindingsPage(ctx, bctrl.BindingFilter{Credential: "acme"}, p))
 		}},
@@ -380,7 +415,9 @@ func (s *surface) broker() []methodCall {
 		{"CapabilitiesService.HTTPClient", func() error { return s.asked(s.client.Capabilities.HTTPClient(target)) }},
 		{"RuntimeCapabilities.Invoke", func() error { return failing(s.rt.Capabilities.Invoke(ctx, inv)) }},
 		{"RuntimeCapabilities.Stream", func() error { return s.closed(s.rt.Capabilities.Stream(ctx, inv)) }},
-		{"RuntimeCapabilities.HTTPClient", func() error { return s.asked(s.rt.Capabilities.HTTPClient(bctrl.CallTarget{Capability: "acme/"})) }},
+		{"RuntimeCapabilities.HTTPClient", func() error {
+			return s.asked(s.rt.Capabilities.HTTPClient(bctrl.CallTarget{Capability: "acme/"}))
+		}},
 		{"CapabilitiesService.Delete", func() error { return s.client.Capabilities.Delete(ctx, "acme/users") }},
 		{"CredentialsService.Delete", func() error { return s.client.Credentials.Delete(ctx, "acme") }},
 		{"SecretsService.Delete", func() error { return s.client.Secrets.Delete(ctx, s.secret.ID) }},

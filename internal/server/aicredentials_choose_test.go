@@ -30,7 +30,8 @@ func TestOnlyTheEffectiveMountsAreChosenFromAndTheUseIsOnRecord(t *testing.T) {
 		own, err := web.RuntimeCaller(t.Context(), h.db.Read(), orgs[0].ID, rt.ID)
 		require.NoError(t, err)
 		own.Chain = append(own.Chain, below...)
-		return h.server.calls.ChooseModel(t.Context(), access.Caller{Org: orgs[0].ID, Runtime: own}, calls.ModelChoice{}, calls.ModelChoice{})
+		return h.server.calls.ChooseModel(t.Context(), access.Caller{Org: orgs[0].ID, Runtime: own}, calls.ModelChoice{},
+			calls.ModelChoice{})
 	}
 	chosen, err := choose()
 	require.NoError(t, err)
@@ -66,10 +67,18 @@ func (h *harness) asks(rt bctrl.RuntimeInfo, chosen calls.ChosenModel) error {
 	require.NoError(h, err)
 	caller := access.Caller{Org: h.org(), Runtime: own}
 	chat, err := h.server.calls.OpenModel(chosen, &calls.ModelCalls{
-		S: h.server.calls, ID: chosen.Credential.ID, Caller: func(context.Context) (access.Caller, error) { return caller, nil },
-		Grant: func() *web.Grant { return &web.Grant{Caller: caller} },
+		S:      h.server.calls,
+		ID:     chosen.Credential.ID,
+		Caller: func(context.Context) (access.Caller, error) { return caller, nil },
+		Grant:  func() *web.Grant { return &web.Grant{Caller: caller} },
 		Event: func() audit.Event {
-			return audit.Event{Org: h.org(), Caller: caller.Name(), Runtime: rt.ID, Action: "ai.use", Object: chosen.Credential.ID}
+			return audit.Event{
+				Org:     h.org(),
+				Caller:  caller.Name(),
+				Runtime: rt.ID,
+				Action:  "ai.use",
+				Object:  chosen.Credential.ID,
+			}
 		},
 	})
 	require.NoError(h, err)

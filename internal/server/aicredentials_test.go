@@ -76,8 +76,13 @@ func TestAnAICredentialNeverShowsItsKey(t *testing.T) {
 	require.NoError(t, json.Unmarshal(answers[1].Body, &first))
 	require.NoError(t, json.Unmarshal(answers[4].Body, &last))
 	require.Equal(t, bctrl.AICredential{
-		ID: "openai-prod", Provider: bctrl.OpenAI, Label: "Production", DefaultModel: "gpt-x", Enabled: true,
-		CreatedAt: first.CreatedAt, UpdatedAt: first.CreatedAt,
+		ID:           "openai-prod",
+		Provider:     bctrl.OpenAI,
+		Label:        "Production",
+		DefaultModel: "gpt-x",
+		Enabled:      true,
+		CreatedAt:    first.CreatedAt,
+		UpdatedAt:    first.CreatedAt,
 	}, first)
 	require.Equal(t, "Old", last.Label)
 	require.Equal(t, "gpt-x", last.DefaultModel, "what an update leaves out stays")
@@ -142,8 +147,10 @@ func TestWhatIsWrongWithAnAICredentialIsNamedAtOnceAndNeverQuoted(t *testing.T) 
 	require.Empty(t, list.AICredentials, "nothing was left behind")
 
 	h.ok("POST", []string{"ai-credentials"}, openAI("x"), nil)
-	refused(t, h.do("PATCH", []string{"ai-credentials", "x"}, nil, object{"baseUrl": "ftp://h"}), http.StatusBadRequest, "ai.invalid_base_url", "a change to it")
-	h.ok("POST", []string{"ai-credentials"}, object{"id": "local", "provider": "openai-compatible", "baseUrl": "http://127.0.0.1:1/v1"}, nil)
+	refused(t, h.do("PATCH", []string{"ai-credentials", "x"}, nil, object{"baseUrl": "ftp://h"}), http.StatusBadRequest,
+		"ai.invalid_base_url", "a change to it")
+	h.ok("POST", []string{"ai-credentials"}, object{"id": "local", "provider": "openai-compatible",
+		"baseUrl": "http://127.0.0.1:1/v1"}, nil)
 }
 
 func TestAStoredKeyGoesToNoOtherOriginThanItWasStoredFor(t *testing.T) {
@@ -164,7 +171,8 @@ func TestAStoredKeyGoesToNoOtherOriginThanItWasStoredFor(t *testing.T) {
 		{"the same, in other words", "https://llm.example.com/v1", "https://LLM.example.com:443/v1", false},
 		{"the public address, in words", "", "https://api.openai.com/v1", false},
 	} {
-		h.ok("POST", []string{"ai-credentials"}, object{"id": "x", "provider": "openai", "apiKey": canaryAPIKey, "baseUrl": tc.from}, nil)
+		h.ok("POST", []string{"ai-credentials"}, object{"id": "x", "provider": "openai", "apiKey": canaryAPIKey,
+			"baseUrl": tc.from}, nil)
 		path := []string{"ai-credentials", "x"}
 		if got := h.do("PATCH", path, nil, at(tc.to)); tc.refused {
 			refused(t, got, http.StatusBadRequest, "ai.key_required_for_new_base_url", tc.why)
@@ -176,14 +184,16 @@ func TestAStoredKeyGoesToNoOtherOriginThanItWasStoredFor(t *testing.T) {
 		require.Equal(t, http.StatusOK, h.do("PATCH", path, nil, withKey).Status, "the caller has the key itself: "+tc.why)
 		h.ok("DELETE", path, nil, nil)
 	}
-	h.ok("POST", []string{"ai-credentials"}, object{"id": "local", "provider": "openai-compatible", "baseUrl": "http://127.0.0.1:1/v1"}, nil)
+	h.ok("POST", []string{"ai-credentials"}, object{"id": "local", "provider": "openai-compatible",
+		"baseUrl": "http://127.0.0.1:1/v1"}, nil)
 	h.ok("PATCH", []string{"ai-credentials", "local"}, at("http://127.0.0.1:2/v1"), nil) // there is no key to give away
 }
 
 func TestAnEditedAICredentialIsNotUsed(t *testing.T) {
 	p := newProvider(t)
 	for _, tc := range []struct{ name, edit string }{
-		{"the sealed bytes of two exchanged", "UPDATE ai_credentials SET sealed = (SELECT sealed FROM ai_credentials WHERE id = 'b') WHERE id = 'a'"},
+		{"the sealed bytes of two exchanged", "UPDATE ai_credentials SET sealed = (SELECT sealed FROM ai_credentials WHERE " +
+			"id = 'b') WHERE id = 'a'"},
 		{"a base URL edited", `UPDATE ai_credentials SET meta = replace(meta, 'http:', 'https:') WHERE id = 'a'`},
 		{"a disabled one enabled", `UPDATE ai_credentials SET meta = replace(meta, 'false', 'true') WHERE id = 'a'`},
 		{"a provider edited", `UPDATE ai_credentials SET meta = replace(meta, 'openai', 'google') WHERE id = 'a'`},
@@ -230,7 +240,8 @@ func TestAMountMeansTheCredentialThatItNamedWhenItWasMade(t *testing.T) {
 
 	h.ok("POST", path[:1], openAI("shared"), nil)
 	refused(t, h.do("GET", path, nil, nil, as(rt)...), http.StatusNotFound, "ai.not_found", "the new one is another")
-	refused(t, h.do("POST", append(path, "test"), nil, nil, as(rt)...), http.StatusNotFound, "ai.not_found", "nor is it used")
+	refused(t, h.do("POST", append(path, "test"), nil, nil, as(rt)...), http.StatusNotFound, "ai.not_found",
+		"nor is it used")
 	var list struct{ AICredentials []object }
 	h.ok("GET", path[:1], nil, &list, as(rt)...)
 	require.Empty(t, list.AICredentials)
@@ -268,7 +279,8 @@ func TestARuntimeKnowsOfTheCredentialsItMayUseAlone(t *testing.T) {
 	} {
 		require.Equal(t, tc.want, get(tc.id, tc.headers...).Status, tc.why)
 	}
-	require.Equal(t, withoutID(get("d", as(rt)...)), withoutID(get("nothing", as(rt)...)), "the answer tells whether it exists")
+	require.Equal(t, withoutID(get("d", as(rt)...)), withoutID(get("nothing", as(rt)...)),
+		"the answer tells whether it exists")
 	require.Equal(t, 403, h.do("POST", []string{"ai-credentials", "d", "test"}, nil, nil, as(rt)...).Status)
 
 	var ids []string
@@ -306,8 +318,10 @@ func TestATestCallsTheProviderAndIsOnRecord(t *testing.T) {
 	}{
 		{"a good key", "good", p.url, canaryAPIKey, true, "accepts the key", audit.OK, host, 200},
 		{"a wrong key", "wrong", p.url, "sk-canary-wrong", false, "401", audit.OK, host, 401},
-		{"nobody there", "closed", "http://127.0.0.1:1/v1", canaryAPIKey, false, "connection refused", "invoke.upstream_unreachable", "127.0.0.1:1", 0},
-		{"the metadata address", "meta", "http://169.254.169.254/v1", canaryAPIKey, false, "egress policy", "invoke.address_refused", "169.254.169.254", 0},
+		{"nobody there", "closed", "http://127.0.0.1:1/v1", canaryAPIKey, false, "connection refused",
+			"invoke.upstream_unreachable", "127.0.0.1:1", 0},
+		{"the metadata address", "meta", "http://169.254.169.254/v1", canaryAPIKey, false, "egress policy",
+			"invoke.address_refused", "169.254.169.254", 0},
 	} {
 		body := object{"id": tc.id, "provider": "openai", "baseUrl": tc.url, "apiKey": tc.key, "enabled": false}
 		h.ok("POST", []string{"ai-credentials"}, body, nil)
@@ -333,6 +347,7 @@ func TestATestCallsTheProviderAndIsOnRecord(t *testing.T) {
 	ws := h.made("w", object{"ai": object{"allow": []string{"good"}}})
 	rt := h.launch(ws, "r", nil)
 	before := p.asked()
-	refused(t, h.do("POST", []string{"ai-credentials", "good", "test"}, nil, nil, as(rt)...), http.StatusConflict, "ai.disabled", "a runtime cannot use a disabled one")
+	refused(t, h.do("POST", []string{"ai-credentials", "good", "test"}, nil, nil, as(rt)...), http.StatusConflict,
+		"ai.disabled", "a runtime cannot use a disabled one")
 	require.Equal(t, before, p.asked())
 }

@@ -67,12 +67,15 @@ func TestWhoHasBeenAnsweredFindsTheOutcomeInTheLog(t *testing.T) {
 		{"one without an answer's body", "capability.invoke", get("GET", "/v1/proxy/acme%2Fthings/v1/things?empty=1")},
 		{"a login", "vault.readRaw", get("GET", "/v1/vault/prod%2Fcrm")},
 		{"an execution", "runtime.execute", func(context.Context) {
-			c.ok("POST", []string{"workspaces", ws.ID, "execute"}, object{"runtime": rt.Alias, "steps": []object{{"call": "page.goto", "args": object{"url": "https://example.com/"}}}}, nil)
+			c.ok("POST", []string{"workspaces", ws.ID, "execute"},
+				object{"runtime": rt.Alias, "steps": []object{{"call": "page.goto",
+					"args": object{"url": "https://example.com/"}}}}, nil)
 		}},
 		{"an operation", "runtime.execute", func(context.Context) {
 			var op bctrl.OperationInfo
 			c.ok("POST", []string{"workspaces", ws.ID, "execute"}, object{
-				"runtime": rt.Alias, "async": true, "steps": []object{{"call": "page.goto", "args": object{"url": "https://example.com/"}}},
+				"runtime": rt.Alias, "async": true, "steps": []object{{"call": "page.goto",
+					"args": object{"url": "https://example.com/"}}},
 			}, &op)
 			c.settled(func() bool {
 				c.ok("GET", []string{"operations", op.ID}, nil, &op)

@@ -37,7 +37,8 @@ func (h *harness) log(f bctrl.AuditFilter) (all []bctrl.AuditEvent) {
 
 func (h *harness) setLogin(key string) {
 	h.Helper()
-	require.Equal(h, http.StatusOK, h.do("PUT", []string{"vault", key}, nil, object{"password": "p", "totp": "JBSWY3DPEHPK3PXP"}).Status)
+	require.Equal(h, http.StatusOK, h.do("PUT", []string{"vault", key}, nil,
+		object{"password": "p", "totp": "JBSWY3DPEHPK3PXP"}).Status)
 }
 
 func TestEventsAreListedNewestFirstWithTheirOutcomes(t *testing.T) {
@@ -70,7 +71,8 @@ func TestFiltersSelectAndPagesMeet(t *testing.T) {
 	}
 	rt := h.launch(ws, "crm", nil)
 	for i := range 7 {
-		require.Equal(t, 200, h.do("GET", []string{"vault", fmt.Sprintf("prod/crm/k%d", i), "totp"}, nil, nil, as(rt)...).Status)
+		require.Equal(t, 200, h.do("GET", []string{"vault", fmt.Sprintf("prod/crm/k%d", i), "totp"}, nil, nil,
+			as(rt)...).Status)
 		require.Equal(t, 403, h.do("GET", []string{"vault", "root", "totp"}, nil, nil, as(rt)...).Status)
 	}
 	all := h.log(bctrl.AuditFilter{})
@@ -117,7 +119,8 @@ func TestFiltersSelectAndPagesMeet(t *testing.T) {
 		lines := strings.Count(exported.String(), "\n")
 		require.Equal(t, len(want), lines, "%s: exported", tc.why)
 	}
-	for _, query := range []string{"decision=maybe", "since=yesterday", "before=-1", "cursor=!", "limit=0", "workspace=x"} {
+	for _, query := range []string{"decision=maybe", "since=yesterday", "before=-1", "cursor=!", "limit=0",
+		"workspace=x"} {
 		require.Equal(t, 400, h.send("GET", "/v1/audit?"+query, nil, "Authorization", "Bearer "+h.key).Status, query)
 	}
 }
@@ -129,7 +132,12 @@ func TestAnOrganizationSeesNoOthersEvents(t *testing.T) {
 	o := store.Organization{ID: web.NewID(), Name: "b", CreatedAt: time.Now()}
 	h.write(func(tx *store.Tx) error { return tx.InsertOrganization(t.Context(), o) })
 	h.write(func(tx *store.Tx) error {
-		return tx.InsertAPIKey(t.Context(), store.APIKey{ID: web.NewID(), Org: o.ID, Hash: hash, CreatedAt: time.Now()})
+		return tx.InsertAPIKey(t.Context(), store.APIKey{
+			ID:        web.NewID(),
+			Org:       o.ID,
+			Hash:      hash,
+			CreatedAt: time.Now(),
+		})
 	})
 	mine := h.log(bctrl.AuditFilter{})
 	h.key = key.Expose()
@@ -211,7 +219,15 @@ func TestNoTextForgesAnEvent(t *testing.T) {
 		strings.Repeat("é", 5000), "</script>", "\x00",
 	}
 	for i, text := range forgeries {
-		e := audit.Event{Org: h.org(), Caller: "key:k", Action: "test.forge", Object: text, Host: text, RequestID: fmt.Sprint(i), Outcome: audit.OK}
+		e := audit.Event{
+			Org:       h.org(),
+			Caller:    "key:k",
+			Action:    "test.forge",
+			Object:    text,
+			Host:      text,
+			RequestID: fmt.Sprint(i),
+			Outcome:   audit.OK,
+		}
 		require.NoError(t, h.server.Audit.Record(t.Context(), e))
 	}
 	events := h.log(bctrl.AuditFilter{Action: "test.forge"})
@@ -257,7 +273,8 @@ func TestATailShowsEventsAsTheyComeAndGoesOnAfterABreak(t *testing.T) {
 	h := newHarness(t)
 	live := httptest.NewServer(h.server)
 	defer live.Close()
-	client, err := bctrl.New(bctrl.WithBaseURL(live.URL), bctrl.WithAPIKey(bctrl.NewSecret(h.key)), bctrl.WithRetryWait(time.Millisecond, 5*time.Millisecond))
+	client, err := bctrl.New(bctrl.WithBaseURL(live.URL), bctrl.WithAPIKey(bctrl.NewSecret(h.key)),
+		bctrl.WithRetryWait(time.Millisecond, 5*time.Millisecond))
 	require.NoError(t, err)
 	defer client.CloseIdleConnections()
 	ctx, stop := context.WithCancel(t.Context())
@@ -334,12 +351,19 @@ func TestEveryFilterHasAnIndex(t *testing.T) {
 	require.NoError(t, err)
 	defer db.Close()
 	for by, index := range map[store.EventIndex]string{
-		store.ByNumber: "audit_events_org (org_id=? AND seq>? AND seq<?)", store.ByWorkspace: "audit_events_workspace (org_id=? AND workspace_id=? AND seq>? AND seq<?)",
+		store.ByNumber: "audit_events_org (org_id=? AND seq>? AND seq<?)", store.ByWorkspace: "audit_events_workspace " +
+			"(org_id=? AND workspace_id=? AND seq>? AND seq<?)",
 		store.ByRuntime: "audit_events_runtime (org_id=? AND runtime_id=? AND seq>? AND seq<?)", store.ByAction: "audit_events_action (org_id=? AND action=? AND seq>? AND seq<?)",
 		store.ByObject: "audit_events_object (org_id=? AND object=? AND seq>? AND seq<?)", store.ByDenial: "audit_events_denied (org_id=? AND seq>? AND seq<?)",
 		store.ByOutcome: "audit_events_failed (org_id=? AND outcome=? AND <expr>>? AND <expr><?)",
 	} {
-		query, args := store.EventRange{Org: "o", By: by, Value: "v", Before: 9, Limit: 1}.SQL()
+		query, args := store.EventRange{
+			Org:    "o",
+			By:     by,
+			Value:  "v",
+			Before: 9,
+			Limit:  1,
+		}.SQL()
 		rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
 		require.NoError(t, err)
 		var plan []string

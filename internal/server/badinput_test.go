@@ -39,7 +39,8 @@ func badTable(t *testing.T) (rows []badRow) {
 		require.Len(t, cells, 3, line)
 		status, err := strconv.Atoi(strings.TrimSpace(cells[1]))
 		require.NoError(t, err)
-		rows = append(rows, badRow{what: strings.TrimSpace(cells[0]), status: status, code: strings.Trim(strings.TrimSpace(cells[2]), "`")})
+		rows = append(rows, badRow{what: strings.TrimSpace(cells[0]), status: status,
+			code: strings.Trim(strings.TrimSpace(cells[2]), "`")})
 	}
 	return rows
 }
@@ -79,7 +80,8 @@ func newBadWorld(t *testing.T) *badWorld {
 	for name, p := range map[string]bctrl.CapabilityPolicy{
 		"small": {MaxRequestBytes: 10, MaxResponseBytes: 1000}, "rare": {CallsPerMinute: 1},
 	} {
-		w.ok("PUT", []string{"capabilities", "acme/" + name}, object{"methods": []string{"GET", "POST"}, "paths": []string{"/" + name}}, nil)
+		w.ok("PUT", []string{"capabilities", "acme/" + name}, object{"methods": []string{"GET", "POST"},
+			"paths": []string{"/" + name}}, nil)
 		_, err := w.client.Capabilities.SetPolicy(t.Context(), "acme/"+name, p)
 		require.NoError(t, err)
 	}
@@ -87,11 +89,13 @@ func newBadWorld(t *testing.T) *badWorld {
 	gone := httptest.NewServer(nil)
 	gone.Close()
 	w.providers.Redirect("gone.example.com:443", gone.Listener.Addr().String())
-	for provider, ids := range map[string][]string{"twin": {"twin-a", "twin-b"}, "inside": {"inside"}, "gone": {"gone"}, "none": nil} {
+	for provider, ids := range map[string][]string{"twin": {"twin-a", "twin-b"}, "inside": {"inside"}, "gone": {"gone"},
+		"none": nil} {
 		for _, id := range ids {
 			w.credential(id, provider)
 		}
-		w.ok("PUT", []string{"capabilities", provider + "/x"}, object{"methods": []string{"GET"}, "paths": []string{"/x"}}, nil)
+		w.ok("PUT", []string{"capabilities", provider + "/x"}, object{"methods": []string{"GET"}, "paths": []string{"/x"}},
+			nil)
 	}
 	w.credential("disabled", "acme")
 	w.ok("PATCH", []string{"credentials", "disabled"}, object{"enabled": false}, nil)
@@ -116,7 +120,8 @@ func (w *badWorld) credential(id, provider string) string {
 	w.Helper()
 	secret := w.secretIn(globally(), "KEY_"+id, "key-"+id)
 	w.ok("POST", []string{"credentials"}, object{
-		"id": id, "provider": provider, "secretRef": "vault:secret:" + secret.ID, "scope": globally(), "hosts": []string{provider + ".example.com"}, "priority": -1,
+		"id": id, "provider": provider, "secretRef": "vault:secret:" +
+			secret.ID, "scope": globally(), "hosts": []string{provider + ".example.com"}, "priority": -1,
 		"auth": object{"type": "header", "headers": object{"X-Key": "{secret}"}},
 	}, nil)
 	return secret.ID
@@ -180,14 +185,17 @@ func (w *badWorld) requests() map[string][]badRequest {
 		return r
 	}
 	return map[string][]badRequest{
-		"no scope":                    {secret(nil)},
-		"a group without a workspace": {secret(object{"type": "group", "groupId": "g"}), things("context", object{"type": "group", "groupId": "g"})},
-		"a blank id":                  {secret(inWorkspace("")), secret(inGroup("site", " ")), things("context", inWorkspace(""))},
-		"an id with a separator":      {secret(inGroup("site", "a/b")), secret(inGroup("site", "a,b")), things("context", inGroup("site", "a:b"))},
-		"an id of no workspace":       {secret(inWorkspace("stie")), things("context", inGroup("stie", "g"))},
+		"no scope": {secret(nil)},
+		"a group without a workspace": {secret(object{"type": "group", "groupId": "g"}),
+			things("context", object{"type": "group", "groupId": "g"})},
+		"a blank id": {secret(inWorkspace("")), secret(inGroup("site", " ")), things("context", inWorkspace(""))},
+		"an id with a separator": {secret(inGroup("site", "a/b")), secret(inGroup("site", "a,b")),
+			things("context", inGroup("site", "a:b"))},
+		"an id of no workspace": {secret(inWorkspace("stie")), things("context", inGroup("stie", "g"))},
 
-		"an unknown provider without hosts":     {credential("mine")},
-		"a host that is none of the provider's": {credential("openai", "api.openai.com.evil.example"), credential("openai", "api.openai.com:8443")},
+		"an unknown provider without hosts": {credential("mine")},
+		"a host that is none of the provider's": {credential("openai", "api.openai.com.evil.example"),
+			credential("openai", "api.openai.com:8443")},
 		"an address in place of a host, in any notation": {
 			own("127.0.0.1"), own("10.0.0.1:443"), own("[::1]"), own("::ffff:127.0.0.1"), own("0x7f000001"), own("0x7f.1"), own("2130706433"), own("0177.0.0.1"),
 			own("127.1"), own("localhost"), own("169.254.169.254"), own("１２７.0.0.1"),
@@ -201,53 +209,77 @@ func (w *badWorld) requests() map[string][]badRequest {
 		"a credential of another provider":             {things("credential", "inside")},
 		"an unknown capability":                        {invoke("acme/nothing", nil)},
 		"a method that the capability does not permit": {things("method", "DELETE"), things("method", "get")},
-		"a path that the capability does not permit":   {things("path", "/v1/thingsmore"), things("path", "/v1/repos/o"), things("path", "/")},
+		"a path that the capability does not permit": {things("path", "/v1/thingsmore"), things("path", "/v1/repos/o"),
+			things("path", "/")},
 		"a path that is outside of the capability where an encoded slash is read as a slash": {
-			things("path", "/v1%2fthings"), things("path", "/v1/repos/o%2Fr"), things("path", "/v1/repos%2Fo/r/issues"), things("path", "/v1%2Fthings/x"),
+			things("path", "/v1%2fthings"), things("path", "/v1/repos/o%2Fr"), things("path",
+				"/v1/repos%2Fo/r/issues"), things("path", "/v1%2Fthings/x"),
 		},
 		"a path in which anybody reads `..`, a backslash, a tab, a double slash or a slash encoded twice": {
-			things("path", "/v1/things/a%2f..%2f..%2fadmin"), things("path", "/v1/things/a%252fb"), things("path", "/v1/things/a%2F%2Fb"),
+			things("path", "/v1/things/a%2f..%2f..%2fadmin"), things("path", "/v1/things/a%252fb"), things("path",
+				"/v1/things/a%2F%2Fb"),
 			things("path", "/v1/things/..;x=1/admin"), things("path", "/v1/things/%25252e%25252e/admin"),
-			things("path", "/v1/things/../admin"), things("path", "/v1/things/%2e%2e/admin"), things("path", "/v1/things/.%2E/admin"), things("path", "/v1/things/..%2fadmin"),
-			things("path", "/v1/things/%252e%252e/admin"), things("path", `/v1/things\..\admin`), things("path", "/v1/things/%5c"), things("path", "/v1/things/a\tb"),
-			things("path", "/v1/things/%09"), things("path", "/v1//things"), things("path", "//evil.example/v1/things"), things("path", "/v1/things?x=1"),
+			things("path", "/v1/things/../admin"), things("path", "/v1/things/%2e%2e/admin"), things("path",
+				"/v1/things/.%2E/admin"), things("path", "/v1/things/..%2fadmin"),
+			things("path", "/v1/things/%252e%252e/admin"), things("path", `/v1/things\..\admin`), things("path",
+				"/v1/things/%5c"), things("path", "/v1/things/a\tb"),
+			things("path", "/v1/things/%09"), things("path", "/v1//things"), things("path",
+				"//evil.example/v1/things"), things("path", "/v1/things?x=1"),
 		},
 		"a url in the envelope": {things("url", "https://evil.example/"), things("URL", "/")},
-		"another host":          {things("host", "evil.example"), things("host", "127.0.0.1"), things("host", acmeHost+"@evil.example"), things("host", acmeHost+":8443")},
-		"a second body":         {raw(`{"body":1,"rawBody":"eA=="}`), raw(`{"body":1,"body":2}`), raw(`{"body":1,"multipart":[]}`)},
-		"a header twice":        {raw(`{"headers":{"X-A":"1","X-A":"2"}}`), raw(`{"headers":{"X-A":"1","x-a":"2"}}`)},
+		"another host": {things("host", "evil.example"), things("host", "127.0.0.1"),
+			things("host", acmeHost+"@evil.example"), things("host", acmeHost+":8443")},
+		"a second body":  {raw(`{"body":1,"rawBody":"eA=="}`), raw(`{"body":1,"body":2}`), raw(`{"body":1,"multipart":[]}`)},
+		"a header twice": {raw(`{"headers":{"X-A":"1","X-A":"2"}}`), raw(`{"headers":{"X-A":"1","x-a":"2"}}`)},
 		"a websocket, or another protocol": {
-			things("headers", object{"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13"}),
-			things("headers", object{"upgrade": "TLS/1.2"}), things("headers", object{"sec_websocket_key": "x"}), things("headers", object{"Upgrade": "h2c, websocket"}),
+			things("headers", object{"Upgrade": "websocket", "Connection": "Upgrade",
+				"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13"}),
+			things("headers", object{"upgrade": "TLS/1.2"}), things("headers",
+				object{"sec_websocket_key": "x"}), things("headers", object{"Upgrade": "h2c, websocket"}),
 		},
 		"a header that means another path, host or method": {
-			things("headers", object{"X-Original-URL": "/admin"}), things("headers", object{"X_Rewrite_Url": "/admin"}), things("headers", object{"X-HTTP-Method-Override": "DELETE"}),
-			things("headers", object{"X-Method-Override": "DELETE"}), things("headers", object{"X-Original-Uri": "/admin"}), things("headers", object{"X-Envoy-Original-Path": "/admin"}),
-			things("headers", object{"X-Host": "evil.example"}), things("headers", object{"X-Original-Host": "evil.example"}), things("headers", object{"X-HTTP-Path-Override": "/admin"}),
+			things("headers", object{"X-Original-URL": "/admin"}), things("headers",
+				object{"X_Rewrite_Url": "/admin"}), things("headers", object{"X-HTTP-Method-Override": "DELETE"}),
+			things("headers", object{"X-Method-Override": "DELETE"}), things("headers",
+				object{"X-Original-Uri": "/admin"}), things("headers", object{"X-Envoy-Original-Path": "/admin"}),
+			things("headers", object{"X-Host": "evil.example"}), things("headers",
+				object{"X-Original-Host": "evil.example"}), things("headers", object{"X-HTTP-Path-Override": "/admin"}),
 		},
 		"a header that names something else than the path": {
-			things("headers", object{"x-amz-copy-source": "/b/k"}), things("headers", object{"X-Amz-Copy-Source-Range": "bytes=0-9"}), things("headers", object{"x-amz-rename-source": "/b/k"}),
-			things("headers", object{"X-Goog-Copy-Source": "/b/k"}), things("headers", object{"X-Ms-Copy-Source": "https://a.example/k"}), things("headers", object{"X-Ms-Source": "/b/k"}),
-			things("headers", object{"X-Ms-Rename-Source": "/b/k"}), things("headers", object{"X-Oss-Copy-Source": "/b/k"}), things("headers", object{"X-Cos-Copy-Source": "/b/k"}),
-			things("headers", object{"X-Obs-Copy-Source": "/b/k"}), things("headers", object{"Destination": "/admin"}), things("headers", object{"X-Copy-From": "b/k"}),
-			things("headers", object{"x_oss_copy_source": "/b/k"}), things("headers", object{"X-Tos-Copy-Source": "/b/k"}), things("headers", object{"X-Object-Manifest": "b/k"}),
+			things("headers", object{"x-amz-copy-source": "/b/k"}), things("headers",
+				object{"X-Amz-Copy-Source-Range": "bytes=0-9"}), things("headers", object{"x-amz-rename-source": "/b/k"}),
+			things("headers", object{"X-Goog-Copy-Source": "/b/k"}), things("headers",
+				object{"X-Ms-Copy-Source": "https://a.example/k"}), things("headers", object{"X-Ms-Source": "/b/k"}),
+			things("headers", object{"X-Ms-Rename-Source": "/b/k"}), things("headers",
+				object{"X-Oss-Copy-Source": "/b/k"}), things("headers", object{"X-Cos-Copy-Source": "/b/k"}),
+			things("headers", object{"X-Obs-Copy-Source": "/b/k"}), things("headers",
+				object{"Destination": "/admin"}), things("headers", object{"X-Copy-From": "b/k"}),
+			things("headers", object{"x_oss_copy_source": "/b/k"}), things("headers",
+				object{"X-Tos-Copy-Source": "/b/k"}), things("headers", object{"X-Object-Manifest": "b/k"}),
 		},
 		"a range that is not one of bytes": {
-			things("headers", object{"Range": "bytes=0-7,16-23"}), things("headers", object{"Range": "bytes=9-1"}), things("headers", object{"range": "bytes=x"}),
+			things("headers", object{"Range": "bytes=0-7,16-23"}), things("headers",
+				object{"Range": "bytes=9-1"}), things("headers", object{"range": "bytes=x"}),
 		},
 		"authentication of the caller's own": {
-			things("headers", object{"Authorization": "Bearer x"}), things("headers", object{"x-acme": "x"}), things("headers", object{"Cookie": "a=b"}),
+			things("headers", object{"Authorization": "Bearer x"}), things("headers", object{"x-acme": "x"}), things("headers",
+				object{"Cookie": "a=b"}),
 			things("headers", object{"X_ACME": "x"}), things("headers", object{"Proxy-Authorization": "Basic eA=="}),
 		},
-		"a body beyond the policy":             {invoke("acme/small", object{"method": "POST", "body": "more than ten bytes"})},
-		"a call beyond the calls a minute":     {invoke("acme/rare", nil)},
-		"a runtime that names another context": {as(w.token, things("context", inGroup("site", "g"))), as(w.token, things("consumer", "another"))},
-		"a capability that is not mounted":     {as(w.token, invoke("acme/small", nil)), as(w.token, invoke("acme/nothing", nil))},
+		"a body beyond the policy": {invoke("acme/small",
+			object{"method": "POST", "body": "more than ten bytes"})},
+		"a call beyond the calls a minute": {invoke("acme/rare", nil)},
+		"a runtime that names another context": {as(w.token, things("context", inGroup("site", "g"))),
+			as(w.token, things("consumer", "another"))},
+		"a capability that is not mounted": {as(w.token, invoke("acme/small", nil)),
+			as(w.token, invoke("acme/nothing", nil))},
 
-		"a name that means a private address":                {invoke("inside/x", nil)},
-		"a provider that cannot be reached":                  {invoke("gone/x", nil)},
-		"a provider that answers too slowly":                 {sent(invoke("acme/things", object{"path": "/v1/things/slowly", "timeoutMs": 100}))},
-		"a provider that never answers":                      {sent(invoke("acme/things", object{"path": "/v1/things/never", "timeoutMs": 100}))},
+		"a name that means a private address": {invoke("inside/x", nil)},
+		"a provider that cannot be reached":   {invoke("gone/x", nil)},
+		"a provider that answers too slowly": {sent(invoke("acme/things", object{"path": "/v1/things/slowly",
+			"timeoutMs": 100}))},
+		"a provider that never answers": {sent(invoke("acme/things",
+			object{"path": "/v1/things/never", "timeoutMs": 100}))},
 		"a provider that answers too much":                   {sent(invoke("acme/small", nil))},
 		"a provider that redirects":                          {sent(things("path", "/v1/things/redirect"))},
 		"a provider whose answer has a header beyond 64 KiB": {sent(things("path", "/v1/things/header"))},
@@ -285,7 +317,8 @@ func (w *badWorld) ask(r badRequest) (got answer, id string) {
 func (w *badWorld) rows() string {
 	w.Helper()
 	var all strings.Builder
-	for _, path := range []string{"/v1/secrets", "/v1/credentials", "/v1/bindings", "/v1/workspaces", "/v1/capabilities?provider=acme", "/v1/ai-credentials"} {
+	for _, path := range []string{"/v1/secrets", "/v1/credentials", "/v1/bindings", "/v1/workspaces",
+		"/v1/capabilities?provider=acme", "/v1/ai-credentials"} {
 		got := w.send("GET", path, nil, "Authorization", "Bearer "+w.key)
 		require.Equal(w, http.StatusOK, got.Status, path)
 		all.Write(got.Body)

@@ -32,15 +32,19 @@ var aiKinds = []aiKind{
 		{"GET", "/v1/models/gpt", "openai/models"}, {"POST", "/v1/embeddings", "openai/embeddings"},
 	}},
 	{bctrl.Anthropic, "anthropic", "api.anthropic.com", "X-Api-Key", []aiAsk{
-		{"POST", "/v1/messages", "anthropic/messages"}, {"GET", "/v1/models", "anthropic/models"}, {"GET", "/v1/files", "anthropic/files"},
+		{"POST", "/v1/messages", "anthropic/messages"}, {"GET", "/v1/models", "anthropic/models"}, {"GET", "/v1/files",
+			"anthropic/files"},
 	}},
 	{bctrl.Google, "gemini", "generativelanguage.googleapis.com", "X-Goog-Api-Key", []aiAsk{
-		{"POST", "/v1beta/models/flash:generateContent", "gemini/generate-content"}, {"GET", "/v1beta/models", "gemini/models"},
-		{"POST", "/v1beta/openai/chat/completions", "gemini/chat-completions"}, {"POST", "/v1beta/models/e:embedContent", "gemini/generate-content"},
+		{"POST", "/v1beta/models/flash:generateContent", "gemini/generate-content"}, {"GET", "/v1beta/models",
+			"gemini/models"},
+		{"POST", "/v1beta/openai/chat/completions", "gemini/chat-completions"}, {"POST", "/v1beta/models/e:embedContent",
+			"gemini/generate-content"},
 		{"GET", "/v1beta/openai/models", "gemini/models"}, {"POST", "/v1beta/openai/embeddings", "gemini/chat-completions"},
 	}},
 	{bctrl.OpenAICompatible, "openai-compatible", "", "Authorization", []aiAsk{
-		{"POST", "/v1/chat/completions", "openai-compatible/chat-completions"}, {"POST", "/v1/completions", "openai-compatible/completions"},
+		{"POST", "/v1/chat/completions", "openai-compatible/chat-completions"}, {"POST", "/v1/completions",
+			"openai-compatible/completions"},
 		{"GET", "/v1/models", "openai-compatible/models"}, {"POST", "/v1/embeddings", "openai-compatible/embeddings"},
 	}},
 }
@@ -101,7 +105,10 @@ func (a *aiCalls) ways(key string) map[string]func(aiAsk) (status int, code stri
 	invoke := func(credential string) func(aiAsk) (int, string) {
 		return func(ask aiAsk) (int, string) {
 			got, err := client.Capabilities.Invoke(a.Context(), bctrl.Invocation{
-				Capability: ask.capability, Credential: credential, Method: ask.method, Path: ask.path,
+				Capability: ask.capability,
+				Credential: credential,
+				Method:     ask.method,
+				Path:       ask.path,
 			})
 			if err != nil {
 				return 0, codeOf(err)
@@ -122,7 +129,8 @@ func (a *aiCalls) ways(key string) map[string]func(aiAsk) (status int, code stri
 func TestAnAICredentialIsCalledBothWaysAlike(t *testing.T) {
 	for _, kind := range aiKinds {
 		t.Run(string(kind.provider), func(t *testing.T) {
-			a := newAICalls(t, kind, object{"ai": object{"allow": []string{"mine"}}, "capabilities": object{"allow": []string{kind.registry + "/"}}})
+			a := newAICalls(t, kind, object{"ai": object{"allow": []string{"mine"}},
+				"capabilities": object{"allow": []string{kind.registry + "/"}}})
 			for who, key := range map[string]string{"an organization key": a.key, "a runtime": a.token} {
 				for how, send := range a.ways(key) {
 					for _, ask := range kind.asks {
@@ -135,7 +143,8 @@ func TestAnAICredentialIsCalledBothWaysAlike(t *testing.T) {
 						e := a.log(bctrl.AuditFilter{Credential: "mine"})[0]
 						require.Equal(t, []string{ask.capability, "mine"}, []string{e.Capability, e.Credential}, why)
 						if who == "a runtime" {
-							require.Equal(t, []string{"ai.use", "mine"}, []string{e.Action, e.Object}, "%s: the mount of the credential decided", why)
+							require.Equal(t, []string{"ai.use", "mine"}, []string{e.Action, e.Object},
+								"%s: the mount of the credential decided", why)
 						}
 					}
 				}
@@ -153,16 +162,20 @@ func TestTheAIMountDecidesWhatARuntimeDoesWithAnAICredential(t *testing.T) {
 			mounts             object
 			model, other, byID string
 		}{
-			"ai alone": {object{"ai": object{"allow": []string{"mine"}}}, "", "capability.outside_mount", "capability.outside_mount"},
-			"another credential": {object{"ai": object{"allow": []string{"theirs"}}, "capabilities": object{"allow": []string{"/"}}},
+			"ai alone": {object{"ai": object{"allow": []string{"mine"}}}, "", "capability.outside_mount",
+				"capability.outside_mount"},
+			"another credential": {object{"ai": object{"allow": []string{"theirs"}},
+				"capabilities": object{"allow": []string{"/"}}},
 				"ai.outside_mount", "credentials.none", "capability.outside_mount"},
-			"capabilities alone": {object{"capabilities": object{"allow": []string{"/"}}}, "ai.outside_mount", "credentials.none", "capability.outside_mount"},
-			"nothing":            {object{}, "ai.outside_mount", "capability.outside_mount", "capability.outside_mount"},
+			"capabilities alone": {object{"capabilities": object{"allow": []string{"/"}}}, "ai.outside_mount",
+				"credentials.none", "capability.outside_mount"},
+			"nothing": {object{}, "ai.outside_mount", "capability.outside_mount", "capability.outside_mount"},
 		} {
 			t.Run(string(kind.provider)+" with "+why, func(t *testing.T) {
 				mounts := test.mounts
 				a := newAICalls(t, kind, object{})
-				a.ok("POST", []string{"ai-credentials"}, object{"id": "theirs", "provider": otherThan(kind.provider), "apiKey": "sk-theirs", "baseUrl": "https://x.example/v1"}, nil)
+				a.ok("POST", []string{"ai-credentials"}, object{"id": "theirs", "provider": otherThan(kind.provider),
+					"apiKey": "sk-theirs", "baseUrl": "https://x.example/v1"}, nil)
 				ws := a.made("bounded", mounts)
 				a.launch(ws, "b", nil)
 				ways := a.ways(a.mint(ws.ID, "b", object{}).Expose())
@@ -239,7 +252,8 @@ func TestAServerOfOnesOwnIsCalledBelowItsBaseURL(t *testing.T) {
 // TestWhichAICredentialAProviderMeans: the broker's own go first, and of several
 // none is guessed.
 func TestWhichAICredentialAProviderMeans(t *testing.T) {
-	a := newAICalls(t, aiKinds[0], object{"ai": object{"allow": []string{"mine"}}, "capabilities": object{"allow": []string{"openai/"}}})
+	a := newAICalls(t, aiKinds[0], object{"ai": object{"allow": []string{"mine"}},
+		"capabilities": object{"allow": []string{"openai/"}}})
 	ask := func(key string) string {
 		_, code := a.through("GET", "openai%2F/v1/models", "", "Authorization", "Bearer "+key)
 		if code != "" {
@@ -256,7 +270,8 @@ func TestWhichAICredentialAProviderMeans(t *testing.T) {
 	require.Equal(t, "credentials.none", ask(a.key), "the organization key has two")
 	require.Equal(t, "sk-mine", ask(a.token), "the runtime has one")
 	a.ok("PATCH", []string{"ai-credentials", "mine"}, object{"enabled": false}, nil)
-	require.Equal(t, "ai.no_default_credential", ask(a.token), "a disabled one is not passed over for one that is not mounted")
+	require.Equal(t, "ai.no_default_credential", ask(a.token),
+		"a disabled one is not passed over for one that is not mounted")
 	a.ok("PATCH", []string{"ai-credentials", "mine"}, object{"enabled": true}, nil)
 
 	a.ok("DELETE", []string{"ai-credentials", "second"}, nil, nil)
@@ -270,7 +285,8 @@ func TestWhichAICredentialAProviderMeans(t *testing.T) {
 // TestAMountMeansTheAICredentialThatItWasMadeFor: a new one with the old id
 // inherits nothing, for calls of any kind.
 func TestAMountMeansTheAICredentialThatItWasMadeFor(t *testing.T) {
-	a := newAICalls(t, aiKinds[0], object{"ai": object{"allow": []string{"mine"}}, "capabilities": object{"allow": []string{"openai/"}}})
+	a := newAICalls(t, aiKinds[0], object{"ai": object{"allow": []string{"mine"}},
+		"capabilities": object{"allow": []string{"openai/"}}})
 	got := a.do("DELETE", []string{"ai-credentials", "mine"}, url.Values{"force": {"true"}}, nil)
 	require.Equal(t, http.StatusOK, got.Status)
 	a.ok("POST", []string{"ai-credentials"}, object{"id": "mine", "provider": "openai", "apiKey": "sk-another"}, nil)
@@ -287,7 +303,8 @@ func TestAMountMeansTheAICredentialThatItWasMadeFor(t *testing.T) {
 // is, with policies as others have.
 func TestACompatibleCredentialIsListedAndLimited(t *testing.T) {
 	a := newAICalls(t, aiKinds[3], object{"ai": object{"allow": []string{"mine"}}})
-	require.Contains(t, a.capabilities(url.Values{"provider": {"openai-compatible"}}), "openai-compatible/embeddings ready")
+	require.Contains(t, a.capabilities(url.Values{"provider": {"openai-compatible"}}),
+		"openai-compatible/embeddings ready")
 	var own struct{ Capabilities []bctrl.Capability }
 	got := a.send("GET", "/v1/capabilities?provider=openai-compatible", nil, "Authorization", "Bearer "+a.token)
 	decodeInto(t, got, &own)
@@ -296,7 +313,8 @@ func TestACompatibleCredentialIsListedAndLimited(t *testing.T) {
 		require.True(t, c.Model, "%s: ai.use alone permits it", c.ID)
 		require.Equal(t, bctrl.CapabilityReady, c.Status, c.ID)
 	}
-	_, err := a.client.Capabilities.SetPolicy(t.Context(), "openai-compatible/embeddings", bctrl.CapabilityPolicy{MaxRequestBytes: 2})
+	_, err := a.client.Capabilities.SetPolicy(t.Context(), "openai-compatible/embeddings",
+		bctrl.CapabilityPolicy{MaxRequestBytes: 2})
 	require.NoError(t, err)
 	_, code := a.through("POST", "mine/v1/embeddings", `{"input": "x"}`, "Authorization", "Bearer "+a.token)
 	require.Equal(t, "invoke.request_too_large", code)

@@ -25,19 +25,26 @@ func TestACallEndsWhenWhatItIsMadeWithGoes(t *testing.T) {
 		// code is the outcome of the call; empty where it goes on.
 		code string
 	}{
-		{"the credential is disabled", func(s *standing) { s.ok("PATCH", []string{"credentials", "acme-main"}, object{"enabled": false}, nil) }, "credentials.disabled"},
+		{"the credential is disabled", func(s *standing) {
+			s.ok("PATCH", []string{"credentials", "acme-main"}, object{"enabled": false}, nil)
+		}, "credentials.disabled"},
 		{"the credential is deleted", func(s *standing) { s.delete("credentials", "acme-main") }, "credentials.not_found"},
 		{"the secret is deleted", func(s *standing) { s.delete("secrets", s.secret.ID) }, "credentials.revoked"},
 		{"the secret is detached", func(s *standing) { s.delete(s.attached...) }, "credentials.not_found"},
 		{"another secret is bound", func(s *standing) {
-			s.ok("PUT", []string{"bindings"}, object{"credential": "acme-main", "secretRef": ref(s.second), "scope": inGroup("w", "g")}, nil)
+			s.ok("PUT", []string{"bindings"}, object{"credential": "acme-main", "secretRef": ref(s.second),
+				"scope": inGroup("w", "g")}, nil)
 		}, "credentials.replaced"},
 		{"another secret is bound, for what is less specific", func(s *standing) {
-			s.ok("PUT", []string{"bindings"}, object{"credential": "acme-main", "secretRef": ref(s.second), "scope": globally()}, nil)
+			s.ok("PUT", []string{"bindings"}, object{"credential": "acme-main", "secretRef": ref(s.second), "scope": globally()},
+				nil)
 		}, ""},
-		{"the capability is deleted", func(s *standing) { s.delete("capabilities", "acme/things") }, "capabilities.not_found"},
+		{"the capability is deleted", func(s *standing) {
+			s.delete("capabilities", "acme/things")
+		}, "capabilities.not_found"},
 		{"the capability permits less", func(s *standing) {
-			s.ok("PUT", []string{"capabilities", "acme/things"}, object{"methods": []string{"GET"}, "paths": []string{"/v1/other"}}, nil)
+			s.ok("PUT", []string{"capabilities", "acme/things"},
+				object{"methods": []string{"GET"}, "paths": []string{"/v1/other"}}, nil)
 		}, "capabilities.changed"},
 		{"the server is locked", func(s *standing) { s.lock() }, "seal.locked"},
 		{"the secret has another value", func(s *standing) {
@@ -51,7 +58,8 @@ func TestACallEndsWhenWhatItIsMadeWithGoes(t *testing.T) {
 			s.ok("PATCH", []string{"credentials", "nearer"}, object{"priority": 10}, nil)
 		}, ""},
 		{"the capability permits more", func(s *standing) {
-			s.ok("PUT", []string{"capabilities", "acme/things"}, object{"methods": []string{"GET", "DELETE"}, "paths": []string{"/v1/things", "/v2"}}, nil)
+			s.ok("PUT", []string{"capabilities", "acme/things"}, object{"methods": []string{"GET", "DELETE"},
+				"paths": []string{"/v1/things", "/v2"}}, nil)
 		}, ""},
 	} {
 		for _, who := range []string{"a runtime", "an organization key"} {
@@ -68,7 +76,8 @@ func TestACallEndsWhenWhatItIsMadeWithGoes(t *testing.T) {
 				})}
 				s.delete("credentials", "acme-main")
 				ws := s.workspace("w", bctrl.Mounts{Capabilities: &bctrl.CapabilityMount{Allow: []string{"acme/things"}}})
-				s.ok("POST", []string{"secrets"}, object{"name": "NEAR", "value": "the-near-secret", "scope": globally(), "attachedOnly": true}, &s.secret)
+				s.ok("POST", []string{"secrets"}, object{"name": "NEAR", "value": "the-near-secret", "scope": globally(),
+					"attachedOnly": true}, &s.secret)
 				s.second = s.secretIn(globally(), "SECOND", "the-second-secret")
 				s.attached = attachmentOf(s.secret.ID, ws.ID, "g")
 				s.ok("PUT", s.attached, nil, nil)
@@ -77,7 +86,8 @@ func TestACallEndsWhenWhatItIsMadeWithGoes(t *testing.T) {
 					"auth": object{"type": "header", "headers": object{"X-Acme": "Key {secret}"}},
 				}, nil)
 				rt := s.launchIn(ws, "r", "g")
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.srv.URL+"/v1/proxy/acme%2Fthings/v1/things", nil)
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.srv.URL+"/v1/proxy/acme%2Fthings/v1/things",
+					nil)
 				require.NoError(t, err)
 				req.Header.Set("Authorization", "Bearer "+s.key)
 				if who == "a runtime" {
@@ -123,7 +133,8 @@ func TestACallEndsWhenWhatItIsMadeWithGoes(t *testing.T) {
 // secret while the provider replaces it.
 func TestARefreshTokenThatWasReplacedByHandStays(t *testing.T) {
 	const login = "login.acme.example"
-	for _, test := range []struct{ why, want string }{{"nobody", "refresh-2"}, {"rotate", "by-hand-0123456789"}, {"delete", ""}} {
+	for _, test := range []struct{ why, want string }{{"nobody", "refresh-2"}, {"rotate", "by-hand-0123456789"},
+		{"delete", ""}} {
 		t.Run(test.why, func(t *testing.T) {
 			c := newCallers(t, func(http.ResponseWriter, *http.Request) {})
 			refresh := c.secretIn(globally(), "REFRESH", "refresh-1-0123456789")
@@ -131,7 +142,8 @@ func TestARefreshTokenThatWasReplacedByHandStays(t *testing.T) {
 			c.ok("POST", []string{"credentials"}, object{
 				"id": "oauth", "provider": "acme", "scope": globally(), "hosts": []string{acmeHost},
 				"secretRefs": object{"refreshToken": "vault:secret:" + refresh.ID, "clientId": "vault:secret:" + id.ID},
-				"auth":       object{"type": "oauth2", "oauth2": object{"grant": "refresh_token", "tokenUrl": "https://" + login + "/token"}},
+				"auth": object{"type": "oauth2", "oauth2": object{"grant": "refresh_token",
+					"tokenUrl": "https://" + login + "/token"}},
 			}, nil)
 			require.NoError(t, c.providers.Serve(login, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				switch test.why {

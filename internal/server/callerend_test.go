@@ -71,7 +71,8 @@ func (o *opening) furnish(headers ...string) {
 	}
 	mounts := object{"storage": object{"workspace": "s"}, "capabilities": object{"allow": []string{"/"}}}
 	o.ok("POST", []string{"workspaces"}, object{"name": "w", "mounts": mounts}, &o.ws, headers...)
-	o.ok("POST", []string{"workspaces", o.ws.ID, "runtimes"}, object{"alias": "r", "kind": "browser", "driver": "stagehand", "launch": object{}}, &o.rt, headers...)
+	o.ok("POST", []string{"workspaces", o.ws.ID, "runtimes"}, object{"alias": "r", "kind": "browser",
+		"driver": "stagehand", "launch": object{}}, &o.rt, headers...)
 }
 
 // anotherKey makes a key that ends by being revoked.
@@ -121,7 +122,8 @@ func endings() map[string]func(o *opening) {
 		"a token whose root is revoked": func(o *opening) {
 			o.furnish()
 			token := o.mint(o.ws.ID, "r", object{})
-			weaker, err := bctrl.Attenuate(token, bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{}}}, time.Now().Add(time.Minute))
+			weaker, err := bctrl.Attenuate(token, bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{}}},
+				time.Now().Add(time.Minute))
 			require.NoError(o, err)
 			o.headers = []string{"Authorization", "Bearer " + weaker.Expose()}
 			o.end = func() { o.ok("DELETE", []string{"tokens", tokenID(o.T, token)}, nil, nil) }
@@ -195,8 +197,10 @@ func TestWhatACallerOpenedEndsWithTheCaller(t *testing.T) {
 			ended := map[string]func() error{}
 			runtime := strings.Contains(why, "token") || strings.Contains(why, "runtime")
 
-			ended["an upload"] = o.begin("PUT", file("s", "up"), io.MultiReader(strings.NewReader("the beginning"), silence{t.Context()}))
-			_, err := o.server.files.Put(t.Context(), o.org, files.Incoming{Namespace: "s", Path: "big", Source: bctrl.SourceUpload},
+			ended["an upload"] = o.begin("PUT", file("s", "up"), io.MultiReader(strings.NewReader("the beginning"),
+				silence{t.Context()}))
+			_, err := o.server.files.Put(t.Context(), o.org, files.Incoming{Namespace: "s", Path: "big",
+				Source: bctrl.SourceUpload},
 				io.LimitReader(zeros{}, big), audit.Event{Org: o.org, Action: "test"})
 			require.NoError(t, err)
 			stuck := o.stalled(target(file("s", "big"), nil), o.headers)
@@ -214,10 +218,12 @@ func TestWhatACallerOpenedEndsWithTheCaller(t *testing.T) {
 			require.NoError(t, json.Unmarshal(o.asCallerWith("POST", []string{"workspaces", o.ws.ID, "execute"},
 				`{"runtime": "r", "async": true, "steps": [{"call": "page.goto", "args": {"url": "https://a.example"}}]}`), &op))
 			<-o.loading
-			waits := o.begin("POST", []string{"operations", op.ID, "wait"}, strings.NewReader(`{"timeoutMs": 60000}`), "Content-Type", "application/json")
+			waits := o.begin("POST", []string{"operations", op.ID, "wait"}, strings.NewReader(`{"timeoutMs": 60000}`),
+				"Content-Type", "application/json")
 
 			var connection wire.Connection
-			require.NoError(t, json.Unmarshal(o.asCaller("GET", []string{"workspaces", o.ws.ID, "runtimes", "r", "connect"}), &connection))
+			require.NoError(t, json.Unmarshal(o.asCaller("GET", []string{"workspaces", o.ws.ID, "runtimes", "r", "connect"}),
+				&connection))
 			_, token, _ := strings.Cut(connection.URL.Reveal(), "/devtools/")
 			conn, _, err := websocket.Dial(t.Context(), o.srv.URL+"/devtools/"+token, nil)
 			require.NoError(t, err)
@@ -262,7 +268,8 @@ func (o *opening) asCaller(method string, segments []string) []byte {
 
 func (o *opening) asCallerWith(method string, segments []string, body string) []byte {
 	o.Helper()
-	got := o.send(method, target(segments, nil), strings.NewReader(body), append([]string{"Content-Type", "application/json"}, o.headers...)...)
+	got := o.send(method, target(segments, nil), strings.NewReader(body),
+		append([]string{"Content-Type", "application/json"}, o.headers...)...)
 	require.Equal(o, http.StatusOK, got.Status, "%s", got.Body)
 	return got.Body
 }
@@ -287,7 +294,8 @@ func (o *opening) stalled(path string, headers []string) io.Reader {
 // soon.
 func TestWhatATokenHasOpenEndsWithItsExpiry(t *testing.T) {
 	o := newOpening(t, func(o *opening) { o.furnish() })
-	_, err := o.server.files.Put(t.Context(), o.org, files.Incoming{Namespace: "s", Path: "big", Source: bctrl.SourceUpload},
+	_, err := o.server.files.Put(t.Context(), o.org, files.Incoming{Namespace: "s", Path: "big",
+		Source: bctrl.SourceUpload},
 		io.LimitReader(zeros{}, big), audit.Event{Org: o.org, Action: "test"})
 	require.NoError(t, err)
 	token, err := bctrl.Attenuate(o.mint(o.ws.ID, "r", object{}), bctrl.Mounts{}, time.Now().Add(6*time.Second))
@@ -300,7 +308,8 @@ func TestWhatATokenHasOpenEndsWithItsExpiry(t *testing.T) {
 	_, path, _ := strings.Cut(link.URL, "/v1/")
 	linked := o.stalled("/v1/"+path, nil)
 	var connection wire.Connection
-	require.NoError(t, json.Unmarshal(o.asCaller("GET", []string{"workspaces", o.ws.ID, "runtimes", "r", "connect"}), &connection))
+	require.NoError(t, json.Unmarshal(o.asCaller("GET", []string{"workspaces", o.ws.ID, "runtimes", "r", "connect"}),
+		&connection))
 	_, ticket, _ := strings.Cut(connection.URL.Reveal(), "/devtools/")
 	conn, _, err := websocket.Dial(t.Context(), o.srv.URL+"/devtools/"+ticket, nil)
 	require.NoError(t, err)
@@ -331,7 +340,8 @@ func TestAStreamedInvocationEndsWithItsCaller(t *testing.T) {
 		t.Run(why, func(t *testing.T) {
 			o := newOpening(t, kind)
 			defer o.srv.CloseClientConnections()
-			invoked := o.begin("POST", []string{"capabilities", "acme/things", "invoke"}, strings.NewReader(`{"method": "GET"}`), "Content-Type", "application/json")
+			invoked := o.begin("POST", []string{"capabilities", "acme/things", "invoke"}, strings.NewReader(`{"method": "GET"}`),
+				"Content-Type", "application/json")
 			o.settled(func() bool { return o.hits.Load() == 1 }, "the provider is asked")
 			o.end()
 			require.Error(t, invoked())
@@ -362,7 +372,8 @@ func TestALockEndsWhatNeedsTheKeyAndNoMore(t *testing.T) {
 	upload := o.begin("PUT", file("s", "up"), io.MultiReader(strings.NewReader("the beginning"), silence{t.Context()}))
 	stream := o.begin("GET", []string{"audit", "stream"}, nil)
 	var connection wire.Connection
-	require.NoError(t, json.Unmarshal(o.asCaller("GET", []string{"workspaces", o.ws.ID, "runtimes", "r", "connect"}), &connection))
+	require.NoError(t, json.Unmarshal(o.asCaller("GET", []string{"workspaces", o.ws.ID, "runtimes", "r", "connect"}),
+		&connection))
 	_, token, _ := strings.Cut(connection.URL.Reveal(), "/devtools/")
 	dial := func() (*websocket.Conn, *http.Response, error) {
 		return websocket.Dial(t.Context(), o.srv.URL+"/devtools/"+token, nil)
@@ -414,7 +425,8 @@ func TestAConnectURLIsTheSameForTheSameCaller(t *testing.T) {
 func TestTheHandshakeIsTakenAsChromiumTakesIt(t *testing.T) {
 	o := newOpening(t, func(o *opening) { o.furnish() })
 	var connection wire.Connection
-	require.NoError(t, json.Unmarshal(o.asCaller("GET", []string{"workspaces", o.ws.ID, "runtimes", "r", "connect"}), &connection))
+	require.NoError(t, json.Unmarshal(o.asCaller("GET", []string{"workspaces", o.ws.ID, "runtimes", "r", "connect"}),
+		&connection))
 	_, path, _ := strings.Cut(connection.URL.Reveal(), "/devtools/")
 	for _, c := range []struct {
 		why     string
@@ -422,19 +434,24 @@ func TestTheHandshakeIsTakenAsChromiumTakesIt(t *testing.T) {
 		status  int
 		accept  string
 	}{
-		{"as RFC 6455 has it", []string{"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"}, 101, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="},
+		{"as RFC 6455 has it", []string{"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"}, 101,
+			"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="},
 		{"Rod's key", []string{"Sec-WebSocket-Key: nil", "Sec-WebSocket-Version: 13"}, 101, "Q67D9eATKx531lK8F7u2rqQNnNI="},
 		{"a short key, with room", []string{"Sec-WebSocket-Key:   x  ", "Sec-WebSocket-Version: 13"}, 101, ""},
-		{"the version before, whose frames are the same", []string{"Sec-WebSocket-Key: nil", "Sec-WebSocket-Version: 8"}, 101, "Q67D9eATKx531lK8F7u2rqQNnNI="},
+		{"the version before, whose frames are the same", []string{"Sec-WebSocket-Key: nil", "Sec-WebSocket-Version: 8"}, 101,
+			"Q67D9eATKx531lK8F7u2rqQNnNI="},
 		{"from the same host", []string{"Origin: http://x", "Sec-WebSocket-Key: nil", "Sec-WebSocket-Version: 13"}, 101, ""},
-		{"compression, which is not taken", []string{"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits", "Sec-WebSocket-Key: nil", "Sec-WebSocket-Version: 13"}, 101, ""},
-		{"a page of elsewhere", []string{"Origin: http://evil.example", "Sec-WebSocket-Key: nil", "Sec-WebSocket-Version: 13"}, 403, ""},
+		{"compression, which is not taken", []string{"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
+			"Sec-WebSocket-Key: nil", "Sec-WebSocket-Version: 13"}, 101, ""},
+		{"a page of elsewhere", []string{"Origin: http://evil.example", "Sec-WebSocket-Key: nil",
+			"Sec-WebSocket-Version: 13"}, 403, ""},
 		{"no key", []string{"Sec-WebSocket-Version: 13"}, 400, ""},
 		{"an empty key", []string{"Sec-WebSocket-Key: ", "Sec-WebSocket-Version: 13"}, 400, ""},
 		{"no version", []string{"Sec-WebSocket-Key: nil"}, 400, ""},
 		{"another version", []string{"Sec-WebSocket-Key: nil", "Sec-WebSocket-Version: 7"}, 400, ""},
 	} {
-		lines := append([]string{"GET /devtools/" + path + " HTTP/1.1", "Host: x", "Connection: keep-alive, Upgrade", "Upgrade: WebSocket"}, c.headers...)
+		lines := append([]string{"GET /devtools/" + path + " HTTP/1.1", "Host: x", "Connection: keep-alive, Upgrade",
+			"Upgrade: WebSocket"}, c.headers...)
 		conn, answers := o.dial(o.srv, append(lines, "", "")...)
 		resp, err := http.ReadResponse(answers, nil)
 		require.NoError(t, err, c.why)

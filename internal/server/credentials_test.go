@@ -33,7 +33,8 @@ func TestACredentialIsDescribedAndChanged(t *testing.T) {
 	ws := h.made("sales", object{})
 	s := h.secretIn(globally(), "ACME_KEY", "v")
 	var made, got bctrl.Credential
-	h.ok("POST", []string{"credentials"}, acmeCredential("acme", s.ID, object{"scope": inGroup("sales", "emea"), "priority": 3}), &made)
+	h.ok("POST", []string{"credentials"}, acmeCredential("acme", s.ID, object{"scope": inGroup("sales", "emea"),
+		"priority": 3}), &made)
 	require.Equal(t, bctrl.InGroup(ws.ID, "emea"), made.Scope)
 	require.Equal(t, map[string]string{"secret": refTo(s.ID)}, made.SecretRefs)
 	require.True(t, made.Enabled)
@@ -82,7 +83,8 @@ func TestEachWrongCredentialHasItsCodeAndLeavesOnlyAnEvent(t *testing.T) {
 		{"an id that is taken", object{"id": "taken"}, 409, "credentials.exists"},
 		{"the id of an AI credential", object{"id": "model"}, 409, "credentials.exists"},
 		{"no scope", object{"scope": nil}, 400, "scope.required"},
-		{"a group without a workspace", object{"scope": object{"type": "group", "groupId": "g"}}, 400, "scope.group_without_workspace"},
+		{"a group without a workspace", object{"scope": object{"type": "group", "groupId": "g"}}, 400,
+			"scope.group_without_workspace"},
 		{"an unknown workspace", object{"scope": inWorkspace("nowhere")}, 404, "scope.workspace_not_found"},
 		{"a provider that is no name", object{"provider": "a b"}, 400, "credentials.invalid_provider"},
 		{"an unknown provider without hosts", object{"hosts": nil}, 400, "credentials.unknown_provider"},
@@ -97,13 +99,17 @@ func TestEachWrongCredentialHasItsCodeAndLeavesOnlyAnEvent(t *testing.T) {
 		{"a secret by name", object{"secretRef": "ACME_KEY"}, 400, "credentials.invalid_secret_ref"},
 		{"two ways to name it", object{"secretRefs": object{"secret": refTo(s.ID)}}, 400, "credentials.secret_refs"},
 		{"an unknown secret", object{"secretRef": refTo(web.NewID())}, 404, "secrets.not_found"},
-		{"an unknown field", object{"secretRef": nil, "secretRefs": object{"other": refTo(s.ID)}}, 400, "credentials.secret_missing"},
+		{"an unknown field", object{"secretRef": nil, "secretRefs": object{"other": refTo(s.ID)}}, 400,
+			"credentials.secret_missing"},
 		{"a pinned secret for another provider", object{"secretRef": refTo(gh.ID)}, 409, "secrets.pinned"},
 		{"auth for one of the registry", with(object{"auth": object{"type": "none"}}), 400, "credentials.auth_not_allowed"},
-		{"another's host for one of the registry", with(object{"hosts": []string{"api.acme.example"}}), 400, "credentials.host_not_allowed"},
+		{"another's host for one of the registry", with(object{"hosts": []string{"api.acme.example"}}), 400,
+			"credentials.host_not_allowed"},
 		{"a pinned secret for one of the registry", with(object{"secretRef": refTo(gh.ID)}), 409, "secrets.pinned"},
-		{"a secret that its scope never sees", object{"scope": inWorkspace("other"), "secretRef": refTo(local.ID)}, 409, "credentials.not_visible"},
-		{"one secret for a provider of two", object{"provider": "twilio", "auth": nil, "hosts": nil}, 400, "credentials.field_needed"},
+		{"a secret that its scope never sees", object{"scope": inWorkspace("other"), "secretRef": refTo(local.ID)}, 409,
+			"credentials.not_visible"},
+		{"one secret for a provider of two", object{"provider": "twilio", "auth": nil, "hosts": nil}, 400,
+			"credentials.field_needed"},
 		{"a secret that is pinned to another field", object{
 			"provider": "twilio", "auth": nil, "hosts": nil, "scope": inWorkspace("sales"), "secretRef": nil,
 			"secretRefs": object{"accountSid": refTo(s.ID), "authToken": refTo(sid.ID)},
@@ -132,7 +138,8 @@ func TestAScopeHasOnlySoManyCredentialsOfAProvider(t *testing.T) {
 	for i := range 100 {
 		h.ok("POST", []string{"credentials"}, acmeCredential("c"+strconv.Itoa(i), s.ID, nil), nil)
 	}
-	refused(t, h.do("POST", []string{"credentials"}, nil, acmeCredential("more", s.ID, nil)), 409, "credentials.too_many", "one more")
+	refused(t, h.do("POST", []string{"credentials"}, nil, acmeCredential("more", s.ID, nil)), 409, "credentials.too_many",
+		"one more")
 	h.made("sales", object{})
 	h.ok("POST", []string{"credentials"}, acmeCredential("more", s.ID, object{"scope": inWorkspace("sales")}), nil)
 }
@@ -140,7 +147,8 @@ func TestAScopeHasOnlySoManyCredentialsOfAProvider(t *testing.T) {
 func TestARegistryCredentialThatTheUserMadeIsNotMadeAgain(t *testing.T) {
 	h := newHarness(t)
 	s := h.secretIn(globally(), "MINE", "mine")
-	h.ok("POST", []string{"credentials"}, object{"id": "openai", "provider": "openai", "secretRef": refTo(s.ID), "scope": globally(), "priority": 1}, nil)
+	h.ok("POST", []string{"credentials"}, object{"id": "openai", "provider": "openai", "secretRef": refTo(s.ID),
+		"scope": globally(), "priority": 1}, nil)
 	h.secretIn(globally(), "OPENAI_API_KEY", "provisioned")
 	var list struct{ Credentials []bctrl.Credential }
 	h.ok("GET", []string{"credentials"}, nil, &list)

@@ -147,7 +147,12 @@ func TestALinkExpires(t *testing.T) {
 	expires := time.Now().Add(time.Hour)
 	self, err := h.server.Authenticate(t.Context(), http.Header{"Authorization": {"Bearer " + h.key}})
 	require.NoError(t, err)
-	signature, err := h.server.files.Sign(t.Context(), files.Link{Signer: self, Object: o.ID, Name: "f", Expires: expires})
+	signature, err := h.server.files.Sign(t.Context(), files.Link{
+		Signer:  self,
+		Object:  o.ID,
+		Name:    "f",
+		Expires: expires,
+	})
 	require.NoError(t, err)
 	_, err = h.server.files.OpenLink(t.Context(), signature, "f", expires.Add(-time.Millisecond))
 	require.NoError(t, err)
@@ -155,16 +160,27 @@ func TestALinkExpires(t *testing.T) {
 		_, err = h.server.files.OpenLink(t.Context(), signature, "f", now)
 		require.ErrorIs(t, err, files.ErrDeadLink)
 	}
-	past, err := h.server.files.Sign(t.Context(), files.Link{Signer: self, Object: o.ID, Name: "f", Expires: time.Now().Add(-time.Second)})
+	past, err := h.server.files.Sign(t.Context(), files.Link{
+		Signer:  self,
+		Object:  o.ID,
+		Name:    "f",
+		Expires: time.Now().Add(-time.Second),
+	})
 	require.NoError(t, err)
 	h.dead(target([]string{"downloads", past, "f"}, nil), "expired")
-	other, err := h.server.files.Sign(t.Context(), files.Link{Signer: access.Caller{Org: web.NewID(), KeyID: self.KeyID}, Object: o.ID, Name: "f", Expires: expires})
+	other, err := h.server.files.Sign(t.Context(), files.Link{
+		Signer:  access.Caller{Org: web.NewID(), KeyID: self.KeyID},
+		Object:  o.ID,
+		Name:    "f",
+		Expires: expires,
+	})
 	require.NoError(t, err)
 	h.dead(target([]string{"downloads", other, "f"}, nil), "of another organization")
 
 	require.Equal(t, 200, h.visit(h.linkTo("s", "f", "604800000")).Status)
 	for _, ttl := range []string{"604800001", "999", "0", "-1", "x"} {
-		require.Equal(t, 400, h.do("GET", append(file("s", "f"), "download-url"), url.Values{"ttlMs": {ttl}}, nil).Status, ttl)
+		require.Equal(t, 400, h.do("GET", append(file("s", "f"), "download-url"), url.Values{"ttlMs": {ttl}}, nil).Status,
+			ttl)
 	}
 }
 
@@ -202,7 +218,8 @@ func TestWhoMadeALinkIsRecorded(t *testing.T) {
 	require.NoError(t, err)
 	defer db.Close()
 	var caller, object, outcome string
-	require.NoError(t, db.QueryRowContext(t.Context(), `SELECT body->>'caller', body->>'object', body->>'outcome' FROM audit_events
+	require.NoError(t, db.QueryRowContext(t.Context(),
+		`SELECT body->>'caller', body->>'object', body->>'outcome' FROM audit_events
 		WHERE body->>'action' = 'storage.sign' AND body->>'uid' = $1`, o.ID).Scan(&caller, &object, &outcome))
 	require.Equal(t, []string{"runtime:" + rt.ID, "sales-exports/f", "ok"}, []string{caller, object, outcome})
 }
@@ -210,8 +227,10 @@ func TestWhoMadeALinkIsRecorded(t *testing.T) {
 // TestALinkOfARuntimeIsDecidedWhenItIsUsed lowers and raises what permitted it.
 func TestALinkOfARuntimeIsDecidedWhenItIsUsed(t *testing.T) {
 	for why, caller := range map[string]func(l *lowering) []string{
-		"a token":               func(l *lowering) []string { return []string{"Authorization", "Bearer " + l.token} },
-		"a key that acts as it": func(l *lowering) []string { return append([]string{"Authorization", "Bearer " + l.key}, as(l.rt)...) },
+		"a token": func(l *lowering) []string { return []string{"Authorization", "Bearer " + l.token} },
+		"a key that acts as it": func(l *lowering) []string {
+			return append([]string{"Authorization", "Bearer " + l.key}, as(l.rt)...)
+		},
 		"a narrowed handle of it": func(l *lowering) []string {
 			return append([]string{"Authorization", "Bearer " + l.key}, as(l.rt, `{"vault": {"allow": []}}`)...)
 		},
@@ -249,7 +268,8 @@ func TestALinkOfARuntimeIsDecidedWhenItIsUsed(t *testing.T) {
 // weaker is an attenuation of the token.
 func (l *lowering) weaker(t *testing.T) string {
 	t.Helper()
-	weaker, err := bctrl.Attenuate(bctrl.NewSecret(l.token), bctrl.Mounts{Storage: &bctrl.StorageMount{Workspace: "s"}}, time.Time{})
+	weaker, err := bctrl.Attenuate(bctrl.NewSecret(l.token), bctrl.Mounts{Storage: &bctrl.StorageMount{Workspace: "s"}},
+		time.Time{})
 	require.NoError(t, err)
 	return weaker.Expose()
 }

@@ -54,7 +54,8 @@ func TestAnAnswerThatComesBeforeTheBodyEndsTheConnection(t *testing.T) {
 		conn, err := net.Dial("tcp", srv.Listener.Addr().String())
 		require.NoError(t, err)
 		require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
-		_, err = io.WriteString(conn, "POST /v1/proxy/acme~things/v1/things HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer "+c.key+"\r\n"+
+		_, err = io.WriteString(conn, "POST /v1/proxy/acme~things/v1/things HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer "+
+			c.key+"\r\n"+
 			test.framing+"\r\n\r\n"+test.first)
 		require.NoError(t, err)
 		in := bufio.NewReader(conn)

@@ -112,7 +112,13 @@ func TestAnAgentIsToldWhatAnEntryHolds(t *testing.T) {
 	a := newAgents(t)
 	a.to(object{"vault": object{"allow": []string{"/"}}, "ai": object{"allow": []string{"mine"}}})
 	want := map[string]agent.LoginInfo{
-		"all":      {Key: "all", HasUsername: true, HasPassword: true, HasTOTP: true, Origins: []string{}},
+		"all": {
+			Key:         "all",
+			HasUsername: true,
+			HasPassword: true,
+			HasTOTP:     true,
+			Origins:     []string{},
+		},
 		"code":     {Key: "code", HasTOTP: true, Origins: []string{}},
 		"password": {Key: "password", HasPassword: true, Origins: []string{}},
 		"username": {Key: "username", HasUsername: true, Origins: []string{}},

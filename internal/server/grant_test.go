@@ -60,7 +60,8 @@ func TestWhatIsReadAndWhatPermittedItAreOfOneMoment(t *testing.T) {
 	refused(t, got, http.StatusForbidden, "vault.outside_mount", "lowered, and asked about again")
 	l.to(l.mounts("s"))
 	_, got = read(func() { l.ok("DELETE", []string{"tokens", l.tokenID}, nil, nil) })
-	refused(t, got, http.StatusUnauthorized, "auth.token_revoked", "nothing that was read after its end is shown to a token")
+	refused(t, got, http.StatusUnauthorized, "auth.token_revoked",
+		"nothing that was read after its end is shown to a token")
 }
 
 func TestARememberedAnswerIsDecidedAgain(t *testing.T) {
@@ -94,8 +95,10 @@ func TestANarrowedHandleIsHeldToItsMountsWithoutTheSDK(t *testing.T) {
 	l := newLowering(t, "http://127.0.0.1:9/v1")
 	narrow := `{"vault": {"allow": ["prod/crm"]}, "storage": {"access": "none"}}`
 	l.ok("PUT", []string{"vault", "prod/hr"}, object{"password": "p", "totp": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"}, nil)
-	refused(t, l.do("GET", []string{"vault", "prod/hr", "totp"}, nil, nil, as(l.rt, narrow)...), 403, "vault.outside_mount", "outside the handle")
-	refused(t, l.do("GET", file("s", "f"), nil, nil, as(l.rt, narrow)...), 403, "storage.outside_mount", "the handle has no storage")
+	refused(t, l.do("GET", []string{"vault", "prod/hr", "totp"}, nil, nil, as(l.rt, narrow)...), 403,
+		"vault.outside_mount", "outside the handle")
+	refused(t, l.do("GET", file("s", "f"), nil, nil, as(l.rt, narrow)...), 403, "storage.outside_mount",
+		"the handle has no storage")
 	wide := l.do("GET", []string{"vault"}, nil, nil, as(l.rt, `{"vault": {"allow": ["/"]}}`)...)
 	refused(t, wide, 400, "mounts.scope_widening", "wider than the runtime")
 	require.Contains(t, string(wide.Body), `"witness":"0"`)
@@ -113,14 +116,16 @@ func TestANarrowedHandleIsHeldToItsMountsWithoutTheSDK(t *testing.T) {
 	with := func(m object) object { return object{"call": "page.screenshot", "mounts": m} }
 	require.Contains(t, string(run(nil, step).Body), `"logicalPath"`)
 	for why, got := range map[string]answer{
-		"the handle": run(nil, step, as(l.rt, narrow)...), "the execution": run(object{"mounts": none}, step), "the step": run(nil, with(none)),
+		"the handle": run(nil, step, as(l.rt, narrow)...), "the execution": run(object{"mounts": none},
+			step), "the step": run(nil, with(none)),
 	} {
 		require.Contains(t, string(got.Body), `"storage.outside_mount"`, why)
 	}
 	for why, got := range map[string]answer{
 		"an execution above its runtime": run(object{"mounts": object{"vault": object{"allow": []string{"/"}}}}, step),
 		"a step above its execution":     run(object{"mounts": none}, with(object{"storage": object{"workspace": "s"}})),
-		"a step above its handle":        run(nil, with(object{"vault": object{"allow": []string{"prod/"}}}), as(l.rt, narrow)...),
+		"a step above its handle": run(nil, with(object{"vault": object{"allow": []string{"prod/"}}}),
+			as(l.rt, narrow)...),
 	} {
 		refused(t, got, 400, "mounts.scope_widening", why)
 	}

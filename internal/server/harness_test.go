@@ -75,7 +75,12 @@ func newHarnessIn(t *testing.T, dir string, keys custody.Config, change ...func(
 		return d
 	})}
 	cfg := Config{
-		Store: db, Custody: kept, Browsers: driver, Blobs: blobs, ProfileDir: filepath.Join(dir, "profiles"), Egress: loopback,
+		Store:      db,
+		Custody:    kept,
+		Browsers:   driver,
+		Blobs:      blobs,
+		ProfileDir: filepath.Join(dir, "profiles"),
+		Egress:     loopback,
 	}
 	for _, fn := range change {
 		fn(&cfg)
@@ -85,7 +90,17 @@ func newHarnessIn(t *testing.T, dir string, keys custody.Config, change ...func(
 	t.Cleanup(func() { require.NoError(t, s.Close(context.WithoutCancel(t.Context()))) })
 	key, err := s.EnsureOrganization(t.Context())
 	require.NoError(t, err)
-	return &harness{T: t, server: s, db: db, rows: rows, browsers: browsers, driver: driver, blobs: blobs, key: key.Expose(), dir: dir}
+	return &harness{
+		T:        t,
+		server:   s,
+		db:       db,
+		rows:     rows,
+		browsers: browsers,
+		driver:   driver,
+		blobs:    blobs,
+		key:      key.Expose(),
+		dir:      dir,
+	}
 }
 
 // exchangedDriver starts browsers with the driver that a test has put in its
@@ -140,7 +155,9 @@ func (l lazyBlobs) Open(ctx context.Context, id string) (io.ReadSeekCloser, int6
 
 func (l lazyBlobs) Delete(ctx context.Context, id string) error { return l.disk().Delete(ctx, id) }
 
-func (l lazyBlobs) Sweep(ctx context.Context, before time.Time, orphans func(context.Context, []string) ([]string, error)) (int, error) {
+func (l lazyBlobs) Sweep(
+	ctx context.Context, before time.Time, orphans func(context.Context, []string) ([]string, error),
+) (int, error) {
 	return l.disk().Sweep(ctx, before, orphans)
 }
 
@@ -260,15 +277,22 @@ func conform(t *testing.T, next http.Handler) http.Handler {
 			return
 		}
 		in := &openapi3filter.RequestValidationInput{
-			Request: asked, PathParams: params, Route: found,
-			Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true},
+			Request:    asked,
+			PathParams: params,
+			Route:      found,
+			Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc,
+				IncludeResponseStatus: true},
 		}
 		if rec.Code < 300 {
-			assert.NoError(t, openapi3filter.ValidateRequest(r.Context(), in), "the server took what openapi.yaml does not describe")
+			assert.NoError(t, openapi3filter.ValidateRequest(r.Context(), in),
+				"the server took what openapi.yaml does not describe")
 		}
 		assert.NoError(t, openapi3filter.ValidateResponse(r.Context(), &openapi3filter.ResponseValidationInput{
-			RequestValidationInput: in, Status: rec.Code, Header: rec.Header(), Options: in.Options,
-			Body: io.NopCloser(bytes.NewReader(rec.Body.Bytes())),
+			RequestValidationInput: in,
+			Status:                 rec.Code,
+			Header:                 rec.Header(),
+			Options:                in.Options,
+			Body:                   io.NopCloser(bytes.NewReader(rec.Body.Bytes())),
 		}), "%s %s answered %d", r.Method, r.URL.Path, rec.Code)
 	})
 }

@@ -57,7 +57,12 @@ func ceilings() []ceiling {
 		{why: "nothing"},
 		{why: "the login, not raw", use: true},
 		{why: "the login", use: true, raw: true},
-		{why: "everything", use: true, raw: true, ask: true},
+		{
+			why: "everything",
+			use: true,
+			raw: true,
+			ask: true,
+		},
 		{why: "the credential", ask: true},
 	}
 }
@@ -193,7 +198,8 @@ func describe(begin stored, history []porcupine.Operation) string {
 	text := fmt.Sprintf("begin with %+v\n", begin)
 	for _, o := range history {
 		a, r := o.Input.(asked), o.Output.(replied)
-		text += fmt.Sprintf("%3d-%3d client %d: %s: %s %d: %d saw %d\n", o.Call, o.Return, o.ClientId, a.by, a.deed, a.n, r.status, r.saw)
+		text += fmt.Sprintf("%3d-%3d client %d: %s: %s %d: %d saw %d\n", o.Call, o.Return, o.ClientId, a.by, a.deed, a.n,
+			r.status, r.saw)
 	}
 	return text
 }

@@ -59,7 +59,12 @@ func newStages(t *testing.T, n int) []*stage {
 			require.NoError(t, err)
 			h.key = key.Expose()
 		}
-		st := &stage{next: h.server, login: name + "/login", ai: name, provider: provider.URL + "/v1"}
+		st := &stage{
+			next:     h.server,
+			login:    name + "/login",
+			ai:       name,
+			provider: provider.URL + "/v1",
+		}
 		ws := h.made(name, object{})
 		rt := h.launch(ws, "r", nil)
 		token := h.mint(ws.ID, "r", object{})
@@ -150,7 +155,8 @@ func (st *stage) request(a asked) (method, path string, body []byte) {
 	case deleteAI:
 		return "DELETE", ai + "?force=true", nil
 	case createAI:
-		return write("POST", "/v1/ai-credentials", object{"id": st.ai, "provider": "openai", "label": n, "apiKey": "key-" + n, "baseUrl": st.provider})
+		return write("POST", "/v1/ai-credentials", object{"id": st.ai, "provider": "openai", "label": n, "apiKey": "key-" + n,
+			"baseUrl": st.provider})
 	}
 	panic("no such deed: " + string(a.deed))
 }
@@ -266,7 +272,9 @@ func (st *stage) play(clients [][]asked) []porcupine.Operation {
 
 // histories plays n of them, and calls wrong for each that the rules do not
 // explain.
-func histories(t *testing.T, seed uint64, n int, through func(http.Handler) http.Handler, wrong func(i int64, text string)) {
+func histories(
+	t *testing.T, seed uint64, n int, through func(http.Handler) http.Handler, wrong func(i int64, text string),
+) {
 	t.Helper()
 	stages := newStages(t, 16)
 	var left atomic.Int64
@@ -335,7 +343,8 @@ func TestAHistoryOfADecisionThatWasRememberedIsRefused(t *testing.T) {
 	st := newStages(t, 1)[0]
 	r := rand.New(rand.NewPCG(1, 1))
 	script := []asked{
-		{setCeiling, organization, 2}, {readLogin, tokenHolder, 0}, {setCeiling, organization, 1}, {readLogin, tokenHolder, 0},
+		{setCeiling, organization, 2}, {readLogin, tokenHolder, 0}, {setCeiling, organization, 1}, {readLogin, tokenHolder,
+			0},
 		{codeOfLogin, tokenHolder, 0}, {setCeiling, organization, 3}, {readLogin, tokenHolder, 0}, {askModel, tokenHolder, 0},
 	}
 	for _, remembers := range []bool{false, true} {

@@ -59,14 +59,16 @@ func TestARuntimeLearnsOfNoCredentialBeyondItsMounts(t *testing.T) {
 	other := c.made("other", object{})
 	secret := c.secretIn(inWorkspace(other.ID), "THEIRS", "their-secret")
 	c.ok("POST", []string{"credentials"}, object{
-		"id": "elsewhere", "provider": "acme", "secretRef": "vault:secret:" + secret.ID, "scope": inWorkspace(other.ID), "hosts": []string{acmeHost},
+		"id": "elsewhere", "provider": "acme", "secretRef": "vault:secret:" +
+			secret.ID, "scope": inWorkspace(other.ID), "hosts": []string{acmeHost},
 		"auth": object{"type": "header", "headers": object{"X-Acme": "Key {secret}"}},
 	}, nil)
 	c.ok("POST", []string{"ai-credentials"}, openAI("unmounted"), nil)
 	rt := c.launch(ws, "r", nil)
 	act := []string{"Bctrl-Runtime", rt.ID}
 
-	for _, segments := range [][]string{{"capabilities", "acme/things", "invoke"}, {"capabilities", "openai/models", "invoke"}} {
+	for _, segments := range [][]string{{"capabilities", "acme/things", "invoke"},
+		{"capabilities", "openai/models", "invoke"}} {
 		missing := c.do("POST", segments, nil, object{"credential": "missing"}, act...)
 		require.Equal(t, "credentials.not_found", missing.code())
 		for _, id := range []string{"elsewhere", "unmounted"} {
@@ -111,7 +113,8 @@ func TestAPinnedSecretGoesToItsProviderAlone(t *testing.T) {
 	require.NoError(t, err, "its own key goes to its base URL")
 	require.Len(t, keys, 1)
 	pinned := c.secretIn(globally(), "OPENAI_API_KEY", "sk-pinned-to-openai")
-	c.ok("PUT", []string{"bindings"}, object{"credential": "mine", "secretRef": "vault:secret:" + pinned.ID, "scope": globally()}, nil)
+	c.ok("PUT", []string{"bindings"}, object{"credential": "mine", "secretRef": "vault:secret:" + pinned.ID,
+		"scope": globally()}, nil)
 	_, err = c.client.Capabilities.Invoke(t.Context(), call)
 	require.Equal(t, "secrets.pinned", codeOf(err))
 	require.Len(t, keys, 1)
@@ -119,7 +122,8 @@ func TestAPinnedSecretGoesToItsProviderAlone(t *testing.T) {
 
 func TestWhatIsNoNameIsNotInTheLog(t *testing.T) {
 	c := newCallers(t, nil)
-	for field, code := range map[string]string{"credential": "credentials.invalid_id", "consumer": "invoke.invalid_consumer"} {
+	for field, code := range map[string]string{"credential": "credentials.invalid_id",
+		"consumer": "invoke.invalid_consumer"} {
 		got := c.do("POST", []string{"capabilities", "acme/things", "invoke"}, nil, object{field: "sk pasted here"})
 		require.Equal(t, code, got.code())
 		require.Equal(t, code, c.last().Outcome)
@@ -129,7 +133,12 @@ func TestWhatIsNoNameIsNotInTheLog(t *testing.T) {
 
 func TestACapabilityForSomePathsCopiesFromNoOther(t *testing.T) {
 	c := newCallers(t, func(http.ResponseWriter, *http.Request) {})
-	copied := bctrl.Invocation{Capability: "acme/things", Method: "PUT", Path: "/v1/things/a", Header: http.Header{"X-Amz-Copy-Source": {"/private/key"}}}
+	copied := bctrl.Invocation{
+		Capability: "acme/things",
+		Method:     "PUT",
+		Path:       "/v1/things/a",
+		Header:     http.Header{"X-Amz-Copy-Source": {"/private/key"}},
+	}
 	_, err := c.client.Capabilities.Invoke(t.Context(), copied)
 	require.Equal(t, "invoke.path_not_allowed", codeOf(err))
 	copied.Header = http.Header{"X_Acme": {"mine"}}

@@ -71,7 +71,8 @@ func newCallersOf(t *testing.T, in *standin.Providers, handler http.HandlerFunc,
 	c.client = c.sdk(straight)
 	secret := c.secretIn(globally(), "ACME", acmeKey)
 	c.ok("POST", []string{"credentials"}, object{
-		"id": "acme-main", "provider": "acme", "secretRef": "vault:secret:" + secret.ID, "scope": globally(), "hosts": []string{acmeHost},
+		"id": "acme-main", "provider": "acme", "secretRef": "vault:secret:" +
+			secret.ID, "scope": globally(), "hosts": []string{acmeHost},
 		"auth": object{"type": "header", "headers": object{"X-Acme": "Key {secret}"}},
 	}, nil)
 	c.ok("PUT", []string{"capabilities", "acme/things"}, object{
@@ -131,7 +132,11 @@ func TestAnInvocationReachesTheProviderWithItsKey(t *testing.T) {
 		})
 	})
 	inv := bctrl.Invocation{
-		Capability: "acme/things", Path: "/v1/repos/o/r/issues/7", Query: url.Values{"page": {"2"}}, Header: http.Header{"X-Mine": {"m"}}, Body: object{"a": 1},
+		Capability: "acme/things",
+		Path:       "/v1/repos/o/r/issues/7",
+		Query:      url.Values{"page": {"2"}},
+		Header:     http.Header{"X-Mine": {"m"}},
+		Body:       object{"a": 1},
 	}
 	got, err := c.client.Capabilities.Invoke(t.Context(), inv)
 	require.NoError(t, err)
@@ -149,7 +154,8 @@ func TestAnInvocationReachesTheProviderWithItsKey(t *testing.T) {
 	}
 
 	e := c.last()
-	require.Equal(t, []any{"capability.invoke", "acme/things", "acme/things", "acme-main", "global", "POST", acmeHost, "/v1/repos/{owner}/{repo}", 201, "ok"},
+	require.Equal(t, []any{"capability.invoke", "acme/things", "acme/things", "acme-main", "global", "POST", acmeHost,
+		"/v1/repos/{owner}/{repo}", 201, "ok"},
 		[]any{e.Action, e.Object, e.Capability, e.Credential, e.Tier, e.Method, e.Host, e.Path, e.Status, e.Outcome})
 	require.EqualValues(t, len(`{"a":1}`), e.RequestBytes)
 	require.NotZero(t, e.ResponseBytes)
@@ -171,14 +177,20 @@ func TestEveryKindOfBodyArrivesAsItWasSent(t *testing.T) {
 				return
 			}
 			content, _ := io.ReadAll(file)
-			_, _ = io.WriteString(w, r.FormValue("model")+" "+head.Filename+" "+head.Header.Get("Content-Type")+" "+string(content))
+			_, _ = io.WriteString(w, r.FormValue("model")+" "+head.Filename+" "+head.Header.Get("Content-Type")+" "+
+				string(content))
 			return
 		}
 		w.Header().Set("Content-Type", "application/octet-stream")
 		_, _ = io.Copy(w, r.Body)
 	})
 	big := bytes.Repeat([]byte{0, 1, 2, 255}, 1<<19)
-	form := []bctrl.FormPart{{Name: "model", Value: "whisper-1"}, {Name: "file", Filename: "a.wav", ContentType: "audio/wav", Content: strings.NewReader("RIFF")}}
+	form := []bctrl.FormPart{{Name: "model", Value: "whisper-1"}, {
+		Name:        "file",
+		Filename:    "a.wav",
+		ContentType: "audio/wav",
+		Content:     strings.NewReader("RIFF"),
+	}}
 	for _, test := range []struct {
 		why  string
 		inv  bctrl.Invocation
@@ -186,9 +198,12 @@ func TestEveryKindOfBodyArrivesAsItWasSent(t *testing.T) {
 		kind string
 	}{
 		{"JSON", bctrl.Invocation{Body: []int{1, 2}}, "[1,2]", "application/json"},
-		{"JSON of another type", bctrl.Invocation{Body: object{}, Header: http.Header{"Content-Type": {"application/vnd.acme+json"}}}, "{}", "application/vnd.acme+json"},
+		{"JSON of another type", bctrl.Invocation{Body: object{},
+			Header: http.Header{"Content-Type": {"application/vnd.acme+json"}}}, "{}", "application/vnd.acme+json"},
 		{"raw", bctrl.Invocation{RawBody: bytes.NewReader(big)}, string(big), "application/octet-stream"},
-		{"raw, of unknown length and a type", bctrl.Invocation{RawBody: io.MultiReader(strings.NewReader("a,b"), strings.NewReader(",c")), Header: http.Header{"Content-Type": {"text/csv"}}}, "a,b,c", "text/csv"},
+		{"raw, of unknown length and a type",
+			bctrl.Invocation{RawBody: io.MultiReader(strings.NewReader("a,b"), strings.NewReader(",c")),
+				Header: http.Header{"Content-Type": {"text/csv"}}}, "a,b,c", "text/csv"},
 		{"raw and empty", bctrl.Invocation{RawBody: strings.NewReader("")}, "", "application/octet-stream"},
 		{"a form", bctrl.Invocation{Multipart: form}, "whisper-1 a.wav audio/wav RIFF", "multipart/form-data"},
 	} {
@@ -202,7 +217,8 @@ func TestEveryKindOfBodyArrivesAsItWasSent(t *testing.T) {
 		})
 	}
 	raw := c.do("POST", []string{"capabilities", "acme/things", "invoke"}, nil, object{
-		"method": "POST", "path": "/v1/things", "multipart": []object{{"name": "model", "value": "m"}, {"name": "file", "filename": "f", "data": base64.StdEncoding.EncodeToString([]byte("x"))}},
+		"method": "POST", "path": "/v1/things", "multipart": []object{{"name": "model", "value": "m"},
+			{"name": "file", "filename": "f", "data": base64.StdEncoding.EncodeToString([]byte("x"))}},
 	})
 	require.Contains(t, string(raw.Body), `"text":"m f  x"`)
 }
@@ -232,27 +248,33 @@ func TestWhatIsRefusedNeverLeaves(t *testing.T) {
 		{"no body at all, said so", "request.ambiguous_null", 400, envelope(object{"body": nil})},
 		{"a body twice", "invoke.two_bodies", 400, json.RawMessage(`{"path":"/v1/things","body":1,"body":2}`)},
 		{"parts that are not there", "invoke.invalid_parts", 400, envelope(object{"content": "raw"})},
-		{"a header twice", "invoke.repeated_header", 400, json.RawMessage(`{"path":"/v1/things","headers":{"X-A":"1","X-A":"2"}}`)},
-		{"a header twice in other letters", "invoke.repeated_header", 400, envelope(object{"headers": object{"X-A": "1", "x-a": "2"}})},
+		{"a header twice", "invoke.repeated_header", 400,
+			json.RawMessage(`{"path":"/v1/things","headers":{"X-A":"1","X-A":"2"}}`)},
+		{"a header twice in other letters", "invoke.repeated_header", 400,
+			envelope(object{"headers": object{"X-A": "1", "x-a": "2"}})},
 		{"a key", "invoke.auth_refused", 400, envelope(object{"headers": object{"Authorization": "Bearer x"}})},
 		{"the credential's own header", "invoke.auth_refused", 400, envelope(object{"headers": object{"x-acme": "mine"}})},
 		{"a cookie", "invoke.auth_refused", 400, envelope(object{"headers": object{"cookie": "a=b"}})},
 		{"a host header", "invoke.header_refused", 400, envelope(object{"headers": object{"Host": "evil.example"}})},
-		{"another method by header", "invoke.header_refused", 400, envelope(object{"headers": object{"X-HTTP-Method-Override": "DELETE"}})},
+		{"another method by header", "invoke.header_refused", 400,
+			envelope(object{"headers": object{"X-HTTP-Method-Override": "DELETE"}})},
 		{"a line in a header", "invoke.header_refused", 400, envelope(object{"headers": object{"X-A": "a\r\nX-B: b"}})},
 		{"a method", "invoke.method_not_allowed", 403, envelope(object{"method": "DELETE"})},
 		{"a path", "invoke.path_not_allowed", 403, envelope(object{"path": "/v1/thingsandmore"})},
 		{"a path that climbs", "invoke.path_refused", 400, envelope(object{"path": "/v1/things/../admin"})},
-		{"a path that climbs behind an encoded slash", "invoke.path_refused", 400, envelope(object{"path": "/v1/things%2f..%2fadmin"})},
+		{"a path that climbs behind an encoded slash", "invoke.path_refused", 400,
+			envelope(object{"path": "/v1/things%2f..%2fadmin"})},
 		{"a host", "invoke.host_not_allowed", 403, envelope(object{"host": "evil.example"})},
 		{"an address", "invoke.host_not_allowed", 403, envelope(object{"host": "127.0.0.1"})},
 		{"a host with user info", "invoke.host_not_allowed", 403, envelope(object{"host": acmeHost + "@evil.example"})},
 		{"a port", "invoke.host_not_allowed", 403, envelope(object{"host": acmeHost + ":8443"})},
 		{"too much", "invoke.request_too_large", 413, envelope(object{"method": "POST", "body": "more than ten bytes"})},
 		{"a timeout", "invoke.timeout", 400, envelope(object{"timeoutMs": 1800001})},
-		{"a group without a workspace", "scope.group_without_workspace", 400, envelope(object{"context": object{"type": "group", "groupId": "g"}})},
+		{"a group without a workspace", "scope.group_without_workspace", 400,
+			envelope(object{"context": object{"type": "group", "groupId": "g"}})},
 		{"a blank id", "scope.blank_id", 400, envelope(object{"context": object{"type": "workspace", "workspaceId": ""}})},
-		{"an unknown workspace", "scope.workspace_not_found", 404, envelope(object{"context": object{"type": "workspace", "workspaceId": "nowhere"}})},
+		{"an unknown workspace", "scope.workspace_not_found", 404,
+			envelope(object{"context": object{"type": "workspace", "workspaceId": "nowhere"}})},
 		{"an unknown credential", "credentials.not_found", 404, envelope(object{"credential": "none"})},
 	} {
 		t.Run(test.why, func(t *testing.T) {
@@ -279,13 +301,17 @@ func TestPartsBehindAnInvocationAreOneBody(t *testing.T) {
 		"the envelope is not first": {part("body", "x") + part("invocation", raw) + "--b--\r\n", "invoke.invalid_parts"},
 		"no body":                   {part("invocation", raw) + "--b--\r\n", "invoke.invalid_parts"},
 		"another name":              {part("invocation", raw) + part("file", "x") + "--b--\r\n", "invoke.invalid_parts"},
-		"nothing says so":           {part("invocation", `{"path":"/v1/things"}`) + part("body", "x") + "--b--\r\n", "invoke.invalid_parts"},
-		"a second body":             {part("invocation", raw) + part("body", "x") + part("body", "y") + "--b--\r\n", "invoke.two_bodies"},
-		"one in the envelope too":   {part("invocation", strings.Replace(raw, "{", `{"body":1,`, 1)) + part("body", "x") + "--b--\r\n", "invoke.two_bodies"},
-		"it breaks off":             {part("invocation", raw) + strings.TrimSuffix(part("body", "x"), "\r\n"), "request.abandoned"},
+		"nothing says so": {part("invocation", `{"path":"/v1/things"}`) + part("body", "x") + "--b--\r\n",
+			"invoke.invalid_parts"},
+		"a second body": {part("invocation", raw) + part("body", "x") + part("body", "y") + "--b--\r\n",
+			"invoke.two_bodies"},
+		"one in the envelope too": {part("invocation", strings.Replace(raw, "{", `{"body":1,`, 1)) + part("body",
+			"x") + "--b--\r\n", "invoke.two_bodies"},
+		"it breaks off": {part("invocation", raw) + strings.TrimSuffix(part("body", "x"), "\r\n"), "request.abandoned"},
 	} {
 		t.Run(why, func(t *testing.T) {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.srv.URL+"/v1/capabilities/acme%2Fthings/invoke", strings.NewReader(test.body))
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+				c.srv.URL+"/v1/capabilities/acme%2Fthings/invoke", strings.NewReader(test.body))
 			require.NoError(t, err)
 			req.Header.Set("Content-Type", "multipart/form-data; boundary=b")
 			req.Header.Set("Authorization", "Bearer "+c.key)
@@ -355,7 +381,8 @@ func TestTheSDKNeverSendsAnInvocationTwice(t *testing.T) {
 	require.ErrorIs(t, err, bctrl.ErrUnavailable)
 	_, err = client.Capabilities.Stream(t.Context(), things())
 	require.ErrorIs(t, err, bctrl.ErrUnavailable)
-	_, err = client.Capabilities.HTTPClient(bctrl.CallTarget{Capability: "acme/things"}).Get("https://" + acmeHost + "/v1/things")
+	_, err = client.Capabilities.HTTPClient(bctrl.CallTarget{Capability: "acme/things"}).Get("https://" + acmeHost +
+		"/v1/things")
 	require.Error(t, err)
 	require.EqualValues(t, 3, c.hits.Load())
 }
@@ -364,8 +391,10 @@ func TestARuntimeInvokesWhatItsMountsPermitInItsOwnContext(t *testing.T) {
 	c := newCallers(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Header.Get("X-Acme")) })
 	ws := c.workspace("sales", bctrl.Mounts{Capabilities: &bctrl.CapabilityMount{Allow: []string{"acme/things"}}})
 	group := c.secretIn(inGroup(ws.ID, "emea"), "ACME", "the-key-of-the-group")
-	c.ok("PUT", []string{"bindings"}, object{"capability": "acme/things", "secretRef": "vault:secret:" + group.ID, "scope": inGroup(ws.ID, "emea")}, nil)
-	c.ok("PUT", []string{"capabilities", "acme/other"}, object{"methods": []string{"GET"}, "paths": []string{"/v1/other"}}, nil)
+	c.ok("PUT", []string{"bindings"}, object{"capability": "acme/things", "secretRef": "vault:secret:" + group.ID,
+		"scope": inGroup(ws.ID, "emea")}, nil)
+	c.ok("PUT", []string{"capabilities", "acme/other"}, object{"methods": []string{"GET"}, "paths": []string{"/v1/other"}},
+		nil)
 	bare := c.launch(ws, "bare", nil)
 	runtime := func(rt bctrl.RuntimeInfo) *bctrl.Runtime {
 		w, err := c.client.Workspaces.Get(t.Context(), ws.ID)
@@ -381,13 +410,16 @@ func TestARuntimeInvokesWhatItsMountsPermitInItsOwnContext(t *testing.T) {
 	// In the group it is the group's secret.
 	grouped := c.launchIn(ws, "grouped", "emea")
 	seen := make(chan string, 1)
-	require.NoError(t, c.providers.Serve(acmeHost, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header.Get("X-Acme") })))
+	require.NoError(t, c.providers.Serve(acmeHost, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		seen <- r.Header.Get("X-Acme")
+	})))
 	c.server.broker.Close() // connections to the one before
 	_, err = runtime(grouped).Capabilities.Invoke(t.Context(), things())
 	require.NoError(t, err)
 	require.Equal(t, "Key the-key-of-the-group", <-seen)
 	e := c.last()
-	require.Equal(t, []string{ws.ID, "emea", grouped.ID, "grouped"}, []string{e.WorkspaceID, e.Group, e.RuntimeID, e.Consumer})
+	require.Equal(t, []string{ws.ID, "emea", grouped.ID, "grouped"}, []string{e.WorkspaceID, e.Group, e.RuntimeID,
+		e.Consumer})
 
 	for why, inv := range map[string]bctrl.Invocation{
 		"another workspace":          {Capability: "acme/things", Context: bctrl.InWorkspace("other")},

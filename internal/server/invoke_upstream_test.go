@@ -43,7 +43,9 @@ func TestAProviderThatMisbehaves(t *testing.T) {
 		{"a permanent redirect to itself", "invoke.redirect_refused", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, r.URL.Path, http.StatusPermanentRedirect)
 		}},
-		{"nothing in its time", "invoke.upstream_timeout", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }},
+		{"nothing in its time", "invoke.upstream_timeout", func(_ http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+		}},
 		{"half an answer in its time", "invoke.upstream_timeout", func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, "half")
 			_ = http.NewResponseController(w).Flush()
@@ -70,10 +72,13 @@ func TestAProviderThatMisbehaves(t *testing.T) {
 			_ = http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		}},
-		{"another protocol", "invoke.answer_refused", raw("HTTP/1.1 101 Switching Protocols", "Upgrade: x", "Connection: Upgrade", "", "")},
+		{"another protocol", "invoke.answer_refused", raw("HTTP/1.1 101 Switching Protocols", "Upgrade: x",
+			"Connection: Upgrade", "", "")},
 		{"no HTTP at all", "invoke.upstream_unreachable", raw("SSH-2.0-OpenSSH", "")},
-		{"large headers", "invoke.response_header_too_large", raw("HTTP/1.1 200 OK", "X-Big: "+strings.Repeat("x", 100<<10), "", "")},
-		{"huge headers", "invoke.response_header_too_large", raw("HTTP/1.1 200 OK", "X-Big: "+strings.Repeat("x", 2<<20), "", "")},
+		{"large headers", "invoke.response_header_too_large", raw("HTTP/1.1 200 OK", "X-Big: "+strings.Repeat("x", 100<<10),
+			"", "")},
+		{"huge headers", "invoke.response_header_too_large", raw("HTTP/1.1 200 OK", "X-Big: "+strings.Repeat("x", 2<<20), "",
+			"")},
 		{"less than it declares", "invoke.upstream_unreachable", raw("HTTP/1.1 200 OK", "Content-Length: 10", "", "x")},
 		{"it hangs up", "invoke.upstream_unreachable", raw()},
 	} {
@@ -103,7 +108,9 @@ func TestAProviderOfAnotherNameIsNotReached(t *testing.T) {
 	other, err := standin.New() // whose authority is not trusted
 	require.NoError(t, err)
 	t.Cleanup(other.Close)
-	require.NoError(t, other.Serve(acmeHost, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it got a request") })))
+	require.NoError(t, other.Serve(acmeHost, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("it got a request")
+	})))
 	to, _ := other.Instead(acmeHost + ":443")
 	c.providers.Redirect(acmeHost+":443", to)
 	_, err = c.client.Capabilities.Invoke(t.Context(), things())
@@ -123,7 +130,8 @@ func (r resolving) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr,
 }
 
 func TestANameThatIsPrivateIsNotReached(t *testing.T) {
-	for _, address := range []string{"127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "fd00:ec2::254", "100.100.100.200"} {
+	for _, address := range []string{"127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1",
+		"64:ff9b::7f00:1", "fd00:ec2::254", "100.100.100.200"} {
 		t.Run(address, func(t *testing.T) {
 			c := newCallers(t, nil, func(cfg *Config) { cfg.Egress = egress.Policy{Resolver: resolving{acmeHost: address}} })
 			_, err := c.client.Capabilities.Invoke(t.Context(), things())
@@ -295,7 +303,8 @@ func TestManyCallsAtATime(t *testing.T) {
 	var group sync.WaitGroup
 	for n := range 32 {
 		group.Go(func() {
-			inv := bctrl.Invocation{Capability: "acme/things", Path: "/v1/things", RawBody: strings.NewReader(strings.Repeat(strconv.Itoa(n), 50_000))}
+			inv := bctrl.Invocation{Capability: "acme/things", Path: "/v1/things",
+				RawBody: strings.NewReader(strings.Repeat(strconv.Itoa(n), 50_000))}
 			got, err := c.client.Capabilities.Invoke(t.Context(), inv)
 			if err != nil || string(got.Body) != strings.Repeat(strconv.Itoa(n), 50_000) {
 				t.Errorf("call %d: %v", n, err)

@@ -55,13 +55,16 @@ func TestTheLastGoodKeyCannotBeRevoked(t *testing.T) {
 	var second wire.NewKey
 	h.ok("POST", []string{"keys"}, object{}, &second)
 	h.ok("DELETE", []string{"keys", second.ID}, nil, nil)
-	refused(t, h.do("DELETE", []string{"keys", first}, nil, nil), http.StatusConflict, "keys.last", "a revoked one does not count")
+	refused(t, h.do("DELETE", []string{"keys", first}, nil, nil), http.StatusConflict, "keys.last",
+		"a revoked one does not count")
 	h.ok("POST", []string{"keys"}, object{}, &second)
 	h.ok("DELETE", []string{"keys", first}, nil, nil) // its own: another is good
 	require.Equal(t, http.StatusUnauthorized, h.do("GET", []string{"keys"}, nil, nil).Status)
 	h.key = second.Key.Reveal()
-	refused(t, h.do("DELETE", []string{"keys", web.NewID()}, nil, nil), http.StatusNotFound, "keys.not_found", "no such key")
-	refused(t, h.do("DELETE", []string{"keys", "first"}, nil, nil), http.StatusBadRequest, "request.invalid_id", "not an id")
+	refused(t, h.do("DELETE", []string{"keys", web.NewID()}, nil, nil), http.StatusNotFound, "keys.not_found",
+		"no such key")
+	refused(t, h.do("DELETE", []string{"keys", "first"}, nil, nil), http.StatusBadRequest, "request.invalid_id",
+		"not an id")
 }
 
 func TestAnOperatorDoesToTheStoreWhatTheRoutesDo(t *testing.T) {

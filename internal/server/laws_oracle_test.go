@@ -80,9 +80,14 @@ func (m wireMounts) permits(a bctrl.Action, inherits bool) bool {
 	}
 	switch a.Verb {
 	case bctrl.UseAI:
-		return m.AI == nil && inherits || m.AI != nil && listed(false, m.AI.Allow, func(l []string) bool { return slices.Contains(l, a.Object) })
+		return m.AI == nil && inherits || m.AI != nil && listed(false, m.AI.Allow, func(l []string) bool {
+			return slices.Contains(l, a.Object)
+		})
 	case bctrl.InvokeCapability:
-		return m.Capabilities == nil && inherits || m.Capabilities != nil && listed(false, m.Capabilities.Allow, func(l []string) bool { return anyHolds(l, a.Object) })
+		return m.Capabilities == nil && inherits || m.Capabilities != nil &&
+			listed(false, m.Capabilities.Allow, func(l []string) bool {
+				return anyHolds(l, a.Object)
+			})
 	case bctrl.UseVault, bctrl.ListVault, bctrl.ReadVault:
 		v := m.Vault
 		if v == nil {

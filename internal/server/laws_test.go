@@ -35,7 +35,9 @@ type level struct {
 }
 
 // sent brings mounts over the wire as decode does.
-func sent(t require.TestingT, m bctrl.Mounts, actions []bctrl.Action, inherits bool, decode func([]byte) (bctrl.Mounts, error)) level {
+func sent(
+	t require.TestingT, m bctrl.Mounts, actions []bctrl.Action, inherits bool, decode func([]byte) (bctrl.Mounts, error),
+) level {
 	text, err := json.Marshal(m)
 	require.NoError(t, err)
 	server, err := decode(text)
@@ -73,7 +75,8 @@ func carried(t require.TestingT, d drawer, actions []bctrl.Action) (levels []lev
 	for range 1 + d.IntN(3) {
 		levels = append(levels, sent(t, d.declared(), actions, true, func(text []byte) (m bctrl.Mounts, err error) {
 			if tok == nil {
-				tok, err = token.New(root, token.Head{ID: uuid.Max, Organization: uuid.Max, Runtime: uuid.Max}, time.UnixMilli(1<<41), text)
+				tok, err = token.New(root, token.Head{ID: uuid.Max, Organization: uuid.Max, Runtime: uuid.Max},
+					time.UnixMilli(1<<41), text)
 			} else {
 				tok, err = tok.Add(token.Caveat{Kind: token.Mounts, Body: text})
 			}
@@ -115,7 +118,8 @@ func TestAMillionChainsAreDecidedAlike(t *testing.T) {
 			sdk := make(bctrl.Chain, 0, 8)
 			for left.Add(-1) >= 0 && !t.Failed() {
 				ws, rt := &workspaces[d.IntN(len(workspaces))], &runtimes[d.IntN(len(runtimes))]
-				caller := access.Caller{Org: "o", Runtime: web.RuntimeBound(store.Runtime{ID: "r", Mounts: rt.server}, store.Workspace{Mounts: ws.server})}
+				caller := access.Caller{Org: "o", Runtime: web.RuntimeBound(store.Runtime{ID: "r", Mounts: rt.server},
+					store.Workspace{Mounts: ws.server})}
 				sdk = append(sdk[:0], ws.sdk, rt.sdk)
 				oracle := verdicts{ws.oracle[0] & rt.oracle[0], ws.oracle[1] & rt.oracle[1]}
 				below := func(l *level) {
@@ -138,9 +142,11 @@ func TestAMillionChainsAreDecidedAlike(t *testing.T) {
 					if want {
 						permitted.Add(1)
 					}
-					if local, remote := sdk.Allows(a), access.Decide(caller, access.Action{Verb: a.Verb, Object: a.Object}); local != want || remote != want {
+					if local, remote := sdk.Allows(a), access.Decide(caller,
+						access.Action{Verb: a.Verb, Object: a.Object}); local != want || remote != want {
 						text, _ := json.Marshal(sdk)
-						t.Errorf("seed %d: %s %s: the SDK says %v, the server %v, the oracle %v: %s", seed, a.Verb, a.Object, local, remote, want, text)
+						t.Errorf("seed %d: %s %s: the SDK says %v, the server %v, the oracle %v: %s", seed, a.Verb, a.Object, local,
+							remote, want, text)
 					}
 				}
 			}
@@ -164,8 +170,10 @@ func TestChainsAreDecidedAlikeThroughHTTP(t *testing.T) {
 	}
 	actions := lawActions()
 	everything := bctrl.Mounts{
-		AI: &bctrl.AIMount{Allow: lawIDs}, Vault: &bctrl.VaultMount{Allow: []string{"/"}, AllowRawReads: new(true)},
-		Storage: &bctrl.StorageMount{Workspace: lawNamespaces[0]}, Capabilities: &bctrl.CapabilityMount{Allow: []string{"/"}},
+		AI:           &bctrl.AIMount{Allow: lawIDs},
+		Vault:        &bctrl.VaultMount{Allow: []string{"/"}, AllowRawReads: new(true)},
+		Storage:      &bctrl.StorageMount{Workspace: lawNamespaces[0]},
+		Capabilities: &bctrl.CapabilityMount{Allow: []string{"/"}},
 	}
 	ws := h.made("w", everything)
 	type holder struct {
@@ -178,7 +186,8 @@ func TestChainsAreDecidedAlikeThroughHTTP(t *testing.T) {
 		m := d.declared()
 		launched, err := everything.Narrow(m)
 		alias := "r" + string(rune('0'+len(holders)))
-		got := h.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil, object{"alias": alias, "kind": "browser", "driver": "stagehand", "launch": object{}, "mounts": m})
+		got := h.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil, object{"alias": alias, "kind": "browser",
+			"driver": "stagehand", "launch": object{}, "mounts": m})
 		if err != nil {
 			requireSameRefusal(t, err, got)
 			continue
@@ -186,7 +195,12 @@ func TestChainsAreDecidedAlikeThroughHTTP(t *testing.T) {
 		require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
 		var info bctrl.RuntimeInfo
 		require.NoError(t, json.Unmarshal(got.Body, &info))
-		who := holder{sdk: bctrl.Chain{m}, launched: bctrl.Chain{launched}, key: h.key, id: info.ID}
+		who := holder{
+			sdk:      bctrl.Chain{m},
+			launched: bctrl.Chain{launched},
+			key:      h.key,
+			id:       info.ID,
+		}
 		if len(holders)%2 == 0 {
 			tok := h.mint(ws.ID, alias, object{})
 			who.sdk, who.launched = append(who.sdk, bctrl.Mounts{}), append(who.launched, bctrl.Mounts{})
@@ -252,7 +266,8 @@ func TestChainsAreDecidedAlikeThroughHTTP(t *testing.T) {
 			if want {
 				permitted++
 			}
-			require.Equal(t, want, got.Status != http.StatusForbidden, "seed %d: %v %v: %d %s", seed, a, chain, got.Status, got.Body)
+			require.Equal(t, want, got.Status != http.StatusForbidden, "seed %d: %v %v: %d %s", seed, a, chain, got.Status,
+				got.Body)
 			require.Contains(t, []int{200, 403, 404}, got.Status, "%v: %s", a, got.Body)
 		}
 	}
@@ -293,5 +308,6 @@ func requireSameRefusal(t *testing.T, local error, got answer) {
 	require.Equal(t, want.Code, have.Code, "%s", got.Body)
 	require.Equal(t, want.Field, have.Field, "%s", got.Body)
 	require.Equal(t, want.Witness, have.Witness, "%s", got.Body)
-	require.Equal(t, strings.HasSuffix(want.Code, "widening"), errors.Is(have, bctrl.ErrWidening) && strings.HasSuffix(have.Code, "widening"))
+	require.Equal(t, strings.HasSuffix(want.Code, "widening"), errors.Is(have, bctrl.ErrWidening) &&
+		strings.HasSuffix(have.Code, "widening"))
 }

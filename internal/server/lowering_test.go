@@ -44,7 +44,8 @@ func newLoweringWith(t *testing.T, provider string, driver func(*harness) browse
 	body := openAI("mine")
 	body["baseUrl"] = provider
 	h.ok("POST", []string{"ai-credentials"}, body, nil)
-	h.ok("PUT", []string{"vault", "prod/crm"}, object{"username": "bot", "password": "p", "origins": []string{"https://crm.example.com"}}, nil)
+	h.ok("PUT", []string{"vault", "prod/crm"}, object{"username": "bot", "password": "p",
+		"origins": []string{"https://crm.example.com"}}, nil)
 	h.ok("POST", []string{"workspaces"}, object{"name": "w", "mounts": l.mounts("s")}, &l.ws)
 	l.launchAgain()
 	return l
@@ -60,7 +61,8 @@ func (l *lowering) launchAgain() {
 }
 
 func (l *lowering) mounts(namespace string) object {
-	return object{"storage": object{"workspace": namespace}, "ai": object{"allow": []string{"mine"}}, "vault": object{"allow": []string{"prod/"}}}
+	return object{"storage": object{"workspace": namespace}, "ai": object{"allow": []string{"mine"}},
+		"vault": object{"allow": []string{"prod/"}}}
 }
 
 // to replaces the workspace's mounts.
@@ -82,11 +84,14 @@ func (l *lowering) changes() map[string]struct {
 		"the workspace has another namespace": {func() { l.to(l.mounts("other")) }, 403},
 		"the workspace has no storage":        {func() { l.to(object{"storage": object{"access": "none"}}) }, 403},
 		"the token is revoked":                {func() { l.ok("DELETE", []string{"tokens", l.tokenID}, nil, nil) }, 401},
-		"the runtime is stopped":              {func() { l.ok("POST", []string{"workspaces", l.ws.ID, "runtimes", "r", "stop"}, nil, nil) }, 401},
+		"the runtime is stopped": {func() {
+			l.ok("POST", []string{"workspaces", l.ws.ID, "runtimes", "r", "stop"}, nil, nil)
+		}, 401},
 		"the browser crashes": {func() {
 			require.True(l, l.browsers.Crash(l.rt.ID))
 			l.settled(func() bool {
-				return strings.Contains(string(l.do("GET", []string{"workspaces", l.ws.ID, "runtimes", "r"}, nil, nil).Body), `"failed"`)
+				return strings.Contains(string(l.do("GET", []string{"workspaces", l.ws.ID, "runtimes", "r"}, nil, nil).Body),
+					`"failed"`)
 			}, "the crash is seen")
 		}, 401},
 		"the workspace is deleted": {func() {
@@ -99,7 +104,8 @@ func (l *lowering) changes() map[string]struct {
 // open starts a request of the runtime that stands still.
 func (l *lowering) open(method, path string, lines ...string) (net.Conn, *bufio.Reader) {
 	l.Helper()
-	head := []string{method + " " + target(file("s", path), nil) + " HTTP/1.1", "Host: x", "Authorization: Bearer " + l.token}
+	head := []string{method + " " + target(file("s", path), nil) + " HTTP/1.1", "Host: x",
+		"Authorization: Bearer " + l.token}
 	return l.dial(l.srv, append(append(head, lines...), "")...)
 }
 
@@ -159,7 +165,8 @@ func TestADownloadBreaksOffWhenItIsNoLongerPermitted(t *testing.T) {
 	for name := range names {
 		t.Run(name, func(t *testing.T) {
 			l := newLowering(t, "http://127.0.0.1:9/v1")
-			_, err := l.server.files.Put(t.Context(), l.org(), files.Incoming{Namespace: "s", Path: "big", Source: bctrl.SourceUpload},
+			_, err := l.server.files.Put(t.Context(), l.org(), files.Incoming{Namespace: "s", Path: "big",
+				Source: bctrl.SourceUpload},
 				io.LimitReader(zeros{}, size), audit.Event{Org: l.org(), Action: "test"})
 			require.NoError(t, err)
 			conn, answers := l.open("GET", "big", "", "")
@@ -232,8 +239,12 @@ func TestAQuestionToAModelEndsWhenItIsNoLongerPermitted(t *testing.T) {
 		code string
 		do   func(l *lowering)
 	}{
-		"the workspace is lowered":   {"ai.outside_mount", func(l *lowering) { l.to(object{"ai": object{"allow": []string{}}}) }},
-		"the credential is disabled": {"ai.disabled", func(l *lowering) { l.ok("PATCH", []string{"ai-credentials", "mine"}, object{"enabled": false}, nil) }},
+		"the workspace is lowered": {"ai.outside_mount", func(l *lowering) {
+			l.to(object{"ai": object{"allow": []string{}}})
+		}},
+		"the credential is disabled": {"ai.disabled", func(l *lowering) {
+			l.ok("PATCH", []string{"ai-credentials", "mine"}, object{"enabled": false}, nil)
+		}},
 		"the credential is deleted": {"ai.not_found", func(l *lowering) {
 			got := l.do("DELETE", []string{"ai-credentials", "mine"}, map[string][]string{"force": {"true"}}, nil)
 			require.Equal(l, http.StatusOK, got.Status)
@@ -307,7 +318,9 @@ func (d specDriver) Launch(ctx context.Context, spec browser.Spec) (browser.Brow
 
 func TestAFileOfARuntimeIsNotStoredOnceItIsNoLongerPermitted(t *testing.T) {
 	specs := make(chan browser.Spec, 1)
-	l := newLoweringWith(t, "http://127.0.0.1:9/v1", func(h *harness) browser.Driver { return specDriver{h.browsers, specs} })
+	l := newLoweringWith(t, "http://127.0.0.1:9/v1", func(h *harness) browser.Driver {
+		return specDriver{h.browsers, specs}
+	})
 	lower := readFunc(func([]byte) (int, error) { l.to(l.mounts("other")); return 0, io.EOF })
 	content := io.MultiReader(iotest.OneByteReader(strings.NewReader("half")), lower, strings.NewReader("the rest"))
 	err := (<-specs).OnDownload(t.Context(), browser.Download{
@@ -321,7 +334,8 @@ func TestAFileOfARuntimeIsNotStoredOnceItIsNoLongerPermitted(t *testing.T) {
 func TestARuntimeThatStopsItselfHearsThatItHas(t *testing.T) {
 	l := newLowering(t, "http://127.0.0.1:9/v1")
 	for range 20 {
-		got := l.send("POST", target([]string{"workspaces", l.ws.ID, "runtimes", "r", "stop"}, nil), nil, "Authorization", "Bearer "+l.token)
+		got := l.send("POST", target([]string{"workspaces", l.ws.ID, "runtimes", "r", "stop"}, nil), nil, "Authorization",
+			"Bearer "+l.token)
 		require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
 		require.Contains(t, string(got.Body), `"status":"stopped"`)
 		l.launchAgain()

@@ -50,9 +50,20 @@ func TestAFormStoresAFileWithWhereItCameFrom(t *testing.T) {
 		"target", "https://crm.example/export", "filename", "Q1 report.csv", "file", "a,b\n",
 	}))
 	require.Equal(t, bctrl.StorageObject{
-		ID: o.ID, Workspace: "sales", LogicalPath: "exports/q1.csv", ObjectKey: "sales/exports/q1.csv", Filename: "Q1 report.csv",
-		SizeBytes: 4, ContentType: "text/csv", SHA256: o.SHA256, Source: bctrl.SourceDownload, RuntimeID: runtime,
-		Driver: bctrl.DriverStagehand, Target: "https://crm.example/export", ETag: o.ETag, CreatedAt: o.CreatedAt,
+		ID:          o.ID,
+		Workspace:   "sales",
+		LogicalPath: "exports/q1.csv",
+		ObjectKey:   "sales/exports/q1.csv",
+		Filename:    "Q1 report.csv",
+		SizeBytes:   4,
+		ContentType: "text/csv",
+		SHA256:      o.SHA256,
+		Source:      bctrl.SourceDownload,
+		RuntimeID:   runtime,
+		Driver:      bctrl.DriverStagehand,
+		Target:      "https://crm.example/export",
+		ETag:        o.ETag,
+		CreatedAt:   o.CreatedAt,
 	}, o)
 	got := h.do("GET", []string{"storage", "objects", o.ID}, nil, nil)
 	require.Equal(t, o, h.storedObject(got))
@@ -81,16 +92,21 @@ func TestAFormThatIsNoneStoresNothing(t *testing.T) {
 		{"no path", []string{"workspace", "s", "file", "x"}, "storage.field_missing"},
 		{"no workspace", []string{"path", "f", "file", "x"}, "storage.field_missing"},
 		{"the path comes too late", []string{"workspace", "s", "file", "x", "path", "f"}, "storage.field_missing"},
-		{"a field after the file", []string{"workspace", "s", "path", "f", "file", "x", "target", "t"}, "storage.field_after_file"},
+		{"a field after the file", []string{"workspace", "s", "path", "f", "file", "x", "target", "t"},
+			"storage.field_after_file"},
 		{"two files", []string{"workspace", "s", "path", "f", "file", "x", "file", "y"}, "storage.field_after_file"},
 		{"a field twice", []string{"workspace", "s", "workspace", "t", "path", "f", "file", "x"}, "storage.repeated_field"},
 		{"an unknown field", []string{"workspace", "s", "path", "f", "expires", "1", "file", "x"}, "storage.unknown_field"},
 		{"a long field", []string{"workspace", "s", "path", strings.Repeat("f", 5000), "file", "x"}, "storage.long_field"},
 		{"a path that is none", []string{"workspace", "s", "path", "../f", "file", "x"}, "storage.invalid_path"},
-		{"a name with a folder", []string{"workspace", "s", "path", "f", "filename", "a/b", "file", "x"}, "storage.invalid_filename"},
-		{"a name that breaks headers", []string{"workspace", "s", "path", "f", "filename", "a\r\nb", "file", "x"}, "storage.invalid_filename"},
-		{"an unknown source", []string{"workspace", "s", "path", "f", "source", "elsewhere", "file", "x"}, "storage.invalid_source"},
-		{"a runtime that is none", []string{"workspace", "s", "path", "f", "runtimeId", "me", "file", "x"}, "storage.invalid_runtime"},
+		{"a name with a folder", []string{"workspace", "s", "path", "f", "filename", "a/b", "file", "x"},
+			"storage.invalid_filename"},
+		{"a name that breaks headers", []string{"workspace", "s", "path", "f", "filename", "a\r\nb", "file", "x"},
+			"storage.invalid_filename"},
+		{"an unknown source", []string{"workspace", "s", "path", "f", "source", "elsewhere", "file", "x"},
+			"storage.invalid_source"},
+		{"a runtime that is none", []string{"workspace", "s", "path", "f", "runtimeId", "me", "file", "x"},
+			"storage.invalid_runtime"},
 	} {
 		got := h.post(tc.fields)
 		require.Equal(t, 400, got.Status, tc.why)
@@ -98,10 +114,12 @@ func TestAFormThatIsNoneStoresNothing(t *testing.T) {
 	}
 	require.Equal(t, 400, h.do("POST", []string{"storage", "objects"}, nil, object{"path": "f"}).Status)
 
-	whole := "--b\r\nContent-Disposition: form-data; name=\"workspace\"\r\n\r\ns\r\n--b\r\nContent-Disposition: form-data; name=\"path\"\r\n\r\nf\r\n" +
+	whole := "--b\r\nContent-Disposition: form-data; name=\"workspace\"\r\n\r\ns\r\n--b\r\nContent-Disposition: " +
+		"form-data; name=\"path\"\r\n\r\nf\r\n" +
 		"--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\ncontent\r\n--b--\r\n"
 	post := func(body string) int {
-		return h.send("POST", "/v1/storage/objects", strings.NewReader(body), "Authorization", "Bearer "+h.key, "Content-Type", "multipart/form-data; boundary=b").Status
+		return h.send("POST", "/v1/storage/objects", strings.NewReader(body), "Authorization", "Bearer "+h.key,
+			"Content-Type", "multipart/form-data; boundary=b").Status
 	}
 	for cut := 0; cut < len(whole)-len("--\r\n"); cut += 7 {
 		require.GreaterOrEqual(t, post(whole[:cut]), 400, "cut short at %d", cut)
@@ -188,7 +206,8 @@ func TestTheCatalogIsFilteredByWhatIsKnown(t *testing.T) {
 	}
 	caller := h.launch(h.workspace("w", bctrl.Mounts{Storage: &bctrl.StorageMount{Workspace: "b"}}), "r", nil)
 	require.Equal(t, []string{"b/x/1", "b/y"}, h.catalog(url.Values{}, as(caller)...), "its own namespace")
-	require.Equal(t, 403, h.do("GET", []string{"storage", "objects"}, url.Values{"workspace": {"a"}}, nil, as(caller)...).Status)
+	require.Equal(t, 403, h.do("GET", []string{"storage", "objects"}, url.Values{"workspace": {"a"}}, nil,
+		as(caller)...).Status)
 }
 
 func TestWhatTheServerKeepsNeverOverwrites(t *testing.T) {
@@ -196,7 +215,11 @@ func TestWhatTheServerKeepsNeverOverwrites(t *testing.T) {
 	keep := func(path string) string {
 		t.Helper()
 		o, err := h.server.files.Put(t.Context(), h.org(), files.Incoming{
-			Namespace: "s", Path: path, Filename: "report.csv", Source: bctrl.SourceDownload, Unique: true,
+			Namespace: "s",
+			Path:      path,
+			Filename:  "report.csv",
+			Source:    bctrl.SourceDownload,
+			Unique:    true,
 		}, strings.NewReader("x"), audit.Event{Org: h.org(), Caller: "server", Action: string(bctrl.PutStorage)})
 		require.NoError(t, err)
 		require.Equal(t, "report.csv", o.Filename)
@@ -209,6 +232,7 @@ func TestWhatTheServerKeepsNeverOverwrites(t *testing.T) {
 	require.Equal(t, "d/.profile", keep("d/.profile"))
 	require.Equal(t, "d/.profile (2)", keep("d/.profile"))
 	require.Equal(t, 13, h.kept())
-	_, err := h.server.files.Put(t.Context(), h.org(), files.Incoming{Namespace: "s", Path: "../x", Source: bctrl.SourceDownload}, strings.NewReader("x"), audit.Event{})
+	_, err := h.server.files.Put(t.Context(), h.org(), files.Incoming{Namespace: "s", Path: "../x",
+		Source: bctrl.SourceDownload}, strings.NewReader("x"), audit.Event{})
 	require.Error(t, err)
 }

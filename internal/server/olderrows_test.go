@@ -43,7 +43,8 @@ func TestARowOfBeforeWithItsOwnProofPermitsNothing(t *testing.T) {
 		code               string
 	}{
 		{"a workspace that was lowered", "workspaces", "workspace:", func(h *harness, ws store.Workspace, _ bctrl.Secret) {
-			h.ok("PATCH", []string{"workspaces", ws.ID}, object{"mounts": object{"vault": object{"allow": []string{"other/"}}}}, nil)
+			h.ok("PATCH", []string{"workspaces", ws.ID}, object{"mounts": object{"vault": object{"allow": []string{"other/"}}}},
+				nil)
 		}, 500, "workspaces.tampered"},
 		{"a runtime that was stopped", "runtimes", "runtime:", func(h *harness, ws store.Workspace, _ bctrl.Secret) {
 			h.ok("POST", []string{"workspaces", ws.ID, "runtimes", "r", "stop"}, nil, nil)

@@ -100,7 +100,8 @@ func TestACancelledOperationEndsAndStaysCancelled(t *testing.T) {
 	require.LessOrEqual(t, waited.RetryAfterMs, int64(250))
 	h.ok("POST", []string{"operations", op.ID, "wait"}, object{"timeoutMs": 250}, &waited)
 	require.Zero(t, waited.RetryAfterMs, "who has waited long enough is")
-	require.Equal(t, bctrl.OperationProgress{Step: 1, TotalSteps: 2, CurrentCall: bctrl.CallGoto}, waited.Operation.Progress)
+	require.Equal(t, bctrl.OperationProgress{Step: 1, TotalSteps: 2, CurrentCall: bctrl.CallGoto},
+		waited.Operation.Progress)
 
 	cancel := []string{"operations", op.ID, "cancel"}
 	h.ok("POST", cancel, nil, nil)
@@ -208,7 +209,8 @@ func TestAnExecutionWhoseCallerLeftIsNotRunTwice(t *testing.T) {
 	require.NoError(t, err)
 	go func() {
 		req := httptest.NewRequestWithContext(ctx, "POST", target(path, nil), bytes.NewReader(body))
-		req.Header = http.Header{"Authorization": {"Bearer " + h.key}, "Content-Type": {"application/json"}, "Idempotency-Key": {"one"}}
+		req.Header = http.Header{"Authorization": {"Bearer " + h.key}, "Content-Type": {"application/json"},
+			"Idempotency-Key": {"one"}}
 		rec := httptest.NewRecorder()
 		h.server.ServeHTTP(rec, req)
 		done <- answer{Status: rec.Code, Body: rec.Body.Bytes()}

@@ -27,8 +27,14 @@ func TestAProfileIsMadeDescribedAndDeleted(t *testing.T) {
 	path := []string{"browser-profiles", "sf-bot"}
 	var p bctrl.BrowserProfile
 	h.ok("POST", path[:1], object{"id": "sf-bot", "label": "Salesforce"}, &p)
-	require.Equal(t, bctrl.BrowserProfile{ID: "sf-bot", Label: "Salesforce", CreatedAt: p.CreatedAt, UpdatedAt: p.CreatedAt}, p)
-	refused(t, h.do("POST", path[:1], nil, object{"id": "sf-bot"}), http.StatusConflict, "profiles.exists", "the id is taken")
+	require.Equal(t, bctrl.BrowserProfile{
+		ID:        "sf-bot",
+		Label:     "Salesforce",
+		CreatedAt: p.CreatedAt,
+		UpdatedAt: p.CreatedAt,
+	}, p)
+	refused(t, h.do("POST", path[:1], nil, object{"id": "sf-bot"}), http.StatusConflict, "profiles.exists",
+		"the id is taken")
 
 	dir := filepath.Join(h.dir, "profiles", h.profileUID("sf-bot"))
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "1"), 0o700))
@@ -56,7 +62,8 @@ func TestAProfileIsMadeDescribedAndDeleted(t *testing.T) {
 		refused(t, h.do("POST", path[:1], nil, object{"id": id}), http.StatusBadRequest, "profiles.invalid_id", id)
 	}
 	long := make([]byte, 300)
-	refused(t, h.do("PATCH", path, nil, object{"label": string(long)}), http.StatusBadRequest, "request.too_long", "the label")
+	refused(t, h.do("PATCH", path, nil, object{"label": string(long)}), http.StatusBadRequest, "request.too_long",
+		"the label")
 }
 
 func TestAProfileInUseIsNotDeleted(t *testing.T) {
@@ -66,7 +73,8 @@ func TestAProfileInUseIsNotDeleted(t *testing.T) {
 	h.ok("POST", path[:1], object{"id": "sf-bot"}, nil)
 	var rt bctrl.RuntimeInfo
 	runtimes := []string{"workspaces", ws.ID, "runtimes"}
-	body := object{"alias": "crm", "kind": "browser", "driver": "stagehand", "launch": object{"mode": "profile", "profileId": "sf-bot"}}
+	body := object{"alias": "crm", "kind": "browser", "driver": "stagehand", "launch": object{"mode": "profile",
+		"profileId": "sf-bot"}}
 	h.ok("POST", runtimes, body, &rt)
 	var p bctrl.BrowserProfile
 	h.ok("GET", path, nil, &p)
@@ -82,11 +90,17 @@ func TestWhatACrashLeftOfADeletedProfileIsRemoved(t *testing.T) {
 	h := newHarness(t)
 	h.ok("POST", []string{"browser-profiles"}, object{"id": "kept"}, nil)
 	profiles := filepath.Join(h.dir, "profiles")
-	kept, left, other := filepath.Join(profiles, h.profileUID("kept")), filepath.Join(profiles, web.NewID()), filepath.Join(profiles, "notes")
+	kept, left, other := filepath.Join(profiles, h.profileUID("kept")), filepath.Join(profiles,
+		web.NewID()), filepath.Join(profiles, "notes")
 	for _, dir := range []string{kept, left, other} {
 		require.NoError(t, os.MkdirAll(dir, 0o700))
 	}
-	next, err := New(t.Context(), Config{Store: h.db, Custody: openCustody(t, h.db, h.rows, h.dir), Browsers: h.browsers, ProfileDir: profiles})
+	next, err := New(t.Context(), Config{
+		Store:      h.db,
+		Custody:    openCustody(t, h.db, h.rows, h.dir),
+		Browsers:   h.browsers,
+		ProfileDir: profiles,
+	})
 	require.NoError(t, err)
 	require.NoError(t, next.Close(t.Context()))
 	require.NoDirExists(t, left)

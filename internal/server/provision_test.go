@@ -37,14 +37,16 @@ func TestAKnownNamePinsASecretAndMakesItsCredential(t *testing.T) {
 	require.Empty(t, other.Provider+other.Credential, "an alias pins nothing")
 	var renamed bctrl.SecretInfo
 	h.ok("PATCH", []string{"secrets", other.ID}, object{"name": "SLACK_BOT_TOKEN", "aliases": []string{}}, &renamed)
-	require.Equal(t, []string{"slack", "token", "slack"}, []string{renamed.Provider, renamed.Field, renamed.Credential}, "a new name does")
+	require.Equal(t, []string{"slack", "token", "slack"}, []string{renamed.Provider, renamed.Field, renamed.Credential},
+		"a new name does")
 	renamed = bctrl.SecretInfo{}
 	h.ok("PATCH", []string{"secrets", s.ID}, object{"name": "OLD_KEY"}, &renamed)
 	require.Empty(t, renamed.Provider+renamed.Field+renamed.Credential, "and a pin ends with the name")
 	require.Equal(t, []string{"slack"}, slices.Collect(maps.Keys(h.credentials())))
 
 	before := h.credentials()
-	refused(t, h.do("POST", []string{"secrets"}, nil, object{"name": "ANTHROPIC_API_KEY", "value": "v", "scope": globally(), "aliases": []string{"OLD_KEY"}}),
+	refused(t, h.do("POST", []string{"secrets"}, nil, object{"name": "ANTHROPIC_API_KEY", "value": "v",
+		"scope": globally(), "aliases": []string{"OLD_KEY"}}),
 		409, "secrets.exists", "the alias is taken")
 	require.Equal(t, before, h.credentials(), "what is refused makes nothing")
 	require.True(t, h.verified())
@@ -76,26 +78,33 @@ func TestASecretIsClaimedByTheNameThatItHas(t *testing.T) {
 	require.Equal(t, "credentials.none", call(), "what it needs")
 	second := h.secretIn(globally(), "OPENAI_API_KEY", "second")
 	require.Equal(t, "openai global apiKey=second project=org", call())
-	refused(t, h.do("PATCH", []string{"secrets", first.ID}, nil, object{"name": "OPENAI_API_KEY"}), 409, "secrets.exists", "never two")
+	refused(t, h.do("PATCH", []string{"secrets", first.ID}, nil, object{"name": "OPENAI_API_KEY"}), 409, "secrets.exists",
+		"never two")
 	rename(second.ID, "ANTHROPIC_API_KEY")
 	require.Equal(t, "credentials.none", call())
-	require.Equal(t, "anthropic global apiKey=second", h.resolved(broker.Query{Provider: "anthropic", Context: bctrl.Global()}), "straight to another provider")
+	require.Equal(t, "anthropic global apiKey=second",
+		h.resolved(broker.Query{Provider: "anthropic", Context: bctrl.Global()}), "straight to another provider")
 	rename(first.ID, "OPENAI_API_KEY")
 	require.Equal(t, "openai global apiKey=first project=org", call(), "and back")
 	var list struct{ Created, Rotated []bctrl.SecretInfo }
-	h.ok("POST", []string{"secrets", "import"}, object{"scope": globally(), "text": "OPENAI_API_KEY=third\nOPENAI_API_KEY_OLD=x\n"}, &list)
+	h.ok("POST", []string{"secrets", "import"},
+		object{"scope": globally(), "text": "OPENAI_API_KEY=third\nOPENAI_API_KEY_OLD=x\n"}, &list)
 	require.Equal(t, first.ID, list.Rotated[0].ID)
 	require.Equal(t, "openai global apiKey=third project=org", call())
 	require.Len(t, h.credentials(), 2)
 
 	// One that is used for something else does not get a provider's name.
 	mine := h.secretIn(globally(), "MINE", "v")
-	h.ok("POST", []string{"credentials"}, object{"id": "gh", "provider": "github", "secretRef": refTo(mine.ID), "scope": globally()}, nil)
-	refused(t, h.do("PATCH", []string{"secrets", mine.ID}, nil, object{"name": "SLACK_BOT_TOKEN"}), 409, "secrets.in_use", "by a credential")
+	h.ok("POST", []string{"credentials"}, object{"id": "gh", "provider": "github", "secretRef": refTo(mine.ID),
+		"scope": globally()}, nil)
+	refused(t, h.do("PATCH", []string{"secrets", mine.ID}, nil, object{"name": "SLACK_BOT_TOKEN"}), 409, "secrets.in_use",
+		"by a credential")
 	require.Equal(t, "github", rename(mine.ID, "GITHUB_TOKEN").Provider, "what fits is pinned")
 	bound := h.secretIn(globally(), "BOUND", "v")
-	h.ok("PUT", []string{"bindings"}, object{"capability": "openai/embeddings", "secretRef": refTo(bound.ID), "scope": globally()}, nil)
-	refused(t, h.do("PATCH", []string{"secrets", bound.ID}, nil, object{"name": "SLACK_BOT_TOKEN"}), 409, "secrets.in_use", "by a binding")
+	h.ok("PUT", []string{"bindings"}, object{"capability": "openai/embeddings", "secretRef": refTo(bound.ID),
+		"scope": globally()}, nil)
+	refused(t, h.do("PATCH", []string{"secrets", bound.ID}, nil, object{"name": "SLACK_BOT_TOKEN"}), 409, "secrets.in_use",
+		"by a binding")
 	require.Empty(t, h.get(bound.ID).Provider, "what is refused changes nothing")
 
 	// Attachments stay, and bring the credential that the new name makes.
@@ -122,7 +131,8 @@ func TestACredentialIsMadeWithTheLastOfItsSecretsAndGoesWithTheFirst(t *testing.
 	require.Equal(t, token.Credential, h.get(key.ID).Credential)
 	made := h.credentials()[token.Credential]
 	require.Equal(t, bctrl.InGroup(ws.ID, "g"), made.Scope)
-	require.Equal(t, map[string]string{"apiKey": "vault:secret:" + key.ID, "token": "vault:secret:" + token.ID}, made.SecretRefs)
+	require.Equal(t, map[string]string{"apiKey": "vault:secret:" + key.ID, "token": "vault:secret:" + token.ID},
+		made.SecretRefs)
 
 	h.ok("POST", []string{"secrets", key.ID, "rotate"}, object{"value": "k2"}, nil)
 	require.Equal(t, made, h.credentials()[token.Credential], "a rotation leaves it")
@@ -147,7 +157,8 @@ func TestACredentialFollowsItsSecretsAndKeepsWhatPeopleSaidOfIt(t *testing.T) {
 	org := h.secretIn(globally(), "OPENAI_ORG_ID", "org")
 	require.Equal(t, map[string]string{"apiKey": ref(first), "organization": ref(org)}, refs(), "one that it may have")
 	kept := h.credentials()["openai"]
-	require.Equal(t, []any{false, 7, true}, []any{kept.Enabled, kept.Priority, kept.Provisioned}, "a disabled one is not enabled by it")
+	require.Equal(t, []any{false, 7, true}, []any{kept.Enabled, kept.Priority, kept.Provisioned},
+		"a disabled one is not enabled by it")
 
 	h.ok("PATCH", []string{"secrets", first.ID}, object{"name": "OLD"}, nil)
 	require.Empty(t, h.credentials(), "a name that was given up counts no more")
@@ -166,7 +177,8 @@ func TestAProvisionedCredentialTakesNobodysId(t *testing.T) {
 	h := newHarness(t)
 	h.ok("POST", []string{"ai-credentials"}, openAI("openai"), nil)
 	mine := h.secretIn(globally(), "MY_KEY", "ghp")
-	h.ok("POST", []string{"credentials"}, object{"id": "github", "provider": "github", "secretRef": "vault:secret:" + mine.ID, "scope": globally()}, nil)
+	h.ok("POST", []string{"credentials"}, object{"id": "github", "provider": "github",
+		"secretRef": "vault:secret:" + mine.ID, "scope": globally()}, nil)
 	for _, name := range []string{"OPENAI_API_KEY", "GITHUB_TOKEN"} {
 		s := h.secretIn(globally(), name, "v")
 		require.Regexp(t, `^`+s.Provider+`-[0-9a-f]{8}$`, s.Credential)
@@ -178,12 +190,14 @@ func TestAProvisionedCredentialTakesNobodysId(t *testing.T) {
 func TestAnImportMakesCredentialsToo(t *testing.T) {
 	h := newHarness(t)
 	var out bctrl.SecretsImported
-	h.ok("POST", []string{"secrets", "import"}, object{"scope": globally(), "text": "TRELLO_API_KEY=k\nOPENAI_API_KEY=sk\nTRELLO_TOKEN=t\n"}, &out)
+	h.ok("POST", []string{"secrets", "import"},
+		object{"scope": globally(), "text": "TRELLO_API_KEY=k\nOPENAI_API_KEY=sk\nTRELLO_TOKEN=t\n"}, &out)
 	require.Len(t, h.credentials(), 2)
 	for _, s := range out.Created {
 		require.Equal(t, s.Provider, s.Credential)
 	}
-	refused(t, h.do("POST", []string{"secrets", "import"}, nil, object{"scope": globally(), "text": "GITHUB_TOKEN=v\nTRELLO_TOKEN='x\n"}),
+	refused(t, h.do("POST", []string{"secrets", "import"}, nil,
+		object{"scope": globally(), "text": "GITHUB_TOKEN=v\nTRELLO_TOKEN='x\n"}),
 		400, "secrets.malformed_line", "nothing of it is done")
 	require.Len(t, h.credentials(), 2)
 	require.True(t, h.verified())

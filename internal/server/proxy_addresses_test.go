@@ -51,7 +51,8 @@ func TestAddressesOfAProviderPointBack(t *testing.T) {
 		{"Location", "https://" + acmeHost + ".evil.example/v1", "https://" + acmeHost + ".evil.example/v1"},
 		{"Location", own + "/login?return_to=" + own + "/v1", "{}/login?return_to=" + own + "/v1"},
 		{"Content-Location", "/v1/things/7", "{}/v1/things/7"},
-		{"Link", `<` + own + `/v1/things?page=2>; rel="next", <` + own + `/v1/things?page=9,10>; rel="last", <https://docs.example/>; rel="help"`,
+		{"Link", `<` + own + `/v1/things?page=2>; rel="next", <` + own +
+			`/v1/things?page=9,10>; rel="last", <https://docs.example/>; rel="help"`,
 			`<{}/v1/things?page=2>; rel="next", <{}/v1/things?page=9,10>; rel="last", <https://docs.example/>; rel="help"`},
 		{"Link", `</v1/things?page=2>; rel=next; title="see </v1>"`, `<{}/v1/things?page=2>; rel=next; title="see <{}/v1>"`},
 		{"Refresh", "5; url=" + own + "/v1/things", "5; url={}/v1/things"},
@@ -89,7 +90,8 @@ func TestAddressesOfAProviderPointBack(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
 		require.Equal(t, test.sent, resp.Header.Get(test.name), "an HTTPClient keeps it")
-		got, err := c.client.Capabilities.Invoke(t.Context(), bctrl.Invocation{Capability: "acme/things", Path: "/v1/things/1"})
+		got, err := c.client.Capabilities.Invoke(t.Context(), bctrl.Invocation{Capability: "acme/things",
+			Path: "/v1/things/1"})
 		require.NoError(t, err)
 		require.Equal(t, test.sent, got.Header.Get(test.name), "Invoke has no address of ours")
 	}
@@ -107,9 +109,11 @@ func TestAnAddressPointsToWhereTheCallerIs(t *testing.T) {
 	}{
 		{"as it is", "", c.srv.URL, nil},
 		{"behind what ends TLS", "", "https://" + plain, []string{"X-Forwarded-Proto", "https, http"}},
-		{"behind what has another name", "", "https://bctrl.example:8443", []string{"X-Forwarded-Proto", "https", "X-Forwarded-Host", "bctrl.example:8443"}},
+		{"behind what has another name", "", "https://bctrl.example:8443", []string{"X-Forwarded-Proto", "https",
+			"X-Forwarded-Host", "bctrl.example:8443"}},
 		{"a name that is none", "", c.srv.URL, []string{"X-Forwarded-Host", "evil.example/?"}},
-		{"as the operator says", "https://public.example/bctrl", "https://public.example/bctrl", []string{"X-Forwarded-Host", "other.example"}},
+		{"as the operator says", "https://public.example/bctrl", "https://public.example/bctrl",
+			[]string{"X-Forwarded-Host", "other.example"}},
 	} {
 		c.server.Public = nil
 		if test.public != "" {
@@ -117,7 +121,8 @@ func TestAnAddressPointsToWhereTheCallerIs(t *testing.T) {
 			require.NoError(t, err)
 			c.server.Public = u
 		}
-		resp, _ := c.through("GET", "acme~/v1/things", "", append([]string{"Authorization", "Bearer " + c.key}, test.headers...)...)
+		resp, _ := c.through("GET", "acme~/v1/things", "", append([]string{"Authorization", "Bearer " + c.key},
+			test.headers...)...)
 		require.Equal(t, test.want+"/v1/proxy/acme~/v1/x", resp.Header.Get("Location"), test.why)
 	}
 }
@@ -156,7 +161,8 @@ func TestAnAddressAtAnotherHostNamesIt(t *testing.T) {
 	resp, _ = c.through("POST", "github~release-assets/repos/a/b/releases/1/assets", "zip", key...)
 	<-seen
 	back := resp.Header.Get("Location")
-	require.Equal(t, proxy+"github~release-assets@api.github.com/repos/a/b/releases/assets/1", back, "which it may not call, and so asks here")
+	require.Equal(t, proxy+"github~release-assets@api.github.com/repos/a/b/releases/assets/1", back,
+		"which it may not call, and so asks here")
 	_, code := c.through("GET", strings.TrimPrefix(back, proxy), "", key...)
 	require.Equal(t, "invoke.method_not_allowed", code)
 }
@@ -168,7 +174,8 @@ func TestPagesOfGitHubAreFollowed(t *testing.T) {
 	c := newCallers(t, nil)
 	require.NoError(t, c.providers.Serve("api.github.com", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("page") == "" {
-			path := strings.NewReplacer("/repos/acme/site", "/repositories/1300192", "/users/octocat", "/user/583231", "/orgs/acme", "/organizations/9919").Replace(r.URL.Path)
+			path := strings.NewReplacer("/repos/acme/site", "/repositories/1300192", "/users/octocat", "/user/583231",
+				"/orgs/acme", "/organizations/9919").Replace(r.URL.Path)
 			w.Header().Set("Link", `<https://api.github.com`+path+`?page=2>; rel="next"`)
 		}
 		seen <- passed{r.Method, r.URL.RequestURI(), "", r.Header}
@@ -185,7 +192,8 @@ func TestPagesOfGitHubAreFollowed(t *testing.T) {
 		{"github/users", "/users/octocat/repos", "/user/583231/repos?page=2"},
 		{"github/orgs", "/orgs/acme/repos", "/organizations/9919/repos?page=2"},
 	} {
-		ws := c.made("w-"+strings.ReplaceAll(test.capability, "/", "-")+strings.ReplaceAll(test.path, "/", "-"), object{"capabilities": object{"allow": []string{test.capability}}})
+		ws := c.made("w-"+strings.ReplaceAll(test.capability, "/", "-")+strings.ReplaceAll(test.path, "/", "-"),
+			object{"capabilities": object{"allow": []string{test.capability}}})
 		c.launch(ws, "r", nil)
 		token := c.mint(ws.ID, "r", object{}).Expose()
 		resp, body := c.through("GET", "github~"+test.path, "", "Authorization", "Bearer "+token)
@@ -201,7 +209,8 @@ func TestPagesOfGitHubAreFollowed(t *testing.T) {
 	ws := c.made("public", object{"capabilities": object{"allow": []string{"github/users"}}})
 	c.launch(ws, "r", nil)
 	token := c.mint(ws.ID, "r", object{}).Expose()
-	for _, path := range []string{"/user", "/user/repos", "/user/emails", "/user/keys", "/user/memberships/orgs", "/user/keys/1"} {
+	for _, path := range []string{"/user", "/user/repos", "/user/emails", "/user/keys", "/user/memberships/orgs",
+		"/user/keys/1"} {
 		_, code := c.through("GET", "github~"+path, "", "Authorization", "Bearer "+token)
 		require.Equal(t, "capability.outside_mount", code, "%s is no public fact", path)
 	}
@@ -212,9 +221,11 @@ func TestPagesOfGitHubAreFollowed(t *testing.T) {
 // followed, and a caller that brought it would be refused.
 func TestWhatACredentialAddsIsNotInALinkBack(t *testing.T) {
 	for _, test := range []struct{ provider, host, path, location, want string }{
-		{"trello", "api.trello.com", "/1/boards/7", "https://api.trello.com/1/boards/8?key=KEY&fields=a;b&token=TOKEN&before=1", "/1/boards/8?fields=a;b&before=1"},
+		{"trello", "api.trello.com", "/1/boards/7",
+			"https://api.trello.com/1/boards/8?key=KEY&fields=a;b&token=TOKEN&before=1", "/1/boards/8?fields=a;b&before=1"},
 		{"trello", "api.trello.com", "/1/boards/7", "/1/boards/8?key=KEY&token=TOKEN", "/1/boards/8"},
-		{"telegram", "api.telegram.org", "/getMe", "https://api.telegram.org/botTOKEN/getUpdates?offset=1", "/getUpdates?offset=1"},
+		{"telegram", "api.telegram.org", "/getMe", "https://api.telegram.org/botTOKEN/getUpdates?offset=1",
+			"/getUpdates?offset=1"},
 	} {
 		t.Run(test.provider, func(t *testing.T) {
 			c := newCallers(t, nil)
@@ -222,9 +233,12 @@ func TestWhatACredentialAddsIsNotInALinkBack(t *testing.T) {
 			location := test.location
 			for _, s := range p.Secrets {
 				c.secretIn(globally(), s.Name, "real-"+s.Field+"-0123456789")
-				location = strings.ReplaceAll(location, strings.ToUpper(strings.TrimPrefix(s.Field, "api")), "real-"+s.Field+"-0123456789")
+				location = strings.ReplaceAll(location, strings.ToUpper(strings.TrimPrefix(s.Field, "api")),
+					"real-"+s.Field+"-0123456789")
 			}
-			require.NoError(t, c.providers.Serve(test.host, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Location", location) })))
+			require.NoError(t, c.providers.Serve(test.host, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Location", location)
+			})))
 			resp, body := c.through("GET", test.provider+"~"+test.path, "", "Authorization", "Bearer "+c.key)
 			require.Equal(t, http.StatusOK, resp.StatusCode, body)
 			require.Equal(t, c.srv.URL+"/v1/proxy/"+test.provider+"~"+test.want, resp.Header.Get("Location"))
@@ -238,27 +252,29 @@ func TestAnUploadIsResumed(t *testing.T) {
 	c := newCallers(t, nil)
 	const session = "/upload/gmail/v1/users/me/messages/send?uploadType=resumable&upload_id=AB-c%2F%2B"
 	var got strings.Builder
-	require.NoError(t, c.providers.Serve("oauth2.googleapis.com", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"access_token": "access-0123456789", "token_type": "Bearer", "expires_in": 3600}`)
-	})))
-	require.NoError(t, c.providers.Serve("gmail.googleapis.com", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		part, _ := io.ReadAll(r.Body)
-		switch {
-		case r.Header.Get("Authorization") != "Bearer access-0123456789":
-			w.WriteHeader(http.StatusUnauthorized)
-		case r.Method == http.MethodPost:
-			w.Header().Set("Location", "https://gmail.googleapis.com"+session)
-		case r.URL.RequestURI() != session:
-			w.WriteHeader(http.StatusNotFound)
-		default:
-			got.Write(part)
-			if got.Len() < 8 {
-				w.Header().Set("Range", "bytes=0-3")
-				w.WriteHeader(http.StatusPermanentRedirect)
+	require.NoError(t, c.providers.Serve("oauth2.googleapis.com",
+		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"access_token": "access-0123456789", "token_type": "Bearer", "expires_in": 3600}`)
+		})))
+	require.NoError(t, c.providers.Serve("gmail.googleapis.com",
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			part, _ := io.ReadAll(r.Body)
+			switch {
+			case r.Header.Get("Authorization") != "Bearer access-0123456789":
+				w.WriteHeader(http.StatusUnauthorized)
+			case r.Method == http.MethodPost:
+				w.Header().Set("Location", "https://gmail.googleapis.com"+session)
+			case r.URL.RequestURI() != session:
+				w.WriteHeader(http.StatusNotFound)
+			default:
+				got.Write(part)
+				if got.Len() < 8 {
+					w.Header().Set("Range", "bytes=0-3")
+					w.WriteHeader(http.StatusPermanentRedirect)
+				}
 			}
-		}
-	})))
+		})))
 	for _, s := range []string{"GMAIL_CLIENT_ID", "GMAIL_CLIENT_SECRET", "GMAIL_REFRESH_TOKEN"} {
 		c.secretIn(globally(), s, strings.ToLower(s)+"-0123456789")
 	}
@@ -283,7 +299,8 @@ func TestOurTokenStaysWhereALinkIsFollowed(t *testing.T) {
 	status, headers := http.StatusOK, []string{"Link", "<https://" + acmeHost + "/v1/things?page=2>; rel=next"}
 	c := newCallers(t, answering(&status, &headers))
 	dialed := map[string]bool{}
-	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network,
+		address string) (net.Conn, error) {
 		dialed[address] = true
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}}}
@@ -313,13 +330,15 @@ func TestAnAddressOfAnAICredentialIsWhereItsCallerIs(t *testing.T) {
 		w.Header().Set("Location", "https://gate.example/team/openai/v1/files/7?x=1")
 		w.Header().Set("Content-Location", "/team/openai/v1/files")
 	})))
-	c.ok("POST", []string{"ai-credentials"}, object{"id": "gated", "provider": "openai", "apiKey": "sk-gate-0123456789", "baseUrl": "https://gate.example/team/openai/v1"}, nil)
+	c.ok("POST", []string{"ai-credentials"}, object{"id": "gated", "provider": "openai", "apiKey": "sk-gate-0123456789",
+		"baseUrl": "https://gate.example/team/openai/v1"}, nil)
 	resp, body := c.through("GET", "gated/v1/files", "", "Authorization", "Bearer "+c.key)
 	require.Equal(t, http.StatusOK, resp.StatusCode, body)
 	require.Equal(t, "/team/openai/v1/files", <-seen)
 	require.Equal(t, c.srv.URL+"/v1/proxy/gated/v1/files/7?x=1", resp.Header.Get("Location"))
 	require.Equal(t, c.srv.URL+"/v1/proxy/gated/v1/files", resp.Header.Get("Content-Location"))
-	resp, body = c.through("GET", strings.TrimPrefix(resp.Header.Get("Location"), c.srv.URL+"/v1/proxy/"), "", "Authorization", "Bearer "+c.key)
+	resp, body = c.through("GET", strings.TrimPrefix(resp.Header.Get("Location"), c.srv.URL+"/v1/proxy/"), "",
+		"Authorization", "Bearer "+c.key)
 	require.Equal(t, http.StatusOK, resp.StatusCode, body)
 	require.Equal(t, "/team/openai/v1/files/7?x=1", <-seen)
 }

@@ -21,7 +21,8 @@ func TestAQueryArrivesAsItIs(t *testing.T) {
 		"key=linux", "api_key=a&access_token=b&key=c&token=d", "a=1&a=2&b=&c&=d&&e", "q=a+b%20c", "f=x;y=z", "p=100%&q=%zz", "u=%C3%A9&v=%2F%3F", "t=a/b?c:d@e!$'()*,",
 		"X-Amz-Signature=x&sig=y&signature=z&secret=w&auth=v", "b=2&a=1", "j={\"a\":[1]}", "caf=\xc3\xa9",
 	} {
-		require.Equal(t, http.StatusAccepted, c.plainly("GET", "/v1/proxy/acme~things/v1/things?"+query, "Authorization", "Bearer "+c.key), query)
+		require.Equal(t, http.StatusAccepted, c.plainly("GET", "/v1/proxy/acme~things/v1/things?"+query, "Authorization",
+			"Bearer "+c.key), query)
 		require.Equal(t, "/v1/things?"+query, (<-seen).URI, "by base URL")
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+acmeHost+"/v1/things", nil)
 		require.NoError(t, err)
@@ -33,7 +34,8 @@ func TestAQueryArrivesAsItIs(t *testing.T) {
 		require.Equal(t, "/v1/things?"+query, (<-seen).URI, "by HTTPClient")
 	}
 	query := url.Values{"key": {"linux", "mac"}, "api_key": {""}, "token": {"a;b"}}
-	got, err := c.client.Capabilities.Invoke(t.Context(), bctrl.Invocation{Capability: "acme/things", Path: "/v1/things", Query: query})
+	got, err := c.client.Capabilities.Invoke(t.Context(), bctrl.Invocation{Capability: "acme/things", Path: "/v1/things",
+		Query: query})
 	require.NoError(t, err)
 	require.Equal(t, http.StatusAccepted, got.Status)
 	require.Equal(t, "/v1/things?"+query.Encode(), (<-seen).URI, "by Invoke")
@@ -43,7 +45,8 @@ func TestAQueryArrivesAsItIs(t *testing.T) {
 func TestHeadersOfTheCallersOwnArrive(t *testing.T) {
 	seen := make(chan passed, 1)
 	c := newCallers(t, echoing(seen))
-	own := http.Header{"X-Csrf-Token": {"a"}, "X-Session-Token": {"b"}, "Access-Key": {"c"}, "Job-Token": {"d"}, "X-Client-Secret-Id": {"e"}, "X-Request-Id": {"mine-1"}}
+	own := http.Header{"X-Csrf-Token": {"a"}, "X-Session-Token": {"b"}, "Access-Key": {"c"}, "Job-Token": {"d"},
+		"X-Client-Secret-Id": {"e"}, "X-Request-Id": {"mine-1"}}
 	arrived := func(why string) {
 		got := <-seen
 		for name := range own {
@@ -60,7 +63,8 @@ func TestHeadersOfTheCallersOwnArrive(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, resp.StatusCode, body)
 	arrived("by base URL")
 
-	_, err := c.client.Capabilities.Invoke(t.Context(), bctrl.Invocation{Capability: "acme/things", Path: "/v1/things", Header: own})
+	_, err := c.client.Capabilities.Invoke(t.Context(), bctrl.Invocation{Capability: "acme/things", Path: "/v1/things",
+		Header: own})
 	require.NoError(t, err)
 	arrived("by Invoke")
 
@@ -76,15 +80,25 @@ func TestHeadersOfTheCallersOwnArrive(t *testing.T) {
 		return resp.StatusCode
 	}
 	for why, set := range map[string]func(http.Header){
-		"as it is":                          func(http.Header) {},
-		"with a word where the key goes":    func(h http.Header) { h.Set("X-Acme", "Key none"); h.Set("Authorization", "Bearer none") },
-		"with a word in unusual letters":    func(h http.Header) { h["x-acme"], h["authorization"] = []string{"none"}, []string{"none"} },
-		"with a word where others have one": func(h http.Header) { h.Set("X-Api-Key", "none"); h.Set("X-Amz-Security-Token", "none") },
+		"as it is": func(http.Header) {},
+		"with a word where the key goes": func(h http.Header) {
+			h.Set("X-Acme", "Key none")
+			h.Set("Authorization", "Bearer none")
+		},
+		"with a word in unusual letters": func(h http.Header) {
+			h["x-acme"], h["authorization"] = []string{"none"}, []string{"none"}
+		},
+		"with a word where others have one": func(h http.Header) {
+			h.Set("X-Api-Key", "none")
+			h.Set("X-Amz-Security-Token", "none")
+		},
 	} {
 		require.Equal(t, http.StatusAccepted, ask(set), why)
 		arrived("by HTTPClient, " + why)
 	}
-	require.Equal(t, http.StatusBadRequest, ask(func(h http.Header) { h.Set("Cookie", "a=b") }), "a cookie says who calls: it is refused, not dropped")
+	require.Equal(t, http.StatusBadRequest, ask(func(h http.Header) {
+		h.Set("Cookie", "a=b")
+	}), "a cookie says who calls: it is refused, not dropped")
 	require.Empty(t, seen)
 }
 
@@ -134,7 +148,8 @@ func TestAnOptionalHeaderIsTheCallersWhereTheCredentialHasNone(t *testing.T) {
 	c.secretIn(globally(), "STRIPE_API_KEY", "sk-stripe-0123456789")
 	header := object{"Stripe-Account": "acct_1"}
 	invoke := func() answer {
-		return c.do("POST", []string{"capabilities", "stripe/events", "invoke"}, nil, object{"path": "/v1/events", "headers": header})
+		return c.do("POST", []string{"capabilities", "stripe/events", "invoke"}, nil,
+			object{"path": "/v1/events", "headers": header})
 	}
 	require.Equal(t, http.StatusOK, invoke().Status)
 	require.Equal(t, "acct_1", (<-seen).Header.Get("Stripe-Account"))

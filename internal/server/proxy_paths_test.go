@@ -63,14 +63,18 @@ func TestAPathGoesOutAsItCame(t *testing.T) {
 		"/v1/things/a%2Fb{c}":         "/v1/things/a%2Fb%7Bc%7D",
 		"/v1/things/a[0]|b^c`d\"e<f>": "/v1/things/a%5B0%5D%7Cb%5Ec%60d%22e%3Cf%3E",
 	} {
-		require.Equal(t, http.StatusAccepted, c.plainly("GET", "/v1/proxy/acme%2Fthings"+sent, "Authorization", "Bearer "+c.key), sent)
+		require.Equal(t, http.StatusAccepted, c.plainly("GET", "/v1/proxy/acme%2Fthings"+sent, "Authorization",
+			"Bearer "+c.key), sent)
 		require.Equal(t, want, (<-seen).URI, "what no path holds is escaped, and what is escaped stays so")
 	}
-	for _, path := range []string{`/v1/things/..\admin`, "/v1/things/..%2Fadmin", "/v1/things/%252e%252e/x", "/v1/things/a%252Fb", "/v1/things/a%5Cb", "/v1/things/%2F"} {
-		require.Equal(t, http.StatusBadRequest, c.plainly("GET", "/v1/proxy/acme%2Fthings"+path, "Authorization", "Bearer "+c.key), path)
+	for _, path := range []string{`/v1/things/..\admin`, "/v1/things/..%2Fadmin", "/v1/things/%252e%252e/x",
+		"/v1/things/a%252Fb", "/v1/things/a%5Cb", "/v1/things/%2F"} {
+		require.Equal(t, http.StatusBadRequest, c.plainly("GET", "/v1/proxy/acme%2Fthings"+path, "Authorization",
+			"Bearer "+c.key), path)
 	}
 	for _, path := range []string{"/v1%2Fthings", "/v1/repos/o%2Fr", "/v1%2fthings%2fa"} {
-		require.Equal(t, http.StatusForbidden, c.plainly("GET", "/v1/proxy/acme%2Fthings"+path, "Authorization", "Bearer "+c.key), path)
+		require.Equal(t, http.StatusForbidden, c.plainly("GET", "/v1/proxy/acme%2Fthings"+path, "Authorization",
+			"Bearer "+c.key), path)
 	}
 	require.Empty(t, seen)
 }
@@ -83,7 +87,8 @@ func TestPathsOfProvidersWithEscapedNamesPass(t *testing.T) {
 	for _, test := range []struct{ why, provider, capability, method, path string }{
 		{"a project by its path", "gitlab", "gitlab/projects", "GET", "/api/v4/projects/group%2Fproject"},
 		{"an issue of it", "gitlab", "gitlab/issues", "GET", "/api/v4/projects/group%2Fsub%2Fproject/issues/7"},
-		{"a file of it", "gitlab", "gitlab/repository", "GET", "/api/v4/projects/group%2Fproject/repository/files/app%2Fmodels%2Fkey%2Erb"},
+		{"a file of it", "gitlab", "gitlab/repository", "GET",
+			"/api/v4/projects/group%2Fproject/repository/files/app%2Fmodels%2Fkey%2Erb"},
 		{"a group by its path", "gitlab", "gitlab/search", "GET", "/api/v4/groups/a%2Fb/search"},
 		{"a file of GitHub", "github", "github/contents", "GET", "/repos/acme/site/contents/docs%2Fa.md"},
 		{"a branch of GitHub", "github", "github/repos", "GET", "/repos/acme/site/branches/feature%2Fx"},
@@ -116,8 +121,10 @@ func TestPathsOfProvidersWithEscapedNamesPass(t *testing.T) {
 func TestAnOwnCapabilityOfNamesNeverMeetsAModel(t *testing.T) {
 	c := newCallers(t, nil)
 	for _, path := range []string{"/{+x}/completions", "/v1/{+x}", "/v1/chat/{+x}"} {
-		got := c.do("PUT", []string{"capabilities", "openai/mine"}, nil, object{"methods": []string{"POST"}, "paths": []string{path}})
+		got := c.do("PUT", []string{"capabilities", "openai/mine"}, nil, object{"methods": []string{"POST"},
+			"paths": []string{path}})
 		require.Equal(t, "capabilities.model_path", got.code(), path)
 	}
-	c.ok("PUT", []string{"capabilities", "openai/mine"}, object{"methods": []string{"POST"}, "paths": []string{"/v1/things/{+x}/notes"}}, nil)
+	c.ok("PUT", []string{"capabilities", "openai/mine"}, object{"methods": []string{"POST"},
+		"paths": []string{"/v1/things/{+x}/notes"}}, nil)
 }

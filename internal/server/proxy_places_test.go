@@ -32,7 +32,9 @@ func asSDK(auth bctrl.CredentialAuth, key string) (ways []sdkRequest) {
 	fill := func(text string) string { return field.ReplaceAllString(text, key) }
 	secret := func(text string) bool {
 		names := field.FindAllString(text, -1)
-		return slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(auth.Public, strings.Trim(n, "{?}")) })
+		return slices.ContainsFunc(names, func(n string) bool {
+			return !slices.Contains(auth.Public, strings.Trim(n, "{?}"))
+		})
 	}
 	for name, text := range auth.Headers {
 		if secret(text) {
@@ -52,7 +54,8 @@ func asSDK(auth bctrl.CredentialAuth, key string) (ways []sdkRequest) {
 	case bctrl.AuthPath:
 		ways = append(ways,
 			sdkRequest{place: "the path", pathPrefix: fill(auth.Path)},
-			sdkRequest{place: "the path, behind the number that libraries want", pathPrefix: field.ReplaceAllString(auth.Path, "123456:"+key)})
+			sdkRequest{place: "the path, behind the number that libraries want", pathPrefix: field.ReplaceAllString(auth.Path,
+				"123456:"+key)})
 	case bctrl.AuthBasic:
 		half := func(text string) string {
 			if secret(text) {
@@ -66,7 +69,8 @@ func asSDK(auth bctrl.CredentialAuth, key string) (ways []sdkRequest) {
 		ways = append(ways, sdkRequest{place: "the access token", header: []string{"Authorization", "Bearer " + key}})
 	case bctrl.AuthAWSSigV4:
 		ways = append(ways, sdkRequest{place: "the session token", header: []string{
-			"Authorization", "AWS4-HMAC-SHA256 Credential=AKIDNONE/20260102/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=00",
+			"Authorization", "AWS4-HMAC-SHA256 Credential=AKIDNONE/20260102/eu-west-1/s3/aws4_request, SignedHeaders=host, " +
+				"Signature=00",
 			"X-Amz-Security-Token", key, "X-Amz-Date", "20260102T030405Z",
 		}})
 	}
@@ -84,7 +88,12 @@ type keyed struct {
 }
 
 func newKeyed(t *testing.T, p registry.Provider) *keyed {
-	k := &keyed{callers: newCallers(t, nil), provider: p, target: url.PathEscape(p.ID + "/"), seen: make(chan passed, 8)}
+	k := &keyed{
+		callers:  newCallers(t, nil),
+		provider: p,
+		target:   url.PathEscape(p.ID + "/"),
+		seen:     make(chan passed, 8),
+	}
 	wild := strings.NewReplacer("*", "eu-west-1")
 	host := wild.Replace(p.Hosts[0])
 	k.host = host
@@ -177,7 +186,8 @@ func (k *keyed) proves(got passed, why string) {
 	case bctrl.AuthPath:
 		require.Equal(k, real(auth.Path)+k.path, uri.Path, why)
 	case bctrl.AuthBasic:
-		require.Equal(k, "Basic "+base64.StdEncoding.EncodeToString([]byte(real(auth.Username)+":"+real(auth.Password))), authorization, why)
+		require.Equal(k, "Basic "+base64.StdEncoding.EncodeToString([]byte(real(auth.Username)+":"+real(auth.Password))),
+			authorization, why)
 	case bctrl.AuthOAuth2:
 		require.Equal(k, "Bearer real-accessToken", authorization, why)
 	case bctrl.AuthAWSSigV4:
@@ -202,7 +212,8 @@ func (k *keyed) holdsNoneOfOurs(got passed, why string) {
 			text += string(raw)
 		}
 	}
-	require.False(k, strings.Contains(text, k.key) || strings.Contains(text, k.token), "%s: our token reached the provider", why)
+	require.False(k, strings.Contains(text, k.key) || strings.Contains(text, k.token),
+		"%s: our token reached the provider", why)
 }
 
 // TestOurTokenStandsWhereTheRegistryHasAProvidersKey walks the registry: an SDK
@@ -220,7 +231,8 @@ func TestOurTokenStandsWhereTheRegistryHasAProvidersKey(t *testing.T) {
 					require.Equal(t, http.StatusAccepted, resp.StatusCode, "%s in %s: %s", who, how.place, body)
 					k.proves(<-k.seen, who+" in "+how.place)
 					if len(how.header) > 0 {
-						require.Contains(t, strings.Join(resp.Header.Values("Vary"), ", "), how.header[0], "no cache gives it to who has none there")
+						require.Contains(t, strings.Join(resp.Header.Values("Vary"), ", "), how.header[0],
+							"no cache gives it to who has none there")
 					}
 				}
 			}
@@ -262,7 +274,13 @@ func TestOurTokenStandsWhereACredentialSaysItsKeyIs(t *testing.T) {
 		"Basic, as both":      {Type: bctrl.AuthBasic, Username: "{a}", Password: "{b}"},
 	} {
 		t.Run(why, func(t *testing.T) {
-			k := &keyed{callers: newCallers(t, nil), target: "thing-main", method: "GET", path: "/v1/things", seen: make(chan passed, 8)}
+			k := &keyed{
+				callers: newCallers(t, nil),
+				target:  "thing-main",
+				method:  "GET",
+				path:    "/v1/things",
+				seen:    make(chan passed, 8),
+			}
 			require.NoError(t, k.providers.Serve("api.thing.example", echoing(k.seen)))
 			k.provider.Auth = auth
 			k.ownCredential(auth)
@@ -305,19 +323,29 @@ func (k *keyed) ownCredential(auth bctrl.CredentialAuth) {
 	k.ok("POST", []string{"credentials"}, object{
 		"id": "thing-main", "provider": "thing", "secretRefs": refs, "scope": globally(), "hosts": []string{"api.thing.example"}, "auth": auth,
 	}, nil)
-	k.ok("PUT", []string{"capabilities", "thing/things"}, object{"methods": []string{"GET"}, "paths": []string{"/v1/things"}}, nil)
+	k.ok("PUT", []string{"capabilities", "thing/things"},
+		object{"methods": []string{"GET"}, "paths": []string{"/v1/things"}}, nil)
 }
 
 // TestASignatureOfNoKeyIsMadeAnew: an SDK that signs has our token where the id
 // of its key is, and signs with a secret that is none.
 func TestASignatureOfNoKeyIsMadeAnew(t *testing.T) {
-	k := &keyed{callers: newCallers(t, nil), target: "thing-main", method: "GET", path: "/v1/things", seen: make(chan passed, 8)}
+	k := &keyed{
+		callers: newCallers(t, nil),
+		target:  "thing-main",
+		method:  "GET",
+		path:    "/v1/things",
+		seen:    make(chan passed, 8),
+	}
 	require.NoError(t, k.providers.Serve("api.thing.example", echoing(k.seen)))
 	k.ownCredential(bctrl.CredentialAuth{
-		Type: bctrl.AuthHMAC, HMAC: &bctrl.HMACAuth{Algorithm: "sha256"},
-		Headers: map[string]string{"Thing-Key": "{keyId}", "Thing-Signature": "v1={signature}"}, Query: map[string]string{"at": "{timestamp}"},
+		Type:    bctrl.AuthHMAC,
+		HMAC:    &bctrl.HMACAuth{Algorithm: "sha256"},
+		Headers: map[string]string{"Thing-Key": "{keyId}", "Thing-Signature": "v1={signature}"},
+		Query:   map[string]string{"at": "{timestamp}"},
 	})
-	resp, body := k.send(sdkRequest{header: []string{"Thing-Key", k.key, "Thing-Signature", "v1=00"}, query: []string{"at", "1"}})
+	resp, body := k.send(sdkRequest{header: []string{"Thing-Key", k.key, "Thing-Signature", "v1=00"},
+		query: []string{"at", "1"}})
 	require.Equal(t, http.StatusAccepted, resp.StatusCode, body)
 	got := <-k.seen
 	require.Equal(t, "real-keyId", got.Header.Get("Thing-Key"))

@@ -16,7 +16,8 @@ import (
 func TestAProvidersSDKCanReadARefusal(t *testing.T) {
 	c := newCallers(t, func(http.ResponseWriter, *http.Request) { t.Error("the request was sent") })
 	send := func(header, value string) *http.Response {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.srv.URL+"/v1/proxy/"+url.PathEscape("acme/things")+"/v2/other", http.NoBody)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+			c.srv.URL+"/v1/proxy/"+url.PathEscape("acme/things")+"/v2/other", http.NoBody)
 		require.NoError(t, err)
 		req.Header.Set("X-Api-Key", c.key)
 		req.Header.Set(header, value)
@@ -26,7 +27,8 @@ func TestAProvidersSDKCanReadARefusal(t *testing.T) {
 		require.Equal(t, http.StatusForbidden, resp.StatusCode)
 		return resp
 	}
-	const said = "bctrl: the capability does not permit this path (it permits what is at or below /v1/things, /v1/repos/{owner}/{repo})"
+	const said = "bctrl: the capability does not permit this path (it permits what is at or below /v1/things, " +
+		"/v1/repos/{owner}/{repo})"
 
 	text, err := io.ReadAll(send("X-Other", "x").Body)
 	require.NoError(t, err)
@@ -39,7 +41,8 @@ func TestAProvidersSDKCanReadARefusal(t *testing.T) {
 	require.Equal(t, said, got["message"], "go-github and the AWS SDKs look here")
 	require.Equal(t, "invoke.path_not_allowed", got["code"])
 	require.Equal(t, "error", got["type"])
-	require.Equal(t, map[string]any{"type": "capability_denied", "code": "invoke.path_not_allowed", "message": said, "param": "path"}, got["error"],
+	require.Equal(t, map[string]any{"type": "capability_denied", "code": "invoke.path_not_allowed", "message": said,
+		"param": "path"}, got["error"],
 		"the SDKs of OpenAI and Anthropic look here")
 	require.NotEmpty(t, got["requestId"])
 
@@ -56,7 +59,8 @@ func TestTheLengthOfWhatHasNoBodyArrives(t *testing.T) {
 		w.Header().Set("Content-Length", "12345678901")
 		w.Header().Set("Content-Encoding", "gzip")
 	})
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodHead, c.srv.URL+"/v1/proxy/"+url.PathEscape("acme/things")+"/v1/things/a", http.NoBody)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodHead,
+		c.srv.URL+"/v1/proxy/"+url.PathEscape("acme/things")+"/v1/things/a", http.NoBody)
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer "+c.key)
 	resp, err := c.srv.Client().Do(req)

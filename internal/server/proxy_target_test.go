@@ -21,7 +21,8 @@ func TestATargetNeedsNoEncodedSlash(t *testing.T) {
 		for target, want := range map[string]string{
 			"acme~": "acme/things", "acme%2F": "acme/things", "acme%7E": "acme/things", "acme%2f": "acme/things",
 			"acme~things": "acme/things", "acme%2Fthings": "acme/things", "acme-main": "acme/things",
-			"acme~@" + acmeHost: "acme/things", "acme~things@" + acmeHost + ":443": "acme/things", "acme-main@" + strings.ToUpper(acmeHost): "acme/things",
+			"acme~@" + acmeHost: "acme/things", "acme~things@" + acmeHost + ":443": "acme/things", "acme-main@" +
+				strings.ToUpper(acmeHost): "acme/things",
 			"acme%7Ethings%40" + acmeHost: "acme/things",
 		} {
 			base := c.srv.URL + "/v1/proxy/" + target
@@ -35,7 +36,8 @@ func TestATargetNeedsNoEncodedSlash(t *testing.T) {
 				"with its slash": base + "/v1/things/a%2Fb", "joined": joined, "resolved": resolved.String(),
 				"without its slash": strings.TrimSuffix(base+"/", "/") + "/v1/things/a%2Fb",
 			} {
-				resp, body := c.through("GET", strings.TrimPrefix(address, c.srv.URL+"/v1/proxy/"), "", "Authorization", "Bearer "+key)
+				resp, body := c.through("GET", strings.TrimPrefix(address, c.srv.URL+"/v1/proxy/"), "", "Authorization",
+					"Bearer "+key)
 				require.Equal(t, http.StatusAccepted, resp.StatusCode, "%s %s: %s", target, how, body)
 				require.Equal(t, "/v1/things/a%2Fb", (<-seen).URI)
 				require.Equal(t, want, c.last().Capability, target)
@@ -50,10 +52,12 @@ func TestAHostMayStandInTheAddress(t *testing.T) {
 	seen := make(chan passed, 1)
 	c := newCallers(t, echoing(seen))
 	key := []string{"Authorization", "Bearer " + c.key}
-	resp, _ := c.through("GET", "acme~@"+acmeHost+"/v1/things", "", append([]string{"Bctrl-Host", "other.example"}, key...)...)
+	resp, _ := c.through("GET", "acme~@"+acmeHost+"/v1/things", "", append([]string{"Bctrl-Host", "other.example"},
+		key...)...)
 	require.Equal(t, http.StatusAccepted, resp.StatusCode, "what stands in the address is meant")
 	<-seen
-	for _, host := range []string{"evil.example", "127.0.0.1", acmeHost + ":8443", acmeHost + "@evil.example", "x." + acmeHost, acmeHost + "."} {
+	for _, host := range []string{"evil.example", "127.0.0.1", acmeHost + ":8443", acmeHost + "@evil.example",
+		"x." + acmeHost, acmeHost + "."} {
 		_, code := c.through("GET", "acme~things@"+url.PathEscape(host)+"/v1/things", "", key...)
 		require.Equal(t, "invoke.host_not_allowed", code, host)
 	}
@@ -76,7 +80,8 @@ func TestADecodedTargetIsExplained(t *testing.T) {
 		delete(got, "requestId")
 		return got
 	}
-	for _, path := range []string{"gitlab//api/v4/projects", "gitlab/api/v4/projects", "openai/chat-completions/v1/chat/completions"} {
+	for _, path := range []string{"gitlab//api/v4/projects", "gitlab/api/v4/projects",
+		"openai/chat-completions/v1/chat/completions"} {
 		for _, key := range []string{c.key, token} {
 			require.Contains(t, refusal(key, path)["message"], "~name/…", path)
 		}

@@ -69,7 +69,8 @@ func TestARequestPassesThroughAsItIs(t *testing.T) {
 	require.NotEqual(t, "theirs", resp.Header.Get("X-Request-Id"))
 	require.Empty(t, resp.Header.Get("Strict-Transport-Security"), "that is for the provider's host")
 	got := <-seen
-	require.Equal(t, []string{"POST", "/v1/things/a%20b/?q=1&q=2&empty", `{"a": 1}`}, []string{got.Method, got.URI, got.Body})
+	require.Equal(t, []string{"POST", "/v1/things/a%20b/?q=1&q=2&empty", `{"a": 1}`},
+		[]string{got.Method, got.URI, got.Body})
 	require.Equal(t, []string{"a", "b"}, got.Header.Values("Accept"))
 	require.Equal(t, "acme-sdk/1", got.Header.Get("User-Agent"))
 	require.Equal(t, "theirs", got.Header.Get("Idempotency-Key"), "it is the provider's")
@@ -116,15 +117,16 @@ func TestOurTokenStandsWhereAProvidersKeyWould(t *testing.T) {
 		code    string
 		headers []string
 	}{
-		"no key":                  {"auth.unauthorized", nil},
-		"a wrong one":             {"auth.unauthorized", []string{"Authorization", "Bearer bctrl_wrong"}},
-		"the provider's own":      {"invoke.auth_refused", []string{"Authorization", "Bearer sk-live"}},
-		"ours and the provider's": {"invoke.auth_refused", []string{"Authorization", "Bearer " + c.key, "x-api-key", "sk-live"}},
-		"two of ours":             {"invoke.auth_refused", []string{"Authorization", "Bearer " + c.key, "x-api-key", token}},
-		"a signature alone":       {"invoke.auth_refused", []string{"Authorization", signed}},
-		"another header":          {"invoke.auth_refused", []string{"Authorization", "Bearer " + c.key, "Xi-Api-Key", c.key}},
-		"the credential's own":    {"invoke.auth_refused", []string{"Authorization", "Bearer " + c.key, "X-Acme", "mine"}},
-		"a cookie":                {"invoke.auth_refused", []string{"Authorization", "Bearer " + c.key, "Cookie", "a=b"}},
+		"no key":             {"auth.unauthorized", nil},
+		"a wrong one":        {"auth.unauthorized", []string{"Authorization", "Bearer bctrl_wrong"}},
+		"the provider's own": {"invoke.auth_refused", []string{"Authorization", "Bearer sk-live"}},
+		"ours and the provider's": {"invoke.auth_refused", []string{"Authorization", "Bearer " + c.key, "x-api-key",
+			"sk-live"}},
+		"two of ours":          {"invoke.auth_refused", []string{"Authorization", "Bearer " + c.key, "x-api-key", token}},
+		"a signature alone":    {"invoke.auth_refused", []string{"Authorization", signed}},
+		"another header":       {"invoke.auth_refused", []string{"Authorization", "Bearer " + c.key, "Xi-Api-Key", c.key}},
+		"the credential's own": {"invoke.auth_refused", []string{"Authorization", "Bearer " + c.key, "X-Acme", "mine"}},
+		"a cookie":             {"invoke.auth_refused", []string{"Authorization", "Bearer " + c.key, "Cookie", "a=b"}},
 	} {
 		resp, code := c.through("GET", "acme%2Fthings/v1/things", "", test.headers...)
 		require.Equal(t, test.code, code, why)
@@ -132,7 +134,8 @@ func TestOurTokenStandsWhereAProvidersKeyWould(t *testing.T) {
 		events := c.events()
 		require.Equal(t, test.code, events[len(events)-1].Outcome, why)
 	}
-	_, code := c.through("GET", "acme%2Fthings/v1/things?key="+url.QueryEscape(c.key), "", "Authorization", "Bearer "+c.key)
+	_, code := c.through("GET", "acme%2Fthings/v1/things?key="+url.QueryEscape(c.key), "", "Authorization",
+		"Bearer "+c.key)
 	require.Equal(t, "invoke.auth_refused", code)
 	require.Empty(t, seen)
 }
@@ -140,10 +143,12 @@ func TestOurTokenStandsWhereAProvidersKeyWould(t *testing.T) {
 func TestAPassedRequestMustBePermitted(t *testing.T) {
 	seen := make(chan passed, 1)
 	c := newCallers(t, echoing(seen))
-	c.ok("PUT", []string{"capabilities", "acme/more"}, object{"methods": []string{"DELETE"}, "paths": []string{"/v1/things/{id}"}}, nil)
+	c.ok("PUT", []string{"capabilities", "acme/more"}, object{"methods": []string{"DELETE"},
+		"paths": []string{"/v1/things/{id}"}}, nil)
 	ws := c.made("sales", object{"capabilities": object{"allow": []string{"acme/things"}}})
 	c.launch(ws, "r", nil)
-	key, token := []string{"Authorization", "Bearer " + c.key}, []string{"Authorization", "Bearer " + c.mint(ws.ID, "r", object{}).Expose()}
+	key, token := []string{"Authorization", "Bearer " + c.key}, []string{"Authorization",
+		"Bearer " + c.mint(ws.ID, "r", object{}).Expose()}
 	for _, test := range []struct {
 		why, method, target, code string
 		headers                   []string
@@ -152,7 +157,8 @@ func TestAPassedRequestMustBePermitted(t *testing.T) {
 		{"all of a provider", "GET", "acme%2F/v1/things/7", "", key},
 		{"all of a provider, by the method", "DELETE", "acme%2F/v1/things/7", "", key},
 		{"a credential", "DELETE", "acme-main/v1/things/7", "", key},
-		{"a host that is the target's", "GET", "acme%2Fthings/v1/things", "", append([]string{"BCTRL-Host", acmeHost}, key...)},
+		{"a host that is the target's", "GET", "acme%2Fthings/v1/things", "", append([]string{"BCTRL-Host", acmeHost},
+			key...)},
 		{"a workspace", "GET", "acme%2Fthings/v1/things", "", append([]string{"BCTRL-Workspace-Id", "sales"}, key...)},
 		{"a runtime's capability", "GET", "acme%2Fthings/v1/things", "", token},
 		{"a runtime's part of a provider", "GET", "acme%2F/v1/things", "", token},
@@ -171,10 +177,14 @@ func TestAPassedRequestMustBePermitted(t *testing.T) {
 		{"dots for a target", "GET", "../v1/things", "invoke.target", key},
 		{"nothing for a target", "GET", "/v1/things", "invoke.target", key},
 		{"a runtime's dot segment elsewhere", "GET", "acme%2Fmore/../things", "capability.outside_mount", token},
-		{"another host", "GET", "acme%2Fthings/v1/things", "invoke.host_not_allowed", append([]string{"BCTRL-Host", "evil.example"}, key...)},
-		{"another host of the provider", "GET", "acme%2F/v1/things", "invoke.host_not_allowed", append([]string{"BCTRL-Host", "evil.example"}, key...)},
-		{"two hosts", "GET", "acme%2Fthings/v1/things", "invoke.repeated_header", append([]string{"BCTRL-Host", acmeHost, "BCTRL-Host", "evil.example"}, key...)},
-		{"a group alone", "GET", "acme%2Fthings/v1/things", "scope.group_without_workspace", append([]string{"BCTRL-Group-Id", "g"}, key...)},
+		{"another host", "GET", "acme%2Fthings/v1/things", "invoke.host_not_allowed",
+			append([]string{"BCTRL-Host", "evil.example"}, key...)},
+		{"another host of the provider", "GET", "acme%2F/v1/things", "invoke.host_not_allowed",
+			append([]string{"BCTRL-Host", "evil.example"}, key...)},
+		{"two hosts", "GET", "acme%2Fthings/v1/things", "invoke.repeated_header",
+			append([]string{"BCTRL-Host", acmeHost, "BCTRL-Host", "evil.example"}, key...)},
+		{"a group alone", "GET", "acme%2Fthings/v1/things", "scope.group_without_workspace",
+			append([]string{"BCTRL-Group-Id", "g"}, key...)},
 		{"no capability", "GET", "acme%2Fnothing/v1/things", "capabilities.not_found", key},
 		{"no credential", "GET", "nobodys/v1/things", "credentials.not_found", key},
 		{"no target", "GET", "%20/v1/things", "invoke.target", key},
@@ -183,7 +193,8 @@ func TestAPassedRequestMustBePermitted(t *testing.T) {
 		{"a runtime with no credential that there is", "GET", "nobodys/v1/things", "capability.outside_mount", token},
 		{"a runtime and another provider", "GET", "nobody%2F/v1/things", "capability.outside_mount", token},
 		{"a runtime's method of the provider", "DELETE", "acme%2F/v1/things/7", "invoke.method_not_allowed", token},
-		{"a runtime in another context", "GET", "acme%2Fthings/v1/things", "invoke.context_mismatch", append([]string{"BCTRL-Workspace-Id", "other"}, token...)},
+		{"a runtime in another context", "GET", "acme%2Fthings/v1/things", "invoke.context_mismatch",
+			append([]string{"BCTRL-Workspace-Id", "other"}, token...)},
 	} {
 		resp, code := c.through(test.method, test.target, "", test.headers...)
 		require.Equal(t, test.code, code, test.why)
@@ -217,7 +228,8 @@ func TestAnHTTPClientCallsAsTheProvidersSDKWould(t *testing.T) {
 	})
 	client := c.client.Capabilities.HTTPClient(bctrl.CallTarget{Capability: "acme/things"})
 	in, out := io.Pipe()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+acmeHost+"/v1/things?key=placeholder", in)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+acmeHost+"/v1/things?key=placeholder",
+		in)
 	require.NoError(t, err)
 	req.Header.Set("X-Api-Key", "placeholder")
 	resp, err := client.Do(req)
@@ -276,7 +288,9 @@ func TestAnHTTPClientCallsAsTheProvidersSDKWould(t *testing.T) {
 func TestARuntimesModelCallUsesItsAICredential(t *testing.T) {
 	seen := make(chan string, 1)
 	c := newCallers(t, nil)
-	require.NoError(t, c.providers.Serve("api.openai.com", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header.Get("Authorization") })))
+	require.NoError(t, c.providers.Serve("api.openai.com", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		seen <- r.Header.Get("Authorization")
+	})))
 	for _, id := range []string{"mine", "theirs"} {
 		c.ok("POST", []string{"ai-credentials"}, object{"id": id, "provider": "openai", "apiKey": "sk-" + id}, nil)
 	}
@@ -284,7 +298,8 @@ func TestARuntimesModelCallUsesItsAICredential(t *testing.T) {
 	plain, grouped := c.launch(ws, "plain", nil), c.launchIn(ws, "grouped", "emea")
 	bare := c.launch(c.made("bare", object{"capabilities": object{"allow": []string{"/"}}}), "bare", nil)
 	group := c.secretIn(inGroup(ws.ID, "emea"), "KEY", "sk-of-the-group")
-	c.ok("PUT", []string{"bindings"}, object{"credential": "mine", "secretRef": "vault:secret:" + group.ID, "scope": inGroup(ws.ID, "emea")}, nil)
+	c.ok("PUT", []string{"bindings"}, object{"credential": "mine", "secretRef": "vault:secret:" + group.ID,
+		"scope": inGroup(ws.ID, "emea")}, nil)
 	chat := object{"path": "/v1/chat/completions", "body": object{}}
 	invoke := func(rt bctrl.RuntimeInfo, body object) answer {
 		return c.do("POST", []string{"capabilities", "openai/chat-completions", "invoke"}, nil, body, as(rt)...)
@@ -294,11 +309,14 @@ func TestARuntimesModelCallUsesItsAICredential(t *testing.T) {
 	require.Equal(t, 200, invoke(grouped, chat).Status)
 	require.Equal(t, "Bearer sk-of-the-group", <-seen)
 	e := c.log(bctrl.AuditFilter{Capability: "openai/chat-completions"})[0]
-	require.Equal(t, []string{"ai.use", "mine", "mine", "emea", "grouped"}, []string{e.Action, e.Object, e.Credential, e.Group, e.Consumer})
+	require.Equal(t, []string{"ai.use", "mine", "mine", "emea", "grouped"}, []string{e.Action, e.Object, e.Credential,
+		e.Group, e.Consumer})
 
 	require.Equal(t, "ai.outside_mount", invoke(bare, chat).code(), "a capability is no AI credential")
-	require.Equal(t, "ai.outside_mount", invoke(plain, object{"path": "/v1/chat/completions", "body": object{}, "credential": "theirs"}).code())
-	got := c.do("POST", []string{"capabilities", "openai/chat-completions", "invoke"}, nil, object{"body": object{}, "credential": "theirs"})
+	require.Equal(t, "ai.outside_mount", invoke(plain, object{"path": "/v1/chat/completions", "body": object{},
+		"credential": "theirs"}).code())
+	got := c.do("POST", []string{"capabilities", "openai/chat-completions", "invoke"}, nil,
+		object{"body": object{}, "credential": "theirs"})
 	require.Equal(t, 200, got.Status, "%s", got.Body)
 	require.Equal(t, "Bearer sk-theirs", <-seen, "an organization key names any")
 	got = c.do("POST", []string{"capabilities", "openai/chat-completions", "invoke"}, nil, object{"body": object{}})

@@ -23,13 +23,15 @@ import (
 func TestAParameterOutsideItsDescriptionIsRefused(t *testing.T) {
 	h := newHarness(t)
 	ws := h.workspace("sales", bctrl.Mounts{Storage: &bctrl.StorageMount{Workspace: "files"}})
-	require.Equal(t, http.StatusOK, h.send("PUT", "/v1/storage/namespaces/files/files/a.txt", strings.NewReader("x"), "Authorization", "Bearer "+h.key).Status)
+	require.Equal(t, http.StatusOK, h.send("PUT", "/v1/storage/namespaces/files/files/a.txt", strings.NewReader("x"),
+		"Authorization", "Bearer "+h.key).Status)
 	var stored struct{ Objects []struct{ ID string } }
 	require.NoError(t, json.Unmarshal(h.do("GET", []string{"storage", "objects"}, nil, nil).Body, &stored))
 	require.Len(t, stored.Objects, 1)
 	doc, err := openapi3.NewLoader().LoadFromData(openapiYAML)
 	require.NoError(t, err)
-	filled := strings.NewReplacer("/workspaces/{id}", "/workspaces/"+ws.ID, "/objects/{id}", "/objects/"+stored.Objects[0].ID, "{ns}", "files", "{path}", "a.txt", "{key}", "a", "{id}", web.NewID(), "{alias}", "crm")
+	filled := strings.NewReplacer("/workspaces/{id}", "/workspaces/"+ws.ID, "/objects/{id}",
+		"/objects/"+stored.Objects[0].ID, "{ns}", "files", "{path}", "a.txt", "{key}", "a", "{id}", web.NewID(), "{alias}", "crm")
 	tried := 0
 	for path, item := range doc.Paths.Map() {
 		for method, operation := range item.Operations() {

@@ -57,7 +57,8 @@ func TestWhatAProviderSendsUnaskedReachesNoLog(t *testing.T) {
 			if err != nil {
 				return
 			}
-			_, _ = io.WriteString(conn, answer+"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"+r.Header.Get("X-Acme")+strings.Repeat("\n", 100))
+			_, _ = io.WriteString(conn, answer+"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"+
+				r.Header.Get("X-Acme")+strings.Repeat("\n", 100))
 			_, _ = io.Copy(io.Discard, rw) // until the broker ends it
 			conn.Close()
 			ended <- struct{}{}

@@ -33,28 +33,64 @@ func TestAnEventNamesTheSecretThatWasUsed(t *testing.T) {
 		want    func() bctrl.AuditSecret
 	}{
 		{"the credential's own", func() {}, bctrl.InWorkspace(ws.ID), "own", func() bctrl.AuditSecret {
-			return bctrl.AuditSecret{Field: "secret", UID: own.ID, Version: 1, Tier: "global"}
+			return bctrl.AuditSecret{
+				Field:   "secret",
+				UID:     own.ID,
+				Version: 1,
+				Tier:    "global",
+			}
 		}},
 		{"one of the workspace's binding", func() {
-			c.ok("PUT", []string{"bindings"}, object{"credential": "acme-main", "secretRef": refTo(sales.ID), "scope": inWorkspace("sales")}, &ofSales)
+			c.ok("PUT", []string{"bindings"}, object{"credential": "acme-main", "secretRef": refTo(sales.ID),
+				"scope": inWorkspace("sales")}, &ofSales)
 		}, bctrl.InGroup(ws.ID, "emea"), "sales", func() bctrl.AuditSecret {
-			return bctrl.AuditSecret{Field: "secret", UID: sales.ID, Version: 1, Tier: "workspace", Binding: ofSales.ID}
+			return bctrl.AuditSecret{
+				Field:   "secret",
+				UID:     sales.ID,
+				Version: 1,
+				Tier:    "workspace",
+				Binding: ofSales.ID,
+			}
 		}},
 		{"which is not there elsewhere", func() {}, bctrl.Global(), "own", func() bctrl.AuditSecret {
-			return bctrl.AuditSecret{Field: "secret", UID: own.ID, Version: 1, Tier: "global"}
+			return bctrl.AuditSecret{
+				Field:   "secret",
+				UID:     own.ID,
+				Version: 1,
+				Tier:    "global",
+			}
 		}},
 		{"a less specific binding changes nothing", func() {
-			c.ok("PUT", []string{"bindings"}, object{"capability": "acme/things", "secretRef": refTo(all.ID), "scope": globally()}, &ofAll)
+			c.ok("PUT", []string{"bindings"}, object{"capability": "acme/things", "secretRef": refTo(all.ID),
+				"scope": globally()}, &ofAll)
 		}, bctrl.InWorkspace(ws.ID), "sales", func() bctrl.AuditSecret {
-			return bctrl.AuditSecret{Field: "secret", UID: sales.ID, Version: 1, Tier: "workspace", Binding: ofSales.ID}
+			return bctrl.AuditSecret{
+				Field:   "secret",
+				UID:     sales.ID,
+				Version: 1,
+				Tier:    "workspace",
+				Binding: ofSales.ID,
+			}
 		}},
 		{"and is used where there is none", func() {}, bctrl.Global(), "all", func() bctrl.AuditSecret {
-			return bctrl.AuditSecret{Field: "secret", UID: all.ID, Version: 1, Tier: "global", Binding: ofAll.ID}
+			return bctrl.AuditSecret{
+				Field:   "secret",
+				UID:     all.ID,
+				Version: 1,
+				Tier:    "global",
+				Binding: ofAll.ID,
+			}
 		}},
 		{"the version is the one that was used", func() {
 			c.ok("POST", []string{"secrets", sales.ID, "rotate"}, object{"value": "for-sales-0123456789"}, nil)
 		}, bctrl.InWorkspace(ws.ID), "sales", func() bctrl.AuditSecret {
-			return bctrl.AuditSecret{Field: "secret", UID: sales.ID, Version: 2, Tier: "workspace", Binding: ofSales.ID}
+			return bctrl.AuditSecret{
+				Field:   "secret",
+				UID:     sales.ID,
+				Version: 2,
+				Tier:    "workspace",
+				Binding: ofSales.ID,
+			}
 		}},
 	} {
 		tc.change()
@@ -70,7 +106,8 @@ func TestAnEventNamesTheSecretThatWasUsed(t *testing.T) {
 		require.NotEqual(t, got.UID, got.Secrets[0].UID, tc.why)
 	}
 	require.NotEmpty(t, c.log(bctrl.AuditFilter{Action: "binding.write"}))
-	require.Equal(t, ofAll.ID, c.log(bctrl.AuditFilter{Action: "binding.write"})[0].UID, "by the id that the list of bindings has")
+	require.Equal(t, ofAll.ID, c.log(bctrl.AuditFilter{Action: "binding.write"})[0].UID,
+		"by the id that the list of bindings has")
 }
 
 // A binding replaces nothing that is more specific than it.
@@ -81,7 +118,8 @@ func TestABindingNeverDisplacesWhatIsMoreSpecific(t *testing.T) {
 	h.secretIn(inGroup("sales", "emea"), "OPENAI_API_KEY", "own")
 	bound := h.secretIn(globally(), "BOUND", "bound")
 	bind := func(scope object) {
-		h.ok("PUT", []string{"bindings"}, object{"capability": "openai/embeddings", "secretRef": refTo(bound.ID), "scope": scope}, nil)
+		h.ok("PUT", []string{"bindings"}, object{"capability": "openai/embeddings", "secretRef": refTo(bound.ID),
+			"scope": scope}, nil)
 	}
 	bind(globally())
 	require.Contains(t, h.resolved(openAICall(group)), "group apiKey=own", "a global binding")

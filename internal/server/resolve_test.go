@@ -103,13 +103,15 @@ func TestAProviderThatNeedsSeveralSecretsIsReadyWithTheLast(t *testing.T) {
 	h.secretIn(globally(), "OPENAI_API_KEY", "key")
 	h.ok("PATCH", []string{"credentials", "openai"}, object{"priority": 7}, nil)
 	h.secretIn(globally(), "OPENAI_ORG_ID", "org")
-	require.Equal(t, "openai global apiKey=key organization=org", h.resolved(openAICall(bctrl.Global())), "one that it may have is added")
+	require.Equal(t, "openai global apiKey=key organization=org", h.resolved(openAICall(bctrl.Global())),
+		"one that it may have is added")
 	var c bctrl.Credential
 	h.ok("GET", []string{"credentials", "openai"}, nil, &c)
 	require.Equal(t, 7, c.Priority)
 	require.True(t, c.Provisioned)
 	var list struct{ Created []bctrl.SecretInfo }
-	h.ok("POST", []string{"secrets", "import"}, object{"scope": inGroup("sales", "g"), "text": "AWS_ACCESS_KEY_ID=id\nAWS_SECRET_ACCESS_KEY=secret\n"}, &list)
+	h.ok("POST", []string{"secrets", "import"}, object{"scope": inGroup("sales", "g"),
+		"text": "AWS_ACCESS_KEY_ID=id\nAWS_SECRET_ACCESS_KEY=secret\n"}, &list)
 	require.Equal(t, "aws-s3", list.Created[0].Provider)
 	ws := h.log(bctrl.AuditFilter{Action: "credential.write"})[0]
 	require.Equal(t, "aws-s3", ws.Object[:6])
@@ -157,7 +159,8 @@ func TestABindingReplacesTheSecretByTheTiers(t *testing.T) {
 	h.ok("GET", []string{"bindings"}, nil, &list)
 	require.Len(t, list.Bindings, 5)
 	require.Equal(t, "openai", list.Bindings[0].Credential)
-	got := h.send("GET", "/v1/bindings?capability=openai%2Fembeddings&scope=group&workspaceId=sales&groupId=emea&limit=1", nil, "Authorization", "Bearer "+h.key)
+	got := h.send("GET", "/v1/bindings?capability=openai%2Fembeddings&scope=group&workspaceId=sales&groupId=emea&limit=1",
+		nil, "Authorization", "Bearer "+h.key)
 	decodeInto(t, got, &list)
 	require.Len(t, list.Bindings, 1)
 
@@ -166,12 +169,14 @@ func TestABindingReplacesTheSecretByTheTiers(t *testing.T) {
 	}
 	require.Equal(t, 200, unbind("capability=openai%2Fembeddings&groupId=emea&workspaceId="+ws.ID).Status)
 	require.Equal(t, "D", call("crm", group), "and falls back")
-	refused(t, unbind("capability=openai%2Fembeddings&groupId=emea&workspaceId="+ws.ID), 404, "bindings.not_found", "it is gone")
+	refused(t, unbind("capability=openai%2Fembeddings&groupId=emea&workspaceId="+ws.ID), 404, "bindings.not_found",
+		"it is gone")
 	h.delete("secrets", strings.TrimPrefix(list.Bindings[0].SecretRef, refTo("")))
 	h.ok("DELETE", []string{"workspaces", ws.ID}, nil, nil)
 	h.delete("credentials", "openai")
 	h.ok("GET", []string{"bindings"}, nil, &list)
-	require.Len(t, list.Bindings, 1, "only the capability's is left: bindings go with what they are for and with their workspace")
+	require.Len(t, list.Bindings, 1, "only the capability's is left: bindings go with what they are for and with their "+
+		"workspace")
 	require.True(t, h.verified(), "every state is in the log")
 }
 
@@ -194,14 +199,16 @@ func TestAnAICredentialUsesTheSecretThatIsBoundForIt(t *testing.T) {
 	require.Equal(t, "openai-prod global apiKey="+canaryAPIKey, h.resolved(call))
 
 	github := h.secretIn(globally(), "GITHUB_TOKEN", "v")
-	refused(t, h.do("PUT", []string{"bindings"}, nil, object{"credential": "openai-prod", "secretRef": refTo(github.ID), "scope": globally()}),
+	refused(t, h.do("PUT", []string{"bindings"}, nil, object{"credential": "openai-prod", "secretRef": refTo(github.ID),
+		"scope": globally()}),
 		409, "secrets.pinned", "a secret of another provider")
 	h.ok("PATCH", []string{"ai-credentials", "openai-prod"}, object{"enabled": false}, nil)
 	require.Equal(t, "credentials.disabled", h.resolved(call))
 	h.delete("ai-credentials", "openai-prod")
 	h.ok("POST", []string{"ai-credentials"}, openAI("openai-prod"), nil)
 	call.Context = bctrl.InGroup(ws.ID, "emea")
-	require.Equal(t, "openai-prod global apiKey="+canaryAPIKey, h.resolved(call), "another with its id inherits no binding")
+	require.Equal(t, "openai-prod global apiKey="+canaryAPIKey, h.resolved(call),
+		"another with its id inherits no binding")
 	require.True(t, h.verified(), "every state is in the log")
 }
 
@@ -216,8 +223,10 @@ func TestAChangedRowReceivesNoSecret(t *testing.T) {
 		{"a version", set("credentials", `version = 2`), "credentials.tampered"},
 		{"a seal", set("credentials", `sealed = x'00'`), "credentials.tampered"},
 		{"no JSON", set("credentials", `meta = '{'`), "credentials.tampered"},
-		{"a binding's secret", set("bindings", `secret_id = (SELECT id FROM secrets WHERE name = 'OTHER')`), "credentials.tampered"},
-		{"a binding's scope, though where it was moved it replaces nothing", set("bindings", `workspace_id = ''`), "credentials.tampered"},
+		{"a binding's secret", set("bindings", `secret_id = (SELECT id FROM secrets WHERE name = 'OTHER')`),
+			"credentials.tampered"},
+		{"a binding's scope, though where it was moved it replaces nothing", set("bindings", `workspace_id = ''`),
+			"credentials.tampered"},
 		{"a binding's target", set("bindings", `target = 'acme/users'`), "credentials.tampered"},
 		{"a binding's consumer", set("bindings", `consumer = ''`), "credentials.tampered"},
 		{"a secret", set("secrets", `meta = replace(meta, 'BOUND', 'bound') WHERE name = 'BOUND'`), "secrets.tampered"},
@@ -229,10 +238,18 @@ func TestAChangedRowReceivesNoSecret(t *testing.T) {
 			ws := h.made("sales", object{})
 			own, bound := h.secretIn(inWorkspace("sales"), "OWN", "own"), h.secretIn(inWorkspace("sales"), "BOUND", "bound")
 			h.secretIn(globally(), "OTHER", "other")
-			h.ok("POST", []string{"credentials"}, object{"id": "acme", "provider": "acme", "secretRef": refTo(own.ID), "scope": inWorkspace("sales"),
-				"auth": object{"type": "header", "headers": object{"X-Key": "{secret}"}}, "hosts": []string{"api.acme.example"}}, nil)
-			h.ok("PUT", []string{"bindings"}, object{"credential": "acme", "secretRef": refTo(bound.ID), "scope": inWorkspace("sales"), "consumer": "bot"}, nil)
-			call := broker.Query{Provider: "acme", Capability: "acme/users", Consumer: "bot", Context: bctrl.InWorkspace(ws.ID)}
+			h.ok("POST", []string{"credentials"}, object{"id": "acme", "provider": "acme", "secretRef": refTo(own.ID),
+				"scope": inWorkspace("sales"),
+				"auth": object{"type": "header",
+					"headers": object{"X-Key": "{secret}"}}, "hosts": []string{"api.acme.example"}}, nil)
+			h.ok("PUT", []string{"bindings"}, object{"credential": "acme", "secretRef": refTo(bound.ID),
+				"scope": inWorkspace("sales"), "consumer": "bot"}, nil)
+			call := broker.Query{
+				Provider:   "acme",
+				Capability: "acme/users",
+				Consumer:   "bot",
+				Context:    bctrl.InWorkspace(ws.ID),
+			}
 			require.Equal(t, "acme workspace secret=bound", h.resolved(call))
 			h.tamper(tc.edit)
 			require.Equal(t, tc.code, h.resolved(call))
@@ -247,7 +264,8 @@ func TestAnAttachmentThatNobodyMadeBringsNothing(t *testing.T) {
 	s := h.secretIn(inWorkspace("sales"), "OPENAI_API_KEY", "of-sales")
 	in := bctrl.InGroup(other.ID, "g")
 	require.Equal(t, "credentials.none", h.resolved(openAICall(in)))
-	h.tamper("INSERT INTO secret_attachments (org_id, workspace_id, group_id, secret_id) VALUES ('" + h.org() + "', '" + other.ID + "', 'g', '" + s.ID + "')")
+	h.tamper("INSERT INTO secret_attachments (org_id, workspace_id, group_id, secret_id) VALUES ('" + h.org() + "', '" +
+		other.ID + "', 'g', '" + s.ID + "')")
 	require.Equal(t, "credentials.none", h.resolved(openAICall(in)), "it is not found")
 	h.tamper("INSERT INTO credential_reach SELECT org_id, '" + other.ID + "', 'g', provider, uid FROM credentials")
 	require.NotContains(t, h.resolved(openAICall(in)), "of-sales", "and where it is, not believed")
@@ -257,14 +275,16 @@ func TestAnAttachmentThatNobodyMadeBringsNothing(t *testing.T) {
 func TestTheRegistryWinsOverWhatIsStored(t *testing.T) {
 	h := newHarness(t)
 	s := h.secretIn(globally(), "STORE_TOKEN", "v")
-	h.ok("POST", []string{"credentials"}, object{"id": "shop", "provider": "shopify", "secretRef": refTo(s.ID), "scope": globally(), "hosts": []string{"mine.myshopify.com"}}, nil)
+	h.ok("POST", []string{"credentials"}, object{"id": "shop", "provider": "shopify", "secretRef": refTo(s.ID),
+		"scope": globally(), "hosts": []string{"mine.myshopify.com"}}, nil)
 	call, err := h.server.calls.Resolve(t.Context(), h.db.Read(), h.org(), broker.Query{Provider: "shopify"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"mine.myshopify.com"}, call.Hosts)
 	p, _ := builtinProviders(t).Provider("shopify")
 	require.Equal(t, p.Auth, call.Auth)
 	require.Equal(t, p.BasePath, call.BasePath)
-	h.ok("POST", []string{"credentials"}, object{"id": "gh", "provider": "github", "secretRef": refTo(s.ID), "scope": globally()}, nil)
+	h.ok("POST", []string{"credentials"}, object{"id": "gh", "provider": "github", "secretRef": refTo(s.ID),
+		"scope": globally()}, nil)
 	call, err = h.server.calls.Resolve(t.Context(), h.db.Read(), h.org(), broker.Query{Provider: "github"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"api.github.com", "uploads.github.com"}, call.Hosts)

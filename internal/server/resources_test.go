@@ -58,7 +58,12 @@ func (h *harness) made(name string, mounts any) store.Workspace {
 	h.Helper()
 	var info bctrl.WorkspaceInfo
 	h.ok("POST", []string{"workspaces"}, object{"name": name, "mounts": mounts}, &info)
-	return store.Workspace{ID: info.ID, Name: info.Name, Version: info.Version, Mounts: info.Mounts}
+	return store.Workspace{
+		ID:      info.ID,
+		Name:    info.Name,
+		Version: info.Version,
+		Mounts:  info.Mounts,
+	}
 }
 
 func TestResourcesAreForOrganizationKeysAlone(t *testing.T) {
@@ -89,7 +94,8 @@ func TestResourcesAreForOrganizationKeysAlone(t *testing.T) {
 		{"GET", []string{"keys"}, nil},
 		{"DELETE", []string{"keys", ws.ID}, nil},
 	} {
-		refused(t, h.do(tc.method, tc.segments, nil, tc.body, as(rt)...), http.StatusForbidden, "auth.not_for_runtimes", tc.method+" "+strings.Join(tc.segments, "/"))
+		refused(t, h.do(tc.method, tc.segments, nil, tc.body, as(rt)...), http.StatusForbidden, "auth.not_for_runtimes",
+			tc.method+" "+strings.Join(tc.segments, "/"))
 	}
 	var after bctrl.WorkspaceInfo
 	h.ok("GET", []string{"workspaces", ws.ID}, nil, &after)
@@ -112,7 +118,8 @@ func TestACreateWhoseAnswerWasLostHasOneEffect(t *testing.T) {
 		require.Equal(t, http.StatusOK, first.Status, "%s", first.Body)
 		again := h.do("POST", tc.segments, nil, tc.body, key...)
 		require.Equal(t, string(first.Body), string(again.Body))
-		refused(t, h.do("POST", tc.segments, nil, tc.other, key...), http.StatusUnprocessableEntity, "request.idempotency_mismatch", tc.segments[0])
+		refused(t, h.do("POST", tc.segments, nil, tc.other, key...), http.StatusUnprocessableEntity,
+			"request.idempotency_mismatch", tc.segments[0])
 	}
 	var keys struct{ Keys []object }
 	h.ok("GET", []string{"keys"}, nil, &keys)
@@ -128,7 +135,8 @@ func TestAListPagesThroughEverythingOnce(t *testing.T) {
 		h.ok("POST", []string{"browser-profiles"}, object{"id": id}, nil)
 		want = append(want, id)
 	}
-	for plural, segment := range map[string]string{"aiCredentials": "ai-credentials", "workspaces": "workspaces", "browserProfiles": "browser-profiles"} {
+	for plural, segment := range map[string]string{"aiCredentials": "ai-credentials", "workspaces": "workspaces",
+		"browserProfiles": "browser-profiles"} {
 		var names []string
 		for cursor := ""; ; {
 			got := h.do("GET", []string{segment}, map[string][]string{"limit": {"2"}, "cursor": {cursor}}, nil)

@@ -53,13 +53,15 @@ func (h *harness) found(record string) {
 // TestAForgedKeyIsNobody makes organization keys good without the server: each is
 // answered as a key that nobody knows.
 func TestAForgedKeyIsNobody(t *testing.T) {
-	const like = "INSERT INTO api_keys (id, org_id, hash, label, created_at, proof) SELECT 'forged', org_id, {hash}, label, created_at, "
+	const like = "INSERT INTO api_keys (id, org_id, hash, label, created_at, proof) SELECT 'forged', org_id, {hash}, " +
+		"label, created_at, "
 	for _, tc := range []struct{ why, change, uses string }{
 		{"inserted", like + "x'' FROM api_keys WHERE label = 'first'", "attacker"},
 		{"inserted with the proof of a good one", like + "proof FROM api_keys WHERE label = 'first'", "attacker"},
 		{"put in place of a good one", "UPDATE api_keys SET hash = {hash} WHERE label = 'first'", "attacker"},
 		{"revoked, and good again", "UPDATE api_keys SET revoked_at = NULL WHERE label = 'revoked'", "revoked"},
-		{"of a subaccount, moved here", "UPDATE api_keys SET org_id = (SELECT id FROM organizations WHERE operator) WHERE label = 'other'", "other"},
+		{"of a subaccount, moved here", "UPDATE api_keys SET org_id = (SELECT id FROM organizations WHERE operator) WHERE " +
+			"label = 'other'", "other"},
 	} {
 		t.Run(tc.why, func(t *testing.T) {
 			h := newHarness(t)
@@ -119,20 +121,30 @@ func TestWhatDecidesIsNotBelievedWhereItWasChanged(t *testing.T) {
 		status       int
 		code, record string
 	}{
-		{"the mounts of a workspace raised", `UPDATE workspaces SET mounts = '{"vault":{"allow":["/"],"allowRawReads":true}}' WHERE name = 'low'`, read, 500, "workspaces.tampered", "workspace:"},
-		{"those of another put there", `UPDATE workspaces SET mounts = (SELECT mounts FROM workspaces WHERE name = 'wide'), proof = (SELECT proof FROM workspaces WHERE name = 'wide') WHERE name = 'low'`,
+		{"the mounts of a workspace raised",
+			`UPDATE workspaces SET mounts = '{"vault":{"allow":["/"],"allowRawReads":true}}' WHERE name = 'low'`, read, 500, "workspaces.tampered", "workspace:"},
+		{"those of another put there",
+			`UPDATE workspaces SET mounts = (SELECT mounts FROM workspaces WHERE name = 'wide'), proof = (SELECT proof FROM workspaces WHERE name = 'wide') WHERE name = 'low'`,
 			read, 500, "workspaces.tampered", "workspace:"},
-		{"another version", "UPDATE workspaces SET version = version + 1 WHERE name = 'low'", read, 500, "workspaces.tampered", "workspace:"},
-		{"the mounts of a runtime raised", `UPDATE runtimes SET mounts = '{"vault":{}}'`, read, 500, "runtimes.tampered", "runtime:"},
+		{"another version", "UPDATE workspaces SET version = version + 1 WHERE name = 'low'", read, 500,
+			"workspaces.tampered", "workspace:"},
+		{"the mounts of a runtime raised", `UPDATE runtimes SET mounts = '{"vault":{}}'`, read, 500, "runtimes.tampered",
+			"runtime:"},
 		{"mounts that are none", `UPDATE runtimes SET mounts = 'x'`, read, 500, "runtimes.tampered", "runtime:"},
 		{"text for a number", `UPDATE runtimes SET created_at = 'x'`, read, 500, "runtimes.tampered", "runtime:"},
-		{"a runtime given to another group", `UPDATE runtimes SET group_id = 'admin'`, read, 500, "runtimes.tampered", "runtime:"},
-		{"a runtime given to another workspace", `UPDATE runtimes SET workspace_id = (SELECT id FROM workspaces WHERE name = 'wide')`, read, 500, "runtimes.tampered", "runtime:"},
-		{"a token that is good for longer", `UPDATE runtime_tokens SET expires_at = expires_at + 1`, self, 401, "auth.unauthorized", "token:"},
-		{"a file given to another namespace", `UPDATE objects SET namespace = 'wide'`, fileIn("wide"), 500, "storage.tampered", "object:"},
+		{"a runtime given to another group", `UPDATE runtimes SET group_id = 'admin'`, read, 500, "runtimes.tampered",
+			"runtime:"},
+		{"a runtime given to another workspace",
+			`UPDATE runtimes SET workspace_id = (SELECT id FROM workspaces WHERE name = 'wide')`, read, 500, "runtimes.tampered", "runtime:"},
+		{"a token that is good for longer", `UPDATE runtime_tokens SET expires_at = expires_at + 1`, self, 401,
+			"auth.unauthorized", "token:"},
+		{"a file given to another namespace", `UPDATE objects SET namespace = 'wide'`, fileIn("wide"), 500,
+			"storage.tampered", "object:"},
 		{"the bytes of another file", `UPDATE objects SET blob_id = 'x'`, fileIn("low"), 500, "storage.tampered", "object:"},
-		{"a profile with the folder of another", `UPDATE browser_profiles SET uid = 'x'`, profile, 500, "profiles.tampered", "profile:"},
-		{"a subaccount that is closed, but not here", `UPDATE organizations SET name = 'x' WHERE name = 'sub'`, inside, 403, "auth.not_subaccount", "organization:"},
+		{"a profile with the folder of another", `UPDATE browser_profiles SET uid = 'x'`, profile, 500, "profiles.tampered",
+			"profile:"},
+		{"a subaccount that is closed, but not here", `UPDATE organizations SET name = 'x' WHERE name = 'sub'`, inside, 403,
+			"auth.not_subaccount", "organization:"},
 	} {
 		t.Run(tc.why, func(t *testing.T) {
 			h := newLowWorld(t)
@@ -158,17 +170,21 @@ func TestAForgedKeyUnlocksNothingThatStartedLocked(t *testing.T) {
 	})
 	h := newHarnessIn(t, dir, custody.Config{})
 	attacker, sum := NewKey()
-	h.behind("INSERT INTO api_keys (id, org_id, hash, label, created_at) SELECT 'forged', org_id, x'" + hex.EncodeToString(sum) + "', label, created_at FROM api_keys")
+	h.behind("INSERT INTO api_keys (id, org_id, hash, label, created_at) SELECT 'forged', org_id, x'" +
+		hex.EncodeToString(sum) + "', label, created_at FROM api_keys")
 	right := object{"passphrase": rightPassphrase}
 	h.as(attacker.Expose(), func() {
-		refused(t, h.do("POST", []string{"seal", "unlock"}, nil, right), 401, "auth.unauthorized", "with the right passphrase")
+		refused(t, h.do("POST", []string{"seal", "unlock"}, nil, right), 401, "auth.unauthorized",
+			"with the right passphrase")
 		locked(t, h.do("GET", []string{"keys"}, nil, nil), "the keys")
 	})
 	require.True(t, h.server.Custody.Locked())
 	h.key = key
 	h.ok("POST", []string{"seal", "unlock"}, right, nil)
 	h.ok("GET", []string{"keys"}, nil, nil)
-	h.as(attacker.Expose(), func() { refused(t, h.do("GET", []string{"keys"}, nil, nil), 401, "auth.unauthorized", "unlocked") })
+	h.as(attacker.Expose(), func() {
+		refused(t, h.do("GET", []string{"keys"}, nil, nil), 401, "auth.unauthorized", "unlocked")
+	})
 	h.found("api_key:forged")
 }
 
@@ -178,19 +194,23 @@ func TestAForgedKeyUnlocksNothing(t *testing.T) {
 	h := newHarness(t)
 	attacker, sum := NewKey()
 	h.lock()
-	h.behind("INSERT INTO api_keys (id, org_id, hash, label, created_at) SELECT 'forged', org_id, x'" + hex.EncodeToString(sum) + "', label, created_at FROM api_keys")
+	h.behind("INSERT INTO api_keys (id, org_id, hash, label, created_at) SELECT 'forged', org_id, x'" +
+		hex.EncodeToString(sum) + "', label, created_at FROM api_keys")
 	h.as(attacker.Expose(), func() {
 		for _, route := range []string{"vault", "keys", "workspaces", "audit", "self"} {
 			locked(t, h.do("GET", []string{route}, nil, nil), route)
 		}
-		refused(t, h.do("POST", []string{"seal", "unlock"}, nil, object{}), 401, "auth.unauthorized", "the key file is where it is")
+		refused(t, h.do("POST", []string{"seal", "unlock"}, nil, object{}), 401, "auth.unauthorized",
+			"the key file is where it is")
 		require.True(t, h.server.Custody.Locked())
 	})
 	h.ok("GET", []string{"keys"}, nil, nil)
 	h.unlock()
 	events := h.events()
 	require.Equal(t, "auth.unauthorized", events[len(events)-3].Outcome)
-	h.as(attacker.Expose(), func() { refused(t, h.do("GET", []string{"vault"}, nil, nil), 401, "auth.unauthorized", "unlocked") })
+	h.as(attacker.Expose(), func() {
+		refused(t, h.do("GET", []string{"vault"}, nil, nil), 401, "auth.unauthorized", "unlocked")
+	})
 }
 
 // TestWhatEndsWhileLockedHasEndedAfterwards ends a key, a token and a runtime of a
@@ -207,7 +227,8 @@ func TestWhatEndsWhileLockedHasEndedAfterwards(t *testing.T) {
 	h.ok("POST", []string{"workspaces", ws.ID, "runtimes", "r", "stop"}, nil, nil)
 	h.unlock()
 	require.True(t, h.verified())
-	refused(t, h.send("GET", "/v1/vault", nil, "Authorization", "Bearer "+spare.Key), 401, "auth.unauthorized", "revoked while locked")
+	refused(t, h.send("GET", "/v1/vault", nil, "Authorization", "Bearer "+spare.Key), 401, "auth.unauthorized",
+		"revoked while locked")
 	h.ok("GET", []string{"workspaces", ws.ID, "runtimes", "r"}, nil, nil)
 }
 
@@ -216,7 +237,12 @@ func TestWhatEndsWhileLockedHasEndedAfterwards(t *testing.T) {
 func TestAStartBlessesNothing(t *testing.T) {
 	h := newLowWorld(t)
 	h.behind(`UPDATE runtimes SET mounts = '{"vault":{}}'`)
-	next, err := New(t.Context(), Config{Store: h.db, Custody: h.server.Custody, Browsers: h.browsers, ProfileDir: filepath.Join(h.dir, "profiles")})
+	next, err := New(t.Context(), Config{
+		Store:      h.db,
+		Custody:    h.server.Custody,
+		Browsers:   h.browsers,
+		ProfileDir: filepath.Join(h.dir, "profiles"),
+	})
 	require.NoError(t, err)
 	require.NoError(t, next.Close(t.Context()))
 	h.found("runtime:")
@@ -226,11 +252,14 @@ func TestAStartBlessesNothing(t *testing.T) {
 // TestIndexesAreComparedWithWhatTheyFind adds to indexes, and takes from them.
 func TestIndexesAreComparedWithWhatTheyFind(t *testing.T) {
 	for _, tc := range []struct{ why, change, record string }{
-		{"an attachment added", "INSERT INTO secret_attachments SELECT org_id, workspace_id, 'admin', secret_id FROM secret_attachments", "secret_attachment:"},
+		{"an attachment added", "INSERT INTO secret_attachments SELECT org_id, workspace_id, 'admin', secret_id FROM " +
+			"secret_attachments", "secret_attachment:"},
 		{"an attachment removed", "DELETE FROM secret_attachments", "secret_attachment:"},
-		{"a name added", "INSERT INTO secret_names SELECT org_id, workspace_id, group_id, 'OTHER', secret_id FROM secret_names", "secret_name:"},
+		{"a name added", "INSERT INTO secret_names SELECT org_id, workspace_id, group_id, 'OTHER', secret_id FROM " +
+			"secret_names", "secret_name:"},
 		{"a name removed", "DELETE FROM secret_names", "secret_name:"},
-		{"a credential brought to a group", "INSERT INTO credential_reach SELECT org_id, provider, workspace_id, 'admin', credential_uid FROM credential_reach", "credential_reach:"},
+		{"a credential brought to a group", "INSERT INTO credential_reach SELECT org_id, provider, workspace_id, 'admin', " +
+			"credential_uid FROM credential_reach", "credential_reach:"},
 		{"a credential sent away", "DELETE FROM credential_reach", "credential_reach:"},
 		{"a secret of a credential", "UPDATE credential_secrets SET field = 'x'", "credential_secret:"},
 		{"a count removed", "DELETE FROM invoke_rates", "invoke_rate:"},
@@ -247,7 +276,8 @@ func TestIndexesAreComparedWithWhatTheyFind(t *testing.T) {
 			var sec struct{ ID string }
 			h.ok("POST", []string{"secrets"}, object{"name": "TOKEN", "value": "v", "scope": object{"type": "global"}}, &sec)
 			h.ok("PUT", []string{"secrets", sec.ID, "attachments", ws.ID, "g"}, nil, nil)
-			h.ok("POST", []string{"credentials"}, object{"id": "gh", "provider": "github", "secretRef": "vault:secret:" + sec.ID, "scope": object{"type": "global"}}, nil)
+			h.ok("POST", []string{"credentials"}, object{"id": "gh", "provider": "github", "secretRef": "vault:secret:" + sec.ID,
+				"scope": object{"type": "global"}}, nil)
 			h.ok("PUT", []string{"capabilities", "github/repos", "policy"}, object{"callsPerMinute": 5}, nil)
 			require.True(t, h.verified())
 			h.behind(tc.change)
@@ -277,11 +307,13 @@ func TestWhatWasRevokedStaysSoWithTheProofOfBefore(t *testing.T) {
 		"UPDATE api_keys SET revoked_at = NULL, proof = "+key+" WHERE id = '"+spare.ID+"'",
 		"UPDATE runtime_tokens SET revoked_at = NULL, proof = "+token+" WHERE id = '"+minted+"'",
 	)
-	refused(t, h.send("GET", "/v1/vault", nil, "Authorization", "Bearer "+spare.Key), 401, "auth.unauthorized", "the log knows better")
+	refused(t, h.send("GET", "/v1/vault", nil, "Authorization", "Bearer "+spare.Key), 401, "auth.unauthorized",
+		"the log knows better")
 	var listed struct{ Keys []struct{ ID string } }
 	h.ok("GET", []string{"keys"}, nil, &listed)
 	require.Len(t, listed.Keys, 1, "it is no key, and not among them")
-	refused(t, h.do("DELETE", []string{"keys", listed.Keys[0].ID}, nil, nil), 409, "keys.last", "nor one that is left when the last good one goes")
+	refused(t, h.do("DELETE", []string{"keys", listed.Keys[0].ID}, nil, nil), 409, "keys.last",
+		"nor one that is left when the last good one goes")
 	h.found("api_key:")
 	h.found("token:")
 }

@@ -37,7 +37,14 @@ func (h *harness) workspace(name string, mounts bctrl.Mounts) store.Workspace {
 	orgs, err := h.db.Read().Organizations(h.Context())
 	require.NoError(h, err)
 	now := time.Now()
-	ws := store.Workspace{ID: web.NewID(), Name: name, Version: 1, Mounts: mounts, CreatedAt: now, UpdatedAt: now}
+	ws := store.Workspace{
+		ID:        web.NewID(),
+		Name:      name,
+		Version:   1,
+		Mounts:    mounts,
+		CreatedAt: now,
+		UpdatedAt: now,
+	}
 	h.write(func(tx *store.Tx) error { return tx.InsertWorkspace(h.Context(), orgs[0].ID, ws) })
 	return ws
 }
@@ -66,7 +73,8 @@ func as(rt bctrl.RuntimeInfo, mounts ...string) []string {
 }
 
 func sales() bctrl.Mounts {
-	return bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/crm/"}}, Storage: &bctrl.StorageMount{Workspace: "sales-exports"}}
+	return bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/crm/"}},
+		Storage: &bctrl.StorageMount{Workspace: "sales-exports"}}
 }
 
 func TestAnAliasIsFreeAgainOnceItsRuntimeHasStopped(t *testing.T) {
@@ -113,7 +121,8 @@ func TestACrashIsSeenAndFreesTheAlias(t *testing.T) {
 	rt := h.launch(ws, "crm", nil)
 	require.True(t, h.browsers.Crash(rt.ID))
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		require.Contains(c, string(h.do("GET", []string{"workspaces", ws.ID, "runtimes", "crm"}, nil, nil).Body), `"status":"failed"`)
+		require.Contains(c, string(h.do("GET", []string{"workspaces", ws.ID, "runtimes", "crm"}, nil, nil).Body),
+			`"status":"failed"`)
 	}, 5*time.Second, 10*time.Millisecond)
 	h.launch(ws, "crm", nil)
 }
@@ -122,7 +131,8 @@ func TestARuntimeReachesWhatEveryLevelPermitsAndNothingElse(t *testing.T) {
 	h := newHarness(t)
 	ws := h.workspace("sales", sales())
 	for _, k := range []string{"prod/crm/a", "prod/crm/b/c", "prod/hr"} {
-		require.Equal(t, http.StatusOK, h.do("PUT", []string{"vault", k}, nil, object{"password": "p", "totp": "JBSWY3DPEHPK3PXP"}).Status)
+		require.Equal(t, http.StatusOK, h.do("PUT", []string{"vault", k}, nil,
+			object{"password": "p", "totp": "JBSWY3DPEHPK3PXP"}).Status)
 	}
 	rt := h.launch(ws, "crm", nil)
 	narrow := `{"vault":{"allow":["prod/crm/b/"]}}`
@@ -147,8 +157,10 @@ func TestARuntimeReachesWhatEveryLevelPermitsAndNothingElse(t *testing.T) {
 	there, missing := totp("prod/hr", as(rt)...), totp("prod/nothing", as(rt)...)
 	require.Equal(t, withoutID(there), withoutID(missing), "the answer tells whether the key exists")
 
-	require.Equal(t, http.StatusForbidden, h.do("GET", []string{"vault", "prod/crm/a"}, nil, nil, as(rt)...).Status, "a raw read")
-	require.Equal(t, http.StatusForbidden, h.do("PUT", []string{"vault", "prod/crm/a"}, nil, object{"password": "p"}, as(rt)...).Status)
+	require.Equal(t, http.StatusForbidden, h.do("GET", []string{"vault", "prod/crm/a"}, nil, nil, as(rt)...).Status,
+		"a raw read")
+	require.Equal(t, http.StatusForbidden, h.do("PUT", []string{"vault", "prod/crm/a"}, nil, object{"password": "p"},
+		as(rt)...).Status)
 	list := h.do("GET", []string{"vault"}, nil, nil, as(rt)...)
 	require.JSONEq(t, `{"keys":["prod/crm/a","prod/crm/b/c"],"nextCursor":null}`, string(list.Body))
 	list = h.do("GET", []string{"vault"}, url.Values{"prefix": {"prod/crm/b"}}, nil, as(rt)...)
@@ -158,7 +170,8 @@ func TestARuntimeReachesWhatEveryLevelPermitsAndNothingElse(t *testing.T) {
 func TestLoweringAWorkspaceLowersItsRuntimesOnTheNextCall(t *testing.T) {
 	h := newHarness(t)
 	ws := h.workspace("sales", sales())
-	require.Equal(t, http.StatusOK, h.do("PUT", []string{"vault", "prod/crm/a"}, nil, object{"totp": "JBSWY3DPEHPK3PXP"}).Status)
+	require.Equal(t, http.StatusOK, h.do("PUT", []string{"vault", "prod/crm/a"}, nil,
+		object{"totp": "JBSWY3DPEHPK3PXP"}).Status)
 	rt := h.launch(ws, "crm", object{"vault": object{"allow": []string{"prod/crm/"}}})
 	totp := func() int { return h.do("GET", []string{"vault", "prod/crm/a", "totp"}, nil, nil, as(rt)...).Status }
 	require.Equal(t, 200, totp())
@@ -172,7 +185,8 @@ func TestLoweringAWorkspaceLowersItsRuntimesOnTheNextCall(t *testing.T) {
 	require.Equal(t, 403, totp())
 	set("/")
 	require.Equal(t, 200, totp())
-	require.Equal(t, 403, h.do("GET", []string{"vault", "prod/x", "totp"}, nil, nil, as(rt)...).Status, "raised beyond its own declaration")
+	require.Equal(t, 403, h.do("GET", []string{"vault", "prod/x", "totp"}, nil, nil, as(rt)...).Status,
+		"raised beyond its own declaration")
 }
 
 func TestAHandleNarrowedBeforeALoweringKeepsWhatIsLeft(t *testing.T) {
@@ -238,7 +252,8 @@ func TestALaunchSaysWhatTheOperatorCanDoAboutAMissingSandbox(t *testing.T) {
 	h := newHarness(t)
 	h.startWith(noSandbox{})
 	ws := h.workspace("sales", sales())
-	got := h.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil, object{"alias": "crm", "kind": "browser", "driver": "stagehand", "launch": object{}})
+	got := h.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil, object{"alias": "crm", "kind": "browser",
+		"driver": "stagehand", "launch": object{}})
 	require.Equal(t, http.StatusServiceUnavailable, got.Status)
 	require.Contains(t, string(got.Body), "user namespaces")
 	require.NotContains(t, string(got.Body), "/opt/secret-path")

@@ -49,7 +49,9 @@ func TestWhileLockedEveryRouteWorksWithoutTheKeyOrIsRefused(t *testing.T) {
 
 	open := withoutKey()
 	for _, name := range open {
-		require.True(t, slices.ContainsFunc(w.server.router.Routes, func(rt web.Route) bool { return rt.Method+" "+rt.Path == name }), "there is no %s", name)
+		require.True(t, slices.ContainsFunc(w.server.router.Routes, func(rt web.Route) bool {
+			return rt.Method+" "+rt.Path == name
+		}), "there is no %s", name)
 	}
 	organization := everybody[len(everybody)-1]
 	tried := 0
@@ -80,7 +82,8 @@ func TestWhileLockedEveryRouteWorksWithoutTheKeyOrIsRefused(t *testing.T) {
 
 	w.unlock()
 	require.Contains(t, string(w.send("GET", "/readyz", nil).Body), "ok")
-	refused(t, w.do("GET", []string{"vault", "nobody/s"}, nil, nil), http.StatusNotFound, "vault.secret_not_found", "unlocked")
+	refused(t, w.do("GET", []string{"vault", "nobody/s"}, nil, nil), http.StatusNotFound, "vault.secret_not_found",
+		"unlocked")
 }
 
 func TestWhatALockedServerKeptIsThereAfterwards(t *testing.T) {
@@ -94,11 +97,13 @@ func TestWhatALockedServerKeptIsThereAfterwards(t *testing.T) {
 	h.lock()
 	locked(t, h.do("GET", []string{"vault", "prod/crm/k"}, nil, nil), "a value")
 	locked(t, h.with(minted, "GET", []string{"vault", "prod/crm/k"}, nil), "a token")
-	locked(t, h.do("PUT", []string{"vault", "prod/crm/k"}, nil, object{"password": "p"}, "Idempotency-Key", "one"), "a write")
+	locked(t, h.do("PUT", []string{"vault", "prod/crm/k"}, nil, object{"password": "p"}, "Idempotency-Key", "one"),
+		"a write")
 	h.unlock()
 	h.unlock()
 	h.ok("GET", []string{"vault", "prod/crm/k"}, nil, nil)
-	require.Equal(t, http.StatusOK, h.with(minted, "GET", []string{"vault", "prod/crm/k"}, nil).Status, "the token of before")
+	require.Equal(t, http.StatusOK, h.with(minted, "GET", []string{"vault", "prod/crm/k"}, nil).Status,
+		"the token of before")
 	require.Equal(t, http.StatusOK, h.visit(link).Status, "the link of before")
 	h.ok("PUT", []string{"vault", "prod/crm/k"}, object{"password": "p"}, nil, "Idempotency-Key", "one")
 	require.True(t, h.verified())
@@ -122,7 +127,8 @@ func TestALockEndsWhatAgentsAsk(t *testing.T) {
 	answers := make(chan answer, 1)
 	go func() {
 		answers <- l.do("POST", []string{"workspaces", l.ws.ID, "execute"}, nil, object{
-			"runtime": "r", "steps": []object{{"call": "stagehand.act", "args": object{"instruction": "x", "provider": "openai", "model": "m"}}},
+			"runtime": "r", "steps": []object{{"call": "stagehand.act", "args": object{"instruction": "x", "provider": "openai",
+				"model": "m"}}},
 		})
 	}()
 	<-asked
@@ -193,7 +199,8 @@ func TestLockingUnderLoadIsNeverMoreThanARefusal(t *testing.T) {
 	wg.Wait()
 	for g, n := range kept {
 		if n > 0 {
-			require.Contains(t, string(h.do("GET", []string{"vault", fmt.Sprintf("k%d", g)}, nil, nil).Body), fmt.Sprintf(`"password":"%d"`, n))
+			require.Contains(t, string(h.do("GET", []string{"vault", fmt.Sprintf("k%d", g)}, nil, nil).Body),
+				fmt.Sprintf(`"password":"%d"`, n))
 		}
 	}
 	require.True(t, h.verified())
@@ -224,7 +231,8 @@ func TestAServerWithAPassphraseStartsLocked(t *testing.T) {
 	require.False(t, status.Locked)
 	h.ok("GET", []string{"vault", "k"}, nil, nil)
 
-	refused(t, h.do("POST", []string{"seal", "rotate"}, nil, object{"passphrase": "short"}), 400, "seal.invalid_passphrase", "a short one")
+	refused(t, h.do("POST", []string{"seal", "rotate"}, nil, object{"passphrase": "short"}), 400,
+		"seal.invalid_passphrase", "a short one")
 	h.ok("POST", []string{"seal", "rotate"}, object{"passphrase": wrongPassphrase}, nil)
 	h.lock()
 	h.ok("POST", path, object{"passphrase": wrongPassphrase}, nil)
@@ -247,7 +255,8 @@ func TestGuessesAreSlowedAndRecorded(t *testing.T) {
 	got := guess()
 	refused(t, got, 429, "seal.too_many_attempts", "one too many")
 	require.NotEmpty(t, got.Header.Get("Retry-After"))
-	refused(t, h.do("POST", []string{"seal", "unlock"}, nil, object{}), 429, "seal.too_many_attempts", "the right one waits as well")
+	refused(t, h.do("POST", []string{"seal", "unlock"}, nil, object{}), 429, "seal.too_many_attempts",
+		"the right one waits as well")
 	recorded := h.log(bctrl.AuditFilter{Outcome: "seal.wrong_key"})
 	require.Len(t, recorded, unlockBurst)
 	require.Equal(t, "unlock", recorded[0].Object)
@@ -277,7 +286,10 @@ func TestARotationIsDoneOnceAndKeepsEverything(t *testing.T) {
 			did = append(did, e.Caller[:3]+" "+e.Action)
 		}
 	}
-	require.Equal(t, []string{"key seal.write", "ser seal.rotate", "ser seal.rotate", "ser seal.rotate"}, did, "the intent, each data key, the key")
-	refused(t, h.do("POST", []string{"seal", "rotate"}, nil, object{"key": seal.Generate().Expose()}), 400, "seal.key_not_taken", "for a key file")
-	refused(t, h.do("POST", []string{"seal", "rotate"}, nil, object{"passphrase": rightPassphrase}), 400, "seal.passphrase_not_taken", "for a key file")
+	require.Equal(t, []string{"key seal.write", "ser seal.rotate", "ser seal.rotate", "ser seal.rotate"}, did,
+		"the intent, each data key, the key")
+	refused(t, h.do("POST", []string{"seal", "rotate"}, nil, object{"key": seal.Generate().Expose()}), 400,
+		"seal.key_not_taken", "for a key file")
+	refused(t, h.do("POST", []string{"seal", "rotate"}, nil, object{"passphrase": rightPassphrase}), 400,
+		"seal.passphrase_not_taken", "for a key file")
 }

@@ -114,7 +114,12 @@ func expect(t *rapid.T, err error, code string) bool {
 func (m *secretMachine) create(t *rapid.T) {
 	given, stored := m.scope(t)
 	names, value := drawNames.Draw(t, "names"), drawValue.Draw(t, "value")
-	s, err := m.client.Secrets.Create(m.h.Context(), bctrl.SecretCreate{Name: names[0], Aliases: names[1:], Value: bctrl.NewSecret(value), Scope: given})
+	s, err := m.client.Secrets.Create(m.h.Context(), bctrl.SecretCreate{
+		Name:    names[0],
+		Aliases: names[1:],
+		Value:   bctrl.NewSecret(value),
+		Scope:   given,
+	})
 	code := ""
 	switch {
 	case stored.IsZero():
@@ -123,7 +128,13 @@ func (m *secretMachine) create(t *rapid.T) {
 		code = "secrets.exists"
 	}
 	if expect(t, err, code) {
-		m.secrets[s.ID] = oracleSecret{scope: stored, name: names[0], aliases: names[1:], value: value, version: 1}
+		m.secrets[s.ID] = oracleSecret{
+			scope:   stored,
+			name:    names[0],
+			aliases: names[1:],
+			value:   value,
+			version: 1,
+		}
 	}
 }
 
@@ -216,7 +227,8 @@ func (m *secretMachine) load(t *rapid.T) {
 	if stored.IsZero() {
 		code = "scope.workspace_not_found"
 	}
-	out, err := m.client.Secrets.Import(m.h.Context(), bctrl.SecretImport{Scope: given, Text: bctrl.NewSecret(text.String())})
+	out, err := m.client.Secrets.Import(m.h.Context(),
+		bctrl.SecretImport{Scope: given, Text: bctrl.NewSecret(text.String())})
 	if !expect(t, err, code) {
 		return
 	}
@@ -228,7 +240,12 @@ func (m *secretMachine) load(t *rapid.T) {
 		if !m.taken(stored, "", name) {
 			i := slices.IndexFunc(out.Created, func(s bctrl.SecretInfo) bool { return s.Name == name })
 			require.GreaterOrEqual(t, i, 0)
-			m.secrets[out.Created[i].ID] = oracleSecret{scope: stored, name: name, value: values[name], version: 1}
+			m.secrets[out.Created[i].ID] = oracleSecret{
+				scope:   stored,
+				name:    name,
+				value:   values[name],
+				version: 1,
+			}
 			continue
 		}
 		for id, s := range m.secrets {
@@ -296,7 +313,8 @@ func (*secretMachine) plain(secrets map[string]oracleSecret) (lines []string) {
 			sorted[i] = a.String()
 		}
 		sort.Strings(sorted)
-		lines = append(lines, fmt.Sprintf("%s %s %s %q %q %q v%d", id, s.scope, s.name, s.aliases, sorted, s.value, s.version))
+		lines = append(lines, fmt.Sprintf("%s %s %s %q %q %q v%d", id, s.scope, s.name, s.aliases, sorted, s.value,
+			s.version))
 	}
 	sort.Strings(lines)
 	return lines
@@ -348,7 +366,12 @@ func TestOneOfManyCreatorsOfANameWins(t *testing.T) {
 		errs := together(8, func(i int) error {
 			names := []string{name, fmt.Sprint("other", round, "_", i)}
 			slices.Reverse(names[:1+i%2])
-			_, err := client.Secrets.Create(h.Context(), bctrl.SecretCreate{Name: names[0], Aliases: names[1:], Value: bctrl.NewSecret("v"), Scope: bctrl.Global()})
+			_, err := client.Secrets.Create(h.Context(), bctrl.SecretCreate{
+				Name:    names[0],
+				Aliases: names[1:],
+				Value:   bctrl.NewSecret("v"),
+				Scope:   bctrl.Global(),
+			})
 			return err
 		})
 		won := 0
@@ -406,7 +429,8 @@ func TestAWorkspaceThatIsDeletedWhileSecretsComeKeepsNone(t *testing.T) {
 			case i == 7:
 				return client.Workspaces.Delete(context.WithoutCancel(ctx), ws.ID)
 			case i%2 == 0:
-				_, err = client.Secrets.Create(ctx, bctrl.SecretCreate{Name: fmt.Sprint("KEY", i), Value: bctrl.NewSecret("v"), Scope: bctrl.InWorkspace("w")})
+				_, err = client.Secrets.Create(ctx, bctrl.SecretCreate{Name: fmt.Sprint("KEY", i), Value: bctrl.NewSecret("v"),
+					Scope: bctrl.InWorkspace("w")})
 			default:
 				_, err = client.Secrets.AttachGroup(ctx, kept, "w", fmt.Sprint("g", i))
 			}

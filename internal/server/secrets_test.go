@@ -29,7 +29,8 @@ func attachmentOf(id, ws, g string) []string {
 // secretIn stores a secret and returns it.
 func (h *harness) secretIn(scope object, name, value string, aliases ...string) (out bctrl.SecretInfo) {
 	h.Helper()
-	h.ok("POST", []string{"secrets"}, object{"name": name, "value": value, "scope": scope, "aliases": append([]string{}, aliases...)}, &out)
+	h.ok("POST", []string{"secrets"}, object{"name": name, "value": value, "scope": scope,
+		"aliases": append([]string{}, aliases...)}, &out)
 	return out
 }
 
@@ -75,7 +76,8 @@ func (h *harness) listed(pairs ...string) (ids []string) {
 func TestASecretIsKeptForTheBrokerAlone(t *testing.T) {
 	h := newHarness(t)
 	ws := h.made("sales", object{})
-	made := h.do("POST", []string{"secrets"}, nil, object{"name": "MY_KEY", "value": "canary-value", "aliases": []string{"mine"}, "scope": inWorkspace("sales")})
+	made := h.do("POST", []string{"secrets"}, nil, object{"name": "MY_KEY", "value": "canary-value",
+		"aliases": []string{"mine"}, "scope": inWorkspace("sales")})
 	require.Equal(t, http.StatusOK, made.Status, "%s", made.Body)
 	var s bctrl.SecretInfo
 	decodeInto(t, made, &s)
@@ -133,34 +135,49 @@ func TestEachWrongSecretHasItsCodeAndLeavesOnlyAnEvent(t *testing.T) {
 	}{
 		{"no scope", "POST", []string{"secrets"}, create("A", object{"scope": nil}), 400, "scope.required"},
 		{"no type", "POST", []string{"secrets"}, create("A", object{"scope": object{}}), 400, "scope.required"},
-		{"an unknown type", "POST", []string{"secrets"}, create("A", object{"scope": object{"type": "team"}}), 400, "scope.invalid_type"},
-		{"an id too many", "POST", []string{"secrets"}, create("A", object{"scope": object{"type": "global", "groupId": "g"}}), 400, "scope.unexpected_id"},
-		{"a group without a workspace", "POST", []string{"secrets"}, create("A", object{"scope": object{"type": "group", "groupId": "g"}}), 400, "scope.group_without_workspace"},
+		{"an unknown type", "POST", []string{"secrets"}, create("A", object{"scope": object{"type": "team"}}), 400,
+			"scope.invalid_type"},
+		{"an id too many", "POST", []string{"secrets"},
+			create("A", object{"scope": object{"type": "global", "groupId": "g"}}), 400, "scope.unexpected_id"},
+		{"a group without a workspace", "POST", []string{"secrets"},
+			create("A", object{"scope": object{"type": "group", "groupId": "g"}}), 400, "scope.group_without_workspace"},
 		{"a blank id", "POST", []string{"secrets"}, create("A", object{"scope": inWorkspace(" ")}), 400, "scope.blank_id"},
-		{"a blank group", "POST", []string{"secrets"}, create("A", object{"scope": inGroup("sales", "")}), 400, "scope.blank_id"},
-		{"an id with a separator", "POST", []string{"secrets"}, create("A", object{"scope": inGroup("sales", "a/b")}), 400, "scope.invalid_id"},
-		{"an unknown workspace", "POST", []string{"secrets"}, create("A", object{"scope": inWorkspace("salse")}), 404, "scope.workspace_not_found"},
-		{"an unknown workspace's group", "POST", []string{"secrets"}, create("A", object{"scope": inGroup(missing, "g")}), 404, "scope.workspace_not_found"},
-		{"an unknown field of a scope", "POST", []string{"secrets"}, create("A", object{"scope": object{"type": "global", "id": "x"}}), 400, "request.unknown_field"},
+		{"a blank group", "POST", []string{"secrets"}, create("A", object{"scope": inGroup("sales", "")}), 400,
+			"scope.blank_id"},
+		{"an id with a separator", "POST", []string{"secrets"}, create("A", object{"scope": inGroup("sales", "a/b")}), 400,
+			"scope.invalid_id"},
+		{"an unknown workspace", "POST", []string{"secrets"}, create("A", object{"scope": inWorkspace("salse")}), 404,
+			"scope.workspace_not_found"},
+		{"an unknown workspace's group", "POST", []string{"secrets"}, create("A", object{"scope": inGroup(missing, "g")}),
+			404, "scope.workspace_not_found"},
+		{"an unknown field of a scope", "POST", []string{"secrets"},
+			create("A", object{"scope": object{"type": "global", "id": "x"}}), 400, "request.unknown_field"},
 		{"no value", "POST", []string{"secrets"}, object{"name": "A", "scope": globally()}, 400, "secrets.value_required"},
 		{"an empty value", "POST", []string{"secrets"}, create("A", object{"value": ""}), 400, "secrets.value_required"},
 		{"a long value", "POST", []string{"secrets"}, create("A", object{"value": long}), 400, "request.too_long"},
 		{"a name with a space", "POST", []string{"secrets"}, create("canary name", nil), 400, "secrets.invalid_name"},
 		{"a name that begins with a digit", "POST", []string{"secrets"}, create("1A", nil), 400, "secrets.invalid_name"},
-		{"an alias with a slash", "POST", []string{"secrets"}, create("A", object{"aliases": []string{"canary/x"}}), 400, "secrets.invalid_name"},
-		{"a name as alias", "POST", []string{"secrets"}, create("A", object{"aliases": []string{"A"}}), 400, "secrets.duplicate_name"},
+		{"an alias with a slash", "POST", []string{"secrets"}, create("A", object{"aliases": []string{"canary/x"}}), 400,
+			"secrets.invalid_name"},
+		{"a name as alias", "POST", []string{"secrets"}, create("A", object{"aliases": []string{"A"}}), 400,
+			"secrets.duplicate_name"},
 		{"too many aliases", "POST", []string{"secrets"}, create("A", object{"aliases": many}), 400, "request.too_long"},
 		{"a name that is taken", "POST", []string{"secrets"}, create("TAKEN", nil), 409, "secrets.exists"},
 		{"a name that is an alias", "POST", []string{"secrets"}, create("also-taken", nil), 409, "secrets.exists"},
-		{"an alias that is a name", "POST", []string{"secrets"}, create("A", object{"aliases": []string{"TAKEN"}}), 409, "secrets.exists"},
+		{"an alias that is a name", "POST", []string{"secrets"}, create("A", object{"aliases": []string{"TAKEN"}}), 409,
+			"secrets.exists"},
 		{"an id that is none", "PATCH", []string{"secrets", "TAKEN"}, object{"name": "B"}, 400, "request.invalid_id"},
 		{"an unknown id", "PATCH", []string{"secrets", missing}, object{"name": "B"}, 404, "secrets.not_found"},
-		{"a value in an update", "PATCH", []string{"secrets", taken.ID}, object{"value": "canary-value"}, 400, "request.unknown_field"},
+		{"a value in an update", "PATCH", []string{"secrets", taken.ID}, object{"value": "canary-value"}, 400,
+			"request.unknown_field"},
 		{"a new name that is none", "PATCH", []string{"secrets", taken.ID}, object{"name": ""}, 400, "secrets.invalid_name"},
-		{"a new name that is its alias", "PATCH", []string{"secrets", taken.ID}, object{"name": "also-taken"}, 400, "secrets.duplicate_name"},
+		{"a new name that is its alias", "PATCH", []string{"secrets", taken.ID}, object{"name": "also-taken"}, 400,
+			"secrets.duplicate_name"},
 		{"rotated to nothing", "POST", []string{"secrets", taken.ID, "rotate"}, object{}, 400, "secrets.value_required"},
-		{"rotated to too much", "POST", []string{"secrets", taken.ID, "rotate"}, object{"value": long}, 400, "request.too_long"},
-		{"rotating what is not there", "POST", []string{"secrets", missing, "rotate"}, object{"value": "canary-value"}, 404, "secrets.not_found"},
+		{"rotated to too much", "POST", []string{"secrets", taken.ID, "rotate"}, object{"value": long}, 400,
+			"request.too_long"},
+		{"rotating what is not there", "POST", []string{"secrets", missing, "rotate"}, object{"value": "canary-value"}, 404,
+			"secrets.not_found"},
 		{"deleting what is not there", "DELETE", []string{"secrets", missing}, nil, 404, "secrets.not_found"},
 		{"attaching what is not there", "PUT", attachmentOf(missing, ws.ID, "g"), nil, 404, "secrets.not_found"},
 		{"attaching to nowhere", "PUT", attachmentOf(taken.ID, "nowhere", "g"), nil, 404, "scope.workspace_not_found"},
@@ -228,7 +245,8 @@ func TestListsSelectByScopeNameAndAttachment(t *testing.T) {
 		{"of one scope there is one", []string{"name", "alias", "scope", "global"}, []string{a}},
 		{"names compare exactly", []string{"name", "key"}, nil},
 		{"an attachment", []string{"attachedWorkspaceId", "sales", "attachedGroupId", "g"}, []string{a, d}},
-		{"and all of it together", []string{"attachedWorkspaceId", "sales", "attachedGroupId", "g", "name", "KEY", "scope", "global"}, []string{a}},
+		{"and all of it together", []string{"attachedWorkspaceId", "sales", "attachedGroupId", "g", "name", "KEY", "scope",
+			"global"}, []string{a}},
 	} {
 		require.Equal(t, tc.want, h.listed(tc.query...), tc.why)
 	}
@@ -279,7 +297,8 @@ func TestAWorkspaceTakesItsSecretsWithIt(t *testing.T) {
 	require.Equal(t, []bctrl.Scope{bctrl.InGroup(other.ID, "g")}, h.get(kept).Attachments)
 	require.EqualValues(t, 5, h.get(kept).Version, "one change, and one event")
 	require.Equal(t, "v", h.secretValue(kept))
-	refused(t, h.do("GET", []string{"secrets", bad}, nil, nil), 500, "secrets.tampered", "it does not keep the workspace, and is not repaired")
+	refused(t, h.do("GET", []string{"secrets", bad}, nil, nil), 500, "secrets.tampered",
+		"it does not keep the workspace, and is not repaired")
 	index, err := h.db.Read().SecretIndex(t.Context(), bad)
 	require.NoError(t, err)
 	require.Empty(t, index.Attachments)
@@ -311,7 +330,10 @@ func (h *harness) verified() bool {
 	h.Helper()
 	var report bctrl.AuditReport
 	h.ok("GET", []string{"audit", "verify"}, nil, &report)
-	report.Problems = slices.DeleteFunc(report.Problems, func(p bctrl.AuditProblem) bool { return p.Kind == "head_missing" }) // none is kept here
+	// none is kept here
+	report.Problems = slices.DeleteFunc(report.Problems, func(p bctrl.AuditProblem) bool {
+		return p.Kind == "head_missing"
+	})
 	for _, p := range report.Problems {
 		h.Log(p)
 	}
@@ -322,7 +344,8 @@ func TestAnEditedSecretIsNotUsed(t *testing.T) {
 	for _, tc := range []struct{ why, edit string }{
 		{"values exchanged", "UPDATE secrets SET sealed = (SELECT sealed FROM secrets WHERE name = 'B') WHERE name = 'A'"},
 		{"a scope widened in its column", "UPDATE secrets SET workspace_id = '' WHERE name = 'A'"},
-		{"a scope widened in what is sealed", `UPDATE secrets SET workspace_id = '', meta = replace(meta, '"type":"workspace","workspaceId":"' || workspace_id || '"', '"type":"global"') WHERE name = 'A'`},
+		{"a scope widened in what is sealed",
+			`UPDATE secrets SET workspace_id = '', meta = replace(meta, '"type":"workspace","workspaceId":"' || workspace_id || '"', '"type":"global"') WHERE name = 'A'`},
 		{"attached only taken away", `UPDATE secrets SET attached_only = FALSE WHERE name = 'A'`},
 		{"unpinned", `UPDATE secrets SET provider = 'evil' WHERE name = 'A'`},
 		{"attached", `UPDATE secrets SET meta = replace(meta, '"rotatedAt"', '"attachments":[],"rotatedAt"') WHERE name = 'A'`},
@@ -333,7 +356,8 @@ func TestAnEditedSecretIsNotUsed(t *testing.T) {
 			h := newHarness(t)
 			ws := h.made("w", object{})
 			var a bctrl.SecretInfo
-			h.ok("POST", []string{"secrets"}, object{"name": "A", "value": "v", "scope": inWorkspace(ws.ID), "attachedOnly": true}, &a)
+			h.ok("POST", []string{"secrets"}, object{"name": "A", "value": "v", "scope": inWorkspace(ws.ID),
+				"attachedOnly": true}, &a)
 			h.secretIn(globally(), "B", "v")
 			h.tamper(tc.edit)
 			refused(t, h.do("GET", []string{"secrets", a.ID}, nil, nil), 500, "secrets.tampered", "reading")

@@ -38,7 +38,8 @@ func (h *harness) tamper(statement string) {
 
 func TestThePathIsRefusedBeforeRouting(t *testing.T) {
 	h := newHarness(t)
-	for _, path := range []string{"/v1//vault", "/v1/./vault", "/v1/%2e/vault", "/v1/vault/..", "/v1/vault/%2E.", "/v1/vault/a%00", "/v1/vault/", "//"} {
+	for _, path := range []string{"/v1//vault", "/v1/./vault", "/v1/%2e/vault", "/v1/vault/..", "/v1/vault/%2E.",
+		"/v1/vault/a%00", "/v1/vault/", "//"} {
 		got := h.send("GET", path, nil, "Authorization", "Bearer "+h.key)
 		require.Equal(t, http.StatusBadRequest, got.Status, path)
 		require.Empty(t, got.Header.Get("Location"), path)
@@ -124,13 +125,15 @@ func TestNoGuessAtAPasswordCanBeTriedOnAnIdempotencyKey(t *testing.T) {
 
 func TestABodyThatIsNotUnicodeIsRefusedAsDescribed(t *testing.T) {
 	h := newHarness(t)
-	got := h.send("POST", "/v1/workspaces", jsonBody(`{"name":"a\ud800"}`), "Authorization", "Bearer "+h.key, "Content-Type", "application/json")
+	got := h.send("POST", "/v1/workspaces", jsonBody(`{"name":"a\ud800"}`), "Authorization", "Bearer "+h.key,
+		"Content-Type", "application/json")
 	require.Equal(t, "request.invalid_utf8", got.code())
 }
 
 func TestUnknownAndRepeatedParametersAreRefused(t *testing.T) {
 	h := newHarness(t)
-	for _, q := range []url.Values{{"prefx": {"prod/"}}, {"limit": {"1", "2"}}, {"limit": {"0"}}, {"limit": {"1001"}}, {"hasTotp": {"yes"}}, {"prefix": {"//"}}, {"cursor": {"%"}}} {
+	for _, q := range []url.Values{{"prefx": {"prod/"}}, {"limit": {"1", "2"}}, {"limit": {"0"}}, {"limit": {"1001"}},
+		{"hasTotp": {"yes"}}, {"prefix": {"//"}}, {"cursor": {"%"}}} {
 		require.Equal(t, http.StatusBadRequest, h.do("GET", []string{"vault"}, q, nil).Status, "%v", q)
 	}
 }

@@ -45,14 +45,16 @@ func BenchmarkBrowse(b *testing.B) {
 			{"every file", "one", url.Values{"prefix": {"exports/"}}},
 			{"one folder that holds all", "one", url.Values{"delimiter": {"/"}}},
 			{"folders of one folder", "folders", url.Values{"prefix": {"exports/"}, "delimiter": {"/"}}},
-			{"a prefix inside a name", "folders", url.Values{"prefix": {fmt.Sprintf("exports/%06d", n/2)[:len("exports/0000")]}, "delimiter": {"/"}}},
+			{"a prefix inside a name", "folders", url.Values{"prefix": {fmt.Sprintf("exports/%06d", n/2)[:len("exports/0000")]},
+				"delimiter": {"/"}}},
 		} {
 			middle := fmt.Sprintf("exports/%06d", n/2)
 			if bc.query.Get("prefix") == "exports/" {
 				bc.query.Set("cursor", cursorAfter(middle))
 			}
 			b.Run(fmt.Sprintf("%s/%d", bc.name, n), func(b *testing.B) {
-				req := httptest.NewRequestWithContext(b.Context(), "GET", target([]string{"storage", "namespaces", bc.namespace, "browse"}, bc.query), nil)
+				req := httptest.NewRequestWithContext(b.Context(), "GET",
+					target([]string{"storage", "namespaces", bc.namespace, "browse"}, bc.query), nil)
 				req.Header.Set("Authorization", "Bearer "+key)
 				for b.Loop() {
 					rec := httptest.NewRecorder()
@@ -82,7 +84,12 @@ func benchServer(b *testing.B) (*Server, *store.DB, string) {
 	blobs, err := blob.OpenDisk(filepath.Join(dir, "blobs"))
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, blobs.Close()) })
-	s, err := New(b.Context(), Config{Store: db, Custody: openCustody(b, db, rows, dir), Browsers: &browser.Fake{}, Blobs: blobs})
+	s, err := New(b.Context(), Config{
+		Store:    db,
+		Custody:  openCustody(b, db, rows, dir),
+		Browsers: &browser.Fake{},
+		Blobs:    blobs,
+	})
 	require.NoError(b, err)
 	key, err := s.EnsureOrganization(b.Context())
 	require.NoError(b, err)

@@ -27,7 +27,8 @@ func (h *harness) browsed(namespace, prefix, delimiter string, limit int) (items
 	h.Helper()
 	q := url.Values{"prefix": {prefix}, "delimiter": {delimiter}, "limit": {strconv.Itoa(limit)}}
 	for {
-		req := httptest.NewRequestWithContext(h.Context(), "GET", target([]string{"storage", "namespaces", namespace, "browse"}, q), nil)
+		req := httptest.NewRequestWithContext(h.Context(), "GET",
+			target([]string{"storage", "namespaces", namespace, "browse"}, q), nil)
 		req.Header.Set("Authorization", "Bearer "+h.key)
 		rec := httptest.NewRecorder()
 		h.server.ServeHTTP(rec, req) // past openapi.yaml, which takes longer than all the rest
@@ -139,8 +140,16 @@ func insert(t testing.TB, tx *store.Tx, org, namespace, path string, size int64)
 	t.Helper()
 	written := func(store.Object) error { return audit.Append(tx, audit.Event{Org: org, Caller: "test"}) }
 	_, err := tx.PutObject(t.Context(), org, store.Object{
-		ID: web.NewID(), Namespace: namespace, Path: path, BlobID: web.NewID(), SizeBytes: size, ContentType: "text/csv", Filename: "f",
-		SHA256: strings.Repeat("0", 64), Source: bctrl.SourceUpload, CreatedAt: time.Unix(0, 0),
+		ID:          web.NewID(),
+		Namespace:   namespace,
+		Path:        path,
+		BlobID:      web.NewID(),
+		SizeBytes:   size,
+		ContentType: "text/csv",
+		Filename:    "f",
+		SHA256:      strings.Repeat("0", 64),
+		Source:      bctrl.SourceUpload,
+		CreatedAt:   time.Unix(0, 0),
 	}, written)
 	if err != nil {
 		return err
@@ -174,8 +183,10 @@ func TestBrowsingShowsALevelOrAll(t *testing.T) {
 
 func TestBrowseRefusesWhatCannotBeMeant(t *testing.T) {
 	h := newHarness(t)
-	for _, q := range []url.Values{{"delimiter": {"-"}}, {"prefix": {"/a"}}, {"prefix": {"a//"}}, {"prefix": {"a/../"}}, {"prefix": {"\u202e"}}, {"offset": {"1"}}} {
+	for _, q := range []url.Values{{"delimiter": {"-"}}, {"prefix": {"/a"}}, {"prefix": {"a//"}}, {"prefix": {"a/../"}},
+		{"prefix": {"\u202e"}}, {"offset": {"1"}}} {
 		require.Equal(t, 400, h.do("GET", []string{"storage", "namespaces", "s", "browse"}, q, nil).Status, "%v", q)
 	}
-	require.Equal(t, 200, h.do("GET", []string{"storage", "namespaces", "s", "browse"}, url.Values{"prefix": {"a/.."}}, nil).Status, "a/..b begins so")
+	require.Equal(t, 200, h.do("GET", []string{"storage", "namespaces", "s", "browse"}, url.Values{"prefix": {"a/.."}},
+		nil).Status, "a/..b begins so")
 }

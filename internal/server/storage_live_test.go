@@ -43,7 +43,8 @@ func (h *harness) dial(srv *httptest.Server, lines ...string) (net.Conn, *bufio.
 }
 
 func (h *harness) uploadOf(path string, headers ...string) []string {
-	lines := append([]string{"PUT " + target(file("s", path), nil) + " HTTP/1.1", "Host: x", "Authorization: Bearer " + h.key}, headers...)
+	lines := append([]string{"PUT " + target(file("s", path), nil) + " HTTP/1.1", "Host: x",
+		"Authorization: Bearer " + h.key}, headers...)
 	return append(lines, "", "")
 }
 
@@ -99,13 +100,15 @@ func TestARefusalComesBeforeTheBody(t *testing.T) {
 		status int
 		lines  []string
 	}{
-		"no key":    {401, []string{"PUT " + target(file("s", "g"), nil) + " HTTP/1.1", "Host: x", expect[0], expect[1], "", ""}},
+		"no key": {401, []string{"PUT " + target(file("s", "g"), nil) + " HTTP/1.1", "Host: x", expect[0], expect[1], "",
+			""}},
 		"no path":   {400, h.uploadOf("a//b", expect...)},
 		"stale":     {412, h.uploadOf("f", append(expect, `If-Match: "x"`)...)},
 		"exists":    {412, h.uploadOf("f", append(expect, "If-None-Match: *")...)},
 		"too large": {413, h.uploadOf("g", "Expect: 100-continue", fmt.Sprint("Content-Length: ", int64(5<<30)+1))},
 		"JSON too": {413, []string{
-			"PUT /v1/vault/k HTTP/1.1", "Host: x", "Authorization: Bearer " + h.key, "Content-Type: application/json", expect[0], "Content-Length: 1048577", "", "",
+			"PUT /v1/vault/k HTTP/1.1", "Host: x", "Authorization: Bearer " +
+				h.key, "Content-Type: application/json", expect[0], "Content-Length: 1048577", "", "",
 		}},
 		"no such type": {400, h.uploadOf("g", append(expect, "Content-Type: html")...)},
 		"welcome":      {100, h.uploadOf("g", expect...)},
@@ -132,7 +135,8 @@ func TestConcurrentWritersLoseAndLeakNothing(t *testing.T) {
 	h := newHarness(t)
 	srv := h.live()
 	do := func(method, path, content string, headers ...string) (int, []byte, http.Header) {
-		req, err := http.NewRequestWithContext(t.Context(), method, srv.URL+target(file("s", path), nil), strings.NewReader(content))
+		req, err := http.NewRequestWithContext(t.Context(), method, srv.URL+target(file("s", path), nil),
+			strings.NewReader(content))
 		require.NoError(t, err)
 		req.Header.Set("Authorization", "Bearer "+h.key)
 		for i := 0; i < len(headers); i += 2 {

@@ -19,7 +19,8 @@ func (h *harness) sdk(through func(http.Handler) http.Handler) *bctrl.Client {
 	h.Helper()
 	srv := httptest.NewServer(through(h.server))
 	h.Cleanup(srv.Close)
-	client, err := bctrl.New(bctrl.WithAPIKey(bctrl.NewSecret(h.key)), bctrl.WithBaseURL(srv.URL), bctrl.WithRetryWait(time.Millisecond, 10*time.Millisecond))
+	client, err := bctrl.New(bctrl.WithAPIKey(bctrl.NewSecret(h.key)), bctrl.WithBaseURL(srv.URL),
+		bctrl.WithRetryWait(time.Millisecond, 10*time.Millisecond))
 	require.NoError(h, err)
 	h.Cleanup(client.CloseIdleConnections)
 	return client

@@ -173,7 +173,8 @@ func TestPathsThatAreNoneAreRefusedAndOthersStayOneSegment(t *testing.T) {
 			require.Equal(t, 400, got.Status, "%s: %q", v.Why, v.Key)
 		}
 	}
-	for _, path := range []string{"a%2Fb", "%2e%2e/x", "..a", "a?b#c&d", "a b+c", "q\"uote", "<script>", "~/.ssh", "a:b", "{ns}", "files/x/download-url"} {
+	for _, path := range []string{"a%2Fb", "%2e%2e/x", "..a", "a?b#c&d", "a b+c", "q\"uote", "<script>", "~/.ssh", "a:b",
+		"{ns}", "files/x/download-url"} {
 		h.stored("s", path, path)
 		require.Equal(t, path, string(h.do("GET", file("s", path), nil, nil).Body))
 	}
@@ -272,7 +273,8 @@ func inert(t *testing.T, a answer) {
 
 func TestNoDownloadExecutesInABrowser(t *testing.T) {
 	h := newHarness(t)
-	for _, contentType := range []string{"text/html", "image/svg+xml", "text/javascript", "application/xhtml+xml", "application/pdf", "text/xml"} {
+	for _, contentType := range []string{"text/html", "image/svg+xml", "text/javascript", "application/xhtml+xml",
+		"application/pdf", "text/xml"} {
 		h.stored("s", "evil", "<script>alert(1)</script>", "Content-Type", contentType)
 		for _, headers := range [][]string{nil, {"Range", "bytes=0-3"}, {"If-None-Match", `"x"`}} {
 			got := h.do("GET", file("s", "evil"), nil, nil, headers...)
@@ -299,7 +301,8 @@ func TestARuntimeReachesItsOwnNamespaceAlone(t *testing.T) {
 		require.Equal(t, besidesID(a), besidesID(b), why)
 	}
 	for _, method := range []string{"GET", "DELETE", "PUT"} {
-		same(method, h.do(method, file("hr", "theirs"), nil, nil, as(rt)...), h.do(method, file("hr", "missing"), nil, nil, as(rt)...))
+		same(method, h.do(method, file("hr", "theirs"), nil, nil, as(rt)...), h.do(method, file("hr", "missing"), nil, nil,
+			as(rt)...))
 	}
 	for _, route := range [][]string{{}, {"presign-download"}} {
 		at := func(id string) answer {
@@ -310,7 +313,8 @@ func TestARuntimeReachesItsOwnNamespaceAlone(t *testing.T) {
 	}
 	same("deleted by id", h.do("DELETE", []string{"storage", "objects", other.ID}, nil, nil, as(rt)...),
 		h.do("DELETE", []string{"storage", "objects", web.NewID()}, nil, nil, as(rt)...))
-	require.Equal(t, 404, h.do("GET", []string{"storage", "objects", web.NewID()}, nil, nil).Status, "an organization may know")
+	require.Equal(t, 404, h.do("GET", []string{"storage", "objects", web.NewID()}, nil, nil).Status,
+		"an organization may know")
 	require.Equal(t, 403, h.do("GET", []string{"storage", "namespaces", "hr", "browse"}, nil, nil, as(rt)...).Status)
 	require.Equal(t, 403, h.do("GET", append(file("hr", "theirs"), "download-url"), nil, nil, as(rt)...).Status)
 

@@ -173,7 +173,8 @@ func TestAWebsocketIsRefused(t *testing.T) {
 	} {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(c.srv.URL, "http://"))
 		require.NoError(t, err)
-		fmt.Fprintf(conn, "%s /v1/proxy/acme%%2F/v1/things HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n%s\r\n", request.method, c.key, request.more)
+		fmt.Fprintf(conn, "%s /v1/proxy/acme%%2F/v1/things HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n%s\r\n",
+			request.method, c.key, request.more)
 		line, err := bufio.NewReader(conn).ReadString('\n')
 		require.NoError(t, err)
 		require.NoError(t, conn.Close())

@@ -72,7 +72,8 @@ func TestAFloodOfNobodyIsCheapAndNoneOfItIsLost(t *testing.T) {
 					require.Positive(t, seconds)
 				}
 				if n%500 == 0 {
-					require.Equal(t, 200, h.from("198.51.100.7:9", "GET", "/v1/self", "Authorization", "Bearer "+h.key).Status, "a good caller")
+					require.Equal(t, 200, h.from("198.51.100.7:9", "GET", "/v1/self", "Authorization", "Bearer "+h.key).Status,
+						"a good caller")
 				}
 			}
 			require.Less(t, first.Status, 429)

@@ -35,7 +35,8 @@ func (h *harness) furnish(secret string, headers ...string) (ws bctrl.WorkspaceI
 	h.ok("PUT", []string{"vault", "prod/crm"}, object{"password": secret}, nil, headers...)
 	h.ok("POST", []string{"ai-credentials"}, object{"id": "openai", "provider": "openai", "apiKey": "k"}, nil, headers...)
 	h.ok("POST", []string{"browser-profiles"}, object{"id": "bot"}, nil, headers...)
-	h.ok("POST", []string{"secrets"}, object{"name": "GITHUB_TOKEN", "value": secret, "scope": globally()}, nil, headers...)
+	h.ok("POST", []string{"secrets"}, object{"name": "GITHUB_TOKEN", "value": secret, "scope": globally()}, nil,
+		headers...)
 	h.ok("POST", []string{"workspaces"}, object{"name": "sales", "mounts": object{
 		"vault": object{"allow": []string{"/"}, "allowRawReads": true}, "ai": object{"allow": []string{"openai"}},
 	}}, &ws, headers...)
@@ -77,9 +78,11 @@ func TestOrganizationsHaveNothingInCommon(t *testing.T) {
 		for _, other := range inhabitants {
 			if other.why != who.why {
 				h.key = other.key
-				refused(t, h.do("POST", []string{"secrets", scoped.Secrets[0].ID, "rotate"}, nil, object{"value": "theirs"}, other.headers...),
+				refused(t, h.do("POST", []string{"secrets", scoped.Secrets[0].ID, "rotate"}, nil, object{"value": "theirs"},
+					other.headers...),
 					http.StatusNotFound, "secrets.not_found", "the secret of "+who.why+" for "+other.why)
-				refused(t, h.do("POST", []string{"secrets"}, nil, object{"name": "X", "value": "v", "scope": inWorkspace(list.Workspaces[0].ID)}, other.headers...),
+				refused(t, h.do("POST", []string{"secrets"}, nil,
+					object{"name": "X", "value": "v", "scope": inWorkspace(list.Workspaces[0].ID)}, other.headers...),
 					http.StatusNotFound, "scope.workspace_not_found", "the workspace of "+who.why+" for "+other.why)
 			}
 		}
@@ -128,17 +131,20 @@ func TestASubaccountIsActedForByItsParentAlone(t *testing.T) {
 	for _, id := range []string{"", "acme", sub + " ", "{" + sub + "}"} {
 		refused(t, vault(first, id), http.StatusBadRequest, "auth.subaccount", id)
 	}
-	refused(t, h.do("GET", []string{"vault"}, nil, nil, append(within(sub), within(sister)...)...), http.StatusBadRequest, "auth.subaccount", "twice")
+	refused(t, h.do("GET", []string{"vault"}, nil, nil, append(within(sub), within(sister)...)...), http.StatusBadRequest,
+		"auth.subaccount", "twice")
 
 	// Its own key is at home there, and makes no subaccounts.
 	h.key = own
 	h.ok("PUT", []string{"vault", "prod/crm"}, object{"password": "p"}, nil)
-	refused(t, h.do("POST", []string{"subaccounts"}, nil, object{"name": "deeper"}), http.StatusForbidden, "subaccounts.nested", "one level")
+	refused(t, h.do("POST", []string{"subaccounts"}, nil, object{"name": "deeper"}), http.StatusForbidden,
+		"subaccounts.nested", "one level")
 	h.ok("DELETE", []string{"keys", made.ID}, nil, nil) // its last: the parent can make another
 	require.Equal(t, http.StatusUnauthorized, h.do("GET", []string{"vault"}, nil, nil).Status)
 	h.key = first
 	require.Equal(t, http.StatusOK, h.do("GET", []string{"vault", "prod/crm"}, nil, nil, within(sub)...).Status)
-	refused(t, h.do("GET", []string{"vault", "prod/crm"}, nil, nil), http.StatusNotFound, "vault.secret_not_found", "the parent's own vault is empty")
+	refused(t, h.do("GET", []string{"vault", "prod/crm"}, nil, nil), http.StatusNotFound, "vault.secret_not_found",
+		"the parent's own vault is empty")
 }
 
 func TestTheLogNamesTheSubaccountAndWhoActedForIt(t *testing.T) {
@@ -160,9 +166,11 @@ func TestTheLogNamesTheSubaccountAndWhoActedForIt(t *testing.T) {
 func TestSubaccountsAreListedByAgeAndNamedOnce(t *testing.T) {
 	h := newHarness(t)
 	ids := []string{h.subaccount("b"), h.subaccount("a"), h.subaccount("c")}
-	refused(t, h.do("POST", []string{"subaccounts"}, nil, object{"name": "a"}), http.StatusConflict, "subaccounts.exists", "the name is taken")
+	refused(t, h.do("POST", []string{"subaccounts"}, nil, object{"name": "a"}), http.StatusConflict, "subaccounts.exists",
+		"the name is taken")
 	for _, name := range []string{"", "a b", "-a", "a/b"} {
-		refused(t, h.do("POST", []string{"subaccounts"}, nil, object{"name": name}), http.StatusBadRequest, "subaccounts.invalid_name", name)
+		refused(t, h.do("POST", []string{"subaccounts"}, nil, object{"name": name}), http.StatusBadRequest,
+			"subaccounts.invalid_name", name)
 	}
 	var page struct {
 		Subaccounts []bctrl.Subaccount
@@ -184,7 +192,8 @@ func TestSubaccountsAreListedByAgeAndNamedOnce(t *testing.T) {
 	require.NoError(t, err)
 	h.key = foreign.Expose()
 	h.ok("POST", []string{"subaccounts"}, object{"name": "a"}, nil) // names are each organization's own
-	refused(t, h.do("DELETE", []string{"subaccounts", ids[0]}, nil, nil), http.StatusNotFound, "subaccounts.not_found", "another organization's")
+	refused(t, h.do("DELETE", []string{"subaccounts", ids[0]}, nil, nil), http.StatusNotFound, "subaccounts.not_found",
+		"another organization's")
 }
 
 func TestDeletingASubaccountEndsAndRemovesAllOfIt(t *testing.T) {
@@ -209,7 +218,8 @@ func TestDeletingASubaccountEndsAndRemovesAllOfIt(t *testing.T) {
 	profiles, err := os.ReadDir(filepath.Join(h.dir, "profiles"))
 	require.True(t, err == nil || os.IsNotExist(err))
 	require.LessOrEqual(t, len(profiles), 1)
-	refused(t, h.do("GET", []string{"vault"}, nil, nil, within(sub)...), http.StatusForbidden, "auth.not_subaccount", "it is gone")
+	refused(t, h.do("GET", []string{"vault"}, nil, nil, within(sub)...), http.StatusForbidden, "auth.not_subaccount",
+		"it is gone")
 	first := h.key
 	h.key = made.Key.Reveal()
 	require.Equal(t, http.StatusUnauthorized, h.do("GET", []string{"vault"}, nil, nil).Status, "its key is gone with it")
@@ -231,9 +241,16 @@ func TestWhatACrashLeftOfADeletedSubaccountIsRemoved(t *testing.T) {
 	h.write(func(tx *store.Tx) error {
 		return closeSubaccount(t.Context(), tx, org, sub, audit.Event{Org: org, Action: "subaccount.write"})
 	})
-	refused(t, h.do("GET", []string{"vault"}, nil, nil, within(sub)...), http.StatusForbidden, "auth.not_subaccount", "it is closed")
-	refused(t, h.do("DELETE", []string{"subaccounts", sub}, nil, nil), http.StatusNotFound, "subaccounts.not_found", "it is closed")
-	next, err := New(t.Context(), Config{Store: h.db, Custody: openCustody(t, h.db, h.rows, h.dir), Browsers: h.browsers, ProfileDir: filepath.Join(h.dir, "profiles")})
+	refused(t, h.do("GET", []string{"vault"}, nil, nil, within(sub)...), http.StatusForbidden, "auth.not_subaccount",
+		"it is closed")
+	refused(t, h.do("DELETE", []string{"subaccounts", sub}, nil, nil), http.StatusNotFound, "subaccounts.not_found",
+		"it is closed")
+	next, err := New(t.Context(), Config{
+		Store:      h.db,
+		Custody:    openCustody(t, h.db, h.rows, h.dir),
+		Browsers:   h.browsers,
+		ProfileDir: filepath.Join(h.dir, "profiles"),
+	})
 	require.NoError(t, err)
 	require.NoError(t, next.Close(t.Context()))
 	closed, err := h.db.Read().ClosedOrganizations(t.Context())

@@ -23,7 +23,8 @@ func TestWhatIsNoTextIsRefusedWhereverItIsRead(t *testing.T) {
 	for _, tc := range []struct{ why, method, target, body, code, field string }{
 		{"a body", "PUT", "/v1/vault/a", `{"password":"` + latin1 + `"}`, "request.invalid_utf8", "password"},
 		{"half a surrogate pair", "PUT", "/v1/vault/a", `{"password":"a\ud800"}`, "request.invalid_utf8", "password"},
-		{"the other half", "POST", "/v1/secrets", `{"name":"A","scope":{"type":"global"},"value":"\udc00"}`, "request.invalid_utf8", "value"},
+		{"the other half", "POST", "/v1/secrets", `{"name":"A","scope":{"type":"global"},"value":"\udc00"}`,
+			"request.invalid_utf8", "value"},
 		{"halves in the wrong order", "PUT", "/v1/vault/a", `{"notes":"\udc00\ud800"}`, "request.invalid_utf8", "notes"},
 		{"a byte order mark before it", "PUT", "/v1/vault/a", "\ufeff{}", "request.invalid_json", ""},
 		{"UTF-16", "PUT", "/v1/vault/a", "\xff\xfe{\x00}\x00", "request.invalid_json", ""},
@@ -81,7 +82,8 @@ func TestAFormToAProviderHasTheNamesItWasGiven(t *testing.T) {
 	inv := bctrl.Invocation{Capability: "acme/things", Method: "POST"}
 	for _, n := range names {
 		inJSON = append(inJSON, object{"name": n.name, "filename": n.filename, "data": []byte(n.content)})
-		inv.Multipart = append(inv.Multipart, bctrl.FormPart{Name: n.name, Filename: n.filename, Content: strings.NewReader(n.content)})
+		inv.Multipart = append(inv.Multipart, bctrl.FormPart{Name: n.name, Filename: n.filename,
+			Content: strings.NewReader(n.content)})
 	}
 	invoke := []string{"capabilities", "acme/things", "invoke"}
 	require.Equal(t, 200, c.do("POST", invoke, nil, object{"method": "POST", "multipart": inJSON}).Status)

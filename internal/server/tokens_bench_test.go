@@ -25,8 +25,23 @@ func benchToken(b *testing.B, s *Server, db *store.DB, key string) string {
 	require.NoError(b, err)
 	org := orgs[0].ID
 	now := time.Now()
-	ws := store.Workspace{ID: web.NewID(), Name: "sales", Version: 1, Mounts: sales(), CreatedAt: now, UpdatedAt: now}
-	rt := store.Runtime{ID: web.NewID(), WorkspaceID: ws.ID, Alias: "crm", Status: bctrl.RuntimeActive, Live: true, CreatedAt: now, UpdatedAt: now}
+	ws := store.Workspace{
+		ID:        web.NewID(),
+		Name:      "sales",
+		Version:   1,
+		Mounts:    sales(),
+		CreatedAt: now,
+		UpdatedAt: now,
+	}
+	rt := store.Runtime{
+		ID:          web.NewID(),
+		WorkspaceID: ws.ID,
+		Alias:       "crm",
+		Status:      bctrl.RuntimeActive,
+		Live:        true,
+		CreatedAt:   now,
+		UpdatedAt:   now,
+	}
 	require.NoError(b, db.Write(b.Context(), func(tx *store.Tx) error {
 		if err := tx.InsertWorkspace(b.Context(), org, ws); err != nil {
 			return err
@@ -40,7 +55,8 @@ func benchToken(b *testing.B, s *Server, db *store.DB, key string) string {
 		return audit.Append(tx, audit.Event{Caller: "test"})
 	}))
 	token := minted(b, s, key, ws.ID, vaultMount("prod/crm/"))
-	for _, m := range []bctrl.Mounts{vaultMount("prod/crm/salesforce", "prod/crm/hubspot"), {Storage: &bctrl.StorageMount{Access: bctrl.StorageNone}}} {
+	for _, m := range []bctrl.Mounts{vaultMount("prod/crm/salesforce", "prod/crm/hubspot"),
+		{Storage: &bctrl.StorageMount{Access: bctrl.StorageNone}}} {
 		weaker, err := bctrl.Attenuate(token, m, now.Add(time.Minute))
 		require.NoError(b, err)
 		token = weaker

@@ -96,7 +96,8 @@ func TestATokenDiesOnTheNextRequest(t *testing.T) {
 			h.launch(ws, "crm", nil)
 			path := []string{"workspaces", ws.ID, "runtimes", "crm"}
 			token := h.mint(ws.ID, "crm", object{})
-			weaker, err := bctrl.Attenuate(token, bctrl.Mounts{Storage: &bctrl.StorageMount{Access: bctrl.StorageNone}}, timeIn(1))
+			weaker, err := bctrl.Attenuate(token, bctrl.Mounts{Storage: &bctrl.StorageMount{Access: bctrl.StorageNone}},
+				timeIn(1))
 			require.NoError(t, err)
 			for _, held := range []bctrl.Secret{token, weaker} {
 				require.Equal(t, http.StatusOK, h.with(held, "GET", []string{"self"}, nil).Status)
@@ -127,7 +128,8 @@ func TestATokenReachesWhatEveryLevelPermitsAndNothingElse(t *testing.T) {
 	mounts := bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/"}, AllowRawReads: new(true)}}
 	ws := h.workspace("sales", mounts)
 	for _, k := range []string{"prod/crm/a", "prod/crm/b", "prod/hr/a", "dev/a"} {
-		h.ok("PUT", []string{"vault", k}, object{"username": "u", "password": "canary-password", "totp": "JBSWY3DPEHPK3PXP"}, nil)
+		h.ok("PUT", []string{"vault", k}, object{"username": "u", "password": "canary-password", "totp": "JBSWY3DPEHPK3PXP"},
+			nil)
 	}
 	h.launch(ws, "crm", object{"vault": object{"deny": []string{"prod/hr/"}}})
 	minted := h.mint(ws.ID, "crm", object{})
@@ -135,7 +137,8 @@ func TestATokenReachesWhatEveryLevelPermitsAndNothingElse(t *testing.T) {
 	one := weakened(t, crm, vaultMount("prod/crm/a"), time.Time{})
 	noRaw := weakened(t, crm, bctrl.Mounts{Vault: &bctrl.VaultMount{AllowRawReads: new(false)}}, time.Time{})
 	// The holder asks for more than there is above: it is without effect.
-	greedy := weakened(t, minted, bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"/"}, AllowRawReads: new(true)}}, time.Time{})
+	greedy := weakened(t, minted, bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"/"}, AllowRawReads: new(true)}},
+		time.Time{})
 	for _, tc := range []struct {
 		why, key  string
 		token     bctrl.Secret
@@ -153,7 +156,8 @@ func TestATokenReachesWhatEveryLevelPermitsAndNothingElse(t *testing.T) {
 		{"everything, of what there is", "prod/crm/a", greedy, nil, 200, 200},
 		{"everything does not lift a deny", "prod/hr/a", greedy, nil, 403, 403},
 		{"everything does not pass the workspace", "dev/a", greedy, nil, 403, 403},
-		{"a request's own mounts come below", "prod/crm/b", crm, mountsHeader(`{"vault":{"allow":["prod/crm/a"]}}`), 403, 403},
+		{"a request's own mounts come below", "prod/crm/b", crm, mountsHeader(`{"vault":{"allow":["prod/crm/a"]}}`), 403,
+			403},
 		{"and cannot widen", "prod/crm/a", one, mountsHeader(`{"vault":{"allow":["prod/crm/"]}}`), 400, 400},
 		{"nor lift raw reads", "prod/crm/a", noRaw, mountsHeader(`{"vault":{"allowRawReads":true}}`), 400, 400},
 	} {
@@ -161,9 +165,11 @@ func TestATokenReachesWhatEveryLevelPermitsAndNothingElse(t *testing.T) {
 		require.Equal(t, tc.raw, raw.Status, "%s: %s", tc.why, raw.Body)
 		require.NotContains(t, string(raw.Body), "JBSWY", "the seed is for nobody who is a runtime")
 		require.Equal(t, raw.Status == 200, strings.Contains(string(raw.Body), "canary"), tc.why)
-		require.Equal(t, tc.totp, h.with(tc.token, "GET", []string{"vault", tc.key, "totp"}, nil, tc.headers...).Status, tc.why)
+		require.Equal(t, tc.totp, h.with(tc.token, "GET", []string{"vault", tc.key, "totp"}, nil, tc.headers...).Status,
+			tc.why)
 	}
-	for token, want := range map[*bctrl.Secret]string{&minted: `["prod/crm/a","prod/crm/b"]`, &crm: `["prod/crm/a","prod/crm/b"]`, &one: `["prod/crm/a"]`, &greedy: `["prod/crm/a","prod/crm/b"]`} {
+	for token, want := range map[*bctrl.Secret]string{&minted: `["prod/crm/a","prod/crm/b"]`,
+		&crm: `["prod/crm/a","prod/crm/b"]`, &one: `["prod/crm/a"]`, &greedy: `["prod/crm/a","prod/crm/b"]`} {
 		list := h.with(*token, "GET", []string{"vault"}, nil)
 		require.JSONEq(t, `{"keys":`+want+`,"nextCursor":null}`, string(list.Body))
 	}
@@ -176,11 +182,13 @@ func TestATokenReachesWhatEveryLevelPermitsAndNothingElse(t *testing.T) {
 		h.write(func(tx *store.Tx) error { return tx.UpdateWorkspace(t.Context(), h.org(), ws) })
 	}
 	set(ws.Mounts)
-	require.Equal(t, 403, h.with(crm, "GET", []string{"vault", "prod/crm/a", "totp"}, nil).Status, "the workspace was lowered")
+	require.Equal(t, 403, h.with(crm, "GET", []string{"vault", "prod/crm/a", "totp"}, nil).Status,
+		"the workspace was lowered")
 	require.Equal(t, 200, h.with(crm, "GET", []string{"vault", "prod/crm/b", "totp"}, nil).Status)
 	set(bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"/"}, AllowRawReads: new(true)}})
 	require.Equal(t, 200, h.with(crm, "GET", []string{"vault", "prod/crm/a", "totp"}, nil).Status)
-	require.Equal(t, 403, h.with(crm, "GET", []string{"vault", "dev/a", "totp"}, nil).Status, "raised beyond its own declaration")
+	require.Equal(t, 403, h.with(crm, "GET", []string{"vault", "dev/a", "totp"}, nil).Status,
+		"raised beyond its own declaration")
 }
 
 // appended is a token to which its holder appended mounts of its own writing.
@@ -206,20 +214,24 @@ func TestATokenThatIsNotGenuineIsAnsweredLikeAWrongKey(t *testing.T) {
 	ws := h.workspace("sales", sales())
 	h.launch(ws, "crm", nil)
 	token := h.mint(ws.ID, "crm", object{"mounts": object{"vault": object{"allow": []string{"prod/crm/"}}}})
-	wrong := h.send("GET", "/v1/self", nil, "x-request-id", "1", "Authorization", "Bearer bctrl_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
+	wrong := h.send("GET", "/v1/self", nil, "x-request-id", "1", "Authorization",
+		"Bearer bctrl_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
 	other := newHarness(t) // another server, with a root key of its own
 	otherWS := other.workspace("sales", sales())
 	other.launch(otherWS, "crm", nil)
 	for why, text := range map[string]string{
-		"forged": forged(token).Expose(), "of another server": other.mint(otherWS.ID, "crm", object{}).Expose(), "cut short": token.Expose()[:150],
-		"longer": token.Expose() + "A", "its prefix alone": "bctrl_rt_", "mounts that cannot be meant": appended(t, token, `{"vault":{"deny":["prod//"]}}`),
+		"forged": forged(token).Expose(), "of another server": other.mint(otherWS.ID, "crm",
+			object{}).Expose(), "cut short": token.Expose()[:150],
+		"longer": token.Expose() + "A", "its prefix alone": "bctrl_rt_", "mounts that cannot be meant": appended(t, token,
+			`{"vault":{"deny":["prod//"]}}`),
 	} {
 		got := h.send("GET", "/v1/self", nil, "x-request-id", "1", "Authorization", "Bearer "+text)
 		require.Equal(t, http.StatusUnauthorized, got.Status, why)
 		require.Equal(t, string(wrong.Body), string(got.Body), why)
 	}
 	require.Equal(t, http.StatusOK, h.with(token, "GET", []string{"self"}, nil).Status)
-	refused(t, h.with(weakened(t, token, bctrl.Mounts{}, time.UnixMilli(1)), "GET", []string{"self"}, nil), http.StatusUnauthorized, "auth.token_expired", "expired")
+	refused(t, h.with(weakened(t, token, bctrl.Mounts{}, time.UnixMilli(1)), "GET", []string{"self"}, nil),
+		http.StatusUnauthorized, "auth.token_expired", "expired")
 	h.lock() // which forgets the key, as a server's end does
 	h.unlock()
 	require.Equal(t, http.StatusOK, h.with(token, "GET", []string{"self"}, nil).Status, "the root key outlives the server")
@@ -243,7 +255,8 @@ func TestMintingIsRefusedWhatWidensOrCannotBe(t *testing.T) {
 	}{
 		{"wider", object{"mounts": object{"vault": object{"allow": []string{"prod/"}}}}, 400, "mounts.scope_widening"},
 		{"raw reads", object{"mounts": object{"vault": object{"allowRawReads": true}}}, 400, "mounts.scope_widening"},
-		{"a default of another provider", object{"mounts": object{"ai": object{"defaults": object{"anthropic": "mine"}}}}, 400, "mounts.default_wrong_provider"},
+		{"a default of another provider", object{"mounts": object{"ai": object{"defaults": object{"anthropic": "mine"}}}},
+			400, "mounts.default_wrong_provider"},
 		{"too long", object{"mounts": object{"vault": object{"allow": long}}}, 400, "tokens.too_long"},
 		{"too short a life", object{"ttlMs": 999}, 400, "tokens.invalid_ttl"},
 		{"a negative life", object{"ttlMs": -1}, 400, "tokens.invalid_ttl"},
@@ -257,11 +270,13 @@ func TestMintingIsRefusedWhatWidensOrCannotBe(t *testing.T) {
 	}
 	widening := h.do("POST", path, nil, object{"mounts": object{"vault": object{"allow": []string{"prod/"}}}})
 	require.Contains(t, string(widening.Body), `"witness":"prod/0"`)
-	refused(t, h.do("POST", append(path[:3:3], "no", "tokens"), nil, object{}), 404, "runtimes.not_found", "no such runtime")
+	refused(t, h.do("POST", append(path[:3:3], "no", "tokens"), nil, object{}), 404, "runtimes.not_found",
+		"no such runtime")
 	refused(t, h.do("DELETE", []string{"tokens", web.NewID()}, nil, nil), 404, "tokens.not_found", "no such token")
 	refused(t, h.do("DELETE", []string{"tokens", "x"}, nil, nil), 400, "request.invalid_id", "not an id")
 	refused(t, h.do("POST", path, nil, object{}, as(rt)...), 403, "auth.not_for_runtimes", "as the runtime")
-	refused(t, h.with(h.mint(ws.ID, "crm", object{}), "POST", path, object{}), 403, "auth.not_for_runtimes", "a token mints none")
+	refused(t, h.with(h.mint(ws.ID, "crm", object{}), "POST", path, object{}), 403, "auth.not_for_runtimes",
+		"a token mints none")
 	h.ok("POST", append(path[:4:4], "stop"), nil, nil)
 	refused(t, h.do("POST", path, nil, object{}), 409, "runtimes.not_active", "the runtime has stopped")
 }
@@ -276,7 +291,8 @@ func TestTheHolderLearnsWhoItIsAndWhatDecides(t *testing.T) {
 	require.NotEmpty(t, key.KeyID)
 	require.Nil(t, key.Runtime)
 
-	token := weakened(t, h.mint(ws.ID, "crm", object{"mounts": object{"storage": object{"access": "none"}}}), vaultMount("prod/crm/a"), time.Time{})
+	token := weakened(t, h.mint(ws.ID, "crm", object{"mounts": object{"storage": object{"access": "none"}}}),
+		vaultMount("prod/crm/a"), time.Time{})
 	var self wire.Self[bctrl.RuntimeInfo]
 	got := h.with(token, "GET", []string{"self"}, nil)
 	require.NoError(t, json.Unmarshal(got.Body, &self))
@@ -285,7 +301,8 @@ func TestTheHolderLearnsWhoItIsAndWhatDecides(t *testing.T) {
 	require.Equal(t, key.Organization, self.Organization)
 	require.Empty(t, self.KeyID)
 	require.Equal(t, launched.ID, self.Runtime.ID)
-	require.Equal(t, []string{"prod/crm/a"}, self.Runtime.EffectiveMounts.Vault.Allow, "what the token may, not what the runtime may")
+	require.Equal(t, []string{"prod/crm/a"}, self.Runtime.EffectiveMounts.Vault.Allow,
+		"what the token may, not what the runtime may")
 	require.Equal(t, bctrl.StorageNone, self.Runtime.EffectiveMounts.Storage.Access)
 	var info bctrl.RuntimeInfo
 	got = h.with(token, "GET", []string{"workspaces", ws.ID, "runtimes", "crm"}, nil)
@@ -321,9 +338,12 @@ func TestTheHolderLearnsWhoItIsAndWhatDecides(t *testing.T) {
 		{"nothing mounted", nil, bctrl.UseAI, "openai", nil, false, 0, "mounts.ai"},
 		{"the attenuation does not", &token, bctrl.UseVault, "prod/crm/b", nil, false, 3, "mounts.vault.allow"},
 		{"the attenuation allows", &token, bctrl.UseVault, "prod/crm/a", nil, true, 3, "mounts.vault.allow[0]"},
-		{"the token was minted without storage", &token, bctrl.GetStorage, "sales-exports", nil, false, 2, "mounts.storage.access"},
-		{"the request lowers", &token, bctrl.UseVault, "prod/crm/a", mountsHeader(`{"vault":{"deny":["prod/crm/a"]}}`), false, 4, "mounts.vault.deny[0]"},
-		{"an organization key as the runtime", nil, bctrl.UseVault, "prod/crm/b", as(launched, `{"vault":{"allow":[]}}`), false, 2, "mounts.vault.allow"},
+		{"the token was minted without storage", &token, bctrl.GetStorage, "sales-exports", nil, false, 2,
+			"mounts.storage.access"},
+		{"the request lowers", &token, bctrl.UseVault, "prod/crm/a", mountsHeader(`{"vault":{"deny":["prod/crm/a"]}}`), false,
+			4, "mounts.vault.deny[0]"},
+		{"an organization key as the runtime", nil, bctrl.UseVault, "prod/crm/b", as(launched, `{"vault":{"allow":[]}}`),
+			false, 2, "mounts.vault.allow"},
 		{"no verb of mounts", nil, "runtime.stop", "crm", nil, false, 0, ""},
 	} {
 		d := explain(tc.token, tc.verb, tc.object, tc.headers...)
@@ -350,7 +370,8 @@ func TestWhatATokenDoesIsRecordedAndItsTextNowhere(t *testing.T) {
 	require.Equal(t, 403, h.with(weaker, "GET", []string{"vault", "prod/hr", "totp"}, nil).Status)
 	require.Equal(t, 403, h.with(weaker, "GET", []string{"keys"}, nil).Status)
 	step := object{"call": "page.screenshot", "args": object{}}
-	got := h.with(weaker, "POST", []string{"workspaces", ws.ID, "execute"}, object{"runtime": "crm", "steps": []object{step}})
+	got := h.with(weaker, "POST", []string{"workspaces", ws.ID, "execute"},
+		object{"runtime": "crm", "steps": []object{step}})
 	require.Equal(t, 200, got.Status, "%s", got.Body)
 	h.ok("DELETE", []string{"tokens", minted.ID}, nil, nil)
 	require.Equal(t, 401, h.with(weaker, "GET", []string{"self"}, nil).Status)
@@ -370,7 +391,8 @@ func TestWhatATokenDoesIsRecordedAndItsTextNowhere(t *testing.T) {
 		}
 		seen[e.Action+" "+string(e.Decision)+" "+e.Outcome] = true
 	}
-	for _, want := range []string{"token.write", "vault.use allow ", "vault.use deny vault.outside_mount", "key.read deny auth.not_for_runtimes", "runtime.execute allow ", "storage.put allow ok", "self.read deny auth.token_revoked"} {
+	for _, want := range []string{"token.write", "vault.use allow ", "vault.use deny vault.outside_mount",
+		"key.read deny auth.not_for_runtimes", "runtime.execute allow ", "storage.put allow ok", "self.read deny auth.token_revoked"} {
 		require.True(t, seen[want], "%s is not in %v", want, seen)
 	}
 	// A piece of the head that is the same in both, and each one's tag.
@@ -469,7 +491,8 @@ func TestTokensThatExpiredAreForgottenADayLater(t *testing.T) {
 func TestANarrowedCallerLearnsNothingOfWhatItLost(t *testing.T) {
 	h := newHarness(t)
 	h.ok("POST", []string{"ai-credentials"}, openAI("mine"), nil)
-	ws := h.made("w", object{"ai": object{"allow": []string{"mine"}}, "vault": object{"allow": []string{"prod/"}}, "storage": object{"workspace": "files"}})
+	ws := h.made("w", object{"ai": object{"allow": []string{"mine"}}, "vault": object{"allow": []string{"prod/"}},
+		"storage": object{"workspace": "files"}})
 	path := []string{"workspaces", ws.ID, "runtimes"}
 	var rt bctrl.RuntimeInfo
 	h.ok("POST", path, object{
@@ -481,7 +504,8 @@ func TestANarrowedCallerLearnsNothingOfWhatItLost(t *testing.T) {
 	for _, name := range []string{"mine", "prod/crm", "files"} {
 		require.Contains(t, whole, name)
 	}
-	narrowed := h.do("GET", path, nil, nil, as(rt, `{"ai": {"allow": []}, "vault": {"allow": []}, "storage": {"access": "none"}}`)...)
+	narrowed := h.do("GET", path, nil, nil,
+		as(rt, `{"ai": {"allow": []}, "vault": {"allow": []}, "storage": {"access": "none"}}`)...)
 	require.Equal(t, http.StatusOK, narrowed.Status, "%s", narrowed.Body)
 	for _, name := range []string{"mine", "prod", "files"} {
 		require.NotContains(t, string(narrowed.Body), name)

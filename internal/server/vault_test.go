@@ -44,7 +44,8 @@ func TestALoginComesBackAsItWasSet(t *testing.T) {
 
 func TestWhatIsWrongWithALoginIsNamedAtOnceAndNeverQuoted(t *testing.T) {
 	h := newHarness(t)
-	got := h.do("PUT", []string{"vault", "k"}, nil, object{"password": "canary-password", "totp": "canary!seed", "fill": "paste"})
+	got := h.do("PUT", []string{"vault", "k"}, nil, object{"password": "canary-password", "totp": "canary!seed",
+		"fill": "paste"})
 	require.Equal(t, http.StatusBadRequest, got.Status)
 	require.NotContains(t, string(got.Body), "canary")
 	for _, field := range []string{`"totp"`, `"fill"`} {
@@ -58,11 +59,13 @@ func TestWhatIsWrongWithALoginIsNamedAtOnceAndNeverQuoted(t *testing.T) {
 
 func TestAnEditedOrSwappedRowIsNotUsed(t *testing.T) {
 	for _, tc := range []struct{ name, edit string }{
-		{"the sealed bytes of two keys exchanged", "UPDATE vault_entries SET sealed = (SELECT sealed FROM vault_entries WHERE key = 'b') WHERE key = 'a'"},
+		{"the sealed bytes of two keys exchanged", "UPDATE vault_entries SET sealed = (SELECT sealed FROM vault_entries " +
+			"WHERE key = 'b') WHERE key = 'a'"},
 		{"an origin added", `UPDATE vault_entries SET meta = '{"origins":["https://evil.example"],"fill":"swap"}' WHERE key = 'a'`},
 		{"a key renamed", "UPDATE vault_entries SET key = 'c', folded = 'c' WHERE key = 'a'"},
 		{"an older version", "UPDATE vault_entries SET version = version + 1 WHERE key = 'a'"},
-		{"one bit", "UPDATE vault_entries SET sealed = CAST(substr(sealed, 1, length(sealed) - 1) || x'00' AS BLOB) WHERE key = 'a'"},
+		{"one bit", "UPDATE vault_entries SET sealed = CAST(substr(sealed, 1, length(sealed) - 1) || x'00' AS BLOB) WHERE " +
+			"key = 'a'"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := newHarness(t)

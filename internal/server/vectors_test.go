@@ -33,7 +33,8 @@ func TestTheServerAgreesWithTheVectorsOfDecisions(t *testing.T) {
 	ws := h.made("w", object{})
 	rt := h.launch(ws, "r", nil)
 	for _, c := range cases {
-		h.ok("PATCH", []string{"workspaces", ws.ID}, object{"mounts": object{"vault": object{"allow": c.Allow, "deny": c.Deny}}}, nil)
+		h.ok("PATCH", []string{"workspaces", ws.ID},
+			object{"mounts": object{"vault": object{"allow": c.Allow, "deny": c.Deny}}}, nil)
 		want := http.StatusForbidden
 		if c.Allowed {
 			want = http.StatusNotFound

@@ -60,7 +60,12 @@ func walk(t *testing.T) (stops []stop) {
 			fields := strings.SplitN(asked, " ", 4)
 			require.GreaterOrEqual(t, len(fields), 3, line)
 			require.Contains(t, []string{"has", "lacks", "any"}, fields[1], line)
-			about := aim{of: fields[0], found: fields[1] != "lacks", anyone: fields[1] == "any", target: fields[2]}
+			about := aim{
+				of:     fields[0],
+				found:  fields[1] != "lacks",
+				anyone: fields[1] == "any",
+				target: fields[2],
+			}
 			if about.of == "-" {
 				about.of = ""
 			}
@@ -157,7 +162,8 @@ func (w *world) ask(method string, about aim, who somebody) answer {
 		headers = append(headers, "BCTRL-Mounts", base64.RawURLEncoding.EncodeToString([]byte(who.mounts)))
 	}
 	if ns, ok := strings.CutPrefix(body, "form "); ok {
-		body = fmt.Sprintf("--b\r\nContent-Disposition: form-data; name=\"workspace\"\r\n\r\n%s\r\n--b\r\nContent-Disposition: form-data; name=\"path\"\r\n\r\nn%s\r\n"+
+		body = fmt.Sprintf("--b\r\nContent-Disposition: form-data; "+
+			"name=\"workspace\"\r\n\r\n%s\r\n--b\r\nContent-Disposition: form-data; name=\"path\"\r\n\r\nn%s\r\n"+
 			"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\nx\r\n--b--\r\n", ns, n)
 		headers = append(headers, "Content-Type", "multipart/form-data; boundary=b")
 	} else if strings.HasPrefix(body, "{") {
@@ -220,7 +226,8 @@ func TestEveryRouteIsHeldToItsRightWhoeverCalls(t *testing.T) {
 				// One answer for each caller and status, whatever it was about.
 				whole := fmt.Sprintf("%v\n%s", got.Header, got.Body)
 				kind := who.why + strconv.Itoa(want)
-				if first, seen := denied[kind]; seen && (want != http.StatusNotFound || who.org == "b" && s.route != "POST /v1/workspaces/{id}/execute") &&
+				if first, seen := denied[kind]; seen && (want != http.StatusNotFound || who.org == "b" &&
+					s.route != "POST /v1/workspaces/{id}/execute") &&
 					s.route != "POST /v1/subaccounts" {
 					assert.Equal(t, first, whole, why)
 				}

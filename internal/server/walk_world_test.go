@@ -72,7 +72,8 @@ func (w *world) unlock() {
 // files stores them anew.
 func (w *world) files() {
 	for _, ns := range []string{"acme-sales", "acme-email", "acme-root"} {
-		got := w.send("PUT", "/v1/storage/namespaces/"+ns+"/files/a%2Facme.txt", strings.NewReader("acme"), "Authorization", "Bearer "+w.key)
+		got := w.send("PUT", "/v1/storage/namespaces/"+ns+"/files/a%2Facme.txt", strings.NewReader("acme"), "Authorization",
+			"Bearer "+w.key)
 		require.Equal(w, http.StatusOK, got.Status, "%s", got.Body)
 		_, rest, _ := strings.Cut(string(got.Body), `"id":"`)
 		w.objects["{object:"+ns+"}"] = rest[:36]
@@ -114,21 +115,28 @@ func newWorld(t *testing.T) *world {
 		w.ok("POST", []string{"ai-credentials"}, body, nil)
 	}
 	for _, key := range []string{"prod/crm/acme", "email/acme", "root/acme"} {
-		w.ok("PUT", []string{"vault", key}, object{"username": "acme", "password": "acme", "totp": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"}, nil)
+		w.ok("PUT", []string{"vault", key}, object{"username": "acme", "password": "acme",
+			"totp": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"}, nil)
 	}
 	w.files()
 	var scoped bctrl.SecretInfo
-	w.ok("POST", []string{"secrets"}, object{"name": "ACME", "value": "acme", "aliases": []string{"acme"}, "scope": object{"type": "global"}}, &scoped)
+	w.ok("POST", []string{"secrets"}, object{"name": "ACME", "value": "acme", "aliases": []string{"acme"},
+		"scope": object{"type": "global"}}, &scoped)
 	for _, name := range []string{"acme/mine", "acme/theirs", "acme/root"} {
 		w.ok("PUT", []string{"capabilities", name}, object{"methods": []string{"GET"}, "paths": []string{"/"}}, nil)
 	}
-	w.ok("POST", []string{"credentials"}, object{"id": "acme-key", "provider": "acme", "scope": object{"type": "global"}, "secretRef": "vault:secret:" + scoped.ID,
-		"auth": object{"type": "header", "headers": object{"X-Key": "{secret}"}}, "hosts": []string{"api.acme.example"}}, nil)
+	w.ok("POST", []string{"credentials"}, object{"id": "acme-key", "provider": "acme", "scope": object{"type": "global"},
+		"secretRef": "vault:secret:" + scoped.ID,
+		"auth": object{"type": "header",
+			"headers": object{"X-Key": "{secret}"}}, "hosts": []string{"api.acme.example"}}, nil)
 	w.ok("POST", []string{"browser-profiles"}, object{"id": "acme-bot"}, nil)
 	mounts := func(credential, prefix, ns string) object {
-		return object{"ai": object{"allow": []string{credential}}, "capabilities": object{"allow": []string{strings.Replace(credential, "-", "/", 1)}}, "vault": object{"allow": []string{prefix}, "allowRawReads": true}, "storage": object{"workspace": ns}}
+		return object{"ai": object{"allow": []string{credential}},
+			"capabilities": object{"allow": []string{strings.Replace(credential, "-", "/",
+				1)}}, "vault": object{"allow": []string{prefix}, "allowRawReads": true}, "storage": object{"workspace": ns}}
 	}
-	ws, ws2 := w.harness.made("acme-ws", mounts("acme-mine", "prod/crm/", "acme-sales")), w.harness.made("acme-ws2", mounts("acme-theirs", "email/", "acme-email"))
+	ws, ws2 := w.harness.made("acme-ws", mounts("acme-mine", "prod/crm/", "acme-sales")), w.harness.made("acme-ws2",
+		mounts("acme-theirs", "email/", "acme-email"))
 	w.ws, w.ws2 = ws, ws2
 	dead := w.launch(ws, "acme-dead", nil)
 	w.live = map[string]string{"dead": dead.ID}
@@ -211,26 +219,128 @@ func (w *world) everybody() []somebody {
 		{why: "no key"},
 		{why: "a wrong key", key: "Bearer bctrl_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
 		{why: "a revoked key", key: "Bearer " + w.revokedKey},
-		{why: "a stopped runtime", key: a, as: "dead", org: "a", runtime: "dead", powers: true},
-		{why: "a foreign key as the runtime", key: b, as: "rt", org: "b", runtime: "dead", powers: true},
+		{
+			why:     "a stopped runtime",
+			key:     a,
+			as:      "dead",
+			org:     "a",
+			runtime: "dead",
+			powers:  true,
+		},
+		{
+			why:     "a foreign key as the runtime",
+			key:     b,
+			as:      "rt",
+			org:     "b",
+			runtime: "dead",
+			powers:  true,
+		},
 		{why: "a foreign key", key: b, org: "b"},
-		{why: "a foreign key for the subaccount", key: b, sub: w.sub, org: "b", runtime: "dead"},
-		{why: "the organization for its subaccount", key: a, sub: w.sub, org: "b"},
-		{why: "the organization for its subaccount as its own runtime", key: a, sub: w.sub, as: "rt", org: "b", runtime: "dead"},
-		{why: "the runtime without any mount", key: a, as: "rt", mounts: nothing, org: "a", runtime: "rt"},
-		{why: "a runtime of another workspace", key: a, as: "other", org: "a", runtime: "other", powers: true},
+		{
+			why:     "a foreign key for the subaccount",
+			key:     b,
+			sub:     w.sub,
+			org:     "b",
+			runtime: "dead",
+		},
+		{
+			why: "the organization for its subaccount",
+			key: a,
+			sub: w.sub,
+			org: "b",
+		},
+		{
+			why:     "the organization for its subaccount as its own runtime",
+			key:     a,
+			sub:     w.sub,
+			as:      "rt",
+			org:     "b",
+			runtime: "dead",
+		},
+		{
+			why:     "the runtime without any mount",
+			key:     a,
+			as:      "rt",
+			mounts:  nothing,
+			org:     "a",
+			runtime: "rt",
+		},
+		{
+			why:     "a runtime of another workspace",
+			key:     a,
+			as:      "other",
+			org:     "a",
+			runtime: "other",
+			powers:  true,
+		},
 		{why: "a token of a stopped runtime", key: fixed(w.ofTheDead)},
 		{why: "a revoked token", key: fixed(w.revokedToken)},
 		{why: "an expired token", held: "rt", token: weaker(bctrl.Mounts{}, time.UnixMilli(1))},
 		{why: "a forged token", held: "rt", token: forged},
-		{why: "a token that says to be another runtime", held: "rt", token: itself, as: "other", org: "a", runtime: "dead", powers: true},
-		{why: "a token of another organization", key: fixed(foreignToken), org: "b", runtime: "b", powers: true},
-		{why: "a token of another workspace", held: "other", token: itself, org: "a", runtime: "other", powers: true},
-		{why: "a token without any mount left", held: "rt", token: weaker(none, time.Time{}), org: "a", runtime: "rt"},
-		{why: "a token", held: "rt", token: itself, org: "a", runtime: "rt", powers: true},
-		{why: "an attenuated token", held: "rt", token: weaker(bctrl.Mounts{Vault: &bctrl.VaultMount{Deny: []string{"x/"}}}, time.Time{}), org: "a", runtime: "rt", powers: true},
-		{why: "a token that says who it is", held: "rt", token: itself, as: "rt", org: "a", runtime: "rt", powers: true},
-		{why: "the runtime", key: a, as: "rt", org: "a", runtime: "rt", powers: true},
+		{
+			why:     "a token that says to be another runtime",
+			held:    "rt",
+			token:   itself,
+			as:      "other",
+			org:     "a",
+			runtime: "dead",
+			powers:  true,
+		},
+		{
+			why:     "a token of another organization",
+			key:     fixed(foreignToken),
+			org:     "b",
+			runtime: "b",
+			powers:  true,
+		},
+		{
+			why:     "a token of another workspace",
+			held:    "other",
+			token:   itself,
+			org:     "a",
+			runtime: "other",
+			powers:  true,
+		},
+		{
+			why:     "a token without any mount left",
+			held:    "rt",
+			token:   weaker(none, time.Time{}),
+			org:     "a",
+			runtime: "rt",
+		},
+		{
+			why:     "a token",
+			held:    "rt",
+			token:   itself,
+			org:     "a",
+			runtime: "rt",
+			powers:  true,
+		},
+		{
+			why:     "an attenuated token",
+			held:    "rt",
+			token:   weaker(bctrl.Mounts{Vault: &bctrl.VaultMount{Deny: []string{"x/"}}}, time.Time{}),
+			org:     "a",
+			runtime: "rt",
+			powers:  true,
+		},
+		{
+			why:     "a token that says who it is",
+			held:    "rt",
+			token:   itself,
+			as:      "rt",
+			org:     "a",
+			runtime: "rt",
+			powers:  true,
+		},
+		{
+			why:     "the runtime",
+			key:     a,
+			as:      "rt",
+			org:     "a",
+			runtime: "rt",
+			powers:  true,
+		},
 		{why: "the organization", key: a, org: "a"},
 	}
 }

@@ -30,33 +30,44 @@ func TestAWorkspaceIsMadeFoundChangedAndDeleted(t *testing.T) {
 	require.JSONEq(t, `{"workspaces":[],"nextCursor":null}`, string(got.Body))
 
 	var changed bctrl.WorkspaceInfo
-	h.ok("PATCH", path, object{"name": "sales-eu", "mounts": object{"vault": object{"allow": []string{}}}}, &changed, "If-Match", `"1"`)
+	h.ok("PATCH", path, object{"name": "sales-eu", "mounts": object{"vault": object{"allow": []string{}}}}, &changed,
+		"If-Match", `"1"`)
 	require.EqualValues(t, 2, changed.Version)
 	require.Equal(t, "sales-eu", changed.Name)
 	require.NotNil(t, changed.Mounts.Vault)
 	require.Empty(t, changed.Mounts.Vault.Allow)
 	require.Equal(t, "sales", changed.Mounts.Storage.Workspace, "a renamed workspace keeps its files")
 
-	refused(t, h.do("PATCH", path, nil, object{"name": "x"}, "If-Match", `"1"`), http.StatusPreconditionFailed, "request.stale_version", "somebody else changed it")
-	refused(t, h.do("DELETE", path, nil, nil, "If-Match", `"1"`), http.StatusPreconditionFailed, "request.stale_version", "nor is it deleted")
-	refused(t, h.do("PATCH", path, nil, object{}, "If-Match", "v1"), http.StatusBadRequest, "request.if_match", "not a version")
+	refused(t, h.do("PATCH", path, nil, object{"name": "x"}, "If-Match", `"1"`), http.StatusPreconditionFailed,
+		"request.stale_version", "somebody else changed it")
+	refused(t, h.do("DELETE", path, nil, nil, "If-Match", `"1"`), http.StatusPreconditionFailed, "request.stale_version",
+		"nor is it deleted")
+	refused(t, h.do("PATCH", path, nil, object{}, "If-Match", "v1"), http.StatusBadRequest, "request.if_match",
+		"not a version")
 	h.ok("DELETE", path, nil, nil, "If-Match", `"2"`)
-	for _, got := range []answer{h.do("GET", path, nil, nil), h.do("PATCH", path, nil, object{}), h.do("DELETE", path, nil, nil), h.do("GET", append(path, "state"), nil, nil)} {
+	for _, got := range []answer{h.do("GET", path, nil, nil), h.do("PATCH", path, nil, object{}),
+		h.do("DELETE", path, nil, nil), h.do("GET", append(path, "state"), nil, nil)} {
 		refused(t, got, http.StatusNotFound, "workspaces.not_found", "it is gone")
 	}
-	refused(t, h.do("GET", []string{"workspaces", "sales"}, nil, nil), http.StatusBadRequest, "request.invalid_id", "a name is not an id")
+	refused(t, h.do("GET", []string{"workspaces", "sales"}, nil, nil), http.StatusBadRequest, "request.invalid_id",
+		"a name is not an id")
 }
 
 func TestWorkspaceNamesAreUnique(t *testing.T) {
 	h := newHarness(t)
 	a, _ := h.made("a", object{}), h.made("b", object{})
-	refused(t, h.do("POST", []string{"workspaces"}, nil, object{"name": "a"}), http.StatusConflict, "workspaces.exists", "made twice")
-	refused(t, h.do("PATCH", []string{"workspaces", a.ID}, nil, object{"name": "b"}), http.StatusConflict, "workspaces.exists", "renamed onto another")
+	refused(t, h.do("POST", []string{"workspaces"}, nil, object{"name": "a"}), http.StatusConflict, "workspaces.exists",
+		"made twice")
+	refused(t, h.do("PATCH", []string{"workspaces", a.ID}, nil, object{"name": "b"}), http.StatusConflict,
+		"workspaces.exists", "renamed onto another")
 	h.ok("PATCH", []string{"workspaces", a.ID}, object{"name": "a"}, nil) // its own
 	for _, name := range []string{"", ".", "a b", "-a", "a/b", "é"} {
-		refused(t, h.do("POST", []string{"workspaces"}, nil, object{"name": name}), http.StatusBadRequest, "workspaces.invalid_name", name)
-		refused(t, h.do("PATCH", []string{"workspaces", a.ID}, nil, object{"name": name}), http.StatusBadRequest, "workspaces.invalid_name", name)
-		refused(t, h.do("GET", []string{"workspaces"}, url.Values{"name": {name}}, nil), http.StatusBadRequest, "workspaces.invalid_name", name)
+		refused(t, h.do("POST", []string{"workspaces"}, nil, object{"name": name}), http.StatusBadRequest,
+			"workspaces.invalid_name", name)
+		refused(t, h.do("PATCH", []string{"workspaces", a.ID}, nil, object{"name": name}), http.StatusBadRequest,
+			"workspaces.invalid_name", name)
+		refused(t, h.do("GET", []string{"workspaces"}, url.Values{"name": {name}}, nil), http.StatusBadRequest,
+			"workspaces.invalid_name", name)
 	}
 }
 
@@ -82,13 +93,15 @@ func TestEveryProblemOfMountsIsNamedAtOnce(t *testing.T) {
 		mounts object
 		want   []problem
 	}{
-		{"what there is not", object{"ai": object{"allow": []string{"known", "nothing", "nothing", "neither"}, "defaults": object{"anthropic": "known"}}},
+		{"what there is not", object{"ai": object{"allow": []string{"known", "nothing", "nothing", "neither"},
+			"defaults": object{"anthropic": "known"}}},
 			[]problem{
 				{"mounts.unknown_credential", "mounts.ai.allow[1]"}, {"mounts.unknown_credential", "mounts.ai.allow[3]"},
 				{"mounts.default_wrong_provider", "mounts.ai.defaults.anthropic"},
 			}},
 		{"grammar and what there is not", object{
-			"ai": object{"allow": []string{"1x", "nothing"}}, "vault": object{"deny": []string{"//"}}, "storage": object{"workspace": "a/b"},
+			"ai": object{"allow": []string{"1x",
+				"nothing"}}, "vault": object{"deny": []string{"//"}}, "storage": object{"workspace": "a/b"},
 		}, []problem{
 			{"mounts.invalid_credential_id", "mounts.ai.allow[0]"}, {"mounts.allow_required", "mounts.vault.allow"},
 			{"mounts.invalid_prefix", "mounts.vault.deny[0]"}, {"mounts.invalid_namespace", "mounts.storage.workspace"},
@@ -119,7 +132,8 @@ func TestANamespaceWithFilesIsNobodysToGetSilently(t *testing.T) {
 	refused(t, create("exports", object{}), http.StatusConflict, "mounts.namespace_in_use", "it holds files")
 	shared := h.made("exports", object{"storage": object{"workspace": "exports"}})
 	require.Equal(t, "exports", shared.Mounts.Storage.Workspace, "said so")
-	refused(t, h.do("PATCH", []string{"workspaces", shared.ID}, nil, object{"mounts": object{}}), http.StatusConflict, "mounts.namespace_in_use", "not by a change either")
+	refused(t, h.do("PATCH", []string{"workspaces", shared.ID}, nil, object{"mounts": object{}}), http.StatusConflict,
+		"mounts.namespace_in_use", "not by a change either")
 
 	own := h.made("sales", object{})
 	h.stored("sales", "a", "1")
@@ -131,7 +145,8 @@ func TestANamespaceWithFilesIsNobodysToGetSilently(t *testing.T) {
 
 	empty := h.made("empty", object{})
 	h.ok("PATCH", []string{"workspaces", empty.ID}, object{"name": "full"}, nil)
-	refused(t, create("empty", object{}), http.StatusConflict, "mounts.namespace_in_use", "an empty one of a renamed workspace")
+	refused(t, create("empty", object{}), http.StatusConflict, "mounts.namespace_in_use",
+		"an empty one of a renamed workspace")
 	none := h.made("none", object{"storage": object{"access": "none"}})
 	require.Equal(t, bctrl.StorageNone, none.Mounts.Storage.Access)
 }
@@ -144,7 +159,8 @@ func TestAWorkspaceInUseIsDeletedWithForceAlone(t *testing.T) {
 	refused(t, h.do("DELETE", path, nil, nil), http.StatusConflict, "workspaces.in_use", "a live runtime")
 	require.Equal(t, []string{rt.ID}, h.browsers.Running())
 	force := url.Values{"force": {"true"}}
-	refused(t, h.do("DELETE", path, force, nil, "If-Match", `"7"`), http.StatusPreconditionFailed, "request.stale_version", "a stale version")
+	refused(t, h.do("DELETE", path, force, nil, "If-Match", `"7"`), http.StatusPreconditionFailed, "request.stale_version",
+		"a stale version")
 	require.Equal(t, []string{rt.ID}, h.browsers.Running(), "stops nothing")
 	require.Equal(t, http.StatusOK, h.do("DELETE", path, force, nil).Status)
 	require.Empty(t, h.browsers.Running())
@@ -162,8 +178,16 @@ func TestAWorkspaceInUseIsDeletedWithForceAlone(t *testing.T) {
 	orgs, err := h.db.Read().Organizations(t.Context())
 	require.NoError(t, err)
 	now := time.Now().UTC()
-	op := bctrl.OperationInfo{ID: web.NewID(), WorkspaceID: ws.ID, Status: bctrl.OperationRunning, CreatedAt: now, UpdatedAt: now}
-	require.NoError(t, h.db.Write(t.Context(), func(tx *store.Tx) error { return tx.InsertOperation(t.Context(), orgs[0].ID, op) }))
+	op := bctrl.OperationInfo{
+		ID:          web.NewID(),
+		WorkspaceID: ws.ID,
+		Status:      bctrl.OperationRunning,
+		CreatedAt:   now,
+		UpdatedAt:   now,
+	}
+	require.NoError(t, h.db.Write(t.Context(), func(tx *store.Tx) error {
+		return tx.InsertOperation(t.Context(), orgs[0].ID, op)
+	}))
 	refused(t, h.do("DELETE", path, nil, nil), http.StatusConflict, "workspaces.in_use", "an operation")
 	require.Equal(t, http.StatusOK, h.do("DELETE", path, force, nil).Status)
 }
