@@ -74,7 +74,7 @@ func (s *Server) listAudit(ctx context.Context, rq *web.Request, _ web.None) (li
 	if err != nil {
 		return list, err
 	}
-	if err := s.Authorize(rq, ""); err != nil {
+	if err := rq.Authorize(""); err != nil {
 		return list, err
 	}
 	s.catchUp(ctx)
@@ -99,7 +99,7 @@ func (s *Server) catchUp(ctx context.Context) {
 // verifyAudit verifies the log of all organizations, and tells the caller of
 // its own. One runs at a time: it reads everything.
 func (s *Server) verifyAudit(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.AuditReport, err error) {
-	if err := s.Authorize(rq, ""); err != nil {
+	if err := rq.Authorize(""); err != nil {
 		return out, err
 	}
 	select {
@@ -122,7 +122,7 @@ func (s *Server) exportAudit(w http.ResponseWriter, rq *web.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Authorize(rq, ""); err != nil {
+	if err := rq.Authorize(""); err != nil {
 		return err
 	}
 	s.catchUp(rq.Context())

@@ -20,7 +20,7 @@ func (s *Server) streamAudit(w http.ResponseWriter, rq *web.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Authorize(rq, ""); err != nil {
+	if err := rq.Authorize(""); err != nil {
 		return err
 	}
 	s.catchUp(rq.Context())

@@ -21,7 +21,7 @@ func TestWhatIsReadAndWhatPermittedItAreOfOneMoment(t *testing.T) {
 	read := func(change func()) (reads int, got answer) {
 		routes := web.NewRouter(l.server.Kernel, []web.Route{
 			web.Endpoint("GET /v1/x", bctrl.UseVault, func(_ context.Context, rq *web.Request, _ web.None) (object, error) {
-				permitted := l.server.Authorize(rq, "prod/crm") == nil
+				permitted := rq.Authorize("prod/crm") == nil
 				if reads++; reads == 1 {
 					change()
 				}

@@ -34,10 +34,10 @@ func NewKey() (key bctrl.Secret, hash []byte) {
 }
 
 func (s *Server) createKey(ctx context.Context, rq *web.Request, in wire.KeyCreate) (wire.NewKey, error) {
-	if err := s.Authorize(rq, ""); err != nil {
+	if err := rq.Authorize(""); err != nil {
 		return wire.NewKey{}, err
 	}
-	return web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (wire.NewKey, error) {
+	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (wire.NewKey, error) {
 		return addKey(ctx, tx, in.Label, ev)
 	})
 }
@@ -72,7 +72,7 @@ func (s *Server) listKeys(ctx context.Context, rq *web.Request, _ web.None) (wir
 		},
 		Cursor:   func(k store.APIKey) string { return k.ID },
 		Describe: web.Infallible(describeKey),
-	}.Page(s.Kernel, rq)
+	}.Page(rq)
 }
 
 func describeKey(k store.APIKey) wire.Key {
@@ -88,11 +88,11 @@ func (s *Server) revokeKey(ctx context.Context, rq *web.Request, _ web.None) (wi
 	if err != nil {
 		return wire.Key{}, err
 	}
-	if err := s.Authorize(rq, id); err != nil {
+	if err := rq.Authorize(id); err != nil {
 		return wire.Key{}, err
 	}
 	rq.LetFinish() // a key that revokes itself hears that it has
-	return web.ChangeRules(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (wire.Key, error) {
+	return web.ChangeRules(ctx, rq, func(tx *store.Tx, ev *audit.Event) (wire.Key, error) {
 		return endKey(ctx, tx, id, ev)
 	})
 }

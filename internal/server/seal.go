@@ -64,7 +64,7 @@ func (s *Server) forgetKeys() {
 // requireOperator refuses who is not the operator: the organization that the first run
 // made, acting for itself.
 func (s *Server) requireOperator(ctx context.Context, rq *web.Request) error {
-	if err := s.Authorize(rq, ""); err != nil {
+	if err := rq.Authorize(""); err != nil {
 		return err
 	}
 	q := s.DB.Read()
@@ -176,7 +176,7 @@ func (s *Server) rotateSeal(ctx context.Context, rq *web.Request, in wire.SealKe
 			if rq.Answer, err = web.EncodeAnswer(out); err != nil {
 				return err
 			}
-			return s.Save(ctx, tx, rq, http.StatusOK, rq.Answer)
+			return rq.KeepAnswer(ctx, tx, http.StatusOK, rq.Answer)
 		})
 	}
 	err = s.Use(ctx, rq.Event(), func() error {

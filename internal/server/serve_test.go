@@ -106,7 +106,7 @@ func TestNoGuessAtAPasswordCanBeTriedOnAnIdempotencyKey(t *testing.T) {
 	var id web.Idempotent
 	routes := web.NewRouter(h.server.Kernel, []web.Route{
 		web.Raw("PUT /v1/vault/{key}", access.VaultWrite, func(_ http.ResponseWriter, rq *web.Request) error {
-			require.NoError(t, h.server.Authorize(rq, "k"))
+			require.NoError(t, rq.Authorize("k"))
 			return rq.Identify(&id)
 		}),
 	})

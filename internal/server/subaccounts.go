@@ -86,13 +86,13 @@ func validOrganizationName(name string) error {
 func (s *Server) createSubaccount(
 	ctx context.Context, rq *web.Request, in wire.SubaccountCreate,
 ) (bctrl.Subaccount, error) {
-	if err := s.Authorize(rq, ""); err != nil {
+	if err := rq.Authorize(""); err != nil {
 		return bctrl.Subaccount{}, err
 	}
 	if err := validOrganizationName(in.Name); err != nil {
 		return bctrl.Subaccount{}, err
 	}
-	return web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.Subaccount, error) {
+	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.Subaccount, error) {
 		nested, err := tx.IsSubaccount(ctx, rq.Caller.Org)
 		if err != nil {
 			return bctrl.Subaccount{}, err
@@ -127,7 +127,7 @@ func (s *Server) listSubaccounts(ctx context.Context, rq *web.Request, _ web.Non
 		},
 		Cursor:   func(o store.Organization) string { return o.ID },
 		Describe: web.Infallible(describeSubaccount),
-	}.Page(s.Kernel, rq)
+	}.Page(rq)
 }
 
 // deleteSubaccount closes a subaccount, which lets nobody in any more, ends
@@ -138,14 +138,14 @@ func (s *Server) deleteSubaccount(ctx context.Context, rq *web.Request, _ web.No
 	if err != nil {
 		return web.None{}, err
 	}
-	if err := s.Authorize(rq, id); err != nil {
+	if err := rq.Authorize(id); err != nil {
 		return web.None{}, err
 	}
 	force, err := rq.Flag("force")
 	if err != nil {
 		return web.None{}, err
 	}
-	_, err = web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, _ *audit.Event) (web.None, error) {
+	_, err = web.Change(ctx, rq, func(tx *store.Tx, _ *audit.Event) (web.None, error) {
 		if _, err := tx.Subaccount(ctx, rq.Caller.Org, id); errors.Is(err, store.ErrNotFound) {
 			return web.None{}, web.NotFound("subaccounts.not_found", "there is no such subaccount")
 		} else if err != nil {

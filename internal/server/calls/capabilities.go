@@ -49,7 +49,7 @@ func (s *Service) viewCapabilities(ctx context.Context, rq *web.Request, in bctr
 // authorize decides whether the caller may know of a capability.
 func (v *capabilityView) authorize(rq *web.Request, id string) error {
 	if v.runtime == nil || !v.model(id) {
-		return v.server.Authorize(rq, id)
+		return rq.Authorize(id)
 	}
 	rq.Object, rq.Decided = id, true
 	if v.permits(id) {

@@ -19,7 +19,7 @@ func (s *Service) testAICredential(ctx context.Context, rq *web.Request, _ web.N
 	if err != nil {
 		return out, err
 	}
-	if err := s.Authorize(rq, id); err != nil {
+	if err := rq.Authorize(id); err != nil {
 		return out, err
 	}
 	rq.Granted.Require(func(ctx context.Context, q store.Queries, c access.Caller) error {

@@ -348,7 +348,7 @@ func (s *Service) sentOnce(ctx context.Context, tx *store.Tx, rq *web.Request) e
 		"an invocation with this Idempotency-Key was sent before, and is not sent again",
 	)
 	e.Hint = "the audit log says under the request id how it ended"
-	err := s.Save(ctx, tx, rq, e.Status, web.EncodeError(e, rq.ID))
+	err := rq.KeepAnswer(ctx, tx, e.Status, web.EncodeError(e, rq.ID))
 	rq.Idempotent = nil // what comes of it is not kept
 	return err
 }

@@ -47,7 +47,7 @@ func (s *Service) permitCapability(ctx context.Context, rq *web.Request, as call
 	as.capability.ID = id
 	_, builtin, _ := s.registry.Capability(id)
 	if !builtin.Model || rq.Caller.Runtime == nil {
-		if err := s.Authorize(rq, id); err != nil {
+		if err := rq.Authorize(id); err != nil {
 			return as, err
 		}
 	}
@@ -140,7 +140,7 @@ func (s *Service) permitAtProvider(
 	}
 	req.capability = best
 	if !best.Model || rq.Caller.Runtime == nil {
-		if err := s.Authorize(rq, best.ID); err != nil {
+		if err := rq.Authorize(best.ID); err != nil {
 			return req, err
 		}
 	}

@@ -69,7 +69,7 @@ var templateField = regexp.MustCompile(`\{[^}]*\}`)
 // reachedAt is where the caller reached the server. What stands before it may
 // have ended TLS and says so; that changes the caller's own answer alone.
 func (s *Service) reachedAt(rq *web.Request) *url.URL {
-	u := s.PublicURL(rq)
+	u := rq.PublicURL()
 	if s.Public != nil {
 		return u
 	}

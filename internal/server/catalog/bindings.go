@@ -80,7 +80,7 @@ func (s *Service) putBinding(ctx context.Context, rq *web.Request, in wire.Bindi
 	if err != nil {
 		return bctrl.Binding{}, err
 	}
-	if err := s.Authorize(rq, target); err != nil {
+	if err := rq.Authorize(target); err != nil {
 		return bctrl.Binding{}, err
 	}
 	if err := in.Scope.Validate(); err != nil {
@@ -98,7 +98,7 @@ func (s *Service) putBinding(ctx context.Context, rq *web.Request, in wire.Bindi
 		return bctrl.Binding{}, err
 	}
 	key := store.BindingKey{Target: target, Consumer: in.Consumer, Field: in.Field}
-	return web.ChangeRules(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.Binding, err error) {
+	return web.ChangeRules(ctx, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.Binding, err error) {
 		if key.Scope, err = web.StoredScope(ctx, tx.Queries, rq.Caller.Org, in.Scope); err != nil {
 			return out, err
 		}
@@ -240,7 +240,7 @@ func (s *Service) deleteBinding(ctx context.Context, rq *web.Request, _ web.None
 	if err != nil {
 		return web.None{}, err
 	}
-	if err := s.Authorize(rq, target); err != nil {
+	if err := rq.Authorize(target); err != nil {
 		return web.None{}, err
 	}
 	scope, err := rq.QueryScope("scope", "workspaceId", "groupId")
@@ -251,7 +251,7 @@ func (s *Service) deleteBinding(ctx context.Context, rq *web.Request, _ web.None
 		return web.None{}, err
 	}
 	key := store.BindingKey{Target: target, Consumer: rq.Query.Get("consumer"), Field: rq.Query.Get("field")}
-	return web.ChangeRules(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (_ web.None, err error) {
+	return web.ChangeRules(ctx, rq, func(tx *store.Tx, ev *audit.Event) (_ web.None, err error) {
 		if key.Scope, err = web.StoredScope(ctx, tx.Queries, rq.Caller.Org, scope); err != nil {
 			return web.None{}, err
 		}
@@ -280,7 +280,7 @@ func (s *Service) listBindings(ctx context.Context, rq *web.Request, _ web.None)
 	if err != nil {
 		return list, err
 	}
-	if err := s.Authorize(rq, ""); err != nil {
+	if err := rq.Authorize(""); err != nil {
 		return list, err
 	}
 	filter := store.BindingRange{After: after, Limit: limit + 1, Consumer: rq.Query.Get("consumer")}

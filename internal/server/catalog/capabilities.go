@@ -186,7 +186,7 @@ func (s *Service) StoreCapability(
 	if err != nil {
 		return bctrl.Capability{}, err
 	}
-	if err := s.Authorize(rq, id); err != nil {
+	if err := rq.Authorize(id); err != nil {
 		return bctrl.Capability{}, err
 	}
 	if _, _, builtin := s.registry.Capability(id); builtin {
@@ -206,7 +206,7 @@ func (s *Service) StoreCapability(
 	if err := s.checkCapability(id, meta); err != nil {
 		return bctrl.Capability{}, err
 	}
-	return web.ChangeRules(ctx, s.Kernel, rq, func(tx *store.Tx, _ *audit.Event) (bctrl.Capability, error) {
+	return web.ChangeRules(ctx, rq, func(tx *store.Tx, _ *audit.Event) (bctrl.Capability, error) {
 		row, err := tx.Capability(ctx, rq.Caller.Org, id)
 		missing := errors.Is(err, store.ErrNotFound)
 		switch {
@@ -269,13 +269,13 @@ func (s *Service) deleteCapability(ctx context.Context, rq *web.Request, _ web.N
 	if err != nil {
 		return web.None{}, err
 	}
-	if err := s.Authorize(rq, id); err != nil {
+	if err := rq.Authorize(id); err != nil {
 		return web.None{}, err
 	}
 	if _, _, builtin := s.registry.Capability(id); builtin {
 		return web.None{}, errBuiltin()
 	}
-	return web.ChangeRules(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
+	return web.ChangeRules(ctx, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
 		row, err := tx.Capability(ctx, rq.Caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
 			return web.None{}, ErrNoCapability()
@@ -317,14 +317,14 @@ func (s *Service) putCapabilityPolicy(
 	if err != nil {
 		return in, err
 	}
-	if err := s.Authorize(rq, id); err != nil {
+	if err := rq.Authorize(id); err != nil {
 		return in, err
 	}
 	if err := checkPolicy(in); err != nil {
 		return in, err
 	}
 	in.Redact = slices.Compact(slices.Sorted(slices.Values(in.Redact)))
-	return web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, _ *audit.Event) (bctrl.CapabilityPolicy, error) {
+	return web.Change(ctx, rq, func(tx *store.Tx, _ *audit.Event) (bctrl.CapabilityPolicy, error) {
 		if _, err := s.Defined(ctx, tx.Queries, rq.Caller.Org, id); err != nil {
 			return in, err
 		}

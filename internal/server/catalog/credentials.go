@@ -160,7 +160,7 @@ func (s *Service) createCredential(
 	if err := validBrokerCredentialID(in.ID); err != nil {
 		return bctrl.Credential{}, err
 	}
-	if err := s.Authorize(rq, in.ID); err != nil {
+	if err := rq.Authorize(in.ID); err != nil {
 		return bctrl.Credential{}, err
 	}
 	if err := in.Scope.Validate(); err != nil {
@@ -170,7 +170,7 @@ func (s *Service) createCredential(
 	if err != nil {
 		return bctrl.Credential{}, err
 	}
-	return web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.Credential, err error) {
+	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.Credential, err error) {
 		row := store.Credential{ID: in.ID, Provider: in.Provider, Priority: int64(in.Priority)}
 		if row.Scope, err = web.StoredScope(ctx, tx.Queries, rq.Caller.Org, in.Scope); err != nil {
 			return out, err
@@ -267,7 +267,7 @@ func (s *Service) aboutCredential(rq *web.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.Authorize(rq, id)
+	return rq.Authorize(id)
 }
 
 func (s *Service) findCredential(
@@ -291,7 +291,7 @@ func (s *Service) listCredentials(
 	if err != nil {
 		return list, err
 	}
-	if err := s.Authorize(rq, ""); err != nil {
+	if err := rq.Authorize(""); err != nil {
 		return list, err
 	}
 	rows, err := s.DB.Read().Credentials(ctx, rq.Caller.Org, after, limit+1)
@@ -323,7 +323,7 @@ func (s *Service) updateCredential(
 			return bctrl.Credential{}, err
 		}
 	}
-	return web.ChangeRules(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.Credential, error) {
+	return web.ChangeRules(ctx, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.Credential, error) {
 		row, meta, err := s.findCredential(ctx, tx.Queries, rq)
 		if err != nil {
 			return bctrl.Credential{}, err
@@ -346,7 +346,7 @@ func (s *Service) deleteCredential(ctx context.Context, rq *web.Request, _ web.N
 	if err := s.aboutCredential(rq); err != nil {
 		return web.None{}, err
 	}
-	return web.ChangeRules(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
+	return web.ChangeRules(ctx, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
 		row, err := tx.Credential(ctx, rq.Caller.Org, rq.Object)
 		if errors.Is(err, store.ErrNotFound) {
 			return web.None{}, errNoCredential()

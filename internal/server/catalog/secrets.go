@@ -186,7 +186,7 @@ func (s *Service) createSecret(
 	if err := bctrl.ValidSecretName(in.Name); err != nil {
 		return bctrl.SecretInfo{}, err
 	}
-	if err := s.Authorize(rq, in.Name); err != nil {
+	if err := rq.Authorize(in.Name); err != nil {
 		return bctrl.SecretInfo{}, err
 	}
 	if err := in.Scope.Validate(); err != nil {
@@ -198,7 +198,7 @@ func (s *Service) createSecret(
 	if err := p.Err(); err != nil {
 		return bctrl.SecretInfo{}, err
 	}
-	return web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.SecretInfo, error) {
+	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.SecretInfo, error) {
 		scope, err := web.StoredScope(ctx, tx.Queries, rq.Caller.Org, in.Scope)
 		if err != nil {
 			return bctrl.SecretInfo{}, err
@@ -246,7 +246,7 @@ func (s *Service) getSecret(ctx context.Context, rq *web.Request, _ web.None) (b
 	if err != nil {
 		return bctrl.SecretInfo{}, err
 	}
-	if err := s.Authorize(rq, id); err != nil {
+	if err := rq.Authorize(id); err != nil {
 		return bctrl.SecretInfo{}, err
 	}
 	found, err := s.FindSecret(ctx, s.DB.Read(), rq.Caller.Org, id)
@@ -274,7 +274,7 @@ func (s *Service) listSecrets(ctx context.Context, rq *web.Request, _ web.None) 
 	if err != nil {
 		return list, err
 	}
-	if err := s.Authorize(rq, ""); err != nil {
+	if err := rq.Authorize(""); err != nil {
 		return list, err
 	}
 	filter, err := s.secretFilter(ctx, rq)

@@ -18,7 +18,7 @@ import (
 func (s *Service) changeSecret(
 	ctx context.Context, rq *web.Request, fn func(tx *store.Tx, sec *Secret, ev *audit.Event) (changed bool, err error),
 ) (bctrl.SecretInfo, error) {
-	return web.ChangeRules(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.SecretInfo, error) {
+	return web.ChangeRules(ctx, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.SecretInfo, error) {
 		sec, err := s.FindSecret(ctx, tx.Queries, rq.Caller.Org, rq.Object)
 		if err != nil {
 			return bctrl.SecretInfo{}, err
@@ -54,7 +54,7 @@ func (s *Service) aboutSecret(rq *web.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.Authorize(rq, id)
+	return rq.Authorize(id)
 }
 
 // updateSecret changes name and aliases, and with the name what the secret is
@@ -172,7 +172,7 @@ func (s *Service) deleteSecret(ctx context.Context, rq *web.Request, _ web.None)
 	if err := s.aboutSecret(rq); err != nil {
 		return web.None{}, err
 	}
-	return web.ChangeRules(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
+	return web.ChangeRules(ctx, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
 		row, err := tx.Secret(ctx, rq.Caller.Org, rq.Object)
 		if errors.Is(err, store.ErrNotFound) {
 			return web.None{}, errNoSecret()

@@ -21,7 +21,7 @@ const maxImport = 1000
 func (s *Service) importSecrets(
 	ctx context.Context, rq *web.Request, in wire.SecretImport[bctrl.Scope],
 ) (bctrl.SecretsImported, error) {
-	if err := s.Authorize(rq, ""); err != nil {
+	if err := rq.Authorize(""); err != nil {
 		return bctrl.SecretsImported{}, err
 	}
 	if err := in.Scope.Validate(); err != nil {
@@ -31,7 +31,7 @@ func (s *Service) importSecrets(
 	if err != nil {
 		return bctrl.SecretsImported{}, err
 	}
-	return web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.SecretsImported, error) {
+	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.SecretsImported, error) {
 		out := bctrl.SecretsImported{Skipped: []string{}}
 		var made, rotated []Secret
 		scope, err := web.StoredScope(ctx, tx.Queries, rq.Caller.Org, in.Scope)

@@ -74,7 +74,7 @@ func (s *Service) signLink(ctx context.Context, rq *web.Request, o store.Object)
 		return wire.SignedURL{}, err
 	}
 	rq.Recorded = true
-	address := s.PublicURL(rq).JoinPath("v1", "downloads", signature, url.PathEscape(o.Filename))
+	address := rq.PublicURL().JoinPath("v1", "downloads", signature, url.PathEscape(o.Filename))
 	return wire.SignedURL{URL: wire.NewValue(address.String()), ExpiresIn: max(1, int64(ttl/time.Second))}, nil
 }
 

@@ -47,7 +47,7 @@ func (s *Service) objectOfPath(ctx context.Context, rq *web.Request) (store.Obje
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return o, err
 	}
-	if err := s.Authorize(rq, o.Namespace); err != nil { // the empty namespace is in no mount
+	if err := rq.Authorize(o.Namespace); err != nil { // the empty namespace is in no mount
 		return o, err
 	}
 	if o.ID == "" {
@@ -110,7 +110,7 @@ func (s *Service) listObjects(ctx context.Context, rq *web.Request, _ web.None) 
 	} else if err := validNamespace(f.Namespace); err != nil {
 		return out, err
 	}
-	if err := s.Authorize(rq, f.Namespace); err != nil {
+	if err := rq.Authorize(f.Namespace); err != nil {
 		return out, err
 	}
 	rows, err := s.DB.Read().Objects(ctx, rq.Caller.Org, f)
@@ -148,7 +148,7 @@ func (s *Service) postObject(w http.ResponseWriter, rq *web.Request) error {
 	} else if err := validNamespace(f.Namespace); err != nil {
 		return err
 	}
-	if err := s.Authorize(rq, f.Namespace); err != nil {
+	if err := rq.Authorize(f.Namespace); err != nil {
 		return err
 	}
 	if f.Namespace == "" { // an organization key has none of its own
@@ -166,7 +166,7 @@ func (s *Service) postObject(w http.ResponseWriter, rq *web.Request) error {
 	rq.Object = objectKey(f.Namespace, f.Path)
 	content := newUpload(rq.Context(), w, form)
 	_, err = s.writeFile(rq.Context(), rq.Caller.Org, f, content, func(fn fileChange) (bctrl.StorageObject, error) {
-		return web.Change(rq.Context(), s.Kernel, rq, fn)
+		return web.Change(rq.Context(), rq, fn)
 	})
 	if err == nil {
 		web.WriteJSON(w, http.StatusOK, rq.Answer)

@@ -58,7 +58,7 @@ func (s *Service) storageFile(rq *web.Request) (namespace, path string, err erro
 	if path, err = storagePath(rq.PathValue("path")); err != nil {
 		return "", "", err
 	}
-	if err := s.Authorize(rq, namespace); err != nil {
+	if err := rq.Authorize(namespace); err != nil {
 		return "", "", err
 	}
 	rq.Object = objectKey(namespace, path)
@@ -95,7 +95,7 @@ func (s *Service) putStorageFile(w http.ResponseWriter, rq *web.Request) error {
 	}
 	content := newUpload(rq.Context(), w, rq.Body)
 	_, err = s.writeFile(rq.Context(), rq.Caller.Org, f, content, func(fn fileChange) (bctrl.StorageObject, error) {
-		return web.Change(rq.Context(), s.Kernel, rq, fn)
+		return web.Change(rq.Context(), rq, fn)
 	})
 	if err == nil {
 		web.WriteJSON(w, http.StatusOK, rq.Answer)
@@ -105,7 +105,7 @@ func (s *Service) putStorageFile(w http.ResponseWriter, rq *web.Request) error {
 
 func (s *Service) getStorageFile(w http.ResponseWriter, rq *web.Request) error {
 	return s.serveObject(w, rq, func(ctx context.Context) (store.Object, error) {
-		return web.OfOneMoment(ctx, s.Kernel, rq, func(ctx context.Context) (store.Object, error) {
+		return web.OfOneMoment(ctx, rq, func(ctx context.Context) (store.Object, error) {
 			namespace, path, err := s.storageFile(rq)
 			if err != nil {
 				return store.Object{}, err
@@ -153,7 +153,7 @@ func (s *Service) deleteObject(
 	ctx context.Context, rq *web.Request, find func(*store.Tx) (store.Object, error),
 ) (web.None, error) {
 	var o store.Object
-	_, err := web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (_ web.None, err error) {
+	_, err := web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (_ web.None, err error) {
 		if o, err = find(tx); errors.Is(err, store.ErrNotFound) {
 			return web.None{}, errNoFile()
 		} else if err != nil {

@@ -30,7 +30,7 @@ func (s *Service) browseStorage(ctx context.Context, rq *web.Request, _ web.None
 	if delimiter != "" && delimiter != "/" {
 		return out, web.Invalid("storage.invalid_delimiter", "delimiter", "the delimiter must be / or absent")
 	}
-	if err := s.Authorize(rq, namespace); err != nil {
+	if err := rq.Authorize(namespace); err != nil {
 		return out, err
 	}
 	asked := store.PathRange{Prefix: prefix, After: after, Limit: limit + 1}

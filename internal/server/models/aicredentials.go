@@ -67,7 +67,7 @@ func (s *Service) createAICredential(
 	if err := ValidCredentialID(in.ID); err != nil {
 		return bctrl.AICredential{}, err
 	}
-	if err := s.Authorize(rq, in.ID); err != nil {
+	if err := rq.Authorize(in.ID); err != nil {
 		return bctrl.AICredential{}, err
 	}
 	meta := Meta{
@@ -91,7 +91,7 @@ func (s *Service) createAICredential(
 	if err := s.sealAICredential(rq.Caller.Org, &c, meta, in.APIKey); err != nil {
 		return bctrl.AICredential{}, err
 	}
-	return web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.AICredential, error) {
+	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.AICredential, error) {
 		ev.UID, ev.Version = c.UID, c.Version
 		switch _, err := tx.Credential(ctx, rq.Caller.Org, c.ID); {
 		case err == nil:
@@ -171,7 +171,7 @@ func (s *Service) findAICredential(ctx context.Context, rq *web.Request) (store.
 	if err != nil {
 		return store.AICredential{}, err
 	}
-	if err := s.Authorize(rq, id); err != nil {
+	if err := rq.Authorize(id); err != nil {
 		return store.AICredential{}, err
 	}
 	return s.FindMeant(ctx, s.DB.Read(), rq.Caller, id)
@@ -321,10 +321,10 @@ func (s *Service) updateAICredential(
 	if err != nil {
 		return bctrl.AICredential{}, err
 	}
-	if err := s.Authorize(rq, id); err != nil {
+	if err := rq.Authorize(id); err != nil {
 		return bctrl.AICredential{}, err
 	}
-	return web.ChangeRules(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.AICredential, err error) {
+	return web.ChangeRules(ctx, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.AICredential, err error) {
 		c, err := tx.AICredential(ctx, rq.Caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
 			return out, ErrNoCredential()
@@ -371,14 +371,14 @@ func (s *Service) RemoveAICredential(
 	if err != nil {
 		return web.None{}, err
 	}
-	if err := s.Authorize(rq, id); err != nil {
+	if err := rq.Authorize(id); err != nil {
 		return web.None{}, err
 	}
 	force, err := rq.Flag("force")
 	if err != nil {
 		return web.None{}, err
 	}
-	return web.ChangeRules(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
+	return web.ChangeRules(ctx, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
 		c, err := tx.AICredential(ctx, rq.Caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
 			return web.None{}, ErrNoCredential()

@@ -117,7 +117,7 @@ func (s *Service) connectRuntime(ctx context.Context, rq *web.Request, _ web.Non
 			s.tickets.forget(rt.ID)
 			return web.ErrNotActive
 		}
-		u := s.PublicURL(rq)
+		u := rq.PublicURL()
 		u.Scheme = map[string]string{"http": "ws", "https": "wss"}[u.Scheme]
 		u = u.JoinPath("devtools", "browser", token)
 		out = wire.Connection{URL: wire.NewValue(u.String()), ExpiresAt: expires.UTC()}

@@ -79,7 +79,7 @@ func (s *Service) startOperation(
 		if rq.Answer, err = web.EncodeAnswer(info); err != nil {
 			return e, err
 		}
-		return e, s.Save(ctx, tx, rq, http.StatusOK, rq.Answer)
+		return e, rq.KeepAnswer(ctx, tx, http.StatusOK, rq.Answer)
 	})
 	if err != nil {
 		rq.Answer = nil
@@ -188,7 +188,7 @@ func (s *Service) operationOf(ctx context.Context, rq *web.Request) (bctrl.Opera
 	}
 	// A runtime caller may see its own runtime's: one that is missing is
 	// refused like one that is another's.
-	if err := s.Authorize(rq, info.RuntimeID); err != nil {
+	if err := rq.Authorize(info.RuntimeID); err != nil {
 		return info, nil, err
 	}
 	if missing {
@@ -255,7 +255,7 @@ func (s *Service) cancelOperation(ctx context.Context, rq *web.Request, _ web.No
 	if op == nil {
 		return info, nil // it has ended: cancelling changes nothing
 	}
-	out, err := web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, e *audit.Event) (bctrl.OperationInfo, error) {
+	out, err := web.Change(ctx, rq, func(tx *store.Tx, e *audit.Event) (bctrl.OperationInfo, error) {
 		now := op.snapshot()
 		cancelling(&now)
 		e.Workspace, e.Runtime, e.Execution = now.WorkspaceID, now.RuntimeID, now.ID

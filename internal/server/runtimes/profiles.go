@@ -44,7 +44,7 @@ func (s *Service) createProfile(
 	if err := validProfileID(in.ID); err != nil {
 		return out, err
 	}
-	if err := s.Authorize(rq, in.ID); err != nil {
+	if err := rq.Authorize(in.ID); err != nil {
 		return out, err
 	}
 	if err := web.CheckLabel(in.Label); err != nil {
@@ -58,7 +58,7 @@ func (s *Service) createProfile(
 		CreatedAt: now,
 		UpdatedAt: now,
 	}
-	return web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.BrowserProfile, error) {
+	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.BrowserProfile, error) {
 		ev.UID = p.UID
 		err := tx.InsertProfile(ctx, rq.Caller.Org, p)
 		if errors.Is(err, store.ErrExists) {
@@ -83,7 +83,7 @@ func (s *Service) listProfiles(ctx context.Context, rq *web.Request, _ web.None)
 		Describe: func(p store.Profile) (bctrl.BrowserProfile, error) {
 			return s.describeProfile(ctx, rq.Caller.Org, p)
 		},
-	}.Page(s.Kernel, rq)
+	}.Page(rq)
 }
 
 func (s *Service) getProfile(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.BrowserProfile, err error) {
@@ -111,7 +111,7 @@ func (s *Service) ownProfile(rq *web.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return id, s.Authorize(rq, id)
+	return id, rq.Authorize(id)
 }
 
 // describeProfile looks at the profile's folder: not for use in a transaction.
@@ -165,7 +165,7 @@ func (s *Service) updateProfile(
 	if err != nil {
 		return out, err
 	}
-	return web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.BrowserProfile, error) {
+	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.BrowserProfile, error) {
 		p, err := tx.Profile(ctx, rq.Caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
 			return out, errNoProfile()
@@ -190,7 +190,7 @@ func (s *Service) deleteProfile(ctx context.Context, rq *web.Request, _ web.None
 		return web.None{}, err
 	}
 	var uid string
-	_, err = web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
+	_, err = web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
 		p, err := tx.Profile(ctx, rq.Caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
 			return web.None{}, errNoProfile()

@@ -41,7 +41,7 @@ func (s *Service) launchRuntime(
 	if err != nil {
 		return out, err
 	}
-	if err := s.Authorize(rq, in.Alias); err != nil {
+	if err := rq.Authorize(in.Alias); err != nil {
 		return out, err
 	}
 	rt, err := s.declareRuntime(ctx, rq, ws, in)
@@ -360,7 +360,7 @@ func (s *Service) runtimeNamed(
 		if rq.Object = alias; rq.PathValue("id") != own.WorkspaceID || alias != own.Alias {
 			return rt, ws, web.ErrContextMismatch
 		}
-		if err := s.Authorize(rq, own.ID); err != nil {
+		if err := rq.Authorize(own.ID); err != nil {
 			return rt, ws, err
 		}
 	}
@@ -374,7 +374,7 @@ func (s *Service) runtimeNamed(
 	if err != nil {
 		return rt, ws, err
 	}
-	return rt, ws, s.Authorize(rq, rt.ID)
+	return rt, ws, rq.Authorize(rt.ID)
 }
 
 // describeRuntimeTo describes a runtime to a caller. One that acts as the

@@ -70,7 +70,7 @@ func (s *Service) mintToken(
 	if err != nil {
 		return out, err
 	}
-	return web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (wire.NewToken, error) {
+	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (wire.NewToken, error) {
 		ev.Object, ev.Workspace, ev.Group, ev.Runtime = row.ID, ws.ID, rt.Group, rt.ID
 		now, err := tx.Runtime(ctx, rq.Caller.Org, rt.ID)
 		if errors.Is(err, store.ErrNotFound) || err == nil && !now.Live {
@@ -121,10 +121,10 @@ func (s *Service) revokeToken(ctx context.Context, rq *web.Request, _ web.None) 
 	if err != nil {
 		return wire.Token{}, err
 	}
-	if err := s.Authorize(rq, id); err != nil {
+	if err := rq.Authorize(id); err != nil {
 		return wire.Token{}, err
 	}
-	return web.ChangeRules(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (wire.Token, error) {
+	return web.ChangeRules(ctx, rq, func(tx *store.Tx, ev *audit.Event) (wire.Token, error) {
 		t, err := tx.RuntimeToken(ctx, rq.Caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
 			return wire.Token{}, web.NotFound("tokens.not_found", "there is no such token")
@@ -168,7 +168,7 @@ const (
 )
 
 func (s *Service) self(ctx context.Context, rq *web.Request, _ web.None) (out wire.Self[bctrl.RuntimeInfo], err error) {
-	if err := s.Authorize(rq, ""); err != nil {
+	if err := rq.Authorize(""); err != nil {
 		return out, err
 	}
 	c := rq.Caller

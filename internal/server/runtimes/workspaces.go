@@ -45,10 +45,10 @@ func (s *Service) createWorkspace(
 	if err := validWorkspaceName(in.Name); err != nil {
 		return bctrl.WorkspaceInfo{}, err
 	}
-	if err := s.Authorize(rq, in.Name); err != nil {
+	if err := rq.Authorize(in.Name); err != nil {
 		return bctrl.WorkspaceInfo{}, err
 	}
-	return web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.WorkspaceInfo, error) {
+	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.WorkspaceInfo, error) {
 		now := store.Now()
 		ws := store.Workspace{
 			ID:        web.NewID(),
@@ -98,7 +98,7 @@ func (s *Service) listWorkspaces(ctx context.Context, rq *web.Request, _ web.Non
 		},
 		Cursor:   func(ws store.Workspace) string { return ws.Name },
 		Describe: web.Infallible(describeWorkspace),
-	}.Page(s.Kernel, rq)
+	}.Page(rq)
 }
 
 // workspaceNamed is the workspace that has the name asked for, if there is one.
@@ -121,7 +121,7 @@ func (s *Service) getWorkspace(ctx context.Context, rq *web.Request, _ web.None)
 
 // ownWorkspace authorises and reads the workspace that the path names.
 func (s *Service) ownWorkspace(ctx context.Context, rq *web.Request) (store.Workspace, error) {
-	if err := s.Authorize(rq, rq.PathValue("id")); err != nil {
+	if err := rq.Authorize(rq.PathValue("id")); err != nil {
 		return store.Workspace{}, err
 	}
 	return s.workspaceOf(ctx, rq)
@@ -145,7 +145,7 @@ func (s *Service) updateWorkspace(
 			return bctrl.WorkspaceInfo{}, err
 		}
 	}
-	out, err := web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.WorkspaceInfo, err error) {
+	out, err := web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (out bctrl.WorkspaceInfo, err error) {
 		ws, err := currentWorkspace(ctx, tx, rq.Caller.Org, ws.ID, version)
 		if err != nil {
 			return out, err
@@ -220,7 +220,7 @@ func (s *Service) deleteWorkspace(ctx context.Context, rq *web.Request, _ web.No
 		}
 	}
 	// Of all the organization: its secrets may have been attached elsewhere.
-	return web.ChangeRules(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
+	return web.ChangeRules(ctx, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
 		ws, err := currentWorkspace(ctx, tx, rq.Caller.Org, ws.ID, version)
 		if err != nil {
 			return web.None{}, err

@@ -114,7 +114,7 @@ func (s *Service) useLoginOfPath(ctx context.Context, rq *web.Request, do func(O
 	if err != nil {
 		return err
 	}
-	if err := s.Authorize(rq, key); err != nil {
+	if err := rq.Authorize(key); err != nil {
 		return err
 	}
 	return s.UseLogin(ctx, LoginUse{

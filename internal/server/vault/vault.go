@@ -53,14 +53,14 @@ func (s *Service) putVault(ctx context.Context, rq *web.Request, in wire.VaultCr
 	if err != nil {
 		return bctrl.VaultEntry{}, err
 	}
-	if err := s.Authorize(rq, key); err != nil {
+	if err := rq.Authorize(key); err != nil {
 		return bctrl.VaultEntry{}, err
 	}
 	meta, err := checkVaultCredential(&in)
 	if err != nil {
 		return bctrl.VaultEntry{}, err
 	}
-	return web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.VaultEntry, error) {
+	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.VaultEntry, error) {
 		e, err := s.writeVaultEntry(ctx, tx, rq.Caller.Org, key, meta, in)
 		ev.UID, ev.Version = e.UID, e.Version
 		return describeVaultEntry(e, meta), err
@@ -121,10 +121,10 @@ func (s *Service) deleteVault(ctx context.Context, rq *web.Request, _ web.None) 
 	if err != nil {
 		return web.None{}, err
 	}
-	if err := s.Authorize(rq, key); err != nil {
+	if err := rq.Authorize(key); err != nil {
 		return web.None{}, err
 	}
-	return web.Change(ctx, s.Kernel, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
+	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
 		e, err := Find(ctx, tx.Queries, rq.Caller.Org, key, "")
 		if err != nil {
 			return web.None{}, err

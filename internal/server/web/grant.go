@@ -199,26 +199,26 @@ func UntilUnchanged[T any](read func() (T, error), unchanged func() (bool, error
 // To decide once more about what was granted would not do here: a list shows
 // what its caller's mounts left of it, and newer ones may have left more.
 func OfOneMoment[T any](
-	ctx context.Context, k *Kernel, rq *Request, read func(context.Context) (T, error),
+	ctx context.Context, rq *Request, read func(context.Context) (T, error),
 ) (T, error) {
 	return UntilUnchanged(func() (T, error) { return read(ctx) }, func() (bool, error) {
 		if rq.Caller.Runtime == nil || rq.Recorded {
 			return true, nil
 		}
-		return k.isUnderNewest(ctx, rq)
+		return rq.isUnderNewest(ctx)
 	})
 }
 
 // isUnderNewest reports whether a request's caller is bound by the mounts as they
 // are now, and where it is not makes it so, with nothing permitted yet.
-func (k *Kernel) isUnderNewest(ctx context.Context, rq *Request) (bool, error) {
+func (rq *Request) isUnderNewest(ctx context.Context) (bool, error) {
 	g := &rq.Granted
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if why := EndedBecause(ctx); why != nil {
 		return false, why
 	}
-	now, err := k.UnderCeiling(ctx, k.DB.Read(), rq.Caller)
+	now, err := rq.kernel.UnderCeiling(ctx, rq.kernel.DB.Read(), rq.Caller)
 	if err != nil || SameCeiling(rq.Caller, now) {
 		return err == nil, err
 	}

@@ -135,7 +135,7 @@ func (k *Kernel) replay(ctx context.Context, rq *Request) (first *replayed, err 
 		return nil, Unprocessable("request.idempotency_mismatch", "this Idempotency-Key was used for another request")
 	}
 	for _, permitted := range answered.Permitted { // then, and now?
-		if err := k.authorizeAs(rq, permitted.Verb, permitted.Object); err != nil {
+		if err := rq.authorizeAs(permitted.Verb, permitted.Object); err != nil {
 			return nil, err
 		}
 	}
@@ -194,10 +194,10 @@ func (rq *Request) contentType() string {
 	return text
 }
 
-// Save remembers the answer in tx, sealed: it may hold what is shown once, such
+// KeepAnswer remembers the answer in tx, sealed: it may hold what is shown once, such
 // as a new key. The fingerprint is sealed with it: it is a hash of the request,
 // and a guess at a password that was in there could be tried on it.
-func (k *Kernel) Save(ctx context.Context, tx *store.Tx, rq *Request, status int, body []byte) error {
+func (rq *Request) KeepAnswer(ctx context.Context, tx *store.Tx, status int, body []byte) error {
 	id := rq.Idempotent
 	if id == nil {
 		return nil
@@ -206,7 +206,7 @@ func (k *Kernel) Save(ctx context.Context, tx *store.Tx, rq *Request, status int
 	if err != nil {
 		return err
 	}
-	sealed, err := k.Keys.Seal(id.record(rq.Caller.Org, status), plain)
+	sealed, err := rq.kernel.Keys.Seal(id.record(rq.Caller.Org, status), plain)
 	if err != nil {
 		return err
 	}

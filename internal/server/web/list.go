@@ -14,12 +14,12 @@ type Listing[Row, Item any] struct {
 }
 
 // Page authorises and reads the page that the request asks for.
-func (l Listing[Row, Item]) Page(k *Kernel, rq *Request) (list wire.List[Item], err error) {
+func (l Listing[Row, Item]) Page(rq *Request) (list wire.List[Item], err error) {
 	limit, after, err := rq.Page()
 	if err != nil {
 		return list, err
 	}
-	if err := k.Authorize(rq, ""); err != nil {
+	if err := rq.Authorize(""); err != nil {
 		return list, err
 	}
 	rows, err := l.Rows(after, limit+1)

@@ -20,8 +20,8 @@ import (
 // Request is one request on its way through the server.
 type Request struct {
 	*http.Request
-	// server serves it.
-	server *Kernel
+	// kernel serves it.
+	kernel *Kernel
 	w      *statusWriter
 	ID     string
 	Route  *Route
@@ -215,9 +215,9 @@ var ErrStale = WithHint(
 
 // PublicURL is where callers reach the server: as configured, else as this one
 // did.
-func (k *Kernel) PublicURL(rq *Request) *url.URL {
-	if k.Public != nil {
-		u := *k.Public
+func (rq *Request) PublicURL() *url.URL {
+	if public := rq.kernel.Public; public != nil {
+		u := *public
 		return &u
 	}
 	u := &url.URL{Scheme: "http", Host: rq.Host}

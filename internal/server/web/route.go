@@ -66,7 +66,7 @@ func Endpoint[In, Out any](
 		run := func(ctx context.Context) (Out, error) { return do(ctx, rq, in) }
 		var out Out
 		if rq.Method == http.MethodGet {
-			out, err = OfOneMoment(rq.Context(), rq.server, rq, run)
+			out, err = OfOneMoment(rq.Context(), rq, run)
 		} else {
 			out, err = run(rq.Context())
 		}
@@ -74,7 +74,7 @@ func Endpoint[In, Out any](
 			return err
 		}
 		if rq.Answer == nil { // not encoded inside a transaction already
-			if rq.Answer, err = rq.server.finish(rq, out); err != nil {
+			if rq.Answer, err = rq.finish(out); err != nil {
 				return err
 			}
 		}
@@ -85,13 +85,13 @@ func Endpoint[In, Out any](
 
 // finish encodes an answer that was not made inside a transaction, and
 // remembers it where the request has an idempotency key.
-func (k *Kernel) finish(rq *Request, out any) ([]byte, error) {
+func (rq *Request) finish(out any) ([]byte, error) {
 	body, err := EncodeAnswer(out)
 	if err != nil || rq.Idempotent == nil {
 		return body, err
 	}
 	ctx := context.WithoutCancel(rq.Context()) // what was done is done
-	err = k.DB.Write(ctx, func(tx *store.Tx) error { return k.Save(ctx, tx, rq, http.StatusOK, body) })
+	err = rq.kernel.DB.Write(ctx, func(tx *store.Tx) error { return rq.KeepAnswer(ctx, tx, http.StatusOK, body) })
 	if errors.Is(err, seal.ErrLocked) { // in this moment; what was done is done
 		err = nil
 	}

@@ -26,7 +26,7 @@ func (k *Kernel) handler(rt *Route) http.Handler {
 		sw := &statusWriter{ResponseWriter: w}
 		rq := &Request{
 			Request: r,
-			server:  k,
+			kernel:  k,
 			w:       sw,
 			Route:   rt,
 			ID:      w.Header().Get(wire.HeaderRequestID),
@@ -103,12 +103,12 @@ func (k *Kernel) run(w http.ResponseWriter, rq *Request) (err error) {
 // Authorize asks access whether the caller may do what the route does to the
 // object. The answer to a denied request is the same whether or not the object
 // exists: nothing is looked up before.
-func (k *Kernel) Authorize(rq *Request, object string) error {
-	return k.authorizeAs(rq, rq.Route.Verb, object)
+func (rq *Request) Authorize(object string) error {
+	return rq.authorizeAs(rq.Route.Verb, object)
 }
 
-// authorizeAs is authorize for a right other than the route's own.
-func (k *Kernel) authorizeAs(rq *Request, verb access.Verb, object string) error {
+// authorizeAs is [Request.Authorize] for a right other than the route's own.
+func (rq *Request) authorizeAs(verb access.Verb, object string) error {
 	rq.Object = object
 	rq.Decided = true
 	if rq.Granted.Decide(&rq.Caller, access.Action{Verb: verb, Object: object}) {
@@ -131,11 +131,11 @@ func OutsideMount(verb access.Verb) *bctrl.Error {
 // none. fn may complete the event. What the caller was permitted is decided
 // once more inside: nothing is written under rules that have been replaced.
 func Change[Out any](
-	ctx context.Context, k *Kernel, rq *Request, fn func(tx *store.Tx, e *audit.Event) (Out, error),
+	ctx context.Context, rq *Request, fn func(tx *store.Tx, e *audit.Event) (Out, error),
 ) (out Out, err error) {
 	var body []byte
-	err = k.DB.Write(ctx, func(tx *store.Tx) (err error) {
-		if err := k.StillPermitted(ctx, tx.Queries, &rq.Granted); err != nil {
+	err = rq.kernel.DB.Write(ctx, func(tx *store.Tx) (err error) {
+		if err := rq.kernel.StillPermitted(ctx, tx.Queries, &rq.Granted); err != nil {
 			return err
 		}
 		e := rq.Event()
@@ -145,7 +145,7 @@ func Change[Out any](
 		if body, err = EncodeAnswer(out); err != nil {
 			return err
 		}
-		if err := k.Save(ctx, tx, rq, http.StatusOK, body); err != nil {
+		if err := rq.KeepAnswer(ctx, tx, http.StatusOK, body); err != nil {
 			return err
 		}
 		e.Outcome = audit.OK
@@ -161,11 +161,11 @@ func Change[Out any](
 // ChangeRules is [Change] for rules that what is underway in the organization
 // depends on. What they do not permit any more has ended when it returns.
 func ChangeRules[Out any](
-	ctx context.Context, k *Kernel, rq *Request, fn func(tx *store.Tx, e *audit.Event) (Out, error),
+	ctx context.Context, rq *Request, fn func(tx *store.Tx, e *audit.Event) (Out, error),
 ) (Out, error) {
-	out, err := Change(ctx, k, rq, fn)
+	out, err := Change(ctx, rq, fn)
 	if err == nil {
-		k.Recheck(ctx, rq.Caller.Org, "")
+		rq.kernel.Recheck(ctx, rq.Caller.Org, "")
 	}
 	return out, err
 }
@@ -251,7 +251,7 @@ func (k *Kernel) recordFailure(ctx context.Context, rq *Request, e *bctrl.Error,
 	}
 	return k.DB.Write(ctx, func(tx *store.Tx) error {
 		if keep {
-			if err := k.Save(ctx, tx, rq, e.Status, body); err != nil && !errors.Is(err, seal.ErrLocked) {
+			if err := rq.KeepAnswer(ctx, tx, e.Status, body); err != nil && !errors.Is(err, seal.ErrLocked) {
 				return err
 			}
 		}
