@@ -18,7 +18,7 @@ import (
 )
 
 func TestChromedpDrivesABrowserThroughTheFilter(t *testing.T) {
-	b := launchAny(t, browser.Spec{ID: "drive", Egress: browsertest.Loopback()})
+	b := launch(t, browser.Spec{ID: "drive", Egress: browsertest.Loopback()})
 	url := browsertest.ServePage(t,
 		`<title>one</title><input id=name><button onclick="document.title='hello '+document.querySelector('#name').value">`+
 			`go</button>`)
@@ -59,7 +59,7 @@ func TestChromedpDrivesABrowserThroughTheFilter(t *testing.T) {
 }
 
 func TestTwoClientsDoNotSeeEachOthersSessions(t *testing.T) {
-	b := launchAny(t, browser.Spec{ID: "two", Egress: browsertest.Loopback()})
+	b := launch(t, browser.Spec{ID: "two", Egress: browsertest.Loopback()})
 	first, second := browsertest.Chromedp(t, b), browsertest.Chromedp(t, b)
 	url := browsertest.ServePage(t, "<title>x</title>")
 	require.NoError(t, chromedp.Do(first, chromedp.Navigate(url)))

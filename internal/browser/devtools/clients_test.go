@@ -23,7 +23,7 @@ import (
 
 // TestTheServersSessionsAreNotSeen looks at tabs in every way that there is.
 func TestTheServersSessionsAreNotSeen(t *testing.T) {
-	ctx, p, b := openAny(t)
+	ctx, p, b := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{"/": `<a id=open target=_blank href=/popup>open</a>`,
 		"/popup": "<title>popup</title>"})
 	browsertest.Open(ctx, t, p, s.URL+"/")
@@ -71,7 +71,7 @@ func TestTheServersSessionsAreNotSeen(t *testing.T) {
 
 // TestWhatAClientSetsStaysAsItIs has the agent look at, and work in, the tab.
 func TestWhatAClientSetsStaysAsItIs(t *testing.T) {
-	ctx, p, b := openAny(t)
+	ctx, p, b := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{"/": `<title>t</title><body style="height:3000px"><button>b</button>` +
 		`<input>`})
 	browsertest.Open(ctx, t, p, s.URL+"/")
@@ -143,7 +143,7 @@ func TestWhatAClientSetsStaysAsItIs(t *testing.T) {
 // TestAClientPausesNewTabsBesideTheServer has both wait for what is new: a
 // script that the client adds runs before the page's own.
 func TestAClientPausesNewTabsBesideTheServer(t *testing.T) {
-	ctx, p, b := openAny(t)
+	ctx, p, b := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{"/": "<p>x",
 		"/new": `<script>window.seen = window.mine || "nothing"</script>`})
 	browsertest.Open(ctx, t, p, s.URL+"/")

@@ -11,16 +11,16 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser/chromium"
 )
 
-// launchAny starts a real browser that is stopped when the test ends.
-func launchAny(t *testing.T, spec browser.Spec) browser.Browser {
+// launch starts a real browser that is stopped when the test ends.
+func launch(t *testing.T, spec browser.Spec) browser.Browser {
 	t.Helper()
 	driver, err := chromium.New(chromium.Options{})
 	require.NoError(t, err)
 	return browsertest.Launch(t, driver, spec)
 }
 
-// openAny starts a browser that may reach this machine, and takes its page over.
-func openAny(t *testing.T) (context.Context, browser.Page, browser.Browser) {
+// openPage starts a browser that may reach this machine, and takes its page over.
+func openPage(t *testing.T) (context.Context, browser.Page, browser.Browser) {
 	t.Helper()
 	driver, err := chromium.New(chromium.Options{})
 	require.NoError(t, err)
