@@ -489,7 +489,8 @@ func TestEachMethodNamesTheRightThatTheServerChecks(t *testing.T) {
 	lines := accessLines(t)
 	delete(lines, "Client.Do") // as the route says
 	for _, calls := range []func() []methodCall{
-		s.aiCredentials, s.vaults, s.storages, s.profiles, s.workspaces, s.runtimes, s.subaccounts, s.secrets, s.broker, s.seals, s.agents, s.audits, s.endings,
+		s.aiCredentials, s.vaults, s.storages, s.profiles, s.workspaces, s.runtimes, s.subaccounts, s.secrets, s.broker,
+		s.seals, s.agents, s.audits, s.endings,
 	} {
 		for _, c := range calls() {
 			used, err := s.rights(c.call)

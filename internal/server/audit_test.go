@@ -215,7 +215,8 @@ func TestWhatCannotBeRecordedDoesNotHappen(t *testing.T) {
 func TestNoTextForgesAnEvent(t *testing.T) {
 	h := newHarness(t)
 	forgeries := []string{
-		"a\nb", "a\r\nid: 1\ndata: {}", "\u2028\u2029\u0085", `","outcome":"ok","x":"`, `{"seq":1}`, "\x1b[2J\x7f", "\u202egnp.exe", "\xff\xfe",
+		"a\nb", "a\r\nid: 1\ndata: {}", "\u2028\u2029\u0085", `","outcome":"ok","x":"`, `{"seq":1}`, "\x1b[2J\x7f",
+		"\u202egnp.exe", "\xff\xfe",
 		strings.Repeat("é", 5000), "</script>", "\x00",
 	}
 	for i, text := range forgeries {
@@ -353,8 +354,10 @@ func TestEveryFilterHasAnIndex(t *testing.T) {
 	for by, index := range map[store.EventIndex]string{
 		store.ByNumber: "audit_events_org (org_id=? AND seq>? AND seq<?)", store.ByWorkspace: "audit_events_workspace " +
 			"(org_id=? AND workspace_id=? AND seq>? AND seq<?)",
-		store.ByRuntime: "audit_events_runtime (org_id=? AND runtime_id=? AND seq>? AND seq<?)", store.ByAction: "audit_events_action (org_id=? AND action=? AND seq>? AND seq<?)",
-		store.ByObject: "audit_events_object (org_id=? AND object=? AND seq>? AND seq<?)", store.ByDenial: "audit_events_denied (org_id=? AND seq>? AND seq<?)",
+		store.ByRuntime: "audit_events_runtime (org_id=? AND runtime_id=? AND seq>? AND seq<?)",
+		store.ByAction:  "audit_events_action (org_id=? AND action=? AND seq>? AND seq<?)",
+		store.ByObject:  "audit_events_object (org_id=? AND object=? AND seq>? AND seq<?)",
+		store.ByDenial:  "audit_events_denied (org_id=? AND seq>? AND seq<?)",
 		store.ByOutcome: "audit_events_failed (org_id=? AND outcome=? AND <expr>>? AND <expr><?)",
 	} {
 		query, args := store.EventRange{

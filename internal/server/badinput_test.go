@@ -197,7 +197,8 @@ func (w *badWorld) requests() map[string][]badRequest {
 		"a host that is none of the provider's": {credential("openai", "api.openai.com.evil.example"),
 			credential("openai", "api.openai.com:8443")},
 		"an address in place of a host, in any notation": {
-			own("127.0.0.1"), own("10.0.0.1:443"), own("[::1]"), own("::ffff:127.0.0.1"), own("0x7f000001"), own("0x7f.1"), own("2130706433"), own("0177.0.0.1"),
+			own("127.0.0.1"), own("10.0.0.1:443"), own("[::1]"), own("::ffff:127.0.0.1"), own("0x7f000001"), own("0x7f.1"),
+			own("2130706433"), own("0177.0.0.1"),
 			own("127.1"), own("localhost"), own("169.254.169.254"), own("１２７.0.0.1"),
 		},
 		"a secret that is pinned to another provider": {credential("github")},

@@ -52,8 +52,9 @@ func TestACallEndsWhenWhatItIsMadeWithGoes(t *testing.T) {
 		}, ""},
 		{"another credential has a higher priority", func(s *standing) {
 			s.ok("POST", []string{"credentials"}, object{
-				"id": "nearer", "provider": "acme", "secretRef": ref(s.second), "scope": globally(), "hosts": []string{acmeHost}, "priority": 9,
-				"auth": object{"type": "header", "headers": object{"X-Acme": "Key {secret}"}},
+				"id": "nearer", "provider": "acme", "secretRef": ref(s.second), "scope": globally(), "hosts": []string{acmeHost},
+				"priority": 9,
+				"auth":     object{"type": "header", "headers": object{"X-Acme": "Key {secret}"}},
 			}, nil)
 			s.ok("PATCH", []string{"credentials", "nearer"}, object{"priority": 10}, nil)
 		}, ""},
@@ -82,8 +83,9 @@ func TestACallEndsWhenWhatItIsMadeWithGoes(t *testing.T) {
 				s.attached = attachmentOf(s.secret.ID, ws.ID, "g")
 				s.ok("PUT", s.attached, nil, nil)
 				s.ok("POST", []string{"credentials"}, object{
-					"id": "acme-main", "provider": "acme", "secretRef": ref(s.secret), "scope": globally(), "hosts": []string{acmeHost},
-					"auth": object{"type": "header", "headers": object{"X-Acme": "Key {secret}"}},
+					"id": "acme-main", "provider": "acme", "secretRef": ref(s.secret), "scope": globally(),
+					"hosts": []string{acmeHost},
+					"auth":  object{"type": "header", "headers": object{"X-Acme": "Key {secret}"}},
 				}, nil)
 				rt := s.launchIn(ws, "r", "g")
 				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.srv.URL+"/v1/proxy/acme%2Fthings/v1/things",

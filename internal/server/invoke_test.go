@@ -127,8 +127,10 @@ func TestAnInvocationReachesTheProviderWithItsKey(t *testing.T) {
 		w.Header().Set("X-Plain", "p")
 		w.WriteHeader(http.StatusCreated)
 		_ = json.NewEncoder(w).Encode(map[string]string{
-			"host": r.Host, "uri": r.URL.RequestURI(), "method": r.Method, "keyed": map[bool]string{true: "yes"}[r.Header.Get("X-Acme") == "Key "+acmeKey],
-			"auth": r.Header.Get("Authorization"), "mine": r.Header.Get("X-Mine"), "type": r.Header.Get("Content-Type"), "body": string(body),
+			"host": r.Host, "uri": r.URL.RequestURI(), "method": r.Method,
+			"keyed": map[bool]string{true: "yes"}[r.Header.Get("X-Acme") == "Key "+acmeKey],
+			"auth":  r.Header.Get("Authorization"), "mine": r.Header.Get("X-Mine"), "type": r.Header.Get("Content-Type"),
+			"body": string(body),
 		})
 	})
 	inv := bctrl.Invocation{
@@ -144,7 +146,8 @@ func TestAnInvocationReachesTheProviderWithItsKey(t *testing.T) {
 	var seen map[string]string
 	require.NoError(t, got.JSON(&seen))
 	require.Equal(t, map[string]string{
-		"host": acmeHost, "uri": "/v1/repos/o/r/issues/7?page=2", "method": "POST", "keyed": "yes", "auth": "", "mine": "m", "type": "application/json", "body": `{"a":1}`,
+		"host": acmeHost, "uri": "/v1/repos/o/r/issues/7?page=2", "method": "POST", "keyed": "yes", "auth": "", "mine": "m",
+		"type": "application/json", "body": `{"a":1}`,
 	}, seen)
 	require.Equal(t, "acme-main", got.Credential)
 	require.Equal(t, "global", got.Tier)

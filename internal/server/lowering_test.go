@@ -206,7 +206,8 @@ func TestARequestIsDecidedByTheMountsOfThatMoment(t *testing.T) {
 	l := newLowering(t, "http://127.0.0.1:9/v1")
 	fields := strings.Join([]string{"--b", `Content-Disposition: form-data; name="workspace"`, "", "s", "--b", ""}, "\r\n")
 	rest := strings.Join([]string{
-		`Content-Disposition: form-data; name="path"`, "", "f", "--b", `Content-Disposition: form-data; name="file"; filename="f"`, "", "x", "--b--", "",
+		`Content-Disposition: form-data; name="path"`, "", "f", "--b",
+		`Content-Disposition: form-data; name="file"; filename="f"`, "", "x", "--b--", "",
 	}, "\r\n")
 	conn, answers := l.dial(l.srv, "POST /v1/storage/objects HTTP/1.1", "Host: x", "Authorization: Bearer "+l.token,
 		"Content-Type: multipart/form-data; boundary=b", "Content-Length: "+strconv.Itoa(len(fields)+len(rest)), "", fields)

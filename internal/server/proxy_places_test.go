@@ -120,7 +120,8 @@ func newKeyed(t *testing.T, p registry.Provider) *keyed {
 	i := slices.IndexFunc(p.Capabilities, func(c registry.Capability) bool {
 		return !c.Model && (c.Host == "" || registry.MatchHost(c.Host, host))
 	})
-	k.method, k.path = p.Capabilities[i].Methods[0], regexp.MustCompile(`\{[^}]*\}`).ReplaceAllString(p.Capabilities[i].Paths[0], "x")
+	k.method, k.path = p.Capabilities[i].Methods[0],
+		regexp.MustCompile(`\{[^}]*\}`).ReplaceAllString(p.Capabilities[i].Paths[0], "x")
 	ws := k.made("sales", object{"capabilities": object{"allow": []string{p.ID + "/"}}})
 	k.launch(ws, "r", nil)
 	k.token = k.mint(ws.ID, "r", object{}).Expose()
@@ -321,7 +322,8 @@ func (k *keyed) ownCredential(auth bctrl.CredentialAuth) {
 		refs[name] = "vault:secret:" + k.secretIn(globally(), strings.ToUpper(name), "real-"+name).ID
 	}
 	k.ok("POST", []string{"credentials"}, object{
-		"id": "thing-main", "provider": "thing", "secretRefs": refs, "scope": globally(), "hosts": []string{"api.thing.example"}, "auth": auth,
+		"id": "thing-main", "provider": "thing", "secretRefs": refs, "scope": globally(),
+		"hosts": []string{"api.thing.example"}, "auth": auth,
 	}, nil)
 	k.ok("PUT", []string{"capabilities", "thing/things"},
 		object{"methods": []string{"GET"}, "paths": []string{"/v1/things"}}, nil)

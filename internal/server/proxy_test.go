@@ -61,7 +61,8 @@ func TestARequestPassesThroughAsItIs(t *testing.T) {
 	seen := make(chan passed, 1)
 	c := newCallers(t, echoing(seen))
 	resp, _ := c.through("POST", "acme%2Fthings/v1/things/a%20b/?q=1&q=2&empty", `{"a": 1}`,
-		"Authorization", "Bearer "+c.key, "Content-Type", "application/json", "Accept", "a", "Accept", "b", "User-Agent", "acme-sdk/1",
+		"Authorization", "Bearer "+c.key, "Content-Type", "application/json", "Accept", "a", "Accept", "b", "User-Agent",
+		"acme-sdk/1",
 		"Idempotency-Key", "theirs", "X-Mine", "m", "Connection", "X-Hop", "X-Hop", "h", "BCTRL-Consumer", "me")
 	require.Equal(t, http.StatusAccepted, resp.StatusCode)
 	require.Equal(t, "202", resp.Header.Get("Bctrl-Upstream-Status"))

@@ -31,7 +31,8 @@ func TestAParameterOutsideItsDescriptionIsRefused(t *testing.T) {
 	doc, err := openapi3.NewLoader().LoadFromData(openapiYAML)
 	require.NoError(t, err)
 	filled := strings.NewReplacer("/workspaces/{id}", "/workspaces/"+ws.ID, "/objects/{id}",
-		"/objects/"+stored.Objects[0].ID, "{ns}", "files", "{path}", "a.txt", "{key}", "a", "{id}", web.NewID(), "{alias}", "crm")
+		"/objects/"+stored.Objects[0].ID, "{ns}", "files", "{path}", "a.txt", "{key}", "a", "{id}", web.NewID(), "{alias}",
+		"crm")
 	tried := 0
 	for path, item := range doc.Paths.Map() {
 		for method, operation := range item.Operations() {

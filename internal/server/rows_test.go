@@ -122,9 +122,11 @@ func TestWhatDecidesIsNotBelievedWhereItWasChanged(t *testing.T) {
 		code, record string
 	}{
 		{"the mounts of a workspace raised",
-			`UPDATE workspaces SET mounts = '{"vault":{"allow":["/"],"allowRawReads":true}}' WHERE name = 'low'`, read, 500, "workspaces.tampered", "workspace:"},
+			`UPDATE workspaces SET mounts = '{"vault":{"allow":["/"],"allowRawReads":true}}' WHERE name = 'low'`, read, 500,
+			"workspaces.tampered", "workspace:"},
 		{"those of another put there",
-			`UPDATE workspaces SET mounts = (SELECT mounts FROM workspaces WHERE name = 'wide'), proof = (SELECT proof FROM workspaces WHERE name = 'wide') WHERE name = 'low'`,
+			`UPDATE workspaces SET mounts = (SELECT mounts FROM workspaces WHERE name = 'wide'), proof = (SELECT proof FROM ` +
+				`workspaces WHERE name = 'wide') WHERE name = 'low'`,
 			read, 500, "workspaces.tampered", "workspace:"},
 		{"another version", "UPDATE workspaces SET version = version + 1 WHERE name = 'low'", read, 500,
 			"workspaces.tampered", "workspace:"},
@@ -135,7 +137,8 @@ func TestWhatDecidesIsNotBelievedWhereItWasChanged(t *testing.T) {
 		{"a runtime given to another group", `UPDATE runtimes SET group_id = 'admin'`, read, 500, "runtimes.tampered",
 			"runtime:"},
 		{"a runtime given to another workspace",
-			`UPDATE runtimes SET workspace_id = (SELECT id FROM workspaces WHERE name = 'wide')`, read, 500, "runtimes.tampered", "runtime:"},
+			`UPDATE runtimes SET workspace_id = (SELECT id FROM workspaces WHERE name = 'wide')`, read, 500, "runtimes.tampered",
+			"runtime:"},
 		{"a token that is good for longer", `UPDATE runtime_tokens SET expires_at = expires_at + 1`, self, 401,
 			"auth.unauthorized", "token:"},
 		{"a file given to another namespace", `UPDATE objects SET namespace = 'wide'`, fileIn("wide"), 500,

@@ -107,7 +107,8 @@ func TestALaunchCannotWidenItsWorkspace(t *testing.T) {
 	h := newHarness(t)
 	ws := h.workspace("sales", sales())
 	got := h.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil, object{
-		"alias": "crm", "kind": "browser", "driver": "stagehand", "launch": object{}, "mounts": object{"vault": object{"allow": []string{"prod/"}}},
+		"alias": "crm", "kind": "browser", "driver": "stagehand", "launch": object{},
+		"mounts": object{"vault": object{"allow": []string{"prod/"}}},
 	})
 	require.Equal(t, http.StatusBadRequest, got.Status)
 	require.Equal(t, "mounts.scope_widening", got.code())

@@ -204,10 +204,14 @@ func TestEachWrongSecretHasItsCodeAndLeavesOnlyAnEvent(t *testing.T) {
 	require.Equal(t, []string{taken.ID}, h.listed(), "nothing is left behind")
 	require.EqualValues(t, 1, h.get(taken.ID).Version)
 	for query, code := range map[string]string{
-		"scope=team": "scope.invalid_type", "scope=group&groupId=g": "scope.group_without_workspace", "scope=workspace": "scope.blank_id",
-		"scope=global&workspaceId=sales": "scope.unexpected_id", "scope=workspace&workspaceId=sales&groupId=g": "scope.unexpected_id",
-		"workspaceId=salse": "scope.workspace_not_found", "groupId=g": "scope.group_without_workspace", "name=a%2Fb": "secrets.invalid_name",
-		"attachedWorkspaceId=sales": "scope.blank_id", "attachedGroupId=g": "scope.group_without_workspace",
+		"scope=team": "scope.invalid_type", "scope=group&groupId=g": "scope.group_without_workspace",
+		"scope=workspace":                             "scope.blank_id",
+		"scope=global&workspaceId=sales":              "scope.unexpected_id",
+		"scope=workspace&workspaceId=sales&groupId=g": "scope.unexpected_id",
+		"workspaceId=salse":                           "scope.workspace_not_found",
+		"groupId=g":                                   "scope.group_without_workspace",
+		"name=a%2Fb":                                  "secrets.invalid_name",
+		"attachedWorkspaceId=sales":                   "scope.blank_id", "attachedGroupId=g": "scope.group_without_workspace",
 		"attachedWorkspaceId=salse&attachedGroupId=g": "scope.workspace_not_found", "provider=x": "request.unknown_parameter",
 	} {
 		got := h.send("GET", "/v1/secrets?"+query, nil, "Authorization", "Bearer "+h.key)
@@ -345,10 +349,12 @@ func TestAnEditedSecretIsNotUsed(t *testing.T) {
 		{"values exchanged", "UPDATE secrets SET sealed = (SELECT sealed FROM secrets WHERE name = 'B') WHERE name = 'A'"},
 		{"a scope widened in its column", "UPDATE secrets SET workspace_id = '' WHERE name = 'A'"},
 		{"a scope widened in what is sealed",
-			`UPDATE secrets SET workspace_id = '', meta = replace(meta, '"type":"workspace","workspaceId":"' || workspace_id || '"', '"type":"global"') WHERE name = 'A'`},
+			`UPDATE secrets SET workspace_id = '', meta = replace(meta, '"type":"workspace","workspaceId":"' || workspace_id ` +
+				`|| '"', '"type":"global"') WHERE name = 'A'`},
 		{"attached only taken away", `UPDATE secrets SET attached_only = FALSE WHERE name = 'A'`},
 		{"unpinned", `UPDATE secrets SET provider = 'evil' WHERE name = 'A'`},
-		{"attached", `UPDATE secrets SET meta = replace(meta, '"rotatedAt"', '"attachments":[],"rotatedAt"') WHERE name = 'A'`},
+		{"attached",
+			`UPDATE secrets SET meta = replace(meta, '"rotatedAt"', '"attachments":[],"rotatedAt"') WHERE name = 'A'`},
 		{"renamed", `UPDATE secrets SET name = 'C' WHERE name = 'A'`},
 		{"put back", `UPDATE secrets SET version = version - 1 WHERE name = 'A'`},
 	} {

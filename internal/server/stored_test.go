@@ -22,8 +22,10 @@ import (
 
 // storedHeader is what a provider keeps beside an object.
 var storedHeader = map[string]string{
-	"Content-Type": "text/plain", "Content-Encoding": "gzip", "Cache-Control": "public, max-age=31536000", "Content-Disposition": `attachment; filename="a.txt"`,
-	"Content-Language": "de", "Etag": `"9e107d9d372bb6826bd81d3542a419d6"`, "Last-Modified": "Mon, 02 Jan 2006 15:04:05 GMT", "Expires": "Thu, 01 Dec 2033 16:00:00 GMT",
+	"Content-Type": "text/plain", "Content-Encoding": "gzip", "Cache-Control": "public, max-age=31536000",
+	"Content-Disposition": `attachment; filename="a.txt"`,
+	"Content-Language":    "de", "Etag": `"9e107d9d372bb6826bd81d3542a419d6"`,
+	"Last-Modified": "Mon, 02 Jan 2006 15:04:05 GMT", "Expires": "Thu, 01 Dec 2033 16:00:00 GMT",
 	"Vary": "Origin", "X-Amz-Meta-Owner": "me", "X-Amz-Checksum-Crc32": "AAAAAA==", "Accept-Ranges": "bytes",
 }
 

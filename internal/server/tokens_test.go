@@ -392,7 +392,8 @@ func TestWhatATokenDoesIsRecordedAndItsTextNowhere(t *testing.T) {
 		seen[e.Action+" "+string(e.Decision)+" "+e.Outcome] = true
 	}
 	for _, want := range []string{"token.write", "vault.use allow ", "vault.use deny vault.outside_mount",
-		"key.read deny auth.not_for_runtimes", "runtime.execute allow ", "storage.put allow ok", "self.read deny auth.token_revoked"} {
+		"key.read deny auth.not_for_runtimes", "runtime.execute allow ", "storage.put allow ok",
+		"self.read deny auth.token_revoked"} {
 		require.True(t, seen[want], "%s is not in %v", want, seen)
 	}
 	// A piece of the head that is the same in both, and each one's tag.

@@ -17,7 +17,8 @@ type object = map[string]any
 func TestALoginComesBackAsItWasSet(t *testing.T) {
 	h := newHarness(t)
 	login := object{
-		"username": "bot@company.com", "password": "pa\"ss", "totp": "JBSWY3DPEHPK3PXP", "label": "CRM", "notes": "n", "fill": "swap",
+		"username": "bot@company.com", "password": "pa\"ss", "totp": "JBSWY3DPEHPK3PXP", "label": "CRM", "notes": "n",
+		"fill":         "swap",
 		"matchOrigins": []string{"https://Login.Example.com/", "https://*.example.com"},
 	}
 	set := h.do("PUT", []string{"vault", "prod/crm/salesforce"}, nil, login)
@@ -30,7 +31,8 @@ func TestALoginComesBackAsItWasSet(t *testing.T) {
 
 	got := h.do("GET", []string{"vault", "prod/crm/salesforce"}, nil, nil)
 	require.Equal(t, http.StatusOK, got.Status)
-	require.JSONEq(t, `{"username":"bot@company.com","password":"pa\"ss","totp":"JBSWY3DPEHPK3PXP","label":"CRM","notes":"n","fill":"swap",
+	require.JSONEq(t, `{"username":"bot@company.com","password":"pa\"ss","totp":"JBSWY3DPEHPK3PXP",
+		"label":"CRM","notes":"n","fill":"swap",
 		"origins":["https://login.example.com"],"originPatterns":["https://*.example.com"]}`, string(got.Body))
 
 	code := h.do("GET", []string{"vault", "prod/crm/salesforce", "totp"}, nil, nil)
@@ -61,7 +63,8 @@ func TestAnEditedOrSwappedRowIsNotUsed(t *testing.T) {
 	for _, tc := range []struct{ name, edit string }{
 		{"the sealed bytes of two keys exchanged", "UPDATE vault_entries SET sealed = (SELECT sealed FROM vault_entries " +
 			"WHERE key = 'b') WHERE key = 'a'"},
-		{"an origin added", `UPDATE vault_entries SET meta = '{"origins":["https://evil.example"],"fill":"swap"}' WHERE key = 'a'`},
+		{"an origin added", `UPDATE vault_entries SET meta = '{"origins":["https://evil.example"],"fill":"swap"}' WHERE ` +
+			`key = 'a'`},
 		{"a key renamed", "UPDATE vault_entries SET key = 'c', folded = 'c' WHERE key = 'a'"},
 		{"an older version", "UPDATE vault_entries SET version = version + 1 WHERE key = 'a'"},
 		{"one bit", "UPDATE vault_entries SET sealed = CAST(substr(sealed, 1, length(sealed) - 1) || x'00' AS BLOB) WHERE " +

@@ -214,7 +214,8 @@ func (w *world) everybody() []somebody {
 		Storage:      &bctrl.StorageMount{Access: bctrl.StorageNone},
 		Capabilities: &bctrl.CapabilityMount{Allow: []string{}},
 	}
-	nothing := `{"ai": {"allow": []}, "vault": {"allow": []}, "storage": {"access": "none"}, "capabilities": {"allow": []}}`
+	nothing := `{"ai": {"allow": []}, "vault": {"allow": []}, "storage": {"access": "none"}, ` +
+		`"capabilities": {"allow": []}}`
 	return []somebody{
 		{why: "no key"},
 		{why: "a wrong key", key: "Bearer bctrl_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},

@@ -119,7 +119,8 @@ func TestEveryProblemOfMountsIsNamedAtOnce(t *testing.T) {
 	h.ok("GET", []string{"ai-credentials", "known"}, nil, nil, as(rt)...) // nor the pins
 
 	check(h.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil, object{
-		"alias": "x", "kind": "browser", "driver": "stagehand", "launch": object{}, "mounts": object{"ai": object{"defaults": object{"google": "known"}}},
+		"alias": "x", "kind": "browser", "driver": "stagehand", "launch": object{},
+		"mounts": object{"ai": object{"defaults": object{"google": "known"}}},
 	}), "a runtime's default", problem{"mounts.default_wrong_provider", "mounts.ai.defaults.google"})
 }
 
