@@ -65,7 +65,7 @@ func (n *Notary) lastGood(ctx context.Context) error {
 			return err
 		}
 		hash, err := q.HashAt(ctx, c.Seq)
-		if errors.Is(err, store.ErrNotFound) || err == nil && (!bytes.Equal(hash, c.Head) || !n.by.signed(c)) {
+		if errors.Is(err, store.ErrNotFound) || err == nil && (!bytes.Equal(hash, c.Head) || !n.by.haveSigned(c)) {
 			return nil
 		}
 		if err != nil {

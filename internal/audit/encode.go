@@ -8,33 +8,33 @@ import (
 	"unicode/utf8"
 )
 
-// The longest texts of an event, in bytes; what is longer is cut, and says so.
+// The longest texts of an event, in bytes; what is longer is shortened, and says so.
 const (
 	maxObject = 2 << 10
 	maxText   = 256
 )
 
-// bound cuts what callers could make long, and makes text of what is none: the
-// columns by which an event is found then say what its JSON does.
+// bound shortens what callers could make long, and replaces what is not UTF-8, so
+// that the columns by which an event is found say the same as its JSON.
 func (e *Event) bound() {
-	e.Object = cut(e.Object, maxObject)
+	e.Object = shorten(e.Object, maxObject)
 	for _, text := range []*string{
 		&e.Caller, &e.Workspace, &e.Group, &e.Runtime, &e.Execution, &e.Action, &e.UID, &e.Tier, &e.Outcome, &e.Capability,
 		&e.Credential, &e.Consumer, &e.Method, &e.Host, &e.Path, &e.RequestID, &e.Address,
 	} {
-		*text = cut(*text, maxText)
+		*text = shorten(*text, maxText)
 	}
 	e.Secrets = slices.Clone(e.Secrets)
 	for i := range e.Secrets {
-		e.Secrets[i].Field = cut(e.Secrets[i].Field, maxText)
+		e.Secrets[i].Field = shorten(e.Secrets[i].Field, maxText)
 	}
 }
 
-// cut shortens s to max bytes of whole characters and says how many are
+// shorten cuts s to max bytes of whole characters and says how many are
 // missing. What is not UTF-8 is replaced as JSON would.
-func cut(s string, max int) string {
+func shorten(s string, max int) string {
 	if !utf8.ValidString(s) {
-		s = string([]rune(s)) // one sign for each byte
+		s = string([]rune(s)) // U+FFFD for each byte
 	}
 	if len(s) <= max {
 		return s

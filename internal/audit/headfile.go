@@ -44,7 +44,7 @@ func readHead(path string, by signers) (c store.Checkpoint, err error) {
 	if json.Unmarshal(text, &h) != nil || h.Seq < 0 {
 		return c, fmt.Errorf("%s: %w", path, ErrHeadForged)
 	}
-	if !by.knows(h.Key) {
+	if !by.mayHaveSigned(h.Key) {
 		return c, fmt.Errorf("head of the audit log: %w (signed with %.40q, given %q)", seal.ErrWrongKey,
 			h.Key, by.present.ID())
 	}
@@ -55,7 +55,7 @@ func readHead(path string, by signers) (c store.Checkpoint, err error) {
 		Head:      h.Head,
 		Signature: h.Signature,
 	}
-	if !by.signed(c) {
+	if !by.haveSigned(c) {
 		return c, fmt.Errorf("%s: %w", path, ErrHeadForged)
 	}
 	return c, nil

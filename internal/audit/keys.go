@@ -20,11 +20,11 @@ import (
 // the hash at the takeover covers every event before.
 type signers struct {
 	present seal.Key
-	former  []former // newest first
+	former  []formerKey // newest first
 }
 
-// former is a key that was replaced.
-type former struct {
+// formerKey is a key that was replaced.
+type formerKey struct {
 	id     string
 	public ed25519.PublicKey
 	// seq and head are where the log stood when it was.
@@ -49,7 +49,7 @@ func signersOf(ctx context.Context, q store.Queries, key seal.Key) (signers, err
 			len(before.Public) != ed25519.PublicKeySize {
 			break
 		}
-		s.former = append(s.former, former{
+		s.former = append(s.former, formerKey{
 			id:     before.ID,
 			public: before.Public,
 			seq:    row.Seq,
@@ -74,8 +74,9 @@ func takeover(k store.SealKey, before []byte) []byte {
 		Text(k.ID).Bytes(k.Public).Text(k.Source).Bytes(k.Derivation, k.Head, before)
 }
 
-// signed reports whether a checkpoint is signed by a key that may.
-func (s signers) signed(c store.Checkpoint) bool {
+// haveSigned reports whether a checkpoint is signed by a key that could sign it: the
+// present one, or one that was in use at that event.
+func (s signers) haveSigned(c store.Checkpoint) bool {
 	if signedBy(s.present.Public(), c) {
 		return true
 	}
@@ -87,8 +88,8 @@ func (s signers) signed(c store.Checkpoint) bool {
 	return false
 }
 
-// knows reports whether a key of this id may have signed anything.
-func (s signers) knows(id string) bool {
+// mayHaveSigned reports whether this is the id of one of the keys.
+func (s signers) mayHaveSigned(id string) bool {
 	if id == s.present.ID() {
 		return true
 	}
@@ -100,9 +101,9 @@ func (s signers) knows(id string) bool {
 	return false
 }
 
-// rewritten returns the first takeover whose event is not the one that was
+// firstRewritten returns the first takeover whose event is not the one that was
 // signed for, or 0.
-func (s signers) rewritten(ctx context.Context, q store.Queries) (seq int64, err error) {
+func (s signers) firstRewritten(ctx context.Context, q store.Queries) (seq int64, err error) {
 	for i := len(s.former) - 1; i >= 0; i-- {
 		f := s.former[i]
 		hash, err := q.HashAt(ctx, f.seq)

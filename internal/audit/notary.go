@@ -122,7 +122,7 @@ func (n *Notary) compare(ctx context.Context, outside store.Checkpoint) error {
 		return ErrOlder
 	case err != nil:
 		return err
-	case !n.by.signed(newest) || newest.Seq < outside.Seq:
+	case !n.by.haveSigned(newest) || newest.Seq < outside.Seq:
 		return ErrOlder
 	default:
 		n.last = newest

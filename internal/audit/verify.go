@@ -32,15 +32,15 @@ type finding struct {
 }
 
 // Whole is the report for an operator, who may see everything.
-func (r *Report) Whole() bctrl.AuditReport { return r.seen(func(finding) bool { return true }) }
+func (r *Report) Whole() bctrl.AuditReport { return r.seenBy(func(finding) bool { return true }) }
 
 // For is the report for an organization: of the problems of others it learns
 // that there are some.
 func (r *Report) For(org string) bctrl.AuditReport {
-	return r.seen(func(f finding) bool { return f.org == "" || f.org == org })
+	return r.seenBy(func(f finding) bool { return f.org == "" || f.org == org })
 }
 
-func (r *Report) seen(by func(finding) bool) bctrl.AuditReport {
+func (r *Report) seenBy(by func(finding) bool) bctrl.AuditReport {
 	out := r.report
 	out.OK, out.More, out.Problems = len(r.found) == 0, r.more, []bctrl.AuditProblem{}
 	elsewhere := false
@@ -234,7 +234,7 @@ func (v *verification) advance(after int64) error {
 		previous = v.signed.Seq
 	}
 	switch {
-	case !v.by.signed(c):
+	case !v.by.haveSigned(c):
 		v.problem(bctrl.AuditCheckpointForged, c.Seq, "the checkpoint is not signed with this key")
 	case c.Previous != previous:
 		v.problem(bctrl.AuditCheckpointMissing, c.Seq, "a checkpoint before this one was deleted")
@@ -275,7 +275,7 @@ func (v *verification) ends() error {
 
 // takeovers requires that the log is the one that each key took over.
 func (v *verification) takeovers() error {
-	seq, err := v.by.rewritten(v.ctx, v.q)
+	seq, err := v.by.firstRewritten(v.ctx, v.q)
 	if seq != 0 {
 		v.problem(bctrl.AuditRewritten, seq,
 			"the events up to here are not those with which the key took over from the one before it")

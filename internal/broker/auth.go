@@ -21,7 +21,7 @@ type compiled struct {
 	// defaults are headers that a caller's own replace. headers and query are
 	// the target's.
 	defaults       map[string]string
-	headers, query []filled
+	headers, query []filledEntry
 	// prefix is escaped and stands behind the first base bytes of a path.
 	prefix bctrl.Secret
 	base   string
@@ -40,7 +40,7 @@ type compiled struct {
 	reusable bool
 }
 
-type filled struct {
+type filledEntry struct {
 	name  string
 	value bctrl.Secret
 }
@@ -176,7 +176,7 @@ func (c *compiled) entry(of bctrl.AuthType, inQuery bool, name string, text temp
 	case !present:
 		return nil
 	case inQuery:
-		c.query = append(c.query, filled{name, bctrl.NewSecret(value)})
+		c.query = append(c.query, filledEntry{name, bctrl.NewSecret(value)})
 		return nil
 	case len(fields) == 0:
 		c.defaults[name] = value
@@ -187,7 +187,7 @@ func (c *compiled) entry(of bctrl.AuthType, inQuery bool, name string, text temp
 			return fail(ErrTarget, "the key holds a character that no header can carry")
 		}
 	}
-	c.headers = append(c.headers, filled{name, bctrl.NewSecret(value)})
+	c.headers = append(c.headers, filledEntry{name, bctrl.NewSecret(value)})
 	return nil
 }
 
@@ -248,7 +248,7 @@ func (c *compiled) basic(a bctrl.CredentialAuth) error {
 		return fail(ErrTarget, "a colon in the user name")
 	}
 	encoded := base64.StdEncoding.EncodeToString([]byte(halves[0] + ":" + halves[1]))
-	c.headers = append(c.headers, filled{"Authorization", bctrl.NewSecret("Basic " + encoded)})
+	c.headers = append(c.headers, filledEntry{"Authorization", bctrl.NewSecret("Basic " + encoded)})
 	c.scrubbed = append(c.scrubbed, bctrl.NewSecret(encoded))
 	return nil
 }

@@ -51,7 +51,7 @@ func FuzzAuthorize(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.admit(req); err != nil {
+		if err := c.checkRequest(req); err != nil {
 			return // the strategy itself uses that parameter
 		}
 		out := c.outgoing(req)

@@ -48,7 +48,7 @@ func headerSize(h http.Header) (n int) {
 	return n
 }
 
-// bodiless reports whether an answer speaks of a body that does not come.
+// bodiless reports whether an answer has no body, whatever its headers say of one.
 func bodiless(resp *http.Response) bool {
 	return resp.Request != nil && resp.Request.Method == http.MethodHead ||
 		resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified
@@ -61,9 +61,9 @@ var answeredAuth = []string{
 	"Authorization", "Proxy-Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "X-Auth-Token", sessionHeader,
 }
 
-// cleaned returns resp as the caller may see it, without the target's secrets
+// cleanAnswer returns resp as the caller may see it, without the target's secrets
 // and those that were made for the request. Trailers are left out.
-func (c *Client) cleaned(
+func (c *Client) cleanAnswer(
 	req *http.Request, resp *http.Response, made []bctrl.Secret, asked *span,
 ) (*http.Response, error) {
 	set := scrub.New(slices.Concat(made, c.auth.scrubbed)...)
@@ -95,7 +95,7 @@ func (c *Client) cleaned(
 	var text io.Reader
 	var err error
 	if asked != nil && resp.StatusCode == http.StatusPartialContent {
-		text, err = c.part(out, resp, asked, set)
+		text, err = c.partBody(out, resp, asked, set)
 	} else {
 		text, err = c.body(out, resp, set)
 	}
@@ -108,9 +108,10 @@ type body struct {
 	io.Closer
 }
 
-// part is the body of an answer to a widened request: what the caller wanted.
-func (c *Client) part(out, resp *http.Response, asked *span, set *scrub.Set) (io.Reader, error) {
-	part, err := asked.of(resp)
+// partBody is the body of an answer to a widened request: the bytes that the caller
+// asked for.
+func (c *Client) partBody(out, resp *http.Response, asked *span, set *scrub.Set) (io.Reader, error) {
+	part, err := asked.partOf(resp)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +128,7 @@ func (c *Client) part(out, resp *http.Response, asked *span, set *scrub.Set) (io
 		return nil, fail(ErrTooLarge, "more than %d bytes", limit)
 	}
 	limit += 2 * asked.margin
-	return &cutting{
+	return &partReader{
 		src: set.Mask(&bounded{
 			src:   resp.Body,
 			left:  limit,
@@ -151,30 +152,31 @@ func (c *Client) body(out, resp *http.Response, set *scrub.Set) (io.Reader, erro
 	switch {
 	case err != nil && (c.auth.reusable || c.unpack):
 		return nil, fail(ErrAnswer, "in an encoding that is not known here")
-	case err != nil, isPart(resp) && len(list) > 0: // nothing that was sent is worth anything
+	case err != nil, isPart(resp) && len(list) > 0: // passed on unseen: what was sent is good for one request
 		list = nil
-	case c.unpack || len(list) > 0 && made(out.Header, resp):
-		return c.unpacked(out, raw, list, set)
+	case c.unpack || len(list) > 0 && isMadeAsSent(out.Header, resp):
+		return c.unpackedBody(out, raw, list, set)
 	}
 	if len(list) == 0 {
 		if list = packedFile(resp.Header); list == nil {
-			return plain(out, raw, set)
+			return plainBody(out, raw, set)
 		}
-		return c.file(raw, list, set)
+		return c.fileBody(raw, list, set)
 	}
 	p, first, err := newPacked(raw.ctx, raw, list, set, c.auth.reusable)
 	switch {
 	case err == nil:
 		return p, nil
 	case errors.Is(err, errHeld):
-		return c.unpacked(out, io.MultiReader(bytes.NewReader(first), raw), list, set)
+		return c.unpackedBody(out, io.MultiReader(bytes.NewReader(first), raw), list, set)
 	}
 	return nil, err
 }
 
-// plain is a body that can be read as it is. A short one is, before its length
-// is said; in a longer one what stands for a secret is as long as that.
-func plain(out *http.Response, raw io.Reader, set *scrub.Set) (io.Reader, error) {
+// plainBody is a body that has no content coding. A short one is read first, so
+// that its length is known before it is said; in a longer one a secret is replaced
+// by as many bytes, which keeps the length.
+func plainBody(out *http.Response, raw io.Reader, set *scrub.Set) (io.Reader, error) {
 	switch {
 	case out.ContentLength < 0:
 		return set.Reader(raw), nil
@@ -192,10 +194,10 @@ func plain(out *http.Response, raw io.Reader, set *scrub.Set) (io.Reader, error)
 	return bytes.NewReader(text), nil
 }
 
-// made reports whether a packed answer is made as it is sent, rather than kept
-// somewhere: then what it says has to come as it is said. Events and lines are,
-// and JSON that has neither a length nor a version.
-func made(h http.Header, resp *http.Response) bool {
+// isMadeAsSent reports whether a packed answer is made while it is sent, rather
+// than stored by the provider: such an answer is passed on as it comes, unpacked.
+// Server-sent events are, and JSON that has neither a length nor a version.
+func isMadeAsSent(h http.Header, resp *http.Response) bool {
 	media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
 	switch {
 	case media == "text/event-stream":
@@ -206,18 +208,18 @@ func made(h http.Header, resp *http.Response) bool {
 	return strings.Contains(media, "json")
 }
 
-// unpacked is what a packed body says. What was said about it as it was is left
-// out.
-func (c *Client) unpacked(out *http.Response, raw io.Reader, list []coding, set *scrub.Set) (io.Reader, error) {
+// unpackedBody is a packed body without its content coding. The headers that
+// describe the packed bytes are deleted.
+func (c *Client) unpackedBody(out *http.Response, raw io.Reader, list []coding, set *scrub.Set) (io.Reader, error) {
 	if len(list) == 0 {
-		return plain(out, raw, set)
+		return plainBody(out, raw, set)
 	}
 	DropDigests(out.Header)
 	out.Header.Del("Content-Encoding")
 	out.ContentLength = -1
 	// Nothing is read before the caller does.
 	return set.Reader(&bounded{
-		src:   &lazily{open: func() (io.Reader, error) { return unpack(raw, list) }},
+		src:   &lazyReader{open: func() (io.Reader, error) { return unpack(raw, list) }},
 		left:  c.maxAnswer,
 		limit: c.maxAnswer,
 		ctx:   out.Request.Context(),
@@ -238,15 +240,15 @@ func DropDigests(h http.Header) {
 	}
 }
 
-// lazily opens what it reads when it is read.
-type lazily struct {
+// lazyReader opens its source at the first read.
+type lazyReader struct {
 	open func() (io.Reader, error)
 	r    io.Reader
 	err  error
 }
 
 // Read implements [io.Reader].
-func (l *lazily) Read(p []byte) (int, error) {
+func (l *lazyReader) Read(p []byte) (int, error) {
 	if l.open != nil {
 		l.r, l.err = l.open()
 		l.open = nil
@@ -257,8 +259,8 @@ func (l *lazily) Read(p []byte) (int, error) {
 	return l.r.Read(p)
 }
 
-// packedFile is how the body of an answer is packed that says by its type alone
-// that it is: a file, which is looked into and stays what it is.
+// packedFile is the coding of a body whose media type alone says that it is packed,
+// such as application/gzip: a file, which is looked through and passed on packed.
 func packedFile(h http.Header) []coding {
 	media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
 	name, ok := map[string]string{
@@ -275,8 +277,8 @@ func packedFile(h http.Header) []coding {
 	return []coding{c}
 }
 
-// file is the body of a packed file. One that holds a secret is refused.
-func (c *Client) file(raw io.Reader, list []coding, set *scrub.Set) (io.Reader, error) {
+// fileBody is the body of a packed file. One that holds a secret is refused.
+func (c *Client) fileBody(raw io.Reader, list []coding, set *scrub.Set) (io.Reader, error) {
 	p, _, err := newPacked(raw.(*bounded).ctx, raw, list, set, false)
 	if err != nil {
 		return nil, err

@@ -34,8 +34,8 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) { return c.RoundT
 // RoundTrip implements [http.RoundTripper]. Its errors wrap one of this
 // package's, or the context's.
 func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := c.admit(req); err != nil {
-		discard(req) // the contract of a RoundTripper; nothing was read
+	if err := c.checkRequest(req); err != nil {
+		discard(req) // a RoundTripper closes the body also where it fails
 		return nil, err
 	}
 	asked, err := c.spanOf(req)
@@ -50,17 +50,17 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	err = c.acceptable(resp, asked)
 	if err == nil {
 		var clean *http.Response
-		if clean, err = c.cleaned(req, resp, made, asked); err == nil {
+		if clean, err = c.cleanAnswer(req, resp, made, asked); err == nil {
 			return clean, nil
 		}
 	}
-	_ = resp.Body.Close() // the answer is refused whole
+	_ = resp.Body.Close() // nothing of a refused answer is read
 	return nil, err
 }
 
-// send sends a request, with a new access token once more when the provider
-// does not know the old one; one that was made for the request is not replaced.
-// It returns the secrets that were made for it.
+// send sends a request. Where the provider refuses an access token that was
+// obtained before, it sends the request once more with a new one. It returns the
+// secrets that were made for the request.
 func (c *Client) send(req *http.Request, asked *span) (resp *http.Response, made []bctrl.Secret, err error) {
 	begun := c.auth.now()
 	resp, used, err := c.sendOnce(req, asked)
@@ -95,7 +95,7 @@ func (c *Client) sendOnce(req *http.Request, asked *span) (*http.Response, proof
 	if asked != nil {
 		asked.widen(out, slices.Concat(used.made, c.auth.scrubbed))
 	}
-	once(out)
+	sendOnlyOnce(out)
 	resp, err := c.transport.RoundTrip(out)
 	if err != nil {
 		return nil, used, classify(req.Context(), err)
@@ -103,15 +103,16 @@ func (c *Client) sendOnce(req *http.Request, asked *span) (*http.Response, proof
 	return resp, used, nil
 }
 
-// once keeps the transport from sending a request again of its own accord that
-// may have been seen already, which it does for the sake of these.
-func once(out *http.Request) {
+// sendOnlyOnce keeps the transport from repeating a request that the provider may
+// have seen. net/http repeats one that has GetBody, or an idempotency key and no
+// body.
+func sendOnlyOnce(out *http.Request) {
 	out.GetBody = nil
 	if out.Body != nil && out.Body != http.NoBody {
 		return
 	}
 	if len(out.Header["Idempotency-Key"])+len(out.Header["X-Idempotency-Key"]) > 0 {
-		out.Body = io.NopCloser(strings.NewReader("")) // of unknown length, as far as it can tell
+		out.Body = io.NopCloser(strings.NewReader("")) // net/http takes it for a body of unknown length
 	}
 }
 
@@ -121,8 +122,9 @@ func discard(req *http.Request) {
 	}
 }
 
-// admit checks that a request is the target's business.
-func (c *Client) admit(req *http.Request) error {
+// checkRequest refuses a request that is not for the target's host and base path,
+// or that brings credentials of its own.
+func (c *Client) checkRequest(req *http.Request) error {
 	u := req.URL
 	switch {
 	case u.Scheme != c.base.Scheme || !sameHost(u, c.base):

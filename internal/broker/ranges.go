@@ -101,20 +101,20 @@ func (s *span) widen(out *http.Request, secrets []bctrl.Secret) {
 	out.Header.Set("Accept-Encoding", "identity") // a part of what is packed cannot be looked through
 }
 
-// cut is what of an answer to a widened request the caller wants: skip bytes
-// into it, n of them.
-type cut struct {
+// wantedPart is the part of an answer to a widened request that the caller asked
+// for: n bytes, after the first skip.
+type wantedPart struct {
 	skip, n      int64
 	contentRange string
 	// beyond is set where the answer ends before the range begins.
 	beyond bool
 }
 
-// of compares an answer with what was asked for.
-func (s *span) of(resp *http.Response) (cut, error) {
+// partOf finds in an answer what the caller asked for.
+func (s *span) partOf(resp *http.Response) (wantedPart, error) {
 	first, last, total, ok := contentRange(resp.Header)
 	if codings, err := contentCodings(resp.Header); !ok || err != nil || len(codings) > 0 {
-		return cut{}, fail(ErrAnswer, "a part that cannot be looked through")
+		return wantedPart{}, fail(ErrAnswer, "a part that cannot be looked through")
 	}
 	wanted, end := s.first, last
 	if s.suffix > 0 {
@@ -124,11 +124,12 @@ func (s *span) of(resp *http.Response) (cut, error) {
 	}
 	switch {
 	case wanted < first:
-		return cut{}, fail(ErrAnswer, "another part than was asked for")
+		return wantedPart{}, fail(ErrAnswer, "another part than was asked for")
 	case wanted > end:
-		return cut{beyond: true, contentRange: "bytes */" + total}, nil
+		return wantedPart{beyond: true, contentRange: "bytes */" + total}, nil
 	}
-	return cut{skip: wanted - first, n: end - wanted + 1, contentRange: fmt.Sprintf("bytes %d-%d/%s", wanted, end, total)},
+	return wantedPart{skip: wanted - first, n: end - wanted + 1,
+			contentRange: fmt.Sprintf("bytes %d-%d/%s", wanted, end, total)},
 		nil
 }
 
@@ -153,15 +154,15 @@ func isPart(resp *http.Response) bool {
 		resp.StatusCode == http.StatusPartialContent && media == "multipart/byteranges"
 }
 
-// cutting reads a part of src and then src to its end, so that its connection
-// can be used again.
-type cutting struct {
+// partReader reads a part of src and then src to its end, so that its connection
+// can be used for another request.
+type partReader struct {
 	src     io.Reader
 	skip, n int64
 }
 
 // Read implements [io.Reader].
-func (c *cutting) Read(p []byte) (int, error) {
+func (c *partReader) Read(p []byte) (int, error) {
 	if c.skip > 0 {
 		skipped, err := io.CopyN(io.Discard, c.src, c.skip)
 		if c.skip -= skipped; err != nil {

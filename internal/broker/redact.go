@@ -51,7 +51,7 @@ func (r *Redactor) Reader(body io.Reader, contentType string) (io.Reader, bool) 
 	if err != nil || charset != "" && charset != "utf-8" && charset != "us-ascii" {
 		return nil, false
 	}
-	text := &redacting{r: r}
+	text := &jsonRedactor{r: r}
 	switch {
 	case media == "text/event-stream":
 		return &filter{src: body, step: (&eventLines{text: text}).step}, true
@@ -108,16 +108,16 @@ const (
 	skipDeepText
 )
 
-// redacting reads texts and what stands around them, not JSON's grammar: in
-// valid JSON a text before a colon is a field's name and nothing else is. A
-// line end ends a text, as JSON has it, so that a broken line hides nothing of
-// the next; but a text that goes ends at its quote alone.
-type redacting struct {
+// jsonRedactor hides the values of fields. It knows strings and brackets, not all of
+// JSON's grammar: in valid JSON a string before a colon is a field's name and
+// nothing else is. A line end ends a string, as in JSON, so that a broken line
+// hides nothing of the next; but a hidden string ends at its quote alone.
+type jsonRedactor struct {
 	r       *Redactor
 	at      where
 	escaped bool
 	text    []byte // the last one, with its quotes, as much as a name can be
-	depth   int    // of what goes
+	depth   int    // of the brackets in a hidden value
 
 	// within are the objects and arrays around, as far as a path leads into
 	// them; below counts those further in.
@@ -133,8 +133,8 @@ type level struct {
 	paths, next [][]string
 }
 
-// into is what is left of the paths that lead into the next value.
-func (x *redacting) into() [][]string {
+// pathsInto is what is left of the paths that lead into the next value.
+func (x *jsonRedactor) pathsInto() [][]string {
 	if len(x.within) == 0 {
 		return x.r.paths
 	}
@@ -145,8 +145,8 @@ func (x *redacting) into() [][]string {
 	return top.next
 }
 
-func (x *redacting) opens(b byte) {
-	paths := x.into()
+func (x *jsonRedactor) openLevel(b byte) {
+	paths := x.pathsInto()
 	switch {
 	case x.below > 0 || len(paths) == 0:
 		x.below++
@@ -159,7 +159,7 @@ func (x *redacting) opens(b byte) {
 	}
 }
 
-func (x *redacting) ends() {
+func (x *jsonRedactor) closeLevel() {
 	switch {
 	case x.below > 0:
 		x.below--
@@ -171,9 +171,9 @@ func (x *redacting) ends() {
 	}
 }
 
-// goes reports whether the value of a field goes, and follows the paths that
-// lead on from it.
-func (x *redacting) goes(name string) bool {
+// isHidden reports whether the value of a field is hidden, and follows the paths
+// that lead on from it.
+func (x *jsonRedactor) isHidden(name string) bool {
 	if x.r.names[name] {
 		return true
 	}
@@ -195,25 +195,25 @@ func (x *redacting) goes(name string) bool {
 }
 
 // step takes the next byte, and appends what comes out.
-func (x *redacting) step(out []byte, b byte) []byte {
+func (x *jsonRedactor) step(out []byte, b byte) []byte {
 	if x.at >= skipText {
-		return x.skip(out, b)
+		return x.stepHidden(out, b)
 	}
 	switch x.at {
 	case inText:
 		x.remember(b)
 		switch {
-		case x.closes(b):
+		case x.endsText(b):
 			x.at = afterText
 		case b == '\n' || b == '\r':
 			x.at = outside
 		}
 		return append(out, b)
 	case beforeOut:
-		return x.value(out, b)
+		return x.stepBeforeValue(out, b)
 	case afterText:
 		switch {
-		case b == ':' && x.goes(x.name()):
+		case b == ':' && x.isHidden(x.lastName()):
 			x.at = beforeOut
 			return append(out, b)
 		case b != ' ' && b != '\t' && b != '\r' && b != '\n':
@@ -225,15 +225,15 @@ func (x *redacting) step(out []byte, b byte) []byte {
 		x.at, x.escaped, x.text = inText, false, x.text[:0]
 		x.remember(b)
 	case '{', '[':
-		x.opens(b)
+		x.openLevel(b)
 	case '}', ']':
-		x.ends()
+		x.closeLevel()
 	}
 	return append(out, b)
 }
 
-// closes reports whether b is the quote that ends the text it is in.
-func (x *redacting) closes(b byte) bool {
+// endsText reports whether b is the quote that ends the text it is in.
+func (x *jsonRedactor) endsText(b byte) bool {
 	switch {
 	case x.escaped:
 		x.escaped = false
@@ -247,14 +247,14 @@ func (x *redacting) closes(b byte) bool {
 
 // remember keeps one byte more than a name can have, so that a longer text is
 // none.
-func (x *redacting) remember(b byte) {
+func (x *jsonRedactor) remember(b byte) {
 	if len(x.text) <= x.r.longest {
 		x.text = append(x.text, b)
 	}
 }
 
-// name is the last text, in lower case.
-func (x *redacting) name() string {
+// lastName is the last string, in lower case.
+func (x *jsonRedactor) lastName() string {
 	var name string
 	if json.Unmarshal(x.text, &name) != nil {
 		return ""
@@ -262,8 +262,8 @@ func (x *redacting) name() string {
 	return strings.ToLower(name)
 }
 
-// value takes a byte between a field's colon and its value.
-func (x *redacting) value(out []byte, b byte) []byte {
+// stepBeforeValue takes a byte between a field's colon and its hidden value.
+func (x *jsonRedactor) stepBeforeValue(out []byte, b byte) []byte {
 	switch b {
 	case ' ', '\t', '\r', '\n':
 		return append(out, b)
@@ -277,11 +277,11 @@ func (x *redacting) value(out []byte, b byte) []byte {
 	return append(out, `"`+Redacted+`"`...)
 }
 
-// skip takes a byte of a value that goes.
-func (x *redacting) skip(out []byte, b byte) []byte {
+// stepHidden takes a byte of a hidden value.
+func (x *jsonRedactor) stepHidden(out []byte, b byte) []byte {
 	switch x.at {
 	case skipText:
-		if x.closes(b) {
+		if x.endsText(b) {
 			x.at = outside
 		}
 	case skipPlain:
@@ -290,7 +290,7 @@ func (x *redacting) skip(out []byte, b byte) []byte {
 			return x.step(out, b)
 		}
 	case skipDeepText:
-		if x.closes(b) {
+		if x.endsText(b) {
 			x.at = skipDeep
 		}
 	default:
@@ -311,7 +311,7 @@ func (x *redacting) skip(out []byte, b byte) []byte {
 // eventLines finds the data in server-sent events (WHATWG HTML §9.2). All data
 // lines of an event are one text.
 type eventLines struct {
-	text *redacting
+	text *jsonRedactor
 	// read counts the bytes of the line, as far as it may begin with "data:".
 	read int
 	data bool
@@ -331,7 +331,7 @@ func (e *eventLines) step(out []byte, b byte) []byte {
 		if e.data {
 			e.text.step(nil, '\n')
 		} else if e.read == 0 { // an empty line: the event is over
-			*e.text = redacting{r: e.text.r, text: e.text.text[:0]}
+			*e.text = jsonRedactor{r: e.text.r, text: e.text.text[:0]}
 		}
 		e.data, e.read = false, 0
 	case e.data:

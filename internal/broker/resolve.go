@@ -71,8 +71,8 @@ type Query struct {
 	// Capability is the id of the capability that is called, or empty: its
 	// bindings take part.
 	Capability string
-	// Credential is the one that the request names, or empty. NoAI is set where
-	// an AI credential must not be told from none.
+	// Credential is the one that the request names, or empty. NoAI is set where an
+	// AI credential of that name is to be as good as none.
 	Credential string
 	NoAI       bool
 	// Consumer is who calls, for bindings: the alias of a runtime.
@@ -218,8 +218,8 @@ func (m match) compare(o match) int {
 	return cmp.Or(m.tier.rank()-o.tier.rank(), cmp.Compare(o.credential.Priority, m.credential.Priority))
 }
 
-// named finds the credential that the query names. One whose scope is not
-// visible is told from none at all by nobody.
+// named finds the credential that the query names. The error for one whose scope is
+// not visible is the same as for one that does not exist.
 func (state State) named(secrets map[string]Secret, q Query) (match, error) {
 	i := slices.IndexFunc(state.Credentials, func(c Credential) bool { return c.ID == q.Credential && !(c.AI && q.NoAI) })
 	if i < 0 {
@@ -315,7 +315,7 @@ func (state State) bind(q Query, r *Resolved) error {
 		var best *Bound
 		for _, b := range state.Bindings {
 			s, stored := secrets[b.Secret]
-			if !b.meant(q, r.Credential, field) || !stored || !s.Visible(q.Context) {
+			if !b.appliesTo(q, r.Credential, field) || !stored || !s.Visible(q.Context) {
 				continue
 			}
 			found := Bound{b, tierOf(b.Scope, q.Context)}
@@ -340,8 +340,8 @@ func (state State) bind(q Query, r *Resolved) error {
 	return nil
 }
 
-// meant reports whether b is for the query's target and consumer and the field.
-func (b Binding) meant(q Query, c Credential, field string) bool {
+// appliesTo reports whether b is for the query's target and consumer and the field.
+func (b Binding) appliesTo(q Query, c Credential, field string) bool {
 	return (b.Target == c.ID || b.Target == q.Capability && q.Capability != "") &&
 		(b.Consumer == "" || b.Consumer == q.Consumer) &&
 		(b.Field == field || b.Field == "" && len(c.Secrets) == 1)

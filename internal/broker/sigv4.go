@@ -143,7 +143,7 @@ func isSHA256(text string) bool {
 func (s *sigV4) normalize(u *url.URL) {
 	segments := strings.Split(u.EscapedPath(), "/")
 	for i, segment := range segments {
-		if raw, err := url.PathUnescape(segment); err == nil { // admit has seen that it can be
+		if raw, err := url.PathUnescape(segment); err == nil { // checkRequest has seen that it can be
 			segments[i] = awsEscape(raw, "")
 		}
 	}
@@ -171,7 +171,8 @@ func escapeQuery(raw string) string {
 	return strings.Join(pairs, "&")
 }
 
-// escapeAgain escapes a part of a query, which admit has seen to be whole.
+// escapeAgain escapes a part of a query, whose escapes checkRequest has seen to be
+// complete.
 func escapeAgain(part string) string {
 	text, err := url.QueryUnescape(part)
 	if err != nil {

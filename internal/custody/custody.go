@@ -72,7 +72,7 @@ type Custodian struct {
 	notary *audit.Notary // nil while locked
 	// key is the one in use, zero while locked. It is read without mu.
 	key atomic.Pointer[seal.Key]
-	// forget is told of each lock.
+	// forget are called at each lock.
 	forget []func()
 	// reached lets a test end a rotation at a point as a crash would.
 	reached func(point string) error
@@ -198,7 +198,7 @@ func (c *Custodian) lock() {
 	if c.Locked() {
 		return
 	}
-	if _, err := c.unsign(); err != nil {
+	if _, err := c.stopSigning(); err != nil {
 		c.cfg.Log.Error("the audit log was not signed before the lock", "error", err)
 	}
 	// What is asked for while locked is compared with what was genuine before.
@@ -216,23 +216,23 @@ func (c *Custodian) lock() {
 
 // Unlock gets the key again: from its source, or from given, which is a
 // passphrase or the text of a key. It changes nothing where nothing is locked.
-// Admit, where it is not nil, is called once rows can be checked and before
+// Check, where it is not nil, is called once rows can be checked and before
 // anything can be opened; its error leaves everything locked.
 //
 // The error is [seal.ErrWrongKey] for a key that the data is not sealed under,
 // [seal.ErrBadKey] for a text that is none, [ErrPassphraseNeeded] where a
 // passphrase is not given, and of the audit log's [audit.ErrHeadMissing],
 // [audit.ErrHeadForged] or [audit.ErrOlder]. It stays locked then.
-func (c *Custodian) Unlock(ctx context.Context, given bctrl.Secret, admit func() error) error {
+func (c *Custodian) Unlock(ctx context.Context, given bctrl.Secret, check func() error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.Locked() {
 		return nil
 	}
-	return c.unlock(ctx, given, admit)
+	return c.unlock(ctx, given, check)
 }
 
-func (c *Custodian) unlock(ctx context.Context, given bctrl.Secret, admit func() error) (err error) {
+func (c *Custodian) unlock(ctx context.Context, given bctrl.Secret, check func() error) (err error) {
 	state, err := stateOf(ctx, c.cfg.DB.Read())
 	if err != nil {
 		return err
@@ -256,30 +256,30 @@ func (c *Custodian) unlock(ctx context.Context, given bctrl.Secret, admit func()
 			return err
 		}
 	}
-	if admit != nil {
-		if err := admit(); err != nil {
+	if check != nil {
+		if err := check(); err != nil {
 			return err
 		}
 	}
-	if err := c.sign(ctx, got.key); err != nil {
+	if err := c.startSigning(ctx, got.key); err != nil {
 		return err
 	}
-	if err := c.use(ctx, state, got); err != nil {
-		_, lost := c.unsign()
+	if err := c.useKey(ctx, state, got); err != nil {
+		_, lost := c.stopSigning()
 		return errors.Join(err, lost)
 	}
 	c.key.Store(&got.key)
-	if got.settle == nil {
+	if got.putInPlace == nil {
 		return nil
 	}
-	if err := got.settle(); err != nil { // what is needed is there, only not in its place
+	if err := got.putInPlace(); err != nil { // the key is in use; its file lies beside where it belongs
 		c.cfg.Log.Error("a rotation of the key was not finished", "error", err)
 	}
 	return nil
 }
 
-// use makes the ring open with a key, and records a key that is the first.
-func (c *Custodian) use(ctx context.Context, state state, got opened) error {
+// useKey unlocks the ring with a key, and records the key if it is the first.
+func (c *Custodian) useKey(ctx context.Context, state state, got opened) error {
 	if err := c.keys.Unlock(ctx, got.key); err != nil {
 		return err
 	}
@@ -316,8 +316,8 @@ func (c *Custodian) endorse(row *store.SealKey, before []byte, got opened) error
 	return audit.Endorse(row, before, got.key)
 }
 
-// sign begins to sign the audit log with a key.
-func (c *Custodian) sign(ctx context.Context, key seal.Key) (err error) {
+// startSigning begins to sign the audit log with a key.
+func (c *Custodian) startSigning(ctx context.Context, key seal.Key) (err error) {
 	if c.cfg.HeadFile == "" {
 		return nil
 	}
@@ -333,8 +333,9 @@ func (c *Custodian) sign(ctx context.Context, key seal.Key) (err error) {
 	return nil
 }
 
-// unsign signs the audit log up to its end, stops, and returns where that is.
-func (c *Custodian) unsign() (signed store.Head, err error) {
+// stopSigning signs the audit log up to its end, ends the signing, and returns where
+// that is.
+func (c *Custodian) stopSigning() (signed store.Head, err error) {
 	signed.Hash = store.ZeroHash()
 	if c.notary == nil {
 		return signed, nil
@@ -365,7 +366,7 @@ func (c *Custodian) Verify(ctx context.Context) (*audit.Report, error) {
 func (c *Custodian) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, err := c.unsign()
+	_, err := c.stopSigning()
 	return err
 }
 

@@ -16,7 +16,7 @@ const (
 	pointStaged    = "staged"    // the new key is beside the old one
 	pointSigned    = "signed"    // the log is signed for the last time with the old key
 	pointCommitted = "committed" // the data is sealed under the new key
-	pointSettled   = "settled"   // the new key is in its place
+	pointInPlace   = "in place"  // the file of the new key is where the old one was
 )
 
 // Rotate exchanges the key. Given is the new passphrase or the text of the new
@@ -56,22 +56,23 @@ func (c *Custodian) Rotate(
 	if err := c.reached(pointCommitted); err != nil {
 		return err
 	}
-	if to.settle != nil {
-		if err := to.settle(); err != nil { // the next start finishes it
-			c.cfg.Log.Error("the new key lies beside the old one still", "error", err)
+	if to.putInPlace != nil {
+		if err := to.putInPlace(); err != nil { // the next start finishes it
+			c.cfg.Log.Error("the file of the new key still lies beside the old one's", "error", err)
 		}
 	}
-	return c.reached(pointSettled)
+	return c.reached(pointInPlace)
 }
 
-// exchange makes the data and the log go on with another key, or as before.
+// exchange seals the data and signs the log with another key. If that fails, the old
+// one stays in use.
 func (c *Custodian) exchange(
 	ctx context.Context, from seal.Key, to opened, commit func(context.Context, func(*store.Tx) error) error,
 ) error {
-	signed, err := c.unsign()
+	signed, err := c.stopSigning()
 	if err != nil {
 		to.key.Forget()
-		return errors.Join(err, c.resign(ctx, from))
+		return errors.Join(err, c.resumeSigning(ctx, from))
 	}
 	if err := c.reached(pointSigned); err != nil {
 		return err
@@ -81,17 +82,17 @@ func (c *Custodian) exchange(
 	})
 	if err != nil {
 		to.key.Forget()
-		return errors.Join(err, c.resign(ctx, from))
+		return errors.Join(err, c.resumeSigning(ctx, from))
 	}
 	c.key.Store(&to.key)
 	from.Forget()
-	return c.resign(ctx, to.key)
+	return c.resumeSigning(ctx, to.key)
 }
 
-// resign goes on signing. Where it cannot, nothing is to be done unsigned, and
-// the server is locked.
-func (c *Custodian) resign(ctx context.Context, key seal.Key) error {
-	err := c.sign(ctx, key)
+// resumeSigning signs on with a key. Where it cannot, the server is locked: nothing
+// is to be done that is not signed.
+func (c *Custodian) resumeSigning(ctx context.Context, key seal.Key) error {
+	err := c.startSigning(ctx, key)
 	if err != nil {
 		c.lock()
 	}

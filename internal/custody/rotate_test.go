@@ -57,7 +57,7 @@ func TestACrashAtAnyPointOfARotationLeavesTheDataReadable(t *testing.T) {
 			require.Len(t, images, 7)
 
 			for _, i := range images {
-				after := i.at == "durable" || i.at == pointCommitted || i.at == pointSettled
+				after := i.at == "durable" || i.at == pointCommitted || i.at == pointInPlace
 				q := &place{
 					T:      t,
 					dir:    i.dir,

@@ -68,9 +68,9 @@ type opened struct {
 	key seal.Key
 	// derivation is what a passphrase makes it with.
 	derivation []byte
-	// settle is to be done once the data is sealed under the key; nil is
-	// nothing.
-	settle func() error
+	// putInPlace moves the key's file to where it belongs, once the data is sealed
+	// under the key; nil where there is nothing to move.
+	putInPlace func() error
 }
 
 // file is a key file, readable by its owner alone.
@@ -92,10 +92,10 @@ func (f file) open(s state, given bctrl.Secret) (opened, error) {
 		key, err = seal.CreateFile(string(f))
 		return opened{key: key}, err
 	case err == nil && (!s.sealed() || key.ID() == s.id):
-		return opened{key: key, settle: func() error { return seal.DropNext(string(f)) }}, nil
+		return opened{key: key, putInPlace: func() error { return seal.DropNext(string(f)) }}, nil
 	}
 	if next, nextErr := seal.NextFile(string(f)); nextErr == nil && next.ID() == s.id {
-		return opened{key: next, settle: func() error { return seal.CommitFile(string(f)) }}, nil
+		return opened{key: next, putInPlace: func() error { return seal.CommitFile(string(f)) }}, nil
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("the data is sealed, and its key file %s is missing: %w", string(f), err)
@@ -111,7 +111,7 @@ func (f file) next(given bctrl.Secret) (opened, error) {
 		return opened{}, ErrNotTaken
 	}
 	key, err := seal.StageFile(string(f))
-	return opened{key: key, settle: func() error { return seal.CommitFile(string(f)) }}, err
+	return opened{key: key, putInPlace: func() error { return seal.CommitFile(string(f)) }}, err
 }
 
 // environment is a variable that holds the text of the key.

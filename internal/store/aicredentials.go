@@ -41,7 +41,7 @@ func (q Queries) AICredentials(ctx context.Context, org, after string, limit int
 
 // InsertAICredential adds a credential; an id in use gives [ErrExists].
 func (tx *Tx) InsertAICredential(ctx context.Context, org string, c AICredential) error {
-	tx.wrote(c.record(org))
+	tx.wroteRecord(c.record(org))
 	_, err := tx.exec(ctx, `INSERT INTO ai_credentials (org_id, id, uid, version, meta, sealed, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		org, c.ID, c.UID, c.Version, string(c.Meta), c.Sealed, millis(c.CreatedAt), millis(c.UpdatedAt))
@@ -50,8 +50,8 @@ func (tx *Tx) InsertAICredential(ctx context.Context, org string, c AICredential
 
 // UpdateAICredential replaces what the credential with c's UID holds.
 func (tx *Tx) UpdateAICredential(ctx context.Context, org string, c AICredential) error {
-	tx.wrote(c.record(org))
-	return tx.must(ctx, "UPDATE ai_credentials SET version = $1, meta = $2, sealed = $3, updated_at = $4 "+
+	tx.wroteRecord(c.record(org))
+	return tx.execChanging(ctx, "UPDATE ai_credentials SET version = $1, meta = $2, sealed = $3, updated_at = $4 "+
 		"WHERE org_id = $5 AND uid = $6",
 		c.Version, string(c.Meta), c.Sealed, millis(c.UpdatedAt), org, c.UID)
 }
@@ -59,6 +59,6 @@ func (tx *Tx) UpdateAICredential(ctx context.Context, org string, c AICredential
 // DeleteAICredential removes the credential. The mounts that mean it keep
 // their pins, so that they mean no other one.
 func (tx *Tx) DeleteAICredential(ctx context.Context, org, uid string) error {
-	tx.wrote(deleted(KindAICredential, org, uid))
-	return tx.must(ctx, "DELETE FROM ai_credentials WHERE org_id = $1 AND uid = $2", org, uid)
+	tx.wroteRecord(deleted(KindAICredential, org, uid))
+	return tx.execChanging(ctx, "DELETE FROM ai_credentials WHERE org_id = $1 AND uid = $2", org, uid)
 }

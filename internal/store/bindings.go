@@ -141,7 +141,7 @@ const (
 
 // InsertBinding adds a binding; one with its key gives [ErrExists].
 func (tx *Tx) InsertBinding(ctx context.Context, org string, b Binding) error {
-	tx.wrote(b.record(org))
+	tx.wroteRecord(b.record(org))
 	_, err := tx.exec(ctx, `INSERT INTO bindings (org_id, uid, version, workspace_id, group_id, target, consumer, field,
 		secret_id, sealed, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
@@ -152,14 +152,14 @@ func (tx *Tx) InsertBinding(ctx context.Context, org string, b Binding) error {
 
 // UpdateBinding replaces the secret of the binding with b's UID.
 func (tx *Tx) UpdateBinding(ctx context.Context, org string, b Binding) error {
-	tx.wrote(b.record(org))
-	return tx.must(ctx, "UPDATE bindings SET version = $1, secret_id = $2, sealed = $3, updated_at = $4 "+
+	tx.wroteRecord(b.record(org))
+	return tx.execChanging(ctx, "UPDATE bindings SET version = $1, secret_id = $2, sealed = $3, updated_at = $4 "+
 		"WHERE org_id = $5 AND uid = $6",
 		b.Version, b.Secret, b.Sealed, millis(b.UpdatedAt), org, b.UID)
 }
 
 // DeleteBinding removes the binding.
 func (tx *Tx) DeleteBinding(ctx context.Context, org, uid string) error {
-	tx.wrote(deleted(KindBinding, org, uid))
-	return tx.must(ctx, "DELETE FROM bindings WHERE org_id = $1 AND uid = $2", org, uid)
+	tx.wroteRecord(deleted(KindBinding, org, uid))
+	return tx.execChanging(ctx, "DELETE FROM bindings WHERE org_id = $1 AND uid = $2", org, uid)
 }

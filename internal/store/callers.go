@@ -98,7 +98,7 @@ func (tx *Tx) InsertAPIKey(ctx context.Context, k APIKey) error {
 	if err != nil {
 		return err
 	}
-	tx.wrote(k.record())
+	tx.wroteRecord(k.record())
 	_, err = tx.exec(ctx, "INSERT INTO api_keys (id, org_id, hash, label, created_at, proof) "+
 		"VALUES ($1, $2, $3, $4, $5, $6)",
 		k.ID, k.Org, k.Hash, k.Label, millis(k.CreatedAt), proof)
@@ -117,14 +117,14 @@ func (tx *Tx) RevokeAPIKey(ctx context.Context, org, id string, at time.Time) er
 		return err
 	}
 	tx.forgetKeys = true
-	tx.wrote(k.record())
-	return tx.must(ctx, "UPDATE api_keys SET revoked_at = $1, proof = $2 WHERE org_id = $3 AND id = $4",
+	tx.wroteRecord(k.record())
+	return tx.execChanging(ctx, "UPDATE api_keys SET revoked_at = $1, proof = $2 WHERE org_id = $3 AND id = $4",
 		millis(at), proof, org, id)
 }
 
 // DeleteAPIKey removes a key of an organization that is deleted.
 func (tx *Tx) DeleteAPIKey(ctx context.Context, org, id string) error {
 	tx.forgetKeys = true
-	tx.wrote(deleted(KindAPIKey, org, id))
-	return tx.must(ctx, "DELETE FROM api_keys WHERE org_id = $1 AND id = $2", org, id)
+	tx.wroteRecord(deleted(KindAPIKey, org, id))
+	return tx.execChanging(ctx, "DELETE FROM api_keys WHERE org_id = $1 AND id = $2", org, id)
 }

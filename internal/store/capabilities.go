@@ -49,7 +49,7 @@ func (q Queries) Capabilities(ctx context.Context, org, after string, limit int)
 
 // InsertCapability adds a capability; an id in use gives [ErrExists].
 func (tx *Tx) InsertCapability(ctx context.Context, org string, c Capability) error {
-	tx.wrote(c.record(org))
+	tx.wroteRecord(c.record(org))
 	_, err := tx.exec(ctx, `INSERT INTO capabilities (org_id, uid, id, version, meta, sealed, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		org, c.UID, c.ID, c.Version, string(c.Meta), c.Sealed, millis(c.CreatedAt), millis(c.UpdatedAt))
@@ -58,16 +58,16 @@ func (tx *Tx) InsertCapability(ctx context.Context, org string, c Capability) er
 
 // UpdateCapability replaces what the capability with c's UID permits.
 func (tx *Tx) UpdateCapability(ctx context.Context, org string, c Capability) error {
-	tx.wrote(c.record(org))
-	return tx.must(ctx, "UPDATE capabilities SET version = $1, meta = $2, sealed = $3, updated_at = $4 "+
+	tx.wroteRecord(c.record(org))
+	return tx.execChanging(ctx, "UPDATE capabilities SET version = $1, meta = $2, sealed = $3, updated_at = $4 "+
 		"WHERE org_id = $5 AND uid = $6",
 		c.Version, string(c.Meta), c.Sealed, millis(c.UpdatedAt), org, c.UID)
 }
 
 // DeleteCapability removes the capability.
 func (tx *Tx) DeleteCapability(ctx context.Context, org, uid string) error {
-	tx.wrote(deleted(KindCapability, org, uid))
-	return tx.must(ctx, "DELETE FROM capabilities WHERE org_id = $1 AND uid = $2", org, uid)
+	tx.wroteRecord(deleted(KindCapability, org, uid))
+	return tx.execChanging(ctx, "DELETE FROM capabilities WHERE org_id = $1 AND uid = $2", org, uid)
 }
 
 // CapabilityPolicy limits a capability, built in or own.
@@ -127,7 +127,7 @@ func (q Queries) CapabilityPolicies(ctx context.Context, org, after string, limi
 // InsertCapabilityPolicy adds a policy; a capability that has one gives
 // [ErrExists].
 func (tx *Tx) InsertCapabilityPolicy(ctx context.Context, org string, p CapabilityPolicy) error {
-	tx.wrote(p.record(org))
+	tx.wroteRecord(p.record(org))
 	_, err := tx.exec(ctx, "INSERT INTO capability_policies "+
 		"(org_id, uid, capability, version, meta, sealed, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
 		org, p.UID, p.Capability, p.Version, string(p.Meta), p.Sealed, millis(p.UpdatedAt))
@@ -136,14 +136,14 @@ func (tx *Tx) InsertCapabilityPolicy(ctx context.Context, org string, p Capabili
 
 // UpdateCapabilityPolicy replaces the limits of the policy with p's UID.
 func (tx *Tx) UpdateCapabilityPolicy(ctx context.Context, org string, p CapabilityPolicy) error {
-	tx.wrote(p.record(org))
-	return tx.must(ctx, "UPDATE capability_policies SET version = $1, meta = $2, sealed = $3, updated_at = $4 "+
+	tx.wroteRecord(p.record(org))
+	return tx.execChanging(ctx, "UPDATE capability_policies SET version = $1, meta = $2, sealed = $3, updated_at = $4 "+
 		"WHERE org_id = $5 AND uid = $6",
 		p.Version, string(p.Meta), p.Sealed, millis(p.UpdatedAt), org, p.UID)
 }
 
 // DeleteCapabilityPolicy removes the policy.
 func (tx *Tx) DeleteCapabilityPolicy(ctx context.Context, org, uid string) error {
-	tx.wrote(deleted(KindCapabilityPolicy, org, uid))
-	return tx.must(ctx, "DELETE FROM capability_policies WHERE org_id = $1 AND uid = $2", org, uid)
+	tx.wroteRecord(deleted(KindCapabilityPolicy, org, uid))
+	return tx.execChanging(ctx, "DELETE FROM capability_policies WHERE org_id = $1 AND uid = $2", org, uid)
 }

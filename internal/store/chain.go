@@ -59,7 +59,7 @@ type Head struct {
 // Head returns where the chain stands on disk.
 func (db *DB) Head() Head { return *db.batch.durable.Load() }
 
-// publish tells everybody where the chain stands.
+// publish makes the head of the chain known, once it is on disk.
 func (b *batch) publish() {
 	move := make(chan struct{})
 	if before := b.durable.Swap(&Head{

@@ -105,7 +105,7 @@ const (
 // InsertCredential adds a credential that uses secrets, by field; an id in use
 // gives [ErrExists].
 func (tx *Tx) InsertCredential(ctx context.Context, org string, c Credential, secrets map[string]string) error {
-	tx.wrote(c.record(org))
+	tx.wroteRecord(c.record(org))
 	_, err := tx.exec(ctx, `INSERT INTO credentials (org_id, uid, id, version, provider, workspace_id, group_id, priority,
 		meta, sealed, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
@@ -131,16 +131,17 @@ func (tx *Tx) InsertCredential(ctx context.Context, org string, c Credential, se
 // UpdateCredential replaces priority and meta of the credential with c's UID.
 // The secrets that a credential uses never change.
 func (tx *Tx) UpdateCredential(ctx context.Context, org string, c Credential) error {
-	tx.wrote(c.record(org))
-	return tx.must(ctx, "UPDATE credentials SET version = $1, priority = $2, meta = $3, sealed = $4, updated_at = $5 "+
-		"WHERE org_id = $6 AND uid = $7",
+	tx.wroteRecord(c.record(org))
+	return tx.execChanging(ctx,
+		"UPDATE credentials SET version = $1, priority = $2, meta = $3, sealed = $4, updated_at = $5 "+
+			"WHERE org_id = $6 AND uid = $7",
 		c.Version, c.Priority, string(c.Meta), c.Sealed, millis(c.UpdatedAt), org, c.UID)
 }
 
 // DeleteCredential removes the credential.
 func (tx *Tx) DeleteCredential(ctx context.Context, org, uid string) error {
-	tx.wrote(deleted(KindCredential, org, uid))
-	return tx.must(ctx, "DELETE FROM credentials WHERE org_id = $1 AND uid = $2", org, uid)
+	tx.wroteRecord(deleted(KindCredential, org, uid))
+	return tx.execChanging(ctx, "DELETE FROM credentials WHERE org_id = $1 AND uid = $2", org, uid)
 }
 
 // BringCredentials lets the credentials of a secret be found in a group that the

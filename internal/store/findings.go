@@ -46,8 +46,8 @@ const (
 // lie in a record itself are the log's to compare.
 func (q Queries) EachFinding(ctx context.Context, fn func(Finding)) error {
 	return errors.Join(
-		q.unproven(ctx, fn), q.secretIndexes(ctx, fn), q.credentialIndexes(ctx, fn), q.reach(ctx, fn),
-		q.astray(ctx, fn), q.pins(ctx, fn), q.rates(ctx, fn), q.sums(ctx, fn), q.schema(ctx, fn),
+		q.unproven(ctx, fn), q.secretIndexes(ctx, fn), q.credentialIndexes(ctx, fn), q.credentialReach(ctx, fn),
+		q.leftBehind(ctx, fn), q.mountPins(ctx, fn), q.missingRates(ctx, fn), q.folderSums(ctx, fn), q.schema(ctx, fn),
 	)
 }
 
@@ -57,7 +57,7 @@ func (q Queries) unproven(ctx context.Context, fn func(Finding)) error {
 		find := func(row scanner) (found *Finding, err error) {
 			_, p, _, err := scanProven(row, t.scan)
 			if err == nil {
-				err = q.check(p)
+				err = q.checkProof(p)
 			}
 			if isForged(err) {
 				return &Finding{p.kind, p.uid, p.org, Unproven}, nil
@@ -77,29 +77,29 @@ func (q Queries) unproven(ctx context.Context, fn func(Finding)) error {
 	return nil
 }
 
-// differ reports what of an index is missing and what was added; was is what it
-// has, want what it is to have.
-func differ[T comparable](kind, uid, org string, want, was []T, fn func(Finding)) {
-	for range missing(want, was) {
+// compareIndex finds the rows that an index of one record lacks, and those that it
+// has too much.
+func compareIndex[T comparable](kind, uid, org string, want, stored []T, fn func(Finding)) {
+	for range missing(want, stored) {
 		fn(Finding{kind, uid, org, Missing})
 	}
-	for range missing(was, want) {
+	for range missing(stored, want) {
 		fn(Finding{kind, uid, org, Added})
 	}
 }
 
-// place is a row of an index as far as it is compared.
-type place struct{ org, workspace, group, what string }
+// indexRow is a row of an index as far as it is compared.
+type indexRow struct{ org, workspace, group, name string }
 
-func scanPlace(row scanner) (p place, err error) {
-	return p, row(&p.org, &p.workspace, &p.group, &p.what)
+func scanIndexRow(row scanner) (p indexRow, err error) {
+	return p, row(&p.org, &p.workspace, &p.group, &p.name)
 }
 
 // secretIndexes compares names and attachments with the meta of their secrets,
 // which is compared with the log.
 func (q Queries) secretIndexes(ctx context.Context, fn func(Finding)) error {
 	err := each(ctx, q, func(row scanner) (s ownedSecret, err error) {
-		s.Secret, err = scanSecret(after(row, &s.org))
+		s.Secret, err = scanSecret(afterColumn(row, &s.org))
 		return s, err
 	}, func(s ownedSecret) error { return q.secretIndex(ctx, s, fn) }, "SELECT org_id, "+secretColumns+" FROM secrets")
 	if err != nil {
@@ -127,29 +127,29 @@ func (q Queries) secretIndex(ctx context.Context, s ownedSecret, fn func(Finding
 	if json.Unmarshal(s.Meta, &meta) != nil {
 		return nil //nolint:nilerr // the log names the secret
 	}
-	var names, attached []place
+	var names, attached []indexRow
 	for _, name := range append([]string{meta.Name}, meta.Aliases...) {
-		names = append(names, place{s.org, s.Scope.WorkspaceID(), s.Scope.GroupID(), name})
+		names = append(names, indexRow{s.org, s.Scope.WorkspaceID(), s.Scope.GroupID(), name})
 	}
 	for _, to := range meta.Attachments {
-		attached = append(attached, place{s.org, to.WorkspaceID(), to.GroupID(), ""})
+		attached = append(attached, indexRow{s.org, to.WorkspaceID(), to.GroupID(), ""})
 	}
-	found, err := many(ctx, q, scanPlace, "SELECT org_id, workspace_id, group_id, name FROM secret_names "+
+	found, err := many(ctx, q, scanIndexRow, "SELECT org_id, workspace_id, group_id, name FROM secret_names "+
 		"WHERE secret_id = $1", s.ID)
 	if err != nil {
 		return err
 	}
-	differ(kindSecretName, s.ID, s.org, names, found, fn)
-	found, err = many(ctx, q, scanPlace, "SELECT org_id, workspace_id, group_id, '' FROM secret_attachments "+
+	compareIndex(kindSecretName, s.ID, s.org, names, found, fn)
+	found, err = many(ctx, q, scanIndexRow, "SELECT org_id, workspace_id, group_id, '' FROM secret_attachments "+
 		"WHERE secret_id = $1", s.ID)
-	differ(kindSecretAttachment, s.ID, s.org, attached, found, fn)
+	compareIndex(kindSecretAttachment, s.ID, s.org, attached, found, fn)
 	return err
 }
 
 // orphans finds rows of an index that belong to nothing.
 func (q Queries) orphans(ctx context.Context, kind, query string, fn func(Finding)) error {
-	return each(ctx, q, scanPlace, func(p place) error {
-		fn(Finding{kind, p.what, p.org, Added})
+	return each(ctx, q, scanIndexRow, func(p indexRow) error {
+		fn(Finding{kind, p.name, p.org, Added})
 		return nil
 	}, query)
 }
@@ -162,20 +162,20 @@ func (q Queries) credentialIndexes(ctx context.Context, fn func(Finding)) error 
 		org string
 	}
 	err := each(ctx, q, func(row scanner) (c owned, err error) {
-		c.Credential, err = scanCredential(after(row, &c.org))
+		c.Credential, err = scanCredential(afterColumn(row, &c.org))
 		return c, err
 	}, func(c owned) error {
 		var meta struct{ Secrets map[string]string }
 		if json.Unmarshal(c.Meta, &meta) != nil {
 			return nil //nolint:nilerr // the log names the credential
 		}
-		var want []place
+		var want []indexRow
 		for field, secret := range meta.Secrets {
-			want = append(want, place{c.org, field, "", secret})
+			want = append(want, indexRow{c.org, field, "", secret})
 		}
-		found, err := many(ctx, q, scanPlace, "SELECT org_id, field, '', secret_id FROM credential_secrets "+
+		found, err := many(ctx, q, scanIndexRow, "SELECT org_id, field, '', secret_id FROM credential_secrets "+
 			"WHERE credential_uid = $1", c.UID)
-		differ(kindCredentialSecret, c.UID, c.org, want, found, fn)
+		compareIndex(kindCredentialSecret, c.UID, c.org, want, found, fn)
 		return err
 	}, "SELECT org_id, "+credentialColumns+" FROM credentials")
 	return errors.Join(err, q.orphans(ctx, kindCredentialSecret,
@@ -183,8 +183,9 @@ func (q Queries) credentialIndexes(ctx context.Context, fn func(Finding)) error 
 			"WHERE credential_uid NOT IN (SELECT uid FROM credentials)", fn))
 }
 
-// reach compares where attachments bring credentials with what it is made of.
-func (q Queries) reach(ctx context.Context, fn func(Finding)) error {
+// credentialReach compares the index of the groups in which a credential is found
+// with the attachments of its secrets, of which it is made.
+func (q Queries) credentialReach(ctx context.Context, fn func(Finding)) error {
 	const (
 		is   = "SELECT org_id, workspace_id, group_id, provider, credential_uid FROM credential_reach"
 		made = `SELECT s.org_id, a.workspace_id, a.group_id, c.provider, c.uid AS credential_uid FROM credential_secrets s
@@ -195,8 +196,8 @@ func (q Queries) reach(ctx context.Context, fn func(Finding)) error {
 		fault Fault
 		query string
 	}{{Added, is + " EXCEPT " + made}, {Missing, made + " EXCEPT " + is}} {
-		err := each(ctx, q, scanPlace, func(p place) error {
-			fn(Finding{kindCredentialReach, p.what, p.org, t.fault})
+		err := each(ctx, q, scanIndexRow, func(p indexRow) error {
+			fn(Finding{kindCredentialReach, p.name, p.org, t.fault})
 			return nil
 		}, "SELECT org_id, workspace_id, group_id, credential_uid FROM ("+t.query+") AS d")
 		if err != nil {
@@ -206,8 +207,8 @@ func (q Queries) reach(ctx context.Context, fn func(Finding)) error {
 	return nil
 }
 
-// pins compares which credentials are pinned for a workspace with its mounts.
-func (q Queries) pins(ctx context.Context, fn func(Finding)) error {
+// mountPins compares which credentials are pinned for a workspace with its mounts.
+func (q Queries) mountPins(ctx context.Context, fn func(Finding)) error {
 	type owned struct {
 		id, org string
 		allow   []string
@@ -230,13 +231,14 @@ func (q Queries) pins(ctx context.Context, fn func(Finding)) error {
 		}
 		found, err := many(ctx, q, text,
 			"SELECT credential_id FROM ai_mounts WHERE org_id = $1 AND workspace_id = $2", o.org, o.id)
-		differ(KindMountPin, o.id, o.org, o.allow, found, fn)
+		compareIndex(KindMountPin, o.id, o.org, o.allow, found, fn)
 		return err
 	}, "SELECT "+workspaceColumns+" FROM workspaces")
 }
 
-// astray finds what is there again, and went with what it was in.
-func (q Queries) astray(ctx context.Context, fn func(Finding)) error {
+// leftBehind finds runtimes and tokens that were put back after their workspace,
+// or their runtime, was deleted and they with it.
+func (q Queries) leftBehind(ctx context.Context, fn func(Finding)) error {
 	return errors.Join(
 		q.orphans(ctx, KindRuntime,
 			"SELECT org_id, '', '', id FROM runtimes WHERE workspace_id NOT IN (SELECT id FROM workspaces)", fn),
@@ -245,8 +247,8 @@ func (q Queries) astray(ctx context.Context, fn func(Finding)) error {
 	)
 }
 
-// rates requires that the calls of every capability with a limit are counted.
-func (q Queries) rates(ctx context.Context, fn func(Finding)) error {
+// missingRates finds capabilities with a limit whose calls are not counted.
+func (q Queries) missingRates(ctx context.Context, fn func(Finding)) error {
 	type owned struct{ org, capability, meta string }
 	scan := func(row scanner) (o owned, err error) { return o, row(&o.org, &o.capability, &o.meta) }
 	return each(ctx, q, scan, func(o owned) error {
@@ -259,11 +261,12 @@ func (q Queries) rates(ctx context.Context, fn func(Finding)) error {
 		WHERE NOT EXISTS (SELECT 1 FROM invoke_rates r WHERE r.org_id = p.org_id AND r.capability = p.capability)`)
 }
 
-// sums compares what is told of folders with the files in them. The files come in
-// the order of their paths, in which what lies below a folder lies together.
-func (q Queries) sums(ctx context.Context, fn func(Finding)) error {
-	s := summing{ctx: ctx, q: q, fn: fn}
-	scan := func(row scanner) (f fileSize, err error) { return f, row(&f.org, &f.namespace, &f.path, &f.bytes) }
+// folderSums compares the stored count and size of each folder with the files in
+// it. Files come in the order of their paths, so that all of a folder's come
+// together.
+func (q Queries) folderSums(ctx context.Context, fn func(Finding)) error {
+	s := folderSumCheck{ctx: ctx, q: q, fn: fn}
+	scan := func(row scanner) (f sizedFile, err error) { return f, row(&f.org, &f.namespace, &f.path, &f.bytes) }
 	err := each(ctx, q, scan, s.add,
 		"SELECT org_id, namespace, path, size_bytes FROM objects ORDER BY org_id, namespace, path")
 	if err == nil {
@@ -277,13 +280,13 @@ func (q Queries) sums(ctx context.Context, fn func(Finding)) error {
 			AND o.path >= f.path AND o.path < f.path || '`+pathTop+`')`, fn)
 }
 
-type fileSize struct {
+type sizedFile struct {
 	org, namespace, path string
 	bytes                int64
 }
 
-// summing adds up the folders that the present file lies in.
-type summing struct {
+// folderSumCheck adds up the folders that the present file lies in.
+type folderSumCheck struct {
 	ctx            context.Context
 	q              Queries
 	fn             func(Finding)
@@ -291,7 +294,7 @@ type summing struct {
 	open           []Folder // from the namespace itself downwards
 }
 
-func (s *summing) add(f fileSize) error {
+func (s *folderSumCheck) add(f sizedFile) error {
 	keep := 0
 	if f.org == s.org && f.namespace == s.namespace {
 		for keep < len(s.open) && strings.HasPrefix(f.path, s.open[keep].Path) {
@@ -321,7 +324,7 @@ func (s *summing) add(f fileSize) error {
 }
 
 // leave compares the folders below depth, which are complete.
-func (s *summing) leave(depth int) error {
+func (s *folderSumCheck) leave(depth int) error {
 	for len(s.open) > depth {
 		want := s.open[len(s.open)-1]
 		s.open = s.open[:len(s.open)-1]

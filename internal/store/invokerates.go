@@ -24,16 +24,17 @@ type rateCalls struct {
 // rateKey is what calls are counted for.
 type rateKey struct{ org, capability string }
 
-// count notes what was written of a count.
-func (tx *Tx) count(key rateKey, calls string) {
+// noteCount remembers what this transaction has written of a count.
+func (tx *Tx) noteCount(key rateKey, calls string) {
 	if tx.counted == nil {
 		tx.counted = map[rateKey]string{}
 	}
 	tx.counted[key] = calls
 }
 
-// older reports whether a count is one that was written before another.
-func (tx *Tx) older(key rateKey, calls string) bool {
+// isOlderCount reports whether a stored count is not the one that the writer wrote
+// last, and so was put back by somebody else.
+func (tx *Tx) isOlderCount(key rateKey, calls string) bool {
 	was, known := tx.counted[key]
 	if !known {
 		was, known = tx.rates[key]
@@ -52,7 +53,7 @@ func (tx *Tx) CountCalls(ctx context.Context, org, capability string) error {
 		"ON CONFLICT (org_id, capability) DO NOTHING",
 		org, capability, proof)
 	if n > 0 {
-		tx.count(rateKey{org, capability}, "[]")
+		tx.noteCount(rateKey{org, capability}, "[]")
 	}
 	return err
 }
@@ -66,7 +67,7 @@ func (tx *Tx) TakeCall(
 	text, err := one(ctx, tx.Queries, checked(tx.Queries, scanRate),
 		"SELECT "+rateColumns+" FROM invoke_rates WHERE org_id = $1 AND capability = $2", org, capability)
 	key := rateKey{org, capability}
-	if errors.Is(err, ErrNotFound) || err == nil && tx.older(key, text) { // to count from nothing, or from less
+	if errors.Is(err, ErrNotFound) || err == nil && tx.isOlderCount(key, text) { // to count from nothing, or from less
 		err = &ForgedError{KindInvokeRate, capability}
 	}
 	if err != nil {
@@ -101,8 +102,8 @@ func (tx *Tx) TakeCall(
 	if err != nil {
 		return 0, err
 	}
-	tx.count(key, string(body))
-	return 0, tx.must(ctx, "UPDATE invoke_rates SET calls = $1, proof = $2 WHERE org_id = $3 AND capability = $4",
+	tx.noteCount(key, string(body))
+	return 0, tx.execChanging(ctx, "UPDATE invoke_rates SET calls = $1, proof = $2 WHERE org_id = $3 AND capability = $4",
 		string(body), proof, org, capability)
 }
 

@@ -42,7 +42,7 @@ func newest[T any](q Queries, scan provenScan[T]) func(scanner) (T, error) {
 }
 
 // isNewest requires that a row is what the newest event that wrote it says.
-// Without any it is the log's verification that tells.
+// Where no event wrote it, only the verification of the log can say so.
 func (q Queries) isNewest(p provenRow, event []byte) error {
 	if _, all := q.prover.(anyRow); all {
 		return nil

@@ -76,7 +76,7 @@ func (tx *Tx) PutObject(
 	old, err := tx.Object(ctx, org, o.Namespace, o.Path)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		tx.wrote(objectRecord(org, o.ID, row))
+		tx.wroteRecord(objectRecord(org, o.ID, row))
 		_, err = tx.exec(ctx, "INSERT INTO objects ("+objectColumns+`)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 			org, o.ID, o.Namespace, o.Path, folderOf(o.Path), o.BlobID, o.SHA256, o.SizeBytes, o.ContentType, o.Filename,
@@ -88,12 +88,12 @@ func (tx *Tx) PutObject(
 	case err != nil:
 		return "", err
 	}
-	tx.wrote(deleted(KindObject, org, old.ID))
+	tx.wroteRecord(deleted(KindObject, org, old.ID))
 	if err := ending(old); err != nil {
 		return "", err
 	}
-	tx.wrote(objectRecord(org, o.ID, row))
-	err = tx.must(ctx, `UPDATE objects
+	tx.wroteRecord(objectRecord(org, o.ID, row))
+	err = tx.execChanging(ctx, `UPDATE objects
 		SET id = $1, blob_id = $2, sha256 = $3, size_bytes = $4, content_type = $5, filename = $6,
 		source = $7, runtime_id = $8, driver = $9, target = $10, created_at = $11, proof = $12
 		WHERE org_id = $13 AND namespace = $14 AND path = $15`,
@@ -108,8 +108,8 @@ func (tx *Tx) PutObject(
 // DeleteObject removes a file. Its blob is the caller's to delete, once this
 // is durable.
 func (tx *Tx) DeleteObject(ctx context.Context, org string, o Object) error {
-	tx.wrote(deleted(KindObject, org, o.ID))
-	if err := tx.must(ctx, "DELETE FROM objects WHERE org_id = $1 AND id = $2", org, o.ID); err != nil {
+	tx.wroteRecord(deleted(KindObject, org, o.ID))
+	if err := tx.execChanging(ctx, "DELETE FROM objects WHERE org_id = $1 AND id = $2", org, o.ID); err != nil {
 		return err
 	}
 	return tx.addToFolders(ctx, org, o.Namespace, o.Path, -1, -o.SizeBytes)

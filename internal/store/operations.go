@@ -89,8 +89,9 @@ func (tx *Tx) UpdateOperation(ctx context.Context, org string, op bctrl.Operatio
 	if err != nil {
 		return err
 	}
-	return tx.must(ctx, "UPDATE operations SET final = $1, body = $2, updated_at = $3, proof = $4 WHERE org_id = $5 "+
-		"AND id = $6 AND NOT final",
+	return tx.execChanging(ctx,
+		"UPDATE operations SET final = $1, body = $2, updated_at = $3, proof = $4 WHERE org_id = $5 "+
+			"AND id = $6 AND NOT final",
 		r.final, string(r.body), r.updated, proof, org, r.id)
 }
 

@@ -111,7 +111,7 @@ func (tx *Tx) InsertOrganization(ctx context.Context, o Organization) error {
 	if err != nil {
 		return err
 	}
-	tx.wrote(o.record())
+	tx.wroteRecord(o.record())
 	_, err = tx.exec(ctx, `INSERT INTO organizations (id, name, parent_id, closed, operator, created_at, proof)
 		VALUES ($1, $2, NULLIF($3, ''), $4, $5, $6, $7)`, o.ID, o.Name, o.Parent, o.Closed, o.Operator,
 		millis(o.CreatedAt), proof)
@@ -130,8 +130,8 @@ func (tx *Tx) CloseOrganization(ctx context.Context, parent, id string) error {
 	if err != nil {
 		return err
 	}
-	tx.wrote(o.record())
-	return tx.must(ctx, "UPDATE organizations SET closed = TRUE, proof = $1 WHERE parent_id = $2 "+
+	tx.wroteRecord(o.record())
+	return tx.execChanging(ctx, "UPDATE organizations SET closed = TRUE, proof = $1 WHERE parent_id = $2 "+
 		"AND id = $3", proof, parent, id)
 }
 
@@ -235,8 +235,8 @@ func (tx *Tx) EmptyOrganization(
 	case !errors.Is(err, ErrNotFound): // it was never used
 		return e, err
 	}
-	tx.wrote(deleted(KindOrganization, org, org))
-	if err := tx.must(ctx, "DELETE FROM organizations WHERE id = $1 AND closed", org); err != nil {
+	tx.wroteRecord(deleted(KindOrganization, org, org))
+	if err := tx.execChanging(ctx, "DELETE FROM organizations WHERE id = $1 AND closed", org); err != nil {
 		return e, err
 	}
 	e.Done = true

@@ -64,14 +64,14 @@ func (tx *Tx) UpdateProfile(ctx context.Context, org string, p Profile) error {
 	if err != nil {
 		return err
 	}
-	return tx.must(ctx, "UPDATE browser_profiles SET label = $1, updated_at = $2, proof = $3 "+
+	return tx.execChanging(ctx, "UPDATE browser_profiles SET label = $1, updated_at = $2, proof = $3 "+
 		"WHERE org_id = $4 AND uid = $5",
 		p.Label, millis(p.UpdatedAt), proof, org, p.UID)
 }
 
 // DeleteProfile removes a profile.
 func (tx *Tx) DeleteProfile(ctx context.Context, org, uid string) error {
-	return tx.must(ctx, "DELETE FROM browser_profiles WHERE org_id = $1 AND uid = $2", org, uid)
+	return tx.execChanging(ctx, "DELETE FROM browser_profiles WHERE org_id = $1 AND uid = $2", org, uid)
 }
 
 // RuntimeUsingProfile returns the live runtime that uses a profile.

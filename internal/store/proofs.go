@@ -44,8 +44,8 @@ func (e *uncheckedError) Error() string { return fmt.Sprintf("reading a %s: %v",
 
 func (e *uncheckedError) Unwrap() error { return e.err }
 
-// Unproven returns queries that believe every row, for who asks again before
-// anything rests on the answer.
+// Unproven returns queries that believe every row. They are for a caller who reads
+// what was found once more, with its proof, before anything rests on it.
 func (q Queries) Unproven() Queries {
 	q.prover = anyRow{}
 	return q
@@ -81,7 +81,7 @@ func checked[T any](q Queries, scan provenScan[T]) func(scanner) (T, error) {
 	return func(row scanner) (T, error) {
 		v, p, unfit, err := scanProven(row, scan)
 		if err == nil {
-			err = q.check(p)
+			err = q.checkProof(p)
 		}
 		if err == nil {
 			err = unfit
@@ -133,7 +133,7 @@ func manyProven[T any](
 	return list, err
 }
 
-func (q Queries) check(p provenRow) error {
+func (q Queries) checkProof(p provenRow) error {
 	genuine, err := q.prover.Check(p.cells, p.proof, p.ended)
 	if err != nil {
 		return &uncheckedError{p.kind, err}
@@ -154,8 +154,8 @@ func (tx *Tx) prove(kind string, row tuple.Encoding, ended bool) ([]byte, error)
 	return proof, nil
 }
 
-// prefixed names the columns of a list after their table's alias.
-func prefixed(alias, columns string) string {
+// columnsOfAlias writes the alias of a table before each column of a list.
+func columnsOfAlias(alias, columns string) string {
 	names := strings.Split(columns, ",")
 	for i, name := range names {
 		names[i] = alias + "." + strings.TrimSpace(name)

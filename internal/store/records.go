@@ -63,8 +63,8 @@ const (
 // errUnrecorded refuses a transaction that wrote a record without an event.
 var errUnrecorded = errors.New("store: a record was written without an event in the audit log")
 
-// wrote says that the next [Tx.Append] records r.
-func (tx *Tx) wrote(r Record) {
+// wroteRecord makes the next [Tx.Append] record the new state of a row.
+func (tx *Tx) wroteRecord(r Record) {
 	tx.written = append(tx.written, r)
 	if tx.unlogged[ofJob] == nil {
 		tx.unlogged[ofJob] = map[string]string{}
@@ -162,23 +162,23 @@ func (w Workspace) record(org string, mounts []byte) Record {
 	return recordOf(KindWorkspace, org, w.ID, w.Version, w.cells(org, mounts))
 }
 
-// kept is a table of records.
-type kept struct {
+// recordTable is a table whose rows are records.
+type recordTable struct {
 	kind, table, uid, columns string
 	scan                      func(scanner) (Record, error)
 }
 
-// keptTables are all of them.
-func keptTables() []kept {
-	return []kept{
+// recordTables are all of them.
+func recordTables() []recordTable {
+	return []recordTable{
 		{KindVault, "vault_entries", "uid", "org_id, folded, " + vaultColumns, func(row scanner) (Record, error) {
 			var org, folded string
-			e, err := scanVaultEntry(after(after(row, &org), &folded))
+			e, err := scanVaultEntry(afterColumn(afterColumn(row, &org), &folded))
 			return e.recordFolded(org, folded), err
 		}},
 		{KindAICredential, "ai_credentials", "uid", "org_id, " + aiCredentialColumns,
-			scanKept(scanAICredential, AICredential.record)},
-		{KindSecret, "secrets", "id", "org_id, " + secretColumns, scanKept(scanSecret, Secret.record)},
+			scanOwnedRecord(scanAICredential, AICredential.record)},
+		{KindSecret, "secrets", "id", "org_id, " + secretColumns, scanOwnedRecord(scanSecret, Secret.record)},
 		{KindDataKey, "deks", "id", dekColumns, func(row scanner) (Record, error) {
 			d, err := scanDEK(row)
 			return d.record(), err
@@ -215,33 +215,38 @@ func keptTables() []kept {
 			p, err := scanWorkspaceRow(row, &w, &mounts)
 			return w.record(p.org, mounts), err
 		}},
-		{KindCredential, "credentials", "uid", "org_id, " + credentialColumns, scanKept(scanCredential, Credential.record)},
-		{KindCapability, "capabilities", "uid", "org_id, " + capabilityColumns, scanKept(scanCapability, Capability.record)},
+		{KindCredential, "credentials", "uid", "org_id, " + credentialColumns,
+			scanOwnedRecord(scanCredential, Credential.record)},
+		{KindCapability, "capabilities", "uid", "org_id, " + capabilityColumns,
+			scanOwnedRecord(scanCapability, Capability.record)},
 		{KindCapabilityPolicy, "capability_policies", "uid", "org_id, " + capabilityPolicyColumns,
-			scanKept(scanCapabilityPolicy, CapabilityPolicy.record)},
-		{KindBinding, "bindings", "uid", "org_id, " + bindingColumns, scanKept(scanBinding, Binding.record)},
+			scanOwnedRecord(scanCapabilityPolicy, CapabilityPolicy.record)},
+		{KindBinding, "bindings", "uid", "org_id, " + bindingColumns, scanOwnedRecord(scanBinding, Binding.record)},
 	}
 }
 
-// scanKept reads a row after its organization.
-func scanKept[T any](scan func(scanner) (T, error), record func(T, string) Record) func(scanner) (Record, error) {
+// scanOwnedRecord reads a row whose first column is its organization.
+func scanOwnedRecord[T any](
+	scan func(scanner) (T, error), record func(T, string) Record,
+) func(scanner) (Record, error) {
 	return func(row scanner) (Record, error) {
 		var org string
-		v, err := scan(after(row, &org))
+		v, err := scan(afterColumn(row, &org))
 		return record(v, org), err
 	}
 }
 
-// after reads the first column into first, and leaves the rest to who scans.
-func after(row scanner, first any) scanner {
+// afterColumn reads the first column of a row into first. What it returns reads the
+// others.
+func afterColumn(row scanner, first any) scanner {
 	return func(dest ...any) error { return row(append([]any{first}, dest...)...) }
 }
 
 // Record returns the row of a record as it is now, or a [ForgedError] where it
 // holds what no column of it can.
 func (q Queries) Record(ctx context.Context, kind, uid string) (Record, error) {
-	tables := keptTables()
-	i := slices.IndexFunc(tables, func(k kept) bool { return k.kind == kind })
+	tables := recordTables()
+	i := slices.IndexFunc(tables, func(k recordTable) bool { return k.kind == kind })
 	if i < 0 {
 		return Record{}, ErrNotFound
 	}
@@ -256,7 +261,7 @@ func (q Queries) Record(ctx context.Context, kind, uid string) (Record, error) {
 // EachUnrecorded calls fn with every row that no event has ever written. One that
 // cannot be read has no more than its kind.
 func (q Queries) EachUnrecorded(ctx context.Context, fn func(Record) error) error {
-	for _, k := range keptTables() {
+	for _, k := range recordTables() {
 		scan := func(row scanner) (Record, error) {
 			r, err := k.scan(row)
 			if isUnreadable(err) {

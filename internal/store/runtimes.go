@@ -87,10 +87,10 @@ func (q Queries) RuntimeCeiling(ctx context.Context, org, id string) (version in
 			return err
 		})
 		if err == nil {
-			err = q.check(declared)
+			err = q.checkProof(declared)
 		}
 		if err == nil {
-			err = q.check(ceiling)
+			err = q.checkProof(ceiling)
 		}
 		if err == nil {
 			err = q.isNewest(declared, declaredBy)
@@ -100,7 +100,7 @@ func (q Queries) RuntimeCeiling(ctx context.Context, org, id string) (version in
 		}
 		version, live = ws.Version, rt.Live
 		return none, err
-	}, "SELECT "+prefixed("r", runtimeColumns)+", "+prefixed("w", workspaceColumns)+newestEvent(KindRuntime,
+	}, "SELECT "+columnsOfAlias("r", runtimeColumns)+", "+columnsOfAlias("w", workspaceColumns)+newestEvent(KindRuntime,
 		"r")+newestEvent(KindWorkspace, "w")+` FROM runtimes r
 		JOIN workspaces w ON w.org_id = r.org_id AND w.id = r.workspace_id WHERE r.org_id = $1 AND r.id = $2`, org, id)
 	if err != nil {
@@ -144,7 +144,7 @@ func (tx *Tx) InsertRuntime(ctx context.Context, org string, rt Runtime) error {
 	if err != nil {
 		return err
 	}
-	tx.wrote(r.record(org))
+	tx.wroteRecord(r.record(org))
 	_, err = tx.exec(ctx, `INSERT INTO runtimes (org_id, id, workspace_id, alias, driver, status, reason, live,
 		launch, mounts, launched,
 		group_id, profile_uid, created_at, updated_at, proof)
@@ -179,8 +179,8 @@ func (tx *Tx) setStatus(
 	if err != nil {
 		return err
 	}
-	tx.wrote(r.record(org))
-	return tx.must(ctx, "UPDATE runtimes SET status = $1, reason = $2, live = $3, updated_at = $4, proof = $5 "+
+	tx.wroteRecord(r.record(org))
+	return tx.execChanging(ctx, "UPDATE runtimes SET status = $1, reason = $2, live = $3, updated_at = $4, proof = $5 "+
 		"WHERE org_id = $6 AND id = $7 AND live",
 		string(status), reason, r.Live, millis(at), proof, org, r.ID)
 }

@@ -42,7 +42,7 @@ func scanDEK(row scanner) (d DEK, err error) {
 // [ErrExists].
 func (tx *Tx) InsertDEK(ctx context.Context, d DEK) error {
 	d.Version = 1
-	tx.wrote(d.record())
+	tx.wroteRecord(d.record())
 	_, err := tx.exec(ctx, "INSERT INTO deks (scope, id, kek_id, wrapped, version, created_at) "+
 		"VALUES ($1, $2, $3, $4, $5, $6)",
 		d.Scope, d.ID, d.KEKID, d.Wrapped, d.Version, millis(d.CreatedAt))
@@ -53,8 +53,8 @@ func (tx *Tx) InsertDEK(ctx context.Context, d DEK) error {
 // gives [ErrNotFound].
 func (tx *Tx) RewrapDEK(ctx context.Context, d DEK) error {
 	d.Version++
-	tx.wrote(d.record())
-	return tx.must(ctx, "UPDATE deks SET kek_id = $1, wrapped = $2, version = $3 WHERE scope = $4 AND id = $5",
+	tx.wroteRecord(d.record())
+	return tx.execChanging(ctx, "UPDATE deks SET kek_id = $1, wrapped = $2, version = $3 WHERE scope = $4 AND id = $5",
 		d.KEKID, d.Wrapped, d.Version, d.Scope, d.ID)
 }
 
@@ -65,8 +65,8 @@ func (tx *Tx) DeleteDEK(ctx context.Context, scope string) error {
 	if err != nil {
 		return err
 	}
-	tx.wrote(deleted(KindDataKey, "", d.ID))
-	return tx.must(ctx, "DELETE FROM deks WHERE scope = $1", scope)
+	tx.wroteRecord(deleted(KindDataKey, "", d.ID))
+	return tx.execChanging(ctx, "DELETE FROM deks WHERE scope = $1", scope)
 }
 
 // SealedValue returns one of the server's own sealed values.
@@ -77,7 +77,7 @@ func (q Queries) SealedValue(ctx context.Context, name string) ([]byte, error) {
 
 // InsertSealedValue adds one of the server's own sealed values.
 func (tx *Tx) InsertSealedValue(ctx context.Context, name string, sealed []byte) error {
-	tx.wrote(serverValueRecord(name, sealed))
+	tx.wroteRecord(serverValueRecord(name, sealed))
 	_, err := tx.exec(ctx, "INSERT INTO sealed_values (name, sealed) VALUES ($1, $2)", name, sealed)
 	return err
 }

@@ -120,7 +120,7 @@ type SecretIndex struct {
 // InsertSecret adds a secret; a name that its scope has already gives
 // [ErrExists].
 func (tx *Tx) InsertSecret(ctx context.Context, org string, s Secret, index SecretIndex) error {
-	tx.wrote(s.record(org))
+	tx.wroteRecord(s.record(org))
 	if _, err := tx.exec(ctx, `INSERT INTO secrets (org_id, id, version, workspace_id, group_id, name, provider,
 		attached_only, meta, sealed, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
@@ -135,9 +135,10 @@ func (tx *Tx) InsertSecret(ctx context.Context, org string, s Secret, index Secr
 // UpdateSecret replaces what the secret with s's ID is and holds, but for its
 // scope; a name that its scope has already gives [ErrExists].
 func (tx *Tx) UpdateSecret(ctx context.Context, org string, s Secret, index SecretIndex) error {
-	tx.wrote(s.record(org))
+	tx.wroteRecord(s.record(org))
 	tx.scrub = true
-	if err := tx.must(ctx, `UPDATE secrets SET version = $1, name = $2, provider = $3, attached_only = $4, meta = $5,
+	if err := tx.execChanging(ctx, `UPDATE secrets
+		SET version = $1, name = $2, provider = $3, attached_only = $4, meta = $5,
 		sealed = $6, updated_at = $7
 		WHERE org_id = $8 AND id = $9`,
 		s.Version, s.Name, s.Provider, s.AttachedOnly, string(s.Meta), s.Sealed, millis(s.UpdatedAt), org, s.ID); err != nil {
@@ -214,9 +215,9 @@ func (tx *Tx) DeleteSecret(ctx context.Context, org, id string) error {
 	if err != nil {
 		return err
 	}
-	tx.wrote(deleted(KindSecret, org, id))
+	tx.wroteRecord(deleted(KindSecret, org, id))
 	tx.scrub = true
-	if err := tx.must(ctx, "DELETE FROM secrets WHERE org_id = $1 AND id = $2", org, id); err != nil {
+	if err := tx.execChanging(ctx, "DELETE FROM secrets WHERE org_id = $1 AND id = $2", org, id); err != nil {
 		return err
 	}
 	for _, to := range index.Attachments {

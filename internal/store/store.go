@@ -51,8 +51,8 @@ type DB struct {
 	keys    *keyCache
 	laterMu sync.Mutex
 	later   []*Entry // waits for a transaction to share
-	// unwritten counts what was left for later and is not durable yet, also while
-	// a transaction has it. laterMu guards it.
+	// unwritten counts the entries of AppendLater that are not durable yet, those in
+	// a running transaction included. laterMu guards it.
 	unwritten int
 }
 
@@ -144,7 +144,7 @@ func (db *DB) Snapshot(ctx context.Context, fn func(Queries) error) (err error) 
 		return fmt.Errorf("opening a snapshot: %w", err)
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	// In words: the driver's own begins take the writer's lock.
+	// As a statement: the driver's own transactions begin with the writer's lock.
 	if _, err := conn.ExecContext(ctx, "BEGIN DEFERRED"); err != nil {
 		return fmt.Errorf("opening a snapshot: %w", err)
 	}

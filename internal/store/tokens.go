@@ -50,7 +50,7 @@ func (tx *Tx) InsertRuntimeToken(ctx context.Context, org string, t RuntimeToken
 	if err != nil {
 		return err
 	}
-	tx.wrote(t.record(org))
+	tx.wroteRecord(t.record(org))
 	_, err = tx.exec(ctx, "INSERT INTO runtime_tokens (org_id, id, runtime_id, created_at, expires_at, proof) "+
 		"VALUES ($1, $2, $3, $4, $5, $6)",
 		org, t.ID, t.RuntimeID, millis(t.CreatedAt), millis(t.ExpiresAt), proof)
@@ -68,8 +68,8 @@ func (tx *Tx) RevokeRuntimeToken(ctx context.Context, org, id string, at time.Ti
 	if err != nil {
 		return err
 	}
-	tx.wrote(t.record(org))
-	return tx.must(ctx, "UPDATE runtime_tokens SET revoked_at = $1, proof = $2 WHERE org_id = $3 AND id = $4",
+	tx.wroteRecord(t.record(org))
+	return tx.execChanging(ctx, "UPDATE runtime_tokens SET revoked_at = $1, proof = $2 WHERE org_id = $3 AND id = $4",
 		millis(at), proof, org, id)
 }
 

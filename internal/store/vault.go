@@ -45,7 +45,7 @@ func (q Queries) VaultEntryFolded(ctx context.Context, org, folded string) (Vaul
 // InsertVaultEntry adds an entry. folded is its key in lower case. An entry
 // whose key differs at most in case gives [ErrExists].
 func (tx *Tx) InsertVaultEntry(ctx context.Context, org, folded string, e VaultEntry) error {
-	tx.wrote(e.record(org))
+	tx.wroteRecord(e.record(org))
 	_, err := tx.exec(ctx, `INSERT INTO vault_entries (org_id, key, folded, uid, version, has_totp, meta, sealed,
 		created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
@@ -55,16 +55,17 @@ func (tx *Tx) InsertVaultEntry(ctx context.Context, org, folded string, e VaultE
 
 // UpdateVaultEntry replaces what the entry with e's UID holds.
 func (tx *Tx) UpdateVaultEntry(ctx context.Context, org string, e VaultEntry) error {
-	tx.wrote(e.record(org))
-	return tx.must(ctx, `UPDATE vault_entries SET version = $1, has_totp = $2, meta = $3, sealed = $4, updated_at = $5
+	tx.wroteRecord(e.record(org))
+	return tx.execChanging(ctx, `UPDATE vault_entries
+		SET version = $1, has_totp = $2, meta = $3, sealed = $4, updated_at = $5
 		WHERE org_id = $6 AND uid = $7`,
 		e.Version, e.HasTOTP, string(e.Meta), e.Sealed, millis(e.UpdatedAt), org, e.UID)
 }
 
 // DeleteVaultEntry removes the entry.
 func (tx *Tx) DeleteVaultEntry(ctx context.Context, org, uid string) error {
-	tx.wrote(deleted(KindVault, org, uid))
-	return tx.must(ctx, "DELETE FROM vault_entries WHERE org_id = $1 AND uid = $2", org, uid)
+	tx.wroteRecord(deleted(KindVault, org, uid))
+	return tx.execChanging(ctx, "DELETE FROM vault_entries WHERE org_id = $1 AND uid = $2", org, uid)
 }
 
 // VaultRange selects keys in byte order.

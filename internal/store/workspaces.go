@@ -78,7 +78,7 @@ func (tx *Tx) InsertWorkspace(ctx context.Context, org string, w Workspace) erro
 	if err != nil {
 		return err
 	}
-	tx.wrote(w.record(org, mounts))
+	tx.wroteRecord(w.record(org, mounts))
 	_, err = tx.exec(ctx, `INSERT INTO workspaces
 		(org_id, id, name, version, mounts, namespace, created_at, updated_at, proof)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
@@ -97,8 +97,8 @@ func (tx *Tx) UpdateWorkspace(ctx context.Context, org string, w Workspace) erro
 	if err != nil {
 		return err
 	}
-	tx.wrote(w.record(org, mounts))
-	return tx.must(ctx, `UPDATE workspaces
+	tx.wroteRecord(w.record(org, mounts))
+	return tx.execChanging(ctx, `UPDATE workspaces
 		SET name = $1, version = $2, mounts = $3, namespace = $4, updated_at = $5, proof = $6
 		WHERE org_id = $7 AND id = $8`,
 		w.Name, w.Version, string(mounts), w.Namespace, millis(w.UpdatedAt), proof, org, w.ID)
@@ -106,8 +106,8 @@ func (tx *Tx) UpdateWorkspace(ctx context.Context, org string, w Workspace) erro
 
 // DeleteWorkspace removes a workspace with its runtimes' rows and pins.
 func (tx *Tx) DeleteWorkspace(ctx context.Context, org, id string) error {
-	tx.wrote(deleted(KindWorkspace, org, id))
-	return tx.must(ctx, "DELETE FROM workspaces WHERE org_id = $1 AND id = $2", org, id)
+	tx.wroteRecord(deleted(KindWorkspace, org, id))
+	return tx.execChanging(ctx, "DELETE FROM workspaces WHERE org_id = $1 AND id = $2", org, id)
 }
 
 // MountPin says which credential an id in a workspace's ai mount meant when it

@@ -39,8 +39,8 @@ type Tx struct {
 	written []Record
 	// begun is set once there is something that a failure has to undo.
 	begun bool
-	// rates are the counts of calls as the writer knows them, counted those that
-	// tx has changed.
+	// rates are the counts of calls that earlier transactions wrote, counted those
+	// that this one did.
 	rates, counted map[rateKey]string
 	// forgetKeys is set when cached keys are no longer what is stored.
 	forgetKeys bool
@@ -65,8 +65,9 @@ func (tx *Tx) exec(ctx context.Context, query string, args ...any) (int64, error
 	return tx.Queries.exec(ctx, query, args...)
 }
 
-// must is exec for what has to change a row: none is [ErrNotFound].
-func (tx *Tx) must(ctx context.Context, query string, args ...any) error {
+// execChanging is exec for a statement that must change a row: if it changes none,
+// the error is [ErrNotFound].
+func (tx *Tx) execChanging(ctx context.Context, query string, args ...any) error {
 	n, err := tx.exec(ctx, query, args...)
 	if err == nil && n == 0 {
 		return ErrNotFound
@@ -76,7 +77,7 @@ func (tx *Tx) must(ctx context.Context, query string, args ...any) error {
 
 type job struct {
 	ctx  context.Context
-	fn   func(*Tx) error // nil to write no more than what was left for later
+	fn   func(*Tx) error // nil to write only what waits in DB.later
 	done chan error      // nil when nobody waits
 	err  error
 	tx   Tx
@@ -110,7 +111,7 @@ func (db *DB) AppendLater(e *Entry) error {
 		return fmt.Errorf("appending to the audit log: %d events wait already", maxLater)
 	}
 	db.unwritten++
-	db.wait(e)
+	db.addLater(e)
 	return nil
 }
 
@@ -126,9 +127,10 @@ func (db *DB) CatchUp(ctx context.Context) error {
 	return db.Write(ctx, func(*Tx) error { return nil }) // its transaction takes what waits
 }
 
-// wait adds to what waits for a transaction, and sees to it that there is one.
+// addLater adds entries to those that wait for a transaction to share, and sees to
+// it that there will be one.
 // laterMu is held.
-func (db *DB) wait(entries ...*Entry) {
+func (db *DB) addLater(entries ...*Entry) {
 	if len(db.later) == 0 {
 		time.AfterFunc(laterDelay, func() {
 			_ = db.enqueue(context.Background(), &job{ctx: context.Background()}) // closed: then it has been written
@@ -145,17 +147,17 @@ func (db *DB) takeLater() []*Entry {
 	return entries
 }
 
-func (db *DB) wrote(n int) {
+func (db *DB) laterWritten(n int) {
 	db.laterMu.Lock()
 	defer db.laterMu.Unlock()
 	db.unwritten -= n
 }
 
-func (db *DB) putBack(entries []*Entry) {
+func (db *DB) returnLater(entries []*Entry) {
 	db.laterMu.Lock()
 	defer db.laterMu.Unlock()
 	if len(entries) > 0 {
-		db.wait(entries...)
+		db.addLater(entries...)
 	}
 }
 
@@ -182,9 +184,9 @@ func (db *DB) run() {
 		jobs = db.gather(append(jobs[:0], first))
 		later := db.takeLater()
 		if err := db.batch.commit(jobs, later); err != nil {
-			db.putBack(later)
+			db.returnLater(later)
 		} else {
-			db.wrote(len(later))
+			db.laterWritten(len(later))
 		}
 		clear(jobs)
 	}
@@ -226,9 +228,9 @@ type batch struct {
 	seq  int64
 	head []byte
 	at   time.Time // of the newest event
-	// rates are the counts of calls that were written last, for who would put back
-	// older ones: no record of them is in the log, and none matters for longer than
-	// a minute.
+	// rates are the counts of calls that were written last. Older ones that somebody
+	// puts back are found by them: the log has no record of counts, and none
+	// matters for longer than a minute.
 	rates map[rateKey]string
 	// durable is where the chain stands on disk, for everybody.
 	durable atomic.Pointer[Head]
@@ -356,7 +358,7 @@ func (b *batch) runJob(ctx context.Context, j *job) error {
 		return nil //nolint:nilerr // it is the job's
 	}
 	j.tx = Tx{Queries: b.q, rates: b.rates}
-	if j.err = guard(j.fn, &j.tx); errors.Is(j.err, ErrFull) {
+	if j.err = runRecovering(j.fn, &j.tx); errors.Is(j.err, ErrFull) {
 		return j.err // SQLite has rolled the whole transaction back
 	}
 	if j.err == nil && len(j.tx.written) > 0 {
@@ -380,8 +382,9 @@ func (b *batch) runJob(ctx context.Context, j *job) error {
 	return nil
 }
 
-// guard turns a panic in one job into its error: the writer serves everybody.
-func guard(fn func(*Tx) error, tx *Tx) (err error) {
+// runRecovering turns a panic in one job into its error: the writer serves
+// everybody.
+func runRecovering(fn func(*Tx) error, tx *Tx) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("store: a write panicked: %T", r) // not its text, which may quote a row
