@@ -28,7 +28,7 @@ func Accept(ctx context.Context, cfg NotaryConfig, why string) error {
 		return fmt.Errorf("accepting the audit log: %w", err)
 	}
 	err = cfg.DB.Write(ctx, func(tx *store.Tx) error {
-		// What was signed of another history cannot be met again.
+		// A checkpoint of another history would be a problem of every later verification.
 		if err := tx.DeleteCheckpointsAfter(ctx, n.last.Seq); err != nil {
 			return err
 		}
@@ -52,8 +52,8 @@ func Accept(ctx context.Context, cfg NotaryConfig, why string) error {
 	return n.checkpoint(ctx)
 }
 
-// lastGood finds the newest checkpoint that the key signed and the log bears
-// out.
+// lastGood finds the newest checkpoint that the key signed and whose hash the log
+// has.
 func (n *Notary) lastGood(ctx context.Context) error {
 	q := n.cfg.DB.Read()
 	for seq := int64(0); ; {

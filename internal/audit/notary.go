@@ -50,15 +50,15 @@ type NotaryConfig struct {
 // key made from the key encryption key, so that no row in the database can
 // replace it.
 //
-// While the log can be kept outside, at most the events of the last second are
-// not under the newest head there; after [Notary.Close] none. Only of those
-// could somebody who holds the database after a crash cut the newest without
-// being found out, and then only such as wrote no record.
+// While the head can be kept outside, it covers all events but those of the last
+// second, and after [Notary.Close] all. Of events that it does not cover, somebody
+// who holds the database after a crash could delete the newest without being
+// found out, if they wrote no record.
 type Notary struct {
 	cfg  NotaryConfig
 	by   signers
 	last store.Checkpoint
-	// kept is set while the last one is outside too.
+	// kept is set while last is outside the database too.
 	kept bool
 	stop chan struct{}
 	done sync.WaitGroup
@@ -99,7 +99,7 @@ func OpenNotary(ctx context.Context, cfg NotaryConfig) (*Notary, error) {
 	case err != nil:
 		return nil, err
 	}
-	if err := n.compare(ctx, head); err != nil {
+	if err := n.continues(ctx, head); err != nil {
 		return nil, err
 	}
 	n.done.Go(n.run)
@@ -112,8 +112,8 @@ func isFresh(ctx context.Context, db *store.DB) (bool, error) {
 	return db.Head().Seq == 0 && !has, err
 }
 
-// compare requires that the database continues what was signed.
-func (n *Notary) compare(ctx context.Context, outside store.Checkpoint) error {
+// continues requires that the database continues what was signed.
+func (n *Notary) continues(ctx context.Context, outside store.Checkpoint) error {
 	n.last = outside
 	newest, err := n.cfg.DB.Read().NewestCheckpoint(ctx)
 	switch {
@@ -128,7 +128,7 @@ func (n *Notary) compare(ctx context.Context, outside store.Checkpoint) error {
 		n.last = newest
 	}
 	n.kept = n.last.Seq == outside.Seq
-	// What nobody has signed yet must follow from what somebody has.
+	// The events after the last signature must follow from those it covers.
 	return n.cfg.DB.Snapshot(ctx, func(q store.Queries) error {
 		for _, signed := range []store.Checkpoint{outside, n.last} {
 			hash, err := q.HashAt(ctx, signed.Seq)
@@ -163,7 +163,7 @@ func (n *Notary) run() {
 			}
 		}
 		age := time.NewTimer(checkpointAge)
-		stopped := n.gather(age.C)
+		stopped := n.waitForEvents(age.C)
 		age.Stop()
 		if stopped {
 			return
@@ -174,8 +174,9 @@ func (n *Notary) run() {
 	}
 }
 
-// gather waits until there is enough to sign, or it is old enough.
-func (n *Notary) gather(old <-chan time.Time) (stopped bool) {
+// waitForEvents waits until there are enough events to sign, or the first of them is
+// old enough.
+func (n *Notary) waitForEvents(old <-chan time.Time) (stopped bool) {
 	for {
 		head := n.cfg.DB.Head()
 		if head.Seq-n.last.Seq >= checkpointEvents {

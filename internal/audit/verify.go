@@ -20,9 +20,9 @@ const maxProblems = 100
 
 // Report is what [Verify] found.
 type Report struct {
-	report bctrl.AuditReport
-	found  []finding
-	more   int64
+	report   bctrl.AuditReport
+	found    []finding
+	unlisted int64
 }
 
 // finding is a problem and whose it is; org is empty where it is everybody's.
@@ -42,7 +42,7 @@ func (r *Report) For(org string) bctrl.AuditReport {
 
 func (r *Report) seenBy(by func(finding) bool) bctrl.AuditReport {
 	out := r.report
-	out.OK, out.More, out.Problems = len(r.found) == 0, r.more, []bctrl.AuditProblem{}
+	out.OK, out.More, out.Problems = len(r.found) == 0, r.unlisted, []bctrl.AuditProblem{}
 	elsewhere := false
 	for _, f := range r.found {
 		if by(f) {
@@ -70,16 +70,16 @@ type verification struct {
 	// named are the records that have a problem already.
 	named map[string]bool
 
-	// head is where the chain stands; known is cleared where events are missing
-	// and the next one can only be believed.
+	// head is the event that was read last; known is cleared where events are missing,
+	// so that the hash of the next one cannot be checked.
 	head  store.Checkpoint
 	known bool
-	// next is the checkpoint that is met next, signed the one before.
+	// next is the checkpoint that the chain comes to next, signed the one before.
 	next, signed *store.Checkpoint
-	// outside is the head outside the database, passed what the database has
-	// under its number.
-	outside *store.Checkpoint
-	passed  []byte
+	// outside is the head outside the database, atOutside the hash that the database
+	// has under its number.
+	outside   *store.Checkpoint
+	atOutside []byte
 }
 
 // VerifyConfig says what is verified.
@@ -113,7 +113,7 @@ func Verify(ctx context.Context, cfg VerifyConfig) (*Report, error) {
 	}
 	err = cfg.DB.Snapshot(ctx, func(q store.Queries) error {
 		v.q = q
-		return errors.Join(v.chain(), v.ends(), v.takeovers(), v.records())
+		return errors.Join(v.walkChain(), v.compareEnd(), v.checkTakeovers(), v.checkRecords())
 	})
 	if err != nil {
 		return nil, fmt.Errorf("verifying the audit log: %w", err)
@@ -121,26 +121,26 @@ func Verify(ctx context.Context, cfg VerifyConfig) (*Report, error) {
 	return &v.Report, nil
 }
 
-func (v *verification) note(org string, p bctrl.AuditProblem) {
+func (v *verification) add(org string, p bctrl.AuditProblem) {
 	if len(v.Report.found) >= maxProblems {
-		v.more++
+		v.unlisted++
 		return
 	}
 	v.Report.found = append(v.Report.found, finding{org, p})
 }
 
-// problem notes what concerns everybody.
-func (v *verification) problem(kind bctrl.AuditProblemKind, seq int64, message string) {
-	v.note("", bctrl.AuditProblem{Kind: kind, Seq: seq, Message: message})
+// addForAll adds a problem that concerns every organization.
+func (v *verification) addForAll(kind bctrl.AuditProblemKind, seq int64, message string) {
+	v.add("", bctrl.AuditProblem{Kind: kind, Seq: seq, Message: message})
 }
 
 func (v *verification) readOutside() error {
 	c, err := readHead(v.cfg.HeadFile, v.by)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil // ends says so, where there is a log
+		return nil // compareEnd says so, where there is a log
 	case errors.Is(err, ErrHeadForged), errors.Is(err, seal.ErrWrongKey):
-		v.problem(bctrl.AuditHeadForged, 0, "the head outside the database is not signed with this key")
+		v.addForAll(bctrl.AuditHeadForged, 0, "the head outside the database is not signed with this key")
 		v.outside = &store.Checkpoint{Head: store.ZeroHash()}
 		return nil
 	}
@@ -148,41 +148,41 @@ func (v *verification) readOutside() error {
 	return err
 }
 
-// chain walks all events once.
-func (v *verification) chain() error {
-	if err := v.advance(math.MinInt64); err != nil {
+// walkChain reads all events once, and checks each hash.
+func (v *verification) walkChain() error {
+	if err := v.nextCheckpoint(math.MinInt64); err != nil {
 		return err
 	}
 	if v.outside != nil && v.outside.Seq == 0 {
-		v.passed = store.ZeroHash()
+		v.atOutside = store.ZeroHash()
 	}
 	return v.q.EachEntry(v.ctx, math.MinInt64, func(e store.StoredEntry) error {
 		v.report.Events++
 		if missing := e.Seq - v.head.Seq - 1; missing > 0 {
-			v.problem(bctrl.AuditEventMissing, v.head.Seq+1, counted(missing, "event")+" from here on were deleted")
+			v.addForAll(bctrl.AuditEventMissing, v.head.Seq+1, counted(missing, "event")+" from here on were deleted")
 			v.known = false
 		}
 		if v.known && !bytes.Equal(store.NextHash(v.head.Head, e.Entry), e.Hash) {
-			v.note(e.Org, bctrl.AuditProblem{
+			v.add(e.Org, bctrl.AuditProblem{
 				Kind:    bctrl.AuditEventChanged,
 				Seq:     e.Seq,
 				Message: "the event was edited, inserted or moved: its hash does not follow from what is there",
 			})
 		}
-		v.index(e)
+		v.compareIndex(e)
 		v.known, v.head = true, store.Checkpoint{Seq: e.Seq, Head: e.Hash}
 		if v.outside != nil && v.outside.Seq == e.Seq {
-			v.passed = e.Hash
+			v.atOutside = e.Hash
 		}
-		return v.meet(e)
+		return v.compareCheckpoints(e)
 	})
 }
 
-// index requires that the event is found by what its body says.
-func (v *verification) index(e store.StoredEntry) {
+// compareIndex requires that the event is found by what its body says.
+func (v *verification) compareIndex(e store.StoredEntry) {
 	var body Event
 	if json.Unmarshal(e.Body, &body) != nil {
-		v.note(e.Org, bctrl.AuditProblem{
+		v.add(e.Org, bctrl.AuditProblem{
 			Kind:    bctrl.AuditEventChanged,
 			Seq:     e.Seq,
 			Message: "the event is not one that this server writes",
@@ -192,7 +192,7 @@ func (v *verification) index(e store.StoredEntry) {
 	want := body.index()
 	want.Seq, want.At, want.Org, want.Body = e.Seq, e.At, e.Org, e.Body
 	if body.Org != e.Org || !want.Same(e.Entry) {
-		v.note(e.Org, bctrl.AuditProblem{
+		v.add(e.Org, bctrl.AuditProblem{
 			Kind:    bctrl.AuditIndexChanged,
 			Seq:     e.Seq,
 			Message: "the columns by which the event is found do not say what it says",
@@ -203,22 +203,22 @@ func (v *verification) index(e store.StoredEntry) {
 	}
 }
 
-// meet compares the chain with the checkpoints up to e.
-func (v *verification) meet(e store.StoredEntry) error {
+// compareCheckpoints compares the chain with the checkpoints up to e.
+func (v *verification) compareCheckpoints(e store.StoredEntry) error {
 	for v.next != nil && v.next.Seq <= e.Seq {
 		c := v.next
 		if c.Seq < e.Seq || !bytes.Equal(c.Head, e.Hash) {
-			v.problem(bctrl.AuditRewritten, c.Seq, "the events up to here are not those that were signed")
+			v.addForAll(bctrl.AuditRewritten, c.Seq, "the events up to here are not those that were signed")
 		}
-		if err := v.advance(c.Seq); err != nil {
+		if err := v.nextCheckpoint(c.Seq); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// advance reads the next checkpoint and counts it.
-func (v *verification) advance(after int64) error {
+// nextCheckpoint reads the next checkpoint and counts it.
+func (v *verification) nextCheckpoint(after int64) error {
 	v.signed = v.next
 	c, err := v.q.NextCheckpoint(v.ctx, after)
 	if errors.Is(err, store.ErrNotFound) {
@@ -235,9 +235,9 @@ func (v *verification) advance(after int64) error {
 	}
 	switch {
 	case !v.by.haveSigned(c):
-		v.problem(bctrl.AuditCheckpointForged, c.Seq, "the checkpoint is not signed with this key")
+		v.addForAll(bctrl.AuditCheckpointForged, c.Seq, "the checkpoint is not signed with this key")
 	case c.Previous != previous:
-		v.problem(bctrl.AuditCheckpointMissing, c.Seq, "a checkpoint before this one was deleted")
+		v.addForAll(bctrl.AuditCheckpointMissing, c.Seq, "a checkpoint before this one was deleted")
 	default:
 		v.report.Signed = c.Seq
 	}
@@ -245,39 +245,39 @@ func (v *verification) advance(after int64) error {
 	return nil
 }
 
-// ends compares where the chain ends with what was signed beyond, here and
-// outside.
-func (v *verification) ends() error {
+// compareEnd compares where the chain ends with the checkpoints and the head outside,
+// which may have been signed further on.
+func (v *verification) compareEnd() error {
 	v.report.Head = bctrl.AuditHead{Seq: v.head.Seq, Hash: v.head.Head}
 	for v.next != nil {
-		v.problem(bctrl.AuditTruncated, v.next.Seq, "the log ends at "+strconv.FormatInt(v.head.Seq, 10)+
+		v.addForAll(bctrl.AuditTruncated, v.next.Seq, "the log ends at "+strconv.FormatInt(v.head.Seq, 10)+
 			", and was signed up to here")
-		if err := v.advance(v.next.Seq); err != nil {
+		if err := v.nextCheckpoint(v.next.Seq); err != nil {
 			return err
 		}
 	}
 	switch {
 	case v.outside == nil && (v.head.Seq > 0 || v.report.Checkpoints > 0):
-		v.problem(bctrl.AuditHeadMissing, 0,
+		v.addForAll(bctrl.AuditHeadMissing, 0,
 			"the head that is kept outside the database is gone: nobody can tell whether the log was cut")
 	case v.outside == nil:
 	case v.outside.Seq > v.head.Seq:
-		v.problem(bctrl.AuditDatabaseOlder, v.outside.Seq, "the log ends at "+strconv.FormatInt(v.head.Seq, 10)+
+		v.addForAll(bctrl.AuditDatabaseOlder, v.outside.Seq, "the log ends at "+strconv.FormatInt(v.head.Seq, 10)+
 			", and its head outside is here: the database was put back to an older state, or the log was cut")
-	case !bytes.Equal(v.passed, v.outside.Head):
-		v.problem(bctrl.AuditDatabaseOlder, v.outside.Seq,
+	case !bytes.Equal(v.atOutside, v.outside.Head):
+		v.addForAll(bctrl.AuditDatabaseOlder, v.outside.Seq,
 			"the events up to here are not those that the head outside was signed for")
 	case v.outside.Seq > v.report.Signed:
-		v.problem(bctrl.AuditCheckpointMissing, v.outside.Seq, "the checkpoint of the head outside was deleted")
+		v.addForAll(bctrl.AuditCheckpointMissing, v.outside.Seq, "the checkpoint of the head outside was deleted")
 	}
 	return nil
 }
 
-// takeovers requires that the log is the one that each key took over.
-func (v *verification) takeovers() error {
+// checkTakeovers requires that the log is the one that each key took over.
+func (v *verification) checkTakeovers() error {
 	seq, err := v.by.firstRewritten(v.ctx, v.q)
 	if seq != 0 {
-		v.problem(bctrl.AuditRewritten, seq,
+		v.addForAll(bctrl.AuditRewritten, seq,
 			"the events up to here are not those with which the key took over from the one before it")
 	}
 	return err

@@ -11,14 +11,14 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// records compares every record with the newest event that wrote it, and finds
+// checkRecords compares every record with the newest event that wrote it, and finds
 // the rows that this server did not write.
-func (v *verification) records() error {
-	return errors.Join(v.written(), v.forged(), v.keys())
+func (v *verification) checkRecords() error {
+	return errors.Join(v.compareRecords(), v.findForged(), v.checkKeys())
 }
 
-// keys requires that each key signed its own row.
-func (v *verification) keys() error {
+// checkKeys requires that each key signed its own row.
+func (v *verification) checkKeys() error {
 	rows, err := v.q.SealKeys(v.ctx)
 	public := v.cfg.Key.Public()
 	for i, row := range rows {
@@ -28,7 +28,7 @@ func (v *verification) keys() error {
 		}
 		if !bytes.Equal(row.Public, public) || len(public) != ed25519.PublicKeySize ||
 			!ed25519.Verify(public, takeover(row, before), row.Signature) {
-			v.note("", bctrl.AuditProblem{
+			v.add("", bctrl.AuditProblem{
 				Kind:    bctrl.AuditRecordChanged,
 				Record:  "seal_key:" + strconv.FormatInt(row.N, 10),
 				Message: "what is told of the key is not what the key signed",
@@ -39,15 +39,15 @@ func (v *verification) keys() error {
 	return err
 }
 
-// forged names the rows whose proof is not that of what they hold, and what
-// indexes have too much or too little, where nothing named them already.
-func (v *verification) forged() error {
+// findForged finds the rows whose proof is not that of what they hold, and what
+// indexes have too much or too little, unless they are in the report already.
+func (v *verification) findForged() error {
 	return v.q.EachFinding(v.ctx, func(f store.Finding) {
 		name := store.Record{Kind: f.Kind, UID: f.UID}.Name()
 		if v.named[name] {
 			return
 		}
-		v.name(name)
+		v.rememberRecord(name)
 		p := bctrl.AuditProblem{Record: name}
 		switch f.Fault {
 		case store.Missing:
@@ -60,12 +60,12 @@ func (v *verification) forged() error {
 			p.Kind, p.Message = bctrl.AuditRecordChanged,
 				"the row was made, moved or changed behind the server's back: it has no proof for what it holds"
 		}
-		v.note(f.Org, p)
+		v.add(f.Org, p)
 	})
 }
 
-// written compares every record with the newest event that wrote it.
-func (v *verification) written() error {
+// compareRecords compares every record with the newest event that wrote it.
+func (v *verification) compareRecords() error {
 	err := v.q.EachNewestRecord(v.ctx, func(e store.StoredEntry) error {
 		var written Event
 		if json.Unmarshal(e.Body, &written) != nil || written.Record == "" {
@@ -77,20 +77,20 @@ func (v *verification) written() error {
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 			if written.Digest != "" && !v.mayBeGone(written) {
-				v.record(e, bctrl.AuditRecordMissing, "the record was deleted behind the server's back")
+				v.addOfRecord(e, bctrl.AuditRecordMissing, "the record was deleted behind the server's back")
 			}
 			return nil
 		case forged:
-			v.record(e, bctrl.AuditRecordChanged, "the record was changed behind the server's back, and cannot be read")
+			v.addOfRecord(e, bctrl.AuditRecordChanged, "the record was changed behind the server's back, and cannot be read")
 			return nil
 		case err != nil:
 			return err
 		case written.Digest == "":
-			v.record(e, bctrl.AuditRecordAdded, "the record was deleted, and is there again")
+			v.addOfRecord(e, bctrl.AuditRecordAdded, "the record was deleted, and is there again")
 		case now.Version < written.Version:
-			v.record(e, bctrl.AuditRecordOlder, "the record was put back to an older state")
+			v.addOfRecord(e, bctrl.AuditRecordOlder, "the record was put back to an older state")
 		case now.Version > written.Version || now.Digest != written.Digest:
-			v.record(e, bctrl.AuditRecordChanged, "the record was changed behind the server's back")
+			v.addOfRecord(e, bctrl.AuditRecordChanged, "the record was changed behind the server's back")
 		}
 		return nil
 	})
@@ -99,8 +99,8 @@ func (v *verification) written() error {
 	}
 	return v.q.EachUnrecorded(v.ctx, func(r store.Record) error {
 		v.report.Records++
-		v.name(r.Name())
-		v.note(r.Org, bctrl.AuditProblem{
+		v.rememberRecord(r.Name())
+		v.add(r.Org, bctrl.AuditProblem{
 			Kind:    bctrl.AuditRecordAdded,
 			Record:  r.Name(),
 			Message: "no event says who wrote the record",
@@ -119,9 +119,9 @@ func (v *verification) mayBeGone(written Event) bool {
 	return errors.Is(err, store.ErrNotFound)
 }
 
-func (v *verification) record(e store.StoredEntry, kind bctrl.AuditProblemKind, message string) {
-	v.name(e.Record)
-	v.note(e.Org, bctrl.AuditProblem{
+func (v *verification) addOfRecord(e store.StoredEntry, kind bctrl.AuditProblemKind, message string) {
+	v.rememberRecord(e.Record)
+	v.add(e.Org, bctrl.AuditProblem{
 		Kind:    kind,
 		Seq:     e.Seq,
 		Record:  e.Record,
@@ -129,8 +129,8 @@ func (v *verification) record(e store.StoredEntry, kind bctrl.AuditProblemKind, 
 	})
 }
 
-// name remembers a record that has a problem, as long as the report has room.
-func (v *verification) name(record string) {
+// rememberRecord remembers that a record is in the report, as long as that has room.
+func (v *verification) rememberRecord(record string) {
 	if len(v.found) < maxProblems {
 		v.named[record] = true
 	}

@@ -54,7 +54,7 @@ func FuzzAuthorize(f *testing.F) {
 		if err := c.checkRequest(req); err != nil {
 			return // the strategy itself uses that parameter
 		}
-		out := c.outgoing(req)
+		out := c.outgoingRequest(req)
 		if _, err := c.auth.authorize(out); err != nil {
 			return
 		}

@@ -79,14 +79,14 @@ func (c *Client) send(req *http.Request, asked *span) (resp *http.Response, made
 		}
 	}
 	_ = resp.Body.Close() // the answer was about a token that is replaced now
-	c.auth.tokens.drop(used.token)
+	c.auth.tokens.forgetToken(used.token)
 	made = used.made
 	resp, used, err = c.sendOnce(again, asked)
 	return resp, append(made, used.made...), err
 }
 
 func (c *Client) sendOnce(req *http.Request, asked *span) (*http.Response, proof, error) {
-	out := c.outgoing(req)
+	out := c.outgoingRequest(req)
 	used, err := c.auth.authorize(out)
 	if err != nil {
 		discard(out)
@@ -151,7 +151,7 @@ func (c *Client) checkRequest(req *http.Request) error {
 
 // outgoing returns the request as it leaves: the caller's own request never
 // holds the key.
-func (c *Client) outgoing(req *http.Request) *http.Request {
+func (c *Client) outgoingRequest(req *http.Request) *http.Request {
 	out := req.Clone(req.Context())
 	out.Host, out.URL.Host = c.base.Host, c.base.Host
 	out.Close, out.TransferEncoding, out.Trailer = false, nil, nil

@@ -21,7 +21,7 @@ var errCoding = errors.New("a content coding that is not known here")
 // coding is a content coding (RFC 9110 §8.4.1) that can be looked into.
 type coding struct {
 	names []string
-	// window is how many bytes a decoder may know of and not have returned.
+	// window is how many bytes a decoder may have unpacked and not returned.
 	window int64
 	open   func(*bufio.Reader) (io.Reader, error)
 }

@@ -4,12 +4,12 @@ import (
 	"container/list"
 	"crypto/sha256"
 	"crypto/tls"
-	"fmt"
 	"net/http"
 	"net/url"
 	"sync"
 
 	"github.com/bctrl-go/bctrl/internal/httpconn"
+	"github.com/bctrl-go/bctrl/internal/tuple"
 )
 
 // maxCertified is how many client certificates are kept with their connections.
@@ -43,12 +43,9 @@ func (b *Broker) withCertificate(t Target, base *url.URL) (http.RoundTripper, er
 
 // fingerprint is an identity under which what is made of secrets is kept.
 func fingerprint(parts ...string) [sha256.Size]byte {
-	h := sha256.New()
-	for _, p := range parts {
-		fmt.Fprintf(h, "%d:", len(p)) // so that no two lists are one text
-		h.Write([]byte(p))
-	}
-	return [sha256.Size]byte(h.Sum(nil))
+	all := tuple.New(4 << 10).Text(parts...)
+	defer clear(all)
+	return sha256.Sum256(all)
 }
 
 // transportCache keeps the transports used last. The zero value is ready.

@@ -78,7 +78,8 @@ func (b *Broker) oauth2(c *compiled, t Target) error {
 	return nil
 }
 
-// id tells apart what is asked there, by whom and with which refresh token.
+// id is the identity of a grant: the endpoint, what is asked there, by whom and with
+// which refresh token.
 func (e endpoint) id(identity string, refresh bctrl.Secret) [sha256.Size]byte {
 	params := url.Values{}
 	for name, value := range e.auth.Params {
@@ -88,9 +89,9 @@ func (e endpoint) id(identity string, refresh bctrl.Secret) [sha256.Size]byte {
 		e.clientID.Expose(), e.clientSecret.Expose(), refresh.Expose())
 }
 
-// ask gets an access token. It is sent once: a refresh token may be good for
-// one use.
-func (e endpoint) ask(ctx context.Context, refresh bctrl.Secret) (granted, error) {
+// requestToken gets an access token. Its request is sent once: a refresh token may
+// be good for one use.
+func (e endpoint) requestToken(ctx context.Context, refresh bctrl.Secret) (granted, error) {
 	form := url.Values{"grant_type": {e.auth.Grant}}
 	for _, name := range slices.Sorted(maps.Keys(e.auth.Params)) {
 		form.Set(name, e.auth.Params[name])

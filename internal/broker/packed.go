@@ -26,12 +26,12 @@ var errHeld = fail(ErrAnswer, "it is packed and holds the key")
 // and looks for secrets: what was packed leaves once all that it can say is
 // known to hold none.
 type packed struct {
-	ctx context.Context //nolint:containedctx // it bounds the looking
+	ctx context.Context //nolint:containedctx // it bounds the unpacking
 	src io.Reader
 	// finder looks through what was unpacked, plain through what it came from:
 	// something may stand beside what is packed.
 	finder, plain *scrub.Finder
-	// window is how much a decoder may know of and not have returned.
+	// window is how many bytes a decoder may have unpacked and not returned.
 	window int64
 	// strict refuses what cannot be unpacked. Otherwise it is passed on unseen:
 	// nothing that was sent to the provider is worth anything.
@@ -72,10 +72,10 @@ func newPacked(
 	}
 	p.text, err = unpack(packedSource{p}, list)
 	if err != nil {
-		p.fail()
+		p.giveUp()
 	}
 	for p.err == nil && !p.unseen && p.held < firstLook && !p.ended {
-		p.look()
+		p.unpackMore()
 	}
 	if p.err == nil {
 		return p, nil, nil
@@ -106,29 +106,29 @@ func (s packedSource) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// look unpacks a little more.
-func (p *packed) look() {
+// unpackMore unpacks a little more, and looks through it.
+func (p *packed) unpackMore() {
 	n, err := p.text.Read(p.scratch[:])
 	p.unpacked += int64(n)
 	_, _ = p.finder.Write(p.scratch[:n]) // cannot fail
 	switch {
 	case p.err != nil:
-	case p.ctx.Err() != nil: // a little that is packed can say a lot
+	case p.ctx.Err() != nil: // a small body can unpack to a very large one
 		p.err = p.ctx.Err()
 	case p.finder.Found() || p.plain.Found():
 		p.err = errHeld
 	case p.unpacked > maxUnpacked || p.held > maxHeld:
-		p.fail()
+		p.giveUp()
 	case err == io.EOF:
-		p.end()
+		p.endText()
 	case err != nil:
-		p.fail()
+		p.giveUp()
 	}
 }
 
-// end takes what follows the packed text, of which decoders have read an
-// unknown part.
-func (p *packed) end() {
+// endText refuses bytes that follow the packed text: a decoder may have read some
+// of them, and nobody looks through what it did not unpack.
+func (p *packed) endText() {
 	p.ended = true
 	rest, err := io.ReadAll(io.LimitReader(packedSource{p}, 1))
 	switch {
@@ -137,16 +137,17 @@ func (p *packed) end() {
 		p.err = err
 	case len(rest) > 0:
 		p.ended = false
-		p.fail()
+		p.giveUp()
 	case p.finder.End() || p.plain.End():
 		p.err = errHeld
 	}
 }
 
-// fail ends the looking: the body is not what it is said to be.
-func (p *packed) fail() {
+// giveUp ends the unpacking of a body that is not packed as its header says: it is
+// refused, or passed on unseen.
+func (p *packed) giveUp() {
 	switch {
-	case p.err != nil: // the connection's
+	case p.err != nil: // the connection broke
 	case p.strict || p.plain.Found():
 		p.err = fail(ErrAnswer, "it is not packed as it says, so nobody can see what it holds")
 	default:
@@ -154,7 +155,7 @@ func (p *packed) fail() {
 	}
 }
 
-// release moves what is known to hold nothing to ready.
+// release moves to ready the pieces that are known to hold no secret.
 func (p *packed) release() {
 	seen := p.unpacked - int64(p.finder.Open())
 	hold := p.plain.Open()
@@ -180,9 +181,9 @@ func (p *packed) Read(b []byte) (int, error) {
 		case p.ended:
 			return 0, io.EOF
 		case p.unseen:
-			return p.plainly(b)
+			return p.readUnseen(b)
 		default:
-			p.look()
+			p.unpackMore()
 		}
 	}
 	n := copy(b, p.ready)
@@ -190,8 +191,9 @@ func (p *packed) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// plainly reads what nobody can unpack.
-func (p *packed) plainly(b []byte) (int, error) {
+// readUnseen reads a body that cannot be unpacked, and looks through its bytes as
+// they are.
+func (p *packed) readUnseen(b []byte) (int, error) {
 	n, err := p.src.Read(b)
 	if _, _ = p.plain.Write(b[:n]); p.plain.Found() { // cannot fail
 		return 0, errHeld

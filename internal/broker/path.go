@@ -64,13 +64,13 @@ func readPath(path string) ([]reading, error) {
 	}
 	var all []reading
 	for range maxDecodings {
-		whole, split, err := readSegments(texts)
+		joined, split, err := readSegments(texts)
 		if err != nil {
 			return nil, err
 		}
-		ways := []reading{whole, split}
+		ways := []reading{joined, split}
 		if holdAny(texts, "?") {
-			ways = append(ways, whole.upToQuery(), split.upToQuery())
+			ways = append(ways, joined.upToQuery(), split.upToQuery())
 		}
 		if holdAny(texts, ";") {
 			for _, r := range slices.Clone(ways) {
@@ -78,17 +78,17 @@ func readPath(path string) ([]reading, error) {
 			}
 		}
 		all = append(all, ways...)
-		again := make([]string, len(texts))
+		decoded := make([]string, len(texts))
 		for i, text := range texts {
-			again[i] = decodeAgain(text)
-			if strings.Count(again[i], "/") != strings.Count(text, "/") {
+			decoded[i] = decodeAgain(text)
+			if strings.Count(decoded[i], "/") != strings.Count(text, "/") {
 				return nil, errPath("it holds a slash that is encoded twice")
 			}
 		}
-		if slices.Equal(again, texts) {
+		if slices.Equal(decoded, texts) {
 			return all, nil
 		}
-		texts = again
+		texts = decoded
 	}
 	return nil, errPath("it is encoded again and again")
 }
@@ -146,9 +146,9 @@ func segments(path string) []string {
 	return strings.Split(strings.TrimSuffix(path, "/"), "/")
 }
 
-// readSegments returns decoded segments as they are, and split at the slashes
+// readSegments returns decoded segments as they were sent, and split at the slashes
 // that were escaped.
-func readSegments(texts []string) (whole, split reading, err error) {
+func readSegments(texts []string) (joined, split reading, err error) {
 	for i, text := range texts {
 		switch {
 		case !utf8.ValidString(text) ||
@@ -157,7 +157,7 @@ func readSegments(texts []string) (whole, split reading, err error) {
 		case strings.Contains(text, `\`):
 			return nil, nil, errPath("it holds an encoded backslash")
 		}
-		whole = append(whole, piece{text, i})
+		joined = append(joined, piece{text, i})
 		if i == len(texts)-1 {
 			text = strings.TrimSuffix(text, "/") // a path may end in a slash
 		}
@@ -171,7 +171,7 @@ func readSegments(texts []string) (whole, split reading, err error) {
 			split = append(split, piece{part, i})
 		}
 	}
-	return whole, split, nil
+	return joined, split, nil
 }
 
 // isDots reports whether some server takes a segment for "." or "..": also with

@@ -42,9 +42,9 @@ func NewRedactor(fields []string) *Redactor {
 	return r
 }
 
-// Reader returns a reader of body with the fields taken out. It is false where
-// a body of that type cannot be told apart: only JSON, lines of JSON and
-// server-sent events whose data is JSON can.
+// Reader returns a reader of body with the fields taken out. It is false for a type
+// in which it finds no fields: it reads JSON, lines of JSON and server-sent events
+// whose data is JSON.
 func (r *Redactor) Reader(body io.Reader, contentType string) (io.Reader, bool) {
 	media, params, err := mime.ParseMediaType(contentType)
 	charset := strings.ToLower(params["charset"])
@@ -54,17 +54,18 @@ func (r *Redactor) Reader(body io.Reader, contentType string) (io.Reader, bool) 
 	text := &jsonRedactor{r: r}
 	switch {
 	case media == "text/event-stream":
-		return &filter{src: body, step: (&eventLines{text: text}).step}, true
+		return &byteFilter{src: body, step: (&eventLines{text: text}).step}, true
 	case media == "application/json", strings.HasSuffix(media, "+json"), media == "application/x-ndjson",
 		media == "application/jsonl",
 		media == "application/json-seq", media == "text/json":
-		return &filter{src: body, step: text.step}, true
+		return &byteFilter{src: body, step: text.step}, true
 	}
 	return nil, false
 }
 
-// filter is a reader that hands each byte to step, which appends what comes out.
-type filter struct {
+// byteFilter is a reader that passes each byte to step, which appends to out what
+// is to be read.
+type byteFilter struct {
 	src  io.Reader
 	step func(out []byte, b byte) []byte
 
@@ -74,7 +75,7 @@ type filter struct {
 	err   error
 }
 
-func (f *filter) Read(p []byte) (int, error) {
+func (f *byteFilter) Read(p []byte) (int, error) {
 	for len(f.ready) == 0 {
 		if f.err != nil {
 			return 0, f.err
@@ -94,18 +95,18 @@ func (f *filter) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// where a redacting stands in the text.
-type where uint8
+// jsonPlace is where a jsonRedactor stands in the text.
+type jsonPlace uint8
 
 const (
-	outside   where = iota // between texts
-	inText                 // in one that may be a name
-	afterText              // behind it
-	beforeOut              // behind the colon of a field that goes
-	skipText               // in a text that goes
-	skipPlain              // in a number or a word that goes
-	skipDeep               // in an object or array that goes
-	skipDeepText
+	outside        jsonPlace = iota // between texts
+	inText                          // in one that may be a name
+	afterText                       // behind it
+	beforeHidden                    // behind the colon of a hidden field
+	inHiddenText                    // in a hidden string
+	inHiddenWord                    // in a hidden number or word
+	inHiddenObject                  // in a hidden object or array
+	inTextOfHidden
 )
 
 // jsonRedactor hides the values of fields. It knows strings and brackets, not all of
@@ -114,7 +115,7 @@ const (
 // hides nothing of the next; but a hidden string ends at its quote alone.
 type jsonRedactor struct {
 	r       *Redactor
-	at      where
+	at      jsonPlace
 	escaped bool
 	text    []byte // the last one, with its quotes, as much as a name can be
 	depth   int    // of the brackets in a hidden value
@@ -196,7 +197,7 @@ func (x *jsonRedactor) isHidden(name string) bool {
 
 // step takes the next byte, and appends what comes out.
 func (x *jsonRedactor) step(out []byte, b byte) []byte {
-	if x.at >= skipText {
+	if x.at >= inHiddenText {
 		return x.stepHidden(out, b)
 	}
 	switch x.at {
@@ -209,12 +210,12 @@ func (x *jsonRedactor) step(out []byte, b byte) []byte {
 			x.at = outside
 		}
 		return append(out, b)
-	case beforeOut:
+	case beforeHidden:
 		return x.stepBeforeValue(out, b)
 	case afterText:
 		switch {
 		case b == ':' && x.isHidden(x.lastName()):
-			x.at = beforeOut
+			x.at = beforeHidden
 			return append(out, b)
 		case b != ' ' && b != '\t' && b != '\r' && b != '\n':
 			x.at = outside
@@ -268,11 +269,11 @@ func (x *jsonRedactor) stepBeforeValue(out []byte, b byte) []byte {
 	case ' ', '\t', '\r', '\n':
 		return append(out, b)
 	case '"':
-		x.at, x.escaped = skipText, false
+		x.at, x.escaped = inHiddenText, false
 	case '{', '[':
-		x.at, x.depth = skipDeep, 1
+		x.at, x.depth = inHiddenObject, 1
 	default:
-		x.at = skipPlain
+		x.at = inHiddenWord
 	}
 	return append(out, `"`+Redacted+`"`...)
 }
@@ -280,23 +281,23 @@ func (x *jsonRedactor) stepBeforeValue(out []byte, b byte) []byte {
 // stepHidden takes a byte of a hidden value.
 func (x *jsonRedactor) stepHidden(out []byte, b byte) []byte {
 	switch x.at {
-	case skipText:
+	case inHiddenText:
 		if x.endsText(b) {
 			x.at = outside
 		}
-	case skipPlain:
+	case inHiddenWord:
 		if strings.IndexByte(",}] \t\r\n", b) >= 0 {
 			x.at = outside
 			return x.step(out, b)
 		}
-	case skipDeepText:
+	case inTextOfHidden:
 		if x.endsText(b) {
-			x.at = skipDeep
+			x.at = inHiddenObject
 		}
 	default:
 		switch b {
 		case '"':
-			x.at, x.escaped = skipDeepText, false
+			x.at, x.escaped = inTextOfHidden, false
 		case '{', '[':
 			x.depth++
 		case '}', ']':

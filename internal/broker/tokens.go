@@ -24,8 +24,8 @@ const (
 // token is an access token.
 type token struct {
 	access bctrl.Secret
-	// obtained is when it was asked for; fresh until when it is used without
-	// asking again, zero for as long as the provider takes it.
+	// obtained is when it was asked for. until is when it is renewed; zero for never,
+	// unless the provider refuses it.
 	obtained, until time.Time
 }
 
@@ -95,9 +95,9 @@ func (s *tokenSource) usable() bool {
 	return !s.grant.unsaved && !t.access.IsZero() && (t.until.IsZero() || s.now().Before(t.until))
 }
 
-// drop forgets a token that the provider no longer takes, unless another has
+// forgetToken forgets a token that the provider no longer takes, unless another has
 // replaced it.
-func (s *tokenSource) drop(t token) {
+func (s *tokenSource) forgetToken(t token) {
 	s.grant.mu.Lock()
 	defer s.grant.mu.Unlock()
 	if s.grant.current.access.Equal(t.access) {
@@ -115,18 +115,18 @@ func (s *tokenSource) refreshToken() bctrl.Secret {
 func (s *tokenSource) renew(ctx context.Context, f *flight) {
 	ctx, cancel := context.WithTimeout(ctx, tokenTimeout)
 	defer cancel()
-	f.token, f.err = s.renewed(ctx)
+	f.token, f.err = s.obtain(ctx)
 	s.grant.mu.Lock()
 	s.grant.flight = nil
 	s.grant.mu.Unlock()
 	close(f.done)
 }
 
-// renewed gets a token, and stores a refresh token that came with it. It runs
-// once at a time.
-func (s *tokenSource) renewed(ctx context.Context) (token, error) {
+// obtain gets a token, and stores a refresh token that came with it. Only one runs
+// at a time for a grant.
+func (s *tokenSource) obtain(ctx context.Context) (token, error) {
 	g := s.grant
-	if err := s.save(ctx); err != nil { // what an earlier attempt could not store
+	if err := s.storeRefreshToken(ctx); err != nil { // what an earlier attempt could not store
 		return token{}, err
 	}
 	g.mu.Lock()
@@ -138,7 +138,7 @@ func (s *tokenSource) renewed(ctx context.Context) (token, error) {
 	g.mu.Unlock()
 
 	asked := s.now()
-	answer, err := s.endpoint.ask(ctx, refresh)
+	answer, err := s.endpoint.requestToken(ctx, refresh)
 	if err != nil {
 		return token{}, err
 	}
@@ -153,11 +153,11 @@ func (s *tokenSource) renewed(ctx context.Context) (token, error) {
 		g.refresh, g.unsaved = rotated, true
 	}
 	g.mu.Unlock()
-	return t, s.save(ctx)
+	return t, s.storeRefreshToken(ctx)
 }
 
-// save stores the refresh token when it is a new one.
-func (s *tokenSource) save(ctx context.Context) error {
+// storeRefreshToken stores the refresh token when it is a new one.
+func (s *tokenSource) storeRefreshToken(ctx context.Context) error {
 	g := s.grant
 	g.mu.Lock()
 	refresh, saved, unsaved := g.refresh, g.saved, g.unsaved
@@ -165,12 +165,13 @@ func (s *tokenSource) save(ctx context.Context) error {
 	if !unsaved {
 		return nil
 	}
-	// Known before it is stored: who reads it from there finds the token too.
+	// Known to the cache before it is stored: a request that reads it from the store
+	// then finds the access token too.
 	s.cache.alias(g, s.id(refresh))
 	if s.rotated != nil {
 		err := s.rotated(ctx, fieldRefreshToken, saved, refresh)
 		if errors.Is(err, ErrSuperseded) {
-			s.cache.forget(g) // for those who began with it and still run, it will do
+			s.cache.forget(g) // requests that have begun with it may use it
 		} else if err != nil {
 			return fail(ErrToken, "the new refresh token could not be stored")
 		}
@@ -210,12 +211,12 @@ func (c *tokenCache) get(id [sha256.Size]byte, refresh bctrl.Secret) *grant {
 	for e := c.order.Back(); e != nil && c.order.Len() > maxGrants; {
 		old := e
 		e = e.Prev()
-		c.remove(old)
+		c.removeIdle(old)
 	}
 	return g
 }
 
-// alias lets another id lead to g as well.
+// alias makes g found by another id as well.
 func (c *tokenCache) alias(g *grant, id [sha256.Size]byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -230,14 +231,14 @@ func (c *tokenCache) alias(g *grant, id [sha256.Size]byte) {
 	}
 }
 
-// remove forgets a grant, but not one that still has something to store.
-func (c *tokenCache) remove(e *list.Element) {
+// removeIdle removes a grant unless it has something to store.
+func (c *tokenCache) removeIdle(e *list.Element) {
 	g := e.Value.(*grant)
 	g.mu.Lock()
 	busy := g.flight != nil || g.unsaved
 	g.mu.Unlock()
 	if !busy {
-		c.drop(g)
+		c.unlink(g)
 	}
 }
 
@@ -246,12 +247,12 @@ func (c *tokenCache) forget(g *grant) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if g.place != nil {
-		c.drop(g)
+		c.unlink(g)
 	}
 }
 
-// drop removes a grant, under the cache's lock.
-func (c *tokenCache) drop(g *grant) {
+// unlink removes a grant, under the cache's lock.
+func (c *tokenCache) unlink(g *grant) {
 	c.order.Remove(g.place)
 	for _, id := range g.ids {
 		if c.byID[id] == g {
@@ -267,7 +268,7 @@ func (c *tokenCache) clear() {
 	for e := c.order.Front(); e != nil; {
 		old := e
 		e = e.Next()
-		c.remove(old)
+		c.removeIdle(old)
 	}
 }
 
