@@ -326,3 +326,15 @@ func (t *tab) clickAt(ctx context.Context, at point) error {
 	}
 	return nil
 }
+
+// viewport returns the visible part of the tab, which begins at 0, 0.
+func (t *tab) viewport(ctx context.Context) (box, error) {
+	got, err := protocol.Call(ctx, t.session, page.GetLayoutMetrics, cdp.Empty{})
+	if err != nil {
+		return box{}, err
+	}
+	if got.CSSLayoutViewport == nil {
+		return box{}, protocol.ErrGone
+	}
+	return box{right: float64(got.CSSLayoutViewport.ClientWidth), bottom: float64(got.CSSLayoutViewport.ClientHeight)}, nil
+}

@@ -11,7 +11,6 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/fill"
-	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
 // jsInspect describes an input and where its form would send it. Names of form
@@ -358,9 +357,6 @@ func (t *tab) digitRow(ctx context.Context, n *node, count int) ([]*node, error)
 	}
 	return nodes, nil
 }
-
-// key names the node for as long as its document lives.
-func (n *node) key() protocol.Element { return n.frame.element(n.backend) }
 
 func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })

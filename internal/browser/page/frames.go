@@ -3,16 +3,13 @@ package page
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"sync"
 
 	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
 
-	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/fill"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
@@ -147,54 +144,3 @@ func isolatedWorld(ctx context.Context, f *frame) (runtime.ExecutionContextID, e
 	}
 	return got.ExecutionContextID, nil
 }
-
-// node is an element in a document, held in an isolated world until release.
-type node struct {
-	ref     browser.Ref
-	frame   *frame
-	world   runtime.ExecutionContextID
-	object  runtime.RemoteObjectID
-	backend cdp.BackendNodeID
-	group   string
-}
-
-func (t *tab) node(ctx context.Context, f *frame, backend cdp.BackendNodeID) (*node, error) {
-	w, err := isolatedWorld(ctx, f)
-	if err != nil {
-		return nil, err
-	}
-	return t.nodeIn(ctx, f, w, backend)
-}
-
-// nodeIn is node in a world that is there already.
-func (t *tab) nodeIn(ctx context.Context, f *frame, w runtime.ExecutionContextID,
-	backend cdp.BackendNodeID) (*node, error) {
-	n := &node{
-		frame:   f,
-		world:   w,
-		backend: backend,
-		group:   t.set.objectGroup(),
-	}
-	got, err := protocol.Call(ctx, f.session, dom.ResolveNode, dom.ResolveNodeParams{
-		BackendNodeID:      backend,
-		ExecutionContextID: w,
-		ObjectGroup:        n.group,
-	})
-	if err != nil {
-		return nil, err
-	}
-	n.object = got.Object.ObjectID
-	return n, nil
-}
-
-// release lets the page collect the node; it does not wait for a page that may
-// hang.
-func (n *node) release() { releaseGroup(n.frame.session, n.group) }
-
-func releaseGroup(s *session, group string) {
-	_, _ = s.Post(context.Background(), runtime.ReleaseObjectGroup.Method,
-		runtime.ReleaseObjectGroupParams{ObjectGroup: group})
-}
-
-// objectGroup names the objects of one action, to release them together.
-func (s *Set) objectGroup() string { return "bctrl-" + strconv.FormatInt(s.groups.Add(1), 10) }

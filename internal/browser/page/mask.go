@@ -3,6 +3,7 @@ package page
 import (
 	"github.com/chromedp/cdproto/cdp"
 
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
@@ -84,4 +85,14 @@ func (t *tab) pruneFilled(tree *frameTree) {
 			delete(t.direct, key)
 		}
 	}
+}
+
+// refusePlaceholder refuses to write the placeholder of a filled value, which a page
+// may have shown to the model.
+func (s *Set) refusePlaceholder(text string) error {
+	if !s.guards.HoldsPlaceholder(text) {
+		return nil
+	}
+	return browser.Forbidden("page.text_refused", "the text holds what stands for a login's value",
+		"fill the login where it belongs; it goes nowhere else")
 }

@@ -72,6 +72,8 @@ type Set struct {
 	listed       bool               // all tabs that were there before are attached
 }
 
+var _ browser.Page = (*Set)(nil)
+
 // Open takes over conn, an unfiltered DevTools connection to a browser, until
 // [Set.Close]. Of the browser's tabs, own are the agent's. The context bounds the
 // start alone.

@@ -3,23 +3,8 @@ package page
 import (
 	"context"
 	"strings"
-	"time"
-
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/page"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
-	"github.com/bctrl-go/bctrl/internal/browser/protocol"
-)
-
-const (
-	// quietTime is how long a settled page has not changed.
-	quietTime = 300 * time.Millisecond
-	// longRequest is how long a request may run before it is taken for one
-	// that waits for news rather than for content.
-	longRequest = 3 * time.Second
-	// settleStep is the time between two looks at the requests.
-	settleStep = 50 * time.Millisecond
 )
 
 // jsType replaces the text of this as typing does: the browser's own editing
@@ -128,16 +113,6 @@ func (s *Set) Type(ctx context.Context, ref browser.Ref, text string) error {
 	})
 }
 
-// refusePlaceholder refuses to write the placeholder of a filled value, which a page
-// may have shown to the model.
-func (s *Set) refusePlaceholder(text string) error {
-	if !s.guards.HoldsPlaceholder(text) {
-		return nil
-	}
-	return browser.Forbidden("page.text_refused", "the text holds what stands for a login's value",
-		"fill the login where it belongs; it goes nowhere else")
-}
-
 // writeText types text into the node. Of a secret it is checked that all has arrived.
 func (n *node) writeText(ctx context.Context, text string, secret bool) error {
 	var problem string
@@ -197,68 +172,4 @@ func (s *Set) Select(ctx context.Context, ref browser.Ref, option string) error 
 		return browser.BadRequest("page.not_a_select", name+" is not a list of options",
 			"click it and choose from what opens")
 	})
-}
-
-// Settle waits until nothing changes. See [browser.Page].
-func (s *Set) Settle(ctx context.Context, longest time.Duration) error {
-	limit, cancel := context.WithTimeout(ctx, longest)
-	defer cancel()
-	for limit.Err() == nil {
-		t, err := s.agentTab(limit)
-		if err == nil && t.documentIsQuiet(limit, longest) && t.requestsAreIdle() {
-			return nil
-		}
-		step := time.NewTimer(settleStep)
-		select {
-		case <-step.C:
-		case <-s.conn.Done():
-			step.Stop()
-			return protocol.ErrGone
-		case <-limit.Done():
-		}
-		step.Stop()
-	}
-	return ctx.Err() // a page that never settles is used as it is
-}
-
-// documentIsQuiet waits until the document has not changed for a while, and reports
-// whether it came to that.
-func (t *tab) documentIsQuiet(ctx context.Context, longest time.Duration) bool {
-	tree, err := t.frameTree(ctx)
-	if err != nil {
-		return false
-	}
-	w, err := isolatedWorld(ctx, tree.top)
-	if err != nil {
-		return false
-	}
-	var still bool
-	err = evaluate(ctx, tree.top, w, &still, jsQuiet, quietTime.Milliseconds(), longest.Milliseconds())
-	return err == nil && still
-}
-
-// requestsAreIdle reports whether no request has begun or ended for a while, and none
-// is on its way but those that last.
-func (t *tab) requestsAreIdle() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := time.Now()
-	for _, started := range t.traffic {
-		if now.Sub(started) < longRequest {
-			return false
-		}
-	}
-	return now.Sub(t.lastTraffic) >= quietTime
-}
-
-// viewport returns the visible part of the tab, which begins at 0, 0.
-func (t *tab) viewport(ctx context.Context) (box, error) {
-	got, err := protocol.Call(ctx, t.session, page.GetLayoutMetrics, cdp.Empty{})
-	if err != nil {
-		return box{}, err
-	}
-	if got.CSSLayoutViewport == nil {
-		return box{}, protocol.ErrGone
-	}
-	return box{right: float64(got.CSSLayoutViewport.ClientWidth), bottom: float64(got.CSSLayoutViewport.ClientHeight)}, nil
 }
