@@ -1,6 +1,6 @@
 // Package blob keeps bytes under opaque ids. Names, folders, owners and content
-// types are somebody else's: an id says nothing, and nothing a caller writes
-// becomes a path.
+// types are kept by its callers: an id says nothing, and no text of a caller becomes
+// a path.
 //
 // A blob is written once, whole or not at all, and never changed. Whoever keeps
 // the catalog writes its row after [Store.Put] and removes it before
@@ -21,7 +21,7 @@ var (
 	ErrNotFound = errors.New("no such blob")
 	// ErrTooLarge: the stream is longer than the limit given.
 	ErrTooLarge = errors.New("larger than allowed")
-	// ErrFull: there is no room left; the stream was dropped whole.
+	// ErrFull: there is no room left; nothing of the stream is kept.
 	ErrFull = errors.New("no space left for files")
 )
 
@@ -52,9 +52,9 @@ type Store interface {
 	// loses power may bring it back as an orphan.
 	Delete(ctx context.Context, id string) error
 	// Sweep removes the orphans among the blobs stored before the given time,
-	// and what interrupted writes left since then, and counts both. It shows
-	// orphans the ids, at most [SweepBatch] a call, and removes those it
-	// returns. The time must be far enough back that whoever stored a blob has
+	// and what interrupted writes left before it, and counts both. It calls orphans
+	// with ids, at most [SweepBatch] at once, and removes those that are returned. The
+	// time must be far enough back that whoever stored a blob has
 	// written its catalog row or given up.
 	Sweep(ctx context.Context, before time.Time,
 		orphans func(ctx context.Context, ids []string) ([]string, error)) (int, error)

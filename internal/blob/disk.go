@@ -121,14 +121,14 @@ func (d *Disk) put(ctx context.Context, r io.Reader, limit int64) (_ Blob, err e
 	defer func() {
 		if !committed { // also when r panics
 			_ = f.Close()
-			_ = d.root.Remove(temp) // else a sweep does it
+			_ = d.root.Remove(temp) // what stays here, a sweep removes
 		}
 	}()
 	blob := Blob{ID: id}
 	if blob.Size, blob.SHA256, err = d.copy(ctx, f, r, limit); err != nil {
 		return Blob{}, err
 	}
-	// A sweep goes by this time: now, however long ago the last byte came.
+	// A sweep compares this time: it is that of the end of Put, not of the last byte.
 	now := time.Now()
 	if err := d.root.Chtimes(temp, now, now); err != nil {
 		return Blob{}, err

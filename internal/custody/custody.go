@@ -5,7 +5,7 @@
 // was opened with it: whoever needs a secret gets [seal.ErrLocked], and the
 // audit log goes on without being signed. What was written while locked is
 // signed after the next unlock; until then whoever holds the database after a
-// crash could cut the newest of it without being found out.
+// crash could delete the newest events without being found out.
 //
 // A rotation leaves the data readable at every moment, with the old key until
 // its one transaction is durable and with the new key from then on. Where both
@@ -44,9 +44,8 @@ type Config struct {
 	DB *store.DB
 	// Rows is the prover that DB was opened with.
 	Rows *seal.Rows
-	// Source is where the key comes from. Empty is where it came from before;
-	// of new data, and of what file and variable can both open, the variable
-	// where it is set, else the file.
+	// Source is where the key comes from. Empty means: from a passphrase where it came
+	// from one before, else from KeyVariable where that is set, else from KeyFile.
 	Source bctrl.SealSource
 	// KeyFile holds the key. It is made where nothing was ever sealed.
 	KeyFile string
@@ -121,15 +120,14 @@ func (c *Custodian) OnLock(fn func()) {
 	c.forget = append(c.forget, fn)
 }
 
-// Status is how it stands, by the data as q has it.
+// Status describes the key, by the data as q has it.
 func (c *Custodian) Status(ctx context.Context, q store.Queries) (bctrl.SealStatus, error) {
 	out, err := Describe(ctx, q)
 	out.Locked, out.Source = c.Locked(), c.source.kind()
 	return out, err
 }
 
-// Describe says what data is sealed with that no server has open: it counts as
-// locked.
+// Describe describes the key of data that no server has open, which counts as locked.
 func Describe(ctx context.Context, q store.Queries) (bctrl.SealStatus, error) {
 	out := bctrl.SealStatus{Locked: true}
 	state, err := stateOf(ctx, q)
@@ -177,7 +175,8 @@ func Key(ctx context.Context, cfg Config) (seal.Key, error) {
 	return got.key, err
 }
 
-// givenAtStart is what a source is opened with unless somebody gives more.
+// givenAtStart is the passphrase that the configuration gives a source, zero for a
+// source that takes none.
 func givenAtStart(cfg Config, source source) bctrl.Secret {
 	if source.kind() == bctrl.SealPassphrase {
 		return cfg.Passphrase
@@ -201,7 +200,7 @@ func (c *Custodian) lock() {
 	if _, err := c.stopSigning(); err != nil {
 		c.cfg.Log.Error("the audit log was not signed before the lock", "error", err)
 	}
-	// What is asked for while locked is compared with what was genuine before.
+	// While locked, rows are compared with those noted here.
 	c.cfg.Rows.Note()
 	if err := c.cfg.DB.NoteRows(context.Background()); err != nil {
 		c.cfg.Log.Error("not every row will be known while locked", "error", err)
@@ -354,7 +353,7 @@ func (c *Custodian) Verify(ctx context.Context) (*audit.Report, error) {
 			return nil, seal.ErrLocked
 		}
 		report, err := audit.Verify(ctx, audit.VerifyConfig{DB: c.cfg.DB, Key: *key, HeadFile: c.cfg.HeadFile})
-		// A key that was replaced meanwhile does not know what came after it.
+		// A key that was replaced meanwhile did not sign what came after it.
 		if now := c.key.Load(); err != nil || now == nil || now.ID() == key.ID() {
 			return report, err
 		}

@@ -66,7 +66,7 @@ type state struct {
 	rows []store.SealKey
 }
 
-// sealed reports whether anything was.
+// sealed reports whether anything was ever sealed.
 func (s state) sealed() bool { return s.id != "" }
 
 // source is what the key in use came from; empty where that is not known.

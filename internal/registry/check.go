@@ -43,8 +43,8 @@ func PathPattern(pattern string) error {
 	return nil
 }
 
-// check holds a provider to the rules of the schema, and where it keeps them to
-// those that the schema cannot say. Names that the schema permits may be quoted.
+// check returns which rules a provider breaks: those of the schema, and if it keeps
+// them, those that a schema cannot say. Names that the schema permits may be quoted.
 func (p Provider) check() error {
 	if wrong := p.shape(); len(wrong) > 0 {
 		return errors.Join(wrong...)

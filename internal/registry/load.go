@@ -118,7 +118,7 @@ func providerFiles(dir string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		// A directory or a hidden file beside them is somebody else's.
+		// Directories and hidden files beside them are left alone.
 		if strings.HasSuffix(e.Name(), ".json") && !strings.HasPrefix(e.Name(), ".") && !e.IsDir() {
 			names = append(names, e.Name())
 		}

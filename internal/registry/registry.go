@@ -54,8 +54,8 @@ type Capability struct {
 	// ID is "provider/name".
 	ID          string `json:"id"`
 	Description string `json:"description"`
-	// Methods and Paths are what it permits. Paths are whole, as the provider
-	// documents them, BasePath included; each permits what is at or below it
+	// Methods and Paths are what it permits. Paths are as the provider documents
+	// them, BasePath included; each permits what is at or below it
 	// by segments, {name} stands for any one segment, and {+name} for one in
 	// which the provider takes an encoded slash for part of a name.
 	Methods []string `json:"methods"`
@@ -84,7 +84,8 @@ type index struct {
 	owners map[string]string
 }
 
-// newIndex expects providers whose ids and secret names are each there once.
+// newIndex makes the index of providers, no two of which have the same id or the
+// same name of a secret.
 func newIndex(all []Provider) *index {
 	x := &index{providers: map[string]Provider{}, owners: map[string]string{}}
 	for _, p := range all {

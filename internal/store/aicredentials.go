@@ -56,8 +56,8 @@ func (tx *Tx) UpdateAICredential(ctx context.Context, org string, c AICredential
 		c.Version, string(c.Meta), c.Sealed, millis(c.UpdatedAt), org, c.UID)
 }
 
-// DeleteAICredential removes the credential. The mounts that mean it keep
-// their pins, so that they mean no other one.
+// DeleteAICredential removes the credential. Workspaces that mount it keep their
+// pins, so that another credential with its id is not mounted by them.
 func (tx *Tx) DeleteAICredential(ctx context.Context, org, uid string) error {
 	tx.wroteRecord(deleted(KindAICredential, org, uid))
 	return tx.execChanging(ctx, "DELETE FROM ai_credentials WHERE org_id = $1 AND uid = $2", org, uid)

@@ -97,8 +97,8 @@ func (r EventRange) SQL() (query string, args []any) {
 
 // EventsSince lists, for who follows the log, what was appended after seq and
 // belongs to the organization: an event when it comes, and once more with its
-// outcome when that comes. The numbers that come with them are of the entry
-// that was appended.
+// outcome when that comes. The number with each is that of the entry that was
+// appended.
 func (q Queries) EventsSince(ctx context.Context, org string, seq int64, limit int) ([]StoredEvent, error) {
 	return many(ctx, q, scanStoredEvent,
 		`SELECT COALESCE(i.seq, a.seq), COALESCE(i.at, a.at), a.org_id, COALESCE(i.body, a.body),
@@ -131,9 +131,8 @@ func (q Queries) FirstEventAt(ctx context.Context, at time.Time) (int64, error) 
 	return low, err
 }
 
-// Unended lists the events in (after, last] without an outcome of their own,
-// oldest first: intents that were left open, and events that never had one
-// apart.
+// Unended lists the events in (after, last] that no outcome names, oldest first:
+// intents without an outcome, and events that are intent and outcome at once.
 func (q Queries) Unended(ctx context.Context, after, last int64, limit int) ([]StoredEvent, error) {
 	return many(ctx, q, scanStoredEvent, `SELECT a.seq, a.at, a.org_id, a.body, 0, 0, NULL FROM audit_events a
 		WHERE a.seq > $1 AND a.seq <= $2 AND a.intent IS NULL AND NOT EXISTS (SELECT 1 FROM audit_events o

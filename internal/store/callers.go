@@ -79,8 +79,8 @@ func (q Queries) APIKeys(ctx context.Context, org, after string, limit int) (key
 	}
 }
 
-// GoodAPIKeys counts the keys that are not revoked, and of which that is proven
-// and the newest that the log knows.
+// GoodAPIKeys counts the keys that are not revoked. It does not count rows that are
+// not proven, or older than the log says.
 func (q Queries) GoodAPIKeys(ctx context.Context, org string) (n int64, err error) {
 	good, err := manyProven(ctx, q, newest(q, scanAPIKey),
 		"SELECT "+apiKeyColumns+newestEvent(KindAPIKey, "api_keys")+

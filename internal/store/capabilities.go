@@ -95,8 +95,8 @@ func (p CapabilityPolicy) record(org string) Record {
 	return recordOf(KindCapabilityPolicy, org, p.UID, p.Version, row)
 }
 
-// PolicyUID is the identity of a capability's policy, the same whenever it has
-// one: so the log can be asked whether it has.
+// PolicyUID is the identity of a capability's policy. A new policy has that of the
+// one before it, so that the log can say whether the capability has one.
 func PolicyUID(org, capability string) string {
 	return uuid.NewSHA1(uuid.NameSpaceOID, []byte(org+"/"+capability)).String()
 }
@@ -104,7 +104,7 @@ func PolicyUID(org, capability string) string {
 // CapabilityPolicy returns the policy of a capability. One that is gone, and of
 // which the log does not say that it was deleted, is a [ForgedError].
 func (q Queries) CapabilityPolicy(ctx context.Context, org, capability string) (CapabilityPolicy, error) {
-	const tries = 3 // for one may be set between its row is looked for and the log is
+	const tries = 3 // a policy may be set between the look-up of its row and that of its event
 	for try := 1; ; try++ {
 		p, err := one(ctx, q, scanCapabilityPolicy, "SELECT "+capabilityPolicyColumns+
 			" FROM capability_policies WHERE org_id = $1 AND capability = $2", org, capability)

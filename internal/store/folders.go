@@ -32,8 +32,8 @@ func (q Queries) StorageUsage(ctx context.Context, org, namespace string) (bctrl
 	return bctrl.StorageUsage{Namespace: namespace, FileCount: f.FileCount, TotalBytes: f.TotalBytes}, err
 }
 
-// HoldsFiles reports whether a namespace holds any file. It asks the files: their
-// sums are for showing.
+// HoldsFiles reports whether a namespace holds any file. It looks for a file, since
+// nothing proves the sums of folders.
 func (q Queries) HoldsFiles(ctx context.Context, org, namespace string) (bool, error) {
 	return one(ctx, q, func(row scanner) (holds bool, err error) { return holds, row(&holds) },
 		"SELECT EXISTS (SELECT 1 FROM objects WHERE org_id = $1 AND namespace = $2)", org, namespace)
@@ -52,8 +52,8 @@ type PathRange struct {
 // where a path has at most 1024 bytes.
 var pathTop = strings.Repeat("\U0010FFFF", 257)
 
-// from and to bound the range, from included and to not. One bound on each
-// side lets an index be entered where the page begins.
+// from and to bound the range, from included and to not. With one bound on each
+// side SQLite enters an index where the page begins.
 func (r PathRange) from() string { return max(r.Prefix, pathAfter(r.After)) }
 func (r PathRange) to() string   { return r.Prefix + pathTop }
 

@@ -14,8 +14,8 @@ const maxCachedKeys = 1024
 type keyCache struct {
 	mu    sync.RWMutex
 	known map[[sha256.Size]byte]APIKey
-	// age counts how often the cache was emptied, so that a key that was read
-	// before is not remembered after.
+	// age counts how often the cache was emptied, so that a key that was read before
+	// that is not put into the cache after it.
 	age uint64
 }
 

@@ -42,8 +42,8 @@ func migrate(ctx context.Context, db *sql.DB) error {
 // firstProven is the migration from which on rows are proven.
 const firstProven = 7
 
-// ErrUnproven is returned for a data directory of a version that did not prove
-// its rows. To prove them now would be to believe whoever wrote them.
+// ErrUnproven is returned for a data directory of a version that did not prove its
+// rows. Proofs that were made now would also cover rows that somebody else wrote.
 var ErrUnproven = errors.New("the data was made by a version that did not authenticate its rows, and nobody can tell " +
 	"whether they are as it wrote them: " +
 	"start with a new data directory, and set secrets and workspaces anew")
@@ -92,8 +92,8 @@ func migrationTexts() ([]migrationText, error) {
 
 // readMigrations makes a migration of each file, which the database itself takes
 // apart into statements. goose's own reader of SQL takes a buffer of 4 MiB for
-// each file and each statement it looks at: tens of MiB at every start, of which
-// the process then held on to more than of all it ever serves.
+// each file and each statement it looks at: tens of MiB at every start, which the
+// process kept.
 func readMigrations() ([]*goose.Migration, error) {
 	texts, err := migrationTexts()
 	if err != nil {

@@ -63,8 +63,8 @@ func (q Queries) ObjectByID(ctx context.Context, org, id string) (Object, error)
 }
 
 // PutObject writes a file in place of what has its path, and returns the blob
-// of the version it replaced, or "". Before it does, ending is called for that
-// version, whose end is a record of its own.
+// of the version it replaced, or "". Ending is called before that version is
+// removed, to record its end.
 func (tx *Tx) PutObject(
 	ctx context.Context, org string, o Object, ending func(old Object) error,
 ) (replaced string, err error) {

@@ -15,7 +15,8 @@ type Organization struct {
 	Parent string
 	// Closed is set when it is being deleted: nobody acts in it any more.
 	Closed bool
-	// Operator is the one that the first run made, whose the server is.
+	// Operator is set for the organization that the first run made, whose keys may
+	// administer the server.
 	Operator  bool
 	CreatedAt time.Time
 }
@@ -47,8 +48,8 @@ func (q Queries) HasOrganizations(ctx context.Context) (bool, error) {
 		"SELECT EXISTS (SELECT 1 FROM organizations)")
 }
 
-// OperatorOrganization returns the operator's: the one that the first run made.
-// Another does not become it when that one is gone.
+// OperatorOrganization returns the operator's: the one that the first run made. When
+// that one is gone there is none.
 func (q Queries) OperatorOrganization(ctx context.Context) (Organization, error) {
 	return one(ctx, q, checked(q, scanOrganization), "SELECT "+organizationColumns+
 		" FROM organizations WHERE operator ORDER BY id LIMIT 1")
@@ -151,7 +152,7 @@ func (tx *Tx) EmptyOrganization(
 	ctx context.Context, org string, limit int, record func(name string) error,
 ) (e Emptied, err error) {
 	removed := 0
-	all := tx.Unproven() // nothing is used of what is removed
+	all := tx.Unproven() // the rows are only removed
 	for _, remove := range []func() (int, error){
 		func() (int, error) {
 			list, err := all.VaultEntries(ctx, org, VaultRange{Limit: limit})

@@ -6,7 +6,8 @@ import "context"
 type provenTable struct {
 	table, columns string
 	scan           provenScan[struct{}]
-	// noted is set where rows are known again while the key is away.
+	// noted is set where rows can be checked while the key is away, because the
+	// prover noted them before.
 	noted bool
 }
 
@@ -26,7 +27,7 @@ func provenTables() []provenTable {
 	}
 }
 
-// proofOf reads no more of a row than its proof needs.
+// proofOf is a scan that returns the proof of a row alone.
 func proofOf[T any](scan provenScan[T]) provenScan[struct{}] {
 	return func(row scanner) (none struct{}, p provenRow, err error) {
 		_, p, err = scan(row)
@@ -34,10 +35,10 @@ func proofOf[T any](scan provenScan[T]) provenScan[struct{}] {
 	}
 }
 
-// NoteRows has the prover meet every row that may be asked for while its key is
-// away. What is written from then on it has met, too.
+// NoteRows lets the prover note every row that may be read while its key is away. It
+// notes those that are written after this by itself.
 func (db *DB) NoteRows(ctx context.Context) error {
-	return db.Write(ctx, func(tx *Tx) error { // after what was written before, which a reader might not see yet
+	return db.Write(ctx, func(tx *Tx) error { // in the writer, which sees every write before it
 		for _, t := range provenTables() {
 			if !t.noted {
 				continue

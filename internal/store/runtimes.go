@@ -72,8 +72,8 @@ func (q Queries) Runtime(ctx context.Context, org, id string) (Runtime, error) {
 }
 
 // RuntimeCeiling returns the version of a runtime's workspace, which changes
-// with its mounts, and whether the runtime is live. It is for who knows the
-// rest and asks whether it still holds.
+// with its mounts, and whether the runtime is live. A caller who knows the runtime
+// asks this to learn whether what it knows is still true.
 func (q Queries) RuntimeCeiling(ctx context.Context, org, id string) (version int64, live bool, err error) {
 	_, err = one(ctx, q, func(row scanner) (none struct{}, err error) {
 		var ws Workspace

@@ -11,15 +11,16 @@ import (
 )
 
 // ErrForeignSchema is returned for a database whose tables, indexes, triggers or
-// views are not those that the migrations make: a trigger of somebody else's
-// would write with the server's hand.
+// views are not those that the migrations make: a trigger that somebody else added
+// would run inside the server's own writes.
 var ErrForeignSchema = errors.New("the schema of the database is not the one that this server made")
 
 // schemaObject is a table, an index, a trigger or a view.
 type schemaObject struct{ kind, name, text string }
 
-// What SQLite and goose keep for themselves is left out, by its kind and name,
-// but for what it could have attached to it.
+// schemaObjects leaves out the tables that SQLite and goose keep for themselves and
+// the indexes that SQLite makes, by kind and name: a trigger of such a table is not
+// left out.
 const schemaObjects = `SELECT type, name, COALESCE(sql, '') FROM sqlite_master
 	WHERE NOT (type = 'table' AND name IN ('sqlite_sequence', 'goose_db_version'))
 		AND NOT (type = 'index' AND name LIKE 'sqlite\_autoindex\_%' ESCAPE '\')
@@ -92,7 +93,7 @@ func checkSchema(ctx context.Context, db *sql.DB, version int64) error {
 	return nil
 }
 
-// schema finds what the schema has too much, too little or other.
+// schema finds what the schema has too much, what it lacks, and what differs.
 func (q Queries) schema(ctx context.Context, fn func(Finding)) error {
 	is, err := many(ctx, q, scanSchemaObject, schemaObjects)
 	if err != nil {

@@ -36,8 +36,9 @@ func (t RuntimeToken) cells(org string) tuple.Encoding {
 
 func (t RuntimeToken) ended() bool { return !t.RevokedAt.IsZero() }
 
-// RuntimeToken returns the token with this id, revoked or not. Like every row that
-// says on its own who a caller is or what one may, it is the log's newest.
+// RuntimeToken returns the token with this id, revoked or not. Its state is the newest
+// in the log, as that of every row that decides on its own who a caller is or what a
+// caller may.
 func (q Queries) RuntimeToken(ctx context.Context, org, id string) (RuntimeToken, error) {
 	return one(ctx, q, newest(q, scanRuntimeToken),
 		"SELECT "+runtimeTokenColumns+newestEvent(KindRuntimeToken, "runtime_tokens")+
