@@ -27,7 +27,7 @@ func TestOnlyTheEffectiveMountsAreChosenFromAndTheUseIsOnRecord(t *testing.T) {
 	orgs, err := h.db.Read().Organizations(t.Context())
 	require.NoError(t, err)
 	choose := func(below ...bctrl.Mounts) (calls.ChosenModel, error) {
-		own, err := web.RuntimeCaller(t.Context(), h.db.Read(), orgs[0].ID, rt.ID)
+		own, err := web.LiveRuntime(t.Context(), h.db.Read(), orgs[0].ID, rt.ID)
 		require.NoError(t, err)
 		own.Chain = append(own.Chain, below...)
 		return h.server.calls.ChooseModel(t.Context(), access.Caller{Org: orgs[0].ID, Runtime: own}, calls.ModelChoice{},
@@ -63,7 +63,7 @@ func TestOnlyTheEffectiveMountsAreChosenFromAndTheUseIsOnRecord(t *testing.T) {
 // asks lets a runtime ask a model something.
 func (h *harness) asks(rt bctrl.RuntimeInfo, chosen calls.ChosenModel) error {
 	h.Helper()
-	own, err := web.RuntimeCaller(h.Context(), h.db.Read(), h.org(), rt.ID)
+	own, err := web.LiveRuntime(h.Context(), h.db.Read(), h.org(), rt.ID)
 	require.NoError(h, err)
 	caller := access.Caller{Org: h.org(), Runtime: own}
 	chat, err := h.server.calls.OpenModel(chosen, &calls.ModelCalls{

@@ -71,7 +71,7 @@ func (s *Server) listKeys(ctx context.Context, rq *web.Request, _ web.None) (wir
 			return s.DB.Read().APIKeys(ctx, rq.Caller.Org, after, limit)
 		},
 		Cursor:   func(k store.APIKey) string { return k.ID },
-		Describe: web.Infallible(describeKey),
+		Describe: web.WithoutError(describeKey),
 	}.Page(rq)
 }
 

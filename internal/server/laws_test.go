@@ -118,7 +118,7 @@ func TestAMillionChainsAreDecidedAlike(t *testing.T) {
 			sdk := make(bctrl.Chain, 0, 8)
 			for left.Add(-1) >= 0 && !t.Failed() {
 				ws, rt := &workspaces[d.IntN(len(workspaces))], &runtimes[d.IntN(len(runtimes))]
-				caller := access.Caller{Org: "o", Runtime: web.RuntimeBound(store.Runtime{ID: "r", Mounts: rt.server},
+				caller := access.Caller{Org: "o", Runtime: web.RuntimeOf(store.Runtime{ID: "r", Mounts: rt.server},
 					store.Workspace{Mounts: ws.server})}
 				sdk = append(sdk[:0], ws.sdk, rt.sdk)
 				oracle := verdicts{ws.oracle[0] & rt.oracle[0], ws.oracle[1] & rt.oracle[1]}

@@ -126,7 +126,7 @@ func (s *Server) listSubaccounts(ctx context.Context, rq *web.Request, _ web.Non
 			return s.DB.Read().Subaccounts(ctx, rq.Caller.Org, after, limit)
 		},
 		Cursor:   func(o store.Organization) string { return o.ID },
-		Describe: web.Infallible(describeSubaccount),
+		Describe: web.WithoutError(describeSubaccount),
 	}.Page(rq)
 }
 
@@ -166,7 +166,7 @@ func (s *Server) deleteSubaccount(ctx context.Context, rq *web.Request, _ web.No
 	if err != nil {
 		return web.None{}, err
 	}
-	s.Recheck(ctx, id, "")
+	s.RecheckUnderway(ctx, id, "")
 	ctx = context.WithoutCancel(ctx) // what was begun is finished
 	if err := s.runtimes.StopOrganization(ctx, id); err != nil {
 		return web.None{}, err
@@ -218,7 +218,7 @@ func (s *Server) emptyOrganization(ctx context.Context, org string, ev audit.Eve
 			return err
 		}
 		for _, id := range gone.Blobs {
-			s.files.DropUnused(ctx, id)
+			s.files.DropUnusedBlob(ctx, id)
 		}
 		for _, uid := range gone.Profiles {
 			s.runtimes.RemoveProfileDir(uid)

@@ -94,7 +94,7 @@ func aiCredentialsOf(
 		}
 		for _, row := range rows {
 			after = row.ID
-			meta, err := models.ReadMeta(row) // proved where its key is opened
+			meta, err := models.UnprovenMeta(row) // proved where its key is opened
 			if err != nil {
 				return nil, err
 			}
@@ -113,17 +113,17 @@ func aiCredentialsOf(
 func (s *Service) usableModels(
 	ctx context.Context, c access.Caller,
 ) (set usableSet, rows map[string]store.AICredential, err error) {
-	list, err := s.models.Usable(ctx, c, "", -1)
+	list, err := s.models.ListUsable(ctx, c, "", -1)
 	if err != nil {
 		return set, nil, err
 	}
 	rows = make(map[string]store.AICredential, len(list))
-	set.allow = models.Allowed(c)
+	set.allow = models.AllowedIDs(c)
 	if mount := c.Runtime.Chain.Effective().AI; mount != nil {
 		set.defaults = mount.Defaults
 	}
 	for _, row := range list {
-		meta, err := models.ReadMeta(row) // what the row says chooses; it is proved where its key is opened
+		meta, err := models.UnprovenMeta(row) // what the row says chooses; it is proved where its key is opened
 		if err != nil {
 			return set, nil, err
 		}
@@ -165,14 +165,14 @@ func (s *Service) atOwnServer(ctx context.Context, req providerRequest, provider
 		}
 		req.credential = id
 	}
-	row, err := s.models.FindMeant(ctx, q, req.caller, req.credential)
+	row, err := s.models.Find(ctx, q, req.caller, req.credential)
 	if web.AsError(err).Status == http.StatusNotFound {
 		return req, nil // as is said once the call is permitted
 	}
 	if err != nil {
 		return req, err
 	}
-	meta, err := models.ReadMeta(row) // proved where its key is opened
+	meta, err := models.UnprovenMeta(row) // proved where its key is opened
 	if err != nil {
 		return req, err
 	}

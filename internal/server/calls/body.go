@@ -206,7 +206,7 @@ func formOf(parts []wire.FormPart) (body []byte, contentType string, err error) 
 	w := multipart.NewWriter(&b)
 	for i, p := range parts {
 		if wrong := wire.ValidPart(p.Name, p.Filename, p.ContentType); wrong != "" {
-			return nil, "", errPart(web.Index("multipart", i) + "." + wrong)
+			return nil, "", errPart(web.FieldAt("multipart", i) + "." + wrong)
 		}
 		content := p.Data
 		if content == nil {

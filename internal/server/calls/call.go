@@ -91,7 +91,7 @@ func (r providerRequest) describe(ev *audit.Event) {
 	ev.Capability, ev.Credential, ev.Consumer = r.capability.ID, r.credential, r.consumer
 	ev.Method, ev.Host, ev.Path = r.method, r.host, r.template
 	if ev.Runtime == "" {
-		web.About(ev, r.context)
+		web.SetEventScope(ev, r.context)
 	}
 }
 
@@ -181,7 +181,7 @@ func (s *Service) intend(ctx context.Context, tx *store.Tx, req providerRequest)
 	}
 	if call.with.AI != nil && req.caller.Runtime != nil {
 		// The one that was mounted, and not another that has its id since.
-		if _, err := s.models.Askable(ctx, tx.Queries, req.caller, call.with.Credential.ID); err != nil {
+		if _, err := s.models.FindUsable(ctx, tx.Queries, req.caller, call.with.Credential.ID); err != nil {
 			return fail(err)
 		}
 	}

@@ -40,7 +40,7 @@ func (s *Service) viewCapabilities(ctx context.Context, rq *web.Request, in bctr
 	if rq.Caller.Runtime == nil {
 		return v, nil
 	}
-	v.runtime, v.context = &rq.Caller, web.ContextOf(rq.Caller.Runtime)
+	v.runtime, v.context = &rq.Caller, web.RuntimeScope(rq.Caller.Runtime)
 	usable, _, err := s.usableModels(ctx, rq.Caller)
 	v.models = usable
 	return v, err
@@ -89,7 +89,7 @@ func (v *capabilityView) status(ctx context.Context, c bctrl.Capability) (bctrl.
 	}
 	query := broker.Query{Provider: c.Provider, Credential: c.Credential, Context: v.context}
 	found, err := v.server.candidates(ctx, v.q, v.org, query)
-	if web.Tampered(err) { // calling it says so; the rest of the list is as it is
+	if web.IsTampered(err) { // calling it says so; the rest of the list is as it is
 		return bctrl.CapabilityAvailable, nil
 	}
 	if err != nil {
@@ -132,7 +132,7 @@ func (v *capabilityView) aiStatus(
 	if err != nil {
 		return "", err
 	}
-	if meta, err := models.ReadMeta(row); err != nil || !meta.Enabled {
+	if meta, err := models.UnprovenMeta(row); err != nil || !meta.Enabled {
 		return bctrl.CapabilityAvailable, err
 	}
 	return bctrl.CapabilityReady, nil
@@ -211,7 +211,7 @@ func (s *Service) listContext(ctx context.Context, rq *web.Request) (bctrl.Scope
 		return bctrl.Global(), err
 	}
 	if rt := rq.Caller.Runtime; rt != nil {
-		if in != web.ContextOf(rt) {
+		if in != web.RuntimeScope(rt) {
 			return in, web.ErrContextMismatch
 		}
 		return in, nil

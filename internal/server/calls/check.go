@@ -15,7 +15,7 @@ import (
 // testAICredential asks a model one thing with an AI credential, and says what
 // came of it.
 func (s *Service) testAICredential(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.AICredentialTest, err error) {
-	id, err := rq.Path("id", models.ValidCredentialID)
+	id, err := rq.Path("id", models.ValidID)
 	if err != nil {
 		return out, err
 	}
@@ -23,14 +23,14 @@ func (s *Service) testAICredential(ctx context.Context, rq *web.Request, _ web.N
 		return out, err
 	}
 	rq.Granted.Require(func(ctx context.Context, q store.Queries, c access.Caller) error {
-		_, err := s.models.Askable(ctx, q, c, id)
+		_, err := s.models.FindUsable(ctx, q, c, id)
 		return err
 	})
-	row, err := s.models.Askable(ctx, s.DB.Read(), rq.Caller, id)
+	row, err := s.models.FindUsable(ctx, s.DB.Read(), rq.Caller, id)
 	if err != nil {
 		return out, err
 	}
-	meta, err := models.ReadMeta(row) // proved by each call
+	meta, err := models.UnprovenMeta(row) // proved by each call
 	if err != nil {
 		return out, err
 	}

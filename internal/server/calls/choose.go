@@ -42,7 +42,7 @@ func (s *Service) ChooseModel(ctx context.Context, c access.Caller, call, launch
 
 // OpenModel returns a model that is asked with a chosen credential, by way of the broker.
 func (s *Service) OpenModel(chosen ChosenModel, by *ModelCalls) (model.Chat, error) {
-	meta, err := models.ReadMeta(chosen.Credential) // proved by each call
+	meta, err := models.UnprovenMeta(chosen.Credential) // proved by each call
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func (s *Service) identifyCaller(
 		}
 		return as, err
 	}
-	as.context, as.consumer = web.ContextOf(rt), rt.Alias
+	as.context, as.consumer = web.RuntimeScope(rt), rt.Alias
 	if !asked.IsZero() && asked != as.context || consumer != "" && consumer != rt.Alias {
 		return as, web.WithHint(
 			web.Forbidden("invoke.context_mismatch", "the call names another context than the runtime's own"),
@@ -99,7 +99,7 @@ func (s *Service) identifyAs(
 	}
 	as.credential = chosen.Credential.ID
 	rq.Granted.Require(func(ctx context.Context, q store.Queries, caller access.Caller) error {
-		_, err := s.models.Askable(ctx, q, caller, chosen.Credential.ID)
+		_, err := s.models.FindUsable(ctx, q, caller, chosen.Credential.ID)
 		return err
 	})
 	return as, nil

@@ -78,7 +78,7 @@ func (m *ModelCalls) request(made *http.Request, caller access.Caller) providerR
 		req.body = &callBody{src: made.Body, length: made.ContentLength}
 	}
 	if rt := caller.Runtime; rt != nil {
-		req.context, req.consumer = web.ContextOf(rt), rt.Alias
+		req.context, req.consumer = web.RuntimeScope(rt), rt.Alias
 	}
 	return req
 }
@@ -87,17 +87,17 @@ func (m *ModelCalls) request(made *http.Request, caller access.Caller) providerR
 // registry has one, so that its policy and its bindings are the call's. That the
 // credential may be asked is the grant's to say.
 func (s *Service) asModelCall(ctx context.Context, q store.Queries, req providerRequest) (providerRequest, error) {
-	row, err := s.models.FindMeant(ctx, q, req.caller, req.credential)
+	row, err := s.models.Find(ctx, q, req.caller, req.credential)
 	if err != nil {
 		return req, err
 	}
-	meta, err := models.ReadMeta(row)
+	meta, err := models.UnprovenMeta(row)
 	if err != nil {
 		return req, err
 	}
 	base, err := url.Parse(model.Target(meta.Provider, meta.Address(), bctrl.Secret{}).BaseURL)
 	if err != nil {
-		return req, web.ErrTampered("ai.tampered") // it was checked when it was stored
+		return req, web.Tampered("ai.tampered") // it was checked when it was stored
 	}
 	path := strings.TrimPrefix(req.made.URL.EscapedPath(), strings.TrimSuffix(base.EscapedPath(), "/"))
 	req.template = path

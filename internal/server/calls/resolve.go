@@ -186,7 +186,7 @@ func (s *Service) candidateAI(ctx context.Context, q store.Queries, org, id stri
 	if err != nil {
 		return err
 	}
-	meta, err := models.ReadMeta(row)
+	meta, err := models.UnprovenMeta(row)
 	provider, field := s.catalog.AIProvider(meta.Provider)
 	found.ai = &row
 	found.state.Credentials = append(found.state.Credentials, broker.Credential{
@@ -362,7 +362,7 @@ func (c *Resolution) openVisible(row store.Secret) (catalog.Secret, error) {
 	}
 	proved := broker.Secret{Scope: sec.Meta.Scope, AttachedOnly: sec.Meta.AttachedOnly, Attached: sec.Meta.Attachments}
 	if !proved.Visible(c.context) {
-		return sec, web.ErrTampered("secrets.tampered")
+		return sec, web.Tampered("secrets.tampered")
 	}
 	return sec, nil
 }

@@ -40,7 +40,7 @@ func (s *Service) sameCall(ctx context.Context, q store.Queries, c *intendedCall
 		}
 	}
 	if c.with.AI != nil {
-		if _, err := s.models.Askable(ctx, q, c.caller, query.Credential); err != nil {
+		if _, err := s.models.FindUsable(ctx, q, c.caller, query.Credential); err != nil {
 			return err // as every other question about it is refused
 		}
 	}

@@ -47,7 +47,7 @@ func (s *Service) targetOf(req providerRequest, with *Resolution) (callTarget, e
 	if with.AI == nil {
 		return targetAt(req, with, with.Auth, with.Hosts, with.BasePath)
 	}
-	meta, err := models.ReadMeta(*with.AI) // proved when its key is opened
+	meta, err := models.UnprovenMeta(*with.AI) // proved when its key is opened
 	if err != nil {
 		return callTarget{}, err
 	}
@@ -90,7 +90,7 @@ func targetOfAI(
 	at := model.Target(meta.Provider, meta.Address(), bctrl.Secret{})
 	base, err := url.Parse(at.BaseURL)
 	if err != nil {
-		return to, web.ErrTampered("ai.tampered") // it was checked when it was stored
+		return to, web.Tampered("ai.tampered") // it was checked when it was stored
 	}
 	to = callTarget{
 		path:        req.path,
@@ -217,7 +217,7 @@ func (s *Service) brokerTarget(c *intendedCall, secrets map[string]bctrl.Secret)
 	if c.with.AI == nil || c.made == nil && t.Auth.Type != "" {
 		return t
 	}
-	meta, err := models.ReadMeta(*c.with.AI)
+	meta, err := models.UnprovenMeta(*c.with.AI)
 	if err != nil {
 		return t
 	}
@@ -262,7 +262,7 @@ func (s *Service) rotated(c *intendedCall) func(ctx context.Context, field strin
 			}
 			ev := web.ServerEvent(string(access.SecretWrite), sec.Row.ID)
 			ev.Org, ev.Outcome = org, audit.OK
-			web.About(&ev, sec.Meta.Scope)
+			web.SetEventScope(&ev, sec.Meta.Scope)
 			return audit.Append(tx, ev)
 		})
 	}

@@ -102,7 +102,7 @@ func (s *Service) putBinding(ctx context.Context, rq *web.Request, in wire.Bindi
 		if key.Scope, err = web.StoredScope(ctx, tx.Queries, rq.Caller.Org, in.Scope); err != nil {
 			return out, err
 		}
-		web.About(ev, key.Scope)
+		web.SetEventScope(ev, key.Scope)
 		provider, err := s.fieldOf(ctx, tx.Queries, rq.Caller.Org, &key)
 		if err != nil {
 			return out, err
@@ -211,7 +211,7 @@ func (s *Service) targetAI(ctx context.Context, q store.Queries, org, id string)
 	if err != nil {
 		return t, err
 	}
-	meta, err := models.ReadMeta(row)
+	meta, err := models.UnprovenMeta(row)
 	t.provider, t.meant = s.AIProvider(meta.Provider)
 	t.fields = []string{t.meant}
 	return t, err
@@ -255,7 +255,7 @@ func (s *Service) deleteBinding(ctx context.Context, rq *web.Request, _ web.None
 		if key.Scope, err = web.StoredScope(ctx, tx.Queries, rq.Caller.Org, scope); err != nil {
 			return web.None{}, err
 		}
-		web.About(ev, key.Scope)
+		web.SetEventScope(ev, key.Scope)
 		rows, err := tx.BindingsAt(ctx, rq.Caller.Org, key)
 		if err != nil {
 			return web.None{}, err

@@ -92,7 +92,7 @@ func (s *Service) ProveCapability(org string, row store.Capability) (bctrl.Capab
 	var meta capabilityMeta
 	err := s.proveRecord(capabilityRecord(org, row), row.Sealed, "capabilities.tampered")
 	if err == nil && json.Unmarshal(row.Meta, &meta) != nil {
-		err = web.ErrTampered("capabilities.tampered")
+		err = web.Tampered("capabilities.tampered")
 	}
 	return s.describeOwn(row, meta), err
 }
@@ -101,7 +101,7 @@ func (s *Service) provePolicy(org string, row store.CapabilityPolicy) (*bctrl.Ca
 	policy := &bctrl.CapabilityPolicy{}
 	err := s.proveRecord(policyRecord(org, row), row.Sealed, "capabilities.tampered")
 	if err == nil && json.Unmarshal(row.Meta, policy) != nil {
-		err = web.ErrTampered("capabilities.tampered")
+		err = web.Tampered("capabilities.tampered")
 	}
 	return policy, err
 }

@@ -35,7 +35,7 @@ func (s *Service) checkCapability(id string, c capabilityMeta) error {
 	}
 	for i, m := range c.Methods {
 		if !slices.Contains(capabilityMethods, m) || slices.Contains(c.Methods[:i], m) {
-			p.Add("capabilities.invalid_method", web.Index("methods", i),
+			p.Add("capabilities.invalid_method", web.FieldAt("methods", i),
 				"it is none of GET, HEAD, POST, PUT, PATCH and DELETE, or is there twice")
 		}
 	}
@@ -44,7 +44,7 @@ func (s *Service) checkCapability(id string, c capabilityMeta) error {
 	}
 	for i, path := range c.Paths {
 		if !canonicalPath(path) {
-			p.Add("capabilities.invalid_path", web.Index("paths", i),
+			p.Add("capabilities.invalid_path", web.FieldAt("paths", i),
 				"a path begins with a slash, has no empty, . or .. segment, and is not escaped")
 		}
 	}
@@ -149,7 +149,7 @@ func checkPolicy(c bctrl.CapabilityPolicy) error {
 		isControl := func(r rune) bool { return r < ' ' || r == 0x7f }
 		if len(path) > maxRedactBytes || slices.Contains(strings.Split(path, "."), "") ||
 			strings.ContainsFunc(path, isControl) {
-			p.Add("capabilities.invalid_redact", web.Index("redact", i),
+			p.Add("capabilities.invalid_redact", web.FieldAt("redact", i),
 				"it is the name of a field, or names with a dot between them")
 		}
 	}

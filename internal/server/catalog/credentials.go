@@ -48,7 +48,7 @@ type CredentialMeta struct {
 // proved it.
 func ReadCredentialMeta(row store.Credential) (meta CredentialMeta, err error) {
 	if json.Unmarshal(row.Meta, &meta) != nil {
-		return meta, web.ErrTampered("credentials.tampered")
+		return meta, web.Tampered("credentials.tampered")
 	}
 	return meta, nil
 }
@@ -62,7 +62,7 @@ func errCredentialExists() *bctrl.Error {
 }
 
 func validBrokerCredentialID(id string) error {
-	if models.ValidCredentialID(id) != nil {
+	if models.ValidID(id) != nil {
 		return web.Invalid("credentials.invalid_id", "id",
 			"not a credential id: a letter, then up to 63 letters, digits, - and _")
 	}
@@ -97,7 +97,7 @@ func sealOf(kind, org, uid string, version int64, fields ...string) seal.Record 
 func (s *Service) proveRecord(r seal.Record, sealed []byte, code string) error {
 	_, err := s.Keys.Open(r, sealed)
 	if errors.Is(err, seal.ErrTampered) {
-		return web.ErrTampered(code)
+		return web.Tampered(code)
 	}
 	return err
 }
@@ -175,7 +175,7 @@ func (s *Service) createCredential(
 		if row.Scope, err = web.StoredScope(ctx, tx.Queries, rq.Caller.Org, in.Scope); err != nil {
 			return out, err
 		}
-		web.About(ev, row.Scope)
+		web.SetEventScope(ev, row.Scope)
 		if err := s.checkSecretsOf(ctx, tx, rq.Caller.Org, row, meta); err != nil {
 			return out, err
 		}
@@ -328,8 +328,8 @@ func (s *Service) updateCredential(
 		if err != nil {
 			return bctrl.Credential{}, err
 		}
-		web.About(ev, row.Scope)
-		web.Apply(&meta.Enabled, in.Enabled)
+		web.SetEventScope(ev, row.Scope)
+		web.SetIfGiven(&meta.Enabled, in.Enabled)
 		if in.Priority != nil {
 			row.Priority = int64(*in.Priority)
 		}
@@ -354,7 +354,7 @@ func (s *Service) deleteCredential(ctx context.Context, rq *web.Request, _ web.N
 		if err != nil {
 			return web.None{}, err
 		}
-		web.About(ev, row.Scope)
+		web.SetEventScope(ev, row.Scope)
 		ev.Version = row.Version
 		if err := s.unbindAll(ctx, tx, rq.Caller.Org, row.ID, *ev); err != nil {
 			return web.None{}, err

@@ -40,7 +40,7 @@ func (s *Service) checkCredential(in bctrl.CredentialCreate) (CredentialMeta, er
 	checkPriority(&p, in.Priority)
 	p.Limit("hosts", len(in.Hosts), maxCredentialHosts)
 	for i, host := range in.Hosts {
-		p.Name("credentials.invalid_host", web.Index("hosts", i), registry.Host(host))
+		p.Name("credentials.invalid_host", web.FieldAt("hosts", i), registry.Host(host))
 	}
 	meta := CredentialMeta{Auth: in.Auth, Hosts: in.Hosts, Enabled: true}
 	known, found := s.registry.Provider(in.Provider)
@@ -88,7 +88,7 @@ func checkKnown(p *web.Problems, known registry.Provider, in bctrl.CredentialCre
 	}
 	for i, host := range in.Hosts {
 		if !known.AllowsHost(host) {
-			p.Add("credentials.host_not_allowed", web.Index("hosts", i), "it is none of the hosts of "+known.ID)
+			p.Add("credentials.host_not_allowed", web.FieldAt("hosts", i), "it is none of the hosts of "+known.ID)
 		}
 	}
 	for _, name := range known.Secrets {

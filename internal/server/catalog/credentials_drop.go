@@ -29,7 +29,7 @@ const droppedAtOnce = 100
 
 // deleteAICredential deletes an AI credential and what is bound to it.
 func (s *Service) deleteAICredential(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
-	return s.models.RemoveAICredential(ctx, rq, func(ctx context.Context, tx *store.Tx, id string) error {
+	return s.models.Remove(ctx, rq, func(ctx context.Context, tx *store.Tx, id string) error {
 		return s.unbindAll(ctx, tx, rq.Caller.Org, id, rq.Event())
 	})
 }
@@ -56,7 +56,7 @@ func (s *Service) dropBindings(
 		if err := tx.DeleteBinding(ctx, org, row.UID); err != nil {
 			return err
 		}
-		web.About(&ev, row.Scope)
+		web.SetEventScope(&ev, row.Scope)
 		ev.Version = row.Version
 		if err := recordAlso(tx, ev, row.Target); err != nil {
 			return err
@@ -78,7 +78,7 @@ func (s *Service) DropBrokerOf(ctx context.Context, tx *store.Tx, org, workspace
 		}
 		ev.Action = string(access.CredentialWrite)
 		for _, row := range rows {
-			web.About(&ev, row.Scope)
+			web.SetEventScope(&ev, row.Scope)
 			if err := s.dropCredential(ctx, tx, org, row, ev); err != nil {
 				return err
 			}

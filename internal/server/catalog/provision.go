@@ -38,7 +38,7 @@ func (s *Service) provision(ctx context.Context, tx *store.Tx, org string, sec S
 	if err != nil || !complete || secrets[sec.Meta.Field] != sec.Row.ID {
 		return err
 	}
-	web.About(&ev, sec.Meta.Scope)
+	web.SetEventScope(&ev, sec.Meta.Scope)
 	for _, id := range secrets {
 		made, err := s.provisionedOf(ctx, tx.Queries, org, id)
 		if err != nil {

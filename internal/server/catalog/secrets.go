@@ -91,7 +91,7 @@ func secretRecord(org string, row store.Secret) seal.Record {
 func (s *Service) OpenSecret(org string, row store.Secret) (Secret, error) {
 	plain, err := s.Keys.Open(secretRecord(org, row), row.Sealed)
 	if errors.Is(err, seal.ErrTampered) {
-		return Secret{}, web.ErrTampered(codeSecretTampered)
+		return Secret{}, web.Tampered(codeSecretTampered)
 	}
 	if err != nil {
 		return Secret{}, err
@@ -99,11 +99,11 @@ func (s *Service) OpenSecret(org string, row store.Secret) (Secret, error) {
 	defer clear(plain)
 	out := Secret{Row: row, Value: wire.NewValue(string(plain))}
 	if json.Unmarshal(row.Meta, &out.Meta) != nil {
-		return Secret{}, web.ErrTampered(codeSecretTampered)
+		return Secret{}, web.Tampered(codeSecretTampered)
 	}
 	m := out.Meta
 	if m.Scope != row.Scope || m.Name != row.Name || m.Provider != row.Provider || m.AttachedOnly != row.AttachedOnly {
-		return Secret{}, web.ErrTampered(codeSecretTampered)
+		return Secret{}, web.Tampered(codeSecretTampered)
 	}
 	return out, nil
 }
@@ -163,7 +163,7 @@ func checkSecretNames(p *web.Problems, name string, aliases []string) {
 	for i, n := range names {
 		field := "name"
 		if i > 0 {
-			field = web.Index("aliases", i-1)
+			field = web.FieldAt("aliases", i-1)
 		}
 		if err := bctrl.ValidSecretName(n); err != nil {
 			p.Add("secrets.invalid_name", field, web.AsError(err).Message)
@@ -209,7 +209,7 @@ func (s *Service) createSecret(
 			Aliases:      in.Aliases,
 			AttachedOnly: in.AttachedOnly,
 		}
-		web.About(ev, scope)
+		web.SetEventScope(ev, scope)
 		sec, err := s.insertSecret(ctx, tx, rq.Caller.Org, meta, in.Value, *ev)
 		if err != nil {
 			return bctrl.SecretInfo{}, err

@@ -23,7 +23,7 @@ func (s *Service) changeSecret(
 		if err != nil {
 			return bctrl.SecretInfo{}, err
 		}
-		web.About(ev, sec.Meta.Scope)
+		web.SetEventScope(ev, sec.Meta.Scope)
 		changed, err := fn(tx, &sec, ev)
 		if err == nil && changed {
 			err = s.WriteSecret(ctx, tx, rq.Caller.Org, &sec)
@@ -65,7 +65,7 @@ func (s *Service) updateSecret(ctx context.Context, rq *web.Request, in bctrl.Se
 	}
 	return s.changeSecret(ctx, rq, func(tx *store.Tx, sec *Secret, ev *audit.Event) (bool, error) {
 		before := sec.Meta.index().Names
-		web.Apply(&sec.Meta.Name, in.Name)
+		web.SetIfGiven(&sec.Meta.Name, in.Name)
 		if in.Aliases != nil {
 			sec.Meta.Aliases = in.Aliases
 		}
@@ -180,7 +180,7 @@ func (s *Service) deleteSecret(ctx context.Context, rq *web.Request, _ web.None)
 		if err != nil {
 			return web.None{}, err
 		}
-		web.About(ev, row.Scope)
+		web.SetEventScope(ev, row.Scope)
 		if err := s.unprovision(ctx, tx, rq.Caller.Org, row.ID, *ev); err != nil {
 			return web.None{}, err
 		}
@@ -233,7 +233,7 @@ func (s *Service) changeAttachments(
 		if err != nil {
 			return false, err
 		}
-		web.About(ev, to)
+		web.SetEventScope(ev, to)
 		return fn(sec, to)
 	})
 }

@@ -38,7 +38,7 @@ func (s *Service) importSecrets(
 		if err != nil {
 			return out, err
 		}
-		web.About(ev, scope)
+		web.SetEventScope(ev, scope)
 		seen := map[string]bool{}
 		for _, e := range entries {
 			if e.Value == "" {

@@ -30,7 +30,7 @@ func (s *Service) DropSecretsOf(ctx context.Context, tx *store.Tx, org, workspac
 		}
 		for _, row := range rows {
 			ev.Object, ev.UID, ev.Version = row.ID, row.ID, row.Version
-			web.About(&ev, row.Scope)
+			web.SetEventScope(&ev, row.Scope)
 			if err := tx.DeleteSecret(ctx, org, row.ID); err != nil {
 				return err
 			}
@@ -39,7 +39,7 @@ func (s *Service) DropSecretsOf(ctx context.Context, tx *store.Tx, org, workspac
 			}
 		}
 	}
-	web.About(&ev, bctrl.InWorkspace(workspace))
+	web.SetEventScope(&ev, bctrl.InWorkspace(workspace))
 	for after := ""; ; {
 		rows, err := tx.SecretsAttachedIn(ctx, org, workspace, after, secretsAtOnce)
 		if err != nil {

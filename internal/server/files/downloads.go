@@ -90,7 +90,7 @@ func (s *Service) download(w http.ResponseWriter, rq *web.Request) error {
 	}
 	o, err := find(rq.Context())
 	if err == nil && l.Signer.Runtime != nil {
-		l.Signer.Runtime, err = web.RuntimeCaller(rq.Context(), s.DB.Read(), l.Signer.Org, l.Signer.Runtime.ID)
+		l.Signer.Runtime, err = web.LiveRuntime(rq.Context(), s.DB.Read(), l.Signer.Org, l.Signer.Runtime.ID)
 	}
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, web.ErrNotActive) {
 		return ErrDeadLink

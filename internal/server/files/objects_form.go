@@ -94,7 +94,7 @@ func (f *form) complete(given map[string]string) (err error) {
 			)
 		}
 		if !utf8.ValidString(value) {
-			return web.NotText(name)
+			return web.NotUTF8(name)
 		}
 	}
 	if f.file.Path == "" {

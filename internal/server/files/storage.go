@@ -105,7 +105,7 @@ func (s *Service) putStorageFile(w http.ResponseWriter, rq *web.Request) error {
 
 func (s *Service) getStorageFile(w http.ResponseWriter, rq *web.Request) error {
 	return s.serveObject(w, rq, func(ctx context.Context) (store.Object, error) {
-		return web.OfOneMoment(ctx, rq, func(ctx context.Context) (store.Object, error) {
+		return web.ReadConsistently(ctx, rq, func(ctx context.Context) (store.Object, error) {
 			namespace, path, err := s.storageFile(rq)
 			if err != nil {
 				return store.Object{}, err
@@ -163,7 +163,7 @@ func (s *Service) deleteObject(
 		return web.None{}, tx.DeleteObject(ctx, rq.Caller.Org, o)
 	})
 	if err == nil {
-		s.DropUnused(ctx, o.BlobID)
+		s.DropUnusedBlob(ctx, o.BlobID)
 	}
 	return web.None{}, err
 }

@@ -78,7 +78,7 @@ func serveContent(w http.ResponseWriter, r *http.Request, o store.Object, conten
 	}
 	// A download that is no longer permitted breaks off.
 	conn := http.NewResponseController(w)
-	ended := context.AfterFunc(r.Context(), func() { _ = conn.SetWriteDeadline(web.Past) })
+	ended := context.AfterFunc(r.Context(), func() { _ = conn.SetWriteDeadline(web.PastDeadline) })
 	defer ended()
 	cw := &contentWriter{ResponseWriter: w}
 	if o.SizeBytes == 0 { // which has no ranges: http.ServeContent would invent some

@@ -99,7 +99,7 @@ func (s *Service) writeFile(
 		return out, s.notStored(err)
 	}
 	unused := bytes.ID
-	defer func() { s.DropUnused(ctx, unused) }()
+	defer func() { s.DropUnusedBlob(ctx, unused) }()
 	if f.SHA256 != nil && string(f.SHA256) != string(bytes.SHA256[:]) {
 		return out, web.Invalid("storage.digest_mismatch", "",
 			"the content does not have the SHA-256 that was sent with it: nothing was stored")
@@ -154,9 +154,9 @@ func (s *Service) writeFile(
 // objectReplaced is the action of the event that ends a version of a file.
 const objectReplaced = "storage.replaced"
 
-// DropUnused deletes a blob that no file has. What cannot be deleted now is
+// DropUnusedBlob deletes a blob that no file has. What cannot be deleted now is
 // left for a sweep.
-func (s *Service) DropUnused(ctx context.Context, id string) {
+func (s *Service) DropUnusedBlob(ctx context.Context, id string) {
 	if id == "" {
 		return
 	}
@@ -284,7 +284,7 @@ func newUpload(ctx context.Context, w http.ResponseWriter, r io.Reader) upload {
 func (u upload) Read(p []byte) (int, error) {
 	_ = u.conn.SetReadDeadline(time.Now().Add(stalled)) // a test's recorder has none
 	if why := web.EndedBecause(u.ctx); why != nil {
-		_ = u.conn.SetReadDeadline(web.Past) // as [web.EndingBody] had it
+		_ = u.conn.SetReadDeadline(web.PastDeadline) // as [web.EndingBody] had it
 		return 0, why
 	}
 	n, err := u.r.Read(p)

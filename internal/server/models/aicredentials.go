@@ -42,10 +42,10 @@ type Meta struct {
 // Address is where the provider is reached, by its public address too.
 func (m Meta) Address() string { return model.BaseURL(m.Provider, m.BaseURL) }
 
-// ReadMeta reads what a row says of itself, before its seal has proved it.
-func ReadMeta(c store.AICredential) (meta Meta, err error) {
+// UnprovenMeta reads what a row says of itself, before its seal has proved it.
+func UnprovenMeta(c store.AICredential) (meta Meta, err error) {
 	if json.Unmarshal(c.Meta, &meta) != nil {
-		return meta, web.ErrTampered("ai.tampered")
+		return meta, web.Tampered("ai.tampered")
 	}
 	return meta, nil
 }
@@ -54,7 +54,7 @@ func ErrNoCredential() *bctrl.Error {
 	return web.NotFound("ai.not_found", "there is no such AI credential")
 }
 
-func ValidCredentialID(id string) error {
+func ValidID(id string) error {
 	if err := names.CredentialID(id); err != nil {
 		return web.Invalid("ai.invalid_id", "id", "not a credential id: "+err.Error())
 	}
@@ -64,7 +64,7 @@ func ValidCredentialID(id string) error {
 func (s *Service) createAICredential(
 	ctx context.Context, rq *web.Request, in wire.AICredentialCreate,
 ) (bctrl.AICredential, error) {
-	if err := ValidCredentialID(in.ID); err != nil {
+	if err := ValidID(in.ID); err != nil {
 		return bctrl.AICredential{}, err
 	}
 	if err := rq.Authorize(in.ID); err != nil {
@@ -167,18 +167,18 @@ func (s *Service) getAICredential(ctx context.Context, rq *web.Request, _ web.No
 
 // findAICredential authorises and finds the credential that the path names.
 func (s *Service) findAICredential(ctx context.Context, rq *web.Request) (store.AICredential, error) {
-	id, err := rq.Path("id", ValidCredentialID)
+	id, err := rq.Path("id", ValidID)
 	if err != nil {
 		return store.AICredential{}, err
 	}
 	if err := rq.Authorize(id); err != nil {
 		return store.AICredential{}, err
 	}
-	return s.FindMeant(ctx, s.DB.Read(), rq.Caller, id)
+	return s.Find(ctx, s.DB.Read(), rq.Caller, id)
 }
 
-// FindMeant finds the credential that an id means to the caller.
-func (s *Service) FindMeant(
+// Find finds the credential that an id means to the caller.
+func (s *Service) Find(
 	ctx context.Context, q store.Queries, c access.Caller, id string,
 ) (store.AICredential, error) {
 	pins, err := pinsOf(ctx, q, c)
@@ -188,29 +188,31 @@ func (s *Service) FindMeant(
 	return meantAICredential(ctx, q, c.Org, id, pins)
 }
 
-// Askable finds the credential that an id means to the caller and decides, by
+// FindUsable finds the credential that an id means to the caller and decides, by
 // the rules as q has them, whether a model may be asked with it.
-func (s *Service) Askable(ctx context.Context, q store.Queries, c access.Caller, id string) (store.AICredential, error) {
+func (s *Service) FindUsable(
+	ctx context.Context, q store.Queries, c access.Caller, id string,
+) (store.AICredential, error) {
 	decide := func() (store.AICredential, error) { return s.askableBy(ctx, q, c, id) }
-	return web.UntilUnchanged(decide, func() (same bool, err error) {
+	return web.ReadUntilUnchanged(decide, func() (same bool, err error) {
 		before := c
 		c, err = s.UnderCeiling(ctx, q, c)
 		return web.SameCeiling(before, c), err
 	})
 }
 
-// askableBy is [Service.Askable] for a caller under the mounts that it comes with.
+// askableBy is [Service.FindUsable] for a caller under the mounts that it comes with.
 func (s *Service) askableBy(
 	ctx context.Context, q store.Queries, c access.Caller, id string,
 ) (found store.AICredential, err error) {
 	if !access.Decide(c, access.Action{Verb: bctrl.UseAI, Object: id}) {
 		return found, web.OutsideMount(bctrl.UseAI)
 	}
-	if found, err = s.FindMeant(ctx, q, c, id); err != nil || c.Runtime == nil {
+	if found, err = s.Find(ctx, q, c, id); err != nil || c.Runtime == nil {
 		return found, err
 	}
 	// What the row says is proved when it is opened.
-	meta, err := ReadMeta(found)
+	meta, err := UnprovenMeta(found)
 	if err == nil && !meta.Enabled {
 		err = ErrDisabled(id)
 	}
@@ -255,7 +257,7 @@ func (s *Service) listAICredentials(ctx context.Context, rq *web.Request, _ web.
 	if rq.Caller.Runtime == nil {
 		rows, err = s.DB.Read().AICredentials(ctx, rq.Caller.Org, after, limit+1)
 	} else {
-		rows, err = s.Usable(ctx, rq.Caller, after, limit+1)
+		rows, err = s.ListUsable(ctx, rq.Caller, after, limit+1)
 	}
 	if err != nil {
 		return nil, err
@@ -272,9 +274,9 @@ func (s *Service) listAICredentials(ctx context.Context, rq *web.Request, _ web.
 	return list, nil
 }
 
-// Usable lists, by id, the credentials that a runtime may use. It
+// ListUsable lists, by id, the credentials that a runtime may use. It
 // costs what the runtime may see and not what else is stored.
-func (s *Service) Usable(
+func (s *Service) ListUsable(
 	ctx context.Context, c access.Caller, after string, limit int,
 ) ([]store.AICredential, error) {
 	pins, err := pinsOf(ctx, s.DB.Read(), c)
@@ -282,7 +284,7 @@ func (s *Service) Usable(
 		return nil, err
 	}
 	var usable []store.AICredential
-	for _, id := range Allowed(c) {
+	for _, id := range AllowedIDs(c) {
 		if id <= after {
 			continue
 		}
@@ -300,9 +302,9 @@ func (s *Service) Usable(
 	return usable, nil
 }
 
-// Allowed are the ids that every level of the caller's chain
+// AllowedIDs are the ids that every level of the caller's chain
 // permits, in order.
-func Allowed(c access.Caller) []string {
+func AllowedIDs(c access.Caller) []string {
 	mount := c.Runtime.Chain.Effective().AI
 	if mount == nil {
 		return nil
@@ -317,7 +319,7 @@ func Allowed(c access.Caller) []string {
 func (s *Service) updateAICredential(
 	ctx context.Context, rq *web.Request, in wire.AICredentialUpdate,
 ) (bctrl.AICredential, error) {
-	id, err := rq.Path("id", ValidCredentialID)
+	id, err := rq.Path("id", ValidID)
 	if err != nil {
 		return bctrl.AICredential{}, err
 	}
@@ -339,10 +341,10 @@ func (s *Service) updateAICredential(
 			return out, err
 		}
 		from := meta
-		web.Apply(&meta.Label, in.Label)
-		web.Apply(&meta.BaseURL, in.BaseURL)
-		web.Apply(&meta.DefaultModel, in.DefaultModel)
-		web.Apply(&meta.Enabled, in.Enabled)
+		web.SetIfGiven(&meta.Label, in.Label)
+		web.SetIfGiven(&meta.BaseURL, in.BaseURL)
+		web.SetIfGiven(&meta.DefaultModel, in.DefaultModel)
+		web.SetIfGiven(&meta.Enabled, in.Enabled)
 		if !in.APIKey.IsZero() {
 			key = in.APIKey
 		}
@@ -362,12 +364,12 @@ func (s *Service) updateAICredential(
 	})
 }
 
-// RemoveAICredential deletes the credential that the path names, once unbind has
+// Remove deletes the credential that the path names, once unbind has
 // removed in the same transaction what is bound to its id.
-func (s *Service) RemoveAICredential(
+func (s *Service) Remove(
 	ctx context.Context, rq *web.Request, unbind func(context.Context, *store.Tx, string) error,
 ) (web.None, error) {
-	id, err := rq.Path("id", ValidCredentialID)
+	id, err := rq.Path("id", ValidID)
 	if err != nil {
 		return web.None{}, err
 	}

@@ -101,7 +101,7 @@ func (a *askedModel) Complete(ctx context.Context, req model.Request) (answer *m
 // that was chosen.
 func (s *Service) askableAs(chosen calls.ChosenModel) web.Condition {
 	return func(ctx context.Context, q store.Queries, c access.Caller) error {
-		now, err := s.models.Askable(ctx, q, c, chosen.Credential.ID)
+		now, err := s.models.FindUsable(ctx, q, c, chosen.Credential.ID)
 		if err == nil && now.UID != chosen.Credential.UID {
 			err = web.OutsideMount(bctrl.UseAI) // another has the id
 		}
@@ -140,7 +140,7 @@ func (l logins) List(ctx context.Context) ([]agent.LoginInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := l.s.vault.LoginsOf(ctx, caller, maxLogins)
+	found, err := l.s.vault.UsableLogins(ctx, caller, maxLogins)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +200,7 @@ func (l logins) granted(ctx context.Context, key string) (*web.Grant, error) {
 		return nil, err
 	}
 	g := &web.Grant{Caller: caller}
-	g.Require(l.s.IsUnlocked)
+	g.Require(l.s.CheckUnlocked)
 	if !g.Decide(&caller, access.Action{Verb: bctrl.UseVault, Object: key}) {
 		return nil, l.s.refuse(ctx, l.x, bctrl.UseVault, key)
 	}

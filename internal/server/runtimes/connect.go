@@ -149,7 +149,7 @@ func (s *Service) serveDevTools(w http.ResponseWriter, rq *web.Request) error {
 	ctx, cancel := m.bound(context.WithoutCancel(rq.Context()))
 	defer cancel()
 	asked := &web.Grant{Caller: opened.caller}
-	asked.Require(s.IsUnlocked)
+	asked.Require(s.CheckUnlocked)
 	err := s.WhileGranted(ctx, asked, func(ctx context.Context) error {
 		accepted = true
 		conn, err := s.acceptDevTools(w, rq)

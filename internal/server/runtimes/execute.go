@@ -63,7 +63,7 @@ func (s *Service) callerOf(ctx context.Context, x *execution) (access.Caller, er
 	if s.Custody.Locked() {
 		return access.Caller{}, web.ErrLocked
 	}
-	rt := web.RuntimeBound(x.rt, x.ws)
+	rt := web.RuntimeOf(x.rt, x.ws)
 	rt.Chain, rt.Launched = append(rt.Chain, x.below...), append(rt.Launched, x.below...)
 	return s.CallerNow(ctx, x.actor(rt))
 }

@@ -146,7 +146,7 @@ func (s *Service) setRuntimeStatus(org, id string, status bctrl.RuntimeStatus, r
 		err = nil
 	}
 	if err == nil {
-		s.Recheck(ctx, org, "")
+		s.RecheckUnderway(ctx, org, "")
 	}
 	return err
 }

@@ -174,7 +174,7 @@ func (s *Service) updateProfile(
 			return out, err
 		}
 		ev.UID = p.UID
-		web.Apply(&p.Label, in.Label)
+		web.SetIfGiven(&p.Label, in.Label)
 		p.UpdatedAt = store.Now()
 		out.Label, out.UpdatedAt = p.Label, p.UpdatedAt
 		return out, tx.UpdateProfile(ctx, rq.Caller.Org, p)

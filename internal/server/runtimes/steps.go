@@ -27,7 +27,7 @@ type step struct {
 func (s *Service) parseSteps(ctx context.Context, x *execution, in []wire.Step[bctrl.Mounts]) ([]step, error) {
 	steps := make([]step, len(in))
 	for i, w := range in {
-		field := web.Index("steps", i)
+		field := web.FieldAt("steps", i)
 		st, err := s.parseStep(field, w)
 		if err != nil {
 			return nil, err

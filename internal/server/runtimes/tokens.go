@@ -53,7 +53,7 @@ func (s *Service) mintToken(
 	if in.Mounts != nil {
 		mounts = *in.Mounts
 	}
-	if _, err := web.RuntimeBound(rt, ws).Narrow(mounts); err != nil {
+	if _, err := web.RuntimeOf(rt, ws).Narrow(mounts); err != nil {
 		return out, err
 	}
 	if err := checkDefaults(ctx, s.DB.Read(), rq.Caller.Org, mounts.AI); err != nil {
@@ -154,7 +154,7 @@ func (s *Service) explain(ctx context.Context, rq *web.Request, in bctrl.Action)
 	if err != nil {
 		return bctrl.Decision{}, err
 	}
-	chain := web.RuntimeBound(rt, ws).Chain
+	chain := web.RuntimeOf(rt, ws).Chain
 	if own := rq.Caller.Runtime; own != nil {
 		chain = own.Chain
 	}

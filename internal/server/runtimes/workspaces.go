@@ -97,7 +97,7 @@ func (s *Service) listWorkspaces(ctx context.Context, rq *web.Request, _ web.Non
 			return s.DB.Read().Workspaces(ctx, rq.Caller.Org, after, limit)
 		},
 		Cursor:   func(ws store.Workspace) string { return ws.Name },
-		Describe: web.Infallible(describeWorkspace),
+		Describe: web.WithoutError(describeWorkspace),
 	}.Page(rq)
 }
 
@@ -150,7 +150,7 @@ func (s *Service) updateWorkspace(
 		if err != nil {
 			return out, err
 		}
-		web.Apply(&ws.Name, in.Name)
+		web.SetIfGiven(&ws.Name, in.Name)
 		if in.Mounts != nil {
 			pins, err := mount(ctx, tx, rq.Caller.Org, &ws, *in.Mounts)
 			if err != nil {
@@ -170,7 +170,7 @@ func (s *Service) updateWorkspace(
 		return describeWorkspace(ws), err
 	})
 	if err == nil {
-		s.Recheck(ctx, rq.Caller.Org, ws.ID)
+		s.RecheckUnderway(ctx, rq.Caller.Org, ws.ID)
 	}
 	return out, err
 }

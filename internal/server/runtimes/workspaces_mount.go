@@ -119,7 +119,7 @@ func pinMounted(
 		case errors.Is(err, store.ErrNotFound):
 			found.List = append(found.List, bctrl.Problem{
 				Code:  "mounts.unknown_credential",
-				Field: web.Index("mounts.ai.allow", i),
+				Field: web.FieldAt("mounts.ai.allow", i),
 				Value: id,
 				Hint:  "create it first",
 			})
@@ -148,7 +148,7 @@ func findWrongDefaults(
 		if err != nil {
 			return err
 		}
-		meta, err := models.ReadMeta(c)
+		meta, err := models.UnprovenMeta(c)
 		if err != nil {
 			return err
 		}

@@ -65,16 +65,16 @@ func checkVaultCredential(in *wire.VaultCredential) (Meta, error) {
 		meta.OriginPatterns = append(meta.OriginPatterns, canonical)
 	}
 	for i, text := range in.Origins {
-		addOrigin(web.Index("origins", i), text)
+		addOrigin(web.FieldAt("origins", i), text)
 	}
 	for i, text := range in.OriginPatterns {
-		addPattern(web.Index("originPatterns", i), text)
+		addPattern(web.FieldAt("originPatterns", i), text)
 	}
 	for i, text := range in.MatchOrigins {
 		if strings.Contains(text, "*") {
-			addPattern(web.Index("matchOrigins", i), text)
+			addPattern(web.FieldAt("matchOrigins", i), text)
 		} else {
-			addOrigin(web.Index("matchOrigins", i), text)
+			addOrigin(web.FieldAt("matchOrigins", i), text)
 		}
 	}
 	return meta, p.Err()

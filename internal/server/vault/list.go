@@ -68,25 +68,25 @@ func (s *Service) vaultEntries(
 	})
 }
 
-// login is a vault entry and what may be known of it before it is used.
-type login struct {
+// Login is a vault entry and what may be known of it before it is used.
+type Login struct {
 	Entry store.VaultEntry
 	Meta  Meta
 }
 
-// LoginsOf lists the first of the entries that the caller may use.
-func (s *Service) LoginsOf(ctx context.Context, c access.Caller, most int) ([]login, error) {
+// UsableLogins lists the first of the entries that the caller may use.
+func (s *Service) UsableLogins(ctx context.Context, c access.Caller, most int) ([]Login, error) {
 	rows, err := s.vaultEntries(ctx, c, keyRanges(c, "/"), store.VaultRange{Limit: most})
 	if err != nil {
 		return nil, err
 	}
-	list := make([]login, len(rows))
+	list := make([]Login, len(rows))
 	for i, e := range rows {
-		meta, err := ParseMeta(e)
+		meta, err := parseMeta(e)
 		if err != nil {
 			return nil, err
 		}
-		list[i] = login{e, meta}
+		list[i] = Login{e, meta}
 	}
 	return list, nil
 }
@@ -95,7 +95,7 @@ func entryPage(rows []store.VaultEntry, limit int) (any, error) {
 	rows, next := web.PageOf(rows, limit, entryKey)
 	list := wire.List[bctrl.VaultEntry]{Plural: wire.VaultEntries, NextCursor: next}
 	for _, e := range rows {
-		meta, err := ParseMeta(e)
+		meta, err := parseMeta(e)
 		if err != nil {
 			return nil, err
 		}
@@ -104,9 +104,9 @@ func entryPage(rows []store.VaultEntry, limit int) (any, error) {
 	return list, nil
 }
 
-func ParseMeta(e store.VaultEntry) (meta Meta, err error) {
+func parseMeta(e store.VaultEntry) (meta Meta, err error) {
 	if json.Unmarshal(e.Meta, &meta) != nil {
-		return meta, web.ErrTampered("vault.tampered")
+		return meta, web.Tampered("vault.tampered")
 	}
 	return meta, nil
 }

@@ -30,7 +30,7 @@ type LoginUse struct {
 
 // OpenedLogin is a vault entry in use.
 type OpenedLogin struct {
-	login
+	Login
 	Secrets Secrets
 }
 
@@ -49,7 +49,7 @@ func (s *Service) UseLogin(ctx context.Context, u LoginUse, do func(OpenedLogin)
 		ev.UID, ev.Version = e.UID, e.Version
 		return ev, err
 	}
-	return s.UseIn(ctx, find, func() error {
+	return s.UseFound(ctx, find, func() error {
 		u.Begun()
 		opened, err := s.openVaultEntry(org, e)
 		if err != nil {
@@ -64,7 +64,7 @@ func (s *Service) UseLogin(ctx context.Context, u LoginUse, do func(OpenedLogin)
 func Find(ctx context.Context, q store.Queries, org, key, uid string) (store.VaultEntry, error) {
 	e, err := q.VaultEntry(ctx, org, key)
 	if errors.Is(err, store.ErrNotFound) || err == nil && uid != "" && e.UID != uid {
-		err = ErrNoKey()
+		err = errNoKey()
 	}
 	return e, err
 }

@@ -44,7 +44,7 @@ type Secrets struct {
 	Notes    string     `json:"notes,omitempty"`
 }
 
-func ErrNoKey() *bctrl.Error {
+func errNoKey() *bctrl.Error {
 	return web.NotFound("vault.secret_not_found", "there is no such vault key")
 }
 

@@ -106,7 +106,7 @@ func (k *Kernel) actAs(ctx context.Context, c access.Caller, h http.Header) (acc
 	if names.UUID(ids[0]) != nil {
 		return c, Invalid("auth.runtime", wire.Spelled(wire.HeaderRuntime), "BCTRL-Runtime must be a runtime's id")
 	}
-	rt, err := RuntimeCaller(ctx, k.DB.Read(), c.Org, ids[0])
+	rt, err := LiveRuntime(ctx, k.DB.Read(), c.Org, ids[0])
 	if err != nil {
 		return c, err
 	}
@@ -147,8 +147,8 @@ func ParseMountsHeader(text string) (m bctrl.Mounts, err error) {
 // turns out that it has no browser; and of one that never was, as another's.
 var ErrNotActive = Conflict(wire.CodeNotActive, "the runtime is not active")
 
-// RuntimeCaller reads what bounds a live runtime now.
-func RuntimeCaller(ctx context.Context, q store.Queries, org, id string) (*access.Runtime, error) {
+// LiveRuntime reads what bounds a live runtime now.
+func LiveRuntime(ctx context.Context, q store.Queries, org, id string) (*access.Runtime, error) {
 	rt, err := q.Runtime(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && !rt.Live {
 		return nil, ErrNotActive
@@ -163,11 +163,11 @@ func RuntimeCaller(ctx context.Context, q store.Queries, org, id string) (*acces
 	if err != nil {
 		return nil, err
 	}
-	return RuntimeBound(rt, ws), nil
+	return RuntimeOf(rt, ws), nil
 }
 
-// RuntimeBound is what bounds a runtime, nothing declared below it.
-func RuntimeBound(rt store.Runtime, ws store.Workspace) *access.Runtime {
+// RuntimeOf is what bounds a runtime, nothing declared below it.
+func RuntimeOf(rt store.Runtime, ws store.Workspace) *access.Runtime {
 	return &access.Runtime{
 		ID: rt.ID, Alias: rt.Alias, WorkspaceID: rt.WorkspaceID, Group: rt.Group, Version: ws.Version,
 		Chain: bctrl.Chain{ws.Mounts, rt.Mounts}, Launched: bctrl.Chain{rt.Launched},

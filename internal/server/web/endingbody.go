@@ -44,8 +44,8 @@ func (b *EndingBody) breakOff() {
 		return
 	}
 	b.w.last.Store(true) // for the end of the body may be read at this moment
-	_ = http.NewResponseController(b.w).SetReadDeadline(Past)
+	_ = http.NewResponseController(b.w).SetReadDeadline(PastDeadline)
 }
 
-// Past is a deadline that is over.
-var Past = time.Unix(1, 0)
+// PastDeadline is a deadline that is over.
+var PastDeadline = time.Unix(1, 0)

@@ -37,9 +37,9 @@ func Invalid(code, field, message string) *bctrl.Error {
 	return WithField(Refusal(http.StatusBadRequest, code, message), field)
 }
 
-// NotText is the refusal of what JSON could not give back: bytes that are no
+// NotUTF8 is the refusal of what JSON could not give back: bytes that are no
 // UTF-8. An empty field is the path.
-func NotText(field string) *bctrl.Error {
+func NotUTF8(field string) *bctrl.Error {
 	what := field
 	if what == "" {
 		what = "the path"
@@ -143,7 +143,7 @@ func AsError(err error) *bctrl.Error {
 		return e
 	}
 	if forged, ok := errors.AsType[*store.ForgedError](err); ok {
-		return ErrTampered(tamperedCode(forged.Kind))
+		return Tampered(tamperedCode(forged.Kind))
 	}
 	if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return TooLarge("request.too_large", "the body exceeds "+strconv.FormatInt(tooLong.Limit, 10)+" bytes")
@@ -173,14 +173,16 @@ func EncodeError(e *bctrl.Error, requestID string) []byte {
 // Unopened is the answer when a sealed record does not open.
 func Unopened(err error, code string) error {
 	if errors.Is(err, seal.ErrTampered) {
-		return ErrTampered(code)
+		return Tampered(code)
 	}
 	return err
 }
 
-// Tampered reports whether an error says that what is stored was changed outside
+// IsTampered reports whether an error says that what is stored was changed outside
 // the server.
-func Tampered(err error) bool { return err != nil && strings.HasSuffix(AsError(err).Code, ".tampered") }
+func IsTampered(err error) bool {
+	return err != nil && strings.HasSuffix(AsError(err).Code, ".tampered")
+}
 
 // tamperedCode is the code of a row that is not as the server wrote it.
 func tamperedCode(kind string) string {
@@ -205,9 +207,9 @@ func tamperedCode(kind string) string {
 	return "storage.tampered"
 }
 
-// ErrTampered is the answer when a sealed record does not open: what is stored
+// Tampered is the answer when a sealed record does not open: what is stored
 // is not what was sealed.
-func ErrTampered(code string) *bctrl.Error {
+func Tampered(code string) *bctrl.Error {
 	return WithHint(
 		Fault(code, "the stored record was changed outside the server and is not used"),
 		"set it again, and look who can write to the data directory",

@@ -7,7 +7,7 @@ const MaxLabel = 256
 
 func CheckLabel(label string) error {
 	if !utf8.ValidString(label) { // of a command on the data directory: JSON holds text alone
-		return NotText("label")
+		return NotUTF8("label")
 	}
 	var p Problems
 	p.Limit("label", len(label), MaxLabel)
@@ -22,8 +22,8 @@ func InvalidName(code, field string, rule error) error {
 	return Invalid(code, field, field+": "+rule.Error())
 }
 
-// Apply sets a field to what an update gives, where it gives anything.
-func Apply[T any](field *T, to *T) {
+// SetIfGiven sets a field to what an update gives, where it gives anything.
+func SetIfGiven[T any](field *T, to *T) {
 	if to != nil {
 		*field = *to
 	}

@@ -159,7 +159,7 @@ func (k *Kernel) UnderCeiling(ctx context.Context, q store.Queries, c access.Cal
 	if err != nil || version == c.Runtime.Version {
 		return c, err
 	}
-	rt, err := RuntimeCaller(ctx, q, c.Org, c.Runtime.ID)
+	rt, err := LiveRuntime(ctx, q, c.Org, c.Runtime.ID)
 	if errors.Is(err, ErrNotActive) {
 		err = errEnded(c)
 	}
@@ -177,8 +177,8 @@ func SameCeiling(before, now access.Caller) bool {
 	return before.Runtime == nil || before.Runtime.Version == now.Runtime.Version
 }
 
-// UntilUnchanged reads until what permits it is found as it was before.
-func UntilUnchanged[T any](read func() (T, error), unchanged func() (bool, error)) (T, error) {
+// ReadUntilUnchanged reads until what permits it is found as it was before.
+func ReadUntilUnchanged[T any](read func() (T, error), unchanged func() (bool, error)) (T, error) {
 	for {
 		out, err := read()
 		same, refused := unchanged()
@@ -191,17 +191,17 @@ func UntilUnchanged[T any](read func() (T, error), unchanged func() (bool, error
 	}
 }
 
-// OfOneMoment reads for a request, and reads once more, newly decided, where the
+// ReadConsistently reads for a request, and reads once more, newly decided, where the
 // rules changed between the decision and what was read: what is shown and what
 // permitted it are of one moment. What is on record was decided in the
 // transaction that recorded it.
 //
 // To decide once more about what was granted would not do here: a list shows
 // what its caller's mounts left of it, and newer ones may have left more.
-func OfOneMoment[T any](
+func ReadConsistently[T any](
 	ctx context.Context, rq *Request, read func(context.Context) (T, error),
 ) (T, error) {
-	return UntilUnchanged(func() (T, error) { return read(ctx) }, func() (bool, error) {
+	return ReadUntilUnchanged(func() (T, error) { return read(ctx) }, func() (bool, error) {
 		if rq.Caller.Runtime == nil || rq.Recorded {
 			return true, nil
 		}

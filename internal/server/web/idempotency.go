@@ -129,7 +129,7 @@ func (k *Kernel) replay(ctx context.Context, rq *Request) (first *replayed, err 
 		return nil, Unopened(err, "request.tampered")
 	}
 	if json.Unmarshal(plain, &answered) != nil {
-		return nil, ErrTampered("request.tampered")
+		return nil, Tampered("request.tampered")
 	}
 	if subtle.ConstantTimeCompare(answered.Fingerprint, id.Fingerprint) != 1 {
 		return nil, Unprocessable("request.idempotency_mismatch", "this Idempotency-Key was used for another request")

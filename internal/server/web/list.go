@@ -38,7 +38,7 @@ func (l Listing[Row, Item]) Page(rq *Request) (list wire.List[Item], err error) 
 	return list, nil
 }
 
-// Infallible makes of a description that cannot fail one that says so.
-func Infallible[Row, Item any](describe func(Row) Item) func(Row) (Item, error) {
+// WithoutError makes of a description that cannot fail one that says so.
+func WithoutError[Row, Item any](describe func(Row) Item) func(Row) (Item, error) {
 	return func(row Row) (Item, error) { return describe(row), nil }
 }

@@ -44,8 +44,8 @@ func (k *Kernel) unsealed(rq *Request) (locked bool, err error) {
 	return false, err
 }
 
-// IsUnlocked refuses what cannot begin, or go on, while the server is locked.
-func (k *Kernel) IsUnlocked(context.Context, store.Queries, access.Caller) error {
+// CheckUnlocked refuses what cannot begin, or go on, while the server is locked.
+func (k *Kernel) CheckUnlocked(context.Context, store.Queries, access.Caller) error {
 	if k.Custody.Locked() {
 		return ErrLocked
 	}

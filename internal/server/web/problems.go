@@ -70,5 +70,5 @@ func (p *Problems) Err() error {
 	return e
 }
 
-// Index is the name of an element of a list, as a field.
-func Index(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }
+// FieldAt is the name of an element of a list, as a field.
+func FieldAt(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }

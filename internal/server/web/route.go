@@ -66,7 +66,7 @@ func Endpoint[In, Out any](
 		run := func(ctx context.Context) (Out, error) { return do(ctx, rq, in) }
 		var out Out
 		if rq.Method == http.MethodGet {
-			out, err = OfOneMoment(rq.Context(), rq, run)
+			out, err = ReadConsistently(rq.Context(), rq, run)
 		} else {
 			out, err = run(rq.Context())
 		}
@@ -187,7 +187,7 @@ func (rt Route) checkQuery(rq *Request) error {
 			return Invalid("request.repeated_parameter", name, "the parameter is given more than once")
 		}
 		if !utf8.ValidString(v[0]) {
-			return NotText(name)
+			return NotUTF8(name)
 		}
 		if v[0] == "" && !slices.Contains(mayBeEmpty, name) {
 			return Invalid("request.parameter", name, name+" is empty: leave the parameter out, or say what is meant")

@@ -66,7 +66,7 @@ func (rr *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case rr.Foreign != nil && strings.HasPrefix(path, rr.Prefix): // the mux would change what is not ours to change
 		rr.Foreign.ServeHTTP(w, r)
 	case !utf8.ValidString(r.URL.Path):
-		refuse(w, id, NotText(""))
+		refuse(w, id, NotUTF8(""))
 	case plainPath(path):
 		rr.Mux.ServeHTTP(w, r)
 	default:

@@ -60,13 +60,13 @@ func (rq *Request) QueryScope(typ, workspace, group string) (bctrl.Scope, error)
 	return scope, scope.Validate()
 }
 
-// About names the scope in an event.
-func About(ev *audit.Event, scope bctrl.Scope) {
+// SetEventScope names the scope in an event.
+func SetEventScope(ev *audit.Event, scope bctrl.Scope) {
 	ev.Workspace, ev.Group = scope.WorkspaceID(), scope.GroupID()
 }
 
-// ContextOf is the context of a runtime's calls.
-func ContextOf(rt *access.Runtime) bctrl.Scope {
+// RuntimeScope is the context of a runtime's calls.
+func RuntimeScope(rt *access.Runtime) bctrl.Scope {
 	if rt.Group == "" {
 		return bctrl.InWorkspace(rt.WorkspaceID)
 	}

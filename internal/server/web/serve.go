@@ -165,7 +165,7 @@ func ChangeRules[Out any](
 ) (Out, error) {
 	out, err := Change(ctx, rq, fn)
 	if err == nil {
-		rq.kernel.Recheck(ctx, rq.Caller.Org, "")
+		rq.kernel.RecheckUnderway(ctx, rq.Caller.Org, "")
 	}
 	return out, err
 }
@@ -173,12 +173,12 @@ func ChangeRules[Out any](
 // Use records the intent to use a secret, runs fn once that is durable, and
 // records how it went.
 func (k *Kernel) Use(ctx context.Context, e audit.Event, fn func() error) error {
-	return k.UseIn(ctx, func(*store.Tx) (audit.Event, error) { return e, nil }, fn)
+	return k.UseFound(ctx, func(*store.Tx) (audit.Event, error) { return e, nil }, fn)
 }
 
-// UseIn is use for an intent that names what find reads in the transaction
+// UseFound is use for an intent that names what find reads in the transaction
 // that records it. When find fails, there is neither intent nor use.
-func (k *Kernel) UseIn(ctx context.Context, find func(*store.Tx) (audit.Event, error), fn func() error) error {
+func (k *Kernel) UseFound(ctx context.Context, find func(*store.Tx) (audit.Event, error), fn func() error) error {
 	e, done, err := k.Audit.BeginIn(ctx, find)
 	if err != nil {
 		return err
@@ -264,7 +264,7 @@ func (k *Kernel) recordFailure(ctx context.Context, rq *Request, e *bctrl.Error,
 
 // recorded reports whether the log wants a refusal that it has not yet.
 func recorded(rq *Request, e *bctrl.Error) bool {
-	return !rq.Recorded && (isDenied(e) || rq.mutates() || Tampered(e) || rq.Describe != nil || rq.Route.Foreign != nil)
+	return !rq.Recorded && (isDenied(e) || rq.mutates() || IsTampered(e) || rq.Describe != nil || rq.Route.Foreign != nil)
 }
 
 func isDenied(e *bctrl.Error) bool {

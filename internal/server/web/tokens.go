@@ -57,7 +57,7 @@ func (k *Kernel) authenticateToken(ctx context.Context, text string, h http.Head
 	if err := k.tokenLives(ctx, c); err != nil {
 		return c, err
 	}
-	rt, err := RuntimeCaller(ctx, k.DB.Read(), c.Org, info.RuntimeID)
+	rt, err := LiveRuntime(ctx, k.DB.Read(), c.Org, info.RuntimeID)
 	if errors.Is(err, ErrNotActive) {
 		return c, errTokenEnded
 	}

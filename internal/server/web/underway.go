@@ -14,7 +14,7 @@ import (
 // executions, DevTools connections, downloads by a link, questions to a model,
 // files on their way into storage. Whoever changes what is permitted, by
 // lowering a workspace, ending a runtime, a key, a token or a credential, asks
-// about all of it again before the change is acknowledged ([Kernel.Recheck]),
+// about all of it again before the change is acknowledged ([Kernel.RecheckUnderway]),
 // and what is no longer permitted ends.
 //
 // All of it comes in through [underway.begin]. A call to a provider does not: it
@@ -222,9 +222,9 @@ func (u *underway) keyed() map[*activity]struct{} {
 	return list
 }
 
-// Recheck is [underway.recheck] for whoever has changed rules: once the change is
+// RecheckUnderway is [underway.recheck] for whoever has changed rules: once the change is
 // durable, and before it is acknowledged.
-func (k *Kernel) Recheck(ctx context.Context, org, workspace string) {
+func (k *Kernel) RecheckUnderway(ctx context.Context, org, workspace string) {
 	// Also for a caller who does not wait for the acknowledgement.
 	k.Underway.recheck(context.WithoutCancel(ctx), org, workspace)
 }
