@@ -18,12 +18,6 @@ import (
 	"github.com/bctrl-go/bctrl/internal/audit"
 )
 
-const canaryAPIKey = "sk-canary/0123456789+abc"
-
-func openAI(id string) object {
-	return object{"id": id, "provider": "openai", "apiKey": canaryAPIKey}
-}
-
 // provider is a model provider that knows one key, and counts who asks.
 type provider struct {
 	url string

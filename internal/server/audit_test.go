@@ -23,24 +23,6 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// log lists the events that a query selects, newest first.
-func (h *harness) log(f bctrl.AuditFilter) (all []bctrl.AuditEvent) {
-	h.Helper()
-	// What was queued before is written.
-	require.NoError(h, h.db.Write(h.Context(), func(*store.Tx) error { return nil }))
-	for e, err := range h.sdk(straight).Audit.Events(h.Context(), f) {
-		require.NoError(h, err)
-		all = append(all, e)
-	}
-	return all
-}
-
-func (h *harness) setLogin(key string) {
-	h.Helper()
-	require.Equal(h, http.StatusOK, h.do("PUT", []string{"vault", key}, nil,
-		object{"password": "p", "totp": "JBSWY3DPEHPK3PXP"}).Status)
-}
-
 func TestEventsAreListedNewestFirstWithTheirOutcomes(t *testing.T) {
 	h := newHarness(t)
 	h.setLogin("a")

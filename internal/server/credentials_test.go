@@ -11,9 +11,6 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
-// refTo is a reference to a secret.
-func refTo(id string) string { return "vault:secret:" + id }
-
 // acmeCredential is a credential of a provider that the registry does not have.
 func acmeCredential(id, secret string, with object) object {
 	body := object{

@@ -1,35 +1,40 @@
 package server
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"database/sql"
+	"encoding/base64"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers"
-	"github.com/getkin/kin-openapi/routers/gorillamux"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/registry"
 	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/store/storetest"
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 // loopback lets providers be on this machine.
@@ -213,86 +218,377 @@ func (h *harness) send(method, target string, body io.Reader, headers ...string)
 	return answer{Status: rec.Code, Header: rec.Result().Header, Body: rec.Body.Bytes()}
 }
 
-var describedRoutes = sync.OnceValues(func() (routers.Router, error) {
-	doc, err := openapi3.NewLoader().LoadFromData(openapiYAML)
-	if err != nil {
-		return nil, err
-	}
-	if err := doc.Validate(context.Background()); err != nil {
-		return nil, err
-	}
-	doc.Servers = nil // any host
-	return gorillamux.NewRouter(doc)
-})
+const canaryAPIKey = "sk-canary/0123456789+abc"
 
-// wholeSentences fails the test when a refusal has a gap where a word was to
-// stand.
-func wholeSentences(t *testing.T, body []byte) {
-	t.Helper()
-	var refused struct{ Error, Code, Hint string }
-	if json.Unmarshal(body, &refused) != nil || refused.Code == "" || refused.Error == "" {
-		return
+func openAI(id string) object {
+	return object{"id": id, "provider": "openai", "apiKey": canaryAPIKey}
+}
+
+// log lists the events that a query selects, newest first.
+func (h *harness) log(f bctrl.AuditFilter) (all []bctrl.AuditEvent) {
+	h.Helper()
+	// What was queued before is written.
+	require.NoError(h, h.db.Write(h.Context(), func(*store.Tx) error { return nil }))
+	for e, err := range h.sdk(straight).Audit.Events(h.Context(), f) {
+		require.NoError(h, err)
+		all = append(all, e)
 	}
-	for _, text := range []string{refused.Error, refused.Hint} {
-		trimmed := strings.TrimRight(strings.TrimSpace(text), ":,;(")
-		if strings.HasSuffix(text, ">:") { // of a digest's form
-			trimmed = text
-		}
-		assert.Equal(t, trimmed, text, "%s begins or ends with a gap", refused.Code)
-		for _, gap := range []string{"  ", ": :", " ,", ", ,", " ;", "()", `""`, "%!", "<nil>"} {
-			assert.NotContains(t, text, gap, refused.Code)
-		}
+	return all
+}
+
+func (h *harness) setLogin(key string) {
+	h.Helper()
+	require.Equal(h, http.StatusOK, h.do("PUT", []string{"vault", key}, nil,
+		object{"password": "p", "totp": "JBSWY3DPEHPK3PXP"}).Status)
+}
+
+// refTo is a reference to a secret.
+func refTo(id string) string { return "vault:secret:" + id }
+
+// launchIn launches a runtime in a group.
+func (h *harness) launchIn(ws store.Workspace, alias, group string) (rt bctrl.RuntimeInfo) {
+	h.Helper()
+	h.ok("POST", []string{"workspaces", ws.ID, "runtimes"}, object{
+		"alias": alias, "kind": "browser", "driver": "stagehand", "launch": object{"mode": "ephemeral"}, "group": group,
+	}, &rt)
+	return rt
+}
+
+func (h *harness) delete(segments ...string) {
+	h.Helper()
+	h.ok("DELETE", segments, nil, nil)
+}
+
+// ok sends a request that must succeed and decodes its answer into out.
+func (h *harness) ok(method string, segments []string, body, out any, headers ...string) {
+	h.Helper()
+	got := h.do(method, segments, nil, body, headers...)
+	require.Equal(h, http.StatusOK, got.Status, "%s %v: %s", method, segments, got.Body)
+	if out != nil {
+		require.NoError(h, json.Unmarshal(got.Body, out))
 	}
 }
 
-// conform fails the test when an answer, or a request that succeeded, is not
-// as openapi.yaml has it, and when the route is not in it at all.
-func conform(t *testing.T, next http.Handler) http.Handler {
+// refused requires that an answer refuses with a status and a code.
+func refused(t *testing.T, got answer, status int, code, why string) {
 	t.Helper()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		router, err := describedRoutes()
-		if !assert.NoError(t, err) {
-			return
-		}
+	require.Equal(t, status, got.Status, "%s: %s", why, got.Body)
+	require.Equal(t, code, got.code(), why)
+}
+
+// events are the audit log's, in order.
+func (h *harness) events() (all []audit.Event) {
+	h.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(h.dir, "bctrl.db"))
+	require.NoError(h, err)
+	defer db.Close()
+	require.NoError(h, h.db.Write(h.Context(), func(*store.Tx) error { return nil })) // what was queued before is written
+	rows, err := db.QueryContext(h.Context(), "SELECT body FROM audit_events ORDER BY seq")
+	require.NoError(h, err)
+	defer rows.Close()
+	for rows.Next() {
 		var body []byte
-		if r.Body != nil {
-			body, err = io.ReadAll(r.Body)
-			assert.NoError(t, err)
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		rec := httptest.NewRecorder()
-		next.ServeHTTP(rec, r)
-		for k, v := range rec.Header() {
-			w.Header()[k] = v
-		}
-		w.WriteHeader(rec.Code)
-		_, _ = w.Write(rec.Body.Bytes())
-		wholeSentences(t, rec.Body.Bytes())
-
-		asked := r.Clone(r.Context())
-		asked.Body = io.NopCloser(bytes.NewReader(body))
-		found, params, err := router.FindRoute(asked)
-		if err != nil {
-			assert.Contains(t, []int{400, 404, 405}, rec.Code, "%s %s is not in openapi.yaml", r.Method, r.URL.Path)
-			return
-		}
-		in := &openapi3filter.RequestValidationInput{
-			Request:    asked,
-			PathParams: params,
-			Route:      found,
-			Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc,
-				IncludeResponseStatus: true},
-		}
-		if rec.Code < 300 {
-			assert.NoError(t, openapi3filter.ValidateRequest(r.Context(), in),
-				"the server took what openapi.yaml does not describe")
-		}
-		assert.NoError(t, openapi3filter.ValidateResponse(r.Context(), &openapi3filter.ResponseValidationInput{
-			RequestValidationInput: in,
-			Status:                 rec.Code,
-			Header:                 rec.Header(),
-			Options:                in.Options,
-			Body:                   io.NopCloser(bytes.NewReader(rec.Body.Bytes())),
-		}), "%s %s answered %d", r.Method, r.URL.Path, rec.Code)
-	})
+		var e audit.Event
+		require.NoError(h, rows.Scan(&body))
+		require.NoError(h, json.Unmarshal(body, &e))
+		all = append(all, e)
+	}
+	require.NoError(h, rows.Err())
+	return all
 }
+
+// made makes a workspace through its route.
+func (h *harness) made(name string, mounts any) store.Workspace {
+	h.Helper()
+	var info bctrl.WorkspaceInfo
+	h.ok("POST", []string{"workspaces"}, object{"name": name, "mounts": mounts}, &info)
+	return store.Workspace{
+		ID:      info.ID,
+		Name:    info.Name,
+		Version: info.Version,
+		Mounts:  info.Mounts,
+	}
+}
+
+// write changes the store, and records it.
+func (h *harness) write(fn func(*store.Tx) error) {
+	h.Helper()
+	require.NoError(h, h.db.Write(h.Context(), func(tx *store.Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return audit.Append(tx, audit.Event{Caller: "test"})
+	}))
+}
+
+// workspace puts a workspace into the store.
+func (h *harness) workspace(name string, mounts bctrl.Mounts) store.Workspace {
+	h.Helper()
+	orgs, err := h.db.Read().Organizations(h.Context())
+	require.NoError(h, err)
+	now := time.Now()
+	ws := store.Workspace{
+		ID:        web.NewID(),
+		Name:      name,
+		Version:   1,
+		Mounts:    mounts,
+		CreatedAt: now,
+		UpdatedAt: now,
+	}
+	h.write(func(tx *store.Tx) error { return tx.InsertWorkspace(h.Context(), orgs[0].ID, ws) })
+	return ws
+}
+
+// launch launches a runtime and returns it.
+func (h *harness) launch(ws store.Workspace, alias string, mounts any) bctrl.RuntimeInfo {
+	h.Helper()
+	body := object{"alias": alias, "kind": "browser", "driver": "stagehand", "launch": object{"mode": "ephemeral"}}
+	if mounts != nil {
+		body["mounts"] = mounts
+	}
+	got := h.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil, body)
+	require.Equal(h, http.StatusOK, got.Status, "%s", got.Body)
+	var rt bctrl.RuntimeInfo
+	require.NoError(h, json.Unmarshal(got.Body, &rt))
+	return rt
+}
+
+// as are the headers that make a request the runtime's own.
+func as(rt bctrl.RuntimeInfo, mounts ...string) []string {
+	headers := []string{"BCTRL-Runtime", rt.ID}
+	for _, m := range mounts {
+		headers = append(headers, "BCTRL-Mounts", base64.RawURLEncoding.EncodeToString([]byte(m)))
+	}
+	return headers
+}
+
+func sales() bctrl.Mounts {
+	return bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/crm/"}},
+		Storage: &bctrl.StorageMount{Workspace: "sales-exports"}}
+}
+
+func (h *harness) lock() { h.Helper(); h.ok("POST", []string{"seal", "lock"}, nil, nil) }
+
+func (h *harness) unlock() { h.Helper(); h.ok("POST", []string{"seal", "unlock"}, object{}, nil) }
+
+func globally() object { return object{"type": "global"} }
+
+func inWorkspace(id string) object { return object{"type": "workspace", "workspaceId": id} }
+
+func inGroup(ws, g string) object { return object{"type": "group", "workspaceId": ws, "groupId": g} }
+
+func attachmentOf(id, ws, g string) []string {
+	return []string{"secrets", id, "attachments", ws, g}
+}
+
+// secretIn stores a secret and returns it.
+func (h *harness) secretIn(scope object, name, value string, aliases ...string) (out bctrl.SecretInfo) {
+	h.Helper()
+	h.ok("POST", []string{"secrets"}, object{"name": name, "value": value, "scope": scope,
+		"aliases": append([]string{}, aliases...)}, &out)
+	return out
+}
+
+// secretValue opens a secret as it is stored, and proves its index.
+func (h *harness) secretValue(id string) string {
+	h.Helper()
+	sec, err := h.server.catalog.FindSecret(h.Context(), h.db.Read(), h.org(), id)
+	require.NoError(h, err)
+	return sec.Value.Reveal()
+}
+
+// decodeInto reads an answer.
+func decodeInto(t *testing.T, got answer, out any) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal(got.Body, out), "%s", got.Body)
+}
+
+// listed are the ids of a list of secrets.
+func (h *harness) listed(pairs ...string) (ids []string) {
+	h.Helper()
+	query := url.Values{"limit": {"2"}}
+	for i := 0; i < len(pairs); i += 2 {
+		query.Set(pairs[i], pairs[i+1])
+	}
+	for {
+		var page struct {
+			Secrets    []bctrl.SecretInfo
+			NextCursor *string
+		}
+		got := h.do("GET", []string{"secrets"}, query, nil)
+		require.Equal(h, http.StatusOK, got.Status, "%s", got.Body)
+		decodeInto(h.T, got, &page)
+		for _, s := range page.Secrets {
+			ids = append(ids, s.ID)
+		}
+		if page.NextCursor == nil {
+			return ids
+		}
+		query.Set("cursor", *page.NextCursor)
+	}
+}
+
+// get describes a secret.
+func (h *harness) get(id string) (out bctrl.SecretInfo) {
+	h.Helper()
+	h.ok("GET", []string{"secrets", id}, nil, &out)
+	return out
+}
+
+// verified reports whether the audit log agrees with all that is stored.
+func (h *harness) verified() bool {
+	h.Helper()
+	var report bctrl.AuditReport
+	h.ok("GET", []string{"audit", "verify"}, nil, &report)
+	// none is kept here
+	report.Problems = slices.DeleteFunc(report.Problems, func(p bctrl.AuditProblem) bool {
+		return p.Kind == "head_missing"
+	})
+	for _, p := range report.Problems {
+		h.Log(p)
+	}
+	return len(report.Problems) == 0
+}
+
+func jsonBody(text string) io.Reader { return strings.NewReader(text) }
+
+// tamper edits the database behind the server's back.
+func (h *harness) tamper(statement string) {
+	h.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(h.dir, "bctrl.db")+"?_pragma=busy_timeout(10000)")
+	require.NoError(h, err)
+	defer db.Close()
+	res, err := db.ExecContext(h.Context(), statement)
+	require.NoError(h, err)
+	n, err := res.RowsAffected()
+	require.NoError(h, err)
+	require.Positive(h, n, "nothing was edited")
+}
+
+// live serves the harness's server over real connections, where bodies are
+// streams that can break.
+func (h *harness) live() *httptest.Server {
+	srv := httptest.NewServer(h.server)
+	h.Cleanup(srv.Close)
+	return srv
+}
+
+// dial opens a connection and sends a request's beginning.
+func (h *harness) dial(srv *httptest.Server, lines ...string) (net.Conn, *bufio.Reader) {
+	h.Helper()
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	require.NoError(h, err)
+	h.Cleanup(func() { _ = conn.Close() })
+	_, err = io.WriteString(conn, strings.Join(lines, "\r\n"))
+	require.NoError(h, err)
+	return conn, bufio.NewReader(conn)
+}
+
+// settled waits until the server has dealt with requests that nobody waits for.
+func (h *harness) settled(condition func() bool, why string) {
+	h.Helper()
+	require.Eventually(h, condition, 10*time.Second, 5*time.Millisecond, why)
+}
+
+// org is the harness's organization.
+func (h *harness) org() string {
+	h.Helper()
+	orgs, err := h.db.Read().Organizations(h.Context())
+	require.NoError(h, err)
+	return orgs[0].ID
+}
+
+// sdk is the SDK against the harness's server behind a handler.
+func (h *harness) sdk(through func(http.Handler) http.Handler) *bctrl.Client {
+	h.Helper()
+	srv := httptest.NewServer(through(h.server))
+	h.Cleanup(srv.Close)
+	client, err := bctrl.New(bctrl.WithAPIKey(bctrl.NewSecret(h.key)), bctrl.WithBaseURL(srv.URL),
+		bctrl.WithRetryWait(time.Millisecond, 10*time.Millisecond))
+	require.NoError(h, err)
+	h.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+func straight(next http.Handler) http.Handler { return next }
+
+// file is the route of a file in a namespace.
+func file(namespace, path string) []string {
+	return []string{"storage", "namespaces", namespace, "files", path}
+}
+
+// put uploads a file with the organization key.
+func (h *harness) put(namespace, path, content string, headers ...string) answer {
+	h.Helper()
+	return h.send("PUT", target(file(namespace, path), nil), strings.NewReader(content),
+		append([]string{"Authorization", "Bearer " + h.key}, headers...)...)
+}
+
+// stored uploads a file that must be taken.
+func (h *harness) stored(namespace, path, content string, headers ...string) bctrl.StorageObject {
+	h.Helper()
+	return h.storedObject(h.put(namespace, path, content, headers...))
+}
+
+func (h *harness) storedObject(a answer) (o bctrl.StorageObject) {
+	h.Helper()
+	require.Equal(h, http.StatusOK, a.Status, "%s", a.Body)
+	require.NoError(h, json.Unmarshal(a.Body, &o))
+	return o
+}
+
+// kept counts the files on the disk, those of unfinished uploads too.
+func (h *harness) kept() (n int) {
+	h.Helper()
+	require.NoError(h, filepath.WalkDir(filepath.Join(h.dir, "blobs"), func(_ string, e os.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			n++
+		}
+		return err
+	}))
+	return n
+}
+
+// subaccount makes one and returns its id.
+func (h *harness) subaccount(name string) string {
+	h.Helper()
+	var sub bctrl.Subaccount
+	h.ok("POST", []string{"subaccounts"}, object{"name": name}, &sub)
+	return sub.ID
+}
+
+// within are the headers that act for a subaccount.
+func within(sub string) []string { return []string{"BCTRL-Subaccount-Id", sub} }
+
+// mint mints a token of a runtime.
+func (h *harness) mint(workspace, alias string, body object) bctrl.Secret {
+	h.Helper()
+	var minted wire.NewToken
+	h.ok("POST", []string{"workspaces", workspace, "runtimes", alias, "tokens"}, body, &minted)
+	return bctrl.NewSecret(minted.Token.Reveal())
+}
+
+// as lets requests come with another key for as long as fn runs.
+func (h *harness) as(key string, fn func()) {
+	h.Helper()
+	before := h.key
+	h.key = key
+	defer func() { h.key = before }()
+	fn()
+}
+
+// with sends a request with a token.
+func (h *harness) with(token bctrl.Secret, method string, segments []string, body any, headers ...string) (got answer) {
+	h.Helper()
+	h.as(token.Expose(), func() { got = h.do(method, segments, nil, body, headers...) })
+	return got
+}
+
+func tokenID(t *testing.T, token bctrl.Secret) string {
+	t.Helper()
+	info, err := bctrl.InspectToken(token)
+	require.NoError(t, err)
+	return info.ID
+}
+
+type object = map[string]any

@@ -12,23 +12,6 @@ import (
 	"github.com/bctrl-go/bctrl"
 )
 
-// passed sends a request through the proxy and returns the status and what
-// came.
-func (c *callers) passed(method, target, path string, headers ...string) (*http.Response, string) {
-	c.Helper()
-	req, err := http.NewRequestWithContext(c.Context(), method, c.srv.URL+"/v1/proxy/"+target+path, nil)
-	require.NoError(c, err)
-	req.Header.Set("Authorization", "Bearer "+c.key)
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	resp, err := c.srv.Client().Do(req)
-	require.NoError(c, err)
-	defer resp.Body.Close()
-	body, _ := io.ReadAll(resp.Body) // that it breaks off is what some tests want
-	return resp, string(body)
-}
-
 func TestAnAnswerIsNoLongerThanThePolicyPermits(t *testing.T) {
 	c := newCallers(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Has("chunked") {

@@ -4,119 +4,17 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
-	"github.com/bctrl-go/bctrl/internal/standin"
-	"github.com/bctrl-go/bctrl/internal/store"
 )
-
-const (
-	acmeHost = "api.acme.example"
-	acmeKey  = "acme-Key-0123456789/+abc"
-)
-
-// callers is a harness whose server reaches stand-ins in place of providers.
-type callers struct {
-	*harness
-	providers *standin.Providers
-	srv       *httptest.Server
-	client    *bctrl.Client
-	// hits counts what arrived at acme.
-	hits atomic.Int64
-}
-
-// newCallers is a server with the provider acme, its credential acme-main and
-// its capability acme/things; handler stands in for it.
-func newCallers(t *testing.T, handler http.HandlerFunc, change ...func(*Config)) *callers {
-	t.Helper()
-	in, err := standin.New()
-	require.NoError(t, err)
-	t.Cleanup(in.Close)
-	return newCallersOf(t, in, handler, change...)
-}
-
-// newCallersHTTP1 is newCallers with a provider that speaks HTTP/1.1.
-func newCallersHTTP1(t *testing.T, handler http.HandlerFunc) *callers {
-	t.Helper()
-	in, err := standin.New()
-	require.NoError(t, err)
-	t.Cleanup(in.Close)
-	in.WithoutHTTP2()
-	return newCallersOf(t, in, handler)
-}
-
-func newCallersOf(t *testing.T, in *standin.Providers, handler http.HandlerFunc, change ...func(*Config)) *callers {
-	t.Helper()
-	c := &callers{providers: in}
-	c.harness = newHarness(t, append([]func(*Config){func(cfg *Config) {
-		cfg.ProviderRoots, cfg.ProviderInstead = in.Roots(), in.Instead
-	}}, change...)...)
-	if handler != nil {
-		require.NoError(t, in.Serve(acmeHost, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			c.hits.Add(1)
-			handler(w, r)
-		})))
-	}
-	c.srv = c.live()
-	c.client = c.sdk(straight)
-	secret := c.secretIn(globally(), "ACME", acmeKey)
-	c.ok("POST", []string{"credentials"}, object{
-		"id": "acme-main", "provider": "acme", "secretRef": "vault:secret:" +
-			secret.ID, "scope": globally(), "hosts": []string{acmeHost},
-		"auth": object{"type": "header", "headers": object{"X-Acme": "Key {secret}"}},
-	}, nil)
-	c.ok("PUT", []string{"capabilities", "acme/things"}, object{
-		"methods": []string{"GET", "POST", "PUT", "HEAD"}, "paths": []string{"/v1/things", "/v1/repos/{owner}/{repo}"},
-	}, nil)
-	return c
-}
-
-// standingIn lets a handler stand in for a provider.
-func standingIn(t *testing.T, host string, handler http.HandlerFunc) func(*Config) {
-	t.Helper()
-	in, err := standin.New()
-	require.NoError(t, err)
-	t.Cleanup(in.Close)
-	require.NoError(t, in.Serve(host, handler))
-	return func(cfg *Config) { cfg.ProviderRoots, cfg.ProviderInstead = in.Roots(), in.Instead }
-}
-
-// policy limits acme/things.
-func (c *callers) policy(p bctrl.CapabilityPolicy) {
-	c.Helper()
-	_, err := c.client.Capabilities.SetPolicy(c.Context(), "acme/things", p)
-	require.NoError(c, err)
-}
-
-func things() bctrl.Invocation {
-	return bctrl.Invocation{Capability: "acme/things", Path: "/v1/things"}
-}
-
-func codeOf(err error) string {
-	var e *bctrl.Error
-	if errors.As(err, &e) {
-		return e.Code
-	}
-	return ""
-}
-
-// last is the newest event of an invocation.
-func (c *callers) last() bctrl.AuditEvent {
-	c.Helper()
-	events := c.log(bctrl.AuditFilter{Capability: "acme/things"})
-	require.NotEmpty(c, events)
-	return events[0]
-}
 
 func TestAnInvocationReachesTheProviderWithItsKey(t *testing.T) {
 	c := newCallers(t, func(w http.ResponseWriter, r *http.Request) {
@@ -441,13 +339,4 @@ func TestARuntimeInvokesWhatItsMountsPermitInItsOwnContext(t *testing.T) {
 	denied := c.log(bctrl.AuditFilter{Decision: bctrl.AuditDenied, Object: "acme/other"})
 	require.Len(t, denied, 1)
 	require.Equal(t, bare.ID, denied[0].RuntimeID)
-}
-
-// launchIn launches a runtime in a group.
-func (h *harness) launchIn(ws store.Workspace, alias, group string) (rt bctrl.RuntimeInfo) {
-	h.Helper()
-	h.ok("POST", []string{"workspaces", ws.ID, "runtimes"}, object{
-		"alias": alias, "kind": "browser", "driver": "stagehand", "launch": object{"mode": "ephemeral"}, "group": group,
-	}, &rt)
-	return rt
 }

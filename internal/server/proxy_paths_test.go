@@ -1,9 +1,6 @@
 package server
 
 import (
-	"bufio"
-	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -12,25 +9,6 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 )
-
-// plainly sends a request whose line is written as it is, which a client of
-// net/http would not do, and returns the status.
-func (c *callers) plainly(method, uri string, headers ...string) int {
-	c.Helper()
-	conn, err := net.Dial("tcp", c.srv.Listener.Addr().String())
-	require.NoError(c, err)
-	defer conn.Close()
-	text := method + " " + uri + " HTTP/1.1\r\nHost: " + c.srv.Listener.Addr().String() + "\r\nConnection: close\r\n"
-	for i := 0; i < len(headers); i += 2 {
-		text += headers[i] + ": " + headers[i+1] + "\r\n"
-	}
-	_, err = fmt.Fprint(conn, text+"\r\n")
-	require.NoError(c, err)
-	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
-	require.NoError(c, err)
-	require.NoError(c, resp.Body.Close())
-	return resp.StatusCode
-}
 
 // TestAPathGoesOutAsItCame sends paths that mean one thing to some servers and
 // another to others, in every way in which a provider is called.

@@ -15,48 +15,6 @@ import (
 	"github.com/bctrl-go/bctrl"
 )
 
-// passed is what a provider saw of a request.
-type passed struct {
-	Method, URI, Body string
-	Header            http.Header
-}
-
-// echoing is a provider that answers what it saw, in a header in base64 and not
-// as text, where its key would be taken out.
-func echoing(seen chan<- passed) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		seen <- passed{r.Method, r.URL.RequestURI(), string(body), r.Header}
-		w.Header().Set("X-Request-Id", "theirs")
-		w.Header().Set("Strict-Transport-Security", "max-age=1")
-		w.WriteHeader(http.StatusAccepted)
-	}
-}
-
-// through sends a provider's own request to the proxy. Headers come in pairs.
-func (c *callers) through(method, path, body string, headers ...string) (*http.Response, string) {
-	c.Helper()
-	var r io.Reader
-	if body != "" {
-		r = strings.NewReader(body)
-	}
-	req, err := http.NewRequestWithContext(c.Context(), method, c.srv.URL+"/v1/proxy/"+path, r)
-	require.NoError(c, err)
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Add(headers[i], headers[i+1])
-	}
-	resp, err := c.srv.Client().Do(req)
-	require.NoError(c, err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	require.NoError(c, err)
-	var e bctrl.Error
-	if resp.Header.Get("Bctrl-Upstream-Status") == "" && json.Unmarshal(text, &e) == nil {
-		return resp, e.Code
-	}
-	return resp, string(text)
-}
-
 func TestARequestPassesThroughAsItIs(t *testing.T) {
 	seen := make(chan passed, 1)
 	c := newCallers(t, echoing(seen))

@@ -32,11 +32,6 @@ func (h *harness) resolved(q broker.Query) string {
 	return strings.Join(out, " ")
 }
 
-func (h *harness) delete(segments ...string) {
-	h.Helper()
-	h.ok("DELETE", segments, nil, nil)
-}
-
 func openAICall(in bctrl.Scope) broker.Query {
 	return broker.Query{Provider: "openai", Capability: "openai/embeddings", Context: in}
 }

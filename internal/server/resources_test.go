@@ -1,70 +1,15 @@
 package server
 
 import (
-	"database/sql"
 	"encoding/json"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
-	"github.com/bctrl-go/bctrl/internal/audit"
-	"github.com/bctrl-go/bctrl/internal/store"
 )
-
-// ok sends a request that must succeed and decodes its answer into out.
-func (h *harness) ok(method string, segments []string, body, out any, headers ...string) {
-	h.Helper()
-	got := h.do(method, segments, nil, body, headers...)
-	require.Equal(h, http.StatusOK, got.Status, "%s %v: %s", method, segments, got.Body)
-	if out != nil {
-		require.NoError(h, json.Unmarshal(got.Body, out))
-	}
-}
-
-// refused requires that an answer refuses with a status and a code.
-func refused(t *testing.T, got answer, status int, code, why string) {
-	t.Helper()
-	require.Equal(t, status, got.Status, "%s: %s", why, got.Body)
-	require.Equal(t, code, got.code(), why)
-}
-
-// events are the audit log's, in order.
-func (h *harness) events() (all []audit.Event) {
-	h.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(h.dir, "bctrl.db"))
-	require.NoError(h, err)
-	defer db.Close()
-	require.NoError(h, h.db.Write(h.Context(), func(*store.Tx) error { return nil })) // what was queued before is written
-	rows, err := db.QueryContext(h.Context(), "SELECT body FROM audit_events ORDER BY seq")
-	require.NoError(h, err)
-	defer rows.Close()
-	for rows.Next() {
-		var body []byte
-		var e audit.Event
-		require.NoError(h, rows.Scan(&body))
-		require.NoError(h, json.Unmarshal(body, &e))
-		all = append(all, e)
-	}
-	require.NoError(h, rows.Err())
-	return all
-}
-
-// made makes a workspace through its route.
-func (h *harness) made(name string, mounts any) store.Workspace {
-	h.Helper()
-	var info bctrl.WorkspaceInfo
-	h.ok("POST", []string{"workspaces"}, object{"name": name, "mounts": mounts}, &info)
-	return store.Workspace{
-		ID:      info.ID,
-		Name:    info.Name,
-		Version: info.Version,
-		Mounts:  info.Mounts,
-	}
-}
 
 func TestResourcesAreForOrganizationKeysAlone(t *testing.T) {
 	h := newHarness(t)

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -14,68 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
-	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/browser"
-	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
-
-// write changes the store, and records it.
-func (h *harness) write(fn func(*store.Tx) error) {
-	h.Helper()
-	require.NoError(h, h.db.Write(h.Context(), func(tx *store.Tx) error {
-		if err := fn(tx); err != nil {
-			return err
-		}
-		return audit.Append(tx, audit.Event{Caller: "test"})
-	}))
-}
-
-// workspace puts a workspace into the store.
-func (h *harness) workspace(name string, mounts bctrl.Mounts) store.Workspace {
-	h.Helper()
-	orgs, err := h.db.Read().Organizations(h.Context())
-	require.NoError(h, err)
-	now := time.Now()
-	ws := store.Workspace{
-		ID:        web.NewID(),
-		Name:      name,
-		Version:   1,
-		Mounts:    mounts,
-		CreatedAt: now,
-		UpdatedAt: now,
-	}
-	h.write(func(tx *store.Tx) error { return tx.InsertWorkspace(h.Context(), orgs[0].ID, ws) })
-	return ws
-}
-
-// launch launches a runtime and returns it.
-func (h *harness) launch(ws store.Workspace, alias string, mounts any) bctrl.RuntimeInfo {
-	h.Helper()
-	body := object{"alias": alias, "kind": "browser", "driver": "stagehand", "launch": object{"mode": "ephemeral"}}
-	if mounts != nil {
-		body["mounts"] = mounts
-	}
-	got := h.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil, body)
-	require.Equal(h, http.StatusOK, got.Status, "%s", got.Body)
-	var rt bctrl.RuntimeInfo
-	require.NoError(h, json.Unmarshal(got.Body, &rt))
-	return rt
-}
-
-// as are the headers that make a request the runtime's own.
-func as(rt bctrl.RuntimeInfo, mounts ...string) []string {
-	headers := []string{"BCTRL-Runtime", rt.ID}
-	for _, m := range mounts {
-		headers = append(headers, "BCTRL-Mounts", base64.RawURLEncoding.EncodeToString([]byte(m)))
-	}
-	return headers
-}
-
-func sales() bctrl.Mounts {
-	return bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/crm/"}},
-		Storage: &bctrl.StorageMount{Workspace: "sales-exports"}}
-}
 
 func TestAnAliasIsFreeAgainOnceItsRuntimeHasStopped(t *testing.T) {
 	h := newHarness(t)

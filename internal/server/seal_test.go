@@ -28,9 +28,6 @@ const (
 	wrongPassphrase = "correct horse battery stable"
 )
 
-func (h *harness) lock()   { h.Helper(); h.ok("POST", []string{"seal", "lock"}, nil, nil) }
-func (h *harness) unlock() { h.Helper(); h.ok("POST", []string{"seal", "unlock"}, object{}, nil) }
-
 // locked requires the refusal of what needs the key.
 func locked(t *testing.T, got answer, why string) {
 	t.Helper()

@@ -1,10 +1,8 @@
 package server
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,60 +16,6 @@ import (
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
-
-func globally() object             { return object{"type": "global"} }
-func inWorkspace(id string) object { return object{"type": "workspace", "workspaceId": id} }
-func inGroup(ws, g string) object  { return object{"type": "group", "workspaceId": ws, "groupId": g} }
-func attachmentOf(id, ws, g string) []string {
-	return []string{"secrets", id, "attachments", ws, g}
-}
-
-// secretIn stores a secret and returns it.
-func (h *harness) secretIn(scope object, name, value string, aliases ...string) (out bctrl.SecretInfo) {
-	h.Helper()
-	h.ok("POST", []string{"secrets"}, object{"name": name, "value": value, "scope": scope,
-		"aliases": append([]string{}, aliases...)}, &out)
-	return out
-}
-
-// secretValue opens a secret as it is stored, and proves its index.
-func (h *harness) secretValue(id string) string {
-	h.Helper()
-	sec, err := h.server.catalog.FindSecret(h.Context(), h.db.Read(), h.org(), id)
-	require.NoError(h, err)
-	return sec.Value.Reveal()
-}
-
-// decodeInto reads an answer.
-func decodeInto(t *testing.T, got answer, out any) {
-	t.Helper()
-	require.NoError(t, json.Unmarshal(got.Body, out), "%s", got.Body)
-}
-
-// listed are the ids of a list of secrets.
-func (h *harness) listed(pairs ...string) (ids []string) {
-	h.Helper()
-	query := url.Values{"limit": {"2"}}
-	for i := 0; i < len(pairs); i += 2 {
-		query.Set(pairs[i], pairs[i+1])
-	}
-	for {
-		var page struct {
-			Secrets    []bctrl.SecretInfo
-			NextCursor *string
-		}
-		got := h.do("GET", []string{"secrets"}, query, nil)
-		require.Equal(h, http.StatusOK, got.Status, "%s", got.Body)
-		decodeInto(h.T, got, &page)
-		for _, s := range page.Secrets {
-			ids = append(ids, s.ID)
-		}
-		if page.NextCursor == nil {
-			return ids
-		}
-		query.Set("cursor", *page.NextCursor)
-	}
-}
 
 func TestASecretIsKeptForTheBrokerAlone(t *testing.T) {
 	h := newHarness(t)
@@ -219,13 +163,6 @@ func TestEachWrongSecretHasItsCodeAndLeavesOnlyAnEvent(t *testing.T) {
 	}
 }
 
-// get describes a secret.
-func (h *harness) get(id string) (out bctrl.SecretInfo) {
-	h.Helper()
-	h.ok("GET", []string{"secrets", id}, nil, &out)
-	return out
-}
-
 func TestListsSelectByScopeNameAndAttachment(t *testing.T) {
 	h := newHarness(t)
 	ws, other := h.made("sales", object{}), h.made("hr", object{})
@@ -327,21 +264,6 @@ func TestASecretStaysWithItsWorkspaceWhateverThatIsCalled(t *testing.T) {
 	third := h.made("third", object{})
 	h.ok("PATCH", []string{"workspaces", third.ID}, object{"name": first.ID}, nil)
 	require.Equal(t, first.ID, h.secretIn(inWorkspace(first.ID), "OTHER", "v").Scope.WorkspaceID())
-}
-
-// verified reports whether the audit log agrees with all that is stored.
-func (h *harness) verified() bool {
-	h.Helper()
-	var report bctrl.AuditReport
-	h.ok("GET", []string{"audit", "verify"}, nil, &report)
-	// none is kept here
-	report.Problems = slices.DeleteFunc(report.Problems, func(p bctrl.AuditProblem) bool {
-		return p.Kind == "head_missing"
-	})
-	for _, p := range report.Problems {
-		h.Log(p)
-	}
-	return len(report.Problems) == 0
 }
 
 func TestAnEditedSecretIsNotUsed(t *testing.T) {

@@ -3,8 +3,6 @@ package server
 import (
 	"bytes"
 	"context"
-	"database/sql"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -20,21 +18,6 @@ import (
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
-
-func jsonBody(text string) io.Reader { return strings.NewReader(text) }
-
-// tamper edits the database behind the server's back.
-func (h *harness) tamper(statement string) {
-	h.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(h.dir, "bctrl.db")+"?_pragma=busy_timeout(10000)")
-	require.NoError(h, err)
-	defer db.Close()
-	res, err := db.ExecContext(h.Context(), statement)
-	require.NoError(h, err)
-	n, err := res.RowsAffected()
-	require.NoError(h, err)
-	require.Positive(h, n, "nothing was edited")
-}
 
 func TestThePathIsRefusedBeforeRouting(t *testing.T) {
 	h := newHarness(t)

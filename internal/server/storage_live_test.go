@@ -1,14 +1,12 @@
 package server
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -23,35 +21,10 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// live serves the harness's server over real connections, where bodies are
-// streams that can break.
-func (h *harness) live() *httptest.Server {
-	srv := httptest.NewServer(h.server)
-	h.Cleanup(srv.Close)
-	return srv
-}
-
-// dial opens a connection and sends a request's beginning.
-func (h *harness) dial(srv *httptest.Server, lines ...string) (net.Conn, *bufio.Reader) {
-	h.Helper()
-	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
-	require.NoError(h, err)
-	h.Cleanup(func() { _ = conn.Close() })
-	_, err = io.WriteString(conn, strings.Join(lines, "\r\n"))
-	require.NoError(h, err)
-	return conn, bufio.NewReader(conn)
-}
-
 func (h *harness) uploadOf(path string, headers ...string) []string {
 	lines := append([]string{"PUT " + target(file("s", path), nil) + " HTTP/1.1", "Host: x",
 		"Authorization: Bearer " + h.key}, headers...)
 	return append(lines, "", "")
-}
-
-// settled waits until the server has dealt with requests that nobody waits for.
-func (h *harness) settled(condition func() bool, why string) {
-	h.Helper()
-	require.Eventually(h, condition, 10*time.Second, 5*time.Millisecond, why)
 }
 
 func TestAnUploadThatBreaksOffLeavesNothingAndCanBeRepeated(t *testing.T) {
@@ -198,14 +171,6 @@ func TestConcurrentWritersLoseAndLeakNothing(t *testing.T) {
 		usage.TotalBytes -= f.SizeBytes
 	}
 	require.Zero(t, usage.TotalBytes)
-}
-
-// org is the harness's organization.
-func (h *harness) org() string {
-	h.Helper()
-	orgs, err := h.db.Read().Organizations(h.Context())
-	require.NoError(h, err)
-	return orgs[0].ID
 }
 
 func TestASweepRemovesOrphansThatAreOldAndNothingElse(t *testing.T) {

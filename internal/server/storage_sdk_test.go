@@ -14,20 +14,6 @@ import (
 	"github.com/bctrl-go/bctrl"
 )
 
-// sdk is the SDK against the harness's server behind a handler.
-func (h *harness) sdk(through func(http.Handler) http.Handler) *bctrl.Client {
-	h.Helper()
-	srv := httptest.NewServer(through(h.server))
-	h.Cleanup(srv.Close)
-	client, err := bctrl.New(bctrl.WithAPIKey(bctrl.NewSecret(h.key)), bctrl.WithBaseURL(srv.URL),
-		bctrl.WithRetryWait(time.Millisecond, 10*time.Millisecond))
-	require.NoError(h, err)
-	h.Cleanup(client.CloseIdleConnections)
-	return client
-}
-
-func straight(next http.Handler) http.Handler { return next }
-
 func TestTheSDKAndTheServerAgreeAboutFiles(t *testing.T) {
 	h := newHarness(t)
 	ctx := t.Context()

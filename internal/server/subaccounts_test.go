@@ -17,17 +17,6 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// subaccount makes one and returns its id.
-func (h *harness) subaccount(name string) string {
-	h.Helper()
-	var sub bctrl.Subaccount
-	h.ok("POST", []string{"subaccounts"}, object{"name": name}, &sub)
-	return sub.ID
-}
-
-// within are the headers that act for a subaccount.
-func within(sub string) []string { return []string{"BCTRL-Subaccount-Id", sub} }
-
 // furnish puts one of everything into the organization that headers act in,
 // named alike in all of them, and returns its workspace and runtime.
 func (h *harness) furnish(secret string, headers ...string) (ws bctrl.WorkspaceInfo, rt bctrl.RuntimeInfo) {

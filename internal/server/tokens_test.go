@@ -22,37 +22,6 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// mint mints a token of a runtime.
-func (h *harness) mint(workspace, alias string, body object) bctrl.Secret {
-	h.Helper()
-	var minted wire.NewToken
-	h.ok("POST", []string{"workspaces", workspace, "runtimes", alias, "tokens"}, body, &minted)
-	return bctrl.NewSecret(minted.Token.Reveal())
-}
-
-// as lets requests come with another key for as long as fn runs.
-func (h *harness) as(key string, fn func()) {
-	h.Helper()
-	before := h.key
-	h.key = key
-	defer func() { h.key = before }()
-	fn()
-}
-
-// with sends a request with a token.
-func (h *harness) with(token bctrl.Secret, method string, segments []string, body any, headers ...string) (got answer) {
-	h.Helper()
-	h.as(token.Expose(), func() { got = h.do(method, segments, nil, body, headers...) })
-	return got
-}
-
-func tokenID(t *testing.T, token bctrl.Secret) string {
-	t.Helper()
-	info, err := bctrl.InspectToken(token)
-	require.NoError(t, err)
-	return info.ID
-}
-
 // forged is a token with another last byte.
 func forged(token bctrl.Secret) bctrl.Secret {
 	text := token.Expose()

@@ -12,8 +12,6 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
-type object = map[string]any
-
 func TestALoginComesBackAsItWasSet(t *testing.T) {
 	h := newHarness(t)
 	login := object{

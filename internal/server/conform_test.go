@@ -1,0 +1,103 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/stretchr/testify/assert"
+)
+
+var describedRoutes = sync.OnceValues(func() (routers.Router, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(openapiYAML)
+	if err != nil {
+		return nil, err
+	}
+	if err := doc.Validate(context.Background()); err != nil {
+		return nil, err
+	}
+	doc.Servers = nil // any host
+	return gorillamux.NewRouter(doc)
+})
+
+// wholeSentences fails the test when a refusal has a gap where a word was to
+// stand.
+func wholeSentences(t *testing.T, body []byte) {
+	t.Helper()
+	var refused struct{ Error, Code, Hint string }
+	if json.Unmarshal(body, &refused) != nil || refused.Code == "" || refused.Error == "" {
+		return
+	}
+	for _, text := range []string{refused.Error, refused.Hint} {
+		trimmed := strings.TrimRight(strings.TrimSpace(text), ":,;(")
+		if strings.HasSuffix(text, ">:") { // of a digest's form
+			trimmed = text
+		}
+		assert.Equal(t, trimmed, text, "%s begins or ends with a gap", refused.Code)
+		for _, gap := range []string{"  ", ": :", " ,", ", ,", " ;", "()", `""`, "%!", "<nil>"} {
+			assert.NotContains(t, text, gap, refused.Code)
+		}
+	}
+}
+
+// conform fails the test when an answer, or a request that succeeded, is not
+// as openapi.yaml has it, and when the route is not in it at all.
+func conform(t *testing.T, next http.Handler) http.Handler {
+	t.Helper()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		router, err := describedRoutes()
+		if !assert.NoError(t, err) {
+			return
+		}
+		var body []byte
+		if r.Body != nil {
+			body, err = io.ReadAll(r.Body)
+			assert.NoError(t, err)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		rec := httptest.NewRecorder()
+		next.ServeHTTP(rec, r)
+		for k, v := range rec.Header() {
+			w.Header()[k] = v
+		}
+		w.WriteHeader(rec.Code)
+		_, _ = w.Write(rec.Body.Bytes())
+		wholeSentences(t, rec.Body.Bytes())
+
+		asked := r.Clone(r.Context())
+		asked.Body = io.NopCloser(bytes.NewReader(body))
+		found, params, err := router.FindRoute(asked)
+		if err != nil {
+			assert.Contains(t, []int{400, 404, 405}, rec.Code, "%s %s is not in openapi.yaml", r.Method, r.URL.Path)
+			return
+		}
+		in := &openapi3filter.RequestValidationInput{
+			Request:    asked,
+			PathParams: params,
+			Route:      found,
+			Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc,
+				IncludeResponseStatus: true},
+		}
+		if rec.Code < 300 {
+			assert.NoError(t, openapi3filter.ValidateRequest(r.Context(), in),
+				"the server took what openapi.yaml does not describe")
+		}
+		assert.NoError(t, openapi3filter.ValidateResponse(r.Context(), &openapi3filter.ResponseValidationInput{
+			RequestValidationInput: in,
+			Status:                 rec.Code,
+			Header:                 rec.Header(),
+			Options:                in.Options,
+			Body:                   io.NopCloser(bytes.NewReader(rec.Body.Bytes())),
+		}), "%s %s answered %d", r.Method, r.URL.Path, rec.Code)
+	})
+}
