@@ -49,11 +49,11 @@ func refusedAnswer(resp *http.Response, body []byte) *failure {
 	case said.hasCode("insufficient_quota", "billing_error") || status == http.StatusPaymentRequired:
 		e.Code, e.Message = "model.quota", answered+": the account has no credit left"
 	case status == http.StatusUnauthorized || status == http.StatusForbidden || said.hasCode("invalid_api_key"):
-		e.Code, e.Message, e.Hint = "model.unauthorized", answered+
-			": it refuses the API key", "check the credential's key and what it may do"
+		e.Code, e.Message = "model.unauthorized", answered+": it refuses the API key"
+		e.Hint = "check the credential's key and what it may do"
 	case status == http.StatusNotFound:
-		e.Code, e.Message, e.Hint = "model.not_found", answered+
-			": no such model or address", "check the model's name and the credential's baseUrl"
+		e.Code, e.Message = "model.not_found", answered+": no such model or address"
+		e.Hint = "check the model's name and the credential's baseUrl"
 	case status == http.StatusTooManyRequests:
 		e.Code, e.Message, f.retryable = "model.rate_limited", answered+": too many requests", true
 	case status == http.StatusRequestTimeout || status == http.StatusConflict || status >= 500:

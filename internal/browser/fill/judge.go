@@ -33,7 +33,7 @@ type Verdict struct {
 const needsDirect = " (the entry needs fill: direct)"
 
 // Judge decides about a request. The verdict on one that passes with a value is not
-// whole until [Guards.Complete] has decided too.
+// final until [Guards.Complete] has decided too.
 func (gs *Guards) Judge(r Request) Verdict {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
@@ -126,9 +126,9 @@ func (g *Guard) misplacement(r Request, names []string) string {
 	own := name != "" && (name == f.Name || !form && name == f.ID)
 	ofForm := own || slices.Contains(f.Hidden, name)
 	inDocument := r.Frame == g.Element.Frame || r.Worker
+	byScript := r.Kind == network.ResourceTypeXHR || r.Kind == network.ResourceTypeFetch
 	switch {
-	case !inDocument && !form, g.endTimer != nil &&
-		(r.Kind == network.ResourceTypeXHR || r.Kind == network.ResourceTypeFetch):
+	case !inDocument && !form, g.endTimer != nil && byScript:
 		return "from another document" + moved
 	case !inDocument && !ofForm, // the form's own request may come from a tab that it opens
 		!ofForm && (f.Spread || slices.Contains(f.Others, name)),

@@ -304,9 +304,12 @@ func (t *tab) nodeAt(ctx context.Context, tree *frameTree, s *session, at point)
 func (t *tab) clickAt(ctx context.Context, at point) error {
 	for _, step := range []struct {
 		kind    input.DispatchMouseEventType
-		buttons int64
-	}{{input.DispatchMouseEventTypeMouseMoved, 0}, {input.DispatchMouseEventTypeMousePressed, 1},
-		{input.DispatchMouseEventTypeMouseReleased, 0}} {
+		buttons int64 // that are held
+	}{
+		{input.DispatchMouseEventTypeMouseMoved, 0},
+		{input.DispatchMouseEventTypeMousePressed, 1},
+		{input.DispatchMouseEventTypeMouseReleased, 0},
+	} {
 		params := input.DispatchMouseEventParams{
 			Type:    step.kind,
 			X:       at.x,
