@@ -245,7 +245,7 @@ func (v *capabilityView) list(
 			if _, _, shadowed := v.server.registry.Capability(row.ID); shadowed || !f.of(row.ID) {
 				continue
 			}
-			c, err := v.server.catalog.ProveCapability(v.org, row)
+			c, err := v.server.catalog.VerifyCapability(v.org, row)
 			if err != nil {
 				return nil, err
 			}
@@ -286,7 +286,7 @@ func (v *capabilityView) builtin(
 	for _, p := range providers {
 		for _, c := range p.Capabilities {
 			if c.ID > after && f.of(c.ID) {
-				list = append(list, catalog.DescribeBuiltin(p, c))
+				list = append(list, catalog.BuiltinCapability(p, c))
 			}
 		}
 	}
@@ -320,7 +320,7 @@ func (v *capabilityView) add(
 }
 
 func (s *Service) getCapability(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.Capability, err error) {
-	id, err := rq.Path("id", catalog.ValidCapability)
+	id, err := rq.Path("id", catalog.ValidCapabilityID)
 	if err != nil {
 		return out, err
 	}

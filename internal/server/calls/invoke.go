@@ -61,7 +61,7 @@ const (
 // invoke calls a provider as the capability that the path names.
 func (s *Service) invoke(w http.ResponseWriter, rq *web.Request) error {
 	ctx := rq.Context()
-	id, err := rq.Path("id", catalog.ValidCapability)
+	id, err := rq.Path("id", catalog.ValidCapabilityID)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (s *Service) permitCapability(ctx context.Context, rq *web.Request, as call
 		}
 	}
 	rq.Object, rq.Decided = id, true
-	found, err := s.catalog.Defined(ctx, s.DB.Read(), rq.Caller.Org, id)
+	found, err := s.catalog.FindDefinition(ctx, s.DB.Read(), rq.Caller.Org, id)
 	if err != nil {
 		return as, err
 	}
@@ -158,7 +158,7 @@ func (s *Service) notMounted(rq *web.Request, req providerRequest, provider stri
 	}
 	var all []bctrl.Capability
 	for _, builtin := range p.Capabilities {
-		all = append(all, catalog.DescribeBuiltin(p, builtin))
+		all = append(all, catalog.BuiltinCapability(p, builtin))
 	}
 	wanted, err := req.permittedByAny(all)
 	if err != nil {
@@ -218,7 +218,7 @@ func (r sentRequest) permittedByAny(all []bctrl.Capability) (best bctrl.Capabili
 func (s *Service) capabilitiesOf(ctx context.Context, org, provider string) (all []bctrl.Capability, err error) {
 	if p, known := s.registry.Provider(provider); known {
 		for _, c := range p.Capabilities {
-			all = append(all, catalog.DescribeBuiltin(p, c))
+			all = append(all, catalog.BuiltinCapability(p, c))
 		}
 	}
 	rows, err := s.DB.Read().Capabilities(ctx, org, provider+"/", maxOwnCapabilities)
@@ -229,7 +229,7 @@ func (s *Service) capabilitiesOf(ctx context.Context, org, provider string) (all
 		if !strings.HasPrefix(row.ID, provider+"/") {
 			break
 		}
-		own, err := s.catalog.ProveCapability(org, row)
+		own, err := s.catalog.VerifyCapability(org, row)
 		if err != nil {
 			return nil, err
 		}

@@ -17,7 +17,7 @@ func (s *Service) underPolicy(ctx context.Context, q store.Queries, req provider
 	if req.capability.ID == "" {
 		return req, nil
 	}
-	now, err := s.catalog.Defined(ctx, q, req.caller.Org, req.capability.ID)
+	now, err := s.catalog.FindDefinition(ctx, q, req.caller.Org, req.capability.ID)
 	if err != nil {
 		return req, err
 	}

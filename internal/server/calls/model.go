@@ -104,7 +104,7 @@ func (s *Service) asModelCall(ctx context.Context, q store.Queries, req provider
 	if strings.HasPrefix(path, "/models/") {
 		req.template = "/models/{model}"
 	}
-	id, _ := s.catalog.AIProvider(meta.Provider)
+	id, _ := s.catalog.ProviderOfAI(meta.Provider)
 	p, known := s.registry.Provider(id)
 	if !known {
 		return req, nil
@@ -113,7 +113,7 @@ func (s *Service) asModelCall(ctx context.Context, q store.Queries, req provider
 		rule := broker.Rule{Methods: found.Methods, Paths: found.Paths}
 		template, err := rule.Admit(req.method, strings.TrimSuffix(p.BasePath, "/")+path)
 		if err == nil {
-			req.capability, req.template = catalog.DescribeBuiltin(p, found), template
+			req.capability, req.template = catalog.BuiltinCapability(p, found), template
 			break
 		}
 	}

@@ -122,7 +122,7 @@ func (s *Service) candidates(ctx context.Context, q store.Queries, org string, q
 		return nil, err
 	}
 	for _, row := range rows {
-		if err := s.catalog.ProveBinding(org, row); err != nil {
+		if err := s.catalog.VerifyBinding(org, row); err != nil {
 			return nil, err
 		}
 		found.state.Bindings = append(found.state.Bindings, broker.Binding{
@@ -159,7 +159,7 @@ func (s *Service) candidateCredentials(
 	}
 	for _, row := range rows {
 		found.credentials[row.UID] = row
-		meta, err := s.catalog.ProveCredential(org, row)
+		meta, err := s.catalog.VerifyCredential(org, row)
 		if err != nil {
 			return err
 		}
@@ -187,7 +187,7 @@ func (s *Service) candidateAI(ctx context.Context, q store.Queries, org, id stri
 		return err
 	}
 	meta, err := models.UnprovenMeta(row)
-	provider, field := s.catalog.AIProvider(meta.Provider)
+	provider, field := s.catalog.ProviderOfAI(meta.Provider)
 	found.ai = &row
 	found.state.Credentials = append(found.state.Credentials, broker.Credential{
 		UID:      row.UID,
@@ -340,7 +340,7 @@ func (c *Resolution) Open() (map[string]bctrl.Secret, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !sec.Fits(c.Credential.Provider, field) {
+		if !sec.PinPermits(c.Credential.Provider, field) {
 			return nil, catalog.ErrPinned()
 		}
 		values[field] = bctrl.NewSecret(sec.Value.Reveal())

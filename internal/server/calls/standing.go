@@ -28,7 +28,7 @@ var errReplaced = web.Conflict("credentials.replaced", "what the call was made w
 // it: what was sent is with the provider.
 func (s *Service) sameCall(ctx context.Context, q store.Queries, c *intendedCall, query broker.Query) error {
 	if c.capability.ID != "" {
-		now, err := s.catalog.Defined(ctx, q, c.caller.Org, c.capability.ID)
+		now, err := s.catalog.FindDefinition(ctx, q, c.caller.Org, c.capability.ID)
 		if err != nil {
 			return err
 		}

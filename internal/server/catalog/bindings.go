@@ -34,9 +34,9 @@ func bindingRecord(org string, row store.Binding) seal.Record {
 		row.Scope.WorkspaceID(), row.Scope.GroupID(), row.Target, row.Consumer, row.Field, row.Secret)
 }
 
-// ProveBinding holds a row to its seal.
-func (s *Service) ProveBinding(org string, row store.Binding) error {
-	return s.proveRecord(bindingRecord(org, row), row.Sealed, "credentials.tampered")
+// VerifyBinding holds a row to its seal.
+func (s *Service) VerifyBinding(org string, row store.Binding) error {
+	return s.verifyRecord(bindingRecord(org, row), row.Sealed, "credentials.tampered")
 }
 
 func describeBinding(row store.Binding) bctrl.Binding {
@@ -111,7 +111,7 @@ func (s *Service) putBinding(ctx context.Context, rq *web.Request, in wire.Bindi
 		switch {
 		case err != nil:
 			return out, err
-		case !sec.Fits(provider, key.Field):
+		case !sec.PinPermits(provider, key.Field):
 			return out, ErrPinned()
 		case !sec.reaches(key.Scope):
 			return out, web.Conflict("bindings.not_visible", "no context sees both the binding's scope and the secret")
@@ -181,7 +181,7 @@ type bindable struct {
 // slash, or of a credential.
 func (s *Service) bindableOf(ctx context.Context, q store.Queries, org, id string) (t bindable, err error) {
 	if strings.Contains(id, "/") {
-		c, err := s.Defined(ctx, q, org, id)
+		c, err := s.FindDefinition(ctx, q, org, id)
 		for _, name := range c.Secrets {
 			t.fields = append(t.fields, name.Field)
 		}
@@ -195,7 +195,7 @@ func (s *Service) bindableOf(ctx context.Context, q store.Queries, org, id strin
 	if err != nil {
 		return t, err
 	}
-	meta, err := s.ProveCredential(org, row)
+	meta, err := s.VerifyCredential(org, row)
 	t.provider, t.fields = row.Provider, slices.Sorted(maps.Keys(meta.Secrets))
 	if t.meant = s.onlyField(row.Provider); len(t.fields) == 1 {
 		t.meant = t.fields[0]
@@ -212,7 +212,7 @@ func (s *Service) targetAI(ctx context.Context, q store.Queries, org, id string)
 		return t, err
 	}
 	meta, err := models.UnprovenMeta(row)
-	t.provider, t.meant = s.AIProvider(meta.Provider)
+	t.provider, t.meant = s.ProviderOfAI(meta.Provider)
 	t.fields = []string{t.meant}
 	return t, err
 }
@@ -303,7 +303,7 @@ func (s *Service) listBindings(ctx context.Context, rq *web.Request, _ web.None)
 	list.Plural = wire.Bindings
 	rows, list.NextCursor = web.PageOf(rows, limit, func(b store.Binding) string { return b.UID })
 	for _, row := range rows {
-		if err := s.ProveBinding(rq.Caller.Org, row); err != nil {
+		if err := s.VerifyBinding(rq.Caller.Org, row); err != nil {
 			return list, err
 		}
 		list.Items = append(list.Items, describeBinding(row))
@@ -311,10 +311,10 @@ func (s *Service) listBindings(ctx context.Context, rq *web.Request, _ web.None)
 	return list, nil
 }
 
-// AIProvider is the provider of the registry that AI credentials of a kind are
+// ProviderOfAI is the provider of the registry that AI credentials of a kind are
 // for, and the field that their key is. A kind that no provider serves is one
 // of its own, to which no secret is pinned.
-func (s *Service) AIProvider(kind bctrl.AIProvider) (id, field string) {
+func (s *Service) ProviderOfAI(kind bctrl.AIProvider) (id, field string) {
 	for _, p := range s.registry.Providers() {
 		if p.AI == kind && kind != "" {
 			return p.ID, p.Field()

@@ -46,7 +46,7 @@ func errBuiltin() *bctrl.Error {
 	)
 }
 
-func ValidCapability(id string) error {
+func ValidCapabilityID(id string) error {
 	if err := names.Capability(id); err != nil {
 		return web.Invalid("capabilities.invalid_id", "id", "not a capability: "+err.Error())
 	}
@@ -65,17 +65,17 @@ func policyRecord(org string, row store.CapabilityPolicy) seal.Record {
 // policy, proved by their seals; whether it is ready is left open. What the
 // registry has goes before what is stored.
 func (s *Service) FindCapability(ctx context.Context, q store.Queries, org, id string) (bctrl.Capability, error) {
-	c, err := s.Defined(ctx, q, org, id)
+	c, err := s.FindDefinition(ctx, q, org, id)
 	if err != nil {
 		return c, err
 	}
 	return c, s.AddPolicy(ctx, q, org, &c)
 }
 
-// Defined is a capability as it was defined, without the limits of its policy.
-func (s *Service) Defined(ctx context.Context, q store.Queries, org, id string) (bctrl.Capability, error) {
+// FindDefinition is a capability as it was defined, without the limits of its policy.
+func (s *Service) FindDefinition(ctx context.Context, q store.Queries, org, id string) (bctrl.Capability, error) {
 	if p, c, found := s.registry.Capability(id); found {
-		return DescribeBuiltin(p, c), nil
+		return BuiltinCapability(p, c), nil
 	}
 	row, err := q.Capability(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) {
@@ -84,29 +84,29 @@ func (s *Service) Defined(ctx context.Context, q store.Queries, org, id string) 
 	if err != nil {
 		return bctrl.Capability{}, err
 	}
-	return s.ProveCapability(org, row)
+	return s.VerifyCapability(org, row)
 }
 
-// ProveCapability holds a row to its seal and describes it.
-func (s *Service) ProveCapability(org string, row store.Capability) (bctrl.Capability, error) {
+// VerifyCapability holds a row to its seal and describes it.
+func (s *Service) VerifyCapability(org string, row store.Capability) (bctrl.Capability, error) {
 	var meta capabilityMeta
-	err := s.proveRecord(capabilityRecord(org, row), row.Sealed, "capabilities.tampered")
+	err := s.verifyRecord(capabilityRecord(org, row), row.Sealed, "capabilities.tampered")
 	if err == nil && json.Unmarshal(row.Meta, &meta) != nil {
 		err = web.Tampered("capabilities.tampered")
 	}
 	return s.describeOwn(row, meta), err
 }
 
-func (s *Service) provePolicy(org string, row store.CapabilityPolicy) (*bctrl.CapabilityPolicy, error) {
+func (s *Service) verifyPolicy(org string, row store.CapabilityPolicy) (*bctrl.CapabilityPolicy, error) {
 	policy := &bctrl.CapabilityPolicy{}
-	err := s.proveRecord(policyRecord(org, row), row.Sealed, "capabilities.tampered")
+	err := s.verifyRecord(policyRecord(org, row), row.Sealed, "capabilities.tampered")
 	if err == nil && json.Unmarshal(row.Meta, policy) != nil {
 		err = web.Tampered("capabilities.tampered")
 	}
 	return policy, err
 }
 
-func DescribeBuiltin(p registry.Provider, c registry.Capability) bctrl.Capability {
+func BuiltinCapability(p registry.Provider, c registry.Capability) bctrl.Capability {
 	out := bctrl.Capability{
 		ID:          c.ID,
 		Provider:    p.ID,
@@ -182,7 +182,7 @@ type capabilityStatus func(ctx context.Context, q store.Queries, c bctrl.Capabil
 func (s *Service) StoreCapability(
 	ctx context.Context, rq *web.Request, in wire.CapabilityCreate, statusOf capabilityStatus,
 ) (bctrl.Capability, error) {
-	id, err := rq.Path("id", ValidCapability)
+	id, err := rq.Path("id", ValidCapabilityID)
 	if err != nil {
 		return bctrl.Capability{}, err
 	}
@@ -247,7 +247,7 @@ func (s *Service) AddPolicy(ctx context.Context, q store.Queries, org string, c 
 		return nil
 	}
 	if err == nil {
-		c.Policy, err = s.provePolicy(org, row)
+		c.Policy, err = s.verifyPolicy(org, row)
 	}
 	return err
 }
@@ -265,7 +265,7 @@ func onlyIfNew(rq *web.Request) (bool, error) {
 }
 
 func (s *Service) deleteCapability(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
-	id, err := rq.Path("id", ValidCapability)
+	id, err := rq.Path("id", ValidCapabilityID)
 	if err != nil {
 		return web.None{}, err
 	}
@@ -313,7 +313,7 @@ func recordAlso(tx *store.Tx, ev audit.Event, object string) error {
 func (s *Service) putCapabilityPolicy(
 	ctx context.Context, rq *web.Request, in bctrl.CapabilityPolicy,
 ) (bctrl.CapabilityPolicy, error) {
-	id, err := rq.Path("id", ValidCapability)
+	id, err := rq.Path("id", ValidCapabilityID)
 	if err != nil {
 		return in, err
 	}
@@ -325,7 +325,7 @@ func (s *Service) putCapabilityPolicy(
 	}
 	in.Redact = slices.Compact(slices.Sorted(slices.Values(in.Redact)))
 	return web.Change(ctx, rq, func(tx *store.Tx, _ *audit.Event) (bctrl.CapabilityPolicy, error) {
-		if _, err := s.Defined(ctx, tx.Queries, rq.Caller.Org, id); err != nil {
+		if _, err := s.FindDefinition(ctx, tx.Queries, rq.Caller.Org, id); err != nil {
 			return in, err
 		}
 		row, err := tx.CapabilityPolicy(ctx, rq.Caller.Org, id)

@@ -93,8 +93,8 @@ func sealOf(kind, org, uid string, version int64, fields ...string) seal.Record 
 	}
 }
 
-// proveRecord checks the seal of a record without a secret.
-func (s *Service) proveRecord(r seal.Record, sealed []byte, code string) error {
+// verifyRecord checks the seal of a record without a secret.
+func (s *Service) verifyRecord(r seal.Record, sealed []byte, code string) error {
 	_, err := s.Keys.Open(r, sealed)
 	if errors.Is(err, seal.ErrTampered) {
 		return web.Tampered(code)
@@ -102,9 +102,9 @@ func (s *Service) proveRecord(r seal.Record, sealed []byte, code string) error {
 	return err
 }
 
-// ProveCredential holds a row to its seal.
-func (s *Service) ProveCredential(org string, row store.Credential) (CredentialMeta, error) {
-	if err := s.proveRecord(credentialRecord(org, row), row.Sealed, "credentials.tampered"); err != nil {
+// VerifyCredential holds a row to its seal.
+func (s *Service) VerifyCredential(org string, row store.Credential) (CredentialMeta, error) {
+	if err := s.verifyRecord(credentialRecord(org, row), row.Sealed, "credentials.tampered"); err != nil {
 		return CredentialMeta{}, err
 	}
 	return ReadCredentialMeta(row)
@@ -228,7 +228,7 @@ func (s *Service) checkSecretsOf(
 		if err != nil {
 			return err
 		}
-		if !sec.Fits(row.Provider, field) {
+		if !sec.PinPermits(row.Provider, field) {
 			return ErrPinned()
 		}
 		if !sec.reaches(row.Scope) {
@@ -280,7 +280,7 @@ func (s *Service) findCredential(
 	if err != nil {
 		return row, CredentialMeta{}, err
 	}
-	meta, err := s.ProveCredential(rq.Caller.Org, row)
+	meta, err := s.VerifyCredential(rq.Caller.Org, row)
 	return row, meta, err
 }
 
@@ -301,7 +301,7 @@ func (s *Service) listCredentials(
 	list.Plural = wire.Credentials
 	rows, list.NextCursor = web.PageOf(rows, limit, func(c store.Credential) string { return c.ID })
 	for _, row := range rows {
-		meta, err := s.ProveCredential(rq.Caller.Org, row)
+		meta, err := s.VerifyCredential(rq.Caller.Org, row)
 		if err != nil {
 			return list, err
 		}

@@ -95,7 +95,7 @@ func (s *Service) unprovision(ctx context.Context, tx *store.Tx, org, secretID s
 func (s *Service) reprovision(
 	ctx context.Context, tx *store.Tx, org string, old store.Credential, secrets map[string]string, ev audit.Event,
 ) error {
-	meta, err := s.ProveCredential(org, old)
+	meta, err := s.VerifyCredential(org, old)
 	if err != nil {
 		return err
 	}

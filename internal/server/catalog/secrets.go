@@ -39,10 +39,10 @@ const (
 	maxAttachments = 1000
 )
 
-// secretMeta is what a secret is but for its value. It is stored in clear, and
+// SecretMeta is what a secret is but for its value. It is stored in clear, and
 // the seal covers it: the other columns and tables are found by and believed
 // only as far as this says the same.
-type secretMeta struct {
+type SecretMeta struct {
 	Scope        bctrl.Scope   `json:"scope"`
 	Name         string        `json:"name"`
 	Aliases      []string      `json:"aliases,omitempty"`
@@ -53,7 +53,7 @@ type secretMeta struct {
 	RotatedAt    time.Time     `json:"rotatedAt"`
 }
 
-func (m secretMeta) index() store.SecretIndex {
+func (m SecretMeta) index() store.SecretIndex {
 	return store.SecretIndex{Names: append([]string{m.Name}, m.Aliases...), Attachments: m.Attachments}
 }
 
@@ -61,7 +61,7 @@ func (m secretMeta) index() store.SecretIndex {
 // become is in the rest.
 type Secret struct {
 	Row   store.Secret
-	Meta  secretMeta
+	Meta  SecretMeta
 	Value wire.Value
 }
 
@@ -203,7 +203,7 @@ func (s *Service) createSecret(
 		if err != nil {
 			return bctrl.SecretInfo{}, err
 		}
-		meta := secretMeta{
+		meta := SecretMeta{
 			Scope:        scope,
 			Name:         in.Name,
 			Aliases:      in.Aliases,
@@ -223,7 +223,7 @@ func (s *Service) createSecret(
 // name, and before it the credential that becomes complete with it. ev is the
 // event of the former.
 func (s *Service) insertSecret(
-	ctx context.Context, tx *store.Tx, org string, meta secretMeta, value wire.Value, ev audit.Event,
+	ctx context.Context, tx *store.Tx, org string, meta SecretMeta, value wire.Value, ev audit.Event,
 ) (Secret, error) {
 	meta.Provider, meta.Field = s.pinOfName(meta.Name)
 	sec := Secret{Row: store.Secret{ID: web.NewID(), CreatedAt: store.Now()}, Meta: meta}
@@ -329,9 +329,9 @@ func (s *Service) secretFilter(ctx context.Context, rq *web.Request) (filter sto
 	return filter, nil
 }
 
-// Fits reports whether a secret may be a field of a provider's credential: one
+// PinPermits reports whether a secret may be a field of a provider's credential: one
 // that is pinned is what it is, and nothing else.
-func (sec Secret) Fits(provider, field string) bool {
+func (sec Secret) PinPermits(provider, field string) bool {
 	return sec.Meta.Provider == "" || sec.Meta.Provider == provider && (sec.Meta.Field == "" || sec.Meta.Field == field)
 }
 

@@ -110,7 +110,7 @@ func (s *Service) fitsWhereUsed(ctx context.Context, q store.Queries, org, id, p
 	if provider == "" {
 		return nil
 	}
-	next := Secret{Meta: secretMeta{Provider: provider, Field: field}}
+	next := Secret{Meta: SecretMeta{Provider: provider, Field: field}}
 	refused := func(user string) error {
 		e := web.Conflict("secrets.in_use", "the new name is "+provider+
 			"'s, to which the secret would be pinned, and "+user+" uses it for something else")
@@ -122,12 +122,12 @@ func (s *Service) fitsWhereUsed(ctx context.Context, q store.Queries, org, id, p
 		return err
 	}
 	for _, row := range credentials {
-		meta, err := s.ProveCredential(org, row)
+		meta, err := s.VerifyCredential(org, row)
 		if err != nil {
 			return err
 		}
 		for of, used := range meta.Secrets {
-			if used == id && !meta.Provisioned && !next.Fits(row.Provider, of) {
+			if used == id && !meta.Provisioned && !next.PinPermits(row.Provider, of) {
 				return refused("the credential " + row.ID)
 			}
 		}
@@ -142,7 +142,7 @@ func (s *Service) fitsWhereUsed(ctx context.Context, q store.Queries, org, id, p
 		case err != nil && web.AsError(err).Status == http.StatusNotFound:
 		case err != nil:
 			return err
-		case !next.Fits(of.provider, row.Field):
+		case !next.PinPermits(of.provider, row.Field):
 			return refused("a binding of " + row.Target)
 		}
 	}

@@ -93,7 +93,7 @@ func (s *Service) importSecret(
 ) (sec Secret, created bool, err error) {
 	row, err := tx.SecretByName(ctx, org, scope, e.Name)
 	if errors.Is(err, store.ErrNotFound) {
-		sec, err = s.insertSecret(ctx, tx, org, secretMeta{Scope: scope, Name: e.Name}, wire.NewValue(e.Value), ev)
+		sec, err = s.insertSecret(ctx, tx, org, SecretMeta{Scope: scope, Name: e.Name}, wire.NewValue(e.Value), ev)
 		return sec, true, err
 	}
 	if err != nil {
