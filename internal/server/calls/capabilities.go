@@ -313,7 +313,7 @@ func (v *capabilityView) add(
 	if f.status != "" && f.status != c.Status {
 		return out, nil
 	}
-	if err := v.server.catalog.AddPolicy(ctx, v.q, v.org, &c); err != nil {
+	if c.Policy, err = v.server.catalog.FindPolicy(ctx, v.q, v.org, c.ID); err != nil {
 		return out, err
 	}
 	return append(out, c), nil

@@ -17,12 +17,8 @@ func (s *Service) underPolicy(ctx context.Context, q store.Queries, req provider
 	if req.capability.ID == "" {
 		return req, nil
 	}
-	now, err := s.catalog.FindDefinition(ctx, q, req.caller.Org, req.capability.ID)
+	now, err := s.catalog.FindCapability(ctx, q, req.caller.Org, req.capability.ID)
 	if err != nil {
-		return req, err
-	}
-	now.Policy = nil
-	if err := s.catalog.AddPolicy(ctx, q, req.caller.Org, &now); err != nil {
 		return req, err
 	}
 	return req.limitedBy(now)

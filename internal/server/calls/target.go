@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"github.com/bctrl-go/bctrl"
-	"github.com/bctrl-go/bctrl/internal/access"
-	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/model"
 	"github.com/bctrl-go/bctrl/internal/prefix"
@@ -18,8 +16,6 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/catalog"
 	"github.com/bctrl-go/bctrl/internal/server/models"
 	"github.com/bctrl-go/bctrl/internal/server/web"
-	"github.com/bctrl-go/bctrl/internal/store"
-	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 // callTarget is where a resolved call goes, and what is sent there of its
@@ -241,29 +237,14 @@ func identityOf(c *intendedCall) string {
 }
 
 // rotated stores a refresh token that the provider has put in place of the one
-// that it was asked with, unless that is not the secret's value any more: what a
-// person has stored since is not overwritten.
+// that it was asked with.
 func (s *Service) rotated(c *intendedCall) func(ctx context.Context, field string, from, to bctrl.Secret) error {
 	org, ids := c.caller.Org, c.with.Secrets
 	return func(ctx context.Context, field string, from, to bctrl.Secret) error {
-		return s.DB.Write(ctx, func(tx *store.Tx) error {
-			sec, err := s.catalog.FindSecret(ctx, tx.Queries, org, ids[field])
-			switch {
-			case err == nil && !bctrl.NewSecret(sec.Value.Reveal()).Equal(from):
-				return broker.ErrSuperseded
-			case err != nil && web.AsError(err).Status == http.StatusNotFound:
-				return broker.ErrSuperseded
-			case err != nil:
-				return err
-			}
-			sec.Rotate(wire.NewValue(to.Expose()))
-			if err := s.catalog.WriteSecret(ctx, tx, org, &sec); err != nil {
-				return err
-			}
-			ev := web.ServerEvent(string(access.SecretWrite), sec.Row.ID)
-			ev.Org, ev.Outcome = org, audit.OK
-			web.SetEventScope(&ev, sec.Meta.Scope)
-			return audit.Append(tx, ev)
-		})
+		replaced, err := s.catalog.ReplaceValue(ctx, org, ids[field], from, to)
+		if err == nil && !replaced {
+			err = broker.ErrSuperseded
+		}
+		return err
 	}
 }

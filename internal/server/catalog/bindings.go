@@ -34,7 +34,8 @@ func bindingRecord(org string, row store.Binding) seal.Record {
 		row.Scope.WorkspaceID(), row.Scope.GroupID(), row.Target, row.Consumer, row.Field, row.Secret)
 }
 
-// VerifyBinding holds a row to its seal.
+// VerifyBinding checks the seal of a binding's row, and returns
+// credentials.tampered where the row is not as it was sealed.
 func (s *Service) VerifyBinding(org string, row store.Binding) error {
 	return s.verifyRecord(bindingRecord(org, row), row.Sealed, "credentials.tampered")
 }
@@ -311,9 +312,9 @@ func (s *Service) listBindings(ctx context.Context, rq *web.Request, _ web.None)
 	return list, nil
 }
 
-// ProviderOfAI is the provider of the registry that AI credentials of a kind are
-// for, and the field that their key is. A kind that no provider serves is one
-// of its own, to which no secret is pinned.
+// ProviderOfAI returns the id of the registry's provider whose AI credentials are
+// of a kind, and the field that their key is there. A kind that the registry has no
+// provider of is returned as the id, and no secret is pinned to it.
 func (s *Service) ProviderOfAI(kind bctrl.AIProvider) (id, field string) {
 	for _, p := range s.registry.Providers() {
 		if p.AI == kind && kind != "" {

@@ -35,6 +35,7 @@ type capabilityMeta struct {
 	Credential  string   `json:"credential,omitempty"`
 }
 
+// ErrNoCapability refuses an id under which the organization finds no capability.
 func ErrNoCapability() *bctrl.Error {
 	return web.NotFound("capabilities.not_found", "there is no such capability")
 }
@@ -46,6 +47,7 @@ func errBuiltin() *bctrl.Error {
 	)
 }
 
+// ValidCapabilityID refuses what cannot be the id of a capability.
 func ValidCapabilityID(id string) error {
 	if err := names.Capability(id); err != nil {
 		return web.Invalid("capabilities.invalid_id", "id", "not a capability: "+err.Error())
@@ -61,18 +63,22 @@ func policyRecord(org string, row store.CapabilityPolicy) seal.Record {
 	return sealOf("capability_policy", org, row.UID, row.Version, row.Capability, string(row.Meta))
 }
 
-// FindCapability describes a capability, of the registry or own, with its
-// policy, proved by their seals; whether it is ready is left open. What the
-// registry has goes before what is stored.
+// FindCapability describes a capability, of the registry or an organization's
+// own, with its policy. Whether it is ready is left open. The registry's goes
+// before one that is stored under the same id. It returns [ErrNoCapability] where
+// there is none, and capabilities.tampered where a seal does not match. Whether
+// the caller may know of it is decided before.
 func (s *Service) FindCapability(ctx context.Context, q store.Queries, org, id string) (bctrl.Capability, error) {
 	c, err := s.FindDefinition(ctx, q, org, id)
 	if err != nil {
 		return c, err
 	}
-	return c, s.AddPolicy(ctx, q, org, &c)
+	c.Policy, err = s.FindPolicy(ctx, q, org, id)
+	return c, err
 }
 
-// FindDefinition is a capability as it was defined, without the limits of its policy.
+// FindDefinition describes a capability as [Service.FindCapability] does, without
+// its policy: what it permits, not how much of it.
 func (s *Service) FindDefinition(ctx context.Context, q store.Queries, org, id string) (bctrl.Capability, error) {
 	if p, c, found := s.registry.Capability(id); found {
 		return BuiltinCapability(p, c), nil
@@ -87,7 +93,9 @@ func (s *Service) FindDefinition(ctx context.Context, q store.Queries, org, id s
 	return s.VerifyCapability(org, row)
 }
 
-// VerifyCapability holds a row to its seal and describes it.
+// VerifyCapability checks the seal of an own capability's row, and describes it
+// without policy and status. It returns capabilities.tampered where the row is not
+// as it was sealed.
 func (s *Service) VerifyCapability(org string, row store.Capability) (bctrl.Capability, error) {
 	var meta capabilityMeta
 	err := s.verifyRecord(capabilityRecord(org, row), row.Sealed, "capabilities.tampered")
@@ -106,6 +114,8 @@ func (s *Service) verifyPolicy(org string, row store.CapabilityPolicy) (*bctrl.C
 	return policy, err
 }
 
+// BuiltinCapability describes a capability that the registry has of a provider,
+// without policy and status.
 func BuiltinCapability(p registry.Provider, c registry.Capability) bctrl.Capability {
 	out := bctrl.Capability{
 		ID:          c.ID,
@@ -173,14 +183,16 @@ func exampleOf(c bctrl.Capability) string {
 	return line
 }
 
-// capabilityStatus says whether a call as a capability would find a credential,
-// in the state that q sees.
-type capabilityStatus func(ctx context.Context, q store.Queries, c bctrl.Capability) (bctrl.CapabilityStatus, error)
+// StatusFunc says whether a call as a capability would find a credential, in the
+// state that q sees. Package calls, which resolves calls, has one.
+type StatusFunc func(ctx context.Context, q store.Queries, c bctrl.Capability) (bctrl.CapabilityStatus, error)
 
-// StoreCapability adds or replaces an own capability; with If-None-Match: * it
-// adds alone.
+// StoreCapability answers the request to store an own capability under the id of
+// its path: it authorises, checks, stores and records it, and describes it with
+// its status in the state that the transaction leaves. One that is there is
+// replaced, unless the request says If-None-Match: *.
 func (s *Service) StoreCapability(
-	ctx context.Context, rq *web.Request, in wire.CapabilityCreate, statusOf capabilityStatus,
+	ctx context.Context, rq *web.Request, in wire.CapabilityCreate, statusOf StatusFunc,
 ) (bctrl.Capability, error) {
 	id, err := rq.Path("id", ValidCapabilityID)
 	if err != nil {
@@ -237,19 +249,25 @@ func (s *Service) StoreCapability(
 		if out.Status, err = statusOf(ctx, tx.Queries, out); err != nil {
 			return out, err
 		}
-		return out, s.AddPolicy(ctx, tx.Queries, rq.Caller.Org, &out)
+		out.Policy, err = s.FindPolicy(ctx, tx.Queries, rq.Caller.Org, id)
+		return out, err
 	})
 }
 
-func (s *Service) AddPolicy(ctx context.Context, q store.Queries, org string, c *bctrl.Capability) error {
-	row, err := q.CapabilityPolicy(ctx, org, c.ID)
+// FindPolicy returns the limits of a capability, nil where it has none, and
+// capabilities.tampered where the seal does not match. It does not ask whether
+// there is such a capability.
+func (s *Service) FindPolicy(
+	ctx context.Context, q store.Queries, org, capability string,
+) (*bctrl.CapabilityPolicy, error) {
+	row, err := q.CapabilityPolicy(ctx, org, capability)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil
+		return nil, nil
 	}
-	if err == nil {
-		c.Policy, err = s.verifyPolicy(org, row)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	return s.verifyPolicy(org, row)
 }
 
 // onlyIfNew reads If-None-Match, of which * is the only one that says

@@ -32,20 +32,24 @@ func (s *Service) credentialRoutes() []web.Route {
 	}
 }
 
-// CredentialMeta is what a credential is but for what the store finds it by.
-// The seal covers both: a host that was edited in the database receives no
-// secret.
+// CredentialMeta is all of a credential but what the store finds it by. The seal
+// covers both: a host that was edited in the database receives no secret.
 type CredentialMeta struct {
 	// Secrets are the ids of its secrets, by field.
-	Secrets     map[string]string     `json:"secrets,omitempty"`
-	Auth        *bctrl.CredentialAuth `json:"auth,omitempty"`
-	Hosts       []string              `json:"hosts,omitempty"`
-	Enabled     bool                  `json:"enabled"`
-	Provisioned bool                  `json:"provisioned,omitempty"`
+	Secrets map[string]string `json:"secrets,omitempty"`
+	// Auth is how the credential authenticates. It is nil where the registry says
+	// so, which has the provider.
+	Auth *bctrl.CredentialAuth `json:"auth,omitempty"`
+	// Hosts are where it may be sent, as patterns. Empty, they are the registry's.
+	Hosts   []string `json:"hosts,omitempty"`
+	Enabled bool     `json:"enabled"`
+	// Provisioned is set where it was made of secrets by their names.
+	Provisioned bool `json:"provisioned,omitempty"`
 }
 
-// ReadCredentialMeta reads what a row says of itself, before its seal has
-// proved it.
+// ReadCredentialMeta reads what a credential's row says, whether or not it is as
+// it was sealed: for a row that was verified before, or by which nothing is
+// decided. It returns credentials.tampered where it cannot be read.
 func ReadCredentialMeta(row store.Credential) (meta CredentialMeta, err error) {
 	if json.Unmarshal(row.Meta, &meta) != nil {
 		return meta, web.Tampered("credentials.tampered")
@@ -102,7 +106,8 @@ func (s *Service) verifyRecord(r seal.Record, sealed []byte, code string) error 
 	return err
 }
 
-// VerifyCredential holds a row to its seal.
+// VerifyCredential checks the seal of a credential's row and reads what it says.
+// It returns credentials.tampered where the row is not as it was sealed.
 func (s *Service) VerifyCredential(org string, row store.Credential) (CredentialMeta, error) {
 	if err := s.verifyRecord(credentialRecord(org, row), row.Sealed, "credentials.tampered"); err != nil {
 		return CredentialMeta{}, err

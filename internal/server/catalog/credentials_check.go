@@ -17,6 +17,9 @@ const (
 	maxPriority          = 1_000_000
 )
 
+// ErrUnknownProvider refuses a credential of a provider that the registry does not
+// have, which has to say itself how it authenticates and where. missing names the
+// fields that are not given; it may be nil.
 func ErrUnknownProvider(missing []string) *bctrl.Error {
 	e := web.WithHint(
 		web.Invalid("credentials.unknown_provider", "provider",

@@ -65,9 +65,20 @@ func (s *Service) dropBindings(
 	return nil
 }
 
-// DropBrokerOf removes the credentials and bindings that live in a workspace,
-// which is about to be deleted.
-func (s *Service) DropBrokerOf(ctx context.Context, tx *store.Tx, org, workspace string, ev audit.Event) error {
+// DeleteInWorkspace deletes what lives in a workspace that is about to be deleted
+// in the same transaction: its credentials, with what is bound to them anywhere,
+// its bindings and its secrets. Secrets of elsewhere are taken out of its groups.
+// Each has an event of its own, like ev. That the workspace may be deleted is
+// decided before.
+func (s *Service) DeleteInWorkspace(ctx context.Context, tx *store.Tx, org, workspace string, ev audit.Event) error {
+	if err := s.deleteCredentialsIn(ctx, tx, org, workspace, ev); err != nil {
+		return err
+	}
+	return s.deleteSecretsIn(ctx, tx, org, workspace, ev)
+}
+
+// deleteCredentialsIn deletes the credentials and bindings of a workspace.
+func (s *Service) deleteCredentialsIn(ctx context.Context, tx *store.Tx, org, workspace string, ev audit.Event) error {
 	for {
 		rows, err := tx.CredentialsInWorkspace(ctx, org, workspace, droppedAtOnce)
 		if err != nil {

@@ -32,10 +32,10 @@ func (s *Service) pinOfName(name string) (provider, field string) {
 // transaction; ev is the event of that.
 func (s *Service) provision(ctx context.Context, tx *store.Tx, org string, sec Secret, ev audit.Event) error {
 	withIt := func(rows []store.Secret) []store.Secret {
-		return append(slices.DeleteFunc(rows, func(r store.Secret) bool { return r.ID == sec.Row.ID }), sec.Row)
+		return append(slices.DeleteFunc(rows, func(r store.Secret) bool { return r.ID == sec.row.ID }), sec.row)
 	}
 	secrets, complete, err := s.secretsFor(ctx, tx.Queries, org, sec.Meta.Provider, sec.Meta.Scope, withIt)
-	if err != nil || !complete || secrets[sec.Meta.Field] != sec.Row.ID {
+	if err != nil || !complete || secrets[sec.Meta.Field] != sec.row.ID {
 		return err
 	}
 	web.SetEventScope(&ev, sec.Meta.Scope)

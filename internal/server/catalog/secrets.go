@@ -39,28 +39,34 @@ const (
 	maxAttachments = 1000
 )
 
-// SecretMeta is what a secret is but for its value. It is stored in clear, and
-// the seal covers it: the other columns and tables are found by and believed
-// only as far as this says the same.
+// SecretMeta is all of a secret but its value. It is stored in clear, and the
+// seal covers it. Rows are found by other columns and tables, which are believed
+// only as far as they say the same.
 type SecretMeta struct {
-	Scope        bctrl.Scope   `json:"scope"`
-	Name         string        `json:"name"`
-	Aliases      []string      `json:"aliases,omitempty"`
+	Scope   bctrl.Scope `json:"scope"`
+	Name    string      `json:"name"`
+	Aliases []string    `json:"aliases,omitempty"`
+	// AttachedOnly is set where Attachments alone, which are groups, make the
+	// secret visible, and not its scope.
 	AttachedOnly bool          `json:"attachedOnly,omitempty"`
 	Attachments  []bctrl.Scope `json:"attachments,omitempty"`
-	Provider     string        `json:"provider,omitempty"`
-	Field        string        `json:"field,omitempty"`
-	RotatedAt    time.Time     `json:"rotatedAt"`
+	// Provider and Field are what the secret is pinned to. Both are empty where it
+	// may be any secret, and Field alone where it may be any of the provider's.
+	Provider string `json:"provider,omitempty"`
+	Field    string `json:"field,omitempty"`
+	// RotatedAt is when the secret got its value.
+	RotatedAt time.Time `json:"rotatedAt"`
 }
 
 func (m SecretMeta) index() store.SecretIndex {
 	return store.SecretIndex{Names: append([]string{m.Name}, m.Aliases...), Attachments: m.Attachments}
 }
 
-// Secret is a secret with its value. The row is as it is stored; what it is to
-// become is in the rest.
+// Secret is a secret with its value, once its seal has proved both.
 type Secret struct {
-	Row   store.Secret
+	// row is as it is stored. A change is made to Meta and Value, and the row made
+	// of them when it is sealed.
+	row   store.Secret
 	Meta  SecretMeta
 	Value wire.Value
 }
@@ -87,7 +93,9 @@ func secretRecord(org string, row store.Secret) seal.Record {
 	}
 }
 
-// OpenSecret decrypts a secret, which proves what it is said to be.
+// OpenSecret decrypts the secret of a row. It returns secrets.tampered where the
+// row, or a column that it is found by, is not as it was sealed. Whether the secret
+// may be used where it is asked for is decided before; the caller records the use.
 func (s *Service) OpenSecret(org string, row store.Secret) (Secret, error) {
 	plain, err := s.Keys.Open(secretRecord(org, row), row.Sealed)
 	if errors.Is(err, seal.ErrTampered) {
@@ -97,7 +105,7 @@ func (s *Service) OpenSecret(org string, row store.Secret) (Secret, error) {
 		return Secret{}, err
 	}
 	defer clear(plain)
-	out := Secret{Row: row, Value: wire.NewValue(string(plain))}
+	out := Secret{row: row, Value: wire.NewValue(string(plain))}
 	if json.Unmarshal(row.Meta, &out.Meta) != nil {
 		return Secret{}, web.Tampered(codeSecretTampered)
 	}
@@ -110,7 +118,7 @@ func (s *Service) OpenSecret(org string, row store.Secret) (Secret, error) {
 
 // sealSecret makes the next version of a secret's row.
 func (s *Service) sealSecret(org string, sec *Secret) (err error) {
-	row, meta := &sec.Row, sec.Meta
+	row, meta := &sec.row, sec.Meta
 	row.Version++
 	row.UpdatedAt = store.Now()
 	row.Scope, row.Name, row.Provider, row.AttachedOnly = meta.Scope, meta.Name, meta.Provider, meta.AttachedOnly
@@ -128,7 +136,7 @@ func (s *Service) sealSecret(org string, sec *Secret) (err error) {
 func (s *Service) describeSecret(
 	ctx context.Context, q store.Queries, org string, sec Secret,
 ) (bctrl.SecretInfo, error) {
-	row, meta := sec.Row, sec.Meta
+	row, meta := sec.row, sec.Meta
 	info := bctrl.SecretInfo{
 		ID:           row.ID,
 		Name:         meta.Name,
@@ -214,7 +222,7 @@ func (s *Service) createSecret(
 		if err != nil {
 			return bctrl.SecretInfo{}, err
 		}
-		ev.Object = sec.Row.ID
+		ev.Object = sec.row.ID
 		return s.describeSecret(ctx, tx.Queries, rq.Caller.Org, sec)
 	})
 }
@@ -226,15 +234,15 @@ func (s *Service) insertSecret(
 	ctx context.Context, tx *store.Tx, org string, meta SecretMeta, value wire.Value, ev audit.Event,
 ) (Secret, error) {
 	meta.Provider, meta.Field = s.pinOfName(meta.Name)
-	sec := Secret{Row: store.Secret{ID: web.NewID(), CreatedAt: store.Now()}, Meta: meta}
-	sec.Rotate(value)
+	sec := Secret{row: store.Secret{ID: web.NewID(), CreatedAt: store.Now()}, Meta: meta}
+	sec.setValue(value)
 	if err := s.sealSecret(org, &sec); err != nil {
 		return sec, err
 	}
 	if err := s.provision(ctx, tx, org, sec, ev); err != nil {
 		return sec, err
 	}
-	err := tx.InsertSecret(ctx, org, sec.Row, sec.Meta.index())
+	err := tx.InsertSecret(ctx, org, sec.row, sec.Meta.index())
 	if errors.Is(err, store.ErrExists) {
 		err = errSecretExists()
 	}
@@ -256,6 +264,8 @@ func (s *Service) getSecret(ctx context.Context, rq *web.Request, _ web.None) (b
 	return s.describeSecret(ctx, s.DB.Read(), rq.Caller.Org, found)
 }
 
+// FindSecret reads and opens the secret of an id, as [Service.OpenSecret] does. It
+// returns secrets.not_found where the organization has none.
 func (s *Service) FindSecret(ctx context.Context, q store.Queries, org, id string) (Secret, error) {
 	row, err := q.Secret(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) {
@@ -329,12 +339,14 @@ func (s *Service) secretFilter(ctx context.Context, rq *web.Request) (filter sto
 	return filter, nil
 }
 
-// PinPermits reports whether a secret may be a field of a provider's credential: one
-// that is pinned is what it is, and nothing else.
+// PinPermits reports whether a secret may be a field of a provider's credential. A
+// secret that is pinned may be nothing but what it is pinned to.
 func (sec Secret) PinPermits(provider, field string) bool {
 	return sec.Meta.Provider == "" || sec.Meta.Provider == provider && (sec.Meta.Field == "" || sec.Meta.Field == field)
 }
 
+// ErrPinned refuses a secret for what its pin does not permit: see
+// [Secret.PinPermits].
 func ErrPinned() *bctrl.Error {
 	return web.Conflict("secrets.pinned", "the secret is pinned to another provider, or to another field of this one")
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
@@ -26,22 +27,23 @@ func (s *Service) changeSecret(
 		web.SetEventScope(ev, sec.Meta.Scope)
 		changed, err := fn(tx, &sec, ev)
 		if err == nil && changed {
-			err = s.WriteSecret(ctx, tx, rq.Caller.Org, &sec)
+			err = s.updateSecretRow(ctx, tx, rq.Caller.Org, &sec)
 		}
 		if err != nil {
 			return bctrl.SecretInfo{}, err
 		}
-		ev.UID, ev.Version = sec.Row.ID, sec.Row.Version
+		ev.UID, ev.Version = sec.row.ID, sec.row.Version
 		return s.describeSecret(ctx, tx.Queries, rq.Caller.Org, sec)
 	})
 }
 
-// WriteSecret stores what a secret has become.
-func (s *Service) WriteSecret(ctx context.Context, tx *store.Tx, org string, sec *Secret) error {
+// updateSecretRow seals what a secret has become as its next version, and stores
+// that.
+func (s *Service) updateSecretRow(ctx context.Context, tx *store.Tx, org string, sec *Secret) error {
 	if err := s.sealSecret(org, sec); err != nil {
 		return err
 	}
-	err := tx.UpdateSecret(ctx, org, sec.Row, sec.Meta.index())
+	err := tx.UpdateSecret(ctx, org, sec.row, sec.Meta.index())
 	if errors.Is(err, store.ErrExists) {
 		err = errSecretExists()
 	}
@@ -86,10 +88,10 @@ func (s *Service) repin(ctx context.Context, tx *store.Tx, org string, sec *Secr
 	if provider == sec.Meta.Provider && field == sec.Meta.Field {
 		return nil
 	}
-	if err := s.fitsWhereUsed(ctx, tx.Queries, org, sec.Row.ID, provider, field); err != nil {
+	if err := s.fitsWhereUsed(ctx, tx.Queries, org, sec.row.ID, provider, field); err != nil {
 		return err
 	}
-	if err := s.unprovision(ctx, tx, org, sec.Row.ID, ev); err != nil {
+	if err := s.unprovision(ctx, tx, org, sec.row.ID, ev); err != nil {
 		return err
 	}
 	sec.Meta.Provider, sec.Meta.Field = provider, field
@@ -160,12 +162,43 @@ func (s *Service) rotateSecret(ctx context.Context, rq *web.Request, in wire.Sec
 		return bctrl.SecretInfo{}, err
 	}
 	return s.changeSecret(ctx, rq, func(_ *store.Tx, sec *Secret, _ *audit.Event) (bool, error) {
-		sec.Rotate(in.Value)
+		sec.setValue(in.Value)
 		return true, nil
 	})
 }
 
-func (sec *Secret) Rotate(value wire.Value) { sec.Value, sec.Meta.RotatedAt = value, store.Now() }
+func (sec *Secret) setValue(value wire.Value) { sec.Value, sec.Meta.RotatedAt = value, store.Now() }
+
+// ReplaceValue stores a new value of a secret in a transaction of its own, which
+// the server itself records: what a provider has put in the place of one that it
+// takes no more. replaced is false, and nothing is stored, where the secret is gone
+// or its value is not from any more: what a person has stored since stays.
+func (s *Service) ReplaceValue(
+	ctx context.Context, org, id string, from, to bctrl.Secret,
+) (replaced bool, err error) {
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		replaced = false
+		sec, err := s.FindSecret(ctx, tx.Queries, org, id)
+		switch {
+		case err == nil && !bctrl.NewSecret(sec.Value.Reveal()).Equal(from):
+			return nil
+		case err != nil && web.AsError(err).Status == http.StatusNotFound:
+			return nil
+		case err != nil:
+			return err
+		}
+		sec.setValue(wire.NewValue(to.Expose()))
+		if err := s.updateSecretRow(ctx, tx, org, &sec); err != nil {
+			return err
+		}
+		ev := web.ServerEvent(string(access.SecretWrite), sec.row.ID)
+		ev.Org, ev.Outcome = org, audit.OK
+		web.SetEventScope(&ev, sec.Meta.Scope)
+		replaced = true
+		return audit.Append(tx, ev)
+	})
+	return replaced, err
+}
 
 // deleteSecret removes a secret, also one that does not open any more.
 func (s *Service) deleteSecret(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {

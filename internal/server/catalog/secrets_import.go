@@ -49,13 +49,13 @@ func (s *Service) importSecrets(
 			if err != nil {
 				return out, err
 			}
-			if seen[sec.Row.ID] {
+			if seen[sec.row.ID] {
 				return out, lineProblem(e.Line, "secrets.duplicate_name",
 					"an earlier line has the same secret, perhaps by another of its names")
 			}
-			seen[sec.Row.ID] = true
+			seen[sec.row.ID] = true
 			one := *ev
-			one.Object, one.Outcome = sec.Row.ID, audit.OK
+			one.Object, one.Outcome = sec.row.ID, audit.OK
 			if err := audit.Append(tx, one); err != nil {
 				return out, err
 			}
@@ -102,8 +102,8 @@ func (s *Service) importSecret(
 	if sec, err = s.OpenSecret(org, row); err != nil {
 		return sec, false, err
 	}
-	sec.Rotate(wire.NewValue(e.Value))
-	return sec, false, s.WriteSecret(ctx, tx, org, &sec)
+	sec.setValue(wire.NewValue(e.Value))
+	return sec, false, s.updateSecretRow(ctx, tx, org, &sec)
 }
 
 // checkedLines reads the lines of an import, and refuses what no secret can be.

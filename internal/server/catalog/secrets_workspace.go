@@ -15,10 +15,9 @@ import (
 // secretsAtOnce is how many are read at a time.
 const secretsAtOnce = 100
 
-// DropSecretsOf removes the secrets that live in a workspace, which is about to
-// be deleted, and takes all others out of its groups. Each has an event of its
-// own, like ev.
-func (s *Service) DropSecretsOf(ctx context.Context, tx *store.Tx, org, workspace string, ev audit.Event) error {
+// deleteSecretsIn deletes the secrets of a workspace, and takes all others out of
+// its groups.
+func (s *Service) deleteSecretsIn(ctx context.Context, tx *store.Tx, org, workspace string, ev audit.Event) error {
 	ev.Action, ev.Outcome = string(access.SecretWrite), audit.OK
 	for {
 		rows, err := tx.SecretsInWorkspace(ctx, org, workspace, secretsAtOnce)
@@ -71,7 +70,7 @@ func (s *Service) detachFrom(
 	sec.Meta.Attachments = slices.DeleteFunc(sec.Meta.Attachments, func(to bctrl.Scope) bool {
 		return to.WorkspaceID() == workspace
 	})
-	if err := s.WriteSecret(ctx, tx, org, &sec); err != nil {
+	if err := s.updateSecretRow(ctx, tx, org, &sec); err != nil {
 		return err
 	}
 	ev.Object = row.ID

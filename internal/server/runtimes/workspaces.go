@@ -229,10 +229,7 @@ func (s *Service) deleteWorkspace(ctx context.Context, rq *web.Request, _ web.No
 		if err := requireIdle(ctx, tx, rq.Caller.Org, ws.ID, force); err != nil {
 			return web.None{}, err
 		}
-		if err := s.catalog.DropBrokerOf(ctx, tx, rq.Caller.Org, ws.ID, rq.Event()); err != nil {
-			return web.None{}, err
-		}
-		if err := s.catalog.DropSecretsOf(ctx, tx, rq.Caller.Org, ws.ID, rq.Event()); err != nil {
+		if err := s.catalog.DeleteInWorkspace(ctx, tx, rq.Caller.Org, ws.ID, rq.Event()); err != nil {
 			return web.None{}, err
 		}
 		return web.None{}, tx.DeleteWorkspace(ctx, rq.Caller.Org, ws.ID)
