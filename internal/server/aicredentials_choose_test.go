@@ -66,9 +66,7 @@ func (h *harness) asks(rt bctrl.RuntimeInfo, chosen calls.ChosenModel) error {
 	own, err := web.LiveRuntime(h.Context(), h.db.Read(), h.org(), rt.ID)
 	require.NoError(h, err)
 	caller := access.Caller{Org: h.org(), Runtime: own}
-	chat, err := h.server.calls.OpenModel(chosen, &calls.ModelCalls{
-		S:      h.server.calls,
-		ID:     chosen.Credential.ID,
+	chat, err := h.server.calls.OpenModel(chosen, calls.Asker{
 		Caller: func(context.Context) (access.Caller, error) { return caller, nil },
 		Grant:  func() *web.Grant { return &web.Grant{Caller: caller} },
 		Event: func() audit.Event {

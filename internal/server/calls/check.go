@@ -34,13 +34,15 @@ func (s *Service) testAICredential(ctx context.Context, rq *web.Request, _ web.N
 	if err != nil {
 		return out, err
 	}
-	asked := &ModelCalls{
-		S:      s,
-		ID:     id,
-		test:   rq.Caller.Runtime == nil,
-		Caller: func(context.Context) (access.Caller, error) { return rq.Caller, nil },
-		Grant:  func() *web.Grant { return &rq.Granted },
-		Event:  rq.Event,
+	asked := &modelSender{
+		service:    s,
+		credential: id,
+		test:       rq.Caller.Runtime == nil,
+		by: Asker{
+			Caller: func(context.Context) (access.Caller, error) { return rq.Caller, nil },
+			Grant:  func() *web.Grant { return &rq.Granted },
+			Event:  rq.Event,
+		},
 	}
 	found := model.Check(ctx, s.broker, model.Config{
 		Provider: meta.Provider,

@@ -16,21 +16,26 @@ import (
 // ModelChoice is what an agent call, or the launch of its runtime, says about
 // the model to ask. Empty fields leave it open.
 type ModelChoice struct {
-	Provider          bctrl.AIProvider
-	Model, Credential string
+	Provider bctrl.AIProvider
+	// Model is the provider's name of it.
+	Model string
+	// Credential is the id of an AI credential.
+	Credential string
 }
 
 // ChosenModel is what a call's model was decided to be.
 type ChosenModel struct {
+	// Credential is the row of the AI credential, whose seal each question proves.
 	Credential store.AICredential
 	// Model is empty for the provider's default.
 	Model string
 }
 
-// ChooseModel decides which credential and model an agent call uses (semantics
-// 2.5). The caller's chain is that of workspace, runtime and execution; what
-// the call leaves open, the launch decides, and what that leaves open, the
-// effective mounts.
+// ChooseModel chooses the credential and the model of an agent call from what the
+// mounts of a runtime caller permit (semantics 2.5): what the call leaves open, the
+// launch decides, and what that leaves open, the effective mounts. The caller's
+// chain is that of workspace, runtime and execution. Nothing is noted in a grant:
+// whoever asks the model decides about the credential once more.
 func (s *Service) ChooseModel(ctx context.Context, c access.Caller, call, launch ModelChoice) (ChosenModel, error) {
 	set, rows, err := s.usableModels(ctx, c)
 	if err != nil {
@@ -40,8 +45,10 @@ func (s *Service) ChooseModel(ctx context.Context, c access.Caller, call, launch
 	return ChosenModel{Credential: rows[id], Model: name}, err
 }
 
-// OpenModel returns a model that is asked with a chosen credential, by way of the broker.
-func (s *Service) OpenModel(chosen ChosenModel, by *ModelCalls) (model.Chat, error) {
+// OpenModel returns a model that is asked with the credential that was chosen.
+// Nothing is sent, and nothing decided, before a question is asked: each is then
+// resolved, decided about and recorded as a call of its own, and may be refused.
+func (s *Service) OpenModel(chosen ChosenModel, by Asker) (model.Chat, error) {
 	meta, err := models.UnprovenMeta(chosen.Credential) // proved by each call
 	if err != nil {
 		return nil, err
@@ -50,7 +57,7 @@ func (s *Service) OpenModel(chosen ChosenModel, by *ModelCalls) (model.Chat, err
 		Provider: meta.Provider,
 		BaseURL:  meta.BaseURL,
 		Model:    chosen.Model,
-		Sender:   by,
+		Sender:   &modelSender{service: s, credential: chosen.Credential.ID, by: by},
 	})
 }
 

@@ -18,20 +18,28 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// ModelCalls sends the requests of a model with an AI credential. Each is a
+// Asker is on whose behalf a model is asked. Each function is called for each
+// request of a question.
+type Asker struct {
+	// Caller returns who asks, under the rules as they are.
+	Caller func(context.Context) (access.Caller, error)
+	// Grant returns what was granted to the question that is being asked. It ends
+	// with it.
+	Grant func() *web.Grant
+	// Event begins the event of a request.
+	Event func() audit.Event
+}
+
+// modelSender sends the requests of a model with an AI credential. Each is a
 // call like any other: resolved, decided, counted, recorded and sent by
 // [Service.callProvider].
-type ModelCalls struct {
-	S  *Service
-	ID string // of the credential
+type modelSender struct {
+	service *Service
+	// credential is the id of the AI credential.
+	credential string
+	by         Asker
 	// test is set where the credential is tried out, which may be disabled.
 	test bool
-	// Caller is who asks, under the rules as they are.
-	Caller func(context.Context) (access.Caller, error)
-	// Grant is what the question was permitted that is asked.
-	Grant func() *web.Grant
-	// Event is on whose behalf.
-	Event func() audit.Event
 	// sent counts the requests that the log knows of; refused is why one was not
 	// sent, or not with the credential as it is stored.
 	sent    int
@@ -39,13 +47,13 @@ type ModelCalls struct {
 }
 
 // Do implements [model.Sender].
-func (m *ModelCalls) Do(req *http.Request) (*http.Response, error) {
+func (m *modelSender) Do(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	caller, err := m.Caller(ctx)
+	caller, err := m.by.Caller(ctx)
 	if err != nil {
 		return nil, err
 	}
-	a, err := m.S.callProvider(ctx, m.request(req, caller))
+	a, err := m.service.callProvider(ctx, m.request(req, caller))
 	if a.intended {
 		m.sent++
 	}
@@ -61,14 +69,14 @@ func (m *ModelCalls) Do(req *http.Request) (*http.Response, error) {
 }
 
 // request is what a model's request asks of its provider.
-func (m *ModelCalls) request(made *http.Request, caller access.Caller) providerRequest {
+func (m *modelSender) request(made *http.Request, caller access.Caller) providerRequest {
 	req := providerRequest{
-		callIdentity: callIdentity{caller: caller, context: bctrl.Global(), credential: m.ID},
+		callIdentity: callIdentity{caller: caller, context: bctrl.Global(), credential: m.credential},
 		sentRequest:  sentRequest{method: made.Method, made: made},
 		callOrigin: callOrigin{
-			grant:    m.Grant(),
-			event:    m.Event,
-			classify: m.S.asModelCall,
+			grant:    m.by.Grant(),
+			event:    m.by.Event,
+			classify: m.service.asModelCall,
 			test:     m.test,
 		},
 		timeout:   maxCallTimeout,
@@ -122,7 +130,7 @@ func (s *Service) asModelCall(ctx context.Context, q store.Queries, req provider
 
 // modelBody is the answer to a model's request. Closing it ends the call.
 type modelBody struct {
-	m *ModelCalls
+	m *modelSender
 	a *providerAnswer
 	// asked is the context of the question.
 	asked context.Context //nolint:containedctx // a body that is closed has none

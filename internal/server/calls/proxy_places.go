@@ -231,7 +231,7 @@ func (s *Service) authBefore(
 	if err != nil {
 		return auth, ""
 	}
-	meta, err := catalog.ReadCredentialMeta(found.credentials[chosen.Credential.UID])
+	meta, err := catalog.UnprovenCredentialMeta(found.credentials[chosen.Credential.UID])
 	if err != nil || meta.Auth == nil {
 		return auth, ""
 	}

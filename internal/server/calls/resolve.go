@@ -236,7 +236,7 @@ func (c *Resolution) setCredential(found *candidates) error {
 		return nil
 	}
 	row := found.credentials[c.Credential.UID]
-	meta, err := catalog.ReadCredentialMeta(row)
+	meta, err := catalog.UnprovenCredentialMeta(row)
 	if err != nil {
 		return err
 	}

@@ -47,10 +47,10 @@ type CredentialMeta struct {
 	Provisioned bool `json:"provisioned,omitempty"`
 }
 
-// ReadCredentialMeta reads what a credential's row says, whether or not it is as
+// UnprovenCredentialMeta reads what a credential's row says, whether or not it is as
 // it was sealed: for a row that was verified before, or by which nothing is
 // decided. It returns credentials.tampered where it cannot be read.
-func ReadCredentialMeta(row store.Credential) (meta CredentialMeta, err error) {
+func UnprovenCredentialMeta(row store.Credential) (meta CredentialMeta, err error) {
 	if json.Unmarshal(row.Meta, &meta) != nil {
 		return meta, web.Tampered("credentials.tampered")
 	}
@@ -112,7 +112,7 @@ func (s *Service) VerifyCredential(org string, row store.Credential) (Credential
 	if err := s.verifyRecord(credentialRecord(org, row), row.Sealed, "credentials.tampered"); err != nil {
 		return CredentialMeta{}, err
 	}
-	return ReadCredentialMeta(row)
+	return UnprovenCredentialMeta(row)
 }
 
 // sealCredential makes the row's next version.

@@ -172,7 +172,7 @@ func (s *Service) provisionedOf(
 ) (made []store.Credential, err error) {
 	rows, err := q.CredentialsOfSecret(ctx, org, secretID)
 	for _, row := range rows {
-		if meta, err := ReadCredentialMeta(row); err == nil && meta.Provisioned {
+		if meta, err := UnprovenCredentialMeta(row); err == nil && meta.Provisioned {
 			made = append(made, row)
 		}
 	}

@@ -113,9 +113,7 @@ func (a *askedModel) ask(ctx context.Context, req model.Request, chosen calls.Ch
 	if a.chat == nil || a.chosen.Model != chosen.Model || a.chosen.Credential.UID != chosen.Credential.UID ||
 		a.chosen.Credential.Version != chosen.Credential.Version {
 		id := chosen.Credential.ID
-		chat, err := a.s.calls.OpenModel(chosen, &calls.ModelCalls{
-			S:      a.s.calls,
-			ID:     id,
+		chat, err := a.s.calls.OpenModel(chosen, calls.Asker{
 			Caller: func(ctx context.Context) (access.Caller, error) { return a.s.callerOf(ctx, a.x) },
 			Grant:  func() *web.Grant { return a.asking },
 			Event:  func() audit.Event { return a.x.event(bctrl.UseAI, id) },
