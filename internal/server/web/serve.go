@@ -44,6 +44,9 @@ func (k *Kernel) handler(rt *Route) http.Handler {
 				slog.String("route", rt.Path), slog.Int("status", sw.status), slog.Duration("took", time.Since(start)))
 		}()
 		if err := k.run(sw, rq); err != nil {
+			if why := EndedBecause(rq.Context()); why != nil && AsError(err) == ErrInternal {
+				err = why // whatever it was doing failed because its context had ended
+			}
 			k.fail(sw, rq, err)
 		}
 	})
@@ -89,9 +92,6 @@ func (k *Kernel) run(w http.ResponseWriter, rq *Request) (err error) {
 		}
 	}
 	if err := rq.Route.serve(w, rq); err != nil {
-		if why := EndedBecause(rq.Context()); why != nil && AsError(err) == ErrInternal {
-			return why // it failed because its context had ended
-		}
 		return err
 	}
 	if !rq.Decided {
