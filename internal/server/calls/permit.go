@@ -2,13 +2,11 @@ package calls
 
 import (
 	"context"
-	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
-	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/server/catalog"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
@@ -177,40 +175,6 @@ func errTargetNotMounted(req providerRequest) error {
 			"AI credential ai.use of it: mount them in the workspace and keep them in every narrower level"
 	}
 	return e
-}
-
-// permittedByAny is the capability that permits the request; else the refusal
-// says how near one comes.
-func (r sentRequest) permittedByAny(all []bctrl.Capability) (best bctrl.Capability, err error) {
-	longest := -1
-	var near error
-	for _, found := range all {
-		template, err := (broker.Rule{Methods: []string{r.method}, Paths: found.Paths}).Admit(r.method, r.path)
-		switch {
-		case err != nil:
-			if near == nil || web.AsError(err).Status == http.StatusBadRequest {
-				near = err
-			}
-			continue
-		case !slices.Contains(found.Methods, r.method):
-			// A path that is permitted with another method is nearer.
-			_, near = (broker.Rule{Methods: found.Methods, Paths: found.Paths}).Admit(r.method, r.path)
-			continue
-		case r.host != "" && len(found.Hosts) > 0 && !matchesAny(found.Hosts, strings.ToLower(r.host)):
-			near = errHost(found.Hosts)
-			continue
-		}
-		if n := strings.Count(strings.TrimSuffix(template, "/"), "/"); n > longest {
-			best, longest = found, n
-		}
-	}
-	switch {
-	case longest >= 0:
-		return best, nil
-	case near == nil:
-		near = catalog.ErrNoCapability()
-	}
-	return best, near
 }
 
 // capabilitiesOf are the capabilities of a provider, by id: those of the

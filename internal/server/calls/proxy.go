@@ -108,10 +108,6 @@ func passedRequest(rq *web.Request, path string) sentRequest {
 	return r
 }
 
-// isTransparent reports whether a request comes of a client that calls the
-// provider, as far as it knows.
-func isTransparent(h http.Header) bool { return h.Get(wire.HeaderTransparent) == "true" }
-
 // splitProxyPath returns the segment of a request's path that names the target,
 // and the path behind it, both as they were sent. Bytes that no path holds as
 // they are, which some clients send all the same, are escaped.
@@ -254,3 +250,7 @@ func (s *Service) providerOf(ctx context.Context, caller access.Caller, id strin
 	}
 	return "", err
 }
+
+// isTransparent reports whether a request comes of a client that calls the
+// provider, as far as it knows.
+func isTransparent(h http.Header) bool { return h.Get(wire.HeaderTransparent) == "true" }

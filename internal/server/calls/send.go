@@ -3,10 +3,15 @@ package calls
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/broker"
+	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/server/models"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
@@ -86,4 +91,54 @@ func (c *intendedCall) redact(resp *http.Response) error {
 	resp.Body, resp.ContentLength = bodyOf{text, resp.Body}, -1
 	broker.DropDigests(resp.Header)
 	return nil
+}
+
+// brokerTarget is how the broker reaches where a call goes.
+func (s *Service) brokerTarget(c *intendedCall, secrets map[string]bctrl.Secret) broker.Target {
+	t := broker.Target{
+		BaseURL:   c.to.base.String(),
+		Auth:      c.to.auth,
+		Secrets:   secrets,
+		Identity:  identityOf(c),
+		MaxAnswer: c.maxAnswer,
+		Rotated:   s.rotated(c),
+		Unpack:    c.made != nil || c.hides(),
+	}
+	if c.with.AI == nil || c.made == nil && t.Auth.Type != "" {
+		return t
+	}
+	meta, err := models.UnprovenMeta(*c.with.AI)
+	if err != nil {
+		return t
+	}
+	var key bctrl.Secret
+	for _, secret := range secrets {
+		key = secret
+	}
+	at := model.Target(meta.Provider, meta.Address(), key)
+	at.MaxAnswer, at.Unpack = t.MaxAnswer, t.Unpack
+	return at
+}
+
+// identityOf tells the access tokens of a call from all others: by credential,
+// and by the secrets that are used for it.
+func identityOf(c *intendedCall) string {
+	id := c.caller.Org + "/" + c.with.UID
+	for _, field := range slices.Sorted(maps.Keys(c.with.Secrets)) {
+		id += "/" + c.with.Secrets[field]
+	}
+	return id
+}
+
+// rotated stores a refresh token that the provider has put in place of the one
+// that it was asked with.
+func (s *Service) rotated(c *intendedCall) func(ctx context.Context, field string, from, to bctrl.Secret) error {
+	org, ids := c.caller.Org, c.with.Secrets
+	return func(ctx context.Context, field string, from, to bctrl.Secret) error {
+		replaced, err := s.catalog.ReplaceValue(ctx, org, ids[field], from, to)
+		if err == nil && !replaced {
+			err = broker.ErrSuperseded
+		}
+		return err
+	}
 }

@@ -5,6 +5,8 @@
 package calls
 
 import (
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/registry"
 	"github.com/bctrl-go/bctrl/internal/server/catalog"
@@ -27,4 +29,21 @@ func New(
 	k *web.Kernel, b *broker.Broker, r *registry.Registry, c *catalog.Service, m *models.Service,
 ) *Service {
 	return &Service{Kernel: k, broker: b, registry: r, catalog: c, models: m}
+}
+
+func (s *Service) Routes() []web.Route {
+	invoke := web.Raw("POST /v1/capabilities/{id}/invoke", bctrl.InvokeCapability, s.invoke, "stream")
+	invoke.MaxBody = maxEnvelope
+	pass := web.Raw("ANY /v1/proxy/{target}/{path...}", bctrl.InvokeCapability, s.proxy)
+	pass.Foreign = &web.ForeignForm{TakeToken: s.takeToken, Refuse: refuseForeign}
+	return []web.Route{
+		invoke,
+		pass,
+		web.Endpoint("POST /v1/ai-credentials/{id}/test", bctrl.UseAI, s.testAICredential),
+		// Whether a capability is ready is known by resolving a call.
+		web.Endpoint("GET /v1/capabilities", access.CapabilityRead, s.listCapabilities,
+			"provider", "status", "workspaceId", "groupId", "limit", "cursor"),
+		web.Endpoint("GET /v1/capabilities/{id}", access.CapabilityRead, s.getCapability),
+		web.Endpoint("PUT /v1/capabilities/{id}", access.CapabilityWrite, s.putCapability),
+	}
 }

@@ -218,22 +218,6 @@ func (s *Service) targetAI(ctx context.Context, q store.Queries, org, id string)
 	return t, err
 }
 
-// onlyField is the field of the only secret that a provider of the registry
-// needs, or empty.
-func (s *Service) onlyField(provider string) (field string) {
-	p, _ := s.registry.Provider(provider)
-	for _, name := range p.Secrets {
-		switch {
-		case name.Optional:
-		case field != "":
-			return ""
-		default:
-			field = name.Field
-		}
-	}
-	return field
-}
-
 // deleteBinding removes the binding that the query names. The field may be left
 // out where there is one of no other.
 func (s *Service) deleteBinding(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
@@ -310,16 +294,4 @@ func (s *Service) listBindings(ctx context.Context, rq *web.Request, _ web.None)
 		list.Items = append(list.Items, describeBinding(row))
 	}
 	return list, nil
-}
-
-// ProviderOfAI returns the id of the registry's provider whose AI credentials are
-// of a kind, and the field that their key is there. A kind that the registry has no
-// provider of is returned as the id, and no secret is pinned to it.
-func (s *Service) ProviderOfAI(kind bctrl.AIProvider) (id, field string) {
-	for _, p := range s.registry.Providers() {
-		if p.AI == kind && kind != "" {
-			return p.ID, p.Field()
-		}
-	}
-	return string(kind), "apiKey"
 }

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/names"
 	"github.com/bctrl-go/bctrl/internal/registry"
 	"github.com/bctrl-go/bctrl/internal/server/web"
@@ -131,27 +130,4 @@ func segmentsOf(path string) []string {
 		return nil
 	}
 	return strings.Split(path[1:], "/")
-}
-
-// checkPolicy names everything that is wrong with a policy.
-func checkPolicy(c bctrl.CapabilityPolicy) error {
-	var p web.Problems
-	within := func(field string, n, most int64) {
-		if n < 0 || n > most {
-			p.Add("capabilities.invalid_limit", field, "it is out of range")
-		}
-	}
-	within("callsPerMinute", int64(c.CallsPerMinute), maxCallsPerMinute)
-	within("maxRequestBytes", c.MaxRequestBytes, maxPolicyBytes)
-	within("maxResponseBytes", c.MaxResponseBytes, maxPolicyBytes)
-	p.Limit("redact", len(c.Redact), maxRedact)
-	for i, path := range c.Redact {
-		isControl := func(r rune) bool { return r < ' ' || r == 0x7f }
-		if len(path) > maxRedactBytes || slices.Contains(strings.Split(path, "."), "") ||
-			strings.ContainsFunc(path, isControl) {
-			p.Add("capabilities.invalid_redact", web.FieldAt("redact", i),
-				"it is the name of a field, or names with a dot between them")
-		}
-	}
-	return p.Err()
 }

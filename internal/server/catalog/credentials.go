@@ -2,18 +2,15 @@ package catalog
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/names"
-	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/server/models"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
@@ -32,31 +29,6 @@ func (s *Service) credentialRoutes() []web.Route {
 	}
 }
 
-// CredentialMeta is all of a credential but what the store finds it by. The seal
-// covers both: a host that was edited in the database receives no secret.
-type CredentialMeta struct {
-	// Secrets are the ids of its secrets, by field.
-	Secrets map[string]string `json:"secrets,omitempty"`
-	// Auth is how the credential authenticates. It is nil where the registry says
-	// so, which has the provider.
-	Auth *bctrl.CredentialAuth `json:"auth,omitempty"`
-	// Hosts are where it may be sent, as patterns. Empty, they are the registry's.
-	Hosts   []string `json:"hosts,omitempty"`
-	Enabled bool     `json:"enabled"`
-	// Provisioned is set where it was made of secrets by their names.
-	Provisioned bool `json:"provisioned,omitempty"`
-}
-
-// UnprovenCredentialMeta reads what a credential's row says, whether or not it is as
-// it was sealed: for a row that was verified before, or by which nothing is
-// decided. It returns credentials.tampered where it cannot be read.
-func UnprovenCredentialMeta(row store.Credential) (meta CredentialMeta, err error) {
-	if json.Unmarshal(row.Meta, &meta) != nil {
-		return meta, web.Tampered("credentials.tampered")
-	}
-	return meta, nil
-}
-
 func errNoCredential() *bctrl.Error {
 	return web.NotFound("credentials.not_found", "there is no such credential")
 }
@@ -71,79 +43,6 @@ func validBrokerCredentialID(id string) error {
 			"not a credential id: a letter, then up to 63 letters, digits, - and _")
 	}
 	return nil
-}
-
-// credentialRecord binds all that is said of a credential to its seal.
-func credentialRecord(org string, row store.Credential) seal.Record {
-	return sealOf("credential", org, row.UID, row.Version,
-		row.ID, row.Provider, row.Scope.WorkspaceID(), row.Scope.GroupID(),
-		strconv.FormatInt(row.Priority, 10), string(row.Meta))
-}
-
-// sealOf is the seal over fields, each after its length in decimal, of a record
-// without a secret. [seal.Record] says why it is not that of package tuple.
-func sealOf(kind, org, uid string, version int64, fields ...string) seal.Record {
-	var meta []byte
-	for _, f := range fields {
-		meta = strconv.AppendInt(meta, int64(len(f)), 10)
-		meta = append(append(meta, ':'), f...)
-	}
-	return seal.Record{
-		Kind:    kind,
-		UID:     uid,
-		Scope:   org,
-		Version: version,
-		Meta:    meta,
-	}
-}
-
-// verifyRecord checks the seal of a record without a secret.
-func (s *Service) verifyRecord(r seal.Record, sealed []byte, code string) error {
-	_, err := s.Keys.Open(r, sealed)
-	if errors.Is(err, seal.ErrTampered) {
-		return web.Tampered(code)
-	}
-	return err
-}
-
-// VerifyCredential checks the seal of a credential's row and reads what it says.
-// It returns credentials.tampered where the row is not as it was sealed.
-func (s *Service) VerifyCredential(org string, row store.Credential) (CredentialMeta, error) {
-	if err := s.verifyRecord(credentialRecord(org, row), row.Sealed, "credentials.tampered"); err != nil {
-		return CredentialMeta{}, err
-	}
-	return UnprovenCredentialMeta(row)
-}
-
-// sealCredential makes the row's next version.
-func (s *Service) sealCredential(org string, row *store.Credential, meta CredentialMeta) (err error) {
-	row.Version++
-	row.UpdatedAt = store.Now()
-	if row.Meta, err = json.Marshal(meta); err != nil {
-		return err
-	}
-	row.Sealed, err = s.Keys.Seal(credentialRecord(org, *row), nil)
-	return err
-}
-
-func describeCredential(row store.Credential, meta CredentialMeta) bctrl.Credential {
-	refs := map[string]string{}
-	for field, id := range meta.Secrets {
-		refs[field] = secretRef(id)
-	}
-	return bctrl.Credential{
-		ID:          row.ID,
-		Provider:    row.Provider,
-		Scope:       row.Scope,
-		SecretRefs:  refs,
-		Auth:        meta.Auth,
-		Hosts:       meta.Hosts,
-		Priority:    int(row.Priority),
-		Enabled:     meta.Enabled,
-		Provisioned: meta.Provisioned,
-		CreatedAt:   row.CreatedAt,
-		UpdatedAt:   row.UpdatedAt,
-	}
 }
 
 const secretRefPrefix = "vault:secret:"
@@ -241,21 +140,6 @@ func (s *Service) checkSecretsOf(
 		}
 	}
 	return nil
-}
-
-// reaches reports whether some context that sees a scope sees the secret too.
-func (sec Secret) reaches(scope bctrl.Scope) bool {
-	if !sec.Meta.AttachedOnly && scopesOverlap(sec.Meta.Scope, scope) {
-		return true
-	}
-	return sec.Meta.AttachedOnly && len(sec.Meta.Attachments) == 0 ||
-		slices.ContainsFunc(sec.Meta.Attachments, func(group bctrl.Scope) bool { return scopesOverlap(group, scope) })
-}
-
-// scopesOverlap reports whether some context sees both scopes.
-func scopesOverlap(a, b bctrl.Scope) bool {
-	return (a.WorkspaceID() == "" || b.WorkspaceID() == "" || a.WorkspaceID() == b.WorkspaceID()) &&
-		(a.GroupID() == "" || b.GroupID() == "" || a.GroupID() == b.GroupID())
 }
 
 func (s *Service) getCredential(ctx context.Context, rq *web.Request, _ web.None) (bctrl.Credential, error) {

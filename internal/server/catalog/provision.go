@@ -16,16 +16,6 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// pinOfName returns the provider that a secret of this name belongs to, and what it is
-// there; both are empty where no provider has the name.
-func (s *Service) pinOfName(name string) (provider, field string) {
-	p, known, found := s.registry.Owner(name)
-	if !found {
-		return "", ""
-	}
-	return p.ID, known.Field
-}
-
 // provision makes the credential of the provider that a secret is now pinned to,
 // once the scope has all secrets that it needs, and makes it anew with one that
 // it may have. It is called before the secret itself is stored, in the same

@@ -76,3 +76,47 @@ func (s *Service) detachFrom(
 	ev.Object = row.ID
 	return audit.Append(tx, ev)
 }
+
+// DeleteInWorkspace deletes what lives in a workspace that is about to be deleted
+// in the same transaction: its credentials, with what is bound to them anywhere,
+// its bindings and its secrets. Secrets of elsewhere are taken out of its groups.
+// Each has an event of its own, like ev. That the workspace may be deleted is
+// decided before.
+func (s *Service) DeleteInWorkspace(ctx context.Context, tx *store.Tx, org, workspace string, ev audit.Event) error {
+	if err := s.deleteCredentialsIn(ctx, tx, org, workspace, ev); err != nil {
+		return err
+	}
+	return s.deleteSecretsIn(ctx, tx, org, workspace, ev)
+}
+
+// deleteCredentialsIn deletes the credentials and bindings of a workspace.
+func (s *Service) deleteCredentialsIn(ctx context.Context, tx *store.Tx, org, workspace string, ev audit.Event) error {
+	for {
+		rows, err := tx.CredentialsInWorkspace(ctx, org, workspace, droppedAtOnce)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			break
+		}
+		ev.Action = string(access.CredentialWrite)
+		for _, row := range rows {
+			web.SetEventScope(&ev, row.Scope)
+			if err := s.dropCredential(ctx, tx, org, row, ev); err != nil {
+				return err
+			}
+		}
+	}
+	for {
+		rows, err := tx.BindingsInWorkspace(ctx, org, workspace, droppedAtOnce)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			return tx.ForgetCredentialsBroughtTo(ctx, org, workspace)
+		}
+		if err := s.dropBindings(ctx, tx, org, rows, ev); err != nil {
+			return err
+		}
+	}
+}

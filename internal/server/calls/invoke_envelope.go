@@ -1,0 +1,197 @@
+package calls
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/strictjson"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// invocation is what a request asks for, and where its body is.
+type invocation struct {
+	wire.Invocation[bctrl.Scope]
+	// parts follow the envelope, where Content says so.
+	parts *multipart.Reader
+}
+
+// readInvocation reads the envelope: the body, or the first part of it.
+func readInvocation(rq *web.Request) (in invocation, err error) {
+	var text []byte
+	media, params, _ := mime.ParseMediaType(rq.Header.Get("Content-Type"))
+	switch {
+	case web.IsJSON(rq.Header.Get("Content-Type")):
+		text, err = rq.ReadBody()
+	case media == "multipart/form-data" && params["boundary"] != "":
+		in.parts = multipart.NewReader(rq.Body, params["boundary"])
+		text, err = firstPart(in.parts)
+	default:
+		err = web.Invalid("request.content_type", "",
+			"the body must be application/json, or multipart/form-data that begins with a part named invocation")
+	}
+	if err != nil {
+		return in, err
+	}
+	if err := strictjson.Unmarshal(text, &in.Invocation); err != nil {
+		return in, badEnvelope(err)
+	}
+	return in, checkNames(in.Credential, in.Consumer)
+}
+
+// checkNames refuses what is no name before the log has it: a key may have been
+// pasted there.
+func checkNames(credential, consumer string) error {
+	switch {
+	case credential != "" && names.CredentialID(credential) != nil:
+		return web.Invalid("credentials.invalid_id", "credential", "not a credential id")
+	case consumer != "" && names.Name(consumer) != nil:
+		return web.Invalid("invoke.invalid_consumer", "consumer", "not a consumer: an alias, or another name of this form")
+	}
+	return nil
+}
+
+// firstPart reads the envelope of a request in parts.
+func firstPart(parts *multipart.Reader) ([]byte, error) {
+	part, err := parts.NextPart()
+	if err != nil || part.FormName() != "invocation" {
+		return nil, web.Invalid("invoke.invalid_parts", "", "the first part must be named invocation, and be JSON")
+	}
+	text, err := io.ReadAll(io.LimitReader(part, web.MaxBody+1))
+	if err != nil || len(text) > web.MaxBody {
+		return nil, web.Invalid("invoke.invalid_parts", "", "the part named invocation breaks off, or is too long")
+	}
+	return text, nil
+}
+
+// badEnvelope names what is wrong with an envelope. Two slips have codes of
+// their own.
+func badEnvelope(err error) error {
+	if e, ok := errors.AsType[*strictjson.Error](err); ok {
+		switch {
+		case strings.EqualFold(e.Field, "url"):
+			return web.Invalid("invoke.url_refused", "url",
+				"an invocation has no url: it goes to a path of the capability's own host")
+		case e.Code == strictjson.CodeDuplicateField && strings.HasPrefix(e.Field, "headers."):
+			return errRepeatedHeader()
+		case e.Code == strictjson.CodeDuplicateField && slices.Contains([]string{"body", "rawBody", "multipart"}, e.Field):
+			return errTwoBodies()
+		}
+	}
+	return web.BadJSON(err)
+}
+
+func errRepeatedHeader() *bctrl.Error {
+	return web.Invalid("invoke.repeated_header", "headers", "a header is there more than once")
+}
+
+// toSend is the request that an invocation of a capability means.
+func (in invocation) toSend(as bctrl.Capability) (r sentRequest, err error) {
+	r.header = http.Header{}
+	body, contentType, err := in.theBody()
+	if err != nil {
+		return r, err
+	}
+	r.body = body
+	if contentType != "" {
+		r.header.Set("Content-Type", contentType)
+	}
+	r.method, r.path, r.host = in.Method, in.Path, in.Host
+	if r.method == "" {
+		r.method = usualMethod(as, r.body != nil)
+	}
+	if r.path == "" && len(as.Paths) > 0 {
+		r.path = as.Paths[0]
+		if strings.Contains(r.path, "{") {
+			return r, web.Invalid("invoke.path_required", "path", "the capability's path has parts to fill in: "+r.path)
+		}
+	}
+	for name, value := range in.Headers {
+		name = http.CanonicalHeaderKey(name)
+		if _, twice := r.header[name]; twice && name != "Content-Type" {
+			return r, errRepeatedHeader()
+		}
+		if name == "Content-Type" && (in.Multipart != nil || in.Content == wire.ContentMultipart) {
+			continue // it has the boundary
+		}
+		r.header[name] = []string{value}
+	}
+	r.query = url.Values(in.Query).Encode()
+	return r, nil
+}
+
+// timeout is how long the call may take.
+func (in invocation) timeout(stream bool) (time.Duration, error) {
+	switch {
+	case in.TimeoutMs == 0 && stream:
+		return maxCallTimeout, nil
+	case in.TimeoutMs == 0:
+		return defaultCallTimeout, nil
+	case in.TimeoutMs < 0 || in.TimeoutMs > maxCallTimeout.Milliseconds():
+		return 0, web.Invalid("invoke.timeout", "timeoutMs", "a call may take from 1 to 1800000 milliseconds")
+	}
+	return time.Duration(in.TimeoutMs) * time.Millisecond, nil
+}
+
+// usualMethod is the one that is meant when none is named.
+func usualMethod(as bctrl.Capability, withBody bool) string {
+	if withBody {
+		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch} {
+			if slices.Contains(as.Methods, method) {
+				return method
+			}
+		}
+	}
+	if len(as.Methods) == 0 {
+		return http.MethodGet
+	}
+	return as.Methods[0]
+}
+
+// theBody is the one body of an invocation, and of which type it is; nil where
+// there is none.
+func (in invocation) theBody() (body *callBody, contentType string, err error) {
+	n := 0
+	for _, there := range []bool{in.Body != nil, in.RawBody != nil, in.Multipart != nil, in.Content != ""} {
+		if there {
+			n++
+		}
+	}
+	const binary = "application/octet-stream"
+	switch {
+	case n > 1:
+		return nil, "", errTwoBodies()
+	case (in.Content != "") != (in.parts != nil):
+		return nil, "", web.Invalid("invoke.invalid_parts", "content",
+			"content says what the parts behind the invocation are: raw or multipart")
+	case in.Body != nil:
+		return heldBody(in.Body), "application/json", nil
+	case in.RawBody != nil:
+		return heldBody(in.RawBody), binary, nil
+	case in.Multipart != nil:
+		form, contentType, err := formOf(in.Multipart)
+		return heldBody(form), contentType, err
+	case in.Content == wire.ContentRaw:
+		raw, header, length, err := rawPart(in.parts)
+		if err != nil {
+			return nil, "", err
+		}
+		return &callBody{src: raw, length: length}, cmp.Or(header.Get("Content-Type"), binary), nil
+	case in.Content == wire.ContentMultipart:
+		form := formParts(in.parts)
+		return &callBody{src: form, length: -1}, form.form.FormDataContentType(), nil
+	case in.Content != "":
+		return nil, "", web.Invalid("invoke.invalid_parts", "content", "content must be raw or multipart")
+	}
+	return nil, "", nil
+}

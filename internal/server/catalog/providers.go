@@ -1,0 +1,43 @@
+package catalog
+
+import (
+	"github.com/bctrl-go/bctrl"
+)
+
+// ProviderOfAI returns the id of the registry's provider whose AI credentials are
+// of a kind, and the field that their key is there. A kind that the registry has no
+// provider of is returned as the id, and no secret is pinned to it.
+func (s *Service) ProviderOfAI(kind bctrl.AIProvider) (id, field string) {
+	for _, p := range s.registry.Providers() {
+		if p.AI == kind && kind != "" {
+			return p.ID, p.Field()
+		}
+	}
+	return string(kind), "apiKey"
+}
+
+// onlyField is the field of the only secret that a provider of the registry
+// needs, or empty.
+func (s *Service) onlyField(provider string) (field string) {
+	p, _ := s.registry.Provider(provider)
+	for _, name := range p.Secrets {
+		switch {
+		case name.Optional:
+		case field != "":
+			return ""
+		default:
+			field = name.Field
+		}
+	}
+	return field
+}
+
+// pinOfName returns the provider that a secret of this name belongs to, and what it is
+// there; both are empty where no provider has the name.
+func (s *Service) pinOfName(name string) (provider, field string) {
+	p, known, found := s.registry.Owner(name)
+	if !found {
+		return "", ""
+	}
+	return p.ID, known.Field
+}
