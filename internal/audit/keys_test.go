@@ -13,35 +13,6 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// rotate lets another key take over, and returns the one before.
-func (p *place) rotate() (old seal.Key) {
-	p.Helper()
-	ctx := p.Context()
-	old = p.key
-	require.NoError(p, p.notary.Close())
-	seq, head := p.notary.Last()
-	fresh, err := seal.CreateFile(filepath.Join(p.TempDir(), "key"))
-	require.NoError(p, err)
-	rows, err := p.store.Read().SealKeys(ctx)
-	require.NoError(p, err)
-	if len(rows) == 0 {
-		rows = []store.SealKey{p.endorsed(store.SealKey{N: 1, Head: store.ZeroHash()}, nil, old)}
-	}
-	p.endorsed(store.SealKey{N: rows[0].N + 1, Seq: seq, Head: head}, old.Public(), fresh)
-	p.key = fresh
-	p.notary, err = OpenNotary(ctx, NotaryConfig{DB: p.store, Key: p.key, HeadFile: p.head})
-	require.NoError(p, err)
-	return old
-}
-
-func (p *place) endorsed(row store.SealKey, before []byte, key seal.Key) store.SealKey {
-	p.Helper()
-	row.Source, row.Derivation, row.CreatedAt = "file", []byte{}, store.Now()
-	require.NoError(p, Endorse(&row, before, key))
-	p.write(func(tx *store.Tx) error { return tx.InsertSealKey(p.Context(), row) })
-	return row
-}
-
 func TestTheLogGoesOnOverRotations(t *testing.T) {
 	p := newPlace(t).filled()
 	p.rotate()

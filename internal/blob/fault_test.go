@@ -19,9 +19,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// zeros is a long stream that costs nothing.
-type zeros struct{}
-
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 // badFile fails where it is told to.

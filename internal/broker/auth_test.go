@@ -16,35 +16,6 @@ import (
 	"github.com/bctrl-go/bctrl"
 )
 
-// seen is what a provider got.
-type seen struct {
-	header http.Header
-	target string
-	body   string
-}
-
-// recording is a provider that keeps the last request.
-func recording(t *testing.T) (*Broker, string, *seen) {
-	t.Helper()
-	last := new(seen)
-	b, base := provider(t, func(_ http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		*last = seen{r.Header.Clone(), r.RequestURI, string(body)}
-	})
-	return b, base, last
-}
-
-// send sends a request and returns the answer's body.
-func send(t *testing.T, c *Client, req *http.Request) (*http.Response, string) {
-	t.Helper()
-	resp, err := c.Do(req)
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	return resp, string(body)
-}
-
 func TestSecretsGoWhereTheirStrategySays(t *testing.T) {
 	b, base, last := recording(t)
 	for _, c := range []struct {

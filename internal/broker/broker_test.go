@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -23,59 +22,6 @@ import (
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/prefix"
 )
-
-// canary is the key in every test: it must be found nowhere but in the auth
-// header that a provider receives.
-const canary = "sk-canary/0123456789+abc"
-
-var loopback = egress.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
-
-// provider is a TLS server and a broker that trusts it.
-func provider(t *testing.T, handler http.HandlerFunc) (*Broker, string) {
-	t.Helper()
-	srv := httptest.NewTLSServer(handler)
-	pool := x509.NewCertPool()
-	pool.AddCert(srv.Certificate())
-	b := New(Config{Egress: loopback, RootCAs: pool})
-	t.Cleanup(func() { b.Close(); srv.Close() })
-	return b, srv.URL
-}
-
-func client(t *testing.T, b *Broker, target Target) *Client {
-	t.Helper()
-	if target.Auth.Type == "" {
-		target.Auth = header("Authorization", "Bearer {apiKey}")
-		target.Secrets = secrets("apiKey", canary)
-	}
-	c, err := b.Client(target)
-	require.NoError(t, err)
-	return c
-}
-
-// header is an auth of headers, each a name and a template.
-func header(pairs ...string) bctrl.CredentialAuth {
-	a := bctrl.CredentialAuth{Type: bctrl.AuthHeader, Headers: map[string]string{}}
-	for i := 0; i < len(pairs); i += 2 {
-		a.Headers[pairs[i]] = pairs[i+1]
-	}
-	return a
-}
-
-// secrets are fields and their values.
-func secrets(pairs ...string) map[string]bctrl.Secret {
-	m := map[string]bctrl.Secret{}
-	for i := 0; i < len(pairs); i += 2 {
-		m[pairs[i]] = bctrl.NewSecret(pairs[i+1])
-	}
-	return m
-}
-
-func request(t *testing.T, ctx context.Context, address string) *http.Request {
-	t.Helper()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader("{}"))
-	require.NoError(t, err)
-	return req
-}
 
 func TestATargetThatIsNotPlainIsRefused(t *testing.T) {
 	b := New(Config{})

@@ -18,16 +18,6 @@ import (
 	"github.com/bctrl-go/bctrl"
 )
 
-func hmacAuth(h bctrl.HMACAuth) bctrl.CredentialAuth {
-	return bctrl.CredentialAuth{
-		Type:    bctrl.AuthHMAC,
-		HMAC:    &h,
-		Headers: map[string]string{"X-Signature": "v1={signature}", "X-Timestamp": "{timestamp}", "X-Key-Id": "{keyId}"},
-	}
-}
-
-var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-
 // TestAMACProvesTheRequest lets the provider compute it from what arrived.
 func TestAMACProvesTheRequest(t *testing.T) {
 	const key, body = "shared-key-0123456789", `{"a":"é"}`

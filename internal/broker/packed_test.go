@@ -80,9 +80,6 @@ func keptAs(
 	return resp, got, err
 }
 
-// signing is a target whose secret is not sent.
-func signing() Target { return Target{Auth: sigV4Auth("s3"), Secrets: awsSecrets()} }
-
 // TestWhatIsKeptPackedComesBackToTheByte holds for each coding, large and small,
 // with a length and without, for credentials that are sent and that sign.
 func TestWhatIsKeptPackedComesBackToTheByte(t *testing.T) {

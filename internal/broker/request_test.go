@@ -2,7 +2,6 @@ package broker
 
 import (
 	"encoding/hex"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,13 +11,6 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 )
-
-func codeOf(err error) string {
-	if e, ok := errors.AsType[*bctrl.Error](err); ok {
-		return e.Code
-	}
-	return ""
-}
 
 func TestARequestMustBePermitted(t *testing.T) {
 	rule := Rule{Methods: []string{"GET", "POST"}, Paths: []string{"/repos/{owner}/{repo}", "/repos/{owner}/{repo}/issues",

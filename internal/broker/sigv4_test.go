@@ -19,16 +19,6 @@ import (
 	"github.com/bctrl-go/bctrl"
 )
 
-const awsKey = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
-
-func sigV4Auth(service string) bctrl.CredentialAuth {
-	return bctrl.CredentialAuth{Type: bctrl.AuthAWSSigV4, SigV4: &bctrl.SigV4Auth{Service: service, Region: "us-east-1"}}
-}
-
-func awsSecrets(more ...string) map[string]bctrl.Secret {
-	return secrets(append([]string{"accessKeyId", "AKIDEXAMPLE", "secretAccessKey", awsKey}, more...)...)
-}
-
 // headersOf collects names and values, in order of the names.
 func headersOf(pairs []string) []canonicalHeader {
 	values := map[string][]string{}
@@ -45,11 +35,6 @@ func headersOf(pairs []string) []canonicalHeader {
 		headers = append(headers, newCanonicalHeader(name, values[name]))
 	}
 	return headers
-}
-
-func hashOf(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:])
 }
 
 func TestSignaturesAreThoseOfTheTestSuite(t *testing.T) {

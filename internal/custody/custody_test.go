@@ -10,10 +10,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/seal"
-	"github.com/bctrl-go/bctrl/internal/store"
 )
-
-func auditAppend(tx *store.Tx) error { return audit.Append(tx, event("test", "")) }
 
 func TestALockedServerKnowsNothingUntilItIsUnlocked(t *testing.T) {
 	for _, source := range sources {

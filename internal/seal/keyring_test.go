@@ -5,65 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 	"testing/synctest"
 
 	"github.com/davecgh/go-spew/spew"
 	"github.com/stretchr/testify/require"
 )
-
-// memory is a DEKStore that counts, and can be made to wait or fail.
-type memory struct {
-	mu      sync.Mutex
-	rows    map[string]WrappedDEK
-	reads   int
-	creates int
-	err     error
-	gate    chan struct{} // when set, DEK waits until it is closed
-}
-
-func newMemory() *memory { return &memory{rows: map[string]WrappedDEK{}} }
-
-func (m *memory) DEK(ctx context.Context, scope string) (WrappedDEK, bool, error) {
-	if m.gate != nil {
-		select {
-		case <-m.gate:
-		case <-ctx.Done():
-			return WrappedDEK{}, false, ctx.Err()
-		}
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.reads++
-	dek, ok := m.rows[scope]
-	return dek, ok, m.err
-}
-
-func (m *memory) CreateDEK(_ context.Context, dek WrappedDEK) (WrappedDEK, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.creates++
-	if old, ok := m.rows[dek.Scope]; ok {
-		return old, nil
-	}
-	m.rows[dek.Scope] = dek
-	return dek, m.err
-}
-
-func testKey(t testing.TB, fill byte) Key {
-	t.Helper()
-	key, err := newKey(bytes.Repeat([]byte{fill}, keySize))
-	require.NoError(t, err)
-	return key
-}
-
-var sample = Record{
-	Kind:    "vault",
-	UID:     "u",
-	Scope:   "org",
-	Version: 1,
-}
 
 func TestASecondServerOpensWhatTheFirstSealed(t *testing.T) {
 	store := newMemory()

@@ -1,34 +1,10 @@
 package seal
 
 import (
-	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
-
-// oneKey keeps one data key.
-type oneKey struct{ WrappedDEK }
-
-func (d *oneKey) DEK(context.Context, string) (WrappedDEK, bool, error) {
-	return d.WrappedDEK, d.ID != "", nil
-}
-
-func (d *oneKey) CreateDEK(_ context.Context, dek WrappedDEK) (WrappedDEK, error) {
-	d.WrappedDEK = dek
-	return dek, nil
-}
-
-func unlockedRows(t testing.TB) (*Rows, Key, WrappedDEK) {
-	t.Helper()
-	key, err := FromText(Generate())
-	require.NoError(t, err)
-	kept := &oneKey{}
-	require.NoError(t, NewKeyring(key, kept).Ensure(t.Context(), "server"))
-	rows := &Rows{}
-	require.NoError(t, rows.Unlock(key, kept.WrappedDEK))
-	return rows, key, kept.WrappedDEK
-}
 
 func TestAProofIsOfOneRowAndOneKey(t *testing.T) {
 	rows, _, _ := unlockedRows(t)

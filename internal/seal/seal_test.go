@@ -13,29 +13,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
-
-// testDEK returns a data key of fixed bytes.
-func testDEK(t testing.TB, fill byte) *dataKey {
-	t.Helper()
-	dek, err := newDataKey(uuid.UUID(bytes.Repeat([]byte{fill}, idSize)), bytes.Repeat([]byte{fill + 1}, keySize))
-	require.NoError(t, err)
-	return dek
-}
-
-func drawRecord(t *rapid.T) Record {
-	name := rapid.StringN(1, 40, 160)
-	return Record{
-		Kind:    name.Draw(t, "kind"),
-		UID:     name.Draw(t, "uid"),
-		Scope:   name.Draw(t, "scope"),
-		Version: rapid.Int64().Draw(t, "version"),
-		Meta:    rapid.SliceOfN(rapid.Byte(), 0, 64).Draw(t, "meta"),
-	}
-}
 
 func TestOpenReturnsWhatWasSealed(t *testing.T) {
 	dek := testDEK(t, 1)
