@@ -134,7 +134,7 @@ func (p fakePage) Goto(ctx context.Context, url string) error {
 	if err := p.b.alive(ctx); err != nil {
 		return err
 	}
-	if err := checkPageURL(url); err != nil {
+	if err := CheckPageURL(url); err != nil {
 		return err
 	}
 	p.b.mu.Lock()

@@ -20,7 +20,7 @@ func TestFakeKeepsThePromisesOfADriver(t *testing.T) {
 	page, err := b.Page(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, page.Goto(t.Context(), "https://app.example/"))
-	require.ErrorIs(t, page.Goto(t.Context(), "file:///etc/passwd"), errURL)
+	require.ErrorContains(t, page.Goto(t.Context(), "file:///etc/passwd"), "page.url_refused", "as a real one says it")
 	seen, err := page.Observe(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "https://app.example/", seen.URL, "the refused address changed nothing")
@@ -86,7 +86,7 @@ func TestOnlyWebAddressesMayBeOpened(t *testing.T) {
 		{"", "nothing", false, false},
 	} {
 		t.Run(c.url, func(t *testing.T) {
-			require.Equal(t, c.page, checkPageURL(c.url) == nil, "an agent: %s", c.why)
+			require.Equal(t, c.page, CheckPageURL(c.url) == nil, "an agent: %s", c.why)
 			require.Equal(t, c.client, CheckClientURL(c.url) == nil, "a client: %s", c.why)
 		})
 	}

@@ -3,6 +3,7 @@ package browser
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -10,24 +11,38 @@ import (
 // blankPage is the one address without a scheme that fetches something.
 const blankPage = "about:blank"
 
-// errURL refuses an address to open. It never quotes it.
+// errURL refuses an address that a client wants to open. It never quotes it.
 var errURL = errors.New("this address may not be opened")
 
-// checkPageURL refuses addresses that an agent may not open: only those of the web
-// pass the proxy.
-func checkPageURL(raw string) error { return checkURL(raw, "http", "https") }
+// CheckPageURL refuses addresses that are not of the web: file:, chrome: and
+// javascript: reach the machine or the page itself.
+func CheckPageURL(address string) error {
+	if address == blankPage {
+		return nil
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return BadRequest("page.url_refused", "only http and https addresses can be opened",
+			"give a whole address, such as https://example.com/login")
+	}
+	if u.User != nil {
+		return BadRequest("page.url_refused", "an address with a password in it is not opened",
+			"use a vault entry and fill it")
+	}
+	return nil
+}
 
-// CheckClientURL refuses addresses that a DevTools client may not open. It may open
-// blob and data: they hold what the client or its page has made.
-func CheckClientURL(raw string) error { return checkURL(raw, "http", "https", "blob", "data") }
+// clientSchemes are those of addresses that a DevTools client may open: blob and data
+// hold what the client or its page has made.
+var clientSchemes = []string{"http", "https", "blob", "data"}
 
-// checkURL refuses what is neither about:blank nor of one of schemes: file:
-// reads the machine, chrome: and devtools: steer the browser, javascript: is a
-// script and no address.
+// CheckClientURL refuses addresses that a DevTools client may not open: file: reads
+// the machine, chrome: and devtools: steer the browser, javascript: is a script and no
+// address.
 //
-// Chromium drops control characters from an address before it reads the
-// scheme ("fi\nle:"), so an address that has any is refused, not cleaned.
-func checkURL(raw string, schemes ...string) error {
+// Chromium drops control characters from an address before it reads the scheme
+// ("fi\nle:"), so an address that has any is refused, not cleaned.
+func CheckClientURL(raw string) error {
 	if raw == blankPage {
 		return nil
 	}
@@ -39,8 +54,8 @@ func checkURL(raw string, schemes ...string) error {
 		return fmt.Errorf("%w: it has no scheme", errURL)
 	}
 	// Schemes are ASCII: Unicode case folding must not make one.
-	if !slices.Contains(schemes, asciiLower(scheme)) {
-		return fmt.Errorf("%w: only %s", errURL, strings.Join(schemes, ", "))
+	if !slices.Contains(clientSchemes, asciiLower(scheme)) {
+		return fmt.Errorf("%w: only %s", errURL, strings.Join(clientSchemes, ", "))
 	}
 	return nil
 }

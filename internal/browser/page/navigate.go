@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -30,7 +29,7 @@ const codeNavigation = "page.navigation_failed"
 
 // Goto navigates. See [browser.Page].
 func (s *Set) Goto(ctx context.Context, address string) error {
-	if err := checkAddress(address); err != nil {
+	if err := browser.CheckPageURL(address); err != nil {
 		return err
 	}
 	if err := s.refusePlaceholder(address); err != nil {
@@ -68,24 +67,6 @@ func (t *tab) explainNavigation(ctx context.Context, mark uint64, err error) err
 		return browser.BadGateway(codeNavigation, "the page could not be opened: "+why.Error(), "")
 	}
 	return err
-}
-
-// checkAddress refuses addresses that are not of the web: file:, chrome: and
-// javascript: reach the machine or the page itself.
-func checkAddress(address string) error {
-	if address == "about:blank" {
-		return nil
-	}
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return browser.BadRequest("page.url_refused", "only http and https addresses can be opened",
-			"give a whole address, such as https://example.com/login")
-	}
-	if u.User != nil {
-		return browser.BadRequest("page.url_refused", "an address with a password in it is not opened",
-			"use a vault entry and fill it")
-	}
-	return nil
 }
 
 func (t *tab) navigate(ctx context.Context, address string) error {
