@@ -9,24 +9,31 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
-// providerAnswer is what a call came to: a provider's answer on its way, which
-// ends once.
+// providerAnswer is what a request to a provider came to: an answer on its way,
+// which ends once, or with an error none.
 type providerAnswer struct {
 	*http.Response
+	// call is nil where the request was refused before the log had its intent.
 	call *intendedCall
-	// intended is set where the log has the intent.
-	intended bool
-	ctx      context.Context //nolint:containedctx // it bounds the body that is read
-	begun    time.Time
-	idle     *time.Timer
-	// received counts what of the body was passed on.
+	// description is what the log says of the request, also where it was refused.
+	description callDescription
+	ctx         context.Context //nolint:containedctx // it bounds the body that is read
+	begun       time.Time
+	// idle ends the call where the provider sends nothing for idleBound.
+	idle *time.Timer
+	// received counts the bytes of the body that were passed on.
 	received int64
 	// record writes the outcome.
 	record func(audit.End)
 	cancel context.CancelCauseFunc
 	// release lets go of the context, and of the connection with it.
 	release func()
+	// dropCondition takes out of the grant the condition that the call adds to it.
+	dropCondition func()
 }
+
+// isOnRecord reports whether the log has the intent, and so will have the outcome.
+func (a *providerAnswer) isOnRecord() bool { return a.call != nil }
 
 // idleBound is how long a provider may send nothing, once it has begun to
 // answer.
@@ -68,5 +75,5 @@ func (a *providerAnswer) end(err error) error {
 // close lets go of what the call holds.
 func (a *providerAnswer) close() {
 	a.release()
-	a.call.unwatch()
+	a.dropCondition()
 }

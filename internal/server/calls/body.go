@@ -12,8 +12,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
-// callBody is the body of a request to a provider. It is read while it is sent.
-type callBody struct {
+// requestBody is the body of a request to a provider. It is read while it is sent.
+type requestBody struct {
 	src io.Reader
 	// held is set where all of it is in memory.
 	held []byte
@@ -26,12 +26,12 @@ type callBody struct {
 }
 
 // heldBody is a body that is in memory.
-func heldBody(data []byte) *callBody {
-	return &callBody{src: bytes.NewReader(data), held: data, length: int64(len(data))}
+func heldBody(data []byte) *requestBody {
+	return &requestBody{src: bytes.NewReader(data), held: data, length: int64(len(data))}
 }
 
 // attach makes it the body of a request.
-func (b *callBody) attach(req *http.Request) {
+func (b *requestBody) attach(req *http.Request) {
 	if b.length == 0 {
 		req.Body = http.NoBody
 		return
@@ -43,17 +43,17 @@ func (b *callBody) attach(req *http.Request) {
 	}
 	req.GetBody = func() (io.ReadCloser, error) {
 		b.sent.Store(0)
-		return io.NopCloser(&callBodyTwin{bytes.NewReader(b.held), b}), nil
+		return io.NopCloser(&bodyAgain{bytes.NewReader(b.held), b}), nil
 	}
 }
 
-// callBodyTwin is a body that is sent once more, with a new access token.
-type callBodyTwin struct {
+// bodyAgain is a body that is sent once more, with a new access token.
+type bodyAgain struct {
 	io.Reader
-	of *callBody
+	of *requestBody
 }
 
-func (t *callBodyTwin) Read(p []byte) (int, error) {
+func (t *bodyAgain) Read(p []byte) (int, error) {
 	n, err := t.Reader.Read(p)
 	t.of.sent.Add(int64(n))
 	return n, err
@@ -63,7 +63,7 @@ func (t *callBodyTwin) Read(p []byte) (int, error) {
 var errBodyBroke = errors.New("the body cannot be read to its end")
 
 // Read implements [io.Reader].
-func (b *callBody) Read(p []byte) (int, error) {
+func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.src.Read(p)
 	switch {
 	case b.sent.Add(int64(n)) > b.limit && b.limit > 0:
@@ -81,7 +81,7 @@ func (b *callBody) Read(p []byte) (int, error) {
 }
 
 // within refuses a body that is known to be too long, and bounds any other.
-func (b *callBody) within(limit int64) error {
+func (b *requestBody) within(limit int64) error {
 	if b.length > limit {
 		return errRequestTooLarge(limit)
 	}

@@ -6,34 +6,44 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
 // intendedCall is a request with what the transaction of its intent resolved it
-// to: with what it is made, and where it goes.
+// to. It is complete when it is made.
 type intendedCall struct {
 	providerRequest
 	with *Resolution
-	to   callTarget
-	// secrets are those that it uses, for the log.
-	secrets []bctrl.AuditSecret
-	// unwatch takes the condition out again that the call goes on under.
-	unwatch func()
+	to   destination
+	// query finds what the call is made with once more, by the credential that was
+	// chosen.
+	query broker.Query
 }
 
-// describe adds to an event what the call is made as, as far as it was resolved.
-func (c *intendedCall) describe(ev *audit.Event) {
-	c.providerRequest.describe(ev)
-	if c.with == nil {
+// callDescription is what an event says of a call. It is added to with each step
+// that decides about the call, so that a refusal says all that was known by then:
+// the call itself there is only after the last of them.
+type callDescription struct {
+	request providerRequest
+	with    *Resolution // nil until the request is resolved
+	host    string      // empty until it is known where the call goes
+	secrets []bctrl.AuditSecret
+}
+
+// describe adds to an event what is known of the call.
+func (d callDescription) describe(ev *audit.Event) {
+	d.request.describe(ev)
+	if d.with == nil {
 		return
 	}
-	ev.Credential, ev.Tier = c.with.Credential.ID, string(c.with.Tier)
-	ev.UID, ev.Version = c.with.UID, c.with.Version
-	if c.to.host != "" {
-		ev.Host = c.to.host
+	ev.Credential, ev.Tier = d.with.Credential.ID, string(d.with.Tier)
+	ev.UID, ev.Version = d.with.uid, d.with.version
+	if d.host != "" {
+		ev.Host = d.host
 	}
-	ev.Secrets = c.secrets
+	ev.Secrets = d.secrets
 }
 
 // callProvider records the intent to call a provider and, once that is durable,
@@ -44,24 +54,28 @@ func (s *Service) callProvider(ctx context.Context, req providerRequest) (*provi
 	ctx, cancel := context.WithCancelCause(ctx)
 	ctx, stopClock := context.WithTimeoutCause(ctx, req.timeout, errUpstreamTimeout)
 	a := &providerAnswer{
-		call:   &intendedCall{providerRequest: req, unwatch: func() {}},
 		ctx:    ctx,
 		cancel: cancel,
 		release: func() {
 			cancel(nil)
 			stopClock()
 		},
+		dropCondition: func() {},
 	}
+	var call *intendedCall
 	ev, done, err := s.Audit.BeginIn(ctx, func(tx *store.Tx) (ev audit.Event, err error) {
-		a.call.unwatch() // of a transaction that came to nothing
-		a.call, ev, err = s.intend(ctx, tx, req)
+		a.dropCondition() // of a transaction that came to nothing
+		a.description = callDescription{request: req}
+		if call, ev, err = s.intend(ctx, tx, req, &a.description); err == nil {
+			a.dropCondition = s.requireUnchanged(call)
+		}
 		return ev, err
 	})
 	if err != nil {
 		a.close()
 		return a, err
 	}
-	a.intended, a.begun = true, time.Now()
+	a.call, a.begun = call, time.Now()
 	a.record = func(end audit.End) { s.RecordOutcome(ev, done, end) }
 	go func() { // what streams for ever would keep the server from stopping
 		select {
@@ -79,58 +93,64 @@ func (s *Service) callProvider(ctx context.Context, req providerRequest) (*provi
 }
 
 // intend decides about a request once more, resolves it, counts it and returns
-// the event of its intent: all in the transaction that makes the intent durable,
-// so that nothing is sent under rules that have been replaced. With an error the
-// call is as far as it was resolved.
-func (s *Service) intend(ctx context.Context, tx *store.Tx, req providerRequest) (*intendedCall, audit.Event, error) {
-	call := &intendedCall{providerRequest: req, unwatch: func() {}}
-	fail := func(err error) (*intendedCall, audit.Event, error) { return call, audit.Event{}, err }
-	req, err := s.permittedIn(ctx, tx.Queries, req)
-	if err != nil {
-		return fail(err)
+// the call with the event of its intent: all in the transaction that makes the
+// intent durable, so that nothing is sent under rules that have been replaced. It
+// adds to the description what it finds, also when it refuses.
+func (s *Service) intend(
+	ctx context.Context, tx *store.Tx, req providerRequest, known *callDescription,
+) (call *intendedCall, ev audit.Event, err error) {
+	if req, err = s.decideAgain(ctx, tx.Queries, req); err != nil {
+		return nil, ev, err
 	}
-	call.providerRequest = req
+	known.request = req
 	query := queryOf(req)
-	if call.with, err = s.resolveOrAI(ctx, tx.Queries, req.caller, query); err != nil {
-		return fail(err)
-	}
-	if call.with.AI != nil && req.caller.Runtime != nil {
-		// The one that was mounted, and not another that has its id since.
-		if _, err := s.models.FindUsable(ctx, tx.Queries, req.caller, call.with.Credential.ID); err != nil {
-			return fail(err)
-		}
-	}
-	to, err := s.targetOf(req, call.with)
+	with, err := s.resolveOrAI(ctx, tx.Queries, req.caller, query)
+	known.with = with
 	if err != nil {
-		return fail(err)
+		return nil, ev, err
 	}
-	call.to = to
-	if err := s.checkPins(call.with, to.base); err != nil {
-		return fail(err)
-	}
-	if err := takeTurn(ctx, tx, req); err != nil {
-		return fail(err)
-	}
-	if req.once != nil {
-		if err := req.once(ctx, tx); err != nil {
-			return fail(err)
+	byMount := with.ai != nil && req.caller.Runtime != nil
+	if byMount {
+		// The one that was mounted, and not another that has its id since.
+		if _, err := s.models.FindUsable(ctx, tx.Queries, req.caller, with.Credential.ID); err != nil {
+			return nil, ev, err
 		}
 	}
-	call.secrets = call.with.used()
-	ev := req.event()
-	call.describe(&ev)
-	if call.with.AI != nil && req.caller.Runtime != nil {
-		ev.Action, ev.Object = string(bctrl.UseAI), call.with.Credential.ID
+	to, err := s.destinationOf(req, with)
+	if err != nil {
+		return nil, ev, err
 	}
-	query.Credential = call.with.Credential.ID
+	known.host = to.host
+	if err := s.checkPins(with, to.base); err != nil {
+		return nil, ev, err
+	}
+	if err := countCall(ctx, tx, req); err != nil {
+		return nil, ev, err
+	}
+	if req.keepSent != nil {
+		if err := req.keepSent(ctx, tx); err != nil {
+			return nil, ev, err
+		}
+	}
+	known.secrets = with.auditSecrets()
+	ev = req.event()
+	known.describe(&ev)
+	if byMount {
+		ev.Action, ev.Object = string(bctrl.UseAI), with.Credential.ID
+	}
+	query.Credential = with.Credential.ID
 	query.NoAI = hidesAI(req.caller, query.Credential)
-	s.watchCall(call, query)
-	return call, ev, nil
+	return &intendedCall{
+		providerRequest: req,
+		with:            with,
+		to:              to,
+		query:           query,
+	}, ev, nil
 }
 
-// permittedIn decides about a request once more, and returns it with the limits
-// of its capability, by the rules as q has them.
-func (s *Service) permittedIn(ctx context.Context, q store.Queries, req providerRequest) (providerRequest, error) {
+// decideAgain decides about a request once more, and returns it as the capability
+// that it is and with that one's limits, by the rules as q has them.
+func (s *Service) decideAgain(ctx context.Context, q store.Queries, req providerRequest) (providerRequest, error) {
 	if err := s.StillPermitted(ctx, q, req.grant); err != nil {
 		return req, err
 	}
@@ -140,5 +160,5 @@ func (s *Service) permittedIn(ctx context.Context, q store.Queries, req provider
 			return req, err
 		}
 	}
-	return s.underPolicy(ctx, q, req)
+	return s.limitByPolicy(ctx, q, req)
 }

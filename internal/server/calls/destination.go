@@ -16,10 +16,10 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
-// callTarget is where a resolved call goes, and what is sent there of its
+// destination is where a resolved call goes, and what is sent there of its
 // request. The host comes from what the credential and the capability permit; of
 // several the caller may pick one.
-type callTarget struct {
+type destination struct {
 	base *url.URL
 	host string
 	// path is percent-encoded, and query and header have nothing where the
@@ -33,30 +33,30 @@ type callTarget struct {
 	hosts []string
 }
 
-// targetOf says where a request goes with what it was resolved to.
-func (s *Service) targetOf(req providerRequest, with *Resolution) (callTarget, error) {
+// destinationOf says where a request goes with what it was resolved to.
+func (s *Service) destinationOf(req providerRequest, with *Resolution) (destination, error) {
 	if req.made != nil {
-		return callTarget{base: req.made.URL, host: req.made.URL.Host, auth: with.Auth}, nil
+		return destination{base: req.made.URL, host: req.made.URL.Host, auth: with.Auth}, nil
 	}
-	if with.AI == nil {
-		return targetAt(req, with, with.Auth, with.Hosts, with.BasePath)
+	if with.ai == nil {
+		return destinationAt(req, with, with.Auth, with.Hosts, with.BasePath)
 	}
-	meta, err := models.UnprovenMeta(*with.AI) // proved when its key is opened
+	meta, err := models.UnprovenMeta(*with.ai) // proved when its key is opened
 	if err != nil {
-		return callTarget{}, err
+		return destination{}, err
 	}
 	p, known := s.registry.Provider(req.provider)
 	if known && meta.BaseURL == "" { // a credential of the provider as the registry has it
-		return targetAt(req, with, p.Auth, p.Hosts, p.BasePath)
+		return destinationAt(req, with, p.Auth, p.Hosts, p.BasePath)
 	}
-	return targetOfAI(req, with, meta, p, known)
+	return destinationOfAI(req, with, meta, p, known)
 }
 
-// targetAt is the target at one of some hosts, below a base path.
-func targetAt(
+// destinationAt is the target at one of some hosts, below a base path.
+func destinationAt(
 	req providerRequest, with *Resolution, auth bctrl.CredentialAuth, hosts []string, basePath string,
-) (to callTarget, err error) {
-	to = callTarget{
+) (to destination, err error) {
+	to = destination{
 		path:        req.path,
 		callersBase: basePath,
 		auth:        auth,
@@ -76,17 +76,17 @@ func targetAt(
 	return to, nil
 }
 
-// targetOfAI is the target at the base URL of an AI credential: its path takes
+// destinationOfAI is the target at the base URL of an AI credential: its path takes
 // the place of that of the provider, where the registry knows one.
-func targetOfAI(
+func destinationOfAI(
 	req providerRequest, with *Resolution, meta models.Meta, p registry.Provider, known bool,
-) (to callTarget, err error) {
+) (to destination, err error) {
 	at := model.Target(meta.Provider, meta.Address(), bctrl.Secret{})
 	base, err := url.Parse(at.BaseURL)
 	if err != nil {
 		return to, web.Tampered("ai.tampered") // it was checked when it was stored
 	}
-	to = callTarget{
+	to = destination{
 		path:        req.path,
 		callersBase: base.EscapedPath(),
 		auth:        with.Auth,
@@ -119,7 +119,7 @@ func targetOfAI(
 // to that provider's hosts. An AI credential has a base URL of its own, and a
 // secret may be bound to it.
 func (s *Service) checkPins(with *Resolution, base *url.URL) error {
-	if with.AI == nil {
+	if with.ai == nil {
 		return nil // its hosts are the registry's
 	}
 	for _, row := range with.secrets {

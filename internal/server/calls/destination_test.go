@@ -28,7 +28,7 @@ func TestAPinnedSecretGoesToNoBaseURLThatIsNotItsProviders(t *testing.T) {
 		base, err := url.Parse(test.base)
 		require.NoError(t, err)
 		err = s.checkPins(&Resolution{
-			AI: &store.AICredential{}, secrets: map[string]store.Secret{"apiKey": {Provider: "openai"}},
+			ai: &store.AICredential{}, secrets: map[string]store.Secret{"apiKey": {Provider: "openai"}},
 		}, base)
 		require.Equal(t, test.refused, err != nil, test.why)
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // callFailure is the error of a call with a body, or nil, as a caller may see it.
-func callFailure(ctx context.Context, body *callBody, err error) error {
+func callFailure(ctx context.Context, body *requestBody, err error) error {
 	if err == nil {
 		return nil
 	}

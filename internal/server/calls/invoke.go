@@ -69,7 +69,7 @@ func (s *Service) invoke(w http.ResponseWriter, rq *web.Request) error {
 	if req.sentRequest, err = req.permittedBy(req.capability); err != nil {
 		return err
 	}
-	req.once = func(ctx context.Context, tx *store.Tx) error { return s.sentOnce(ctx, tx, rq) }
+	req.keepSent = func(ctx context.Context, tx *store.Tx) error { return s.sentOnce(ctx, tx, rq) }
 	if req.maxAnswer = maxWholeAnswer; stream {
 		req.maxAnswer = maxStreamedAnswer
 	}
@@ -106,7 +106,7 @@ func (s *Service) callFor(
 	ctx context.Context, rq *web.Request, w http.ResponseWriter, req providerRequest,
 ) (*providerAnswer, error) {
 	a, err := s.callProvider(ctx, req)
-	rq.Recorded, rq.Describe = a.intended, a.call.describe
+	rq.Recorded, rq.Describe = a.isOnRecord(), a.description.describe
 	if limited, ok := errors.AsType[*rateLimitedError](err); ok {
 		w.Header().Set("Retry-After", limited.seconds())
 	}

@@ -160,7 +160,7 @@ func usualMethod(as bctrl.Capability, withBody bool) string {
 
 // theBody is the one body of an invocation, and of which type it is; nil where
 // there is none.
-func (in invocation) theBody() (body *callBody, contentType string, err error) {
+func (in invocation) theBody() (body *requestBody, contentType string, err error) {
 	n := 0
 	for _, there := range []bool{in.Body != nil, in.RawBody != nil, in.Multipart != nil, in.Content != ""} {
 		if there {
@@ -186,10 +186,10 @@ func (in invocation) theBody() (body *callBody, contentType string, err error) {
 		if err != nil {
 			return nil, "", err
 		}
-		return &callBody{src: raw, length: length}, cmp.Or(header.Get("Content-Type"), binary), nil
+		return &requestBody{src: raw, length: length}, cmp.Or(header.Get("Content-Type"), binary), nil
 	case in.Content == wire.ContentMultipart:
 		form := formParts(in.parts)
-		return &callBody{src: form, length: -1}, form.form.FormDataContentType(), nil
+		return &requestBody{src: form, length: -1}, form.form.FormDataContentType(), nil
 	case in.Content != "":
 		return nil, "", web.Invalid("invoke.invalid_parts", "content", "content must be raw or multipart")
 	}

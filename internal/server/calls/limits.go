@@ -11,9 +11,9 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// underPolicy returns a request with the limits of its capability as q has them,
+// limitByPolicy returns a request with the limits of its capability as q has them,
 // and refuses one that was permitted by a capability which is another one now.
-func (s *Service) underPolicy(ctx context.Context, q store.Queries, req providerRequest) (providerRequest, error) {
+func (s *Service) limitByPolicy(ctx context.Context, q store.Queries, req providerRequest) (providerRequest, error) {
 	if req.capability.ID == "" {
 		return req, nil
 	}
@@ -51,9 +51,9 @@ func samePermission(a, b bctrl.Capability) bool {
 
 var errCapabilityChanged = web.Conflict("capabilities.changed", "the capability was changed at this moment")
 
-// takeTurn counts a call, or refuses it where as many have begun as its
+// countCall counts a call, or refuses it where as many have begun as its
 // capability's policy permits in a minute.
-func takeTurn(ctx context.Context, tx *store.Tx, req providerRequest) error {
+func countCall(ctx context.Context, tx *store.Tx, req providerRequest) error {
 	p := req.capability.Policy
 	if p == nil || p.CallsPerMinute == 0 {
 		return nil

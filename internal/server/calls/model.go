@@ -54,11 +54,11 @@ func (m *modelSender) Do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	a, err := m.service.callProvider(ctx, m.request(req, caller))
-	if a.intended {
+	if a.isOnRecord() {
 		m.sent++
 	}
 	if err != nil {
-		if e := web.AsError(err); !a.intended || web.EndedBecause(ctx) != nil || e.Status == http.StatusInternalServerError {
+		if e := web.AsError(err); !a.isOnRecord() || web.EndedBecause(ctx) != nil || e.Status == http.StatusInternalServerError {
 			m.refused = err
 		}
 		return nil, err
@@ -83,7 +83,7 @@ func (m *modelSender) request(made *http.Request, caller access.Caller) provider
 		maxAnswer: broker.DefaultMaxAnswer,
 	}
 	if made.Body != nil && made.Body != http.NoBody {
-		req.body = &callBody{src: made.Body, length: made.ContentLength}
+		req.body = &requestBody{src: made.Body, length: made.ContentLength}
 	}
 	if rt := caller.Runtime; rt != nil {
 		req.context, req.consumer = web.RuntimeScope(rt), rt.Alias

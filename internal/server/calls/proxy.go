@@ -103,7 +103,7 @@ func passedRequest(rq *web.Request, path string) sentRequest {
 		transparent: isTransparent(rq.Header),
 	}
 	if rq.ContentLength != 0 {
-		r.body = &callBody{src: rq.Body, length: rq.ContentLength}
+		r.body = &requestBody{src: rq.Body, length: rq.ContentLength}
 	}
 	return r
 }

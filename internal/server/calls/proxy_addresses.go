@@ -19,7 +19,7 @@ import (
 // of the proxy. A client that follows them as they are would send our token,
 // which it takes for the provider's key, to the provider.
 type addresses struct {
-	to callTarget
+	to destination
 	// proxy is where the caller reaches the proxy, and segment its target.
 	proxy   *url.URL
 	segment string

@@ -59,7 +59,7 @@ type sentRequest struct {
 	hostNamed bool
 	query     string
 	header    http.Header
-	body      *callBody
+	body      *requestBody
 	// made is the request where the server itself made it, for a model. Then where
 	// it goes is as the AI credential has it.
 	made *http.Request
@@ -83,8 +83,8 @@ type callOrigin struct {
 	// classify returns the request as the capability that it is by the rules that
 	// the transaction sees; nil where that was decided before.
 	classify func(context.Context, store.Queries, providerRequest) (providerRequest, error)
-	// once keeps that the request was sent; nil where it may be sent again.
-	once func(context.Context, *store.Tx) error
+	// keepSent keeps that the request was sent; nil where it may be sent again.
+	keepSent func(context.Context, *store.Tx) error
 	// test is set where it is the test of a credential, which may be disabled.
 	test bool
 }

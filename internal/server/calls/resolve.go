@@ -8,42 +8,51 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/broker"
-	"github.com/bctrl-go/bctrl/internal/registry"
 	"github.com/bctrl-go/bctrl/internal/server/catalog"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// Resolution is what a call is made with. Nothing secret is in it but sealed.
+// Resolution is what a call is made with. Of secrets it holds rows, which are
+// sealed.
 type Resolution struct {
 	broker.Resolved
-	// UID and Version name the row of the credential, for the audit log.
-	UID     string
-	Version int64
-	// Auth is how its secrets are sent, Hosts are patterns of where, and
-	// BasePath what the provider's paths are at or below. They are those of the
-	// registry for every provider that it has, whatever is stored. An AI
-	// credential's are what its own kind and base URL say.
-	Auth     bctrl.CredentialAuth
-	Hosts    []string
-	BasePath string
-	// AI is the row where the credential is an AI credential.
-	AI *store.AICredential
+	endpoint
+	// uid and version name the row of the credential, for the audit log.
+	uid     string
+	version int64
+	// ai is the row where the credential is an AI credential.
+	ai *store.AICredential
 
-	server  *Service
+	service *Service
 	org     string
 	context bctrl.Scope
-	// secrets are the rows to use by field; seen those that made a credential
-	// visible and that none of secrets is.
+	// secrets are the rows of what is sent, by field.
 	secrets map[string]store.Secret
-	seen    []store.Secret
+	// witnesses are the rows of secrets that are not sent, since others are bound in
+	// their place, but by whose attachments the credential is visible.
+	witnesses []store.Secret
 }
 
-// Resolve finds what a call is made with, as [broker.Resolve] has it, in
-// the state that q sees. It reads no more of the store than may take part, and
-// believes no row of what it chose that its seal does not prove. What a caller
-// may use is not asked here: decide on the result. The query's workspace is an
-// id.
+// endpoint is how a credential is sent, and where. It is the registry's for every
+// provider that it has, whatever is stored; that of an AI credential is empty, for
+// its own kind and base URL say it.
+type endpoint struct {
+	Auth bctrl.CredentialAuth
+	// Hosts are patterns.
+	Hosts []string
+	// BasePath is what the provider's paths are at or below.
+	BasePath string
+}
+
+// Resolve finds what a call is made with, as [broker.Resolve] has it, in the state
+// that q sees. The query's workspace is an id. It reads no more of the store than
+// may take part, and refuses with credentials.tampered a row that may take part and
+// is not as it was sealed. The refusals of a query that finds nothing, more than
+// one or something that cannot be used are those of package broker.
+//
+// It decides nothing about a caller: whoever calls it decides about what comes of
+// it, and records that before [Resolution.Open].
 func (s *Service) Resolve(
 	ctx context.Context, q store.Queries, org string, query broker.Query,
 ) (*Resolution, error) {
@@ -51,23 +60,29 @@ func (s *Service) Resolve(
 	if err != nil {
 		return nil, err
 	}
-	r, err := broker.Resolve(found.state, query)
+	chosen, err := broker.Resolve(found.state, query)
 	if err != nil {
 		if e := web.AsError(err); e.Code == codeNoCredential {
 			e.Hint = s.howToStore(query.Provider)
 		}
 		return nil, err
 	}
-	call := &Resolution{
-		Resolved: r,
-		server:   s,
+	r := &Resolution{
+		Resolved: chosen,
+		service:  s,
 		org:      org,
 		context:  query.Context,
 	}
-	if err := call.setCredential(found); err != nil {
-		return nil, err
+	if chosen.Credential.AI { // it is proved where its key is opened
+		r.ai, r.uid, r.version = found.ai, found.ai.UID, found.ai.Version
+	} else {
+		row := found.credentials[chosen.Credential.UID]
+		r.uid, r.version = row.UID, row.Version
+		if r.endpoint, err = s.endpointOf(row); err != nil {
+			return nil, err
+		}
 	}
-	return call, call.loadSecrets(ctx, q)
+	return r, r.loadSecrets(ctx, q)
 }
 
 // howToStore says what to do where a provider has no credential: the commands
@@ -87,91 +102,79 @@ func (s *Service) howToStore(provider string) string {
 	return "store what it needs, here or for one workspace with --workspace-id: " + strings.Join(needed, "; ")
 }
 
-// setCredential has a call made with what was chosen, which its seal has proved. An AI
-// credential is proved where its key is opened.
-func (c *Resolution) setCredential(found *candidates) error {
-	if c.Credential.AI {
-		c.AI, c.UID, c.Version = found.ai, found.ai.UID, found.ai.Version
-		return nil
-	}
-	row := found.credentials[c.Credential.UID]
+// endpointOf is the endpoint of a credential whose row was verified.
+func (s *Service) endpointOf(row store.Credential) (endpoint, error) {
 	meta, err := catalog.UnprovenCredentialMeta(row)
 	if err != nil {
-		return err
+		return endpoint{}, err
 	}
-	c.UID, c.Version = row.UID, row.Version
-	p, known := c.server.registry.Provider(row.Provider)
-	return c.setDestination(p, known && len(p.Hosts) > 0, meta)
-}
-
-// setDestination takes how and where to send from the registry, or for a provider that
-// it does not have from the credential.
-func (c *Resolution) setDestination(p registry.Provider, known bool, meta catalog.CredentialMeta) error {
+	p, known := s.registry.Provider(row.Provider)
+	known = known && len(p.Hosts) > 0 // else its credentials say where it is
 	switch {
 	case !known && meta.Auth == nil:
-		return catalog.ErrUnknownProvider(nil)
+		return endpoint{}, catalog.ErrUnknownProvider(nil)
 	case !known:
-		c.Auth, c.Hosts = *meta.Auth, meta.Hosts
-		return nil
+		return endpoint{Auth: *meta.Auth, Hosts: meta.Hosts}, nil
 	}
-	c.Auth, c.Hosts, c.BasePath = p.Auth, p.Hosts, p.BasePath
+	out := endpoint{Auth: p.Auth, Hosts: p.Hosts, BasePath: p.BasePath}
 	if len(meta.Hosts) == 0 {
-		return nil
+		return out, nil
 	}
 	for _, host := range meta.Hosts {
 		if !p.AllowsHost(host) {
-			return web.Invalid("credentials.host_not_allowed", "",
-				"the credential "+c.Credential.ID+" has a host that is none of its provider's")
+			return endpoint{}, web.Invalid("credentials.host_not_allowed", "",
+				"the credential "+row.ID+" has a host that is none of its provider's")
 		}
 	}
-	c.Hosts = meta.Hosts
-	return nil
+	out.Hosts = meta.Hosts
+	return out, nil
 }
 
 // loadSecrets reads the rows of the secrets to use, as they are sealed.
-func (c *Resolution) loadSecrets(ctx context.Context, q store.Queries) error {
-	c.secrets = map[string]store.Secret{}
-	for field, id := range c.Resolved.Secrets {
+func (r *Resolution) loadSecrets(ctx context.Context, q store.Queries) error {
+	r.secrets = map[string]store.Secret{}
+	for field, id := range r.Resolved.Secrets {
 		if id == "" {
 			continue
 		}
-		row, err := q.Secret(ctx, c.org, id)
+		row, err := q.Secret(ctx, r.org, id)
 		if err != nil {
 			return err
 		}
-		c.secrets[field] = row
+		r.secrets[field] = row
 	}
-	if c.Tier != broker.TierAttached {
+	if r.Tier != broker.TierAttached {
 		return nil
 	}
-	for field, id := range c.Credential.Secrets {
-		if c.Resolved.Secrets[field] == id {
+	for field, id := range r.Credential.Secrets {
+		if r.Resolved.Secrets[field] == id {
 			continue
 		}
-		row, err := q.Secret(ctx, c.org, id)
+		row, err := q.Secret(ctx, r.org, id)
 		if err != nil {
 			return err
 		}
-		c.seen = append(c.seen, row)
+		r.witnesses = append(r.witnesses, row)
 	}
 	return nil
 }
 
-// used says which secrets the call is made with, by field, and why those.
-func (c *Resolution) used() []bctrl.AuditSecret {
-	used := make([]bctrl.AuditSecret, 0, len(c.Resolved.Secrets))
-	for _, field := range slices.Sorted(maps.Keys(c.Resolved.Secrets)) {
+// auditSecrets says which secrets the call is made with, by field, and of which
+// tier or by which binding each is.
+func (r *Resolution) auditSecrets() []bctrl.AuditSecret {
+	used := make([]bctrl.AuditSecret, 0, len(r.Resolved.Secrets))
+	for _, field := range slices.Sorted(maps.Keys(r.Resolved.Secrets)) {
 		// Without a row it is an AI credential's own key.
 		one := bctrl.AuditSecret{
 			Field:   field,
-			UID:     c.UID,
-			Version: c.Version,
-			Tier:    string(c.Tier),
+			UID:     r.uid,
+			Version: r.version,
+			Tier:    string(r.Tier),
 		}
-		if row, stored := c.secrets[field]; stored {
+		if row, stored := r.secrets[field]; stored {
 			one.UID, one.Version = row.ID, row.Version
 		}
-		if b, bound := c.Bindings[field]; bound {
+		if b, bound := r.Bindings[field]; bound {
 			one.Tier, one.Binding = string(b.Tier), b.UID
 		}
 		used = append(used, one)
@@ -179,48 +182,50 @@ func (c *Resolution) used() []bctrl.AuditSecret {
 	return used
 }
 
-// Open decrypts the secrets of the call, and no other, by field. Each is
-// proved to be visible where the call is made. Record the intent first.
-func (c *Resolution) Open() (map[string]bctrl.Secret, error) {
+// Open decrypts the secrets of the call, and no other, by field. It returns
+// secrets.tampered for one that by its seal is not visible where the call is made,
+// and secrets.pinned for one that by its seal is another provider's. The caller has
+// decided that the resolution may be used, and recorded the intent.
+func (r *Resolution) Open() (map[string]bctrl.Secret, error) {
 	values := map[string]bctrl.Secret{}
-	if c.AI != nil {
-		_, key, err := c.server.models.Open(c.org, *c.AI)
+	if r.ai != nil {
+		_, key, err := r.service.models.Open(r.org, *r.ai)
 		if err != nil {
 			return nil, err
 		}
-		for field, id := range c.Resolved.Secrets {
+		for field, id := range r.Resolved.Secrets {
 			if id == "" {
 				values[field] = bctrl.NewSecret(key.Reveal())
 			}
 		}
 	}
-	for field, row := range c.secrets {
-		sec, err := c.openVisible(row)
+	for field, row := range r.secrets {
+		sec, err := r.openVisible(row)
 		if err != nil {
 			return nil, err
 		}
-		if !sec.PinPermits(c.Credential.Provider, field) {
+		if !sec.PinPermits(r.Credential.Provider, field) {
 			return nil, catalog.ErrPinned()
 		}
 		values[field] = bctrl.NewSecret(sec.Value.Reveal())
 	}
-	for _, row := range c.seen {
-		if _, err := c.openVisible(row); err != nil {
+	for _, row := range r.witnesses {
+		if _, err := r.openVisible(row); err != nil {
 			return nil, err
 		}
 	}
 	return values, nil
 }
 
-// openVisible opens a secret that the tables say is visible, and believes its
-// seal alone.
-func (c *Resolution) openVisible(row store.Secret) (catalog.Secret, error) {
-	sec, err := c.server.catalog.OpenSecret(c.org, row)
+// openVisible opens a secret that the tables say is visible in the context of the
+// call, and refuses it where its seal says that it is not.
+func (r *Resolution) openVisible(row store.Secret) (catalog.Secret, error) {
+	sec, err := r.service.catalog.OpenSecret(r.org, row)
 	if err != nil {
 		return sec, err
 	}
-	proved := broker.Secret{Scope: sec.Meta.Scope, AttachedOnly: sec.Meta.AttachedOnly, Attached: sec.Meta.Attachments}
-	if !proved.Visible(c.context) {
+	sealed := broker.Secret{Scope: sec.Meta.Scope, AttachedOnly: sec.Meta.AttachedOnly, Attached: sec.Meta.Attachments}
+	if !sealed.Visible(r.context) {
 		return sec, web.Tampered("secrets.tampered")
 	}
 	return sec, nil

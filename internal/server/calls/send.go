@@ -104,10 +104,10 @@ func (s *Service) brokerTarget(c *intendedCall, secrets map[string]bctrl.Secret)
 		Rotated:   s.rotated(c),
 		Unpack:    c.made != nil || c.hides(),
 	}
-	if c.with.AI == nil || c.made == nil && t.Auth.Type != "" {
+	if c.with.ai == nil || c.made == nil && t.Auth.Type != "" {
 		return t
 	}
-	meta, err := models.UnprovenMeta(*c.with.AI)
+	meta, err := models.UnprovenMeta(*c.with.ai)
 	if err != nil {
 		return t
 	}
@@ -123,7 +123,7 @@ func (s *Service) brokerTarget(c *intendedCall, secrets map[string]bctrl.Secret)
 // identityOf tells the access tokens of a call from all others: by credential,
 // and by the secrets that are used for it.
 func identityOf(c *intendedCall) string {
-	id := c.caller.Org + "/" + c.with.UID
+	id := c.caller.Org + "/" + c.with.uid
 	for _, field := range slices.Sorted(maps.Keys(c.with.Secrets)) {
 		id += "/" + c.with.Secrets[field]
 	}
