@@ -39,9 +39,9 @@ const (
 	Intent Kind = "intent"
 	// Outcome is written after it and names the intent.
 	Outcome Kind = "outcome"
-	// Whole is intent and outcome at once: the effect, or its refusal, is in
+	// Both is intent and outcome at once: the effect, or its refusal, is in
 	// the same transaction.
-	Whole Kind = "event"
+	Both Kind = "event"
 )
 
 // Decision is what the policy said.
@@ -119,8 +119,8 @@ type End struct {
 	Took                        time.Duration
 }
 
-// Settle records how an effect ended, and does not wait until that is durable.
-type Settle func(End) error
+// RecordOutcome records how an effect ended, and does not wait until that is durable.
+type RecordOutcome func(End) error
 
 // Outcomes that are not the code of an error.
 const (
@@ -148,7 +148,7 @@ func New(db *store.DB) *Log { return &Log{db: db} }
 // Append records an event whose effect is tx itself, with the record that tx
 // has written since the last Append, at most one.
 func Append(tx *store.Tx, e Event) error {
-	e.Kind = Whole
+	e.Kind = Both
 	switch written := tx.Written(); len(written) {
 	case 0:
 	case 1:
@@ -175,14 +175,14 @@ func (l *Log) Record(ctx context.Context, e Event) error {
 
 // Begin records the intent of an effect and returns when it is durable: an
 // effect that cannot be recorded must not happen.
-func (l *Log) Begin(ctx context.Context, e Event) (Settle, error) {
+func (l *Log) Begin(ctx context.Context, e Event) (RecordOutcome, error) {
 	_, done, err := l.BeginIn(ctx, func(*store.Tx) (Event, error) { return e, nil })
 	return done, err
 }
 
 // BeginIn is Begin for an intent that names what the transaction finds: what is
 // recorded is then what is used. It returns the event, or find's error.
-func (l *Log) BeginIn(ctx context.Context, find func(*store.Tx) (Event, error)) (Event, Settle, error) {
+func (l *Log) BeginIn(ctx context.Context, find func(*store.Tx) (Event, error)) (Event, RecordOutcome, error) {
 	var e Event
 	var notFound error
 	var intent *store.Entry

@@ -103,7 +103,7 @@ func TestWhatIsDoneToAnyRowIsFound(t *testing.T) {
 		})
 		if done {
 			tried++
-			assert.False(t, p.verify().Whole().OK, "%s is not found", what)
+			assert.False(t, p.verify().All().OK, "%s is not found", what)
 		}
 	}
 	for _, tab := range all {

@@ -23,7 +23,7 @@ func furnished(t *testing.T) *place {
 		f.files()
 		f.secrets()
 	}
-	require.True(t, p.verify().Whole().OK, "%+v", p.verify().Whole().Problems)
+	require.True(t, p.verify().All().OK, "%+v", p.verify().All().Problems)
 	return p
 }
 

@@ -21,14 +21,14 @@ func TestTheLogGoesOnOverRotations(t *testing.T) {
 	require.NoError(t, err)
 	p.rotate()
 	require.NoError(t, os.WriteFile(p.head, head, 0o600)) // as a crash before the new key signs leaves it
-	report := p.verify().Whole()
+	report := p.verify().All()
 	require.True(t, report.OK, "%+v", report.Problems)
 	p.set("org", "k0")
 	p.close()
 	p.open()
 	p.set("org", "k1")
 	p.close()
-	report = p.verify().Whole()
+	report = p.verify().All()
 	require.True(t, report.OK, "%+v", report.Problems)
 	require.Equal(t, report.Head.Seq, report.Signed)
 	require.EqualValues(t, p.key.Public(), report.PublicKey)
@@ -44,7 +44,7 @@ func TestAcceptingGoesOnFromWhatAFormerKeySigned(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, Accept(t.Context(), NotaryConfig{DB: db, Key: p.key, HeadFile: p.head}, "lost"))
 	require.NoError(t, db.Close())
-	require.True(t, p.verify().Whole().OK)
+	require.True(t, p.verify().All().OK)
 	p.open()
 }
 
@@ -70,7 +70,7 @@ func TestALogWithWhatIsNoTextIsWhole(t *testing.T) {
 		p.write(func(tx *store.Tx) error { return Append(tx, e) })
 	}
 	p.close()
-	report := p.verify().Whole()
+	report := p.verify().All()
 	require.True(t, report.OK, "%+v", report.Problems)
 }
 
@@ -135,9 +135,9 @@ func TestWhoHasTheOldKeyForgesNothing(t *testing.T) {
 			old := p.rotate()
 			p.filled()
 			p.close()
-			require.True(t, p.verify().Whole().OK)
+			require.True(t, p.verify().All().OK)
 			tc.do(p, old)
-			require.Contains(t, kinds(p.verify().Whole()), tc.kind)
+			require.Contains(t, kinds(p.verify().All()), tc.kind)
 		})
 	}
 }
@@ -152,9 +152,9 @@ func TestARowOfAKeyIsItsOwn(t *testing.T) {
 	for _, n := range []string{"1", "2"} {
 		for _, column := range []string{"id", "public", "source", "derivation", "created_at", "seq", "head", "signature"} {
 			p.restore(whole)
-			require.True(t, p.verify().Whole().OK)
+			require.True(t, p.verify().All().OK)
 			p.behind("UPDATE seal_keys SET " + column + " = " + another(column) + " WHERE n = " + n)
-			require.False(t, p.verify().Whole().OK, "%s of key %s", column, n)
+			require.False(t, p.verify().All().OK, "%s of key %s", column, n)
 		}
 	}
 }

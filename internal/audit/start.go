@@ -27,7 +27,7 @@ func (l *Log) Start(ctx context.Context) error {
 		from = before[0].Seq
 	}
 	for from < last {
-		rows, err := q.Unended(ctx, from, last, 1000)
+		rows, err := q.EventsWithoutOutcome(ctx, from, last, 1000)
 		if err != nil {
 			return fmt.Errorf("reading the audit log: %w", err)
 		}

@@ -13,10 +13,10 @@ import (
 
 func TestAnUntouchedLogHasNoProblem(t *testing.T) {
 	p := newPlace(t).filled()
-	running := p.verify().Whole()
+	running := p.verify().All()
 	require.True(t, running.OK, "while a server runs: %v", running.Problems)
 	p.close()
-	closed := p.verify().Whole()
+	closed := p.verify().All()
 	require.True(t, closed.OK, "%v", closed.Problems)
 	require.EqualValues(t, 2+10*4+1, closed.Events)
 	require.Equal(t, closed.Events, closed.Head.Seq)
@@ -27,7 +27,7 @@ func TestAnUntouchedLogHasNoProblem(t *testing.T) {
 	p.open()
 	p.set("org", "after")
 	p.close()
-	require.True(t, p.verify().Whole().OK, "after another start")
+	require.True(t, p.verify().All().OK, "after another start")
 }
 
 // TestWhatIsDoneBehindTheServersBackIsFound does to the real database what
@@ -134,9 +134,9 @@ func TestWhatIsDoneBehindTheServersBackIsFound(t *testing.T) {
 			p.open() // for a second checkpoint
 			p.set("org", "k0")
 			p.close()
-			require.True(t, p.verify().Whole().OK)
+			require.True(t, p.verify().All().OK)
 			tc.do(p)
-			report := p.verify().Whole()
+			report := p.verify().All()
 			require.False(t, report.OK)
 			require.Equal(t, tc.kind, report.Problems[0].Kind, "%+v", report.Problems)
 			err := p.tryOpen()
@@ -144,7 +144,7 @@ func TestWhatIsDoneBehindTheServersBackIsFound(t *testing.T) {
 			if err == nil { // and what the server then signs does not hide it
 				p.set("org", "k1")
 				p.close()
-				require.Contains(t, kinds(p.verify().Whole()), tc.kind)
+				require.Contains(t, kinds(p.verify().All()), tc.kind)
 			}
 		})
 	}
@@ -155,12 +155,12 @@ func TestADatabasePutBackToAnOlderStateIsFoundAndRefused(t *testing.T) {
 	p.close()
 	old := filepath.Join(t.TempDir(), "old.db")
 	p.copyTo(old)
-	require.True(t, p.verify().Whole().OK)
+	require.True(t, p.verify().All().OK)
 	p.open()
 	p.set("org", "k0")
 	p.close()
 	p.restore(old)
-	require.Equal(t, []bctrl.AuditProblemKind{bctrl.AuditDatabaseOlder}, kinds(p.verify().Whole()))
+	require.Equal(t, []bctrl.AuditProblemKind{bctrl.AuditDatabaseOlder}, kinds(p.verify().All()))
 	require.ErrorIs(t, p.tryOpen(), ErrOlder)
 }
 
@@ -183,7 +183,7 @@ func TestADatabaseOfAnotherHistoryIsFoundAndRefused(t *testing.T) {
 	p.set("org", "k1")
 	p.close()
 	require.NoError(t, os.WriteFile(head, now, 0o600))
-	require.Contains(t, kinds(p.verify().Whole()), bctrl.AuditDatabaseOlder)
+	require.Contains(t, kinds(p.verify().All()), bctrl.AuditDatabaseOlder)
 	require.ErrorIs(t, p.tryOpen(), ErrOlder)
 }
 
@@ -215,7 +215,7 @@ func TestAReportIsBounded(t *testing.T) {
 	}
 	p.close()
 	p.behind("UPDATE audit_events SET at = at + 1")
-	report := p.verify().Whole()
+	report := p.verify().All()
 	require.Len(t, report.Problems, maxProblems)
 	require.Greater(t, report.More, int64(40))
 }
@@ -227,12 +227,12 @@ func TestACrashLosesNoSignedEventAndTheRestIsSignedAfter(t *testing.T) {
 	p.notary.done.Wait()
 	require.NoError(t, p.store.Close())
 	p.store = nil
-	report := p.verify().Whole()
+	report := p.verify().All()
 	require.True(t, report.OK, "%v", report.Problems)
 	require.Less(t, report.Signed, report.Head.Seq)
 	p.open()
 	p.close()
-	report = p.verify().Whole()
+	report = p.verify().All()
 	require.True(t, report.OK)
 	require.Equal(t, report.Head.Seq, report.Signed)
 }

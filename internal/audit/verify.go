@@ -31,8 +31,8 @@ type finding struct {
 	bctrl.AuditProblem
 }
 
-// Whole is the report for an operator, who may see everything.
-func (r *Report) Whole() bctrl.AuditReport { return r.seenBy(func(finding) bool { return true }) }
+// All is the report for an operator, who may see everything.
+func (r *Report) All() bctrl.AuditReport { return r.seenBy(func(finding) bool { return true }) }
 
 // For is the report for an organization: of the problems of others it learns
 // that there are some.

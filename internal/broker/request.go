@@ -20,10 +20,10 @@ type Rule struct {
 	Paths []string
 }
 
-// Admit refuses a request that the rule does not permit, or whose path can be
-// read as one that it does not permit; the path is as it is sent,
-// percent-encoded. It returns the prefix that permits it: the longest.
-func (r Rule) Admit(method, path string) (template string, err error) {
+// Match returns the longest prefix that permits a request. It refuses a request that
+// the rule does not permit, and one whose path can be read as one that it does not
+// permit; the path is as it is sent, percent-encoded.
+func (r Rule) Match(method, path string) (template string, err error) {
 	if !slices.Contains(r.Methods, method) {
 		return "", &bctrl.Error{
 			Status:  http.StatusForbidden,

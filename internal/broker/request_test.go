@@ -92,7 +92,7 @@ func TestARequestMustBePermitted(t *testing.T) {
 		{"too long", "GET", "/user/" + strings.Repeat("a", maxPath), "!invoke.path_refused"},
 	} {
 		t.Run(c.why, func(t *testing.T) {
-			got, err := rule.Admit(c.method, c.path)
+			got, err := rule.Match(c.method, c.path)
 			if want, refused := strings.CutPrefix(c.want, "!"); refused {
 				require.Equal(t, want, codeOf(err))
 				return

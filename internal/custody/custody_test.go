@@ -41,10 +41,10 @@ func TestALockedServerKnowsNothingUntilItIsUnlocked(t *testing.T) {
 			require.False(t, p.c.Locked())
 			_, err = p.c.Keys().Open(record("org-a"), p.sealed["org-a"])
 			require.NoError(t, err, "what was begun before goes on without asking")
-			p.whole("unlocked")
+			p.verified("unlocked")
 			p.close()
 			p.open()
-			p.whole("started again")
+			p.verified("started again")
 		})
 	}
 }
@@ -64,7 +64,7 @@ func TestAPassphraseServerStartsLockedAndOpensWithItsPassphraseAlone(t *testing.
 	require.ErrorIs(t, p.c.Unlock(t.Context(), bctrl.NewSecret(second), nil), seal.ErrWrongKey)
 	require.True(t, p.c.Locked())
 	require.NoError(t, p.c.Unlock(t.Context(), bctrl.NewSecret(first), nil))
-	p.whole("unlocked")
+	p.verified("unlocked")
 	require.NoFileExists(t, p.keyFile())
 	text, err := os.ReadFile(filepath.Join(p.dir, "bctrl.db"))
 	require.NoError(t, err)
@@ -99,7 +99,7 @@ func TestAServerIsUnlockedWithTheKeyThatItsDataIsSealedUnder(t *testing.T) {
 	require.NoFileExists(t, p.keyFile())
 	require.True(t, p.c.Locked())
 	require.NoError(t, p.c.Unlock(t.Context(), bctrl.NewSecret(string(text)), nil))
-	p.whole("by its text")
+	p.verified("by its text")
 }
 
 func TestFileAndEnvironmentCanHoldTheSameKeyAndAPassphraseIsNeither(t *testing.T) {
@@ -112,7 +112,7 @@ func TestFileAndEnvironmentCanHoldTheSameKeyAndAPassphraseIsNeither(t *testing.T
 	p.source = ""
 	p.open()
 	require.Equal(t, bctrl.SealEnvironment, p.c.Source())
-	p.whole("moved into the environment")
+	p.verified("moved into the environment")
 	p.close()
 	p.source, p.given = bctrl.SealPassphrase, first
 	require.ErrorIs(t, p.tryOpen(), ErrOtherSource)

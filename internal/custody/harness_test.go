@@ -117,7 +117,7 @@ func (p *place) keep(scope string) {
 func record(scope string) seal.Record { return seal.Record{Kind: "test", UID: "u", Scope: scope} }
 
 // whole requires that everything that was sealed opens, and the log verifies.
-func (p *place) whole(why string) {
+func (p *place) verified(why string) {
 	p.Helper()
 	for scope, sealed := range p.sealed {
 		require.NoError(p, p.c.Keys().Ensure(p.Context(), scope), why)
@@ -127,7 +127,7 @@ func (p *place) whole(why string) {
 	}
 	report, err := p.c.Verify(p.Context())
 	require.NoError(p, err, why)
-	require.True(p, report.Whole().OK, "%s: %+v", why, report.Whole().Problems)
+	require.True(p, report.All().OK, "%s: %+v", why, report.All().Problems)
 }
 
 // rotate exchanges the key, for what the source takes.

@@ -50,7 +50,7 @@ func TestACrashAtAnyPointOfARotationLeavesTheDataReadable(t *testing.T) {
 				given = seal.Generate().Expose()
 			}
 			require.NoError(t, p.c.Rotate(t.Context(), bctrl.NewSecret(given), written))
-			p.whole("after")
+			p.verified("after")
 			fresh := p.c.key.Load().ID()
 			require.NotEqual(t, old, fresh)
 			p.close()
@@ -79,7 +79,7 @@ func TestACrashAtAnyPointOfARotationLeavesTheDataReadable(t *testing.T) {
 				}
 				require.NoError(t, q.tryOpen(), i.at)
 				require.Equal(t, want, q.c.key.Load().ID(), i.at)
-				q.whole(i.at)
+				q.verified(i.at)
 				require.NoFileExists(t, q.keyFile()+".next", "%s: it was finished or undone", i.at)
 				q.note(1)
 				if source == bctrl.SealPassphrase && i.at != pointStaged {
@@ -87,7 +87,7 @@ func TestACrashAtAnyPointOfARotationLeavesTheDataReadable(t *testing.T) {
 					continue
 				}
 				require.NoError(t, q.rotate(third), "%s: and again", i.at)
-				q.whole(i.at + ", rotated once more")
+				q.verified(i.at + ", rotated once more")
 				q.close()
 			}
 		})
@@ -106,7 +106,7 @@ func TestRotationsInARowKeepTheDataAndTheLog(t *testing.T) {
 				require.False(t, ids[id], "a key was used again")
 				ids[id] = true
 				p.keep(fmt.Sprint("made-", n))
-				p.whole(given)
+				p.verified(given)
 				if source == bctrl.SealEnvironment {
 					t.Setenv(variable, p.given)
 				} else if source == bctrl.SealPassphrase {
@@ -114,7 +114,7 @@ func TestRotationsInARowKeepTheDataAndTheLog(t *testing.T) {
 				}
 				p.close()
 				p.open()
-				p.whole(given + ", started again")
+				p.verified(given + ", started again")
 			}
 			status, err := p.c.Status(t.Context(), p.db.Read())
 			require.NoError(t, err)
@@ -152,7 +152,7 @@ func TestAKeyFileBehindALinkIsReplacedWhereItIs(t *testing.T) {
 	require.NoError(t, err)
 	require.NotZero(t, info.Mode()&fs.ModeSymlink)
 	p.open()
-	p.whole("behind a link")
+	p.verified("behind a link")
 }
 
 func TestWhatFailsOnTheWayLeavesTheOldKeyInUse(t *testing.T) {
@@ -220,13 +220,13 @@ func TestWhatFailsOnTheWayLeavesTheOldKeyInUse(t *testing.T) {
 			require.NoError(t, os.RemoveAll(filepath.Join(p.dir, "head.next")))
 			require.False(t, p.c.Locked())
 			require.Equal(t, old, p.c.key.Load().ID())
-			p.whole("goes on")
+			p.verified("goes on")
 			require.NoError(t, os.RemoveAll(p.keyFile()+".next"))
 			p.note(2)
 			p.close()
 			p.open()
 			require.Equal(t, old, p.c.key.Load().ID())
-			p.whole("starts again")
+			p.verified("starts again")
 		})
 	}
 }
@@ -246,7 +246,7 @@ func TestARotationIsToldWhatItsSourceTakes(t *testing.T) {
 	} {
 		p := newPlace(t, tc.source)
 		require.ErrorIs(t, p.c.Rotate(t.Context(), bctrl.NewSecret(tc.given), p.commit), tc.want)
-		p.whole("refused")
+		p.verified("refused")
 	}
 	p := newPlace(t, bctrl.SealEnvironment)
 	require.ErrorIs(t, p.c.Rotate(t.Context(), bctrl.NewSecret(os.Getenv(variable)), p.commit), ErrSameKey)
@@ -288,5 +288,5 @@ func TestSealingGoesOnWhileTheKeyIsExchanged(t *testing.T) {
 	require.Greater(t, len(p.sealed), 20)
 	p.close()
 	p.open()
-	p.whole("after all of it")
+	p.verified("after all of it")
 }

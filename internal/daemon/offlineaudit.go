@@ -16,7 +16,7 @@ func VerifyAudit(ctx context.Context, cfg Config) (report bctrl.AuditReport, err
 	err = withAudit(ctx, cfg, func(n audit.NotaryConfig) error {
 		found, err := audit.Verify(ctx, audit.VerifyConfig{DB: n.DB, Key: n.Key, HeadFile: n.HeadFile})
 		if err == nil {
-			report = found.Whole()
+			report = found.All()
 		}
 		return err
 	})

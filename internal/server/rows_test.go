@@ -42,12 +42,12 @@ func (h *harness) found(record string) {
 	h.Helper()
 	report, err := h.server.Custody.Verify(h.Context())
 	require.NoError(h, err)
-	for _, p := range report.Whole().Problems {
+	for _, p := range report.All().Problems {
 		if strings.HasPrefix(p.Record, record) {
 			return
 		}
 	}
-	require.Fail(h, "not named", "%s in %+v", record, report.Whole().Problems)
+	require.Fail(h, "not named", "%s in %+v", record, report.All().Problems)
 }
 
 // TestAForgedKeyIsNobody makes organization keys good without the server: each is

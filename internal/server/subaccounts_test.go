@@ -149,7 +149,7 @@ func TestTheLogNamesTheSubaccountAndWhoActedForIt(t *testing.T) {
 			kinds[e.Kind]++
 		}
 	}
-	require.Equal(t, map[audit.Kind]int{audit.Whole: 1, audit.Intent: 1, audit.Outcome: 1}, kinds)
+	require.Equal(t, map[audit.Kind]int{audit.Both: 1, audit.Intent: 1, audit.Outcome: 1}, kinds)
 }
 
 func TestSubaccountsAreListedByAgeAndNamedOnce(t *testing.T) {

@@ -131,9 +131,9 @@ func (q Queries) FirstEventAt(ctx context.Context, at time.Time) (int64, error) 
 	return low, err
 }
 
-// Unended lists the events in (after, last] that no outcome names, oldest first:
+// EventsWithoutOutcome lists the events in (after, last] that no outcome names, oldest first:
 // intents without an outcome, and events that are intent and outcome at once.
-func (q Queries) Unended(ctx context.Context, after, last int64, limit int) ([]StoredEvent, error) {
+func (q Queries) EventsWithoutOutcome(ctx context.Context, after, last int64, limit int) ([]StoredEvent, error) {
 	return many(ctx, q, scanStoredEvent, `SELECT a.seq, a.at, a.org_id, a.body, 0, 0, NULL FROM audit_events a
 		WHERE a.seq > $1 AND a.seq <= $2 AND a.intent IS NULL AND NOT EXISTS (SELECT 1 FROM audit_events o
 			WHERE o.intent = a.seq)

@@ -63,7 +63,7 @@ func resolving(ctx context.Context, q Queries, in bctrl.Scope) (found []string, 
 	for _, c := range credentials {
 		found = append(found, c.ID)
 	}
-	sight, err := q.SecretSight(ctx, "o", "mine", in)
+	sight, err := q.SecretVisibility(ctx, "o", "mine", in)
 	if err != nil {
 		return nil, err
 	}

@@ -144,18 +144,18 @@ func (tx *Tx) DeleteCredential(ctx context.Context, org, uid string) error {
 	return tx.execChanging(ctx, "DELETE FROM credentials WHERE org_id = $1 AND uid = $2", org, uid)
 }
 
-// BringCredentials lets the credentials of a secret be found in a group that the
+// AddCredentialReach lets the credentials of a secret be found in a group that the
 // secret was attached to.
-func (tx *Tx) BringCredentials(ctx context.Context, org, secret string, group bctrl.Scope) error {
+func (tx *Tx) AddCredentialReach(ctx context.Context, org, secret string, group bctrl.Scope) error {
 	_, err := tx.exec(ctx, `INSERT INTO credential_reach (org_id, workspace_id, group_id, provider, credential_uid)
 		SELECT c.org_id, $1, $2, c.provider, c.uid FROM credential_secrets s JOIN credentials c ON c.uid = s.credential_uid
 		WHERE s.org_id = $3 AND s.secret_id = $4 ON CONFLICT DO NOTHING`, group.WorkspaceID(), group.GroupID(), org, secret)
 	return err
 }
 
-// SendCredentials is the inverse of [Tx.BringCredentials], after the secret was
-// detached. A credential that another of its secrets holds there stays.
-func (tx *Tx) SendCredentials(ctx context.Context, org, secret string, group bctrl.Scope) error {
+// RemoveCredentialReach is the inverse of [Tx.AddCredentialReach], after the secret
+// was detached. A credential stays that has another secret attached to the group.
+func (tx *Tx) RemoveCredentialReach(ctx context.Context, org, secret string, group bctrl.Scope) error {
 	_, err := tx.exec(ctx, `DELETE FROM credential_reach WHERE org_id = $3 AND workspace_id = $1 AND group_id = $2
 		AND credential_uid IN (SELECT credential_uid FROM credential_secrets WHERE org_id = $3 AND secret_id = $4)
 		AND NOT EXISTS (SELECT 1 FROM credential_secrets s JOIN secret_attachments a ON a.org_id = s.org_id
@@ -165,15 +165,15 @@ func (tx *Tx) SendCredentials(ctx context.Context, org, secret string, group bct
 	return err
 }
 
-// ForgetCredentialsBroughtTo removes what is left of a workspace that is about
-// to be deleted.
-func (tx *Tx) ForgetCredentialsBroughtTo(ctx context.Context, org, workspace string) error {
+// RemoveCredentialReachIn removes what is left of a workspace that is about to be
+// deleted.
+func (tx *Tx) RemoveCredentialReachIn(ctx context.Context, org, workspace string) error {
 	_, err := tx.exec(ctx, "DELETE FROM credential_reach WHERE org_id = $1 AND workspace_id = $2", org, workspace)
 	return err
 }
 
-// SecretSight is what of a secret decides whether a context may see it.
-type SecretSight struct {
+// SecretVisibility is what of a secret decides whether a context may see it.
+type SecretVisibility struct {
 	ID           string
 	Scope        bctrl.Scope
 	Provider     string
@@ -182,9 +182,9 @@ type SecretSight struct {
 	Attached bool
 }
 
-// SecretSight returns how a context sees a secret.
-func (q Queries) SecretSight(ctx context.Context, org, id string, in bctrl.Scope) (SecretSight, error) {
-	return one(ctx, q, func(row scanner) (s SecretSight, err error) {
+// SecretVisibility returns it for a secret and a context.
+func (q Queries) SecretVisibility(ctx context.Context, org, id string, in bctrl.Scope) (SecretVisibility, error) {
+	return one(ctx, q, func(row scanner) (s SecretVisibility, err error) {
 		var workspace, group string
 		err = row(&s.ID, &workspace, &group, &s.Provider, &s.AttachedOnly, &s.Attached)
 		s.Scope = scopeOf(workspace, group)

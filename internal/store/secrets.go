@@ -159,7 +159,7 @@ func (tx *Tx) UpdateSecret(ctx context.Context, org string, s Secret, index Secr
 			s.ID, to.WorkspaceID(), to.GroupID()); err != nil {
 			return err
 		}
-		if err := tx.SendCredentials(ctx, org, s.ID, to); err != nil {
+		if err := tx.RemoveCredentialReach(ctx, org, s.ID, to); err != nil {
 			return err
 		}
 	}
@@ -186,7 +186,7 @@ func (tx *Tx) addToSecretIndex(ctx context.Context, org string, s Secret, index 
 			org, to.WorkspaceID(), to.GroupID(), s.ID); err != nil {
 			return err
 		}
-		if err := tx.BringCredentials(ctx, org, s.ID, to); err != nil {
+		if err := tx.AddCredentialReach(ctx, org, s.ID, to); err != nil {
 			return err
 		}
 	}
@@ -221,16 +221,16 @@ func (tx *Tx) DeleteSecret(ctx context.Context, org, id string) error {
 		return err
 	}
 	for _, to := range index.Attachments {
-		if err := tx.SendCredentials(ctx, org, id, to); err != nil {
+		if err := tx.RemoveCredentialReach(ctx, org, id, to); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// ForgetAttachmentsIn removes what is left in the index of attachments to
+// RemoveAttachmentsIn removes what is left in the index of attachments to
 // groups of a workspace.
-func (tx *Tx) ForgetAttachmentsIn(ctx context.Context, org, workspace string) error {
+func (tx *Tx) RemoveAttachmentsIn(ctx context.Context, org, workspace string) error {
 	_, err := tx.exec(ctx, "DELETE FROM secret_attachments WHERE org_id = $1 AND workspace_id = $2", org, workspace)
 	return err
 }

@@ -129,7 +129,7 @@ func (found *candidates) addSight(ctx context.Context, q store.Queries, org, id 
 		return nil
 	}
 	found.sights[id] = true
-	sight, err := q.SecretSight(ctx, org, id, in)
+	sight, err := q.SecretVisibility(ctx, org, id, in)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}

@@ -119,7 +119,7 @@ func (s *Service) asModelCall(ctx context.Context, q store.Queries, req provider
 	}
 	for _, found := range p.Capabilities {
 		rule := broker.Rule{Methods: found.Methods, Paths: found.Paths}
-		template, err := rule.Admit(req.method, strings.TrimSuffix(p.BasePath, "/")+path)
+		template, err := rule.Match(req.method, strings.TrimSuffix(p.BasePath, "/")+path)
 		if err == nil {
 			req.capability, req.template = catalog.BuiltinCapability(p, found), template
 			break

@@ -130,7 +130,7 @@ func newProviderRequest(rq *web.Request) providerRequest {
 // recorded.
 func (r sentRequest) permittedBy(as bctrl.Capability) (sentRequest, error) {
 	var err error
-	if r.template, err = (broker.Rule{Methods: as.Methods, Paths: as.Paths}).Admit(r.method, r.path); err != nil {
+	if r.template, err = (broker.Rule{Methods: as.Methods, Paths: as.Paths}).Match(r.method, r.path); err != nil {
 		return r, err
 	}
 	if err := broker.CheckHeader(r.header); err != nil {
@@ -171,7 +171,7 @@ func (r sentRequest) permittedByAny(all []bctrl.Capability) (best bctrl.Capabili
 	longest := -1
 	var near error
 	for _, found := range all {
-		template, err := (broker.Rule{Methods: []string{r.method}, Paths: found.Paths}).Admit(r.method, r.path)
+		template, err := (broker.Rule{Methods: []string{r.method}, Paths: found.Paths}).Match(r.method, r.path)
 		switch {
 		case err != nil:
 			if near == nil || web.AsError(err).Status == http.StatusBadRequest {
@@ -180,7 +180,7 @@ func (r sentRequest) permittedByAny(all []bctrl.Capability) (best bctrl.Capabili
 			continue
 		case !slices.Contains(found.Methods, r.method):
 			// A path that is permitted with another method is nearer.
-			_, near = (broker.Rule{Methods: found.Methods, Paths: found.Paths}).Admit(r.method, r.path)
+			_, near = (broker.Rule{Methods: found.Methods, Paths: found.Paths}).Match(r.method, r.path)
 			continue
 		case r.host != "" && len(found.Hosts) > 0 && !matchesAny(found.Hosts, strings.ToLower(r.host)):
 			near = errHost(found.Hosts)

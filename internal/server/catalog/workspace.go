@@ -45,7 +45,7 @@ func (s *Service) deleteSecretsIn(ctx context.Context, tx *store.Tx, org, worksp
 			return err
 		}
 		if len(rows) == 0 {
-			return tx.ForgetAttachmentsIn(ctx, org, workspace) // of those that do not open
+			return tx.RemoveAttachmentsIn(ctx, org, workspace) // of those that do not open
 		}
 		for _, row := range rows {
 			after = row.ID
@@ -113,7 +113,7 @@ func (s *Service) deleteCredentialsIn(ctx context.Context, tx *store.Tx, org, wo
 			return err
 		}
 		if len(rows) == 0 {
-			return tx.ForgetCredentialsBroughtTo(ctx, org, workspace)
+			return tx.RemoveCredentialReachIn(ctx, org, workspace)
 		}
 		if err := s.dropBindings(ctx, tx, org, rows, ev); err != nil {
 			return err

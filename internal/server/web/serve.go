@@ -323,7 +323,7 @@ func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // RecordOutcome records how what was intended went; that it was intended is on
 // record already.
-func (k *Kernel) RecordOutcome(ev audit.Event, done audit.Settle, end audit.End) {
+func (k *Kernel) RecordOutcome(ev audit.Event, done audit.RecordOutcome, end audit.End) {
 	if lost := done(end); lost != nil {
 		k.Log.Error("an outcome was not recorded", "requestId", ev.RequestID, "error", lost)
 	}
