@@ -18,9 +18,9 @@ import (
 // answer unread.
 const slowestReader = time.Minute
 
-// ownPolicy are headers by which a provider speaks for its own host, which ours
+// notForCaller are headers by which a provider speaks for its own host, which ours
 // is not, and those that this server writes itself.
-var ownPolicy = []string{
+var notForCaller = []string{
 	"Strict-Transport-Security", "Public-Key-Pins", "Alt-Svc", "Clear-Site-Data", "Set-Login", "Nel", "Report-To",
 	"Reporting-Endpoints", "Service-Worker-Allowed", "Content-Security-Policy", wire.HeaderRequestID, "Date",
 	"Server", "Cdn-Cache-Control", "Surrogate-Control", "X-Accel-Expires", "X-Accel-Redirect", "X-Sendfile",
@@ -30,9 +30,9 @@ var ownPolicy = []string{
 // caches that keep answers apart by them.
 const tokenPlaces = "Authorization, X-Api-Key, X-Goog-Api-Key, X-Amz-Security-Token"
 
-// headers are the headers of the request in which the token stood, or may
+// placesInHeaders are the headers of the request in which the token stood, or may
 // have: a cache that keeps the answer gives it to who has the same there.
-func (b *broughtToken) headers() string {
+func (b *broughtToken) placesInHeaders() string {
 	all := tokenPlaces
 	if b == nil {
 		return all
@@ -45,8 +45,8 @@ func (b *broughtToken) headers() string {
 	return all
 }
 
-// passedHeaders are the headers of a provider's answer that a caller gets.
-func passedHeaders(from http.Header) http.Header {
+// headersForCaller are the headers of a provider's answer that a caller gets.
+func headersForCaller(from http.Header) http.Header {
 	h := from.Clone()
 	broker.DropHopByHop(h)
 	if id := h.Get(wire.HeaderRequestID); id != "" {
@@ -58,17 +58,17 @@ func passedHeaders(from http.Header) http.Header {
 			delete(h, name)
 		}
 	}
-	for _, name := range ownPolicy {
+	for _, name := range notForCaller {
 		h.Del(name)
 	}
 	return h
 }
 
-// answerAsItComes answers with the provider's answer as it comes. One that breaks off
+// streamAnswer answers with the provider's answer as it comes. One that breaks off
 // breaks the answer off, so that nobody takes a part for the whole.
-func (s *Service) answerAsItComes(w http.ResponseWriter, rq *web.Request, a *providerAnswer, status int) error {
+func (s *Service) streamAnswer(w http.ResponseWriter, rq *web.Request, a *providerAnswer, status int) error {
 	h := w.Header()
-	for name, values := range passedHeaders(a.Header) {
+	for name, values := range headersForCaller(a.Header) {
 		h[name] = values
 	}
 	if h.Get("Content-Type") == "" {
@@ -79,14 +79,14 @@ func (s *Service) answerAsItComes(w http.ResponseWriter, rq *web.Request, a *pro
 	// is for one caller.
 	h.Set("Cdn-Cache-Control", "private, no-store")
 	h.Set("X-Accel-Expires", "0")
-	h.Add("Vary", a.call.brought.headers())
+	h.Add("Vary", a.call.brought.placesInHeaders())
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Accel-Buffering", "no")
 	h.Set(wire.HeaderUpstreamStatus, strconv.Itoa(a.StatusCode))
 	h.Set(wire.HeaderCredential, a.call.with.Credential.ID)
 	h.Set(wire.HeaderTier, string(a.call.with.Tier))
 	ofBody := a.call.method != http.MethodHead || rq.Method == http.MethodHead
-	if a.ContentLength >= 0 && ofBody && hasBody(a.StatusCode) {
+	if a.ContentLength >= 0 && ofBody && mayHaveBody(a.StatusCode) {
 		h.Set("Content-Length", strconv.FormatInt(a.ContentLength, 10))
 	}
 	conn := http.NewResponseController(w)
@@ -149,7 +149,7 @@ func bodyRemains(rq *web.Request) bool {
 // negative number where only the answer's end does. The outcome is to be known
 // before: who has read an answer to its end finds it in the log.
 func bodyLength(rq *web.Request, status int, h http.Header) int64 {
-	if rq.Method == http.MethodHead || !hasBody(status) {
+	if rq.Method == http.MethodHead || !mayHaveBody(status) {
 		return 0
 	}
 	if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil {
@@ -158,8 +158,8 @@ func bodyLength(rq *web.Request, status int, h http.Header) int64 {
 	return -1
 }
 
-// hasBody reports whether an answer of a status may have a body.
-func hasBody(status int) bool {
+// mayHaveBody reports whether an answer of a status may have a body.
+func mayHaveBody(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified
 }
 

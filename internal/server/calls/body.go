@@ -80,8 +80,8 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// within refuses a body that is known to be too long, and bounds any other.
-func (b *requestBody) within(limit int64) error {
+// limitTo refuses a body that is known to be too long, and bounds any other.
+func (b *requestBody) limitTo(limit int64) error {
 	if b.length > limit {
 		return errRequestTooLarge(limit)
 	}
@@ -94,8 +94,8 @@ func errRequestTooLarge(limit int64) *bctrl.Error {
 		"the body is longer than the capability permits: "+strconv.FormatInt(limit, 10)+" bytes")
 }
 
-// bodyOf is a body that reads from one thing and closes another.
-type bodyOf struct {
+// readCloser is a body that reads from one thing and closes another.
+type readCloser struct {
 	io.Reader
 	io.Closer
 }

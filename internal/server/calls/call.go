@@ -17,9 +17,9 @@ type intendedCall struct {
 	providerRequest
 	with *Resolution
 	to   destination
-	// query finds what the call is made with once more, by the credential that was
+	// lookup finds what the call is made with once more, by the credential that was
 	// chosen.
-	query broker.Query
+	lookup broker.Query
 }
 
 // callDescription is what an event says of a call. It is added to with each step
@@ -54,6 +54,8 @@ func (s *Service) callProvider(ctx context.Context, req providerRequest) (*provi
 	ctx, cancel := context.WithCancelCause(ctx)
 	ctx, stopClock := context.WithTimeoutCause(ctx, req.timeout, errUpstreamTimeout)
 	a := &providerAnswer{
+		description: callDescription{request: req},
+
 		ctx:    ctx,
 		cancel: cancel,
 		release: func() {
@@ -144,7 +146,7 @@ func (s *Service) intend(
 		providerRequest: req,
 		with:            with,
 		to:              to,
-		query:           query,
+		lookup:          query,
 	}, ev, nil
 }
 

@@ -17,7 +17,7 @@ import (
 
 // capabilityView is how one caller sees capabilities in one context.
 type capabilityView struct {
-	server  *Service
+	service *Service
 	q       store.Queries
 	org     string
 	context bctrl.Scope
@@ -32,7 +32,7 @@ type capabilityView struct {
 // viewCapabilities is the view of a request. A runtime's context is its own.
 func (s *Service) viewCapabilities(ctx context.Context, rq *web.Request, in bctrl.Scope) (*capabilityView, error) {
 	v := &capabilityView{
-		server:  s,
+		service: s,
 		q:       s.DB.Read(),
 		org:     rq.Caller.Org,
 		context: in,
@@ -48,7 +48,7 @@ func (s *Service) viewCapabilities(ctx context.Context, rq *web.Request, in bctr
 
 // authorize decides whether the caller may know of a capability.
 func (v *capabilityView) authorize(rq *web.Request, id string) error {
-	if v.runtime == nil || !v.model(id) {
+	if v.runtime == nil || !v.isModel(id) {
 		return rq.Authorize(id)
 	}
 	rq.Object, rq.Decided = id, true
@@ -58,10 +58,10 @@ func (v *capabilityView) authorize(rq *web.Request, id string) error {
 	return web.OutsideMount(rq.Route.Verb)
 }
 
-// model reports whether a capability calls language models; only those of the
+// isModel reports whether a capability calls language models; only those of the
 // registry do.
-func (v *capabilityView) model(id string) bool {
-	_, c, found := v.server.registry.Capability(id)
+func (v *capabilityView) isModel(id string) bool {
+	_, c, found := v.service.registry.Capability(id)
 	return found && c.Model
 }
 
@@ -71,10 +71,10 @@ func (v *capabilityView) permits(id string) bool {
 	if v.runtime == nil {
 		return true
 	}
-	if !v.model(id) {
+	if !v.isModel(id) {
 		return access.Decide(*v.runtime, access.Action{Verb: bctrl.InvokeCapability, Object: id})
 	}
-	p, _, _ := v.server.registry.Capability(id)
+	p, _, _ := v.service.registry.Capability(id)
 	return v.models.serves(p.AI)
 }
 
@@ -88,7 +88,7 @@ func (v *capabilityView) status(ctx context.Context, c bctrl.Capability) (bctrl.
 		return status, nil
 	}
 	query := broker.Query{Provider: c.Provider, Credential: c.Credential, Context: v.context}
-	found, err := v.server.candidates(ctx, v.q, v.org, query)
+	found, err := v.service.candidates(ctx, v.q, v.org, query)
 	if web.IsTampered(err) { // calling it says so; the rest of the list is as it is
 		return bctrl.CapabilityAvailable, nil
 	}
@@ -120,7 +120,7 @@ func (v *capabilityView) aiStatus(
 	if v.runtime != nil {
 		return v.modelStatus(c.Provider), nil
 	}
-	p, _ := v.server.registry.Provider(c.Provider)
+	p, _ := v.service.registry.Provider(c.Provider)
 	if p.AI == "" {
 		return bctrl.CapabilityAvailable, nil
 	}
@@ -141,7 +141,7 @@ func (v *capabilityView) aiStatus(
 // modelStatus asks the mounts of a runtime, by which its AI credential is
 // chosen.
 func (v *capabilityView) modelStatus(provider string) bctrl.CapabilityStatus {
-	p, _ := v.server.registry.Provider(provider)
+	p, _ := v.service.registry.Provider(provider)
 	id, err := v.models.defaultFor(p.AI)
 	if err != nil {
 		return bctrl.CapabilityAvailable
@@ -194,7 +194,7 @@ func (s *Service) listCapabilities(
 func (s *Service) putCapability(ctx context.Context, rq *web.Request, in wire.CapabilityCreate) (bctrl.Capability, error) {
 	status := func(ctx context.Context, q store.Queries, c bctrl.Capability) (bctrl.CapabilityStatus, error) {
 		view := capabilityView{
-			server:  s,
+			service: s,
 			q:       q,
 			org:     rq.Caller.Org,
 			context: bctrl.Global(),
@@ -236,25 +236,25 @@ func (v *capabilityView) list(
 		last := len(rows) < limit
 		for _, row := range rows {
 			for len(builtin) > 0 && builtin[0].ID < row.ID {
-				if out, err = v.add(ctx, out, f, builtin[0]); err != nil {
+				if out, err = v.appendSelected(ctx, out, f, builtin[0]); err != nil {
 					return nil, err
 				}
 				builtin = builtin[1:]
 			}
 			next = row.ID
-			if _, _, shadowed := v.server.registry.Capability(row.ID); shadowed || !f.of(row.ID) {
+			if _, _, shadowed := v.service.registry.Capability(row.ID); shadowed || !f.selectsProviderOf(row.ID) {
 				continue
 			}
-			c, err := v.server.catalog.VerifyCapability(v.org, row)
+			c, err := v.service.catalog.VerifyCapability(v.org, row)
 			if err != nil {
 				return nil, err
 			}
-			if out, err = v.add(ctx, out, f, c); err != nil {
+			if out, err = v.appendSelected(ctx, out, f, c); err != nil {
 				return nil, err
 			}
 		}
 		for ; last && len(builtin) > 0 && len(out) < limit; builtin = builtin[1:] {
-			if out, err = v.add(ctx, out, f, builtin[0]); err != nil {
+			if out, err = v.appendSelected(ctx, out, f, builtin[0]); err != nil {
 				return nil, err
 			}
 		}
@@ -269,8 +269,8 @@ func (v *capabilityView) list(
 func (v *capabilityView) builtin(
 	ctx context.Context, f capabilityFilter, after string,
 ) (list []bctrl.Capability, err error) {
-	providers := v.server.registry.Providers()
-	if own, known := v.server.registry.ForAI(bctrl.OpenAICompatible); known {
+	providers := v.service.registry.Providers()
+	if own, known := v.service.registry.ForAI(bctrl.OpenAICompatible); known {
 		there := v.models.serves(own.AI)
 		if v.runtime == nil {
 			ids, err := aiCredentialsOf(ctx, v.q, v.org, own.AI)
@@ -285,7 +285,7 @@ func (v *capabilityView) builtin(
 	}
 	for _, p := range providers {
 		for _, c := range p.Capabilities {
-			if c.ID > after && f.of(c.ID) {
+			if c.ID > after && f.selectsProviderOf(c.ID) {
 				list = append(list, catalog.BuiltinCapability(p, c))
 			}
 		}
@@ -294,13 +294,13 @@ func (v *capabilityView) builtin(
 	return list, nil
 }
 
-// of reports whether a capability is of the provider that is selected.
-func (f capabilityFilter) of(id string) bool {
+// selectsProviderOf reports whether a capability is of the provider that is selected.
+func (f capabilityFilter) selectsProviderOf(id string) bool {
 	return f.provider == "" || strings.HasPrefix(id, f.provider+"/")
 }
 
-// add appends a capability that the caller may know of and that is selected.
-func (v *capabilityView) add(
+// appendSelected appends a capability that the caller may know of and that is selected.
+func (v *capabilityView) appendSelected(
 	ctx context.Context, out []bctrl.Capability, f capabilityFilter, c bctrl.Capability,
 ) ([]bctrl.Capability, error) {
 	if !v.permits(c.ID) {
@@ -313,7 +313,7 @@ func (v *capabilityView) add(
 	if f.status != "" && f.status != c.Status {
 		return out, nil
 	}
-	if c.Policy, err = v.server.catalog.FindPolicy(ctx, v.q, v.org, c.ID); err != nil {
+	if c.Policy, err = v.service.catalog.FindPolicy(ctx, v.q, v.org, c.ID); err != nil {
 		return out, err
 	}
 	return append(out, c), nil

@@ -60,7 +60,7 @@ func (s *Service) invoke(w http.ResponseWriter, rq *web.Request) error {
 	if req.callIdentity, err = s.permitCapability(ctx, rq, req.callIdentity, id); err != nil {
 		return err
 	}
-	if req.sentRequest, err = in.toSend(req.capability); err != nil {
+	if req.sentRequest, err = in.requestToSend(req.capability); err != nil {
 		return err
 	}
 	if req.timeout, err = in.timeout(stream); err != nil {
@@ -69,25 +69,25 @@ func (s *Service) invoke(w http.ResponseWriter, rq *web.Request) error {
 	if req.sentRequest, err = req.permittedBy(req.capability); err != nil {
 		return err
 	}
-	req.keepSent = func(ctx context.Context, tx *store.Tx) error { return s.sentOnce(ctx, tx, rq) }
+	req.keepSent = func(ctx context.Context, tx *store.Tx) error { return s.keepSent(ctx, tx, rq) }
 	if req.maxAnswer = maxWholeAnswer; stream {
 		req.maxAnswer = maxStreamedAnswer
 	}
 
-	a, err := s.callFor(ctx, rq, w, req)
+	a, err := s.callForRequest(ctx, rq, w, req)
 	if err != nil {
 		return err
 	}
 	if stream {
-		return s.answerAsItComes(w, rq, a, http.StatusOK)
+		return s.streamAnswer(w, rq, a, http.StatusOK)
 	}
-	return s.answerInvoked(w, rq, a)
+	return s.answerWhole(w, rq, a)
 }
 
-// sentOnce keeps for the request's idempotency key that it was sent: asked
+// keepSent keeps for the request's idempotency key that it was sent: asked
 // again, it is refused, and nothing is sent. What the provider answers is not
 // kept.
-func (s *Service) sentOnce(ctx context.Context, tx *store.Tx, rq *web.Request) error {
+func (s *Service) keepSent(ctx context.Context, tx *store.Tx, rq *web.Request) error {
 	if rq.Idempotent == nil {
 		return nil
 	}
@@ -101,20 +101,20 @@ func (s *Service) sentOnce(ctx context.Context, tx *store.Tx, rq *web.Request) e
 	return err
 }
 
-// callFor makes the call of a request, which the log has once from then on.
-func (s *Service) callFor(
+// callForRequest makes the call of a request, which the log has once from then on.
+func (s *Service) callForRequest(
 	ctx context.Context, rq *web.Request, w http.ResponseWriter, req providerRequest,
 ) (*providerAnswer, error) {
 	a, err := s.callProvider(ctx, req)
 	rq.Recorded, rq.Describe = a.isOnRecord(), a.description.describe
 	if limited, ok := errors.AsType[*rateLimitedError](err); ok {
-		w.Header().Set("Retry-After", limited.seconds())
+		w.Header().Set("Retry-After", limited.retryAfter())
 	}
 	return a, err
 }
 
-// answerInvoked answers with all that the provider answered.
-func (s *Service) answerInvoked(w http.ResponseWriter, rq *web.Request, a *providerAnswer) error {
+// answerWhole answers with all that the provider answered.
+func (s *Service) answerWhole(w http.ResponseWriter, rq *web.Request, a *providerAnswer) error {
 	body, err := io.ReadAll(a)
 	took := time.Since(a.begun)
 	if err := a.end(err); err != nil {
@@ -122,7 +122,7 @@ func (s *Service) answerInvoked(w http.ResponseWriter, rq *web.Request, a *provi
 	}
 	out := wire.Invoked{
 		Status:     a.StatusCode,
-		Headers:    passedHeaders(a.Header),
+		Headers:    headersForCaller(a.Header),
 		Credential: a.call.with.Credential.ID,
 		Tier:       string(a.call.with.Tier),
 		DurationMs: took.Milliseconds(),

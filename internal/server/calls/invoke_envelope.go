@@ -95,10 +95,10 @@ func errRepeatedHeader() *bctrl.Error {
 	return web.Invalid("invoke.repeated_header", "headers", "a header is there more than once")
 }
 
-// toSend is the request that an invocation of a capability means.
-func (in invocation) toSend(as bctrl.Capability) (r sentRequest, err error) {
+// requestToSend is the request that an invocation of a capability means.
+func (in invocation) requestToSend(as bctrl.Capability) (r sentRequest, err error) {
 	r.header = http.Header{}
-	body, contentType, err := in.theBody()
+	body, contentType, err := in.bodyToSend()
 	if err != nil {
 		return r, err
 	}
@@ -158,9 +158,9 @@ func usualMethod(as bctrl.Capability, withBody bool) string {
 	return as.Methods[0]
 }
 
-// theBody is the one body of an invocation, and of which type it is; nil where
+// bodyToSend is the one body of an invocation, and of which type it is; nil where
 // there is none.
-func (in invocation) theBody() (body *requestBody, contentType string, err error) {
+func (in invocation) bodyToSend() (body *requestBody, contentType string, err error) {
 	n := 0
 	for _, there := range []bool{in.Body != nil, in.RawBody != nil, in.Multipart != nil, in.Content != ""} {
 		if there {
@@ -179,7 +179,7 @@ func (in invocation) theBody() (body *requestBody, contentType string, err error
 	case in.RawBody != nil:
 		return heldBody(in.RawBody), binary, nil
 	case in.Multipart != nil:
-		form, contentType, err := formOf(in.Multipart)
+		form, contentType, err := encodeForm(in.Multipart)
 		return heldBody(form), contentType, err
 	case in.Content == wire.ContentRaw:
 		raw, header, length, err := rawPart(in.parts)

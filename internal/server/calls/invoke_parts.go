@@ -70,7 +70,7 @@ func (b *partsBody) Read(p []byte) (int, error) {
 				return n, err
 			}
 		default:
-			if err := b.next(); err != nil {
+			if err := b.nextPart(); err != nil {
 				return 0, err
 			}
 		}
@@ -90,8 +90,8 @@ func (b *partsBody) holdBack(p []byte, n int) int {
 	return n
 }
 
-// next begins the next part, or the end.
-func (b *partsBody) next() error {
+// nextPart begins the next part, or the end.
+func (b *partsBody) nextPart() error {
 	part, err := b.in.NextPart()
 	switch {
 	case err == io.EOF && b.form != nil:
@@ -116,8 +116,8 @@ func (b *partsBody) next() error {
 	return err
 }
 
-// formOf is a multipart body that is in memory.
-func formOf(parts []wire.FormPart) (body []byte, contentType string, err error) {
+// encodeForm is a multipart body that is in memory.
+func encodeForm(parts []wire.FormPart) (body []byte, contentType string, err error) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
 	for i, p := range parts {

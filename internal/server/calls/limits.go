@@ -37,7 +37,7 @@ func (r providerRequest) limitedBy(now bctrl.Capability) (providerRequest, error
 		r.maxAnswer = min(r.maxAnswer, most)
 	}
 	if most := now.Policy.MaxRequestBytes; r.body != nil && most > 0 {
-		return r, r.body.within(most)
+		return r, r.body.limitTo(most)
 	}
 	return r, nil
 }
@@ -78,11 +78,11 @@ func (e *rateLimitedError) refusal() *bctrl.Error {
 	return web.WithHint(
 		web.TooManyRequests("invoke.rate_limited",
 			"as many calls of this capability have begun as its policy permits in a minute"),
-		"there is room for one in "+e.seconds()+" seconds",
+		"there is room for one in "+e.retryAfter()+" seconds",
 	)
 }
 
-// seconds is what Retry-After says.
-func (e *rateLimitedError) seconds() string {
+// retryAfter is what Retry-After says.
+func (e *rateLimitedError) retryAfter() string {
 	return strconv.FormatInt(int64((e.wait+time.Second-1)/time.Second), 10)
 }

@@ -54,12 +54,12 @@ func (s *Service) permitCapability(ctx context.Context, rq *web.Request, as call
 	if err != nil {
 		return as, err
 	}
-	return s.identifyAs(ctx, rq, as, found)
+	return s.completeIdentity(ctx, rq, as, found)
 }
 
-// identifyAs returns the identity of a call as a capability that was found and
+// completeIdentity returns the identity of a call as a capability that was found and
 // decided about, with the credential that it has or that the mounts choose.
-func (s *Service) identifyAs(
+func (s *Service) completeIdentity(
 	ctx context.Context, rq *web.Request, as callIdentity, found bctrl.Capability,
 ) (callIdentity, error) {
 	rq.Object = found.ID
@@ -132,9 +132,9 @@ func (s *Service) permitAtProvider(
 	if req, err = s.atOwnServer(ctx, req, provider); err != nil {
 		return req, err
 	}
-	best, err := req.permittedByAny(usable)
+	best, err := req.chooseCapability(usable)
 	if err != nil {
-		return req, s.notMounted(rq, req, provider, err)
+		return req, s.explainNotMounted(rq, req, provider, err)
 	}
 	req.capability = best
 	if !best.Model || rq.Caller.Runtime == nil {
@@ -142,14 +142,14 @@ func (s *Service) permitAtProvider(
 			return req, err
 		}
 	}
-	req.callIdentity, err = s.identifyAs(ctx, rq, req.callIdentity, best)
+	req.callIdentity, err = s.completeIdentity(ctx, rq, req.callIdentity, best)
 	return req, err
 }
 
-// notMounted says of a request that no usable capability permits which one of
+// explainNotMounted says of a request that no usable capability permits which one of
 // the registry would. Own ones are not looked at: a runtime does not learn what
 // there is beyond its mounts.
-func (s *Service) notMounted(rq *web.Request, req providerRequest, provider string, refused error) error {
+func (s *Service) explainNotMounted(rq *web.Request, req providerRequest, provider string, refused error) error {
 	p, known := s.registry.Provider(provider)
 	if rq.Caller.Runtime == nil || !known {
 		return refused
@@ -158,7 +158,7 @@ func (s *Service) notMounted(rq *web.Request, req providerRequest, provider stri
 	for _, builtin := range p.Capabilities {
 		all = append(all, catalog.BuiltinCapability(p, builtin))
 	}
-	wanted, err := req.permittedByAny(all)
+	wanted, err := req.chooseCapability(all)
 	if err != nil {
 		return refused
 	}

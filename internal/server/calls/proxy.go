@@ -51,10 +51,10 @@ func (s *Service) proxy(w http.ResponseWriter, rq *web.Request) error {
 	segment, path := splitProxyPath(rq.Request)
 	target := readTarget(segment)
 	req := newProviderRequest(rq)
-	req.sentRequest = passedRequest(rq, path)
+	req.sentRequest = proxiedRequest(rq, path)
 	rq.Describe = func(ev *audit.Event) { req.describe(ev) }
 
-	in, err := readPassage(rq.Header)
+	in, err := readProxyHeaders(rq.Header)
 	if err != nil {
 		return err
 	}
@@ -81,25 +81,25 @@ func (s *Service) proxy(w http.ResponseWriter, rq *web.Request) error {
 		return err
 	}
 
-	a, err := s.callFor(ctx, rq, w, req)
+	a, err := s.callForRequest(ctx, rq, w, req)
 	if err != nil {
 		return err
 	}
 	if !req.transparent {
-		s.pointBack(rq, a.call, segment, a.Header)
+		s.rewriteAddresses(rq, a.call, segment, a.Header)
 	}
-	return s.answerAsItComes(w, rq, a, a.StatusCode)
+	return s.streamAnswer(w, rq, a, a.StatusCode)
 }
 
-// passedRequest is what is sent of a request to the proxy, before what is ours is
+// proxiedRequest is what is sent of a request to the proxy, before what is ours is
 // taken out.
-func passedRequest(rq *web.Request, path string) sentRequest {
+func proxiedRequest(rq *web.Request, path string) sentRequest {
 	r := sentRequest{
 		method:      rq.Method,
 		path:        path,
 		query:       rq.URL.RawQuery,
 		header:      rq.Header.Clone(),
-		brought:     broughtBy(rq.Context()),
+		brought:     broughtTokenOf(rq.Context()),
 		transparent: isTransparent(rq.Header),
 	}
 	if rq.ContentLength != 0 {
@@ -120,17 +120,17 @@ func splitProxyPath(r *http.Request) (segment, path string) {
 	return segment, broker.EscapePath("/" + path)
 }
 
-// passage is what headers of ours say of a request that is passed through.
-type passage struct {
+// proxyHeaders is what headers of ours say of a request that is passed through.
+type proxyHeaders struct {
 	context  bctrl.Scope
 	consumer string
 	host     string
 	timeout  time.Duration
 }
 
-// readPassage reads the headers that say in which context an organization key
+// readProxyHeaders reads the headers that say in which context an organization key
 // calls, which host is meant, and how long it may take.
-func readPassage(h http.Header) (in passage, err error) {
+func readProxyHeaders(h http.Header) (in proxyHeaders, err error) {
 	one := map[string]string{}
 	for _, name := range []string{
 		wire.HeaderWorkspace, wire.HeaderGroup, wire.HeaderConsumer, wire.HeaderHost, wire.HeaderTimeout,
@@ -146,7 +146,7 @@ func readPassage(h http.Header) (in passage, err error) {
 	if err := checkNames("", one[wire.HeaderConsumer]); err != nil {
 		return in, err
 	}
-	in = passage{consumer: one[wire.HeaderConsumer], host: one[wire.HeaderHost], timeout: maxCallTimeout}
+	in = proxyHeaders{consumer: one[wire.HeaderConsumer], host: one[wire.HeaderHost], timeout: maxCallTimeout}
 	workspace, hasWorkspace := one[wire.HeaderWorkspace]
 	group, hasGroup := one[wire.HeaderGroup]
 	switch {
@@ -187,7 +187,7 @@ func (s *Service) permitTarget(
 		return s.atOwnServer(ctx, req, of)
 	case names.CredentialID(target) == nil:
 		req, err := s.permitWithCredential(ctx, rq, req, target)
-		return req, s.orProvider(target, err)
+		return req, s.hintAtProvider(target, err)
 	}
 	return req, web.WithHint(
 		web.Invalid("invoke.target", "target", "the target is no capability, provider or credential"),
@@ -218,10 +218,10 @@ func (s *Service) permitWithCredential(
 	return s.permitAtProvider(ctx, rq, req, provider)
 }
 
-// orProvider says, where a credential is refused that has the id of a provider,
+// hintAtProvider says, where a credential is refused that has the id of a provider,
 // how a provider is written. It says so whether or not there is such a
 // credential.
-func (s *Service) orProvider(id string, err error) error {
+func (s *Service) hintAtProvider(id string, err error) error {
 	_, isProvider := s.registry.Provider(id)
 	refused, ok := errors.AsType[*bctrl.Error](err)
 	if !isProvider || !ok {

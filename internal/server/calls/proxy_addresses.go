@@ -15,10 +15,10 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
-// addresses turns the provider's addresses in the headers of an answer into ones
+// addressRewriter turns the provider's addresses in the headers of an answer into ones
 // of the proxy. A client that follows them as they are would send our token,
 // which it takes for the provider's key, to the provider.
-type addresses struct {
+type addressRewriter struct {
 	to destination
 	// proxy is where the caller reaches the proxy, and segment its target.
 	proxy   *url.URL
@@ -36,11 +36,11 @@ type addresses struct {
 	prefix string
 }
 
-// pointBack changes the addresses in an answer's headers.
-func (s *Service) pointBack(rq *web.Request, c *intendedCall, segment string, h http.Header) {
-	a := &addresses{
+// rewriteAddresses changes the addresses in an answer's headers.
+func (s *Service) rewriteAddresses(rq *web.Request, c *intendedCall, segment string, h http.Header) {
+	a := &addressRewriter{
 		to:      c.to,
-		proxy:   s.reachedAt(rq),
+		proxy:   s.reachedURL(rq),
 		segment: segment,
 		target:  readTarget(segment),
 		hosts:   slices.Clone(c.to.hosts),
@@ -55,20 +55,20 @@ func (s *Service) pointBack(rq *web.Request, c *intendedCall, segment string, h 
 		a.prefix = templateField.ReplaceAllLiteralString(c.to.auth.Path, scrub.Mark)
 	}
 	for name, values := range h {
-		if isStored(name) {
+		if isVerbatim(name) {
 			continue
 		}
 		for i, value := range values {
-			values[i] = a.changed(name, value)
+			values[i] = a.rewriteHeader(name, value)
 		}
 	}
 }
 
 var templateField = regexp.MustCompile(`\{[^}]*\}`)
 
-// reachedAt is where the caller reached the server. What stands before it may
+// reachedURL is where the caller reached the server. What stands before it may
 // have ended TLS and says so; that changes the caller's own answer alone.
-func (s *Service) reachedAt(rq *web.Request) *url.URL {
+func (s *Service) reachedURL(rq *web.Request) *url.URL {
 	u := rq.PublicURL()
 	if s.Public != nil {
 		return u
@@ -91,18 +91,18 @@ func firstOf(list string) string {
 	return strings.TrimSpace(first)
 }
 
-// isStored reports whether a header is what somebody stored with an object, or
+// isVerbatim reports whether a header is what somebody stored with an object, or
 // describes a body: it comes back as it is.
-func isStored(name string) bool {
+func isVerbatim(name string) bool {
 	return strings.Contains(name, "-Meta-") || slices.Contains([]string{
 		"X-Amz-Website-Redirect-Location", "Content-Disposition", "Content-Type", "Etag", "Content-Md5", "Digest",
 		"Content-Digest", "Repr-Digest",
 	}, name)
 }
 
-// isReference reports whether a header holds an address that may be relative to
+// mayHoldReference reports whether a header holds an address that may be relative to
 // the request's (RFC 3986 §4.2).
-func isReference(name string) bool {
+func mayHoldReference(name string) bool {
 	ends := func(end string) bool { return strings.HasSuffix(name, end) }
 	return slices.Contains([]string{"Location", "Link", "Refresh", "Azure-Asyncoperation", "Odata-Entityid"}, name) ||
 		slices.ContainsFunc([]string{"-Location", "-Url", "-Uri", "-Link", "-Href"}, ends)
@@ -114,59 +114,59 @@ var (
 	refreshTarget   = regexp.MustCompile(`(?i)^(\s*[0-9.]*\s*[;,]?\s*url\s*=\s*["']?)([^"']*)`)
 )
 
-// changed is a header's value with addresses of the proxy. Whatever else it
+// rewriteHeader is a header's value with addresses of the proxy. Whatever else it
 // holds stays as it is.
-func (a *addresses) changed(name, value string) string {
+func (a *addressRewriter) rewriteHeader(name, value string) string {
 	switch {
-	case !isReference(name):
+	case !mayHoldReference(name):
 	case name == "Link": // RFC 8288 §3
 		return linkTarget.ReplaceAllStringFunc(value, func(ref string) string {
-			return "<" + a.reference(ref[1:len(ref)-1]) + ">"
+			return "<" + a.rewriteReference(ref[1:len(ref)-1]) + ">"
 		})
 	case name == "Refresh":
 		if m := refreshTarget.FindStringSubmatchIndex(value); m != nil {
-			return value[:m[4]] + a.reference(value[m[4]:m[5]]) + value[m[5]:]
+			return value[:m[4]] + a.rewriteReference(value[m[4]:m[5]]) + value[m[5]:]
 		}
 	default:
 		text := strings.Trim(value, " \t\"<>")
 		if at := strings.Index(value, text); text != "" && !absoluteAddress.MatchString(text) {
-			return value[:at] + a.reference(text) + value[at+len(text):]
+			return value[:at] + a.rewriteReference(text) + value[at+len(text):]
 		}
 	}
-	return absoluteAddress.ReplaceAllStringFunc(value, a.absolute)
+	return absoluteAddress.ReplaceAllStringFunc(value, a.rewriteAbsolute)
 }
 
-// reference is one address, which may be relative to the request's.
-func (a *addresses) reference(text string) string {
+// rewriteReference is one address, which may be relative to the request's.
+func (a *addressRewriter) rewriteReference(text string) string {
 	ref := strings.TrimSpace(text)
 	switch {
 	case absoluteAddress.MatchString(ref):
-		return absoluteAddress.ReplaceAllStringFunc(ref, a.absolute)
+		return absoluteAddress.ReplaceAllStringFunc(ref, a.rewriteAbsolute)
 	case strings.HasPrefix(ref, "//"):
-		if changed := a.absolute(a.to.base.Scheme + ":" + ref); changed != a.to.base.Scheme+":"+ref {
+		if changed := a.rewriteAbsolute(a.to.base.Scheme + ":" + ref); changed != a.to.base.Scheme+":"+ref {
 			return changed
 		}
 		return text
 	case strings.HasPrefix(ref, "/"):
-		return a.absolute(a.to.base.Scheme + "://" + a.to.host + ref)
-	case climbing.MatchString(ref):
+		return a.rewriteAbsolute(a.to.base.Scheme + "://" + a.to.host + ref)
+	case dotSegments.MatchString(ref):
 		from := url.URL{Scheme: a.to.base.Scheme, Host: a.to.host, Path: "/"}
 		if sent, err := from.Parse(a.to.path); err == nil {
 			if to, err := sent.Parse(ref); err == nil {
-				return a.absolute(to.String())
+				return a.rewriteAbsolute(to.String())
 			}
 		}
 	}
 	return text
 }
 
-// climbing matches an address in which dots are resolved by who follows it: from
+// dotSegments matches an address in which dots are resolved by who follows it: from
 // an address of the proxy they would lead out of it.
-var climbing = regexp.MustCompile(`(?i)^[^?#]*?(^|/)(\.|%2e){1,2}(/|$|\?|#)`)
+var dotSegments = regexp.MustCompile(`(?i)^[^?#]*?(^|/)(\.|%2e){1,2}(/|$|\?|#)`)
 
-// absolute is an absolute address as one of the proxy, or as it is where it is
+// rewriteAbsolute is an absolute address as one of the proxy, or as it is where it is
 // none of the provider's.
-func (a *addresses) absolute(text string) string {
+func (a *addressRewriter) rewriteAbsolute(text string) string {
 	scheme, rest, _ := strings.Cut(text, "://")
 	end := strings.IndexAny(rest, `/?#\,;'()`)
 	if end < 0 {
@@ -178,10 +178,10 @@ func (a *addresses) absolute(text string) string {
 	if !slices.ContainsFunc(a.hosts, func(pattern string) bool { return registry.MatchHost(pattern, host) }) {
 		return text
 	}
-	if climbing.MatchString(rest) {
+	if dotSegments.MatchString(rest) {
 		rest = withoutDots(rest)
 	}
-	return a.here(host) + a.callersPath(rest)
+	return a.proxyBase(host) + a.rewritePath(rest)
 }
 
 // withoutDots resolves the dot segments of what follows a host, encoded ones too,
@@ -216,8 +216,8 @@ func canonicalHost(scheme, authority string) string {
 	return name
 }
 
-// here is the proxy's address for a host, without a path.
-func (a *addresses) here(host string) string {
+// proxyBase is the proxy's address for a host, without a path.
+func (a *addressRewriter) proxyBase(host string) string {
 	segment := a.segment
 	if host != canonicalHost(a.to.base.Scheme, a.to.host) || a.named {
 		segment = strings.Replace(a.target.name, "/", "~", 1) + "@" + host
@@ -229,10 +229,10 @@ func (a *addresses) here(host string) string {
 	return strings.TrimSuffix(u.String(), "/") + "/" + segment
 }
 
-// callersPath is what follows a provider's host as a caller of the proxy has it:
+// rewritePath is what follows a provider's host as a caller of the proxy has it:
 // without what the credential adds, and below the base path that the caller
 // knows. Otherwise it is as it was, to the byte.
-func (a *addresses) callersPath(rest string) string {
+func (a *addressRewriter) rewritePath(rest string) string {
 	path, behind := rest, ""
 	if i := strings.IndexAny(rest, "?#"); i >= 0 {
 		path, behind = rest[:i], rest[i:]

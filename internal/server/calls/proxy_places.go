@@ -44,15 +44,15 @@ func keyPlacesOf(auth bctrl.CredentialAuth) (all []authPlace) {
 // puts a key: it was meant for something else.
 func (b *broughtToken) checkPlaces(auth bctrl.CredentialAuth) error {
 	for _, at := range b.places {
-		if !at.usual(auth) && !at.named(auth) {
+		if !at.isUsual(auth) && !at.isNamedBy(auth) {
 			return errTokenMisplaced(at, auth)
 		}
 	}
 	return nil
 }
 
-// usual reports whether a place is one that is taken for every provider.
-func (at keyPlace) usual(auth bctrl.CredentialAuth) bool {
+// isUsual reports whether a place is one that is taken for every provider.
+func (at keyPlace) isUsual(auth bctrl.CredentialAuth) bool {
 	switch {
 	case at.basic:
 		_, password, _ := strings.Cut(at.text, ":")
@@ -63,27 +63,27 @@ func (at keyPlace) usual(auth bctrl.CredentialAuth) bool {
 	return at.text == tokenMark && slices.Contains(usualKeyHeaders, at.header)
 }
 
-// named reports whether a credential's auth names the place, and has a key where
+// isNamedBy reports whether a credential's auth names the place, and has a key where
 // our token stands.
-func (at keyPlace) named(auth bctrl.CredentialAuth) bool {
+func (at keyPlace) isNamedBy(auth bctrl.CredentialAuth) bool {
 	if at.basic {
 		user, password, _ := strings.Cut(at.text, ":")
 		return auth.Type == bctrl.AuthBasic &&
-			halfIsOurs(auth, auth.Username, user) && halfIsOurs(auth, auth.Password, password)
+			halfHoldsToken(auth, auth.Username, user) && halfHoldsToken(auth, auth.Password, password)
 	}
 	return slices.ContainsFunc(keyPlacesOf(auth), func(of authPlace) bool {
 		if of.header != at.header || of.param != at.param {
 			return false
 		}
 		fields, ok := of.text.Match(at.text)
-		return ok && allOurs(auth, fields)
+		return ok && holdOnlyToken(auth, fields)
 	})
 }
 
-// halfIsOurs reports whether a half of Basic holds our token where its template
+// halfHoldsToken reports whether a half of Basic holds our token where its template
 // has a secret. What it has as text, or as a name that proves nothing, is the
 // SDK's to fill in.
-func halfIsOurs(auth bctrl.CredentialAuth, text, half string) bool {
+func halfHoldsToken(auth bctrl.CredentialAuth, text, half string) bool {
 	parsed, err := template.Parse(text)
 	if err != nil {
 		return false // it has been validated
@@ -93,12 +93,12 @@ func halfIsOurs(auth bctrl.CredentialAuth, text, half string) bool {
 		return !strings.Contains(half, tokenMark)
 	}
 	fields, ok := parsed.Match(half)
-	return ok && allOurs(auth, fields)
+	return ok && holdOnlyToken(auth, fields)
 }
 
-// allOurs reports whether each field that is secret holds our token and nothing
+// holdOnlyToken reports whether each field that is secret holds our token and nothing
 // else, and no other does.
-func allOurs(auth bctrl.CredentialAuth, fields map[string]string) bool {
+func holdOnlyToken(auth bctrl.CredentialAuth, fields map[string]string) bool {
 	for name, value := range fields {
 		if slices.Contains(auth.Public, name) == (value == tokenMark) {
 			return false
@@ -176,7 +176,7 @@ func (s *Service) pathWithoutKey(ctx context.Context, req providerRequest, provi
 	if req.brought == nil || !req.brought.inPath && !(known && p.Auth.Type == bctrl.AuthPath) {
 		return req.path, nil
 	}
-	auth, base := s.authBefore(ctx, req, provider)
+	auth, base := s.presumedAuth(ctx, req, provider)
 	rest, fields, there := splitKeyPath(auth, base, req.path)
 	if !there {
 		return req.path, nil
@@ -208,10 +208,10 @@ func (r sentRequest) checkPathKey() error {
 	return nil
 }
 
-// authBefore is how a request's credential authenticates, before it is known
+// presumedAuth is how a request's credential authenticates, before it is known
 // whether the call is permitted: the registry's for its providers, for others
 // what the credential says. Nothing is proved yet, and nothing is sent by it.
-func (s *Service) authBefore(
+func (s *Service) presumedAuth(
 	ctx context.Context, req providerRequest, provider string,
 ) (auth bctrl.CredentialAuth, base string) {
 	if p, known := s.registry.Provider(provider); known {

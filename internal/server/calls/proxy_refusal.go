@@ -45,7 +45,7 @@ type s3Error struct {
 // refuseForeign answers a provider's own SDK, whose users have nothing but what
 // it makes of an error: so the message says what to do, too.
 func refuseForeign(w http.ResponseWriter, rq *web.Request, e *bctrl.Error) {
-	status := asOnce(w.Header(), e)
+	status := refusalStatus(w.Header(), e)
 	message := "bctrl: " + e.Message
 	if e.Hint != "" {
 		message += " (" + e.Hint + ")"
@@ -85,11 +85,11 @@ func refuseForeign(w http.ResponseWriter, rq *web.Request, e *bctrl.Error) {
 	web.WriteJSON(w, status, body)
 }
 
-// asOnce returns the status of a refusal for a provider's SDK, and says in
+// refusalStatus returns the status of a refusal for a provider's SDK, and says in
 // headers that some of them read not to ask again where nothing would change:
 // most do so by themselves after 408, 409, 429 and 5xx, that of GitHub after all
 // but a few of 4xx. A runtime's state may change.
-func asOnce(h http.Header, e *bctrl.Error) int {
+func refusalStatus(h http.Header, e *bctrl.Error) int {
 	area, what, _ := strings.Cut(e.Code, ".")
 	switch {
 	case what == "tampered": // and stays so

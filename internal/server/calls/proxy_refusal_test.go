@@ -14,7 +14,7 @@ import (
 func TestARowThatWasChangedIsRefusedOnce(t *testing.T) {
 	for e, want := range map[*bctrl.Error]int{web.Tampered("credentials.tampered"): 422, errUpstreamTimeout: 504, web.ErrInternal: 500} {
 		h := http.Header{}
-		require.Equal(t, want, asOnce(h, e))
+		require.Equal(t, want, refusalStatus(h, e))
 		require.Equal(t, want == 422, h.Get("X-Should-Retry") == "false", e.Code)
 	}
 }

@@ -43,8 +43,8 @@ var usualKeyHeaders = []string{"Authorization", "X-Api-Key", "X-Goog-Api-Key", "
 // broughtKey is under what the context of a request has its [broughtToken].
 type broughtKey struct{}
 
-// broughtBy returns where the request of a context had its token.
-func broughtBy(ctx context.Context) *broughtToken {
+// broughtTokenOf returns where the request of a context had its token.
+func broughtTokenOf(ctx context.Context) *broughtToken {
 	b, _ := ctx.Value(broughtKey{}).(*broughtToken)
 	return b
 }
@@ -71,14 +71,14 @@ func (s *Service) takeToken(r *http.Request) (*http.Request, error) {
 		return nil, err
 	}
 	if b.text == "" {
-		return nil, s.noToken(out)
+		return nil, s.errNoToken(out)
 	}
 	out.Header.Set("Authorization", "Bearer "+b.text)
 	return out, nil
 }
 
-// found notes a token that was found.
-func (b *broughtToken) found(text string, at keyPlace) error {
+// addPlace adds a place in which a token was found, and refuses a second token.
+func (b *broughtToken) addPlace(text string, at keyPlace) error {
 	if b.text != "" && b.text != text {
 		e := errAuthAtProxy("the request holds two different keys or tokens of this server")
 		e.Hint = "send one: where the provider's SDK puts its key"
@@ -109,7 +109,7 @@ func (b *broughtToken) takeFromHeaders(h http.Header) error {
 			if name == "Authorization" {
 				value, at.basic = basicPair(value)
 			}
-			text, around := cutToken(value, usual || broker.CarriesAuth(name))
+			text, around := findToken(value, usual || broker.CarriesAuth(name))
 			if text == "" && usual {
 				return broker.AuthRefused("header", strings.ToLower(name)+" that holds no key or token of this server")
 			}
@@ -117,7 +117,7 @@ func (b *broughtToken) takeFromHeaders(h http.Header) error {
 				continue
 			}
 			at.text = strings.Join(strings.Fields(around), " ")
-			if err := b.found(text, at); err != nil {
+			if err := b.addPlace(text, at); err != nil {
 				return err
 			}
 			delete(h, name)
@@ -155,15 +155,15 @@ func (b *broughtToken) takeFromQuery(raw string) (string, error) {
 		name, value, _ := strings.Cut(pair, "=")
 		name, badName := url.QueryUnescape(name)
 		value, badValue := url.QueryUnescape(value)
-		text, around := cutToken(value, false)
-		if inName, _ := cutToken(name, false); inName != "" {
+		text, around := findToken(value, false)
+		if inName, _ := findToken(name, false); inName != "" {
 			text, around, name = inName, "", "whose name is a token"
 		}
 		if badName != nil || badValue != nil || text == "" {
 			left = append(left, pair)
 			continue
 		}
-		if err := b.found(text, keyPlace{param: name, text: around}); err != nil {
+		if err := b.addPlace(text, keyPlace{param: name, text: around}); err != nil {
 			return "", err
 		}
 	}
@@ -176,12 +176,12 @@ func (b *broughtToken) findInPath(escaped string) error {
 		return nil //nolint:nilerr // it is refused where paths are checked
 	}
 	for _, segment := range strings.Split(path, "/") {
-		text, _ := cutToken(segment, false)
+		text, _ := findToken(segment, false)
 		if text == "" {
 			continue
 		}
 		if b.text != "" && b.text != text {
-			return b.found(text, keyPlace{}) // which refuses it
+			return b.addPlace(text, keyPlace{}) // which refuses it
 		}
 		b.text, b.inPath = text, true
 	}
@@ -192,10 +192,10 @@ func (b *broughtToken) findInPath(escaped string) error {
 // keyPrefix, and more than a word that begins like one.
 const minTokenLength = 32
 
-// cutToken finds a key or token of this server in a text, and returns it and the
+// findToken finds a key or token of this server in a text, and returns it and the
 // text with tokenMark in its place; "" where there is none. What is short is
 // taken for one only where a key is expected.
-func cutToken(text string, expected bool) (token, around string) {
+func findToken(text string, expected bool) (token, around string) {
 	for rest := text; ; {
 		_, behind, found := strings.Cut(rest, web.KeyPrefix)
 		if !found {
@@ -212,9 +212,9 @@ func cutToken(text string, expected bool) (token, around string) {
 // tokenAlphabet is that of base64url (RFC 4648 §5).
 const tokenAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// noToken is the refusal of a request without any token of ours: where it brings
+// errNoToken is the refusal of a request without any token of ours: where it brings
 // a key of somebody else's, it says so.
-func (s *Service) noToken(r *http.Request) error {
+func (s *Service) errNoToken(r *http.Request) error {
 	for name := range r.Header {
 		if broker.CarriesAuth(name) {
 			return broker.AuthRefused("header", name)

@@ -36,16 +36,16 @@ func (s *Service) checkUnchanged(ctx context.Context, q store.Queries, c *intend
 		elsewhere := c.with.ai == nil && len(now.Hosts) > 0 &&
 			!slices.ContainsFunc(now.Hosts, func(pattern string) bool { return registry.MatchHost(pattern, c.to.host) })
 		if elsewhere || !slices.Contains(now.Methods, c.method) || !slices.Contains(now.Paths, c.template) ||
-			now.Credential != "" && now.Credential != c.query.Credential {
+			now.Credential != "" && now.Credential != c.lookup.Credential {
 			return errCapabilityChanged
 		}
 	}
 	if c.with.ai != nil {
-		if _, err := s.models.FindUsable(ctx, q, c.caller, c.query.Credential); err != nil {
+		if _, err := s.models.FindUsable(ctx, q, c.caller, c.lookup.Credential); err != nil {
 			return err // as every other question about it is refused
 		}
 	}
-	now, err := s.Resolve(ctx, q, c.caller.Org, c.query)
+	now, err := s.Resolve(ctx, q, c.caller.Org, c.lookup)
 	if err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func (r sentRequest) permittedBy(as bctrl.Capability) (sentRequest, error) {
 	if err := broker.CheckHeader(r.header); err != nil {
 		return r, err
 	}
-	if err := r.checkSources(as); err != nil {
+	if err := r.checkSourceHeaders(as); err != nil {
 		return r, err
 	}
 	if err := broker.CheckQuery(r.query); err != nil {
@@ -144,14 +144,14 @@ func (r sentRequest) permittedBy(as bctrl.Capability) (sentRequest, error) {
 	}
 	broker.DropHopByHop(r.header)
 	if r.body != nil {
-		return r, r.body.within(maxStreamedBody)
+		return r, r.body.limitTo(maxStreamedBody)
 	}
 	return r, nil
 }
 
-// checkSources refuses headers that name something else to read or write: a
+// checkSourceHeaders refuses headers that name something else to read or write: a
 // capability for some paths alone is none for what such a header names.
-func (r sentRequest) checkSources(as bctrl.Capability) error {
+func (r sentRequest) checkSourceHeaders(as bctrl.Capability) error {
 	if slices.Contains(as.Paths, "/") {
 		return nil
 	}
@@ -165,9 +165,9 @@ func (r sentRequest) checkSources(as bctrl.Capability) error {
 	return nil
 }
 
-// permittedByAny is the capability that permits the request; else the refusal
+// chooseCapability is the capability that permits the request; else the refusal
 // says how near one comes.
-func (r sentRequest) permittedByAny(all []bctrl.Capability) (best bctrl.Capability, err error) {
+func (r sentRequest) chooseCapability(all []bctrl.Capability) (best bctrl.Capability, err error) {
 	longest := -1
 	var near error
 	for _, found := range all {

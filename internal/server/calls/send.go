@@ -25,7 +25,7 @@ func (s *Service) send(ctx context.Context, c *intendedCall) (*http.Response, er
 	if err != nil {
 		return nil, err
 	}
-	req, err := c.request(ctx)
+	req, err := c.httpRequest(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -43,8 +43,8 @@ func (s *Service) send(ctx context.Context, c *intendedCall) (*http.Response, er
 	return resp, nil
 }
 
-// request makes the request that the broker sends.
-func (c *intendedCall) request(ctx context.Context) (*http.Request, error) {
+// httpRequest makes the request that the broker sends.
+func (c *intendedCall) httpRequest(ctx context.Context) (*http.Request, error) {
 	if c.made != nil {
 		req := c.made.Clone(ctx)
 		if c.body != nil {
@@ -69,18 +69,18 @@ func (c *intendedCall) request(ctx context.Context) (*http.Request, error) {
 	return req, nil
 }
 
-// hides reports whether the capability's policy names fields to take out.
-func (c *intendedCall) hides() bool {
+// hidesFields reports whether the capability's policy names fields to take out.
+func (c *intendedCall) hidesFields() bool {
 	return c.capability.Policy != nil && len(c.capability.Policy.Redact) > 0
 }
 
 // redact takes out of an answer what the capability's policy names.
 func (c *intendedCall) redact(resp *http.Response) error {
-	if !c.hides() {
+	if !c.hidesFields() {
 		return nil
 	}
 	r := broker.NewRedactor(c.capability.Policy.Redact)
-	if c.method == http.MethodHead || !hasBody(resp.StatusCode) {
+	if c.method == http.MethodHead || !mayHaveBody(resp.StatusCode) {
 		return nil
 	}
 	text, ok := r.Reader(resp.Body, resp.Header.Get("Content-Type"))
@@ -88,7 +88,7 @@ func (c *intendedCall) redact(resp *http.Response) error {
 		return web.Unprocessable("invoke.answer_refused",
 			"the capability's policy hides fields of JSON, and the provider's answer is none")
 	}
-	resp.Body, resp.ContentLength = bodyOf{text, resp.Body}, -1
+	resp.Body, resp.ContentLength = readCloser{text, resp.Body}, -1
 	broker.DropDigests(resp.Header)
 	return nil
 }
@@ -99,10 +99,10 @@ func (s *Service) brokerTarget(c *intendedCall, secrets map[string]bctrl.Secret)
 		BaseURL:   c.to.base.String(),
 		Auth:      c.to.auth,
 		Secrets:   secrets,
-		Identity:  identityOf(c),
+		Identity:  tokenIdentity(c),
 		MaxAnswer: c.maxAnswer,
-		Rotated:   s.rotated(c),
-		Unpack:    c.made != nil || c.hides(),
+		Rotated:   s.keepRefreshToken(c),
+		Unpack:    c.made != nil || c.hidesFields(),
 	}
 	if c.with.ai == nil || c.made == nil && t.Auth.Type != "" {
 		return t
@@ -120,9 +120,9 @@ func (s *Service) brokerTarget(c *intendedCall, secrets map[string]bctrl.Secret)
 	return at
 }
 
-// identityOf tells the access tokens of a call from all others: by credential,
+// tokenIdentity tells the access tokens of a call from all others: by credential,
 // and by the secrets that are used for it.
-func identityOf(c *intendedCall) string {
+func tokenIdentity(c *intendedCall) string {
 	id := c.caller.Org + "/" + c.with.uid
 	for _, field := range slices.Sorted(maps.Keys(c.with.Secrets)) {
 		id += "/" + c.with.Secrets[field]
@@ -130,9 +130,11 @@ func identityOf(c *intendedCall) string {
 	return id
 }
 
-// rotated stores a refresh token that the provider has put in place of the one
+// keepRefreshToken returns what stores a refresh token that the provider has put in place of the one
 // that it was asked with.
-func (s *Service) rotated(c *intendedCall) func(ctx context.Context, field string, from, to bctrl.Secret) error {
+func (s *Service) keepRefreshToken(
+	c *intendedCall,
+) func(ctx context.Context, field string, from, to bctrl.Secret) error {
 	org, ids := c.caller.Org, c.with.Secrets
 	return func(ctx context.Context, field string, from, to bctrl.Secret) error {
 		replaced, err := s.catalog.ReplaceValue(ctx, org, ids[field], from, to)
