@@ -32,7 +32,7 @@ func transfer(
 	return float64(total) / (1 << 20) / took, nil
 }
 
-// pattern reads as so many bytes, at no cost.
+// pattern is a reader of left bytes that costs nothing.
 type pattern struct{ left int64 }
 
 func (p *pattern) Read(b []byte) (int, error) {
@@ -58,7 +58,7 @@ func (p plan) transfers(ctx context.Context, t table, c *bctrl.Client, bare *pla
 			return err
 		}
 		defer r.Close()
-		return whole(r, io.Discard, size)
+		return readSize(r, io.Discard, size)
 	}
 	plain := func(ctx context.Context, caller int, w io.Writer, size int64) error {
 		resp, err := bare.send(ctx, http.MethodGet, nil, nil, false, at(caller)...)
@@ -66,7 +66,7 @@ func (p plan) transfers(ctx context.Context, t table, c *bctrl.Client, bare *pla
 			return err
 		}
 		defer resp.Body.Close()
-		return whole(resp.Body, w, size)
+		return readSize(resp.Body, w, size)
 	}
 	jobs := []struct {
 		name         string
@@ -117,7 +117,7 @@ func (p plan) transfers(ctx context.Context, t table, c *bctrl.Client, bare *pla
 	return nil
 }
 
-func whole(r io.Reader, w io.Writer, size int64) error {
+func readSize(r io.Reader, w io.Writer, size int64) error {
 	n, err := io.Copy(w, r)
 	if err == nil && n != size {
 		err = fmt.Errorf("%d bytes of %d arrived", n, size)

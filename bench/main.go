@@ -92,7 +92,7 @@ func run(ctx context.Context) error {
 
 func (p plan) run(ctx context.Context) error {
 	program := filepath.Join(p.dir, "bctrl")
-	// of the module this one lies in
+	// In the folder above is the module of the server.
 	build := exec.CommandContext(ctx, "go", "build", "-C", "..", "-o", program, "./cmd/bctrl")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the server: %w: %s", err, out)

@@ -19,7 +19,7 @@ import (
 )
 
 // measureServer measures a real server process that holds n vault entries and
-// n files which have nothing to do with what is asked.
+// n files that are not asked for.
 func (p plan) measureServer(ctx context.Context, w io.Writer, program string, bareServer *process, n int) (err error) {
 	h := home{program: program, profiles: p.profiles, dir: filepath.Join(p.dir, fmt.Sprint("server-", n))}
 	if err := os.Mkdir(h.dir, 0o700); err != nil {

@@ -9,7 +9,7 @@ import (
 
 const anthropicKey = "sk-ant-api03-upstream-0123456789abcdefghij"
 
-// newAnthropic is the API of Anthropic: messages, whole and streamed.
+// newAnthropic is the API of Anthropic: messages, in one answer and streamed.
 func newAnthropic(t testing.TB) *upstream {
 	u := newUpstream(t, "api.anthropic.com")
 	mux := http.NewServeMux()
@@ -83,7 +83,7 @@ func message(model, text string) map[string]any {
 	}
 }
 
-// anthropicStream sends a first word, and the others when it was seen.
+// anthropicStream sends a first word, and the others once the client has read it.
 func (u *upstream) anthropicStream(w http.ResponseWriter, r *http.Request, model string) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	send := func(event string, data map[string]any) {

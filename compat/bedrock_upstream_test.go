@@ -15,8 +15,8 @@ const bedrockHost = "bedrock-runtime." + awsRegion + ".amazonaws.com"
 // modelID holds a colon, which the SDK escapes and signs escaped once more.
 const modelID = "vendor.model-20250101-v1:0"
 
-// newBedrock is the runtime of Bedrock: conversations, whole and as a stream of
-// events.
+// newBedrock is the runtime of Bedrock: conversations, in one answer and as a stream
+// of events.
 func newBedrock(t testing.TB) *upstream {
 	u := newUpstream(t, bedrockHost)
 	mux := http.NewServeMux()
@@ -76,6 +76,6 @@ func event(w http.ResponseWriter, kind string, data any) {
 	headers.Set(":content-type", eventstream.StringValue("application/json"))
 	var frame strings.Builder
 	_ = eventstream.NewEncoder().Encode(&frame, eventstream.Message{Headers: headers, Payload: text}) // to memory
-	// the caller has gone: there is nobody to tell
+	// This fails where the caller has gone.
 	_, _ = w.Write([]byte(frame.String()))
 }

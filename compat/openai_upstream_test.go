@@ -96,7 +96,7 @@ func completion(model, text string) map[string]any {
 	}
 }
 
-// openAIStream sends a first word, and the others when it was seen.
+// openAIStream sends a first word, and the others once the client has read it.
 func (u *upstream) openAIStream(w http.ResponseWriter, r *http.Request, model string) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	words := []string{"Hello", " there", "!"}
@@ -114,7 +114,7 @@ func (u *upstream) openAIStream(w http.ResponseWriter, r *http.Request, model st
 		// In two writes, so that a key lies across the border of two chunks.
 		half := len(text) - len(openAIKey)/2 - 30
 		fmt.Fprintf(w, "data: %s", text[:half])
-		_ = http.NewResponseController(w).Flush() // the caller has gone: there is nobody to tell
+		_ = http.NewResponseController(w).Flush() // fails where the caller has gone
 		fmt.Fprintf(w, "%s\n\n", text[half:])
 		if i == 0 && !u.pause(w, r) {
 			return

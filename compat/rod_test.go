@@ -118,7 +118,7 @@ func TestRodDrivesARuntimeBesideTheAgent(t *testing.T) {
 	require.Equal(t, "%PDF", string(text[:4]))
 	atWork(t, rt, site)
 
-	// A dialog is answered by who drives the page.
+	// The client answers a dialog of the page that it drives.
 	for _, yes := range []bool{false, true} {
 		wait, handle := page.HandleDialog()
 		go page.MustElement("#ask").MustClick()
@@ -128,7 +128,7 @@ func TestRodDrivesARuntimeBesideTheAgent(t *testing.T) {
 			map[bool]string{true: "true", false: "false"}[yes])))
 	}
 
-	// A new tab is seen, and is the client's.
+	// The client sees a new tab and drives it.
 	opened := page.WaitOpen()
 	page.MustElement("#open").MustClick()
 	other, err := opened()
@@ -137,14 +137,15 @@ func TestRodDrivesARuntimeBesideTheAgent(t *testing.T) {
 	require.True(t, strings.HasSuffix(other.MustInfo().URL, "/other"))
 	atWork(t, rt, site)
 
-	// What a client emulates stays.
+	// The emulation that a client sets stays.
 	require.NoError(t, other.Emulate(devices.IPhoneX))
 	require.NoError(t, other.Navigate(site+"/phone"))
 	atWork(t, rt, site)
 	require.Contains(t, other.MustEval(`() => navigator.userAgent`).Str(), "iPhone")
 	require.Equal(t, 3, other.MustEval(`() => devicePixelRatio`).Int())
 
-	// Downloads are told of and kept, in a browser context of the client's too.
+	// The client hears of downloads, and the server keeps them, also those of a browser
+	// context that the client made.
 	own, err := browser.Incognito()
 	require.NoError(t, err)
 	for i, in := range []*rod.Browser{browser, own} {

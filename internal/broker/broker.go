@@ -68,18 +68,17 @@ type Target struct {
 	// and renewed by it: two targets with the same secrets and different
 	// identities share none.
 	Identity string
-	// Rotated stores a secret that the provider has put in place of another, a
-	// refresh token, and returns when that is durable; before, what came with it
-	// is not used. Where the other is not what is stored any more it stores
-	// nothing and returns [ErrSuperseded]. Its context is not the request's: the
-	// old secret is worth nothing any more, whoever still waits. Nil keeps it in
-	// memory alone.
+	// Rotated stores a refresh token that the provider has put in place of another,
+	// and returns when that is durable; the access token that came with it is not used
+	// before. Where the stored one is no longer from, it stores nothing and returns
+	// [ErrSuperseded]. Its context outlives the request, since the provider takes the
+	// old token no more. Nil keeps the new one in memory alone.
 	Rotated func(ctx context.Context, field string, from, to bctrl.Secret) error
 	// MaxAnswer bounds an answer's body in bytes, as it is passed on; zero is
 	// [DefaultMaxAnswer].
 	MaxAnswer int64
-	// Unpack has every answer come whole and without a content coding, for who
-	// reads or changes what it says.
+	// Unpack makes every answer complete and without a content coding, for a caller
+	// who reads or changes it: no range is asked for.
 	Unpack bool
 }
 
@@ -87,11 +86,11 @@ type Target struct {
 type Config struct {
 	// Egress decides which addresses providers may have.
 	Egress egress.Policy
-	// RootCAs are trusted besides nothing else; nil trusts the system's.
+	// RootCAs are the only authorities that are trusted; nil trusts the system's.
 	RootCAs *x509.CertPool
-	// Instead, for tests, says where an address ("api.openai.com:443") is
-	// reached instead, without asking Egress; ok is false for those that are
-	// left to it. The certificate must still be the host's own.
+	// Instead, for tests, returns the address that is dialled in place of one such as
+	// "api.openai.com:443", without asking Egress; ok is false for an address that
+	// Egress decides about. The certificate must still be the host's own.
 	Instead func(address string) (to string, ok bool)
 }
 

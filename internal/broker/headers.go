@@ -56,8 +56,7 @@ func holdsWord(lower string, words []string) bool {
 
 // changesProtocol reports whether a header, in lower case, asks for another
 // protocol: a websocket, or anything else. One that offers HTTP/2 in clear text
-// asks for nothing: its request is whole, and answered over HTTP/1.1 (RFC 9110
-// §7.8).
+// does not: its request is complete, and is answered over HTTP/1.1 (RFC 9110 §7.8).
 func changesProtocol(lower string, values []string) bool {
 	switch {
 	case lower == "upgrade":

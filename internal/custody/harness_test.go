@@ -116,7 +116,7 @@ func (p *place) keep(scope string) {
 
 func record(scope string) seal.Record { return seal.Record{Kind: "test", UID: "u", Scope: scope} }
 
-// whole requires that everything that was sealed opens, and the log verifies.
+// verified requires that everything that was sealed opens, and the log verifies.
 func (p *place) verified(why string) {
 	p.Helper()
 	for scope, sealed := range p.sealed {

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/bctrl-go/bctrl/internal/tuple"
 	"github.com/google/uuid"
+
+	"github.com/bctrl-go/bctrl/internal/tuple"
 )
 
 // WrappedDEK is a scope's data key as it is stored: useless without the [Key].

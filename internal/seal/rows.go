@@ -12,11 +12,10 @@ import (
 // keys made from a data key, so that a rotation of the [Key] leaves proofs as
 // they are. Who has the database and not the [Key] can make none.
 //
-// A row that has ended, such as a revoked key, is proven by a key of its own,
-// which stays in memory while the rest is locked: what can still end while
-// locked can be proven then, and nothing that is good. Beside that, a locked
-// Rows knows again what it noted before the lock. It is safe for concurrent
-// use; the zero Rows is locked and knows nothing.
+// A row that has ended, such as a revoked key, is proven with a key of its own,
+// which stays in memory while Rows is locked: so a key can be revoked then, and no
+// row be made that is good. A locked Rows also knows the rows that it noted before
+// the lock. It is safe for concurrent use; the zero Rows is locked and knows none.
 type Rows struct {
 	mu    sync.RWMutex
 	live  func() []byte // nil while locked; behind a func, so that no printer reaches it
@@ -52,12 +51,12 @@ func (r *Rows) Unlock(key Key, dek WrappedDEK) error {
 	r.mu.Lock()
 	r.live, r.ended = func() []byte { return live }, func() []byte { return ended }
 	r.mu.Unlock()
-	r.noting.Store(false) // what is noted stays: an unlock that is refused after this locks again
+	r.noting.Store(false) // the notes stay: a caller that fails after this locks Rows without noting anew
 	return nil
 }
 
-// Note begins to remember the rows that are proven or found genuine from here
-// on, to know them again after a lock.
+// Note begins to remember the rows that are proven or found genuine from now on, so
+// that they can be checked after a lock.
 func (r *Rows) Note() {
 	r.noteMu.Lock()
 	defer r.noteMu.Unlock()
@@ -76,8 +75,8 @@ func (r *Rows) Lock() {
 	r.noting.Store(false)
 }
 
-// Prove makes the proof of a row, whose encoding names its table and parts all
-// columns. While locked it is [ErrLocked] for one that has not ended.
+// Prove makes the proof of a row, whose encoding holds the name of its table and
+// every column after its length. While locked it is [ErrLocked] for one that has not ended.
 func (r *Rows) Prove(row []byte, ended bool) ([]byte, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

@@ -26,8 +26,9 @@ import (
 	"crypto/sha256"
 	"errors"
 
-	"github.com/bctrl-go/bctrl/internal/tuple"
 	"github.com/google/uuid"
+
+	"github.com/bctrl-go/bctrl/internal/tuple"
 )
 
 var (
