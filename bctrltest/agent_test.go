@@ -29,7 +29,8 @@ func mainJob(t *testing.T, provider bctrl.AIProvider, fill bctrl.VaultFill) {
 	t.Helper()
 	const seed = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 	password := bctrl.NewSecret("canary-Password-71")
-	crm, err := democrm.New(democrm.Config{Username: "bot@company.com", Password: password, TOTPSeed: bctrl.NewSecret(seed)})
+	crm, err := democrm.New(democrm.Config{Username: "bot@company.com", Password: password,
+		TOTPSeed: bctrl.NewSecret(seed)})
 	require.NoError(t, err)
 	site := httptest.NewServer(crm)
 	t.Cleanup(site.Close)
@@ -41,7 +42,11 @@ func mainJob(t *testing.T, provider bctrl.AIProvider, fill bctrl.VaultFill) {
 	_, err = client.AICredentials.Create(ctx, credential)
 	require.NoError(t, err)
 	_, err = client.Vault.Set(ctx, "prod/crm/salesforce", bctrl.VaultCredential{
-		Username: "bot@company.com", Password: password, TOTP: bctrl.NewSecret(seed), Origins: []string{site.URL}, Fill: fill,
+		Username: "bot@company.com",
+		Password: password,
+		TOTP:     bctrl.NewSecret(seed),
+		Origins:  []string{site.URL},
+		Fill:     fill,
 	})
 	require.NoError(t, err)
 	ws, err := client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{Name: "sales-pipeline", Mounts: bctrl.Mounts{

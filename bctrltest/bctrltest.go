@@ -84,8 +84,10 @@ func New(t testing.TB, opts ...Option) *Server {
 		s.model = newScriptedModel(t, o.script)
 	}
 	cfg := daemon.Config{
-		DataDir: filepath.Join(s.dir, "data"), KeyFile: filepath.Join(s.dir, "key"), Log: o.log,
-		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		DataDir: filepath.Join(s.dir, "data"),
+		KeyFile: filepath.Join(s.dir, "key"),
+		Log:     o.log,
+		Allow:   []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	}
 	standIns(t, o.providers, &cfg)
 	if !o.browser {

@@ -16,7 +16,8 @@ func TestTheServerIsReal(t *testing.T) {
 	srv := bctrltest.New(t)
 	client := srv.Client()
 	ctx := t.Context()
-	_, err := client.Vault.Set(ctx, "prod/crm/salesforce", bctrl.VaultCredential{Username: "bot", Password: bctrl.NewSecret("p")})
+	_, err := client.Vault.Set(ctx, "prod/crm/salesforce", bctrl.VaultCredential{Username: "bot",
+		Password: bctrl.NewSecret("p")})
 	require.NoError(t, err)
 	got, err := client.Vault.Get(ctx, "prod/crm/salesforce")
 	require.NoError(t, err)

@@ -110,7 +110,8 @@ func newStory(t *testing.T) *story {
 	st.seed, seed = newSeed("seed")
 	st.canaries = append(st.canaries, newCanary("password", core), newCanary("directly filled password", direct), seed)
 
-	crm, err := democrm.New(democrm.Config{Username: "bot@company.com", Password: st.password, TOTPSeed: bctrl.NewSecret(st.seed)})
+	crm, err := democrm.New(democrm.Config{Username: "bot@company.com", Password: st.password,
+		TOTPSeed: bctrl.NewSecret(st.seed)})
 	require.NoError(t, err)
 	st.crm = httptest.NewServer(crm)
 	t.Cleanup(st.crm.Close)
@@ -118,7 +119,8 @@ func newStory(t *testing.T) *story {
 	st.echo = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		key := r.Header.Get("Authorization")
-		_, _ = fmt.Fprintf(w, `{"error":{"message":"bad key %s, in base64 %s","type":"auth","code":%q}}`, key, base64.StdEncoding.EncodeToString([]byte(key)), key)
+		_, _ = fmt.Fprintf(w, `{"error":{"message":"bad key %s, in base64 %s","type":"auth","code":%q}}`, key,
+			base64.StdEncoding.EncodeToString([]byte(key)), key)
 	}))
 	t.Cleanup(st.echo.Close)
 
@@ -132,7 +134,8 @@ func newStory(t *testing.T) *story {
 		bctrl.WithHook(func(_ context.Context, a bctrl.Attempt) { _, _ = fmt.Fprintf(&st.sdk, "%+v %#v %v\n", a, a, a.Err) }))
 	key, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(st.srv.APIKey().Expose(), "bctrl_"))
 	require.NoError(t, err)
-	st.canaries = append(st.canaries, newCanary("organization key", strings.TrimPrefix(st.srv.APIKey().Expose(), "bctrl_"), key...))
+	st.canaries = append(st.canaries, newCanary("organization key", strings.TrimPrefix(st.srv.APIKey().Expose(), "bctrl_"),
+		key...))
 	st.aiKey = st.srv.ModelCredential("x").APIKey
 	st.canaries = append(st.canaries, newCanary("AI key", strings.TrimPrefix(st.aiKey.Expose(), "sk-test-")))
 	return st
@@ -141,7 +144,8 @@ func newStory(t *testing.T) *story {
 // script is the model: it works as LogInAndExport does, and looks at the page
 // with the eyes of a DevTools client after each fill.
 func (st *story) script(turn modeltest.Turn) modeltest.Call {
-	filled := len(turn.Calls) > 0 && (turn.Calls[len(turn.Calls)-1].Tool == "fill_login" || turn.Calls[len(turn.Calls)-1].Tool == "enter_totp")
+	filled := len(turn.Calls) > 0 && (turn.Calls[len(turn.Calls)-1].Tool == "fill_login" ||
+		turn.Calls[len(turn.Calls)-1].Tool == "enter_totp")
 	if filled && strings.Contains(turn.Result, "filled") {
 		st.look()
 	}
@@ -181,7 +185,8 @@ func (st *story) connect(rt *bctrl.Runtime) {
 	require.NoError(st, err)
 	for method, params := range map[string]any{
 		"Network.enable": map[string]any{"maxPostDataSize": 1 << 20, "maxTotalBufferSize": 10 << 20},
-		"Page.enable":    nil, "Runtime.enable": nil, "Log.enable": nil, "DOM.enable": nil, "Debugger.enable": nil, "DOMStorage.enable": nil,
+		"Page.enable":    nil, "Runtime.enable": nil, "Log.enable": nil, "DOM.enable": nil, "Debugger.enable": nil,
+		"DOMStorage.enable": nil,
 	} {
 		_, err := tools.call(st.Context(), session, method, params)
 		require.NoError(st, err, method)
@@ -239,23 +244,38 @@ func (st *story) fail(rt *bctrl.Runtime) {
 	}
 	_, err := st.client.Vault.Set(ctx, "prod/bad", bctrl.VaultCredential{Password: st.password, TOTP: st.password})
 	refuse(err)
-	_, err = st.client.Vault.Set(ctx, "prod/bad", bctrl.VaultCredential{Password: st.password, TOTP: bctrl.NewSecret(st.seed + "!")})
+	_, err = st.client.Vault.Set(ctx, "prod/bad", bctrl.VaultCredential{Password: st.password,
+		TOTP: bctrl.NewSecret(st.seed + "!")})
 	refuse(err)
-	_, err = st.client.Vault.Set(ctx, "prod/bad", bctrl.VaultCredential{Password: st.password, Origins: []string{"no origin"}})
+	_, err = st.client.Vault.Set(ctx, "prod/bad", bctrl.VaultCredential{Password: st.password,
+		Origins: []string{"no origin"}})
 	refuse(err)
 	for _, body := range []any{
-		map[string]any{"password": secret, secret: 1}, map[string]any{"password": []string{secret}}, map[string]any{"fill": secret},
+		map[string]any{"password": secret, secret: 1}, map[string]any{"password": []string{secret}},
+		map[string]any{"fill": secret},
 		map[string]any{"password": secret, "totp": st.seed + "1"}, map[string]any{"origins": []string{secret}}, secret,
 	} {
 		refuse(st.client.Do(ctx, http.MethodPut, []string{"v1", "vault", "prod/bad"}, body, nil))
 	}
 	refuse(st.client.Do(ctx, http.MethodGet, []string{"v1", "vault", secret}, nil, nil))
 	refuse(st.client.Do(ctx, http.MethodGet, []string{"v1", secret}, nil, nil))
-	_, err = st.client.AICredentials.Create(ctx, bctrl.AICredentialCreate{ID: "bad", Provider: bctrl.OpenAI, APIKey: bctrl.NewSecret(st.aiKey.Expose() + "\n")})
+	_, err = st.client.AICredentials.Create(ctx, bctrl.AICredentialCreate{ID: "bad", Provider: bctrl.OpenAI,
+		APIKey: bctrl.NewSecret(st.aiKey.Expose() + "\n")})
 	refuse(err)
-	_, err = st.client.AICredentials.Create(ctx, bctrl.AICredentialCreate{ID: "bad", Provider: bctrl.OpenAI, APIKey: st.aiKey, BaseURL: "https://user:" + st.aiKey.Expose() + "@h"})
+	_, err = st.client.AICredentials.Create(ctx, bctrl.AICredentialCreate{
+		ID:       "bad",
+		Provider: bctrl.OpenAI,
+		APIKey:   st.aiKey,
+		BaseURL:  "https://user:" + st.aiKey.Expose() + "@h",
+	})
 	refuse(err)
-	_, err = st.client.AICredentials.Create(ctx, bctrl.AICredentialCreate{ID: "echo", Provider: bctrl.OpenAI, APIKey: st.aiKey, BaseURL: st.echo.URL + "/v1", DefaultModel: "m"})
+	_, err = st.client.AICredentials.Create(ctx, bctrl.AICredentialCreate{
+		ID:           "echo",
+		Provider:     bctrl.OpenAI,
+		APIKey:       st.aiKey,
+		BaseURL:      st.echo.URL + "/v1",
+		DefaultModel: "m",
+	})
 	require.NoError(st, err)
 	test, err := st.client.AICredentials.Test(ctx, "echo")
 	require.NoError(st, err)
@@ -291,14 +311,26 @@ func TestNoSecretIsFoundWhereItIsNotMeantToBe(t *testing.T) {
 
 	_, err := client.AICredentials.Create(ctx, st.srv.ModelCredential("openai-prod"))
 	require.NoError(t, err)
-	login := bctrl.VaultCredential{Username: "bot@company.com", Password: st.password, TOTP: bctrl.NewSecret(st.seed), Origins: []string{st.crm.URL}, Notes: "n"}
+	login := bctrl.VaultCredential{
+		Username: "bot@company.com",
+		Password: st.password,
+		TOTP:     bctrl.NewSecret(st.seed),
+		Origins:  []string{st.crm.URL},
+		Notes:    "n",
+	}
 	_, err = client.Vault.Set(ctx, "prod/crm/salesforce", login)
 	require.NoError(t, err)
-	typed := bctrl.VaultCredential{Username: "bot@company.com", Password: st.direct, Origins: []string{st.crm.URL}, Fill: bctrl.FillDirect}
+	typed := bctrl.VaultCredential{
+		Username: "bot@company.com",
+		Password: st.direct,
+		Origins:  []string{st.crm.URL},
+		Fill:     bctrl.FillDirect,
+	}
 	_, err = client.Vault.Set(ctx, "prod/direct", typed)
 	require.NoError(t, err)
 	ws, err := client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{Name: "sales", Mounts: bctrl.Mounts{
-		AI: &bctrl.AIMount{Allow: []string{"openai-prod"}}, Vault: &bctrl.VaultMount{Allow: []string{"prod/"}}, Storage: &bctrl.StorageMount{Workspace: "exports"},
+		AI: &bctrl.AIMount{Allow: []string{"openai-prod"}}, Vault: &bctrl.VaultMount{Allow: []string{"prod/"}},
+		Storage: &bctrl.StorageMount{Workspace: "exports"},
 	}})
 	require.NoError(t, err)
 	rt, err := ws.Runtimes.Browser("crm").Stagehand(ctx, bctrl.Launch{Mode: bctrl.ModeProfile, ProfileID: "sf-bot"})

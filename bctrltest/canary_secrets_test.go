@@ -35,11 +35,17 @@ func TestNoValueOfAScopedSecretIsFoundAnywhere(t *testing.T) {
 		sc.canaries = append(sc.canaries, newCanary(name, core))
 		return `q<"&\é%2B+/` + core + `'$#=`
 	}
-	first, second, imported, refused := canary("first value"), canary("second value"), canary("imported value"), canary("refused value")
+	first, second, imported, refused := canary("first value"), canary("second value"), canary("imported value"),
+		canary("refused value")
 
 	_, err := client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{Name: "sales"})
 	require.NoError(t, err)
-	create := bctrl.SecretCreate{Name: "OPENAI_API_KEY", Value: bctrl.NewSecret(first), Scope: bctrl.InWorkspace("sales"), Aliases: []string{"gpt"}}
+	create := bctrl.SecretCreate{
+		Name:    "OPENAI_API_KEY",
+		Value:   bctrl.NewSecret(first),
+		Scope:   bctrl.InWorkspace("sales"),
+		Aliases: []string{"gpt"},
+	}
 	s, err := client.Secrets.Create(ctx, create)
 	require.NoError(t, err)
 	sc.text("a secret printed", []byte(fmt.Sprintf("%v %+v %#v %+v", s, *s, *s, create)))
@@ -61,19 +67,27 @@ func TestNoValueOfAScopedSecretIsFoundAnywhere(t *testing.T) {
 
 	for _, call := range []func() error{
 		func() error {
-			_, err := client.Secrets.Create(ctx, bctrl.SecretCreate{Name: refused, Value: bctrl.NewSecret(refused), Scope: bctrl.Global()})
+			_, err := client.Secrets.Create(ctx, bctrl.SecretCreate{Name: refused, Value: bctrl.NewSecret(refused),
+				Scope: bctrl.Global()})
 			return err
 		},
 		func() error {
-			_, err := client.Secrets.Create(ctx, bctrl.SecretCreate{Name: "B", Value: bctrl.NewSecret(refused), Scope: bctrl.InWorkspace(refused)})
+			_, err := client.Secrets.Create(ctx, bctrl.SecretCreate{Name: "B", Value: bctrl.NewSecret(refused),
+				Scope: bctrl.InWorkspace(refused)})
 			return err
 		},
 		func() error {
-			_, err := client.Secrets.Create(ctx, bctrl.SecretCreate{Name: "OTHER", Value: bctrl.NewSecret(refused), Scope: bctrl.InWorkspace("sales")})
+			_, err := client.Secrets.Create(ctx, bctrl.SecretCreate{Name: "OTHER", Value: bctrl.NewSecret(refused),
+				Scope: bctrl.InWorkspace("sales")})
 			return err
 		},
 		func() error {
-			_, err := client.Secrets.Create(ctx, bctrl.SecretCreate{Name: "B", Aliases: []string{refused}, Value: bctrl.NewSecret(refused), Scope: bctrl.Global()})
+			_, err := client.Secrets.Create(ctx, bctrl.SecretCreate{
+				Name:    "B",
+				Aliases: []string{refused},
+				Value:   bctrl.NewSecret(refused),
+				Scope:   bctrl.Global(),
+			})
 			return err
 		},
 		func() error { _, err := client.Secrets.Rotate(ctx, refused, bctrl.NewSecret(refused)); return err },
@@ -83,21 +97,25 @@ func TestNoValueOfAScopedSecretIsFoundAnywhere(t *testing.T) {
 			return err
 		},
 		func() error {
-			_, err := client.Secrets.Import(ctx, bctrl.SecretImport{Scope: bctrl.Global(), Text: bctrl.NewSecret("A=1\n" + refused)})
+			_, err := client.Secrets.Import(ctx, bctrl.SecretImport{Scope: bctrl.Global(),
+				Text: bctrl.NewSecret("A=1\n" + refused)})
 			return err
 		},
 		func() error {
-			_, err := client.Secrets.Import(ctx, bctrl.SecretImport{Scope: bctrl.Global(), Text: bctrl.NewSecret("B=1\nB='" + refused)})
+			_, err := client.Secrets.Import(ctx, bctrl.SecretImport{Scope: bctrl.Global(),
+				Text: bctrl.NewSecret("B=1\nB='" + refused)})
 			return err
 		},
 		func() error {
-			return client.Do(ctx, "POST", []string{"v1", "secrets"}, map[string]any{"name": "B", "value": []string{refused}}, nil)
+			return client.Do(ctx, "POST", []string{"v1", "secrets"}, map[string]any{"name": "B", "value": []string{refused}},
+				nil)
 		},
 		func() error {
 			return client.Do(ctx, "POST", []string{"v1", "secrets"}, map[string]any{"name": "B", refused: 1}, nil)
 		},
 		func() error {
-			return client.Do(ctx, "POST", []string{"v1", "secrets"}, map[string]any{"name": "B", "value": refused, "scope": map[string]any{"type": refused, refused: 1}}, nil)
+			return client.Do(ctx, "POST", []string{"v1", "secrets"}, map[string]any{"name": "B", "value": refused,
+				"scope": map[string]any{"type": refused, refused: 1}}, nil)
 		},
 		func() error {
 			return client.Do(ctx, "PATCH", []string{"v1", "secrets", s.ID}, map[string]any{"value": refused}, nil)

@@ -114,7 +114,12 @@ func (s *scanner) add(src source) {
 
 // text shows the scanner a text.
 func (s *scanner) text(place string, data []byte, meant ...string) {
-	s.add(source{place: place, data: data, meant: meant, text: true})
+	s.add(source{
+		place: place,
+		data:  data,
+		meant: meant,
+		text:  true,
+	})
 }
 
 // files shows the scanner every file below a folder and returns how many there
@@ -227,7 +232,8 @@ func TestTheScannerFindsASecretHoweverItIsWritten(t *testing.T) {
 	jsonText, urlText := strconv.Quote(secret), strings.ReplaceAll(secret, " ", "%20")
 	for why, text := range map[string]string{
 		"plain": secret, "JSON": jsonText, "URL": urlText, "hex": hex.EncodeToString([]byte(secret)),
-		"base64": base64.StdEncoding.EncodeToString([]byte(secret)), "base64url": base64.RawURLEncoding.EncodeToString([]byte("1" + secret)),
+		"base64":           base64.StdEncoding.EncodeToString([]byte(secret)),
+		"base64url":        base64.RawURLEncoding.EncodeToString([]byte("1" + secret)),
 		"base64 after two": base64.StdEncoding.EncodeToString([]byte("22" + secret)), "UTF-16": string(utf16Bytes(secret)),
 	} {
 		_, found := c.find([]byte("x" + text + "x"))

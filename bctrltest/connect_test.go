@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +28,8 @@ func greeter(t *testing.T) string {
 		if r.URL.Path == "/file" {
 			w.Header().Set("Content-Disposition", `attachment; filename="report.txt"`)
 		}
-		_, _ = w.Write([]byte(`<title>greeter</title><input id=name><button onclick="out.textContent = 'hello ' + document.querySelector('#name').value">go</button><p id=out></p>`))
+		_, _ = w.Write([]byte(`<title>greeter</title><input id=name><button onclick="out.textContent = 'hello ' + ` +
+			`document.querySelector('#name').value">go</button><p id=out></p>`))
 	}))
 	t.Cleanup(site.Close)
 	return site.URL
@@ -71,74 +74,50 @@ func TestChromedpDrivesARuntime(t *testing.T) {
 	require.Equal(t, "\x89PNG", string(shot[:4]))
 }
 
+// firstMessages are what a client of testdata/clients sends as it connects.
+func firstMessages(t *testing.T, client string) (browser, page []string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "clients", client+".txt"))
+	require.NoError(t, err)
+	into := map[string]*[]string{"browser": &browser, "page": &page}
+	to := ""
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimRight(line, "\n")
+		if message, ok := strings.CutPrefix(line, "\t"); ok {
+			*into[to] = append(*into[to], message)
+		} else if into[line] != nil {
+			to = line
+		}
+	}
+	require.NotEmpty(t, browser)
+	require.NotEmpty(t, page)
+	return browser, page
+}
+
 // TestPlaywrightAndPuppeteerCanConnect sends what these clients send as they
-// connect and open a page (playwright-core 1.60, puppeteer-core 24.43). A
-// refusal of any of it is the end of the connection to them.
+// connect and open a page. A refusal of any of it is the end of the connection to
+// them.
 func TestPlaywrightAndPuppeteerCanConnect(t *testing.T) {
 	rt, site := connected(t), greeter(t)
-	const (
-		font  = `{"fontFamilies": {"standard": "Times New Roman", "fixed": "Monospace", "serif": "Times New Roman", "sansSerif": "Arial", "cursive": "Comic Sans MS", "fantasy": "Impact"}}`
-		media = `{"media": "", "features": [{"name": "prefers-color-scheme", "value": "light"}, {"name": "forced-colors", "value": "none"}]}`
-		all   = `{"autoAttach": true, "waitForDebuggerOnStart": true, "flatten": true}`
-		some  = `{"autoAttach": true, "waitForDebuggerOnStart": true, "flatten": true, "filter": [{}]}`
-	)
-	for _, tc := range []struct{ client, browser, page string }{
-		{"Playwright", `Browser.getVersion {}
-			Target.setAutoAttach ` + all + `
-			Browser.setDownloadBehavior {"behavior": "allowAndName", "downloadPath": "/tmp/playwright-artifacts-x", "eventsEnabled": true}
-			Target.getTargetInfo {}`, `Page.enable {}
-			Page.getFrameTree {}
-			Log.enable {}
-			Page.setLifecycleEventsEnabled {"enabled": true}
-			Runtime.enable {}
-			Page.addScriptToEvaluateOnNewDocument {"source": "", "worldName": "__playwright_utility_world_page@1"}
-			Network.enable {}
-			Target.setAutoAttach ` + all + `
-			Emulation.setFocusEmulationEnabled {"enabled": true}
-			Page.setFontFamilies ` + font + `
-			Emulation.setEmulatedMedia ` + media + `
-			Inspector.enable {}
-			Runtime.runIfWaitingForDebugger {}
-			Page.createIsolatedWorld {"frameId": "FRAME", "grantUniveralAccess": true, "worldName": "__playwright_utility_world_page@1"}
-			Page.navigate {"url": "SITE", "frameId": "FRAME", "referrerPolicy": "unsafeUrl"}
-			Page.getLayoutMetrics {}`},
-		{"Puppeteer", `Target.getBrowserContexts {}
-			Target.setDiscoverTargets {"discover": true, "filter": [{}]}
-			Target.setAutoAttach {"waitForDebuggerOnStart": true, "flatten": true, "autoAttach": true, "filter": [{"type": "page", "exclude": true}, {}]}
-			Browser.getVersion {}`, `Target.setAutoAttach ` + some + `
-			Runtime.runIfWaitingForDebugger {}
-			Network.enable {}
-			Page.enable {}
-			Page.getFrameTree {}
-			Page.setLifecycleEventsEnabled {"enabled": true}
-			Runtime.enable {}
-			Audits.enable {}
-			Performance.enable {}
-			Log.enable {}
-			Page.addScriptToEvaluateOnNewDocument {"source": "//# sourceURL=pptr:internal", "worldName": "__puppeteer_utility_world__"}
-			Page.createIsolatedWorld {"frameId": "FRAME", "worldName": "__puppeteer_utility_world__", "grantUniveralAccess": true}
-			Emulation.setDeviceMetricsOverride {"mobile": false, "width": 800, "height": 600, "deviceScaleFactor": 1, "screenOrientation": {"angle": 0, "type": "portraitPrimary"}}
-			Emulation.setTouchEmulationEnabled {"enabled": false}
-			Page.navigate {"url": "SITE", "frameId": "FRAME"}
-			Page.setDownloadBehavior {"behavior": "allow", "downloadPath": "/tmp"}`},
-	} {
-		t.Run(tc.client, func(t *testing.T) {
+	for _, client := range []string{"playwright", "puppeteer"} {
+		t.Run(client, func(t *testing.T) {
+			browser, page := firstMessages(t, client)
 			d := dialDevTools(t, connectURL(t, rt))
 			send := func(session, line, frame string) json.RawMessage {
 				t.Helper()
-				method, params, _ := strings.Cut(strings.TrimSpace(line), " ")
+				method, params, _ := strings.Cut(line, " ")
 				params = strings.NewReplacer("FRAME", frame, "SITE", site).Replace(params)
 				result, err := d.call(t.Context(), session, method, json.RawMessage(params))
 				require.NoError(t, err)
 				return result
 			}
-			for line := range strings.Lines(tc.browser) {
+			for _, line := range browser {
 				send("", line, "")
 			}
 			session, err := d.page(t.Context())
 			require.NoError(t, err)
 			frame := ""
-			for line := range strings.Lines(tc.page) {
+			for _, line := range page {
 				result := send(session, line, frame)
 				if strings.Contains(line, "Page.getFrameTree") {
 					var tree struct {
@@ -200,7 +179,8 @@ func TestAConnectURLReachesNothingPastTheRuntimesPages(t *testing.T) {
 	}
 	// A page cannot go there by itself either.
 	var href string
-	require.NoError(t, d.eval(t.Context(), session, `location.href = "file:///etc/passwd", new Promise(r => setTimeout(() => r(location.href), 100))`, &href))
+	require.NoError(t, d.eval(t.Context(), session, `location.href = "file:///etc/passwd", new Promise(r => `+
+		`setTimeout(() => r(location.href), 100))`, &href))
 	require.Equal(t, "about:blank", href)
 
 	token := url[strings.LastIndexByte(url, '/')+1:]

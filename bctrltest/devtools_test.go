@@ -106,7 +106,12 @@ func (d *devtools) call(ctx context.Context, session, method string, params any)
 	id := d.next
 	d.waiting[id] = answer
 	d.mu.Unlock()
-	b, err := json.Marshal(cdpMessage{ID: id, SessionID: session, Method: method, Params: raw})
+	b, err := json.Marshal(cdpMessage{
+		ID:        id,
+		SessionID: session,
+		Method:    method,
+		Params:    raw,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +158,8 @@ func (d *devtools) page(ctx context.Context) (session string, err error) {
 
 // eval evaluates a script in the page and decodes its value into out.
 func (d *devtools) eval(ctx context.Context, session, script string, out any) error {
-	raw, err := d.call(ctx, session, "Runtime.evaluate", map[string]any{"expression": script, "returnByValue": true, "awaitPromise": true})
+	raw, err := d.call(ctx, session, "Runtime.evaluate", map[string]any{"expression": script, "returnByValue": true,
+		"awaitPromise": true})
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,13 @@ func (f *faults) record(r *http.Request, status int, injected bool) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.requests = append(f.requests, Request{Method: r.Method, Path: r.URL.EscapedPath(), Header: header, Status: status, Injected: injected})
+	f.requests = append(f.requests, Request{
+		Method:   r.Method,
+		Path:     r.URL.EscapedPath(),
+		Header:   header,
+		Status:   status,
+		Injected: injected,
+	})
 }
 
 // release ends requests that are held.

@@ -49,7 +49,8 @@ func TestEveryCreateWhoseAnswerIsLostHasOneEffect(t *testing.T) {
 			return n
 		}},
 		{"an AI credential", func(t *testing.T) error {
-			_, err := client.AICredentials.Create(ctx, bctrl.AICredentialCreate{ID: "c", Provider: bctrl.OpenAI, APIKey: bctrl.NewSecret("k")})
+			_, err := client.AICredentials.Create(ctx, bctrl.AICredentialCreate{ID: "c", Provider: bctrl.OpenAI,
+				APIKey: bctrl.NewSecret("k")})
 			return err
 		}, func(t *testing.T) (n int) {
 			for _, err := range client.AICredentials.List(ctx) {

@@ -41,7 +41,12 @@ func (s *Server) ModelCredential(id string) bctrl.AICredentialCreate {
 		s.t.Fatal("bctrltest: ModelCredential needs WithModel")
 	}
 	return bctrl.AICredentialCreate{
-		ID: id, Provider: bctrl.OpenAI, Label: "scripted", APIKey: s.model.key, BaseURL: s.model.url, DefaultModel: modeltest.DefaultModel,
+		ID:           id,
+		Provider:     bctrl.OpenAI,
+		Label:        "scripted",
+		APIKey:       s.model.key,
+		BaseURL:      s.model.url,
+		DefaultModel: modeltest.DefaultModel,
 	}
 }
 

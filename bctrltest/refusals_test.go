@@ -89,7 +89,8 @@ const fillPassword = "canary-refused-4417"
 func newFiller(t *testing.T) *filler {
 	t.Helper()
 	f := &filler{}
-	const form = `<form method=post action="%"><label>Password <input type=password name=p></label><button>Log in</button></form>`
+	const form = `<form method=post action="%"><label>Password <input type=password name=p></label><button>Log ` +
+		`in</button></form>`
 	site := func(pages func(path string) string) string {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
@@ -108,9 +109,12 @@ func newFiller(t *testing.T) *filler {
 		case "/around":
 			return `<iframe width=600 height=300 src="` + f.evil + `/"></iframe>`
 		case "/comment":
-			return strings.Replace(form, "%", "/login", 1) + `<form method=post action=/comment><textarea name=c id=c></textarea><button type=button onclick="c.value = document.querySelector('[type=password]').value">Move</button><button>Post</button></form>`
+			return strings.Replace(form, "%", "/login", 1) + `<form method=post action=/comment><textarea name=c ` +
+				`id=c></textarea><button type=button onclick="c.value = ` +
+				`document.querySelector('[type=password]').value">Move</button><button>Post</button></form>`
 		case "/hash":
-			return strings.Replace(form, "%", "/login", 1) + `<script>document.forms[0].onsubmit = e => { const p = e.target.elements[0]; p.value = [...p.value].reverse().join('') }</script>`
+			return strings.Replace(form, "%", "/login", 1) + `<script>document.forms[0].onsubmit = e => { const p = ` +
+				`e.target.elements[0]; p.value = [...p.value].reverse().join('') }</script>`
 		case "/onward":
 			return strings.Replace(form, "%", f.evil+"/take", 1)
 		}
@@ -130,7 +134,8 @@ func newFiller(t *testing.T) *filler {
 	require.NoError(t, err)
 	for _, key := range []string{"prod/site", "other/site"} {
 		_, err = f.client.Vault.Set(ctx, key, bctrl.VaultCredential{
-			Password: bctrl.NewSecret(fillPassword), TOTP: bctrl.NewSecret("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"), Origins: []string{f.good},
+			Password: bctrl.NewSecret(fillPassword), TOTP: bctrl.NewSecret("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"),
+			Origins: []string{f.good},
 		})
 		require.NoError(t, err)
 	}
@@ -192,7 +197,8 @@ func TestWhatBecomesOfAFilledLoginIsTold(t *testing.T) {
 		page, note, code string
 		clicks           []string
 	}{
-		{"/comment", "note: blocked: a request with a login's value in the place of another field", "vault.fill_stopped", []string{"Move", "Post"}},
+		{"/comment", "note: blocked: a request with a login's value in the place of another field", "vault.fill_stopped",
+			[]string{"Move", "Post"}},
 		{"/hash", "note: vault.fill_not_sent: ", "vault.fill_not_sent", []string{"Log in"}},
 	} {
 		f.views, f.clicks, f.posted = "", tc.clicks, nil
@@ -227,9 +233,13 @@ func TestMountsHoldInTheMiddleOfAnExecution(t *testing.T) {
 
 	require.False(t, f.fill(t, "other/site", f.good+"/"), "outside the workspace")
 	require.Contains(t, f.told, "do not permit")
-	require.False(t, f.fill(t, "prod/site", f.good+"/", bctrl.ActOptions{Mounts: &bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{}}}}), "an execution without the vault")
+	require.False(t, f.fill(t, "prod/site", f.good+"/",
+		bctrl.ActOptions{Mounts: &bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{}}}}),
+		"an execution without the vault")
 	require.Contains(t, f.told, "do not permit")
-	require.False(t, f.fill(t, "prod/site", f.good+"/", bctrl.ActOptions{Mounts: &bctrl.Mounts{Vault: &bctrl.VaultMount{Deny: []string{"prod/site"}}}}), "an execution that denies the key")
+	require.False(t, f.fill(t, "prod/site", f.good+"/",
+		bctrl.ActOptions{Mounts: &bctrl.Mounts{Vault: &bctrl.VaultMount{Deny: []string{"prod/site"}}}}),
+		"an execution that denies the key")
 	narrow, err := f.rt.Narrow(bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/else/"}}})
 	require.NoError(t, err)
 	whole := f.rt
@@ -237,7 +247,8 @@ func TestMountsHoldInTheMiddleOfAnExecution(t *testing.T) {
 	require.False(t, f.fill(t, "prod/site", f.good+"/"), "a narrowed handle")
 	f.rt = whole
 	require.True(t, f.fill(t, "prod/site", f.good+"/"), f.told)
-	require.Equal(t, []string{"vault.use other/site: vault.outside_mount", outside, outside, outside}, refusals(t, f.Server, f.rt.ID))
+	require.Equal(t, []string{"vault.use other/site: vault.outside_mount", outside, outside, outside},
+		refusals(t, f.Server, f.rt.ID))
 
 	// Lowered once the agent has begun.
 	_, err = f.rt.Vault.TOTP(ctx, "prod/site")

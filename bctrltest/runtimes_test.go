@@ -61,7 +61,8 @@ func TestACrashIsSeenAndLeavesNothing(t *testing.T) {
 	client, ctx := srv.Client(), t.Context()
 	_, err := client.AICredentials.Create(ctx, srv.ModelCredential("m"))
 	require.NoError(t, err)
-	ws, err := client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{Name: "w", Mounts: bctrl.Mounts{AI: &bctrl.AIMount{Allow: []string{"m"}}}})
+	ws, err := client.Workspaces.Create(ctx,
+		bctrl.WorkspaceCreate{Name: "w", Mounts: bctrl.Mounts{AI: &bctrl.AIMount{Allow: []string{"m"}}}})
 	require.NoError(t, err)
 	launch := func() *bctrl.Runtime {
 		rt, err := ws.Runtimes.Browser("b").Stagehand(ctx, bctrl.Launch{})
@@ -121,7 +122,13 @@ func TestAProfileKeepsItsCookiesAndHasOneBrowser(t *testing.T) {
 		if c, err := r.Cookie("who"); err == nil {
 			title = c.Value
 		}
-		http.SetCookie(w, &http.Cookie{Name: "who", Value: "friend", MaxAge: 3600, HttpOnly: true, Path: "/"})
+		http.SetCookie(w, &http.Cookie{
+			Name:     "who",
+			Value:    "friend",
+			MaxAge:   3600,
+			HttpOnly: true,
+			Path:     "/",
+		})
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = w.Write([]byte("<title>" + title + "</title>"))
 	}))
@@ -143,7 +150,8 @@ func TestAProfileKeepsItsCookiesAndHasOneBrowser(t *testing.T) {
 		return rt
 	}
 	t.Run("while the server runs", func(t *testing.T) {
-		ws, err := bctrltest.New(t, bctrltest.WithBrowser()).Client().Workspaces.Create(t.Context(), bctrl.WorkspaceCreate{Name: "w"})
+		ws, err := bctrltest.New(t, bctrltest.WithBrowser()).Client().Workspaces.Create(t.Context(),
+			bctrl.WorkspaceCreate{Name: "w"})
 		require.NoError(t, err)
 		first := visit(t, ws, "a", "bot", "stranger")
 		_, err = launch(ws, "b", "bot")

@@ -19,12 +19,14 @@ func salesRuntime(t *testing.T, client *bctrl.Client) *bctrl.Runtime {
 	ctx := t.Context()
 	for _, key := range []string{"prod/crm/sf", "prod/crm/hubspot", "prod/hr/payroll"} {
 		_, err := client.Vault.Set(ctx, key, bctrl.VaultCredential{
-			Username: "bot", Password: bctrl.NewSecret("canary-password"), TOTP: bctrl.NewSecret("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"),
+			Username: "bot", Password: bctrl.NewSecret("canary-password"),
+			TOTP: bctrl.NewSecret("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"),
 		})
 		require.NoError(t, err)
 	}
 	ws, err := client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{Name: "sales", Mounts: bctrl.Mounts{
-		Vault: &bctrl.VaultMount{Allow: []string{"prod/crm/"}, AllowRawReads: new(true)}, Storage: &bctrl.StorageMount{Workspace: "exports"},
+		Vault:   &bctrl.VaultMount{Allow: []string{"prod/crm/"}, AllowRawReads: new(true)},
+		Storage: &bctrl.StorageMount{Workspace: "exports"},
 	}})
 	require.NoError(t, err)
 	rt, err := ws.Runtimes.Browser("crm").Stagehand(ctx, bctrl.Launch{})
@@ -47,7 +49,10 @@ func TestAnAgentProcessWithATokenIsHeldToIt(t *testing.T) {
 	srv := bctrltest.New(t)
 	owner, ctx := srv.Client(), t.Context()
 	rt := salesRuntime(t, owner)
-	token, err := rt.Token(ctx, bctrl.TokenRequest{Mounts: bctrl.Mounts{Vault: &bctrl.VaultMount{AllowRawReads: new(false)}}, TTL: time.Minute})
+	token, err := rt.Token(ctx, bctrl.TokenRequest{
+		Mounts: bctrl.Mounts{Vault: &bctrl.VaultMount{AllowRawReads: new(false)}},
+		TTL:    time.Minute,
+	})
 	require.NoError(t, err)
 	agent := srv.Client(bctrl.WithAPIKey(token))
 
@@ -134,7 +139,8 @@ func TestAttenuationHoldsOnTheServer(t *testing.T) {
 	require.ErrorIs(t, err, bctrl.ErrInvalid)
 
 	before := len(srv.Requests())
-	weaker, err := bctrl.Attenuate(token, bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/crm/sf"}}}, time.Now().Add(time.Minute))
+	weaker, err := bctrl.Attenuate(token, bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/crm/sf"}}},
+		time.Now().Add(time.Minute))
 	require.NoError(t, err)
 	require.Len(t, srv.Requests(), before, "without a request")
 	for _, tc := range []struct {

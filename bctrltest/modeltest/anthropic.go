@@ -89,15 +89,24 @@ func (m *Model) messages(r *http.Request, body []byte) (any, *failure) {
 	}
 
 	out := messagesResponse{
-		ID: newID("msg_"), Type: "message", Role: "assistant", Model: in.Model, StopReason: "end_turn",
-		Content: []block{},
-		Usage:   messagesUsage{Input: tokens(body), Output: tokens(call.arguments())},
+		ID:         newID("msg_"),
+		Type:       "message",
+		Role:       "assistant",
+		Model:      in.Model,
+		StopReason: "end_turn",
+		Content:    []block{},
+		Usage:      messagesUsage{Input: tokens(body), Output: tokens(call.arguments())},
 	}
 	if call.Text != "" {
 		out.Content = append(out.Content, block{Type: "text", Text: call.Text})
 	}
 	if call.Tool != "" {
-		out.Content = append(out.Content, block{Type: "tool_use", ID: newID("toolu_"), Name: call.Tool, Input: call.arguments()})
+		out.Content = append(out.Content, block{
+			Type:  "tool_use",
+			ID:    newID("toolu_"),
+			Name:  call.Tool,
+			Input: call.arguments(),
+		})
 		out.StopReason = "tool_use"
 	}
 	return out, nil

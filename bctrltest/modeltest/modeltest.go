@@ -75,7 +75,12 @@ func New(cfg Config) (*Model, error) {
 	if cfg.Models == nil {
 		cfg.Models = []string{DefaultModel}
 	}
-	m := &Model{key: cfg.Key, script: cfg.Script, models: cfg.Models, mux: http.NewServeMux()}
+	m := &Model{
+		key:    cfg.Key,
+		script: cfg.Script,
+		models: cfg.Models,
+		mux:    http.NewServeMux(),
+	}
 	m.mux.HandleFunc("GET /v1/models", m.serve(m.listModels))
 	m.mux.HandleFunc("POST /v1/chat/completions", m.serve(m.chatCompletions))
 	m.mux.HandleFunc("POST /v1/messages", m.serve(m.messages))
@@ -186,7 +191,11 @@ func (m *Model) record(r *http.Request, body []byte, status int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.requests = append(m.requests, Request{
-		Method: r.Method, Path: r.URL.Path, Header: header, Body: bytes.Clone(body), Status: status,
+		Method: r.Method,
+		Path:   r.URL.Path,
+		Header: header,
+		Body:   bytes.Clone(body),
+		Status: status,
 	})
 }
 
@@ -209,8 +218,13 @@ func (m *Model) listModels(*http.Request, []byte) (any, *failure) {
 	created := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 	for _, name := range m.models {
 		out.Data = append(out.Data, model{
-			ID: name, Object: "model", Created: created.Unix(), OwnedBy: "modeltest",
-			Type: "model", DisplayName: name, CreatedAt: created,
+			ID:          name,
+			Object:      "model",
+			Created:     created.Unix(),
+			OwnedBy:     "modeltest",
+			Type:        "model",
+			DisplayName: name,
+			CreatedAt:   created,
 		})
 	}
 	return out, nil

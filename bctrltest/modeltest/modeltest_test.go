@@ -37,7 +37,8 @@ func serve(t *testing.T, script Script) (*Model, string) {
 
 // first and second are the views of two pages.
 var (
-	first  = agent.View{URL: "https://crm.example.com/", Outline: "[e1] textbox \"Name\"\n[e2] button \"Sign in\"\n"}.String()
+	first = agent.View{URL: "https://crm.example.com/",
+		Outline: "[e1] textbox \"Name\"\n[e2] button \"Sign in\"\n"}.String()
 	second = agent.View{URL: "https://crm.example.com/home"}.String()
 )
 
@@ -140,10 +141,12 @@ func TestOnlyTheKeyOpens(t *testing.T) {
 		header    map[string]string
 		want      string
 	}{
-		{"no key", "/v1/chat/completions", nil, `{"error":{"type":"authentication_error","message":"The API key is not valid.","param":null,"code":null}}`},
+		{"no key", "/v1/chat/completions", nil, `{"error":{"type":"authentication_error","message":"The API key is not ` +
+			`valid.","param":null,"code":null}}`},
 		{"another key", "/v1/chat/completions", map[string]string{"Authorization": "Bearer sk-other"}, ""},
 		{"the key where the other wire format has it", "/v1/chat/completions", map[string]string{"X-Api-Key": key}, ""},
-		{"no key for Anthropic", "/v1/messages", nil, `{"type":"error","error":{"type":"authentication_error","message":"The API key is not valid."}}`},
+		{"no key for Anthropic", "/v1/messages", nil,
+			`{"type":"error","error":{"type":"authentication_error","message":"The API key is not valid."}}`},
 		{"the key as OpenAI has it", "/v1/messages", openAIHeader, ""},
 	} {
 		t.Run(tt.why, func(t *testing.T) {
@@ -159,18 +162,26 @@ func TestOnlyTheKeyOpens(t *testing.T) {
 
 func TestAMalformedConversationIsRefused(t *testing.T) {
 	const tool = `"tools":[{"type":"function","function":{"name":"click","parameters":{"type":"object"}}}]`
-	const called = `{"role":"assistant","tool_calls":[{"id":"c1","type":"function","function":{"name":"click","arguments":"{}"}}]}`
+	const called = `{"role":"assistant","tool_calls":[` +
+		`{"id":"c1","type":"function","function":{"name":"click","arguments":"{}"}}]}`
 	_, url := serve(t, clickThenSay)
 	for _, tt := range []struct{ why, body, message string }{
 		{"no JSON", `hello`, "not a chat completion request"},
 		{"an unknown model", `{"model":"gpt-0","messages":[{"role":"user","content":"x"}]}`, "no such model"},
 		{"no message", `{"model":"scripted-1"}`, "starts and ends"},
-		{"a call without its result", `{"model":"scripted-1",` + tool + `,"messages":[{"role":"user","content":"x"},` + called + `,{"role":"user","content":"y"}]}`, "has no result"},
-		{"a result without its call", `{"model":"scripted-1",` + tool + `,"messages":[{"role":"user","content":"x"},{"role":"tool","tool_call_id":"c1","content":"y"}]}`, "belongs to no tool call"},
-		{"a result that comes twice", `{"model":"scripted-1",` + tool + `,"messages":[{"role":"user","content":"x"},` + called + `,{"role":"tool","tool_call_id":"c1","content":"y"},{"role":"tool","tool_call_id":"c1","content":"y"}]}`, "belongs to no tool call"},
-		{"a tool without parameters", `{"model":"scripted-1","tools":[{"type":"function","function":{"name":"click"}}],"messages":[{"role":"user","content":"x"}]}`, "parameters"},
+		{"a call without its result", `{"model":"scripted-1",` + tool + `,"messages":[{"role":"user","content":"x"},` +
+			called + `,{"role":"user","content":"y"}]}`, "has no result"},
+		{"a result without its call", `{"model":"scripted-1",` + tool +
+			`,"messages":[{"role":"user","content":"x"},{"role":"tool","tool_call_id":"c1","content":"y"}]}`,
+			"belongs to no tool call"},
+		{"a result that comes twice", `{"model":"scripted-1",` + tool + `,"messages":[{"role":"user","content":"x"},` +
+			called + `,{"role":"tool","tool_call_id":"c1","content":"y"},{"role":"tool","tool_call_id":"c1","content":"y"}]}`,
+			"belongs to no tool call"},
+		{"a tool without parameters", `{"model":"scripted-1","tools":[{"type":"function","function":{"name":"click"}}],` +
+			`"messages":[{"role":"user","content":"x"}]}`, "parameters"},
 		{"a stream", `{"model":"scripted-1","stream":true,"messages":[{"role":"user","content":"x"}]}`, "Streams"},
-		{"a script that calls what is not offered", `{"model":"scripted-1","messages":[{"role":"user","content":` + quote(first) + `}]}`, "not among the tools"},
+		{"a script that calls what is not offered", `{"model":"scripted-1","messages":[{"role":"user","content":` +
+			quote(first) + `}]}`, "not among the tools"},
 	} {
 		t.Run(tt.why, func(t *testing.T) {
 			status, text := ask(t, url+"/v1/chat/completions", openAIHeader, tt.body)
@@ -184,8 +195,10 @@ func TestAnthropicsOwnRulesAreKept(t *testing.T) {
 	_, url := serve(t, clickThenSay)
 	for _, tt := range []struct{ why, body, message string }{
 		{"max_tokens is required", `{"model":"scripted-1","messages":[{"role":"user","content":"x"}]}`, "max_tokens"},
-		{"roles alternate", `{"model":"scripted-1","max_tokens":9,"messages":[{"role":"user","content":"x"},{"role":"user","content":"y"}]}`, "alternate"},
-		{"there is no system role", `{"model":"scripted-1","max_tokens":9,"messages":[{"role":"system","content":"x"},{"role":"user","content":"y"}]}`, "unknown role"},
+		{"roles alternate", `{"model":"scripted-1","max_tokens":9,"messages":[` +
+			`{"role":"user","content":"x"},{"role":"user","content":"y"}]}`, "alternate"},
+		{"there is no system role", `{"model":"scripted-1","max_tokens":9,"messages":[` +
+			`{"role":"system","content":"x"},{"role":"user","content":"y"}]}`, "unknown role"},
 	} {
 		t.Run(tt.why, func(t *testing.T) {
 			status, text := ask(t, url+"/v1/messages", anthropicHeader, tt.body)

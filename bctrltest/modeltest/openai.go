@@ -87,7 +87,10 @@ func (m *Model) chatCompletions(_ *http.Request, body []byte) (any, *failure) {
 	}
 	prompt, completion := tokens(body), tokens(call.arguments())
 	return chatResponse{
-		ID: newID("chatcmpl-"), Object: "chat.completion", Created: time.Now().Unix(), Model: in.Model,
+		ID:      newID("chatcmpl-"),
+		Object:  "chat.completion",
+		Created: time.Now().Unix(),
+		Model:   in.Model,
 		Choices: []chatChoice{choice},
 		Usage:   chatUsage{Prompt: prompt, Completion: completion, Total: prompt + completion},
 	}, nil

@@ -61,7 +61,8 @@ type Element struct {
 }
 
 // elementLine is an element's line: reference, role, name, value.
-var elementLine = regexp.MustCompile(`^\s*\[([A-Za-z0-9]+)\] (\S+)(?: "((?:[^"\\]|\\.)*)")?(?: value="((?:[^"\\]|\\.)*)")?`)
+var elementLine = regexp.MustCompile(`^\s*\[([A-Za-z0-9]+)\] (\S+)(?: "((?:[^"\\]|\\.)*)")?(?: ` +
+	`value="((?:[^"\\]|\\.)*)")?`)
 
 // Find returns the first element of the page that has the role and whose name
 // contains the given one, in any letter case; the zero Element when there is
@@ -70,7 +71,12 @@ func (t Turn) Find(role, name string) Element {
 	for line := range strings.SplitSeq(t.View.Outline, "\n") {
 		m := elementLine.FindStringSubmatch(line)
 		if m != nil && m[2] == role && strings.Contains(strings.ToLower(m[3]), strings.ToLower(name)) {
-			return Element{Ref: m[1], Role: m[2], Name: m[3], Value: m[4]}
+			return Element{
+				Ref:   m[1],
+				Role:  m[2],
+				Name:  m[3],
+				Value: m[4],
+			}
 		}
 	}
 	return Element{}

@@ -104,7 +104,8 @@ A verb and its object are one of` + verbsHelp(),
 	workspace := f.String("workspace", "", "`name` or id of a workspace")
 	runtime := f.String("runtime", "", "a runtime as `workspace/alias`")
 	wantFilled(cmd, "workspace", "runtime")
-	files := f.StringArray("mounts", nil, "`file` with the mounts of a level as JSON; may be repeated, - is standard input")
+	files := f.StringArray("mounts", nil,
+		"`file` with the mounts of a level as JSON; may be repeated, - is standard input")
 	for flag, from := range map[string]source{"workspace": workspaceNames, "runtime": runtimeNames} {
 		completeFlag(cmd, flag, func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 			return c.complete(cmd, from, typed)
@@ -195,7 +196,8 @@ func (c *cli) showDecision(cmd *cobra.Command, d decision) error {
 	if d.Field != "" {
 		by += ", " + d.Field
 	}
-	err := show(c, cmd, d, pair{"Action", string(d.Verb) + " " + d.Object}, pair{"Answer", answer}, pair{"Decided by", by}, pair{"Entry", d.Entry}, pair{"Reason", d.Reason})
+	err := show(c, cmd, d, pair{"Action", string(d.Verb) + " " + d.Object}, pair{"Answer", answer}, pair{"Decided by", by},
+		pair{"Entry", d.Entry}, pair{"Reason", d.Reason})
 	if err == nil && !d.Allowed {
 		return errDenied
 	}

@@ -38,14 +38,18 @@ lower what this one act may use.` + mountsHelp,
 		if o.Mounts, err = flags.mounts(cmd); err != nil {
 			return err
 		}
-		return c.withRuntime(cmd, args[0], func(ctx context.Context, rt *bctrl.Runtime) error { return c.act(ctx, cmd, rt, args[1], o) })
+		return c.withRuntime(cmd, args[0], func(ctx context.Context, rt *bctrl.Runtime) error {
+			return c.act(ctx, cmd, rt, args[1], o)
+		})
 	}
 	return cmd
 }
 
 var errNoSuccess = errors.New("the agent says that it did not succeed")
 
-func (c *cli) act(ctx context.Context, cmd *cobra.Command, rt *bctrl.Runtime, instruction string, o bctrl.ActOptions) error {
+func (c *cli) act(
+	ctx context.Context, cmd *cobra.Command, rt *bctrl.Runtime, instruction string, o bctrl.ActOptions,
+) error {
 	r, err := watched(ctx, cmd, rt, instruction, o)
 	if err != nil {
 		return err
@@ -58,7 +62,8 @@ func (c *cli) act(ctx context.Context, cmd *cobra.Command, rt *bctrl.Runtime, in
 	for _, d := range r.Downloads {
 		lines = append(lines, pair{"File", d.Workspace + ":" + d.LogicalPath + ", " + size(d.SizeBytes)})
 	}
-	lines = append(lines, pair{"Model", fmt.Sprintf("%d calls, %d tokens in, %d out", r.Usage.Calls, r.Usage.InputTokens, r.Usage.OutputTokens)},
+	lines = append(lines, pair{"Model", fmt.Sprintf("%d calls, %d tokens in, %d out", r.Usage.Calls, r.Usage.InputTokens,
+		r.Usage.OutputTokens)},
 		pair{"Success", yesNo(r.Success)}, pair{"Message", r.Message})
 	if err := show(c, cmd, *r, lines...); err != nil {
 		return err
@@ -74,7 +79,9 @@ const cancelBound = 5 * time.Second
 
 // watched has the agent act. Where standard error is a terminal, each step is
 // noted there when it begins.
-func watched(ctx context.Context, cmd *cobra.Command, rt *bctrl.Runtime, instruction string, o bctrl.ActOptions) (*bctrl.ActResult, error) {
+func watched(
+	ctx context.Context, cmd *cobra.Command, rt *bctrl.Runtime, instruction string, o bctrl.ActOptions,
+) (*bctrl.ActResult, error) {
 	if _, ok := terminal(cmd.ErrOrStderr()); !ok {
 		return rt.Stagehand.Act(ctx, instruction, o)
 	}

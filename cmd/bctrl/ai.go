@@ -22,14 +22,17 @@ openai-prod. Workspaces mount ids; the key itself is sealed by the server and
 never comes back, neither to an agent nor to this command.`,
 	}, addAI(c), listAI(c), getAI(c), updateAI(c),
 		switchAI(c, "enable", true, "Let a credential be used again", "Let a disabled AI credential be used again."),
-		switchAI(c, "disable", false, "Keep a credential from being used", "Keep an AI credential from being used, from the next call on. Workspaces go on\nmounting it; a call that chooses it fails, and chooses no other in its place."),
+		switchAI(c, "disable", false, "Keep a credential from being used",
+			"Keep an AI credential from being used, from the next call on. Workspaces go on\nmounting it; a call that chooses "+
+				"it fails, and chooses no other in its place."),
 		testAI(c), deleteAI(c)))
 }
 
 func (c *cli) showAI(cmd *cobra.Command, a bctrl.AICredential) error {
 	return show(c, cmd, a,
 		pair{"ID", a.ID}, pair{"Provider", string(a.Provider)}, pair{"Label", a.Label}, pair{"Endpoint", a.BaseURL},
-		pair{"Default model", a.DefaultModel}, pair{"Enabled", yesNo(a.Enabled)}, pair{"Created", moment(a.CreatedAt)}, pair{"Updated", moment(a.UpdatedAt)})
+		pair{"Default model", a.DefaultModel}, pair{"Enabled", yesNo(a.Enabled)}, pair{"Created", moment(a.CreatedAt)},
+		pair{"Updated", moment(a.UpdatedAt)})
 }
 
 func addAI(c *cli) *cobra.Command {
@@ -42,7 +45,7 @@ The provider is openai, anthropic, google or openai-compatible; the last needs
 an --endpoint, for the others it replaces the public one.` + secretsHelp,
 		Example: `  bctrl ai add openai-eu --provider openai --label "Production, EU"
   printf '%s' "$ANTHROPIC_API_KEY" | bctrl ai add claude --provider anthropic
-  bctrl ai add local --provider openai-compatible --endpoint http://127.0.0.1:11434/v1 --default-model llama3 < key.txt`,
+  bctrl ai add local --provider openai-compatible --endpoint http://127.0.0.1:11434/v1 --default-model llama3 < k.txt`,
 		Args: arguments(1, 1),
 	})
 	in := bctrl.AICredentialCreate{}
@@ -75,7 +78,8 @@ an --endpoint, for the others it replaces the public one.` + secretsHelp,
 }
 
 // providers are the values of --provider.
-var providers = []string{string(bctrl.OpenAI), string(bctrl.Anthropic), string(bctrl.Google), string(bctrl.OpenAICompatible)}
+var providers = []string{string(bctrl.OpenAI), string(bctrl.Anthropic), string(bctrl.Google),
+	string(bctrl.OpenAICompatible)}
 
 func listAI(c *cli) *cobra.Command {
 	return printing[bctrl.AICredential](c, &cobra.Command{
@@ -145,7 +149,8 @@ provider of a credential never changes.` + secretsHelp,
 			}
 			return value
 		}
-		in := bctrl.AICredentialUpdate{Label: given("label", label), BaseURL: given("endpoint", endpoint), DefaultModel: given("default-model", model)}
+		in := bctrl.AICredentialUpdate{Label: given("label", label), BaseURL: given("endpoint", endpoint),
+			DefaultModel: given("default-model", model)}
 		if in.Label == nil && in.BaseURL == nil && in.DefaultModel == nil && !*key {
 			return usageError{errors.New("nothing to change: want --label, --endpoint, --default-model or --key")}
 		}
@@ -165,7 +170,8 @@ func (c *cli) changeAI(cmd *cobra.Command, id string, in bctrl.AICredentialUpdat
 		}
 		a, err := client.AICredentials.Update(ctx, id, in)
 		if e, ok := errors.AsType[*bctrl.Error](err); ok && e.Code == "ai.key_required_for_new_base_url" {
-			return &advice{fmt.Sprintf("%s: the stored key goes to no other host: give the key again with --key", printable(id)), err}
+			return &advice{fmt.Sprintf("%s: the stored key goes to no other host: give the key again with --key", printable(id)),
+				err}
 		}
 		if err != nil {
 			return about("AI credential "+printable(id), err)

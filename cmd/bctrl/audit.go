@@ -57,7 +57,9 @@ Without a command, the newest events are shown, oldest first.`,
 
 // showNewest prints the newest events, oldest first, and returns the number of
 // the last one.
-func (c *cli) showNewest(ctx context.Context, cmd *cobra.Command, client *bctrl.Client, f bctrl.AuditFilter, n int) (last int64, err error) {
+func (c *cli) showNewest(
+	ctx context.Context, cmd *cobra.Command, client *bctrl.Client, f bctrl.AuditFilter, n int,
+) (last int64, err error) {
 	newest, err := newestEvents(ctx, client, f, n)
 	if err != nil {
 		return 0, err
@@ -124,7 +126,8 @@ func pointInTime(flag, text string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return t, usagef("--%s %s: want a time such as 2026-01-31T12:00:00Z, or how long ago, such as 24h", flag, printable(text))
+		return t, usagef("--%s %s: want a time such as 2026-01-31T12:00:00Z, or how long ago, such as 24h", flag,
+			printable(text))
 	}
 	return t, nil
 }
@@ -182,7 +185,9 @@ with "…", and again with its outcome. --json prints a line for each event.`,
 }
 
 // newestEvents are the last n, oldest first.
-func newestEvents(ctx context.Context, client *bctrl.Client, f bctrl.AuditFilter, n int) (newest []bctrl.AuditEvent, err error) {
+func newestEvents(
+	ctx context.Context, client *bctrl.Client, f bctrl.AuditFilter, n int,
+) (newest []bctrl.AuditEvent, err error) {
 	if n == 0 {
 		return nil, nil
 	}
@@ -214,7 +219,8 @@ func (c *cli) writeEvent(out io.Writer, e bctrl.AuditEvent) error {
 	if outcome == "" {
 		outcome = "…"
 	}
-	_, err := fmt.Fprintf(out, "%s  %-24s  %-16s  %s%s  by %s%s%s\n", moment(e.Time), cell(outcome), cell(e.Action), cell(c.known.object(e)),
+	_, err := fmt.Fprintf(out, "%s  %-24s  %-16s  %s%s  by %s%s%s\n", moment(e.Time), cell(outcome), cell(e.Action),
+		cell(c.known.object(e)),
 		c.where(e), cell(c.known.caller(e)), c.usedWith(e), called(e))
 	return err
 }
@@ -338,7 +344,8 @@ one does, it is asked, and tells of the organization of BCTRL_API_KEY.`,
 }
 
 // errTampered ends a command that has printed what was done to the log.
-var errTampered = errors.New("the audit log is not what was written: somebody changed it, or the data, behind the server's back")
+var errTampered = errors.New("the audit log is not what was written: somebody changed it, or the data, behind the " +
+	"server's back")
 
 func (c *cli) showReport(cmd *cobra.Command, r bctrl.AuditReport) error {
 	answer := "whole"

@@ -19,7 +19,8 @@ import (
 // find.
 func (d *desk) leftData() {
 	d.t.Helper()
-	srv, err := daemon.Open(d.t.Context(), daemon.Config{DataDir: "left/data", KeyFile: "left/key", Browsers: &browser.Fake{}})
+	srv, err := daemon.Open(d.t.Context(), daemon.Config{DataDir: "left/data", KeyFile: "left/key",
+		Browsers: &browser.Fake{}})
 	require.NoError(d.t, err)
 	require.NoError(d.t, srv.Close())
 	d.t.Setenv("BCTRL_DATA_DIR", "left/data")

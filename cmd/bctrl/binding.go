@@ -11,8 +11,10 @@ import (
 
 func (c *cli) showBinding(cmd *cobra.Command, b bctrl.Binding) error {
 	return show(c, cmd, b,
-		pair{"Capability", b.Capability}, pair{"Credential", b.Credential}, pair{"Secret", c.known.secret(b.SecretRef)}, pair{"Field", b.Field},
-		pair{"Scope", c.known.scope(b.Scope)}, pair{"Consumer", b.Consumer}, pair{"Created", moment(b.CreatedAt)}, pair{"Updated", moment(b.UpdatedAt)})
+		pair{"Capability", b.Capability}, pair{"Credential", b.Credential}, pair{"Secret", c.known.secret(b.SecretRef)},
+		pair{"Field", b.Field},
+		pair{"Scope", c.known.scope(b.Scope)}, pair{"Consumer", b.Consumer}, pair{"Created", moment(b.CreatedAt)},
+		pair{"Updated", moment(b.UpdatedAt)})
 }
 
 // bindingFlags are the flags that tell a binding from all others.
@@ -26,11 +28,14 @@ func (c *cli) addBindingFlags(cmd *cobra.Command) *bindingFlags {
 	b := &bindingFlags{
 		capability: c.capabilityFlag(cmd),
 		credential: f.String("credential", "", "`id` of a credential, in place of a capability"),
-		consumer:   f.String("consumer", "", "`name` of the only one that it is for: a runtime's alias, or what an invocation says"),
-		scope:      c.addScopeFlags(cmd),
+		consumer: f.String("consumer", "", "`name` of the only one that it is for: a runtime's alias, or what an "+
+			"invocation says"),
+		scope: c.addScopeFlags(cmd),
 	}
 	wantFilled(cmd, "capability", "credential", "consumer")
-	completeFlag(cmd, "credential", func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	completeFlag(cmd, "credential", func(
+		cmd *cobra.Command, _ []string, typed string,
+	) ([]string, cobra.ShellCompDirective) {
 		return c.complete(cmd, credentialIDs, typed)
 	})
 	return b
@@ -47,7 +52,13 @@ func (b *bindingFlags) binding(cmd *cobra.Command) (bctrl.Binding, error) {
 	if err == nil && (*b.capability == "") == (*b.credential == "") {
 		err = usageError{errors.New("want --capability or --credential")}
 	}
-	return bctrl.Binding{Capability: *b.capability, Credential: *b.credential, Consumer: *b.consumer, Field: *b.field, Scope: scope}, err
+	return bctrl.Binding{
+		Capability: *b.capability,
+		Credential: *b.credential,
+		Consumer:   *b.consumer,
+		Field:      *b.field,
+		Scope:      scope,
+	}, err
 }
 
 func bindCapability(c *cli) *cobra.Command {
@@ -132,7 +143,12 @@ func listBindings(c *cli) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		filter := bctrl.BindingFilter{Capability: *flags.capability, Credential: *flags.credential, Scope: scope, Consumer: *flags.consumer}
+		filter := bctrl.BindingFilter{
+			Capability: *flags.capability,
+			Credential: *flags.credential,
+			Scope:      scope,
+			Consumer:   *flags.consumer,
+		}
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 			return list(c, cmd, client.Capabilities.Bindings(ctx, filter), []column[bctrl.Binding]{
 				{"FOR", func(b bctrl.Binding) string { return b.Capability + b.Credential }},

@@ -26,7 +26,8 @@ A binding says which secret is used for a capability or a credential, in a scope
 and perhaps for one consumer alone.`,
 	}, listCapabilities(c), describeCapability(c), createCapability(c), deleteCapability(c),
 		bindCapability(c), unbindCapability(c), listBindings(c),
-		group(&cobra.Command{Use: "policy", Short: "Limit a capability", Long: `Limit what a capability permits, for everybody who invokes it.`}, setPolicy(c))))
+		group(&cobra.Command{Use: "policy", Short: "Limit a capability",
+			Long: `Limit what a capability permits, for everybody who invokes it.`}, setPolicy(c))))
 }
 
 func listCapabilities(c *cli) *cobra.Command {
@@ -117,7 +118,8 @@ func (c *cli) showCapability(cmd *cobra.Command, k bctrl.Capability) error {
 		kind = "built in"
 	}
 	lines := []pair{
-		{"ID", k.ID}, {"Status", string(k.Status)}, {"Kind", kind}, {"For", k.Description}, {"Methods", joined(k.Methods)}, {"Paths", joined(k.Paths)},
+		{"ID", k.ID}, {"Status", string(k.Status)}, {"Kind", kind}, {"For", k.Description}, {"Methods", joined(k.Methods)},
+		{"Paths", joined(k.Paths)},
 		{"Hosts", joined(k.Hosts)}, {"Credential", k.Credential}, {"Secrets", joined(secrets)},
 	}
 	if k.Model {
@@ -137,7 +139,8 @@ func policyLines(p bctrl.CapabilityPolicy) []pair {
 		return strconv.FormatInt(n, 10)
 	}
 	return []pair{
-		{"Calls a minute", limit(int64(p.CallsPerMinute))}, {"Request bytes", limit(p.MaxRequestBytes)}, {"Response bytes", limit(p.MaxResponseBytes)},
+		{"Calls a minute", limit(int64(p.CallsPerMinute))}, {"Request bytes", limit(p.MaxRequestBytes)},
+		{"Response bytes", limit(p.MaxResponseBytes)},
 		{"Redacted", joined(p.Redact)},
 	}
 }
@@ -186,7 +189,9 @@ without --credential every credential that a call finds.`,
 	f.StringArrayVar(&in.Paths, "path", nil, "`path` that it permits; may be repeated (required)")
 	f.StringVar(&in.Host, "host", "", "the only `host` that it goes to")
 	f.StringVar(&in.Description, "description", "", "what it is for, for people")
-	completeFlag(cmd, "credential", func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	completeFlag(cmd, "credential", func(
+		cmd *cobra.Command, _ []string, typed string,
+	) ([]string, cobra.ShellCompDirective) {
 		return c.complete(cmd, credentialIDs, typed)
 	})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -232,7 +237,7 @@ func setPolicy(c *cli) *cobra.Command {
 		Long: `Set the limits of a capability, in place of those that it had; none at all take
 them away. --response-block hides fields of JSON answers: a name at any depth,
 or a path from the top, data.owner.email.`,
-		Example: `  bctrl capability policy set --capability openai/chat-completions --rate-limit-per-minute 60 --response-block api_key
+		Example: `  bctrl capability policy set --capability openai/chat-completions --rate-limit-per-minute 60 --response-block key
   bctrl capability policy set --capability acme/orders --max-request-body-bytes 65536 --max-response-body-bytes 1048576
   bctrl capability policy set --capability acme/orders`,
 		Args: arguments(0, 0),
@@ -262,7 +267,9 @@ or a path from the top, data.owner.email.`,
 // capabilityFlag gives a command the flag that names a capability.
 func (c *cli) capabilityFlag(cmd *cobra.Command) *string {
 	id := cmd.Flags().String("capability", "", "`capability`, such as openai/embeddings")
-	completeFlag(cmd, "capability", func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	completeFlag(cmd, "capability", func(
+		cmd *cobra.Command, _ []string, typed string,
+	) ([]string, cobra.ShellCompDirective) {
 		return c.complete(cmd, capabilityIDs, typed)
 	})
 	return id

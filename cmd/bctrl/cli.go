@@ -29,7 +29,8 @@ type cli struct {
 
 // reaching adds the flag of the server to a noun and all commands below it.
 func (c *cli) reaching(noun *cobra.Command) *cobra.Command {
-	noun.PersistentFlags().StringVar(&c.baseURL, "base-url", "", "where the server is (BCTRL_BASE_URL; default "+defaultBaseURL+")")
+	noun.PersistentFlags().StringVar(&c.baseURL, "base-url", "",
+		"where the server is (BCTRL_BASE_URL; default "+defaultBaseURL+")")
 	return noun
 }
 
@@ -38,14 +39,16 @@ func (c *cli) server() string {
 	return cmp.Or(c.baseURL, os.Getenv("BCTRL_BASE_URL"), defaultBaseURL)
 }
 
-var errNoKey = usageError{errors.New("BCTRL_API_KEY is not set: export the key that 'bctrl serve' printed on its first run, or make one with 'bctrl keys create'")}
+var errNoKey = usageError{errors.New("BCTRL_API_KEY is not set: export the key that 'bctrl serve' printed on its " +
+	"first run, or make one with 'bctrl keys create'")}
 
 // client speaks to the server.
 func (c *cli) client(opts ...bctrl.Option) (*bctrl.Client, error) {
 	if os.Getenv("BCTRL_API_KEY") == "" {
 		return nil, errNoKey
 	}
-	client, err := bctrl.New(append(opts, bctrl.WithBaseURL(c.server()), bctrl.WithApplication("bctrl-cli", bctrl.Version))...)
+	client, err := bctrl.New(append(opts, bctrl.WithBaseURL(c.server()),
+		bctrl.WithApplication("bctrl-cli", bctrl.Version))...)
 	if err != nil {
 		return nil, usageError{c.asConfigured(err)}
 	}
@@ -85,9 +88,11 @@ func (c *cli) advised(err error) error {
 	}
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return &advice{fmt.Sprintf("no server answers at %s: start one with 'bctrl serve', or say where it is with --base-url or BCTRL_BASE_URL", c.server()), err}
+		return &advice{fmt.Sprintf("no server answers at %s: start one with 'bctrl serve', or say where it is with "+
+			"--base-url or BCTRL_BASE_URL", c.server()), err}
 	case e.Status == http.StatusUnauthorized:
-		return &advice{fmt.Sprintf("the server at %s does not take the key in BCTRL_API_KEY: it is wrong, revoked or another server's (%s)", c.server(), e.Code), err}
+		return &advice{fmt.Sprintf("the server at %s does not take the key in BCTRL_API_KEY: it is wrong, revoked or "+
+			"another server's (%s)", c.server(), e.Code), err}
 	}
 	return err
 }

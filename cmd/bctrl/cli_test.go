@@ -30,52 +30,288 @@ func TestExitCodesAndOneLineSayWhatWentWrong(t *testing.T) {
 		code    int
 		says    string
 	}{
-		{why: "no key", args: "vault list", env: "BCTRL_API_KEY=", code: exitUsage, says: "BCTRL_API_KEY is not set"},
-		{why: "no key, before a password is typed", args: "vault set a/b", env: "BCTRL_API_KEY=", code: exitUsage, says: "BCTRL_API_KEY is not set"},
-		{why: "another server's key", args: "vault list", env: "BCTRL_API_KEY=bctrl_wrong", code: exitDenied, says: "does not take the key in BCTRL_API_KEY"},
-		{why: "no server", args: "vault list --base-url http://127.0.0.1:1", code: exitFailed, says: "start one with 'bctrl serve'"},
-		{why: "an address that is none", args: "vault list --base-url nowhere", code: exitUsage, says: "base URL"},
-		{why: "a command that is none", args: "vualt list", code: exitUsage, says: "did you mean vault?"},
-		{why: "a subcommand that is none", args: "vault lst", code: exitUsage, says: "did you mean"},
-		{why: "a flag that is none", args: "vault list --prefix x", code: exitUsage, says: "unknown flag: --prefix (see 'bctrl vault list --help')"},
-		{why: "an argument too few", args: "vault get", code: exitUsage, says: "bctrl vault get <key>"},
-		{why: "an argument too many", args: "vault get a b", code: exitUsage, says: "bctrl vault get <key>"},
-		{why: "a field that is none", args: "vault list --output key,names", code: exitUsage, says: `--output "names"`},
-		{why: "a key that is none", args: "vault get a//b", code: exitUsage, says: "vault.invalid_key"},
-		{why: "a missing key", args: "vault get a/b", code: exitNotFound, says: "vault key a/b: vault.secret_not_found"},
-		{why: "a missing key's code", args: "vault totp a/b", code: exitNotFound, says: "vault.secret_not_found"},
-		{why: "a missing workspace", args: "workspace get nope", code: exitNotFound, says: "workspace nope: workspaces.not_found"},
-		{why: "a missing runtime", args: "runtime stop sales/nope", code: exitNotFound, says: "runtime sales/nope: runtimes.not_found"},
-		{why: "a missing file", args: "storage cat sales:nope", code: exitNotFound, says: "sales:nope: storage.file_not_found"},
-		{why: "a missing credential", args: "ai disable nope", code: exitNotFound, says: "AI credential nope: ai.not_found"},
-		{why: "a taken name", args: "workspace create sales", code: exitFailed, says: "workspaces.exists"},
-		{why: "a runtime above its workspace", args: "runtime launch sales/wide --allow-vault prod/", code: exitDenied, says: `--allow-vault "prod/" would permit prod/0`},
-		{why: "an act above its runtime", args: "runtime act sales/crm hello --raw-reads", code: exitDenied, says: "mounts.scope_widening"},
-		{why: "mounts that are none", args: "workspace create x --allow-vault a//b", code: exitUsage, says: `--allow-vault "a//b"`},
-		{why: "flags beside a file of mounts", args: "workspace create x --mounts mounts.json --ai a", code: exitUsage, says: "--mounts says all mounts"},
-		{why: "flags that contradict each other", args: "runtime launch sales/x --no-vault --allow-vault prod/crm/", code: exitUsage, says: "--no-vault and --allow-vault contradict"},
-		{why: "a driver that is none", args: "runtime launch sales/x --driver lynx", code: exitUsage, says: "stagehand, playwright, puppeteer"},
-		{why: "no runtime's name", args: "runtime get sales", code: exitUsage, says: "workspace/alias"},
-		{why: "an action that is denied", args: "access explain vault.use prod/crm/admin/root --workspace sales", code: exitDenied},
-		{why: "a verb that is none", args: "access explain vault.see a --workspace sales", code: exitUsage, says: "vault.readRaw"},
-		{why: "no mounts to ask", args: "access explain vault.use a", code: exitUsage, says: "--workspace"},
-		{why: "a dot without a token", args: "runtime get .", code: exitUsage, says: "workspace/alias"},
-		{why: "no token", args: "token inspect", in: "hunter2\n", code: exitUsage, says: "tokens.malformed"},
-		{why: "a token as it is", args: "token attenuate", in: "hunter2\n", code: exitUsage, says: "nothing to weaken"},
-		{why: "a token and mounts from one input", args: "token attenuate --mounts -", in: "hunter2\n", code: exitUsage, says: "name a file"},
-		{why: "a token above its runtime", args: "token mint sales/crm --allow-vault prod/", code: exitDenied, says: "would permit prod/0"},
-		{why: "a copy on this machine", args: "storage cp report.csv other.csv", code: exitUsage, says: "namespace:path"},
-		{why: "an upload over a file", args: "storage cp report.csv sales:exports/q1.csv", code: exitFailed, says: "--force"},
-		{why: "a download over a file", args: "storage cp sales:exports/q1.csv report.csv", code: exitFailed, says: "--force"},
-		{why: "a download into nowhere", args: "storage cp sales:exports/q1.csv nowhere/", code: exitUsage, says: "no such directory"},
-		{why: "an upload of nothing", args: "storage cp nothing.csv sales:", code: exitUsage, says: "nothing.csv"},
-		{why: "a folder", args: "storage cp sales:exports/ .", code: exitUsage, says: "folder"},
-		{why: "an agent that fails", args: "runtime act sales/crm impossible", code: exitFailed, says: "did not succeed"},
-		{why: "a shell's mistake", args: "runtime shell sales/crm", in: "mounts\nfly\n", code: exitUsage, says: "line 2: fly is no action"},
-		{why: "an empty password", args: "vault set a/b", code: exitUsage, says: "the password is empty"},
-		{why: "a second line", args: "vault set a/b", in: "hunter2\nurl: example.com\n", code: exitUsage, says: "password on a line"},
-		{why: "no second line", args: "vault set a/b --totp", in: "hunter2\n", code: exitUsage, says: "TOTP seed"},
-		{why: "more than a secret", args: "vault set a/b --multiline", in: strings.Repeat("x", maxSecret+1), code: exitUsage, says: "longer than 64.0 KiB"},
+		{
+			why:  "no key",
+			args: "vault list",
+			env:  "BCTRL_API_KEY=",
+			code: exitUsage,
+			says: "BCTRL_API_KEY is not set",
+		},
+		{
+			why:  "no key, before a password is typed",
+			args: "vault set a/b",
+			env:  "BCTRL_API_KEY=",
+			code: exitUsage,
+			says: "BCTRL_API_KEY is not set",
+		},
+		{
+			why:  "another server's key",
+			args: "vault list",
+			env:  "BCTRL_API_KEY=bctrl_wrong",
+			code: exitDenied,
+			says: "does not take the key in BCTRL_API_KEY",
+		},
+		{
+			why:  "no server",
+			args: "vault list --base-url http://127.0.0.1:1",
+			code: exitFailed,
+			says: "start one with 'bctrl serve'",
+		},
+		{
+			why:  "an address that is none",
+			args: "vault list --base-url nowhere",
+			code: exitUsage,
+			says: "base URL",
+		},
+		{
+			why:  "a command that is none",
+			args: "vualt list",
+			code: exitUsage,
+			says: "did you mean vault?",
+		},
+		{
+			why:  "a subcommand that is none",
+			args: "vault lst",
+			code: exitUsage,
+			says: "did you mean",
+		},
+		{
+			why:  "a flag that is none",
+			args: "vault list --prefix x",
+			code: exitUsage,
+			says: "unknown flag: --prefix (see 'bctrl vault list --help')",
+		},
+		{
+			why:  "an argument too few",
+			args: "vault get",
+			code: exitUsage,
+			says: "bctrl vault get <key>",
+		},
+		{
+			why:  "an argument too many",
+			args: "vault get a b",
+			code: exitUsage,
+			says: "bctrl vault get <key>",
+		},
+		{
+			why:  "a field that is none",
+			args: "vault list --output key,names",
+			code: exitUsage,
+			says: `--output "names"`,
+		},
+		{
+			why:  "a key that is none",
+			args: "vault get a//b",
+			code: exitUsage,
+			says: "vault.invalid_key",
+		},
+		{
+			why:  "a missing key",
+			args: "vault get a/b",
+			code: exitNotFound,
+			says: "vault key a/b: vault.secret_not_found",
+		},
+		{
+			why:  "a missing key's code",
+			args: "vault totp a/b",
+			code: exitNotFound,
+			says: "vault.secret_not_found",
+		},
+		{
+			why:  "a missing workspace",
+			args: "workspace get nope",
+			code: exitNotFound,
+			says: "workspace nope: workspaces.not_found",
+		},
+		{
+			why:  "a missing runtime",
+			args: "runtime stop sales/nope",
+			code: exitNotFound,
+			says: "runtime sales/nope: runtimes.not_found",
+		},
+		{
+			why:  "a missing file",
+			args: "storage cat sales:nope",
+			code: exitNotFound,
+			says: "sales:nope: storage.file_not_found",
+		},
+		{
+			why:  "a missing credential",
+			args: "ai disable nope",
+			code: exitNotFound,
+			says: "AI credential nope: ai.not_found",
+		},
+		{
+			why:  "a taken name",
+			args: "workspace create sales",
+			code: exitFailed,
+			says: "workspaces.exists",
+		},
+		{
+			why:  "a runtime above its workspace",
+			args: "runtime launch sales/wide --allow-vault prod/",
+			code: exitDenied,
+			says: `--allow-vault "prod/" would permit prod/0`,
+		},
+		{
+			why:  "an act above its runtime",
+			args: "runtime act sales/crm hello --raw-reads",
+			code: exitDenied,
+			says: "mounts.scope_widening",
+		},
+		{
+			why:  "mounts that are none",
+			args: "workspace create x --allow-vault a//b",
+			code: exitUsage,
+			says: `--allow-vault "a//b"`,
+		},
+		{
+			why:  "flags beside a file of mounts",
+			args: "workspace create x --mounts mounts.json --ai a",
+			code: exitUsage,
+			says: "--mounts says all mounts",
+		},
+		{
+			why:  "flags that contradict each other",
+			args: "runtime launch sales/x --no-vault --allow-vault prod/crm/",
+			code: exitUsage,
+			says: "--no-vault and --allow-vault contradict",
+		},
+		{
+			why:  "a driver that is none",
+			args: "runtime launch sales/x --driver lynx",
+			code: exitUsage,
+			says: "stagehand, playwright, puppeteer",
+		},
+		{
+			why:  "no runtime's name",
+			args: "runtime get sales",
+			code: exitUsage,
+			says: "workspace/alias",
+		},
+		{why: "an action that is denied", args: "access explain vault.use prod/crm/admin/root --workspace sales",
+			code: exitDenied},
+		{
+			why:  "a verb that is none",
+			args: "access explain vault.see a --workspace sales",
+			code: exitUsage,
+			says: "vault.readRaw",
+		},
+		{
+			why:  "no mounts to ask",
+			args: "access explain vault.use a",
+			code: exitUsage,
+			says: "--workspace",
+		},
+		{
+			why:  "a dot without a token",
+			args: "runtime get .",
+			code: exitUsage,
+			says: "workspace/alias",
+		},
+		{
+			why:  "no token",
+			args: "token inspect",
+			in:   "hunter2\n",
+			code: exitUsage,
+			says: "tokens.malformed",
+		},
+		{
+			why:  "a token as it is",
+			args: "token attenuate",
+			in:   "hunter2\n",
+			code: exitUsage,
+			says: "nothing to weaken",
+		},
+		{
+			why:  "a token and mounts from one input",
+			args: "token attenuate --mounts -",
+			in:   "hunter2\n",
+			code: exitUsage,
+			says: "name a file",
+		},
+		{
+			why:  "a token above its runtime",
+			args: "token mint sales/crm --allow-vault prod/",
+			code: exitDenied,
+			says: "would permit prod/0",
+		},
+		{
+			why:  "a copy on this machine",
+			args: "storage cp report.csv other.csv",
+			code: exitUsage,
+			says: "namespace:path",
+		},
+		{
+			why:  "an upload over a file",
+			args: "storage cp report.csv sales:exports/q1.csv",
+			code: exitFailed,
+			says: "--force",
+		},
+		{
+			why:  "a download over a file",
+			args: "storage cp sales:exports/q1.csv report.csv",
+			code: exitFailed,
+			says: "--force",
+		},
+		{
+			why:  "a download into nowhere",
+			args: "storage cp sales:exports/q1.csv nowhere/",
+			code: exitUsage,
+			says: "no such directory",
+		},
+		{
+			why:  "an upload of nothing",
+			args: "storage cp nothing.csv sales:",
+			code: exitUsage,
+			says: "nothing.csv",
+		},
+		{
+			why:  "a folder",
+			args: "storage cp sales:exports/ .",
+			code: exitUsage,
+			says: "folder",
+		},
+		{
+			why:  "an agent that fails",
+			args: "runtime act sales/crm impossible",
+			code: exitFailed,
+			says: "did not succeed",
+		},
+		{
+			why:  "a shell's mistake",
+			args: "runtime shell sales/crm",
+			in:   "mounts\nfly\n",
+			code: exitUsage,
+			says: "line 2: fly is no action",
+		},
+		{
+			why:  "an empty password",
+			args: "vault set a/b",
+			code: exitUsage,
+			says: "the password is empty",
+		},
+		{
+			why:  "a second line",
+			args: "vault set a/b",
+			in:   "hunter2\nurl: example.com\n",
+			code: exitUsage,
+			says: "password on a line",
+		},
+		{
+			why:  "no second line",
+			args: "vault set a/b --totp",
+			in:   "hunter2\n",
+			code: exitUsage,
+			says: "TOTP seed",
+		},
+		{
+			why:  "more than a secret",
+			args: "vault set a/b --multiline",
+			in:   strings.Repeat("x", maxSecret+1),
+			code: exitUsage,
+			says: "longer than 64.0 KiB",
+		},
 	} {
 		t.Run(test.why, func(t *testing.T) {
 			if name, value, ok := strings.Cut(test.env, "="); ok {
@@ -120,7 +356,8 @@ func TestAnInterruptEndsAnUploadWhosePipeIsSilent(t *testing.T) {
 func TestNoFlagTakesASecret(t *testing.T) {
 	for _, cmd := range leaves(root()) {
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
-			if f.Value.Type() == "bool" || slices.Contains([]string{"secret-ref", "token-endpoint", "password-template"}, f.Name) {
+			if f.Value.Type() == "bool" || slices.Contains([]string{"secret-ref", "token-endpoint", "password-template"},
+				f.Name) {
 				return // none is a secret: they say where one is, or goes
 			}
 			for _, secret := range []string{"password", "secret", "totp", "seed", "api-key", "token"} {
@@ -133,11 +370,13 @@ func TestNoFlagTakesASecret(t *testing.T) {
 
 func TestASecretIsPrintedWhereItIsAskedForAlone(t *testing.T) {
 	d := furnished(t)
-	everything := d.do("vault", "list", "--json") + d.do("vault", "get", "prod/crm/salesforce", "--json") + d.do("vault", "get", "prod/crm/salesforce") +
+	everything := d.do("vault", "list", "--json") + d.do("vault", "get", "prod/crm/salesforce", "--json") + d.do("vault",
+		"get", "prod/crm/salesforce") +
 		d.do("ai", "list", "--json") + d.do("vault", "get", "prod/crm/salesforce", "--output", "key,password,totp")
 	require.NotContains(t, everything, "hunter2")
 	require.NotContains(t, everything, seed)
-	require.Equal(t, "hunter2\t"+seed+"\n", d.do("vault", "get", "prod/crm/salesforce", "--reveal", "--output", "password,totp"))
+	require.Equal(t, "hunter2\t"+seed+"\n", d.do("vault", "get", "prod/crm/salesforce", "--reveal", "--output",
+		"password,totp"))
 	require.Contains(t, d.do("vault", "get", "prod/crm/salesforce", "--reveal", "--json"), `"password": "hunter2"`)
 
 	key := "-----BEGIN\nlines\n-----END\n"
@@ -180,7 +419,8 @@ func TestJSONIsWhatTheAPIHas(t *testing.T) {
 	require.Equal(t, got.WorkspaceInfo, ws)
 
 	require.JSONEq(t, `[]`, d.do("vault", "list", "nowhere/", "--json"))
-	require.JSONEq(t, `{"name": "sales", "mounts.storage": {"workspace": "sales"}}`, d.do("workspace", "get", "sales", "--json", "--output", "name,mounts.storage"))
+	require.JSONEq(t, `{"name": "sales", "mounts.storage": {"workspace": "sales"}}`,
+		d.do("workspace", "get", "sales", "--json", "--output", "name,mounts.storage"))
 	require.Equal(t, "sales\tsales\n", d.do("workspace", "get", "sales", "--output", "name,mounts.storage.workspace"))
 	require.Equal(t, ws.ID+"\n", d.do("ws", "get", ws.ID, "--output", "id"), "by its id, too")
 }
@@ -224,7 +464,8 @@ func TestADownloadIsWholeOrNotThere(t *testing.T) {
 	holds("first")
 	require.ErrorContains(t, writeWhole(file, strings.NewReader("second"), false), "--force")
 	holds("first")
-	require.ErrorContains(t, writeWhole(file, io.MultiReader(strings.NewReader("half"), iotest.ErrReader(errors.New("cut"))), true), "cut")
+	require.ErrorContains(t, writeWhole(file, io.MultiReader(strings.NewReader("half"),
+		iotest.ErrReader(errors.New("cut"))), true), "cut")
 	holds("first")
 	require.NoError(t, writeWhole(file, strings.NewReader("second"), true))
 	holds("second")
@@ -244,9 +485,11 @@ func TestACopyThereAndBackIsTheSame(t *testing.T) {
 
 	require.NoError(t, os.WriteFile("a:b", []byte("colon"), 0o600))
 	d.do("storage", "cp", "./a:b", "files:")
-	require.Equal(t, "a:b\tcolon\n", d.do("storage", "ls", "files:a", "--output", "path")[:3]+"\t"+d.do("storage", "cat", "files:a:b")+"\n")
+	require.Equal(t, "a:b\tcolon\n", d.do("storage", "ls", "files:a", "--output", "path")[:3]+"\t"+d.do("storage", "cat",
+		"files:a:b")+"\n")
 
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get(strings.TrimSpace(d.do("storage", "url", "files:x/y/a.bin", "--ttl", "1m")))
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get(strings.TrimSpace(d.do("storage",
+		"url", "files:x/y/a.bin", "--ttl", "1m")))
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	linked, err := io.ReadAll(resp.Body)
@@ -259,22 +502,29 @@ func TestMountFlagsSayMounts(t *testing.T) {
 	for _, test := range []struct{ flags, want string }{
 		{"", `{"storage":{"workspace":"x"}}`},
 		{"--no-storage", `{"storage":{"access":"none"}}`},
-		{"--no-ai --no-vault --no-capabilities --storage shared", `{"ai":{"allow":[]},"vault":{"allow":[]},"storage":{"workspace":"shared"},"capabilities":{"allow":[]}}`},
-		{"--ai openai-prod,openai-old --ai-default openai=openai-old", `{"ai":{"allow":["openai-prod","openai-old"],"defaults":{"openai":"openai-old"}},"storage":{"workspace":"x"}}`},
-		{"--allow-vault a --allow-vault b/ --deny-vault b/c/ --raw-reads", `{"vault":{"allow":["a","b/"],"deny":["b/c/"],"allowRawReads":true},"storage":{"workspace":"x"}}`},
+		{"--no-ai --no-vault --no-capabilities --storage shared",
+			`{"ai":{"allow":[]},"vault":{"allow":[]},"storage":{"workspace":"shared"},"capabilities":{"allow":[]}}`},
+		{"--ai openai-prod,openai-old --ai-default openai=openai-old",
+			`{"ai":{"allow":["openai-prod","openai-old"],"defaults":{"openai":"openai-old"}},"storage":{"workspace":"x"}}`},
+		{"--allow-vault a --allow-vault b/ --deny-vault b/c/ --raw-reads",
+			`{"vault":{"allow":["a","b/"],"deny":["b/c/"],"allowRawReads":true},"storage":{"workspace":"x"}}`},
 		{"--allow-vault / --raw-reads=false", `{"vault":{"allow":["/"],"allowRawReads":false},"storage":{"workspace":"x"}}`},
-		{"--capability github/,slack/post", `{"storage":{"workspace":"x"},"capabilities":{"allow":["github/","slack/post"]}}`},
-		{"--mounts mounts.json", `{"vault":{"allow":["prod/crm/"],"deny":["prod/crm/admin/"]},"storage":{"workspace":"sales"}}`},
+		{"--capability github/,slack/post",
+			`{"storage":{"workspace":"x"},"capabilities":{"allow":["github/","slack/post"]}}`},
+		{"--mounts mounts.json",
+			`{"vault":{"allow":["prod/crm/"],"deny":["prod/crm/admin/"]},"storage":{"workspace":"sales"}}`},
 	} {
 		got := d.do(append([]string{"workspace", "create", "x", "--output", "mounts"}, strings.Fields(test.flags)...)...)
 		require.JSONEq(t, test.want, got, test.flags)
 		d.do("workspace", "delete", "x")
 	}
 	mounts := d.do("workspace", "get", "sales", "--output", "mounts")
-	require.JSONEq(t, mounts, d.run(mounts, "workspace", "create", "copy", "--mounts", "-", "--output", "mounts").good(t), "what it prints it reads")
+	require.JSONEq(t, mounts, d.run(mounts, "workspace", "create", "copy", "--mounts", "-", "--output", "mounts").good(t),
+		"what it prints it reads")
 
 	got := d.do("workspace", "update", "sales", "--no-storage", "--output", "mounts")
-	require.JSONEq(t, `{"ai":{"allow":["openai-prod"]},"vault":{"allow":["prod/crm/"],"deny":["prod/crm/admin/"]},"storage":{"access":"none"}}`, got, "what no flag speaks of stays")
+	require.JSONEq(t, `{"ai":{"allow":["openai-prod"]},"vault":{"allow":["prod/crm/"],"deny":["prod/crm/admin/"]},
+		"storage":{"access":"none"}}`, got, "what no flag speaks of stays")
 }
 
 func TestExplainSaysTheLevel(t *testing.T) {
@@ -282,7 +532,8 @@ func TestExplainSaysTheLevel(t *testing.T) {
 	require.NoError(t, os.WriteFile("lower.json", []byte(`{"vault": {"allow": ["prod/crm/hubspot"]}}`), 0o600))
 	require.NoError(t, os.WriteFile("wide.json", []byte(`{"vault": {"allow": ["/"]}}`), 0o600))
 	explain := func(flags string) ran {
-		return d.run("", append([]string{"access", "explain", "vault.use", "prod/crm/salesforce", "--output", "allowed,level,field"}, strings.Fields(flags)...)...)
+		return d.run("", append([]string{"access", "explain", "vault.use", "prod/crm/salesforce", "--output",
+			"allowed,level,field"}, strings.Fields(flags)...)...)
 	}
 	require.Equal(t, "true\t0\tmounts.vault.allow[0]\n", explain("--mounts mounts.json").stdout)
 	require.Equal(t, "false\t1\tmounts.vault.allow\n", explain("--mounts mounts.json --mounts lower.json").stdout)
@@ -297,7 +548,8 @@ func TestATokenWorksAndWeakens(t *testing.T) {
 	d := furnished(t)
 	token := d.do("token", "mint", "sales/crm", "--ttl", "10m")
 	for _, mounts := range []string{"--allow-vault /", "--raw-reads"} {
-		require.Zero(t, d.run(token, append([]string{"token", "attenuate"}, strings.Fields(mounts)...)...).code, "what it inherits it does not know: the server holds it")
+		require.Zero(t, d.run(token, append([]string{"token", "attenuate"}, strings.Fields(mounts)...)...).code,
+			"what it inherits it does not know: the server holds it")
 	}
 	weaker := d.run(token, "token", "attenuate", "--no-vault", "--ttl", "5m").good(t)
 	require.NotEqual(t, token, weaker)
@@ -311,7 +563,8 @@ func TestATokenWorksAndWeakens(t *testing.T) {
 	require.Equal(t, "crm\n", d.do("runtime", "get", ".", "--output", "alias"))
 	require.Equal(t, "prod/crm/salesforce\n", d.do("vault", "list", "--output", "key"), "and not the denied one")
 	d.do("access", "explain", "vault.use", "prod/crm/salesforce", "--runtime", ".")
-	for _, args := range []string{"vault get prod/crm/salesforce --reveal", "vault delete prod/crm/salesforce", "workspace list", "keys create", "token mint ."} {
+	for _, args := range []string{"vault get prod/crm/salesforce --reveal", "vault delete prod/crm/salesforce",
+		"workspace list", "keys create", "token mint ."} {
 		require.Equal(t, exitDenied, d.run("", strings.Fields(args)...).code, args)
 	}
 	t.Setenv("BCTRL_API_KEY", strings.TrimSpace(weaker))

@@ -34,7 +34,9 @@ func (c *cli) completing(sources ...source) cobra.CompletionFunc {
 
 // complete asks the server what a word may become. Whatever goes wrong, there
 // are no completions: nobody wants an error in the middle of a command line.
-func (c *cli) complete(cmd *cobra.Command, from source, typed string) (found []string, directive cobra.ShellCompDirective) {
+func (c *cli) complete(
+	cmd *cobra.Command, from source, typed string,
+) (found []string, directive cobra.ShellCompDirective) {
 	directive = cobra.ShellCompDirectiveNoFileComp
 	client, err := c.client(bctrl.WithMaxRetries(0))
 	if err != nil {
@@ -153,7 +155,9 @@ func storedFiles(ctx context.Context, client *bctrl.Client, typed string) iter.S
 		})
 	}
 	within := bctrl.BrowseOptions{Prefix: path[:strings.LastIndex(path, "/")+1], Delimiter: "/"}
-	return mapped(client.Storage(namespace).Browse(ctx, within), func(item bctrl.StorageItem) string { return namespace + ":" + item.Path })
+	return mapped(client.Storage(namespace).Browse(ctx, within), func(item bctrl.StorageItem) string {
+		return namespace + ":" + item.Path
+	})
 }
 
 // mapped maps what an iterator gives, and passes its error on.

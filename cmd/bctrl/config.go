@@ -27,8 +27,10 @@ const keyVariable = "BCTRL_KEY"
 // newDirs reads the environment and adds the flags.
 func newDirs(to flags) *dirs {
 	d := newDataDir(to)
-	to.StringVar(&d.KeyFile, "key-file", d.KeyFile, "file of the key that seals the data, outside of it (BCTRL_KEY_FILE; "+keyVariable+" may hold the key itself)")
-	to.StringVar(&d.HeadFile, "head-file", d.HeadFile, "file of the audit log's signed head, outside of the data (BCTRL_HEAD_FILE; default: the key file's name with .head)")
+	to.StringVar(&d.KeyFile, "key-file", d.KeyFile, "file of the key that seals the data, outside of it (BCTRL_KEY_FILE; "+
+		keyVariable+" may hold the key itself)")
+	to.StringVar(&d.HeadFile, "head-file", d.HeadFile, "file of the audit log's signed head, outside of the data "+
+		"(BCTRL_HEAD_FILE; default: the key file's name with .head)")
 	return d
 }
 
@@ -43,7 +45,8 @@ func newDataDir(to flags) *dirs {
 	if err != nil {
 		d = dirs{} // strings alone: cannot fail
 	}
-	to.StringVar(&d.DataDir, "data-dir", d.DataDir, "directory of the data (BCTRL_DATA_DIR; default: bctrl in the user's data directory)")
+	to.StringVar(&d.DataDir, "data-dir", d.DataDir, "directory of the data (BCTRL_DATA_DIR; default: bctrl in the "+
+		"user's data directory)")
 	d.Passphrase = bctrl.NewSecret(os.Getenv(passphraseVariable))
 	return &d
 }
@@ -72,7 +75,13 @@ func (d dirs) config() (_ daemon.Config, err error) {
 		}
 		d.KeyFile = filepath.Join(dir, "bctrl", "key")
 	}
-	return daemon.Config{DataDir: d.DataDir, KeyFile: d.KeyFile, HeadFile: d.HeadFile, KeyVariable: keyVariable, Passphrase: d.Passphrase}, nil
+	return daemon.Config{
+		DataDir:     d.DataDir,
+		KeyFile:     d.KeyFile,
+		HeadFile:    d.HeadFile,
+		KeyVariable: keyVariable,
+		Passphrase:  d.Passphrase,
+	}, nil
 }
 
 // userDataDir is the XDG base directory for data.

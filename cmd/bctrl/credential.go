@@ -28,7 +28,8 @@ A call uses the one of the most specific scope that it sees: its group's, its
 workspace's, a global one.`,
 	}, createCredential(c), listCredentials(c), getCredential(c),
 		switchCredential(c, "enable", true, "Let a credential be used again", "Let a disabled credential be used again."),
-		switchCredential(c, "disable", false, "Keep a credential from being used", "Keep a credential from being used, from the next call on. It is not passed over:\na call that would use it fails."),
+		switchCredential(c, "disable", false, "Keep a credential from being used",
+			"Keep a credential from being used, from the next call on. It is not passed over:\na call that would use it fails."),
 		deleteCredential(c)))
 }
 
@@ -41,8 +42,10 @@ func (c *cli) showCredential(cmd *cobra.Command, k bctrl.Credential) error {
 		auth = string(k.Auth.Type)
 	}
 	return show(c, cmd, k,
-		pair{"ID", k.ID}, pair{"Provider", k.Provider}, pair{"Scope", c.known.scope(k.Scope)}, pair{"Secrets", joined(c.refsOf(k))}, pair{"Auth", auth},
-		pair{"Hosts", joined(k.Hosts)}, pair{"Priority", strconv.Itoa(k.Priority)}, pair{"Enabled", yesNo(k.Enabled)}, pair{"Made", made},
+		pair{"ID", k.ID}, pair{"Provider", k.Provider}, pair{"Scope", c.known.scope(k.Scope)},
+		pair{"Secrets", joined(c.refsOf(k))}, pair{"Auth", auth},
+		pair{"Hosts", joined(k.Hosts)}, pair{"Priority", strconv.Itoa(k.Priority)}, pair{"Enabled", yesNo(k.Enabled)},
+		pair{"Made", made},
 		pair{"Created", moment(k.CreatedAt)}, pair{"Updated", moment(k.UpdatedAt)})
 }
 

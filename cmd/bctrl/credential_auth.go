@@ -21,7 +21,8 @@ type authFlags struct {
 
 // authKinds are the values of --auth; the multi ones are header and query with
 // more than one entry.
-var authKinds = []string{"header", "query", "multi-header", "multi-query", "path", "basic", "oauth2", "aws-sigv4", "hmac", "mtls", "none"}
+var authKinds = []string{"header", "query", "multi-header", "multi-query", "path", "basic", "oauth2", "aws-sigv4",
+	"hmac", "mtls", "none"}
 
 func addAuthFlags(cmd *cobra.Command) *authFlags {
 	a := &authFlags{}
@@ -32,7 +33,8 @@ func addAuthFlags(cmd *cobra.Command) *authFlags {
 	f.StringVar(&a.param, "query-param", "", "`name` of the parameter")
 	f.StringVar(&a.prefix, "path-prefix-template", "", "`template` put before the path")
 	f.StringVar(&a.username, "username-template", "", "`template` of the user name")
-	f.StringVar(&a.password, "password-template", "{{secret}}", "`template` of the password, which names a secret or is empty")
+	f.StringVar(&a.password, "password-template", "{{secret}}", "`template` of the password, which names a secret or is "+
+		"empty")
 	f.StringArrayVar(&a.headers, "auth-header", nil, "`name=template` of a header; may be repeated")
 	f.StringArrayVar(&a.params, "auth-query", nil, "`name=template` of a parameter; may be repeated")
 	f.StringVar(&a.grant, "grant-type", bctrl.GrantRefreshToken, "refresh_token or client_credentials")
@@ -69,7 +71,8 @@ func (a *authFlags) auth() (*bctrl.CredentialAuth, error) {
 	}
 	switch out.Type = bctrl.AuthType(a.kind); a.kind {
 	case "header":
-		set(&out.Headers, cmp.Or(a.header, "Authorization"), cmp.Or(a.value, map[bool]string{true: "Bearer {{secret}}", false: "{{secret}}"}[a.header == ""]))
+		set(&out.Headers, cmp.Or(a.header, "Authorization"),
+			cmp.Or(a.value, map[bool]string{true: "Bearer {{secret}}", false: "{{secret}}"}[a.header == ""]))
 	case "query":
 		if a.param == "" {
 			return nil, usageError{errors.New("--auth query needs --query-param")}

@@ -42,7 +42,8 @@ var denials = map[string]bool{"bctrl access explain vault.readRaw prod/crm/sales
 
 // reading are the names of commands that change nothing, whose examples are
 // run on one server.
-var reading = []string{"list", "get", "describe", "bindings", "state", "ls", "cat", "url", "totp", "test", "connect", "explain", "mint", "inspect", "attenuate"}
+var reading = []string{"list", "get", "describe", "bindings", "state", "ls", "cat", "url", "totp", "test", "connect",
+	"explain", "mint", "inspect", "attenuate"}
 
 // TestEveryExampleOfTheManualWorks runs each line of each command's examples
 // on a furnished server, and compares what is printed with what is kept in
@@ -107,13 +108,16 @@ func (d *desk) example(line string) ran {
 		line = strings.ReplaceAll(line, someKey, ids(d.do("keys", "list"))[0])
 	case strings.HasPrefix(line, "bctrl token revoke"):
 		token := d.do("token", "mint", "sales/crm")
-		line = strings.ReplaceAll(line, someKey, strings.TrimSpace(d.run(token, "token", "inspect", "--output", "id").good(d.t)))
+		line = strings.ReplaceAll(line, someKey,
+			strings.TrimSpace(d.run(token, "token", "inspect", "--output", "id").good(d.t)))
 	case strings.Contains(line, "bctrl secrets ") && strings.Contains(line, someKey):
-		line = strings.ReplaceAll(line, someKey, strings.Fields(d.do("secrets", "list", "--workspace-id", "sales", "--output", "id"))[0])
+		line = strings.ReplaceAll(line, someKey, strings.Fields(d.do("secrets", "list", "--workspace-id", "sales", "--output",
+			"id"))[0])
 	case strings.Contains(line, "vault:secret:$ID"):
 		d.t.Setenv("ID", strings.TrimSpace(d.do("secrets", "list", "--name", "ACME_KEY", "--output", "id")))
 	case strings.Contains(line, " openai/") && !strings.Contains(line, "capability"):
-		_, err := d.client.Secrets.Create(d.t.Context(), bctrl.SecretCreate{Name: "OPENAI_API_KEY", Value: bctrl.NewSecret("sk-hunter"), Scope: bctrl.InWorkspace("sales")})
+		_, err := d.client.Secrets.Create(d.t.Context(), bctrl.SecretCreate{Name: "OPENAI_API_KEY",
+			Value: bctrl.NewSecret("sk-hunter"), Scope: bctrl.InWorkspace("sales")})
 		require.True(d.t, err == nil || errors.Is(err, bctrl.ErrConflict), "%v", err)
 		require.NoError(d.t, os.WriteFile("question.json", []byte(`{"messages": []}`), 0o600))
 		require.NoError(d.t, os.WriteFile("call.wav", []byte("RIFF"), 0o600))
@@ -126,7 +130,8 @@ func (d *desk) example(line string) ran {
 	case strings.HasSuffix(line, "< passphrase.txt"):
 		require.NoError(d.t, os.WriteFile("passphrase.txt", []byte("correct horse battery staple\n"), 0o600))
 	case strings.HasSuffix(line, "< token.txt"):
-		require.NoError(d.t, os.WriteFile("token.txt", []byte(d.do("token", "mint", "sales/crm", "--allow-vault", "prod/crm/")), 0o600))
+		require.NoError(d.t, os.WriteFile("token.txt",
+			[]byte(d.do("token", "mint", "sales/crm", "--allow-vault", "prod/crm/")), 0o600))
 	}
 	if _, inner, ok := strings.Cut(line, "$("); ok {
 		line = strings.TrimSuffix(inner, ")")
@@ -162,7 +167,8 @@ func typed(command string) string {
 		return "hunter2\n" + seed + "\n"
 	case strings.Contains(command, "vault set"):
 		return "hunter2\n"
-	case strings.Contains(command, "ai add"), strings.Contains(command, "--key"), strings.Contains(command, "secrets create"), strings.Contains(command, "secrets rotate"):
+	case strings.Contains(command, "ai add"), strings.Contains(command, "--key"),
+		strings.Contains(command, "secrets create"), strings.Contains(command, "secrets rotate"):
 		return "sk-typed\n"
 	case strings.Contains(command, "shell"):
 		return "mounts\nvault\nexit\n"
@@ -195,7 +201,8 @@ func printf(args []string) string {
 // are made free ones of the test.
 func (d *desk) serves(in string, args []string) ran {
 	dir := d.t.TempDir()
-	args = append(args, "--address", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data"), "--key-file", filepath.Join(dir, "key"))
+	args = append(args, "--address", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data"), "--key-file",
+		filepath.Join(dir, "key"))
 	ctx, stop := context.WithCancel(d.t.Context())
 	defer stop()
 	out := &until{text: "Listening on", then: stop}
@@ -265,7 +272,8 @@ func TestTheManualIsComplete(t *testing.T) {
 			return
 		}
 		require.NotEmpty(t, cmd.Short, cmd.CommandPath())
-		require.False(t, strings.HasSuffix(cmd.Short, "."), "%s: a list of commands is no list of sentences", cmd.CommandPath())
+		require.False(t, strings.HasSuffix(cmd.Short, "."), "%s: a list of commands is no list of sentences",
+			cmd.CommandPath())
 		require.NotEmpty(t, cmd.Long, cmd.CommandPath())
 		for _, part := range []struct {
 			text  string

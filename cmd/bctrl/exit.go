@@ -63,7 +63,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitInterrupted
 	case usage:
 		return exitUsage
-	case errors.Is(err, errDenied), errors.Is(err, bctrl.ErrForbidden), errors.Is(err, bctrl.ErrUnauthorized), errors.Is(err, bctrl.ErrWidening):
+	case errors.Is(err, errDenied), errors.Is(err, bctrl.ErrForbidden), errors.Is(err, bctrl.ErrUnauthorized),
+		errors.Is(err, bctrl.ErrWidening):
 		return exitDenied
 	case errors.Is(err, bctrl.ErrNotFound):
 		return exitNotFound

@@ -22,7 +22,8 @@ func TestAFullDiskIsSaidAndHarmsNothing(t *testing.T) {
 	ctx := t.Context()
 	notes := strings.Repeat("n", 50<<10)
 	set := func(i int) error {
-		_, err := c.Vault.Set(ctx, fmt.Sprintf("k%03d", i), bctrl.VaultCredential{Notes: notes, Password: bctrl.NewSecret("secret")})
+		_, err := c.Vault.Set(ctx, fmt.Sprintf("k%03d", i), bctrl.VaultCredential{Notes: notes,
+			Password: bctrl.NewSecret("secret")})
 		return err
 	}
 	kept := 0
@@ -44,7 +45,8 @@ func TestAFullDiskIsSaidAndHarmsNothing(t *testing.T) {
 	require.Len(t, page.Items, kept, "every acknowledged write, and no other")
 
 	// With room again, the same process goes on.
-	require.NoError(t, unix.Prlimit(srv.cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}, nil))
+	require.NoError(t, unix.Prlimit(srv.cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: unix.RLIM_INFINITY,
+		Max: unix.RLIM_INFINITY}, nil))
 	for i := kept; i < kept+20; i++ {
 		require.NoError(t, set(i))
 	}

@@ -120,7 +120,8 @@ An answer that is no JSON is printed as it is.` + invokeHelp,
 	var as markdown
 	cmd.Flags().StringVar(&as.namespace, "namespace", "", "put the answer between <begin `name`> and </end name>")
 	cmd.Flags().StringSliceVar(&as.exclude, "exclude-field", nil, "leave out a `field`, wherever it is")
-	cmd.Flags().StringSliceVar(&as.wrap, "wrap-field", nil, "put the text of a `field` into a block of its own, as Markdown that is not to mix with the rest")
+	cmd.Flags().StringSliceVar(&as.wrap, "wrap-field", nil,
+		"put the text of a `field` into a block of its own, as Markdown that is not to mix with the rest")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return c.invoking(cmd, f, args[0], func(ctx context.Context, client *bctrl.Client, inv bctrl.Invocation) error {
 			answer, err := client.Capabilities.Invoke(ctx, inv)
@@ -177,7 +178,8 @@ func (c *cli) addInvocationFlags(cmd *cobra.Command) *invocationFlags {
 	flags.StringArrayVar(&f.files, "multipart-file", nil, "a file of a form, as `name=path`")
 	flags.StringVar(&f.request, "request", "", "all of the request as the `JSON` of the HTTP API; flags go before it")
 	flags.StringVar(&f.requestFile, "request-file", "", "the same from a `file`")
-	flags.DurationVar(&f.timeout, "timeout", 0, "how long the provider may take, such as 90s (default 2m, or 30m with --stream)")
+	flags.DurationVar(&f.timeout, "timeout", 0, "how long the provider may take, such as 90s (default 2m, or 30m with "+
+		"--stream)")
 	flags.Int64Var(&f.timeoutMs, "timeout-ms", 0, "the same in `milliseconds`")
 	flags.StringVar(&f.bodyFile, "body-file-path", "", "")
 	_ = flags.MarkHidden("body-file-path") // its name in another program
@@ -186,8 +188,12 @@ func (c *cli) addInvocationFlags(cmd *cobra.Command) *invocationFlags {
 }
 
 // invoking makes the invocation that the flags describe.
-func (c *cli) invoking(cmd *cobra.Command, f *invocationFlags, capability string, do func(context.Context, *bctrl.Client, bctrl.Invocation) error) (err error) {
-	for _, flags := range [][]string{{"body", "body-file", "body-file-path", "multipart-field"}, {"body", "body-file", "body-file-path", "multipart-file"},
+func (c *cli) invoking(
+	cmd *cobra.Command, f *invocationFlags, capability string, do func(context.Context, *bctrl.Client,
+		bctrl.Invocation) error,
+) (err error) {
+	for _, flags := range [][]string{{"body", "body-file", "body-file-path", "multipart-field"},
+		{"body", "body-file", "body-file-path", "multipart-file"},
 		{"request", "request-file"}, {"timeout", "timeout-ms"}} {
 		given := slices.DeleteFunc(flags, func(name string) bool { return !cmd.Flags().Changed(name) })
 		if len(given) > 1 {
@@ -288,7 +294,12 @@ func (f *invocationFlags) content(cmd *cobra.Command, inv *bctrl.Invocation) (cl
 			return closers, usageError{err}
 		}
 		closers = append(closers, file)
-		inv.Multipart = append(inv.Multipart, bctrl.FormPart{Name: name, Content: file, Filename: filepath.Base(path), ContentType: "application/octet-stream"})
+		inv.Multipart = append(inv.Multipart, bctrl.FormPart{
+			Name:        name,
+			Content:     file,
+			Filename:    filepath.Base(path),
+			ContentType: "application/octet-stream",
+		})
 	}
 	if inv.RawBody != nil && inv.Header.Get("Content-Type") == "" {
 		if inv.Header == nil {
@@ -342,7 +353,12 @@ func (f *invocationFlags) fromRequest(inv *bctrl.Invocation) error {
 		inv.RawBody = strings.NewReader(string(in.RawBody))
 	}
 	for _, p := range in.Multipart {
-		part := bctrl.FormPart{Name: p.Name, Value: p.Value, Filename: p.Filename, ContentType: p.ContentType}
+		part := bctrl.FormPart{
+			Name:        p.Name,
+			Value:       p.Value,
+			Filename:    p.Filename,
+			ContentType: p.ContentType,
+		}
 		if p.Data != nil {
 			part.Content = strings.NewReader(string(p.Data))
 		}

@@ -21,7 +21,8 @@ type ran struct {
 // keys runs `bctrl keys` over the place.
 func (p place) keys(t *testing.T, args []string, env ...string) ran {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), p.program, append([]string{"keys", "--data-dir", p.data, "--key-file", p.key}, args...)...)
+	cmd := exec.CommandContext(t.Context(), p.program, append([]string{"keys", "--data-dir", p.data, "--key-file", p.key},
+		args...)...)
 	cmd.Env = append(os.Environ(), asRealCommand+"=1", "BCTRL_API_KEY=", "BCTRL_BASE_URL=")
 	cmd.Env = append(cmd.Env, env...)
 	var stdout, stderr bytes.Buffer
@@ -97,7 +98,8 @@ func TestKeysMakeNothingWhereNoServerRan(t *testing.T) {
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.stderr, "there is no data of a server")
 	require.NoDirExists(t, p.data)
-	for _, args := range [][]string{{"revoke"}, {"revoke", "a", "b"}, {"list", "x"}, {"lost"}, {"create", "--lable", "x"}} {
+	for _, args := range [][]string{{"revoke"}, {"revoke", "a", "b"}, {"list", "x"}, {"lost"},
+		{"create", "--lable", "x"}} {
 		require.Equal(t, 2, p.keys(t, args).code, "%v", args)
 	}
 }

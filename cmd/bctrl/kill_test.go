@@ -218,7 +218,8 @@ func (c *caller) settle(ctx context.Context, client *bctrl.Client, r *record) er
 	case n == r.n && version == r.version:
 	case a != nil && n == a.n && version == a.version:
 	default:
-		return fmt.Errorf("%s %s: found content %d of version %d; acknowledged was %d of %d, unanswered %+v", r.name, r.key, n, version, r.n, r.version, a)
+		return fmt.Errorf("%s %s: found content %d of version %d; acknowledged was %d of %d, unanswered %+v", r.name, r.key,
+			n, version, r.n, r.version, a)
 	}
 	if a == nil {
 		return nil
@@ -235,7 +236,8 @@ func (c *caller) settle(ctx context.Context, client *bctrl.Client, r *record) er
 		return fmt.Errorf("%s %s: %w", r.name, r.key, err)
 	}
 	if n != r.n || version != r.version {
-		return fmt.Errorf("%s %s: repeated, found content %d of version %d, want %d of %d", r.name, r.key, n, version, r.n, r.version)
+		return fmt.Errorf("%s %s: repeated, found content %d of version %d, want %d of %d", r.name, r.key, n, version, r.n,
+			r.version)
 	}
 	return nil
 }
@@ -244,7 +246,8 @@ func (c *caller) settle(ctx context.Context, client *bctrl.Client, r *record) er
 // before it answered or in the middle of a file. A file that is not whole says
 // the same; it fails the reading after the last restart, which excuses nothing.
 func ended(err error) error {
-	if e, ok := errors.AsType[*bctrl.Error](err); ok && (e.Code == "transport.no_answer" || e.Code == "storage.broken_download") {
+	if e, ok := errors.AsType[*bctrl.Error](err); ok && (e.Code == "transport.no_answer" ||
+		e.Code == "storage.broken_download") {
 		return nil
 	}
 	return err

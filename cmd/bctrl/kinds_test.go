@@ -52,12 +52,16 @@ var errHalf = errors.New("the record is not whole")
 func vaultKind() kind {
 	credential := func(key string, n int) bctrl.VaultCredential {
 		return bctrl.VaultCredential{
-			Username: fmt.Sprint(n), Password: bctrl.NewSecret(text(key, n, 200) + "."), Notes: text(key, n, 8<<10),
-			Origins: []string{fmt.Sprintf("https://n%d.example.com", n)}, Fill: bctrl.FillSwap,
+			Username: fmt.Sprint(n),
+			Password: bctrl.NewSecret(text(key, n, 200) + "."),
+			Notes:    text(key, n, 8<<10),
+			Origins:  []string{fmt.Sprintf("https://n%d.example.com", n)},
+			Fill:     bctrl.FillSwap,
 		}
 	}
 	return kind{
-		name: "vault", versioned: true,
+		name:      "vault",
+		versioned: true,
 		write: func(ctx context.Context, c *bctrl.Client, key string, n int, _ bool, opts []bctrl.CallOption) (int64, error) {
 			e, err := c.Vault.Set(ctx, key, credential(key, n), opts...)
 			if err != nil {
@@ -81,7 +85,8 @@ func vaultKind() kind {
 				return 0, 0, errHalf
 			}
 			want := credential(key, n)
-			if !got.Password.Equal(want.Password) || got.Notes != want.Notes || len(got.Origins) != 1 || got.Origins[0] != want.Origins[0] {
+			if !got.Password.Equal(want.Password) || got.Notes != want.Notes || len(got.Origins) != 1 ||
+				got.Origins[0] != want.Origins[0] {
 				return 0, 0, errHalf
 			}
 			for e, err := range c.Vault.Entries(ctx, bctrl.VaultFilter{Prefix: key}) {
@@ -125,14 +130,21 @@ func credentialKind(p *provider) kind {
 	}
 	return kind{
 		name: "credential",
-		write: func(ctx context.Context, c *bctrl.Client, id string, n int, isNew bool, opts []bctrl.CallOption) (int64, error) {
+		write: func(
+			ctx context.Context, c *bctrl.Client, id string, n int, isNew bool, opts []bctrl.CallOption,
+		) (int64, error) {
 			if isNew {
 				_, err := c.AICredentials.Create(ctx, bctrl.AICredentialCreate{
-					ID: id, Provider: bctrl.OpenAICompatible, Label: label(id, n), BaseURL: base(id, n), APIKey: apiKey(id, n),
+					ID:       id,
+					Provider: bctrl.OpenAICompatible,
+					Label:    label(id, n),
+					BaseURL:  base(id, n),
+					APIKey:   apiKey(id, n),
 				}, opts...)
 				return 0, err
 			}
-			_, err := c.AICredentials.Update(ctx, id, bctrl.AICredentialUpdate{Label: new(label(id, n)), BaseURL: new(base(id, n)), APIKey: apiKey(id, n)}, opts...)
+			_, err := c.AICredentials.Update(ctx, id, bctrl.AICredentialUpdate{Label: new(label(id, n)),
+				BaseURL: new(base(id, n)), APIKey: apiKey(id, n)}, opts...)
 			return 0, err
 		},
 		remove: func(ctx context.Context, c *bctrl.Client, id string, opts []bctrl.CallOption) error {
@@ -213,7 +225,8 @@ func checkFolder(ctx context.Context, c *bctrl.Client, key string, size int64) e
 			continue
 		}
 		if item.Folder.FileCount != 1 || item.Folder.TotalBytes != size {
-			return fmt.Errorf("%w: its folder has %d files of %d bytes, want 1 of %d", errHalf, item.Folder.FileCount, item.Folder.TotalBytes, size)
+			return fmt.Errorf("%w: its folder has %d files of %d bytes, want 1 of %d", errHalf, item.Folder.FileCount,
+				item.Folder.TotalBytes, size)
 		}
 		return nil
 	}

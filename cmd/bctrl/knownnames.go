@@ -28,7 +28,9 @@ func newKnownNames(ctx context.Context, client *bctrl.Client) *knownNames {
 	var labels map[string]string
 	scopes := map[string]bctrl.Scope{}
 	return &knownNames{
-		found: map[[2]string]string{}, scopes: scopes, aliases: map[string]map[string]string{},
+		found:   map[[2]string]string{},
+		scopes:  scopes,
+		aliases: map[string]map[string]string{},
 		look: func(kind, id string) string {
 			if kind == "workspace" {
 				if ws, err := client.Workspaces.Get(ctx, id); err == nil {

@@ -57,9 +57,12 @@ func TestWhatIsMissingIsSaidWithTheCommandThatMakesIt(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"a workspace", []string{"secrets", "create", "--name", "A", "--workspace-id", "none", "--value", "v"}, "bctrl workspace list"},
-		{"a secret", []string{"invoke", "github/repos", "--path", "/repos/acme/site"}, "bctrl secrets create --name GITHUB_TOKEN --scope global"},
-		{"two", []string{"invoke", "trello/boards", "--path", "/1/boards/x"}, "bctrl secrets create --name TRELLO_TOKEN --scope global"},
+		{"a workspace", []string{"secrets", "create", "--name", "A", "--workspace-id", "none", "--value", "v"},
+			"bctrl workspace list"},
+		{"a secret", []string{"invoke", "github/repos", "--path", "/repos/acme/site"},
+			"bctrl secrets create --name GITHUB_TOKEN --scope global"},
+		{"two", []string{"invoke", "trello/boards", "--path", "/1/boards/x"},
+			"bctrl secrets create --name TRELLO_TOKEN --scope global"},
 	} {
 		got := d.run("", c.args...)
 		require.NotZero(t, got.code, c.why)

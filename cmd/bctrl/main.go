@@ -52,7 +52,8 @@ func nouns() []noun {
 	return []noun{
 		{"serve", func(*cli) *cobra.Command { return serve() }},
 		{"keys", keys}, {"workspace", workspaces}, {"vault", vault}, {"secrets", secrets}, {"credential", credentials},
-		{"capability", capabilities}, {"invoke", invokeCommand}, {"json", jsonCommand}, {"markdown", markdownCommand}, {"ai", ai},
+		{"capability", capabilities}, {"invoke", invokeCommand}, {"json", jsonCommand}, {"markdown", markdownCommand},
+		{"ai", ai},
 		{"storage", storage}, {"runtime", runtimes}, {"token", tokens}, {"access", accessCommands}, {"audit", audits},
 		{"status", sealStatus}, {"lock", lock}, {"unlock", unlock}, {"rotate-master", rotateMaster},
 	}

@@ -41,12 +41,14 @@ func newMountFlags(cmd *cobra.Command) *mountFlags {
 	f := cmd.Flags()
 	f.StringVar(&m.file, "mounts", "", "`file` with all mounts as JSON, in place of the flags below; - is standard input")
 	f.StringSliceVar(&m.ai, "ai", nil, "`id` of an AI credential that may be used; may be repeated")
-	f.StringSliceVar(&m.defaults, "ai-default", nil, "credential to choose for a provider, as `provider=id`; may be repeated")
+	f.StringSliceVar(&m.defaults, "ai-default", nil, "credential to choose for a provider, as `provider=id`; may be "+
+		"repeated")
 	f.StringSliceVar(&m.allow, "allow-vault", nil, "vault `prefix` whose keys may be used; may be repeated")
 	f.StringSliceVar(&m.deny, "deny-vault", nil, "vault `prefix` whose keys may not be used; may be repeated")
 	f.BoolVar(&m.rawReads, "raw-reads", false, "let the values of the allowed vault keys be read, too")
 	f.StringVar(&m.storage, "storage", "", "`namespace` of the files")
-	f.StringSliceVar(&m.capabilities, "capability", nil, "`name` of a capability that may be invoked: github/repos, github/ or /; may be repeated")
+	f.StringSliceVar(&m.capabilities, "capability", nil, "`name` of a capability that may be invoked: github/repos, "+
+		"github/ or /; may be repeated")
 	f.BoolVar(&m.noAI, "no-ai", false, "use no AI credential")
 	f.BoolVar(&m.noVault, "no-vault", false, "use no vault key")
 	f.BoolVar(&m.noStorage, "no-storage", false, "have no files")
@@ -55,7 +57,8 @@ func newMountFlags(cmd *cobra.Command) *mountFlags {
 }
 
 // mountNames are the flags that --mounts stands in place of.
-var mountNames = []string{"ai", "ai-default", "allow-vault", "deny-vault", "raw-reads", "storage", "capability", "no-ai", "no-vault", "no-storage", "no-capabilities"}
+var mountNames = []string{"ai", "ai-default", "allow-vault", "deny-vault", "raw-reads", "storage", "capability",
+	"no-ai", "no-vault", "no-storage", "no-capabilities"}
 
 // mounts are what the flags say, nil when they say nothing.
 func (m *mountFlags) mounts(cmd *cobra.Command) (*bctrl.Mounts, error) {

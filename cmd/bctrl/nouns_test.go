@@ -25,7 +25,8 @@ func TestACommandMadeAloneIsTheOneAmongAll(t *testing.T) {
 
 // TestWhatNamesNoCommandSeesThemAll, since it lists or suggests them.
 func TestWhatNamesNoCommandSeesThemAll(t *testing.T) {
-	for _, args := range [][]string{nil, {"--help"}, {"help", "vault"}, {"valt"}, {"__complete", ""}, {"completion", "bash"}, {"--version", "vault"}} {
+	for _, args := range [][]string{nil, {"--help"}, {"help", "vault"}, {"valt"}, {"__complete", ""},
+		{"completion", "bash"}, {"--version", "vault"}} {
 		require.Len(t, root(args...).Commands(), len(nouns()), args)
 	}
 }

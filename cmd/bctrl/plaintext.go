@@ -21,7 +21,8 @@ func textOnly(name, text string) error {
 	case strings.HasPrefix(text, "\xff\xfe"), strings.HasPrefix(text, "\xfe\xff"):
 		return usagef("the %s is UTF-16, as some programs of Windows write it: save it as UTF-8", name)
 	case !utf8.ValidString(text):
-		return usagef("the %s is not UTF-8 text: save it as UTF-8; what is not text is kept as text, such as its base64", name)
+		return usagef("the %s is not UTF-8 text: save it as UTF-8; what is not text is kept as text, such as its base64",
+			name)
 	case strings.HasPrefix(text, byteOrderMark):
 		return usagef("the %s begins with a byte order mark: save it without", name)
 	case strings.ContainsRune(text, 0):
@@ -103,7 +104,8 @@ func edits(r rune) bool {
 func (t *typing) whole(name, text string) error {
 	switch {
 	case t.tab || t.strange:
-		return usagef("the %s: a tab, a control character or a byte that is not UTF-8 was typed, which a prompt does not take: give it on standard input", name)
+		return usagef("the %s: a tab, a control character or a byte that is not UTF-8 was typed, which a prompt does not "+
+			"take: give it on standard input", name)
 	case utf8.RuneCountInString(text) >= longestTyped:
 		return usagef("the %s is longer than what a prompt takes: give it on standard input", name)
 	}

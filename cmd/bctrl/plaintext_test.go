@@ -78,7 +78,8 @@ func TestLinesToImportAreTextOrRefusedByTheirNumber(t *testing.T) {
 func TestALineEndIsNoPartOfAPassword(t *testing.T) {
 	d := at(t)
 	for in, want := range map[string]string{
-		"a": "a", "a\n": "a", "a\r\n": "a", "a\r": "a\r", " a\t": " a\t", "a\r\r\n": "a\r", "é": "é", "e\u0301\n": "e\u0301", "<&>": "<&>", `\ud800`: `\ud800`,
+		"a": "a", "a\n": "a", "a\r\n": "a", "a\r": "a\r", " a\t": " a\t", "a\r\r\n": "a\r", "é": "é",
+		"e\u0301\n": "e\u0301", "<&>": "<&>", `\ud800`: `\ud800`,
 	} {
 		d.run(in, "vault", "set", "k").good(t)
 		got, err := d.client.Vault.Get(t.Context(), "k")
@@ -96,8 +97,9 @@ func TestALineEndIsNoPartOfAPassword(t *testing.T) {
 func TestWhatAPromptDropsIsRefused(t *testing.T) {
 	d := at(t)
 	for why, keys := range map[string]string{
-		"Latin-1": "hunter\xe9", "a tab": "hunter\t2", "a control character": "hunter\x072", "U+FFFD, which it takes for none": "hunter\ufffd",
-		"too long": strings.Repeat("h", longestTyped+1),
+		"Latin-1": "hunter\xe9", "a tab": "hunter\t2", "a control character": "hunter\x072",
+		"U+FFFD, which it takes for none": "hunter\ufffd",
+		"too long":                        strings.Repeat("h", longestTyped+1),
 	} {
 		s := d.sitting("vault", "set", "a/b")
 		s.sees("Password: ")

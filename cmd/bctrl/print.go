@@ -17,8 +17,11 @@ import (
 func printing[T any](c *cli, cmd *cobra.Command) *cobra.Command {
 	names := fieldNames(reflect.TypeFor[T]())
 	cmd.Flags().BoolVar(&c.json, "json", false, "print JSON, as the HTTP API has it")
-	cmd.Flags().StringSliceVar(&c.fields, "output", nil, "`fields` to print, with tabs between them: "+strings.Join(names, ", "))
-	completeFlag(cmd, "output", func(_ *cobra.Command, _ []string, typed string) (found []string, _ cobra.ShellCompDirective) {
+	cmd.Flags().StringSliceVar(&c.fields, "output", nil, "`fields` to print, with tabs between them: "+strings.Join(names,
+		", "))
+	completeFlag(cmd, "output", func(
+		_ *cobra.Command, _ []string, typed string,
+	) (found []string, _ cobra.ShellCompDirective) {
 		before := typed[:strings.LastIndex(typed, ",")+1]
 		for _, name := range starting(names, typed[len(before):]) {
 			found = append(found, before+name)

@@ -38,7 +38,8 @@ func readSecrets(cmd *cobra.Command, names ...string) ([]bctrl.Secret, error) {
 	text, ended := strings.CutSuffix(text, "\n")
 	lines := strings.Split(text, "\n")
 	if len(lines) != len(names) {
-		return nil, usagef("standard input: want the %s, %d in all, and nothing else", strings.Join(names, " and the ")+" on a line each", len(names))
+		return nil, usagef("standard input: want the %s, %d in all, and nothing else",
+			strings.Join(names, " and the ")+" on a line each", len(names))
 	}
 	var secrets []bctrl.Secret
 	for i, line := range lines {

@@ -37,7 +37,8 @@ func at(t *testing.T) *desk {
 func atWith(t *testing.T, model func(modeltest.Turn) modeltest.Call) *desk {
 	t.Helper()
 	srv := bctrltest.New(t, bctrltest.WithModel(model),
-		bctrltest.WithProvider("api.github.com", http.HandlerFunc(github)), bctrltest.WithProvider("api.openai.com", http.HandlerFunc(openai)))
+		bctrltest.WithProvider("api.github.com", http.HandlerFunc(github)), bctrltest.WithProvider("api.openai.com",
+			http.HandlerFunc(openai)))
 	t.Chdir(t.TempDir())
 	t.Setenv("BCTRL_API_KEY", srv.APIKey().Expose())
 	t.Setenv("BCTRL_BASE_URL", srv.URL)
@@ -53,7 +54,8 @@ func github(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, `{"message":"Not Found"}`)
 		return
 	}
-	_, _ = io.WriteString(w, `{"full_name":"acme/site","private":false,"owner":{"login":"acme","id":7},"topics":["go","web"],"description":"The site.\nIn two lines."}`)
+	_, _ = io.WriteString(w, `{"full_name":"acme/site","private":false,"owner":{"login":"acme","id":7},`+
+		`"topics":["go","web"],"description":"The site.\nIn two lines."}`)
 }
 
 func openai(w http.ResponseWriter, r *http.Request) {
@@ -69,7 +71,8 @@ func openai(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 	default:
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"choices":[{"message":{"role":"assistant","content":"# Hello\n\nHow are you?"}}],"usage":{"total_tokens":9}}`)
+		_, _ = io.WriteString(w, `{"choices":[{"message":{"role":"assistant","content":"# Hello\n\nHow are `+
+			`you?"}}],"usage":{"total_tokens":9}}`)
 	}
 }
 
@@ -92,12 +95,18 @@ func (d *desk) furnish() {
 		_, err := d.client.AICredentials.Create(ctx, d.srv.ModelCredential(id))
 		require.NoError(t, err)
 	}
-	login := bctrl.VaultCredential{Username: "bot@example.com", Password: bctrl.NewSecret("hunter2"), TOTP: bctrl.NewSecret(seed), Origins: []string{"https://login.salesforce.com"}}
+	login := bctrl.VaultCredential{
+		Username: "bot@example.com",
+		Password: bctrl.NewSecret("hunter2"),
+		TOTP:     bctrl.NewSecret(seed),
+		Origins:  []string{"https://login.salesforce.com"},
+	}
 	_, err := d.client.Vault.Set(ctx, "prod/crm/salesforce", login)
 	require.NoError(t, err)
 	_, err = d.client.Vault.Set(ctx, "prod/crm/admin/root", bctrl.VaultCredential{Password: bctrl.NewSecret("hunter3")})
 	require.NoError(t, err)
-	for path, content := range map[string]string{"exports/q1.csv": "month,sum\n1,100\n", "old/a.txt": "a", "old/b.txt": "b"} {
+	for path, content := range map[string]string{"exports/q1.csv": "month,sum\n1,100\n", "old/a.txt": "a",
+		"old/b.txt": "b"} {
 		_, err := d.client.Storage("sales").Upload(ctx, path, strings.NewReader(content))
 		require.NoError(t, err)
 	}
@@ -112,18 +121,27 @@ func (d *desk) furnish() {
 	_, err = ws.Runtimes.Browser("crm").Stagehand(ctx, bctrl.Launch{})
 	require.NoError(t, err)
 	_, err = d.client.Secrets.Create(ctx, bctrl.SecretCreate{
-		Name: "GITHUB_TOKEN", Value: bctrl.NewSecret("ghp_hunter"), Scope: bctrl.InWorkspace("sales"), Aliases: []string{"gh"},
+		Name:    "GITHUB_TOKEN",
+		Value:   bctrl.NewSecret("ghp_hunter"),
+		Scope:   bctrl.InWorkspace("sales"),
+		Aliases: []string{"gh"},
 	})
 	require.NoError(t, err)
-	key, err := d.client.Secrets.Create(ctx, bctrl.SecretCreate{Name: "ACME_KEY", Value: d.srv.ModelCredential("any").APIKey, Scope: bctrl.Global()})
+	key, err := d.client.Secrets.Create(ctx, bctrl.SecretCreate{Name: "ACME_KEY",
+		Value: d.srv.ModelCredential("any").APIKey, Scope: bctrl.Global()})
 	require.NoError(t, err)
 	ref := "vault:secret:" + key.ID
 	_, err = d.client.Credentials.Create(ctx, bctrl.CredentialCreate{
-		ID: "acme-key", Provider: "acme", SecretRef: ref, Scope: bctrl.Global(), Hosts: []string{"api.acme.example"},
-		Auth: &bctrl.CredentialAuth{Type: bctrl.AuthHeader, Headers: map[string]string{"X-Api-Key": "{secret}"}},
+		ID:        "acme-key",
+		Provider:  "acme",
+		SecretRef: ref,
+		Scope:     bctrl.Global(),
+		Hosts:     []string{"api.acme.example"},
+		Auth:      &bctrl.CredentialAuth{Type: bctrl.AuthHeader, Headers: map[string]string{"X-Api-Key": "{secret}"}},
 	})
 	require.NoError(t, err)
-	_, err = d.client.Capabilities.Create(ctx, bctrl.CapabilityCreate{ID: "acme/orders", Methods: []string{"GET", "POST"}, Paths: []string{"/v1/orders"}})
+	_, err = d.client.Capabilities.Create(ctx, bctrl.CapabilityCreate{ID: "acme/orders", Methods: []string{"GET", "POST"},
+		Paths: []string{"/v1/orders"}})
 	require.NoError(t, err)
 	for _, b := range []bctrl.Binding{
 		{Capability: "openai/chat-completions", SecretRef: ref, Scope: bctrl.Global()},

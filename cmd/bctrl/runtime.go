@@ -34,7 +34,9 @@ func runtimeOf(ctx context.Context, client *bctrl.Client, name string) (*bctrl.R
 	if name == ownRuntime {
 		self, err := client.Self(ctx)
 		if err == nil && self.Runtime == nil {
-			return nil, usageError{errors.New("a dot is the runtime of a token, and BCTRL_API_KEY is none: want workspace/alias")}
+			return nil, usageError{
+				errors.New("a dot is the runtime of a token, and BCTRL_API_KEY is none: want workspace/alias"),
+			}
 		}
 		if err != nil {
 			return nil, err
@@ -63,7 +65,9 @@ func runtimeName(ctx context.Context, client *bctrl.Client, name string) (_ *bct
 }
 
 // withRuntime runs fn with a runtime.
-func (c *cli) withRuntime(cmd *cobra.Command, name string, fn func(ctx context.Context, rt *bctrl.Runtime) error) error {
+func (c *cli) withRuntime(
+	cmd *cobra.Command, name string, fn func(ctx context.Context, rt *bctrl.Runtime) error,
+) error {
 	return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 		rt, err := runtimeOf(ctx, client, name)
 		if err != nil {
@@ -79,7 +83,8 @@ func (c *cli) showRuntime(cmd *cobra.Command, rt bctrl.RuntimeInfo) error {
 		launch += " " + rt.Launch.ProfileID
 	}
 	lines := []pair{
-		{"Alias", rt.Alias}, {"ID", rt.ID}, {"Status", string(rt.Status)}, {"Message", rt.Summary.Message}, {"Driver", string(rt.Driver)},
+		{"Alias", rt.Alias}, {"ID", rt.ID}, {"Status", string(rt.Status)}, {"Message", rt.Summary.Message},
+		{"Driver", string(rt.Driver)},
 		{"Launch", launch}, {"Group", rt.Group}, {"Page", rt.Summary.CurrentURL},
 	}
 	lines = append(lines, mountLines(rt.EffectiveMounts)...)
@@ -186,7 +191,9 @@ workspace may is refused, with an action that shows it.` + mountsHelp,
 	return cmd
 }
 
-func launched(ctx context.Context, l *bctrl.BrowserLauncher, driver bctrl.Driver, launch bctrl.Launch) (*bctrl.Runtime, error) {
+func launched(
+	ctx context.Context, l *bctrl.BrowserLauncher, driver bctrl.Driver, launch bctrl.Launch,
+) (*bctrl.Runtime, error) {
 	switch driver {
 	case bctrl.DriverStagehand:
 		return l.Stagehand(ctx, launch)
@@ -201,7 +208,8 @@ func launched(ctx context.Context, l *bctrl.BrowserLauncher, driver bctrl.Driver
 // newModelFlags adds the flags that choose a model.
 func newModelFlags(cmd *cobra.Command, provider *bctrl.AIProvider, model, credential *string) {
 	f := cmd.Flags()
-	f.StringVar((*string)(provider), "provider", "", "`provider` of the model (default: the only one that the mounts can serve)")
+	f.StringVar((*string)(provider), "provider", "", "`provider` of the model (default: the only one that the mounts "+
+		"can serve)")
 	f.StringVar(model, "model", "", "`model` to ask (default: the credential's)")
 	f.StringVar(credential, "credential", "", "`id` of the AI credential to use (default: as the mounts say)")
 	wantFilled(cmd, "provider", "model", "credential")
@@ -222,7 +230,9 @@ with --output mounts it prints what was declared at its launch.`,
 		Args:              arguments(1, 1),
 		ValidArgsFunction: c.completing(runtimeNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.withRuntime(cmd, args[0], func(_ context.Context, rt *bctrl.Runtime) error { return c.showRuntime(cmd, rt.Info) })
+			return c.withRuntime(cmd, args[0], func(_ context.Context, rt *bctrl.Runtime) error {
+				return c.showRuntime(cmd, rt.Info)
+			})
 		},
 	})
 }
@@ -281,7 +291,9 @@ http or https, and such as the server lets pages reach.`,
 		Args:              arguments(2, 2),
 		ValidArgsFunction: c.completing(runtimeNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.withRuntime(cmd, args[0], func(ctx context.Context, rt *bctrl.Runtime) error { return c.open(ctx, cmd, rt, args[1]) })
+			return c.withRuntime(cmd, args[0], func(ctx context.Context, rt *bctrl.Runtime) error {
+				return c.open(ctx, cmd, rt, args[1])
+			})
 		},
 	})
 }
@@ -311,7 +323,9 @@ the vault are masked.
 	full := cmd.Flags().Bool("full-page", false, "take the whole page, not the visible part alone")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		in := bctrl.ScreenshotArgs{FullPage: *full, Path: strings.Join(args[1:], "")}
-		return c.withRuntime(cmd, args[0], func(ctx context.Context, rt *bctrl.Runtime) error { return c.picture(ctx, cmd, rt, in) })
+		return c.withRuntime(cmd, args[0], func(ctx context.Context, rt *bctrl.Runtime) error {
+			return c.picture(ctx, cmd, rt, in)
+		})
 	}
 	return cmd
 }

@@ -43,7 +43,12 @@ func TestAKilledServerTakesItsBrowsersAlong(t *testing.T) {
 		if _, err := r.Cookie("who"); err == nil {
 			title = "friend"
 		}
-		http.SetCookie(w, &http.Cookie{Name: "who", Value: "x", MaxAge: 3600, Path: "/"})
+		http.SetCookie(w, &http.Cookie{
+			Name:   "who",
+			Value:  "x",
+			MaxAge: 3600,
+			Path:   "/",
+		})
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = w.Write([]byte("<title>" + title + "</title>"))
 	}))
@@ -77,7 +82,9 @@ func TestAKilledServerTakesItsBrowsersAlong(t *testing.T) {
 	require.Greater(t, len(browsers(t, temp)), 1)
 
 	srv.kill()
-	require.Eventually(t, func() bool { return len(browsers(t, temp)) == 0 }, 5*time.Second, 10*time.Millisecond, "browsers outlive their server")
+	require.Eventually(t, func() bool {
+		return len(browsers(t, temp)) == 0
+	}, 5*time.Second, 10*time.Millisecond, "browsers outlive their server")
 
 	srv = where.start(t, "TMPDIR="+temp)
 	left, err := filepath.Glob(filepath.Join(temp, "bctrl-*"))

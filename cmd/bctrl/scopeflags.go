@@ -32,7 +32,9 @@ func (c *cli) addScopeFlags(cmd *cobra.Command) *scopeFlags {
 func (c *cli) addGroupFlags(cmd *cobra.Command, s *scopeFlags) {
 	cmd.Flags().StringVar(&s.workspace, "workspace-id", "", "id or name of the `workspace`")
 	cmd.Flags().StringVar(&s.group, "group-id", "", "`group` of the workspace")
-	completeFlag(cmd, "workspace-id", func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	completeFlag(cmd, "workspace-id", func(
+		cmd *cobra.Command, _ []string, typed string,
+	) ([]string, cobra.ShellCompDirective) {
 		return c.complete(cmd, workspaceNames, typed)
 	})
 }

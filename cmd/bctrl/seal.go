@@ -53,7 +53,9 @@ server is asked with a key of the organization that its first run made.`,
 		if !served(err) {
 			return err
 		}
-		return c.onSeal(cmd, func(ctx context.Context, s *bctrl.SealService) (*bctrl.SealStatus, error) { return s.Status(ctx) })
+		return c.onSeal(cmd, func(ctx context.Context, s *bctrl.SealService) (*bctrl.SealStatus, error) {
+			return s.Status(ctx)
+		})
 	}
 	return c.reaching(cmd)
 }
@@ -64,7 +66,9 @@ func served(err error) bool {
 }
 
 // onSeal asks the server, and prints how it then stands.
-func (c *cli) onSeal(cmd *cobra.Command, do func(context.Context, *bctrl.SealService) (*bctrl.SealStatus, error)) error {
+func (c *cli) onSeal(
+	cmd *cobra.Command, do func(context.Context, *bctrl.SealService) (*bctrl.SealStatus, error),
+) error {
 	return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 		status, err := do(ctx, client.Seal)
 		if err != nil {
@@ -101,7 +105,9 @@ started again; one with a passphrase waits for that.`,
 		Example: `  bctrl lock`,
 		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.onSeal(cmd, func(ctx context.Context, s *bctrl.SealService) (*bctrl.SealStatus, error) { return s.Lock(ctx) })
+			return c.onSeal(cmd, func(ctx context.Context, s *bctrl.SealService) (*bctrl.SealStatus, error) {
+				return s.Lock(ctx)
+			})
 		},
 	})
 	return c.reaching(cmd)
@@ -248,13 +254,15 @@ func (r rotation) given(cmd *cobra.Command, source bctrl.SealSource) (bctrl.Secr
 		if r.generate {
 			// Before it is in use: whoever loses it now loses nothing.
 			key := seal.Generate()
-			_, err := fmt.Fprintln(cmd.ErrOrStderr(), "The new key, which has to be in "+keyVariable+" at the next start:\n"+key.Expose())
+			_, err := fmt.Fprintln(cmd.ErrOrStderr(), "The new key, which has to be in "+keyVariable+" at the next start:\n"+
+				key.Expose())
 			return key, err
 		}
 		return flagOr(cmd, r.key, newKeyName)
 	}
 	if r.key != "" || r.passphrase != "" || r.generate {
-		return bctrl.Secret{}, usagef("the key is in a file, and the new one is made: leave out --new-key, --new-passphrase and --generate")
+		return bctrl.Secret{}, usagef("the key is in a file, and the new one is made: leave out --new-key, " +
+			"--new-passphrase and --generate")
 	}
 	return bctrl.Secret{}, nil
 }

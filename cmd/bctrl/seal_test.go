@@ -101,7 +101,8 @@ func TestARotationWithAFullDiskChangesNothing(t *testing.T) {
 	before, err := c.Seal.Status(ctx)
 	require.NoError(t, err)
 	room := func(n uint64) {
-		require.NoError(t, unix.Prlimit(srv.cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: n, Max: unix.RLIM_INFINITY}, nil))
+		require.NoError(t, unix.Prlimit(srv.cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: n, Max: unix.RLIM_INFINITY},
+			nil))
 	}
 	room(16)
 	_, err = c.Seal.Rotate(ctx, bctrl.SealKey{})
@@ -134,7 +135,8 @@ func (p place) commands(t *testing.T, srv *process, key string) func(in string, 
 
 func TestAServerWithAPassphraseIsUnlockedFromTheCommandLine(t *testing.T) {
 	where := newPlace(t)
-	require.Contains(t, where.refused(t, []string{"--key-source", "passphrase"}), "the first run with a passphrase needs it")
+	require.Contains(t, where.refused(t, []string{"--key-source", "passphrase"}),
+		"the first run with a passphrase needs it")
 	where.args = []string{"--key-source", "passphrase"}
 	srv := where.start(t, passphraseVariable+"="+onePassphrase)
 	key := srv.firstKey

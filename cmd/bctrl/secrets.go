@@ -27,9 +27,11 @@ that there is to know of it but its value.
 A name that a known provider uses, such as OPENAI_API_KEY, pins the secret to
 that provider, and makes the credential that calls need.`,
 	}, createSecret(c), listSecrets(c), getSecret(c), updateSecret(c), rotateSecret(c), deleteSecret(c),
-		groupSecret(c, "attach-group", "Make a secret visible in a group", `Make a secret visible in a group of a workspace, wherever it lives itself.`,
+		groupSecret(c, "attach-group", "Make a secret visible in a group",
+			`Make a secret visible in a group of a workspace, wherever it lives itself.`,
 			(*bctrl.SecretsService).AttachGroup),
-		groupSecret(c, "detach-group", "Take a secret out of a group", `Take a secret out of a group that it was attached to. In its own scope it stays
+		groupSecret(c, "detach-group", "Take a secret out of a group",
+			`Take a secret out of a group that it was attached to. In its own scope it stays
 visible.`, (*bctrl.SecretsService).DetachGroup),
 		importSecrets(c)))
 }
@@ -41,8 +43,10 @@ func (c *cli) showSecret(cmd *cobra.Command, s bctrl.SecretInfo) error {
 	}
 	return show(c, cmd, s,
 		pair{"ID", s.ID}, pair{"Name", s.Name}, pair{"Aliases", joined(s.Aliases)}, pair{"Scope", c.known.scope(s.Scope)},
-		pair{"Attached only", attachedOnly}, pair{"Attached to", c.joinedScopes(s.Attachments)}, pair{"Pinned to", pinnedTo(s)}, pair{"Credential", s.Credential},
-		pair{"Version", strconv.FormatInt(s.Version, 10)}, pair{"Created", moment(s.CreatedAt)}, pair{"Updated", moment(s.UpdatedAt)},
+		pair{"Attached only", attachedOnly}, pair{"Attached to", c.joinedScopes(s.Attachments)},
+		pair{"Pinned to", pinnedTo(s)}, pair{"Credential", s.Credential},
+		pair{"Version", strconv.FormatInt(s.Version, 10)}, pair{"Created", moment(s.CreatedAt)},
+		pair{"Updated", moment(s.UpdatedAt)},
 		pair{"Rotated", moment(s.RotatedAt)})
 }
 
@@ -247,9 +251,14 @@ and what else refers to it cannot be used any more.`,
 }
 
 // groupSecret is a command that attaches or detaches.
-func groupSecret(c *cli, use, short, long string, do func(s *bctrl.SecretsService, ctx context.Context, id, workspace, group string, opts ...bctrl.CallOption) (*bctrl.SecretInfo, error)) *cobra.Command {
+func groupSecret(
+	c *cli, use, short, long string, do func(s *bctrl.SecretsService, ctx context.Context, id, workspace, group string,
+		opts ...bctrl.CallOption) (*bctrl.SecretInfo, error),
+) *cobra.Command {
 	cmd := printing[bctrl.SecretInfo](c, &cobra.Command{
-		Use: use, Short: short, Long: long,
+		Use:     use,
+		Short:   short,
+		Long:    long,
 		Example: `  bctrl secrets ` + use + ` --id ` + someID + ` --workspace-id sales --group-id team-7`,
 		Args:    arguments(0, 0),
 	})

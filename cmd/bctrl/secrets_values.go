@@ -118,7 +118,8 @@ see and shells remember; the value is what follows the = as it is.`,
 		Args: arguments(0, 1),
 	})
 	scope := c.addScopeFlags(cmd)
-	entries := cmd.Flags().StringArray("entry", nil, "`KEY=VALUE`; may be repeated, and other users of the machine can see it")
+	entries := cmd.Flags().StringArray("entry", nil, "`KEY=VALUE`; may be repeated, and other users of the machine can "+
+		"see it")
 	cmd.ValidArgsFunction = nil // the shell completes the names of files
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		in, err := scope.required(cmd)
@@ -134,7 +135,8 @@ see and shells remember; the value is what follows the = as it is.`,
 			if err != nil {
 				return naming(err, "text", from)
 			}
-			return show(c, cmd, *done, pair{"Created", namesOf(done.Created)}, pair{"Rotated", namesOf(done.Rotated)}, pair{"Skipped", joined(done.Skipped)})
+			return show(c, cmd, *done, pair{"Created", namesOf(done.Created)}, pair{"Rotated", namesOf(done.Rotated)},
+				pair{"Skipped", joined(done.Skipped)})
 		})
 	}
 	return cmd

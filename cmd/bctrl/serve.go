@@ -89,12 +89,18 @@ func newServing(cmd *cobra.Command) *serving {
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.Address, "address", s.Address, "address to listen on (BCTRL_ADDRESS)")
-	f.StringVar(&s.PublicURL, "public-url", s.PublicURL, "where callers reach the server, for links; default: where each caller did (BCTRL_PUBLIC_URL)")
-	f.StringSliceVar(&s.Allow, "allow-address", s.Allow, "special address or range (CIDR) that pages and model providers may be at; may be repeated (BCTRL_ALLOW_ADDRESS)")
-	f.StringVar(&s.Browser, "browser", s.Browser, "path of the Chromium to run; default: the first one found (BCTRL_BROWSER)")
-	f.StringVar(&s.BrowserUser, "browser-user", s.BrowserUser, "user that browsers run as when the server is root; default: nobody (BCTRL_BROWSER_USER)")
-	f.StringVar(&s.Providers, "providers", s.Providers, "folder of providers of your own, one JSON file each; see docs/providers.md (BCTRL_PROVIDERS)")
-	f.StringVar(&s.KeySource, "key-source", s.KeySource, "where the key comes from: file, env or passphrase; default: as before, or where there is one (BCTRL_KEY_SOURCE)")
+	f.StringVar(&s.PublicURL, "public-url", s.PublicURL, "where callers reach the server, for links; default: where "+
+		"each caller did (BCTRL_PUBLIC_URL)")
+	f.StringSliceVar(&s.Allow, "allow-address", s.Allow,
+		"special address or range (CIDR) that pages and model providers may be at; may be repeated (BCTRL_ALLOW_ADDRESS)")
+	f.StringVar(&s.Browser, "browser", s.Browser, "path of the Chromium to run; default: the first one found "+
+		"(BCTRL_BROWSER)")
+	f.StringVar(&s.BrowserUser, "browser-user", s.BrowserUser,
+		"user that browsers run as when the server is root; default: nobody (BCTRL_BROWSER_USER)")
+	f.StringVar(&s.Providers, "providers", s.Providers, "folder of providers of your own, one JSON file each; see "+
+		"docs/providers.md (BCTRL_PROVIDERS)")
+	f.StringVar(&s.KeySource, "key-source", s.KeySource, "where the key comes from: file, env or passphrase; default: "+
+		"as before, or where there is one (BCTRL_KEY_SOURCE)")
 	f.BoolVar(&s.Ask, "ask-passphrase", false, "ask for the passphrase, rather than start locked")
 	f.BoolVar(&s.Verbose, "verbose", false, "log each request")
 	return &s
@@ -119,7 +125,8 @@ func (s *serving) configure(cfg *daemon.Config) error {
 		return nil
 	}
 	u, err := url.Parse(s.PublicURL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" ||
+		u.Fragment != "" {
 		return errors.New("--public-url: want http or https, a host and perhaps a path, such as https://bctrl.example.com")
 	}
 	cfg.PublicURL = u
@@ -175,7 +182,8 @@ func run(cmd *cobra.Command, cfg daemon.Config, address string) error {
 			key, keep = "sealed it with the passphrase", "the passphrase"
 		}
 		fmt.Fprintf(out, "Made %s and %s: keep %s elsewhere.\n"+
-			"What programs need; your organization key is shown this once:\n\n  export BCTRL_BASE_URL=%s\n  export BCTRL_API_KEY=%s\n\n",
+			"What programs need; your organization key is shown this once:\n\n  export BCTRL_BASE_URL=%s\n  export "+
+			"BCTRL_API_KEY=%s\n\n",
 			cfg.DataDir, key, keep, baseURL(l.Addr(), cfg.PublicURL), d.FirstKey.Expose())
 	}
 	if d.Locked() {
@@ -183,7 +191,8 @@ func run(cmd *cobra.Command, cfg daemon.Config, address string) error {
 	}
 	fmt.Fprintf(out, "Listening on http://%s\n", l.Addr())
 	if exposed(l.Addr()) {
-		note(cmd, "Warning: what is sent to %s crosses the network in clear text, keys and secrets too. Let a proxy with TLS speak "+
+		note(cmd, "Warning: what is sent to %s crosses the network in clear text, keys and secrets too. Let a proxy with "+
+			"TLS speak "+
 			"to the network, and say its address with --public-url; programs refuse http to another machine.", l.Addr())
 	}
 	return errors.Join(d.Serve(cmd.Context(), l), d.Close())
@@ -204,7 +213,8 @@ func baseURL(addr net.Addr, public *url.URL) string {
 	switch {
 	case public != nil && public.Scheme == "https":
 		return public.String()
-	case public != nil && (public.Hostname() == "localhost" || public.Hostname() == "127.0.0.1" || public.Hostname() == "::1"):
+	case public != nil && (public.Hostname() == "localhost" || public.Hostname() == "127.0.0.1" ||
+		public.Hostname() == "::1"):
 		return public.String()
 	case public != nil || err != nil:
 	case at.Addr().IsUnspecified(): // a listener at :: takes IPv4 too

@@ -85,16 +85,22 @@ func TestServeRefusesWhatWouldDoHarm(t *testing.T) {
 		says  []string
 	}{
 		{
-			name: "a second server", why: "two writers would tear the data and the audit chain", place: inUse,
-			says: []string{"another server uses this data directory", running.data},
+			name:  "a second server",
+			why:   "two writers would tear the data and the audit chain",
+			place: inUse,
+			says:  []string{"another server uses this data directory", running.data},
 		},
 		{
-			name: "a taken port", why: "it must change nothing on disk", place: fresh,
-			args: func(place) []string { return []string{"--address", taken} },
-			says: []string{taken + " is taken", "--address"},
+			name:  "a taken port",
+			why:   "it must change nothing on disk",
+			place: fresh,
+			args:  func(place) []string { return []string{"--address", taken} },
+			says:  []string{taken + " is taken", "--address"},
 		},
 		{
-			name: "a lost key file", why: "a new key beside old data would hide that the old one is lost", place: func(t *testing.T) place {
+			name: "a lost key file",
+			why:  "a new key beside old data would hide that the old one is lost",
+			place: func(t *testing.T) place {
 				t.Helper()
 				p := stopped(t)
 				require.NoError(t, os.Remove(p.key))
@@ -103,7 +109,9 @@ func TestServeRefusesWhatWouldDoHarm(t *testing.T) {
 			says: []string{"key file", "missing"},
 		},
 		{
-			name: "another key", why: "half of the data would be sealed under each", place: func(t *testing.T) place {
+			name: "another key",
+			why:  "half of the data would be sealed under each",
+			place: func(t *testing.T) place {
 				t.Helper()
 				p := stopped(t)
 				require.NoError(t, os.Remove(p.key))
@@ -114,16 +122,23 @@ func TestServeRefusesWhatWouldDoHarm(t *testing.T) {
 			says: []string{"wrong key"},
 		},
 		{
-			name: "a key in the environment that is none", why: "it is named, and never quoted", place: fresh,
-			env: []string{"BCTRL_KEY=hunter2-not-a-key"}, says: []string{"BCTRL_KEY", "not a bctrl key"},
+			name:  "a key in the environment that is none",
+			why:   "it is named, and never quoted",
+			place: fresh,
+			env:   []string{"BCTRL_KEY=hunter2-not-a-key"},
+			says:  []string{"BCTRL_KEY", "not a bctrl key"},
 		},
 		{
-			name: "a key file inside the data", why: "whoever copies the data would have the key", place: fresh,
-			args: func(p place) []string { return []string{"--key-file", filepath.Join(p.data, "key")} },
-			says: []string{"inside the data directory"},
+			name:  "a key file inside the data",
+			why:   "whoever copies the data would have the key",
+			place: fresh,
+			args:  func(p place) []string { return []string{"--key-file", filepath.Join(p.data, "key")} },
+			says:  []string{"inside the data directory"},
 		},
 		{
-			name: "a key file that others can read", why: "it may have been read", place: func(t *testing.T) place {
+			name: "a key file that others can read",
+			why:  "it may have been read",
+			place: func(t *testing.T) place {
 				t.Helper()
 				p := stopped(t)
 				require.NoError(t, os.Chmod(p.key, 0o644))
@@ -165,7 +180,8 @@ func TestATakenPortLeavesNothingBehind(t *testing.T) {
 
 func TestAMistakeOnTheCommandLineIsExitCode2(t *testing.T) {
 	for _, args := range [][]string{
-		{"--no-such-flag", "x"}, {"--allow-address", "10.0.0.0/33"}, {"--allow-address", "localhost"}, {"--public-url", "bctrl.example.com"}, {"extra"},
+		{"--no-such-flag", "x"}, {"--allow-address", "10.0.0.0/33"}, {"--allow-address", "localhost"},
+		{"--public-url", "bctrl.example.com"}, {"extra"},
 	} {
 		where := newPlace(t)
 		cmd := where.command(t)
@@ -182,7 +198,8 @@ func TestAMistakeOnTheCommandLineIsExitCode2(t *testing.T) {
 func TestUsersProvidersAreCheckedBeforeAnythingIsMade(t *testing.T) {
 	dir := t.TempDir()
 	const acme = `{"id": "acme", "name": "Acme", "docs": "https://docs.acme.example", "hosts": ["api.acme.example"],
-		"auth": {"type": "header", "headers": {"X-Key": "{apiKey}"}}, "secrets": [{"name": "ACME_API_KEY", "field": "apiKey"}],
+		"auth": {"type": "header", "headers": {"X-Key": "{apiKey}"}}, 
+		"secrets": [{"name": "ACME_API_KEY", "field": "apiKey"}],
 		"capabilities": [{"id": "acme/orders", "description": "Orders", "methods": ["GET"], "paths": ["/orders"]}]}`
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "acme.json"), []byte(acme), 0o600))
 	where := newPlace(t)
@@ -210,7 +227,8 @@ func TestStoppingFinishesWhatRuns(t *testing.T) {
 	require.NoError(t, err)
 	defer conn.Close()
 	body := `{"username":"in flight"}`
-	_, err = fmt.Fprintf(conn, "PUT /v1/vault/late HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", host, key, len(body))
+	_, err = fmt.Fprintf(conn, "PUT /v1/vault/late HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: "+
+		"application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", host, key, len(body))
 	require.NoError(t, err)
 	answers := bufio.NewReader(conn)
 	first, err := http.ReadResponse(answers, nil)
@@ -269,7 +287,8 @@ func TestTheAddressThatIsPrintedIsOneThatProgramsTake(t *testing.T) {
 		_, err = bctrl.New(bctrl.WithBaseURL(printed), bctrl.WithAPIKey(bctrl.NewSecret("bctrl_x")))
 		require.NoError(t, err, c.why)
 	}
-	for listens, want := range map[string]bool{"127.0.0.1:1": false, "[::1]:1": false, "0.0.0.0:1": true, "[::]:1": true, "10.1.2.3:1": true} {
+	for listens, want := range map[string]bool{"127.0.0.1:1": false, "[::1]:1": false, "0.0.0.0:1": true, "[::]:1": true,
+		"10.1.2.3:1": true} {
 		at, err := net.ResolveTCPAddr("tcp", listens)
 		require.NoError(t, err)
 		require.Equal(t, want, exposed(at), listens)

@@ -110,7 +110,9 @@ func (c *cli) upload(cmd *cobra.Command, from string, to location, o copyOptions
 }
 
 // store uploads a file.
-func store(ctx context.Context, cmd *cobra.Command, client *bctrl.Client, in io.Reader, to location, o copyOptions) (*bctrl.StorageObject, error) {
+func store(
+	ctx context.Context, cmd *cobra.Command, client *bctrl.Client, in io.Reader, to location, o copyOptions,
+) (*bctrl.StorageObject, error) {
 	opts := []bctrl.UploadOption{}
 	if !o.force {
 		opts = append(opts, bctrl.WithIfAbsent())
@@ -132,7 +134,8 @@ func store(ctx context.Context, cmd *cobra.Command, client *bctrl.Client, in io.
 
 // showObject prints a file that was stored.
 func (c *cli) showObject(cmd *cobra.Command, o bctrl.StorageObject) error {
-	return show(c, cmd, o, pair{"File", o.Workspace + ":" + o.LogicalPath}, pair{"Size", size(o.SizeBytes)}, pair{"Type", o.ContentType}, pair{"SHA-256", o.SHA256})
+	return show(c, cmd, o, pair{"File", o.Workspace + ":" + o.LogicalPath}, pair{"Size", size(o.SizeBytes)},
+		pair{"Type", o.ContentType}, pair{"SHA-256", o.SHA256})
 }
 
 func (c *cli) download(cmd *cobra.Command, from location, to string, o copyOptions) error {

@@ -40,18 +40,21 @@ func TestAFolderGoesToStorageAndComesBack(t *testing.T) {
 	d.do("storage", "cp", "-r", "files:kept/", "back")
 	require.Equal(t, want, filesIn(t, "back"))
 	d.do("storage", "cp", "-r", "files:kept/b", "part")
-	require.Equal(t, map[string]string{"c d.txt": "c", "ü/e.txt": ""}, filesIn(t, "part"), "the folder b, and not what begins like it")
+	require.Equal(t, map[string]string{"c d.txt": "c", "ü/e.txt": ""}, filesIn(t, "part"),
+		"the folder b, and not what begins like it")
 
 	require.Equal(t, exitFailed, d.run("", "storage", "cp", "-r", "tree", "files:kept").code, "what is there is kept")
 	require.Equal(t, exitFailed, d.run("", "storage", "cp", "-r", "files:kept", "back").code)
 	d.do("storage", "cp", "-r", "tree", "files:kept", "--force")
-	require.Contains(t, d.do("storage", "cp", "-r", "files:kept", "back", "--force", "--json"), `"logicalPath": "kept/a.txt"`)
+	require.Contains(t, d.do("storage", "cp", "-r", "files:kept", "back", "--force", "--json"),
+		`"logicalPath": "kept/a.txt"`)
 
 	d.do("storage", "rm", "-r", "files:kept/b")
 	d.do("storage", "cp", "-r", "files:", "rest")
 	require.Equal(t, map[string]string{"kept/a.txt": "a", "kept/b-no": "n"}, filesIn(t, "rest"))
 	for _, args := range [][]string{
-		{"cp", "-r", "files:none", "x"}, {"rm", "-r", "files:none"}, {"rm", "-r", "files:"}, {"cp", "-r", "secret", "files:x"},
+		{"cp", "-r", "files:none", "x"}, {"rm", "-r", "files:none"}, {"rm", "-r", "files:"},
+		{"cp", "-r", "secret", "files:x"},
 		{"cp", "-r", "files:kept", "-"}, {"cp", "tree", "files:x/"}, {"rm", "files:kept"},
 	} {
 		require.NotZero(t, d.run("", append([]string{"storage"}, args...)...).code, args)

@@ -40,7 +40,12 @@ func (d *desk) sitting(args ...string) *screen {
 	require.NoError(d.t, err)
 	device, err := os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|unix.O_NOCTTY, 0)
 	require.NoError(d.t, err)
-	s := &screen{t: d.t, hand: os.NewFile(uintptr(fd), "terminal"), device: device, cmd: exec.Command(os.Args[0], args...)}
+	s := &screen{
+		t:      d.t,
+		hand:   os.NewFile(uintptr(fd), "terminal"),
+		device: device,
+		cmd:    exec.Command(os.Args[0], args...),
+	}
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = device, device, device
 	s.cmd.Env = append(os.Environ(), asRealCommand+"=1", "TERM=xterm")
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}

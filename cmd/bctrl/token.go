@@ -129,7 +129,8 @@ Revoking the token ends those that were made out of it.` + secretsHelp + mountsH
   bctrl token attenuate --no-ai --no-storage --ttl 1m < token.txt`,
 		Args: arguments(0, 0),
 	})
-	ttl := cmd.Flags().Duration("ttl", 0, "how long it lives from now on, such as 90s or 10m (default: as long as the token)")
+	ttl := cmd.Flags().Duration("ttl", 0, "how long it lives from now on, such as 90s or 10m (default: as long as the "+
+		"token)")
 	flags := newMountFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if flags.file == standardStream {

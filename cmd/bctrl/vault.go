@@ -151,7 +151,8 @@ With --output password the password is all that is printed.`,
 			}
 			lines := entryLines(record.VaultEntry)
 			if r := record.revealed; r != nil {
-				lines = append(lines, pair{"Password", r.Password.Reveal()}, pair{"TOTP seed", r.TOTP.Reveal()}, pair{"Notes", r.Notes})
+				lines = append(lines, pair{"Password", r.Password.Reveal()}, pair{"TOTP seed", r.TOTP.Reveal()},
+					pair{"Notes", r.Notes})
 			}
 			return show(c, cmd, *record, lines...)
 		})
@@ -169,7 +170,8 @@ func vaultRecordOf(ctx context.Context, client *bctrl.Client, key string, reveal
 		return nil, err
 	}
 	if len(page.Items) == 0 || page.Items[0].Key != key {
-		return nil, about("vault key "+key, &bctrl.Error{Status: http.StatusNotFound, Code: "vault.secret_not_found", Message: "nothing is stored under it"})
+		return nil, about("vault key "+key, &bctrl.Error{Status: http.StatusNotFound, Code: "vault.secret_not_found",
+			Message: "nothing is stored under it"})
 	}
 	record := &vaultRecord{VaultEntry: page.Items[0]}
 	if !reveal {

@@ -45,7 +45,8 @@ func workspaceOf(ctx context.Context, client *bctrl.Client, nameOrID string) (*b
 
 func (c *cli) showWorkspace(cmd *cobra.Command, ws bctrl.WorkspaceInfo) error {
 	lines := append([]pair{{"Name", ws.Name}, {"ID", ws.ID}}, mountLines(ws.Mounts)...)
-	lines = append(lines, pair{"Version", strconv.FormatInt(ws.Version, 10)}, pair{"Created", moment(ws.CreatedAt)}, pair{"Updated", moment(ws.UpdatedAt)})
+	lines = append(lines, pair{"Version", strconv.FormatInt(ws.Version, 10)}, pair{"Created", moment(ws.CreatedAt)},
+		pair{"Updated", moment(ws.UpdatedAt)})
 	return show(c, cmd, ws, lines...)
 }
 
@@ -268,7 +269,8 @@ func workspaceState(c *cli) *cobra.Command {
 					lines = append(lines, pair{"Operation", op.ID + ", " + string(op.Status) + progressText(op.Progress)})
 				}
 				if state.Storage.Namespace != "" {
-					lines = append(lines, pair{"Files", fmt.Sprintf("%d in %s, %s", state.Storage.FileCount, state.Storage.Namespace, size(state.Storage.TotalBytes))})
+					lines = append(lines, pair{"Files", fmt.Sprintf("%d in %s, %s", state.Storage.FileCount, state.Storage.Namespace,
+						size(state.Storage.TotalBytes))})
 				}
 				return show(c, cmd, *state, lines...)
 			})

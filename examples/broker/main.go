@@ -106,7 +106,8 @@ func (p *play) scopes(ctx context.Context) (err error) {
 
 	p.heading("Call OpenAI: the most specific scope answers")
 	for _, in := range []bctrl.Scope{
-		bctrl.InGroup("my-workspace", "my-group"), bctrl.InGroup("my-workspace", "another-group"), bctrl.InWorkspace("my-workspace"), bctrl.Global(),
+		bctrl.InGroup("my-workspace", "my-group"), bctrl.InGroup("my-workspace", "another-group"),
+		bctrl.InWorkspace("my-workspace"), bctrl.Global(),
 	} {
 		if err := p.call(ctx, in); err != nil {
 			return err
@@ -146,7 +147,10 @@ func (p *play) credential(ctx context.Context) error {
 		return err
 	}
 	if _, err := p.client.Credentials.Create(ctx, bctrl.CredentialCreate{
-		ID: "my-openai-staging", Provider: "openai", SecretRef: "vault:secret:" + p.global.ID, Scope: bctrl.InWorkspace("staging"),
+		ID:        "my-openai-staging",
+		Provider:  "openai",
+		SecretRef: "vault:secret:" + p.global.ID,
+		Scope:     bctrl.InWorkspace("staging"),
 	}); err != nil {
 		return err
 	}
@@ -161,13 +165,21 @@ func (p *play) bind(ctx context.Context) error {
 		return err
 	}
 	if _, err := p.client.Capabilities.Bind(ctx, bctrl.Binding{
-		Capability: chat, SecretRef: "vault:secret:" + budget.ID, Scope: bctrl.InWorkspace("my-workspace"), Consumer: "research",
+		Capability: chat,
+		SecretRef:  "vault:secret:" + budget.ID,
+		Scope:      bctrl.InWorkspace("my-workspace"),
+		Consumer:   "research",
 	}); err != nil {
 		return err
 	}
 	p.note("It is bound for the consumer research alone:")
 	in := bctrl.InWorkspace("my-workspace")
-	if err := p.invoke(ctx, bctrl.Invocation{Capability: chat, Context: in, Consumer: "research", Body: question()}); err != nil {
+	if err := p.invoke(ctx, bctrl.Invocation{
+		Capability: chat,
+		Context:    in,
+		Consumer:   "research",
+		Body:       question(),
+	}); err != nil {
 		return err
 	}
 	return p.call(ctx, in)
@@ -180,22 +192,29 @@ func (p *play) narrow(ctx context.Context) (err error) {
 		return err
 	}
 	p.note("my-workspace mounts the capabilities github/: all of GitHub's.")
-	rt, err := p.site.Runtimes.Browser("triage").Narrow(bctrl.Mounts{Capabilities: &bctrl.CapabilityMount{Allow: []string{"github/issues"}}}).
+	rt, err := p.site.Runtimes.Browser("triage").Narrow(bctrl.Mounts{
+		Capabilities: &bctrl.CapabilityMount{Allow: []string{"github/issues"}},
+	}).
 		Stagehand(ctx, bctrl.Launch{})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, rt.Stop(context.WithoutCancel(ctx))) }()
-	answer, err := rt.Capabilities.Invoke(ctx, bctrl.Invocation{Capability: "github/issues", Path: "/repos/acme/site/issues"})
+	answer, err := rt.Capabilities.Invoke(ctx, bctrl.Invocation{Capability: "github/issues",
+		Path: "/repos/acme/site/issues"})
 	if err != nil {
 		return err
 	}
-	p.note("The runtime triage lists issues: status %d, with %s of the %s scope.", answer.Status, answer.Credential, answer.Tier)
-	_, err = rt.Capabilities.Invoke(ctx, bctrl.Invocation{Capability: "github/repos", Path: "/repos/acme/site", Method: "DELETE"})
+	p.note("The runtime triage lists issues: status %d, with %s of the %s scope.", answer.Status, answer.Credential,
+		answer.Tier)
+	_, err = rt.Capabilities.Invoke(ctx, bctrl.Invocation{Capability: "github/repos", Path: "/repos/acme/site",
+		Method: "DELETE"})
 	if err := p.refused(err, "It deletes the repository"); err != nil {
 		return err
 	}
-	_, err = p.site.Runtimes.Browser("greedy").Narrow(bctrl.Mounts{Capabilities: &bctrl.CapabilityMount{Allow: []string{"stripe/"}}}).
+	_, err = p.site.Runtimes.Browser("greedy").Narrow(bctrl.Mounts{
+		Capabilities: &bctrl.CapabilityMount{Allow: []string{"stripe/"}},
+	}).
 		Stagehand(ctx, bctrl.Launch{})
 	return p.refused(err, "Another asks for Stripe at its launch")
 }
@@ -212,7 +231,8 @@ func (p *play) audit(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		lines = append(lines, fmt.Sprintf("%s  %-23s %-18s %-9s %s %s%s  %s", e.Time.Format(time.TimeOnly), e.Capability, or(e.Credential, "-"), or(e.Tier, "-"),
+		lines = append(lines, fmt.Sprintf("%s  %-23s %-18s %-9s %s %s%s  %s", e.Time.Format(time.TimeOnly), e.Capability,
+			or(e.Credential, "-"), or(e.Tier, "-"),
 			or(e.Method, "-"), e.Host, e.Path, e.Outcome))
 	}
 	for i := len(lines) - 1; i >= 0; i-- {

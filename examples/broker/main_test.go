@@ -32,7 +32,8 @@ func played(t *testing.T, what func(context.Context, *stage) error) string {
 
 func TestTheMostSpecificScopePays(t *testing.T) {
 	printed := played(t, program)
-	require.Equal(t, []string{"group", "workspace", "workspace", "company", "partner", "workspace", "company", "research", "workspace"}, payers(printed))
+	require.Equal(t, []string{"group", "workspace", "workspace", "company", "partner", "workspace", "company", "research",
+		"workspace"}, payers(printed))
 	for _, line := range []string{
 		`group(my-workspace, guests)          -> tier attached  "The account partner pays."`,
 		"It deletes the repository: refused, capability.outside_mount.",
@@ -40,12 +41,14 @@ func TestTheMostSpecificScopePays(t *testing.T) {
 	} {
 		require.Contains(t, printed, line)
 	}
-	require.Len(t, regexp.MustCompile(`(?m)^   \d\d:\d\d:\d\d  (openai|github)/.*(ok|outside_mount)$`).FindAllString(printed, -1), 11, "the log has each call")
+	logged := regexp.MustCompile(`(?m)^   \d\d:\d\d:\d\d  (openai|github)/.*(ok|outside_mount)$`)
+	require.Len(t, logged.FindAllString(printed, -1), 11, "the log has each call")
 }
 
 func TestTheScriptSaysTheSame(t *testing.T) {
 	printed := played(t, runScript)
-	require.Equal(t, []string{"group", "workspace", "workspace", "company", "partner", "workspace", "company", "research", "workspace"}, payers(printed))
+	require.Equal(t, []string{"group", "workspace", "workspace", "company", "partner", "workspace", "company", "research",
+		"workspace"}, payers(printed))
 	require.Contains(t, printed, "The door squeaks")
 	require.Contains(t, printed, "capability.outside_mount: the mounts do not permit capability.invoke here")
 	require.Regexp(t, `(?m)^Log: +whole$`, printed)

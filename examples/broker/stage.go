@@ -111,12 +111,14 @@ func (s *stage) customer(r *http.Request) (account string, ok bool) {
 func (s *stage) openAI(w http.ResponseWriter, r *http.Request) {
 	account, ok := s.customer(r)
 	if !ok || r.URL.Path != "/v1/chat/completions" {
-		answer(w, http.StatusUnauthorized, map[string]any{"error": map[string]any{"message": "Incorrect API key provided", "code": "invalid_api_key"}})
+		answer(w, http.StatusUnauthorized, map[string]any{"error": map[string]any{"message": "Incorrect API key provided",
+			"code": "invalid_api_key"}})
 		return
 	}
 	answer(w, http.StatusOK, map[string]any{
 		"object": "chat.completion", "model": "gpt-5.2",
-		"choices": []any{map[string]any{"index": 0, "message": map[string]any{"role": "assistant", "content": "The account " + account + " pays."}}},
+		"choices": []any{map[string]any{"index": 0, "message": map[string]any{"role": "assistant",
+			"content": "The account " + account + " pays."}}},
 	})
 }
 
@@ -180,9 +182,11 @@ func runScript(ctx context.Context, s *stage) error {
 	script := exec.CommandContext(ctx, "bash", path)
 	script.Stdout, script.Stderr = s.out, s.out
 	script.Env = append(os.Environ(),
-		"PATH="+s.dir+string(os.PathListSeparator)+os.Getenv("PATH"), "BCTRL_BASE_URL="+s.url, "BCTRL_API_KEY="+s.key.Expose())
+		"PATH="+s.dir+string(os.PathListSeparator)+os.Getenv("PATH"), "BCTRL_BASE_URL="+s.url,
+		"BCTRL_API_KEY="+s.key.Expose())
 	for variable, account := range map[string]string{
-		"COMPANY_KEY": "company", "WORKSPACE_KEY": "workspace", "GROUP_KEY": "group", "PARTNER_KEY": "partner", "RESEARCH_KEY": "research",
+		"COMPANY_KEY": "company", "WORKSPACE_KEY": "workspace", "GROUP_KEY": "group", "PARTNER_KEY": "partner",
+		"RESEARCH_KEY": "research",
 	} {
 		script.Env = append(script.Env, variable+"="+s.keyOf(account).Expose())
 	}

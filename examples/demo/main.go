@@ -121,7 +121,8 @@ func program(ctx context.Context, stage *stage) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, rt.Stop(context.WithoutCancel(ctx))) }()
-	stage.note("%s is %s after %s, with the profile sf-bot, made on this first use.", rt.Alias, rt.Status, round(time.Since(launched)))
+	stage.note("%s is %s after %s, with the profile sf-bot, made on this first use.", rt.Alias, rt.Status,
+		round(time.Since(launched)))
 
 	stage.step("Try a login outside the ceiling")
 	_, err = rt.Vault.TOTP(ctx, "prod/email/ceo")

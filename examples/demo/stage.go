@@ -55,7 +55,12 @@ type stage struct {
 // openStage starts everything with made-up secrets and an empty, temporary
 // data directory. What it returns must be closed, also beside an error.
 func openStage(ctx context.Context) (s *stage, err error) {
-	s = &stage{printer: newPrinter(os.Stdout), password: bctrl.NewSecret(rand.Text()), seed: newSeed(), cancel: func() {}}
+	s = &stage{
+		printer:  newPrinter(os.Stdout),
+		password: bctrl.NewSecret(rand.Text()),
+		seed:     newSeed(),
+		cancel:   func() {},
+	}
 	if s.dir, err = os.MkdirTemp("", "bctrl-demo-"); err != nil {
 		return s, err
 	}
@@ -94,8 +99,12 @@ func (s *stage) chooseModel() (err error) {
 	}
 	base, err := s.serve(s.model)
 	s.credential = bctrl.AICredentialCreate{
-		ID: "openai-prod", Provider: bctrl.OpenAI, Label: "Production", APIKey: key,
-		BaseURL: base + "/v1", DefaultModel: modeltest.DefaultModel,
+		ID:           "openai-prod",
+		Provider:     bctrl.OpenAI,
+		Label:        "Production",
+		APIKey:       key,
+		BaseURL:      base + "/v1",
+		DefaultModel: modeltest.DefaultModel,
 	}
 	return err
 }
@@ -136,7 +145,8 @@ func (s *stage) serve(h http.Handler) (url string, err error) {
 	if err != nil {
 		return "", err
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)} // it can quote a page
+	// it can quote a page
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	s.servers = append(s.servers, server)
 	s.running.Go(func() { _ = server.Serve(listener) }) // ends with Close
 	return "http://" + listener.Addr().String(), nil
@@ -181,7 +191,8 @@ func (s *stage) refused(err, want error) error {
 func (s *stage) conclude(began time.Time) error {
 	counts := s.crm.Counts()
 	s.title("Done in %s", round(time.Since(began)))
-	s.note("The CRM saw %d login with password and code, %d wrong ones, %d export.", counts.Logins, counts.WrongLogins, counts.Exports)
+	s.note("The CRM saw %d login with password and code, %d wrong ones, %d export.", counts.Logins, counts.WrongLogins,
+		counts.Exports)
 	if s.model != nil {
 		requests := s.model.Requests()
 		for _, r := range requests {

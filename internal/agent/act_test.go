@@ -38,7 +38,9 @@ func TestALoginWithACodeAndAnExport(t *testing.T) {
 			result, err := agent.Act(t.Context(), d, agent.Options{Instruction: "Log in to Salesforce and export Q1"})
 			require.NoError(t, err)
 			require.Equal(t, &bctrl.ActResult{
-				Success: true, Message: "exported q1.csv", URL: "https://login.example.com/home",
+				Success: true,
+				Message: "exported q1.csv",
+				URL:     "https://login.example.com/home",
 				Actions: []bctrl.ActAction{
 					{Kind: "navigate", Target: "https://login.example.com/in"},
 					{Kind: "fill", Target: `textbox "Username"`, VaultKey: vaultKey},
@@ -49,8 +51,13 @@ func TestALoginWithACodeAndAnExport(t *testing.T) {
 					{Kind: "select", Target: `combobox "Quarter"`},
 					{Kind: "click", Target: `link "Export Q1"`},
 				},
-				Downloads: []bctrl.StorageObject{{ID: "o2", Filename: "q1.csv", LogicalPath: "exports/q1.csv", SizeBytes: 42}},
-				Usage:     result.Usage,
+				Downloads: []bctrl.StorageObject{{
+					ID:          "o2",
+					Filename:    "q1.csv",
+					LogicalPath: "exports/q1.csv",
+					SizeBytes:   42,
+				}},
+				Usage: result.Usage,
 			}, result)
 			require.Equal(t, 8, result.Usage.Calls)
 			require.Positive(t, result.Usage.InputTokens)

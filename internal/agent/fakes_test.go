@@ -213,8 +213,19 @@ type vault struct {
 
 func (v *vault) List(context.Context) ([]agent.LoginInfo, error) {
 	return []agent.LoginInfo{
-		{Key: "prod/crm/elsewhere", HasUsername: true, HasPassword: true, Origins: []string{"https://elsewhere.example.com"}},
-		{Key: vaultKey, HasUsername: true, HasPassword: true, HasTOTP: true, Origins: []string{"https://login.example.com"}},
+		{
+			Key:         "prod/crm/elsewhere",
+			HasUsername: true,
+			HasPassword: true,
+			Origins:     []string{"https://elsewhere.example.com"},
+		},
+		{
+			Key:         vaultKey,
+			HasUsername: true,
+			HasPassword: true,
+			HasTOTP:     true,
+			Origins:     []string{"https://login.example.com"},
+		},
 	}, nil
 }
 
@@ -292,7 +303,11 @@ func connect(t *testing.T, kind bctrl.AIProvider, srv *httptest.Server) model.Ch
 	t.Cleanup(func() { b.Close(); srv.Close() })
 	never := 0
 	chat, err := model.New(b, model.Config{
-		Provider: kind, BaseURL: srv.URL + "/v1", Model: "scripted-1", Key: bctrl.NewSecret(apiKey), MaxRetries: &never,
+		Provider:   kind,
+		BaseURL:    srv.URL + "/v1",
+		Model:      "scripted-1",
+		Key:        bctrl.NewSecret(apiKey),
+		MaxRetries: &never,
 	})
 	require.NoError(t, err)
 	return chat

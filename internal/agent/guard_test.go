@@ -25,8 +25,10 @@ func TestTheGuardCoversEveryPartOfAMessage(t *testing.T) {
 	req := model.Request{System: "s", Tools: toolList, Messages: []model.Message{
 		{Role: model.User, Text: "a " + value, Images: [][]byte{[]byte("PNG " + value)}},
 		{
-			Role: model.Assistant, Text: quoted, Opaque: json.RawMessage(`{"x":"` + quoted + `"}`),
-			Calls: []model.ToolCall{{ID: "id-" + value, Name: "type", Arguments: `{"text":"` + quoted + `"}`}},
+			Role:   model.Assistant,
+			Text:   quoted,
+			Opaque: json.RawMessage(`{"x":"` + quoted + `"}`),
+			Calls:  []model.ToolCall{{ID: "id-" + value, Name: "type", Arguments: `{"text":"` + quoted + `"}`}},
 		},
 		{Role: model.ToolResult, CallID: "id-" + value, Text: "aHVudGVyMiJzZWNyZXQ="},
 		{Role: model.Assistant, Opaque: json.RawMessage(`{"kept":1}`)},

@@ -15,9 +15,19 @@ func sampleView() View {
 		URL:   "https://crm.example.com/login",
 		Title: "Sign in",
 		Logins: []LoginInfo{
-			{Key: "prod/crm/salesforce", HasUsername: true, HasPassword: true, HasTOTP: true,
-				Origins: []string{"https://login.example.com", "https://*.example.org"}},
-			{Key: "prod/crm/mail", HasUsername: true, HasPassword: true, Origins: []string{"https://mail.example.com"}},
+			{
+				Key:         "prod/crm/salesforce",
+				HasUsername: true,
+				HasPassword: true,
+				HasTOTP:     true,
+				Origins:     []string{"https://login.example.com", "https://*.example.org"},
+			},
+			{
+				Key:         "prod/crm/mail",
+				HasUsername: true,
+				HasPassword: true,
+				Origins:     []string{"https://mail.example.com"},
+			},
 		},
 		Downloads: []Download{{Filename: "q1 (final).csv", Path: "exports/q1 (final).csv", Size: 1204}},
 		Outline:   "[e1] textbox \"Username\"\n  [e2] textbox \"Password\"\n[e3] button \"Sign in\"\n",

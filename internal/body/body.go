@@ -61,7 +61,9 @@ func Of(r io.Reader) *Source {
 		return &Source{once: r, Size: -1}
 	}
 	if at, ok := r.(io.ReaderAt); ok {
-		return &Source{Size: size, prompt: prompt(r), open: func() (io.Reader, error) { return io.NewSectionReader(at, start, size), nil }}
+		return &Source{Size: size, prompt: prompt(r), open: func() (io.Reader, error) {
+			return io.NewSectionReader(at, start, size), nil
+		}}
 	}
 	turns := &turns{r: r, seeker: seeker, start: start}
 	return &Source{Size: size, shared: true, open: turns.next}

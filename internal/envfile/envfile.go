@@ -188,5 +188,6 @@ func unescape(rest string) (byte, bool) {
 
 // Quote writes a value so that [Parse] reads it back as it is.
 func Quote(value string) string {
-	return `"` + strings.NewReplacer("\\", `\\`, `"`, `\"`, "$", `\$`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(value) + `"`
+	return `"` + strings.NewReplacer("\\", `\\`, `"`, `\"`, "$", `\$`, "\n", `\n`, "\r", `\r`, "\t",
+		`\t`).Replace(value) + `"`
 }

@@ -23,14 +23,19 @@ func TestALineIsReadAsAShellReadsIt(t *testing.T) {
 		{"export may be a name", "export=1\nexport =2", []Entry{{1, "export", "1"}, {2, "export", "2"}}},
 		{"CRLF ends a line", "A=1\r\nB=2\r\n", []Entry{{1, "A", "1"}, {2, "B", "2"}}},
 		{"a byte order mark is no part", "\ufeffA=1", []Entry{{1, "A", "1"}}},
-		{"nothing is a value", "A=\nB= \nC=''\nD=\"\" # none", []Entry{{1, "A", ""}, {2, "B", ""}, {3, "C", ""}, {4, "D", ""}}},
-		{"a comment after a space", "A=1 # one\nB=1# one\nC= # none\nD=#one", []Entry{{1, "A", "1"}, {2, "B", "1# one"}, {3, "C", ""}, {4, "D", "#one"}}},
+		{"nothing is a value", "A=\nB= \nC=''\nD=\"\" # none", []Entry{{1, "A", ""}, {2, "B", ""}, {3, "C", ""},
+			{4, "D", ""}}},
+		{"a comment after a space", "A=1 # one\nB=1# one\nC= # none\nD=#one", []Entry{{1, "A", "1"}, {2, "B", "1# one"},
+			{3, "C", ""}, {4, "D", "#one"}}},
 		{"single quotes hold all", `A='a "b" $c \n # d' # e`, []Entry{{1, "A", `a "b" $c \n # d`}}},
-		{"backticks hold all, as dotenv has them", "A=`a \"b\" 'c' $d \\n # e` # f\nB=`-\n-`\nC=``", []Entry{{1, "A", `a "b" 'c' $d \n # e`}, {2, "B", "-\n-"}, {4, "C", ""}}},
-		{"backticks inside are as they stand", "A=a`b`\nB='`c`'\nC=\"`\"", []Entry{{1, "A", "a`b`"}, {2, "B", "`c`"}, {3, "C", "`"}}},
+		{"backticks hold all, as dotenv has them", "A=`a \"b\" 'c' $d \\n # e` # f\nB=`-\n-`\nC=``",
+			[]Entry{{1, "A", `a "b" 'c' $d \n # e`}, {2, "B", "-\n-"}, {4, "C", ""}}},
+		{"backticks inside are as they stand", "A=a`b`\nB='`c`'\nC=\"`\"", []Entry{{1, "A", "a`b`"}, {2, "B", "`c`"},
+			{3, "C", "`"}}},
 		{"double quotes have escapes", `A="a 'b' $c \$c \n\r\t\\\" # d"`, []Entry{{1, "A", "a 'b' $c $c \n\r\t\\\" # d"}}},
 		{"quotes inside are as they stand", `A=a"b"`, []Entry{{1, "A", `a"b"`}}},
-		{"a quoted value goes over lines", "A=\"-----\nx\n-----\n\"\nB='\n'\nC=1", []Entry{{1, "A", "-----\nx\n-----\n"}, {5, "B", "\n"}, {7, "C", "1"}}},
+		{"a quoted value goes over lines", "A=\"-----\nx\n-----\n\"\nB='\n'\nC=1", []Entry{{1, "A", "-----\nx\n-----\n"},
+			{5, "B", "\n"}, {7, "C", "1"}}},
 		{"any letters are in a value", "A=schlüssel 🔑", []Entry{{1, "A", "schlüssel 🔑"}}},
 		{"who stores it checks the name", "1.A-b=1", []Entry{{1, "1.A-b", "1"}}},
 	} {
@@ -75,7 +80,8 @@ func TestALineThatIsNotUnderstoodIsRefusedByItsNumber(t *testing.T) {
 func TestWhatIsQuotedIsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		value := rapid.OneOf(rapid.String(), rapid.StringMatching("[\\\\\"'`$#\\n\\r\\t =a]{0,20}")).Draw(t, "value")
-		before, after := rapid.IntRange(0, 3).Draw(t, "before"), rapid.SampledFrom([]string{"", "\n", "\r\n", " # c\nB=2\n"}).Draw(t, "after")
+		before, after := rapid.IntRange(0, 3).Draw(t, "before"),
+			rapid.SampledFrom([]string{"", "\n", "\r\n", " # c\nB=2\n"}).Draw(t, "after")
 		got, err := Parse(strings.Repeat("#\n", before) + "A=" + Quote(value) + after)
 		require.NoError(t, err)
 		require.Equal(t, Entry{before + 1, "A", value}, got[0])

@@ -44,7 +44,8 @@ func (d *dialing) reach(ctx context.Context, network, address string) (net.Conn,
 	if d.proxy == nil {
 		return d.dial(ctx, network, address)
 	}
-	via, err := d.proxy(&http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "https", Host: address}, Header: http.Header{}})
+	via, err := d.proxy(&http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "https", Host: address},
+		Header: http.Header{}})
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +75,12 @@ func (d *dialing) reach(ctx context.Context, network, address string) (net.Conn,
 // connect asks a proxy for a tunnel (RFC 9110 §9.3.6). Nothing follows its
 // answer before we speak TLS, so none of it is lost in the reader.
 func connect(ctx context.Context, c net.Conn, via *url.URL, address string) error {
-	req := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: address}, Host: address, Header: http.Header{}}
+	req := &http.Request{
+		Method: http.MethodConnect,
+		URL:    &url.URL{Opaque: address},
+		Host:   address,
+		Header: http.Header{},
+	}
 	if u := via.User; u != nil {
 		password, _ := u.Password()
 		req.Header.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(u.Username()+":"+password)))
@@ -85,7 +91,8 @@ func connect(ctx context.Context, c net.Conn, via *url.URL, address string) erro
 	err := req.Write(c)
 	var resp *http.Response
 	if err == nil {
-		resp, err = http.ReadResponse(bufio.NewReader(io.LimitReader(c, maxConnectAnswer)), req) //nolint:bodyclose // what follows is the tunnel
+		resp, err = http.ReadResponse(bufio.NewReader(io.LimitReader(c, maxConnectAnswer)),
+			req) //nolint:bodyclose // what follows is the tunnel
 	}
 	switch {
 	case !stop():

@@ -62,10 +62,17 @@ type talker struct {
 	work  sync.WaitGroup
 }
 
-func talk(t testing.TB, wrap func(net.Listener) net.Listener, first string, serve func(c net.Conn, r *http.Request, n int)) *talker {
+func talk(
+	t testing.TB, wrap func(net.Listener) net.Listener, first string, serve func(c net.Conn, r *http.Request, n int),
+) *talker {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	s := &talker{Listener: wrap(l), first: first, serve: serve, ended: make(chan struct{}, 100)}
+	s := &talker{
+		Listener: wrap(l),
+		first:    first,
+		serve:    serve,
+		ended:    make(chan struct{}, 100),
+	}
 	s.work.Go(func() {
 		for {
 			c, err := s.Accept()
@@ -114,24 +121,32 @@ func overTLS(t testing.TB) (wrap func(net.Listener) net.Listener, client *tls.Co
 	roots := x509.NewCertPool()
 	roots.AddCert(srv.Certificate())
 	srv.Close()
-	return func(l net.Listener) net.Listener { return tls.NewListener(l, cfg) }, &tls.Config{RootCAs: roots, ServerName: "example.com", MinVersion: tls.VersionTLS12}
+	return func(l net.Listener) net.Listener {
+		return tls.NewListener(l, cfg)
+	}, &tls.Config{RootCAs: roots, ServerName: "example.com", MinVersion: tls.VersionTLS12}
 }
 
 // unasked are answers that bring more than they declare.
 var unasked = []struct{ why, method, answer string }{
 	{"behind a length", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" + leaked},
 	{"behind a length, on the line", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n" + leaked + "\n"},
-	{"behind a large length", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 100000) + leaked},
-	{"a second answer", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 29\r\n\r\n" + leaked},
+	{"behind a large length", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x",
+		100000) + leaked},
+	{"a second answer", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: " +
+		"29\r\n\r\n" + leaked},
 	{"behind a length of none", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" + leaked},
 	{"a body of 204", "GET", "HTTP/1.1 204 No Content\r\n\r\n" + leaked},
 	{"a body of 304", "GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 29\r\n\r\n" + leaked},
 	{"a body for HEAD", "HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 29\r\n\r\n" + leaked},
 	{"behind chunks", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n" + leaked},
-	{"behind chunks with extensions", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0002;a=\"b;0\"\r\nok\r\n000;x\r\n\r\n" + leaked},
-	{"behind a trailer", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: A\r\n\r\n2\r\nok\r\n0\r\nA: b\r\n\r\n" + leaked},
-	{"behind a trailer that ends in two ways", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: A\r\n\r\n2\r\nok\r\n0\r\nA: b\n\n" + leaked + "\r\n\r\n"},
-	{"behind an interim answer and a length", "GET", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" + leaked},
+	{"behind chunks with extensions", "GET",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0002;a=\"b;0\"\r\nok\r\n000;x\r\n\r\n" + leaked},
+	{"behind a trailer", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: A\r\n\r\n2\r\nok\r\n0\r\nA: " +
+		"b\r\n\r\n" + leaked},
+	{"behind a trailer that ends in two ways", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: " +
+		"A\r\n\r\n2\r\nok\r\n0\r\nA: b\n\n" + leaked + "\r\n\r\n"},
+	{"behind an interim answer and a length", "GET", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 " +
+		"OK\r\nContent-Length: 2\r\n\r\nok" + leaked},
 	{"behind bare line feeds", "GET", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok" + leaked},
 }
 
@@ -176,7 +191,8 @@ func TestNothingUnaskedReachesTheLog(t *testing.T) {
 func TestAServerThatSpeaksFirstIsNotQuoted(t *testing.T) {
 	logged := captureLog(t)
 	s := talk(t, plainly, "220 "+leaked+"\r\n", func(net.Conn, *http.Request, int) {})
-	_, err := New(&http.Transport{Proxy: http.ProxyFromEnvironment}).RoundTrip(httptest.NewRequest("GET", "http://"+s.Addr().String(), nil))
+	_, err := New(&http.Transport{Proxy: http.ProxyFromEnvironment}).RoundTrip(httptest.NewRequest("GET",
+		"http://"+s.Addr().String(), nil))
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), leaked)
 	<-s.ended
@@ -185,7 +201,8 @@ func TestAServerThatSpeaksFirstIsNotQuoted(t *testing.T) {
 
 // TestWhatIsNoAnswerIsNotQuoted sends what net/http would put into its error.
 func TestWhatIsNoAnswerIsNotQuoted(t *testing.T) {
-	for _, answer := range []string{"220 " + leaked, leaked, "HTTP/1.1 " + leaked, "HTTP/1.1 20" + leaked, "HTTP/1.1 2000" + leaked, "HTTP/" + leaked} {
+	for _, answer := range []string{"220 " + leaked, leaked, "HTTP/1.1 " + leaked, "HTTP/1.1 20" + leaked,
+		"HTTP/1.1 2000" + leaked, "HTTP/" + leaked} {
 		logged := captureLog(t)
 		s := talk(t, plainly, "", func(c net.Conn, _ *http.Request, _ int) { _, _ = io.WriteString(c, answer+"\r\n\r\n") })
 		_, err := New(&http.Transport{}).RoundTrip(httptest.NewRequest("GET", "http://"+s.Addr().String(), nil))
@@ -221,7 +238,8 @@ func TestGoodAnswersAreReadAsNetHTTPReadsThem(t *testing.T) {
 				e.method, e.body = "HEAD", ""
 				e.answer = fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", len(body))
 			default:
-				e.answer = fmt.Sprintf("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 100 Continue\r\nA: b\r\n\r\nHTTP/1.1 404 No\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+				e.answer = fmt.Sprintf("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 100 Continue\r\nA: b\r\n\r\nHTTP/1.1 404 "+
+					"No\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 			}
 			return e
 		}), 1, 5).Draw(rt, "exchanges")
@@ -261,14 +279,17 @@ func (*cleanups) Errorf(f string, a ...any) { panic(fmt.Sprintf(f, a...)) }
 func (*cleanups) FailNow()                  { panic("failed") }
 
 func TestHTTP2IsSpokenWhereTheServerDoes(t *testing.T) {
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }))
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Proto)
+	}))
 	srv.EnableHTTP2 = true
 	srv.StartTLS()
 	defer srv.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(srv.Certificate())
 	for _, force := range []bool{true, false} {
-		tr := New(&http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: force})
+		tr := New(&http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+			ForceAttemptHTTP2: force})
 		resp, err := tr.RoundTrip(httptest.NewRequest("GET", srv.URL, nil))
 		require.NoError(t, err)
 		body, err := io.ReadAll(resp.Body)
@@ -362,7 +383,8 @@ func TestAProxyThatRefusesIsNotQuoted(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 403 "+leaked+"\r\nContent-Length: 0\r\n\r\n")
 	})
 	via := &url.URL{Scheme: "http", Host: proxy.Addr().String()}
-	_, err := New(&http.Transport{Proxy: http.ProxyURL(via)}).RoundTrip(httptest.NewRequest("GET", "https://example.com", nil))
+	_, err := New(&http.Transport{Proxy: http.ProxyURL(via)}).RoundTrip(httptest.NewRequest("GET", "https://example.com",
+		nil))
 	require.ErrorIs(t, err, ErrProxy)
 	require.NotContains(t, err.Error(), leaked)
 }
@@ -375,6 +397,7 @@ func TestAProxyThatTalksForEverIsRefused(t *testing.T) {
 		}
 	})
 	via := &url.URL{Scheme: "http", Host: proxy.Addr().String()}
-	_, err := New(&http.Transport{Proxy: http.ProxyURL(via)}).RoundTrip(httptest.NewRequest("GET", "https://example.com", nil))
+	_, err := New(&http.Transport{Proxy: http.ProxyURL(via)}).RoundTrip(httptest.NewRequest("GET", "https://example.com",
+		nil))
 	require.ErrorIs(t, err, ErrProxy)
 }

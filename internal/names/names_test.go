@@ -93,7 +93,8 @@ func TestNamesAreThoseOfTheirGrammar(t *testing.T) {
 	credential := regexp.MustCompile(`\A[A-Za-z][A-Za-z0-9_-]{0,63}\z`)
 	name := regexp.MustCompile(`\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\z`)
 	samples := []string{
-		"", "a", "A", "0", "_", "-", ".", "..", "a.b", "a_b", "a-b", "a b", "a/b", "a\n", "\na", "é", "aé", "a\u017f", "a\x00", "a%",
+		"", "a", "A", "0", "_", "-", ".", "..", "a.b", "a_b", "a-b", "a b", "a/b", "a\n", "\na", "é", "aé", "a\u017f",
+		"a\x00", "a%",
 		strings.Repeat("a", 64), strings.Repeat("a", 65), strings.Repeat("a", 128), strings.Repeat("a", 129),
 	}
 	for b := range 256 {
@@ -244,7 +245,8 @@ func TestStoragePathAcceptsLettersOfEveryScript(t *testing.T) {
 func TestRefusalsDoNotQuote(t *testing.T) {
 	const canary = "hunter2 \\"
 	for _, check := range []func(string) error{
-		names.VaultKey, names.VaultPrefix, names.CredentialID, names.Name, names.Capability, names.CapabilityPattern, names.StoragePath,
+		names.VaultKey, names.VaultPrefix, names.CredentialID, names.Name, names.Capability, names.CapabilityPattern,
+		names.StoragePath,
 	} {
 		err := check(canary)
 		require.Error(t, err)
@@ -258,7 +260,9 @@ func FuzzGrammars(f *testing.F) {
 	segment := regexp.MustCompile(`\A[A-Za-z0-9._@+=:-]{1,128}\z`)
 	f.Fuzz(func(t *testing.T, s string) {
 		parts := strings.Split(s, "/")
-		broken := slices.ContainsFunc(parts, func(part string) bool { return part == "." || part == ".." || !segment.MatchString(part) })
+		broken := slices.ContainsFunc(parts, func(part string) bool {
+			return part == "." || part == ".." || !segment.MatchString(part)
+		})
 		require.Equal(t, !broken && len(parts) <= 32 && len(s) <= 512, names.VaultKey(s) == nil, "%q", s)
 		if names.VaultKey(s) == nil {
 			require.NoError(t, names.VaultPrefix(s), "every key is a prefix")
@@ -267,7 +271,9 @@ func FuzzGrammars(f *testing.F) {
 		if names.Name(s) == nil {
 			require.NoError(t, names.VaultKey(s), "every name is a key")
 		}
-		for _, check := range []func(string) error{names.CredentialID, names.Capability, names.CapabilityPattern, names.StoragePath} {
+		for _, check := range []func(string) error{
+			names.CredentialID, names.Capability, names.CapabilityPattern, names.StoragePath,
+		} {
 			_ = check(s) // must not panic
 		}
 	})

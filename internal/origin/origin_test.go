@@ -188,7 +188,8 @@ func TestMatch(t *testing.T) {
 // What is accepted means the same to net/url, and is accepted again unchanged.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
-		"https://login.example.com:8443/", "http://[::1]:80", "https://*.example.com", "https://a@b.com", "https://0x7f.1", "https://b\u00fccher.example",
+		"https://login.example.com:8443/", "http://[::1]:80", "https://*.example.com", "https://a@b.com", "https://0x7f.1",
+		"https://b\u00fccher.example",
 	} {
 		f.Add(seed)
 	}

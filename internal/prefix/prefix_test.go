@@ -59,7 +59,9 @@ func TestTheDeeperOfTwoPrefixesIsWhatBothHold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b, key := drawn.Draw(t, "a"), drawn.Draw(t, "b"), drawn.Draw(t, "key")
 		deeper, ok := prefix.Deeper(a, b)
-		require.Equal(t, prefix.Meet([]string{a}, []string{b}), slices.DeleteFunc([]string{deeper}, func(string) bool { return !ok }))
+		require.Equal(t, prefix.Meet([]string{a}, []string{b}), slices.DeleteFunc([]string{deeper}, func(string) bool {
+			return !ok
+		}))
 		require.Equal(t, oracle(a, key) && oracle(b, key), ok && oracle(deeper, key))
 	})
 }

@@ -106,7 +106,12 @@ func newLiteral(text string, f form) pattern {
 // newEscaped returns the pattern of a value whose characters may each be
 // escaped. It has more than one.
 func newEscaped(value string, f form, wrapped bool) pattern {
-	p := pattern{text: value, escaped: true, form: f, wrapped: wrapped}
+	p := pattern{
+		text:    value,
+		escaped: true,
+		form:    f,
+		wrapped: wrapped,
+	}
 	c, next := nextChar(value, f), charOf{}
 	if c.size < len(value) {
 		next = nextChar(value[c.size:], f)

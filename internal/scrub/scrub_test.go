@@ -186,7 +186,8 @@ func TestReaderEqualsStringForAnyText(t *testing.T) {
 		parts := rapid.SliceOf(rapid.OneOf(
 			rapid.StringOf(rapid.RuneFrom([]rune(`ab\"/%u0é `))),
 			rapid.Custom(func(t *rapid.T) string {
-				return encodings[rapid.SampledFrom([]string{"raw", "json", "query", "base64", "u escapes"}).Draw(t, "encoding")](value)
+				return encodings[rapid.SampledFrom([]string{"raw", "json", "query", "base64", "u escapes"}).Draw(t,
+					"encoding")](value)
 			}),
 		)).Draw(t, "parts")
 		text := strings.Join(parts, "")
@@ -274,7 +275,8 @@ func TestManyBackslashesStayCheap(t *testing.T) {
 }
 
 func BenchmarkString(b *testing.B) {
-	set := New(bctrl.NewSecret("sk-proj-0123456789abcdefghijklmnopqrstuvwxyz"), bctrl.NewSecret("hunter2hunter2"), bctrl.NewSecret("123456"))
+	set := New(bctrl.NewSecret("sk-proj-0123456789abcdefghijklmnopqrstuvwxyz"), bctrl.NewSecret("hunter2hunter2"),
+		bctrl.NewSecret("123456"))
 	text := strings.Repeat("[e12] link \"Pipeline of the first quarter\"\n", 1000)
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {

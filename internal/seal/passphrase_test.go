@@ -30,7 +30,8 @@ func TestAPassphraseGivesTheSameKeyAgain(t *testing.T) {
 }
 
 func TestAPassphraseTooShortOrTooLongIsRefused(t *testing.T) {
-	for _, text := range []string{"", "ééééééééééé" /* 11 characters, 22 bytes */, strings.Repeat("x", maxPassphrase+1)} {
+	for _, text := range []string{"", "ééééééééééé", /* 11 characters, 22 bytes */
+		strings.Repeat("x", maxPassphrase+1)} {
 		_, _, err := NewPassphrase(bctrl.NewSecret(text))
 		require.ErrorIs(t, err, ErrPassphrase, len(text))
 	}

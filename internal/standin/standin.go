@@ -48,15 +48,24 @@ func New() (*Providers, error) {
 		return nil, fmt.Errorf("making a key: %w", err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "stand-ins of a test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{CommonName: "stand-ins of a test"},
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().Add(24 * time.Hour),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign,
 	}
 	authority, err := sign(template, template, key, key)
 	if err != nil {
 		return nil, err
 	}
-	return &Providers{authority: authority, key: key, servers: map[string]*httptest.Server{}, other: map[string]string{}}, nil
+	return &Providers{
+		authority: authority,
+		key:       key,
+		servers:   map[string]*httptest.Server{},
+		other:     map[string]string{},
+	}, nil
 }
 
 func sign(of, by *x509.Certificate, key, signer *ecdsa.PrivateKey) (*x509.Certificate, error) {
@@ -78,9 +87,13 @@ func (p *Providers) Certificate(host string) (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("making a serial number: %w", err)
 	}
 	leaf, err := sign(&x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
-		NotBefore: p.authority.NotBefore, NotAfter: p.authority.NotAfter,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: host},
+		DNSNames:     []string{host},
+		NotBefore:    p.authority.NotBefore,
+		NotAfter:     p.authority.NotAfter,
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}, p.authority, key, p.key)
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, err
 }

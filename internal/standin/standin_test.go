@@ -28,7 +28,8 @@ func TestAStandInHasTheNameOfItsProvider(t *testing.T) {
 	require.False(t, ok)
 
 	for name, trusted := range map[string]bool{"api.example.com": true, "other.example.com": false} {
-		conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: in.Roots(), ServerName: name, MinVersion: tls.VersionTLS12})
+		conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: in.Roots(), ServerName: name,
+			MinVersion: tls.VersionTLS12})
 		require.Equal(t, trusted, err == nil, "%s: %v", name, err)
 		if err == nil {
 			require.NoError(t, conn.Close())

@@ -44,7 +44,8 @@ func TestExpand(t *testing.T) {
 
 func TestMalformedTemplatesAreRefusedUnquoted(t *testing.T) {
 	for _, text := range []string{
-		"{", "}", "{}", "{?}", "{a", "a}", "{{a}}", "{a b}", "{a}}", "{a.b}", "{1a}", "{a??}", "{?a}", "{é}", "{" + strings.Repeat("a", 65) + "}",
+		"{", "}", "{}", "{?}", "{a", "a}", "{{a}}", "{a b}", "{a}}", "{a.b}", "{1a}", "{a??}", "{?a}", "{é}",
+		"{" + strings.Repeat("a", 65) + "}",
 		"é", "a\tb", "a\r\nb", "\x00", "\x7f", strings.Repeat("a", MaxBytes+1),
 	} {
 		_, err := Parse(text)
@@ -91,7 +92,8 @@ func FuzzExpand(f *testing.F) {
 		case present == offers:
 			t.Fatalf("%q: present %v", text, present)
 		case present:
-			if want := strings.ReplaceAll(strings.ReplaceAll(text, "{key}", value), "{key?}", value); !strings.Contains(value, "{key") && got != want {
+			if want := strings.ReplaceAll(strings.ReplaceAll(text, "{key}", value), "{key?}", value); !strings.Contains(value,
+				"{key") && got != want {
 				t.Fatalf("%q: %q, want %q", text, got, want)
 			}
 		}

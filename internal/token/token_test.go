@@ -105,11 +105,13 @@ func TestCaveatsCannotBeDroppedReorderedInsertedOrCopied(t *testing.T) {
 		i := rapid.IntRange(0, n-1).Draw(t, "i")
 		require.False(t, accepted(rebuilt(tok, slices.Delete(slices.Clone(tok.Caveats), i, i+1))), "dropped")
 		require.False(t, accepted(rebuilt(tok, slices.Insert(slices.Clone(tok.Caveats), i, drawCaveat(t)))), "inserted")
-		require.False(t, accepted(rebuilt(tok, append(slices.Clone(tok.Caveats), drawCaveat(t)))), "appended without the tag for it")
+		require.False(t, accepted(rebuilt(tok, append(slices.Clone(tok.Caveats), drawCaveat(t)))),
+			"appended without the tag for it")
 		j := rapid.IntRange(0, n-1).Draw(t, "j")
 		swapped := slices.Clone(tok.Caveats)
 		swapped[i], swapped[j] = swapped[j], swapped[i]
-		same := i == j || tok.Caveats[i].Kind == tok.Caveats[j].Kind && string(tok.Caveats[i].Body) == string(tok.Caveats[j].Body)
+		same := i == j || tok.Caveats[i].Kind == tok.Caveats[j].Kind &&
+			string(tok.Caveats[i].Body) == string(tok.Caveats[j].Body)
 		require.Equal(t, same, accepted(rebuilt(tok, swapped)), "reordered")
 		// What was weakened does not give back what it was made of.
 		weaker, err := tok.Add(drawCaveat(t))
@@ -150,7 +152,8 @@ func TestOneTextIsTheToken(t *testing.T) {
 		}
 	}
 	require.Equal(t, 63, others)
-	for _, other := range []string{text + "\n", "\r\n" + text, text[:30] + "\n" + text[30:], text + "=", " " + text, strings.ToLower(Prefix) + text[len(Prefix):] + "A", strings.ToUpper(Prefix) + text[len(Prefix):]} {
+	for _, other := range []string{text + "\n", "\r\n" + text, text[:30] + "\n" + text[30:], text + "=", " " + text,
+		strings.ToLower(Prefix) + text[len(Prefix):] + "A", strings.ToUpper(Prefix) + text[len(Prefix):]} {
 		_, err := Parse(other)
 		require.ErrorIs(t, err, ErrMalformed)
 	}

@@ -30,7 +30,8 @@ func TestTokensAgreeWithTheVectors(t *testing.T) {
 				return
 			}
 			made++
-			again, err := New(key, Head{uuid.MustParse(c.TokenID), uuid.MustParse(c.Organization), uuid.MustParse(c.Runtime)}, time.UnixMilli(c.ExpiresMs), []byte(c.Mounts))
+			again, err := New(key, Head{uuid.MustParse(c.TokenID), uuid.MustParse(c.Organization), uuid.MustParse(c.Runtime)},
+				time.UnixMilli(c.ExpiresMs), []byte(c.Mounts))
 			require.NoError(t, err)
 			for _, a := range c.Add {
 				caveat := Caveat{Mounts, []byte(a.Mounts)}

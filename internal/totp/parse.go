@@ -78,7 +78,8 @@ func parseURI(text string) (Key, error) {
 	if key.digits, err = parseNumber(query, "digits", defaultDigits, minDigits, maxDigits); err != nil {
 		return Key{}, err
 	}
-	seconds, err := parseNumber(query, "period", int(defaultPeriod/time.Second), int(minPeriod/time.Second), int(maxPeriod/time.Second))
+	seconds, err := parseNumber(query, "period", int(defaultPeriod/time.Second), int(minPeriod/time.Second),
+		int(maxPeriod/time.Second))
 	if err != nil {
 		return Key{}, err
 	}
@@ -213,7 +214,8 @@ func parseBase32(text string) (bctrl.Secret, error) {
 		return bctrl.Secret{}, errors.New("not base32: a character is missing or too many")
 	}
 	if len(raw) < minSeed {
-		return bctrl.Secret{}, fmt.Errorf("%d bits are too few, at least %d are needed: it may be cut short", len(raw)*8, minSeed*8)
+		return bctrl.Secret{}, fmt.Errorf("%d bits are too few, at least %d are needed: it may be cut short", len(raw)*8,
+			minSeed*8)
 	}
 	if len(raw) > maxSeed {
 		return bctrl.Secret{}, fmt.Errorf("more than %d bits", maxSeed*8)

@@ -20,9 +20,11 @@ func TestSeedsAreReadAsSitesShowThem(t *testing.T) {
 		{"GEZD\u00a0GNBV\u00a0GY3T QOJQGEZDGNBVGY3TQOJQ", "no-break spaces, copied from a page"},
 		{" GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n", "a line end from a file"},
 		{"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ======", "needless padding"},
-		{"otpauth://totp/ACME:bot@example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=ACME&image=https%3A%2F%2Fx", "a QR code's text"},
+		{"otpauth://totp/ACME:bot@example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=ACME&image=https%3A%2F%2Fx",
+			"a QR code's text"},
 		{"otpauth://totp/?secret=gezdgnbvgy3tqojqgezdgnbvgy3tqojq", "no label, lower case"},
-		{"OTPAUTH://TOTP/a%20b?secret=GEZD+GNBV+GY3T+QOJQ+GEZD+GNBV+GY3T+QOJQ&algorithm=sha1&digits=6&period=30", "all said, other case"},
+		{"OTPAUTH://TOTP/a%20b?secret=GEZD+GNBV+GY3T+QOJQ+GEZD+GNBV+GY3T+QOJQ&algorithm=sha1&digits=6&period=30",
+			"all said, other case"},
 	} {
 		key, err := Parse(bctrl.NewSecret(c.seed))
 		require.NoError(t, err, c.why)

@@ -52,7 +52,8 @@ func TestCodesAreThoseOfTheRFC(t *testing.T) {
 }
 
 func TestCodesAgreeWithAnotherImplementation(t *testing.T) {
-	algorithms := map[Algorithm]otp.Algorithm{SHA1: otp.AlgorithmSHA1, SHA256: otp.AlgorithmSHA256, SHA512: otp.AlgorithmSHA512}
+	algorithms := map[Algorithm]otp.Algorithm{SHA1: otp.AlgorithmSHA1, SHA256: otp.AlgorithmSHA256,
+		SHA512: otp.AlgorithmSHA512}
 	rapid.Check(t, func(t *rapid.T) {
 		seed := rapid.SliceOfN(rapid.Byte(), minSeed, 100).Draw(t, "seed")
 		algorithm := rapid.SampledFrom([]Algorithm{SHA1, SHA256, SHA512}).Draw(t, "algorithm")

@@ -95,7 +95,8 @@ func PartNames(part *multipart.Part) (name, filename string) {
 // header. It returns which one of name, filename and contentType it is, or
 // nothing.
 func ValidPart(name, filename, contentType string) (wrong string) {
-	for _, of := range []struct{ what, text string }{{"name", name}, {"filename", filename}, {"contentType", contentType}} {
+	for _, of := range []struct{ what, text string }{{"name", name}, {"filename", filename},
+		{"contentType", contentType}} {
 		if !utf8.ValidString(of.text) || strings.ContainsFunc(of.text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 			return of.what
 		}

@@ -14,8 +14,10 @@ func TestAListIsTheJSONOfItsEnvelope(t *testing.T) {
 		want string
 	}{
 		{"nothing is a list without items, not null", List[string]{Plural: "keys"}, `{"keys":[],"nextCursor":null}`},
-		{"the last page has no cursor", List[string]{Plural: "keys", Items: []string{"a", `b"`}}, `{"keys":["a","b\""],"nextCursor":null}`},
-		{"a cursor is any text", List[string]{Plural: "keys", Items: []string{"a"}, NextCursor: `"<x>"`}, `{"keys":["a"],"nextCursor":"\"\u003cx\u003e\""}`},
+		{"the last page has no cursor", List[string]{Plural: "keys", Items: []string{"a", `b"`}},
+			`{"keys":["a","b\""],"nextCursor":null}`},
+		{"a cursor is any text", List[string]{Plural: "keys", Items: []string{"a"}, NextCursor: `"<x>"`},
+			`{"keys":["a"],"nextCursor":"\"\u003cx\u003e\""}`},
 	} {
 		b, err := json.Marshal(test.list)
 		require.NoError(t, err)
@@ -38,7 +40,8 @@ func TestAListIsReadWhateverIsBesideIt(t *testing.T) {
 		require.Equal(t, []string{"a"}, l.Items, test.why)
 		require.Equal(t, "c", l.NextCursor, test.why)
 	}
-	for _, text := range []string{"", "null", "[]", `"keys"`, `{"keys":["a"]`, `{"keys":["a"]} {}`, `{"keys":["a",]}`, `{"keys":{}}`, `{"keys":[1]}`, `{"keys":["a"]}x`, `{"nextCursor":5}`} {
+	for _, text := range []string{"", "null", "[]", `"keys"`, `{"keys":["a"]`, `{"keys":["a"]} {}`, `{"keys":["a",]}`,
+		`{"keys":{}}`, `{"keys":[1]}`, `{"keys":["a"]}x`, `{"nextCursor":5}`} {
 		l := List[string]{Plural: "keys"}
 		require.Error(t, l.Decode([]byte(text)), text)
 	}

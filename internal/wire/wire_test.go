@@ -80,8 +80,10 @@ func TestAListIsItsPluralAndACursor(t *testing.T) {
 
 func TestEveryStatusHasAClassAndEveryClassAStatus(t *testing.T) {
 	for status, class := range map[int]string{
-		400: "invalid_input", 401: "unauthorized", 403: "capability_denied", 404: "not_found", 405: "invalid_input", 409: "conflict",
-		412: "conflict", 413: "capability_limit_exceeded", 422: "invalid_input", 429: "rate_limited", 500: "server", 502: "upstream", 503: "server",
+		400: "invalid_input", 401: "unauthorized", 403: "capability_denied", 404: "not_found", 405: "invalid_input",
+		409: "conflict",
+		412: "conflict", 413: "capability_limit_exceeded", 422: "invalid_input", 429: "rate_limited", 500: "server",
+		502: "upstream", 503: "server",
 	} {
 		require.Equal(t, class, ReasonClass(status), "%d", status)
 		require.Equal(t, class, ReasonClass(StatusOf(class)), "%s", class)
