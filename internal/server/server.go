@@ -27,6 +27,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/catalog"
 	"github.com/bctrl-go/bctrl/internal/server/files"
 	"github.com/bctrl-go/bctrl/internal/server/models"
+	"github.com/bctrl-go/bctrl/internal/server/profiles"
 	"github.com/bctrl-go/bctrl/internal/server/runtimes"
 	"github.com/bctrl-go/bctrl/internal/server/vault"
 	"github.com/bctrl-go/bctrl/internal/server/web"
@@ -74,6 +75,7 @@ type Server struct {
 	vault    *vault.Service
 	models   *models.Service
 	files    *files.Service
+	profiles *profiles.Service
 	catalog  *catalog.Service
 	calls    *calls.Service
 	runtimes *runtimes.Service
@@ -107,7 +109,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 			return nil, err
 		}
 	}
-	if err := s.runtimes.SweepProfiles(ctx); err != nil {
+	if err := s.profiles.Sweep(ctx); err != nil {
 		return nil, fmt.Errorf("removing what deleted profiles left: %w", err)
 	}
 	s.router = web.NewRouter(s.Kernel, s.routes())
@@ -132,18 +134,19 @@ func newServer(cfg Config, providers *registry.Registry) *Server {
 	s.vault = vault.New(s.Kernel)
 	s.models = models.New(s.Kernel, s.broker)
 	s.files = files.New(s.Kernel, cfg.Blobs, cfg.MaxFile)
+	s.profiles = profiles.New(s.Kernel, cfg.ProfileDir)
 	s.catalog = catalog.New(s.Kernel, providers, s.models)
 	s.calls = calls.New(s.Kernel, s.broker, providers, s.catalog, s.models)
 	s.runtimes = runtimes.New(s.Kernel, runtimes.Config{
-		Browsers:   cfg.Browsers,
-		ProfileDir: cfg.ProfileDir,
-		Egress:     cfg.Egress,
+		Browsers: cfg.Browsers,
+		Egress:   cfg.Egress,
 	}, runtimes.Below{
-		Vault:   s.vault,
-		Models:  s.models,
-		Files:   s.files,
-		Catalog: s.catalog,
-		Calls:   s.calls,
+		Vault:    s.vault,
+		Models:   s.models,
+		Files:    s.files,
+		Profiles: s.profiles,
+		Catalog:  s.catalog,
+		Calls:    s.calls,
 	})
 	return s
 }
@@ -183,6 +186,7 @@ func (s *Server) routes() []web.Route {
 		s.vault.Routes(),
 		s.models.Routes(),
 		s.files.Routes(),
+		s.profiles.Routes(),
 		s.catalog.Routes(),
 		s.calls.Routes(),
 		s.runtimes.Routes(),

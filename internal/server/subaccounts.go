@@ -221,7 +221,7 @@ func (s *Server) emptyOrganization(ctx context.Context, org string, ev audit.Eve
 			s.files.DropUnusedBlob(ctx, id)
 		}
 		for _, uid := range gone.Profiles {
-			s.runtimes.RemoveProfileDir(uid)
+			s.profiles.RemoveFolder(uid)
 		}
 		if gone.Done {
 			return nil

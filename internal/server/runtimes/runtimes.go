@@ -8,9 +8,9 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
-	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/server/profiles"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -110,7 +110,7 @@ func (s *Service) declareRuntime(
 		return rt, web.OutsideMount(bctrl.UseAI)
 	}
 	if in.Launch.Mode == bctrl.ModeProfile {
-		profile, err := s.ensureProfile(ctx, rq, in.Launch.ProfileID)
+		profile, err := s.profiles.Ensure(ctx, rq, in.Launch.ProfileID)
 		if err != nil {
 			return rt, err
 		}
@@ -140,30 +140,6 @@ func checkLaunch(p *web.Problems, l bctrl.Launch) {
 			}
 		}
 	}
-}
-
-// ensureProfile returns the profile with this id, made on first use.
-func (s *Service) ensureProfile(ctx context.Context, rq *web.Request, id string) (p store.Profile, err error) {
-	org := rq.Caller.Org
-	err = s.DB.Write(ctx, func(tx *store.Tx) error {
-		if p, err = tx.Profile(ctx, org, id); !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		now := store.Now()
-		p = store.Profile{
-			ID:        id,
-			UID:       web.NewID(),
-			CreatedAt: now,
-			UpdatedAt: now,
-		}
-		if err := tx.InsertProfile(ctx, org, p); err != nil {
-			return err
-		}
-		made := rq.Event()
-		made.Action, made.Object, made.UID, made.Outcome = string(access.ProfileWrite), id, p.UID, audit.OK
-		return audit.Append(tx, made)
-	})
-	return p, err
 }
 
 // launch records a runtime, starts its browser and watches it.
@@ -223,7 +199,7 @@ func insertRuntime(ctx context.Context, tx *store.Tx, org string, rt store.Runti
 	if rt.ProfileUID != "" {
 		_, err := tx.ProfileByUID(ctx, org, rt.ProfileUID)
 		if errors.Is(err, store.ErrNotFound) {
-			return errNoProfile()
+			return profiles.ErrNotFound()
 		}
 		if err != nil {
 			return err
@@ -244,7 +220,7 @@ func (s *Service) start(ctx context.Context, m *member, rt *store.Runtime) error
 		spec.Width, spec.Height = c.Width, c.Height
 	}
 	if rt.ProfileUID != "" {
-		spec.ProfileDir = s.profileDir(rt.ProfileUID)
+		spec.ProfileDir = s.profiles.Folder(rt.ProfileUID)
 	}
 	b, err := s.browsers.Launch(ctx, spec)
 	if err != nil {
@@ -276,7 +252,7 @@ func (s *Service) whoHolds(ctx context.Context, org string, rt store.Runtime) er
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	return errProfileInUse()
+	return profiles.ErrInUse()
 }
 
 func (s *Service) listRuntimes(ctx context.Context, rq *web.Request, _ web.None) (list wire.List[bctrl.RuntimeInfo], err error) {

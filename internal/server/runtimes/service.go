@@ -1,6 +1,6 @@
 // Package runtimes keeps workspaces and what runs in them: runtimes with their
-// browsers, executions and their steps, operations, agents, DevTools connections,
-// browser profiles and runtime tokens. It is the only area that knows of
+// browsers, executions and their steps, operations, agents, DevTools connections
+// and runtime tokens. It is the only area that knows of
 // browsers, and knows them by [browser.Driver] alone.
 package runtimes
 
@@ -13,6 +13,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/catalog"
 	"github.com/bctrl-go/bctrl/internal/server/files"
 	"github.com/bctrl-go/bctrl/internal/server/models"
+	"github.com/bctrl-go/bctrl/internal/server/profiles"
 	"github.com/bctrl-go/bctrl/internal/server/vault"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
@@ -20,33 +21,32 @@ import (
 // Config says what runtimes are started with.
 type Config struct {
 	Browsers browser.Driver
-	// ProfileDir holds the browser profiles, a folder each.
-	ProfileDir string
 	// Egress decides which addresses pages may be at.
 	Egress egress.Policy
 }
 
 // Below are the areas that runtimes use.
 type Below struct {
-	Vault   *vault.Service
-	Models  *models.Service
-	Files   *files.Service
-	Catalog *catalog.Service
-	Calls   *calls.Service
+	Vault    *vault.Service
+	Models   *models.Service
+	Files    *files.Service
+	Profiles *profiles.Service
+	Catalog  *catalog.Service
+	Calls    *calls.Service
 }
 
 // Service answers the routes of workspaces and runtimes.
 type Service struct {
 	*web.Kernel
 	browsers browser.Driver
-	profiles string
 	egress   egress.Policy
 
-	vault   *vault.Service
-	models  *models.Service
-	files   *files.Service
-	catalog *catalog.Service
-	calls   *calls.Service
+	vault    *vault.Service
+	models   *models.Service
+	files    *files.Service
+	profiles *profiles.Service
+	catalog  *catalog.Service
+	calls    *calls.Service
 
 	fleet      fleet
 	operations operations
@@ -58,11 +58,11 @@ func New(k *web.Kernel, cfg Config, below Below) *Service {
 	return &Service{
 		Kernel:   k,
 		browsers: cfg.Browsers,
-		profiles: cfg.ProfileDir,
 		egress:   cfg.Egress,
 		vault:    below.Vault,
 		models:   below.Models,
 		files:    below.Files,
+		profiles: below.Profiles,
 		catalog:  below.Catalog,
 		calls:    below.Calls,
 	}
@@ -75,7 +75,6 @@ func (s *Service) Routes() []web.Route {
 		s.runtimeRoutes(),
 		s.executeRoutes(),
 		s.operationRoutes(),
-		s.profileRoutes(),
 		s.tokenRoutes(),
 	)
 }

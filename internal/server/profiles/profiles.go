@@ -1,4 +1,4 @@
-package runtimes
+package profiles
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Service) profileRoutes() []web.Route {
+func (s *Service) Routes() []web.Route {
 	return []web.Route{
 		web.Endpoint("POST /v1/browser-profiles", access.ProfileWrite, s.createProfile),
 		web.Endpoint("GET /v1/browser-profiles", access.ProfileRead, s.listProfiles, "limit", "cursor"),
@@ -26,11 +26,11 @@ func (s *Service) profileRoutes() []web.Route {
 	}
 }
 
-func errNoProfile() *bctrl.Error {
+func ErrNotFound() *bctrl.Error {
 	return web.NotFound("profiles.not_found", "there is no such browser profile")
 }
 
-func errProfileInUse() *bctrl.Error {
+func ErrInUse() *bctrl.Error {
 	return web.Conflict("profiles.in_use", "a live runtime uses this browser profile")
 }
 
@@ -97,7 +97,7 @@ func (s *Service) getProfile(ctx context.Context, rq *web.Request, _ web.None) (
 func (s *Service) readProfile(ctx context.Context, org, id string) (out bctrl.BrowserProfile, err error) {
 	p, err := s.DB.Read().Profile(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return out, errNoProfile()
+		return out, ErrNotFound()
 	}
 	if err != nil {
 		return out, err
@@ -127,7 +127,7 @@ func (s *Service) describeProfile(ctx context.Context, org string, p store.Profi
 		return out, err
 	}
 	out.RuntimeID = rt.ID
-	out.SizeBytes, err = folderSize(s.profileDir(p.UID))
+	out.SizeBytes, err = folderSize(s.Folder(p.UID))
 	return out, err
 }
 
@@ -168,7 +168,7 @@ func (s *Service) updateProfile(
 	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.BrowserProfile, error) {
 		p, err := tx.Profile(ctx, rq.Caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
-			return out, errNoProfile()
+			return out, ErrNotFound()
 		}
 		if err != nil {
 			return out, err
@@ -193,7 +193,7 @@ func (s *Service) deleteProfile(ctx context.Context, rq *web.Request, _ web.None
 	_, err = web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
 		p, err := tx.Profile(ctx, rq.Caller.Org, id)
 		if errors.Is(err, store.ErrNotFound) {
-			return web.None{}, errNoProfile()
+			return web.None{}, ErrNotFound()
 		}
 		if err != nil {
 			return web.None{}, err
@@ -201,7 +201,7 @@ func (s *Service) deleteProfile(ctx context.Context, rq *web.Request, _ web.None
 		ev.UID, uid = p.UID, p.UID
 		switch _, err := tx.RuntimeUsingProfile(ctx, rq.Caller.Org, p.UID); {
 		case err == nil:
-			return web.None{}, errProfileInUse()
+			return web.None{}, ErrInUse()
 		case !errors.Is(err, store.ErrNotFound):
 			return web.None{}, err
 		}
@@ -210,25 +210,49 @@ func (s *Service) deleteProfile(ctx context.Context, rq *web.Request, _ web.None
 	if err != nil {
 		return web.None{}, err
 	}
-	s.RemoveProfileDir(uid)
+	s.RemoveFolder(uid)
 	return web.None{}, nil
 }
 
-// profileDir is where a profile keeps its data.
-func (s *Service) profileDir(uid string) string { return filepath.Join(s.profiles, uid) }
+// Ensure returns the profile with this id, made on first use.
+func (s *Service) Ensure(ctx context.Context, rq *web.Request, id string) (p store.Profile, err error) {
+	org := rq.Caller.Org
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		if p, err = tx.Profile(ctx, org, id); !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		now := store.Now()
+		p = store.Profile{
+			ID:        id,
+			UID:       web.NewID(),
+			CreatedAt: now,
+			UpdatedAt: now,
+		}
+		if err := tx.InsertProfile(ctx, org, p); err != nil {
+			return err
+		}
+		made := rq.Event()
+		made.Action, made.Object, made.UID, made.Outcome = string(access.ProfileWrite), id, p.UID, audit.OK
+		return audit.Append(tx, made)
+	})
+	return p, err
+}
 
-// RemoveProfileDir removes what a deleted profile kept. What it leaves, the next
-// server removes: see sweepProfiles.
-func (s *Service) RemoveProfileDir(uid string) {
-	if err := os.RemoveAll(s.profileDir(uid)); err != nil {
+// Folder is where a profile keeps its data.
+func (s *Service) Folder(uid string) string { return filepath.Join(s.folder, uid) }
+
+// RemoveFolder removes what a deleted profile kept. What it leaves, the next
+// server removes: see [Service.Sweep].
+func (s *Service) RemoveFolder(uid string) {
+	if err := os.RemoveAll(s.Folder(uid)); err != nil {
 		s.Log.Error("a deleted profile's folder was not removed", "profile", uid, "error", err)
 	}
 }
 
-// SweepProfiles removes the folders of profiles that were deleted by a server
+// Sweep removes the folders of profiles that were deleted by a server
 // which ended before it had removed them.
-func (s *Service) SweepProfiles(ctx context.Context) error {
-	entries, err := os.ReadDir(s.profiles)
+func (s *Service) Sweep(ctx context.Context) error {
+	entries, err := os.ReadDir(s.folder)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -244,7 +268,7 @@ func (s *Service) SweepProfiles(ctx context.Context) error {
 			return err
 		}
 		if !known {
-			if err := os.RemoveAll(s.profileDir(e.Name())); err != nil {
+			if err := os.RemoveAll(s.Folder(e.Name())); err != nil {
 				return err
 			}
 		}
