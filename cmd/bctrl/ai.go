@@ -45,7 +45,8 @@ The provider is openai, anthropic, google or openai-compatible; the last needs
 an --endpoint, for the others it replaces the public one.` + secretsHelp,
 		Example: `  bctrl ai add openai-eu --provider openai --label "Production, EU"
   printf '%s' "$ANTHROPIC_API_KEY" | bctrl ai add claude --provider anthropic
-  bctrl ai add local --provider openai-compatible --endpoint http://127.0.0.1:11434/v1 --default-model llama3 < k.txt`,
+  bctrl ai add local --provider openai-compatible --endpoint http://127.0.0.1:11434/v1` +
+			` --default-model llama3 < key.txt`,
 		Args: arguments(1, 1),
 	})
 	in := bctrl.AICredentialCreate{}

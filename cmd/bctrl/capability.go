@@ -237,7 +237,8 @@ func setPolicy(c *cli) *cobra.Command {
 		Long: `Set the limits of a capability, in place of those that it had; none at all take
 them away. --response-block hides fields of JSON answers: a name at any depth,
 or a path from the top, data.owner.email.`,
-		Example: `  bctrl capability policy set --capability openai/chat-completions --rate-limit-per-minute 60 --response-block key
+		Example: `  bctrl capability policy set --capability openai/chat-completions` +
+			` --rate-limit-per-minute 60 --response-block api_key
   bctrl capability policy set --capability acme/orders --max-request-body-bytes 65536 --max-response-body-bytes 1048576
   bctrl capability policy set --capability acme/orders`,
 		Args: arguments(0, 0),
