@@ -64,7 +64,7 @@ func (s *Server) streamAudit(w http.ResponseWriter, rq *web.Request) error {
 				return head.Moved, nil
 			}
 			select {
-			case <-s.Streams.Ended():
+			case <-s.StreamsEnd():
 				return head.Moved, nil
 			case <-ctx.Done():
 				return head.Moved, nil

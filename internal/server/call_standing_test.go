@@ -118,7 +118,7 @@ func TestACallEndsWhenWhatItIsMadeWithGoes(t *testing.T) {
 						require.Error(t, err, "a part is not taken for the whole")
 					}
 				})
-				s.settled(func() bool { return s.server.Underway.Len() == 0 }, "nothing is left of it")
+				s.settled(func() bool { return s.server.Underway() == 0 }, "nothing is left of it")
 				want := test.code
 				if want == "" {
 					want = "ok"

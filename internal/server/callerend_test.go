@@ -231,7 +231,7 @@ func TestWhatACallerOpenedEndsWithTheCaller(t *testing.T) {
 			again, _, err := websocket.Dial(t.Context(), o.srv.URL+"/devtools/"+token, nil)
 			require.NoError(t, err, "clients come back")
 			<-o.devtools
-			o.settled(func() bool { return o.server.Underway.Len() >= 6 }, "all of it is underway")
+			o.settled(func() bool { return o.server.Underway() >= 6 }, "all of it is underway")
 
 			o.end()
 			_ = waits() // it may have seen the end of the operation, which ends too
@@ -251,7 +251,7 @@ func TestWhatACallerOpenedEndsWithTheCaller(t *testing.T) {
 				require.Error(t, err, what)
 				require.Less(t, n, int64(big), what)
 			}
-			o.settled(func() bool { return o.server.Underway.Len() == 0 }, "nothing is left of it")
+			o.settled(func() bool { return o.server.Underway() == 0 }, "nothing is left of it")
 			o.srv.CloseClientConnections()
 			o.handling.Wait()
 		})
@@ -325,7 +325,7 @@ func TestWhatATokenHasOpenEndsWithItsExpiry(t *testing.T) {
 	_, resp, err := websocket.Dial(t.Context(), o.srv.URL+"/devtools/"+ticket, nil)
 	require.Error(t, err)
 	require.Equal(t, http.StatusUnauthorized, resp.StatusCode, "its connect URL")
-	o.settled(func() bool { return o.server.Underway.Len() == 0 }, "nothing is left of it")
+	o.settled(func() bool { return o.server.Underway() == 0 }, "nothing is left of it")
 	o.srv.CloseClientConnections()
 	o.handling.Wait()
 }
@@ -345,7 +345,7 @@ func TestAStreamedInvocationEndsWithItsCaller(t *testing.T) {
 			o.settled(func() bool { return o.hits.Load() == 1 }, "the provider is asked")
 			o.end()
 			require.Error(t, invoked())
-			o.settled(func() bool { return o.server.Underway.Len() == 0 }, "nothing is left of it")
+			o.settled(func() bool { return o.server.Underway() == 0 }, "nothing is left of it")
 		})
 	}
 }
@@ -360,7 +360,7 @@ func TestAKeyThatRevokesItselfHearsThatItHasAndOthersGoOn(t *testing.T) {
 		require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
 		require.Contains(t, string(got.Body), "revokedAt")
 	}
-	require.Equal(t, 1, o.server.Underway.Len(), "the stream of another key goes on")
+	require.Equal(t, 1, o.server.Underway(), "the stream of another key goes on")
 	o.server.EndStreams()
 	require.NoError(t, stream())
 }
@@ -381,7 +381,7 @@ func TestALockEndsWhatNeedsTheKeyAndNoMore(t *testing.T) {
 	conn, _, err := dial()
 	require.NoError(t, err)
 	<-o.devtools
-	o.settled(func() bool { return o.server.Underway.Len() == 3 }, "all of it is underway")
+	o.settled(func() bool { return o.server.Underway() == 3 }, "all of it is underway")
 	o.lock()
 	require.Error(t, upload())
 	_, _, err = conn.Read(t.Context())
@@ -389,7 +389,7 @@ func TestALockEndsWhatNeedsTheKeyAndNoMore(t *testing.T) {
 	_, resp, err := dial()
 	require.Error(t, err)
 	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode, "and none begins")
-	require.Equal(t, 1, o.server.Underway.Len(), "the audit stream needs no key")
+	require.Equal(t, 1, o.server.Underway(), "the audit stream needs no key")
 	o.unlock()
 	conn, _, err = dial()
 	require.NoError(t, err, "the URL is as good as before")

@@ -203,7 +203,7 @@ func TestALinkIsWhereThePublicReachesTheServer(t *testing.T) {
 	h := newHarness(t)
 	h.stored("s", "f", "x")
 	var err error
-	h.server.Public, err = url.Parse("https://files.example.org/bctrl")
+	h.server.PublicURL, err = url.Parse("https://files.example.org/bctrl")
 	require.NoError(t, err)
 	got := h.do("GET", append(file("s", "f"), "download-url"), nil, nil)
 	require.Contains(t, string(got.Body), `"https://files.example.org/bctrl/v1/downloads/`)

@@ -124,7 +124,7 @@ func TestAnUploadEndsWhenItIsNoLongerPermitted(t *testing.T) {
 			l := newLowering(t, "http://127.0.0.1:9/v1")
 			conn, answers := l.open("PUT", "big", "Content-Length: 1000", "", "the beginning")
 			require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
-			l.settled(func() bool { return l.server.Underway.Len() == 1 }, "the upload has begun")
+			l.settled(func() bool { return l.server.Underway() == 1 }, "the upload has begun")
 			c := l.changes()[name]
 			c.do()
 			soon(t, "in flight ends within a second", func() {
@@ -135,7 +135,7 @@ func TestAnUploadEndsWhenItIsNoLongerPermitted(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, c.status, resp.StatusCode, "%s", body)
 			})
-			l.settled(func() bool { return l.server.Underway.Len() == 0 }, "nothing is left of it")
+			l.settled(func() bool { return l.server.Underway() == 0 }, "nothing is left of it")
 			require.Equal(t, http.StatusNotFound, l.do("GET", file("s", "big"), nil, nil).Status, "nothing was stored")
 		})
 	}
@@ -144,7 +144,7 @@ func TestAnUploadEndsWhenItIsNoLongerPermitted(t *testing.T) {
 func TestAnUploadThatIsStillPermittedGoesOn(t *testing.T) {
 	l := newLowering(t, "http://127.0.0.1:9/v1")
 	conn, answers := l.open("PUT", "f", "Content-Length: 10", "", "123")
-	l.settled(func() bool { return l.server.Underway.Len() == 1 }, "the upload has begun")
+	l.settled(func() bool { return l.server.Underway() == 1 }, "the upload has begun")
 	l.to(object{"storage": object{"workspace": "s"}}) // less of everything else
 	l.ok("PATCH", []string{"ai-credentials", "mine"}, object{"enabled": false}, nil)
 	l.made("another", object{})
@@ -176,7 +176,7 @@ func TestADownloadBreaksOffWhenItIsNoLongerPermitted(t *testing.T) {
 			require.Equal(t, http.StatusOK, resp.StatusCode)
 			l.changes()[name].do()
 			soon(t, "in flight ends within a second", func() {
-				l.settled(func() bool { return l.server.Underway.Len() == 0 }, "the request has ended, though nobody reads")
+				l.settled(func() bool { return l.server.Underway() == 0 }, "the request has ended, though nobody reads")
 			})
 			require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
 			n, err := io.Copy(io.Discard, resp.Body)
@@ -211,7 +211,7 @@ func TestARequestIsDecidedByTheMountsOfThatMoment(t *testing.T) {
 	}, "\r\n")
 	conn, answers := l.dial(l.srv, "POST /v1/storage/objects HTTP/1.1", "Host: x", "Authorization: Bearer "+l.token,
 		"Content-Type: multipart/form-data; boundary=b", "Content-Length: "+strconv.Itoa(len(fields)+len(rest)), "", fields)
-	l.settled(func() bool { return l.server.Underway.Len() == 1 }, "it has begun")
+	l.settled(func() bool { return l.server.Underway() == 1 }, "it has begun")
 	l.to(l.mounts("other"))
 	_, err := io.WriteString(conn, rest)
 	require.NoError(t, err)
@@ -273,7 +273,7 @@ func TestAQuestionToAModelEndsWhenItIsNoLongerPermitted(t *testing.T) {
 					<-left
 					require.Contains(t, string((<-answers).Body), `"code":"`+c.code+`"`)
 				})
-				require.Zero(t, l.server.Underway.Len())
+				require.Zero(t, l.server.Underway())
 			})
 		}
 	}

@@ -115,11 +115,11 @@ func TestAnAddressPointsToWhereTheCallerIs(t *testing.T) {
 		{"as the operator says", "https://public.example/bctrl", "https://public.example/bctrl",
 			[]string{"X-Forwarded-Host", "other.example"}},
 	} {
-		c.server.Public = nil
+		c.server.PublicURL = nil
 		if test.public != "" {
 			u, err := url.Parse(test.public)
 			require.NoError(t, err)
-			c.server.Public = u
+			c.server.PublicURL = u
 		}
 		resp, _ := c.through("GET", "acme~/v1/things", "", append([]string{"Authorization", "Bearer " + c.key},
 			test.headers...)...)

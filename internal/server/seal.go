@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net/http"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -58,7 +57,7 @@ func (s *Server) forgetKeys() {
 	s.files.ForgetLinkKey()
 	s.TokenKey.Forget()
 	s.broker.Forget()
-	s.Underway.Lock(web.ErrLocked)
+	s.EndKeyed()
 }
 
 // requireOperator refuses who is not the operator: the organization that the first run
@@ -96,7 +95,9 @@ func (s *Server) lockSeal(ctx context.Context, rq *web.Request, _ web.None) (out
 	if err := s.requireOperator(ctx, rq); err != nil {
 		return out, err
 	}
-	rq.Object, rq.Recorded, rq.Idempotent = "lock", true, nil
+	rq.Object = "lock"
+	rq.KeepNoAnswer()
+	rq.MarkRecorded()
 	err = s.Use(ctx, rq.Event(), func() error {
 		s.Custody.Lock()
 		return nil
@@ -119,7 +120,8 @@ func (s *Server) unlockSeal(ctx context.Context, rq *web.Request, in wire.SealKe
 	if err := s.requireOperator(ctx, rq); err != nil {
 		return out, err
 	}
-	rq.Object, rq.Idempotent = "unlock", nil
+	rq.Object = "unlock"
+	rq.KeepNoAnswer()
 	given, err := s.givenKey(in)
 	if err != nil {
 		return out, err
@@ -131,7 +133,7 @@ func (s *Server) unlockSeal(ctx context.Context, rq *web.Request, in wire.SealKe
 				"one more is taken every "+unlockEvery.String(),
 			)
 		}
-		rq.Recorded = true
+		rq.MarkRecorded()
 		err := s.Use(ctx, rq.Event(), func() error {
 			return s.sealError(rq, s.Custody.Unlock(ctx, given, func() error { return s.admitOperator(ctx, rq) }))
 		})
@@ -164,7 +166,8 @@ func (s *Server) rotateSeal(ctx context.Context, rq *web.Request, in wire.SealKe
 	if err != nil {
 		return out, err
 	}
-	rq.Object, rq.Recorded = "rotate", true
+	rq.Object = "rotate"
+	rq.MarkRecorded()
 	answered := func(ctx context.Context, write func(*store.Tx) error) error {
 		return s.DB.Write(ctx, func(tx *store.Tx) error {
 			if err := write(tx); err != nil {
@@ -173,10 +176,7 @@ func (s *Server) rotateSeal(ctx context.Context, rq *web.Request, in wire.SealKe
 			if out, err = s.Custody.Status(ctx, tx.Queries); err != nil {
 				return err
 			}
-			if rq.Answer, err = web.EncodeAnswer(out); err != nil {
-				return err
-			}
-			return rq.KeepAnswer(ctx, tx, http.StatusOK, rq.Answer)
+			return rq.KeepAnswer(ctx, tx, out)
 		})
 	}
 	err = s.Use(ctx, rq.Event(), func() error {

@@ -46,7 +46,7 @@ func TestWhileLockedEveryRouteWorksWithoutTheKeyOrIsRefused(t *testing.T) {
 
 	open := withoutKey()
 	for _, name := range open {
-		require.True(t, slices.ContainsFunc(w.server.router.Routes, func(rt web.Route) bool {
+		require.True(t, slices.ContainsFunc(w.server.routes(), func(rt web.Route) bool {
 			return rt.Method+" "+rt.Path == name
 		}), "there is no %s", name)
 	}
@@ -132,7 +132,7 @@ func TestALockEndsWhatAgentsAsk(t *testing.T) {
 	l.lock()
 	got := <-answers
 	require.Contains(t, string(got.Body), "seal.locked")
-	require.Zero(t, l.server.Underway.Len())
+	require.Zero(t, l.server.Underway())
 }
 
 func TestAFilledLoginIsNotSentWhileLocked(t *testing.T) {

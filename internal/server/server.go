@@ -5,7 +5,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -119,7 +118,13 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 // newServer makes the areas, each with those below it.
 func newServer(cfg Config, providers *registry.Registry) *Server {
 	s := &Server{
-		Kernel: web.NewKernel(cfg.Store, cfg.Custody, cfg.Log, cfg.PublicURL),
+		Kernel: web.NewKernel(web.Config{
+			Store:     cfg.Store,
+			Custody:   cfg.Custody,
+			Log:       cfg.Log,
+			PublicURL: cfg.PublicURL,
+			Strangers: cfg.Strangers,
+		}),
 		broker: broker.New(broker.Config{
 			Egress:  cfg.Egress,
 			RootCAs: cfg.ProviderRoots,
@@ -128,9 +133,6 @@ func newServer(cfg Config, providers *registry.Registry) *Server {
 		unlocks:   newUnlocks(),
 		verifying: make(chan struct{}, 1),
 	}
-	s.Strangers = web.NewStrangers(cmp.Or(cfg.Strangers, web.AllStrangersAtOnce), s.RecordStrangers, func(err error) {
-		s.Log.Error("refusals were not recorded, and are counted on", "error", err)
-	})
 	s.vault = vault.New(s.Kernel)
 	s.models = models.New(s.Kernel, s.broker)
 	s.files = files.New(s.Kernel, cfg.Blobs, cfg.MaxFile)

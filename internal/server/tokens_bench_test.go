@@ -85,7 +85,7 @@ func minted(b *testing.B, s *Server, key, workspace string, mounts bctrl.Mounts)
 func BenchmarkVerifyToken(b *testing.B) {
 	s, db, key := benchServer(b)
 	text := benchToken(b, s, db, key)
-	root, err := s.TokenKey.Get(b.Context(), s.Kernel, web.TokenKeyName)
+	root, err := s.TokenKey.Get(b.Context())
 	require.NoError(b, err)
 	b.ReportAllocs()
 	for b.Loop() {

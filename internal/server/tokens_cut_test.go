@@ -107,7 +107,7 @@ func TestRevokingATokenCutsItsConnections(t *testing.T) {
 	require.NoError(t, kept.CloseNow())
 	h.ok("POST", []string{"workspaces", ws.ID, "runtimes", "crm", "stop"}, nil, nil)
 	handling.Wait() // what a token held is let go after its connection has ended
-	require.Zero(t, h.server.Underway.Len())
+	require.Zero(t, h.server.Underway())
 }
 
 func TestWhatATokenHasRunningEndsWithItsExpiry(t *testing.T) {

@@ -191,12 +191,12 @@ func TestEveryRouteIsHeldToItsRightWhoeverCalls(t *testing.T) {
 	var log bytes.Buffer
 	w.server.Log = slog.New(slog.NewTextHandler(&log, nil))
 	stops := walk(t)
-	for _, rt := range w.server.router.Routes {
+	for _, rt := range w.server.routes() {
 		i := slices.IndexFunc(stops, func(s stop) bool { return s.route == rt.Method+" "+rt.Path })
 		require.GreaterOrEqual(t, i, 0, "%s %s is not walked", rt.Method, rt.Path)
 		require.Equal(t, stops[i].right, string(rt.Verb), "%s %s", rt.Method, rt.Path)
 	}
-	require.Len(t, w.server.router.Routes, len(stops), "a route that is walked is gone")
+	require.Len(t, w.server.routes(), len(stops), "a route that is walked is gone")
 
 	for _, s := range stops {
 		method, _, _ := strings.Cut(s.route, " ")

@@ -52,7 +52,9 @@ func (s *Service) testAICredential(ctx context.Context, rq *web.Request, _ web.N
 	})
 	out = found.AICredentialTest
 	out.CheckedAt = out.CheckedAt.UTC().Truncate(time.Millisecond)
-	rq.Recorded = asked.sent > 0
+	if asked.sent > 0 {
+		rq.MarkRecorded()
+	}
 	switch {
 	case asked.refused != nil:
 		return bctrl.AICredentialTest{}, asked.refused

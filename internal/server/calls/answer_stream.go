@@ -141,8 +141,7 @@ func (s *Service) streamAnswer(w http.ResponseWriter, rq *web.Request, a *provid
 // begins. In full duplex net/http ends with a panic where it reads the end of
 // such a body after the handler, so the connection takes no other request.
 func bodyRemains(rq *web.Request) bool {
-	body, sent := rq.Body.(*web.EndingBody)
-	return sent && !body.IsOver()
+	return rq.HasUnreadBody()
 }
 
 // bodyLength is how many bytes tell a caller that it has the whole answer, or a

@@ -81,7 +81,7 @@ func (s *Service) callProvider(ctx context.Context, req providerRequest) (*provi
 	a.record = func(end audit.End) { s.RecordOutcome(ev, done, end) }
 	go func() { // what streams for ever would keep the server from stopping
 		select {
-		case <-s.Streams.Ended():
+		case <-s.StreamsEnd():
 			cancel(web.ErrStopping)
 		case <-ctx.Done():
 		}

@@ -51,7 +51,7 @@ func (v *capabilityView) authorize(rq *web.Request, id string) error {
 	if v.runtime == nil || !v.isModel(id) {
 		return rq.Authorize(id)
 	}
-	rq.Object, rq.Decided = id, true
+	rq.MarkDecided(id)
 	if v.permits(id) {
 		return nil
 	}
@@ -170,7 +170,7 @@ func (s *Service) listCapabilities(
 	if err != nil {
 		return list, err
 	}
-	rq.Decided = true // by filtering
+	rq.MarkDecided("") // by filtering
 	view, err := s.viewCapabilities(ctx, rq, in)
 	if err != nil {
 		return list, err

@@ -88,17 +88,12 @@ func (s *Service) invoke(w http.ResponseWriter, rq *web.Request) error {
 // again, it is refused, and nothing is sent. What the provider answers is not
 // kept.
 func (s *Service) keepSent(ctx context.Context, tx *store.Tx, rq *web.Request) error {
-	if rq.Idempotent == nil {
-		return nil
-	}
 	e := web.Conflict(
 		"invoke.already_sent",
 		"an invocation with this Idempotency-Key was sent before, and is not sent again",
 	)
 	e.Hint = "the audit log says under the request id how it ended"
-	err := rq.KeepAnswer(ctx, tx, e.Status, web.EncodeError(e, rq.ID))
-	rq.Idempotent = nil // what comes of it is not kept
-	return err
+	return rq.KeepRefusal(ctx, tx, e)
 }
 
 // callForRequest makes the call of a request, which the log has once from then on.
@@ -106,7 +101,10 @@ func (s *Service) callForRequest(
 	ctx context.Context, rq *web.Request, w http.ResponseWriter, req providerRequest,
 ) (*providerAnswer, error) {
 	a, err := s.callProvider(ctx, req)
-	rq.Recorded, rq.Describe = a.isOnRecord(), a.description.describe
+	rq.Describe = a.description.describe
+	if a.isOnRecord() {
+		rq.MarkRecorded()
+	}
 	if limited, ok := errors.AsType[*rateLimitedError](err); ok {
 		w.Header().Set("Retry-After", limited.retryAfter())
 	}

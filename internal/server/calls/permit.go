@@ -49,7 +49,7 @@ func (s *Service) permitCapability(ctx context.Context, rq *web.Request, as call
 			return as, err
 		}
 	}
-	rq.Object, rq.Decided = id, true
+	rq.MarkDecided(id)
 	found, err := s.catalog.FindDefinition(ctx, s.DB.Read(), rq.Caller.Org, id)
 	if err != nil {
 		return as, err
@@ -122,7 +122,7 @@ func (s *Service) permitAtProvider(
 		return req, err
 	}
 	usable := slices.DeleteFunc(all, func(found bctrl.Capability) bool { return !view.permits(found.ID) })
-	rq.Object, rq.Decided = provider+"/", true
+	rq.MarkDecided(provider + "/")
 	if len(usable) == 0 && rq.Caller.Runtime != nil {
 		if p, _ := s.registry.ForAI(bctrl.OpenAICompatible); provider == p.ID && req.credential == "" {
 			return req, web.OutsideMount(bctrl.UseAI)

@@ -204,7 +204,7 @@ func (s *Service) permitWithCredential(
 ) (providerRequest, error) {
 	provider, err := s.providerOf(ctx, rq.Caller, id, req.context)
 	if rq.Caller.Runtime != nil && web.AsError(err).Status == http.StatusNotFound {
-		rq.Object, rq.Decided = id, true
+		rq.MarkDecided(id)
 		req.credential = id
 		return req, errTargetNotMounted(req)
 	}

@@ -70,7 +70,7 @@ var templateField = regexp.MustCompile(`\{[^}]*\}`)
 // have ended TLS and says so; that changes the caller's own answer alone.
 func (s *Service) reachedURL(rq *web.Request) *url.URL {
 	u := rq.PublicURL()
-	if s.Public != nil {
+	if s.PublicURL != nil {
 		return u
 	}
 	if strings.EqualFold(firstOf(rq.Header.Get("X-Forwarded-Proto")), "https") {

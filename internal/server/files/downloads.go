@@ -73,7 +73,7 @@ func (s *Service) signLink(ctx context.Context, rq *web.Request, o store.Object)
 	if err != nil {
 		return wire.SignedURL{}, err
 	}
-	rq.Recorded = true
+	rq.MarkRecorded()
 	address := rq.PublicURL().JoinPath("v1", "downloads", signature, url.PathEscape(o.Filename))
 	return wire.SignedURL{URL: wire.NewValue(address.String()), ExpiresIn: max(1, int64(ttl/time.Second))}, nil
 }
@@ -151,7 +151,7 @@ const (
 )
 
 func (s *Service) Sign(ctx context.Context, l Link) (string, error) {
-	key, err := s.linkKey.Get(ctx, s.Kernel, linkKeyName)
+	key, err := s.linkKey.Get(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -195,7 +195,7 @@ func (s *Service) OpenLink(ctx context.Context, signature, name string, now time
 	if err != nil || len(raw) != linkPayload+sha256.Size || base64.RawURLEncoding.EncodeToString(raw) != signature {
 		return Link{}, ErrDeadLink
 	}
-	key, err := s.linkKey.Get(ctx, s.Kernel, linkKeyName)
+	key, err := s.linkKey.Get(ctx)
 	if err != nil {
 		return Link{}, err
 	}

@@ -169,7 +169,7 @@ func (s *Service) postObject(w http.ResponseWriter, rq *web.Request) error {
 		return web.Change(rq.Context(), rq, fn)
 	})
 	if err == nil {
-		web.WriteJSON(w, http.StatusOK, rq.Answer)
+		rq.WriteAnswer(w)
 	}
 	return err
 }

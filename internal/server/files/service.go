@@ -16,12 +16,17 @@ type Service struct {
 	*web.Kernel
 	blobs   blob.Store
 	maxFile int64
-	linkKey web.SealedKey
+	linkKey *web.SealedKey
 }
 
 // New makes the service. Files are at most maxFile bytes long; 0 is 5 GiB.
 func New(k *web.Kernel, blobs blob.Store, maxFile int64) *Service {
-	return &Service{Kernel: k, blobs: blobs, maxFile: cmp.Or(maxFile, defaultMaxFile)}
+	return &Service{
+		Kernel:  k,
+		blobs:   blobs,
+		maxFile: cmp.Or(maxFile, defaultMaxFile),
+		linkKey: k.NewSealedKey(linkKeyName),
+	}
 }
 
 // Routes are all of the area.

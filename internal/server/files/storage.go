@@ -98,7 +98,7 @@ func (s *Service) putStorageFile(w http.ResponseWriter, rq *web.Request) error {
 		return web.Change(rq.Context(), rq, fn)
 	})
 	if err == nil {
-		web.WriteJSON(w, http.StatusOK, rq.Answer)
+		rq.WriteAnswer(w)
 	}
 	return err
 }

@@ -284,7 +284,7 @@ func newUpload(ctx context.Context, w http.ResponseWriter, r io.Reader) upload {
 func (u upload) Read(p []byte) (int, error) {
 	_ = u.conn.SetReadDeadline(time.Now().Add(stalled)) // a test's recorder has none
 	if why := web.EndedBecause(u.ctx); why != nil {
-		_ = u.conn.SetReadDeadline(web.PastDeadline) // as [web.EndingBody] had it
+		_ = u.conn.SetReadDeadline(web.PastDeadline) // which ends it, as the kernel ends a body that waits
 		return 0, why
 	}
 	n, err := u.r.Read(p)

@@ -252,7 +252,7 @@ func (s *Service) listAICredentials(ctx context.Context, rq *web.Request, _ web.
 	if err != nil {
 		return nil, err
 	}
-	rq.Decided = true // by filtering
+	rq.MarkDecided("") // by filtering
 	var rows []store.AICredential
 	if rq.Caller.Runtime == nil {
 		rows, err = s.DB.Read().AICredentials(ctx, rq.Caller.Org, after, limit+1)

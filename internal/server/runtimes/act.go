@@ -78,19 +78,19 @@ type askedModel struct {
 // permitted to be asked.
 func (a *askedModel) Complete(ctx context.Context, req model.Request) (answer *model.Response, err error) {
 	var chosen calls.ChosenModel
-	choose := func(ctx context.Context) (e web.Entry, err error) {
+	choose := func(ctx context.Context) (*web.Grant, error) {
 		caller, err := a.s.callerOf(ctx, a.x)
 		if err != nil {
-			return e, err
+			return nil, err
 		}
 		if chosen, err = a.s.calls.ChooseModel(ctx, caller, a.call, a.launch); err != nil {
-			return e, err
+			return nil, err
 		}
 		a.asking = &web.Grant{Caller: caller}
 		a.asking.Require(a.s.askableAs(chosen))
-		return a.s.Entry(a.asking), nil
+		return a.asking, nil
 	}
-	err = a.s.Underway.During(ctx, choose, func(ctx context.Context) (err error) {
+	err = a.s.WhileDecided(ctx, choose, func(ctx context.Context) (err error) {
 		answer, err = a.ask(ctx, req, chosen)
 		return err
 	})

@@ -16,8 +16,8 @@ import (
 // not empty. There are clients whose key is not the 16 bytes of RFC 6455.
 func (s *Service) acceptDevTools(w http.ResponseWriter, rq *web.Request) (*websocket.Conn, error) {
 	var opts websocket.AcceptOptions
-	if s.Public != nil { // a proxy may have changed the Host that an Origin is held to
-		opts.OriginPatterns = []string{s.Public.Host}
+	if s.PublicURL != nil { // a proxy may have changed the Host that an Origin is held to
+		opts.OriginPatterns = []string{s.PublicURL.Host}
 	}
 	keys := rq.Header.Values("Sec-WebSocket-Key")
 	key := strings.TrimSpace(strings.Join(keys, ","))

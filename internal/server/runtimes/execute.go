@@ -134,7 +134,7 @@ func (s *Service) execute(
 	}
 	ev := rq.Event()
 	ev.Workspace, ev.Group, ev.Runtime, ev.Execution = x.ws.ID, x.rt.Group, x.rt.ID, x.id
-	rq.Recorded = true
+	rq.MarkRecorded()
 	var result bctrl.ExecutionResult
 	err = s.Use(ctx, ev, func() (err error) {
 		result, err = s.runSteps(ctx, x, steps, func(bctrl.OperationProgress) {})

@@ -18,10 +18,10 @@ func (s *Service) keepFile(
 	ctx context.Context, x *execution, f files.Incoming, r io.Reader,
 ) (out bctrl.StorageObject, err error) {
 	f.RuntimeID, f.Driver = x.rt.ID, x.rt.Driver
-	choose := func(ctx context.Context) (e web.Entry, err error) {
+	choose := func(ctx context.Context) (*web.Grant, error) {
 		caller, err := s.callerOf(ctx, x)
 		if err != nil {
-			return e, err
+			return nil, err
 		}
 		f.Namespace = ""
 		storage := caller.Runtime.Chain.Effective().Storage
@@ -30,11 +30,11 @@ func (s *Service) keepFile(
 		}
 		putting := access.Action{Verb: bctrl.PutStorage, Object: f.Namespace}
 		if f.Namespace == "" || !access.Decide(caller, putting) {
-			return e, web.OutsideMount(bctrl.PutStorage)
+			return nil, web.OutsideMount(bctrl.PutStorage)
 		}
-		return s.Entry(&web.Grant{Caller: caller, Actions: []access.Action{putting}}), nil
+		return &web.Grant{Caller: caller, Actions: []access.Action{putting}}, nil
 	}
-	err = s.Underway.During(ctx, choose, func(ctx context.Context) (err error) {
+	err = s.WhileDecided(ctx, choose, func(ctx context.Context) (err error) {
 		out, err = s.files.Put(ctx, x.org, f, r, x.event(bctrl.PutStorage, f.Namespace))
 		return err
 	})

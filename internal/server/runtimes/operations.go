@@ -3,7 +3,6 @@ package runtimes
 import (
 	"context"
 	"errors"
-	"net/http"
 	"sync"
 	"time"
 
@@ -76,16 +75,12 @@ func (s *Service) startOperation(
 		if err := tx.InsertOperation(ctx, x.org, info); err != nil {
 			return e, err
 		}
-		if rq.Answer, err = web.EncodeAnswer(info); err != nil {
-			return e, err
-		}
-		return e, rq.KeepAnswer(ctx, tx, http.StatusOK, rq.Answer)
+		return e, rq.KeepAnswer(ctx, tx, info)
 	})
 	if err != nil {
-		rq.Answer = nil
 		return info, err
 	}
-	rq.Recorded = true
+	rq.MarkRecorded()
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	op := &operation{
 		org:    x.org,

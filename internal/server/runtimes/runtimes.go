@@ -54,7 +54,7 @@ func (s *Service) launchRuntime(
 	// key it finds it again.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), launchBound)
 	defer cancel()
-	rq.Recorded = true
+	rq.MarkRecorded()
 	if err := s.Use(ctx, ev, func() error { return s.launch(ctx, rq.Caller.Org, &rt) }); err != nil {
 		return out, err
 	}
@@ -291,7 +291,7 @@ func (s *Service) endRuntime(ctx context.Context, rq *web.Request, _ web.None) (
 	}
 	ev := rq.Event()
 	ev.Workspace, ev.Runtime = ws.ID, rt.ID
-	rq.Recorded = true
+	rq.MarkRecorded()
 	rq.LetFinish() // a runtime that stops itself hears that it has
 	if err := s.Use(ctx, ev, func() error { return s.stopRuntime(ctx, rt.ID) }); err != nil {
 		return out, err

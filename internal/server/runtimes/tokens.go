@@ -87,7 +87,7 @@ func (s *Service) mintToken(
 func (s *Service) tokenText(
 	ctx context.Context, org string, row store.RuntimeToken, mounts bctrl.Mounts,
 ) (string, error) {
-	root, err := s.TokenKey.Get(ctx, s.Kernel, web.TokenKeyName)
+	root, err := s.TokenKey.Get(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -37,7 +37,7 @@ func (s *Service) listVault(ctx context.Context, rq *web.Request, _ web.None) (a
 	if err := bctrl.ValidVaultPrefix(prefix); err != nil {
 		return nil, err
 	}
-	rq.Decided = true // by filtering: an empty list says nothing of what exists
+	rq.MarkDecided("") // by filtering: an empty list says nothing of what exists
 	ranges := keyRanges(rq.Caller, prefix)
 	if withMeta {
 		rows, err := s.vaultEntries(ctx, rq.Caller, ranges, filter)

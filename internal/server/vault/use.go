@@ -121,7 +121,7 @@ func (s *Service) useLoginOfPath(ctx context.Context, rq *web.Request, do func(O
 		Grant: &rq.Granted,
 		Key:   key,
 		Event: rq.Event(),
-		Begun: func() { rq.Recorded = true },
+		Begun: rq.MarkRecorded,
 	}, do)
 }
 

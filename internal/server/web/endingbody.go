@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// EndingBody is a request's body that nobody waits for once the request has
+// endingBody is a request's body that nobody waits for once the request has
 // been ended.
-type EndingBody struct {
+type endingBody struct {
 	io.ReadCloser
 	w *statusWriter
 
@@ -17,7 +17,7 @@ type EndingBody struct {
 	over bool // nothing of it is left to read
 }
 
-func (b *EndingBody) Read(p []byte) (int, error) {
+func (b *endingBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
 		b.mu.Lock()
@@ -27,17 +27,24 @@ func (b *EndingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// IsOver reports whether nothing of the body is left to read.
-func (b *EndingBody) IsOver() bool {
+// isOver reports whether nothing of the body is left to read.
+func (b *endingBody) isOver() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.over
 }
 
+// HasUnreadBody reports whether the request has a body of which the caller may
+// still be sending some.
+func (rq *Request) HasUnreadBody() bool {
+	body, sent := rq.Body.(*endingBody)
+	return sent && !body.isOver()
+}
+
 // breakOff ends a read that waits. Where the body has been read whole it does
 // nothing: net/http reads on behind it, takes a deadline for the client's going
 // away, and would have the connection's later requests end as they begin.
-func (b *EndingBody) breakOff() {
+func (b *endingBody) breakOff() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.over {

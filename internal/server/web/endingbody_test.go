@@ -16,7 +16,7 @@ func TestARequestThatWasEndedLeavesItsConnectionToTheNextUnharmed(t *testing.T) 
 			t.Error("the request was over when it began")
 		}
 		sw := &statusWriter{ResponseWriter: w}
-		body := &EndingBody{ReadCloser: r.Body, w: sw}
+		body := &endingBody{ReadCloser: r.Body, w: sw}
 		_, err := io.ReadAll(body)
 		body.breakOff() // too late: it has been read
 		if err != nil {

@@ -9,7 +9,7 @@ import (
 
 // enter authenticates a request, and counts it as underway from then on.
 func (k *Kernel) enter(rq *Request) error {
-	ctx, a, err := k.Underway.begin(rq.Context(), func(ctx context.Context) (Entry, error) {
+	ctx, a, err := k.underway.begin(rq.Context(), func(ctx context.Context) (entry, error) {
 		return k.authenticated(ctx, rq)
 	})
 	if err != nil {
@@ -18,7 +18,7 @@ func (k *Kernel) enter(rq *Request) error {
 	rq.Request, rq.activity = rq.WithContext(ctx), a
 	letBodyBe := func() bool { return true }
 	if rq.ContentLength != 0 {
-		body := &EndingBody{ReadCloser: rq.Body, w: rq.w}
+		body := &endingBody{ReadCloser: rq.Body, w: rq.w}
 		rq.Body = body
 		letBodyBe = context.AfterFunc(ctx, body.breakOff)
 	}
@@ -32,7 +32,7 @@ func (k *Kernel) enter(rq *Request) error {
 
 // authenticated finds who sends a request, and what is to be asked for it to go
 // on. The caller is set with an error too, once it is known, for the audit log.
-func (k *Kernel) authenticated(ctx context.Context, rq *Request) (e Entry, err error) {
+func (k *Kernel) authenticated(ctx context.Context, rq *Request) (e entry, err error) {
 	rq.Caller, err = k.Authenticate(ctx, rq.Header)
 	rq.Unproven = rq.Route.ToUnlock && errors.Is(err, seal.ErrLocked)
 	if rq.Unproven {
@@ -42,7 +42,7 @@ func (k *Kernel) authenticated(ctx context.Context, rq *Request) (e Entry, err e
 		return e, err
 	}
 	rq.Granted.Caller = rq.Caller
-	e = k.Entry(&rq.Granted)
+	e = k.entryOf(&rq.Granted)
 	e.keyless = rq.Caller.Runtime == nil && rq.Route.WithoutKey
 	ask := e.stillPermitted
 	e.stillPermitted = func(ctx context.Context) error {

@@ -121,21 +121,46 @@ func (k *Kernel) StillPermittedNow(ctx context.Context, g *Grant) error {
 	return g.holds(ctx, k.DB.Read(), now)
 }
 
-// Entry is what begins with a grant that was decided.
-func (k *Kernel) Entry(g *Grant) Entry {
-	return Entry{
+// entryOf is what begins with a grant that was decided.
+func (k *Kernel) entryOf(g *Grant) entry {
+	return entry{
 		caller:         g.grantee(),
 		stillPermitted: func(ctx context.Context) error { return k.StillPermittedNow(ctx, g) },
 	}
 }
 
-// WhileGranted runs do for as long as all of a grant is permitted. It is for
-// what outlives the request that began it, or has none.
+// WhileGranted runs do for as long as all of a grant is permitted, and returns
+// its error. The context of do ends once something of it no longer is; then
+// WhileGranted returns the refusal. It is for what outlives the request that
+// began it, or has none: a request itself is ended as such.
 func (k *Kernel) WhileGranted(ctx context.Context, g *Grant, do func(context.Context) error) error {
-	return k.Underway.During(ctx, func(ctx context.Context) (Entry, error) {
-		return k.Entry(g), k.StillPermittedNow(ctx, g)
+	return k.WhileDecided(ctx, func(ctx context.Context) (*Grant, error) {
+		return g, k.StillPermittedNow(ctx, g)
 	}, do)
 }
+
+// WhileDecided is [Kernel.WhileGranted] for a grant that decide makes: what is
+// chosen and what permits it are then of one moment. decide runs again where the
+// rules change before what it decided is known to whoever changes them.
+func (k *Kernel) WhileDecided(
+	ctx context.Context, decide func(context.Context) (*Grant, error), do func(context.Context) error,
+) error {
+	return k.underway.while(ctx, func(ctx context.Context) (entry, error) {
+		g, err := decide(ctx)
+		if err != nil {
+			return entry{}, err
+		}
+		return k.entryOf(g), nil
+	}, do)
+}
+
+// EndKeyed ends, with [ErrLocked], all that cannot go on while the server is
+// locked, and is called once it is. What begins from then on is refused.
+func (k *Kernel) EndKeyed() { k.underway.lock(ErrLocked) }
+
+// Underway is how much callers have begun that has not ended: requests, and what
+// runs by [Kernel.WhileGranted].
+func (k *Kernel) Underway() int { return k.underway.len() }
 
 // CallerNow returns a caller under the newest rules, and refuses one who has
 // ended.
@@ -202,7 +227,7 @@ func ReadConsistently[T any](
 	ctx context.Context, rq *Request, read func(context.Context) (T, error),
 ) (T, error) {
 	return ReadUntilUnchanged(func() (T, error) { return read(ctx) }, func() (bool, error) {
-		if rq.Caller.Runtime == nil || rq.Recorded {
+		if rq.Caller.Runtime == nil || rq.recorded {
 			return true, nil
 		}
 		return rq.isUnderNewest(ctx)

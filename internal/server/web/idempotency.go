@@ -25,11 +25,12 @@ import (
 // keptFor is how long the first answer to an idempotency key is replayed.
 const keptFor = 24 * time.Hour
 
-// Idempotent is the key of a request and what tells it from another.
-type Idempotent struct {
-	// Key is the caller's own key, as [ownKey] has it.
-	Key         string
-	Fingerprint []byte
+// idempotencyKey is the key of a request and what tells the request from another
+// with the same key.
+type idempotencyKey struct {
+	// own is the caller's own key, as [ownKey] has it.
+	own         string
+	fingerprint []byte
 }
 
 // ownKey is an idempotency key of one caller, as it is stored. Nobody else's
@@ -107,8 +108,8 @@ func (k *Kernel) replay(ctx context.Context, rq *Request) (first *replayed, err 
 	if err != nil {
 		return nil, err
 	}
-	id := &Idempotent{Key: key}
-	if err := rq.Identify(id); err != nil {
+	id := &idempotencyKey{own: key}
+	if id.fingerprint, err = rq.Fingerprint(); err != nil {
 		return nil, err
 	}
 	if !k.inFlight.enter(org, key) {
@@ -118,7 +119,7 @@ func (k *Kernel) replay(ctx context.Context, rq *Request) (first *replayed, err 
 	a, err := k.DB.Read().Answer(ctx, org, key)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		rq.Idempotent = id
+		rq.idempotent = id
 		return nil, nil
 	case err != nil:
 		return nil, err
@@ -131,7 +132,7 @@ func (k *Kernel) replay(ctx context.Context, rq *Request) (first *replayed, err 
 	if json.Unmarshal(plain, &answered) != nil {
 		return nil, Tampered("request.tampered")
 	}
-	if subtle.ConstantTimeCompare(answered.Fingerprint, id.Fingerprint) != 1 {
+	if subtle.ConstantTimeCompare(answered.Fingerprint, id.fingerprint) != 1 {
 		return nil, Unprocessable("request.idempotency_mismatch", "this Idempotency-Key was used for another request")
 	}
 	for _, permitted := range answered.Permitted { // then, and now?
@@ -139,7 +140,7 @@ func (k *Kernel) replay(ctx context.Context, rq *Request) (first *replayed, err 
 			return nil, err
 		}
 	}
-	rq.Idempotent = id
+	rq.idempotent = id
 	return &replayed{a.Status, answered.Body}, nil
 }
 
@@ -160,9 +161,12 @@ func (rq *Request) leave() {
 	}
 }
 
-// Identify fills in the fingerprint: what is asked for. The bytes of a stream
-// are not part of it; its conditions and its declared length are.
-func (rq *Request) Identify(id *Idempotent) error {
+// Fingerprint is a hash of what the request asks for, by which it is told from
+// another with its idempotency key. The bytes of a stream are not part of it; its
+// conditions and its declared length are. It reads a JSON body, and fails as
+// [Request.ReadBody] does. Whoever has it can try guesses at what was sent, so it
+// is stored sealed only.
+func (rq *Request) Fingerprint() ([]byte, error) {
 	h := sha256.New()
 	for _, part := range []string{
 		rq.Method, rq.URL.EscapedPath(), rq.URL.RawQuery,
@@ -175,13 +179,12 @@ func (rq *Request) Identify(id *Idempotent) error {
 	if !rq.Route.streams && IsJSON(rq.Header.Get("Content-Type")) {
 		body, err := rq.ReadBody()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		rq.read = body
 		h.Write(body)
 	}
-	id.Fingerprint = h.Sum(nil)
-	return nil
+	return h.Sum(nil), nil
 }
 
 // contentType is what the body is, without the boundary of a form, which each
@@ -194,15 +197,41 @@ func (rq *Request) contentType() string {
 	return text
 }
 
-// KeepAnswer remembers the answer in tx, sealed: it may hold what is shown once, such
+// KeepAnswer encodes what the request is answered with once tx is durable, and
+// where the request has an idempotency key keeps it for that in tx.
+func (rq *Request) KeepAnswer(ctx context.Context, tx *store.Tx, out any) error {
+	body, err := EncodeAnswer(out)
+	if err != nil {
+		return err
+	}
+	if err := rq.keep(ctx, tx, http.StatusOK, body); err != nil {
+		return err
+	}
+	rq.answer = body
+	return nil
+}
+
+// KeepRefusal keeps in tx, where the request has an idempotency key, how it is
+// refused when it comes again. What this one is answered is not kept then.
+func (rq *Request) KeepRefusal(ctx context.Context, tx *store.Tx, e *bctrl.Error) error {
+	err := rq.keep(ctx, tx, e.Status, EncodeError(e, rq.ID))
+	rq.KeepNoAnswer()
+	return err
+}
+
+// KeepNoAnswer has nothing kept for the request's idempotency key from now on:
+// asked again, the request is done again unless a refusal was kept.
+func (rq *Request) KeepNoAnswer() { rq.idempotent = nil }
+
+// keep remembers an answer in tx, sealed: it may hold what is shown once, such
 // as a new key. The fingerprint is sealed with it: it is a hash of the request,
 // and a guess at a password that was in there could be tried on it.
-func (rq *Request) KeepAnswer(ctx context.Context, tx *store.Tx, status int, body []byte) error {
-	id := rq.Idempotent
+func (rq *Request) keep(ctx context.Context, tx *store.Tx, status int, body []byte) error {
+	id := rq.idempotent
 	if id == nil {
 		return nil
 	}
-	plain, err := json.Marshal(kept{id.Fingerprint, rq.Granted.permitted(), body})
+	plain, err := json.Marshal(kept{id.fingerprint, rq.Granted.permitted(), body})
 	if err != nil {
 		return err
 	}
@@ -211,21 +240,21 @@ func (rq *Request) KeepAnswer(ctx context.Context, tx *store.Tx, status int, bod
 		return err
 	}
 	answer := store.Answer{Status: status, Sealed: sealed, CreatedAt: store.Now()}
-	return tx.InsertAnswer(ctx, rq.Caller.Org, id.Key, answer)
+	return tx.InsertAnswer(ctx, rq.Caller.Org, id.own, answer)
 }
 
 // repeatAnswer gives the first answer once more.
 func repeatAnswer(w http.ResponseWriter, rq *Request, first *replayed) error {
-	rq.Recorded = true // the first time
+	rq.recorded = true // the first time
 	WriteJSON(w, first.status, first.body)
 	return nil
 }
 
 // record binds an answer's key and status to its seal.
-func (id *Idempotent) record(org string, status int) seal.Record {
+func (id *idempotencyKey) record(org string, status int) seal.Record {
 	return seal.Record{
 		Kind:    "answer",
-		UID:     id.Key,
+		UID:     id.own,
 		Scope:   org,
 		Version: 2,
 		Meta:    strconv.AppendInt(nil, int64(status), 10),

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"log/slog"
 	"net/url"
+	"sync"
 
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/custody"
@@ -14,31 +15,59 @@ import (
 // Kernel is what the routes of every area stand on: the store, its keys and its
 // log, who calls, and what callers have underway.
 type Kernel struct {
-	DB      *store.DB
+	// DB is the store. A handler writes to it by [Change] or [Kernel.Use] alone,
+	// so that nothing is done that is not on record.
+	DB *store.DB
+	// Custody has the key that seals the store, and knows whether the server is
+	// locked.
 	Custody *custody.Custodian
-	Keys    *seal.Keyring
-	Audit   *audit.Log
-	Log     *slog.Logger
-	// Public is where callers reach the server; nil is wherever each caller did.
-	Public *url.URL
-
-	Streams  streams
-	inFlight inFlight
-	Underway underway
-	TokenKey SealedKey
+	// Keys seals and opens records with that key.
+	Keys *seal.Keyring
+	// Audit is the log of what was done and refused.
+	Audit *audit.Log
+	// Log receives what an operator needs to know; never a value.
+	Log *slog.Logger
+	// PublicURL is where callers reach the server; nil is wherever each caller did.
+	PublicURL *url.URL
+	// TokenKey is the root key of all runtime tokens.
+	TokenKey *SealedKey
 	// Strangers bounds what requests without a good caller cost.
-	Strangers *strangers
+	Strangers *Strangers
+
+	inFlight   inFlight
+	underway   underway
+	endStreams sync.Once
+	streamsEnd chan struct{}
 }
 
-// NewKernel makes a kernel over a store, whose keys a custodian has. A nil log
-// discards what it is told.
-func NewKernel(db *store.DB, keys *custody.Custodian, log *slog.Logger, public *url.URL) *Kernel {
-	return &Kernel{
-		DB:      db,
-		Custody: keys,
-		Keys:    keys.Keys(),
-		Audit:   audit.New(db),
-		Log:     cmp.Or(log, slog.New(slog.DiscardHandler)),
-		Public:  public,
+// Config says what a kernel works with. It owns none of it.
+type Config struct {
+	Store *store.DB
+	// Custody has the key that seals the store.
+	Custody *custody.Custodian
+	// Log may be nil, which discards what it is told.
+	Log *slog.Logger
+	// PublicURL is as in [Kernel].
+	PublicURL *url.URL
+	// Strangers is how many requests without a good caller are refused and
+	// recorded each for itself, at once; of one address a tenth. 0 is 1000.
+	Strangers int
+}
+
+// NewKernel makes a kernel. Its [Strangers] are closed before the store is.
+func NewKernel(cfg Config) *Kernel {
+	k := &Kernel{
+		DB:         cfg.Store,
+		Custody:    cfg.Custody,
+		Keys:       cfg.Custody.Keys(),
+		Audit:      audit.New(cfg.Store),
+		Log:        cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)),
+		PublicURL:  cfg.PublicURL,
+		streamsEnd: make(chan struct{}),
 	}
+	k.TokenKey = k.NewSealedKey(tokenKeyName)
+	k.Strangers = newStrangers(cmp.Or(cfg.Strangers, allStrangersAtOnce), k.recordStrangers, func(err error) {
+		k.Log.Error("refusals were not recorded, and are counted on", "error", err)
+	})
+	return k
 }

@@ -33,13 +33,13 @@ type Request struct {
 
 	// Object is what the request is about, for the audit log; never a value.
 	Object string
-	// Decided is set once access has said yes.
-	Decided bool
+	// decided is set once access has been asked.
+	decided bool
 	// Describe completes the request's event with what its route alone knows; nil
 	// is nothing. The log wants every refusal of a request that has one.
 	Describe func(*audit.Event)
-	// Recorded is set once the audit log has the request's event.
-	Recorded bool
+	// recorded is set once the audit log has the request's event.
+	recorded bool
 	// read is the body, once it has been read whole.
 	read []byte
 	// leaving is done when the request leaves: it lets go of the idempotency
@@ -50,11 +50,21 @@ type Request struct {
 	// activity is the request as something that is underway; nil where nothing can
 	// end it.
 	activity *activity
-	// Idempotent is set when the request carries an idempotency key.
-	Idempotent *Idempotent
-	// Answer is the encoded answer when it was made inside a transaction.
-	Answer []byte
+	// idempotent is set where the request carries an idempotency key and its
+	// answer is to be kept for it.
+	idempotent *idempotencyKey
+	// answer is the encoded answer where it was made inside a transaction.
+	answer []byte
 }
+
+// MarkRecorded says that the audit log has the request's event, or will have it
+// before the request is answered: the kernel writes none.
+func (rq *Request) MarkRecorded() { rq.recorded = true }
+
+// MarkDecided says that whether the caller may do what the route does to the
+// object was decided otherwise than by [Request.Authorize]. Empty is no object in
+// particular, as for a list that shows what its caller may see.
+func (rq *Request) MarkDecided(object string) { rq.Object, rq.decided = object, true }
 
 // bodyBound is how long a JSON body may take to arrive.
 const bodyBound = 30 * time.Second
@@ -216,7 +226,7 @@ var ErrStale = WithHint(
 // PublicURL is where callers reach the server: as configured, else as this one
 // did.
 func (rq *Request) PublicURL() *url.URL {
-	if public := rq.kernel.Public; public != nil {
+	if public := rq.kernel.PublicURL; public != nil {
 		u := *public
 		return &u
 	}

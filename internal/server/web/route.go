@@ -73,25 +73,28 @@ func Endpoint[In, Out any](
 		if err != nil {
 			return err
 		}
-		if rq.Answer == nil { // not encoded inside a transaction already
-			if rq.Answer, err = rq.finish(out); err != nil {
+		if rq.answer == nil { // not encoded inside a transaction already
+			if rq.answer, err = rq.finish(out); err != nil {
 				return err
 			}
 		}
-		WriteJSON(w, http.StatusOK, rq.Answer)
+		rq.WriteAnswer(w)
 		return nil
 	}, query...)
 }
+
+// WriteAnswer answers with what [Change] or [Request.KeepAnswer] encoded.
+func (rq *Request) WriteAnswer(w http.ResponseWriter) { WriteJSON(w, http.StatusOK, rq.answer) }
 
 // finish encodes an answer that was not made inside a transaction, and
 // remembers it where the request has an idempotency key.
 func (rq *Request) finish(out any) ([]byte, error) {
 	body, err := EncodeAnswer(out)
-	if err != nil || rq.Idempotent == nil {
+	if err != nil || rq.idempotent == nil {
 		return body, err
 	}
 	ctx := context.WithoutCancel(rq.Context()) // what was done is done
-	err = rq.kernel.DB.Write(ctx, func(tx *store.Tx) error { return rq.KeepAnswer(ctx, tx, http.StatusOK, body) })
+	err = rq.kernel.DB.Write(ctx, func(tx *store.Tx) error { return rq.keep(ctx, tx, http.StatusOK, body) })
 	if errors.Is(err, seal.ErrLocked) { // in this moment; what was done is done
 		err = nil
 	}

@@ -13,16 +13,17 @@ import (
 
 // Router finds the route of a request, and refuses what is none's.
 type Router struct {
-	Routes []Route
-	Mux    *http.ServeMux
-	// Foreign serves the paths below prefix, as they are: they are a provider's.
-	Foreign http.Handler
-	Prefix  string
+	mux *http.ServeMux
+	// foreign serves the paths below prefix, as they are: they are a provider's.
+	foreign http.Handler
+	prefix  string
 }
 
-// NewRouter makes a router of routes.
+// NewRouter makes a router of routes, each run by the kernel. At most one of
+// them is [Route.Foreign]; two with the same method and path panic, as in
+// [http.ServeMux].
 func NewRouter(k *Kernel, routes []Route) *Router {
-	rr := &Router{Routes: routes, Mux: http.NewServeMux()}
+	rr := &Router{mux: http.NewServeMux()}
 	taken := map[string][]string{} // methods by path
 	for _, rt := range routes {
 		taken[rt.Path] = append(taken[rt.Path], rt.Method)
@@ -30,7 +31,7 @@ func NewRouter(k *Kernel, routes []Route) *Router {
 	for i := range routes {
 		rr.add(&routes[i], k.handler(&routes[i]), taken[routes[i].Path])
 	}
-	rr.Mux.HandleFunc("/", noRoute)
+	rr.mux.HandleFunc("/", noRoute)
 	for path, methods := range taken {
 		if methods[0] != anyMethod {
 			rr.refuseOthers(path, methods)
@@ -51,10 +52,10 @@ func (rr *Router) add(rt *Route, handler http.Handler, methods []string) {
 	if rt.Method == http.MethodGet && !slices.Contains(methods, http.MethodHead) {
 		handler = getAlone(handler, wrongMethod(methods))
 	}
-	rr.Mux.Handle(pattern, handler)
+	rr.mux.Handle(pattern, handler)
 	if rt.Foreign != nil {
-		rr.Foreign = handler
-		rr.Prefix, _, _ = strings.Cut(rt.Path, "{")
+		rr.foreign = handler
+		rr.prefix, _, _ = strings.Cut(rt.Path, "{")
 	}
 }
 
@@ -63,12 +64,12 @@ func (rr *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := newRequestID(r.Header.Get(wire.HeaderRequestID))
 	w.Header().Set(wire.HeaderRequestID, id)
 	switch path := r.URL.EscapedPath(); {
-	case rr.Foreign != nil && strings.HasPrefix(path, rr.Prefix): // the mux would change what is not ours to change
-		rr.Foreign.ServeHTTP(w, r)
+	case rr.foreign != nil && strings.HasPrefix(path, rr.prefix): // the mux would change what is not ours to change
+		rr.foreign.ServeHTTP(w, r)
 	case !utf8.ValidString(r.URL.Path):
 		refuse(w, id, NotUTF8(""))
 	case plainPath(path):
-		rr.Mux.ServeHTTP(w, r)
+		rr.mux.ServeHTTP(w, r)
 	default:
 		refuse(w, id, Invalid("request.path", "", "the path has an empty segment, a dot segment or a zero byte"))
 	}
@@ -115,7 +116,7 @@ func (rr *Router) refuseOthers(path string, methods []string) {
 	} {
 		taken := slices.Contains(methods, m) || m == http.MethodHead && slices.Contains(methods, http.MethodGet)
 		if !taken {
-			rr.Mux.Handle(m+" "+path, wrongMethod(methods))
+			rr.mux.Handle(m+" "+path, wrongMethod(methods))
 		}
 	}
 }

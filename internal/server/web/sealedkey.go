@@ -21,55 +21,67 @@ const sealCreate = "seal.create"
 // kept sealed in the store, and held in memory from its first use until the
 // server is locked.
 type SealedKey struct {
-	mu  sync.Mutex
-	key []byte
+	kernel *Kernel
+	name   string
+
+	mu  sync.Mutex // guards key
+	key []byte     // nil until it is used
 }
 
-// Get returns the key: a copy, since the one that is held may be overwritten.
-func (k *SealedKey) Get(ctx context.Context, s *Kernel, name string) ([]byte, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.key == nil {
-		if err := k.open(ctx, s, name); err != nil {
+// NewSealedKey returns the key of a name, which tells it from the server's other
+// keys for ever: the store has it under that name, and the seal covers the name.
+func (k *Kernel) NewSealedKey(name string) *SealedKey { return &SealedKey{kernel: k, name: name} }
+
+// Get returns a copy of the key, 32 bytes long, and makes the key where the
+// store has none. While the server is locked and the key is not in memory, it
+// fails with [seal.ErrLocked].
+func (sk *SealedKey) Get(ctx context.Context) ([]byte, error) {
+	sk.mu.Lock()
+	defer sk.mu.Unlock()
+	if sk.key == nil {
+		if err := sk.open(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return bytes.Clone(k.key), nil
+	return bytes.Clone(sk.key), nil
 }
 
-// Forget overwrites the key. It is opened anew when it is asked for.
-func (k *SealedKey) Forget() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	clear(k.key)
-	k.key = nil
+// Forget overwrites the key in memory, as a server does that is locked. The next
+// [SealedKey.Get] opens it again.
+func (sk *SealedKey) Forget() {
+	sk.mu.Lock()
+	defer sk.mu.Unlock()
+	clear(sk.key)
+	sk.key = nil
 }
 
-func (k *SealedKey) open(ctx context.Context, s *Kernel, name string) error {
+// open reads the key from the store, or makes it and stores it. mu is held.
+func (sk *SealedKey) open(ctx context.Context) error {
+	k := sk.kernel
 	record := seal.Record{
 		Kind:    "server",
-		UID:     name,
+		UID:     sk.name,
 		Scope:   custody.ServerScope,
 		Version: 1,
 	}
-	sealed, err := s.DB.Read().SealedValue(ctx, name)
+	sealed, err := k.DB.Read().SealedValue(ctx, sk.name)
 	if errors.Is(err, store.ErrNotFound) {
 		fresh := make([]byte, sha256.Size)
 		_, _ = rand.Read(fresh) // never fails, by its contract
-		if sealed, err = s.Keys.Seal(record, fresh); err != nil {
+		if sealed, err = k.Keys.Seal(record, fresh); err != nil {
 			return err
 		}
-		err = s.DB.Write(ctx, func(tx *store.Tx) error {
-			if err := tx.InsertSealedValue(ctx, name, sealed); err != nil {
+		err = k.DB.Write(ctx, func(tx *store.Tx) error {
+			if err := tx.InsertSealedValue(ctx, sk.name, sealed); err != nil {
 				return err
 			}
-			return audit.Append(tx, ServerEvent(sealCreate, name))
+			return audit.Append(tx, ServerEvent(sealCreate, sk.name))
 		})
 	}
 	if err != nil {
 		return err
 	}
-	if k.key, err = s.Keys.Open(record, sealed); err != nil {
+	if sk.key, err = k.Keys.Open(record, sealed); err != nil {
 		return Unopened(err, "storage.tampered")
 	}
 	return nil

@@ -94,7 +94,7 @@ func (k *Kernel) run(w http.ResponseWriter, rq *Request) (err error) {
 	if err := rq.Route.serve(w, rq); err != nil {
 		return err
 	}
-	if !rq.Decided {
+	if !rq.decided {
 		k.Log.Error("a route answered without a decision", "route", rq.Route.Path)
 	}
 	return nil
@@ -110,7 +110,7 @@ func (rq *Request) Authorize(object string) error {
 // authorizeAs is [Request.Authorize] for a right other than the route's own.
 func (rq *Request) authorizeAs(verb access.Verb, object string) error {
 	rq.Object = object
-	rq.Decided = true
+	rq.decided = true
 	if rq.Granted.Decide(&rq.Caller, access.Action{Verb: verb, Object: object}) {
 		return nil
 	}
@@ -133,7 +133,6 @@ func OutsideMount(verb access.Verb) *bctrl.Error {
 func Change[Out any](
 	ctx context.Context, rq *Request, fn func(tx *store.Tx, e *audit.Event) (Out, error),
 ) (out Out, err error) {
-	var body []byte
 	err = rq.kernel.DB.Write(ctx, func(tx *store.Tx) (err error) {
 		if err := rq.kernel.StillPermitted(ctx, tx.Queries, &rq.Granted); err != nil {
 			return err
@@ -142,19 +141,17 @@ func Change[Out any](
 		if out, err = fn(tx, &e); err != nil {
 			return err
 		}
-		if body, err = EncodeAnswer(out); err != nil {
-			return err
-		}
-		if err := rq.KeepAnswer(ctx, tx, http.StatusOK, body); err != nil {
+		if err := rq.KeepAnswer(ctx, tx, out); err != nil {
 			return err
 		}
 		e.Outcome = audit.OK
 		return audit.Append(tx, e)
 	})
 	if err != nil {
+		rq.answer = nil
 		return out, err
 	}
-	rq.Answer, rq.Recorded = body, true
+	rq.MarkRecorded()
 	return out, nil
 }
 
@@ -211,7 +208,7 @@ func (k *Kernel) fail(w *statusWriter, rq *Request, err error) {
 	}
 	body := EncodeError(e, rq.ID)
 	if counted {
-		rq.Recorded = true
+		rq.recorded = true
 	} else if recordErr := k.recordFailure(ctx, rq, e, body); recordErr != nil {
 		k.Log.Error("a refusal was not recorded", "requestId", rq.ID, "error", recordErr)
 		e = AsError(recordErr)
@@ -237,7 +234,7 @@ func (k *Kernel) fail(w *statusWriter, rq *Request, err error) {
 func (k *Kernel) recordFailure(ctx context.Context, rq *Request, e *bctrl.Error, body []byte) error {
 	denied := isDenied(e)
 	record := recorded(rq, e)
-	keep := rq.Idempotent != nil && rq.mutates() && !denied && !transient(e.Status)
+	keep := rq.idempotent != nil && rq.mutates() && !denied && !transient(e.Status)
 	if !record && !keep {
 		return nil
 	}
@@ -251,7 +248,7 @@ func (k *Kernel) recordFailure(ctx context.Context, rq *Request, e *bctrl.Error,
 	}
 	return k.DB.Write(ctx, func(tx *store.Tx) error {
 		if keep {
-			if err := rq.KeepAnswer(ctx, tx, e.Status, body); err != nil && !errors.Is(err, seal.ErrLocked) {
+			if err := rq.keep(ctx, tx, e.Status, body); err != nil && !errors.Is(err, seal.ErrLocked) {
 				return err
 			}
 		}
@@ -264,7 +261,7 @@ func (k *Kernel) recordFailure(ctx context.Context, rq *Request, e *bctrl.Error,
 
 // recorded reports whether the log wants a refusal that it has not yet.
 func recorded(rq *Request, e *bctrl.Error) bool {
-	return !rq.Recorded && (isDenied(e) || rq.mutates() || IsTampered(e) || rq.Describe != nil || rq.Route.Foreign != nil)
+	return !rq.recorded && (isDenied(e) || rq.mutates() || IsTampered(e) || rq.Describe != nil || rq.Route.Foreign != nil)
 }
 
 func isDenied(e *bctrl.Error) bool {

@@ -24,7 +24,7 @@ import (
 // What is beyond is refused as one, and counted: the log has an event for each
 // address and minute.
 const (
-	AllStrangersAtOnce    = 1000
+	allStrangersAtOnce    = 1000
 	allStrangersPerSecond = 10
 	strangersPerSecond    = 1 // of one address
 
@@ -37,9 +37,9 @@ const (
 // strangersRefused is the action of an event that counts what was refused.
 const strangersRefused = "auth.refused"
 
-// strangers bounds what requests without a good caller cost. A good caller never
+// Strangers bounds what requests without a good caller cost. A good caller never
 // comes here, whoever shares its address: a caller is looked for first.
-type strangers struct {
+type Strangers struct {
 	perAddress, inAll strangerLimit
 	// record writes counts to the log.
 	record func(context.Context, []audit.Event) error
@@ -76,12 +76,12 @@ type strangerCounted struct {
 	first, last time.Time
 }
 
-// NewStrangers answers atOnce of them each for itself at once, and of one
+// newStrangers answers atOnce of them each for itself at once, and of one
 // address a tenth.
-func NewStrangers(
+func newStrangers(
 	atOnce int, record func(context.Context, []audit.Event) error, failed func(error),
-) *strangers {
-	s := &strangers{
+) *Strangers {
+	s := &Strangers{
 		perAddress: strangerLimit{atOnce / 10, strangersPerSecond},
 		inAll:      strangerLimit{atOnce, allStrangersPerSecond},
 		record:     record,
@@ -114,7 +114,7 @@ func addressOf(r *http.Request) string {
 
 // admit reports whether a refusal is to be answered and recorded for itself.
 // Else it has been counted as what, and wait is when the next is admitted.
-func (s *strangers) admit(what strangerCount, now time.Time) (wait time.Duration, ok bool) {
+func (s *Strangers) admit(what strangerCount, now time.Time) (wait time.Duration, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	own := s.limiter(what.address, now)
@@ -133,7 +133,7 @@ func untilNext(l *rate.Limiter, now time.Time) time.Duration {
 
 // limiter is that of an address. Where there is no room for one more, those that
 // have not been used for so long that they are as new make it. mu is held.
-func (s *strangers) limiter(address string, now time.Time) *rate.Limiter {
+func (s *Strangers) limiter(address string, now time.Time) *rate.Limiter {
 	if l, known := s.addresses[address]; known {
 		return l
 	}
@@ -151,7 +151,7 @@ func (s *strangers) limiter(address string, now time.Time) *rate.Limiter {
 }
 
 // count adds a refusal to those that one event will stand for. mu is held.
-func (s *strangers) count(what strangerCount, now time.Time) {
+func (s *Strangers) count(what strangerCount, now time.Time) {
 	if s.counts[what] == nil && len(s.counts) >= maxStrangers {
 		what = strangerCount{code: what.code} // of whoever it was
 	}
@@ -168,7 +168,7 @@ func (s *strangers) count(what strangerCount, now time.Time) {
 
 // Flush writes an event for each count and returns when they are durable. What
 // cannot be written is counted on.
-func (s *strangers) Flush(ctx context.Context) {
+func (s *Strangers) Flush(ctx context.Context) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	s.mu.Lock()
@@ -206,7 +206,7 @@ func (s *strangers) Flush(ctx context.Context) {
 	}
 }
 
-func (s *strangers) putBack(counts map[strangerCount]*strangerCounted) {
+func (s *Strangers) putBack(counts map[strangerCount]*strangerCounted) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for what, c := range counts {
@@ -218,7 +218,7 @@ func (s *strangers) putBack(counts map[strangerCount]*strangerCounted) {
 }
 
 // Close writes what was counted, and nothing by itself from then on.
-func (s *strangers) Close(ctx context.Context) {
+func (s *Strangers) Close(ctx context.Context) {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
@@ -251,8 +251,8 @@ func (k *Kernel) strange(w http.ResponseWriter, rq *Request, e *bctrl.Error) (*b
 	), true
 }
 
-// RecordStrangers writes events that count refusals.
-func (k *Kernel) RecordStrangers(ctx context.Context, events []audit.Event) error {
+// recordStrangers writes events that count refusals.
+func (k *Kernel) recordStrangers(ctx context.Context, events []audit.Event) error {
 	return k.DB.Write(ctx, func(tx *store.Tx) error {
 		for _, e := range events {
 			if err := audit.Append(tx, e); err != nil {

@@ -37,7 +37,7 @@ func TestStrangersAreBoundedAndAllAreCounted(t *testing.T) {
 		var mu sync.Mutex // of what stands below: counts are written by a timer
 		var log []audit.Event
 		full := true
-		s := NewStrangers(AllStrangersAtOnce, func(_ context.Context, events []audit.Event) error {
+		s := newStrangers(allStrangersAtOnce, func(_ context.Context, events []audit.Event) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if full {
@@ -58,7 +58,7 @@ func TestStrangersAreBoundedAndAllAreCounted(t *testing.T) {
 		s.mu.Unlock()
 		require.LessOrEqual(t, addresses, maxStrangers)
 		require.LessOrEqual(t, counts, maxStrangers+1)
-		require.EqualValues(t, AllStrangersAtOnce, admitted, "in all, too")
+		require.EqualValues(t, allStrangersAtOnce, admitted, "in all, too")
 
 		<-time.After(strangersCountedFor + time.Second) // of the bubble's own clock
 		synctest.Wait()
@@ -78,7 +78,7 @@ func TestStrangersAreBoundedAndAllAreCounted(t *testing.T) {
 
 		wait, ok := s.admit(strangerCount{address: "new", code: "auth.unauthorized"}, time.Now())
 		require.True(t, ok, "after a while others are admitted again: %v", wait)
-		for range AllStrangersAtOnce / 10 {
+		for range allStrangersAtOnce / 10 {
 			wait, ok = s.admit(strangerCount{address: "new", code: "auth.unauthorized"}, time.Now())
 		}
 		require.False(t, ok)

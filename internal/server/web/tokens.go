@@ -36,13 +36,13 @@ func errEnded(c access.Caller) *bctrl.Error {
 	return ErrNotActive
 }
 
-// TokenKeyName names the root key of all tokens.
-const TokenKeyName = "runtime-tokens"
+// tokenKeyName names the root key of all tokens.
+const tokenKeyName = "runtime-tokens"
 
 // authenticateToken finds who calls with a runtime token. The caller is
 // returned with an error too, once it is known, for the audit log.
 func (k *Kernel) authenticateToken(ctx context.Context, text string, h http.Header) (access.Caller, error) {
-	root, err := k.TokenKey.Get(ctx, k, TokenKeyName)
+	root, err := k.TokenKey.Get(ctx)
 	if err != nil {
 		return access.Caller{}, err
 	}

@@ -33,8 +33,8 @@ type underway struct {
 	open   map[string]map[*activity]struct{}
 }
 
-// Entry is what was decided about something that begins.
-type Entry struct {
+// entry is what was decided about something that begins.
+type entry struct {
 	// caller is who begins it.
 	caller access.Caller
 	// keyless is set where it goes on while the server is locked.
@@ -45,7 +45,7 @@ type Entry struct {
 
 // activity is one thing that is underway.
 type activity struct {
-	Entry
+	entry
 	underway *underway
 	// end ends its context, with why as the cause.
 	end context.CancelCauseFunc
@@ -62,7 +62,7 @@ type activity struct {
 // of its organization have changed since, entering fails and all is done again;
 // where they change after, what was entered is asked about.
 func (u *underway) begin(
-	ctx context.Context, decide func(context.Context) (Entry, error),
+	ctx context.Context, decide func(context.Context) (entry, error),
 ) (context.Context, *activity, error) {
 	for {
 		age := u.age()
@@ -71,7 +71,7 @@ func (u *underway) begin(
 			return ctx, nil, err
 		}
 		of, end := context.WithCancelCause(ctx)
-		a := &activity{Entry: e, underway: u, end: end, stopClock: func() {}}
+		a := &activity{entry: e, underway: u, end: end, stopClock: func() {}}
 		if t := e.caller.Token; t != nil {
 			of, a.stopClock = context.WithDeadlineCause(of, t.Expires, errTokenExpired)
 		}
@@ -82,10 +82,10 @@ func (u *underway) begin(
 	}
 }
 
-// During runs do for as long as it is permitted. Once it is not, the context of
+// while runs do for as long as it is permitted. Once it is not, the context of
 // do ends, and the error is the reason.
-func (u *underway) During(
-	ctx context.Context, decide func(context.Context) (Entry, error), do func(context.Context) error,
+func (u *underway) while(
+	ctx context.Context, decide func(context.Context) (entry, error), do func(context.Context) error,
 ) error {
 	ctx, a, err := u.begin(ctx, decide)
 	if err != nil {
@@ -133,8 +133,8 @@ func (a *activity) in(workspace string) bool {
 	return workspace == "" || a.caller.Runtime != nil && a.caller.Runtime.WorkspaceID == workspace
 }
 
-// Len is how much is underway.
-func (u *underway) Len() int {
+// len is how much is underway.
+func (u *underway) len() int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	all := map[*activity]struct{}{}
@@ -201,8 +201,8 @@ func (u *underway) recheck(ctx context.Context, org, workspace string) {
 	}
 }
 
-// Lock ends what cannot go on while the server is locked.
-func (u *underway) Lock(why error) {
+// lock ends what cannot go on while the server is locked.
+func (u *underway) lock(why error) {
 	for a := range u.keyed() {
 		a.end(why)
 	}
@@ -226,7 +226,7 @@ func (u *underway) keyed() map[*activity]struct{} {
 // durable, and before it is acknowledged.
 func (k *Kernel) RecheckUnderway(ctx context.Context, org, workspace string) {
 	// Also for a caller who does not wait for the acknowledgement.
-	k.Underway.recheck(context.WithoutCancel(ctx), org, workspace)
+	k.underway.recheck(context.WithoutCancel(ctx), org, workspace)
 }
 
 // EndedBecause returns the refusal that a context was ended with, as what is no

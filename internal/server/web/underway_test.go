@@ -26,11 +26,11 @@ func TestNothingIsDecidedByOldRulesWhileTheyChange(t *testing.T) {
 	permitted := true
 	decisions := 0
 	asked := 0
-	decide := func(context.Context) (Entry, error) {
+	decide := func(context.Context) (entry, error) {
 		if decisions++; decisions == 1 { // changed between the decision and its entry
 			u.recheck(t.Context(), "o", "w")
 		}
-		return Entry{caller: runtimeIn("w"), stillPermitted: func(context.Context) error {
+		return entry{caller: runtimeIn("w"), stillPermitted: func(context.Context) error {
 			asked++
 			if !permitted {
 				return OutsideMount(bctrl.UseVault)
@@ -38,7 +38,7 @@ func TestNothingIsDecidedByOldRulesWhileTheyChange(t *testing.T) {
 			return nil
 		}}, nil
 	}
-	err := u.During(t.Context(), decide, func(ctx context.Context) error {
+	err := u.while(t.Context(), decide, func(ctx context.Context) error {
 		require.Equal(t, 2, decisions, "decided again")
 		u.recheck(ctx, "another", "w")
 		u.recheck(ctx, "o", "another")
@@ -58,9 +58,9 @@ func TestNothingIsDecidedByOldRulesWhileTheyChange(t *testing.T) {
 }
 
 // begun is something underway of which all is permitted.
-func begun(t *testing.T, u *underway, e Entry) (context.Context, *activity) {
+func begun(t *testing.T, u *underway, e entry) (context.Context, *activity) {
 	t.Helper()
-	ctx, a, err := u.begin(t.Context(), func(context.Context) (Entry, error) { return e, nil })
+	ctx, a, err := u.begin(t.Context(), func(context.Context) (entry, error) { return e, nil })
 	require.NoError(t, err)
 	t.Cleanup(a.close)
 	return ctx, a
@@ -69,7 +69,7 @@ func begun(t *testing.T, u *underway, e Entry) (context.Context, *activity) {
 func TestWhatIsDoneForASubaccountDependsOnTheRulesOfItsParentToo(t *testing.T) {
 	var u underway
 	asked := 0
-	e := Entry{
+	e := entry{
 		caller:         access.Caller{Org: "sub", Parent: "o"},
 		stillPermitted: func(context.Context) error { asked++; return nil },
 	}
@@ -86,23 +86,23 @@ func TestWhatIsDoneForASubaccountDependsOnTheRulesOfItsParentToo(t *testing.T) {
 func TestWhatHasLeftIsNotEnded(t *testing.T) {
 	var u underway
 	refuse := func(context.Context) error { return OutsideMount(bctrl.UseVault) }
-	ctx, a := begun(t, &u, Entry{caller: runtimeIn("w"), stillPermitted: refuse})
+	ctx, a := begun(t, &u, entry{caller: runtimeIn("w"), stillPermitted: refuse})
 	a.leave()
 	u.recheck(t.Context(), "o", "")
-	u.Lock(ErrLocked)
+	u.lock(ErrLocked)
 	require.NoError(t, ctx.Err())
 }
 
 func TestALockEndsWhatNeedsTheKeyAndIsSeenByWhatBegins(t *testing.T) {
 	var u underway
-	keyed, _ := begun(t, &u, Entry{caller: access.Caller{Org: "o"}})
-	keyless, _ := begun(t, &u, Entry{caller: access.Caller{Org: "o"}, keyless: true})
+	keyed, _ := begun(t, &u, entry{caller: access.Caller{Org: "o"}})
+	keyless, _ := begun(t, &u, entry{caller: access.Caller{Org: "o"}, keyless: true})
 	decisions := 0
-	_, a, err := u.begin(t.Context(), func(context.Context) (Entry, error) {
+	_, a, err := u.begin(t.Context(), func(context.Context) (entry, error) {
 		if decisions++; decisions == 1 {
-			u.Lock(ErrLocked)
+			u.lock(ErrLocked)
 		}
-		return Entry{caller: access.Caller{Org: "another"}}, nil
+		return entry{caller: access.Caller{Org: "another"}}, nil
 	})
 	require.NoError(t, err)
 	defer a.close()
@@ -116,7 +116,7 @@ func TestWhatATokenHasUnderwayEndsWithItsExpiry(t *testing.T) {
 		var u underway
 		c := runtimeIn("w")
 		c.Token = &access.Token{ID: "t", Expires: time.Now().Add(time.Minute)}
-		ctx, _ := begun(t, &u, Entry{caller: c})
+		ctx, _ := begun(t, &u, entry{caller: c})
 		<-time.After(time.Minute - 1)
 		synctest.Wait()
 		require.NoError(t, EndedBecause(ctx))
