@@ -29,7 +29,13 @@ func servers() (all []server) {
 				for _, merges := range []bool{false, true} {
 					for _, query := range []bool{false, true} {
 						if before+after > 0 {
-							all = append(all, server{"", before, after, parameters, merges, query})
+							all = append(all, server{
+								before:     before,
+								after:      after,
+								parameters: parameters,
+								merges:     merges,
+								query:      query,
+							})
 						}
 					}
 				}

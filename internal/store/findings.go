@@ -32,6 +32,15 @@ const (
 	Foreign
 )
 
+func (f Fault) of(kind, uid, org string) Finding {
+	return Finding{
+		Kind:  kind,
+		UID:   uid,
+		Org:   org,
+		Fault: f,
+	}
+}
+
 // The kinds of rows that follow from others.
 const (
 	kindSecretName       = "secret_name"
@@ -60,7 +69,7 @@ func (q Queries) unproven(ctx context.Context, fn func(Finding)) error {
 				err = q.checkProof(p)
 			}
 			if isForged(err) {
-				return &Finding{p.kind, p.uid, p.org, Unproven}, nil
+				return new(Unproven.of(p.kind, p.uid, p.org)), nil
 			}
 			return nil, err
 		}
@@ -81,15 +90,24 @@ func (q Queries) unproven(ctx context.Context, fn func(Finding)) error {
 // has too much.
 func compareIndex[T comparable](kind, uid, org string, want, stored []T, fn func(Finding)) {
 	for range missing(want, stored) {
-		fn(Finding{kind, uid, org, Missing})
+		fn(Missing.of(kind, uid, org))
 	}
 	for range missing(stored, want) {
-		fn(Finding{kind, uid, org, Added})
+		fn(Added.of(kind, uid, org))
 	}
 }
 
 // indexRow is a row of an index as far as it is compared.
 type indexRow struct{ org, workspace, group, name string }
+
+func indexRowIn(org string, scope bctrl.Scope, name string) indexRow {
+	return indexRow{
+		org:       org,
+		workspace: scope.WorkspaceID(),
+		group:     scope.GroupID(),
+		name:      name,
+	}
+}
 
 func scanIndexRow(row scanner) (p indexRow, err error) {
 	return p, row(&p.org, &p.workspace, &p.group, &p.name)
@@ -129,10 +147,10 @@ func (q Queries) secretIndex(ctx context.Context, s ownedSecret, fn func(Finding
 	}
 	var names, attached []indexRow
 	for _, name := range append([]string{meta.Name}, meta.Aliases...) {
-		names = append(names, indexRow{s.org, s.Scope.WorkspaceID(), s.Scope.GroupID(), name})
+		names = append(names, indexRowIn(s.org, s.Scope, name))
 	}
 	for _, to := range meta.Attachments {
-		attached = append(attached, indexRow{s.org, to.WorkspaceID(), to.GroupID(), ""})
+		attached = append(attached, indexRowIn(s.org, to, ""))
 	}
 	found, err := many(ctx, q, scanIndexRow, "SELECT org_id, workspace_id, group_id, name FROM secret_names "+
 		"WHERE secret_id = $1", s.ID)
@@ -149,7 +167,7 @@ func (q Queries) secretIndex(ctx context.Context, s ownedSecret, fn func(Finding
 // orphans finds rows of an index that belong to nothing.
 func (q Queries) orphans(ctx context.Context, kind, query string, fn func(Finding)) error {
 	return each(ctx, q, scanIndexRow, func(p indexRow) error {
-		fn(Finding{kind, p.name, p.org, Added})
+		fn(Added.of(kind, p.name, p.org))
 		return nil
 	}, query)
 }
@@ -171,7 +189,7 @@ func (q Queries) credentialIndexes(ctx context.Context, fn func(Finding)) error 
 		}
 		var want []indexRow
 		for field, secret := range meta.Secrets {
-			want = append(want, indexRow{c.org, field, "", secret})
+			want = append(want, indexRow{org: c.org, workspace: field, name: secret})
 		}
 		found, err := many(ctx, q, scanIndexRow, "SELECT org_id, field, '', secret_id FROM credential_secrets "+
 			"WHERE credential_uid = $1", c.UID)
@@ -197,7 +215,7 @@ func (q Queries) credentialReach(ctx context.Context, fn func(Finding)) error {
 		query string
 	}{{Added, is + " EXCEPT " + made}, {Missing, made + " EXCEPT " + is}} {
 		err := each(ctx, q, scanIndexRow, func(p indexRow) error {
-			fn(Finding{kindCredentialReach, p.name, p.org, t.fault})
+			fn(t.fault.of(kindCredentialReach, p.name, p.org))
 			return nil
 		}, "SELECT org_id, workspace_id, group_id, credential_uid FROM ("+t.query+") AS d")
 		if err != nil {
@@ -254,7 +272,7 @@ func (q Queries) missingRates(ctx context.Context, fn func(Finding)) error {
 	return each(ctx, q, scan, func(o owned) error {
 		var limits struct{ CallsPerMinute int }
 		if json.Unmarshal([]byte(o.meta), &limits) == nil && limits.CallsPerMinute > 0 {
-			fn(Finding{KindInvokeRate, o.capability, o.org, Missing})
+			fn(Missing.of(KindInvokeRate, o.capability, o.org))
 		}
 		return nil
 	}, `SELECT org_id, capability, meta FROM capability_policies p
@@ -337,11 +355,11 @@ func (s *folderSumCheck) leave(depth int) error {
 		uid := s.namespace + "/" + want.Path
 		switch {
 		case errors.Is(err, ErrNotFound):
-			s.fn(Finding{kindFolder, uid, s.org, Missing})
+			s.fn(Missing.of(kindFolder, uid, s.org))
 		case err != nil:
 			return err
 		case is != want || parent != folderOf(strings.TrimSuffix(want.Path, "/")):
-			s.fn(Finding{kindFolder, uid, s.org, Unproven})
+			s.fn(Unproven.of(kindFolder, uid, s.org))
 		}
 	}
 	return nil

@@ -104,7 +104,7 @@ func (q Queries) schema(ctx context.Context, fn func(Finding)) error {
 		return err
 	}
 	for _, name := range foreign(is, want) {
-		fn(Finding{kindSchema, name, "", Foreign})
+		fn(Foreign.of(kindSchema, name, ""))
 	}
 	return nil
 }
