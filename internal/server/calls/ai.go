@@ -21,9 +21,9 @@ import (
 // their own id, and by the provider where the broker has no credential of it. A
 // runtime calls with those that its ai mount permits.
 
-// resolveOrAI is [Service.Resolve] for a call that names no credential: where
-// the context sees none of the broker's, it is made with the AI credential of
-// the provider. That counts as global, and as the last there.
+// resolveOrAI is [Service.Resolve], which falls back to AI credentials: a call that
+// names no credential, in a context that sees none of the provider, is made with
+// the provider's AI credential. That counts as the last of the global tier.
 func (s *Service) resolveOrAI(
 	ctx context.Context, q store.Queries, c access.Caller, query broker.Query,
 ) (*Resolution, error) {
@@ -46,7 +46,7 @@ func (s *Service) resolveOrAI(
 	return s.Resolve(ctx, q, c.Org, query)
 }
 
-// codeNoCredential is what alone makes a call fall back on AI credentials.
+// codeNoCredential is the only refusal after which AI credentials are looked at.
 const codeNoCredential = "credentials.none"
 
 // aiCredentialFor is the AI credential that a call for a provider is made with
@@ -81,8 +81,8 @@ func (s *Service) aiCredentialFor(
 	return ids[0], nil
 }
 
-// aiCredentialsOf lists the ids of an organization's AI credentials of a kind, as
-// many as one reads.
+// aiCredentialsOf lists the ids of an organization's AI credentials of a kind: the
+// first 10, which is as many as an error names.
 func aiCredentialsOf(
 	ctx context.Context, q store.Queries, org string, kind bctrl.AIProvider,
 ) (ids []string, err error) {
@@ -108,7 +108,7 @@ func aiCredentialsOf(
 	}
 }
 
-// usableModels are the AI credentials that a runtime may use, with the defaults
+// usableModels returns the AI credentials that a runtime may use, with the defaults
 // of its mounts, and their rows by id.
 func (s *Service) usableModels(
 	ctx context.Context, c access.Caller,
@@ -139,8 +139,8 @@ func (set usableSet) serves(kind bctrl.AIProvider) bool {
 		slices.ContainsFunc(set.usable, func(c usableCredential) bool { return c.meta.Provider == kind })
 }
 
-// basePathOf is what an AI credential's paths are at or below, without a slash at
-// the end.
+// basePathOf is the path of an AI credential's base URL, without a slash at the
+// end: what it is called with is at or below that.
 func basePathOf(meta models.Meta) string {
 	base, err := url.Parse(model.Target(meta.Provider, meta.Address(), bctrl.Secret{}).BaseURL)
 	if err != nil {
@@ -149,9 +149,10 @@ func basePathOf(meta models.Meta) string {
 	return strings.TrimSuffix(base.EscapedPath(), "/")
 }
 
-// atOwnServer chooses the credential of a request for servers of one's own, which
-// are where their credentials say, and writes its path as OpenAI has it: what
-// stands below the base URL of the credential stands below /v1 there.
+// atOwnServer returns a request for a server of the organization's own with the AI
+// credential that says where the server is, and with its path as the registry's
+// capabilities have it: what is below the credential's base URL is below OpenAI's
+// base path, /v1, there. A request for any other provider stays as it is.
 func (s *Service) atOwnServer(ctx context.Context, req providerRequest, provider string) (providerRequest, error) {
 	p, known := s.registry.Provider(provider)
 	if !known || len(p.Hosts) > 0 {

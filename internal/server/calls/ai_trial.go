@@ -12,9 +12,11 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// testAICredential asks a model one thing with an AI credential, and says what
-// came of it.
-func (s *Service) testAICredential(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.AICredentialTest, err error) {
+// testAICredential asks a model one question with an AI credential, and says what
+// the provider made of it. An organization key may test one that is disabled.
+func (s *Service) testAICredential(
+	ctx context.Context, rq *web.Request, _ web.None,
+) (out bctrl.AICredentialTest, err error) {
 	id, err := rq.Path("id", models.ValidID)
 	if err != nil {
 		return out, err

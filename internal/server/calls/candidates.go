@@ -10,20 +10,26 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// candidates are the rows that may take part in a resolution, and the state
-// that they make.
+// candidates are what a resolution chooses from: rows, and the broker's view of
+// them.
 type candidates struct {
-	state       broker.State
-	credentials map[string]store.Credential // by uid
-	ai          *store.AICredential
-	sights      map[string]bool // ids of secrets that were looked at
+	state broker.State
+	// credentials are the rows by uid.
+	credentials map[string]store.Credential
+	// ai is the row of the AI credential that the query names.
+	ai *store.AICredential
+	// looked are the ids of secrets of which state says how the context sees them,
+	// or that are not there.
+	looked map[string]bool
 }
 
-// candidates reads what a query's answer depends on. A row among them that its
-// seal does not prove is an error, also where another would be chosen: where it
-// was moved from, it may be the one.
-func (s *Service) candidates(ctx context.Context, q store.Queries, org string, query broker.Query) (*candidates, error) {
-	found := &candidates{credentials: map[string]store.Credential{}, sights: map[string]bool{}}
+// candidates reads the credentials, bindings and secrets that the answer to a query
+// depends on. It refuses a row that is not as it was sealed, also where another
+// would be chosen: as it was sealed it may be the one.
+func (s *Service) candidates(
+	ctx context.Context, q store.Queries, org string, query broker.Query,
+) (*candidates, error) {
+	found := &candidates{credentials: map[string]store.Credential{}, looked: map[string]bool{}}
 	if err := s.candidateCredentials(ctx, q, org, query, found); err != nil {
 		return nil, err
 	}
@@ -36,7 +42,7 @@ func (s *Service) candidates(ctx context.Context, q store.Queries, org string, q
 	}
 	chosen, err := broker.Choose(found.state, query)
 	if err != nil {
-		return found, nil //nolint:nilerr // Resolve says it again
+		return found, nil //nolint:nilerr // broker.Resolve fails with it again
 	}
 	rows, err := q.CandidateBindings(ctx, org, query.Capability, chosen.Credential.ID, query.Consumer, query.Context)
 	if err != nil {
@@ -61,6 +67,8 @@ func (s *Service) candidates(ctx context.Context, q store.Queries, org string, q
 	return found, nil
 }
 
+// candidateCredentials adds the credential that a query names, else those of its
+// provider that its context may see.
 func (s *Service) candidateCredentials(
 	ctx context.Context, q store.Queries, org string, query broker.Query, found *candidates,
 ) (err error) {
@@ -98,7 +106,8 @@ func (s *Service) candidateCredentials(
 	return nil
 }
 
-// candidateAI takes an AI credential for a credential of the broker.
+// candidateAI adds the AI credential with an id, as a global credential. It adds
+// nothing where there is none.
 func (s *Service) candidateAI(ctx context.Context, q store.Queries, org, id string, found *candidates) error {
 	row, err := q.AICredential(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) {
@@ -123,12 +132,13 @@ func (s *Service) candidateAI(ctx context.Context, q store.Queries, org, id stri
 	return nil
 }
 
-// addSight adds to the state how the context sees a secret.
+// addSight adds to the state whether and how a context sees a secret. The tables
+// say so; the seal has to say the same when the secret is opened.
 func (found *candidates) addSight(ctx context.Context, q store.Queries, org, id string, in bctrl.Scope) error {
-	if id == "" || found.sights[id] {
+	if id == "" || found.looked[id] {
 		return nil
 	}
-	found.sights[id] = true
+	found.looked[id] = true
 	sight, err := q.SecretVisibility(ctx, org, id, in)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil

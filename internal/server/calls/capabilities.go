@@ -21,15 +21,16 @@ type capabilityView struct {
 	q       store.Queries
 	org     string
 	context bctrl.Scope
-	// runtime is set where the caller is one; models are then what its mounts
-	// leave to call language models with.
+	// runtime is the caller where it is a runtime, and nil for an organization key.
 	runtime *access.Caller
-	models  usableSet
+	// models are what a runtime's mounts leave to call language models with.
+	models usableSet
 	// known are the answers so far, by provider and credential.
 	known map[[2]string]bctrl.CapabilityStatus
 }
 
-// viewCapabilities is the view of a request. A runtime's context is its own.
+// viewCapabilities is the view of a request's caller in a context, for which a
+// runtime's own is taken.
 func (s *Service) viewCapabilities(ctx context.Context, rq *web.Request, in bctrl.Scope) (*capabilityView, error) {
 	v := &capabilityView{
 		service: s,
@@ -46,7 +47,8 @@ func (s *Service) viewCapabilities(ctx context.Context, rq *web.Request, in bctr
 	return v, err
 }
 
-// authorize decides whether the caller may know of a capability.
+// authorize decides whether the caller may know of a capability: a runtime of those
+// that call language models by its ai mount, of others by its capabilities mount.
 func (v *capabilityView) authorize(rq *web.Request, id string) error {
 	if v.runtime == nil || !v.isModel(id) {
 		return rq.Authorize(id)
@@ -65,8 +67,8 @@ func (v *capabilityView) isModel(id string) bool {
 	return found && c.Model
 }
 
-// permits reports whether the caller may invoke a capability, as far as mounts
-// are concerned.
+// permits reports whether the mounts of the caller permit a capability. An
+// organization key has none that could forbid it.
 func (v *capabilityView) permits(id string) bool {
 	if v.runtime == nil {
 		return true
@@ -109,7 +111,7 @@ func (v *capabilityView) status(ctx context.Context, c bctrl.Capability) (bctrl.
 	return status, nil
 }
 
-// aiStatus says whether a call that finds no credential of the broker would find
+// aiStatus says whether a call that package broker refused with missing would find
 // an AI credential.
 func (v *capabilityView) aiStatus(
 	ctx context.Context, c bctrl.Capability, missing error,
@@ -138,8 +140,8 @@ func (v *capabilityView) aiStatus(
 	return bctrl.CapabilityReady, nil
 }
 
-// modelStatus asks the mounts of a runtime, by which its AI credential is
-// chosen.
+// modelStatus says whether the mounts of a runtime choose an AI credential of a
+// provider, and whether that is enabled.
 func (v *capabilityView) modelStatus(provider string) bctrl.CapabilityStatus {
 	p, _ := v.service.registry.Provider(provider)
 	id, err := v.models.defaultFor(p.AI)
@@ -152,13 +154,14 @@ func (v *capabilityView) modelStatus(provider string) bctrl.CapabilityStatus {
 	return bctrl.CapabilityReady
 }
 
-// capabilityFilter is what a request selects.
+// capabilityFilter is what the query of a list selects. Empty fields select all.
 type capabilityFilter struct {
 	provider string
 	status   bctrl.CapabilityStatus
 }
 
-// listCapabilities lists by id. A runtime caller sees those that it may invoke.
+// listCapabilities lists in the order of ids. A runtime sees those that it may
+// invoke.
 func (s *Service) listCapabilities(
 	ctx context.Context, rq *web.Request, _ web.None,
 ) (list wire.List[bctrl.Capability], err error) {
@@ -190,8 +193,10 @@ func (s *Service) listCapabilities(
 	return list, nil
 }
 
-// putCapability adds or replaces an own capability.
-func (s *Service) putCapability(ctx context.Context, rq *web.Request, in wire.CapabilityCreate) (bctrl.Capability, error) {
+// putCapability adds or replaces a capability of the organization's own.
+func (s *Service) putCapability(
+	ctx context.Context, rq *web.Request, in wire.CapabilityCreate,
+) (bctrl.Capability, error) {
 	status := func(ctx context.Context, q store.Queries, c bctrl.Capability) (bctrl.CapabilityStatus, error) {
 		view := capabilityView{
 			service: s,
@@ -219,7 +224,9 @@ func (s *Service) listContext(ctx context.Context, rq *web.Request) (bctrl.Scope
 	return web.StoredScope(ctx, s.DB.Read(), rq.Caller.Org, in)
 }
 
-// list returns up to limit capabilities after an id.
+// list returns up to limit capabilities after an id, in the order of ids: those of
+// the registry and the organization's own, merged. An own one whose id the registry
+// has since is left out.
 func (v *capabilityView) list(
 	ctx context.Context, f capabilityFilter, after string, limit int,
 ) ([]bctrl.Capability, error) {
@@ -264,8 +271,9 @@ func (v *capabilityView) list(
 	}
 }
 
-// builtin are the capabilities of the registry after an id, in order; those of
-// servers of one's own where an AI credential says that there is one.
+// builtin lists the capabilities of the registry after an id, in the order of ids.
+// Those for servers of the organization's own are among them where an AI credential
+// says that there is such a server.
 func (v *capabilityView) builtin(
 	ctx context.Context, f capabilityFilter, after string,
 ) (list []bctrl.Capability, err error) {
@@ -319,6 +327,7 @@ func (v *capabilityView) appendSelected(
 	return append(out, c), nil
 }
 
+// getCapability describes one, whether it is ready among it.
 func (s *Service) getCapability(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.Capability, err error) {
 	id, err := rq.Path("id", catalog.ValidCapabilityID)
 	if err != nil {

@@ -61,21 +61,26 @@ func (s *Service) OpenModel(chosen ChosenModel, by Asker) (model.Chat, error) {
 	})
 }
 
-// usableSet is what effective mounts leave to choose from.
+// usableSet is what the effective mounts leave to choose from.
 type usableSet struct {
-	// allow are the permitted ids; usable those of them that still are the
-	// credentials that were mounted.
-	allow    []string
-	usable   []usableCredential
+	// allow are the ids that are permitted.
+	allow []string
+	// usable are the credentials that were mounted under those ids, without those
+	// that are gone.
+	usable []usableCredential
+	// defaults are ids by provider.
 	defaults map[bctrl.AIProvider]string
 }
 
+// usableCredential is an AI credential with what its row says, which is proved
+// when its key is opened.
 type usableCredential struct {
 	id   string
 	meta models.Meta
 }
 
-// choose returns the id of a credential in allow, and a model's name or "".
+// choose returns the id of a credential in allow, and the name of a model or "" for
+// the provider's default.
 //
 // A launch's choice of credential and model is one for a provider: a call that
 // names another provider, or a credential of another, does not take it over.
@@ -116,7 +121,7 @@ func (set usableSet) choose(call, launch ModelChoice) (id, name string, err erro
 	return id, name, nil
 }
 
-// providerOf is the provider that a choice names, itself or by a credential.
+// providerOf is the provider that a choice names, or whose credential it names.
 func (set usableSet) providerOf(c ModelChoice) bctrl.AIProvider {
 	if c.Provider != "" || c.Credential == "" {
 		return c.Provider
@@ -141,8 +146,8 @@ func (set usableSet) find(id string) (usableCredential, error) {
 	return usableCredential{}, e
 }
 
-// onlyProvider is the provider of all usable credentials. Enabling and
-// disabling does not change it: that must not send prompts somewhere else.
+// onlyProvider is the provider that all usable credentials are of. Disabled ones
+// count, so that disabling one never sends prompts to another provider.
 func (set usableSet) onlyProvider() (bctrl.AIProvider, error) {
 	var found []string
 	for _, c := range set.usable {
@@ -189,11 +194,8 @@ func (set usableSet) defaultFor(p bctrl.AIProvider) (string, error) {
 func errNoDefault(candidates []string) *bctrl.Error {
 	e := web.Conflict("ai.no_default_credential", "the mounts allow no AI credential of this provider")
 	if len(candidates) > 0 {
-		e.Message = "no default is mounted, and not exactly one of the allowed AI credentials of this provider is enabled: " +
-			strings.Join(
-				candidates,
-				", ",
-			)
+		e.Message = "no default is mounted, and not exactly one of the allowed AI credentials " +
+			"of this provider is enabled: " + strings.Join(candidates, ", ")
 		e.Hint = "choose one in ai.defaults, or name one in the call"
 	}
 	return e

@@ -11,8 +11,9 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// limitByPolicy returns a request with the limits of its capability as q has them,
-// and refuses one that was permitted by a capability which is another one now.
+// limitByPolicy returns a request with the limits of its capability as q has them.
+// It refuses one whose capability permits something else than when it was decided
+// about.
 func (s *Service) limitByPolicy(ctx context.Context, q store.Queries, req providerRequest) (providerRequest, error) {
 	if req.capability.ID == "" {
 		return req, nil
@@ -24,7 +25,8 @@ func (s *Service) limitByPolicy(ctx context.Context, q store.Queries, req provid
 	return req.limitedBy(now)
 }
 
-// limitedBy returns the request with the limits of its capability as it is now.
+// limitedBy returns the request with the limits of now, which is its capability as
+// it is read once more, and refuses it where that permits something else.
 func (r providerRequest) limitedBy(now bctrl.Capability) (providerRequest, error) {
 	if !samePermission(now, r.capability) {
 		return r, errCapabilityChanged
@@ -51,8 +53,8 @@ func samePermission(a, b bctrl.Capability) bool {
 
 var errCapabilityChanged = web.Conflict("capabilities.changed", "the capability was changed at this moment")
 
-// countCall counts a call, or refuses it where as many have begun as its
-// capability's policy permits in a minute.
+// countCall counts a call of a capability whose policy limits calls a minute, and
+// refuses it where as many have begun as are permitted.
 func countCall(ctx context.Context, tx *store.Tx, req providerRequest) error {
 	p := req.capability.Policy
 	if p == nil || p.CallsPerMinute == 0 {
@@ -65,7 +67,7 @@ func countCall(ctx context.Context, tx *store.Tx, req providerRequest) error {
 	return err
 }
 
-// rateLimitedError refuses a call until there is room for it.
+// rateLimitedError refuses a call, and says after how long there is room for one.
 type rateLimitedError struct{ wait time.Duration }
 
 // Error implements error.
@@ -82,7 +84,7 @@ func (e *rateLimitedError) refusal() *bctrl.Error {
 	)
 }
 
-// retryAfter is what Retry-After says.
+// retryAfter is the wait in whole seconds, rounded up, for the header Retry-After.
 func (e *rateLimitedError) retryAfter() string {
 	return strconv.FormatInt(int64((e.wait+time.Second-1)/time.Second), 10)
 }

@@ -40,9 +40,10 @@ type modelSender struct {
 	by         Asker
 	// test is set where the credential is tried out, which may be disabled.
 	test bool
-	// sent counts the requests that the log knows of; refused is why one was not
-	// sent, or not with the credential as it is stored.
-	sent    int
+	// sent counts the requests that the log has.
+	sent int
+	// refused is the error of a request that is this server's and not the
+	// provider's: a refusal, an end, or a failure of its own.
 	refused error
 }
 
@@ -58,7 +59,8 @@ func (m *modelSender) Do(req *http.Request) (*http.Response, error) {
 		m.sent++
 	}
 	if err != nil {
-		if e := web.AsError(err); !a.isOnRecord() || web.EndedBecause(ctx) != nil || e.Status == http.StatusInternalServerError {
+		ours := !a.isOnRecord() || web.EndedBecause(ctx) != nil
+		if ours || web.AsError(err).Status == http.StatusInternalServerError {
 			m.refused = err
 		}
 		return nil, err
@@ -68,7 +70,7 @@ func (m *modelSender) Do(req *http.Request) (*http.Response, error) {
 	return &resp, nil
 }
 
-// request is what a model's request asks of its provider.
+// request is what is asked of the provider by a request that package model made.
 func (m *modelSender) request(made *http.Request, caller access.Caller) providerRequest {
 	req := providerRequest{
 		callIdentity: callIdentity{caller: caller, context: bctrl.Global(), credential: m.credential},
@@ -91,9 +93,9 @@ func (m *modelSender) request(made *http.Request, caller access.Caller) provider
 	return req
 }
 
-// asModelCall returns a model's request as the capability that it is, if the
-// registry has one, so that its policy and its bindings are the call's. That the
-// credential may be asked is the grant's to say.
+// asModelCall returns a model's request as the capability of the registry that it
+// is, so that the capability's policy and bindings apply to it; where there is none,
+// without a capability. That the credential may be used is a condition of the grant.
 func (s *Service) asModelCall(ctx context.Context, q store.Queries, req providerRequest) (providerRequest, error) {
 	row, err := s.models.Find(ctx, q, req.caller, req.credential)
 	if err != nil {
@@ -157,7 +159,7 @@ func (b *modelBody) Close() error {
 		b.read = nil
 	}
 	if err := b.a.end(b.read); err != nil && web.EndedBecause(b.asked) != nil {
-		b.m.refused = err // else whoever read it has its error
+		b.m.refused = err // any other error has reached the reader
 	}
 	return nil
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
-// Service answers the routes that call providers, and those that say whether
-// they could.
+// Service answers the routes that call providers, and those that say whether a
+// call would find a credential.
 type Service struct {
 	*web.Kernel
 	broker   *broker.Broker
@@ -24,13 +24,17 @@ type Service struct {
 	models   *models.Service
 }
 
-// New makes the service of the providers that r knows, whose requests b sends.
+// New makes the service for the providers of a registry. The broker is the only
+// way out to them.
 func New(
 	k *web.Kernel, b *broker.Broker, r *registry.Registry, c *catalog.Service, m *models.Service,
 ) *Service {
 	return &Service{Kernel: k, broker: b, registry: r, catalog: c, models: m}
 }
 
+// Routes are all of the area: invocations, requests that are passed through, the
+// test of an AI credential, and the reading and storing of capabilities, which say
+// whether a call would find a credential.
 func (s *Service) Routes() []web.Route {
 	invoke := web.Raw("POST /v1/capabilities/{id}/invoke", bctrl.InvokeCapability, s.invoke, "stream")
 	invoke.MaxBody = maxEnvelope
@@ -40,7 +44,6 @@ func (s *Service) Routes() []web.Route {
 		invoke,
 		pass,
 		web.Endpoint("POST /v1/ai-credentials/{id}/test", bctrl.UseAI, s.testAICredential),
-		// Whether a capability is ready is known by resolving a call.
 		web.Endpoint("GET /v1/capabilities", access.CapabilityRead, s.listCapabilities,
 			"provider", "status", "workspaceId", "groupId", "limit", "cursor"),
 		web.Endpoint("GET /v1/capabilities/{id}", access.CapabilityRead, s.getCapability),
