@@ -47,8 +47,8 @@ func (a *providerAnswer) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// end ends the call and records how: nil is well. It returns the error as a
-// caller may see it.
+// end ends the call and records its outcome: err, or nil where all went well. It
+// returns the error as a caller may see it.
 func (a *providerAnswer) end(err error) error {
 	err = callFailure(a.ctx, a.call.body, err)
 	outcome := audit.End{

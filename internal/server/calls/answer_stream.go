@@ -7,31 +7,29 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/bctrl-go/bctrl/internal/broker"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// slowestReader is how long a reader may leave what was sent of a provider's
-// answer unread.
+// slowestReader is how long a caller may take to read a part of an answer.
 const slowestReader = time.Minute
 
-// notForCaller are headers by which a provider speaks for its own host, which ours
-// is not, and those that this server writes itself.
+// notForCaller are the headers of a provider's answer that hold for its own host
+// alone, and those that this server writes itself.
 var notForCaller = []string{
 	"Strict-Transport-Security", "Public-Key-Pins", "Alt-Svc", "Clear-Site-Data", "Set-Login", "Nel", "Report-To",
 	"Reporting-Endpoints", "Service-Worker-Allowed", "Content-Security-Policy", wire.HeaderRequestID, "Date",
 	"Server", "Cdn-Cache-Control", "Surrogate-Control", "X-Accel-Expires", "X-Accel-Redirect", "X-Sendfile",
 }
 
-// tokenPlaces are where a caller's token may stand with every provider, for
-// caches that keep answers apart by them.
+// tokenPlaces are the headers in which a caller's token may stand with every
+// provider, as the header Vary names them.
 const tokenPlaces = "Authorization, X-Api-Key, X-Goog-Api-Key, X-Amz-Security-Token"
 
-// placesInHeaders are the headers of the request in which the token stood, or may
-// have: a cache that keeps the answer gives it to who has the same there.
+// placesInHeaders are the headers in which the token of the request stood or might
+// have stood. By them a cache keeps the answers of different callers apart.
 func (b *broughtToken) placesInHeaders() string {
 	all := tokenPlaces
 	if b == nil {
@@ -64,19 +62,19 @@ func headersForCaller(from http.Header) http.Header {
 	return h
 }
 
-// streamAnswer answers with the provider's answer as it comes. One that breaks off
-// breaks the answer off, so that nobody takes a part for the whole.
+// streamAnswer passes the provider's answer on while it comes. Where that breaks
+// off, so does ours: nobody takes a part for the whole. The outcome is on record
+// before the caller has the last byte.
 func (s *Service) streamAnswer(w http.ResponseWriter, rq *web.Request, a *providerAnswer, status int) error {
 	h := w.Header()
 	for name, values := range headersForCaller(a.Header) {
 		h[name] = values
 	}
 	if h.Get("Content-Type") == "" {
-		h["Content-Type"] = nil // nobody guesses
+		h["Content-Type"] = nil // so that net/http guesses none
 	}
-	// Cache-Control is the provider's, for it belongs to what is kept there. Caches
-	// that many share, on the way to us, are told in words of their own that this
-	// is for one caller.
+	// Cache-Control stays the provider's, for the caller's own cache. Caches in front
+	// of this server, which callers share, obey these before it.
 	h.Set("Cdn-Cache-Control", "private, no-store")
 	h.Set("X-Accel-Expires", "0")
 	h.Add("Vary", a.call.brought.placesInHeaders())
@@ -91,7 +89,7 @@ func (s *Service) streamAnswer(w http.ResponseWriter, rq *web.Request, a *provid
 	}
 	conn := http.NewResponseController(w)
 	if bodyRemains(rq) {
-		_ = conn.EnableFullDuplex() // HTTP/2 is so of itself
+		_ = conn.EnableFullDuplex() // fails for HTTP/2, which needs none
 		h.Set("Connection", "close")
 	}
 	left := bodyLength(rq, status, h)
@@ -144,9 +142,8 @@ func bodyRemains(rq *web.Request) bool {
 	return rq.HasUnreadBody()
 }
 
-// bodyLength is how many bytes tell a caller that it has the whole answer, or a
-// negative number where only the answer's end does. The outcome is to be known
-// before: who has read an answer to its end finds it in the log.
+// bodyLength is the number of bytes after which a caller knows that it has the
+// whole answer, or -1 where it knows by the answer's end alone.
 func bodyLength(rq *web.Request, status int, h http.Header) int64 {
 	if rq.Method == http.MethodHead || !mayHaveBody(status) {
 		return 0
@@ -161,7 +158,3 @@ func bodyLength(rq *web.Request, status int, h http.Header) int64 {
 func mayHaveBody(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified
 }
-
-// isText reports whether a body can be written as a text in JSON and read again
-// as it was.
-func isText(body []byte) bool { return utf8.Valid(body) }

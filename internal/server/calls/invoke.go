@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"time"
+	"unicode/utf8"
 
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/broker"
@@ -21,7 +22,7 @@ import (
 const (
 	// maxEnvelope bounds an invocation in JSON, its body among it, in bytes.
 	maxEnvelope = 24 << 20
-	// maxStreamedBody and maxStreamedAnswer bound what is never held.
+	// maxStreamedBody and maxStreamedAnswer bound what is never held in memory whole.
 	maxStreamedBody   = 5 << 30
 	maxStreamedAnswer = 5 << 30
 	// maxWholeAnswer bounds an answer that is not streamed.
@@ -31,7 +32,8 @@ const (
 	maxCallTimeout     = 30 * time.Minute
 )
 
-// invoke calls a provider as the capability that the path names.
+// invoke calls a provider as the capability that the path names, and answers with
+// the provider's answer: described in JSON, or with the parameter stream as it comes.
 func (s *Service) invoke(w http.ResponseWriter, rq *web.Request) error {
 	ctx := rq.Context()
 	id, err := rq.Path("id", catalog.ValidCapabilityID)
@@ -84,9 +86,8 @@ func (s *Service) invoke(w http.ResponseWriter, rq *web.Request) error {
 	return s.answerWhole(w, rq, a)
 }
 
-// keepSent keeps for the request's idempotency key that it was sent: asked
-// again, it is refused, and nothing is sent. What the provider answers is not
-// kept.
+// keepSent stores with the request's idempotency key that the invocation was sent.
+// Asked again with the key, it is refused. What the provider answers is not kept.
 func (s *Service) keepSent(ctx context.Context, tx *store.Tx, rq *web.Request) error {
 	e := web.Conflict(
 		"invoke.already_sent",
@@ -96,7 +97,8 @@ func (s *Service) keepSent(ctx context.Context, tx *store.Tx, rq *web.Request) e
 	return rq.KeepRefusal(ctx, tx, e)
 }
 
-// callForRequest makes the call of a request, which the log has once from then on.
+// callForRequest makes the call of a request to this server. The event of the call
+// is that of the request, which is not recorded once more.
 func (s *Service) callForRequest(
 	ctx context.Context, rq *web.Request, w http.ResponseWriter, req providerRequest,
 ) (*providerAnswer, error) {
@@ -111,7 +113,8 @@ func (s *Service) callForRequest(
 	return a, err
 }
 
-// answerWhole answers with all that the provider answered.
+// answerWhole reads the provider's answer to its end, and answers with a
+// description of it in JSON.
 func (s *Service) answerWhole(w http.ResponseWriter, rq *web.Request, a *providerAnswer) error {
 	body, err := io.ReadAll(a)
 	took := time.Since(a.begun)
@@ -134,14 +137,14 @@ func (s *Service) answerWhole(w http.ResponseWriter, rq *web.Request, a *provide
 	return nil
 }
 
-// encodeInvoked writes the answer with the body in the plainest way that keeps
-// it: JSON as it is, to the byte.
+// encodeInvoked writes the description of an answer with its body: JSON byte for
+// byte as it came, UTF-8 as a text, all else as base64.
 func encodeInvoked(out wire.Invoked, body []byte) ([]byte, error) {
 	text := bytes.TrimSpace(body)
 	asJSON := len(text) > 0 && json.Valid(text)
 	switch {
 	case asJSON, len(body) == 0:
-	case isText(body):
+	case utf8.Valid(body):
 		out.Text = new(string(body))
 	default:
 		out.RawBody = body

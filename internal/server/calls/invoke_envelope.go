@@ -19,14 +19,14 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// invocation is what a request asks for, and where its body is.
+// invocation is the envelope of an invocation, and what follows it.
 type invocation struct {
 	wire.Invocation[bctrl.Scope]
-	// parts follow the envelope, where Content says so.
+	// parts follow the envelope where that is the first part of a form, else nil.
 	parts *multipart.Reader
 }
 
-// readInvocation reads the envelope: the body, or the first part of it.
+// readInvocation reads the envelope: a body of JSON, or the first part of a form.
 func readInvocation(rq *web.Request) (in invocation, err error) {
 	var text []byte
 	media, params, _ := mime.ParseMediaType(rq.Header.Get("Content-Type"))
@@ -49,14 +49,15 @@ func readInvocation(rq *web.Request) (in invocation, err error) {
 	return in, checkNames(in.Credential, in.Consumer)
 }
 
-// checkNames refuses what is no name before the log has it: a key may have been
-// pasted there.
+// checkNames refuses what is no name before it gets into the log: somebody may have
+// pasted a key there.
 func checkNames(credential, consumer string) error {
 	switch {
 	case credential != "" && names.CredentialID(credential) != nil:
 		return web.Invalid("credentials.invalid_id", "credential", "not a credential id")
 	case consumer != "" && names.Name(consumer) != nil:
-		return web.Invalid("invoke.invalid_consumer", "consumer", "not a consumer: an alias, or another name of this form")
+		return web.Invalid("invoke.invalid_consumer", "consumer",
+			"not a consumer: an alias, or another name of this form")
 	}
 	return nil
 }
@@ -74,9 +75,10 @@ func firstPart(parts *multipart.Reader) ([]byte, error) {
 	return text, nil
 }
 
-// badEnvelope names what is wrong with an envelope. Two slips have codes of
-// their own.
+// badEnvelope refuses an envelope that is not JSON as it should be. A url, a header
+// that is there twice and a second body have codes of their own.
 func badEnvelope(err error) error {
+	bodies := []string{"body", "rawBody", "multipart"}
 	if e, ok := errors.AsType[*strictjson.Error](err); ok {
 		switch {
 		case strings.EqualFold(e.Field, "url"):
@@ -84,18 +86,21 @@ func badEnvelope(err error) error {
 				"an invocation has no url: it goes to a path of the capability's own host")
 		case e.Code == strictjson.CodeDuplicateField && strings.HasPrefix(e.Field, "headers."):
 			return errRepeatedHeader()
-		case e.Code == strictjson.CodeDuplicateField && slices.Contains([]string{"body", "rawBody", "multipart"}, e.Field):
+		case e.Code == strictjson.CodeDuplicateField && slices.Contains(bodies, e.Field):
 			return errTwoBodies()
 		}
 	}
 	return web.BadJSON(err)
 }
 
+// errRepeatedHeader refuses a header that is given more than once, also where the
+// names differ in case.
 func errRepeatedHeader() *bctrl.Error {
 	return web.Invalid("invoke.repeated_header", "headers", "a header is there more than once")
 }
 
-// requestToSend is the request that an invocation of a capability means.
+// requestToSend is the request that an invocation means. What it leaves out, the
+// capability fills in: its usual method, and its first path.
 func (in invocation) requestToSend(as bctrl.Capability) (r sentRequest, err error) {
 	r.header = http.Header{}
 	body, contentType, err := in.bodyToSend()
@@ -122,7 +127,7 @@ func (in invocation) requestToSend(as bctrl.Capability) (r sentRequest, err erro
 			return r, errRepeatedHeader()
 		}
 		if name == "Content-Type" && (in.Multipart != nil || in.Content == wire.ContentMultipart) {
-			continue // it has the boundary
+			continue // that of the form names the boundary between its parts
 		}
 		r.header[name] = []string{value}
 	}
@@ -130,7 +135,8 @@ func (in invocation) requestToSend(as bctrl.Capability) (r sentRequest, err erro
 	return r, nil
 }
 
-// timeout is how long the call may take.
+// timeout is how long the call may take. It is longer for an answer that is
+// streamed.
 func (in invocation) timeout(stream bool) (time.Duration, error) {
 	switch {
 	case in.TimeoutMs == 0 && stream:
@@ -143,7 +149,8 @@ func (in invocation) timeout(stream bool) (time.Duration, error) {
 	return time.Duration(in.TimeoutMs) * time.Millisecond, nil
 }
 
-// usualMethod is the one that is meant when none is named.
+// usualMethod is the method of a capability that is meant where none is named: with
+// a body the first of POST, PUT and PATCH that it permits, else its first.
 func usualMethod(as bctrl.Capability, withBody bool) string {
 	if withBody {
 		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch} {
@@ -158,8 +165,8 @@ func usualMethod(as bctrl.Capability, withBody bool) string {
 	return as.Methods[0]
 }
 
-// bodyToSend is the one body of an invocation, and of which type it is; nil where
-// there is none.
+// bodyToSend returns the body of an invocation with its content type, nil where it
+// has none. It refuses more than one.
 func (in invocation) bodyToSend() (body *requestBody, contentType string, err error) {
 	n := 0
 	for _, there := range []bool{in.Body != nil, in.RawBody != nil, in.Multipart != nil, in.Content != ""} {

@@ -21,12 +21,14 @@ type partsBody struct {
 	out  bytes.Buffer
 	form *multipart.Writer // nil for one part
 	done bool
-	// last is held back of one part: without it no request is whole, before
-	// it is known that nothing follows.
+	// last is the last byte that was read of one part. It is held back until it is
+	// known that nothing follows: with it the provider would take the request for
+	// whole.
 	last []byte
 }
 
-// rawPart is the body of which the part named "body" is all.
+// rawPart returns the part named "body", which has to be the only one, as a body
+// with its headers and its length, -1 where it is not known.
 func rawPart(in *multipart.Reader) (*partsBody, http.Header, int64, error) {
 	part, err := in.NextPart()
 	if err != nil || part.FormName() != "body" {
@@ -43,7 +45,7 @@ func rawPart(in *multipart.Reader) (*partsBody, http.Header, int64, error) {
 	return &partsBody{in: in, part: part}, http.Header(part.Header), length, nil
 }
 
-// formParts is the form that all parts are.
+// formParts returns all parts as one form.
 func formParts(in *multipart.Reader) *partsBody {
 	b := &partsBody{in: in}
 	b.form = multipart.NewWriter(&b.out)
@@ -77,7 +79,8 @@ func (b *partsBody) Read(p []byte) (int, error) {
 	}
 }
 
-// holdBack keeps the last of n bytes in p, and puts the one before in front.
+// holdBack keeps the last of the n bytes that were read into p, and puts the one
+// that it kept before in front of the others. It returns how many there are now.
 func (b *partsBody) holdBack(p []byte, n int) int {
 	if n == 0 {
 		return 0
@@ -116,7 +119,7 @@ func (b *partsBody) nextPart() error {
 	return err
 }
 
-// encodeForm is a multipart body that is in memory.
+// encodeForm writes a form, and returns it with its content type.
 func encodeForm(parts []wire.FormPart) (body []byte, contentType string, err error) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
@@ -140,11 +143,13 @@ func encodeForm(parts []wire.FormPart) (body []byte, contentType string, err err
 	return b.Bytes(), w.FormDataContentType(), err
 }
 
+// errPart refuses a part by its field: its name, file name or content type.
 func errPart(field string) *bctrl.Error {
 	return web.Invalid("invoke.invalid_parts", field,
 		"it is not UTF-8 or holds a control character, and the form would carry it as something else")
 }
 
+// errTwoBodies refuses an invocation with more than one body.
 func errTwoBodies() *bctrl.Error {
 	return web.Invalid("invoke.two_bodies", "body",
 		"the invocation has more than one body: want one of body, rawBody, multipart, and parts behind it")

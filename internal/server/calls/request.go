@@ -31,8 +31,10 @@ type providerRequest struct {
 
 // callIdentity is who makes a call, and as what.
 type callIdentity struct {
-	caller   access.Caller
-	context  bctrl.Scope
+	caller access.Caller
+	// context is the workspace and the group, by id, whose secrets the call sees.
+	context bctrl.Scope
+	// consumer is a runtime's alias, or what an organization key calls itself.
 	consumer string
 	// capability permits the call. A provider's model may be asked without one.
 	capability bctrl.Capability
@@ -43,45 +45,47 @@ type callIdentity struct {
 	credential string
 }
 
-// asksModel reports whether a runtime makes it as a call of a language model,
-// which its ai mount decides.
+// asksModel reports whether a runtime calls a language model, which its ai mount
+// decides about and not its capabilities mount.
 func (as callIdentity) asksModel() bool { return as.capability.Model && as.caller.Runtime != nil }
 
-// sentRequest is what is sent.
+// sentRequest is what is sent, as the caller has it.
 type sentRequest struct {
 	method string
-	// path is percent-encoded; template is that of the capability's paths which
-	// permits it.
-	path, template string
-	// host is the one of the provider's that is meant; empty leaves it open.
+	// path is percent-encoded.
+	path string
+	// template is the path of the capability that permits it.
+	template string
+	// host is which of the provider's hosts is meant; empty leaves it open.
 	host string
-	// hostNamed is set where a header names the host.
+	// hostNamed is set where a header names the host, and not the address.
 	hostNamed bool
 	query     string
 	header    http.Header
-	body      *requestBody
-	// made is the request where the server itself made it, for a model. Then where
-	// it goes is as the AI credential has it.
+	// body is nil where there is none.
+	body *requestBody
+	// made is the whole request where package model made it. It goes where the AI
+	// credential says.
 	made *http.Request
-	// brought is the caller's own token where an SDK brings it in the place of its
-	// provider's key; nil where it came as ours.
+	// brought says where a request that is passed through had our token; nil for any
+	// other request.
 	brought *broughtToken
-	// transparent is set where the caller's client calls the provider, as far as
-	// it knows: with its addresses, and a word for its key.
+	// transparent is set where the caller's client takes this server for the
+	// provider: it uses the provider's addresses, and some word for its key.
 	transparent bool
 }
 
 // callOrigin is on whose behalf a call is made, and what goes with it into the
 // transaction that records its intent.
 type callOrigin struct {
-	// grant is what the request or the question that makes the call was permitted.
-	// It is decided about once more in that transaction, and has a condition of the
-	// call's own from then on.
+	// grant is what was granted to the request, or to the agent's question, that
+	// makes the call. That transaction decides about it once more, and the call adds
+	// a condition to it for as long as it lasts.
 	grant *web.Grant
 	// event begins the event of the intent.
 	event func() audit.Event
-	// classify returns the request as the capability that it is by the rules that
-	// the transaction sees; nil where that was decided before.
+	// classify finds in that transaction which capability the request is one of; nil
+	// where that was found before.
 	classify func(context.Context, store.Queries, providerRequest) (providerRequest, error)
 	// keepSent keeps that the request was sent; nil where it may be sent again.
 	keepSent func(context.Context, *store.Tx) error
@@ -98,7 +102,7 @@ func (r providerRequest) describe(ev *audit.Event) {
 	}
 }
 
-// queryOf asks for what a request is to be made with.
+// queryOf is the query for what a request is to be made with.
 func queryOf(req providerRequest) broker.Query {
 	return broker.Query{
 		Provider:   req.provider,
@@ -111,13 +115,14 @@ func queryOf(req providerRequest) broker.Query {
 	}
 }
 
-// hidesAI reports whether a credential that a caller names is, where it is an AI
-// credential, none to it: a runtime knows of those alone that are mounted.
+// hidesAI reports whether an id finds no AI credential for a caller: a runtime
+// finds only those that it mounts.
 func hidesAI(c access.Caller, id string) bool {
 	return c.Runtime != nil && !access.Decide(c, access.Action{Verb: bctrl.UseAI, Object: id})
 }
 
-// newProviderRequest begins what a request asks of a provider.
+// newProviderRequest begins the request to a provider that a request to this server
+// makes. What is asked is added as it is read.
 func newProviderRequest(rq *web.Request) providerRequest {
 	return providerRequest{
 		callIdentity: callIdentity{caller: rq.Caller, context: bctrl.Global()},
@@ -125,8 +130,9 @@ func newProviderRequest(rq *web.Request) providerRequest {
 	}
 }
 
-// permittedBy returns a request with the template of a capability that permits
-// it, and refuses any other. The capability's policy is asked where the call is
+// permittedBy returns the request with the path of the capability that permits it,
+// and refuses it where the capability does not, or where no provider is sent such a
+// request. The limits of the capability's policy are applied when the call is
 // recorded.
 func (r sentRequest) permittedBy(as bctrl.Capability) (sentRequest, error) {
 	var err error
@@ -149,8 +155,8 @@ func (r sentRequest) permittedBy(as bctrl.Capability) (sentRequest, error) {
 	return r, nil
 }
 
-// checkSourceHeaders refuses headers that name something else to read or write: a
-// capability for some paths alone is none for what such a header names.
+// checkSourceHeaders refuses headers that name something else than the path to read
+// or write, such as the source of a copy, unless the capability permits every path.
 func (r sentRequest) checkSourceHeaders(as bctrl.Capability) error {
 	if slices.Contains(as.Paths, "/") {
 		return nil
@@ -165,8 +171,9 @@ func (r sentRequest) checkSourceHeaders(as bctrl.Capability) error {
 	return nil
 }
 
-// chooseCapability is the capability that permits the request; else the refusal
-// says how near one comes.
+// chooseCapability returns the capability that permits the request; of several, the
+// one whose path has the most segments. Its error is the refusal of the one that
+// comes nearest.
 func (r sentRequest) chooseCapability(all []bctrl.Capability) (best bctrl.Capability, err error) {
 	longest := -1
 	var near error
