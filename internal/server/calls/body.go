@@ -15,12 +15,14 @@ import (
 // requestBody is the body of a request to a provider. It is read while it is sent.
 type requestBody struct {
 	src io.Reader
-	// held is set where all of it is in memory.
+	// held is the whole body where it is in memory, and may be sent twice.
 	held []byte
-	// length is -1 when it is not known.
+	// length is in bytes, -1 where it is not known.
 	length int64
-	limit  int64
-	sent   atomic.Int64
+	// limit is in bytes; 0 is none.
+	limit int64
+	// sent counts bytes.
+	sent atomic.Int64
 	// failed is why it could not be read to its end.
 	failed atomic.Pointer[bctrl.Error]
 }
@@ -30,7 +32,7 @@ func heldBody(data []byte) *requestBody {
 	return &requestBody{src: bytes.NewReader(data), held: data, length: int64(len(data))}
 }
 
-// attach makes it the body of a request.
+// attach makes it the body of an HTTP request.
 func (b *requestBody) attach(req *http.Request) {
 	if b.length == 0 {
 		req.Body = http.NoBody
@@ -53,13 +55,15 @@ type bodyAgain struct {
 	of *requestBody
 }
 
+// Read implements [io.Reader].
 func (t *bodyAgain) Read(p []byte) (int, error) {
 	n, err := t.Reader.Read(p)
 	t.of.sent.Add(int64(n))
 	return n, err
 }
 
-// errBodyBroke stands for the error that failed has.
+// errBodyBroke is all that the broker gets to see; [callFailure] takes the reason
+// from the field failed.
 var errBodyBroke = errors.New("the body cannot be read to its end")
 
 // Read implements [io.Reader].
@@ -80,7 +84,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// limitTo refuses a body that is known to be too long, and bounds any other.
+// limitTo bounds the body, and refuses it at once where it is known to be longer.
 func (b *requestBody) limitTo(limit int64) error {
 	if b.length > limit {
 		return errRequestTooLarge(limit)
@@ -89,6 +93,7 @@ func (b *requestBody) limitTo(limit int64) error {
 	return nil
 }
 
+// errRequestTooLarge refuses a body that is longer than its limit in bytes.
 func errRequestTooLarge(limit int64) *bctrl.Error {
 	return web.TooLarge("invoke.request_too_large",
 		"the body is longer than the capability permits: "+strconv.FormatInt(limit, 10)+" bytes")

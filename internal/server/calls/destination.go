@@ -16,24 +16,28 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
-// destination is where a resolved call goes, and what is sent there of its
-// request. The host comes from what the credential and the capability permit; of
-// several the caller may pick one.
+// destination is where a call goes, and what of its request is sent there. The host
+// is one that the credential and the capability permit; of several the caller may
+// pick one.
 type destination struct {
+	// base is scheme, host and base path; of a request that package model made, the
+	// whole address.
 	base *url.URL
 	host string
-	// path is percent-encoded, and query and header have nothing where the
-	// credential itself authenticates.
-	path, query string
-	header      http.Header
+	// path is percent-encoded.
+	path string
+	// query and header have nothing where the credential itself authenticates.
+	query  string
+	header http.Header
 	// callersBase is the base path that the caller knows, in place of that of base.
 	callersBase string
-	// auth is how the credential's secrets are sent, hosts are patterns of where.
-	auth  bctrl.CredentialAuth
+	// auth is how the credential's secrets are sent.
+	auth bctrl.CredentialAuth
+	// hosts are patterns of where they may be sent.
 	hosts []string
 }
 
-// destinationOf says where a request goes with what it was resolved to.
+// destinationOf is where a request goes with what it was resolved to.
 func (s *Service) destinationOf(req providerRequest, with *Resolution) (destination, error) {
 	if req.made != nil {
 		return destination{base: req.made.URL, host: req.made.URL.Host, auth: with.Auth}, nil
@@ -52,7 +56,7 @@ func (s *Service) destinationOf(req providerRequest, with *Resolution) (destinat
 	return destinationOfAI(req, with, meta, p, known)
 }
 
-// destinationAt is the target at one of some hosts, below a base path.
+// destinationAt is the destination at one of some hosts, below a base path.
 func destinationAt(
 	req providerRequest, with *Resolution, auth bctrl.CredentialAuth, hosts []string, basePath string,
 ) (to destination, err error) {
@@ -76,8 +80,8 @@ func destinationAt(
 	return to, nil
 }
 
-// destinationOfAI is the target at the base URL of an AI credential: its path takes
-// the place of that of the provider, where the registry knows one.
+// destinationOfAI is the destination at the base URL of an AI credential, whose path
+// takes the place of the provider's base path where the registry knows one.
 func destinationOfAI(
 	req providerRequest, with *Resolution, meta models.Meta, p registry.Provider, known bool,
 ) (to destination, err error) {
@@ -106,7 +110,8 @@ func destinationOfAI(
 	if !prefix.PathWithin(from, req.path) {
 		return to, errOutsideBase()
 	}
-	// A server of one's own at no path is called by the paths that it has.
+	// A server of the organization's own whose base URL has no path is sent the path
+	// as it is.
 	if own := strings.TrimSuffix(base.EscapedPath(), "/"); own != "" || len(p.Hosts) > 0 {
 		to.callersBase = from
 		to.path = own + strings.TrimPrefix(req.path, strings.TrimSuffix(from, "/"))
@@ -115,9 +120,9 @@ func destinationOfAI(
 	return to, nil
 }
 
-// checkPins refuses to send a secret that is pinned to a provider anywhere but
-// to that provider's hosts. An AI credential has a base URL of its own, and a
-// secret may be bound to it.
+// checkPins refuses to send a secret that is pinned to a provider to any host that
+// is none of the provider's: an AI credential, to which it may be bound, has a base
+// URL of its own.
 func (s *Service) checkPins(with *Resolution, base *url.URL) error {
 	if with.ai == nil {
 		return nil // its hosts are the registry's
@@ -132,15 +137,16 @@ func (s *Service) checkPins(with *Resolution, base *url.URL) error {
 	return nil
 }
 
-// pickHost returns the host that is asked for, if the credential and the
-// capability permit it, else the first that they name.
+// pickHost returns the host that is asked for, where the credential and the
+// capability permit it. Where none is asked for, it is the first that they name and
+// that is no pattern. A capability without hosts permits all of the credential's.
 func pickHost(asked string, capability, credential []string) (string, error) {
 	hosts := credential
 	if len(capability) > 0 {
 		hosts = slices.DeleteFunc(slices.Clone(capability), func(host string) bool {
 			return !matchesAny(credential, host)
 		})
-		// A credential may pick one host of a capability's pattern.
+		// The credential may name one host that a pattern of the capability matches.
 		for _, host := range credential {
 			if matchesAny(capability, host) && !slices.Contains(hosts, host) {
 				hosts = append(hosts, host)
@@ -165,6 +171,7 @@ func matchesAny(patterns []string, host string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool { return registry.MatchHost(pattern, host) })
 }
 
+// errHost refuses a host that is none of those that are permitted, and names them.
 func errHost(hosts []string) *bctrl.Error {
 	e := web.WithField(web.Forbidden("invoke.host_not_allowed",
 		"the host is none of the capability's and the credential's, or must be named and is not"), "host")
@@ -174,14 +181,15 @@ func errHost(hosts []string) *bctrl.Error {
 	return e
 }
 
+// errOutsideBase refuses a path that is not below the base path.
 func errOutsideBase() *bctrl.Error {
 	return web.WithField(web.Forbidden("invoke.path_not_allowed",
 		"the path is outside of what the credential is for: the provider's base path"), "path")
 }
 
-// withoutAuth returns the request's header and query for a credential of which
-// some fields have a secret. What stands where the credential itself
-// authenticates is refused, or left out where the caller knows the provider alone.
+// withoutAuth returns the request's header and query for a credential whose fields
+// have secrets. What stands where the credential itself authenticates is refused, or
+// left out where the client takes this server for the provider.
 func (r sentRequest) withoutAuth(auth bctrl.CredentialAuth, secrets map[string]string) (http.Header, string, error) {
 	header, query := r.header.Clone(), r.query
 	if r.brought != nil {

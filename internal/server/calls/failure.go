@@ -10,7 +10,9 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
-// callFailure is the error of a call with a body, or nil, as a caller may see it.
+// callFailure turns the error of a call into what its caller may see; nil stays nil.
+// An end of the call goes before the failure of its body, and that before what the
+// broker says of both.
 func callFailure(ctx context.Context, body *requestBody, err error) error {
 	if err == nil {
 		return nil
@@ -46,13 +48,13 @@ type failedCallError struct {
 // Error implements error.
 func (e *failedCallError) Error() string { return e.refusal.Error() }
 
-// Unwrap returns both.
+// Unwrap returns the refusal and the cause.
 func (e *failedCallError) Unwrap() []error { return []error{e.refusal, e.cause} }
 
 var errUpstreamTimeout = web.Refusal(http.StatusGatewayTimeout, "invoke.upstream_timeout",
 	"the provider did not answer in time")
 
-// upstreamFailure is what one kind of the broker's errors means to a caller.
+// upstreamFailure says how one kind of the broker's errors is refused.
 type upstreamFailure struct {
 	kind    error
 	refusal *bctrl.Error
@@ -74,9 +76,8 @@ func (f upstreamFailure) refuse(err error) *bctrl.Error {
 	return &out
 }
 
-// upstreamFailures are looked through in order. What would be the same if it
-// were asked again has a status that no provider's SDK takes for a reason to ask
-// again.
+// upstreamFailures are looked through in this order. Where asking again would change
+// nothing, the status is one after which no provider's SDK asks again.
 var upstreamFailures = []upstreamFailure{
 	{
 		kind: broker.ErrAddress,

@@ -12,8 +12,9 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// identifyCaller says who makes the call of a request, in which workspace and
-// group and for which consumer: a runtime in its own.
+// identifyCaller says who makes the call of a request, in which context and for
+// which consumer. A runtime has its own context and is its own consumer; a request of
+// it that names others is refused.
 func (s *Service) identifyCaller(
 	ctx context.Context, rq *web.Request, asked bctrl.Scope, consumer string,
 ) (as callIdentity, err error) {
@@ -38,10 +39,12 @@ func (s *Service) identifyCaller(
 	return as, nil
 }
 
-// permitCapability returns the identity of a call as one capability, which the
-// caller's mounts must permit, or for a call of a language model the AI
-// credential.
-func (s *Service) permitCapability(ctx context.Context, rq *web.Request, as callIdentity, id string) (callIdentity, error) {
+// permitCapability decides about a call as the capability with an id, and returns
+// its identity as that. What a runtime's capabilities mount decides for others, its
+// ai mount decides for calls of language models.
+func (s *Service) permitCapability(
+	ctx context.Context, rq *web.Request, as callIdentity, id string,
+) (callIdentity, error) {
 	as.capability.ID = id
 	_, builtin, _ := s.registry.Capability(id)
 	if !builtin.Model || rq.Caller.Runtime == nil {
@@ -57,8 +60,9 @@ func (s *Service) permitCapability(ctx context.Context, rq *web.Request, as call
 	return s.completeIdentity(ctx, rq, as, found)
 }
 
-// completeIdentity returns the identity of a call as a capability that was found and
-// decided about, with the credential that it has or that the mounts choose.
+// completeIdentity returns the identity of a call as a capability that was decided
+// about, with the credential that the capability fixes. For a runtime's call of a
+// language model it decides by the ai mount, which chooses the credential.
 func (s *Service) completeIdentity(
 	ctx context.Context, rq *web.Request, as callIdentity, found bctrl.Capability,
 ) (callIdentity, error) {
@@ -107,9 +111,9 @@ func (s *Service) completeIdentity(
 // looked at for one that permits a request.
 const maxOwnCapabilities = 1000
 
-// permitAtProvider returns a request as one of the capability of a provider that
-// permits it: of those that the caller's mounts permit too, the one with the
-// longest path.
+// permitAtProvider finds which capability of a provider a request is one of, among
+// those that the caller's mounts permit, decides about that, and returns the request
+// as one of it.
 func (s *Service) permitAtProvider(
 	ctx context.Context, rq *web.Request, req providerRequest, provider string,
 ) (providerRequest, error) {
@@ -146,9 +150,10 @@ func (s *Service) permitAtProvider(
 	return req, err
 }
 
-// explainNotMounted says of a request that no usable capability permits which one of
-// the registry would. Own ones are not looked at: a runtime does not learn what
-// there is beyond its mounts.
+// explainNotMounted refuses a runtime's request that none of its capabilities
+// permits, as not mounted where one of the registry would permit it, and records that
+// one. Own capabilities are not looked at: a runtime does not learn what there is
+// beyond its mounts.
 func (s *Service) explainNotMounted(rq *web.Request, req providerRequest, provider string, refused error) error {
 	p, known := s.registry.Provider(provider)
 	if rq.Caller.Runtime == nil || !known {
@@ -166,8 +171,8 @@ func (s *Service) explainNotMounted(rq *web.Request, req providerRequest, provid
 	return errTargetNotMounted(req)
 }
 
-// errTargetNotMounted refuses a request that is passed through as what a runtime
-// may not call. It is the same for all that it may not, and for what is not there.
+// errTargetNotMounted refuses what a runtime may not call. It is the same for what
+// is there and for what is not.
 func errTargetNotMounted(req providerRequest) error {
 	e := web.OutsideMount(bctrl.InvokeCapability)
 	if req.credential != "" {
@@ -177,8 +182,8 @@ func errTargetNotMounted(req providerRequest) error {
 	return e
 }
 
-// capabilitiesOf are the capabilities of a provider, by id: those of the
-// registry, then own ones.
+// capabilitiesOf lists the capabilities of a provider: those of the registry, then
+// the organization's own in the order of ids.
 func (s *Service) capabilitiesOf(ctx context.Context, org, provider string) (all []bctrl.Capability, err error) {
 	if p, known := s.registry.Provider(provider); known {
 		for _, c := range p.Capabilities {

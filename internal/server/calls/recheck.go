@@ -21,6 +21,7 @@ func (s *Service) requireUnchanged(c *intendedCall) (drop func()) {
 	})
 }
 
+// errReplaced ends a call that would use another credential or secret now.
 var errReplaced = web.Conflict("credentials.replaced", "what the call was made with was replaced while it ran")
 
 // checkUnchanged refuses a call that could not be made now as it was made: whose
@@ -55,8 +56,8 @@ func (s *Service) checkUnchanged(ctx context.Context, q store.Queries, c *intend
 	return sameSecrets(c.with.Resolved, now.Resolved)
 }
 
-// sameSecrets refuses where now has other secrets than before, but for more of
-// them.
+// sameSecrets refuses a call of which now has another secret for a field, or none,
+// than before. Further fields may have been added.
 func sameSecrets(before, now broker.Resolved) error {
 	for field, id := range before.Secrets {
 		if other, ok := now.Secrets[field]; !ok || other != id {

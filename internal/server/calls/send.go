@@ -74,7 +74,8 @@ func (c *intendedCall) hidesFields() bool {
 	return c.capability.Policy != nil && len(c.capability.Policy.Redact) > 0
 }
 
-// redact takes out of an answer what the capability's policy names.
+// redact takes the fields that the capability's policy names out of an answer, and
+// refuses an answer that is no JSON.
 func (c *intendedCall) redact(resp *http.Response) error {
 	if !c.hidesFields() {
 		return nil
@@ -93,7 +94,8 @@ func (c *intendedCall) redact(resp *http.Response) error {
 	return nil
 }
 
-// brokerTarget is how the broker reaches where a call goes.
+// brokerTarget says for the broker where a call goes, how it authenticates and with
+// what.
 func (s *Service) brokerTarget(c *intendedCall, secrets map[string]bctrl.Secret) broker.Target {
 	t := broker.Target{
 		BaseURL:   c.to.base.String(),
@@ -120,8 +122,8 @@ func (s *Service) brokerTarget(c *intendedCall, secrets map[string]bctrl.Secret)
 	return at
 }
 
-// tokenIdentity tells the access tokens of a call from all others: by credential,
-// and by the secrets that are used for it.
+// tokenIdentity is the key under which the broker keeps access tokens for a call:
+// calls share one only where they use the same credential with the same secrets.
 func tokenIdentity(c *intendedCall) string {
 	id := c.caller.Org + "/" + c.with.uid
 	for _, field := range slices.Sorted(maps.Keys(c.with.Secrets)) {
@@ -130,8 +132,8 @@ func tokenIdentity(c *intendedCall) string {
 	return id
 }
 
-// keepRefreshToken returns what stores a refresh token that the provider has put in place of the one
-// that it was asked with.
+// keepRefreshToken returns the function with which the broker stores a refresh token
+// that the provider has put in the place of the one that it was asked with.
 func (s *Service) keepRefreshToken(
 	c *intendedCall,
 ) func(ctx context.Context, field string, from, to bctrl.Secret) error {
