@@ -76,13 +76,26 @@ const (
 // Create stores a credential. An id that is taken is [ErrConflict].
 //
 // Access: ai.write
-func (s *AICredentialsService) Create(ctx context.Context, c AICredentialCreate, opts ...CallOption) (*AICredential, error) {
+func (s *AICredentialsService) Create(
+	ctx context.Context, c AICredentialCreate, opts ...CallOption,
+) (*AICredential, error) {
 	in := wire.AICredentialCreate{
-		ID: c.ID, Provider: string(c.Provider), Label: c.Label, APIKey: wire.NewValue(c.APIKey.Expose()),
-		BaseURL: c.BaseURL, DefaultModel: c.DefaultModel, Enabled: c.Enabled,
+		ID:           c.ID,
+		Provider:     string(c.Provider),
+		Label:        c.Label,
+		APIKey:       wire.NewValue(c.APIKey.Expose()),
+		BaseURL:      c.BaseURL,
+		DefaultModel: c.DefaultModel,
+		Enabled:      c.Enabled,
 	}
 	var out AICredential
-	return ptr(&out, s.via().call(ctx, &request{method: http.MethodPost, path: pathAICredentials, in: in, out: &out, opts: opts}))
+	return ptr(&out, s.via().call(ctx, &request{
+		method: http.MethodPost,
+		path:   pathAICredentials,
+		in:     in,
+		out:    &out,
+		opts:   opts,
+	}))
 }
 
 // Get describes a credential.
@@ -94,7 +107,14 @@ func (s *AICredentialsService) Get(ctx context.Context, id string, opts ...CallO
 
 func getAICredential(ctx context.Context, via via, as *limits, id string, opts []CallOption) (*AICredential, error) {
 	var out AICredential
-	return ptr(&out, via().call(ctx, &request{method: http.MethodGet, path: pathAICredential, params: []string{id}, as: as, out: &out, opts: opts}))
+	return ptr(&out, via().call(ctx, &request{
+		method: http.MethodGet,
+		path:   pathAICredential,
+		params: []string{id},
+		as:     as,
+		out:    &out,
+		opts:   opts,
+	}))
 }
 
 // List ranges over the credentials by id.
@@ -107,12 +127,19 @@ func (s *AICredentialsService) List(ctx context.Context, opts ...CallOption) ite
 // Page fetches one page of [AICredentialsService.List].
 //
 // Access: ai.read
-func (s *AICredentialsService) Page(ctx context.Context, p PageOptions, opts ...CallOption) (*Page[AICredential], error) {
+func (s *AICredentialsService) Page(
+	ctx context.Context, p PageOptions, opts ...CallOption,
+) (*Page[AICredential], error) {
 	return aiCredentials(s.via, nil).page(ctx, p, opts)
 }
 
 func aiCredentials(via via, as *limits) listing[AICredential] {
-	return listing[AICredential]{via: via, as: as, path: pathAICredentials, plural: wire.AICredentials}
+	return listing[AICredential]{
+		via:    via,
+		as:     as,
+		path:   pathAICredentials,
+		plural: wire.AICredentials,
+	}
 }
 
 // Update changes a credential. A new APIKey replaces the old one, and a BaseURL
@@ -120,13 +147,25 @@ func aiCredentials(via via, as *limits) listing[AICredential] {
 // "ai.key_required_for_new_base_url".
 //
 // Access: ai.write
-func (s *AICredentialsService) Update(ctx context.Context, id string, u AICredentialUpdate, opts ...CallOption) (*AICredential, error) {
+func (s *AICredentialsService) Update(
+	ctx context.Context, id string, u AICredentialUpdate, opts ...CallOption,
+) (*AICredential, error) {
 	in := wire.AICredentialUpdate{
-		Label: u.Label, APIKey: wire.NewValue(u.APIKey.Expose()), BaseURL: u.BaseURL,
-		DefaultModel: u.DefaultModel, Enabled: u.Enabled,
+		Label:        u.Label,
+		APIKey:       wire.NewValue(u.APIKey.Expose()),
+		BaseURL:      u.BaseURL,
+		DefaultModel: u.DefaultModel,
+		Enabled:      u.Enabled,
 	}
 	var out AICredential
-	return ptr(&out, s.via().call(ctx, &request{method: http.MethodPatch, path: pathAICredential, params: []string{id}, in: in, out: &out, opts: opts}))
+	return ptr(&out, s.via().call(ctx, &request{
+		method: http.MethodPatch,
+		path:   pathAICredential,
+		params: []string{id},
+		in:     in,
+		out:    &out,
+		opts:   opts,
+	}))
 }
 
 // Delete removes a credential. One that a workspace mounts is [ErrConflict]
@@ -135,7 +174,13 @@ func (s *AICredentialsService) Update(ctx context.Context, id string, u AICreden
 // Access: ai.write
 func (s *AICredentialsService) Delete(ctx context.Context, id string, opts ...DeleteOption) error {
 	d := deletionOf(opts)
-	return s.via().call(ctx, &request{method: http.MethodDelete, path: pathAICredential, params: []string{id}, query: d.query(), opts: d.opts})
+	return s.via().call(ctx, &request{
+		method: http.MethodDelete,
+		path:   pathAICredential,
+		params: []string{id},
+		query:  d.query(),
+		opts:   d.opts,
+	})
 }
 
 // Test calls the provider with the credential and reports what it said. A
@@ -144,7 +189,13 @@ func (s *AICredentialsService) Delete(ctx context.Context, id string, opts ...De
 // Access: ai.use
 func (s *AICredentialsService) Test(ctx context.Context, id string, opts ...CallOption) (*AICredentialTest, error) {
 	var out AICredentialTest
-	return ptr(&out, s.via().call(ctx, &request{method: http.MethodPost, path: pathAICredential + "/test", params: []string{id}, out: &out, opts: opts}))
+	return ptr(&out, s.via().call(ctx, &request{
+		method: http.MethodPost,
+		path:   pathAICredential + "/test",
+		params: []string{id},
+		out:    &out,
+		opts:   opts,
+	}))
 }
 
 // RuntimeAI is what a runtime may know of AI credentials. See [Runtime.AI].
@@ -159,7 +210,8 @@ type RuntimeAI struct {
 // Access: ai.read
 func (s *RuntimeAI) Get(ctx context.Context, id string, opts ...CallOption) (*AICredential, error) {
 	if !s.limits.mounts.AllowsCredential(id) {
-		return nil, outside(UseAI, "the mounts do not permit this AI credential", "add its id to ai.allow of the workspace, and of the runtime if it narrows")
+		return nil, outside(UseAI, "the mounts do not permit this AI credential",
+			"add its id to ai.allow of the workspace, and of the runtime if it narrows")
 	}
 	return getAICredential(ctx, s.via, s.limits, id, opts)
 }

@@ -15,7 +15,12 @@ import (
 
 // refusal is an error of the SDK's own checks.
 func refusal(status int, code, field, message string) *Error {
-	return &Error{Status: status, Code: code, Field: field, Message: message}
+	return &Error{
+		Status:  status,
+		Code:    code,
+		Field:   field,
+		Message: message,
+	}
 }
 
 func (e *Error) hinted(hint string) *Error {
@@ -25,8 +30,8 @@ func (e *Error) hinted(hint string) *Error {
 
 // fail names the route in an error.
 func (x *exchange) fail(err error) error {
-	var e *Error
-	if !errors.As(err, &e) {
+	e, known := errors.AsType[*Error](err)
+	if !known {
 		e = &Error{Code: "request.failed", Message: "the request cannot be sent", cause: err}
 	}
 	e.Method, e.PathTemplate = x.r.method, x.r.path
@@ -47,14 +52,22 @@ func (x *exchange) captured() {
 		return
 	}
 	*x.settings.capture = ResponseInfo{
-		Status: x.status, RequestID: x.requestID, Attempts: x.attempts,
-		IdempotencyKey: x.settings.idempotencyKey, ETag: x.header.Get("Etag"),
+		Status:         x.status,
+		RequestID:      x.requestID,
+		Attempts:       x.attempts,
+		IdempotencyKey: x.settings.idempotencyKey,
+		ETag:           x.header.Get("Etag"),
 	}
 }
 
 // unanswered makes the error of a call that got no answer, or not all of one.
 func (x *exchange) unanswered(ctx context.Context, err error) error {
-	e := &Error{Code: "transport.no_answer", Retryable: true, RequestID: x.requestID, cause: withoutURL(err)}
+	e := &Error{
+		Code:      "transport.no_answer",
+		Retryable: true,
+		RequestID: x.requestID,
+		cause:     withoutURL(err),
+	}
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		e.Code, e.Message, e.cause = "transport.timeout", "no answer in time", context.DeadlineExceeded
@@ -74,8 +87,7 @@ func (x *exchange) unanswered(ctx context.Context, err error) error {
 // withoutURL drops the address that net/http puts into its errors: it holds
 // path variables and queries.
 func withoutURL(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err

@@ -142,7 +142,8 @@ type AuditFilter struct {
 func (f AuditFilter) pairs() []string {
 	return []string{
 		"workspaceId", f.WorkspaceID, "runtimeId", f.RuntimeID, "action", f.Action, "object", f.Object,
-		"outcome", f.Outcome, "decision", string(f.Decision), "capability", f.Capability, "credential", f.Credential, "since", timeText(f.Since), "until", timeText(f.Until),
+		"outcome", f.Outcome, "decision", string(f.Decision), "capability", f.Capability, "credential", f.Credential, "since",
+		timeText(f.Since), "until", timeText(f.Until),
 		"after", seqText(f.After), "before", seqText(f.Before),
 	}
 }
@@ -165,7 +166,9 @@ func seqText(n int64) string {
 // Events lists events, newest first, fetching them as they are ranged over.
 //
 // Access: audit.read
-func (s *AuditService) Events(ctx context.Context, filter AuditFilter, opts ...CallOption) iter.Seq2[AuditEvent, error] {
+func (s *AuditService) Events(
+	ctx context.Context, filter AuditFilter, opts ...CallOption,
+) iter.Seq2[AuditEvent, error] {
 	return s.listing(filter).all(ctx, opts)
 }
 
@@ -173,12 +176,19 @@ func (s *AuditService) Events(ctx context.Context, filter AuditFilter, opts ...C
 // were asked for, even none, and not be the last: NextCursor tells.
 //
 // Access: audit.read
-func (s *AuditService) Page(ctx context.Context, filter AuditFilter, page PageOptions, opts ...CallOption) (*Page[AuditEvent], error) {
+func (s *AuditService) Page(
+	ctx context.Context, filter AuditFilter, page PageOptions, opts ...CallOption,
+) (*Page[AuditEvent], error) {
 	return s.listing(filter).page(ctx, page, opts)
 }
 
 func (s *AuditService) listing(filter AuditFilter) listing[AuditEvent] {
-	return listing[AuditEvent]{via: s.via, path: pathAudit, query: filter.pairs(), plural: wire.AuditEvents}
+	return listing[AuditEvent]{
+		via:    s.via,
+		path:   pathAudit,
+		query:  filter.pairs(),
+		plural: wire.AuditEvents,
+	}
 }
 
 // AuditReport is what verifying the log found.
@@ -270,5 +280,11 @@ const (
 // Access: audit.read
 func (s *AuditService) Verify(ctx context.Context, opts ...CallOption) (*AuditReport, error) {
 	var out AuditReport
-	return ptr(&out, s.via().call(ctx, &request{method: http.MethodGet, path: pathAuditVerify, out: &out, slow: true, opts: opts}))
+	return ptr(&out, s.via().call(ctx, &request{
+		method: http.MethodGet,
+		path:   pathAuditVerify,
+		out:    &out,
+		slow:   true,
+		opts:   opts,
+	}))
 }

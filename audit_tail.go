@@ -64,13 +64,13 @@ type tail struct {
 
 // fatal returns the error that ends the tail, if any.
 func (t *tail) fatal(ctx context.Context, err error) error {
-	var e *Error
+	e, known := errors.AsType[*Error](err)
 	switch {
 	case ctx.Err() != nil && err == nil:
 		return t.failed(&Error{Code: codeCancelled, Message: "the call was cancelled", cause: ctx.Err()})
 	case ctx.Err() != nil, err != nil && !t.connected:
 		return err
-	case errors.As(err, &e) && !e.Retryable:
+	case known && !e.Retryable:
 		return err
 	}
 	return nil
@@ -86,7 +86,13 @@ func (t *tail) failed(e *Error) error {
 func (t *tail) follow(ctx context.Context, yield func(AuditEvent, error) bool) (more bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r := &request{method: http.MethodGet, path: pathAuditStream, query: queryOf(t.filter.pairs()...), slow: true, opts: t.opts}
+	r := &request{
+		method: http.MethodGet,
+		path:   pathAuditStream,
+		query:  queryOf(t.filter.pairs()...),
+		slow:   true,
+		opts:   t.opts,
+	}
 	if t.last != "" {
 		r.header = http.Header{"Last-Event-Id": {t.last}}
 	}
@@ -101,7 +107,8 @@ func (t *tail) follow(ctx context.Context, yield func(AuditEvent, error) bool) (
 	for data, err := range t.messages(resp.Body, watch) {
 		var e AuditEvent
 		if err == nil && json.Unmarshal(data, &e) != nil {
-			err = t.failed(&Error{Status: http.StatusBadGateway, Code: "transport.bad_answer", Message: "the stream holds something that is no event"})
+			err = t.failed(&Error{Status: http.StatusBadGateway, Code: "transport.bad_answer",
+				Message: "the stream holds something that is no event"})
 		}
 		if err != nil {
 			yield(AuditEvent{}, err)
@@ -142,7 +149,8 @@ func (t *tail) messages(body io.Reader, watch *time.Timer) iter.Seq2[[]byte, err
 			}
 		}
 		if errors.Is(lines.Err(), bufio.ErrTooLong) {
-			yield(nil, t.failed(&Error{Status: http.StatusRequestEntityTooLarge, Code: "transport.answer_too_large", Message: "the stream holds a line that is too long"}))
+			yield(nil, t.failed(&Error{Status: http.StatusRequestEntityTooLarge, Code: "transport.answer_too_large",
+				Message: "the stream holds a line that is too long"}))
 		}
 	}
 }
@@ -155,7 +163,11 @@ func (t *tail) messages(body io.Reader, watch *time.Timer) iter.Seq2[[]byte, err
 // Access: audit.read
 func (s *AuditService) Export(ctx context.Context, w io.Writer, filter AuditFilter, opts ...CallOption) error {
 	resp, err := s.via().open(ctx, &request{
-		method: http.MethodGet, path: pathAuditExport, query: queryOf(filter.pairs()...), slow: true, opts: opts,
+		method: http.MethodGet,
+		path:   pathAuditExport,
+		query:  queryOf(filter.pairs()...),
+		slow:   true,
+		opts:   opts,
 	})
 	if err != nil {
 		return err
@@ -165,7 +177,14 @@ func (s *AuditService) Export(ctx context.Context, w io.Writer, filter AuditFilt
 	if _, err := io.Copy(w, body); body.err == nil {
 		return err // the writer's own
 	}
-	e := &Error{Code: "audit.broken_export", Message: "the export broke off", Retryable: true, Method: http.MethodGet, PathTemplate: pathAuditExport, cause: withoutURL(body.err)}
+	e := &Error{
+		Code:         "audit.broken_export",
+		Message:      "the export broke off",
+		Retryable:    true,
+		Method:       http.MethodGet,
+		PathTemplate: pathAuditExport,
+		cause:        withoutURL(body.err),
+	}
 	if ctx.Err() != nil {
 		e.Code, e.Message, e.Retryable, e.cause = codeCancelled, "the call was cancelled", false, ctx.Err()
 	}

@@ -107,9 +107,15 @@ func (c *Client) String() string {
 //
 // Access: as the route says.
 func (c *Client) Do(ctx context.Context, method string, segments []string, in, out any, opts ...CallOption) error {
-	r := request{method: method, in: in, out: out, opts: opts}
+	r := request{
+		method: method,
+		in:     in,
+		out:    out,
+		opts:   opts,
+	}
 	if !validMethod(method) || len(segments) == 0 {
-		return refusal(http.StatusBadRequest, "request.invalid", "", "want an upper-case method and at least one path segment")
+		return refusal(http.StatusBadRequest, "request.invalid", "",
+			"want an upper-case method and at least one path segment")
 	}
 	r.path, r.params = templateOf(segments)
 	return c.via().call(ctx, &r)
@@ -173,10 +179,20 @@ const pathSelf = "/v1/self"
 // Access: self.read
 func (c *Client) Self(ctx context.Context, opts ...CallOption) (*Caller, error) {
 	var w wire.Self[RuntimeInfo]
-	if err := c.via().call(ctx, &request{method: http.MethodGet, path: pathSelf, out: &w, opts: opts}); err != nil {
+	if err := c.via().call(ctx, &request{
+		method: http.MethodGet,
+		path:   pathSelf,
+		out:    &w,
+		opts:   opts,
+	}); err != nil {
 		return nil, err
 	}
-	self := &Caller{Kind: CallerKind(w.Kind), Organization: w.Organization, KeyID: w.KeyID, TokenID: w.TokenID}
+	self := &Caller{
+		Kind:         CallerKind(w.Kind),
+		Organization: w.Organization,
+		KeyID:        w.KeyID,
+		TokenID:      w.TokenID,
+	}
 	if w.ExpiresAt != nil {
 		self.ExpiresAt = *w.ExpiresAt
 	}

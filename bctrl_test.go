@@ -10,10 +10,12 @@ import (
 
 func TestNewReportsEveryProblemAtOnce(t *testing.T) {
 	t.Setenv("BCTRL_API_KEY", "")
-	_, err := New(WithBaseURL("http://user:"+canary+"@example.test/v1?q=1"), WithMaxRetries(-1), WithRetryWait(2, 1), WithTimeout(-1), WithApplication("a b", "1"))
+	_, err := New(WithBaseURL("http://user:"+canary+"@example.test/v1?q=1"), WithMaxRetries(-1), WithRetryWait(2, 1),
+		WithTimeout(-1), WithApplication("a b", "1"))
 	require.Error(t, err)
 	for _, want := range []string{
-		"api_key_missing", "insecure_base_url", "user information", "a query", "/v1", "invalid_retries", "invalid_retry_wait", "invalid_timeout", "invalid_application",
+		"api_key_missing", "insecure_base_url", "user information", "a query", "/v1", "invalid_retries", "invalid_retry_wait",
+		"invalid_timeout", "invalid_application",
 	} {
 		require.ErrorContains(t, err, want)
 	}
@@ -32,7 +34,8 @@ func TestNewReadsTheEnvironmentUnlessTold(t *testing.T) {
 	require.Equal(t, "Bearer from-env", f.requests()[0].header.Get("Authorization"))
 	require.Equal(t, "127.0.0.1:8787", f.requests()[0].host)
 
-	c, err = New(WithHTTPClient(&http.Client{Transport: f}), WithAPIKey(NewSecret("told")), WithBaseURL("https://other.test"))
+	c, err = New(WithHTTPClient(&http.Client{Transport: f}), WithAPIKey(NewSecret("told")),
+		WithBaseURL("https://other.test"))
 	require.NoError(t, err)
 	_, err = c.Profiles.Get(t.Context(), "p")
 	require.NoError(t, err)
@@ -125,7 +128,8 @@ func TestListsAreLazyAndStartOver(t *testing.T) {
 }
 
 func TestAListThatFailsYieldsItsErrorOnce(t *testing.T) {
-	f := inTurn(answered(200, `{"keys":["a"],"nextCursor":"2"}`), answered(403, refusalBody("vault.outside_mount", "capability_denied")))
+	f := inTurn(answered(200, `{"keys":["a"],"nextCursor":"2"}`),
+		answered(403, refusalBody("vault.outside_mount", "capability_denied")))
 	var keys []string
 	var errs []error
 	for key, err := range clientOn(t, f).Vault.List(t.Context(), "") {

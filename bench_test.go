@@ -18,7 +18,8 @@ const (
 	maxBytes  = 4 << 10
 )
 
-const smallAnswer = `{"id":"openai-prod","provider":"openai","label":"Production","enabled":true,"createdAt":"2026-01-02T03:04:05Z","updatedAt":"2026-01-02T03:04:05Z"}`
+const smallAnswer = `{"id":"openai-prod","provider":"openai","label":"Production","enabled":true,` +
+	`"createdAt":"2026-01-02T03:04:05Z","updatedAt":"2026-01-02T03:04:05Z"}`
 
 // instant answers from memory with as few allocations as an answer can have.
 type instant struct{ body string }
@@ -29,8 +30,11 @@ func (i instant) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Body.Close()
 	}
 	return &http.Response{
-		StatusCode: http.StatusOK, Header: http.Header{}, Request: r, ContentLength: int64(len(i.body)),
-		Body: io.NopCloser(bytes.NewReader([]byte(i.body))),
+		StatusCode:    http.StatusOK,
+		Header:        http.Header{},
+		Request:       r,
+		ContentLength: int64(len(i.body)),
+		Body:          io.NopCloser(bytes.NewReader([]byte(i.body))),
 	}, nil
 }
 
@@ -85,7 +89,8 @@ func BenchmarkSmallCallNetHTTP(b *testing.B) {
 	hc := &http.Client{Transport: instant{smallAnswer}, Timeout: time.Minute}
 	b.ReportAllocs()
 	for b.Loop() {
-		req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, "https://api.example.test/v1/ai-credentials/openai-prod", nil)
+		req, err := http.NewRequestWithContext(b.Context(), http.MethodGet,
+			"https://api.example.test/v1/ai-credentials/openai-prod", nil)
 		if err != nil {
 			b.Fatal(err)
 		}

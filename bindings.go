@@ -64,10 +64,21 @@ func (s *CapabilitiesService) Bind(ctx context.Context, b Binding, opts ...CallO
 		return nil, err
 	}
 	in := wire.BindingPut[Scope]{
-		Capability: b.Capability, Credential: b.Credential, SecretRef: b.SecretRef, Field: b.Field, Scope: b.Scope, Consumer: b.Consumer,
+		Capability: b.Capability,
+		Credential: b.Credential,
+		SecretRef:  b.SecretRef,
+		Field:      b.Field,
+		Scope:      b.Scope,
+		Consumer:   b.Consumer,
 	}
 	var out Binding
-	return ptr(&out, s.via().call(ctx, &request{method: http.MethodPut, path: pathBindings, in: in, out: &out, opts: opts}))
+	return ptr(&out, s.via().call(ctx, &request{
+		method: http.MethodPut,
+		path:   pathBindings,
+		in:     in,
+		out:    &out,
+		opts:   opts,
+	}))
 }
 
 // Unbind removes the binding with the target, scope, consumer and field of b;
@@ -80,25 +91,39 @@ func (s *CapabilitiesService) Unbind(ctx context.Context, b Binding, opts ...Cal
 	}
 	query := BindingFilter{b.Capability, b.Credential, b.Scope, b.Consumer}.query()
 	query = append(query, "field", b.Field)
-	return s.via().call(ctx, &request{method: http.MethodDelete, path: pathBindings, query: queryOf(query...), opts: opts})
+	return s.via().call(ctx, &request{
+		method: http.MethodDelete,
+		path:   pathBindings,
+		query:  queryOf(query...),
+		opts:   opts,
+	})
 }
 
 // Bindings ranges over bindings, oldest first.
 //
 // Access: binding.read
-func (s *CapabilitiesService) Bindings(ctx context.Context, f BindingFilter, opts ...CallOption) iter.Seq2[Binding, error] {
+func (s *CapabilitiesService) Bindings(
+	ctx context.Context, f BindingFilter, opts ...CallOption,
+) iter.Seq2[Binding, error] {
 	return s.bindings(f).all(ctx, opts)
 }
 
 // BindingsPage fetches one page of [CapabilitiesService.Bindings].
 //
 // Access: binding.read
-func (s *CapabilitiesService) BindingsPage(ctx context.Context, f BindingFilter, p PageOptions, opts ...CallOption) (*Page[Binding], error) {
+func (s *CapabilitiesService) BindingsPage(
+	ctx context.Context, f BindingFilter, p PageOptions, opts ...CallOption,
+) (*Page[Binding], error) {
 	return s.bindings(f).page(ctx, p, opts)
 }
 
 func (s *CapabilitiesService) bindings(f BindingFilter) listing[Binding] {
-	return listing[Binding]{via: s.via, path: pathBindings, plural: wire.Bindings, query: f.query()}
+	return listing[Binding]{
+		via:    s.via,
+		path:   pathBindings,
+		plural: wire.Bindings,
+		query:  f.query(),
+	}
 }
 
 // query is the filter as names and values.

@@ -136,21 +136,28 @@ const (
 // runtime sees those that it may invoke.
 //
 // Access: capability.read
-func (s *CapabilitiesService) List(ctx context.Context, f CapabilityFilter, opts ...CallOption) iter.Seq2[Capability, error] {
+func (s *CapabilitiesService) List(
+	ctx context.Context, f CapabilityFilter, opts ...CallOption,
+) iter.Seq2[Capability, error] {
 	return s.list(f).all(ctx, opts)
 }
 
 // Page fetches one page of [CapabilitiesService.List].
 //
 // Access: capability.read
-func (s *CapabilitiesService) Page(ctx context.Context, f CapabilityFilter, p PageOptions, opts ...CallOption) (*Page[Capability], error) {
+func (s *CapabilitiesService) Page(
+	ctx context.Context, f CapabilityFilter, p PageOptions, opts ...CallOption,
+) (*Page[Capability], error) {
 	return s.list(f).page(ctx, p, opts)
 }
 
 func (s *CapabilitiesService) list(f CapabilityFilter) listing[Capability] {
 	return listing[Capability]{
-		via: s.via, path: pathCapabilities, plural: wire.Capabilities,
-		query: []string{"provider", f.Provider, "status", string(f.Status), "workspaceId", f.Context.WorkspaceID(), "groupId", f.Context.GroupID()},
+		via:    s.via,
+		path:   pathCapabilities,
+		plural: wire.Capabilities,
+		query: []string{"provider", f.Provider, "status", string(f.Status), "workspaceId", f.Context.WorkspaceID(),
+			"groupId", f.Context.GroupID()},
 	}
 }
 
@@ -160,7 +167,13 @@ func (s *CapabilitiesService) list(f CapabilityFilter) listing[Capability] {
 // Access: capability.read
 func (s *CapabilitiesService) Describe(ctx context.Context, id string, opts ...CallOption) (*Capability, error) {
 	var out Capability
-	return ptr(&out, s.via().call(ctx, &request{method: http.MethodGet, path: pathCapability, params: []string{id}, out: &out, opts: opts}))
+	return ptr(&out, s.via().call(ctx, &request{
+		method: http.MethodGet,
+		path:   pathCapability,
+		params: []string{id},
+		out:    &out,
+		opts:   opts,
+	}))
 }
 
 // Create adds a capability of one's own. An id that is taken is [ErrConflict],
@@ -169,11 +182,18 @@ func (s *CapabilitiesService) Describe(ctx context.Context, id string, opts ...C
 // Access: capability.write
 func (s *CapabilitiesService) Create(ctx context.Context, c CapabilityCreate, opts ...CallOption) (*Capability, error) {
 	in := wire.CapabilityCreate{ // with lists, where nil would be null: the server says which one is empty
-		Description: c.Description, Methods: append([]string{}, c.Methods...), Paths: append([]string{}, c.Paths...), Host: c.Host, Credential: c.Credential,
+		Description: c.Description, Methods: append([]string{}, c.Methods...), Paths: append([]string{}, c.Paths...),
+		Host: c.Host, Credential: c.Credential,
 	}
 	var out Capability
 	return ptr(&out, s.via().call(ctx, &request{
-		method: http.MethodPut, path: pathCapability, params: []string{c.ID}, header: http.Header{"If-None-Match": {"*"}}, in: in, out: &out, opts: opts,
+		method: http.MethodPut,
+		path:   pathCapability,
+		params: []string{c.ID},
+		header: http.Header{"If-None-Match": {"*"}},
+		in:     in,
+		out:    &out,
+		opts:   opts,
 	}))
 }
 
@@ -182,16 +202,30 @@ func (s *CapabilitiesService) Create(ctx context.Context, c CapabilityCreate, op
 //
 // Access: capability.write
 func (s *CapabilitiesService) Delete(ctx context.Context, id string, opts ...CallOption) error {
-	return s.via().call(ctx, &request{method: http.MethodDelete, path: pathCapability, params: []string{id}, opts: opts})
+	return s.via().call(ctx, &request{
+		method: http.MethodDelete,
+		path:   pathCapability,
+		params: []string{id},
+		opts:   opts,
+	})
 }
 
 // SetPolicy replaces the limits of a capability, built in or own; the zero
 // policy takes them away.
 //
 // Access: capability.write
-func (s *CapabilitiesService) SetPolicy(ctx context.Context, id string, p CapabilityPolicy, opts ...CallOption) (*CapabilityPolicy, error) {
+func (s *CapabilitiesService) SetPolicy(
+	ctx context.Context, id string, p CapabilityPolicy, opts ...CallOption,
+) (*CapabilityPolicy, error) {
 	var out CapabilityPolicy
-	return ptr(&out, s.via().call(ctx, &request{method: http.MethodPut, path: pathCapabilityPolicy, params: []string{id}, in: p, out: &out, opts: opts}))
+	return ptr(&out, s.via().call(ctx, &request{
+		method: http.MethodPut,
+		path:   pathCapabilityPolicy,
+		params: []string{id},
+		in:     p,
+		out:    &out,
+		opts:   opts,
+	}))
 }
 
 // RuntimeCapabilities calls providers as a runtime: in its workspace and group,

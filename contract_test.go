@@ -16,7 +16,10 @@ import (
 // errors that it leaves out.
 func program(ctx context.Context, client *bctrl.Client) (err error) {
 	_, err = client.AICredentials.Create(ctx, bctrl.AICredentialCreate{
-		ID: "openai-prod", Provider: bctrl.OpenAI, Label: "Production", APIKey: bctrl.NewSecret(os.Getenv("OPENAI_API_KEY")),
+		ID:       "openai-prod",
+		Provider: bctrl.OpenAI,
+		Label:    "Production",
+		APIKey:   bctrl.NewSecret(os.Getenv("OPENAI_API_KEY")),
 	})
 	if err != nil {
 		return err
@@ -33,7 +36,8 @@ func program(ctx context.Context, client *bctrl.Client) (err error) {
 	ws, err := client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{
 		Name: "sales-pipeline",
 		Mounts: bctrl.Mounts{
-			AI:      &bctrl.AIMount{Allow: []string{"openai-prod"}, Defaults: map[bctrl.AIProvider]string{bctrl.OpenAI: "openai-prod"}},
+			AI: &bctrl.AIMount{Allow: []string{"openai-prod"},
+				Defaults: map[bctrl.AIProvider]string{bctrl.OpenAI: "openai-prod"}},
 			Vault:   &bctrl.VaultMount{Allow: []string{"prod/crm/"}},
 			Storage: &bctrl.StorageMount{Workspace: "sales-exports"},
 		},
@@ -60,15 +64,18 @@ func _(ctx context.Context, client *bctrl.Client, rt *bctrl.Runtime, ws *bctrl.W
 	var _ func(string) *bctrl.Storage = client.Storage
 	var _ func(context.Context, string, []string, any, any, ...bctrl.CallOption) error = client.Do
 	var _ iter.Seq2[string, error] = client.Vault.List(ctx, "prod/")
-	var _ iter.Seq2[bctrl.VaultEntry, error] = client.Vault.Entries(ctx, bctrl.VaultFilter{Prefix: "prod/", HasTOTP: new(true)})
-	var _ iter.Seq2[bctrl.StorageItem, error] = client.Storage("ns").Browse(ctx, bctrl.BrowseOptions{Prefix: "a/", Delimiter: "/"})
+	var _ iter.Seq2[bctrl.VaultEntry, error] = client.Vault.Entries(ctx,
+		bctrl.VaultFilter{Prefix: "prod/", HasTOTP: new(true)})
+	var _ iter.Seq2[bctrl.StorageItem, error] = client.Storage("ns").Browse(ctx,
+		bctrl.BrowseOptions{Prefix: "a/", Delimiter: "/"})
 	var _ iter.Seq2[bctrl.StorageObject, error] = client.Storage("ns").Objects(ctx, bctrl.ObjectFilter{})
 	var _ iter.Seq2[bctrl.OperationProgress, error] = op.Progress(ctx)
 	var _ func(bctrl.Mounts) (*bctrl.Runtime, error) = rt.Narrow
 	var _ bctrl.Mounts = rt.Mounts()
 	var _ []bctrl.Option = []bctrl.Option{
 		bctrl.WithAPIKey(bctrl.Secret{}), bctrl.WithBaseURL(""), bctrl.WithHTTPClient(nil), bctrl.WithMaxRetries(2),
-		bctrl.WithRetryWait(time.Second, time.Second), bctrl.WithTimeout(time.Second), bctrl.WithLogger(nil), bctrl.WithHook(nil),
+		bctrl.WithRetryWait(time.Second, time.Second), bctrl.WithTimeout(time.Second), bctrl.WithLogger(nil),
+		bctrl.WithHook(nil),
 		bctrl.WithApplication("n", "v"), bctrl.WithInsecureHTTP(),
 	}
 	_, _, _, _, _ = rt.ID, rt.Alias, rt.Status, rt.Driver, rt.Stop

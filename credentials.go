@@ -94,7 +94,13 @@ func (s *CredentialsService) Create(ctx context.Context, c CredentialCreate, opt
 		return nil, err
 	}
 	var out Credential
-	return ptr(&out, s.via().call(ctx, &request{method: http.MethodPost, path: pathCredentials, in: c, out: &out, opts: opts}))
+	return ptr(&out, s.via().call(ctx, &request{
+		method: http.MethodPost,
+		path:   pathCredentials,
+		in:     c,
+		out:    &out,
+		opts:   opts,
+	}))
 }
 
 // Get describes a credential.
@@ -102,7 +108,13 @@ func (s *CredentialsService) Create(ctx context.Context, c CredentialCreate, opt
 // Access: credential.read
 func (s *CredentialsService) Get(ctx context.Context, id string, opts ...CallOption) (*Credential, error) {
 	var out Credential
-	return ptr(&out, s.via().call(ctx, &request{method: http.MethodGet, path: pathCredential, params: []string{id}, out: &out, opts: opts}))
+	return ptr(&out, s.via().call(ctx, &request{
+		method: http.MethodGet,
+		path:   pathCredential,
+		params: []string{id},
+		out:    &out,
+		opts:   opts,
+	}))
 }
 
 // List ranges over the credentials of all scopes by id.
@@ -127,9 +139,18 @@ func (s *CredentialsService) list() listing[Credential] {
 // one is never passed over for another: a call that would use it fails.
 //
 // Access: credential.write
-func (s *CredentialsService) Update(ctx context.Context, id string, u CredentialUpdate, opts ...CallOption) (*Credential, error) {
+func (s *CredentialsService) Update(
+	ctx context.Context, id string, u CredentialUpdate, opts ...CallOption,
+) (*Credential, error) {
 	var out Credential
-	return ptr(&out, s.via().call(ctx, &request{method: http.MethodPatch, path: pathCredential, params: []string{id}, in: u, out: &out, opts: opts}))
+	return ptr(&out, s.via().call(ctx, &request{
+		method: http.MethodPatch,
+		path:   pathCredential,
+		params: []string{id},
+		in:     u,
+		out:    &out,
+		opts:   opts,
+	}))
 }
 
 // Delete removes a credential with its bindings, and leaves its secrets. What
@@ -137,5 +158,10 @@ func (s *CredentialsService) Update(ctx context.Context, id string, u Credential
 //
 // Access: credential.write
 func (s *CredentialsService) Delete(ctx context.Context, id string, opts ...CallOption) error {
-	return s.via().call(ctx, &request{method: http.MethodDelete, path: pathCredential, params: []string{id}, opts: opts})
+	return s.via().call(ctx, &request{
+		method: http.MethodDelete,
+		path:   pathCredential,
+		params: []string{id},
+		opts:   opts,
+	})
 }

@@ -174,9 +174,11 @@ func (a CredentialAuth) ownFields() []ownField {
 	case a.Type == AuthOAuth2 && a.OAuth2 != nil && a.OAuth2.Grant == GrantClientCredentials:
 		return []ownField{{name: "clientId"}, {name: "clientSecret", kept: true}}
 	case a.Type == AuthOAuth2:
-		return []ownField{{name: "clientId"}, {name: "clientSecret", optional: true, kept: true}, {name: "refreshToken", kept: true}}
+		return []ownField{{name: "clientId"}, {name: "clientSecret", optional: true, kept: true},
+			{name: "refreshToken", kept: true}}
 	case a.Type == AuthAWSSigV4:
-		return []ownField{{name: "accessKeyId"}, {name: "secretAccessKey", kept: true}, {name: "sessionToken", optional: true}}
+		return []ownField{{name: "accessKeyId"}, {name: "secretAccessKey", kept: true},
+			{name: "sessionToken", optional: true}}
 	case a.Type == AuthHMAC:
 		return []ownField{{name: "secret", kept: true}}
 	case a.Type == AuthMTLS:

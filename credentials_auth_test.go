@@ -19,15 +19,22 @@ func headerAuth(pairs ...string) CredentialAuth {
 // wholeAuths holds a valid auth of every type.
 func wholeAuths() map[AuthType]CredentialAuth {
 	return map[AuthType]CredentialAuth{
-		AuthNone:     {Type: AuthNone, Headers: map[string]string{"Notion-Version": "2022-06-28"}},
-		AuthHeader:   headerAuth("Authorization", "Bearer {apiKey}", "X-Org", "{org?}", "Accept", "application/json"),
-		AuthQuery:    {Type: AuthQuery, Query: map[string]string{"key": "{apiKey}", "token": "{token}"}},
-		AuthPath:     {Type: AuthPath, Path: "/bot{token}"},
-		AuthBasic:    {Type: AuthBasic, Username: "{accountSid}", Password: "{authToken}", Public: []string{"accountSid"}},
-		AuthOAuth2:   {Type: AuthOAuth2, OAuth2: &OAuth2Auth{Grant: GrantRefreshToken, TokenURL: "https://accounts.example.com/api/token", Scopes: []string{"a:b", "c"}}},
+		AuthNone:   {Type: AuthNone, Headers: map[string]string{"Notion-Version": "2022-06-28"}},
+		AuthHeader: headerAuth("Authorization", "Bearer {apiKey}", "X-Org", "{org?}", "Accept", "application/json"),
+		AuthQuery:  {Type: AuthQuery, Query: map[string]string{"key": "{apiKey}", "token": "{token}"}},
+		AuthPath:   {Type: AuthPath, Path: "/bot{token}"},
+		AuthBasic: {
+			Type:     AuthBasic,
+			Username: "{accountSid}",
+			Password: "{authToken}",
+			Public:   []string{"accountSid"},
+		},
+		AuthOAuth2: {Type: AuthOAuth2, OAuth2: &OAuth2Auth{Grant: GrantRefreshToken,
+			TokenURL: "https://accounts.example.com/api/token", Scopes: []string{"a:b", "c"}}},
 		AuthAWSSigV4: {Type: AuthAWSSigV4, SigV4: &SigV4Auth{Service: "s3"}},
-		AuthHMAC:     {Type: AuthHMAC, Headers: map[string]string{"X-Sig": "v1={signature}", "X-Key": "{keyId}"}, HMAC: &HMACAuth{Algorithm: "sha256"}},
-		AuthMTLS:     {Type: AuthMTLS, Headers: map[string]string{"Authorization": "Bearer {apiKey?}"}},
+		AuthHMAC: {Type: AuthHMAC, Headers: map[string]string{"X-Sig": "v1={signature}", "X-Key": "{keyId}"},
+			HMAC: &HMACAuth{Algorithm: "sha256"}},
+		AuthMTLS: {Type: AuthMTLS, Headers: map[string]string{"Authorization": "Bearer {apiKey?}"}},
 	}
 }
 
@@ -46,7 +53,8 @@ func TestFieldsAreThoseThatTheStrategyReads(t *testing.T) {
 	for of, want := range map[AuthType][2]string{
 		AuthNone: {"", ""}, AuthHeader: {"apiKey", "org"}, AuthQuery: {"apiKey token", ""}, AuthPath: {"token", ""},
 		AuthBasic: {"accountSid authToken", ""}, AuthOAuth2: {"clientId refreshToken", "clientSecret"},
-		AuthAWSSigV4: {"accessKeyId secretAccessKey", "sessionToken"}, AuthHMAC: {"keyId secret", ""}, AuthMTLS: {"certificate privateKey", "apiKey"},
+		AuthAWSSigV4: {"accessKeyId secretAccessKey", "sessionToken"}, AuthHMAC: {"keyId secret", ""},
+		AuthMTLS: {"certificate privateKey", "apiKey"},
 	} {
 		required, optional := wholeAuths()[of].Fields()
 		require.Equal(t, want, [2]string{strings.Join(required, " "), strings.Join(optional, " ")}, of)
@@ -79,8 +87,12 @@ func TestAMalformedAuthIsRefusedByField(t *testing.T) {
 		{"a header's name with a colon", "auth.headers", headerAuth("A:", "{a}")},
 		{"a header of the transport", "auth.headers.Content-Length", headerAuth("Content-Length", "{a}")},
 		{"two spellings", "auth.headers.a", headerAuth("A", "{a}", "a", "{b}")},
-		{"a parameter without field", "auth.query", of(AuthQuery, func(a *CredentialAuth) { a.Query = map[string]string{"a": "b"} })},
-		{"a parameter's name", "auth.query", of(AuthQuery, func(a *CredentialAuth) { a.Query = map[string]string{"a&b": "{b}"} })},
+		{"a parameter without field", "auth.query", of(AuthQuery, func(a *CredentialAuth) {
+			a.Query = map[string]string{"a": "b"}
+		})},
+		{"a parameter's name", "auth.query", of(AuthQuery, func(a *CredentialAuth) {
+			a.Query = map[string]string{"a&b": "{b}"}
+		})},
 		{"a path without field", "auth.path", of(AuthPath, func(a *CredentialAuth) { a.Path = "/bot" })},
 		{"a path with an optional field", "auth.path", of(AuthPath, func(a *CredentialAuth) { a.Path = "/bot{a?}" })},
 		{"a path that climbs", "auth.path", of(AuthPath, func(a *CredentialAuth) { a.Path = "/../{a}" })},
@@ -88,29 +100,60 @@ func TestAMalformedAuthIsRefusedByField(t *testing.T) {
 		{"a relative path", "auth.path", of(AuthPath, func(a *CredentialAuth) { a.Path = "bot{a}" })},
 		{"basic without field", "auth.username", CredentialAuth{Type: AuthBasic, Username: "a", Password: "b"}},
 		{"a colon in the user name", "auth.username", CredentialAuth{Type: AuthBasic, Username: "a:", Password: "{b}"}},
-		{"basic and another Authorization", "auth.headers.authorization", of(AuthBasic, func(a *CredentialAuth) { a.Headers = map[string]string{"authorization": "{a}"} })},
+		{"basic and another Authorization", "auth.headers.authorization", of(AuthBasic, func(a *CredentialAuth) {
+			a.Headers = map[string]string{"authorization": "{a}"}
+		})},
 		{"oauth2 without its part", "auth.oauth2", CredentialAuth{Type: AuthOAuth2}},
 		{"an unknown grant", "auth.oauth2.grant", of(AuthOAuth2, func(a *CredentialAuth) { a.OAuth2.Grant = "password" })},
-		{"a token endpoint without TLS", "auth.oauth2.tokenUrl", of(AuthOAuth2, func(a *CredentialAuth) { a.OAuth2.TokenURL = "http://a.example/t" })},
-		{"a token endpoint with a query", "auth.oauth2.tokenUrl", of(AuthOAuth2, func(a *CredentialAuth) { a.OAuth2.TokenURL += "?a=b" })},
-		{"a scope with a space", "auth.oauth2.scopes[0]", of(AuthOAuth2, func(a *CredentialAuth) { a.OAuth2.Scopes = []string{"a b"} })},
-		{"a client authentication", "auth.oauth2.clientAuth", of(AuthOAuth2, func(a *CredentialAuth) { a.OAuth2.ClientAuth = "jwt" })},
-		{"a parameter of the grant", "auth.oauth2.params", of(AuthOAuth2, func(a *CredentialAuth) { a.OAuth2.Params = map[string]string{"Client_Secret": "x"} })},
-		{"the client secret in a header", "auth.headers.A", of(AuthOAuth2, func(a *CredentialAuth) { a.Headers = map[string]string{"A": "{clientSecret}"} })},
-		{"the signing key in a parameter", "auth.query.a", of(AuthAWSSigV4, func(a *CredentialAuth) { a.Query = map[string]string{"a": "{secretAccessKey}"} })},
-		{"the MAC's key in a header", "auth.headers.B", of(AuthHMAC, func(a *CredentialAuth) { a.Headers["B"] = "{secret}" })},
-		{"the private key in a header", "auth.headers.B", of(AuthMTLS, func(a *CredentialAuth) { a.Headers["B"] = "{privateKey}" })},
+		{"a token endpoint without TLS", "auth.oauth2.tokenUrl", of(AuthOAuth2, func(a *CredentialAuth) {
+			a.OAuth2.TokenURL = "http://a.example/t"
+		})},
+		{"a token endpoint with a query", "auth.oauth2.tokenUrl", of(AuthOAuth2, func(a *CredentialAuth) {
+			a.OAuth2.TokenURL += "?a=b"
+		})},
+		{"a scope with a space", "auth.oauth2.scopes[0]", of(AuthOAuth2, func(a *CredentialAuth) {
+			a.OAuth2.Scopes = []string{"a b"}
+		})},
+		{"a client authentication", "auth.oauth2.clientAuth", of(AuthOAuth2, func(a *CredentialAuth) {
+			a.OAuth2.ClientAuth = "jwt"
+		})},
+		{"a parameter of the grant", "auth.oauth2.params", of(AuthOAuth2, func(a *CredentialAuth) {
+			a.OAuth2.Params = map[string]string{"Client_Secret": "x"}
+		})},
+		{"the client secret in a header", "auth.headers.A", of(AuthOAuth2, func(a *CredentialAuth) {
+			a.Headers = map[string]string{"A": "{clientSecret}"}
+		})},
+		{"the signing key in a parameter", "auth.query.a", of(AuthAWSSigV4, func(a *CredentialAuth) {
+			a.Query = map[string]string{"a": "{secretAccessKey}"}
+		})},
+		{"the MAC's key in a header", "auth.headers.B", of(AuthHMAC, func(a *CredentialAuth) {
+			a.Headers["B"] = "{secret}"
+		})},
+		{"the private key in a header", "auth.headers.B", of(AuthMTLS, func(a *CredentialAuth) {
+			a.Headers["B"] = "{privateKey}"
+		})},
 		{"aws-sigv4 without its part", "auth.sigv4", CredentialAuth{Type: AuthAWSSigV4}},
 		{"no service", "auth.sigv4.service", of(AuthAWSSigV4, func(a *CredentialAuth) { a.SigV4.Service = "" })},
-		{"a header of the signature", "auth.headers.X-Amz-Date", of(AuthAWSSigV4, func(a *CredentialAuth) { a.Headers = map[string]string{"X-Amz-Date": "x"} })},
-		{"hmac without its part", "auth.hmac", CredentialAuth{Type: AuthHMAC, Headers: map[string]string{"A": "{signature}"}}},
+		{"a header of the signature", "auth.headers.X-Amz-Date", of(AuthAWSSigV4, func(a *CredentialAuth) {
+			a.Headers = map[string]string{"X-Amz-Date": "x"}
+		})},
+		{"hmac without its part", "auth.hmac",
+			CredentialAuth{Type: AuthHMAC, Headers: map[string]string{"A": "{signature}"}}},
 		{"a broken hash", "auth.hmac.algorithm", of(AuthHMAC, func(a *CredentialAuth) { a.HMAC.Algorithm = "md5" })},
 		{"a signature that is not sent", "auth.headers", of(AuthHMAC, func(a *CredentialAuth) { a.Headers = nil })},
 		{"a message of nothing", "auth.hmac.message", of(AuthHMAC, func(a *CredentialAuth) { a.HMAC.Message = "hello" })},
-		{"a message with a secret", "auth.hmac.message", of(AuthHMAC, func(a *CredentialAuth) { a.HMAC.Message = "{body}{secret}" })},
-		{"a public field that is none", "auth.public[1]", of(AuthBasic, func(a *CredentialAuth) { a.Public = []string{"accountSid", "other"} })},
-		{"a public key", "auth.public[0]", of(AuthAWSSigV4, func(a *CredentialAuth) { a.Public = []string{"secretAccessKey"} })},
-		{"nothing secret", "auth.public", of(AuthBasic, func(a *CredentialAuth) { a.Public = []string{"accountSid", "authToken"} })},
+		{"a message with a secret", "auth.hmac.message", of(AuthHMAC, func(a *CredentialAuth) {
+			a.HMAC.Message = "{body}{secret}"
+		})},
+		{"a public field that is none", "auth.public[1]", of(AuthBasic, func(a *CredentialAuth) {
+			a.Public = []string{"accountSid", "other"}
+		})},
+		{"a public key", "auth.public[0]", of(AuthAWSSigV4, func(a *CredentialAuth) {
+			a.Public = []string{"secretAccessKey"}
+		})},
+		{"nothing secret", "auth.public", of(AuthBasic, func(a *CredentialAuth) {
+			a.Public = []string{"accountSid", "authToken"}
+		})},
 		{"too many", "auth.headers", headerAuth(manyHeaders()...)},
 	} {
 		err := c.auth.Validate()
@@ -134,6 +177,12 @@ func manyHeaders() (pairs []string) {
 }
 
 func TestARefusedAuthDoesNotQuote(t *testing.T) {
-	a := CredentialAuth{Type: AuthType(canary), Headers: map[string]string{"A": canary + "{"}, Query: map[string]string{"b": "{" + canary + " }"}, Path: canary, Username: canary}
+	a := CredentialAuth{
+		Type:     AuthType(canary),
+		Headers:  map[string]string{"A": canary + "{"},
+		Query:    map[string]string{"b": "{" + canary + " }"},
+		Path:     canary,
+		Username: canary,
+	}
 	require.NotContains(t, a.Validate().Error(), canary)
 }

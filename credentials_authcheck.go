@@ -142,7 +142,8 @@ func usesField(templates map[string]string) bool {
 
 // ownHeaders are set by the transport or the broker itself.
 var ownHeaders = []string{
-	"accept-encoding", "connection", "content-encoding", "content-length", "content-type", "cookie", "expect", "host", "keep-alive",
+	"accept-encoding", "connection", "content-encoding", "content-length", "content-type", "cookie", "expect", "host",
+	"keep-alive",
 	"proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
 }
 
@@ -174,7 +175,8 @@ func (a CredentialAuth) makesAuthorization() bool {
 func (c *authCheck) query() {
 	for _, name := range slices.Sorted(maps.Keys(c.auth.Query)) {
 		c.require(isToken(name), "query", "a parameter's name is 1 to 128 letters, digits, hyphens and underscores")
-		c.require(c.auth.Type != AuthAWSSigV4 || !strings.HasPrefix(strings.ToLower(name), "x-amz-"), "query", "the strategy itself sets such parameters")
+		c.require(c.auth.Type != AuthAWSSigV4 || !strings.HasPrefix(strings.ToLower(name), "x-amz-"), "query",
+			"the strategy itself sets such parameters")
 	}
 }
 
@@ -185,9 +187,12 @@ func (c *authCheck) public() {
 	for i, field := range c.auth.Public {
 		known := slices.Contains(required, field) || slices.Contains(optional, field)
 		kept := slices.ContainsFunc(own, func(o ownField) bool { return o.kept && o.name == field })
-		c.require(known && !kept, element("public", i), "it is no field of the strategy, or one that proves who the caller is")
+		c.require(known && !kept, element("public", i),
+			"it is no field of the strategy, or one that proves who the caller is")
 	}
-	secret := slices.ContainsFunc(slices.Concat(required, optional), func(f string) bool { return !slices.Contains(c.auth.Public, f) })
+	secret := slices.ContainsFunc(slices.Concat(required, optional), func(f string) bool {
+		return !slices.Contains(c.auth.Public, f)
+	})
 	c.require(len(c.auth.Public) == 0 || secret, "public", "no field is left that is secret")
 }
 
@@ -206,8 +211,10 @@ func (c *authCheck) path() {
 	path := c.auth.Path
 	c.require(usesField(map[string]string{"": path}), "path", "it names no field")
 	c.require(!strings.Contains(path, "?}"), "path", "a field of a path is not optional")
-	c.require(strings.HasPrefix(path, "/") && !strings.HasSuffix(path, "/"), "path", "it begins with a slash and does not end with one")
-	c.require(!strings.ContainsAny(path, `?#%\; `) && !strings.Contains(path, "//") && !strings.Contains(path+"/", "/./") && !strings.Contains(path+"/", "/../"),
+	c.require(strings.HasPrefix(path, "/") && !strings.HasSuffix(path, "/"), "path",
+		"it begins with a slash and does not end with one")
+	c.require(!strings.ContainsAny(path, `?#%\; `) && !strings.Contains(path, "//") &&
+		!strings.Contains(path+"/", "/./") && !strings.Contains(path+"/", "/../"),
 		"path", "it is not in canonical form")
 }
 
@@ -217,17 +224,21 @@ func (c *authCheck) oauth2() {
 		c.add("oauth2", "it is missing")
 		return
 	}
-	c.require(o.Grant == GrantRefreshToken || o.Grant == GrantClientCredentials, "oauth2.grant", "it is neither refresh_token nor client_credentials")
-	c.require(o.ClientAuth == "" || o.ClientAuth == "basic" || o.ClientAuth == "body", "oauth2.clientAuth", "it is neither basic nor body")
+	c.require(o.Grant == GrantRefreshToken || o.Grant == GrantClientCredentials, "oauth2.grant",
+		"it is neither refresh_token nor client_credentials")
+	c.require(o.ClientAuth == "" || o.ClientAuth == "basic" || o.ClientAuth == "body", "oauth2.clientAuth",
+		"it is neither basic nor body")
 	if err := tokenURL(o.TokenURL); err != nil {
 		c.add("oauth2.tokenUrl", err.Error())
 	}
 	c.require(len(o.Scopes) <= 64, "oauth2.scopes", "there are more than 64")
 	for i, scope := range o.Scopes {
-		c.require(isScope(scope), element("oauth2.scopes", i), "a scope is printable ASCII without space, quote and backslash (RFC 6749 §3.3)")
+		c.require(isScope(scope), element("oauth2.scopes", i),
+			"a scope is printable ASCII without space, quote and backslash (RFC 6749 §3.3)")
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.Params)) {
-		c.require(isToken(name) && !slices.Contains(tokenParams, strings.ToLower(name)), "oauth2.params", "a parameter's name is malformed or one that the grant itself sets")
+		c.require(isToken(name) && !slices.Contains(tokenParams, strings.ToLower(name)), "oauth2.params",
+			"a parameter's name is malformed or one that the grant itself sets")
 		c.require(len(o.Params[name]) <= maxAuthText, "oauth2.params", "a value is longer than 2048 bytes")
 	}
 	c.require(len(o.Params) <= maxAuthEntries, "oauth2.params", "there are more than 16")
@@ -251,7 +262,9 @@ func tokenURL(text string) error {
 
 // isScope is scope-token of RFC 6749 §3.3.
 func isScope(scope string) bool {
-	return scope != "" && len(scope) <= 256 && !strings.ContainsFunc(scope, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' })
+	return scope != "" && len(scope) <= 256 && !strings.ContainsFunc(scope, func(r rune) bool {
+		return r <= ' ' || r > '~' || r == '"' || r == '\\'
+	})
 }
 
 func (c *authCheck) sigV4() {
@@ -285,10 +298,12 @@ func (c *authCheck) hmac() {
 		c.add("hmac.message", err.Error())
 	}
 	for _, f := range t.Fields() {
-		c.require(slices.Contains(messageFields, f.Name) && !f.Optional, "hmac.message", "a field is none of "+strings.Join(messageFields, ", "))
+		c.require(slices.Contains(messageFields, f.Name) && !f.Optional, "hmac.message",
+			"a field is none of "+strings.Join(messageFields, ", "))
 	}
 	c.require(h.Message == "" || len(t.Fields()) > 0, "hmac.message", "it depends on nothing of the request")
-	c.require(namesField(c.auth.Headers, "signature") || namesField(c.auth.Query, "signature"), "headers", "{signature} is sent nowhere")
+	c.require(namesField(c.auth.Headers, "signature") || namesField(c.auth.Query, "signature"), "headers",
+		"{signature} is sent nowhere")
 }
 
 // namesField reports whether one of templates names a field.

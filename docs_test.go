@@ -15,8 +15,9 @@ func accessRights() []string {
 	return strings.Fields(`ai.read ai.write ai.use vault.readRaw vault.write vault.use vault.list
 		storage.get storage.put storage.delete storage.list storage.sign workspace.read workspace.write
 		runtime.launch runtime.list runtime.read runtime.stop runtime.connect runtime.execute
-		operation.read operation.cancel profile.read profile.write token.write self.read subaccount.read subaccount.write audit.read
-		credential.read credential.write capability.read capability.write capability.invoke binding.read binding.write secret.read secret.write
+		operation.read operation.cancel profile.read profile.write token.write self.read subaccount.read subaccount.write
+		audit.read credential.read credential.write capability.read capability.write capability.invoke
+		binding.read binding.write secret.read secret.write
 		seal.read seal.write`)
 }
 
@@ -63,7 +64,8 @@ func receiver(fn *ast.FuncDecl) string {
 // example of their type shows them.
 func called(method string) bool {
 	switch method {
-	case "String", "GoString", "Format", "LogValue", "Error", "Is", "Unwrap", "MarshalJSON", "UnmarshalJSON", "MarshalText", "UnmarshalText":
+	case "String", "GoString", "Format", "LogValue", "Error", "Is", "Unwrap", "MarshalJSON", "UnmarshalJSON",
+		"MarshalText", "UnmarshalText":
 		return true
 	}
 	return false
@@ -108,7 +110,8 @@ func shown(examples map[string]bool, typ string) bool {
 
 func runs(f *ast.File, fn *ast.FuncDecl) bool {
 	for _, c := range f.Comments {
-		if c.Pos() > fn.Body.Pos() && c.End() < fn.Body.End() && regexp.MustCompile(`(?i)^(unordered )?output:`).MatchString(c.Text()) {
+		if c.Pos() > fn.Body.Pos() && c.End() < fn.Body.End() &&
+			regexp.MustCompile(`(?i)^(unordered )?output:`).MatchString(c.Text()) {
 			return true
 		}
 	}
@@ -155,7 +158,8 @@ func TestEveryExportedNameIsDocumented(t *testing.T) {
 				case *ast.TypeSpec:
 					require.True(t, !s.Name.IsExported() || g.Doc.Text()+s.Doc.Text() != "", "%s: %s", file, s.Name)
 				case *ast.ValueSpec:
-					require.True(t, !s.Names[0].IsExported() || g.Doc.Text()+s.Doc.Text()+s.Comment.Text() != "", "%s: %s", file, s.Names[0])
+					require.True(t, !s.Names[0].IsExported() || g.Doc.Text()+s.Doc.Text()+s.Comment.Text() != "", "%s: %s", file,
+						s.Names[0])
 				}
 			}
 		}

@@ -71,9 +71,16 @@ func (s *Storage) Open(ctx context.Context, path string, opts ...OpenOption) (*S
 
 func (s *Storage) download(ctx context.Context, path string, o *opening) (*StorageReader, error) {
 	if o.ranged && (o.offset < 0 || o.length == 0) {
-		return nil, s.failed(http.MethodGet, refusal(http.StatusBadRequest, "storage.invalid_range", "range", "want an offset of 0 or more, and a length that is not 0"))
+		return nil, s.failed(http.MethodGet, refusal(http.StatusBadRequest, "storage.invalid_range", "range",
+			"want an offset of 0 or more, and a length that is not 0"))
 	}
-	d := &download{s: s, path: path, opts: o.opts, at: o.offset, end: -1}
+	d := &download{
+		s:    s,
+		path: path,
+		opts: o.opts,
+		at:   o.offset,
+		end:  -1,
+	}
 	if o.ranged && o.length > 0 {
 		d.end = o.offset + o.length
 	}
@@ -93,7 +100,13 @@ func (s *Storage) download(ctx context.Context, path string, o *opening) (*Stora
 		d.cancel()
 		return nil, err
 	}
-	r := &StorageReader{Object: s.described(resp.Header, path), Offset: o.offset, Length: resp.ContentLength, read: d.Read, close: d.Close}
+	r := &StorageReader{
+		Object: s.described(resp.Header, path),
+		Offset: o.offset,
+		Length: resp.ContentLength,
+		read:   d.Read,
+		close:  d.Close,
+	}
 	if err := d.begin(resp, o.ranged); err != nil {
 		d.Close()
 		return nil, s.failed(http.MethodGet, err)
@@ -131,7 +144,13 @@ func (d *download) request(ranged bool) (*http.Response, error) {
 	if d.etag != "" {
 		h.Set("If-Match", d.etag)
 	}
-	r := &request{method: http.MethodGet, path: pathFile, header: h, slow: true, opts: d.opts}
+	r := &request{
+		method: http.MethodGet,
+		path:   pathFile,
+		header: h,
+		slow:   true,
+		opts:   d.opts,
+	}
 	if err := d.s.about(r, GetStorage, d.path); err != nil {
 		return nil, err
 	}
@@ -177,12 +196,15 @@ func ahead(resp *http.Response) io.ReadCloser {
 func (d *download) partial(resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK && resp.ContentLength == 0 {
 		if d.at > 0 {
-			return refusal(http.StatusRequestedRangeNotSatisfiable, "storage.invalid_range", "range", "the file has no such range")
+			return refusal(http.StatusRequestedRangeNotSatisfiable, "storage.invalid_range", "range",
+				"the file has no such range")
 		}
 		return nil
 	}
-	if resp.StatusCode != http.StatusPartialContent || !strings.HasPrefix(resp.Header.Get("Content-Range"), "bytes "+strconv.FormatInt(d.at, 10)+"-") {
-		return &Error{Status: http.StatusBadGateway, Code: "storage.range_ignored", Message: "the server sent another part of the file than was asked for"}
+	if resp.StatusCode != http.StatusPartialContent || !strings.HasPrefix(resp.Header.Get("Content-Range"),
+		"bytes "+strconv.FormatInt(d.at, 10)+"-") {
+		return &Error{Status: http.StatusBadGateway, Code: "storage.range_ignored",
+			Message: "the server sent another part of the file than was asked for"}
 	}
 	return nil
 }
@@ -210,7 +232,12 @@ func (d *download) ended(err error) error {
 	whole := d.end < 0 && err == io.EOF || d.end >= 0 && d.at == d.end && (err == io.EOF || err == io.ErrUnexpectedEOF)
 	switch {
 	case whole && d.hash != nil && base64.StdEncoding.EncodeToString(d.hash.Sum(nil)) != d.digest:
-		return d.s.failed(http.MethodGet, &Error{Status: http.StatusBadGateway, Code: "storage.corrupt_download", Message: "the file does not have the SHA-256 that the server says", Retryable: true})
+		return d.s.failed(http.MethodGet, &Error{
+			Status:    http.StatusBadGateway,
+			Code:      "storage.corrupt_download",
+			Message:   "the file does not have the SHA-256 that the server says",
+			Retryable: true,
+		})
 	case whole:
 		return io.EOF
 	}
@@ -253,8 +280,7 @@ func (d *download) resume() error {
 
 // broken makes the error of a download that ended early.
 func (d *download) broken(err, next error) error {
-	var refused *Error
-	if errors.As(next, &refused) {
+	if refused, ok := errors.AsType[*Error](next); ok {
 		return refused
 	}
 	e := &Error{Code: "storage.broken_download", Retryable: true, cause: withoutURL(err)}
@@ -274,7 +300,8 @@ func (d *download) broken(err, next error) error {
 func (d *download) Close() error {
 	d.cancel()
 	if d.done == nil {
-		d.done = d.s.failed(http.MethodGet, refusal(http.StatusBadRequest, "storage.reader_closed", "", "the reader is closed"))
+		d.done = d.s.failed(http.MethodGet, refusal(http.StatusBadRequest, "storage.reader_closed", "",
+			"the reader is closed"))
 	}
 	return d.body.Close()
 }

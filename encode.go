@@ -21,9 +21,9 @@ func encode(field string, v any) ([]byte, error) {
 	if err == nil {
 		return text, nil
 	}
-	var e *strictjson.Error
+	e, known := errors.AsType[*strictjson.Error](err)
 	switch {
-	case !errors.As(err, &e):
+	case !known:
 		// The cause is not kept: it may quote what could not be encoded.
 		return nil, refusal(http.StatusBadRequest, "request.not_json", field, "the request cannot be encoded as JSON")
 	case field != "" && e.Field != "":
@@ -34,7 +34,8 @@ func encode(field string, v any) ([]byte, error) {
 
 // notText is the refusal of a string that is not UTF-8.
 func notText(field string) *Error {
-	return refusal(http.StatusBadRequest, "request.invalid_utf8", field, "it is not UTF-8 text, and would arrive as another").
+	return refusal(http.StatusBadRequest, "request.invalid_utf8", field,
+		"it is not UTF-8 text, and would arrive as another").
 		hinted("save it as UTF-8; what is not text is kept as text, such as its base64")
 }
 
@@ -66,7 +67,8 @@ func keptInHeader(name, value string) error {
 	case !utf8.ValidString(value):
 		return notText(name)
 	case hasControl(value), strings.Trim(value, " ") != value:
-		return refusal(http.StatusBadRequest, "request.invalid_header", name, "the header has blanks around it or a control character, and would not arrive as it is")
+		return refusal(http.StatusBadRequest, "request.invalid_header", name,
+			"the header has blanks around it or a control character, and would not arrive as it is")
 	}
 	return nil
 }

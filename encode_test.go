@@ -40,7 +40,8 @@ func (a *arguments) str(where, text string) string {
 // textOf is what a field takes: not every one takes "a".
 func textOf(where string) string {
 	for _, special := range [][2]string{
-		{".Path", "/a"}, {".Capability", "a/a"}, {".SecretRef", "vault:secret:a"}, {".Access", ""}, {".Capabilities.Allow[0]", "/"},
+		{".Path", "/a"}, {".Capability", "a/a"}, {".SecretRef", "vault:secret:a"}, {".Access", ""},
+		{".Capabilities.Allow[0]", "/"},
 	} {
 		if strings.HasSuffix(where, special[0]) {
 			return special[1]
@@ -134,7 +135,8 @@ const everything = `{"id":"a","name":"a","alias":"a","workspaceId":"a","version"
  "operation":{"id":"a","status":"succeeded"},"waitStatus":"completed",
  "mounts":` + allMounts + `,"effectiveMounts":` + allMounts + `,"steps":[{"call":"a","result":{}}]}`
 
-const allMounts = `{"ai":{"allow":["a"]},"vault":{"allow":["/"],"allowRawReads":true},"storage":{"workspace":"a"},"capabilities":{"allow":["/"]}}`
+const allMounts = `{"ai":{"allow":["a"]},"vault":{"allow":["/"],"allowRawReads":true},"storage":{"workspace":"a"},` +
+	`"capabilities":{"allow":["/"]}}`
 
 // TestNoCallSendsWhatIsNotTextAsSomethingElse makes every string of every
 // argument of every method bytes that are no text. JSON would carry U+FFFD in
@@ -162,13 +164,16 @@ func TestNoCallSendsWhatIsNotTextAsSomethingElse(t *testing.T) {
 		return a
 	}
 	for _, handle := range []any{
-		c, c.AICredentials, c.Vault, c.Secrets, c.Workspaces, c.Profiles, c.Operations, c.Subaccounts, c.Credentials, c.Capabilities, c.Audit, c.Seal,
-		c.Storage("a"), ws, ws.Runtimes, ws.Runtimes.Browser("a"), rt, rt.Vault, rt.Storage, rt.AI, rt.Capabilities, rt.Stagehand, rt.Page, op,
+		c, c.AICredentials, c.Vault, c.Secrets, c.Workspaces, c.Profiles, c.Operations, c.Subaccounts, c.Credentials,
+		c.Capabilities, c.Audit, c.Seal,
+		c.Storage("a"), ws, ws.Runtimes, ws.Runtimes.Browser("a"), rt, rt.Vault, rt.Storage, rt.AI, rt.Capabilities,
+		rt.Stagehand, rt.Page, op,
 	} {
 		of := reflect.TypeOf(handle)
 		for i := range of.NumMethod() {
 			m, name := reflect.ValueOf(handle).Method(i), of.Elem().Name()+"."+of.Method(i).Name
-			if m.Type().NumIn() == 0 || m.Type().In(0) != reflect.TypeFor[context.Context]() || takesInvocation(m.Type()) || name == "Client.Do" {
+			if m.Type().NumIn() == 0 || m.Type().In(0) != reflect.TypeFor[context.Context]() || takesInvocation(m.Type()) ||
+				name == "Client.Do" {
 				continue
 			}
 			before, all := len(f.requests()), with(0)
@@ -199,7 +204,8 @@ func requireRefusedAsText(t *testing.T, err error, where string) {
 	var e *Error
 	require.ErrorAs(t, err, &e, where)
 	require.Contains(t, []int{http.StatusBadRequest, http.StatusForbidden}, e.Status, where) // 403: outside the mounts
-	if !strings.Contains(where, "ounts") {                                                   // which are policy, and quoted
+	// which are policy, and quoted
+	if !strings.Contains(where, "ounts") {
 		require.NotContains(t, err.Error(), "latin-", where)
 	}
 }
@@ -211,31 +217,39 @@ func TestARefusalOfWhatIsNotTextNamesTheField(t *testing.T) {
 	rt, err := ws.Runtimes.Get(t.Context(), "a")
 	require.NoError(t, err)
 	for field, err := range map[string]error{
-		"password":          second(c.Vault.Set(t.Context(), "a", VaultCredential{Password: NewSecret(latin1)})),
-		"notes":             second(c.Vault.Set(t.Context(), "a", VaultCredential{Notes: latin1})),
-		"origins[1]":        second(c.Vault.Set(t.Context(), "a", VaultCredential{Origins: []string{"https://a.b", latin1}})),
-		"value":             second(c.Secrets.Rotate(t.Context(), "a", NewSecret(latin1))),
-		"text":              second(c.Secrets.Import(t.Context(), SecretImport{Scope: Global(), Text: NewSecret("A=" + latin1)})),
-		"apiKey":            second(c.AICredentials.Create(t.Context(), AICredentialCreate{APIKey: NewSecret(latin1)})),
-		"args.instruction":  second(rt.Stagehand.Act(t.Context(), latin1)),
-		"steps[0].args.a":   second(ws.Execute(t.Context(), Execution{Runtime: "a", Steps: []Step{{Call: "a", Args: []byte(`{"a":"` + latin1 + `"}`)}}})),
-		"a[0]":              c.Do(t.Context(), "POST", []string{"v1", "a"}, map[string][]string{"a": {latin1}}, nil),
-		"segment":           c.Do(t.Context(), "GET", []string{"v1", "a", latin1}, nil, nil),
-		"path":              second(c.Storage("a").Stat(t.Context(), latin1)),
-		"body.a":            second(c.Capabilities.Invoke(t.Context(), Invocation{Capability: "a/a", Body: map[string]string{"a": latin1}})),
-		"headers.X-A":       second(c.Capabilities.Invoke(t.Context(), Invocation{Capability: "a/a", Header: http.Header{"X-A": {latin1}}})),
-		"query.a[0]":        second(c.Capabilities.Invoke(t.Context(), Invocation{Capability: "a/a", Query: url.Values{"a": {latin1}}, RawBody: strings.NewReader("a")})),
-		"multipart[0].name": second(c.Capabilities.Invoke(t.Context(), Invocation{Capability: "a/a", Multipart: []FormPart{{Name: latin1}}})),
-		"search":            c.Do(t.Context(), "GET", []string{"v1", "a"}, nil, nil, WithQuery(url.Values{"search": {latin1}})),
-		"credential":        second(c.Capabilities.Stream(t.Context(), Invocation{Capability: "a/a", Credential: latin1})),
-		"context.groupId":   second(c.Capabilities.Invoke(t.Context(), Invocation{Capability: "a/a", Context: InGroup("a", latin1)})),
+		"password":   second(c.Vault.Set(t.Context(), "a", VaultCredential{Password: NewSecret(latin1)})),
+		"notes":      second(c.Vault.Set(t.Context(), "a", VaultCredential{Notes: latin1})),
+		"origins[1]": second(c.Vault.Set(t.Context(), "a", VaultCredential{Origins: []string{"https://a.b", latin1}})),
+		"value":      second(c.Secrets.Rotate(t.Context(), "a", NewSecret(latin1))),
+		"text": second(c.Secrets.Import(t.Context(),
+			SecretImport{Scope: Global(), Text: NewSecret("A=" + latin1)})),
+		"apiKey":           second(c.AICredentials.Create(t.Context(), AICredentialCreate{APIKey: NewSecret(latin1)})),
+		"args.instruction": second(rt.Stagehand.Act(t.Context(), latin1)),
+		"steps[0].args.a": second(ws.Execute(t.Context(),
+			Execution{Runtime: "a", Steps: []Step{{Call: "a", Args: []byte(`{"a":"` + latin1 + `"}`)}}})),
+		"a[0]":    c.Do(t.Context(), "POST", []string{"v1", "a"}, map[string][]string{"a": {latin1}}, nil),
+		"segment": c.Do(t.Context(), "GET", []string{"v1", "a", latin1}, nil, nil),
+		"path":    second(c.Storage("a").Stat(t.Context(), latin1)),
+		"body.a": second(c.Capabilities.Invoke(t.Context(),
+			Invocation{Capability: "a/a", Body: map[string]string{"a": latin1}})),
+		"headers.X-A": second(c.Capabilities.Invoke(t.Context(),
+			Invocation{Capability: "a/a", Header: http.Header{"X-A": {latin1}}})),
+		"query.a[0]": second(c.Capabilities.Invoke(t.Context(),
+			Invocation{Capability: "a/a", Query: url.Values{"a": {latin1}}, RawBody: strings.NewReader("a")})),
+		"multipart[0].name": second(c.Capabilities.Invoke(t.Context(),
+			Invocation{Capability: "a/a", Multipart: []FormPart{{Name: latin1}}})),
+		"search":     c.Do(t.Context(), "GET", []string{"v1", "a"}, nil, nil, WithQuery(url.Values{"search": {latin1}})),
+		"credential": second(c.Capabilities.Stream(t.Context(), Invocation{Capability: "a/a", Credential: latin1})),
+		"context.groupId": second(c.Capabilities.Invoke(t.Context(),
+			Invocation{Capability: "a/a", Context: InGroup("a", latin1)})),
 	} {
 		var e *Error
 		require.ErrorAs(t, err, &e, field)
 		if field == "context.groupId" { // a scope writes itself
 			field = "context.group"
 		}
-		if code, own := map[string]string{"path": "storage.invalid_path", "multipart[0].name": "invoke.invalid_parts"}[field]; own {
+		if code, own := map[string]string{"path": "storage.invalid_path",
+			"multipart[0].name": "invoke.invalid_parts"}[field]; own {
 			require.Equal(t, code, e.Code)
 			continue
 		}
@@ -258,15 +272,25 @@ func TestAnInvocationKeepsTextOrRefusesIt(t *testing.T) {
 		},
 		func(_ *arguments, inv *Invocation) { inv.RawBody = strings.NewReader(latin1) },
 		func(a *arguments, inv *Invocation) {
-			inv.Multipart = []FormPart{{Name: a.str("name", "a"), Filename: a.str("filename", "a"), ContentType: a.str("contentType", "a/a"), Value: latin1}}
+			inv.Multipart = []FormPart{{
+				Name:        a.str("name", "a"),
+				Filename:    a.str("filename", "a"),
+				ContentType: a.str("contentType", "a/a"),
+				Value:       latin1,
+			}}
 		},
 	} {
 		invoke := func(a *arguments) error {
 			inv := Invocation{
-				Capability: a.str("capability", "a/a"), Credential: a.str("credential", "a"), Context: a.of(reflect.TypeFor[Scope](), "context").Interface().(Scope),
-				Consumer: a.str("consumer", "a"), Method: a.str("method", "GET"), Path: a.str("path", "/a"), Host: a.str("host", "a"),
-				Query:  url.Values{a.str("query.name", "a"): {"b", a.str("query", "a")}},
-				Header: a.of(reflect.TypeFor[http.Header](), "header").Interface().(http.Header),
+				Capability: a.str("capability", "a/a"),
+				Credential: a.str("credential", "a"),
+				Context:    a.of(reflect.TypeFor[Scope](), "context").Interface().(Scope),
+				Consumer:   a.str("consumer", "a"),
+				Method:     a.str("method", "GET"),
+				Path:       a.str("path", "/a"),
+				Host:       a.str("host", "a"),
+				Query:      url.Values{a.str("query.name", "a"): {"b", a.str("query", "a")}},
+				Header:     a.of(reflect.TypeFor[http.Header](), "header").Interface().(http.Header),
 			}
 			body(a, &inv)
 			_, err := c.Capabilities.Invoke(t.Context(), inv)
@@ -276,7 +300,8 @@ func TestAnInvocationKeepsTextOrRefusesIt(t *testing.T) {
 		require.NoError(t, invoke(all))
 		sent := f.requests()[before:]
 		require.Len(t, sent, 1)
-		require.Equal(t, strings.Contains(sent[0].header.Get("Content-Type"), "multipart"), strings.Contains(sent[0].body, latin1), "bytes go as bytes")
+		require.Equal(t, strings.Contains(sent[0].header.Get("Content-Type"), "multipart"),
+			strings.Contains(sent[0].body, latin1), "bytes go as bytes")
 		for bad := 1; bad <= all.seen; bad++ {
 			a := &arguments{bad: bad}
 			requireRefusedAsText(t, invoke(a), a.where)
@@ -289,18 +314,24 @@ func TestOptionsKeepTextOrRefuseIt(t *testing.T) {
 	f := always(http.StatusOK, everything)
 	c := clientOn(t, f)
 	for why, err := range map[string]error{
-		"an idempotency key":   c.Vault.Delete(t.Context(), "a", WithIdempotencyKey(latin1)),
-		"a query":              c.Vault.Delete(t.Context(), "a", WithQuery(url.Values{"a": {latin1}})),
-		"a query's name":       c.Vault.Delete(t.Context(), "a", WithQuery(url.Values{latin1: {"a"}})),
-		"a subaccount":         c.ForSubaccount(latin1).Vault.Delete(t.Context(), "a"),
-		"a type":               second(c.Storage("a").Upload(t.Context(), "a", strings.NewReader("a"), WithContentType(latin1))),
-		"a type with blanks":   second(c.Storage("a").Upload(t.Context(), "a", strings.NewReader("a"), WithContentType(" a/a"))),
-		"a tag":                second(c.Storage("a").Upload(t.Context(), "a", strings.NewReader("a"), WithIfMatch(latin1))),
-		"a tag with a line":    second(c.Storage("a").Upload(t.Context(), "a", strings.NewReader("a"), WithIfMatch("\"a\"\r\nX: y"))),
-		"a namespace":          second(c.Storage(latin1).Stat(t.Context(), "a")),
-		"a part's line end":    second(c.Capabilities.Invoke(t.Context(), Invocation{Capability: "a/a", Multipart: []FormPart{{Name: "a\nb"}}})),
-		"a part's file name":   second(c.Capabilities.Invoke(t.Context(), Invocation{Capability: "a/a", Multipart: []FormPart{{Name: "a", Filename: "a\r"}}})),
-		"a part's second head": second(c.Capabilities.Invoke(t.Context(), Invocation{Capability: "a/a", Multipart: []FormPart{{Name: "a", ContentType: "a/a\r\nX: y"}}})),
+		"an idempotency key": c.Vault.Delete(t.Context(), "a", WithIdempotencyKey(latin1)),
+		"a query":            c.Vault.Delete(t.Context(), "a", WithQuery(url.Values{"a": {latin1}})),
+		"a query's name":     c.Vault.Delete(t.Context(), "a", WithQuery(url.Values{latin1: {"a"}})),
+		"a subaccount":       c.ForSubaccount(latin1).Vault.Delete(t.Context(), "a"),
+		"a type": second(c.Storage("a").Upload(t.Context(), "a", strings.NewReader("a"),
+			WithContentType(latin1))),
+		"a type with blanks": second(c.Storage("a").Upload(t.Context(), "a", strings.NewReader("a"),
+			WithContentType(" a/a"))),
+		"a tag": second(c.Storage("a").Upload(t.Context(), "a", strings.NewReader("a"), WithIfMatch(latin1))),
+		"a tag with a line": second(c.Storage("a").Upload(t.Context(), "a", strings.NewReader("a"),
+			WithIfMatch("\"a\"\r\nX: y"))),
+		"a namespace": second(c.Storage(latin1).Stat(t.Context(), "a")),
+		"a part's line end": second(c.Capabilities.Invoke(t.Context(),
+			Invocation{Capability: "a/a", Multipart: []FormPart{{Name: "a\nb"}}})),
+		"a part's file name": second(c.Capabilities.Invoke(t.Context(),
+			Invocation{Capability: "a/a", Multipart: []FormPart{{Name: "a", Filename: "a\r"}}})),
+		"a part's second head": second(c.Capabilities.Invoke(t.Context(),
+			Invocation{Capability: "a/a", Multipart: []FormPart{{Name: "a", ContentType: "a/a\r\nX: y"}}})),
 	} {
 		requireRefusedAsText(t, err, why)
 	}
@@ -310,13 +341,15 @@ func TestOptionsKeepTextOrRefuseIt(t *testing.T) {
 	target := CallTarget{Capability: "a/a", Consumer: " a"}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.example.test/a", nil)
 	require.NoError(t, err)
-	for _, target := range []CallTarget{target, {Capability: "a/a", Context: InWorkspace("a ")}, {Capability: "a/a", Context: InGroup("a", latin1)}} {
+	for _, target := range []CallTarget{target, {Capability: "a/a", Context: InWorkspace("a ")},
+		{Capability: "a/a", Context: InGroup("a", latin1)}} {
 		resp, err := c.Capabilities.HTTPClient(target).Do(req)
 		if err == nil {
 			resp.Body.Close()
 		}
 		var e *Error
-		require.True(t, errors.As(err, &e) && e.Status == http.StatusBadRequest, "a header would lose the blanks around %v", target)
+		require.True(t, errors.As(err, &e) && e.Status == http.StatusBadRequest, "a header would lose the blanks around %v",
+			target)
 	}
 	require.Empty(t, f.requests())
 }
@@ -326,7 +359,8 @@ func TestWhatIsTextArrivesToTheByte(t *testing.T) {
 	f := always(http.StatusOK, everything)
 	c := clientOn(t, f)
 	for _, text := range []string{
-		"a\ufffd", `\ufffd`, "<a>&amp;'\"", "\u2028\u2029", " a \t", "a\r\n\r\n", "\ufeffa", "a\x00b", "e\u0301", "\u00e9", "🔑", "\\ud800", "%e9+%2B&=", "\x7f",
+		"a\ufffd", `\ufffd`, "<a>&amp;'\"", "\u2028\u2029", " a \t", "a\r\n\r\n", "\ufeffa", "a\x00b", "e\u0301", "\u00e9",
+		"🔑", "\\ud800", "%e9+%2B&=", "\x7f",
 	} {
 		_, err := c.Vault.Set(t.Context(), "a", VaultCredential{Username: text, Password: NewSecret(text), Notes: text})
 		require.NoError(t, err)
@@ -334,7 +368,8 @@ func TestWhatIsTextArrivesToTheByte(t *testing.T) {
 		all := f.requests()
 		var in struct{ Username, Password, Notes string }
 		require.NoError(t, json.Unmarshal([]byte(all[len(all)-2].body), &in))
-		require.True(t, slices.Equal([]string{text, text, text}, []string{in.Username, in.Password, in.Notes}), "%q came as something else", text)
+		require.True(t, slices.Equal([]string{text, text, text}, []string{in.Username, in.Password, in.Notes}),
+			"%q came as something else", text)
 		query, err := url.ParseQuery(all[len(all)-1].query)
 		require.NoError(t, err)
 		require.Equal(t, url.Values{text: {text}}, query)

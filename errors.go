@@ -158,7 +158,8 @@ func oneLine(s string) string {
 
 // LogValue implements [slog.LogValuer] with the fields of the error.
 func (e *Error) LogValue() slog.Value {
-	attrs := []slog.Attr{slog.String("code", e.Code), slog.Int("status", e.Status), slog.String("message", oneLine(e.Message))}
+	attrs := []slog.Attr{slog.String("code", e.Code), slog.Int("status", e.Status),
+		slog.String("message", oneLine(e.Message))}
 	for _, a := range []slog.Attr{
 		slog.String("field", e.Field), slog.String("witness", e.Witness), slog.String("requestId", e.RequestID),
 		slog.String("method", e.Method), slog.String("path", e.PathTemplate),
@@ -225,7 +226,11 @@ func (e *Error) hasCode(codes ...string) bool {
 // reasonClass, requestId, hint and details.problems.
 func (e *Error) MarshalJSON() ([]byte, error) {
 	w := wire.Error[Problem]{
-		Error: wire.ErrorText(e.Message), Code: e.Code, ReasonClass: wire.ReasonClass(e.Status), RequestID: e.RequestID, Hint: e.Hint,
+		Error:       wire.ErrorText(e.Message),
+		Code:        e.Code,
+		ReasonClass: wire.ReasonClass(e.Status),
+		RequestID:   e.RequestID,
+		Hint:        e.Hint,
 	}
 	w.Details.Problems = e.problems()
 	return json.Marshal(w)
@@ -241,8 +246,12 @@ func (e *Error) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*e = Error{
-		Status: wire.StatusOf(w.ReasonClass), Code: w.Code, Message: string(w.Error), Hint: w.Hint, RequestID: w.RequestID,
-		Problems: w.Details.Problems,
+		Status:    wire.StatusOf(w.ReasonClass),
+		Code:      w.Code,
+		Message:   string(w.Error),
+		Hint:      w.Hint,
+		RequestID: w.RequestID,
+		Problems:  w.Details.Problems,
 	}
 	if len(e.Problems) > 0 {
 		e.Field, e.Witness = e.Problems[0].Field, e.Problems[0].Witness

@@ -12,7 +12,10 @@ import (
 
 func ExampleAICredentialsService_Create() {
 	c, err := exampleClient().AICredentials.Create(context.Background(), bctrl.AICredentialCreate{
-		ID: "openai-prod", Provider: bctrl.OpenAI, Label: "Production", APIKey: bctrl.NewSecret(os.Getenv("OPENAI_API_KEY")),
+		ID:       "openai-prod",
+		Provider: bctrl.OpenAI,
+		Label:    "Production",
+		APIKey:   bctrl.NewSecret(os.Getenv("OPENAI_API_KEY")),
 	})
 	fmt.Println(c.ID, c.Enabled, err)
 	// Output: openai-prod true <nil>
@@ -42,7 +45,8 @@ func ExampleAICredentialsService_Page() {
 }
 
 func ExampleAICredentialsService_Update() {
-	c, err := exampleClient().AICredentials.Update(context.Background(), "openai-prod", bctrl.AICredentialUpdate{Enabled: new(false)})
+	c, err := exampleClient().AICredentials.Update(context.Background(), "openai-prod",
+		bctrl.AICredentialUpdate{Enabled: new(false)})
 	fmt.Println(c.Enabled, err)
 	// Output: false <nil>
 }
@@ -65,7 +69,12 @@ func ExampleAICredentialsService_Test() {
 }
 
 func ExampleAICredentialTest() {
-	result := bctrl.AICredentialTest{OK: false, Provider: bctrl.OpenAI, Message: "the provider refused the key", Latency: 90 * time.Millisecond}
+	result := bctrl.AICredentialTest{
+		OK:       false,
+		Provider: bctrl.OpenAI,
+		Message:  "the provider refused the key",
+		Latency:  90 * time.Millisecond,
+	}
 	fmt.Println(result.OK, result.Message)
 	// Output: false the provider refused the key
 }

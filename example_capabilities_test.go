@@ -8,7 +8,8 @@ import (
 )
 
 func ExampleCapabilitiesService_List() {
-	for c, err := range exampleClient().Capabilities.List(context.Background(), bctrl.CapabilityFilter{Context: bctrl.InWorkspace("sales-pipeline")}) {
+	for c, err := range exampleClient().Capabilities.List(context.Background(),
+		bctrl.CapabilityFilter{Context: bctrl.InWorkspace("sales-pipeline")}) {
 		if err != nil {
 			fmt.Println(err)
 			return
@@ -21,7 +22,8 @@ func ExampleCapabilitiesService_List() {
 }
 
 func ExampleCapabilitiesService_Page() {
-	page, err := exampleClient().Capabilities.Page(context.Background(), bctrl.CapabilityFilter{}, bctrl.PageOptions{Limit: 10})
+	page, err := exampleClient().Capabilities.Page(context.Background(), bctrl.CapabilityFilter{},
+		bctrl.PageOptions{Limit: 10})
 	fmt.Println(len(page.Items), page.NextCursor == "", err)
 	// Output: 2 true <nil>
 }
@@ -46,9 +48,10 @@ func ExampleCapabilitiesService_Delete() {
 }
 
 func ExampleCapabilitiesService_SetPolicy() {
-	p, err := exampleClient().Capabilities.SetPolicy(context.Background(), "openai/chat-completions", bctrl.CapabilityPolicy{
-		CallsPerMinute: 60, Redact: []string{"api_key"},
-	})
+	p, err := exampleClient().Capabilities.SetPolicy(context.Background(), "openai/chat-completions",
+		bctrl.CapabilityPolicy{
+			CallsPerMinute: 60, Redact: []string{"api_key"},
+		})
 	fmt.Println(p.CallsPerMinute, p.Redact, err)
 	// Output: 60 [api_key] <nil>
 }
@@ -70,14 +73,16 @@ func ExampleCapabilitiesService_Unbind() {
 }
 
 func ExampleCapabilitiesService_Bindings() {
-	for b, err := range exampleClient().Capabilities.Bindings(context.Background(), bctrl.BindingFilter{Capability: "openai/chat-completions"}) {
+	for b, err := range exampleClient().Capabilities.Bindings(context.Background(),
+		bctrl.BindingFilter{Capability: "openai/chat-completions"}) {
 		fmt.Println(b.Scope, b.SecretRef, err)
 	}
 	// Output: group(ws-1, emea) vault:secret:s-1 <nil>
 }
 
 func ExampleCapabilitiesService_BindingsPage() {
-	page, err := exampleClient().Capabilities.BindingsPage(context.Background(), bctrl.BindingFilter{}, bctrl.PageOptions{Limit: 10})
+	page, err := exampleClient().Capabilities.BindingsPage(context.Background(), bctrl.BindingFilter{},
+		bctrl.PageOptions{Limit: 10})
 	fmt.Println(len(page.Items), page.NextCursor == "", err)
 	// Output: 1 true <nil>
 }

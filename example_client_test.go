@@ -23,7 +23,8 @@ func ExampleNew() {
 }
 
 func ExampleNew_problems() {
-	_, err := bctrl.New(bctrl.WithAPIKey(bctrl.NewSecret("two words")), bctrl.WithBaseURL("http://example.com"), bctrl.WithMaxRetries(-1))
+	_, err := bctrl.New(bctrl.WithAPIKey(bctrl.NewSecret("two words")), bctrl.WithBaseURL("http://example.com"),
+		bctrl.WithMaxRetries(-1))
 	fmt.Println(err)
 	// Output:
 	// bctrl: client.invalid_api_key: the API key holds a space, a control or a non-ASCII character field APIKey
@@ -38,13 +39,15 @@ func ExampleWithAPIKey() {
 }
 
 func ExampleWithBaseURL() {
-	client, err := bctrl.New(bctrl.WithAPIKey(bctrl.NewSecret("key")), bctrl.WithBaseURL("https://bctrl.example.com/gateway"))
+	client, err := bctrl.New(bctrl.WithAPIKey(bctrl.NewSecret("key")),
+		bctrl.WithBaseURL("https://bctrl.example.com/gateway"))
 	fmt.Println(client, err)
 	// Output: bctrl.Client{https://bctrl.example.com/gateway} <nil>
 }
 
 func ExampleWithInsecureHTTP() {
-	client, err := bctrl.New(bctrl.WithAPIKey(bctrl.NewSecret("key")), bctrl.WithBaseURL("http://bctrl.internal:8787"), bctrl.WithInsecureHTTP())
+	client, err := bctrl.New(bctrl.WithAPIKey(bctrl.NewSecret("key")), bctrl.WithBaseURL("http://bctrl.internal:8787"),
+		bctrl.WithInsecureHTTP())
 	fmt.Println(client, err)
 	// Output: bctrl.Client{http://bctrl.internal:8787} <nil>
 }
@@ -122,7 +125,8 @@ func ExampleWithIdempotencyKey() {
 }
 
 func ExampleWithCallTimeout() {
-	code, err := exampleClient().Vault.TOTP(context.Background(), "prod/crm/salesforce", bctrl.WithCallTimeout(2*time.Second))
+	code, err := exampleClient().Vault.TOTP(context.Background(), "prod/crm/salesforce",
+		bctrl.WithCallTimeout(2*time.Second))
 	fmt.Println(code, err)
 	// Output: 287082 <nil>
 }
@@ -148,7 +152,8 @@ func ExampleClient_CloseIdleConnections() {
 
 func ExampleClient_Do() {
 	var out struct{ Username string }
-	err := exampleClient().Do(context.Background(), http.MethodGet, []string{"v1", "vault", "prod/crm/salesforce"}, nil, &out)
+	err := exampleClient().Do(context.Background(), http.MethodGet, []string{"v1", "vault", "prod/crm/salesforce"}, nil,
+		&out)
 	fmt.Println(out.Username, err)
 	// Output: bot@company.com <nil>
 }

@@ -11,7 +11,10 @@ import (
 func ExampleCredentialsService_Create() {
 	// A second account of a provider that the registry has.
 	c, err := exampleClient().Credentials.Create(context.Background(), bctrl.CredentialCreate{
-		ID: "openai-eu", Provider: "openai", SecretRef: "vault:secret:s-1", Scope: bctrl.Global(),
+		ID:        "openai-eu",
+		Provider:  "openai",
+		SecretRef: "vault:secret:s-1",
+		Scope:     bctrl.Global(),
 	})
 	fmt.Println(c.ID, c.Scope, c.SecretRefs["apiKey"], err)
 	// Output: openai-eu global vault:secret:s-1 <nil>
@@ -19,9 +22,12 @@ func ExampleCredentialsService_Create() {
 
 func ExampleCredentialsService_Create_ownProvider() {
 	c, err := exampleClient().Credentials.Create(context.Background(), bctrl.CredentialCreate{
-		ID: "acme", Provider: "acme", SecretRef: "vault:secret:s-1", Scope: bctrl.InWorkspace("sales-pipeline"),
-		Auth:  &bctrl.CredentialAuth{Type: bctrl.AuthHeader, Headers: map[string]string{"X-Api-Key": "{secret}"}},
-		Hosts: []string{"api.acme.example"},
+		ID:        "acme",
+		Provider:  "acme",
+		SecretRef: "vault:secret:s-1",
+		Scope:     bctrl.InWorkspace("sales-pipeline"),
+		Auth:      &bctrl.CredentialAuth{Type: bctrl.AuthHeader, Headers: map[string]string{"X-Api-Key": "{secret}"}},
+		Hosts:     []string{"api.acme.example"},
 	})
 	fmt.Println(c.Enabled, err)
 	// Output: true <nil>
@@ -51,7 +57,8 @@ func ExampleCredentialsService_Page() {
 }
 
 func ExampleCredentialsService_Update() {
-	c, err := exampleClient().Credentials.Update(context.Background(), "openai-eu", bctrl.CredentialUpdate{Enabled: new(false)})
+	c, err := exampleClient().Credentials.Update(context.Background(), "openai-eu",
+		bctrl.CredentialUpdate{Enabled: new(false)})
 	fmt.Println(c.Enabled, err)
 	// Output: false <nil>
 }

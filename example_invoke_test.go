@@ -32,7 +32,8 @@ func ExampleCapabilitiesService_Invoke() {
 }
 
 func ExampleInvokeResponse_JSON() {
-	answer, err := exampleClient().Capabilities.Invoke(context.Background(), bctrl.Invocation{Capability: "openai/chat-completions", Body: question()})
+	answer, err := exampleClient().Capabilities.Invoke(context.Background(),
+		bctrl.Invocation{Capability: "openai/chat-completions", Body: question()})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -49,7 +50,8 @@ func ExampleInvokeResponse_JSON() {
 }
 
 func ExampleCapabilitiesService_Stream() {
-	stream, err := exampleClient().Capabilities.Stream(context.Background(), bctrl.Invocation{Capability: "openai/chat-completions", Body: question()})
+	stream, err := exampleClient().Capabilities.Stream(context.Background(),
+		bctrl.Invocation{Capability: "openai/chat-completions", Body: question()})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -64,7 +66,8 @@ func ExampleCapabilitiesService_Stream() {
 }
 
 func ExampleInvokeStream_Chunks() {
-	stream, err := exampleClient().Capabilities.Stream(context.Background(), bctrl.Invocation{Capability: "openai/chat-completions", Body: question()})
+	stream, err := exampleClient().Capabilities.Stream(context.Background(),
+		bctrl.Invocation{Capability: "openai/chat-completions", Body: question()})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -83,7 +86,8 @@ func ExampleInvokeStream_Chunks() {
 
 // An InvokeStream is an [io.ReadCloser].
 func ExampleInvokeStream_Read() {
-	stream, err := exampleClient().Capabilities.Stream(context.Background(), bctrl.Invocation{Capability: "openai/chat-completions", Body: question()})
+	stream, err := exampleClient().Capabilities.Stream(context.Background(),
+		bctrl.Invocation{Capability: "openai/chat-completions", Body: question()})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -97,7 +101,8 @@ func ExampleInvokeStream_Read() {
 
 // Closing a stream before its end ends the call at the provider.
 func ExampleInvokeStream_Close() {
-	stream, err := exampleClient().Capabilities.Stream(context.Background(), bctrl.Invocation{Capability: "openai/chat-completions", Body: question()})
+	stream, err := exampleClient().Capabilities.Stream(context.Background(),
+		bctrl.Invocation{Capability: "openai/chat-completions", Body: question()})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -111,7 +116,8 @@ func ExampleCapabilitiesService_HTTPClient() {
 	openai := exampleClient().Capabilities.HTTPClient(bctrl.CallTarget{
 		Capability: "openai/chat-completions", Context: bctrl.InWorkspace("sales-pipeline"),
 	})
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "https://api.openai.com/v1/chat/completions", strings.NewReader(`{}`))
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost,
+		"https://api.openai.com/v1/chat/completions", strings.NewReader(`{}`))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -128,7 +134,8 @@ func ExampleCapabilitiesService_HTTPClient() {
 }
 
 func ExampleRuntimeCapabilities_Invoke() {
-	answer, err := exampleRuntime().Capabilities.Invoke(context.Background(), bctrl.Invocation{Capability: "openai/chat-completions", Body: question()})
+	answer, err := exampleRuntime().Capabilities.Invoke(context.Background(),
+		bctrl.Invocation{Capability: "openai/chat-completions", Body: question()})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -138,7 +145,8 @@ func ExampleRuntimeCapabilities_Invoke() {
 }
 
 func ExampleRuntimeCapabilities_Stream() {
-	stream, err := exampleRuntime().Capabilities.Stream(context.Background(), bctrl.Invocation{Capability: "openai/chat-completions", Body: question()})
+	stream, err := exampleRuntime().Capabilities.Stream(context.Background(),
+		bctrl.Invocation{Capability: "openai/chat-completions", Body: question()})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -29,7 +29,8 @@ func ExampleAuditSecret() {
 }
 
 func ExampleAuditService_Page() {
-	page, err := exampleClient().Audit.Page(context.Background(), bctrl.AuditFilter{Decision: bctrl.AuditDenied}, bctrl.PageOptions{Limit: 10})
+	page, err := exampleClient().Audit.Page(context.Background(), bctrl.AuditFilter{Decision: bctrl.AuditDenied},
+		bctrl.PageOptions{Limit: 10})
 	fmt.Println(len(page.Items), page.NextCursor == "", err)
 	// Output: 1 true <nil>
 }
@@ -74,7 +75,8 @@ func ExampleSealService_Lock() {
 }
 
 func ExampleSealService_Unlock() {
-	status, err := exampleClient().Seal.Unlock(context.Background(), bctrl.SealKey{Passphrase: bctrl.NewSecret("correct horse battery staple")})
+	status, err := exampleClient().Seal.Unlock(context.Background(),
+		bctrl.SealKey{Passphrase: bctrl.NewSecret("correct horse battery staple")})
 	if errors.Is(err, bctrl.ErrForbidden) {
 		fmt.Println("the passphrase is wrong")
 	}
@@ -117,7 +119,8 @@ func ExampleClient_ForSubaccount() {
 	client := exampleClient()
 	_, err := client.ForSubaccount(acme).Vault.TOTP(context.Background(), "prod/crm/salesforce") // acme's login
 	fmt.Println(err)
-	_, err = client.ForSubaccount("").Vault.TOTP(context.Background(), "prod/crm/salesforce") // never the organization's own
+	// never the organization's own
+	_, err = client.ForSubaccount("").Vault.TOTP(context.Background(), "prod/crm/salesforce")
 	fmt.Println(errors.Is(err, bctrl.ErrInvalid))
 	// Output:
 	// <nil>

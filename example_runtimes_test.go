@@ -120,7 +120,8 @@ func ExampleRuntime_ConnectURL() {
 
 func ExampleRuntime_Stop() {
 	rt := exampleRuntime()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(context.Background()), 10*time.Second) // also when the caller's context has ended
+	// also when the caller's context has ended
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(context.Background()), 10*time.Second)
 	defer cancel()
 	err := rt.Stop(ctx)
 	fmt.Println(rt.Status, err)

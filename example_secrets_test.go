@@ -16,18 +16,22 @@ const someSecret = "0198b3c0-1f2e-7d4a-8b5c-6d7e8f901a2b"
 // cannedSecrets answers what the examples ask of secrets.
 func cannedSecrets() canned {
 	const (
-		secret   = `{"id":"` + someSecret + `","name":"OPENAI_API_KEY","scope":{"type":"workspace","workspaceId":"ws-1"},"provider":"openai","field":"apiKey","version":1}`
-		attached = `{"id":"` + someSecret + `","name":"OPENAI_API_KEY","attachments":[{"type":"group","workspaceId":"ws-1","groupId":"team-7"}],"version":2}`
-		one      = "/v1/secrets/" + someSecret
+		secret = `{"id":"` + someSecret +
+			`","name":"OPENAI_API_KEY","scope":{"type":"workspace","workspaceId":"ws-1"},"provider":"openai","field":"apiKey",` +
+			`"version":1}`
+		attached = `{"id":"` + someSecret +
+			`","name":"OPENAI_API_KEY","attachments":[{"type":"group","workspaceId":"ws-1","groupId":"team-7"}],"version":2}`
+		one = "/v1/secrets/" + someSecret
 	)
 	return canned{
-		"POST /v1/secrets":                           secret,
-		"GET /v1/secrets":                            `{"secrets":[` + secret + `],"nextCursor":null}`,
-		"POST /v1/secrets/import":                    `{"created":[` + secret + `],"rotated":[],"skipped":["SLACK_BOT_TOKEN"]}`,
-		"GET " + one:                                 secret,
-		"PATCH " + one:                               strings.Replace(secret, "OPENAI_API_KEY", "OPENAI_KEY", 1),
-		"POST " + one + "/rotate":                    strings.Replace(secret, `"version":1`, `"version":2`, 1),
-		"DELETE " + one:                              `{}`,
+		"POST /v1/secrets": secret,
+		"GET /v1/secrets":  `{"secrets":[` + secret + `],"nextCursor":null}`,
+		"POST /v1/secrets/import": `{"created":[` + secret +
+			`],"rotated":[],"skipped":["SLACK_BOT_TOKEN"]}`,
+		"GET " + one:              secret,
+		"PATCH " + one:            strings.Replace(secret, "OPENAI_API_KEY", "OPENAI_KEY", 1),
+		"POST " + one + "/rotate": strings.Replace(secret, `"version":1`, `"version":2`, 1),
+		"DELETE " + one:           `{}`,
 		"PUT " + one + "/attachments/ws-1/team-7":    attached,
 		"DELETE " + one + "/attachments/ws-1/team-7": strings.Replace(secret, `"version":1`, `"version":3`, 1),
 	}
@@ -65,13 +69,15 @@ func ExampleSecretsService_Page() {
 }
 
 func ExampleSecretsService_Update() {
-	secret, err := exampleClient().Secrets.Update(context.Background(), someSecret, bctrl.SecretUpdate{Name: new("OPENAI_KEY")})
+	secret, err := exampleClient().Secrets.Update(context.Background(), someSecret,
+		bctrl.SecretUpdate{Name: new("OPENAI_KEY")})
 	fmt.Println(secret.Name, secret.Provider, err) // it stays pinned
 	// Output: OPENAI_KEY openai <nil>
 }
 
 func ExampleSecretsService_Rotate() {
-	secret, err := exampleClient().Secrets.Rotate(context.Background(), someSecret, bctrl.NewSecret(os.Getenv("OPENAI_API_KEY")))
+	secret, err := exampleClient().Secrets.Rotate(context.Background(), someSecret,
+		bctrl.NewSecret(os.Getenv("OPENAI_API_KEY")))
 	fmt.Println(secret.ID == someSecret, secret.Version, err)
 	// Output: true 2 <nil>
 }

@@ -40,7 +40,8 @@ func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	switch {
 	case !ok:
-		status, body = http.StatusNotFound, `{"error":"there is no such thing","code":"example.not_found","reasonClass":"not_found"}`
+		status, body = http.StatusNotFound,
+			`{"error":"there is no such thing","code":"example.not_found","reasonClass":"not_found"}`
 	case r.Method == http.MethodPut && strings.Contains(route, "/files/"):
 		body = fmt.Sprintf(`{"logicalPath":"exports/q1.csv","sizeBytes":%d,"etag":"\"v1\""}`, sent)
 	case strings.HasPrefix(route, "POST /v1/proxy/") || r.URL.Query().Has("stream"):
@@ -51,8 +52,11 @@ func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
 		body = ""
 	}
 	return &http.Response{
-		StatusCode: status, Header: header, Request: r,
-		ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body)),
+		StatusCode:    status,
+		Header:        header,
+		Request:       r,
+		ContentLength: int64(len(body)),
+		Body:          io.NopCloser(strings.NewReader(body)),
 	}, nil
 }
 
@@ -62,50 +66,62 @@ const acme = "0197a4f2-5c1e-7b3a-9d10-3f6a2b8c4d5e"
 // cannedServer answers everything that the examples ask.
 func cannedServer() canned {
 	const (
-		event      = `{"seq":4211,"id":"01980a4e-0000-7000-8000-000000000000","time":"2026-01-02T03:04:05Z","caller":"runtime:rt-1","action":"vault.use","object":"prod/crm/salesforce","decision":"allow","outcome":"ok"}`
+		event = `{"seq":4211,"id":"01980a4e-0000-7000-8000-000000000000","time":"2026-01-02T03:04:05Z",` +
+			`"caller":"runtime:rt-1","action":"vault.use","object":"prod/crm/salesforce","decision":"allow","outcome":"ok"}`
 		credential = `{"id":"openai-prod","provider":"openai","label":"Production","enabled":true}`
 		profile    = `{"id":"sf-bot","label":"Salesforce bot"}`
-		mounts     = `{"ai":{"allow":["openai-prod"]},"vault":{"allow":["prod/crm/"],"allowRawReads":true},"storage":{"workspace":"sales-exports"}}`
-		workspace  = `{"id":"ws-1","name":"sales-pipeline","version":1,"mounts":` + mounts + `}`
-		runtime    = `{"id":"rt-1","workspaceId":"ws-1","alias":"crm","driver":"stagehand","status":"active","effectiveMounts":` + mounts + `}`
-		stopped    = `{"id":"rt-1","workspaceId":"ws-1","alias":"crm","driver":"stagehand","status":"stopped"}`
-		entry      = `{"key":"prod/crm/salesforce","username":"bot@company.com","hasTotp":true,"version":1}`
-		act        = `{"mode":"fail-fast","steps":[{"call":"stagehand.act","durationMs":8100,"result":{"success":true,"message":"Exported Q1.","downloads":[{"logicalPath":"downloads/q1.csv"}]}}]}`
+		mounts     = `{"ai":{"allow":["openai-prod"]},"vault":{"allow":["prod/crm/"],"allowRawReads":true},` +
+			`"storage":{"workspace":"sales-exports"}}`
+		workspace = `{"id":"ws-1","name":"sales-pipeline","version":1,"mounts":` + mounts + `}`
+		runtime   = `{"id":"rt-1","workspaceId":"ws-1","alias":"crm","driver":"stagehand","status":"active",` +
+			`"effectiveMounts":` + mounts + `}`
+		stopped = `{"id":"rt-1","workspaceId":"ws-1","alias":"crm","driver":"stagehand","status":"stopped"}`
+		entry   = `{"key":"prod/crm/salesforce","username":"bot@company.com","hasTotp":true,"version":1}`
+		act     = `{"mode":"fail-fast","steps":[{"call":"stagehand.act","durationMs":8100,"result":{"success":true,` +
+			`"message":"Exported Q1.","downloads":[{"logicalPath":"downloads/q1.csv"}]}}]}`
 		subaccount = `{"id":"` + acme + `","name":"acme"}`
 		object     = `{"logicalPath":"exports/q1.csv","sizeBytes":24,"source":"upload"}`
-		brokered   = `{"id":"openai-eu","provider":"openai","scope":{"type":"global"},"secretRefs":{"apiKey":"vault:secret:s-1"},"priority":0,"enabled":true,"provisioned":false}`
-		capability = `{"id":"openai/chat-completions","provider":"openai","methods":["POST"],"paths":["/v1/chat/completions"],"hosts":["api.openai.com"],"model":true,"builtin":true,"status":"ready"}`
-		ownOne     = `{"id":"acme/users","provider":"acme","methods":["GET"],"paths":["/v1/users"],"builtin":false,"status":"available"}`
-		binding    = `{"capability":"openai/chat-completions","secretRef":"vault:secret:s-1","field":"apiKey","scope":{"type":"group","workspaceId":"ws-1","groupId":"emea"}}`
-		ended      = `{"id":"op-1","status":"succeeded","progress":{"step":1,"totalSteps":1,"currentCall":"stagehand.act"},"result":` + act + `}`
+		brokered   = `{"id":"openai-eu","provider":"openai","scope":{"type":"global"},` +
+			`"secretRefs":{"apiKey":"vault:secret:s-1"},"priority":0,"enabled":true,"provisioned":false}`
+		capability = `{"id":"openai/chat-completions","provider":"openai","methods":["POST"],` +
+			`"paths":["/v1/chat/completions"],"hosts":["api.openai.com"],"model":true,"builtin":true,"status":"ready"}`
+		ownOne = `{"id":"acme/users","provider":"acme","methods":["GET"],"paths":["/v1/users"],"builtin":false,` +
+			`"status":"available"}`
+		binding = `{"capability":"openai/chat-completions","secretRef":"vault:secret:s-1","field":"apiKey",` +
+			`"scope":{"type":"group","workspaceId":"ws-1","groupId":"emea"}}`
+		ended = `{"id":"op-1","status":"succeeded","progress":{"step":1,"totalSteps":1,"currentCall":"stagehand.act"},` +
+			`"result":` + act + `}`
 	)
 	s := canned{
-		"GET /v1/audit":                                `{"events":[` + event + `],"nextCursor":null}`,
-		"GET /v1/audit/verify":                         `{"ok":true,"events":4211,"records":38,"checkpoints":17,"signed":4211,"head":{"seq":4211,"hash":""},"publicKey":"","problems":[]}`,
-		"GET /v1/audit/export":                         event + "\n",
-		"GET /v1/audit/stream":                         "id: 4211\nevent: audit\ndata: " + event + "\n\n",
-		"POST /v1/ai-credentials":                      credential,
-		"GET /v1/ai-credentials":                       `{"aiCredentials":[` + credential + `],"nextCursor":null}`,
-		"GET /v1/ai-credentials/openai-prod":           credential,
-		"PATCH /v1/ai-credentials/openai-prod":         strings.Replace(credential, "true", "false", 1),
-		"DELETE /v1/ai-credentials/openai-prod":        `{}`,
-		"POST /v1/ai-credentials/openai-prod/test":     `{"ok":true,"provider":"openai","latencyMs":212}`,
-		"GET /v1/vault":                                `{"keys":["prod/crm/salesforce"],"entries":[` + entry + `],"nextCursor":null}`,
-		"PUT /v1/vault/prod%2Fcrm%2Fsalesforce":        entry,
-		"GET /v1/vault/prod%2Fcrm%2Fsalesforce":        `{"username":"bot@company.com","password":"correct horse"}`,
-		"DELETE /v1/vault/prod%2Fcrm%2Fsalesforce":     `{}`,
-		"GET /v1/vault/prod%2Fcrm%2Fsalesforce/totp":   `{"code":"287082","expiresAt":"2026-01-02T03:04:05Z"}`,
-		"POST /v1/browser-profiles":                    profile,
-		"GET /v1/browser-profiles":                     `{"browserProfiles":[` + profile + `],"nextCursor":null}`,
-		"GET /v1/browser-profiles/sf-bot":              profile,
-		"PATCH /v1/browser-profiles/sf-bot":            strings.Replace(profile, "Salesforce bot", "CRM", 1),
-		"DELETE /v1/browser-profiles/sf-bot":           `{}`,
-		"POST /v1/workspaces":                          workspace,
-		"GET /v1/workspaces":                           `{"workspaces":[` + workspace + `],"nextCursor":null}`,
-		"GET /v1/workspaces/ws-1":                      workspace,
-		"PATCH /v1/workspaces/ws-1":                    strings.Replace(workspace, `"version":1`, `"version":2`, 1),
-		"DELETE /v1/workspaces/ws-1":                   `{}`,
-		"GET /v1/workspaces/ws-1/state":                `{"workspace":` + workspace + `,"runtimes":[` + runtime + `],"storage":{"namespace":"sales-exports","fileCount":3}}`,
+		"GET /v1/audit": `{"events":[` + event + `],"nextCursor":null}`,
+		"GET /v1/audit/verify": `{"ok":true,"events":4211,"records":38,"checkpoints":17,"signed":4211,` +
+			`"head":{"seq":4211,"hash":""},"publicKey":"","problems":[]}`,
+		"GET /v1/audit/export":                     event + "\n",
+		"GET /v1/audit/stream":                     "id: 4211\nevent: audit\ndata: " + event + "\n\n",
+		"POST /v1/ai-credentials":                  credential,
+		"GET /v1/ai-credentials":                   `{"aiCredentials":[` + credential + `],"nextCursor":null}`,
+		"GET /v1/ai-credentials/openai-prod":       credential,
+		"PATCH /v1/ai-credentials/openai-prod":     strings.Replace(credential, "true", "false", 1),
+		"DELETE /v1/ai-credentials/openai-prod":    `{}`,
+		"POST /v1/ai-credentials/openai-prod/test": `{"ok":true,"provider":"openai","latencyMs":212}`,
+		"GET /v1/vault": `{"keys":["prod/crm/salesforce"],"entries":[` + entry +
+			`],"nextCursor":null}`,
+		"PUT /v1/vault/prod%2Fcrm%2Fsalesforce":      entry,
+		"GET /v1/vault/prod%2Fcrm%2Fsalesforce":      `{"username":"bot@company.com","password":"correct horse"}`,
+		"DELETE /v1/vault/prod%2Fcrm%2Fsalesforce":   `{}`,
+		"GET /v1/vault/prod%2Fcrm%2Fsalesforce/totp": `{"code":"287082","expiresAt":"2026-01-02T03:04:05Z"}`,
+		"POST /v1/browser-profiles":                  profile,
+		"GET /v1/browser-profiles":                   `{"browserProfiles":[` + profile + `],"nextCursor":null}`,
+		"GET /v1/browser-profiles/sf-bot":            profile,
+		"PATCH /v1/browser-profiles/sf-bot":          strings.Replace(profile, "Salesforce bot", "CRM", 1),
+		"DELETE /v1/browser-profiles/sf-bot":         `{}`,
+		"POST /v1/workspaces":                        workspace,
+		"GET /v1/workspaces":                         `{"workspaces":[` + workspace + `],"nextCursor":null}`,
+		"GET /v1/workspaces/ws-1":                    workspace,
+		"PATCH /v1/workspaces/ws-1":                  strings.Replace(workspace, `"version":1`, `"version":2`, 1),
+		"DELETE /v1/workspaces/ws-1":                 `{}`,
+		"GET /v1/workspaces/ws-1/state": `{"workspace":` + workspace + `,"runtimes":[` + runtime +
+			`],"storage":{"namespace":"sales-exports","fileCount":3}}`,
 		"POST /v1/workspaces/ws-1/execute":             act,
 		"POST /v1/workspaces/ws-1/runtimes":            runtime,
 		"GET /v1/workspaces/ws-1/runtimes":             `{"runtimes":[` + runtime + `],"nextCursor":null}`,
@@ -122,22 +138,27 @@ func cannedServer() canned {
 		"GET /v1/credentials/openai-eu":                brokered,
 		"PATCH /v1/credentials/openai-eu":              strings.Replace(brokered, `"enabled":true`, `"enabled":false`, 1),
 		"DELETE /v1/credentials/openai-eu":             `{}`,
-		"GET /v1/capabilities":                         `{"capabilities":[` + ownOne + `,` + capability + `],"nextCursor":null}`,
-		"PUT /v1/capabilities/acme%2Fusers":            ownOne,
-		"DELETE /v1/capabilities/acme%2Fusers":         `{}`,
-		"GET /v1/bindings":                             `{"bindings":[` + binding + `],"nextCursor":null}`,
-		"PUT /v1/bindings":                             binding,
-		"DELETE /v1/bindings":                          `{}`,
-		"GET /v1/storage/objects":                      `{"objects":[` + object + `],"nextCursor":null}`,
+		"GET /v1/capabilities": `{"capabilities":[` + ownOne + `,` + capability +
+			`],"nextCursor":null}`,
+		"PUT /v1/capabilities/acme%2Fusers":    ownOne,
+		"DELETE /v1/capabilities/acme%2Fusers": `{}`,
+		"GET /v1/bindings":                     `{"bindings":[` + binding + `],"nextCursor":null}`,
+		"PUT /v1/bindings":                     binding,
+		"DELETE /v1/bindings":                  `{}`,
+		"GET /v1/storage/objects":              `{"objects":[` + object + `],"nextCursor":null}`,
 	}
-	s["POST /v1/workspaces/ws-1/runtimes/crm/tokens"] = `{"token":"` + exampleToken + `","id":"01980000-0000-7000-8000-000000000001","expiresAt":"2026-01-02T03:04:05Z"}`
+	s["POST /v1/workspaces/ws-1/runtimes/crm/tokens"] = `{"token":"` + exampleToken +
+		`","id":"01980000-0000-7000-8000-000000000001","expiresAt":"2026-01-02T03:04:05Z"}`
 	s["DELETE /v1/tokens/01980000-0000-7000-8000-000000000001"] = `{"id":"01980000-0000-7000-8000-000000000001"}`
-	s["POST /v1/workspaces/ws-1/runtimes/crm/explain"] = `{"allowed":false,"level":0,"field":"mounts.vault.allow","reason":"no entry allows it"}`
-	s["GET /v1/self"] = `{"kind":"token","organization":"org-1","tokenId":"01980000-0000-7000-8000-000000000001","expiresAt":"2026-01-02T03:04:05Z","runtime":` + runtime + `}`
+	s["POST /v1/workspaces/ws-1/runtimes/crm/explain"] = `{"allowed":false,"level":0,"field":"mounts.vault.allow",` +
+		`"reason":"no entry allows it"}`
+	s["GET /v1/self"] = `{"kind":"token","organization":"org-1","tokenId":"01980000-0000-7000-8000-000000000001",` +
+		`"expiresAt":"2026-01-02T03:04:05Z","runtime":` + runtime + `}`
 	s["GET /v1/capabilities/openai%2Fchat-completions"] = capability
 	s["PUT /v1/capabilities/openai%2Fchat-completions/policy"] = `{"callsPerMinute":60,"redact":["api_key"]}`
 	const chat = `{"choices":[{"message":{"content":"Hello."}}]}`
-	s["POST /v1/capabilities/openai%2Fchat-completions/invoke"] = `{"status":200,"headers":{},"credential":"openai-eu","tier":"group","durationMs":812,"body":` + chat + `}`
+	s["POST /v1/capabilities/openai%2Fchat-completions/invoke"] = `{"status":200,"headers":{},"credential":"openai-eu",` +
+		`"tier":"group","durationMs":812,"body":` + chat + `}`
 	s["POST /v1/proxy/openai%2Fchat-completions/v1/chat/completions"] = chat
 	s["DELETE /v1/subaccounts/"+acme] = `{}`
 	seal := `{"locked":false,"source":"file","keyId":"3f1c9a7be2d05486","createdAt":"2026-01-02T03:04:05Z","dataKeys":2}`
@@ -145,7 +166,8 @@ func cannedServer() canned {
 	s["POST /v1/seal/lock"] = strings.Replace(seal, "false", "true", 1)
 	s["POST /v1/seal/rotate"] = strings.Replace(seal, `"dataKeys"`, `"lastRotatedAt":"2026-02-03T04:05:06Z","dataKeys"`, 1)
 	const files = "/v1/storage/namespaces/sales-exports/"
-	s["GET "+files+"browse"] = `{"files":[{"logicalPath":"readme.txt"}],"folders":[{"path":"exports/","fileCount":2}],"nextCursor":null}`
+	s["GET "+files+"browse"] = `{"files":[{"logicalPath":"readme.txt"}],"folders":[{"path":"exports/","fileCount":2}],` +
+		`"nextCursor":null}`
 	const file = files + "files/exports%2Fq1.csv"
 	s["GET "+file] = "account,amount\nAcme,120\n"
 	s["HEAD "+file], s["PUT "+file], s["DELETE "+file] = s["GET "+file], "", "{}"
@@ -156,8 +178,10 @@ func cannedServer() canned {
 
 // cannedCalls answers with the event of a call that a binding gave its secret.
 func cannedCalls() canned {
-	return canned{"GET /v1/audit": `{"events":[{"seq":4212,"action":"capability.invoke","capability":"openai/chat-completions","credential":"openai-eu",` +
-		`"tier":"global","secrets":[{"field":"apiKey","uid":"s-1","version":3,"tier":"group","binding":"b-1"}]}],"nextCursor":null}`}
+	return canned{"GET /v1/audit": `{"events":[{"seq":4212,"action":"capability.invoke",` +
+		`"capability":"openai/chat-completions","credential":"openai-eu",` +
+		`"tier":"global","secrets":[{"field":"apiKey","uid":"s-1","version":3,"tier":"group","binding":"b-1"}]}],` +
+		`"nextCursor":null}`}
 }
 
 // exampleClient speaks to the server in memory.
@@ -195,7 +219,8 @@ func exampleRuntime() *bctrl.Runtime {
 // stepping answers executions with the result of one step.
 func stepping(call, result string) *bctrl.Runtime {
 	s := cannedServer()
-	s["POST /v1/workspaces/ws-1/execute"] = `{"mode":"fail-fast","steps":[{"call":"` + call + `","durationMs":5,"result":` + result + `}]}`
+	s["POST /v1/workspaces/ws-1/execute"] = `{"mode":"fail-fast","steps":[{"call":"` + call +
+		`","durationMs":5,"result":` + result + `}]}`
 	return runtimeOf(s)
 }
 

@@ -19,13 +19,15 @@ func ExampleStorage_Namespace() {
 
 func ExampleStorage_Upload() {
 	file := strings.NewReader("account,amount\nAcme,120\n") // an *os.File in life
-	object, err := exampleClient().Storage("sales-exports").Upload(context.Background(), "exports/q1.csv", file, bctrl.WithContentType("text/csv"))
+	object, err := exampleClient().Storage("sales-exports").Upload(context.Background(), "exports/q1.csv", file,
+		bctrl.WithContentType("text/csv"))
 	fmt.Println(object.LogicalPath, object.SizeBytes, err)
 	// Output: exports/q1.csv 24 <nil>
 }
 
 func ExampleWithContentType() {
-	_, err := exampleClient().Storage("sales-exports").Upload(context.Background(), "exports/q1.csv", strings.NewReader("a,b\n"), bctrl.WithContentType("text/csv"))
+	_, err := exampleClient().Storage("sales-exports").Upload(context.Background(), "exports/q1.csv",
+		strings.NewReader("a,b\n"), bctrl.WithContentType("text/csv"))
 	fmt.Println(err)
 	// Output: <nil>
 }
@@ -43,21 +45,25 @@ func ExampleWithIfMatch() {
 }
 
 func ExampleWithIfAbsent() {
-	_, err := exampleClient().Storage("sales-exports").Upload(context.Background(), "exports/q1.csv", strings.NewReader("a,b\n"), bctrl.WithIfAbsent())
+	_, err := exampleClient().Storage("sales-exports").Upload(context.Background(), "exports/q1.csv",
+		strings.NewReader("a,b\n"), bctrl.WithIfAbsent())
 	fmt.Println(errors.Is(err, bctrl.ErrConflict)) // true when the path is taken
 	// Output: false
 }
 
 func ExampleWithSize() {
 	stream := io.LimitReader(strings.NewReader("a,b\n1,2\n"), 4) // cannot say how long it is
-	object, err := exampleClient().Storage("sales-exports").Upload(context.Background(), "exports/q1.csv", stream, bctrl.WithSize(4))
+	object, err := exampleClient().Storage("sales-exports").Upload(context.Background(), "exports/q1.csv", stream,
+		bctrl.WithSize(4))
 	fmt.Println(object.SizeBytes, err)
 	// Output: 4 <nil>
 }
 
 func ExampleWithReopen() {
-	open := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("a,b\n")), nil } // a download, a pipe, a decompressor
-	object, err := exampleClient().Storage("sales-exports").Upload(context.Background(), "exports/q1.csv", nil, bctrl.WithReopen(open))
+	// a download, a pipe, a decompressor
+	open := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("a,b\n")), nil }
+	object, err := exampleClient().Storage("sales-exports").Upload(context.Background(), "exports/q1.csv", nil,
+		bctrl.WithReopen(open))
 	fmt.Println(object.SizeBytes, err)
 	// Output: 4 <nil>
 }
@@ -87,7 +93,8 @@ func ExampleStorage_Open() {
 }
 
 func ExampleWithRange() {
-	file, err := exampleClient().Storage("sales-exports").Open(context.Background(), "exports/q1.csv", bctrl.WithRange(15, -1))
+	file, err := exampleClient().Storage("sales-exports").Open(context.Background(), "exports/q1.csv",
+		bctrl.WithRange(15, -1))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -133,7 +140,8 @@ func ExampleStorage_Delete() {
 }
 
 func ExampleStorage_DownloadURL() {
-	url, err := exampleClient().Storage("sales-exports").DownloadURL(context.Background(), "exports/q1.csv", 10*time.Minute)
+	url, err := exampleClient().Storage("sales-exports").DownloadURL(context.Background(), "exports/q1.csv",
+		10*time.Minute)
 	fmt.Println(url, err)
 	// Output: https://api.bctrl.ai/v1/downloads/signature/q1.csv <nil>
 }
@@ -156,7 +164,8 @@ func ExampleStorage_Browse() {
 }
 
 func ExampleStorage_BrowsePage() {
-	page, err := exampleClient().Storage("sales-exports").BrowsePage(context.Background(), bctrl.BrowseOptions{Delimiter: "/"}, bctrl.PageOptions{Limit: 100})
+	page, err := exampleClient().Storage("sales-exports").BrowsePage(context.Background(),
+		bctrl.BrowseOptions{Delimiter: "/"}, bctrl.PageOptions{Limit: 100})
 	fmt.Println(len(page.Files), len(page.Folders), err)
 	// Output: 1 1 <nil>
 }
@@ -170,7 +179,8 @@ func ExampleStorage_Objects() {
 }
 
 func ExampleStorage_ObjectsPage() {
-	page, err := exampleClient().Storage("sales-exports").ObjectsPage(context.Background(), bctrl.ObjectFilter{}, bctrl.PageOptions{})
+	page, err := exampleClient().Storage("sales-exports").ObjectsPage(context.Background(), bctrl.ObjectFilter{},
+		bctrl.PageOptions{})
 	fmt.Println(len(page.Items), err)
 	// Output: 1 <nil>
 }

@@ -10,7 +10,8 @@ import (
 )
 
 // exampleToken was minted with prod/crm/ in its vault mount, until 2026-01-02.
-const exampleToken = "bctrl_rt_AQGYAAAAAHAAgAAAAAAAAAEBmAAAAABwAIAAAAAAAAAKAZgAAAAAcACAAAAAAAAACwEACAAAAZt8qYyIAgAheyJ2YXVsdCI6eyJhbGxvdyI6" +
+const exampleToken = "bctrl_rt_AQGYAAAAAHAAgAAAAAAAAAEBmAAAAABwAIAAAAAAAAAKAZgAAAAAcACAAAAAAAAACwEACAAAAZt8qYy" +
+	"IAgAheyJ2YXVsdCI6eyJhbGxvdyI6" +
 	"WyJwcm9kL2NybS8iXX192HnPvdSv_4SjymXhIQQBRy4i1ndwvFPVrI_rZLVaZyo"
 
 func ExampleRuntime_Token() {
@@ -24,7 +25,8 @@ func ExampleRuntime_Token() {
 
 func ExampleAttenuate() {
 	token := bctrl.NewSecret(exampleToken)
-	weaker, err := bctrl.Attenuate(token, bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/crm/salesforce"}}}, time.Time{})
+	weaker, err := bctrl.Attenuate(token, bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/crm/salesforce"}}},
+		time.Time{})
 	fmt.Println(weaker, err) // nothing was sent
 	_, err = bctrl.Attenuate(weaker, bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/crm/"}}}, time.Time{})
 	var e *bctrl.Error
@@ -42,7 +44,8 @@ func ExampleInspectToken() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(info.RuntimeID, info.Levels[0].Vault.Allow, info.ExpiresAt) // what it says; only the server knows if it is true
+	// what it says; only the server knows if it is true
+	fmt.Println(info.RuntimeID, info.Levels[0].Vault.Allow, info.ExpiresAt)
 	// Output: 01980000-0000-7000-8000-00000000000b [prod/crm/] 2026-01-02 03:04:05 +0000 UTC
 }
 
@@ -69,7 +72,8 @@ func ExampleClient_Self() {
 }
 
 func ExampleRuntime_Explain() {
-	decision, err := exampleRuntime().Explain(context.Background(), bctrl.Action{Verb: bctrl.UseVault, Object: "prod/hr/payroll"})
+	decision, err := exampleRuntime().Explain(context.Background(),
+		bctrl.Action{Verb: bctrl.UseVault, Object: "prod/hr/payroll"})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -84,7 +84,8 @@ func ExampleWorkspace_Execute() {
 		fmt.Println(err)
 		return
 	}
-	result, err := exampleWorkspace().Execute(context.Background(), bctrl.Execution{Runtime: "crm", Steps: []bctrl.Step{step}})
+	result, err := exampleWorkspace().Execute(context.Background(),
+		bctrl.Execution{Runtime: "crm", Steps: []bctrl.Step{step}})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -96,7 +97,8 @@ func ExampleWorkspace_Execute() {
 func ExampleExecutionResult_Err() {
 	result := bctrl.ExecutionResult{Steps: []bctrl.StepResult{
 		{Call: bctrl.CallGoto},
-		{Call: bctrl.CallAct, Error: &bctrl.Error{Status: 409, Code: "ai.no_default_credential", Message: "no AI credential is the default"}},
+		{Call: bctrl.CallAct, Error: &bctrl.Error{Status: 409, Code: "ai.no_default_credential",
+			Message: "no AI credential is the default"}},
 	}}
 	fmt.Println(result.Err())
 	// Output: bctrl: ai.no_default_credential: no AI credential is the default
@@ -145,7 +147,8 @@ func ExampleScreenshotStep() {
 }
 
 func ExampleBrowserProfilesService_Create() {
-	p, err := exampleClient().Profiles.Create(context.Background(), bctrl.BrowserProfileCreate{ID: "sf-bot", Label: "Salesforce bot"})
+	p, err := exampleClient().Profiles.Create(context.Background(), bctrl.BrowserProfileCreate{ID: "sf-bot",
+		Label: "Salesforce bot"})
 	fmt.Println(p.ID, err)
 	// Output: sf-bot <nil>
 }
@@ -170,7 +173,8 @@ func ExampleBrowserProfilesService_Page() {
 }
 
 func ExampleBrowserProfilesService_Update() {
-	p, err := exampleClient().Profiles.Update(context.Background(), "sf-bot", bctrl.BrowserProfileUpdate{Label: new("CRM")})
+	p, err := exampleClient().Profiles.Update(context.Background(), "sf-bot",
+		bctrl.BrowserProfileUpdate{Label: new("CRM")})
 	fmt.Println(p.Label, err)
 	// Output: CRM <nil>
 }

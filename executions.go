@@ -185,16 +185,30 @@ func (x *executor) start(ctx context.Context, e Execution, opts []CallOption) (*
 // the level above it.
 func (x *executor) request(e Execution, async bool, opts []CallOption) (*request, error) {
 	r := &request{
-		method: http.MethodPost, path: pathExecute, params: []string{x.workspaceID},
-		as: x.as, slow: !async, opts: opts,
+		method: http.MethodPost,
+		path:   pathExecute,
+		params: []string{x.workspaceID},
+		as:     x.as,
+		slow:   !async,
+		opts:   opts,
 	}
-	in := wire.Execution[Mounts]{Runtime: e.Runtime, Mode: string(e.Mode), Mounts: e.Mounts, Async: async}
+	in := wire.Execution[Mounts]{
+		Runtime: e.Runtime,
+		Mode:    string(e.Mode),
+		Mounts:  e.Mounts,
+		Async:   async,
+	}
 	level, err := below(x.ceiling, e.Mounts)
 	for _, s := range e.Steps {
 		if err == nil {
 			_, err = below(level, s.Mounts)
 		}
-		in.Steps = append(in.Steps, wire.Step[Mounts]{Call: string(s.Call), Args: s.Args, TimeoutMs: millis(s.Timeout), Mounts: s.Mounts})
+		in.Steps = append(in.Steps, wire.Step[Mounts]{
+			Call:      string(s.Call),
+			Args:      s.Args,
+			TimeoutMs: millis(s.Timeout),
+			Mounts:    s.Mounts,
+		})
 	}
 	if err != nil {
 		return nil, (&exchange{r: r}).fail(err)

@@ -74,7 +74,13 @@ type verdict struct {
 }
 
 func (v verdict) decision(level int) Decision {
-	d := Decision{Allowed: v.allowed, Level: level, Field: v.field, Entry: v.entry, Reason: v.reason}
+	d := Decision{
+		Allowed: v.allowed,
+		Level:   level,
+		Field:   v.field,
+		Entry:   v.entry,
+		Reason:  v.reason,
+	}
 	if v.index >= 0 {
 		d.Field += "[" + strconv.Itoa(v.index) + "]"
 	}
@@ -182,7 +188,13 @@ func listed(field string, allow []string, index int) verdict {
 	if index < 0 {
 		return no(field, reasonNotAllowed)
 	}
-	return verdict{allowed: true, field: field, entry: allow[index], index: index, reason: reasonAllowed}
+	return verdict{
+		allowed: true,
+		field:   field,
+		entry:   allow[index],
+		index:   index,
+		reason:  reasonAllowed,
+	}
 }
 
 func (a *AIMount) decide(id string, inherited bool) verdict {
@@ -197,7 +209,12 @@ func (v *VaultMount) decide(key string, raw, inherited bool) verdict {
 		return absent("mounts.vault", inherited)
 	}
 	if i := prefix.IndexFold(v.Deny, key); i >= 0 {
-		return verdict{field: fieldVaultDeny, entry: v.Deny[i], index: i, reason: reasonDenied}
+		return verdict{
+			field:  fieldVaultDeny,
+			entry:  v.Deny[i],
+			index:  i,
+			reason: reasonDenied,
+		}
 	}
 	allowed := absent(fieldVaultAllow, true)
 	if v.Allow != nil || !inherited {
@@ -214,11 +231,27 @@ func (s *StorageMount) decide(ns string, inherited bool) verdict {
 	case s == nil || *s == (StorageMount{}):
 		return absent("mounts.storage", inherited)
 	case s.permits(ns):
-		return verdict{allowed: true, field: fieldStorage, entry: s.Workspace, index: -1, reason: reasonAllowed}
+		return verdict{
+			allowed: true,
+			field:   fieldStorage,
+			entry:   s.Workspace,
+			index:   -1,
+			reason:  reasonAllowed,
+		}
 	case s.Access != "":
-		return verdict{field: fieldStorageAccess, entry: string(s.Access), index: -1, reason: reasonNoStorage}
+		return verdict{
+			field:  fieldStorageAccess,
+			entry:  string(s.Access),
+			index:  -1,
+			reason: reasonNoStorage,
+		}
 	}
-	return verdict{field: fieldStorage, entry: s.Workspace, index: -1, reason: reasonNotAllowed}
+	return verdict{
+		field:  fieldStorage,
+		entry:  s.Workspace,
+		index:  -1,
+		reason: reasonNotAllowed,
+	}
 }
 
 func (c *CapabilityMount) decide(id string, inherited bool) verdict {

@@ -39,7 +39,8 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Body.Close()
 	}
 	f.mu.Lock()
-	f.seen = append(f.seen, sent{r.Method, r.URL.Host, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Clone(), string(body)})
+	f.seen = append(f.seen, sent{r.Method, r.URL.Host, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Clone(),
+		string(body)})
 	n := len(f.seen)
 	f.mu.Unlock()
 	resp, err := f.answer(n, r)
@@ -58,8 +59,14 @@ func (f *fake) requests() []sent {
 // answered makes an answer; pairs are names and values of its header.
 func answered(status int, body string, pairs ...string) *http.Response {
 	resp := &http.Response{
-		Status: http.StatusText(status), StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
+		Status:        http.StatusText(status),
+		StatusCode:    status,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        http.Header{"Content-Type": {"application/json"}},
+		Body:          io.NopCloser(strings.NewReader(body)),
+		ContentLength: int64(len(body)),
 	}
 	for i := 0; i < len(pairs); i += 2 {
 		resp.Header.Set(pairs[i], pairs[i+1])

@@ -122,7 +122,12 @@ func invoke(ctx context.Context, via via, as *limits, inv Invocation, opts []Cal
 		return nil, err
 	}
 	out := &InvokeResponse{
-		Status: w.Status, Header: w.Headers, Body: w.Body, Credential: w.Credential, Tier: w.Tier, Duration: fromMillis(w.DurationMs),
+		Status:     w.Status,
+		Header:     w.Headers,
+		Body:       w.Body,
+		Credential: w.Credential,
+		Tier:       w.Tier,
+		Duration:   fromMillis(w.DurationMs),
 	}
 	switch {
 	case w.Text != nil:
@@ -137,7 +142,8 @@ func invoke(ctx context.Context, via via, as *limits, inv Invocation, opts []Cal
 func (r *InvokeResponse) JSON(out any) error {
 	if err := json.Unmarshal(r.Body, out); err != nil {
 		// The cause is not kept: it may quote the answer.
-		return &Error{Status: http.StatusBadGateway, Code: "invoke.not_json", Message: "the provider's answer is not the JSON that was expected"}
+		return &Error{Status: http.StatusBadGateway, Code: "invoke.not_json",
+			Message: "the provider's answer is not the JSON that was expected"}
 	}
 	return nil
 }
@@ -145,8 +151,7 @@ func (r *InvokeResponse) JSON(out any) error {
 // request makes the request of an invocation.
 func (inv Invocation) request(as *limits, opts []CallOption) (*request, error) {
 	refused := func(err error) (*request, error) {
-		var e *Error
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*Error](err); ok {
 			e.Method, e.PathTemplate = http.MethodPost, pathInvoke
 		}
 		return nil, err
@@ -155,8 +160,14 @@ func (inv Invocation) request(as *limits, opts []CallOption) (*request, error) {
 		return refused(refusal(http.StatusBadRequest, code, field, message))
 	}
 	in := wire.Invocation[Scope]{
-		Credential: inv.Credential, Context: inv.Context, Consumer: inv.Consumer, Method: inv.Method, Path: inv.Path, Host: inv.Host,
-		Query: inv.Query, TimeoutMs: millis(inv.Timeout),
+		Credential: inv.Credential,
+		Context:    inv.Context,
+		Consumer:   inv.Consumer,
+		Method:     inv.Method,
+		Path:       inv.Path,
+		Host:       inv.Host,
+		Query:      inv.Query,
+		TimeoutMs:  millis(inv.Timeout),
 	}
 	if inv.Timeout < 0 || inv.Timeout > 0 && in.TimeoutMs == 0 {
 		return fail("invoke.timeout", "timeoutMs", "want a timeout of a millisecond or more")
@@ -183,7 +194,14 @@ func (inv Invocation) request(as *limits, opts []CallOption) (*request, error) {
 		return fail("invoke.two_bodies", "body", "want one of Body, RawBody and Multipart")
 	}
 	r := &request{
-		method: http.MethodPost, path: pathInvoke, params: []string{inv.Capability}, as: as, in: in, opts: opts, once: true, slow: true,
+		method: http.MethodPost,
+		path:   pathInvoke,
+		params: []string{inv.Capability},
+		as:     as,
+		in:     in,
+		opts:   opts,
+		once:   true,
+		slow:   true,
 	}
 	if inv.Body != nil {
 		body, err := encode("body", inv.Body)

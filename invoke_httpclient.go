@@ -94,7 +94,8 @@ func (p *passage) request(req *http.Request) (*http.Request, error) {
 	name := p.target.Capability + p.target.Credential
 	switch {
 	case (p.target.Capability == "") == (p.target.Credential == ""):
-		return fail(refusal(http.StatusBadRequest, "invoke.target", "capability", "want a capability or a credential to call as"))
+		return fail(refusal(http.StatusBadRequest, "invoke.target", "capability",
+			"want a capability or a credential to call as"))
 	case req.URL.Scheme != "https" && (req.URL.Scheme != "http" || !p.target.mayBePlain()):
 		return fail(refusal(http.StatusBadRequest, "invoke.url_refused", "url", "a provider is called over https alone"))
 	case req.URL.Opaque != "" || req.URL.User != nil:
@@ -104,7 +105,12 @@ func (p *passage) request(req *http.Request) (*http.Request, error) {
 		return nil, err
 	}
 	out := req.Clone(req.Context())
-	out.URL = &url.URL{Scheme: t.base.Scheme, Host: t.base.Host, RawQuery: req.URL.RawQuery, ForceQuery: req.URL.ForceQuery}
+	out.URL = &url.URL{
+		Scheme:     t.base.Scheme,
+		Host:       t.base.Host,
+		RawQuery:   req.URL.RawQuery,
+		ForceQuery: req.URL.ForceQuery,
+	}
 	if err := behindProxy(out.URL, t.base.EscapedPath(), name, req.URL.EscapedPath()); err != nil {
 		return fail(refusal(http.StatusBadRequest, "invoke.path_refused", "path", "the path is refused: "+err.Error()))
 	}
@@ -113,7 +119,8 @@ func (p *passage) request(req *http.Request) (*http.Request, error) {
 		// A request without a body may be sent again by net/http when its
 		// connection breaks; one whose body cannot be had again is not.
 		out.Body, out.ContentLength = io.NopCloser(strings.NewReader("")), 0
-		if !slices.Contains([]string{"", http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions}, out.Method) {
+		if !slices.Contains([]string{"", http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions},
+			out.Method) {
 			out.Body = nil // such methods are not sent again, and want a length of 0
 		}
 	}
@@ -153,14 +160,16 @@ func (p *passage) headers(h http.Header, t *transport, host string) *Error {
 	}
 	h[wire.HeaderTransparent] = []string{"true"}
 	for name, value := range map[string]string{
-		wire.HeaderHost: host, wire.HeaderWorkspace: p.target.Context.WorkspaceID(), wire.HeaderGroup: p.target.Context.GroupID(),
+		wire.HeaderHost: host, wire.HeaderWorkspace: p.target.Context.WorkspaceID(),
+		wire.HeaderGroup:    p.target.Context.GroupID(),
 		wire.HeaderConsumer: p.target.Consumer,
 	} {
 		switch {
 		case value == "":
 			continue
 		case !printable(value):
-			return refusal(http.StatusBadRequest, "request.invalid_header", name, "the header has a blank, a control character or a letter that is not ASCII")
+			return refusal(http.StatusBadRequest, "request.invalid_header", name,
+				"the header has a blank, a control character or a letter that is not ASCII")
 		}
 		h[name] = []string{value}
 	}

@@ -54,14 +54,22 @@ func stream(ctx context.Context, via via, as *limits, inv Invocation, opts []Cal
 	if err != nil {
 		resp.Body.Close()
 		return nil, &Error{
-			Status: http.StatusBadGateway, Code: "transport.bad_answer", Message: "the answer is not that of an invocation",
-			Method: r.method, PathTemplate: r.path,
+			Status:       http.StatusBadGateway,
+			Code:         "transport.bad_answer",
+			Message:      "the answer is not that of an invocation",
+			Method:       r.method,
+			PathTemplate: r.path,
 		}
 	}
 	out := &InvokeStream{
-		Status: status, Header: h, Credential: h.Get(wire.HeaderCredential), Tier: h.Get(wire.HeaderTier), body: func() io.ReadCloser { return resp.Body },
+		Status:     status,
+		Header:     h,
+		Credential: h.Get(wire.HeaderCredential),
+		Tier:       h.Get(wire.HeaderTier),
+		body:       func() io.ReadCloser { return resp.Body },
 	}
-	for _, name := range []string{wire.HeaderUpstreamStatus, wire.HeaderCredential, wire.HeaderTier, wire.HeaderRequestID, "Date"} {
+	for _, name := range []string{wire.HeaderUpstreamStatus, wire.HeaderCredential, wire.HeaderTier, wire.HeaderRequestID,
+		"Date"} {
 		h.Del(name)
 	}
 	return out, nil
@@ -72,8 +80,12 @@ func (s *InvokeStream) Read(p []byte) (int, error) {
 	n, err := s.body().Read(p)
 	if err != nil && err != io.EOF && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		err = &Error{
-			Code: "invoke.broken_off", Message: "the answer broke off before its end", Method: http.MethodPost, PathTemplate: pathInvoke,
-			Hint: "the audit log says why", cause: err,
+			Code:         "invoke.broken_off",
+			Message:      "the answer broke off before its end",
+			Method:       http.MethodPost,
+			PathTemplate: pathInvoke,
+			Hint:         "the audit log says why",
+			cause:        err,
 		}
 	}
 	return n, err

@@ -57,12 +57,25 @@ func (l *BrowserLauncher) Puppeteer(ctx context.Context, launch Launch, opts ...
 	return l.launch(ctx, DriverPuppeteer, launch, opts)
 }
 
-func (l *BrowserLauncher) launch(ctx context.Context, driver Driver, launch Launch, opts []CallOption) (*Runtime, error) {
+func (l *BrowserLauncher) launch(
+	ctx context.Context, driver Driver, launch Launch, opts []CallOption,
+) (*Runtime, error) {
 	if launch.Mode == "" {
 		launch.Mode = ModeEphemeral
 	}
-	in := RuntimeCreate{Alias: l.alias, Kind: KindBrowser, Driver: driver, Launch: launch, Group: l.group}
-	r := &request{method: http.MethodPost, path: pathRuntimes, params: []string{l.ws.ID}, opts: opts}
+	in := RuntimeCreate{
+		Alias:  l.alias,
+		Kind:   KindBrowser,
+		Driver: driver,
+		Launch: launch,
+		Group:  l.group,
+	}
+	r := &request{
+		method: http.MethodPost,
+		path:   pathRuntimes,
+		params: []string{l.ws.ID},
+		opts:   opts,
+	}
 	effective, declared, err := l.mounts()
 	if err == nil {
 		err = checkSegment("alias", l.alias)
@@ -124,5 +137,11 @@ func (rt *Runtime) started(ctx context.Context) error {
 	if rt.Info.Summary.Message != "" {
 		message += ": " + rt.Info.Summary.Message
 	}
-	return &Error{Status: http.StatusServiceUnavailable, Code: "runtimes.start_failed", Message: message, Method: http.MethodPost, PathTemplate: pathRuntimes}
+	return &Error{
+		Status:       http.StatusServiceUnavailable,
+		Code:         "runtimes.start_failed",
+		Message:      message,
+		Method:       http.MethodPost,
+		PathTemplate: pathRuntimes,
+	}
 }

@@ -129,14 +129,20 @@ func samples(t *testing.T) map[string]any {
 	stream, err := c.Capabilities.Stream(t.Context(), Invocation{Capability: "openai/chat-completions"})
 	require.NoError(t, err)
 	t.Cleanup(func() { stream.Close() })
-	failure := (&exchange{r: &request{method: "GET", path: "/v1/vault/{key}"}}).fail(&Error{Code: "x.y", Message: "no", cause: errors.New("cause")})
+	failure := (&exchange{r: &request{method: "GET", path: "/v1/vault/{key}"}}).fail(&Error{Code: "x.y", Message: "no",
+		cause: errors.New("cause")})
 
 	m := map[string]any{
-		"Client": c, "AICredentialsService": c.AICredentials, "VaultService": c.Vault, "SecretsService": c.Secrets, "WorkspacesService": c.Workspaces,
-		"BrowserProfilesService": c.Profiles, "OperationsService": c.Operations, "SubaccountsService": c.Subaccounts, "AuditService": c.Audit,
-		"CredentialsService": c.Credentials, "CapabilitiesService": c.Capabilities, "SealService": c.Seal, "Storage": rt.Storage, "RuntimesService": ws.Runtimes,
-		"Workspace": ws, "BrowserLauncher": launcher, "Runtime": rt, "RuntimeVault": rt.Vault, "RuntimeAI": rt.AI, "RuntimeCapabilities": rt.Capabilities,
-		"Stagehand": rt.Stagehand, "BrowserPage": rt.Page, "Caller": self, "Operation": op, "StorageReader": reader, "InvokeStream": stream, "Error": failure,
+		"Client": c, "AICredentialsService": c.AICredentials, "VaultService": c.Vault, "SecretsService": c.Secrets,
+		"WorkspacesService":      c.Workspaces,
+		"BrowserProfilesService": c.Profiles, "OperationsService": c.Operations, "SubaccountsService": c.Subaccounts,
+		"AuditService":       c.Audit,
+		"CredentialsService": c.Credentials, "CapabilitiesService": c.Capabilities, "SealService": c.Seal,
+		"Storage": rt.Storage, "RuntimesService": ws.Runtimes,
+		"Workspace": ws, "BrowserLauncher": launcher, "Runtime": rt, "RuntimeVault": rt.Vault, "RuntimeAI": rt.AI,
+		"RuntimeCapabilities": rt.Capabilities,
+		"Stagehand":           rt.Stagehand, "BrowserPage": rt.Page, "Caller": self, "Operation": op, "StorageReader": reader,
+		"InvokeStream": stream, "Error": failure,
 		"Option": WithAPIKey(NewSecret(canary)), "CallOption": WithIdempotencyKey("k"), "UploadOption": WithSize(1),
 		"OpenOption": WithRange(0, 1), "ActCallOption": ActOptions{}, "DeleteOption": WithForce(), "Hook": Hook(nil),
 		"Page": filled[Page[VaultCredential]](),
@@ -144,31 +150,40 @@ func samples(t *testing.T) map[string]any {
 	for _, v := range []any{
 		filled[AICredential](), filled[AICredentialCreate](), filled[AICredentialUpdate](), filled[AICredentialTest](),
 		filled[VaultCredential](), filled[VaultEntry](), filled[VaultFilter](), filled[VaultFill](),
-		filled[StorageObject](), filled[StorageFolder](), filled[StorageItem](), filled[BrowseOptions](), filled[BrowsePage](),
+		filled[StorageObject](), filled[StorageFolder](), filled[StorageItem](), filled[BrowseOptions](),
+		filled[BrowsePage](),
 		filled[ObjectFilter](), filled[StorageSource](), filled[StorageUsage](),
 		filled[WorkspaceInfo](), filled[WorkspaceCreate](), filled[WorkspaceUpdate](), filled[WorkspaceState](),
-		filled[RuntimeInfo](), filled[RuntimeCreate](), filled[RuntimeSummary](), filled[RuntimeKind](), filled[RuntimeStatus](),
+		filled[RuntimeInfo](), filled[RuntimeCreate](), filled[RuntimeSummary](), filled[RuntimeKind](),
+		filled[RuntimeStatus](),
 		filled[Driver](), filled[Launch](), filled[LaunchMode](), filled[LaunchConfig](),
-		filled[Call](), filled[Execution](), filled[ExecutionMode](), filled[ExecutionResult](), filled[Step](), filled[StepResult](),
-		filled[ActArgs](), filled[ActOptions](), filled[ActResult](), filled[ActAction](), filled[GotoArgs](), filled[GotoResult](),
+		filled[Call](), filled[Execution](), filled[ExecutionMode](), filled[ExecutionResult](), filled[Step](),
+		filled[StepResult](),
+		filled[ActArgs](), filled[ActOptions](), filled[ActResult](), filled[ActAction](), filled[GotoArgs](),
+		filled[GotoResult](),
 		filled[ScreenshotArgs](), filled[Usage](),
 		filled[OperationInfo](), filled[OperationStatus](), filled[OperationProgress](),
-		filled[AuditEvent](), filled[AuditSecret](), filled[AuditFilter](), filled[AuditDecision](), filled[AuditReport](), filled[AuditHead](),
+		filled[AuditEvent](), filled[AuditSecret](), filled[AuditFilter](), filled[AuditDecision](), filled[AuditReport](),
+		filled[AuditHead](),
 		filled[AuditProblem](), filled[AuditProblemKind](),
 		filled[BrowserProfile](), filled[BrowserProfileCreate](), filled[BrowserProfileUpdate](),
 		filled[Subaccount](), filled[SubaccountCreate](),
-		filled[SecretInfo](), filled[SecretCreate](), filled[SecretUpdate](), filled[SecretImport](), filled[SecretsImported](),
+		filled[SecretInfo](), filled[SecretCreate](), filled[SecretUpdate](), filled[SecretImport](),
+		filled[SecretsImported](),
 		filled[Scope](), filled[ScopeType](), filled[SecretFilter](),
 		filled[Credential](), filled[CredentialCreate](), filled[CredentialUpdate](),
-		filled[Capability](), filled[CapabilityStatus](), filled[CapabilitySecret](), filled[CapabilityPolicy](), filled[CapabilityCreate](),
+		filled[Capability](), filled[CapabilityStatus](), filled[CapabilitySecret](), filled[CapabilityPolicy](),
+		filled[CapabilityCreate](),
 		filled[CapabilityFilter](), filled[Binding](), filled[BindingFilter](),
 		filled[SealStatus](), filled[SealSource](), filled[SealKey](),
 		filled[Invocation](), filled[FormPart](), filled[InvokeResponse](), filled[CallTarget](),
 		filled[CredentialAuth](), filled[AuthType](), filled[OAuth2Auth](), filled[SigV4Auth](), filled[HMACAuth](),
-		filled[Mounts](), filled[AIMount](), filled[VaultMount](), filled[StorageMount](), filled[StorageAccess](), filled[CapabilityMount](),
+		filled[Mounts](), filled[AIMount](), filled[VaultMount](), filled[StorageMount](), filled[StorageAccess](),
+		filled[CapabilityMount](),
 		filled[AIProvider](), filled[Chain](), filled[Verb](), filled[Action](), filled[Decision](),
 		filled[TokenRequest](), filled[TokenInfo](), filled[CallerKind](),
-		filled[Secret](), filled[Problem](), filled[PageOptions](), filled[Cursor](), filled[ResponseInfo](), filled[Attempt](),
+		filled[Secret](), filled[Problem](), filled[PageOptions](), filled[Cursor](), filled[ResponseInfo](),
+		filled[Attempt](),
 	} {
 		m[reflect.TypeOf(v).Name()] = v
 	}
@@ -192,8 +207,10 @@ func TestThePrintersOfThisTestDoFindWhatIsNotHidden(t *testing.T) {
 	type open struct{ password string }
 	found := printed(open{canary})
 	for _, how := range []string{
-		"%v of value", "%+v of pointer", "%#v of slice", "%s of map", "%q of hidden", "slog text of value", "slog text of hidden",
-		"spew of pointer to hidden", "bare spew of hidden", "testify of value", "testify of hidden", "cmp of value", "cmp of hidden",
+		"%v of value", "%+v of pointer", "%#v of slice", "%s of map", "%q of hidden", "slog text of value",
+		"slog text of hidden",
+		"spew of pointer to hidden", "bare spew of hidden", "testify of value", "testify of hidden", "cmp of value",
+		"cmp of hidden",
 	} {
 		require.Contains(t, found[how], canary, how)
 	}
@@ -208,7 +225,8 @@ func printed(v any) map[string]string {
 	hidden := struct{ inner any }{v}
 	pointer := reflect.New(reflect.TypeOf(v))
 	pointer.Elem().Set(reflect.ValueOf(v))
-	shapes := map[string]any{"value": v, "pointer": pointer.Interface(), "slice": []any{v}, "map": map[string]any{"k": v}, "hidden": hidden, "pointer to hidden": &hidden}
+	shapes := map[string]any{"value": v, "pointer": pointer.Interface(), "slice": []any{v}, "map": map[string]any{"k": v},
+		"hidden": hidden, "pointer to hidden": &hidden}
 	if rv := reflect.ValueOf(v); rv.Kind() == reflect.Pointer && !rv.IsNil() {
 		shapes["pointee"] = rv.Elem().Interface()
 	}
@@ -218,7 +236,8 @@ func printed(v any) map[string]string {
 		}
 		out["error of "+shape] = fmt.Errorf("wrapped: %v", s).Error()
 		var buf bytes.Buffer
-		for name, h := range map[string]slog.Handler{"slog text": slog.NewTextHandler(&buf, nil), "slog json": slog.NewJSONHandler(&buf, nil)} {
+		for name, h := range map[string]slog.Handler{"slog text": slog.NewTextHandler(&buf, nil),
+			"slog json": slog.NewJSONHandler(&buf, nil)} {
 			buf.Reset()
 			slog.New(h).Info("m", "v", s, slog.Group("g", "v", s))
 			out[name+" of "+shape] = buf.String()
@@ -226,7 +245,12 @@ func printed(v any) map[string]string {
 		text, err := json.Marshal(s)
 		out["json of "+shape] = string(text) + fmt.Sprint(err)
 		out["spew of "+shape] = spew.Sdump(s) + spew.Sprintf("%#+v", s)
-		bare := spew.ConfigState{DisableMethods: true, DisablePointerMethods: true, Indent: " ", MaxDepth: 12}
+		bare := spew.ConfigState{
+			DisableMethods:        true,
+			DisablePointerMethods: true,
+			Indent:                " ",
+			MaxDepth:              12,
+		}
 		out["bare spew of "+shape] = bare.Sdump(s)
 		out["testify of "+shape] = testifyDiff(s)
 		out["cmp of "+shape] = cmpDiff(s)
@@ -305,8 +329,9 @@ func parsed(t *testing.T, want func(name string) bool) map[string]*ast.File {
 // and reads its last words.
 func TestAPanicShowsNoSecret(t *testing.T) {
 	values := map[string]any{
-		"secret": NewSecret(canary), "credential": VaultCredential{Password: NewSecret(canary)}, "pointer": &VaultCredential{TOTP: NewSecret(canary)},
-		"create": AICredentialCreate{APIKey: NewSecret(canary)}, "text": canary,
+		"secret": NewSecret(canary), "credential": VaultCredential{Password: NewSecret(canary)},
+		"pointer": &VaultCredential{TOTP: NewSecret(canary)},
+		"create":  AICredentialCreate{APIKey: NewSecret(canary)}, "text": canary,
 	}
 	const variable = "BCTRL_TEST_PANIC_WITH"
 	if name := os.Getenv(variable); name != "" {
@@ -356,7 +381,8 @@ func TestWhatAServerSendsUnaskedIsNotLogged(t *testing.T) {
 				_, _ = io.WriteString(conn, first)
 				r := bufio.NewReader(conn)
 				if _, err := http.ReadRequest(r); err == nil {
-					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}sk-canary")
+					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "+
+						"2\r\n\r\n{}sk-canary")
 				}
 				_, _ = io.Copy(io.Discard, r) // until the client ends it
 				conn.Close()

@@ -31,7 +31,12 @@ func (s *limits) lower(m Mounts) (*limits, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &limits{runtimeID: s.runtimeID, mounts: effective, declared: declared, narrowed: base64.RawURLEncoding.EncodeToString(text)}, nil
+	return &limits{
+		runtimeID: s.runtimeID,
+		mounts:    effective,
+		declared:  declared,
+		narrowed:  base64.RawURLEncoding.EncodeToString(text),
+	}, nil
 }
 
 // then returns the one declaration that equals m followed by next, which
@@ -83,5 +88,6 @@ func orBefore(list, before []string) []string {
 // missing right.
 func outside(missing Verb, message, hint string) *Error {
 	area, _, _ := strings.Cut(string(missing), ".")
-	return refusal(http.StatusForbidden, area+".outside_mount", "", message).hinted("the missing right is " + string(missing) + ": " + hint)
+	return refusal(http.StatusForbidden, area+".outside_mount", "",
+		message).hinted("the missing right is " + string(missing) + ": " + hint)
 }

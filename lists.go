@@ -55,8 +55,13 @@ type listing[T any] struct {
 func (l listing[T]) page(ctx context.Context, p PageOptions, opts []CallOption) (*Page[T], error) {
 	answer := wire.List[T]{Plural: l.plural}
 	err := l.via().call(ctx, &request{
-		method: http.MethodGet, path: l.path, params: l.params, query: listQuery(queryOf(l.query...), p),
-		as: l.as, out: &answer, opts: opts,
+		method: http.MethodGet,
+		path:   l.path,
+		params: l.params,
+		query:  listQuery(queryOf(l.query...), p),
+		as:     l.as,
+		out:    &answer,
+		opts:   opts,
 	})
 	if err != nil {
 		return nil, err
@@ -95,7 +100,8 @@ func paged[T any](fetch func(PageOptions) ([]T, Cursor, error)) iter.Seq2[T, err
 				return
 			}
 			if next == cursor {
-				yield(none, &Error{Status: http.StatusBadGateway, Code: "transport.bad_answer", Message: "the list does not advance"})
+				yield(none, &Error{Status: http.StatusBadGateway, Code: "transport.bad_answer",
+					Message: "the list does not advance"})
 				return
 			}
 			cursor = next

@@ -113,8 +113,10 @@ func (m *Mounts) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*m = Mounts{
-		AI: (*AIMount)(plain.AI), Vault: (*VaultMount)(plain.Vault),
-		Storage: (*StorageMount)(plain.Storage), Capabilities: (*CapabilityMount)(plain.Capabilities),
+		AI:           (*AIMount)(plain.AI),
+		Vault:        (*VaultMount)(plain.Vault),
+		Storage:      (*StorageMount)(plain.Storage),
+		Capabilities: (*CapabilityMount)(plain.Capabilities),
 	}
 	return nil
 }
@@ -167,9 +169,14 @@ func decodeMount(data []byte, plain any, path string) error {
 	if err == nil {
 		return nil
 	}
-	refusal := &Error{Status: http.StatusBadRequest, Code: "mounts.invalid_json", Message: "these are not mounts", Field: path, cause: err}
-	var at *strictjson.Error
-	if errors.As(err, &at) {
+	refusal := &Error{
+		Status:  http.StatusBadRequest,
+		Code:    "mounts.invalid_json",
+		Message: "these are not mounts",
+		Field:   path,
+		cause:   err,
+	}
+	if at, ok := errors.AsType[*strictjson.Error](err); ok {
 		refusal.Code = "mounts." + at.Code
 		if at.Field != "" {
 			refusal.Field += "." + at.Field
@@ -184,8 +191,10 @@ func decodeMount(data []byte, plain any, path string) error {
 // clone returns a copy of m that shares no memory with it.
 func (m Mounts) clone() Mounts {
 	return Mounts{
-		AI: m.AI.clone(), Vault: m.Vault.clone(),
-		Storage: clonePointer(m.Storage), Capabilities: m.Capabilities.clone(),
+		AI:           m.AI.clone(),
+		Vault:        m.Vault.clone(),
+		Storage:      clonePointer(m.Storage),
+		Capabilities: m.Capabilities.clone(),
 	}
 }
 
@@ -200,7 +209,8 @@ func (v *VaultMount) clone() *VaultMount {
 	if v == nil {
 		return nil
 	}
-	return &VaultMount{Allow: slices.Clone(v.Allow), Deny: slices.Clone(v.Deny), AllowRawReads: clonePointer(v.AllowRawReads)}
+	return &VaultMount{Allow: slices.Clone(v.Allow), Deny: slices.Clone(v.Deny),
+		AllowRawReads: clonePointer(v.AllowRawReads)}
 }
 
 func (c *CapabilityMount) clone() *CapabilityMount {

@@ -16,7 +16,8 @@ func ordinaryMounts() (workspace, runtime bctrl.Mounts) {
 			Allow:    []string{"openai-prod", "anthropic-prod"},
 			Defaults: map[bctrl.AIProvider]string{bctrl.OpenAI: "openai-prod"},
 		},
-		Vault:        &bctrl.VaultMount{Allow: []string{"prod/crm/", "prod/email/", "shared/"}, Deny: []string{"shared/admin/"}},
+		Vault: &bctrl.VaultMount{Allow: []string{"prod/crm/", "prod/email/", "shared/"},
+			Deny: []string{"shared/admin/"}},
 		Storage:      &bctrl.StorageMount{Workspace: "sales-exports"},
 		Capabilities: &bctrl.CapabilityMount{Allow: []string{"github/", "slack/post"}},
 	}
@@ -62,7 +63,8 @@ func BenchmarkNarrowRefused(b *testing.B) {
 func BenchmarkNarrowPrefixes(b *testing.B) {
 	for _, n := range []int{10, 100, 1_000, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			workspace := bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: manyPrefixes("team/%06d/", n), Deny: manyPrefixes("team/%06d/admin/", n)}}
+			workspace := bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: manyPrefixes("team/%06d/", n),
+				Deny: manyPrefixes("team/%06d/admin/", n)}}
 			runtime := bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: manyPrefixes("team/%06d/crm", n)}}
 			b.ReportAllocs()
 			for b.Loop() {
@@ -77,7 +79,8 @@ func BenchmarkNarrowPrefixes(b *testing.B) {
 func BenchmarkCoversPrefixes(b *testing.B) {
 	for _, n := range []int{10, 1_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			m := bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: manyPrefixes("team/%06d/", n), Deny: manyPrefixes("team/%06d/admin/", n)}}
+			m := bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: manyPrefixes("team/%06d/", n),
+				Deny: manyPrefixes("team/%06d/admin/", n)}}
 			b.ReportAllocs()
 			for b.Loop() {
 				if !m.Covers(m) {
@@ -97,10 +100,12 @@ func BenchmarkDecide(b *testing.B) {
 	}{
 		{"allow-10", manyPrefixes("team/%06d/", 10), nil, "team/000009/crm/login"},
 		{"allow-1000", manyPrefixes("team/%06d/", 1_000), nil, "team/000999/crm/login"},
-		{"allow-500-deny-500", manyPrefixes("team/%06d/", 500), manyPrefixes("team/%06d/admin/", 500), "team/000499/crm/login"},
+		{"allow-500-deny-500", manyPrefixes("team/%06d/", 500), manyPrefixes("team/%06d/admin/", 500),
+			"team/000499/crm/login"},
 		{"allow-1-deny-999", []string{"/"}, manyPrefixes("team/%06d/secret", 999), "team/000999/crm/login"},
 		{"deny-999-alike", []string{"/"}, manyPrefixes("team/%06d/admin/", 999), "team/000999/admin/login"},
-		{"deny-999-alike-twice", []string{"/"}, manyPrefixes("organization/%06d/administration/secrets/", 999), "organization/000999/administration/secrets/login"},
+		{"deny-999-alike-twice", []string{"/"}, manyPrefixes("organization/%06d/administration/secrets/", 999),
+			"organization/000999/administration/secrets/login"},
 		{"deny-999-another-case", []string{"/"}, manyPrefixes("TEAM/%06d/ADMIN/", 999), "team/000999/admin/login"},
 		{"allow-1000-alike", manyPrefixes("team/%06d/admin/", 1000), nil, "team/000999/admin/login"},
 	} {

@@ -72,7 +72,9 @@ func (m Mounts) Normal() Mounts {
 func (v VaultMount) normal() *VaultMount {
 	allow := prefix.Outermost(prefix.NewFoldSet(v.Deny).Uncovered(v.Allow))
 	permitted := prefix.NewFoldSet(allow)
-	deny := slices.DeleteFunc(prefix.Outermost(prefix.LowerAll(v.Deny)), func(deny string) bool { return !permitted.Covers(deny) })
+	deny := slices.DeleteFunc(prefix.Outermost(prefix.LowerAll(v.Deny)), func(deny string) bool {
+		return !permitted.Covers(deny)
+	})
 	raw := v.rawReads() && len(allow) > 0
 	return &VaultMount{Allow: allow, Deny: deny, AllowRawReads: &raw}
 }

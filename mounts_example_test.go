@@ -12,7 +12,8 @@ import (
 // A workspace's mounts are the ceiling; a runtime lowers it.
 func ExampleMounts() {
 	workspace := bctrl.Mounts{
-		AI:      &bctrl.AIMount{Allow: []string{"openai-prod"}, Defaults: map[bctrl.AIProvider]string{bctrl.OpenAI: "openai-prod"}},
+		AI: &bctrl.AIMount{Allow: []string{"openai-prod"},
+			Defaults: map[bctrl.AIProvider]string{bctrl.OpenAI: "openai-prod"}},
 		Vault:   &bctrl.VaultMount{Allow: []string{"prod/crm/"}, Deny: []string{"prod/crm/admin/"}},
 		Storage: &bctrl.StorageMount{Workspace: "sales-exports"},
 	}
@@ -167,7 +168,8 @@ func ExampleMounts_Covers() {
 }
 
 func ExampleMounts_Normal() {
-	a := bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"test/", "prod/crm", "prod/crm/x"}, Deny: []string{"Prod/CRM/admin", "other/"}}}
+	a := bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"test/", "prod/crm", "prod/crm/x"},
+		Deny: []string{"Prod/CRM/admin", "other/"}}}
 	normal := a.Normal()
 	fmt.Println(normal.Vault.Allow, normal.Vault.Deny)
 	// Output: [prod/crm test/] [prod/crm/admin]

@@ -18,7 +18,8 @@ var (
 	worldProviders    = []bctrl.AIProvider{bctrl.OpenAI, bctrl.Anthropic}
 	worldNamespaces   = []string{"exports", "Exports", "other"}
 	worldPatterns     = []string{"/", "github/", "github/repos", "github/0", "slack/", "slack/post"}
-	worldCapabilities = []string{"github/repos", "github/issues", "github/0", "github/1", "slack/post", "slack/0", "jira/x", "0/0"}
+	worldCapabilities = []string{"github/repos", "github/issues", "github/0", "github/1", "slack/post", "slack/0",
+		"jira/x", "0/0"}
 )
 
 // drawing draws mounts from the oracle's universe and these worlds.
@@ -111,12 +112,14 @@ func (o *oracle) permitted(m bctrl.Mounts) world {
 	}
 	for _, ns := range worldNamespaces {
 		in := m.Storage != nil && m.Storage.Access == "" && m.Storage.Workspace == ns
-		for _, verb := range []bctrl.Verb{bctrl.GetStorage, bctrl.PutStorage, bctrl.DeleteStorage, bctrl.ListStorage, bctrl.SignStorage} {
+		for _, verb := range []bctrl.Verb{bctrl.GetStorage, bctrl.PutStorage, bctrl.DeleteStorage, bctrl.ListStorage,
+			bctrl.SignStorage} {
 			w[bctrl.Action{Verb: verb, Object: ns}] = in
 		}
 	}
 	for _, id := range worldCapabilities {
-		w[bctrl.Action{Verb: bctrl.InvokeCapability, Object: id}] = m.Capabilities != nil && underAny(m.Capabilities.Allow, id)
+		w[bctrl.Action{Verb: bctrl.InvokeCapability, Object: id}] = m.Capabilities != nil &&
+			underAny(m.Capabilities.Allow, id)
 	}
 	return w
 }
@@ -229,7 +232,8 @@ func TestNarrowingLeavesOutNothingAndAddsNothing(t *testing.T) {
 		got := d.o.permitted(narrowed)
 		require.True(t, got.within(above), "narrowing never widens")
 		require.True(t, parent.Covers(narrowed))
-		require.Equal(t, d.o.permitted(bctrl.Chain{parent, child}.Effective()), got, "a chain that still fits is what was narrowed")
+		require.Equal(t, d.o.permitted(bctrl.Chain{parent, child}.Effective()), got,
+			"a chain that still fits is what was narrowed")
 		again, err := parent.Narrow(narrowed)
 		if err == nil { // refused where an inherited allow lies under a deny of the parent
 			require.Equal(t, got, d.o.permitted(again))
@@ -268,7 +272,12 @@ func TestNarrowingByNothingIsTheIdentity(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, m, narrowed)
 		m = d.complete()
-		narrowed, err = m.Narrow(bctrl.Mounts{AI: &bctrl.AIMount{}, Vault: &bctrl.VaultMount{}, Storage: &bctrl.StorageMount{}, Capabilities: &bctrl.CapabilityMount{}})
+		narrowed, err = m.Narrow(bctrl.Mounts{
+			AI:           &bctrl.AIMount{},
+			Vault:        &bctrl.VaultMount{},
+			Storage:      &bctrl.StorageMount{},
+			Capabilities: &bctrl.CapabilityMount{},
+		})
 		require.NoError(t, err)
 		require.Equal(t, d.o.permitted(m), d.o.permitted(narrowed))
 		require.Equal(t, m.AI, narrowed.AI)

@@ -53,8 +53,12 @@ func (ps *problems) narrowAI(parent, child *AIMount) *AIMount {
 		field := element(fieldAIAllow, i)
 		if ps.check(codeInvalidCredential, field, id, names.CredentialID(id)) && !allowed.Has(id) {
 			ps.add(Problem{
-				Code: codeWidening, Field: field, Value: id, Witness: id,
-				Ceiling: ceilingText(above.Allow, nil), Hint: hintRemove,
+				Code:    codeWidening,
+				Field:   field,
+				Value:   id,
+				Witness: id,
+				Ceiling: ceilingText(above.Allow, nil),
+				Hint:    hintRemove,
 			})
 		}
 	}
@@ -83,8 +87,12 @@ func (ps *problems) narrowVault(parent, child *VaultMount) *VaultMount {
 	ps.grammar(codeInvalidPrefix, fieldVaultDeny, child.Deny, names.VaultPrefix)
 	if child.rawReads() && !parent.rawReads() {
 		ps.add(Problem{
-			Code: codeWidening, Field: fieldRawReads, Value: "true", Witness: "allowRawReads",
-			Ceiling: "{allowRawReads: false}", Hint: "leave it out",
+			Code:    codeWidening,
+			Field:   fieldRawReads,
+			Value:   "true",
+			Witness: "allowRawReads",
+			Ceiling: "{allowRawReads: false}",
+			Hint:    "leave it out",
 		})
 	}
 	return &VaultMount{
@@ -164,8 +172,12 @@ func (ps *problems) narrowStorage(parent, child *StorageMount) *StorageMount {
 		return clonePointer(child)
 	}
 	p := Problem{
-		Code: codeWidening, Field: fieldStorage, Value: ns, Witness: ns,
-		Ceiling: `{access: "none"}`, Hint: "leave storage out",
+		Code:    codeWidening,
+		Field:   fieldStorage,
+		Value:   ns,
+		Witness: ns,
+		Ceiling: `{access: "none"}`,
+		Hint:    "leave storage out",
 	}
 	if above := parent.namespace(); above != "" {
 		p.Ceiling = "{workspace: " + strconv.Quote(quotable(above)) + "}"
@@ -185,8 +197,12 @@ func (ps *problems) narrowCapabilities(parent, child *CapabilityMount) *Capabili
 		field := element(fieldCapabilityAllow, i)
 		if ps.check(codeInvalidCapability, field, entry, names.CapabilityPattern(entry)) && !allowed.Covers(entry) {
 			ps.add(Problem{
-				Code: codeWidening, Field: field, Value: entry, Witness: capabilityWitness(entry, allowed),
-				Ceiling: ceilingText(above, nil), Hint: hintRemove,
+				Code:    codeWidening,
+				Field:   field,
+				Value:   entry,
+				Witness: capabilityWitness(entry, allowed),
+				Ceiling: ceilingText(above, nil),
+				Hint:    hintRemove,
 			})
 		}
 	}

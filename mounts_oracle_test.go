@@ -72,7 +72,9 @@ func underAny(prefixes []string, key string) bool {
 
 // deniedBy: "deny matches case-insensitively".
 func deniedBy(deny []string, key string) bool {
-	return slices.ContainsFunc(deny, func(prefix string) bool { return under(strings.ToLower(prefix), strings.ToLower(key)) })
+	return slices.ContainsFunc(deny, func(prefix string) bool {
+		return under(strings.ToLower(prefix), strings.ToLower(key))
+	})
 }
 
 // keySet is a set of the universe's keys, by index.
@@ -105,7 +107,12 @@ type oracle struct {
 }
 
 func newOracle() *oracle {
-	o := &oracle{keys: universeKeys(), prefixes: universePrefixes(), allows: map[string]keySet{}, denies: map[string]keySet{}}
+	o := &oracle{
+		keys:     universeKeys(),
+		prefixes: universePrefixes(),
+		allows:   map[string]keySet{},
+		denies:   map[string]keySet{},
+	}
 	for _, prefix := range o.prefixes {
 		var allow, deny keySet
 		for i, key := range o.keys {

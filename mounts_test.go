@@ -33,13 +33,16 @@ func TestMountsJSONRefusesWhatCouldBeReadInTwoWays(t *testing.T) {
 		{"long s", `{"vault":{"allowRawReadſ":true}}`, "mounts.wrong_case_field", "mounts.vault.?"},
 		{"duplicate mount", `{"vault":{},"vault":{}}`, "mounts.duplicate_field", "mounts.vault"},
 		{"duplicate list", `{"vault":{"deny":["/"],"deny":[]}}`, "mounts.duplicate_field", "mounts.vault.deny"},
-		{"duplicate default", `{"ai":{"defaults":{"openai":"a","openai":"b"}}}`, "mounts.duplicate_field", "mounts.ai.defaults.openai"},
+		{"duplicate default", `{"ai":{"defaults":{"openai":"a","openai":"b"}}}`, "mounts.duplicate_field",
+			"mounts.ai.defaults.openai"},
 		{"a string for a list", `{"vault":{"allow":"/"}}`, "mounts.wrong_type", "mounts.vault.allow"},
 		{"a string for a bool", `{"vault":{"allowRawReads":"true"}}`, "mounts.wrong_type", "mounts.vault.allowRawReads"},
 		{"a list", `[]`, "mounts.wrong_type", "mounts"},
 	} {
 		t.Run(c.why, func(t *testing.T) {
-			for name, decode := range map[string]func([]byte, any) error{"encoding/json": json.Unmarshal, "strictjson": decodeStrictly} {
+			for name, decode := range map[string]func(
+				[]byte, any,
+			) error{"encoding/json": json.Unmarshal, "strictjson": decodeStrictly} {
 				m := bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"kept"}}}
 				err := decode([]byte(c.in), &m)
 				var refusal *bctrl.Error
@@ -89,9 +92,11 @@ func TestAbsentAndEmptySurviveJSON(t *testing.T) {
 	}{
 		{`{}`, bctrl.Mounts{}},
 		{`{"ai":{}}`, bctrl.Mounts{AI: &bctrl.AIMount{}}},
-		{`{"ai":{"allow":[],"defaults":{}}}`, bctrl.Mounts{AI: &bctrl.AIMount{Allow: []string{}, Defaults: map[bctrl.AIProvider]string{}}}},
+		{`{"ai":{"allow":[],"defaults":{}}}`,
+			bctrl.Mounts{AI: &bctrl.AIMount{Allow: []string{}, Defaults: map[bctrl.AIProvider]string{}}}},
 		{`{"vault":{}}`, bctrl.Mounts{Vault: &bctrl.VaultMount{}}},
-		{`{"vault":{"allow":[],"deny":[],"allowRawReads":false}}`, bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{}, Deny: []string{}, AllowRawReads: new(false)}}},
+		{`{"vault":{"allow":[],"deny":[],"allowRawReads":false}}`,
+			bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{}, Deny: []string{}, AllowRawReads: new(false)}}},
 		{`{"storage":{}}`, bctrl.Mounts{Storage: &bctrl.StorageMount{}}},
 		{`{"storage":{"access":"none"}}`, bctrl.Mounts{Storage: &bctrl.StorageMount{Access: bctrl.StorageNone}}},
 		{`{"capabilities":{"allow":["/"]}}`, bctrl.Mounts{Capabilities: &bctrl.CapabilityMount{Allow: []string{"/"}}}},
@@ -110,7 +115,8 @@ func TestValidateNamesEveryProblemAtOnce(t *testing.T) {
 		AI: &bctrl.AIMount{Allow: []string{"ok", "1st", ""}, Defaults: map[bctrl.AIProvider]string{
 			bctrl.Anthropic: "ok", bctrl.OpenAI: "other", "my provider": "ok",
 		}},
-		Vault:        &bctrl.VaultMount{Allow: []string{"prod/", "", "prod//", "/prod/"}, Deny: []string{"*", "prod/./x", "prod"}},
+		Vault: &bctrl.VaultMount{Allow: []string{"prod/", "", "prod//", "/prod/"},
+			Deny: []string{"*", "prod/./x", "prod"}},
 		Storage:      &bctrl.StorageMount{Workspace: "../x"},
 		Capabilities: &bctrl.CapabilityMount{},
 	}
@@ -135,7 +141,8 @@ func TestValidateNamesEveryProblemAtOnce(t *testing.T) {
 		{"mounts.invalid_namespace", "mounts.storage.workspace", "../x"},
 		{"mounts.allow_required", "mounts.capabilities.allow", ""},
 	}, got)
-	require.Equal(t, problem{refusal.Code, refusal.Field, refusal.Problems[0].Value}, got[0], "the error itself is about the first")
+	require.Equal(t, problem{refusal.Code, refusal.Field, refusal.Problems[0].Value}, got[0],
+		"the error itself is about the first")
 	require.ErrorIs(t, refusal, bctrl.ErrInvalid)
 	require.NotErrorIs(t, refusal, bctrl.ErrWidening)
 }
@@ -153,10 +160,14 @@ func TestValidateOfAWorkspace(t *testing.T) {
 		{"no storage", `{"storage":{"access":"none"}}`, "", ""},
 		{"storage of nothing", `{"storage":{}}`, "mounts.invalid_namespace", "mounts.storage.workspace"},
 		{"an unknown access", `{"storage":{"access":"read"}}`, "mounts.invalid_access", "mounts.storage.access"},
-		{"no storage of a namespace", `{"storage":{"access":"none","workspace":"x"}}`, "mounts.invalid_access", "mounts.storage.access"},
-		{"a default that is not allowed", `{"ai":{"allow":["a"],"defaults":{"openai":"b"}}}`, "mounts.default_not_allowed", "mounts.ai.defaults.openai"},
-		{"a default under nothing", `{"ai":{"allow":[],"defaults":{"openai":"b"}}}`, "mounts.default_not_allowed", "mounts.ai.defaults.openai"},
-		{"a bare provider", `{"capabilities":{"allow":["github"]}}`, "mounts.invalid_capability", "mounts.capabilities.allow[0]"},
+		{"no storage of a namespace", `{"storage":{"access":"none","workspace":"x"}}`, "mounts.invalid_access",
+			"mounts.storage.access"},
+		{"a default that is not allowed", `{"ai":{"allow":["a"],"defaults":{"openai":"b"}}}`, "mounts.default_not_allowed",
+			"mounts.ai.defaults.openai"},
+		{"a default under nothing", `{"ai":{"allow":[],"defaults":{"openai":"b"}}}`, "mounts.default_not_allowed",
+			"mounts.ai.defaults.openai"},
+		{"a bare provider", `{"capabilities":{"allow":["github"]}}`, "mounts.invalid_capability",
+			"mounts.capabilities.allow[0]"},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			err := parseMounts(t, c.in).Validate()
@@ -187,16 +198,24 @@ func TestNarrowInheritsWhatIsAbsent(t *testing.T) {
 		{"nothing", `{}`, parent},
 		{"one credential", `{"ai":{"allow":["b"]}}`, `{"ai":{"allow":["b"],"defaults":{"google":"b"}}}`},
 		{"no credential", `{"ai":{"allow":[]}}`, `{"ai":{"allow":[],"defaults":{}}}`},
-		{"another default replaces them all", `{"ai":{"defaults":{"openai":"b"}}}`, `{"ai":{"allow":["a","b"],"defaults":{"openai":"b"}}}`},
+		{"another default replaces them all", `{"ai":{"defaults":{"openai":"b"}}}`,
+			`{"ai":{"allow":["a","b"],"defaults":{"openai":"b"}}}`},
 		{"no defaults", `{"ai":{"defaults":{}}}`, `{"ai":{"allow":["a","b"],"defaults":{}}}`},
-		{"a part of the vault", `{"vault":{"allow":["prod/crm/"]}}`, `{"vault":{"allow":["prod/crm/"],"deny":["prod/admin/"],"allowRawReads":true}}`},
+		{"a part of the vault", `{"vault":{"allow":["prod/crm/"]}}`,
+			`{"vault":{"allow":["prod/crm/"],"deny":["prod/admin/"],"allowRawReads":true}}`},
 		{"no key", `{"vault":{"allow":[]}}`, `{"vault":{"allow":[],"deny":["prod/admin/"],"allowRawReads":true}}`},
-		{"a deny more", `{"vault":{"deny":["test/x"]}}`, `{"vault":{"allow":["prod/","test/"],"deny":["test/x","prod/admin/"],"allowRawReads":true}}`},
-		{"a deny of the parent again", `{"vault":{"deny":["prod/admin/"]}}`, `{"vault":{"allow":["prod/","test/"],"deny":["prod/admin/"],"allowRawReads":true}}`},
-		{"denies stay though none is declared", `{"vault":{"deny":[]}}`, `{"vault":{"allow":["prod/","test/"],"deny":["prod/admin/"],"allowRawReads":true}}`},
-		{"a deny in another case drops what it covers", `{"vault":{"deny":["TEST"]}}`, `{"vault":{"allow":["prod/"],"deny":["TEST","prod/admin/"],"allowRawReads":true}}`},
-		{"an entry under its own deny is dropped, not refused", `{"vault":{"allow":["other/","test/"],"deny":["other"]}}`, `{"vault":{"allow":["test/"],"deny":["other","prod/admin/"],"allowRawReads":true}}`},
-		{"no raw reads", `{"vault":{"allowRawReads":false}}`, `{"vault":{"allow":["prod/","test/"],"deny":["prod/admin/"],"allowRawReads":false}}`},
+		{"a deny more", `{"vault":{"deny":["test/x"]}}`,
+			`{"vault":{"allow":["prod/","test/"],"deny":["test/x","prod/admin/"],"allowRawReads":true}}`},
+		{"a deny of the parent again", `{"vault":{"deny":["prod/admin/"]}}`,
+			`{"vault":{"allow":["prod/","test/"],"deny":["prod/admin/"],"allowRawReads":true}}`},
+		{"denies stay though none is declared", `{"vault":{"deny":[]}}`,
+			`{"vault":{"allow":["prod/","test/"],"deny":["prod/admin/"],"allowRawReads":true}}`},
+		{"a deny in another case drops what it covers", `{"vault":{"deny":["TEST"]}}`,
+			`{"vault":{"allow":["prod/"],"deny":["TEST","prod/admin/"],"allowRawReads":true}}`},
+		{"an entry under its own deny is dropped, not refused", `{"vault":{"allow":["other/","test/"],"deny":["other"]}}`,
+			`{"vault":{"allow":["test/"],"deny":["other","prod/admin/"],"allowRawReads":true}}`},
+		{"no raw reads", `{"vault":{"allowRawReads":false}}`,
+			`{"vault":{"allow":["prod/","test/"],"deny":["prod/admin/"],"allowRawReads":false}}`},
 		{"the same namespace", `{"storage":{"workspace":"exports"}}`, `{"storage":{"workspace":"exports"}}`},
 		{"an empty storage mount", `{"storage":{}}`, `{"storage":{"workspace":"exports"}}`},
 		{"no storage", `{"storage":{"access":"none"}}`, `{"storage":{"access":"none"}}`},
@@ -237,7 +256,8 @@ func TestEffectiveMountsRepeatNothing(t *testing.T) {
 		{"another case", `["prod/"]`, `["PROD/"]`, `[]`},
 	} {
 		t.Run(c.why, func(t *testing.T) {
-			chain := bctrl.Chain{parseMounts(t, `{"vault":{"allow":`+c.above+`}}`), parseMounts(t, `{"vault":{"allow":`+c.below+`}}`)}
+			chain := bctrl.Chain{parseMounts(t, `{"vault":{"allow":`+c.above+`}}`),
+				parseMounts(t, `{"vault":{"allow":`+c.below+`}}`)}
 			require.Equal(t, parseMounts(t, `{"vault":{"allow":`+c.want+`}}`), chain.Effective())
 		})
 	}
@@ -251,89 +271,174 @@ func TestNarrowRefusals(t *testing.T) {
 		want               bctrl.Problem
 	}{
 		{"the example of the semantics", parent, `{"vault":{"allow":["prod/"]}}`, bctrl.Problem{
-			Code: "mounts.scope_widening", Field: "mounts.vault.allow[0]", Value: "prod/", Witness: "prod/0",
-			Ceiling: `{allow: ["prod/crm/","prod/email/"]}`, Hint: `narrow it to "prod/crm/"`,
+			Code:    "mounts.scope_widening",
+			Field:   "mounts.vault.allow[0]",
+			Value:   "prod/",
+			Witness: "prod/0",
+			Ceiling: `{allow: ["prod/crm/","prod/email/"]}`,
+			Hint:    `narrow it to "prod/crm/"`,
 		}},
 		{"the bare key above a subtree", parent, `{"vault":{"allow":["prod/email/","prod/crm"]}}`, bctrl.Problem{
-			Code: "mounts.scope_widening", Field: "mounts.vault.allow[1]", Value: "prod/crm", Witness: "prod/crm",
-			Ceiling: `{allow: ["prod/crm/","prod/email/"]}`, Hint: `narrow it to "prod/crm/"`,
+			Code:    "mounts.scope_widening",
+			Field:   "mounts.vault.allow[1]",
+			Value:   "prod/crm",
+			Witness: "prod/crm",
+			Ceiling: `{allow: ["prod/crm/","prod/email/"]}`,
+			Hint:    `narrow it to "prod/crm/"`,
 		}},
 		{"another case", parent, `{"vault":{"allow":["PROD/crm/"]}}`, bctrl.Problem{
-			Code: "mounts.scope_widening", Field: "mounts.vault.allow[0]", Value: "PROD/crm/", Witness: "PROD/crm/0",
-			Ceiling: `{allow: ["prod/crm/","prod/email/"]}`, Hint: "remove it, or let the level above allow it first",
+			Code:    "mounts.scope_widening",
+			Field:   "mounts.vault.allow[0]",
+			Value:   "PROD/crm/",
+			Witness: "PROD/crm/0",
+			Ceiling: `{allow: ["prod/crm/","prod/email/"]}`,
+			Hint:    "remove it, or let the level above allow it first",
 		}},
 		{"everything", parent, `{"vault":{"allow":["/"]}}`, bctrl.Problem{
-			Code: "mounts.scope_widening", Field: "mounts.vault.allow[0]", Value: "/", Witness: "0",
-			Ceiling: `{allow: ["prod/crm/","prod/email/"]}`, Hint: `narrow it to "prod/crm/"`,
+			Code:    "mounts.scope_widening",
+			Field:   "mounts.vault.allow[0]",
+			Value:   "/",
+			Witness: "0",
+			Ceiling: `{allow: ["prod/crm/","prod/email/"]}`,
+			Hint:    `narrow it to "prod/crm/"`,
 		}},
 		{"numbers that the parent permits and the child denies are no witness",
-			`{"vault":{"allow":["a/0","a/1/","a/3"],"deny":["a/3/x"]}}`, `{"vault":{"allow":["a/"],"deny":["a/1"]}}`, bctrl.Problem{
-				Code: "mounts.scope_widening", Field: "mounts.vault.allow[0]", Value: "a/", Witness: "a/2",
-				Ceiling: `{allow: ["a/0","a/1/","a/3"], deny: ["a/3/x"]}`, Hint: `narrow it to "a/0"`,
+			`{"vault":{"allow":["a/0","a/1/","a/3"],"deny":["a/3/x"]}}`, `{"vault":{"allow":["a/"],"deny":["a/1"]}}`,
+			bctrl.Problem{
+				Code:    "mounts.scope_widening",
+				Field:   "mounts.vault.allow[0]",
+				Value:   "a/",
+				Witness: "a/2",
+				Ceiling: `{allow: ["a/0","a/1/","a/3"], deny: ["a/3/x"]}`,
+				Hint:    `narrow it to "a/0"`,
 			}},
-		{"a number that the parent allows and denies is a witness", `{"vault":{"allow":["a/0","a/1"],"deny":["A/0"]}}`, `{"vault":{"allow":["a/"]}}`, bctrl.Problem{
-			Code: "mounts.scope_widening", Field: "mounts.vault.allow[0]", Value: "a/", Witness: "a/0",
-			Ceiling: `{allow: ["a/0","a/1"], deny: ["A/0"]}`, Hint: `narrow it to "a/1"`,
-		}},
-		{"denied in another case", `{"vault":{"allow":["/"],"deny":["PROD/Admin/"]}}`, `{"vault":{"allow":["prod/admin/x"]}}`, bctrl.Problem{
-			Code: "mounts.denied_by_ceiling", Field: "mounts.vault.allow[0]", Value: "prod/admin/x", Witness: "prod/admin/x",
-			Ceiling: `{allow: ["/"], deny: ["PROD/Admin/"]}`, Hint: "remove it, or let the level above allow it first",
-		}},
-		{"denied, and the first numbers denied by the child", `{"vault":{"allow":["/"],"deny":["x"]}}`, `{"vault":{"allow":["x/"],"deny":["X/0","x/1"]}}`, bctrl.Problem{
-			Code: "mounts.denied_by_ceiling", Field: "mounts.vault.allow[0]", Value: "x/", Witness: "x/2",
-			Ceiling: `{allow: ["/"], deny: ["x"]}`, Hint: "remove it, or let the level above allow it first",
-		}},
+		{"a number that the parent allows and denies is a witness", `{"vault":{"allow":["a/0","a/1"],"deny":["A/0"]}}`,
+			`{"vault":{"allow":["a/"]}}`, bctrl.Problem{
+				Code:    "mounts.scope_widening",
+				Field:   "mounts.vault.allow[0]",
+				Value:   "a/",
+				Witness: "a/0",
+				Ceiling: `{allow: ["a/0","a/1"], deny: ["A/0"]}`,
+				Hint:    `narrow it to "a/1"`,
+			}},
+		{"denied in another case", `{"vault":{"allow":["/"],"deny":["PROD/Admin/"]}}`, `{"vault":{"allow":["prod/admin/x"]}}`,
+			bctrl.Problem{
+				Code:    "mounts.denied_by_ceiling",
+				Field:   "mounts.vault.allow[0]",
+				Value:   "prod/admin/x",
+				Witness: "prod/admin/x",
+				Ceiling: `{allow: ["/"], deny: ["PROD/Admin/"]}`,
+				Hint:    "remove it, or let the level above allow it first",
+			}},
+		{"denied, and the first numbers denied by the child", `{"vault":{"allow":["/"],"deny":["x"]}}`,
+			`{"vault":{"allow":["x/"],"deny":["X/0","x/1"]}}`, bctrl.Problem{
+				Code:    "mounts.denied_by_ceiling",
+				Field:   "mounts.vault.allow[0]",
+				Value:   "x/",
+				Witness: "x/2",
+				Ceiling: `{allow: ["/"], deny: ["x"]}`,
+				Hint:    "remove it, or let the level above allow it first",
+			}},
 		{"under no vault at all", `{}`, `{"vault":{"allow":["a"]}}`, bctrl.Problem{
-			Code: "mounts.scope_widening", Field: "mounts.vault.allow[0]", Value: "a", Witness: "a",
-			Ceiling: `{allow: []}`, Hint: "remove it, or let the level above allow it first",
+			Code:    "mounts.scope_widening",
+			Field:   "mounts.vault.allow[0]",
+			Value:   "a",
+			Witness: "a",
+			Ceiling: `{allow: []}`,
+			Hint:    "remove it, or let the level above allow it first",
 		}},
 		{"raw reads", parent, `{"vault":{"allowRawReads":true}}`, bctrl.Problem{
-			Code: "mounts.scope_widening", Field: "mounts.vault.allowRawReads", Value: "true", Witness: "allowRawReads",
-			Ceiling: `{allowRawReads: false}`, Hint: "leave it out",
+			Code:    "mounts.scope_widening",
+			Field:   "mounts.vault.allowRawReads",
+			Value:   "true",
+			Witness: "allowRawReads",
+			Ceiling: `{allowRawReads: false}`,
+			Hint:    "leave it out",
 		}},
 		{"raw reads come last", parent, `{"vault":{"allowRawReads":true,"allow":["prod/crm/x","a"]}}`, bctrl.Problem{
-			Code: "mounts.scope_widening", Field: "mounts.vault.allow[1]", Value: "a", Witness: "a",
-			Ceiling: `{allow: ["prod/crm/","prod/email/"]}`, Hint: "remove it, or let the level above allow it first",
+			Code:    "mounts.scope_widening",
+			Field:   "mounts.vault.allow[1]",
+			Value:   "a",
+			Witness: "a",
+			Ceiling: `{allow: ["prod/crm/","prod/email/"]}`,
+			Hint:    "remove it, or let the level above allow it first",
 		}},
 		{"raw reads of nothing", parent, `{"vault":{"allowRawReads":true,"allow":[]}}`, bctrl.Problem{
-			Code: "mounts.scope_widening", Field: "mounts.vault.allowRawReads", Value: "true", Witness: "allowRawReads",
-			Ceiling: `{allowRawReads: false}`, Hint: "leave it out",
+			Code:    "mounts.scope_widening",
+			Field:   "mounts.vault.allowRawReads",
+			Value:   "true",
+			Witness: "allowRawReads",
+			Ceiling: `{allowRawReads: false}`,
+			Hint:    "leave it out",
 		}},
 		{"a credential", parent, `{"ai":{"allow":["a","A"]}}`, bctrl.Problem{
-			Code: "mounts.scope_widening", Field: "mounts.ai.allow[1]", Value: "A", Witness: "A",
-			Ceiling: `{allow: ["a"]}`, Hint: "remove it, or let the level above allow it first",
+			Code:    "mounts.scope_widening",
+			Field:   "mounts.ai.allow[1]",
+			Value:   "A",
+			Witness: "A",
+			Ceiling: `{allow: ["a"]}`,
+			Hint:    "remove it, or let the level above allow it first",
 		}},
 		{"a default outside", parent, `{"ai":{"defaults":{"google":"b"}}}`, bctrl.Problem{
-			Code: "mounts.default_not_allowed", Field: "mounts.ai.defaults.google", Value: "b",
-			Ceiling: `{allow: ["a"]}`, Hint: "choose one of the allowed credentials",
+			Code:    "mounts.default_not_allowed",
+			Field:   "mounts.ai.defaults.google",
+			Value:   "b",
+			Ceiling: `{allow: ["a"]}`,
+			Hint:    "choose one of the allowed credentials",
 		}},
 		{"a default that the level itself removed", parent, `{"ai":{"allow":[],"defaults":{"openai":"a"}}}`, bctrl.Problem{
-			Code: "mounts.default_not_allowed", Field: "mounts.ai.defaults.openai", Value: "a",
-			Ceiling: `{allow: []}`, Hint: "choose one of the allowed credentials",
+			Code:    "mounts.default_not_allowed",
+			Field:   "mounts.ai.defaults.openai",
+			Value:   "a",
+			Ceiling: `{allow: []}`,
+			Hint:    "choose one of the allowed credentials",
 		}},
 		{"another namespace", parent, `{"storage":{"workspace":"Exports"}}`, bctrl.Problem{
-			Code: "mounts.scope_widening", Field: "mounts.storage.workspace", Value: "Exports", Witness: "Exports",
-			Ceiling: `{workspace: "exports"}`, Hint: "leave storage out to inherit the namespace of the level above",
+			Code:    "mounts.scope_widening",
+			Field:   "mounts.storage.workspace",
+			Value:   "Exports",
+			Witness: "Exports",
+			Ceiling: `{workspace: "exports"}`,
+			Hint:    "leave storage out to inherit the namespace of the level above",
 		}},
 		{"a namespace under none", `{"storage":{"access":"none"}}`, `{"storage":{"workspace":"exports"}}`, bctrl.Problem{
-			Code: "mounts.scope_widening", Field: "mounts.storage.workspace", Value: "exports", Witness: "exports",
-			Ceiling: `{access: "none"}`, Hint: "leave storage out",
+			Code:    "mounts.scope_widening",
+			Field:   "mounts.storage.workspace",
+			Value:   "exports",
+			Witness: "exports",
+			Ceiling: `{access: "none"}`,
+			Hint:    "leave storage out",
 		}},
 		{"a capability", parent, `{"capabilities":{"allow":["github/issues"]}}`, bctrl.Problem{
-			Code: "mounts.scope_widening", Field: "mounts.capabilities.allow[0]", Value: "github/issues", Witness: "github/issues",
-			Ceiling: `{allow: ["github/repos"]}`, Hint: "remove it, or let the level above allow it first",
+			Code:    "mounts.scope_widening",
+			Field:   "mounts.capabilities.allow[0]",
+			Value:   "github/issues",
+			Witness: "github/issues",
+			Ceiling: `{allow: ["github/repos"]}`,
+			Hint:    "remove it, or let the level above allow it first",
 		}},
-		{"all of a provider", `{"capabilities":{"allow":["github/0"]}}`, `{"capabilities":{"allow":["github/"]}}`, bctrl.Problem{
-			Code: "mounts.scope_widening", Field: "mounts.capabilities.allow[0]", Value: "github/", Witness: "github/1",
-			Ceiling: `{allow: ["github/0"]}`, Hint: "remove it, or let the level above allow it first",
-		}},
+		{"all of a provider", `{"capabilities":{"allow":["github/0"]}}`, `{"capabilities":{"allow":["github/"]}}`,
+			bctrl.Problem{
+				Code:    "mounts.scope_widening",
+				Field:   "mounts.capabilities.allow[0]",
+				Value:   "github/",
+				Witness: "github/1",
+				Ceiling: `{allow: ["github/0"]}`,
+				Hint:    "remove it, or let the level above allow it first",
+			}},
 		{"all capabilities", parent, `{"capabilities":{"allow":["/"]}}`, bctrl.Problem{
-			Code: "mounts.scope_widening", Field: "mounts.capabilities.allow[0]", Value: "/", Witness: "0/0",
-			Ceiling: `{allow: ["github/repos"]}`, Hint: "remove it, or let the level above allow it first",
+			Code:    "mounts.scope_widening",
+			Field:   "mounts.capabilities.allow[0]",
+			Value:   "/",
+			Witness: "0/0",
+			Ceiling: `{allow: ["github/repos"]}`,
+			Hint:    "remove it, or let the level above allow it first",
 		}},
 		{"a prefix that is none", parent, `{"vault":{"allow":["prod/*"]}}`, bctrl.Problem{
-			Code: "mounts.invalid_prefix", Field: "mounts.vault.allow[0]", Value: "prod/*",
-			Hint: "it holds a byte that is not one of A-Z a-z 0-9 . _ @ + = : -",
+			Code:  "mounts.invalid_prefix",
+			Field: "mounts.vault.allow[0]",
+			Value: "prod/*",
+			Hint:  "it holds a byte that is not one of A-Z a-z 0-9 . _ @ + = : -",
 		}},
 	} {
 		t.Run(c.why, func(t *testing.T) {
@@ -362,7 +467,8 @@ func TestNarrowNamesEveryProblemAtOnce(t *testing.T) {
 		fields = append(fields, p.Field)
 	}
 	require.Equal(t, []string{
-		"mounts.ai.allow[0]", "mounts.vault.allow[0]", "mounts.vault.allow[1]", "mounts.vault.allow[2]", "mounts.vault.deny[0]",
+		"mounts.ai.allow[0]", "mounts.vault.allow[0]", "mounts.vault.allow[1]", "mounts.vault.allow[2]",
+		"mounts.vault.deny[0]",
 		"mounts.vault.allowRawReads", "mounts.storage.workspace", "mounts.capabilities.allow[0]",
 	}, fields)
 }
@@ -385,10 +491,12 @@ func TestRefusalsStaySmall(t *testing.T) {
 
 // A mount that nobody validated permits nothing by its invalid entries.
 func TestInvalidEntriesPermitNothing(t *testing.T) {
-	entries := []string{"", "*", "**", "//", "/prod", "/prod/", "prod//", "prod/*", "prod/../", "./", "../", ".", "..", "prod/.", "prod%2f", " "}
+	entries := []string{"", "*", "**", "//", "/prod", "/prod/", "prod//", "prod/*", "prod/../", "./", "../", ".", "..",
+		"prod/.", "prod%2f", " "}
 	for _, entry := range entries {
 		m := bctrl.Mounts{
-			AI: &bctrl.AIMount{Allow: []string{entry, "/"}}, Storage: &bctrl.StorageMount{Workspace: entry},
+			AI:           &bctrl.AIMount{Allow: []string{entry, "/"}},
+			Storage:      &bctrl.StorageMount{Workspace: entry},
 			Vault:        &bctrl.VaultMount{Allow: []string{entry}, AllowRawReads: new(true)},
 			Capabilities: &bctrl.CapabilityMount{Allow: []string{entry}},
 		}
@@ -405,23 +513,32 @@ func TestInvalidEntriesPermitNothing(t *testing.T) {
 func TestNothingIsPermittedByMountsThatSayNothing(t *testing.T) {
 	for _, m := range []bctrl.Mounts{
 		{},
-		{AI: &bctrl.AIMount{}, Vault: &bctrl.VaultMount{AllowRawReads: new(true)}, Storage: &bctrl.StorageMount{}, Capabilities: &bctrl.CapabilityMount{}},
+		{
+			AI:           &bctrl.AIMount{},
+			Vault:        &bctrl.VaultMount{AllowRawReads: new(true)},
+			Storage:      &bctrl.StorageMount{},
+			Capabilities: &bctrl.CapabilityMount{},
+		},
 		{Storage: &bctrl.StorageMount{Workspace: "x", Access: bctrl.StorageNone}},
 		{Storage: &bctrl.StorageMount{Workspace: "x", Access: "read"}},
 	} {
-		require.False(t, m.AllowsCredential("x") || m.AllowsVaultKey("x") || m.AllowsRawRead("x") || m.AllowsNamespace("x") || m.AllowsCapability("x/y"))
+		require.False(t, m.AllowsCredential("x") || m.AllowsVaultKey("x") || m.AllowsRawRead("x") || m.AllowsNamespace("x") ||
+			m.AllowsCapability("x/y"))
 		require.True(t, bctrl.Mounts{}.Covers(m))
 	}
-	require.False(t, bctrl.Chain{{}, {}}.Allows(bctrl.Action{Verb: bctrl.UseVault, Object: "x"}), "a first level has nothing to inherit")
+	require.False(t, bctrl.Chain{{}, {}}.Allows(bctrl.Action{Verb: bctrl.UseVault, Object: "x"}),
+		"a first level has nothing to inherit")
 	require.False(t, bctrl.Chain{}.Allows(bctrl.Action{Verb: bctrl.UseVault, Object: "x"}))
 	require.False(t, bctrl.Chain{}.Explain(bctrl.Action{Verb: bctrl.UseVault, Object: "x"}).Allowed)
 	require.Equal(t, bctrl.Mounts{}, bctrl.Chain{}.Effective())
 }
 
 func TestExplainNamesWhatDecided(t *testing.T) {
-	workspace := parseMounts(t, `{"ai":{"allow":["a","b"]},"vault":{"allow":["prod/","prod/crm/"],"deny":["x","PROD/admin/"],"allowRawReads":true},`+
+	workspace := parseMounts(t, `{"ai":{"allow":["a","b"]},"vault":{"allow":["prod/","prod/crm/"],"deny":["x",`+
+		`"PROD/admin/"],"allowRawReads":true},`+
 		`"storage":{"workspace":"exports"},"capabilities":{"allow":["github/"]}}`)
-	runtime := parseMounts(t, `{"vault":{"allow":["prod/crm/"],"allowRawReads":false},"storage":{"access":"none"},"capabilities":{}}`)
+	runtime := parseMounts(t, `{"vault":{"allow":["prod/crm/"],"allowRawReads":false},"storage":{"access":"none"},`+
+		`"capabilities":{}}`)
 	execution := parseMounts(t, `{"vault":{"deny":["prod/crm/root"]}}`)
 	chain := bctrl.Chain{workspace, runtime, execution}
 	for _, c := range []struct {
@@ -452,7 +569,12 @@ func TestExplainNamesWhatDecided(t *testing.T) {
 			got := chain.Explain(action)
 			require.NotEmpty(t, got.Reason)
 			got.Reason = ""
-			require.Equal(t, bctrl.Decision{Allowed: c.allowed, Level: c.level, Field: c.field, Entry: c.entry}, got)
+			require.Equal(t, bctrl.Decision{
+				Allowed: c.allowed,
+				Level:   c.level,
+				Field:   c.field,
+				Entry:   c.entry,
+			}, got)
 			require.Equal(t, c.allowed, chain.Allows(action))
 		})
 	}
@@ -460,8 +582,10 @@ func TestExplainNamesWhatDecided(t *testing.T) {
 }
 
 func FuzzMounts(f *testing.F) {
-	f.Add(`{"vault":{"allow":["prod/"],"deny":["prod/admin/"]}}`, `{"vault":{"allow":["prod/crm"],"allowRawReads":true}}`, "prod/crm")
-	f.Add(`{"ai":{"allow":["a"],"defaults":{"openai":"a"}},"storage":{"workspace":"x"}}`, `{"storage":{"access":"none"},"capabilities":{"allow":["/"]}}`, "a")
+	f.Add(`{"vault":{"allow":["prod/"],"deny":["prod/admin/"]}}`, `{"vault":{"allow":["prod/crm"],"allowRawReads":true}}`,
+		"prod/crm")
+	f.Add(`{"ai":{"allow":["a"],"defaults":{"openai":"a"}},"storage":{"workspace":"x"}}`,
+		`{"storage":{"access":"none"},"capabilities":{"allow":["/"]}}`, "a")
 	f.Add(`{"vault":{"allow":["/",""]}}`, `{"vault":{"allow":["//","\u0000"],"deny":[""]}}`, "/")
 	f.Fuzz(func(t *testing.T, parentText, childText, object string) {
 		var parent, child bctrl.Mounts
@@ -482,7 +606,8 @@ func FuzzMounts(f *testing.F) {
 			require.True(t, parent.Covers(narrowed))
 			require.Equal(t, narrowed.Normal(), effective.Normal())
 		}
-		for _, verb := range []bctrl.Verb{bctrl.UseAI, bctrl.UseVault, bctrl.ReadVault, bctrl.GetStorage, bctrl.InvokeCapability} {
+		for _, verb := range []bctrl.Verb{bctrl.UseAI, bctrl.UseVault, bctrl.ReadVault, bctrl.GetStorage,
+			bctrl.InvokeCapability} {
 			action := bctrl.Action{Verb: verb, Object: object}
 			require.Equal(t, effective.Explain(action).Allowed, chain.Allows(action), "%v", action)
 			if chain.Allows(action) {

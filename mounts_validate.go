@@ -89,8 +89,11 @@ func (ps *problems) defaults(defaults map[AIProvider]string, allow []string) {
 		}
 		if id := defaults[provider]; !allowed.Has(id) {
 			ps.add(Problem{
-				Code: codeDefaultNotAllowed, Field: fieldAIDefaults + "." + string(provider), Value: id,
-				Ceiling: ceilingText(allow, nil), Hint: "choose one of the allowed credentials",
+				Code:    codeDefaultNotAllowed,
+				Field:   fieldAIDefaults + "." + string(provider),
+				Value:   id,
+				Ceiling: ceilingText(allow, nil),
+				Hint:    "choose one of the allowed credentials",
 			})
 		}
 	}
@@ -148,7 +151,12 @@ func (ps *problems) full() bool { return len(*ps) == maxProblems }
 // check adds a problem with a value when it breaks a rule of its grammar.
 func (ps *problems) check(code, field, value string, rule error) bool {
 	if rule != nil {
-		ps.add(Problem{Code: code, Field: field, Value: value, Hint: rule.Error()})
+		ps.add(Problem{
+			Code:  code,
+			Field: field,
+			Value: value,
+			Hint:  rule.Error(),
+		})
 	}
 	return rule == nil
 }
@@ -160,8 +168,13 @@ func (ps problems) err() error {
 	}
 	first := ps[0]
 	return &Error{
-		Status: http.StatusBadRequest, Code: first.Code, Message: explainCode(first.Code),
-		Field: first.Field, Witness: first.Witness, Hint: first.Hint, Problems: ps,
+		Status:   http.StatusBadRequest,
+		Code:     first.Code,
+		Message:  explainCode(first.Code),
+		Field:    first.Field,
+		Witness:  first.Witness,
+		Hint:     first.Hint,
+		Problems: ps,
 	}
 }
 

@@ -66,7 +66,13 @@ const pathOperation = "/v1/operations/{id}"
 // Access: operation.read
 func (s *OperationsService) Get(ctx context.Context, id string, opts ...CallOption) (*Operation, error) {
 	var info OperationInfo
-	err := s.via().call(ctx, &request{method: http.MethodGet, path: pathOperation, params: []string{id}, out: &info, opts: opts})
+	err := s.via().call(ctx, &request{
+		method: http.MethodGet,
+		path:   pathOperation,
+		params: []string{id},
+		out:    &info,
+		opts:   opts,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +91,12 @@ type Operation struct {
 }
 
 func newOperation(via via, as *limits, info OperationInfo) *Operation {
-	return &Operation{ID: info.ID, Info: info, via: via, limits: as}
+	return &Operation{
+		ID:     info.ID,
+		Info:   info,
+		via:    via,
+		limits: as,
+	}
 }
 
 const (
@@ -138,8 +149,15 @@ func (o *Operation) Progress(ctx context.Context, opts ...CallOption) iter.Seq2[
 func (o *Operation) round(ctx context.Context, d time.Duration, opts []CallOption) (*OperationInfo, error) {
 	var out wire.Waited[OperationInfo]
 	err := callOfEnded(ctx, o.via, &request{
-		method: http.MethodPost, path: pathOperation + "/wait", params: []string{o.ID},
-		as: o.limits, in: wire.Wait{TimeoutMs: millis(d)}, out: &out, safe: true, slow: true, opts: opts,
+		method: http.MethodPost,
+		path:   pathOperation + "/wait",
+		params: []string{o.ID},
+		as:     o.limits,
+		in:     wire.Wait{TimeoutMs: millis(d)},
+		out:    &out,
+		safe:   true,
+		slow:   true,
+		opts:   opts,
 	})
 	if err != nil {
 		return nil, err
@@ -162,7 +180,12 @@ func (o *Operation) round(ctx context.Context, d time.Duration, opts []CallOptio
 func (o *Operation) Cancel(ctx context.Context, opts ...CallOption) (*OperationInfo, error) {
 	var out OperationInfo
 	return ptr(&out, callOfEnded(ctx, o.via, &request{
-		method: http.MethodPost, path: pathOperation + "/cancel", params: []string{o.ID}, as: o.limits, out: &out, opts: opts,
+		method: http.MethodPost,
+		path:   pathOperation + "/cancel",
+		params: []string{o.ID},
+		as:     o.limits,
+		out:    &out,
+		opts:   opts,
 	}))
 }
 
@@ -183,7 +206,8 @@ func (i *OperationInfo) Act() (*ActResult, error) {
 		return nil, err
 	}
 	if i.Result == nil {
-		return nil, refusal(http.StatusConflict, "operations.no_result", "", "the operation has no result yet").hinted("call Wait first")
+		return nil, refusal(http.StatusConflict, "operations.no_result", "",
+			"the operation has no result yet").hinted("call Wait first")
 	}
 	return stepResult[ActResult](i.Result)
 }

@@ -46,10 +46,12 @@ type config struct {
 
 func defaults() config {
 	return config{
-		key:     NewSecret(os.Getenv("BCTRL_API_KEY")),
-		baseURL: cmp.Or(os.Getenv("BCTRL_BASE_URL"), defaultBaseURL),
-		retries: defaultRetries, retryMin: defaultRetryMin, retryMax: defaultRetryMax,
-		timeout: defaultTimeout,
+		key:      NewSecret(os.Getenv("BCTRL_API_KEY")),
+		baseURL:  cmp.Or(os.Getenv("BCTRL_BASE_URL"), defaultBaseURL),
+		retries:  defaultRetries,
+		retryMin: defaultRetryMin,
+		retryMax: defaultRetryMax,
+		timeout:  defaultTimeout,
 	}
 }
 
@@ -121,7 +123,8 @@ func (c *config) transport() (*transport, error) {
 	if c.timeout < 0 {
 		wrong("Timeout", "client.invalid_timeout", "the timeout is negative", "zero is no timeout")
 	}
-	if c.application != "" && (!printable(c.application) || strings.HasPrefix(c.application, "/") || strings.HasSuffix(c.application, "/")) {
+	if c.application != "" && (!printable(c.application) || strings.HasPrefix(c.application, "/") ||
+		strings.HasSuffix(c.application, "/")) {
 		wrong("Application", "client.invalid_application", "want a name and a version of printable ASCII without spaces", "")
 	}
 	if len(problems) > 0 {
@@ -154,7 +157,8 @@ func parseBase(raw string, insecure bool) (*url.URL, error) {
 	switch {
 	case u.Scheme == "https", u.Scheme == "http" && (insecure || loopback(u.Hostname())):
 	case u.Scheme == "http":
-		problems = append(problems, wrong("client.insecure_base_url", "the API key would cross the network in clear text", "use https, or WithInsecureHTTP"))
+		problems = append(problems, wrong("client.insecure_base_url", "the API key would cross the network in clear text",
+			"use https, or WithInsecureHTTP"))
 	default:
 		problems = append(problems, wrong("client.invalid_base_url", "the base URL is neither https nor http", ""))
 	}
@@ -166,10 +170,12 @@ func parseBase(raw string, insecure bool) (*url.URL, error) {
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")
 	if u.RawPath != "" || u.Path != "" && unsafeSegments(u.Path[1:]) {
-		problems = append(problems, wrong("client.invalid_base_url", "the path of the base URL holds an escape, a dot segment or an empty one", ""))
+		problems = append(problems, wrong("client.invalid_base_url",
+			"the path of the base URL holds an escape, a dot segment or an empty one", ""))
 	}
 	if strings.HasSuffix(u.Path, "/v1") {
-		problems = append(problems, wrong("client.invalid_base_url", "the base URL ends in /v1, which every route begins with", "leave /v1 out"))
+		problems = append(problems, wrong("client.invalid_base_url",
+			"the base URL ends in /v1, which every route begins with", "leave /v1 out"))
 	}
 	return u, errors.Join(problems...)
 }

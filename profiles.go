@@ -45,9 +45,17 @@ const (
 // Create makes an empty profile. An id that is taken is [ErrConflict].
 //
 // Access: profile.write
-func (s *BrowserProfilesService) Create(ctx context.Context, p BrowserProfileCreate, opts ...CallOption) (*BrowserProfile, error) {
+func (s *BrowserProfilesService) Create(
+	ctx context.Context, p BrowserProfileCreate, opts ...CallOption,
+) (*BrowserProfile, error) {
 	var out BrowserProfile
-	return ptr(&out, s.via().call(ctx, &request{method: http.MethodPost, path: pathProfiles, in: p, out: &out, opts: opts}))
+	return ptr(&out, s.via().call(ctx, &request{
+		method: http.MethodPost,
+		path:   pathProfiles,
+		in:     p,
+		out:    &out,
+		opts:   opts,
+	}))
 }
 
 // Get describes a profile.
@@ -55,7 +63,13 @@ func (s *BrowserProfilesService) Create(ctx context.Context, p BrowserProfileCre
 // Access: profile.read
 func (s *BrowserProfilesService) Get(ctx context.Context, id string, opts ...CallOption) (*BrowserProfile, error) {
 	var out BrowserProfile
-	return ptr(&out, s.via().call(ctx, &request{method: http.MethodGet, path: pathProfile, params: []string{id}, out: &out, opts: opts}))
+	return ptr(&out, s.via().call(ctx, &request{
+		method: http.MethodGet,
+		path:   pathProfile,
+		params: []string{id},
+		out:    &out,
+		opts:   opts,
+	}))
 }
 
 // List ranges over the profiles by id.
@@ -68,7 +82,9 @@ func (s *BrowserProfilesService) List(ctx context.Context, opts ...CallOption) i
 // Page fetches one page of [BrowserProfilesService.List].
 //
 // Access: profile.read
-func (s *BrowserProfilesService) Page(ctx context.Context, p PageOptions, opts ...CallOption) (*Page[BrowserProfile], error) {
+func (s *BrowserProfilesService) Page(
+	ctx context.Context, p PageOptions, opts ...CallOption,
+) (*Page[BrowserProfile], error) {
 	return s.listing().page(ctx, p, opts)
 }
 
@@ -79,9 +95,18 @@ func (s *BrowserProfilesService) listing() listing[BrowserProfile] {
 // Update changes a profile's label.
 //
 // Access: profile.write
-func (s *BrowserProfilesService) Update(ctx context.Context, id string, u BrowserProfileUpdate, opts ...CallOption) (*BrowserProfile, error) {
+func (s *BrowserProfilesService) Update(
+	ctx context.Context, id string, u BrowserProfileUpdate, opts ...CallOption,
+) (*BrowserProfile, error) {
 	var out BrowserProfile
-	return ptr(&out, s.via().call(ctx, &request{method: http.MethodPatch, path: pathProfile, params: []string{id}, in: u, out: &out, opts: opts}))
+	return ptr(&out, s.via().call(ctx, &request{
+		method: http.MethodPatch,
+		path:   pathProfile,
+		params: []string{id},
+		in:     u,
+		out:    &out,
+		opts:   opts,
+	}))
 }
 
 // Delete removes a profile and what it kept. One that a live runtime uses is
@@ -89,5 +114,10 @@ func (s *BrowserProfilesService) Update(ctx context.Context, id string, u Browse
 //
 // Access: profile.write
 func (s *BrowserProfilesService) Delete(ctx context.Context, id string, opts ...CallOption) error {
-	return s.via().call(ctx, &request{method: http.MethodDelete, path: pathProfile, params: []string{id}, opts: opts})
+	return s.via().call(ctx, &request{
+		method: http.MethodDelete,
+		path:   pathProfile,
+		params: []string{id},
+		opts:   opts,
+	})
 }

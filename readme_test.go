@@ -22,7 +22,10 @@ func readmeProgram(ctx context.Context) (err error) {
 	client, err := bctrl.New() // BCTRL_API_KEY, BCTRL_BASE_URL
 
 	_, err = client.AICredentials.Create(ctx, bctrl.AICredentialCreate{
-		ID: "openai-prod", Provider: bctrl.OpenAI, Label: "Production", APIKey: bctrl.NewSecret(os.Getenv("OPENAI_API_KEY")),
+		ID:       "openai-prod",
+		Provider: bctrl.OpenAI,
+		Label:    "Production",
+		APIKey:   bctrl.NewSecret(os.Getenv("OPENAI_API_KEY")),
 	})
 	_, err = client.Vault.Set(ctx, "prod/crm/salesforce", bctrl.VaultCredential{
 		Username: "bot@company.com",

@@ -39,8 +39,8 @@ func (x *exchange) again(ctx context.Context, resp *http.Response, err error) (b
 // passing reports whether what went wrong may go right the next time.
 func (x *exchange) passing(resp *http.Response, err error) bool {
 	if err != nil {
-		var untrusted *tls.CertificateVerificationError
-		return !errors.Is(err, errTooLong) && !errors.Is(err, body.ErrUnreadable) && !errors.As(err, &untrusted)
+		_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+		return !untrusted && !errors.Is(err, errTooLong) && !errors.Is(err, body.ErrUnreadable)
 	}
 	return !succeeded(resp) && retryable(resp.StatusCode, refusalCode(resp))
 }

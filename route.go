@@ -24,7 +24,9 @@ func locate(u *url.URL, base *url.URL, template string, params []string) error {
 	}
 	u.Path = plain
 	if escape {
-		u.RawPath, err = fill(base.Path, template, params, func(_, value string) (string, error) { return url.PathEscape(value), nil })
+		u.RawPath, err = fill(base.Path, template, params, func(_, value string) (string, error) {
+			return url.PathEscape(value), nil
+		})
 	}
 	return err
 }
@@ -84,7 +86,8 @@ func unsafeSegments(s string) bool {
 
 // unescaped decodes what could become a dot or a slash, as often as it takes.
 func unescaped(s string) string {
-	decode := strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", "/", "%5C", "/", `\`, "/", "%25", "%")
+	decode := strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", "/", "%5C", "/", `\`, "/", "%25",
+		"%")
 	for {
 		next := decode.Replace(s)
 		if next == s {

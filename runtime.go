@@ -132,8 +132,14 @@ func (rt *Runtime) ConnectURL(ctx context.Context, opts ...CallOption) (string, 
 func (rt *Runtime) Explain(ctx context.Context, action Action, opts ...CallOption) (*Decision, error) {
 	var out Decision
 	return ptr(&out, rt.via().call(ctx, &request{
-		method: http.MethodPost, path: pathRuntime + "/explain", params: []string{rt.Info.WorkspaceID, rt.Alias},
-		as: rt.limits, in: action, out: &out, safe: true, opts: opts,
+		method: http.MethodPost,
+		path:   pathRuntime + "/explain",
+		params: []string{rt.Info.WorkspaceID, rt.Alias},
+		as:     rt.limits,
+		in:     action,
+		out:    &out,
+		safe:   true,
+		opts:   opts,
 	}))
 }
 
@@ -164,8 +170,8 @@ func (rt *Runtime) ended() {
 
 // hasEnded reports whether a call failed because its runtime has ended.
 func hasEnded(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && (e.Code == wire.CodeNotActive || e.Code == wire.CodeTokenEnded)
+	e, ok := errors.AsType[*Error](err)
+	return ok && (e.Code == wire.CodeNotActive || e.Code == wire.CodeTokenEnded)
 }
 
 // callOfEnded sends a request that makes sense of a runtime that has ended,
@@ -183,7 +189,11 @@ func callOfEnded(ctx context.Context, via via, r *request) error {
 
 func (rt *Runtime) request(method, suffix string, out any, opts []CallOption) *request {
 	return &request{
-		method: method, path: pathRuntime + suffix, params: []string{rt.Info.WorkspaceID, rt.Alias},
-		as: rt.limits, out: out, opts: opts,
+		method: method,
+		path:   pathRuntime + suffix,
+		params: []string{rt.Info.WorkspaceID, rt.Alias},
+		as:     rt.limits,
+		out:    out,
+		opts:   opts,
 	}
 }

@@ -16,8 +16,10 @@ import (
 const workspaceBody = `{"id":"ws-1","name":"sales-pipeline","version":3,"mounts":{
 	"ai":{"allow":["openai-prod"]},"vault":{"allow":["prod/crm/","prod/email/"]},"storage":{"workspace":"sales-exports"}}}`
 
-const runtimeBody = `{"id":"rt-1","workspaceId":"ws-1","alias":"crm","kind":"browser","driver":"stagehand","status":"active",
-	"effectiveMounts":{"ai":{"allow":["openai-prod"]},"vault":{"allow":["prod/crm/","prod/email/"]},"storage":{"workspace":"sales-exports"}}}`
+const runtimeBody = `{"id":"rt-1","workspaceId":"ws-1","alias":"crm","kind":"browser","driver":"stagehand",
+		"status":"active",
+	"effectiveMounts":{"ai":{"allow":["openai-prod"]},"vault":{"allow":["prod/crm/","prod/email/"]},
+		"storage":{"workspace":"sales-exports"}}}`
 
 // server answers by method and path.
 func server(answers map[string]string) *fake {
@@ -41,13 +43,14 @@ func crm(t *testing.T, f *fake) (*Workspace, *Runtime) {
 
 func crmServer(more map[string]string) *fake {
 	answers := map[string]string{
-		"GET /v1/workspaces/ws-1":                         workspaceBody,
-		"POST /v1/workspaces/ws-1/runtimes":               runtimeBody,
-		"GET /v1/vault/prod%2Fcrm%2Fsf/totp":              `{"code":"123456","expiresAt":"2026-01-02T03:04:05Z"}`,
-		"GET /v1/vault":                                   `{"keys":["prod/crm/sf"],"nextCursor":null}`,
-		"GET /v1/ai-credentials/openai-prod":              `{"id":"openai-prod"}`,
-		"GET /v1/workspaces/ws-1/runtimes/crm":            runtimeBody,
-		"GET /v1/workspaces/ws-1/runtimes/crm/connect":    `{"url":"wss://x.test/devtools/browser/t","expiresAt":"2026-01-02T03:04:05Z"}`,
+		"GET /v1/workspaces/ws-1":              workspaceBody,
+		"POST /v1/workspaces/ws-1/runtimes":    runtimeBody,
+		"GET /v1/vault/prod%2Fcrm%2Fsf/totp":   `{"code":"123456","expiresAt":"2026-01-02T03:04:05Z"}`,
+		"GET /v1/vault":                        `{"keys":["prod/crm/sf"],"nextCursor":null}`,
+		"GET /v1/ai-credentials/openai-prod":   `{"id":"openai-prod"}`,
+		"GET /v1/workspaces/ws-1/runtimes/crm": runtimeBody,
+		"GET /v1/workspaces/ws-1/runtimes/crm/connect": `{"url":"wss://x.test/devtools/browser/t",` +
+			`"expiresAt":"2026-01-02T03:04:05Z"}`,
 		"POST /v1/workspaces/ws-1/runtimes/crm/stop":      strings.Replace(runtimeBody, "active", "stopped", 1),
 		"GET /v1/storage/namespaces/sales-exports/browse": `{"files":[],"folders":[],"nextCursor":null}`,
 	}
@@ -95,8 +98,10 @@ func TestALaunchDeclaresWhatItNarrows(t *testing.T) {
 		require.NoError(t, err)
 	}
 	sent := f.requests()[1:]
-	require.JSONEq(t, `{"alias":"crm","kind":"browser","driver":"stagehand","launch":{"mode":"profile","profileId":"sf-bot"},"group":"g1"}`, sent[0].body)
-	require.JSONEq(t, `{"vault":{"allow":["prod/crm/"]}}`, mountsOf(t, sent[1].body), "what was declared, not what it amounts to")
+	require.JSONEq(t, `{"alias":"crm","kind":"browser","driver":"stagehand","launch":{"mode":"profile",`+
+		`"profileId":"sf-bot"},"group":"g1"}`, sent[0].body)
+	require.JSONEq(t, `{"vault":{"allow":["prod/crm/"]}}`, mountsOf(t, sent[1].body),
+		"what was declared, not what it amounts to")
 	require.JSONEq(t, `{"vault":{"allow":["prod/crm/"]},"storage":{"access":"none"}}`, mountsOf(t, sent[2].body))
 }
 
@@ -116,7 +121,8 @@ func TestAWorkspaceWithoutStorageHasItsOwnNamespace(t *testing.T) {
 func TestARuntimeRefusesWhatItsMountsDoNotPermitBeforeAnyRequest(t *testing.T) {
 	f := crmServer(nil)
 	_, rt := crm(t, f)
-	none, err := rt.Narrow(Mounts{Storage: &StorageMount{Access: StorageNone}, AI: &AIMount{Allow: []string{}}, Vault: &VaultMount{Allow: []string{}}})
+	none, err := rt.Narrow(Mounts{Storage: &StorageMount{Access: StorageNone}, AI: &AIMount{Allow: []string{}},
+		Vault: &VaultMount{Allow: []string{}}})
 	require.NoError(t, err)
 	before := len(f.requests())
 	ctx := t.Context()
@@ -131,9 +137,15 @@ func TestARuntimeRefusesWhatItsMountsDoNotPermitBeforeAnyRequest(t *testing.T) {
 		"no storage to delete":         func() error { return none.Storage.Delete(ctx, "a") },
 		"no storage to describe":       func() error { _, err := none.Storage.Stat(ctx, "a"); return err },
 		"no storage to sign":           func() error { _, err := none.Storage.DownloadURL(ctx, "a", 0); return err },
-		"no storage to browse":         func() error { _, err := none.Storage.BrowsePage(ctx, BrowseOptions{}, PageOptions{}); return err },
-		"no storage to list":           func() error { _, err := none.Storage.ObjectsPage(ctx, ObjectFilter{}, PageOptions{}); return err },
-		"no storage for a picture":     func() error { _, err := none.Page.Screenshot(ctx, ScreenshotArgs{}); return err },
+		"no storage to browse": func() error {
+			_, err := none.Storage.BrowsePage(ctx, BrowseOptions{}, PageOptions{})
+			return err
+		},
+		"no storage to list": func() error {
+			_, err := none.Storage.ObjectsPage(ctx, ObjectFilter{}, PageOptions{})
+			return err
+		},
+		"no storage for a picture": func() error { _, err := none.Page.Screenshot(ctx, ScreenshotArgs{}); return err },
 	} {
 		err := call()
 		require.ErrorIs(t, err, ErrOutsideMount, why)
@@ -202,7 +214,8 @@ func TestNarrowingAHandleSendsNothingAndLeavesTheOther(t *testing.T) {
 
 func TestARuntimeIsWaitedForUntilItIsActive(t *testing.T) {
 	starting := strings.Replace(runtimeBody, "active", "starting", 1)
-	failed := strings.Replace(strings.Replace(runtimeBody, "active", "failed", 1), `"effective`, `"summary":{"message":"no browser found"},"effective`, 1)
+	failed := strings.Replace(strings.Replace(runtimeBody, "active", "failed", 1), `"effective`,
+		`"summary":{"message":"no browser found"},"effective`, 1)
 	for _, tc := range []struct {
 		end string
 		ok  bool
@@ -224,19 +237,27 @@ func TestARuntimeIsWaitedForUntilItIsActive(t *testing.T) {
 }
 
 func TestActSendsTheInstructionAndItsOptions(t *testing.T) {
-	f := crmServer(map[string]string{"POST /v1/workspaces/ws-1/execute": `{"mode":"fail-fast","steps":[{"call":"stagehand.act","durationMs":12,
-		"result":{"success":true,"message":"done","actions":[{"kind":"fill","vaultKey":"prod/crm/sf"}],"downloads":[{"logicalPath":"q1.csv"}],"url":"https://x.test/","usage":{"calls":3}}}]}`})
+	f := crmServer(map[string]string{"POST /v1/workspaces/ws-1/execute": `{"mode":"fail-fast",
+		"steps":[{"call":"stagehand.act","durationMs":12,
+		"result":{"success":true,"message":"done","actions":[{"kind":"fill","vaultKey":"prod/crm/sf"}],
+		"downloads":[{"logicalPath":"q1.csv"}],"url":"https://x.test/","usage":{"calls":3}}}]}`})
 	_, rt := crm(t, f)
 	got, err := rt.Stagehand.Act(t.Context(), "Log in", ActOptions{
-		Provider: OpenAI, Model: "m", Credential: "openai-prod", MaxSteps: 9, Timeout: 90 * time.Second,
-		Mounts: &Mounts{Vault: &VaultMount{Allow: []string{"prod/crm/sf"}}},
+		Provider:   OpenAI,
+		Model:      "m",
+		Credential: "openai-prod",
+		MaxSteps:   9,
+		Timeout:    90 * time.Second,
+		Mounts:     &Mounts{Vault: &VaultMount{Allow: []string{"prod/crm/sf"}}},
 	}, WithIdempotencyKey("k"))
 	require.NoError(t, err)
 	require.True(t, got.Success)
 	require.Equal(t, "q1.csv", got.Downloads[0].LogicalPath)
 	last := f.requests()[len(f.requests())-1]
-	require.JSONEq(t, `{"runtime":"crm","steps":[{"call":"stagehand.act","timeoutMs":90000,"mounts":{"vault":{"allow":["prod/crm/sf"]}},
-		"args":{"instruction":"Log in","provider":"openai","model":"m","credential":"openai-prod","maxSteps":9}}]}`, last.body)
+	require.JSONEq(t, `{"runtime":"crm","steps":[{"call":"stagehand.act","timeoutMs":90000,
+		"mounts":{"vault":{"allow":["prod/crm/sf"]}},
+		"args":{"instruction":"Log in","provider":"openai","model":"m","credential":"openai-prod","maxSteps":9}}]}`,
+		last.body)
 	require.Equal(t, "k", last.header.Get("Idempotency-Key"))
 	require.Equal(t, "rt-1", last.header.Get("BCTRL-Runtime"))
 
@@ -247,8 +268,10 @@ func TestActSendsTheInstructionAndItsOptions(t *testing.T) {
 }
 
 func TestAStepThatFailsIsItsError(t *testing.T) {
-	f := crmServer(map[string]string{"POST /v1/workspaces/ws-1/execute": `{"mode":"fail-fast","steps":[{"call":"page.goto","durationMs":1,
-		"error":{"error":"no such credential","code":"ai.no_default_credential","reasonClass":"conflict","hint":"choose one"}}]}`})
+	f := crmServer(map[string]string{"POST /v1/workspaces/ws-1/execute": `{"mode":"fail-fast",
+		"steps":[{"call":"page.goto","durationMs":1,
+		"error":{"error":"no such credential","code":"ai.no_default_credential","reasonClass":"conflict",
+		"hint":"choose one"}}]}`})
 	ws, rt := crm(t, f)
 	_, err := rt.Page.Goto(t.Context(), "https://x.test/")
 	var e *Error
@@ -263,10 +286,13 @@ func TestAStepThatFailsIsItsError(t *testing.T) {
 }
 
 func TestAnOperationIsWaitedForAndItsOutcomeIsAnError(t *testing.T) {
-	running := `{"operation":{"id":"op-1","status":"running","progress":{"step":%,"totalSteps":2}},"waitStatus":"timeout","retryAfterMs":100}`
+	running := `{"operation":{"id":"op-1","status":"running","progress":{"step":%,"totalSteps":2}},` +
+		`"waitStatus":"timeout","retryAfterMs":100}`
 	one, two := strings.Replace(running, "%", "1", 1), strings.Replace(running, "%", "2", 1)
 	ended := func(status string) string {
-		return `{"operation":{"id":"op-1","status":"` + status + `","progress":{"step":2,"totalSteps":2},"result":{"mode":"fail-fast","steps":[{"call":"stagehand.act","durationMs":1,"result":{"success":true}}]}},"waitStatus":"completed"}`
+		return `{"operation":{"id":"op-1","status":"` + status +
+			`","progress":{"step":2,"totalSteps":2},"result":{"mode":"fail-fast","steps":[{"call":"stagehand.act",` +
+			`"durationMs":1,"result":{"success":true}}]}},"waitStatus":"completed"}`
 	}
 	for _, tc := range []struct {
 		status string
@@ -355,8 +381,10 @@ func TestOneDeclarationEqualsItsSteps(t *testing.T) {
 		return m
 	}
 	ceiling := Mounts{
-		AI: &AIMount{Allow: []string{"p", "q", "r"}}, Vault: &VaultMount{Allow: []string{"/"}, AllowRawReads: new(true)},
-		Storage: &StorageMount{Workspace: "ns"}, Capabilities: &CapabilityMount{Allow: []string{"g/"}},
+		AI:           &AIMount{Allow: []string{"p", "q", "r"}},
+		Vault:        &VaultMount{Allow: []string{"/"}, AllowRawReads: new(true)},
+		Storage:      &StorageMount{Workspace: "ns"},
+		Capabilities: &CapabilityMount{Allow: []string{"g/"}},
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		steps := ceiling

@@ -134,7 +134,13 @@ func (s *RuntimesService) Browser(alias string) *BrowserLauncher {
 // Access: runtime.read
 func (s *RuntimesService) Get(ctx context.Context, alias string, opts ...CallOption) (*Runtime, error) {
 	var info RuntimeInfo
-	err := s.ws.via().call(ctx, &request{method: http.MethodGet, path: pathRuntime, params: []string{s.ws.ID, alias}, out: &info, opts: opts})
+	err := s.ws.via().call(ctx, &request{
+		method: http.MethodGet,
+		path:   pathRuntime,
+		params: []string{s.ws.ID, alias},
+		out:    &info,
+		opts:   opts,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +163,12 @@ func (s *RuntimesService) Page(ctx context.Context, p PageOptions, opts ...CallO
 }
 
 func (s *RuntimesService) listing() listing[RuntimeInfo] {
-	return listing[RuntimeInfo]{via: s.ws.via, path: pathRuntimes, params: []string{s.ws.ID}, plural: wire.Runtimes}
+	return listing[RuntimeInfo]{
+		via:    s.ws.via,
+		path:   pathRuntimes,
+		params: []string{s.ws.ID},
+		plural: wire.Runtimes,
+	}
 }
 
 func (s *RuntimesService) handle(info RuntimeInfo) (*Runtime, error) {

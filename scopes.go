@@ -111,7 +111,8 @@ func (s Scope) Validate() error {
 		return scopeID("workspaceId", s.workspace)
 	case ScopeGroup:
 		if s.workspace == "" {
-			return scopeRefusal("group_without_workspace", "workspaceId", "a group is part of a workspace, which is missing", "name the workspace too")
+			return scopeRefusal("group_without_workspace", "workspaceId", "a group is part of a workspace, which is missing",
+				"name the workspace too")
 		}
 		if err := scopeID("workspaceId", s.workspace); err != nil {
 			return err

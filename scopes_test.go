@@ -28,7 +28,8 @@ func TestAScopeThatCanHideATypingErrorIsRefused(t *testing.T) {
 		{"types are spelt exactly", `{"type":"Global"}`, "scope.invalid_type"},
 		{"a global scope has no workspace", `{"type":"global","workspaceId":"sales"}`, "scope.unexpected_id"},
 		{"nor a blank one", `{"type":"global","workspaceId":""}`, "scope.unexpected_id"},
-		{"a workspace is not a group", `{"type":"workspace","workspaceId":"sales","groupId":"team-7"}`, "scope.unexpected_id"},
+		{"a workspace is not a group", `{"type":"workspace","workspaceId":"sales","groupId":"team-7"}`,
+			"scope.unexpected_id"},
 		{"a group is part of a workspace", `{"type":"group","groupId":"team-7"}`, "scope.group_without_workspace"},
 		{"a workspace has an id", `{"type":"workspace"}`, "scope.blank_id"},
 		{"that is not empty", `{"type":"workspace","workspaceId":""}`, "scope.blank_id"},
@@ -45,7 +46,8 @@ func TestAScopeThatCanHideATypingErrorIsRefused(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(test.text), &s), test.why)
 		require.Equal(t, test.code, codeOf(s.Validate()), test.why)
 	}
-	for _, text := range []string{`{"type":"global","Type":"group"}`, `{"type":"global","type":"group"}`, `{"type":null}`, `{"kind":"global"}`, `"global"`, `[]`} {
+	for _, text := range []string{`{"type":"global","Type":"group"}`, `{"type":"global","type":"group"}`, `{"type":null}`,
+		`{"kind":"global"}`, `"global"`, `[]`} {
 		require.Error(t, json.Unmarshal([]byte(text), new(Scope)), text)
 	}
 	require.Equal(t, "scope.group_without_workspace", codeOf(InGroup("", "team-7").Validate()))

@@ -66,7 +66,12 @@ func (k SealKey) wire() wire.SealKey {
 // Access: seal.read
 func (s *SealService) Status(ctx context.Context, opts ...CallOption) (*SealStatus, error) {
 	var out SealStatus
-	return ptr(&out, s.via().call(ctx, &request{method: http.MethodGet, path: pathSeal, out: &out, opts: opts}))
+	return ptr(&out, s.via().call(ctx, &request{
+		method: http.MethodGet,
+		path:   pathSeal,
+		out:    &out,
+		opts:   opts,
+	}))
 }
 
 // Lock makes the server forget the master key, and everything that was opened
@@ -82,7 +87,12 @@ func (s *SealService) Status(ctx context.Context, opts ...CallOption) (*SealStat
 // Access: seal.write
 func (s *SealService) Lock(ctx context.Context, opts ...CallOption) (*SealStatus, error) {
 	var out SealStatus
-	return ptr(&out, s.via().call(ctx, &request{method: http.MethodPost, path: pathSealLock, out: &out, opts: opts}))
+	return ptr(&out, s.via().call(ctx, &request{
+		method: http.MethodPost,
+		path:   pathSealLock,
+		out:    &out,
+		opts:   opts,
+	}))
 }
 
 // Unlock gives a locked server its key again. The zero SealKey lets it read the
@@ -94,7 +104,13 @@ func (s *SealService) Lock(ctx context.Context, opts ...CallOption) (*SealStatus
 // Access: seal.write
 func (s *SealService) Unlock(ctx context.Context, key SealKey, opts ...CallOption) (*SealStatus, error) {
 	var out SealStatus
-	return ptr(&out, s.via().call(ctx, &request{method: http.MethodPost, path: pathSealUnlock, in: key.wire(), out: &out, opts: opts}))
+	return ptr(&out, s.via().call(ctx, &request{
+		method: http.MethodPost,
+		path:   pathSealUnlock,
+		in:     key.wire(),
+		out:    &out,
+		opts:   opts,
+	}))
 }
 
 // Rotate exchanges the master key, while everything else goes on: every data
@@ -110,5 +126,11 @@ func (s *SealService) Unlock(ctx context.Context, key SealKey, opts ...CallOptio
 // Access: seal.write
 func (s *SealService) Rotate(ctx context.Context, key SealKey, opts ...CallOption) (*SealStatus, error) {
 	var out SealStatus
-	return ptr(&out, s.via().call(ctx, &request{method: http.MethodPost, path: pathSealRotate, in: key.wire(), out: &out, opts: opts}))
+	return ptr(&out, s.via().call(ctx, &request{
+		method: http.MethodPost,
+		path:   pathSealRotate,
+		in:     key.wire(),
+		out:    &out,
+		opts:   opts,
+	}))
 }

@@ -110,16 +110,30 @@ const (
 // Access: secret.write
 func (s *SecretsService) Create(ctx context.Context, c SecretCreate, opts ...CallOption) (*SecretInfo, error) {
 	in := wire.SecretCreate[Scope]{
-		Name: c.Name, Value: wire.NewValue(c.Value.Expose()), Scope: c.Scope, Aliases: c.Aliases, AttachedOnly: c.AttachedOnly,
+		Name:         c.Name,
+		Value:        wire.NewValue(c.Value.Expose()),
+		Scope:        c.Scope,
+		Aliases:      c.Aliases,
+		AttachedOnly: c.AttachedOnly,
 	}
-	return s.one(ctx, &request{method: http.MethodPost, path: pathSecrets, in: in, opts: opts}, c.Scope.Validate(), ValidSecretName(c.Name))
+	return s.one(ctx, &request{
+		method: http.MethodPost,
+		path:   pathSecrets,
+		in:     in,
+		opts:   opts,
+	}, c.Scope.Validate(), ValidSecretName(c.Name))
 }
 
 // Get describes a secret.
 //
 // Access: secret.read
 func (s *SecretsService) Get(ctx context.Context, id string, opts ...CallOption) (*SecretInfo, error) {
-	return s.one(ctx, &request{method: http.MethodGet, path: pathSecret, params: []string{id}, opts: opts})
+	return s.one(ctx, &request{
+		method: http.MethodGet,
+		path:   pathSecret,
+		params: []string{id},
+		opts:   opts,
+	})
 }
 
 // List ranges over the secrets that a filter selects, oldest first.
@@ -132,12 +146,19 @@ func (s *SecretsService) List(ctx context.Context, f SecretFilter, opts ...CallO
 // Page fetches one page of [SecretsService.List].
 //
 // Access: secret.read
-func (s *SecretsService) Page(ctx context.Context, f SecretFilter, p PageOptions, opts ...CallOption) (*Page[SecretInfo], error) {
+func (s *SecretsService) Page(
+	ctx context.Context, f SecretFilter, p PageOptions, opts ...CallOption,
+) (*Page[SecretInfo], error) {
 	return s.listing(f).page(ctx, p, opts)
 }
 
 func (s *SecretsService) listing(f SecretFilter) listing[SecretInfo] {
-	return listing[SecretInfo]{via: s.via, path: pathSecrets, query: f.query(), plural: wire.Secrets}
+	return listing[SecretInfo]{
+		via:    s.via,
+		path:   pathSecrets,
+		query:  f.query(),
+		plural: wire.Secrets,
+	}
 }
 
 // Update changes the name and the aliases of a secret. What refers to it refers
@@ -148,8 +169,16 @@ func (s *SecretsService) listing(f SecretFilter) listing[SecretInfo] {
 // (secrets.in_use, [ErrConflict]).
 //
 // Access: secret.write
-func (s *SecretsService) Update(ctx context.Context, id string, u SecretUpdate, opts ...CallOption) (*SecretInfo, error) {
-	return s.one(ctx, &request{method: http.MethodPatch, path: pathSecret, params: []string{id}, in: u, opts: opts})
+func (s *SecretsService) Update(
+	ctx context.Context, id string, u SecretUpdate, opts ...CallOption,
+) (*SecretInfo, error) {
+	return s.one(ctx, &request{
+		method: http.MethodPatch,
+		path:   pathSecret,
+		params: []string{id},
+		in:     u,
+		opts:   opts,
+	})
 }
 
 // Rotate replaces the value of a secret, for everything that uses it. The old
@@ -158,7 +187,13 @@ func (s *SecretsService) Update(ctx context.Context, id string, u SecretUpdate, 
 // Access: secret.write
 func (s *SecretsService) Rotate(ctx context.Context, id string, value Secret, opts ...CallOption) (*SecretInfo, error) {
 	in := wire.SecretRotate{Value: wire.NewValue(value.Expose())}
-	return s.one(ctx, &request{method: http.MethodPost, path: pathSecret + "/rotate", params: []string{id}, in: in, opts: opts})
+	return s.one(ctx, &request{
+		method: http.MethodPost,
+		path:   pathSecret + "/rotate",
+		params: []string{id},
+		in:     in,
+		opts:   opts,
+	})
 }
 
 // Delete removes a secret with its value. What depends on it cannot be used any
@@ -166,14 +201,21 @@ func (s *SecretsService) Rotate(ctx context.Context, id string, value Secret, op
 //
 // Access: secret.write
 func (s *SecretsService) Delete(ctx context.Context, id string, opts ...CallOption) error {
-	return s.via().call(ctx, &request{method: http.MethodDelete, path: pathSecret, params: []string{id}, opts: opts})
+	return s.via().call(ctx, &request{
+		method: http.MethodDelete,
+		path:   pathSecret,
+		params: []string{id},
+		opts:   opts,
+	})
 }
 
 // AttachGroup makes a secret visible in a group of a workspace, which is given
 // by id or name. Attaching twice is once.
 //
 // Access: secret.write
-func (s *SecretsService) AttachGroup(ctx context.Context, id, workspace, group string, opts ...CallOption) (*SecretInfo, error) {
+func (s *SecretsService) AttachGroup(
+	ctx context.Context, id, workspace, group string, opts ...CallOption,
+) (*SecretInfo, error) {
 	return s.attachment(ctx, http.MethodPut, id, InGroup(workspace, group), opts)
 }
 
@@ -181,13 +223,22 @@ func (s *SecretsService) AttachGroup(ctx context.Context, id, workspace, group s
 // group that is not attached changes nothing.
 //
 // Access: secret.write
-func (s *SecretsService) DetachGroup(ctx context.Context, id, workspace, group string, opts ...CallOption) (*SecretInfo, error) {
+func (s *SecretsService) DetachGroup(
+	ctx context.Context, id, workspace, group string, opts ...CallOption,
+) (*SecretInfo, error) {
 	return s.attachment(ctx, http.MethodDelete, id, InGroup(workspace, group), opts)
 }
 
-func (s *SecretsService) attachment(ctx context.Context, method, id string, to Scope, opts []CallOption) (*SecretInfo, error) {
+func (s *SecretsService) attachment(
+	ctx context.Context, method, id string, to Scope, opts []CallOption,
+) (*SecretInfo, error) {
 	params := []string{id, to.WorkspaceID(), to.GroupID()}
-	return s.one(ctx, &request{method: method, path: pathSecretAttachment, params: params, opts: opts}, to.Validate())
+	return s.one(ctx, &request{
+		method: method,
+		path:   pathSecretAttachment,
+		params: params,
+		opts:   opts,
+	}, to.Validate())
 }
 
 // Import stores KEY=VALUE lines, all of them or none: a name or alias that the
@@ -199,7 +250,13 @@ func (s *SecretsService) attachment(ctx context.Context, method, id string, to S
 func (s *SecretsService) Import(ctx context.Context, i SecretImport, opts ...CallOption) (*SecretsImported, error) {
 	in := wire.SecretImport[Scope]{Scope: i.Scope, Text: wire.NewValue(i.Text.Expose())}
 	var out SecretsImported
-	r := &request{method: http.MethodPost, path: pathSecrets + "/import", in: in, out: &out, opts: opts}
+	r := &request{
+		method: http.MethodPost,
+		path:   pathSecrets + "/import",
+		in:     in,
+		out:    &out,
+		opts:   opts,
+	}
 	if err := i.Scope.Validate(); err != nil {
 		return nil, (&exchange{r: r}).fail(err)
 	}

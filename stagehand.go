@@ -72,7 +72,11 @@ func act(instruction string, opts []ActCallOption) (Step, []CallOption, error) {
 		o.applyAct(&a)
 	}
 	step, err := ActStep(ActArgs{
-		Instruction: instruction, Provider: a.Provider, Model: a.Model, Credential: a.Credential, MaxSteps: a.MaxSteps,
+		Instruction: instruction,
+		Provider:    a.Provider,
+		Model:       a.Model,
+		Credential:  a.Credential,
+		MaxSteps:    a.MaxSteps,
 	})
 	step.Timeout, step.Mounts = a.Timeout, a.Mounts
 	return step, a.opts, err
@@ -100,7 +104,8 @@ func (p *BrowserPage) Goto(ctx context.Context, url string, opts ...CallOption) 
 // Access: runtime.execute
 func (p *BrowserPage) Screenshot(ctx context.Context, args ScreenshotArgs, opts ...CallOption) (*StorageObject, error) {
 	if !p.rt.limits.mounts.AllowsNamespace(p.rt.Storage.namespace) {
-		return nil, outside(PutStorage, "the mounts permit no storage to put the picture in", "mount storage at the workspace, and do not drop it at the runtime")
+		return nil, outside(PutStorage, "the mounts permit no storage to put the picture in",
+			"mount storage at the workspace, and do not drop it at the runtime")
 	}
 	step, err := ScreenshotStep(args)
 	if err != nil {
@@ -127,7 +132,12 @@ func stepOf[T any](call Call, args T) (Step, error) {
 }
 
 func (rt *Runtime) executor() *executor {
-	return &executor{via: rt.via, workspaceID: rt.Info.WorkspaceID, ceiling: rt.limits.mounts, as: rt.limits}
+	return &executor{
+		via:         rt.via,
+		workspaceID: rt.Info.WorkspaceID,
+		ceiling:     rt.limits.mounts,
+		as:          rt.limits,
+	}
 }
 
 // step1 runs one step and decodes its result.
@@ -146,7 +156,8 @@ func stepResult[T any](result *ExecutionResult) (*T, error) {
 	}
 	var out T
 	if len(result.Steps) != 1 || json.Unmarshal(result.Steps[0].Result, &out) != nil {
-		return nil, &Error{Status: http.StatusBadGateway, Code: "transport.bad_answer", Message: "the answer does not hold the result of the step"}
+		return nil, &Error{Status: http.StatusBadGateway, Code: "transport.bad_answer",
+			Message: "the answer does not hold the result of the step"}
 	}
 	return &out, nil
 }

@@ -123,11 +123,13 @@ func (s *Storage) Get(ctx context.Context, path string, opts ...CallOption) ([]b
 	}
 	defer r.Close()
 	if r.Length > maxHeldFile {
-		return nil, s.failed(http.MethodGet, refusal(http.StatusRequestEntityTooLarge, "storage.too_large", "path", "the file is longer than 64 MiB").hinted("use Open"))
+		return nil, s.failed(http.MethodGet, refusal(http.StatusRequestEntityTooLarge, "storage.too_large", "path",
+			"the file is longer than 64 MiB").hinted("use Open"))
 	}
 	content, err := readBounded(r, r.Length, maxHeldFile)
 	if err == errTooLong {
-		err = s.failed(http.MethodGet, refusal(http.StatusRequestEntityTooLarge, "storage.too_large", "path", "the file is longer than 64 MiB").hinted("use Open"))
+		err = s.failed(http.MethodGet, refusal(http.StatusRequestEntityTooLarge, "storage.too_large", "path",
+			"the file is longer than 64 MiB").hinted("use Open"))
 	}
 	return content, err
 }
@@ -168,7 +170,13 @@ func (s *Storage) Delete(ctx context.Context, path string, opts ...CallOption) e
 // Access: storage.sign
 func (s *Storage) DownloadURL(ctx context.Context, path string, ttl time.Duration, opts ...CallOption) (string, error) {
 	var out wire.SignedURL
-	r := &request{method: http.MethodGet, path: pathFile + "/download-url", query: queryOf("ttlMs", millisText(ttl)), out: &out, opts: opts}
+	r := &request{
+		method: http.MethodGet,
+		path:   pathFile + "/download-url",
+		query:  queryOf("ttlMs", millisText(ttl)),
+		out:    &out,
+		opts:   opts,
+	}
 	if err := s.about(r, SignStorage, path); err != nil {
 		return "", err
 	}
@@ -192,11 +200,18 @@ func (s *Storage) Browse(ctx context.Context, o BrowseOptions, opts ...CallOptio
 // BrowsePage fetches one page of [Storage.Browse].
 //
 // Access: storage.list
-func (s *Storage) BrowsePage(ctx context.Context, o BrowseOptions, p PageOptions, opts ...CallOption) (*BrowsePage, error) {
+func (s *Storage) BrowsePage(
+	ctx context.Context, o BrowseOptions, p PageOptions, opts ...CallOption,
+) (*BrowsePage, error) {
 	var out BrowsePage
 	r := &request{
-		method: http.MethodGet, path: pathBrowse, params: []string{s.namespace}, as: s.limits, out: &out, opts: opts,
-		query: listQuery(queryOf("prefix", o.Prefix, "delimiter", o.Delimiter), p),
+		method: http.MethodGet,
+		path:   pathBrowse,
+		params: []string{s.namespace},
+		as:     s.limits,
+		out:    &out,
+		opts:   opts,
+		query:  listQuery(queryOf("prefix", o.Prefix, "delimiter", o.Delimiter), p),
 	}
 	if err := s.permitted(r, ListStorage); err != nil {
 		return nil, err
@@ -234,7 +249,9 @@ func (s *Storage) Objects(ctx context.Context, f ObjectFilter, opts ...CallOptio
 // ObjectsPage fetches one page of [Storage.Objects].
 //
 // Access: storage.list
-func (s *Storage) ObjectsPage(ctx context.Context, f ObjectFilter, p PageOptions, opts ...CallOption) (*Page[StorageObject], error) {
+func (s *Storage) ObjectsPage(
+	ctx context.Context, f ObjectFilter, p PageOptions, opts ...CallOption,
+) (*Page[StorageObject], error) {
 	if err := s.permitted(&request{method: http.MethodGet, path: pathObjects}, ListStorage); err != nil {
 		return nil, err
 	}
@@ -243,7 +260,10 @@ func (s *Storage) ObjectsPage(ctx context.Context, f ObjectFilter, p PageOptions
 
 func (s *Storage) objects(f ObjectFilter) listing[StorageObject] {
 	return listing[StorageObject]{
-		via: s.via, as: s.limits, path: pathObjects, plural: wire.StorageObjects,
+		via:    s.via,
+		as:     s.limits,
+		path:   pathObjects,
+		plural: wire.StorageObjects,
 		query: []string{
 			"workspace", s.namespace, "runtimeId", f.RuntimeID, "source", string(f.Source),
 			"driver", string(f.Driver), "target", f.Target, "pathPrefix", f.PathPrefix,
@@ -268,7 +288,8 @@ func (s *Storage) about(r *request, right Verb, path string) error {
 // none.
 func (s *Storage) permitted(r *request, right Verb) error {
 	if s.limits != nil && !s.limits.mounts.AllowsNamespace(s.namespace) {
-		return (&exchange{r: r}).fail(outside(right, "the mounts permit no storage", "mount storage at the workspace, and do not drop it at the runtime"))
+		return (&exchange{r: r}).fail(outside(right, "the mounts permit no storage",
+			"mount storage at the workspace, and do not drop it at the runtime"))
 	}
 	if err := checkSegment("namespace", s.namespace); err != nil {
 		return (&exchange{r: r}).fail(err)
@@ -288,7 +309,11 @@ func (s *Storage) described(h http.Header, path string) StorageObject {
 	}
 	created, _ := http.ParseTime(h.Get("Last-Modified")) // zero when the server does not say
 	return StorageObject{
-		Workspace: s.namespace, LogicalPath: path, SizeBytes: lengthOf(h),
-		ContentType: h.Get("Content-Type"), ETag: h.Get("Etag"), CreatedAt: created,
+		Workspace:   s.namespace,
+		LogicalPath: path,
+		SizeBytes:   lengthOf(h),
+		ContentType: h.Get("Content-Type"),
+		ETag:        h.Get("Etag"),
+		CreatedAt:   created,
 	}
 }

@@ -70,7 +70,8 @@ func TestAnUploadIsSentAgainFromWhereItsReaderStood(t *testing.T) {
 
 func TestAnUploadThatCannotBeReadAgainIsNotSentAgain(t *testing.T) {
 	f := failsOnce()
-	_, err := clientOn(t, f, WithRetryWait(0, 0)).Storage("ns").Upload(t.Context(), "a.csv", io.MultiReader(strings.NewReader("once")))
+	_, err := clientOn(t, f, WithRetryWait(0, 0)).Storage("ns").Upload(t.Context(), "a.csv",
+		io.MultiReader(strings.NewReader("once")))
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.Len(t, f.requests(), 1, "half a file must never be stored as a whole one")
 
@@ -96,7 +97,8 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 func TestReopenMakesAStreamReadableAgain(t *testing.T) {
 	f := failsOnce()
 	opened, closed := 0, 0
-	_, err := clientOn(t, f, WithRetryWait(0, 0)).Storage("ns").Upload(t.Context(), "a.csv", io.MultiReader(strings.NewReader("twice")),
+	_, err := clientOn(t, f, WithRetryWait(0, 0)).Storage("ns").Upload(t.Context(), "a.csv",
+		io.MultiReader(strings.NewReader("twice")),
 		WithReopen(func() (io.ReadCloser, error) {
 			opened++
 			return closer{strings.NewReader("twice"), &closed}, nil
@@ -133,18 +135,21 @@ func TestUploadConditionsBecomeHeaders(t *testing.T) {
 	f := &fake{}
 	f.answer = func(n int, r *http.Request) (*http.Response, error) { return stored(r, f.seen[n-1].body), nil }
 	s := clientOn(t, f).Storage("ns")
-	_, err := s.Upload(t.Context(), "Q1 (final)/a b.csv", strings.NewReader("x"), WithIfMatch(`"e1"`), WithContentType("text/csv"), WithIdempotencyKey("k"))
+	_, err := s.Upload(t.Context(), "Q1 (final)/a b.csv", strings.NewReader("x"), WithIfMatch(`"e1"`),
+		WithContentType("text/csv"), WithIdempotencyKey("k"))
 	require.NoError(t, err)
 	_, err = s.Upload(t.Context(), "a.csv", strings.NewReader("x"), WithIfAbsent())
 	require.NoError(t, err)
 	first, second := f.requests()[0], f.requests()[1]
 	require.Equal(t, "/v1/storage/namespaces/ns/files/Q1%20%28final%29%2Fa%20b.csv", first.path)
-	require.Equal(t, []string{`"e1"`, "text/csv", "k"}, []string{first.header.Get("If-Match"), first.header.Get("Content-Type"), first.header.Get("Idempotency-Key")})
+	require.Equal(t, []string{`"e1"`, "text/csv", "k"}, []string{first.header.Get("If-Match"),
+		first.header.Get("Content-Type"), first.header.Get("Idempotency-Key")})
 	require.Equal(t, "*", second.header.Get("If-None-Match"))
 }
 
 func TestAnUploadThatWasStoredShortIsAnError(t *testing.T) {
-	_, err := clientOn(t, always(200, `{"sizeBytes":3}`)).Storage("ns").Upload(t.Context(), "a.csv", strings.NewReader("longer"))
+	_, err := clientOn(t, always(200, `{"sizeBytes":3}`)).Storage("ns").Upload(t.Context(), "a.csv",
+		strings.NewReader("longer"))
 	require.ErrorContains(t, err, "storage.incomplete_upload")
 }
 
@@ -184,7 +189,8 @@ func breaking(content string, after int, etag string) *fake {
 		resp := answered(status, part, "ETag", etag, "Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum[:])+":",
 			"Content-Range", "bytes "+strconv.Itoa(from)+"-"+strconv.Itoa(from+len(part)-1)+"/"+strconv.Itoa(len(content)))
 		if after > 0 && len(part) > after {
-			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(part[:after]), iotest.ErrReader(errors.New("connection reset"))))
+			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(part[:after]),
+				iotest.ErrReader(errors.New("connection reset"))))
 		}
 		return resp, nil
 	}}
@@ -241,7 +247,8 @@ func TestADownloadOfAFileThatChangesIsAnError(t *testing.T) {
 
 func TestDownloadsAreCheckedAgainstLengthAndDigest(t *testing.T) {
 	corrupt := &fake{answer: func(int, *http.Request) (*http.Response, error) {
-		return answered(200, "tampered", "Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(make([]byte, 32))+":"), nil
+		return answered(200, "tampered", "Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(make([]byte, 32))+":"),
+			nil
 	}}
 	_, err := clientOn(t, corrupt).Storage("ns").Get(t.Context(), "a.csv")
 	require.ErrorContains(t, err, "storage.corrupt_download")
@@ -297,7 +304,14 @@ func TestGetHoldsNoMoreThanItsBound(t *testing.T) {
 }
 
 func TestStatReadsTheDescriptionFromTheHeader(t *testing.T) {
-	want := StorageObject{ID: "o", Workspace: "ns", LogicalPath: "报告/a.csv", Filename: "a.csv", SizeBytes: 50 << 20, Source: SourceDownload}
+	want := StorageObject{
+		ID:          "o",
+		Workspace:   "ns",
+		LogicalPath: "报告/a.csv",
+		Filename:    "a.csv",
+		SizeBytes:   50 << 20,
+		Source:      SourceDownload,
+	}
 	h := http.Header{}
 	require.NoError(t, wire.EncodeObject(h, want))
 	f := always(200, "", "Bctrl-Object", h.Get("Bctrl-Object"), "Content-Length", "52428800")
@@ -309,12 +323,19 @@ func TestStatReadsTheDescriptionFromTheHeader(t *testing.T) {
 	f = always(200, "", "Content-Length", "52428800", "ETag", `"e"`, "Content-Type", "text/csv")
 	got, err = clientOn(t, f).Storage("ns").Stat(t.Context(), "a.csv")
 	require.NoError(t, err)
-	require.Equal(t, StorageObject{Workspace: "ns", LogicalPath: "a.csv", SizeBytes: 50 << 20, ETag: `"e"`, ContentType: "text/csv"}, *got)
+	require.Equal(t, StorageObject{
+		Workspace:   "ns",
+		LogicalPath: "a.csv",
+		SizeBytes:   50 << 20,
+		ETag:        `"e"`,
+		ContentType: "text/csv",
+	}, *got)
 }
 
 func TestBrowseMergesFilesAndFoldersByPath(t *testing.T) {
 	f := inTurn(
-		answered(200, `{"files":[{"logicalPath":"a.csv"},{"logicalPath":"c.csv"}],"folders":[{"path":"b/","fileCount":2}],"nextCursor":"2"}`),
+		answered(200, `{"files":[{"logicalPath":"a.csv"},{"logicalPath":"c.csv"}],"folders":[{"path":"b/","fileCount":2}],`+
+			`"nextCursor":"2"}`),
 		answered(200, `{"files":[],"folders":[{"path":"d/"}],"nextCursor":null}`))
 	var paths []string
 	for item, err := range clientOn(t, f).Storage("ns").Browse(t.Context(), BrowseOptions{Prefix: "x/", Delimiter: "/"}) {
@@ -341,7 +362,8 @@ func TestStreamsStayStreams(t *testing.T) {
 			return
 		}
 		w.Header().Set("Content-Length", strconv.Itoa(size))
-		_, _ = io.CopyBuffer(struct{ io.Writer }{w}, io.LimitReader(zeros{}, size), make([]byte, 256<<10)) // the client checks the length
+		// the client checks the length
+		_, _ = io.CopyBuffer(struct{ io.Writer }{w}, io.LimitReader(zeros{}, size), make([]byte, 256<<10))
 	}))
 	defer srv.Close()
 	c, err := New(WithAPIKey(NewSecret(testKey)), WithBaseURL(srv.URL))
@@ -350,12 +372,14 @@ func TestStreamsStayStreams(t *testing.T) {
 
 	start, peak := heap(), uint64(0)
 	watch := func() { peak = max(peak, heap()) }
-	_, err = c.Storage("ns").Upload(t.Context(), "big", &watched{r: io.LimitReader(zeros{}, size), every: 8 << 20, f: watch}, WithSize(size))
+	_, err = c.Storage("ns").Upload(t.Context(), "big", &watched{r: io.LimitReader(zeros{}, size), every: 8 << 20,
+		f: watch}, WithSize(size))
 	require.NoError(t, err)
 	r, err := c.Storage("ns").Open(t.Context(), "big")
 	require.NoError(t, err)
 	defer r.Close()
-	n, err := io.CopyBuffer(io.Discard, struct{ io.Reader }{&watched{r: r, every: 8 << 20, f: watch}}, make([]byte, 256<<10))
+	n, err := io.CopyBuffer(io.Discard, struct{ io.Reader }{&watched{r: r, every: 8 << 20, f: watch}},
+		make([]byte, 256<<10))
 	require.NoError(t, err)
 	require.Equal(t, int64(size), n)
 	require.Less(t, peak, start+bound)

@@ -51,7 +51,8 @@ func (t *transport) checkSubaccount() error {
 	if t.subaccount == nil || names.UUID(t.subaccount[0]) == nil {
 		return nil
 	}
-	return refusal(http.StatusBadRequest, "auth.subaccount", wire.Spelled(wire.HeaderSubaccount), "the id of a subaccount is a uuid")
+	return refusal(http.StatusBadRequest, "auth.subaccount", wire.Spelled(wire.HeaderSubaccount),
+		"the id of a subaccount is a uuid")
 }
 
 // Create makes a subaccount, empty and without a key of its own. Through
@@ -63,7 +64,11 @@ func (t *transport) checkSubaccount() error {
 func (s *SubaccountsService) Create(ctx context.Context, c SubaccountCreate, opts ...CallOption) (*Subaccount, error) {
 	var out Subaccount
 	return ptr(&out, s.via().call(ctx, &request{
-		method: http.MethodPost, path: pathSubaccounts, in: wire.SubaccountCreate{Name: c.Name}, out: &out, opts: opts,
+		method: http.MethodPost,
+		path:   pathSubaccounts,
+		in:     wire.SubaccountCreate{Name: c.Name},
+		out:    &out,
+		opts:   opts,
 	}))
 }
 
@@ -92,5 +97,11 @@ func (s *SubaccountsService) listing() listing[Subaccount] {
 // Access: subaccount.write
 func (s *SubaccountsService) Delete(ctx context.Context, id string, opts ...DeleteOption) error {
 	d := deletionOf(opts)
-	return s.via().call(ctx, &request{method: http.MethodDelete, path: pathSubaccount, params: []string{id}, query: d.query(), opts: d.opts})
+	return s.via().call(ctx, &request{
+		method: http.MethodDelete,
+		path:   pathSubaccount,
+		params: []string{id},
+		query:  d.query(),
+		opts:   d.opts,
+	})
 }

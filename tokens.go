@@ -48,13 +48,20 @@ type TokenRequest struct {
 func (rt *Runtime) Token(ctx context.Context, req TokenRequest, opts ...CallOption) (Secret, error) {
 	var out wire.NewToken
 	// Not as the runtime: minting takes an organization key.
-	r := &request{method: http.MethodPost, path: pathTokens, params: []string{rt.Info.WorkspaceID, rt.Alias}, out: &out, opts: opts}
+	r := &request{
+		method: http.MethodPost,
+		path:   pathTokens,
+		params: []string{rt.Info.WorkspaceID, rt.Alias},
+		out:    &out,
+		opts:   opts,
+	}
 	lower, err := rt.limits.lower(req.Mounts)
 	if err != nil {
 		return Secret{}, (&exchange{r: r}).fail(err)
 	}
 	if ttl := req.TTL; ttl != 0 && (ttl < minTokenTTL || ttl > maxTokenTTL) {
-		return Secret{}, (&exchange{r: r}).fail(refusal(http.StatusBadRequest, "tokens.invalid_ttl", "TTL", "a token lives from 1 second to 7 days"))
+		return Secret{}, (&exchange{r: r}).fail(refusal(http.StatusBadRequest, "tokens.invalid_ttl", "TTL",
+			"a token lives from 1 second to 7 days"))
 	}
 	r.in = wire.TokenCreate[Mounts]{RuntimeID: rt.ID, Mounts: &lower.declared, TTLMs: millis(req.TTL)}
 	err = rt.via().call(ctx, r)
@@ -67,7 +74,12 @@ func (rt *Runtime) Token(ctx context.Context, req TokenRequest, opts ...CallOpti
 //
 // Access: token.write
 func (c *Client) RevokeToken(ctx context.Context, id string, opts ...CallOption) error {
-	return c.via().call(ctx, &request{method: http.MethodDelete, path: pathToken, params: []string{id}, opts: opts})
+	return c.via().call(ctx, &request{
+		method: http.MethodDelete,
+		path:   pathToken,
+		params: []string{id},
+		opts:   opts,
+	})
 }
 
 // Attenuate returns a weaker token, and sends nothing: one that permits what
@@ -216,6 +228,7 @@ func levelOf(text []byte) (m Mounts, err error) {
 }
 
 func errTokenTooLong() error {
-	return refusal(http.StatusBadRequest, "tokens.too_long", "mounts", "the token would exceed 4096 bytes or 30 additions").
+	return refusal(http.StatusBadRequest, "tokens.too_long", "mounts",
+		"the token would exceed 4096 bytes or 30 additions").
 		hinted("name prefixes instead of keys, or mint a token with these mounts")
 }

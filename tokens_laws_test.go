@@ -25,7 +25,8 @@ var (
 func minted(t require.TestingT, mounts bctrl.Mounts) bctrl.Secret {
 	text, err := json.Marshal(mounts)
 	require.NoError(t, err)
-	tok, err := token.New(tokenRoot, token.Head{ID: uuid.Max, Organization: uuid.Max, Runtime: uuid.Max}, tokenExpires, text)
+	tok, err := token.New(tokenRoot, token.Head{ID: uuid.Max, Organization: uuid.Max, Runtime: uuid.Max}, tokenExpires,
+		text)
 	require.NoError(t, err)
 	return bctrl.NewSecret(tok.Text())
 }
@@ -208,7 +209,8 @@ func TestInspectingAgreesWithTheVectors(t *testing.T) {
 			if c.TokenID == "" {
 				return
 			}
-			require.Equal(t, []string{c.TokenID, c.Organization, c.Runtime}, []string{info.ID, info.Organization, info.RuntimeID})
+			require.Equal(t, []string{c.TokenID, c.Organization, c.Runtime}, []string{info.ID, info.Organization,
+				info.RuntimeID})
 			expires, mounts := c.ExpiresMs, 1
 			for _, a := range c.Add {
 				if a.Mounts != "" {
@@ -235,7 +237,8 @@ func TestAttenuateMakesWhatTheVectorsSay(t *testing.T) {
 		made++
 		key, err := hex.DecodeString(c.RootKey)
 		require.NoError(t, err)
-		tok, err := token.New(key, token.Head{ID: uuid.MustParse(c.TokenID), Organization: uuid.MustParse(c.Organization), Runtime: uuid.MustParse(c.Runtime)},
+		tok, err := token.New(key, token.Head{ID: uuid.MustParse(c.TokenID), Organization: uuid.MustParse(c.Organization),
+			Runtime: uuid.MustParse(c.Runtime)},
 			time.UnixMilli(c.ExpiresMs), []byte(c.Mounts))
 		require.NoError(t, err)
 		text := bctrl.NewSecret(tok.Text())

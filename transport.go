@@ -47,8 +47,13 @@ func newTransport(c *config, base *url.URL) *transport {
 		hc = pooled()
 	}
 	t := &transport{
-		base: base, client: *hc, idle: hc.CloseIdleConnections,
-		retries: c.retries, retryMin: c.retryMin, retryMax: c.retryMax, timeout: c.timeout,
+		base:          base,
+		client:        *hc,
+		idle:          hc.CloseIdleConnections,
+		retries:       c.retries,
+		retryMin:      c.retryMin,
+		retryMax:      c.retryMax,
+		timeout:       c.timeout,
 		authorization: []string{"Bearer " + c.key.Expose()},
 		userAgent:     []string{"bctrl-go/" + Version},
 		version:       []string{Version},
@@ -111,7 +116,8 @@ func (t *transport) callHeader(ctx context.Context, r *request) (http.Header, er
 		return resp.Header, nil
 	}
 	if err := decode(x.answer, r.out); err != nil {
-		return nil, x.fail(&Error{Status: http.StatusBadGateway, Code: "transport.bad_answer", Message: "the answer is not the JSON that was expected"})
+		return nil, x.fail(&Error{Status: http.StatusBadGateway, Code: "transport.bad_answer",
+			Message: "the answer is not the JSON that was expected"})
 	}
 	return resp.Header, nil
 }
@@ -153,7 +159,8 @@ func (x *exchange) prepare() error {
 	case !x.settings.hasKey:
 		x.settings.idempotencyKey = x.requestID // one id a call is enough
 	case !printable(key) || len(key) > 200:
-		return x.fail(refusal(http.StatusBadRequest, "request.idempotency_key", wire.HeaderIdempotencyKey, "want 1 to 200 visible ASCII characters"))
+		return x.fail(refusal(http.StatusBadRequest, "request.idempotency_key", wire.HeaderIdempotencyKey,
+			"want 1 to 200 visible ASCII characters"))
 	}
 	return nil
 }

@@ -44,8 +44,10 @@ func TestAnIDStaysOnePathSegmentWhateverItHolds(t *testing.T) {
 		rapid.String(),
 		rapid.StringMatching(`[a-z./%\\?#;@:&=+ 2efF5c]{1,12}`),
 		rapid.SampledFrom([]string{
-			"", ".", "..", "/", "//", "a/b", "a/../b", "../../admin", "%2e%2e", "%2E%2e/x", "..%2f..", "%252e%252e", "a%2fb", `..\..\x`,
-			"a?force=true", "a#b", "a b", "a;b", "\x00", "a\nb", "\x7f", "é", "\xff\xfe", "%", "%zz", "https://evil.test/", "@evil.test", "a//b", "/a", "a/",
+			"", ".", "..", "/", "//", "a/b", "a/../b", "../../admin", "%2e%2e", "%2E%2e/x", "..%2f..", "%252e%252e", "a%2fb",
+			`..\..\x`,
+			"a?force=true", "a#b", "a b", "a;b", "\x00", "a\nb", "\x7f", "é", "\xff\xfe", "%", "%zz", "https://evil.test/",
+			"@evil.test", "a//b", "/a", "a/",
 		}),
 	)
 	rapid.Check(t, func(rt *rapid.T) {
@@ -107,7 +109,8 @@ func TestDoKeepsEachSegmentApart(t *testing.T) {
 	f := always(200, `{"x":1}`)
 	c := clientOn(t, f)
 	var out struct{ X int }
-	require.NoError(t, c.Do(t.Context(), http.MethodPut, []string{"v1", "vault", "prod/crm"}, map[string]int{"a": 1}, &out))
+	require.NoError(t, c.Do(t.Context(), http.MethodPut, []string{"v1", "vault", "prod/crm"}, map[string]int{"a": 1},
+		&out))
 	require.Equal(t, "/v1/vault/prod%2Fcrm", f.requests()[0].path)
 	require.Equal(t, 1, out.X)
 	for _, segments := range [][]string{nil, {""}, {"v1", ".."}, {"v1", "vault", ""}} {
@@ -185,8 +188,10 @@ func (zeros) Read(p []byte) (int, error) {
 var manyZeros = strings.Repeat("0", 64<<10)
 
 func TestErrorsSayWhatTheServerSaid(t *testing.T) {
-	body := `{"error":"mounts widen their ceiling","code":"mounts.scope_widening","reasonClass":"invalid_input","requestId":"r-1","hint":"narrow it",
-		"details":{"problems":[{"code":"mounts.scope_widening","field":"mounts.vault.allow[0]","value":"prod/","witness":"prod/0","ceiling":"prod/crm/"},
+	body := `{"error":"mounts widen their ceiling","code":"mounts.scope_widening","reasonClass":"invalid_input",
+		"requestId":"r-1","hint":"narrow it",
+		"details":{"problems":[{"code":"mounts.scope_widening","field":"mounts.vault.allow[0]","value":"prod/",
+		"witness":"prod/0","ceiling":"prod/crm/"},
 		{"code":"mounts.denied_by_ceiling","field":"mounts.vault.allow[1]"}]}}`
 	f := always(400, body, "x-request-id", "r-1")
 	_, err := clientOn(t, f).Profiles.Get(t.Context(), "p")
@@ -206,7 +211,8 @@ func TestErrorsSayWhatTheServerSaid(t *testing.T) {
 }
 
 func TestAnErrorThatIsNoJSONIsSaneAndHoldsNoBody(t *testing.T) {
-	for _, body := range []string{"<html>" + canary + "</html>", "", canary, `"` + canary + `"`, `{"message":"` + canary + `"}`, "[]", "null"} {
+	for _, body := range []string{"<html>" + canary + "</html>", "", canary, `"` + canary + `"`,
+		`{"message":"` + canary + `"}`, "[]", "null"} {
 		f := always(404, body)
 		_, err := clientOn(t, f).Profiles.Get(t.Context(), "p")
 		require.ErrorIs(t, err, ErrNotFound)
@@ -239,7 +245,8 @@ func TestHookAndLogSeeTheRouteAndNoValue(t *testing.T) {
 		WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))),
 		WithHook(func(_ context.Context, a Attempt) { attempts = append(attempts, a) }))
 	var info ResponseInfo
-	_, err := c.Vault.Set(t.Context(), "prod/zebra", VaultCredential{Password: NewSecret(canary)}, CaptureResponse(&info), WithIdempotencyKey("mine"))
+	_, err := c.Vault.Set(t.Context(), "prod/zebra", VaultCredential{Password: NewSecret(canary)}, CaptureResponse(&info),
+		WithIdempotencyKey("mine"))
 	require.NoError(t, err)
 	require.Len(t, attempts, 2)
 	require.Equal(t, "PUT", attempts[1].Method)
@@ -247,7 +254,12 @@ func TestHookAndLogSeeTheRouteAndNoValue(t *testing.T) {
 	require.Equal(t, 2, attempts[1].Number)
 	require.Equal(t, []int{503, 200}, []int{attempts[0].Status, attempts[1].Status})
 	require.Equal(t, "srv-1", attempts[1].RequestID)
-	require.Equal(t, ResponseInfo{Status: 200, RequestID: "srv-1", Attempts: 2, IdempotencyKey: "mine"}, info)
+	require.Equal(t, ResponseInfo{
+		Status:         200,
+		RequestID:      "srv-1",
+		Attempts:       2,
+		IdempotencyKey: "mine",
+	}, info)
 	for _, never := range []string{canary, testKey, "zebra", "mine"} {
 		require.NotContains(t, log.String(), never)
 	}
@@ -268,7 +280,8 @@ func TestHookAndLogSeeWhatAProvidersSDKSendsToo(t *testing.T) {
 		WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))),
 		WithHook(func(_ context.Context, a Attempt) { attempts = append(attempts, a) })).ForSubaccount(uuid.NewString())
 	ask := func() error {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, "https://api.openai.com/v1/zebra?key=zebra", nil)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, "https://api.openai.com/v1/zebra?key=zebra",
+			nil)
 		require.NoError(t, err)
 		req.Header.Set("X-Request-Id", "theirs")
 		req.Header.Set("User-Agent", "their-sdk")

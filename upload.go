@@ -70,7 +70,14 @@ func (s *Storage) Upload(ctx context.Context, path string, r io.Reader, opts ...
 		o.applyUpload(&u)
 	}
 	source := u.body(r)
-	req := &request{method: http.MethodPut, path: pathFile, header: u.header(), body: source, slow: true, opts: u.opts}
+	req := &request{
+		method: http.MethodPut,
+		path:   pathFile,
+		header: u.header(),
+		body:   source,
+		slow:   true,
+		opts:   u.opts,
+	}
 	if err := s.about(req, PutStorage, path); err != nil {
 		return nil, err
 	}
@@ -80,7 +87,8 @@ func (s *Storage) Upload(ctx context.Context, path string, r io.Reader, opts ...
 		return nil, err
 	}
 	if sent := source.Sent(); out.SizeBytes != sent {
-		return nil, s.failed(http.MethodPut, &Error{Status: http.StatusBadGateway, Code: "storage.incomplete_upload", Message: "the server did not store as many bytes as were sent"})
+		return nil, s.failed(http.MethodPut, &Error{Status: http.StatusBadGateway, Code: "storage.incomplete_upload",
+			Message: "the server did not store as many bytes as were sent"})
 	}
 	return &out, nil
 }

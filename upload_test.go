@@ -41,7 +41,9 @@ func (stuckSeeker) Seek(_ int64, whence int) (int64, error) {
 // TestACancelledContextEndsAnUploadWhoseReaderWaits: over a real connection,
 // where net/http waits for the read that it is in.
 func TestACancelledContextEndsAnUploadWhoseReaderWaits(t *testing.T) {
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))
 	t.Cleanup(srv.Close)
 	hc := &http.Client{Transport: &http.Transport{}}
 	t.Cleanup(hc.CloseIdleConnections)
@@ -55,7 +57,9 @@ func TestACancelledContextEndsAnUploadWhoseReaderWaits(t *testing.T) {
 	}{
 		{"a pipe", s, nil},
 		{"one that seeks", stuckSeeker{s}, nil},
-		{"one that is opened again", nil, []UploadOption{WithReopen(func() (io.ReadCloser, error) { return io.NopCloser(s), nil })}},
+		{"one that is opened again", nil, []UploadOption{WithReopen(func() (io.ReadCloser, error) {
+			return io.NopCloser(s), nil
+		})}},
 		{"one that cannot be opened yet", nil, []UploadOption{WithReopen(func() (io.ReadCloser, error) {
 			_, err := s.Read(nil)
 			return nil, err
@@ -88,11 +92,12 @@ func TestWhatIsOpenedTooLateIsClosed(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-s.begun; cancel() }()
 	let := make(chan struct{})
-	_, err := clientOn(t, always(200, `{}`)).Storage("ns").Upload(ctx, "a.csv", nil, WithReopen(func() (io.ReadCloser, error) {
-		s.begun <- struct{}{}
-		<-let
-		return closing{strings.NewReader("late"), closed}, nil
-	}))
+	_, err := clientOn(t, always(200, `{}`)).Storage("ns").Upload(ctx, "a.csv", nil,
+		WithReopen(func() (io.ReadCloser, error) {
+			s.begun <- struct{}{}
+			<-let
+			return closing{strings.NewReader("late"), closed}, nil
+		}))
 	require.ErrorIs(t, err, context.Canceled)
 	close(let)
 	<-closed

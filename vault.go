@@ -78,14 +78,28 @@ const (
 // letter case alone is [ErrConflict].
 //
 // Access: vault.write
-func (s *VaultService) Set(ctx context.Context, key string, c VaultCredential, opts ...CallOption) (*VaultEntry, error) {
+func (s *VaultService) Set(
+	ctx context.Context, key string, c VaultCredential, opts ...CallOption,
+) (*VaultEntry, error) {
 	in := wire.VaultCredential{
-		Username: c.Username, Password: wire.NewValue(c.Password.Expose()), TOTP: wire.NewValue(c.TOTP.Expose()),
-		Origins: c.Origins, OriginPatterns: c.OriginPatterns, MatchOrigins: c.MatchOrigins,
-		Label: c.Label, Notes: c.Notes, Fill: string(c.Fill),
+		Username:       c.Username,
+		Password:       wire.NewValue(c.Password.Expose()),
+		TOTP:           wire.NewValue(c.TOTP.Expose()),
+		Origins:        c.Origins,
+		OriginPatterns: c.OriginPatterns,
+		MatchOrigins:   c.MatchOrigins,
+		Label:          c.Label,
+		Notes:          c.Notes,
+		Fill:           string(c.Fill),
 	}
 	var out VaultEntry
-	return ptr(&out, callKey(ctx, s.via, key, &request{method: http.MethodPut, path: pathVaultKey, in: in, out: &out, opts: opts}))
+	return ptr(&out, callKey(ctx, s.via, key, &request{
+		method: http.MethodPut,
+		path:   pathVaultKey,
+		in:     in,
+		out:    &out,
+		opts:   opts,
+	}))
 }
 
 // Get returns a credential with its secrets. A missing key is [ErrNotFound].
@@ -97,13 +111,24 @@ func (s *VaultService) Get(ctx context.Context, key string, opts ...CallOption) 
 
 func getVault(ctx context.Context, via via, as *limits, key string, opts []CallOption) (*VaultCredential, error) {
 	var w wire.VaultCredential
-	if err := callKey(ctx, via, key, &request{method: http.MethodGet, path: pathVaultKey, as: as, out: &w, opts: opts}); err != nil {
+	if err := callKey(ctx, via, key, &request{
+		method: http.MethodGet,
+		path:   pathVaultKey,
+		as:     as,
+		out:    &w,
+		opts:   opts,
+	}); err != nil {
 		return nil, err
 	}
 	return &VaultCredential{
-		Username: w.Username, Password: NewSecret(w.Password.Reveal()), TOTP: NewSecret(w.TOTP.Reveal()),
-		Origins: w.Origins, OriginPatterns: w.OriginPatterns,
-		Label: w.Label, Notes: w.Notes, Fill: VaultFill(w.Fill),
+		Username:       w.Username,
+		Password:       NewSecret(w.Password.Reveal()),
+		TOTP:           NewSecret(w.TOTP.Reveal()),
+		Origins:        w.Origins,
+		OriginPatterns: w.OriginPatterns,
+		Label:          w.Label,
+		Notes:          w.Notes,
+		Fill:           VaultFill(w.Fill),
 	}, nil
 }
 
@@ -125,7 +150,9 @@ func (s *VaultService) List(ctx context.Context, prefix string, opts ...CallOpti
 // KeysPage fetches one page of [VaultService.List].
 //
 // Access: vault.list
-func (s *VaultService) KeysPage(ctx context.Context, prefix string, p PageOptions, opts ...CallOption) (*Page[string], error) {
+func (s *VaultService) KeysPage(
+	ctx context.Context, prefix string, p PageOptions, opts ...CallOption,
+) (*Page[string], error) {
 	return vaultKeys(s.via, nil, prefix).page(ctx, p, opts)
 }
 
@@ -139,7 +166,9 @@ func (s *VaultService) Entries(ctx context.Context, f VaultFilter, opts ...CallO
 // EntriesPage fetches one page of [VaultService.Entries].
 //
 // Access: vault.list
-func (s *VaultService) EntriesPage(ctx context.Context, f VaultFilter, p PageOptions, opts ...CallOption) (*Page[VaultEntry], error) {
+func (s *VaultService) EntriesPage(
+	ctx context.Context, f VaultFilter, p PageOptions, opts ...CallOption,
+) (*Page[VaultEntry], error) {
 	return vaultEntries(s.via, nil, f).page(ctx, p, opts)
 }
 
@@ -153,18 +182,33 @@ func (s *VaultService) TOTP(ctx context.Context, key string, opts ...CallOption)
 
 func totp(ctx context.Context, via via, as *limits, key string, opts []CallOption) (string, error) {
 	var w wire.TOTPCode
-	err := callKey(ctx, via, key, &request{method: http.MethodGet, path: pathVaultKey + "/totp", as: as, out: &w, opts: opts})
+	err := callKey(ctx, via, key, &request{
+		method: http.MethodGet,
+		path:   pathVaultKey + "/totp",
+		as:     as,
+		out:    &w,
+		opts:   opts,
+	})
 	return w.Code.Reveal(), err
 }
 
 func vaultKeys(via via, as *limits, prefix string) listing[string] {
-	return listing[string]{via: via, as: as, path: pathVault, query: []string{"prefix", prefix}, plural: wire.VaultKeys}
+	return listing[string]{
+		via:    via,
+		as:     as,
+		path:   pathVault,
+		query:  []string{"prefix", prefix},
+		plural: wire.VaultKeys,
+	}
 }
 
 func vaultEntries(via via, as *limits, f VaultFilter) listing[VaultEntry] {
 	return listing[VaultEntry]{
-		via: via, as: as, path: pathVault, plural: wire.VaultEntries,
-		query: []string{"prefix", f.Prefix, "hasTotp", boolText(f.HasTOTP), "meta", "true"},
+		via:    via,
+		as:     as,
+		path:   pathVault,
+		plural: wire.VaultEntries,
+		query:  []string{"prefix", f.Prefix, "hasTotp", boolText(f.HasTOTP), "meta", "true"},
 	}
 }
 
@@ -194,7 +238,8 @@ func (s *RuntimeVault) Get(ctx context.Context, key string, opts ...CallOption) 
 		return nil, err
 	}
 	if !s.limits.mounts.AllowsRawRead(key) {
-		return nil, outside(ReadVault, "the mounts do not permit reading the values of this key", "the runtime may use it all the same; set vault.allowRawReads to read it")
+		return nil, outside(ReadVault, "the mounts do not permit reading the values of this key",
+			"the runtime may use it all the same; set vault.allowRawReads to read it")
 	}
 	return getVault(ctx, s.via, s.limits, key, opts)
 }
@@ -230,7 +275,8 @@ func (s *RuntimeVault) permitted(key string, right Verb) error {
 		return err
 	}
 	if !s.limits.mounts.AllowsVaultKey(key) {
-		return outside(right, "the mounts do not permit this key", "add it to vault.allow of the workspace, and of the runtime if it narrows")
+		return outside(right, "the mounts do not permit this key",
+			"add it to vault.allow of the workspace, and of the runtime if it narrows")
 	}
 	return nil
 }

@@ -67,7 +67,12 @@ const (
 //
 // Access: workspace.write
 func (s *WorkspacesService) Create(ctx context.Context, c WorkspaceCreate, opts ...CallOption) (*Workspace, error) {
-	r := &request{method: http.MethodPost, path: pathWorkspaces, in: c, opts: opts}
+	r := &request{
+		method: http.MethodPost,
+		path:   pathWorkspaces,
+		in:     c,
+		opts:   opts,
+	}
 	if err := c.Mounts.Validate(); err != nil {
 		return nil, (&exchange{r: r}).fail(err)
 	}
@@ -78,7 +83,12 @@ func (s *WorkspacesService) Create(ctx context.Context, c WorkspaceCreate, opts 
 //
 // Access: workspace.read
 func (s *WorkspacesService) Get(ctx context.Context, id string, opts ...CallOption) (*Workspace, error) {
-	return s.one(ctx, &request{method: http.MethodGet, path: pathWorkspace, params: []string{id}, opts: opts})
+	return s.one(ctx, &request{
+		method: http.MethodGet,
+		path:   pathWorkspace,
+		params: []string{id},
+		opts:   opts,
+	})
 }
 
 // GetByName returns the workspace with a name, or [ErrNotFound].
@@ -120,11 +130,22 @@ func (s *WorkspacesService) Page(ctx context.Context, p PageOptions, opts ...Cal
 // Access: workspace.write
 func (s *WorkspacesService) Delete(ctx context.Context, id string, opts ...DeleteOption) error {
 	d := deletionOf(opts)
-	return s.via().call(ctx, &request{method: http.MethodDelete, path: pathWorkspace, params: []string{id}, query: d.query(), opts: d.opts})
+	return s.via().call(ctx, &request{
+		method: http.MethodDelete,
+		path:   pathWorkspace,
+		params: []string{id},
+		query:  d.query(),
+		opts:   d.opts,
+	})
 }
 
 func (s *WorkspacesService) listing(query ...string) listing[WorkspaceInfo] {
-	return listing[WorkspaceInfo]{via: s.via, path: pathWorkspaces, query: query, plural: wire.Workspaces}
+	return listing[WorkspaceInfo]{
+		via:    s.via,
+		path:   pathWorkspaces,
+		query:  query,
+		plural: wire.Workspaces,
+	}
 }
 
 func (s *WorkspacesService) one(ctx context.Context, r *request) (*Workspace, error) {
@@ -173,7 +194,11 @@ func (w *Workspace) ceiling() Mounts {
 // Access: workspace.write
 func (w *Workspace) Update(ctx context.Context, u WorkspaceUpdate, opts ...CallOption) error {
 	r := &request{
-		method: http.MethodPatch, path: pathWorkspace, params: []string{w.ID}, in: u, opts: opts,
+		method: http.MethodPatch,
+		path:   pathWorkspace,
+		params: []string{w.ID},
+		in:     u,
+		opts:   opts,
 		header: http.Header{"If-Match": {`"` + strconv.FormatInt(w.Version, 10) + `"`}},
 	}
 	if u.Mounts != nil {
@@ -188,7 +213,12 @@ func (w *Workspace) Update(ctx context.Context, u WorkspaceUpdate, opts ...CallO
 //
 // Access: workspace.read
 func (w *Workspace) Refresh(ctx context.Context, opts ...CallOption) error {
-	return w.fill(ctx, &request{method: http.MethodGet, path: pathWorkspace, params: []string{w.ID}, opts: opts})
+	return w.fill(ctx, &request{
+		method: http.MethodGet,
+		path:   pathWorkspace,
+		params: []string{w.ID},
+		opts:   opts,
+	})
 }
 
 func (w *Workspace) fill(ctx context.Context, r *request) error {
@@ -206,7 +236,13 @@ func (w *Workspace) fill(ctx context.Context, r *request) error {
 // Access: workspace.read
 func (w *Workspace) State(ctx context.Context, opts ...CallOption) (*WorkspaceState, error) {
 	var out WorkspaceState
-	return ptr(&out, w.via().call(ctx, &request{method: http.MethodGet, path: pathWorkspace + "/state", params: []string{w.ID}, out: &out, opts: opts}))
+	return ptr(&out, w.via().call(ctx, &request{
+		method: http.MethodGet,
+		path:   pathWorkspace + "/state",
+		params: []string{w.ID},
+		out:    &out,
+		opts:   opts,
+	}))
 }
 
 // Execute runs steps on a runtime of the workspace and waits for them. A step
