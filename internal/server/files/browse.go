@@ -3,8 +3,6 @@ package files
 import (
 	"context"
 
-	"golang.org/x/text/unicode/norm"
-
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
@@ -89,17 +87,4 @@ func (s *Service) browse(
 		folders = folders[1:]
 	}
 	return items, nil
-}
-
-// storagePrefix brings the start of a path to NFC and refuses what no path can
-// begin with.
-func storagePrefix(field, text string) (string, error) {
-	prefix := norm.NFC.String(text)
-	if prefix == "" || bctrl.ValidStoragePath(prefix) == nil {
-		return prefix, nil
-	}
-	if err := bctrl.ValidStoragePath(prefix + "x"); err != nil { // "a/" and "a/." can begin one
-		return "", web.Invalid("storage.invalid_prefix", field, "no storage path can begin like this")
-	}
-	return prefix, nil
 }

@@ -173,3 +173,26 @@ func (s *Service) postObject(w http.ResponseWriter, rq *web.Request) error {
 	}
 	return err
 }
+
+func describeObject(o store.Object) bctrl.StorageObject {
+	return bctrl.StorageObject{
+		ID:          o.ID,
+		Workspace:   o.Namespace,
+		LogicalPath: o.Path,
+		ObjectKey:   objectKey(o.Namespace, o.Path),
+		Filename:    o.Filename,
+		SizeBytes:   o.SizeBytes,
+		ContentType: o.ContentType,
+		SHA256:      o.SHA256,
+		Source:      o.Source,
+		RuntimeID:   o.RuntimeID,
+		Driver:      o.Driver,
+		Target:      o.Target,
+		ETag:        etag(o),
+		CreatedAt:   o.CreatedAt,
+	}
+}
+
+func errNoFile() *bctrl.Error {
+	return web.NotFound("storage.file_not_found", "there is no such file")
+}

@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
-
-	"golang.org/x/text/unicode/norm"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
-	"github.com/bctrl-go/bctrl/internal/names"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -32,24 +28,6 @@ func (s *Service) storageRoutes() []web.Route {
 	}
 }
 
-func errNoFile() *bctrl.Error {
-	return web.NotFound("storage.file_not_found", "there is no such file")
-}
-
-// storagePath is the border at which a path is brought to Unicode form NFC,
-// once, and then checked.
-func storagePath(text string) (string, error) {
-	path := norm.NFC.String(text)
-	return path, bctrl.ValidStoragePath(path)
-}
-
-func validNamespace(ns string) error {
-	if err := names.Name(ns); err != nil {
-		return web.Invalid("storage.invalid_namespace", "", "not a namespace: "+err.Error())
-	}
-	return nil
-}
-
 // storageFile authorises what the route does to the file that its path names.
 func (s *Service) storageFile(rq *web.Request) (namespace, path string, err error) {
 	if namespace, err = rq.Path("ns", validNamespace); err != nil {
@@ -64,8 +42,6 @@ func (s *Service) storageFile(rq *web.Request) (namespace, path string, err erro
 	rq.Object = objectKey(namespace, path)
 	return namespace, path, nil
 }
-
-func objectKey(namespace, path string) string { return namespace + "/" + path }
 
 func (s *Service) putStorageFile(w http.ResponseWriter, rq *web.Request) error {
 	namespace, path, err := s.storageFile(rq)
@@ -166,58 +142,4 @@ func (s *Service) deleteObject(
 		s.DropUnusedBlob(ctx, o.BlobID)
 	}
 	return web.None{}, err
-}
-
-// joinedHeader joins the lines of a header that is a list (RFC 9110 §5.3).
-func joinedHeader(h http.Header, name string) string { return strings.Join(h.Values(name), ",") }
-
-// preconditions are If-Match and If-None-Match of a request that changes a
-// file (RFC 9110 §13.1). Empty is none.
-type preconditions struct{ ifMatch, ifNoneMatch string }
-
-// check refuses when the file as it is now, the zero Object when there is
-// none, is not what the request is meant for.
-func (p preconditions) check(now store.Object) error {
-	exists := now.ID != ""
-	if p.ifMatch != "" && !(exists && matches(p.ifMatch, etag(now))) {
-		return web.ErrStale
-	}
-	if p.ifNoneMatch != "" && exists && matches(p.ifNoneMatch, etag(now)) {
-		return web.PreconditionFailed("storage.exists", "there is a file at this path already")
-	}
-	return nil
-}
-
-// matches reports whether a list of entity tags names this one. Ours hold no
-// comma and are never weak.
-func matches(list, tag string) bool {
-	for item := range strings.SplitSeq(list, ",") {
-		if item = strings.TrimSpace(item); item == "*" || item == tag {
-			return true
-		}
-	}
-	return false
-}
-
-// etag is the entity tag of a version of a file. It is its id, so that no two
-// versions share one, though their bytes be the same.
-func etag(o store.Object) string { return `"` + o.ID + `"` }
-
-func describeObject(o store.Object) bctrl.StorageObject {
-	return bctrl.StorageObject{
-		ID:          o.ID,
-		Workspace:   o.Namespace,
-		LogicalPath: o.Path,
-		ObjectKey:   objectKey(o.Namespace, o.Path),
-		Filename:    o.Filename,
-		SizeBytes:   o.SizeBytes,
-		ContentType: o.ContentType,
-		SHA256:      o.SHA256,
-		Source:      o.Source,
-		RuntimeID:   o.RuntimeID,
-		Driver:      o.Driver,
-		Target:      o.Target,
-		ETag:        etag(o),
-		CreatedAt:   o.CreatedAt,
-	}
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
-	"github.com/bctrl-go/bctrl/internal/totp"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -142,44 +141,4 @@ func (l OpenedLogin) Field(name string) (bctrl.Secret, error) {
 		return value, web.NotFound("vault.no_field", "this vault key has no such field")
 	}
 	return value, nil
-}
-
-// codeAt is the one-time code of a time.
-func (v Secrets) codeAt(now time.Time) (wire.TOTPCode, error) {
-	if v.TOTP.IsZero() {
-		return wire.TOTPCode{}, web.NotFound("vault.no_totp", "this vault key has no TOTP seed")
-	}
-	seed, err := totp.Parse(bctrl.NewSecret(v.TOTP.Reveal()))
-	if err != nil {
-		return wire.TOTPCode{}, err
-	}
-	code, expires := seed.Code(now)
-	return wire.TOTPCode{Code: wire.NewValue(code.Expose()), ExpiresAt: expires.UTC()}, nil
-}
-
-// codeMargin is how long a one-time code must still be good for when it leaves:
-// less, and it may have been replaced when it arrives.
-const codeMargin = 2 * time.Second
-
-// LastingCode is a one-time code that is good for codeMargin at least. In the
-// last moments of a period it waits for the next.
-func (v Secrets) LastingCode(ctx context.Context) (bctrl.Secret, error) {
-	for {
-		now := time.Now()
-		code, err := v.codeAt(now)
-		if err != nil {
-			return bctrl.Secret{}, err
-		}
-		left := code.ExpiresAt.Sub(now)
-		if left >= codeMargin {
-			return bctrl.NewSecret(code.Code.Reveal()), nil
-		}
-		next := time.NewTimer(left)
-		select {
-		case <-next.C:
-		case <-ctx.Done():
-			next.Stop()
-			return bctrl.Secret{}, ctx.Err()
-		}
-	}
 }

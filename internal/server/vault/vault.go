@@ -1,15 +1,8 @@
 package vault
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
-	"strings"
-
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
-	"github.com/bctrl-go/bctrl/internal/audit"
-	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -48,92 +41,6 @@ func errNoKey() *bctrl.Error {
 	return web.NotFound("vault.secret_not_found", "there is no such vault key")
 }
 
-func (s *Service) putVault(ctx context.Context, rq *web.Request, in wire.VaultCredential) (bctrl.VaultEntry, error) {
-	key, err := rq.Path("key", bctrl.ValidVaultKey)
-	if err != nil {
-		return bctrl.VaultEntry{}, err
-	}
-	if err := rq.Authorize(key); err != nil {
-		return bctrl.VaultEntry{}, err
-	}
-	meta, err := checkVaultCredential(&in)
-	if err != nil {
-		return bctrl.VaultEntry{}, err
-	}
-	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.VaultEntry, error) {
-		e, err := s.writeVaultEntry(ctx, tx, rq.Caller.Org, key, meta, in)
-		ev.UID, ev.Version = e.UID, e.Version
-		return describeVaultEntry(e, meta), err
-	})
-}
-
-func (s *Service) writeVaultEntry(
-	ctx context.Context, tx *store.Tx, org, key string, meta Meta, in wire.VaultCredential,
-) (store.VaultEntry, error) {
-	folded := strings.ToLower(key)
-	e, err := tx.VaultEntryFolded(ctx, org, folded)
-	isNew := errors.Is(err, store.ErrNotFound)
-	now := store.Now()
-	switch {
-	case isNew:
-		e = store.VaultEntry{UID: web.NewID(), Key: key, CreatedAt: now}
-	case err != nil:
-		return e, err
-	case e.Key != key:
-		return e, web.Conflict("vault.key_case_conflict", "there is a key that differs only in case")
-	}
-	e.Version, e.UpdatedAt, e.HasTOTP = e.Version+1, now, !in.TOTP.IsZero()
-	if e.Meta, err = json.Marshal(meta); err != nil {
-		return e, err
-	}
-	plain, err := json.Marshal(Secrets{Password: in.Password, TOTP: in.TOTP, Notes: in.Notes})
-	if err != nil {
-		return e, err
-	}
-	defer clear(plain)
-	if e.Sealed, err = s.Keys.Seal(vaultRecord(org, e), plain); err != nil {
-		return e, err
-	}
-	if isNew {
-		return e, tx.InsertVaultEntry(ctx, org, folded, e)
-	}
-	return e, tx.UpdateVaultEntry(ctx, org, e)
-}
-
-// vaultRecord binds an entry's key and everything listed of it to its seal, in an
-// encoding of its own that [seal.Record] says to keep.
-func vaultRecord(org string, e store.VaultEntry) seal.Record {
-	bound := append([]byte(e.Key+"\n"), e.Meta...)
-	if e.HasTOTP {
-		bound = append(bound, "\ntotp"...)
-	}
-	return seal.Record{
-		Kind:    "vault",
-		UID:     e.UID,
-		Scope:   org,
-		Version: e.Version,
-		Meta:    bound,
-	}
-}
-
-func (s *Service) deleteVault(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
-	key, err := rq.Path("key", bctrl.ValidVaultKey)
-	if err != nil {
-		return web.None{}, err
-	}
-	if err := rq.Authorize(key); err != nil {
-		return web.None{}, err
-	}
-	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
-		e, err := Find(ctx, tx.Queries, rq.Caller.Org, key, "")
-		if err != nil {
-			return web.None{}, err
-		}
-		ev.UID, ev.Version = e.UID, e.Version
-		return web.None{}, tx.DeleteVaultEntry(ctx, rq.Caller.Org, e.UID)
-	})
-}
-
 func describeVaultEntry(e store.VaultEntry, meta Meta) bctrl.VaultEntry {
 	return bctrl.VaultEntry{
 		Key:            e.Key,
@@ -148,3 +55,9 @@ func describeVaultEntry(e store.VaultEntry, meta Meta) bctrl.VaultEntry {
 		UpdatedAt:      e.UpdatedAt,
 	}
 }
+
+// Service answers the routes of the vault.
+type Service struct{ *web.Kernel }
+
+// New makes the service.
+func New(k *web.Kernel) *Service { return &Service{k} }

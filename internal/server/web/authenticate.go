@@ -142,34 +142,3 @@ func ParseMountsHeader(text string) (m bctrl.Mounts, err error) {
 	}
 	return m, nil
 }
-
-// ErrNotActive is the answer to whoever may know of the runtime, wherever it
-// turns out that it has no browser; and of one that never was, as another's.
-var ErrNotActive = Conflict(wire.CodeNotActive, "the runtime is not active")
-
-// LiveRuntime reads what bounds a live runtime now.
-func LiveRuntime(ctx context.Context, q store.Queries, org, id string) (*access.Runtime, error) {
-	rt, err := q.Runtime(ctx, org, id)
-	if errors.Is(err, store.ErrNotFound) || err == nil && !rt.Live {
-		return nil, ErrNotActive
-	}
-	if err != nil {
-		return nil, err
-	}
-	ws, err := q.Workspace(ctx, org, rt.WorkspaceID)
-	if errors.Is(err, store.ErrNotFound) { // deleted in this moment
-		return nil, ErrNotActive
-	}
-	if err != nil {
-		return nil, err
-	}
-	return RuntimeOf(rt, ws), nil
-}
-
-// RuntimeOf is what bounds a runtime, nothing declared below it.
-func RuntimeOf(rt store.Runtime, ws store.Workspace) *access.Runtime {
-	return &access.Runtime{
-		ID: rt.ID, Alias: rt.Alias, WorkspaceID: rt.WorkspaceID, Group: rt.Group, Version: ws.Version,
-		Chain: bctrl.Chain{ws.Mounts, rt.Mounts}, Launched: bctrl.Chain{rt.Launched},
-	}
-}

@@ -1,10 +1,14 @@
 package web
 
 import (
+	"cmp"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/bctrl-go/bctrl/internal/strictjson"
 )
 
 // endingBody is a request's body that nobody waits for once the request has
@@ -56,3 +60,52 @@ func (b *endingBody) breakOff() {
 
 // PastDeadline is a deadline that is over.
 var PastDeadline = time.Unix(1, 0)
+
+// ReadBody reads the whole body, at most as much as the route takes.
+func (rq *Request) ReadBody() ([]byte, error) {
+	if rq.read != nil {
+		return rq.read, nil
+	}
+	limit := cmp.Or(rq.Route.MaxBody, MaxBody)
+	if rq.ContentLength > limit { // told before it is sent, to who asks first
+		return nil, &http.MaxBytesError{Limit: limit}
+	}
+	// A caller who sends a byte a minute must not hold a connection for ever.
+	conn := http.NewResponseController(rq.w)
+	if err := conn.SetReadDeadline(time.Now().Add(bodyBound)); err == nil {
+		defer func() { _ = conn.SetReadDeadline(time.Time{}) }() // it could be set before
+	}
+	return io.ReadAll(http.MaxBytesReader(rq.w, rq.Body, limit))
+}
+
+// bodyBound is how long a JSON body may take to arrive.
+const bodyBound = 30 * time.Second
+
+// MaxBody bounds a JSON body; files have routes of their own.
+const MaxBody = 1 << 20
+
+// decode reads the body into In. Requests that take none refuse one.
+func decode[In any](rq *Request) (in In, err error) {
+	if _, takesNone := any(in).(None); takesNone {
+		if rq.ContentLength > 0 {
+			return in, Invalid("request.unexpected_body", "", "this request takes no body")
+		}
+		return in, nil
+	}
+	if ct := rq.Header.Get("Content-Type"); !IsJSON(ct) {
+		return in, Invalid("request.content_type", "", "the body must be application/json")
+	}
+	body, err := rq.ReadBody()
+	if err != nil {
+		return in, err
+	}
+	if err := strictjson.Unmarshal(body, &in); err != nil {
+		return in, BadJSON(err)
+	}
+	return in, nil
+}
+
+func IsJSON(contentType string) bool {
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(mediaType), "application/json")
+}

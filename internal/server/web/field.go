@@ -1,6 +1,9 @@
 package web
 
-import "unicode/utf8"
+import (
+	"strconv"
+	"unicode/utf8"
+)
 
 // MaxLabel bounds a label, in bytes.
 const MaxLabel = 256
@@ -28,3 +31,6 @@ func SetIfGiven[T any](field *T, to *T) {
 		*field = *to
 	}
 }
+
+// FieldAt is the name of an element of a list, as a field.
+func FieldAt(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 
@@ -161,92 +160,3 @@ func (k *Kernel) EndKeyed() { k.underway.lock(ErrLocked) }
 // Underway is how much callers have begun that has not ended: requests, and what
 // runs by [Kernel.WhileGranted].
 func (k *Kernel) Underway() int { return k.underway.len() }
-
-// CallerNow returns a caller under the newest rules, and refuses one who has
-// ended.
-func (k *Kernel) CallerNow(ctx context.Context, c access.Caller) (access.Caller, error) {
-	if err := k.callerLives(ctx, c); err != nil {
-		return c, err
-	}
-	return k.UnderCeiling(ctx, k.DB.Read(), c)
-}
-
-// UnderCeiling returns a caller with the mounts of its workspace as q has them.
-// To an organization key none apply.
-func (k *Kernel) UnderCeiling(ctx context.Context, q store.Queries, c access.Caller) (access.Caller, error) {
-	if c.Runtime == nil {
-		return c, nil
-	}
-	version, live, err := q.RuntimeCeiling(ctx, c.Org, c.Runtime.ID)
-	if errors.Is(err, store.ErrNotFound) || err == nil && !live {
-		return c, errEnded(c)
-	}
-	if err != nil || version == c.Runtime.Version {
-		return c, err
-	}
-	rt, err := LiveRuntime(ctx, q, c.Org, c.Runtime.ID)
-	if errors.Is(err, ErrNotActive) {
-		err = errEnded(c)
-	}
-	if err != nil {
-		return c, err
-	}
-	below := c.Runtime.Chain[2:]
-	rt.Chain, rt.Launched = append(rt.Chain, below...), append(rt.Launched, below...)
-	c.Runtime = rt
-	return c, nil
-}
-
-// SameCeiling reports whether a caller is under the same mounts of its workspace.
-func SameCeiling(before, now access.Caller) bool {
-	return before.Runtime == nil || before.Runtime.Version == now.Runtime.Version
-}
-
-// ReadUntilUnchanged reads until what permits it is found as it was before.
-func ReadUntilUnchanged[T any](read func() (T, error), unchanged func() (bool, error)) (T, error) {
-	for {
-		out, err := read()
-		same, refused := unchanged()
-		if refused != nil {
-			return out, refused
-		}
-		if same {
-			return out, err
-		}
-	}
-}
-
-// ReadConsistently reads for a request, and reads once more, newly decided, where the
-// rules changed between the decision and what was read: what is shown and what
-// permitted it are of one moment. What is on record was decided in the
-// transaction that recorded it.
-//
-// To decide once more about what was granted would not do here: a list shows
-// what its caller's mounts left of it, and newer ones may have left more.
-func ReadConsistently[T any](
-	ctx context.Context, rq *Request, read func(context.Context) (T, error),
-) (T, error) {
-	return ReadUntilUnchanged(func() (T, error) { return read(ctx) }, func() (bool, error) {
-		if rq.Caller.Runtime == nil || rq.recorded {
-			return true, nil
-		}
-		return rq.isUnderNewest(ctx)
-	})
-}
-
-// isUnderNewest reports whether a request's caller is bound by the mounts as they
-// are now, and where it is not makes it so, with nothing permitted yet.
-func (rq *Request) isUnderNewest(ctx context.Context) (bool, error) {
-	g := &rq.Granted
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if why := EndedBecause(ctx); why != nil {
-		return false, why
-	}
-	now, err := rq.kernel.UnderCeiling(ctx, rq.kernel.DB.Read(), rq.Caller)
-	if err != nil || SameCeiling(rq.Caller, now) {
-		return err == nil, err
-	}
-	rq.Caller, g.Caller, g.Actions = now, now, nil
-	return false, nil
-}

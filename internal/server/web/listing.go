@@ -1,6 +1,10 @@
 package web
 
-import "github.com/bctrl-go/bctrl/internal/wire"
+import (
+	"encoding/base64"
+
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
 
 // Listing is a list that administrators read page by page.
 type Listing[Row, Item any] struct {
@@ -41,4 +45,28 @@ func (l Listing[Row, Item]) Page(rq *Request) (list wire.List[Item], err error) 
 // WithoutError makes of a description that cannot fail one that says so.
 func WithoutError[Row, Item any](describe func(Row) Item) func(Row) (Item, error) {
 	return func(row Row) (Item, error) { return describe(row), nil }
+}
+
+// Page reads limit and cursor. A cursor is opaque: the last key of the page
+// before, encoded.
+func (rq *Request) Page() (limit int, after string, err error) {
+	n, err := rq.Integer("limit", 50, 1, 1000)
+	if err != nil {
+		return 0, "", err
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(rq.Query.Get("cursor"))
+	if err != nil {
+		return 0, "", Invalid("request.cursor", "cursor", "the cursor is not one that this server gave")
+	}
+	return int(n), string(raw), nil
+}
+
+// PageOf makes a page of rows that were read one past the limit, and the cursor
+// of the next.
+func PageOf[T any](rows []T, limit int, key func(T) string) ([]T, string) {
+	if len(rows) <= limit {
+		return rows, ""
+	}
+	rows = rows[:limit]
+	return rows, base64.RawURLEncoding.EncodeToString([]byte(key(rows[limit-1])))
 }

@@ -69,6 +69,3 @@ func (p *Problems) Err() error {
 	e.Problems = p.List
 	return e
 }
-
-// FieldAt is the name of an element of a list, as a field.
-func FieldAt(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }

@@ -38,28 +38,6 @@ func StoredScope(ctx context.Context, q store.Queries, org string, scope bctrl.S
 	return bctrl.InWorkspace(ws.ID), nil
 }
 
-// QueryScope reads a scope from three parameters; without any of them it is
-// zero. The type may be left out where ids say it.
-func (rq *Request) QueryScope(typ, workspace, group string) (bctrl.Scope, error) {
-	if !rq.Query.Has(typ) && !rq.Query.Has(workspace) && !rq.Query.Has(group) {
-		return bctrl.Scope{}, nil
-	}
-	var scope bctrl.Scope
-	switch kind := bctrl.ScopeType(rq.Query.Get(typ)); {
-	case kind == bctrl.ScopeGroup, kind == "" && rq.Query.Has(group):
-		scope = bctrl.InGroup(rq.Query.Get(workspace), rq.Query.Get(group))
-	case kind == bctrl.ScopeWorkspace && !rq.Query.Has(group), kind == "" && rq.Query.Has(workspace):
-		scope = bctrl.InWorkspace(rq.Query.Get(workspace))
-	case kind == bctrl.ScopeGlobal && !rq.Query.Has(workspace) && !rq.Query.Has(group):
-		return bctrl.Global(), nil
-	case kind == bctrl.ScopeGlobal, kind == bctrl.ScopeWorkspace:
-		return scope, Invalid("scope.unexpected_id", typ, "an id is given that the type of scope does not take")
-	default:
-		return scope, Invalid("scope.invalid_type", typ, "this is no type of scope: it is global, workspace or group")
-	}
-	return scope, scope.Validate()
-}
-
 // SetEventScope names the scope in an event.
 func SetEventScope(ev *audit.Event, scope bctrl.Scope) {
 	ev.Workspace, ev.Group = scope.WorkspaceID(), scope.GroupID()

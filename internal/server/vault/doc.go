@@ -3,11 +3,3 @@
 // ([Service.UseLogin]). Nothing here calls a site: a browser fills in what is
 // given out, and says where.
 package vault
-
-import "github.com/bctrl-go/bctrl/internal/server/web"
-
-// Service answers the routes of the vault.
-type Service struct{ *web.Kernel }
-
-// New makes the service.
-func New(k *web.Kernel) *Service { return &Service{k} }

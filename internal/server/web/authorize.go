@@ -1,0 +1,39 @@
+package web
+
+import (
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+)
+
+// Authorize asks access whether the caller may do what the route does to the
+// object. The answer to a denied request is the same whether or not the object
+// exists: nothing is looked up before.
+func (rq *Request) Authorize(object string) error {
+	return rq.authorizeAs(rq.Route.Verb, object)
+}
+
+// authorizeAs is [Request.Authorize] for a right other than the route's own.
+func (rq *Request) authorizeAs(verb access.Verb, object string) error {
+	rq.Object = object
+	rq.decided = true
+	if rq.Granted.Decide(&rq.Caller, access.Action{Verb: verb, Object: object}) {
+		return nil
+	}
+	return OutsideMount(verb)
+}
+
+// OutsideMount is the refusal of what the mounts do not permit.
+func OutsideMount(verb access.Verb) *bctrl.Error {
+	area, _, _ := strings.Cut(string(verb), ".")
+	return WithHint(
+		Forbidden(area+".outside_mount", "the mounts do not permit "+string(verb)+" here"),
+		"the missing right is "+string(verb)+": mount it in the workspace and keep it in every narrower level",
+	)
+}
+
+// MarkDecided says that whether the caller may do what the route does to the
+// object was decided otherwise than by [Request.Authorize]. Empty is no object in
+// particular, as for a list that shows what its caller may see.
+func (rq *Request) MarkDecided(object string) { rq.Object, rq.decided = object, true }

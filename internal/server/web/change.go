@@ -1,0 +1,81 @@
+package web
+
+import (
+	"context"
+
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// Change does a mutation in one transaction with its audit event and, where
+// the request has an idempotency key, its answer: all of it is durable, or
+// none. fn may complete the event. What the caller was permitted is decided
+// once more inside: nothing is written under rules that have been replaced.
+func Change[Out any](
+	ctx context.Context, rq *Request, fn func(tx *store.Tx, e *audit.Event) (Out, error),
+) (out Out, err error) {
+	err = rq.kernel.DB.Write(ctx, func(tx *store.Tx) (err error) {
+		if err := rq.kernel.StillPermitted(ctx, tx.Queries, &rq.Granted); err != nil {
+			return err
+		}
+		e := rq.Event()
+		if out, err = fn(tx, &e); err != nil {
+			return err
+		}
+		if err := rq.KeepAnswer(ctx, tx, out); err != nil {
+			return err
+		}
+		e.Outcome = audit.OK
+		return audit.Append(tx, e)
+	})
+	if err != nil {
+		rq.answer = nil
+		return out, err
+	}
+	rq.MarkRecorded()
+	return out, nil
+}
+
+// ChangeRules is [Change] for rules that what is underway in the organization
+// depends on. What they do not permit any more has ended when it returns.
+func ChangeRules[Out any](
+	ctx context.Context, rq *Request, fn func(tx *store.Tx, e *audit.Event) (Out, error),
+) (Out, error) {
+	out, err := Change(ctx, rq, fn)
+	if err == nil {
+		rq.kernel.RecheckUnderway(ctx, rq.Caller.Org, "")
+	}
+	return out, err
+}
+
+// Use records the intent to use a secret, runs fn once that is durable, and
+// records how it went.
+func (k *Kernel) Use(ctx context.Context, e audit.Event, fn func() error) error {
+	return k.UseFound(ctx, func(*store.Tx) (audit.Event, error) { return e, nil }, fn)
+}
+
+// UseFound is use for an intent that names what find reads in the transaction
+// that records it. When find fails, there is neither intent nor use.
+func (k *Kernel) UseFound(ctx context.Context, find func(*store.Tx) (audit.Event, error), fn func() error) error {
+	e, done, err := k.Audit.BeginIn(ctx, find)
+	if err != nil {
+		return err
+	}
+	if err = EndedBecause(ctx); err == nil {
+		err = fn()
+	}
+	outcome := audit.OK
+	if err != nil {
+		outcome = AsError(err).Code
+	}
+	k.RecordOutcome(e, done, audit.End{Outcome: outcome})
+	return err
+}
+
+// RecordOutcome records how what was intended went; that it was intended is on
+// record already.
+func (k *Kernel) RecordOutcome(ev audit.Event, done audit.RecordOutcome, end audit.End) {
+	if lost := done(end); lost != nil {
+		k.Log.Error("an outcome was not recorded", "requestId", ev.RequestID, "error", lost)
+	}
+}
