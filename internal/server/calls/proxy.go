@@ -21,19 +21,19 @@ import (
 // proxyPrefix is where providers' own requests are passed through.
 const proxyPrefix = "/v1/proxy/"
 
-// proxyTarget is what a request that is passed through is made as.
+// proxyTarget says as what a request is passed through.
 type proxyTarget struct {
 	// name is a capability, "github/repos", all of a provider, "github/", or a
-	// credential. What cannot be decoded is none of them.
+	// credential, "my-github". It is empty where it cannot be decoded.
 	name string
 	// host is the one of the target's hosts that is meant, or empty.
 	host string
 }
 
-// readTarget reads a target as an address has it, in one segment: with a tilde
-// for the slash, since many clients decode an encoded one, and perhaps with @ and
-// a host: "github~", "github~repos", "s3-eu", "github~@uploads.github.com".
-// Neither tilde nor @ is in the name of a provider, a capability or a credential.
+// readTarget reads a target from its segment of the address. There a tilde stands
+// for the slash, since many clients decode an encoded one, and @ and a host may
+// follow: "github~", "github~repos", "s3-eu", "github~@uploads.github.com". No name
+// of a provider, a capability or a credential has a tilde or @.
 func readTarget(segment string) (t proxyTarget) {
 	text, err := url.PathUnescape(segment)
 	if err != nil {
@@ -44,8 +44,8 @@ func readTarget(segment string) (t proxyTarget) {
 	return t
 }
 
-// proxy passes a provider's own request through: the target, one segment, says
-// as what, and the path behind it is the provider's.
+// proxy passes a request of a provider's own form through. The first segment of the
+// path says as what, and the rest is the path at the provider.
 func (s *Service) proxy(w http.ResponseWriter, rq *web.Request) error {
 	ctx := rq.Context()
 	segment, path := splitProxyPath(rq.Request)
@@ -63,7 +63,7 @@ func (s *Service) proxy(w http.ResponseWriter, rq *web.Request) error {
 	if req.callIdentity, err = s.identifyCaller(ctx, rq, in.context, in.consumer); err != nil {
 		return err
 	}
-	if target.host != "" { // which is for this address, a header often for all of a client's
+	if target.host != "" { // it goes before the header, which often is for all requests of a client
 		req.host, req.hostNamed = target.host, false
 	}
 	if req, err = s.permitTarget(ctx, rq, req, target.name); err != nil {
@@ -91,8 +91,8 @@ func (s *Service) proxy(w http.ResponseWriter, rq *web.Request) error {
 	return s.streamAnswer(w, rq, a, a.StatusCode)
 }
 
-// proxiedRequest is what is sent of a request to the proxy, before what is ours is
-// taken out.
+// proxiedRequest is a request to the proxy as it is to be sent. What is ours of its
+// headers is still among them.
 func proxiedRequest(rq *web.Request, path string) sentRequest {
 	r := sentRequest{
 		method:      rq.Method,
@@ -108,9 +108,9 @@ func proxiedRequest(rq *web.Request, path string) sentRequest {
 	return r
 }
 
-// splitProxyPath returns the segment of a request's path that names the target,
-// and the path behind it, both as they were sent. Bytes that no path holds as
-// they are, which some clients send all the same, are escaped.
+// splitProxyPath splits a request's path into the segment of the target and the path
+// behind it, both as they were sent. Bytes that some clients send though they belong
+// escaped in a path are escaped.
 func splitProxyPath(r *http.Request) (segment, path string) {
 	sent, _, _ := strings.Cut(r.RequestURI, "?")
 	if !strings.HasPrefix(sent, proxyPrefix) { // with its host in front
@@ -120,7 +120,7 @@ func splitProxyPath(r *http.Request) (segment, path string) {
 	return segment, broker.EscapePath("/" + path)
 }
 
-// proxyHeaders is what headers of ours say of a request that is passed through.
+// proxyHeaders is what our own headers say of a request that is passed through.
 type proxyHeaders struct {
 	context  bctrl.Scope
 	consumer string
@@ -128,8 +128,8 @@ type proxyHeaders struct {
 	timeout  time.Duration
 }
 
-// readProxyHeaders reads the headers that say in which context an organization key
-// calls, which host is meant, and how long it may take.
+// readProxyHeaders reads our own headers: the context and the consumer of the call,
+// the host that is meant, and how long the call may take. Each may be there once.
 func readProxyHeaders(h http.Header) (in proxyHeaders, err error) {
 	one := map[string]string{}
 	for _, name := range []string{
@@ -158,15 +158,17 @@ func readProxyHeaders(h http.Header) (in proxyHeaders, err error) {
 	if text, ok := one[wire.HeaderTimeout]; ok {
 		ms, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || ms < 1 || ms > maxCallTimeout.Milliseconds() {
-			return in, web.Invalid("invoke.timeout", wire.HeaderTimeout, "a call may take from 1 to 1800000 milliseconds")
+			return in, web.Invalid("invoke.timeout", wire.HeaderTimeout,
+				"a call may take from 1 to 1800000 milliseconds")
 		}
 		in.timeout = time.Duration(ms) * time.Millisecond
 	}
 	return in, nil
 }
 
-// permitTarget returns a request as one of what its address names: a capability,
-// that of a provider's which permits it, or a credential.
+// permitTarget decides about a request as what its target names: a capability, any
+// capability of a provider, or any of a credential's provider. It returns the request
+// with what that makes of it.
 func (s *Service) permitTarget(
 	ctx context.Context, rq *web.Request, req providerRequest, target string,
 ) (_ providerRequest, err error) {
@@ -196,9 +198,9 @@ func (s *Service) permitTarget(
 	)
 }
 
-// permitWithCredential returns a request as one with a credential, of a
-// capability of its provider. A runtime learns of a credential only what its
-// mounts permit.
+// permitWithCredential decides about a request with a credential, as any capability
+// of the credential's provider. To a runtime, a credential that is not there and one
+// that its mounts do not permit are the same.
 func (s *Service) permitWithCredential(
 	ctx context.Context, rq *web.Request, req providerRequest, id string,
 ) (providerRequest, error) {
@@ -218,9 +220,8 @@ func (s *Service) permitWithCredential(
 	return s.permitAtProvider(ctx, rq, req, provider)
 }
 
-// hintAtProvider says, where a credential is refused that has the id of a provider,
-// how a provider is written. It says so whether or not there is such a
-// credential.
+// hintAtProvider adds to the refusal of a credential whose id is also a provider's
+// how a provider is written. It does so whether or not there is such a credential.
 func (s *Service) hintAtProvider(id string, err error) error {
 	_, isProvider := s.registry.Provider(id)
 	refused, ok := errors.AsType[*bctrl.Error](err)
@@ -236,8 +237,8 @@ func (s *Service) hintAtProvider(id string, err error) error {
 	return &e
 }
 
-// providerOf is the provider of a credential that the caller can name in a
-// context: a runtime no other than it could call with.
+// providerOf is the provider of a credential that the caller sees in a context. An
+// AI credential that a runtime does not mount is none.
 func (s *Service) providerOf(ctx context.Context, caller access.Caller, id string, in bctrl.Scope) (string, error) {
 	query := broker.Query{Credential: id, Context: in, NoAI: hidesAI(caller, id)}
 	found, err := s.candidates(ctx, s.DB.Read(), caller.Org, query)
@@ -245,12 +246,13 @@ func (s *Service) providerOf(ctx context.Context, caller access.Caller, id strin
 		return "", err
 	}
 	_, err = broker.Choose(found.state, query)
-	if known := found.state.Credentials; len(known) > 0 && (err == nil || web.AsError(err).Status != http.StatusNotFound) {
-		return known[0].Provider, nil // what else is wrong with it is said once the call is permitted
+	known := found.state.Credentials
+	if len(known) == 0 || err != nil && web.AsError(err).Status == http.StatusNotFound {
+		return "", err
 	}
-	return "", err
+	return known[0].Provider, nil // what else is wrong with it is said once the call is permitted
 }
 
-// isTransparent reports whether a request comes of a client that calls the
-// provider, as far as it knows.
+// isTransparent reports whether a request says that its client takes this server
+// for the provider.
 func isTransparent(h http.Header) bool { return h.Get(wire.HeaderTransparent) == "true" }

@@ -15,28 +15,31 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
-// addressRewriter turns the provider's addresses in the headers of an answer into ones
-// of the proxy. A client that follows them as they are would send our token,
-// which it takes for the provider's key, to the provider.
+// addressRewriter turns the provider's addresses in the headers of an answer into
+// ones of the proxy. A client that followed them as they are would send the provider
+// our token, which it takes for the provider's key.
 type addressRewriter struct {
 	to destination
-	// proxy is where the caller reaches the proxy, and segment its target.
-	proxy   *url.URL
+	// proxy is where the caller reaches this server.
+	proxy *url.URL
+	// segment is the target as the address of the request has it.
 	segment string
 	target  proxyTarget
-	// named is set where the request named its host by a header, which a request
-	// for another address need not have.
+	// named is set where the request named its host by a header: an address has to
+	// name it itself, for the next request may come without that header.
 	named bool
-	// hosts are patterns of all that are the provider's, whether or not this
-	// target may call them: what it may not is refused here, and stays here.
+	// hosts are patterns of all hosts of the provider, also of those that this target
+	// may not call: a request to them comes here, and is refused here.
 	hosts []string
-	// places are where the credential authenticates, prefix what it has in front
-	// of a path: a link back has neither, for it is added again.
+	// places are where the credential authenticates in header and query. Addresses
+	// for the caller have nothing there, since it is added to each request.
 	places broker.Places
+	// prefix is what the credential puts in front of a path, likewise.
 	prefix string
 }
 
-// rewriteAddresses changes the addresses in an answer's headers.
+// rewriteAddresses turns the provider's addresses in an answer's headers into ones
+// of the proxy.
 func (s *Service) rewriteAddresses(rq *web.Request, c *intendedCall, segment string, h http.Header) {
 	a := &addressRewriter{
 		to:      c.to,
@@ -64,10 +67,13 @@ func (s *Service) rewriteAddresses(rq *web.Request, c *intendedCall, segment str
 	}
 }
 
+// templateField matches a field of the template of a path: what stands there is a
+// secret, and came back as a mark.
 var templateField = regexp.MustCompile(`\{[^}]*\}`)
 
-// reachedURL is where the caller reached the server. What stands before it may
-// have ended TLS and says so; that changes the caller's own answer alone.
+// reachedURL is where the caller reached the server. Where no public address is
+// configured, it believes the headers of a proxy in front of it: whoever forges them
+// changes no answer but their own.
 func (s *Service) reachedURL(rq *web.Request) *url.URL {
 	u := rq.PublicURL()
 	if s.PublicURL != nil {
@@ -84,15 +90,15 @@ func (s *Service) reachedURL(rq *web.Request) *url.URL {
 
 var hostAndPort = regexp.MustCompile(`^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
 
-// firstOf is the first of a list, which is that of the proxy nearest to the
-// caller.
+// firstOf is the first entry of a list in a header, which the proxy nearest to the
+// caller has written.
 func firstOf(list string) string {
 	first, _, _ := strings.Cut(list, ",")
 	return strings.TrimSpace(first)
 }
 
-// isVerbatim reports whether a header is what somebody stored with an object, or
-// describes a body: it comes back as it is.
+// isVerbatim reports whether a header is passed on as it is: what somebody stored
+// with an object, and what describes a body.
 func isVerbatim(name string) bool {
 	return strings.Contains(name, "-Meta-") || slices.Contains([]string{
 		"X-Amz-Website-Redirect-Location", "Content-Disposition", "Content-Type", "Etag", "Content-Md5", "Digest",
@@ -114,8 +120,8 @@ var (
 	refreshTarget   = regexp.MustCompile(`(?i)^(\s*[0-9.]*\s*[;,]?\s*url\s*=\s*["']?)([^"']*)`)
 )
 
-// rewriteHeader is a header's value with addresses of the proxy. Whatever else it
-// holds stays as it is.
+// rewriteHeader returns a header's value with its addresses rewritten, and all else
+// as it is.
 func (a *addressRewriter) rewriteHeader(name, value string) string {
 	switch {
 	case !mayHoldReference(name):
@@ -136,7 +142,8 @@ func (a *addressRewriter) rewriteHeader(name, value string) string {
 	return absoluteAddress.ReplaceAllStringFunc(value, a.rewriteAbsolute)
 }
 
-// rewriteReference is one address, which may be relative to the request's.
+// rewriteReference rewrites one address, which may be relative to the request's.
+// One that is relative and stays below the path of the request is right as it is.
 func (a *addressRewriter) rewriteReference(text string) string {
 	ref := strings.TrimSpace(text)
 	switch {
@@ -160,12 +167,12 @@ func (a *addressRewriter) rewriteReference(text string) string {
 	return text
 }
 
-// dotSegments matches an address in which dots are resolved by who follows it: from
-// an address of the proxy they would lead out of it.
+// dotSegments matches a path with segments . or .., which whoever follows it
+// resolves: below an address of the proxy they could lead out of that.
 var dotSegments = regexp.MustCompile(`(?i)^[^?#]*?(^|/)(\.|%2e){1,2}(/|$|\?|#)`)
 
-// rewriteAbsolute is an absolute address as one of the proxy, or as it is where it is
-// none of the provider's.
+// rewriteAbsolute rewrites an absolute address. One that is none of the provider's
+// stays as it is.
 func (a *addressRewriter) rewriteAbsolute(text string) string {
 	scheme, rest, _ := strings.Cut(text, "://")
 	end := strings.IndexAny(rest, `/?#\,;'()`)
@@ -184,8 +191,8 @@ func (a *addressRewriter) rewriteAbsolute(text string) string {
 	return a.proxyBase(host) + a.rewritePath(rest)
 }
 
-// withoutDots resolves the dot segments of what follows a host, encoded ones too,
-// as some clients do.
+// withoutDots resolves the dot segments of what follows a host, also encoded ones,
+// which some clients resolve.
 func withoutDots(rest string) string {
 	end := strings.IndexAny(rest, "?#")
 	if end < 0 {
@@ -200,7 +207,8 @@ func withoutDots(rest string) string {
 
 var encodedDot = regexp.MustCompile(`(?i)%2e`)
 
-// canonicalHost is a host as patterns of hosts have it.
+// canonicalHost is a host as patterns of hosts have it: in lower case, without a
+// default port and a dot at the end.
 func canonicalHost(scheme, authority string) string {
 	host := strings.ToLower(authority)
 	switch strings.ToLower(scheme) {
@@ -223,15 +231,15 @@ func (a *addressRewriter) proxyBase(host string) string {
 		segment = strings.Replace(a.target.name, "/", "~", 1) + "@" + host
 	}
 	u := a.proxy.JoinPath("v1", "proxy")
-	if u.Host == "" { // of a request without
+	if u.Host == "" { // the request had none: the address is a path
 		u.Scheme = ""
 	}
 	return strings.TrimSuffix(u.String(), "/") + "/" + segment
 }
 
-// rewritePath is what follows a provider's host as a caller of the proxy has it:
-// without what the credential adds, and below the base path that the caller
-// knows. Otherwise it is as it was, to the byte.
+// rewritePath rewrites what follows a provider's host: without what the credential
+// adds to it, and below the base path that the caller knows. Otherwise it stays as it
+// is, to the byte.
 func (a *addressRewriter) rewritePath(rest string) string {
 	path, behind := rest, ""
 	if i := strings.IndexAny(rest, "?#"); i >= 0 {

@@ -40,8 +40,8 @@ func keyPlacesOf(auth bctrl.CredentialAuth) (all []authPlace) {
 	return all
 }
 
-// checkPlaces refuses our token where neither every SDK nor the provider's own
-// puts a key: it was meant for something else.
+// checkPlaces refuses a token of ours in a place where neither SDKs in general nor
+// the provider's own put a key: there it was meant for something else.
 func (b *broughtToken) checkPlaces(auth bctrl.CredentialAuth) error {
 	for _, at := range b.places {
 		if !at.isUsual(auth) && !at.isNamedBy(auth) {
@@ -51,7 +51,7 @@ func (b *broughtToken) checkPlaces(auth bctrl.CredentialAuth) error {
 	return nil
 }
 
-// isUsual reports whether a place is one that is taken for every provider.
+// isUsual reports whether a place is one where a token may stand for every provider.
 func (at keyPlace) isUsual(auth bctrl.CredentialAuth) bool {
 	switch {
 	case at.basic:
@@ -63,8 +63,8 @@ func (at keyPlace) isUsual(auth bctrl.CredentialAuth) bool {
 	return at.text == tokenMark && slices.Contains(usualKeyHeaders, at.header)
 }
 
-// isNamedBy reports whether a credential's auth names the place, and has a key where
-// our token stands.
+// isNamedBy reports whether a credential authenticates at the place, and has its
+// secret where our token stands.
 func (at keyPlace) isNamedBy(auth bctrl.CredentialAuth) bool {
 	if at.basic {
 		user, password, _ := strings.Cut(at.text, ":")
@@ -80,9 +80,9 @@ func (at keyPlace) isNamedBy(auth bctrl.CredentialAuth) bool {
 	})
 }
 
-// halfHoldsToken reports whether a half of Basic holds our token where its template
-// has a secret. What it has as text, or as a name that proves nothing, is the
-// SDK's to fill in.
+// halfHoldsToken reports whether the user name or the password of the Basic scheme
+// holds our token if, and only if, its template has a secret. What else stands there,
+// such as a public name, is for the SDK to fill in.
 func halfHoldsToken(auth bctrl.CredentialAuth, text, half string) bool {
 	parsed, err := template.Parse(text)
 	if err != nil {
@@ -96,8 +96,8 @@ func halfHoldsToken(auth bctrl.CredentialAuth, text, half string) bool {
 	return ok && holdOnlyToken(auth, fields)
 }
 
-// holdOnlyToken reports whether each field that is secret holds our token and nothing
-// else, and no other does.
+// holdOnlyToken reports whether each secret field is our token, and no public one
+// is.
 func holdOnlyToken(auth bctrl.CredentialAuth, fields map[string]string) bool {
 	for name, value := range fields {
 		if slices.Contains(auth.Public, name) == (value == tokenMark) {
@@ -107,10 +107,13 @@ func holdOnlyToken(auth bctrl.CredentialAuth, fields map[string]string) bool {
 	return true
 }
 
+// errAuthAtProxy refuses a request for where it has a key or token.
 func errAuthAtProxy(message string) *bctrl.Error {
 	return web.Invalid("invoke.auth_refused", "headers", message)
 }
 
+// errTokenMisplaced refuses a token in a place where the provider has no key, and
+// says where it may stand.
 func errTokenMisplaced(at keyPlace, auth bctrl.CredentialAuth) error {
 	where := "the header " + strings.ToLower(at.header)
 	if at.param != "" {
@@ -140,9 +143,9 @@ func describePlaces(auth bctrl.CredentialAuth) string {
 	return strings.Join(append(all, "as Authorization: Bearer"), ", or ")
 }
 
-// withoutSignature takes out of a header, and of a query that it returns, what an
-// SDK made of a key that is none: the signature of an HMAC and its time, which
-// the broker makes anew.
+// withoutSignature takes the signature that an SDK made with our token for a key, and
+// its time, out of the header and out of the query, which it returns. The broker signs
+// with the key.
 func withoutSignature(auth bctrl.CredentialAuth, header http.Header, query string) string {
 	if auth.Type != bctrl.AuthHMAC {
 		return query
@@ -169,8 +172,9 @@ func withoutParameter(raw, name string) string {
 	}), "&")
 }
 
-// pathWithoutKey is a request's path without our token, where it stands in a path
-// in which the provider has its key, "/bot{token}/getMe".
+// pathWithoutKey returns a request's path without our token where that stands in the
+// place of the provider's key, as in "/bot{token}/getMe". It refuses a path that has
+// anything else in that place.
 func (s *Service) pathWithoutKey(ctx context.Context, req providerRequest, provider string) (string, error) {
 	p, known := s.registry.Provider(provider)
 	if req.brought == nil || !req.brought.inPath && !(known && p.Auth.Type == bctrl.AuthPath) {
@@ -194,7 +198,7 @@ func (s *Service) pathWithoutKey(ctx context.Context, req providerRequest, provi
 	return rest, nil
 }
 
-// checkPathKey refuses our token where it is left in a path.
+// checkPathKey refuses a path that still holds our token, which would be sent.
 func (r sentRequest) checkPathKey() error {
 	if r.brought == nil || !r.brought.inPath {
 		return nil
@@ -208,9 +212,9 @@ func (r sentRequest) checkPathKey() error {
 	return nil
 }
 
-// presumedAuth is how a request's credential authenticates, before it is known
-// whether the call is permitted: the registry's for its providers, for others
-// what the credential says. Nothing is proved yet, and nothing is sent by it.
+// presumedAuth is how a request's credential authenticates, and its provider's base
+// path, as far as that can be said before the call is decided about. The path is read
+// by it, and nothing is sent by it.
 func (s *Service) presumedAuth(
 	ctx context.Context, req providerRequest, provider string,
 ) (auth bctrl.CredentialAuth, base string) {
@@ -238,8 +242,8 @@ func (s *Service) presumedAuth(
 	return *meta.Auth, ""
 }
 
-// splitKeyPath finds what an auth puts between a provider's base path and the
-// rest of a path, and returns the path without it.
+// splitKeyPath finds what a credential puts between the base path and the rest of a
+// path, and returns the path without it and the fields that stand in it.
 func splitKeyPath(auth bctrl.CredentialAuth, base, path string) (rest string, fields map[string]string, there bool) {
 	base = strings.TrimSuffix(base, "/")
 	behind, ok := strings.CutPrefix(path, base)

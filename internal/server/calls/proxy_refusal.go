@@ -12,10 +12,9 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// foreignError is a refusal as the providers' own SDKs read one, all at once:
-// those of OpenAI, Anthropic and Google look into an object error, that of
-// GitHub at message, those of AWS at code and message. The rest is as in every
-// other answer of this server.
+// foreignError is a refusal in a form that the SDKs of all providers read: those of
+// OpenAI, Anthropic and Google look into the object error, GitHub's at message, AWS's
+// at code and message. The other fields are those of every refusal of this server.
 type foreignError struct {
 	Type        string                      `json:"type"`
 	Error       foreignCause                `json:"error"`
@@ -27,6 +26,7 @@ type foreignError struct {
 	Details     wire.Details[bctrl.Problem] `json:"details,omitzero"`
 }
 
+// foreignCause is the object error in it.
 type foreignCause struct {
 	Type    string `json:"type"`
 	Code    string `json:"code"`
@@ -42,8 +42,8 @@ type s3Error struct {
 	RequestID string `xml:"RequestId"`
 }
 
-// refuseForeign answers a provider's own SDK, whose users have nothing but what
-// it makes of an error: so the message says what to do, too.
+// refuseForeign answers a request of a provider's own SDK with a refusal. Many SDKs
+// show their users the message alone, so it says what to do, too.
 func refuseForeign(w http.ResponseWriter, rq *web.Request, e *bctrl.Error) {
 	status := refusalStatus(w.Header(), e)
 	message := "bctrl: " + e.Message
@@ -85,10 +85,11 @@ func refuseForeign(w http.ResponseWriter, rq *web.Request, e *bctrl.Error) {
 	web.WriteJSON(w, status, body)
 }
 
-// refusalStatus returns the status of a refusal for a provider's SDK, and says in
-// headers that some of them read not to ask again where nothing would change:
-// most do so by themselves after 408, 409, 429 and 5xx, that of GitHub after all
-// but a few of 4xx. A runtime's state may change.
+// refusalStatus returns the status with which a provider's SDK is refused. SDKs ask
+// again by themselves, most after 408, 409, 429 and 5xx, GitHub's after all but a few
+// of 4xx. Where that would change nothing, it sets the headers by which some of them
+// are told so, and returns a status after which none does. The state of a runtime may
+// change, so what it refuses may be asked again.
 func refusalStatus(h http.Header, e *bctrl.Error) int {
 	area, what, _ := strings.Cut(e.Code, ".")
 	switch {

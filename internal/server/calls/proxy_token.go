@@ -13,15 +13,15 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// broughtToken is our key or token as a request to a provider brings it: in the
-// place of the provider's key, wherever that is.
+// broughtToken is our key or token as a provider's SDK brings it: in the place of
+// the provider's key, wherever that is.
 type broughtToken struct {
 	text string
-	// places are those that it was taken out of. Whether a provider's key goes
-	// there is known once the credential is.
+	// places are those that it was taken out of. Whether they are places of the
+	// provider's key is checked once the credential is known.
 	places []keyPlace
-	// inPath is set where it stands in the path, out of which it is taken once
-	// the provider is known.
+	// inPath is set where it stands in the path. It is taken out of that once the
+	// provider is known.
 	inPath bool
 }
 
@@ -37,10 +37,11 @@ type keyPlace struct {
 // tokenMark is in no header and no token.
 const tokenMark = "\x00"
 
-// usualKeyHeaders are looked at for every provider: SDKs put keys there.
+// usualKeyHeaders are the headers in which SDKs put keys. They are looked at for
+// every provider.
 var usualKeyHeaders = []string{"Authorization", "X-Api-Key", "X-Goog-Api-Key", "X-Amz-Security-Token"}
 
-// broughtKey is under what the context of a request has its [broughtToken].
+// broughtKey is the key under which the context of a request has its [broughtToken].
 type broughtKey struct{}
 
 // broughtTokenOf returns where the request of a context had its token.
@@ -49,11 +50,11 @@ func broughtTokenOf(ctx context.Context) *broughtToken {
 	return b
 }
 
-// takeToken finds our key or token wherever it stands in a request's headers,
-// query and path, and returns the request with it where this server looks for it
-// and, but for the path, nowhere else; its context says where that was. What stands in the usual places and is
-// not ours is refused: it would say who calls in two ways, or be a key that is
-// not to leave its owner.
+// takeToken finds our key or token in a request's headers, query and path, and
+// returns the request with it as Authorization: Bearer, where this server looks for
+// it. Out of headers and query it is taken; the context of the request says where it
+// was. Anything else in the usual places is refused: it would say in another way who
+// calls, or be a key that should not leave its owner.
 func (s *Service) takeToken(r *http.Request) (*http.Request, error) {
 	b := &broughtToken{}
 	out := r.WithContext(context.WithValue(r.Context(), broughtKey{}, b))
@@ -89,20 +90,22 @@ func (b *broughtToken) addPlace(text string, at keyPlace) error {
 	return nil
 }
 
+// takeFromHeaders takes the token out of the headers, and with it the headers in
+// which it stood.
 func (b *broughtToken) takeFromHeaders(h http.Header) error {
 	session := h.Values("X-Amz-Security-Token")
 	signed := false
-	// A client that knows the provider alone has our token where we look for it,
-	// and words for the provider's keys.
-	alone := isTransparent(h)
+	// A client that takes this server for the provider has our token in
+	// Authorization, and some word in the places of the provider's keys.
+	transparent := isTransparent(h)
 	for name, values := range h {
 		if wire.IsOwnHeader(name) {
-			continue // ours, and read or dropped as such
+			continue // it is read, or dropped, elsewhere
 		}
-		usual := name == "Authorization" || !alone && slices.Contains(usualKeyHeaders, name)
+		usual := name == "Authorization" || !transparent && slices.Contains(usualKeyHeaders, name)
 		for _, value := range values {
 			if name == "Authorization" && strings.HasPrefix(value, "AWS4-HMAC-SHA256 ") && len(session) == 1 {
-				signed = true // with a key that is none; the session token is ours, or is refused
+				signed = true // with no key of AWS: the session token is ours, or is refused
 				continue
 			}
 			at := keyPlace{header: name}
@@ -170,6 +173,7 @@ func (b *broughtToken) takeFromQuery(raw string) (string, error) {
 	return strings.Join(left, "&"), nil
 }
 
+// findInPath finds the token in a path, and leaves it there.
 func (b *broughtToken) findInPath(escaped string) error {
 	path, err := url.PathUnescape(escaped)
 	if err != nil {
@@ -188,13 +192,14 @@ func (b *broughtToken) findInPath(escaped string) error {
 	return nil
 }
 
-// minTokenLength is less than any key or token of this server has behind
-// keyPrefix, and more than a word that begins like one.
+// minTokenLength is a number of characters behind [web.KeyPrefix]: every key and
+// token of this server has more, and no word that only begins like one has as many.
 const minTokenLength = 32
 
-// findToken finds a key or token of this server in a text, and returns it and the
-// text with tokenMark in its place; "" where there is none. What is short is
-// taken for one only where a key is expected.
+// findToken finds a key or token of this server in a text. It returns it, and the
+// text with tokenMark in its place; where there is none, "" and the text as it is.
+// Where a key is expected, what is too short for one is taken for one, and will be
+// refused as one.
 func findToken(text string, expected bool) (token, around string) {
 	for rest := text; ; {
 		_, behind, found := strings.Cut(rest, web.KeyPrefix)
@@ -212,8 +217,8 @@ func findToken(text string, expected bool) (token, around string) {
 // tokenAlphabet is that of base64url (RFC 4648 §5).
 const tokenAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// errNoToken is the refusal of a request without any token of ours: where it brings
-// a key of somebody else's, it says so.
+// errNoToken refuses a request without any key or token of this server. Where it
+// brings another key in the place of the provider's, the refusal says so.
 func (s *Service) errNoToken(r *http.Request) error {
 	for name := range r.Header {
 		if broker.CarriesAuth(name) {
