@@ -67,8 +67,8 @@ func (s *Service) rewriteAddresses(rq *web.Request, c *intendedCall, segment str
 	}
 }
 
-// templateField matches a field of the template of a path: what stands there is a
-// secret, and came back as a mark.
+// templateField matches a field in the template of a path. Answers have [scrub.Mark]
+// in the place of the secret that stood there.
 var templateField = regexp.MustCompile(`\{[^}]*\}`)
 
 // reachedURL is where the caller reached the server. Where no public address is
