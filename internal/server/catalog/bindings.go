@@ -88,7 +88,7 @@ func (s *Service) putBinding(ctx context.Context, rq *web.Request, in wire.Bindi
 		return bctrl.Binding{}, err
 	}
 	var p web.Problems
-	secretID, err := secretOfRef(in.SecretRef)
+	secretID, err := secretIDOfRef(in.SecretRef)
 	if err != nil {
 		p.Add("credentials.invalid_secret_ref", "secretRef", err.Error())
 	}
@@ -104,7 +104,7 @@ func (s *Service) putBinding(ctx context.Context, rq *web.Request, in wire.Bindi
 			return out, err
 		}
 		web.SetEventScope(ev, key.Scope)
-		provider, err := s.fieldOf(ctx, tx.Queries, rq.Caller.Org, &key)
+		provider, err := s.completeKey(ctx, tx.Queries, rq.Caller.Org, &key)
 		if err != nil {
 			return out, err
 		}
@@ -114,7 +114,7 @@ func (s *Service) putBinding(ctx context.Context, rq *web.Request, in wire.Bindi
 			return out, err
 		case !sec.PinPermits(provider, key.Field):
 			return out, ErrPinned()
-		case !sec.reaches(key.Scope):
+		case !sec.meets(key.Scope):
 			return out, web.Conflict("bindings.not_visible", "no context sees both the binding's scope and the secret")
 		}
 		row, err := s.writeBinding(ctx, tx, rq.Caller.Org, key, secretID)
@@ -144,9 +144,9 @@ func (s *Service) writeBinding(
 	return row, tx.UpdateBinding(ctx, org, row)
 }
 
-// fieldOf finds what a binding is for, and returns its provider. It fills in
+// completeKey finds what a binding is for, and returns its provider. It fills in
 // the field where one is meant without saying so.
-func (s *Service) fieldOf(
+func (s *Service) completeKey(
 	ctx context.Context, q store.Queries, org string, key *store.BindingKey,
 ) (provider string, err error) {
 	t, err := s.bindableOf(ctx, q, org, key.Target)
@@ -154,7 +154,7 @@ func (s *Service) fieldOf(
 		return "", err
 	}
 	if key.Field == "" {
-		key.Field = t.meant
+		key.Field = t.usualField
 	}
 	switch {
 	case t.fields == nil: // any that a credential turns out to have
@@ -174,8 +174,8 @@ type bindable struct {
 	provider string
 	// fields are those of its secrets; nil are those of whatever credential
 	// there will be. meant is the one that need not be named, or empty.
-	fields []string
-	meant  string
+	fields     []string
+	usualField string
 }
 
 // bindableOf is what a secret can be bound to of a capability, whose id has a
@@ -186,25 +186,25 @@ func (s *Service) bindableOf(ctx context.Context, q store.Queries, org, id strin
 		for _, name := range c.Secrets {
 			t.fields = append(t.fields, name.Field)
 		}
-		t.provider, t.meant = c.Provider, s.onlyField(c.Provider)
+		t.provider, t.usualField = c.Provider, s.onlyField(c.Provider)
 		return t, err
 	}
 	row, err := q.Credential(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return s.targetAI(ctx, q, org, id)
+		return s.bindableAI(ctx, q, org, id)
 	}
 	if err != nil {
 		return t, err
 	}
 	meta, err := s.VerifyCredential(org, row)
 	t.provider, t.fields = row.Provider, slices.Sorted(maps.Keys(meta.Secrets))
-	if t.meant = s.onlyField(row.Provider); len(t.fields) == 1 {
-		t.meant = t.fields[0]
+	if t.usualField = s.onlyField(row.Provider); len(t.fields) == 1 {
+		t.usualField = t.fields[0]
 	}
 	return t, err
 }
 
-func (s *Service) targetAI(ctx context.Context, q store.Queries, org, id string) (t bindable, err error) {
+func (s *Service) bindableAI(ctx context.Context, q store.Queries, org, id string) (t bindable, err error) {
 	row, err := q.AICredential(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return t, errNoCredential()
@@ -213,8 +213,8 @@ func (s *Service) targetAI(ctx context.Context, q store.Queries, org, id string)
 		return t, err
 	}
 	meta, err := models.UnprovenMeta(row)
-	t.provider, t.meant = s.ProviderOfAI(meta.Provider)
-	t.fields = []string{t.meant}
+	t.provider, t.usualField = s.ProviderOfAI(meta.Provider)
+	t.fields = []string{t.usualField}
 	return t, err
 }
 

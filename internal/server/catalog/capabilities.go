@@ -178,13 +178,13 @@ func (s *Service) deleteCapability(ctx context.Context, rq *web.Request, _ web.N
 			if err := tx.DeleteCapabilityPolicy(ctx, rq.Caller.Org, policy.UID); err != nil {
 				return web.None{}, err
 			}
-			if err := recordAlso(tx, *ev, id); err != nil {
+			if err := recordFurther(tx, *ev, id); err != nil {
 				return web.None{}, err
 			}
 		case !errors.Is(err, store.ErrNotFound):
 			return web.None{}, err
 		}
-		if err := s.unbindAll(ctx, tx, rq.Caller.Org, id, *ev); err != nil {
+		if err := s.deleteBindingsOf(ctx, tx, rq.Caller.Org, id, *ev); err != nil {
 			return web.None{}, err
 		}
 		ev.Version = row.Version

@@ -37,7 +37,7 @@ func errCredentialExists() *bctrl.Error {
 	return web.Conflict("credentials.exists", "there is a credential or an AI credential with this id")
 }
 
-func validBrokerCredentialID(id string) error {
+func validCredentialID(id string) error {
 	if models.ValidID(id) != nil {
 		return web.Invalid("credentials.invalid_id", "id",
 			"not a credential id: a letter, then up to 63 letters, digits, - and _")
@@ -49,8 +49,8 @@ const secretRefPrefix = "vault:secret:"
 
 func secretRef(id string) string { return secretRefPrefix + id }
 
-// secretOfRef returns the id in a reference to a secret.
-func secretOfRef(ref string) (string, error) {
+// secretIDOfRef returns the id in a reference to a secret.
+func secretIDOfRef(ref string) (string, error) {
 	id, ok := strings.CutPrefix(ref, secretRefPrefix)
 	if !ok || names.UUID(id) != nil {
 		return "", errors.New("a reference to a secret is vault:secret:<id>")
@@ -61,7 +61,7 @@ func secretOfRef(ref string) (string, error) {
 func (s *Service) createCredential(
 	ctx context.Context, rq *web.Request, in bctrl.CredentialCreate,
 ) (bctrl.Credential, error) {
-	if err := validBrokerCredentialID(in.ID); err != nil {
+	if err := validCredentialID(in.ID); err != nil {
 		return bctrl.Credential{}, err
 	}
 	if err := rq.Authorize(in.ID); err != nil {
@@ -90,9 +90,9 @@ func (s *Service) createCredential(
 	})
 }
 
-// maxAlike bounds the credentials of a provider in a scope: resolving a call
+// maxCredentialsAlike bounds the credentials of a provider in a scope: resolving a call
 // looks at each of them.
-const maxAlike = 100
+const maxCredentialsAlike = 100
 
 // insertCredential stores a new credential, whose id no AI credential may have.
 func (s *Service) insertCredential(
@@ -107,7 +107,7 @@ func (s *Service) insertCredential(
 	switch alike, err := tx.CountCredentials(ctx, org, row.Provider, row.Scope); {
 	case err != nil:
 		return err
-	case alike >= maxAlike:
+	case alike >= maxCredentialsAlike:
 		return web.Conflict("credentials.too_many",
 			"there are 100 credentials of this provider in the scope, which is as many as there can be")
 	}
@@ -135,7 +135,7 @@ func (s *Service) checkSecretsOf(
 		if !sec.PinPermits(row.Provider, field) {
 			return ErrPinned()
 		}
-		if !sec.reaches(row.Scope) {
+		if !sec.meets(row.Scope) {
 			return web.Conflict("credentials.not_visible", "no context sees both the credential's scope and its secret")
 		}
 	}
@@ -143,16 +143,16 @@ func (s *Service) checkSecretsOf(
 }
 
 func (s *Service) getCredential(ctx context.Context, rq *web.Request, _ web.None) (bctrl.Credential, error) {
-	if err := s.aboutCredential(rq); err != nil {
+	if err := s.authorizeCredential(rq); err != nil {
 		return bctrl.Credential{}, err
 	}
 	row, meta, err := s.findCredential(ctx, s.DB.Read(), rq)
 	return describeCredential(row, meta), err
 }
 
-// aboutCredential authorises what the path names.
-func (s *Service) aboutCredential(rq *web.Request) error {
-	id, err := rq.Path("id", validBrokerCredentialID)
+// authorizeCredential authorises what the path names.
+func (s *Service) authorizeCredential(rq *web.Request) error {
+	id, err := rq.Path("id", validCredentialID)
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (s *Service) listCredentials(
 func (s *Service) updateCredential(
 	ctx context.Context, rq *web.Request, in bctrl.CredentialUpdate,
 ) (bctrl.Credential, error) {
-	if err := s.aboutCredential(rq); err != nil {
+	if err := s.authorizeCredential(rq); err != nil {
 		return bctrl.Credential{}, err
 	}
 	if in.Priority != nil {
@@ -232,7 +232,7 @@ func (s *Service) updateCredential(
 // deleteCredential removes a credential, also one that was changed outside the
 // server.
 func (s *Service) deleteCredential(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
-	if err := s.aboutCredential(rq); err != nil {
+	if err := s.authorizeCredential(rq); err != nil {
 		return web.None{}, err
 	}
 	return web.ChangeRules(ctx, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
@@ -245,7 +245,7 @@ func (s *Service) deleteCredential(ctx context.Context, rq *web.Request, _ web.N
 		}
 		web.SetEventScope(ev, row.Scope)
 		ev.Version = row.Version
-		if err := s.unbindAll(ctx, tx, rq.Caller.Org, row.ID, *ev); err != nil {
+		if err := s.deleteBindingsOf(ctx, tx, rq.Caller.Org, row.ID, *ev); err != nil {
 			return web.None{}, err
 		}
 		return web.None{}, tx.DeleteCredential(ctx, rq.Caller.Org, row.UID)

@@ -53,7 +53,7 @@ func (s *Service) checkCredential(in bctrl.CredentialCreate) (CredentialMeta, er
 	case names.Name(in.Provider) != nil:
 		p.Name("credentials.invalid_provider", "provider", names.Name(in.Provider))
 	case found:
-		required, optional = checkKnown(&p, known, in)
+		required, optional = checkByRegistry(&p, known, in)
 	case in.Auth == nil || len(in.Hosts) == 0:
 		var missing []string
 		if in.Auth == nil {
@@ -73,7 +73,7 @@ func (s *Service) checkCredential(in bctrl.CredentialCreate) (CredentialMeta, er
 	if err := p.Err(); err != nil {
 		return meta, err
 	}
-	meta.Secrets = fieldsOf(&p, in, required, optional)
+	meta.Secrets = readSecretRefs(&p, in, required, optional)
 	return meta, p.Err()
 }
 
@@ -83,9 +83,9 @@ func checkPriority(p *web.Problems, priority int) {
 	}
 }
 
-// checkKnown holds a credential to what the registry says of its provider, and
+// checkByRegistry holds a credential to what the registry says of its provider, and
 // returns the fields that it takes.
-func checkKnown(p *web.Problems, known registry.Provider, in bctrl.CredentialCreate) (required, optional []string) {
+func checkByRegistry(p *web.Problems, known registry.Provider, in bctrl.CredentialCreate) (required, optional []string) {
 	if in.Auth != nil {
 		p.Add("credentials.auth_not_allowed", "auth", "the registry says how "+known.ID+" is authenticated with")
 	}
@@ -104,8 +104,8 @@ func checkKnown(p *web.Problems, known registry.Provider, in bctrl.CredentialCre
 	return required, optional
 }
 
-// fieldsOf reads the references to secrets, by field.
-func fieldsOf(p *web.Problems, in bctrl.CredentialCreate, required, optional []string) map[string]string {
+// readSecretRefs reads the references to secrets, by field.
+func readSecretRefs(p *web.Problems, in bctrl.CredentialCreate, required, optional []string) map[string]string {
 	refs := in.SecretRefs
 	if in.SecretRef != "" {
 		switch {
@@ -131,7 +131,7 @@ func fieldsOf(p *web.Problems, in bctrl.CredentialCreate, required, optional []s
 			p.Add("credentials.unknown_field", "secretRefs", "the provider takes no secret under one of these names")
 			continue
 		}
-		id, err := secretOfRef(refs[field])
+		id, err := secretIDOfRef(refs[field])
 		if err != nil {
 			p.Add("credentials.invalid_secret_ref", "secretRefs."+field, err.Error())
 		}

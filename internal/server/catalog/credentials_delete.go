@@ -9,46 +9,46 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// dropCredential removes a credential, and what is bound to its id, so that
+// deleteCredentialRow removes a credential, and what is bound to its id, so that
 // another that gets the id later inherits nothing. Each has an event like ev.
-func (s *Service) dropCredential(
+func (s *Service) deleteCredentialRow(
 	ctx context.Context, tx *store.Tx, org string, row store.Credential, ev audit.Event,
 ) error {
-	if err := s.unbindAll(ctx, tx, org, row.ID, ev); err != nil {
+	if err := s.deleteBindingsOf(ctx, tx, org, row.ID, ev); err != nil {
 		return err
 	}
 	if err := tx.DeleteCredential(ctx, org, row.UID); err != nil {
 		return err
 	}
 	ev.Version = row.Version
-	return recordAlso(tx, ev, row.ID)
+	return recordFurther(tx, ev, row.ID)
 }
 
-// droppedAtOnce is how many rows are read at a time to be removed.
-const droppedAtOnce = 100
+// deletedAtOnce is how many rows are read at a time to be removed.
+const deletedAtOnce = 100
 
 // deleteAICredential deletes an AI credential and what is bound to it.
 func (s *Service) deleteAICredential(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
 	return s.models.Remove(ctx, rq, func(ctx context.Context, tx *store.Tx, id string) error {
-		return s.unbindAll(ctx, tx, rq.Caller.Org, id, rq.Event())
+		return s.deleteBindingsOf(ctx, tx, rq.Caller.Org, id, rq.Event())
 	})
 }
 
-// unbindAll removes what is bound to a capability or a credential that is about
+// deleteBindingsOf removes what is bound to a capability or a credential that is about
 // to go. Each has an event like ev.
-func (s *Service) unbindAll(ctx context.Context, tx *store.Tx, org, target string, ev audit.Event) error {
+func (s *Service) deleteBindingsOf(ctx context.Context, tx *store.Tx, org, target string, ev audit.Event) error {
 	for {
-		rows, err := tx.Bindings(ctx, org, store.BindingRange{Target: target, Limit: droppedAtOnce})
+		rows, err := tx.Bindings(ctx, org, store.BindingRange{Target: target, Limit: deletedAtOnce})
 		if err != nil || len(rows) == 0 {
 			return err
 		}
-		if err := s.dropBindings(ctx, tx, org, rows, ev); err != nil {
+		if err := s.deleteBindings(ctx, tx, org, rows, ev); err != nil {
 			return err
 		}
 	}
 }
 
-func (s *Service) dropBindings(
+func (s *Service) deleteBindings(
 	ctx context.Context, tx *store.Tx, org string, rows []store.Binding, ev audit.Event,
 ) error {
 	ev.Action = string(access.BindingWrite)
@@ -58,7 +58,7 @@ func (s *Service) dropBindings(
 		}
 		web.SetEventScope(&ev, row.Scope)
 		ev.Version = row.Version
-		if err := recordAlso(tx, ev, row.Target); err != nil {
+		if err := recordFurther(tx, ev, row.Target); err != nil {
 			return err
 		}
 	}

@@ -47,7 +47,7 @@ func (s *Service) provision(ctx context.Context, tx *store.Tx, org string, sec S
 		return err
 	}
 	ev.Action = string(access.CredentialWrite)
-	return recordAlso(tx, ev, row.ID)
+	return recordFurther(tx, ev, row.ID)
 }
 
 // unprovision takes a secret that is about to be deleted out of the credentials
@@ -71,7 +71,7 @@ func (s *Service) unprovision(ctx context.Context, tx *store.Tx, org, secretID s
 			err = s.reprovision(ctx, tx, org, row, secrets, ev)
 		default:
 			ev.Action = string(access.CredentialWrite)
-			err = s.dropCredential(ctx, tx, org, row, ev)
+			err = s.deleteCredentialRow(ctx, tx, org, row, ev)
 		}
 		if err != nil {
 			return err
@@ -96,7 +96,7 @@ func (s *Service) reprovision(
 	if err := tx.DeleteCredential(ctx, org, old.UID); err != nil {
 		return err
 	}
-	if err := recordAlso(tx, ev, old.ID); err != nil {
+	if err := recordFurther(tx, ev, old.ID); err != nil {
 		return err
 	}
 	row := store.Credential{
@@ -109,7 +109,7 @@ func (s *Service) reprovision(
 	if err := s.insertCredential(ctx, tx, org, &row, meta); err != nil {
 		return err
 	}
-	return recordAlso(tx, ev, row.ID)
+	return recordFurther(tx, ev, row.ID)
 }
 
 // secretsFor are the ids by field of the secrets of a scope that a provider's

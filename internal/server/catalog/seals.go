@@ -36,8 +36,8 @@ func (s *Service) verifyRecord(r seal.Record, sealed []byte, code string) error 
 	return err
 }
 
-// recordAlso records one more record that a request wrote.
-func recordAlso(tx *store.Tx, ev audit.Event, object string) error {
+// recordFurther records one more record that a request wrote.
+func recordFurther(tx *store.Tx, ev audit.Event, object string) error {
 	ev.Object, ev.Outcome = object, audit.OK
 	return audit.Append(tx, ev)
 }

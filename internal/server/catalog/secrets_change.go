@@ -50,8 +50,8 @@ func (s *Service) updateSecretRow(ctx context.Context, tx *store.Tx, org string,
 	return err
 }
 
-// aboutSecret authorises what the path names.
-func (s *Service) aboutSecret(rq *web.Request) error {
+// authorizeSecret authorises what the path names.
+func (s *Service) authorizeSecret(rq *web.Request) error {
 	id, err := rq.Path("id", web.ValidUUID)
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (s *Service) aboutSecret(rq *web.Request) error {
 // updateSecret changes name and aliases, and with the name what the secret is
 // pinned to.
 func (s *Service) updateSecret(ctx context.Context, rq *web.Request, in bctrl.SecretUpdate) (bctrl.SecretInfo, error) {
-	if err := s.aboutSecret(rq); err != nil {
+	if err := s.authorizeSecret(rq); err != nil {
 		return bctrl.SecretInfo{}, err
 	}
 	return s.changeSecret(ctx, rq, func(tx *store.Tx, sec *Secret, ev *audit.Event) (bool, error) {
@@ -88,7 +88,7 @@ func (s *Service) repin(ctx context.Context, tx *store.Tx, org string, sec *Secr
 	if provider == sec.Meta.Provider && field == sec.Meta.Field {
 		return nil
 	}
-	if err := s.fitsWhereUsed(ctx, tx.Queries, org, sec.row.ID, provider, field); err != nil {
+	if err := s.checkPinWhereUsed(ctx, tx.Queries, org, sec.row.ID, provider, field); err != nil {
 		return err
 	}
 	if err := s.unprovision(ctx, tx, org, sec.row.ID, ev); err != nil {
@@ -105,10 +105,10 @@ func (s *Service) repin(ctx context.Context, tx *store.Tx, org string, sec *Secr
 	return s.provision(ctx, tx, org, next, ev)
 }
 
-// fitsWhereUsed refuses to pin a secret that is in use for something else: what
+// checkPinWhereUsed refuses to pin a secret that is in use for something else: what
 // uses it could not any more. What was made of it by the name that it had goes
 // with that name.
-func (s *Service) fitsWhereUsed(ctx context.Context, q store.Queries, org, id, provider, field string) error {
+func (s *Service) checkPinWhereUsed(ctx context.Context, q store.Queries, org, id, provider, field string) error {
 	if provider == "" {
 		return nil
 	}
@@ -153,7 +153,7 @@ func (s *Service) fitsWhereUsed(ctx context.Context, q store.Queries, org, id, p
 
 // rotateSecret replaces the value.
 func (s *Service) rotateSecret(ctx context.Context, rq *web.Request, in wire.SecretRotate) (bctrl.SecretInfo, error) {
-	if err := s.aboutSecret(rq); err != nil {
+	if err := s.authorizeSecret(rq); err != nil {
 		return bctrl.SecretInfo{}, err
 	}
 	var p web.Problems
@@ -202,7 +202,7 @@ func (s *Service) ReplaceValue(
 
 // deleteSecret removes a secret, also one that does not open any more.
 func (s *Service) deleteSecret(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
-	if err := s.aboutSecret(rq); err != nil {
+	if err := s.authorizeSecret(rq); err != nil {
 		return web.None{}, err
 	}
 	return web.ChangeRules(ctx, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
@@ -254,7 +254,7 @@ func (s *Service) detachSecret(ctx context.Context, rq *web.Request, _ web.None)
 func (s *Service) changeAttachments(
 	ctx context.Context, rq *web.Request, fn func(*Secret, bctrl.Scope) (bool, error),
 ) (bctrl.SecretInfo, error) {
-	if err := s.aboutSecret(rq); err != nil {
+	if err := s.authorizeSecret(rq); err != nil {
 		return bctrl.SecretInfo{}, err
 	}
 	group := bctrl.InGroup(rq.PathValue("workspaceId"), rq.PathValue("groupId"))

@@ -27,7 +27,7 @@ func (s *Service) importSecrets(
 	if err := in.Scope.Validate(); err != nil {
 		return bctrl.SecretsImported{}, err
 	}
-	entries, err := checkedLines(in.Text)
+	entries, err := parseLines(in.Text)
 	if err != nil {
 		return bctrl.SecretsImported{}, err
 	}
@@ -106,8 +106,8 @@ func (s *Service) importSecret(
 	return sec, false, s.updateSecretRow(ctx, tx, org, &sec)
 }
 
-// checkedLines reads the lines of an import, and refuses what no secret can be.
-func checkedLines(text wire.Value) ([]envfile.Entry, error) {
+// parseLines reads the lines of an import, and refuses what no secret can be.
+func parseLines(text wire.Value) ([]envfile.Entry, error) {
 	entries, err := envfile.Parse(text.Reveal())
 	if e, ok := errors.AsType[*envfile.Error](err); ok {
 		return nil, lineProblem(e.Line, "secrets.malformed_line", e.Reason)

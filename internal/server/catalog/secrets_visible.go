@@ -6,8 +6,8 @@ import (
 	"github.com/bctrl-go/bctrl"
 )
 
-// reaches reports whether some context that sees a scope sees the secret too.
-func (sec Secret) reaches(scope bctrl.Scope) bool {
+// meets reports whether some context that sees a scope sees the secret too.
+func (sec Secret) meets(scope bctrl.Scope) bool {
 	if !sec.Meta.AttachedOnly && scopesOverlap(sec.Meta.Scope, scope) {
 		return true
 	}

@@ -92,7 +92,7 @@ func (s *Service) DeleteInWorkspace(ctx context.Context, tx *store.Tx, org, work
 // deleteCredentialsIn deletes the credentials and bindings of a workspace.
 func (s *Service) deleteCredentialsIn(ctx context.Context, tx *store.Tx, org, workspace string, ev audit.Event) error {
 	for {
-		rows, err := tx.CredentialsInWorkspace(ctx, org, workspace, droppedAtOnce)
+		rows, err := tx.CredentialsInWorkspace(ctx, org, workspace, deletedAtOnce)
 		if err != nil {
 			return err
 		}
@@ -102,20 +102,20 @@ func (s *Service) deleteCredentialsIn(ctx context.Context, tx *store.Tx, org, wo
 		ev.Action = string(access.CredentialWrite)
 		for _, row := range rows {
 			web.SetEventScope(&ev, row.Scope)
-			if err := s.dropCredential(ctx, tx, org, row, ev); err != nil {
+			if err := s.deleteCredentialRow(ctx, tx, org, row, ev); err != nil {
 				return err
 			}
 		}
 	}
 	for {
-		rows, err := tx.BindingsInWorkspace(ctx, org, workspace, droppedAtOnce)
+		rows, err := tx.BindingsInWorkspace(ctx, org, workspace, deletedAtOnce)
 		if err != nil {
 			return err
 		}
 		if len(rows) == 0 {
 			return tx.RemoveCredentialReachIn(ctx, org, workspace)
 		}
-		if err := s.dropBindings(ctx, tx, org, rows, ev); err != nil {
+		if err := s.deleteBindings(ctx, tx, org, rows, ev); err != nil {
 			return err
 		}
 	}
