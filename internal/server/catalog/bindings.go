@@ -28,7 +28,7 @@ func (s *Service) bindingRoutes() []web.Route {
 	}
 }
 
-// bindingRecord binds all that is said of a binding to its seal.
+// bindingRecord is what the seal of a binding covers.
 func bindingRecord(org string, row store.Binding) seal.Record {
 	return sealOf("binding", org, row.UID, row.Version,
 		row.Scope.WorkspaceID(), row.Scope.GroupID(), row.Target, row.Consumer, row.Field, row.Secret)
@@ -40,6 +40,8 @@ func (s *Service) VerifyBinding(org string, row store.Binding) error {
 	return s.verifyRecord(bindingRecord(org, row), row.Sealed, "credentials.tampered")
 }
 
+// describeBinding says what may be known of a binding. Of its target, the id of a
+// capability alone has a slash.
 func describeBinding(row store.Binding) bctrl.Binding {
 	out := bctrl.Binding{
 		ID:        row.UID,
@@ -58,8 +60,8 @@ func describeBinding(row store.Binding) bctrl.Binding {
 	return out
 }
 
-// bindingTarget checks what a binding is for; with needed it must be for
-// something.
+// bindingTarget checks what a binding is for, and returns the id of that: of a
+// capability or of a credential. With needed, one of the two has to be there.
 func bindingTarget(capability, credential, consumer string, needed bool) (target string, err error) {
 	var p web.Problems
 	switch {
@@ -76,7 +78,11 @@ func bindingTarget(capability, credential, consumer string, needed bool) (target
 	return capability + credential, p.Err()
 }
 
-func (s *Service) putBinding(ctx context.Context, rq *web.Request, in wire.BindingPut[bctrl.Scope]) (bctrl.Binding, error) {
+// putBinding adds a binding, or replaces the secret of the one with the same target,
+// consumer, field and scope.
+func (s *Service) putBinding(
+	ctx context.Context, rq *web.Request, in wire.BindingPut[bctrl.Scope],
+) (bctrl.Binding, error) {
 	target, err := bindingTarget(in.Capability, in.Credential, in.Consumer, true)
 	if err != nil {
 		return bctrl.Binding{}, err
@@ -144,8 +150,9 @@ func (s *Service) writeBinding(
 	return row, tx.UpdateBinding(ctx, org, row)
 }
 
-// completeKey finds what a binding is for, and returns its provider. It fills in
-// the field where one is meant without saying so.
+// completeKey finds what a binding is for, checks its field, and returns the provider
+// of what it is for. A field that is left out is filled in where only one can be
+// meant.
 func (s *Service) completeKey(
 	ctx context.Context, q store.Queries, org string, key *store.BindingKey,
 ) (provider string, err error) {
@@ -157,7 +164,7 @@ func (s *Service) completeKey(
 		key.Field = t.usualField
 	}
 	switch {
-	case t.fields == nil: // any that a credential turns out to have
+	case t.fields == nil: // its credential will say
 	case key.Field == "":
 		return "", web.WithHint(
 			web.Invalid("bindings.field_needed", "field", "several secrets are used there: name the one to replace"),
@@ -169,17 +176,18 @@ func (s *Service) completeKey(
 	return t.provider, nil
 }
 
-// bindable is what a binding can be for.
+// bindable is a capability or a credential to which secrets are bound.
 type bindable struct {
 	provider string
-	// fields are those of its secrets; nil are those of whatever credential
-	// there will be. meant is the one that need not be named, or empty.
-	fields     []string
+	// fields are those of its secrets. They are nil for a capability of a provider
+	// that the registry does not have, whose credentials say their fields.
+	fields []string
+	// usualField is the one that need not be named; empty where there is none.
 	usualField string
 }
 
-// bindableOf is what a secret can be bound to of a capability, whose id has a
-// slash, or of a credential.
+// bindableOf finds the capability, whose id has a slash, or the credential to which a
+// secret is bound.
 func (s *Service) bindableOf(ctx context.Context, q store.Queries, org, id string) (t bindable, err error) {
 	if strings.Contains(id, "/") {
 		c, err := s.FindDefinition(ctx, q, org, id)
@@ -204,6 +212,7 @@ func (s *Service) bindableOf(ctx context.Context, q store.Queries, org, id strin
 	return t, err
 }
 
+// bindableAI finds the AI credential to which a secret is bound.
 func (s *Service) bindableAI(ctx context.Context, q store.Queries, org, id string) (t bindable, err error) {
 	row, err := q.AICredential(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) {
@@ -218,8 +227,8 @@ func (s *Service) bindableAI(ctx context.Context, q store.Queries, org, id strin
 	return t, err
 }
 
-// deleteBinding removes the binding that the query names. The field may be left
-// out where there is one of no other.
+// deleteBinding deletes the binding that the query names. The field may be left out
+// where only one is bound.
 func (s *Service) deleteBinding(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
 	target, err := bindingTarget(rq.Query.Get("capability"), rq.Query.Get("credential"), rq.Query.Get("consumer"), true)
 	if err != nil {
@@ -260,7 +269,9 @@ func (s *Service) deleteBinding(ctx context.Context, rq *web.Request, _ web.None
 }
 
 // listBindings lists by age.
-func (s *Service) listBindings(ctx context.Context, rq *web.Request, _ web.None) (list wire.List[bctrl.Binding], err error) {
+func (s *Service) listBindings(
+	ctx context.Context, rq *web.Request, _ web.None,
+) (list wire.List[bctrl.Binding], err error) {
 	limit, after, err := rq.Page()
 	if err != nil {
 		return list, err

@@ -26,6 +26,7 @@ func ErrNoCapability() *bctrl.Error {
 	return web.NotFound("capabilities.not_found", "there is no such capability")
 }
 
+// errBuiltin refuses to change a capability of the registry.
 func errBuiltin() *bctrl.Error {
 	return web.WithHint(
 		web.Conflict("capabilities.builtin", "the capability is one of the registry, which nobody changes"),
@@ -142,8 +143,8 @@ func (s *Service) StoreCapability(
 	})
 }
 
-// onlyIfNew reads If-None-Match, of which * is the only one that says
-// something here.
+// onlyIfNew reads the header If-None-Match, whose only value here is *: then nothing
+// that is there is replaced.
 func onlyIfNew(rq *web.Request) (bool, error) {
 	switch rq.Header.Get("If-None-Match") {
 	case "":
@@ -154,6 +155,8 @@ func onlyIfNew(rq *web.Request) (bool, error) {
 	return false, web.Invalid("request.if_none_match", "If-None-Match", "If-None-Match must be *")
 }
 
+// deleteCapability deletes a capability of the organization's own, with its policy and
+// what is bound to it.
 func (s *Service) deleteCapability(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
 	id, err := rq.Path("id", ValidCapabilityID)
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
-// The limits of a capability and its policy.
+// The limits of a capability and of its policy. What has Bytes in its name is in
+// bytes.
 const (
 	maxCapabilityPaths = 64
 	maxPathBytes       = 512
@@ -23,7 +24,8 @@ const (
 // capabilityMethods are those that an own capability may permit.
 var capabilityMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 
-// checkCapability names everything that is wrong with an own capability.
+// checkCapability names everything that is wrong with a capability that is to be
+// stored.
 func (s *Service) checkCapability(id string, c capabilityMeta) error {
 	var p web.Problems
 	p.Limit("description", len(c.Description), maxDescription)
@@ -66,9 +68,9 @@ func (s *Service) checkCapability(id string, c capabilityMeta) error {
 	return p.Err()
 }
 
-// canonicalPath reports whether a path of a capability is in the only form that
-// it is compared in. {x} stands for one segment, {+x} for one in which encoded
-// slashes are part of a name.
+// canonicalPath reports whether a path of a capability is in the form in which paths
+// are compared. {x} stands for one segment, {+x} for one in which encoded slashes are
+// part of a name.
 func canonicalPath(path string) bool {
 	rest, rooted := strings.CutPrefix(path, "/")
 	if !rooted || len(path) > maxPathBytes {
@@ -93,8 +95,8 @@ func canonicalPath(path string) bool {
 // 3986 §3.3).
 const pathAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@"
 
-// callsModel reports whether an own capability meets one of the provider's that
-// calls a language model.
+// callsModel reports whether a capability permits requests that one of the provider's
+// for calling a language model permits.
 func callsModel(p registry.Provider, own capabilityMeta) bool {
 	for _, c := range p.Capabilities {
 		if !c.Model || !slices.ContainsFunc(own.Methods, func(m string) bool { return slices.Contains(c.Methods, m) }) {
@@ -109,9 +111,9 @@ func callsModel(p registry.Provider, own capabilityMeta) bool {
 	return false
 }
 
-// pathsMeet reports whether some path is at or below both prefixes. What stands
-// behind a segment that may hold encoded slashes is not looked at: where they are
-// read as slashes, it is further on.
+// pathsMeet reports whether some path may be at or below both prefixes. Behind a
+// segment that may hold encoded slashes it looks no further: a provider that takes
+// them for slashes has more segments there.
 func pathsMeet(a, b string) bool {
 	as, bs := segmentsOf(a), segmentsOf(b)
 	for i := range min(len(as), len(bs)) {
@@ -125,6 +127,7 @@ func pathsMeet(a, b string) bool {
 	return true
 }
 
+// segmentsOf splits a canonical path; / has no segment.
 func segmentsOf(path string) []string {
 	if path == "/" {
 		return nil

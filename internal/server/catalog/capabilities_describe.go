@@ -13,7 +13,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// capabilityMeta is what an own capability permits.
+// capabilityMeta is what a stored capability permits, and with which credential.
 type capabilityMeta struct {
 	Description string   `json:"description,omitempty"`
 	Methods     []string `json:"methods"`
@@ -22,6 +22,7 @@ type capabilityMeta struct {
 	Credential  string   `json:"credential,omitempty"`
 }
 
+// capabilityRecord is what the seal of a capability covers.
 func capabilityRecord(org string, row store.Capability) seal.Record {
 	return sealOf("capability", org, row.UID, row.Version, row.ID, string(row.Meta))
 }
@@ -60,6 +61,8 @@ func BuiltinCapability(p registry.Provider, c registry.Capability) bctrl.Capabil
 	return out
 }
 
+// describeOwn describes a stored capability, without policy and status. What it leaves
+// open, the registry says of its provider.
 func (s *Service) describeOwn(row store.Capability, meta capabilityMeta) bctrl.Capability {
 	provider, _, _ := strings.Cut(row.ID, "/")
 	out := bctrl.Capability{
@@ -83,6 +86,7 @@ func (s *Service) describeOwn(row store.Capability, meta capabilityMeta) bctrl.C
 	return out
 }
 
+// secretsOf lists the secrets that a provider's credential is made of.
 func secretsOf(p registry.Provider) []bctrl.CapabilitySecret {
 	list := make([]bctrl.CapabilitySecret, len(p.Secrets))
 	for i, name := range p.Secrets {
@@ -97,7 +101,7 @@ func exampleOf(c bctrl.Capability) string {
 		return ""
 	}
 	method := c.Methods[0]
-	if slices.Contains(c.Methods, http.MethodPost) && c.Model { // what one comes for
+	if slices.Contains(c.Methods, http.MethodPost) && c.Model { // to ask it, and not to list its answers
 		method = http.MethodPost
 	}
 	line := "bctrl invoke " + c.ID + " --method " + method + " --path '" + c.Paths[0] + "'"

@@ -9,7 +9,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// deleteCredentialRow removes a credential, and what is bound to its id, so that
+// deleteCredentialRow deletes a credential, and what is bound to its id, so that
 // another that gets the id later inherits nothing. Each has an event like ev.
 func (s *Service) deleteCredentialRow(
 	ctx context.Context, tx *store.Tx, org string, row store.Credential, ev audit.Event,
@@ -24,21 +24,22 @@ func (s *Service) deleteCredentialRow(
 	return recordFurther(tx, ev, row.ID)
 }
 
-// deletedAtOnce is how many rows are read at a time to be removed.
-const deletedAtOnce = 100
+// rowsAtOnce is how many rows are read at a time to be deleted.
+const rowsAtOnce = 100
 
-// deleteAICredential deletes an AI credential and what is bound to it.
+// deleteAICredential deletes the AI credential that the path names, and what is bound
+// to it.
 func (s *Service) deleteAICredential(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
 	return s.models.Remove(ctx, rq, func(ctx context.Context, tx *store.Tx, id string) error {
 		return s.deleteBindingsOf(ctx, tx, rq.Caller.Org, id, rq.Event())
 	})
 }
 
-// deleteBindingsOf removes what is bound to a capability or a credential that is about
-// to go. Each has an event like ev.
+// deleteBindingsOf deletes what is bound to a capability or a credential that is
+// about to be deleted. Each has an event like ev.
 func (s *Service) deleteBindingsOf(ctx context.Context, tx *store.Tx, org, target string, ev audit.Event) error {
 	for {
-		rows, err := tx.Bindings(ctx, org, store.BindingRange{Target: target, Limit: deletedAtOnce})
+		rows, err := tx.Bindings(ctx, org, store.BindingRange{Target: target, Limit: rowsAtOnce})
 		if err != nil || len(rows) == 0 {
 			return err
 		}
@@ -48,6 +49,7 @@ func (s *Service) deleteBindingsOf(ctx context.Context, tx *store.Tx, org, targe
 	}
 }
 
+// deleteBindings deletes some bindings, each with an event like ev.
 func (s *Service) deleteBindings(
 	ctx context.Context, tx *store.Tx, org string, rows []store.Binding, ev audit.Event,
 ) error {

@@ -14,10 +14,12 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
+// policyRecord is what the seal of a policy covers.
 func policyRecord(org string, row store.CapabilityPolicy) seal.Record {
 	return sealOf("capability_policy", org, row.UID, row.Version, row.Capability, string(row.Meta))
 }
 
+// verifyPolicy checks the seal of a policy's row and reads it.
 func (s *Service) verifyPolicy(org string, row store.CapabilityPolicy) (*bctrl.CapabilityPolicy, error) {
 	policy := &bctrl.CapabilityPolicy{}
 	err := s.verifyRecord(policyRecord(org, row), row.Sealed, "capabilities.tampered")
@@ -43,8 +45,8 @@ func (s *Service) FindPolicy(
 	return s.verifyPolicy(org, row)
 }
 
-// putCapabilityPolicy replaces the limits of a capability. No limits at all are
-// no policy.
+// putCapabilityPolicy replaces the limits of a capability. A policy without any limit
+// deletes the one that there is.
 func (s *Service) putCapabilityPolicy(
 	ctx context.Context, rq *web.Request, in bctrl.CapabilityPolicy,
 ) (bctrl.CapabilityPolicy, error) {

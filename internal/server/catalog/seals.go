@@ -10,8 +10,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// sealOf is the seal over fields, each after its length in decimal, of a record
-// without a secret. [seal.Record] says why it is not that of package tuple.
+// sealOf is what is sealed of a record without a secret: its fields, each after its
+// length in decimal. [seal.Record] says why the encoding is not that of package tuple.
 func sealOf(kind, org, uid string, version int64, fields ...string) seal.Record {
 	var meta []byte
 	for _, f := range fields {
@@ -27,7 +27,8 @@ func sealOf(kind, org, uid string, version int64, fields ...string) seal.Record 
 	}
 }
 
-// verifyRecord checks the seal of a record without a secret.
+// verifyRecord checks the seal of a record without a secret, and returns an error
+// with the code where it does not match.
 func (s *Service) verifyRecord(r seal.Record, sealed []byte, code string) error {
 	_, err := s.Keys.Open(r, sealed)
 	if errors.Is(err, seal.ErrTampered) {
@@ -36,7 +37,7 @@ func (s *Service) verifyRecord(r seal.Record, sealed []byte, code string) error 
 	return err
 }
 
-// recordFurther records one more record that a request wrote.
+// recordFurther appends an event like ev for one more object that a request changed.
 func recordFurther(tx *store.Tx, ev audit.Event, object string) error {
 	ev.Object, ev.Outcome = object, audit.OK
 	return audit.Append(tx, ev)

@@ -12,15 +12,56 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// secretsAtOnce is how many are read at a time.
-const secretsAtOnce = 100
+// DeleteInWorkspace deletes what lives in a workspace that is about to be deleted
+// in the same transaction: its credentials, with what is bound to them anywhere,
+// its bindings and its secrets. Other secrets are detached from its groups.
+// Each has an event of its own, like ev. That the workspace may be deleted is
+// decided before.
+func (s *Service) DeleteInWorkspace(ctx context.Context, tx *store.Tx, org, workspace string, ev audit.Event) error {
+	if err := s.deleteCredentialsIn(ctx, tx, org, workspace, ev); err != nil {
+		return err
+	}
+	return s.deleteSecretsIn(ctx, tx, org, workspace, ev)
+}
 
-// deleteSecretsIn deletes the secrets of a workspace, and takes all others out of
+// deleteCredentialsIn deletes the credentials and bindings of a workspace.
+func (s *Service) deleteCredentialsIn(ctx context.Context, tx *store.Tx, org, workspace string, ev audit.Event) error {
+	for {
+		rows, err := tx.CredentialsInWorkspace(ctx, org, workspace, rowsAtOnce)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			break
+		}
+		ev.Action = string(access.CredentialWrite)
+		for _, row := range rows {
+			web.SetEventScope(&ev, row.Scope)
+			if err := s.deleteCredentialRow(ctx, tx, org, row, ev); err != nil {
+				return err
+			}
+		}
+	}
+	for {
+		rows, err := tx.BindingsInWorkspace(ctx, org, workspace, rowsAtOnce)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			return tx.RemoveCredentialReachIn(ctx, org, workspace)
+		}
+		if err := s.deleteBindings(ctx, tx, org, rows, ev); err != nil {
+			return err
+		}
+	}
+}
+
+// deleteSecretsIn deletes the secrets of a workspace, and detaches all others from
 // its groups.
 func (s *Service) deleteSecretsIn(ctx context.Context, tx *store.Tx, org, workspace string, ev audit.Event) error {
 	ev.Action, ev.Outcome = string(access.SecretWrite), audit.OK
 	for {
-		rows, err := tx.SecretsInWorkspace(ctx, org, workspace, secretsAtOnce)
+		rows, err := tx.SecretsInWorkspace(ctx, org, workspace, rowsAtOnce)
 		if err != nil {
 			return err
 		}
@@ -40,7 +81,7 @@ func (s *Service) deleteSecretsIn(ctx context.Context, tx *store.Tx, org, worksp
 	}
 	web.SetEventScope(&ev, bctrl.InWorkspace(workspace))
 	for after := ""; ; {
-		rows, err := tx.SecretsAttachedIn(ctx, org, workspace, after, secretsAtOnce)
+		rows, err := tx.SecretsAttachedIn(ctx, org, workspace, after, rowsAtOnce)
 		if err != nil {
 			return err
 		}
@@ -56,7 +97,7 @@ func (s *Service) deleteSecretsIn(ctx context.Context, tx *store.Tx, org, worksp
 	}
 }
 
-// detachFrom takes a secret out of the groups of a workspace.
+// detachFrom detaches a secret from the groups of a workspace.
 func (s *Service) detachFrom(
 	ctx context.Context, tx *store.Tx, org, workspace string, row store.Secret, ev audit.Event,
 ) error {
@@ -75,48 +116,4 @@ func (s *Service) detachFrom(
 	}
 	ev.Object = row.ID
 	return audit.Append(tx, ev)
-}
-
-// DeleteInWorkspace deletes what lives in a workspace that is about to be deleted
-// in the same transaction: its credentials, with what is bound to them anywhere,
-// its bindings and its secrets. Secrets of elsewhere are taken out of its groups.
-// Each has an event of its own, like ev. That the workspace may be deleted is
-// decided before.
-func (s *Service) DeleteInWorkspace(ctx context.Context, tx *store.Tx, org, workspace string, ev audit.Event) error {
-	if err := s.deleteCredentialsIn(ctx, tx, org, workspace, ev); err != nil {
-		return err
-	}
-	return s.deleteSecretsIn(ctx, tx, org, workspace, ev)
-}
-
-// deleteCredentialsIn deletes the credentials and bindings of a workspace.
-func (s *Service) deleteCredentialsIn(ctx context.Context, tx *store.Tx, org, workspace string, ev audit.Event) error {
-	for {
-		rows, err := tx.CredentialsInWorkspace(ctx, org, workspace, deletedAtOnce)
-		if err != nil {
-			return err
-		}
-		if len(rows) == 0 {
-			break
-		}
-		ev.Action = string(access.CredentialWrite)
-		for _, row := range rows {
-			web.SetEventScope(&ev, row.Scope)
-			if err := s.deleteCredentialRow(ctx, tx, org, row, ev); err != nil {
-				return err
-			}
-		}
-	}
-	for {
-		rows, err := tx.BindingsInWorkspace(ctx, org, workspace, deletedAtOnce)
-		if err != nil {
-			return err
-		}
-		if len(rows) == 0 {
-			return tx.RemoveCredentialReachIn(ctx, org, workspace)
-		}
-		if err := s.deleteBindings(ctx, tx, org, rows, ev); err != nil {
-			return err
-		}
-	}
 }
