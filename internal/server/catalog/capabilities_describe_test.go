@@ -15,7 +15,8 @@ func TestAnOwnCapabilityThatMeetsAModelIsOneOfAModel(t *testing.T) {
 	require.NoError(t, err)
 	s := &Service{registry: r}
 	describe := func(paths ...string) bctrl.Capability {
-		return s.describeOwn(store.Capability{ID: "openai/mine"}, capabilityMeta{Methods: []string{"POST"}, Paths: paths})
+		meta := capabilityMeta{Methods: []string{"POST"}, Paths: paths}
+		return s.describeOwn(store.Capability{ID: "openai/mine"}, meta)
 	}
 	require.False(t, describe("/v1/embeddings").Model)
 	require.True(t, describe("/v1/embeddings", "/v1/chat").Model, "from before the registry had the provider")

@@ -29,14 +29,17 @@ func (s *Service) credentialRoutes() []web.Route {
 	}
 }
 
+// errNoCredential refuses an id under which there is no credential.
 func errNoCredential() *bctrl.Error {
 	return web.NotFound("credentials.not_found", "there is no such credential")
 }
 
+// errCredentialExists refuses an id that another credential has.
 func errCredentialExists() *bctrl.Error {
 	return web.Conflict("credentials.exists", "there is a credential or an AI credential with this id")
 }
 
+// validCredentialID refuses what cannot be the id of a credential.
 func validCredentialID(id string) error {
 	if models.ValidID(id) != nil {
 		return web.Invalid("credentials.invalid_id", "id",
@@ -45,6 +48,8 @@ func validCredentialID(id string) error {
 	return nil
 }
 
+// secretRefPrefix begins the references by which credentials and bindings name
+// secrets.
 const secretRefPrefix = "vault:secret:"
 
 func secretRef(id string) string { return secretRefPrefix + id }
@@ -90,11 +95,12 @@ func (s *Service) createCredential(
 	})
 }
 
-// maxCredentialsAlike bounds the credentials of a provider in a scope: resolving a call
-// looks at each of them.
+// maxCredentialsAlike bounds the credentials of one provider in one scope: each is
+// looked at when a call is resolved.
 const maxCredentialsAlike = 100
 
-// insertCredential stores a new credential, whose id no AI credential may have.
+// insertCredential stores a new credential. It refuses an id that an AI credential
+// has: calls find both by it.
 func (s *Service) insertCredential(
 	ctx context.Context, tx *store.Tx, org string, row *store.Credential, meta CredentialMeta,
 ) error {
@@ -122,8 +128,8 @@ func (s *Service) insertCredential(
 	return err
 }
 
-// checkSecretsOf refuses secrets that are not there, that belong to another
-// provider, or that no context sees together with the credential.
+// checkSecretsOf refuses a credential with a secret that is not there, that is pinned
+// elsewhere, or that no context sees together with the credential.
 func (s *Service) checkSecretsOf(
 	ctx context.Context, tx *store.Tx, org string, row store.Credential, meta CredentialMeta,
 ) error {
@@ -150,7 +156,7 @@ func (s *Service) getCredential(ctx context.Context, rq *web.Request, _ web.None
 	return describeCredential(row, meta), err
 }
 
-// authorizeCredential authorises what the path names.
+// authorizeCredential decides about the credential that the path names.
 func (s *Service) authorizeCredential(rq *web.Request) error {
 	id, err := rq.Path("id", validCredentialID)
 	if err != nil {
@@ -159,6 +165,7 @@ func (s *Service) authorizeCredential(rq *web.Request) error {
 	return rq.Authorize(id)
 }
 
+// findCredential reads and verifies the credential that the request is about.
 func (s *Service) findCredential(
 	ctx context.Context, q store.Queries, rq *web.Request,
 ) (store.Credential, CredentialMeta, error) {
@@ -229,8 +236,7 @@ func (s *Service) updateCredential(
 	})
 }
 
-// deleteCredential removes a credential, also one that was changed outside the
-// server.
+// deleteCredential deletes a credential, also one whose seal does not match.
 func (s *Service) deleteCredential(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
 	if err := s.authorizeCredential(rq); err != nil {
 		return web.None{}, err

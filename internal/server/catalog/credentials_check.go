@@ -36,8 +36,8 @@ func ErrUnknownProvider(missing []string) *bctrl.Error {
 	return e
 }
 
-// checkCredential names everything that is wrong with a credential by itself,
-// and returns what is stored of it.
+// checkCredential names everything that is wrong with a credential, as far as that
+// can be said without the store, and returns what is to be stored of it.
 func (s *Service) checkCredential(in bctrl.CredentialCreate) (CredentialMeta, error) {
 	var p web.Problems
 	checkPriority(&p, in.Priority)
@@ -47,7 +47,7 @@ func (s *Service) checkCredential(in bctrl.CredentialCreate) (CredentialMeta, er
 	}
 	meta := CredentialMeta{Auth: in.Auth, Hosts: in.Hosts, Enabled: true}
 	known, found := s.registry.Provider(in.Provider)
-	found = found && len(known.Hosts) > 0 // else the credential says where it is
+	found = found && len(known.Hosts) > 0 // without hosts the credential says where it is
 	var required, optional []string
 	switch {
 	case names.Name(in.Provider) != nil:
@@ -83,8 +83,8 @@ func checkPriority(p *web.Problems, priority int) {
 	}
 }
 
-// checkByRegistry holds a credential to what the registry says of its provider, and
-// returns the fields that it takes.
+// checkByRegistry adds what is wrong with a credential by what the registry says of
+// its provider, and returns the fields of its secrets.
 func checkByRegistry(p *web.Problems, known registry.Provider, in bctrl.CredentialCreate) (required, optional []string) {
 	if in.Auth != nil {
 		p.Add("credentials.auth_not_allowed", "auth", "the registry says how "+known.ID+" is authenticated with")
@@ -104,7 +104,8 @@ func checkByRegistry(p *web.Problems, known registry.Provider, in bctrl.Credenti
 	return required, optional
 }
 
-// readSecretRefs reads the references to secrets, by field.
+// readSecretRefs reads the references of a credential to its secrets, and returns
+// their ids by field.
 func readSecretRefs(p *web.Problems, in bctrl.CredentialCreate, required, optional []string) map[string]string {
 	refs := in.SecretRefs
 	if in.SecretRef != "" {

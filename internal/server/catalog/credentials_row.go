@@ -35,7 +35,7 @@ func UnprovenCredentialMeta(row store.Credential) (meta CredentialMeta, err erro
 	return meta, nil
 }
 
-// credentialRecord binds all that is said of a credential to its seal.
+// credentialRecord is what the seal of a credential covers.
 func credentialRecord(org string, row store.Credential) seal.Record {
 	return sealOf("credential", org, row.UID, row.Version,
 		row.ID, row.Provider, row.Scope.WorkspaceID(), row.Scope.GroupID(),
@@ -51,7 +51,7 @@ func (s *Service) VerifyCredential(org string, row store.Credential) (Credential
 	return UnprovenCredentialMeta(row)
 }
 
-// sealCredential makes the row's next version.
+// sealCredential makes the next version of a credential's row, with its seal.
 func (s *Service) sealCredential(org string, row *store.Credential, meta CredentialMeta) (err error) {
 	row.Version++
 	row.UpdatedAt = store.Now()
@@ -62,6 +62,7 @@ func (s *Service) sealCredential(org string, row *store.Credential, meta Credent
 	return err
 }
 
+// describeCredential says what may be known of a credential.
 func describeCredential(row store.Credential, meta CredentialMeta) bctrl.Credential {
 	refs := map[string]string{}
 	for field, id := range meta.Secrets {

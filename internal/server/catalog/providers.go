@@ -16,8 +16,8 @@ func (s *Service) ProviderOfAI(kind bctrl.AIProvider) (id, field string) {
 	return string(kind), "apiKey"
 }
 
-// onlyField is the field of the only secret that a provider of the registry
-// needs, or empty.
+// onlyField is the field of the secret that a provider of the registry needs, where it
+// needs exactly one; else it is empty.
 func (s *Service) onlyField(provider string) (field string) {
 	p, _ := s.registry.Provider(provider)
 	for _, name := range p.Secrets {
@@ -32,8 +32,8 @@ func (s *Service) onlyField(provider string) (field string) {
 	return field
 }
 
-// pinOfName returns the provider that a secret of this name belongs to, and what it is
-// there; both are empty where no provider has the name.
+// pinOfName returns the provider and the field that a secret of a name is pinned to.
+// Both are empty where the registry has no such name.
 func (s *Service) pinOfName(name string) (provider, field string) {
 	p, known, found := s.registry.Owner(name)
 	if !found {

@@ -16,10 +16,10 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// provision makes the credential of the provider that a secret is now pinned to,
-// once the scope has all secrets that it needs, and makes it anew with one that
-// it may have. It is called before the secret itself is stored, in the same
-// transaction; ev is the event of that.
+// provision makes the credential of the provider that a secret is pinned to, where
+// the secret's scope now has all secrets that such a credential needs. Where there is
+// one, it is made anew with the secret. It is called in the transaction that stores
+// the secret, before that; each credential has an event like ev.
 func (s *Service) provision(ctx context.Context, tx *store.Tx, org string, sec Secret, ev audit.Event) error {
 	withIt := func(rows []store.Secret) []store.Secret {
 		return append(slices.DeleteFunc(rows, func(r store.Secret) bool { return r.ID == sec.row.ID }), sec.row)
@@ -50,10 +50,10 @@ func (s *Service) provision(ctx context.Context, tx *store.Tx, org string, sec S
 	return recordFurther(tx, ev, row.ID)
 }
 
-// unprovision takes a secret that is about to be deleted out of the credentials
-// that were made of it: where the scope has all that is needed without it, they
-// are made anew, else they go. Those that were made by hand stay, and cannot be
-// used.
+// unprovision takes a secret, which is about to be deleted or pinned otherwise, out of
+// the credentials that were made of it. Where the scope has all that is needed without
+// it they are made anew, else deleted. Credentials that somebody made by hand stay, and
+// cannot be used.
 func (s *Service) unprovision(ctx context.Context, tx *store.Tx, org, secretID string, ev audit.Event) error {
 	made, err := s.provisionedOf(ctx, tx.Queries, org, secretID)
 	if err != nil {
@@ -80,8 +80,8 @@ func (s *Service) unprovision(ctx context.Context, tx *store.Tx, org, secretID s
 	return nil
 }
 
-// reprovision makes a credential anew with other secrets. It keeps what people
-// have said of it, and what is bound to its id.
+// reprovision makes a credential anew with other secrets. Its priority, whether it is
+// enabled, and what is bound to its id stay as somebody has set them.
 func (s *Service) reprovision(
 	ctx context.Context, tx *store.Tx, org string, old store.Credential, secrets map[string]string, ev audit.Event,
 ) error {
@@ -112,10 +112,10 @@ func (s *Service) reprovision(
 	return recordFurther(tx, ev, row.ID)
 }
 
-// secretsFor are the ids by field of the secrets of a scope that a provider's
-// credential is made of, and whether they are all that it needs. What a secret is
-// there its name says, which no other of the scope has. change is what the
-// transaction is about to do to the secrets that are pinned to the provider.
+// secretsFor returns the secrets of a scope that a provider's credential is made of,
+// ids by field, and whether they are all that it needs. The field of a secret follows
+// from its name, which no other secret of the scope has. change makes of the stored
+// secrets that are pinned to the provider what the transaction is about to make of them.
 func (s *Service) secretsFor(
 	ctx context.Context, q store.Queries, org, provider string, scope bctrl.Scope,
 	change func([]store.Secret) []store.Secret,
@@ -156,7 +156,7 @@ func (s *Service) secretsFor(
 // are looked at.
 const maxPinned = 1000
 
-// provisionedOf are the credentials that were made of a secret.
+// provisionedOf lists the credentials that were made of a secret.
 func (s *Service) provisionedOf(
 	ctx context.Context, q store.Queries, org, secretID string,
 ) (made []store.Credential, err error) {
@@ -169,8 +169,9 @@ func (s *Service) provisionedOf(
 	return made, err
 }
 
-// provisionedID is the provider's id in the global scope, else that and a
-// suffix that the scope gives; where it is taken, another.
+// provisionedID returns an id for a credential that is made of secrets, which no other
+// has: the provider's id in the global scope, else that with a suffix that is derived
+// from the scope.
 func (s *Service) provisionedID(
 	ctx context.Context, q store.Queries, org string, scope bctrl.Scope, provider string,
 ) (string, error) {

@@ -28,23 +28,24 @@ func (s *Service) secretRoutes() []web.Route {
 	}
 }
 
-// The limits of a secret: its value in bytes, and how much there may be of the
-// rest.
+// The limits of a secret.
 const (
-	maxSecretValue = 64 << 10
+	maxSecretValue = 64 << 10 // bytes
 	maxAliases     = 32
 	maxAttachments = 1000
 )
 
+// errNoSecret refuses an id under which there is no secret.
 func errNoSecret() *bctrl.Error {
 	return web.NotFound("secrets.not_found", "there is no such secret")
 }
 
+// errSecretExists refuses a name or an alias that another secret of the scope has.
 func errSecretExists() *bctrl.Error {
 	return web.Conflict("secrets.exists", "a secret of this scope has the name, or one of the aliases, already")
 }
 
-// checkSecretNames checks name and aliases as they are sent.
+// checkSecretNames adds what is wrong with a name and aliases.
 func checkSecretNames(p *web.Problems, name string, aliases []string) {
 	names := append([]string{name}, aliases...)
 	p.Limit("aliases", len(aliases), maxAliases)
@@ -64,6 +65,7 @@ func checkSecretNames(p *web.Problems, name string, aliases []string) {
 	}
 }
 
+// checkSecretValue adds what is wrong with a value, and never the value.
 func checkSecretValue(p *web.Problems, value wire.Value) {
 	if value.IsZero() {
 		p.Add("secrets.value_required", "value", "the value is empty")
@@ -110,9 +112,9 @@ func (s *Service) createSecret(
 	})
 }
 
-// insertSecret stores a new secret, pinned where the registry has its
-// name, and before it the credential that becomes complete with it. ev is the
-// event of the former.
+// insertSecret stores a new secret, and before it the credential that becomes complete
+// with it. Where the registry has its name, the secret is pinned to that provider. ev
+// is the event of the secret.
 func (s *Service) insertSecret(
 	ctx context.Context, tx *store.Tx, org string, meta SecretMeta, value wire.Value, ev audit.Event,
 ) (Secret, error) {
@@ -160,9 +162,11 @@ func (s *Service) FindSecret(ctx context.Context, q store.Queries, org, id strin
 	return s.OpenSecret(org, row)
 }
 
-// listSecrets lists by age. What the caller names that is not there is refused,
-// and not an empty list.
-func (s *Service) listSecrets(ctx context.Context, rq *web.Request, _ web.None) (list wire.List[bctrl.SecretInfo], err error) {
+// listSecrets lists by age. A workspace that is named and not there is refused, and
+// is no empty list.
+func (s *Service) listSecrets(
+	ctx context.Context, rq *web.Request, _ web.None,
+) (list wire.List[bctrl.SecretInfo], err error) {
 	limit, after, err := rq.Page()
 	if err != nil {
 		return list, err
@@ -195,6 +199,7 @@ func (s *Service) listSecrets(ctx context.Context, rq *web.Request, _ web.None) 
 	return list, nil
 }
 
+// secretFilter reads which secrets the query of a list selects.
 func (s *Service) secretFilter(ctx context.Context, rq *web.Request) (filter store.SecretRange, err error) {
 	if filter.Scope, err = rq.QueryScope("scope", "workspaceId", "groupId"); err != nil {
 		return filter, err

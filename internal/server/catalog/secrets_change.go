@@ -14,8 +14,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// changeSecret changes the secret that the path names. When fn leaves it as it
-// was, nothing is written but the event.
+// changeSecret changes the secret that the path names by fn, and records that. Where
+// fn changes nothing, the secret is not stored.
 func (s *Service) changeSecret(
 	ctx context.Context, rq *web.Request, fn func(tx *store.Tx, sec *Secret, ev *audit.Event) (changed bool, err error),
 ) (bctrl.SecretInfo, error) {
@@ -50,7 +50,7 @@ func (s *Service) updateSecretRow(ctx context.Context, tx *store.Tx, org string,
 	return err
 }
 
-// authorizeSecret authorises what the path names.
+// authorizeSecret decides about the secret that the path names.
 func (s *Service) authorizeSecret(rq *web.Request) error {
 	id, err := rq.Path("id", web.ValidUUID)
 	if err != nil {
@@ -59,8 +59,7 @@ func (s *Service) authorizeSecret(rq *web.Request) error {
 	return rq.Authorize(id)
 }
 
-// updateSecret changes name and aliases, and with the name what the secret is
-// pinned to.
+// updateSecret changes a secret's name and aliases, and with the name its pin.
 func (s *Service) updateSecret(ctx context.Context, rq *web.Request, in bctrl.SecretUpdate) (bctrl.SecretInfo, error) {
 	if err := s.authorizeSecret(rq); err != nil {
 		return bctrl.SecretInfo{}, err
@@ -80,9 +79,9 @@ func (s *Service) updateSecret(ctx context.Context, rq *web.Request, in bctrl.Se
 	})
 }
 
-// repin gives a secret the part that its name has now, and ends the one that it
-// had by the name before: the credential that was made of it goes, or is made
-// without it, and that of the new name is made. The secret is stored afterwards.
+// repin pins a secret to what its new name says. The credential that was made of it by
+// the name before is deleted, or made anew without it, and that of the new name is
+// made. The secret itself is stored afterwards.
 func (s *Service) repin(ctx context.Context, tx *store.Tx, org string, sec *Secret, ev audit.Event) error {
 	provider, field := s.pinOfName(sec.Meta.Name)
 	if provider == sec.Meta.Provider && field == sec.Meta.Field {
@@ -105,9 +104,9 @@ func (s *Service) repin(ctx context.Context, tx *store.Tx, org string, sec *Secr
 	return s.provision(ctx, tx, org, next, ev)
 }
 
-// checkPinWhereUsed refuses to pin a secret that is in use for something else: what
-// uses it could not any more. What was made of it by the name that it had goes
-// with that name.
+// checkPinWhereUsed refuses to pin a secret where a credential that somebody made or a
+// binding uses it for something else, which it could not any more. What was made of it
+// by its former name is not asked: it is deleted with that.
 func (s *Service) checkPinWhereUsed(ctx context.Context, q store.Queries, org, id, provider, field string) error {
 	if provider == "" {
 		return nil
@@ -151,7 +150,7 @@ func (s *Service) checkPinWhereUsed(ctx context.Context, q store.Queries, org, i
 	return nil
 }
 
-// rotateSecret replaces the value.
+// rotateSecret replaces a secret's value.
 func (s *Service) rotateSecret(ctx context.Context, rq *web.Request, in wire.SecretRotate) (bctrl.SecretInfo, error) {
 	if err := s.authorizeSecret(rq); err != nil {
 		return bctrl.SecretInfo{}, err
@@ -167,6 +166,7 @@ func (s *Service) rotateSecret(ctx context.Context, rq *web.Request, in wire.Sec
 	})
 }
 
+// setValue gives a secret that is about to be stored a value as of now.
 func (sec *Secret) setValue(value wire.Value) { sec.Value, sec.Meta.RotatedAt = value, store.Now() }
 
 // ReplaceValue stores a new value of a secret in a transaction of its own, which
@@ -200,7 +200,7 @@ func (s *Service) ReplaceValue(
 	return replaced, err
 }
 
-// deleteSecret removes a secret, also one that does not open any more.
+// deleteSecret deletes a secret, also one that does not open.
 func (s *Service) deleteSecret(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
 	if err := s.authorizeSecret(rq); err != nil {
 		return web.None{}, err
@@ -237,7 +237,7 @@ func (s *Service) attachSecret(ctx context.Context, rq *web.Request, _ web.None)
 	})
 }
 
-// detachSecret is the inverse of attachSecret.
+// detachSecret takes back what attachSecret did.
 func (s *Service) detachSecret(ctx context.Context, rq *web.Request, _ web.None) (bctrl.SecretInfo, error) {
 	return s.changeAttachments(ctx, rq, func(sec *Secret, from bctrl.Scope) (bool, error) {
 		i := slices.Index(sec.Meta.Attachments, from)
@@ -249,8 +249,8 @@ func (s *Service) detachSecret(ctx context.Context, rq *web.Request, _ web.None)
 	})
 }
 
-// changeAttachments changes where a secret is attached. The event is about that
-// group.
+// changeAttachments changes by fn whether the secret that the path names is attached
+// to the group that it names. The event is about that group.
 func (s *Service) changeAttachments(
 	ctx context.Context, rq *web.Request, fn func(*Secret, bctrl.Scope) (bool, error),
 ) (bctrl.SecretInfo, error) {

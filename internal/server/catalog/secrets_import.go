@@ -16,8 +16,8 @@ import (
 // maxImport is how many lines an import may have.
 const maxImport = 1000
 
-// importSecrets stores lines in one transaction. Each secret has an event of its
-// own before that of the request.
+// importSecrets stores the secrets of the lines of a file, all or none. Each has an
+// event of its own before that of the request.
 func (s *Service) importSecrets(
 	ctx context.Context, rq *web.Request, in wire.SecretImport[bctrl.Scope],
 ) (bctrl.SecretsImported, error) {
@@ -65,7 +65,7 @@ func (s *Service) importSecrets(
 				rotated = append(rotated, sec)
 			}
 		}
-		// Last: a credential may be made with the last secret.
+		// They are described last, since a credential may be made with the last secret.
 		if out.Created, err = s.describeSecrets(ctx, tx.Queries, rq.Caller.Org, made); err != nil {
 			return out, err
 		}
@@ -74,6 +74,7 @@ func (s *Service) importSecrets(
 	})
 }
 
+// describeSecrets describes a list of secrets.
 func (s *Service) describeSecrets(
 	ctx context.Context, q store.Queries, org string, list []Secret,
 ) ([]bctrl.SecretInfo, error) {
@@ -87,7 +88,7 @@ func (s *Service) describeSecrets(
 	return out, nil
 }
 
-// importSecret rotates the secret of a name, or creates it.
+// importSecret replaces the value of the secret of a line's name, or creates one.
 func (s *Service) importSecret(
 	ctx context.Context, tx *store.Tx, org string, scope bctrl.Scope, e envfile.Entry, ev audit.Event,
 ) (sec Secret, created bool, err error) {
@@ -106,7 +107,8 @@ func (s *Service) importSecret(
 	return sec, false, s.updateSecretRow(ctx, tx, org, &sec)
 }
 
-// parseLines reads the lines of an import, and refuses what no secret can be.
+// parseLines reads the lines of an import. It refuses them all where one cannot be a
+// secret.
 func parseLines(text wire.Value) ([]envfile.Entry, error) {
 	entries, err := envfile.Parse(text.Reveal())
 	if e, ok := errors.AsType[*envfile.Error](err); ok {

@@ -32,6 +32,7 @@ type SecretMeta struct {
 	RotatedAt time.Time `json:"rotatedAt"`
 }
 
+// index is what the secret is found by beside the columns of its row.
 func (m SecretMeta) index() store.SecretIndex {
 	return store.SecretIndex{Names: append([]string{m.Name}, m.Aliases...), Attachments: m.Attachments}
 }
@@ -48,7 +49,7 @@ type Secret struct {
 // codeSecretTampered is the code of a secret that is not as it was sealed.
 const codeSecretTampered = "secrets.tampered"
 
-// secretRecord binds what a secret is to its seal.
+// secretRecord is what the seal of a secret covers beside its value.
 func secretRecord(org string, row store.Secret) seal.Record {
 	return seal.Record{
 		Kind:    "secret",
@@ -82,7 +83,7 @@ func (s *Service) OpenSecret(org string, row store.Secret) (Secret, error) {
 	return out, nil
 }
 
-// sealSecret makes the next version of a secret's row.
+// sealSecret makes the next version of a secret's row, with its seal.
 func (s *Service) sealSecret(org string, sec *Secret) (err error) {
 	row, meta := &sec.row, sec.Meta
 	row.Version++
@@ -97,8 +98,8 @@ func (s *Service) sealSecret(org string, sec *Secret) (err error) {
 	return err
 }
 
-// describeSecret says what may be known of a secret, and which credential was
-// made of it.
+// describeSecret says what may be known of a secret, and which credential was made of
+// it: never its value.
 func (s *Service) describeSecret(
 	ctx context.Context, q store.Queries, org string, sec Secret,
 ) (bctrl.SecretInfo, error) {

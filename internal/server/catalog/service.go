@@ -18,7 +18,7 @@ type Service struct {
 	models   *models.Service
 }
 
-// New makes the service of the providers that r knows.
+// New makes the service for the providers of a registry.
 func New(k *web.Kernel, r *registry.Registry, m *models.Service) *Service {
 	return &Service{Kernel: k, registry: r, models: m}
 }
