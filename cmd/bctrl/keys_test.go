@@ -12,12 +12,6 @@ import (
 	"github.com/bctrl-go/bctrl"
 )
 
-// ran is how a command ended.
-type ran struct {
-	stdout, stderr string
-	code           int
-}
-
 // keys runs `bctrl keys` over the place.
 func (p place) keys(t *testing.T, args []string, env ...string) ran {
 	t.Helper()
@@ -33,21 +27,6 @@ func (p place) keys(t *testing.T, args []string, env ...string) ran {
 		require.ErrorAs(t, err, &exit, "it did not run")
 	}
 	return ran{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
-}
-
-// good requires that a command went well and returns what it printed.
-func (r ran) good(t *testing.T) string {
-	t.Helper()
-	require.Zero(t, r.code, r.stderr)
-	return r.stdout
-}
-
-// ids are the first column of a list.
-func ids(list string) (out []string) {
-	for _, line := range strings.Split(strings.TrimSpace(list), "\n")[1:] {
-		out = append(out, strings.Fields(line)[0])
-	}
-	return out
 }
 
 func TestKeysAreTheSameWithAndWithoutAServer(t *testing.T) {
