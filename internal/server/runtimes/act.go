@@ -39,22 +39,22 @@ func (s *Service) act(
 ) (*bctrl.ActResult, error) {
 	return agent.Act(ctx, agent.Deps{
 		Model: &askedModel{
-			s:    s,
-			x:    x,
-			call: calls.ModelChoice{Provider: a.Provider, Model: a.Model, Credential: a.Credential},
-			launch: calls.ModelChoice{
+			s:      s,
+			x:      x,
+			ofStep: calls.ModelChoice{Provider: a.Provider, Model: a.Model, Credential: a.Credential},
+			ofLaunch: calls.ModelChoice{
 				Provider:   x.rt.Launch.Provider,
 				Model:      x.rt.Launch.Model,
 				Credential: x.rt.Launch.Credential,
 			},
 		},
 		Page: func(ctx context.Context) (browser.Page, error) {
-			page, err := x.member.browser.Page(ctx)
+			page, err := x.live.browser.Page(ctx)
 			return recordedPage{page, s, x}, err
 		},
 		Logins:    logins{s, x},
-		Downloads: x.member.landed,
-		Secrets:   x.member.secrets,
+		Downloads: x.live.newestDownloads,
+		Secrets:   x.live.secrets,
 		Progress:  func(_, _ int, _, message string) { report(message) },
 	}, agent.Options{Instruction: a.Instruction, MaxSteps: a.MaxSteps, Timeout: maxStepTimeout})
 }
@@ -62,16 +62,16 @@ func (s *Service) act(
 // askedModel is the model that the mounts select. Each question is decided
 // against the mounts as they are now, and recorded before it is sent.
 type askedModel struct {
-	s            *Service
-	x            *execution
-	call, launch calls.ModelChoice
+	s                *Service
+	x                *execution
+	ofStep, ofLaunch calls.ModelChoice
 
 	// chat is kept while the choice stays the same: it learns what its
 	// provider takes.
 	chat   model.Chat
 	chosen calls.ChosenModel
 	// asking is what the question that is asked was granted.
-	asking *web.Grant
+	granted *web.Grant
 }
 
 // Complete implements [model.Chat]. The question ends when it is no longer
@@ -79,16 +79,16 @@ type askedModel struct {
 func (a *askedModel) Complete(ctx context.Context, req model.Request) (answer *model.Response, err error) {
 	var chosen calls.ChosenModel
 	choose := func(ctx context.Context) (*web.Grant, error) {
-		caller, err := a.s.callerOf(ctx, a.x)
+		caller, err := a.s.currentCaller(ctx, a.x)
 		if err != nil {
 			return nil, err
 		}
-		if chosen, err = a.s.calls.ChooseModel(ctx, caller, a.call, a.launch); err != nil {
+		if chosen, err = a.s.calls.ChooseModel(ctx, caller, a.ofStep, a.ofLaunch); err != nil {
 			return nil, err
 		}
-		a.asking = &web.Grant{Caller: caller}
-		a.asking.Require(a.s.askableAs(chosen))
-		return a.asking, nil
+		a.granted = &web.Grant{Caller: caller}
+		a.granted.Require(a.s.askableAs(chosen))
+		return a.granted, nil
 	}
 	err = a.s.WhileDecided(ctx, choose, func(ctx context.Context) (err error) {
 		answer, err = a.ask(ctx, req, chosen)
@@ -114,8 +114,8 @@ func (a *askedModel) ask(ctx context.Context, req model.Request, chosen calls.Ch
 		a.chosen.Credential.Version != chosen.Credential.Version {
 		id := chosen.Credential.ID
 		chat, err := a.s.calls.OpenModel(chosen, calls.Asker{
-			Caller: func(ctx context.Context) (access.Caller, error) { return a.s.callerOf(ctx, a.x) },
-			Grant:  func() *web.Grant { return a.asking },
+			Caller: func(ctx context.Context) (access.Caller, error) { return a.s.currentCaller(ctx, a.x) },
+			Grant:  func() *web.Grant { return a.granted },
 			Event:  func() audit.Event { return a.x.event(bctrl.UseAI, id) },
 		})
 		if err != nil {
@@ -134,7 +134,7 @@ type logins struct {
 }
 
 func (l logins) List(ctx context.Context) ([]agent.LoginInfo, error) {
-	caller, err := l.s.callerOf(ctx, l.x)
+	caller, err := l.s.currentCaller(ctx, l.x)
 	if err != nil {
 		return nil, err
 	}
@@ -160,11 +160,11 @@ func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, 
 	if err := bctrl.ValidVaultKey(key); err != nil {
 		return fill, err
 	}
-	granted, err := l.granted(ctx, key)
+	granted, err := l.grantUse(ctx, key)
 	if err != nil {
 		return fill, err
 	}
-	err = l.use(ctx, granted, key, func(opened vault.OpenedLogin) error {
+	err = l.open(ctx, granted, key, func(opened vault.OpenedLogin) error {
 		uid := opened.Entry.UID
 		granted.Require(func(ctx context.Context, q store.Queries, c access.Caller) error {
 			_, err := vault.Find(ctx, q, c.Org, key, uid)
@@ -177,7 +177,7 @@ func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, 
 			Patterns:       opened.Meta.OriginPatterns,
 			Direct:         opened.Meta.Fill == bctrl.FillDirect,
 			StillPermitted: func(ctx context.Context) error { return l.stillPermitted(ctx, granted, key) },
-			Report:         func(ctx context.Context, what *bctrl.Error) { l.report(ctx, key, what) },
+			Report:         func(ctx context.Context, what *bctrl.Error) { l.recordAfterFill(ctx, key, what) },
 		}
 		if field == "totp" {
 			fill.Fresh = func(ctx context.Context) (bctrl.Secret, error) { return l.freshCode(ctx, granted, key) }
@@ -190,23 +190,23 @@ func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, 
 	return fill, err
 }
 
-// granted decides whether an entry may be used, by the mounts as they are now.
+// grantUse decides whether an entry may be used, by the mounts as they are now.
 // That they do not permit it is recorded as a refusal.
-func (l logins) granted(ctx context.Context, key string) (*web.Grant, error) {
-	caller, err := l.s.callerOf(ctx, l.x)
+func (l logins) grantUse(ctx context.Context, key string) (*web.Grant, error) {
+	caller, err := l.s.currentCaller(ctx, l.x)
 	if err != nil {
 		return nil, err
 	}
 	g := &web.Grant{Caller: caller}
 	g.Require(l.s.CheckUnlocked)
 	if !g.Decide(&caller, access.Action{Verb: bctrl.UseVault, Object: key}) {
-		return nil, l.s.refuse(ctx, l.x, bctrl.UseVault, key)
+		return nil, l.s.recordOutsideMount(ctx, l.x, bctrl.UseVault, key)
 	}
 	return g, nil
 }
 
-// use has an entry opened for the execution, and recorded as used by it.
-func (l logins) use(ctx context.Context, g *web.Grant, key string, do func(vault.OpenedLogin) error) error {
+// open has an entry opened for the execution, and recorded as used by it.
+func (l logins) open(ctx context.Context, g *web.Grant, key string, do func(vault.OpenedLogin) error) error {
 	return l.s.vault.UseLogin(ctx, vault.LoginUse{
 		Grant: g,
 		Key:   key,
@@ -221,19 +221,19 @@ func (l logins) freshCode(ctx context.Context, g *web.Grant, key string) (code b
 	if err := l.stillPermitted(ctx, g, key); err != nil {
 		return code, err
 	}
-	err = l.use(ctx, g, key, func(opened vault.OpenedLogin) (err error) {
+	err = l.open(ctx, g, key, func(opened vault.OpenedLogin) (err error) {
 		code, err = opened.Secrets.LastingCode(ctx)
 		return err
 	})
 	if err == nil {
-		l.x.member.secrets.Add(code)
+		l.x.live.secrets.Add(code)
 	}
 	return code, err
 }
 
-// report records what became of a login after it was filled: a page that sends
+// recordAfterFill records what became of a login after it was filled: a page that sends
 // it where it may not go, or without its value.
-func (l logins) report(ctx context.Context, key string, what *bctrl.Error) {
+func (l logins) recordAfterFill(ctx context.Context, key string, what *bctrl.Error) {
 	if err := l.s.recordRefusal(ctx, l.x, bctrl.UseVault, key, what); err != error(what) {
 		l.s.Log.Error("what became of a filled login was not recorded", "requestId", l.x.requestID, "error", err)
 	}
@@ -250,9 +250,9 @@ func (l logins) stillPermitted(ctx context.Context, g *web.Grant, key string) er
 	return err
 }
 
-// refuse records that the mounts did not permit something inside an execution,
+// recordOutsideMount records that the mounts did not permit something inside an execution,
 // and returns the refusal.
-func (s *Service) refuse(ctx context.Context, x *execution, verb bctrl.Verb, object string) error {
+func (s *Service) recordOutsideMount(ctx context.Context, x *execution, verb bctrl.Verb, object string) error {
 	refusal := web.OutsideMount(verb)
 	return s.recordRefusal(ctx, x, verb, object, refusal)
 }

@@ -101,11 +101,11 @@ func (t *tickets) forget(runtime string) {
 }
 
 func (s *Service) connectRuntime(ctx context.Context, rq *web.Request, _ web.None) (out wire.Connection, err error) {
-	rt, ws, err := s.runtimeOf(ctx, rq)
+	rt, ws, err := s.authorizedRuntime(ctx, rq)
 	if err != nil {
 		return out, err
 	}
-	m, ok := s.member(rt.ID)
+	lr, ok := s.startedRuntime(rt.ID)
 	if !ok {
 		return out, web.ErrNotActive
 	}
@@ -113,7 +113,7 @@ func (s *Service) connectRuntime(ctx context.Context, rq *web.Request, _ web.Non
 	ev.Workspace, ev.Runtime = ws.ID, rt.ID
 	err = s.Use(ctx, ev, func() error {
 		token, expires := s.tickets.issue(rt.ID, rq.Caller, time.Now())
-		if m.life.Err() != nil { // it ended in this moment, and its tickets with it
+		if lr.life.Err() != nil { // it ended in this moment, and its tickets with it
 			s.tickets.forget(rt.ID)
 			return web.ErrNotActive
 		}
@@ -141,12 +141,12 @@ func (s *Service) serveDevTools(w http.ResponseWriter, rq *web.Request) error {
 	if !ok {
 		return errNoTicket
 	}
-	m, ok := s.member(opened.runtime)
+	lr, ok := s.startedRuntime(opened.runtime)
 	if !ok {
 		return errNoTicket
 	}
 	accepted := false
-	ctx, cancel := m.bound(context.WithoutCancel(rq.Context()))
+	ctx, cancel := lr.whileLive(context.WithoutCancel(rq.Context()))
 	defer cancel()
 	asked := &web.Grant{Caller: opened.caller}
 	asked.Require(s.CheckUnlocked)
@@ -160,8 +160,8 @@ func (s *Service) serveDevTools(w http.ResponseWriter, rq *web.Request) error {
 		// that take one for a message.
 		defer conn.CloseNow()
 		conn.SetReadLimit(maxCDPMessage)
-		if err := m.browser.ServeCDP(ctx, socket{conn}); err != nil {
-			s.Log.Debug("a DevTools connection ended", "runtime", m.id, "error", err)
+		if err := lr.browser.ServeCDP(ctx, socket{conn}); err != nil {
+			s.Log.Debug("a DevTools connection ended", "runtime", lr.id, "error", err)
 		}
 		return nil
 	})

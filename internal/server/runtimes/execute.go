@@ -32,11 +32,11 @@ const (
 
 // execution is one run of steps in a runtime.
 type execution struct {
-	id     string
-	org    string
-	member *member
-	ws     store.Workspace
-	rt     store.Runtime
+	id   string
+	org  string
+	live *liveRuntime
+	ws   store.Workspace
+	rt   store.Runtime
 	// below are the mounts that levels under the runtime declared: the
 	// caller's own, the execution's, the step's.
 	below []bctrl.Mounts
@@ -57,9 +57,9 @@ func (x *execution) actor(rt *access.Runtime) access.Caller {
 	}
 }
 
-// callerOf is who the execution acts as, with the mounts as they are now: a
+// currentCaller is who the execution acts as, with the mounts as they are now: a
 // workspace that was lowered since the execution began counts as lowered.
-func (s *Service) callerOf(ctx context.Context, x *execution) (access.Caller, error) {
+func (s *Service) currentCaller(ctx context.Context, x *execution) (access.Caller, error) {
 	if s.Custody.Locked() {
 		return access.Caller{}, web.ErrLocked
 	}
@@ -90,7 +90,7 @@ func (x *execution) lower(ctx context.Context, s *Service, mounts *bctrl.Mounts)
 	if mounts == nil {
 		return x, nil
 	}
-	caller, err := s.callerOf(ctx, x)
+	caller, err := s.currentCaller(ctx, x)
 	if err != nil {
 		return nil, err
 	}
@@ -153,18 +153,18 @@ func (s *Service) newExecution(ctx context.Context, rq *web.Request, in wire.Exe
 	if len(in.Steps) < 1 || len(in.Steps) > maxSteps {
 		return nil, web.Invalid("executions.steps", "steps", "there must be 1 to "+strconv.Itoa(maxSteps)+" steps")
 	}
-	rt, ws, err := s.runtimeNamed(ctx, rq, in.Runtime)
+	rt, ws, err := s.authorizedRuntimeNamed(ctx, rq, in.Runtime)
 	if err != nil {
 		return nil, err
 	}
-	m, ok := s.member(rt.ID)
+	lr, ok := s.startedRuntime(rt.ID)
 	if !ok {
 		return nil, web.ErrNotActive
 	}
 	x := &execution{
 		id:        web.NewID(),
 		org:       rq.Caller.Org,
-		member:    m,
+		live:      lr,
 		ws:        ws,
 		rt:        rt,
 		caller:    rq.Caller,
@@ -182,11 +182,11 @@ func (s *Service) runSteps(
 	ctx context.Context, x *execution, steps []step, progress func(bctrl.OperationProgress),
 ) (bctrl.ExecutionResult, error) {
 	result := bctrl.ExecutionResult{Mode: bctrl.FailFast, Steps: []bctrl.StepResult{}}
-	ctx, cancel := x.member.bound(ctx)
+	ctx, cancel := x.live.whileLive(ctx)
 	defer cancel()
-	// Without the runtime, of whose end the member tells.
+	// The caller alone is asked about: ctx ends with the runtime.
 	err := s.WhileGranted(ctx, &web.Grant{Caller: x.actor(nil)}, func(ctx context.Context) error {
-		release, err := x.member.acquire(ctx)
+		release, err := x.live.takePage(ctx)
 		if err != nil {
 			return s.whyEnded(ctx, x, err)
 		}
@@ -224,7 +224,7 @@ var (
 // left and asks again with the same idempotency key is told that the execution
 // was cancelled: nothing runs twice.
 func (s *Service) whyEnded(ctx context.Context, x *execution, err error) error {
-	if x.member.life.Err() != nil {
+	if x.live.life.Err() != nil {
 		return web.Unprocessable("runtimes.ended", "the runtime ended while it executed")
 	}
 	if why := web.EndedBecause(ctx); why != nil {

@@ -15,24 +15,24 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// fleet holds the browsers that start or run. A runtime's row says what the
-// world may know of it; its member here is the process.
+// fleet holds the runtimes that start or run in this process, with their browsers.
+// What callers are told of a runtime is in its row.
 type fleet struct {
 	mu      sync.Mutex
-	members map[string]*member // by runtime id
+	live    map[string]*liveRuntime // by runtime id
 	closing bool
-	running sync.WaitGroup // one for each member
+	running sync.WaitGroup // counts live
 }
 
-// member is one browser.
-type member struct {
+// liveRuntime is a runtime that starts or runs, with its browser.
+type liveRuntime struct {
 	org string
 	id  string
 	// started is closed once the launch is over. Then browser is what runs, or
 	// nil where nothing ever did.
 	started chan struct{}
 	browser browser.Browser
-	// turn is held by the execution that has the page: one at a time.
+	// turn has room for the one execution that has the page.
 	turn chan struct{}
 	// life ends when the runtime does, and with it everything that runs in it.
 	life context.Context
@@ -47,96 +47,96 @@ type member struct {
 	downloads []bctrl.StorageObject // the newest
 }
 
-// maxLanded is how many downloads of a runtime are remembered for those who
-// work in it. The files themselves stay in storage.
-const maxLanded = 1000
+// maxDownloads is how many downloads a live runtime lists for an agent that works
+// in it. The files themselves stay in storage.
+const maxDownloads = 1000
 
-func newMember(org, id string) *member {
-	m := &member{
+func newLiveRuntime(org, id string) *liveRuntime {
+	lr := &liveRuntime{
 		org:     org,
 		id:      id,
 		started: make(chan struct{}),
 		turn:    make(chan struct{}, 1),
 		secrets: scrub.New(),
 	}
-	m.life, m.end = context.WithCancel(context.Background())
-	return m
+	lr.life, lr.end = context.WithCancel(context.Background())
+	return lr
 }
 
-// join takes a member into the fleet, before it is launched: what starts can be
+// add takes a runtime in before its browser is started: from then on it can be
 // stopped, and closing waits for it.
-func (f *fleet) join(m *member) error {
+func (f *fleet) add(lr *liveRuntime) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closing {
 		return web.ErrStopping
 	}
-	if f.members == nil {
-		f.members = map[string]*member{}
+	if f.live == nil {
+		f.live = map[string]*liveRuntime{}
 	}
-	f.members[m.id] = m
+	f.live[lr.id] = lr
 	f.running.Add(1)
 	return nil
 }
 
-// of lists the members of an organization.
-func (f *fleet) of(org string) []string {
+// ofOrganization lists the ids of the live runtimes of an organization.
+func (f *fleet) ofOrganization(org string) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var ids []string
-	for id, m := range f.members {
-		if m.org == org {
+	for id, lr := range f.live {
+		if lr.org == org {
 			ids = append(ids, id)
 		}
 	}
 	return ids
 }
 
-// leave takes a member out; what runs in it ends.
-func (f *fleet) leave(m *member) {
-	m.end()
+// remove takes a runtime out, and ends what runs in it.
+func (f *fleet) remove(lr *liveRuntime) {
+	lr.end()
 	f.mu.Lock()
-	delete(f.members, m.id)
+	delete(f.live, lr.id)
 	f.mu.Unlock()
 	f.running.Done()
 }
 
-// watchBrowser waits for the end of a member's browser and records it.
-func (s *Service) watchBrowser(m *member) {
-	<-m.browser.Done()
+// watchBrowser waits for the end of a browser, and records it as that of its runtime.
+func (s *Service) watchBrowser(lr *liveRuntime) {
+	<-lr.browser.Done()
 	status, reason := bctrl.RuntimeFailed, "the browser ended unexpectedly"
-	if m.ended() {
+	if lr.ended() {
 		status, reason = bctrl.RuntimeStopped, ""
 	}
-	m.end()
-	s.tickets.forget(m.id)
+	lr.end()
+	s.tickets.forget(lr.id)
 	// The process is gone; this removes what it left.
-	if err := m.browser.Stop(context.Background()); err != nil {
-		s.Log.Error("a browser did not end well", "runtime", m.id, "error", err)
+	if err := lr.browser.Stop(context.Background()); err != nil {
+		s.Log.Error("a browser did not end well", "runtime", lr.id, "error", err)
 	}
-	if err := s.setRuntimeStatus(m.org, m.id, status, reason); err != nil {
-		s.Log.Error("the end of a runtime was not recorded", "runtime", m.id, "error", err)
+	if err := s.recordRuntimeEnd(lr.org, lr.id, status, reason); err != nil {
+		s.Log.Error("the end of a runtime was not recorded", "runtime", lr.id, "error", err)
 	}
-	s.fleet.leave(m)
+	s.fleet.remove(lr)
 }
 
-// runtimeChanged records the state that a runtime has come into by itself, in the
+// appendRuntimeEvent records the state that a runtime has come into by itself, in the
 // transaction that writes it.
-func runtimeChanged(tx *store.Tx, org string, rt store.Runtime, status bctrl.RuntimeStatus) error {
+func appendRuntimeEvent(tx *store.Tx, org string, rt store.Runtime, status bctrl.RuntimeStatus) error {
 	e := web.ServerEvent("runtime."+string(status), rt.Alias)
 	e.Org, e.Workspace, e.Group, e.Runtime = org, rt.WorkspaceID, rt.Group, rt.ID
 	return audit.Append(tx, e)
 }
 
-// setRuntimeStatus records the end of a runtime, and ends what it had underway.
-func (s *Service) setRuntimeStatus(org, id string, status bctrl.RuntimeStatus, reason string) error {
+// recordRuntimeEnd records the end of a runtime, and ends what it had underway.
+func (s *Service) recordRuntimeEnd(org, id string, status bctrl.RuntimeStatus, reason string) error {
 	ctx := context.Background()
 	err := s.DB.Write(ctx, func(tx *store.Tx) error {
 		rt, err := tx.SetRuntimeStatus(ctx, org, id, status, reason, store.Now())
 		if err != nil {
 			return err
 		}
-		return runtimeChanged(tx, org, rt, status)
+		return appendRuntimeEvent(tx, org, rt, status)
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // it has ended already
@@ -151,70 +151,70 @@ func (s *Service) setRuntimeStatus(org, id string, status bctrl.RuntimeStatus, r
 	return err
 }
 
-// get returns a member, which may still start.
-func (f *fleet) get(id string) (*member, bool) {
+// find returns a live runtime, also one whose browser is starting.
+func (f *fleet) find(id string) (*liveRuntime, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	m, ok := f.members[id]
-	return m, ok
+	lr, ok := f.live[id]
+	return lr, ok
 }
 
-// member returns the running browser of a runtime.
-func (s *Service) member(id string) (*member, bool) {
-	m, ok := s.fleet.get(id)
+// startedRuntime returns a live runtime whose launch is over.
+func (s *Service) startedRuntime(id string) (*liveRuntime, bool) {
+	lr, ok := s.fleet.find(id)
 	if !ok {
 		return nil, false
 	}
 	select {
-	case <-m.started:
-		return m, true
+	case <-lr.started:
+		return lr, true
 	default:
 		return nil, false
 	}
 }
 
-// ended reports whether somebody asked for the member's end.
-func (m *member) ended() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.stopping
+// ended reports whether somebody asked for the end of the runtime.
+func (lr *liveRuntime) ended() bool {
+	lr.mu.Lock()
+	defer lr.mu.Unlock()
+	return lr.stopping
 }
 
 // stopBound is how long a browser may take to write its profile and leave.
 const stopBound = 15 * time.Second
 
-// stopRuntime ends a runtime and waits until nothing of it is left. One that
-// still starts is stopped too; one that does not run is left as it is.
-func (s *Service) stopRuntime(ctx context.Context, id string) error {
-	m, ok := s.fleet.get(id)
+// stopBrowser ends a runtime, waits until its browser is gone, and records it. One
+// whose browser is starting ends too; one that is not live is left as it is.
+func (s *Service) stopBrowser(ctx context.Context, id string) error {
+	lr, ok := s.fleet.find(id)
 	if !ok {
 		return nil
 	}
-	m.mu.Lock()
-	m.stopping = true
-	m.mu.Unlock()
-	m.end() // launch, executions and connections first, so that the page is nobody's
+	lr.mu.Lock()
+	lr.stopping = true
+	lr.mu.Unlock()
+	lr.end() // launch, executions and connections first, so that the page is nobody's
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopBound)
 	defer cancel()
 	select {
-	case <-m.started:
+	case <-lr.started:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if m.browser == nil {
+	if lr.browser == nil {
 		return nil // the launch has recorded its end
 	}
 	reason := ""
-	if err := m.browser.Stop(ctx); err != nil {
+	if err := lr.browser.Stop(ctx); err != nil {
 		select {
-		case <-m.browser.Done(): // it crashed in this moment, or lost its profile
+		case <-lr.browser.Done(): // it crashed in this moment, or lost its profile
 			reason = "the browser did not end well: the server's log says more"
 		default:
 			return err
 		}
 	}
 	// Recorded here too, so that the alias is free when the caller hears of it.
-	return s.setRuntimeStatus(m.org, m.id, bctrl.RuntimeStopped, reason)
+	return s.recordRuntimeEnd(lr.org, lr.id, bctrl.RuntimeStopped, reason)
 }
 
 // EndAbandoned gives an end to the runtimes and operations that a server before
@@ -223,7 +223,7 @@ func (s *Service) EndAbandoned(ctx context.Context) error {
 	now := store.Now()
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
 		return errors.Join(tx.FailLiveRuntimes(ctx, "the server ended", now, func(org string, rt store.Runtime) error {
-			return runtimeChanged(tx, org, rt, bctrl.RuntimeFailed)
+			return appendRuntimeEvent(tx, org, rt, bctrl.RuntimeFailed)
 		}), tx.EndOperations(ctx, now, interruptOperation))
 	})
 }
@@ -235,12 +235,13 @@ func (s *Service) Close(ctx context.Context) error {
 	return err
 }
 
-// StopOrganization ends every runtime of an organization, those that still
-// start too.
+// StopOrganization ends every runtime of an organization, also those that are
+// starting, one after the other. It waits 15 seconds at most for each, also when ctx
+// ends, and joins the errors of those that it could not end.
 func (s *Service) StopOrganization(ctx context.Context, org string) error {
 	var errs []error
-	for _, id := range s.fleet.of(org) {
-		errs = append(errs, s.stopRuntime(ctx, id))
+	for _, id := range s.fleet.ofOrganization(org) {
+		errs = append(errs, s.stopBrowser(ctx, id))
 	}
 	return errors.Join(errs...)
 }
@@ -250,52 +251,52 @@ func (s *Service) closeFleet(ctx context.Context) error {
 	s.fleet.mu.Lock()
 	s.fleet.closing = true
 	var ids []string
-	for id := range s.fleet.members {
+	for id := range s.fleet.live {
 		ids = append(ids, id)
 	}
 	s.fleet.mu.Unlock()
 	var wg sync.WaitGroup
 	errs := make([]error, len(ids))
 	for i, id := range ids {
-		wg.Go(func() { errs[i] = s.stopRuntime(ctx, id) })
+		wg.Go(func() { errs[i] = s.stopBrowser(ctx, id) })
 	}
 	wg.Wait()
 	s.fleet.running.Wait()
 	return errors.Join(errs...)
 }
 
-// acquire waits for the member's page.
-func (m *member) acquire(ctx context.Context) (release func(), err error) {
+// takePage waits for the turn to use the page, which one execution has at a time.
+func (lr *liveRuntime) takePage(ctx context.Context) (release func(), err error) {
 	select {
-	case m.turn <- struct{}{}:
-		return func() { <-m.turn }, nil
+	case lr.turn <- struct{}{}:
+		return func() { <-lr.turn }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case <-m.life.Done():
+	case <-lr.life.Done():
 		return nil, web.ErrNotActive
 	}
 }
 
-// bound returns a context that ends with ctx or with the runtime.
-func (m *member) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+// whileLive returns a context that ends with ctx, or when the runtime does.
+func (lr *liveRuntime) whileLive(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(m.life, cancel)
+	stop := context.AfterFunc(lr.life, cancel)
 	return ctx, func() { stop(); cancel() }
 }
 
-// land adds a download that came to rest in storage.
-func (m *member) land(o bctrl.StorageObject) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.downloads) == maxLanded {
-		m.downloads = slices.Delete(m.downloads, 0, 1)
+// rememberDownload adds a download that was put into storage.
+func (lr *liveRuntime) rememberDownload(o bctrl.StorageObject) {
+	lr.mu.Lock()
+	defer lr.mu.Unlock()
+	if len(lr.downloads) == maxDownloads {
+		lr.downloads = slices.Delete(lr.downloads, 0, 1)
 	}
-	m.downloads = append(m.downloads, o)
+	lr.downloads = append(lr.downloads, o)
 }
 
-// landed lists the newest downloads that came to rest in storage.
-func (m *member) landed() []bctrl.StorageObject {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Clone(m.downloads)
+// newestDownloads lists the newest downloads that were put into storage, oldest first.
+func (lr *liveRuntime) newestDownloads() []bctrl.StorageObject {
+	lr.mu.Lock()
+	defer lr.mu.Unlock()
+	return slices.Clone(lr.downloads)
 }

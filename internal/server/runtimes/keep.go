@@ -12,14 +12,14 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
-// keepFile puts what an execution made into the namespace that its mounts
+// putFile puts what an execution made into the namespace that its mounts
 // give, for as long as they do.
-func (s *Service) keepFile(
+func (s *Service) putFile(
 	ctx context.Context, x *execution, f files.Incoming, r io.Reader,
 ) (out bctrl.StorageObject, err error) {
 	f.RuntimeID, f.Driver = x.rt.ID, x.rt.Driver
 	choose := func(ctx context.Context) (*web.Grant, error) {
-		caller, err := s.callerOf(ctx, x)
+		caller, err := s.currentCaller(ctx, x)
 		if err != nil {
 			return nil, err
 		}
@@ -39,19 +39,19 @@ func (s *Service) keepFile(
 		return err
 	})
 	if errors.Is(err, bctrl.ErrOutsideMount) { // before it began or since
-		err = s.refuse(ctx, x, bctrl.PutStorage, f.Namespace)
+		err = s.recordOutsideMount(ctx, x, bctrl.PutStorage, f.Namespace)
 	}
 	return out, err
 }
 
-// keepDownload stores what a page delivered. Without storage in the mounts it
+// putDownload stores what a page delivered. Without storage in the mounts it
 // is refused, and the browser drops it.
-func (s *Service) keepDownload(ctx context.Context, m *member, d browser.Download) error {
-	rt, err := s.DB.Read().Runtime(ctx, m.org, m.id)
+func (s *Service) putDownload(ctx context.Context, lr *liveRuntime, d browser.Download) error {
+	rt, err := s.DB.Read().Runtime(ctx, lr.org, lr.id)
 	if err != nil {
 		return err
 	}
-	ws, err := s.DB.Read().Workspace(ctx, m.org, rt.WorkspaceID)
+	ws, err := s.DB.Read().Workspace(ctx, lr.org, rt.WorkspaceID)
 	if err != nil {
 		return err
 	}
@@ -61,21 +61,21 @@ func (s *Service) keepDownload(ctx context.Context, m *member, d browser.Downloa
 	}
 	defer r.Close()
 	x := &execution{
-		org:    m.org,
-		member: m,
-		ws:     ws,
-		rt:     rt,
+		org:  lr.org,
+		live: lr,
+		ws:   ws,
+		rt:   rt,
 	}
-	object, err := s.keepFile(ctx, x, files.Incoming{
+	object, err := s.putFile(ctx, x, files.Incoming{
 		Path:     "downloads/" + d.Filename,
 		Filename: d.Filename,
 		Source:   bctrl.SourceDownload,
 		Unique:   true,
 	}, r)
 	if err != nil {
-		s.Log.Error("a download was not kept", "runtime", m.id, "error", err)
+		s.Log.Error("a download was not kept", "runtime", lr.id, "error", err)
 		return err
 	}
-	m.land(object)
+	lr.rememberDownload(object)
 	return nil
 }

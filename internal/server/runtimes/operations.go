@@ -95,15 +95,15 @@ func (s *Service) startOperation(
 	s.operations.open[x.id] = op
 	s.operations.mu.Unlock()
 	s.operations.wg.Go(func() {
-		s.operate(life, op, x, steps, func(outcome string) { s.RecordOutcome(ev, done, audit.End{Outcome: outcome}) })
+		s.runOperation(life, op, x, steps, func(outcome string) { s.RecordOutcome(ev, done, audit.End{Outcome: outcome}) })
 		close(op.ended)
 	})
 	return info, nil
 }
 
-// operate runs an operation to its end. The log has its outcome, by recordOutcome,
+// runOperation runs an operation to its end. The log has its outcome, by recordOutcome,
 // before anybody can see that it has ended.
-func (s *Service) operate(
+func (s *Service) runOperation(
 	ctx context.Context, op *operation, x *execution, steps []step, recordOutcome func(outcome string),
 ) {
 	defer op.cancel()
@@ -165,9 +165,9 @@ func (s *Service) saveOperation(op *operation, info bctrl.OperationInfo) {
 	}
 }
 
-// operationOf authorises and reads the operation that the path names, and
+// authorizedOperation authorises and reads the operation that the path names, and
 // returns its run when it still runs.
-func (s *Service) operationOf(ctx context.Context, rq *web.Request) (bctrl.OperationInfo, *operation, error) {
+func (s *Service) authorizedOperation(ctx context.Context, rq *web.Request) (bctrl.OperationInfo, *operation, error) {
 	id, err := rq.Path("id", web.ValidUUID)
 	if err != nil {
 		return bctrl.OperationInfo{}, nil, err
@@ -193,7 +193,7 @@ func (s *Service) operationOf(ctx context.Context, rq *web.Request) (bctrl.Opera
 }
 
 func (s *Service) getOperation(ctx context.Context, rq *web.Request, _ web.None) (bctrl.OperationInfo, error) {
-	info, op, err := s.operationOf(ctx, rq)
+	info, op, err := s.authorizedOperation(ctx, rq)
 	if err == nil && op != nil {
 		info = op.snapshot()
 	}
@@ -219,7 +219,7 @@ func (s *Service) waitOperation(
 	case in.TimeoutMs < 0 || wait > maxWait:
 		return out, web.Invalid("operations.timeout", "timeoutMs", "timeoutMs must be 1 to 60000")
 	}
-	info, op, err := s.operationOf(ctx, rq)
+	info, op, err := s.authorizedOperation(ctx, rq)
 	if err != nil {
 		return out, err
 	}
@@ -243,7 +243,7 @@ func (s *Service) waitOperation(
 }
 
 func (s *Service) cancelOperation(ctx context.Context, rq *web.Request, _ web.None) (bctrl.OperationInfo, error) {
-	info, op, err := s.operationOf(ctx, rq)
+	info, op, err := s.authorizedOperation(ctx, rq)
 	if err != nil {
 		return info, err
 	}
@@ -252,7 +252,7 @@ func (s *Service) cancelOperation(ctx context.Context, rq *web.Request, _ web.No
 	}
 	out, err := web.Change(ctx, rq, func(tx *store.Tx, e *audit.Event) (bctrl.OperationInfo, error) {
 		now := op.snapshot()
-		cancelling(&now)
+		markCancelling(&now)
 		e.Workspace, e.Runtime, e.Execution = now.WorkspaceID, now.RuntimeID, now.ID
 		err := tx.UpdateOperation(ctx, rq.Caller.Org, now)
 		if errors.Is(err, store.ErrNotFound) {
@@ -261,14 +261,14 @@ func (s *Service) cancelOperation(ctx context.Context, rq *web.Request, _ web.No
 		return now, err
 	})
 	if err == nil { // it is on record
-		op.update(cancelling)
+		op.update(markCancelling)
 		op.cancel()
 	}
 	return out, err
 }
 
-// cancelling is the state of an operation whose end was asked for.
-func cancelling(o *bctrl.OperationInfo) {
+// markCancelling is the state of an operation whose end was asked for.
+func markCancelling(o *bctrl.OperationInfo) {
 	if !o.Status.Final() {
 		o.Status = bctrl.OperationCancelling
 	}

@@ -21,7 +21,7 @@ func (s *Service) runtimeRoutes() []web.Route {
 		web.Endpoint("POST /v1/workspaces/{id}/runtimes", access.RuntimeLaunch, s.launchRuntime),
 		web.Endpoint("GET /v1/workspaces/{id}/runtimes", access.RuntimeList, s.listRuntimes, "limit", "cursor"),
 		web.Endpoint("GET /v1/workspaces/{id}/runtimes/{alias}", access.RuntimeRead, s.getRuntime),
-		web.Endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/stop", access.RuntimeStop, s.endRuntime),
+		web.Endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/stop", access.RuntimeStop, s.stopRuntime),
 		web.Endpoint("GET /v1/workspaces/{id}/runtimes/{alias}/connect", access.RuntimeConnect, s.connectRuntime),
 		web.Raw("GET /devtools/browser/{token}", access.Public, s.serveDevTools),
 	}
@@ -37,7 +37,7 @@ const launchBound = 60 * time.Second
 func (s *Service) launchRuntime(
 	ctx context.Context, rq *web.Request, in bctrl.RuntimeCreate,
 ) (out bctrl.RuntimeInfo, err error) {
-	ws, err := s.workspaceOf(ctx, rq)
+	ws, err := s.workspaceInPath(ctx, rq)
 	if err != nil {
 		return out, err
 	}
@@ -55,7 +55,7 @@ func (s *Service) launchRuntime(
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), launchBound)
 	defer cancel()
 	rq.MarkRecorded()
-	if err := s.Use(ctx, ev, func() error { return s.launch(ctx, rq.Caller.Org, &rt) }); err != nil {
+	if err := s.Use(ctx, ev, func() error { return s.startRuntime(ctx, rq.Caller.Org, &rt) }); err != nil {
 		return out, err
 	}
 	return s.describeRuntime(rt, ws), nil
@@ -98,7 +98,7 @@ func (s *Service) declareRuntime(
 		UpdatedAt:   now,
 	}
 	if in.Mounts != nil {
-		if err := checkDefaults(ctx, s.DB.Read(), rq.Caller.Org, in.Mounts.AI); err != nil {
+		if err := checkAIDefaults(ctx, s.DB.Read(), rq.Caller.Org, in.Mounts.AI); err != nil {
 			return rt, err
 		}
 		rt.Mounts = *in.Mounts
@@ -142,44 +142,44 @@ func checkLaunch(p *web.Problems, l bctrl.Launch) {
 	}
 }
 
-// launch records a runtime, starts its browser and watches it.
-func (s *Service) launch(ctx context.Context, org string, rt *store.Runtime) (err error) {
-	m := newMember(org, rt.ID)
-	if err := s.fleet.join(m); err != nil {
+// startRuntime records a runtime, starts its browser and watches it.
+func (s *Service) startRuntime(ctx context.Context, org string, rt *store.Runtime) (err error) {
+	lr := newLiveRuntime(org, rt.ID)
+	if err := s.fleet.add(lr); err != nil {
 		return err
 	}
 	watched := false
 	defer func() {
 		if !watched {
-			s.fleet.leave(m)
+			s.fleet.remove(lr)
 		}
-		close(m.started)
+		close(lr.started)
 	}()
-	ctx, cancel := m.bound(ctx)
+	ctx, cancel := lr.whileLive(ctx)
 	defer cancel()
 	err = s.DB.Write(ctx, func(tx *store.Tx) error { return insertRuntime(ctx, tx, org, *rt) })
 	if errors.Is(err, store.ErrExists) {
-		return s.whoHolds(ctx, org, *rt)
+		return s.errTaken(ctx, org, *rt)
 	}
 	if err != nil {
 		return err
 	}
-	if err := s.start(ctx, m, rt); err != nil {
-		return s.notStarted(m, err)
+	if err := s.startBrowser(ctx, lr, rt); err != nil {
+		return s.recordNotStarted(lr, err)
 	}
 	watched = true
-	go s.watchBrowser(m)
+	go s.watchBrowser(lr)
 	return nil
 }
 
-// notStarted records that a runtime did not start, and says why.
-func (s *Service) notStarted(m *member, err error) error {
-	if m.ended() {
+// recordNotStarted records that a runtime did not start, and says why.
+func (s *Service) recordNotStarted(lr *liveRuntime, err error) error {
+	if lr.ended() {
 		// Not of the moment, for which it would be launched again.
 		refusal := web.Unprocessable("runtimes.ended", "the runtime was stopped while it started")
-		return errors.Join(refusal, s.setRuntimeStatus(m.org, m.id, bctrl.RuntimeStopped, ""))
+		return errors.Join(refusal, s.recordRuntimeEnd(lr.org, lr.id, bctrl.RuntimeStopped, ""))
 	}
-	s.Log.Error("a runtime did not start", "runtime", m.id, "error", err)
+	s.Log.Error("a runtime did not start", "runtime", lr.id, "error", err)
 	refusal := web.WithHint(web.Unavailable(wire.CodeLaunchFailed, "the browser did not start"), "the server's log says why")
 	if errors.Is(err, browser.ErrNoSandbox) {
 		refusal.Hint = browser.ErrNoSandbox.Error() // of the machine in general, not of this one
@@ -187,7 +187,7 @@ func (s *Service) notStarted(m *member, err error) error {
 	if e, ok := errors.AsType[*bctrl.Error](err); ok {
 		refusal = e
 	}
-	return errors.Join(refusal, s.setRuntimeStatus(m.org, m.id, bctrl.RuntimeFailed, refusal.Message))
+	return errors.Join(refusal, s.recordRuntimeEnd(lr.org, lr.id, bctrl.RuntimeFailed, refusal.Message))
 }
 
 // insertRuntime adds a runtime to a workspace, with a profile, that nobody has
@@ -208,13 +208,13 @@ func insertRuntime(ctx context.Context, tx *store.Tx, org string, rt store.Runti
 	if err := tx.InsertRuntime(ctx, org, rt); err != nil {
 		return err
 	}
-	return runtimeChanged(tx, org, rt, rt.Status)
+	return appendRuntimeEvent(tx, org, rt, rt.Status)
 }
 
-func (s *Service) start(ctx context.Context, m *member, rt *store.Runtime) error {
+func (s *Service) startBrowser(ctx context.Context, lr *liveRuntime, rt *store.Runtime) error {
 	spec := browser.Spec{
 		ID: rt.ID, Egress: s.egress,
-		OnDownload: func(ctx context.Context, d browser.Download) error { return s.keepDownload(ctx, m, d) },
+		OnDownload: func(ctx context.Context, d browser.Download) error { return s.putDownload(ctx, lr, d) },
 	}
 	if c := rt.Launch.Config; c != nil {
 		spec.Width, spec.Height = c.Width, c.Height
@@ -226,14 +226,14 @@ func (s *Service) start(ctx context.Context, m *member, rt *store.Runtime) error
 	if err != nil {
 		return err
 	}
-	m.browser = b
+	lr.browser = b
 	rt.Status, rt.UpdatedAt = bctrl.RuntimeActive, store.Now()
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
-		was, err := tx.SetRuntimeStatus(ctx, m.org, rt.ID, rt.Status, "", rt.UpdatedAt)
+		was, err := tx.SetRuntimeStatus(ctx, lr.org, rt.ID, rt.Status, "", rt.UpdatedAt)
 		if err != nil {
 			return err
 		}
-		return runtimeChanged(tx, m.org, was, rt.Status)
+		return appendRuntimeEvent(tx, lr.org, was, rt.Status)
 	})
 	if err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopBound)
@@ -243,8 +243,8 @@ func (s *Service) start(ctx context.Context, m *member, rt *store.Runtime) error
 	return nil
 }
 
-// whoHolds tells which of the two things that one runtime may hold is taken.
-func (s *Service) whoHolds(ctx context.Context, org string, rt store.Runtime) error {
+// errTaken tells which of the two things that one runtime may hold is taken.
+func (s *Service) errTaken(ctx context.Context, org string, rt store.Runtime) error {
 	other, err := s.DB.Read().RuntimeByAlias(ctx, org, rt.WorkspaceID, rt.Alias)
 	if err == nil && other.Live {
 		return web.Conflict("runtimes.alias_in_use", "a live runtime of the workspace has this alias")
@@ -256,7 +256,7 @@ func (s *Service) whoHolds(ctx context.Context, org string, rt store.Runtime) er
 }
 
 func (s *Service) listRuntimes(ctx context.Context, rq *web.Request, _ web.None) (list wire.List[bctrl.RuntimeInfo], err error) {
-	ws, err := s.ownWorkspace(ctx, rq)
+	ws, err := s.authorizedWorkspace(ctx, rq)
 	if err != nil {
 		return list, err
 	}
@@ -277,15 +277,15 @@ func (s *Service) listRuntimes(ctx context.Context, rq *web.Request, _ web.None)
 }
 
 func (s *Service) getRuntime(ctx context.Context, rq *web.Request, _ web.None) (bctrl.RuntimeInfo, error) {
-	rt, ws, err := s.runtimeOf(ctx, rq)
+	rt, ws, err := s.authorizedRuntime(ctx, rq)
 	if err != nil {
 		return bctrl.RuntimeInfo{}, err
 	}
 	return s.describeRuntimeTo(rq.Caller, rt, ws), nil
 }
 
-func (s *Service) endRuntime(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.RuntimeInfo, err error) {
-	rt, ws, err := s.runtimeOf(ctx, rq)
+func (s *Service) stopRuntime(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.RuntimeInfo, err error) {
+	rt, ws, err := s.authorizedRuntime(ctx, rq)
 	if err != nil {
 		return out, err
 	}
@@ -293,7 +293,7 @@ func (s *Service) endRuntime(ctx context.Context, rq *web.Request, _ web.None) (
 	ev.Workspace, ev.Runtime = ws.ID, rt.ID
 	rq.MarkRecorded()
 	rq.LetFinish() // a runtime that stops itself hears that it has
-	if err := s.Use(ctx, ev, func() error { return s.stopRuntime(ctx, rt.ID) }); err != nil {
+	if err := s.Use(ctx, ev, func() error { return s.stopBrowser(ctx, rt.ID) }); err != nil {
 		return out, err
 	}
 	if rt, err = s.DB.Read().Runtime(ctx, rq.Caller.Org, rt.ID); err != nil {
@@ -302,8 +302,8 @@ func (s *Service) endRuntime(ctx context.Context, rq *web.Request, _ web.None) (
 	return s.describeRuntimeTo(rq.Caller, rt, ws), nil
 }
 
-// workspaceOf reads the workspace that the path names.
-func (s *Service) workspaceOf(ctx context.Context, rq *web.Request) (store.Workspace, error) {
+// workspaceInPath reads the workspace that the path names.
+func (s *Service) workspaceInPath(ctx context.Context, rq *web.Request) (store.Workspace, error) {
 	id, err := rq.Path("id", web.ValidUUID)
 	if err != nil {
 		return store.Workspace{}, err
@@ -315,21 +315,21 @@ func (s *Service) workspaceOf(ctx context.Context, rq *web.Request) (store.Works
 	return ws, err
 }
 
-// runtimeOf authorises and reads the runtime that the path names.
-func (s *Service) runtimeOf(ctx context.Context, rq *web.Request) (rt store.Runtime, ws store.Workspace, err error) {
+// authorizedRuntime authorises and reads the runtime that the path names.
+func (s *Service) authorizedRuntime(ctx context.Context, rq *web.Request) (rt store.Runtime, ws store.Workspace, err error) {
 	alias, err := rq.Path("alias", func(v string) error {
 		return web.InvalidName("runtimes.invalid_alias", "alias", names.Name(v))
 	})
 	if err != nil {
 		return rt, ws, err
 	}
-	return s.runtimeNamed(ctx, rq, alias)
+	return s.authorizedRuntimeNamed(ctx, rq, alias)
 }
 
-// runtimeNamed authorises and reads the runtime with an alias in the workspace
+// authorizedRuntimeNamed authorises and reads the runtime with an alias in the workspace
 // that the path names. A runtime caller learns nothing of any other: for it
 // they must name its own.
-func (s *Service) runtimeNamed(
+func (s *Service) authorizedRuntimeNamed(
 	ctx context.Context, rq *web.Request, alias string,
 ) (rt store.Runtime, ws store.Workspace, err error) {
 	if own := rq.Caller.Runtime; own != nil {
@@ -340,7 +340,7 @@ func (s *Service) runtimeNamed(
 			return rt, ws, err
 		}
 	}
-	if ws, err = s.workspaceOf(ctx, rq); err != nil {
+	if ws, err = s.workspaceInPath(ctx, rq); err != nil {
 		return rt, ws, err
 	}
 	rt, err = s.DB.Read().RuntimeByAlias(ctx, rq.Caller.Org, ws.ID, alias)

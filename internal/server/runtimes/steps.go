@@ -106,7 +106,7 @@ func checkGoto(field string, a bctrl.GotoArgs) error {
 func (s *Service) gotoURL(
 	ctx context.Context, x *execution, a bctrl.GotoArgs, _ func(string),
 ) (out bctrl.GotoResult, err error) {
-	page, err := x.member.browser.Page(ctx)
+	page, err := x.live.browser.Page(ctx)
 	if err != nil {
 		return out, err
 	}
@@ -145,7 +145,7 @@ func checkScreenshot(field string, a bctrl.ScreenshotArgs) error {
 func (s *Service) screenshot(
 	ctx context.Context, x *execution, a bctrl.ScreenshotArgs, _ func(string),
 ) (out bctrl.StorageObject, err error) {
-	page, err := x.member.browser.Page(ctx)
+	page, err := x.live.browser.Page(ctx)
 	if err != nil {
 		return out, err
 	}
@@ -157,5 +157,5 @@ func (s *Service) screenshot(
 	if f.Path == "" {
 		f.Path, f.Unique = "screenshots/"+x.rt.Alias+"-"+time.Now().UTC().Format("20060102T150405.000Z")+".png", true
 	}
-	return s.keepFile(ctx, x, f, bytes.NewReader(png))
+	return s.putFile(ctx, x, f, bytes.NewReader(png))
 }

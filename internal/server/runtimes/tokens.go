@@ -20,8 +20,8 @@ func (s *Service) tokenRoutes() []web.Route {
 	return []web.Route{
 		web.Endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/tokens", access.TokenWrite, s.mintToken),
 		web.Endpoint("DELETE /v1/tokens/{id}", access.TokenWrite, s.revokeToken),
-		web.Endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/explain", access.RuntimeRead, s.explain),
-		web.Endpoint("GET /v1/self", access.SelfRead, s.self),
+		web.Endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/explain", access.RuntimeRead, s.explainAction),
+		web.Endpoint("GET /v1/self", access.SelfRead, s.getSelf),
 	}
 }
 
@@ -35,7 +35,7 @@ const (
 func (s *Service) mintToken(
 	ctx context.Context, rq *web.Request, in wire.TokenCreate[bctrl.Mounts],
 ) (out wire.NewToken, err error) {
-	rt, ws, err := s.runtimeOf(ctx, rq)
+	rt, ws, err := s.authorizedRuntime(ctx, rq)
 	if err != nil {
 		return out, err
 	}
@@ -56,7 +56,7 @@ func (s *Service) mintToken(
 	if _, err := web.RuntimeOf(rt, ws).Narrow(mounts); err != nil {
 		return out, err
 	}
-	if err := checkDefaults(ctx, s.DB.Read(), rq.Caller.Org, mounts.AI); err != nil {
+	if err := checkAIDefaults(ctx, s.DB.Read(), rq.Caller.Org, mounts.AI); err != nil {
 		return out, err
 	}
 	now := store.Now()
@@ -66,7 +66,7 @@ func (s *Service) mintToken(
 		CreatedAt: now,
 		ExpiresAt: now.Add(ttl),
 	}
-	text, err := s.tokenText(ctx, rq.Caller.Org, row, mounts)
+	text, err := s.newTokenText(ctx, rq.Caller.Org, row, mounts)
 	if err != nil {
 		return out, err
 	}
@@ -84,7 +84,7 @@ func (s *Service) mintToken(
 	})
 }
 
-func (s *Service) tokenText(
+func (s *Service) newTokenText(
 	ctx context.Context, org string, row store.RuntimeToken, mounts bctrl.Mounts,
 ) (string, error) {
 	root, err := s.TokenKey.Get(ctx)
@@ -147,10 +147,10 @@ func (s *Service) revokeToken(ctx context.Context, rq *web.Request, _ web.None) 
 	})
 }
 
-// explain decides about an action for who asks: a runtime caller with all its
+// explainAction decides about an action for who asks: a runtime caller with all its
 // levels, an organization key for the runtime as such.
-func (s *Service) explain(ctx context.Context, rq *web.Request, in bctrl.Action) (bctrl.Decision, error) {
-	rt, ws, err := s.runtimeOf(ctx, rq)
+func (s *Service) explainAction(ctx context.Context, rq *web.Request, in bctrl.Action) (bctrl.Decision, error) {
+	rt, ws, err := s.authorizedRuntime(ctx, rq)
 	if err != nil {
 		return bctrl.Decision{}, err
 	}
@@ -167,7 +167,7 @@ const (
 	kindToken = string(bctrl.CallerToken)
 )
 
-func (s *Service) self(ctx context.Context, rq *web.Request, _ web.None) (out wire.Self[bctrl.RuntimeInfo], err error) {
+func (s *Service) getSelf(ctx context.Context, rq *web.Request, _ web.None) (out wire.Self[bctrl.RuntimeInfo], err error) {
 	if err := rq.Authorize(""); err != nil {
 		return out, err
 	}

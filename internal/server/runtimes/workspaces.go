@@ -64,7 +64,7 @@ func (s *Service) createWorkspace(
 		case !errors.Is(err, store.ErrNotFound):
 			return bctrl.WorkspaceInfo{}, err
 		}
-		pins, err := mount(ctx, tx, rq.Caller.Org, &ws, in.Mounts)
+		pins, err := setMounts(ctx, tx, rq.Caller.Org, &ws, in.Mounts)
 		if err != nil {
 			return bctrl.WorkspaceInfo{}, err
 		}
@@ -115,16 +115,16 @@ func (s *Service) workspaceNamed(ctx context.Context, rq *web.Request) ([]store.
 }
 
 func (s *Service) getWorkspace(ctx context.Context, rq *web.Request, _ web.None) (bctrl.WorkspaceInfo, error) {
-	ws, err := s.ownWorkspace(ctx, rq)
+	ws, err := s.authorizedWorkspace(ctx, rq)
 	return describeWorkspace(ws), err
 }
 
-// ownWorkspace authorises and reads the workspace that the path names.
-func (s *Service) ownWorkspace(ctx context.Context, rq *web.Request) (store.Workspace, error) {
+// authorizedWorkspace authorises and reads the workspace that the path names.
+func (s *Service) authorizedWorkspace(ctx context.Context, rq *web.Request) (store.Workspace, error) {
 	if err := rq.Authorize(rq.PathValue("id")); err != nil {
 		return store.Workspace{}, err
 	}
-	return s.workspaceOf(ctx, rq)
+	return s.workspaceInPath(ctx, rq)
 }
 
 // updateWorkspace changes name and mounts. Every later call of its runtimes is
@@ -132,7 +132,7 @@ func (s *Service) ownWorkspace(ctx context.Context, rq *web.Request) (store.Work
 func (s *Service) updateWorkspace(
 	ctx context.Context, rq *web.Request, in bctrl.WorkspaceUpdate,
 ) (bctrl.WorkspaceInfo, error) {
-	ws, err := s.ownWorkspace(ctx, rq)
+	ws, err := s.authorizedWorkspace(ctx, rq)
 	if err != nil {
 		return bctrl.WorkspaceInfo{}, err
 	}
@@ -152,7 +152,7 @@ func (s *Service) updateWorkspace(
 		}
 		web.SetIfGiven(&ws.Name, in.Name)
 		if in.Mounts != nil {
-			pins, err := mount(ctx, tx, rq.Caller.Org, &ws, *in.Mounts)
+			pins, err := setMounts(ctx, tx, rq.Caller.Org, &ws, *in.Mounts)
 			if err != nil {
 				return out, err
 			}
@@ -190,7 +190,7 @@ func currentWorkspace(ctx context.Context, tx *store.Tx, org, id string, version
 // deleteWorkspace removes a workspace with the secrets that live in it; its
 // files stay in their namespace. With force what runs in it is stopped first.
 func (s *Service) deleteWorkspace(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
-	ws, err := s.ownWorkspace(ctx, rq)
+	ws, err := s.authorizedWorkspace(ctx, rq)
 	if err != nil {
 		return web.None{}, err
 	}
@@ -214,7 +214,7 @@ func (s *Service) deleteWorkspace(ctx context.Context, rq *web.Request, _ web.No
 			ev := rq.Event()
 			ev.Action, ev.Object = string(access.RuntimeStop), rt.ID
 			ev.Workspace, ev.Group, ev.Runtime = ws.ID, rt.Group, rt.ID
-			if err := s.Use(ctx, ev, func() error { return s.stopRuntime(ctx, rt.ID) }); err != nil {
+			if err := s.Use(ctx, ev, func() error { return s.stopBrowser(ctx, rt.ID) }); err != nil {
 				return web.None{}, err
 			}
 		}
@@ -257,7 +257,7 @@ func requireIdle(ctx context.Context, tx *store.Tx, org, id string, force bool) 
 }
 
 func (s *Service) workspaceState(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.WorkspaceState, err error) {
-	ws, err := s.ownWorkspace(ctx, rq)
+	ws, err := s.authorizedWorkspace(ctx, rq)
 	if err != nil {
 		return out, err
 	}

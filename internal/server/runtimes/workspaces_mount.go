@@ -14,10 +14,10 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// mount gives ws its mounts, checked, with its own namespace filled in where
+// setMounts gives ws its mounts, checked, with its own namespace filled in where
 // they leave storage out, and returns what the credentials in them mean from
 // now on.
-func mount(
+func setMounts(
 	ctx context.Context, tx *store.Tx, org string, ws *store.Workspace, mounts bctrl.Mounts,
 ) ([]store.MountPin, error) {
 	pins, err := checkMounts(ctx, tx, org, mounts)
@@ -73,7 +73,7 @@ func checkMounts(ctx context.Context, tx *store.Tx, org string, mounts bctrl.Mou
 	var pins []store.MountPin
 	if mounts.AI != nil {
 		var err error
-		if pins, err = pinMounted(ctx, tx.Queries, org, mounts.AI.Allow, &found); err != nil {
+		if pins, err = pinCredentials(ctx, tx.Queries, org, mounts.AI.Allow, &found); err != nil {
 			return nil, err
 		}
 		if err := findWrongDefaults(ctx, tx.Queries, org, mounts.AI.Defaults, &found); err != nil {
@@ -81,14 +81,14 @@ func checkMounts(ctx context.Context, tx *store.Tx, org string, mounts bctrl.Mou
 		}
 	}
 	if len(found.List) > named {
-		return nil, refuseMounts(found)
+		return nil, mountsRefusal(found)
 	}
 	return pins, refusal
 }
 
-// checkDefaults checks what [bctrl.Mounts.Narrow] cannot know of the ai mount
+// checkAIDefaults checks what [bctrl.Mounts.Narrow] cannot know of the ai mount
 // of a lower level: that each default belongs to its provider.
-func checkDefaults(ctx context.Context, q store.Queries, org string, ai *bctrl.AIMount) error {
+func checkAIDefaults(ctx context.Context, q store.Queries, org string, ai *bctrl.AIMount) error {
 	if ai == nil {
 		return nil
 	}
@@ -96,12 +96,12 @@ func checkDefaults(ctx context.Context, q store.Queries, org string, ai *bctrl.A
 	if err := findWrongDefaults(ctx, q, org, ai.Defaults, &found); err != nil {
 		return err
 	}
-	return refuseMounts(found)
+	return mountsRefusal(found)
 }
 
-// pinMounted finds the credentials that ids mean now, and adds those that are
+// pinCredentials finds the credentials that ids mean now, and adds those that are
 // none to the problems.
-func pinMounted(
+func pinCredentials(
 	ctx context.Context, q store.Queries, org string, ids []string, found *web.Problems,
 ) ([]store.MountPin, error) {
 	var pins []store.MountPin
@@ -164,9 +164,9 @@ func findWrongDefaults(
 	return nil
 }
 
-// refuseMounts is nil, or one refusal with all problems, which says as many as
+// mountsRefusal is nil, or one refusal with all problems, which says as many as
 // there are.
-func refuseMounts(found web.Problems) error {
+func mountsRefusal(found web.Problems) error {
 	if len(found.List) == 0 {
 		return nil
 	}
