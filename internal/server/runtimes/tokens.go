@@ -147,51 +147,6 @@ func (s *Service) revokeToken(ctx context.Context, rq *web.Request, _ web.None) 
 	})
 }
 
-// explainAction decides about an action for who asks: a runtime caller with all its
-// levels, an organization key for the runtime as such.
-func (s *Service) explainAction(ctx context.Context, rq *web.Request, in bctrl.Action) (bctrl.Decision, error) {
-	rt, ws, err := s.authorizedRuntime(ctx, rq)
-	if err != nil {
-		return bctrl.Decision{}, err
-	}
-	chain := web.RuntimeOf(rt, ws).Chain
-	if own := rq.Caller.Runtime; own != nil {
-		chain = own.Chain
-	}
-	return chain.Explain(in), nil
-}
-
-// The kinds of callers.
-const (
-	kindKey   = string(bctrl.CallerKey)
-	kindToken = string(bctrl.CallerToken)
-)
-
-func (s *Service) getSelf(ctx context.Context, rq *web.Request, _ web.None) (out wire.Self[bctrl.RuntimeInfo], err error) {
-	if err := rq.Authorize(""); err != nil {
-		return out, err
-	}
-	c := rq.Caller
-	out = wire.Self[bctrl.RuntimeInfo]{Kind: kindKey, Organization: c.Org, KeyID: c.KeyID}
-	if c.Token != nil {
-		out.Kind, out.TokenID, out.ExpiresAt = kindToken, c.Token.ID, &c.Token.Expires
-	}
-	if c.Runtime == nil {
-		return out, nil
-	}
-	rt, err := s.DB.Read().Runtime(ctx, c.Org, c.Runtime.ID)
-	if err != nil {
-		return out, err
-	}
-	ws, err := s.DB.Read().Workspace(ctx, c.Org, rt.WorkspaceID)
-	if err != nil {
-		return out, err
-	}
-	info := s.describeRuntimeTo(c, rt, ws)
-	out.Runtime = &info
-	return out, nil
-}
-
 // SweepTokens forgets tokens a day after they expired, some at a time so that
 // no write waits long.
 func (s *Service) SweepTokens(ctx context.Context) error {

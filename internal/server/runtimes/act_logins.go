@@ -1,0 +1,141 @@
+package runtimes
+
+import (
+	"context"
+	"errors"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/agent"
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/server/vault"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// maxLogins is how many logins an agent is told of; it may name others.
+const maxLogins = 50
+
+// logins are the vault entries that an execution may fill. Each use is decided
+// against the mounts as they are now, and recorded before it is decrypted.
+type logins struct {
+	s *Service
+	x *execution
+}
+
+func (l logins) List(ctx context.Context) ([]agent.LoginInfo, error) {
+	caller, err := l.s.currentCaller(ctx, l.x)
+	if err != nil {
+		return nil, err
+	}
+	found, err := l.s.vault.UsableLogins(ctx, caller, maxLogins)
+	if err != nil {
+		return nil, err
+	}
+	var list []agent.LoginInfo
+	for _, one := range found {
+		list = append(list, agent.LoginInfo{
+			Key:         one.Entry.Key,
+			HasUsername: one.Meta.Username != "",
+			HasPassword: !one.Meta.NoPassword,
+			HasTOTP:     one.Entry.HasTOTP,
+			Origins:     append(one.Meta.Origins, one.Meta.OriginPatterns...),
+		})
+	}
+	return list, nil
+}
+
+// Use opens one field of an entry for the browser to fill.
+func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, err error) {
+	if err := bctrl.ValidVaultKey(key); err != nil {
+		return fill, err
+	}
+	granted, err := l.grantUse(ctx, key)
+	if err != nil {
+		return fill, err
+	}
+	err = l.open(ctx, granted, key, func(opened vault.OpenedLogin) error {
+		uid := opened.Entry.UID
+		granted.Require(func(ctx context.Context, q store.Queries, c access.Caller) error {
+			_, err := vault.Find(ctx, q, c.Org, key, uid)
+			return err
+		})
+		fill = browser.Fill{
+			Key:            key,
+			Field:          field,
+			Origins:        opened.Meta.Origins,
+			Patterns:       opened.Meta.OriginPatterns,
+			Direct:         opened.Meta.Fill == bctrl.FillDirect,
+			StillPermitted: func(ctx context.Context) error { return l.stillPermitted(ctx, granted, key) },
+			Report:         func(ctx context.Context, what *bctrl.Error) { l.recordAfterFill(ctx, key, what) },
+		}
+		if field == "totp" {
+			fill.Fresh = func(ctx context.Context) (bctrl.Secret, error) { return l.freshCode(ctx, granted, key) }
+		}
+		if fill.Value, err = opened.Field(field); field == "totp" && err == nil && fill.Direct {
+			fill.Value, err = opened.Secrets.LastingCode(ctx) // it is sent as it is
+		}
+		return err
+	})
+	return fill, err
+}
+
+// grantUse decides whether an entry may be used, by the mounts as they are now.
+// That they do not permit it is recorded as a refusal.
+func (l logins) grantUse(ctx context.Context, key string) (*web.Grant, error) {
+	caller, err := l.s.currentCaller(ctx, l.x)
+	if err != nil {
+		return nil, err
+	}
+	g := &web.Grant{Caller: caller}
+	g.Require(l.s.CheckUnlocked)
+	if !g.Decide(&caller, access.Action{Verb: bctrl.UseVault, Object: key}) {
+		return nil, l.s.recordOutsideMount(ctx, l.x, bctrl.UseVault, key)
+	}
+	return g, nil
+}
+
+// open has an entry opened for the execution, and recorded as used by it.
+func (l logins) open(ctx context.Context, g *web.Grant, key string, do func(vault.OpenedLogin) error) error {
+	return l.s.vault.UseLogin(ctx, vault.LoginUse{
+		Grant: g,
+		Key:   key,
+		Event: l.x.event(bctrl.UseVault, key),
+		Begun: func() {},
+	}, do)
+}
+
+// freshCode makes the one-time code that a page sends, when it sends it: the
+// one that was filled may be of a period that is over.
+func (l logins) freshCode(ctx context.Context, g *web.Grant, key string) (code bctrl.Secret, err error) {
+	if err := l.stillPermitted(ctx, g, key); err != nil {
+		return code, err
+	}
+	err = l.open(ctx, g, key, func(opened vault.OpenedLogin) (err error) {
+		code, err = opened.Secrets.LastingCode(ctx)
+		return err
+	})
+	if err == nil {
+		l.x.live.secrets.Add(code)
+	}
+	return code, err
+}
+
+// recordAfterFill records what became of a login after it was filled: a page that sends
+// it where it may not go, or without its value.
+func (l logins) recordAfterFill(ctx context.Context, key string, what *bctrl.Error) {
+	if err := l.s.recordRefusal(ctx, l.x, bctrl.UseVault, key, what); err != error(what) {
+		l.s.Log.Error("what became of a filled login was not recorded", "requestId", l.x.requestID, "error", err)
+	}
+}
+
+// stillPermitted decides once more about a login that was filled, when the page
+// sends it.
+func (l logins) stillPermitted(ctx context.Context, g *web.Grant, key string) error {
+	err := l.s.StillPermittedNow(ctx, g)
+	if refusal, ok := errors.AsType[*bctrl.Error](err); ok &&
+		(errors.Is(err, bctrl.ErrOutsideMount) || errors.Is(err, bctrl.ErrNotFound)) {
+		return l.s.recordRefusal(ctx, l.x, bctrl.UseVault, key, refusal)
+	}
+	return err
+}

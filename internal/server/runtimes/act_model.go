@@ -1,0 +1,80 @@
+package runtimes
+
+import (
+	"context"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/server/calls"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// askedModel is the model that the mounts select. Each question is decided
+// against the mounts as they are now, and recorded before it is sent.
+type askedModel struct {
+	s                *Service
+	x                *execution
+	ofStep, ofLaunch calls.ModelChoice
+
+	// chat is kept while the choice stays the same: it learns what its
+	// provider takes.
+	chat   model.Chat
+	chosen calls.ChosenModel
+	// asking is what the question that is asked was granted.
+	granted *web.Grant
+}
+
+// Complete implements [model.Chat]. The question ends when it is no longer
+// permitted to be asked.
+func (a *askedModel) Complete(ctx context.Context, req model.Request) (answer *model.Response, err error) {
+	var chosen calls.ChosenModel
+	choose := func(ctx context.Context) (*web.Grant, error) {
+		caller, err := a.s.currentCaller(ctx, a.x)
+		if err != nil {
+			return nil, err
+		}
+		if chosen, err = a.s.calls.ChooseModel(ctx, caller, a.ofStep, a.ofLaunch); err != nil {
+			return nil, err
+		}
+		a.granted = &web.Grant{Caller: caller}
+		a.granted.Require(a.s.askableAs(chosen))
+		return a.granted, nil
+	}
+	err = a.s.WhileDecided(ctx, choose, func(ctx context.Context) (err error) {
+		answer, err = a.ask(ctx, req, chosen)
+		return err
+	})
+	return answer, err
+}
+
+// askableAs is that a model which was chosen may be asked with the credential
+// that was chosen.
+func (s *Service) askableAs(chosen calls.ChosenModel) web.Condition {
+	return func(ctx context.Context, q store.Queries, c access.Caller) error {
+		now, err := s.models.FindUsable(ctx, q, c, chosen.Credential.ID)
+		if err == nil && now.UID != chosen.Credential.UID {
+			err = web.OutsideMount(bctrl.UseAI) // another has the id
+		}
+		return err
+	}
+}
+
+func (a *askedModel) ask(ctx context.Context, req model.Request, chosen calls.ChosenModel) (*model.Response, error) {
+	if a.chat == nil || a.chosen.Model != chosen.Model || a.chosen.Credential.UID != chosen.Credential.UID ||
+		a.chosen.Credential.Version != chosen.Credential.Version {
+		id := chosen.Credential.ID
+		chat, err := a.s.calls.OpenModel(chosen, calls.Asker{
+			Caller: func(ctx context.Context) (access.Caller, error) { return a.s.currentCaller(ctx, a.x) },
+			Grant:  func() *web.Grant { return a.granted },
+			Event:  func() audit.Event { return a.x.event(bctrl.UseAI, id) },
+		})
+		if err != nil {
+			return nil, err
+		}
+		a.chat, a.chosen = chat, chosen
+	}
+	return a.chat.Complete(ctx, req)
+}

@@ -1,0 +1,240 @@
+package runtimes
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/server/profiles"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// launchBound is how long a browser may take to start.
+const launchBound = 60 * time.Second
+
+func (s *Service) launchRuntime(
+	ctx context.Context, rq *web.Request, in bctrl.RuntimeCreate,
+) (out bctrl.RuntimeInfo, err error) {
+	ws, err := s.workspaceInPath(ctx, rq)
+	if err != nil {
+		return out, err
+	}
+	if err := rq.Authorize(in.Alias); err != nil {
+		return out, err
+	}
+	rt, err := s.declareRuntime(ctx, rq, ws, in)
+	if err != nil {
+		return out, err
+	}
+	ev := rq.Event()
+	ev.Workspace, ev.Group, ev.Runtime = ws.ID, rt.Group, rt.ID
+	// A caller who leaves gets the runtime all the same: with the idempotency
+	// key it finds it again.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), launchBound)
+	defer cancel()
+	rq.MarkRecorded()
+	if err := s.Use(ctx, ev, func() error { return s.startRuntime(ctx, rq.Caller.Org, &rt) }); err != nil {
+		return out, err
+	}
+	return s.describeRuntime(rt, ws), nil
+}
+
+// declareRuntime checks a launch against the workspace as it is now.
+func (s *Service) declareRuntime(
+	ctx context.Context, rq *web.Request, ws store.Workspace, in bctrl.RuntimeCreate,
+) (rt store.Runtime, err error) {
+	var p web.Problems
+	p.Name("runtimes.invalid_alias", "alias", names.Name(in.Alias))
+	if in.Group != "" {
+		p.Name("runtimes.invalid_group", "group", names.Name(in.Group))
+	}
+	if in.Kind != bctrl.KindBrowser {
+		p.Add("runtimes.unknown_kind", "kind", "kind must be browser")
+	}
+	drivers := []bctrl.Driver{bctrl.DriverStagehand, bctrl.DriverPlaywright, bctrl.DriverPuppeteer}
+	if !slices.Contains(drivers, in.Driver) {
+		p.Add("runtimes.unknown_driver", "driver", "driver must be stagehand, playwright or puppeteer")
+	}
+	checkLaunch(&p, in.Launch)
+	if err := p.Err(); err != nil {
+		return rt, err
+	}
+	if in.Launch.Mode == "" {
+		in.Launch.Mode = bctrl.ModeEphemeral
+	}
+	now := store.Now()
+	rt = store.Runtime{
+		ID:          web.NewID(),
+		WorkspaceID: ws.ID,
+		Alias:       in.Alias,
+		Driver:      in.Driver,
+		Status:      bctrl.RuntimeStarting,
+		Live:        true,
+		Launch:      in.Launch,
+		Group:       in.Group,
+		CreatedAt:   now,
+		UpdatedAt:   now,
+	}
+	if in.Mounts != nil {
+		if err := checkAIDefaults(ctx, s.DB.Read(), rq.Caller.Org, in.Mounts.AI); err != nil {
+			return rt, err
+		}
+		rt.Mounts = *in.Mounts
+	}
+	if rt.Launched, err = ws.Mounts.Narrow(rt.Mounts); err != nil {
+		return rt, err
+	}
+	if id := in.Launch.Credential; id != "" && !rt.Launched.AllowsCredential(id) {
+		return rt, web.OutsideMount(bctrl.UseAI)
+	}
+	if in.Launch.Mode == bctrl.ModeProfile {
+		profile, err := s.profiles.Ensure(ctx, rq, in.Launch.ProfileID)
+		if err != nil {
+			return rt, err
+		}
+		rt.ProfileUID = profile.UID
+	}
+	return rt, nil
+}
+
+func checkLaunch(p *web.Problems, l bctrl.Launch) {
+	switch l.Mode {
+	case "", bctrl.ModeEphemeral:
+		if l.ProfileID != "" {
+			p.Add("runtimes.invalid_launch", "launch.profileId", "profileId goes with mode profile alone")
+		}
+	case bctrl.ModeProfile:
+		p.Name("profiles.invalid_id", "launch.profileId", names.Name(l.ProfileID))
+	default:
+		p.Add("runtimes.invalid_launch", "launch.mode", "mode must be ephemeral or profile")
+	}
+	if c := l.Config; c != nil {
+		for _, side := range []struct {
+			field string
+			px    int
+		}{{"launch.config.width", c.Width}, {"launch.config.height", c.Height}} {
+			if side.px != 0 && (side.px < 320 || side.px > 3840) {
+				p.Add("runtimes.invalid_launch", side.field, "must be 320 to 3840 pixels")
+			}
+		}
+	}
+}
+
+// startRuntime records a runtime, starts its browser and watches it.
+func (s *Service) startRuntime(ctx context.Context, org string, rt *store.Runtime) (err error) {
+	lr := newLiveRuntime(org, rt.ID)
+	if err := s.fleet.add(lr); err != nil {
+		return err
+	}
+	watched := false
+	defer func() {
+		if !watched {
+			s.fleet.remove(lr)
+		}
+		close(lr.started)
+	}()
+	ctx, cancel := lr.whileLive(ctx)
+	defer cancel()
+	err = s.DB.Write(ctx, func(tx *store.Tx) error { return insertRuntime(ctx, tx, org, *rt) })
+	if errors.Is(err, store.ErrExists) {
+		return s.errTaken(ctx, org, *rt)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.startBrowser(ctx, lr, rt); err != nil {
+		return s.recordNotStarted(lr, err)
+	}
+	watched = true
+	go s.watchBrowser(lr)
+	return nil
+}
+
+// recordNotStarted records that a runtime did not start, and says why.
+func (s *Service) recordNotStarted(lr *liveRuntime, err error) error {
+	if lr.ended() {
+		// Not of the moment, for which it would be launched again.
+		refusal := web.Unprocessable("runtimes.ended", "the runtime was stopped while it started")
+		return errors.Join(refusal, s.recordRuntimeEnd(lr.org, lr.id, bctrl.RuntimeStopped, ""))
+	}
+	s.Log.Error("a runtime did not start", "runtime", lr.id, "error", err)
+	refusal := web.WithHint(web.Unavailable(wire.CodeLaunchFailed, "the browser did not start"), "the server's log says why")
+	if errors.Is(err, browser.ErrNoSandbox) {
+		refusal.Hint = browser.ErrNoSandbox.Error() // of the machine in general, not of this one
+	}
+	if e, ok := errors.AsType[*bctrl.Error](err); ok {
+		refusal = e
+	}
+	return errors.Join(refusal, s.recordRuntimeEnd(lr.org, lr.id, bctrl.RuntimeFailed, refusal.Message))
+}
+
+// insertRuntime adds a runtime to a workspace, with a profile, that nobody has
+// deleted since the launch was declared.
+func insertRuntime(ctx context.Context, tx *store.Tx, org string, rt store.Runtime) error {
+	if _, err := currentWorkspace(ctx, tx, org, rt.WorkspaceID, 0); err != nil {
+		return err
+	}
+	if rt.ProfileUID != "" {
+		_, err := tx.ProfileByUID(ctx, org, rt.ProfileUID)
+		if errors.Is(err, store.ErrNotFound) {
+			return profiles.ErrNotFound()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := tx.InsertRuntime(ctx, org, rt); err != nil {
+		return err
+	}
+	return appendRuntimeEvent(tx, org, rt, rt.Status)
+}
+
+func (s *Service) startBrowser(ctx context.Context, lr *liveRuntime, rt *store.Runtime) error {
+	spec := browser.Spec{
+		ID: rt.ID, Egress: s.egress,
+		OnDownload: func(ctx context.Context, d browser.Download) error { return s.putDownload(ctx, lr, d) },
+	}
+	if c := rt.Launch.Config; c != nil {
+		spec.Width, spec.Height = c.Width, c.Height
+	}
+	if rt.ProfileUID != "" {
+		spec.ProfileDir = s.profiles.Folder(rt.ProfileUID)
+	}
+	b, err := s.browsers.Launch(ctx, spec)
+	if err != nil {
+		return err
+	}
+	lr.browser = b
+	rt.Status, rt.UpdatedAt = bctrl.RuntimeActive, store.Now()
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		was, err := tx.SetRuntimeStatus(ctx, lr.org, rt.ID, rt.Status, "", rt.UpdatedAt)
+		if err != nil {
+			return err
+		}
+		return appendRuntimeEvent(tx, lr.org, was, rt.Status)
+	})
+	if err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopBound)
+		defer cancel()
+		return errors.Join(err, b.Stop(ctx))
+	}
+	return nil
+}
+
+// errTaken tells which of the two things that one runtime may hold is taken.
+func (s *Service) errTaken(ctx context.Context, org string, rt store.Runtime) error {
+	other, err := s.DB.Read().RuntimeByAlias(ctx, org, rt.WorkspaceID, rt.Alias)
+	if err == nil && other.Live {
+		return web.Conflict("runtimes.alias_in_use", "a live runtime of the workspace has this alias")
+	}
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return profiles.ErrInUse()
+}

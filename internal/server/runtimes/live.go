@@ -1,0 +1,94 @@
+package runtimes
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/scrub"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+)
+
+// liveRuntime is a runtime that starts or runs, with its browser.
+type liveRuntime struct {
+	org string
+	id  string
+	// started is closed once the launch is over. Then browser is what runs, or
+	// nil where nothing ever did.
+	started chan struct{}
+	browser browser.Browser
+	// turn has room for the one execution that has the page.
+	turn chan struct{}
+	// life ends when the runtime does, and with it everything that runs in it.
+	life context.Context
+	end  context.CancelFunc
+
+	// secrets are the values filled so far: pages outlive a task, so none of
+	// them is shown to a model for as long as the browser runs.
+	secrets *scrub.Set
+
+	mu        sync.Mutex
+	stopping  bool
+	downloads []bctrl.StorageObject // the newest
+}
+
+// maxDownloads is how many downloads a live runtime lists for an agent that works
+// in it. The files themselves stay in storage.
+const maxDownloads = 1000
+
+func newLiveRuntime(org, id string) *liveRuntime {
+	lr := &liveRuntime{
+		org:     org,
+		id:      id,
+		started: make(chan struct{}),
+		turn:    make(chan struct{}, 1),
+		secrets: scrub.New(),
+	}
+	lr.life, lr.end = context.WithCancel(context.Background())
+	return lr
+}
+
+// ended reports whether somebody asked for the end of the runtime.
+func (lr *liveRuntime) ended() bool {
+	lr.mu.Lock()
+	defer lr.mu.Unlock()
+	return lr.stopping
+}
+
+// takePage waits for the turn to use the page, which one execution has at a time.
+func (lr *liveRuntime) takePage(ctx context.Context) (release func(), err error) {
+	select {
+	case lr.turn <- struct{}{}:
+		return func() { <-lr.turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-lr.life.Done():
+		return nil, web.ErrNotActive
+	}
+}
+
+// whileLive returns a context that ends with ctx, or when the runtime does.
+func (lr *liveRuntime) whileLive(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(lr.life, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// rememberDownload adds a download that was put into storage.
+func (lr *liveRuntime) rememberDownload(o bctrl.StorageObject) {
+	lr.mu.Lock()
+	defer lr.mu.Unlock()
+	if len(lr.downloads) == maxDownloads {
+		lr.downloads = slices.Delete(lr.downloads, 0, 1)
+	}
+	lr.downloads = append(lr.downloads, o)
+}
+
+// newestDownloads lists the newest downloads that were put into storage, oldest first.
+func (lr *liveRuntime) newestDownloads() []bctrl.StorageObject {
+	lr.mu.Lock()
+	defer lr.mu.Unlock()
+	return slices.Clone(lr.downloads)
+}

@@ -1,0 +1,55 @@
+package runtimes
+
+import (
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// describeRuntimeTo describes a runtime to a caller. One that acts as the
+// runtime learns what it may itself use, and nothing of what lies beyond that.
+func (s *Service) describeRuntimeTo(c access.Caller, rt store.Runtime, ws store.Workspace) bctrl.RuntimeInfo {
+	own := c.Runtime
+	if own == nil {
+		return s.describeRuntime(rt, ws)
+	}
+	effective := own.Chain.Effective()
+	if len(own.Chain) > 2 {
+		rt.Mounts = effective
+	}
+	if id := rt.Launch.Credential; id != "" && !access.Decide(c, access.Action{Verb: bctrl.UseAI, Object: id}) {
+		rt.Launch.Credential = ""
+	}
+	return s.describeEffective(rt, effective)
+}
+
+func (s *Service) describeRuntime(rt store.Runtime, ws store.Workspace) bctrl.RuntimeInfo {
+	return s.describeEffective(rt, bctrl.Chain{ws.Mounts, rt.Mounts}.Effective())
+}
+
+func (s *Service) describeEffective(rt store.Runtime, effective bctrl.Mounts) bctrl.RuntimeInfo {
+	info := bctrl.RuntimeInfo{
+		ID:              rt.ID,
+		WorkspaceID:     rt.WorkspaceID,
+		Alias:           rt.Alias,
+		Kind:            bctrl.KindBrowser,
+		Driver:          rt.Driver,
+		Status:          rt.Status,
+		Launch:          rt.Launch,
+		EffectiveMounts: effective,
+		Group:           rt.Group,
+		CreatedAt:       rt.CreatedAt,
+		UpdatedAt:       rt.UpdatedAt,
+		Summary:         bctrl.RuntimeSummary{BrowserRunning: rt.Status == bctrl.RuntimeActive, Message: rt.Reason},
+	}
+	if rt.Status == bctrl.RuntimeActive {
+		info.Summary.CurrentDriver = rt.Driver
+	}
+	if effective.Storage != nil {
+		info.Summary.StorageWorkspace = effective.Storage.Workspace
+	}
+	if m := rt.Mounts; m.AI != nil || m.Vault != nil || m.Storage != nil || m.Capabilities != nil {
+		info.Mounts = &m
+	}
+	return info
+}
