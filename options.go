@@ -100,20 +100,15 @@ func WithInsecureHTTP() Option { return func(c *config) { c.insecure = true } }
 
 // transport checks everything and builds the way out.
 func (c *config) transport() (*transport, error) {
-	var problems []error
-	wrong := func(field, code, message, hint string) {
-		problems = append(problems, refusal(http.StatusBadRequest, code, field, message).hinted(hint))
-	}
+	var found refusals
+	wrong := found.add
 	switch {
 	case c.key.IsZero():
 		wrong("APIKey", "client.api_key_missing", "there is no API key", "set BCTRL_API_KEY or use WithAPIKey")
 	case !printable(c.key.Expose()):
 		wrong("APIKey", "client.invalid_api_key", "the API key holds a space, a control or a non-ASCII character", "")
 	}
-	base, err := parseBase(c.baseURL, c.insecure)
-	if err != nil {
-		problems = append(problems, err)
-	}
+	base := found.parseBase(c.baseURL, c.insecure)
 	if c.retries < 0 || c.retries > maxRetries {
 		wrong("MaxRetries", "client.invalid_retries", "want 0 to 20 retries", "")
 	}
@@ -127,10 +122,18 @@ func (c *config) transport() (*transport, error) {
 		strings.HasSuffix(c.application, "/")) {
 		wrong("Application", "client.invalid_application", "want a name and a version of printable ASCII without spaces", "")
 	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
+	if len(found) > 0 {
+		return nil, errors.Join(found...)
 	}
 	return newTransport(c, base), nil
+}
+
+// refusals collects what is wrong with the options of a client, each an
+// [*Error].
+type refusals []error
+
+func (r *refusals) add(field, code, message, hint string) {
+	*r = append(*r, refusal(http.StatusBadRequest, code, field, message).hinted(hint))
 }
 
 // printable reports whether s is visible ASCII, fit for a header.
@@ -143,41 +146,39 @@ func printable(s string) bool {
 	return s != ""
 }
 
-// parseBase checks a base URL. Its errors do not repeat it: it may hold a
+// parseBase checks a base URL. What it refuses does not repeat it: it may hold a
 // password where none belongs.
-func parseBase(raw string, insecure bool) (*url.URL, error) {
-	wrong := func(code, message, hint string) error {
-		return refusal(http.StatusBadRequest, code, "BaseURL", message).hinted(hint)
-	}
+func (r *refusals) parseBase(raw string, insecure bool) *url.URL {
+	wrong := func(code, message, hint string) { r.add("BaseURL", code, message, hint) }
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.Hostname() == "" {
-		return nil, wrong("client.invalid_base_url", "the base URL is not https://host", "for example "+defaultBaseURL)
+		wrong("client.invalid_base_url", "the base URL is not https://host", "for example "+defaultBaseURL)
+		return nil
 	}
-	var problems []error
 	switch {
 	case u.Scheme == "https", u.Scheme == "http" && (insecure || loopback(u.Hostname())):
 	case u.Scheme == "http":
-		problems = append(problems, wrong("client.insecure_base_url", "the API key would cross the network in clear text",
-			"use https, or WithInsecureHTTP"))
+		wrong("client.insecure_base_url", "the API key would cross the network in clear text",
+			"use https, or WithInsecureHTTP")
 	default:
-		problems = append(problems, wrong("client.invalid_base_url", "the base URL is neither https nor http", ""))
+		wrong("client.invalid_base_url", "the base URL is neither https nor http", "")
 	}
 	if u.User != nil {
-		problems = append(problems, wrong("client.invalid_base_url", "the base URL holds user information", "use WithAPIKey"))
+		wrong("client.invalid_base_url", "the base URL holds user information", "use WithAPIKey")
 	}
 	if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		problems = append(problems, wrong("client.invalid_base_url", "the base URL holds a query or a fragment", ""))
+		wrong("client.invalid_base_url", "the base URL holds a query or a fragment", "")
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")
 	if u.RawPath != "" || u.Path != "" && unsafeSegments(u.Path[1:]) {
-		problems = append(problems, wrong("client.invalid_base_url",
-			"the path of the base URL holds an escape, a dot segment or an empty one", ""))
+		wrong("client.invalid_base_url",
+			"the path of the base URL holds an escape, a dot segment or an empty one", "")
 	}
 	if strings.HasSuffix(u.Path, "/v1") {
-		problems = append(problems, wrong("client.invalid_base_url",
-			"the base URL ends in /v1, which every route begins with", "leave /v1 out"))
+		wrong("client.invalid_base_url",
+			"the base URL ends in /v1, which every route begins with", "leave /v1 out")
 	}
-	return u, errors.Join(problems...)
+	return u
 }
 
 func loopback(host string) bool {
