@@ -1,7 +1,11 @@
-// Package server answers the HTTP contract of BCTRL: workspaces, their mounts,
-// and what may be done with them. Handlers are thin: decode, authorise, call,
-// encode. A resource has a file of its own noun here, in the store and in the
-// SDK.
+// Package server answers the HTTP contract of BCTRL. It makes the areas, packages
+// below it, each with those that it uses, and puts their routes into one table:
+// web is the kernel that serves a route, vault, models, files and profiles keep
+// things, catalog keeps what calls to providers are made of, calls makes them, and
+// runtimes lets agents and clients work in browsers. What belongs to the whole
+// server is here: keys, subaccounts, the audit log, the master key and health.
+//
+// The tests of this package hold all areas to the contract, over HTTP.
 package server
 
 import (
