@@ -12,7 +12,6 @@ import (
 
 // server is one that reads a path in its own way.
 type server struct {
-	name string
 	// decodings is how often it decodes before it looks for slashes, and after.
 	before, after int
 	// parameters are cut off where it knows them; merges is set where it takes
