@@ -67,7 +67,11 @@ func TestTheModelIsChosenByTheCallThenTheLaunchThenTheMounts(t *testing.T) {
 		{why: "nothing is mounted", code: "ai.outside_mount"},
 		{why: "all that was mounted is gone", gone: "x", code: "ai.no_default_credential"},
 		{why: "two providers", usable: list{o1, a1}, code: "ai.model_ambiguous"},
-		{why: "a disabled one counts: disabling sends nothing elsewhere", usable: list{o3, a1}, code: "ai.model_ambiguous"},
+		{
+			why:    "a disabled one counts: disabling sends nothing elsewhere",
+			usable: list{o3, a1},
+			code:   "ai.model_ambiguous",
+		},
 		{
 			why:    "the call's provider",
 			usable: list{o1, a1},
@@ -211,7 +215,8 @@ func TestNoCredentialIsChosenButAnAllowedEnabledOneOfItsProvider(t *testing.T) {
 		var set usableSet
 		known := map[string]usableCredential{}
 		for _, id := range ids {
-			c := usable(id, rapid.SampledFrom(providers[1:]).Draw(t, "provider of "+id), rapid.Bool().Draw(t, id+" enabled"))
+			provider := rapid.SampledFrom(providers[1:]).Draw(t, "provider of "+id)
+			c := usable(id, provider, rapid.Bool().Draw(t, id+" enabled"))
 			known[id] = c
 			switch rapid.IntRange(0, 2).Draw(t, id) {
 			case 1:
@@ -239,13 +244,15 @@ func TestNoCredentialIsChosenButAnAllowedEnabledOneOfItsProvider(t *testing.T) {
 			if !errors.As(err, &e) || e.Code == "" {
 				t.Fatalf("an error without a code: %v", err)
 			}
-			if call == (ModelChoice{}) && launch == (ModelChoice{}) && len(set.usable) == 1 && len(set.defaults) == 0 && set.usable[0].meta.Enabled {
+			open := call == (ModelChoice{}) && launch == (ModelChoice{}) && len(set.defaults) == 0
+			if open && len(set.usable) == 1 && set.usable[0].meta.Enabled {
 				t.Fatalf("the only one was refused: %v", err)
 			}
 			return
 		}
 		chosen := known[id]
 		named := call.Credential == id || launch.Credential == id
+		theDefault := set.defaults[chosen.meta.Provider]
 		others := 0
 		for _, c := range set.usable {
 			if c.meta.Provider == chosen.meta.Provider && c.meta.Enabled {
@@ -261,7 +268,7 @@ func TestNoCredentialIsChosenButAnAllowedEnabledOneOfItsProvider(t *testing.T) {
 			t.Fatalf("%s is not of the call's provider", id)
 		case call.Credential != "" && call.Credential != id:
 			t.Fatalf("%s is not the call's", id)
-		case !named && set.defaults[chosen.meta.Provider] != id && (set.defaults[chosen.meta.Provider] != "" || others != 1):
+		case !named && theDefault != id && (theDefault != "" || others != 1):
 			t.Fatalf("%s is neither named, nor the default, nor the only one", id)
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl/internal/registry"
+	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -31,5 +32,30 @@ func TestAPinnedSecretGoesToNoBaseURLThatIsNotItsProviders(t *testing.T) {
 			ai: &store.AICredential{}, secrets: map[string]store.Secret{"apiKey": {Provider: "openai"}},
 		}, base)
 		require.Equal(t, test.refused, err != nil, test.why)
+	}
+}
+
+func TestAHostIsOneThatCredentialAndCapabilityPermit(t *testing.T) {
+	for _, tc := range []struct {
+		why, asked             string
+		capability, credential []string
+		want                   string // empty: refused
+	}{
+		{"the first of the credential", "", nil, []string{"*.b.example", "a.example", "c.example"}, "a.example"},
+		{"only patterns, and none is named", "", nil, []string{"*.b.example"}, ""},
+		{"one that a pattern matches", "X.B.example:443", nil, []string{"*.b.example"}, "x.b.example"},
+		{"none of the credential's", "d.example", nil, []string{"a.example"}, ""},
+		{"the capability's of the credential's", "", []string{"c.example"}, []string{"a.example", "c.example"}, "c.example"},
+		{"none of the capability's", "a.example", []string{"c.example"}, []string{"a.example", "c.example"}, ""},
+		{"none of both", "", []string{"c.example"}, []string{"a.example"}, ""},
+		{"the credential's of a capability's pattern", "", []string{"*.b.example"}, []string{"x.b.example"}, "x.b.example"},
+		{"another port", "a.example:8443", nil, []string{"a.example"}, ""},
+		{"not a host", "a.example/x", nil, []string{"a.example"}, ""},
+	} {
+		got, err := pickHost(tc.asked, tc.capability, tc.credential)
+		require.Equal(t, tc.want, got, tc.why)
+		if tc.want == "" {
+			require.Equal(t, "invoke.host_not_allowed", web.AsError(err).Code, tc.why)
+		}
 	}
 }

@@ -13,7 +13,11 @@ import (
 
 func TestEveryFailureReadsAsASentence(t *testing.T) {
 	for _, f := range upstreamFailures {
-		for _, err := range []error{f.kind, &broker.Error{Kind: f.kind, Detail: "a detail"}, fmt.Errorf("reading: %w", f.kind)} {
+		for _, err := range []error{
+			f.kind,
+			&broker.Error{Kind: f.kind, Detail: "a detail"},
+			fmt.Errorf("reading: %w", f.kind),
+		} {
 			message := web.AsError(callFailure(t.Context(), nil, err)).Message
 			require.NotContains(t, message, "  ", f.refusal.Code)
 			require.NotContains(t, message, ": :", f.refusal.Code)

@@ -17,7 +17,8 @@ import (
 func TestABodyIsWholeOnlyWhenNothingFollows(t *testing.T) {
 	const part = "--b\r\nContent-Disposition: form-data; name=\"body\"\r\n\r\n"
 	for _, content := range []string{"", "x", "xy", strings.Repeat("many ", 1<<14)} {
-		for _, slow := range []func(io.Reader) io.Reader{iotest.OneByteReader, iotest.HalfReader, iotest.DataErrReader} {
+		readers := []func(io.Reader) io.Reader{iotest.OneByteReader, iotest.HalfReader, iotest.DataErrReader}
+		for _, slow := range readers {
 			read := func(text string) (string, error) {
 				body, _, _, err := rawPart(multipart.NewReader(strings.NewReader(text), "b"))
 				require.NoError(t, err)

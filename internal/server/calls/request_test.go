@@ -19,3 +19,30 @@ func TestAQueryFitsALine(t *testing.T) {
 		require.Equal(t, "request.query", web.AsError(err).Code, query)
 	}
 }
+
+func TestTheCapabilityWithTheLongestPathIsChosenElseTheNearestRefusal(t *testing.T) {
+	all := []bctrl.Capability{
+		{ID: "acme/all", Methods: []string{"GET"}, Paths: []string{"/v1"}},
+		{ID: "acme/things", Methods: []string{"GET", "POST"}, Paths: []string{"/v1/things"}},
+		{ID: "acme/uploads", Methods: []string{"PUT"}, Paths: []string{"/v1/files"}, Hosts: []string{"up.acme.example"}},
+	}
+	for _, tc := range []struct {
+		why         string
+		sent        sentRequest
+		chosen, err string
+	}{
+		{"the longest", sentRequest{method: "GET", path: "/v1/things/1"}, "acme/things", ""},
+		{"the only one", sentRequest{method: "GET", path: "/v1/other"}, "acme/all", ""},
+		{"another method", sentRequest{method: "DELETE", path: "/v1/things"}, "", "invoke.method_not_allowed"},
+		{"another path", sentRequest{method: "GET", path: "/v2"}, "", "invoke.path_not_allowed"},
+		{"another host", sentRequest{method: "PUT", path: "/v1/files", host: "acme.example"}, "", "invoke.host_not_allowed"},
+	} {
+		got, err := tc.sent.chooseCapability(all)
+		require.Equal(t, tc.chosen, got.ID, tc.why)
+		if tc.err != "" {
+			require.Equal(t, tc.err, web.AsError(err).Code, tc.why)
+		}
+	}
+	_, err := sentRequest{method: "GET", path: "/v1"}.chooseCapability(nil)
+	require.Equal(t, "capabilities.not_found", web.AsError(err).Code, "there is none")
+}

@@ -85,7 +85,9 @@ func checkPriority(p *web.Problems, priority int) {
 
 // checkByRegistry adds what is wrong with a credential by what the registry says of
 // its provider, and returns the fields of its secrets.
-func checkByRegistry(p *web.Problems, known registry.Provider, in bctrl.CredentialCreate) (required, optional []string) {
+func checkByRegistry(
+	p *web.Problems, known registry.Provider, in bctrl.CredentialCreate,
+) (required, optional []string) {
 	if in.Auth != nil {
 		p.Add("credentials.auth_not_allowed", "auth", "the registry says how "+known.ID+" is authenticated with")
 	}
