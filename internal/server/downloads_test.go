@@ -147,7 +147,7 @@ func TestALinkExpires(t *testing.T) {
 	expires := time.Now().Add(time.Hour)
 	self, err := h.server.Authenticate(t.Context(), http.Header{"Authorization": {"Bearer " + h.key}})
 	require.NoError(t, err)
-	signature, err := h.server.files.Sign(t.Context(), files.Link{
+	signature, err := h.server.files.SignLink(t.Context(), files.Link{
 		Signer:  self,
 		Object:  o.ID,
 		Name:    "f",
@@ -160,7 +160,7 @@ func TestALinkExpires(t *testing.T) {
 		_, err = h.server.files.OpenLink(t.Context(), signature, "f", now)
 		require.ErrorIs(t, err, files.ErrDeadLink)
 	}
-	past, err := h.server.files.Sign(t.Context(), files.Link{
+	past, err := h.server.files.SignLink(t.Context(), files.Link{
 		Signer:  self,
 		Object:  o.ID,
 		Name:    "f",
@@ -168,7 +168,7 @@ func TestALinkExpires(t *testing.T) {
 	})
 	require.NoError(t, err)
 	h.dead(target([]string{"downloads", past, "f"}, nil), "expired")
-	other, err := h.server.files.Sign(t.Context(), files.Link{
+	other, err := h.server.files.SignLink(t.Context(), files.Link{
 		Signer:  access.Caller{Org: web.NewID(), KeyID: self.KeyID},
 		Object:  o.ID,
 		Name:    "f",

@@ -8,10 +8,10 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// browseStorage lists files by path or, with a delimiter, the files and
+// browseFiles lists files by path or, with a delimiter, the files and
 // folders of one level. A page costs what it shows, whatever lies beside and
 // below: folders are rows with their sums.
-func (s *Service) browseStorage(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.BrowsePage, err error) {
+func (s *Service) browseFiles(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.BrowsePage, err error) {
 	namespace, err := rq.Path("ns", validNamespace)
 	if err != nil {
 		return out, err
@@ -20,7 +20,7 @@ func (s *Service) browseStorage(ctx context.Context, rq *web.Request, _ web.None
 	if err != nil {
 		return out, err
 	}
-	prefix, err := storagePrefix("prefix", rq.Query.Get("prefix"))
+	prefix, err := canonicalPrefix("prefix", rq.Query.Get("prefix"))
 	if err != nil {
 		return out, err
 	}

@@ -40,7 +40,7 @@ func (s *Service) signLink(ctx context.Context, rq *web.Request, o store.Object)
 	if t := rq.Caller.Token; t != nil {
 		ttl = min(ttl, time.Until(t.Expires)) // what a token made does not outlive it
 	}
-	signature, err := s.Sign(ctx, Link{
+	signature, err := s.SignLink(ctx, Link{
 		Signer:  rq.Caller,
 		Object:  o.ID,
 		Name:    o.Filename,

@@ -100,7 +100,7 @@ func (f *form) complete(given map[string]string) (err error) {
 	if f.file.Path == "" {
 		return errFieldMissing("path")
 	}
-	f.file.Path, err = storagePath(f.file.Path)
+	f.file.Path, err = canonicalPath(f.file.Path)
 	return err
 }
 

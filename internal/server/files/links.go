@@ -41,7 +41,7 @@ const (
 	linkPayload = 1 + 2*8 + 5*16
 )
 
-func (s *Service) Sign(ctx context.Context, l Link) (string, error) {
+func (s *Service) SignLink(ctx context.Context, l Link) (string, error) {
 	key, err := s.linkKey.Get(ctx)
 	if err != nil {
 		return "", err

@@ -57,9 +57,9 @@ func numbered(p string, n int) string {
 	return folder + stem + suffix
 }
 
-// storagePath is the border at which a path is brought to Unicode form NFC,
+// canonicalPath is the border at which a path is brought to Unicode form NFC,
 // once, and then checked.
-func storagePath(text string) (string, error) {
+func canonicalPath(text string) (string, error) {
 	path := norm.NFC.String(text)
 	return path, bctrl.ValidStoragePath(path)
 }
@@ -73,9 +73,9 @@ func validNamespace(ns string) error {
 
 func objectKey(namespace, path string) string { return namespace + "/" + path }
 
-// storagePrefix brings the start of a path to NFC and refuses what no path can
+// canonicalPrefix brings the start of a path to NFC and refuses what no path can
 // begin with.
-func storagePrefix(field, text string) (string, error) {
+func canonicalPrefix(field, text string) (string, error) {
 	prefix := norm.NFC.String(text)
 	if prefix == "" || bctrl.ValidStoragePath(prefix) == nil {
 		return prefix, nil

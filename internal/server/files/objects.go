@@ -102,7 +102,7 @@ func (s *Service) listObjects(ctx context.Context, rq *web.Request, _ web.None) 
 		*filter.into = rq.Query.Get(filter.name)
 	}
 	f.Source, f.Driver = bctrl.StorageSource(source), bctrl.Driver(driver)
-	if f.PathPrefix, err = storagePrefix("pathPrefix", f.PathPrefix); err != nil {
+	if f.PathPrefix, err = canonicalPrefix("pathPrefix", f.PathPrefix); err != nil {
 		return out, err
 	}
 	if f.Namespace == "" {

@@ -18,22 +18,22 @@ func (s *Service) storageRoutes() []web.Route {
 		file      = namespace + "/files/{path}"
 	)
 	return []web.Route{
-		web.Streamed("PUT "+file, bctrl.PutStorage, s.putStorageFile),
-		web.Raw("GET "+file, bctrl.GetStorage, s.getStorageFile),
-		web.Raw("HEAD "+file, bctrl.GetStorage, s.getStorageFile),
-		web.Endpoint("DELETE "+file, bctrl.DeleteStorage, s.deleteStorageFile),
-		web.Endpoint("GET "+file+"/download-url", bctrl.SignStorage, s.signStorageFile, "ttlMs"),
-		web.Endpoint("GET "+namespace+"/browse", bctrl.ListStorage, s.browseStorage,
+		web.Streamed("PUT "+file, bctrl.PutStorage, s.putFile),
+		web.Raw("GET "+file, bctrl.GetStorage, s.getFile),
+		web.Raw("HEAD "+file, bctrl.GetStorage, s.getFile),
+		web.Endpoint("DELETE "+file, bctrl.DeleteStorage, s.deleteFile),
+		web.Endpoint("GET "+file+"/download-url", bctrl.SignStorage, s.signFile, "ttlMs"),
+		web.Endpoint("GET "+namespace+"/browse", bctrl.ListStorage, s.browseFiles,
 			"prefix", "delimiter", "limit", "cursor"),
 	}
 }
 
-// storageFile authorises what the route does to the file that its path names.
-func (s *Service) storageFile(rq *web.Request) (namespace, path string, err error) {
+// fileOfPath authorises what the route does to the file that its path names.
+func (s *Service) fileOfPath(rq *web.Request) (namespace, path string, err error) {
 	if namespace, err = rq.Path("ns", validNamespace); err != nil {
 		return "", "", err
 	}
-	if path, err = storagePath(rq.PathValue("path")); err != nil {
+	if path, err = canonicalPath(rq.PathValue("path")); err != nil {
 		return "", "", err
 	}
 	if err := rq.Authorize(namespace); err != nil {
@@ -43,8 +43,8 @@ func (s *Service) storageFile(rq *web.Request) (namespace, path string, err erro
 	return namespace, path, nil
 }
 
-func (s *Service) putStorageFile(w http.ResponseWriter, rq *web.Request) error {
-	namespace, path, err := s.storageFile(rq)
+func (s *Service) putFile(w http.ResponseWriter, rq *web.Request) error {
+	namespace, path, err := s.fileOfPath(rq)
 	if err != nil {
 		return err
 	}
@@ -79,10 +79,10 @@ func (s *Service) putStorageFile(w http.ResponseWriter, rq *web.Request) error {
 	return err
 }
 
-func (s *Service) getStorageFile(w http.ResponseWriter, rq *web.Request) error {
+func (s *Service) getFile(w http.ResponseWriter, rq *web.Request) error {
 	return s.serveObject(w, rq, func(ctx context.Context) (store.Object, error) {
 		return web.ReadConsistently(ctx, rq, func(ctx context.Context) (store.Object, error) {
-			namespace, path, err := s.storageFile(rq)
+			namespace, path, err := s.fileOfPath(rq)
 			if err != nil {
 				return store.Object{}, err
 			}
@@ -91,8 +91,8 @@ func (s *Service) getStorageFile(w http.ResponseWriter, rq *web.Request) error {
 	})
 }
 
-func (s *Service) signStorageFile(ctx context.Context, rq *web.Request, _ web.None) (wire.SignedURL, error) {
-	namespace, path, err := s.storageFile(rq)
+func (s *Service) signFile(ctx context.Context, rq *web.Request, _ web.None) (wire.SignedURL, error) {
+	namespace, path, err := s.fileOfPath(rq)
 	if err != nil {
 		return wire.SignedURL{}, err
 	}
@@ -105,8 +105,8 @@ func (s *Service) signStorageFile(ctx context.Context, rq *web.Request, _ web.No
 	return s.signLink(ctx, rq, o)
 }
 
-func (s *Service) deleteStorageFile(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
-	namespace, path, err := s.storageFile(rq)
+func (s *Service) deleteFile(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
+	namespace, path, err := s.fileOfPath(rq)
 	if err != nil {
 		return web.None{}, err
 	}

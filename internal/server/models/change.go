@@ -12,7 +12,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Service) createAICredential(
+func (s *Service) create(
 	ctx context.Context, rq *web.Request, in wire.AICredentialCreate,
 ) (bctrl.AICredential, error) {
 	if err := ValidID(in.ID); err != nil {
@@ -28,7 +28,7 @@ func (s *Service) createAICredential(
 		DefaultModel: in.DefaultModel,
 		Enabled:      in.Enabled == nil || *in.Enabled,
 	}
-	if err := s.checkAICredential(meta, in.APIKey); err != nil {
+	if err := s.check(meta, in.APIKey); err != nil {
 		return bctrl.AICredential{}, err
 	}
 	now := store.Now()
@@ -39,7 +39,7 @@ func (s *Service) createAICredential(
 		CreatedAt: now,
 		UpdatedAt: now,
 	}
-	if err := s.sealAICredential(rq.Caller.Org, &c, meta, in.APIKey); err != nil {
+	if err := s.seal(rq.Caller.Org, &c, meta, in.APIKey); err != nil {
 		return bctrl.AICredential{}, err
 	}
 	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.AICredential, error) {
@@ -54,11 +54,11 @@ func (s *Service) createAICredential(
 		if errors.Is(err, store.ErrExists) {
 			err = web.Conflict("ai.exists", "there is an AI credential with this id")
 		}
-		return describeAICredential(c, meta), err
+		return describe(c, meta), err
 	})
 }
 
-func (s *Service) updateAICredential(
+func (s *Service) update(
 	ctx context.Context, rq *web.Request, in wire.AICredentialUpdate,
 ) (bctrl.AICredential, error) {
 	id, err := rq.Path("id", ValidID)
@@ -90,7 +90,7 @@ func (s *Service) updateAICredential(
 		if !in.APIKey.IsZero() {
 			key = in.APIKey
 		}
-		if err := s.checkAICredential(meta, key); err != nil {
+		if err := s.check(meta, key); err != nil {
 			return out, err
 		}
 		if in.APIKey.IsZero() && !key.IsZero() && !sameOrigin(from.Address(), meta.Address()) {
@@ -98,16 +98,18 @@ func (s *Service) updateAICredential(
 		}
 		c.Version++
 		c.UpdatedAt = store.Now()
-		if err := s.sealAICredential(rq.Caller.Org, &c, meta, key); err != nil {
+		if err := s.seal(rq.Caller.Org, &c, meta, key); err != nil {
 			return out, err
 		}
 		ev.UID, ev.Version = c.UID, c.Version
-		return describeAICredential(c, meta), tx.UpdateAICredential(ctx, rq.Caller.Org, c)
+		return describe(c, meta), tx.UpdateAICredential(ctx, rq.Caller.Org, c)
 	})
 }
 
-// Remove deletes the credential that the path names, once unbind has
-// removed in the same transaction what is bound to its id.
+// Remove answers the route that deletes the credential of its path, and decides
+// about the right to. In the same transaction unbind first removes what is bound to
+// the credential's id, which only an area above knows. A credential that workspaces
+// mount is ai.mounted, unless the query has force=true.
 func (s *Service) Remove(
 	ctx context.Context, rq *web.Request, unbind func(context.Context, *store.Tx, string) error,
 ) (web.None, error) {

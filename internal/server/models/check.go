@@ -19,10 +19,10 @@ const (
 	maxModel   = 256
 )
 
-// checkAICredential names everything that is wrong with a credential at once,
+// check names everything that is wrong with a credential at once,
 // never a value. Whether plain http is permitted is the egress policy's to
 // say, when the address is known: see [broker.Broker].
-func (s *Service) checkAICredential(meta Meta, key wire.Value) error {
+func (s *Service) check(meta Meta, key wire.Value) error {
 	var p web.Problems
 	p.Limit("label", len(meta.Label), web.MaxLabel)
 	p.Limit("apiKey", len(key.Reveal()), maxAPIKey)

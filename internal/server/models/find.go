@@ -12,7 +12,9 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// Find finds the credential that an id means to the caller.
+// Find finds the credential that an id means to the caller, or fails with
+// [ErrNoCredential]. To a runtime it means the one that had the id when it was
+// mounted. It decides nothing: the caller's right was decided before.
 func (s *Service) Find(
 	ctx context.Context, q store.Queries, c access.Caller, id string,
 ) (store.AICredential, error) {
@@ -20,11 +22,11 @@ func (s *Service) Find(
 	if err != nil {
 		return store.AICredential{}, err
 	}
-	return meantAICredential(ctx, q, c.Org, id, pins)
+	return findMeant(ctx, q, c.Org, id, pins)
 }
 
-// findAICredential authorises and finds the credential that the path names.
-func (s *Service) findAICredential(ctx context.Context, rq *web.Request) (store.AICredential, error) {
+// findByPath authorises and finds the credential that the path names.
+func (s *Service) findByPath(ctx context.Context, rq *web.Request) (store.AICredential, error) {
 	id, err := rq.Path("id", ValidID)
 	if err != nil {
 		return store.AICredential{}, err
@@ -36,11 +38,13 @@ func (s *Service) findAICredential(ctx context.Context, rq *web.Request) (store.
 }
 
 // FindUsable finds the credential that an id means to the caller and decides, by
-// the rules as q has them, whether a model may be asked with it.
+// the rules as q has them, whether a model may be asked with it: the mounts permit
+// ai.use of it, and to a runtime it is enabled. It fails with ai.outside_mount,
+// [ErrNoCredential] or [ErrDisabled].
 func (s *Service) FindUsable(
 	ctx context.Context, q store.Queries, c access.Caller, id string,
 ) (store.AICredential, error) {
-	decide := func() (store.AICredential, error) { return s.askableBy(ctx, q, c, id) }
+	decide := func() (store.AICredential, error) { return s.findUsableAs(ctx, q, c, id) }
 	return web.ReadUntilUnchanged(decide, func() (same bool, err error) {
 		before := c
 		c, err = s.UnderCeiling(ctx, q, c)
@@ -48,8 +52,9 @@ func (s *Service) FindUsable(
 	})
 }
 
-// askableBy is [Service.FindUsable] for a caller under the mounts that it comes with.
-func (s *Service) askableBy(
+// findUsableAs is [Service.FindUsable] for a caller under the mounts that it comes
+// with.
+func (s *Service) findUsableAs(
 	ctx context.Context, q store.Queries, c access.Caller, id string,
 ) (found store.AICredential, err error) {
 	if !access.Decide(c, access.Action{Verb: bctrl.UseAI, Object: id}) {
@@ -66,8 +71,8 @@ func (s *Service) askableBy(
 	return found, err
 }
 
-// pinsOf says which credentials the ids in a runtime's mounts mean; nil for an
-// organization key, whose ids mean what has them now.
+// pinsOf returns the uids of the credentials that the ids in a runtime's mounts
+// mean; nil for an organization key, whose ids mean what has them now.
 func pinsOf(ctx context.Context, q store.Queries, c access.Caller) (map[string]string, error) {
 	if c.Runtime == nil {
 		return nil, nil
@@ -80,10 +85,10 @@ func pinsOf(ctx context.Context, q store.Queries, c access.Caller) (map[string]s
 	return pins, err
 }
 
-// meantAICredential finds the credential that an id means. A mount means the
+// findMeant finds the credential that an id means. A mount means the
 // credential that had the id when it was mounted: another that got the id
 // since is none of it.
-func meantAICredential(
+func findMeant(
 	ctx context.Context, q store.Queries, org, id string, pins map[string]string,
 ) (store.AICredential, error) {
 	c, err := q.AICredential(ctx, org, id)
@@ -93,8 +98,9 @@ func meantAICredential(
 	return c, err
 }
 
-// ListUsable lists, by id, the credentials that a runtime may use. It
-// costs what the runtime may see and not what else is stored.
+// ListUsable lists the credentials that a runtime may use, disabled ones too: in
+// order of their ids, those after an id, at most limit. It costs what the runtime
+// may see and not what else is stored. The caller must be a runtime.
 func (s *Service) ListUsable(
 	ctx context.Context, c access.Caller, after string, limit int,
 ) ([]store.AICredential, error) {
@@ -107,7 +113,7 @@ func (s *Service) ListUsable(
 		if id <= after {
 			continue
 		}
-		found, err := meantAICredential(ctx, s.DB.Read(), c.Org, id, pins)
+		found, err := findMeant(ctx, s.DB.Read(), c.Org, id, pins)
 		if web.AsError(err).Status == http.StatusNotFound {
 			continue
 		}
@@ -121,8 +127,8 @@ func (s *Service) ListUsable(
 	return usable, nil
 }
 
-// AllowedIDs are the ids that every level of the caller's chain
-// permits, in order.
+// AllowedIDs are the ids that every level of a runtime caller's chain permits, in
+// order and each once. There need not be a credential with each.
 func AllowedIDs(c access.Caller) []string {
 	mount := c.Runtime.Chain.Effective().AI
 	if mount == nil {
@@ -135,6 +141,8 @@ func AllowedIDs(c access.Caller) []string {
 	return slices.Compact(ids)
 }
 
+// ErrDisabled is the answer to a call with a credential that is switched off. The
+// caller may use the credential, so the id tells it nothing.
 func ErrDisabled(id string) *bctrl.Error {
 	return web.WithHint(
 		web.Conflict("ai.disabled", "the AI credential "+id+" is disabled"),

@@ -14,12 +14,25 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
+// Service answers the routes of AI credentials.
+type Service struct {
+	*web.Kernel
+	// broker checks the addresses and keys that a credential is stored with.
+	broker *broker.Broker
+}
+
+// New makes the service over the kernel that serves its routes. The broker only
+// says whether an address and a key could be used: nothing is sent.
+func New(k *web.Kernel, b *broker.Broker) *Service { return &Service{k, b} }
+
+// Routes are the routes of AI credentials but for deleting and trying one, which
+// need what is bound to it and calls: the areas above have those.
 func (s *Service) Routes() []web.Route {
 	return []web.Route{
-		web.Endpoint("POST /v1/ai-credentials", access.AIWrite, s.createAICredential),
-		web.Endpoint("GET /v1/ai-credentials", access.AIRead, s.listAICredentials, "limit", "cursor"),
-		web.Endpoint("GET /v1/ai-credentials/{id}", access.AIRead, s.getAICredential),
-		web.Endpoint("PATCH /v1/ai-credentials/{id}", access.AIWrite, s.updateAICredential),
+		web.Endpoint("POST /v1/ai-credentials", access.AIWrite, s.create),
+		web.Endpoint("GET /v1/ai-credentials", access.AIRead, s.list, "limit", "cursor"),
+		web.Endpoint("GET /v1/ai-credentials/{id}", access.AIRead, s.get),
+		web.Endpoint("PATCH /v1/ai-credentials/{id}", access.AIWrite, s.update),
 	}
 }
 
@@ -27,17 +40,24 @@ func (s *Service) Routes() []web.Route {
 // and the seal covers it: a base URL that was edited in the database receives
 // no key.
 type Meta struct {
-	Provider     bctrl.AIProvider `json:"provider"`
-	Label        string           `json:"label,omitempty"`
-	BaseURL      string           `json:"baseUrl,omitempty"`
-	DefaultModel string           `json:"defaultModel,omitempty"`
-	Enabled      bool             `json:"enabled"`
+	Provider bctrl.AIProvider `json:"provider"`
+	Label    string           `json:"label,omitempty"`
+	// BaseURL is empty where the provider's public address is meant: see
+	// [Meta.Address].
+	BaseURL string `json:"baseUrl,omitempty"`
+	// DefaultModel is the provider's own name of a model; empty where a call has to
+	// name one.
+	DefaultModel string `json:"defaultModel,omitempty"`
+	// Enabled is whether calls may be made with it.
+	Enabled bool `json:"enabled"`
 }
 
 // Address is where the provider is reached, by its public address too.
 func (m Meta) Address() string { return model.BaseURL(m.Provider, m.BaseURL) }
 
-// UnprovenMeta reads what a row says of itself, before its seal has proved it.
+// UnprovenMeta reads what a row says of itself, before its seal has proved it: it
+// may choose between credentials, and [Service.Open] proves the one that is used.
+// What it cannot read is ai.tampered.
 func UnprovenMeta(c store.AICredential) (meta Meta, err error) {
 	if json.Unmarshal(c.Meta, &meta) != nil {
 		return meta, web.Tampered("ai.tampered")
@@ -45,10 +65,12 @@ func UnprovenMeta(c store.AICredential) (meta Meta, err error) {
 	return meta, nil
 }
 
+// ErrNoCredential is the answer for an id that means no credential to the caller.
 func ErrNoCredential() *bctrl.Error {
 	return web.NotFound("ai.not_found", "there is no such AI credential")
 }
 
+// ValidID refuses, with ai.invalid_id, what cannot be the id of a credential.
 func ValidID(id string) error {
 	if err := names.CredentialID(id); err != nil {
 		return web.Invalid("ai.invalid_id", "id", "not a credential id: "+err.Error())
@@ -56,13 +78,13 @@ func ValidID(id string) error {
 	return nil
 }
 
-// readAICredential describes a credential once its seal has proved it.
-func (s *Service) readAICredential(org string, c store.AICredential) (bctrl.AICredential, error) {
+// describeProven describes a credential once its seal has proved it.
+func (s *Service) describeProven(org string, c store.AICredential) (bctrl.AICredential, error) {
 	meta, _, err := s.Open(org, c)
-	return describeAICredential(c, meta), err
+	return describe(c, meta), err
 }
 
-func describeAICredential(c store.AICredential, meta Meta) bctrl.AICredential {
+func describe(c store.AICredential, meta Meta) bctrl.AICredential {
 	return bctrl.AICredential{
 		ID:           c.ID,
 		Provider:     meta.Provider,
@@ -75,16 +97,16 @@ func describeAICredential(c store.AICredential, meta Meta) bctrl.AICredential {
 	}
 }
 
-func (s *Service) getAICredential(ctx context.Context, rq *web.Request, _ web.None) (bctrl.AICredential, error) {
-	c, err := s.findAICredential(ctx, rq)
+func (s *Service) get(ctx context.Context, rq *web.Request, _ web.None) (bctrl.AICredential, error) {
+	c, err := s.findByPath(ctx, rq)
 	if err != nil {
 		return bctrl.AICredential{}, err
 	}
-	return s.readAICredential(rq.Caller.Org, c)
+	return s.describeProven(rq.Caller.Org, c)
 }
 
-// listAICredentials lists by id. A runtime caller sees those that it may use.
-func (s *Service) listAICredentials(ctx context.Context, rq *web.Request, _ web.None) (any, error) {
+// list lists by id. A runtime caller sees those that it may use.
+func (s *Service) list(ctx context.Context, rq *web.Request, _ web.None) (any, error) {
 	limit, after, err := rq.Page()
 	if err != nil {
 		return nil, err
@@ -102,7 +124,7 @@ func (s *Service) listAICredentials(ctx context.Context, rq *web.Request, _ web.
 	rows, next := web.PageOf(rows, limit, func(c store.AICredential) string { return c.ID })
 	list := wire.List[bctrl.AICredential]{Plural: wire.AICredentials, NextCursor: next}
 	for _, c := range rows {
-		item, err := s.readAICredential(rq.Caller.Org, c)
+		item, err := s.describeProven(rq.Caller.Org, c)
 		if err != nil {
 			return nil, err
 		}
@@ -110,13 +132,3 @@ func (s *Service) listAICredentials(ctx context.Context, rq *web.Request, _ web.
 	}
 	return list, nil
 }
-
-// Service answers the routes of AI credentials.
-type Service struct {
-	*web.Kernel
-	// broker checks the addresses and keys that a credential is stored with.
-	broker *broker.Broker
-}
-
-// New makes the service.
-func New(k *web.Kernel, b *broker.Broker) *Service { return &Service{k, b} }

@@ -9,17 +9,18 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Service) sealAICredential(org string, c *store.AICredential, meta Meta, key wire.Value) (err error) {
+// seal writes what may be read of a credential, and its key, into its row.
+func (s *Service) seal(org string, c *store.AICredential, meta Meta, key wire.Value) (err error) {
 	if c.Meta, err = json.Marshal(meta); err != nil {
 		return err
 	}
-	c.Sealed, err = s.Keys.Seal(aiCredentialRecord(org, *c), []byte(key.Reveal()))
+	c.Sealed, err = s.Keys.Seal(sealRecord(org, *c), []byte(key.Reveal()))
 	return err
 }
 
-// aiCredentialRecord binds the id and all that may be read of a credential to
+// sealRecord binds the id and all that may be read of a credential to
 // its seal, in an encoding of its own that [seal.Record] says to keep.
-func aiCredentialRecord(org string, c store.AICredential) seal.Record {
+func sealRecord(org string, c store.AICredential) seal.Record {
 	return seal.Record{
 		Kind:    "ai_credential",
 		UID:     c.UID,
@@ -29,10 +30,11 @@ func aiCredentialRecord(org string, c store.AICredential) seal.Record {
 	}
 }
 
-// Open decrypts a credential, which proves what may be read of it
-// too.
+// Open decrypts the key of a credential, which proves what may be read of it too.
+// A row that its seal does not prove is ai.tampered. It decides and records
+// nothing: whoever uses the key has done so before.
 func (s *Service) Open(org string, c store.AICredential) (meta Meta, key wire.Value, err error) {
-	plain, err := s.Keys.Open(aiCredentialRecord(org, c), c.Sealed)
+	plain, err := s.Keys.Open(sealRecord(org, c), c.Sealed)
 	if err != nil {
 		return meta, key, web.Unopened(err, "ai.tampered")
 	}

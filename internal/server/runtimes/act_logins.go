@@ -73,7 +73,7 @@ func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, 
 			fill.Fresh = func(ctx context.Context) (bctrl.Secret, error) { return l.freshCode(ctx, granted, key) }
 		}
 		if fill.Value, err = opened.Field(field); field == "totp" && err == nil && fill.Direct {
-			fill.Value, err = opened.Secrets.LastingCode(ctx) // it is sent as it is
+			fill.Value, err = opened.LastingCode(ctx) // it is sent as it is
 		}
 		return err
 	})
@@ -112,7 +112,7 @@ func (l logins) freshCode(ctx context.Context, g *web.Grant, key string) (code b
 		return code, err
 	}
 	err = l.open(ctx, g, key, func(opened vault.OpenedLogin) (err error) {
-		code, err = opened.Secrets.LastingCode(ctx)
+		code, err = opened.LastingCode(ctx)
 		return err
 	})
 	if err == nil {

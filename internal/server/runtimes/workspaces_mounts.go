@@ -107,7 +107,7 @@ func pinCredentials(
 	var pins []store.MountPin
 	seen := map[string]bool{}
 	for i, id := range ids {
-		if found.Full() {
+		if found.IsFull() {
 			break
 		}
 		if seen[id] || names.CredentialID(id) != nil { // that is named already
@@ -138,7 +138,7 @@ func findWrongDefaults(
 	ctx context.Context, q store.Queries, org string, defaults map[bctrl.AIProvider]string, found *web.Problems,
 ) error {
 	for _, provider := range slices.Sorted(maps.Keys(defaults)) {
-		if found.Full() {
+		if found.IsFull() {
 			break
 		}
 		c, err := q.AICredential(ctx, org, defaults[provider])

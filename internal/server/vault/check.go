@@ -20,9 +20,9 @@ const (
 	maxOrigins  = 100
 )
 
-// checkVaultCredential checks a login and names everything that is wrong with
+// checkLogin checks a login and names everything that is wrong with
 // it at once, never a value. It moves matchOrigins to where they belong.
-func checkVaultCredential(in *wire.VaultCredential) (Meta, error) {
+func checkLogin(in *wire.VaultCredential) (Meta, error) {
 	var p web.Problems
 	p.Limit("username", len(in.Username), maxUsername)
 	p.Limit("password", len(in.Password.Reveal()), maxPassword)

@@ -15,9 +15,9 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// listVault lists keys, or with meta what may be known of them. A runtime
-// caller sees exactly the keys it may use.
-func (s *Service) listVault(ctx context.Context, rq *web.Request, _ web.None) (any, error) {
+// list lists keys, or with meta what may be known of them. A runtime caller sees
+// exactly the keys that it may use.
+func (s *Service) list(ctx context.Context, rq *web.Request, _ web.None) (any, error) {
 	limit, after, err := rq.Page()
 	if err != nil {
 		return nil, err
@@ -40,14 +40,14 @@ func (s *Service) listVault(ctx context.Context, rq *web.Request, _ web.None) (a
 	rq.MarkDecided("") // by filtering: an empty list says nothing of what exists
 	ranges := keyRanges(rq.Caller, prefix)
 	if withMeta {
-		rows, err := s.vaultEntries(ctx, rq.Caller, ranges, filter)
+		rows, err := s.listableEntries(ctx, rq.Caller, ranges, filter)
 		if err != nil {
 			return nil, err
 		}
 		return entryPage(rows, limit)
 	}
 	itself := func(key string) string { return key }
-	rows, err := gather(ranges, filter, rq.Caller, itself, func(r store.VaultRange) ([]string, error) {
+	rows, err := readListable(ranges, filter, rq.Caller, itself, func(r store.VaultRange) ([]string, error) {
 		return s.DB.Read().VaultKeys(ctx, rq.Caller.Org, r)
 	})
 	if err != nil {
@@ -59,24 +59,27 @@ func (s *Service) listVault(ctx context.Context, rq *web.Request, _ web.None) (a
 
 func entryKey(e store.VaultEntry) string { return e.Key }
 
-// vaultEntries reads the entries in ranges that the caller may list.
-func (s *Service) vaultEntries(
+// listableEntries reads the entries in ranges that the caller may list.
+func (s *Service) listableEntries(
 	ctx context.Context, c access.Caller, ranges []store.VaultRange, filter store.VaultRange,
 ) ([]store.VaultEntry, error) {
-	return gather(ranges, filter, c, entryKey, func(r store.VaultRange) ([]store.VaultEntry, error) {
+	return readListable(ranges, filter, c, entryKey, func(r store.VaultRange) ([]store.VaultEntry, error) {
 		return s.DB.Read().VaultEntries(ctx, c.Org, r)
 	})
 }
 
-// Login is a vault entry and what may be known of it before it is used.
+// Login is a vault entry, still sealed, and what may be known of it before it is
+// used. Its seal proves it only when it is: see [OpenedLogin].
 type Login struct {
 	Entry store.VaultEntry
 	Meta  Meta
 }
 
-// UsableLogins lists the first of the entries that the caller may use.
+// UsableLogins lists the first entries, in order of their keys and at most so
+// many, that the mounts of the caller permit. The list is the decision: a caller
+// without mounts of the vault gets none.
 func (s *Service) UsableLogins(ctx context.Context, c access.Caller, most int) ([]Login, error) {
-	rows, err := s.vaultEntries(ctx, c, keyRanges(c, "/"), store.VaultRange{Limit: most})
+	rows, err := s.listableEntries(ctx, c, keyRanges(c, "/"), store.VaultRange{Limit: most})
 	if err != nil {
 		return nil, err
 	}
@@ -99,11 +102,12 @@ func entryPage(rows []store.VaultEntry, limit int) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		list.Items = append(list.Items, describeVaultEntry(e, meta))
+		list.Items = append(list.Items, describe(e, meta))
 	}
 	return list, nil
 }
 
+// parseMeta reads what a row says of itself, before its seal has proved it.
 func parseMeta(e store.VaultEntry) (meta Meta, err error) {
 	if json.Unmarshal(e.Meta, &meta) != nil {
 		return meta, web.Tampered("vault.tampered")
@@ -111,9 +115,9 @@ func parseMeta(e store.VaultEntry) (meta Meta, err error) {
 	return meta, nil
 }
 
-// gather reads ranges in order until the filter's limit is reached, leaving
+// readListable reads ranges of keys in order until the filter's limit is reached, leaving
 // out what the caller may not list.
-func gather[T any](
+func readListable[T any](
 	ranges []store.VaultRange, filter store.VaultRange, c access.Caller,
 	key func(T) string, read func(store.VaultRange) ([]T, error),
 ) ([]T, error) {
@@ -147,7 +151,7 @@ func keyRanges(c access.Caller, asked string) []store.VaultRange {
 	prefixes := []string{asked}
 	if c.Runtime != nil {
 		prefixes = nil
-		for _, p := range vaultPrefixes(c.Runtime.Chain) {
+		for _, p := range mountedPrefixes(c.Runtime.Chain) {
 			if below, ok := prefix.Deeper(asked, p); ok {
 				prefixes = append(prefixes, below)
 			}
@@ -168,9 +172,9 @@ func keyRanges(c access.Caller, asked string) []store.VaultRange {
 	})
 }
 
-// vaultPrefixes hold every key that the chain permits, and perhaps more: where
-// to look, not what to show.
-func vaultPrefixes(c bctrl.Chain) []string {
+// mountedPrefixes are the prefixes below which every key lies that the chain
+// permits, among others: they say where to look, not what to show.
+func mountedPrefixes(c bctrl.Chain) []string {
 	if v := c.Effective().Vault; v != nil {
 		return v.Allow
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-func (s *Service) putVault(ctx context.Context, rq *web.Request, in wire.VaultCredential) (bctrl.VaultEntry, error) {
+func (s *Service) put(ctx context.Context, rq *web.Request, in wire.VaultCredential) (bctrl.VaultEntry, error) {
 	key, err := rq.Path("key", bctrl.ValidVaultKey)
 	if err != nil {
 		return bctrl.VaultEntry{}, err
@@ -22,18 +22,18 @@ func (s *Service) putVault(ctx context.Context, rq *web.Request, in wire.VaultCr
 	if err := rq.Authorize(key); err != nil {
 		return bctrl.VaultEntry{}, err
 	}
-	meta, err := checkVaultCredential(&in)
+	meta, err := checkLogin(&in)
 	if err != nil {
 		return bctrl.VaultEntry{}, err
 	}
 	return web.Change(ctx, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.VaultEntry, error) {
-		e, err := s.writeVaultEntry(ctx, tx, rq.Caller.Org, key, meta, in)
+		e, err := s.writeEntry(ctx, tx, rq.Caller.Org, key, meta, in)
 		ev.UID, ev.Version = e.UID, e.Version
-		return describeVaultEntry(e, meta), err
+		return describe(e, meta), err
 	})
 }
 
-func (s *Service) writeVaultEntry(
+func (s *Service) writeEntry(
 	ctx context.Context, tx *store.Tx, org, key string, meta Meta, in wire.VaultCredential,
 ) (store.VaultEntry, error) {
 	folded := strings.ToLower(key)
@@ -52,12 +52,12 @@ func (s *Service) writeVaultEntry(
 	if e.Meta, err = json.Marshal(meta); err != nil {
 		return e, err
 	}
-	plain, err := json.Marshal(Secrets{Password: in.Password, TOTP: in.TOTP, Notes: in.Notes})
+	plain, err := json.Marshal(secrets{Password: in.Password, TOTP: in.TOTP, Notes: in.Notes})
 	if err != nil {
 		return e, err
 	}
 	defer clear(plain)
-	if e.Sealed, err = s.Keys.Seal(vaultRecord(org, e), plain); err != nil {
+	if e.Sealed, err = s.Keys.Seal(sealRecord(org, e), plain); err != nil {
 		return e, err
 	}
 	if isNew {
@@ -66,9 +66,9 @@ func (s *Service) writeVaultEntry(
 	return e, tx.UpdateVaultEntry(ctx, org, e)
 }
 
-// vaultRecord binds an entry's key and everything listed of it to its seal, in an
+// sealRecord binds an entry's key and everything listed of it to its seal, in an
 // encoding of its own that [seal.Record] says to keep.
-func vaultRecord(org string, e store.VaultEntry) seal.Record {
+func sealRecord(org string, e store.VaultEntry) seal.Record {
 	bound := append([]byte(e.Key+"\n"), e.Meta...)
 	if e.HasTOTP {
 		bound = append(bound, "\ntotp"...)
@@ -82,7 +82,7 @@ func vaultRecord(org string, e store.VaultEntry) seal.Record {
 	}
 }
 
-func (s *Service) deleteVault(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
+func (s *Service) remove(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
 	key, err := rq.Path("key", bctrl.ValidVaultKey)
 	if err != nil {
 		return web.None{}, err

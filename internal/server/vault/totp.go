@@ -10,12 +10,12 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// codeAt is the one-time code of a time.
-func (v Secrets) codeAt(now time.Time) (wire.TOTPCode, error) {
-	if v.TOTP.IsZero() {
+// codeAt is the one-time code of a time (RFC 6238).
+func (s secrets) codeAt(now time.Time) (wire.TOTPCode, error) {
+	if s.TOTP.IsZero() {
 		return wire.TOTPCode{}, web.NotFound("vault.no_totp", "this vault key has no TOTP seed")
 	}
-	seed, err := totp.Parse(bctrl.NewSecret(v.TOTP.Reveal()))
+	seed, err := totp.Parse(bctrl.NewSecret(s.TOTP.Reveal()))
 	if err != nil {
 		return wire.TOTPCode{}, err
 	}
@@ -27,12 +27,14 @@ func (v Secrets) codeAt(now time.Time) (wire.TOTPCode, error) {
 // less, and it may have been replaced when it arrives.
 const codeMargin = 2 * time.Second
 
-// LastingCode is a one-time code that is good for codeMargin at least. In the
-// last moments of a period it waits for the next.
-func (v Secrets) LastingCode(ctx context.Context) (bctrl.Secret, error) {
+// LastingCode returns a one-time code that is good for two more seconds at
+// least: in the last moments of a period it waits for the next. It fails with
+// vault.no_totp where the login has no seed, and with the error of ctx where that
+// ends while it waits.
+func (l OpenedLogin) LastingCode(ctx context.Context) (bctrl.Secret, error) {
 	for {
 		now := time.Now()
-		code, err := v.codeAt(now)
+		code, err := l.secrets.codeAt(now)
 		if err != nil {
 			return bctrl.Secret{}, err
 		}

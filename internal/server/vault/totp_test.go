@@ -14,15 +14,15 @@ import (
 // TestACodeThatLeavesIsGoodForAMoment makes codes at every second of a period.
 // The clock is synctest's and begins with a period.
 func TestACodeThatLeavesIsGoodForAMoment(t *testing.T) {
-	secrets := Secrets{TOTP: wire.NewValue("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")}
+	login := OpenedLogin{secrets: secrets{TOTP: wire.NewValue("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")}}
 	for second := range 30 {
 		synctest.Test(t, func(t *testing.T) {
 			begun := time.Now()
 			require.Zero(t, begun.Unix()%30)
 			time.Sleep(time.Duration(second) * time.Second) //nolint:forbidigo // the clock is synctest's
-			code, err := secrets.LastingCode(t.Context())
+			code, err := login.LastingCode(t.Context())
 			require.NoError(t, err)
-			now, err := secrets.codeAt(time.Now())
+			now, err := login.secrets.codeAt(time.Now())
 			require.NoError(t, err)
 			require.True(t, code.Expose() == now.Code.Reveal(), "it is the code of when it leaves")
 			require.GreaterOrEqual(t, time.Until(now.ExpiresAt), codeMargin)
@@ -34,7 +34,7 @@ func TestACodeThatLeavesIsGoodForAMoment(t *testing.T) {
 		time.Sleep(29 * time.Second) //nolint:forbidigo // the clock is synctest's
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err := secrets.LastingCode(ctx)
+		_, err := login.LastingCode(ctx)
 		require.ErrorIs(t, err, context.Canceled)
 	})
 }

@@ -13,28 +13,33 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// LoginUse is one use of a vault entry: whose it is, of what, and as what it is
-// recorded.
+// LoginUse is one use of a vault entry: by whom, of what, and how the audit log
+// has it.
 type LoginUse struct {
-	// Grant holds that its caller may use the entry. It is decided about once
-	// more in the transaction that records the use.
+	// Grant is what its caller was permitted, the use of the entry among it. It is
+	// decided about once more in the transaction that records the use.
 	Grant *web.Grant
-	Key   string
+	// Key names the entry.
+	Key string
 	// Event is what is recorded, but for the entry's own id and version. The
 	// entry is one of its organization.
 	Event audit.Event
-	// Begun is called once the use is on record, before anything is decrypted.
+	// Begun is called once the use is on record, before anything is decrypted. It
+	// may not be nil.
 	Begun func()
 }
 
-// OpenedLogin is a vault entry in use.
+// OpenedLogin is a vault entry in use, decrypted and proved by its seal.
 type OpenedLogin struct {
 	Login
-	Secrets Secrets
+	secrets secrets
 }
 
 // UseLogin finds the entry that a use is of, records that it is used, and only
-// then decrypts it and hands it to do.
+// then decrypts it and hands it to do. How do ended is recorded too, and its
+// error returned. A key that no entry has is vault.secret_not_found, an entry that
+// its seal does not prove vault.tampered, and a grant that no longer holds what
+// refuses it; of these only the second is a use on record.
 func (s *Service) UseLogin(ctx context.Context, u LoginUse, do func(OpenedLogin) error) error {
 	org := u.Event.Org
 	var e store.VaultEntry
@@ -50,7 +55,7 @@ func (s *Service) UseLogin(ctx context.Context, u LoginUse, do func(OpenedLogin)
 	}
 	return s.UseFound(ctx, find, func() error {
 		u.Begun()
-		opened, err := s.openVaultEntry(org, e)
+		opened, err := s.openEntry(org, e)
 		if err != nil {
 			return err
 		}
@@ -58,8 +63,9 @@ func (s *Service) UseLogin(ctx context.Context, u LoginUse, do func(OpenedLogin)
 	})
 }
 
-// Find finds the entry that has a key. Where uid is given, another
-// entry that has the key now is none.
+// Find finds the entry that has a key, or fails with vault.secret_not_found. Where
+// uid is given, another entry that has the key now is none. It decides nothing: the
+// caller's right was decided before.
 func Find(ctx context.Context, q store.Queries, org, key, uid string) (store.VaultEntry, error) {
 	e, err := q.VaultEntry(ctx, org, key)
 	if errors.Is(err, store.ErrNotFound) || err == nil && uid != "" && e.UID != uid {
@@ -68,27 +74,27 @@ func Find(ctx context.Context, q store.Queries, org, key, uid string) (store.Vau
 	return e, err
 }
 
-// openVaultEntry decrypts the one entry in use.
-func (s *Service) openVaultEntry(org string, e store.VaultEntry) (opened OpenedLogin, err error) {
-	plain, err := s.Keys.Open(vaultRecord(org, e), e.Sealed)
+// openEntry decrypts an entry, which proves its Meta too.
+func (s *Service) openEntry(org string, e store.VaultEntry) (opened OpenedLogin, err error) {
+	plain, err := s.Keys.Open(sealRecord(org, e), e.Sealed)
 	if err != nil {
 		return opened, web.Unopened(err, "vault.tampered")
 	}
 	defer clear(plain)
 	opened.Entry = e
-	return opened, errors.Join(json.Unmarshal(e.Meta, &opened.Meta), json.Unmarshal(plain, &opened.Secrets))
+	return opened, errors.Join(json.Unmarshal(e.Meta, &opened.Meta), json.Unmarshal(plain, &opened.secrets))
 }
 
-func (s *Service) getVault(ctx context.Context, rq *web.Request, _ web.None) (out wire.VaultCredential, err error) {
+func (s *Service) read(ctx context.Context, rq *web.Request, _ web.None) (out wire.VaultCredential, err error) {
 	err = s.useLoginOfPath(ctx, rq, func(l OpenedLogin) error {
 		out = wire.VaultCredential{
 			Username:       l.Meta.Username,
-			Password:       l.Secrets.Password,
-			TOTP:           l.Secrets.TOTP,
+			Password:       l.secrets.Password,
+			TOTP:           l.secrets.TOTP,
 			Origins:        l.Meta.Origins,
 			OriginPatterns: l.Meta.OriginPatterns,
 			Label:          l.Meta.Label,
-			Notes:          l.Secrets.Notes,
+			Notes:          l.secrets.Notes,
 			Fill:           string(l.Meta.Fill),
 		}
 		if rq.Caller.Runtime != nil {
@@ -99,9 +105,9 @@ func (s *Service) getVault(ctx context.Context, rq *web.Request, _ web.None) (ou
 	return out, err
 }
 
-func (s *Service) vaultTOTP(ctx context.Context, rq *web.Request, _ web.None) (out wire.TOTPCode, err error) {
+func (s *Service) readCode(ctx context.Context, rq *web.Request, _ web.None) (out wire.TOTPCode, err error) {
 	err = s.useLoginOfPath(ctx, rq, func(l OpenedLogin) (err error) {
-		out, err = l.Secrets.codeAt(time.Now())
+		out, err = l.secrets.codeAt(time.Now())
 		return err
 	})
 	return out, err
@@ -124,17 +130,18 @@ func (s *Service) useLoginOfPath(ctx context.Context, rq *web.Request, do func(O
 	}, do)
 }
 
-// Field is one field of a login as it is filled into a page: its one-time code
-// in place of the seed.
+// Field returns a field of the login as it is filled into a page: username,
+// password, or totp, which is the code of this moment and not the seed. A field
+// that the login lacks is vault.no_field or vault.no_totp.
 func (l OpenedLogin) Field(name string) (bctrl.Secret, error) {
 	var value bctrl.Secret
 	switch name {
 	case "username":
 		value = bctrl.NewSecret(l.Meta.Username)
 	case "password":
-		value = bctrl.NewSecret(l.Secrets.Password.Reveal())
+		value = bctrl.NewSecret(l.secrets.Password.Reveal())
 	case "totp":
-		code, err := l.Secrets.codeAt(time.Now())
+		code, err := l.secrets.codeAt(time.Now())
 		return bctrl.NewSecret(code.Code.Reveal()), err
 	}
 	if value.IsZero() {

@@ -8,40 +8,51 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
+// Service answers the routes of the vault.
+type Service struct{ *web.Kernel }
+
+// New makes the service over the kernel that serves its routes.
+func New(k *web.Kernel) *Service { return &Service{k} }
+
+// Routes are the routes of the vault. Only an organization key writes; a runtime
+// lists and uses what its mounts name, and reads it where they permit that too.
 func (s *Service) Routes() []web.Route {
 	return []web.Route{
-		web.Endpoint("GET /v1/vault", bctrl.ListVault, s.listVault, "prefix", "hasTotp", "meta", "limit", "cursor"),
-		web.Endpoint("GET /v1/vault/{key}", bctrl.ReadVault, s.getVault),
-		web.Endpoint("PUT /v1/vault/{key}", access.VaultWrite, s.putVault),
-		web.Endpoint("DELETE /v1/vault/{key}", access.VaultWrite, s.deleteVault),
-		web.Endpoint("GET /v1/vault/{key}/totp", bctrl.UseVault, s.vaultTOTP),
+		web.Endpoint("GET /v1/vault", bctrl.ListVault, s.list, "prefix", "hasTotp", "meta", "limit", "cursor"),
+		web.Endpoint("GET /v1/vault/{key}", bctrl.ReadVault, s.read),
+		web.Endpoint("PUT /v1/vault/{key}", access.VaultWrite, s.put),
+		web.Endpoint("DELETE /v1/vault/{key}", access.VaultWrite, s.remove),
+		web.Endpoint("GET /v1/vault/{key}/totp", bctrl.UseVault, s.readCode),
 	}
 }
 
 // Meta is the part of an entry that is listed. It is stored in clear, and
 // the seal covers it: an origin that was edited in the database opens nothing.
 type Meta struct {
-	Username       string          `json:"username,omitempty"`
-	Label          string          `json:"label,omitempty"`
-	Origins        []string        `json:"origins,omitempty"`
-	OriginPatterns []string        `json:"originPatterns,omitempty"`
-	Fill           bctrl.VaultFill `json:"fill"`
+	Username string `json:"username,omitempty"`
+	Label    string `json:"label,omitempty"`
+	// Origins and OriginPatterns are where the login may be filled, canonical.
+	Origins        []string `json:"origins,omitempty"`
+	OriginPatterns []string `json:"originPatterns,omitempty"`
+	// Fill is how: never empty.
+	Fill bctrl.VaultFill `json:"fill"`
 	// NoPassword is set where the entry has none, a username or a TOTP seed alone.
 	NoPassword bool `json:"noPassword,omitempty"`
 }
 
-// Secrets is the part that is sealed.
-type Secrets struct {
+// secrets is the part of an entry that is sealed.
+type secrets struct {
 	Password wire.Value `json:"password,omitzero"`
 	TOTP     wire.Value `json:"totp,omitzero"`
 	Notes    string     `json:"notes,omitempty"`
 }
 
+// errNoKey is the answer for a key that no entry has.
 func errNoKey() *bctrl.Error {
 	return web.NotFound("vault.secret_not_found", "there is no such vault key")
 }
 
-func describeVaultEntry(e store.VaultEntry, meta Meta) bctrl.VaultEntry {
+func describe(e store.VaultEntry, meta Meta) bctrl.VaultEntry {
 	return bctrl.VaultEntry{
 		Key:            e.Key,
 		Username:       meta.Username,
@@ -55,9 +66,3 @@ func describeVaultEntry(e store.VaultEntry, meta Meta) bctrl.VaultEntry {
 		UpdatedAt:      e.UpdatedAt,
 	}
 }
-
-// Service answers the routes of the vault.
-type Service struct{ *web.Kernel }
-
-// New makes the service.
-func New(k *web.Kernel) *Service { return &Service{k} }

@@ -83,7 +83,7 @@ func SameCeiling(before, now access.Caller) bool {
 
 // ReadConsistently reads for a request, and reads once more, newly decided, where the
 // rules changed between the decision and what was read: what is shown and what
-// permitted it are of one moment. What is on record was decided in the
+// actionsSoFar it are of one moment. What is on record was decided in the
 // transaction that recorded it.
 //
 // To decide once more about what was granted would not do here: a list shows

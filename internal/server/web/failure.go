@@ -25,7 +25,7 @@ func (k *Kernel) fail(w *statusWriter, rq *Request, err error) {
 	ctx := context.WithoutCancel(rq.Context()) // the record outlives a caller who left
 	counted := false
 	if recorded(rq, e) && (e.Status == http.StatusUnauthorized || rq.Caller.Org == "") {
-		e, counted = k.strange(w, rq, e)
+		e, counted = k.countStranger(w, rq, e)
 	}
 	body := EncodeError(e, rq.ID)
 	if counted {

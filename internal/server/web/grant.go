@@ -39,15 +39,15 @@ func (g *Grant) Require(c Condition) (drop func()) {
 	}
 }
 
-// grantee is the caller that was permitted.
-func (g *Grant) grantee() access.Caller {
+// caller is the caller that was permitted.
+func (g *Grant) caller() access.Caller {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.Caller
 }
 
-// permitted is what the caller was permitted so far.
-func (g *Grant) permitted() []access.Action {
+// actionsSoFar is what the caller was permitted so far.
+func (g *Grant) actionsSoFar() []access.Action {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Clone(g.Actions)
@@ -71,8 +71,8 @@ func (g *Grant) Decide(c *access.Caller, a access.Action) bool {
 	return true
 }
 
-// holds decides about all that is granted, for its caller as q has it.
-func (g *Grant) holds(ctx context.Context, q store.Queries, c access.Caller) error {
+// check decides about all that is granted, for its caller as q has it.
+func (g *Grant) check(ctx context.Context, q store.Queries, c access.Caller) error {
 	for _, a := range g.Actions {
 		if !access.Decide(c, a) {
 			return OutsideMount(a.Verb)
@@ -99,7 +99,7 @@ func (k *Kernel) StillPermitted(ctx context.Context, q store.Queries, g *Grant) 
 	if err != nil {
 		return err
 	}
-	return g.holds(ctx, q, now)
+	return g.check(ctx, q, now)
 }
 
 // StillPermittedNow is [Kernel.StillPermitted] by the newest rules, by which the
@@ -107,7 +107,7 @@ func (k *Kernel) StillPermitted(ctx context.Context, q store.Queries, g *Grant) 
 func (k *Kernel) StillPermittedNow(ctx context.Context, g *Grant) error {
 	// Without the lock, for which a transaction may wait: who the caller is does not
 	// change with its mounts.
-	if err := k.callerLives(ctx, g.grantee()); err != nil {
+	if err := k.callerLives(ctx, g.caller()); err != nil {
 		return err
 	}
 	g.mu.Lock()
@@ -117,13 +117,13 @@ func (k *Kernel) StillPermittedNow(ctx context.Context, g *Grant) error {
 		return err
 	}
 	g.Caller = now
-	return g.holds(ctx, k.DB.Read(), now)
+	return g.check(ctx, k.DB.Read(), now)
 }
 
 // entryOf is what begins with a grant that was decided.
 func (k *Kernel) entryOf(g *Grant) entry {
 	return entry{
-		caller:         g.grantee(),
+		caller:         g.caller(),
 		stillPermitted: func(ctx context.Context) error { return k.StillPermittedNow(ctx, g) },
 	}
 }

@@ -22,8 +22,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// keptFor is how long the first answer to an idempotency key is replayed.
-const keptFor = 24 * time.Hour
+// answersKeptFor is how long the first answer to an idempotency key is replayed.
+const answersKeptFor = 24 * time.Hour
 
 // idempotencyKey is the key of a request and what tells the request from another
 // with the same key.
@@ -59,8 +59,8 @@ func ownKey(c access.Caller, key string) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
 }
 
-// replayed is a first answer that is given once more.
-type replayed struct {
+// firstAnswer is a first answer that is given once more.
+type firstAnswer struct {
 	status int
 	body   []byte
 }
@@ -92,9 +92,9 @@ func (f *inFlight) leave(org, key string) {
 	delete(f.keys, [2]string{org, key})
 }
 
-// replay finds the first answer to the request's idempotency key. When there
+// findFirstAnswer finds the first answer to the request's idempotency key. When there
 // is none, the request runs and owns the key until it leaves.
-func (k *Kernel) replay(ctx context.Context, rq *Request) (first *replayed, err error) {
+func (k *Kernel) findFirstAnswer(ctx context.Context, rq *Request) (first *firstAnswer, err error) {
 	keys := rq.Header.Values(wire.HeaderIdempotencyKey)
 	if len(keys) == 0 || rq.Method == http.MethodGet || rq.Method == http.MethodHead {
 		return nil, nil
@@ -124,7 +124,7 @@ func (k *Kernel) replay(ctx context.Context, rq *Request) (first *replayed, err 
 	case err != nil:
 		return nil, err
 	}
-	var answered kept
+	var answered keptAnswer
 	plain, err := k.Keys.Open(id.record(org, a.Status), a.Sealed)
 	if err != nil {
 		return nil, Unopened(err, "request.tampered")
@@ -141,11 +141,11 @@ func (k *Kernel) replay(ctx context.Context, rq *Request) (first *replayed, err 
 		}
 	}
 	rq.idempotent = id
-	return &replayed{a.Status, answered.Body}, nil
+	return &firstAnswer{a.Status, answered.Body}, nil
 }
 
-// kept is a first answer as it is sealed.
-type kept struct {
+// keptAnswer is a first answer as it is sealed.
+type keptAnswer struct {
 	Fingerprint []byte
 	// Permitted is what a runtime caller was permitted for it.
 	Permitted []access.Action
@@ -231,7 +231,7 @@ func (rq *Request) keep(ctx context.Context, tx *store.Tx, status int, body []by
 	if id == nil {
 		return nil
 	}
-	plain, err := json.Marshal(kept{id.fingerprint, rq.Granted.permitted(), body})
+	plain, err := json.Marshal(keptAnswer{id.fingerprint, rq.Granted.actionsSoFar(), body})
 	if err != nil {
 		return err
 	}
@@ -243,8 +243,8 @@ func (rq *Request) keep(ctx context.Context, tx *store.Tx, status int, body []by
 	return tx.InsertAnswer(ctx, rq.Caller.Org, id.own, answer)
 }
 
-// repeatAnswer gives the first answer once more.
-func repeatAnswer(w http.ResponseWriter, rq *Request, first *replayed) error {
+// giveFirstAnswer gives the first answer once more.
+func giveFirstAnswer(w http.ResponseWriter, rq *Request, first *firstAnswer) error {
 	rq.recorded = true // the first time
 	WriteJSON(w, first.status, first.body)
 	return nil
@@ -266,7 +266,7 @@ func (k *Kernel) SweepAnswers(ctx context.Context) error {
 	for {
 		var n int64
 		err := k.DB.Write(ctx, func(tx *store.Tx) (err error) {
-			n, err = tx.DeleteAnswersBefore(ctx, time.Now().Add(-keptFor), 1000)
+			n, err = tx.DeleteAnswersBefore(ctx, time.Now().Add(-answersKeptFor), 1000)
 			return err
 		})
 		if err != nil || n < 1000 {

@@ -34,9 +34,9 @@ func (k *Kernel) unprovenCaller(ctx context.Context, h http.Header) (access.Call
 	return access.Caller{Org: stored.Org, KeyID: stored.ID}, err
 }
 
-// unsealed makes the caller's organization able to seal and open. While the
+// openKeysOf makes the caller's organization able to seal and open. While the
 // server is locked it reports so, for a route that works all the same.
-func (k *Kernel) unsealed(rq *Request) (locked bool, err error) {
+func (k *Kernel) openKeysOf(rq *Request) (locked bool, err error) {
 	err = k.Keys.Ensure(rq.Context(), rq.Caller.Org)
 	if errors.Is(err, seal.ErrLocked) && rq.Route.WithoutKey {
 		return true, nil

@@ -57,8 +57,8 @@ func (p *Problems) Join(field string, err error) {
 	}
 }
 
-// Full reports that no more problems are looked for.
-func (p *Problems) Full() bool { return len(p.List) >= maxProblems }
+// IsFull reports that no more problems are looked for.
+func (p *Problems) IsFull() bool { return len(p.List) >= maxProblems }
 
 // Err is nil, or one refusal with all problems.
 func (p *Problems) Err() error {

@@ -69,17 +69,17 @@ func (k *Kernel) run(w http.ResponseWriter, rq *Request) (err error) {
 	if err := rq.Route.checkQuery(rq); err != nil && rq.Route.Foreign == nil {
 		return err
 	}
-	locked, err := k.unsealed(rq)
+	locked, err := k.openKeysOf(rq)
 	if err != nil {
 		return err
 	}
 	if !locked && rq.Route.Foreign == nil { // else there is nothing to open or seal an answer with
-		first, err := k.replay(rq.Context(), rq)
+		first, err := k.findFirstAnswer(rq.Context(), rq)
 		if err != nil {
 			return err
 		}
 		if first != nil {
-			return repeatAnswer(w, rq, first)
+			return giveFirstAnswer(w, rq, first)
 		}
 	}
 	if err := rq.Route.serve(w, rq); err != nil {

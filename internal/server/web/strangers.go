@@ -112,9 +112,9 @@ func addressOf(r *http.Request) string {
 	return network.String()
 }
 
-// admit reports whether a refusal is to be answered and recorded for itself.
+// admitRefusal reports whether a refusal is to be answered and recorded for itself.
 // Else it has been counted as what, and wait is when the next is admitted.
-func (s *Strangers) admit(what strangerCount, now time.Time) (wait time.Duration, ok bool) {
+func (s *Strangers) admitRefusal(what strangerCount, now time.Time) (wait time.Duration, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	own := s.limiter(what.address, now)
@@ -228,9 +228,9 @@ func (s *Strangers) Close(ctx context.Context) {
 // nobody is the caller of who could not be told.
 const nobody = "anonymous"
 
-// strange returns in place of a refusal the one of all that come too often,
+// countStranger returns in place of a refusal the one of all that come too often,
 // where nobody who may ask has asked. It is then counted.
-func (k *Kernel) strange(w http.ResponseWriter, rq *Request, e *bctrl.Error) (*bctrl.Error, bool) {
+func (k *Kernel) countStranger(w http.ResponseWriter, rq *Request, e *bctrl.Error) (*bctrl.Error, bool) {
 	what := strangerCount{
 		org:     rq.Caller.Org,
 		parent:  rq.Caller.Parent,
@@ -238,7 +238,7 @@ func (k *Kernel) strange(w http.ResponseWriter, rq *Request, e *bctrl.Error) (*b
 		address: addressOf(rq.Request),
 		code:    e.Code,
 	}
-	wait, ok := k.Strangers.admit(what, time.Now())
+	wait, ok := k.Strangers.admitRefusal(what, time.Now())
 	if ok {
 		return e, false
 	}
