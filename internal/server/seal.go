@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/audit"
@@ -27,32 +25,57 @@ func (s *Server) sealRoutes() []web.Route {
 	}
 }
 
-// withoutKey are the routes that work while the server is locked, for an
-// organization key: what reads no secret, and what stops or revokes. Every
-// other route is refused, those that are yet to come included. Rows are believed
-// there when they were genuine at the lock, or have ended; a server that started
-// locked knows of none, and lets itself be unlocked. Files are not among them:
-// whose they are is not told without the key.
-func withoutKey() []string {
-	return []string{
-		"GET /v1/seal", "POST /v1/seal/lock", "POST /v1/seal/unlock",
-		"GET /v1/self", "GET /v1/keys", "DELETE /v1/keys/{id}", "DELETE /v1/tokens/{id}", "GET /v1/subaccounts",
-		"GET /v1/audit", "GET /v1/audit/export", "GET /v1/audit/stream",
-		"GET /v1/vault", "GET /v1/browser-profiles", "GET /v1/browser-profiles/{id}",
-		"GET /v1/workspaces", "GET /v1/workspaces/{id}", "GET /v1/workspaces/{id}/state",
-		"GET /v1/workspaces/{id}/runtimes", "GET /v1/workspaces/{id}/runtimes/{alias}",
-		"POST /v1/workspaces/{id}/runtimes/{alias}/explain",
-		"POST /v1/workspaces/{id}/runtimes/{alias}/stop",
-		"GET /v1/operations/{id}", "POST /v1/operations/{id}/wait", "POST /v1/operations/{id}/cancel",
+// lockedUse says for whom a route works while the server is locked.
+type lockedUse int
+
+const (
+	// proven is an organization key that was genuine when the server was locked. A
+	// server that started locked knows of none.
+	proven lockedUse = iota + 1
+	// unproven is any organization key in the store, also one of which nobody can tell,
+	// while the master key is away, whether this server made it.
+	unproven
+)
+
+// whileLocked is the table of the routes that work while the server is locked, for
+// organization keys alone. They read no secret, or they stop or revoke something.
+// Every other route is refused, those that are yet to come included. Rows are
+// believed there when they were genuine at the lock, or have ended since. Files are
+// not in the table: whose they are cannot be told without the master key.
+func whileLocked() map[string]lockedUse {
+	return map[string]lockedUse{
+		"GET /v1/seal":         unproven,
+		"POST /v1/seal/unlock": unproven,
+		"POST /v1/seal/lock":   proven,
+
+		"GET /v1/self":                  proven,
+		"GET /v1/keys":                  proven,
+		"DELETE /v1/keys/{id}":          proven,
+		"DELETE /v1/tokens/{id}":        proven,
+		"GET /v1/subaccounts":           proven,
+		"GET /v1/audit":                 proven,
+		"GET /v1/audit/export":          proven,
+		"GET /v1/audit/stream":          proven,
+		"GET /v1/vault":                 proven,
+		"GET /v1/browser-profiles":      proven,
+		"GET /v1/browser-profiles/{id}": proven,
+
+		"GET /v1/workspaces":                                proven,
+		"GET /v1/workspaces/{id}":                           proven,
+		"GET /v1/workspaces/{id}/state":                     proven,
+		"GET /v1/workspaces/{id}/runtimes":                  proven,
+		"GET /v1/workspaces/{id}/runtimes/{alias}":          proven,
+		"POST /v1/workspaces/{id}/runtimes/{alias}/explain": proven,
+		"POST /v1/workspaces/{id}/runtimes/{alias}/stop":    proven,
+
+		"GET /v1/operations/{id}":         proven,
+		"POST /v1/operations/{id}/wait":   proven,
+		"POST /v1/operations/{id}/cancel": proven,
 	}
 }
 
-// toUnlock are the routes among them that work for a caller of whom nobody can
-// tell, while the key is away, whether its own key is genuine.
-func toUnlock() []string { return []string{"GET /v1/seal", "POST /v1/seal/unlock"} }
-
-// forgetKeys lets go of what was opened with the key, and ends what is underway
-// with it.
+// forgetKeys lets go of what was opened with the master key, and ends what is
+// underway and needs it. It is called when the server is locked.
 func (s *Server) forgetKeys() {
 	s.files.ForgetLinkKey()
 	s.TokenKey.Forget()
@@ -60,8 +83,8 @@ func (s *Server) forgetKeys() {
 	s.EndKeyed()
 }
 
-// requireOperator refuses who is not the operator: the organization that the first run
-// made, acting for itself.
+// requireOperator refuses a caller that is not the operator: the organization that the
+// server's first run made, with a key of its own.
 func (s *Server) requireOperator(ctx context.Context, rq *web.Request) error {
 	if err := rq.Authorize(""); err != nil {
 		return err
@@ -89,8 +112,9 @@ func (s *Server) sealStatus(ctx context.Context, rq *web.Request, _ web.None) (o
 	return s.Custody.Status(ctx, s.DB.Read())
 }
 
-// lockSeal is recorded before it is done, so that the log is signed up to it.
-// Its answer is not kept: there is nothing to seal it with.
+// lockSeal records the lock before it is done, so that the log is signed up to it.
+// The answer is not kept for a caller who sends the request twice: by then there is
+// no key to seal it with.
 func (s *Server) lockSeal(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.SealStatus, err error) {
 	if err := s.requireOperator(ctx, rq); err != nil {
 		return out, err
@@ -108,13 +132,12 @@ func (s *Server) lockSeal(ctx context.Context, rq *web.Request, _ web.None) (out
 	return s.Custody.Status(ctx, s.DB.Read())
 }
 
-// Unlocking takes a passphrase slowly, and wrong ones at this pace.
+// How often somebody may try to unlock the server: five times at once, then every two
+// seconds. A passphrase is weak against whoever may try many.
 const (
 	unlockEvery = 2 * time.Second
 	unlockBurst = 5
 )
-
-func newUnlocks() *rate.Limiter { return rate.NewLimiter(rate.Every(unlockEvery), unlockBurst) }
 
 func (s *Server) unlockSeal(ctx context.Context, rq *web.Request, in wire.SealKey) (out bctrl.SealStatus, err error) {
 	if err := s.requireOperator(ctx, rq); err != nil {
@@ -135,7 +158,12 @@ func (s *Server) unlockSeal(ctx context.Context, rq *web.Request, in wire.SealKe
 		}
 		rq.MarkRecorded()
 		err := s.Use(ctx, rq.Event(), func() error {
-			return s.sealError(rq, s.Custody.Unlock(ctx, given, func() error { return s.admitOperator(ctx, rq) }))
+			return s.sealError(rq, s.Custody.Unlock(ctx, given, func() error {
+				if err := s.proveOperator(ctx, rq); err != nil {
+					return err
+				}
+				return s.takeOver(ctx)
+			}))
 		})
 		if err != nil {
 			return out, err
@@ -144,18 +172,15 @@ func (s *Server) unlockSeal(ctx context.Context, rq *web.Request, in wire.SealKe
 	return s.Custody.Status(ctx, s.DB.Read())
 }
 
-// admitOperator asks, before anything is unlocked, who unlocks: while the key was away
-// nobody could tell whether the caller's own key is one that this server made.
-// Then it ends what a server before this one left, which needs the key too.
-func (s *Server) admitOperator(ctx context.Context, rq *web.Request) (err error) {
+// proveOperator decides about whoever unlocks once more, before the server is
+// unlocked but with the key at hand: only now can it be told whether the caller's
+// own key is one that this server made.
+func (s *Server) proveOperator(ctx context.Context, rq *web.Request) (err error) {
 	if rq.Caller, err = s.Authenticate(ctx, rq.Header); err != nil {
 		return err
 	}
 	rq.Unproven = false
-	if err := s.requireOperator(ctx, rq); err != nil {
-		return err
-	}
-	return s.takeOver(ctx)
+	return s.requireOperator(ctx, rq)
 }
 
 func (s *Server) rotateSeal(ctx context.Context, rq *web.Request, in wire.SealKey) (out bctrl.SealStatus, err error) {
@@ -185,7 +210,8 @@ func (s *Server) rotateSeal(ctx context.Context, rq *web.Request, in wire.SealKe
 	return out, err
 }
 
-// givenKey is what a body gives, of the sort that the server's key is made of.
+// givenKey is the passphrase or the key that a body gives. The one that the server's
+// key is not made of is refused.
 func (s *Server) givenKey(in wire.SealKey) (bctrl.Secret, error) {
 	byPassphrase := s.Custody.Source() == bctrl.SealPassphrase
 	if byPassphrase && !in.Key.IsZero() {
@@ -201,7 +227,8 @@ func (s *Server) givenKey(in wire.SealKey) (bctrl.Secret, error) {
 	return bctrl.NewSecret(in.Key.Reveal()), nil
 }
 
-// sealError puts what went wrong with the key into an answer.
+// sealError is the answer to what went wrong with the master key. What an operator
+// has to see to on the machine is logged too.
 func (s *Server) sealError(rq *web.Request, err error) error {
 	logged := func(e *bctrl.Error) error {
 		s.Log.Error("the key could not be changed", "requestId", rq.ID, "error", err)

@@ -70,7 +70,7 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Server is the BCTRL server.
+// Server is the BCTRL server, an [http.Handler].
 type Server struct {
 	*web.Kernel
 	broker *broker.Broker
@@ -84,25 +84,22 @@ type Server struct {
 	runtimes *runtimes.Service
 	router   *web.Router
 
-	// tookOver is set once what the server before left has its end.
+	// tookOver is set once what the server before this one left has been ended.
 	tookOver atomic.Bool
-	// unlocks is how often the server may be unlocked.
+	// unlocks limits how often somebody may try to unlock the server.
 	unlocks *rate.Limiter
-	// verifying has room for who verifies the audit log.
+	// verifying has room for the one request that verifies the audit log.
 	verifying chan struct{}
 }
 
-// New makes a server and brings its state in order after whatever ended the
-// one before.
+// New makes a server over a store, and ends what a server before it left there:
+// runtimes and operations that died with it, deletions that it had begun. It answers
+// requests from then on. Its errors are of the store, and of the folder of profiles.
 func New(ctx context.Context, cfg Config) (*Server, error) {
-	providers := cfg.Registry
-	if providers == nil {
-		var err error
-		if providers, err = registry.Builtin(); err != nil {
-			return nil, err
-		}
+	s, err := newServer(cfg)
+	if err != nil {
+		return nil, err
 	}
-	s := newServer(cfg, providers)
 	s.Custody.OnLock(s.forgetKeys)
 	if err := s.Audit.Start(ctx); err != nil {
 		return nil, err
@@ -115,12 +112,19 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := s.profiles.Sweep(ctx); err != nil {
 		return nil, fmt.Errorf("removing what deleted profiles left: %w", err)
 	}
-	s.router = web.NewRouter(s.Kernel, s.routes())
 	return s, nil
 }
 
-// newServer makes the areas, each with those below it.
-func newServer(cfg Config, providers *registry.Registry) *Server {
+// newServer makes the areas, those first that others use, and the router over their
+// routes. It reads and writes nothing.
+func newServer(cfg Config) (*Server, error) {
+	providers := cfg.Registry
+	if providers == nil {
+		var err error
+		if providers, err = registry.Builtin(); err != nil {
+			return nil, err
+		}
+	}
 	s := &Server{
 		Kernel: web.NewKernel(web.Config{
 			Store:     cfg.Store,
@@ -134,7 +138,7 @@ func newServer(cfg Config, providers *registry.Registry) *Server {
 			RootCAs: cfg.ProviderRoots,
 			Instead: cfg.ProviderInstead,
 		}),
-		unlocks:   newUnlocks(),
+		unlocks:   rate.NewLimiter(rate.Every(unlockEvery), unlockBurst),
 		verifying: make(chan struct{}, 1),
 	}
 	s.vault = vault.New(s.Kernel)
@@ -146,7 +150,6 @@ func newServer(cfg Config, providers *registry.Registry) *Server {
 	s.runtimes = runtimes.New(s.Kernel, runtimes.Config{
 		Browsers: cfg.Browsers,
 		Egress:   cfg.Egress,
-	}, runtimes.Below{
 		Vault:    s.vault,
 		Models:   s.models,
 		Files:    s.files,
@@ -154,12 +157,14 @@ func newServer(cfg Config, providers *registry.Registry) *Server {
 		Catalog:  s.catalog,
 		Calls:    s.calls,
 	})
-	return s
+	s.router = web.NewRouter(s.Kernel, s.routes())
+	return s, nil
 }
 
-// takeOver goes on from where the server before this one ended, once. A server
-// that starts locked does when it is unlocked: it can tell nothing of what it
-// finds before.
+// takeOver ends what the server before this one left: its runtimes and operations,
+// and the subaccounts that it was deleting. It does so once, before the first
+// request; a server that starts locked does so when it is unlocked, since it cannot
+// check a row, nor write one, without the key.
 func (s *Server) takeOver(ctx context.Context) error {
 	if s.tookOver.Load() {
 		return nil
@@ -174,8 +179,10 @@ func (s *Server) takeOver(ctx context.Context) error {
 	return nil
 }
 
-// Close ends what runs, runtimes and operations, and waits until nothing of
-// them is left. Requests fail from then on.
+// Close ends every runtime and operation, waits until their browsers are gone, and
+// records what is still only counted. It takes some 15 seconds where a browser does
+// not end by itself, also when ctx ends. No runtime can be launched from then on.
+// The error joins those of the browsers. Close is called once.
 func (s *Server) Close(ctx context.Context) error {
 	s.EndStreams()
 	err := s.runtimes.Close(ctx)
@@ -184,7 +191,8 @@ func (s *Server) Close(ctx context.Context) error {
 	return err
 }
 
-// routes is the table of all routes.
+// routes are those of all areas, each with what the table of the locked server says
+// of it.
 func (s *Server) routes() []web.Route {
 	routes := slices.Concat(
 		s.healthRoutes(),
@@ -201,13 +209,15 @@ func (s *Server) routes() []web.Route {
 		s.auditRoutes(),
 		s.sealRoutes(),
 	)
+	open := whileLocked()
 	for i := range routes {
 		rt := &routes[i]
-		rt.WithoutKey = slices.Contains(withoutKey(), rt.Method+" "+rt.Path)
-		rt.ToUnlock = slices.Contains(toUnlock(), rt.Method+" "+rt.Path)
+		var who lockedUse
+		who, rt.WithoutKey = open[rt.Method+" "+rt.Path]
+		rt.ToUnlock = who == unproven
 	}
 	return routes
 }
 
-// ServeHTTP answers a request.
+// ServeHTTP answers a request. It may be called by many at once.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }

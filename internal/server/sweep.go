@@ -6,8 +6,9 @@ import (
 )
 
 // Sweep removes what serves nobody any more: bytes that a crash left without a
-// file, answers that are too old to be repeated, and tokens that have expired.
-// It may run beside requests.
+// file, answers that are too old to be repeated, and runtime tokens that expired a
+// day ago. It may run beside requests. Each of the three is tried, and the error
+// joins theirs.
 func (s *Server) Sweep(ctx context.Context) error {
 	return errors.Join(s.files.SweepBlobs(ctx), s.SweepAnswers(ctx), s.runtimes.SweepTokens(ctx))
 }

@@ -18,21 +18,26 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
-// Config says what runtimes are started with.
+// Config says what runtimes are started with, and which areas they use. All of it is
+// needed.
 type Config struct {
+	// Browsers starts the runtimes' browsers.
 	Browsers browser.Driver
 	// Egress decides which addresses pages may be at.
 	Egress egress.Policy
-}
 
-// Below are the areas that runtimes use.
-type Below struct {
-	Vault    *vault.Service
-	Models   *models.Service
-	Files    *files.Service
+	// Vault has the logins that agents fill in.
+	Vault *vault.Service
+	// Models has the AI credentials that mounts name.
+	Models *models.Service
+	// Files takes what runtimes make: screenshots and downloads.
+	Files *files.Service
+	// Profiles keeps the browser profiles that runtimes are launched with.
 	Profiles *profiles.Service
-	Catalog  *catalog.Service
-	Calls    *calls.Service
+	// Catalog has the secrets that are deleted with their workspace.
+	Catalog *catalog.Service
+	// Calls asks the models that agents think with.
+	Calls *calls.Service
 }
 
 // Service answers the routes of workspaces and runtimes.
@@ -53,18 +58,18 @@ type Service struct {
 	tickets    tickets
 }
 
-// New makes the service.
-func New(k *web.Kernel, cfg Config, below Below) *Service {
+// New makes the service. [Service.Close] ends what it starts.
+func New(k *web.Kernel, cfg Config) *Service {
 	return &Service{
 		Kernel:   k,
 		browsers: cfg.Browsers,
 		egress:   cfg.Egress,
-		vault:    below.Vault,
-		models:   below.Models,
-		files:    below.Files,
-		profiles: below.Profiles,
-		catalog:  below.Catalog,
-		calls:    below.Calls,
+		vault:    cfg.Vault,
+		models:   cfg.Models,
+		files:    cfg.Files,
+		profiles: cfg.Profiles,
+		catalog:  cfg.Catalog,
+		calls:    cfg.Calls,
 	}
 }
 
