@@ -1,0 +1,105 @@
+package server
+
+import (
+	"context"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// organizationCreate is the making of an organization that is no subaccount, in
+// the audit log.
+const organizationCreate = "organization.create"
+
+// EnsureOrganization makes the first organization and its key when there is
+// none, and returns that key to be shown once; else the zero Secret.
+func (s *Server) EnsureOrganization(ctx context.Context) (bctrl.Secret, error) {
+	has, err := s.DB.Read().HasOrganizations(ctx)
+	if err != nil || has {
+		return bctrl.Secret{}, err
+	}
+	return s.CreateOrganization(ctx, "default")
+}
+
+// CreateOrganization makes an organization beside those that there are, which
+// it shares nothing with, and returns its first key to be shown once.
+func (s *Server) CreateOrganization(ctx context.Context, name string) (bctrl.Secret, error) {
+	if err := validOrganizationName(name); err != nil {
+		return bctrl.Secret{}, err
+	}
+	key, hash := NewKey()
+	org := store.Organization{ID: web.NewID(), Name: name, CreatedAt: store.Now()}
+	err := s.DB.Write(ctx, func(tx *store.Tx) error {
+		others, err := tx.HasOrganizations(ctx)
+		if err != nil {
+			return err
+		}
+		org.Operator = !others
+		if err := tx.InsertOrganization(ctx, org); err != nil {
+			return err
+		}
+		made := web.ServerEvent(organizationCreate, org.ID)
+		made.Org = org.ID
+		if err := audit.Append(tx, made); err != nil {
+			return err
+		}
+		k := store.APIKey{
+			ID:        web.NewID(),
+			Org:       org.ID,
+			Label:     "first",
+			Hash:      hash,
+			CreatedAt: org.CreatedAt,
+		}
+		if err := tx.InsertAPIKey(ctx, k); err != nil {
+			return err
+		}
+		made.Action, made.Object = string(access.KeyWrite), k.ID
+		return audit.Append(tx, made)
+	})
+	if err != nil {
+		return bctrl.Secret{}, err
+	}
+	return key, nil
+}
+
+func validOrganizationName(name string) error {
+	if err := names.Name(name); err != nil {
+		return web.Invalid("subaccounts.invalid_name", "name", "not an organization's name: "+err.Error())
+	}
+	return nil
+}
+
+// emptyAtOnce is how many rows a transaction removes: no write waits long.
+const emptyAtOnce = 200
+
+// emptyOrganization removes what a closed organization holds, and the organization. ev
+// records each part of it.
+func (s *Server) emptyOrganization(ctx context.Context, org string, ev audit.Event) error {
+	ev.Outcome = audit.OK
+	for {
+		var gone store.Emptied
+		err := s.DB.Write(ctx, func(tx *store.Tx) (err error) {
+			gone, err = tx.EmptyOrganization(ctx, org, emptyAtOnce, func(name string) error {
+				ev.Object = name
+				return audit.Append(tx, ev)
+			})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, id := range gone.Blobs {
+			s.files.DropUnusedBlob(ctx, id)
+		}
+		for _, uid := range gone.Profiles {
+			s.profiles.RemoveFolder(uid)
+		}
+		if gone.Done {
+			return nil
+		}
+	}
+}
