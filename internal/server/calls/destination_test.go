@@ -45,10 +45,10 @@ func TestAHostIsOneThatCredentialAndCapabilityPermit(t *testing.T) {
 		{"only patterns, and none is named", "", nil, []string{"*.b.example"}, ""},
 		{"one that a pattern matches", "X.B.example:443", nil, []string{"*.b.example"}, "x.b.example"},
 		{"none of the credential's", "d.example", nil, []string{"a.example"}, ""},
-		{"the capability's of the credential's", "", []string{"c.example"}, []string{"a.example", "c.example"}, "c.example"},
+		{"one of both", "", []string{"c.example"}, []string{"a.example", "c.example"}, "c.example"},
 		{"none of the capability's", "a.example", []string{"c.example"}, []string{"a.example", "c.example"}, ""},
 		{"none of both", "", []string{"c.example"}, []string{"a.example"}, ""},
-		{"the credential's of a capability's pattern", "", []string{"*.b.example"}, []string{"x.b.example"}, "x.b.example"},
+		{"one of the capability's pattern", "", []string{"*.b.example"}, []string{"x.b.example"}, "x.b.example"},
 		{"another port", "a.example:8443", nil, []string{"a.example"}, ""},
 		{"not a host", "a.example/x", nil, []string{"a.example"}, ""},
 	} {

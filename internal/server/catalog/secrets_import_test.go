@@ -12,12 +12,13 @@ import (
 
 func TestAnImportIsRefusedByTheNumberOfALineAndNeverByItsText(t *testing.T) {
 	const canary = "canary-4711"
+	tooLong := strings.Repeat("x", maxSecretValue)
 	for _, tc := range []struct{ why, text, code, line string }{
 		{"a name that is none", "A=1\nno name=" + canary, "secrets.malformed_line", "line 2: "},
 		{"a name of no secret", "A=1\n\n1A=" + canary, "secrets.invalid_name", "line 3: "},
 		{"a line without a value", "A=1\n" + canary, "secrets.malformed_line", "line 2: "},
 		{"a name that is there twice", "A=1\nB=2\nA=" + canary, "secrets.duplicate_name", "line 3: "},
-		{"a value that is too long", "A=" + canary + strings.Repeat("x", maxSecretValue), "request.too_long", "line 1: "},
+		{"a value that is too long", "A=" + canary + tooLong, "request.too_long", "line 1: "},
 	} {
 		_, err := parseLines(wire.NewValue(tc.text))
 		e := web.AsError(err)

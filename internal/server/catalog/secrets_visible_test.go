@@ -17,7 +17,8 @@ func TestASecretMeetsWhatSomeContextSeesWithIt(t *testing.T) {
 		bctrl.InWorkspace("v"), bctrl.InGroup("v", "g"), bctrl.InGroup("v", "h"),
 		bctrl.InWorkspace("w"), bctrl.InGroup("w", "g"), bctrl.InGroup("w", "h"),
 	}
-	groups := slices.DeleteFunc(slices.Clone(contexts), func(c bctrl.Scope) bool { return c.Type() != bctrl.ScopeGroup })
+	notGroup := func(c bctrl.Scope) bool { return c.Type() != bctrl.ScopeGroup }
+	groups := slices.DeleteFunc(slices.Clone(contexts), notGroup)
 	sees := func(context, scope bctrl.Scope) bool {
 		switch scope.Type() {
 		case bctrl.ScopeGroup:
