@@ -79,7 +79,7 @@ func (s *Service) callProvider(ctx context.Context, req providerRequest) (*provi
 	}
 	a.call, a.begun = call, time.Now()
 	a.record = func(end audit.End) { s.RecordOutcome(ev, done, end) }
-	go func() { // what streams for ever would keep the server from stopping
+	go func() { // an answer that never ends would keep the server from stopping
 		select {
 		case <-s.StreamsEnd():
 			cancel(web.ErrStopping)

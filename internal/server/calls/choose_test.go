@@ -16,20 +16,47 @@ func usable(id string, p bctrl.AIProvider, enabled bool) usableCredential {
 	return usableCredential{id, models.Meta{Provider: p, Enabled: enabled, DefaultModel: "model of " + id}}
 }
 
-func TestTheModelIsChosenByTheCallThenTheLaunchThenTheMounts(t *testing.T) {
-	o1, o2, o3 := usable("o1", bctrl.OpenAI, true), usable("o2", bctrl.OpenAI, true), usable("off", bctrl.OpenAI, false)
+// choiceCase is what the mounts leave, what call and launch say, and what is chosen.
+type choiceCase struct {
+	why          string
+	usable       []usableCredential
+	gone         string // allowed, but no longer what was mounted
+	defaults     map[bctrl.AIProvider]string
+	call, launch ModelChoice
+	id, model    string
+	code         string
+}
+
+func checkChoices(t *testing.T, cases []choiceCase) {
+	t.Helper()
+	for _, tc := range cases {
+		set := usableSet{usable: tc.usable, defaults: tc.defaults}
+		for _, c := range tc.usable {
+			set.allow = append(set.allow, c.id)
+		}
+		if tc.gone != "" {
+			set.allow = append(set.allow, tc.gone)
+		}
+		id, name, err := set.choose(tc.call, tc.launch)
+		if tc.code != "" {
+			var e *bctrl.Error
+			require.ErrorAs(t, err, &e, tc.why)
+			require.Equal(t, tc.code, e.Code, tc.why)
+			continue
+		}
+		require.NoError(t, err, tc.why)
+		require.Equal(t, []string{tc.id, tc.model}, []string{id, name}, tc.why)
+	}
+}
+
+func TestTheMountsChooseTheModelThatNothingElseChooses(t *testing.T) {
+	o1 := usable("o1", bctrl.OpenAI, true)
+	o2 := usable("o2", bctrl.OpenAI, true)
+	o3 := usable("off", bctrl.OpenAI, false)
 	a1 := usable("a1", bctrl.Anthropic, true)
 	openai := map[bctrl.AIProvider]string{bctrl.OpenAI: "o2"}
 	type list = []usableCredential
-	for _, tc := range []struct {
-		why          string
-		usable       list
-		gone         string // allowed, but no longer what was mounted
-		defaults     map[bctrl.AIProvider]string
-		call, launch ModelChoice
-		id, model    string
-		code         string
-	}{
+	checkChoices(t, []choiceCase{
 		{
 			why:    "the only one",
 			usable: list{o1},
@@ -72,6 +99,16 @@ func TestTheModelIsChosenByTheCallThenTheLaunchThenTheMounts(t *testing.T) {
 			usable: list{o3, a1},
 			code:   "ai.model_ambiguous",
 		},
+	})
+}
+
+func TestTheModelIsChosenByTheCallThenTheLaunchThenTheMounts(t *testing.T) {
+	o1 := usable("o1", bctrl.OpenAI, true)
+	o2 := usable("o2", bctrl.OpenAI, true)
+	a1 := usable("a1", bctrl.Anthropic, true)
+	openai := map[bctrl.AIProvider]string{bctrl.OpenAI: "o2"}
+	type list = []usableCredential
+	checkChoices(t, []choiceCase{
 		{
 			why:    "the call's provider",
 			usable: list{o1, a1},
@@ -85,12 +122,6 @@ func TestTheModelIsChosenByTheCallThenTheLaunchThenTheMounts(t *testing.T) {
 			launch: ModelChoice{Provider: bctrl.Anthropic},
 			id:     "a1",
 			model:  "model of a1",
-		},
-		{
-			why:    "a provider that is not mounted",
-			usable: list{o1},
-			call:   ModelChoice{Provider: bctrl.Google},
-			code:   "ai.no_default_credential",
 		},
 		{
 			why:      "the call's credential over the default",
@@ -116,37 +147,15 @@ func TestTheModelIsChosenByTheCallThenTheLaunchThenTheMounts(t *testing.T) {
 			id:     "o2",
 			model:  "m",
 		},
-		{
-			why:    "a credential outside",
-			usable: list{o1},
-			call:   ModelChoice{Credential: "o2"},
-			code:   "ai.outside_mount",
-		},
-		{
-			why:    "a launch's credential that was lowered away",
-			usable: list{o1},
-			launch: ModelChoice{Credential: "o2"},
-			code:   "ai.outside_mount",
-		},
-		{
-			why:    "a credential that was deleted",
-			usable: list{o1},
-			gone:   "x",
-			call:   ModelChoice{Credential: "x"},
-			code:   "ai.not_found",
-		},
-		{
-			why:    "a disabled credential",
-			usable: list{o1, o3},
-			call:   ModelChoice{Credential: "off"},
-			code:   "ai.disabled",
-		},
-		{
-			why:    "credential and provider disagree",
-			usable: list{o1, a1},
-			call:   ModelChoice{Provider: bctrl.Anthropic, Credential: "o1"},
-			code:   "ai.wrong_provider",
-		},
+	})
+}
+
+func TestALaunchsChoiceIsOneForItsProvider(t *testing.T) {
+	o1 := usable("o1", bctrl.OpenAI, true)
+	o2 := usable("o2", bctrl.OpenAI, true)
+	a1 := usable("a1", bctrl.Anthropic, true)
+	type list = []usableCredential
+	checkChoices(t, []choiceCase{
 		{
 			why:    "another provider leaves the launch's credential",
 			usable: list{o1, a1},
@@ -186,24 +195,53 @@ func TestTheModelIsChosenByTheCallThenTheLaunchThenTheMounts(t *testing.T) {
 			id:     "o1",
 			model:  "gpt",
 		},
-	} {
-		set := usableSet{usable: tc.usable, defaults: tc.defaults}
-		for _, c := range tc.usable {
-			set.allow = append(set.allow, c.id)
-		}
-		if tc.gone != "" {
-			set.allow = append(set.allow, tc.gone)
-		}
-		id, name, err := set.choose(tc.call, tc.launch)
-		if tc.code != "" {
-			var e *bctrl.Error
-			require.ErrorAs(t, err, &e, tc.why)
-			require.Equal(t, tc.code, e.Code, tc.why)
-			continue
-		}
-		require.NoError(t, err, tc.why)
-		require.Equal(t, []string{tc.id, tc.model}, []string{id, name}, tc.why)
-	}
+	})
+}
+
+func TestAChoiceThatTheMountsDoNotPermitIsRefused(t *testing.T) {
+	o1 := usable("o1", bctrl.OpenAI, true)
+	o3 := usable("off", bctrl.OpenAI, false)
+	a1 := usable("a1", bctrl.Anthropic, true)
+	type list = []usableCredential
+	checkChoices(t, []choiceCase{
+		{
+			why:    "a provider that is not mounted",
+			usable: list{o1},
+			call:   ModelChoice{Provider: bctrl.Google},
+			code:   "ai.no_default_credential",
+		},
+		{
+			why:    "a credential outside",
+			usable: list{o1},
+			call:   ModelChoice{Credential: "o2"},
+			code:   "ai.outside_mount",
+		},
+		{
+			why:    "a launch's credential that was lowered away",
+			usable: list{o1},
+			launch: ModelChoice{Credential: "o2"},
+			code:   "ai.outside_mount",
+		},
+		{
+			why:    "a credential that was deleted",
+			usable: list{o1},
+			gone:   "x",
+			call:   ModelChoice{Credential: "x"},
+			code:   "ai.not_found",
+		},
+		{
+			why:    "a disabled credential",
+			usable: list{o1, o3},
+			call:   ModelChoice{Credential: "off"},
+			code:   "ai.disabled",
+		},
+		{
+			why:    "credential and provider disagree",
+			usable: list{o1, a1},
+			call:   ModelChoice{Provider: bctrl.Anthropic, Credential: "o1"},
+			code:   "ai.wrong_provider",
+		},
+	})
 }
 
 // TestNoCredentialIsChosenButAnAllowedEnabledOneOfItsProvider compares with an
