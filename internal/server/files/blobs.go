@@ -12,8 +12,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// DropUnusedBlob deletes a blob that no file has. What cannot be deleted now is
-// left for a sweep.
+// DropUnusedBlob deletes the bytes of an id unless a file has them; an empty id is
+// none. What cannot be deleted now is logged and left for [Service.SweepBlobs].
 func (s *Service) DropUnusedBlob(ctx context.Context, id string) {
 	if id == "" {
 		return
@@ -32,7 +32,8 @@ func (s *Service) DropUnusedBlob(ctx context.Context, id string) {
 // an upload has its row within moments of its last byte.
 const orphanAge = time.Hour
 
-// SweepBlobs removes the bytes that a crash left without a file.
+// SweepBlobs removes the bytes, an hour old and older, that a crash left without a
+// file.
 func (s *Service) SweepBlobs(ctx context.Context) error {
 	removed, err := s.blobs.Sweep(ctx, time.Now().Add(-orphanAge), s.DB.Read().UnknownBlobs)
 	if removed > 0 {

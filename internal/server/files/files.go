@@ -29,7 +29,7 @@ func New(k *web.Kernel, blobs blob.Store, maxFile int64) *Service {
 	}
 }
 
-// Routes are all of the area.
+// Routes are the routes of storage by path, of objects by id, and of signed links.
 func (s *Service) Routes() []web.Route {
 	return slices.Concat(s.storageRoutes(), s.objectRoutes(), s.downloadRoutes())
 }

@@ -12,20 +12,24 @@ import (
 
 // Incoming is a file to be stored.
 type Incoming struct {
+	// Namespace and Path are where it is kept. The path is brought to NFC.
 	Namespace, Path string
 	// Filename is what a download is called; empty for the end of Path.
 	Filename string
 	// ContentType is kept as it is. Empty, or application/octet-stream, which
 	// says nothing, is replaced by what the first bytes look like.
 	ContentType string
-	Source      bctrl.StorageSource
-	RuntimeID   string
-	Driver      bctrl.Driver
+	// Source is how it came here.
+	Source bctrl.StorageSource
+	// RuntimeID and Driver are of the runtime that made it; empty where none did.
+	RuntimeID string
+	Driver    bctrl.Driver
 	// Target says where in the runtime it came from.
 	Target string
-	// IfMatch and IfNoneMatch are as in HTTP.
+	// IfMatch and IfNoneMatch are lists of entity tags that the file which is there
+	// now must and must not have (RFC 9110 §13.1); empty asks nothing.
 	IfMatch, IfNoneMatch string
-	// SHA256 is what the bytes must have, when not nil.
+	// SHA256 is the hash, 32 bytes, that the bytes must have; nil is any.
 	SHA256 []byte
 	// Unique never overwrites: "report.csv" becomes "report (2).csv".
 	Unique bool

@@ -28,7 +28,8 @@ type Link struct {
 	Signer access.Caller
 	// Object is the id of one version of a file: a change gives it another.
 	Object, Name string
-	Expires      time.Time
+	// Expires is kept to the millisecond.
+	Expires time.Time
 }
 
 // A signature is in base64url: format (1 byte), expiry of the link and of the
@@ -41,6 +42,9 @@ const (
 	linkPayload = 1 + 2*8 + 5*16
 )
 
+// SignLink returns the signature of a link, which names in itself who signed it and
+// what it is of. It decides and records nothing: the signer's right was decided
+// before, and is decided about again whenever the link is used.
 func (s *Service) SignLink(ctx context.Context, l Link) (string, error) {
 	key, err := s.linkKey.Get(ctx)
 	if err != nil {
@@ -79,7 +83,9 @@ func linkMAC(key, payload []byte, name string) []byte {
 	return mac.Sum(nil)
 }
 
-// OpenLink opens a signature, or gives [ErrDeadLink].
+// OpenLink returns what a signature covers, with the file's name as the link has it.
+// A signature that is not this server's, of another name, or past its time is
+// [ErrDeadLink]. Whether the signer may still sign it is for the caller to decide.
 func (s *Service) OpenLink(ctx context.Context, signature, name string, now time.Time) (Link, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(signature)
 	// The decoder passes over line ends and loose bits: one text is the link.

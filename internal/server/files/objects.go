@@ -80,7 +80,9 @@ func (s *Service) deleteObjectByID(ctx context.Context, rq *web.Request, _ web.N
 }
 
 // listObjects lists the catalog. A runtime sees its own namespace.
-func (s *Service) listObjects(ctx context.Context, rq *web.Request, _ web.None) (out wire.List[bctrl.StorageObject], err error) {
+func (s *Service) listObjects(
+	ctx context.Context, rq *web.Request, _ web.None,
+) (out wire.List[bctrl.StorageObject], err error) {
 	limit, after, err := rq.Page()
 	if err != nil {
 		return out, err

@@ -20,8 +20,9 @@ const defaultMaxFile = 5 << 30
 // fileChange is what a transaction does that stores a file.
 type fileChange = func(*store.Tx, *audit.Event) (bctrl.StorageObject, error)
 
-// Put stores a file that the server itself has made or fetched, recorded
-// as e. The caller has decided that it may.
+// Put stores a file that the server itself has made or fetched, and records it as e
+// in the transaction that stores it. The caller has decided that it may. What cannot
+// be kept is refused by the codes of an upload, as storage.too_large.
 func (s *Service) Put(
 	ctx context.Context, org string, f Incoming, r io.Reader, e audit.Event,
 ) (bctrl.StorageObject, error) {
@@ -43,7 +44,7 @@ func (s *Service) Put(
 // writeFile stores the bytes, then has record write their row, and last drops
 // what nothing refers to any more: the version that was replaced, or the new
 // bytes when there is no row. A crash in between leaves bytes without a row,
-// never a row without bytes; [server.Server.Sweep] removes those.
+// never a row without bytes; [Service.SweepBlobs] removes those.
 func (s *Service) writeFile(
 	ctx context.Context, org string, f Incoming, r io.Reader, record func(fileChange) (bctrl.StorageObject, error),
 ) (out bctrl.StorageObject, err error) {

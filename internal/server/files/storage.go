@@ -110,7 +110,10 @@ func (s *Service) deleteFile(ctx context.Context, rq *web.Request, _ web.None) (
 	if err != nil {
 		return web.None{}, err
 	}
-	conditions := preconditions{ifMatch: joinedHeader(rq.Header, "If-Match"), ifNoneMatch: joinedHeader(rq.Header, "If-None-Match")}
+	conditions := preconditions{
+		ifMatch:     joinedHeader(rq.Header, "If-Match"),
+		ifNoneMatch: joinedHeader(rq.Header, "If-None-Match"),
+	}
 	return s.deleteObject(ctx, rq, func(tx *store.Tx) (store.Object, error) {
 		o, err := tx.Object(ctx, rq.Caller.Org, namespace, path)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {

@@ -38,6 +38,7 @@ func (rq *Request) finish(out any) ([]byte, error) {
 // WriteAnswer answers with what [Change] or [Request.KeepAnswer] encoded.
 func (rq *Request) WriteAnswer(w http.ResponseWriter) { WriteJSON(w, http.StatusOK, rq.answer) }
 
+// WriteJSON answers with a body of JSON that nobody may store.
 func WriteJSON(w http.ResponseWriter, status int, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")

@@ -22,12 +22,17 @@ import (
 // find one.
 const KeyPrefix = "bctrl_"
 
+// ErrUnauthorized is the answer to whoever is nobody: it tells nobody why.
 var ErrUnauthorized = WithHint(
 	Unauthorized("auth.unauthorized", "the key is missing, wrong or revoked"),
 	"send it as Authorization: Bearer <key>; bctrl keys create makes one",
 )
 
-// Authenticate finds who calls. Every failure to be somebody is the same answer.
+// Authenticate finds who calls, from the headers of a request: an organization key
+// or a runtime token, moved into a subaccount, bound to a runtime and lowered as the
+// headers say. A key or token that is nobody's is [ErrUnauthorized], whatever is
+// wrong with it; a genuine token that has ended, and headers that are wrong, have
+// refusals of their own. With an error the caller is as far as it is known.
 func (k *Kernel) Authenticate(ctx context.Context, h http.Header) (access.Caller, error) {
 	key, ok := bearer(h)
 	if !ok {
@@ -132,6 +137,8 @@ func lowered(rt *access.Runtime, h http.Header) (*access.Runtime, error) {
 	return nil, Invalid("auth.mounts", wire.Spelled(wire.HeaderMounts), "BCTRL-Mounts must be given at most once")
 }
 
+// ParseMountsHeader reads the value of BCTRL-Mounts: mounts in JSON, in base64url
+// with or without padding. It checks none of their rules but the grammar.
 func ParseMountsHeader(text string) (m bctrl.Mounts, err error) {
 	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 )
 
 // Authorize asks access whether the caller may do what the route does to the
-// object. The answer to a denied request is the same whether or not the object
+// object, and refuses with [OutsideMount]. The answer to a denied request is the same whether or not the object
 // exists: nothing is looked up before.
 func (rq *Request) Authorize(object string) error {
 	return rq.authorizeAs(rq.Route.Verb, object)
@@ -24,7 +24,8 @@ func (rq *Request) authorizeAs(verb access.Verb, object string) error {
 	return OutsideMount(verb)
 }
 
-// OutsideMount is the refusal of what the mounts do not permit.
+// OutsideMount is the refusal, <area>.outside_mount, of what the mounts do not
+// permit.
 func OutsideMount(verb access.Verb) *bctrl.Error {
 	area, _, _ := strings.Cut(string(verb), ".")
 	return WithHint(

@@ -61,7 +61,8 @@ func (b *endingBody) breakOff() {
 // PastDeadline is a deadline that is over.
 var PastDeadline = time.Unix(1, 0)
 
-// ReadBody reads the whole body, at most as much as the route takes.
+// ReadBody reads the whole body, at most as much as the route takes, within 30
+// seconds. What is longer is request.too_large.
 func (rq *Request) ReadBody() ([]byte, error) {
 	if rq.read != nil {
 		return rq.read, nil
@@ -81,7 +82,7 @@ func (rq *Request) ReadBody() ([]byte, error) {
 // bodyBound is how long a JSON body may take to arrive.
 const bodyBound = 30 * time.Second
 
-// MaxBody bounds a JSON body; files have routes of their own.
+// MaxBody bounds a JSON body, in bytes, where its route names no bound of its own.
 const MaxBody = 1 << 20
 
 // decode reads the body into In. Requests that take none refuse one.
@@ -105,6 +106,7 @@ func decode[In any](rq *Request) (in In, err error) {
 	return in, nil
 }
 
+// IsJSON reports whether a content type is that of JSON, whatever its parameters.
 func IsJSON(contentType string) bool {
 	mediaType, _, _ := strings.Cut(contentType, ";")
 	return strings.EqualFold(strings.TrimSpace(mediaType), "application/json")

@@ -14,7 +14,8 @@ import (
 // turns out that it has no browser; and of one that never was, as another's.
 var ErrNotActive = Conflict(wire.CodeNotActive, "the runtime is not active")
 
-// LiveRuntime reads what bounds a live runtime now.
+// LiveRuntime reads what bounds a runtime now. One that has ended, and one that
+// never was, is [ErrNotActive].
 func LiveRuntime(ctx context.Context, q store.Queries, org, id string) (*access.Runtime, error) {
 	rt, err := q.Runtime(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && !rt.Live {
@@ -33,16 +34,23 @@ func LiveRuntime(ctx context.Context, q store.Queries, org, id string) (*access.
 	return RuntimeOf(rt, ws), nil
 }
 
-// RuntimeOf is what bounds a runtime, nothing declared below it.
+// RuntimeOf is what bounds a runtime: the mounts of its workspace and its own, with
+// nothing declared below it.
 func RuntimeOf(rt store.Runtime, ws store.Workspace) *access.Runtime {
 	return &access.Runtime{
-		ID: rt.ID, Alias: rt.Alias, WorkspaceID: rt.WorkspaceID, Group: rt.Group, Version: ws.Version,
-		Chain: bctrl.Chain{ws.Mounts, rt.Mounts}, Launched: bctrl.Chain{rt.Launched},
+		ID:          rt.ID,
+		Alias:       rt.Alias,
+		WorkspaceID: rt.WorkspaceID,
+		Group:       rt.Group,
+		Version:     ws.Version,
+		Chain:       bctrl.Chain{ws.Mounts, rt.Mounts},
+		Launched:    bctrl.Chain{rt.Launched},
 	}
 }
 
-// CallerNow returns a caller under the newest rules, and refuses one who has
-// ended.
+// CallerNow returns a caller under the newest rules, and refuses one who has ended:
+// whose key or token was revoked or has expired, or whose subaccount or runtime is
+// gone.
 func (k *Kernel) CallerNow(ctx context.Context, c access.Caller) (access.Caller, error) {
 	if err := k.callerLives(ctx, c); err != nil {
 		return c, err
@@ -50,8 +58,9 @@ func (k *Kernel) CallerNow(ctx context.Context, c access.Caller) (access.Caller,
 	return k.UnderCeiling(ctx, k.DB.Read(), c)
 }
 
-// UnderCeiling returns a caller with the mounts of its workspace as q has them.
-// To an organization key none apply.
+// UnderCeiling returns a caller with the mounts of its workspace as q has them, and
+// refuses one whose runtime has ended. An organization key comes back as it is: no
+// mounts apply to it.
 func (k *Kernel) UnderCeiling(ctx context.Context, q store.Queries, c access.Caller) (access.Caller, error) {
 	if c.Runtime == nil {
 		return c, nil
@@ -81,9 +90,9 @@ func SameCeiling(before, now access.Caller) bool {
 	return before.Runtime == nil || before.Runtime.Version == now.Runtime.Version
 }
 
-// ReadConsistently reads for a request, and reads once more, newly decided, where the
-// rules changed between the decision and what was read: what is shown and what
-// actionsSoFar it are of one moment. What is on record was decided in the
+// ReadConsistently reads for a request, and where the rules changed between the
+// decision and what was read, decides and reads once more: what is shown and what
+// permitted it are of one moment. What is on record was decided in the
 // transaction that recorded it.
 //
 // To decide once more about what was granted would not do here: a list shows
@@ -116,7 +125,8 @@ func (rq *Request) isUnderNewest(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// ReadUntilUnchanged reads until what permits it is found as it was before.
+// ReadUntilUnchanged reads until what permits it is found as it was before. The
+// error of read is returned only then: it may be of rules that are gone.
 func ReadUntilUnchanged[T any](read func() (T, error), unchanged func() (bool, error)) (T, error) {
 	for {
 		out, err := read()

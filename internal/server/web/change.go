@@ -10,7 +10,8 @@ import (
 // Change does a mutation in one transaction with its audit event and, where
 // the request has an idempotency key, its answer: all of it is durable, or
 // none. fn may complete the event. What the caller was permitted is decided
-// once more inside: nothing is written under rules that have been replaced.
+// once more inside: nothing is written under rules that have been replaced. Before
+// it, the handler has asked for the right by [Request.Authorize].
 func Change[Out any](
 	ctx context.Context, rq *Request, fn func(tx *store.Tx, e *audit.Event) (Out, error),
 ) (out Out, err error) {
@@ -48,13 +49,15 @@ func ChangeRules[Out any](
 	return out, err
 }
 
-// Use records the intent to use a secret, runs fn once that is durable, and
-// records how it went.
+// Use records the intent to do what e says, runs fn once that is durable, and
+// records how it went. It is for the use of a secret, and for effects that no
+// transaction can have. It returns the error of fn; where the intent cannot be
+// recorded, or ctx was ended since, fn does not run.
 func (k *Kernel) Use(ctx context.Context, e audit.Event, fn func() error) error {
 	return k.UseFound(ctx, func(*store.Tx) (audit.Event, error) { return e, nil }, fn)
 }
 
-// UseFound is use for an intent that names what find reads in the transaction
+// UseFound is [Kernel.Use] for an intent that names what find reads in the transaction
 // that records it. When find fails, there is neither intent nor use.
 func (k *Kernel) UseFound(ctx context.Context, find func(*store.Tx) (audit.Event, error), fn func() error) error {
 	e, done, err := k.Audit.BeginIn(ctx, find)
@@ -72,8 +75,9 @@ func (k *Kernel) UseFound(ctx context.Context, find func(*store.Tx) (audit.Event
 	return err
 }
 
-// RecordOutcome records how what was intended went; that it was intended is on
-// record already.
+// RecordOutcome records how an intent went, by the function that recording the
+// intent returned. Where it cannot, the log says so: the intent is on record, and
+// what was done cannot be taken back.
 func (k *Kernel) RecordOutcome(ev audit.Event, done audit.RecordOutcome, end audit.End) {
 	if lost := done(end); lost != nil {
 		k.Log.Error("an outcome was not recorded", "requestId", ev.RequestID, "error", lost)

@@ -16,22 +16,22 @@ func (k *Kernel) enter(rq *Request) error {
 		return err
 	}
 	rq.Request, rq.activity = rq.WithContext(ctx), a
-	letBodyBe := func() bool { return true }
+	stopWatching := func() bool { return true }
 	if rq.ContentLength != 0 {
 		body := &endingBody{ReadCloser: rq.Body, w: rq.w}
 		rq.Body = body
-		letBodyBe = context.AfterFunc(ctx, body.breakOff)
+		stopWatching = context.AfterFunc(ctx, body.breakOff)
 	}
 	rq.onLeave(func() {
 		a.leave()
-		letBodyBe() // before the context ends: nothing is wrong with a body that is left over
+		stopWatching() // before the context ends, which says nothing of a body that is left over
 		a.close()
 	})
 	return nil
 }
 
-// authenticated finds who sends a request, and what is to be asked for it to go
-// on. The caller is set with an error too, once it is known, for the audit log.
+// authenticated finds who sends a request, and what decides whether it may go on.
+// The caller is set with an error too, once it is known, for the audit log.
 func (k *Kernel) authenticated(ctx context.Context, rq *Request) (e entry, err error) {
 	rq.Caller, err = k.Authenticate(ctx, rq.Header)
 	rq.Unproven = rq.Route.ToUnlock && errors.Is(err, seal.ErrLocked)
@@ -55,7 +55,8 @@ func (k *Kernel) authenticated(ctx context.Context, rq *Request) (e entry, err e
 	return e, nil
 }
 
-// LetFinish lets the request end as it will, whatever becomes of its caller.
+// LetFinish lets the request end as it will, whatever becomes of its caller. It is
+// for what can only be answered from now on, such as a runtime's own end.
 func (rq *Request) LetFinish() {
 	if rq.activity != nil {
 		rq.activity.leave()

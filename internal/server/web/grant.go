@@ -26,7 +26,9 @@ type Grant struct {
 // asks q, for the caller under the mounts as q has them.
 type Condition func(ctx context.Context, q store.Queries, c access.Caller) error
 
-// Require adds a condition. drop takes it out again.
+// Require adds a condition, by which all is decided from then on; what was decided
+// before stays so until it is decided about once more. drop takes it out again and
+// may be called more than once.
 func (g *Grant) Require(c Condition) (drop func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -53,8 +55,8 @@ func (g *Grant) actionsSoFar() []access.Action {
 	return slices.Clone(g.Actions)
 }
 
-// Decide asks access by the newest rules, and remembers what it permits. It
-// brings c, who asks, to those rules.
+// Decide asks access by the newest rules, and remembers what it permits. It sets c,
+// who asks and whose grant this is, to the caller under those rules.
 func (g *Grant) Decide(c *access.Caller, a access.Action) bool {
 	if c.Runtime == nil {
 		return access.Decide(*c, a)

@@ -13,7 +13,8 @@ import (
 )
 
 // Kernel is what the routes of every area stand on: the store, its keys and its
-// log, who calls, and what callers have underway.
+// log, who calls, and what callers have underway. Each area's service embeds it.
+// All methods may be called at the same time.
 type Kernel struct {
 	// DB is the store. A handler writes to it by [Change] or [Kernel.Use] alone,
 	// so that nothing is done that is not on record.
@@ -42,6 +43,7 @@ type Kernel struct {
 
 // Config says what a kernel works with. It owns none of it.
 type Config struct {
+	// Store is open for as long as the kernel is used.
 	Store *store.DB
 	// Custody has the key that seals the store.
 	Custody *custody.Custodian

@@ -8,16 +8,18 @@ import (
 
 // Listing is a list that administrators read page by page.
 type Listing[Row, Item any] struct {
+	// Plural is the name of the items in the answer.
 	Plural string
 	// Rows reads at most limit of them, those after a cursor.
 	Rows func(after string, limit int) ([]Row, error)
-	// Cursor is what the rows are ordered by.
+	// Cursor is what the rows are ordered by, in a row.
 	Cursor func(Row) string
-	// Describe is a row as it is listed.
+	// Describe returns a row as it is listed.
 	Describe func(Row) (Item, error)
 }
 
-// Page authorises and reads the page that the request asks for.
+// Page decides about the route's right, and reads the page that the request asks
+// for.
 func (l Listing[Row, Item]) Page(rq *Request) (list wire.List[Item], err error) {
 	limit, after, err := rq.Page()
 	if err != nil {
@@ -42,13 +44,14 @@ func (l Listing[Row, Item]) Page(rq *Request) (list wire.List[Item], err error) 
 	return list, nil
 }
 
-// WithoutError makes of a description that cannot fail one that says so.
+// WithoutError makes a function that cannot fail one for [Listing.Describe].
 func WithoutError[Row, Item any](describe func(Row) Item) func(Row) (Item, error) {
 	return func(row Row) (Item, error) { return describe(row), nil }
 }
 
-// Page reads limit and cursor. A cursor is opaque: the last key of the page
-// before, encoded.
+// Page reads the parameters limit, 50 where it is absent and at most 1000, and
+// cursor, which is opaque to callers: after is the last key of the page before,
+// empty for the first page.
 func (rq *Request) Page() (limit int, after string, err error) {
 	n, err := rq.Integer("limit", 50, 1, 1000)
 	if err != nil {
@@ -61,8 +64,9 @@ func (rq *Request) Page() (limit int, after string, err error) {
 	return int(n), string(raw), nil
 }
 
-// PageOf makes a page of rows that were read one past the limit, and the cursor
-// of the next.
+// PageOf makes a page of rows that were read one past the limit, and returns the
+// cursor of the next; empty where there is none. key is what the rows are ordered
+// by.
 func PageOf[T any](rows []T, limit int, key func(T) string) ([]T, string) {
 	if len(rows) <= limit {
 		return rows, ""

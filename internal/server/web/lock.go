@@ -19,8 +19,9 @@ var ErrLocked = WithHint(
 	"its operator unlocks it: bctrl unlock",
 )
 
-// unprovenCaller finds who calls one of those routes on a locked server that
-// knows of no key. Unlocking asks again, before anything is unlocked.
+// unprovenCaller finds who calls a route of [Route.ToUnlock] on a locked server,
+// which can prove no stored key to be its own. Unlocking authenticates once more,
+// before anything is unlocked.
 func (k *Kernel) unprovenCaller(ctx context.Context, h http.Header) (access.Caller, error) {
 	key, ok := bearer(h)
 	actsFor := len(h.Values(wire.HeaderSubaccount)) + len(h.Values(wire.HeaderRuntime)) + len(h.Values(wire.HeaderMounts))
@@ -34,8 +35,9 @@ func (k *Kernel) unprovenCaller(ctx context.Context, h http.Header) (access.Call
 	return access.Caller{Org: stored.Org, KeyID: stored.ID}, err
 }
 
-// openKeysOf makes the caller's organization able to seal and open. While the
-// server is locked it reports so, for a route that works all the same.
+// openKeysOf has the keys of the caller's organization at hand, to seal and open
+// with. While the server is locked it reports so to a route that works all the
+// same, and refuses any other.
 func (k *Kernel) openKeysOf(rq *Request) (locked bool, err error) {
 	err = k.Keys.Ensure(rq.Context(), rq.Caller.Org)
 	if errors.Is(err, seal.ErrLocked) && rq.Route.WithoutKey {
@@ -44,7 +46,8 @@ func (k *Kernel) openKeysOf(rq *Request) (locked bool, err error) {
 	return false, err
 }
 
-// CheckUnlocked refuses what cannot begin, or go on, while the server is locked.
+// CheckUnlocked is a [Condition]: what it is required of cannot begin, or go on,
+// while the server is locked.
 func (k *Kernel) CheckUnlocked(context.Context, store.Queries, access.Caller) error {
 	if k.Custody.Locked() {
 		return ErrLocked

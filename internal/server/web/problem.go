@@ -15,12 +15,13 @@ const maxProblems = 100
 // Problems collects all that is wrong with a request, so that its caller learns
 // of everything at once.
 type Problems struct {
+	// List is what is wrong, in the order in which it was found.
 	List []bctrl.Problem
 	// Message is what the refusal says: what is wrong first.
 	Message string
 }
 
-// Add names a problem.
+// Add names a problem. The message never holds a value that was sent.
 func (p *Problems) Add(code, field, message string) {
 	if len(p.List) == 0 {
 		p.Message = message
@@ -35,10 +36,11 @@ func (p *Problems) Limit(field string, n, most int) {
 	}
 }
 
-// Name names a field that breaks the rule of names; a nil rule is kept.
-func (p *Problems) Name(code, field string, rule error) {
-	if rule != nil {
-		p.Add(code, field, field+": "+rule.Error())
+// Name names a field that is to be a name and is none. broken is what the grammar
+// of names says of it; nil adds nothing.
+func (p *Problems) Name(code, field string, broken error) {
+	if broken != nil {
+		p.Add(code, field, field+": "+broken.Error())
 	}
 }
 
@@ -57,7 +59,7 @@ func (p *Problems) Join(field string, err error) {
 	}
 }
 
-// IsFull reports that no more problems are looked for.
+// IsFull reports whether there are so many problems that no more are looked for.
 func (p *Problems) IsFull() bool { return len(p.List) >= maxProblems }
 
 // Err is nil, or one refusal with all problems.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +15,7 @@ import (
 // misspelt filter, or one that a program left empty, must not widen what is
 // listed.
 func (rt Route) checkQuery(rq *Request) error {
-	values, err := queryValues(rq.URL.RawQuery)
+	values, err := url.ParseQuery(rq.URL.RawQuery)
 	if err != nil {
 		return Invalid("request.query", "", "the query string is malformed")
 	}
@@ -50,7 +51,8 @@ func (rt Route) takes() string {
 	return "it takes " + strings.Join(rt.query, ", ")
 }
 
-// Flag reads a boolean parameter; absent is false.
+// Flag reads a boolean parameter, true or false; absent is false. It fails, as all
+// readers of parameters do, with request.parameter and the parameter as field.
 func (rq *Request) Flag(name string) (bool, error) {
 	v, err := rq.OptionalFlag(name)
 	return v != nil && *v, err

@@ -114,7 +114,8 @@ func GatewayTimeout(code, message string) *bctrl.Error {
 	return Refusal(http.StatusGatewayTimeout, code, message)
 }
 
-// BadJSON names the field that a body got wrong, never its value.
+// BadJSON is the refusal of a body that strictjson did not read: it names the field
+// that is wrong, never its value. Any other error comes back as it is.
 func BadJSON(err error) error {
 	if refused, ok := errors.AsType[*bctrl.Error](err); ok { // by a type's own UnmarshalJSON
 		return refused
@@ -137,7 +138,8 @@ var ErrInternal = Fault("server.internal", "the server failed; its log has the r
 // own end outran: no fault of the server.
 var ErrAbandoned = TimedOut("request.abandoned", "the request ended before it was answered")
 
-// AsError turns any error into the one that is answered.
+// AsError turns any error into the one that is answered: a refusal into itself, what
+// the store and the seals fail with into theirs, all else into [ErrInternal].
 func AsError(err error) *bctrl.Error {
 	if e, ok := errors.AsType[*bctrl.Error](err); ok {
 		return e
@@ -216,4 +218,5 @@ func Tampered(code string) *bctrl.Error {
 	)
 }
 
+// ErrStopping is the answer to what the end of the server cuts short.
 var ErrStopping = Unavailable("server.stopping", "the server is stopping")

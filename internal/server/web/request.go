@@ -19,15 +19,23 @@ type Request struct {
 	// kernel serves it.
 	kernel *Kernel
 	w      *statusWriter
-	ID     string
-	Route  *Route
+	// ID is the request's id in the log, the audit log and the answer: the
+	// caller's own where it sent a plain one.
+	ID string
+	// Route is the one that the router found.
+	Route *Route
+	// Caller is who calls, under the newest rules that were looked at; nobody where
+	// the route is [access.Public].
 	Caller access.Caller
 	// Unproven is set where the caller is only believed to be who it says: see
-	// [server.toUnlock].
+	// [Route.ToUnlock]. A handler clears it once it has proved the caller.
 	Unproven bool
-	Query    url.Values
+	// Query has the route's own parameters, each once and in UTF-8. A route in a
+	// provider's form reads the URL itself.
+	Query url.Values
 
 	// Object is what the request is about, for the audit log; never a value.
+	// [Request.Authorize] sets it, and a handler that has found it by another name.
 	Object string
 	// decided is set once access has been asked.
 	decided bool
@@ -41,7 +49,8 @@ type Request struct {
 	// leaving is done when the request leaves: it lets go of the idempotency
 	// key, and is no longer underway.
 	leaving []func()
-	// Granted is what a runtime caller was permitted so far.
+	// Granted is what the caller was permitted so far. A handler may add to what
+	// has to go on being so, by [Grant.Require].
 	Granted Grant
 	// activity is the request as something that is underway; nil where nothing can
 	// end it.
@@ -53,7 +62,7 @@ type Request struct {
 	answer []byte
 }
 
-// Path returns a path variable, checked by its grammar.
+// Path returns a variable of the path, or the error of its grammar.
 func (rq *Request) Path(name string, valid func(string) error) (string, error) {
 	v := rq.PathValue(name)
 	if err := valid(v); err != nil {
@@ -62,7 +71,7 @@ func (rq *Request) Path(name string, valid func(string) error) (string, error) {
 	return v, nil
 }
 
-// ValidUUID is the grammar of the ids that the server makes.
+// ValidUUID is the grammar, for [Request.Path], of the ids that the server makes.
 func ValidUUID(v string) error {
 	if names.UUID(v) != nil {
 		return Invalid("request.invalid_id", "id", "the id must be a uuid")
@@ -84,9 +93,8 @@ const idAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 // NewID makes a uuid v7: unique, and in order of time.
 func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 
-func queryValues(raw string) (url.Values, error) { return url.ParseQuery(raw) }
-
-// IfMatch reads the version that an update is meant for; 0 is any.
+// IfMatch reads the version that an update is meant for from If-Match (RFC 9110
+// §13.1.1); 0 is any. What is no version is request.if_match.
 func (rq *Request) IfMatch() (int64, error) {
 	tag := rq.Header.Get("If-Match")
 	if tag == "" || tag == "*" {
@@ -106,7 +114,7 @@ var ErrStale = WithHint(
 )
 
 // PublicURL is where callers reach the server: as configured, else as this one
-// did.
+// did, by its Host header. The caller may change it.
 func (rq *Request) PublicURL() *url.URL {
 	if public := rq.kernel.PublicURL; public != nil {
 		u := *public

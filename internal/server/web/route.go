@@ -14,18 +14,21 @@ import (
 type Route struct {
 	// Method and path are as net/http's mux has them: "GET", "/v1/vault/{key}".
 	Method, Path string
-	Verb         access.Verb
+	// Verb is the right that it needs; [access.Public] needs none, and no caller.
+	Verb access.Verb
 	// query names the parameters it takes; any other is refused.
 	query []string
 	// streams is set where the body is a file, which nobody holds.
 	streams bool
-	// Foreign is set where the request is in a provider's form.
+	// Foreign is set where the request is in a provider's form; nil where it is in
+	// that of the contract.
 	Foreign *ForeignForm
-	// MaxBody bounds a JSON body where it is not the constant.
+	// MaxBody bounds a JSON body, in bytes; 0 is [MaxBody].
 	MaxBody int64
 	// WithoutKey is set where it works while the server is locked.
 	WithoutKey bool
-	// ToUnlock is set where it then works for callers that are not proven.
+	// ToUnlock is set where it then also works for callers whose key cannot be
+	// proved to be one that this server made: see [Request.Unproven].
 	ToUnlock bool
 	serve    func(http.ResponseWriter, *Request) error
 }
@@ -44,7 +47,10 @@ type ForeignForm struct {
 // None stands for a body or an answer that is empty.
 type None struct{}
 
-// Endpoint makes a route that takes JSON and answers JSON.
+// Endpoint makes a route that takes JSON and answers JSON. pattern is a method and a
+// path, "GET /v1/vault/{key}", and query names the parameters that it takes. What a
+// GET reads is of one moment with what permitted it: see [ReadConsistently]. do
+// asks for the right.
 func Endpoint[In, Out any](
 	pattern string, verb access.Verb, do func(context.Context, *Request, In) (Out, error), query ...string,
 ) Route {
@@ -73,7 +79,8 @@ func Endpoint[In, Out any](
 	}, query...)
 }
 
-// Raw makes a route that reads its own body or writes its own answer.
+// Raw makes a route that reads its own body or writes its own answer; ANY is a
+// method that stands for all.
 func Raw(
 	pattern string, verb access.Verb, serve func(http.ResponseWriter, *Request) error, query ...string,
 ) Route {
@@ -87,7 +94,7 @@ func Raw(
 	}
 }
 
-// Streamed makes a raw route whose body is a file.
+// Streamed makes a raw route whose body is a file, which nobody holds in memory.
 func Streamed(
 	pattern string, verb access.Verb, serve func(http.ResponseWriter, *Request) error, query ...string,
 ) Route {

@@ -18,7 +18,7 @@ import (
 const sealCreate = "seal.create"
 
 // SealedKey is a key of the server's own, for what it signs. It is made once,
-// keptAnswer sealed in the store, and held in memory from its first use until the
+// kept sealed in the store, and held in memory from its first use until the
 // server is locked.
 type SealedKey struct {
 	kernel *Kernel

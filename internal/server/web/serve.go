@@ -31,8 +31,14 @@ func (k *Kernel) handler(rt *Route) http.Handler {
 			} else if p != nil {
 				panic(p) // the client went away in the middle of a stream
 			}
-			k.Log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("requestId", rq.ID), slog.String("method", r.Method),
-				slog.String("route", rt.Path), slog.Int("status", sw.status), slog.Duration("took", time.Since(start)))
+			k.Log.LogAttrs(
+				r.Context(), slog.LevelDebug, "request",
+				slog.String("requestId", rq.ID),
+				slog.String("method", r.Method),
+				slog.String("route", rt.Path),
+				slog.Int("status", sw.status),
+				slog.Duration("took", time.Since(start)),
+			)
 		}()
 		if err := k.run(sw, rq); err != nil {
 			if why := EndedBecause(rq.Context()); why != nil && AsError(err) == ErrInternal {

@@ -37,8 +37,10 @@ const (
 // strangersRefused is the action of an event that counts what was refused.
 const strangersRefused = "auth.refused"
 
-// Strangers bounds what requests without a good caller cost. A good caller never
-// comes here, whoever shares its address: a caller is looked for first.
+// Strangers bounds what requests without a good caller cost: so many refusals are
+// answered and recorded each for itself, the others counted, and each count becomes
+// one event. A good caller never comes here, whoever shares its address: a caller is
+// looked for first.
 type Strangers struct {
 	perAddress, inAll strangerLimit
 	// record writes counts to the log.

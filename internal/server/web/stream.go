@@ -73,7 +73,8 @@ func (st *Stream) write(text string) error {
 	return nil
 }
 
-// Close ends the answer and leaves the connection to the next one.
+// Close ends the answer and leaves the connection to the next one. It returns err,
+// with which the stream ended, but where that is that the reader is gone.
 func (st *Stream) Close(err error) error {
 	_ = st.conn.SetWriteDeadline(time.Time{}) // it could be set before
 	if errors.Is(err, errReaderGone) {
@@ -82,8 +83,10 @@ func (st *Stream) Close(err error) error {
 	return err
 }
 
-// Follow calls send whenever moved tells that there may be more, until the
-// client leaves, its right to ask ends or the server does.
+// Follow calls next, which sends what there is, at once and then whenever the
+// channel that it returned last is closed, because there may be more. It ends with
+// the client, with the client's right to ask, whose refusal it returns, and with
+// the server. In between it shows every 15 seconds that the stream lives.
 func (k *Kernel) Follow(ctx context.Context, st *Stream, next func() (moved <-chan struct{}, err error)) error {
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()

@@ -78,7 +78,9 @@ func (k *Kernel) authenticateToken(ctx context.Context, text string, h http.Head
 	return c, nil
 }
 
-// VerifyToken reads a token that is genuine. It reads nothing else.
+// VerifyToken reads a token by the root key of all tokens. What is not genuine is
+// [ErrUnauthorized]. It asks neither the clock nor the store: the token may have
+// ended.
 func VerifyToken(root []byte, text string) (*bctrl.TokenInfo, error) {
 	t, err := token.Parse(text)
 	if err != nil || !t.Genuine(root) {
