@@ -8,7 +8,6 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/agent"
-	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/server/calls"
 	"github.com/bctrl-go/bctrl/internal/server/web"
@@ -50,26 +49,6 @@ func (s *Service) act(
 		Secrets:   x.live.secrets,
 		Progress:  func(_, _ int, _, message string) { report(message) },
 	}, agent.Options{Instruction: a.Instruction, MaxSteps: a.MaxSteps, Timeout: maxStepTimeout})
-}
-
-// recordOutsideMount records that the mounts did not permit something inside an execution,
-// and returns the refusal.
-func (s *Service) recordOutsideMount(ctx context.Context, x *execution, verb bctrl.Verb, object string) error {
-	refusal := web.OutsideMount(verb)
-	return s.recordRefusal(ctx, x, verb, object, refusal)
-}
-
-// recordRefusal records that something inside an execution was refused, and
-// returns the refusal.
-func (s *Service) recordRefusal(
-	ctx context.Context, x *execution, verb bctrl.Verb, object string, refusal *bctrl.Error,
-) error {
-	ev := x.event(verb, object)
-	ev.Decision, ev.Outcome, ev.Status = audit.Denied, refusal.Code, refusal.Status
-	if err := s.Audit.Record(context.WithoutCancel(ctx), ev); err != nil {
-		return err
-	}
-	return refusal
 }
 
 // recordedPage is the page of an execution. A login that it does not take,

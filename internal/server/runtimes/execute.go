@@ -27,14 +27,14 @@ const (
 	maxStepTimeout = 30 * time.Minute
 )
 
-// executeAnswer is an execution's result, or with async the operation that
-// will have it.
+// executeAnswer is the result of an execution, or with async the operation that will
+// have it. One of the two is set.
 type executeAnswer struct {
 	*bctrl.ExecutionResult
 	*bctrl.OperationInfo
 }
 
-// MarshalJSON writes the one that is set.
+// MarshalJSON implements [json.Marshaler].
 func (a executeAnswer) MarshalJSON() ([]byte, error) {
 	if a.OperationInfo != nil {
 		return json.Marshal(a.OperationInfo)
@@ -68,6 +68,8 @@ func (s *Service) execute(
 	return executeAnswer{ExecutionResult: &result}, err
 }
 
+// newExecution checks all of a request but its steps, and finds the runtime that is
+// to run them.
 func (s *Service) newExecution(ctx context.Context, rq *web.Request, in wire.Execution[bctrl.Mounts]) (*execution, error) {
 	if err := web.InvalidName("runtimes.invalid_alias", "runtime", names.Name(in.Runtime)); err != nil {
 		return nil, err
@@ -98,11 +100,12 @@ func (s *Service) newExecution(ctx context.Context, rq *web.Request, in wire.Exe
 	if own := rq.Caller.Runtime; own != nil {
 		x.below = own.Chain[2:] // what a token and BCTRL-Mounts declared below the runtime
 	}
-	return x.lower(ctx, s, in.Mounts)
+	return s.lowerExecution(ctx, x, in.Mounts)
 }
 
-// runSteps runs steps in order until one fails. The error is that of an
-// execution which could not run; a step's own error is in the result.
+// runSteps runs steps in order until one fails, whose error is in the result. The
+// error that it returns is why the execution could not run, or not to its end: its
+// runtime or its caller ended, or it was cancelled.
 func (s *Service) runSteps(
 	ctx context.Context, x *execution, steps []step, progress func(bctrl.OperationProgress),
 ) (bctrl.ExecutionResult, error) {
@@ -145,15 +148,16 @@ var (
 	errTimedOut  = web.GatewayTimeout("executions.timed_out", "the step did not end in its time")
 )
 
-// whyEnded tells a runtime that is gone from a caller who left. A caller who
-// left and asks again with the same idempotency key is told that the execution
-// was cancelled: nothing runs twice.
+// whyEnded is the refusal for an execution whose context has ended with err: its
+// runtime has ended, its caller has, or nobody waits for it any more. The last is
+// what a caller is told who left, and sends the request once more with the same
+// idempotency key: nothing runs twice.
 func (s *Service) whyEnded(ctx context.Context, x *execution, err error) error {
 	if x.live.life.Err() != nil {
 		return web.Unprocessable("runtimes.ended", "the runtime ended while it executed")
 	}
 	if why := web.EndedBecause(ctx); why != nil {
-		return why // its caller ended
+		return why
 	}
 	if errors.Is(err, context.Canceled) {
 		return errCancelled
@@ -161,7 +165,7 @@ func (s *Service) whyEnded(ctx context.Context, x *execution, err error) error {
 	return err
 }
 
-// runStep runs one step within its time.
+// runStep runs one step within its time. Whatever becomes of it is in the result.
 func (s *Service) runStep(ctx context.Context, x *execution, st step, report func(string)) bctrl.StepResult {
 	begun := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, st.timeout)
@@ -186,15 +190,15 @@ func (s *Service) runStep(ctx context.Context, x *execution, st step, report fun
 	return bctrl.StepResult{Call: st.call, Error: e, Duration: time.Since(begun)}
 }
 
-// runRecovered runs a step. A panic is the step's own failure: an operation runs
-// beside all requests, and would take the server with it.
+// runRecovered runs a step, and takes a panic for a failure of the step alone: an
+// operation runs in a goroutine of its own, where a panic would end the server.
 func (s *Service) runRecovered(ctx context.Context, x *execution, st step, report func(string)) (value any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			// Not its text, which may hold a value; the stack has none.
+			// Its text may hold a secret value. The stack holds none.
 			s.Log.Error("a step panicked", "execution", x.id, "call", string(st.call), "stack", string(debug.Stack()))
 			err = web.ErrInternal
 		}
 	}()
-	return st.run(ctx, x, report)
+	return st.run(ctx, st.execution, report)
 }

@@ -11,23 +11,23 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// execution is one run of steps in a runtime.
+// execution is a run of steps in a runtime. What a runtime does by itself, keeping
+// a download, is decided and recorded as one too: without an id or a caller.
 type execution struct {
 	id   string
 	org  string
 	live *liveRuntime
 	ws   store.Workspace
 	rt   store.Runtime
-	// below are the mounts that levels under the runtime declared: the
-	// caller's own, the execution's, the step's.
+	// below are the mounts that were declared below the runtime, the widest first: by
+	// the caller's token, with its request, for the execution, for the step.
 	below []bctrl.Mounts
-	// caller is who began it, and with whom it ends; without a key and a token
-	// it is the runtime's own doing.
+	// caller is who began it. The execution ends with its key or token.
 	caller    access.Caller
 	requestID string
 }
 
-// actor is who the execution is run by, for access and the audit log.
+// actor is the execution's caller as access and the audit log know it, acting as rt.
 func (x *execution) actor(rt *access.Runtime) access.Caller {
 	return access.Caller{
 		Org:     x.org,
@@ -38,8 +38,9 @@ func (x *execution) actor(rt *access.Runtime) access.Caller {
 	}
 }
 
-// currentCaller is who the execution acts as, with the mounts as they are now: a
-// workspace that was lowered since the execution began counts as lowered.
+// currentCaller is who the execution acts as, under the mounts as they are now: what
+// its workspace has been lowered to since it began counts. A caller that has ended is
+// refused, and everybody while the server is locked.
 func (s *Service) currentCaller(ctx context.Context, x *execution) (access.Caller, error) {
 	if s.Custody.Locked() {
 		return access.Caller{}, web.ErrLocked
@@ -49,7 +50,8 @@ func (s *Service) currentCaller(ctx context.Context, x *execution) (access.Calle
 	return s.CallerNow(ctx, x.actor(rt))
 }
 
-// event is an audit event of something the execution does.
+// event is the audit event of something that the execution may do, without its
+// outcome.
 func (x *execution) event(verb bctrl.Verb, object string) audit.Event {
 	return audit.Event{
 		Org:       x.org,
@@ -66,8 +68,9 @@ func (x *execution) event(verb bctrl.Verb, object string) audit.Event {
 	}
 }
 
-// lower returns the execution one level down, refused when that widens.
-func (x *execution) lower(ctx context.Context, s *Service, mounts *bctrl.Mounts) (*execution, error) {
+// lowerExecution returns the execution under mounts that are declared for a part of
+// it; nil declares none. Mounts that would widen what it has now are refused.
+func (s *Service) lowerExecution(ctx context.Context, x *execution, mounts *bctrl.Mounts) (*execution, error) {
 	if mounts == nil {
 		return x, nil
 	}
@@ -81,4 +84,24 @@ func (x *execution) lower(ctx context.Context, s *Service, mounts *bctrl.Mounts)
 	lowered := *x
 	lowered.below = append(slices.Clip(x.below), *mounts)
 	return &lowered, nil
+}
+
+// recordOutsideMount records that the mounts did not permit something that an
+// execution was to do, and returns the refusal; where it cannot be recorded, why.
+func (s *Service) recordOutsideMount(ctx context.Context, x *execution, verb bctrl.Verb, object string) error {
+	return s.recordRefusal(ctx, x, verb, object, web.OutsideMount(verb))
+}
+
+// recordRefusal records that something that an execution was to do was refused, and
+// returns the refusal; where it cannot be recorded, why. It is recorded also when ctx
+// has ended.
+func (s *Service) recordRefusal(
+	ctx context.Context, x *execution, verb bctrl.Verb, object string, refusal *bctrl.Error,
+) error {
+	ev := x.event(verb, object)
+	ev.Decision, ev.Outcome, ev.Status = audit.Denied, refusal.Code, refusal.Status
+	if err := s.Audit.Record(context.WithoutCancel(ctx), ev); err != nil {
+		return err
+	}
+	return refusal
 }

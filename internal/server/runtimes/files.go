@@ -12,8 +12,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
-// putFile puts what an execution made into the namespace that its mounts
-// give, for as long as they do.
+// putFile puts a file of an execution into the namespace that its mounts give now. It
+// ends when they no longer do, and is recorded as refused then too.
 func (s *Service) putFile(
 	ctx context.Context, x *execution, f files.Incoming, r io.Reader,
 ) (out bctrl.StorageObject, err error) {
@@ -38,14 +38,14 @@ func (s *Service) putFile(
 		out, err = s.files.Put(ctx, x.org, f, r, x.event(bctrl.PutStorage, f.Namespace))
 		return err
 	})
-	if errors.Is(err, bctrl.ErrOutsideMount) { // before it began or since
+	if errors.Is(err, bctrl.ErrOutsideMount) { // before it began, or while it was put
 		err = s.recordOutsideMount(ctx, x, bctrl.PutStorage, f.Namespace)
 	}
 	return out, err
 }
 
-// putDownload stores what a page delivered. Without storage in the mounts it
-// is refused, and the browser drops it.
+// putDownload puts a download of a page into storage. The browser drops one for which
+// it returns an error, as where the mounts have no storage.
 func (s *Service) putDownload(ctx context.Context, lr *liveRuntime, d browser.Download) error {
 	rt, err := s.DB.Read().Runtime(ctx, lr.org, lr.id)
 	if err != nil {

@@ -77,7 +77,10 @@ func (s *Service) startedRuntime(id string) (*liveRuntime, bool) {
 	}
 }
 
-// Close ends every runtime and every operation, and waits for both.
+// Close ends every runtime and every operation, and waits until all of them are on
+// record as ended. A launch is refused from then on with [web.ErrStopping]. A browser
+// has 15 seconds to end, also when ctx ends; the error joins those of all that did
+// not, and then Close waits for them longer.
 func (s *Service) Close(ctx context.Context) error {
 	err := s.closeFleet(ctx)
 	s.closeOperations()
@@ -95,7 +98,7 @@ func (s *Service) StopOrganization(ctx context.Context, org string) error {
 	return errors.Join(errs...)
 }
 
-// closeFleet ends every runtime.
+// closeFleet ends all runtimes at once, and waits for them.
 func (s *Service) closeFleet(ctx context.Context) error {
 	s.fleet.mu.Lock()
 	s.fleet.closing = true

@@ -45,7 +45,9 @@ func (s *Service) launchRuntime(
 	return s.describeRuntime(rt, ws), nil
 }
 
-// declareRuntime checks a launch against the workspace as it is now.
+// declareRuntime makes the row of a runtime that is to be launched, checked by itself
+// and against the mounts of the workspace as they are now. It makes the profile that
+// the launch names, where there is none yet.
 func (s *Service) declareRuntime(
 	ctx context.Context, rq *web.Request, ws store.Workspace, in bctrl.RuntimeCreate,
 ) (rt store.Runtime, err error) {
@@ -103,6 +105,7 @@ func (s *Service) declareRuntime(
 	return rt, nil
 }
 
+// checkLaunch adds what is wrong with l by itself to the problems.
 func checkLaunch(p *web.Problems, l bctrl.Launch) {
 	switch l.Mode {
 	case "", bctrl.ModeEphemeral:
@@ -126,7 +129,8 @@ func checkLaunch(p *web.Problems, l bctrl.Launch) {
 	}
 }
 
-// startRuntime records a runtime, starts its browser and watches it.
+// startRuntime records a runtime and starts its browser, whose end is recorded from
+// then on. Whatever the error, no browser is left.
 func (s *Service) startRuntime(ctx context.Context, org string, rt *store.Runtime) (err error) {
 	lr := newLiveRuntime(org, rt.ID)
 	if err := s.fleet.add(lr); err != nil {
@@ -156,17 +160,18 @@ func (s *Service) startRuntime(ctx context.Context, org string, rt *store.Runtim
 	return nil
 }
 
-// recordNotStarted records that a runtime did not start, and says why.
+// recordNotStarted records that a runtime did not start, because of err or because it
+// was stopped meanwhile, and returns the refusal that says so.
 func (s *Service) recordNotStarted(lr *liveRuntime, err error) error {
-	if lr.ended() {
-		// Not of the moment, for which it would be launched again.
+	if lr.isStopping() {
+		// Not a status that callers repeat the launch for.
 		refusal := web.Unprocessable("runtimes.ended", "the runtime was stopped while it started")
 		return errors.Join(refusal, s.recordRuntimeEnd(lr.org, lr.id, bctrl.RuntimeStopped, ""))
 	}
 	s.Log.Error("a runtime did not start", "runtime", lr.id, "error", err)
 	refusal := web.WithHint(web.Unavailable(wire.CodeLaunchFailed, "the browser did not start"), "the server's log says why")
 	if errors.Is(err, browser.ErrNoSandbox) {
-		refusal.Hint = browser.ErrNoSandbox.Error() // of the machine in general, not of this one
+		refusal.Hint = browser.ErrNoSandbox.Error() // err itself may tell more of the machine
 	}
 	if e, ok := errors.AsType[*bctrl.Error](err); ok {
 		refusal = e
@@ -174,8 +179,8 @@ func (s *Service) recordNotStarted(lr *liveRuntime, err error) error {
 	return errors.Join(refusal, s.recordRuntimeEnd(lr.org, lr.id, bctrl.RuntimeFailed, refusal.Message))
 }
 
-// insertRuntime adds a runtime to a workspace, with a profile, that nobody has
-// deleted since the launch was declared.
+// insertRuntime writes the row of a runtime, where its workspace and its profile have
+// not been deleted since it was declared.
 func insertRuntime(ctx context.Context, tx *store.Tx, org string, rt store.Runtime) error {
 	if _, err := currentWorkspace(ctx, tx, org, rt.WorkspaceID, 0); err != nil {
 		return err
@@ -195,6 +200,8 @@ func insertRuntime(ctx context.Context, tx *store.Tx, org string, rt store.Runti
 	return appendRuntimeEvent(tx, org, rt, rt.Status)
 }
 
+// startBrowser starts the browser of a runtime, and records the runtime as active.
+// Where that cannot be recorded, the browser is stopped.
 func (s *Service) startBrowser(ctx context.Context, lr *liveRuntime, rt *store.Runtime) error {
 	spec := browser.Spec{
 		ID: rt.ID, Egress: s.egress,
@@ -227,7 +234,8 @@ func (s *Service) startBrowser(ctx context.Context, lr *liveRuntime, rt *store.R
 	return nil
 }
 
-// errTaken tells which of the two things that one runtime may hold is taken.
+// errTaken is the refusal for a runtime that could not be written: another live one
+// has its alias, or uses its profile.
 func (s *Service) errTaken(ctx context.Context, org string, rt store.Runtime) error {
 	other, err := s.DB.Read().RuntimeByAlias(ctx, org, rt.WorkspaceID, rt.Alias)
 	if err == nil && other.Live {

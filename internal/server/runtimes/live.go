@@ -15,23 +15,23 @@ import (
 type liveRuntime struct {
 	org string
 	id  string
-	// started is closed once the launch is over. Then browser is what runs, or
-	// nil where nothing ever did.
+	// started is closed once the launch is over. From then on browser may be read; it
+	// is nil where none was started.
 	started chan struct{}
 	browser browser.Browser
 	// turn has room for the one execution that has the page.
 	turn chan struct{}
-	// life ends when the runtime does, and with it everything that runs in it.
+	// life ends with the runtime, and by end: executions and connections end with it.
 	life context.Context
 	end  context.CancelFunc
 
-	// secrets are the values filled so far: pages outlive a task, so none of
-	// them is shown to a model for as long as the browser runs.
+	// secrets are the values filled so far. No model is shown one for as long as the
+	// browser runs: a page that has one may outlive the execution that filled it.
 	secrets *scrub.Set
 
-	mu        sync.Mutex
-	stopping  bool
-	downloads []bctrl.StorageObject // the newest
+	mu        sync.Mutex // guards what follows
+	stopping  bool       // somebody asked for its end
+	downloads []bctrl.StorageObject
 }
 
 // maxDownloads is how many downloads a live runtime lists for an agent that works
@@ -50,8 +50,8 @@ func newLiveRuntime(org, id string) *liveRuntime {
 	return lr
 }
 
-// ended reports whether somebody asked for the end of the runtime.
-func (lr *liveRuntime) ended() bool {
+// isStopping reports whether somebody asked for the end of the runtime.
+func (lr *liveRuntime) isStopping() bool {
 	lr.mu.Lock()
 	defer lr.mu.Unlock()
 	return lr.stopping

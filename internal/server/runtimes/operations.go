@@ -22,24 +22,25 @@ func (s *Service) operationRoutes() []web.Route {
 	}
 }
 
-// operations are the executions that run without a caller waiting. They live
-// as long as their browser, in this process; their rows outlive both.
+// operations are the executions that run in this process without a caller who waits.
+// They end with their runtime; their rows stay.
 type operations struct {
 	mu   sync.Mutex
-	open map[string]*operation
-	wg   sync.WaitGroup
+	open map[string]*operation // by id
+	wg   sync.WaitGroup        // counts those that run
 }
 
-// operation is one that runs.
+// operation is an operation that runs.
 type operation struct {
 	org    string
 	cancel context.CancelFunc
-	ended  chan struct{}
+	ended  chan struct{} // closed once info is final, and on record
 
 	mu   sync.Mutex
 	info bctrl.OperationInfo
 }
 
+// snapshot is what is known of the operation now.
 func (o *operation) snapshot() bctrl.OperationInfo {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -101,8 +102,8 @@ func (s *Service) startOperation(
 	return info, nil
 }
 
-// runOperation runs an operation to its end. The log has its outcome, by recordOutcome,
-// before anybody can see that it has ended.
+// runOperation runs an operation to its end. It calls recordOutcome before anybody can
+// see that the operation has ended, so that the log has its outcome by then.
 func (s *Service) runOperation(
 	ctx context.Context, op *operation, x *execution, steps []step, recordOutcome func(outcome string),
 ) {
@@ -128,7 +129,8 @@ func (s *Service) runOperation(
 	s.operations.mu.Unlock()
 }
 
-// concludeOperation gives an operation its end.
+// concludeOperation gives an operation the status, result and error that runSteps
+// ended with.
 func concludeOperation(o *bctrl.OperationInfo, result bctrl.ExecutionResult, err error) {
 	o.Status = bctrl.OperationSucceeded
 	if len(result.Steps) > 0 {
@@ -149,14 +151,14 @@ func concludeOperation(o *bctrl.OperationInfo, result bctrl.ExecutionResult, err
 	}
 }
 
-// interruptOperation is the end of an operation whose server ended.
+// interruptOperation gives an operation the end that it has when its server ends.
 func interruptOperation(o *bctrl.OperationInfo) {
 	o.Status = bctrl.OperationFailed
 	o.Error = web.Unavailable("operations.interrupted", "the server ended while the operation ran")
 }
 
-// saveOperation writes what is known of an operation. A loss of progress is
-// not worth an operation's life.
+// saveOperation writes what is known of an operation. Where it cannot, that is logged:
+// the operation goes on.
 func (s *Service) saveOperation(op *operation, info bctrl.OperationInfo) {
 	ctx := context.Background()
 	err := s.DB.Write(ctx, func(tx *store.Tx) error { return tx.UpdateOperation(ctx, op.org, info) })
@@ -165,14 +167,14 @@ func (s *Service) saveOperation(op *operation, info bctrl.OperationInfo) {
 	}
 }
 
-// authorizedOperation authorises and reads the operation that the path names, and
-// returns its run when it still runs.
+// authorizedOperation reads the operation that the path names, and authorises the
+// request for it. The second result is nil once it has ended.
 func (s *Service) authorizedOperation(ctx context.Context, rq *web.Request) (bctrl.OperationInfo, *operation, error) {
 	id, err := rq.Path("id", web.ValidUUID)
 	if err != nil {
 		return bctrl.OperationInfo{}, nil, err
 	}
-	// The run before the row: one that ends between the two has written its end.
+	// Looked up before the row is read: one that ends between the two has written its end.
 	s.operations.mu.Lock()
 	run := s.operations.open[id]
 	s.operations.mu.Unlock()
@@ -200,12 +202,12 @@ func (s *Service) getOperation(ctx context.Context, rq *web.Request, _ web.None)
 	return info, err
 }
 
-// The limits of a wait; a proxy between would cut longer ones.
+// The limits of a wait. Proxies end requests that take much longer.
 const (
 	defaultWait = 30 * time.Second
 	maxWait     = 60 * time.Second
-	// waitPause is how often one caller need ask: who waits for less is asked to
-	// make up the rest.
+	// waitPause is how often a caller should ask. One that waited for less is told to
+	// pause for the rest.
 	waitPause = 250 * time.Millisecond
 )
 
@@ -248,7 +250,7 @@ func (s *Service) cancelOperation(ctx context.Context, rq *web.Request, _ web.No
 		return info, err
 	}
 	if op == nil {
-		return info, nil // it has ended: cancelling changes nothing
+		return info, nil // it has ended
 	}
 	out, err := web.Change(ctx, rq, func(tx *store.Tx, e *audit.Event) (bctrl.OperationInfo, error) {
 		now := op.snapshot()
@@ -256,25 +258,26 @@ func (s *Service) cancelOperation(ctx context.Context, rq *web.Request, _ web.No
 		e.Workspace, e.Runtime, e.Execution = now.WorkspaceID, now.RuntimeID, now.ID
 		err := tx.UpdateOperation(ctx, rq.Caller.Org, now)
 		if errors.Is(err, store.ErrNotFound) {
-			err = nil // it ended in this moment
+			err = nil // it has ended since
 		}
 		return now, err
 	})
-	if err == nil { // it is on record
+	if err == nil { // the request to cancel is on record
 		op.update(markCancelling)
 		op.cancel()
 	}
 	return out, err
 }
 
-// markCancelling is the state of an operation whose end was asked for.
+// markCancelling gives an operation the status of one that somebody cancels, unless it
+// has ended.
 func markCancelling(o *bctrl.OperationInfo) {
 	if !o.Status.Final() {
 		o.Status = bctrl.OperationCancelling
 	}
 }
 
-// closeOperations cancels what runs and waits for its end.
+// closeOperations cancels the operations that run, and waits for their ends.
 func (s *Service) closeOperations() {
 	s.operations.mu.Lock()
 	for _, op := range s.operations.open {

@@ -74,7 +74,7 @@ func (s *Service) stopRuntime(ctx context.Context, rq *web.Request, _ web.None) 
 	return s.describeRuntimeTo(rq.Caller, rt, ws), nil
 }
 
-// workspaceInPath reads the workspace that the path names.
+// workspaceInPath reads the workspace that the path names, and authorises nothing.
 func (s *Service) workspaceInPath(ctx context.Context, rq *web.Request) (store.Workspace, error) {
 	id, err := rq.Path("id", web.ValidUUID)
 	if err != nil {
@@ -87,7 +87,8 @@ func (s *Service) workspaceInPath(ctx context.Context, rq *web.Request) (store.W
 	return ws, err
 }
 
-// authorizedRuntime authorises and reads the runtime that the path names.
+// authorizedRuntime reads the runtime that the path names by its alias, and authorises
+// the request for it.
 func (s *Service) authorizedRuntime(ctx context.Context, rq *web.Request) (rt store.Runtime, ws store.Workspace, err error) {
 	alias, err := rq.Path("alias", func(v string) error {
 		return web.InvalidName("runtimes.invalid_alias", "alias", names.Name(v))
@@ -98,9 +99,9 @@ func (s *Service) authorizedRuntime(ctx context.Context, rq *web.Request) (rt st
 	return s.authorizedRuntimeNamed(ctx, rq, alias)
 }
 
-// authorizedRuntimeNamed authorises and reads the runtime with an alias in the workspace
-// that the path names. A runtime caller learns nothing of any other: for it
-// they must name its own.
+// authorizedRuntimeNamed reads the runtime with an alias in the workspace that the
+// path names, and authorises the request for it. Where the caller acts as a runtime
+// and they do not name that one, nothing is looked up: it learns of no other.
 func (s *Service) authorizedRuntimeNamed(
 	ctx context.Context, rq *web.Request, alias string,
 ) (rt store.Runtime, ws store.Workspace, err error) {

@@ -6,8 +6,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// describeRuntimeTo describes a runtime to a caller. One that acts as the
-// runtime learns what it may itself use, and nothing of what lies beyond that.
+// describeRuntimeTo describes a runtime to a caller. One that acts as the runtime is
+// shown its own mounts, which may be lower, and nothing that these do not permit.
 func (s *Service) describeRuntimeTo(c access.Caller, rt store.Runtime, ws store.Workspace) bctrl.RuntimeInfo {
 	own := c.Runtime
 	if own == nil {
@@ -23,10 +23,13 @@ func (s *Service) describeRuntimeTo(c access.Caller, rt store.Runtime, ws store.
 	return s.describeEffective(rt, effective)
 }
 
+// describeRuntime describes a runtime under the mounts that it has in its workspace.
 func (s *Service) describeRuntime(rt store.Runtime, ws store.Workspace) bctrl.RuntimeInfo {
 	return s.describeEffective(rt, bctrl.Chain{ws.Mounts, rt.Mounts}.Effective())
 }
 
+// describeEffective describes a runtime with the mounts that are in effect for whoever
+// is told.
 func (s *Service) describeEffective(rt store.Runtime, effective bctrl.Mounts) bctrl.RuntimeInfo {
 	info := bctrl.RuntimeInfo{
 		ID:              rt.ID,

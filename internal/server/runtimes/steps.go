@@ -15,15 +15,17 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// step is a step that has been checked: what it does is known before the first
-// one runs.
+// step is a step that has been checked, and can be run.
 type step struct {
 	call    bctrl.Call
 	timeout time.Duration
-	run     func(ctx context.Context, x *execution, report func(string)) (any, error)
+	// execution is that of the step, under the mounts that the step declares.
+	execution *execution
+	run       func(ctx context.Context, x *execution, report func(string)) (any, error)
 }
 
-// parseSteps checks all steps, so that none runs when one is malformed.
+// parseSteps checks all steps before any runs. The first that is malformed, or whose
+// mounts would widen those of the execution, is the error.
 func (s *Service) parseSteps(ctx context.Context, x *execution, in []wire.Step[bctrl.Mounts]) ([]step, error) {
 	steps := make([]step, len(in))
 	for i, w := range in {
@@ -32,19 +34,16 @@ func (s *Service) parseSteps(ctx context.Context, x *execution, in []wire.Step[b
 		if err != nil {
 			return nil, err
 		}
-		lowered, err := x.lower(ctx, s, w.Mounts)
-		if err != nil {
+		if st.execution, err = s.lowerExecution(ctx, x, w.Mounts); err != nil {
 			return nil, err
-		}
-		run := st.run
-		st.run = func(ctx context.Context, _ *execution, report func(string)) (any, error) {
-			return run(ctx, lowered, report)
 		}
 		steps[i] = st
 	}
 	return steps, nil
 }
 
+// parseStep checks one step, whose field in the request names it in errors. Without
+// a timeout of its own, acting may take 5 minutes, the others 30 seconds.
 func (s *Service) parseStep(field string, w wire.Step[bctrl.Mounts]) (st step, err error) {
 	st.call = bctrl.Call(w.Call)
 	switch st.call {
@@ -74,8 +73,8 @@ func (s *Service) parseStep(field string, w wire.Step[bctrl.Mounts]) (st step, e
 	return st, nil
 }
 
-// parseArgs decodes a call's arguments strictly and binds them to what does
-// the call.
+// parseArgs decodes the arguments of a step, refusing fields that its call does not
+// have, and returns what does the call with them.
 func parseArgs[Args, Out any](
 	field string, raw json.RawMessage, check func(field string, a Args) error,
 	do func(ctx context.Context, x *execution, a Args, report func(string)) (Out, error),
@@ -120,7 +119,8 @@ func (s *Service) gotoURL(
 	return bctrl.GotoResult{URL: bareURL(seen.URL), Title: seen.Title}, nil
 }
 
-// bareURL drops query and fragment, where sites put session tokens.
+// bareURL is an address without query and fragment, where sites put session tokens,
+// and without user info. It is "" for what is no address.
 func bareURL(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {

@@ -24,7 +24,7 @@ func (s *Service) stopBrowser(ctx context.Context, id string) error {
 	lr.mu.Lock()
 	lr.stopping = true
 	lr.mu.Unlock()
-	lr.end() // launch, executions and connections first, so that the page is nobody's
+	lr.end() // the launch, executions and connections end before the browser does
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopBound)
 	defer cancel()
 	select {
@@ -38,13 +38,13 @@ func (s *Service) stopBrowser(ctx context.Context, id string) error {
 	reason := ""
 	if err := lr.browser.Stop(ctx); err != nil {
 		select {
-		case <-lr.browser.Done(): // it crashed in this moment, or lost its profile
+		case <-lr.browser.Done(): // it has ended, but crashed, or did not keep its profile
 			reason = "the browser did not end well: the server's log says more"
 		default:
 			return err
 		}
 	}
-	// Recorded here too, so that the alias is free when the caller hears of it.
+	// watchBrowser records it too. Here, the alias is free before the caller is answered.
 	return s.recordRuntimeEnd(lr.org, lr.id, bctrl.RuntimeStopped, reason)
 }
 
@@ -52,7 +52,7 @@ func (s *Service) stopBrowser(ctx context.Context, id string) error {
 func (s *Service) watchBrowser(lr *liveRuntime) {
 	<-lr.browser.Done()
 	status, reason := bctrl.RuntimeFailed, "the browser ended unexpectedly"
-	if lr.ended() {
+	if lr.isStopping() {
 		status, reason = bctrl.RuntimeStopped, ""
 	}
 	lr.end()
@@ -67,7 +67,9 @@ func (s *Service) watchBrowser(lr *liveRuntime) {
 	s.fleet.remove(lr)
 }
 
-// recordRuntimeEnd records the end of a runtime, and ends what it had underway.
+// recordRuntimeEnd records the end of a runtime, and ends what is underway and acts as
+// it. A runtime whose end is on record is left as it is. A row that was changed
+// outside the server is logged, and left too.
 func (s *Service) recordRuntimeEnd(org, id string, status bctrl.RuntimeStatus, reason string) error {
 	ctx := context.Background()
 	err := s.DB.Write(ctx, func(tx *store.Tx) error {
@@ -90,16 +92,17 @@ func (s *Service) recordRuntimeEnd(org, id string, status bctrl.RuntimeStatus, r
 	return err
 }
 
-// appendRuntimeEvent records the state that a runtime has come into by itself, in the
-// transaction that writes it.
+// appendRuntimeEvent records a new status of a runtime as an event of the server, in
+// the transaction that writes it.
 func appendRuntimeEvent(tx *store.Tx, org string, rt store.Runtime, status bctrl.RuntimeStatus) error {
 	e := web.ServerEvent("runtime."+string(status), rt.Alias)
 	e.Org, e.Workspace, e.Group, e.Runtime = org, rt.WorkspaceID, rt.Group, rt.ID
 	return audit.Append(tx, e)
 }
 
-// EndAbandoned gives an end to the runtimes and operations that a server before
-// this one left without: its browsers died with it.
+// EndAbandoned records as failed the runtimes and operations that are on record as
+// living, and died with the server before this one. It is called before the first
+// runtime is launched; its errors are of the store.
 func (s *Service) EndAbandoned(ctx context.Context) error {
 	now := store.Now()
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
