@@ -27,7 +27,7 @@ func (s *Server) auditRoutes() []web.Route {
 	}
 }
 
-// auditFilter reads which events are meant.
+// auditFilter reads from the query which events are asked for.
 func auditFilter(rq *web.Request) (f bctrl.AuditFilter, err error) {
 	q := rq.Query
 	f = bctrl.AuditFilter{
@@ -86,9 +86,9 @@ func (s *Server) listAudit(ctx context.Context, rq *web.Request, _ web.None) (li
 	return list, err
 }
 
-// catchUp lets the log have all that whoever has been answered may look for in
-// it: outcomes are written a little later than they are known, and refusals of
-// nobody are counted.
+// catchUp writes to the audit log what is not there yet: outcomes, which are written a
+// little later than they are known, and refusals of strangers, which are counted. So
+// whoever has been answered finds in the log what the answer was about.
 func (s *Server) catchUp(ctx context.Context) {
 	s.Strangers.Flush(ctx)
 	if err := s.DB.CatchUp(ctx); err != nil && ctx.Err() == nil { // what there is can be read all the same
@@ -96,8 +96,8 @@ func (s *Server) catchUp(ctx context.Context) {
 	}
 }
 
-// verifyAudit verifies the log of all organizations, and tells the caller of
-// its own. One runs at a time: it reads everything.
+// verifyAudit verifies the log of all organizations, and tells the caller about its
+// own. It reads everything, so that one request does at a time.
 func (s *Server) verifyAudit(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.AuditReport, err error) {
 	if err := rq.Authorize(""); err != nil {
 		return out, err

@@ -8,13 +8,13 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
-// streamBatch is how many events are read at a time; nothing else is held for
-// a reader.
+// streamBatch is how many events are read at a time. A slow reader costs no more memory
+// than these.
 const streamBatch = 256
 
-// streamAudit sends events as they come, and those with an outcome of their own
-// once more when that comes. Last-Event-ID, or after, says where to go on; else
-// it begins with what comes next.
+// streamAudit sends events as they are recorded. One whose outcome is recorded later is
+// sent a second time, with it. The stream goes on after the event that Last-Event-ID
+// or after names; without either it begins with the next one.
 func (s *Server) streamAudit(w http.ResponseWriter, rq *web.Request) error {
 	filter, err := auditFilter(rq)
 	if err != nil {

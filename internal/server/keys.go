@@ -23,8 +23,8 @@ func (s *Server) keyRoutes() []web.Route {
 	}
 }
 
-// NewKey makes an organization key of 256 random bits and the hash that is
-// stored in its place. A key of such strength needs no slow hash.
+// NewKey makes an organization key of 256 random bits, and the SHA-256 hash of its text
+// that is stored in its place. A key that nobody can guess needs no slow hash.
 func NewKey() (key bctrl.Secret, hash []byte) {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails, by its contract
@@ -42,7 +42,7 @@ func (s *Server) createKey(ctx context.Context, rq *web.Request, in wire.KeyCrea
 	})
 }
 
-// addKey makes a key in the organization of ev, and names it there.
+// addKey makes a key in the organization of ev, and makes it the object of ev.
 func addKey(ctx context.Context, tx *store.Tx, label string, ev *audit.Event) (wire.NewKey, error) {
 	if err := web.CheckLabel(label); err != nil {
 		return wire.NewKey{}, err
@@ -97,9 +97,9 @@ func (s *Server) revokeKey(ctx context.Context, rq *web.Request, _ web.None) (wi
 	})
 }
 
-// endKey revokes a key of the organization of ev. The last one that is good
-// stays: without any, nobody could make another through the server. For a
-// subaccount its parent can.
+// endKey revokes a key of the organization of ev, and makes it the object of ev. The
+// last good one cannot be revoked, since nobody could make another through the
+// server. In a subaccount it can: its parent may make one there.
 func endKey(ctx context.Context, tx *store.Tx, id string, ev *audit.Event) (wire.Key, error) {
 	ev.Object = id
 	k, err := tx.APIKey(ctx, ev.Org, id)

@@ -11,12 +11,16 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// OfflineKeys administers the organization keys in the store of a server that
-// does not run, for an operator who has its data directory. Its methods do and
-// record what the routes do.
-type OfflineKeys struct{ DB *store.DB }
+// OfflineKeys administers the keys of the operator's organization in the store of a
+// server that does not run, for whoever has its data directory. Its methods do what
+// the routes do, and record it as done by the operator. Their errors are those of the
+// routes, or of the store.
+type OfflineKeys struct {
+	// DB is the store, unlocked.
+	DB *store.DB
+}
 
-// Create makes a key.
+// Create makes a key. Its text is in the answer and nowhere else.
 func (o OfflineKeys) Create(ctx context.Context, label string) (out wire.NewKey, err error) {
 	err = o.change(ctx, access.KeyWrite, func(tx *store.Tx, ev *audit.Event) error {
 		out, err = addKey(ctx, tx, label, ev)
@@ -25,7 +29,7 @@ func (o OfflineKeys) Create(ctx context.Context, label string) (out wire.NewKey,
 	return out, err
 }
 
-// List returns all keys, oldest first.
+// List returns all keys, revoked ones too, oldest first.
 func (o OfflineKeys) List(ctx context.Context) ([]wire.Key, error) {
 	org, err := o.organization(ctx)
 	if err != nil {
@@ -43,7 +47,7 @@ func (o OfflineKeys) List(ctx context.Context) ([]wire.Key, error) {
 	}
 }
 
-// Revoke ends a key.
+// Revoke revokes a key. The last good one is refused.
 func (o OfflineKeys) Revoke(ctx context.Context, id string) (out wire.Key, err error) {
 	err = o.change(ctx, access.KeyWrite, func(tx *store.Tx, ev *audit.Event) error {
 		out, err = endKey(ctx, tx, id, ev)
@@ -52,7 +56,7 @@ func (o OfflineKeys) Revoke(ctx context.Context, id string) (out wire.Key, err e
 	return out, err
 }
 
-// operator is who works on the data directory itself, in the audit log.
+// operator is what the audit log calls whoever works on the data directory itself.
 const operator = "operator"
 
 func (o OfflineKeys) change(ctx context.Context, verb access.Verb, fn func(*store.Tx, *audit.Event) error) error {

@@ -17,6 +17,8 @@ import (
 //go:embed openapi.yaml
 var openapiYAML []byte
 
+// openapiRoutes are the route that shows the contract as JSON, which is made when it
+// is first asked for.
 func openapiRoutes() []web.Route {
 	document := sync.OnceValues(func() ([]byte, error) {
 		var tree map[string]any

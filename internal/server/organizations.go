@@ -11,12 +11,13 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// organizationCreate is the making of an organization that is no subaccount, in
-// the audit log.
+// organizationCreate is what the audit log calls the making of an organization that is
+// no subaccount.
 const organizationCreate = "organization.create"
 
-// EnsureOrganization makes the first organization and its key when there is
-// none, and returns that key to be shown once; else the zero Secret.
+// EnsureOrganization makes the first organization, which is the operator's, where
+// there is none, and returns its key, which is stored nowhere. Otherwise it returns
+// the zero Secret. Its errors are of the store.
 func (s *Server) EnsureOrganization(ctx context.Context) (bctrl.Secret, error) {
 	has, err := s.DB.Read().HasOrganizations(ctx)
 	if err != nil || has {
@@ -25,8 +26,9 @@ func (s *Server) EnsureOrganization(ctx context.Context) (bctrl.Secret, error) {
 	return s.CreateOrganization(ctx, "default")
 }
 
-// CreateOrganization makes an organization beside those that there are, which
-// it shares nothing with, and returns its first key to be shown once.
+// CreateOrganization makes an organization, which shares nothing with others, and
+// returns its first key, which is stored nowhere. A name that is none is refused;
+// other errors are of the store.
 func (s *Server) CreateOrganization(ctx context.Context, name string) (bctrl.Secret, error) {
 	if err := validOrganizationName(name); err != nil {
 		return bctrl.Secret{}, err
@@ -73,11 +75,12 @@ func validOrganizationName(name string) error {
 	return nil
 }
 
-// emptyAtOnce is how many rows a transaction removes: no write waits long.
+// emptyAtOnce is how many rows one transaction removes, so that other writes need not
+// wait long.
 const emptyAtOnce = 200
 
-// emptyOrganization removes what a closed organization holds, and the organization. ev
-// records each part of it.
+// emptyOrganization removes what a closed organization holds, then the organization.
+// It records each part as ev.
 func (s *Server) emptyOrganization(ctx context.Context, org string, ev audit.Event) error {
 	ev.Outcome = audit.OK
 	for {

@@ -67,9 +67,8 @@ func (s *Server) listSubaccounts(ctx context.Context, rq *web.Request, _ web.Non
 	}.Page(rq)
 }
 
-// deleteSubaccount closes a subaccount, which lets nobody in any more, ends
-// what runs in it, and removes what it held. What a crash between leaves, the
-// next server removes.
+// deleteSubaccount closes a subaccount, ends what runs in it, and removes what it
+// holds. After a crash in between, the next server goes on with it.
 func (s *Server) deleteSubaccount(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
 	id, err := rq.Path("id", web.ValidUUID)
 	if err != nil {
@@ -104,15 +103,15 @@ func (s *Server) deleteSubaccount(ctx context.Context, rq *web.Request, _ web.No
 		return web.None{}, err
 	}
 	s.RecheckUnderway(ctx, id, "")
-	ctx = context.WithoutCancel(ctx) // what was begun is finished
+	ctx = context.WithoutCancel(ctx) // it goes on also when the caller leaves
 	if err := s.runtimes.StopOrganization(ctx, id); err != nil {
 		return web.None{}, err
 	}
 	return web.None{}, s.emptyOrganization(ctx, id, rq.Event())
 }
 
-// closeSubaccount lets nobody in any more. ev records each key that ends; the
-// subaccount itself is the caller's to record.
+// closeSubaccount revokes the keys of a subaccount and closes it, so that nobody can
+// act in it. It records each key as ev; the caller records the subaccount.
 func closeSubaccount(ctx context.Context, tx *store.Tx, parent, id string, ev audit.Event) error {
 	ev.Outcome = audit.OK
 	for after := ""; ; after = ev.Object {
@@ -135,7 +134,8 @@ func closeSubaccount(ctx context.Context, tx *store.Tx, parent, id string, ev au
 	}
 }
 
-// emptyClosedSubaccounts finishes what a server before this one began to delete.
+// emptyClosedSubaccounts goes on with the subaccounts that a server before this one
+// was deleting.
 func (s *Server) emptyClosedSubaccounts(ctx context.Context) error {
 	closed, err := s.DB.Read().ClosedOrganizations(ctx)
 	if err != nil {

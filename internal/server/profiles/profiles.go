@@ -16,6 +16,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
+// Routes are all of the area.
 func (s *Service) Routes() []web.Route {
 	return []web.Route{
 		web.Endpoint("POST /v1/browser-profiles", access.ProfileWrite, s.createProfile),
@@ -26,10 +27,12 @@ func (s *Service) Routes() []web.Route {
 	}
 }
 
+// ErrNotFound is the refusal of a browser profile that the organization does not have.
 func ErrNotFound() *bctrl.Error {
 	return web.NotFound("profiles.not_found", "there is no such browser profile")
 }
 
+// ErrInUse is the refusal of a browser profile that a live runtime uses.
 func ErrInUse() *bctrl.Error {
 	return web.Conflict("profiles.in_use", "a live runtime uses this browser profile")
 }
@@ -87,7 +90,7 @@ func (s *Service) listProfiles(ctx context.Context, rq *web.Request, _ web.None)
 }
 
 func (s *Service) getProfile(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.BrowserProfile, err error) {
-	id, err := s.ownProfile(rq)
+	id, err := s.authorizedID(rq)
 	if err != nil {
 		return out, err
 	}
@@ -105,8 +108,8 @@ func (s *Service) readProfile(ctx context.Context, org, id string) (out bctrl.Br
 	return s.describeProfile(ctx, org, p)
 }
 
-// ownProfile authorises and returns the id that the path names.
-func (s *Service) ownProfile(rq *web.Request) (string, error) {
+// authorizedID is the id that the path names, once the request is authorised for it.
+func (s *Service) authorizedID(rq *web.Request) (string, error) {
 	id, err := rq.Path("id", validProfileID)
 	if err != nil {
 		return "", err
@@ -114,7 +117,8 @@ func (s *Service) ownProfile(rq *web.Request) (string, error) {
 	return id, rq.Authorize(id)
 }
 
-// describeProfile looks at the profile's folder: not for use in a transaction.
+// describeProfile describes a profile, with the runtime that uses it and the size of
+// its folder. That may take long: it is not for use in a transaction.
 func (s *Service) describeProfile(ctx context.Context, org string, p store.Profile) (bctrl.BrowserProfile, error) {
 	out := bctrl.BrowserProfile{
 		ID:        p.ID,
@@ -131,8 +135,8 @@ func (s *Service) describeProfile(ctx context.Context, org string, p store.Profi
 	return out, err
 }
 
-// folderSize sums up the files below a folder; one that is not there, or goes
-// meanwhile, counts nothing. Links are not followed.
+// folderSize is the size in bytes of the files below a folder. Those that are removed
+// meanwhile count nothing, nor does a folder that is not there. Links are not followed.
 func folderSize(path string) (total int64, err error) {
 	err = fs.WalkDir(os.DirFS(path), ".", func(_ string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
@@ -152,7 +156,7 @@ func folderSize(path string) (total int64, err error) {
 func (s *Service) updateProfile(
 	ctx context.Context, rq *web.Request, in bctrl.BrowserProfileUpdate,
 ) (out bctrl.BrowserProfile, err error) {
-	id, err := s.ownProfile(rq)
+	id, err := s.authorizedID(rq)
 	if err != nil {
 		return out, err
 	}
@@ -181,11 +185,10 @@ func (s *Service) updateProfile(
 	})
 }
 
-// deleteProfile removes a profile, then its folder: once the row is gone no
-// runtime can come to use it. What a crash between leaves, the next server
-// removes.
+// deleteProfile removes a profile, then its folder: once the row is gone no runtime
+// can be launched with it. A folder that a crash leaves is removed by the next server.
 func (s *Service) deleteProfile(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {
-	id, err := s.ownProfile(rq)
+	id, err := s.authorizedID(rq)
 	if err != nil {
 		return web.None{}, err
 	}
@@ -214,7 +217,8 @@ func (s *Service) deleteProfile(ctx context.Context, rq *web.Request, _ web.None
 	return web.None{}, nil
 }
 
-// Ensure returns the profile with this id, made on first use.
+// Ensure returns the profile with an id in the caller's organization. Where there is
+// none it makes it, and records that. The id is a valid one; errors are of the store.
 func (s *Service) Ensure(ctx context.Context, rq *web.Request, id string) (p store.Profile, err error) {
 	org := rq.Caller.Org
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
@@ -238,19 +242,20 @@ func (s *Service) Ensure(ctx context.Context, rq *web.Request, id string) (p sto
 	return p, err
 }
 
-// Folder is where a profile keeps its data.
+// Folder is where the browser that uses a profile keeps its data. It need not exist.
 func (s *Service) Folder(uid string) string { return filepath.Join(s.folder, uid) }
 
-// RemoveFolder removes what a deleted profile kept. What it leaves, the next
-// server removes: see [Service.Sweep].
+// RemoveFolder removes the folder of a deleted profile. Where it cannot, that is logged,
+// and the next server tries: see [Service.Sweep].
 func (s *Service) RemoveFolder(uid string) {
 	if err := os.RemoveAll(s.Folder(uid)); err != nil {
 		s.Log.Error("a deleted profile's folder was not removed", "profile", uid, "error", err)
 	}
 }
 
-// Sweep removes the folders of profiles that were deleted by a server
-// which ended before it had removed them.
+// Sweep removes the folders of profiles that were deleted, and whose server ended
+// before it had removed them. Of what is in the folder of all profiles it leaves what
+// is not named by a uuid. It is called before the first runtime is launched.
 func (s *Service) Sweep(ctx context.Context) error {
 	entries, err := os.ReadDir(s.folder)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -25,7 +25,8 @@ func checkAct(field string, a bctrl.ActArgs) error {
 	return nil
 }
 
-// act lets an agent work on the runtime's page.
+// act has an agent work on the runtime's page, for the 30 minutes at most that a step
+// may have.
 func (s *Service) act(
 	ctx context.Context, x *execution, a bctrl.ActArgs, report func(string),
 ) (*bctrl.ActResult, error) {
@@ -51,8 +52,8 @@ func (s *Service) act(
 	}, agent.Options{Instruction: a.Instruction, MaxSteps: a.MaxSteps, Timeout: maxStepTimeout})
 }
 
-// recordedPage is the page of an execution. A login that it does not take,
-// because it does not belong there, is a refusal like any other.
+// recordedPage is the page of an execution. That it refuses a login, which does not
+// belong there, is recorded.
 type recordedPage struct {
 	browser.Page
 	s *Service

@@ -13,16 +13,18 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// maxLogins is how many logins an agent is told of; it may name others.
+// maxLogins is how many logins an agent is told of. It may use others, by their keys.
 const maxLogins = 50
 
-// logins are the vault entries that an execution may fill. Each use is decided
-// against the mounts as they are now, and recorded before it is decrypted.
+// logins implements [agent.Logins]: it gives an execution the vault entries that its
+// mounts permit. Each use is decided by the mounts as they are then, and recorded
+// before anything is opened.
 type logins struct {
 	s *Service
 	x *execution
 }
 
+// List implements [agent.Logins].
 func (l logins) List(ctx context.Context) ([]agent.LoginInfo, error) {
 	caller, err := l.s.currentCaller(ctx, l.x)
 	if err != nil {
@@ -45,7 +47,8 @@ func (l logins) List(ctx context.Context) ([]agent.LoginInfo, error) {
 	return list, nil
 }
 
-// Use opens one field of an entry for the browser to fill.
+// Use opens one field of an entry for the browser to fill. When the page sends it, the
+// browser asks once more whether it is still permitted.
 func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, err error) {
 	if err := bctrl.ValidVaultKey(key); err != nil {
 		return fill, err
@@ -80,8 +83,8 @@ func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, 
 	return fill, err
 }
 
-// grantUse decides whether an entry may be used, by the mounts as they are now.
-// That they do not permit it is recorded as a refusal.
+// grantUse decides whether an entry may be used, by the mounts as they are now. Where
+// it may not, that is recorded.
 func (l logins) grantUse(ctx context.Context, key string) (*web.Grant, error) {
 	caller, err := l.s.currentCaller(ctx, l.x)
 	if err != nil {
@@ -95,7 +98,7 @@ func (l logins) grantUse(ctx context.Context, key string) (*web.Grant, error) {
 	return g, nil
 }
 
-// open has an entry opened for the execution, and recorded as used by it.
+// open has the vault open an entry for do, and record that the execution used it.
 func (l logins) open(ctx context.Context, g *web.Grant, key string, do func(vault.OpenedLogin) error) error {
 	return l.s.vault.UseLogin(ctx, vault.LoginUse{
 		Grant: g,
@@ -105,8 +108,8 @@ func (l logins) open(ctx context.Context, g *web.Grant, key string, do func(vaul
 	}, do)
 }
 
-// freshCode makes the one-time code that a page sends, when it sends it: the
-// one that was filled may be of a period that is over.
+// freshCode makes a one-time code when the page sends one: the period of the one that
+// was filled may be over by then.
 func (l logins) freshCode(ctx context.Context, g *web.Grant, key string) (code bctrl.Secret, err error) {
 	if err := l.stillPermitted(ctx, g, key); err != nil {
 		return code, err
@@ -121,16 +124,16 @@ func (l logins) freshCode(ctx context.Context, g *web.Grant, key string) (code b
 	return code, err
 }
 
-// recordAfterFill records what became of a login after it was filled: a page that sends
-// it where it may not go, or without its value.
+// recordAfterFill records what the browser refused of a page after a login was filled:
+// to send it where it may not go, or to send something else in its place.
 func (l logins) recordAfterFill(ctx context.Context, key string, what *bctrl.Error) {
 	if err := l.s.recordRefusal(ctx, l.x, bctrl.UseVault, key, what); err != error(what) {
 		l.s.Log.Error("what became of a filled login was not recorded", "requestId", l.x.requestID, "error", err)
 	}
 }
 
-// stillPermitted decides once more about a login that was filled, when the page
-// sends it.
+// stillPermitted decides once more about a login, when the page sends it. Where it may
+// no longer be used, that is recorded.
 func (l logins) stillPermitted(ctx context.Context, g *web.Grant, key string) error {
 	err := l.s.StillPermittedNow(ctx, g)
 	if refusal, ok := errors.AsType[*bctrl.Error](err); ok &&

@@ -12,23 +12,23 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// askedModel is the model that the mounts select. Each question is decided
-// against the mounts as they are now, and recorded before it is sent.
+// askedModel implements [model.Chat] with the model that the mounts select. For each
+// question it is chosen by the mounts as they are then, and the question is recorded
+// before it is sent.
 type askedModel struct {
 	s                *Service
 	x                *execution
 	ofStep, ofLaunch calls.ModelChoice
 
-	// chat is kept while the choice stays the same: it learns what its
-	// provider takes.
+	// chat asks the chosen model, and is kept while the choice stays the same: it has
+	// learned which parameters its provider takes.
 	chat   model.Chat
 	chosen calls.ChosenModel
 	// asking is what the question that is asked was granted.
 	granted *web.Grant
 }
 
-// Complete implements [model.Chat]. The question ends when it is no longer
-// permitted to be asked.
+// Complete implements [model.Chat]. The question ends when it is no longer permitted.
 func (a *askedModel) Complete(ctx context.Context, req model.Request) (answer *model.Response, err error) {
 	var chosen calls.ChosenModel
 	choose := func(ctx context.Context) (*web.Grant, error) {
@@ -50,18 +50,19 @@ func (a *askedModel) Complete(ctx context.Context, req model.Request) (answer *m
 	return answer, err
 }
 
-// askableAs is that a model which was chosen may be asked with the credential
-// that was chosen.
+// askableAs is the condition that the credential with which a model was chosen may be
+// used, and is still the one with its id.
 func (s *Service) askableAs(chosen calls.ChosenModel) web.Condition {
 	return func(ctx context.Context, q store.Queries, c access.Caller) error {
 		now, err := s.models.FindUsable(ctx, q, c, chosen.Credential.ID)
 		if err == nil && now.UID != chosen.Credential.UID {
-			err = web.OutsideMount(bctrl.UseAI) // another has the id
+			err = web.OutsideMount(bctrl.UseAI)
 		}
 		return err
 	}
 }
 
+// ask asks the chosen model one question.
 func (a *askedModel) ask(ctx context.Context, req model.Request, chosen calls.ChosenModel) (*model.Response, error) {
 	if a.chat == nil || a.chosen.Model != chosen.Model || a.chosen.Credential.UID != chosen.Credential.UID ||
 		a.chosen.Credential.Version != chosen.Credential.Version {

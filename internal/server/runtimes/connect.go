@@ -23,18 +23,18 @@ import (
 const maxCDPMessage = 32 << 20
 
 // connectFor is how long a connect URL is good from when it was last asked for or
-// used. It is only there so that what nobody uses is forgotten: what ends a URL
-// is the end of its runtime, or of who asked for it.
+// used, so that those which nobody uses are forgotten. A URL that is used ends with
+// its runtime, or with the key or token that asked for it.
 const connectFor = 30 * 24 * time.Hour
 
-// tickets are the tokens of connect URLs, by hash. They live in memory: the
-// browsers they open die with the process too. A caller has one for a runtime,
-// which is good for as long as both: clients come back after hours, and who
-// asks again is given the same.
+// tickets are the tokens of connect URLs. They are in memory alone: the browsers that
+// they open die with the process too. A caller has one token for a runtime, for as
+// long as both last, and is given the same one however often it asks: clients come
+// back to an address after hours.
 type tickets struct {
 	mu   sync.Mutex
-	key  []byte // what tokens are made with, drawn at the first
-	open map[[sha256.Size]byte]ticket
+	key  []byte                       // tokens are made with it; drawn when the first is
+	open map[[sha256.Size]byte]ticket // by the hash of the token
 }
 
 // ticket is what a connect URL opens.
@@ -45,7 +45,8 @@ type ticket struct {
 	expires time.Time
 }
 
-// renewed is the ticket as it is when it is asked for or used.
+// renewed is a ticket that is asked for or used now: good for connectFor, and not
+// longer than the token of its caller.
 func (t ticket) renewed(now time.Time) ticket {
 	t.expires = now.Add(connectFor)
 	if of := t.caller.Token; of != nil && of.Expires.Before(t.expires) {
@@ -54,7 +55,7 @@ func (t ticket) renewed(now time.Time) ticket {
 	return t
 }
 
-// issue makes the token of a caller for a runtime.
+// issue makes the token of a caller for a runtime, and forgets those that have expired.
 func (t *tickets) issue(runtime string, c access.Caller, now time.Time) (token string, expires time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -70,7 +71,7 @@ func (t *tickets) issue(runtime string, c access.Caller, now time.Time) (token s
 	}
 	mac := hmac.New(sha256.New, t.key)
 	who := []string{runtime, c.Org, c.Parent, c.KeyID}
-	if c.Token != nil { // one that was weakened may end sooner
+	if c.Token != nil { // two of one id differ in their ends where one was weakened
 		who = append(who, c.Token.ID, c.Token.Expires.UTC().Format(time.RFC3339Nano))
 	}
 	mac.Write(tuple.New(256).Text(who...))
@@ -80,7 +81,7 @@ func (t *tickets) issue(runtime string, c access.Caller, now time.Time) (token s
 	return token, made.expires
 }
 
-// redeem returns what a token opens, and renews it.
+// redeem returns the ticket of a token, and renews it.
 func (t *tickets) redeem(token string, now time.Time) (found ticket, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -113,7 +114,7 @@ func (s *Service) connectRuntime(ctx context.Context, rq *web.Request, _ web.Non
 	ev.Workspace, ev.Runtime = ws.ID, rt.ID
 	err = s.Use(ctx, ev, func() error {
 		token, expires := s.tickets.issue(rt.ID, rq.Caller, time.Now())
-		if lr.life.Err() != nil { // it ended in this moment, and its tickets with it
+		if lr.life.Err() != nil { // it has ended since, and its tickets were forgotten before this one
 			s.tickets.forget(rt.ID)
 			return web.ErrNotActive
 		}
@@ -126,16 +127,17 @@ func (s *Service) connectRuntime(ctx context.Context, rq *web.Request, _ web.Non
 	return out, err
 }
 
-// errNoTicket is the one answer to a connect URL that is wrong, or has ended
-// with its runtime or with who asked for it.
+// errNoTicket is the answer to every connect URL that opens nothing, so that nobody
+// learns which ones once did.
 var errNoTicket = web.WithHint(
 	web.Unauthorized("runtimes.connect_refused",
 		"the connect URL is wrong, or has ended with its runtime or with the key or token that asked for it"),
 	"ask for another: bctrl runtime connect",
 )
 
-// serveDevTools is the DevTools websocket that a connect URL opens. The token
-// in the path is its proof.
+// serveDevTools lets a DevTools client in by a connect URL, until its runtime ends or
+// the key or token that asked for the URL does. The token in the path is all the
+// proof that there is.
 func (s *Service) serveDevTools(w http.ResponseWriter, rq *web.Request) error {
 	opened, ok := s.tickets.redeem(rq.PathValue("token"), time.Now())
 	if !ok {
@@ -154,9 +156,9 @@ func (s *Service) serveDevTools(w http.ResponseWriter, rq *web.Request) error {
 		accepted = true
 		conn, err := s.acceptDevTools(w, rq)
 		if err != nil {
-			return nil // it has been answered
+			return nil // Accept has answered it
 		}
-		// Chromium ends a connection without a close frame, and there are clients
+		// Chromium ends a connection without a close frame too: there are clients
 		// that take one for a message.
 		defer conn.CloseNow()
 		conn.SetReadLimit(maxCDPMessage)
@@ -166,12 +168,12 @@ func (s *Service) serveDevTools(w http.ResponseWriter, rq *web.Request) error {
 		return nil
 	})
 	if e := web.AsError(err); !accepted && e != web.ErrLocked && e != web.ErrInternal {
-		return errNoTicket // whatever has become of the caller
+		return errNoTicket // in place of what ended the caller
 	}
 	return err
 }
 
-// socket makes a websocket what the browser package speaks over.
+// socket is a websocket as a [browser.CDPConn].
 type socket struct{ *websocket.Conn }
 
 func (c socket) Read(ctx context.Context) ([]byte, error) {

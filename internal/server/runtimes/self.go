@@ -8,8 +8,9 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// explainAction decides about an action for who asks: a runtime caller with all its
-// levels, an organization key for the runtime as such.
+// explainAction says whether mounts permit an action, and which level does not: to a
+// caller that acts as the runtime by all levels down to its own, to an organization
+// key by those of the workspace and the runtime.
 func (s *Service) explainAction(ctx context.Context, rq *web.Request, in bctrl.Action) (bctrl.Decision, error) {
 	rt, ws, err := s.authorizedRuntime(ctx, rq)
 	if err != nil {
@@ -22,7 +23,7 @@ func (s *Service) explainAction(ctx context.Context, rq *web.Request, in bctrl.A
 	return chain.Explain(in), nil
 }
 
-// The kinds of callers.
+// What callers are told that they are.
 const (
 	kindKey   = string(bctrl.CallerKey)
 	kindToken = string(bctrl.CallerToken)

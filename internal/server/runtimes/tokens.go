@@ -25,7 +25,7 @@ func (s *Service) tokenRoutes() []web.Route {
 	}
 }
 
-// How long a token may live.
+// How long a token lives, where its request does not say, and how long it may.
 const (
 	defaultTokenTTL = time.Hour
 	minTokenTTL     = time.Second
@@ -47,7 +47,7 @@ func (s *Service) mintToken(
 		}
 	}
 	if in.RuntimeID != "" && in.RuntimeID != rt.ID {
-		return out, web.ErrNotActive // another runtime has the alias now
+		return out, web.ErrNotActive // a later runtime has the alias
 	}
 	var mounts bctrl.Mounts
 	if in.Mounts != nil {
@@ -84,6 +84,8 @@ func (s *Service) mintToken(
 	})
 }
 
+// newTokenText makes the text of a token that narrows its runtime by mounts. Mounts
+// with which it would exceed 4096 bytes are refused.
 func (s *Service) newTokenText(
 	ctx context.Context, org string, row store.RuntimeToken, mounts bctrl.Mounts,
 ) (string, error) {
@@ -147,8 +149,8 @@ func (s *Service) revokeToken(ctx context.Context, rq *web.Request, _ web.None) 
 	})
 }
 
-// SweepTokens forgets tokens a day after they expired, some at a time so that
-// no write waits long.
+// SweepTokens removes the rows of tokens that expired a day ago, 1000 in a transaction,
+// so that other writes need not wait long. Its errors are of the store.
 func (s *Service) SweepTokens(ctx context.Context) error {
 	for {
 		var n int64

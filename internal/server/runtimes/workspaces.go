@@ -101,7 +101,7 @@ func (s *Service) listWorkspaces(ctx context.Context, rq *web.Request, _ web.Non
 	}.Page(rq)
 }
 
-// workspaceNamed is the workspace that has the name asked for, if there is one.
+// workspaceNamed is the workspace with the name in the query, or none.
 func (s *Service) workspaceNamed(ctx context.Context, rq *web.Request) ([]store.Workspace, error) {
 	name := rq.Query.Get("name")
 	if err := validWorkspaceName(name); err != nil {
@@ -119,7 +119,8 @@ func (s *Service) getWorkspace(ctx context.Context, rq *web.Request, _ web.None)
 	return describeWorkspace(ws), err
 }
 
-// authorizedWorkspace authorises and reads the workspace that the path names.
+// authorizedWorkspace reads the workspace that the path names, once the request is
+// authorised for it.
 func (s *Service) authorizedWorkspace(ctx context.Context, rq *web.Request) (store.Workspace, error) {
 	if err := rq.Authorize(rq.PathValue("id")); err != nil {
 		return store.Workspace{}, err
@@ -175,7 +176,8 @@ func (s *Service) updateWorkspace(
 	return out, err
 }
 
-// currentWorkspace reads a workspace inside tx; version 0 is any.
+// currentWorkspace reads a workspace in a transaction, and refuses it where it is not
+// of the version given; 0 is any.
 func currentWorkspace(ctx context.Context, tx *store.Tx, org, id string, version int64) (store.Workspace, error) {
 	ws, err := tx.Workspace(ctx, org, id)
 	switch {
@@ -203,7 +205,7 @@ func (s *Service) deleteWorkspace(ctx context.Context, rq *web.Request, _ web.No
 		return web.None{}, err
 	}
 	if version != 0 && version != ws.Version {
-		return web.None{}, web.ErrStale // before anything is stopped
+		return web.None{}, web.ErrStale // asked once more below; here, before anything is stopped
 	}
 	if force {
 		live, err := s.DB.Read().LiveRuntimes(ctx, rq.Caller.Org, ws.ID)
@@ -219,7 +221,8 @@ func (s *Service) deleteWorkspace(ctx context.Context, rq *web.Request, _ web.No
 			}
 		}
 	}
-	// Of all the organization: its secrets may have been attached elsewhere.
+	// What is underway anywhere in the organization is asked about: secrets that live in
+	// the workspace may have been attached elsewhere.
 	return web.ChangeRules(ctx, rq, func(tx *store.Tx, ev *audit.Event) (web.None, error) {
 		ws, err := currentWorkspace(ctx, tx, rq.Caller.Org, ws.ID, version)
 		if err != nil {
@@ -236,8 +239,9 @@ func (s *Service) deleteWorkspace(ctx context.Context, rq *web.Request, _ web.No
 	})
 }
 
-// requireIdle refuses a workspace in which something lives. Operations end with
-// their runtimes, some a moment later: with force they are not waited for.
+// requireIdle refuses a workspace with live runtimes, or unfinished operations. With
+// force, operations do not count: their runtimes have been stopped, and they end with
+// these, if a moment later.
 func requireIdle(ctx context.Context, tx *store.Tx, org, id string, force bool) error {
 	live, err := tx.LiveRuntimes(ctx, org, id)
 	if err != nil {

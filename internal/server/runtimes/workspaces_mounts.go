@@ -14,9 +14,9 @@ import (
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
-// setMounts gives ws its mounts, checked, with its own namespace filled in where
-// they leave storage out, and returns what the credentials in them mean from
-// now on.
+// setMounts checks mounts and gives them to ws, with its own namespace where they
+// leave storage out. It returns which credential each id in them means from now on:
+// another that is made with the id later is not mounted.
 func setMounts(
 	ctx context.Context, tx *store.Tx, org string, ws *store.Workspace, mounts bctrl.Mounts,
 ) ([]store.MountPin, error) {
@@ -34,10 +34,9 @@ func setMounts(
 	return pins, nil
 }
 
-// claimNamespace gives a workspace its own namespace, named after it as it is
-// named at that time, and its own for good: a rename keeps the files. A
-// namespace that holds files, or is another's own, is nobody's to get without
-// saying so.
+// claimNamespace gives a workspace a namespace of its own, unless it has one. It has
+// the name of the workspace, and stays when that is renamed. One that holds files, or
+// is another workspace's own, is refused: to share it, it has to be mounted by name.
 func claimNamespace(ctx context.Context, tx *store.Tx, org string, ws *store.Workspace) error {
 	if ws.Namespace != "" {
 		return nil
@@ -60,9 +59,9 @@ func claimNamespace(ctx context.Context, tx *store.Tx, org string, ws *store.Wor
 	return nil
 }
 
-// checkMounts checks mounts as a workspace's, by their own text and against
-// the credentials that there are, and names every problem at once (up to a
-// hundred). It returns the pins of its ai mount.
+// checkMounts checks the mounts of a workspace, by their own text and against the AI
+// credentials of the organization. The refusal names every problem, a hundred at
+// most. It returns which credential each id in the ai mount means.
 func checkMounts(ctx context.Context, tx *store.Tx, org string, mounts bctrl.Mounts) ([]store.MountPin, error) {
 	refusal := mounts.Validate()
 	var found web.Problems
@@ -86,8 +85,9 @@ func checkMounts(ctx context.Context, tx *store.Tx, org string, mounts bctrl.Mou
 	return pins, refusal
 }
 
-// checkAIDefaults checks what [bctrl.Mounts.Narrow] cannot know of the ai mount
-// of a lower level: that each default belongs to its provider.
+// checkAIDefaults checks of the ai mount of a level below the workspace what
+// [bctrl.Mounts.Narrow] cannot know: that each default is of its provider. nil is no
+// mount.
 func checkAIDefaults(ctx context.Context, q store.Queries, org string, ai *bctrl.AIMount) error {
 	if ai == nil {
 		return nil
@@ -99,8 +99,8 @@ func checkAIDefaults(ctx context.Context, q store.Queries, org string, ai *bctrl
 	return mountsRefusal(found)
 }
 
-// pinCredentials finds the credentials that ids mean now, and adds those that are
-// none to the problems.
+// pinCredentials finds the credentials that ids mean now. It adds ids of which there
+// is none to the problems.
 func pinCredentials(
 	ctx context.Context, q store.Queries, org string, ids []string, found *web.Problems,
 ) ([]store.MountPin, error) {
@@ -110,7 +110,7 @@ func pinCredentials(
 		if found.IsFull() {
 			break
 		}
-		if seen[id] || names.CredentialID(id) != nil { // that is named already
+		if seen[id] || names.CredentialID(id) != nil { // Validate has named both as problems
 			continue
 		}
 		seen[id] = true
@@ -132,8 +132,8 @@ func pinCredentials(
 	return pins, nil
 }
 
-// findWrongDefaults adds each default which exists, and belongs to another
-// provider than its own, to the problems.
+// findWrongDefaults adds each default that is a credential of another provider to the
+// problems.
 func findWrongDefaults(
 	ctx context.Context, q store.Queries, org string, defaults map[bctrl.AIProvider]string, found *web.Problems,
 ) error {
@@ -164,8 +164,7 @@ func findWrongDefaults(
 	return nil
 }
 
-// mountsRefusal is nil, or one refusal with all problems, which says as many as
-// there are.
+// mountsRefusal is one refusal with all the problems, or nil where there are none.
 func mountsRefusal(found web.Problems) error {
 	if len(found.List) == 0 {
 		return nil
