@@ -59,7 +59,9 @@ func auditFilter(rq *web.Request) (f bctrl.AuditFilter, err error) {
 	return f, nil
 }
 
-func (s *Server) listAudit(ctx context.Context, rq *web.Request, _ web.None) (list wire.List[bctrl.AuditEvent], err error) {
+func (s *Server) listAudit(
+	ctx context.Context, rq *web.Request, _ web.None,
+) (list wire.List[bctrl.AuditEvent], err error) {
 	limit, cursor, err := rq.Page()
 	if err != nil {
 		return list, err

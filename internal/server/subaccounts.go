@@ -56,7 +56,9 @@ func describeSubaccount(o store.Organization) bctrl.Subaccount {
 	return bctrl.Subaccount{ID: o.ID, Name: o.Name, CreatedAt: o.CreatedAt}
 }
 
-func (s *Server) listSubaccounts(ctx context.Context, rq *web.Request, _ web.None) (wire.List[bctrl.Subaccount], error) {
+func (s *Server) listSubaccounts(
+	ctx context.Context, rq *web.Request, _ web.None,
+) (wire.List[bctrl.Subaccount], error) {
 	return web.Listing[store.Organization, bctrl.Subaccount]{
 		Plural: wire.Subaccounts,
 		Rows: func(after string, limit int) ([]store.Organization, error) {

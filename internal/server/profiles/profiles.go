@@ -76,7 +76,9 @@ func (s *Service) createProfile(
 	})
 }
 
-func (s *Service) listProfiles(ctx context.Context, rq *web.Request, _ web.None) (wire.List[bctrl.BrowserProfile], error) {
+func (s *Service) listProfiles(
+	ctx context.Context, rq *web.Request, _ web.None,
+) (wire.List[bctrl.BrowserProfile], error) {
 	return web.Listing[store.Profile, bctrl.BrowserProfile]{
 		Plural: wire.BrowserProfiles,
 		Rows: func(after string, limit int) ([]store.Profile, error) {

@@ -76,7 +76,7 @@ func (l logins) Use(ctx context.Context, key, field string) (fill browser.Fill, 
 			fill.Fresh = func(ctx context.Context) (bctrl.Secret, error) { return l.freshCode(ctx, granted, key) }
 		}
 		if fill.Value, err = opened.Field(field); field == "totp" && err == nil && fill.Direct {
-			fill.Value, err = opened.LastingCode(ctx) // it is sent as it is
+			fill.Value, err = opened.LastingCode(ctx) // no later one takes its place
 		}
 		return err
 	})

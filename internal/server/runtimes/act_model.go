@@ -24,7 +24,7 @@ type askedModel struct {
 	// learned which parameters its provider takes.
 	chat   model.Chat
 	chosen calls.ChosenModel
-	// asking is what the question that is asked was granted.
+	// granted is what the present question was granted.
 	granted *web.Grant
 }
 

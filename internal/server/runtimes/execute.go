@@ -70,7 +70,9 @@ func (s *Service) execute(
 
 // newExecution checks all of a request but its steps, and finds the runtime that is
 // to run them.
-func (s *Service) newExecution(ctx context.Context, rq *web.Request, in wire.Execution[bctrl.Mounts]) (*execution, error) {
+func (s *Service) newExecution(
+	ctx context.Context, rq *web.Request, in wire.Execution[bctrl.Mounts],
+) (*execution, error) {
 	if err := web.InvalidName("runtimes.invalid_alias", "runtime", names.Name(in.Runtime)); err != nil {
 		return nil, err
 	}

@@ -169,7 +169,10 @@ func (s *Service) recordNotStarted(lr *liveRuntime, err error) error {
 		return errors.Join(refusal, s.recordRuntimeEnd(lr.org, lr.id, bctrl.RuntimeStopped, ""))
 	}
 	s.Log.Error("a runtime did not start", "runtime", lr.id, "error", err)
-	refusal := web.WithHint(web.Unavailable(wire.CodeLaunchFailed, "the browser did not start"), "the server's log says why")
+	refusal := web.WithHint(
+		web.Unavailable(wire.CodeLaunchFailed, "the browser did not start"),
+		"the server's log says why",
+	)
 	if errors.Is(err, browser.ErrNoSandbox) {
 		refusal.Hint = browser.ErrNoSandbox.Error() // err itself may tell more of the machine
 	}

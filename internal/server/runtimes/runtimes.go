@@ -27,7 +27,9 @@ func errNoRuntime() *bctrl.Error {
 	return web.NotFound("runtimes.not_found", "there is no such runtime in the workspace")
 }
 
-func (s *Service) listRuntimes(ctx context.Context, rq *web.Request, _ web.None) (list wire.List[bctrl.RuntimeInfo], err error) {
+func (s *Service) listRuntimes(
+	ctx context.Context, rq *web.Request, _ web.None,
+) (list wire.List[bctrl.RuntimeInfo], err error) {
 	ws, err := s.authorizedWorkspace(ctx, rq)
 	if err != nil {
 		return list, err
@@ -89,7 +91,9 @@ func (s *Service) workspaceInPath(ctx context.Context, rq *web.Request) (store.W
 
 // authorizedRuntime reads the runtime that the path names by its alias, and authorises
 // the request for it.
-func (s *Service) authorizedRuntime(ctx context.Context, rq *web.Request) (rt store.Runtime, ws store.Workspace, err error) {
+func (s *Service) authorizedRuntime(
+	ctx context.Context, rq *web.Request,
+) (rt store.Runtime, ws store.Workspace, err error) {
 	alias, err := rq.Path("alias", func(v string) error {
 		return web.InvalidName("runtimes.invalid_alias", "alias", names.Name(v))
 	})

@@ -29,7 +29,9 @@ const (
 	kindToken = string(bctrl.CallerToken)
 )
 
-func (s *Service) getSelf(ctx context.Context, rq *web.Request, _ web.None) (out wire.Self[bctrl.RuntimeInfo], err error) {
+func (s *Service) getSelf(
+	ctx context.Context, rq *web.Request, _ web.None,
+) (out wire.Self[bctrl.RuntimeInfo], err error) {
 	if err := rq.Authorize(""); err != nil {
 		return out, err
 	}

@@ -87,7 +87,9 @@ func describeWorkspace(ws store.Workspace) bctrl.WorkspaceInfo {
 }
 
 // listWorkspaces lists by name, or with name the one that has it.
-func (s *Service) listWorkspaces(ctx context.Context, rq *web.Request, _ web.None) (wire.List[bctrl.WorkspaceInfo], error) {
+func (s *Service) listWorkspaces(
+	ctx context.Context, rq *web.Request, _ web.None,
+) (wire.List[bctrl.WorkspaceInfo], error) {
 	return web.Listing[store.Workspace, bctrl.WorkspaceInfo]{
 		Plural: wire.Workspaces,
 		Rows: func(after string, limit int) ([]store.Workspace, error) {
@@ -260,7 +262,9 @@ func requireIdle(ctx context.Context, tx *store.Tx, org, id string, force bool) 
 	)
 }
 
-func (s *Service) workspaceState(ctx context.Context, rq *web.Request, _ web.None) (out bctrl.WorkspaceState, err error) {
+func (s *Service) workspaceState(
+	ctx context.Context, rq *web.Request, _ web.None,
+) (out bctrl.WorkspaceState, err error) {
 	ws, err := s.authorizedWorkspace(ctx, rq)
 	if err != nil {
 		return out, err
