@@ -30,9 +30,9 @@ func (s *Service) downloadRoutes() []web.Route {
 	}
 }
 
-// signLink answers with an address that needs no other credential. Who made
+// answerLink answers with an address that needs no other credential. Who made
 // one is recorded.
-func (s *Service) signLink(ctx context.Context, rq *web.Request, o store.Object) (wire.SignedURL, error) {
+func (s *Service) answerLink(ctx context.Context, rq *web.Request, o store.Object) (wire.SignedURL, error) {
 	ttl, err := rq.Millis("ttlMs", defaultLinkTTL, minLinkTTL, maxLinkTTL)
 	if err != nil {
 		return wire.SignedURL{}, err

@@ -82,7 +82,7 @@ func serveContent(w http.ResponseWriter, r *http.Request, o store.Object, conten
 	defer ended()
 	cw := &contentWriter{ResponseWriter: w}
 	if o.SizeBytes == 0 { // which has no ranges: http.ServeContent would invent some
-		cw.beyond = beginsBehind(r.Header)
+		cw.beyond = rangeBeginsBehind(r.Header)
 		r.Header.Del("Range")
 	}
 	// Without a date: within one second two versions share theirs, and a
@@ -147,9 +147,9 @@ func (w *contentWriter) ReadFrom(r io.Reader) (int64, error) {
 	return n, err
 }
 
-// beginsBehind reports whether a range begins behind the first byte, whatever
+// rangeBeginsBehind reports whether a range begins behind the first byte, whatever
 // version of the file there is.
-func beginsBehind(h http.Header) bool {
+func rangeBeginsBehind(h http.Header) bool {
 	spec, ranged := strings.CutPrefix(h.Get("Range"), "bytes=")
 	first, _, _ := strings.Cut(spec, "-")
 	at, err := strconv.ParseUint(strings.TrimSpace(first), 10, 63)

@@ -44,7 +44,7 @@ func (f Incoming) check() error {
 	if f.Filename != "" && (strings.Contains(f.Filename, "/") || bctrl.ValidStoragePath(f.Filename) != nil) {
 		p.Add("storage.invalid_filename", "filename", "the file name must be one segment of a storage path")
 	}
-	if f.ContentType != "" && !plainContentType(f.ContentType) {
+	if f.ContentType != "" && !isPlainContentType(f.ContentType) {
 		p.Add("storage.invalid_content_type", "Content-Type",
 			"the content type must be type/subtype with parameters, in ASCII")
 	}
@@ -73,7 +73,7 @@ const (
 	maxTarget      = 1024
 )
 
-func plainContentType(text string) bool {
+func isPlainContentType(text string) bool {
 	if len(text) > maxContentType || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return false
 	}

@@ -21,7 +21,7 @@ import (
 func freePath(ctx context.Context, tx *store.Tx, org, namespace, taken string) (string, error) {
 	var failed error
 	free := func(n int) bool {
-		_, err := tx.Object(ctx, org, namespace, numbered(taken, n))
+		_, err := tx.Object(ctx, org, namespace, numberedPath(taken, n))
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			failed = err
 		}
@@ -38,12 +38,12 @@ func freePath(ctx context.Context, tx *store.Tx, org, namespace, taken string) (
 			low = mid
 		}
 	}
-	return numbered(taken, high), failed
+	return numberedPath(taken, high), failed
 }
 
-// numbered puts a number into a path, before the extension, and shortens the
+// numberedPath puts a number into a path, before the extension, and shortens the
 // name where there is no room for it.
-func numbered(p string, n int) string {
+func numberedPath(p string, n int) string {
 	folder, name := path.Split(p)
 	ext := path.Ext(name)
 	if len(ext) == len(name) || len(ext) > 32 { // ".profile" is all name

@@ -19,11 +19,11 @@ func TestANumberedPathIsAPathInTheSameFolder(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p := paths.Draw(rt, "path")
 		n := rapid.IntRange(2, 1_000_000).Draw(rt, "n")
-		got := numbered(p, n)
+		got := numberedPath(p, n)
 		require.NoError(rt, bctrl.ValidStoragePath(got), "%q", got)
 		require.Equal(rt, path.Dir(p), path.Dir(got))
 		require.Contains(rt, got, fmt.Sprintf(" (%d)", n))
-		require.NotEqual(rt, got, numbered(p, n+1))
+		require.NotEqual(rt, got, numberedPath(p, n+1))
 	})
 }
 

@@ -66,7 +66,7 @@ func (s *Service) presignObject(ctx context.Context, rq *web.Request, _ web.None
 	if err != nil {
 		return wire.SignedURL{}, err
 	}
-	return s.signLink(ctx, rq, o)
+	return s.answerLink(ctx, rq, o)
 }
 
 func (s *Service) deleteObjectByID(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {

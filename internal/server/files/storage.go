@@ -102,7 +102,7 @@ func (s *Service) signFile(ctx context.Context, rq *web.Request, _ web.None) (wi
 	} else if err != nil {
 		return wire.SignedURL{}, err
 	}
-	return s.signLink(ctx, rq, o)
+	return s.answerLink(ctx, rq, o)
 }
 
 func (s *Service) deleteFile(ctx context.Context, rq *web.Request, _ web.None) (web.None, error) {

@@ -14,8 +14,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
-// stalled is how long an upload may stand still.
-const stalled = time.Minute
+// maxStandstill is how long an upload may stand still.
+const maxStandstill = time.Minute
 
 // upload is the body of a request. Its errors are the client's, and an upload
 // that stands still is one.
@@ -31,7 +31,7 @@ func newUpload(ctx context.Context, w http.ResponseWriter, r io.Reader) upload {
 
 // Read ends at once when the upload is no longer permitted.
 func (u upload) Read(p []byte) (int, error) {
-	_ = u.conn.SetReadDeadline(time.Now().Add(stalled)) // a test's recorder has none
+	_ = u.conn.SetReadDeadline(time.Now().Add(maxStandstill)) // a test's recorder has none
 	if why := web.EndedBecause(u.ctx); why != nil {
 		_ = u.conn.SetReadDeadline(web.PastDeadline) // which ends it, as the kernel ends a body that waits
 		return 0, why

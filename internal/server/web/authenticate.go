@@ -42,7 +42,7 @@ func (k *Kernel) Authenticate(ctx context.Context, h http.Header) (access.Caller
 		return k.authenticateToken(ctx, key, h)
 	}
 	stored, err := k.DB.APIKeyByHash(ctx, sha256.Sum256([]byte(key)))
-	if errors.Is(err, store.ErrNotFound) || k.forged(err) || err == nil && !stored.RevokedAt.IsZero() {
+	if errors.Is(err, store.ErrNotFound) || k.isForged(err) || err == nil && !stored.RevokedAt.IsZero() {
 		return access.Caller{}, ErrUnauthorized
 	}
 	if err != nil {
@@ -55,9 +55,9 @@ func (k *Kernel) Authenticate(ctx context.Context, h http.Header) (access.Caller
 	return k.actAs(ctx, caller, h)
 }
 
-// forged reports whether a caller has shown what rests on a row that this server
+// isForged reports whether a caller has shown what rests on a row that this server
 // did not write. The caller is answered as one who has nothing; the log tells.
-func (k *Kernel) forged(err error) bool {
+func (k *Kernel) isForged(err error) bool {
 	row, ok := errors.AsType[*store.ForgedError](err)
 	if !ok {
 		return false
@@ -86,7 +86,7 @@ func (k *Kernel) actFor(ctx context.Context, c access.Caller, h http.Header) (ac
 			"BCTRL-Subaccount-Id must be given once, and be a subaccount's id")
 	default:
 		sub, err := k.DB.Read().Subaccount(ctx, c.Org, ids[0])
-		if errors.Is(err, store.ErrNotFound) || k.forged(err) {
+		if errors.Is(err, store.ErrNotFound) || k.isForged(err) {
 			return c, errNotSubaccount
 		}
 		c.Org, c.Parent = sub.ID, c.Org
@@ -115,15 +115,15 @@ func (k *Kernel) actAs(ctx context.Context, c access.Caller, h http.Header) (acc
 	if err != nil {
 		return c, err
 	}
-	if rt, err = lowered(rt, h); err != nil {
+	if rt, err = lowerByHeader(rt, h); err != nil {
 		return c, err
 	}
 	c.Runtime = rt
 	return c, nil
 }
 
-// lowered returns rt lowered by BCTRL-Mounts, if there are any.
-func lowered(rt *access.Runtime, h http.Header) (*access.Runtime, error) {
+// lowerByHeader returns rt lowered by BCTRL-Mounts, if there are any.
+func lowerByHeader(rt *access.Runtime, h http.Header) (*access.Runtime, error) {
 	switch mounts := h.Values(wire.HeaderMounts); len(mounts) {
 	case 0:
 		return rt, nil

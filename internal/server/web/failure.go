@@ -24,7 +24,7 @@ func (k *Kernel) fail(w *statusWriter, rq *Request, err error) {
 	}
 	ctx := context.WithoutCancel(rq.Context()) // the record outlives a caller who left
 	counted := false
-	if recorded(rq, e) && (e.Status == http.StatusUnauthorized || rq.Caller.Org == "") {
+	if wantsRecord(rq, e) && (e.Status == http.StatusUnauthorized || rq.Caller.Org == "") {
 		e, counted = k.countStranger(w, rq, e)
 	}
 	body := EncodeError(e, rq.ID)
@@ -54,7 +54,7 @@ func (k *Kernel) fail(w *statusWriter, rq *Request, err error) {
 // keeps its answer where the request has an idempotency key.
 func (k *Kernel) recordFailure(ctx context.Context, rq *Request, e *bctrl.Error, body []byte) error {
 	denied := isDenied(e)
-	record := recorded(rq, e)
+	record := wantsRecord(rq, e)
 	keep := rq.idempotent != nil && rq.mutates() && !denied && !transient(e.Status)
 	if !record && !keep {
 		return nil
@@ -80,8 +80,8 @@ func (k *Kernel) recordFailure(ctx context.Context, rq *Request, e *bctrl.Error,
 	})
 }
 
-// recorded reports whether the log wants a refusal that it has not yet.
-func recorded(rq *Request, e *bctrl.Error) bool {
+// wantsRecord reports whether the audit log wants a refusal, and does not have it.
+func wantsRecord(rq *Request, e *bctrl.Error) bool {
 	return !rq.recorded && (isDenied(e) || rq.mutates() || IsTampered(e) || rq.Describe != nil || rq.Route.Foreign != nil)
 }
 

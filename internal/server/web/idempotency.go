@@ -72,7 +72,9 @@ type inFlight struct {
 	keys map[[2]string]struct{}
 }
 
-func (f *inFlight) enter(org, key string) bool {
+// take reports whether nobody else has a key of an organization, and then takes it
+// until it is released.
+func (f *inFlight) take(org, key string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	k := [2]string{org, key}
@@ -86,14 +88,15 @@ func (f *inFlight) enter(org, key string) bool {
 	return true
 }
 
-func (f *inFlight) leave(org, key string) {
+func (f *inFlight) release(org, key string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.keys, [2]string{org, key})
 }
 
-// findFirstAnswer finds the first answer to the request's idempotency key. When there
-// is none, the request runs and owns the key until it leaves.
+// findFirstAnswer finds the first answer to the request's idempotency key, and asks
+// whether its caller may still see it. When there is none, the request runs and owns
+// the key until it leaves.
 func (k *Kernel) findFirstAnswer(ctx context.Context, rq *Request) (first *firstAnswer, err error) {
 	keys := rq.Header.Values(wire.HeaderIdempotencyKey)
 	if len(keys) == 0 || rq.Method == http.MethodGet || rq.Method == http.MethodHead {
@@ -112,10 +115,10 @@ func (k *Kernel) findFirstAnswer(ctx context.Context, rq *Request) (first *first
 	if id.fingerprint, err = rq.Fingerprint(); err != nil {
 		return nil, err
 	}
-	if !k.inFlight.enter(org, key) {
+	if !k.inFlight.take(org, key) {
 		return nil, Conflict(wire.CodeInProgress, "a request with this Idempotency-Key still runs")
 	}
-	rq.onLeave(func() { k.inFlight.leave(org, key) })
+	rq.onLeave(func() { k.inFlight.release(org, key) })
 	a, err := k.DB.Read().Answer(ctx, org, key)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -155,6 +158,7 @@ type keptAnswer struct {
 // onLeave has fn called when the request leaves.
 func (rq *Request) onLeave(fn func()) { rq.leaving = append(rq.leaving, fn) }
 
+// leave is called once a request has its answer, whichever it is.
 func (rq *Request) leave() {
 	for _, fn := range rq.leaving {
 		fn()
@@ -243,7 +247,7 @@ func (rq *Request) keep(ctx context.Context, tx *store.Tx, status int, body []by
 	return tx.InsertAnswer(ctx, rq.Caller.Org, id.own, answer)
 }
 
-// giveFirstAnswer gives the first answer once more.
+// giveFirstAnswer gives a first answer once more.
 func giveFirstAnswer(w http.ResponseWriter, rq *Request, first *firstAnswer) error {
 	rq.recorded = true // the first time
 	WriteJSON(w, first.status, first.body)
@@ -261,7 +265,8 @@ func (id *idempotencyKey) record(org string, status int) seal.Record {
 	}
 }
 
-// SweepAnswers forgets old answers, some at a time so that no write waits long.
+// SweepAnswers forgets answers that are a day old, some at a time so that no write
+// waits long.
 func (k *Kernel) SweepAnswers(ctx context.Context) error {
 	for {
 		var n int64

@@ -14,8 +14,9 @@ import (
 	"github.com/bctrl-go/bctrl/internal/strictjson"
 )
 
-// Refusal is an answer other than what was asked for. The message never holds a
-// value that was sent.
+// Refusal is an answer other than what was asked for, with an HTTP status. The
+// message never holds a value that was sent. Use the constructor that is named for
+// the status, where there is one.
 func Refusal(status int, code, message string) *bctrl.Error {
 	return &bctrl.Error{Status: status, Code: code, Message: message}
 }
@@ -156,12 +157,12 @@ func AsError(err error) *bctrl.Error {
 	case errors.Is(err, store.ErrFull):
 		return Unavailable("server.disk_full", "the server's disk is full")
 	case errors.Is(err, store.ErrClosed):
-		return Unavailable("server.stopping", "the server is stopping")
+		return ErrStopping
 	}
 	return ErrInternal
 }
 
-// EncodeError is the body of an error answer.
+// EncodeError encodes the body of an error answer, with the request's id.
 func EncodeError(e *bctrl.Error, requestID string) []byte {
 	out := *e
 	out.RequestID = requestID
@@ -172,7 +173,8 @@ func EncodeError(e *bctrl.Error, requestID string) []byte {
 	return body
 }
 
-// Unopened is the answer when a sealed record does not open.
+// Unopened is the error of a seal that did not open a record, as it is answered:
+// one that was changed is [Tampered] with the code, any other comes back as it is.
 func Unopened(err error, code string) error {
 	if errors.Is(err, seal.ErrTampered) {
 		return Tampered(code)

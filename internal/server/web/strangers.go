@@ -52,7 +52,7 @@ type Strangers struct {
 	// addresses have a limit each, and rest all those that found no room.
 	addresses map[string]*rate.Limiter
 	rest      *rate.Limiter
-	counts    map[strangerCount]*strangerCounted
+	counts    map[refusalKind]*refusalCount
 	// due writes the counts; nil while there are none.
 	due    *time.Timer
 	closed bool
@@ -67,19 +67,21 @@ type strangerLimit struct {
 
 func (l strangerLimit) limiter() *rate.Limiter { return rate.NewLimiter(l.perSecond, l.atOnce) }
 
-// strangerCount is what refusals are counted by. Org and Caller are of tokens
-// that have ended, whose holders are known.
-type strangerCount struct {
+// refusalKind is what refusals are counted by. org, parent and caller are of tokens
+// that have ended, whose holders are known; of others they are empty.
+type refusalKind struct {
 	org, parent, caller, address, code string
 }
 
-type strangerCounted struct {
+// refusalCount is how many refusals of a kind there were, and when.
+type refusalCount struct {
 	n           int64
 	first, last time.Time
 }
 
-// newStrangers answers atOnce of them each for itself at once, and of one
-// address a tenth.
+// newStrangers makes bounds by which so many refusals are at once answered each for
+// itself, and of one address a tenth. record writes events of counts; failed learns
+// why it could not.
 func newStrangers(
 	atOnce int, record func(context.Context, []audit.Event) error, failed func(error),
 ) *Strangers {
@@ -89,7 +91,7 @@ func newStrangers(
 		record:     record,
 		failed:     failed,
 		addresses:  map[string]*rate.Limiter{},
-		counts:     map[strangerCount]*strangerCounted{},
+		counts:     map[refusalKind]*refusalCount{},
 	}
 	s.all, s.rest = s.inAll.limiter(), s.perAddress.limiter()
 	return s
@@ -116,7 +118,7 @@ func addressOf(r *http.Request) string {
 
 // admitRefusal reports whether a refusal is to be answered and recorded for itself.
 // Else it has been counted as what, and wait is when the next is admitted.
-func (s *Strangers) admitRefusal(what strangerCount, now time.Time) (wait time.Duration, ok bool) {
+func (s *Strangers) admitRefusal(what refusalKind, now time.Time) (wait time.Duration, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	own := s.limiter(what.address, now)
@@ -153,13 +155,13 @@ func (s *Strangers) limiter(address string, now time.Time) *rate.Limiter {
 }
 
 // count adds a refusal to those that one event will stand for. mu is held.
-func (s *Strangers) count(what strangerCount, now time.Time) {
+func (s *Strangers) count(what refusalKind, now time.Time) {
 	if s.counts[what] == nil && len(s.counts) >= maxStrangers {
-		what = strangerCount{code: what.code} // of whoever it was
+		what = refusalKind{code: what.code} // of whoever it was
 	}
 	c := s.counts[what]
 	if c == nil {
-		c = &strangerCounted{first: now}
+		c = &refusalCount{first: now}
 		s.counts[what] = c
 	}
 	c.n, c.last = c.n+1, now
@@ -175,7 +177,7 @@ func (s *Strangers) Flush(ctx context.Context) {
 	defer s.writing.Unlock()
 	s.mu.Lock()
 	counts := s.counts
-	s.counts = map[strangerCount]*strangerCounted{}
+	s.counts = map[refusalKind]*refusalCount{}
 	if s.due != nil {
 		s.due.Stop()
 		s.due = nil
@@ -208,7 +210,7 @@ func (s *Strangers) Flush(ctx context.Context) {
 	}
 }
 
-func (s *Strangers) putBack(counts map[strangerCount]*strangerCounted) {
+func (s *Strangers) putBack(counts map[refusalKind]*refusalCount) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for what, c := range counts {
@@ -233,7 +235,7 @@ const nobody = "anonymous"
 // countStranger returns in place of a refusal the one of all that come too often,
 // where nobody who may ask has asked. It is then counted.
 func (k *Kernel) countStranger(w http.ResponseWriter, rq *Request, e *bctrl.Error) (*bctrl.Error, bool) {
-	what := strangerCount{
+	what := refusalKind{
 		org:     rq.Caller.Org,
 		parent:  rq.Caller.Parent,
 		caller:  rq.Caller.Name(),

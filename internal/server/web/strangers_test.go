@@ -49,7 +49,7 @@ func TestStrangersAreBoundedAndAllAreCounted(t *testing.T) {
 		var admitted, all int64
 		for n := range 20 * maxStrangers {
 			all++
-			if _, ok := s.admitRefusal(strangerCount{address: fmt.Sprint(n), code: "auth.unauthorized"}, time.Now()); ok {
+			if _, ok := s.admitRefusal(refusalKind{address: fmt.Sprint(n), code: "auth.unauthorized"}, time.Now()); ok {
 				admitted++
 			}
 		}
@@ -76,15 +76,15 @@ func TestStrangersAreBoundedAndAllAreCounted(t *testing.T) {
 		mu.Unlock()
 		require.Equal(t, all-admitted, sum, "and is then")
 
-		wait, ok := s.admitRefusal(strangerCount{address: "new", code: "auth.unauthorized"}, time.Now())
+		wait, ok := s.admitRefusal(refusalKind{address: "new", code: "auth.unauthorized"}, time.Now())
 		require.True(t, ok, "after a while others are admitted again: %v", wait)
 		for range allStrangersAtOnce / 10 {
-			wait, ok = s.admitRefusal(strangerCount{address: "new", code: "auth.unauthorized"}, time.Now())
+			wait, ok = s.admitRefusal(refusalKind{address: "new", code: "auth.unauthorized"}, time.Now())
 		}
 		require.False(t, ok)
 		require.InDelta(t, time.Second, wait, float64(time.Second))
 		<-time.After(wait)
-		_, ok = s.admitRefusal(strangerCount{address: "new", code: "auth.unauthorized"}, time.Now())
+		_, ok = s.admitRefusal(refusalKind{address: "new", code: "auth.unauthorized"}, time.Now())
 		require.True(t, ok, "who waits as long as it was told is admitted")
 		s.Close(t.Context())
 	})

@@ -70,7 +70,7 @@ func (k *Kernel) authenticateToken(ctx context.Context, text string, h http.Head
 	if slices.ContainsFunc(h.Values(wire.HeaderRuntime), another) || len(h.Values(wire.HeaderSubaccount)) > 0 {
 		return c, ErrContextMismatch
 	}
-	narrower, err := lowered(rt, h)
+	narrower, err := lowerByHeader(rt, h)
 	if err != nil {
 		return c, err
 	}
@@ -101,14 +101,14 @@ func (k *Kernel) callerLives(ctx context.Context, c access.Caller) error {
 		return k.tokenLives(ctx, c)
 	}
 	key, err := k.DB.Read().APIKey(ctx, cmp.Or(c.Parent, c.Org), c.KeyID)
-	if errors.Is(err, store.ErrNotFound) || k.forged(err) || err == nil && !key.RevokedAt.IsZero() {
+	if errors.Is(err, store.ErrNotFound) || k.isForged(err) || err == nil && !key.RevokedAt.IsZero() {
 		return errKeyRevoked
 	}
 	if err != nil || c.Parent == "" {
 		return err
 	}
 	_, err = k.DB.Read().Subaccount(ctx, c.Parent, c.Org)
-	if errors.Is(err, store.ErrNotFound) || k.forged(err) {
+	if errors.Is(err, store.ErrNotFound) || k.isForged(err) {
 		return errNotSubaccount
 	}
 	return err
@@ -126,7 +126,7 @@ func (k *Kernel) tokenLives(ctx context.Context, c access.Caller) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound): // it went with its workspace
 		return errTokenEnded
-	case k.forged(err):
+	case k.isForged(err):
 		return ErrUnauthorized
 	case err != nil:
 		return err

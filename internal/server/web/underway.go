@@ -65,7 +65,7 @@ func (u *underway) begin(
 	ctx context.Context, decide func(context.Context) (entry, error),
 ) (context.Context, *activity, error) {
 	for {
-		age := u.age()
+		changes := u.changesSoFar()
 		e, err := decide(ctx)
 		if err != nil {
 			return ctx, nil, err
@@ -75,7 +75,7 @@ func (u *underway) begin(
 		if t := e.caller.Token; t != nil {
 			of, a.stopClock = context.WithDeadlineCause(of, t.Expires, errTokenExpired)
 		}
-		if u.enter(a, age) {
+		if u.add(a, changes) {
 			return of, a, nil
 		}
 		a.close()
@@ -127,9 +127,9 @@ func (a *activity) organizations() []string {
 	return []string{a.caller.Org, a.caller.Parent}
 }
 
-// in reports whether the activity is one of a workspace, or of the organization
+// isIn reports whether the activity is one of a workspace, or of the organization
 // where that is "".
-func (a *activity) in(workspace string) bool {
+func (a *activity) isIn(workspace string) bool {
 	return workspace == "" || a.caller.Runtime != nil && a.caller.Runtime.WorkspaceID == workspace
 }
 
@@ -144,19 +144,20 @@ func (u *underway) len() int {
 	return len(all)
 }
 
-// age is how often the rules have changed.
-func (u *underway) age() uint64 {
+// changesSoFar is how often the rules have changed.
+func (u *underway) changesSoFar() uint64 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.changes
 }
 
-// enter takes in what was decided at an age. It refuses when that is past.
-func (u *underway) enter(a *activity, age uint64) bool {
+// add takes in what was decided when the rules had changed so often. It refuses
+// where those of its organization have changed since.
+func (u *underway) add(a *activity, changes uint64) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, org := range a.organizations() {
-		if max(u.last[org], u.locked) > age {
+		if max(u.last[org], u.locked) > changes {
 			return false
 		}
 	}
@@ -172,9 +173,9 @@ func (u *underway) enter(a *activity, age uint64) bool {
 	return true
 }
 
-// changed counts a change of the rules and returns what it may concern: what is
+// countChange counts a change of the rules and returns what it may concern: what is
 // underway in a workspace, or with "" in all of the organization's.
-func (u *underway) changed(org, workspace string) []*activity {
+func (u *underway) countChange(org, workspace string) []*activity {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.last == nil {
@@ -184,7 +185,7 @@ func (u *underway) changed(org, workspace string) []*activity {
 	u.last[org] = u.changes
 	var list []*activity
 	for a := range u.open[org] {
-		if a.in(workspace) {
+		if a.isIn(workspace) {
 			list = append(list, a)
 		}
 	}
@@ -194,7 +195,7 @@ func (u *underway) changed(org, workspace string) []*activity {
 // recheck decides once more about everything underway in a workspace, or with ""
 // in all of the organization's, and ends what is no longer permitted.
 func (u *underway) recheck(ctx context.Context, org, workspace string) {
-	for _, a := range u.changed(org, workspace) {
+	for _, a := range u.countChange(org, workspace) {
 		if err := a.stillPermitted(ctx); err != nil {
 			a.end(AsError(err)) // what cannot be told is not permitted
 		}
@@ -203,13 +204,13 @@ func (u *underway) recheck(ctx context.Context, org, workspace string) {
 
 // lock ends what cannot go on while the server is locked.
 func (u *underway) lock(why error) {
-	for a := range u.keyed() {
+	for a := range u.countLock() {
 		a.end(why)
 	}
 }
 
-// keyed counts a locking of the server and returns what it ends.
-func (u *underway) keyed() map[*activity]struct{} {
+// countLock counts a locking of the server and returns what it has to end.
+func (u *underway) countLock() map[*activity]struct{} {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.changes++
