@@ -392,7 +392,9 @@ func (h *harness) secretIn(scope object, name, value string, aliases ...string) 
 // secretValue opens a secret as it is stored, and proves its index.
 func (h *harness) secretValue(id string) string {
 	h.Helper()
-	sec, err := h.server.catalog.FindSecret(h.Context(), h.db.Read(), h.org(), id)
+	row, err := h.db.Read().Secret(h.Context(), h.org(), id)
+	require.NoError(h, err)
+	sec, err := h.server.catalog.OpenSecret(h.org(), row)
 	require.NoError(h, err)
 	return sec.Value.Reveal()
 }

@@ -288,7 +288,9 @@ func (m *secretMachine) check(t *rapid.T) {
 	seen := map[string]oracleSecret{}
 	for s, err := range m.client.Secrets.List(ctx, bctrl.SecretFilter{}) {
 		require.NoError(t, err)
-		sec, err := m.h.server.catalog.FindSecret(ctx, m.h.db.Read(), m.org, s.ID)
+		stored, err := m.h.db.Read().Secret(ctx, m.org, s.ID)
+		require.NoError(t, err)
+		sec, err := m.h.server.catalog.OpenSecret(m.org, stored)
 		require.NoError(t, err)
 		seen[s.ID] = oracleSecret{s.Scope, s.Name, s.Aliases, s.Attachments, sec.Value.Reveal(), s.Version}
 		index, err := m.h.db.Read().SecretIndex(ctx, s.ID)

@@ -114,7 +114,7 @@ func (s *Service) putBinding(
 		if err != nil {
 			return out, err
 		}
-		sec, err := s.FindSecret(ctx, tx.Queries, rq.Caller.Org, secretID)
+		sec, err := s.findSecret(ctx, tx.Queries, rq.Caller.Org, secretID)
 		switch {
 		case err != nil:
 			return out, err

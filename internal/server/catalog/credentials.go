@@ -134,7 +134,7 @@ func (s *Service) checkSecretsOf(
 	ctx context.Context, tx *store.Tx, org string, row store.Credential, meta CredentialMeta,
 ) error {
 	for _, field := range slices.Sorted(maps.Keys(meta.Secrets)) {
-		sec, err := s.FindSecret(ctx, tx.Queries, org, meta.Secrets[field])
+		sec, err := s.findSecret(ctx, tx.Queries, org, meta.Secrets[field])
 		if err != nil {
 			return err
 		}

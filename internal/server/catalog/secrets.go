@@ -142,16 +142,16 @@ func (s *Service) getSecret(ctx context.Context, rq *web.Request, _ web.None) (b
 	if err := rq.Authorize(id); err != nil {
 		return bctrl.SecretInfo{}, err
 	}
-	found, err := s.FindSecret(ctx, s.DB.Read(), rq.Caller.Org, id)
+	found, err := s.findSecret(ctx, s.DB.Read(), rq.Caller.Org, id)
 	if err != nil {
 		return bctrl.SecretInfo{}, err
 	}
 	return s.describeSecret(ctx, s.DB.Read(), rq.Caller.Org, found)
 }
 
-// FindSecret reads and opens the secret of an id, as [Service.OpenSecret] does. It
+// findSecret reads and opens the secret of an id, as [Service.OpenSecret] does. It
 // returns secrets.not_found where the organization has none.
-func (s *Service) FindSecret(ctx context.Context, q store.Queries, org, id string) (Secret, error) {
+func (s *Service) findSecret(ctx context.Context, q store.Queries, org, id string) (Secret, error) {
 	row, err := q.Secret(ctx, org, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return Secret{}, errNoSecret()

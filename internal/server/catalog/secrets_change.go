@@ -20,7 +20,7 @@ func (s *Service) changeSecret(
 	ctx context.Context, rq *web.Request, fn func(tx *store.Tx, sec *Secret, ev *audit.Event) (changed bool, err error),
 ) (bctrl.SecretInfo, error) {
 	return web.ChangeRules(ctx, rq, func(tx *store.Tx, ev *audit.Event) (bctrl.SecretInfo, error) {
-		sec, err := s.FindSecret(ctx, tx.Queries, rq.Caller.Org, rq.Object)
+		sec, err := s.findSecret(ctx, tx.Queries, rq.Caller.Org, rq.Object)
 		if err != nil {
 			return bctrl.SecretInfo{}, err
 		}
@@ -178,7 +178,7 @@ func (s *Service) ReplaceValue(
 ) (replaced bool, err error) {
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
 		replaced = false
-		sec, err := s.FindSecret(ctx, tx.Queries, org, id)
+		sec, err := s.findSecret(ctx, tx.Queries, org, id)
 		switch {
 		case err == nil && !bctrl.NewSecret(sec.Value.Reveal()).Equal(from):
 			return nil
