@@ -26,7 +26,8 @@ func run() error {
 	defer client.CloseIdleConnections()
 
 	ceiling := bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/crm/"}}}
-	if _, err := ceiling.Narrow(bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/"}}}); !errors.Is(err, bctrl.ErrWidening) {
+	if _, err := ceiling.Narrow(bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/"}}}); !errors.Is(err,
+		bctrl.ErrWidening) {
 		return fmt.Errorf("a widening was not refused: %w", err)
 	}
 	fmt.Println("ok: a user's module builds, and refuses a widening")
