@@ -110,7 +110,7 @@ func TestFiltersSelectAndPagesMeet(t *testing.T) {
 func TestAnOrganizationSeesNoOthersEvents(t *testing.T) {
 	h := newHarness(t)
 	h.setLogin("mine")
-	key, hash := NewKey()
+	key, hash := newKey()
 	o := store.Organization{ID: web.NewID(), Name: "b", CreatedAt: time.Now()}
 	h.write(func(tx *store.Tx) error { return tx.InsertOrganization(t.Context(), o) })
 	h.write(func(tx *store.Tx) error {

@@ -55,7 +55,7 @@ func newStages(t *testing.T, n int) []*stage {
 	for i := range stages {
 		name := "s" + strconv.Itoa(i)
 		if i%2 == 0 { // two share an organization
-			key, err := h.server.CreateOrganization(t.Context(), name)
+			key, err := h.server.createOrganization(t.Context(), name)
 			require.NoError(t, err)
 			h.key = key.Expose()
 		}

@@ -23,9 +23,9 @@ func (s *Server) keyRoutes() []web.Route {
 	}
 }
 
-// NewKey makes an organization key of 256 random bits, and the SHA-256 hash of its text
+// newKey makes an organization key of 256 random bits, and the SHA-256 hash of its text
 // that is stored in its place. A key that nobody can guess needs no slow hash.
-func NewKey() (key bctrl.Secret, hash []byte) {
+func newKey() (key bctrl.Secret, hash []byte) {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails, by its contract
 	text := web.KeyPrefix + base64.RawURLEncoding.EncodeToString(b[:])
@@ -47,7 +47,7 @@ func addKey(ctx context.Context, tx *store.Tx, label string, ev *audit.Event) (w
 	if err := web.CheckLabel(label); err != nil {
 		return wire.NewKey{}, err
 	}
-	text, hash := NewKey()
+	text, hash := newKey()
 	k := store.APIKey{
 		ID:        web.NewID(),
 		Org:       ev.Org,

@@ -23,17 +23,17 @@ func (s *Server) EnsureOrganization(ctx context.Context) (bctrl.Secret, error) {
 	if err != nil || has {
 		return bctrl.Secret{}, err
 	}
-	return s.CreateOrganization(ctx, "default")
+	return s.createOrganization(ctx, "default")
 }
 
-// CreateOrganization makes an organization, which shares nothing with others, and
+// createOrganization makes an organization, which shares nothing with others, and
 // returns its first key, which is stored nowhere. A name that is none is refused;
 // other errors are of the store.
-func (s *Server) CreateOrganization(ctx context.Context, name string) (bctrl.Secret, error) {
+func (s *Server) createOrganization(ctx context.Context, name string) (bctrl.Secret, error) {
 	if err := validOrganizationName(name); err != nil {
 		return bctrl.Secret{}, err
 	}
-	key, hash := NewKey()
+	key, hash := newKey()
 	org := store.Organization{ID: web.NewID(), Name: name, CreatedAt: store.Now()}
 	err := s.DB.Write(ctx, func(tx *store.Tx) error {
 		others, err := tx.HasOrganizations(ctx)

@@ -66,7 +66,7 @@ func TestAForgedKeyIsNobody(t *testing.T) {
 		t.Run(tc.why, func(t *testing.T) {
 			h := newHarness(t)
 			h.setLogin("prod/crm")
-			attacker, sum := NewKey()
+			attacker, sum := newKey()
 			var revoked, other struct{ ID, Key string }
 			h.ok("POST", []string{"keys"}, object{"label": "revoked"}, &revoked)
 			h.ok("DELETE", []string{"keys", revoked.ID}, nil, nil)
@@ -172,7 +172,7 @@ func TestAForgedKeyUnlocksNothingThatStartedLocked(t *testing.T) {
 		key = h.key
 	})
 	h := newHarnessIn(t, dir, custody.Config{})
-	attacker, sum := NewKey()
+	attacker, sum := newKey()
 	h.behind("INSERT INTO api_keys (id, org_id, hash, label, created_at) SELECT 'forged', org_id, x'" +
 		hex.EncodeToString(sum) + "', label, created_at FROM api_keys")
 	right := object{"passphrase": rightPassphrase}
@@ -195,7 +195,7 @@ func TestAForgedKeyUnlocksNothingThatStartedLocked(t *testing.T) {
 // locked, and whose key file is where it is.
 func TestAForgedKeyUnlocksNothing(t *testing.T) {
 	h := newHarness(t)
-	attacker, sum := NewKey()
+	attacker, sum := newKey()
 	h.lock()
 	h.behind("INSERT INTO api_keys (id, org_id, hash, label, created_at) SELECT 'forged', org_id, x'" +
 		hex.EncodeToString(sum) + "', label, created_at FROM api_keys")

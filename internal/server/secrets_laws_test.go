@@ -327,7 +327,7 @@ func TestSecretsAreWhatTheRulesMakeOfThem(t *testing.T) {
 	h := newHarness(t)
 	first := h.key
 	rapid.Check(t, func(t *rapid.T) {
-		key, err := h.server.CreateOrganization(h.Context(), web.NewID())
+		key, err := h.server.createOrganization(h.Context(), web.NewID())
 		require.NoError(t, err)
 		h.key = key.Expose()
 		m := &secretMachine{h: h, client: h.sdk(straight), oracle: oracle{map[string]string{}, map[string]oracleSecret{}}}

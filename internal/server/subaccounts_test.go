@@ -38,7 +38,7 @@ func (h *harness) furnish(secret string, headers ...string) (ws bctrl.WorkspaceI
 
 func TestOrganizationsHaveNothingInCommon(t *testing.T) {
 	h := newHarness(t)
-	foreign, err := h.server.CreateOrganization(t.Context(), "other")
+	foreign, err := h.server.createOrganization(t.Context(), "other")
 	require.NoError(t, err)
 	sub := h.subaccount("acme")
 	first := h.key
@@ -91,7 +91,7 @@ func TestOrganizationsHaveNothingInCommon(t *testing.T) {
 
 func TestASubaccountIsActedForByItsParentAlone(t *testing.T) {
 	h := newHarness(t)
-	foreign, err := h.server.CreateOrganization(t.Context(), "other")
+	foreign, err := h.server.createOrganization(t.Context(), "other")
 	require.NoError(t, err)
 	sub, sister := h.subaccount("acme"), h.subaccount("emca")
 	org := h.org()
@@ -177,7 +177,7 @@ func TestSubaccountsAreListedByAgeAndNamedOnce(t *testing.T) {
 		}
 	}
 	require.Equal(t, ids, seen)
-	foreign, err := h.server.CreateOrganization(t.Context(), "other")
+	foreign, err := h.server.createOrganization(t.Context(), "other")
 	require.NoError(t, err)
 	h.key = foreign.Expose()
 	h.ok("POST", []string{"subaccounts"}, object{"name": "a"}, nil) // names are each organization's own

@@ -174,7 +174,7 @@ func newWorld(t *testing.T) *world {
 // returns its key and a token of that runtime.
 func (w *world) foreigner() (key, token bctrl.Secret) {
 	w.Helper()
-	key, hash := NewKey()
+	key, hash := newKey()
 	other := store.Organization{ID: web.NewID(), Name: "b", CreatedAt: time.Now()}
 	w.write(func(tx *store.Tx) error { return tx.InsertOrganization(w.Context(), other) })
 	w.write(func(tx *store.Tx) error {
