@@ -160,5 +160,5 @@ func (k *Kernel) WhileDecided(
 func (k *Kernel) EndKeyed() { k.underway.lock(ErrLocked) }
 
 // Underway is how much callers have begun that has not ended: requests, and what
-// runs by [Kernel.WhileGranted].
+// runs by [Kernel.WhileGranted]. Tests see by it that nothing is left.
 func (k *Kernel) Underway() int { return k.underway.len() }

@@ -71,7 +71,12 @@ func (u *underway) begin(
 			return ctx, nil, err
 		}
 		of, end := context.WithCancelCause(ctx)
-		a := &activity{entry: e, underway: u, end: end, stopClock: func() {}}
+		a := &activity{
+			entry:     e,
+			underway:  u,
+			end:       end,
+			stopClock: func() {},
+		}
 		if t := e.caller.Token; t != nil {
 			of, a.stopClock = context.WithDeadlineCause(of, t.Expires, errTokenExpired)
 		}
