@@ -169,8 +169,7 @@ func ExampleWithQuery() {
 func ExampleError() {
 	_, err := exampleClient().Vault.Get(context.Background(), "prod/crm/unknown")
 	fmt.Println(errors.Is(err, bctrl.ErrNotFound))
-	var e *bctrl.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*bctrl.Error](err); ok {
 		fmt.Println(e.Status, e.Code, e.Method, e.PathTemplate, e.RequestID, e.Retryable)
 	}
 	fmt.Println(err)

@@ -39,8 +39,8 @@ func ExampleBrowserLauncher_Narrow() {
 	browser := exampleWorkspace().Runtimes.Browser("crm")
 	_, err := browser.Narrow(bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/"}}}).
 		Stagehand(context.Background(), bctrl.Launch{})
-	var e *bctrl.Error
-	fmt.Println(errors.Is(err, bctrl.ErrWidening), errors.As(err, &e))
+	e, ok := errors.AsType[*bctrl.Error](err)
+	fmt.Println(errors.Is(err, bctrl.ErrWidening), ok)
 	fmt.Println(e.Field, e.Witness) // nothing was sent
 	// Output:
 	// true true
@@ -245,8 +245,8 @@ func ExampleAttenuate() {
 		time.Time{})
 	fmt.Println(weaker, err) // nothing was sent
 	_, err = bctrl.Attenuate(weaker, bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/crm/"}}}, time.Time{})
-	var e *bctrl.Error
-	fmt.Println(errors.Is(err, bctrl.ErrWidening), errors.As(err, &e))
+	e, ok := errors.AsType[*bctrl.Error](err)
+	fmt.Println(errors.Is(err, bctrl.ErrWidening), ok)
 	fmt.Println(e.Field, e.Witness)
 	// Output:
 	// [secret] <nil>

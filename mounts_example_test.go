@@ -83,8 +83,8 @@ func ExampleAIProvider() {
 func ExampleMounts_UnmarshalJSON() {
 	var m bctrl.Mounts
 	for _, text := range []string{`{"vault":{"allow":[]}}`, `{"vault":{"allow":null}}`, `{"vault":{"ALLOW":["/"]}}`} {
-		var refusal *bctrl.Error
-		if err := json.Unmarshal([]byte(text), &m); errors.As(err, &refusal) {
+		err := json.Unmarshal([]byte(text), &m)
+		if refusal, ok := errors.AsType[*bctrl.Error](err); ok {
 			fmt.Println(refusal.Code, refusal.Field)
 			continue
 		}
@@ -129,8 +129,7 @@ func ExampleMounts_Validate() {
 		AI:    &bctrl.AIMount{},
 		Vault: &bctrl.VaultMount{Allow: []string{"prod/crm/", "prod/*"}},
 	}.Validate()
-	var refusal *bctrl.Error
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*bctrl.Error](err); ok {
 		for _, p := range refusal.Problems {
 			fmt.Println(p.Code, p.Field)
 		}
@@ -144,8 +143,7 @@ func ExampleMounts_Validate() {
 func ExampleMounts_Narrow() {
 	workspace := bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/crm/", "prod/email/"}}}
 	_, err := workspace.Narrow(bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/"}}})
-	var refusal *bctrl.Error
-	if errors.Is(err, bctrl.ErrWidening) && errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*bctrl.Error](err); ok && errors.Is(err, bctrl.ErrWidening) {
 		fmt.Println(refusal.Code)
 		fmt.Println(refusal.Field)
 		fmt.Println(refusal.Witness)

@@ -19,13 +19,13 @@ import (
 // maxRetryAfter caps the wait that a server may ask for.
 const maxRetryAfter = 30 * time.Second
 
-// again decides whether the attempt that ended with resp or err is followed by
+// shouldRetry decides whether the attempt that ended with resp or err is followed by
 // another, and sets the wait before it. It is retryablehttp's CheckRetry.
-func (x *exchange) again(ctx context.Context, resp *http.Response, err error) (bool, error) {
+func (x *exchange) shouldRetry(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	if x.r.once || !x.passing(resp, err) || !x.r.body.Replayable() {
+	if x.r.once || !x.mayPass(resp, err) || !x.r.body.Replayable() {
 		return false, err
 	}
 	wait := x.t.pause(max(x.attempts-1, 0), resp)
@@ -36,8 +36,8 @@ func (x *exchange) again(ctx context.Context, resp *http.Response, err error) (b
 	return true, err
 }
 
-// passing reports whether what went wrong may go right the next time.
-func (x *exchange) passing(resp *http.Response, err error) bool {
+// mayPass reports whether what went wrong may go right the next time.
+func (x *exchange) mayPass(resp *http.Response, err error) bool {
 	if err != nil {
 		_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
 		return !untrusted && !errors.Is(err, errTooLong) && !errors.Is(err, body.ErrUnreadable)
@@ -51,7 +51,8 @@ func retryable(status int, code string) bool {
 }
 
 func retryableStatus(status int) bool {
-	return status == 408 || status == 429 || status >= 500
+	return status == http.StatusRequestTimeout || status == http.StatusTooManyRequests ||
+		status >= http.StatusInternalServerError
 }
 
 // refusalCode reads the code of a refusal and puts its body back.

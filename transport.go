@@ -187,7 +187,7 @@ func (x *exchange) send(ctx context.Context, read retryablehttp.ResponseHandlerF
 	x.sender = retryablehttp.Client{
 		HTTPClient:   &x.t.client,
 		RetryMax:     x.t.retries,
-		CheckRetry:   x.again,
+		CheckRetry:   x.shouldRetry,
 		Backoff:      chosen,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}

@@ -100,8 +100,8 @@ func edits(r rune) bool {
 	return r != 0 && strings.ContainsRune("\x01\x02\x03\x04\x05\x06\x08\n\x0b\x0c\r\x0e\x10\x14\x15\x17\x1b", r)
 }
 
-// whole refuses a secret that is not all that was typed.
-func (t *typing) whole(name, text string) error {
+// checkComplete refuses a secret that is not all that was typed.
+func (t *typing) checkComplete(name, text string) error {
 	switch {
 	case t.tab || t.strange:
 		return usagef("the %s: a tab, a control character or a byte that is not UTF-8 was typed, which a prompt does not "+

@@ -120,7 +120,7 @@ func askSecrets(cmd *cobra.Command, fd int, names []string) (secrets []bctrl.Sec
 			}
 			return nil, err
 		}
-		if err := typed.whole(name, text); err != nil {
+		if err := typed.checkComplete(name, text); err != nil {
 			return nil, err
 		}
 		s, err := secretOf(name, text)

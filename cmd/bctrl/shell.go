@@ -99,7 +99,7 @@ func (s *shell) interactive(ctx context.Context, fd int) error {
 				if sig != os.Interrupt {
 					leave()
 				}
-				s.end()
+				s.interrupt()
 			}
 		}
 	}()
@@ -115,7 +115,7 @@ func (s *shell) interactive(ctx context.Context, fd int) error {
 			return err
 		}
 		if err = typed.plain(line); err == nil {
-			err = s.attempt(ctx, line)
+			err = s.doInterruptibly(ctx, line)
 		}
 		switch {
 		case err == errLeave:
@@ -140,11 +140,11 @@ func (s *shell) readLine(ctx context.Context, fd int, screen *term.Terminal) (st
 	return line, err
 }
 
-// attempt does an action that end ends.
-func (s *shell) attempt(ctx context.Context, line string) error {
-	ctx, end := context.WithCancel(ctx)
-	defer end()
-	s.running.Store(&end)
+// doInterruptibly does the action of a line, which interrupt breaks off.
+func (s *shell) doInterruptibly(ctx context.Context, line string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.running.Store(&cancel)
 	defer s.running.Store(nil)
 	err := s.do(ctx, line)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
@@ -153,10 +153,10 @@ func (s *shell) attempt(ctx context.Context, line string) error {
 	return err
 }
 
-// end ends the action that runs, if any.
-func (s *shell) end() {
-	if end := s.running.Load(); end != nil {
-		(*end)()
+// interrupt breaks off the action that runs, if any.
+func (s *shell) interrupt() {
+	if cancel := s.running.Load(); cancel != nil {
+		(*cancel)()
 	}
 }
 

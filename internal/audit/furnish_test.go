@@ -17,7 +17,12 @@ func furnished(t *testing.T) *place {
 	t.Helper()
 	p := newPlace(t).filled()
 	for _, org := range []string{"org", "other"} {
-		f := furnisher{p: p, ctx: t.Context(), org: org, at: time.UnixMilli(1_700_000_000_000)}
+		f := furnisher{
+			p:   p,
+			ctx: t.Context(),
+			org: org,
+			at:  time.UnixMilli(1_700_000_000_000),
+		}
 		f.organization()
 		f.runtimes()
 		f.files()

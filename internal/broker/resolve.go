@@ -2,6 +2,7 @@ package broker
 
 import (
 	"cmp"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -145,10 +146,11 @@ func Choose(state State, q Query) (Resolved, error) {
 	case c.Tampered:
 		return Resolved{}, errTampered(c.ID)
 	case q.Provider != "" && c.Provider != q.Provider:
-		return Resolved{}, refuse(409, "credentials.wrong_provider", "the credential "+c.ID+" is one of "+c.Provider+
-			", and the call is for "+q.Provider, "")
+		return Resolved{}, refuse(http.StatusConflict, "credentials.wrong_provider",
+			"the credential "+c.ID+" is one of "+c.Provider+
+				", and the call is for "+q.Provider, "")
 	case c.Disabled && !q.Test:
-		return Resolved{}, refuse(409, "credentials.disabled", "the credential "+c.ID+" is disabled",
+		return Resolved{}, refuse(http.StatusConflict, "credentials.disabled", "the credential "+c.ID+" is disabled",
 			"enable it, or name another: a disabled one is never passed over")
 	}
 	r := Resolved{
@@ -232,7 +234,8 @@ func (state State) named(secrets map[string]Secret, q Query) (match, error) {
 	if tierOf(c.Scope, q.Context) != "" {
 		for _, id := range c.Secrets {
 			if _, stored := secrets[id]; id != "" && !stored {
-				return match{}, refuse(409, "credentials.revoked", "a secret of the credential "+c.ID+" was deleted",
+				return match{}, refuse(http.StatusConflict, "credentials.revoked",
+					"a secret of the credential "+c.ID+" was deleted",
 					"delete the credential, and create it anew with another secret")
 			}
 		}
@@ -289,9 +292,11 @@ func (s Secret) attachedTo(context bctrl.Scope) bool {
 func (s Secret) usableFor(c Credential) error {
 	switch {
 	case s.Tampered:
-		return refuse(500, "secrets.tampered", "the stored secret was changed outside the server and is not used", "")
+		return refuse(http.StatusInternalServerError, "secrets.tampered",
+			"the stored secret was changed outside the server and is not used", "")
 	case s.Provider != "" && s.Provider != c.Provider:
-		return refuse(409, "secrets.pinned", "the secret is pinned to "+s.Provider+" and is not used for "+c.Provider, "")
+		return refuse(http.StatusConflict, "secrets.pinned", "the secret is pinned to "+s.Provider+" and is not used for "+
+			c.Provider, "")
 	}
 	return nil
 }
@@ -382,16 +387,18 @@ func refuse(status int, code, message, hint string) *bctrl.Error {
 }
 
 func errNoCredential() *bctrl.Error {
-	return refuse(404, "credentials.not_found", "there is no such credential, or none that is visible in this context", "")
+	return refuse(http.StatusNotFound, "credentials.not_found",
+		"there is no such credential, or none that is visible in this context", "")
 }
 
 func errNone(provider string) *bctrl.Error {
-	return refuse(404, "credentials.none", "no credential of "+provider+" is visible in this context",
+	return refuse(http.StatusNotFound, "credentials.none", "no credential of "+provider+" is visible in this context",
 		"store its secret under the name that the registry has for it, or create a credential")
 }
 
 func errTampered(id string) *bctrl.Error {
-	return refuse(500, "credentials.tampered", "what is stored of "+id+" was changed outside the server and is not used",
+	return refuse(http.StatusInternalServerError, "credentials.tampered",
+		"what is stored of "+id+" was changed outside the server and is not used",
 		"delete it and create it anew, and look who can write to the data directory")
 }
 
@@ -402,7 +409,7 @@ func errAmbiguous(ids []string, tier Tier) *bctrl.Error {
 	if len(ids) > shown {
 		list += " and others"
 	}
-	return refuse(409, "credentials.credential_ambiguous", "credentials of the same tier ("+string(tier)+
+	return refuse(http.StatusConflict, "credentials.credential_ambiguous", "credentials of the same tier ("+string(tier)+
 		") and priority are visible: "+list,
 		"name one, give one a higher priority, or bind a secret to the capability")
 }

@@ -37,8 +37,10 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{t: t, now: time.Date(2026, time.April, 1, 9, 0, 0, 0, time.UTC)}
 	app, err := New(Config{
-		Username: username, Password: bctrl.NewSecret(password), TOTPSeed: bctrl.NewSecret(seed),
-		Now: func() time.Time { return s.now },
+		Username: username,
+		Password: bctrl.NewSecret(password),
+		TOTPSeed: bctrl.NewSecret(seed),
+		Now:      func() time.Time { return s.now },
 	})
 	require.NoError(t, err)
 	server := httptest.NewServer(app)
@@ -260,8 +262,14 @@ func TestExportIsADownloadOfOneQuarter(t *testing.T) {
 
 func TestTheYearIsTheSameInEveryRun(t *testing.T) {
 	require.Equal(t, Deal{
-		ID: "D-1001", Account: "Driftwood Health", Owner: "Chiara Russo", Stage: "Qualification",
-		Quarter: "Q1", CloseDate: "2026-01-05", Amount: 110500, Probability: 20,
+		ID:          "D-1001",
+		Account:     "Driftwood Health",
+		Owner:       "Chiara Russo",
+		Stage:       "Qualification",
+		Quarter:     "Q1",
+		CloseDate:   "2026-01-05",
+		Amount:      110500,
+		Probability: 20,
 	}, makeDeals()[0])
 	sizes := map[string]int{}
 	seen := map[string]bool{}

@@ -56,7 +56,13 @@ func says(status int, body string) func(int, http.ResponseWriter, *http.Request)
 
 func (f *fake) config(p bctrl.AIProvider) Config {
 	never := 0
-	return Config{Provider: p, BaseURL: f.url + "/v1", Model: "m-1", Key: bctrl.NewSecret(canaryKey), MaxRetries: &never}
+	return Config{
+		Provider:   p,
+		BaseURL:    f.url + "/v1",
+		Model:      "m-1",
+		Key:        bctrl.NewSecret(canaryKey),
+		MaxRetries: &never,
+	}
 }
 
 func (f *fake) chat(t *testing.T, p bctrl.AIProvider, edit func(*Config)) Chat {
@@ -82,7 +88,12 @@ func conversation() Request {
 				{ID: "c1", Name: "click", Arguments: `{"ref":"e1"}`}, {ID: "c2", Name: "wait", Arguments: "not json"},
 			}},
 			{Role: ToolResult, CallID: "c1", Text: "clicked"},
-			{Role: ToolResult, CallID: "c2", Text: "bad arguments", IsError: true},
+			{
+				Role:    ToolResult,
+				CallID:  "c2",
+				Text:    "bad arguments",
+				IsError: true,
+			},
 			{Role: User, Text: "go on"},
 		},
 		Tools: []Tool{{Name: "click", Description: "Click.",

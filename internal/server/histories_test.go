@@ -343,9 +343,9 @@ func TestAHistoryOfADecisionThatWasRememberedIsRefused(t *testing.T) {
 	st := newStages(t, 1)[0]
 	r := rand.New(rand.NewPCG(1, 1))
 	script := []asked{
-		{setCeiling, organization, 2}, {readLogin, tokenHolder, 0}, {setCeiling, organization, 1}, {readLogin, tokenHolder,
-			0},
-		{codeOfLogin, tokenHolder, 0}, {setCeiling, organization, 3}, {readLogin, tokenHolder, 0}, {askModel, tokenHolder, 0},
+		{setCeiling, organization, 2}, {readLogin, tokenHolder, 0}, {setCeiling, organization, 1},
+		{readLogin, tokenHolder, 0}, {codeOfLogin, tokenHolder, 0}, {setCeiling, organization, 3},
+		{readLogin, tokenHolder, 0}, {askModel, tokenHolder, 0},
 	}
 	for _, remembers := range []bool{false, true} {
 		begin, err := st.begin(r)

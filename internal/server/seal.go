@@ -234,6 +234,7 @@ func (s *Server) sealError(rq *web.Request, err error) error {
 		s.Log.Error("the key could not be changed", "requestId", rq.ID, "error", err)
 		return web.WithHint(e, "the server's log says more")
 	}
+	_, ofFile := errors.AsType[*fs.PathError](err)
 	switch {
 	case err == nil:
 		return nil
@@ -256,7 +257,7 @@ func (s *Server) sealError(rq *web.Request, err error) error {
 		return logged(web.Fault("seal.tampered", "a data key was changed outside the server"))
 	case errors.Is(err, seal.ErrBadKey):
 		return logged(web.Invalid("seal.invalid_key", "", "what is given, or stored, is not a key"))
-	case errors.Is(err, seal.ErrTooOpen), errors.As(err, new(*fs.PathError)):
+	case errors.Is(err, seal.ErrTooOpen), ofFile:
 		return logged(web.Conflict("seal.key_file", "the key file, or its folder, cannot be used"))
 	}
 	return err

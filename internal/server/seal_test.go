@@ -58,7 +58,7 @@ func TestWhileLockedEveryRouteWorksWithoutTheKeyOrIsRefused(t *testing.T) {
 		if s.right == "public" || s.route == "POST /v1/seal/unlock" {
 			continue
 		}
-		for _, about := range s.aims {
+		for _, about := range s.askings {
 			why := s.route + " " + about.target
 			got := w.ask(method, about, organization)
 			if slices.Contains(open, s.route) {

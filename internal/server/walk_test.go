@@ -30,8 +30,8 @@ var (
 	// All others are for organization keys alone.
 )
 
-// aim is what a request is about: a line of testdata/routes.txt.
-type aim struct {
+// asking is what a request is about: a line of testdata/routes.txt.
+type asking struct {
 	of            string // "" where it is nobody's
 	found, anyone bool
 	target, body  string
@@ -41,8 +41,8 @@ type aim struct {
 type stop struct {
 	route, right string
 	// anew is what is made again before each request, where requests end it.
-	anew string
-	aims []aim
+	anew    string
+	askings []asking
 }
 
 //go:embed testdata/routes.txt
@@ -53,14 +53,14 @@ func walk(t *testing.T) (stops []stop) {
 	t.Helper()
 	for line := range strings.Lines(walkedRoutes) {
 		line = strings.TrimRight(line, "\n")
-		asked, isAim := strings.CutPrefix(line, "\t")
+		asked, isAsking := strings.CutPrefix(line, "\t")
 		switch {
 		case line == "" || strings.HasPrefix(line, "#"):
-		case isAim:
+		case isAsking:
 			fields := strings.SplitN(asked, " ", 4)
 			require.GreaterOrEqual(t, len(fields), 3, line)
 			require.Contains(t, []string{"has", "lacks", "any"}, fields[1], line)
-			about := aim{
+			about := asking{
 				of:     fields[0],
 				found:  fields[1] != "lacks",
 				anyone: fields[1] == "any",
@@ -73,7 +73,7 @@ func walk(t *testing.T) (stops []stop) {
 				about.body = fields[3]
 			}
 			last := &stops[len(stops)-1]
-			last.aims = append(last.aims, about)
+			last.askings = append(last.askings, about)
 		default:
 			route, anew, _ := strings.Cut(line, " anew ")
 			at := strings.LastIndex(route, " ")
@@ -100,7 +100,7 @@ func (who somebody) unseen() []string {
 
 // expected is the status by the rules: 401, 403, 404, 409 for a caller who is
 // no runtime any more or, for yes, 200.
-func expected(right string, who somebody, about aim) int {
+func expected(right string, who somebody, about asking) int {
 	switch {
 	case who.org == "":
 		return http.StatusUnauthorized
@@ -131,8 +131,8 @@ func expected(right string, who somebody, about aim) int {
 	return http.StatusOK
 }
 
-// ask sends what the aim says.
-func (w *world) ask(method string, about aim, who somebody) answer {
+// ask sends what the asking says.
+func (w *world) ask(method string, about asking, who somebody) answer {
 	w.made++
 	target := w.names.Replace(about.target)
 	for name, id := range w.objects {
@@ -201,7 +201,7 @@ func TestEveryRouteIsHeldToItsRightWhoeverCalls(t *testing.T) {
 	for _, s := range stops {
 		method, _, _ := strings.Cut(s.route, " ")
 		denied := map[string]string{}
-		for _, about := range s.aims {
+		for _, about := range s.askings {
 			for _, who := range everybody {
 				w.makeAnew(s.anew)
 				got := w.ask(method, about, who)

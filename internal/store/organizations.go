@@ -152,8 +152,47 @@ func (tx *Tx) EmptyOrganization(
 	ctx context.Context, org string, limit int, record func(name string) error,
 ) (e Emptied, err error) {
 	removed := 0
+	for _, remove := range tx.removals(ctx, org, limit, record, &e) {
+		n, err := remove()
+		if err != nil {
+			return e, err
+		}
+		if removed += n; removed >= limit {
+			return e, nil
+		}
+	}
+	if _, err := tx.exec(ctx, "DELETE FROM operations WHERE org_id = $1", org); err != nil {
+		return e, err
+	}
+	if _, err := tx.exec(ctx, "DELETE FROM invoke_rates WHERE org_id = $1", org); err != nil {
+		return e, err
+	}
+	if _, err := tx.exec(ctx, "DELETE FROM idempotency WHERE org_id = $1", org); err != nil {
+		return e, err
+	}
+	switch err := tx.DeleteDEK(ctx, org); {
+	case err == nil:
+		if err := record(org); err != nil {
+			return e, err
+		}
+	case !errors.Is(err, ErrNotFound): // it was never used
+		return e, err
+	}
+	tx.wroteRecord(deleted(KindOrganization, org, org))
+	if err := tx.execChanging(ctx, "DELETE FROM organizations WHERE id = $1 AND closed", org); err != nil {
+		return e, err
+	}
+	e.Done = true
+	return e, record(org)
+}
+
+// removals remove what an organization holds, a kind each: at most limit rows, of
+// which record is told the names. What is kept outside the database is noted in e.
+func (tx *Tx) removals(
+	ctx context.Context, org string, limit int, record func(name string) error, e *Emptied,
+) []func() (int, error) {
 	all := tx.Unproven() // the rows are only removed
-	for _, remove := range []func() (int, error){
+	return []func() (int, error){
 		func() (int, error) {
 			list, err := all.VaultEntries(ctx, org, VaultRange{Limit: limit})
 			return removeAll(list, err, record, VaultEntry.name,
@@ -210,38 +249,7 @@ func (tx *Tx) EmptyOrganization(
 				return tx.DeleteObject(ctx, org, o)
 			})
 		},
-	} {
-		n, err := remove()
-		if err != nil {
-			return e, err
-		}
-		if removed += n; removed >= limit {
-			return e, nil
-		}
 	}
-	if _, err := tx.exec(ctx, "DELETE FROM operations WHERE org_id = $1", org); err != nil {
-		return e, err
-	}
-	if _, err := tx.exec(ctx, "DELETE FROM invoke_rates WHERE org_id = $1", org); err != nil {
-		return e, err
-	}
-	if _, err := tx.exec(ctx, "DELETE FROM idempotency WHERE org_id = $1", org); err != nil {
-		return e, err
-	}
-	switch err := tx.DeleteDEK(ctx, org); {
-	case err == nil:
-		if err := record(org); err != nil {
-			return e, err
-		}
-	case !errors.Is(err, ErrNotFound): // it was never used
-		return e, err
-	}
-	tx.wroteRecord(deleted(KindOrganization, org, org))
-	if err := tx.execChanging(ctx, "DELETE FROM organizations WHERE id = $1 AND closed", org); err != nil {
-		return e, err
-	}
-	e.Done = true
-	return e, record(org)
 }
 
 func (e VaultEntry) name() string   { return e.Key }

@@ -80,7 +80,13 @@ func deleted(kind, org, uid string) Record { return Record{Kind: kind, UID: uid,
 
 // recordOf is the record of a row whose columns are in cells.
 func recordOf(kind, org, uid string, version int64, cells tuple.Encoding) Record {
-	return Record{Kind: kind, UID: uid, Org: org, Version: version, Digest: digest(cells)}
+	return Record{
+		Kind:    kind,
+		UID:     uid,
+		Org:     org,
+		Version: version,
+		Digest:  digest(cells),
+	}
 }
 
 // digest covers every column of a row.

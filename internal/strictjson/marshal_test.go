@@ -117,9 +117,12 @@ func TestMarshalKeepsWhatIsText(t *testing.T) {
 func TestWhatMarshalWritesIsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := request{
-			ID: string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")), Tags: []string{rapid.String().Draw(t, "text")},
-			Secret: wire.NewValue(rapid.StringMatching(`([a-z<&\\"]|\x00|\xE9){0,9}`).Draw(t, "secret")), Pair: [2]int{1, 2},
-			Number: "1", Enabled: new(true),
+			ID:      string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")),
+			Tags:    []string{rapid.String().Draw(t, "text")},
+			Secret:  wire.NewValue(rapid.StringMatching(`([a-z<&\\"]|\x00|\xE9){0,9}`).Draw(t, "secret")),
+			Pair:    [2]int{1, 2},
+			Number:  "1",
+			Enabled: new(true),
 		}
 		text, err := strictjson.Marshal(struct {
 			ID     string     `json:"id"`

@@ -159,7 +159,12 @@ func TestClientsMayDoWhatTheTableSaysAndNoMore(t *testing.T) {
 			f := testFilter()
 			f.clean(message{Result: jsonv2.Value(`{"data":"","stream":"pdf"}`)}, "Page.printToPDF")
 			f.clean(message{Result: jsonv2.Value(`{"browserContextId":"own"}`)}, "Target.createBrowserContext")
-			clean, err := f.checkCommand(message{ID: 7, SessionID: mine, Method: c.method, Params: jsonv2.Value(c.params)})
+			clean, err := f.checkCommand(message{
+				ID:        7,
+				SessionID: mine,
+				Method:    c.method,
+				Params:    jsonv2.Value(c.params),
+			})
 			if c.sent == "" {
 				require.Error(t, err, c.why)
 				require.NotContains(t, err.Error(), "/etc/shadow", "an error quotes nothing")
@@ -167,7 +172,12 @@ func TestClientsMayDoWhatTheTableSaysAndNoMore(t *testing.T) {
 			}
 			require.NoError(t, err, c.why)
 			require.JSONEq(t, c.sent, string(clean.Params), c.why)
-			require.Equal(t, message{ID: 7, SessionID: mine, Method: c.method, Params: clean.Params}, clean)
+			require.Equal(t, message{
+				ID:        7,
+				SessionID: mine,
+				Method:    c.method,
+				Params:    clean.Params,
+			}, clean)
 		})
 	}
 }

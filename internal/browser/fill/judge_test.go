@@ -99,30 +99,55 @@ func TestJudgeLetsAValueGoWhereItBelongsAlone(t *testing.T) {
 			url:     goodSite,
 			headers: []string{"Bearer " + heldBack},
 		}, want: "blocked"},
-		{why: "filled directly", direct: true, request: Request{
-			method: "POST",
-			url:    goodSite + "/in",
-			body:   []byte("<p>" + realOne),
-		}, want: "carried"},
-		{why: "filled directly, elsewhere", direct: true, request: Request{
-			method: "POST",
-			url:    bad + "/in",
-			body:   []byte("<p>" + realOne),
-		}, want: "blocked"},
-		{why: "filled directly, in the address", direct: true, request: Request{
-			method: "GET",
-			url:    goodSite + "/?" + realOne,
-		}, want: "blocked"},
-		{why: "filled directly, in a header", direct: true, request: Request{
-			method:  "GET",
-			url:     goodSite,
-			headers: []string{realOne},
-		}, want: "passed"},
-		{why: "filled directly, in a header elsewhere", direct: true, request: Request{
-			method:  "GET",
-			url:     bad,
-			headers: []string{realOne},
-		}, want: "blocked"},
+		{
+			why:    "filled directly",
+			direct: true,
+			request: Request{
+				method: "POST",
+				url:    goodSite + "/in",
+				body:   []byte("<p>" + realOne),
+			},
+			want: "carried",
+		},
+		{
+			why:    "filled directly, elsewhere",
+			direct: true,
+			request: Request{
+				method: "POST",
+				url:    bad + "/in",
+				body:   []byte("<p>" + realOne),
+			},
+			want: "blocked",
+		},
+		{
+			why:    "filled directly, in the address",
+			direct: true,
+			request: Request{
+				method: "GET",
+				url:    goodSite + "/?" + realOne,
+			},
+			want: "blocked",
+		},
+		{
+			why:    "filled directly, in a header",
+			direct: true,
+			request: Request{
+				method:  "GET",
+				url:     goodSite,
+				headers: []string{realOne},
+			},
+			want: "passed",
+		},
+		{
+			why:    "filled directly, in a header elsewhere",
+			direct: true,
+			request: Request{
+				method:  "GET",
+				url:     bad,
+				headers: []string{realOne},
+			},
+			want: "blocked",
+		},
 	} {
 		var switched []bool
 		gs := guards(&switched)

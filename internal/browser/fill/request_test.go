@@ -16,7 +16,9 @@ func TestUnreadBodiesAreNotSwapped(t *testing.T) {
 	gs.Arm(guardOf(heldBack))
 	defer gs.Close()
 	r := RequestOf(Flight{}, &network.Request{
-		URL: goodSite + "/up", Method: "POST", Headers: network.Headers{"Content-Type": formType, "Referer": heldBack},
+		URL:             goodSite + "/up",
+		Method:          "POST",
+		Headers:         network.Headers{"Content-Type": formType, "Referer": heldBack},
 		PostDataEntries: []*network.PostDataEntry{{Bytes: []byte("p=" + heldBack)}, {}},
 	})
 	require.NotEmpty(t, gs.Judge(r).Reason)

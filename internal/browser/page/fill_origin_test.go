@@ -57,7 +57,12 @@ func TestFillIsRefusedWhereTheLoginDoesNotBelong(t *testing.T) {
 		obs := browsertest.Open(ctx, t, p, c.url)
 		for _, fill := range []browser.Fill{browsertest.Login("username", "bot", s.URL),
 			browsertest.Login("password", browsertest.Hunter, s.URL),
-			{Field: "password", Value: bctrl.NewSecret(browsertest.Hunter), Origins: []string{s.URL}, Direct: true}} {
+			{
+				Field:   "password",
+				Value:   bctrl.NewSecret(browsertest.Hunter),
+				Origins: []string{s.URL},
+				Direct:  true,
+			}} {
 			role := "User"
 			if fill.Field == "password" {
 				role = "Password"

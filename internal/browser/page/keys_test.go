@@ -16,8 +16,11 @@ import (
 func TestAKeyThatWaitedIsHeldToWhatWasFilledMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Set{
-			conn: &protocol.Conn{}, guards: fill.NewGuards(nil, nil), scrub: fill.NewScrubber(),
-			tabsChange: make(chan struct{}), agentTargets: map[target.ID]bool{"tab": true},
+			conn:         &protocol.Conn{},
+			guards:       fill.NewGuards(nil, nil),
+			scrub:        fill.NewScrubber(),
+			tabsChange:   make(chan struct{}),
+			agentTargets: map[target.ID]bool{"tab": true},
 		}
 		session := &session{
 			Session:  protocol.Session{Conn: s.conn},

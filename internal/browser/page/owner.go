@@ -59,9 +59,9 @@ func (s *Set) tabOf(id target.ID) *tab {
 	return nil
 }
 
-// settleOwnersOf notes, before a tab is gone, to whom the tabs belong that it has
+// keepOwnersOf notes, before a tab is gone, to whom the tabs belong that it has
 // opened. Call it with mu held.
-func (s *Set) settleOwnersOf(t *tab) {
+func (s *Set) keepOwnersOf(t *tab) {
 	for _, other := range s.tabs {
 		if other.opener == t.session.targetID && other.owner == ownerUnsettled {
 			other.owner = ownerAgent

@@ -321,7 +321,7 @@ func (s *Set) onDetached(id target.SessionID) {
 	delete(s.sessions, id)
 	if session != nil {
 		if t := session.tab; t != nil && t.session == session {
-			s.settleOwnersOf(t)
+			s.keepOwnersOf(t)
 			s.tabs = slices.DeleteFunc(s.tabs, func(other *tab) bool { return other == t })
 			s.refs.forgetTab(t)
 			s.signalTabsChange()

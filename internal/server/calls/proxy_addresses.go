@@ -250,8 +250,8 @@ func (a *addressRewriter) rewritePath(rest string) string {
 		path = strings.TrimSuffix(to.callersBase, "/") + below
 	}
 	if base := strings.TrimSuffix(a.to.base.EscapedPath(), "/"); a.prefix != "" {
-		if below, ok := strings.CutPrefix(path, base+a.prefix); ok && (below == "" || below[0] == '/') {
-			path = base + below
+		if added := base + a.prefix; prefix.PathWithin(added, path) {
+			path = base + strings.TrimPrefix(path, added)
 		}
 	}
 	if query, ok := strings.CutPrefix(behind, "?"); ok && len(a.places.Parameters) > 0 {

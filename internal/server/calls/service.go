@@ -29,7 +29,13 @@ type Service struct {
 func New(
 	k *web.Kernel, b *broker.Broker, r *registry.Registry, c *catalog.Service, m *models.Service,
 ) *Service {
-	return &Service{Kernel: k, broker: b, registry: r, catalog: c, models: m}
+	return &Service{
+		Kernel:   k,
+		broker:   b,
+		registry: r,
+		catalog:  c,
+		models:   m,
+	}
 }
 
 // Routes are all of the area: invocations, requests that are passed through, the

@@ -28,7 +28,8 @@ func TestAnUploadThatStandsStillIsGivenUp(t *testing.T) {
 	body := newUpload(t.Context(), conn, strings.NewReader("content"))
 	_, err := body.Read(make([]byte, 7))
 	require.NoError(t, err)
-	require.WithinDuration(t, time.Now().Add(maxStandstill), conn.until, 10*time.Second, "each read has a minute of its own")
+	require.WithinDuration(t, time.Now().Add(maxStandstill), conn.until, 10*time.Second,
+		"each read has a minute of its own")
 	_, err = body.Read(make([]byte, 1))
 	require.Equal(t, io.EOF, err)
 	require.Zero(t, conn.until, "what follows the body has all the time it needs")
