@@ -15,6 +15,10 @@ type Call string
 // The calls of a step.
 const (
 	CallAct        Call = "stagehand.act"
+	CallObserve    Call = "stagehand.observe"
+	CallExtract    Call = "stagehand.extract"
+	CallAgent      Call = "stagehand.agent"
+	CallBrowserUse Call = "browserUse.agent"
 	CallGoto       Call = "page.goto"
 	CallScreenshot Call = "page.screenshot"
 )
@@ -118,6 +122,11 @@ type ActAction struct {
 	Kind string `json:"kind"`
 	// Target describes the element or address. It never holds a secret.
 	Target string `json:"target,omitempty"`
+	// Element is the element that it was done to; nil where it was done to none.
+	Element *ElementDescription `json:"element,omitempty"`
+	// Arguments are those of the agent's tool without references to elements, secrets
+	// masked: with Kind and Element they say how to do it again.
+	Arguments json.RawMessage `json:"arguments,omitempty"`
 	// VaultKey is the key that was filled from.
 	VaultKey string `json:"vaultKey,omitempty"`
 	// Error says why the action failed; the agent went on.

@@ -12,7 +12,7 @@ import (
 // OperationStatus is where an operation is in its life.
 type OperationStatus string
 
-// The life of an operation. The last four are final.
+// The life of an operation. The last six are final.
 const (
 	OperationQueued     OperationStatus = "queued"
 	OperationRunning    OperationStatus = "running"
@@ -21,12 +21,17 @@ const (
 	OperationFailed     OperationStatus = "failed"
 	OperationCancelled  OperationStatus = "cancelled"
 	OperationTimedOut   OperationStatus = "timed_out"
+	// OperationLimited ended because of its budget, with what was done until then.
+	OperationLimited OperationStatus = "limited"
+	// OperationInterrupted ended with its server. Nothing of it is done again.
+	OperationInterrupted OperationStatus = "interrupted"
 )
 
 // Final reports whether an operation with this status changes no more.
 func (s OperationStatus) Final() bool {
 	switch s {
-	case OperationSucceeded, OperationFailed, OperationCancelled, OperationTimedOut:
+	case OperationSucceeded, OperationFailed, OperationCancelled, OperationTimedOut, OperationLimited,
+		OperationInterrupted:
 		return true
 	}
 	return false
