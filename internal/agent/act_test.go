@@ -42,14 +42,17 @@ func TestALoginWithACodeAndAnExport(t *testing.T) {
 				Message: "exported q1.csv",
 				URL:     "https://login.example.com/home",
 				Actions: []bctrl.ActAction{
-					{Kind: "navigate", Target: "https://login.example.com/in"},
-					{Kind: "fill", Target: `textbox "Username"`, VaultKey: vaultKey},
-					{Kind: "fill", Target: `textbox "Password"`, VaultKey: vaultKey},
-					{Kind: "click", Target: `button "Sign in"`},
-					{Kind: "totp", Target: `textbox "Code"`, VaultKey: vaultKey},
-					{Kind: "click", Target: `button "Verify"`},
-					{Kind: "select", Target: `combobox "Quarter"`},
-					{Kind: "click", Target: `link "Export Q1"`},
+					{
+						Kind: "navigate", Target: "https://login.example.com/in",
+						Arguments: json.RawMessage(`{"url":"https://login.example.com/in?next=%2F"}`),
+					},
+					on(`textbox "Username"`, "fill", `{"field":"username","key":"`+vaultKey+`"}`),
+					on(`textbox "Password"`, "fill", `{"field":"password","key":"`+vaultKey+`"}`),
+					on(`button "Sign in"`, "click", ``),
+					on(`textbox "Code"`, "totp", `{"field":"totp","key":"`+vaultKey+`"}`),
+					on(`button "Verify"`, "click", ``),
+					on(`combobox "Quarter"`, "select", `{"option":"Q1"}`),
+					on(`link "Export Q1"`, "click", ``),
 				},
 				Downloads: []bctrl.StorageObject{{
 					ID:          "o2",
@@ -70,6 +73,23 @@ func TestALoginWithACodeAndAnExport(t *testing.T) {
 			}
 		})
 	}
+}
+
+// on is an action on an element as it is recorded: with all that is needed to do it again.
+func on(target, kind, arguments string) bctrl.ActAction {
+	role, name, _ := strings.Cut(target, " ")
+	a := bctrl.ActAction{
+		Kind:    kind,
+		Target:  target,
+		Element: &bctrl.ElementDescription{Role: role, Name: strings.Trim(name, `"`)},
+	}
+	if arguments != "" {
+		a.Arguments = json.RawMessage(arguments)
+	}
+	if kind == "fill" || kind == "totp" {
+		a.VaultKey = vaultKey
+	}
+	return a
 }
 
 // script logs in and exports; what it cannot see it does not do.

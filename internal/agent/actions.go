@@ -31,6 +31,9 @@ func (a navigate) do(ctx context.Context, r *run) (outcome, error) {
 	if !mayOpen(a.URL) {
 		return refuse("not done: only whole http and https addresses without user info can be opened"), nil
 	}
+	if !r.set.hosts.permits(a.URL) {
+		return refuse("not done: agent.host_not_allowed: this task may not be at that host"), nil
+	}
 	target := withoutQuery(a.URL)
 	r.progress("navigate", target)
 	return r.afterAction(ctx, bctrl.ActAction{Kind: "navigate", Target: target}, r.page.Goto(ctx, a.URL), "opened")
@@ -158,17 +161,6 @@ func seconds(n float64, limit time.Duration) time.Duration {
 	return time.Duration(max(1, min(n, limit.Seconds())) * float64(time.Second)).Round(time.Millisecond)
 }
 
-type finishTask struct {
-	Success bool   `json:"success"`
-	Message string `json:"message"`
-}
-
-func (a finishTask) do(_ context.Context, r *run) (outcome, error) { //nolint:unparam // it is an action like the others
-	r.result.Success = a.Success
-	r.result.Message = clip(r.deps.Secrets.String(a.Message), maxMessage)
-	return outcome{finished: true}, nil
-}
-
 // onElement does something to the element that the model calls ref.
 func (r *run) onElement(ctx context.Context, kind, ref, success string,
 	do func(context.Context, browser.Ref) error) (outcome, error) {
@@ -177,7 +169,11 @@ func (r *run) onElement(ctx context.Context, kind, ref, success string,
 		return unknown, nil
 	}
 	r.progress(kind, describe(e))
-	return r.afterAction(ctx, bctrl.ActAction{Kind: kind, Target: describe(e)}, do(ctx, e.Ref), success)
+	return r.afterAction(ctx, bctrl.ActAction{
+		Kind:    kind,
+		Target:  describe(e),
+		Element: r.elementDescription(e),
+	}, do(ctx, e.Ref), success)
 }
 
 // afterAction records an action, unless it failed because the task is over.

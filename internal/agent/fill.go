@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -64,11 +63,16 @@ func (r *run) fill(ctx context.Context, kind, key, field, ref string) (outcome, 
 		return refuse("not done: there is no such login"), nil
 	}
 	r.progress(kind, describe(e))
-	a := bctrl.ActAction{Kind: kind, Target: describe(e), VaultKey: r.shortSafe(key)}
+	a := bctrl.ActAction{
+		Kind:      kind,
+		Target:    describe(e),
+		Element:   r.elementDescription(e),
+		Arguments: r.recordedArguments(encodeObject(map[string]any{"key": key, "field": field})),
+		VaultKey:  r.shortSafe(key),
+	}
 	fill, err := r.deps.Logins.Use(ctx, key, field)
 	if err != nil {
-		known, ok := errors.AsType[*bctrl.Error](err)
-		if !ok || known.Status >= 500 || ctx.Err() != nil {
+		if _, mayGoOn := refusedStep(ctx, err); !mayGoOn {
 			return outcome{}, fmt.Errorf("use a login: %w", err)
 		}
 		return r.afterAction(ctx, a, err, "")

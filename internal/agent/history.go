@@ -21,6 +21,8 @@ type history struct {
 	task  string
 	first renderedView
 	turns []turn
+	// plan is what the model has written down last; it is sent once, at the end.
+	plan string
 }
 
 // renderedView is the text of a view, and the brief one that is sent in its place once
@@ -68,6 +70,10 @@ func (h *history) messages() []model.Message {
 	all := []model.Message{{Role: model.User, Text: task + h.first.textAfter(views)}}
 	for i := len(reversed) - 1; i >= 0; i-- {
 		all = append(all, reversed[i]...)
+	}
+	if h.plan != "" {
+		last := &all[len(all)-1]
+		last.Text += "\n\nYour plan:\n" + h.plan
 	}
 	return all
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
@@ -24,44 +25,72 @@ type tool struct {
 	decode func(arguments string) (action, error)
 }
 
-// tools are all that a model can do.
-var tools, toolList = newTools(
-	define[navigate]("navigate", "Open a web address in the current tab.",
-		`"url":{"type":"string","description":"A whole http or https address."}`, "url"),
-	define[click]("click", "Click an element.", ref, "ref"),
-	define[typeText]("type", "Replace the text of an input. Never for credentials: they are filled with fill_login.",
-		ref+`,"text":{"type":"string"}`, "ref", "text"),
-	define[selectOption]("select", "Choose an option of a select element.",
-		ref+`,"option":{"type":"string","description":"The option's label or value."}`, "ref", "option"),
-	define[press]("press", "Press a key.",
-		`"key":{"type":"string","description":"Enter, Tab, Escape, ArrowDown, a character, or one of them after Control+, `+
-			`Shift+ or Alt+."}`, "key"),
-	define[scroll]("scroll", "Scroll the page.",
-		`"pages":{"type":"number","description":"Viewports to scroll: 1 is one down, -1 one up."}`, "pages"),
-	define[wait]("wait", "Wait for the page to go on by itself.",
-		`"seconds":{"type":"number","description":"1 to 10."}`, "seconds"),
-	define[waitDownload]("wait_download", "Wait until a file that the page is sending has landed in storage.",
-		`"seconds":{"type":"number","description":"The longest time to wait, 1 to 60."}`),
-	define[fillLogin]("fill_login",
-		"Fill a login form from the vault. You name the entry and the inputs; the server fills in the values, which you "+
-			"never see. "+
-			"Give the refs of the inputs that are on the page now: both, or one where the form asks for one at a time.",
-		`"key":{"type":"string","description":"A key of the list of logins."},`+
-			`"username_ref":{"type":"string","description":"The input for the username."},`+
-			`"password_ref":{"type":"string","description":"The input for the password."}`, "key"),
-	define[enterTOTP]("enter_totp",
-		"Fill in the current one-time code of a vault entry that has totp. The server fills it in; you never see it.",
-		`"key":{"type":"string","description":"A key of the list of logins."},`+ref, "key", "ref"),
-	define[finishTask]("done", "End the task: when it is finished, or cannot be.",
-		`"success":{"type":"boolean","description":"Whether the task is finished."},`+
-			`"message":{"type":"string","description":"What was done, or what stands in the way."}`, "success", "message"),
-)
+// toolDone is the name of the tool that ends a task.
+const toolDone = "done"
+
+// tools are all that a model can do on a page, whatever the task. A task may have
+// more: see toolsOf.
+var tools, toolList = newTools(actionTools(), finishTools(nil))
+
+// actionTools are the tools that do something on a page. A list of new ones is joined
+// here.
+func actionTools() []tool {
+	return slices.Concat(pageTools(), loginTools())
+}
+
+// pageTools act on the page and its elements.
+func pageTools() []tool {
+	return []tool{
+		define[navigate]("navigate", "Open a web address in the current tab.",
+			`"url":{"type":"string","description":"A whole http or https address."}`, "url"),
+		define[click]("click", "Click an element.", ref, "ref"),
+		define[typeText]("type", "Replace the text of an input. Never for credentials: they are filled with fill_login.",
+			ref+`,"text":{"type":"string"}`, "ref", "text"),
+		define[selectOption]("select", "Choose an option of a select element.",
+			ref+`,"option":{"type":"string","description":"The option's label or value."}`, "ref", "option"),
+		define[press]("press", "Press a key.",
+			`"key":{"type":"string","description":"Enter, Tab, Escape, ArrowDown, a character, or one of them after Control+, `+
+				`Shift+ or Alt+."}`, "key"),
+		define[scroll]("scroll", "Scroll the page.",
+			`"pages":{"type":"number","description":"Viewports to scroll: 1 is one down, -1 one up."}`, "pages"),
+		define[wait]("wait", "Wait for the page to go on by itself.",
+			`"seconds":{"type":"number","description":"1 to 10."}`, "seconds"),
+		define[waitDownload]("wait_download", "Wait until a file that the page is sending has landed in storage.",
+			`"seconds":{"type":"number","description":"The longest time to wait, 1 to 60."}`),
+	}
+}
+
+// loginTools use the vault.
+func loginTools() []tool {
+	return []tool{
+		define[fillLogin]("fill_login",
+			"Fill a login form from the vault. You name the entry and the inputs; the server fills in the values, which you "+
+				"never see. "+
+				"Give the refs of the inputs that are on the page now: both, or one where the form asks for one at a time.",
+			`"key":{"type":"string","description":"A key of the list of logins."},`+
+				`"username_ref":{"type":"string","description":"The input for the username."},`+
+				`"password_ref":{"type":"string","description":"The input for the password."}`, "key"),
+		define[enterTOTP]("enter_totp",
+			"Fill in the current one-time code of a vault entry that has totp. The server fills it in; you never see it.",
+			`"key":{"type":"string","description":"A key of the list of logins."},`+ref, "key", "ref"),
+	}
+}
+
+// toolsOf returns the tools of a task with these settings.
+func toolsOf(s settings) (byName map[string]tool, list []model.Tool) {
+	all := [][]tool{actionTools(), finishTools(s.output)}
+	if s.planning {
+		all = append(all, planTools())
+	}
+	return newTools(all...)
+}
 
 const ref = `"ref":{"type":"string","description":"The reference of the element in the newest view, such as e12."}`
 
-func newTools(all ...tool) (byName map[string]tool, list []model.Tool) {
-	byName = make(map[string]tool, len(all))
-	for _, t := range all {
+// newTools joins lists of tools.
+func newTools(lists ...[]tool) (byName map[string]tool, list []model.Tool) {
+	byName = make(map[string]tool)
+	for _, t := range slices.Concat(lists...) {
 		byName[t.Name] = t
 		list = append(list, t.Tool)
 	}

@@ -16,12 +16,17 @@ import (
 const (
 	maxArguments   = 64 << 10 // bytes that a tool accepts
 	maxHistoryText = 4 << 10  // bytes of one text or call that are sent again
+	maxLongText    = 48 << 10 // bytes of a text that the model asked to read
 	maxMessage     = 4 << 10  // bytes of the model's final words that are kept
 
 	// A call that met the same page maxRepeats times is refused, and
 	// maxCircling refusals end the task.
 	maxRepeats  = 3
 	maxCircling = 3
+
+	// maxResultArguments bounds what a result holds of its actions' arguments, in
+	// bytes. Later actions are listed without.
+	maxResultArguments = 1 << 20
 )
 
 // outcome is what came of a call of a tool.
@@ -35,48 +40,40 @@ type outcome struct {
 	mayHaveChanged bool
 	// finished says that the model has finished.
 	finished bool
+	// long says that text is what the model asked to read, and may be longer.
+	long bool
 }
 
 // refuse is the outcome of a call that was not run.
 func refuse(text string) outcome { return outcome{text: text, failed: true} }
 
-// runTurn does what one answer of the model asks for. It reports whether the task
-// is over.
-func (r *run) runTurn(ctx context.Context, answer *model.Response) (over bool, err error) {
+// runTurn does what one answer of the model asks for, within the time of its step. It
+// reports whether the task is over.
+func (r *run) runTurn(ctx, stepCtx context.Context, answer *model.Response) (over bool, err error) {
 	t := turn{assistant: r.recordAnswer(answer)}
-	var acted, ran bool
-	for i, call := range answer.Calls {
-		var o outcome
-		switch {
-		case i >= maxCallsPerTurn:
-			o = refuse(fmt.Sprintf("not done: more than %d calls in one turn", maxCallsPerTurn))
-		case len(t.results) > 0 && t.results[len(t.results)-1].IsError:
-			o = refuse("not done: the call before it failed")
-		default:
-			if o, err = r.runCall(ctx, call); err != nil {
-				return true, err
-			}
-		}
-		acted, ran = acted || o.mayHaveChanged, ran || o.wasRun
-		t.results = append(t.results, model.Message{
-			Role:    model.ToolResult,
-			CallID:  t.assistant.Calls[i].ID,
-			Text:    clip(o.text, maxHistoryText),
-			IsError: o.failed,
-		})
-		if o.finished {
-			r.refreshURL(ctx, acted)
-			return true, nil
-		}
+	did, err := r.runCalls(ctx, stepCtx, answer.Calls, &t)
+	if err != nil {
+		return true, err
 	}
-	if r.stopsIfHopeless(answer, ran) {
-		r.refreshURL(ctx, acted)
+	switch {
+	case did.succeeded:
+		r.failures = 0
+	case len(answer.Calls) == 0:
+		r.fail("agent.no_call: the model called no tool that could be run")
+	default:
+		r.fail(r.shortSafe(did.failure))
+	}
+	if did.finished || r.stopsIfHopeless(answer) {
+		r.refreshURL(ctx, did.acted)
 		return true, nil
 	}
 	if len(answer.Calls) == 0 {
 		t.nudge = "Call a tool. When the task is finished, or cannot be finished, call done."
+		if answer.Stop == model.StopLength {
+			t.nudge = "Your answer was cut because it was too long. Answer with a tool call and few words."
+		}
 	}
-	if acted {
+	if did.acted {
 		view, err := r.observe(ctx)
 		if err != nil {
 			return true, err
@@ -85,6 +82,61 @@ func (r *run) runTurn(ctx context.Context, answer *model.Response) (over bool, e
 	}
 	r.history.turns = append(r.history.turns, t)
 	return false, nil
+}
+
+// turnOutcome is what came of the calls of one answer.
+type turnOutcome struct {
+	// acted says that the page may have changed, succeeded that a call did what it is
+	// for, finished that the model has finished; failure is why the last one did not.
+	acted, succeeded, finished bool
+	failure                    string
+}
+
+// runCalls runs the calls of one answer, until one fails. Each gets its result, since
+// providers take no conversation without.
+func (r *run) runCalls(ctx, stepCtx context.Context, calls []model.ToolCall, t *turn) (did turnOutcome, err error) {
+	for i, call := range calls {
+		var o outcome
+		switch {
+		case i >= r.set.maxActions:
+			o = refuse(fmt.Sprintf("not done: more than %d calls in one turn", r.set.maxActions))
+		case len(t.results) > 0 && t.results[len(t.results)-1].IsError:
+			o = refuse("not done: the call before it failed")
+		default:
+			if o, err = r.runCall(stepCtx, call); err != nil {
+				if ctx.Err() != nil || !errors.Is(context.Cause(stepCtx), errStepTime) {
+					return did, err
+				}
+				o = outcome{text: "failed: " + errorForModel(r.timedOut(stepCtx, err)), failed: true, mayHaveChanged: true}
+			}
+		}
+		did.acted = did.acted || o.mayHaveChanged
+		did.succeeded = did.succeeded || !o.failed
+		if o.failed && did.failure == "" {
+			did.failure = o.text
+			if !o.wasRun {
+				did.failure = "agent.no_call: the model called no tool that could be run (" + o.text + ")"
+			}
+		}
+		t.results = append(t.results, model.Message{
+			Role:    model.ToolResult,
+			CallID:  t.assistant.Calls[i].ID,
+			Text:    clip(o.text, r.textLimit(o)),
+			IsError: o.failed,
+		})
+		if did.finished = o.finished; did.finished {
+			return did, nil
+		}
+	}
+	return did, nil
+}
+
+// textLimit is how much of an outcome is told.
+func (r *run) textLimit(o outcome) int {
+	if o.long {
+		return maxLongText
+	}
+	return maxHistoryText
 }
 
 // refreshURL reads the page once more for the result's URL, where it may have changed.
@@ -97,17 +149,12 @@ func (r *run) refreshURL(ctx context.Context, acted bool) {
 
 // stopsIfHopeless ends the task, and reports so, when it is of no use to ask the model
 // again.
-func (r *run) stopsIfHopeless(answer *model.Response, ran bool) bool {
-	if r.idleTurns++; ran {
-		r.idleTurns = 0
-	}
+func (r *run) stopsIfHopeless(answer *model.Response) bool {
 	switch {
 	case answer.Stop == model.StopRefusal && len(answer.Calls) == 0:
 		r.stop("the model refuses the task")
-	case r.idleTurns >= maxIdleTurns:
-		r.stop(fmt.Sprintf("the task was stopped: in %d turns the model called no tool that could be run", maxIdleTurns))
 	case r.circling >= maxCircling:
-		r.stop("the task was stopped: the model repeats calls that change nothing")
+		r.limit(bctrl.LimitFailures, "the task was stopped: the model repeats calls that change nothing")
 	default:
 		return false
 	}
@@ -116,7 +163,7 @@ func (r *run) stopsIfHopeless(answer *model.Response, ran bool) bool {
 
 // runCall runs one call of a tool. Its error ends the task.
 func (r *run) runCall(ctx context.Context, call model.ToolCall) (outcome, error) {
-	tool, known := tools[call.Name]
+	tool, known := r.tools[call.Name]
 	switch {
 	case !known:
 		return refuse("there is no such tool"), nil
@@ -133,8 +180,13 @@ func (r *run) runCall(ctx context.Context, call model.ToolCall) (outcome, error)
 	if err != nil {
 		return refuse("not done: " + clip(err.Error(), 300)), nil
 	}
+	if left, err := r.leaveForbidden(ctx); left || err != nil {
+		return refuse("not done: the page had gone where this task may not be, and was left"), err
+	}
 	r.repeats[key]++
+	r.arguments = r.recordedArguments(call.Arguments)
 	o, err := action.do(ctx, r)
+	r.arguments = nil
 	if err != nil {
 		return outcome{}, err
 	}
@@ -142,10 +194,27 @@ func (r *run) runCall(ctx context.Context, call model.ToolCall) (outcome, error)
 	return o, nil
 }
 
+// leaveForbidden leaves a page that the task may not be at, and reports so: whatever is
+// called next was meant for another page.
+func (r *run) leaveForbidden(ctx context.Context) (left bool, err error) {
+	if r.set.hosts == nil {
+		return false, nil
+	}
+	seen, err := r.look(ctx)
+	if err != nil {
+		return false, err
+	}
+	if r.set.hosts.permits(seen.URL) {
+		return false, nil
+	}
+	_, err = r.leave(ctx)
+	return true, err
+}
+
 // progress tells whoever wants to know which call comes next.
 func (r *run) progress(call, target string) {
 	if r.deps.Progress != nil {
-		r.deps.Progress(r.step, r.opts.MaxSteps, call, call+" "+r.shortSafe(target))
+		r.deps.Progress(r.step, r.set.budget.MaxSteps, call, call+" "+r.shortSafe(target))
 	}
 }
 
@@ -157,6 +226,12 @@ func (r *run) recordAction(a bctrl.ActAction, err error, success string) outcome
 	if err != nil {
 		a.Error = r.shortSafe(errorForModel(err))
 		o.text, o.failed = "failed: "+a.Error, true
+	}
+	if a.Arguments == nil {
+		a.Arguments = r.arguments
+	}
+	if r.argumentBytes += len(a.Arguments); r.argumentBytes > maxResultArguments {
+		a.Arguments = nil
 	}
 	r.result.Actions = append(r.result.Actions, a)
 	return o
@@ -197,19 +272,25 @@ func (r *run) recordAnswer(answer *model.Response) model.Message {
 		m.Opaque = nil
 	}
 	for _, c := range answer.Calls {
-		if _, known := tools[c.Name]; !known {
+		if _, known := r.tools[c.Name]; !known {
 			c.Name = "unknown"
 		}
 		if len(c.Arguments) > maxHistoryText || !isObject(c.Arguments) {
 			c.Arguments = "{}"
 		}
-		if !isCallID(c.ID) || r.callIDs[c.ID] {
-			c.ID = "call_" + strconv.Itoa(len(r.callIDs))
-		}
-		r.callIDs[c.ID] = true
+		c.ID = r.freshID(c.ID)
 		m.Calls = append(m.Calls, c)
 	}
 	return m
+}
+
+// freshID returns the id of a call, or where it cannot be used, another.
+func (r *run) freshID(id string) string {
+	for n := len(r.callIDs); !isCallID(id) || r.callIDs[id]; n++ {
+		id = "call_" + strconv.Itoa(n)
+	}
+	r.callIDs[id] = true
+	return id
 }
 
 func isObject(text string) bool {

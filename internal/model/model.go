@@ -125,11 +125,17 @@ type Response struct {
 	// the next request: Google's thought signatures, Anthropic's thinking. It
 	// is only good for the provider it came from, with the calls it came with.
 	Opaque json.RawMessage
+	// Provider, Model and Credential say who has answered; empty where nobody who
+	// answered knew.
+	Provider          bctrl.AIProvider
+	Model, Credential string
 }
 
 // Usage counts the tokens of one request, all retries together.
 type Usage struct {
 	InputTokens, OutputTokens int64
+	// CachedInputTokens are those of the input tokens that the provider had cached.
+	CachedInputTokens int64
 }
 
 // Config says which model to ask, and how.

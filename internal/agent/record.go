@@ -1,0 +1,153 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/model"
+)
+
+const (
+	// maxThought bounds what is recorded of the model's words, in bytes.
+	maxThought = 4 << 10
+	// lastRecordTime is how long a record may take of a step in which the task was
+	// cancelled.
+	lastRecordTime = 5 * time.Second
+)
+
+// seenPage is what a record says of a view.
+type seenPage struct {
+	url, title  string
+	view, shape string
+	png         []byte
+}
+
+// describePage says what a page is. The digest of its view is that of the text without
+// secrets, so that none can be guessed from it.
+func (r *run) describePage(seen *browser.Observation, address string) seenPage {
+	title := r.shortSafe(seen.Title)
+	text := address + "\x00" + title + "\x00" + r.deps.Secrets.String(seen.Outline)
+	return seenPage{
+		url:   address,
+		title: title,
+		view:  digest(text),
+		shape: shapeOf(seen),
+	}
+}
+
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// shapeOf is the digest of a page's structure: the roles of its elements in order.
+func shapeOf(seen *browser.Observation) string {
+	var b strings.Builder
+	for _, e := range seen.Elements {
+		b.WriteString(e.Role + "\n")
+	}
+	return digest(b.String())
+}
+
+// openRecord is the record of a step that has begun.
+type openRecord struct {
+	step    bctrl.TranscriptStep
+	png     []byte
+	actions int
+	spent   modelSpending
+}
+
+// beginRecord notes what a step begins with.
+func (r *run) beginRecord() openRecord {
+	return openRecord{
+		step: bctrl.TranscriptStep{
+			Number: r.recorded + 1,
+			At:     time.Now(),
+			URL:    r.seen.url,
+			Title:  r.seen.title,
+			View:   r.seen.view,
+			Shape:  r.seen.shape,
+		},
+		png:     r.seen.png,
+		actions: len(r.result.Actions),
+		spent:   r.spent.total,
+	}
+}
+
+// endRecord tells of a step. Of one that failed it is told when something was done, also
+// when the task is cancelled.
+func (r *run) endRecord(ctx context.Context, rec openRecord, answer *model.Response, failed bool) error {
+	s := &rec.step
+	s.Actions = append([]bctrl.ActAction{}, r.result.Actions[rec.actions:]...)
+	r.spent.into(&r.result.Usage, &r.result.Models, r.deps.Prices)
+	if r.deps.Record == nil || failed && len(s.Actions) == 0 {
+		return nil
+	}
+	if failed {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), lastRecordTime)
+		defer cancel()
+	}
+	s.DurationMs = time.Since(s.At).Milliseconds()
+	if answer != nil {
+		s.Thought = clip(r.deps.Secrets.String(answer.Text), maxThought)
+		s.Model = answer.Model
+	}
+	now := r.spent.total
+	s.Usage = bctrl.Usage{
+		Calls:        now.calls - rec.spent.calls,
+		InputTokens:  now.InputTokens - rec.spent.InputTokens,
+		OutputTokens: now.OutputTokens - rec.spent.OutputTokens,
+	}
+	r.recorded++
+	return r.deps.Record(ctx, Record{TranscriptStep: *s, PNG: rec.png})
+}
+
+// elementDescription says what an element is, without secrets.
+func (r *run) elementDescription(e browser.Element) *bctrl.ElementDescription {
+	return &bctrl.ElementDescription{Role: e.Role, Name: strings.TrimSpace(r.shortSafe(e.Name))}
+}
+
+// recordedArguments returns a tool's arguments as they are recorded: secrets masked, and
+// in the place of a reference, which means nothing later, what the element is. The one
+// called ref is the action's element.
+func (r *run) recordedArguments(text string) json.RawMessage {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal([]byte(text), &fields) != nil || fields == nil {
+		return nil
+	}
+	for name, raw := range fields {
+		what, isRef := strings.CutSuffix(name, "ref")
+		if !isRef || what != "" && !strings.HasSuffix(what, "_") {
+			continue
+		}
+		delete(fields, name)
+		var ref string
+		if what == "" || json.Unmarshal(raw, &ref) != nil {
+			continue
+		}
+		if e, _, ok := r.element(ref); ok {
+			fields[what+"element"] = json.RawMessage(encodeObject(r.elementDescription(e)))
+		}
+	}
+	masked := r.deps.Secrets.String(encodeObject(fields))
+	if len(fields) == 0 || !isObject(masked) {
+		return nil
+	}
+	return json.RawMessage(masked)
+}
+
+// encodeObject writes what cannot fail to be written.
+func encodeObject(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return "{}"
+	}
+	return string(text)
+}
