@@ -27,6 +27,7 @@ type serving struct {
 	Browser     string   `env:"BCTRL_BROWSER"`
 	BrowserUser string   `env:"BCTRL_BROWSER_USER"`
 	Providers   string   `env:"BCTRL_PROVIDERS"`
+	Prices      string   `env:"BCTRL_PRICES"`
 	KeySource   string   `env:"BCTRL_KEY_SOURCE"`
 	Ask         bool     `env:"-"`
 	Verbose     bool     `env:"-"`
@@ -52,7 +53,7 @@ machine or of a private network, unless --allow-address names it.`,
 		Example: `  bctrl serve
   bctrl serve --address 127.0.0.1:9000 --data-dir /srv/bctrl
   bctrl serve --allow-address 10.1.0.0/16 --allow-address ::1
-  bctrl serve --providers /etc/bctrl/providers
+  bctrl serve --providers /etc/bctrl/providers --prices /etc/bctrl/prices.json
   bctrl serve --key-source passphrase --ask-passphrase < passphrase.txt`,
 		Args: arguments(0, 0),
 	}
@@ -99,6 +100,8 @@ func newServing(cmd *cobra.Command) *serving {
 		"user that browsers run as when the server is root; default: nobody (BCTRL_BROWSER_USER)")
 	f.StringVar(&s.Providers, "providers", s.Providers, "folder of providers of your own, one JSON file each; see "+
 		"docs/providers.md (BCTRL_PROVIDERS)")
+	f.StringVar(&s.Prices, "prices", s.Prices, "file of what models cost, for budgets in US dollars; see "+
+		"docs/agents.md (BCTRL_PRICES)")
 	f.StringVar(&s.KeySource, "key-source", s.KeySource, "where the key comes from: file, env or passphrase; default: "+
 		"as before, or where there is one (BCTRL_KEY_SOURCE)")
 	f.BoolVar(&s.Ask, "ask-passphrase", false, "ask for the passphrase, rather than start locked")
@@ -114,6 +117,7 @@ func (s *serving) configure(cfg *daemon.Config) error {
 		return fmt.Errorf("--key-source %q: want file, env or passphrase", s.KeySource)
 	}
 	cfg.Chromium.Path, cfg.Chromium.User, cfg.Providers = s.Browser, s.BrowserUser, s.Providers
+	cfg.Prices = s.Prices
 	for _, text := range s.Allow {
 		prefix, err := parseRange(text)
 		if err != nil {

@@ -28,6 +28,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser/chromium"
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/egress"
+	"github.com/bctrl-go/bctrl/internal/model"
 	"github.com/bctrl-go/bctrl/internal/registry"
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/server"
@@ -64,6 +65,8 @@ type Config struct {
 	// Providers is a folder of the users' own providers; empty for none. See
 	// package registry.
 	Providers string
+	// Prices is a file that says what models cost; empty for none. See package model.
+	Prices string
 	// ProviderRoots and ProviderInstead let tests stand in for providers: see
 	// [server.Config].
 	ProviderRoots   *x509.CertPool
@@ -104,7 +107,12 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
-	providers, err := cfg.registry() // before anything is made
+	// Both before anything is made.
+	providers, err := cfg.registry()
+	if err != nil {
+		return nil, err
+	}
+	prices, err := cfg.prices()
 	if err != nil {
 		return nil, err
 	}
@@ -149,6 +157,7 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		Blobs:           d.blobs,
 		Log:             d.log,
 		Registry:        providers,
+		Prices:          prices,
 	})
 	if err != nil {
 		return nil, err
@@ -166,6 +175,13 @@ func (cfg Config) registry() (*registry.Registry, error) {
 		return registry.Builtin()
 	}
 	return registry.Load(cfg.Providers)
+}
+
+func (cfg Config) prices() (*model.Prices, error) {
+	if cfg.Prices == "" {
+		return nil, nil //nolint:nilnil // a nil table knows no price
+	}
+	return model.LoadPrices(cfg.Prices)
 }
 
 // Locked reports whether the server has no key to seal or open anything with.

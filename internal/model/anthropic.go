@@ -2,6 +2,7 @@ package model
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,8 +11,14 @@ import (
 
 // anthropic speaks Anthropic's messages.
 type anthropic struct {
-	wire *wire
-	cfg  Config
+	wire    *wire
+	cfg     Config
+	learned *learned
+}
+
+// Sees implements [Viewer].
+func (a *anthropic) Sees(_ context.Context, model string) bool {
+	return a.learned.of(cmp.Or(model, a.cfg.Model)).sight == sighted
 }
 
 // The wire shapes: https://docs.anthropic.com/en/api/messages.
@@ -87,7 +94,12 @@ func (a *anthropic) Complete(ctx context.Context, req Request) (*Response, error
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.Type != "message" {
 		return nil, badAnswer("it is not a message")
 	}
-	return answer.response()
+	out, err := answer.response()
+	if err != nil {
+		return nil, err
+	}
+	out.Provider, out.Model = a.cfg.Provider, body.Model
+	return out, nil
 }
 
 func (a *anthropic) request(req Request) (anthropicRequest, error) {
@@ -176,7 +188,9 @@ func argumentsObject(arguments string) json.RawMessage {
 
 func (r anthropicResponse) response() (*Response, error) {
 	out := &Response{Usage: Usage{
-		InputTokens: r.Usage.Input + r.Usage.CacheCreation + r.Usage.CacheRead, OutputTokens: r.Usage.Output,
+		InputTokens:       r.Usage.Input + r.Usage.CacheCreation + r.Usage.CacheRead,
+		CachedInputTokens: r.Usage.CacheRead,
+		OutputTokens:      r.Usage.Output,
 	}}
 	var thinking []json.RawMessage
 	for _, raw := range r.Content {

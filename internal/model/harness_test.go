@@ -105,10 +105,11 @@ const (
 	openAIAnswer = `{"id":"x","object":"chat.completion","choices":[{"index":0,"finish_reason":"tool_calls",
 		"message":{"role":"assistant","content":"now","tool_calls":[
 			{"id":"c3","type":"function","function":{"name":"click","arguments":"{\"ref\":\"e2\"}"}}]}}],
-		"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18}}`
+		"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18,
+			"prompt_tokens_details":{"cached_tokens":6}}}`
 	anthropicAnswer = `{"id":"x","type":"message","role":"assistant","model":"m-1","stop_reason":"tool_use",
 		"content":[{"type":"text","text":"now"},{"type":"tool_use","id":"c3","name":"click","input":{"ref":"e2"}}],
-		"usage":{"input_tokens":4,"cache_read_input_tokens":7,"output_tokens":7}}`
+		"usage":{"input_tokens":4,"cache_creation_input_tokens":1,"cache_read_input_tokens":6,"output_tokens":7}}`
 )
 
 func answerFor(p bctrl.AIProvider) string {

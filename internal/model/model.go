@@ -59,7 +59,11 @@ type Request struct {
 	Model    string
 	System   string
 	Messages []Message
-	Tools    []Tool
+	// Stable is how many of the first messages later requests will begin with too;
+	// 0 where that is not known. A provider that caches on demand is told to keep so
+	// much, with the system text and the tools.
+	Stable int
+	Tools  []Tool
 	// MaxTokens bounds the answer; zero is the Chat's default.
 	MaxTokens int
 }
@@ -109,10 +113,14 @@ type StopReason string
 
 // The reasons.
 const (
-	StopEnd     StopReason = "end"
-	StopTools   StopReason = "tools"
+	StopEnd   StopReason = "end"
+	StopTools StopReason = "tools"
+	// StopLength is an answer that its bound of tokens cut off. What it was calling
+	// when it was cut off is not among its calls.
 	StopLength  StopReason = "length"
 	StopRefusal StopReason = "refusal"
+	// StopEmpty is an answer of neither text nor calls, for no reason that was given.
+	StopEmpty StopReason = "empty"
 )
 
 // Response is a model's message.
@@ -129,6 +137,9 @@ type Response struct {
 	// answered knew.
 	Provider          bctrl.AIProvider
 	Model, Credential string
+	// Unseen reports that the request's pictures were left out, because the model
+	// takes none: see [Sees].
+	Unseen bool
 }
 
 // Usage counts the tokens of one request, all retries together.
@@ -235,9 +246,9 @@ func New(b *broker.Broker, cfg Config) (Chat, error) {
 		return nil, err
 	}
 	if p, _ := providerOf(cfg.Provider); p.shape == anthropicShape {
-		return &anthropic{wire: w, cfg: cfg}, nil
+		return &anthropic{wire: w, cfg: cfg, learned: &learned{provider: cfg.Provider}}, nil
 	}
-	return &openAI{wire: w, cfg: cfg}, nil
+	return &openAI{wire: w, cfg: cfg, learned: &learned{provider: cfg.Provider}}, nil
 }
 
 // BaseURL returns where a provider is reached: at given, or where that is empty

@@ -62,10 +62,12 @@ func TestEveryProviderIsAskedInItsShape(t *testing.T) {
 		require.NoError(t, err, p)
 		require.JSONEq(t, want[p], f.bodies[0], p)
 		require.Equal(t, &Response{
-			Text:  "now",
-			Stop:  StopTools,
-			Usage: Usage{InputTokens: 11, OutputTokens: 7},
-			Calls: []ToolCall{{ID: "c3", Name: "click", Arguments: `{"ref":"e2"}`}},
+			Text:     "now",
+			Stop:     StopTools,
+			Usage:    Usage{InputTokens: 11, CachedInputTokens: 6, OutputTokens: 7},
+			Calls:    []ToolCall{{ID: "c3", Name: "click", Arguments: `{"ref":"e2"}`}},
+			Provider: p,
+			Model:    "m-1",
 		}, resp, p)
 	}
 }

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -19,6 +20,12 @@ type openAI struct {
 	// Models differ in two parameters, and no list of models stays true. What
 	// a refusal taught is kept: see adapt.
 	effortNone, completionTokens atomic.Bool
+	learned                      *learned
+}
+
+// Sees implements [Viewer].
+func (o *openAI) Sees(_ context.Context, model string) bool {
+	return o.learned.of(cmp.Or(model, o.cfg.Model)).sight == sighted
 }
 
 // Complete implements [Chat].
@@ -35,7 +42,11 @@ func (o *openAI) Complete(ctx context.Context, req Request) (*Response, error) {
 		answer, err := openai.NewClientWithConfig(cfg).CreateChatCompletion(ctx, body)
 		switch {
 		case err == nil:
-			return o.response(answer, extras)
+			out, err := o.response(answer, extras)
+			if err == nil {
+				out.Provider, out.Model = o.cfg.Provider, body.Model
+			}
+			return out, err
 		case o.adaptTo(err, body):
 		default:
 			return nil, o.callerError(ctx, err)
@@ -195,6 +206,9 @@ func (o *openAI) response(answer openai.ChatCompletionResponse, extras *toolExtr
 		Text:   choice.Message.Content,
 		Usage:  Usage{InputTokens: int64(answer.Usage.PromptTokens), OutputTokens: int64(answer.Usage.CompletionTokens)},
 		Opaque: extras.got,
+	}
+	if d := answer.Usage.PromptTokensDetails; d != nil {
+		resp.Usage.CachedInputTokens = int64(d.CachedTokens)
 	}
 	for _, c := range choice.Message.ToolCalls {
 		resp.Calls = append(resp.Calls, ToolCall{ID: c.ID, Name: c.Function.Name, Arguments: c.Function.Arguments})

@@ -25,6 +25,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/egress"
+	"github.com/bctrl-go/bctrl/internal/model"
 	"github.com/bctrl-go/bctrl/internal/registry"
 	"github.com/bctrl-go/bctrl/internal/server/calls"
 	"github.com/bctrl-go/bctrl/internal/server/catalog"
@@ -60,6 +61,8 @@ type Config struct {
 	Blobs blob.Store
 	// Registry knows the providers; nil is those that come with the server.
 	Registry *registry.Registry
+	// Prices say what models cost; nil knows no price.
+	Prices *model.Prices
 	// Strangers is how many requests without a good caller are refused and
 	// recorded each for itself, at once; of one address a tenth. More are counted.
 	// 0 is 1000.
@@ -156,6 +159,7 @@ func newServer(cfg Config) (*Server, error) {
 		Profiles: s.profiles,
 		Catalog:  s.catalog,
 		Calls:    s.calls,
+		Prices:   cfg.Prices,
 	})
 	s.router = web.NewRouter(s.Kernel, s.routes())
 	return s, nil

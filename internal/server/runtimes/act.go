@@ -48,6 +48,7 @@ func (s *Service) act(
 		Logins:    logins{s, x},
 		Downloads: x.live.newestDownloads,
 		Secrets:   x.live.secrets,
+		Prices:    s.prices,
 		Progress:  func(_, _ int, _, message string) { report(message) },
 	}, agent.Options{Instruction: a.Instruction, MaxSteps: a.MaxSteps, Timeout: maxStepTimeout})
 }

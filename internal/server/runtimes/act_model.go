@@ -64,18 +64,43 @@ func (s *Service) askableAs(chosen calls.ChosenModel) web.Condition {
 
 // ask asks the chosen model one question.
 func (a *askedModel) ask(ctx context.Context, req model.Request, chosen calls.ChosenModel) (*model.Response, error) {
-	if a.chat == nil || a.chosen.Model != chosen.Model || a.chosen.Credential.UID != chosen.Credential.UID ||
-		a.chosen.Credential.Version != chosen.Credential.Version {
-		id := chosen.Credential.ID
-		chat, err := a.s.calls.OpenModel(chosen, calls.Asker{
-			Caller: func(ctx context.Context) (access.Caller, error) { return a.s.currentCaller(ctx, a.x) },
-			Grant:  func() *web.Grant { return a.granted },
-			Event:  func() audit.Event { return a.x.event(bctrl.UseAI, id) },
-		})
-		if err != nil {
-			return nil, err
-		}
-		a.chat, a.chosen = chat, chosen
+	if err := a.open(chosen); err != nil {
+		return nil, err
 	}
-	return a.chat.Complete(ctx, req)
+	answer, err := a.chat.Complete(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	answer.Credential = chosen.Credential.ID
+	return answer, nil
+}
+
+// Sees implements [model.Viewer], of the model that would be asked now. Nothing is sent
+// for it, and of a model that may not be asked it is false.
+func (a *askedModel) Sees(ctx context.Context, name string) bool {
+	caller, err := a.s.currentCaller(ctx, a.x)
+	if err != nil {
+		return false
+	}
+	chosen, err := a.s.calls.ChooseModel(ctx, caller, a.ofStep, a.ofLaunch)
+	return err == nil && a.open(chosen) == nil && model.Sees(ctx, a.chat, name)
+}
+
+// open makes the chosen model the one that is asked.
+func (a *askedModel) open(chosen calls.ChosenModel) error {
+	if a.chat != nil && a.chosen.Model == chosen.Model && a.chosen.Credential.UID == chosen.Credential.UID &&
+		a.chosen.Credential.Version == chosen.Credential.Version {
+		return nil
+	}
+	id := chosen.Credential.ID
+	chat, err := a.s.calls.OpenModel(chosen, calls.Asker{
+		Caller: func(ctx context.Context) (access.Caller, error) { return a.s.currentCaller(ctx, a.x) },
+		Grant:  func() *web.Grant { return a.granted },
+		Event:  func() audit.Event { return a.x.event(bctrl.UseAI, id) },
+	})
+	if err != nil {
+		return err
+	}
+	a.chat, a.chosen = chat, chosen
+	return nil
 }

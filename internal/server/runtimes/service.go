@@ -9,6 +9,7 @@ import (
 
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/egress"
+	"github.com/bctrl-go/bctrl/internal/model"
 	"github.com/bctrl-go/bctrl/internal/server/calls"
 	"github.com/bctrl-go/bctrl/internal/server/catalog"
 	"github.com/bctrl-go/bctrl/internal/server/files"
@@ -38,6 +39,8 @@ type Config struct {
 	Catalog *catalog.Service
 	// Calls asks the models that agents think with.
 	Calls *calls.Service
+	// Prices say what models cost; nil knows no price.
+	Prices *model.Prices
 }
 
 // Service answers the routes of workspaces and runtimes.
@@ -52,6 +55,7 @@ type Service struct {
 	profiles *profiles.Service
 	catalog  *catalog.Service
 	calls    *calls.Service
+	prices   *model.Prices
 
 	fleet      fleet
 	operations operations
@@ -70,6 +74,7 @@ func New(k *web.Kernel, cfg Config) *Service {
 		profiles: cfg.Profiles,
 		catalog:  cfg.Catalog,
 		calls:    cfg.Calls,
+		prices:   cfg.Prices,
 	}
 }
 
