@@ -44,7 +44,7 @@ func Extract(ctx context.Context, deps Deps, args bctrl.ExtractArgs) (*bctrl.Ext
 		return r.askStrictly(ctx, question{
 			chat:   r.deps.Look,
 			system: extractPrompt,
-			text:   "Instruction: " + args.Instruction + "\n\nThe JSON Schema: " + string(schema.text) + "\n\n" + view,
+			text:   "Instruction: " + args.Instruction + "\n\nThe JSON Schema: " + string(schema.Text()) + "\n\n" + view,
 			tool: model.Tool{
 				Name:        extractTool,
 				Description: "Give what was extracted.",

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"strings"
@@ -64,13 +63,4 @@ type writePlan struct {
 func (a writePlan) do(_ context.Context, r *run) (outcome, error) { //nolint:unparam // it is an action like the others
 	r.history.plan = clip(r.deps.Secrets.String(strings.TrimSpace(a.Steps)), maxHistoryText)
 	return outcome{text: "noted"}, nil
-}
-
-// compact returns JSON without insignificant space.
-func compact(text []byte) json.RawMessage {
-	var b bytes.Buffer
-	if json.Compact(&b, text) != nil {
-		return text
-	}
-	return b.Bytes()
 }

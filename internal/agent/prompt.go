@@ -69,7 +69,7 @@ Output
 func (r *run) taskText() string {
 	text := r.set.task
 	if r.set.output != nil {
-		text += "\n\nThe output's JSON Schema: " + string(r.set.output.text)
+		text += "\n\nThe output's JSON Schema: " + string(r.set.output.Text())
 	}
 	if r.set.hosts != nil {
 		text += "\n\nYou may only be at these hosts: " + strings.Join(r.set.hosts.patterns, ", ")

@@ -3,32 +3,65 @@ package agent
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+
+	"github.com/bctrl-go/bctrl/internal/schema"
 )
 
 // outputSchema is what a result of a task must validate against.
-type outputSchema struct{ text json.RawMessage }
+type outputSchema struct{ *schema.Schema }
 
 // newOutputSchema reads a schema; nothing is none.
 func newOutputSchema(field string, text json.RawMessage) (*outputSchema, error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil, nil
 	}
-	if !isObject(string(text)) {
-		return nil, invalid("agent.invalid_schema", field, "this is no JSON Schema")
+	s, err := schema.Compile(text)
+	if wrong, ok := errors.AsType[*schema.Error](err); ok {
+		e := invalid("agent.invalid_schema", field, "this is no JSON Schema that can be used: "+wrong.Error())
+		e.Hint = "write draft 2020-12; references stay inside the schema, patterns are without lookarounds"
+		return nil, e
 	}
-	return &outputSchema{compact(text)}, nil
+	return &outputSchema{s}, err
 }
 
-// property is how the schema is shown as a tool's argument.
-func (*outputSchema) property() string {
-	return `{"type":"string","description":"The output, as JSON text."}`
+// property is how the schema is shown as a tool's argument: as it is, so that providers
+// that hold their models to schemas do, or where it means something else inside another
+// schema, as a text that holds JSON.
+func (s *outputSchema) property() string {
+	if s.SelfContained() {
+		return string(s.Text())
+	}
+	return `{"type":"string","description":"JSON text that validates against the JSON Schema."}`
 }
 
-// read returns the value that a model wrote, or why it does not validate.
-func (*outputSchema) read(raw []byte) (value json.RawMessage, reasons []string) {
+// read returns the value that a model wrote, as JSON or as a text that holds it, or why
+// it does not validate.
+func (s *outputSchema) read(raw []byte) (value json.RawMessage, reasons []string) {
+	if len(bytes.TrimSpace(raw)) == 0 {
+		return nil, []string{"it is missing"}
+	}
+	wrong := s.Validate(raw)
 	var text string
-	if json.Unmarshal(raw, &text) == nil && json.Valid([]byte(text)) {
-		return compact([]byte(text)), nil
+	if len(wrong) > 0 && json.Unmarshal(raw, &text) == nil {
+		if inside := []byte(text); json.Valid(inside) {
+			raw, wrong = inside, s.Validate(inside)
+		}
 	}
-	return compact(raw), nil
+	if len(wrong) == 0 {
+		return compact(raw), nil
+	}
+	for _, w := range wrong {
+		reasons = append(reasons, w.String())
+	}
+	return nil, reasons
+}
+
+// compact returns JSON without insignificant space.
+func compact(text []byte) json.RawMessage {
+	var b bytes.Buffer
+	if json.Compact(&b, text) != nil {
+		return text
+	}
+	return b.Bytes()
 }
