@@ -39,3 +39,6 @@ func (g guard) Complete(ctx context.Context, req model.Request) (*model.Response
 	req.Messages = clean
 	return g.next.Complete(ctx, req)
 }
+
+// Sees implements [model.Viewer].
+func (g guard) Sees(ctx context.Context, name string) bool { return model.Sees(ctx, g.next, name) }

@@ -29,7 +29,7 @@ func newOutputSchema(field string, text json.RawMessage) (*outputSchema, error) 
 // that hold their models to schemas do, or where it means something else inside another
 // schema, as a text that holds JSON.
 func (s *outputSchema) property() string {
-	if s.SelfContained() {
+	if s.SelfContained() && isObject(string(s.Text())) {
 		return string(s.Text())
 	}
 	return `{"type":"string","description":"JSON text that validates against the JSON Schema."}`
