@@ -203,6 +203,18 @@ func (s *site) Fill(_ context.Context, ref browser.Ref, f browser.Fill) error {
 
 func (s *site) Screenshot(context.Context, bool) ([]byte, error) { return nil, errors.New("not here") }
 
+func (s *site) Picture(context.Context, browser.PictureOptions) (*browser.Picture, error) {
+	return nil, errors.New("not here")
+}
+
+func (s *site) Read(ctx context.Context, _ browser.ReadOptions) (*browser.Reading, error) {
+	seen, err := s.Observe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &browser.Reading{URL: seen.URL, Title: seen.Title, Text: seen.Outline}, nil
+}
+
 // vault holds one login for the site and one for elsewhere.
 type vault struct {
 	mu   sync.Mutex

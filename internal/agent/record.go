@@ -37,22 +37,13 @@ func (r *run) describePage(seen *browser.Observation, address string) seenPage {
 		url:   address,
 		title: title,
 		view:  digest(text),
-		shape: shapeOf(seen),
+		shape: seen.Shape,
 	}
 }
 
 func digest(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
-}
-
-// shapeOf is the digest of a page's structure: the roles of its elements in order.
-func shapeOf(seen *browser.Observation) string {
-	var b strings.Builder
-	for _, e := range seen.Elements {
-		b.WriteString(e.Role + "\n")
-	}
-	return digest(b.String())
 }
 
 // openRecord is the record of a step that has begun.
@@ -111,7 +102,16 @@ func (r *run) endRecord(ctx context.Context, rec openRecord, answer *model.Respo
 
 // elementDescription says what an element is, without secrets.
 func (r *run) elementDescription(e browser.Element) *bctrl.ElementDescription {
-	return &bctrl.ElementDescription{Role: e.Role, Name: strings.TrimSpace(r.shortSafe(e.Name))}
+	d := &bctrl.ElementDescription{
+		Role:  e.Role,
+		Name:  strings.TrimSpace(r.shortSafe(e.Name)),
+		Index: e.Index,
+		Frame: e.Frame,
+	}
+	for _, s := range e.Surroundings {
+		d.Surroundings = append(d.Surroundings, r.shortSafe(s))
+	}
+	return d
 }
 
 // recordedArguments returns a tool's arguments as they are recorded: secrets masked, and

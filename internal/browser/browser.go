@@ -117,31 +117,10 @@ type Page interface {
 	Fill(ctx context.Context, ref Ref, fill Fill) error
 	// Screenshot returns a PNG; fields that were filled are masked.
 	Screenshot(ctx context.Context, fullPage bool) ([]byte, error)
-}
-
-// MaxOutline bounds the outline of an observation, in bytes: about 8,000 tokens
-// of a model.
-const MaxOutline = 30 << 10
-
-// Observation is what an agent sees of a page.
-type Observation struct {
-	URL, Title string
-	// Outline is the accessibility tree as indented text, one element a line
-	// ("[e12] textbox \"Username\""). Values that were filled from the vault
-	// read "[secret]". It is at most [MaxOutline] bytes.
-	Outline string
-	// Elements are the referable elements of the outline in document order.
-	Elements []Element
-	// Truncated reports that the page held more than fits.
-	Truncated bool
-}
-
-// Element is one referable element.
-type Element struct {
-	Ref        Ref
-	Role, Name string
-	// Value is the element's current text; "[secret]" where it was filled.
-	Value string
+	// Picture returns a picture of the page for a model that sees.
+	Picture(ctx context.Context, options PictureOptions) (*Picture, error)
+	// Read reads the whole page as text, also what an observation leaves out.
+	Read(ctx context.Context, options ReadOptions) (*Reading, error)
 }
 
 // Fill is one field of a login, and where it may go. Semantics: the origin of

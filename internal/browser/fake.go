@@ -152,6 +152,23 @@ func (p fakePage) Observe(ctx context.Context) (*Observation, error) {
 	return &Observation{URL: p.b.url}, nil
 }
 
+func (p fakePage) Picture(ctx context.Context, _ PictureOptions) (*Picture, error) {
+	shot, err := p.Screenshot(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	return &Picture{PNG: MaskedByPage(shot), Width: 1, Height: 1, Scale: 1}, nil
+}
+
+func (p fakePage) Read(ctx context.Context, _ ReadOptions) (*Reading, error) {
+	if err := p.b.alive(ctx); err != nil {
+		return nil, err
+	}
+	p.b.mu.Lock()
+	defer p.b.mu.Unlock()
+	return &Reading{URL: p.b.url}, nil
+}
+
 func (p fakePage) Screenshot(ctx context.Context, _ bool) ([]byte, error) {
 	if err := p.b.alive(ctx); err != nil {
 		return nil, err

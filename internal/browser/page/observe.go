@@ -140,7 +140,7 @@ func (t *tab) observe(ctx context.Context) (*browser.Observation, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := newOutline(t, byOwner)
+	out := newOutline(t, byOwner, tree.top.origin)
 	t.noteUnsent(ctx)
 	for _, note := range t.takeNotes() {
 		out.line(0, -1, "note: "+note)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/fill"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
 const (
@@ -45,13 +46,19 @@ type outline struct {
 	byOwner   map[cdp.FrameID]map[cdp.BackendNodeID]*document
 	lines     []outlineLine
 	text      pendingText
-	truncated bool // something does not fit
+	topOrigin string // of the page
+	truncated bool   // something does not fit
+	drawn     bool   // much of the viewport is a canvas or pictures without names
 }
 
 type outlineLine struct {
 	text    string
+	depth   int              // in the tree; the indentation of text stops earlier
 	top     float64          // in the top document; negative when unknown
-	element *browser.Element // nil for text
+	role    string           // of a line that has lines below it, or stands for an element; empty for text
+	foreign bool             // a frame of another origin, whose content is not the page's
+	element *browser.Element // nil for what is not referable
+	key     protocol.Element // of the element
 }
 
 // pendingText collects the text of neighbours that becomes one line.
@@ -61,25 +68,32 @@ type pendingText struct {
 	b     strings.Builder
 }
 
-func newOutline(t *tab, byOwner map[cdp.FrameID]map[cdp.BackendNodeID]*document) *outline {
-	return &outline{tab: t, byOwner: byOwner}
+func newOutline(t *tab, byOwner map[cdp.FrameID]map[cdp.BackendNodeID]*document, topOrigin string) *outline {
+	return &outline{tab: t, byOwner: byOwner, topOrigin: topOrigin}
 }
 
 // maxLines bounds what is collected before the part around the viewport is
 // chosen.
 const maxLines = 20_000
 
+// line adds a line of text that nothing is inside of.
 func (o *outline) line(depth int, top float64, text string) {
-	o.add(depth, top, text, nil)
+	o.add(outlineLine{text: text, depth: depth, top: top})
 }
 
-func (o *outline) add(depth int, top float64, text string, element *browser.Element) {
+// part adds the line of a part of the page, which begins with its role.
+func (o *outline) part(depth int, top float64, role, rest string) {
+	o.add(outlineLine{text: role + rest, depth: depth, top: top, role: role})
+}
+
+func (o *outline) add(l outlineLine) {
 	o.flush()
 	if len(o.lines) >= maxLines {
 		o.truncated = true
 		return
 	}
-	o.lines = append(o.lines, outlineLine{strings.Repeat("  ", min(depth, 20)) + text, top, element})
+	l.text = strings.Repeat("  ", min(l.depth, 20)) + l.text
+	o.lines = append(o.lines, l)
 }
 
 // flush writes the pending text as a line.
@@ -128,7 +142,7 @@ func (w *walk) children(n *axNode, depth int, above string, level int) {
 // node renders n. above is the name of the nearest line above, so that text it
 // repeats is left out.
 func (w *walk) node(n *axNode, depth int, above string, level int) {
-	role, name := string(n.Role.Value), w.clean(string(n.Name.Value))
+	role, name := roleOf(n), w.clean(string(n.Name.Value))
 	switch {
 	case n.Ignored:
 		w.block(n, depth, above, level)
@@ -153,25 +167,25 @@ func (w *walk) node(n *axNode, depth int, above string, level int) {
 	}
 	switch {
 	case role == "heading":
-		w.line(depth, w.top(n), "heading"+levelOf(n)+" "+quote(name, maxName))
+		w.part(depth, w.top(n), "heading", levelOf(n)+" "+quote(name, maxName))
 		w.children(n, depth+1, name, level)
 	case role == "image":
 		if name == "" || strings.Contains(above, name) {
 			return
 		}
-		w.line(depth, w.top(n), "image "+quote(name, maxName))
-	case role == "row" && !w.actsBelow(n, level):
+		w.part(depth, w.top(n), "image", " "+quote(name, maxName))
+	case role == "row" && !w.actsBelow(n, level) && !w.structured(n, level):
 		w.row(n, depth, level)
 	case role == "row":
-		w.line(depth, w.top(n), "row")
+		w.part(depth, w.top(n), "row", "")
 		w.children(n, depth+1, "", level)
 		w.flush()
 	case landmarks[role] || name != "" && (role == "region" || role == "group" || role == "article"):
-		text := role
+		text := ""
 		if name != "" {
-			text += " " + quote(name, maxName)
+			text = " " + quote(name, maxName)
 		}
-		w.line(depth, w.top(n), text+w.valueOf(n)+states(n))
+		w.part(depth, w.top(n), role, text+w.valueOf(n)+states(n))
 		w.children(n, depth+1, name, level)
 		w.flush()
 	case inline(role):
@@ -180,6 +194,21 @@ func (w *walk) node(n *axNode, depth int, above string, level int) {
 		w.flush()
 		w.children(n, depth, above, level)
 		w.flush()
+	}
+}
+
+// roleOf is the role of a node. Tables that the browser takes for layout, because they
+// have no headers, mostly hold data all the same.
+func roleOf(n *axNode) string {
+	switch role := string(n.Role.Value); role {
+	case "LayoutTable":
+		return "table"
+	case "LayoutTableRow":
+		return "row"
+	case "LayoutTableCell":
+		return "cell"
+	default:
+		return role
 	}
 }
 
@@ -204,17 +233,42 @@ func inline(role string) bool {
 }
 
 func (w *walk) frame(n *axNode, depth int, name string) {
-	text := "frame"
+	text := ""
 	if name != "" {
-		text += " " + quote(name, maxName)
+		text = " " + quote(name, maxName)
 	}
 	child := w.byOwner[w.doc.frame.id][n.Backend]
 	if child == nil {
-		w.line(depth, w.top(n), text+" (not readable)")
+		w.part(depth, w.top(n), "frame", text+" (not readable)")
 		return
 	}
-	w.line(depth, w.top(n), text)
+	w.add(outlineLine{
+		text:    "frame" + text,
+		depth:   depth,
+		top:     w.top(n),
+		role:    "frame",
+		foreign: child.frame.origin != w.topOrigin,
+	})
 	w.document(child, depth+1)
+}
+
+// structured reports whether a row holds more than texts: a table that only lays out
+// the page has whole parts of it in a cell.
+func (w *walk) structured(n *axNode, level int) bool {
+	if level > maxDepth {
+		return true
+	}
+	for _, id := range n.Children {
+		c := w.doc.nodes[id]
+		if c == nil {
+			continue
+		}
+		role := roleOf(c)
+		if role == "heading" || landmarks[role] || role == "row" || role == "Iframe" || w.structured(c, level+1) {
+			return true
+		}
+	}
+	return false
 }
 
 // row renders a table row without controls on one line.
@@ -222,12 +276,12 @@ func (w *walk) row(n *axNode, depth, level int) {
 	var cells []string
 	for _, id := range n.Children {
 		if c := w.doc.nodes[id]; c != nil {
-			if text := clip(w.clean(w.textBelow(c, level+1, maxName*4)), maxName); text != "" || string(c.Role.Value) == "cell" {
+			if text := clip(w.clean(w.textBelow(c, level+1, maxName*4)), maxName); text != "" || roleOf(c) == "cell" {
 				cells = append(cells, text)
 			}
 		}
 	}
-	w.line(depth, w.top(n), "row: "+strings.Join(cells, " | "))
+	w.part(depth, w.top(n), "row", ": "+strings.Join(cells, " | "))
 }
 
 // referable reports whether an element gets a name to act on it by, and the
@@ -294,7 +348,13 @@ func (w *walk) element(n *axNode, role, name string, depth, level int) {
 		name = clip(w.clean(w.textBelow(n, level, maxName*4)), maxName)
 	}
 	key := w.doc.frame.element(n.Backend)
-	e := &browser.Element{Ref: w.tab.set.refs.name(w.tab, key), Role: role, Name: clip(name, maxName)}
+	e := &browser.Element{
+		Ref:   w.tab.set.refs.name(w.tab, key),
+		Role:  role,
+		Name:  clip(name, maxName),
+		Frame: w.frameOrigin(),
+		State: stateOf(n),
+	}
 	editable := n.property("editable") != ""
 	if editable || hasValue(role) {
 		e.Value = clip(w.clean(string(n.Value.Value)), maxName)
@@ -316,7 +376,7 @@ func (w *walk) element(n *axNode, role, name string, depth, level int) {
 	if role == "combobox" || role == "listbox" {
 		text += w.options(n, level)
 	}
-	w.add(depth, w.top(n), text, e)
+	w.add(outlineLine{text: text, depth: depth, top: w.top(n), role: role, element: e, key: key})
 	switch {
 	case editable, role == "date", role == "slider", role == "spinbutton", role == "color":
 		return // what is inside is the value again

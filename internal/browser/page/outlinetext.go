@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/fill"
 )
 
@@ -63,6 +64,34 @@ func states(n *axNode) string {
 		}
 	}
 	return b.String()
+}
+
+// stateOf is how a node is.
+func stateOf(n *axNode) (s browser.State) {
+	for _, p := range n.Properties {
+		v := string(p.Value.Value)
+		switch p.Name {
+		case "checked":
+			s.Checked = v
+		case "pressed":
+			s.Pressed = v
+		case "expanded":
+			s.Expanded = v
+		case "selected":
+			s.Selected = v == "true"
+		case "disabled":
+			s.Disabled = v == "true"
+		case "required":
+			s.Required = v == "true"
+		case "readonly":
+			s.ReadOnly = v == "true"
+		case "focused":
+			s.Focused = v == "true"
+		case "invalid":
+			s.Invalid = v != "" && v != "false"
+		}
+	}
+	return s
 }
 
 // clean makes one line of a page's text and takes filled values out. Text must be

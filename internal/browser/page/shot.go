@@ -29,18 +29,65 @@ const (
 	maskMargin = 3
 )
 
-// Screenshot returns a PNG in which filled fields, and text that repeats what
-// was filled, are painted over. See [browser.Page].
+// Screenshot returns a PNG in which password fields, filled fields, and text that
+// repeats what was filled, are painted over. See [browser.Page].
 func (s *Set) Screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
 	var shot []byte
-	err := s.onTab(ctx, func(ctx context.Context, t *tab) (err error) {
-		shot, err = t.screenshot(ctx, fullPage)
+	err := s.onTab(ctx, func(ctx context.Context, t *tab) error {
+		taken, err := t.capture(ctx, fullPage, maxShotHeight)
+		if err != nil {
+			return err
+		}
+		shot, err = taken.encode()
 		return err
 	})
 	return shot, err
 }
 
-func (t *tab) screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
+// shot is a picture of a page, masked.
+type shot struct {
+	data []byte     // as the browser has written it
+	img  draw.Image // data with its masks; nil where it has none
+	// clip is what the picture shows, in CSS pixels from the top of the document, view
+	// the part that is in the viewport.
+	clip page.Viewport
+	view page.VisualViewport
+}
+
+// image returns the picture to draw on.
+func (s *shot) image() (draw.Image, error) {
+	if s.img == nil {
+		img, err := png.Decode(bytes.NewReader(s.data))
+		if err != nil {
+			return nil, fmt.Errorf("reading the picture: %w", err)
+		}
+		canvas := image.NewNRGBA(img.Bounds())
+		draw.Draw(canvas, canvas.Bounds(), img, img.Bounds().Min, draw.Src)
+		s.img = canvas
+	}
+	return s.img, nil
+}
+
+func (s *shot) encode() ([]byte, error) {
+	if s.img == nil {
+		return s.data, nil
+	}
+	return encodePNG(s.img)
+}
+
+func encodePNG(img image.Image) ([]byte, error) {
+	var out bytes.Buffer
+	if err := png.Encode(&out, img); err != nil {
+		return nil, fmt.Errorf("writing the picture: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// inPicture moves a box of the viewport to where the picture shows it, in CSS pixels.
+func (s *shot) inPicture(b box) box { return b.shifted(s.view.PageX-s.clip.X, s.view.PageY-s.clip.Y) }
+
+// capture takes a picture of at most a height, in CSS pixels.
+func (t *tab) capture(ctx context.Context, fullPage bool, maxHeight float64) (*shot, error) {
 	metrics, err := protocol.Call(ctx, t.session, page.GetLayoutMetrics, cdp.Empty{})
 	if err != nil {
 		return nil, fmt.Errorf("measuring the page: %w", err)
@@ -48,8 +95,9 @@ func (t *tab) screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
 	if metrics.CSSVisualViewport == nil || metrics.CSSContentSize == nil {
 		return nil, protocol.ErrGone
 	}
-	view := metrics.CSSVisualViewport
-	clip := page.Viewport{
+	taken := &shot{view: *metrics.CSSVisualViewport}
+	view := taken.view
+	taken.clip = page.Viewport{
 		X:      view.PageX,
 		Y:      view.PageY,
 		Width:  view.ClientWidth,
@@ -57,9 +105,9 @@ func (t *tab) screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
 		Scale:  1,
 	}
 	if fullPage {
-		clip = page.Viewport{
+		taken.clip = page.Viewport{
 			Width:  min(max(metrics.CSSContentSize.Width, view.ClientWidth), maxShotWidth),
-			Height: min(max(metrics.CSSContentSize.Height, view.ClientHeight), maxShotHeight), Scale: 1,
+			Height: min(max(metrics.CSSContentSize.Height, view.ClientHeight), maxHeight), Scale: 1,
 		}
 	}
 	// Boxes are measured before and after: what has moved in between is painted over
@@ -70,25 +118,19 @@ func (t *tab) screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
 	}
 	params := page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng}
 	if fullPage { // this resets the screens that clients emulate
-		params.Clip, params.CaptureBeyondViewport = &clip, &fullPage
+		params.Clip, params.CaptureBeyondViewport = &taken.clip, &fullPage
 		defer t.restoreScreens(ctx)
 	}
 	got, err := protocol.Call(ctx, t.session, page.CaptureScreenshot, params)
 	if err != nil {
 		return nil, fmt.Errorf("taking a picture: %w", err)
 	}
-	if !t.set.hasFilled() {
-		return got.Data, nil
-	}
 	after, err := t.maskBoxes(ctx)
 	if err != nil {
 		return nil, err
 	}
-	masks = append(masks, after...)
-	for i, b := range masks {
-		masks[i] = b.shifted(view.PageX-clip.X, view.PageY-clip.Y)
-	}
-	return paintOver(got.Data, masks, clip.Width)
+	taken.data = got.Data
+	return taken, taken.paintOver(append(masks, after...))
 }
 
 // restoreScreens sets the screens again that clients emulate in the tab.
@@ -100,9 +142,6 @@ func (t *tab) restoreScreens(ctx context.Context) {
 
 // maskBoxes returns the boxes to paint over, in the viewport of the tab.
 func (t *tab) maskBoxes(ctx context.Context) ([]box, error) {
-	if !t.set.hasFilled() {
-		return nil, nil
-	}
 	tree, err := t.frameTree(ctx)
 	if err != nil {
 		return nil, err
@@ -120,17 +159,10 @@ func (t *tab) maskBoxes(ctx context.Context) ([]box, error) {
 			}
 			continue // not shown in its parent
 		}
-		backends, err := t.nodesShowingFilled(ctx, f)
+		backends, err := t.nodesToMask(ctx, f, painted)
 		if err != nil {
 			return nil, err
 		}
-		if painted[f.session] == nil {
-			if painted[f.session], err = paintedBy(ctx, f.session); err != nil {
-				return nil, err
-			}
-		}
-		texts := painted[f.session][f.id]
-		backends = append(append(backends, t.nodesEchoing(texts.laidOut)...), t.nodesEchoing(texts.fields)...)
 		for _, backend := range backends {
 			all, err := boxesOfNode(ctx, f.session, backend)
 			if err != nil && ctx.Err() != nil {
@@ -142,6 +174,30 @@ func (t *tab) maskBoxes(ctx context.Context) ([]box, error) {
 		}
 	}
 	return out, nil
+}
+
+// nodesToMask returns the nodes of a frame that are painted over. What is read of
+// the frame's process is kept in painted.
+func (t *tab) nodesToMask(ctx context.Context, f *frame,
+	painted map[*session]map[cdp.FrameID]paintedTexts) ([]cdp.BackendNodeID, error) {
+	var backends []cdp.BackendNodeID
+	var err error
+	if t.set.hasFilled() {
+		if backends, err = t.nodesShowingFilled(ctx, f); err != nil {
+			return nil, err
+		}
+	}
+	if painted[f.session] == nil {
+		if painted[f.session], err = paintedBy(ctx, f.session); err != nil {
+			return nil, err
+		}
+	}
+	texts := painted[f.session][f.id]
+	backends = append(backends, texts.passwords...)
+	if t.set.hasFilled() {
+		backends = append(append(backends, t.nodesEchoing(texts.laidOut)...), t.nodesEchoing(texts.fields)...)
+	}
+	return backends, nil
 }
 
 // nodesShowingFilled returns the nodes of a frame that show something filled.
@@ -183,20 +239,17 @@ func (t *tab) nodesShowingFilled(ctx context.Context, f *frame) ([]cdp.BackendNo
 	return out, nil
 }
 
-// paintOver paints boxes of a picture grey. They are in CSS pixels, of which the
-// picture is width wide.
-func paintOver(data []byte, masks []box, width float64) ([]byte, error) {
+// paintOver paints boxes of the viewport grey.
+func (s *shot) paintOver(masks []box) error {
 	if len(masks) == 0 {
-		return data, nil
+		return nil
 	}
-	img, err := png.Decode(bytes.NewReader(data))
+	canvas, err := s.image()
 	if err != nil {
-		return nil, fmt.Errorf("reading the picture: %w", err)
+		return err
 	}
-	bounds := img.Bounds()
-	canvas := image.NewNRGBA(bounds)
-	draw.Draw(canvas, bounds, img, bounds.Min, draw.Src)
-	scale := float64(bounds.Dx()) / width
+	bounds := canvas.Bounds()
+	scale := float64(bounds.Dx()) / s.clip.Width
 	grey := image.NewUniform(color.NRGBA{
 		R: 0x60,
 		G: 0x60,
@@ -204,15 +257,12 @@ func paintOver(data []byte, masks []box, width float64) ([]byte, error) {
 		A: 0xff,
 	})
 	for _, m := range masks {
+		m = s.inPicture(m)
 		r := image.Rect(
 			int(math.Floor((m.left-maskMargin)*scale)), int(math.Floor((m.top-maskMargin)*scale)),
 			int(math.Ceil((m.right+maskMargin)*scale)), int(math.Ceil((m.bottom+maskMargin)*scale)),
 		)
 		draw.Draw(canvas, r.Intersect(bounds), grey, image.Point{}, draw.Src)
 	}
-	var out bytes.Buffer
-	if err := png.Encode(&out, canvas); err != nil {
-		return nil, fmt.Errorf("writing the picture: %w", err)
-	}
-	return out.Bytes(), nil
+	return nil
 }

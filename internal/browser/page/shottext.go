@@ -3,6 +3,7 @@ package page
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/domsnapshot"
@@ -18,6 +19,8 @@ type paintedText struct {
 type paintedTexts struct {
 	laidOut []paintedText // in the order of the page
 	fields  []paintedText // what fields and pictures show in boxes of their own
+	// passwords are the inputs of that type.
+	passwords []cdp.BackendNodeID
 }
 
 // snapshot is what is read of a snapshot of a page. Its texts are indexes into
@@ -70,6 +73,7 @@ func paintedBy(ctx context.Context, session *session) (map[cdp.FrameID]paintedTe
 			laidOut: got.painted(d, d.Layout.Nodes, d.Layout.Texts),
 			fields: append(append(got.painted(d, d.Nodes.Inputs.Nodes, d.Nodes.Inputs.Texts),
 				got.painted(d, d.Nodes.Areas.Nodes, d.Nodes.Areas.Texts)...), got.hints(d)...),
+			passwords: got.passwords(d),
 		}
 	}
 	return out, nil
@@ -98,6 +102,19 @@ func (s *snapshot) hints(d *snapshotDocument) []paintedText {
 		}
 	}
 	return s.painted(d, nodes, texts)
+}
+
+// passwords returns a document's inputs of that type.
+func (s *snapshot) passwords(d *snapshotDocument) []cdp.BackendNodeID {
+	var out []cdp.BackendNodeID
+	for node, attributes := range d.Nodes.Attributes {
+		for i := 0; i+1 < len(attributes) && node < len(d.Nodes.Backends); i += 2 {
+			if s.text(attributes[i]) == "type" && strings.EqualFold(s.text(attributes[i+1]), "password") {
+				out = append(out, d.Nodes.Backends[node])
+			}
+		}
+	}
+	return out
 }
 
 // nodesEchoing returns the nodes of texts, which follow one another, that show

@@ -11,13 +11,17 @@ import (
 
 // observation makes the result of the lines that fit, beginning with those in view.
 func (o *outline) observation(url, title string, scrolled float64, cut bool) *browser.Observation {
+	o.hideEchoes()
+	o.place()
 	from, to := o.window(scrolled)
-	o.hideEchoes(from, to)
 	obs := &browser.Observation{
 		URL:       clip(o.clean(url), 2*maxText),
 		Title:     clip(o.clean(title), maxName),
 		Truncated: o.truncated || cut || from > 0 || to < len(o.lines),
+		Shape:     o.shape(),
+		Poor:      o.poor(),
 	}
+	var shown []shownElement
 	var b strings.Builder
 	if from > 0 {
 		fmt.Fprintf(&b, "… %d lines above, scroll up to read them\n", from)
@@ -27,12 +31,14 @@ func (o *outline) observation(url, title string, scrolled float64, cut bool) *br
 		b.WriteByte('\n')
 		if l.element != nil {
 			obs.Elements = append(obs.Elements, *l.element)
+			shown = append(shown, shownElement{l.element.Ref, l.key})
 		}
 	}
 	if to < len(o.lines) {
 		fmt.Fprintf(&b, "… %d lines below, scroll down to read them\n", len(o.lines)-to)
 	}
 	obs.Outline = o.tab.set.scrub.Text(b.String())
+	o.tab.setShown(shown)
 	return obs
 }
 
@@ -85,17 +91,20 @@ const (
 // hideEchoes takes filled values out of lines that show them in pieces. It looks at
 // all texts of the page one after the other, and once more at the texts, the names and
 // the values alone: boxes for single characters have names in between.
-func (o *outline) hideEchoes(from, to int) {
+func (o *outline) hideEchoes() {
+	if !o.tab.set.hasFilled() {
+		return
+	}
 	for _, kind := range []textKind{allTexts, shownText, shownName, shownValue} {
-		o.hideEchoesIn(from, to, kind)
+		o.hideEchoesIn(kind)
 	}
 }
 
-func (o *outline) hideEchoesIn(from, to int, kind textKind) {
+func (o *outline) hideEchoesIn(kind textKind) {
 	var pieces []string
 	var places []fill.Span // of the piece, in the text of its line
 	var lines []int
-	for i := from; i < to; i++ {
+	for i := range o.lines {
 		for _, at := range pageTextsOf(o.lines[i].text) {
 			if kind == allTexts || kind == at.kind {
 				pieces = append(pieces, o.lines[i].text[at.From:at.To])
@@ -114,7 +123,7 @@ func (o *outline) hideEchoesIn(from, to int, kind textKind) {
 		if e := l.element; e != nil {
 			shown, _ := strconv.Unquote(`"` + pieces[i] + `"`) // as it was quoted
 			clean, _ = strconv.Unquote(`"` + clean + `"`)
-			for _, field := range []*string{&e.Name, &e.Value} {
+			for _, field := range []*string{&e.Name, &e.Value, &e.Placeholder} {
 				if fill.OneLine(*field) == shown {
 					*field = clean
 				}
