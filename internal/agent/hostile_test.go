@@ -20,7 +20,7 @@ import (
 // TestAHostileCallIsAnsweredAndDoesNothing sends one call to a page that would
 // record any effect, then reads what the model was told.
 func TestAHostileCallIsAnsweredAndDoesNothing(t *testing.T) {
-	huge := strings.Repeat("x", 1<<20)
+	huge := strings.Repeat("x", 1<<19) // an answer of a megabyte is none
 	for _, c := range []struct {
 		why, tool, args string
 		told            string
@@ -37,7 +37,7 @@ func TestAHostileCallIsAnsweredAndDoesNothing(t *testing.T) {
 		{"an unknown tool with a long name", huge, `{}`, "there is no such tool"},
 		{"an unknown reference", "click", `{"ref":"e99"}`, "no element e99"},
 		{"a long reference", "click", `{"ref":"` + huge[:5000] + `"}`, "no element xxx"},
-		{"a megabyte", "type", `{"ref":"e1","text":"` + huge + `"}`, "longer than 65536 bytes"},
+		{"half a megabyte", "type", `{"ref":"e1","text":"` + huge + `"}`, "longer than 65536 bytes"},
 		{"too long a text", "type", `{"ref":"e1","text":"` + huge[:20000] + `"}`, "longer than 16384 bytes"},
 		{"no JSON", "click", `{"ref":`, "not a JSON object"},
 		{"a list", "click", `["e1"]`, "not a JSON object"},

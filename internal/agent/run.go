@@ -203,7 +203,7 @@ func (r *run) takeStep(ctx context.Context) (over bool, err error) {
 // of time, or its answer could not be read.
 func (r *run) mayAskAgain(stepCtx context.Context, err error) bool {
 	known, ok := errors.AsType[*bctrl.Error](err)
-	return ok && known.Code == "model.bad_answer" || errors.Is(context.Cause(stepCtx), errStepTime)
+	return ok && model.IsAnswer(known.Code) || errors.Is(context.Cause(stepCtx), errStepTime)
 }
 
 // timedOut returns err, or where the step's time is up, that.

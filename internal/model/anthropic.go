@@ -2,31 +2,21 @@ package model
 
 import (
 	"bytes"
-	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 )
 
 // anthropic speaks Anthropic's messages.
-type anthropic struct {
-	wire    *wire
-	cfg     Config
-	learned *learned
-}
+type anthropic struct{}
 
-// Sees implements [Viewer].
-func (a *anthropic) Sees(_ context.Context, model string) bool {
-	return a.learned.of(cmp.Or(model, a.cfg.Model)).sight == sighted
-}
+func (anthropic) endpoint() string { return "messages" }
 
 // The wire shapes: https://docs.anthropic.com/en/api/messages.
 type (
 	anthropicRequest struct {
 		Model     string             `json:"model"`
 		MaxTokens int                `json:"max_tokens"`
-		System    string             `json:"system,omitempty"`
+		System    []anthropicBlock   `json:"system,omitempty"`
 		Messages  []anthropicMessage `json:"messages"`
 		Tools     []anthropicTool    `json:"tools,omitempty"`
 	}
@@ -39,6 +29,7 @@ type (
 		Name        string          `json:"name"`
 		Description string          `json:"description,omitempty"`
 		InputSchema json.RawMessage `json:"input_schema"`
+		Cache       *cacheControl   `json:"cache_control,omitempty"`
 	}
 	anthropicBlock struct {
 		Type      string           `json:"type"`
@@ -50,6 +41,12 @@ type (
 		Content   string           `json:"content,omitempty"`
 		IsError   bool             `json:"is_error,omitempty"`
 		Source    *anthropicSource `json:"source,omitempty"`
+		Cache     *cacheControl    `json:"cache_control,omitempty"`
+	}
+	// cacheControl marks where a prefix of the request ends that the provider keeps, for
+	// five minutes from its last use: docs.anthropic.com/en/docs/build-with-claude/prompt-caching.
+	cacheControl struct {
+		Type string `json:"type"`
 	}
 	anthropicSource struct {
 		Type      string `json:"type"`
@@ -61,60 +58,39 @@ type (
 		Content    []json.RawMessage `json:"content"`
 		StopReason string            `json:"stop_reason"`
 		Usage      struct {
-			Input         int64 `json:"input_tokens"`
-			CacheCreation int64 `json:"cache_creation_input_tokens"`
-			CacheRead     int64 `json:"cache_read_input_tokens"`
-			Output        int64 `json:"output_tokens"`
+			Input         count `json:"input_tokens"`
+			CacheCreation count `json:"cache_creation_input_tokens"`
+			CacheRead     count `json:"cache_read_input_tokens"`
+			Output        count `json:"output_tokens"`
 		} `json:"usage"`
 	}
 )
 
-// Complete implements [Chat].
-func (a *anthropic) Complete(ctx context.Context, req Request) (*Response, error) {
-	body, err := a.request(req)
-	if err != nil {
-		return nil, err
+// encode implements dialect. It marks up to two prefixes for the cache: the tools with
+// the system text, which all questions share, and the messages that later ones repeat.
+func (anthropic) encode(q question) ([]byte, error) {
+	body := anthropicRequest{Model: q.model, MaxTokens: q.maxTokens}
+	var keep *cacheControl
+	if !q.habits.noCaching {
+		keep = &cacheControl{"ephemeral"}
 	}
-	var encoded bytes.Buffer
-	if err := json.NewEncoder(&encoded).Encode(body); err != nil {
-		return nil, fmt.Errorf("encode the request: %w", err)
-	}
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, a.wire.base.JoinPath("messages").String(), &encoded)
-	if err != nil {
-		return nil, fmt.Errorf("make the request: %w", err)
-	}
-	post.Header.Set("Content-Type", "application/json")
-	post.Header.Set("Accept", "application/json")
-	resp, err := a.wire.Do(post)
-	if err != nil {
-		return nil, forCaller(err)
-	}
-	defer resp.Body.Close()
-	var answer anthropicResponse
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.Type != "message" {
-		return nil, badAnswer("it is not a message")
-	}
-	out, err := answer.response()
-	if err != nil {
-		return nil, err
-	}
-	out.Provider, out.Model = a.cfg.Provider, body.Model
-	return out, nil
-}
-
-func (a *anthropic) request(req Request) (anthropicRequest, error) {
-	model, limit, err := a.cfg.modelAndTokens(req)
-	if err != nil {
-		return anthropicRequest{}, err
-	}
-	body := anthropicRequest{Model: model, MaxTokens: limit, System: req.System}
-	for _, t := range req.Tools {
+	for _, t := range q.Tools {
 		body.Tools = append(body.Tools, anthropicTool{Name: t.Name, Description: t.Description, InputSchema: t.Parameters})
 	}
-	for _, m := range req.Messages {
-		role, blocks, err := anthropicBlocks(m)
+	switch last := len(body.Tools) - 1; {
+	case q.System != "":
+		body.System = []anthropicBlock{{Type: "text", Text: q.System, Cache: keep}}
+	case last >= 0:
+		body.Tools[last].Cache = keep
+	}
+	for i, m := range q.Messages {
+		var end *cacheControl
+		if i == q.Stable-1 {
+			end = keep
+		}
+		role, blocks, err := anthropicBlocks(m, end)
 		if err != nil {
-			return anthropicRequest{}, err
+			return nil, err
 		}
 		// Roles alternate: neighbours of one role are one message.
 		if last := len(body.Messages) - 1; last >= 0 && body.Messages[last].Role == role {
@@ -123,11 +99,15 @@ func (a *anthropic) request(req Request) (anthropicRequest, error) {
 		}
 		body.Messages = append(body.Messages, anthropicMessage{Role: role, Content: blocks})
 	}
-	return body, nil
+	var encoded bytes.Buffer
+	if err := json.NewEncoder(&encoded).Encode(body); err != nil {
+		return nil, fmt.Errorf("encode the request: %w", err)
+	}
+	return encoded.Bytes(), nil
 }
 
-// anthropicBlocks returns a message's role and content.
-func anthropicBlocks(m Message) (role string, content []json.RawMessage, err error) {
+// anthropicBlocks returns a message's role and content, whose end is marked with end.
+func anthropicBlocks(m Message, end *cacheControl) (role string, content []json.RawMessage, err error) {
 	var blocks []anthropicBlock
 	switch m.Role {
 	case Assistant:
@@ -166,6 +146,9 @@ func anthropicBlocks(m Message) (role string, content []json.RawMessage, err err
 			blocks = append(blocks, anthropicBlock{Type: "text", Text: orPlaceholder(m.Text)})
 		}
 	}
+	if last := len(blocks) - 1; last >= 0 {
+		blocks[last].Cache = end
+	}
 	for _, b := range blocks {
 		raw, err := json.Marshal(b)
 		if err != nil {
@@ -186,42 +169,50 @@ func argumentsObject(arguments string) json.RawMessage {
 	return json.RawMessage(arguments)
 }
 
-func (r anthropicResponse) response() (*Response, error) {
-	out := &Response{Usage: Usage{
-		InputTokens:       r.Usage.Input + r.Usage.CacheCreation + r.Usage.CacheRead,
-		CachedInputTokens: r.Usage.CacheRead,
-		OutputTokens:      r.Usage.Output,
-	}}
+func (anthropic) decode(body []byte, _ string) (*answer, error) {
+	var r anthropicResponse
+	if err := json.Unmarshal(body, &r); err != nil || r.Type != "message" {
+		return nil, &failure{err: badAnswer("it is not a message")}
+	}
+	out := &answer{
+		cut:     r.StopReason == "max_tokens" || r.StopReason == "model_context_window_exceeded",
+		refused: r.StopReason == "refusal",
+		usage: Usage{
+			InputTokens:       int64(r.Usage.Input + r.Usage.CacheCreation + r.Usage.CacheRead),
+			CachedInputTokens: int64(r.Usage.CacheRead),
+			OutputTokens:      int64(r.Usage.Output),
+		},
+	}
 	var thinking []json.RawMessage
-	for _, raw := range r.Content {
-		var b anthropicBlock
+	for i, raw := range r.Content {
+		var b struct {
+			Type  string          `json:"type"`
+			Text  string          `json:"text"`
+			ID    string          `json:"id"`
+			Name  string          `json:"name"`
+			Input json.RawMessage `json:"input"`
+		}
 		if err := json.Unmarshal(raw, &b); err != nil {
-			return nil, badAnswer("a block of its content is malformed")
+			return nil, &failure{err: badAnswer("a block of its content is malformed")}
 		}
 		switch b.Type {
 		case "text":
-			out.Text += b.Text
+			out.text += b.Text
 		case "tool_use":
-			out.Calls = append(out.Calls, ToolCall{ID: b.ID, Name: b.Name, Arguments: string(b.Input)})
+			if out.cut && i == len(r.Content)-1 {
+				break // the input is what there was of it when it was cut off
+			}
+			out.calls = append(out.calls, ToolCall{ID: b.ID, Name: b.Name, Arguments: argumentsText(b.Input)})
 		case "thinking", "redacted_thinking":
 			thinking = append(thinking, raw)
 		}
 	}
+	giveIDs(out.calls)
 	if len(thinking) > 0 {
 		var err error
-		if out.Opaque, err = json.Marshal(thinking); err != nil {
-			return nil, badAnswer("its thinking is malformed")
+		if out.opaque, err = json.Marshal(thinking); err != nil {
+			return nil, &failure{err: badAnswer("its thinking is malformed")}
 		}
-	}
-	switch {
-	case len(out.Calls) > 0:
-		out.Stop = StopTools
-	case r.StopReason == "max_tokens":
-		out.Stop = StopLength
-	case r.StopReason == "refusal":
-		out.Stop = StopRefusal
-	default:
-		out.Stop = StopEnd
 	}
 	return out, nil
 }

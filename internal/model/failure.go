@@ -13,8 +13,8 @@ import (
 // failure is a failed request as this package's own code sees it.
 type failure struct {
 	err *bctrl.Error
-	// param is the parameter that the provider did not like.
-	param string
+	// complaint is what the provider did not like of the question.
+	complaint complaint
 	// retryable says that the same request may succeed later: after retryAfter, if it
 	// is set.
 	retryable  bool
@@ -39,7 +39,7 @@ func forCaller(err error) error {
 func refusedAnswer(resp *http.Response, body []byte) *failure {
 	status := resp.StatusCode
 	said := parseError(body)
-	f := &failure{param: said.Param, retryAfter: retryAfter(resp.Header)}
+	f := &failure{retryAfter: retryAfter(resp.Header)}
 	answered := "the provider answered " + fmt.Sprint(status)
 	if known := said.knownCode(); known != "" {
 		answered += " " + known
@@ -63,15 +63,57 @@ func refusedAnswer(resp *http.Response, body []byte) *failure {
 	default:
 		e.Code, e.Message = "model.refused", answered+": it refuses the request"
 	}
+	if e.Code == "model.refused" || e.Code == "model.not_found" || status >= 500 {
+		f.complaint = complaintOf(said.Param, said.words(body))
+	}
+	if f.complaint != noComplaint {
+		f.retryable = false // it would fail again
+	}
+	if f.complaint == aboutEffort {
+		e = unsupported()
+	}
 	e.Retryable = f.retryable
 	f.err = e
 	return f
 }
 
+// IsAnswer reports whether a code is of an answer that cannot be used, so that another
+// may come to the same question.
+func IsAnswer(code string) bool {
+	return code == codeBadAnswer || code == codeEmpty || code == codeTooLong
+}
+
+// codeBadAnswer and codeTooLong are the codes of an answer that cannot be read.
+const (
+	codeBadAnswer = "model.bad_answer"
+	codeTooLong   = "model.answer_too_long"
+)
+
+// codeEmpty is the code of an answer without a message.
+const codeEmpty = "model.empty_answer"
+
+func emptyAnswer() *bctrl.Error {
+	return &bctrl.Error{
+		Status:  http.StatusBadGateway,
+		Code:    codeEmpty,
+		Message: "the provider answered without a message",
+		Hint:    "ask again, or choose another model",
+	}
+}
+
+func answerTooLong() *bctrl.Error {
+	return &bctrl.Error{
+		Status:  http.StatusBadGateway,
+		Code:    codeTooLong,
+		Message: "the provider's answer is longer than 1 MB",
+		Hint:    "bound the answer's tokens, or choose another model",
+	}
+}
+
 func badAnswer(why string) *bctrl.Error {
 	return &bctrl.Error{
 		Status:  http.StatusBadGateway,
-		Code:    "model.bad_answer",
+		Code:    codeBadAnswer,
 		Message: "the provider's answer cannot be used: " + why,
 		Hint:    "check that the credential's baseUrl is the root of the provider's API",
 	}
@@ -82,6 +124,19 @@ type providerError struct {
 	Type  string          `json:"type"`
 	Code  json.RawMessage `json:"code"` // a string, or a number from Google
 	Param string          `json:"param"`
+	// Message is never repeated: it may quote the prompt.
+	Message string `json:"message"`
+}
+
+// maxWords bounds how much of a refusal is searched for what it is about, in bytes.
+const maxWords = 4 << 10
+
+// words are what the refusal says, in whichever form.
+func (e providerError) words(body []byte) string {
+	if e.Message != "" {
+		body = []byte(e.Message)
+	}
+	return string(body[:min(len(body), maxWords)])
 }
 
 // parseError reads what it can; an answer in another form says nothing.
@@ -98,6 +153,25 @@ func parseError(body []byte) providerError {
 		return list[0].Error
 	}
 	return providerError{}
+}
+
+// refusalInside returns the status of a refusal that came as a success, as gateways send
+// it when the provider behind them fails; 0 for none.
+func refusalInside(body []byte) int {
+	var inside struct {
+		Error   json.RawMessage `json:"error"`
+		Choices json.RawMessage `json:"choices"`
+		Content json.RawMessage `json:"content"`
+	}
+	if json.Unmarshal(body, &inside) != nil || len(inside.Choices) > 0 || len(inside.Content) > 0 ||
+		len(inside.Error) == 0 || inside.Error[0] != '{' {
+		return 0
+	}
+	var status int
+	if json.Unmarshal(parseError(body).Code, &status) != nil || status < 400 || status > 599 {
+		return http.StatusBadGateway
+	}
+	return status
 }
 
 func (e providerError) codes() [2]string {

@@ -20,8 +20,10 @@
 //	model.unavailable     502  still failing after the retries
 //	model.prompt_too_long 502  the prompt exceeds the model's context
 //	model.refused         502  the provider refuses the request otherwise
-//	model.unsupported     502  this model cannot call tools here
+//	model.unsupported     502  this model is not reached in this shape
 //	model.bad_answer      502  the answer is not what its API promises
+//	model.empty_answer    502  the answer holds no message, asked once more
+//	model.answer_too_long 502  the answer is longer than 1 MB
 //	model.unreachable     502  no connection, a refused address, a redirect
 //	model.timeout         504  no answer in time
 //	model.config          400  no base URL or model where one is needed
@@ -245,10 +247,12 @@ func New(b *broker.Broker, cfg Config) (Chat, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.maxAnswer = maxAnswer
+	c := &chat{wire: w, cfg: cfg, learned: &learned{provider: cfg.Provider}, dialect: openAI{}}
 	if p, _ := providerOf(cfg.Provider); p.shape == anthropicShape {
-		return &anthropic{wire: w, cfg: cfg, learned: &learned{provider: cfg.Provider}}, nil
+		c.dialect = anthropic{}
 	}
-	return &openAI{wire: w, cfg: cfg, learned: &learned{provider: cfg.Provider}}, nil
+	return c, nil
 }
 
 // BaseURL returns where a provider is reached: at given, or where that is empty

@@ -36,7 +36,8 @@ func TestEveryProviderIsAskedInItsShape(t *testing.T) {
 		bctrl.OpenAI:           strings.Replace(compatible, "max_tokens", "max_completion_tokens", 1),
 		bctrl.Google:           compatible,
 		bctrl.OpenAICompatible: compatible,
-		bctrl.Anthropic: `{"model":"m-1","max_tokens":8192,"system":"be brief","messages":[
+		bctrl.Anthropic: `{"model":"m-1","max_tokens":8192,
+			"system":[{"type":"text","text":"be brief","cache_control":{"type":"ephemeral"}}],"messages":[
 			{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"iVBORw=="}},
 				{"type":"text","text":"` + canaryPrompt + `"}]},
 			{"role":"assistant","content":[{"type":"text","text":"I look"},
@@ -146,7 +147,9 @@ func TestEveryReasonToStopIsTold(t *testing.T) {
 		{bctrl.OpenAI, `{"choices":[{"finish_reason":"length","message":{"content":"x"}}]}`, StopLength},
 		{bctrl.OpenAI, `{"choices":[{"finish_reason":"content_filter","message":{"content":""}}]}`, StopRefusal},
 		{bctrl.OpenAI, `{"choices":[{"finish_reason":"stop","message":{"refusal":"no"}}]}`, StopRefusal},
-		{bctrl.Anthropic, `{"type":"message","stop_reason":"end_turn","content":[]}`, StopEnd},
+		{bctrl.OpenAI, `{"choices":[{"finish_reason":"stop","message":{"content":null}}]}`, StopEmpty},
+		{bctrl.Anthropic, `{"type":"message","stop_reason":"end_turn","content":[{"type":"text","text":"x"}]}`, StopEnd},
+		{bctrl.Anthropic, `{"type":"message","stop_reason":"end_turn","content":[]}`, StopEmpty}, // told apart from an end
 		{bctrl.Anthropic, `{"type":"message","stop_reason":"max_tokens","content":[]}`, StopLength},
 		{bctrl.Anthropic, `{"type":"message","stop_reason":"refusal","content":[]}`, StopRefusal},
 	} {
@@ -184,7 +187,6 @@ func TestFailuresAreNamedWithoutKeyOrPrompt(t *testing.T) {
 		{500, echo, "model.unavailable", 502, bctrl.ErrUnavailable},
 		{529, quote("overloaded_error"), "model.unavailable", 502, bctrl.ErrUnavailable},
 		{200, echo, "model.bad_answer", 502, bctrl.ErrUnavailable},
-		{200, `{"choices":[]}`, "model.bad_answer", 502, bctrl.ErrUnavailable},
 		{200, `{"choices":"` + echo + `","type":"` + echo + `"}`, "model.bad_answer", 502, bctrl.ErrUnavailable},
 		{200, ``, "model.bad_answer", 502, bctrl.ErrUnavailable},
 		{200, `[1`, "model.bad_answer", 502, bctrl.ErrUnavailable},
@@ -205,15 +207,24 @@ func TestFailuresAreNamedWithoutKeyOrPrompt(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatNeverEndsIsABadAnswer(t *testing.T) {
+// TestAnAnswerOverItsBoundIsRefused has a code of its own: a model that talks without
+// end is no wrong base URL.
+func TestAnAnswerOverItsBoundIsRefused(t *testing.T) {
 	for _, p := range []bctrl.AIProvider{bctrl.OpenAI, bctrl.Anthropic} {
-		f := serve(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, strings.Repeat(" ", broker.DefaultMaxAnswer+1))
-		})
-		_, err := f.chat(t, p, nil).Complete(t.Context(), conversation())
-		var e *bctrl.Error
-		require.ErrorAs(t, err, &e)
-		require.Equal(t, "model.bad_answer", e.Code)
+		for _, c := range []struct {
+			mediaType string
+			size      int
+		}{{"application/json", maxAnswer + 1}, {"text/event-stream", maxEventAnswer + 1},
+			{"application/json", broker.DefaultMaxAnswer + 1}} {
+			f := serve(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", c.mediaType)
+				_, _ = io.WriteString(w, strings.Repeat(" ", c.size))
+			})
+			_, err := f.chat(t, p, nil).Complete(t.Context(), conversation())
+			var e *bctrl.Error
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, "model.answer_too_long", e.Code)
+		}
 	}
 }
 
@@ -261,7 +272,7 @@ func TestParametersFollowWhatAModelAccepts(t *testing.T) {
 	var e *bctrl.Error
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, "model.unsupported", e.Code)
-	require.Len(t, stubborn.bodies, 2)
+	require.Len(t, stubborn.bodies, 3, "without reasoning, then with calls in text: then there is nothing left to try")
 }
 
 func TestModelsThatTheLibraryKnowsAreStillAsked(t *testing.T) {
@@ -276,12 +287,14 @@ func TestModelsThatTheLibraryKnowsAreStillAsked(t *testing.T) {
 		require.NoError(t, err, c.model)
 		require.Contains(t, f.bodies[0], c.want, c.model)
 	}
-	f := serve(t, says(200, openAIAnswer))
-	_, err := f.chat(t, bctrl.OpenAI, func(cfg *Config) { cfg.Model = "gpt-6-astra" }).Complete(t.Context(),
+	// It calls no tools in chat completions, so it is told of them in text.
+	f := serve(t, says(200, `{"choices":[{"message":{"content":"{\"tool\":\"click\",\"arguments\":{\"ref\":\"e2\"}}"}}]}`))
+	resp, err := f.chat(t, bctrl.OpenAI, func(cfg *Config) { cfg.Model = "gpt-6-astra" }).Complete(t.Context(),
 		conversation())
-	var e *bctrl.Error
-	require.ErrorAs(t, err, &e)
-	require.Equal(t, "model.unsupported", e.Code)
+	require.NoError(t, err)
+	require.Equal(t, StopTools, resp.Stop)
+	require.NotContains(t, f.bodies[0], `"tools"`)
+	require.NotContains(t, f.bodies[0], `"reasoning_effort"`)
 }
 
 // scripted is a doer without a network, for virtual time.

@@ -1,149 +1,96 @@
 package model
 
 import (
-	"cmp"
-	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
-	"sync/atomic"
 
 	openai "github.com/sashabaranov/go-openai"
 
 	"github.com/bctrl-go/bctrl"
 )
 
-// openAI speaks chat completions.
-type openAI struct {
-	wire *wire
-	cfg  Config
-	// Models differ in two parameters, and no list of models stays true. What
-	// a refusal taught is kept: see adapt.
-	effortNone, completionTokens atomic.Bool
-	learned                      *learned
-}
+// openAI speaks chat completions: asked in go-openai's words, and answered as
+// servers of that shape do in practice, which the library does not read.
+type openAI struct{}
 
-// Sees implements [Viewer].
-func (o *openAI) Sees(_ context.Context, model string) bool {
-	return o.learned.of(cmp.Or(model, o.cfg.Model)).sight == sighted
-}
+func (openAI) endpoint() string { return "chat/completions" }
 
-// Complete implements [Chat].
-func (o *openAI) Complete(ctx context.Context, req Request) (*Response, error) {
-	plain, err := o.request(req)
-	if err != nil {
-		return nil, err
+// The two fields that bound an answer. OpenAI's newer models take the second one
+// only, and many compatible servers know only the first.
+const (
+	maxTokensField           = "max_tokens"
+	maxCompletionTokensField = "max_completion_tokens"
+)
+
+// tokensField is the field that bounds an answer to q.
+func tokensField(q question) string {
+	switch {
+	case q.habits.tokensField != "":
+		return q.habits.tokensField
+	case q.provider == bctrl.OpenAI:
+		return maxCompletionTokensField
 	}
-	for {
-		body := o.withAdaptations(plain, req)
-		extras := &toolExtras{next: o.wire, send: extrasOf(req.Messages)}
-		cfg := openai.DefaultConfig("") // without a key: the broker adds it
-		cfg.BaseURL, cfg.HTTPClient = o.wire.base.String(), extras
-		answer, err := openai.NewClientWithConfig(cfg).CreateChatCompletion(ctx, body)
-		switch {
-		case err == nil:
-			out, err := o.response(answer, extras)
-			if err == nil {
-				out.Provider, out.Model = o.cfg.Provider, body.Model
-			}
-			return out, err
-		case o.adaptTo(err, body):
-		default:
-			return nil, o.callerError(ctx, err)
-		}
-	}
+	return maxTokensField
 }
 
-// withAdaptations returns body with the parameters in which models differ.
-func (o *openAI) withAdaptations(body openai.ChatCompletionRequest, req Request) openai.ChatCompletionRequest {
-	_, limit, _ := o.cfg.modelAndTokens(req) // checked by request
-	if o.cfg.Provider == bctrl.OpenAI || o.completionTokens.Load() {
-		body.MaxCompletionTokens = limit
+// otherTokensField is the one that was not sent.
+func otherTokensField(sent question) string {
+	if tokensField(sent) == maxTokensField {
+		return maxCompletionTokensField
+	}
+	return maxTokensField
+}
+
+func (openAI) encode(q question) ([]byte, error) {
+	body := openai.ChatCompletionRequest{Model: q.model}
+	if tokensField(q) == maxTokensField {
+		body.MaxTokens = q.maxTokens //nolint:staticcheck // deprecated by OpenAI, and all that many compatible servers know
 	} else {
-		body.MaxTokens = limit //nolint:staticcheck // deprecated by OpenAI, and all that many compatible servers know
+		body.MaxCompletionTokens = q.maxTokens
 	}
-	if o.effortNone.Load() {
+	if q.habits.effortNone {
 		body.ReasoningEffort = openai.ReasoningEffortNone
 	}
-	return body
-}
-
-// adaptTo reports whether err, the provider's or the library's own check,
-// complains about a parameter that can be changed and has not been yet.
-// OpenAI's newer models call tools in chat completions only without reasoning,
-// and take max_completion_tokens where others know only max_tokens.
-func (o *openAI) adaptTo(err error, sent openai.ChatCompletionRequest) bool {
-	var param string
-	f, failed := errors.AsType[*failure](err)
-	switch {
-	case failed && f.err.Code == "model.refused":
-		param = f.param
-	case errors.Is(err, openai.ErrReasoningToolsRequireResponses):
-		param = "reasoning_effort"
-	case errors.Is(err, openai.ErrReasoningModelMaxTokensDeprecated):
-		param = "max_tokens"
+	if q.System != "" {
+		body.Messages = append(body.Messages, openai.ChatCompletionMessage{
+			Role:    openai.ChatMessageRoleSystem,
+			Content: q.System,
+		})
 	}
-	switch {
-	case param == "reasoning_effort" && sent.ReasoningEffort == "":
-		o.effortNone.Store(true)
-		return true
-	case param == "max_tokens" && sent.MaxCompletionTokens == 0:
-		o.completionTokens.Store(true)
-		return true
+	for _, m := range q.Messages {
+		body.Messages = append(body.Messages, openAIMessage(m))
 	}
-	return false
-}
-
-// callerError turns an error of the library into one of ours. What is not a
-// failure of the wire comes from its own checks or its decoder.
-func (o *openAI) callerError(ctx context.Context, err error) error {
-	f, failed := errors.AsType[*failure](err)
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case failed:
-		if f.param == "reasoning_effort" {
-			return unsupported()
-		}
-		return f.err
+	for _, t := range q.Tools {
+		body.Tools = append(body.Tools, openai.Tool{
+			Type:     openai.ToolTypeFunction,
+			Function: &openai.FunctionDefinition{Name: t.Name, Description: t.Description, Parameters: t.Parameters},
+		})
+	}
+	switch err := openai.NewReasoningValidator().Validate(body); {
 	case errors.Is(err, openai.ErrReasoningToolsRequireResponses), errors.Is(err, openai.ErrReasoningEffortUnsupported):
-		return unsupported()
+		return nil, &failure{err: unsupported(), complaint: aboutEffort}
+	case errors.Is(err, openai.ErrReasoningModelMaxTokensDeprecated):
+		return nil, &failure{err: unsupported(), complaint: aboutTokensField}
+	case err != nil:
+		return nil, &failure{err: unsupported()}
 	}
-	return badAnswer("it is not a chat completion")
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("encode the request: %w", err)
+	}
+	return withExtras(encoded, extrasOf(q.Messages))
 }
 
 func unsupported() *bctrl.Error {
 	return &bctrl.Error{
 		Status:  http.StatusBadGateway,
 		Code:    "model.unsupported",
-		Message: "this model does not call tools in chat completions",
+		Message: "this model is not reached through chat completions",
 		Hint:    "choose another model",
 	}
-}
-
-// request writes req in the library's words.
-func (o *openAI) request(req Request) (openai.ChatCompletionRequest, error) {
-	model, _, err := o.cfg.modelAndTokens(req)
-	if err != nil {
-		return openai.ChatCompletionRequest{}, err
-	}
-	body := openai.ChatCompletionRequest{Model: model}
-	if req.System != "" {
-		body.Messages = append(body.Messages, openai.ChatCompletionMessage{
-			Role:    openai.ChatMessageRoleSystem,
-			Content: req.System,
-		})
-	}
-	for _, m := range req.Messages {
-		body.Messages = append(body.Messages, openAIMessage(m))
-	}
-	for _, t := range req.Tools {
-		body.Tools = append(body.Tools, openai.Tool{
-			Type:     openai.ToolTypeFunction,
-			Function: &openai.FunctionDefinition{Name: t.Name, Description: t.Description, Parameters: t.Parameters},
-		})
-	}
-	return body, nil
 }
 
 func openAIMessage(m Message) openai.ChatCompletionMessage {
@@ -195,33 +142,4 @@ func orPlaceholder(text string) string {
 		return silence
 	}
 	return text
-}
-
-func (o *openAI) response(answer openai.ChatCompletionResponse, extras *toolExtras) (*Response, error) {
-	if len(answer.Choices) == 0 {
-		return nil, badAnswer("it holds no choice")
-	}
-	choice := answer.Choices[0]
-	resp := &Response{
-		Text:   choice.Message.Content,
-		Usage:  Usage{InputTokens: int64(answer.Usage.PromptTokens), OutputTokens: int64(answer.Usage.CompletionTokens)},
-		Opaque: extras.got,
-	}
-	if d := answer.Usage.PromptTokensDetails; d != nil {
-		resp.Usage.CachedInputTokens = int64(d.CachedTokens)
-	}
-	for _, c := range choice.Message.ToolCalls {
-		resp.Calls = append(resp.Calls, ToolCall{ID: c.ID, Name: c.Function.Name, Arguments: c.Function.Arguments})
-	}
-	switch {
-	case len(resp.Calls) > 0:
-		resp.Stop = StopTools
-	case choice.FinishReason == openai.FinishReasonLength:
-		resp.Stop = StopLength
-	case choice.FinishReason == openai.FinishReasonContentFilter || choice.Message.Refusal != "":
-		resp.Stop = StopRefusal
-	default:
-		resp.Stop = StopEnd
-	}
-	return resp, nil
 }

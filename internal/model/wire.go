@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"mime"
 	"net/http"
 	"net/url"
 	"path"
@@ -29,7 +30,17 @@ type wire struct {
 	base    *url.URL
 	timeout time.Duration
 	retries int
+	// maxAnswer bounds an answer in bytes; 0 leaves that to the broker.
+	maxAnswer int64
 }
+
+const (
+	// maxAnswer is far more than a model's longest answer has.
+	maxAnswer = 1 << 20
+	// maxEventAnswer bounds one that comes as a stream of events, each of which wraps a
+	// few bytes of it.
+	maxEventAnswer = 8 << 20
+)
 
 // withVersion adds the "/v1" that Anthropic's base URL is often written without.
 func withVersion(base string) string {
@@ -72,15 +83,43 @@ func (w *wire) attempt(req *http.Request) (*http.Response, error) {
 		return nil, noAnswer(outer, ctx, err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body) // the broker bounds it
+	body, err := w.read(resp)
 	if err != nil {
 		return nil, noAnswer(outer, ctx, err)
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return nil, refusedAnswer(resp, body)
 	}
+	if status := refusalInside(body); status != 0 {
+		resp.StatusCode = status
+		return nil, refusedAnswer(resp, body)
+	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
+}
+
+// read reads an answer within its bound.
+func (w *wire) read(resp *http.Response) ([]byte, error) {
+	if w.maxAnswer == 0 {
+		return io.ReadAll(resp.Body) // the broker bounds it
+	}
+	most := w.maxAnswer
+	if mediaType(resp) == "text/event-stream" {
+		most = maxEventAnswer
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
+	if int64(len(body)) > most {
+		err = broker.ErrTooLarge
+	}
+	return body, err
+}
+
+func mediaType(resp *http.Response) string {
+	name, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	return name
 }
 
 // noAnswer says why no whole answer came.
@@ -96,7 +135,7 @@ func noAnswer(outer, attempt context.Context, err error) error {
 			Retryable: true,
 		}}
 	case errors.Is(err, broker.ErrTooLarge):
-		return &failure{err: badAnswer("it is too large")}
+		return &failure{err: answerTooLong()}
 	case errors.Is(err, broker.ErrUnreachable):
 		f := unreachable(err)
 		f.retryable, f.err.Retryable = true, true
