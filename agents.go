@@ -189,12 +189,12 @@ type BrowserUseArgs struct {
 	Planning bool `json:"planning,omitempty"`
 	// InitialActions are done before the model is asked.
 	InitialActions []AgentAction `json:"initialActions,omitempty"`
-	// AllowedHosts bound where the agent may go and stay: "example.com",
-	// "*.example.com". Nil is everywhere.
-	AllowedHosts []string `json:"allowedHosts,omitempty"`
+	// AllowedHosts bound where the agent may go and stay: "*", "*.example.com",
+	// "example.com". Nil is everywhere, empty is nowhere.
+	AllowedHosts []string `json:"allowedHosts,omitzero"`
 	// Logins are the vault keys that may be filled, of those that the mounts
-	// permit; nil is all of them.
-	Logins []string `json:"logins,omitempty"`
+	// permit; nil is all of them, empty is none.
+	Logins []string `json:"logins,omitzero"`
 }
 
 // AgentAction is a call of one of the agent's tools.

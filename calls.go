@@ -34,7 +34,6 @@ type callOption func(*callSettings)
 func (o callOption) apply(s *callSettings)   { o(s) }
 func (o callOption) applyUpload(s *upload)   { s.opts = append(s.opts, o) }
 func (o callOption) applyOpen(s *opening)    { s.opts = append(s.opts, o) }
-func (o callOption) applyAct(s *acting)      { s.opts = append(s.opts, o) }
 func (o callOption) applyDelete(s *deletion) { s.opts = append(s.opts, o) }
 
 // WithIdempotencyKey sets the Idempotency-Key of a mutation, 1 to 200 visible

@@ -41,7 +41,8 @@ func (a *arguments) str(where, text string) string {
 func textOf(where string) string {
 	for _, special := range [][2]string{
 		{".Path", "/a"}, {".Capability", "a/a"}, {".SecretRef", "vault:secret:a"}, {".Access", ""},
-		{".Capabilities.Allow[0]", "/"},
+		{".Capabilities.Allow[0]", "/"}, {".Provider", "openai"}, {".Vision", ""}, {".Cache", ""},
+		{".Vault.Deny[0]", "z"},
 	} {
 		if strings.HasSuffix(where, special[0]) {
 			return special[1]
@@ -92,7 +93,19 @@ func (a *arguments) of(t reflect.Type, where string) reflect.Value {
 			v.Set(reflect.ValueOf(io.Discard))
 		case *ActCallOption:
 			v.Set(a.of(reflect.TypeFor[ActOptions](), where))
+		case *ObserveCallOption:
+			v.Set(a.of(reflect.TypeFor[ObserveOptions](), where))
+		case *ExtractCallOption:
+			v.Set(a.of(reflect.TypeFor[ExtractOptions](), where))
+		case *AgentCallOption:
+			v.Set(a.of(reflect.TypeFor[AgentOptions](), where))
+		case *BrowserUseCallOption:
+			v.Set(a.of(reflect.TypeFor[BrowserUseOptions](), where))
 		case *any:
+			if where == "" { // an instruction, which is words or what was observed
+				v.Set(reflect.ValueOf(a.str(where, "a")))
+				break
+			}
 			v.Set(reflect.ValueOf(map[string]any{a.str(where+".name", "a"): []any{a.str(where, "a")}}))
 		}
 	}
@@ -106,10 +119,9 @@ func calledWith(m reflect.Value, a *arguments) error {
 	for i := range t.NumIn() {
 		of := t.In(i)
 		if t.IsVariadic() && i == t.NumIn()-1 {
-			if of.Elem() != reflect.TypeFor[ActCallOption]() {
+			if of = of.Elem(); !strings.HasSuffix(of.Name(), "CallOption") || of == reflect.TypeFor[CallOption]() {
 				break // see TestOptionsKeepTextOrRefuseIt
 			}
-			of = of.Elem()
 		}
 		in = append(in, a.of(of, ""))
 	}
@@ -167,7 +179,7 @@ func TestNoCallSendsWhatIsNotTextAsSomethingElse(t *testing.T) {
 		c, c.AICredentials, c.Vault, c.Secrets, c.Workspaces, c.Profiles, c.Operations, c.Subaccounts, c.Credentials,
 		c.Capabilities, c.Audit, c.Seal,
 		c.Storage("a"), ws, ws.Runtimes, ws.Runtimes.Browser("a"), rt, rt.Vault, rt.Storage, rt.AI, rt.Capabilities,
-		rt.Stagehand, rt.Page, op,
+		rt.Stagehand, rt.BrowserUse, rt.Page, op,
 	} {
 		of := reflect.TypeOf(handle)
 		for i := range of.NumMethod() {

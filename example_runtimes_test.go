@@ -156,6 +156,98 @@ func ExampleStagehand_ActAsync() {
 	// Output: Exported Q1. <nil>
 }
 
+func ExampleStagehand_Observe() {
+	rt := stepping("stagehand.observe", `{"observed":[{"description":"export the pipeline","method":"click",`+
+		`"element":{"role":"button","name":"Export"},"handle":"h1.e12.5c1e"}],"url":"https://crm.example/","models":[]}`)
+	found, err := rt.Stagehand.Observe(context.Background(), "the button that exports the pipeline")
+	if err != nil || len(found) == 0 {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(found[0].Method, found[0].Element.Role, found[0].Element.Name) // Act takes found[0], to do it
+	// Output: click button Export
+}
+
+func ExampleStagehand_ObserveAsync() {
+	op, err := asyncRuntime().Stagehand.ObserveAsync(context.Background(), "the button that exports the pipeline",
+		bctrl.ObserveOptions{MaxCandidates: 3})
+	fmt.Println(op.ID, err) // op.Wait, then Observe of what it returns
+	// Output: op-1 <nil>
+}
+
+func ExampleStagehand_Extract() {
+	rt := stepping("stagehand.extract", `{"data":{"total":120.50},"url":"https://crm.example/","models":[]}`)
+	result, err := rt.Stagehand.Extract(context.Background(), "the total of the open deals", bctrl.ExtractOptions{
+		Schema: []byte(`{"type":"object","properties":{"total":{"type":"number"}},"required":["total"]}`),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(string(result.Data), result.Truncated)
+	// Output: {"total":120.50} false
+}
+
+func ExampleStagehand_ExtractAsync() {
+	op, err := asyncRuntime().Stagehand.ExtractAsync(context.Background(), "the names of the open deals")
+	fmt.Println(op.ID, err) // op.Wait, then Extract of what it returns
+	// Output: op-1 <nil>
+}
+
+func ExampleStagehand_Agent() {
+	rt := stepping("stagehand.agent", `{"success":true,"message":"Sent 3 reminders.","steps":14,"models":[]}`)
+	result, err := rt.Stagehand.Agent(context.Background(), "Remind every customer whose invoice is overdue",
+		bctrl.AgentOptions{
+			MaxSteps: 40,
+			MaxCost:  0.50,
+			Model:    "gpt-5",
+			Look:     &bctrl.ModelChoice{Model: "gpt-5-mini"},
+		})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if result.Limit != "" {
+		fmt.Println("stopped by its budget:", result.Limit)
+	}
+	fmt.Println(result.Success, result.Message, result.Steps)
+	// Output: true Sent 3 reminders. 14
+}
+
+func ExampleStagehand_AgentAsync() {
+	op, err := asyncRuntime().Stagehand.AgentAsync(context.Background(), "Remind every customer whose invoice is overdue",
+		bctrl.AgentOptions{Timeout: 20 * time.Minute})
+	fmt.Println(op.ID, err) // op.Progress, op.Wait, then Agent of what it returns
+	// Output: op-1 <nil>
+}
+
+func ExampleBrowserUse_Agent() {
+	rt := stepping("browserUse.agent", `{"success":true,"message":"Booked.","output":{"price":89},"models":[]}`)
+	result, err := rt.BrowserUse.Agent(context.Background(), "Book the cheapest room for Friday", bctrl.BrowserUseOptions{
+		MaxActionsPerStep: 3,
+		MaxFailures:       5,
+		AllowedHosts:      []string{"*.hotel.example"},
+		Logins:            []string{"prod/crm/salesforce"}, // of those that the mounts permit
+		Output:            []byte(`{"type":"object","properties":{"price":{"type":"number"}}}`),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(result.Message, string(result.Output))
+	_, err = rt.BrowserUse.Agent(context.Background(), "Pay", bctrl.BrowserUseOptions{Logins: []string{"prod/hr/payroll"}})
+	fmt.Println(errors.Is(err, bctrl.ErrOutsideMount)) // and nothing was sent
+	// Output:
+	// Booked. {"price":89}
+	// true
+}
+
+func ExampleBrowserUse_AgentAsync() {
+	op, err := asyncRuntime().BrowserUse.AgentAsync(context.Background(), "Book the cheapest room for Friday")
+	fmt.Println(op.ID, err)
+	// Output: op-1 <nil>
+}
+
 func ExampleBrowserPage_Goto() {
 	rt := stepping("page.goto", `{"url":"https://example.com/","title":"Example"}`)
 	page, err := rt.Page.Goto(context.Background(), "https://example.com")
@@ -218,6 +310,36 @@ func ExampleOperationInfo_Act() {
 	result, err := info.Act()
 	fmt.Println(result.Success, err)
 	// Output: true <nil>
+}
+
+// endedOperation is an operation whose only step has a result.
+func endedOperation(call bctrl.Call, result string) *bctrl.OperationInfo {
+	return &bctrl.OperationInfo{
+		Status: bctrl.OperationSucceeded,
+		Result: &bctrl.ExecutionResult{Steps: []bctrl.StepResult{{Call: call, Result: []byte(result)}}},
+	}
+}
+
+func ExampleOperationInfo_Observe() {
+	info := endedOperation(bctrl.CallObserve, `{"observed":[{"method":"click"}]}`) // of Operation.Wait
+	result, err := info.Observe()
+	fmt.Println(len(result.Observed), err)
+	// Output: 1 <nil>
+}
+
+func ExampleOperationInfo_Extract() {
+	info := endedOperation(bctrl.CallExtract, `{"data":{"total":120.50}}`) // of Operation.Wait
+	result, err := info.Extract()
+	fmt.Println(string(result.Data), err)
+	// Output: {"total":120.50} <nil>
+}
+
+func ExampleOperationInfo_Agent() {
+	info := endedOperation(bctrl.CallAgent, `{"message":"Sent 2 reminders of 3.","limit":"steps"}`) // of Operation.Wait
+	info.Status = bctrl.OperationLimited
+	result, err := info.Agent() // what was done until the budget ended it
+	fmt.Println(result.Message, result.Limit, err)
+	// Output: Sent 2 reminders of 3. steps <nil>
 }
 
 func ExampleOperationStatus_Final() {

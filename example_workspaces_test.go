@@ -134,6 +134,62 @@ func ExampleActStep() {
 	// Output: stagehand.act {"instruction":"Log in","maxSteps":10} <nil>
 }
 
+func ExampleObserveStep() {
+	step, err := bctrl.ObserveStep(bctrl.ObserveArgs{Instruction: "the button that exports"})
+	fmt.Println(step.Call, string(step.Args), err)
+	// Output: stagehand.observe {"instruction":"the button that exports"} <nil>
+}
+
+func ExampleExtractStep() {
+	step, err := bctrl.ExtractStep(bctrl.ExtractArgs{Instruction: "the open deals", MaxPageTokens: 20_000})
+	fmt.Println(step.Call, string(step.Args), err)
+	// Output: stagehand.extract {"instruction":"the open deals","maxPageTokens":20000} <nil>
+}
+
+func ExampleAgentStep() {
+	step, err := bctrl.AgentStep(bctrl.AgentArgs{
+		Task:        "Remind every customer whose invoice is overdue",
+		ModelChoice: bctrl.ModelChoice{Model: "gpt-5"},
+		Budget:      bctrl.Budget{MaxSteps: 40},
+	})
+	fmt.Println(step.Call, string(step.Args), err)
+	// Output: stagehand.agent {"task":"Remind every customer whose invoice is overdue","model":"gpt-5","maxSteps":40} <nil>
+}
+
+func ExampleBrowserUseStep() {
+	step, err := bctrl.BrowserUseStep(bctrl.BrowserUseArgs{Task: "Book a room", AllowedHosts: []string{"hotel.example"}})
+	fmt.Println(step.Call, string(step.Args), err)
+	// Output: browserUse.agent {"task":"Book a room","allowedHosts":["hotel.example"]} <nil>
+}
+
+func ExampleActArgs_Validate() {
+	fmt.Println(bctrl.ActArgs{Instruction: "Log in", MaxSteps: 1000}.Validate())
+	// Output: bctrl: executions.invalid_steps: maxSteps is not between 1 and 200 field maxSteps (zero, or leaving it out, is the default)
+}
+
+func ExampleObserveArgs_Validate() {
+	fmt.Println(bctrl.ObserveArgs{Instruction: "a button", Vision: "sharp"}.Validate())
+	// Output: bctrl: agent.invalid_vision: vision is not auto, on or off field vision
+}
+
+func ExampleExtractArgs_Validate() {
+	fmt.Println(bctrl.ExtractArgs{Instruction: "the total"}.Validate())
+	// Output: <nil>
+}
+
+func ExampleAgentArgs_Validate() {
+	fmt.Println(bctrl.AgentArgs{Task: " "}.Validate())
+	// Output: bctrl: agent.invalid_task: the task is empty field task (say in words what to do)
+}
+
+func ExampleBrowserUseArgs_Validate() {
+	err := bctrl.BrowserUseArgs{Task: "Book a room", AllowedHosts: []string{"https://hotel.example/"}}.Validate()
+	if e, ok := errors.AsType[*bctrl.Error](err); ok {
+		fmt.Println(e.Code, e.Field)
+	}
+	// Output: agent.invalid_host allowedHosts[0]
+}
+
 func ExampleGotoStep() {
 	step, err := bctrl.GotoStep(bctrl.GotoArgs{URL: "https://example.com/"})
 	fmt.Println(step.Call, string(step.Args), err)

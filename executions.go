@@ -3,6 +3,7 @@ package bctrl
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -44,8 +45,8 @@ type Execution struct {
 // Step is one call on a runtime.
 type Step struct {
 	Call Call
-	// Args are the call's arguments as JSON: [ActArgs], [GotoArgs] or
-	// [ScreenshotArgs].
+	// Args are the call's arguments as JSON: [ActArgs] of [CallAct], [ObserveArgs],
+	// [ExtractArgs], [AgentArgs], [BrowserUseArgs], [GotoArgs] or [ScreenshotArgs].
 	Args json.RawMessage
 	// Timeout ends the step; zero is the server's default for the call.
 	Timeout time.Duration
@@ -55,8 +56,10 @@ type Step struct {
 
 // ActArgs are the arguments of [CallAct].
 type ActArgs struct {
-	// Instruction is what to do, in words.
-	Instruction string `json:"instruction"`
+	// Instruction is what to do, in words. It or Observed is given.
+	Instruction string `json:"instruction,omitempty"`
+	// Observed is something to do that [CallObserve] has found: no model is asked.
+	Observed *Observed `json:"observed,omitempty"`
 	// Provider, Model and Credential choose the model; a call's own
 	// choice comes first, then the launch's.
 	Provider   AIProvider `json:"provider,omitempty"`
@@ -64,7 +67,9 @@ type ActArgs struct {
 	Credential string     `json:"credential,omitempty"`
 	// MaxSteps bounds how often the model is asked; zero is the server's
 	// default, 25.
-	MaxSteps int `json:"maxSteps,omitempty"`
+	MaxSteps int        `json:"maxSteps,omitempty"`
+	Vision   VisionMode `json:"vision,omitempty"`
+	Cache    CacheMode  `json:"cache,omitempty"`
 }
 
 // GotoArgs are the arguments of [CallGoto].
@@ -92,8 +97,9 @@ type ExecutionResult struct {
 // StepResult is what one step did.
 type StepResult struct {
 	Call Call `json:"call"`
-	// Result is the call's result as JSON: [ActResult], [GotoResult] or
-	// [StorageObject] for a screenshot. Nil when the step failed.
+	// Result is the call's result as JSON: [ActResult], [ObserveResult],
+	// [ExtractResult], [AgentResult] of both agents, [GotoResult], or [StorageObject]
+	// for a screenshot. Nil when the step failed.
 	Result json.RawMessage `json:"result,omitempty"`
 	// Error says why the step failed.
 	Error *Error `json:"error,omitempty"`
@@ -111,8 +117,15 @@ type ActResult struct {
 	// Downloads are the files that landed in storage during the call.
 	Downloads []StorageObject `json:"downloads"`
 	// URL of the page at the end, without query and fragment.
-	URL   string `json:"url"`
-	Usage Usage  `json:"usage"`
+	URL string `json:"url"`
+	// Usage is what the models of Models were asked, together; its Calls are zero
+	// where everything was done without one.
+	Usage  Usage        `json:"usage"`
+	Models []ModelUsage `json:"models"`
+	// FromCache reports that actions of an earlier call were done again, Healed how
+	// many of them the model had to find anew.
+	FromCache bool `json:"fromCache,omitempty"`
+	Healed    int  `json:"healed,omitempty"`
 }
 
 // ActAction is one thing the agent did on the page.
@@ -145,6 +158,9 @@ type GotoResult struct {
 	URL   string `json:"url"`
 	Title string `json:"title"`
 }
+
+// maxStepTimeout is the longest that a step may take.
+const maxStepTimeout = 30 * time.Minute
 
 const pathExecute = pathWorkspace + "/execute"
 
@@ -208,9 +224,13 @@ func (x *executor) request(e Execution, async bool, opts []CallOption) (*request
 		Async:   async,
 	}
 	level, err := below(x.ceiling, e.Mounts)
-	for _, s := range e.Steps {
+	for i, s := range e.Steps {
 		if err == nil {
 			_, err = below(level, s.Mounts)
+		}
+		if err == nil && s.Timeout != 0 && (s.Timeout < time.Millisecond || s.Timeout > maxStepTimeout) {
+			err = invalidArg("executions.timeout", fmt.Sprintf("steps[%d].timeoutMs", i),
+				"the step's timeout is not between a millisecond and half an hour").hinted("zero is the server's default")
 		}
 		in.Steps = append(in.Steps, wire.Step[Mounts]{
 			Call:      string(s.Call),

@@ -194,10 +194,11 @@ func (o *Operation) Cancel(ctx context.Context, opts ...CallOption) (*OperationI
 	}))
 }
 
-// Err returns why a final operation did not succeed, or nil.
+// Err returns why a final operation did not succeed, or nil. One that its budget
+// ended has a result that says so, and is no error.
 func (i *OperationInfo) Err() error {
 	switch {
-	case i.Status == OperationSucceeded || !i.Status.Final():
+	case !i.Status.Final() || i.Status == OperationSucceeded || i.Status == OperationLimited:
 		return nil
 	case i.Error != nil:
 		return i.Error
@@ -206,7 +207,22 @@ func (i *OperationInfo) Err() error {
 }
 
 // Act returns the result of an operation that [Stagehand.ActAsync] started.
-func (i *OperationInfo) Act() (*ActResult, error) {
+func (i *OperationInfo) Act() (*ActResult, error) { return operationResult[ActResult](i) }
+
+// Observe returns the result of an operation that [Stagehand.ObserveAsync] started,
+// with the models that were asked.
+func (i *OperationInfo) Observe() (*ObserveResult, error) { return operationResult[ObserveResult](i) }
+
+// Extract returns the result of an operation that [Stagehand.ExtractAsync] started.
+func (i *OperationInfo) Extract() (*ExtractResult, error) { return operationResult[ExtractResult](i) }
+
+// Agent returns the result of an operation that [Stagehand.AgentAsync] or
+// [BrowserUse.AgentAsync] started. Where its budget ended it, that is what was done
+// until then.
+func (i *OperationInfo) Agent() (*AgentResult, error) { return operationResult[AgentResult](i) }
+
+// operationResult decodes the result of an operation's only step.
+func operationResult[T any](i *OperationInfo) (*T, error) {
 	if err := i.Err(); err != nil {
 		return nil, err
 	}
@@ -214,5 +230,5 @@ func (i *OperationInfo) Act() (*ActResult, error) {
 		return nil, refusal(http.StatusConflict, "operations.no_result", "",
 			"the operation has no result yet").hinted("call Wait first")
 	}
-	return stepResult[ActResult](i.Result)
+	return stepResult[T](i.Result)
 }

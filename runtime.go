@@ -28,9 +28,11 @@ type Runtime struct {
 	AI      *RuntimeAI    `json:"-"`
 	// Capabilities calls providers with what the runtime may use.
 	Capabilities *RuntimeCapabilities `json:"-"`
-	// Stagehand is the agent, Page the browser's page.
-	Stagehand *Stagehand   `json:"-"`
-	Page      *BrowserPage `json:"-"`
+	// Stagehand is the agent, BrowserUse the same one with the options of another
+	// library, Page the browser's page.
+	Stagehand  *Stagehand   `json:"-"`
+	BrowserUse *BrowserUse  `json:"-"`
+	Page       *BrowserPage `json:"-"`
 
 	via    via
 	limits *limits
@@ -59,6 +61,7 @@ func (rt *Runtime) limit(s *limits) {
 	rt.AI = &RuntimeAI{via: rt.via, limits: s}
 	rt.Capabilities = &RuntimeCapabilities{via: rt.via, limits: s}
 	rt.Stagehand = &Stagehand{rt: rt}
+	rt.BrowserUse = &BrowserUse{rt: rt}
 	rt.Page = &BrowserPage{rt: rt}
 }
 

@@ -4,82 +4,141 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"time"
 )
 
 // Stagehand is a runtime's agent. See [Runtime.Stagehand].
 type Stagehand struct{ rt *Runtime }
 
-// ActCallOption changes one [Stagehand.Act]: [ActOptions] or a [CallOption].
-type ActCallOption interface{ applyAct(*acting) }
-
-type acting struct {
-	ActOptions
-	opts []CallOption
-}
-
-// ActOptions choose the model of an agent call and bound it.
-type ActOptions struct {
-	// Provider, Model and Credential choose the model. What is empty comes from
-	// the runtime's [Launch], then from the mounts' defaults.
-	Provider   AIProvider
-	Model      string
-	Credential string
-	// MaxSteps bounds how often the model is asked; zero is the server's
-	// default, 25.
-	MaxSteps int
-	// Timeout ends the call on the server; zero is its default.
-	Timeout time.Duration
-	// Mounts lower the runtime's for this call; nil inherits them.
-	Mounts *Mounts
-}
-
-func (o ActOptions) applyAct(a *acting) { a.ActOptions = o }
-
 // Act has the agent do what the instruction says, in words: "Log in to
 // Salesforce and export Q1 pipeline". The model never sees a secret: it names a
 // vault key, and the server fills it where the key's origins allow.
 //
+// The instruction is a string, or an [Observed] that [Stagehand.Observe] returned:
+// that is done without asking a model, and is refused with the code "page.changed"
+// where the page is another by now. Anything else is refused with
+// "executions.invalid_instruction", before a request is sent.
+//
 // Act returns when the agent is done; Success is its own verdict. An error
 // means that it could not work: no model, a limit, a browser that is gone.
-// Mounts in the options that widen the runtime's are [ErrWidening], refused
-// before a request is sent.
+// Mounts in the options that widen the runtime's are [ErrWidening], and a credential
+// that they do not permit is [ErrOutsideMount], refused before a request is sent.
 //
 // Access: runtime.execute
-func (s *Stagehand) Act(ctx context.Context, instruction string, opts ...ActCallOption) (*ActResult, error) {
-	step, calls, err := act(instruction, opts)
+func (s *Stagehand) Act(ctx context.Context, instruction any, opts ...ActCallOption) (*ActResult, error) {
+	a := collect(opts, ActCallOption.applyAct)
+	step, err := s.rt.actStep(instruction, a.options)
 	if err != nil {
 		return nil, err
 	}
-	return step1[ActResult](ctx, s.rt, step, calls)
+	return step1[ActResult](ctx, s.rt, step, a.calls)
 }
 
 // ActAsync starts what [Stagehand.Act] waits for. [OperationInfo.Act] reads
 // the result.
 //
 // Access: runtime.execute
-func (s *Stagehand) ActAsync(ctx context.Context, instruction string, opts ...ActCallOption) (*Operation, error) {
-	step, calls, err := act(instruction, opts)
+func (s *Stagehand) ActAsync(ctx context.Context, instruction any, opts ...ActCallOption) (*Operation, error) {
+	a := collect(opts, ActCallOption.applyAct)
+	step, err := s.rt.actStep(instruction, a.options)
 	if err != nil {
 		return nil, err
 	}
-	return s.rt.executor().start(ctx, Execution{Runtime: s.rt.Alias, Steps: []Step{step}}, calls)
+	return s.rt.start(ctx, step, a.calls)
 }
 
-func act(instruction string, opts []ActCallOption) (Step, []CallOption, error) {
-	var a acting
-	for _, o := range opts {
-		o.applyAct(&a)
+// Observe asks what can be done on the page for an instruction, such as "the button
+// that exports the pipeline", and does nothing. The likeliest is the first;
+// [Stagehand.Act] does one without asking a model again. None is no error.
+//
+// Access: runtime.execute
+func (s *Stagehand) Observe(ctx context.Context, instruction string, opts ...ObserveCallOption) ([]Observed, error) {
+	o := collect(opts, ObserveCallOption.applyObserve)
+	step, err := s.rt.observeStep(instruction, o.options)
+	if err != nil {
+		return nil, err
 	}
-	step, err := ActStep(ActArgs{
-		Instruction: instruction,
-		Provider:    a.Provider,
-		Model:       a.Model,
-		Credential:  a.Credential,
-		MaxSteps:    a.MaxSteps,
-	})
-	step.Timeout, step.Mounts = a.Timeout, a.Mounts
-	return step, a.opts, err
+	result, err := step1[ObserveResult](ctx, s.rt, step, o.calls)
+	if err != nil {
+		return nil, err
+	}
+	return result.Observed, nil
+}
+
+// ObserveAsync starts what [Stagehand.Observe] waits for. [OperationInfo.Observe]
+// reads the result.
+//
+// Access: runtime.execute
+func (s *Stagehand) ObserveAsync(
+	ctx context.Context, instruction string, opts ...ObserveCallOption,
+) (*Operation, error) {
+	o := collect(opts, ObserveCallOption.applyObserve)
+	step, err := s.rt.observeStep(instruction, o.options)
+	if err != nil {
+		return nil, err
+	}
+	return s.rt.start(ctx, step, o.calls)
+}
+
+// Extract reads data from the page, the whole of it, as JSON that validates against
+// the schema in the options. A model that answers otherwise is told why, twice at
+// most; then the code is "extract.invalid_answer". Truncated in the result says that
+// the page holds more than was read.
+//
+// Package extract has Into, which makes the schema from a Go type and decodes into it.
+//
+// Access: runtime.execute
+func (s *Stagehand) Extract(
+	ctx context.Context, instruction string, opts ...ExtractCallOption,
+) (*ExtractResult, error) {
+	o := collect(opts, ExtractCallOption.applyExtract)
+	step, err := s.rt.extractStep(instruction, o.options)
+	if err != nil {
+		return nil, err
+	}
+	return step1[ExtractResult](ctx, s.rt, step, o.calls)
+}
+
+// ExtractAsync starts what [Stagehand.Extract] waits for. [OperationInfo.Extract]
+// reads the result.
+//
+// Access: runtime.execute
+func (s *Stagehand) ExtractAsync(
+	ctx context.Context, instruction string, opts ...ExtractCallOption,
+) (*Operation, error) {
+	o := collect(opts, ExtractCallOption.applyExtract)
+	step, err := s.rt.extractStep(instruction, o.options)
+	if err != nil {
+		return nil, err
+	}
+	return s.rt.start(ctx, step, o.calls)
+}
+
+// Agent works on a task of many steps: it plans, acts, looks again and recovers, until
+// it is done or its budget is. A budget that ended it is no error: Limit in the result
+// says which bound it was, and the rest what was done until then. What it may use is
+// as in [Stagehand.Act].
+//
+// Access: runtime.execute
+func (s *Stagehand) Agent(ctx context.Context, task string, opts ...AgentCallOption) (*AgentResult, error) {
+	o := collect(opts, AgentCallOption.applyAgent)
+	step, err := s.rt.agentStep(task, o.options)
+	if err != nil {
+		return nil, err
+	}
+	return step1[AgentResult](ctx, s.rt, step, o.calls)
+}
+
+// AgentAsync starts what [Stagehand.Agent] waits for. [OperationInfo.Agent] reads the
+// result.
+//
+// Access: runtime.execute
+func (s *Stagehand) AgentAsync(ctx context.Context, task string, opts ...AgentCallOption) (*Operation, error) {
+	o := collect(opts, AgentCallOption.applyAgent)
+	step, err := s.rt.agentStep(task, o.options)
+	if err != nil {
+		return nil, err
+	}
+	return s.rt.start(ctx, step, o.calls)
 }
 
 // BrowserPage is the page of a runtime's browser. See [Runtime.Page].
@@ -114,23 +173,6 @@ func (p *BrowserPage) Screenshot(ctx context.Context, args ScreenshotArgs, opts 
 	return step1[StorageObject](ctx, p.rt, step, opts)
 }
 
-// ActStep makes a step of [CallAct].
-func ActStep(args ActArgs) (Step, error) { return stepOf(CallAct, args) }
-
-// GotoStep makes a step of [CallGoto].
-func GotoStep(args GotoArgs) (Step, error) { return stepOf(CallGoto, args) }
-
-// ScreenshotStep makes a step of [CallScreenshot].
-func ScreenshotStep(args ScreenshotArgs) (Step, error) { return stepOf(CallScreenshot, args) }
-
-func stepOf[T any](call Call, args T) (Step, error) {
-	text, err := encode("args", args)
-	if err != nil {
-		return Step{}, err
-	}
-	return Step{Call: call, Args: text}, nil
-}
-
 func (rt *Runtime) executor() *executor {
 	return &executor{
 		via:         rt.via,
@@ -138,6 +180,11 @@ func (rt *Runtime) executor() *executor {
 		ceiling:     rt.limits.mounts,
 		as:          rt.limits,
 	}
+}
+
+// start runs one step without waiting for it.
+func (rt *Runtime) start(ctx context.Context, step Step, opts []CallOption) (*Operation, error) {
+	return rt.executor().start(ctx, Execution{Runtime: rt.Alias, Steps: []Step{step}}, opts)
 }
 
 // step1 runs one step and decodes its result.

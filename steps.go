@@ -1,0 +1,52 @@
+package bctrl
+
+import "errors"
+
+// ActStep makes a step of [CallAct].
+func ActStep(args ActArgs) (Step, error) { return checkedStep(CallAct, args) }
+
+// ObserveStep makes a step of [CallObserve].
+func ObserveStep(args ObserveArgs) (Step, error) { return checkedStep(CallObserve, args) }
+
+// ExtractStep makes a step of [CallExtract].
+func ExtractStep(args ExtractArgs) (Step, error) { return checkedStep(CallExtract, args) }
+
+// AgentStep makes a step of [CallAgent].
+func AgentStep(args AgentArgs) (Step, error) { return checkedStep(CallAgent, args) }
+
+// BrowserUseStep makes a step of [CallBrowserUse].
+func BrowserUseStep(args BrowserUseArgs) (Step, error) { return checkedStep(CallBrowserUse, args) }
+
+// GotoStep makes a step of [CallGoto].
+func GotoStep(args GotoArgs) (Step, error) { return stepOf(CallGoto, args) }
+
+// ScreenshotStep makes a step of [CallScreenshot].
+func ScreenshotStep(args ScreenshotArgs) (Step, error) { return stepOf(CallScreenshot, args) }
+
+// checkedStep makes a step of arguments that can be carried out.
+func checkedStep[T interface{ Validate() error }](call Call, args T) (Step, error) {
+	step, err := stepOf(call, args)
+	if err == nil {
+		err = underArgs(args.Validate())
+	}
+	if err != nil {
+		return Step{}, err
+	}
+	return step, nil
+}
+
+// underArgs returns a refusal of arguments with its field as it stands in a step.
+func underArgs(err error) error {
+	if e, ok := errors.AsType[*Error](err); ok && e.Field != "" {
+		e.Field = "args." + e.Field
+	}
+	return err
+}
+
+func stepOf[T any](call Call, args T) (Step, error) {
+	text, err := encode("args", args)
+	if err != nil {
+		return Step{}, err
+	}
+	return Step{Call: call, Args: text}, nil
+}
