@@ -99,7 +99,7 @@ type StepResult struct {
 	Call Call `json:"call"`
 	// Result is the call's result as JSON: [ActResult], [ObserveResult],
 	// [ExtractResult], [AgentResult] of both agents, [GotoResult], or [StorageObject]
-	// for a screenshot. Nil when the step failed.
+	// for a screenshot. Beside an Error it is what was done until then; nil is nothing.
 	Result json.RawMessage `json:"result,omitempty"`
 	// Error says why the step failed.
 	Error *Error `json:"error,omitempty"`

@@ -221,14 +221,20 @@ func (i *OperationInfo) Extract() (*ExtractResult, error) { return operationResu
 // until then.
 func (i *OperationInfo) Agent() (*AgentResult, error) { return operationResult[AgentResult](i) }
 
-// operationResult decodes the result of an operation's only step.
+// operationResult decodes the result of an operation's only step. Beside an error it is
+// what was done until then.
 func operationResult[T any](i *OperationInfo) (*T, error) {
-	if err := i.Err(); err != nil {
+	err := i.Err()
+	switch {
+	case i.Result != nil:
+		out, failed := stepResult[T](i.Result)
+		if err == nil {
+			err = failed
+		}
+		return out, err
+	case err != nil:
 		return nil, err
 	}
-	if i.Result == nil {
-		return nil, refusal(http.StatusConflict, "operations.no_result", "",
-			"the operation has no result yet").hinted("call Wait first")
-	}
-	return stepResult[T](i.Result)
+	return nil, refusal(http.StatusConflict, "operations.no_result", "",
+		"the operation has no result yet").hinted("call Wait first")
 }

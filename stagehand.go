@@ -19,7 +19,8 @@ type Stagehand struct{ rt *Runtime }
 // "executions.invalid_instruction", before a request is sent.
 //
 // Act returns when the agent is done; Success is its own verdict. An error
-// means that it could not work: no model, a limit, a browser that is gone.
+// means that it could not work: no model, a limit, a browser that is gone. The result
+// beside it is what was done until then; nil is nothing.
 // Mounts in the options that widen the runtime's are [ErrWidening], and a credential
 // that they do not permit is [ErrOutsideMount], refused before a request is sent.
 //
@@ -115,8 +116,8 @@ func (s *Stagehand) ExtractAsync(
 
 // Agent works on a task of many steps: it plans, acts, looks again and recovers, until
 // it is done or its budget is. A budget that ended it is no error: Limit in the result
-// says which bound it was, and the rest what was done until then. What it may use is
-// as in [Stagehand.Act].
+// says which bound it was, and the rest what was done until then. What it may use, and
+// what a result beside an error is, is as in [Stagehand.Act].
 //
 // Access: runtime.execute
 func (s *Stagehand) Agent(ctx context.Context, task string, opts ...AgentCallOption) (*AgentResult, error) {
@@ -196,15 +197,17 @@ func step1[T any](ctx context.Context, rt *Runtime, step Step, opts []CallOption
 	return stepResult[T](result)
 }
 
-// stepResult decodes the result of an execution's only step.
+// stepResult decodes the result of an execution's only step. Beside an error it is what
+// was done until then.
 func stepResult[T any](result *ExecutionResult) (*T, error) {
-	if err := result.Err(); err != nil {
+	err := result.Err()
+	var out T
+	switch {
+	case len(result.Steps) == 1 && json.Unmarshal(result.Steps[0].Result, &out) == nil:
+		return &out, err
+	case err != nil:
 		return nil, err
 	}
-	var out T
-	if len(result.Steps) != 1 || json.Unmarshal(result.Steps[0].Result, &out) != nil {
-		return nil, &Error{Status: http.StatusBadGateway, Code: "transport.bad_answer",
-			Message: "the answer does not hold the result of the step"}
-	}
-	return &out, nil
+	return nil, &Error{Status: http.StatusBadGateway, Code: "transport.bad_answer",
+		Message: "the answer does not hold the result of the step"}
 }

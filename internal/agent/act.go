@@ -58,6 +58,9 @@ func (r *run) actResult() *bctrl.ActResult {
 		Downloads: r.result.Files,
 		URL:       r.result.URL,
 		Usage:     r.result.Usage,
+		Models:    r.result.Models,
+		FromCache: r.result.FromCache,
+		Healed:    r.result.Healed,
 	}
 }
 

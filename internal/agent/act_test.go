@@ -60,7 +60,8 @@ func TestALoginWithACodeAndAnExport(t *testing.T) {
 					LogicalPath: "exports/q1.csv",
 					SizeBytes:   42,
 				}},
-				Usage: result.Usage,
+				Usage:  result.Usage,
+				Models: []bctrl.ModelUsage{{Provider: result.Models[0].Provider, Model: "scripted-1", Usage: result.Usage}},
 			}, result)
 			require.Equal(t, 8, result.Usage.Calls)
 			require.Positive(t, result.Usage.InputTokens)

@@ -439,17 +439,29 @@ func (s *surface) seals() []methodCall {
 	}
 }
 
+// withoutModel is a call of an agent whose model is not there.
+func (s *surface) withoutModel(call func() error) func() error {
+	return func() error {
+		require.Error(s, call())
+		return nil
+	}
+}
+
 // agents are the calls of agents and about operations.
 func (s *surface) agents() []methodCall {
 	ctx := s.Context()
 	return []methodCall{
 		{"Client.Self", func() error { return failing(s.client.Self(ctx)) }},
-		{"Stagehand.Act", func() error {
-			_, err := s.rt.Stagehand.Act(ctx, "x")
-			require.Error(s, err, "the model is not there")
-			return nil
-		}},
+		{"Stagehand.Act", s.withoutModel(func() error { return failing(s.rt.Stagehand.Act(ctx, "x")) })},
+		{"Stagehand.Observe", s.withoutModel(func() error { return failing(s.rt.Stagehand.Observe(ctx, "x")) })},
+		{"Stagehand.Extract", s.withoutModel(func() error { return failing(s.rt.Stagehand.Extract(ctx, "x")) })},
+		{"Stagehand.Agent", s.withoutModel(func() error { return failing(s.rt.Stagehand.Agent(ctx, "x")) })},
+		{"BrowserUse.Agent", s.withoutModel(func() error { return failing(s.rt.BrowserUse.Agent(ctx, "x")) })},
 		{"Stagehand.ActAsync", func() error { return failing(s.rt.Stagehand.ActAsync(ctx, "x")) }},
+		{"Stagehand.ObserveAsync", func() error { return failing(s.rt.Stagehand.ObserveAsync(ctx, "x")) }},
+		{"Stagehand.ExtractAsync", func() error { return failing(s.rt.Stagehand.ExtractAsync(ctx, "x")) }},
+		{"Stagehand.AgentAsync", func() error { return failing(s.rt.Stagehand.AgentAsync(ctx, "x")) }},
+		{"BrowserUse.AgentAsync", func() error { return failing(s.rt.BrowserUse.AgentAsync(ctx, "x")) }},
 		{"BrowserPage.Goto", func() error { return failing(s.rt.Page.Goto(ctx, "http://127.0.0.1:9")) }},
 		{"BrowserPage.Screenshot", func() error { return failing(s.rt.Page.Screenshot(ctx, bctrl.ScreenshotArgs{})) }},
 		{"OperationsService.Get", func() error { return failing(s.client.Operations.Get(ctx, s.op.ID)) }},

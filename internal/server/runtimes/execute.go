@@ -173,13 +173,17 @@ func (s *Service) runStep(ctx context.Context, x *execution, st step, report fun
 	bounded, cancel := context.WithTimeout(ctx, st.timeout)
 	defer cancel()
 	value, err := s.runRecovered(bounded, x, st, report)
-	if err == nil {
-		var raw json.RawMessage
-		if raw, err = json.Marshal(value); err == nil {
-			return bctrl.StepResult{Call: st.call, Result: raw, Duration: time.Since(begun)}
+	done := bctrl.StepResult{Call: st.call}
+	if value != nil {
+		raw, notJSON := json.Marshal(value)
+		if done.Result = raw; err == nil {
+			err = notJSON
 		}
 	}
+	done.Duration = time.Since(begun)
 	switch {
+	case err == nil:
+		return done
 	case ctx.Err() != nil:
 		err = s.whyEnded(ctx, x, ctx.Err())
 	case bounded.Err() != nil:
@@ -189,7 +193,8 @@ func (s *Service) runStep(ctx context.Context, x *execution, st step, report fun
 	if e == web.ErrInternal {
 		s.Log.Error("a step failed", "execution", x.id, "call", string(st.call), "error", err)
 	}
-	return bctrl.StepResult{Call: st.call, Error: e, Duration: time.Since(begun)}
+	done.Error = e
+	return done
 }
 
 // runRecovered runs a step, and takes a panic for a failure of the step alone: an

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/agent"
 	"github.com/bctrl-go/bctrl/internal/server/files"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/strictjson"
@@ -23,6 +24,13 @@ type step struct {
 	execution *execution
 	run       func(ctx context.Context, x *execution, report func(string)) (any, error)
 }
+
+// doing does a call, and reports what it is about in words. Beside an error its result
+// is what was done until then; nil is nothing.
+type doing[Args, Out any] func(ctx context.Context, x *execution, a Args, report func(string)) (*Out, error)
+
+// endingGrace is how much longer than its own time a task may take to say what it did.
+const endingGrace = 10 * time.Second
 
 // parseSteps checks all steps before any runs. The first that is malformed, or whose
 // mounts would widen those of the execution, is the error.
@@ -42,55 +50,81 @@ func (s *Service) parseSteps(ctx context.Context, x *execution, in []wire.Step[b
 	return steps, nil
 }
 
-// parseStep checks one step, whose field in the request names it in errors. Without
-// a timeout of its own, acting may take 5 minutes, the others 30 seconds.
+// parseStep checks one step, whose field in the request names it in errors.
 func (s *Service) parseStep(field string, w wire.Step[bctrl.Mounts]) (st step, err error) {
 	st.call = bctrl.Call(w.Call)
-	switch st.call {
-	case bctrl.CallAct:
-		st.timeout = 5 * time.Minute
-		st.run, err = parseArgs(field, w.Args, checkAct, s.act)
-	case bctrl.CallGoto:
-		st.timeout = 30 * time.Second
-		st.run, err = parseArgs(field, w.Args, checkGoto, s.gotoURL)
-	case bctrl.CallScreenshot:
-		st.timeout = 30 * time.Second
-		st.run, err = parseArgs(field, w.Args, checkScreenshot, s.screenshot)
-	default:
-		return st, web.Invalid("executions.unknown_call", field+".call",
-			"call must be stagehand.act, page.goto or page.screenshot")
-	}
-	if err != nil {
+	if st.timeout, err = stepTimeout(field, st.call, w.TimeoutMs); err != nil {
 		return st, err
 	}
-	if w.TimeoutMs != 0 {
-		st.timeout = time.Duration(w.TimeoutMs) * time.Millisecond
-		if w.TimeoutMs < 1 || w.TimeoutMs > maxStepTimeout.Milliseconds() {
-			return st, web.Invalid("executions.timeout", field+".timeoutMs",
-				"timeoutMs must be 1 to "+strconv.FormatInt(maxStepTimeout.Milliseconds(), 10))
-		}
+	switch st.call {
+	case bctrl.CallAct:
+		st.run, err = parseArgs(field, w.Args, checkArgs(checkAct), s.act)
+	case bctrl.CallObserve:
+		st.run, err = parseArgs(field, w.Args, checkArgs(agent.CheckObserve), s.observe)
+	case bctrl.CallExtract:
+		st.run, err = parseArgs(field, w.Args, checkArgs(agent.CheckExtract), s.extract)
+	case bctrl.CallAgent:
+		st.run, err = parseArgs(field, w.Args, checkArgs(agent.CheckAgent), s.agentFor(st.timeout))
+		st.timeout += endingGrace
+	case bctrl.CallBrowserUse:
+		st.run, err = parseArgs(field, w.Args, checkArgs(checkBrowserUse), s.browserUseFor(st.timeout))
+		st.timeout += endingGrace
+	case bctrl.CallGoto:
+		st.run, err = parseArgs(field, w.Args, checkGoto, s.gotoURL)
+	case bctrl.CallScreenshot:
+		st.run, err = parseArgs(field, w.Args, checkScreenshot, s.screenshot)
 	}
-	return st, nil
+	return st, err
+}
+
+// stepTimeout is how long a step of a call may take: what it asks for, or the default
+// of its call.
+func stepTimeout(field string, call bctrl.Call, ms int64) (time.Duration, error) {
+	defaults := map[bctrl.Call]time.Duration{
+		bctrl.CallAct:        5 * time.Minute,
+		bctrl.CallObserve:    2 * time.Minute,
+		bctrl.CallExtract:    2 * time.Minute,
+		bctrl.CallAgent:      maxStepTimeout,
+		bctrl.CallBrowserUse: maxStepTimeout,
+		bctrl.CallGoto:       30 * time.Second,
+		bctrl.CallScreenshot: 30 * time.Second,
+	}
+	timeout, known := defaults[call]
+	switch {
+	case !known:
+		e := web.Invalid("executions.unknown_call", field+".call", "there is no such call")
+		e.Hint = "it is stagehand.act, .observe, .extract or .agent, browserUse.agent, page.goto or page.screenshot"
+		return 0, e
+	case ms == 0:
+		return timeout, nil
+	case ms < 1 || ms > maxStepTimeout.Milliseconds():
+		return 0, web.Invalid("executions.timeout", field+".timeoutMs",
+			"timeoutMs must be 1 to "+strconv.FormatInt(maxStepTimeout.Milliseconds(), 10))
+	}
+	return time.Duration(ms) * time.Millisecond, nil
 }
 
 // parseArgs decodes the arguments of a step, refusing fields that its call does not
 // have, and returns what does the call with them.
 func parseArgs[Args, Out any](
-	field string, raw json.RawMessage, check func(field string, a Args) error,
-	do func(ctx context.Context, x *execution, a Args, report func(string)) (Out, error),
+	field string, raw json.RawMessage, check func(field string, a Args) error, do doing[Args, Out],
 ) (func(context.Context, *execution, func(string)) (any, error), error) {
 	var args Args
 	if len(bytes.TrimSpace(raw)) == 0 {
 		raw = json.RawMessage("{}")
 	}
 	if err := strictjson.Unmarshal(raw, &args); err != nil {
-		return nil, web.BadJSON(err)
+		return nil, under(field+".args", web.BadJSON(err))
 	}
 	if err := check(field+".args", args); err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context, x *execution, report func(string)) (any, error) {
-		return do(ctx, x, args, report)
+		out, err := do(ctx, x, args, report)
+		if out == nil {
+			return nil, err
+		}
+		return out, err
 	}, nil
 }
 
@@ -104,19 +138,19 @@ func checkGoto(field string, a bctrl.GotoArgs) error {
 
 func (s *Service) gotoURL(
 	ctx context.Context, x *execution, a bctrl.GotoArgs, _ func(string),
-) (out bctrl.GotoResult, err error) {
+) (*bctrl.GotoResult, error) {
 	page, err := x.live.browser.Page(ctx)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	if err := page.Goto(ctx, a.URL); err != nil {
-		return out, err
+		return nil, err
 	}
 	seen, err := page.Observe(ctx)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
-	return bctrl.GotoResult{URL: bareURL(seen.URL), Title: seen.Title}, nil
+	return &bctrl.GotoResult{URL: bareURL(seen.URL), Title: seen.Title}, nil
 }
 
 // bareURL is an address without query and fragment, where sites put session tokens,
@@ -144,18 +178,22 @@ func checkScreenshot(field string, a bctrl.ScreenshotArgs) error {
 
 func (s *Service) screenshot(
 	ctx context.Context, x *execution, a bctrl.ScreenshotArgs, _ func(string),
-) (out bctrl.StorageObject, err error) {
+) (*bctrl.StorageObject, error) {
 	page, err := x.live.browser.Page(ctx)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	png, err := page.Screenshot(ctx, a.FullPage)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	f := files.Incoming{Path: a.Path, ContentType: "image/png", Source: bctrl.SourceScreenshot}
 	if f.Path == "" {
 		f.Path, f.Unique = "screenshots/"+x.rt.Alias+"-"+time.Now().UTC().Format("20060102T150405.000Z")+".png", true
 	}
-	return s.putFile(ctx, x, f, bytes.NewReader(png))
+	object, err := s.putFile(ctx, x, f, bytes.NewReader(png))
+	if err != nil {
+		return nil, err
+	}
+	return &object, nil
 }

@@ -1,0 +1,62 @@
+package runtimes
+
+import (
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/agent"
+	"github.com/bctrl-go/bctrl/internal/origin"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+)
+
+// checkArgs refuses the arguments of a step that cannot be carried out, before any step
+// runs: first what the SDK refuses too, then what only the agent knows. Field is where
+// they stand in the request.
+func checkArgs[Args interface{ Validate() error }](check func(Args) error) func(field string, a Args) error {
+	return func(field string, a Args) error {
+		err := a.Validate()
+		if err == nil {
+			err = check(a)
+		}
+		return under(field, err)
+	}
+}
+
+// under returns a refusal with its field below another; nil stays nil.
+func under(field string, err error) error {
+	if err == nil {
+		return nil
+	}
+	placed := *web.AsError(err)
+	if placed.Field != "" {
+		field += "." + placed.Field
+	}
+	placed.Field = field
+	return &placed
+}
+
+func checkAct(a bctrl.ActArgs) error {
+	if a.Observed == nil {
+		return nil
+	}
+	if err := agent.CheckObserved(*a.Observed); err != nil {
+		return under("observed", err)
+	}
+	return nil
+}
+
+// checkBrowserUse refuses also what the SDK cannot: it has no list of public suffixes.
+func checkBrowserUse(a bctrl.BrowserUseArgs) error {
+	for i, pattern := range a.AllowedHosts {
+		if _, err := origin.ParseHostPattern(pattern, isPublicSuffix); err != nil {
+			return web.Invalid("agent.invalid_host", web.FieldAt("allowedHosts", i), "not a host pattern: "+err.Error())
+		}
+	}
+	return agent.CheckBrowserUse(a)
+}
+
+// isPublicSuffix reports whether anyone can register a name below domain.
+func isPublicSuffix(domain string) bool {
+	suffix, _ := publicsuffix.PublicSuffix(domain)
+	return suffix == domain
+}
