@@ -50,6 +50,37 @@ func Done(success bool, message string) Call {
 	return with(call("done", "message", message), "success", success)
 }
 
+// DoneWith is [Done] of a task with an output.
+func DoneWith(success bool, message string, output any) Call {
+	return with(Done(success, message), "output", output)
+}
+
+// Plan writes down the model's plan.
+func Plan(steps string) Call { return call("plan", "steps", steps) }
+
+// Extract has the model that looks read something from the whole page.
+func Extract(instruction string) Call { return call("extract", "instruction", instruction) }
+
+// Candidates answers a question about what can be done on a page.
+func Candidates(all ...Candidate) Call {
+	if all == nil {
+		all = []Candidate{}
+	}
+	return with(call("candidates"), "candidates", all)
+}
+
+// Candidate is an element that an instruction may mean.
+type Candidate struct {
+	Ref         string   `json:"ref"`
+	Method      string   `json:"method"`
+	Arguments   []string `json:"arguments,omitempty"`
+	Description string   `json:"description"`
+	Confidence  float64  `json:"confidence"`
+}
+
+// Extracted answers a question for data from a page.
+func Extracted(data any) Call { return with(call("extracted"), "data", data) }
+
 // Say answers with text instead of a tool call.
 func Say(text string) Call { return Call{Text: text} }
 

@@ -21,6 +21,8 @@ type Turn struct {
 	Task string
 	// View is the newest view of the page.
 	View agent.View
+	// Page is the newest text of a page that data is to be read from.
+	Page string
 	// Result is the text of the last tool call's result, without its view;
 	// empty at the start.
 	Result string
@@ -101,6 +103,9 @@ func newTurn(conversation []message, tools []string) Turn {
 			for _, text := range texts {
 				if view, ok := agent.ParseView(text); ok {
 					t.View = view
+				}
+				if page, ok := agent.ParsePage(text); ok {
+					t.Page = page
 				}
 			}
 		}

@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -32,6 +33,11 @@ type limitReached struct {
 }
 
 func (l *limitReached) Error() string { return l.message }
+
+func isLimit(err error) bool {
+	_, ok := errors.AsType[*limitReached](err)
+	return ok
+}
 
 // modelKey tells apart what a task has asked.
 type modelKey struct {

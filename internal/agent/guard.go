@@ -2,24 +2,27 @@ package agent
 
 import (
 	"context"
+	"crypto/sha256"
+	"slices"
 
 	"github.com/bctrl-go/bctrl/internal/model"
 	"github.com/bctrl-go/bctrl/internal/scrub"
 )
 
 // guard stands between a task and its model and takes filled values out of whatever is
-// sent, should anything before it have let one through. It sends no pictures, because
-// it cannot look for values in them.
+// sent, should anything before it have let one through. It cannot look for values in
+// pictures, so it sends only those that the browser has made with them masked.
 type guard struct {
-	next    model.Chat
-	secrets *scrub.Set
+	next     model.Chat
+	secrets  *scrub.Set
+	pictures pictures
 }
 
 // Complete implements [model.Chat].
 func (g guard) Complete(ctx context.Context, req model.Request) (*model.Response, error) {
 	clean := make([]model.Message, len(req.Messages))
 	for i, m := range req.Messages {
-		m.Images = nil
+		m.Images = slices.DeleteFunc(slices.Clone(m.Images), func(png []byte) bool { return !g.pictures[sha256.Sum256(png)] })
 		m.Text = g.secrets.String(m.Text)
 		// Opaque data cannot be changed, only left out.
 		if g.secrets.Holds(m.Opaque) {

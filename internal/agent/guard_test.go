@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"testing"
 
@@ -23,7 +24,7 @@ func TestTheGuardCoversEveryPartOfAMessage(t *testing.T) {
 	const value = `hunter2"secret`
 	quoted := `hunter2\"secret`
 	req := model.Request{System: "s", Tools: toolList, Messages: []model.Message{
-		{Role: model.User, Text: "a " + value, Images: [][]byte{[]byte("PNG " + value)}},
+		{Role: model.User, Text: "a " + value, Images: [][]byte{[]byte("PNG " + value), []byte("a masked picture")}},
 		{
 			Role:   model.Assistant,
 			Text:   quoted,
@@ -36,13 +37,14 @@ func TestTheGuardCoversEveryPartOfAMessage(t *testing.T) {
 	before, err := json.Marshal(req)
 	require.NoError(t, err)
 	var s sink
-	_, err = guard{&s, scrub.New(bctrl.NewSecret(value))}.Complete(t.Context(), req)
+	_, err = guard{&s, scrub.New(bctrl.NewSecret(value)), pictures{sha256.Sum256([]byte("a masked picture")): true}}.Complete(t.Context(), req)
 	require.NoError(t, err)
 
 	sent, err := json.Marshal(s.got)
 	require.NoError(t, err)
 	require.NotContains(t, string(sent), "hunter2")
 	require.NotContains(t, string(sent), "aHVudGVyMi")
+	require.Equal(t, [][]byte{[]byte("a masked picture")}, s.got.Messages[0].Images)
 	require.Equal(t, model.Message{
 		Role:  model.Assistant,
 		Text:  "[secret]",

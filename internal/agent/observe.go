@@ -72,6 +72,7 @@ func Observe(ctx context.Context, deps Deps, args bctrl.ObserveArgs) (*bctrl.Obs
 			chat:   r.deps.Model,
 			system: observePrompt,
 			text:   fmt.Sprintf("Instruction: %s\n\nGive at most %d candidates.\n\n%s", args.Instruction, most, view),
+			png:    r.seen.png,
 			tool:   observeTool(),
 			code:   "observe.invalid_answer",
 			read: func(arguments string) (reasons []string) {

@@ -27,7 +27,9 @@ type question struct {
 	chat   model.Chat
 	system string
 	text   string
-	tool   model.Tool
+	// png is a picture of the page; nil for none.
+	png  []byte
+	tool model.Tool
 	// read takes the call's arguments, or returns why it cannot. Its reasons quote
 	// nothing.
 	read func(arguments string) (reasons []string)
@@ -39,6 +41,9 @@ type question struct {
 // otherwise is told why, at most maxCorrections times.
 func (r *run) askStrictly(ctx context.Context, q question) error {
 	messages := []model.Message{{Role: model.User, Text: q.text}}
+	if q.png != nil {
+		messages[0].Images = [][]byte{q.png}
+	}
 	var reasons []string
 	for range 1 + maxCorrections {
 		answer, err := r.askInTime(ctx, q.chat, model.Request{
@@ -53,17 +58,23 @@ func (r *run) askStrictly(ctx context.Context, q question) error {
 		if reasons = q.readAnswer(answer); len(reasons) == 0 {
 			return nil
 		}
-		if len(reasons) > maxReasons {
-			reasons = append(reasons[:maxReasons:maxReasons], fmt.Sprintf("and %d more", len(reasons)-maxReasons))
+		if more := len(reasons) - maxReasons; more > 0 {
+			reasons = append(reasons[:maxReasons:maxReasons], fmt.Sprintf("and %d more", more))
 		}
 		messages = append(messages, r.correction(answer, "The answer cannot be taken: "+strings.Join(reasons, "; ")+
 			". Call "+q.tool.Name+" again.")...)
 	}
+	return invalidAnswer(q.code, reasons)
+}
+
+// invalidAnswer is the error after the last correction.
+func invalidAnswer(code string, reasons []string) error {
 	return &bctrl.Error{
-		Status:  http.StatusBadGateway,
-		Code:    q.code,
-		Message: fmt.Sprintf("the model's answer could not be taken, also after %d corrections: %s", maxCorrections, strings.Join(reasons, "; ")),
-		Hint:    "try another model, or an instruction and a schema that ask for less",
+		Status: http.StatusBadGateway,
+		Code:   code,
+		Message: fmt.Sprintf("the model's answer could not be taken, also after %d corrections: %s", maxCorrections,
+			strings.Join(reasons, "; ")),
+		Hint: "try another model, or an instruction and a schema that ask for less",
 	}
 }
 

@@ -67,13 +67,15 @@ type run struct {
 	failures    int
 	lastFailure string
 	callIDs     map[string]bool
+	pictures    pictures
 }
 
 // newRun returns a task whose settings are complete.
 func newRun(deps Deps, s settings) *run {
 	deps = deps.complete()
-	deps.Model = &guard{deps.Model, deps.Secrets}
-	deps.Look = &guard{deps.Look, deps.Secrets}
+	masked := make(pictures)
+	deps.Model = &guard{deps.Model, deps.Secrets, masked}
+	deps.Look = &guard{deps.Look, deps.Secrets, masked}
 	if deps.Logins != nil && s.logins != nil {
 		keys := make(map[string]bool, len(s.logins))
 		for _, key := range s.logins {
@@ -82,8 +84,9 @@ func newRun(deps Deps, s settings) *run {
 		deps.Logins = listedLogins{deps.Logins, keys}
 	}
 	r := &run{
-		deps: deps,
-		set:  s,
+		deps:     deps,
+		set:      s,
+		pictures: masked,
 		result: bctrl.AgentResult{
 			Actions: []bctrl.ActAction{},
 			Pages:   []string{},
@@ -255,6 +258,8 @@ func (r *run) observe(ctx context.Context) (renderedView, error) {
 		view.Downloads = append(view.Downloads, Download{Filename: d.Filename, Path: d.LogicalPath, Size: d.SizeBytes})
 	}
 	v := render(view, r.deps.Secrets)
+	v.png = r.picture(ctx, r.deps.Model, seen)
+	r.seen.png = v.png
 	if left != "" {
 		note := "(the page had gone to " + left + ", where this task may not be: it was left)\n"
 		v.text, v.brief = note+v.text, note+v.brief

@@ -35,26 +35,39 @@ func (s *outputSchema) property() string {
 	return `{"type":"string","description":"JSON text that validates against the JSON Schema."}`
 }
 
+// reasonOf is why a value does not validate.
+type reasonOf = schema.Reason
+
 // read returns the value that a model wrote, as JSON or as a text that holds it, or why
 // it does not validate.
 func (s *outputSchema) read(raw []byte) (value json.RawMessage, reasons []string) {
-	if len(bytes.TrimSpace(raw)) == 0 {
-		return nil, []string{"it is missing"}
+	value, wrong := s.readValue(raw)
+	if len(wrong) > 0 {
+		return nil, texts(wrong)
 	}
-	wrong := s.Validate(raw)
+	return value, nil
+}
+
+// readValue is read of a value that is returned also where it does not validate.
+func (s *outputSchema) readValue(raw []byte) (value json.RawMessage, wrong []reasonOf) {
+	if len(bytes.TrimSpace(raw)) == 0 {
+		return nil, []reasonOf{{Keyword: "JSON", Detail: "it is missing"}}
+	}
+	wrong = s.Validate(raw)
 	var text string
 	if len(wrong) > 0 && json.Unmarshal(raw, &text) == nil {
 		if inside := []byte(text); json.Valid(inside) {
 			raw, wrong = inside, s.Validate(inside)
 		}
 	}
-	if len(wrong) == 0 {
-		return compact(raw), nil
-	}
+	return compact(raw), wrong
+}
+
+func texts(wrong []reasonOf) (reasons []string) {
 	for _, w := range wrong {
 		reasons = append(reasons, w.String())
 	}
-	return nil, reasons
+	return reasons
 }
 
 // compact returns JSON without insignificant space.
@@ -64,4 +77,20 @@ func compact(text []byte) json.RawMessage {
 		return text
 	}
 	return b.Bytes()
+}
+
+// decodeNumbers decodes JSON with its numbers as they are written.
+func decodeNumbers(text []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	return d.Decode(into)
+}
+
+// encodeValue writes a decoded JSON value.
+func encodeValue(v any) json.RawMessage {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return json.RawMessage("null")
+	}
+	return text
 }

@@ -79,6 +79,9 @@ func loginTools() []tool {
 // toolsOf returns the tools of a task with these settings.
 func toolsOf(s settings) (byName map[string]tool, list []model.Tool) {
 	all := [][]tool{actionTools(), finishTools(s.output)}
+	if s.extracting {
+		all = append(all, lookTools())
+	}
 	if s.planning {
 		all = append(all, planTools())
 	}

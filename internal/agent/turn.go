@@ -40,6 +40,8 @@ type outcome struct {
 	mayHaveChanged bool
 	// finished says that the model has finished.
 	finished bool
+	// png is a picture of the page for the model; nil for none.
+	png []byte
 	// long says that text is what the model asked to read, and may be longer.
 	long bool
 }
@@ -111,6 +113,9 @@ func (r *run) runCalls(ctx, stepCtx context.Context, calls []model.ToolCall, t *
 			}
 		}
 		did.acted = did.acted || o.mayHaveChanged
+		if o.png != nil {
+			t.png = o.png
+		}
 		did.succeeded = did.succeeded || !o.failed
 		if o.failed && did.failure == "" {
 			did.failure = o.text

@@ -162,11 +162,12 @@ func clean(s string) string {
 
 // viewPatterns are what [ParseView] looks for. Only scripted models do, so they
 // are not compiled before.
-type viewPatterns struct{ start, login, download *regexp.Regexp }
+type viewPatterns struct{ start, page, login, download *regexp.Regexp }
 
 var compiledPatterns = sync.OnceValue(func() viewPatterns {
 	return viewPatterns{
 		start:    regexp.MustCompile(`<view id="([0-9a-f]{16})">\n`),
+		page:     regexp.MustCompile(`<page id="([0-9a-f]{16})">\n`),
 		login:    regexp.MustCompile(`^- (\S+) \(([a-z, ]*)\) for(.*)$`),
 		download: regexp.MustCompile(`^- (.*) \((\d+) bytes\) at (.*)$`),
 	}
@@ -175,15 +176,28 @@ var compiledPatterns = sync.OnceValue(func() viewPatterns {
 // ParseView reads the last view in a message, as a scripted model does. It
 // reports false when there is none.
 func ParseView(message string) (View, bool) {
-	starts := compiledPatterns().start.FindAllStringSubmatchIndex(message, -1)
-	for _, at := range slices.Backward(starts) {
+	body, found := lastBetween(message, compiledPatterns().start, "view")
+	if !found {
+		return View{}, false
+	}
+	return parseBody(body), true
+}
+
+// ParsePage reads the last text of a page that data is to be read from, as a scripted
+// model does. It reports false when there is none.
+func ParsePage(message string) (text string, found bool) {
+	return lastBetween(message, compiledPatterns().page, "page")
+}
+
+// lastBetween returns what stands between the last pair of tags with one id.
+func lastBetween(message string, start *regexp.Regexp, tag string) (body string, found bool) {
+	for _, at := range slices.Backward(start.FindAllStringSubmatchIndex(message, -1)) {
 		id := message[at[2]:at[3]]
-		body, _, found := strings.Cut(message[at[1]:], `</view id="`+id+`">`)
-		if found {
-			return parseBody(body), true
+		if body, _, found = strings.Cut(message[at[1]:], "</"+tag+` id="`+id+`">`); found {
+			return body, true
 		}
 	}
-	return View{}, false
+	return "", false
 }
 
 func parseBody(body string) View {

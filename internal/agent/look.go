@@ -1,0 +1,92 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/model"
+)
+
+// maxPicture bounds a picture that a model is shown, in bytes: what providers take.
+const maxPicture = 5 << 20
+
+// pictures are the digests of those that the browser has made for models, with what was
+// filled masked. No other may be sent.
+type pictures map[[sha256.Size]byte]bool
+
+// picture takes a picture of the page for a model, where the task wants one: always, or
+// where the text says too little. It is nil for a model that takes none, and for a page
+// of which none can be taken.
+func (r *run) picture(ctx context.Context, chat model.Chat, seen *browser.Observation) []byte {
+	switch {
+	case r.set.vision == bctrl.VisionOff,
+		r.set.vision == bctrl.VisionAuto && !isPoor(seen),
+		!strings.HasPrefix(seen.URL, "http"),
+		!model.Sees(ctx, chat, r.set.model):
+		return nil
+	}
+	return r.takePicture(ctx)
+}
+
+// takePicture takes one whatever the task wants.
+func (r *run) takePicture(ctx context.Context) []byte {
+	png, err := r.page.Screenshot(ctx, false)
+	if err != nil || len(png) > maxPicture {
+		return nil // a model that gets no picture still has the text
+	}
+	r.pictures[sha256.Sum256(png)] = true
+	return png
+}
+
+// isPoor reports whether the text of a page says too little.
+func isPoor(seen *browser.Observation) bool { return len(seen.Elements) == 0 }
+
+// lookTools read the page with the model that looks.
+func lookTools() []tool {
+	return []tool{define[extractText]("extract",
+		"Read something from the whole page that is in front, also from what the view leaves out: a table, a list, a text.",
+		`"instruction":{"type":"string","description":"What to read."}`, "instruction")}
+}
+
+type extractText struct {
+	Instruction string `json:"instruction"`
+}
+
+// do has the model that looks read the page. What it says comes from the page, and so is
+// data to the model that plans.
+func (a extractText) do(ctx context.Context, r *run) (outcome, error) {
+	if strings.TrimSpace(a.Instruction) == "" || len(a.Instruction) > MaxInstruction {
+		return refuse("not done: the instruction is empty or too long"), nil
+	}
+	r.progress("extract", a.Instruction)
+	schema, err := newOutputSchema("", json.RawMessage(defaultSchema))
+	if err != nil {
+		return outcome{}, err
+	}
+	read, err := r.readWhole(ctx, defaultPageTokens*bytesPerToken)
+	if err != nil {
+		return r.afterAction(ctx, bctrl.ActAction{Kind: "extract"}, err, "")
+	}
+	x := &extraction{run: r, instruction: a.Instruction, schema: schema}
+	data, err := x.extract(ctx, read.text)
+	if isLimit(err) || ctx.Err() != nil {
+		return outcome{}, err
+	}
+	o, errDone := r.afterAction(ctx, bctrl.ActAction{Kind: "extract"}, err, "")
+	if o.mayHaveChanged = false; err != nil {
+		return o, errDone
+	}
+	var value struct {
+		Extraction string `json:"extraction"`
+	}
+	_ = json.Unmarshal(data, &value) // it validates
+	o.text, o.long = pageText(r.deps.Secrets.String(value.Extraction)), true
+	if read.truncated {
+		o.text += "\n(the page goes on)"
+	}
+	return o, errDone
+}
