@@ -10,12 +10,17 @@ import (
 )
 
 // CallOption changes one call. Every CallOption is also an [UploadOption], an
-// [OpenOption], an [ActCallOption] and a [DeleteOption].
+// [OpenOption], a [DeleteOption] and an option of each call of an agent, such as
+// [ActCallOption].
 type CallOption interface {
 	UploadOption
 	OpenOption
-	ActCallOption
 	DeleteOption
+	ActCallOption
+	ObserveCallOption
+	ExtractCallOption
+	AgentCallOption
+	BrowserUseCallOption
 	apply(*callSettings)
 }
 
