@@ -93,8 +93,16 @@ type document struct {
 	partial   bool                          // only what is in view was read
 }
 
-// observe reads the page.
-func (t *tab) observe(ctx context.Context) (*browser.Observation, error) {
+// documents are the documents of a page at one moment.
+type documents struct {
+	tree *frameTree
+	top  *document
+	// byOwner has the documents of frames, by their parent and the element there.
+	byOwner map[cdp.FrameID]map[cdp.BackendNodeID]*document
+}
+
+// readDocuments reads the documents of all frames.
+func (t *tab) readDocuments(ctx context.Context) (*documents, error) {
 	tree, err := t.frameTree(ctx)
 	if err != nil {
 		return nil, err
@@ -116,8 +124,7 @@ func (t *tab) observe(ctx context.Context) (*browser.Observation, error) {
 		return nil, fmt.Errorf("reading the page: %w", err)
 	}
 	readLayouts(ctx, docs)
-	byOwner := map[cdp.FrameID]map[cdp.BackendNodeID]*document{}
-	var top *document
+	out := &documents{tree: tree, byOwner: map[cdp.FrameID]map[cdp.BackendNodeID]*document{}}
 	for i, doc := range docs {
 		if doc == nil {
 			if frames[i] == tree.top {
@@ -126,27 +133,36 @@ func (t *tab) observe(ctx context.Context) (*browser.Observation, error) {
 			continue
 		}
 		if doc.frame == tree.top {
-			top = doc
+			out.top = doc
 			continue
 		}
-		if byOwner[doc.frame.parent] == nil {
-			byOwner[doc.frame.parent] = map[cdp.BackendNodeID]*document{}
+		if out.byOwner[doc.frame.parent] == nil {
+			out.byOwner[doc.frame.parent] = map[cdp.BackendNodeID]*document{}
 		}
-		byOwner[doc.frame.parent][doc.owner] = doc
+		out.byOwner[doc.frame.parent][doc.owner] = doc
 	}
 	t.set.refs.prune(t, tree)
 	t.pruneFilled(tree)
+	return out, nil
+}
+
+// observe reads the page.
+func (t *tab) observe(ctx context.Context) (*browser.Observation, error) {
+	docs, err := t.readDocuments(ctx)
+	if err != nil {
+		return nil, err
+	}
 	info, err := t.info(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := newOutline(t, byOwner, tree.top.origin)
+	out := newOutline(t, docs.byOwner, docs.tree.top.origin)
 	t.noteUnsent(ctx)
 	for _, note := range t.takeNotes() {
 		out.line(0, -1, "note: "+note)
 	}
-	out.document(top, 0)
-	return out.observation(tree.top.url, info.Title, top.scrolled, len(tree.order) > maxFrames), nil
+	out.document(docs.top, 0)
+	return out.observation(docs.tree.top.url, info.Title, docs.top.scrolled, len(docs.tree.order) > maxFrames), nil
 }
 
 // readDocument reads the accessibility tree of one frame. A page is read without
@@ -330,18 +346,26 @@ func (t *tab) readInView(ctx context.Context, d *document, w runtime.ExecutionCo
 // Observe reads the page. See [browser.Page].
 func (s *Set) Observe(ctx context.Context) (*browser.Observation, error) {
 	var obs *browser.Observation
-	err := s.onTab(ctx, func(ctx context.Context, t *tab) (err error) {
-		obs, err = t.observe(ctx)
-		for range maxHops {
-			if err == nil || ctx.Err() != nil {
-				return err
-			}
-			// The document was replaced while it was read, or the tab closed.
-			if t, err = s.agentTab(ctx); err == nil {
-				obs, err = t.observe(ctx)
-			}
-		}
-		return err
+	err := s.onTab(ctx, func(ctx context.Context, t *tab) error {
+		return s.withTab(ctx, t, func(ctx context.Context, t *tab) (err error) {
+			obs, err = t.observe(ctx)
+			return err
+		})
 	})
 	return obs, err
+}
+
+// withTab reads a tab, and reads again where the document was replaced meanwhile or
+// the tab closed.
+func (s *Set) withTab(ctx context.Context, t *tab, read func(context.Context, *tab) error) error {
+	err := read(ctx, t)
+	for range maxHops {
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if t, err = s.agentTab(ctx); err == nil {
+			err = read(ctx, t)
+		}
+	}
+	return err
 }

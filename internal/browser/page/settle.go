@@ -42,6 +42,11 @@ func (s *Set) Settle(ctx context.Context, longest time.Duration) error {
 // documentIsQuiet waits until the document has not changed for a while, and reports
 // whether it came to that.
 func (t *tab) documentIsQuiet(ctx context.Context, longest time.Duration) bool {
+	return t.waitQuiet(ctx, quietTime, longest)
+}
+
+// waitQuiet is documentIsQuiet with another while.
+func (t *tab) waitQuiet(ctx context.Context, quiet, longest time.Duration) bool {
 	tree, err := t.frameTree(ctx)
 	if err != nil {
 		return false
@@ -51,7 +56,7 @@ func (t *tab) documentIsQuiet(ctx context.Context, longest time.Duration) bool {
 		return false
 	}
 	var still bool
-	err = evaluate(ctx, tree.top, w, &still, jsQuiet, quietTime.Milliseconds(), longest.Milliseconds())
+	err = evaluate(ctx, tree.top, w, &still, jsQuiet, quiet.Milliseconds(), longest.Milliseconds())
 	return err == nil && still
 }
 
