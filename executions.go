@@ -122,6 +122,8 @@ type ActResult struct {
 	// where everything was done without one.
 	Usage  Usage        `json:"usage"`
 	Models []ModelUsage `json:"models"`
+	// Limit is the bound that ended the call; empty where none did.
+	Limit Limit `json:"limit,omitempty"`
 	// FromCache reports that actions of an earlier call were done again, Healed how
 	// many of them the model had to find anew.
 	FromCache bool `json:"fromCache,omitempty"`

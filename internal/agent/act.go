@@ -59,6 +59,7 @@ func (r *run) actResult() *bctrl.ActResult {
 		URL:       r.result.URL,
 		Usage:     r.result.Usage,
 		Models:    r.result.Models,
+		Limit:     r.result.Limit,
 		FromCache: r.result.FromCache,
 		Healed:    r.result.Healed,
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/model"
 )
 
@@ -81,11 +82,11 @@ type reading struct {
 
 // readWhole returns what the page says, cut at a line where it is longer than most bytes.
 func (r *run) readWhole(ctx context.Context, most int) (reading, error) {
-	seen, err := r.page.Observe(ctx)
+	read, err := r.page.Read(ctx, browser.ReadOptions{MaxBytes: most})
 	if err != nil {
 		return reading{}, fmt.Errorf("read the page: %w", err)
 	}
-	out := reading{text: r.cleanText(seen.Outline), truncated: seen.Truncated}
+	out := reading{text: r.cleanText(read.Text), truncated: read.Truncated}
 	if len(out.text) > most {
 		out.text, out.truncated = out.text[:lineEnd(out.text, most)], true
 	}

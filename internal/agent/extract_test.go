@@ -54,6 +54,12 @@ func (p listPage) Observe(context.Context) (*browser.Observation, error) {
 	return &browser.Observation{URL: "https://login.example.com/list?token=x", Title: "List", Outline: b.String()}, nil
 }
 
+func (p listPage) Read(ctx context.Context, o browser.ReadOptions) (*browser.Reading, error) {
+	seen, err := p.Observe(ctx)
+	text := seen.Outline[:min(len(seen.Outline), o.MaxBytes)]
+	return &browser.Reading{URL: seen.URL, Text: text, Truncated: len(text) < len(seen.Outline)}, err
+}
+
 func onPage(chat model.Chat, page browser.Page) agent.Deps {
 	return agent.Deps{Model: chat, Page: func(context.Context) (browser.Page, error) { return page, nil }}
 }

@@ -2,8 +2,8 @@ package agent
 
 import (
 	"fmt"
-	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/bctrl-go/bctrl/internal/origin"
@@ -13,16 +13,10 @@ import (
 const maxHosts = 1000
 
 // hostList says which hosts a task may be at. Its nil permits every one.
-type hostList struct {
-	patterns []string
-	all      bool
-	exact    map[string]bool
-	// below are the suffixes of hosts, with the dot before them.
-	below []string
-}
+type hostList struct{ patterns []string }
 
-// newHostList reads the patterns of a call: "*", "*.example.com" for every host
-// strictly below, "example.com" for that host alone. Nil is no list.
+// newHostList reads the host patterns of a call. Nil is no list, an empty one permits
+// no host.
 func newHostList(patterns []string) (*hostList, error) {
 	if patterns == nil {
 		return nil, nil
@@ -30,43 +24,23 @@ func newHostList(patterns []string) (*hostList, error) {
 	if len(patterns) > maxHosts {
 		return nil, badOption("allowedHosts", fmt.Sprintf("allowedHosts lists more than %d hosts", maxHosts))
 	}
-	l := &hostList{patterns: patterns, exact: make(map[string]bool)}
-	for i, p := range patterns {
-		host, wild := strings.CutPrefix(p, "*.")
-		switch {
-		case p == "*":
-			l.all = true
-		case !isHost(host, wild):
-			e := invalid("agent.invalid_host", fmt.Sprintf("allowedHosts[%d]", i), "this is no host")
+	l := &hostList{}
+	for i, text := range patterns {
+		pattern, err := origin.ParseHostPattern(text, nil)
+		if err != nil {
+			e := invalid("agent.invalid_host", fmt.Sprintf("allowedHosts[%d]", i), "this is no host: "+err.Error())
 			e.Hint = "write example.com for one host, *.example.com for all below it, without scheme, port and path"
 			return nil, e
-		case wild:
-			l.below = append(l.below, "."+strings.ToLower(host))
-		default:
-			l.exact[strings.ToLower(host)] = true
 		}
+		l.patterns = append(l.patterns, pattern)
 	}
 	return l, nil
-}
-
-// isHost reports whether text is a host in canonical form but for its letter case; a
-// wild one is no address of a machine.
-func isHost(text string, wild bool) bool {
-	lower := strings.ToLower(text)
-	if _, err := netip.ParseAddr(strings.Trim(lower, "[]")); err == nil {
-		return !wild
-	}
-	if lower == "localhost" {
-		return true
-	}
-	parsed, err := origin.Parse("https://" + lower)
-	return err == nil && parsed == "https://"+lower
 }
 
 // permits reports whether a task may be at an address, which is of a document as the
 // browser has it. A page without a site, blank or an error, is permitted: nothing is on it.
 func (l *hostList) permits(address string) bool {
-	if l == nil || l.all {
+	if l == nil {
 		return true
 	}
 	u, err := url.Parse(address)
@@ -75,7 +49,7 @@ func (l *hostList) permits(address string) bool {
 	}
 	switch u.Scheme {
 	case "http", "https":
-		return l.has(u.Hostname())
+		return slices.ContainsFunc(l.patterns, func(p string) bool { return origin.MatchHost(p, u.Hostname()) })
 	case "blob":
 		return !strings.HasPrefix(u.Opaque, "blob:") && l.permits(u.Opaque)
 	case "about":
@@ -83,18 +57,5 @@ func (l *hostList) permits(address string) bool {
 	case "chrome-error", "":
 		return true
 	}
-	return false
-}
-
-func (l *hostList) has(host string) bool {
-	host = strings.ToLower(host)
-	if l.exact[host] || l.exact["["+host+"]"] {
-		return true
-	}
-	for _, suffix := range l.below {
-		if len(host) > len(suffix) && strings.HasSuffix(host, suffix) {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(l.patterns, origin.EveryHost)
 }

@@ -24,7 +24,7 @@ type pictures map[[sha256.Size]byte]bool
 func (r *run) picture(ctx context.Context, chat model.Chat, seen *browser.Observation) []byte {
 	switch {
 	case r.set.vision == bctrl.VisionOff,
-		r.set.vision == bctrl.VisionAuto && !isPoor(seen),
+		r.set.vision == bctrl.VisionAuto && !seen.Poor,
 		!strings.HasPrefix(seen.URL, "http"),
 		!model.Sees(ctx, chat, r.set.model):
 		return nil
@@ -34,16 +34,14 @@ func (r *run) picture(ctx context.Context, chat model.Chat, seen *browser.Observ
 
 // takePicture takes one whatever the task wants.
 func (r *run) takePicture(ctx context.Context) []byte {
-	png, err := r.page.Screenshot(ctx, false)
-	if err != nil || len(png) > maxPicture {
+	taken, err := r.page.Picture(ctx, browser.PictureOptions{Marks: true})
+	if err != nil || len(taken.PNG.Bytes()) > maxPicture {
 		return nil // a model that gets no picture still has the text
 	}
+	png := taken.PNG.Bytes()
 	r.pictures[sha256.Sum256(png)] = true
 	return png
 }
-
-// isPoor reports whether the text of a page says too little.
-func isPoor(seen *browser.Observation) bool { return len(seen.Elements) == 0 }
 
 // lookTools read the page with the model that looks.
 func lookTools() []tool {

@@ -183,10 +183,12 @@ func (r *run) takeStep(ctx context.Context) (over bool, err error) {
 	defer cancel()
 	rec := r.beginRecord()
 	r.result.Steps++
+	messages, stable := r.history.messages()
 	answer, err := r.ask(stepCtx, r.deps.Model, model.Request{
 		Model:    r.set.model,
 		System:   r.systemText(),
-		Messages: r.history.messages(),
+		Messages: messages,
+		Stable:   stable,
 		Tools:    r.toolList,
 	})
 	switch {
