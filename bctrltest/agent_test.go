@@ -2,6 +2,8 @@ package bctrltest_test
 
 import (
 	"bytes"
+	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -25,7 +27,24 @@ func TestAnAgentLogsInWithASecretItNeverSees(t *testing.T) {
 	}
 }
 
-func mainJob(t *testing.T, provider bctrl.AIProvider, fill bctrl.VaultFill) {
+// TestTheMainJobIsDoneByModelsAsTheyAnswerInPractice logs in once and exports once,
+// however the answers come: a question that is put again repeats no action.
+func TestTheMainJobIsDoneByModelsAsTheyAnswerInPractice(t *testing.T) {
+	for _, tc := range []struct {
+		provider bctrl.AIProvider
+		forms    []modeltest.Form
+	}{
+		{bctrl.OpenAICompatible, []modeltest.Form{modeltest.RefusesTools}},
+		{bctrl.Anthropic, []modeltest.Form{modeltest.RefusesTools, modeltest.RefusesPictures}},
+		{bctrl.OpenAICompatible, []modeltest.Form{modeltest.CallsInText, modeltest.Events}},
+		{bctrl.Google, []modeltest.Form{modeltest.EmptyFirst, modeltest.LooseCalls}},
+		{bctrl.OpenAI, []modeltest.Form{modeltest.Events, modeltest.CutFirst}},
+	} {
+		t.Run(fmt.Sprint(tc.provider, tc.forms), func(t *testing.T) { mainJob(t, tc.provider, bctrl.FillSwap, tc.forms...) })
+	}
+}
+
+func mainJob(t *testing.T, provider bctrl.AIProvider, fill bctrl.VaultFill, forms ...modeltest.Form) {
 	t.Helper()
 	const seed = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 	password := bctrl.NewSecret("canary-Password-71")
@@ -34,7 +53,8 @@ func mainJob(t *testing.T, provider bctrl.AIProvider, fill bctrl.VaultFill) {
 	require.NoError(t, err)
 	site := httptest.NewServer(crm)
 	t.Cleanup(site.Close)
-	srv := bctrltest.New(t, bctrltest.WithBrowser(), bctrltest.WithModel(modeltest.LogInAndExport("quarter", "Q1")))
+	srv := bctrltest.New(t, bctrltest.WithBrowser(), bctrltest.WithModel(modeltest.LogInAndExport("quarter", "Q1"),
+		forms...))
 	client, ctx := srv.Client(bctrl.WithTimeout(2*time.Minute)), t.Context()
 
 	credential := srv.ModelCredential("prod")
@@ -60,6 +80,9 @@ func mainJob(t *testing.T, provider bctrl.AIProvider, fill bctrl.VaultFill) {
 
 	_, err = rt.Page.Goto(ctx, site.URL)
 	require.NoError(t, err)
+	if len(forms) > 0 {
+		srv.Model().Fail(2, http.StatusServiceUnavailable) // a busy provider besides
+	}
 	result, err := rt.Stagehand.Act(ctx, "Log in to the CRM and export Q1 pipeline")
 	require.NoError(t, err)
 	require.True(t, result.Success, "%+v", result)
@@ -71,6 +94,7 @@ func mainJob(t *testing.T, provider bctrl.AIProvider, fill bctrl.VaultFill) {
 
 	require.Equal(t, 1, crm.Counts().Logins)
 	require.Zero(t, crm.Counts().WrongLogins)
+	require.Equal(t, 1, crm.Counts().Exports)
 	require.NotEmpty(t, srv.Model().Requests())
 	for _, r := range srv.Model().Requests() {
 		require.False(t, bytes.Contains(r.Body, []byte(password.Expose())), "the model was sent the password")

@@ -55,6 +55,7 @@ type Option func(*options)
 type options struct {
 	browser bool
 	script  modeltest.Script
+	forms   []modeltest.Form
 	log     *slog.Logger
 
 	providers []provider
@@ -68,8 +69,11 @@ func WithBrowser() Option { return func(o *options) { o.browser = true } }
 
 // WithModel starts a model provider that follows script, speaking the wire
 // formats of OpenAI and Anthropic. Use [Server.ModelCredential] to create an AI
-// credential for it.
-func WithModel(script modeltest.Script) Option { return func(o *options) { o.script = script } }
+// credential for it. With forms it answers as models and the servers before them do in
+// practice: without tools, for example.
+func WithModel(script modeltest.Script, forms ...modeltest.Form) Option {
+	return func(o *options) { o.script, o.forms = script, forms }
+}
 
 // New starts a server with an empty store and one organization. It is closed
 // when the test and its subtests are done.
@@ -81,7 +85,7 @@ func New(t testing.TB, opts ...Option) *Server {
 	}
 	s := &Server{t: t, dir: t.TempDir()}
 	if o.script != nil {
-		s.model = newScriptedModel(t, o.script)
+		s.model = newScriptedModel(t, o.script, o.forms)
 	}
 	cfg := daemon.Config{
 		DataDir: filepath.Join(s.dir, "data"),

@@ -18,10 +18,10 @@ type scriptedModel struct {
 	key   bctrl.Secret
 }
 
-func newScriptedModel(t testing.TB, script modeltest.Script) *scriptedModel {
+func newScriptedModel(t testing.TB, script modeltest.Script, forms []modeltest.Form) *scriptedModel {
 	t.Helper()
 	key := bctrl.NewSecret("sk-test-" + rand.Text())
-	m, err := modeltest.New(modeltest.Config{Key: key, Script: script})
+	m, err := modeltest.New(modeltest.Config{Key: key, Script: script, Forms: forms})
 	if err != nil {
 		t.Fatalf("bctrltest: %v", err)
 	}

@@ -1,6 +1,7 @@
 package modeltest
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 )
@@ -11,6 +12,7 @@ type (
 	messagesRequest struct {
 		Model     string `json:"model"`
 		MaxTokens int    `json:"max_tokens"`
+		System    blocks `json:"system"`
 		Messages  []struct {
 			Role    string `json:"role"`
 			Content blocks `json:"content"`
@@ -79,14 +81,25 @@ func (m *Model) messages(r *http.Request, body []byte) (any, *failure) {
 		}
 		tools = append(tools, t.Name)
 	}
+	if fail := m.refuseByForm(len(tools), bytes.Contains(body, []byte(`"type":"image"`))); fail != nil {
+		return nil, fail
+	}
 	conversation, fail := in.conversation()
 	if fail != nil {
 		return nil, fail
+	}
+	if m.has(RefusesTools) {
+		var system string
+		for _, b := range in.System {
+			system += b.Text + "\n"
+		}
+		tools, conversation = readText(system, conversation)
 	}
 	call, fail := m.decide(in.Model, tools, conversation)
 	if fail != nil {
 		return nil, fail
 	}
+	call = m.asText(call)
 
 	out := messagesResponse{
 		ID:         newID("msg_"),

@@ -12,8 +12,10 @@ package modeltest
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -39,6 +41,9 @@ type Config struct {
 	Script Script
 	// Models are the models' names; nil is DefaultModel alone.
 	Models []string
+	// Forms are ways in which the answers differ from what the API promises; nil for
+	// none.
+	Forms []Form
 }
 
 // Request is a request that the provider has received.
@@ -60,11 +65,13 @@ type Model struct {
 	key    bctrl.Secret
 	script Script
 	models []string
+	forms  []Form
 	mux    *http.ServeMux
 
 	mu       sync.Mutex
 	requests []Request
 	failures []int // statuses of the next answers
+	before   map[[sha256.Size]byte]bool
 }
 
 // New returns a provider.
@@ -79,7 +86,9 @@ func New(cfg Config) (*Model, error) {
 		key:    cfg.Key,
 		script: cfg.Script,
 		models: cfg.Models,
+		forms:  cfg.Forms,
 		mux:    http.NewServeMux(),
+		before: make(map[[sha256.Size]byte]bool),
 	}
 	m.mux.HandleFunc("GET /v1/models", m.serve(m.listModels))
 	m.mux.HandleFunc("POST /v1/chat/completions", m.serve(m.chatCompletions))
@@ -142,8 +151,21 @@ func (m *Model) serve(answer func(*http.Request, []byte) (any, *failure)) http.H
 		if status == http.StatusTooManyRequests {
 			h.Set("Retry-After", "1")
 		}
+		pieces, isStream := out.(stream)
+		if isStream {
+			h.Set("Content-Type", "text/event-stream")
+		}
 		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(out) // an agent that has left needs no answer
+		// An agent that has left needs no answer.
+		if !isStream {
+			_ = json.NewEncoder(w).Encode(out)
+			return
+		}
+		for _, piece := range pieces {
+			text, _ := json.Marshal(piece)
+			fmt.Fprintf(w, "data: %s\n\n", text)
+		}
+		fmt.Fprint(w, "data: [DONE]\n\n")
 	}
 }
 

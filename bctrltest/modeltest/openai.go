@@ -1,6 +1,7 @@
 package modeltest
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -70,14 +71,21 @@ func (m *Model) chatCompletions(_ *http.Request, body []byte) (any, *failure) {
 		}
 		tools = append(tools, t.Function.Name)
 	}
+	if fail := m.refuseByForm(len(tools), bytes.Contains(body, []byte(`"image_url"`))); fail != nil {
+		return nil, fail
+	}
 	conversation, fail := readChat(in.Messages)
 	if fail != nil {
 		return nil, fail
+	}
+	if m.has(RefusesTools) {
+		tools, conversation = readText(systemText(in.Messages), conversation)
 	}
 	call, fail := m.decide(in.Model, tools, conversation)
 	if fail != nil {
 		return nil, fail
 	}
+	call = m.asText(call)
 
 	choice := chatChoice{Message: chatMessage{Role: "assistant", Content: content(call.Text)}, FinishReason: "stop"}
 	if call.Tool != "" {
@@ -86,14 +94,24 @@ func (m *Model) chatCompletions(_ *http.Request, body []byte) (any, *failure) {
 		choice.Message.ToolCalls, choice.FinishReason = []chatCall{out}, "tool_calls"
 	}
 	prompt, completion := tokens(body), tokens(call.arguments())
-	return chatResponse{
+	return m.rewrite(chatResponse{
 		ID:      newID("chatcmpl-"),
 		Object:  "chat.completion",
 		Created: time.Now().Unix(),
 		Model:   in.Model,
 		Choices: []chatChoice{choice},
 		Usage:   chatUsage{Prompt: prompt, Completion: completion, Total: prompt + completion},
-	}, nil
+	}, body), nil
+}
+
+// systemText is what the messages of the system say.
+func systemText(in []chatMessage) (text string) {
+	for _, msg := range in {
+		if msg.Role == "system" || msg.Role == "developer" {
+			text += string(msg.Content) + "\n"
+		}
+	}
+	return text
 }
 
 // readChat brings the messages into the common form.

@@ -123,6 +123,10 @@ func (d *desk) example(line string) ran {
 		require.NoError(d.t, os.WriteFile("call.wav", []byte("RIFF"), 0o600))
 	case strings.Contains(line, "/etc/bctrl/providers"):
 		line = strings.ReplaceAll(line, "/etc/bctrl/providers", d.t.TempDir())
+		prices := filepath.Join(d.t.TempDir(), "prices.json")
+		require.NoError(d.t, os.WriteFile(prices, []byte(
+			`{"prices": [{"provider": "openai", "model": "*", "input": 1, "output": 1}]}`), 0o600))
+		line = strings.ReplaceAll(line, "/etc/bctrl/prices.json", prices)
 	case strings.HasPrefix(line, "bctrl audit accept"):
 		d.leftData()
 	case strings.HasPrefix(line, "bctrl unlock"):

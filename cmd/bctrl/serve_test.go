@@ -217,6 +217,25 @@ func TestUsersProvidersAreCheckedBeforeAnythingIsMade(t *testing.T) {
 	}
 }
 
+// TestAPriceTableIsCheckedBeforeAnythingIsMade: budgets by half a table would be none.
+func TestAPriceTableIsCheckedBeforeAnythingIsMade(t *testing.T) {
+	prices := filepath.Join(t.TempDir(), "prices.json")
+	for _, c := range []struct{ table, says string }{
+		{`{"prices":[{"provider":"openai","model":"gpt-5*","input":1}]}`, `prices[0] (openai "gpt-5*"): output is missing`},
+		{`{`, "not a usable price table"},
+	} {
+		require.NoError(t, os.WriteFile(prices, []byte(c.table), 0o600))
+		where := newPlace(t)
+		require.Contains(t, where.refused(t, []string{"--prices", prices}), c.says)
+		require.NoDirExists(t, where.data)
+	}
+	require.NoError(t, os.WriteFile(prices,
+		[]byte(`{"prices":[{"provider":"openai","model":"gpt-5*","input":1,"output":10}]}`), 0o600))
+	where := newPlace(t)
+	where.args = []string{"--prices", prices}
+	where.start(t).terminate()
+}
+
 // TestStoppingFinishesWhatRuns stops the server in the middle of a request,
 // which must be answered and its effect kept.
 func TestStoppingFinishesWhatRuns(t *testing.T) {

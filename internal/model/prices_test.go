@@ -3,6 +3,7 @@ package model
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -76,6 +77,19 @@ func TestAPriceTableThatBreaksARuleIsRefusedByItsEntry(t *testing.T) {
 		require.ErrorIs(t, err, ErrPrices, c.why)
 		require.ErrorContains(t, err, c.says, c.why)
 	}
+}
+
+// TestTheTableOfTheDocumentationIsOne reads the example of docs/agents.md.
+func TestTheTableOfTheDocumentationIsOne(t *testing.T) {
+	text, err := os.ReadFile("../../docs/agents.md")
+	require.NoError(t, err)
+	_, after, found := strings.Cut(string(text), "<!-- prices.json -->\n```json\n")
+	require.True(t, found)
+	block, _, _ := strings.Cut(after, "```")
+	p, err := ParsePrices([]byte(block))
+	require.NoError(t, err)
+	_, known := p.Cost(bctrl.Anthropic, "claude-sonnet-5", Usage{})
+	require.True(t, known)
 }
 
 func TestAPriceTableIsReadFromAFile(t *testing.T) {
