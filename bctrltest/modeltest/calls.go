@@ -9,17 +9,50 @@ func Navigate(url string) Call { return call("navigate", "url", url) }
 // Click clicks an element.
 func Click(e Element) Call { return call("click", "ref", e.Ref) }
 
+// DoubleClick clicks an element twice.
+func DoubleClick(e Element) Call { return with(Click(e), "count", 2) }
+
+// RightClick clicks an element with the right button.
+func RightClick(e Element) Call { return with(Click(e), "button", "right") }
+
+// Hover moves the mouse over an element.
+func Hover(e Element) Call { return call("hover", "ref", e.Ref) }
+
+// Drag drags one element onto another.
+func Drag(from, to Element) Call { return call("drag", "from_ref", from.Ref, "to_ref", to.Ref) }
+
+// ClickAt clicks at a place of the newest picture, in pixels from its top left corner; so
+// HoverAt and DragAt.
+func ClickAt(x, y float64) Call { return at(call("click_at"), x, y) }
+
+// HoverAt moves the mouse to a place of the picture.
+func HoverAt(x, y float64) Call { return at(call("hover_at"), x, y) }
+
+// DragAt drags from one place of the picture to another.
+func DragAt(x, y, toX, toY float64) Call {
+	return with(with(at(call("drag_at"), x, y), "to_x", toX), "to_y", toY)
+}
+
 // Type replaces the text of an element.
 func Type(e Element, text string) Call { return call("type", "ref", e.Ref, "text", text) }
 
-// Select chooses an option of a select element by its label.
-func Select(e Element, option string) Call { return call("select", "ref", e.Ref, "option", option) }
+// Select chooses options of a list by their labels: one, or where the list takes
+// several, exactly those that are named.
+func Select(e Element, options ...string) Call {
+	if len(options) == 1 {
+		return call("select", "ref", e.Ref, "option", options[0])
+	}
+	return with(call("select", "ref", e.Ref), "options", append([]string{}, options...))
+}
 
-// Press presses a key: "Enter", "Tab".
+// Press presses a key, perhaps with others held: "Enter", "Control+Shift+K".
 func Press(key string) Call { return call("press", "key", key) }
 
 // Scroll scrolls by whole viewports: 1 is one down, -1 one up.
 func Scroll(pages float64) Call { return with(call("scroll"), "pages", pages) }
+
+// ScrollIn scrolls what an element lies in by its own height.
+func ScrollIn(e Element, pages float64) Call { return with(call("scroll", "ref", e.Ref), "pages", pages) }
 
 // FillLogin has the server fill a vault entry into the inputs for user name
 // and password; either may be the zero Element. The values never reach the
@@ -91,6 +124,8 @@ func call(tool string, pairs ...string) Call {
 	}
 	return c
 }
+
+func at(c Call, x, y float64) Call { return with(with(c, "x", x), "y", y) }
 
 func with[T any](c Call, name string, value T) Call {
 	c.Args[name] = value

@@ -2,8 +2,6 @@ package agent
 
 import (
 	"context"
-	"fmt"
-	"math"
 	"net/url"
 	"time"
 
@@ -13,10 +11,6 @@ import (
 
 const (
 	maxURL      = 2048
-	maxTyped    = 16 << 10
-	maxOption   = 1024
-	maxKeyName  = 40
-	maxScroll   = 20
 	maxWait     = 10 * time.Second
 	maxDownload = 60 * time.Second
 	// downloadPoll is how often a waiting task looks for a new file.
@@ -44,68 +38,6 @@ func mayOpen(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && len(address) <= maxURL && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
 		u.User == nil
-}
-
-type click struct {
-	Ref string `json:"ref"`
-}
-
-func (a click) do(ctx context.Context, r *run) (outcome, error) {
-	return r.onElement(ctx, "click", a.Ref, "clicked", r.page.Click)
-}
-
-type typeText struct {
-	Ref  string `json:"ref"`
-	Text string `json:"text"`
-}
-
-func (a typeText) do(ctx context.Context, r *run) (outcome, error) {
-	if len(a.Text) > maxTyped {
-		return refuse(fmt.Sprintf("not done: the text is longer than %d bytes", maxTyped)), nil
-	}
-	return r.onElement(ctx, "type", a.Ref, "typed", func(ctx context.Context, ref browser.Ref) error {
-		return r.page.Type(ctx, ref, a.Text)
-	})
-}
-
-type selectOption struct {
-	Ref    string `json:"ref"`
-	Option string `json:"option"`
-}
-
-func (a selectOption) do(ctx context.Context, r *run) (outcome, error) {
-	if len(a.Option) > maxOption {
-		return refuse(fmt.Sprintf("not done: the option is longer than %d bytes", maxOption)), nil
-	}
-	return r.onElement(ctx, "select", a.Ref, "selected", func(ctx context.Context, ref browser.Ref) error {
-		return r.page.Select(ctx, ref, a.Option)
-	})
-}
-
-type press struct {
-	Key string `json:"key"`
-}
-
-func (a press) do(ctx context.Context, r *run) (outcome, error) {
-	if a.Key == "" || len(a.Key) > maxKeyName {
-		return refuse("not done: there is no such key"), nil
-	}
-	r.progress("press", a.Key)
-	return r.afterAction(ctx, bctrl.ActAction{Kind: "press", Target: a.Key}, r.page.Press(ctx, a.Key), "pressed")
-}
-
-type scroll struct {
-	Pages float64 `json:"pages"`
-}
-
-func (a scroll) do(ctx context.Context, r *run) (outcome, error) {
-	pages := int(math.Round(max(-maxScroll, min(maxScroll, a.Pages))))
-	if pages == 0 {
-		return refuse("not done: pages rounds to 0"), nil
-	}
-	target := fmt.Sprintf("%+d", pages)
-	r.progress("scroll", target)
-	return r.afterAction(ctx, bctrl.ActAction{Kind: "scroll", Target: target}, r.page.Scroll(ctx, pages), "scrolled")
 }
 
 type wait struct {

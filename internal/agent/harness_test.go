@@ -128,7 +128,7 @@ func (s *site) Observe(ctx context.Context) (*browser.Observation, error) {
 	return o, ctx.Err()
 }
 
-func (s *site) Click(ctx context.Context, ref browser.Ref) error {
+func (s *site) Click(ctx context.Context, ref browser.Ref, _ browser.Click) error {
 	if s.hang != nil {
 		close(s.hang)
 		<-ctx.Done()
@@ -160,31 +160,6 @@ func (s *site) Type(_ context.Context, ref browser.Ref, text string) error {
 	defer s.mu.Unlock()
 	s.log("type %s", ref)
 	s.typed[ref] = text
-	return nil
-}
-
-func (s *site) Select(_ context.Context, ref browser.Ref, option string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.log("select %s %s", ref, option)
-	if option != "Q1" {
-		return errors.New("internal detail " + s.echoed())
-	}
-	s.typed[ref] = option
-	return nil
-}
-
-func (s *site) Press(_ context.Context, key string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.log("press %s", key)
-	return nil
-}
-
-func (s *site) Scroll(_ context.Context, pages int) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.log("scroll %d", pages)
 	return nil
 }
 

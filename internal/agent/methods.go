@@ -25,6 +25,7 @@ type method struct {
 func methods() []method {
 	return []method{
 		{kind: "click", tool: "click", ref: "ref"},
+		{kind: "hover", tool: "hover", ref: "ref"},
 		{kind: "type", tool: "type", ref: "ref", arguments: []string{"text"}},
 		{kind: "select", tool: "select", ref: "ref", arguments: []string{"option"}},
 		{kind: "fill", tool: "fill_login", arguments: []string{"key", "field"}, vault: true},

@@ -35,7 +35,7 @@ var tools, toolList = newTools(actionTools(), finishTools(nil))
 // actionTools are the tools that do something on a page. A list of new ones is joined
 // here.
 func actionTools() []tool {
-	return slices.Concat(pageTools(), loginTools())
+	return slices.Concat(pageTools(), pointerTools(), keyboardTools(), loginTools())
 }
 
 // pageTools act on the page and its elements.
@@ -43,16 +43,6 @@ func pageTools() []tool {
 	return []tool{
 		define[navigate]("navigate", "Open a web address in the current tab.",
 			`"url":{"type":"string","description":"A whole http or https address."}`, "url"),
-		define[click]("click", "Click an element.", ref, "ref"),
-		define[typeText]("type", "Replace the text of an input. Never for credentials: they are filled with fill_login.",
-			ref+`,"text":{"type":"string"}`, "ref", "text"),
-		define[selectOption]("select", "Choose an option of a select element.",
-			ref+`,"option":{"type":"string","description":"The option's label or value."}`, "ref", "option"),
-		define[press]("press", "Press a key.",
-			`"key":{"type":"string","description":"Enter, Tab, Escape, ArrowDown, a character, or one of them after Control+, `+
-				`Shift+ or Alt+."}`, "key"),
-		define[scroll]("scroll", "Scroll the page.",
-			`"pages":{"type":"number","description":"Viewports to scroll: 1 is one down, -1 one up."}`, "pages"),
 		define[wait]("wait", "Wait for the page to go on by itself.",
 			`"seconds":{"type":"number","description":"1 to 10."}`, "seconds"),
 		define[waitDownload]("wait_download", "Wait until a file that the page is sending has landed in storage.",
@@ -134,7 +124,8 @@ func decode(arguments string, required []string, into any) error {
 	d.DisallowUnknownFields()
 	err := d.Decode(into)
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Errorf("the argument %q is not of the documented type", wrong.Field)
+		name := wrong.Field[strings.LastIndexByte(wrong.Field, '.')+1:] // without the types that it is embedded in
+		return fmt.Errorf("the argument %q is not of the documented type", name)
 	}
 	if err != nil && err != io.EOF {
 		return errors.New("the arguments hold a field that the tool does not have")

@@ -94,21 +94,13 @@ type Ref string
 
 // Page is one tab. Every method honours its context.
 type Page interface {
+	Hands
 	// Goto navigates and waits for the load event. Only http, https and
 	// about:blank are accepted. An address that the egress policy refuses is
 	// "page.address_refused", also where a redirect leads there.
 	Goto(ctx context.Context, url string) error
 	// Observe reads the accessibility tree of the page and its frames.
 	Observe(ctx context.Context) (*Observation, error)
-	Click(ctx context.Context, ref Ref) error
-	// Type replaces the text of an editable element.
-	Type(ctx context.Context, ref Ref, text string) error
-	// Select chooses an option of a select element by its label or value.
-	Select(ctx context.Context, ref Ref, option string) error
-	// Press sends one key: "Enter", "Tab", "Escape", "ArrowDown", "a"…
-	Press(ctx context.Context, key string) error
-	// Scroll scrolls by whole viewports: 1 is one down, -1 one up.
-	Scroll(ctx context.Context, pages int) error
 	// Settle waits until the page has been quiet for a moment, at most max.
 	Settle(ctx context.Context, max time.Duration) error
 	// Fill puts a field of a login into an input, so that no reader of the

@@ -187,10 +187,5 @@ func (p fakePage) element(ctx context.Context) error {
 	return errFakeRef
 }
 
-func (p fakePage) Click(ctx context.Context, _ Ref) error            { return p.element(ctx) }
-func (p fakePage) Type(ctx context.Context, _ Ref, _ string) error   { return p.element(ctx) }
-func (p fakePage) Select(ctx context.Context, _ Ref, _ string) error { return p.element(ctx) }
 func (p fakePage) Fill(ctx context.Context, _ Ref, _ Fill) error     { return p.element(ctx) }
-func (p fakePage) Press(ctx context.Context, _ string) error         { return p.b.alive(ctx) }
-func (p fakePage) Scroll(ctx context.Context, _ int) error           { return p.b.alive(ctx) }
 func (p fakePage) Settle(ctx context.Context, _ time.Duration) error { return p.b.alive(ctx) }

@@ -28,7 +28,7 @@ func TestFakeKeepsThePromisesOfADriver(t *testing.T) {
 	require.NoError(t, err)
 	_, err = png.Decode(bytes.NewReader(shot))
 	require.NoError(t, err)
-	require.ErrorIs(t, page.Click(t.Context(), "e1"), errFakeRef)
+	require.ErrorIs(t, page.Click(t.Context(), "e1", Click{}), errFakeRef)
 	require.ErrorIs(t, b.ServeCDP(t.Context(), nil), errFakeCDP)
 
 	require.NoError(t, b.Stop(t.Context()))

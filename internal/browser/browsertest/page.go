@@ -58,10 +58,17 @@ func Settle(ctx context.Context, t *testing.T, p browser.Page) *browser.Observat
 	return Observe(ctx, t, p)
 }
 
+// Scroll scrolls the page by whole viewports, as far as it goes.
+func Scroll(ctx context.Context, t *testing.T, p browser.Page, pages int) {
+	t.Helper()
+	_, err := p.Scroll(ctx, "", pages)
+	require.NoError(t, err)
+}
+
 // ClickUntil clicks a button and observes until the outline holds a text.
 func ClickUntil(ctx context.Context, t *testing.T, p browser.Page, obs *browser.Observation, button, text string) {
 	t.Helper()
-	require.NoError(t, p.Click(ctx, Find(t, obs, "button", button).Ref))
+	require.NoError(t, p.Click(ctx, Find(t, obs, "button", button).Ref, browser.Click{}))
 	require.Eventually(t, func() bool { return strings.Contains(Observe(ctx, t, p).Outline, text) },
 		10*time.Second, 20*time.Millisecond, "%s: %s", button, text)
 }

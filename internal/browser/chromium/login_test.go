@@ -165,7 +165,7 @@ f.onsubmit = e => { e.preventDefault(); fetch('/login', {method: 'POST', ` +
 			require.NotContains(t, filled.Outline, "bot@example.com")
 			browsertest.RequireUnseen(t, browsertest.Hunter, browsertest.InputValues(ctx, t, b))
 
-			require.NoError(t, p.Click(ctx, browsertest.Find(t, filled, "button", "Log in").Ref))
+			require.NoError(t, p.Click(ctx, browsertest.Find(t, filled, "button", "Log in").Ref, browser.Click{}))
 			require.Eventually(t, func() bool { return len(s.RequestsTo("/login")) > 0 }, 10*time.Second, 10*time.Millisecond)
 			got := s.RequestsTo("/login")[0]
 			require.True(t, browsertest.Hunter == c.value(got), "the site received the value")

@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
@@ -111,8 +112,8 @@ func TestWhatAClientSetsStaysAsItIs(t *testing.T) {
 	require.Equal(t, want, o.Evaluate(tab, all))
 	require.Equal(t, "http://mine.example/", s.RequestsTo("/")[len(s.RequestsTo("/"))-1].Referer)
 	obs := browsertest.Observe(ctx, t, p)
-	require.NoError(t, p.Click(ctx, obs.Elements[0].Ref))
-	require.NoError(t, p.Scroll(ctx, 1))
+	require.NoError(t, p.Click(ctx, obs.Elements[0].Ref, browser.Click{}))
+	browsertest.Scroll(ctx, t, p, 1)
 	for _, whole := range []bool{false, true, false} {
 		_, err := p.Screenshot(ctx, whole)
 		require.NoError(t, err)

@@ -3,6 +3,7 @@ package page
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,21 +53,6 @@ func (e *pageError) Error() string { return "browser: " + e.text }
 
 // Is reports whether the cause is target.
 func (e *pageError) Is(target error) bool { return errors.Is(e.cause, target) }
-
-// Scroll scrolls what is in the middle of the viewport. See [browser.Page].
-func (s *Set) Scroll(ctx context.Context, pages int) error {
-	return s.onTab(ctx, func(ctx context.Context, t *tab) error {
-		tree, err := t.frameTree(ctx)
-		if err != nil {
-			return err
-		}
-		w, err := isolatedWorld(ctx, tree.top)
-		if err != nil {
-			return err
-		}
-		return evaluate(ctx, tree.top, w, nil, jsScroll, max(-100, min(100, pages)))
-	})
-}
 
 // onElement runs an action on an element of the newest tab.
 func (s *Set) onElement(ctx context.Context, ref browser.Ref,
@@ -133,4 +119,10 @@ func (t *tab) findElement(ctx context.Context, ref browser.Ref) (*node, *frameTr
 // values.
 func (s *Set) quoteLabel(text string) string {
 	return quote(strings.TrimSpace(s.scrub.Text(fill.OneLine(text))), 60)
+}
+
+// hasCode reports whether an error is a refusal with one of the codes.
+func hasCode(err error, codes ...string) bool {
+	refused, ok := errors.AsType[*bctrl.Error](err)
+	return ok && slices.Contains(codes, refused.Code)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 )
 
@@ -51,7 +52,7 @@ func TestTypeActsAsAUserDoes(t *testing.T) {
 	require.ErrorContains(t, p.Type(ctx, browsertest.Find(t, obs, "textbox", "Fixed").Ref, "x"), "page.disabled")
 	require.ErrorContains(t, p.Type(ctx, browsertest.Find(t, obs, "button", "Other").Ref, "x"), "page.not_editable")
 
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Other").Ref))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Other").Ref, browser.Click{}))
 	seen := browsertest.Observe(ctx, t, p).Outline
 	for _, event := range []string{"focusin:name", "input:name", "change:name", "keydown:Shift", "keyup:Shift",
 		"change:area", "input:rich", "mousedown:other", "click:other"} {
@@ -120,19 +121,20 @@ func TestClickReachesWhatItAimsAt(t *testing.T) {
 <button onclick="over.hidden=false">Cover</button>`})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	for _, name := range []string{"Far", "Moving"} {
-		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", name).Ref), name)
+		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", name).Ref, browser.Click{}), name)
 		require.Contains(t, browsertest.Observe(ctx, t, p).Outline, strings.ToLower(name))
 	}
-	require.ErrorContains(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Off").Ref), "page.disabled")
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "checkbox", "Styled").Ref))
+	require.ErrorContains(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Off").Ref, browser.Click{}), "page.disabled")
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "checkbox", "Styled").Ref, browser.Click{}))
 	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, `"Styled" (focused) (checked)`)
 
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Cover").Ref))
-	err := p.Click(ctx, browsertest.Find(t, obs, "button", "Far").Ref)
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Cover").Ref, browser.Click{}))
+	err := p.Click(ctx, browsertest.Find(t, obs, "button", "Far").Ref, browser.Click{})
 	require.ErrorContains(t, err, "page.covered")
 	require.ErrorContains(t, err, "We use cookies")
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, browsertest.Observe(ctx, t, p), "button", "Accept").Ref))
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Far").Ref))
+	accept := browsertest.Find(t, browsertest.Observe(ctx, t, p), "button", "Accept")
+	require.NoError(t, p.Click(ctx, accept.Ref, browser.Click{}))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Far").Ref, browser.Click{}))
 }
 
 // TestNewTabsAreFollowed opens tabs in both ways and goes back when they close.
@@ -144,15 +146,15 @@ func TestNewTabsAreFollowed(t *testing.T) {
 	})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	script := browsertest.Find(t, obs, "button", "Script").Ref
-	require.NoError(t, p.Click(ctx, script))
+	require.NoError(t, p.Click(ctx, script, browser.Click{}))
 	second := browsertest.Settle(ctx, t, p)
 	require.Contains(t, second.Outline, "Second")
 	require.Len(t, p.AttachedTabs(), 2)
-	require.ErrorContains(t, p.Click(ctx, script), "another tab")
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, second, "button", "Close").Ref))
+	require.ErrorContains(t, p.Click(ctx, script, browser.Click{}), "another tab")
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, second, "button", "Close").Ref, browser.Click{}))
 	require.Eventually(t, func() bool { return strings.Contains(browsertest.Observe(ctx, t, p).Outline, "First") },
 		10*time.Second, 20*time.Millisecond)
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "link", "Link").Ref))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "link", "Link").Ref, browser.Click{}))
 	require.Contains(t, browsertest.Settle(ctx, t, p).Outline, "Second")
 }
 
@@ -168,7 +170,7 @@ func TestDialogsDoNotHang(t *testing.T) {
 			`return 'no' }</script>`,
 	})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Ask").Ref))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Ask").Ref, browser.Click{}))
 	obs = browsertest.Settle(ctx, t, p)
 	require.Contains(t, obs.Outline, "true null")
 	for _, note := range []string{`note: alert dialog "hello": accepted`, `note: confirm dialog "sure?": accepted`,
@@ -177,11 +179,11 @@ func TestDialogsDoNotHang(t *testing.T) {
 	}
 	require.NotContains(t, browsertest.Observe(ctx, t, p).Outline, "note:", "said once")
 
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Endless").Ref))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Endless").Ref, browser.Click{}))
 	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "Endless", "the loop was ended")
 
 	obs = browsertest.Open(ctx, t, p, s.URL+"/leaving")
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Stay").Ref))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Stay").Ref, browser.Click{}))
 	require.NoError(t, p.Goto(ctx, s.URL+"/"))
 	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "Ask")
 }
@@ -234,7 +236,7 @@ func TestAPageThatHangsHoldsNobody(t *testing.T) {
 		"/spin": `<button onclick="setTimeout(() => { while (true); }, 0)">Spin</button>`,
 	})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/spin")
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Spin").Ref))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Spin").Ref, browser.Click{}))
 	hung := func() bool {
 		short, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 		defer cancel()
@@ -243,8 +245,8 @@ func TestAPageThatHangsHoldsNobody(t *testing.T) {
 	}
 	require.Eventually(t, hung, 10*time.Second, time.Millisecond)
 	for name, action := range map[string]func(context.Context) error{
-		"click":      func(ctx context.Context) error { return p.Click(ctx, obs.Elements[0].Ref) },
-		"scroll":     func(ctx context.Context) error { return p.Scroll(ctx, 1) },
+		"click":      func(ctx context.Context) error { return p.Click(ctx, obs.Elements[0].Ref, browser.Click{}) },
+		"scroll":     func(ctx context.Context) error { _, err := p.Scroll(ctx, "", 1); return err },
 		"screenshot": func(ctx context.Context) error { _, err := p.Screenshot(ctx, false); return err },
 	} {
 		short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
@@ -267,7 +269,7 @@ func TestSettleWaitsForWhatIsOnItsWay(t *testing.T) {
 	s := browsertest.NewSite(t, map[string]string{"/": `<p id=out>waiting</p><button id=b>Load</button><script>
 b.onclick = async () => { for (let i = 0; i < 400; i++) await fetch('/step'); out.textContent = 'arrived' }</script>`})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Load").Ref))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Load").Ref, browser.Click{}))
 	require.NoError(t, p.Settle(ctx, 20*time.Second))
 	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "arrived")
 	begun := time.Now()

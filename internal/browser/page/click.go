@@ -2,14 +2,12 @@ package page
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/dom"
-	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/page"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
@@ -156,7 +154,15 @@ const jsCovers = `function (hit) {
 		: n instanceof ShadowRoot ? n.host : n.parentNode;
 	const within = (a, b) => { for (let n = b; n; n = up(n)) if (n === a) return true; return false; };
 	const own = this.nodeType === Node.ELEMENT_NODE ? this : this.parentElement;
-	if (within(own, hit)) return '';
+	const describe = el => String(el.localName) + ' ' + String(el.textContent).trim().slice(0, 300);
+	if (within(own, hit)) {
+		if (!(own instanceof HTMLLabelElement)) return '';
+		// A link in a label is not the label: "I have read the terms".
+		for (let n = hit; n !== own; n = up(n))
+			if (n instanceof HTMLElement && n !== own.control && n.matches('a[href],button,input,select,textarea'))
+				return describe(n);
+		return '';
+	}
 	for (let n = hit; n; n = up(n)) {
 		if (n instanceof HTMLLabelElement && n.control === own) return '';
 		if (n instanceof HTMLElement && n.matches('a[href],button,[role=button],summary') && within(n, own)) return '';
@@ -165,12 +171,19 @@ const jsCovers = `function (hit) {
 	const el = hit.nodeType === Node.ELEMENT_NODE ? hit : hit.parentElement;
 	if (!el) return 'something';
 	const box = Element.prototype.closest.call(el, '[role=dialog],[role=alertdialog],dialog') || el;
-	return String(box.localName) + ' ' + String(box.textContent).trim().slice(0, 300);
+	return describe(box);
 }`
 
 // Click scrolls an element into view and clicks it with the mouse. See [browser.Page].
-func (s *Set) Click(ctx context.Context, ref browser.Ref) error {
+func (s *Set) Click(ctx context.Context, ref browser.Ref, how browser.Click) error {
+	g, err := gestureOf(how)
+	if err != nil {
+		return err
+	}
 	return s.onElement(ctx, ref, func(ctx context.Context, t *tab, n *node, tree *frameTree) error {
+		if err := s.refuseClick(g); err != nil {
+			return err
+		}
 		var state string
 		if err := n.callOn(ctx, &state, jsState); err != nil {
 			return err
@@ -185,19 +198,99 @@ func (s *Set) Click(ctx context.Context, ref browser.Ref) error {
 		if state == "button" {
 			s.guards.ExpectSubmit(t.session.ID)
 		}
+		return t.clickNode(ctx, tree, n, g)
+	})
+}
+
+// clickNode makes a gesture on a node. One that the mouse does not reach, as the input of
+// a styled checkbox, is clicked by its label. One without, which shows itself only when it
+// has the focus, gets it. One that is not drawn is clicked by a script.
+func (t *tab) clickNode(ctx context.Context, tree *frameTree, n *node, g gesture) error {
+	at, err := t.reach(ctx, tree, n)
+	if err == nil {
+		return t.clickAt(ctx, at, g)
+	}
+	if !hasCode(err, codeNotDrawn, codeNotInView, codeCovered) {
+		return err
+	}
+	label, errLabel := t.related(ctx, n, jsLabel)
+	if errLabel != nil {
+		return errLabel
+	}
+	switch {
+	case label != nil:
+		defer label.release()
+		if at, errLabel = t.reach(ctx, tree, label); errLabel == nil {
+			return t.clickAt(ctx, at, g)
+		}
+	case hasCode(err, codeNotInView):
+		if err := n.callOn(ctx, nil, jsFocus); err != nil {
+			return err
+		}
+		if at, errFocus := t.reach(ctx, tree, n); errFocus == nil {
+			return t.clickAt(ctx, at, g)
+		}
+	}
+	if hasCode(err, codeNotDrawn) && g.isPlain() {
+		return n.callOn(ctx, nil, `function () { HTMLElement.prototype.click.call(this); }`)
+	}
+	return err
+}
+
+// jsLabel returns a label of this that is drawn, or null.
+const jsLabel = `function () {
+	const drawn = el => {
+		const box = Element.prototype.getBoundingClientRect.call(el);
+		return box.width >= 1 && box.height >= 1 && Element.prototype.checkVisibility.call(el, {visibilityProperty: true});
+	};
+	return [...this.labels || []].find(drawn) || null;
+}`
+
+const jsFocus = `function () { HTMLElement.prototype.focus.call(this); }`
+
+// The codes of an element that the mouse cannot get at as it is now.
+const (
+	codeNotDrawn  = "page.not_drawn"
+	codeNotInView = "page.not_in_view"
+	codeCovered   = "page.covered"
+)
+
+// jsScrollTo scrolls to this so that it lies at one edge of the view or in the middle.
+const jsScrollTo = `function (block) {
+	const el = this.nodeType === Node.ELEMENT_NODE ? this : this.parentElement;
+	if (el) Element.prototype.scrollIntoView.call(el, {block, inline: 'nearest', behavior: 'instant'});
+}`
+
+// reach scrolls a node into view and returns a point of the tab where the mouse reaches
+// it. Where something that stays in its place covers it there, such as a header, it
+// scrolls the node to other places.
+func (t *tab) reach(ctx context.Context, tree *frameTree, n *node) (at point, err error) {
+	var first error
+	for _, block := range []string{"", "center", "end", "start"} {
+		if block != "" {
+			if err := n.callOn(ctx, nil, jsScrollTo, block); err != nil {
+				return point{}, err
+			}
+		}
 		b, err := n.waitUntilStill(ctx)
 		if err != nil {
-			return err
+			return point{}, err
 		}
-		if b == nil { // not drawn, as the input of a styled checkbox: a script can click it
-			return n.callOn(ctx, nil, `function () { HTMLElement.prototype.click.call(this); }`)
+		if b == nil {
+			return point{}, browser.Conflict(codeNotDrawn, "the element "+string(n.ref)+" is not drawn", "")
 		}
 		at, err := t.clickPoint(ctx, tree, n, *b)
-		if err != nil {
-			return err
+		if err == nil {
+			return at, nil
 		}
-		return t.clickAt(ctx, at)
-	})
+		if first == nil {
+			first = err
+		}
+		if !hasCode(err, codeCovered) {
+			break
+		}
+	}
+	return point{}, first
 }
 
 // clickPoint returns a point of the tab where a click reaches the node, if possible
@@ -213,7 +306,7 @@ func (t *tab) clickPoint(ctx context.Context, tree *frameTree, n *node, b box) (
 	}
 	seen := box{max(b.left, -x), max(b.top, -y), min(b.right, metrics.width()-x), min(b.bottom, metrics.height()-y)}
 	if seen.width() < 1 || seen.height() < 1 {
-		return point{}, browser.Conflict("page.not_in_view", "the element "+string(n.ref)+" cannot be scrolled into view", "")
+		return point{}, browser.Conflict(codeNotInView, "the element "+string(n.ref)+" cannot be scrolled into view", "")
 	}
 	var covered string
 	for _, share := range []point{{.5, .5}, {.25, .5}, {.75, .5}, {.5, .25}, {.5, .75}} {
@@ -227,7 +320,7 @@ func (t *tab) clickPoint(ctx context.Context, tree *frameTree, n *node, b box) (
 		}
 		covered = in
 	}
-	return point{}, browser.Conflict("page.covered",
+	return point{}, browser.Conflict(codeCovered,
 		"the element "+string(n.ref)+" is covered by "+t.set.quoteLabel(covered),
 		"close or move what covers it, then try again")
 }
@@ -298,36 +391,6 @@ func (t *tab) nodeAt(ctx context.Context, tree *frameTree, s *session, at point)
 		return nil, nil
 	}
 	return n, err
-}
-
-// clickAt presses and releases the left button.
-func (t *tab) clickAt(ctx context.Context, at point) error {
-	for _, step := range []struct {
-		kind    input.DispatchMouseEventType
-		buttons int64 // that are held
-	}{
-		{input.DispatchMouseEventTypeMouseMoved, 0},
-		{input.DispatchMouseEventTypeMousePressed, 1},
-		{input.DispatchMouseEventTypeMouseReleased, 0},
-	} {
-		params := input.DispatchMouseEventParams{
-			Type:    step.kind,
-			X:       at.x,
-			Y:       at.y,
-			Buttons: step.buttons,
-		}
-		if step.kind != input.DispatchMouseEventTypeMouseMoved {
-			params.Button, params.ClickCount = input.MouseButtonLeft, 1
-		}
-		err := protocol.Tell(ctx, t.session, input.DispatchMouseEvent, params)
-		if errors.Is(err, protocol.ErrGone) && step.kind != input.DispatchMouseEventTypeMouseMoved {
-			return nil // the click closed the tab
-		}
-		if err != nil {
-			return fmt.Errorf("clicking: %w", err)
-		}
-	}
-	return nil
 }
 
 // viewport returns the visible part of the tab, which begins at 0, 0.

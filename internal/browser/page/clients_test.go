@@ -72,7 +72,8 @@ func TestADialogOfAClientsTabIsTheClients(t *testing.T) {
 	// The agent's own dialogs are the agent's, whoever listens.
 	mine := second.AttachTab(p.AttachedTabs()[0])
 	require.NoError(t, protocol.Tell(ctx, mine, page.Enable, page.EnableParams{}))
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, browsertest.Observe(ctx, t, p), "button", "Ask").Ref))
+	ask := browsertest.Find(t, browsertest.Observe(ctx, t, p), "button", "Ask")
+	require.NoError(t, p.Click(ctx, ask.Ref, browser.Click{}))
 	obs := browsertest.Settle(ctx, t, p)
 	require.Contains(t, obs.Outline, "true")
 	require.Contains(t, obs.Outline, `note: confirm dialog "agent?": accepted`)
@@ -160,7 +161,7 @@ func TestTheAgentAndClientsHaveTabsOfTheirOwn(t *testing.T) {
 	require.Eventually(t, func() bool { return len(other.Tabs()) == 0 }, 20*time.Second, 20*time.Millisecond)
 	obs := browsertest.Open(ctx, t, p, s.URL+"/popup")
 	for range ourpage.MaxTabs + 3 {
-		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Open").Ref))
+		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Open").Ref, browser.Click{}))
 		require.Eventually(t, func() bool {
 			obs = browsertest.Observe(ctx, t, p)
 			return strings.Contains(obs.Outline, "Open")

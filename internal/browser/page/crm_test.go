@@ -36,7 +36,7 @@ func TestAWholeLogin(t *testing.T) {
 		browsertest.Login("username", "bot@company.com", server.URL)))
 	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
 		browsertest.Login("password", browsertest.Hunter, server.URL)))
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref, browser.Click{}))
 	obs = browsertest.Settle(ctx, t, p)
 	code, _ := key.Code(time.Now())
 	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Verification code").Ref,
@@ -46,7 +46,7 @@ func TestAWholeLogin(t *testing.T) {
 	require.Equal(t, democrm.Counts{Logins: 1}, crm.Counts())
 	require.Contains(t, obs.Outline,
 		"row: D-1001 | Driftwood Health | Chiara Russo | Qualification | 2026-01-05 | $110,500\n")
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Export CSV").Ref))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Export CSV").Ref, browser.Click{}))
 	select {
 	case file := <-saved:
 		require.Contains(t, file.Filename, ".csv")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 )
 
@@ -77,7 +78,7 @@ func TestEchoesInPiecesAreHiddenFromTheModel(t *testing.T) {
 			obs := browsertest.Open(ctx, t, p, s.URL+"/")
 			require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
 				browsertest.Login("password", secret, s.URL)))
-			require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref))
+			require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref, browser.Click{}))
 			hidden, all := false, ""
 			require.Eventually(t, func() bool {
 				obs = browsertest.Observe(ctx, t, p)

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 )
 
@@ -57,7 +58,7 @@ f.onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST', ` +
 		browsertest.RequireUnseen(t, code, browsertest.InputValues(ctx, t, b), filled.Outline)
 		require.Equal(t, "[secret]", filled.Elements[0].Value)
 		count := len(s.RequestsTo("/code"))
-		require.NoError(t, p.Click(ctx, browsertest.Find(t, filled, "button", "Verify").Ref))
+		require.NoError(t, p.Click(ctx, browsertest.Find(t, filled, "button", "Verify").Ref, browser.Click{}))
 		require.Eventually(t, func() bool { return len(s.RequestsTo("/code")) > count }, 10*time.Second, 10*time.Millisecond,
 			path)
 		if got := s.RequestsTo("/code")[count]; path == "/parts" {
@@ -92,7 +93,7 @@ func TestACodeIsMadeWhenItIsSent(t *testing.T) {
 	require.Zero(t, made)
 	for i, code := range []string{"333444", "048151"} {
 		now = code
-		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Verify").Ref))
+		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Verify").Ref, browser.Click{}))
 		require.Eventually(t, func() bool { return len(s.RequestsTo("/code")) == i+1 }, 10*time.Second, 10*time.Millisecond)
 		require.True(t, s.RequestsTo("/code")[i].Body == "code="+code, "the code of the time when it left")
 		after := browsertest.Settle(ctx, t, p)

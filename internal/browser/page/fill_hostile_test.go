@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 )
 
@@ -163,7 +164,7 @@ const post = async (path, body) => (await fetch(path, {method: 'POST', body: JSO
 		fill.Report = told.add
 		require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, fill), c.why)
 		require.NotContains(t, browsertest.Settle(ctx, t, p).Outline, "vault.", c.why)
-		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref), c.why)
+		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref, browser.Click{}), c.why)
 		require.Eventually(t, func() bool { return len(s.RequestsTo("/login")) == 1 }, 10*time.Second, 10*time.Millisecond,
 			c.why)
 		after := browsertest.Settle(ctx, t, p)
@@ -228,18 +229,18 @@ func TestAFilledValueGoesNowhereElseOnItsOwnSite(t *testing.T) {
 			fill, told := browsertest.Login("password", browsertest.Hunter, s.URL), new(reports)
 			fill.Report = told.add
 			require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, fill))
-			require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Show").Ref))
+			require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Show").Ref, browser.Click{}))
 			placeholder, _, _ := strings.Cut(browsertest.InputValues(ctx, t, b), "\n")
 			require.Len(t, placeholder, 20)
 			switch c.move {
 			case "":
 			case "keys":
-				require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "textbox", "Comment").Ref))
+				require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "textbox", "Comment").Ref, browser.Click{}))
 				for _, key := range placeholder {
 					require.NoError(t, p.Press(ctx, string(key)))
 				}
 			default:
-				require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", c.move).Ref))
+				require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", c.move).Ref, browser.Click{}))
 			}
 			browsertest.ClickUntil(ctx, t, p, obs, "Post", "note: blocked: a request with a login's value ")
 			require.Empty(t, s.RequestsTo("/comment"))
@@ -249,7 +250,7 @@ func TestAFilledValueGoesNowhereElseOnItsOwnSite(t *testing.T) {
 				return // its page has broken the login
 			}
 			require.NoError(t, p.Type(ctx, browsertest.Find(t, obs, "textbox", "Nick").Ref, "robot"))
-			require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref))
+			require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref, browser.Click{}))
 			require.Eventually(t, func() bool { return len(s.RequestsTo("/login")) == 1 }, 10*time.Second, 10*time.Millisecond)
 			got, err := url.ParseQuery(s.RequestsTo("/login")[0].Body)
 			require.NoError(t, err)
@@ -273,8 +274,8 @@ func TestNothingMovesAFilledValueOutOfItsField(t *testing.T) {
 		fill.Direct = direct
 		require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, fill))
 		held, _, _ := strings.Cut(browsertest.InputValues(ctx, t, b), "\n")
-		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Show").Ref))
-		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Copy").Ref))
+		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Show").Ref, browser.Click{}))
+		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Copy").Ref, browser.Click{}))
 
 		tried := func(at, into string) {
 			for _, name := range []string{
@@ -292,7 +293,7 @@ func TestNothingMovesAFilledValueOutOfItsField(t *testing.T) {
 			}
 			require.False(t, strings.Contains(browsertest.InputValues(ctx, t, b), held[1:]) && into != "", at)
 		}
-		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref))
+		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, browser.Click{}))
 		tried("the field", "")
 		if !direct {
 			require.ErrorContains(t, p.Type(ctx, browsertest.Find(t, obs, "textbox", "Comment").Ref, "it is "+held),
@@ -300,7 +301,7 @@ func TestNothingMovesAFilledValueOutOfItsField(t *testing.T) {
 			require.ErrorContains(t, p.Goto(ctx, evil.URL+"/?"+held), "page.text_refused")
 		}
 		obs = browsertest.Open(ctx, t, p, evil.URL+"/")
-		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "textbox", "Loot").Ref))
+		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "textbox", "Loot").Ref, browser.Click{}))
 		tried("another site", "Loot")
 		require.False(t, strings.Contains(evil.All(), held))
 	}

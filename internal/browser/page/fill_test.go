@@ -56,7 +56,7 @@ const steal = u => `
 			browsertest.Login("password", browsertest.Hunter, s.URL)), path)
 		placeholder, _, _ := strings.Cut(browsertest.InputValues(ctx, t, b), "\n")
 		require.GreaterOrEqual(t, len(placeholder), 16, path)
-		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Steal").Ref), path)
+		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Steal").Ref, browser.Click{}), path)
 		blocked := false
 		require.Eventually(t, func() bool {
 			blocked = blocked || strings.Contains(browsertest.Observe(ctx, t, p).Outline, "note: blocked: ")
@@ -94,7 +94,7 @@ func TestASwappedRequestIsNotRedirectedAway(t *testing.T) {
 		obs := browsertest.Open(ctx, t, p, s.URL+path)
 		require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
 			browsertest.Login("password", browsertest.Hunter, s.URL)))
-		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref))
+		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref, browser.Click{}))
 		require.Eventually(t, func() bool {
 			return strings.Contains(browsertest.Observe(ctx, t, p).Outline, "a redirect that would take")
 		}, 10*time.Second, 20*time.Millisecond, path)
@@ -105,7 +105,7 @@ func TestASwappedRequestIsNotRedirectedAway(t *testing.T) {
 	obs := browsertest.Open(ctx, t, p, s.URL+"/near")
 	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
 		browsertest.Login("password", browsertest.Hunter, s.URL)))
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref, browser.Click{}))
 	require.Contains(t, browsertest.Settle(ctx, t, p).Outline, "Welcome")
 	there := s.RequestsTo("/there")
 	require.Len(t, there, 1)
@@ -135,7 +135,7 @@ func TestEchoedSecretsAreScrubbed(t *testing.T) {
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
 		browsertest.Login("password", secret, s.URL)))
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref, browser.Click{}))
 	obs = browsertest.Settle(ctx, t, p)
 	browsertest.RequireUnseen(t, secret, obs.Outline, obs.URL, obs.Title, fmt.Sprint(obs.Elements))
 	require.GreaterOrEqual(t, strings.Count(obs.Outline, "[secret]"), 8)
@@ -146,7 +146,7 @@ func TestEchoedSecretsAreScrubbed(t *testing.T) {
 	require.NoError(t, err)
 	require.Greater(t, browsertest.MaskedPixels(t, shot), 5000, "the echoes are painted over")
 
-	err = p.Click(ctx, "e1")
+	err = p.Click(ctx, "e1", browser.Click{})
 	require.Error(t, err)
 	browsertest.RequireUnseen(t, secret, err.Error())
 }
@@ -173,7 +173,7 @@ func TestDirectFillTypesTheValueAndGuardsIt(t *testing.T) {
 
 	before, err := p.Screenshot(ctx, true)
 	require.NoError(t, err)
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Show").Ref))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Show").Ref, browser.Click{}))
 	shown := browsertest.Observe(ctx, t, p)
 	browsertest.RequireUnseen(t, browsertest.Hunter, shown.Outline, fmt.Sprint(shown.Elements))
 	require.Equal(t, "[secret]", browsertest.Find(t, shown, "textbox", "Password").Value)
@@ -183,10 +183,10 @@ func TestDirectFillTypesTheValueAndGuardsIt(t *testing.T) {
 	require.Greater(t, browsertest.MaskedPixels(t, after), 1000)
 
 	// The page moves the value to another field, and the model edits it there.
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Move").Ref))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Move").Ref, browser.Click{}))
 	moved := browsertest.Find(t, browsertest.Observe(ctx, t, p), "textbox", "Copy")
 	require.Equal(t, "[secret]", moved.Value)
-	require.NoError(t, p.Click(ctx, moved.Ref))
+	require.NoError(t, p.Click(ctx, moved.Ref, browser.Click{}))
 	for _, key := range []string{"End", "Backspace", "Home", "x"} {
 		require.NoError(t, p.Press(ctx, key))
 	}
@@ -196,18 +196,18 @@ func TestDirectFillTypesTheValueAndGuardsIt(t *testing.T) {
 	}
 	require.NoError(t, p.Type(ctx, moved.Ref, "my own text"))
 	require.Equal(t, "my own text", browsertest.Find(t, browsertest.Observe(ctx, t, p), "textbox", "Copy").Value)
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Move").Ref))
-	require.NoError(t, p.Click(ctx, moved.Ref))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Move").Ref, browser.Click{}))
+	require.NoError(t, p.Click(ctx, moved.Ref, browser.Click{}))
 	for range len([]rune(browsertest.Hunter)) - 3 {
 		require.NoError(t, p.Press(ctx, "Backspace"))
 	}
 	require.Equal(t, "[secret]", browsertest.Find(t, browsertest.Observe(ctx, t, p), "textbox", "Copy").Value,
 		"nor where the model has written before")
 
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Steal").Ref))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Steal").Ref, browser.Click{}))
 	require.Contains(t, browsertest.Settle(ctx, t, p).Outline, "note: blocked: ")
 	require.Empty(t, evil.RequestsTo("/steal"))
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref, browser.Click{}))
 	require.Eventually(t, func() bool { return len(s.RequestsTo("/login")) == 1 }, 10*time.Second, 10*time.Millisecond)
 	require.True(t, s.RequestsTo("/login")[0].Body == "<xml>"+browsertest.Hunter+"</xml>",
 		"the site received the value as its page wrote it")
@@ -223,7 +223,7 @@ func TestInterceptionEndsWithItsReason(t *testing.T) {
 	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
 		browsertest.Login("password", browsertest.Hunter, s.URL)))
 	require.True(t, p.Guarded())
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref, browser.Click{}))
 	require.Contains(t, browsertest.Settle(ctx, t, p).Outline, "Welcome")
 	require.Eventually(t, func() bool { return !p.Guarded() }, 10*time.Second, 20*time.Millisecond, "the document is gone")
 }

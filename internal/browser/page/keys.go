@@ -59,6 +59,19 @@ const (
 	modAlt, modControl, modMeta, modShift = 1, 2, 4, 8
 )
 
+// modifierKey returns the key of a modifier.
+func modifierKey(bit int64) key {
+	switch bit {
+	case modAlt:
+		return key{name: "Alt", code: "AltLeft", windows: 18}
+	case modControl:
+		return key{name: "Control", code: "ControlLeft", windows: 17}
+	case modMeta:
+		return key{name: "Meta", code: "MetaLeft", windows: 91}
+	}
+	return key{name: "Shift", code: "ShiftLeft", windows: 16}
+}
+
 // editingCommands are the commands of shortcuts that Chromium leaves to its window,
 // which a headless browser does not have.
 var editingCommands = map[string]string{
@@ -92,7 +105,7 @@ func mayMoveText(k key, held int64) bool {
 func parseKey(text string) (key, int64, error) {
 	bad := browser.BadRequest("page.unknown_key", "there is no such key",
 		`keys are "Enter", "Tab", "Escape", "ArrowDown", a character, or one of them after "Control+", "Shift+", "Alt+" `+
-			`or "Meta+"`)
+			`or "Meta+", also several: "Control+Shift+K"`)
 	if len(text) > 64 || text == "" {
 		return key{}, 0, bad
 	}
@@ -110,6 +123,9 @@ func parseKey(text string) (key, int64, error) {
 		text = text[i+1:]
 	}
 	name := strings.ToLower(text)
+	if bit, ok := modifiers[name]; ok {
+		return modifierKey(bit), held &^ bit, nil
+	}
 	if alias, ok := keyAliases[name]; ok {
 		name = alias
 	}
@@ -119,23 +135,59 @@ func parseKey(text string) (key, int64, error) {
 	if utf8.RuneCountInString(text) != 1 || !utf8.ValidString(text) || text < " " || text == "\x7f" {
 		return key{}, 0, bad
 	}
-	k := key{name: text, text: text}
-	switch c := strings.ToUpper(text)[0]; {
-	case len(text) > 1:
-	case c >= 'A' && c <= 'Z':
-		k.code, k.windows = "Key"+string(c), int64(c)
-		if held&modShift != 0 {
-			k.name, k.text = string(c), string(c)
-		}
-	case c >= '0' && c <= '9':
-		k.code, k.windows = "Digit"+string(c), int64(c)
+	k, shifted := characterKey(text)
+	switch {
+	case shifted && held == 0:
+		held = modShift
+	case k.code != "" && held&modShift != 0 && 'a' <= text[0] && text[0] <= 'z':
+		k.name, k.text = strings.ToUpper(text), strings.ToUpper(text)
 	}
 	return k, held, nil
 }
 
-// Press sends one key to what has the focus. See [browser.Page].
-func (s *Set) Press(ctx context.Context, name string) error {
-	k, held, err := parseKey(name)
+// The keys of a keyboard of the United States that are no letters, without and with
+// Shift, in one order with their codes.
+const (
+	plainCharacters   = "`1234567890-=[]\\;',./"
+	shiftedCharacters = `~!@#$%^&*()_+{}|:"<>?`
+)
+
+// characterKey returns the key that writes a character, and whether with Shift. A
+// character that no key of that keyboard writes has no code.
+func characterKey(text string) (k key, shifted bool) {
+	k = key{name: text, text: text}
+	if len(text) > 1 {
+		return k, false
+	}
+	c := text[0]
+	if upper := strings.ToUpper(text)[0]; upper >= 'A' && upper <= 'Z' {
+		k.code, k.windows = "Key"+string(upper), int64(upper)
+		return k, c == upper
+	}
+	i := strings.IndexByte(plainCharacters, c)
+	if i < 0 {
+		i, shifted = strings.IndexByte(shiftedCharacters, c), true
+	}
+	if i < 0 {
+		return k, false
+	}
+	if plain := plainCharacters[i]; plain >= '0' && plain <= '9' {
+		k.code, k.windows = "Digit"+string(plain), int64(plain)
+		return k, shifted
+	}
+	named := map[byte]key{
+		'`': {code: "Backquote", windows: 192}, '-': {code: "Minus", windows: 189}, '=': {code: "Equal", windows: 187},
+		'[': {code: "BracketLeft", windows: 219}, ']': {code: "BracketRight", windows: 221},
+		'\\': {code: "Backslash", windows: 220}, ';': {code: "Semicolon", windows: 186}, '\'': {code: "Quote", windows: 222},
+		',': {code: "Comma", windows: 188}, '.': {code: "Period", windows: 190}, '/': {code: "Slash", windows: 191},
+	}[plainCharacters[i]]
+	k.code, k.windows = named.code, named.windows
+	return k, shifted
+}
+
+// Press sends a key to what has the focus. See [browser.Page].
+func (s *Set) Press(ctx context.Context, keys string) error {
+	k, held, err := parseKey(keys)
 	if err != nil {
 		return err
 	}
@@ -151,8 +203,58 @@ func (s *Set) Press(ctx context.Context, name string) error {
 		if k.name == "Enter" || k.name == " " {
 			s.guards.ExpectSubmit(t.session.ID)
 		}
+		release, err := t.hold(ctx, heldKeys(held))
+		if err != nil {
+			return err
+		}
+		defer release()
 		return t.press(ctx, k, held)
 	})
+}
+
+// heldKeys are the keys of modifiers, in the order in which hands take them.
+func heldKeys(held int64) []key {
+	var keys []key
+	for _, bit := range []int64{modControl, modAlt, modShift, modMeta} {
+		if held&bit != 0 {
+			keys = append(keys, modifierKey(bit))
+		}
+	}
+	return keys
+}
+
+// hold presses modifiers. They stay pressed until release is called, which does not
+// mind that the tab is gone.
+func (t *tab) hold(ctx context.Context, keys []key) (release func(), err error) {
+	var held int64
+	send := func(ctx context.Context, kind input.DispatchKeyEventType, k key) error {
+		return protocol.Tell(ctx, t.session, input.DispatchKeyEvent, input.DispatchKeyEventParams{
+			Type:                  kind,
+			Modifiers:             held,
+			Key:                   k.name,
+			Code:                  k.code,
+			WindowsVirtualKeyCode: k.windows,
+			NativeVirtualKeyCode:  k.windows,
+		})
+	}
+	release = func() {
+		for len(keys) > 0 {
+			last := keys[len(keys)-1]
+			keys = keys[:len(keys)-1]
+			held &^= modifiers[strings.ToLower(last.name)]
+			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), frameTimeout)
+			_ = send(ending, input.DispatchKeyEventTypeKeyUp, last)
+			cancel()
+		}
+	}
+	for _, k := range keys {
+		held |= modifiers[strings.ToLower(k.name)]
+		if err := send(ctx, input.DispatchKeyEventTypeRawKeyDown, k); err != nil {
+			release()
+			return nil, fmt.Errorf("holding a key: %w", err)
+		}
+	}
+	return release, nil
 }
 
 func (t *tab) press(ctx context.Context, k key, held int64) error {
@@ -167,6 +269,9 @@ func (t *tab) press(ctx context.Context, k key, held int64) error {
 	if held&(modAlt|modControl|modMeta) == 0 {
 		down.Text, down.UnmodifiedText = k.text, k.text
 	} else if command, ok := editingCommands[strings.ToLower(k.name)]; ok && held&(modControl|modMeta) != 0 {
+		if command == "undo" && held&modShift != 0 {
+			command = "redo"
+		}
 		down.Commands = []string{command}
 	}
 	if down.Text == "" {

@@ -65,3 +65,34 @@ func (s *Set) objectGroup() string { return "bctrl-" + strconv.FormatInt(s.group
 
 // key names the node for as long as its document lives.
 func (n *node) key() protocol.Element { return n.frame.element(n.backend) }
+
+// related returns the element that fn finds for a node, nil when it finds none. It goes
+// by the node's reference, and is released by itself.
+func (t *tab) related(ctx context.Context, n *node, fn string, args ...any) (*node, error) {
+	s, group := n.frame.session, t.set.objectGroup()
+	got, err := callFunction(ctx, s, scriptCall{
+		Function: fn,
+		Object:   n.object,
+		Group:    group,
+		Gesture:  true,
+	}, args)
+	if err != nil {
+		return nil, err
+	}
+	if got.Subtype != runtime.RemoteObjectSubtypeNode {
+		releaseGroup(s, group)
+		return nil, nil
+	}
+	backend, err := backendOf(ctx, s, got.ObjectID)
+	if err != nil {
+		return nil, err
+	}
+	return &node{
+		ref:     n.ref,
+		frame:   n.frame,
+		world:   n.world,
+		object:  got.ObjectID,
+		backend: backend,
+		group:   group,
+	}, nil
+}

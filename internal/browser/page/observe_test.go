@@ -92,17 +92,17 @@ func TestRefsLiveAsLongAsTheirElement(t *testing.T) {
 	alpha, beta := browsertest.Find(t, first, "button", "Alpha"), browsertest.Find(t, first, "button", "Beta")
 	require.Equal(t, first.Elements, browsertest.Observe(ctx, t, p).Elements, "nothing changed")
 
-	require.NoError(t, p.Click(ctx, beta.Ref))
+	require.NoError(t, p.Click(ctx, beta.Ref, browser.Click{}))
 	second := browsertest.Observe(ctx, t, p)
 	require.Equal(t, beta.Ref, browsertest.Find(t, second, "button", "Beta").Ref)
 	require.NotContains(t, []browser.Ref{alpha.Ref, beta.Ref}, browsertest.Find(t, second, "button", "Gamma").Ref)
-	require.ErrorContains(t, p.Click(ctx, alpha.Ref), "page.element_gone")
+	require.ErrorContains(t, p.Click(ctx, alpha.Ref, browser.Click{}), "page.element_gone")
 
 	third := browsertest.Open(ctx, t, p, s.URL+"/next")
 	require.NotContains(t, []browser.Ref{alpha.Ref, beta.Ref}, browsertest.Find(t, third, "button", "Alpha").Ref)
-	require.ErrorContains(t, p.Click(ctx, beta.Ref), "page.element_gone")
-	require.ErrorContains(t, p.Click(ctx, "e999"), "page.unknown_ref")
-	require.ErrorContains(t, p.Click(ctx, `"]`), "page.unknown_ref")
+	require.ErrorContains(t, p.Click(ctx, beta.Ref, browser.Click{}), "page.element_gone")
+	require.ErrorContains(t, p.Click(ctx, "e999", browser.Click{}), "page.unknown_ref")
+	require.ErrorContains(t, p.Click(ctx, `"]`, browser.Click{}), "page.unknown_ref")
 }
 
 // TestObserveReadsFramesOfOtherSites looks into a frame that another process
@@ -116,7 +116,7 @@ func TestObserveReadsFramesOfOtherSites(t *testing.T) {
 			inner.LocalhostURL() + `/in" style="margin:40px;border:7px solid"></iframe>`})
 	obs := browsertest.Open(ctx, t, p, outer.URL+"/")
 	require.Contains(t, obs.Outline, `frame "Other site"`)
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Inner").Ref))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Inner").Ref, browser.Click{}))
 	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "clicked inside")
 }
 
@@ -135,15 +135,15 @@ func TestObserveIsBounded(t *testing.T) {
 	require.True(t, top.Truncated)
 	require.True(t, strings.Contains(top.Outline, "paragraph number 0\n"))
 	require.True(t, strings.Contains(top.Outline, "lines below, scroll down"))
-	require.NoError(t, p.Scroll(ctx, 100))
-	require.NoError(t, p.Scroll(ctx, 100))
+	browsertest.Scroll(ctx, t, p, 100)
+	browsertest.Scroll(ctx, t, p, 100)
 	bottom := browsertest.Observe(ctx, t, p)
 	require.True(t, strings.Contains(bottom.Outline, "paragraph number 2999\n"))
 	require.True(t, strings.Contains(bottom.Outline, "lines above, scroll up"))
 
 	huge := browsertest.Open(ctx, t, p, s.URL+"/huge")
 	require.True(t, huge.Truncated)
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, huge, "button", "First of many").Ref))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, huge, "button", "First of many").Ref, browser.Click{}))
 
 	deep := browsertest.Open(ctx, t, p, s.URL+"/deep")
 	require.LessOrEqual(t, len(deep.Outline), browser.MaxOutline)
@@ -165,7 +165,7 @@ window.MutationObserver = null; window.setTimeout = () => {}; window.Promise = n
 	defer cancel()
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	require.Equal(t, "Honest", obs.Title)
-	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Real").Ref))
-	require.NoError(t, p.Scroll(ctx, 1))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Real").Ref, browser.Click{}))
+	browsertest.Scroll(ctx, t, p, 1)
 	require.NoError(t, p.Settle(ctx, time.Second))
 }

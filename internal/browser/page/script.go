@@ -37,24 +37,6 @@ const (
 	return [...seen].sort((a, b) => a.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1);
 }`
 
-	jsScroll = `function (pages) {
-	const scrolling = Object.getOwnPropertyDescriptor(Document.prototype, 'scrollingElement').get.call(document);
-	const root = scrolling || document.documentElement;
-	const host = el => el.getRootNode() instanceof ShadowRoot ? el.getRootNode().host : null;
-	let el = Document.prototype.elementFromPoint.call(document, innerWidth / 2, innerHeight / 2);
-	for (; el && el !== root; el = el.parentElement || host(el)) {
-		if (el.scrollHeight <= el.clientHeight + 1 || el.localName === 'body') continue;
-		const overflow = getComputedStyle(el).overflowY;
-		if (overflow !== 'auto' && overflow !== 'scroll') continue;
-		const at = el.scrollTop;
-		Element.prototype.scrollBy.call(el, {top: pages * el.clientHeight, behavior: 'instant'});
-		if (el.scrollTop !== at) return true;
-	}
-	const at = window.scrollY;
-	window.scrollBy({top: pages * innerHeight, behavior: 'instant'});
-	return window.scrollY !== at;
-}`
-
 	// jsQuiet resolves once the document has not changed for a while.
 	jsQuiet = `function (quiet, max) {
 	return new Promise(resolve => {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/inspector"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -61,6 +62,7 @@ type tab struct {
 	filled        map[protocol.Element]bool
 	direct        map[protocol.Document]bool // documents that hold a value itself
 	typed         map[protocol.Element]bool  // fields of such documents that the model has written
+	drags         chan *input.DragData       // of a drag that the agent makes; nil when it makes none
 }
 
 // documentLoad is how far the newest document of a frame has come.
@@ -176,6 +178,8 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 		})
 	case network.LoadingFailed.Method:
 		protocol.Event(params, func(ev network.EventLoadingFailed) { t.noteTraffic(trafficID{session, ev.RequestID}, false) })
+	case input.DragIntercepted.Method:
+		protocol.Event(params, func(ev input.EventDragIntercepted) { t.noteDrag(ev.Data) })
 	case inspector.TargetCrashed.Method:
 		if session == t.session && !t.isClients() {
 			t.set.spawn(func(ctx context.Context) { t.set.closeTab(ctx, t) })

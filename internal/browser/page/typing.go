@@ -75,21 +75,30 @@ const jsClear = `function (text) {
 	return left.some(el => el.value.includes(text));
 }`
 
-// jsSelect chooses an option by its label or its value.
+// jsSelect chooses options by their labels or their values, and no others.
 const jsSelect = `function (wanted) {
 	const el = this;
 	if (!(el instanceof HTMLSelectElement)) return {problem: 'not_a_select'};
-	if (Element.prototype.matches.call(el, ':disabled')) return {problem: 'disabled'};
+	const disabled = el => Element.prototype.matches.call(el, ':disabled');
+	if (disabled(el)) return {problem: 'disabled'};
+	if (wanted.length !== 1 && !el.multiple) return {problem: 'one'};
 	const options = [...HTMLSelectElement.prototype[Symbol.iterator].call(el)].filter(o => o instanceof HTMLOptionElement);
 	const plain = s => String(s).replace(/\s+/g, ' ').trim();
-	const want = plain(wanted), low = want.toLowerCase();
-	const found = options.find(o => plain(o.label) === want) || options.find(o => o.value === wanted)
-		|| options.find(o => plain(o.label).toLowerCase() === low);
-	if (!found) return {problem: 'no_option', options: options.slice(0, 30).map(o => plain(o.label).slice(0, 60))};
-	if (found.disabled) return {problem: 'disabled'};
+	const find = text => {
+		const want = plain(text), low = want.toLowerCase();
+		return options.find(o => plain(o.label) === want) || options.find(o => o.value === text)
+			|| options.find(o => plain(o.label).toLowerCase() === low);
+	};
+	const found = wanted.map(find);
+	if (found.includes(undefined)) {
+		return {problem: 'no_option', options: options.slice(0, 30).map(o => plain(o.label).slice(0, 60))};
+	}
+	if (found.some(o => disabled(o))) return {problem: 'disabled'};
 	HTMLElement.prototype.focus.call(el, {preventScroll: true});
-	if (!found.selected) {
-		found.selected = true;
+	const changing = options.filter(o => o.selected !== found.includes(o));
+	if (changing.length) {
+		if (el.multiple) changing.forEach(o => { o.selected = found.includes(o); });
+		else found[0].selected = true;
 		el.dispatchEvent(new Event('input', {bubbles: true, composed: true}));
 		el.dispatchEvent(new Event('change', {bubbles: true}));
 	}
@@ -137,13 +146,15 @@ func (n *node) writeText(ctx context.Context, text string, secret bool) error {
 // pressShift presses a key that writes nothing: many forms check a field only when a
 // key is released.
 func (t *tab) pressShift(ctx context.Context) error {
-	return t.press(ctx, key{name: "Shift", code: "ShiftLeft", windows: 16}, 0)
+	return t.press(ctx, modifierKey(modShift), 0)
 }
 
 // Select chooses an option. See [browser.Page].
-func (s *Set) Select(ctx context.Context, ref browser.Ref, option string) error {
-	if err := s.refusePlaceholder(option); err != nil {
-		return err
+func (s *Set) Select(ctx context.Context, ref browser.Ref, options ...string) error {
+	for _, option := range options {
+		if err := s.refusePlaceholder(option); err != nil {
+			return err
+		}
 	}
 	return s.onElement(ctx, ref, func(ctx context.Context, t *tab, n *node, _ *frameTree) error {
 		if _, err := n.waitUntilStill(ctx); err != nil {
@@ -153,7 +164,11 @@ func (s *Set) Select(ctx context.Context, ref browser.Ref, option string) error 
 			Problem string   `json:"problem"`
 			Options []string `json:"options"`
 		}
-		if err := n.callOn(ctx, &got, jsSelect, strings.ToValidUTF8(option, "\ufffd")); err != nil {
+		wanted := make([]string, len(options))
+		for i, option := range options {
+			wanted[i] = strings.ToValidUTF8(option, "\ufffd")
+		}
+		if err := n.callOn(ctx, &got, jsSelect, wanted); err != nil {
 			return err
 		}
 		name := "the element " + string(n.ref)
@@ -162,6 +177,8 @@ func (s *Set) Select(ctx context.Context, ref browser.Ref, option string) error 
 			return nil
 		case "disabled":
 			return browser.Conflict("page.disabled", name+" or the option is disabled", "")
+		case "one":
+			return browser.BadRequest("page.one_option", name+" takes exactly one option", "")
 		case "no_option":
 			var labels []string
 			for _, label := range got.Options {

@@ -1,0 +1,210 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
+)
+
+const (
+	maxScroll    = 20
+	maxModifiers = 4
+	// maxCoordinate bounds a point before a page is asked, in CSS pixels.
+	maxCoordinate = 100_000
+)
+
+// howToClick are the arguments of a click that any tool for one has.
+const howToClick = `"button":{"type":"string","enum":["left","right","middle"]},` +
+	`"count":{"type":"integer","description":"2 is a double click, 3 selects a paragraph. 1 when left out."},` +
+	`"modifiers":{"type":"array","items":{"type":"string","enum":["Control","Shift","Alt","Meta"]},` +
+	`"description":"Keys to hold during the click."}`
+
+// pointerTools are those of the mouse.
+func pointerTools() []tool {
+	const point = `"x":{"type":"number","description":"Pixels from the left edge of the newest picture."},` +
+		`"y":{"type":"number","description":"Pixels from its top edge."}`
+	return []tool{
+		define[click]("click", "Click an element.", ref+`,`+howToClick, "ref"),
+		define[hover]("hover", "Move the mouse over an element, for what opens under it.", ref, "ref"),
+		define[drag]("drag", "Drag one element onto another.",
+			`"from_ref":{"type":"string","description":"The reference of what is dragged."},`+
+				`"to_ref":{"type":"string","description":"The reference of where it is dropped."}`, "from_ref", "to_ref"),
+		define[clickAt]("click_at", "Click at a place of the picture that no element of the view stands for, as on a canvas.",
+			point+`,`+howToClick, "x", "y"),
+		define[hoverAt]("hover_at", "Move the mouse to a place of the picture.", point, "x", "y"),
+		define[dragAt]("drag_at", "Drag from one place of the picture to another, as on a canvas or a slider.",
+			point+`,"to_x":{"type":"number"},"to_y":{"type":"number"}`, "x", "y", "to_x", "to_y"),
+		define[scroll]("scroll", "Scroll the page, or the list that an element lies in.",
+			`"pages":{"type":"number","description":"Views to scroll: 1 is one down, -1 one up."},`+
+				`"ref":{"type":"string","description":"An element of the list to scroll; the page when left out."}`, "pages"),
+	}
+}
+
+// clickArguments say how a click is made.
+type clickArguments struct {
+	Button    string   `json:"button"`
+	Count     int      `json:"count"`
+	Modifiers []string `json:"modifiers"`
+}
+
+// how returns the click, or why there is none of that kind.
+func (a clickArguments) how() (browser.Click, string) {
+	switch browser.Button(a.Button) {
+	case "", browser.LeftButton, browser.RightButton, browser.MiddleButton:
+	default:
+		return browser.Click{}, "not done: button is left, right or middle"
+	}
+	if a.Count < 0 || a.Count > 3 {
+		return browser.Click{}, "not done: count is 1, 2 or 3"
+	}
+	if len(a.Modifiers) > maxModifiers {
+		return browser.Click{}, "not done: there are only 4 keys to hold"
+	}
+	for _, name := range a.Modifiers {
+		switch name {
+		case "Control", "Shift", "Alt", "Meta":
+		default:
+			return browser.Click{}, "not done: modifiers are Control, Shift, Alt and Meta"
+		}
+	}
+	return browser.Click{
+		Button:    browser.Button(a.Button),
+		Count:     a.Count,
+		Modifiers: a.Modifiers,
+	}, ""
+}
+
+type click struct {
+	Ref string `json:"ref"`
+	clickArguments
+}
+
+func (a click) do(ctx context.Context, r *run) (outcome, error) {
+	how, why := a.how()
+	if why != "" {
+		return refuse(why), nil
+	}
+	return r.onElement(ctx, "click", a.Ref, "clicked", func(ctx context.Context, ref browser.Ref) error {
+		return r.page.Click(ctx, ref, how)
+	})
+}
+
+type hover struct {
+	Ref string `json:"ref"`
+}
+
+func (a hover) do(ctx context.Context, r *run) (outcome, error) {
+	return r.onElement(ctx, "hover", a.Ref, "the mouse is over it", r.page.Hover)
+}
+
+type drag struct {
+	From string `json:"from_ref"`
+	To   string `json:"to_ref"`
+}
+
+func (a drag) do(ctx context.Context, r *run) (outcome, error) {
+	to, unknown, ok := r.element(a.To)
+	if !ok {
+		return unknown, nil
+	}
+	return r.onElement(ctx, "drag", a.From, "dragged", func(ctx context.Context, from browser.Ref) error {
+		return r.page.Drag(ctx, from, to.Ref)
+	})
+}
+
+// pointArguments are a place of the picture.
+type pointArguments struct {
+	X float64 `json:"x"`
+	Y float64 `json:"y"`
+}
+
+// atPoint does something at places of the picture, where they can be any.
+func (r *run) atPoint(ctx context.Context, kind, success string, do func(ctx context.Context) error,
+	points ...browser.Point) (outcome, error) {
+	target := ""
+	for _, at := range points {
+		if inside := at.X >= 0 && at.Y >= 0 && at.X <= maxCoordinate && at.Y <= maxCoordinate; !inside {
+			return refuse("not done: the place is not in the picture"), nil
+		}
+		if target != "" {
+			target += " to "
+		}
+		target += fmt.Sprintf("%.0f,%.0f", at.X, at.Y)
+	}
+	r.progress(kind, target)
+	return r.afterAction(ctx, bctrl.ActAction{Kind: kind, Target: target}, do(ctx), success)
+}
+
+type clickAt struct {
+	pointArguments
+	clickArguments
+}
+
+func (a clickAt) do(ctx context.Context, r *run) (outcome, error) {
+	how, why := a.how()
+	if why != "" {
+		return refuse(why), nil
+	}
+	at := browser.Point{X: a.X, Y: a.Y}
+	return r.atPoint(ctx, "click_at", "clicked", func(ctx context.Context) error {
+		return r.page.ClickAt(ctx, at, how)
+	}, at)
+}
+
+type hoverAt struct {
+	pointArguments
+}
+
+func (a hoverAt) do(ctx context.Context, r *run) (outcome, error) {
+	at := browser.Point{X: a.X, Y: a.Y}
+	return r.atPoint(ctx, "hover_at", "the mouse is there", func(ctx context.Context) error {
+		return r.page.HoverAt(ctx, at)
+	}, at)
+}
+
+type dragAt struct {
+	pointArguments
+	ToX float64 `json:"to_x"`
+	ToY float64 `json:"to_y"`
+}
+
+func (a dragAt) do(ctx context.Context, r *run) (outcome, error) {
+	from, to := browser.Point{X: a.X, Y: a.Y}, browser.Point{X: a.ToX, Y: a.ToY}
+	return r.atPoint(ctx, "drag_at", "dragged", func(ctx context.Context) error {
+		return r.page.DragAt(ctx, from, to)
+	}, from, to)
+}
+
+type scroll struct {
+	Pages float64 `json:"pages"`
+	Ref   string  `json:"ref"`
+}
+
+func (a scroll) do(ctx context.Context, r *run) (outcome, error) {
+	pages := int(math.Round(max(-maxScroll, min(maxScroll, a.Pages))))
+	if pages == 0 {
+		return refuse("not done: pages rounds to 0"), nil
+	}
+	if a.Ref != "" {
+		return r.onElement(ctx, "scroll", a.Ref, "scrolled", func(ctx context.Context, ref browser.Ref) error {
+			moved, err := r.page.Scroll(ctx, ref, pages)
+			return refuseStandstill(moved, err)
+		})
+	}
+	target := fmt.Sprintf("%+d", pages)
+	r.progress("scroll", target)
+	moved, err := r.page.Scroll(ctx, "", pages)
+	return r.afterAction(ctx, bctrl.ActAction{Kind: "scroll", Target: target}, refuseStandstill(moved, err), "scrolled")
+}
+
+// refuseStandstill is the error of a scroll that moved nothing.
+func refuseStandstill(moved bool, err error) error {
+	if moved || err != nil {
+		return err
+	}
+	return browser.Conflict("page.not_moved", "nothing moved",
+		"it may be at its end; to scroll a list, give the reference of an element in it")
+}

@@ -1,0 +1,363 @@
+package page
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/chromedp/cdproto/input"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+)
+
+const (
+	// dragSteps is how many movements lead from one place to the other: pages follow
+	// each of them.
+	dragSteps = 12
+	// dragStart is how far the mouse moves before most pages take it for a drag, in
+	// CSS pixels.
+	dragStart = 6
+	// dragTimeout is how long the browser may take to tell what is dragged.
+	dragTimeout = 2 * time.Second
+)
+
+// jsWatchDrag watches for a drag of the browser's own, as of an element with the attribute
+// draggable, which begins on the point of the next press of the mouse. The page keeps the
+// drags that it makes itself, by following the mouse.
+const jsWatchDrag = `function () {
+	const seen = {};
+	const begun = e => {
+		seen.event = e;
+		const from = e.composedPath()[0];
+		const el = from instanceof Element ? from : from && from.parentElement;
+		// Only what the page lets be dragged by itself; all else that begins a drag is a selected text.
+		seen.text = !el || !(el.draggable || Element.prototype.closest.call(el, '[draggable=true],a[href],img'));
+	};
+	window.addEventListener('dragstart', begun, true);
+	globalThis.bctrlDrag = {
+		begun: () => ({begun: Boolean(seen.event) && !seen.event.defaultPrevented, text: Boolean(seen.text)}),
+		end: () => window.removeEventListener('dragstart', begun, true),
+	};
+}`
+
+const (
+	jsDragBegun = `function () { return globalThis.bctrlDrag ? bctrlDrag.begun() : {begun: false, text: false}; }`
+	jsDragEnd   = `function () { if (globalThis.bctrlDrag) globalThis.bctrlDrag.end(); delete globalThis.bctrlDrag; }`
+)
+
+// dragBegun is what [jsWatchDrag] has seen.
+type dragBegun struct {
+	Begun bool `json:"begun"`
+	Text  bool `json:"text"` // a selected text is dragged
+}
+
+// Drag drags one element onto another. See [browser.Page].
+func (s *Set) Drag(ctx context.Context, from, to browser.Ref) error {
+	return s.onElement(ctx, from, func(ctx context.Context, t *tab, source *node, tree *frameTree) error {
+		target, _, err := t.findElement(ctx, to)
+		if err != nil {
+			return err
+		}
+		defer target.release()
+		// The target first: where both fit into the view, both are in it then.
+		if _, err := t.reach(ctx, tree, target); err != nil {
+			return err
+		}
+		begin, err := t.reach(ctx, tree, source)
+		if err != nil {
+			return err
+		}
+		return t.drag(ctx, tree, begin, func(ctx context.Context) (point, error) {
+			return t.middleOf(ctx, tree, target)
+		})
+	})
+}
+
+// DragAt drags from one point to another. See [browser.Page].
+func (s *Set) DragAt(ctx context.Context, from, to browser.Point) error {
+	return s.onTab(ctx, func(ctx context.Context, t *tab) error {
+		if err := t.insideViewport(ctx, from, to); err != nil {
+			return err
+		}
+		tree, err := t.frameTree(ctx)
+		if err != nil {
+			return err
+		}
+		return t.drag(ctx, tree, point{from.X, from.Y}, func(context.Context) (point, error) {
+			return point{to.X, to.Y}, nil
+		})
+	})
+}
+
+// middleOf returns the middle of what is seen of a node, whatever may lie over it, such
+// as that which is being dragged.
+func (t *tab) middleOf(ctx context.Context, tree *frameTree, n *node) (point, error) {
+	b, err := n.waitUntilStill(ctx)
+	if err != nil {
+		return point{}, err
+	}
+	if b == nil {
+		return point{}, browser.Conflict(codeNotDrawn, "the element "+string(n.ref)+" is not drawn", "")
+	}
+	x, y, err := t.frameOffset(ctx, tree, n.frame)
+	if err != nil {
+		return point{}, fmt.Errorf("locating the frame: %w", err)
+	}
+	view, err := t.viewport(ctx)
+	if err != nil {
+		return point{}, err
+	}
+	in := b.shifted(x, y)
+	in = box{max(in.left, 0), max(in.top, 0), min(in.right, view.right), min(in.bottom, view.bottom)}
+	if in.width() < 1 || in.height() < 1 {
+		return point{}, browser.Conflict(codeNotInView, "the element "+string(n.ref)+" cannot be scrolled into view", "")
+	}
+	return point{in.left + in.width()/2, in.top + in.height()/2}, nil
+}
+
+// drag presses the left button at one place and releases it at another, which is looked
+// up when the drag has begun. What the browser itself drags is given to the page as
+// events of a drag, anything else moves with the mouse.
+func (t *tab) drag(ctx context.Context, tree *frameTree, from point, to func(context.Context) (point, error)) error {
+	intercepted, stop, err := t.interceptDrags(ctx, tree)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	watched := t.watchDrags(ctx, tree)
+	defer watched.end()
+	if err := t.moveMouse(ctx, from, 0, 0); err != nil {
+		return err
+	}
+	t.set.guards.ExpectSubmit(t.session.ID)
+	if err := t.button(ctx, input.DispatchMouseEventTypeMousePressed, from); err != nil {
+		return err
+	}
+	released := false
+	release := func(ctx context.Context, at point) error {
+		released = true
+		return t.button(ctx, input.DispatchMouseEventTypeMouseReleased, at)
+	}
+	defer func() {
+		if !released { // no button stays pressed
+			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), frameTimeout)
+			defer cancel()
+			_ = release(ending, from)
+		}
+	}()
+	for _, d := range []float64{dragStart / 2, dragStart} {
+		if err := t.moveMouse(ctx, point{from.x + d, from.y + d}, 1, 0); err != nil {
+			return err
+		}
+	}
+	end, err := to(ctx)
+	if err != nil {
+		return err
+	}
+	what, err := t.draggedItems(ctx, watched, intercepted)
+	if err != nil {
+		return err
+	}
+	if what != nil {
+		released = true // the browser takes the button for its own drag
+		return t.dropItems(ctx, what, from, end)
+	}
+	for i := 1; i <= dragSteps; i++ {
+		share := float64(i) / dragSteps
+		at := point{from.x + share*(end.x-from.x), from.y + share*(end.y-from.y)}
+		if err := t.moveMouse(ctx, at, 1, 0); err != nil {
+			return err
+		}
+		// An element may begin to be draggable when it is held.
+		if what, err = t.draggedItems(ctx, watched, intercepted); err != nil {
+			return err
+		}
+		if what != nil {
+			released = true
+			return t.dropItems(ctx, what, at, end)
+		}
+	}
+	if err := t.moveMouse(ctx, end, 1, 0); err != nil { // some pages only look where it stays
+		return err
+	}
+	return release(ctx, end)
+}
+
+// button presses or releases the left button.
+func (t *tab) button(ctx context.Context, kind input.DispatchMouseEventType, at point) error {
+	params := input.DispatchMouseEventParams{
+		Type:       kind,
+		X:          at.x,
+		Y:          at.y,
+		Button:     input.MouseButtonLeft,
+		ClickCount: 1,
+	}
+	if kind == input.DispatchMouseEventTypeMousePressed {
+		params.Buttons = 1
+	}
+	err := protocol.Tell(ctx, t.session, input.DispatchMouseEvent, params)
+	if errors.Is(err, protocol.ErrGone) && kind == input.DispatchMouseEventTypeMouseReleased {
+		return nil // the drag closed the tab
+	}
+	if err != nil {
+		return fmt.Errorf("dragging: %w", err)
+	}
+	return nil
+}
+
+// interceptDrags has the browser tell of the drags of its own that begin, instead of
+// making them with a window that a headless browser does not have.
+func (t *tab) interceptDrags(ctx context.Context, tree *frameTree) (<-chan *input.DragData, func(), error) {
+	begun := make(chan *input.DragData, 1)
+	t.mu.Lock()
+	t.drags = begun
+	t.mu.Unlock()
+	sessions := map[*session]bool{t.session: true}
+	for _, f := range tree.order {
+		sessions[f.session] = true
+	}
+	tell := func(ctx context.Context, on bool) error {
+		for s := range sessions {
+			err := protocol.Tell(ctx, s, input.SetInterceptDrags, input.SetInterceptDragsParams{Enabled: on})
+			if err != nil && s == t.session {
+				return fmt.Errorf("preparing a drag: %w", err)
+			}
+		}
+		return nil
+	}
+	stop := func() {
+		t.mu.Lock()
+		t.drags = nil
+		t.mu.Unlock()
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), frameTimeout)
+		defer cancel()
+		_ = tell(ending, false)
+	}
+	if err := tell(ctx, true); err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return begun, stop, nil
+}
+
+// noteDrag takes note of a drag of the browser's own.
+func (t *tab) noteDrag(what *input.DragData) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.drags == nil || what == nil {
+		return
+	}
+	select {
+	case t.drags <- what:
+	default: // there is one already
+	}
+}
+
+// dragWatch watches the documents of a tab for drags that begin in them.
+type dragWatch struct {
+	begun func(ctx context.Context) dragBegun
+	end   func()
+}
+
+func (t *tab) watchDrags(ctx context.Context, tree *frameTree) dragWatch {
+	type watched struct {
+		call func(ctx context.Context, result any, fn string) error
+	}
+	var all []watched
+	for _, f := range tree.order[:min(len(tree.order), maxFrames)] {
+		w, err := isolatedWorld(ctx, f)
+		if err != nil {
+			continue
+		}
+		call := func(ctx context.Context, result any, fn string) error { return evaluate(ctx, f, w, result, fn) }
+		if call(ctx, nil, jsWatchDrag) == nil {
+			all = append(all, watched{call})
+		}
+	}
+	return dragWatch{
+		begun: func(ctx context.Context) dragBegun {
+			for _, w := range all {
+				var b dragBegun
+				if w.call(ctx, &b, jsDragBegun) == nil && b.Begun {
+					return b
+				}
+			}
+			return dragBegun{}
+		},
+		end: func() {
+			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), frameTimeout)
+			defer cancel()
+			for _, w := range all {
+				_ = w.call(ending, nil, jsDragEnd) // a document that is gone watches nothing
+			}
+		},
+	}
+}
+
+// draggedItems returns what the browser drags; nil when it drags nothing.
+func (t *tab) draggedItems(ctx context.Context, watched dragWatch,
+	intercepted <-chan *input.DragData) (*input.DragData, error) {
+	begun := watched.begun(ctx)
+	if !begun.Begun {
+		return nil, ctx.Err()
+	}
+	limit, cancel := context.WithTimeout(ctx, dragTimeout)
+	defer cancel()
+	select {
+	case what := <-intercepted:
+		return what, t.set.refuseDrag(what, begun.Text)
+	case <-limit.Done():
+		return nil, ctx.Err() // nothing there that can be dragged
+	}
+}
+
+// refuseDrag refuses to carry a filled value to another place: a selected text, of which
+// a piece would not be recognised, and anything that holds one.
+func (s *Set) refuseDrag(what *input.DragData, selected bool) error {
+	refused := browser.Forbidden("page.drag_refused",
+		"no text is dragged in a browser where a login was filled", "type the text instead")
+	if selected && s.secretFilled.Load() {
+		return refused
+	}
+	for _, item := range what.Items {
+		if s.guards.HoldsPlaceholder(item.Data) || s.scrub.Text(item.Data) != item.Data {
+			return refused
+		}
+	}
+	return nil
+}
+
+// dropItems gives the page the events of a drag of the browser's own.
+func (t *tab) dropItems(ctx context.Context, what *input.DragData, from, to point) error {
+	send := func(kind input.DispatchDragEventType, at point) error {
+		err := protocol.Tell(ctx, t.session, input.DispatchDragEvent, input.DispatchDragEventParams{
+			Type: kind,
+			X:    at.x,
+			Y:    at.y,
+			Data: what,
+		})
+		if errors.Is(err, protocol.ErrGone) && kind == input.DispatchDragEventTypeDrop {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("dragging: %w", err)
+		}
+		return nil
+	}
+	if err := send(input.DispatchDragEventTypeDragEnter, from); err != nil {
+		return err
+	}
+	for i := 1; i <= dragSteps; i++ {
+		share := float64(i) / dragSteps
+		at := point{from.x + share*(to.x-from.x), from.y + share*(to.y-from.y)}
+		if err := send(input.DispatchDragEventTypeDragOver, at); err != nil {
+			return err
+		}
+	}
+	if err := send(input.DispatchDragEventTypeDragOver, to); err != nil {
+		return err
+	}
+	return send(input.DispatchDragEventTypeDrop, to)
+}

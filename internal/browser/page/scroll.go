@@ -1,0 +1,91 @@
+package page
+
+import (
+	"context"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+)
+
+// jsScroll scrolls by whole views what el lies in, the nearest first, then the window.
+// Without el it begins in the middle of the viewport, and where nothing moves there it
+// tries what else can be scrolled, the largest first. It returns whether anything moved.
+// An element that only scrolls sideways is scrolled sideways when it is the one asked for.
+const jsScroll = `function (pages, el) {
+	const scrolling = Object.getOwnPropertyDescriptor(Document.prototype, 'scrollingElement').get.call(document);
+	const root = scrolling || document.documentElement;
+	const host = el => el.getRootNode() instanceof ShadowRoot ? el.getRootNode().host : null;
+	const up = el => el.assignedSlot || el.parentElement || host(el);
+	const scrolls = (el, axis) => {
+		const [all, seen, overflow] = axis === 'y' ? [el.scrollHeight, el.clientHeight, getComputedStyle(el).overflowY]
+			: [el.scrollWidth, el.clientWidth, getComputedStyle(el).overflowX];
+		return all > seen + 1 && (overflow === 'auto' || overflow === 'scroll') && el.localName !== 'body';
+	};
+	const scroll = (el, axis) => {
+		if (!scrolls(el, axis)) return false;
+		const place = axis === 'y' ? 'scrollTop' : 'scrollLeft', at = el[place];
+		const by = axis === 'y' ? {top: pages * el.clientHeight} : {left: pages * el.clientWidth};
+		Element.prototype.scrollBy.call(el, {...by, behavior: 'instant'});
+		return el[place] !== at;
+	};
+	const middle = Document.prototype.elementFromPoint.call(document, innerWidth / 2, innerHeight / 2);
+	const begin = el && el.nodeType !== Node.ELEMENT_NODE ? el.parentElement : el;
+	for (let at = begin || middle; at && at !== root; at = up(at)) {
+		if (scroll(at, 'y') || begin && !scrolls(at, 'y') && scroll(at, 'x')) return true;
+	}
+	const at = window.scrollY;
+	window.scrollBy({top: pages * innerHeight, behavior: 'instant'});
+	if (window.scrollY !== at) return true;
+	if (begin) return false;
+	const area = el => {
+		const box = Element.prototype.getBoundingClientRect.call(el);
+		return Math.max(0, Math.min(box.right, innerWidth) - Math.max(box.left, 0))
+			* Math.max(0, Math.min(box.bottom, innerHeight) - Math.max(box.top, 0));
+	};
+	const others = [], roots = [document];
+	for (let i = 0; i < roots.length && i < 200; i++) {
+		const proto = roots[i] instanceof Document ? Document.prototype : DocumentFragment.prototype;
+		for (const el of [...proto.querySelectorAll.call(roots[i], '*')].slice(0, 30000)) {
+			if (el.shadowRoot instanceof ShadowRoot) roots.push(el.shadowRoot);
+			if (el !== root && el.scrollHeight > el.clientHeight + 1 && scrolls(el, 'y')) others.push([area(el), el]);
+		}
+	}
+	others.sort((a, b) => b[0] - a[0]);
+	return others.some(([area, el]) => area > 0 && scroll(el, 'y'));
+}`
+
+// maxScroll bounds how far one call scrolls, in views.
+const maxScroll = 100
+
+// Scroll scrolls an element, or the page. See [browser.Page].
+func (s *Set) Scroll(ctx context.Context, ref browser.Ref, pages int) (moved bool, err error) {
+	pages = max(-maxScroll, min(maxScroll, pages))
+	if ref != "" {
+		err = s.onElement(ctx, ref, func(ctx context.Context, _ *tab, n *node, _ *frameTree) error {
+			return n.callOn(ctx, &moved, `function (pages) { return (`+jsScroll+`)(pages, this); }`, pages)
+		})
+		return moved, err
+	}
+	err = s.onTab(ctx, func(ctx context.Context, t *tab) error {
+		tree, err := t.frameTree(ctx)
+		if err != nil {
+			return err
+		}
+		// Where the page itself does not move, it may be a frame that fills it.
+		for _, f := range tree.order[:min(len(tree.order), maxFrames)] {
+			if moved, err = scrollFrame(ctx, f, pages); moved || err != nil && f == tree.top {
+				return err
+			}
+		}
+		return nil
+	})
+	return moved, err
+}
+
+func scrollFrame(ctx context.Context, f *frame, pages int) (moved bool, err error) {
+	w, err := isolatedWorld(ctx, f)
+	if err != nil {
+		return false, err
+	}
+	err = evaluate(ctx, f, w, &moved, jsScroll, pages)
+	return moved, err
+}
