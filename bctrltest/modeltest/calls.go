@@ -52,7 +52,9 @@ func Press(key string) Call { return call("press", "key", key) }
 func Scroll(pages float64) Call { return with(call("scroll"), "pages", pages) }
 
 // ScrollIn scrolls what an element lies in by its own height.
-func ScrollIn(e Element, pages float64) Call { return with(call("scroll", "ref", e.Ref), "pages", pages) }
+func ScrollIn(e Element, pages float64) Call {
+	return with(call("scroll", "ref", e.Ref), "pages", pages)
+}
 
 // FillLogin has the server fill a vault entry into the inputs for user name
 // and password; either may be the zero Element. The values never reach the

@@ -19,7 +19,9 @@ func (s *site) do(format string, args ...any) error {
 
 func (s *site) Hover(_ context.Context, ref browser.Ref) error { return s.do("hover %s", ref) }
 
-func (s *site) Drag(_ context.Context, from, to browser.Ref) error { return s.do("drag %s %s", from, to) }
+func (s *site) Drag(_ context.Context, from, to browser.Ref) error {
+	return s.do("drag %s %s", from, to)
+}
 
 func (s *site) ClickAt(_ context.Context, at browser.Point, how browser.Click) error {
 	return s.do("click at %v %v", at, how)

@@ -40,6 +40,7 @@ func (r *run) takePicture(ctx context.Context) []byte {
 	}
 	png := taken.PNG.Bytes()
 	r.pictures[sha256.Sum256(png)] = true
+	r.pictured = pictureFrame{taken.Left, taken.Top, taken.Scale}
 	return png
 }
 

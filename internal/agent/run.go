@@ -54,6 +54,8 @@ type run struct {
 	pageState      string
 	pageURL        string
 	shownDownloads int
+	// pictured is where the newest picture lies in the viewport.
+	pictured pictureFrame
 	// seen is what a record says of the newest view.
 	seen seenPage
 	// recorded counts the steps that were told of.

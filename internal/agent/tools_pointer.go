@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 
@@ -115,27 +116,55 @@ func (a drag) do(ctx context.Context, r *run) (outcome, error) {
 	})
 }
 
+// pictureFrame is where a picture lies in the viewport, and how many CSS pixels one of its
+// own is; before there is any, zero is 1.
+type pictureFrame struct{ left, top, scale float64 }
+
+func (f pictureFrame) inViewport(x, y float64) browser.Point {
+	if f.scale == 0 {
+		f.scale = 1
+	}
+	return browser.Point{X: f.left + x*f.scale, Y: f.top + y*f.scale}
+}
+
 // pointArguments are a place of the picture.
 type pointArguments struct {
 	X float64 `json:"x"`
 	Y float64 `json:"y"`
 }
 
-// atPoint does something at places of the picture, where they can be any.
-func (r *run) atPoint(ctx context.Context, kind, success string, do func(ctx context.Context) error,
-	points ...browser.Point) (outcome, error) {
-	target := ""
-	for _, at := range points {
-		if inside := at.X >= 0 && at.Y >= 0 && at.X <= maxCoordinate && at.Y <= maxCoordinate; !inside {
-			return refuse("not done: the place is not in the picture"), nil
-		}
-		if target != "" {
-			target += " to "
-		}
-		target += fmt.Sprintf("%.0f,%.0f", at.X, at.Y)
+// atPoint does something at a place of the picture, where it can be any. It is recorded
+// by where it was in the viewport, so that it can be done again without a picture.
+func (r *run) atPoint(ctx context.Context, kind, success string, p pointArguments, how browser.Click,
+	do func(ctx context.Context, at browser.Point) error) (outcome, error) {
+	at := r.pictured.inViewport(p.X, p.Y)
+	if !mayBePlace(at) {
+		return refuse(notAPlace), nil
 	}
+	target := fmt.Sprintf("%.0f,%.0f", at.X, at.Y)
 	r.progress(kind, target)
-	return r.afterAction(ctx, bctrl.ActAction{Kind: kind, Target: target}, do(ctx), success)
+	args := map[string]any{"x": at.X, "y": at.Y}
+	if how.Button != "" {
+		args["button"] = how.Button
+	}
+	if how.Count != 0 {
+		args["count"] = how.Count
+	}
+	if len(how.Modifiers) > 0 {
+		args["modifiers"] = how.Modifiers
+	}
+	return r.afterAction(ctx, bctrl.ActAction{
+		Kind:      kind,
+		Target:    target,
+		Arguments: json.RawMessage(encodeObject(args)),
+	}, do(ctx, at), success)
+}
+
+const notAPlace = "not done: the place is not in the picture"
+
+// mayBePlace reports whether a point can be in a viewport at all.
+func mayBePlace(at browser.Point) bool {
+	return at.X >= 0 && at.Y >= 0 && at.X <= maxCoordinate && at.Y <= maxCoordinate
 }
 
 type clickAt struct {
@@ -148,10 +177,9 @@ func (a clickAt) do(ctx context.Context, r *run) (outcome, error) {
 	if why != "" {
 		return refuse(why), nil
 	}
-	at := browser.Point{X: a.X, Y: a.Y}
-	return r.atPoint(ctx, "click_at", "clicked", func(ctx context.Context) error {
+	return r.atPoint(ctx, "click_at", "clicked", a.pointArguments, how, func(ctx context.Context, at browser.Point) error {
 		return r.page.ClickAt(ctx, at, how)
-	}, at)
+	})
 }
 
 type hoverAt struct {
@@ -159,10 +187,7 @@ type hoverAt struct {
 }
 
 func (a hoverAt) do(ctx context.Context, r *run) (outcome, error) {
-	at := browser.Point{X: a.X, Y: a.Y}
-	return r.atPoint(ctx, "hover_at", "the mouse is there", func(ctx context.Context) error {
-		return r.page.HoverAt(ctx, at)
-	}, at)
+	return r.atPoint(ctx, "hover_at", "the mouse is there", a.pointArguments, browser.Click{}, r.page.HoverAt)
 }
 
 type dragAt struct {
@@ -172,10 +197,17 @@ type dragAt struct {
 }
 
 func (a dragAt) do(ctx context.Context, r *run) (outcome, error) {
-	from, to := browser.Point{X: a.X, Y: a.Y}, browser.Point{X: a.ToX, Y: a.ToY}
-	return r.atPoint(ctx, "drag_at", "dragged", func(ctx context.Context) error {
-		return r.page.DragAt(ctx, from, to)
-	}, from, to)
+	from, to := r.pictured.inViewport(a.X, a.Y), r.pictured.inViewport(a.ToX, a.ToY)
+	if !mayBePlace(from) || !mayBePlace(to) {
+		return refuse(notAPlace), nil
+	}
+	target := fmt.Sprintf("%.0f,%.0f to %.0f,%.0f", from.X, from.Y, to.X, to.Y)
+	r.progress("drag_at", target)
+	return r.afterAction(ctx, bctrl.ActAction{
+		Kind:      "drag_at",
+		Target:    target,
+		Arguments: json.RawMessage(encodeObject(map[string]float64{"x": from.X, "y": from.Y, "to_x": to.X, "to_y": to.Y})),
+	}, r.page.DragAt(ctx, from, to), "dragged")
 }
 
 type scroll struct {

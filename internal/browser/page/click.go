@@ -255,8 +255,8 @@ const (
 	codeCovered   = "page.covered"
 )
 
-// jsScrollTo scrolls to this so that it lies at one edge of the view or in the middle.
-const jsScrollTo = `function (block) {
+// jsScrollIntoView scrolls to this so that it lies at one edge of the view or in the middle.
+const jsScrollIntoView = `function (block) {
 	const el = this.nodeType === Node.ELEMENT_NODE ? this : this.parentElement;
 	if (el) Element.prototype.scrollIntoView.call(el, {block, inline: 'nearest', behavior: 'instant'});
 }`
@@ -268,7 +268,7 @@ func (t *tab) reach(ctx context.Context, tree *frameTree, n *node) (at point, er
 	var first error
 	for _, block := range []string{"", "center", "end", "start"} {
 		if block != "" {
-			if err := n.callOn(ctx, nil, jsScrollTo, block); err != nil {
+			if err := n.callOn(ctx, nil, jsScrollIntoView, block); err != nil {
 				return point{}, err
 			}
 		}
