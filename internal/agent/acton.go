@@ -25,8 +25,12 @@ func (r *run) handle(e browser.Element) string {
 	return strings.Join([]string{handleVersion, string(e.Ref), r.fingerprint(e)}, ".")
 }
 
+// fingerprint leaves out the element's index: the reference names it, and another one
+// before it does not make it another.
 func (r *run) fingerprint(e browser.Element) string {
-	text := documentOf(r.pageURL) + "\x00" + encodeObject(r.elementDescription(e))
+	what := r.elementDescription(e)
+	what.Index = 0
+	text := documentOf(r.pageURL) + "\x00" + encodeObject(what)
 	return digest(text)[:2*fingerprintBytes]
 }
 

@@ -27,6 +27,39 @@
 // none. Everything after "Page:" is the outline of the page, an element a
 // line, with the reference in brackets that tools take ("e1").
 //
+// # One loop
+//
+// [Act], [Agent] and [BrowserUse] are one loop with other options: a step asks the model
+// once, does what it calls for, and records what was done ([Deps.Record]) before the next
+// one. [Observe] and [Extract] ask about one page and do nothing to it; [ActOn] does what
+// was observed without a model. What a task may take is bounded, whatever the model says:
+//
+//	steps         how often it is asked                        LimitSteps
+//	tokens, cost  no question begins that would exceed them    LimitTokens, LimitCost
+//	time          of the task                                  LimitTime
+//	failures      steps in a row of which nothing succeeded    LimitFailures
+//	step time     a step that takes longer has failed
+//	calls         those of one answer past the bound are not done
+//
+// A bound that is reached is no error: the result says which, and what was done. Its
+// message names the code of the last failure: "agent.no_call" of answers without a call
+// that could be run, "agent.step_timeout", or that of a page or a model.
+//
+// The errors of this package, each a [*bctrl.Error]:
+//
+//	agent.invalid_task, agent.invalid_instruction   no text, or too long a one
+//	agent.invalid_options     a number or choice out of range, named by Field
+//	agent.invalid_schema      no JSON Schema that can be used
+//	agent.invalid_host, agent.invalid_login         no host pattern, no vault key
+//	agent.unknown_tool, agent.invalid_arguments     of actions to begin with
+//	agent.invalid_observed    nothing that observing gives
+//	agent.unknown_price       a bound on the cost, and a model without a price
+//	agent.host_not_allowed    the browser could not be moved from a host that is not allowed
+//	agent.login_not_listed    the call lists other logins (told to the model)
+//	agent.timeout, agent.step_timeout               observing or extracting took too long
+//	observe.invalid_answer, extract.invalid_answer  the model did not answer as it must
+//	page.changed              what was observed is gone, or another
+//
 // # What the model never sees
 //
 // A secret. The model names an element and a vault key; the server decides,

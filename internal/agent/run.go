@@ -184,7 +184,6 @@ func (r *run) takeStep(ctx context.Context) (over bool, err error) {
 	stepCtx, cancel := context.WithTimeoutCause(ctx, r.set.stepTimeout, errStepTime)
 	defer cancel()
 	rec := r.beginRecord()
-	r.result.Steps++
 	messages, stable := r.history.messages()
 	answer, err := r.ask(stepCtx, r.deps.Model, model.Request{
 		Model:    r.set.model,
@@ -193,6 +192,9 @@ func (r *run) takeStep(ctx context.Context) (over bool, err error) {
 		Stable:   stable,
 		Tools:    r.toolList,
 	})
+	if !isLimit(err) {
+		r.result.Steps++
+	}
 	switch {
 	case err == nil:
 		over, err = r.runTurn(ctx, stepCtx, answer)

@@ -24,6 +24,9 @@ const (
 	maxRepeats  = 3
 	maxCircling = 3
 
+	// maxSentCalls bounds the calls of one answer that are sent again, each with why it
+	// was not done.
+	maxSentCalls = 2 * maxMaxActions
 	// maxResultArguments bounds what a result holds of its actions' arguments, in
 	// bytes. Later actions are listed without.
 	maxResultArguments = 1 << 20
@@ -53,7 +56,7 @@ func refuse(text string) outcome { return outcome{text: text, failed: true} }
 // reports whether the task is over.
 func (r *run) runTurn(ctx, stepCtx context.Context, answer *model.Response) (over bool, err error) {
 	t := turn{assistant: r.recordAnswer(answer)}
-	did, err := r.runCalls(ctx, stepCtx, answer.Calls, &t)
+	did, err := r.runCalls(ctx, stepCtx, answer.Calls[:len(t.assistant.Calls)], &t)
 	if err != nil {
 		return true, err
 	}
@@ -276,7 +279,12 @@ func (r *run) recordAnswer(answer *model.Response) model.Message {
 	if len(m.Opaque) > maxArguments {
 		m.Opaque = nil
 	}
-	for _, c := range answer.Calls {
+	calls := answer.Calls
+	if len(calls) > maxSentCalls {
+		// What is opaque belongs to the calls that it came with.
+		calls, m.Opaque = calls[:maxSentCalls], nil
+	}
+	for _, c := range calls {
 		if _, known := r.tools[c.Name]; !known {
 			c.Name = "unknown"
 		}
