@@ -110,7 +110,7 @@ func TestEveryBudgetEndsATaskWithWhatWasDone(t *testing.T) {
 	}{
 		{"steps", func(a *bctrl.BrowserUseArgs) { a.MaxSteps = 7 }, bctrl.LimitSteps, "7 steps", 7},
 		{"tokens", func(a *bctrl.BrowserUseArgs) { a.MaxTokens = 30_000 }, bctrl.LimitTokens, "30000 tokens", 30},
-		{"cost", func(a *bctrl.BrowserUseArgs) { a.MaxCost = 3 }, bctrl.LimitCost, "$3", 3},
+		{"cost", func(a *bctrl.BrowserUseArgs) { a.MaxCost = 20 }, bctrl.LimitCost, "$20", 20},
 		{"time", nil, bctrl.LimitTime, "1m0s", 61},
 	} {
 		t.Run(c.why, func(t *testing.T) {

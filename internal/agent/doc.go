@@ -32,7 +32,7 @@
 // [Act], [Agent] and [BrowserUse] are one loop with other options: a step asks the model
 // once, does what it calls for, and records what was done ([Deps.Record]) before the next
 // one. [Observe] and [Extract] ask about one page and do nothing to it; [ActOn] does what
-// was observed without a model. What a task may take is bounded, whatever the model says:
+// was observed, and [Replay] what a transcript says, without a model. What a task may take is bounded, whatever the model says:
 //
 //	steps         how often it is asked                        LimitSteps
 //	tokens, cost  no question begins that would exceed them    LimitTokens, LimitCost
@@ -58,6 +58,8 @@
 //	agent.login_not_listed    the call lists other logins (told to the model)
 //	agent.timeout, agent.step_timeout               observing or extracting took too long
 //	observe.invalid_answer, extract.invalid_answer  the model did not answer as it must
+//	replay.no_actions, replay.masked                steps that cannot be done again
+//	replay.not_there, replay.failed                 an element that is gone, an action that failed
 //	page.changed              what was observed is gone, or another
 //
 // # What the model never sees

@@ -17,8 +17,8 @@ type method struct {
 	// the method's go to, in order.
 	ref       string
 	arguments []string
-	// vault says that it fills from the vault.
-	vault bool
+	// list takes all arguments of a method that has any number of them.
+	list string
 }
 
 // methods are all of them. What is observed has one, and so can be done without a model.
@@ -27,9 +27,9 @@ func methods() []method {
 		{kind: "click", tool: "click", ref: "ref"},
 		{kind: "hover", tool: "hover", ref: "ref"},
 		{kind: "type", tool: "type", ref: "ref", arguments: []string{"text"}},
-		{kind: "select", tool: "select", ref: "ref", arguments: []string{"option"}},
-		{kind: "fill", tool: "fill_login", arguments: []string{"key", "field"}, vault: true},
-		{kind: "totp", tool: "enter_totp", ref: "ref", arguments: []string{"key"}, vault: true},
+		{kind: "select", tool: "select", ref: "ref", list: "options"},
+		{kind: "fill", tool: "fill_login", arguments: []string{"key", "field"}},
+		{kind: "totp", tool: "enter_totp", ref: "ref", arguments: []string{"key"}},
 	}
 }
 
@@ -53,6 +53,12 @@ func methodNames() string {
 // refuses says what is wrong with a method's arguments; nothing where they are as many
 // as it has.
 func (m method) refuses(arguments []string) string {
+	if m.list != "" {
+		if len(arguments) == 0 {
+			return m.kind + " takes one or more arguments: " + m.list
+		}
+		return ""
+	}
 	if len(arguments) != len(m.arguments) {
 		return fmt.Sprintf("%s takes %d arguments: %s", m.kind, len(m.arguments), strings.Join(m.arguments, ", "))
 	}
@@ -67,15 +73,18 @@ func (m method) call(ref browser.Ref, arguments []string) (model.ToolCall, error
 	if why := m.refuses(arguments); why != "" {
 		return model.ToolCall{}, invalid("agent.invalid_observed", "arguments", why)
 	}
-	args := make(map[string]string)
+	args := make(map[string]any)
 	for i, name := range m.arguments {
 		args[name] = arguments[i]
 	}
+	if m.list != "" {
+		args[m.list] = arguments
+	}
 	if m.kind == "fill" {
-		args[args["field"]+"_ref"] = string(ref)
 		delete(args, "field")
+		args[arguments[1]+"_ref"] = ref
 	} else {
-		args[m.ref] = string(ref)
+		args[m.ref] = ref
 	}
 	text, err := json.Marshal(args)
 	return model.ToolCall{Name: m.tool, Arguments: string(text)}, err

@@ -45,7 +45,7 @@ func observeTool() model.Tool {
 		Parameters: json.RawMessage(`{"type":"object","properties":{"candidates":{"type":"array","items":{"type":"object",` +
 			`"properties":{` + ref + `,` +
 			`"method":{"type":"string","description":"What would be done to it: ` + methodNames() + `."},` +
-			`"arguments":{"type":"array","items":{"type":"string"},"description":"type: the text. select: the option. ` +
+			`"arguments":{"type":"array","items":{"type":"string"},"description":"type: the text. select: the options. ` +
 			`fill: the key of a login and the field, username or password. totp: the key. click: none."},` +
 			`"description":{"type":"string","description":"What the element is for, in a few words."},` +
 			`"confidence":{"type":"number","description":"0 to 1: how sure you are that it is meant."}},` +
