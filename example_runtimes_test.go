@@ -262,6 +262,17 @@ func ExampleBrowserPage_Screenshot() {
 	// Output: screenshots/1.png <nil>
 }
 
+func ExampleBrowserPage_Fill() {
+	rt := stepping("page.fill", `{"filled":["username","password"],"url":"https://login.example.com/"}`)
+	filled, err := rt.Page.Fill(context.Background(), bctrl.FillArgs{
+		Key:      "prod/crm/salesforce",
+		Username: &bctrl.ElementDescription{Role: "textbox", Name: "Username"},
+		Password: &bctrl.ElementDescription{Role: "textbox", Name: "Password"},
+	})
+	fmt.Println(filled.Filled, err)
+	// Output: [username password] <nil>
+}
+
 func exampleOperation() *bctrl.Operation {
 	op, err := exampleClient().Operations.Get(context.Background(), "op-1")
 	if err != nil {

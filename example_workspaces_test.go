@@ -202,6 +202,20 @@ func ExampleScreenshotStep() {
 	// Output: page.screenshot {"fullPage":true} <nil>
 }
 
+func ExampleFillStep() {
+	step, err := bctrl.FillStep(bctrl.FillArgs{Key: "prod/crm/salesforce",
+		TOTP: &bctrl.ElementDescription{Role: "textbox", Name: "Code"}})
+	fmt.Println(step.Call, string(step.Args), err)
+	// Output: page.fill {"key":"prod/crm/salesforce","totp":{"role":"textbox","name":"Code"}} <nil>
+}
+
+func ExampleFillArgs_Validate() {
+	var e *bctrl.Error
+	errors.As(bctrl.FillArgs{Key: "prod/crm/salesforce"}.Validate(), &e)
+	fmt.Println(e.Code, e.Field)
+	// Output: executions.invalid_fill password
+}
+
 func ExampleBrowserProfilesService_Create() {
 	p, err := exampleClient().Profiles.Create(context.Background(), bctrl.BrowserProfileCreate{ID: "sf-bot",
 		Label: "Salesforce bot"})

@@ -22,6 +22,7 @@ const (
 	CallBrowserUse Call = "browserUse.agent"
 	CallGoto       Call = "page.goto"
 	CallScreenshot Call = "page.screenshot"
+	CallFill       Call = "page.fill"
 )
 
 // ExecutionMode says what happens when a step fails.
@@ -46,7 +47,8 @@ type Execution struct {
 type Step struct {
 	Call Call
 	// Args are the call's arguments as JSON: [ActArgs] of [CallAct], [ObserveArgs],
-	// [ExtractArgs], [AgentArgs], [BrowserUseArgs], [GotoArgs] or [ScreenshotArgs].
+	// [ExtractArgs], [AgentArgs], [BrowserUseArgs], [GotoArgs], [ScreenshotArgs] or
+	// [FillArgs].
 	Args json.RawMessage
 	// Timeout ends the step; zero is the server's default for the call.
 	Timeout time.Duration
@@ -98,8 +100,8 @@ type ExecutionResult struct {
 type StepResult struct {
 	Call Call `json:"call"`
 	// Result is the call's result as JSON: [ActResult], [ObserveResult],
-	// [ExtractResult], [AgentResult] of both agents, [GotoResult], or [StorageObject]
-	// for a screenshot. Beside an Error it is what was done until then; nil is nothing.
+	// [ExtractResult], [AgentResult] of both agents, [GotoResult], [FillResult], or
+	// [StorageObject] for a screenshot. Beside an Error it is what was done until then; nil is nothing.
 	Result json.RawMessage `json:"result,omitempty"`
 	// Error says why the step failed.
 	Error *Error `json:"error,omitempty"`

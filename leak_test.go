@@ -164,7 +164,7 @@ func samples(t *testing.T) map[string]any {
 		filled[StepResult](),
 		filled[ActArgs](), filled[ActOptions](), filled[ActResult](), filled[ActAction](), filled[GotoArgs](),
 		filled[GotoResult](),
-		filled[ScreenshotArgs](), filled[Usage](), filled[ModelUsage](), filled[ModelChoice](), filled[Budget](),
+		filled[ScreenshotArgs](), filled[FillArgs](), filled[FillResult](), filled[Usage](), filled[ModelUsage](), filled[ModelChoice](), filled[Budget](),
 		filled[VisionMode](), filled[CacheMode](), filled[Limit](), filled[ElementDescription](), filled[TranscriptStep](),
 		filled[Observed](), filled[ObserveArgs](), filled[ObserveOptions](), filled[ObserveResult](),
 		filled[ExtractArgs](), filled[ExtractOptions](), filled[ExtractResult](),

@@ -145,6 +145,10 @@ func TestARuntimeRefusesWhatItsMountsDoNotPermitBeforeAnyRequest(t *testing.T) {
 			_, err := none.Storage.ObjectsPage(ctx, ObjectFilter{}, PageOptions{})
 			return err
 		},
+		"no such login": func() error {
+			_, err := none.Page.Fill(ctx, FillArgs{Key: "a/b", Password: &ElementDescription{Role: "textbox"}})
+			return err
+		},
 		"no storage for a picture": func() error { _, err := none.Page.Screenshot(ctx, ScreenshotArgs{}); return err },
 	} {
 		err := call()

@@ -23,6 +23,9 @@ func GotoStep(args GotoArgs) (Step, error) { return stepOf(CallGoto, args) }
 // ScreenshotStep makes a step of [CallScreenshot].
 func ScreenshotStep(args ScreenshotArgs) (Step, error) { return stepOf(CallScreenshot, args) }
 
+// FillStep makes a step of [CallFill].
+func FillStep(args FillArgs) (Step, error) { return checkedStep(CallFill, args) }
+
 // checkedStep makes a step of arguments that can be carried out.
 func checkedStep[T interface{ Validate() error }](call Call, args T) (Step, error) {
 	step, err := stepOf(call, args)

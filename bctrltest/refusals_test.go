@@ -188,6 +188,42 @@ func TestALoginIsFilledWhereItBelongsAlone(t *testing.T) {
 	}
 }
 
+// TestAFillFromOutsideIsHeldToTheSame has an agent of somebody else's, who drives the
+// browser itself, ask for what a model may ask for: the checks are one.
+func TestAFillFromOutsideIsHeldToTheSame(t *testing.T) {
+	f := newFiller(t)
+	password := bctrl.FillArgs{Key: "prod/site", Password: &bctrl.ElementDescription{Role: "textbox", Name: "Password"}}
+	fill := func(page string, args bctrl.FillArgs) (*bctrl.FillResult, error) {
+		_, err := f.rt.Page.Goto(t.Context(), page)
+		require.NoError(t, err)
+		return f.rt.Page.Fill(t.Context(), args)
+	}
+	filled, err := fill(f.good+"/", password)
+	require.NoError(t, err)
+	require.Equal(t, []string{"password"}, filled.Filled)
+	require.Equal(t, f.good+"/", filled.URL)
+	require.Empty(t, refusals(t, f.Server, f.rt.ID))
+	for i, page := range []string{f.evil + "/", f.good + "/around", f.evil + "/parent", f.good + "/onward"} {
+		_, err = fill(page, password)
+		var e *bctrl.Error
+		require.ErrorAs(t, err, &e, page)
+		require.Equal(t, "vault.origin_mismatch", e.Code, page)
+		denied := refusals(t, f.Server, f.rt.ID)
+		require.Len(t, denied, i+1, page)
+		require.Equal(t, "vault.use prod/site: vault.origin_mismatch", denied[i])
+	}
+	require.Empty(t, f.posted)
+	require.Empty(t, f.Model().Requests(), "no model has part in it")
+
+	password.Key = "other/site"
+	require.ErrorIs(t, func() error { _, err := fill(f.good+"/", password); return err }(), bctrl.ErrOutsideMount)
+	step, err := bctrl.FillStep(password)
+	require.NoError(t, err)
+	done, err := f.ws.Execute(t.Context(), bctrl.Execution{Runtime: "b", Steps: []bctrl.Step{step}})
+	require.NoError(t, err)
+	require.ErrorIs(t, done.Err(), bctrl.ErrOutsideMount, "the server says so too")
+}
+
 // TestWhatBecomesOfAFilledLoginIsTold has a login moved elsewhere on its own
 // site, and a page that makes something else of it: the model and the audit log
 // say so.

@@ -24,6 +24,13 @@ type logins struct {
 	x *execution
 }
 
+// fillLogin fills a login for a caller that acts on the page itself.
+func (s *Service) fillLogin(
+	ctx context.Context, x *execution, a bctrl.FillArgs, report func(string),
+) (*bctrl.FillResult, error) {
+	return agent.FillFields(ctx, s.agentDeps(x, bctrl.ModelChoice{}, nil, report), a)
+}
+
 // List implements [agent.Logins].
 func (l logins) List(ctx context.Context) ([]agent.LoginInfo, error) {
 	caller, err := l.s.currentCaller(ctx, l.x)

@@ -73,6 +73,8 @@ func (s *Service) parseStep(field string, w wire.Step[bctrl.Mounts]) (st step, e
 		st.run, err = parseArgs(field, w.Args, checkGoto, s.gotoURL)
 	case bctrl.CallScreenshot:
 		st.run, err = parseArgs(field, w.Args, checkScreenshot, s.screenshot)
+	case bctrl.CallFill:
+		st.run, err = parseArgs(field, w.Args, checkArgs(bctrl.FillArgs.Validate), s.fillLogin)
 	}
 	return st, err
 }
@@ -88,12 +90,13 @@ func stepTimeout(field string, call bctrl.Call, ms int64) (time.Duration, error)
 		bctrl.CallBrowserUse: maxStepTimeout,
 		bctrl.CallGoto:       30 * time.Second,
 		bctrl.CallScreenshot: 30 * time.Second,
+		bctrl.CallFill:       time.Minute,
 	}
 	timeout, known := defaults[call]
 	switch {
 	case !known:
 		e := web.Invalid("executions.unknown_call", field+".call", "there is no such call")
-		e.Hint = "it is stagehand.act, .observe, .extract or .agent, browserUse.agent, page.goto or page.screenshot"
+		e.Hint = "it is stagehand.act, .observe, .extract or .agent, browserUse.agent, page.goto, .screenshot or .fill"
 		return 0, e
 	case ms == 0:
 		return timeout, nil
