@@ -381,21 +381,28 @@ func TestOnlyListedLoginsAreFilled(t *testing.T) {
 		{"none listed", []string{}, false},
 	} {
 		s, v := newSite("login"), &vault{}
+		var refused []string
 		chat := &asked{answer: func(n int, _ model.Request) (*model.Response, error) {
 			if n == 0 {
 				return calls("fill_login", `{"key":"`+vaultKey+`","password_ref":"e2"}`), nil
 			}
 			return calls("done", `{"success":true,"message":""}`), nil
 		}}
-		_, err := agent.BrowserUse(t.Context(), deps(chat, s, v), bctrl.BrowserUseArgs{Task: "x", Logins: c.list}, 0)
+		d := deps(chat, s, v)
+		d.Refused = func(_ context.Context, key string, refusal *bctrl.Error) error {
+			refused = append(refused, key)
+			return refusal
+		}
+		_, err := agent.BrowserUse(t.Context(), d, bctrl.BrowserUseArgs{Task: "x", Logins: c.list}, 0)
 		require.NoError(t, err)
 		told := chat.questions[0].Messages[0].Text
-		require.Equal(t, c.fills, strings.Contains(told, vaultKey), c.why)
+		require.Equal(t, c.fills, strings.Contains(told, vaultKey+" (username, password, totp)"), c.why)
 		if c.fills {
 			require.Equal(t, []string{vaultKey + " password"}, v.used, c.why)
 			continue
 		}
 		require.Empty(t, v.used, "the vault is not asked: "+c.why)
+		require.Equal(t, []string{vaultKey}, refused, "it is recorded: "+c.why)
 		last := chat.questions[1].Messages
 		require.Contains(t, last[len(last)-1].Text, "agent.login_not_listed", c.why)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/names"
 	"github.com/bctrl-go/bctrl/internal/scrub"
 )
 
@@ -21,6 +22,9 @@ type Deps struct {
 	Page func(ctx context.Context) (browser.Page, error)
 	// Logins fill from the vault; nil for none.
 	Logins Logins
+	// Refused records that a task does not permit a login which the vault might have
+	// filled, and returns the refusal, or why it could not be recorded; nil is nobody.
+	Refused func(ctx context.Context, key string, refusal *bctrl.Error) error
 	// Downloads returns the files that the runtime has put into storage so
 	// far; nil for none. Those that are there when the task begins are not the
 	// task's.
@@ -79,7 +83,8 @@ func (d Deps) complete() Deps {
 // listedLogins are the logins with listed keys, of those that may be filled anyway.
 type listedLogins struct {
 	Logins
-	keys map[string]bool
+	keys    map[string]bool
+	refused func(ctx context.Context, key string, refusal *bctrl.Error) error
 }
 
 // List implements [Logins].
@@ -97,11 +102,12 @@ func (l listedLogins) List(ctx context.Context) ([]LoginInfo, error) {
 // Use implements [Logins].
 func (l listedLogins) Use(ctx context.Context, key, field string) (browser.Fill, error) {
 	if !l.keys[key] {
-		return browser.Fill{}, &bctrl.Error{
-			Status:  http.StatusForbidden,
-			Code:    "agent.login_not_listed",
-			Message: "the call does not list this login among those that may be filled",
+		refusal := browser.Forbidden("agent.login_not_listed",
+			"the call does not list this login among those that may be filled", "")
+		if l.refused == nil || names.VaultKey(key) != nil {
+			return browser.Fill{}, refusal
 		}
+		return browser.Fill{}, l.refused(ctx, key, refusal)
 	}
 	return l.Logins.Use(ctx, key, field)
 }

@@ -19,14 +19,13 @@ const maxPicture = 5 << 20
 type pictures map[[sha256.Size]byte]bool
 
 // picture takes a picture of the page for a model, where the task wants one: always, or
-// where the text says too little. It is nil for a model that takes none, and for a page
-// of which none can be taken.
+// where the text says too little and the model is known to take pictures. It is nil for a
+// page of which none can be taken.
 func (r *run) picture(ctx context.Context, chat model.Chat, seen *browser.Observation) []byte {
 	switch {
 	case r.set.vision == bctrl.VisionOff,
-		r.set.vision == bctrl.VisionAuto && !seen.Poor,
-		!strings.HasPrefix(seen.URL, "http"),
-		!model.Sees(ctx, chat, r.set.model):
+		r.set.vision == bctrl.VisionAuto && !(seen.Poor && model.Sees(ctx, chat, r.set.model)),
+		!strings.HasPrefix(seen.URL, "http"):
 		return nil
 	}
 	return r.takePicture(ctx)

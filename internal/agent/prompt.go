@@ -1,6 +1,9 @@
 package agent
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // systemPrompt is what the model knows before it sees anything. It is advice:
 // everything that must not happen is prevented elsewhere.
@@ -70,6 +73,10 @@ func (r *run) taskText() string {
 	text := r.set.task
 	if r.set.output != nil {
 		text += "\n\nThe output's JSON Schema: " + string(r.set.output.Text())
+	}
+	if r.set.logins != nil {
+		keys := r.set.logins[:min(len(r.set.logins), maxLogins)]
+		text += "\n\nOf the logins you may fill only these keys: " + cmp.Or(strings.Join(keys, ", "), "none")
 	}
 	if r.set.hosts != nil {
 		text += "\n\nYou may only be at these hosts: " + strings.Join(r.set.hosts.patterns, ", ")

@@ -83,7 +83,7 @@ func newRun(deps Deps, s settings) *run {
 		for _, key := range s.logins {
 			keys[key] = true
 		}
-		deps.Logins = listedLogins{deps.Logins, keys}
+		deps.Logins = listedLogins{deps.Logins, keys, deps.Refused}
 	}
 	r := &run{
 		deps:     deps,

@@ -25,7 +25,10 @@ func (s *Service) agentDeps(
 			page, err := x.live.browser.Page(ctx)
 			return recordedPage{page, s, x}, err
 		},
-		Logins:    logins{s, x},
+		Logins: logins{s, x},
+		Refused: func(ctx context.Context, key string, refusal *bctrl.Error) error {
+			return s.recordRefusal(ctx, x, bctrl.UseVault, key, refusal)
+		},
 		Downloads: x.live.newestDownloads,
 		Secrets:   x.live.secrets,
 		Prices:    s.prices,
