@@ -188,7 +188,7 @@ func (b Budget) validate() error {
 	case b.MaxTokens < 0:
 		return invalidArg("agent.invalid_max_tokens", "maxTokens", "maxTokens is negative").hinted("zero is no bound")
 	case !(b.MaxCost >= 0): // also what is no number
-		return invalidArg("agent.invalid_max_cost", "maxCostUsd", "maxCostUsd is no number of dollars").
+		return invalidArg("agent.invalid_max_cost", "maxCostUsd", "the cost is no number of dollars").
 			hinted("zero is no bound")
 	}
 	return validSteps(b.MaxSteps)

@@ -269,6 +269,24 @@ func TestExitCodesAndOneLineSayWhatWentWrong(t *testing.T) {
 			says: "did not succeed",
 		},
 		{
+			why:  "an agent that fails its task",
+			args: "runtime agent sales/crm impossible",
+			code: exitFailed,
+			says: "did not succeed",
+		},
+		{
+			why:  "a schema that is no JSON",
+			args: "runtime extract sales/crm hello --schema report.csv",
+			code: exitUsage,
+			says: "report.csv holds no JSON Schema",
+		},
+		{
+			why:  "a schema that is nowhere",
+			args: "runtime agent sales/crm hello --schema nothing.json",
+			code: exitUsage,
+			says: "nothing.json",
+		},
+		{
 			why:  "a shell's mistake",
 			args: "runtime shell sales/crm",
 			in:   "mounts\nfly\n",

@@ -43,6 +43,14 @@ func otherNames(field string) []string {
 		return []string{"origin"}
 	case "baseUrl":
 		return []string{"endpoint"}
+	case "output":
+		return []string{"schema"}
+	case "steps.timeoutMs":
+		return []string{"timeout"}
+	case "maxCostUsd":
+		return []string{"max-cost"}
+	case "look.model", "look.credential":
+		return []string{strings.ReplaceAll(field, ".", "-")}
 	case "launch.profileId":
 		return []string{"profile"}
 	case "redact":
@@ -90,6 +98,9 @@ func flagsFor(field string) []string {
 func asTyped(cmd *cobra.Command, code, field string) string {
 	if cmd == nil || field == "" {
 		return field
+	}
+	if _, argument, ok := strings.Cut(field, "args."); ok { // of the step that the command makes
+		field = argument
 	}
 	plain, n := withoutIndex(field)
 	for name := plain; name != ""; name = above(name) {

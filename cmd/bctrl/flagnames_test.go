@@ -14,6 +14,7 @@ import (
 func TestARefusalNamesTheFlagThatWasTyped(t *testing.T) {
 	d := furnished(t)
 	require.NoError(t, os.WriteFile("wrong.json", []byte(`{"vault": {"allow": ["prod//"]}}`), 0o600))
+	require.NoError(t, os.WriteFile("no-schema.json", []byte(`{"type": "nothing"}`), 0o600))
 	require.NoError(t, os.WriteFile("wrong.env", []byte("A=`x"), 0o600))
 	for _, tc := range []struct{ line, says, not string }{
 		{"workspace create a --allow-vault /prod/", "--allow-vault", "mounts.vault"},
@@ -47,6 +48,14 @@ func TestARefusalNamesTheFlagThatWasTyped(t *testing.T) {
 		{"secrets import --entry A=1 --entry A=2 --scope global", "--entry", "text"},
 		{"audit tail --workspace nobody", "--workspace nobody", "never"},
 		{"capability create acme/x --method GET --path a", "--path", "paths"},
+		{"runtime agent sales/crm hello --max-steps 201", "--max-steps", "args"},
+		{"runtime agent sales/crm hello --max-cost -1", "--max-cost", "args"},
+		{"runtime agent sales/crm hello --look-credential other", "--look-credential", "args"},
+		{"runtime agent sales/crm hello --timeout 2h", "--timeout", "steps"},
+		{"runtime extract sales/crm hello --vision sharp", "--vision", "args"},
+		{"runtime extract sales/crm hello --schema no-schema.json", "--schema", "args"},
+		{"runtime observe sales/crm hello --max-candidates 51", "--max-candidates", "args"},
+		{"runtime observe sales/crm hello --model other --credential 7", "--credential", "args"},
 	} {
 		got := d.run("x\n", strings.Fields(tc.line)...)
 		assert.NotZero(t, got.code, tc.line)

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -145,6 +147,17 @@ type desk struct {
 func at(t *testing.T) *desk {
 	t.Helper()
 	return atWith(t, func(turn modeltest.Turn) modeltest.Call {
+		switch {
+		case slices.Contains(turn.Tools, "candidates"):
+			return modeltest.Candidates()
+		case slices.Contains(turn.Tools, "extracted"):
+			if strings.Contains(turn.Task, "extraction") {
+				return modeltest.Extracted(map[string]any{"extraction": "A page."})
+			}
+			return modeltest.Extracted(map[string]any{"total": json.Number("120.50")})
+		case strings.Contains(turn.Task, "List the open deals"):
+			return modeltest.DoneWith(true, "There is one.", map[string]any{"total": json.Number("120.50")})
+		}
 		return modeltest.Done(!strings.Contains(turn.Task, "impossible"), "As you said.")
 	})
 }
@@ -269,6 +282,7 @@ func (d *desk) furnish() {
 	for name, content := range map[string]string{
 		".env":       "# for tests\nexport OPENAI_API_KEY='sk-env'\nGITHUB_TOKEN=ghp_env\nSLACK_BOT_TOKEN=\n",
 		"report.csv": "a,b\n", "key.txt": "sk-from-a-file\n", "id_ed25519": "-----BEGIN\nlines\n-----END\n",
+		"deals.json":  `{"type": "object", "properties": {"total": {"type": "number"}}, "required": ["total"]}`,
 		"mounts.json": `{"vault": {"allow": ["prod/crm/"], "deny": ["prod/crm/admin/"]}, "storage": {"workspace": "sales"}}`,
 	} {
 		require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
