@@ -3,14 +3,12 @@ package page
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/dom"
-	"github.com/chromedp/cdproto/domsnapshot"
 	"github.com/chromedp/cdproto/runtime"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
@@ -82,15 +80,14 @@ func (n *axNode) property(name string) string {
 type document struct {
 	frame *frame
 	// owner is the element of the parent document that holds the frame.
-	owner     cdp.BackendNodeID
-	nodes     map[string]*axNode
-	root      *axNode
-	clickable map[cdp.BackendNodeID]bool    // elements that listen to clicks
-	passwords map[cdp.BackendNodeID]bool    // inputs of that type
-	blocks    map[cdp.BackendNodeID]bool    // elements that begin a line of their own
-	top       map[cdp.BackendNodeID]float64 // in CSS pixels from the top of the document
-	scrolled  float64                       // how far, in CSS pixels
-	partial   bool                          // only what is in view was read
+	owner cdp.BackendNodeID
+	nodes map[string]*axNode
+	root  *axNode
+	layout
+	scrolled float64 // how far, in CSS pixels
+	height   float64 // of the document, in CSS pixels
+	view     box     // the viewport's size
+	partial  bool    // only what is in view was read
 }
 
 // documents are the documents of a page at one moment.
@@ -156,13 +153,13 @@ func (t *tab) observe(ctx context.Context) (*browser.Observation, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := newOutline(t, docs.byOwner, docs.tree.top.origin)
+	out := newOutline(t, docs)
 	t.noteUnsent(ctx)
 	for _, note := range t.takeNotes() {
 		out.line(0, -1, "note: "+note)
 	}
-	out.document(docs.top, 0)
-	return out.observation(docs.tree.top.url, info.Title, docs.top.scrolled, len(docs.tree.order) > maxFrames), nil
+	out.document(docs.top, 0, point{})
+	return out.observation(info.Title), nil
 }
 
 // readDocument reads the accessibility tree of one frame. A page is read without
@@ -173,13 +170,7 @@ func (t *tab) readDocument(ctx context.Context, tree *frameTree, f *frame) (*doc
 		ctx, cancel = context.WithTimeout(ctx, 2*frameTimeout)
 		defer cancel()
 	}
-	doc := &document{
-		frame:     f,
-		clickable: map[cdp.BackendNodeID]bool{},
-		passwords: map[cdp.BackendNodeID]bool{},
-		blocks:    map[cdp.BackendNodeID]bool{},
-		top:       map[cdp.BackendNodeID]float64{},
-	}
+	doc := &document{frame: f, layout: newLayout()}
 	if f != tree.top {
 		// A frame that is not shown in its parent is not part of the page.
 		parent := tree.byID[f.parent]
@@ -199,11 +190,14 @@ func (t *tab) readDocument(ctx context.Context, tree *frameTree, f *frame) (*doc
 	var size struct {
 		Elements float64 `json:"elements"`
 		Scrolled float64 `json:"scrolled"`
+		Height   float64 `json:"height"`
+		Width    float64 `json:"viewWidth"`
+		View     float64 `json:"viewHeight"`
 	}
 	if err := evaluate(ctx, f, w, &size, jsSize); err != nil {
 		return nil, err
 	}
-	doc.scrolled = size.Scrolled
+	doc.scrolled, doc.height, doc.view = size.Scrolled, size.Height, box{right: size.Width, bottom: size.View}
 	if size.Elements > maxElements {
 		return doc, t.readInView(ctx, doc, w)
 	}
@@ -225,79 +219,6 @@ func (d *document) setNodes(nodes []*axNode) {
 	}
 	if len(nodes) > 0 {
 		d.root = nodes[0]
-	}
-}
-
-// readLayouts learns what is clickable and where things are, from one snapshot of each
-// process. Where that fails the outline only names fewer elements.
-func readLayouts(ctx context.Context, docs []*document) {
-	bySession := map[*session][]*document{}
-	large := map[*session]bool{}
-	for _, doc := range docs {
-		if doc != nil {
-			bySession[doc.frame.session] = append(bySession[doc.frame.session], doc)
-			large[doc.frame.session] = large[doc.frame.session] || doc.partial
-		}
-	}
-	var each sync.WaitGroup
-	for session, docs := range bySession {
-		if large[session] {
-			continue // the snapshot would hold the large document too
-		}
-		each.Go(func() {
-			params := domsnapshot.CaptureSnapshotParams{ComputedStyles: []string{"display"}}
-			got, err := protocol.Call(ctx, session, domsnapshot.CaptureSnapshot, params)
-			if err != nil {
-				return
-			}
-			for _, part := range got.Documents {
-				for _, doc := range docs {
-					if i := int(part.FrameID); i >= 0 && i < len(got.Strings) && got.Strings[i] == string(doc.frame.id) {
-						doc.setLayout(part, got.Strings)
-					}
-				}
-			}
-		})
-	}
-	each.Wait()
-}
-
-func (d *document) setLayout(part *domsnapshot.DocumentSnapshot, texts []string) {
-	if part.Nodes == nil || part.Layout == nil {
-		return
-	}
-	ids := part.Nodes.BackendNodeID
-	if part.Nodes.IsClickable != nil {
-		for _, i := range part.Nodes.IsClickable.Index {
-			if i >= 0 && int(i) < len(ids) {
-				d.clickable[ids[i]] = true
-			}
-		}
-	}
-	text := func(i int64) string {
-		if i < 0 || int(i) >= len(texts) {
-			return ""
-		}
-		return texts[i]
-	}
-	for i, attributes := range part.Nodes.Attributes {
-		for j := 0; j+1 < len(attributes) && i < len(ids); j += 2 {
-			if text(attributes[j]) == "type" && strings.EqualFold(text(attributes[j+1]), "password") {
-				d.passwords[ids[i]] = true
-			}
-		}
-	}
-	for i, index := range part.Layout.NodeIndex {
-		if index < 0 || int(index) >= len(ids) {
-			continue
-		}
-		if i < len(part.Layout.Bounds) && len(part.Layout.Bounds[i]) > 1 {
-			d.top[ids[index]] = part.Layout.Bounds[i][1]
-		}
-		if i < len(part.Layout.Styles) && len(part.Layout.Styles[i]) > 0 {
-			display := text(part.Layout.Styles[i][0])
-			d.blocks[ids[index]] = display != "" && display != "contents" && !strings.HasPrefix(display, "inline")
-		}
 	}
 }
 

@@ -1,9 +1,8 @@
 package page
 
 import (
+	"fmt"
 	"strings"
-
-	"github.com/chromedp/cdproto/cdp"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/fill"
@@ -43,12 +42,11 @@ var landmarks = map[string]bool{
 // outline builds a [browser.Observation].
 type outline struct {
 	tab       *tab
-	byOwner   map[cdp.FrameID]map[cdp.BackendNodeID]*document
+	docs      *documents
 	lines     []outlineLine
 	text      pendingText
-	topOrigin string // of the page
-	truncated bool   // something does not fit
-	drawn     bool   // much of the viewport is a canvas or pictures without names
+	truncated bool    // something does not fit
+	drawnArea float64 // of canvases and of pictures without names in the viewport, in CSS pixels
 }
 
 type outlineLine struct {
@@ -68,9 +66,7 @@ type pendingText struct {
 	b     strings.Builder
 }
 
-func newOutline(t *tab, byOwner map[cdp.FrameID]map[cdp.BackendNodeID]*document, topOrigin string) *outline {
-	return &outline{tab: t, byOwner: byOwner, topOrigin: topOrigin}
-}
+func newOutline(t *tab, docs *documents) *outline { return &outline{tab: t, docs: docs} }
 
 // maxLines bounds what is collected before the part around the viewport is
 // chosen.
@@ -107,7 +103,8 @@ func (o *outline) flush() {
 	o.line(depth, top, "text: "+text)
 }
 
-func (o *outline) document(d *document, depth int) {
+// document renders a document that begins at a place of the page.
+func (o *outline) document(d *document, depth int, at point) {
 	if d == nil || d.root == nil {
 		return
 	}
@@ -115,7 +112,7 @@ func (o *outline) document(d *document, depth int) {
 		o.line(depth, -1, "note: this document is too large to read whole; what follows is in view, scroll for more")
 		o.truncated = true
 	}
-	w := &walk{outline: o, doc: d, acts: map[*axNode]bool{}}
+	w := &walk{outline: o, doc: d, at: at, acts: map[*axNode]bool{}}
 	w.children(d.root, depth, "", 0)
 	o.flush()
 }
@@ -124,6 +121,7 @@ func (o *outline) document(d *document, depth int) {
 type walk struct {
 	*outline
 	doc  *document
+	at   point            // where the document begins in the page, in CSS pixels
 	acts map[*axNode]bool // see actsBelow
 }
 
@@ -144,6 +142,9 @@ func (w *walk) children(n *axNode, depth int, above string, level int) {
 func (w *walk) node(n *axNode, depth int, above string, level int) {
 	role, name := roleOf(n), w.clean(string(n.Name.Value))
 	switch {
+	case w.doc.canvases[n.Backend]: // also one that the tree ignores, because it has no name
+		w.element(n, "canvas", name, depth, level)
+		return
 	case n.Ignored:
 		w.block(n, depth, above, level)
 		return
@@ -170,10 +171,7 @@ func (w *walk) node(n *axNode, depth int, above string, level int) {
 		w.part(depth, w.top(n), "heading", levelOf(n)+" "+quote(name, maxName))
 		w.children(n, depth+1, name, level)
 	case role == "image":
-		if name == "" || strings.Contains(above, name) {
-			return
-		}
-		w.part(depth, w.top(n), "image", " "+quote(name, maxName))
+		w.picture(n, name, depth, above, level)
 	case role == "row" && !w.actsBelow(n, level) && !w.structured(n, level):
 		w.row(n, depth, level)
 	case role == "row":
@@ -212,6 +210,38 @@ func roleOf(n *axNode) string {
 	}
 }
 
+// picture renders what is drawn: with its name, and without one where it is large.
+func (w *walk) picture(n *axNode, name string, depth int, above string, level int) {
+	b := w.doc.boxes[n.Backend]
+	if name == "" {
+		w.drawnArea += w.seenArea(b)
+	}
+	text := ""
+	switch {
+	case name != "" && strings.Contains(above, name):
+		return
+	case name != "":
+		text = " " + quote(name, maxName)
+	case b.width() < minPicture || b.height() < minPicture:
+		return
+	}
+	w.part(depth, w.top(n), "image", text)
+	w.children(n, depth+1, name, level)
+	w.flush()
+}
+
+// minPicture is how wide and high a picture without a name is at least to be told of, in
+// CSS pixels.
+const minPicture = 48
+
+// seenArea is how much of a box is in the viewport, in CSS pixels.
+func (w *walk) seenArea(b box) float64 {
+	top := w.docs.top
+	left, from := max(0, b.left+w.at.x), max(top.scrolled, b.top+w.at.y)
+	right, to := min(top.view.right, b.right+w.at.x), min(top.scrolled+top.view.bottom, b.bottom+w.at.y)
+	return max(0, right-left) * max(0, to-from)
+}
+
 // block renders what is inside n. When n begins a line of its own, its text
 // does not run on into its neighbours'.
 func (w *walk) block(n *axNode, depth int, above string, level int) {
@@ -237,7 +267,7 @@ func (w *walk) frame(n *axNode, depth int, name string) {
 	if name != "" {
 		text = " " + quote(name, maxName)
 	}
-	child := w.byOwner[w.doc.frame.id][n.Backend]
+	child := w.docs.byOwner[w.doc.frame.id][n.Backend]
 	if child == nil {
 		w.part(depth, w.top(n), "frame", text+" (not readable)")
 		return
@@ -247,9 +277,10 @@ func (w *walk) frame(n *axNode, depth int, name string) {
 		depth:   depth,
 		top:     w.top(n),
 		role:    "frame",
-		foreign: child.frame.origin != w.topOrigin,
+		foreign: child.frame.origin != w.docs.top.frame.origin,
 	})
-	w.document(child, depth+1)
+	in := w.doc.boxes[n.Backend]
+	w.document(child, depth+1, point{w.at.x + in.left, w.at.y + in.top - child.scrolled})
 }
 
 // structured reports whether a row holds more than texts: a table that only lays out
@@ -302,6 +333,12 @@ func (w *walk) referable(n *axNode, role string, level int) (string, bool) {
 	case interactive[role]:
 		return role, true
 	}
+	if _, scrolls := w.doc.scrolling[n.Backend]; scrolls {
+		if role == "generic" || role == "none" || role == "" {
+			role = "scrollable"
+		}
+		return role, true
+	}
 	if role == "LabelText" || role == "RootWebArea" || w.actsBelow(n, level) {
 		return "", false // a user acts on what is inside
 	}
@@ -342,9 +379,16 @@ func (w *walk) actsBelow(n *axNode, level int) bool {
 	return acts
 }
 
+// namedByText are the roles of elements that are called what they say where they have no
+// name.
+var namedByText = map[string]bool{
+	"clickable": true, "listitem": true, "row": true, "cell": true, "gridcell": true, "columnheader": true,
+	"rowheader": true, "paragraph": true, "term": true, "definition": true,
+}
+
 // element renders a referable element and what is inside it.
 func (w *walk) element(n *axNode, role, name string, depth, level int) {
-	if name == "" && role == "clickable" {
+	if name == "" && namedByText[role] {
 		name = clip(w.clean(w.textBelow(n, level, maxName*4)), maxName)
 	}
 	key := w.doc.frame.element(n.Backend)
@@ -354,6 +398,9 @@ func (w *walk) element(n *axNode, role, name string, depth, level int) {
 		Name:  clip(name, maxName),
 		Frame: w.frameOrigin(),
 		State: stateOf(n),
+	}
+	if role == "canvas" {
+		w.drawnArea += w.seenArea(w.doc.boxes[n.Backend])
 	}
 	editable := n.property("editable") != ""
 	if editable || hasValue(role) {
@@ -369,10 +416,17 @@ func (w *walk) element(n *axNode, role, name string, depth, level int) {
 	if e.Value != "" {
 		text += " value=" + quote(e.Value, maxName)
 	}
+	if hint := clip(w.clean(w.doc.placeholders[n.Backend]), maxName); e.Value == "" && hint != "" && hint != e.Name {
+		e.Placeholder = hint
+		text += " placeholder=" + quote(hint, maxName)
+	}
 	if w.doc.passwords[n.Backend] {
 		text += " (password)"
 	}
 	text += states(n)
+	if s, ok := w.doc.scrolling[n.Backend]; ok {
+		text += fmt.Sprintf(" (scrolled %.1f of %.1f screens)", s.at, s.all-1)
+	}
 	if role == "combobox" || role == "listbox" {
 		text += w.options(n, level)
 	}
@@ -419,11 +473,13 @@ func (w *walk) options(n *axNode, level int) string {
 				collect(c, level+1)
 				continue
 			}
-			if more = size > maxOptions; more {
-				return
+			selected := c.property("selected") == "true"
+			if size > maxOptions && !selected {
+				more = true
+				continue
 			}
 			text := quote(w.clean(string(c.Name.Value)), 60)
-			if c.property("selected") == "true" {
+			if selected {
 				text += " (selected)"
 			}
 			names = append(names, text)
@@ -473,12 +529,10 @@ func (w *walk) addText(depth int, top float64, text string) {
 	}
 }
 
+// top is where a node begins in the page, -1 where that is not known.
 func (w *walk) top(n *axNode) float64 {
-	if w.doc.frame.parent != "" {
-		return -1 // it would be measured in another document
-	}
-	if top, ok := w.doc.top[n.Backend]; ok {
-		return top
+	if b, ok := w.doc.boxes[n.Backend]; ok {
+		return max(0, b.top+w.at.y)
 	}
 	return -1
 }

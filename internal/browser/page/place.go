@@ -24,7 +24,7 @@ const (
 // frameOrigin is the origin of the walked document where it is not the page's.
 func (w *walk) frameOrigin() string {
 	switch {
-	case w.doc.frame.origin == w.topOrigin:
+	case w.doc.frame.origin == w.docs.top.frame.origin:
 		return ""
 	case w.doc.frame.origin == "":
 		return opaqueOrigin
@@ -149,7 +149,8 @@ func withoutRepeat(shapes []string) []string {
 	return shapes
 }
 
-// poor reports whether most of what can be acted on has no name.
+// poor reports whether much of the viewport is drawn, or most of what can be acted on has
+// no name.
 func (o *outline) poor() bool {
 	elements, nameless := 0, 0
 	for _, l := range o.lines {
@@ -160,8 +161,12 @@ func (o *outline) poor() bool {
 			}
 		}
 	}
-	return o.drawn || elements >= minNameless && 2*nameless > elements
+	view := o.docs.top.view
+	return o.drawnArea > minDrawn*view.right*view.bottom || elements >= minNameless && 2*nameless > elements
 }
+
+// minDrawn is which part of the viewport is drawn where the text says too little.
+const minDrawn = .15
 
 // minNameless is how many elements a page has at least for their names to say anything.
 const minNameless = 3

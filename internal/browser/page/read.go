@@ -111,13 +111,13 @@ func (t *tab) readScrolling(ctx context.Context, first *pageReading, limit int) 
 // while it is out of view shows then. A page that ends meanwhile ends it.
 func (t *tab) readAlong(ctx context.Context, scroller *node, all *mergedReading, limit int) {
 	var at float64
-	if scroller.callOn(ctx, &at, jsScrollTo, 0) != nil {
+	if scroller.callOn(ctx, &at, jsScrollerTo, 0) != nil {
 		return
 	}
 	defer func() {
 		back, cancel := context.WithTimeout(context.WithoutCancel(ctx), frameTimeout)
 		defer cancel()
-		_ = scroller.callOn(back, nil, jsScrollTo, at)
+		_ = scroller.callOn(back, nil, jsScrollerTo, at)
 	}()
 	if at > 0 && !t.readMore(ctx, all, limit) && ctx.Err() != nil {
 		return
@@ -125,7 +125,7 @@ func (t *tab) readAlong(ctx context.Context, scroller *node, all *mergedReading,
 	jump := false
 	for range maxScrolls {
 		var moved bool
-		if scroller.callOn(ctx, &moved, jsScrollOn, jump) != nil || all.size() > limit {
+		if scroller.callOn(ctx, &moved, jsScrollerOn, jump) != nil || all.size() > limit {
 			return
 		}
 		grown := t.readMore(ctx, all, limit)

@@ -98,7 +98,7 @@ func (r *reader) document(ctx context.Context, d *document, level int) {
 		reader: r,
 		ctx:    ctx,
 		// The outline's walk knows what the nodes of a document are.
-		nodes: &walk{outline: &outline{tab: r.tab, byOwner: r.docs.byOwner}, doc: d, acts: map[*axNode]bool{}},
+		nodes: &walk{outline: &outline{tab: r.tab, docs: r.docs}, doc: d, acts: map[*axNode]bool{}},
 	}
 	w.children(d.root, level)
 	r.end()
@@ -164,7 +164,7 @@ func (w *readWalk) node(n *axNode, level int) {
 	case "InlineTextBox", "ListMarker":
 	case "Iframe", "IframePresentational":
 		w.end()
-		w.document(w.ctx, w.nodes.byOwner[w.nodes.doc.frame.id][n.Backend], level)
+		w.document(w.ctx, w.docs.byOwner[w.nodes.doc.frame.id][n.Backend], level)
 		w.end()
 	case "heading":
 		w.end()

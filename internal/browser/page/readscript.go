@@ -30,16 +30,16 @@ const (
 	return [...(root.scrollHeight > innerHeight + 1 ? [root] : []), ...found].slice(0, limit);
 }`
 
-	// jsScrollTo scrolls this to a place and returns where it was.
-	jsScrollTo = `function (top) {
+	// jsScrollerTo scrolls this to a place and returns where it was.
+	jsScrollerTo = `function (top) {
 	const at = this.scrollTop;
 	Element.prototype.scrollTo.call(this, {top, behavior: 'instant'});
 	return at;
 }`
 
-	// jsScrollOn scrolls this on by nine tenths of its height, or to its end, and reports
+	// jsScrollerOn scrolls this on by nine tenths of its height, or to its end, and reports
 	// whether it moved.
-	jsScrollOn = `function (toEnd) {
+	jsScrollerOn = `function (toEnd) {
 	const at = this.scrollTop;
 	const by = toEnd ? this.scrollHeight : Math.min(this.clientHeight, innerHeight) * .9;
 	Element.prototype.scrollBy.call(this, {top: by, behavior: 'instant'});

@@ -1,7 +1,10 @@
 package page
 
 import (
+	"cmp"
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -9,24 +12,32 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser/fill"
 )
 
-// observation makes the result of the lines that fit, beginning with those in view.
-func (o *outline) observation(url, title string, scrolled float64, cut bool) *browser.Observation {
+// observation makes the result of the lines that fit: those in view, then those nearest
+// to it.
+func (o *outline) observation(title string) *browser.Observation {
 	o.hideEchoes()
 	o.place()
-	from, to := o.window(scrolled)
+	kept := o.nearest()
 	obs := &browser.Observation{
-		URL:       clip(o.clean(url), 2*maxText),
+		URL:       clip(o.clean(o.docs.tree.top.url), 2*maxText),
 		Title:     clip(o.clean(title), maxName),
-		Truncated: o.truncated || cut || from > 0 || to < len(o.lines),
+		Truncated: o.truncated || len(o.docs.tree.order) > maxFrames,
 		Shape:     o.shape(),
 		Poor:      o.poor(),
 	}
 	var shown []shownElement
 	var b strings.Builder
-	if from > 0 {
-		fmt.Fprintf(&b, "… %d lines above, scroll up to read them\n", from)
-	}
-	for _, l := range o.lines[from:to] {
+	for i := 0; i < len(o.lines); i++ {
+		if !kept[i] {
+			from := i
+			for i+1 < len(o.lines) && !kept[i+1] {
+				i++
+			}
+			b.WriteString(o.omitted(from, i+1))
+			obs.Truncated = true
+			continue
+		}
+		l := o.lines[i]
 		b.WriteString(l.text)
 		b.WriteByte('\n')
 		if l.element != nil {
@@ -34,43 +45,85 @@ func (o *outline) observation(url, title string, scrolled float64, cut bool) *br
 			shown = append(shown, shownElement{l.element.Ref, l.key})
 		}
 	}
-	if to < len(o.lines) {
-		fmt.Fprintf(&b, "… %d lines below, scroll down to read them\n", len(o.lines)-to)
-	}
+	b.WriteString(o.scrolled())
 	obs.Outline = o.tab.set.scrub.Text(b.String())
 	o.tab.setShown(shown)
 	return obs
 }
 
-// window returns the range of lines to show: all when they fit, else those
-// from the first one in view on, and some above it when there is room left.
-func (o *outline) window(scrolled float64) (from, to int) {
-	const room = browser.MaxOutline - 200 // the lines that say what is missing
-	size := func(i int) int { return len(o.lines[i].text) + 1 }
-	total := 0
-	for i := range o.lines {
-		total += size(i)
+// omitted says how many lines are left out, and where they are.
+func (o *outline) omitted(from, to int) string {
+	way := "below, scroll down"
+	if o.distance(from) < 0 {
+		way = "above, scroll up"
 	}
-	if total <= room {
-		return 0, len(o.lines)
+	return fmt.Sprintf("… %d lines %s to read them\n", to-from, way)
+}
+
+// scrolled says where the viewport is in a page that is higher.
+func (o *outline) scrolled() string {
+	top := o.docs.top
+	screen := top.view.bottom
+	if screen < 1 || top.height < minScreens*screen {
+		return ""
 	}
-	if scrolled > 0 {
-		for from < len(o.lines) && o.lines[from].top < scrolled {
-			from++
+	return fmt.Sprintf("… scrolled down %.1f screens, %.1f more below\n", top.scrolled/screen,
+		max(0, top.height-top.scrolled-screen)/screen)
+}
+
+// distance is how far a line is above the viewport, below zero, or under it; 0 is in
+// view.
+func (o *outline) distance(i int) float64 {
+	top := o.lines[i].top
+	for ; top < 0 && i >= 0; i-- { // where it is not known, it is where the one before is
+		top = o.lines[i].top
+	}
+	d := o.docs.top
+	switch {
+	case top < 0:
+		return 0
+	case top < d.scrolled:
+		return top - d.scrolled
+	case top > d.scrolled+d.view.bottom:
+		return top - d.scrolled - d.view.bottom
+	}
+	return 0
+}
+
+const (
+	// roomForNotes is kept for what is said at the end, gapNote what it takes to say that
+	// lines are left out, in bytes.
+	roomForNotes = 200
+	gapNote      = 60
+)
+
+// nearest chooses the lines to show: all when they fit, else those in view and around it.
+func (o *outline) nearest() map[int]bool {
+	kept := make(map[int]bool, len(o.lines))
+	room := browser.MaxOutline - roomForNotes
+	order := make([]int, len(o.lines))
+	away := make([]float64, len(o.lines))
+	for i, l := range o.lines {
+		room -= len(l.text) + 1
+		kept[i], order[i], away[i] = true, i, math.Abs(o.distance(i))
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(away[a], away[b]) })
+	gaps := 0
+	for _, i := range slices.Backward(order) {
+		if room >= gaps*gapNote {
+			break
 		}
-		if from == len(o.lines) {
-			from = 0
+		room += len(o.lines[i].text) + 1
+		delete(kept, i)
+		before, after := i > 0 && !kept[i-1], i+1 < len(o.lines) && !kept[i+1]
+		switch {
+		case before && after:
+			gaps--
+		case !before && !after:
+			gaps++
 		}
 	}
-	left := room
-	for to = from; to < len(o.lines) && size(to) <= left; to++ {
-		left -= size(to)
-	}
-	for from > 0 && size(from-1) <= left {
-		from--
-		left -= size(from)
-	}
-	return from, to
+	return kept
 }
 
 // pageText is where a line has text of the page.

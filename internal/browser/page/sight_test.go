@@ -1,0 +1,141 @@
+package page_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
+)
+
+// TestWhatCanBeClickedHasAReference reads pages that do not say what can be clicked in the
+// usual way.
+func TestWhatCanBeClickedHasAReference(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	for _, c := range []struct {
+		why, page string
+		outline   string
+	}{
+		{
+			"a list listens for its entries",
+			`<ul id=l><li>One<li>Two <b>bold</b></ul><script>l.addEventListener('click', e => e.target.closest('li'))</script>`,
+			"list\n  [e*] listitem \"One\"\n  [e*] listitem \"Two bold\"\n",
+		},
+		{
+			"a table listens for its rows",
+			`<table id=l><tr><th>Name<th>Amount<tr><td>Ann<td>1</table><script>l.onclick = () => {}</script>`,
+			"table\n  [e*] row \"Name Amount\"\n  [e*] row \"Ann 1\"\n",
+		},
+		{
+			"an element listens for its small children that are alike",
+			`<div id=l><div class=c>First</div><div class=c>Second</div></div><script>l.onmousedown = () => {}</script>`,
+			"[e*] clickable \"First\"\n[e*] clickable \"Second\"\n",
+		},
+		{
+			"the mouse turns into a hand",
+			`<div style="cursor:pointer"><span>Card</span> of text</div><p>Other text</p>`,
+			"[e*] clickable \"Card of text\"\ntext: Other text\n",
+		},
+		{
+			"the whole page listens, as with many frameworks",
+			`<div id=root><p>A text</p><section>Another</section></div><script>root.onclick = () => {}; document.onclick = () => {}</script>`,
+			"[e*] clickable \"A text Another\"\n",
+		},
+		{
+			"an input that lies outside of the page, with a label",
+			`<label><input type=checkbox style="position:absolute;left:-9999px">Agree</label>`,
+			"[e*] checkbox \"Agree\" (not checked)\n",
+		},
+		{
+			"a canvas, a picture with a name, a large one without, and a small one",
+			`<canvas width=100 height=80></canvas><svg width=60 height=60 role=img aria-label=Chart></svg>` +
+				`<svg width=60 height=60><rect width=60 height=60 /></svg><img width=90 height=90><img width=8 height=8>`,
+			"[e*] canvas\nimage \"Chart\"\nimage\nimage\n",
+		},
+		{
+			"a placeholder is no value and no name",
+			`<input aria-label=Mail placeholder=you@example.com><input placeholder=Search><input aria-label=Name placeholder=hint value=x>`,
+			"[e*] textbox \"Mail\" placeholder=\"you@example.com\"\n[e*] textbox \"Search\"\n[e*] textbox \"Name\" value=\"x\"\n",
+		},
+		{
+			"what is selected among many options",
+			`<select multiple aria-label=Many>` + strings.Repeat("<option>something long</option>", 30) +
+				`<option selected>Last</option></select>`,
+			"[e*] listbox \"Many\" options: " + strings.Repeat("\"something long\", ", 17) + "\"Last\" (selected), …\n",
+		},
+		{
+			"text that only styles show",
+			`<style>p::before{content:"Total: "}</style><p>5</p>`,
+			"text: Total: 5\n",
+		},
+		{
+			"a part that scrolls",
+			`<div style="height:100px;overflow:auto"><div style="height:1000px">Inside</div></div>`,
+			"[e*] scrollable (scrolled 0.0 of 9.0 screens)\n  text: Inside\n",
+		},
+		{
+			"a closed shadow tree",
+			`<div id=h></div><script>h.attachShadow({mode:'closed'}).innerHTML = '<button>Hidden away</button>'</script>`,
+			"[e*] button \"Hidden away\"\n",
+		},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			s := browsertest.NewSite(t, map[string]string{"/": "<!doctype html>" + c.page})
+			obs := browsertest.Open(ctx, t, p, s.URL+"/")
+			require.Equal(t, c.outline, withoutNumbers(obs.Outline))
+		})
+	}
+}
+
+// withoutNumbers makes all references of an outline the same.
+func withoutNumbers(outline string) string {
+	var b strings.Builder
+	for line := range strings.Lines(outline) {
+		before, rest, isElement := strings.Cut(line, "[e")
+		if _, after, ok := strings.Cut(rest, "]"); isElement && ok && strings.TrimSpace(before) == "" {
+			line = before + "[e*]" + after
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// TestAPageOfDrawingsIsPoor says of pages whether a picture tells more.
+func TestAPageOfDrawingsIsPoor(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	for _, c := range []struct {
+		why, page string
+		poor      bool
+	}{
+		{"texts", `<h1>Text</h1><button>One</button><button>Two</button><button>Three</button><img width=50 height=50>`, false},
+		{"a large canvas", `<canvas width=800 height=600></canvas><button>Undo</button>`, true},
+		{"a large picture without a name", `<img width=700 height=700>`, true},
+		{"a large picture with a name", `<img width=700 height=700 alt="A cat">`, false},
+		{"buttons without names", `<button></button><button></button><button></button><button>Four</button>`, true},
+		{"a canvas far below", `<p style="height:3000px">Text</p><canvas width=800 height=600></canvas>`, false},
+	} {
+		s := browsertest.NewSite(t, map[string]string{"/": "<!doctype html>" + c.page})
+		require.Equal(t, c.poor, browsertest.Open(ctx, t, p, s.URL+"/").Poor, c.why)
+	}
+}
+
+// TestWhatIsInViewIsShownBelowAFixedHeader scrolls a long page with a header that stays.
+func TestWhatIsInViewIsShownBelowAFixedHeader(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	s := browsertest.NewSite(t, map[string]string{
+		"/": `<header style="position:fixed;top:0;height:60px"><button>Menu</button></header><script>` +
+			`for (let i = 0; i < 3000; i++) document.write('<p>paragraph number ' + i + ' with some words</p>')</script>`,
+	})
+	browsertest.Open(ctx, t, p, s.URL+"/")
+	moved, err := p.Scroll(ctx, "", 20)
+	require.NoError(t, err)
+	require.True(t, moved)
+	obs := browsertest.Observe(ctx, t, p)
+	browsertest.Find(t, obs, "button", "Menu")
+	require.Contains(t, obs.Outline, "paragraph number 480 ")
+	require.Contains(t, obs.Outline, "lines above, scroll up")
+	require.Contains(t, obs.Outline, "lines below, scroll down")
+	require.Contains(t, obs.Outline, "… scrolled down 20.0 screens, ")
+	require.True(t, obs.Truncated)
+}
