@@ -26,16 +26,16 @@ const (
 	maxCounted = 1 << 40
 )
 
-// limitReached ends a task because of a bound.
-type limitReached struct {
+// limitError ends a task because of a bound.
+type limitError struct {
 	limit   bctrl.Limit
 	message string
 }
 
-func (l *limitReached) Error() string { return l.message }
+func (l *limitError) Error() string { return l.message }
 
 func isLimit(err error) bool {
-	_, ok := errors.AsType[*limitReached](err)
+	_, ok := errors.AsType[*limitError](err)
 	return ok
 }
 
@@ -120,7 +120,7 @@ func (s *spending) into(total *bctrl.Usage, models *[]bctrl.ModelUsage, p Prices
 }
 
 // ask asks a model within what the budget leaves, and counts what it took. Its error is
-// a [*limitReached] where the budget leaves too little for the question.
+// a [*limitError] where the budget leaves too little for the question.
 func (r *run) ask(ctx context.Context, chat model.Chat, req model.Request) (*model.Response, error) {
 	size := requestTokens(req)
 	var err error
@@ -157,7 +157,7 @@ func (r *run) affordable(chat model.Chat, size int64) (maxTokens int, err error)
 	if most := r.set.budget.MaxTokens; most > 0 {
 		answer = min(answer, most-r.spent.tokens()-size)
 		if answer < minAnswer {
-			return 0, &limitReached{bctrl.LimitTokens,
+			return 0, &limitError{bctrl.LimitTokens,
 				fmt.Sprintf("the task was stopped: what is left of %d tokens is too little for the next question", most)}
 		}
 	}
@@ -168,7 +168,7 @@ func (r *run) affordable(chat model.Chat, size int64) (maxTokens int, err error)
 			spent += next
 		}
 		if spent > most {
-			return 0, &limitReached{bctrl.LimitCost,
+			return 0, &limitError{bctrl.LimitCost,
 				fmt.Sprintf("the task was stopped: what is left of $%g is too little for the next question", most)}
 		}
 	}

@@ -32,7 +32,8 @@
 // [Act], [Agent] and [BrowserUse] are one loop with other options: a step asks the model
 // once, does what it calls for, and records what was done ([Deps.Record]) before the next
 // one. [Observe] and [Extract] ask about one page and do nothing to it; [ActOn] does what
-// was observed, and [Replay] what a transcript says, without a model. What a task may take is bounded, whatever the model says:
+// was observed, and [Replay] what a transcript says, without a model. What a task may
+// take is bounded, whatever the model says:
 //
 //	steps         how often it is asked                        LimitSteps
 //	tokens, cost  no question begins that would exceed them    LimitTokens, LimitCost

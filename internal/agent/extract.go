@@ -154,7 +154,8 @@ func (x *extraction) extract(ctx context.Context, text string) (json.RawMessage,
 	}
 	merged := encodeValue(data)
 	if len(merged) > maxData {
-		return nil, &bctrl.Error{Status: 502, Code: extractCode, Message: fmt.Sprintf("what was extracted is longer than %d bytes", maxData)}
+		return nil, browser.BadGateway(extractCode, fmt.Sprintf("what was extracted is longer than %d bytes", maxData),
+			"ask for less, or bound the page that is read")
 	}
 	value, reasons := x.schema.read(merged)
 	if len(reasons) == 0 {
@@ -197,11 +198,13 @@ func (x *extraction) part(ctx context.Context, text string, p partOf) (data json
 }
 
 // correct has the model correct what its parts together give.
-func (x *extraction) correct(ctx context.Context, merged json.RawMessage, reasons []string) (data json.RawMessage, err error) {
+func (x *extraction) correct(
+	ctx context.Context, merged json.RawMessage, reasons []string,
+) (data json.RawMessage, err error) {
 	if len(merged) > partBytes {
 		return nil, invalidAnswer(extractCode, reasons)
 	}
-	return data, x.askStrictly(ctx, x.question("\n\nThe parts of the page gave the following together, which does not validate: "+
+	return data, x.askStrictly(ctx, x.question("\n\nThe parts of the page gave together what does not validate: "+
 		strings.Join(reasons, "; ")+". Give it so that it does.\n\n"+pageText(string(merged)), x.schema.read, &data))
 }
 

@@ -189,7 +189,8 @@ func TestAWrongAnswerIsCorrectedTwiceAtMost(t *testing.T) {
 
 func TestWithoutASchemaATextIsExtracted(t *testing.T) {
 	chat := always(calls("extracted", `{"data":"{\"extraction\":\"as text that holds JSON\"}"}`))
-	result, err := agent.Extract(t.Context(), onPage(chat, listPage{newSite("home"), 3}), bctrl.ExtractArgs{Instruction: "x"})
+	d := onPage(chat, listPage{newSite("home"), 3})
+	result, err := agent.Extract(t.Context(), d, bctrl.ExtractArgs{Instruction: "x"})
 	require.NoError(t, err)
 	require.JSONEq(t, `{"extraction":"as text that holds JSON"}`, string(result.Data))
 }
@@ -230,8 +231,10 @@ func TestArgumentsOfQuestionsAreChecked(t *testing.T) {
 			agent.CheckExtract(bctrl.ExtractArgs{Instruction: "x", Schema: json.RawMessage(`{"$ref":"http://127.0.0.1/"}`)})},
 		{"a page below nothing", "agent.invalid_options", "maxPageTokens",
 			agent.CheckExtract(bctrl.ExtractArgs{Instruction: "x", MaxPageTokens: -1})},
-		{"half blind", "agent.invalid_options", "vision", agent.CheckExtract(bctrl.ExtractArgs{Instruction: "x", Vision: "half"})},
-		{"no text to observe", "agent.invalid_instruction", "instruction", agent.CheckObserve(bctrl.ObserveArgs{Instruction: "\n"})},
+		{"half blind", "agent.invalid_options", "vision",
+			agent.CheckExtract(bctrl.ExtractArgs{Instruction: "x", Vision: "half"})},
+		{"no text to observe", "agent.invalid_instruction", "instruction",
+			agent.CheckObserve(bctrl.ObserveArgs{Instruction: "\n"})},
 		{"many candidates", "agent.invalid_options", "maxCandidates",
 			agent.CheckObserve(bctrl.ObserveArgs{Instruction: "x", MaxCandidates: 51})},
 	} {

@@ -23,7 +23,7 @@ type finishTask struct {
 	Message string `json:"message"`
 }
 
-func (a finishTask) do(_ context.Context, r *run) (outcome, error) { //nolint:unparam // it is an action like the others
+func (a finishTask) do(_ context.Context, r *run) (outcome, error) {
 	r.result.Success = a.Success
 	r.result.Message = clip(r.deps.Secrets.String(a.Message), maxMessage)
 	return outcome{finished: true}, nil

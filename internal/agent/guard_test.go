@@ -37,7 +37,8 @@ func TestTheGuardCoversEveryPartOfAMessage(t *testing.T) {
 	before, err := json.Marshal(req)
 	require.NoError(t, err)
 	var s sink
-	_, err = guard{&s, scrub.New(bctrl.NewSecret(value)), pictures{sha256.Sum256([]byte("a masked picture")): true}}.Complete(t.Context(), req)
+	masked := pictures{sha256.Sum256([]byte("a masked picture")): true}
+	_, err = guard{&s, scrub.New(bctrl.NewSecret(value)), masked}.Complete(t.Context(), req)
 	require.NoError(t, err)
 
 	sent, err := json.Marshal(s.got)

@@ -118,7 +118,8 @@ func TestAnAnswerOfWhatIsNotThereIsNotTaken(t *testing.T) {
 		{"a method that there is not", "method is none of", candidates(candidate("e1", "navigate", ``, 1))},
 		{"no text to type", "type takes 1 arguments", candidates(candidate("e1", "type", ``, 1))},
 		{"more than sure", "confidence", candidates(candidate("e1", "click", ``, 7))},
-		{"a field of its own", "a field that the tool does not have", candidates(candidate("e1", "click", `,"selector":"#x"`, 1))},
+		{"a field of its own", "a field that the tool does not have",
+			candidates(candidate("e1", "click", `,"selector":"#x"`, 1))},
 		{"no list", "is missing", calls("candidates", `{}`)},
 		{"words", "was not called", &model.Response{Text: "the button"}},
 	} {
@@ -142,7 +143,9 @@ func TestNothingObservedIsAnEmptyList(t *testing.T) {
 }
 
 func TestObservingIsBounded(t *testing.T) {
-	chat := always(candidates(candidate("e1", "click", ``, 0.1), candidate("e2", "click", ``, 0.5), candidate("e3", "click", ``, 0.4)))
+	chat := always(candidates(
+		candidate("e1", "click", ``, 0.1), candidate("e2", "click", ``, 0.5), candidate("e3", "click", ``, 0.4),
+	))
 	result, err := agent.Observe(t.Context(), deps(chat, newSite("login"), &vault{}),
 		bctrl.ObserveArgs{Instruction: "x", MaxCandidates: 2})
 	require.NoError(t, err)
@@ -153,7 +156,9 @@ func TestWhatIsObservedHoldsNoSecret(t *testing.T) {
 	s := newSite("login")
 	s.echo = func(v string) string { return v }
 	s.filled["e1"] = password
-	chat := always(candidates(`{"ref":"e2","method":"type","arguments":["` + code + `"],"description":"` + code + `","confidence":1}`))
+	chat := always(candidates(
+		`{"ref":"e2","method":"type","arguments":["` + code + `"],"description":"` + code + `","confidence":1}`,
+	))
 	d := deps(chat, s, &vault{})
 	d.Secrets = newSecrets(password, code)
 	result, err := agent.Observe(t.Context(), d, bctrl.ObserveArgs{Instruction: "x"})

@@ -40,7 +40,8 @@ func Replay(ctx context.Context, deps Deps, steps []bctrl.TranscriptStep) (*bctr
 		n += len(s.Actions)
 	}
 	if n == 0 || n > maxReplayed {
-		return nil, invalid("replay.no_actions", "steps", fmt.Sprintf("the steps hold no action, or more than %d", maxReplayed))
+		return nil, invalid("replay.no_actions", "steps",
+			fmt.Sprintf("the steps hold no action, or more than %d", maxReplayed))
 	}
 	r := newRun(deps, replaySettings())
 	r.result.FromCache = true
@@ -95,7 +96,7 @@ func (r *run) replayStep(ctx context.Context, i int, s bctrl.TranscriptStep) err
 		}
 		field := fmt.Sprintf("steps[%d].actions[%d]", i, j)
 		if holdsMask(a) {
-			e := browser.Conflict("replay.masked", "the action used a secret that was not filled from the vault, which nobody kept",
+			e := browser.Conflict("replay.masked", "the action used a secret in another way than by its vault key",
 				"do the task again with a model")
 			e.Field = field
 			return e

@@ -13,6 +13,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/model"
 )
 
+type steps = []bctrl.TranscriptStep
+
 // recorded logs in and exports, and returns the transcript.
 func recorded(t *testing.T) (steps []bctrl.TranscriptStep, result *bctrl.AgentResult) {
 	t.Helper()
@@ -78,45 +80,45 @@ func TestAReplayStopsWhereThePageIsNotAsItWas(t *testing.T) {
 		all, _ := recorded(t)
 		for _, c := range []struct {
 			why, code, field string
-			edit             func([]bctrl.TranscriptStep) []bctrl.TranscriptStep
+			edit             func(steps) steps
 		}{
-			{"an element that is gone", "replay.not_there", "steps[3].actions[0]", func(s []bctrl.TranscriptStep) []bctrl.TranscriptStep {
+			{"an element that is gone", "replay.not_there", "steps[3].actions[0]", func(s steps) steps {
 				s[3].Actions[0].Element.Name = "Another"
 				return s
 			}},
-			{"another site", "replay.not_there", "steps[3].actions[0]", func(s []bctrl.TranscriptStep) []bctrl.TranscriptStep {
+			{"another site", "replay.not_there", "steps[3].actions[0]", func(s steps) steps {
 				s[3].URL = "https://other.example/"
 				return s
 			}},
 			{"a login that the mounts do not permit now", "replay.failed", "steps[2].actions[0]",
-				func(s []bctrl.TranscriptStep) []bctrl.TranscriptStep {
+				func(s steps) steps {
 					s[2].Actions[0].Arguments = json.RawMessage(`{"key":"prod/admin/root","field":"username"}`)
 					return s
 				}},
-			{"an address that no tool opens", "replay.failed", "steps[0].actions[0]", func(s []bctrl.TranscriptStep) []bctrl.TranscriptStep {
+			{"an address that no tool opens", "replay.failed", "steps[0].actions[0]", func(s steps) steps {
 				s[0].Actions[0].Arguments = json.RawMessage(`{"url":"file:///etc/passwd"}`)
 				return s
 			}},
-			{"a tool that there is not", "replay.failed", "steps[0].actions[0]", func(s []bctrl.TranscriptStep) []bctrl.TranscriptStep {
+			{"a tool that there is not", "replay.failed", "steps[0].actions[0]", func(s steps) steps {
 				s[0].Actions[0].Kind = "shell"
 				return s
 			}},
-			{"a secret that was masked", "replay.masked", "steps[0].actions[0]", func(s []bctrl.TranscriptStep) []bctrl.TranscriptStep {
+			{"a secret that was masked", "replay.masked", "steps[0].actions[0]", func(s steps) steps {
 				s[0].Actions[0].Arguments = json.RawMessage(`{"url":"https://login.example.com/[secret]"}`)
 				return s
 			}},
-			{"arguments that are none", "replay.failed", "steps[0].actions[0]", func(s []bctrl.TranscriptStep) []bctrl.TranscriptStep {
+			{"arguments that are none", "replay.failed", "steps[0].actions[0]", func(s steps) steps {
 				s[0].Actions[0].Arguments = json.RawMessage(`[1]`)
 				return s
 			}},
-			{"nothing to do", "replay.no_actions", "steps", func([]bctrl.TranscriptStep) []bctrl.TranscriptStep { return nil }},
+			{"nothing to do", "replay.no_actions", "steps", func(steps) steps { return nil }},
 		} {
 			text, err := json.Marshal(all)
 			require.NoError(t, err)
-			var steps []bctrl.TranscriptStep
-			require.NoError(t, json.Unmarshal(text, &steps))
+			var copied steps
+			require.NoError(t, json.Unmarshal(text, &copied))
 			s := newSite("blank")
-			result, err := agent.Replay(t.Context(), deps(nil, s, &vault{}), c.edit(steps))
+			result, err := agent.Replay(t.Context(), deps(nil, s, &vault{}), c.edit(copied))
 			var refusal *bctrl.Error
 			require.ErrorAs(t, err, &refusal, c.why)
 			require.Equal(t, c.code, refusal.Code, c.why)

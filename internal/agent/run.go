@@ -112,7 +112,7 @@ func (r *run) carryOut(ctx context.Context, work func(context.Context) error) er
 	ctx, cancel := context.WithTimeoutCause(ctx, r.set.timeout, errTimeLimit)
 	defer cancel()
 	err := work(ctx)
-	var reached *limitReached
+	var reached *limitError
 	switch {
 	case err == nil:
 	case errors.Is(context.Cause(ctx), errTimeLimit):

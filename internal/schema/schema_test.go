@@ -82,7 +82,8 @@ func TestReasonsNamePlaceAndKeyword(t *testing.T) {
 		"/rows/1: required (name)",
 		"/rows/1/price: anyOf (none holds)",
 	}, got)
-	require.Empty(t, s.Validate([]byte(`{"rows":[{"name":"A"},{"name":"B","price":null},{"name":"C","price":4.5}],"total":3.0}`)))
+	require.Empty(t, s.Validate([]byte(
+		`{"rows":[{"name":"A"},{"name":"B","price":null},{"name":"C","price":4.5}],"total":3.0}`)))
 }
 
 func compiled(t require.TestingT, text string) *schema.Schema {
@@ -118,7 +119,8 @@ func TestNoSchemaAndNoValueRunForEver(t *testing.T) {
 			require.Equal(t, c.keyword, reasons[len(reasons)-1].Keyword)
 		})
 	}
-	require.Empty(t, compiled(t, `{"items":{"$ref":"#"}}`).Validate([]byte(deep)), "a schema may refer to itself for parts")
+	recursive := compiled(t, `{"items":{"$ref":"#"}}`)
+	require.Empty(t, recursive.Validate([]byte(deep)), "a schema may refer to itself for parts")
 }
 
 func TestAReasonNeverQuotesTheValue(t *testing.T) {
@@ -129,7 +131,8 @@ func TestAReasonNeverQuotesTheValue(t *testing.T) {
 		if err != nil {
 			rt.Fatalf("%s: %v", text, err)
 		}
-		value := map[string]any{canary: canary, "a": []any{canary, map[string]any{canary: 1}}, "b": map[string]any{"a": canary}}
+		inner := map[string]any{canary: 1, "a": canary}
+		value := map[string]any{canary: canary, "a": []any{canary, inner}, "b": inner}
 		raw, err := json.Marshal(value)
 		if err != nil {
 			rt.Fatal(err)
@@ -199,7 +202,9 @@ func schemaText(rt *rapid.T, depth int) string {
 	}
 	root["$defs"] = map[string]any{
 		"leaf": drawnSchema(rt, 0),
-		"list": map[string]any{"$anchor": "list", "items": map[string]any{"$ref": "#/$defs/leaf"}, "type": []any{"array", "string"}},
+		"list": map[string]any{
+			"$anchor": "list", "items": map[string]any{"$ref": "#/$defs/leaf"}, "type": []any{"array", "string"},
+		},
 	}
 	text, err := json.Marshal(root)
 	if err != nil {
@@ -302,7 +307,8 @@ func drawnValue(rt *rapid.T, depth int) any {
 	case 1:
 		return rapid.Bool().Draw(rt, "bool")
 	case 2, 3:
-		return json.Number(rapid.SampledFrom([]string{"0", "1", "1.0", "2", "3", "-1", "0.5", "1e1", "10", "2.5"}).Draw(rt, "number"))
+		numbers := []string{"0", "1", "1.0", "2", "3", "-1", "0.5", "1e1", "10", "2.5"}
+		return json.Number(rapid.SampledFrom(numbers).Draw(rt, "number"))
 	case 4, 5, 6:
 		return rapid.SampledFrom([]string{"", "a", "b", "ab", "é", "aab"}).Draw(rt, "string")
 	case 7:
@@ -321,7 +327,9 @@ func drawnValue(rt *rapid.T, depth int) any {
 
 func TestASchemaSaysWhetherItCanStandInAnother(t *testing.T) {
 	require.True(t, compiled(t, `{"type":"object","properties":{"a":{"type":"string"}}}`).SelfContained())
-	for _, text := range []string{`{"$defs":{"a":{}}}`, `{"properties":{"a":{"$ref":"#"}}}`, `{"$id":"https://example.com/a"}`} {
+	for _, text := range []string{
+		`{"$defs":{"a":{}}}`, `{"properties":{"a":{"$ref":"#"}}}`, `{"$id":"https://example.com/a"}`,
+	} {
 		require.False(t, compiled(t, text).SelfContained(), text)
 	}
 	require.JSONEq(t, `{"type":"null"}`, string(compiled(t, ` { "type" : "null" } `).Text()))
