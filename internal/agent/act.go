@@ -17,13 +17,19 @@ type Options struct {
 	// Timeout bounds the task; zero is [DefaultTimeout].
 	Timeout time.Duration
 	Vision  bctrl.VisionMode
+	Cache   bctrl.CacheMode
 }
 
 func (o Options) settings() (settings, error) {
 	if err := checkText("agent.invalid_options", "instruction", o.Instruction); err != nil {
 		return settings{}, err
 	}
+	if err := checkCache(o.Cache); err != nil {
+		return settings{}, err
+	}
 	s := settings{
+		verb:    bctrl.CallAct,
+		cache:   o.Cache,
 		task:    o.Instruction,
 		model:   o.Model,
 		budget:  bctrl.Budget{MaxSteps: o.MaxSteps},
@@ -46,7 +52,7 @@ func Act(ctx context.Context, deps Deps, opts Options) (*bctrl.ActResult, error)
 		return nil, err
 	}
 	r := newRun(deps, s)
-	err = r.carryOut(ctx, r.loop)
+	err = r.carryOut(ctx, r.work)
 	return r.actResult(), err
 }
 
@@ -95,6 +101,6 @@ func runAgent(ctx context.Context, deps Deps, s settings, timeout time.Duration)
 		s.timeout = timeout
 	}
 	r := newRun(deps, s)
-	err := r.carryOut(ctx, r.loop)
+	err := r.carryOut(ctx, r.work)
 	return &r.result, err
 }

@@ -38,6 +38,8 @@ type Deps struct {
 	// Progress is told before each call of a tool; nil for nobody. Step counts
 	// from 1 up to total.
 	Progress func(step, total int, call, message string)
+	// Cache keeps what went well; nil for none.
+	Cache Cache
 	// Record is told of each step that has ended, before the model is asked again;
 	// nil is nobody. Its error ends the task.
 	Record func(ctx context.Context, r Record) error

@@ -71,6 +71,9 @@ Output
 // taskText is the task as the model reads it.
 func (r *run) taskText() string {
 	text := r.set.task
+	if r.before != "" {
+		text += "\n\n(" + r.before + ")"
+	}
 	if r.set.output != nil {
 		text += "\n\nThe output's JSON Schema: " + string(r.set.output.Text())
 	}

@@ -133,6 +133,10 @@ func sameSite(was, is string) bool {
 func (r *run) again(ctx context.Context, field string, call model.ToolCall) error {
 	stepCtx, cancel := context.WithTimeoutCause(ctx, r.set.stepTimeout, errStepTime)
 	defer cancel()
+	if call.Name == "wait_download" {
+		r.shownDownloads = r.landed // a file that came meanwhile is the one that is waited for
+		r.landed++
+	}
 	out, err := r.runCall(stepCtx, call)
 	if err != nil {
 		return r.timedOut(stepCtx, err)

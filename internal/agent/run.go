@@ -43,8 +43,10 @@ type run struct {
 	logins           []LoginInfo
 
 	history history
-	step    int
-	spent   spending
+	// before says what was done from the cache before the model was asked.
+	before string
+	step   int
+	spent  spending
 	// argumentBytes counts what the result holds of arguments.
 	argumentBytes int
 	// These are of the newest view: its page, the elements that it names, all that
@@ -54,6 +56,8 @@ type run struct {
 	pageState      string
 	pageURL        string
 	shownDownloads int
+	// landed counts the downloads that a replay has waited for.
+	landed int
 	// pictured is where the newest picture lies in the viewport.
 	pictured pictureFrame
 	// seen is what a record says of the newest view.

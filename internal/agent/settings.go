@@ -37,7 +37,11 @@ const (
 
 // settings are what a verb makes of its options for the loop.
 type settings struct {
+	// verb is the call that the task is of.
+	verb bctrl.Call
 	task string
+	// cache says whether what went well before may be done again.
+	cache bctrl.CacheMode
 	// model is a model's id; empty is the Chat's default.
 	model string
 	// system is added to the system message.
@@ -109,6 +113,13 @@ func checkVision(v bctrl.VisionMode) error {
 	return badOption("vision", "vision is not auto, on or off")
 }
 
+func checkCache(c bctrl.CacheMode) error {
+	if c == "" || c == bctrl.CacheOff || c == bctrl.CacheAuto {
+		return nil
+	}
+	return badOption("cache", "cache is not off or auto")
+}
+
 // checkBetween refuses a number outside 1 to most; zero is the default.
 func checkBetween(field string, n, most int64) error {
 	if n < 0 || n > most {
@@ -157,10 +168,12 @@ func agentSettings(a bctrl.AgentArgs) (s settings, err error) {
 	if err := checkSystem("system", a.System); err != nil {
 		return s, err
 	}
-	if a.Cache != "" && a.Cache != bctrl.CacheOff && a.Cache != bctrl.CacheAuto {
-		return s, badOption("cache", "cache is not off or auto")
+	if err := checkCache(a.Cache); err != nil {
+		return s, err
 	}
 	s = settings{
+		verb:       bctrl.CallAgent,
+		cache:      a.Cache,
 		task:       a.Task,
 		system:     a.System,
 		budget:     a.Budget,

@@ -156,6 +156,9 @@ func (f furnisher) runtimes() {
 			UpdatedAt:   f.at,
 		})
 	})
+	f.record(func(tx *store.Tx) error {
+		return tx.CacheTask(f.ctx, f.org, f.id("ws"), f.id("task"), []bctrl.ActAction{{Kind: "press", Target: "Enter"}}, f.at)
+	})
 }
 
 func (f furnisher) files() {

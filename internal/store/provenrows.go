@@ -24,6 +24,7 @@ func provenTables() []provenTable {
 		{"operations", operationColumns, proofOf(scanOperation), true},
 		{"objects", objectColumns, proofOf(scanObject), false},
 		{"invoke_rates", rateColumns, proofOf(scanRate), false},
+		{"agent_cache", cachedTaskColumns, proofOf(scanCachedTask), false},
 	}
 }
 

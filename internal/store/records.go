@@ -58,6 +58,7 @@ const (
 	KindProfile    = "profile"
 	KindOperation  = "operation"
 	KindInvokeRate = "invoke_rate"
+	KindCachedTask = "cached_task"
 )
 
 // errUnrecorded refuses a transaction that wrote a record without an event.

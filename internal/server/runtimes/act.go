@@ -32,6 +32,7 @@ func (s *Service) agentDeps(
 		Downloads: x.live.newestDownloads,
 		Secrets:   x.live.secrets,
 		Prices:    s.prices,
+		Cache:     actionCache{s, x},
 		Progress:  func(_, _ int, _, message string) { report(message) },
 	}
 	if look != nil {
@@ -79,6 +80,7 @@ func (s *Service) act(
 		MaxSteps:    a.MaxSteps,
 		Timeout:     maxStepTimeout, // the step's own ends it before
 		Vision:      a.Vision,
+		Cache:       a.Cache,
 	})
 }
 

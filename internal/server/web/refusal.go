@@ -203,7 +203,7 @@ func tamperedCode(kind string) string {
 		return "tokens.tampered"
 	case store.KindProfile:
 		return "profiles.tampered"
-	case store.KindOperation:
+	case store.KindOperation, store.KindCachedTask:
 		return "operations.tampered"
 	case store.KindInvokeRate, store.KindCapabilityPolicy:
 		return "capabilities.tampered"

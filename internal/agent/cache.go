@@ -1,0 +1,178 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/model"
+)
+
+// maxCached bounds the actions that are kept of a task.
+const maxCached = 200
+
+// Cache keeps the actions of tasks that went well. The implementation keeps those of one
+// workspace from every other's.
+type Cache interface {
+	// Load returns the actions that are kept under a key; nil for none.
+	Load(ctx context.Context, key CacheKey) ([]bctrl.ActAction, error)
+	// Save keeps actions, in place of those that were kept. They hold no value of the vault.
+	Save(ctx context.Context, key CacheKey, actions []bctrl.ActAction) error
+}
+
+// CacheKey says what a task is and on what page it began. Two are the same task if both
+// are the same.
+type CacheKey struct {
+	// Task is a digest of the verb, the instruction and the system text.
+	Task string
+	// Page is the origin and path of the page, Shape its structure without its texts.
+	Page, Shape string
+}
+
+func (r *run) cacheKey() CacheKey {
+	return CacheKey{
+		Task:  digest(string(r.set.verb) + "\x00" + r.set.task + "\x00" + r.set.system),
+		Page:  documentOf(r.pageURL),
+		Shape: r.seen.shape,
+	}
+}
+
+// work carries out a task: with what went well before, where the cache may be used and
+// has it, else by asking the model.
+func (r *run) work(ctx context.Context) error {
+	if r.set.cache != bctrl.CacheAuto || r.deps.Cache == nil {
+		return r.loop(ctx)
+	}
+	if err := r.listLogins(ctx); err != nil {
+		return err
+	}
+	if _, err := r.observe(ctx); err != nil {
+		return err
+	}
+	key := r.cacheKey()
+	actions, err := r.deps.Cache.Load(ctx, key)
+	if err != nil {
+		return fmt.Errorf("read the cache: %w", err)
+	}
+	over := false
+	if len(actions) > 0 {
+		if over, err = r.fromCache(ctx, actions); err != nil {
+			return err
+		}
+	}
+	if !over {
+		if err := r.loop(ctx); err != nil {
+			return err
+		}
+	}
+	if kept, ok := r.cacheable(); ok && (!r.result.FromCache || r.result.Healed > 0) {
+		if err := r.deps.Cache.Save(ctx, key, kept); err != nil {
+			return fmt.Errorf("write the cache: %w", err)
+		}
+	}
+	return nil
+}
+
+// fromCache does actions that went well before. Where one does not fit the page, the
+// model is asked for it alone; where that fails too, the rest is left to the loop. It
+// reports whether the task is over.
+func (r *run) fromCache(ctx context.Context, actions []bctrl.ActAction) (over bool, err error) {
+	r.result.FromCache = true
+	for i, a := range actions {
+		rec := r.beginRecord()
+		err := r.replayStep(ctx, i, bctrl.TranscriptStep{URL: r.seen.url, Actions: []bctrl.ActAction{a}})
+		if errRecord := r.endRecord(ctx, rec, nil, err != nil); err == nil {
+			err = errRecord
+		}
+		if err == nil {
+			continue
+		}
+		if _, mayGoOn := refusedStep(ctx, err); !mayGoOn {
+			return false, err
+		}
+		healed, err := r.heal(ctx, a)
+		if err != nil {
+			return false, err
+		}
+		if !healed {
+			r.before = fmt.Sprintf("%d of %d actions of an earlier run were done; then the page was another", i, len(actions))
+			return false, nil
+		}
+	}
+	if r.set.output != nil {
+		r.before = fmt.Sprintf("all %d actions of an earlier run were done; what is left is to answer", len(actions))
+		return false, nil
+	}
+	r.result.Success, r.result.Message = true, fmt.Sprintf("%d actions were done again", len(actions))
+	return true, nil
+}
+
+// heal asks the model once for an action that did not fit the page, and does what it
+// calls for. It reports whether that went well.
+func (r *run) heal(ctx context.Context, a bctrl.ActAction) (bool, error) {
+	view, err := r.observe(ctx)
+	if err != nil {
+		return false, err
+	}
+	stepCtx, cancel := context.WithTimeoutCause(ctx, r.set.stepTimeout, errStepTime)
+	defer cancel()
+	rec := r.beginRecord()
+	r.result.Steps++
+	answer, err := r.ask(stepCtx, r.deps.Model, model.Request{
+		Model:  r.set.model,
+		System: r.systemText(),
+		Messages: []model.Message{{Role: model.User, Text: "Task: " + r.set.task + "\n\n" +
+			"An earlier run did this next: " + r.shortSafe(a.Kind+" "+a.Target) + " " + r.shortSafe(string(a.Arguments)) +
+			"\nIts element is no longer where it was. Call the one tool that does the same on this page, and nothing else.\n\n" +
+			view.text}},
+		Tools: r.toolList,
+	})
+	done := false
+	if err == nil {
+		done, err = r.doHealing(stepCtx, answer, a)
+	} else if ctx.Err() == nil && r.mayAskAgain(stepCtx, err) {
+		err = nil // the loop goes on from here
+	}
+	if errRecord := r.endRecord(ctx, rec, answer, err != nil); err == nil {
+		err = errRecord
+	}
+	if done {
+		r.result.Healed++
+	}
+	return done, err
+}
+
+// doHealing does the first call of an answer, if it is of the kind that did not fit.
+func (r *run) doHealing(ctx context.Context, answer *model.Response, a bctrl.ActAction) (bool, error) {
+	again, _ := r.callAgain(a)
+	if len(answer.Calls) == 0 || answer.Calls[0].Name != again.Name {
+		return false, nil
+	}
+	out, err := r.runCall(ctx, answer.Calls[0])
+	if err != nil || out.failed {
+		return false, err
+	}
+	if out.mayHaveChanged {
+		_, err = r.observe(ctx)
+	}
+	return err == nil, err
+}
+
+// cacheable returns the actions of a task that went well, or false where they cannot
+// all be done again.
+func (r *run) cacheable() ([]bctrl.ActAction, bool) {
+	if !r.result.Success || r.result.Limit != "" {
+		return nil, false
+	}
+	kept := []bctrl.ActAction{}
+	for _, a := range r.result.Actions {
+		if a.Error != "" || a.Kind == "extract" {
+			continue
+		}
+		if holdsMask(a) || len(kept) == maxCached {
+			return nil, false
+		}
+		kept = append(kept, a)
+	}
+	return kept, len(kept) > 0
+}
