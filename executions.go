@@ -135,7 +135,8 @@ type ActResult struct {
 // ActAction is one thing the agent did on the page.
 type ActAction struct {
 	// Kind is "navigate", "click", "hover", "drag", "click_at", "hover_at", "drag_at",
-	// "type", "select", "press", "scroll", "wait", "download", "fill" or "totp".
+	// "type", "select", "press", "scroll", "wait", "download", "fill", "totp", "extract",
+	// "read_page" or "look".
 	Kind string `json:"kind"`
 	// Target describes the element or address. It never holds a secret.
 	Target string `json:"target,omitempty"`

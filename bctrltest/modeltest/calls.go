@@ -96,6 +96,12 @@ func Plan(steps string) Call { return call("plan", "steps", steps) }
 // Extract has the model that looks read something from the whole page.
 func Extract(instruction string) Call { return call("extract", "instruction", instruction) }
 
+// ReadPage reads a part of the whole page as text, from 1.
+func ReadPage(part int) Call { return with(call("read_page"), "part", part) }
+
+// Look asks for a picture of the page.
+func Look() Call { return call("look") }
+
 // Candidates answers a question about what can be done on a page.
 func Candidates(all ...Candidate) Call {
 	if all == nil {

@@ -56,6 +56,8 @@ func TestAHostileCallIsAnsweredAndDoesNothing(t *testing.T) {
 		{"half a click", "click", `{"ref":"e1","count":0.5}`, `the argument \"count\" is not of the documented type`},
 		{"a key to hold that is none", "click", `{"ref":"e1","modifiers":["Power"]}`, "modifiers are Control"},
 		{"more keys than hands", "click", `{"ref":"e1","modifiers":["Alt","Alt","Alt","Alt","Alt"]}`, "only 4 keys"},
+		{"a part before the first", "read_page", `{"part":-3}`, "part is 1 to 50"},
+		{"a part that no page has", "read_page", `{"part":1e18}`, "part is 1 to 50"},
 		{"a hover over nothing", "hover", `{"ref":"e99"}`, "no element e99"},
 		{"a drag of nothing", "drag", `{"from_ref":"e99","to_ref":"e1"}`, "no element e99"},
 		{"a drag to nowhere", "drag", `{"from_ref":"e1","to_ref":"e99"}`, "no element e99"},

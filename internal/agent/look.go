@@ -31,15 +31,13 @@ func (r *run) picture(ctx context.Context, chat model.Chat, seen *browser.Observ
 	return r.takePicture(ctx)
 }
 
-// takePicture takes one whatever the task wants.
+// takePicture takes one whatever the task wants. A model that gets none still has the
+// text.
 func (r *run) takePicture(ctx context.Context) []byte {
-	taken, err := r.page.Picture(ctx, browser.PictureOptions{Marks: true})
-	if err != nil || len(taken.PNG.Bytes()) > maxPicture {
-		return nil // a model that gets no picture still has the text
+	png, err := r.photograph(ctx)
+	if err != nil {
+		return nil
 	}
-	png := taken.PNG.Bytes()
-	r.pictures[sha256.Sum256(png)] = true
-	r.pictured = pictureFrame{taken.Left, taken.Top, taken.Scale}
 	return png
 }
 

@@ -91,7 +91,7 @@ func (r *run) beginWhere(ctx context.Context, address string) error {
 // replayStep does the actions of one step again, on the site where it was done.
 func (r *run) replayStep(ctx context.Context, i int, s bctrl.TranscriptStep) error {
 	for j, a := range s.Actions {
-		if a.Error != "" || a.Kind == "extract" {
+		if a.Error != "" || readsOnly(a.Kind) {
 			continue
 		}
 		field := fmt.Sprintf("steps[%d].actions[%d]", i, j)

@@ -1,0 +1,111 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/model"
+)
+
+const (
+	// partOfPage is how much of a page the model reads at a time, in bytes: with its
+	// marks it is less than maxLongText.
+	partOfPage = 40 << 10
+	// maxParts bounds which part of a page it may ask for.
+	maxParts = 50
+)
+
+// sightTools are what a model reads and sees a page with beyond its views.
+func sightTools() []tool {
+	return []tool{
+		define[readPage]("read_page",
+			"Read the whole page that is in front as text, also what the view leaves out: lists and tables to their end, and "+
+				"where links lead. Long pages come in parts.",
+			`"part":{"type":"number","description":"Which part, from 1; 1 where it is left out."}`),
+		define[lookAtPage]("look",
+			"See a picture of the page as it is now. The number 12 is on the element [e12].", ``),
+	}
+}
+
+// readsOnly reports whether an action of a kind changes nothing, so that there is nothing
+// to do again.
+func readsOnly(kind string) bool { return kind == "extract" || kind == "read_page" || kind == "look" }
+
+type readPage struct {
+	Part float64 `json:"part"`
+}
+
+// do gives the model a part of the page's text, marked as the page's.
+func (a readPage) do(ctx context.Context, r *run) (outcome, error) {
+	part := int(a.Part)
+	if part == 0 {
+		part = 1
+	}
+	if part < 1 || part > maxParts {
+		return refuse(fmt.Sprintf("not done: part is 1 to %d", maxParts)), nil
+	}
+	r.progress("read_page", fmt.Sprintf("part %d", part))
+	read, err := r.readWhole(ctx, part*partOfPage)
+	o, errDone := r.afterAction(ctx, bctrl.ActAction{Kind: "read_page"}, err, "")
+	if o.mayHaveChanged = false; err != nil {
+		return o, errDone
+	}
+	text, from := read.text, 0
+	for range part - 1 {
+		from += lineEnd(text[from:], partOfPage)
+	}
+	text = text[from:]
+	to := lineEnd(text, partOfPage)
+	more := read.truncated || to < len(text)
+	if text = text[:to]; text == "" {
+		return refuse("the page has no such part: it ends before"), errDone
+	}
+	o.text, o.long = pageText(text), true
+	if more {
+		o.text += fmt.Sprintf("\n(the page goes on: read part %d)", part+1)
+	}
+	return o, errDone
+}
+
+type lookAtPage struct{}
+
+// do shows the model a picture, where the task permits it and the model takes one.
+func (a lookAtPage) do(ctx context.Context, r *run) (outcome, error) {
+	if r.set.vision == bctrl.VisionOff {
+		return refuse("not done: this task is done without pictures; read the view or the page"), nil
+	}
+	if r.set.vision == bctrl.VisionAuto && !model.Sees(ctx, r.deps.Model, r.set.model) {
+		return refuse("not done: this model is sent no pictures; read the view or the page"), nil
+	}
+	r.progress("look", "")
+	png, err := r.photograph(ctx)
+	o, errDone := r.afterAction(ctx, bctrl.ActAction{Kind: "look"}, err, "the picture follows")
+	o.mayHaveChanged, o.png = false, png
+	return o, errDone
+}
+
+// photograph takes a picture of the page with marks.
+func (r *run) photograph(ctx context.Context) ([]byte, error) {
+	taken, err := r.page.Picture(ctx, browser.PictureOptions{Marks: true})
+	if err != nil {
+		return nil, err
+	}
+	png := r.pictures.add(taken.PNG)
+	if len(png) > maxPicture {
+		return nil, browser.TooLarge("agent.picture_too_large", "the picture is larger than providers take",
+			"read the view or the page")
+	}
+	r.pictured = pictureFrame{taken.Left, taken.Top, taken.Scale}
+	return png, nil
+}
+
+// add has a picture that the browser has masked pass to the model. That it takes no other
+// type is what keeps other bytes from it.
+func (p pictures) add(masked browser.MaskedPNG) []byte {
+	png := masked.Bytes()
+	p[sha256.Sum256(png)] = true
+	return png
+}
