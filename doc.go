@@ -39,6 +39,17 @@
 // before any request, and the server holds every call to them again: it
 // decides by the mounts as they are at that moment.
 //
+// # Agents
+//
+// [Stagehand.Act] does what an instruction says, [Stagehand.Observe] finds what can
+// be done, [Stagehand.Extract] reads data, and [Stagehand.Agent] works on a task of
+// many steps; [BrowserUse.Agent] is the same agent with the options of the library
+// browser-use. Package extract has Into, which reads a page into a Go type. The
+// `...Async` form of each returns an [Operation].
+//
+// Each question to a model, each login and each file is decided by the mounts as they
+// are then. What an agent did until its budget or an error ended it is in the result.
+//
 // # Secrets
 //
 // API keys, passwords and TOTP seeds are [Secret] values. No printer shows

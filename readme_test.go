@@ -2,6 +2,7 @@ package bctrl_test
 
 import (
 	"context"
+	"encoding/json"
 	"io/fs"
 	"os"
 	"path"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/extract"
 )
 
 // readmeProgram is the README's program, which compiles here. Its errors are
@@ -51,17 +53,43 @@ func readmeProgram(ctx context.Context) (err error) {
 	return err
 }
 
-func TestTheReadmesProgramCompiles(t *testing.T) {
-	_ = readmeProgram
+// readmeAgents is its part about agents.
+//
+//nolint:ineffassign,wastedassign,errcheck // as in the README
+func readmeAgents(ctx context.Context, rt *bctrl.Runtime) (err error) {
+	type Deal struct {
+		Name   string      `json:"name"`
+		Amount json.Number `json:"amount" jsonschema:"in dollars"`
+		Link   extract.URL `json:"link"` // absolute, whatever the page has
+	}
+	deals, err := extract.Into[[]Deal](ctx, rt, "the open deals") // by a JSON Schema from the type
+
+	found, err := rt.Stagehand.Observe(ctx, "the button that exports the pipeline")
+	_, err = rt.Stagehand.Act(ctx, found[0]) // without asking a model
+
+	result, err := rt.Stagehand.Agent(ctx, "Remind every customer whose invoice is overdue", bctrl.AgentOptions{
+		MaxSteps: 40,
+		MaxCost:  0.50, // US dollars, by the server's price table
+	})
+
+	_, _ = deals, result
+	return err
+}
+
+func TestTheReadmesProgramsCompile(t *testing.T) {
+	_, _ = readmeProgram, readmeAgents
 	source, err := os.ReadFile("readme_test.go")
 	require.NoError(t, err)
-	body := regexp.MustCompile(`(?s)\(err error\) \{\n(.*?)\n\treturn err\n\}`).FindSubmatch(source)
-	require.NotNil(t, body)
+	bodies := regexp.MustCompile(`(?s)\(err error\) \{\n(.*?)\n(?:\n\t_, _ = [^\n]*\n)?\treturn err\n\}`).
+		FindAllSubmatch(source, -1)
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
-	shown := regexp.MustCompile("(?s)```go\n(.*?)\n```").FindSubmatch(readme)
-	require.NotNil(t, shown)
-	require.Equal(t, regexp.MustCompile(`(?m)^\t`).ReplaceAllString(string(body[1]), ""), string(shown[1]))
+	shown := regexp.MustCompile("(?s)```go\n(.*?)\n```").FindAllSubmatch(readme, -1)
+	require.Len(t, bodies, 2)
+	require.GreaterOrEqual(t, len(shown), len(bodies))
+	for i, body := range bodies {
+		require.Equal(t, regexp.MustCompile(`(?m)^\t`).ReplaceAllString(string(body[1]), ""), string(shown[i][1]))
+	}
 }
 
 func TestLinksInDocumentsLeadToFiles(t *testing.T) {
@@ -76,7 +104,8 @@ func TestLinksInDocumentsLeadToFiles(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+		prose := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(string(text), "") // a Go type may look like a link
+		for _, m := range link.FindAllStringSubmatch(prose, -1) {
 			target, _, _ := strings.Cut(m[1]+m[2], "#")
 			if target == "" || strings.Contains(target, "://") {
 				continue
