@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -33,6 +34,9 @@ func (b box) height() float64 { return b.bottom - b.top }
 func (b box) shifted(x, y float64) box {
 	return box{b.left + x, b.top + y, b.right + x, b.bottom + y}
 }
+
+// isBelowTheOrigin reports whether any of the box can be seen without scrolling up or left.
+func (b box) isBelowTheOrigin() bool { return b.right >= 1 && b.bottom >= 1 }
 
 // boxesOf returns the boxes around quads, without those smaller than a pixel.
 func boxesOf(quads []dom.Quad) []box {
@@ -115,7 +119,7 @@ func (n *node) waitUntilStill(ctx context.Context) (*box, error) {
 		}
 		var now *box
 		if len(all) > 0 {
-			now = &all[0]
+			now = &all[max(0, slices.IndexFunc(all, box.isBelowTheOrigin))]
 		}
 		if now != nil && last != nil && *now == *last {
 			return now, nil
@@ -223,6 +227,9 @@ func (t *tab) clickNode(ctx context.Context, tree *frameTree, n *node, g gesture
 		if at, errLabel = t.reach(ctx, tree, label); errLabel == nil {
 			return t.clickAt(ctx, at, g)
 		}
+		if hasCode(errLabel, codeCovered) {
+			return errLabel
+		}
 	case hasCode(err, codeNotInView):
 		if err := n.callOn(ctx, nil, jsFocus); err != nil {
 			return err
@@ -280,6 +287,15 @@ func (t *tab) reach(ctx context.Context, tree *frameTree, n *node) (at point, er
 			return point{}, browser.Conflict(codeNotDrawn, "the element "+string(n.ref)+" is not drawn", "")
 		}
 		at, err := t.clickPoint(ctx, tree, n, *b)
+		if hasCode(err, codeCovered) { // perhaps only one of its boxes is, as of a text on two lines
+			other, err := t.clickPointElsewhere(ctx, tree, n, *b)
+			if err != nil {
+				return point{}, err
+			}
+			if other != nil {
+				return *other, nil
+			}
+		}
 		if err == nil {
 			return at, nil
 		}
@@ -291,6 +307,31 @@ func (t *tab) reach(ctx context.Context, tree *frameTree, n *node) (at point, er
 		}
 	}
 	return point{}, first
+}
+
+// maxBoxes is how many boxes of an element are tried.
+const maxBoxes = 6
+
+// clickPointElsewhere returns a point in another box of a node than one that is covered;
+// nil when there is none.
+func (t *tab) clickPointElsewhere(ctx context.Context, tree *frameTree, n *node, covered box) (*point, error) {
+	all, err := boxesOfNode(ctx, n.frame.session, n.backend)
+	if err != nil {
+		return nil, ctx.Err()
+	}
+	for _, b := range all[:min(len(all), maxBoxes)] {
+		if b == covered || !b.isBelowTheOrigin() {
+			continue
+		}
+		at, err := t.clickPoint(ctx, tree, n, b)
+		if err == nil {
+			return &at, nil
+		}
+		if !hasCode(err, codeCovered, codeNotInView) {
+			return nil, err
+		}
+	}
+	return nil, nil
 }
 
 // clickPoint returns a point of the tab where a click reaches the node, if possible
@@ -309,7 +350,7 @@ func (t *tab) clickPoint(ctx context.Context, tree *frameTree, n *node, b box) (
 		return point{}, browser.Conflict(codeNotInView, "the element "+string(n.ref)+" cannot be scrolled into view", "")
 	}
 	var covered string
-	for _, share := range []point{{.5, .5}, {.25, .5}, {.75, .5}, {.5, .25}, {.5, .75}} {
+	for _, share := range []point{{.5, .5}, {.25, .5}, {.75, .5}, {.5, .25}, {.5, .75}, {.05, .5}, {.95, .5}} {
 		at := point{seen.left + share.x*seen.width(), seen.top + share.y*seen.height()}
 		in, err := t.covering(ctx, tree, n, at, point{at.x + x, at.y + y})
 		if err != nil {

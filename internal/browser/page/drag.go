@@ -56,13 +56,13 @@ type dragBegun struct {
 // Drag drags one element onto another. See [browser.Page].
 func (s *Set) Drag(ctx context.Context, from, to browser.Ref) error {
 	return s.onElement(ctx, from, func(ctx context.Context, t *tab, source *node, tree *frameTree) error {
-		target, _, err := t.findElement(ctx, to)
+		target, targetTree, err := t.findElement(ctx, to)
 		if err != nil {
 			return err
 		}
 		defer target.release()
 		// The target first: where both fit into the view, both are in it then.
-		if _, err := t.reach(ctx, tree, target); err != nil {
+		if _, err := t.reach(ctx, targetTree, target); err != nil {
 			return err
 		}
 		begin, err := t.reach(ctx, tree, source)
@@ -70,7 +70,7 @@ func (s *Set) Drag(ctx context.Context, from, to browser.Ref) error {
 			return err
 		}
 		return t.drag(ctx, tree, begin, func(ctx context.Context) (point, error) {
-			return t.middleOf(ctx, tree, target)
+			return t.middleOf(ctx, targetTree, target)
 		})
 	})
 }
@@ -152,31 +152,24 @@ func (t *tab) drag(ctx context.Context, tree *frameTree, from point, to func(con
 			return err
 		}
 	}
+	what := t.draggedItems(ctx, watched, intercepted)
+	if what != nil {
+		released = true // the browser takes the button for its own drag
+		return t.dragItems(ctx, *what, from, to)
+	}
 	end, err := to(ctx)
 	if err != nil {
 		return err
 	}
-	what, err := t.draggedItems(ctx, watched, intercepted)
-	if err != nil {
-		return err
-	}
-	if what != nil {
-		released = true // the browser takes the button for its own drag
-		return t.dropItems(ctx, what, from, end)
-	}
 	for i := 1; i <= dragSteps; i++ {
-		share := float64(i) / dragSteps
-		at := point{from.x + share*(end.x-from.x), from.y + share*(end.y-from.y)}
+		at := between(from, end, i)
 		if err := t.moveMouse(ctx, at, 1, 0); err != nil {
 			return err
 		}
 		// An element may begin to be draggable when it is held.
-		if what, err = t.draggedItems(ctx, watched, intercepted); err != nil {
-			return err
-		}
-		if what != nil {
+		if what := t.draggedItems(ctx, watched, intercepted); what != nil {
 			released = true
-			return t.dropItems(ctx, what, at, end)
+			return t.dragItems(ctx, *what, at, to)
 		}
 	}
 	if err := t.moveMouse(ctx, end, 1, 0); err != nil { // some pages only look where it stays
@@ -296,32 +289,37 @@ func (t *tab) watchDrags(ctx context.Context, tree *frameTree) dragWatch {
 	}
 }
 
+// draggedItems is what the browser drags.
+type draggedItems struct {
+	data     *input.DragData
+	selected bool // it is a selected text
+}
+
 // draggedItems returns what the browser drags; nil when it drags nothing.
-func (t *tab) draggedItems(ctx context.Context, watched dragWatch,
-	intercepted <-chan *input.DragData) (*input.DragData, error) {
+func (t *tab) draggedItems(ctx context.Context, watched dragWatch, intercepted <-chan *input.DragData) *draggedItems {
 	begun := watched.begun(ctx)
 	if !begun.Begun {
-		return nil, ctx.Err()
+		return nil
 	}
 	limit, cancel := context.WithTimeout(ctx, dragTimeout)
 	defer cancel()
 	select {
-	case what := <-intercepted:
-		return what, t.set.refuseDrag(what, begun.Text)
+	case data := <-intercepted:
+		return &draggedItems{data, begun.Text}
 	case <-limit.Done():
-		return nil, ctx.Err() // nothing there that can be dragged
+		return nil // nothing there that can be dragged
 	}
 }
 
 // refuseDrag refuses to carry a filled value to another place: a selected text, of which
 // a piece would not be recognised, and anything that holds one.
-func (s *Set) refuseDrag(what *input.DragData, selected bool) error {
+func (s *Set) refuseDrag(what draggedItems) error {
 	refused := browser.Forbidden("page.drag_refused",
 		"no text is dragged in a browser where a login was filled", "type the text instead")
-	if selected && s.secretFilled.Load() {
+	if what.selected && s.secretFilled.Load() {
 		return refused
 	}
-	for _, item := range what.Items {
+	for _, item := range what.data.Items {
 		if s.guards.HoldsPlaceholder(item.Data) || s.scrub.Text(item.Data) != item.Data {
 			return refused
 		}
@@ -329,14 +327,16 @@ func (s *Set) refuseDrag(what *input.DragData, selected bool) error {
 	return nil
 }
 
-// dropItems gives the page the events of a drag of the browser's own.
-func (t *tab) dropItems(ctx context.Context, what *input.DragData, from, to point) error {
-	send := func(kind input.DispatchDragEventType, at point) error {
+// dragItems gives the page the events of a drag of the browser's own, from where the
+// mouse is to a place that is looked up. One that cannot be made is cancelled.
+func (t *tab) dragItems(ctx context.Context, what draggedItems, at point,
+	to func(context.Context) (point, error)) error {
+	send := func(ctx context.Context, kind input.DispatchDragEventType, at point) error {
 		err := protocol.Tell(ctx, t.session, input.DispatchDragEvent, input.DispatchDragEventParams{
 			Type: kind,
 			X:    at.x,
 			Y:    at.y,
-			Data: what,
+			Data: what.data,
 		})
 		if errors.Is(err, protocol.ErrGone) && kind == input.DispatchDragEventTypeDrop {
 			return nil
@@ -346,18 +346,32 @@ func (t *tab) dropItems(ctx context.Context, what *input.DragData, from, to poin
 		}
 		return nil
 	}
-	if err := send(input.DispatchDragEventTypeDragEnter, from); err != nil {
-		return err
+	err := t.set.refuseDrag(what)
+	var end point
+	if err == nil {
+		end, err = to(ctx)
 	}
-	for i := 1; i <= dragSteps; i++ {
-		share := float64(i) / dragSteps
-		at := point{from.x + share*(to.x-from.x), from.y + share*(to.y-from.y)}
-		if err := send(input.DispatchDragEventTypeDragOver, at); err != nil {
-			return err
-		}
+	if err == nil {
+		err = send(ctx, input.DispatchDragEventTypeDragEnter, at)
 	}
-	if err := send(input.DispatchDragEventTypeDragOver, to); err != nil {
-		return err
+	for i := 1; i <= dragSteps && err == nil; i++ {
+		err = send(ctx, input.DispatchDragEventTypeDragOver, between(at, end, i))
 	}
-	return send(input.DispatchDragEventTypeDrop, to)
+	if err == nil { // some pages only look where it stays
+		err = send(ctx, input.DispatchDragEventTypeDragOver, end)
+	}
+	if err == nil {
+		return send(ctx, input.DispatchDragEventTypeDrop, end)
+	}
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), frameTimeout)
+	defer cancel()
+	_ = send(ending, input.DispatchDragEventTypeDragCancel, at)
+	_ = t.button(ending, input.DispatchMouseEventTypeMouseReleased, at)
+	return err
+}
+
+// between returns the place of a step of a drag.
+func between(from, to point, step int) point {
+	share := float64(step) / dragSteps
+	return point{from.x + share*(to.x-from.x), from.y + share*(to.y-from.y)}
 }
