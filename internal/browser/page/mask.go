@@ -28,6 +28,13 @@ func (t *tab) setDirect(n *node) {
 	t.direct[n.frame.document()] = true
 }
 
+// isDirect reports whether the node's document holds a value itself.
+func (t *tab) isDirect(n *node) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.direct[n.frame.document()]
+}
+
 // setTyped remembers that an element holds the model's own text now.
 func (t *tab) setTyped(n *node) {
 	t.mu.Lock()

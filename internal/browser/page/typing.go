@@ -31,12 +31,6 @@ const jsType = `function (text, secret) {
 	};
 	HTMLElement.prototype.focus.call(el, {preventScroll: true});
 	if (!focused()) return 'focus';
-	if (input && ['date', 'datetime-local', 'month', 'week', 'time', 'color', 'range'].includes(el.type)) {
-		Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set.call(el, text);
-		el.dispatchEvent(new Event('input', {bubbles: true, composed: true}));
-		el.dispatchEvent(new Event('change', {bubbles: true}));
-		return el.value === text || el.type === 'range' || el.type === 'color' ? '' : 'value';
-	}
 	if (input) HTMLInputElement.prototype.select.call(el);
 	else if (area) HTMLTextAreaElement.prototype.select.call(el);
 	else window.getSelection().selectAllChildren(el);
@@ -105,23 +99,6 @@ const jsSelect = `function (wanted) {
 	return {problem: ''};
 }`
 
-// Type replaces the text of an editable element. See [browser.Page].
-func (s *Set) Type(ctx context.Context, ref browser.Ref, text string) error {
-	if err := s.refusePlaceholder(text); err != nil {
-		return err
-	}
-	return s.onElement(ctx, ref, func(ctx context.Context, t *tab, n *node, _ *frameTree) error {
-		if _, err := n.waitUntilStill(ctx); err != nil {
-			return err
-		}
-		if err := n.writeText(ctx, strings.ToValidUTF8(text, "\ufffd"), false); err != nil {
-			return err
-		}
-		t.setTyped(n)
-		return t.pressShift(ctx)
-	})
-}
-
 // writeText types text into the node. Of a secret it is checked that all has arrived.
 func (n *node) writeText(ctx context.Context, text string, secret bool) error {
 	var problem string
@@ -135,10 +112,9 @@ func (n *node) writeText(ctx context.Context, text string, secret bool) error {
 	case "disabled", "readonly":
 		return browser.Conflict("page.disabled", name+" cannot be changed: it is "+problem, "")
 	case "focus":
-		return browser.Conflict("page.not_focused", name+" does not take the focus",
-			"something may cover it, or another dialog holds the focus")
+		return notFocused(n)
 	case "value":
-		return browser.Conflict("page.not_typed", name+" did not take the text", "it may want another format")
+		return browser.Conflict(codeNotTyped, name+" did not take the text", "it may want another format")
 	}
 	return browser.BadRequest("page.not_editable", name+" is not a text field", "")
 }
