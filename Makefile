@@ -1,6 +1,7 @@
 # make demo    the main job, end to end, in a real browser
 # make test    every test, with the race detector where there is a C compiler
 # make compat  of those, the ones with the providers' own SDKs and browser clients, in Go, Python and JavaScript
+# make compat-agents  of those, browser-use as an agent in a runtime
 # make lint    the linters of tools/
 # make bench   the server and the SDK beside plain net/http
 # make vuln    known vulnerabilities in what is linked (asks the Go vulnerability database)
@@ -9,7 +10,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test compat lint fmt bench vuln check browser sdks
+.PHONY: help demo test compat compat-agents lint fmt bench vuln check browser sdks
 
 TOOL := go tool -modfile=tools/go.mod
 
@@ -33,6 +34,9 @@ test: browser compat
 # A module of its own: nobody who uses bctrl gets these SDKs.
 compat: browser sdks
 	cd compat && $(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -timeout=10m ./...
+
+compat-agents: browser sdks
+	cd compat && $(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -timeout=5m -run InARuntime .
 
 lint:
 	$(TOOL) golangci-lint run ./...

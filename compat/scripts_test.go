@@ -102,6 +102,7 @@ func installed(t testing.TB) {
 	require.NoError(t, err, install)
 	for pinned, there := range map[string]string{
 		filepath.Join("python", "requirements.txt"): filepath.Join("python", "venv", "requirements.txt"),
+		filepath.Join("agents", "requirements.txt"): filepath.Join("agents", "venv", "requirements.txt"),
 		filepath.Join("js", "package-lock.json"):    filepath.Join(filepath.Dir(js), "package-lock.json"),
 	} {
 		want, err := os.ReadFile(pinned)

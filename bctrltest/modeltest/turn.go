@@ -19,6 +19,9 @@ type Script func(Turn) Call
 type Turn struct {
 	// Task is what the agent was asked to do.
 	Task string
+	// Text is all that was said to the model since it spoke last: what the agent of
+	// another library shows of the page, in its own form.
+	Text string
 	// View is the newest view of the page.
 	View agent.View
 	// Page is the newest text of a page that data is to be read from.
@@ -100,6 +103,7 @@ func newTurn(conversation []message, tools []string) Turn {
 			t.Task = beforeView(msg.text)
 		}
 		if !msg.assistant {
+			t.Text = strings.TrimSpace(t.Text + "\n" + strings.Join(texts, "\n"))
 			for _, text := range texts {
 				if view, ok := agent.ParseView(text); ok {
 					t.View = view
@@ -108,6 +112,9 @@ func newTurn(conversation []message, tools []string) Turn {
 					t.Page = page
 				}
 			}
+		}
+		if msg.assistant {
+			t.Text = ""
 		}
 		for _, c := range msg.calls {
 			t.Calls = append(t.Calls, c.call)
