@@ -210,7 +210,7 @@ func (s *Set) Click(ctx context.Context, ref browser.Ref, how browser.Click) err
 // a styled checkbox, is clicked by its label. One without, which shows itself only when it
 // has the focus, gets it. One that is not drawn is clicked by a script.
 func (t *tab) clickNode(ctx context.Context, tree *frameTree, n *node, g gesture) error {
-	at, err := t.reach(ctx, tree, n)
+	at, err := t.arrive(ctx, tree, n, g)
 	if err == nil {
 		return t.clickAt(ctx, at, g)
 	}
@@ -307,6 +307,27 @@ func (t *tab) reach(ctx context.Context, tree *frameTree, n *node) (at point, er
 		}
 	}
 	return point{}, first
+}
+
+// arrive moves the mouse over a node and returns where it is. A page may show something
+// else under a mouse that comes, such as a picture of another size or a menu: then the node
+// is reached once more.
+func (t *tab) arrive(ctx context.Context, tree *frameTree, n *node, g gesture) (at point, err error) {
+	if at, err = t.reach(ctx, tree, n); err != nil {
+		return at, err
+	}
+	if err := t.moveMouse(ctx, at, 0, g.held); err != nil {
+		return at, err
+	}
+	x, y, err := t.frameOffset(ctx, tree, n.frame)
+	if err != nil {
+		return at, fmt.Errorf("locating the frame: %w", err)
+	}
+	in, err := t.covering(ctx, tree, n, point{at.x - x, at.y - y}, at)
+	if err != nil || in == "" {
+		return at, err
+	}
+	return t.reach(ctx, tree, n)
 }
 
 // maxBoxes is how many boxes of an element are tried.

@@ -20,6 +20,24 @@ func said(ctx context.Context, t *testing.T, p browser.Page, text string) {
 		5*time.Second, 20*time.Millisecond, "%s in\n%s", text, browsertest.Observe(ctx, t, p).Outline)
 }
 
+// TestAClickHitsWhatMovesWhenTheMouseComes has a page that shows a picture of its own for
+// an icon under the mouse, which takes a moment to come.
+func TestAClickHitsWhatMovesWhenTheMouseComes(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	s := browsertest.NewSite(t, map[string]string{"/": `<p id=out>nothing</p>
+<div><span id=icon role=button aria-label=Like style="display:inline-block;width:20px;height:20px;background:red"></span></div>
+<script>
+icon.addEventListener('mouseenter', () => {
+	icon.style.width = 0;
+	setTimeout(() => { icon.style.width = '20px'; icon.style.marginLeft = '60px' }, 100);
+}, {once: true});
+icon.onclick = () => out.textContent = 'liked';
+</script>`})
+	obs := browsertest.Open(ctx, t, p, s.URL+"/")
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Like").Ref, browser.Click{}))
+	said(ctx, t, p, "liked")
+}
+
 // TestAMouseDoesAllThatOneOfPlasticDoes makes each gesture and reads what the page saw.
 func TestAMouseDoesAllThatOneOfPlasticDoes(t *testing.T) {
 	ctx, p, _ := openPage(t)
