@@ -201,6 +201,18 @@ func (v VisionMode) validate() error {
 	return invalidArg("agent.invalid_vision", "vision", "vision is not auto, on or off")
 }
 
+// Validate returns what is wrong with the arguments, an [*Error] that names the field, or
+// nil. Which addresses can be opened is for the server to say.
+func (a GotoArgs) Validate() error {
+	switch a.WaitUntil {
+	case "", WaitLoad, WaitDOMContentLoaded, WaitCommit, WaitNetworkIdle:
+		return nil
+	}
+	return invalidArg("executions.invalid_wait_until", "waitUntil",
+		"waitUntil is not load, domcontentloaded, commit or networkidle").
+		hinted("leave it out: then a page that never finishes holds nobody")
+}
+
 func (c CacheMode) validate() error {
 	if c == "" || c == CacheOff || c == CacheAuto {
 		return nil

@@ -42,6 +42,7 @@ func textOf(where string) string {
 	for _, special := range [][2]string{
 		{".Path", "/a"}, {".Capability", "a/a"}, {".SecretRef", "vault:secret:a"}, {".Access", ""},
 		{".Capabilities.Allow[0]", "/"}, {".Provider", "openai"}, {".Vision", ""}, {".Cache", ""},
+		{".WaitUntil", ""},
 		{".Vault.Deny[0]", "z"},
 	} {
 		if strings.HasSuffix(where, special[0]) {
@@ -93,6 +94,8 @@ func (a *arguments) of(t reflect.Type, where string) reflect.Value {
 			v.Set(reflect.ValueOf(io.Discard))
 		case *ActCallOption:
 			v.Set(a.of(reflect.TypeFor[ActOptions](), where))
+		case *GotoCallOption:
+			v.Set(a.of(reflect.TypeFor[GotoOptions](), where))
 		case *ObserveCallOption:
 			v.Set(a.of(reflect.TypeFor[ObserveOptions](), where))
 		case *ExtractCallOption:

@@ -250,7 +250,8 @@ func ExampleBrowserUse_AgentAsync() {
 
 func ExampleBrowserPage_Goto() {
 	rt := stepping("page.goto", `{"url":"https://example.com/","title":"Example"}`)
-	page, err := rt.Page.Goto(context.Background(), "https://example.com")
+	page, err := rt.Page.Goto(context.Background(), "https://example.com",
+		bctrl.GotoOptions{WaitUntil: bctrl.WaitDOMContentLoaded})
 	fmt.Println(page.Title, err)
 	// Output: Example <nil>
 }

@@ -167,6 +167,11 @@ func ExampleActArgs_Validate() {
 	// Output: bctrl: executions.invalid_steps: maxSteps is not between 1 and 200 field maxSteps (zero, or leaving it out, is the default)
 }
 
+func ExampleGotoArgs_Validate() {
+	fmt.Println(bctrl.GotoArgs{URL: "https://example.com", WaitUntil: "soon"}.Validate())
+	// Output: bctrl: executions.invalid_wait_until: waitUntil is not load, domcontentloaded, commit or networkidle field waitUntil (leave it out: then a page that never finishes holds nobody)
+}
+
 func ExampleObserveArgs_Validate() {
 	fmt.Println(bctrl.ObserveArgs{Instruction: "a button", Vision: "sharp"}.Validate())
 	// Output: bctrl: agent.invalid_vision: vision is not auto, on or off field vision

@@ -78,7 +78,25 @@ type ActArgs struct {
 type GotoArgs struct {
 	// URL is http or https.
 	URL string `json:"url"`
+	// WaitUntil is how far the page has to be; empty is the server's default.
+	WaitUntil WaitUntil `json:"waitUntil,omitempty"`
 }
+
+// WaitUntil says how far a page has to be for a navigation to be over.
+type WaitUntil string
+
+// What a navigation can wait for. Empty waits until the page has loaded, but of one whose
+// document is there no longer than five seconds: one picture that never comes holds nobody.
+const (
+	// WaitLoad waits until everything has loaded, pictures and frames included.
+	WaitLoad WaitUntil = "load"
+	// WaitDOMContentLoaded waits until the document is there and its scripts have run.
+	WaitDOMContentLoaded WaitUntil = "domcontentloaded"
+	// WaitCommit waits until the site has answered with a document.
+	WaitCommit WaitUntil = "commit"
+	// WaitNetworkIdle waits until the page has asked for nothing for half a second.
+	WaitNetworkIdle WaitUntil = "networkidle"
+)
 
 // ScreenshotArgs are the arguments of [CallScreenshot].
 type ScreenshotArgs struct {

@@ -146,7 +146,7 @@ func samples(t *testing.T) map[string]any {
 		"InvokeStream": stream, "Error": failure,
 		"Option": WithAPIKey(NewSecret(canary)), "CallOption": WithIdempotencyKey("k"), "UploadOption": WithSize(1),
 		"OpenOption": WithRange(0, 1), "DeleteOption": WithForce(), "Hook": Hook(nil),
-		"ActCallOption": ActOptions{}, "ObserveCallOption": ObserveOptions{}, "ExtractCallOption": ExtractOptions{},
+		"ActCallOption": ActOptions{}, "GotoCallOption": GotoOptions{}, "ObserveCallOption": ObserveOptions{}, "ExtractCallOption": ExtractOptions{},
 		"AgentCallOption": AgentOptions{}, "BrowserUseCallOption": BrowserUseOptions{},
 		"Page": filled[Page[VaultCredential]](),
 	}
@@ -163,7 +163,7 @@ func samples(t *testing.T) map[string]any {
 		filled[Call](), filled[Execution](), filled[ExecutionMode](), filled[ExecutionResult](), filled[Step](),
 		filled[StepResult](),
 		filled[ActArgs](), filled[ActOptions](), filled[ActResult](), filled[ActAction](), filled[GotoArgs](),
-		filled[GotoResult](),
+		filled[GotoResult](), filled[GotoOptions](), filled[WaitUntil](),
 		filled[ScreenshotArgs](), filled[FillArgs](), filled[FillResult](), filled[Usage](), filled[ModelUsage](), filled[ModelChoice](), filled[Budget](),
 		filled[VisionMode](), filled[CacheMode](), filled[Limit](), filled[ElementDescription](), filled[TranscriptStep](),
 		filled[Observed](), filled[ObserveArgs](), filled[ObserveOptions](), filled[ObserveResult](),

@@ -145,17 +145,26 @@ func (s *Stagehand) AgentAsync(ctx context.Context, task string, opts ...AgentCa
 // BrowserPage is the page of a runtime's browser. See [Runtime.Page].
 type BrowserPage struct{ rt *Runtime }
 
-// Goto opens an address and waits until it has loaded. Only http and https
+// Goto opens an address and waits for the page, as [GotoOptions] say. Only http and https
 // are accepted, and only addresses that the server lets pages reach: any other
-// fails with the code "page.address_refused", also at the end of a redirect.
+// fails with the code "page.address_refused", also at the end of a redirect. A page that
+// takes too long is "page.load_timeout": what there is of it can be used.
+//
+// Nobody answers dialogs meanwhile: they are answered with no, and whether the page of
+// before is left with yes.
 //
 // Access: runtime.execute
-func (p *BrowserPage) Goto(ctx context.Context, url string, opts ...CallOption) (*GotoResult, error) {
-	step, err := GotoStep(GotoArgs{URL: url})
+func (p *BrowserPage) Goto(ctx context.Context, url string, opts ...GotoCallOption) (*GotoResult, error) {
+	o := collect(opts, GotoCallOption.applyGoto)
+	step, err := GotoStep(GotoArgs{URL: url, WaitUntil: o.options.WaitUntil})
 	if err != nil {
 		return nil, err
 	}
-	return step1[GotoResult](ctx, p.rt, step, opts)
+	if _, err := below(p.rt.limits.mounts, o.options.Mounts); err != nil {
+		return nil, err
+	}
+	step.Timeout, step.Mounts = o.options.Timeout, o.options.Mounts
+	return step1[GotoResult](ctx, p.rt, step, o.calls)
 }
 
 // Screenshot takes a picture of the page into the mounted storage namespace.

@@ -26,6 +26,7 @@ func (o callOption) applyAct(c *calling[ActOptions])               { c.calls = a
 func (o callOption) applyObserve(c *calling[ObserveOptions])       { c.calls = append(c.calls, o) }
 func (o callOption) applyExtract(c *calling[ExtractOptions])       { c.calls = append(c.calls, o) }
 func (o callOption) applyAgent(c *calling[AgentOptions])           { c.calls = append(c.calls, o) }
+func (o callOption) applyGoto(c *calling[GotoOptions])             { c.calls = append(c.calls, o) }
 func (o callOption) applyBrowserUse(c *calling[BrowserUseOptions]) { c.calls = append(c.calls, o) }
 
 // ActCallOption changes one [Stagehand.Act]: [ActOptions] or a [CallOption].
@@ -198,6 +199,22 @@ func (rt *Runtime) agentStep(task string, o AgentOptions) (Step, error) {
 		"args.look.credential": o.Look.credential(),
 	}, nil)
 }
+
+// GotoCallOption changes one [BrowserPage.Goto]: [GotoOptions] or a [CallOption].
+type GotoCallOption interface{ applyGoto(*calling[GotoOptions]) }
+
+// GotoOptions say what a [BrowserPage.Goto] waits for, and bound it.
+type GotoOptions struct {
+	// WaitUntil is how far the page has to be. Empty waits until it has loaded, but of
+	// one whose document is there no longer than five seconds.
+	WaitUntil WaitUntil
+	// Timeout ends the call on the server; zero is its default, 30 seconds.
+	Timeout time.Duration
+	// Mounts lower the runtime's for this call; nil inherits them.
+	Mounts *Mounts
+}
+
+func (o GotoOptions) applyGoto(c *calling[GotoOptions]) { c.options = o }
 
 // credential is the credential that a choice names; nil names none.
 func (m *ModelChoice) credential() string {

@@ -18,7 +18,7 @@ func AgentStep(args AgentArgs) (Step, error) { return checkedStep(CallAgent, arg
 func BrowserUseStep(args BrowserUseArgs) (Step, error) { return checkedStep(CallBrowserUse, args) }
 
 // GotoStep makes a step of [CallGoto].
-func GotoStep(args GotoArgs) (Step, error) { return stepOf(CallGoto, args) }
+func GotoStep(args GotoArgs) (Step, error) { return checkedStep(CallGoto, args) }
 
 // ScreenshotStep makes a step of [CallScreenshot].
 func ScreenshotStep(args ScreenshotArgs) (Step, error) { return stepOf(CallScreenshot, args) }

@@ -30,7 +30,7 @@ func (a navigate) do(ctx context.Context, r *run) (outcome, error) {
 	}
 	target := withoutQuery(a.URL)
 	r.progress("navigate", target)
-	return r.afterAction(ctx, bctrl.ActAction{Kind: "navigate", Target: target}, r.page.Goto(ctx, a.URL), "opened")
+	return r.afterAction(ctx, bctrl.ActAction{Kind: "navigate", Target: target}, r.page.Goto(ctx, a.URL, ""), "opened")
 }
 
 // mayOpen reports whether a model may send the browser to an address at all.

@@ -61,7 +61,7 @@ func (s *site) log(format string, args ...any) {
 	s.calls = append(s.calls, fmt.Sprintf(format, args...))
 }
 
-func (s *site) Goto(ctx context.Context, address string) error {
+func (s *site) Goto(ctx context.Context, address string, _ bctrl.WaitUntil) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.log("goto %s", address)

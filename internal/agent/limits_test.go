@@ -29,7 +29,7 @@ func (w *wandering) Observe(ctx context.Context) (*browser.Observation, error) {
 	return seen, err
 }
 
-func (w *wandering) Goto(_ context.Context, address string) error {
+func (w *wandering) Goto(_ context.Context, address string, _ bctrl.WaitUntil) error {
 	w.site.log("goto %s", address)
 	w.url = address
 	return nil

@@ -300,7 +300,7 @@ func (r *run) look(ctx context.Context) (*browser.Observation, error) {
 
 // leave opens a blank page in place of one that the task may not be at.
 func (r *run) leave(ctx context.Context) (*browser.Observation, error) {
-	if err := r.page.Goto(ctx, "about:blank"); err != nil {
+	if err := r.page.Goto(ctx, "about:blank", ""); err != nil {
 		return nil, fmt.Errorf("leave a page of a host that the task may not be at: %w", err)
 	}
 	seen, err := r.look(ctx)

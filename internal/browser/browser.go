@@ -61,8 +61,8 @@ type Download struct {
 
 // Browser is one running browser process.
 type Browser interface {
-	// Page returns the page that the agent works on: the newest tab that is not a
-	// client's, else a new one.
+	// Page returns the page that the agent works on: see [Tabs]. Where there is no tab
+	// but those of clients, one is opened.
 	Page(ctx context.Context) (Page, error)
 	// ServeCDP speaks the DevTools protocol with one client over conn until
 	// either side ends, filtered: a client drives the tabs of this browser,
@@ -92,13 +92,14 @@ type CDPConn interface {
 // the element lives in its document.
 type Ref string
 
-// Page is one tab. Every method honours its context.
+// Page is the tab in front. Every method honours its context.
 type Page interface {
 	Hands
-	// Goto navigates and waits for the load event. Only http, https and
-	// about:blank are accepted. An address that the egress policy refuses is
-	// "page.address_refused", also where a redirect leads there.
-	Goto(ctx context.Context, url string) error
+	Tabs
+	Navigation
+	Dialogs
+	Uploads
+	HTTPLogins
 	// Observe reads the accessibility tree of the page and its frames.
 	Observe(ctx context.Context) (*Observation, error)
 	// Settle waits until the page has been quiet for a moment, at most max.

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/bctrl-go/bctrl"
 )
 
 var (
@@ -130,7 +132,7 @@ func (b *fakeBrowser) alive(ctx context.Context) error {
 // fakePage is the one tab of a fake browser.
 type fakePage struct{ b *fakeBrowser }
 
-func (p fakePage) Goto(ctx context.Context, url string) error {
+func (p fakePage) Goto(ctx context.Context, url string, _ bctrl.WaitUntil) error {
 	if err := p.b.alive(ctx); err != nil {
 		return err
 	}

@@ -19,8 +19,8 @@ func TestFakeKeepsThePromisesOfADriver(t *testing.T) {
 
 	page, err := b.Page(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, page.Goto(t.Context(), "https://app.example/"))
-	require.ErrorContains(t, page.Goto(t.Context(), "file:///etc/passwd"), "page.url_refused", "as a real one says it")
+	require.NoError(t, page.Goto(t.Context(), "https://app.example/", ""))
+	require.ErrorContains(t, page.Goto(t.Context(), "file:///etc/passwd", ""), "page.url_refused", "as a real one says it")
 	seen, err := page.Observe(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "https://app.example/", seen.URL, "the refused address changed nothing")
@@ -35,7 +35,7 @@ func TestFakeKeepsThePromisesOfADriver(t *testing.T) {
 	require.NoError(t, b.Stop(t.Context()), "twice")
 	<-b.Done()
 	require.NoError(t, b.Err(), "a stop is no crash")
-	require.ErrorIs(t, page.Goto(t.Context(), "https://app.example/"), errFakeStopped)
+	require.ErrorIs(t, page.Goto(t.Context(), "https://app.example/", ""), errFakeStopped)
 	require.Empty(t, driver.Running())
 }
 

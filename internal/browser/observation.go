@@ -22,6 +22,11 @@ type Observation struct {
 	// viewport is drawn, or most of what can be acted on has no name. A picture tells
 	// more.
 	Poor bool
+	// Tabs are the agent's tabs.
+	Tabs []Tab
+	// Dialog is the question that the page waits with; nil for none. While there is one
+	// nothing else can be seen of the page.
+	Dialog *Dialog
 }
 
 // Element is one referable element.

@@ -42,7 +42,7 @@ func (b slowBrowser) Page(ctx context.Context) (browser.Page, error) {
 	return slowPage{p, b.loading}, err
 }
 
-func (p slowPage) Goto(ctx context.Context, url string) error {
+func (p slowPage) Goto(ctx context.Context, url string, _ bctrl.WaitUntil) error {
 	p.loading <- url
 	<-ctx.Done()
 	return ctx.Err()

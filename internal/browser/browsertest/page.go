@@ -47,7 +47,7 @@ func Find(t *testing.T, obs *browser.Observation, role, name string) browser.Ele
 // Open shows a page of a site and reads it.
 func Open(ctx context.Context, t *testing.T, p browser.Page, url string) *browser.Observation {
 	t.Helper()
-	require.NoError(t, p.Goto(ctx, url))
+	require.NoError(t, p.Goto(ctx, url, ""))
 	return Observe(ctx, t, p)
 }
 

@@ -272,7 +272,7 @@ func TestAnAddressThatThePolicyRefusesFailsWithItsOwnCode(t *testing.T) {
 		{"http://" + silent.Addr().String(), "page.navigation_failed", "permitted, and nobody there"},
 		{page + "/image", "", "and the next is not blamed for it"},
 	} {
-		err := tab.Goto(t.Context(), tc.address)
+		err := tab.Goto(t.Context(), tc.address, "")
 		if tc.code == "" {
 			require.NoError(t, err, tc.why)
 			continue

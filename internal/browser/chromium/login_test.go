@@ -174,7 +174,7 @@ f.onsubmit = e => { e.preventDefault(); fetch('/login', {method: 'POST', ` +
 			browsertest.RequireUnseen(t, browsertest.Hunter, after.Outline, after.Title, after.URL,
 				browsertest.InputValues(ctx, t, b), client.all())
 			if !strings.Contains(c.page, "_blank") { // it does not know the new tab
-				require.NoError(t, p.Goto(ctx, s.URL+"/")) // a request of the page's own, for the client to see
+				require.NoError(t, p.Goto(ctx, s.URL+"/", "")) // a request of the page's own, for the client to see
 				require.Eventually(t, func() bool { return strings.Contains(client.all(), "Network.requestWillBeSent") },
 					10*time.Second, 10*time.Millisecond, "the client listens")
 				browsertest.RequireUnseen(t, browsertest.Hunter, client.all())

@@ -10,24 +10,128 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/fill"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
 // actionTimeout bounds every action beside its context: a page that hangs must not
 // hold an agent for as long as its whole task may take.
 const actionTimeout = 30 * time.Second
 
-// onTab runs an action on the agent's newest tab. The errors of all actions pass
-// through it, so that none repeats a filled value.
+// onTab runs an action on the tab in front. The errors of all actions pass through it,
+// so that none repeats a filled value.
+//
+// An action that a dialog interrupts is not undone: it goes on beside its caller, who
+// has the dialog to answer, once that is answered.
 func (s *Set) onTab(ctx context.Context, action func(ctx context.Context, t *tab) error) error {
-	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
-	defer cancel()
-	t, err := s.agentTab(ctx)
-	if err == nil {
-		t.beginAction()
-		defer t.endAction()
-		t.updateFields(ctx)
-		err = action(ctx, t)
+	return s.onTabFor(ctx, actionTimeout, action)
+}
+
+// onTabFor is onTab with another bound on the time.
+func (s *Set) onTabFor(ctx context.Context, limit time.Duration,
+	action func(ctx context.Context, t *tab) error) error {
+	return s.run(ctx, limit, true, action)
+}
+
+// readTab runs an action that only reads, and so is ended by a dialog.
+func (s *Set) readTab(ctx context.Context, action func(ctx context.Context, t *tab) error) error {
+	return s.run(ctx, actionTimeout, false, action)
+}
+
+func (s *Set) run(ctx context.Context, limit time.Duration, goesOn bool,
+	action func(ctx context.Context, t *tab) error) error {
+	asked := s.dialogs.asked()
+	if err := s.beginActing(ctx); err != nil {
+		return err
 	}
+	defer s.endActing(ctx)
+	work := s.newAction(ctx, limit)
+	if !s.spawn(func(context.Context) { work.finish(s.cleanError(work.ctx, s.actOnTab(work.ctx, action))) }) {
+		work.finish(protocol.ErrGone)
+	}
+	for {
+		select {
+		case <-work.done:
+			return work.err
+		case <-asked:
+		}
+		asked = s.dialogs.asked()
+		if !browser.AnswersDialogs(ctx) {
+			s.answerAllByDefault()
+		} else if s.dialogs.oldest() != nil {
+			return s.interrupt(work, limit, goesOn)
+		}
+	}
+}
+
+// interrupt leaves an action whose page asks something. It ends unless it goes on once
+// that is answered.
+func (s *Set) interrupt(work *action, limit time.Duration, goesOn bool) error {
+	if goesOn {
+		work.detach(limit)
+		s.dialogs.interrupt(work)
+		return errDialogOpen
+	}
+	work.cancel(errDialogOpen)
+	<-work.done
+	return errDialogOpen
+}
+
+func (s *Set) actOnTab(ctx context.Context, action func(ctx context.Context, t *tab) error) error {
+	t, err := s.agentTab(ctx)
+	if err != nil {
+		return err
+	}
+	t.beginAction()
+	defer t.endAction()
+	t.updateFields(ctx)
+	err = action(ctx, t)
+	if errors.Is(err, protocol.ErrGone) && t.isGone() && s.ctx.Err() == nil {
+		return browser.Conflict("page.closed", "the page has closed itself", "observe: another tab is in front")
+	}
+	return err
+}
+
+// action is something that is done to a page, perhaps beside its caller.
+type action struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	// leaveCaller and limit end it with its caller, and after a time.
+	leaveCaller func() bool
+	limit       *time.Timer
+
+	done chan struct{}
+	err  error // valid once done is closed
+}
+
+// newAction makes an action that ends with ctx, with the set, and after a time.
+func (s *Set) newAction(ctx context.Context, limit time.Duration) *action {
+	a := &action{done: make(chan struct{})}
+	a.ctx, a.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	a.leaveCaller = context.AfterFunc(ctx, func() { a.cancel(context.Cause(ctx)) })
+	a.limit = time.AfterFunc(limit, func() { a.cancel(context.DeadlineExceeded) })
+	leaveSet := context.AfterFunc(s.ctx, func() { a.cancel(context.Canceled) })
+	context.AfterFunc(a.ctx, func() { leaveSet() })
+	return a
+}
+
+// finish ends an action with its error.
+func (a *action) finish(err error) {
+	a.err = err
+	a.leaveCaller()
+	a.limit.Stop()
+	a.cancel(context.Canceled)
+	close(a.done)
+}
+
+// detach has an action go on without its caller, for as long as a dialog may wait and its
+// own time.
+func (a *action) detach(limit time.Duration) {
+	a.leaveCaller()
+	a.limit.Reset(browser.DialogTimeout + limit)
+}
+
+// cleanError returns the error of an action as its caller is told it.
+func (s *Set) cleanError(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -36,8 +140,8 @@ func (s *Set) onTab(ctx context.Context, action func(ctx context.Context, t *tab
 		clean.Message = s.scrub.Text(clean.Message)
 		return &clean
 	}
-	if ctx.Err() != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-		err = ctx.Err()
+	if why := context.Cause(ctx); why != nil {
+		err = why
 	}
 	return &pageError{text: s.scrub.Text(err.Error()), cause: err}
 }

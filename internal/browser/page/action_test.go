@@ -158,8 +158,9 @@ func TestNewTabsAreFollowed(t *testing.T) {
 	require.Contains(t, browsertest.Settle(ctx, t, p).Outline, "Second")
 }
 
-// TestDialogsDoNotHang answers each kind, and ends a script that never stops
-// asking.
+// TestDialogsDoNotHang has nobody who answers dialogs, as a program that opens a page:
+// each is answered with no, since nobody has said yes. A script that never stops asking is
+// ended.
 func TestDialogsDoNotHang(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{
@@ -172,19 +173,21 @@ func TestDialogsDoNotHang(t *testing.T) {
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Ask").Ref, browser.Click{}))
 	obs = browsertest.Settle(ctx, t, p)
-	require.Contains(t, obs.Outline, "true null")
-	for _, note := range []string{`note: alert dialog "hello": accepted`, `note: confirm dialog "sure?": accepted`,
+	require.Contains(t, obs.Outline, "false null")
+	for _, note := range []string{`note: alert dialog "hello": accepted`, `note: confirm dialog "sure?": cancelled`,
 		`note: prompt dialog "name?": cancelled`} {
 		require.Contains(t, obs.Outline, note)
 	}
 	require.NotContains(t, browsertest.Observe(ctx, t, p).Outline, "note:", "said once")
 
 	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Endless").Ref, browser.Click{}))
-	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "Endless", "the loop was ended")
+	obs = browsertest.Observe(ctx, t, p)
+	require.Contains(t, obs.Outline, `button "Endless"`, "the loop was ended")
+	require.Contains(t, obs.Outline, "note: page.dialog_flood: ")
 
 	obs = browsertest.Open(ctx, t, p, s.URL+"/leaving")
 	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Stay").Ref, browser.Click{}))
-	require.NoError(t, p.Goto(ctx, s.URL+"/"))
+	require.NoError(t, p.Goto(ctx, s.URL+"/", ""))
 	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "Ask")
 }
 
@@ -212,20 +215,20 @@ func TestGotoSaysWhatWentWrong(t *testing.T) {
 		{"http://127.0.0.1:1/", "net::ERR_", "nobody listens, or the port is unsafe"},
 		{s.URL + "/loop", "net::ERR_TOO_MANY_REDIRECTS", "the server redirects for ever"},
 	} {
-		require.ErrorContains(t, p.Goto(ctx, c.url), c.want, c.why)
+		require.ErrorContains(t, p.Goto(ctx, c.url, ""), c.want, c.why)
 	}
-	require.NoError(t, p.Goto(ctx, s.URL+"/"))
-	require.NoError(t, p.Goto(ctx, s.URL+"/#part"))
-	require.NoError(t, p.Goto(ctx, s.URL+"/file"), "a download leaves the page as it is")
+	require.NoError(t, p.Goto(ctx, s.URL+"/", ""))
+	require.NoError(t, p.Goto(ctx, s.URL+"/#part", ""))
+	require.NoError(t, p.Goto(ctx, s.URL+"/file", ""), "a download leaves the page as it is")
 	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "Home")
-	require.NoError(t, p.Goto(ctx, "about:blank"))
-	require.NoError(t, p.Goto(ctx, s.URL+"/onwards"))
+	require.NoError(t, p.Goto(ctx, "about:blank", ""))
+	require.NoError(t, p.Goto(ctx, s.URL+"/onwards", ""))
 	require.Contains(t, browsertest.Settle(ctx, t, p).Outline, "Home")
 
 	limited, cancel := context.WithTimeout(ctx, 25*time.Second)
 	defer cancel()
-	require.ErrorContains(t, p.Goto(limited, s.URL+"/forever"), "page.redirect_loop")
-	require.NoError(t, p.Goto(ctx, s.URL+"/"))
+	require.ErrorContains(t, p.Goto(limited, s.URL+"/forever", ""), "page.redirect_loop")
+	require.NoError(t, p.Goto(ctx, s.URL+"/", ""))
 }
 
 // TestAPageThatHangsHoldsNobody lets scripts run for ever and a page crash.
@@ -254,11 +257,11 @@ func TestAPageThatHangsHoldsNobody(t *testing.T) {
 		cancel()
 	}
 	require.NoError(t, p.Settle(ctx, 300*time.Millisecond), "settling is bounded, not promised")
-	require.NoError(t, p.Goto(ctx, s.URL+"/"), "the script is ended")
+	require.NoError(t, p.Goto(ctx, s.URL+"/", ""), "the script is ended")
 	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "Home")
 
 	require.Error(t, p.Crash(ctx))
-	require.Eventually(t, func() bool { return p.Goto(ctx, s.URL+"/") == nil }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return p.Goto(ctx, s.URL+"/", "") == nil }, 10*time.Second, 10*time.Millisecond)
 	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "Home", "a new tab takes its place")
 }
 

@@ -69,14 +69,15 @@ func TestADialogOfAClientsTabIsTheClients(t *testing.T) {
 	second.Ask(same, "confirm('x')")
 	second.RequireAnswer(same, "false", "nobody hears of it")
 
-	// The agent's own dialogs are the agent's, whoever listens.
+	// The agent's own dialogs are the agent's, whoever listens. Here nobody answers them, so
+	// they are cancelled.
 	mine := second.AttachTab(p.AttachedTabs()[0])
 	require.NoError(t, protocol.Tell(ctx, mine, page.Enable, page.EnableParams{}))
 	ask := browsertest.Find(t, browsertest.Observe(ctx, t, p), "button", "Ask")
 	require.NoError(t, p.Click(ctx, ask.Ref, browser.Click{}))
 	obs := browsertest.Settle(ctx, t, p)
-	require.Contains(t, obs.Outline, "true")
-	require.Contains(t, obs.Outline, `note: confirm dialog "agent?": accepted`)
+	require.Contains(t, obs.Outline, "false")
+	require.Contains(t, obs.Outline, `note: confirm dialog "agent?": cancelled`)
 
 	// In a tab that both drive a client's is the client's, until the agent goes on.
 	second.ForgetEvents()
@@ -125,7 +126,7 @@ func TestTheAgentAndClientsHaveTabsOfTheirOwn(t *testing.T) {
 	}
 	require.Len(t, o.Tabs(), 1+many)
 	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "Agent", "the newest tab of all is not the agent's")
-	require.NoError(t, p.Goto(ctx, s.URL+"/"))
+	require.NoError(t, p.Goto(ctx, s.URL+"/", ""))
 
 	// What a client's page opens is the client's.
 	for range many {
@@ -182,7 +183,7 @@ func TestAClientsTabThatWasThereBeforeTheAgentIsTheClients(t *testing.T) {
 	}
 	p, err := b.Page(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, p.Goto(t.Context(), s.URL+"/agent"))
+	require.NoError(t, p.Goto(t.Context(), s.URL+"/agent", ""))
 	require.Contains(t, o.Evaluate(tab, "document.body.innerText"), "Client")
 	require.Len(t, o.Tabs(), 1+1+ourpage.MaxTabs+5)
 }

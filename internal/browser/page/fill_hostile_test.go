@@ -298,7 +298,7 @@ func TestNothingMovesAFilledValueOutOfItsField(t *testing.T) {
 		if !direct {
 			require.ErrorContains(t, p.Type(ctx, browsertest.Find(t, obs, "textbox", "Comment").Ref, "it is "+held),
 				"page.text_refused")
-			require.ErrorContains(t, p.Goto(ctx, evil.URL+"/?"+held), "page.text_refused")
+			require.ErrorContains(t, p.Goto(ctx, evil.URL+"/?"+held, ""), "page.text_refused")
 		}
 		obs = browsertest.Open(ctx, t, p, evil.URL+"/")
 		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "textbox", "Loot").Ref, browser.Click{}))

@@ -16,6 +16,7 @@ import (
 func TestAKeyThatWaitedIsHeldToWhatWasFilledMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Set{
+			ctx:          t.Context(),
 			conn:         &protocol.Conn{},
 			guards:       fill.NewGuards(nil, nil),
 			scrub:        fill.NewScrubber(),

@@ -27,19 +27,64 @@ const (
 // codeNavigation is the code of an address that the browser could not open.
 const codeNavigation = "page.navigation_failed"
 
+// contentGrace is how long a navigation that says nothing of what it waits for goes on
+// waiting for a page whose document is there.
+const contentGrace = 5 * time.Second
+
 // Goto navigates. See [browser.Page].
-func (s *Set) Goto(ctx context.Context, address string) error {
+func (s *Set) Goto(ctx context.Context, address string, until bctrl.WaitUntil) error {
 	if err := browser.CheckPageURL(address); err != nil {
+		return err
+	}
+	if err := checkUntil(until); err != nil {
 		return err
 	}
 	if err := s.refusePlaceholder(address); err != nil {
 		return err
 	}
-	return s.onTab(ctx, func(ctx context.Context, t *tab) error {
+	return s.onNavigatingTab(ctx, func(ctx context.Context, t *tab) error { return t.navigate(ctx, address, until) })
+}
+
+// onNavigatingTab runs a navigation on the tab in front. One that takes too long is
+// ended: nothing is left running.
+func (s *Set) onNavigatingTab(ctx context.Context, navigate func(context.Context, *tab) error) error {
+	limit := browser.GotoTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = time.Until(deadline)
+	}
+	return s.onTabFor(ctx, limit, func(ctx context.Context, t *tab) error {
 		mark := s.proxy.Mark()
-		err := t.navigate(ctx, address)
-		return t.explainNavigation(ctx, mark, err)
+		err := t.explainNavigation(ctx, mark, navigate(ctx, t))
+		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) && !hasCode(err, codeLoadTimeout) {
+			err = errNotAnswered()
+		}
+		if ctx.Err() != nil {
+			t.stopLoading(ctx)
+		}
+		return err
 	})
+}
+
+// stopLoading ends what a navigation has begun, also when its context has ended.
+func (t *tab) stopLoading(ctx context.Context) {
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
+	defer cancel()
+	_ = protocol.Tell(stop, t.session, page.StopLoading, cdp.Empty{})
+}
+
+const codeLoadTimeout = "page.load_timeout"
+
+func errNotAnswered() error {
+	return browser.GatewayTimeout(codeLoadTimeout, "the site did not answer in time", "")
+}
+
+func checkUntil(until bctrl.WaitUntil) error {
+	switch until {
+	case "", bctrl.WaitLoad, bctrl.WaitDOMContentLoaded, bctrl.WaitCommit, bctrl.WaitNetworkIdle:
+		return nil
+	}
+	return browser.BadRequest("page.invalid_wait", "a navigation cannot wait for that",
+		"wait for load, domcontentloaded, commit or networkidle")
 }
 
 // explainNavigation returns the error of a navigation that ended with err. The
@@ -69,29 +114,29 @@ func (t *tab) explainNavigation(ctx context.Context, mark uint64, err error) err
 	return err
 }
 
-func (t *tab) navigate(ctx context.Context, address string) error {
+func (t *tab) navigate(ctx context.Context, address string, until bctrl.WaitUntil) error {
 	t.endHangingScript(ctx)
-	err := t.openAddress(ctx, address)
+	err := t.openAddress(ctx, address, until)
 	if !errors.Is(err, errLoop) {
 		return err
 	}
 	// Either the address sends its visitor on without end, or the page that was
 	// there before does. From a blank page it shows which of them it is.
 	for range maxHops {
-		_ = protocol.Tell(ctx, t.session, page.StopLoading, cdp.Empty{})
-		if !errors.Is(t.openAddress(ctx, "about:blank"), errLoop) {
+		t.stopLoading(ctx)
+		if !errors.Is(t.openAddress(ctx, "about:blank", ""), errLoop) {
 			break
 		}
 	}
-	if err = t.openAddress(ctx, address); errors.Is(err, errLoop) {
-		_ = t.openAddress(ctx, "about:blank")
+	if err = t.openAddress(ctx, address, until); errors.Is(err, errLoop) {
+		_ = t.openAddress(ctx, "about:blank", "")
 		return browser.BadGateway("page.redirect_loop", "the page sends its visitor on without end", "")
 	}
 	return err
 }
 
-// openAddress navigates once and waits for the load event.
-func (t *tab) openAddress(ctx context.Context, address string) error {
+// openAddress navigates once and waits.
+func (t *tab) openAddress(ctx context.Context, address string, until bctrl.WaitUntil) error {
 	got, err := protocol.Call(ctx, t.session, page.Navigate, page.NavigateParams{URL: address})
 	if err != nil {
 		return fmt.Errorf("opening the page: %w", err)
@@ -104,41 +149,68 @@ func (t *tab) openAddress(ctx context.Context, address string) error {
 	case got.LoaderID == "":
 		return nil // within the document
 	}
-	return t.waitLoad(ctx, got.FrameID, got.LoaderID)
+	return t.waitLoad(ctx, got.FrameID, got.LoaderID, until)
 }
 
 // errLoop ends the waiting for a page that is replaced more than maxHops times.
 var errLoop = errors.New("the page sends its visitor on without end")
 
-// waitLoad waits for the load event of a document, or of the one that a script
-// puts in its place before it is loaded.
-func (t *tab) waitLoad(ctx context.Context, id cdp.FrameID, loader cdp.LoaderID) error {
+// waitLoad waits for a document, or for the one that a script puts in its place before
+// it is as far as that.
+func (t *tab) waitLoad(ctx context.Context, id cdp.FrameID, loader cdp.LoaderID, until bctrl.WaitUntil) error {
+	var grace <-chan time.Time
 	for hops := 0; ; {
 		t.mu.Lock()
 		now, changed := t.loads[id], t.loadsChange
+		there := now.loader == loader && now.isAt(until)
+		content := now.loader == loader && now.reached[eventContent]
+		replaced := now.replaced(loader)
 		t.mu.Unlock()
 		switch {
-		case now.loader == loader && now.loaded:
+		case there:
 			return nil
-		case now.replaced(loader):
-			loader = now.loader
+		case replaced:
+			if loader = now.loader; until == bctrl.WaitCommit {
+				return nil
+			}
 			if hops++; hops > maxHops {
 				return errLoop
 			}
+			grace = nil
 			continue
+		}
+		if until == "" && content && grace == nil {
+			timer := time.NewTimer(contentGrace)
+			defer timer.Stop()
+			grace = timer.C
 		}
 		select {
 		case <-changed:
+		case <-grace:
+			return nil
 		case <-t.session.gone:
 			return protocol.ErrGone
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return browser.GatewayTimeout("page.load_timeout", "the page did not finish loading in time",
-					"observe it: what there is can be used")
+			if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+				return browser.GatewayTimeout(codeLoadTimeout, "the page did not finish loading in time",
+					"observe it: what there is can be used; or wait for less, such as domcontentloaded")
 			}
 			return ctx.Err()
 		}
 	}
+}
+
+// isAt reports whether a document has come as far as a navigation waits for.
+func (l documentLoad) isAt(until bctrl.WaitUntil) bool {
+	switch until {
+	case bctrl.WaitCommit:
+		return true
+	case bctrl.WaitDOMContentLoaded:
+		return l.reached[eventContent]
+	case bctrl.WaitNetworkIdle:
+		return l.reached[eventIdle]
+	}
+	return l.reached[eventLoad]
 }
 
 // endHangingScript ends a script that keeps the page from answering.

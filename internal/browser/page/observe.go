@@ -266,14 +266,33 @@ func (t *tab) readInView(ctx context.Context, d *document, w runtime.ExecutionCo
 
 // Observe reads the page. See [browser.Page].
 func (s *Set) Observe(ctx context.Context) (*browser.Observation, error) {
-	var obs *browser.Observation
-	err := s.onTab(ctx, func(ctx context.Context, t *tab) error {
-		return s.withTab(ctx, t, func(ctx context.Context, t *tab) (err error) {
-			obs, err = t.observe(ctx)
-			return err
-		})
-	})
+	obs, err := s.observeFront(ctx)
+	if err != nil {
+		return nil, err
+	}
+	obs.Tabs, err = s.Tabs(ctx)
 	return obs, err
+}
+
+func (s *Set) observeFront(ctx context.Context) (*browser.Observation, error) {
+	for range maxHops {
+		if browser.AnswersDialogs(ctx) {
+			if obs, err := s.observeDialog(ctx); obs != nil || err != nil {
+				return obs, err
+			}
+		}
+		var obs *browser.Observation
+		err := s.readTab(ctx, func(ctx context.Context, t *tab) error {
+			return s.withTab(ctx, t, func(ctx context.Context, t *tab) (err error) {
+				obs, err = t.observe(ctx)
+				return err
+			})
+		})
+		if !hasCode(err, browser.CodeDialogOpen) {
+			return obs, err
+		}
+	}
+	return nil, errDialogOpen
 }
 
 // withTab reads a tab, and reads again where the document was replaced meanwhile or

@@ -20,14 +20,15 @@ const (
 	ownerClient
 )
 
-// newestAgentTab returns the agent's newest tab, or nil. Call it with mu held.
-func (s *Set) newestAgentTab() *tab {
-	for i := len(s.tabs) - 1; i >= 0; i-- {
-		if !s.isClients(s.tabs[i]) {
-			return s.tabs[i]
+// frontTab returns the agent's tab in front, or nil: the one that was opened or chosen
+// last. Call it with mu held.
+func (s *Set) frontTab() (front *tab) {
+	for _, t := range s.tabs {
+		if !s.isClients(t) && (front == nil || t.brought > front.brought) {
+			front = t
 		}
 	}
-	return nil
+	return front
 }
 
 // isClients reports whether a tab belongs to a client. Call it with mu held.

@@ -46,7 +46,7 @@ func (t *tab) setShown(shown []shownElement) {
 // Picture takes a picture for a model that sees. See [browser.Page].
 func (s *Set) Picture(ctx context.Context, options browser.PictureOptions) (*browser.Picture, error) {
 	var picture *browser.Picture
-	err := s.onTab(ctx, func(ctx context.Context, t *tab) (err error) {
+	err := s.readTab(ctx, func(ctx context.Context, t *tab) (err error) {
 		picture, err = t.picture(ctx, options)
 		return err
 	})

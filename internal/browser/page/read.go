@@ -28,7 +28,7 @@ const (
 func (s *Set) Read(ctx context.Context, options browser.ReadOptions) (*browser.Reading, error) {
 	limit := cmp.Or(options.MaxBytes, browser.DefaultReadBytes)
 	var reading *browser.Reading
-	err := s.onTab(ctx, func(ctx context.Context, t *tab) error {
+	err := s.readTab(ctx, func(ctx context.Context, t *tab) error {
 		return s.withTab(ctx, t, func(ctx context.Context, t *tab) (err error) {
 			reading, err = t.read(ctx, limit)
 			return err

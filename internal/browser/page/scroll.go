@@ -63,7 +63,10 @@ func (s *Set) Scroll(ctx context.Context, ref browser.Ref, pages int) (moved boo
 		err = s.onElement(ctx, ref, func(ctx context.Context, _ *tab, n *node, _ *frameTree) error {
 			return n.callOn(ctx, &moved, `function (pages) { return (`+jsScroll+`)(pages, this); }`, pages)
 		})
-		return moved, err
+		if err != nil {
+			return false, err // it may go on: moved is not read
+		}
+		return moved, nil
 	}
 	err = s.onTab(ctx, func(ctx context.Context, t *tab) error {
 		tree, err := t.frameTree(ctx)
@@ -78,7 +81,10 @@ func (s *Set) Scroll(ctx context.Context, ref browser.Ref, pages int) (moved boo
 		}
 		return nil
 	})
-	return moved, err
+	if err != nil {
+		return false, err
+	}
+	return moved, nil
 }
 
 func scrollFrame(ctx context.Context, f *frame, pages int) (moved bool, err error) {

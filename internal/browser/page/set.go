@@ -44,8 +44,8 @@ type Clients interface {
 }
 
 // Set follows every tab, frame and worker of one browser over one DevTools
-// connection that nobody else reads. It implements [browser.Page] on the newest tab
-// of the agent: see owner.go.
+// connection that nobody else reads. It implements [browser.Page] on the agent's
+// tab in front: see owner.go.
 //
 // It relies on the rules for clients from outside: they do not let them intercept
 // requests, nor see the body of one for which [Set.CarriesFill] is true.
@@ -60,13 +60,16 @@ type Set struct {
 	anyFilled    atomic.Bool // something was filled
 	secretFilled atomic.Bool // a password or a code was, or its placeholder
 
-	guards *fill.Guards
-	scrub  *fill.Scrubber
-	refs   *refTable
+	guards  *fill.Guards
+	scrub   *fill.Scrubber
+	refs    *refTable
+	dialogs heldDialogs
 
 	mu           sync.Mutex
 	sessions     map[target.SessionID]*session
 	tabs         []*tab             // oldest first
+	tabsSeen     int                // how many there were, to name them
+	brought      int                // how often one came to the front
 	tabsChange   chan struct{}      // closed and replaced when tabs changes
 	agentTargets map[target.ID]bool // tabs that were there before any client, or opened for the agent
 	listed       bool               // all tabs that were there before are attached
@@ -90,11 +93,12 @@ func Open(ctx context.Context, conn browser.CDPConn, proxy *egress.Proxy, others
 		refs:         newRefTable(),
 		sessions:     map[target.SessionID]*session{},
 		tabsChange:   make(chan struct{}),
+		dialogs:      heldDialogs{change: make(chan struct{})},
 	}
 	for _, id := range own {
 		s.agentTargets[id] = true
 	}
-	s.guards = fill.NewGuards(s.spawn, s.intercept)
+	s.guards = fill.NewGuards(func(fn func(context.Context)) { s.spawn(fn) }, s.intercept)
 	s.conn = protocol.NewConn(life, conn, s.onEvent)
 	s.spawn(func(ctx context.Context) { s.dismissAbandonedDialogs(ctx, others.Released()) })
 	root := s.conn.Root()
@@ -128,13 +132,15 @@ func (s *Set) Close() {
 
 // spawn runs fn beside the reader of the connection. Its context ends with Close,
 // which waits for it.
-func (s *Set) spawn(fn func(ctx context.Context)) {
+// It reports whether it runs: not once the set is closed.
+func (s *Set) spawn(fn func(ctx context.Context)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ctx.Err() != nil {
-		return
+		return false
 	}
 	s.workers.Go(func() { fn(s.ctx) })
+	return true
 }
 
 // hasFilled reports whether anything was filled in this browser.
@@ -156,38 +162,20 @@ func (s *Set) agentTab(ctx context.Context) (*tab, error) {
 	for {
 		s.mu.Lock()
 		changed := s.tabsChange
-		t := s.newestAgentTab()
+		t := s.frontTab()
 		s.mu.Unlock()
 		if t == nil {
-			root := s.conn.Root()
-			made, err := protocol.Call(ctx, root, target.CreateTarget, target.CreateTargetParams{URL: "about:blank"})
-			if err != nil {
-				return nil, fmt.Errorf("opening a tab: %w", err)
-			}
 			// Its session was announced before the answer, so the next round
 			// finds it unless it is gone already.
-			s.mu.Lock()
-			s.agentTargets[made.TargetID] = true
-			opened := s.newestAgentTab() != nil
-			s.mu.Unlock()
-			if opened {
-				continue
+			if err := s.createTab(ctx); err != nil {
+				return nil, err
 			}
-		} else {
-			select {
-			case <-t.session.ready:
-				return t, nil
-			case <-t.session.gone:
-				continue
-			case <-changed:
-				continue
-			case <-s.conn.Done():
-				return nil, protocol.ErrGone
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
+			continue
 		}
 		select {
+		case <-t.session.ready:
+			return t, nil
+		case <-t.session.gone:
 		case <-changed:
 		case <-s.conn.Done():
 			return nil, protocol.ErrGone
@@ -286,11 +274,11 @@ func (s *Set) onAttached(parent target.SessionID, ev target.EventAttachedToTarge
 		t.opener = ev.TargetInfo.OpenerID
 		t.countsAgainstPages = s.countsAgainstPages(t)
 		if over = t.countsAgainstPages && s.listed && s.openedByPages() >= maxTabs; over {
+			s.noteTabRefused(t.opener)
 			break
 		}
 		session.tab = t
-		s.tabs = append(s.tabs, t)
-		s.signalTabsChange()
+		s.addTab(t)
 	case "iframe", "worker":
 		if up := s.sessions[parent]; up != nil {
 			session.tab = up.tab
@@ -324,6 +312,7 @@ func (s *Set) onDetached(id target.SessionID) {
 			s.keepOwnersOf(t)
 			s.tabs = slices.DeleteFunc(s.tabs, func(other *tab) bool { return other == t })
 			s.refs.forgetTab(t)
+			s.dialogs.take(func(h *heldDialog) bool { return h.tab == t })
 			s.signalTabsChange()
 		} else if t != nil {
 			t.removeFrame(session)

@@ -26,6 +26,9 @@ func (s *Set) Settle(ctx context.Context, longest time.Duration) error {
 		if err == nil && t.documentIsQuiet(limit, longest) && t.requestsAreIdle() {
 			return nil
 		}
+		if s.dialogs.oldest() != nil {
+			return nil // the page does nothing until it is answered
+		}
 		step := time.NewTimer(settleStep)
 		select {
 		case <-step.C:

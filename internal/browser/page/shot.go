@@ -33,7 +33,7 @@ const (
 // repeats what was filled, are painted over. See [browser.Page].
 func (s *Set) Screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
 	var shot []byte
-	err := s.onTab(ctx, func(ctx context.Context, t *tab) error {
+	err := s.readTab(ctx, func(ctx context.Context, t *tab) error {
 		taken, err := t.capture(ctx, fullPage, maxShotHeight)
 		if err != nil {
 			return err

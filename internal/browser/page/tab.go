@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
 
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
@@ -42,22 +44,29 @@ type session struct {
 // it.
 type tab struct {
 	set     *Set
+	id      browser.TabID
 	session *session
 	// opener is the tab whose page opened it; empty when none did.
 	opener             target.ID
 	owner              owner
 	countsAgainstPages bool
+	// brought counts up with each tab that comes to the front: the last one is there.
+	// It changes under mu of the set.
+	brought int
 
 	mu            sync.Mutex
-	actions       int            // actions of the agent that run
-	waitingDialog *waitingDialog // nil when none waits for a client to answer it
-	frames        []*session     // of frames in other processes, oldest first
+	actions       int         // actions of the agent that run
+	waitingDialog *heldDialog // nil when none waits for a client to answer it
+	frames        []*session  // of frames in other processes, oldest first
 	loads         map[cdp.FrameID]documentLoad
 	loadsChange   chan struct{} // closed and replaced when loads changes
 	traffic       map[trafficID]time.Time
 	lastTraffic   time.Time // when traffic last changed
 	dialogs       int       // how many there were since the agent's last action
 	notes         []string
+	shownDocument bool           // a document of an address was shown
+	flooded       bool           // the script of its page that raised dialogs without end was ended
+	tabsRefused   int            // how many its page has opened beyond maxTabs since the last observation
 	shown         []shownElement // the elements of the newest observation
 	filled        map[protocol.Element]bool
 	direct        map[protocol.Document]bool // documents that hold a value itself
@@ -68,9 +77,17 @@ type tab struct {
 // documentLoad is how far the newest document of a frame has come.
 type documentLoad struct {
 	loader cdp.LoaderID
-	loaded bool
-	before []cdp.LoaderID // the documents it replaced, the newest last
+	// reached are the lifecycle events of the document so far.
+	reached map[string]bool
+	before  []cdp.LoaderID // the documents it replaced, the newest last
 }
+
+// The lifecycle events that are waited for.
+const (
+	eventContent = "DOMContentLoaded"
+	eventLoad    = "load"
+	eventIdle    = "networkIdle"
+)
 
 // replaced reports whether a document was in the frame and is not any more.
 func (l documentLoad) replaced(loader cdp.LoaderID) bool { return slices.Contains(l.before, loader) }
@@ -130,7 +147,14 @@ func (t *tab) takeNotes() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	notes := t.notes
-	t.notes = nil
+	if t.tabsRefused > 0 {
+		notes = append(notes, fmt.Sprintf("page.too_many_tabs: %d tabs that the page has opened were closed, beyond the %d "+
+			"that it may have open", t.tabsRefused, maxTabs))
+	}
+	if t.flooded {
+		notes = append(notes, fmt.Sprintf("page.dialog_flood: after %d dialogs the script that raises them was ended", maxDialogs))
+	}
+	t.notes, t.tabsRefused, t.flooded = nil, 0, false
 	return notes
 }
 
@@ -144,7 +168,10 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 		t.onDialogClosed(session)
 	case page.FrameNavigated.Method:
 		protocol.Event(params, func(ev page.EventFrameNavigated) {
-			t.noteNavigation(ev.Frame.ID, ev.Frame.LoaderID)
+			if ev.Frame.ParentID == "" && !strings.HasPrefix(ev.Frame.URL, "about:") {
+				t.noteDocument()
+			}
+			t.noteNavigation(ev.Frame.ID, ev.Frame.LoaderID, ev.Type == page.NavigationTypeBackForwardCacheRestore)
 			t.set.guards.DocumentGone(ev.Frame.ID, ev.Frame.LoaderID)
 		})
 	case page.FrameDetached.Method:
@@ -156,8 +183,9 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 		})
 	case page.LifecycleEvent.Method:
 		protocol.Event(params, func(ev page.EventLifecycleEvent) {
-			if ev.Name == "load" {
-				t.noteLoaded(ev.FrameID, ev.LoaderID)
+			switch ev.Name {
+			case eventContent, eventLoad, eventIdle:
+				t.noteReached(ev.FrameID, ev.LoaderID, ev.Name)
 			}
 		})
 	case network.RequestWillBeSent.Method:
@@ -187,25 +215,47 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 	}
 }
 
-func (t *tab) noteNavigation(id cdp.FrameID, loader cdp.LoaderID) {
+func (t *tab) noteDocument() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.shownDocument = true
+}
+
+// noteNavigation takes note that a frame shows another document. One that comes back
+// whole, from where the browser keeps pages that were left, does not load again.
+func (t *tab) noteNavigation(id cdp.FrameID, loader cdp.LoaderID, whole bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	old := t.loads[id]
-	if old.loader == loader {
+	if old.loader == loader && !whole {
 		return
 	}
 	before := append(slices.Clone(old.before), old.loader)
-	t.loads[id] = documentLoad{loader: loader, before: before[max(0, len(before)-2*maxHops):]}
+	now := documentLoad{
+		loader:  loader,
+		reached: map[string]bool{},
+		before:  before[max(0, len(before)-2*maxHops):],
+	}
+	if whole {
+		now.reached = map[string]bool{eventContent: true, eventLoad: true, eventIdle: true}
+	}
+	t.loads[id] = now
 	t.signalLoadsChange()
 }
 
-func (t *tab) noteLoaded(id cdp.FrameID, loader cdp.LoaderID) {
+func (t *tab) noteReached(id cdp.FrameID, loader cdp.LoaderID, event string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if l := t.loads[id]; l.loader == loader || l.loader == "" {
-		t.loads[id] = documentLoad{loader: loader, loaded: true, before: l.before}
-		t.signalLoadsChange()
+	l := t.loads[id]
+	if l.loader != loader && l.loader != "" {
+		return
 	}
+	if l.reached == nil {
+		l.reached = map[string]bool{}
+	}
+	l.loader, l.reached[event] = loader, true
+	t.loads[id] = l
+	t.signalLoadsChange()
 }
 
 func (t *tab) forgetLoad(id cdp.FrameID) {

@@ -136,7 +136,7 @@ func checkGoto(field string, a bctrl.GotoArgs) error {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
 		return web.Invalid("executions.invalid_url", field+".url", "url must be an http or https address without user info")
 	}
-	return nil
+	return under(field, a.Validate())
 }
 
 func (s *Service) gotoURL(
@@ -146,7 +146,7 @@ func (s *Service) gotoURL(
 	if err != nil {
 		return nil, err
 	}
-	if err := page.Goto(ctx, a.URL); err != nil {
+	if err := page.Goto(ctx, a.URL, a.WaitUntil); err != nil {
 		return nil, err
 	}
 	seen, err := page.Observe(ctx)

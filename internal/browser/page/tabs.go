@@ -1,0 +1,226 @@
+package page
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/target"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/fill"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+)
+
+// closeTimeout is how long a tab may take to close.
+const closeTimeout = 5 * time.Second
+
+// addTab adds a tab, which is in front from then on. Call it with mu held.
+func (s *Set) addTab(t *tab) {
+	s.tabsSeen++
+	t.id = browser.TabID(fmt.Sprintf("t%d", s.tabsSeen))
+	s.bring(t)
+	s.tabs = append(s.tabs, t)
+	if opener := s.tabOf(t.opener); opener != nil && !s.isClients(opener) {
+		t.addNote("the page of tab %s has opened this tab, %s", opener.id, t.id)
+	}
+	s.signalTabsChange()
+}
+
+// bring puts a tab in front. Call it with mu held.
+func (s *Set) bring(t *tab) {
+	s.brought++
+	t.brought = s.brought
+}
+
+// noteTabRefused counts a tab that a page has opened beyond maxTabs. Call it with mu held.
+func (s *Set) noteTabRefused(opener target.ID) {
+	if t := s.tabOf(opener); t != nil {
+		t.mu.Lock()
+		t.tabsRefused++
+		t.mu.Unlock()
+	}
+}
+
+func (t *tab) isGone() bool {
+	select {
+	case <-t.session.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Tabs lists the agent's tabs. See [browser.Page].
+func (s *Set) Tabs(ctx context.Context) ([]browser.Tab, error) {
+	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	defer cancel()
+	got, err := protocol.Call(ctx, s.conn.Root(), target.GetTargets, target.GetTargetsParams{})
+	if err != nil {
+		return nil, s.cleanError(ctx, fmt.Errorf("listing the tabs: %w", err))
+	}
+	infos := map[target.ID]*target.Info{}
+	for _, info := range got.TargetInfos {
+		infos[info.TargetID] = info
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	front := s.frontTab()
+	var out []browser.Tab
+	for _, t := range s.tabs {
+		info := infos[t.session.targetID]
+		if info == nil || s.isClients(t) {
+			continue
+		}
+		out = append(out, browser.Tab{
+			ID:     t.id,
+			URL:    clip(s.scrub.Text(fill.OneLine(info.URL)), 2*maxText),
+			Title:  clip(s.scrub.Text(fill.OneLine(info.Title)), maxName),
+			Active: t == front,
+		})
+	}
+	return out, nil
+}
+
+// OpenTab opens a tab. See [browser.Page].
+func (s *Set) OpenTab(ctx context.Context, address string) error {
+	if address != "" {
+		if err := browser.CheckPageURL(address); err != nil {
+			return err
+		}
+		if err := s.refusePlaceholder(address); err != nil {
+			return err
+		}
+	}
+	if err := s.openBlankTab(ctx); err != nil || address == "" {
+		return err
+	}
+	return s.Goto(ctx, address, "")
+}
+
+func (s *Set) openBlankTab(ctx context.Context) error {
+	if err := s.beginActing(ctx); err != nil {
+		return err
+	}
+	defer s.endActing(ctx)
+	s.mu.Lock()
+	count := 0
+	for _, t := range s.tabs {
+		if !s.isClients(t) {
+			count++
+		}
+	}
+	s.mu.Unlock()
+	if count > maxTabs {
+		return browser.Conflict("page.too_many_tabs", fmt.Sprintf("there are %d tabs already", count), "close one first")
+	}
+	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	defer cancel()
+	return s.cleanError(ctx, s.createTab(ctx))
+}
+
+// createTab opens a blank tab for the agent.
+func (s *Set) createTab(ctx context.Context) error {
+	made, err := protocol.Call(ctx, s.conn.Root(), target.CreateTarget,
+		target.CreateTargetParams{URL: "about:blank"})
+	if err != nil {
+		return fmt.Errorf("opening a tab: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.agentTargets[made.TargetID] = true
+	s.signalTabsChange()
+	return nil
+}
+
+// agentsTab returns the agent's tab of a name.
+func (s *Set) agentsTab(id browser.TabID) (*tab, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.tabs {
+		if t.id == id && !s.isClients(t) {
+			return t, nil
+		}
+	}
+	return nil, browser.NotFound("page.unknown_tab", "there is no tab of that name",
+		"use a name from the list of tabs, such as t2")
+}
+
+// ActivateTab brings a tab to the front. See [browser.Page].
+func (s *Set) ActivateTab(ctx context.Context, id browser.TabID) error {
+	if err := s.beginActing(ctx); err != nil {
+		return err
+	}
+	defer s.endActing(ctx)
+	t, err := s.agentsTab(id)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.bring(t)
+	s.signalTabsChange()
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, frameTimeout)
+	defer cancel()
+	// A browser without windows has nothing to bring to the front.
+	_ = protocol.Tell(ctx, s.conn.Root(), target.ActivateTarget, target.ActivateTargetParams{TargetID: t.session.targetID})
+	return nil
+}
+
+// CloseTab closes a tab. See [browser.Page].
+func (s *Set) CloseTab(ctx context.Context, id browser.TabID) error {
+	asked := s.dialogs.asked()
+	if err := s.beginActing(ctx); err != nil {
+		return err
+	}
+	defer s.endActing(ctx)
+	t, err := s.agentsTab(id)
+	if err != nil {
+		return err
+	}
+	limit, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	s.closeTab(limit, t)
+	for {
+		select {
+		case <-t.session.gone:
+			return nil
+		case <-asked:
+			asked = s.dialogs.asked()
+			if browser.AnswersDialogs(ctx) {
+				return errDialogOpen
+			}
+			s.answerAllByDefault()
+		case <-limit.Done():
+			if ctx.Err() != nil {
+				return s.cleanError(ctx, ctx.Err())
+			}
+			return browser.Conflict("page.not_closed", "the page has not let its tab close", "switch to another tab")
+		}
+	}
+}
+
+// NoteDownload takes note that a frame has begun a download. A tab that was opened for
+// nothing else shows no page: it is closed, so that the one that was in front before is
+// there again.
+func (s *Set) NoteDownload(frame cdp.FrameID) {
+	s.mu.Lock()
+	t := s.tabOf(target.ID(frame))
+	s.mu.Unlock()
+	if t == nil || t.opener == "" || t.isClients() || t.hasDocument() {
+		return
+	}
+	s.spawn(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+		defer cancel()
+		s.closeTab(ctx, t)
+	})
+}
+
+// hasDocument reports whether the tab has shown a document of an address.
+func (t *tab) hasDocument() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.shownDocument
+}
