@@ -280,7 +280,8 @@ func TestTheContractDescribesEveryFieldOfTheCalls(t *testing.T) {
 		reflect.TypeFor[bctrl.ScreenshotArgs](), reflect.TypeFor[bctrl.ModelChoice](), reflect.TypeFor[bctrl.Observed](),
 		reflect.TypeFor[bctrl.ElementDescription](), reflect.TypeFor[bctrl.ActAction](), reflect.TypeFor[bctrl.ActResult](),
 		reflect.TypeFor[bctrl.ObserveResult](), reflect.TypeFor[bctrl.ExtractResult](), reflect.TypeFor[bctrl.AgentResult](),
-		reflect.TypeFor[bctrl.GotoResult](), reflect.TypeFor[bctrl.ModelUsage](),
+		reflect.TypeFor[bctrl.GotoResult](), reflect.TypeFor[bctrl.ModelUsage](), reflect.TypeFor[bctrl.FillArgs](),
+		reflect.TypeFor[bctrl.FillResult](),
 	} {
 		var described []string
 		for name := range doc.Components.Schemas[of.Name()].Properties {
