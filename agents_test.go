@@ -185,13 +185,16 @@ func TestWhatNoServerWouldTakeIsRefusedBeforeAnyRequest(t *testing.T) {
 			agent("x", AgentOptions{Look: &ModelChoice{Model: long}})},
 		{"the other provider", "ai.unknown_provider", "args.pageExtraction.provider",
 			browse("x", BrowserUseOptions{PageExtraction: &ModelChoice{Provider: "canary"}})},
-		{"candidates", "agent.invalid_max_candidates", "args.maxCandidates", observe("x", ObserveOptions{MaxCandidates: 51})},
+		{"candidates", "agent.invalid_max_candidates", "args.maxCandidates",
+			observe("x", ObserveOptions{MaxCandidates: 51})},
 		{"observe nothing", "executions.invalid_instruction", "args.instruction", observe("", ObserveOptions{})},
 		{"extract nothing", "executions.invalid_instruction", "args.instruction", extract("", ExtractOptions{})},
 		{"a page's tokens", "agent.invalid_max_page_tokens", "args.maxPageTokens",
 			extract("x", ExtractOptions{MaxPageTokens: -1})},
-		{"a schema that is a list", "agent.invalid_schema", "args.schema", extract("x", ExtractOptions{Schema: []byte(`[]`)})},
-		{"a schema that is text", "agent.invalid_schema", "args.schema", extract("x", ExtractOptions{Schema: []byte(`"a"`)})},
+		{"a schema that is a list", "agent.invalid_schema", "args.schema",
+			extract("x", ExtractOptions{Schema: []byte(`[]`)})},
+		{"a schema that is text", "agent.invalid_schema", "args.schema",
+			extract("x", ExtractOptions{Schema: []byte(`"a"`)})},
 		{"a huge schema", "agent.invalid_schema", "args.output",
 			agent("x", AgentOptions{Output: []byte(`{"$comment":"` + strings.Repeat("x", 64<<10) + `"}`)})},
 		{"no task", "agent.invalid_task", "args.task", agent("\t", AgentOptions{})},
@@ -201,7 +204,8 @@ func TestWhatNoServerWouldTakeIsRefusedBeforeAnyRequest(t *testing.T) {
 		{"a long system message", "agent.invalid_system", "args.extendSystemMessage",
 			browse("x", BrowserUseOptions{ExtendSystemMessage: long})},
 		{"tokens", "agent.invalid_max_tokens", "args.maxTokens", agent("x", AgentOptions{MaxTokens: -1})},
-		{"a cost below nothing", "agent.invalid_max_cost", "args.maxCostUsd", browse("x", BrowserUseOptions{MaxCost: -0.01})},
+		{"a cost below nothing", "agent.invalid_max_cost", "args.maxCostUsd",
+			browse("x", BrowserUseOptions{MaxCost: -0.01})},
 		{"actions", "agent.invalid_max_actions", "args.maxActionsPerStep",
 			browse("x", BrowserUseOptions{MaxActionsPerStep: 21})},
 		{"failures", "agent.invalid_max_failures", "args.maxFailures", browse("x", BrowserUseOptions{MaxFailures: 101})},
@@ -217,8 +221,10 @@ func TestWhatNoServerWouldTakeIsRefusedBeforeAnyRequest(t *testing.T) {
 			browse("x", BrowserUseOptions{AllowedHosts: []string{"*", "https://canary.test"}})},
 		{"many hosts", "agent.invalid_host", "args.allowedHosts",
 			browse("x", BrowserUseOptions{AllowedHosts: make([]string, 1001)})},
-		{"no key of a login", "vault.invalid_key", "args.logins[0]", browse("x", BrowserUseOptions{Logins: []string{"/canary"}})},
-		{"many logins", "agent.invalid_logins", "args.logins", browse("x", BrowserUseOptions{Logins: make([]string, 1001)})},
+		{"no key of a login", "vault.invalid_key", "args.logins[0]",
+			browse("x", BrowserUseOptions{Logins: []string{"/canary"}})},
+		{"many logins", "agent.invalid_logins", "args.logins",
+			browse("x", BrowserUseOptions{Logins: make([]string, 1001)})},
 		{"a negative time", "executions.timeout", "steps[0].timeoutMs", act("x", ActOptions{Timeout: -1})},
 		{"a long time", "executions.timeout", "steps[0].timeoutMs", extract("x", ExtractOptions{Timeout: time.Hour})},
 	} {
@@ -254,7 +260,8 @@ func TestWhatTheMountsDoNotPermitIsRefusedWithAWitnessBeforeAnyRequest(t *testin
 		{"one that the handle has dropped", "ai.outside_mount", "args.credential", "openai-prod",
 			failing(narrowed.Stagehand.Extract(t.Context(), "x", ExtractOptions{Credential: "openai-prod"}))},
 		{"a login", "vault.outside_mount", "args.logins[1]", "prod/hr/payroll",
-			failing(rt.BrowserUse.Agent(t.Context(), "x", BrowserUseOptions{Logins: []string{"prod/crm/sf", "prod/hr/payroll"}}))},
+			failing(rt.BrowserUse.Agent(t.Context(), "x",
+				BrowserUseOptions{Logins: []string{"prod/crm/sf", "prod/hr/payroll"}}))},
 		{"a login that the handle has dropped", "vault.outside_mount", "args.logins[0]", "prod/email/sf",
 			failing(narrowed.BrowserUse.AgentAsync(t.Context(), "x", BrowserUseOptions{Logins: []string{"prod/email/sf"}}))},
 	} {
@@ -264,7 +271,8 @@ func TestWhatTheMountsDoNotPermitIsRefusedWithAWitnessBeforeAnyRequest(t *testin
 		require.Equal(t, []string{c.code, c.field, c.witness}, []string{e.Code, e.Field, e.Witness}, c.why)
 		require.Contains(t, e.Hint, "the missing right is", c.why)
 	}
-	err = failing(rt.Stagehand.Agent(t.Context(), "x", AgentOptions{Mounts: &Mounts{Vault: &VaultMount{Allow: []string{"/"}}}}))
+	wider := &Mounts{Vault: &VaultMount{Allow: []string{"/"}}}
+	err = failing(rt.Stagehand.Agent(t.Context(), "x", AgentOptions{Mounts: wider}))
 	require.ErrorIs(t, err, ErrWidening)
 	require.Empty(t, asked())
 }
@@ -286,8 +294,8 @@ func TestABudgetThatEndedAnOperationIsNoError(t *testing.T) {
 }
 
 func TestWhatWasDoneUntilAFailureStandsBesideItsError(t *testing.T) {
-	failed := strings.Replace(agentAnswer, `"result"`, `"error":{"error":"gone","code":"page.gone","reasonClass":"conflict"},
-		"result"`, 1)
+	failed := strings.Replace(agentAnswer, `"result"`,
+		`"error":{"error":"gone","code":"page.gone","reasonClass":"conflict"},"result"`, 1)
 	f := crmServer(map[string]string{"POST /v1/workspaces/ws-1/execute": failed})
 	_, rt := crm(t, f)
 	result, err := rt.Stagehand.Agent(t.Context(), "x")

@@ -55,7 +55,7 @@ func readmeProgram(ctx context.Context) (err error) {
 
 // readmeAgents is its part about agents.
 //
-//nolint:ineffassign,wastedassign,errcheck // as in the README
+//nolint:ineffassign,wastedassign,staticcheck // as in the README
 func readmeAgents(ctx context.Context, rt *bctrl.Runtime) (err error) {
 	type Deal struct {
 		Name   string      `json:"name"`

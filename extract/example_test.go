@@ -39,9 +39,9 @@ func ExampleInto() {
 	// extract.unsupported_type
 }
 
-func ExampleTruncated() {
-	var err error = &extract.Truncated{URL: "https://crm.example/deals"} // of Into, with what was read
-	if cut, ok := errors.AsType[*extract.Truncated](err); ok {
+func ExampleTruncatedError() {
+	var err error = &extract.TruncatedError{URL: "https://crm.example/deals"} // of Into, with what was read
+	if cut, ok := errors.AsType[*extract.TruncatedError](err); ok {
 		fmt.Println("there is more at", cut.URL)
 	}
 	// Output: there is more at https://crm.example/deals

@@ -26,22 +26,22 @@ func (u URL) Parse() (*url.URL, error) { return url.Parse(string(u)) }
 // [bctrl.CallOption].
 type Option = bctrl.ExtractCallOption
 
-// Truncated is the error of an [Into] whose page holds more than was read: the value
+// TruncatedError is the error of an [Into] whose page holds more than was read: the value
 // beside it lacks what was not. More of the page is read with
 // [bctrl.ExtractOptions.MaxPageTokens].
-type Truncated struct {
+type TruncatedError struct {
 	// URL is the page's address, without query and fragment.
 	URL string
 }
 
 // Error says that the page was cut.
-func (t *Truncated) Error() string {
+func (t *TruncatedError) Error() string {
 	return "extract: the page holds more than was read: raise MaxPageTokens"
 }
 
 // Into has the runtime's agent read from its page what the instruction says, and returns
 // it as a T. Of a page that is longer than what was read the value comes with a
-// [*Truncated]; beside any other error it is the zero T.
+// [*TruncatedError]; beside any other error it is the zero T.
 //
 // A T that has no schema is refused with the code "extract.unsupported_type", and a
 // schema among the options with "extract.two_schemas", before anything is sent.
@@ -66,7 +66,7 @@ func Into[T any](ctx context.Context, rt *bctrl.Runtime, instruction string, opt
 		return zero, err
 	}
 	if result.Truncated {
-		err = &Truncated{URL: result.URL}
+		err = &TruncatedError{URL: result.URL}
 	}
 	return value, err
 }

@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"net/netip"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -189,7 +190,7 @@ func TestATypeWithoutASchemaIsRefusedBeforeAnythingIsSent(t *testing.T) {
 		require.ErrorAs(t, err, &e, c.why)
 		require.Equal(t, "extract.unsupported_type", e.Code, c.why)
 		require.ErrorIs(t, err, bctrl.ErrInvalid, c.why)
-		require.True(t, len(e.Field) >= len(c.field) && e.Field[len(e.Field)-len(c.field):] == c.field, "%s: %s", c.why, e.Field)
+		require.True(t, strings.HasSuffix(e.Field, c.field), "%s: %s", c.why, e.Field)
 		require.Empty(t, p.asked, c.why)
 	}
 }
@@ -223,7 +224,7 @@ func TestAPageThatWasCutIsNeverASilentGap(t *testing.T) {
 	rt, err := p.runtime()
 	require.NoError(t, err)
 	got, err := extract.Into[[]string](t.Context(), rt, "the names")
-	cut, ok := errors.AsType[*extract.Truncated](err)
+	cut, ok := errors.AsType[*extract.TruncatedError](err)
 	require.True(t, ok, "%v", err)
 	require.Equal(t, "https://crm.example/", cut.URL)
 	require.Equal(t, []string{"a"}, got)

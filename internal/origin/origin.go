@@ -27,7 +27,7 @@ var (
 	errPort     = errors.New("the port is not a number from 1 to 65535 without leading zero")
 	errWildcard = errors.New("* is not the whole first label above at least two others")
 	errSuffix   = errors.New("* stands above a public suffix, where anyone can register")
-	errPattern  = errors.New("it is not labels of ASCII letters, digits and hyphens, with *. before them or not, or * alone")
+	errPattern  = errors.New("it is not labels of ASCII letters, digits and hyphens, after *. or not, and not * alone")
 )
 
 // Parse returns the canonical form of an origin, or what is wrong with it.

@@ -465,7 +465,8 @@ func (s *surface) agents() []methodCall {
 		{"BrowserPage.Goto", func() error { return failing(s.rt.Page.Goto(ctx, "http://127.0.0.1:9")) }},
 		{"BrowserPage.Screenshot", func() error { return failing(s.rt.Page.Screenshot(ctx, bctrl.ScreenshotArgs{})) }},
 		{"BrowserPage.Fill", s.withoutModel(func() error {
-			return failing(s.rt.Page.Fill(ctx, bctrl.FillArgs{Key: "prod/k", Password: &bctrl.ElementDescription{Role: "textbox"}}))
+			box := &bctrl.ElementDescription{Role: "textbox"}
+			return failing(s.rt.Page.Fill(ctx, bctrl.FillArgs{Key: "prod/k", Password: box}))
 		})},
 		{"OperationsService.Get", func() error { return failing(s.client.Operations.Get(ctx, s.op.ID)) }},
 		{"Operation.Wait", func() error { return failing(s.op.Wait(ctx)) }},

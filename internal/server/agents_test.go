@@ -140,7 +140,7 @@ func TestEachVerbOfAnAgentRunsAsAStep(t *testing.T) {
 	require.Zero(t, did.Usage.Calls)
 	require.Len(t, w.mine.Requests(), asked, "no model was asked")
 
-	read := resultOf[bctrl.ExtractResult](w, w.execute("stagehand.extract", joined(named, object{"instruction": "the total",
+	read := resultOf[bctrl.ExtractResult](w, w.execute("stagehand.extract", joined(named, object{"instruction": "x",
 		"schema": object{"type": "object", "properties": object{"total": object{"type": "integer"}}}})))
 	require.JSONEq(t, `{"total":3}`, string(read.Data))
 
@@ -197,7 +197,8 @@ func TestWrongArgumentsOfAgentsAreRefusedBeforeAnythingRuns(t *testing.T) {
 	w := newAgentWorld(t, answerTools)
 	const args = "steps[0].args"
 	long := strings.Repeat("x", 16<<10+1)
-	observed := object{"description": "", "element": object{"role": "button", "name": "a"}, "method": "click", "handle": "h"}
+	button := object{"role": "button", "name": "a"}
+	observed := object{"description": "", "element": button, "method": "click", "handle": "h"}
 	for _, c := range []struct {
 		why, call   string
 		args        object
