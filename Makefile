@@ -2,6 +2,7 @@
 # make test    every test, with the race detector where there is a C compiler
 # make compat  of those, the ones with the providers' own SDKs and browser clients, in Go, Python and JavaScript
 # make compat-agents  of those, browser-use as an agent in a runtime
+# make miniwob all tasks of MiniWoB++ that have a policy, at five seeds each: prints the score
 # make lint    the linters of tools/
 # make bench   the server and the SDK beside plain net/http
 # make vuln    known vulnerabilities in what is linked (asks the Go vulnerability database)
@@ -10,7 +11,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test compat compat-agents lint fmt bench vuln check browser sdks
+.PHONY: help demo test compat compat-agents miniwob miniwob-sample lint fmt bench vuln check browser sdks
 
 TOOL := go tool -modfile=tools/go.mod
 
@@ -27,7 +28,7 @@ demo: browser
 	@echo 'Building; the first time takes about a minute.'
 	@go run ./examples/demo
 
-test: browser compat
+test: browser compat miniwob-sample
 	$(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -timeout=20m ./...
 	@$(if $(RACE),,echo 'Left out: the race detector, which needs a C compiler (apt-get install gcc).')
 
@@ -37,6 +38,15 @@ compat: browser sdks
 
 compat-agents: browser sdks
 	cd compat && $(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -timeout=5m -run InARuntime .
+
+# A module of its own, as compat is. The sample is twenty tasks at one seed.
+miniwob-sample: browser
+	@scripts/install-miniwob
+	cd miniwob && $(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -timeout=10m ./...
+
+miniwob: browser
+	@scripts/install-miniwob
+	cd miniwob && go test -count=1 -timeout=60m -v -run Policies -tasks all -seeds 5 . | grep -v '^='
 
 lint:
 	$(TOOL) golangci-lint run ./...

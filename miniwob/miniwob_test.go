@@ -1,0 +1,150 @@
+package miniwob
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/bctrltest"
+	"github.com/bctrl-go/bctrl/bctrltest/modeltest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	tasksFlag = flag.String("tasks", "sample", `tasks with commas between them; "all" for every one`)
+	seedsFlag = flag.Int("seeds", 1, "seeds a task, from 1")
+	viewsFlag = flag.Bool("views", false, "print what the model sees, and what it calls")
+	htmlFlag  = flag.String("html", "html", "the folder of that name of MiniWoB++, which scripts/install-miniwob links")
+)
+
+// player plays episodes: a site, a server and a runtime with a browser.
+type player struct {
+	site *Site
+	web  *httptest.Server
+	rt   *bctrl.Runtime
+
+	mu     sync.Mutex
+	policy Policy
+}
+
+func newPlayer(t *testing.T) *player {
+	t.Helper()
+	p := &player{}
+	var err error
+	p.site, err = NewSite(*htmlFlag)
+	require.NoError(t, err, "install MiniWoB++ with scripts/install-miniwob")
+	t.Cleanup(func() { _ = p.site.Close() })
+	p.web = httptest.NewServer(p.site)
+	t.Cleanup(p.web.Close)
+	srv := bctrltest.New(t, bctrltest.WithBrowser(), bctrltest.WithModel(p.script))
+	client, ctx := srv.Client(bctrl.WithTimeout(3*time.Minute)), t.Context()
+	_, err = client.AICredentials.Create(ctx, srv.ModelCredential("scripted"))
+	require.NoError(t, err)
+	ws, err := client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{Name: "miniwob", Mounts: bctrl.Mounts{
+		AI: &bctrl.AIMount{Allow: []string{"scripted"}},
+	}})
+	require.NoError(t, err)
+	p.rt, err = ws.Runtimes.Browser("player").Stagehand(ctx, bctrl.Launch{Mode: bctrl.ModeEphemeral})
+	require.NoError(t, err)
+	return p
+}
+
+func (p *player) script(turn modeltest.Turn) (call modeltest.Call) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer func() {
+		if v := recover(); v != nil {
+			call = fail(fmt.Sprint("the policy cannot read this: ", v))
+		}
+		if *viewsFlag {
+			fmt.Printf("%s\n%s\n-> %s %v\n", turn.Result, turn.View.Outline, call.Tool, call.Args)
+		}
+	}()
+	return p.policy(newWorld(turn))
+}
+
+// play plays one episode and says how it went.
+func (p *player) play(ctx context.Context, task string, seed int) (Outcome, error) {
+	id := fmt.Sprintf("%s-%d", task, seed)
+	started := p.site.Begin(id)
+	address := p.web.URL + "/miniwob/" + url.PathEscape(task) + ".html?" +
+		url.Values{"episode": {id}, "seed": {fmt.Sprint(seed)}}.Encode()
+	if _, err := p.rt.Page.Goto(ctx, address); err != nil {
+		return Outcome{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	select {
+	case <-started:
+	case <-ctx.Done():
+		return Outcome{}, ctx.Err()
+	}
+	p.mu.Lock()
+	p.policy = policies()[task]
+	if p.policy == nil {
+		p.policy = giveUp("nobody wrote a policy for this task")
+	}
+	p.mu.Unlock()
+	result, err := p.rt.Stagehand.Act(ctx, p.site.Outcome(id).Utterance, bctrl.ActOptions{MaxSteps: 60})
+	out := p.site.Outcome(id)
+	if err == nil && !out.Done {
+		out.Reason = result.Message
+	}
+	return out, err
+}
+
+// sample are the tasks that are played with every change: of each kind one or two.
+var sample = []string{
+	"ascending-numbers", "book-flight", "choose-date", "click-checkboxes-soft", "click-collapsible-2", "click-menu",
+	"click-scroll-list", "copy-paste", "email-inbox-important", "enter-date", "form-sequence", "guess-number",
+	"login-user-popup", "multi-orderings", "navigate-tree", "search-engine", "social-media", "terminal", "tic-tac-toe",
+	"use-slider-2",
+}
+
+// TestPoliciesReachTheReward plays a task after the other and prints the score.
+func TestPoliciesReachTheReward(t *testing.T) {
+	p := newPlayer(t)
+	names := strings.Split(*tasksFlag, ",")
+	switch *tasksFlag {
+	case "all":
+		names = slices.Sorted(maps.Keys(policies()))
+	case "sample":
+		names = sample
+	}
+	whole := 0
+	for _, name := range names {
+		won := 0
+		var lost []string
+		for seed := 1; seed <= *seedsFlag; seed++ {
+			out, err := p.play(t.Context(), name, seed)
+			if out.Done && out.Reward == 1 {
+				won++
+				continue
+			}
+			lost = append(lost, fmt.Sprintf("seed %d: %.2f, asked for %q: %s %v",
+				seed, out.Reward, out.Utterance, out.Reason, err))
+		}
+		if won == *seedsFlag {
+			whole++
+		}
+		fmt.Printf("%-30s %d/%d %s\n", name, won, *seedsFlag, strings.Join(lost, "; "))
+	}
+	fmt.Printf("%d of %d tasks reached reward 1 with each of %d seeds; a scripted model was asked\n",
+		whole, len(names), *seedsFlag)
+	if *tasksFlag == "sample" {
+		require.Equal(t, len(sample), whole)
+	}
+}
