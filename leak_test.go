@@ -146,8 +146,9 @@ func samples(t *testing.T) map[string]any {
 		"InvokeStream": stream, "Error": failure,
 		"Option": WithAPIKey(NewSecret(canary)), "CallOption": WithIdempotencyKey("k"), "UploadOption": WithSize(1),
 		"OpenOption": WithRange(0, 1), "DeleteOption": WithForce(), "Hook": Hook(nil),
-		"ActCallOption": ActOptions{}, "GotoCallOption": GotoOptions{}, "ObserveCallOption": ObserveOptions{}, "ExtractCallOption": ExtractOptions{},
-		"AgentCallOption": AgentOptions{}, "BrowserUseCallOption": BrowserUseOptions{},
+		"ActCallOption": ActOptions{}, "GotoCallOption": GotoOptions{}, "ObserveCallOption": ObserveOptions{},
+		"ExtractCallOption": ExtractOptions{},
+		"AgentCallOption":   AgentOptions{}, "BrowserUseCallOption": BrowserUseOptions{},
 		"Page": filled[Page[VaultCredential]](),
 	}
 	for _, v := range []any{
