@@ -1,7 +1,7 @@
 # make demo    the main job, end to end, in a real browser
 # make test    every test, with the race detector where there is a C compiler
 # make compat  of those, the ones with the providers' own SDKs and browser clients, in Go, Python and JavaScript
-# make compat-agents  of those, browser-use as an agent in a runtime
+# make compat-agents  of those, browser-use and Stagehand as agents in a runtime
 # make miniwob all tasks of MiniWoB++ that have a policy, at five seeds each: prints the score
 # make lint    the linters of tools/
 # make bench   the server and the SDK beside plain net/http

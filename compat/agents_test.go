@@ -182,3 +182,53 @@ func TestBrowserUseWorksInARuntime(t *testing.T) {
 	installed(t)
 	p.works(t, "agents/venv/bin/python", "agents/browser_use_agent.py")
 }
+
+// stagehand is a model of Stagehand's, as far as the CRM goes: it answers with the JSON
+// that the library asks for, and finds elements in its accessibility tree by the end of
+// the instruction.
+func stagehand(turn modeltest.Turn) modeltest.Call {
+	type object = map[string]any
+	find := func(role, name string) any {
+		// Elements are shown as [0-24] button: Log in.
+		m := regexp.MustCompile(`\[([0-9-]+)\] ` + role + `: ` + name).FindStringSubmatch(turn.Text)
+		if m == nil {
+			return nil
+		}
+		return object{"elementId": m[1], "description": name, "method": "click", "arguments": []string{}}
+	}
+	instruction, _, _ := strings.Cut(strings.TrimPrefix(turn.Text, "instruction: "), "\n")
+	instruction = strings.TrimRight(instruction, ". ")
+	var said object
+	switch {
+	case strings.HasPrefix(instruction, "find the button "):
+		said = object{"elements": []any{find("button", strings.TrimPrefix(instruction, "find the button "))}}
+	case strings.Contains(instruction, "press "):
+		_, name, _ := strings.Cut(instruction, "press ")
+		said = object{"action": find("button", name), "twoStep": false}
+	case strings.Contains(instruction, "choose Q1"):
+		choice, ok := find("(?:combobox|select)", "Quarter").(object)
+		if ok {
+			choice["method"], choice["arguments"] = "selectOptionFromDropdown", []string{"Q1"}
+			said = object{"action": choice, "twoStep": false}
+		} else {
+			said = object{"action": nil, "twoStep": false}
+		}
+	case strings.Contains(turn.Text, `"heading"`): // what was extracted: is it all?
+		said = object{"progress": "", "completed": true}
+	case strings.Contains(turn.Text, "heading: Pipeline 2026"):
+		said = object{"heading": "Pipeline 2026"}
+	}
+	text, err := json.Marshal(said)
+	if err != nil {
+		return modeltest.Say(err.Error())
+	}
+	return modeltest.Say(string(text))
+}
+
+// TestStagehandWorksInARuntime has that library do the same, whose code in the browser
+// runs beside its client instead: see js/stagehand_host.mjs.
+func TestStagehandWorksInARuntime(t *testing.T) {
+	p := newAgentsPlace(t, stagehand)
+	installed(t)
+	p.works(t, "js/node_modules/.bin/node", "js/stagehand_agent.mjs")
+}

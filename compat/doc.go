@@ -20,9 +20,9 @@
 // Clients of browsers drive a runtime by its connect URL, beside an agent, as
 // they drive a Chromium of their own: Rod, Playwright and Puppeteer.
 //
-// browser-use works in a runtime as a library of an agent: its browser is the runtime's,
-// its model is asked through the server with the runtime's token, and the server fills
-// its logins, in agents/.
+// Libraries of agents, browser-use and Stagehand, work in a runtime without a key and
+// without a value: their browser is the runtime's, their model is asked through the
+// server with the runtime's token, and the server fills their logins.
 //
 // It is a module of its own so that nobody who uses bctrl gets these SDKs.
 package compat
