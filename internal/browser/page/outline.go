@@ -339,7 +339,7 @@ func (w *walk) referable(n *axNode, role string, level int) (string, bool) {
 		}
 		return role, true
 	}
-	if role == "LabelText" || role == "RootWebArea" || w.actsBelow(n, level) {
+	if role == "LabelText" || role == "RootWebArea" || w.actsBelow(n, level) && !w.isEntry(n, level) {
 		return "", false // a user acts on what is inside
 	}
 	clickable := w.doc.clickable[n.Backend] || n.property("focusable") == "true"
@@ -351,6 +351,31 @@ func (w *walk) referable(n *axNode, role string, level int) (string, bool) {
 		return "clickable", true
 	}
 	return role, true
+}
+
+// isEntry reports whether n is clicked beside what is inside it, as a line of a list of
+// letters that has a star and a bin: it is low, listens to clicks and has text that
+// belongs to nothing else.
+func (w *walk) isEntry(n *axNode, level int) bool {
+	box, placed := w.doc.boxes[n.Backend]
+	return placed && w.doc.clickable[n.Backend] && box.height() <= maxEntryHeight && w.hasOwnText(n, level)
+}
+
+// hasOwnText reports whether text lies in n, and in nothing inside it that can be acted on.
+func (w *walk) hasOwnText(n *axNode, level int) bool {
+	if level >= maxDepth {
+		return false
+	}
+	for _, id := range n.Children {
+		c := w.doc.nodes[id]
+		if c == nil || !c.Ignored && w.actsItself(c) {
+			continue
+		}
+		if string(c.Role.Value) == "StaticText" && !c.Ignored || w.hasOwnText(c, level+1) {
+			return true
+		}
+	}
+	return false
 }
 
 // actsBelow reports whether anything inside n can be acted on.
@@ -365,11 +390,7 @@ func (w *walk) actsBelow(n *axNode, level int) bool {
 			if c == nil {
 				continue
 			}
-			role := string(c.Role.Value)
-			if !c.Ignored && (interactive[role] || role == "Iframe" ||
-				c.Backend != 0 && role != "StaticText" && role != "LabelText" &&
-					(w.doc.clickable[c.Backend] || c.property("focusable") == "true")) ||
-				w.actsBelow(c, level+1) {
+			if !c.Ignored && w.actsItself(c) || w.actsBelow(c, level+1) {
 				acts = true
 				break
 			}
@@ -377,6 +398,13 @@ func (w *walk) actsBelow(n *axNode, level int) bool {
 	}
 	w.acts[n] = acts
 	return acts
+}
+
+// actsItself reports whether a user can act on n, whatever is inside it.
+func (w *walk) actsItself(n *axNode) bool {
+	role := string(n.Role.Value)
+	return interactive[role] || role == "Iframe" || n.Backend != 0 && role != "StaticText" && role != "LabelText" &&
+		(w.doc.clickable[n.Backend] || n.property("focusable") == "true")
 }
 
 // namedByText are the roles of elements that are called what they say where they have no

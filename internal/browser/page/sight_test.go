@@ -33,6 +33,11 @@ func TestWhatCanBeClickedHasAReference(t *testing.T) {
 			"[e*] clickable \"First\"\n[e*] clickable \"Second\"\n",
 		},
 		{
+			"a line of a list is clicked beside what is in it",
+			`<div id=row><div>Ann</div><div>Hello</div><button>Star</button></div><script>row.onclick = () => {}</script>`,
+			"[e*] clickable \"Ann Hello Star\"\n  [e*] button \"Star\"\n",
+		},
+		{
 			"the mouse turns into a hand",
 			`<div style="cursor:pointer"><span>Card</span> of text</div><p>Other text</p>`,
 			"[e*] clickable \"Card of text\"\ntext: Other text\n",
