@@ -3,6 +3,7 @@ package miniwob
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,41 +15,47 @@ import (
 // widgetPolicies are of tasks with widgets that want keys, or more than one look.
 func widgetPolicies() map[string]Policy {
 	return map[string]Policy{
-		"book-flight":            bookFlight,
-		"book-flight-nodelay":    bookFlight,
-		"choose-date":            chooseDate,
-		"choose-date-easy":       chooseDate,
-		"choose-date-medium":     chooseDate,
-		"choose-date-nodelay":    chooseDate,
-		"click-checkboxes-soft":  checkSimilar,
-		"click-menu":             clickMenu,
-		"click-menu-2":           clickMenu2,
-		"click-pie":              clickPie,
-		"click-pie-nodelay":      clickPie,
-		"click-scroll-list":      steps(selectListed, submit),
-		"click-widget":           steps(clickWidget),
-		"copy-paste":             copyWhole(0),
-		"copy-paste-2":           func(w *World) modeltest.Call { return copyWhole(ordinal(w.asked(`the (\d+)`)[0]))(w) },
-		"enter-date":             steps(typeDate, submit),
-		"enter-time":             steps(typeTime, submit),
-		"form-sequence":          formSequence,
-		"form-sequence-3":        steps(selectAsked, func(w *World) modeltest.Call { return click(w.named(w.quote(0))) }),
-		"login-user-popup":       loginPopup,
-		"number-checkboxes":      numberCheckboxes,
-		"social-media":           socialMedia,
-		"social-media-all":       socialMediaMany,
-		"social-media-some":      socialMediaMany,
-		"terminal":               terminal,
-		"tic-tac-toe":            ticTacToe,
-		"use-slider":             useSlider,
-		"use-slider-2":           useSliders,
-		"email-inbox-delete":     emailIcon,
-		"email-inbox-important":  emailIcon,
-		"email-inbox-noscroll":   emailIcon,
-		"email-inbox":            emailIcon,
-		"email-inbox-nl-turk":    emailIcon,
-		"email-inbox-star-reply": emailIcon,
-		"find-greatest":          findGreatest,
+		"book-flight":                 bookFlight,
+		"book-flight-nodelay":         bookFlight,
+		"choose-date":                 chooseDate,
+		"choose-date-easy":            chooseDate,
+		"choose-date-medium":          chooseDate,
+		"choose-date-nodelay":         chooseDate,
+		"click-checkboxes-soft":       checkSimilar,
+		"click-menu":                  clickMenu,
+		"click-menu-2":                clickMenu2,
+		"click-pie":                   clickPie,
+		"click-pie-nodelay":           clickPie,
+		"click-scroll-list":           steps(selectListed, submit),
+		"click-widget":                steps(clickWidget),
+		"copy-paste":                  copyWhole(0),
+		"copy-paste-2":                func(w *World) modeltest.Call { return copyWhole(ordinal(w.asked(`the (\d+)`)[0]))(w) },
+		"enter-date":                  steps(typeDate, submit),
+		"enter-time":                  steps(typeTime, submit),
+		"form-sequence":               formSequence,
+		"form-sequence-3":             steps(selectAsked, func(w *World) modeltest.Call { return click(w.named(w.quote(0))) }),
+		"login-user-popup":            loginPopup,
+		"number-checkboxes":           numberCheckboxes,
+		"social-media":                socialMedia,
+		"social-media-all":            socialMediaMany,
+		"social-media-some":           socialMediaMany,
+		"terminal":                    terminal,
+		"tic-tac-toe":                 ticTacToe,
+		"use-slider":                  useSlider,
+		"use-slider-2":                useSliders,
+		"email-inbox-delete":          emailIcon,
+		"email-inbox-important":       emailIcon,
+		"email-inbox-noscroll":        emailIcon,
+		"email-inbox":                 emailIcon,
+		"email-inbox-nl-turk":         emailIcon,
+		"email-inbox-star-reply":      emailIcon,
+		"email-inbox-reply":           emailReply,
+		"email-inbox-forward":         emailForward,
+		"email-inbox-forward-nl":      emailForward,
+		"email-inbox-forward-nl-turk": emailForward,
+		"drag-items":                  dragItem,
+		"drag-sort-numbers":           dragSort,
+		"find-greatest":               findGreatest,
 	}
 }
 
@@ -463,11 +470,108 @@ func emailIcon(w *World) modeltest.Call {
 	case !strings.Contains(strings.ToLower(w.Task), "delete"):
 		return fail("not yet")
 	}
-	n := w.refAfter(who, "image", icon)
+	n := Node{}
+	for i, row := range w.Nodes {
+		if row.Ref != "" && strings.HasPrefix(row.Name, who+" ") && i+icon+1 < len(w.Nodes) {
+			n = w.Nodes[i+icon+1]
+			break
+		}
+	}
 	if w.did("click", n) {
 		return modeltest.Done(true, "done")
 	}
 	return click(n)
+}
+
+// openEmail clicks the line of a sender's e-mail.
+func openEmail(w *World, sender string) modeltest.Call {
+	for _, n := range w.all("clickable") {
+		if strings.HasPrefix(n.Name, sender+" ") {
+			return click(n)
+		}
+	}
+	return fail("there is no e-mail of " + sender)
+}
+
+func emailReply(w *World) modeltest.Call {
+	sender := w.asked(`email by (\w+)`)[0]
+	return steps(
+		func(w *World) modeltest.Call { return openEmail(w, sender) },
+		clickNamed(word("Reply")),
+		func(w *World) modeltest.Call { return typeIn(w.nth("textbox", 0), w.quote(0)) },
+		clickSend)(w)
+}
+
+// clickSend clicks the second of the icons at the top of a letter.
+func clickSend(w *World) modeltest.Call { return click(w.nth("image", 1)) }
+
+var capitalised = regexp.MustCompile(`\b[A-Z][a-z]+\b`)
+
+// emailForward forwards the e-mail of the one who is named to the one after "to".
+func emailForward(w *World) modeltest.Call {
+	to := w.asked(`(?:to|give|send|Send|Give|forward|Forward) ([A-Z]\w+)`)
+	if to == nil {
+		return fail("nobody is to get it")
+	}
+	sender := ""
+	for _, name := range capitalised.FindAllString(w.Task, -1) {
+		writes := slices.ContainsFunc(w.all("clickable"), func(n Node) bool { return strings.HasPrefix(n.Name, name+" ") })
+		if sender == "" && writes && name != to[0] {
+			sender = name
+		}
+	}
+	return steps(
+		func(w *World) modeltest.Call { return openEmail(w, sender) },
+		func(w *World) modeltest.Call { return click(w.named("Forward")) },
+		func(w *World) modeltest.Call { return typeIn(w.nth("textbox", 0), to[0]) },
+		clickSend)(w)
+}
+
+func drag(from, to Node) modeltest.Call {
+	if from.Ref == "" || to.Ref == "" {
+		return fail("there is nothing to drag, or nowhere to drag it")
+	}
+	return modeltest.Call{Tool: "drag", Args: map[string]any{"from_ref": from.Ref, "to_ref": to.Ref}}
+}
+
+// dragItem moves an entry of a list to the place of another.
+func dragItem(w *World) modeltest.Call {
+	asked := w.asked(`Drag (\w+) (up|down|to the (\d+))`)
+	items := w.all("listitem")
+	from := slices.IndexFunc(items, func(n Node) bool { return n.Name == asked[0] })
+	by := 1
+	if n := w.asked(`by (\w+) position`); n != nil && n[0] == "two" {
+		by = 2
+	}
+	to := from + by
+	switch {
+	case asked[1] == "up":
+		to = from - by
+	case asked[2] != "":
+		to = ordinal(asked[2])
+	}
+	if from < 0 || to < 0 || to >= len(items) {
+		return fail("there is no such place")
+	}
+	return steps(func(*World) modeltest.Call { return drag(items[from], items[to]) })(w)
+}
+
+// dragSort brings the least of those that are not in their place to the front of them.
+func dragSort(w *World) modeltest.Call {
+	items := w.all("listitem")
+	value := func(n Node) float64 { v, _ := number(n.Name); return v }
+	for i := range items {
+		least := i
+		for j := i; j < len(items); j++ {
+			if value(items[j]) < value(items[least]) {
+				least = j
+			}
+		}
+		if least != i {
+			return drag(items[least], items[i])
+		}
+	}
+	return submitOnce(w)
 }
 
 func findGreatest(w *World) modeltest.Call {
