@@ -24,5 +24,9 @@
 // without a value: their browser is the runtime's, their model is asked through the
 // server with the runtime's token, and the server fills their logins.
 //
+// An agent works on applications that are nobody's demo, Django's admin behind
+// django-two-factor-auth and PocketBase: it logs in from the vault, creates,
+// edits, searches, exports and logs out, with a scripted model.
+//
 // It is a module of its own so that nobody who uses bctrl gets these SDKs.
 package compat

@@ -169,15 +169,9 @@ func argumentsObject(arguments string) json.RawMessage {
 	return json.RawMessage(arguments)
 }
 
-func (anthropic) decode(body []byte, mediaType string) (*answer, error) {
+func (anthropic) decode(body []byte, _ string) (*answer, error) {
 	var r anthropicResponse
-	var err error
-	if mediaType == "text/event-stream" || eventStart.Match(body) {
-		r, err = joinMessageEvents(body)
-	} else {
-		err = json.Unmarshal(body, &r)
-	}
-	if err != nil || r.Type != "message" {
+	if err := json.Unmarshal(body, &r); err != nil || r.Type != "message" {
 		return nil, &failure{err: badAnswer("it is not a message")}
 	}
 	out := &answer{
@@ -221,80 +215,4 @@ func (anthropic) decode(body []byte, mediaType string) (*answer, error) {
 		}
 	}
 	return out, nil
-}
-
-// messageEvent is an event of a message that comes in pieces, unasked:
-// https://docs.anthropic.com/en/docs/build-with-claude/streaming.
-type messageEvent struct {
-	Type    string            `json:"type"`
-	Message anthropicResponse `json:"message"`
-	// Block begins a block, which the deltas after it go on with.
-	Block map[string]json.RawMessage `json:"content_block"`
-	Delta struct {
-		Text        string `json:"text"`
-		PartialJSON string `json:"partial_json"`
-		Thinking    string `json:"thinking"`
-		Signature   string `json:"signature"`
-		StopReason  string `json:"stop_reason"`
-	} `json:"delta"`
-	Usage struct {
-		Output count `json:"output_tokens"`
-	} `json:"usage"`
-}
-
-// joinMessageEvents makes one message of an event stream, whose blocks come one after
-// another.
-func joinMessageEvents(body []byte) (anthropicResponse, error) {
-	var whole anthropicResponse
-	var block map[string]json.RawMessage
-	grown := make(map[string]string) // fields of the block that came in pieces
-	for line := range bytes.Lines(body) {
-		data, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte("data:"))
-		if !ok {
-			continue
-		}
-		var e messageEvent
-		if err := json.Unmarshal(data, &e); err != nil {
-			return whole, fmt.Errorf("read an event: %w", err)
-		}
-		switch e.Type {
-		case "message_start":
-			whole = e.Message
-		case "content_block_start":
-			block, grown = e.Block, make(map[string]string)
-		case "content_block_delta":
-			grown["text"] += e.Delta.Text
-			grown["thinking"] += e.Delta.Thinking
-			grown["signature"] += e.Delta.Signature
-			grown["input"] += e.Delta.PartialJSON
-		case "content_block_stop":
-			whole.Content = append(whole.Content, closedBlock(block, grown))
-			block = nil
-		case "message_delta":
-			whole.StopReason = e.Delta.StopReason
-			whole.Usage.Output = max(whole.Usage.Output, e.Usage.Output)
-		}
-	}
-	if block != nil { // cut off without its end
-		whole.Content = append(whole.Content, closedBlock(block, grown))
-		whole.StopReason = "max_tokens"
-	}
-	return whole, nil
-}
-
-// closedBlock is a block with what came of it in pieces.
-func closedBlock(block map[string]json.RawMessage, grown map[string]string) json.RawMessage {
-	if block == nil {
-		return json.RawMessage("{}")
-	}
-	for field, text := range grown {
-		if text != "" {
-			block[field], _ = json.Marshal(text) // a string does encode; a call's input is one that holds JSON
-		}
-	}
-	text, err := json.Marshal(block)
-	if err != nil {
-		return json.RawMessage("{}")
-	}
-	return text
 }

@@ -162,12 +162,10 @@ func joinEvents(body []byte) (completion, error) {
 	var whole completion
 	joined := completionChoice{}
 	var arguments []strings.Builder // of each call
-	seen, ended := false, false
+	seen := false
 	for line := range bytes.Lines(body) {
 		data, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte("data:"))
-		data = bytes.TrimSpace(data)
-		ended = ended || string(data) == "[DONE]"
-		if !ok || len(data) == 0 || ended {
+		if data = bytes.TrimSpace(data); !ok || len(data) == 0 || string(data) == "[DONE]" {
 			continue // a comment, the name of an event, the end
 		}
 		var event completion
@@ -208,9 +206,6 @@ func joinEvents(body []byte) (completion, error) {
 	}
 	for i := range arguments {
 		joined.Message.ToolCalls[i].Function.Arguments, _ = json.Marshal(arguments[i].String()) // a string does encode
-	}
-	if !ended && joined.FinishReason == "" {
-		joined.FinishReason = "length" // it broke off
 	}
 	if seen {
 		whole.Choices = []completionChoice{joined}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -106,8 +105,6 @@ func TestAnswersAreReadAsServersWriteThem(t *testing.T) {
 			"\n\ndata: " + `{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"f\":\"e2\"}"}}]},` +
 			`"finish_reason":"tool_calls"}]}` + "\n\ndata: " +
 			`{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}` + "\n\ndata: [DONE]\n\n", "now", 1, StopTools},
-		{"events that break off", "data:" + `{"choices":[{"delta":{"content":"now","tool_calls":[{"index":0,"id":"a",` +
-			`"function":{"name":"click","arguments":"{\"ref\":"}}]}}]}` + "\n\n", "now", 0, StopLength},
 		{"events with whole calls", "data:" + `{"choices":[{"delta":{"tool_calls":[{"function":{"name":"click",` +
 			`"arguments":{"ref":"e2"}}},{"function":{"name":"click","arguments":{"ref":"e2"}}}]}}]}` + "\n\n", "", 2, StopTools},
 	} {
@@ -142,44 +139,6 @@ func TestAMessageOfAnthropicsThatWasCutOffCallsNothing(t *testing.T) {
 	require.Equal(t, StopLength, resp.Stop)
 	require.Empty(t, resp.Calls)
 	require.Equal(t, "I click", resp.Text)
-}
-
-func TestAMessageOfAnthropicsMayComeAsEventsUnasked(t *testing.T) {
-	events := func(all ...string) string {
-		var b strings.Builder
-		for _, e := range all {
-			b.WriteString("event: x\ndata: " + e + "\n\n")
-		}
-		return b.String()
-	}
-	begin := []string{
-		`{"type":"message_start","message":{"type":"message","content":[],"usage":{"input_tokens":3,"output_tokens":1}}}`,
-		`{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}`,
-		`{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"hm"}}`,
-		`{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"SIG"}}`,
-		`{"type":"content_block_stop","index":0}`, `{"type":"ping"}`,
-		`{"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}`,
-		`{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"no"}}`,
-		`{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"w"}}`,
-		`{"type":"content_block_stop","index":1}`,
-		`{"type":"content_block_start","index":2,"content_block":{"type":"tool_use","id":"a","name":"click","input":{}}}`,
-		`{"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{\"ref\":"}}`,
-	}
-	whole := append(slices.Clone(begin),
-		`{"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"\"e2\"}"}}`,
-		`{"type":"content_block_stop","index":2}`,
-		`{"type":"message_delta","delta":{"stop_reason":"tool_use"},"usage":{"output_tokens":9}}`, `{"type":"message_stop"}`)
-	resp, err := serve(t, says(200, events(whole...))).chat(t, bctrl.Anthropic, nil).Complete(t.Context(), conversation())
-	require.NoError(t, err)
-	require.Equal(t, []ToolCall{{ID: "a", Name: "click", Arguments: `{"ref":"e2"}`}}, resp.Calls)
-	require.Equal(t, "now", resp.Text)
-	require.Equal(t, Usage{InputTokens: 3, OutputTokens: 9}, resp.Usage)
-	require.JSONEq(t, `[{"type":"thinking","thinking":"hm","signature":"SIG"}]`, string(resp.Opaque))
-
-	resp, err = serve(t, says(200, events(begin...))).chat(t, bctrl.Anthropic, nil).Complete(t.Context(), conversation())
-	require.NoError(t, err)
-	require.Equal(t, StopLength, resp.Stop, "a stream that ends in the middle of a call")
-	require.Empty(t, resp.Calls)
 }
 
 func TestNoInputOfACallInTextFails(t *testing.T) {

@@ -26,7 +26,6 @@ const (
 
 // layout is what is known of the elements of a document beside its accessibility tree.
 type layout struct {
-	files        map[cdp.BackendNodeID]bool   // inputs that take files
 	clickable    map[cdp.BackendNodeID]bool   // elements that clicks do something to
 	passwords    map[cdp.BackendNodeID]bool   // inputs of that type
 	blocks       map[cdp.BackendNodeID]bool   // elements that begin a line of their own
@@ -44,7 +43,6 @@ type scrolls struct{ at, all float64 }
 
 func newLayout() layout {
 	return layout{
-		files:        map[cdp.BackendNodeID]bool{},
 		clickable:    map[cdp.BackendNodeID]bool{},
 		passwords:    map[cdp.BackendNodeID]bool{},
 		blocks:       map[cdp.BackendNodeID]bool{},
@@ -212,9 +210,8 @@ func (r *layoutReader) readCanvas(node int) {
 		}
 	}
 	r.canvases[r.ids[node]] = true
-	for parent := r.parent(node); parent >= 0 && parent < len(r.ids); parent = r.parent(node) {
-		r.parents[r.ids[node]] = r.ids[parent]
-		node = parent
+	for at, parent := node, r.parent(node); parent >= 0 && parent < len(r.ids); at, parent = parent, r.parent(parent) {
+		r.parents[r.ids[at]] = r.ids[parent]
 	}
 }
 
@@ -264,9 +261,9 @@ func (r *layoutReader) readAttributes() {
 	for node := range r.ids {
 		switch r.names[node] {
 		case "input":
-			kind := r.attribute(node, "type")
-			r.passwords[r.ids[node]] = strings.EqualFold(kind, "password")
-			r.files[r.ids[node]] = strings.EqualFold(kind, "file")
+			if strings.EqualFold(r.attribute(node, "type"), "password") {
+				r.passwords[r.ids[node]] = true
+			}
 		case "textarea":
 		default:
 			continue
@@ -280,11 +277,6 @@ func (r *layoutReader) readAttributes() {
 // readClickable finds what clicks do something to: elements that listen to them, those
 // over which the mouse turns into a hand, and the entries of lists that listen for all
 // of them.
-//
-// A snapshot counts listeners to clicks and to the buttons of the mouse alone. Those to
-// pointers and fingers would have to be asked for with DOMDebugger.getEventListeners, after
-// which the browser (seen in version 156) loses track of objects of the documents that
-// follow in the frame.
 func (r *layoutReader) readClickable() {
 	listens := map[int]bool{}
 	if r.part.Nodes.IsClickable != nil {
@@ -295,12 +287,9 @@ func (r *layoutReader) readClickable() {
 			}
 		}
 	}
-	for node, id := range r.ids {
+	for node := range r.ids {
 		if strings.HasPrefix(r.names[node], "#") || strings.HasPrefix(r.names[node], ":") {
 			continue
-		}
-		if strings.EqualFold(r.attribute(node, "draggable"), "true") {
-			r.clickable[id] = true
 		}
 		if r.style(node, styleCursor) == "pointer" && r.style(r.parent(node), styleCursor) != "pointer" {
 			r.clickable[r.ids[node]] = true
@@ -321,12 +310,6 @@ func (r *layoutReader) parent(node int) int {
 	return -1
 }
 
-// listRoles are the roles of elements whose children are entries.
-var listRoles = map[string]bool{
-	"list": true, "listbox": true, "grid": true, "table": true, "menu": true, "tree": true, "radiogroup": true,
-	"tablist": true,
-}
-
 // entries returns the entries of a list that are not listening themselves. It is
 // recognised by its element or role, and else by being made of small elements that are
 // alike, so that a script that listens to the whole page does not make all of it
@@ -336,7 +319,9 @@ func (r *layoutReader) entries(list int) (out []int) {
 	case "html", "body", "#document", "a", "button", "select", "label", "summary", "form", "svg":
 		return nil
 	}
-	known := listRoles[r.attribute(list, "role")]
+	role := r.attribute(list, "role")
+	known := role == "list" || role == "listbox" || role == "grid" || role == "table" || role == "menu" || role == "tree" ||
+		role == "radiogroup" || role == "tablist"
 	switch r.names[list] {
 	case "ul", "ol", "menu", "dl":
 		known = true

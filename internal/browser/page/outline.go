@@ -148,8 +148,6 @@ func (w *walk) node(n *axNode, depth int, above string, level int) {
 	case n.Ignored:
 		w.block(n, depth, above, level)
 		return
-	case role == "StaticText" && bullets[name]:
-		return
 	case role == "StaticText":
 		if name == "" || above == "" || !strings.Contains(above, name) {
 			w.addText(depth, w.top(n), string(n.Name.Value))
@@ -212,8 +210,37 @@ func roleOf(n *axNode) string {
 	}
 }
 
-// bullets are what styles put before the entries of a list.
-var bullets = map[string]bool{"•": true, "◦": true, "▪": true}
+// picture renders what is drawn: with its name, and without one where it is large.
+func (w *walk) picture(n *axNode, name string, depth int, above string, level int) {
+	b := w.doc.boxes[n.Backend]
+	if name == "" {
+		w.drawnArea += w.seenArea(b)
+	}
+	text := ""
+	switch {
+	case name != "" && strings.Contains(above, name):
+		return
+	case name != "":
+		text = " " + quote(name, maxName)
+	case b.width() < minPicture || b.height() < minPicture:
+		return
+	}
+	w.part(depth, w.top(n), "image", text)
+	w.children(n, depth+1, name, level)
+	w.flush()
+}
+
+// minPicture is how wide and high a picture without a name is at least to be told of, in
+// CSS pixels.
+const minPicture = 48
+
+// seenArea is how much of a box is in the viewport, in CSS pixels.
+func (w *walk) seenArea(b box) float64 {
+	top := w.docs.top
+	left, from := max(0, b.left+w.at.x), max(top.scrolled, b.top+w.at.y)
+	right, to := min(top.view.right, b.right+w.at.x), min(top.scrolled+top.view.bottom, b.bottom+w.at.y)
+	return max(0, right-left) * max(0, to-from)
+}
 
 // block renders what is inside n. When n begins a line of its own, its text
 // does not run on into its neighbours'.
@@ -384,8 +411,7 @@ func (w *walk) actsItself(n *axNode) bool {
 // name.
 var namedByText = map[string]bool{
 	"clickable": true, "listitem": true, "row": true, "cell": true, "gridcell": true, "columnheader": true,
-	"rowheader": true, "paragraph": true, "term": true, "definition": true, "group": true, "graphics-symbol": true,
-	"article": true, "figure": true,
+	"rowheader": true, "paragraph": true, "term": true, "definition": true,
 }
 
 // element renders a referable element and what is inside it.
@@ -422,11 +448,8 @@ func (w *walk) element(n *axNode, role, name string, depth, level int) {
 		e.Placeholder = hint
 		text += " placeholder=" + quote(hint, maxName)
 	}
-	switch {
-	case w.doc.passwords[n.Backend]:
+	if w.doc.passwords[n.Backend] {
 		text += " (password)"
-	case w.doc.files[n.Backend]:
-		text += " (takes files)"
 	}
 	text += states(n)
 	if s, ok := w.doc.scrolling[n.Backend]; ok {
@@ -444,6 +467,58 @@ func (w *walk) element(n *axNode, role, name string, depth, level int) {
 	}
 	w.children(n, depth+1, name, level)
 	w.flush()
+}
+
+// nativeSelect reports whether the options of n are a select's, which are
+// chosen with Select rather than clicked.
+func (w *walk) nativeSelect(n *axNode) bool {
+	for _, id := range n.Children {
+		if c := w.doc.nodes[id]; c != nil && (string(c.Role.Value) == "MenuListPopup" || c.Ignored) {
+			return true
+		}
+	}
+	return false
+}
+
+// options lists what a select offers.
+func (w *walk) options(n *axNode, level int) string {
+	if !w.nativeSelect(n) {
+		return ""
+	}
+	var names []string
+	size, more := 0, false
+	var collect func(n *axNode, level int)
+	collect = func(n *axNode, level int) {
+		if level > maxDepth {
+			return
+		}
+		for _, id := range n.Children {
+			c := w.doc.nodes[id]
+			if c == nil {
+				continue
+			}
+			if string(c.Role.Value) != "option" {
+				collect(c, level+1)
+				continue
+			}
+			selected := c.property("selected") == "true"
+			if size > maxOptions && !selected {
+				more = true
+				continue
+			}
+			text := quote(w.clean(string(c.Name.Value)), 60)
+			if selected {
+				text += " (selected)"
+			}
+			names = append(names, text)
+			size += len(text) + 2
+		}
+	}
+	collect(n, level)
+	if more {
+		names = append(names, "…")
+	}
+	return " options: " + strings.Join(names, ", ")
 }
 
 // textBelow collects the text inside n, at most limit bytes of it.

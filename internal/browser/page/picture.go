@@ -138,8 +138,9 @@ func (t *tab) marks(ctx context.Context, taken *shot) ([]mark, error) {
 		slots <- struct{}{}
 		each.Go(func() {
 			defer func() { <-slots }()
-			if b, ok := t.shownBox(ctx, f, e.key.Backend, taken.view.PageY); ok {
-				found[i] = &mark{e.ref, taken.inPicture(b.shifted(at.x, at.y))}
+			boxes, err := boxesOfNode(ctx, f.session, e.key.Backend)
+			if err == nil && len(boxes) > 0 {
+				found[i] = &mark{e.ref, taken.inPicture(around(boxes).shifted(at.x, at.y))}
 			}
 		})
 	}
@@ -160,32 +161,6 @@ func (t *tab) marks(ctx context.Context, taken *shot) ([]mark, error) {
 		}
 	}
 	return out, ctx.Err()
-}
-
-// shownBox returns where a person sees an element, in the viewport of its process: where
-// its label is, if it is drawn outside of the page, which is scrolled down by so many CSS
-// pixels, or not at all.
-func (t *tab) shownBox(ctx context.Context, f *frame, backend cdp.BackendNodeID, scrolled float64) (box, bool) {
-	boxes, err := boxesOfNode(ctx, f.session, backend)
-	if err == nil && len(boxes) > 0 {
-		if b := around(boxes); b.right > 0 && b.bottom > -scrolled {
-			return b, true
-		}
-	}
-	n, err := t.node(ctx, f, backend)
-	if err != nil {
-		return box{}, false
-	}
-	defer n.release()
-	label, err := t.related(ctx, n, jsLabel)
-	if err != nil || label == nil {
-		return box{}, false
-	}
-	defer label.release()
-	if boxes, err = boxesOfNode(ctx, f.session, label.backend); err != nil || len(boxes) == 0 {
-		return box{}, false
-	}
-	return around(boxes), true
 }
 
 // around returns the smallest box that holds boxes.

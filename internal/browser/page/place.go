@@ -127,8 +127,7 @@ func (o *outline) shape() string {
 func shapeBelow(lines []outlineLine, depth int) (shape string, rest []outlineLine) {
 	var shapes []string
 	for len(lines) > 0 && lines[0].depth > depth {
-		role := lines[0].role
-		var below string
+		role, below := lines[0].role, ""
 		below, lines = shapeBelow(lines[1:], lines[0].depth)
 		shapes = withoutRepeat(append(shapes, role+"("+below+")"))
 	}

@@ -182,12 +182,12 @@ func (m *mergedReading) merge(now *pageReading) bool {
 	same := commonLines(m.last, now.lines)
 	at := make([]int, len(now.lines))
 	var merged []readLine
-	next, grown := 0, false // next is the first of the merged lines that was not copied
+	old, next, grown := 0, 0, false // next is the first of the merged lines that was not copied
 	for i, l := range now.lines {
 		if same[i] >= 0 {
-			end := m.at[same[i]] + 1
-			merged = append(merged, m.lines[next:end]...)
-			next = end
+			old = m.at[same[i]]
+			merged = append(merged, m.lines[next:old+1]...)
+			next = old + 1
 			at[i] = len(merged) - 1
 			continue
 		}

@@ -19,11 +19,10 @@ import (
 // are only read through the prototypes.
 const (
 	jsSize = `function () {
-	const whole = Object.getOwnPropertyDescriptor(Document.prototype, 'documentElement').get.call(document);
 	return {
 		elements: Document.prototype.getElementsByTagName.call(document, '*').length,
 		scrolled: window.scrollY,
-		height: whole ? whole.scrollHeight : 0,
+		height: (Object.getOwnPropertyDescriptor(Document.prototype, 'documentElement').get.call(document) || {}).scrollHeight || 0,
 		viewWidth: innerWidth,
 		viewHeight: innerHeight,
 	};
