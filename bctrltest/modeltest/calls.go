@@ -73,6 +73,35 @@ func FillLogin(key string, username, password Element) Call {
 // EnterTOTP has the server fill the current one-time code of a vault entry.
 func EnterTOTP(key string, e Element) Call { return call("enter_totp", "key", key, "ref", e.Ref) }
 
+// Back goes to the page before this one.
+func Back() Call { return call("back") }
+
+// Reload loads the page again.
+func Reload() Call { return call("reload") }
+
+// WaitText waits until the page shows a text, at most 1 to 30 seconds.
+func WaitText(text string, seconds float64) Call {
+	return with(call("wait_text", "text", text), "seconds", seconds)
+}
+
+// OpenTab opens a page in a tab of its own.
+func OpenTab(url string) Call { return call("open_tab", "url", url) }
+
+// SwitchTab brings a tab of the view's list to the front.
+func SwitchTab(id string) Call { return call("switch_tab", "tab", id) }
+
+// CloseTab closes a tab of the view's list.
+func CloseTab(id string) Call { return call("close_tab", "tab", id) }
+
+// AnswerDialog answers the dialog that the page waits with; text is for a prompt.
+func AnswerDialog(accept bool, text string) Call {
+	c := with(call("answer_dialog"), "accept", accept)
+	if text != "" {
+		c.Args["text"] = text
+	}
+	return c
+}
+
 // Wait waits for the page to go on by itself, 1 to 10 seconds.
 func Wait(seconds float64) Call { return with(call("wait"), "seconds", seconds) }
 

@@ -22,15 +22,22 @@ type navigate struct {
 }
 
 func (a navigate) do(ctx context.Context, r *run) (outcome, error) {
-	if !mayOpen(a.URL) {
-		return refuse("not done: only whole http and https addresses without user info can be opened"), nil
+	if refused, ok := r.refusesAddress(a.URL); ok {
+		return refused, nil
 	}
-	if !r.set.hosts.permits(a.URL) {
-		return refuse("not done: agent.host_not_allowed: this task may not be at that host"), nil
+	return r.moves(ctx, "navigate", withoutQuery(a.URL), "opened",
+		func(ctx context.Context, p browser.Page) error { return p.Goto(ctx, a.URL, "") })
+}
+
+// refusesAddress reports whether the task may not open an address, and what to answer.
+func (r *run) refusesAddress(address string) (outcome, bool) {
+	if !mayOpen(address) {
+		return refuse("not done: only whole http and https addresses without user info can be opened"), true
 	}
-	target := withoutQuery(a.URL)
-	r.progress("navigate", target)
-	return r.afterAction(ctx, bctrl.ActAction{Kind: "navigate", Target: target}, r.page.Goto(ctx, a.URL, ""), "opened")
+	if !r.set.hosts.permits(address) {
+		return refuse("not done: agent.host_not_allowed: this task may not be at that host"), true
+	}
+	return outcome{}, false
 }
 
 // mayOpen reports whether a model may send the browser to an address at all.

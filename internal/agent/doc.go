@@ -11,6 +11,9 @@
 //	<view id="9f86d081884c7d65">
 //	URL: https://crm.example.com/login
 //	Title: Sign in
+//	Tabs:
+//	- t1 https://crm.example.com/ Overview
+//	- t2 (in front) https://crm.example.com/login Sign in
 //	Logins you may fill:
 //	- prod/crm/salesforce (password, totp) for https://login.example.com
 //	Downloads:
@@ -24,7 +27,7 @@
 // The id is random and new in each view, so that a page cannot write the end
 // of its own view and go on in our name. "Logins you may fill:" and
 // "Downloads:" always have their line and read "none" below it when there are
-// none. Everything after "Page:" is the outline of the page, an element a
+// none; "Tabs:" is there where there are several. Everything after "Page:" is the outline of the page, an element a
 // line, with the reference in brackets that tools take ("e1").
 //
 // # One loop

@@ -109,6 +109,7 @@ func (s *site) Observe(ctx context.Context) (*browser.Observation, error) {
 		URL:      "https://login.example.com/" + s.screen + "?q=" + s.echoed(),
 		Title:    s.screen + " " + s.echoed(),
 		Elements: s.elements(),
+		Tabs:     []browser.Tab{{ID: "t1", Active: true}},
 	}
 	switch {
 	case s.screen == "blank":

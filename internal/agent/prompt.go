@@ -30,6 +30,12 @@ Logins
 	`was filled.
 - If a fill is refused, the entry may not be used on this page. Do not try to get around it.
 
+Tabs and dialogs
+- Where there are several tabs they are listed, and the view is of the one in front. A page may open one by itself: ` +
+	`switch_tab and close_tab lead back.
+- A dialog of the page has to be answered with answer_dialog before anything else is done there. Say yes only to what ` +
+	`the task asks for.
+
 Downloads
 - A file that the page delivers lands in storage by itself and is listed under "Downloads:". If you started one and ` +
 	`it is not listed yet, call wait_download.

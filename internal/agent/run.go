@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -56,6 +57,8 @@ type run struct {
 	pageState      string
 	pageURL        string
 	shownDownloads int
+	tabs           []browser.Tab
+	dialog         string // what the page asks; empty for nothing
 	// landed counts the downloads that a replay has waited for.
 	landed int
 	// pictured is where the newest picture lies in the viewport.
@@ -115,7 +118,7 @@ func newRun(deps Deps, s settings) *run {
 func (r *run) carryOut(ctx context.Context, work func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.set.timeout, errTimeLimit)
 	defer cancel()
-	err := work(ctx)
+	err := work(browser.WithDialogs(ctx))
 	var reached *limitError
 	switch {
 	case err == nil:
@@ -252,12 +255,17 @@ func (r *run) observe(ctx context.Context) (renderedView, error) {
 		r.elements[e.Ref] = e
 	}
 	r.pageURL = seen.URL
+	r.tabs, r.dialog = seen.Tabs, ""
+	if seen.Dialog != nil {
+		r.dialog = seen.Dialog.Kind + " " + strconv.Quote(seen.Dialog.Message)
+	}
 	r.pageState = seen.URL + "\x00" + seen.Title + "\x00" + seen.Outline
 	r.visited(seen)
 
 	view := View{
 		URL:       seen.URL,
 		Title:     seen.Title,
+		Tabs:      seen.Tabs,
 		Logins:    loginsOfOriginFirst(r.logins, seen.URL),
 		Outline:   seen.Outline,
 		Truncated: seen.Truncated,

@@ -35,7 +35,7 @@ var tools, toolList = newTools(actionTools(), finishTools(nil))
 // actionTools are the tools that do something on a page. A list of new ones is joined
 // here.
 func actionTools() []tool {
-	return slices.Concat(pageTools(), pointerTools(), keyboardTools(), loginTools(), sightTools())
+	return slices.Concat(pageTools(), pointerTools(), keyboardTools(), loginTools(), sightTools(), tabTools(), dialogTools())
 }
 
 // pageTools act on the page and its elements.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/model"
 )
 
@@ -231,6 +232,10 @@ func (r *run) progress(call, target string) {
 func (r *run) recordAction(a bctrl.ActAction, err error, success string) outcome {
 	a.Target = r.shortSafe(a.Target)
 	o := outcome{text: success, mayHaveChanged: true}
+	if known, ok := errors.AsType[*bctrl.Error](err); ok && known.Code == browser.CodeDialogOpened {
+		o.text += ", but the page asks something first: answer its dialog with answer_dialog, and it goes on"
+		err = nil
+	}
 	if err != nil {
 		a.Error = r.shortSafe(errorForModel(err))
 		o.text, o.failed = "failed: "+a.Error, true

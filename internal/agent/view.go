@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
 )
 
 // Limits of one view, so that no page can fill a prompt.
@@ -18,12 +21,14 @@ const (
 	maxLineBytes    = 512
 	maxLogins       = 50
 	maxDownloads    = 50
+	maxTabs         = 30
 )
 
 // The fixed lines of a view.
 const (
 	labelURL       = "URL: "
 	labelTitle     = "Title: "
+	labelTabs      = "Tabs:"
 	labelLogins    = "Logins you may fill:"
 	labelDownloads = "Downloads:"
 	labelPage      = "Page:"
@@ -34,6 +39,8 @@ const (
 // View is what the model is shown of the world at one moment.
 type View struct {
 	URL, Title string
+	// Tabs are listed where there are several.
+	Tabs []browser.Tab
 	// Logins are the vault entries that may be filled.
 	Logins []LoginInfo
 	// Downloads are the files that landed since the task began.
@@ -79,6 +86,10 @@ func (v View) write(hide func(string) string) string {
 	b.WriteString("<" + tag + ">\n")
 	b.WriteString(labelURL + line(v.URL) + "\n")
 	b.WriteString(labelTitle + line(v.Title) + "\n")
+	if len(v.Tabs) > 1 {
+		b.WriteString(labelTabs + "\n")
+		writeList(&b, v.Tabs, maxTabs, func(t browser.Tab) string { return line(tabText(t)) })
+	}
 	b.WriteString(labelLogins + "\n")
 	writeList(&b, v.Logins, maxLogins, func(l LoginInfo) string { return line(l.text()) })
 	b.WriteString(labelDownloads + "\n")
@@ -105,6 +116,14 @@ func (l LoginInfo) text() string {
 		holds = append(holds, "totp")
 	}
 	return l.Key + " (" + strings.Join(holds, ", ") + ") for " + strings.Join(l.Origins, " ")
+}
+
+func tabText(t browser.Tab) string {
+	mark := ""
+	if t.Active {
+		mark = " (in front)"
+	}
+	return string(t.ID) + mark + " " + cmp.Or(t.URL, "about:blank") + " " + t.Title
 }
 
 func (d Download) text() string {
@@ -162,12 +181,13 @@ func clean(s string) string {
 
 // viewPatterns are what [ParseView] looks for. Only scripted models do, so they
 // are not compiled before.
-type viewPatterns struct{ start, page, login, download *regexp.Regexp }
+type viewPatterns struct{ start, page, tab, login, download *regexp.Regexp }
 
 var compiledPatterns = sync.OnceValue(func() viewPatterns {
 	return viewPatterns{
 		start:    regexp.MustCompile(`<view id="([0-9a-f]{16})">\n`),
 		page:     regexp.MustCompile(`<page id="([0-9a-f]{16})">\n`),
+		tab:      regexp.MustCompile(`^- (t\d+)( \(in front\))? (\S+) ?(.*)$`),
 		login:    regexp.MustCompile(`^- (\S+) \(([a-z, ]*)\) for(.*)$`),
 		download: regexp.MustCompile(`^- (.*) \((\d+) bytes\) at (.*)$`),
 	}
@@ -205,11 +225,17 @@ func parseBody(body string) View {
 	patterns := compiledPatterns()
 	head, outline, _ := strings.Cut(body, "\n"+labelPage+"\n")
 	v.Outline, v.Truncated = strings.CutSuffix(outline, cutNote+"\n")
+	inTabs := false
 	for l := range strings.SplitSeq(head, "\n") {
+		if l == labelTabs || l == labelLogins {
+			inTabs = l == labelTabs
+		}
 		if url, ok := strings.CutPrefix(l, labelURL); ok {
 			v.URL = url
 		} else if title, ok := strings.CutPrefix(l, labelTitle); ok {
 			v.Title = title
+		} else if m := patterns.tab.FindStringSubmatch(l); m != nil && inTabs {
+			v.Tabs = append(v.Tabs, browser.Tab{ID: browser.TabID(m[1]), URL: m[3], Title: m[4], Active: m[2] != ""})
 		} else if m := patterns.login.FindStringSubmatch(l); m != nil {
 			v.Logins = append(v.Logins, LoginInfo{
 				Key:         m[1],

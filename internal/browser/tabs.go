@@ -78,13 +78,18 @@ type Dialog struct {
 type Dialogs interface {
 	// AnswerDialog answers the oldest that waits: with yes or no, a prompt with a text.
 	// It returns once what the dialog has interrupted is done, or with
-	// "page.dialog_open" when that asks again.
+	// [CodeDialogOpened] when that asks again.
 	AnswerDialog(ctx context.Context, accept bool, text string) error
 }
 
-// CodeDialogOpen is the code of an action that a question of the page has interrupted, and
-// goes on once that is answered; and of one that was not begun because of it.
-const CodeDialogOpen = "page.dialog_open"
+const (
+	// CodeDialogOpened is the code of an action that a question of the page has
+	// interrupted: it goes on once that is answered.
+	CodeDialogOpened = "page.dialog_opened"
+	// CodeDialogOpen is the code of an action that was not begun because the page asks
+	// something.
+	CodeDialogOpen = "page.dialog_open"
+)
 
 type dialogsKey struct{}
 

@@ -172,7 +172,9 @@ func (p *Proxy) answerFailure(w http.ResponseWriter, r *http.Request, err error)
 		http.Error(w, refusedText, http.StatusForbidden)
 		return
 	}
-	p.failed.record(host, ErrUnanswered)
+	if r.Context().Err() == nil { // else the browser has left, and did not wait for the answer
+		p.failed.record(host, ErrUnanswered)
+	}
 	http.Error(w, "The address does not answer.", http.StatusBadGateway)
 }
 

@@ -21,6 +21,7 @@ import (
 
 	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/target"
 
@@ -124,7 +125,7 @@ func (d *Driver) Launch(ctx context.Context, spec browser.Spec) (_ browser.Brows
 		return nil, errors.Join(err, b.cleanUp())
 	}
 	b.downloads = newDownloads(b.life, spec, b.dirs.downloads, d.user, b.cancelDownload)
-	b.mux = devtools.New(b.proc.in, b.proc.out, b.downloads.onEvent)
+	b.mux = devtools.New(b.proc.in, b.proc.out, b.onEvent)
 	go b.watch()
 
 	if err := b.waitReady(ctx); err != nil {
@@ -187,6 +188,15 @@ func (b *instance) KeepDownloadsOf(id cdp.BrowserContextID) {
 	defer cancel()
 	// It fails when the context is gone, which then has no downloads.
 	_ = b.mux.Call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(id), nil)
+}
+
+// onEvent handles an event of the browser itself. It does not block.
+func (b *instance) onEvent(method string, params jsonv2.Value) {
+	if frame, begun := b.downloads.onEvent(method, params); begun {
+		if p := b.pages.Load(); p != nil {
+			p.NoteDownload(frame)
+		}
+	}
 }
 
 func (b *instance) cancelDownload(guid string) {

@@ -90,13 +90,15 @@ func (d *downloads) behavior(of cdp.BrowserContextID) cdpbrowser.SetDownloadBeha
 	}
 }
 
-// onEvent handles an event of the browser. It does not block.
-func (d *downloads) onEvent(method string, params jsonv2.Value) {
+// onEvent handles an event of the browser, and returns the frame of a download that has
+// begun. It does not block.
+func (d *downloads) onEvent(method string, params jsonv2.Value) (frame cdp.FrameID, begun bool) {
 	switch method {
 	case cdpbrowser.DownloadWillBegin.Method:
 		var ev cdpbrowser.EventDownloadWillBegin
 		if jsonv2.Unmarshal(params, &ev, protocol.PageText()) == nil {
 			d.onBegin(ev)
+			return ev.FrameID, true
 		}
 	case cdpbrowser.DownloadProgress.Method:
 		var ev cdpbrowser.EventDownloadProgress
@@ -104,6 +106,7 @@ func (d *downloads) onEvent(method string, params jsonv2.Value) {
 			d.onProgress(ev)
 		}
 	}
+	return "", false
 }
 
 func (d *downloads) onBegin(ev cdpbrowser.EventDownloadWillBegin) {

@@ -69,7 +69,7 @@ func (s *Set) interrupt(work *action, limit time.Duration, goesOn bool) error {
 	if goesOn {
 		work.detach(limit)
 		s.dialogs.interrupt(work)
-		return errDialogOpen
+		return errDialogOpened
 	}
 	work.cancel(errDialogOpen)
 	<-work.done

@@ -19,10 +19,14 @@ import (
 // raises them is ended.
 const maxDialogs = 20
 
-// errDialogOpen is the error of an action that a dialog has interrupted, or that was not
-// begun because of one.
-var errDialogOpen = browser.Conflict(browser.CodeDialogOpen, "the page waits for the answer to a dialog",
-	"answer it first")
+// errDialogOpen is the error of an action that was not begun because of a dialog, and
+// errDialogOpened of one that goes on once a dialog is answered.
+var (
+	errDialogOpen = browser.Conflict(browser.CodeDialogOpen, "the page waits for the answer to a dialog",
+		"answer it first")
+	errDialogOpened = browser.Conflict(browser.CodeDialogOpened, "the page asks something in a dialog",
+		"answer it: then this goes on")
+)
 
 // heldDialog is a dialog that waits for an answer: for the agent, or for a client.
 type heldDialog struct {
@@ -108,6 +112,22 @@ func (d *heldDialogs) takeInterrupted() []*action {
 	return all
 }
 
+// cancelWhenAsked calls cancel when a dialog waits for the agent, or begins to.
+func (s *Set) cancelWhenAsked(ctx context.Context, cancel context.CancelFunc) {
+	asked := s.dialogs.asked()
+	if s.dialogs.oldest() != nil {
+		cancel()
+		return
+	}
+	s.spawn(func(context.Context) {
+		select {
+		case <-asked:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+}
+
 // beginActing begins an action. Dialogs that wait are answered first: by whoever acts
 // where they do that, else by default.
 func (s *Set) beginActing(ctx context.Context) error {
@@ -156,6 +176,7 @@ func (t *tab) onDialog(session *session, ev page.EventJavascriptDialogOpening) {
 	if !waits && !theirs {
 		t.dialogs++
 	}
+	t.lastDialog = ev.Type
 	endless := t.dialogs > maxDialogs
 	t.mu.Unlock()
 	switch {
@@ -184,10 +205,14 @@ func (t *tab) holdDialog(session *session, ev page.EventJavascriptDialogOpening)
 }
 
 // onDialogClosed takes note that a dialog has been answered.
-func (t *tab) onDialogClosed(session *session) {
+func (t *tab) onDialogClosed(session *session, accepted bool) {
 	t.set.dialogs.take(func(h *heldDialog) bool { return h.session == session })
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.lastDialog == page.DialogTypeBeforeunload && !accepted {
+		t.stays = true
+		t.signalLoadsChange()
+	}
 	if t.waitingDialog != nil && t.waitingDialog.session == session {
 		t.waitingDialog = nil
 	}
@@ -251,7 +276,7 @@ func (s *Set) AnswerDialog(ctx context.Context, accept bool, text string) error 
 	}
 	oldest.tab.sendAnswer(oldest.session, page.HandleJavaScriptDialogParams{Accept: accept, PromptText: text})
 	if s.dialogs.oldest() != nil {
-		return errDialogOpen // of another tab
+		return errDialogOpened // of another tab
 	}
 	var err error
 	interrupted := s.dialogs.takeInterrupted()
@@ -263,7 +288,7 @@ func (s *Set) AnswerDialog(ctx context.Context, accept bool, text string) error 
 			}
 			continue
 		case <-asked:
-			err = errDialogOpen
+			err = errDialogOpened
 		case <-ctx.Done():
 			err = ctx.Err()
 		}

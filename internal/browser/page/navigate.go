@@ -53,8 +53,14 @@ func (s *Set) onNavigatingTab(ctx context.Context, navigate func(context.Context
 		limit = time.Until(deadline)
 	}
 	return s.onTabFor(ctx, limit, func(ctx context.Context, t *tab) error {
+		t.mu.Lock()
+		t.stays = false
+		t.mu.Unlock()
 		mark := s.proxy.Mark()
 		err := t.explainNavigation(ctx, mark, navigate(ctx, t))
+		if t.wasToStay() {
+			return errNotLeft()
+		}
 		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) && !hasCode(err, codeLoadTimeout) {
 			err = errNotAnswered()
 		}
@@ -70,6 +76,17 @@ func (t *tab) stopLoading(ctx context.Context) {
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
 	defer cancel()
 	_ = protocol.Tell(stop, t.session, page.StopLoading, cdp.Empty{})
+}
+
+// wasToStay reports whether the page asked before it was left, and is to stay.
+func (t *tab) wasToStay() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.stays
+}
+
+func errNotLeft() error {
+	return browser.Conflict("page.not_left", "the page was not left, as its dialog was answered", "")
 }
 
 const codeLoadTimeout = "page.load_timeout"

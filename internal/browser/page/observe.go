@@ -155,7 +155,7 @@ func (t *tab) observe(ctx context.Context) (*browser.Observation, error) {
 	}
 	out := newOutline(t, docs)
 	t.noteUnsent(ctx)
-	for _, note := range t.takeNotes() {
+	for _, note := range append(t.set.takeNotes(), t.takeNotes()...) {
 		out.line(0, -1, "note: "+note)
 	}
 	out.document(docs.top, 0, point{})

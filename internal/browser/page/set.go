@@ -69,6 +69,7 @@ type Set struct {
 	sessions     map[target.SessionID]*session
 	tabs         []*tab             // oldest first
 	tabsSeen     int                // how many there were, to name them
+	flooded      bool               // a page that opened tabs without end was closed, and nobody was told yet
 	brought      int                // how often one came to the front
 	tabsChange   chan struct{}      // closed and replaced when tabs changes
 	agentTargets map[target.ID]bool // tabs that were there before any client, or opened for the agent
@@ -167,7 +168,7 @@ func (s *Set) agentTab(ctx context.Context) (*tab, error) {
 		if t == nil {
 			// Its session was announced before the answer, so the next round
 			// finds it unless it is gone already.
-			if err := s.createTab(ctx); err != nil {
+			if _, err := s.createTab(ctx); err != nil {
 				return nil, err
 			}
 			continue
@@ -265,6 +266,7 @@ func (s *Set) onAttached(parent target.SessionID, ev target.EventAttachedToTarge
 	}
 	s.mu.Lock()
 	over := false
+	var floods *tab
 	switch session.kind {
 	case "page":
 		if ev.TargetInfo.Subtype != "" {
@@ -274,7 +276,7 @@ func (s *Set) onAttached(parent target.SessionID, ev target.EventAttachedToTarge
 		t.opener = ev.TargetInfo.OpenerID
 		t.countsAgainstPages = s.countsAgainstPages(t)
 		if over = t.countsAgainstPages && s.listed && s.openedByPages() >= maxTabs; over {
-			s.noteTabRefused(t.opener)
+			floods = s.noteTabRefused(t.opener)
 			break
 		}
 		session.tab = t
@@ -290,6 +292,9 @@ func (s *Set) onAttached(parent target.SessionID, ev target.EventAttachedToTarge
 	s.sessions[session.ID] = session
 	s.mu.Unlock()
 
+	if floods != nil {
+		s.spawn(func(ctx context.Context) { s.endFlood(ctx, floods) })
+	}
 	s.spawn(func(ctx context.Context) {
 		// A page that hangs is ready all the same: it can be navigated away.
 		setting, cancel := context.WithTimeout(ctx, 2*frameTimeout)

@@ -21,13 +21,11 @@ const (
 func (s *Set) Settle(ctx context.Context, longest time.Duration) error {
 	limit, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
+	s.cancelWhenAsked(limit, cancel) // a page that asks does nothing until it is answered
 	for limit.Err() == nil {
 		t, err := s.agentTab(limit)
 		if err == nil && t.documentIsQuiet(limit, longest) && t.requestsAreIdle() {
 			return nil
-		}
-		if s.dialogs.oldest() != nil {
-			return nil // the page does nothing until it is answered
 		}
 		step := time.NewTimer(settleStep)
 		select {

@@ -64,10 +64,12 @@ type tab struct {
 	lastTraffic   time.Time // when traffic last changed
 	dialogs       int       // how many there were since the agent's last action
 	notes         []string
-	shownDocument bool           // a document of an address was shown
-	flooded       bool           // the script of its page that raised dialogs without end was ended
-	tabsRefused   int            // how many its page has opened beyond maxTabs since the last observation
-	shown         []shownElement // the elements of the newest observation
+	shownDocument bool            // a document of an address was shown
+	lastDialog    page.DialogType // the kind of the newest
+	stays         bool            // the question whether the page is left was answered with no, since the last navigation began
+	flooded       bool            // the script of its page that raised dialogs without end was ended
+	tabsRefused   int             // how many its page has opened beyond maxTabs since the last observation
+	shown         []shownElement  // the elements of the newest observation
 	filled        map[protocol.Element]bool
 	direct        map[protocol.Document]bool // documents that hold a value itself
 	typed         map[protocol.Element]bool  // fields of such documents that the model has written
@@ -165,7 +167,7 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 	case page.JavascriptDialogOpening.Method:
 		protocol.Event(params, func(ev page.EventJavascriptDialogOpening) { t.onDialog(session, ev) })
 	case page.JavascriptDialogClosed.Method:
-		t.onDialogClosed(session)
+		protocol.Event(params, func(ev page.EventJavascriptDialogClosed) { t.onDialogClosed(session, ev.Result) })
 	case page.FrameNavigated.Method:
 		protocol.Event(params, func(ev page.EventFrameNavigated) {
 			if ev.Frame.ParentID == "" && !strings.HasPrefix(ev.Frame.URL, "about:") {

@@ -3,9 +3,11 @@ package page
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
@@ -34,13 +36,56 @@ func (s *Set) bring(t *tab) {
 	t.brought = s.brought
 }
 
-// noteTabRefused counts a tab that a page has opened beyond maxTabs. Call it with mu held.
-func (s *Set) noteTabRefused(opener target.ID) {
-	if t := s.tabOf(opener); t != nil {
-		t.mu.Lock()
-		t.tabsRefused++
-		t.mu.Unlock()
+// maxRefusedTabs is how many tabs beyond maxTabs a page may try to open before it is
+// closed with those that it has open. A script between two calls of window.open cannot be
+// ended otherwise.
+const maxRefusedTabs = 50
+
+// noteTabRefused counts a tab that a page has opened beyond maxTabs, and returns the page
+// that has to be closed for it; nil for none. Call it with mu held.
+func (s *Set) noteTabRefused(opener target.ID) (floods *tab) {
+	t := s.tabOf(opener)
+	if t == nil {
+		return nil
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.tabsRefused++; t.tabsRefused == maxRefusedTabs {
+		return t
+	}
+	return nil
+}
+
+// endFlood closes a page that opens tabs without end, and the tabs that it has opened.
+// What comes to the front then says so.
+func (s *Set) endFlood(ctx context.Context, floods *tab) {
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	s.mu.Lock()
+	var all []*tab
+	for _, t := range s.tabs {
+		if t == floods || t.opener == floods.session.targetID {
+			all = append(all, t)
+		}
+	}
+	s.flooded = true
+	s.mu.Unlock()
+	var each sync.WaitGroup
+	for _, t := range all {
+		each.Go(func() { s.closeTab(ctx, t) })
+	}
+	each.Wait()
+}
+
+// takeNotes returns what the next observation says of no tab that is there.
+func (s *Set) takeNotes() (notes []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flooded {
+		s.flooded = false
+		notes = append(notes, "page.tab_flood: a page that opens tabs without end was closed, with those that it had opened")
+	}
+	return notes
 }
 
 func (t *tab) isGone() bool {
@@ -93,15 +138,33 @@ func (s *Set) OpenTab(ctx context.Context, address string) error {
 			return err
 		}
 	}
-	if err := s.openBlankTab(ctx); err != nil || address == "" {
+	id, err := s.openBlankTab(ctx)
+	if err != nil || address == "" {
 		return err
 	}
-	return s.Goto(ctx, address, "")
+	err = s.Goto(ctx, address, "")
+	if err == nil || hasCode(err, browser.CodeDialogOpened, codeLoadTimeout) {
+		return err
+	}
+	s.mu.Lock()
+	t := s.tabOf(id)
+	s.mu.Unlock()
+	if t == nil {
+		return err
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	s.closeTab(closing, t) // nothing is to be seen there
+	select {
+	case <-t.session.gone:
+	case <-closing.Done():
+	}
+	return err
 }
 
-func (s *Set) openBlankTab(ctx context.Context) error {
+func (s *Set) openBlankTab(ctx context.Context) (target.ID, error) {
 	if err := s.beginActing(ctx); err != nil {
-		return err
+		return "", err
 	}
 	defer s.endActing(ctx)
 	s.mu.Lock()
@@ -113,25 +176,26 @@ func (s *Set) openBlankTab(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	if count > maxTabs {
-		return browser.Conflict("page.too_many_tabs", fmt.Sprintf("there are %d tabs already", count), "close one first")
+		return "", browser.Conflict("page.too_many_tabs", fmt.Sprintf("there are %d tabs already", count), "close one first")
 	}
 	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
 	defer cancel()
-	return s.cleanError(ctx, s.createTab(ctx))
+	id, err := s.createTab(ctx)
+	return id, s.cleanError(ctx, err)
 }
 
 // createTab opens a blank tab for the agent.
-func (s *Set) createTab(ctx context.Context) error {
+func (s *Set) createTab(ctx context.Context) (target.ID, error) {
 	made, err := protocol.Call(ctx, s.conn.Root(), target.CreateTarget,
 		target.CreateTargetParams{URL: "about:blank"})
 	if err != nil {
-		return fmt.Errorf("opening a tab: %w", err)
+		return "", fmt.Errorf("opening a tab: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.agentTargets[made.TargetID] = true
 	s.signalTabsChange()
-	return nil
+	return made.TargetID, nil
 }
 
 // agentsTab returns the agent's tab of a name.
@@ -181,7 +245,10 @@ func (s *Set) CloseTab(ctx context.Context, id browser.TabID) error {
 	}
 	limit, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
-	s.closeTab(limit, t)
+	// Unlike Target.closeTarget this asks the page first.
+	if _, err := t.session.Post(limit, page.Close.Method, nil); err != nil {
+		return s.cleanError(limit, err)
+	}
 	for {
 		select {
 		case <-t.session.gone:
@@ -189,7 +256,7 @@ func (s *Set) CloseTab(ctx context.Context, id browser.TabID) error {
 		case <-asked:
 			asked = s.dialogs.asked()
 			if browser.AnswersDialogs(ctx) {
-				return errDialogOpen
+				return errDialogOpened
 			}
 			s.answerAllByDefault()
 		case <-limit.Done():
