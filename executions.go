@@ -152,9 +152,10 @@ type ActResult struct {
 
 // ActAction is one thing the agent did on the page.
 type ActAction struct {
-	// Kind is "navigate", "click", "hover", "drag", "click_at", "hover_at", "drag_at",
-	// "type", "select", "press", "scroll", "wait", "download", "fill", "totp", "extract",
-	// "read_page" or "look".
+	// Kind is "navigate", "back", "reload", "open_tab", "switch_tab", "close_tab", "click",
+	// "hover", "drag", "click_at", "hover_at", "drag_at", "type", "select", "press",
+	// "scroll", "upload", "answer_dialog", "wait", "wait_text", "download", "fill", "totp",
+	// "http_login", or what only reads: "extract", "read_page", "look".
 	Kind string `json:"kind"`
 	// Target describes the element or address. It never holds a secret.
 	Target string `json:"target,omitempty"`
