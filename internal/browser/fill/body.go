@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"mime"
 	"net/url"
+	"slices"
 	"strings"
+	"unicode"
 )
 
 // bodyValue is one value of a body: a form's field, a part of a multipart form that
@@ -32,13 +34,80 @@ func (v bodyValue) replacement(secret string) (string, bool) {
 	return number, isDigits(secret)
 }
 
+// is reports whether the value is the placeholder. A page may write the digits of a code
+// in groups.
+func (v bodyValue) is(placeholder string) bool {
+	if placeholder == "" || v.plain == placeholder {
+		return placeholder != ""
+	}
+	if v.number || !isDigits(placeholder) || len(v.plain) < len(placeholder) {
+		return false
+	}
+	return isDigits(v.plain[:1]) && isDigits(v.plain[len(v.plain)-1:]) && withoutGroups(v.plain) == placeholder
+}
+
+// withoutGroups takes out what stands between groups of digits.
+func withoutGroups(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '-' || unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+// inFormOf writes the digits of secret in the groups that those of text have. It reports
+// whether there are as many.
+func inFormOf(text, secret string) (string, bool) {
+	var b strings.Builder
+	rest := secret
+	for _, r := range text {
+		switch {
+		case r < '0' || r > '9':
+			b.WriteRune(r)
+		case rest == "":
+			return "", false
+		default:
+			b.WriteByte(rest[0])
+			rest = rest[1:]
+		}
+	}
+	return b.String(), rest == ""
+}
+
+// swapNamed replaces in body the values of a row of fields that were named names, a digit
+// of the placeholder each, by the digits of secret, and returns how many there were. A
+// page may send each in a request of its own, or others between them.
+func swapNamed(contentType string, body []byte, names []string, placeholder, secret string) ([]byte, int) {
+	if len(names) != len(placeholder) || len(secret) != len(placeholder) {
+		return body, 0
+	}
+	seen := map[string]bool{}
+	for _, name := range names {
+		if name == "" || seen[name] {
+			return body, 0
+		}
+		seen[name] = true
+	}
+	return swapValues(contentType, body, func(v bodyValue) (string, bool) {
+		i := slices.Index(names, v.name)
+		if i < 0 || v.plain != placeholder[i:i+1] {
+			return "", false
+		}
+		return v.replacement(secret[i : i+1])
+	})
+}
+
 // swapBody replaces each value of body that is placeholder, and nothing else, by
 // secret, encoded as the content type wants it. It returns the new body and how many
 // such values there were. Every other byte stays as it is.
 func swapBody(contentType string, body []byte, placeholder, secret string) ([]byte, int) {
 	return swapValues(contentType, body, func(v bodyValue) (string, bool) {
-		if placeholder == "" || v.plain != placeholder {
+		if !v.is(placeholder) {
 			return "", false
+		}
+		if v.plain != placeholder {
+			return inFormOf(v.plain, secret)
 		}
 		return v.replacement(secret)
 	})
@@ -48,7 +117,7 @@ func swapBody(contentType string, body []byte, placeholder, secret string) ([]by
 func placesIn(contentType string, body []byte, placeholder string) []string {
 	var names []string
 	_, _ = swapValues(contentType, body, func(v bodyValue) (string, bool) {
-		if v.plain == placeholder {
+		if v.is(placeholder) {
 			names = append(names, v.name)
 		}
 		return "", false

@@ -50,6 +50,8 @@ type Field struct {
 	Placeholder string
 	// Row says that the placeholder was typed into a row of fields, a digit each.
 	Row bool
+	// RowNames are the names of the fields of such a row, which may be empty.
+	RowNames []string
 	// MayGoTo reports whether the value may go to an origin.
 	MayGoTo func(origin string) bool
 	// StillPermitted decides whether the value may be used now: an error stops the

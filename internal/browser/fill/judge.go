@@ -215,7 +215,11 @@ func (gs *Guards) valueToSend(ctx context.Context, g *Guard) (bctrl.Secret, erro
 func (g *Guard) swapIn(contentType string, body []byte, value bctrl.Secret) ([]byte, bool) {
 	out, n := swapBody(contentType, body, g.Placeholder, value.Expose())
 	if n == 0 && g.Row {
-		return swapRow(contentType, body, g.Placeholder, value.Expose())
+		if out, whole := swapRow(contentType, body, g.Placeholder, value.Expose()); whole {
+			return out, true
+		}
+		out, n := swapNamed(contentType, body, g.RowNames, g.Placeholder, value.Expose())
+		return out, n > 0
 	}
 	return out, n == 1 && !g.heldSet.Holds(out)
 }
@@ -244,15 +248,20 @@ func (g *Guard) foundAnywhere(r Request) bool {
 // foundInBody reports whether a request's body holds the placeholder, also digit by
 // digit where it was typed so, or what was filled directly.
 func (g *Guard) foundInBody(r Request) bool {
-	return g.found(g.heldSet, g.Placeholder, r.body) || g.foundInRow(r)
+	return g.found(g.heldSet, g.Placeholder, r.body) || g.foundInRow(r) ||
+		g.Placeholder != "" && len(placesIn(r.contentType, r.body, g.Placeholder)) > 0
 }
 
 func (g *Guard) foundInRow(r Request) bool {
 	if !g.Row {
 		return false
 	}
-	_, found := swapRow(r.contentType, r.body, g.Placeholder, g.Placeholder)
-	return found
+	if _, found := swapRow(r.contentType, r.body, g.Placeholder, g.Placeholder); found {
+		return true
+	}
+	_, n := swapNamed(r.contentType, r.body, g.RowNames, g.Placeholder, g.Placeholder)
+	// A single digit is elsewhere no more than a digit.
+	return n == len(g.Placeholder) || n > 0 && g.MayGoTo(CanonicalOrigin(r.url))
 }
 
 func (g *Guard) foundInHeaders(r Request) bool {

@@ -15,7 +15,7 @@ import (
 
 // jsInspect describes an input and where its form would send it. Names of form
 // controls shadow a form's own properties, so all is read through prototypes.
-const jsInspect = `function (candidates) {
+const jsInspect = `function (candidates, transparent) {
 	const el = this;
 	if (!(el instanceof HTMLInputElement)) return {kind: ''};
 	const get = (proto, name, of) => Object.getOwnPropertyDescriptor(proto, name).get.call(of);
@@ -49,7 +49,7 @@ const jsInspect = `function (candidates) {
 		disabled: Element.prototype.matches.call(el, ':disabled'),
 		readonly: el.readOnly,
 		visible: box.width >= 1 && box.height >= 1
-			&& Element.prototype.checkVisibility.call(el, {opacityProperty: true, visibilityProperty: true}),
+			&& Element.prototype.checkVisibility.call(el, {opacityProperty: !transparent, visibilityProperty: true}),
 		longest: el.maxLength,
 		shortest: el.minLength,
 		charset: get(Document.prototype, 'characterSet', document),
@@ -58,14 +58,22 @@ const jsInspect = `function (candidates) {
 	};
 }`
 
-// jsDigits returns the inputs of one digit each that begin with this, at most count.
+// jsDigits returns the inputs of one digit each that begin with this, at most count. Such
+// inputs say that they take one character, or are drawn as a row of equal, narrow boxes
+// whose script keeps one.
 const jsDigits = `function (count) {
 	const el = this;
 	const root = el.form || el.getRootNode();
 	const proto = root instanceof Element ? Element.prototype
 		: root instanceof ShadowRoot ? DocumentFragment.prototype : Document.prototype;
+	const box = el.getBoundingClientRect();
+	const alike = i => {
+		const other = i.getBoundingClientRect();
+		return box.width <= 2 * box.height && i.type === el.type && Math.abs(other.top - box.top) <= 2
+			&& Math.abs(other.width - box.width) <= 2 && Math.abs(other.height - box.height) <= 2;
+	};
 	const all = [...proto.querySelectorAll.call(root, 'input')].filter(i =>
-		i.maxLength === 1 && i.form === el.form && ['text', 'tel', 'number', 'password'].includes(i.type)
+		(el.maxLength === 1 ? i.maxLength === 1 : alike(i)) && i.form === el.form && ['text', 'tel', 'number', 'password'].includes(i.type)
 		&& !i.readOnly && !Element.prototype.matches.call(i, ':disabled') && Element.prototype.checkVisibility.call(i));
 	const at = all.indexOf(el);
 	return at < 0 ? [] : all.slice(at, at + count);
@@ -100,7 +108,7 @@ func (s *Set) Fill(ctx context.Context, ref browser.Ref, field browser.Fill) err
 		value := field.Value.Expose()
 		code := field.Field == fill.TOTP
 		var state inputState
-		if err := n.callOn(ctx, &state, jsInspect, []string{}); err != nil {
+		if err := n.inspectFocused(ctx, &state, code); err != nil {
 			return err
 		}
 		if err := state.check(n, field); err != nil {
@@ -111,16 +119,18 @@ func (s *Set) Fill(ctx context.Context, ref browser.Ref, field browser.Fill) err
 		}
 		if field.Field == fill.Username {
 			t.setFilled(n)
-			return fillError(t.typeFilled(ctx, []*node{n}, value), n)
+			return fillError(t.typeFilled(ctx, []*node{n}, value, asSameText), n)
 		}
 		nodes := []*node{n}
 		longest, shortest := max(state.Longest, 0), max(state.Shortest, 0)
-		if code && state.Longest == 1 && len(value) > 1 {
-			var err error
-			if nodes, err = t.digitRow(ctx, n, len(value)); err != nil {
+		if code && len(value) > 1 {
+			row, err := t.digitRow(ctx, n, len(value))
+			switch {
+			case err == nil:
+				nodes, longest, shortest = row, 0, 0
+			case state.Longest == 1:
 				return err
 			}
-			longest, shortest = 0, 0
 		}
 		placeholder := ""
 		if !field.Direct {
@@ -130,7 +140,7 @@ func (s *Set) Fill(ctx context.Context, ref browser.Ref, field browser.Fill) err
 			}
 			candidates := fill.Placeholders(value, code, shortest, longest)
 			if len(nodes) == 1 {
-				if err := n.callOn(ctx, &state, jsInspect, candidates); err != nil {
+				if err := n.inspect(ctx, &state, candidates, code); err != nil {
 					return err
 				}
 			} else {
@@ -145,6 +155,37 @@ func (s *Set) Fill(ctx context.Context, ref browser.Ref, field browser.Fill) err
 		}
 		return t.fillBehindGuard(ctx, nodes, field, placeholder)
 	})
+}
+
+// inspect reads what an input is. An input for a code may be transparent: many pages lay
+// one over boxes that they draw themselves.
+func (n *node) inspect(ctx context.Context, state *inputState, candidates []string, code bool) error {
+	return n.callOn(ctx, state, jsInspect, candidates, code)
+}
+
+// inspectFocused is inspect of an input that is given the focus where it cannot be changed
+// before.
+func (n *node) inspectFocused(ctx context.Context, state *inputState, code bool) error {
+	if err := n.inspect(ctx, state, []string{}, code); err != nil || !state.Readonly || state.Disabled {
+		return err
+	}
+	var focused bool
+	if err := n.callOn(ctx, &focused, jsFocused); err != nil {
+		return err
+	}
+	return n.inspect(ctx, state, []string{}, code)
+}
+
+// namesOf returns the names that a form sends inputs under.
+func namesOf(ctx context.Context, nodes []*node) ([]string, error) {
+	names := make([]string, len(nodes))
+	for i, n := range nodes {
+		const jsName = `function () { return Element.prototype.getAttribute.call(this, 'name') || ''; }`
+		if err := n.callOn(ctx, &names[i], jsName); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
 }
 
 // fillBehindGuard types the placeholder, or when there is none the value, once a guard
@@ -186,9 +227,19 @@ func (t *tab) fillBehindGuard(ctx context.Context, nodes []*node, field browser.
 			return code, err
 		}
 	}
+	if filled.Row {
+		var err error
+		if filled.RowNames, err = namesOf(ctx, nodes); err != nil {
+			return fillError(err, nodes[0])
+		}
+	}
 	guard := fill.NewGuard(filled)
 	s.guards.Arm(guard)
-	if err := t.typeFilled(ctx, nodes, text); err != nil {
+	how := asIs
+	if field.Field == fill.TOTP && len(nodes) == 1 && !direct {
+		how = asGroups
+	}
+	if err := t.typeFilled(ctx, nodes, text, how); err != nil {
 		if placeholder != "" && !errors.Is(err, errScript) {
 			s.guards.Drop(guard)
 		} else if errors.Is(err, errScript) {
@@ -204,13 +255,13 @@ func (t *tab) fillBehindGuard(ctx context.Context, nodes []*node, field browser.
 
 // typeFilled types text into one node, or a character of it into each of several.
 // When it fails it leaves nothing of the text in the page.
-func (t *tab) typeFilled(ctx context.Context, nodes []*node, text string) error {
+func (t *tab) typeFilled(ctx context.Context, nodes []*node, text string, how typed) error {
 	pieces := []string{text}
 	if len(nodes) > 1 {
 		pieces = strings.Split(text, "")
 	}
 	for i, n := range nodes {
-		if err := n.writeText(ctx, pieces[i], true); err != nil {
+		if err := n.writeText(ctx, pieces[i], how); err != nil {
 			clearFilled(ctx, nodes, text)
 			return err
 		}

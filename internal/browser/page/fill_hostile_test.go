@@ -84,15 +84,15 @@ func TestAFailedFillLeavesNothing(t *testing.T) {
 	}{
 		{"a sign before a code", fmt.Sprintf(form, "",
 			`p.oninput = () => { if (/^\d{6}$/.test(p.value)) p.value = '#' + p.value }`), "totp", "048151", false},
-		{"groups, and a copy", fmt.Sprintf(form, "",
-			`p.oninput = () => { p.value = p.value.replace(/^(\d{3})(\d)/, '$1 $2'); copy.value = p.value.replace(' ', '') }`),
+		{"signs between groups, and a copy", fmt.Sprintf(form, "",
+			`p.oninput = () => { p.value = p.value.replace(/^(\d{3})(\d)/, '$1#$2'); copy.value = p.value.replace('#', '') }`),
 			"totp", "048151", false},
 		{"a password in capitals", fmt.Sprintf(form, "type=password",
 			`p.oninput = () => { p.value = p.value.toUpperCase() }`), "password", browsertest.Hunter, false},
 		{"a password in capitals, itself",
 			fmt.Sprintf(form, "type=password", `p.oninput = () => { p.value = p.value.toUpperCase() }`), "password",
 			browsertest.Hunter, true},
-		{"a username in capitals", fmt.Sprintf(form, "", `p.oninput = () => { p.value = p.value.toUpperCase() }`),
+		{"a username cut short", fmt.Sprintf(form, "", `p.oninput = () => { p.value = p.value.slice(0, 3) }`),
 			"username", "robot@example.com", false},
 		{"the last box of a row", row, "totp", "048151", false},
 	} {

@@ -124,7 +124,7 @@ func (t *tab) unlock(ctx context.Context, tree *frameTree, n *node) (kind string
 
 // typeText types into a field: at once, and where the page takes no text so, key by key.
 func (t *tab) typeText(ctx context.Context, n *node, text string) error {
-	err := n.writeText(ctx, text, false)
+	err := n.writeText(ctx, text, anyText)
 	held := "lost"
 	if err == nil {
 		if err := t.pressShift(ctx); err != nil {

@@ -11,7 +11,8 @@ import (
 // command raises beforeinput and input, and change follows when the focus
 // leaves. It runs in one go, so that nothing moves the focus between its steps
 // unnoticed. The answer is "" or what is wrong.
-const jsType = `function (text, secret) {
+const jsType = `function (text, how) {
+	const same = ` + jsSameText + `;
 	const el = this;
 	const input = el instanceof HTMLInputElement, area = el instanceof HTMLTextAreaElement;
 	if (!input && !area && !el.isContentEditable) return 'not_editable';
@@ -39,7 +40,10 @@ const jsType = `function (text, secret) {
 	if (value() !== '') exec('delete');
 	if (!focused()) return 'focus';
 	if (text !== '') exec('insertText', text);
-	if (secret) return value() === text ? '' : 'value';
+	if (how === 'exact') return value() === text ? '' : 'value';
+	const groups = s => /^\d.*\d$/.test(s) && s.replace(/[\s-]/g, '');
+	if (how === 'grouped') return value() === text || groups(value()) === text ? '' : 'value';
+	if (how === 'same') return same(text, value()) ? '' : 'value';
 	return text !== '' && value() === '' ? 'value' : '';
 }`
 
@@ -99,10 +103,20 @@ const jsSelect = `function (wanted) {
 	return {problem: ''};
 }`
 
-// writeText types text into the node. Of a secret it is checked that all has arrived.
-func (n *node) writeText(ctx context.Context, text string, secret bool) error {
+// typed says how what a field holds after typing has to compare with what was typed.
+type typed string
+
+const (
+	anyText    typed = "any" // whatever is left of it
+	asIs       typed = "exact"
+	asGroups   typed = "grouped" // digits, with spaces or hyphens between them
+	asSameText typed = "same"    // the page may write it in another way, see jsSameText
+)
+
+// writeText types text into the node, and checks that it has arrived.
+func (n *node) writeText(ctx context.Context, text string, how typed) error {
 	var problem string
-	if err := n.callOn(ctx, &problem, jsType, text, secret); err != nil {
+	if err := n.callOn(ctx, &problem, jsType, text, string(how)); err != nil {
 		return err
 	}
 	name := "the element " + string(n.ref)
