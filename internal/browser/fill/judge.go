@@ -221,6 +221,9 @@ func (g *Guard) swapIn(contentType string, body []byte, value bctrl.Secret) ([]b
 		out, n := swapNamed(contentType, body, g.RowNames, g.Placeholder, value.Expose())
 		return out, n > 0
 	}
+	if g.Row { // many pages join the digits in a hidden field, and send the boxes as well
+		out, _ = swapNamed(contentType, out, g.RowNames, g.Placeholder, value.Expose())
+	}
 	return out, n == 1 && !g.heldSet.Holds(out)
 }
 

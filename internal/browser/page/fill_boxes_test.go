@@ -39,6 +39,11 @@ func TestCodesAreFilledHoweverAPageTakesThem(t *testing.T) {
 			"d1=0&h1=9&d2=4&h2=9&d3=8&h3=9&d4=1&h4=9&d5=5&h5=9&d6=1&h6=9"},
 		{"/script", "a script keeps one digit in each", form(boxes(`<input name=dN`+small+`>`)) + one,
 			"d1=0&d2=4&d3=8&d4=1&d5=5&d6=1"},
+		{"/joined", "a script joins them in a hidden field beside them",
+			form(boxes(`<input name=dN maxlength=1`+small+`>`)+`<input type=hidden name=code>`) +
+				`<script>document.forms[0].onsubmit = e => { const f = e.target;
+			f.code.value = [...f.querySelectorAll('[maxlength]')].map(d => d.value).join('') }</script>`,
+			"d1=0&d2=4&d3=8&d4=1&d5=5&d6=1&code=" + code},
 		{"/grouped", "the page writes it in groups", form(`<input name=code aria-label=Code>`) + grouped, "code=048+151"},
 		{"/clear", "it is transparent, over drawn boxes", form(`<input name=code aria-label=Code style="opacity:0">`),
 			"code=" + code},
