@@ -3,6 +3,7 @@
 # make compat  of those, the ones with the providers' own SDKs and browser clients, in Go, Python and JavaScript
 # make compat-agents  of those, browser-use and Stagehand as agents in a runtime
 # make miniwob all tasks of MiniWoB++ that have a policy, at five seeds each: prints the score
+# make fuzz-origins  5,000,000 mutated addresses, read by us and by Chromium
 # make lint    the linters of tools/
 # make bench   the server and the SDK beside plain net/http
 # make vuln    known vulnerabilities in what is linked (asks the Go vulnerability database)
@@ -11,7 +12,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test compat compat-agents miniwob miniwob-sample lint fmt bench vuln check browser sdks
+.PHONY: help demo test compat compat-agents miniwob miniwob-sample fuzz-origins lint fmt bench vuln check browser sdks
 
 TOOL := go tool -modfile=tools/go.mod
 
@@ -47,6 +48,9 @@ miniwob-sample: browser
 miniwob: browser
 	@scripts/install-miniwob
 	cd miniwob && go test -count=1 -timeout=60m -v -run Policies -tasks all -seeds 5 . | grep -v '^='
+
+fuzz-origins: browser
+	BCTRL_FUZZ_ORIGINS=5000000 go test -count=1 -timeout=60m -v -run NoAddressIsTaken ./internal/browser/page
 
 lint:
 	$(TOOL) golangci-lint run ./...
