@@ -20,6 +20,7 @@ const (
 	CallExtract    Call = "stagehand.extract"
 	CallAgent      Call = "stagehand.agent"
 	CallBrowserUse Call = "browserUse.agent"
+	CallReplay     Call = "agent.replay"
 	CallGoto       Call = "page.goto"
 	CallScreenshot Call = "page.screenshot"
 	CallFill       Call = "page.fill"
@@ -47,8 +48,8 @@ type Execution struct {
 type Step struct {
 	Call Call
 	// Args are the call's arguments as JSON: [ActArgs] of [CallAct], [ObserveArgs],
-	// [ExtractArgs], [AgentArgs], [BrowserUseArgs], [GotoArgs], [ScreenshotArgs] or
-	// [FillArgs].
+	// [ExtractArgs], [AgentArgs], [BrowserUseArgs], [ReplayArgs], [GotoArgs],
+	// [ScreenshotArgs] or [FillArgs].
 	Args json.RawMessage
 	// Timeout ends the step; zero is the server's default for the call.
 	Timeout time.Duration
@@ -118,7 +119,7 @@ type ExecutionResult struct {
 type StepResult struct {
 	Call Call `json:"call"`
 	// Result is the call's result as JSON: [ActResult], [ObserveResult],
-	// [ExtractResult], [AgentResult] of both agents, [GotoResult], [FillResult], or
+	// [ExtractResult], [AgentResult] of both agents and of a replay, [GotoResult], [FillResult], or
 	// [StorageObject] for a screenshot. Beside an Error it is what was done until then; nil is nothing.
 	Result json.RawMessage `json:"result,omitempty"`
 	// Error says why the step failed.

@@ -169,6 +169,7 @@ func samples(t *testing.T) map[string]any {
 		filled[ModelUsage](), filled[ModelChoice](), filled[Budget](),
 		filled[VisionMode](), filled[CacheMode](), filled[Limit](), filled[ElementDescription](), filled[TranscriptStep](),
 		filled[Observed](), filled[ObserveArgs](), filled[ObserveOptions](), filled[ObserveResult](),
+		filled[ReplayArgs](), filled[TranscriptInfo](), filled[OperationFilter](),
 		filled[ExtractArgs](), filled[ExtractOptions](), filled[ExtractResult](),
 		filled[AgentArgs](), filled[AgentOptions](), filled[AgentResult](), filled[AgentAction](),
 		filled[BrowserUseArgs](), filled[BrowserUseOptions](),

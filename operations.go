@@ -39,13 +39,18 @@ func (s OperationStatus) Final() bool {
 
 // OperationInfo is what the server knows of an operation.
 type OperationInfo struct {
-	ID          string            `json:"id"`
-	WorkspaceID string            `json:"workspaceId"`
-	RuntimeID   string            `json:"runtimeId,omitempty"`
-	Status      OperationStatus   `json:"status"`
-	Progress    OperationProgress `json:"progress"`
-	// Result is set once the operation has ended and steps ran.
+	ID          string          `json:"id"`
+	WorkspaceID string          `json:"workspaceId"`
+	RuntimeID   string          `json:"runtimeId,omitempty"`
+	Status      OperationStatus `json:"status"`
+	// Calls are those of its steps, in order.
+	Calls    []Call            `json:"calls,omitempty"`
+	Progress OperationProgress `json:"progress"`
+	// Result is what its steps have done; nil where none has begun. While it runs, and
+	// where its server died, the last step's is what was done so far.
 	Result *ExecutionResult `json:"result,omitempty"`
+	// Transcript says where the operation's transcript is; nil where there is none.
+	Transcript *TranscriptInfo `json:"transcript,omitempty"`
 	// Error says why it did not succeed.
 	Error     *Error    `json:"error,omitempty"`
 	CreatedAt time.Time `json:"createdAt"`
@@ -61,10 +66,38 @@ type OperationProgress struct {
 	Message     string `json:"message,omitempty"`
 }
 
+// TranscriptInfo says where the transcript of an operation is: the files
+// operations/<id>/0001.json and so on, a [TranscriptStep] each, with its picture
+// beside it. They are put as the operation, by what its mounts permit at each step.
+type TranscriptInfo struct {
+	// Namespace is the storage namespace that holds the files.
+	Namespace string `json:"namespace"`
+	// Steps is how many there are.
+	Steps int `json:"steps"`
+	// Digest is in hexadecimal: of one step, the SHA-256 of no byte and the SHA-256 of
+	// its file; of more, that of the digest before and the SHA-256 of the last file.
+	// Files that it does not fit are refused with "operations.transcript_changed".
+	Digest string `json:"digest"`
+	// Cut reports that the mounts stopped permitting it: later steps are not in it.
+	Cut bool `json:"cut,omitempty"`
+}
+
+// OperationFilter selects operations. What is empty selects all.
+type OperationFilter struct {
+	WorkspaceID string
+	RuntimeID   string
+	Status      OperationStatus
+	// Call selects operations that have a step with this call.
+	Call Call
+}
+
 // OperationsService finds operations. See [Client.Operations].
 type OperationsService struct{ via via }
 
-const pathOperation = "/v1/operations/{id}"
+const (
+	pathOperations = "/v1/operations"
+	pathOperation  = pathOperations + "/{id}"
+)
 
 // Get returns the operation with an id.
 //
@@ -81,6 +114,42 @@ func (s *OperationsService) Get(ctx context.Context, id string, opts ...CallOpti
 	if err != nil {
 		return nil, err
 	}
+	return newOperation(s.via, nil, info), nil
+}
+
+// List ranges over the operations that the filter selects, the newest first; with a
+// runtime token, over those of the token's runtime.
+//
+// Access: operation.read
+func (s *OperationsService) List(
+	ctx context.Context, f OperationFilter, opts ...CallOption,
+) iter.Seq2[*Operation, error] {
+	return mapped(s.listing(f).all(ctx, opts), s.handle)
+}
+
+// Page returns one page of [OperationsService.List]. A page may hold fewer operations
+// than its limit, or none, and still have a next one.
+//
+// Access: operation.read
+func (s *OperationsService) Page(
+	ctx context.Context, f OperationFilter, p PageOptions, opts ...CallOption,
+) (*Page[*Operation], error) {
+	page, err := s.listing(f).page(ctx, p, opts)
+	return mappedPage(page, err, s.handle)
+}
+
+func (s *OperationsService) listing(f OperationFilter) listing[OperationInfo] {
+	return listing[OperationInfo]{
+		via:  s.via,
+		path: pathOperations,
+		query: []string{
+			"workspaceId", f.WorkspaceID, "runtimeId", f.RuntimeID, "status", string(f.Status), "call", string(f.Call),
+		},
+		plural: wire.Operations,
+	}
+}
+
+func (s *OperationsService) handle(info OperationInfo) (*Operation, error) {
 	return newOperation(s.via, nil, info), nil
 }
 
@@ -216,8 +285,8 @@ func (i *OperationInfo) Observe() (*ObserveResult, error) { return operationResu
 // Extract returns the result of an operation that [Stagehand.ExtractAsync] started.
 func (i *OperationInfo) Extract() (*ExtractResult, error) { return operationResult[ExtractResult](i) }
 
-// Agent returns the result of an operation that [Stagehand.AgentAsync] or
-// [BrowserUse.AgentAsync] started. Where its budget ended it, that is what was done
+// Agent returns the result of an operation that [Stagehand.AgentAsync],
+// [BrowserUse.AgentAsync] or [Operation.Replay] started. Where its budget ended it, that is what was done
 // until then.
 func (i *OperationInfo) Agent() (*AgentResult, error) { return operationResult[AgentResult](i) }
 
@@ -225,16 +294,16 @@ func (i *OperationInfo) Agent() (*AgentResult, error) { return operationResult[A
 // what was done until then.
 func operationResult[T any](i *OperationInfo) (*T, error) {
 	err := i.Err()
-	switch {
-	case i.Result != nil:
-		out, failed := stepResult[T](i.Result)
-		if err == nil {
-			err = failed
-		}
-		return out, err
-	case err != nil:
+	if !i.Status.Final() || err == nil && i.Result == nil {
+		err = refusal(http.StatusConflict, "operations.no_result", "",
+			"the operation has no result yet").hinted("call Wait first")
+	}
+	if i.Result == nil {
 		return nil, err
 	}
-	return nil, refusal(http.StatusConflict, "operations.no_result", "",
-		"the operation has no result yet").hinted("call Wait first")
+	out, failed := stepResult[T](i.Result)
+	if err == nil {
+		err = failed
+	}
+	return out, err
 }

@@ -469,6 +469,16 @@ func (s *surface) agents() []methodCall {
 			return failing(s.rt.Page.Fill(ctx, bctrl.FillArgs{Key: "prod/k", Password: box}))
 		})},
 		{"OperationsService.Get", func() error { return failing(s.client.Operations.Get(ctx, s.op.ID)) }},
+		{"OperationsService.List", func() error { return drain(s.client.Operations.List(ctx, bctrl.OperationFilter{})) }},
+		{"OperationsService.Page", func() error {
+			return failing(s.client.Operations.Page(ctx, bctrl.OperationFilter{}, bctrl.PageOptions{}))
+		}},
+		{"Operation.Transcript", s.withoutModel(func() error { return drain(s.op.Transcript(ctx)) })},
+		{"Operation.TranscriptPage", s.withoutModel(func() error {
+			return failing(s.op.TranscriptPage(ctx, bctrl.PageOptions{}))
+		})},
+		{"Operation.Replay", s.withoutModel(func() error { return failing(s.op.Replay(ctx, s.rt)) })},
+		{"Runtime.Replay", s.withoutModel(func() error { return failing(s.rt.Replay(ctx, []bctrl.TranscriptStep{{}})) })},
 		{"Operation.Wait", func() error { return failing(s.op.Wait(ctx)) }},
 		{"Operation.Progress", func() error { return drain(s.op.Progress(ctx)) }},
 		{"Operation.Cancel", func() error { return failing(s.op.Cancel(ctx)) }},

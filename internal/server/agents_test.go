@@ -25,11 +25,19 @@ import (
 type agentWorld struct {
 	*lowering
 	mine, look *modeltest.Model
+	// fills are the logins that were filled.
+	fills chan browser.Fill
 }
 
 func newAgentWorld(t *testing.T, script modeltest.Script) *agentWorld {
 	t.Helper()
-	w := &agentWorld{}
+	return newAgentWorldWith(t, script)
+}
+
+// newAgentWorldWith is newAgentWorld on a server with another configuration.
+func newAgentWorldWith(t *testing.T, script modeltest.Script, change ...func(*Config)) *agentWorld {
+	t.Helper()
+	w := &agentWorld{fills: make(chan browser.Fill, 1)}
 	serve := func(m **modeltest.Model) string {
 		model, err := modeltest.New(modeltest.Config{Key: bctrl.NewSecret(canaryAPIKey), Script: script})
 		require.NoError(t, err)
@@ -39,8 +47,8 @@ func newAgentWorld(t *testing.T, script modeltest.Script) *agentWorld {
 		return srv.URL + "/v1"
 	}
 	w.lowering = newLoweringWith(t, serve(&w.mine), func(h *harness) browser.Driver {
-		return loginDriver{h.browsers, make(chan browser.Fill, 1)}
-	})
+		return loginDriver{h.browsers, w.fills}
+	}, change...)
 	body := openAI("look")
 	body["baseUrl"] = serve(&w.look)
 	w.ok("POST", []string{"ai-credentials"}, body, nil)
@@ -283,6 +291,7 @@ func TestTheContractDescribesEveryFieldOfTheCalls(t *testing.T) {
 		reflect.TypeFor[bctrl.ObserveResult](), reflect.TypeFor[bctrl.ExtractResult](), reflect.TypeFor[bctrl.AgentResult](),
 		reflect.TypeFor[bctrl.GotoResult](), reflect.TypeFor[bctrl.ModelUsage](), reflect.TypeFor[bctrl.FillArgs](),
 		reflect.TypeFor[bctrl.FillResult](),
+		reflect.TypeFor[bctrl.ReplayArgs](), reflect.TypeFor[bctrl.TranscriptStep](), reflect.TypeFor[bctrl.TranscriptInfo](),
 	} {
 		var described []string
 		for name := range doc.Components.Schemas[of.Name()].Properties {

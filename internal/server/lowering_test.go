@@ -37,8 +37,10 @@ func newLowering(t *testing.T, provider string) *lowering {
 }
 
 // newLoweringWith is newLowering with a driver of the test's own.
-func newLoweringWith(t *testing.T, provider string, driver func(*harness) browser.Driver) *lowering {
-	h := newHarness(t)
+func newLoweringWith(
+	t *testing.T, provider string, driver func(*harness) browser.Driver, change ...func(*Config),
+) *lowering {
+	h := newHarness(t, change...)
 	h.startWith(driver(h))
 	l := &lowering{harness: h, srv: h.live()}
 	body := openAI("mine")

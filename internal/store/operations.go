@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -52,6 +53,37 @@ func scanOperation(row scanner) (op bctrl.OperationInfo, p provenRow, err error)
 func (q Queries) Operation(ctx context.Context, org, id string) (bctrl.OperationInfo, error) {
 	return one(ctx, q, checked(q, scanOperation), "SELECT "+operationColumns+
 		" FROM operations WHERE org_id = $1 AND id = $2", org, id)
+}
+
+// OperationRange selects operations of one organization, the newest first.
+type OperationRange struct {
+	Org string
+	// Workspace and Runtime select theirs; empty is any.
+	Workspace, Runtime string
+	// Before is the id that comes before the first; empty begins with the newest.
+	Before string
+	Limit  int
+}
+
+// beyondIDs is behind every id.
+const beyondIDs = "g"
+
+// Operations lists operations.
+func (q Queries) Operations(ctx context.Context, r OperationRange) ([]bctrl.OperationInfo, error) {
+	query := "SELECT " + operationColumns + " FROM operations WHERE org_id = $1 AND id < $2"
+	args := []any{r.Org, cmp.Or(r.Before, beyondIDs), r.Limit}
+	switch {
+	case r.Runtime != "" && r.Workspace != "":
+		query += " AND runtime_id = $4 AND workspace_id = $5"
+		args = append(args, r.Runtime, r.Workspace)
+	case r.Runtime != "":
+		query += " AND runtime_id = $4"
+		args = append(args, r.Runtime)
+	case r.Workspace != "":
+		query += " AND workspace_id = $4"
+		args = append(args, r.Workspace)
+	}
+	return many(ctx, q, checked(q, scanOperation), query+" ORDER BY id DESC LIMIT $3", args...)
 }
 
 // UnfinishedOperations lists what still runs in a workspace.

@@ -15,6 +15,8 @@ const (
 	StorageObjects  = "objects"
 	Workspaces      = "workspaces"
 	Runtimes        = "runtimes"
+	Operations      = "operations"
+	TranscriptSteps = "steps"
 	BrowserProfiles = "browserProfiles"
 	APIKeys         = "keys"
 	Subaccounts     = "subaccounts"

@@ -84,6 +84,12 @@ type Wait struct {
 	TimeoutMs int64 `json:"timeoutMs,omitempty"`
 }
 
+// Replay is the body of POST /v1/operations/{id}/replay: where to do it again.
+type Replay struct {
+	WorkspaceID string `json:"workspaceId"`
+	Runtime     string `json:"runtime"`
+}
+
 // The values of [Waited.WaitStatus].
 const (
 	WaitCompleted = "completed"

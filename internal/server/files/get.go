@@ -35,6 +35,22 @@ func (s *Service) serveObject(
 	return serveContent(w, rq.Request, o, content)
 }
 
+// Read returns the bytes of a file for the server's own use. The caller has decided that
+// it may. A file of more than limit bytes is storage.too_large.
+func (s *Service) Read(ctx context.Context, org, namespace, path string, limit int64) (text []byte, err error) {
+	o, content, err := s.openObject(ctx, func(ctx context.Context) (store.Object, error) {
+		return s.DB.Read().Object(ctx, org, namespace, path)
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, content.Close()) }()
+	if o.SizeBytes > limit {
+		return nil, s.tooLarge()
+	}
+	return io.ReadAll(io.LimitReader(content, limit))
+}
+
 // openObject opens the bytes of the file that find returns. A file that is
 // overwritten or deleted between the two steps is looked for again.
 func (s *Service) openObject(

@@ -34,6 +34,7 @@ func (s *Service) agentDeps(
 		Prices:    s.prices,
 		Cache:     actionCache{s, x},
 		Progress:  func(_, _ int, _, message string) { report(message) },
+		Record:    func(ctx context.Context, r agent.Record) error { return s.record(ctx, x, r) },
 	}
 	if look != nil {
 		deps.Look = s.askedBy(x, completedBy(*look, choice))

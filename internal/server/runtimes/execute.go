@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/names"
 	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
@@ -62,7 +64,7 @@ func (s *Service) execute(
 	rq.MarkRecorded()
 	var result bctrl.ExecutionResult
 	err = s.Use(ctx, ev, func() (err error) {
-		result, err = s.runSteps(ctx, x, steps, func(bctrl.OperationProgress) {})
+		result, err = s.runSteps(ctx, x, steps, func(underway) {})
 		return err
 	})
 	return executeAnswer{ExecutionResult: &result}, err
@@ -86,6 +88,15 @@ func (s *Service) newExecution(
 	if err != nil {
 		return nil, err
 	}
+	x, err := s.executionOn(rq, rt, ws)
+	if err != nil {
+		return nil, err
+	}
+	return s.lowerExecution(ctx, x, in.Mounts)
+}
+
+// executionOn is an execution of the caller's in a runtime, which has to be live.
+func (s *Service) executionOn(rq *web.Request, rt store.Runtime, ws store.Workspace) (*execution, error) {
 	lr, ok := s.startedRuntime(rt.ID)
 	if !ok {
 		return nil, web.ErrNotActive
@@ -102,14 +113,22 @@ func (s *Service) newExecution(
 	if own := rq.Caller.Runtime; own != nil {
 		x.below = own.Chain[2:] // what a token and BCTRL-Mounts declared below the runtime
 	}
-	return s.lowerExecution(ctx, x, in.Mounts)
+	return x, nil
+}
+
+// underway is how far an execution is: done are its steps so far, the last of them
+// perhaps with what it has done until now.
+type underway struct {
+	progress   bctrl.OperationProgress
+	done       []bctrl.StepResult
+	transcript *bctrl.TranscriptInfo
 }
 
 // runSteps runs steps in order until one fails, whose error is in the result. The
 // error that it returns is why the execution could not run, or not to its end: its
 // runtime or its caller ended, or it was cancelled.
 func (s *Service) runSteps(
-	ctx context.Context, x *execution, steps []step, progress func(bctrl.OperationProgress),
+	ctx context.Context, x *execution, steps []step, tell func(underway),
 ) (bctrl.ExecutionResult, error) {
 	result := bctrl.ExecutionResult{Mode: bctrl.FailFast, Steps: []bctrl.StepResult{}}
 	ctx, cancel := x.live.whileLive(ctx)
@@ -121,15 +140,26 @@ func (s *Service) runSteps(
 			return s.whyEnded(ctx, x, err)
 		}
 		defer release()
+		var kept transcript
 		for i, st := range steps {
-			report := func(message string) {
-				progress(bctrl.OperationProgress{
-					Step:        i + 1,
-					TotalSteps:  len(steps),
-					CurrentCall: st.call,
-					Message:     message,
-				})
+			now := underway{
+				progress:   bctrl.OperationProgress{Step: i + 1, TotalSteps: len(steps), CurrentCall: st.call},
+				done:       slices.Clone(result.Steps),
+				transcript: kept.info(),
 			}
+			report := func(message string) {
+				now.progress.Message = message
+				tell(now)
+			}
+			st.execution = st.execution.recordedBy(&recorder{
+				transcript: &kept,
+				call:       st.call,
+				index:      i,
+				tell: func(soFar bctrl.StepResult) {
+					now.done, now.transcript = append(slices.Clone(result.Steps), soFar), kept.info()
+					tell(now)
+				},
+			})
 			report("")
 			done := s.runStep(ctx, x, st, report)
 			result.Steps = append(result.Steps, done)

@@ -25,6 +25,8 @@ type execution struct {
 	// caller is who began it. The execution ends with its key or token.
 	caller    access.Caller
 	requestID string
+	// recorder keeps what its agents do; nil where nothing has a step.
+	recorder *recorder
 }
 
 // actor is the execution's caller as access and the audit log know it, acting as rt.

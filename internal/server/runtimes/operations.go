@@ -2,7 +2,9 @@ package runtimes
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,7 +18,11 @@ import (
 
 func (s *Service) operationRoutes() []web.Route {
 	return []web.Route{
+		web.Endpoint("GET /v1/operations", access.OperationRead, s.listOperations,
+			"workspaceId", "runtimeId", "status", "call", "limit", "cursor"),
 		web.Endpoint("GET /v1/operations/{id}", access.OperationRead, s.getOperation),
+		web.Endpoint("GET /v1/operations/{id}/transcript", access.OperationRead, s.getTranscript, "limit", "cursor"),
+		web.Endpoint("POST /v1/operations/{id}/replay", access.RuntimeExecute, s.replayOperation),
 		web.Endpoint("POST /v1/operations/{id}/wait", access.OperationRead, s.waitOperation),
 		web.Endpoint("POST /v1/operations/{id}/cancel", access.OperationCancel, s.cancelOperation),
 	}
@@ -66,6 +72,7 @@ func (s *Service) startOperation(
 		WorkspaceID: x.ws.ID,
 		RuntimeID:   x.rt.ID,
 		Status:      bctrl.OperationQueued,
+		Calls:       callsOf(steps),
 		Progress:    bctrl.OperationProgress{TotalSteps: len(steps)},
 		CreatedAt:   now,
 		UpdatedAt:   now,
@@ -108,9 +115,13 @@ func (s *Service) runOperation(
 	ctx context.Context, op *operation, x *execution, steps []step, recordOutcome func(outcome string),
 ) {
 	defer op.cancel()
-	result, err := s.runSteps(ctx, x, steps, func(p bctrl.OperationProgress) {
+	result, err := s.runSteps(ctx, x, steps, func(now underway) {
 		s.saveOperation(op, op.update(func(o *bctrl.OperationInfo) {
-			o.Progress = p
+			o.Progress = now.progress
+			if len(now.done) > 0 {
+				o.Result = &bctrl.ExecutionResult{Mode: bctrl.FailFast, Steps: now.done}
+			}
+			o.Transcript = now.transcript
 			if o.Status == bctrl.OperationQueued {
 				o.Status = bctrl.OperationRunning
 			}
@@ -135,6 +146,9 @@ func concludeOperation(o *bctrl.OperationInfo, result bctrl.ExecutionResult, err
 	o.Status = bctrl.OperationSucceeded
 	if len(result.Steps) > 0 {
 		o.Result = &result
+		if slices.ContainsFunc(result.Steps, endedByBudget) {
+			o.Status = bctrl.OperationLimited
+		}
 		if last := result.Steps[len(result.Steps)-1]; last.Error != nil {
 			o.Status, o.Error = bctrl.OperationFailed, last.Error
 		}
@@ -151,10 +165,30 @@ func concludeOperation(o *bctrl.OperationInfo, result bctrl.ExecutionResult, err
 	}
 }
 
-// interruptOperation gives an operation the end that it has when its server ends.
+// endedByBudget reports whether a bound ended the step, whose result then names it.
+func endedByBudget(s bctrl.StepResult) bool {
+	var r struct{ Limit bctrl.Limit }
+	return json.Unmarshal(s.Result, &r) == nil && r.Limit != ""
+}
+
+// interruptOperation gives an operation the end that it has when its server ends. Its
+// result stays what was done; the step that ran is its last, and did not end.
 func interruptOperation(o *bctrl.OperationInfo) {
-	o.Status = bctrl.OperationFailed
-	o.Error = web.Unavailable("operations.interrupted", "the server ended while the operation ran")
+	o.Status = bctrl.OperationInterrupted
+	o.Error = web.WithHint(
+		web.Unavailable("operations.interrupted", "the server ended while the operation ran"),
+		"nothing of it is done again: look at what it did, then start what is missing",
+	)
+	if o.Result != nil && len(o.Result.Steps) == o.Progress.Step && o.Progress.Step > 0 {
+		o.Result.Steps[o.Progress.Step-1].Error = o.Error
+	}
+}
+
+func callsOf(steps []step) (calls []bctrl.Call) {
+	for _, st := range steps {
+		calls = append(calls, st.call)
+	}
+	return calls
 }
 
 // saveOperation writes what is known of an operation. Where it cannot, that is logged:
@@ -174,6 +208,14 @@ func (s *Service) authorizedOperation(ctx context.Context, rq *web.Request) (bct
 	if err != nil {
 		return bctrl.OperationInfo{}, nil, err
 	}
+	return s.findOperation(ctx, rq, id, rq.Authorize)
+}
+
+// findOperation reads an operation for a caller that authorize lets at its runtime. The
+// second result is nil once it has ended.
+func (s *Service) findOperation(
+	ctx context.Context, rq *web.Request, id string, authorize func(runtime string) error,
+) (bctrl.OperationInfo, *operation, error) {
 	// Looked up before the row is read: one that ends between the two has written its end.
 	s.operations.mu.Lock()
 	run := s.operations.open[id]
@@ -185,7 +227,7 @@ func (s *Service) authorizedOperation(ctx context.Context, rq *web.Request) (bct
 	}
 	// A runtime caller may see its own runtime's: one that is missing is
 	// refused like one that is another's.
-	if err := rq.Authorize(info.RuntimeID); err != nil {
+	if err := authorize(info.RuntimeID); err != nil {
 		return info, nil, err
 	}
 	if missing {

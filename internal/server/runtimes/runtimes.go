@@ -82,6 +82,11 @@ func (s *Service) workspaceInPath(ctx context.Context, rq *web.Request) (store.W
 	if err != nil {
 		return store.Workspace{}, err
 	}
+	return s.workspaceWithID(ctx, rq, id)
+}
+
+// workspaceWithID reads a workspace, and authorises nothing.
+func (s *Service) workspaceWithID(ctx context.Context, rq *web.Request, id string) (store.Workspace, error) {
 	ws, err := s.DB.Read().Workspace(ctx, rq.Caller.Org, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return ws, errNoWorkspace()
@@ -103,21 +108,33 @@ func (s *Service) authorizedRuntime(
 	return s.authorizedRuntimeNamed(ctx, rq, alias)
 }
 
-// authorizedRuntimeNamed reads the runtime with an alias in the workspace that the
-// path names, and authorises the request for it. Where the caller acts as a runtime
-// and they do not name that one, nothing is looked up: it learns of no other.
+// authorizedRuntimeNamed is [Service.authorizedRuntimeIn] for the workspace that the
+// path names.
 func (s *Service) authorizedRuntimeNamed(
 	ctx context.Context, rq *web.Request, alias string,
+) (store.Runtime, store.Workspace, error) {
+	id, err := rq.Path("id", web.ValidUUID)
+	if err != nil && rq.Caller.Runtime == nil {
+		return store.Runtime{}, store.Workspace{}, err
+	}
+	return s.authorizedRuntimeIn(ctx, rq, id, alias)
+}
+
+// authorizedRuntimeIn reads the runtime with an alias in a workspace, and authorises the
+// request for it. Where the caller acts as a runtime and they do not name that one,
+// nothing is looked up: it learns of no other.
+func (s *Service) authorizedRuntimeIn(
+	ctx context.Context, rq *web.Request, workspace, alias string,
 ) (rt store.Runtime, ws store.Workspace, err error) {
 	if own := rq.Caller.Runtime; own != nil {
-		if rq.Object = alias; rq.PathValue("id") != own.WorkspaceID || alias != own.Alias {
+		if rq.Object = alias; workspace != own.WorkspaceID || alias != own.Alias {
 			return rt, ws, web.ErrContextMismatch
 		}
 		if err := rq.Authorize(own.ID); err != nil {
 			return rt, ws, err
 		}
 	}
-	if ws, err = s.workspaceInPath(ctx, rq); err != nil {
+	if ws, err = s.workspaceWithID(ctx, rq, workspace); err != nil {
 		return rt, ws, err
 	}
 	rt, err = s.DB.Read().RuntimeByAlias(ctx, rq.Caller.Org, ws.ID, alias)

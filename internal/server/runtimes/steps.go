@@ -69,6 +69,8 @@ func (s *Service) parseStep(field string, w wire.Step[bctrl.Mounts]) (st step, e
 	case bctrl.CallBrowserUse:
 		st.run, err = parseArgs(field, w.Args, checkArgs(checkBrowserUse), s.browserUseFor(st.timeout))
 		st.timeout += endingGrace
+	case bctrl.CallReplay:
+		st.run, err = parseArgs(field, w.Args, checkReplay, s.replay)
 	case bctrl.CallGoto:
 		st.run, err = parseArgs(field, w.Args, checkGoto, s.gotoURL)
 	case bctrl.CallScreenshot:
@@ -79,25 +81,34 @@ func (s *Service) parseStep(field string, w wire.Step[bctrl.Mounts]) (st step, e
 	return st, err
 }
 
-// stepTimeout is how long a step of a call may take: what it asks for, or the default
-// of its call.
-func stepTimeout(field string, call bctrl.Call, ms int64) (time.Duration, error) {
-	defaults := map[bctrl.Call]time.Duration{
+// defaultTimeouts are how long a step of each call may take that does not say.
+func defaultTimeouts() map[bctrl.Call]time.Duration {
+	return map[bctrl.Call]time.Duration{
 		bctrl.CallAct:        5 * time.Minute,
 		bctrl.CallObserve:    2 * time.Minute,
 		bctrl.CallExtract:    2 * time.Minute,
 		bctrl.CallAgent:      maxStepTimeout,
 		bctrl.CallBrowserUse: maxStepTimeout,
+		bctrl.CallReplay:     maxStepTimeout,
 		bctrl.CallGoto:       30 * time.Second,
 		bctrl.CallScreenshot: 30 * time.Second,
 		bctrl.CallFill:       time.Minute,
 	}
-	timeout, known := defaults[call]
+}
+
+func errUnknownCall(field string) *bctrl.Error {
+	e := web.Invalid("executions.unknown_call", field, "there is no such call")
+	e.Hint = "it is stagehand.act, .observe, .extract or .agent, browserUse.agent, agent.replay, page.goto, .screenshot or .fill"
+	return e
+}
+
+// stepTimeout is how long a step of a call may take: what it asks for, or the default
+// of its call.
+func stepTimeout(field string, call bctrl.Call, ms int64) (time.Duration, error) {
+	timeout, known := defaultTimeouts()[call]
 	switch {
 	case !known:
-		e := web.Invalid("executions.unknown_call", field+".call", "there is no such call")
-		e.Hint = "it is stagehand.act, .observe, .extract or .agent, browserUse.agent, page.goto, .screenshot or .fill"
-		return 0, e
+		return 0, errUnknownCall(field + ".call")
 	case ms == 0:
 		return timeout, nil
 	case ms < 1 || ms > maxStepTimeout.Milliseconds():
@@ -153,7 +164,8 @@ func (s *Service) gotoURL(
 	if err != nil {
 		return nil, err
 	}
-	return &bctrl.GotoResult{URL: bareURL(seen.URL), Title: seen.Title}, nil
+	out := &bctrl.GotoResult{URL: bareURL(seen.URL), Title: seen.Title}
+	return out, s.recordGoto(ctx, x, a)
 }
 
 // bareURL is an address without query and fragment, where sites put session tokens,

@@ -72,5 +72,8 @@ func PageOf[T any](rows []T, limit int, key func(T) string) ([]T, string) {
 		return rows, ""
 	}
 	rows = rows[:limit]
-	return rows, base64.RawURLEncoding.EncodeToString([]byte(key(rows[limit-1])))
+	return rows, CursorOf(key(rows[limit-1]))
 }
+
+// CursorOf is the cursor of the page behind a key.
+func CursorOf(key string) string { return base64.RawURLEncoding.EncodeToString([]byte(key)) }
