@@ -110,10 +110,10 @@ type File struct {
 	Name string
 	// ContentType is what the page is told of its kind; empty is unknown.
 	ContentType string
-	// Size is how many bytes it has, at most.
+	// Size is how many bytes it has.
 	Size int64
-	// Open returns the bytes. It is called once.
-	Open func() (io.ReadCloser, error)
+	// WriteTo writes the bytes. It is called once, and its error is that of the upload.
+	WriteTo func(ctx context.Context, w io.Writer) error
 }
 
 const (
@@ -128,7 +128,8 @@ const (
 type Uploads interface {
 	// SetFiles has a page take files: an element that is a file input, that opens a
 	// file chooser when it is clicked, or onto which files are dropped. The files of
-	// before are taken away. What takes none is "page.not_an_upload".
+	// before are taken away. What takes none is "page.not_an_upload". The browser has
+	// copies of its own, which go with the page.
 	SetFiles(ctx context.Context, ref Ref, files []File) error
 }
 

@@ -286,7 +286,11 @@ func (b *instance) openPages(ctx context.Context) (*page.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := page.Open(ctx, client, b.proxy, b.mux, b.firstTabs)
+	p, err := page.Open(ctx, client, page.Surroundings{
+		Proxy:   b.proxy,
+		Clients: b.mux,
+		Copies:  uploads{b.dirs.uploads, b.user},
+	}, b.firstTabs)
 	if err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commandTimeout)
 		defer cancel()

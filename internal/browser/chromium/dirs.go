@@ -30,6 +30,8 @@ const (
 // belongs to the server, which lets that user pass.
 type dirs struct {
 	root, data, home, temp, downloads string
+	// uploads is the server's too: the browsers' user reads what is in it.
+	uploads string
 
 	lock *os.File
 }
@@ -42,6 +44,7 @@ func layout(root string) dirs {
 		home:      filepath.Join(root, "home"),
 		temp:      filepath.Join(root, "tmp"),
 		downloads: filepath.Join(root, "downloads"),
+		uploads:   filepath.Join(root, "uploads"),
 	}
 }
 
@@ -69,9 +72,14 @@ func makeDirs(base, id string, user account) (d dirs, err error) {
 			return d, err
 		}
 	}
+	if err := os.Mkdir(d.uploads, 0o700); err != nil {
+		return d, fmt.Errorf("make the browser's folder: %w", err)
+	}
 	if !user.isSelf() {
-		if err := os.Chmod(root, 0o711); err != nil {
-			return d, fmt.Errorf("open the browser's folder: %w", err)
+		for _, passed := range []string{root, d.uploads} {
+			if err := os.Chmod(passed, 0o711); err != nil {
+				return d, fmt.Errorf("open the browser's folder: %w", err)
+			}
 		}
 	}
 	return d, nil

@@ -2,6 +2,7 @@ package page
 
 import (
 	"context"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/page"
@@ -44,4 +45,18 @@ func (s *Set) Crash(ctx context.Context) error {
 		return err
 	}
 	return protocol.Tell(ctx, t.session, page.Crash, cdp.Empty{})
+}
+
+// UploadedBytes is how many bytes of copies pages may read.
+func (s *Set) UploadedBytes() int64 {
+	s.uploads.mu.Lock()
+	defer s.uploads.mu.Unlock()
+	return s.uploads.bytes
+}
+
+// SetUploadGrace sets how long copies stay when their page is gone.
+func (s *Set) SetUploadGrace(d time.Duration) {
+	s.uploads.mu.Lock()
+	defer s.uploads.mu.Unlock()
+	s.uploads.grace = d
 }

@@ -64,6 +64,7 @@ type Set struct {
 	scrub   *fill.Scrubber
 	refs    *refTable
 	dialogs heldDialogs
+	uploads uploads
 
 	mu           sync.Mutex
 	sessions     map[target.SessionID]*session
@@ -78,17 +79,29 @@ type Set struct {
 
 var _ browser.Page = (*Set)(nil)
 
+// Surroundings are what pages work with beside their connection.
+type Surroundings struct {
+	// Proxy is by which the browser reaches the network.
+	Proxy   *egress.Proxy
+	Clients Clients
+	Copies  Copies
+}
+
 // Open takes over conn, an unfiltered DevTools connection to a browser, until
 // [Set.Close]. Of the browser's tabs, own are the agent's. The context bounds the
 // start alone.
-func Open(ctx context.Context, conn browser.CDPConn, proxy *egress.Proxy, others Clients,
-	own []target.ID) (*Set, error) {
+func Open(ctx context.Context, conn browser.CDPConn, around Surroundings, own []target.ID) (*Set, error) {
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Set{
-		ctx:          life,
-		cancel:       cancel,
-		proxy:        proxy,
-		clients:      others,
+		ctx:     life,
+		cancel:  cancel,
+		proxy:   around.Proxy,
+		clients: around.Clients,
+		uploads: uploads{
+			copies:     around.Copies,
+			grace:      uploadGrace,
+			ofDocument: map[protocol.Document][]upload{},
+		},
 		agentTargets: map[target.ID]bool{},
 		scrub:        fill.NewScrubber(),
 		refs:         newRefTable(),
@@ -101,7 +114,7 @@ func Open(ctx context.Context, conn browser.CDPConn, proxy *egress.Proxy, others
 	}
 	s.guards = fill.NewGuards(func(fn func(context.Context)) { s.spawn(fn) }, s.intercept)
 	s.conn = protocol.NewConn(life, conn, s.onEvent)
-	s.spawn(func(ctx context.Context) { s.dismissAbandonedDialogs(ctx, others.Released()) })
+	s.spawn(func(ctx context.Context) { s.dismissAbandonedDialogs(ctx, around.Clients.Released()) })
 	root := s.conn.Root()
 	if err := protocol.Tell(ctx, root, target.SetAutoAttach, autoAttach()); err != nil {
 		s.Close()
@@ -328,6 +341,7 @@ func (s *Set) onDetached(id target.SessionID) {
 		return
 	}
 	close(session.gone)
+	s.uploads.sessionGone(s, id)
 	s.conn.EndSession(id)
 	s.guards.SessionGone(id)
 }
@@ -363,6 +377,7 @@ func (s *Set) setUpSession(ctx context.Context, session *session) {
 				MaxResourceBufferSize: &small,
 				MaxPostDataSize:       &small,
 			}),
+			send(page.SetInterceptFileChooserDialog.Method, page.SetInterceptFileChooserDialogParams{Enabled: true}),
 			send(target.SetAutoAttach.Method, autoAttach()))
 	case "worker", "shared_worker", "service_worker":
 		send(target.SetAutoAttach.Method, autoAttach())

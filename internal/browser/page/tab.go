@@ -64,12 +64,13 @@ type tab struct {
 	lastTraffic   time.Time // when traffic last changed
 	dialogs       int       // how many there were since the agent's last action
 	notes         []string
-	shownDocument bool            // a document of an address was shown
-	lastDialog    page.DialogType // the kind of the newest
-	stays         bool            // the question whether the page is left was answered with no, since the last navigation began
-	flooded       bool            // the script of its page that raised dialogs without end was ended
-	tabsRefused   int             // how many its page has opened beyond maxTabs since the last observation
-	shown         []shownElement  // the elements of the newest observation
+	shownDocument bool             // a document of an address was shown
+	chooser       chan fileChooser // told of the next file chooser; nil while nobody waits for one
+	lastDialog    page.DialogType  // the kind of the newest
+	stays         bool             // the question whether the page is left was answered with no, since the last navigation began
+	flooded       bool             // the script of its page that raised dialogs without end was ended
+	tabsRefused   int              // how many its page has opened beyond maxTabs since the last observation
+	shown         []shownElement   // the elements of the newest observation
 	filled        map[protocol.Element]bool
 	direct        map[protocol.Document]bool // documents that hold a value itself
 	typed         map[protocol.Element]bool  // fields of such documents that the model has written
@@ -175,12 +176,14 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 			}
 			t.noteNavigation(ev.Frame.ID, ev.Frame.LoaderID, ev.Type == page.NavigationTypeBackForwardCacheRestore)
 			t.set.guards.DocumentGone(ev.Frame.ID, ev.Frame.LoaderID)
+			t.set.uploads.documentGone(t.set, ev.Frame.ID, ev.Frame.LoaderID)
 		})
 	case page.FrameDetached.Method:
 		protocol.Event(params, func(ev page.EventFrameDetached) {
 			if ev.Reason != page.FrameDetachedReasonSwap { // in a swap it goes on in another process
 				t.forgetLoad(ev.FrameID)
 				t.set.guards.DocumentGone(ev.FrameID, "")
+				t.set.uploads.documentGone(t.set, ev.FrameID, "")
 			}
 		})
 	case page.LifecycleEvent.Method:
@@ -208,6 +211,8 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 		})
 	case network.LoadingFailed.Method:
 		protocol.Event(params, func(ev network.EventLoadingFailed) { t.noteTraffic(trafficID{session, ev.RequestID}, false) })
+	case page.FileChooserOpened.Method:
+		protocol.Event(params, func(ev page.EventFileChooserOpened) { t.onFileChooser(ev) })
 	case input.DragIntercepted.Method:
 		protocol.Event(params, func(ev input.EventDragIntercepted) { t.noteDrag(ev.Data) })
 	case inspector.TargetCrashed.Method:
