@@ -102,6 +102,11 @@ func AnswerDialog(accept bool, text string) Call {
 	return c
 }
 
+// Upload gives files of the mounted storage to the page.
+func Upload(e Element, paths ...string) Call {
+	return with(call("upload", "ref", e.Ref), "paths", append([]string{}, paths...))
+}
+
 // Wait waits for the page to go on by itself, 1 to 10 seconds.
 func Wait(seconds float64) Call { return with(call("wait"), "seconds", seconds) }
 

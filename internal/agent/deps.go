@@ -25,6 +25,8 @@ type Deps struct {
 	// Refused records that a task does not permit a login which the vault might have
 	// filled, and returns the refusal, or why it could not be recorded; nil is nobody.
 	Refused func(ctx context.Context, key string, refusal *bctrl.Error) error
+	// Files are what pages may be given; nil for none.
+	Files Files
 	// Downloads returns the files that the runtime has put into storage so
 	// far; nil for none. Those that are there when the task begins are not the
 	// task's.

@@ -74,7 +74,7 @@ func TestEveryToolIsDescribedByAValidSchema(t *testing.T) {
 		}
 		args := map[string]any{}
 		for name, p := range schema.Properties {
-			args[name] = map[string]any{"string": "x", "number": 1, "boolean": true}[p.Type]
+			args[name] = map[string]any{"string": "x", "number": 1, "integer": 1, "boolean": true, "array": []any{}}[p.Type]
 		}
 		text, err := json.Marshal(args)
 		require.NoError(t, err)

@@ -345,6 +345,7 @@ func deps(chat model.Chat, s *site, v *vault) agent.Deps {
 		Model:  chat,
 		Page:   func(context.Context) (browser.Page, error) { return s, nil },
 		Logins: v,
+		Files:  noFiles{},
 		Downloads: func() []bctrl.StorageObject {
 			s.mu.Lock()
 			defer s.mu.Unlock()

@@ -35,3 +35,10 @@ func (s *site) SetFiles(_ context.Context, ref browser.Ref, files []browser.File
 }
 
 func (s *site) LoginHTTP(context.Context, browser.HTTPLogin) error { return s.do("login by HTTP") }
+
+// noFiles is a storage that is empty.
+type noFiles struct{}
+
+func (noFiles) Open(context.Context, string) (browser.File, error) {
+	return browser.File{}, browser.NotFound("storage.not_found", "there is no such file", "")
+}

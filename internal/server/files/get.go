@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
@@ -73,6 +74,23 @@ func (s *Service) openObject(
 			)
 		}
 	}
+}
+
+// Open opens the file at a path of a namespace. The caller has decided that it may.
+func (s *Service) Open(
+	ctx context.Context, org, namespace, path string,
+) (bctrl.StorageObject, io.ReadCloser, error) {
+	path, err := canonicalPath(path)
+	if err != nil {
+		return bctrl.StorageObject{}, nil, err
+	}
+	o, content, err := s.openObject(ctx, func(ctx context.Context) (store.Object, error) {
+		return s.DB.Read().Object(ctx, org, namespace, path)
+	})
+	if err != nil {
+		return bctrl.StorageObject{}, nil, err
+	}
+	return describeObject(o), content, nil
 }
 
 // serveContent answers a request for a file as HTTP has it: ranges,

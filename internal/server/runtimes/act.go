@@ -29,6 +29,7 @@ func (s *Service) agentDeps(
 		Refused: func(ctx context.Context, key string, refusal *bctrl.Error) error {
 			return s.recordRefusal(ctx, x, bctrl.UseVault, key, refusal)
 		},
+		Files:     storedFiles{s, x},
 		Downloads: x.live.newestDownloads,
 		Secrets:   x.live.secrets,
 		Prices:    s.prices,

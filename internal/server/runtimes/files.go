@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"path"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
@@ -18,21 +19,9 @@ func (s *Service) putFile(
 	ctx context.Context, x *execution, f files.Incoming, r io.Reader,
 ) (out bctrl.StorageObject, err error) {
 	f.RuntimeID, f.Driver = x.rt.ID, x.rt.Driver
-	choose := func(ctx context.Context) (*web.Grant, error) {
-		caller, err := s.currentCaller(ctx, x)
-		if err != nil {
-			return nil, err
-		}
-		f.Namespace = ""
-		storage := caller.Runtime.Chain.Effective().Storage
-		if storage != nil && storage.Access != bctrl.StorageNone {
-			f.Namespace = storage.Workspace
-		}
-		putting := access.Action{Verb: bctrl.PutStorage, Object: f.Namespace}
-		if f.Namespace == "" || !access.Decide(caller, putting) {
-			return nil, web.OutsideMount(bctrl.PutStorage)
-		}
-		return &web.Grant{Caller: caller, Actions: []access.Action{putting}}, nil
+	choose := func(ctx context.Context) (g *web.Grant, err error) {
+		f.Namespace, g, err = s.grantStorage(ctx, x, bctrl.PutStorage)
+		return g, err
 	}
 	err = s.WhileDecided(ctx, choose, func(ctx context.Context) (err error) {
 		out, err = s.files.Put(ctx, x.org, f, r, x.event(bctrl.PutStorage, f.Namespace))
@@ -43,6 +32,104 @@ func (s *Service) putFile(
 	}
 	return out, err
 }
+
+// grantStorage decides about the namespace that the mounts of an execution give now.
+func (s *Service) grantStorage(
+	ctx context.Context, x *execution, verb bctrl.Verb,
+) (namespace string, g *web.Grant, err error) {
+	caller, err := s.currentCaller(ctx, x)
+	if err != nil {
+		return "", nil, err
+	}
+	storage := caller.Runtime.Chain.Effective().Storage
+	if storage != nil && storage.Access != bctrl.StorageNone {
+		namespace = storage.Workspace
+	}
+	a := access.Action{Verb: verb, Object: namespace}
+	if namespace == "" || !access.Decide(caller, a) {
+		return namespace, nil, web.OutsideMount(verb)
+	}
+	return namespace, &web.Grant{Caller: caller, Actions: []access.Action{a}}, nil
+}
+
+// storedFiles implements [agent.Files]: it gives an execution files of the namespace that
+// its mounts give, decided by the mounts as they are then and recorded before anything is
+// read.
+type storedFiles struct {
+	s *Service
+	x *execution
+}
+
+// Open finds a file. Its bytes are read under a decision of their own, which ends the
+// reading once it no longer holds.
+func (f storedFiles) Open(ctx context.Context, key string) (out browser.File, err error) {
+	namespace, _, err := f.s.grantStorage(ctx, f.x, bctrl.GetStorage)
+	if err != nil {
+		return out, f.refused(ctx, namespace, err)
+	}
+	o, content, err := f.s.files.Open(ctx, f.x.org, namespace, key)
+	if err != nil {
+		return out, err
+	}
+	if err := content.Close(); err != nil {
+		return out, err
+	}
+	return browser.File{
+		Name:        path.Base(o.LogicalPath),
+		ContentType: o.ContentType,
+		Size:        o.SizeBytes,
+		WriteTo:     func(ctx context.Context, w io.Writer) error { return f.copy(ctx, o, w) },
+	}, nil
+}
+
+// copy writes a file that was found, where it is still the same one.
+func (f storedFiles) copy(ctx context.Context, found bctrl.StorageObject, w io.Writer) error {
+	var namespace string
+	choose := func(ctx context.Context) (g *web.Grant, err error) {
+		namespace, g, err = f.s.grantStorage(ctx, f.x, bctrl.GetStorage)
+		return g, err
+	}
+	err := f.s.WhileDecided(ctx, choose, func(ctx context.Context) error {
+		return f.s.Use(ctx, f.x.event(bctrl.GetStorage, namespace+"/"+found.LogicalPath), func() error {
+			o, content, err := f.s.files.Open(ctx, f.x.org, namespace, found.LogicalPath)
+			if err != nil {
+				return err
+			}
+			defer content.Close()
+			if o.ID != found.ID {
+				return web.Conflict("storage.changed", "the file was changed meanwhile")
+			}
+			_, err = io.Copy(w, readerOf(ctx, content))
+			return err
+		})
+	})
+	return f.refused(ctx, namespace, err)
+}
+
+// refused records that a file was refused because of the mounts; other errors stay.
+func (f storedFiles) refused(ctx context.Context, namespace string, err error) error {
+	if errors.Is(err, bctrl.ErrOutsideMount) {
+		return f.s.recordOutsideMount(ctx, f.x, bctrl.GetStorage, namespace)
+	}
+	return err
+}
+
+// readerOf is a reader that ends with a context.
+func readerOf(ctx context.Context, r io.Reader) io.Reader {
+	return readerFunc(func(p []byte) (int, error) {
+		if why := web.EndedBecause(ctx); why != nil {
+			return 0, why
+		}
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		return r.Read(p)
+	})
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // putDownload puts a download of a page into storage. The browser drops one for which
 // it returns an error, as where the mounts have no storage.
