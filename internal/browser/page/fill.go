@@ -73,7 +73,8 @@ const jsDigits = `function (count) {
 			&& Math.abs(other.width - box.width) <= 2 && Math.abs(other.height - box.height) <= 2;
 	};
 	const all = [...proto.querySelectorAll.call(root, 'input')].filter(i =>
-		(el.maxLength === 1 ? i.maxLength === 1 : alike(i)) && i.form === el.form && ['text', 'tel', 'number', 'password'].includes(i.type)
+		(el.maxLength === 1 ? i.maxLength === 1 : alike(i)) && i.form === el.form
+		&& ['text', 'tel', 'number', 'password'].includes(i.type)
 		&& !i.readOnly && !Element.prototype.matches.call(i, ':disabled') && Element.prototype.checkVisibility.call(i));
 	const at = all.indexOf(el);
 	return at < 0 ? [] : all.slice(at, at + count);

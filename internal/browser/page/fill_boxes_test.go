@@ -60,7 +60,8 @@ func TestCodesAreFilledHoweverAPageTakesThem(t *testing.T) {
 		filled := browsertest.Observe(ctx, t, p)
 		browsertest.RequireUnseen(t, code, browsertest.InputValues(ctx, t, b), filled.Outline)
 		require.NoError(t, p.Click(ctx, browsertest.Find(t, filled, "button", "Verify").Ref, browser.Click{}), c.why)
-		require.Eventually(t, func() bool { return len(s.RequestsTo("/code")) > 0 }, 10*time.Second, 10*time.Millisecond, c.why)
+		require.Eventually(t, func() bool { return len(s.RequestsTo("/code")) > 0 }, 10*time.Second, 10*time.Millisecond,
+			c.why)
 		require.True(t, s.RequestsTo("/code")[0].Body == c.want, c.why)
 	}
 }
@@ -68,7 +69,9 @@ func TestCodesAreFilledHoweverAPageTakesThem(t *testing.T) {
 // TestAUsernameMayBeWrittenInAnotherWay fills a username that the page makes upper case.
 func TestAUsernameMayBeWrittenInAnotherWay(t *testing.T) {
 	ctx, p, b := openPage(t)
-	s := browsertest.NewSite(t, map[string]string{"/": `<input aria-label=User oninput="this.value = this.value.toUpperCase()">`})
+	s := browsertest.NewSite(t, map[string]string{
+		"/": `<input aria-label=User oninput="this.value = this.value.toUpperCase()">`,
+	})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	require.NoError(t, p.Fill(ctx, obs.Elements[0].Ref, browsertest.Login("username", "ada", s.URL)))
 	require.Contains(t, browsertest.InputValues(ctx, t, b), "ADA")

@@ -64,7 +64,9 @@ func TestNoAddressIsTakenForAnotherOrigin(t *testing.T) {
 		require.Len(t, origins, len(urls))
 		return origins
 	}
-	logins := []string{"https://bank.example", "http://bank.example:8080", "https://a.bank.example", "https://[2001:db8::1]"}
+	logins := []string{
+		"https://bank.example", "http://bank.example:8080", "https://a.bank.example", "https://[2001:db8::1]",
+	}
 	yes := 0
 	for done := 0; done < count; {
 		urls := make([]string, min(20_000, count-done))
@@ -92,14 +94,15 @@ func TestNoAddressIsTakenForAnotherOrigin(t *testing.T) {
 // and libraries are known to read differently.
 func mutatedURL(random *rand.Rand, origins []string) string {
 	pick := func(list ...string) string { return list[random.IntN(len(list))] }
-	text := pick(origins...) + pick("", "/", "/login", "?x=1", "#top", ":443", ":80", ":0443", ":8080", "@evil.example/", ".")
+	text := pick(origins...) + pick("", "/", "/login", "?x=1", "#top", ":443", ":80", ":0443", ":8080",
+		"@evil.example/", ".")
 	for range random.IntN(4) {
 		at := random.IntN(len(text) + 1)
 		switch random.IntN(4) {
 		case 0:
-			text = text[:at] + pick("@", ":", "/", "\\", "?", "#", ".", "%", "%2e", "%40", "%2f", "%00", "\t", "\n", " ", "[", "]",
-				"\u3002", "\uff0f", "\u00ad", "\u200d", "\u212a", "\u0430", "\u00df", "evil.example", "xn--", "0x", ";", "&", "|", "^",
-				"user:pw@", "https:", "blob:", "//") + text[at:]
+			text = text[:at] + pick("@", ":", "/", "\\", "?", "#", ".", "%", "%2e", "%40", "%2f", "%00", "\t", "\n", " ",
+				"[", "]", "\u3002", "\uff0f", "\u00ad", "\u200d", "\u212a", "\u0430", "\u00df", "evil.example", "xn--", "0x", ";", "&",
+				"|", "^", "user:pw@", "https:", "blob:", "//") + text[at:]
 		case 1:
 			text = text[:at] + text[min(len(text), at+1+random.IntN(3)):]
 		case 2:
