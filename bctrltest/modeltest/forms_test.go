@@ -15,7 +15,8 @@ func TestAFormChangesWhatIsAnsweredAndNotWhatIsMeant(t *testing.T) {
 	head := `{"model":"scripted-1",`
 	messages := `"messages":[{"role":"user","content":` + quote("Sign in.\n\n"+first) + `}]}`
 	inText := `"messages":[{"role":"system","content":"x\n- click: Click. {\"type\":\"object\"}\n"},` +
-		`{"role":"user","content":` + quote("Sign in.\n\n"+first) + `},{"role":"assistant","content":"{\"calls\":[{\"tool\":\"click\",` +
+		`{"role":"user","content":` + quote("Sign in.\n\n"+first) + `},{"role":"assistant",` +
+		`"content":"{\"calls\":[{\"tool\":\"click\",` +
 		`\"arguments\":{\"ref\":\"e2\"}}]}"},{"role":"user","content":` +
 		quote("The call of click was answered:\nclicked\n\n"+second) + `}]}`
 	picture := `"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:,"}}]}]}`

@@ -87,7 +87,7 @@ func (r *run) fromCache(ctx context.Context, actions []bctrl.ActAction) (over bo
 		if err == nil {
 			continue
 		}
-		if _, mayGoOn := refusedStep(ctx, err); !mayGoOn {
+		if !isRefusal(ctx, err) {
 			return false, err
 		}
 		healed, err := r.heal(ctx, a)

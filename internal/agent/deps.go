@@ -116,9 +116,9 @@ func (l listedLogins) Use(ctx context.Context, key, field string) (browser.Fill,
 	return l.Logins.Use(ctx, key, field)
 }
 
-// refusedStep returns what is wrong with an error if the model can do something about
-// it, and false for one that ends the task.
-func refusedStep(ctx context.Context, err error) (*bctrl.Error, bool) {
+// isRefusal reports whether the model can do something about an error. Any other ends
+// the task.
+func isRefusal(ctx context.Context, err error) bool {
 	known, ok := errors.AsType[*bctrl.Error](err)
-	return known, ok && known.Status < http.StatusInternalServerError && ctx.Err() == nil
+	return ok && known.Status < http.StatusInternalServerError && ctx.Err() == nil
 }

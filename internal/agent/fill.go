@@ -72,7 +72,7 @@ func (r *run) fill(ctx context.Context, kind, key, field, ref string) (outcome, 
 	}
 	fill, err := r.deps.Logins.Use(ctx, key, field)
 	if err != nil {
-		if _, mayGoOn := refusedStep(ctx, err); !mayGoOn {
+		if !isRefusal(ctx, err) {
 			return outcome{}, fmt.Errorf("use a login: %w", err)
 		}
 		return r.afterAction(ctx, a, err, "")

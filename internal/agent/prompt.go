@@ -33,7 +33,8 @@ Logins
 Tabs and dialogs
 - Where there are several tabs they are listed, and the view is of the one in front. A page may open one by itself: ` +
 	`switch_tab and close_tab lead back.
-- A dialog of the page has to be answered with answer_dialog before anything else is done there. Say yes only to what ` +
+- A dialog of the page has to be answered with answer_dialog before anything else is done there. Say yes only to ` +
+	`what ` +
 	`the task asks for.
 
 Downloads
@@ -71,7 +72,8 @@ func (r *run) systemText() string {
 const outputPrompt = `
 
 Output
-- The task has an output: give it to done. It must validate against the JSON Schema that the task comes with. Take its ` +
+- The task has an output: give it to done. It must validate against the JSON Schema that the task comes with. Take ` +
+	`its ` +
 	`values from the pages, never from your memory; leave out what is not there, where the schema permits it.`
 
 // taskText is the task as the model reads it.

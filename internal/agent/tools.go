@@ -35,8 +35,8 @@ var tools, toolList = newTools(actionTools(), finishTools(nil))
 // actionTools are the tools that do something on a page. A list of new ones is joined
 // here.
 func actionTools() []tool {
-	return slices.Concat(pageTools(), pointerTools(), keyboardTools(), loginTools(), sightTools(), tabTools(), dialogTools(),
-		fileTools())
+	return slices.Concat(pageTools(), pointerTools(), keyboardTools(), loginTools(), sightTools(), tabTools(),
+		dialogTools(), fileTools())
 }
 
 // pageTools act on the page and its elements.

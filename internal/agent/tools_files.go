@@ -56,7 +56,7 @@ func (a uploadFiles) do(ctx context.Context, r *run) (outcome, error) {
 	for _, path := range a.Paths {
 		f, err := r.deps.Files.Open(ctx, path)
 		if err != nil {
-			if _, mayGoOn := refusedStep(ctx, err); !mayGoOn {
+			if !isRefusal(ctx, err) {
 				return outcome{}, fmt.Errorf("open a file to upload: %w", err)
 			}
 			return r.afterAction(ctx, done, err, "")

@@ -117,7 +117,8 @@ func (c tabChoice) find(r *run) (browser.Tab, outcome, bool) {
 	if c.FromNewest != nil {
 		return browser.Tab{}, refuse(fmt.Sprintf("not done: there are %d tabs", len(tabs))), false
 	}
-	return browser.Tab{}, refuse("not done: there is no tab " + clip(clean(c.Tab), maxTabName) + " in the newest view"), false
+	why := "not done: there is no tab " + clip(clean(c.Tab), maxTabName) + " in the newest view"
+	return browser.Tab{}, refuse(why), false
 }
 
 // on does something to the tab that is meant. It is recorded by its place among the tabs:

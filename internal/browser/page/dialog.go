@@ -317,7 +317,7 @@ func (s *Set) observeDialog(ctx context.Context) (*browser.Observation, error) {
 		Default: s.dialogText(h.ev.DefaultPrompt),
 		Tab:     h.tab.id,
 	}
-	outline := string(d.Kind) + " dialog " + quote(d.Message, maxDialogText)
+	outline := d.Kind + " dialog " + quote(d.Message, maxDialogText)
 	if d.Default != "" {
 		outline += " value=" + quote(d.Default, maxName)
 	}

@@ -320,7 +320,8 @@ func (r *layoutReader) entries(list int) (out []int) {
 		return nil
 	}
 	role := r.attribute(list, "role")
-	known := role == "list" || role == "listbox" || role == "grid" || role == "table" || role == "menu" || role == "tree" ||
+	known := role == "list" || role == "listbox" || role == "grid" || role == "table" || role == "menu" ||
+		role == "tree" ||
 		role == "radiogroup" || role == "tablist"
 	switch r.names[list] {
 	case "ul", "ol", "menu", "dl":

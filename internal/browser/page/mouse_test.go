@@ -25,7 +25,8 @@ func said(ctx context.Context, t *testing.T, p browser.Page, text string) {
 func TestAClickHitsWhatMovesWhenTheMouseComes(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{"/": `<p id=out>nothing</p>
-<div><span id=icon role=button aria-label=Like style="display:inline-block;width:20px;height:20px;background:red"></span></div>
+<div><span id=icon role=button aria-label=Like
+style="display:inline-block;width:20px;height:20px;background:red"></span></div>
 <script>
 icon.addEventListener('mouseenter', () => {
 	icon.style.width = 0;
@@ -42,7 +43,8 @@ icon.onclick = () => out.textContent = 'liked';
 func TestAMouseDoesAllThatOneOfPlasticDoes(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{"/": `<p id=out>nothing</p><button id=b>Gesture</button>
-<div id=menu tabindex=0 style="width:100px">Menu<ul id=items style="display:none"><li><a href="#chosen">Item</a></ul></div>
+<div id=menu tabindex=0 style="width:100px">Menu<ul id=items
+style="display:none"><li><a href="#chosen">Item</a></ul></div>
 <style>#menu:hover ul { display: block !important }</style>
 <script>for (const kind of ['click', 'dblclick', 'contextmenu', 'auxclick', 'mouseenter']) b.addEventListener(kind, e =>
 	out.textContent = [kind, e.button, e.detail, e.ctrlKey, e.shiftKey, e.altKey, e.metaKey, e.isTrusted, held].join(' '));
@@ -89,45 +91,57 @@ func TestThingsAreDragged(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{
 		"/html": `<div style="height:40px">top</div><div id=a draggable=true tabindex=0 aria-label=Card role=button>Card</div>
-<div style="height:1500px"></div><div id=z role=button tabindex=0 aria-label=Bin style="width:200px;height:80px">Bin</div>
+<div style="height:1500px"></div><div id=z role=button tabindex=0 aria-label=Bin
+style="width:200px;height:80px">Bin</div>
 <p id=out style="position:fixed;top:0">nothing</p><script>
 const log = []; const note = what => { if (log.at(-1) !== what) log.push(what); out.textContent = log.join(' '); };
-a.ondragstart = e => { e.dataTransfer.setData('text/plain', 'card 7'); e.dataTransfer.effectAllowed = 'move'; note('start') };
+a.ondragstart = e => { e.dataTransfer.setData('text/plain', 'card 7'); e.dataTransfer.effectAllowed = 'move';
+	note('start') };
 a.ondragend = e => note('end:' + e.dataTransfer.dropEffect);
 z.ondragenter = e => note('enter'); z.ondragover = e => { e.preventDefault(); note('over') };
 z.ondrop = e => { e.preventDefault(); note('drop:' + e.dataTransfer.getData('text/plain')) };</script>`,
-		"/pointer": `<div id=knob tabindex=0 role=button aria-label=Knob style="position:absolute;left:40px;top:60px;z-index:2;` +
-			`width:40px;height:40px;background:red;touch-action:none"></div><div id=slot role=button tabindex=0 aria-label=Slot ` +
-			`style="position:absolute;left:400px;top:300px;width:80px;height:80px;background:#ddd"></div><p id=out>nothing</p><script>
+		"/pointer": `<div id=knob tabindex=0 role=button aria-label=Knob ` +
+			`style="position:absolute;left:40px;top:60px;z-index:2;` +
+			`width:40px;height:40px;background:red;touch-action:none"></div>` +
+			`<div id=slot role=button tabindex=0 aria-label=Slot ` +
+			`style="position:absolute;left:400px;top:300px;width:80px;height:80px;background:#ddd"></div>` +
+			`<p id=out>nothing</p><script>
 let moves = 0, down = null;
 knob.onpointerdown = e => { down = {x: e.clientX - knob.offsetLeft, y: e.clientY - knob.offsetTop};
 	knob.setPointerCapture(e.pointerId); moves = 0 };
 knob.onpointermove = e => { if (!down) return; moves++;
 	knob.style.left = e.clientX - down.x + 'px'; knob.style.top = e.clientY - down.y + 'px' };
 knob.onpointerup = e => { down = null; const k = knob.getBoundingClientRect(), s = slot.getBoundingClientRect();
-	out.textContent = (k.left > s.left - 20 && k.right < s.right + 20 && k.top > s.top - 20 ? 'in the slot ' : 'elsewhere ')
+	out.textContent = (k.left > s.left - 20 && k.right < s.right + 20 && k.top > s.top - 20
+		? 'in the slot ' : 'elsewhere ')
 		+ (moves > 5 ? 'smoothly' : 'at once') };</script>`,
 		"/canvas": `<canvas id=c width=300 height=200 style="border:0;position:absolute;left:0;top:0"></canvas>
 <p id=out style="position:absolute;top:220px">nothing</p><script>
 let from; c.onmousedown = e => from = [e.offsetX, e.offsetY].map(Math.round);
 c.onmouseup = e => out.textContent = from + ' to ' + [e.offsetX, e.offsetY].map(Math.round) + ' button ' + e.button;
 c.onmousemove = e => { if (!e.buttons) document.title = 'over ' + e.offsetX + ',' + e.offsetY };</script>`,
-		"/held": `<div id=a tabindex=0 role=button aria-label=Row>Row</div><div id=z tabindex=0 role=button aria-label=Place>Place</div>
-<p id=out>nothing</p><script>a.onmousedown = () => a.draggable = true; a.ondragstart = e => e.dataTransfer.setData('a', 'b');
-z.ondragover = e => e.preventDefault(); z.ondrop = () => out.textContent = 'dropped'; a.ondragend = () => a.draggable = false</script>`,
+		"/held": `<div id=a tabindex=0 role=button aria-label=Row>Row</div><div id=z tabindex=0 role=button
+aria-label=Place>Place</div>
+<p id=out>nothing</p><script>a.onmousedown = () => a.draggable = true;
+a.ondragstart = e => e.dataTransfer.setData('a', 'b');
+z.ondragover = e => e.preventDefault(); z.ondrop = () => out.textContent = 'dropped';
+a.ondragend = () => a.draggable = false</script>`,
 	})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/html")
-	require.NoError(t, p.Drag(ctx, browsertest.Find(t, obs, "button", "Card").Ref, browsertest.Find(t, obs, "button", "Bin").Ref))
+	require.NoError(t, p.Drag(ctx, browsertest.Find(t, obs, "button", "Card").Ref,
+		browsertest.Find(t, obs, "button", "Bin").Ref))
 	said(ctx, t, p, "start enter over drop:card 7 end:move")
 
 	obs = browsertest.Open(ctx, t, p, s.URL+"/pointer")
-	require.NoError(t, p.Drag(ctx, browsertest.Find(t, obs, "button", "Knob").Ref, browsertest.Find(t, obs, "button", "Slot").Ref))
+	require.NoError(t, p.Drag(ctx, browsertest.Find(t, obs, "button", "Knob").Ref,
+		browsertest.Find(t, obs, "button", "Slot").Ref))
 	said(ctx, t, p, "in the slot smoothly")
 	require.NoError(t, p.DragAt(ctx, browser.Point{X: 440, Y: 340}, browser.Point{X: 90, Y: 500}))
 	said(ctx, t, p, "elsewhere smoothly")
 
 	obs = browsertest.Open(ctx, t, p, s.URL+"/held")
-	require.NoError(t, p.Drag(ctx, browsertest.Find(t, obs, "button", "Row").Ref, browsertest.Find(t, obs, "button", "Place").Ref))
+	require.NoError(t, p.Drag(ctx, browsertest.Find(t, obs, "button", "Row").Ref,
+		browsertest.Find(t, obs, "button", "Place").Ref))
 	said(ctx, t, p, "dropped")
 
 	browsertest.Open(ctx, t, p, s.URL+"/canvas")
@@ -167,7 +181,8 @@ func TestClickComesToWhatIsHardToReach(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{
 		"/sticky": `<div style="position:fixed;top:0;left:0;right:0;height:120px;background:#eee;z-index:5">Header</div>
-<p id=out style="margin-top:130px">nothing</p><div style="height:900px"></div><button id=b onclick="out.textContent='clicked'">Below</button>
+<p id=out style="margin-top:130px">nothing</p><div style="height:900px"></div><button id=b
+onclick="out.textContent='clicked'">Below</button>
 <div style="height:3000px"></div><script>scrollTo(0, 1030)</script>`,
 		"/footer": `<div style="position:fixed;bottom:0;left:0;right:0;height:300px;background:#eee;z-index:5">Footer</div>
 <p id=out>nothing</p><div style="height:1200px"></div><button id=b onclick="out.textContent='clicked'">Above</button>
@@ -177,7 +192,8 @@ func TestClickComesToWhatIsHardToReach(t *testing.T) {
 .skip { position: absolute; left: -9999px } .skip:focus { left: 0 }</style>
 <a class=skip href="#main" onclick="out.textContent='skipped'">Skip</a><p id=out>nothing</p>
 <label class=off><input type=checkbox aria-label=Far onchange="out.textContent='far ' + this.checked"> Far away</label>
-<input class=hidden type=radio id=r aria-label=Near onchange="out.textContent='near ' + this.checked"><label for=r>Nearby</label>
+<input class=hidden type=radio id=r aria-label=Near
+onchange="out.textContent='near ' + this.checked"><label for=r>Nearby</label>
 <label class=off><input type=checkbox aria-label=Terms onchange="out.textContent='terms ' + this.checked">` +
 			`<a href="/elsewhere" style="display:inline-block;width:300px;text-align:center">the terms</a> agreed</label>`,
 	})
@@ -204,12 +220,15 @@ func TestScrollMovesTheListThatIsMeantAndSaysWhenNothingMoves(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{
 		"/": `<p id=out>nothing</p><div id=list style="height:200px;width:200px;overflow:auto"><div style="height:1000px">
-<button>First</button></div></div><div id=row style="width:200px;overflow-x:auto;white-space:nowrap"><div style="width:900px">
+<button>First</button></div></div><div id=row
+style="width:200px;overflow-x:auto;white-space:nowrap"><div style="width:900px">
 <button>Left</button></div></div><button>Outside</button><script>
-list.onscroll = () => out.textContent = 'list ' + list.scrollTop; row.onscroll = () => out.textContent = 'row ' + row.scrollLeft;
+list.onscroll = () => out.textContent = 'list ' + list.scrollTop;
+row.onscroll = () => out.textContent = 'row ' + row.scrollLeft;
 </script>`,
 		"/frame": `<iframe src=/inner style="width:600px;height:400px"></iframe>`,
-		"/inner": `<button>Inner</button><p id=out style="position:fixed;top:30px">nothing</p><div style="height:3000px"></div>
+		"/inner": `<button>Inner</button><p id=out style="position:fixed;top:30px">nothing</p><div
+style="height:3000px"></div>
 <script>onscroll = () => out.textContent = 'inner ' + scrollY</script>`,
 	})
 	scroll := func(ref browser.Ref, pages int) bool {
@@ -244,8 +263,11 @@ list.onscroll = () => out.textContent = 'list ' + list.scrollTop; row.onscroll =
 func TestChordsArePressedAsHandsDo(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{"/": `<p id=out>nothing</p><script>let keys = [];
-for (const kind of ['keydown', 'keyup']) addEventListener(kind, e => { if (e.key === 'F2') keys = []; else keys.push((kind === 'keyup' ? '-' : '')
-	+ e.key + (kind === 'keydown' && e.code !== e.key ? '/' + e.code : '') + (e.ctrlKey ? 'c' : '') + (e.shiftKey ? 's' : '') + (e.metaKey ? 'm' : ''));
+for (const kind of ['keydown', 'keyup']) addEventListener(kind, e => { if (e.key === 'F2') keys = [];
+	else keys.push((kind === 'keyup' ? '-' : '')
+	+ e.key + (kind === 'keydown' && e.code !== e.key ? '/' + e.code : '') + (e.ctrlKey ? 'c' : '')
+	+ (e.shiftKey ? 's' : '')
+	+ (e.metaKey ? 'm' : ''));
 	out.textContent = keys.join(' ') + '.' })</script>`})
 	browsertest.Open(ctx, t, p, s.URL+"/")
 	for _, c := range []struct{ press, want string }{
@@ -271,10 +293,12 @@ for (const kind of ['keydown', 'keyup']) addEventListener(kind, e => { if (e.key
 func TestNoGestureCarriesAFilledValue(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{"/": `<form action=/in method=post><input name=u aria-label=Username>
-<input name=p type=password aria-label=Password><input name=c aria-label=Code autocomplete=one-time-code><button>Log in</button></form>
+<input name=p type=password aria-label=Password><input name=c aria-label=Code
+autocomplete=one-time-code><button>Log in</button></form>
 <div id=card draggable=true role=button tabindex=0 aria-label=Card>Card</div><textarea aria-label=Loot></textarea>
 <p id=out>nothing</p><script>const loot = document.querySelector('textarea');
-card.ondragstart = e => e.dataTransfer.setData('text/plain', steal ? document.querySelector('[name=c]').value : 'harmless');
+card.ondragstart = e => e.dataTransfer.setData('text/plain',
+	steal ? document.querySelector('[name=c]').value : 'harmless');
 let steal = false; card.oncontextmenu = () => { steal = true; out.textContent = 'steals' };
 </script>`})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
@@ -286,12 +310,16 @@ let steal = false; card.oncontextmenu = () => { steal = true; out.textContent = 
 	fill.Direct = true
 	require.NoError(t, p.Fill(ctx, of("textbox", "Code"), fill))
 	require.NoError(t, p.Click(ctx, of("textbox", "Code"), browser.Click{Count: 3}))
-	require.ErrorContains(t, p.Drag(ctx, of("textbox", "Code"), of("textbox", "Loot")), "page.drag_refused", "the selected code")
-	require.NoError(t, p.Drag(ctx, of("button", "Card"), of("textbox", "Loot")), "what holds no value is dragged as before")
+	require.ErrorContains(t, p.Drag(ctx, of("textbox", "Code"), of("textbox", "Loot")), "page.drag_refused",
+		"the selected code")
+	require.NoError(t, p.Drag(ctx, of("button", "Card"), of("textbox", "Loot")),
+		"what holds no value is dragged as before")
 	require.NoError(t, p.Click(ctx, of("button", "Card"), browser.Click{Button: browser.RightButton}))
 	said(ctx, t, p, "steals")
-	require.ErrorContains(t, p.Drag(ctx, of("button", "Card"), of("textbox", "Loot")), "page.drag_refused", "a script's own")
-	require.ErrorContains(t, p.Click(ctx, of("textbox", "Loot"), browser.Click{Button: browser.MiddleButton}), "page.click_refused")
+	require.ErrorContains(t, p.Drag(ctx, of("button", "Card"), of("textbox", "Loot")), "page.drag_refused",
+		"a script's own")
+	require.ErrorContains(t, p.Click(ctx, of("textbox", "Loot"), browser.Click{Button: browser.MiddleButton}),
+		"page.click_refused")
 	require.ErrorContains(t, p.ClickAt(ctx, browser.Point{X: 5, Y: 5}, browser.Click{Button: browser.MiddleButton}),
 		"page.click_refused")
 	require.ErrorContains(t, p.Press(ctx, "Control+Shift+V"), "page.key_refused")

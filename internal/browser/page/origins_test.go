@@ -101,7 +101,8 @@ func mutatedURL(random *rand.Rand, origins []string) string {
 		switch random.IntN(4) {
 		case 0:
 			text = text[:at] + pick("@", ":", "/", "\\", "?", "#", ".", "%", "%2e", "%40", "%2f", "%00", "\t", "\n", " ",
-				"[", "]", "\u3002", "\uff0f", "\u00ad", "\u200d", "\u212a", "\u0430", "\u00df", "evil.example", "xn--", "0x", ";", "&",
+				"[", "]", "\u3002", "\uff0f", "\u00ad", "\u200d", "\u212a", "\u0430", "\u00df", "evil.example", "xn--", "0x", ";",
+				"&",
 				"|", "^", "user:pw@", "https:", "blob:", "//") + text[at:]
 		case 1:
 			text = text[:at] + text[min(len(text), at+1+random.IntN(3)):]

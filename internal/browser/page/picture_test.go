@@ -25,8 +25,10 @@ func decodePicture(t *testing.T, p *browser.Picture) image.Image {
 func TestMarksAreInThePictureAndNotInThePage(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	inner := browsertest.NewSite(t, map[string]string{"/in": `<body style="margin:0"><button>Inner</button>`})
-	s := browsertest.NewSite(t, map[string]string{"/": `<body style="margin:0"><button style="position:absolute;left:100px;` +
-		`top:200px;width:80px;height:40px">Here</button><iframe style="position:absolute;left:400px;top:300px;border:0" src="` +
+	s := browsertest.NewSite(t, map[string]string{"/": `<body style="margin:0"><button ` +
+		`style="position:absolute;left:100px;` +
+		`top:200px;width:80px;height:40px">Here</button>` +
+		`<iframe style="position:absolute;left:400px;top:300px;border:0" src="` +
 		inner.LocalhostURL() + `/in"></iframe><button style="position:absolute;top:3000px">Below</button>
 <p id=seen>nothing</p><script>
 new MutationObserver(m => { seen.dataset.n = 1 }).observe(document, {subtree: true, childList: true, attributes: true});

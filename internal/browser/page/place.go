@@ -127,7 +127,8 @@ func (o *outline) shape() string {
 func shapeBelow(lines []outlineLine, depth int) (shape string, rest []outlineLine) {
 	var shapes []string
 	for len(lines) > 0 && lines[0].depth > depth {
-		role, below := lines[0].role, ""
+		role := lines[0].role
+		var below string
 		below, lines = shapeBelow(lines[1:], lines[0].depth)
 		shapes = withoutRepeat(append(shapes, role+"("+below+")"))
 	}

@@ -16,9 +16,11 @@ func TestAnElementSaysWhereItIs(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	inner := browsertest.NewSite(t, map[string]string{"/in": `<button>Pay</button>`})
 	s := browsertest.NewSite(t, map[string]string{"/": `<form aria-label="Sign in"><fieldset><legend>Account</legend>
-<input aria-label=User required placeholder=you@example.com><input type=checkbox aria-label=Keep checked></fieldset></form>
+<input aria-label=User required placeholder=you@example.com><input
+type=checkbox aria-label=Keep checked></fieldset></form>
 <table aria-label=People><tr><td>Ann<td><button>Edit</button><button disabled>Edit</button>
-<tr><td>Bob<td><button aria-expanded=false>Edit</button></table><iframe src="` + inner.LocalhostURL() + `/in"></iframe>`})
+<tr><td>Bob<td><button aria-expanded=false>Edit</button></table><iframe
+src="` + inner.LocalhostURL() + `/in"></iframe>`})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 
 	user := browsertest.Find(t, obs, "textbox", "User")

@@ -182,10 +182,10 @@ func (m *mergedReading) merge(now *pageReading) bool {
 	same := commonLines(m.last, now.lines)
 	at := make([]int, len(now.lines))
 	var merged []readLine
-	old, next, grown := 0, 0, false // next is the first of the merged lines that was not copied
+	next, grown := 0, false // next is the first of the merged lines that was not copied
 	for i, l := range now.lines {
 		if same[i] >= 0 {
-			old = m.at[same[i]]
+			old := m.at[same[i]]
 			merged = append(merged, m.lines[next:old+1]...)
 			next = old + 1
 			at[i] = len(merged) - 1

@@ -14,13 +14,15 @@ import (
 const everyText = `<!doctype html><title>Every text</title><h1>Hello <b>big</b> world</h1>
 <p>Some <a href="/x?q=1#top">link <i>text</i></a> inside, <code>code</code>.<br>Next line</p>
 <ul><li>one<li>two <a href=y>y</a><ul><li>deeper</ul></ul><ol><li>first</ol>
-<table><tr><th>Name</th><th>Amount</th></tr><tr><td>Ann<td>1</tr><tr><td>Bob</td><td><button>Edit</button></td></tr></table>
+<table><tr><th>Name</th><th>Amount</th></tr><tr><td>Ann<td>1</tr><tr><td>Bob</td><td><button>Edit</button></td></tr
+></table>
 <label>User <input value="bob"></label><input type=password aria-label=Pw value="in the page">
 <label><input type=checkbox checked>Agree</label>
 <select aria-label=Country><option>France<option selected>Germany</select>
 <select multiple aria-label=Many><option selected>One<option>Two</select>
 <div contenteditable aria-label=Story><p>First part</p><p>Second</p></div>
-<div id=shadow></div><div style="display:none">nor this</div><style>.q::before{content:"by style "}</style><p class=q>and text</p>
+<div id=shadow></div><div style="display:none">nor this</div><style>.q::before{content:"by style "}</style><p
+class=q>and text</p>
 <iframe srcdoc="<p>in the frame</p>"></iframe><script>
 shadow.attachShadow({mode: 'closed'}).innerHTML = '<p>in a closed shadow</p>';
 </script>`

@@ -22,7 +22,8 @@ const (
 	return {
 		elements: Document.prototype.getElementsByTagName.call(document, '*').length,
 		scrolled: window.scrollY,
-		height: (Object.getOwnPropertyDescriptor(Document.prototype, 'documentElement').get.call(document) || {}).scrollHeight || 0,
+		height: (Object.getOwnPropertyDescriptor(Document.prototype, 'documentElement').get.call(document) || {})
+			.scrollHeight || 0,
 		viewWidth: innerWidth,
 		viewHeight: innerHeight,
 	};

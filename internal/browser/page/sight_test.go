@@ -44,7 +44,8 @@ func TestWhatCanBeClickedHasAReference(t *testing.T) {
 		},
 		{
 			"the whole page listens, as with many frameworks",
-			`<div id=root><p>A text</p><section>Another</section></div><script>root.onclick = () => {}; document.onclick = () => {}</script>`,
+			`<div id=root><p>A text</p><section>Another</section></div>` +
+				`<script>root.onclick = () => {}; document.onclick = () => {}</script>`,
 			"[e*] clickable \"A text Another\"\n",
 		},
 		{
@@ -60,8 +61,10 @@ func TestWhatCanBeClickedHasAReference(t *testing.T) {
 		},
 		{
 			"a placeholder is no value and no name",
-			`<input aria-label=Mail placeholder=you@example.com><input placeholder=Search><input aria-label=Name placeholder=hint value=x>`,
-			"[e*] textbox \"Mail\" placeholder=\"you@example.com\"\n[e*] textbox \"Search\"\n[e*] textbox \"Name\" value=\"x\"\n",
+			`<input aria-label=Mail placeholder=you@example.com><input placeholder=Search>` +
+				`<input aria-label=Name placeholder=hint value=x>`,
+			"[e*] textbox \"Mail\" placeholder=\"you@example.com\"\n[e*] textbox \"Search\"\n" +
+				"[e*] textbox \"Name\" value=\"x\"\n",
 		},
 		{
 			"what is selected among many options",
@@ -113,7 +116,8 @@ func TestAPageOfDrawingsIsPoor(t *testing.T) {
 		why, page string
 		poor      bool
 	}{
-		{"texts", `<h1>Text</h1><button>One</button><button>Two</button><button>Three</button><img width=50 height=50>`, false},
+		{"texts", `<h1>Text</h1><button>One</button><button>Two</button><button>Three</button>` +
+			`<img width=50 height=50>`, false},
 		{"a large canvas", `<canvas width=800 height=600></canvas><button>Undo</button>`, true},
 		{"a large picture without a name", `<img width=700 height=700>`, true},
 		{"a large picture with a name", `<img width=700 height=700 alt="A cat">`, false},

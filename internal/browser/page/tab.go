@@ -67,7 +67,7 @@ type tab struct {
 	shownDocument bool             // a document of an address was shown
 	chooser       chan fileChooser // told of the next file chooser; nil while nobody waits for one
 	lastDialog    page.DialogType  // the kind of the newest
-	stays         bool             // the question whether the page is left was answered with no, since the last navigation began
+	stays         bool             // whether to leave the page was answered with no, since the last navigation began
 	flooded       bool             // the script of its page that raised dialogs without end was ended
 	tabsRefused   int              // how many its page has opened beyond maxTabs since the last observation
 	shown         []shownElement   // the elements of the newest observation
@@ -155,7 +155,8 @@ func (t *tab) takeNotes() []string {
 			"that it may have open", t.tabsRefused, maxTabs))
 	}
 	if t.flooded {
-		notes = append(notes, fmt.Sprintf("page.dialog_flood: after %d dialogs the script that raises them was ended", maxDialogs))
+		notes = append(notes, fmt.Sprintf("page.dialog_flood: after %d dialogs the script that raises them was ended",
+			maxDialogs))
 	}
 	t.notes, t.tabsRefused, t.flooded = nil, 0, false
 	return notes

@@ -131,10 +131,10 @@ func TestBackLeavesAPageThatHoldsItsVisitor(t *testing.T) {
 	})
 	require.ErrorContains(t, p.Back(ctx), "page.no_history")
 	browsertest.Open(ctx, t, p, s.URL+"/")
-	obs := browsertest.Open(ctx, t, p, s.URL+"/list")
+	browsertest.Open(ctx, t, p, s.URL+"/list")
 	require.NoError(t, p.Back(ctx))
 	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "Home")
-	obs = browsertest.Open(ctx, t, p, s.URL+"/list")
+	obs := browsertest.Open(ctx, t, p, s.URL+"/list")
 	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "link", "Part").Ref, browser.Click{}))
 	require.NoError(t, p.Back(ctx))
 	obs = browsertest.Observe(ctx, t, p)
@@ -157,7 +157,8 @@ func TestBackLeavesAPageThatHoldsItsVisitor(t *testing.T) {
 
 func TestReloadLoadsThePageAnew(t *testing.T) {
 	ctx, p, _ := openPage(t)
-	s := browsertest.NewSite(t, map[string]string{"/": `<h1>Home</h1><script>sessionStorage.n = +(sessionStorage.n || 0) + 1;
+	s := browsertest.NewSite(t, map[string]string{"/": `<h1>Home</h1>
+<script>sessionStorage.n = +(sessionStorage.n || 0) + 1;
 		document.write('<p>load ' + sessionStorage.n)</script>`})
 	require.Contains(t, browsertest.Open(ctx, t, p, s.URL+"/").Outline, "load 1")
 	require.NoError(t, p.Reload(ctx))
@@ -221,7 +222,8 @@ func TestATextIsWaitedForAndNoFilledValueIsFoundWithIt(t *testing.T) {
 	require.ErrorContains(t, wait("Order 999"), "page.text_not_shown")
 	require.ErrorContains(t, wait(" \t"), "page.no_text")
 	const user = "kestrel.operator"
-	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "").Ref, browsertest.Login("username", user, s.URL)))
+	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "").Ref,
+		browsertest.Login("username", user, s.URL)))
 	require.NoError(t, wait("Hello"))
 	cancelled, cancel := context.WithCancel(ctx)
 	cancel()

@@ -98,7 +98,8 @@ func defaultTimeouts() map[bctrl.Call]time.Duration {
 
 func errUnknownCall(field string) *bctrl.Error {
 	e := web.Invalid("executions.unknown_call", field, "there is no such call")
-	e.Hint = "it is stagehand.act, .observe, .extract or .agent, browserUse.agent, agent.replay, page.goto, .screenshot or .fill"
+	e.Hint = "it is stagehand.act, .observe, .extract or .agent, browserUse.agent, agent.replay, " +
+		"page.goto, .screenshot or .fill"
 	return e
 }
 
