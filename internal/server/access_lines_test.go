@@ -473,14 +473,12 @@ func (s *surface) agents() []methodCall {
 		{"OperationsService.Page", func() error {
 			return failing(s.client.Operations.Page(ctx, bctrl.OperationFilter{}, bctrl.PageOptions{}))
 		}},
-		{"Operation.Transcript", s.withoutModel(func() error { return drain(s.op.Transcript(ctx)) })},
-		{"Operation.TranscriptPage", s.withoutModel(func() error {
-			return failing(s.op.TranscriptPage(ctx, bctrl.PageOptions{}))
-		})},
-		{"Operation.Replay", s.withoutModel(func() error { return failing(s.op.Replay(ctx, s.rt)) })},
 		{"Runtime.Replay", s.withoutModel(func() error { return failing(s.rt.Replay(ctx, []bctrl.TranscriptStep{{}})) })},
 		{"Operation.Wait", func() error { return failing(s.op.Wait(ctx)) }},
 		{"Operation.Progress", func() error { return drain(s.op.Progress(ctx)) }},
+		{"Operation.Transcript", func() error { return drain(s.op.Transcript(ctx)) }},
+		{"Operation.TranscriptPage", func() error { return failing(s.op.TranscriptPage(ctx, bctrl.PageOptions{})) }},
+		{"Operation.Replay", func() error { return failing(s.op.Replay(ctx, s.rt)) }},
 		{"Operation.Cancel", func() error { return failing(s.op.Cancel(ctx)) }},
 	}
 }

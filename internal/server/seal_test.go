@@ -62,7 +62,7 @@ func TestWhileLockedEveryRouteWorksWithoutTheKeyOrIsRefused(t *testing.T) {
 			why := s.route + " " + about.target
 			got := w.ask(method, about, organization)
 			if slices.Contains(open, s.route) {
-				assert.Equal(t, expected(s.right, organization, about), got.Status, "%s: %s", why, got.Body)
+				assert.Equal(t, expected(s, organization, about), got.Status, "%s: %s", why, got.Body)
 			} else {
 				assert.Equal(t, http.StatusServiceUnavailable, got.Status, "%s: %s", why, got.Body)
 				assert.True(t, method == "HEAD" || got.code() == "seal.locked", "%s: %s", why, got.Body)

@@ -108,6 +108,11 @@ func TestATranscriptIsReadByWhoMayReadTheOperationAndTheFiles(t *testing.T) {
 	other := w.launchBeside()
 	refused(t, w.do("GET", transcriptOf(op), nil, nil, as(other)...), http.StatusForbidden, "operation.outside_mount",
 		"another runtime with the same storage")
+	for _, id := range []string{op.ID, web.NewID()} {
+		refused(t, w.do("POST", []string{"operations", id, "replay"}, nil,
+			object{"workspaceId": w.ws.ID, "runtime": "beside"}, as(other)...), http.StatusForbidden,
+			"operation.outside_mount", "another's operation and none are refused alike")
+	}
 	w.to(w.mounts("elsewhere"))
 	refused(t, w.do("GET", transcriptOf(op), nil, nil, as(w.rt)...), http.StatusForbidden, "storage.outside_mount",
 		"the mounts of now have other storage")
@@ -322,6 +327,11 @@ func TestOperationsAreListedByWhatIsAskedFor(t *testing.T) {
 		}
 		require.Equal(t, c.want, paged, "%s, page by page", c.why)
 	}
+	own := w.do("GET", []string{"operations"}, nil, nil, as(other)...)
+	require.Contains(t, string(own.Body), beside.ID)
+	require.NotContains(t, string(own.Body), done.ID, "a runtime sees its own")
+	refused(t, w.do("GET", []string{"operations"}, url.Values{"runtimeId": {w.rt.ID}}, nil, as(other)...),
+		http.StatusForbidden, "operation.outside_mount", "another runtime's")
 	for query, code := range map[string]string{
 		"status=canary": "operations.unknown_status", "call=canary": "executions.unknown_call",
 		"runtimeId=canary": "request.parameter", "workspaceId=canary": "request.parameter",

@@ -41,7 +41,10 @@ type asking struct {
 type stop struct {
 	route, right string
 	// anew is what is made again before each request, where requests end it.
-	anew    string
+	anew string
+	// mounted is set where the right alone is not enough for a runtime: its mounts have to
+	// give another one.
+	mounted bool
 	askings []asking
 }
 
@@ -76,8 +79,9 @@ func walk(t *testing.T) (stops []stop) {
 			last.askings = append(last.askings, about)
 		default:
 			route, anew, _ := strings.Cut(line, " anew ")
+			route, mounted := strings.CutSuffix(route, " with mounts")
 			at := strings.LastIndex(route, " ")
-			stops = append(stops, stop{route: route[:at], right: route[at+1:], anew: anew})
+			stops = append(stops, stop{route: route[:at], right: route[at+1:], anew: anew, mounted: mounted})
 		}
 	}
 	return stops
@@ -100,7 +104,8 @@ func (who somebody) unseen() []string {
 
 // expected is the status by the rules: 401, 403, 404, 409 for a caller who is
 // no runtime any more or, for yes, 200.
-func expected(right string, who somebody, about asking) int {
+func expected(s stop, who somebody, about asking) int {
+	right := s.right
 	switch {
 	case who.org == "":
 		return http.StatusUnauthorized
@@ -113,7 +118,7 @@ func expected(right string, who somebody, about asking) int {
 		switch {
 		case about.of == "each": // a list of what each may see, empty perhaps
 		case slices.Contains(walkAnybody, right):
-		case slices.Contains(walkOwn, right) && mine:
+		case slices.Contains(walkOwn, right) && mine && (who.powers || !s.mounted):
 		case slices.Contains(walkMounted, right) && mine && who.powers:
 		default:
 			return http.StatusForbidden
@@ -206,7 +211,7 @@ func TestEveryRouteIsHeldToItsRightWhoeverCalls(t *testing.T) {
 				w.makeAnew(s.anew)
 				got := w.ask(method, about, who)
 				why := fmt.Sprintf("%s: %s %s", who.why, method, about.target)
-				want := expected(s.right, who, about)
+				want := expected(s, who, about)
 				if assert.Equal(t, want, got.Status, "%s: %s", why, got.Body); want == http.StatusOK {
 					if about.of == "each" {
 						for _, name := range who.unseen() {
@@ -226,6 +231,9 @@ func TestEveryRouteIsHeldToItsRightWhoeverCalls(t *testing.T) {
 				// One answer for each caller and status, whatever it was about.
 				whole := fmt.Sprintf("%v\n%s", got.Header, got.Body)
 				kind := who.why + strconv.Itoa(want)
+				if s.mounted && about.of == who.runtime {
+					kind += " of its own"
+				}
 				if first, seen := denied[kind]; seen && (want != http.StatusNotFound || who.org == "b" &&
 					s.route != "POST /v1/workspaces/{id}/execute") &&
 					s.route != "POST /v1/subaccounts" {
