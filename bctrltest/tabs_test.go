@@ -1,6 +1,7 @@
 package bctrltest_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -164,4 +165,74 @@ func TestAFileGoesToAPageOnlyAsTheMountsOfNowPermit(t *testing.T) {
 	}
 	require.Equal(t, 1, events(bctrl.AuditOK), "the one that went to the page")
 	require.Equal(t, 1, events("denied"))
+}
+
+// TestASiteBehindBasicAuthenticationIsEnteredFromTheVault looks for the login everywhere
+// but at the site, and enters with it no other one.
+func TestASiteBehindBasicAuthenticationIsEnteredFromTheVault(t *testing.T) {
+	const user, password = "operator", "corr ect:horse-7731"
+	console := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if u, p, ok := r.BasicAuth(); !ok || u != user || p != password {
+			w.Header().Set("WWW-Authenticate", `Basic realm="Console"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = fmt.Fprintf(w, "<h1>Console of %s</h1><p>%s</p>", user, r.Header.Get("Authorization"))
+	}))
+	t.Cleanup(console.Close)
+	srv := bctrltest.New(t, bctrltest.WithBrowser(), bctrltest.WithModel(func(turn modeltest.Turn) modeltest.Call {
+		if len(turn.Calls) == 0 && strings.Contains(turn.View.Outline, "http_login answers it") {
+			return modeltest.HTTPLogin(turn.View.Logins[0].Key)
+		}
+		return modeltest.Done(strings.Contains(turn.View.Outline, "Console of"), turn.Result)
+	}))
+	client, ctx := srv.Client(bctrl.WithTimeout(2*time.Minute)), t.Context()
+	_, err := client.AICredentials.Create(ctx, srv.ModelCredential("main"))
+	require.NoError(t, err)
+	_, err = client.Vault.Set(ctx, "ops/console", bctrl.VaultCredential{
+		Username: user, Password: bctrl.NewSecret(password), MatchOrigins: []string{console.URL},
+	})
+	require.NoError(t, err)
+	ws, err := client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{Name: "ops", Mounts: bctrl.Mounts{
+		AI: &bctrl.AIMount{Allow: []string{"main"}}, Vault: &bctrl.VaultMount{Allow: []string{"ops/"}},
+	}})
+	require.NoError(t, err)
+	rt, err := ws.Runtimes.Browser("ops").Stagehand(ctx, bctrl.Launch{})
+	require.NoError(t, err)
+
+	elsewhere := strings.Replace(console.URL, "127.0.0.1", "localhost", 1)
+	_, err = rt.Page.Goto(ctx, elsewhere)
+	require.NoError(t, err)
+	result, err := rt.Stagehand.Act(ctx, "enter the console")
+	require.NoError(t, err)
+	require.False(t, result.Success)
+	require.Contains(t, result.Message, "vault.origin_mismatch")
+
+	_, err = rt.Page.Goto(ctx, console.URL)
+	require.NoError(t, err)
+	result, err = rt.Stagehand.Act(ctx, "enter the console")
+	require.NoError(t, err)
+	require.True(t, result.Success, "%+v", result)
+	require.Equal(t, "http_login", result.Actions[0].Kind)
+	require.Equal(t, "ops/console", result.Actions[0].VaultKey)
+
+	token := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+	for _, asked := range srv.Model().Requests() {
+		require.False(t, strings.Contains(string(asked.Body), password), "the model saw the password")
+		require.False(t, strings.Contains(string(asked.Body), token), "the model saw the login")
+	}
+	allowed, denied := 0, 0
+	for e, err := range client.Audit.Events(ctx, bctrl.AuditFilter{Action: string(bctrl.UseVault), RuntimeID: rt.ID}) {
+		require.NoError(t, err)
+		require.Equal(t, "ops/console", e.Object)
+		if e.Decision == bctrl.AuditDenied {
+			denied++
+			require.Equal(t, "vault.origin_mismatch", e.Outcome)
+		} else {
+			allowed++
+		}
+	}
+	require.Equal(t, 1, denied)
+	require.Equal(t, 4, allowed, "user name and password, at both sites")
 }

@@ -107,6 +107,9 @@ func Upload(e Element, paths ...string) Call {
 	return with(call("upload", "ref", e.Ref), "paths", append([]string{}, paths...))
 }
 
+// HTTPLogin has the server answer a site that asks for a login with HTTP authentication.
+func HTTPLogin(key string) Call { return call("http_login", "key", key) }
+
 // Wait waits for the page to go on by itself, 1 to 10 seconds.
 func Wait(seconds float64) Call { return with(call("wait"), "seconds", seconds) }
 

@@ -28,6 +28,7 @@ Logins
 	`whose origin is the page's and whose name fits the task.
 - Never type a credential with the type tool, and never ask for one. "[secret]" in a view stands for a value that ` +
 	`was filled.
+- Where the view says that the site asks for a login with HTTP authentication, http_login answers it from the vault.
 - If a fill is refused, the entry may not be used on this page. Do not try to get around it.
 
 Tabs and dialogs

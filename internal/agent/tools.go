@@ -36,7 +36,7 @@ var tools, toolList = newTools(actionTools(), finishTools(nil))
 // here.
 func actionTools() []tool {
 	return slices.Concat(pageTools(), pointerTools(), keyboardTools(), loginTools(), sightTools(), tabTools(),
-		dialogTools(), fileTools())
+		dialogTools(), fileTools(), httpTools())
 }
 
 // pageTools act on the page and its elements.

@@ -273,3 +273,12 @@ func InputValues(ctx context.Context, t *testing.T, b browser.Browser) string {
 	}
 	return strings.Join(all, "\n")
 }
+
+// Seen are the parameters of all events that it was told of and has not waited for.
+func (o *Outsider) Seen() (all []string) {
+	for len(o.events) > 0 {
+		ev := <-o.events
+		all = append(all, ev.method+" "+string(ev.Params))
+	}
+	return all
+}

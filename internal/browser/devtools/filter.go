@@ -125,7 +125,10 @@ func (f *filter) clean(msg message, method string) message {
 			f.client.KeepDownloadsOf(cdp.BrowserContextID(id))
 		}
 	case network.RequestWillBeSent.Method:
-		msg.Params = f.withoutFilledBody(msg.Params)
+		msg.Params = f.withoutLoginHeader(f.withoutFilledBody(msg.Params))
+	case network.RequestWillBeSentExtraInfo.Method, network.ResponseReceived.Method,
+		network.ResponseReceivedExtraInfo.Method:
+		msg.Params = f.withoutLoginHeader(msg.Params)
 	}
 	return msg
 }
@@ -170,6 +173,45 @@ func (f *filter) withoutFilledBody(event jsonv2.Value) jsonv2.Value {
 		return jsonv2.Value("{}")
 	}
 	return whole
+}
+
+// withoutLoginHeader takes the header of a login out of the event of a request that
+// carries one, wherever it stands: events repeat headers as objects and as they were sent.
+func (f *filter) withoutLoginHeader(event jsonv2.Value) jsonv2.Value {
+	var outer params
+	if jsonv2.Unmarshal(event, &outer, protocol.PageText()) != nil {
+		return jsonv2.Value("{}")
+	}
+	if !f.client.CarriesFill(network.RequestID(outer.text("requestId"))) {
+		return event
+	}
+	var whole any
+	if jsonv2.Unmarshal(event, &whole, protocol.PageText()) != nil {
+		return jsonv2.Value("{}")
+	}
+	dropLoginHeader(whole, 0)
+	clean, err := jsonv2.Marshal(whole, protocol.PageText())
+	if err != nil {
+		return jsonv2.Value("{}")
+	}
+	return clean
+}
+
+// maxEventDepth is deeper than any event of a request.
+const maxEventDepth = 50
+
+func dropLoginHeader(in any, depth int) {
+	object, is := in.(map[string]any)
+	if !is || depth > maxEventDepth {
+		return
+	}
+	for name, value := range object {
+		if strings.EqualFold(name, "Authorization") || name == "requestHeadersText" {
+			delete(object, name)
+			continue
+		}
+		dropLoginHeader(value, depth+1)
+	}
 }
 
 // text returns the string under name, or "" when there is none.

@@ -132,6 +132,8 @@ type Guards struct {
 	// live are the guards of fields that are there, and retired those whose
 	// placeholder is worth nothing any more and only stopped.
 	live, retired map[*Guard]bool
+	// httpLogins are what requests have with them, by their origins.
+	httpLogins map[string]*HTTPLogin
 	// carriers are the requests that have taken a value along, oldest first in
 	// carrierOrder.
 	carriers     map[network.RequestID]bool
@@ -143,11 +145,12 @@ type Guards struct {
 // and returns once it is so everywhere.
 func NewGuards(spawn func(func(context.Context)), intercept func(on bool)) *Guards {
 	return &Guards{
-		spawn:     spawn,
-		intercept: intercept,
-		live:      map[*Guard]bool{},
-		retired:   map[*Guard]bool{},
-		carriers:  map[network.RequestID]bool{},
+		spawn:      spawn,
+		intercept:  intercept,
+		live:       map[*Guard]bool{},
+		retired:    map[*Guard]bool{},
+		httpLogins: map[string]*HTTPLogin{},
+		carriers:   map[network.RequestID]bool{},
 	}
 }
 
@@ -253,7 +256,7 @@ func (gs *Guards) Armed() bool {
 func (gs *Guards) Watching() bool {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	return len(gs.live)+len(gs.retired) > 0
+	return len(gs.live)+len(gs.retired)+len(gs.httpLogins) > 0
 }
 
 // Close ends all guards with their browser, so that none of their timers keeps a
@@ -262,6 +265,7 @@ func (gs *Guards) Close() {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	gs.closed = true
+	clear(gs.httpLogins)
 	for _, guards := range []map[*Guard]bool{gs.live, gs.retired} {
 		for g := range guards {
 			gs.remove(g)

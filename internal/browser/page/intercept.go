@@ -42,6 +42,7 @@ func (s *Set) onRequestPaused(ctx context.Context, session *session, ev fetch.Ev
 	if v.WatchAnswer {
 		params.InterceptResponse = &v.WatchAnswer
 	}
+	params.Headers = s.headersWithLogin(ctx, session, ev)
 	if err := protocol.Tell(ctx, session, fetch.ContinueRequest, params); err != nil && v.Swapped {
 		// It must not leave with the placeholder as if that were the value.
 		_ = protocol.Tell(ctx, session, fetch.FailRequest, fetch.FailRequestParams{

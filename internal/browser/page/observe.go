@@ -155,6 +155,9 @@ func (t *tab) observe(ctx context.Context) (*browser.Observation, error) {
 	}
 	out := newOutline(t, docs)
 	t.noteUnsent(ctx)
+	if note := t.challengeNote(); note != "" {
+		out.line(0, -1, "note: "+note)
+	}
 	for _, note := range append(t.set.takeNotes(), t.takeNotes()...) {
 		out.line(0, -1, "note: "+note)
 	}

@@ -64,13 +64,15 @@ type tab struct {
 	lastTraffic   time.Time // when traffic last changed
 	dialogs       int       // how many there were since the agent's last action
 	notes         []string
-	shownDocument bool             // a document of an address was shown
-	chooser       chan fileChooser // told of the next file chooser; nil while nobody waits for one
-	lastDialog    page.DialogType  // the kind of the newest
-	stays         bool             // whether to leave the page was answered with no, since the last navigation began
-	flooded       bool             // the script of its page that raised dialogs without end was ended
-	tabsRefused   int              // how many its page has opened beyond maxTabs since the last observation
-	shown         []shownElement   // the elements of the newest observation
+	shownDocument bool                        // a document of an address was shown
+	origins       map[cdp.FrameID]frameOrigin // of the documents that frames show
+	challenge     *challenge                  // what the site asks before it shows a page; nil for nothing
+	chooser       chan fileChooser            // told of the next file chooser; nil while nobody waits for one
+	lastDialog    page.DialogType             // the kind of the newest
+	stays         bool                        // whether to leave the page was answered with no, since the last navigation began
+	flooded       bool                        // the script of its page that raised dialogs without end was ended
+	tabsRefused   int                         // how many its page has opened beyond maxTabs since the last observation
+	shown         []shownElement              // the elements of the newest observation
 	filled        map[protocol.Element]bool
 	direct        map[protocol.Document]bool // documents that hold a value itself
 	typed         map[protocol.Element]bool  // fields of such documents that the model has written
@@ -108,6 +110,7 @@ func newTab(set *Set, session *session) *tab {
 		loads:       map[cdp.FrameID]documentLoad{},
 		loadsChange: make(chan struct{}),
 		traffic:     map[trafficID]time.Time{},
+		origins:     map[cdp.FrameID]frameOrigin{},
 		filled:      map[protocol.Element]bool{},
 		direct:      map[protocol.Document]bool{},
 		typed:       map[protocol.Element]bool{},
@@ -175,6 +178,7 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 			if ev.Frame.ParentID == "" && !strings.HasPrefix(ev.Frame.URL, "about:") {
 				t.noteDocument()
 			}
+			t.noteOrigin(ev.Frame)
 			t.noteNavigation(ev.Frame.ID, ev.Frame.LoaderID, ev.Type == page.NavigationTypeBackForwardCacheRestore)
 			t.set.guards.DocumentGone(ev.Frame.ID, ev.Frame.LoaderID)
 			t.set.uploads.documentGone(t.set, ev.Frame.ID, ev.Frame.LoaderID)
@@ -203,6 +207,8 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 			}
 			t.noteTraffic(trafficID{session, ev.RequestID}, true)
 		})
+	case network.ResponseReceived.Method:
+		protocol.Event(params, func(ev network.EventResponseReceived) { t.onAnswer(ev) })
 	case network.WebSocketFrameSent.Method:
 		protocol.Event(params, func(ev socketMessage) { t.set.guards.NoteSocketMessage(t.session.ID, ev.Response.Text) })
 	case network.LoadingFinished.Method:
@@ -270,6 +276,7 @@ func (t *tab) forgetLoad(id cdp.FrameID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.loads, id)
+	delete(t.origins, id)
 	t.signalLoadsChange()
 }
 

@@ -131,9 +131,19 @@ type recordedPage struct {
 
 // Fill implements [browser.Page].
 func (p recordedPage) Fill(ctx context.Context, ref browser.Ref, fill browser.Fill) error {
-	err := p.Page.Fill(ctx, ref, fill)
+	return p.recordForbidden(ctx, fill.Key, p.Page.Fill(ctx, ref, fill))
+}
+
+// LoginHTTP implements [browser.Page].
+func (p recordedPage) LoginHTTP(ctx context.Context, login browser.HTTPLogin) error {
+	return p.recordForbidden(ctx, login.Password.Key, p.Page.LoginHTTP(ctx, login))
+}
+
+// recordForbidden records that the page refused a login, where it did for not belonging
+// there.
+func (p recordedPage) recordForbidden(ctx context.Context, key string, err error) error {
 	if refusal, ok := errors.AsType[*bctrl.Error](err); ok && refusal.Status == http.StatusForbidden {
-		return p.s.recordRefusal(ctx, p.x, bctrl.UseVault, fill.Key, refusal)
+		return p.s.recordRefusal(ctx, p.x, bctrl.UseVault, key, refusal)
 	}
 	return err
 }
