@@ -148,14 +148,16 @@ func TestAFileGoesToAPageOnlyAsTheMountsOfNowPermit(t *testing.T) {
 		require.False(t, result.Success)
 		require.Contains(t, result.Message, code)
 	}
-	none := bctrl.Mounts{AI: &bctrl.AIMount{Allow: []string{"main"}}, Storage: &bctrl.StorageMount{Access: bctrl.StorageNone}}
+	none := bctrl.Mounts{AI: &bctrl.AIMount{Allow: []string{"main"}},
+		Storage: &bctrl.StorageMount{Access: bctrl.StorageNone}}
 	require.NoError(t, ws.Update(ctx, bctrl.WorkspaceUpdate{Mounts: &none}))
 	result := upload("reports/q1.csv")
 	require.False(t, result.Success)
 	require.Contains(t, result.Message, "outside_mount")
 
 	events := func(outcome string) (n int) {
-		for e, err := range srv.Client().Audit.Events(ctx, bctrl.AuditFilter{Action: string(bctrl.GetStorage), RuntimeID: rt.ID}) {
+		reads := bctrl.AuditFilter{Action: string(bctrl.GetStorage), RuntimeID: rt.ID}
+		for e, err := range srv.Client().Audit.Events(ctx, reads) {
 			require.NoError(t, err)
 			if e.Outcome == outcome || outcome == "denied" && e.Decision == bctrl.AuditDenied {
 				n++

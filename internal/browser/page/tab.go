@@ -69,7 +69,7 @@ type tab struct {
 	challenge     *challenge                  // what the site asks before it shows a page; nil for nothing
 	chooser       chan fileChooser            // told of the next file chooser; nil while nobody waits for one
 	lastDialog    page.DialogType             // the kind of the newest
-	stays         bool                        // whether to leave the page was answered with no, since the last navigation began
+	stays         bool                        // whether to leave the page was answered with no since it began to
 	flooded       bool                        // the script of its page that raised dialogs without end was ended
 	tabsRefused   int                         // how many its page has opened beyond maxTabs since the last observation
 	shown         []shownElement              // the elements of the newest observation

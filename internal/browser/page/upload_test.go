@@ -83,7 +83,8 @@ func TestFilesAreGivenToPages(t *testing.T) {
 	require.NoError(t, p.SetFiles(ctx, ref("button", "Many"), []browser.File{
 		fileOf("a.txt", "text/plain", "first"), fileOf("b.txt", "text/plain", "second"),
 	}))
-	require.NoError(t, p.SetFiles(ctx, ref("button", "Browse"), []browser.File{fileOf("c.pdf", "application/pdf", "%PDF")}),
+	require.NoError(t, p.SetFiles(ctx, ref("button", "Browse"),
+		[]browser.File{fileOf("c.pdf", "application/pdf", "%PDF")}),
 		"a button that asks for files")
 	requireShown(ctx, t, p, "c.pdf application/pdf 4")
 	require.NoError(t, p.SetFiles(ctx, ref("button", "Zone"), []browser.File{fileOf("d.txt", "", "let go")}))
@@ -119,7 +120,10 @@ func TestWhatTakesNoFilesSaysSo(t *testing.T) {
 		{"e9999", one, "page.unknown_ref"},
 		{ref("button", "One"), []browser.File{{Name: "a", Size: browser.MaxUpload + 1}}, "page.uploads_full"},
 		{ref("button", "One"), []browser.File{{
-			Name: "a", Size: 1, WriteTo: func(_ context.Context, w io.Writer) error { _, err := w.Write(make([]byte, 9)); return err },
+			Name: "a", Size: 1, WriteTo: func(_ context.Context, w io.Writer) error {
+				_, err := w.Write(make([]byte, 9))
+				return err
+			},
 		}}, "page.file_changed"},
 		{ref("button", "One"), []browser.File{{
 			Name: "a", Size: 1, WriteTo: func(context.Context, io.Writer) error { return broken },
