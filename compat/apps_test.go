@@ -157,7 +157,8 @@ func (w *appWorker) exported(t *testing.T, name, want string) {
 func script(calls ...modeltest.Script) modeltest.Script {
 	return func(t modeltest.Turn) modeltest.Call {
 		switch n := len(t.Calls); {
-		case strings.HasPrefix(t.Result, "Error"), strings.HasPrefix(t.Result, "failed"), strings.HasPrefix(t.Result, "not done"):
+		case strings.HasPrefix(t.Result, "Error"), strings.HasPrefix(t.Result, "failed"),
+			strings.HasPrefix(t.Result, "not done"):
 			return modeltest.Done(false, fmt.Sprintf("call %d (%s): %s\n%s", n, t.Calls[n-1].Tool, t.Result, t.View.Outline))
 		case n < len(calls):
 			call := calls[n](t)
@@ -261,7 +262,8 @@ func pocketBase(t *testing.T) string {
 	at := []string{"--dir", filepath.Join(dir, "data"), "--migrationsDir", filepath.Join(dir, "migrations"),
 		"--publicDir", filepath.Join(dir, "public"), "--hooksDir", filepath.Join(dir, "hooks")}
 	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LANG=C.UTF-8"}
-	create := exec.CommandContext(t.Context(), program, append([]string{"superuser", "create", appUser, appPassword}, at...)...)
+	create := exec.CommandContext(t.Context(), program,
+		append([]string{"superuser", "create", appUser, appPassword}, at...)...)
 	create.Env = env
 	require.NoError(t, create.Run(), "PocketBase did not make its superuser")
 	serve := exec.CommandContext(t.Context(), program, append([]string{"serve", "--http", address}, at...)...)
