@@ -199,31 +199,16 @@ const jsFocused = `function () {
 	return has();
 }`
 
-// jsSelectPart selects the content of this where it is a part of an editor, and reports
-// whether it is: an editor as a whole is selected by its own keys.
-const jsSelectPart = `function () {
-	if (!this.isContentEditable || !this.parentElement?.isContentEditable) return false;
-	window.getSelection().selectAllChildren(this);
-	return true;
-}`
-
 // emptyFocused deletes all text of a node with the keys for it.
 func (t *tab) emptyFocused(ctx context.Context, n *node) error {
-	var focused, part bool
+	var focused bool
 	if err := n.callOn(ctx, &focused, jsFocused); err != nil {
 		return err
 	}
 	if !focused {
 		return notFocused(n)
 	}
-	if err := n.callOn(ctx, &part, jsSelectPart); err != nil {
-		return err
-	}
-	keys := []string{"Control+a", "Backspace"}
-	if part {
-		keys = keys[1:]
-	}
-	for _, name := range keys {
+	for _, name := range []string{"Control+a", "Backspace"} {
 		k, held, err := parseKey(name)
 		if err != nil {
 			return err

@@ -2,7 +2,6 @@ package page
 
 import (
 	"context"
-	"strings"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
 )
@@ -76,7 +75,6 @@ const jsClear = `function (text) {
 // jsSelect chooses options by their labels or their values, and no others.
 const jsSelect = `function (wanted) {
 	const el = this;
-	if (!(el instanceof HTMLSelectElement)) return {problem: 'not_a_select'};
 	const disabled = el => Element.prototype.matches.call(el, ':disabled');
 	if (disabled(el)) return {problem: 'disabled'};
 	if (wanted.length !== 1 && !el.multiple) return {problem: 'one'};
@@ -139,44 +137,22 @@ func (t *tab) pressShift(ctx context.Context) error {
 	return t.press(ctx, modifierKey(modShift), 0)
 }
 
-// Select chooses an option. See [browser.Page].
-func (s *Set) Select(ctx context.Context, ref browser.Ref, options ...string) error {
-	for _, option := range options {
-		if err := s.refusePlaceholder(option); err != nil {
-			return err
-		}
+// selectNative chooses options of a select element.
+func (t *tab) selectNative(ctx context.Context, n *node, wanted []string) error {
+	var got struct {
+		Problem string   `json:"problem"`
+		Options []string `json:"options"`
 	}
-	return s.onElement(ctx, ref, func(ctx context.Context, t *tab, n *node, _ *frameTree) error {
-		if _, err := n.waitUntilStill(ctx); err != nil {
-			return err
-		}
-		var got struct {
-			Problem string   `json:"problem"`
-			Options []string `json:"options"`
-		}
-		wanted := make([]string, len(options))
-		for i, option := range options {
-			wanted[i] = strings.ToValidUTF8(option, "\ufffd")
-		}
-		if err := n.callOn(ctx, &got, jsSelect, wanted); err != nil {
-			return err
-		}
-		name := "the element " + string(n.ref)
-		switch got.Problem {
-		case "":
-			return nil
-		case "disabled":
-			return browser.Conflict("page.disabled", name+" or the option is disabled", "")
-		case "one":
-			return browser.BadRequest("page.one_option", name+" takes exactly one option", "")
-		case "no_option":
-			var labels []string
-			for _, label := range got.Options {
-				labels = append(labels, s.quoteLabel(label))
-			}
-			return browser.BadRequest("page.no_option", name+" has no such option; it has "+strings.Join(labels, ", "), "")
-		}
-		return browser.BadRequest("page.not_a_select", name+" is not a list of options",
-			"click it and choose from what opens")
-	})
+	if err := n.callOn(ctx, &got, jsSelect, wanted); err != nil {
+		return err
+	}
+	switch got.Problem {
+	case "":
+		return nil
+	case "disabled":
+		return browser.Conflict("page.disabled", "the element "+string(n.ref)+" or the option is disabled", "")
+	case "one":
+		return oneOption(n)
+	}
+	return t.set.noOption(n, got.Options)
 }
