@@ -100,10 +100,13 @@ func installed(t testing.TB) {
 	t.Helper()
 	js, err := filepath.EvalSymlinks(filepath.Join("js", "node_modules"))
 	require.NoError(t, err, install)
+	editors, err := filepath.EvalSymlinks(filepath.Join("editors", "node_modules"))
+	require.NoError(t, err, install)
 	for pinned, there := range map[string]string{
-		filepath.Join("python", "requirements.txt"): filepath.Join("python", "venv", "requirements.txt"),
-		filepath.Join("agents", "requirements.txt"): filepath.Join("agents", "venv", "requirements.txt"),
-		filepath.Join("js", "package-lock.json"):    filepath.Join(filepath.Dir(js), "package-lock.json"),
+		filepath.Join("python", "requirements.txt"):   filepath.Join("python", "venv", "requirements.txt"),
+		filepath.Join("agents", "requirements.txt"):   filepath.Join("agents", "venv", "requirements.txt"),
+		filepath.Join("js", "package-lock.json"):      filepath.Join(filepath.Dir(js), "package-lock.json"),
+		filepath.Join("editors", "package-lock.json"): filepath.Join(filepath.Dir(editors), "package-lock.json"),
 	} {
 		want, err := os.ReadFile(pinned)
 		require.NoError(t, err)

@@ -35,7 +35,8 @@ const jsListOptions = `
 		return [...proto.querySelectorAll.call(root, selector)];
 	};
 	const lists = '[role=listbox],[role=menu],[role=tree],[role=radiogroup]';
-	const items = '[role=option],[role=menuitem],[role=menuitemradio],[role=menuitemcheckbox],[role=treeitem],[role=radio]';
+	const items = '[role=option],[role=menuitem],[role=menuitemradio],[role=menuitemcheckbox],[role=treeitem],' +
+		'[role=radio]';
 	const listsOf = owner => {
 		const closest = Element.prototype.closest.call(owner, lists);
 		if (closest) return [closest];
@@ -107,7 +108,8 @@ const (
 	for (const list of listsOf(this)) {
 		if (attribute(list, 'aria-multiselectable') !== 'true') continue;
 		for (const el of all(list, '[aria-selected=true],[aria-checked=true]'))
-			if (drawn(el) && !low.includes(labelOf(el).toLowerCase()) && !wanted.includes(attribute(el, 'data-value'))) return el;
+			if (drawn(el) && !low.includes(labelOf(el).toLowerCase()) && !wanted.includes(attribute(el, 'data-value')))
+				return el;
 	}
 	return null;
 }`
@@ -158,7 +160,8 @@ const (
 	const options = [...this.list.options];
 	const found = options.find(o => o.value === wanted) || options.find(o => plain(o.label).toLowerCase() === low)
 		|| options.find(o => plain(o.value).toLowerCase() === low);
-	return {value: found ? found.value : null, options: options.slice(0, limit).map(o => plain(o.label || o.value).slice(0, 60))};
+	const labels = options.slice(0, limit).map(o => plain(o.label || o.value).slice(0, 60));
+	return {value: found ? found.value : null, options: labels};
 }`
 )
 

@@ -77,7 +77,8 @@ func TestTextArrivesAsThePageWantsIt(t *testing.T) {
 <div id=two role=button tabindex=0 aria-label=Two><input><input></div><script>
 const keys = document.querySelector('[aria-label=Keys]');
 keys.onbeforeinput = e => e.preventDefault();
-keys.onkeydown = e => { if (e.key.length === 1 && !e.ctrlKey) keys.value += e.key; if (e.key === 'Backspace') keys.value = '' };
+keys.onkeydown = e => { if (e.key.length === 1 && !e.ctrlKey) keys.value += e.key;
+	if (e.key === 'Backspace') keys.value = '' };
 inner.oninput = () => out.textContent = 'inner ' + inner.value;</script>`})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	field := func(role, name string) browser.Ref { return browsertest.Find(t, obs, role, name).Ref }
@@ -111,7 +112,8 @@ func TestAnEditorTakesNewLinesWithoutSending(t *testing.T) {
 <div contenteditable role=textbox aria-label=Plain>old <b>text</b></div>
 <div id=chat contenteditable role=textbox aria-label=Chat style="white-space:pre-wrap"></div>
 <div id=lost contenteditable role=textbox aria-label=Lost onbeforeinput="event.preventDefault()"></div><script>
-chat.onkeydown = e => { if (e.key === 'Enter' && !e.shiftKey) { out.textContent = 'sent'; e.preventDefault() } };</script>`})
+chat.onkeydown = e => { if (e.key === 'Enter' && !e.shiftKey) { out.textContent = 'sent';
+	e.preventDefault() } };</script>`})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	editor := func(name string) browser.Ref { return browsertest.Find(t, obs, "textbox", name).Ref }
 	for _, name := range []string{"Plain", "Chat"} {
