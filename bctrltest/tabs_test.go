@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -237,4 +238,68 @@ func TestASiteBehindBasicAuthenticationIsEnteredFromTheVault(t *testing.T) {
 	}
 	require.Equal(t, 1, denied)
 	require.Equal(t, 4, allowed, "user name and password, at both sites")
+}
+
+// TestADocumentThatWasOpenedIsRead opens a PDF, which a headless browser downloads, and a
+// text that it shows.
+func TestADocumentThatWasOpenedIsRead(t *testing.T) {
+	invoice, err := os.ReadFile("testdata/invoice.pdf")
+	require.NoError(t, err)
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/invoice.pdf":
+			w.Header().Set("Content-Type", "application/pdf")
+			_, _ = w.Write(invoice)
+		case "/data.json":
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"deals": ["Acme", "Globex"]}`)
+		case "/notes.csv":
+			w.Header().Set("Content-Type", "text/csv")
+			_, _ = io.WriteString(w, "name,amount\nInitech,7\n")
+		case "/broken.pdf":
+			w.Header().Set("Content-Type", "application/pdf")
+			_, _ = io.WriteString(w, "%PDF-1.7 and no more")
+		default:
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			_, _ = io.WriteString(w, `<h1>Papers</h1><a href=/invoice.pdf target=_blank>Invoice</a>`)
+		}
+	}))
+	t.Cleanup(site.Close)
+	// The task names an address to open; what is read there is the answer.
+	_, _, rt, _ := office(t, func(turn modeltest.Turn) modeltest.Call {
+		address := turn.Task[strings.Index(turn.Task, "http"):]
+		switch last := turn.Calls; {
+		case len(last) == 0 && strings.HasSuffix(address, "/"):
+			return modeltest.Navigate(address)
+		case len(last) == 1 && strings.HasSuffix(address, "/"):
+			return modeltest.Click(turn.Find("link", "invoice"))
+		case len(last) == 0:
+			return modeltest.OpenTab(address)
+		case last[len(last)-1].Tool == "read_page":
+			return modeltest.Done(turn.Page != "", turn.Page+turn.Result)
+		case strings.HasSuffix(address, ".json"):
+			return modeltest.Call{Tool: "read_page"}
+		case len(turn.View.Downloads) == 0:
+			return modeltest.WaitDownload(20)
+		}
+		return modeltest.ReadFile(turn.View.Downloads[0].Path, 1)
+	})
+	for _, c := range []struct {
+		path string
+		want []string
+	}{
+		{"/", []string{"Invoice 4711", "Total: 120.50 EUR"}}, {"/invoice.pdf", []string{"Invoice 4711", "Page 2 of 2"}},
+		{"/data.json", []string{`"Acme"`}}, {"/notes.csv", []string{"Initech,7"}},
+	} {
+		result, err := rt.Stagehand.Act(t.Context(), "Read "+site.URL+c.path)
+		require.NoError(t, err)
+		require.True(t, result.Success, "%s: %+v", c.path, result)
+		for _, want := range c.want {
+			require.Contains(t, result.Message, want, c.path)
+		}
+	}
+	result, err := rt.Stagehand.Act(t.Context(), "Read "+site.URL+"/broken.pdf")
+	require.NoError(t, err)
+	require.False(t, result.Success)
+	require.Contains(t, result.Message, "storage.not_readable")
 }

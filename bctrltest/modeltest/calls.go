@@ -107,6 +107,11 @@ func Upload(e Element, paths ...string) Call {
 	return with(call("upload", "ref", e.Ref), "paths", append([]string{}, paths...))
 }
 
+// ReadFile reads a part of a PDF or a text that a page has delivered, from 1.
+func ReadFile(path string, part float64) Call {
+	return with(call("read_page", "file", path), "part", part)
+}
+
 // HTTPLogin has the server answer a site that asks for a login with HTTP authentication.
 func HTTPLogin(key string) Call { return call("http_login", "key", key) }
 

@@ -82,6 +82,8 @@ func TestAHostileCallIsAnsweredAndDoesNothing(t *testing.T) {
 		{"a login of no key", "http_login", `{"key":""}`, "there is no such login"},
 		{"a login of a key beyond any", "http_login", `{"key":"` + huge[:600] + `"}`, "there is no such login"},
 		{"another's login", "http_login", `{"key":"prod/other"}`, "vault.outside_mount"},
+		{"a file that no page delivered", "read_page", `{"file":"secrets/keys.txt"}`, "listed under Downloads"},
+		{"a file of the machine to read", "read_page", `{"file":"/etc/shadow"}`, "listed under Downloads"},
 		{"a part before the first", "read_page", `{"part":-3}`, "part is 1 to 50"},
 		{"a part that no page has", "read_page", `{"part":1e18}`, "part is 1 to 50"},
 		{"a hover over nothing", "hover", `{"ref":"e99"}`, "no element e99"},

@@ -39,6 +39,10 @@ func (s *site) LoginHTTP(context.Context, browser.HTTPLogin) error { return s.do
 // noFiles is a storage that is empty.
 type noFiles struct{}
 
+func (noFiles) Read(context.Context, string, int) (string, bool, error) {
+	return "", false, browser.NotFound("storage.not_found", "there is no such file", "")
+}
+
 func (noFiles) Open(context.Context, string) (browser.File, error) {
 	return browser.File{}, browser.NotFound("storage.not_found", "there is no such file", "")
 }

@@ -18,6 +18,9 @@ type Files interface {
 	// Open returns a file for a page to read. The path comes from the model. The bytes
 	// are decided about once more when they are read.
 	Open(ctx context.Context, path string) (browser.File, error)
+	// Read returns at most limit bytes of what a file says, a PDF or a text. What is
+	// neither is refused.
+	Read(ctx context.Context, path string, limit int) (text string, truncated bool, err error)
 }
 
 // fileTools give files of the mounted storage to pages.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
@@ -23,8 +24,9 @@ func sightTools() []tool {
 	return []tool{
 		define[readPage]("read_page",
 			"Read the whole page that is in front as text, also what the view leaves out: lists and tables to their end, and "+
-				"where links lead. Long pages come in parts.",
-			`"part":{"type":"number","description":"Which part, from 1; 1 where it is left out."}`),
+				"where links lead; or a file that a page has delivered, a PDF or a text. Long ones come in parts.",
+			`"part":{"type":"number","description":"Which part, from 1; 1 where it is left out."},`+
+				`"file":{"type":"string","description":"In the place of the page: the path of a file listed under Downloads."}`),
 		define[lookAtPage]("look",
 			"See a picture of the page as it is now. The number 12 is on the element [e12].", ``),
 	}
@@ -36,9 +38,11 @@ func readsOnly(kind string) bool { return kind == "extract" || kind == "read_pag
 
 type readPage struct {
 	Part float64 `json:"part"`
+	File string  `json:"file"`
 }
 
-// do gives the model a part of the page's text, marked as the page's.
+// do gives the model a part of the page's text, or of a file's that a page has delivered,
+// marked as the page's.
 func (a readPage) do(ctx context.Context, r *run) (outcome, error) {
 	part := int(a.Part)
 	if part == 0 {
@@ -47,27 +51,55 @@ func (a readPage) do(ctx context.Context, r *run) (outcome, error) {
 	if part < 1 || part > maxParts {
 		return refuse(fmt.Sprintf("not done: part is 1 to %d", maxParts)), nil
 	}
-	r.progress("read_page", fmt.Sprintf("part %d", part))
-	read, err := r.readWhole(ctx, part*partOfPage)
-	o, errDone := r.afterAction(ctx, bctrl.ActAction{Kind: "read_page"}, err, "")
+	action, what := bctrl.ActAction{Kind: "read_page"}, "the page"
+	read := r.readWhole
+	if a.File != "" {
+		if !r.wasDelivered(a.File) {
+			return refuse("not done: file is the path of a file that is listed under Downloads"), nil
+		}
+		action.Target, what = a.File, "the file"
+		read = func(ctx context.Context, most int) (reading, error) { return r.readFile(ctx, a.File, most) }
+	}
+	r.progress("read_page", fmt.Sprintf("part %d %s", part, a.File))
+	got, err := read(ctx, part*partOfPage)
+	o, errDone := r.afterAction(ctx, action, err, "")
 	if o.mayHaveChanged = false; err != nil {
 		return o, errDone
 	}
-	text, from := read.text, 0
+	text, from := got.text, 0
 	for range part - 1 {
 		from += lineEnd(text[from:], partOfPage)
 	}
 	text = text[from:]
 	to := lineEnd(text, partOfPage)
-	more := read.truncated || to < len(text)
+	more := got.truncated || to < len(text)
 	if text = text[:to]; text == "" {
-		return refuse("the page has no such part: it ends before"), errDone
+		return refuse(what + " has no such part: it ends before"), errDone
 	}
 	o.text, o.long = pageText(text), true
 	if more {
-		o.text += fmt.Sprintf("\n(the page goes on: read part %d)", part+1)
+		o.text += fmt.Sprintf("\n(%s goes on: read part %d)", what, part+1)
 	}
 	return o, errDone
+}
+
+// wasDelivered reports whether a page of the runtime has delivered a file, also in an
+// earlier task. No other file is read to the model: what pages deliver it is shown anyway.
+func (r *run) wasDelivered(path string) bool {
+	return r.deps.Files != nil && slices.ContainsFunc(r.downloads(),
+		func(o bctrl.StorageObject) bool { return o.LogicalPath == path })
+}
+
+func (r *run) readFile(ctx context.Context, path string, most int) (reading, error) {
+	text, truncated, err := r.deps.Files.Read(ctx, path, most)
+	if err != nil {
+		return reading{}, err
+	}
+	out := reading{text: r.cleanText(text), truncated: truncated}
+	if len(out.text) > most {
+		out.text, out.truncated = out.text[:lineEnd(out.text, most)], true
+	}
+	return out, nil
 }
 
 type lookAtPage struct{}

@@ -160,6 +160,7 @@ func (t *tab) openAddress(ctx context.Context, address string, until bctrl.WaitU
 	}
 	switch {
 	case got.IsDownload:
+		t.addNote("the address is that of a file, which is downloaded: the page stays as it was")
 		return nil
 	case got.ErrorText != "":
 		return browser.BadGateway(codeNavigation, "the page could not be opened: "+clip(got.ErrorText, maxName), "")

@@ -42,21 +42,60 @@ func (t *tab) read(ctx context.Context, limit int) (*browser.Reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	first, err := t.readText(ctx, limit)
+	merged, err := t.readPlainText(ctx, limit)
 	if err != nil {
 		return nil, err
 	}
-	merged, err := t.readScrolling(ctx, first, limit)
-	if err != nil {
-		return nil, err
+	if merged == nil {
+		first, err := t.readText(ctx, limit)
+		if err != nil {
+			return nil, err
+		}
+		if merged, err = t.readScrolling(ctx, first, limit); err != nil {
+			return nil, err
+		}
 	}
 	text, cut := merged.join(t.set.scrub, limit)
 	return &browser.Reading{
-		URL:       clip(t.set.scrub.Text(fill.OneLine(first.url)), 2*maxText),
+		URL:       clip(t.set.scrub.Text(fill.OneLine(merged.url)), 2*maxText),
 		Title:     clip(t.set.scrub.Text(fill.OneLine(info.Title)), maxName),
 		Text:      text,
 		Truncated: cut || merged.truncated,
 	}, nil
+}
+
+// jsPlainText returns the text of a document that is no page, of the kinds that Chromium
+// shows as they are, and null of any other.
+const jsPlainText = `function (limit) {
+	const get = name => Object.getOwnPropertyDescriptor(Document.prototype, name).get.call(document);
+	const kind = get('contentType'), body = get('body');
+	const shown = /^text\/(?!html$|xml$)|^application\/(json|javascript|x-javascript)$|\+json$/.test(kind);
+	return shown && body ? body.textContent.slice(0, limit) : null;
+}`
+
+// readPlainText reads a text that was opened by its own lines, which the accessibility
+// tree runs together; nil of what is a page.
+func (t *tab) readPlainText(ctx context.Context, limit int) (*pageReading, error) {
+	tree, err := t.frameTree(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w, err := isolatedWorld(ctx, tree.top)
+	if err != nil {
+		return nil, err
+	}
+	var text *string
+	if err := evaluate(ctx, tree.top, w, &text, jsPlainText, limit+1); err != nil || text == nil {
+		return nil, ctx.Err()
+	}
+	r := &pageReading{url: tree.top.url}
+	for line := range strings.Lines(*text) {
+		indent := len(line) - len(strings.TrimLeft(line, " "))
+		r.lines = append(r.lines, readLine{
+			{strings.Repeat(" ", indent), ours}, {fill.OneLine(line), shownText},
+		})
+	}
+	return r, nil
 }
 
 // readText reads the page as it is now.
@@ -276,5 +315,8 @@ func (p *pageReading) join(scrub *fill.Scrubber, limit int) (text string, cut bo
 	if len(text) <= limit {
 		return text, false
 	}
-	return text[:strings.LastIndexByte(text[:limit], '\n')+1], true
+	if at := strings.LastIndexByte(text[:limit], '\n'); at >= 0 {
+		return text[:at+1], true
+	}
+	return strings.ToValidUTF8(text[:limit], ""), true // of one long line
 }

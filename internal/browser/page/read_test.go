@@ -2,6 +2,8 @@ package page_test
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -154,4 +156,27 @@ func TestReadTakesPagesThatAreTooLarge(t *testing.T) {
 	require.True(t, got.Truncated)
 	require.True(t, strings.HasPrefix(got.Text, "Huge\n"), got.Text[:50])
 	require.Contains(t, got.Text, "a | b\n")
+}
+
+// TestADocumentThatIsNoPageIsReadToo opens what Chromium shows as it is.
+func TestADocumentThatIsNoPageIsReadToo(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	s := browsertest.NewSite(t, nil)
+	for path, c := range map[string]struct{ kind, text string }{
+		"/a.txt":  {"text/plain; charset=utf-8", "Zeile eins\nZeile zwei\n" + strings.Repeat("und so weiter\n", 5000)},
+		"/a.json": {"application/json", `{"name": "Zeile zwei"}`},
+		"/a.xml":  {"application/xml", `<list><item>Zeile zwei</item></list>`},
+	} {
+		s.Handlers[path] = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", c.kind)
+			_, _ = io.WriteString(w, c.text)
+		}
+		require.NoError(t, p.Goto(ctx, s.URL+path, ""))
+		require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "Zeile zwei", path)
+		got, err := p.Read(ctx, browser.ReadOptions{MaxBytes: 2000})
+		require.NoError(t, err)
+		require.Contains(t, got.Text, "Zeile zwei", path)
+		require.LessOrEqual(t, len(got.Text), 2000)
+		require.Equal(t, len(c.text) > 2000, got.Truncated, path)
+	}
 }

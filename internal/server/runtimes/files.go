@@ -1,6 +1,7 @@
 package runtimes
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/doctext"
 	"github.com/bctrl-go/bctrl/internal/server/files"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
@@ -80,6 +82,28 @@ func (f storedFiles) Open(ctx context.Context, key string) (out browser.File, er
 		Size:        o.SizeBytes,
 		WriteTo:     func(ctx context.Context, w io.Writer) error { return f.copy(ctx, o, w) },
 	}, nil
+}
+
+// Read reads what a file says. It is decided and recorded as [storedFiles.Open] and the
+// reading of what that returns.
+func (f storedFiles) Read(ctx context.Context, key string, limit int) (text string, truncated bool, err error) {
+	found, err := f.Open(ctx, key)
+	if err != nil {
+		return "", false, err
+	}
+	if found.Size > doctext.MaxBytes {
+		return "", false, web.WithHint(web.Unprocessable("storage.too_large_to_read",
+			"the file is larger than what is read as text, which is 32 MiB"), "download it")
+	}
+	var document bytes.Buffer
+	if err := found.WriteTo(ctx, &document); err != nil {
+		return "", false, err
+	}
+	read, err := f.s.documents.Read(ctx, document.Bytes(), limit)
+	if errors.Is(err, doctext.ErrNotText) || errors.Is(err, doctext.ErrUnreadable) {
+		err = web.Unprocessable("storage.not_readable", err.Error())
+	}
+	return read.Text, read.Truncated, err
 }
 
 // copy writes a file that was found, where it is still the same one.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/doctext"
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/model"
 	"github.com/bctrl-go/bctrl/internal/server/calls"
@@ -56,6 +57,8 @@ type Service struct {
 	catalog  *catalog.Service
 	calls    *calls.Service
 	prices   *model.Prices
+	// documents read what pages deliver, for agents.
+	documents *doctext.Reader
 
 	fleet      fleet
 	operations operations
@@ -65,16 +68,17 @@ type Service struct {
 // New makes the service. [Service.Close] ends what it starts.
 func New(k *web.Kernel, cfg Config) *Service {
 	return &Service{
-		Kernel:   k,
-		browsers: cfg.Browsers,
-		egress:   cfg.Egress,
-		vault:    cfg.Vault,
-		models:   cfg.Models,
-		files:    cfg.Files,
-		profiles: cfg.Profiles,
-		catalog:  cfg.Catalog,
-		calls:    cfg.Calls,
-		prices:   cfg.Prices,
+		Kernel:    k,
+		browsers:  cfg.Browsers,
+		egress:    cfg.Egress,
+		vault:     cfg.Vault,
+		models:    cfg.Models,
+		files:     cfg.Files,
+		profiles:  cfg.Profiles,
+		catalog:   cfg.Catalog,
+		calls:     cfg.Calls,
+		prices:    cfg.Prices,
+		documents: doctext.NewReader(),
 	}
 }
 
