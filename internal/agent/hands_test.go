@@ -4,8 +4,14 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"testing"
 
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/agent"
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/model"
 )
 
 // What hands do to a [site] is written down; what they do not do is said.
@@ -49,7 +55,51 @@ func (s *site) Press(_ context.Context, keys string) error { return s.do("press 
 
 func (s *site) Scroll(_ context.Context, ref browser.Ref, pages int) (bool, error) {
 	if ref != "" {
-		return true, s.do("scroll %s %d", ref, pages)
+		return !s.stands, s.do("scroll %s %d", ref, pages)
 	}
-	return true, s.do("scroll %d", pages)
+	return !s.stands, s.do("scroll %d", pages)
+}
+
+// TestAScrollThatMovesNothingIsToldSo scrolls a page, and a list in it, that stand.
+func TestAScrollThatMovesNothingIsToldSo(t *testing.T) {
+	for _, args := range []string{`{"pages":1}`, `{"pages":-2,"ref":"e1"}`} {
+		s := newSite("login")
+		s.stands = true
+		chat := &asked{answer: func(n int, _ model.Request) (*model.Response, error) {
+			if n == 0 {
+				return calls("scroll", args), nil
+			}
+			return calls("done", `{"success":false,"message":""}`), nil
+		}}
+		result, err := agent.Agent(t.Context(), onPage(chat, s), task("x"), 0)
+		require.NoError(t, err)
+		require.Len(t, result.Actions, 1)
+		require.Contains(t, result.Actions[0].Error, "page.not_moved: nothing moved")
+	}
+}
+
+// TestPlacesOfAPictureArePlacesOfTheViewport clicks and drags in a picture that is half as
+// large as the viewport, and reads where the page was clicked and what is recorded.
+func TestPlacesOfAPictureArePlacesOfTheViewport(t *testing.T) {
+	page := &drawn{site: newSite("login"), scale: 2}
+	chat := &asked{answer: func(n int, _ model.Request) (*model.Response, error) {
+		switch n {
+		case 0:
+			return calls("click_at", `{"x":10,"y":20.5,"button":"right","count":2,"modifiers":["Alt"]}`), nil
+		case 1:
+			return calls("drag_at", `{"x":1,"y":2,"to_x":3,"to_y":4}`), nil
+		}
+		return calls("done", `{"success":true,"message":""}`), nil
+	}}
+	args := task("x")
+	args.Vision = bctrl.VisionOn
+	result, err := agent.Agent(t.Context(), onPage(viewer{chat, true}, page), args, 0)
+	require.NoError(t, err)
+	require.Equal(t, []string{"click at {20 41} {right 2 [Alt]}", "drag at {2 4} {6 8}"}, page.calls)
+	require.Equal(t, "20,41", result.Actions[0].Target)
+	for i, want := range []string{
+		`{"x":20,"y":41,"button":"right","count":2,"modifiers":["Alt"]}`, `{"x":2,"y":4,"to_x":6,"to_y":8}`,
+	} {
+		require.JSONEq(t, want, string(result.Actions[i].Arguments))
+	}
 }

@@ -48,6 +48,8 @@ type site struct {
 	echo func(value string) string
 	// hang makes Click wait for the end of its context.
 	hang chan struct{}
+	// stands makes every scroll move nothing.
+	stands bool
 	// broken is returned by Observe.
 	broken error
 	files  []bctrl.StorageObject

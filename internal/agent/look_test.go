@@ -19,6 +19,8 @@ type drawn struct {
 	poor   bool
 	broken error
 	taken  int
+	// scale is how many pixels of the viewport one of a picture is; zero is one.
+	scale float64
 }
 
 func (d *drawn) Observe(ctx context.Context) (*browser.Observation, error) {
@@ -34,7 +36,7 @@ func (d *drawn) Picture(_ context.Context, o browser.PictureOptions) (*browser.P
 	if d.broken != nil || !o.Marks {
 		return nil, errors.Join(d.broken, errors.New("without marks"))
 	}
-	return &browser.Picture{PNG: browser.MaskedByPage([]byte{'P', byte(d.taken)}), Scale: 1}, nil
+	return &browser.Picture{PNG: browser.MaskedByPage([]byte{'P', byte(d.taken)}), Scale: max(1, d.scale)}, nil
 }
 
 // viewer is a model that says whether it takes pictures.

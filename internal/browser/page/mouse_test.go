@@ -230,6 +230,13 @@ row.onscroll = () => out.textContent = 'row ' + row.scrollLeft;
 		"/inner": `<button>Inner</button><p id=out style="position:fixed;top:30px">nothing</p><div
 style="height:3000px"></div>
 <script>onscroll = () => out.textContent = 'inner ' + scrollY</script>`,
+		"/own": `<div style="height:200px;overflow:hidden"><div id=rows role=button tabindex=0
+style="height:100px;width:300px">Rows</div></div><p id=out>nothing</p><script>
+let y = 0;
+rows.parentElement.onwheel = e => { e.preventDefault(); rows.style.transform = 'translateY(' + (y -= e.deltaY) + 'px)';
+	out.textContent = 'rows ' + y };</script>`,
+		"/locked": `<button>Dialog</button><script>
+document.addEventListener('wheel', e => e.preventDefault(), {passive: false})</script>`,
 	})
 	scroll := func(ref browser.Ref, pages int) bool {
 		t.Helper()
@@ -257,6 +264,13 @@ style="height:3000px"></div>
 	said(ctx, t, p, "inner 400")
 	require.True(t, scroll("", 1), "the frame is what scrolls on the page")
 	said(ctx, t, p, "inner 800")
+
+	obs = browsertest.Open(ctx, t, p, s.URL+"/own")
+	require.True(t, scroll(browsertest.Find(t, obs, "button", "Rows").Ref, 1), "the page moves it for the wheel")
+	said(ctx, t, p, "rows -100")
+	obs = browsertest.Open(ctx, t, p, s.URL+"/locked")
+	require.False(t, scroll(browsertest.Find(t, obs, "button", "Dialog").Ref, 1), "the page only stops the wheel")
+	require.False(t, scroll("", 1))
 }
 
 // TestChordsArePressedAsHandsDo presses several keys at once and reads what the page saw.

@@ -56,17 +56,43 @@ const jsScroll = `function (pages, el) {
 // maxScroll bounds how far one call scrolls, in views.
 const maxScroll = 100
 
+// jsTurnWheel turns the wheel over el, or over what is in the middle of the viewport, and
+// returns whether the page moved something of its own for it: it took the event, and changed
+// its elements or has a canvas there. One that only keeps others from scrolling has not. The
+// event is a script's: the browser scrolls nothing for it, as was tried before.
+const jsTurnWheel = `async function (pages, el) {
+	const middle = Document.prototype.elementFromPoint.call(document, innerWidth / 2, innerHeight / 2);
+	const on = el && el.nodeType !== Node.ELEMENT_NODE ? el.parentElement : el || middle;
+	if (!on || on instanceof HTMLInputElement || on instanceof HTMLSelectElement) return false;
+	const box = Element.prototype.getBoundingClientRect.call(on);
+	let changed = false;
+	const observer = new MutationObserver(() => { changed = true; });
+	observer.observe(on.getRootNode(), {subtree: true, childList: true, attributes: true, characterData: true});
+	const taken = !on.dispatchEvent(new WheelEvent('wheel', {
+		deltaY: pages * Math.min(box.height, innerHeight),
+		clientX: box.left + box.width / 2, clientY: box.top + box.height / 2,
+		bubbles: true, cancelable: true, composed: true,
+	}));
+	const frame = () => new Promise(done => { requestAnimationFrame(done); setTimeout(done, 100); });
+	if (taken) await frame().then(frame);
+	observer.disconnect();
+	return taken && (changed || on instanceof HTMLCanvasElement);
+}`
+
 // Scroll scrolls an element, or the page. See [browser.Page].
 func (s *Set) Scroll(ctx context.Context, ref browser.Ref, pages int) (moved bool, err error) {
 	pages = max(-maxScroll, min(maxScroll, pages))
 	if ref != "" {
 		err = s.onElement(ctx, ref, func(ctx context.Context, _ *tab, n *node, _ *frameTree) error {
-			return n.callOn(ctx, &moved, `function (pages) { return (`+jsScroll+`)(pages, this); }`, pages)
+			for _, fn := range []string{jsScroll, jsTurnWheel} {
+				err := n.callOn(ctx, &moved, `function (pages) { return (`+fn+`)(pages, this); }`, pages)
+				if err != nil || moved {
+					return err
+				}
+			}
+			return nil
 		})
-		if err != nil {
-			return false, err // it may go on: moved is not read
-		}
-		return moved, nil
+		return moved, err
 	}
 	err = s.onTab(ctx, func(ctx context.Context, t *tab) error {
 		tree, err := t.frameTree(ctx)
@@ -74,24 +100,23 @@ func (s *Set) Scroll(ctx context.Context, ref browser.Ref, pages int) (moved boo
 			return err
 		}
 		// Where the page itself does not move, it may be a frame that fills it.
-		for _, f := range tree.order[:min(len(tree.order), maxFrames)] {
-			if moved, err = scrollFrame(ctx, f, pages); moved || err != nil && f == tree.top {
-				return err
+		for _, fn := range []string{jsScroll, jsTurnWheel} {
+			for _, f := range tree.order[:min(len(tree.order), maxFrames)] {
+				if moved, err = scrollFrame(ctx, f, fn, pages); moved || err != nil && f == tree.top {
+					return err
+				}
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		return false, err
-	}
-	return moved, nil
+	return moved, err
 }
 
-func scrollFrame(ctx context.Context, f *frame, pages int) (moved bool, err error) {
+func scrollFrame(ctx context.Context, f *frame, fn string, pages int) (moved bool, err error) {
 	w, err := isolatedWorld(ctx, f)
 	if err != nil {
 		return false, err
 	}
-	err = evaluate(ctx, f, w, &moved, jsScroll, pages)
+	err = evaluate(ctx, f, w, &moved, fn, pages)
 	return moved, err
 }
