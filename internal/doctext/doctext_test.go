@@ -58,14 +58,15 @@ func TestAPDFIsReadPageByPage(t *testing.T) {
 func TestABrokenOrHostilePDFEndsWithAnError(t *testing.T) {
 	whole := string(pdfOf("Invoice"))
 	for why, document := range map[string]string{
-		"a beginning and no more":       "%PDF-1.7\n",
-		"cut in the middle":             whole[:60],
-		"pages that hold themselves":    strings.Replace(whole, "/Kids [4 0 R]", "/Kids [2 0 R]", 1),
-		"a count without end":           strings.Replace(whole, "/Count 1", "/Count 999999999", 1),
-		"a content of its own page":     strings.Replace(whole, "/Contents 5 0 R", "/Contents 4 0 R", 1),
-		"an xref that leads to itself":  strings.Replace(whole, "trailer <<", "trailer << /Prev 9", 1),
-		"a length beyond any":           strings.Replace(whole, "/Length ", "/Length 99999999999", 1),
-		"a filter of a filter":          strings.Replace(whole, "<< /Length", "<< /Filter [/FlateDecode /FlateDecode] /Length", 1),
+		"a beginning and no more":      "%PDF-1.7\n",
+		"cut in the middle":            whole[:60],
+		"pages that hold themselves":   strings.Replace(whole, "/Kids [4 0 R]", "/Kids [2 0 R]", 1),
+		"a count without end":          strings.Replace(whole, "/Count 1", "/Count 999999999", 1),
+		"a content of its own page":    strings.Replace(whole, "/Contents 5 0 R", "/Contents 4 0 R", 1),
+		"an xref that leads to itself": strings.Replace(whole, "trailer <<", "trailer << /Prev 9", 1),
+		"a length beyond any":          strings.Replace(whole, "/Length ", "/Length 99999999999", 1),
+		"a filter of a filter": strings.Replace(whole, "<< /Length",
+			"<< /Filter [/FlateDecode /FlateDecode] /Length", 1),
 		"nothing but noise after magic": "%PDF-1.4\n" + strings.Repeat("<<[(", 10_000),
 	} {
 		begun := time.Now()

@@ -86,11 +86,12 @@ func pagesOf(library pdfium.Pdfium, document []byte, limit int) (Text, error) {
 		page, err := library.GetPageText(&requests.GetPageText{
 			Page: requests.Page{ByIndex: &requests.PageByIndex{Document: opened.Document, Index: i}},
 		})
-		if err != nil && i == 0 {
-			return Text{}, ErrUnreadable
-		}
 		if err != nil {
-			return Text{cut(b.String(), limit).Text, true}, nil
+			if i == 0 {
+				return Text{}, ErrUnreadable
+			}
+			b.WriteString("\nThe pages from here on cannot be read.\n")
+			break
 		}
 		if i > 0 {
 			b.WriteString("\n")
