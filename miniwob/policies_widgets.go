@@ -1,9 +1,7 @@
 package miniwob
 
 import (
-	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -303,61 +301,6 @@ func numberCheckboxes(w *World) modeltest.Call {
 	return submitOnce(w)
 }
 
-// postIcons are the icons below a post, from the left.
-var postIcons = []string{"Reply", "Retweet", "Like", "More"}
-
-// postsOf returns what can be clicked in each post of a user.
-func postsOf(w *World, user string) (posts [][]Node) {
-	mine := false
-	for _, n := range w.Nodes {
-		switch {
-		case n.Role == "text" && strings.Contains(n.Text, "@") && n.Text != w.Task:
-			if mine = slices.Contains(strings.Fields(n.Text), user); mine {
-				posts = append(posts, nil)
-			}
-		case mine && n.Ref != "":
-			posts[len(posts)-1] = append(posts[len(posts)-1], n)
-		}
-	}
-	return posts
-}
-
-func socialMedia(w *World) modeltest.Call {
-	asked := w.asked(`user (@\S+), click on the "(.+)" button`)
-	posts := postsOf(w, asked[0])
-	if len(posts) == 0 {
-		return fail("the user has no post")
-	}
-	if i := slices.Index(postIcons, asked[1]); i >= 0 {
-		return steps(func(*World) modeltest.Call { return click(posts[0][i]) })(w)
-	}
-	if w.made("click") == 0 {
-		return click(posts[0][3])
-	}
-	for _, n := range posts[0] {
-		if strings.HasPrefix(n.Name, asked[1]) || strings.HasPrefix(n.Text, asked[1]) {
-			return steps(giveUp(""), func(*World) modeltest.Call { return click(n) })(w)
-		}
-	}
-	return fail("the menu has no such item")
-}
-
-func socialMediaMany(w *World) modeltest.Call {
-	asked := w.asked(`Click the "(.+)" button on (all|\d+) posts? by (@\S+) and`)
-	icons := []string{"Reply", "Retweet", "Like", "Share"}
-	at := slices.Index(icons, asked[0])
-	limit := 1000
-	if asked[1] != "all" {
-		limit, _ = strconv.Atoi(asked[1])
-	}
-	for i, post := range postsOf(w, asked[2]) {
-		if i < limit && !w.did("click", post[at]) {
-			return click(post[at])
-		}
-	}
-	return submitOnce(w)
-}
-
 // terminal types a command a key at a time.
 func terminal(w *World) modeltest.Call {
 	want := w.asked(`ends with the extension \.?([\w.]+)|has (no) file`)
@@ -455,125 +398,6 @@ func ticTacToe(w *World) modeltest.Call {
 	return modeltest.Done(true, "over")
 }
 
-// emailIcon clicks the bin, first of the two icons of an e-mail, or the star.
-func emailIcon(w *World) modeltest.Call {
-	who := ""
-	for _, pattern := range []string{`email by (\w+)`, `email (\w+) sent`, `from (\w+)`, `email (\w+)`, `(\w+)'s email`} {
-		if m := w.asked(pattern); m != nil && who == "" {
-			who = m[0]
-		}
-	}
-	icon := 0
-	switch {
-	case strings.Contains(w.Task, "star") || strings.Contains(w.Task, "important"):
-		icon = 1
-	case !strings.Contains(strings.ToLower(w.Task), "delete"):
-		return fail("not yet")
-	}
-	n := Node{}
-	for i, row := range w.Nodes {
-		if row.Ref != "" && strings.HasPrefix(row.Name, who+" ") && i+icon+1 < len(w.Nodes) {
-			n = w.Nodes[i+icon+1]
-			break
-		}
-	}
-	if w.did("click", n) {
-		return modeltest.Done(true, "done")
-	}
-	return click(n)
-}
-
-// openEmail clicks the line of a sender's e-mail.
-func openEmail(w *World, sender string) modeltest.Call {
-	for _, n := range w.all("clickable") {
-		if strings.HasPrefix(n.Name, sender+" ") {
-			return click(n)
-		}
-	}
-	return fail("there is no e-mail of " + sender)
-}
-
-func emailReply(w *World) modeltest.Call {
-	sender := w.asked(`email by (\w+)`)[0]
-	return steps(
-		func(w *World) modeltest.Call { return openEmail(w, sender) },
-		clickNamed(word("Reply")),
-		func(w *World) modeltest.Call { return typeIn(w.nth("textbox", 0), w.quote(0)) },
-		clickSend)(w)
-}
-
-// clickSend clicks the second of the icons at the top of a letter.
-func clickSend(w *World) modeltest.Call { return click(w.nth("image", 1)) }
-
-var capitalised = regexp.MustCompile(`\b[A-Z][a-z]+\b`)
-
-// emailForward forwards the e-mail of the one who is named to the one after "to".
-func emailForward(w *World) modeltest.Call {
-	to := w.asked(`(?:to|give|send|Send|Give|forward|Forward) ([A-Z]\w+)`)
-	if to == nil {
-		return fail("nobody is to get it")
-	}
-	sender := ""
-	for _, name := range capitalised.FindAllString(w.Task, -1) {
-		writes := slices.ContainsFunc(w.all("clickable"), func(n Node) bool { return strings.HasPrefix(n.Name, name+" ") })
-		if sender == "" && writes && name != to[0] {
-			sender = name
-		}
-	}
-	return steps(
-		func(w *World) modeltest.Call { return openEmail(w, sender) },
-		func(w *World) modeltest.Call { return click(w.named("Forward")) },
-		func(w *World) modeltest.Call { return typeIn(w.nth("textbox", 0), to[0]) },
-		clickSend)(w)
-}
-
-func drag(from, to Node) modeltest.Call {
-	if from.Ref == "" || to.Ref == "" {
-		return fail("there is nothing to drag, or nowhere to drag it")
-	}
-	return modeltest.Call{Tool: "drag", Args: map[string]any{"from_ref": from.Ref, "to_ref": to.Ref}}
-}
-
-// dragItem moves an entry of a list to the place of another.
-func dragItem(w *World) modeltest.Call {
-	asked := w.asked(`Drag (\w+) (up|down|to the (\d+))`)
-	items := w.all("listitem")
-	from := slices.IndexFunc(items, func(n Node) bool { return n.Name == asked[0] })
-	by := 1
-	if n := w.asked(`by (\w+) position`); n != nil && n[0] == "two" {
-		by = 2
-	}
-	to := from + by
-	switch {
-	case asked[1] == "up":
-		to = from - by
-	case asked[2] != "":
-		to = ordinal(asked[2])
-	}
-	if from < 0 || to < 0 || to >= len(items) {
-		return fail("there is no such place")
-	}
-	return steps(func(*World) modeltest.Call { return drag(items[from], items[to]) })(w)
-}
-
-// dragSort brings the least of those that are not in their place to the front of them.
-func dragSort(w *World) modeltest.Call {
-	items := w.all("listitem")
-	value := func(n Node) float64 { v, _ := number(n.Name); return v }
-	for i := range items {
-		least := i
-		for j := i; j < len(items); j++ {
-			if value(items[j]) < value(items[least]) {
-				least = j
-			}
-		}
-		if least != i {
-			return drag(items[least], items[i])
-		}
-	}
-	return submitOnce(w)
-}
-
 func findGreatest(w *World) modeltest.Call {
 	cards := w.all("clickable")
 	if len(cards) == 0 {
@@ -588,55 +412,6 @@ func findGreatest(w *World) modeltest.Call {
 		return click(best)
 	}
 	return submitOnce(w)
-}
-
-// bookFlight fills in the form and reads the flights in lines.
-func bookFlight(w *World) modeltest.Call {
-	asked := w.asked(`Book the (\w+) one-way flight from: (.+) to: (.+) on (\d+)/(\d+)/(\d+)`)
-	if w.named("Search").Ref != "" {
-		for i, place := range asked[1:3] {
-			box := w.nth("textbox", i)
-			if strings.Contains(box.Value, "(") || len(box.Value) == 3 && strings.ToUpper(box.Value) == box.Value {
-				continue
-			}
-			if box.Value != place {
-				return typeIn(box, place)
-			}
-			for _, n := range w.all("clickable", "option", "menuitem") {
-				if strings.Contains(n.Name, place) || strings.Contains(n.Name, "("+place+")") {
-					return click(n)
-				}
-			}
-			return modeltest.Wait(1)
-		}
-		if w.nth("textbox", 2).Value == "" {
-			return pickDay(w, w.nth("textbox", 2), asked[3], asked[4], asked[5])
-		}
-		return click(w.named("Search"))
-	}
-	best, least, duration := Node{}, 1e9, 0.0
-	for _, n := range w.Nodes {
-		for _, text := range []string{n.Text, n.Name} {
-			var h, m int
-			if _, err := fmt.Sscanf(text, "%dh %dm", &h, &m); err == nil {
-				duration = float64(h*60 + m)
-			}
-		}
-		if n.Role != "button" || !strings.Contains(n.Name, "Book") {
-			continue
-		}
-		value := duration
-		if asked[0] == "cheapest" {
-			value, _ = number(n.Name)
-		}
-		if value < least {
-			best, least = n, value
-		}
-	}
-	if w.did("click", best) {
-		return modeltest.Done(true, "booked")
-	}
-	return click(best)
 }
 
 // policies are those of all tasks that have one, by name.
