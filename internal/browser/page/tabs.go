@@ -245,6 +245,11 @@ func (s *Set) CloseTab(ctx context.Context, id browser.TabID) error {
 	}
 	limit, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
+	// A page that takes longer to answer is closed unasked, so one that is busy is waited
+	// for, a while: it is closed whether it answers or not.
+	ready, cancelReady := context.WithTimeout(limit, frameTimeout)
+	_, _ = t.viewport(ready)
+	cancelReady()
 	// Unlike Target.closeTarget this asks the page first.
 	if _, err := t.session.Post(limit, page.Close.Method, nil); err != nil {
 		return s.cleanError(limit, err)
