@@ -51,17 +51,22 @@ func (o *Operation) transcript() listing[TranscriptStep] {
 // Replay starts to do the whole transcript again in a runtime, without a model, as an
 // operation of its own. Each element is found by its role, name and surroundings; the
 // first that is not there ends it with "replay.not_there". Logins are filled by vault
-// key, as the mounts of now permit. [OperationInfo.Agent] reads the result.
+// key, as the mounts of now permit, lowered as the handle is. The runtime may be another
+// than the operation's, also of another workspace: it is this client that has to have the
+// right to read the one and to use the other. [OperationInfo.Agent] reads the result.
 //
 // Access: runtime.execute
 func (o *Operation) Replay(ctx context.Context, rt *Runtime, opts ...CallOption) (*Operation, error) {
+	in := wire.Replay[Mounts]{WorkspaceID: rt.Info.WorkspaceID, Runtime: rt.Alias}
+	if rt.limits.narrowed != "" {
+		in.Mounts = &rt.limits.declared
+	}
 	var info OperationInfo
 	err := o.via().call(ctx, &request{
 		method: http.MethodPost,
 		path:   pathOperation + "/replay",
 		params: []string{o.ID},
-		as:     rt.limits,
-		in:     wire.Replay{WorkspaceID: rt.Info.WorkspaceID, Runtime: rt.Alias},
+		in:     in,
 		out:    &info,
 		opts:   opts,
 	})

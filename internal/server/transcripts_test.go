@@ -396,24 +396,35 @@ func TestATranscriptIsDoneAgainWithoutAModel(t *testing.T) {
 	handle, err := client.Operations.Get(t.Context(), op.ID)
 	require.NoError(t, err)
 	<-w.fills
-	replay := func() (*bctrl.AgentResult, error) {
-		again, err := handle.Replay(t.Context(), rt)
+	replay := func(in *bctrl.Runtime) (*bctrl.AgentResult, error) {
+		again, err := handle.Replay(t.Context(), in)
 		require.NoError(t, err)
 		info, _ := again.Wait(t.Context())
 		require.Equal(t, []bctrl.Call{bctrl.CallReplay}, info.Calls)
 		return info.Agent()
 	}
-	result, err := replay()
+	result, err := replay(rt)
 	require.NoError(t, err)
 	require.True(t, result.Success)
 	require.Equal(t, "prod/crm", result.Actions[0].VaultKey)
 	<-w.fills
 	require.Len(t, w.mine.Requests(), asked, "no model was asked")
 
+	other, err := ws.Runtimes.Browser("other").Stagehand(t.Context(), bctrl.Launch{Mode: bctrl.ModeEphemeral})
+	require.NoError(t, err)
+	_, err = replay(other)
+	require.NoError(t, err, "another runtime does it as well")
+	<-w.fills
+	lower, err := other.Narrow(bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{}}})
+	require.NoError(t, err)
+	_, err = replay(lower)
+	require.Error(t, err, "a handle that is lower permits no login")
+	require.Empty(t, w.fills)
+
 	m := w.both()
 	m["vault"] = object{"allow": []string{"other/"}}
 	w.to(m)
-	_, err = replay()
+	_, err = replay(rt)
 	require.Error(t, err, "the mounts of now do not permit the login")
 	require.Empty(t, w.fills)
 }

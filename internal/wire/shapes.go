@@ -84,10 +84,12 @@ type Wait struct {
 	TimeoutMs int64 `json:"timeoutMs,omitempty"`
 }
 
-// Replay is the body of POST /v1/operations/{id}/replay: where to do it again.
-type Replay struct {
+// Replay is the body of POST /v1/operations/{id}/replay: where to do it again. M is
+// bctrl.Mounts.
+type Replay[M any] struct {
 	WorkspaceID string `json:"workspaceId"`
 	Runtime     string `json:"runtime"`
+	Mounts      *M     `json:"mounts,omitempty"`
 }
 
 // The values of [Waited.WaitStatus].

@@ -33,7 +33,7 @@ func (s *Service) replay(
 // operation of its own. It takes the right to use the runtime, and those to read the
 // operation and its files.
 func (s *Service) replayOperation(
-	ctx context.Context, rq *web.Request, in wire.Replay,
+	ctx context.Context, rq *web.Request, in wire.Replay[bctrl.Mounts],
 ) (out bctrl.OperationInfo, err error) {
 	id, err := rq.Path("id", web.ValidUUID)
 	if err != nil {
@@ -55,6 +55,9 @@ func (s *Service) replayOperation(
 	}
 	x, err := s.executionOn(rq, rt, ws)
 	if err != nil {
+		return out, err
+	}
+	if x, err = s.lowerExecution(ctx, x, in.Mounts); err != nil {
 		return out, err
 	}
 	return s.startOperation(ctx, rq, x, []step{{
