@@ -316,6 +316,12 @@ func (b *instance) CarriesFill(id network.RequestID) bool {
 	return p != nil && p.CarriesFill(id)
 }
 
+// SentHTTPLogin reports whether any request had a login of HTTP with it.
+func (b *instance) SentHTTPLogin() bool {
+	p := b.pages.Load()
+	return p != nil && p.SentHTTPLogin()
+}
+
 // ServeCDP serves one DevTools client from outside. See [browser.Browser]; what it may
 // do is in package devtools. It returns nil when the client left, the browser
 // ended or ctx did, else why the client was dropped.

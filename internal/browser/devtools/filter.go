@@ -35,6 +35,8 @@ type filter struct {
 type filtered interface {
 	// CarriesFill reports whether a request holds a value that the server filled in.
 	CarriesFill(network.RequestID) bool
+	// SentHTTPLogin reports whether any request had a login of HTTP with it.
+	SentHTTPLogin() bool
 	// ownsSession reports whether a session is the client's.
 	ownsSession(target.SessionID) bool
 	// sendDownloads turns the events of downloads for the client on or off.
@@ -175,21 +177,20 @@ func (f *filter) withoutFilledBody(event jsonv2.Value) jsonv2.Value {
 	return whole
 }
 
-// withoutLoginHeader takes the header of a login out of the event of a request that
-// carries one, wherever it stands: events repeat headers as objects and as they were sent.
+// withoutLoginHeader takes the header of a login out of the event of a request, wherever
+// it stands: events repeat headers as objects and as they were sent. It does so for every
+// request once one has had a login with it, whatever is remembered of this one.
 func (f *filter) withoutLoginHeader(event jsonv2.Value) jsonv2.Value {
-	var outer params
-	if jsonv2.Unmarshal(event, &outer, protocol.PageText()) != nil {
-		return jsonv2.Value("{}")
-	}
-	if !f.client.CarriesFill(network.RequestID(outer.text("requestId"))) {
+	if !f.client.SentHTTPLogin() {
 		return event
 	}
 	var whole any
 	if jsonv2.Unmarshal(event, &whole, protocol.PageText()) != nil {
 		return jsonv2.Value("{}")
 	}
-	dropLoginHeader(whole, 0)
+	if !dropLoginHeader(whole, 0) {
+		return event
+	}
 	clean, err := jsonv2.Marshal(whole, protocol.PageText())
 	if err != nil {
 		return jsonv2.Value("{}")
@@ -200,18 +201,21 @@ func (f *filter) withoutLoginHeader(event jsonv2.Value) jsonv2.Value {
 // maxEventDepth is deeper than any event of a request.
 const maxEventDepth = 50
 
-func dropLoginHeader(in any, depth int) {
+// dropLoginHeader reports whether there was any.
+func dropLoginHeader(in any, depth int) (dropped bool) {
 	object, is := in.(map[string]any)
 	if !is || depth > maxEventDepth {
-		return
+		return false
 	}
 	for name, value := range object {
 		if strings.EqualFold(name, "Authorization") || name == "requestHeadersText" {
 			delete(object, name)
+			dropped = true
 			continue
 		}
-		dropLoginHeader(value, depth+1)
+		dropped = dropLoginHeader(value, depth+1) || dropped
 	}
+	return dropped
 }
 
 // text returns the string under name, or "" when there is none.

@@ -26,8 +26,10 @@ func testFilter() *filter {
 	return newFilter(oneClient{})
 }
 
-// oneClient is the client of these tests.
+// oneClient is the client of these tests, of a browser in which a login of HTTP was sent.
 type oneClient struct{}
+
+func (oneClient) SentHTTPLogin() bool { return true }
 
 func (oneClient) CarriesFill(id network.RequestID) bool { return id == filled }
 func (oneClient) ownsSession(id target.SessionID) bool  { return id == mine }
@@ -245,6 +247,20 @@ func TestBodiesOfFilledRequestsDoNotReachAClient(t *testing.T) {
 		Params: jsonv2.Value(`{"requestId":"filled","request":"canary"}`),
 	}, "Network.requestWillBeSent")
 	require.NotContains(t, string(broken.Params), "canary", "what cannot be read is not passed on")
+}
+
+// TestTheHeaderOfALoginReachesNoClient asks with a request that nobody remembers any more.
+func TestTheHeaderOfALoginReachesNoClient(t *testing.T) {
+	for method, params := range map[string]string{
+		"Network.requestWillBeSent":          `{"requestId":"forgotten","request":{"headers":{"authorization":"Basic canary","a":"b"}}}`,
+		"Network.requestWillBeSentExtraInfo": `{"requestId":"forgotten","headers":{"Authorization":"Basic canary","a":"b"}}`,
+		"Network.responseReceived": `{"requestId":"forgotten","response":{"requestHeadersText":"Authorization: Basic canary",` +
+			`"headers":{"a":"b"}}}`,
+	} {
+		got := testFilter().clean(message{Method: method, Params: jsonv2.Value(params)}, method)
+		require.NotContains(t, string(got.Params), "canary", method)
+		require.Contains(t, string(got.Params), `"a":"b"`, method)
+	}
 }
 
 func TestAClientHoldsABoundedNumberOfHandles(t *testing.T) {

@@ -35,6 +35,8 @@ const detachTimeout = 5 * time.Second
 type Host interface {
 	// CarriesFill reports whether a request holds a value that the server filled in.
 	CarriesFill(network.RequestID) bool
+	// SentHTTPLogin reports whether any request had a login of HTTP with it.
+	SentHTTPLogin() bool
 	// KeepDownloadsOf has the downloads of a new browser context kept.
 	KeepDownloadsOf(cdp.BrowserContextID)
 }

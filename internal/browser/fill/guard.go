@@ -36,6 +36,27 @@ const (
 	maxCarriers = 4096
 )
 
+// carriers are requests that have taken a value along, the newest of them.
+type carriers struct {
+	ids   map[network.RequestID]bool
+	order []network.RequestID // oldest first
+}
+
+func newCarriers() carriers { return carriers{ids: map[network.RequestID]bool{}} }
+
+// remember adds a request, in the place of the oldest where there are too many.
+func (c *carriers) remember(id network.RequestID) {
+	if id == "" || c.ids[id] {
+		return
+	}
+	c.ids[id] = true
+	c.order = append(c.order, id)
+	if len(c.order) > maxCarriers {
+		delete(c.ids, c.order[0])
+		c.order = c.order[1:]
+	}
+}
+
 // Field is a field that was filled, and who decides about its value.
 type Field struct {
 	// Name is the field of the login: password or totp.
@@ -134,10 +155,12 @@ type Guards struct {
 	live, retired map[*Guard]bool
 	// httpLogins are what requests have with them, by their origins.
 	httpLogins map[string]*HTTPLogin
-	// carriers are the requests that have taken a value along, oldest first in
-	// carrierOrder.
-	carriers     map[network.RequestID]bool
-	carrierOrder []network.RequestID
+	// carriers are the requests that have taken a filled value along. Those with a login
+	// of HTTP are kept apart: a page makes as many as it likes, and must not have the
+	// others forgotten.
+	carriers, httpCarriers carriers
+	// sentHTTPLogin says that requests have had a login of HTTP with them.
+	sentHTTPLogin bool
 }
 
 // NewGuards makes the guards of a browser. spawn runs a function beside the caller
@@ -145,12 +168,13 @@ type Guards struct {
 // and returns once it is so everywhere.
 func NewGuards(spawn func(func(context.Context)), intercept func(on bool)) *Guards {
 	return &Guards{
-		spawn:      spawn,
-		intercept:  intercept,
-		live:       map[*Guard]bool{},
-		retired:    map[*Guard]bool{},
-		httpLogins: map[string]*HTTPLogin{},
-		carriers:   map[network.RequestID]bool{},
+		spawn:        spawn,
+		intercept:    intercept,
+		live:         map[*Guard]bool{},
+		retired:      map[*Guard]bool{},
+		httpLogins:   map[string]*HTTPLogin{},
+		carriers:     newCarriers(),
+		httpCarriers: newCarriers(),
 	}
 }
 
@@ -305,18 +329,13 @@ func (gs *Guards) SessionGone(id target.SessionID) {
 func (gs *Guards) CarriesValue(id network.RequestID) bool {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	return gs.carriers[id]
+	return gs.carriers.ids[id] || gs.httpCarriers.ids[id]
 }
 
-// rememberCarrier remembers a request that takes a value along. Call it with mu held.
-func (gs *Guards) rememberCarrier(id network.RequestID) {
-	if id == "" || gs.carriers[id] {
-		return
-	}
-	gs.carriers[id] = true
-	gs.carrierOrder = append(gs.carrierOrder, id)
-	if len(gs.carrierOrder) > maxCarriers {
-		delete(gs.carriers, gs.carrierOrder[0])
-		gs.carrierOrder = gs.carrierOrder[1:]
-	}
+// SentHTTPLogin reports whether any request has had a login of HTTP with it: from then on
+// nobody is shown the headers that could hold it, of whatever request they are.
+func (gs *Guards) SentHTTPLogin() bool {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	return gs.sentHTTPLogin
 }

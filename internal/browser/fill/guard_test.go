@@ -2,10 +2,12 @@ package fill
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/chromedp/cdproto/network"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
@@ -101,6 +103,21 @@ func TestGuardsLastAsLongAsTheirDocument(t *testing.T) {
 }
 
 // TestOneElementHasOneGuard fills a field again.
+// TestRequestsWithALoginOfHTTPHaveNoFilledOneForgotten has a page make many of the first.
+func TestRequestsWithALoginOfHTTPHaveNoFilledOneForgotten(t *testing.T) {
+	gs := guards(&[]bool{})
+	gs.mu.Lock()
+	gs.carriers.remember("filled")
+	gs.mu.Unlock()
+	require.False(t, gs.SentHTTPLogin())
+	for i := range 3 * maxCarriers {
+		gs.SentWithHTTPLogin(network.RequestID(fmt.Sprint(i)))
+	}
+	require.True(t, gs.SentHTTPLogin())
+	require.True(t, gs.CarriesValue("filled"))
+	require.LessOrEqual(t, len(gs.httpCarriers.ids), maxCarriers)
+}
+
 func TestOneElementHasOneGuard(t *testing.T) {
 	var switched []bool
 	gs := guards(&switched)

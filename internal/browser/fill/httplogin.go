@@ -65,7 +65,8 @@ func (gs *Guards) HTTPLoginFor(address string) *HTTPLogin {
 func (gs *Guards) SentWithHTTPLogin(id network.RequestID) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	gs.rememberCarrier(id)
+	gs.sentHTTPLogin = true
+	gs.httpCarriers.remember(id)
 }
 
 // BasicChallenge reads the header WWW-Authenticate. It reports whether the site asks for

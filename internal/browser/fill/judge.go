@@ -162,7 +162,7 @@ func (gs *Guards) recordCarrier(g *Guard, id Flight, v *Verdict) {
 	v.WatchAnswer = true
 	v.carriers = append(v.carriers, g)
 	g.flights[id] = true
-	gs.rememberCarrier(id.Request)
+	gs.carriers.remember(id.Request)
 }
 
 // Complete completes the verdict on a request that takes values along. It asks

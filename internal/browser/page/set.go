@@ -160,6 +160,9 @@ func (s *Set) spawn(fn func(ctx context.Context)) bool {
 // hasFilled reports whether anything was filled in this browser.
 func (s *Set) hasFilled() bool { return s.anyFilled.Load() }
 
+// SentHTTPLogin reports whether any request had a login of HTTP with it.
+func (s *Set) SentHTTPLogin() bool { return s.guards.SentHTTPLogin() }
+
 // CarriesFill reports whether the body of a request held, or may come to hold,
 // a value from the vault.
 func (s *Set) CarriesFill(id network.RequestID) bool { return s.guards.CarriesValue(id) }
