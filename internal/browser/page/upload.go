@@ -108,14 +108,16 @@ func (s *Set) SetFiles(ctx context.Context, ref browser.Ref, files []browser.Fil
 			defer into.release()
 		}
 		made, err := s.copyFiles(ctx, files)
-		if err == nil {
-			err = t.giveFiles(ctx, into, made, files, drop)
-		}
 		if err != nil {
 			s.uploads.remove(made)
 			return err
 		}
+		// They are kept before they are given: the page may leave as it gets them.
 		s.uploads.keep(into.frame.document(), made)
+		if err := t.giveFiles(ctx, into, made, files, drop); err != nil {
+			s.uploads.remove(s.uploads.takeBack(made))
+			return err
+		}
 		return nil
 	})
 }
@@ -141,8 +143,10 @@ func (t *tab) fileInput(ctx context.Context, tree *frameTree, n *node) (into *no
 	case asked.backend == 0:
 		return n, true, nil
 	}
+	// The page around a frame may ask as well when something in it is clicked, and is given
+	// nothing: another site's frame was named.
 	f := tree.byID[asked.frame]
-	if f == nil {
+	if f == nil || f.id != n.frame.id && (f.origin == "" || f.origin != n.frame.origin) {
 		return nil, false, errNotAnUpload(n)
 	}
 	into, err = t.node(ctx, f, asked.backend)

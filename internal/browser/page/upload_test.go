@@ -98,6 +98,23 @@ func TestFilesAreGivenToPages(t *testing.T) {
 	}
 }
 
+// TestThePageAroundAFrameGetsNoFilesOfIt has the page ask for files itself when a button in
+// a frame of another site is clicked.
+func TestThePageAroundAFrameGetsNoFilesOfIt(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	inner := browsertest.NewSite(t, map[string]string{"/in": `<button onclick="">Sign here</button>`})
+	s := uploadSite(t, map[string]string{"/": `<p id=out>none</p><input type=file id=theirs style="display:none">
+<iframe src="` + inner.LocalhostURL() + `/in"></iframe>
+<script>theirs.onchange = () => out.textContent = 'took ' + theirs.files[0].name;
+onblur = () => { let n = 0; const again = setInterval(() => { theirs.click(); if (++n > 20) clearInterval(again); }, 50); };
+</script>`})
+	obs := browsertest.Open(ctx, t, p, s.URL+"/")
+	err := p.SetFiles(ctx, browsertest.Find(t, obs, "button", "Sign here").Ref,
+		[]browser.File{fileOf("contract.txt", "text/plain", "secret terms")})
+	require.Error(t, err)
+	require.NotContains(t, browsertest.Observe(ctx, t, p).Outline, "took")
+}
+
 func TestWhatTakesNoFilesSaysSo(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	s := uploadSite(t, map[string]string{"/": uploadPage})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -72,6 +73,25 @@ func (u *uploads) keep(d protocol.Document, made []upload) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.ofDocument[d] = append(u.ofDocument[d], made...)
+}
+
+// takeBack returns those of some copies that are still kept, which are kept no more.
+func (u *uploads) takeBack(made []upload) (taken []upload) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for d, all := range u.ofDocument {
+		u.ofDocument[d] = slices.DeleteFunc(all, func(one upload) bool {
+			mine := slices.ContainsFunc(made, func(m upload) bool { return m.path == one.path })
+			if mine {
+				taken = append(taken, one)
+			}
+			return mine
+		})
+		if len(u.ofDocument[d]) == 0 {
+			delete(u.ofDocument, d)
+		}
+	}
+	return taken
 }
 
 // remove removes copies at once.
