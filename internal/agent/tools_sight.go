@@ -91,7 +91,7 @@ func (r *run) wasDelivered(path string) bool {
 }
 
 func (r *run) readFile(ctx context.Context, path string, most int) (reading, error) {
-	text, truncated, err := r.deps.Files.Read(ctx, path, most)
+	text, truncated, err := r.deps.Files.Read(ctx, path, most+longestSecret) // cut again once it is masked
 	if err != nil {
 		return reading{}, err
 	}
@@ -101,6 +101,10 @@ func (r *run) readFile(ctx context.Context, path string, most int) (reading, err
 	}
 	return out, nil
 }
+
+// longestSecret is how many bytes more are read of a text than are told, so that what is
+// cut off has no secret in it of which the beginning is left.
+const longestSecret = 4 << 10
 
 type lookAtPage struct{}
 

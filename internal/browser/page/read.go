@@ -65,12 +65,13 @@ func (t *tab) read(ctx context.Context, limit int) (*browser.Reading, error) {
 }
 
 // jsPlainText returns the text of a document that is no page, of the kinds that Chromium
-// shows as they are, and null of any other.
+// shows as they are, and null of any other. It returns more than the limit, by what a
+// filled value may have, so that none is cut before it is hidden.
 const jsPlainText = `function (limit) {
 	const get = name => Object.getOwnPropertyDescriptor(Document.prototype, name).get.call(document);
 	const kind = get('contentType'), body = get('body');
 	const shown = /^text\/(?!html$|xml$)|^application\/(json|javascript|x-javascript)$|\+json$/.test(kind);
-	return shown && body ? body.textContent.slice(0, limit) : null;
+	return shown && body ? body.textContent.slice(0, limit + 4096) : null;
 }`
 
 // readPlainText reads a text that was opened by its own lines, which the accessibility

@@ -2,11 +2,12 @@ package page
 
 // The functions below follow the rules of script.go.
 const (
-	// jsText returns what is shown of the document, at most limit characters.
+	// jsText returns what is shown of the document, at most limit characters and as many more
+	// as a filled value may have, so that none is cut before it is hidden.
 	jsText = `function (limit) {
 	const body = Object.getOwnPropertyDescriptor(Document.prototype, 'body').get.call(document);
 	const text = body ? Object.getOwnPropertyDescriptor(HTMLElement.prototype, 'innerText').get.call(body) : '';
-	return {text: text.slice(0, limit), more: text.length > limit};
+	return {text: text.slice(0, limit + 4096), more: text.length > limit};
 }`
 
 	// jsScrollers returns what scrolls downwards and is large enough to hold a list, the
