@@ -14,10 +14,11 @@ const maxCached = 200
 // Cache keeps the actions of tasks that went well. The implementation keeps those of one
 // workspace from every other's.
 type Cache interface {
-	// Load returns the actions that are kept under a key; nil for none.
-	Load(ctx context.Context, key CacheKey) ([]bctrl.ActAction, error)
-	// Save keeps actions, in place of those that were kept. They hold no value of the vault.
-	Save(ctx context.Context, key CacheKey, actions []bctrl.ActAction) error
+	// Load returns what is kept under a key, an action a step, with the page that it was
+	// done on; nil for none.
+	Load(ctx context.Context, key CacheKey) ([]bctrl.TranscriptStep, error)
+	// Save keeps steps, in place of those that were kept. They hold no value of the vault.
+	Save(ctx context.Context, key CacheKey, steps []bctrl.TranscriptStep) error
 }
 
 // CacheKey says what a task is and on what page it began. Two are the same task if both
@@ -50,13 +51,13 @@ func (r *run) work(ctx context.Context) error {
 		return err
 	}
 	key := r.cacheKey()
-	actions, err := r.deps.Cache.Load(ctx, key)
+	steps, err := r.deps.Cache.Load(ctx, key)
 	if err != nil {
 		return fmt.Errorf("read the cache: %w", err)
 	}
 	over := false
-	if len(actions) > 0 {
-		if over, err = r.fromCache(ctx, actions); err != nil {
+	if len(steps) > 0 {
+		if over, err = r.fromCache(ctx, steps); err != nil {
 			return err
 		}
 	}
@@ -76,11 +77,11 @@ func (r *run) work(ctx context.Context) error {
 // fromCache does actions that went well before. Where one does not fit the page, the
 // model is asked for it alone; where that fails too, the rest is left to the loop. It
 // reports whether the task is over.
-func (r *run) fromCache(ctx context.Context, actions []bctrl.ActAction) (over bool, err error) {
+func (r *run) fromCache(ctx context.Context, steps []bctrl.TranscriptStep) (over bool, err error) {
 	r.result.FromCache = true
-	for i, a := range actions {
+	for i, s := range steps {
 		rec := r.beginRecord()
-		err := r.replayStep(ctx, i, bctrl.TranscriptStep{URL: r.seen.url, Actions: []bctrl.ActAction{a}})
+		err := r.replayStep(ctx, i, s)
 		if errRecord := r.endRecord(ctx, rec, nil, err != nil); err == nil {
 			err = errRecord
 		}
@@ -90,20 +91,24 @@ func (r *run) fromCache(ctx context.Context, actions []bctrl.ActAction) (over bo
 		if !isRefusal(ctx, err) {
 			return false, err
 		}
-		healed, err := r.heal(ctx, a)
+		if !sameSite(s.URL, r.pageURL) {
+			r.before = fmt.Sprintf("%d of %d actions of an earlier run were done; then the page was of another site", i, len(steps))
+			return false, nil
+		}
+		healed, err := r.heal(ctx, s.Actions[0])
 		if err != nil {
 			return false, err
 		}
 		if !healed {
-			r.before = fmt.Sprintf("%d of %d actions of an earlier run were done; then the page was another", i, len(actions))
+			r.before = fmt.Sprintf("%d of %d actions of an earlier run were done; then the page was another", i, len(steps))
 			return false, nil
 		}
 	}
 	if r.set.output != nil {
-		r.before = fmt.Sprintf("all %d actions of an earlier run were done; what is left is to answer", len(actions))
+		r.before = fmt.Sprintf("all %d actions of an earlier run were done; what is left is to answer", len(steps))
 		return false, nil
 	}
-	r.result.Success, r.result.Message = true, fmt.Sprintf("%d actions were done again", len(actions))
+	r.result.Success, r.result.Message = true, fmt.Sprintf("%d actions were done again", len(steps))
 	return true, nil
 }
 
@@ -122,7 +127,8 @@ func (r *run) heal(ctx context.Context, a bctrl.ActAction) (bool, error) {
 		Model:  r.set.model,
 		System: r.systemText(),
 		Messages: []model.Message{{Role: model.User, Text: "Task: " + r.set.task + "\n\n" +
-			"An earlier run did this next: " + r.shortSafe(a.Kind+" "+a.Target) + " " + r.shortSafe(string(a.Arguments)) +
+			"An earlier run did this next, in words that the page had then:\n" +
+			pageText(r.shortSafe(a.Kind+" "+a.Target)+" "+r.shortSafe(string(a.Arguments))) +
 			"\nIts element is no longer where it was. Call the one tool that does the same on this page, and nothing else.\n\n" +
 			view.text}},
 		Tools: r.toolList,
@@ -158,21 +164,22 @@ func (r *run) doHealing(ctx context.Context, answer *model.Response, a bctrl.Act
 	return err == nil, err
 }
 
-// cacheable returns the actions of a task that went well, or false where they cannot
-// all be done again.
-func (r *run) cacheable() ([]bctrl.ActAction, bool) {
+// cacheable returns what a task that went well did, an action a step, or false where it
+// cannot all be done again.
+func (r *run) cacheable() ([]bctrl.TranscriptStep, bool) {
 	if !r.result.Success || r.result.Limit != "" {
 		return nil, false
 	}
-	kept := []bctrl.ActAction{}
-	for _, a := range r.result.Actions {
-		if a.Error != "" || a.Kind == "extract" {
+	kept := []bctrl.TranscriptStep{}
+	for i, a := range r.result.Actions {
+		if a.Error != "" || readsOnly(a.Kind) {
 			continue
 		}
-		if holdsMask(a) || len(kept) == maxCached {
+		// A value may have become known as one after it was typed.
+		if holdsMask(a) || r.deps.Secrets.Holds(a.Arguments) || len(kept) == maxCached {
 			return nil, false
 		}
-		kept = append(kept, a)
+		kept = append(kept, bctrl.TranscriptStep{URL: r.actionPages[i], Actions: []bctrl.ActAction{a}})
 	}
 	return kept, len(kept) > 0
 }

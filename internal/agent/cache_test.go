@@ -38,14 +38,14 @@ func logsIn(n int, _ string) []called {
 }
 
 // memory is a cache.
-type memory map[agent.CacheKey][]bctrl.ActAction
+type memory map[agent.CacheKey][]bctrl.TranscriptStep
 
-func (m memory) Load(_ context.Context, key agent.CacheKey) ([]bctrl.ActAction, error) {
+func (m memory) Load(_ context.Context, key agent.CacheKey) ([]bctrl.TranscriptStep, error) {
 	return m[key], nil
 }
 
-func (m memory) Save(_ context.Context, key agent.CacheKey, actions []bctrl.ActAction) error {
-	m[key] = actions
+func (m memory) Save(_ context.Context, key agent.CacheKey, steps []bctrl.TranscriptStep) error {
+	m[key] = steps
 	return nil
 }
 
@@ -85,12 +85,12 @@ func TestTheCacheHealsWithOneQuestionForEachStep(t *testing.T) {
 	chat, _ := newModel(t, bctrl.OpenAI, logsIn)
 	first := newSite("blank")
 	cachedAct(t, chat, first, m)
-	for _, actions := range m { // as if the button had another name then
-		for i := range actions {
-			if actions[i].Kind == "click" && strings.Contains(actions[i].Target, "Verify") {
-				other := *actions[i].Element
+	for _, steps := range m { // as if the button had another name then
+		for i := range steps {
+			if a := &steps[i].Actions[0]; a.Kind == "click" && strings.Contains(a.Target, "Verify") {
+				other := *a.Element
 				other.Name = "Check"
-				actions[i].Element = &other
+				a.Element = &other
 			}
 		}
 	}
@@ -132,4 +132,46 @@ func TestAnotherTaskOrPageHasItsOwnEntry(t *testing.T) {
 		require.True(t, result.Success, result.Message)
 		require.Len(t, m, len(before)+1)
 	}
+}
+
+// TestTheCacheFollowsAPageToNoOtherSite has the actions of a task begin on the page where
+// they were done, and go on at another site.
+func TestTheCacheFollowsAPageToNoOtherSite(t *testing.T) {
+	m := memory{}
+	chat, _ := newModel(t, bctrl.OpenAI, logsIn)
+	cachedAct(t, chat, newSite("blank"), m)
+	for _, steps := range m {
+		for i := range steps {
+			if i > 0 { // as if they had been done elsewhere
+				steps[i].URL = strings.Replace(steps[i].URL, "login.example.com", "other.example.com", 1)
+			}
+		}
+	}
+	model, asked := newModel(t, bctrl.OpenAI, func(int, string) []called {
+		return does("done", `{"success":false,"message":"another site"}`)
+	})
+	d := deps(model, newSite("blank"), &vault{})
+	d.Cache = m
+	result, err := agent.Act(t.Context(), d, agent.Options{Instruction: "Log in", Cache: bctrl.CacheAuto})
+	require.NoError(t, err)
+	require.Len(t, result.Actions, 1, "the page was opened, and nothing was done on it")
+	require.Len(t, asked.sent(), 1)
+}
+
+// TestWhatBecameASecretLaterIsNotKept has the model type what a login then turns out to be.
+func TestWhatBecameASecretLaterIsNotKept(t *testing.T) {
+	m := memory{}
+	typed := false
+	chat, _ := newModel(t, bctrl.OpenAI, func(n int, body string) []called {
+		if !typed {
+			typed = true
+			return does("type", `{"ref":"e1","text":`+encode(password)+`}`)
+		}
+		return logsIn(n, body)
+	})
+	d := deps(chat, newSite("login"), &vault{})
+	d.Cache = m
+	_, err := agent.Act(t.Context(), d, agent.Options{Instruction: "Log in", Cache: bctrl.CacheAuto})
+	require.NoError(t, err)
+	require.Empty(t, m)
 }

@@ -88,8 +88,10 @@ func (r *run) beginWhere(ctx context.Context, address string) error {
 	})
 }
 
-// replayStep does the actions of one step again, on the site where it was done.
+// replayStep does the actions of one step again, on the site where it was done. An action
+// of its own may lead to another, a page may not.
 func (r *run) replayStep(ctx context.Context, i int, s bctrl.TranscriptStep) error {
+	site := s.URL
 	for j, a := range s.Actions {
 		if a.Error != "" || readsOnly(a.Kind) {
 			continue
@@ -103,7 +105,7 @@ func (r *run) replayStep(ctx context.Context, i int, s bctrl.TranscriptStep) err
 		}
 		there, err := r.awaitView(ctx, func() bool {
 			_, found := r.callAgain(a)
-			return found && (j > 0 || sameSite(s.URL, r.pageURL))
+			return found && sameSite(site, r.pageURL)
 		})
 		if err != nil {
 			return err
@@ -118,8 +120,20 @@ func (r *run) replayStep(ctx context.Context, i int, s bctrl.TranscriptStep) err
 		if err := r.again(ctx, field, call); err != nil && a.Kind != "scroll" { // there may be less to scroll now
 			return err
 		}
+		if leads(a.Kind) {
+			site = r.pageURL
+		}
 	}
 	return nil
+}
+
+// leads reports whether a kind of action is there to come to another page.
+func leads(kind string) bool {
+	switch kind {
+	case "navigate", "back", "open_tab", "switch_tab", "close_tab":
+		return true
+	}
+	return false
 }
 
 // sameSite reports whether two addresses are of one site, as far as they have one.

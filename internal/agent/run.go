@@ -48,6 +48,8 @@ type run struct {
 	before string
 	step   int
 	spent  spending
+	// actionPages are where each action of the result was done, as addresses.
+	actionPages []string
 	// argumentBytes counts what the result holds of arguments.
 	argumentBytes int
 	// These are of the newest view: its page, the elements that it names, all that

@@ -247,6 +247,7 @@ func (r *run) recordAction(a bctrl.ActAction, err error, success string) outcome
 		a.Arguments = nil
 	}
 	r.result.Actions = append(r.result.Actions, a)
+	r.actionPages = append(r.actionPages, r.seen.url)
 	return o
 }
 

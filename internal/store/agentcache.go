@@ -24,27 +24,27 @@ func (c *cachedTask) cells(org string) tuple.Encoding {
 	return cellsOf(KindCachedTask).Text(org, c.workspace, c.task, c.body).Number(c.updated)
 }
 
-func scanCachedTask(row scanner) (actions []bctrl.ActAction, p provenRow, err error) {
+func scanCachedTask(row scanner) (steps []bctrl.TranscriptStep, p provenRow, err error) {
 	var c cachedTask
 	if err := row(&p.org, &c.workspace, &c.task, &c.body, &c.updated, &p.proof); err != nil {
 		return nil, p, err
 	}
 	p.kind, p.uid, p.cells = KindCachedTask, c.task, c.cells(p.org)
-	return actions, p, json.Unmarshal([]byte(c.body), &actions)
+	return steps, p, json.Unmarshal([]byte(c.body), &steps)
 }
 
-// CachedTask returns what is kept of a task in a workspace: the actions that went well.
-func (q Queries) CachedTask(ctx context.Context, org, workspace, task string) ([]bctrl.ActAction, error) {
+// CachedTask returns what is kept of a task in a workspace: what went well, an action a step.
+func (q Queries) CachedTask(ctx context.Context, org, workspace, task string) ([]bctrl.TranscriptStep, error) {
 	return one(ctx, q, checked(q, scanCachedTask), "SELECT "+cachedTaskColumns+
 		" FROM agent_cache WHERE org_id = $1 AND workspace_id = $2 AND task = $3", org, workspace, task)
 }
 
-// CacheTask keeps the actions of a task, in place of those that were kept. It is an
+// CacheTask keeps what was done for a task, in place of those that were kept. It is an
 // error where the workspace is gone.
 func (tx *Tx) CacheTask(
-	ctx context.Context, org, workspace, task string, actions []bctrl.ActAction, at time.Time,
+	ctx context.Context, org, workspace, task string, steps []bctrl.TranscriptStep, at time.Time,
 ) error {
-	body, err := json.Marshal(actions)
+	body, err := json.Marshal(steps)
 	if err != nil {
 		return err
 	}

@@ -21,21 +21,21 @@ type actionCache struct {
 
 // Load implements [agent.Cache]. A row that is not proven, or cannot be read, is none: it
 // is logged, and the model is asked.
-func (c actionCache) Load(ctx context.Context, key agent.CacheKey) ([]bctrl.ActAction, error) {
-	actions, err := c.s.DB.Read().CachedTask(ctx, c.x.org, c.x.ws.ID, cachedUnder(key))
+func (c actionCache) Load(ctx context.Context, key agent.CacheKey) ([]bctrl.TranscriptStep, error) {
+	steps, err := c.s.DB.Read().CachedTask(ctx, c.x.org, c.x.ws.ID, cachedUnder(key))
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		c.s.Log.Error("what an agent did before cannot be used", "workspace", c.x.ws.ID, "error", err)
 	}
 	if err != nil {
 		return nil, ctx.Err()
 	}
-	return actions, nil
+	return steps, nil
 }
 
 // Save implements [agent.Cache]. That it fails undoes nothing of the task.
-func (c actionCache) Save(ctx context.Context, key agent.CacheKey, actions []bctrl.ActAction) error {
+func (c actionCache) Save(ctx context.Context, key agent.CacheKey, steps []bctrl.TranscriptStep) error {
 	err := c.s.DB.Write(ctx, func(tx *store.Tx) error {
-		return tx.CacheTask(ctx, c.x.org, c.x.ws.ID, cachedUnder(key), actions, store.Now())
+		return tx.CacheTask(ctx, c.x.org, c.x.ws.ID, cachedUnder(key), steps, store.Now())
 	})
 	if err != nil {
 		c.s.Log.Error("what an agent did was not kept", "workspace", c.x.ws.ID, "error", err)
