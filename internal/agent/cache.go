@@ -92,7 +92,8 @@ func (r *run) fromCache(ctx context.Context, steps []bctrl.TranscriptStep) (over
 			return false, err
 		}
 		if !sameSite(s.URL, r.pageURL) {
-			r.before = fmt.Sprintf("%d of %d actions of an earlier run were done; then the page was of another site", i, len(steps))
+			r.before = fmt.Sprintf("%d of %d actions of an earlier run were done; then the page was of another site",
+				i, len(steps))
 			return false, nil
 		}
 		healed, err := r.heal(ctx, s.Actions[0])

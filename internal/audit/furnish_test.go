@@ -157,7 +157,8 @@ func (f furnisher) runtimes() {
 		})
 	})
 	f.record(func(tx *store.Tx) error {
-		return tx.CacheTask(f.ctx, f.org, f.id("ws"), f.id("task"), []bctrl.TranscriptStep{{URL: "https://crm.example.com/"}}, f.at)
+		return tx.CacheTask(f.ctx, f.org, f.id("ws"), f.id("task"),
+			[]bctrl.TranscriptStep{{URL: "https://crm.example.com/"}}, f.at)
 	})
 }
 

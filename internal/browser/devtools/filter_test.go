@@ -252,10 +252,11 @@ func TestBodiesOfFilledRequestsDoNotReachAClient(t *testing.T) {
 // TestTheHeaderOfALoginReachesNoClient asks with a request that nobody remembers any more.
 func TestTheHeaderOfALoginReachesNoClient(t *testing.T) {
 	for method, params := range map[string]string{
-		"Network.requestWillBeSent":          `{"requestId":"forgotten","request":{"headers":{"authorization":"Basic canary","a":"b"}}}`,
+		"Network.requestWillBeSent": `{"requestId":"forgotten","request":{"headers":` +
+			`{"authorization":"Basic canary","a":"b"}}}`,
 		"Network.requestWillBeSentExtraInfo": `{"requestId":"forgotten","headers":{"Authorization":"Basic canary","a":"b"}}`,
-		"Network.responseReceived": `{"requestId":"forgotten","response":{"requestHeadersText":"Authorization: Basic canary",` +
-			`"headers":{"a":"b"}}}`,
+		"Network.responseReceived": `{"requestId":"forgotten","response":{` +
+			`"requestHeadersText":"Authorization: Basic canary","headers":{"a":"b"}}}`,
 	} {
 		got := testFilter().clean(message{Method: method, Params: jsonv2.Value(params)}, method)
 		require.NotContains(t, string(got.Params), "canary", method)

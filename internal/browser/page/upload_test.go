@@ -106,7 +106,10 @@ func TestThePageAroundAFrameGetsNoFilesOfIt(t *testing.T) {
 	s := uploadSite(t, map[string]string{"/": `<p id=out>none</p><input type=file id=theirs style="display:none">
 <iframe src="` + inner.LocalhostURL() + `/in"></iframe>
 <script>theirs.onchange = () => out.textContent = 'took ' + theirs.files[0].name;
-onblur = () => { let n = 0; const again = setInterval(() => { theirs.click(); if (++n > 20) clearInterval(again); }, 50); };
+onblur = () => {
+	let n = 0;
+	const again = setInterval(() => { theirs.click(); if (++n > 20) clearInterval(again); }, 50);
+};
 </script>`})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	err := p.SetFiles(ctx, browsertest.Find(t, obs, "button", "Sign here").Ref,
