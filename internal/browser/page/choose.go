@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/fill"
 )
 
 const (
@@ -379,9 +380,13 @@ func (c *listChoice) await(ctx context.Context, text string, appearing bool) (*n
 
 // noOption refuses an option that a list does not have, and says which it has.
 func (s *Set) noOption(n *node, options []string) error {
-	var labels []string
-	for _, label := range options {
-		labels = append(labels, s.quoteLabel(label))
+	texts := make([]string, len(options))
+	for i, label := range options {
+		texts[i] = s.scrub.Text(fill.OneLine(label))
+	}
+	labels := make([]string, len(texts))
+	for i, hidden := range s.scrub.Spans(texts) { // a value may stand there a character an option
+		labels[i] = s.quoteLabel(fill.Redact(texts[i], hidden))
 	}
 	has := "; it has " + strings.Join(labels, ", ")
 	if len(labels) == 0 {

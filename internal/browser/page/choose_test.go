@@ -75,3 +75,27 @@ func TestSelectChoosesFromListsOfThePagesOwn(t *testing.T) {
 	require.ErrorContains(t, p.Select(ctx, list("City"), "Nowhere"), "page.disabled")
 	require.ErrorContains(t, p.Select(ctx, list("Words"), "third"), `"First", "Second"`)
 }
+
+// TestARefusalNamesNoOptionThatIsAPieceOfAValue has a page that writes a filled value into
+// the options of a list, a character each.
+func TestARefusalNamesNoOptionThatIsAPieceOfAValue(t *testing.T) {
+	const secret = "kestrelHarbour93"
+	ctx, p, _ := openPage(t)
+	s := browsertest.NewSite(t, map[string]string{"/": `<form><input type=password name=p aria-label=Password></form>
+<select aria-label=Native></select><div id=own role=listbox tabindex=0 aria-label=Own></div><button>Move</button><script>
+document.querySelector('button').onclick = () => { for (const c of document.querySelector('input').value) {
+	document.querySelector('select').append(new Option(c));
+	const o = own.appendChild(document.createElement('div'));
+	o.setAttribute('role', 'option');
+	o.textContent = c } }</script>`})
+	obs := browsertest.Open(ctx, t, p, s.URL+"/")
+	direct := browsertest.Login("password", secret, s.URL)
+	direct.Direct = true
+	require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, direct))
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Move").Ref, browser.Click{}))
+	for role, name := range map[string]string{"combobox": "Native", "listbox": "Own"} {
+		err := p.Select(ctx, browsertest.Find(t, obs, role, name).Ref, "none of them")
+		require.ErrorContains(t, err, "page.no_option")
+		require.False(t, strings.Contains(lettersAndDigits(err.Error()), strings.ToLower(secret[:4])), name)
+	}
+}
