@@ -190,7 +190,8 @@ type BrowserUseArgs struct {
 	// InitialActions are done before the model is asked.
 	InitialActions []AgentAction `json:"initialActions,omitempty"`
 	// AllowedHosts bound where the agent may go and stay: "*", "*.example.com",
-	// "example.com". Nil is everywhere, empty is nowhere.
+	// "example.com", and "localhost", "127.0.0.1" or "[::1]" with a port or all of them.
+	// Nil is everywhere, empty is nowhere.
 	AllowedHosts []string `json:"allowedHosts,omitzero"`
 	// Logins are the vault keys that may be filled, of those that the mounts
 	// permit; nil is all of them, empty is none.

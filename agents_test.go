@@ -219,6 +219,8 @@ func TestWhatNoServerWouldTakeIsRefusedBeforeAnyRequest(t *testing.T) {
 			browse("x", BrowserUseOptions{InitialActions: make([]AgentAction, 21)})},
 		{"an address for a host", "agent.invalid_host", "args.allowedHosts[1]",
 			browse("x", BrowserUseOptions{AllowedHosts: []string{"*", "https://canary.test"}})},
+		{"an address of a network", "agent.invalid_host", "args.allowedHosts[3]",
+			browse("x", BrowserUseOptions{AllowedHosts: []string{"localhost", "127.0.0.1:8080", "[::1]", "10.0.0.1"}})},
 		{"many hosts", "agent.invalid_host", "args.allowedHosts",
 			browse("x", BrowserUseOptions{AllowedHosts: make([]string, 1001)})},
 		{"no key of a login", "vault.invalid_key", "args.logins[0]",

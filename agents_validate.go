@@ -10,18 +10,17 @@ import (
 
 	"github.com/bctrl-go/bctrl/internal/names"
 	"github.com/bctrl-go/bctrl/internal/origin"
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
-// The bounds of what an agent is asked, here and on the server. The server also
-// compiles schemas, and knows the agent's tools and the public suffixes.
+// The bounds of what an agent is asked, beside those of package wire. The server has them
+// checked by the same Validate; it also compiles schemas, and knows the agent's tools and
+// the public suffixes.
 const (
-	maxInstruction    = 16 << 10 // bytes, also of a task and of a system message
 	maxModelName      = 200      // bytes
 	maxSchema         = 64 << 10 // bytes: it is part of each question
-	maxAgentSteps     = 200
 	maxCandidates     = 50
 	maxPageTokens     = 1_000_000
-	maxStepActions    = 20
 	maxStepFailures   = 100
 	maxStepMillis     = 3_600_000
 	maxInitialActions = 20
@@ -112,7 +111,7 @@ func (a BrowserUseArgs) Validate() error {
 		a.ModelChoice.validate(""),
 		a.PageExtraction.validateNamed("pageExtraction"),
 		a.Budget.validate(),
-		validBetween("agent.invalid_max_actions", "maxActionsPerStep", int64(a.MaxActionsPerStep), maxStepActions),
+		validBetween("agent.invalid_max_actions", "maxActionsPerStep", int64(a.MaxActionsPerStep), wire.MaxStepActions),
 		validBetween("agent.invalid_max_failures", "maxFailures", int64(a.MaxFailures), maxStepFailures),
 		validBetween("agent.invalid_step_timeout", "stepTimeoutMs", a.StepTimeoutMs, maxStepMillis),
 		a.Vision.validate(),
@@ -141,15 +140,16 @@ func validText(code, field, text string) error {
 	switch {
 	case strings.TrimSpace(text) == "":
 		return invalidArg(code, field, "the "+field+" is empty").hinted("say in words what to do")
-	case len(text) > maxInstruction:
-		return invalidArg(code, field, fmt.Sprintf("the %s is longer than %d bytes", field, maxInstruction))
+	case len(text) > wire.MaxInstruction:
+		return invalidArg(code, field, fmt.Sprintf("the %s is longer than %d bytes", field, wire.MaxInstruction))
 	}
 	return nil
 }
 
 func validSystem(field, text string) error {
-	if len(text) > maxInstruction {
-		return invalidArg("agent.invalid_system", field, fmt.Sprintf("%s is longer than %d bytes", field, maxInstruction))
+	if len(text) > wire.MaxInstruction {
+		return invalidArg("agent.invalid_system", field,
+			fmt.Sprintf("%s is longer than %d bytes", field, wire.MaxInstruction))
 	}
 	return nil
 }
@@ -171,7 +171,7 @@ func validSchema(field string, schema json.RawMessage) error {
 }
 
 func validSteps(n int) error {
-	return validBetween("executions.invalid_steps", "maxSteps", int64(n), maxAgentSteps)
+	return validBetween("executions.invalid_steps", "maxSteps", int64(n), wire.MaxAgentSteps)
 }
 
 // validBetween refuses a number outside 1 to most; zero is the default.
@@ -271,9 +271,10 @@ func validHosts(patterns []string) error {
 		return invalidArg("agent.invalid_host", "allowedHosts", fmt.Sprintf("there are more than %d hosts", maxListed))
 	}
 	for i, p := range patterns {
-		if _, err := origin.ParseHostPattern(p, nil); err != nil {
+		if _, err := origin.ParseAllowedHost(p, nil); err != nil {
 			return invalidArg("agent.invalid_host", "allowedHosts["+strconv.Itoa(i)+"]", "not a host pattern: "+err.Error()).
-				hinted("example.com is one host, *.example.com all below it, * every host; no scheme, port or path")
+				hinted("example.com is one host, *.example.com all below it, * every host; no scheme, port or path. " +
+					"Of addresses only 127.0.0.1 and [::1] are hosts; they and localhost may have a port")
 		}
 	}
 	return nil

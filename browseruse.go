@@ -54,8 +54,11 @@ type BrowserUseOptions struct {
 	// ExtendSystemMessage is added to what the agent is told beside the task.
 	ExtendSystemMessage string
 	// AllowedHosts bound where the agent may go and stay (allowed_domains): "*",
-	// "*.example.com" for all hosts below, "example.com" for that one. Nil is
-	// everywhere; an empty, non-nil list is nowhere.
+	// "*.example.com" for all hosts below, "example.com" for that one. For tests of what
+	// runs on the server's machine there are "localhost", "127.0.0.1" and "[::1]", with a
+	// port ("localhost:8080") or all of them; no other address is one. Nil is everywhere;
+	// an empty, non-nil list is nowhere. What was refused for it is in the result's
+	// actions and in the audit log, with the code "agent.host_not_allowed".
 	AllowedHosts []string
 	// Output is a JSON Schema for [AgentResult.Output] (output_model_schema); empty is
 	// none.

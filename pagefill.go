@@ -1,6 +1,10 @@
 package bctrl
 
-import "context"
+import (
+	"context"
+
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
 
 // FillArgs are the arguments of [CallFill]: the fields of a login form, and the vault
 // entry whose values the server puts there. At least one field is given. What is empty
@@ -37,7 +41,7 @@ func (a FillArgs) Validate() error {
 		element *ElementDescription
 	}{{"username", a.Username}, {"password", a.Password}, {"totp", a.TOTP}} {
 		if f.element != nil && (f.element.Index < 0 || len(f.element.Role) > maxModelName ||
-			len(f.element.Name) > maxInstruction || len(f.element.Surroundings) > maxListed) {
+			len(f.element.Name) > wire.MaxInstruction || len(f.element.Surroundings) > maxListed) {
 			return invalidArg("executions.invalid_fill", f.name, "no element is described so")
 		}
 	}

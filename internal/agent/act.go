@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -21,10 +22,8 @@ type Options struct {
 }
 
 func (o Options) settings() (settings, error) {
-	if err := checkText("agent.invalid_options", "instruction", o.Instruction); err != nil {
-		return settings{}, err
-	}
-	if err := checkCache(o.Cache); err != nil {
+	args := bctrl.ActArgs{Instruction: o.Instruction, MaxSteps: o.MaxSteps, Vision: o.Vision, Cache: o.Cache}
+	if err := args.Validate(); err != nil {
 		return settings{}, err
 	}
 	s := settings{
@@ -36,7 +35,8 @@ func (o Options) settings() (settings, error) {
 		timeout: o.Timeout,
 		vision:  o.Vision,
 	}
-	return s, s.complete()
+	s.complete()
+	return s, checkTimeout(o.Timeout)
 }
 
 // Act carries out a task. The result says what was done. Beside an error too, it says
@@ -94,12 +94,10 @@ func BrowserUse(
 }
 
 func runAgent(ctx context.Context, deps Deps, s settings, timeout time.Duration) (*bctrl.AgentResult, error) {
-	if timeout < 0 {
-		return nil, badOption("timeout", "the timeout is negative")
+	if err := checkTimeout(timeout); err != nil {
+		return nil, err
 	}
-	if timeout > 0 {
-		s.timeout = timeout
-	}
+	s.timeout = cmp.Or(timeout, s.timeout)
 	r := newRun(deps, s)
 	err := r.carryOut(ctx, r.work)
 	return &r.result, err

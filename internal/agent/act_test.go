@@ -19,6 +19,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/agent"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 func TestALoginWithACodeAndAnExport(t *testing.T) {
@@ -334,8 +335,8 @@ func TestCancellingEndsTheTaskInItsCall(t *testing.T) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	for _, o := range []agent.Options{
-		{}, {Instruction: " \n"}, {Instruction: strings.Repeat("x", agent.MaxInstruction+1)},
-		{Instruction: "x", MaxSteps: -1}, {Instruction: "x", MaxSteps: agent.MaxMaxSteps + 1},
+		{}, {Instruction: " \n"}, {Instruction: strings.Repeat("x", wire.MaxInstruction+1)},
+		{Instruction: "x", MaxSteps: -1}, {Instruction: "x", MaxSteps: wire.MaxAgentSteps + 1},
 		{Instruction: "x", Timeout: -1},
 	} {
 		_, err := agent.Act(t.Context(), agent.Deps{}, o)

@@ -51,10 +51,9 @@
 //
 // The errors of this package, each a [*bctrl.Error]:
 //
-//	agent.invalid_task, agent.invalid_instruction   no text, or too long a one
-//	agent.invalid_options     a number or choice out of range, named by Field
+//	those of the arguments' own Validate, which the SDK gives too
 //	agent.invalid_schema      no JSON Schema that can be used
-//	agent.invalid_host, agent.invalid_login         no host pattern, no vault key
+//	agent.invalid_timeout     a negative time
 //	agent.unknown_tool, agent.invalid_arguments     of actions to begin with
 //	agent.invalid_observed    nothing that observing gives
 //	agent.unknown_price       a bound on the cost, and a model without a price

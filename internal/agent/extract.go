@@ -17,10 +17,8 @@ import (
 )
 
 const (
-	// defaultPageTokens is how much of a page is read, maxMaxPageTokens the most that
-	// may be asked for.
+	// defaultPageTokens is how much of a page is read.
 	defaultPageTokens = 60_000
-	maxMaxPageTokens  = 1_000_000
 	// partBytes is how much of a page one question holds. Answers are as bounded as
 	// they are, so a long list is read in parts.
 	partBytes = 64 << 10

@@ -14,6 +14,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/agent"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 // asked is a model without a network that sees each question.
@@ -218,24 +219,25 @@ func TestWhatIsExtractedHoldsNoSecret(t *testing.T) {
 }
 
 func TestArgumentsOfQuestionsAreChecked(t *testing.T) {
-	huge := strings.Repeat("x", agent.MaxInstruction+1)
+	huge := strings.Repeat("x", wire.MaxInstruction+1)
 	for _, c := range []struct {
 		why, code, field string
 		err              error
 	}{
-		{"no text", "agent.invalid_instruction", "instruction", agent.CheckExtract(bctrl.ExtractArgs{})},
-		{"too much", "agent.invalid_instruction", "instruction", agent.CheckExtract(bctrl.ExtractArgs{Instruction: huge})},
+		{"no text", "executions.invalid_instruction", "instruction", agent.CheckExtract(bctrl.ExtractArgs{})},
+		{"too much", "executions.invalid_instruction", "instruction",
+			agent.CheckExtract(bctrl.ExtractArgs{Instruction: huge})},
 		{"no schema", "agent.invalid_schema", "schema",
 			agent.CheckExtract(bctrl.ExtractArgs{Instruction: "x", Schema: json.RawMessage(`{"type":"strnig"}`)})},
 		{"a fetched schema", "agent.invalid_schema", "schema",
 			agent.CheckExtract(bctrl.ExtractArgs{Instruction: "x", Schema: json.RawMessage(`{"$ref":"http://127.0.0.1/"}`)})},
-		{"a page below nothing", "agent.invalid_options", "maxPageTokens",
+		{"a page below nothing", "agent.invalid_max_page_tokens", "maxPageTokens",
 			agent.CheckExtract(bctrl.ExtractArgs{Instruction: "x", MaxPageTokens: -1})},
-		{"half blind", "agent.invalid_options", "vision",
+		{"half blind", "agent.invalid_vision", "vision",
 			agent.CheckExtract(bctrl.ExtractArgs{Instruction: "x", Vision: "half"})},
-		{"no text to observe", "agent.invalid_instruction", "instruction",
+		{"no text to observe", "executions.invalid_instruction", "instruction",
 			agent.CheckObserve(bctrl.ObserveArgs{Instruction: "\n"})},
-		{"many candidates", "agent.invalid_options", "maxCandidates",
+		{"many candidates", "agent.invalid_max_candidates", "maxCandidates",
 			agent.CheckObserve(bctrl.ObserveArgs{Instruction: "x", MaxCandidates: 51})},
 	} {
 		var refusal *bctrl.Error

@@ -1,7 +1,7 @@
 package agent
 
 import (
-	"fmt"
+	"cmp"
 	"net/url"
 	"slices"
 	"strings"
@@ -9,32 +9,22 @@ import (
 	"github.com/bctrl-go/bctrl/internal/origin"
 )
 
-// maxHosts bounds how many hosts a call may list.
-const maxHosts = 1000
-
 // hostList says which hosts a task may be at. Its nil permits every one.
 type hostList struct{ patterns []string }
 
-// newHostList reads the host patterns of a call. Nil is no list, an empty one permits
-// no host.
-func newHostList(patterns []string) (*hostList, error) {
+// newHostList takes the host patterns of a call, which have been checked. Nil is no
+// list, an empty one permits no host.
+func newHostList(patterns []string) *hostList {
 	if patterns == nil {
-		return nil, nil
-	}
-	if len(patterns) > maxHosts {
-		return nil, badOption("allowedHosts", fmt.Sprintf("allowedHosts lists more than %d hosts", maxHosts))
+		return nil
 	}
 	l := &hostList{}
-	for i, text := range patterns {
-		pattern, err := origin.ParseHostPattern(text, nil)
-		if err != nil {
-			e := invalid("agent.invalid_host", fmt.Sprintf("allowedHosts[%d]", i), "this is no host: "+err.Error())
-			e.Hint = "write example.com for one host, *.example.com for all below it, without scheme, port and path"
-			return nil, e
+	for _, text := range patterns {
+		if pattern, err := origin.ParseAllowedHost(text, nil); err == nil {
+			l.patterns = append(l.patterns, pattern)
 		}
-		l.patterns = append(l.patterns, pattern)
 	}
-	return l, nil
+	return l
 }
 
 // permits reports whether a task may be at an address, which is of a document as the
@@ -49,7 +39,8 @@ func (l *hostList) permits(address string) bool {
 	}
 	switch u.Scheme {
 	case "http", "https":
-		return slices.ContainsFunc(l.patterns, func(p string) bool { return origin.MatchHost(p, u.Hostname()) })
+		host, port := u.Hostname(), cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+		return slices.ContainsFunc(l.patterns, func(p string) bool { return origin.MatchAllowedHost(p, host, port) })
 	case "blob":
 		return !strings.HasPrefix(u.Opaque, "blob:") && l.permits(u.Opaque)
 	case "about":

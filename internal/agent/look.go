@@ -9,6 +9,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 // maxPicture bounds a picture that a model is shown, in bytes: what providers take.
@@ -55,7 +56,7 @@ type extractText struct {
 // do has the model that looks read the page. What it says comes from the page, and so is
 // data to the model that plans.
 func (a extractText) do(ctx context.Context, r *run) (outcome, error) {
-	if strings.TrimSpace(a.Instruction) == "" || len(a.Instruction) > MaxInstruction {
+	if strings.TrimSpace(a.Instruction) == "" || len(a.Instruction) > wire.MaxInstruction {
 		return refuse("not done: the instruction is empty or too long"), nil
 	}
 	r.progress("extract", a.Instruction)

@@ -15,7 +15,6 @@ import (
 
 const (
 	defaultMaxCandidates = 10
-	maxMaxCandidates     = 50
 	maxDescription       = 300
 	// onePageTime bounds what is done on one page, with all corrections.
 	onePageTime = 10 * time.Minute
@@ -24,7 +23,7 @@ const (
 // onePage are the settings of what asks about one page.
 func onePage(vision bctrl.VisionMode) settings {
 	s := settings{vision: vision, timeout: onePageTime}
-	_ = s.complete() // what could be wrong was checked
+	s.complete()
 	return s
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 const (
@@ -123,7 +124,7 @@ func (r *run) correction(answer *model.Response, text string) []model.Message {
 	}
 	m := model.Message{Role: model.Assistant, Text: clip(answer.Text, maxHistoryText)}
 	var results []model.Message
-	for i, c := range answer.Calls[:min(len(answer.Calls), maxMaxActions)] {
+	for i, c := range answer.Calls[:min(len(answer.Calls), wire.MaxStepActions)] {
 		if !isObject(c.Arguments) || len(c.Arguments) > maxSentBack {
 			c.Arguments = "{}"
 		}

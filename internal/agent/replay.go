@@ -12,20 +12,21 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/model"
 	"github.com/bctrl-go/bctrl/internal/scrub"
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 const (
 	// replayTime bounds a replay; whoever calls it may have less.
 	replayTime = 30 * time.Minute
 	// maxReplayed bounds the actions of one.
-	maxReplayed = MaxMaxSteps * maxMaxActions
+	maxReplayed = wire.MaxAgentSteps * wire.MaxStepActions
 )
 
 // replaySettings are those of doing something again: everything that a task has, and no
 // model.
 func replaySettings() settings {
 	s := settings{vision: bctrl.VisionOff, timeout: replayTime}
-	_ = s.complete() // nothing in it can be wrong
+	s.complete()
 	return s
 }
 

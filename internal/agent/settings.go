@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -8,31 +9,20 @@ import (
 	"time"
 
 	"github.com/bctrl-go/bctrl"
-	"github.com/bctrl-go/bctrl/internal/names"
 )
 
-// Limits of one task.
+// The defaults of one task, where its options say nothing.
 const (
-	// DefaultMaxSteps is how often the model is asked unless Options say
-	// otherwise; MaxMaxSteps is the most that they may say.
+	// DefaultMaxSteps is how often the model is asked.
 	DefaultMaxSteps = 25
-	MaxMaxSteps     = 200
-	// DefaultTimeout bounds a task unless Options say otherwise.
+	// DefaultTimeout bounds a task.
 	DefaultTimeout = 10 * time.Minute
-	// MaxInstruction bounds the instruction, the task and what is added to the system
-	// message, each, in bytes.
-	MaxInstruction = 16 << 10
 
 	defaultStepTimeout = 3 * time.Minute
-	maxStepTimeout     = time.Hour
 	defaultMaxFailures = 5
-	maxMaxFailures     = 100
 	// defaultMaxActions bounds what one answer of the model sets off.
 	defaultMaxActions = 8
 	browserUseActions = 5
-	maxMaxActions     = 20
-	maxInitialActions = 20
-	maxListedLogins   = 1000
 )
 
 // settings are what a verb makes of its options for the loop.
@@ -72,83 +62,14 @@ func invalid(code, field, message string) *bctrl.Error {
 	}
 }
 
-func badOption(field, message string) *bctrl.Error {
-	return invalid("agent.invalid_options", field, message)
-}
-
-// checkText refuses what is no instruction or task.
-func checkText(code, field, text string) error {
-	switch {
-	case strings.TrimSpace(text) == "":
-		return invalid(code, field, "the "+field+" is empty")
-	case len(text) > MaxInstruction:
-		return invalid(code, field, fmt.Sprintf("the %s is longer than %d bytes", field, MaxInstruction))
-	}
-	return nil
-}
-
-func checkSystem(field, text string) error {
-	if len(text) > MaxInstruction {
-		return badOption(field, fmt.Sprintf("%s is longer than %d bytes", field, MaxInstruction))
-	}
-	return nil
-}
-
-func checkBudget(b bctrl.Budget) error {
-	switch {
-	case b.MaxSteps < 0 || b.MaxSteps > MaxMaxSteps:
-		return badOption("maxSteps", fmt.Sprintf("maxSteps is not between 1 and %d", MaxMaxSteps))
-	case b.MaxTokens < 0:
-		return badOption("maxTokens", "maxTokens is negative")
-	case !(b.MaxCost >= 0): // also what is no number
-		return badOption("maxCostUsd", "maxCostUsd is negative")
-	}
-	return nil
-}
-
-func checkVision(v bctrl.VisionMode) error {
-	if v == "" || v == bctrl.VisionAuto || v == bctrl.VisionOn || v == bctrl.VisionOff {
-		return nil
-	}
-	return badOption("vision", "vision is not auto, on or off")
-}
-
-func checkCache(c bctrl.CacheMode) error {
-	if c == "" || c == bctrl.CacheOff || c == bctrl.CacheAuto {
-		return nil
-	}
-	return badOption("cache", "cache is not off or auto")
-}
-
-// checkBetween refuses a number outside 1 to most; zero is the default.
-func checkBetween(field string, n, most int64) error {
-	if n < 0 || n > most {
-		return badOption(field, fmt.Sprintf("%s is not between 1 and %d", field, most))
-	}
-	return nil
-}
-
 // CheckObserve refuses arguments that cannot be carried out. Fields in its errors are
-// those of the arguments.
-func CheckObserve(a bctrl.ObserveArgs) error {
-	if err := checkText("agent.invalid_instruction", "instruction", a.Instruction); err != nil {
-		return err
-	}
-	if err := checkBetween("maxCandidates", int64(a.MaxCandidates), maxMaxCandidates); err != nil {
-		return err
-	}
-	return checkVision(a.Vision)
-}
+// those of the arguments. What arguments may be is said once, by their Validate, which the
+// SDK asks too; here comes only what the SDK does not know, as what a schema compiles to.
+func CheckObserve(a bctrl.ObserveArgs) error { return a.Validate() }
 
 // CheckExtract is [CheckObserve] for extracting.
 func CheckExtract(a bctrl.ExtractArgs) error {
-	if err := checkText("agent.invalid_instruction", "instruction", a.Instruction); err != nil {
-		return err
-	}
-	if err := checkBetween("maxPageTokens", int64(a.MaxPageTokens), maxMaxPageTokens); err != nil {
-		return err
-	}
-	if err := checkVision(a.Vision); err != nil {
+	if err := a.Validate(); err != nil {
 		return err
 	}
 	_, err := newOutputSchema("schema", a.Schema)
@@ -162,13 +83,7 @@ func CheckAgent(a bctrl.AgentArgs) error {
 }
 
 func agentSettings(a bctrl.AgentArgs) (s settings, err error) {
-	if err := checkText("agent.invalid_task", "task", a.Task); err != nil {
-		return s, err
-	}
-	if err := checkSystem("system", a.System); err != nil {
-		return s, err
-	}
-	if err := checkCache(a.Cache); err != nil {
+	if err := a.Validate(); err != nil {
 		return s, err
 	}
 	s = settings{
@@ -181,10 +96,9 @@ func agentSettings(a bctrl.AgentArgs) (s settings, err error) {
 		extracting: true,
 		vision:     a.Vision,
 	}
-	if s.output, err = newOutputSchema("output", a.Output); err != nil {
-		return s, err
-	}
-	return s, s.complete()
+	s.complete()
+	s.output, err = newOutputSchema("output", a.Output)
+	return s, err
 }
 
 // CheckBrowserUse is [CheckObserve] for the agent with the options of browser-use.
@@ -194,23 +108,8 @@ func CheckBrowserUse(a bctrl.BrowserUseArgs) error {
 }
 
 func browserUseSettings(a bctrl.BrowserUseArgs) (s settings, err error) {
-	if err := checkText("agent.invalid_task", "task", a.Task); err != nil {
+	if err := a.Validate(); err != nil {
 		return s, err
-	}
-	if err := checkSystem("extendSystemMessage", a.ExtendSystemMessage); err != nil {
-		return s, err
-	}
-	for _, n := range []struct {
-		field       string
-		value, most int64
-	}{
-		{"maxActionsPerStep", int64(a.MaxActionsPerStep), maxMaxActions},
-		{"maxFailures", int64(a.MaxFailures), maxMaxFailures},
-		{"stepTimeoutMs", a.StepTimeoutMs, maxStepTimeout.Milliseconds()},
-	} {
-		if err := checkBetween(n.field, n.value, n.most); err != nil {
-			return s, err
-		}
 	}
 	s = settings{
 		task:        a.Task,
@@ -218,49 +117,24 @@ func browserUseSettings(a bctrl.BrowserUseArgs) (s settings, err error) {
 		budget:      a.Budget,
 		stepTimeout: time.Duration(a.StepTimeoutMs) * time.Millisecond,
 		maxFailures: a.MaxFailures,
-		maxActions:  a.MaxActionsPerStep,
+		maxActions:  cmp.Or(a.MaxActionsPerStep, browserUseActions),
 		planning:    a.Planning,
 		extracting:  true,
 		vision:      a.Vision,
 		initial:     a.InitialActions,
+		hosts:       newHostList(a.AllowedHosts),
 		logins:      a.Logins,
 	}
-	if s.maxActions == 0 {
-		s.maxActions = browserUseActions
-	}
+	s.complete()
 	if s.output, err = newOutputSchema("output", a.Output); err != nil {
 		return s, err
 	}
-	if s.hosts, err = newHostList(a.AllowedHosts); err != nil {
-		return s, err
-	}
-	if err := checkLogins(a.Logins); err != nil {
-		return s, err
-	}
-	if err := checkInitial(a.InitialActions); err != nil {
-		return s, err
-	}
-	return s, s.complete()
-}
-
-func checkLogins(keys []string) error {
-	if len(keys) > maxListedLogins {
-		return badOption("logins", fmt.Sprintf("logins lists more than %d keys", maxListedLogins))
-	}
-	for i, key := range keys {
-		if err := names.VaultKey(key); err != nil {
-			return invalid("agent.invalid_login", fmt.Sprintf("logins[%d]", i), "this is no vault key: "+err.Error())
-		}
-	}
-	return nil
+	return s, checkInitial(a.InitialActions)
 }
 
 // checkInitial refuses actions that no tool of the agent takes, and such as have no
 // sense before the model has been asked.
 func checkInitial(actions []bctrl.AgentAction) error {
-	if len(actions) > maxInitialActions {
-		return badOption("initialActions", fmt.Sprintf("initialActions are more than %d", maxInitialActions))
-	}
 	for i, a := range actions {
 		field := fmt.Sprintf("initialActions[%d]", i)
 		tool, known := tools[a.Tool]
@@ -285,34 +159,20 @@ func checkInitial(actions []bctrl.AgentAction) error {
 	return nil
 }
 
-// complete checks what every verb has in common and puts in the defaults.
-func (s *settings) complete() error {
-	if err := checkBudget(s.budget); err != nil {
-		return err
-	}
-	if err := checkVision(s.vision); err != nil {
-		return err
-	}
-	if s.timeout < 0 {
-		return badOption("timeout", "the timeout is negative")
-	}
-	if s.budget.MaxSteps == 0 {
-		s.budget.MaxSteps = DefaultMaxSteps
-	}
-	if s.timeout == 0 {
-		s.timeout = DefaultTimeout
-	}
-	if s.stepTimeout == 0 {
-		s.stepTimeout = defaultStepTimeout
-	}
-	if s.maxFailures == 0 {
-		s.maxFailures = defaultMaxFailures
-	}
-	if s.maxActions == 0 {
-		s.maxActions = defaultMaxActions
-	}
-	if s.vision == "" {
-		s.vision = bctrl.VisionAuto
+// complete puts in the defaults.
+func (s *settings) complete() {
+	s.budget.MaxSteps = cmp.Or(s.budget.MaxSteps, DefaultMaxSteps)
+	s.timeout = cmp.Or(s.timeout, DefaultTimeout)
+	s.stepTimeout = cmp.Or(s.stepTimeout, defaultStepTimeout)
+	s.maxFailures = cmp.Or(s.maxFailures, defaultMaxFailures)
+	s.maxActions = cmp.Or(s.maxActions, defaultMaxActions)
+	s.vision = cmp.Or(s.vision, bctrl.VisionAuto)
+}
+
+// checkTimeout refuses a time that is none.
+func checkTimeout(timeout time.Duration) error {
+	if timeout < 0 {
+		return invalid("agent.invalid_timeout", "timeout", "the timeout is negative")
 	}
 	return nil
 }

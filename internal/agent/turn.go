@@ -12,6 +12,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 const (
@@ -27,7 +28,7 @@ const (
 
 	// maxSentCalls bounds the calls of one answer that are sent again, each with why it
 	// was not done.
-	maxSentCalls = 2 * maxMaxActions
+	maxSentCalls = 2 * wire.MaxStepActions
 	// maxResultArguments bounds what a result holds of its actions' arguments, in
 	// bytes. Later actions are listed without.
 	maxResultArguments = 1 << 20

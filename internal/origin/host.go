@@ -46,3 +46,26 @@ func MatchHost(pattern, host string) bool {
 	}
 	return pattern == EveryHost || pattern == host
 }
+
+// ParseAllowedHost returns the canonical form, which is lower-case, of an entry of a list
+// of hosts where an agent may be, or what is wrong with it: a host pattern, or a name that
+// the machine has for itself, "localhost", "127.0.0.1" and "[::1]", of one port
+// ("localhost:8080") or of all. No other address is a host: see [Parse], which permits the
+// same ones.
+func ParseAllowedHost(text string, isPublicSuffix func(domain string) bool) (string, error) {
+	lowered := strings.ToLower(text)
+	if own, after, ok := cutOwn(lowered); ok {
+		_, err := parsePort(after, "")
+		return own + after, err
+	}
+	return ParseHostPattern(text, isPublicSuffix)
+}
+
+// MatchAllowedHost reports whether a host and a port, as a browser has them, are those of
+// an entry in canonical form. The port is never empty; a host of IPv6 has no brackets.
+func MatchAllowedHost(entry, host, port string) bool {
+	if own, after, ok := cutOwn(entry); ok {
+		return strings.Trim(own, "[]") == strings.ToLower(host) && (after == "" || after == ":"+port)
+	}
+	return MatchHost(entry, host)
+}

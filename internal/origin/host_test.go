@@ -82,6 +82,74 @@ func TestAHostIsOfAPatternStrictly(t *testing.T) {
 	}
 }
 
+// TestAnAgentMayBeAtTheMachineItself has those who test their own applications name them as
+// origins do: exactly, and with a port where they want one.
+func TestAnAgentMayBeAtTheMachineItself(t *testing.T) {
+	for _, c := range []struct {
+		why, entry, canonical string
+		at, notAt             []string // hosts and ports
+	}{
+		{"the name", "LocalHost", "localhost", []string{"localhost 80", "localhost 3000", "LOCALHOST 1"},
+			[]string{"127.0.0.1 80", "::1 80", "a.localhost 80", "localhost. 80", "localhost.evil.test 80"}},
+		{"the name with a port", "localhost:3000", "localhost:3000", []string{"localhost 3000"},
+			[]string{"localhost 80", "localhost 30000", "localhost 300", "127.0.0.1 3000"}},
+		{"the address", "127.0.0.1", "127.0.0.1", []string{"127.0.0.1 80", "127.0.0.1 3000"},
+			[]string{"127.0.0.2 80", "localhost 80", "127.0.0.1.evil.test 80", "127.1 80"}},
+		{"the address with a port", "127.0.0.1:443", "127.0.0.1:443", []string{"127.0.0.1 443"},
+			[]string{"127.0.0.1 80"}},
+		{"the address of six", "[::1]", "[::1]", []string{"::1 80", "::1 9"}, []string{"::2 80", "::1%lo 80"}},
+		{"the address of six with a port", "[::1]:9", "[::1]:9", []string{"::1 9"}, []string{"::1 80"}},
+		{"a host that is none of them", "*.Example.com", "*.example.com", []string{"a.example.com 8443"},
+			[]string{"example.com 443"}},
+		{"every host", "*", "*", []string{"10.0.0.1 80", "::1 80"}, nil},
+	} {
+		got, err := origin.ParseAllowedHost(c.entry, nil)
+		require.NoError(t, err, c.why)
+		require.Equal(t, c.canonical, got, c.why)
+		for _, want := range []bool{true, false} {
+			for _, where := range map[bool][]string{true: c.at, false: c.notAt}[want] {
+				host, port, _ := strings.Cut(where, " ")
+				require.Equal(t, want, origin.MatchAllowedHost(got, host, port), "%s: %s", c.why, where)
+			}
+		}
+	}
+	for _, c := range []struct{ why, entry string }{
+		{"another address of the machine", "127.0.0.2"},
+		{"an address of a network", "10.0.0.1"},
+		{"with a port", "192.168.1.1:80"},
+		{"a short one", "127.1"},
+		{"as a number", "2130706433"},
+		{"in hexadecimal", "0x7f000001"},
+		{"a long one of six", "[0:0:0:0:0:0:0:1]"},
+		{"one of six without brackets", "::1"},
+		{"another of six", "[::2]"},
+		{"all below one", "*.127.0.0.1"},
+		{"all ports", "localhost:*"},
+		{"no port", "localhost:"},
+		{"port zero", "localhost:0"},
+		{"a port with a zero", "localhost:080"},
+		{"a port too high", "localhost:65536"},
+		{"two ports", "localhost:1:2"},
+		{"a path", "127.0.0.1/"},
+		{"a path after a port", "localhost:80/"},
+		{"a scheme", "http://localhost"},
+		{"user info", "localhost@evil.test"},
+		{"a password", "localhost:80@evil.test"},
+		{"a name with a port", "example.com:443"},
+		{"a dot at the end", "localhost."},
+		{"a space", "localhost :80"},
+	} {
+		_, err := origin.ParseAllowedHost(c.entry, nil)
+		require.Error(t, err, c.why)
+		if len(c.entry) > 3 {
+			require.NotContains(t, err.Error(), c.entry, c.why)
+		}
+	}
+	suffix := func(domain string) bool { return domain == "co.uk" }
+	_, err := origin.ParseAllowedHost("*.co.uk", suffix)
+	require.Error(t, err, "anyone can register there")
+}
+
 // TestACanonicalHostPatternParsesAsItself holds for every text that is taken.
 func TestACanonicalHostPatternParsesAsItself(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

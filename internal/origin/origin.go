@@ -119,13 +119,12 @@ func split(text string) (scheme, rest string, err error) {
 // An http host is one of the machine's own names.
 func hostPort(scheme, rest string) (host, port string, err error) {
 	if scheme == "http" {
-		for _, own := range []string{"localhost", "127.0.0.1", "[::1]"} {
-			if after, ok := strings.CutPrefix(rest, own); ok && (after == "" || after[0] == ':') {
-				port, err = parsePort(after, "80")
-				return own, port, err
-			}
+		own, after, ok := cutOwn(rest)
+		if !ok {
+			return "", "", errScheme
 		}
-		return "", "", errScheme
+		port, err = parsePort(after, "80")
+		return own, port, err
 	}
 	end := strings.IndexByte(rest, ':')
 	if end < 0 {
@@ -133,6 +132,17 @@ func hostPort(scheme, rest string) (host, port string, err error) {
 	}
 	port, err = parsePort(rest[end:], "443")
 	return rest[:end], port, err
+}
+
+// cutOwn splits what a lowered text begins with, where that is a name of the machine's
+// own, from nothing or a port.
+func cutOwn(text string) (own, after string, ok bool) {
+	for _, own := range []string{"localhost", "127.0.0.1", "[::1]"} {
+		if after, ok := strings.CutPrefix(text, own); ok && (after == "" || after[0] == ':') {
+			return own, after, true
+		}
+	}
+	return "", "", false
 }
 
 // parsePort reads ":port", or nothing.

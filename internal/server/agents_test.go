@@ -245,6 +245,8 @@ func TestWrongArgumentsOfAgentsAreRefusedBeforeAnythingRuns(t *testing.T) {
 			"agent.invalid_arguments", args + ".initialActions[0].arguments"},
 		{"an address for a host", "browserUse.agent", object{"task": "x", "allowedHosts": []string{"https://canary.test"}},
 			"agent.invalid_host", args + ".allowedHosts[0]"},
+		{"an address of a network", "browserUse.agent", object{"task": "x", "allowedHosts": []string{"[::1]:80", "10.0.0.1"}},
+			"agent.invalid_host", args + ".allowedHosts[1]"},
 		{"everybody's domain", "browserUse.agent", object{"task": "x", "allowedHosts": []string{"a.test", "*.co.uk"}},
 			"agent.invalid_host", args + ".allowedHosts[1]"},
 		{"no key of a login", "browserUse.agent", object{"task": "x", "logins": []string{"/canary"}}, "vault.invalid_key",

@@ -10,16 +10,10 @@ import (
 )
 
 // checkArgs refuses the arguments of a step that cannot be carried out, before any step
-// runs: first what the SDK refuses too, then what only the agent knows. Field is where
-// they stand in the request.
-func checkArgs[Args interface{ Validate() error }](check func(Args) error) func(field string, a Args) error {
-	return func(field string, a Args) error {
-		err := a.Validate()
-		if err == nil {
-			err = check(a)
-		}
-		return under(field, err)
-	}
+// runs. Check asks their Validate first, as the SDK does, then what only the agent knows.
+// Field is where they stand in the request.
+func checkArgs[Args any](check func(Args) error) func(field string, a Args) error {
+	return func(field string, a Args) error { return under(field, check(a)) }
 }
 
 // under returns a refusal with its field below another; nil stays nil.
@@ -36,8 +30,8 @@ func under(field string, err error) error {
 }
 
 func checkAct(a bctrl.ActArgs) error {
-	if a.Observed == nil {
-		return nil
+	if err := a.Validate(); err != nil || a.Observed == nil {
+		return err
 	}
 	if err := agent.CheckObserved(*a.Observed); err != nil {
 		return under("observed", err)
@@ -47,12 +41,15 @@ func checkAct(a bctrl.ActArgs) error {
 
 // checkBrowserUse refuses also what the SDK cannot: it has no list of public suffixes.
 func checkBrowserUse(a bctrl.BrowserUseArgs) error {
+	if err := agent.CheckBrowserUse(a); err != nil {
+		return err
+	}
 	for i, pattern := range a.AllowedHosts {
-		if _, err := origin.ParseHostPattern(pattern, isPublicSuffix); err != nil {
+		if _, err := origin.ParseAllowedHost(pattern, isPublicSuffix); err != nil {
 			return web.Invalid("agent.invalid_host", web.FieldAt("allowedHosts", i), "not a host pattern: "+err.Error())
 		}
 	}
-	return agent.CheckBrowserUse(a)
+	return nil
 }
 
 // isPublicSuffix reports whether anyone can register a name below domain.
