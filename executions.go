@@ -156,7 +156,8 @@ type ActAction struct {
 	// Kind is "navigate", "back", "reload", "open_tab", "switch_tab", "close_tab", "click",
 	// "hover", "drag", "click_at", "hover_at", "drag_at", "type", "select", "press",
 	// "scroll", "upload", "answer_dialog", "wait", "wait_text", "download", "fill", "totp",
-	// "http_login", or what only reads: "extract", "read_page", "look".
+	// "http_login", or what only reads: "extract", "read_page", "look". "leave" is no action
+	// of the agent's: a page went where the call does not allow, and was left.
 	Kind string `json:"kind"`
 	// Target describes the element or address. It never holds a secret.
 	Target string `json:"target,omitempty"`

@@ -22,29 +22,11 @@ type navigate struct {
 }
 
 func (a navigate) do(ctx context.Context, r *run) (outcome, error) {
-	if refused, ok := r.refusesAddress(a.URL); ok {
-		return refused, nil
+	if refusal := r.refusesAddress(a.URL); refusal != nil {
+		return r.refusedVisit(ctx, "navigate", a.URL, refusal)
 	}
 	return r.moves(ctx, "navigate", withoutQuery(a.URL), "opened",
 		func(ctx context.Context, p browser.Page) error { return p.Goto(ctx, a.URL, "") })
-}
-
-// refusesAddress reports whether the task may not open an address, and what to answer.
-func (r *run) refusesAddress(address string) (outcome, bool) {
-	if !mayOpen(address) {
-		return refuse("not done: only whole http and https addresses without user info can be opened"), true
-	}
-	if !r.set.hosts.permits(address) {
-		return refuse("not done: agent.host_not_allowed: this task may not be at that host"), true
-	}
-	return outcome{}, false
-}
-
-// mayOpen reports whether a model may send the browser to an address at all.
-func mayOpen(address string) bool {
-	u, err := url.Parse(address)
-	return err == nil && len(address) <= maxURL && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
-		u.User == nil
 }
 
 type wait struct {

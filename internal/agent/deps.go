@@ -22,9 +22,10 @@ type Deps struct {
 	Page func(ctx context.Context) (browser.Page, error)
 	// Logins fill from the vault; nil for none.
 	Logins Logins
-	// Refused records that a task does not permit a login which the vault might have
-	// filled, and returns the refusal, or why it could not be recorded; nil is nobody.
-	Refused func(ctx context.Context, key string, refusal *bctrl.Error) error
+	// Refused records what a task does not permit that something else might have: a login
+	// which the vault might have filled, a host. It returns the refusal, or why it could not
+	// be recorded; nil is nobody. Object is what verb is done to, without secrets.
+	Refused func(ctx context.Context, verb bctrl.Verb, object string, refusal *bctrl.Error) error
 	// Files are what pages may be given; nil for none.
 	Files Files
 	// Downloads returns the files that the runtime has put into storage so
@@ -84,11 +85,19 @@ func (d Deps) complete() Deps {
 	return d
 }
 
+// refused is Refused, which may be nobody.
+func (d Deps) refused(ctx context.Context, verb bctrl.Verb, object string, refusal *bctrl.Error) error {
+	if d.Refused == nil {
+		return refusal
+	}
+	return d.Refused(ctx, verb, object, refusal)
+}
+
 // listedLogins are the logins with listed keys, of those that may be filled anyway.
 type listedLogins struct {
 	Logins
 	keys    map[string]bool
-	refused func(ctx context.Context, key string, refusal *bctrl.Error) error
+	refused func(ctx context.Context, verb bctrl.Verb, object string, refusal *bctrl.Error) error
 }
 
 // List implements [Logins].
@@ -108,10 +117,10 @@ func (l listedLogins) Use(ctx context.Context, key, field string) (browser.Fill,
 	if !l.keys[key] {
 		refusal := browser.Forbidden("agent.login_not_listed",
 			"the call does not list this login among those that may be filled", "")
-		if l.refused == nil || names.VaultKey(key) != nil {
+		if names.VaultKey(key) != nil {
 			return browser.Fill{}, refusal
 		}
-		return browser.Fill{}, l.refused(ctx, key, refusal)
+		return browser.Fill{}, l.refused(ctx, bctrl.UseVault, key, refusal)
 	}
 	return l.Logins.Use(ctx, key, field)
 }

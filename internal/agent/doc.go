@@ -57,7 +57,10 @@
 //	agent.unknown_tool, agent.invalid_arguments     of actions to begin with
 //	agent.invalid_observed    nothing that observing gives
 //	agent.unknown_price       a bound on the cost, and a model without a price
-//	agent.host_not_allowed    the browser could not be moved from a host that is not allowed
+//	agent.host_not_allowed    the browser could not be kept from a host that is not allowed
+//	agent.host_not_allowed, agent.address_refused, agent.file_not_delivered
+//	                          of actions that a task does not permit: each is in the result's
+//	                          actions, and told to [Deps.Refused]
 //	agent.login_not_listed    the call lists other logins (told to the model)
 //	agent.timeout, agent.step_timeout               observing or extracting took too long
 //	observe.invalid_answer, extract.invalid_answer  the model did not answer as it must

@@ -2,10 +2,14 @@ package agent
 
 import (
 	"cmp"
+	"context"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/origin"
 )
 
@@ -49,4 +53,137 @@ func (l *hostList) permits(address string) bool {
 		return true
 	}
 	return slices.Contains(l.patterns, origin.EveryHost)
+}
+
+const (
+	// VisitHost is to open an address of a host, as the audit log names it. The options of a
+	// call and the server's address policy decide, no mount does.
+	VisitHost bctrl.Verb = "web.visit"
+	// maxLeft bounds how many pages are left one after the other until the task is ended:
+	// a browser has fewer tabs.
+	maxLeft = 30
+	// kindLeft is the kind of the action that a page has done by itself.
+	kindLeft = "leave"
+
+	codeHostNotAllowed = "agent.host_not_allowed"
+)
+
+// refusesAddress returns why a task may not open an address, or nil.
+func (r *run) refusesAddress(address string) *bctrl.Error {
+	if !mayOpen(address) {
+		return browser.Forbidden("agent.address_refused",
+			"only whole http and https addresses without user info can be opened", "")
+	}
+	if !r.set.hosts.permits(address) {
+		return browser.Forbidden(codeHostNotAllowed, "this task may not be at that host", "")
+	}
+	return nil
+}
+
+// mayOpen reports whether a model may send the browser to an address at all.
+func mayOpen(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && len(address) <= maxURL && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
+		u.User == nil
+}
+
+// refusedVisit records that a task may not open an address, and is the outcome of that.
+// Its error ends the task: what cannot be recorded is not gone on with.
+func (r *run) refusedVisit(ctx context.Context, kind, address string, refusal *bctrl.Error) (outcome, error) {
+	r.progress(kind, withoutQuery(address))
+	if err := r.recordVisit(ctx, address, refusal); err != nil {
+		return outcome{}, err
+	}
+	o, err := r.afterAction(ctx, bctrl.ActAction{Kind: kind, Target: withoutQuery(address)}, refusal, "")
+	o.mayHaveChanged = false
+	return o, err
+}
+
+// recordVisit records a refusal, by the host of an address or, where it has none, its
+// scheme. Its error is that it could not be.
+func (r *run) recordVisit(ctx context.Context, address string, refusal *bctrl.Error) error {
+	object := "unreadable"
+	if u, err := url.Parse(address); err == nil {
+		object = cmp.Or(strings.ToLower(u.Host), u.Scheme+":")
+	}
+	if err := r.deps.refused(ctx, VisitHost, r.shortSafe(object), refusal); err != error(refusal) {
+		return fmt.Errorf("record what was refused: %w", err)
+	}
+	return nil
+}
+
+// lookWithin reads what is in front, once every page is left that the task may not be at,
+// and returns where those were. Each is recorded, and an action of the result.
+func (r *run) lookWithin(ctx context.Context) (seen *browser.Observation, left []string, err error) {
+	for {
+		if seen, err = r.look(ctx); err != nil {
+			return nil, left, err
+		}
+		if r.tabsBefore == nil {
+			r.tabsBefore = make(map[browser.TabID]bool)
+			for _, t := range seen.Tabs {
+				r.tabsBefore[t.ID] = true
+			}
+		}
+		address, leave := r.forbiddenPage(seen)
+		if leave == nil {
+			r.hideForbiddenTabs(seen)
+			return seen, left, nil
+		}
+		refusal := browser.Forbidden(codeHostNotAllowed, "this task may not be at that host: its page was left", "")
+		if len(left) == maxLeft {
+			return nil, left, browser.Forbidden(codeHostNotAllowed,
+				"the browser comes back to hosts that the call does not allow, and could not be kept from there", "")
+		}
+		if err := r.recordVisit(ctx, address, refusal); err != nil {
+			return nil, left, err
+		}
+		address = withoutQuery(address)
+		r.recordAction(bctrl.ActAction{Kind: kindLeft, Target: address}, refusal, "")
+		left = append(left, r.shortSafe(address))
+		if err := leave(browser.WithoutDialogs(ctx)); err != nil {
+			return nil, left, fmt.Errorf("leave a page of a host that the task may not be at: %w", err)
+		}
+	}
+}
+
+// forbiddenPage returns a page that the task may not be at, and how it is left; nil for
+// none. In front that is what the page has become. Behind, it is what pages of the task
+// have opened: tabs that were there before belong to somebody else.
+func (r *run) forbiddenPage(seen *browser.Observation) (address string, leave func(context.Context) error) {
+	closes := func(id browser.TabID) func(context.Context) error {
+		return func(ctx context.Context) error { return r.page.CloseTab(ctx, id) }
+	}
+	for _, t := range seen.Tabs {
+		opened := !r.tabsBefore[t.ID]
+		switch {
+		case t.Active && opened && len(seen.Tabs) > 1 && !r.set.hosts.permits(seen.URL):
+			return seen.URL, closes(t.ID)
+		case !t.Active && opened && !r.set.hosts.permits(t.URL):
+			return t.URL, closes(t.ID)
+		}
+	}
+	if r.set.hosts.permits(seen.URL) {
+		return "", nil
+	}
+	return seen.URL, func(ctx context.Context) error { return r.page.Goto(ctx, "about:blank", "") }
+}
+
+// hideForbiddenTabs takes out of the list of tabs what pages say that the task may not be
+// at.
+func (r *run) hideForbiddenTabs(seen *browser.Observation) {
+	for i, t := range seen.Tabs {
+		if !r.set.hosts.permits(t.URL) {
+			seen.Tabs[i].URL, seen.Tabs[i].Title = originOf(t.URL), ""
+		}
+	}
+}
+
+// originOf is the scheme and the host of an address.
+func originOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }

@@ -127,7 +127,8 @@ func TestOnlyListedLoginsAreFilled(t *testing.T) {
 			return calls("done", `{"success":true,"message":""}`), nil
 		}}
 		d := deps(chat, s, v)
-		d.Refused = func(_ context.Context, key string, refusal *bctrl.Error) error {
+		d.Refused = func(_ context.Context, verb bctrl.Verb, key string, refusal *bctrl.Error) error {
+			require.Equal(t, bctrl.UseVault, verb, c.why)
 			refused = append(refused, key)
 			return refusal
 		}
@@ -150,7 +151,7 @@ func TestInitialActionsPassTheSameChecks(t *testing.T) {
 	w := &wandering{site: newSite("login"), url: "https://example.com/"}
 	chat := &asked{answer: func(_ int, req model.Request) (*model.Response, error) {
 		require.Contains(t, req.Messages[0].Text, "This was done before you were asked:\n- navigate: opened\n"+
-			"- navigate: not done: agent.host_not_allowed")
+			"- navigate: failed: agent.host_not_allowed")
 		require.NotContains(t, req.Messages[0].Text, "- press")
 		return calls("done", `{"success":true,"message":""}`), nil
 	}}
@@ -171,7 +172,8 @@ func TestInitialActionsPassTheSameChecks(t *testing.T) {
 	}, 0)
 	require.NoError(t, err)
 	require.Equal(t, []string{"goto https://example.com/start"}, w.calls)
-	require.Len(t, result.Actions, 1)
+	require.Len(t, result.Actions, 2)
+	require.Contains(t, result.Actions[1].Error, "agent.host_not_allowed")
 	require.Len(t, records, 2)
 	require.Empty(t, records[0].Model)
 }

@@ -60,7 +60,9 @@ type run struct {
 	pageURL        string
 	shownDownloads int
 	tabs           []browser.Tab
-	dialog         string // what the page asks; empty for nothing
+	// tabsBefore are those that were there when the task began.
+	tabsBefore map[browser.TabID]bool
+	dialog     string // what the page asks; empty for nothing
 	// landed counts the downloads that a replay has waited for.
 	landed int
 	// pictured is where the newest picture lies in the viewport.
@@ -92,7 +94,7 @@ func newRun(deps Deps, s settings) *run {
 		for _, key := range s.logins {
 			keys[key] = true
 		}
-		deps.Logins = listedLogins{deps.Logins, keys, deps.Refused}
+		deps.Logins = listedLogins{deps.Logins, keys, deps.refused}
 	}
 	r := &run{
 		deps:     deps,
@@ -241,16 +243,9 @@ func (r *run) fail(why string) {
 // observe reads the page and returns the view that the model is shown. A page that the
 // task may not be at is left before.
 func (r *run) observe(ctx context.Context) (renderedView, error) {
-	seen, err := r.look(ctx)
+	seen, left, err := r.lookWithin(ctx)
 	if err != nil {
 		return renderedView{}, err
-	}
-	left := ""
-	if !r.set.hosts.permits(seen.URL) {
-		left = r.shortSafe(withoutQuery(seen.URL))
-		if seen, err = r.leave(ctx); err != nil {
-			return renderedView{}, err
-		}
 	}
 	r.elements = make(map[browser.Ref]browser.Element, len(seen.Elements))
 	for _, e := range seen.Elements {
@@ -280,10 +275,11 @@ func (r *run) observe(ctx context.Context) (renderedView, error) {
 	v := render(view, r.deps.Secrets)
 	v.png = r.picture(ctx, r.deps.Model, seen)
 	r.seen.png = v.png
-	if left != "" {
-		note := "(the page had gone to " + left + ", where this task may not be: it was left)\n"
-		v.text, v.brief = note+v.text, note+v.brief
+	note := ""
+	for _, address := range left {
+		note += "(a page had gone to " + address + ", where this task may not be: it was left)\n"
 	}
+	v.text, v.brief = note+v.text, note+v.brief
 	return v, nil
 }
 
@@ -305,22 +301,6 @@ func (r *run) look(ctx context.Context) (*browser.Observation, error) {
 		return nil, fmt.Errorf("read the page: %w", err)
 	}
 	r.page = page
-	return seen, nil
-}
-
-// leave opens a blank page in place of one that the task may not be at.
-func (r *run) leave(ctx context.Context) (*browser.Observation, error) {
-	if err := r.page.Goto(ctx, "about:blank", ""); err != nil {
-		return nil, fmt.Errorf("leave a page of a host that the task may not be at: %w", err)
-	}
-	seen, err := r.look(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if !r.set.hosts.permits(seen.URL) {
-		return nil, browser.Forbidden("agent.host_not_allowed",
-			"the browser stays at a host that the call does not allow, and could not be moved from there", "")
-	}
 	return seen, nil
 }
 

@@ -54,10 +54,10 @@ func (a readPage) do(ctx context.Context, r *run) (outcome, error) {
 	action, what := bctrl.ActAction{Kind: "read_page"}, "the page"
 	read := r.readWhole
 	if a.File != "" {
-		if !r.wasDelivered(a.File) {
-			return refuse("not done: file is the path of a file that is listed under Downloads"), nil
-		}
 		action.Target, what = a.File, "the file"
+		if !r.wasDelivered(a.File) {
+			return r.refusedFile(ctx, action)
+		}
 		read = func(ctx context.Context, most int) (reading, error) { return r.readFile(ctx, a.File, most) }
 	}
 	r.progress("read_page", fmt.Sprintf("part %d %s", part, a.File))
@@ -88,6 +88,19 @@ func (a readPage) do(ctx context.Context, r *run) (outcome, error) {
 func (r *run) wasDelivered(path string) bool {
 	return r.deps.Files != nil && slices.ContainsFunc(r.downloads(),
 		func(o bctrl.StorageObject) bool { return o.LogicalPath == path })
+}
+
+// refusedFile records that the model asked for a file that no page has delivered, and is
+// the outcome of that.
+func (r *run) refusedFile(ctx context.Context, a bctrl.ActAction) (outcome, error) {
+	refusal := browser.Forbidden("agent.file_not_delivered",
+		"file is the path of a file that is listed under Downloads, and no other is read", "")
+	if err := r.deps.refused(ctx, bctrl.GetStorage, r.shortSafe(a.Target), refusal); err != error(refusal) {
+		return outcome{}, fmt.Errorf("record what was refused: %w", err)
+	}
+	o, err := r.afterAction(ctx, a, refusal, "")
+	o.mayHaveChanged = false
+	return o, err
 }
 
 func (r *run) readFile(ctx context.Context, path string, most int) (reading, error) {

@@ -86,8 +86,8 @@ type openTab struct {
 }
 
 func (a openTab) do(ctx context.Context, r *run) (outcome, error) {
-	if refused, ok := r.refusesAddress(a.URL); ok {
-		return refused, nil
+	if refusal := r.refusesAddress(a.URL); refusal != nil {
+		return r.refusedVisit(ctx, "open_tab", a.URL, refusal)
 	}
 	return r.moves(ctx, "open_tab", withoutQuery(a.URL), "opened in a new tab",
 		func(ctx context.Context, p browser.Page) error { return p.OpenTab(ctx, a.URL) })
@@ -146,6 +146,10 @@ type switchTab struct{ tabChoice }
 func (a switchTab) do(ctx context.Context, r *run) (outcome, error) {
 	if a.Tab == "" && a.FromNewest == nil {
 		return refuse("not done: neither tab nor from_newest is given"), nil
+	}
+	if t, _, ok := a.find(r); ok && !r.set.hosts.permits(t.URL) {
+		return r.refusedVisit(ctx, "switch_tab", t.URL,
+			browser.Forbidden(codeHostNotAllowed, "this task may not be at the tab's host", ""))
 	}
 	return a.on(ctx, r, "switch_tab", "the tab is in front", r.page.ActivateTab)
 }

@@ -190,8 +190,10 @@ func (r *run) runCall(ctx context.Context, call model.ToolCall) (outcome, error)
 	if err != nil {
 		return refuse("not done: " + clip(err.Error(), 300)), nil
 	}
-	if left, err := r.leaveForbidden(ctx); left || err != nil {
-		return refuse("not done: the page had gone where this task may not be, and was left"), err
+	if r.set.hosts != nil { // whatever is called was meant for the page that was seen
+		if _, left, err := r.lookWithin(ctx); len(left) > 0 || err != nil {
+			return refuse("not done: a page had gone where this task may not be, and was left"), err
+		}
 	}
 	r.repeats[key]++
 	r.arguments = r.recordedArguments(call.Arguments)
@@ -202,23 +204,6 @@ func (r *run) runCall(ctx context.Context, call model.ToolCall) (outcome, error)
 	}
 	o.wasRun = true
 	return o, nil
-}
-
-// leaveForbidden leaves a page that the task may not be at, and reports so: whatever is
-// called next was meant for another page.
-func (r *run) leaveForbidden(ctx context.Context) (left bool, err error) {
-	if r.set.hosts == nil {
-		return false, nil
-	}
-	seen, err := r.look(ctx)
-	if err != nil {
-		return false, err
-	}
-	if r.set.hosts.permits(seen.URL) {
-		return false, nil
-	}
-	_, err = r.leave(ctx)
-	return true, err
 }
 
 // progress tells whoever wants to know which call comes next.

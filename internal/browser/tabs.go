@@ -98,6 +98,11 @@ func WithDialogs(ctx context.Context) context.Context {
 	return context.WithValue(ctx, dialogsKey{}, true)
 }
 
+// WithoutDialogs says that nobody answers, also where the context is of [WithDialogs].
+func WithoutDialogs(ctx context.Context) context.Context {
+	return context.WithValue(ctx, dialogsKey{}, false)
+}
+
 // AnswersDialogs reports whether a context is of [WithDialogs].
 func AnswersDialogs(ctx context.Context) bool {
 	answers, _ := ctx.Value(dialogsKey{}).(bool)

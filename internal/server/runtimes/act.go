@@ -3,8 +3,6 @@ package runtimes
 import (
 	"cmp"
 	"context"
-	"errors"
-	"net/http"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -20,14 +18,11 @@ func (s *Service) agentDeps(
 	x *execution, choice bctrl.ModelChoice, look *bctrl.ModelChoice, report func(string),
 ) agent.Deps {
 	deps := agent.Deps{
-		Model: s.askedBy(x, choice),
-		Page: func(ctx context.Context) (browser.Page, error) {
-			page, err := x.live.browser.Page(ctx)
-			return recordedPage{page, s, x}, err
-		},
+		Model:  s.askedBy(x, choice),
+		Page:   func(ctx context.Context) (browser.Page, error) { return s.page(ctx, x) },
 		Logins: logins{s, x},
-		Refused: func(ctx context.Context, key string, refusal *bctrl.Error) error {
-			return s.recordRefusal(ctx, x, bctrl.UseVault, key, refusal)
+		Refused: func(ctx context.Context, verb bctrl.Verb, object string, refusal *bctrl.Error) error {
+			return s.recordRefusal(ctx, x, verb, object, refusal)
 		},
 		Files:     storedFiles{s, x},
 		Downloads: x.live.newestDownloads,
@@ -119,31 +114,4 @@ func (s *Service) browserUseFor(timeout time.Duration) doing[bctrl.BrowserUseArg
 		}
 		return agent.BrowserUse(ctx, s.agentDeps(x, a.ModelChoice, a.PageExtraction, report), a, timeout)
 	}
-}
-
-// recordedPage is the page of an execution. That it refuses a login, which does not
-// belong there, is recorded.
-type recordedPage struct {
-	browser.Page
-	s *Service
-	x *execution
-}
-
-// Fill implements [browser.Page].
-func (p recordedPage) Fill(ctx context.Context, ref browser.Ref, fill browser.Fill) error {
-	return p.recordForbidden(ctx, fill.Key, p.Page.Fill(ctx, ref, fill))
-}
-
-// LoginHTTP implements [browser.Page].
-func (p recordedPage) LoginHTTP(ctx context.Context, login browser.HTTPLogin) error {
-	return p.recordForbidden(ctx, login.Password.Key, p.Page.LoginHTTP(ctx, login))
-}
-
-// recordForbidden records that the page refused a login, where it did for not belonging
-// there.
-func (p recordedPage) recordForbidden(ctx context.Context, key string, err error) error {
-	if refusal, ok := errors.AsType[*bctrl.Error](err); ok && refusal.Status == http.StatusForbidden {
-		return p.s.recordRefusal(ctx, p.x, bctrl.UseVault, key, refusal)
-	}
-	return err
 }

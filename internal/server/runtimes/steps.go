@@ -154,7 +154,7 @@ func checkGoto(field string, a bctrl.GotoArgs) error {
 func (s *Service) gotoURL(
 	ctx context.Context, x *execution, a bctrl.GotoArgs, _ func(string),
 ) (*bctrl.GotoResult, error) {
-	page, err := x.live.browser.Page(ctx)
+	page, err := s.page(ctx, x)
 	if err != nil {
 		return nil, err
 	}
