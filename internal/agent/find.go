@@ -36,25 +36,28 @@ func (r *run) find(d bctrl.ElementDescription) (found browser.Element, ok bool) 
 }
 
 // awaitView looks at the page until it is as enough says, and reports whether it became
-// so in time.
+// so in time. The newest view may be enough: after an action it is of the page at rest.
 func (r *run) awaitView(ctx context.Context, enough func() bool) (bool, error) {
+	if enough() {
+		return true, nil
+	}
 	wait := time.NewTimer(findTime)
 	defer wait.Stop()
 	poll := time.NewTicker(findPoll)
 	defer poll.Stop()
 	for {
-		if _, err := r.observe(ctx); err != nil {
-			return false, err
-		}
-		if enough() {
-			return true, nil
-		}
 		select {
 		case <-ctx.Done():
 			return false, ctx.Err()
 		case <-wait.C:
 			return false, nil
 		case <-poll.C:
+		}
+		if _, err := r.observe(ctx); err != nil {
+			return false, err
+		}
+		if enough() {
+			return true, nil
 		}
 	}
 }

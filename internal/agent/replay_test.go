@@ -10,6 +10,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/agent"
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/model"
 )
 
@@ -72,6 +73,31 @@ func TestATranscriptIsDoneAgainWithoutAModel(t *testing.T) {
 		require.Len(t, result.Actions, len(want))
 		require.Equal(t, []string{vaultKey + " username", vaultKey + " password", vaultKey + " totp"}, v.used)
 		require.NotEmpty(t, again)
+	})
+}
+
+// countedLooks counts how often a page is looked at.
+type countedLooks struct {
+	*site
+	looks int
+}
+
+func (c *countedLooks) Observe(ctx context.Context) (*browser.Observation, error) {
+	c.looks++
+	return c.site.Observe(ctx)
+}
+
+// TestAReplayLooksOnceAtEachPage holds a replay to one look after each action, as of a
+// model's: every look waits until the page is still.
+func TestAReplayLooksOnceAtEachPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		steps, _ := recorded(t)
+		page := &countedLooks{site: newSite("blank")}
+		d := deps(nil, page.site, &vault{})
+		d.Page = onPage(nil, page).Page
+		result, err := agent.Replay(t.Context(), d, steps)
+		require.NoError(t, err)
+		require.Equal(t, 1+len(result.Actions), page.looks)
 	})
 }
 
