@@ -60,7 +60,8 @@ const jsInspect = `function (candidates, transparent) {
 
 // jsDigits returns the inputs of one digit each that begin with this, at most count. Such
 // inputs say that they take one character, or are drawn as a row of equal, narrow boxes
-// whose script keeps one.
+// whose script keeps one. Those that cannot be changed yet, because the page wants the
+// digit before first, count where there are not enough others.
 const jsDigits = `function (count) {
 	const el = this;
 	const root = el.form || el.getRootNode();
@@ -74,10 +75,10 @@ const jsDigits = `function (count) {
 	};
 	const all = [...proto.querySelectorAll.call(root, 'input')].filter(i =>
 		(el.maxLength === 1 ? i.maxLength === 1 : alike(i)) && i.form === el.form
-		&& ['text', 'tel', 'number', 'password'].includes(i.type)
-		&& !i.readOnly && !Element.prototype.matches.call(i, ':disabled') && Element.prototype.checkVisibility.call(i));
-	const at = all.indexOf(el);
-	return at < 0 ? [] : all.slice(at, at + count);
+		&& ['text', 'tel', 'number', 'password'].includes(i.type) && Element.prototype.checkVisibility.call(i));
+	const from = row => row.includes(el) ? row.slice(row.indexOf(el), row.indexOf(el) + count) : [];
+	const open = from(all.filter(i => !i.readOnly && !Element.prototype.matches.call(i, ':disabled')));
+	return open.length === count ? open : from(all);
 }`
 
 // inputState is what jsInspect returns.
@@ -109,7 +110,7 @@ func (s *Set) Fill(ctx context.Context, ref browser.Ref, field browser.Fill) err
 		value := field.Value.Expose()
 		code := field.Field == fill.TOTP
 		var state inputState
-		if err := n.inspectFocused(ctx, &state, code); err != nil {
+		if err := t.inspectUnlocked(ctx, tree, n, &state, code); err != nil {
 			return err
 		}
 		if err := state.check(n, field); err != nil {
@@ -164,14 +165,13 @@ func (n *node) inspect(ctx context.Context, state *inputState, candidates []stri
 	return n.callOn(ctx, state, jsInspect, candidates, code)
 }
 
-// inspectFocused is inspect of an input that is given the focus where it cannot be changed
-// before.
-func (n *node) inspectFocused(ctx context.Context, state *inputState, code bool) error {
+// inspectUnlocked is inspect of an input that is clicked where it cannot be changed before:
+// some become writable then, at once or after a while.
+func (t *tab) inspectUnlocked(ctx context.Context, tree *frameTree, n *node, state *inputState, code bool) error {
 	if err := n.inspect(ctx, state, []string{}, code); err != nil || !state.Readonly || state.Disabled {
 		return err
 	}
-	var focused bool
-	if err := n.callOn(ctx, &focused, jsFocused); err != nil {
+	if _, err := t.unlock(ctx, tree, n); err != nil {
 		return err
 	}
 	return n.inspect(ctx, state, []string{}, code)

@@ -53,6 +53,23 @@ func TestCodesAreFilledHoweverAPageTakesThem(t *testing.T) {
 			`<script>document.forms[0].onsubmit = e => { e.preventDefault(); fetch('/code', {method: 'POST',
 			body: JSON.stringify(Object.fromEntries(new FormData(e.target)))}) }</script>`,
 			`{"d1":"0","d2":"4","d3":"8","d4":"1","d5":"5","d6":"1"}`},
+		{"/waits", "a box can be changed once the one before is full", form(boxes(`<input name=dN maxlength=1`+small+`>`)) +
+			`<script>{ const all = [...document.querySelectorAll('form input')]; all.forEach((d, i) => { d.disabled = i > 0;
+			d.oninput = () => { if (all[i + 1]) all[i + 1].disabled = !d.value } }) }</script>`, "d1=0&d2=4&d3=8&d4=1&d5=5&d6=1"},
+		{"/keys", "a script writes each digit by itself", form(boxes(`<input name=dN maxlength=1`+small+`>`)) +
+			`<script>document.querySelectorAll('form input').forEach((d, i, all) => d.onkeydown = e => {
+			if (/^\d$/.test(e.key)) { e.preventDefault(); d.value = e.key; all[i + 1] && all[i + 1].focus() } })</script>`,
+			"d1=0&d2=4&d3=8&d4=1&d5=5&d6=1"},
+		{"/shadow", "the boxes are a component's, which joins them", form(`<div></div><input type=hidden name=code>`) +
+			`<script>{ const root = document.querySelector('div').attachShadow({mode: 'closed'});
+			root.innerHTML = '` + boxes(`<input maxlength=1 aria-label=Digit>`) + `'; const all = [...root.children];
+			all.forEach(d => d.oninput = () => { document.forms[0].code.value = all.map(d => d.value).join('') }) }</script>`,
+			"code=" + code},
+		{"/click", "it can be changed once it was clicked",
+			form(`<input name=code aria-label=Code readonly onclick="this.readOnly=false">`), "code=" + code},
+		{"/later", "it can be changed a while after it has the focus",
+			form(`<input name=code aria-label=Code readonly onfocus="setTimeout(() => this.readOnly=false, 150)">`),
+			"code=" + code},
 	} {
 		s := browsertest.NewSite(t, map[string]string{c.path: c.page})
 		obs := browsertest.Open(ctx, t, p, s.URL+c.path)
