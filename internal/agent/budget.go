@@ -123,8 +123,14 @@ func (s *spending) into(total *bctrl.Usage, models *[]bctrl.ModelUsage, p Prices
 // a [*limitError] where the budget leaves too little for the question.
 func (r *run) ask(ctx context.Context, chat model.Chat, req model.Request) (*model.Response, error) {
 	size := requestTokens(req)
+	asked, known := r.answering(ctx, chat, req.Model)
+	if known {
+		if err := r.checkPrice(asked); err != nil {
+			return nil, err
+		}
+	}
 	var err error
-	if req.MaxTokens, err = r.affordable(chat, size); err != nil {
+	if req.MaxTokens, err = r.affordable(asked, size); err != nil {
 		return nil, err
 	}
 	answer, err := chat.Complete(ctx, req)
@@ -133,14 +139,33 @@ func (r *run) ask(ctx context.Context, chat model.Chat, req model.Request) (*mod
 	}
 	key := modelKey{answer.Provider, answer.Model, answer.Credential}
 	r.spent.add(chat, key, counted(answer, size))
-	if r.set.budget.MaxCost > 0 {
-		if _, known := r.price(key, model.Usage{}); !known {
-			e := invalid("agent.unknown_price", "maxCostUsd", "the server's price table does not have this model")
-			e.Hint = "leave out maxCostUsd, choose another model, or have the operator add its price"
-			return nil, e
-		}
+	if err := r.checkPrice(key); err != nil {
+		return nil, err
 	}
 	return answer, nil
+}
+
+// answering is who answers a question, as far as that is known before it is put: who has
+// answered last, or would be asked now.
+func (r *run) answering(ctx context.Context, chat model.Chat, name string) (key modelKey, known bool) {
+	if key, known = r.spent.last[chat]; known {
+		return key, true
+	}
+	key.provider, key.model, known = model.NameOf(ctx, chat, name)
+	return key, known
+}
+
+// checkPrice refuses a model without a price where there is a cost to keep.
+func (r *run) checkPrice(key modelKey) error {
+	if r.set.budget.MaxCost == 0 {
+		return nil
+	}
+	if _, known := r.price(key, model.Usage{}); known {
+		return nil
+	}
+	e := invalid("agent.unknown_price", "maxCostUsd", "the server's price table does not have this model")
+	e.Hint = "leave out maxCostUsd, choose another model, or have the operator add its price"
+	return e
 }
 
 func (r *run) price(key modelKey, u model.Usage) (float64, bool) {
@@ -151,8 +176,8 @@ func (r *run) price(key modelKey, u model.Usage) (float64, bool) {
 }
 
 // affordable returns how long an answer to a question of size tokens may be, or that
-// the budget is at its end.
-func (r *run) affordable(chat model.Chat, size int64) (maxTokens int, err error) {
+// the budget is at its end. Whom it is put to may be unknown, and then costs nothing.
+func (r *run) affordable(asked modelKey, size int64) (maxTokens int, err error) {
 	answer := int64(maxAnswer)
 	if most := r.set.budget.MaxTokens; most > 0 {
 		answer = min(answer, most-r.spent.tokens()-size)
@@ -163,8 +188,7 @@ func (r *run) affordable(chat model.Chat, size int64) (maxTokens int, err error)
 	}
 	if most := r.set.budget.MaxCost; most > 0 {
 		spent := r.spent.cost(r.deps.Prices)
-		if key, asked := r.spent.last[chat]; asked {
-			next, _ := r.price(key, model.Usage{InputTokens: size, OutputTokens: minAnswer})
+		if next, known := r.price(asked, model.Usage{InputTokens: size, OutputTokens: minAnswer}); known {
 			spent += next
 		}
 		if spent > most {

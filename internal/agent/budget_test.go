@@ -90,6 +90,42 @@ func TestAModelWithoutAPriceIsRefusedWhereThereIsACostToKeep(t *testing.T) {
 	}
 }
 
+// named is a model of which it is known before a question which one it is.
+type named struct{ *asked }
+
+func (named) Names(context.Context, string) (bctrl.AIProvider, string, bool) {
+	return bctrl.OpenAI, "priced", true
+}
+
+// TestNoQuestionIsBegunThatCannotBePaid has a model that is known before it is asked.
+func TestNoQuestionIsBegunThatCannotBePaid(t *testing.T) {
+	for _, c := range []struct {
+		why    string
+		prices agent.Prices
+		code   string
+		limit  bctrl.Limit
+	}{
+		{"there are no prices", nil, "agent.unknown_price", ""},
+		{"one question is more than all may cost", perToken{1}, "", bctrl.LimitCost},
+	} {
+		chat := always(calls("click", `{"ref":"e1"}`))
+		d := deps(named{chat}, newSite("login"), &vault{})
+		d.Prices = c.prices
+		args := task("x")
+		args.MaxCost = 1
+		result, err := agent.Agent(t.Context(), d, args, 0)
+		if c.code != "" {
+			var refusal *bctrl.Error
+			require.ErrorAs(t, err, &refusal, c.why)
+			require.Equal(t, c.code, refusal.Code, c.why)
+		} else {
+			require.NoError(t, err, c.why)
+			require.Equal(t, c.limit, result.Limit, c.why)
+		}
+		require.Empty(t, chat.questions, c.why)
+	}
+}
+
 // TestAModelThatFailsIsBounded has each kind of model that is of no use.
 func TestAModelThatFailsIsBounded(t *testing.T) {
 	megabyte := strings.Repeat("x", 1<<20)

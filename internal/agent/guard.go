@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"slices"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/model"
 	"github.com/bctrl-go/bctrl/internal/scrub"
 )
@@ -41,6 +42,11 @@ func (g guard) Complete(ctx context.Context, req model.Request) (*model.Response
 	}
 	req.Messages = clean
 	return g.next.Complete(ctx, req)
+}
+
+// Names implements [model.Namer].
+func (g guard) Names(ctx context.Context, name string) (bctrl.AIProvider, string, bool) {
+	return model.NameOf(ctx, g.next, name)
 }
 
 // Sees implements [model.Viewer].

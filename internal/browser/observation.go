@@ -1,7 +1,7 @@
 package browser
 
-// MaxOutline bounds the outline of an observation, in bytes: about 8,000 tokens
-// of a model.
+// MaxOutline bounds the outline of an observation, in bytes: 8,000 tokens of a model where
+// it is text, 12,000 where it is mostly numbers.
 const MaxOutline = 30 << 10
 
 // Observation is what an agent sees of a page.

@@ -58,6 +58,12 @@ func (c *chat) Sees(_ context.Context, model string) bool {
 	return c.learned.of(cmp.Or(model, c.cfg.Model)).sight == sighted
 }
 
+// Names implements [Namer].
+func (c *chat) Names(_ context.Context, model string) (provider bctrl.AIProvider, name string, known bool) {
+	name, _, err := c.cfg.modelAndTokens(Request{Model: model})
+	return c.cfg.Provider, name, err == nil
+}
+
 // Complete implements [Chat]. What it repeats is the question, and only where there is
 // no answer: nothing is done for an answer before it is returned.
 func (c *chat) Complete(ctx context.Context, req Request) (*Response, error) {

@@ -22,6 +22,22 @@ func Sees(ctx context.Context, chat Chat, model string) bool {
 	return ok && v.Sees(ctx, model)
 }
 
+// Namer is a [Chat] that knows which model it asks.
+type Namer interface {
+	// Names returns who is asked by a request that names model, or the default one where
+	// it names none. It is false where nobody may be asked, or it is not known.
+	Names(ctx context.Context, model string) (provider bctrl.AIProvider, name string, known bool)
+}
+
+// NameOf returns who is asked by a request to a model of chat, before anything is sent.
+func NameOf(ctx context.Context, chat Chat, model string) (provider bctrl.AIProvider, name string, known bool) {
+	n, ok := chat.(Namer)
+	if !ok {
+		return "", "", false
+	}
+	return n.Names(ctx, model)
+}
+
 // sight is what a model's name tells about pictures.
 type sight int
 

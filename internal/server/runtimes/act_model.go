@@ -75,15 +75,28 @@ func (a *askedModel) ask(ctx context.Context, req model.Request, chosen calls.Ch
 	return answer, nil
 }
 
-// Sees implements [model.Viewer], of the model that would be asked now. Nothing is sent
-// for it, and of a model that may not be asked it is false.
+// Sees implements [model.Viewer], of the model that would be asked now.
 func (a *askedModel) Sees(ctx context.Context, name string) bool {
+	return a.openNow(ctx) && model.Sees(ctx, a.chat, name)
+}
+
+// Names implements [model.Namer], of the model that would be asked now.
+func (a *askedModel) Names(ctx context.Context, name string) (bctrl.AIProvider, string, bool) {
+	if !a.openNow(ctx) {
+		return "", "", false
+	}
+	return model.NameOf(ctx, a.chat, name)
+}
+
+// openNow makes the model that would be asked now the one that is asked. Nothing is sent
+// for it. It is false where none may be asked.
+func (a *askedModel) openNow(ctx context.Context) bool {
 	caller, err := a.s.currentCaller(ctx, a.x)
 	if err != nil {
 		return false
 	}
 	chosen, err := a.s.calls.ChooseModel(ctx, caller, a.ofStep, a.ofLaunch)
-	return err == nil && a.open(chosen) == nil && model.Sees(ctx, a.chat, name)
+	return err == nil && a.open(chosen) == nil
 }
 
 // open makes the chosen model the one that is asked.
