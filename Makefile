@@ -5,7 +5,7 @@
 # make miniwob all tasks of MiniWoB++ that have a policy, at five seeds each: prints the score
 # make fuzz-origins  5,000,000 mutated addresses, read by us and by Chromium
 # make lint    the linters of tools/
-# make bench   the server and the SDK beside plain net/http
+# make bench   the server and the SDK beside plain net/http, and agents beside a client of the browser
 # make vuln    known vulnerabilities in what is linked (asks the Go vulnerability database)
 # make check   what CI runs
 
@@ -58,7 +58,8 @@ lint:
 fmt:
 	$(TOOL) golangci-lint fmt ./...
 
-bench:
+bench: browser
+	@scripts/install-miniwob
 	cd bench && go run .
 
 vuln:

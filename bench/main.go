@@ -115,6 +115,12 @@ func (p plan) run(ctx context.Context) error {
 	if err := p.commands(ctx, os.Stdout, program); err != nil {
 		return err
 	}
+	if err := p.agents(ctx, os.Stdout); err != nil {
+		return err
+	}
+	if !p.measuresServer() {
+		return nil
+	}
 	for _, n := range p.entries {
 		if err := p.measureServer(ctx, os.Stdout, program, bare, n); err != nil {
 			return err

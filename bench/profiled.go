@@ -53,3 +53,22 @@ func writeAllocations(path string) error {
 	}
 	return errors.Join(pprof.Lookup("allocs").WriteTo(f, 0), f.Close())
 }
+
+// profile keeps the CPU profile of what this process does until end is called, where
+// profiles are wanted.
+func (p plan) profile(name string) (end func() error, err error) {
+	if p.profiles == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(filepath.Join(p.profiles, name+".pprof"))
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
+}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,15 @@ import (
 	"github.com/bctrl-go/bctrl/internal/seal"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
+
+// measuresServer reports whether anything is measured for which a server is filled.
+func (p plan) measuresServer() bool {
+	names := []string{"ready", "transfer"}
+	for _, c := range comparisons(nil, nil) {
+		names = append(names, c.name)
+	}
+	return slices.ContainsFunc(names, p.only.MatchString)
+}
 
 // measureServer measures a real server process that holds n vault entries and
 // n files that are not asked for.
