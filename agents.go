@@ -259,6 +259,11 @@ type TranscriptStep struct {
 	// Model and Usage are of this step; Model is empty where none was asked.
 	Model string `json:"model,omitempty"`
 	Usage Usage  `json:"usage"`
-	// Picture is the path of a PNG of the page in the same namespace; empty for none.
+	// Picture is the path of a PNG of the page as the step found it, in the same
+	// namespace: numbers on what can be used, passwords and what was filled masked. It is
+	// empty where none could be taken, and of a step that opened a page.
 	Picture string `json:"picture,omitempty"`
+	// PictureSHA256 is the digest of that file, in hexadecimal: one that it does not fit
+	// was changed since.
+	PictureSHA256 string `json:"pictureSha256,omitempty"`
 }

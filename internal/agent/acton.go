@@ -108,7 +108,7 @@ func (r *run) actOn(ctx context.Context, o bctrl.Observed) error {
 	if err != nil {
 		return err
 	}
-	rec := r.beginRecord()
+	rec := r.beginRecord(ctx)
 	out, err := r.runCall(ctx, call)
 	if err == nil {
 		r.result.Success, r.result.Message = !out.failed, out.text

@@ -80,7 +80,7 @@ func (r *run) work(ctx context.Context) error {
 func (r *run) fromCache(ctx context.Context, steps []bctrl.TranscriptStep) (over bool, err error) {
 	r.result.FromCache = true
 	for i, s := range steps {
-		rec := r.beginRecord()
+		rec := r.beginRecord(ctx)
 		err := r.replayStep(ctx, i, s)
 		if errRecord := r.endRecord(ctx, rec, nil, err != nil); err == nil {
 			err = errRecord
@@ -122,7 +122,7 @@ func (r *run) heal(ctx context.Context, a bctrl.ActAction) (bool, error) {
 	}
 	stepCtx, cancel := context.WithTimeoutCause(ctx, r.set.stepTimeout, errStepTime)
 	defer cancel()
-	rec := r.beginRecord()
+	rec := r.beginRecord(ctx)
 	r.result.Steps++
 	answer, err := r.ask(stepCtx, r.deps.Model, model.Request{
 		Model:  r.set.model,

@@ -46,14 +46,17 @@ type Deps struct {
 	// Record is told of each step that has ended, before the model is asked again;
 	// nil is nobody. Its error ends the task.
 	Record func(ctx context.Context, r Record) error
+	// Pictured says whether records are to have a picture of the page also where the
+	// model is shown none; nil is no.
+	Pictured func() bool
 }
 
 // Record is a step that has ended. Number counts from 1 through the task; Call and
 // CallIndex are empty, for whoever keeps it to set, and so is Picture.
 type Record struct {
 	bctrl.TranscriptStep
-	// PNG is the picture that the model was shown of the page; nil where it was
-	// shown none.
+	// PNG is a picture of the page as the step found it, passwords and what was filled
+	// masked; nil where there is none.
 	PNG []byte
 }
 

@@ -28,7 +28,7 @@ func FillFields(ctx context.Context, deps Deps, args bctrl.FillArgs) (*bctrl.Fil
 		if err != nil {
 			return err
 		}
-		rec := r.beginRecord()
+		rec := r.beginRecord(ctx)
 		for _, f := range fields {
 			if err = r.fillField(ctx, args.Key, f); err != nil {
 				break

@@ -10,7 +10,7 @@ import (
 // beginWith does actions before the model is asked, through the same tools and checks as
 // its own. What came of them stands in the first message.
 func (r *run) beginWith(ctx context.Context, actions []bctrl.AgentAction) error {
-	rec := r.beginRecord()
+	rec := r.beginRecord(ctx)
 	told := ""
 	err := func() error {
 		for _, a := range actions {

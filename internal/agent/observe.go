@@ -104,7 +104,7 @@ func (r *run) readPage(ctx context.Context, work func(ctx context.Context, view 
 		if err != nil {
 			return err
 		}
-		rec := r.beginRecord()
+		rec := r.beginRecord(ctx)
 		err = work(ctx, view.text)
 		if errRecord := r.endRecord(ctx, rec, nil, err != nil); err == nil {
 			err = errRecord

@@ -11,6 +11,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/model"
+	"github.com/bctrl-go/bctrl/internal/scrub"
 )
 
 const (
@@ -19,6 +20,8 @@ const (
 	// lastRecordTime is how long a record may take of a step in which the task was
 	// cancelled.
 	lastRecordTime = 5 * time.Second
+	// pictureTime is how long a picture that only a record needs may take.
+	pictureTime = 5 * time.Second
 )
 
 // seenPage is what a record says of a view.
@@ -55,7 +58,7 @@ type openRecord struct {
 }
 
 // beginRecord notes what a step begins with.
-func (r *run) beginRecord() openRecord {
+func (r *run) beginRecord(ctx context.Context) openRecord {
 	return openRecord{
 		step: bctrl.TranscriptStep{
 			Number: r.recorded + 1,
@@ -65,10 +68,27 @@ func (r *run) beginRecord() openRecord {
 			View:   r.seen.view,
 			Shape:  r.seen.shape,
 		},
-		png:     r.seen.png,
+		png:     r.recordedPicture(ctx),
 		actions: len(r.result.Actions),
 		spent:   r.spent.total,
 	}
+}
+
+// recordedPicture is the picture of a step: what the model is shown, or where that is
+// none and the record is to have one, a picture of the same page. A page of which none can
+// be taken has none. The model is not sent it, nor may it point at places in it.
+func (r *run) recordedPicture(ctx context.Context) []byte {
+	if r.seen.png != nil || r.deps.Pictured == nil || !r.deps.Pictured() || r.page == nil || r.dialog != "" ||
+		!strings.HasPrefix(r.seen.url, "http") {
+		return r.seen.png
+	}
+	ctx, cancel := context.WithTimeout(ctx, pictureTime)
+	defer cancel()
+	taken, err := r.page.Picture(ctx, browser.PictureOptions{Marks: true})
+	if err != nil || len(taken.PNG.Bytes()) > maxPicture {
+		return nil
+	}
+	return taken.PNG.Bytes()
 }
 
 // endRecord tells of a step. Of one that failed it is told when something was done, also
@@ -114,9 +134,9 @@ func (r *run) elementDescription(e browser.Element) *bctrl.ElementDescription {
 	return d
 }
 
-// recordedArguments returns a tool's arguments as they are recorded: secrets masked, and
-// in the place of a reference, which means nothing later, what the element is. The one
-// called ref is the action's element.
+// recordedArguments returns a tool's arguments as they are recorded: secrets masked, also
+// what may be one in an address, and in the place of a reference, which means nothing
+// later, what the element is. The one called ref is the action's element.
 func (r *run) recordedArguments(text string) json.RawMessage {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal([]byte(text), &fields) != nil || fields == nil {
@@ -135,6 +155,10 @@ func (r *run) recordedArguments(text string) json.RawMessage {
 		if e, _, ok := r.element(ref); ok {
 			fields[what+"element"] = json.RawMessage(encodeObject(r.elementDescription(e)))
 		}
+	}
+	var address string
+	if raw, ok := fields["url"]; ok && json.Unmarshal(raw, &address) == nil {
+		fields["url"] = encodeValue(scrub.Address(address))
 	}
 	masked := r.deps.Secrets.String(encodeObject(fields))
 	if len(fields) == 0 || !isObject(masked) {

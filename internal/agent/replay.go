@@ -59,7 +59,7 @@ func (r *run) replay(ctx context.Context, steps []bctrl.TranscriptStep) error {
 	}
 	for i, s := range steps {
 		r.step = i + 1
-		rec := r.beginRecord()
+		rec := r.beginRecord(ctx)
 		err := r.replayStep(ctx, i, s)
 		if len(s.Actions) > 0 || err != nil {
 			if errRecord := r.endRecord(ctx, rec, nil, err != nil); err == nil {
@@ -99,7 +99,7 @@ func (r *run) replayStep(ctx context.Context, i int, s bctrl.TranscriptStep) err
 		}
 		field := fmt.Sprintf("steps[%d].actions[%d]", i, j)
 		if holdsMask(a) {
-			e := browser.Conflict("replay.masked", "the action used a secret in another way than by its vault key",
+			e := browser.Conflict("replay.masked", "something of the action was masked: a secret, or what may be one in an address",
 				"do the task again with a model")
 			e.Field = field
 			return e
@@ -211,6 +211,6 @@ func (r *run) callAgain(a bctrl.ActAction) (call model.ToolCall, found bool) {
 	return call, found
 }
 
-// holdsMask reports whether a secret was masked in an action, which can then not be done
+// holdsMask reports whether something was masked in an action, which can then not be done
 // again.
 func holdsMask(a bctrl.ActAction) bool { return strings.Contains(string(a.Arguments), scrub.Mark) }

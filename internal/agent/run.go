@@ -194,7 +194,7 @@ func (r *run) listLogins(ctx context.Context) (err error) {
 func (r *run) takeStep(ctx context.Context) (over bool, err error) {
 	stepCtx, cancel := context.WithTimeoutCause(ctx, r.set.stepTimeout, errStepTime)
 	defer cancel()
-	rec := r.beginRecord()
+	rec := r.beginRecord(ctx)
 	messages, stable := r.history.messages()
 	answer, err := r.ask(stepCtx, r.deps.Model, model.Request{
 		Model:    r.set.model,

@@ -64,7 +64,7 @@ func (s *Service) execute(
 	rq.MarkRecorded()
 	var result bctrl.ExecutionResult
 	err = s.Use(ctx, ev, func() (err error) {
-		result, err = s.runSteps(ctx, x, steps, func(underway) {})
+		result, err = s.runSteps(ctx, x, steps, nil)
 		return err
 	})
 	return executeAnswer{ExecutionResult: &result}, err
@@ -126,7 +126,8 @@ type underway struct {
 
 // runSteps runs steps in order until one fails, whose error is in the result. The
 // error that it returns is why the execution could not run, or not to its end: its
-// runtime or its caller ended, or it was cancelled.
+// runtime or its caller ended, or it was cancelled. Tell is told how far it is; it is
+// nil where somebody waits for the result, and then no transcript is kept either.
 func (s *Service) runSteps(
 	ctx context.Context, x *execution, steps []step, tell func(underway),
 ) (bctrl.ExecutionResult, error) {
@@ -147,19 +148,22 @@ func (s *Service) runSteps(
 				done:       slices.Clone(result.Steps),
 				transcript: kept.info(),
 			}
-			report := func(message string) {
-				now.progress.Message = message
-				tell(now)
-			}
-			st.execution = st.execution.recordedBy(&recorder{
-				transcript: &kept,
-				call:       st.call,
-				index:      i,
-				tell: func(soFar bctrl.StepResult) {
-					now.done, now.transcript = append(slices.Clone(result.Steps), soFar), kept.info()
+			report := func(string) {}
+			if tell != nil {
+				report = func(message string) {
+					now.progress.Message = message
 					tell(now)
-				},
-			})
+				}
+				st.execution = st.execution.recordedBy(&recorder{
+					transcript: &kept,
+					call:       st.call,
+					index:      i,
+					tell: func(soFar bctrl.StepResult) {
+						now.done, now.transcript = append(slices.Clone(result.Steps), soFar), kept.info()
+						tell(now)
+					},
+				})
+			}
 			report("")
 			done := s.runStep(ctx, x, st, report)
 			result.Steps = append(result.Steps, done)

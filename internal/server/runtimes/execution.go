@@ -25,7 +25,8 @@ type execution struct {
 	// caller is who began it. The execution ends with its key or token.
 	caller    access.Caller
 	requestID string
-	// recorder keeps what its agents do; nil where nothing has a step.
+	// recorder keeps what an operation's agents do; nil of an execution that somebody
+	// waits for.
 	recorder *recorder
 }
 

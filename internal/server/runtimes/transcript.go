@@ -17,8 +17,9 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
 
-// transcript is what an execution has written of its agents' steps. One step runs at a
-// time, and it alone writes.
+// transcript is what an operation has written of its agents' steps. One step runs at a
+// time, and it alone writes. An execution that somebody waits for has none: its result
+// says what was done, and nothing would lead to its files.
 type transcript struct {
 	bctrl.TranscriptInfo
 	// recorded counts all steps, also those that were not written.
@@ -117,11 +118,12 @@ func (s *Service) writeStep(ctx context.Context, x *execution, r agent.Record) e
 		rec.cut()
 		return nil
 	}
+	var object bctrl.StorageObject
 	if r.PNG != nil {
 		r.Picture = transcriptPath(x.id, r.Number, "png")
-		_, err = s.putFile(ctx, x, recording(r.Picture, "image/png"), bytes.NewReader(r.PNG))
+		object, err = s.putFile(ctx, x, recording(r.Picture, "image/png"), bytes.NewReader(r.PNG))
+		r.PictureSHA256 = object.SHA256
 	}
-	var object bctrl.StorageObject
 	if err == nil {
 		object, err = s.putStep(ctx, x, r.TranscriptStep)
 	}
@@ -214,14 +216,17 @@ func maskedValue(secrets *scrub.Set, v any) any {
 }
 
 // recordGoto keeps that a step opened a page, so that a replay opens it too. It depends
-// on nothing that was seen before.
+// on nothing that was seen before. What may be a credential in the address is masked, and
+// such a step is refused when it is to be done again: who has the address can give it.
 func (s *Service) recordGoto(ctx context.Context, x *execution, a bctrl.GotoArgs) error {
+	bare := bareURL(a.URL)
+	a.URL = scrub.Address(a.URL)
 	arguments, err := json.Marshal(a)
 	if err != nil {
 		return err
 	}
 	return s.record(ctx, x, agent.Record{TranscriptStep: bctrl.TranscriptStep{
 		At:      time.Now(),
-		Actions: []bctrl.ActAction{{Kind: "navigate", Target: bareURL(a.URL), Arguments: arguments}},
+		Actions: []bctrl.ActAction{{Kind: "navigate", Target: bare, Arguments: arguments}},
 	}})
 }
