@@ -30,7 +30,8 @@ type (
 		Name      string          `json:"name,omitempty"`
 		Input     json.RawMessage `json:"input,omitempty"`
 		ToolUseID string          `json:"tool_use_id,omitempty"`
-		Content   content         `json:"content,omitempty"`
+		Content   *content        `json:"content,omitempty"`
+		Source    *pictureSource  `json:"source,omitempty"`
 	}
 	messagesResponse struct {
 		ID         string        `json:"id"`
@@ -113,12 +114,12 @@ func (m *Model) messages(r *http.Request, body []byte) (any, *failure) {
 	if call.Text != "" {
 		out.Content = append(out.Content, block{Type: "text", Text: call.Text})
 	}
-	if call.Tool != "" {
+	for _, c := range call.all() {
 		out.Content = append(out.Content, block{
 			Type:  "tool_use",
 			ID:    newID("toolu_"),
-			Name:  call.Tool,
-			Input: call.arguments(),
+			Name:  c.Tool,
+			Input: c.arguments(),
 		})
 		out.StopReason = "tool_use"
 	}
@@ -140,7 +141,11 @@ func (in messagesRequest) conversation() ([]message, *failure) {
 			switch b.Type {
 			case "text":
 				turn.text += b.Text
-			case "image", "thinking", "redacted_thinking":
+			case "thinking", "redacted_thinking":
+			case "image":
+				if b.Source != nil {
+					turn.picture = b.Source.Data
+				}
 			case "tool_use":
 				args, err := readArguments(b.Input)
 				if err != nil {
@@ -148,7 +153,10 @@ func (in messagesRequest) conversation() ([]message, *failure) {
 				}
 				turn.calls = append(turn.calls, calledTool{b.ID, Call{Tool: b.Name, Args: args}})
 			case "tool_result":
-				turn.results = append(turn.results, toolResult{b.ToolUseID, string(b.Content)})
+				turn.results = append(turn.results, toolResult{b.ToolUseID, b.Content.text})
+				if b.Content.picture != nil {
+					turn.picture = b.Content.picture
+				}
 			default:
 				return nil, invalid("A block has an unknown type.")
 			}

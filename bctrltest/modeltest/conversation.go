@@ -1,6 +1,7 @@
 package modeltest
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -10,6 +11,7 @@ import (
 type message struct {
 	assistant bool
 	text      string
+	picture   []byte       // of the user; nil for none
 	calls     []calledTool // of the assistant
 	results   []toolResult // of the user
 }
@@ -46,43 +48,60 @@ func checkConversation(messages []message) *failure {
 	return nil
 }
 
-// content is text that comes as a string, as null or as a list of parts. A
-// script has no use for the pictures among them.
-type content string
+// content comes as a string, as null or as a list of parts, of which the last picture
+// counts.
+type content struct {
+	text    string
+	picture []byte
+}
 
 // UnmarshalJSON reads the three forms.
 func (c *content) UnmarshalJSON(data []byte) error {
 	var text *string
 	if json.Unmarshal(data, &text) == nil {
 		if text != nil {
-			*c = content(*text)
+			c.text = *text
 		}
 		return nil
 	}
-	var parts []struct{ Type, Text string }
+	var parts []struct {
+		Type, Text string
+		ImageURL   struct{ URL string } `json:"image_url"`
+		Source     pictureSource
+	}
 	if err := json.Unmarshal(data, &parts); err != nil {
 		return err
 	}
-	var b strings.Builder
 	for _, p := range parts {
 		switch p.Type {
 		case "text":
-			b.WriteString(p.Text)
-		case "image", "image_url":
+			c.text += p.Text
+		case "image":
+			c.picture = p.Source.Data
+		case "image_url":
+			// A picture that lies elsewhere is one that the script does not see.
+			_, encoded, _ := strings.Cut(p.ImageURL.URL, ";base64,")
+			if picture, err := base64.StdEncoding.DecodeString(encoded); err == nil && encoded != "" {
+				c.picture = picture
+			}
 		default:
 			return errors.New("a part has an unknown type")
 		}
 	}
-	*c = content(b.String())
 	return nil
+}
+
+// pictureSource is where Anthropic's API has the bytes of a picture.
+type pictureSource struct {
+	Data []byte `json:"data"` // base64 on the wire
 }
 
 // MarshalJSON writes no text as null, as providers do beside a tool call.
 func (c content) MarshalJSON() ([]byte, error) {
-	if c == "" {
+	if c.text == "" {
 		return []byte("null"), nil
 	}
-	return json.Marshal(string(c))
+	return json.Marshal(c.text)
 }
 
 // readArguments reads the arguments of a tool call: an object, or nothing.

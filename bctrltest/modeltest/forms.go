@@ -65,7 +65,11 @@ func (m *Model) asText(c Call) Call {
 	if c.Tool == "" || !m.has(CallsInText) && !m.has(RefusesTools) {
 		return c
 	}
-	object := fmt.Sprintf(`{"calls": [{"tool": %q, "arguments": %s}]}`, c.Tool, c.arguments())
+	var calls []string
+	for _, one := range c.all() {
+		calls = append(calls, fmt.Sprintf(`{"tool": %q, "arguments": %s}`, one.Tool, one.arguments()))
+	}
+	object := `{"calls": [` + strings.Join(calls, ", ") + `]}`
 	if m.has(CallsInText) {
 		object = "<think>\nPerhaps {\"tool\": \"wait\"}? No.\n</think>\n\n" + c.Text + "\n```json\n" + object + "\n```"
 	}
@@ -98,7 +102,7 @@ func loose(answer chatResponse) any {
 	said := answer.Choices[0]
 	message := object{"role": "assistant", "content": []object{
 		{"type": "thinking", "thinking": []object{{"type": "text", "text": "hm"}}},
-		{"type": "text", "text": string(said.Message.Content)},
+		{"type": "text", "text": said.Message.Content.text},
 	}}
 	calls := []object{}
 	for _, c := range said.Message.ToolCalls {
@@ -120,7 +124,7 @@ func events(answer chatResponse) stream {
 			"choices": []object{{"index": 0, "delta": delta, "finish_reason": finish}}}
 	}
 	said := answer.Choices[0]
-	out := stream{chunk(object{"role": "assistant", "content": string(said.Message.Content)}, nil)}
+	out := stream{chunk(object{"role": "assistant", "content": said.Message.Content.text}, nil)}
 	for i, c := range said.Message.ToolCalls {
 		half := len(c.Function.Arguments) / 2
 		out = append(out,

@@ -261,8 +261,10 @@ func (m *Model) decide(model string, tools []string, conversation []message) (Ca
 		return Call{}, fail
 	}
 	call := m.script(newTurn(conversation, tools))
-	if call.Tool != "" && !slices.Contains(tools, call.Tool) {
-		return Call{}, invalid("The script calls " + call.Tool + ", which is not among the tools.")
+	for _, c := range call.all() {
+		if !slices.Contains(tools, c.Tool) {
+			return Call{}, invalid("The script calls " + c.Tool + ", which is not among the tools.")
+		}
 	}
 	return call, nil
 }

@@ -87,11 +87,11 @@ func (m *Model) chatCompletions(_ *http.Request, body []byte) (any, *failure) {
 	}
 	call = m.asText(call)
 
-	choice := chatChoice{Message: chatMessage{Role: "assistant", Content: content(call.Text)}, FinishReason: "stop"}
-	if call.Tool != "" {
+	choice := chatChoice{Message: chatMessage{Role: "assistant", Content: content{text: call.Text}}, FinishReason: "stop"}
+	for _, c := range call.all() {
 		out := chatCall{ID: newID("call_"), Type: "function"}
-		out.Function.Name, out.Function.Arguments = call.Tool, string(call.arguments())
-		choice.Message.ToolCalls, choice.FinishReason = []chatCall{out}, "tool_calls"
+		out.Function.Name, out.Function.Arguments = c.Tool, string(c.arguments())
+		choice.Message.ToolCalls, choice.FinishReason = append(choice.Message.ToolCalls, out), "tool_calls"
 	}
 	prompt, completion := tokens(body), tokens(call.arguments())
 	return m.rewrite(chatResponse{
@@ -108,7 +108,7 @@ func (m *Model) chatCompletions(_ *http.Request, body []byte) (any, *failure) {
 func systemText(in []chatMessage) (text string) {
 	for _, msg := range in {
 		if msg.Role == "system" || msg.Role == "developer" {
-			text += string(msg.Content) + "\n"
+			text += msg.Content.text + "\n"
 		}
 	}
 	return text
@@ -121,9 +121,9 @@ func readChat(in []chatMessage) ([]message, *failure) {
 		switch msg.Role {
 		case "system", "developer":
 		case "user":
-			out = append(out, message{text: string(msg.Content)})
+			out = append(out, message{text: msg.Content.text, picture: msg.Content.picture})
 		case "assistant":
-			turn := message{assistant: true, text: string(msg.Content)}
+			turn := message{assistant: true, text: msg.Content.text}
 			for _, c := range msg.ToolCalls {
 				args, err := readArguments([]byte(c.Function.Arguments))
 				if err != nil {
@@ -133,7 +133,7 @@ func readChat(in []chatMessage) ([]message, *failure) {
 			}
 			out = append(out, turn)
 		case "tool":
-			result := toolResult{msg.ToolCallID, string(msg.Content)}
+			result := toolResult{msg.ToolCallID, msg.Content.text}
 			if last := len(out) - 1; last >= 0 && len(out[last].results) > 0 {
 				out[last].results = append(out[last].results, result)
 			} else {

@@ -24,6 +24,10 @@ type Turn struct {
 	Text string
 	// View is the newest view of the page.
 	View agent.View
+	// Picture is the newest picture of the page, a PNG with the marks that a model that
+	// sees gets: the number 12 on e12. It is nil where none was sent, or where the page
+	// was looked at again since.
+	Picture []byte
 	// Page is the newest text of a page that data is to be read from.
 	Page string
 	// Result is the text of the last tool call's result, without its view;
@@ -41,6 +45,17 @@ type Call struct {
 	Args map[string]any
 	// Text is what the model says.
 	Text string
+	// Also are further calls of the same answer, which the agent makes one after the
+	// other before it looks at the page again.
+	Also []Call
+}
+
+// all are the calls of an answer in order; none for one of text alone.
+func (c Call) all() []Call {
+	if c.Tool == "" {
+		return nil
+	}
+	return append([]Call{c}, c.Also...)
 }
 
 // arguments are the call's arguments as JSON.
@@ -103,6 +118,9 @@ func newTurn(conversation []message, tools []string) Turn {
 			t.Task = beforeView(msg.text)
 		}
 		if !msg.assistant {
+			if msg.picture != nil {
+				t.Picture = msg.picture
+			}
 			t.Text = strings.TrimSpace(t.Text + "\n" + strings.Join(texts, "\n"))
 			for _, text := range texts {
 				if view, ok := agent.ParseView(text); ok {
