@@ -33,6 +33,11 @@ func DragAt(x, y, toX, toY float64) Call {
 	return with(with(at(call("drag_at"), x, y), "to_x", toX), "to_y", toY)
 }
 
+// DragThrough is [DragAt] past places on the way, as to draw.
+func DragThrough(x, y float64, through [][2]float64, toX, toY float64) Call {
+	return with(DragAt(x, y, toX, toY), "through", through)
+}
+
 // Type replaces the text of an element.
 func Type(e Element, text string) Call { return call("type", "ref", e.Ref, "text", text) }
 
@@ -47,6 +52,9 @@ func Select(e Element, options ...string) Call {
 
 // Press presses a key, perhaps with others held: "Enter", "Control+Shift+K".
 func Press(key string) Call { return call("press", "key", key) }
+
+// PressTimes presses a key several times, at most 50.
+func PressTimes(key string, times int) Call { return with(Press(key), "times", times) }
 
 // Scroll scrolls by whole viewports: 1 is one down, -1 one up.
 func Scroll(pages float64) Call { return with(call("scroll"), "pages", pages) }

@@ -35,8 +35,8 @@ func (s *site) ClickAt(_ context.Context, at browser.Point, how browser.Click) e
 
 func (s *site) HoverAt(_ context.Context, at browser.Point) error { return s.do("hover at %v", at) }
 
-func (s *site) DragAt(_ context.Context, from, to browser.Point) error {
-	return s.do("drag at %v %v", from, to)
+func (s *site) DragAt(_ context.Context, path ...browser.Point) error {
+	return s.do("drag at %v", path)
 }
 
 func (s *site) Select(_ context.Context, ref browser.Ref, options ...string) error {
@@ -88,6 +88,10 @@ func TestPlacesOfAPictureArePlacesOfTheViewport(t *testing.T) {
 			return calls("click_at", `{"x":10,"y":20.5,"button":"right","count":2,"modifiers":["Alt"]}`), nil
 		case 1:
 			return calls("drag_at", `{"x":1,"y":2,"to_x":3,"to_y":4}`), nil
+		case 2:
+			return calls("drag_at", `{"x":1,"y":2,"through":[[5,6],[7,8]],"to_x":3,"to_y":4}`), nil
+		case 3:
+			return calls("press", `{"key":"ArrowDown","times":2}`), nil
 		}
 		return calls("done", `{"success":true,"message":""}`), nil
 	}}
@@ -95,10 +99,13 @@ func TestPlacesOfAPictureArePlacesOfTheViewport(t *testing.T) {
 	args.Vision = bctrl.VisionOn
 	result, err := agent.Agent(t.Context(), onPage(viewer{chat, true}, page), args, 0)
 	require.NoError(t, err)
-	require.Equal(t, []string{"click at {20 41} {right 2 [Alt]}", "drag at {2 4} {6 8}"}, page.calls)
+	require.Equal(t, []string{"click at {20 41} {right 2 [Alt]}", "drag at [{2 4} {6 8}]",
+		"drag at [{2 4} {10 12} {14 16} {6 8}]", "press ArrowDown", "press ArrowDown"}, page.calls)
 	require.Equal(t, "20,41", result.Actions[0].Target)
 	for i, want := range []string{
 		`{"x":20,"y":41,"button":"right","count":2,"modifiers":["Alt"]}`, `{"x":2,"y":4,"to_x":6,"to_y":8}`,
+		`{"x":2,"y":4,"to_x":6,"to_y":8,"through":[[10,12],[14,16]]}`,
+		`{"key":"ArrowDown","times":2}`,
 	} {
 		require.JSONEq(t, want, string(result.Actions[i].Arguments))
 	}

@@ -93,6 +93,12 @@ func TestAHostileCallIsAnsweredAndDoesNothing(t *testing.T) {
 		{"a place left of the picture", "click_at", `{"x":-1,"y":5}`, "the place is not in the picture"},
 		{"a place below any picture", "hover_at", `{"x":1,"y":1e300}`, "the place is not in the picture"},
 		{"a drag out of the picture", "drag_at", `{"x":1,"y":1,"to_x":1,"to_y":-1e9}`, "the place is not in the picture"},
+		{"a way out of the picture", "drag_at", `{"x":1,"y":1,"to_x":1,"to_y":1,"through":[[1,-5]]}`, "not in the picture"},
+		{"a way past half a place", "drag_at", `{"x":1,"y":1,"to_x":1,"to_y":1,"through":[[1]]}`, "through is [x,y]"},
+		{"a way without end", "drag_at", `{"x":1,"y":1,"to_x":1,"to_y":1,"through":[` + strings.Repeat("[1,1],", 100) +
+			`[1,1]]}`, "at most 100 places"},
+		{"a key without end", "press", `{"key":"a","times":1000}`, "times is 1 to 50"},
+		{"a key less than once", "press", `{"key":"a","times":-1}`, "times is 1 to 50"},
 		{"half a place", "click_at", `{"x":1}`, `the argument \"y\" is missing`},
 		{"a place in words", "click_at", `{"x":"left","y":"top"}`, `the argument \"x\" is not of the documented type`},
 		{"a scroll of nothing", "scroll", `{"pages":1,"ref":"e99"}`, "no element e99"},

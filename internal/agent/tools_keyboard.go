@@ -13,6 +13,7 @@ const (
 	maxOption  = 1024
 	maxOptions = 100
 	maxKeyName = 40
+	maxPresses = 50
 )
 
 // keyboardTools write and choose.
@@ -29,7 +30,8 @@ func keyboardTools() []tool {
 				`"description":"In the place of option: all that are to be chosen, none to clear the choice."}`, "ref"),
 		define[press]("press", "Press a key, also with others held.",
 			`"key":{"type":"string","description":"Enter, Tab, Escape, ArrowDown, a character, or one of them after Control+, `+
-				`Shift+, Alt+ or Meta+, also several: Control+Shift+K."}`, "key"),
+				`Shift+, Alt+ or Meta+, also several: Control+Shift+K."},`+
+				`"times":{"type":"integer","description":"How often, 1 to 50; once where it is left out."}`, "key"),
 	}
 }
 
@@ -78,13 +80,21 @@ func (a selectOption) do(ctx context.Context, r *run) (outcome, error) {
 }
 
 type press struct {
-	Key string `json:"key"`
+	Key   string `json:"key"`
+	Times int    `json:"times"`
 }
 
 func (a press) do(ctx context.Context, r *run) (outcome, error) {
 	if a.Key == "" || len(a.Key) > maxKeyName {
 		return refuse("not done: there is no such key"), nil
 	}
+	if a.Times < 0 || a.Times > maxPresses {
+		return refuse(fmt.Sprintf("not done: times is 1 to %d", maxPresses)), nil
+	}
 	r.progress("press", a.Key)
-	return r.afterAction(ctx, bctrl.ActAction{Kind: "press", Target: a.Key}, r.page.Press(ctx, a.Key), "pressed")
+	var err error
+	for n := 0; n < max(1, a.Times) && err == nil; n++ {
+		err = r.page.Press(ctx, a.Key)
+	}
+	return r.afterAction(ctx, bctrl.ActAction{Kind: "press", Target: a.Key}, err, "pressed")
 }

@@ -13,6 +13,8 @@ import (
 const (
 	maxScroll    = 20
 	maxModifiers = 4
+	// maxThrough bounds the places that a drag passes.
+	maxThrough = 100
 	// maxCoordinate bounds a point before a page is asked, in CSS pixels.
 	maxCoordinate = 100_000
 )
@@ -37,7 +39,10 @@ func pointerTools() []tool {
 			point+`,`+howToClick, "x", "y"),
 		define[hoverAt]("hover_at", "Move the mouse to a place of the picture.", point, "x", "y"),
 		define[dragAt]("drag_at", "Drag from one place of the picture to another, as on a canvas or a slider.",
-			point+`,"to_x":{"type":"number"},"to_y":{"type":"number"}`, "x", "y", "to_x", "to_y"),
+			point+`,"to_x":{"type":"number"},"to_y":{"type":"number"},`+
+				`"through":{"type":"array","items":{"type":"array","items":{"type":"number"}},`+
+				`"description":"Where the way matters, as to draw: the places [x,y] that it passes, in order."}`,
+			"x", "y", "to_x", "to_y"),
 		define[scroll]("scroll", "Scroll the page, or the list that an element lies in.",
 			`"pages":{"type":"number","description":"Views to scroll: 1 is one down, -1 one up."},`+
 				`"ref":{"type":"string","description":"An element of the list to scroll; the page when left out."}`, "pages"),
@@ -192,22 +197,44 @@ func (a hoverAt) do(ctx context.Context, r *run) (outcome, error) {
 
 type dragAt struct {
 	pointArguments
-	ToX float64 `json:"to_x"`
-	ToY float64 `json:"to_y"`
+	ToX     float64     `json:"to_x"`
+	ToY     float64     `json:"to_y"`
+	Through [][]float64 `json:"through"`
 }
 
 func (a dragAt) do(ctx context.Context, r *run) (outcome, error) {
-	from, to := r.pictured.inViewport(a.X, a.Y), r.pictured.inViewport(a.ToX, a.ToY)
-	if !mayBePlace(from) || !mayBePlace(to) {
-		return refuse(notAPlace), nil
+	if len(a.Through) > maxThrough {
+		return refuse(fmt.Sprintf("not done: through lists at most %d places", maxThrough)), nil
+	}
+	path := []browser.Point{r.pictured.inViewport(a.X, a.Y)}
+	for _, at := range a.Through {
+		if len(at) != 2 {
+			return refuse("not done: a place of through is [x,y]"), nil
+		}
+		path = append(path, r.pictured.inViewport(at[0], at[1]))
+	}
+	path = append(path, r.pictured.inViewport(a.ToX, a.ToY))
+	for _, at := range path {
+		if !mayBePlace(at) {
+			return refuse(notAPlace), nil
+		}
+	}
+	from, to := path[0], path[len(path)-1]
+	args := map[string]any{"x": from.X, "y": from.Y, "to_x": to.X, "to_y": to.Y}
+	if len(a.Through) > 0 {
+		through := make([][2]float64, 0, len(a.Through))
+		for _, at := range path[1 : len(path)-1] {
+			through = append(through, [2]float64{at.X, at.Y})
+		}
+		args["through"] = through
 	}
 	target := fmt.Sprintf("%.0f,%.0f to %.0f,%.0f", from.X, from.Y, to.X, to.Y)
 	r.progress("drag_at", target)
 	return r.afterAction(ctx, bctrl.ActAction{
 		Kind:      "drag_at",
 		Target:    target,
-		Arguments: json.RawMessage(encodeObject(map[string]float64{"x": from.X, "y": from.Y, "to_x": to.X, "to_y": to.Y})),
-	}, r.page.DragAt(ctx, from, to), "dragged")
+		Arguments: json.RawMessage(encodeObject(args)),
+	}, r.page.DragAt(ctx, path...), "dragged")
 }
 
 type scroll struct {

@@ -13,10 +13,12 @@ type Hands interface {
 	Hover(ctx context.Context, ref Ref) error
 	// Drag presses the left button on one element and releases it on another.
 	Drag(ctx context.Context, from, to Ref) error
-	// ClickAt clicks whatever is at a point; so HoverAt and DragAt.
+	// ClickAt clicks whatever is at a point; so HoverAt.
 	ClickAt(ctx context.Context, at Point, how Click) error
 	HoverAt(ctx context.Context, at Point) error
-	DragAt(ctx context.Context, from, to Point) error
+	// DragAt presses the left button at the first of at least two points, moves through
+	// the others in order and releases it at the last.
+	DragAt(ctx context.Context, path ...Point) error
 	// Type replaces the text of an editable element: an input of any kind but
 	// buttons, boxes and files, an area or an editor. Date, time, color and range
 	// inputs take the value as HTML writes it. What a page has only formatted

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/chromedp/cdproto/input"
@@ -18,7 +19,7 @@ const (
 	dragSteps = 12
 	// dragStart is how far the mouse moves before most pages take it for a drag, in
 	// CSS pixels.
-	dragStart = 6
+	dragStart = 6.0
 	// dragTimeout is how long the browser may take to tell what is dragged.
 	dragTimeout = 2 * time.Second
 )
@@ -69,24 +70,32 @@ func (s *Set) Drag(ctx context.Context, from, to browser.Ref) error {
 		if err != nil {
 			return err
 		}
-		return t.drag(ctx, tree, begin, func(ctx context.Context) (point, error) {
+		return t.drag(ctx, tree, begin, nil, func(ctx context.Context) (point, error) {
 			return t.middleOf(ctx, targetTree, target)
 		})
 	})
 }
 
-// DragAt drags from one point to another. See [browser.Page].
-func (s *Set) DragAt(ctx context.Context, from, to browser.Point) error {
+// DragAt drags along points. See [browser.Page].
+func (s *Set) DragAt(ctx context.Context, path ...browser.Point) error {
+	if len(path) < 2 {
+		return browser.BadRequest("page.no_way", "a drag needs a place to begin and one to end", "")
+	}
 	return s.onTab(ctx, func(ctx context.Context, t *tab) error {
-		if err := t.insideViewport(ctx, from, to); err != nil {
+		if err := t.insideViewport(ctx, path...); err != nil {
 			return err
 		}
 		tree, err := t.frameTree(ctx)
 		if err != nil {
 			return err
 		}
-		return t.drag(ctx, tree, point{from.X, from.Y}, func(context.Context) (point, error) {
-			return point{to.X, to.Y}, nil
+		points := make([]point, len(path))
+		for i, at := range path {
+			points[i] = point{at.X, at.Y}
+		}
+		last := len(points) - 1
+		return t.drag(ctx, tree, points[0], points[1:], func(context.Context) (point, error) {
+			return points[last], nil
 		})
 	})
 }
@@ -118,9 +127,11 @@ func (t *tab) middleOf(ctx context.Context, tree *frameTree, n *node) (point, er
 }
 
 // drag presses the left button at one place and releases it at another, which is looked
-// up when the drag has begun. What the browser itself drags is given to the page as
-// events of a drag, anything else moves with the mouse.
-func (t *tab) drag(ctx context.Context, tree *frameTree, from point, to func(context.Context) (point, error)) error {
+// up when the drag has begun; on the way it passes the places that are known before. What
+// the browser itself drags is given to the page as events of a drag, anything else moves
+// with the mouse.
+func (t *tab) drag(ctx context.Context, tree *frameTree, from point, known []point,
+	to func(context.Context) (point, error)) error {
 	intercepted, stop, err := t.interceptDrags(ctx, tree)
 	if err != nil {
 		return err
@@ -147,8 +158,8 @@ func (t *tab) drag(ctx context.Context, tree *frameTree, from point, to func(con
 			_ = release(ending, from)
 		}
 	}()
-	for _, d := range []float64{dragStart / 2, dragStart} {
-		if err := t.moveMouse(ctx, point{from.x + d, from.y + d}, 1, 0); err != nil {
+	for _, at := range firstSteps(from, known) {
+		if err := t.moveMouse(ctx, at, 1, 0); err != nil {
 			return err
 		}
 	}
@@ -161,8 +172,7 @@ func (t *tab) drag(ctx context.Context, tree *frameTree, from point, to func(con
 	if err != nil {
 		return err
 	}
-	for i := 1; i <= dragSteps; i++ {
-		at := between(from, end, i)
+	for _, at := range wayOf(from, known, end) {
 		if err := t.moveMouse(ctx, at, 1, 0); err != nil {
 			return err
 		}
@@ -176,6 +186,38 @@ func (t *tab) drag(ctx context.Context, tree *frameTree, from point, to func(con
 		return err
 	}
 	return release(ctx, end)
+}
+
+// firstSteps are how a drag begins: toward the first place that is known, so that what
+// is drawn has no stroke beside it, else anywhere.
+func firstSteps(from point, known []point) []point {
+	x, y := dragStart, dragStart
+	if len(known) > 0 {
+		x, y = known[0].x-from.x, known[0].y-from.y
+		if far := math.Hypot(x, y); far > dragStart {
+			x, y = x*dragStart/far, y*dragStart/far
+		}
+	}
+	return []point{{from.x + x/2, from.y + y/2}, {from.x + x, from.y + y}}
+}
+
+// wayOf are the movements from one place past others to the last. One straight line has
+// always the same number of them; of a longer way every part has as many as it is long.
+func wayOf(from point, known []point, end point) (way []point) {
+	if len(known) < 2 {
+		known = []point{end}
+	}
+	for _, to := range known {
+		steps := dragSteps
+		if len(known) > 1 {
+			steps = max(1, min(dragSteps, int(math.Hypot(to.x-from.x, to.y-from.y)/dragStart)))
+		}
+		for i := 1; i <= steps; i++ {
+			way = append(way, between(from, to, float64(i)/float64(steps)))
+		}
+		from = to
+	}
+	return way
 }
 
 // button presses or releases the left button.
@@ -355,7 +397,7 @@ func (t *tab) dragItems(ctx context.Context, what draggedItems, at point,
 		err = send(ctx, input.DispatchDragEventTypeDragEnter, at)
 	}
 	for i := 1; i <= dragSteps && err == nil; i++ {
-		err = send(ctx, input.DispatchDragEventTypeDragOver, between(at, end, i))
+		err = send(ctx, input.DispatchDragEventTypeDragOver, between(at, end, float64(i)/dragSteps))
 	}
 	if err == nil { // some pages only look where it stays
 		err = send(ctx, input.DispatchDragEventTypeDragOver, end)
@@ -370,8 +412,7 @@ func (t *tab) dragItems(ctx context.Context, what draggedItems, at point,
 	return err
 }
 
-// between returns the place of a step of a drag.
-func between(from, to point, step int) point {
-	share := float64(step) / dragSteps
+// between returns the place at a share of the way.
+func between(from, to point, share float64) point {
 	return point{from.x + share*(to.x-from.x), from.y + share*(to.y-from.y)}
 }

@@ -147,6 +147,7 @@ a.ondragend = () => a.draggable = false</script>`,
 	browsertest.Open(ctx, t, p, s.URL+"/canvas")
 	require.NoError(t, p.DragAt(ctx, browser.Point{X: 10, Y: 20}, browser.Point{X: 200, Y: 150}))
 	said(ctx, t, p, "10,20 to 200,150 button 0")
+	require.ErrorContains(t, p.DragAt(ctx, browser.Point{X: 10, Y: 20}), "page.no_way")
 	require.NoError(t, p.ClickAt(ctx, browser.Point{X: 33, Y: 44}, browser.Click{Button: browser.RightButton}))
 	said(ctx, t, p, "33,44 to 33,44 button 2")
 	require.NoError(t, p.HoverAt(ctx, browser.Point{X: 55, Y: 66}))
@@ -160,6 +161,24 @@ a.ondragend = () => a.draggable = false</script>`,
 		require.ErrorContains(t, p.DragAt(ctx, at, inside), "page.outside_viewport", "%v", at)
 		require.ErrorContains(t, p.DragAt(ctx, inside, at), "page.outside_viewport", "%v", at)
 	}
+}
+
+// TestADragFollowsItsWay draws along an angle, and reads that no movement left it.
+func TestADragFollowsItsWay(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	s := browsertest.NewSite(t, map[string]string{"/": `<body style="margin:0;height:400px"><p id=out>nothing</p><script>
+let down = false, off = 0, corner = false, moves = 0;
+onmousedown = () => down = true;
+onmousemove = e => { if (!down) return; moves++;
+	if (Math.min(Math.abs(e.clientY - 300), Math.abs(e.clientX - 250)) > 1) off++;
+	corner = corner || e.clientX === 250 && e.clientY === 300 };
+onmouseup = e => out.textContent = 'off ' + off + ' corner ' + corner + ' at ' + e.clientX + ',' + e.clientY +
+	(moves > 20 ? ' smoothly' : ' at once');
+</script>`})
+	browsertest.Open(ctx, t, p, s.URL+"/")
+	require.NoError(t, p.DragAt(ctx,
+		browser.Point{X: 100, Y: 300}, browser.Point{X: 250, Y: 300}, browser.Point{X: 250, Y: 120}))
+	said(ctx, t, p, "off 0 corner true at 250,120 smoothly")
 }
 
 // TestADragLeavesNoButtonPressed drags to what is gone, and clicks afterwards.

@@ -78,8 +78,8 @@ func (p recordedPage) Drag(ctx context.Context, from, to browser.Ref) error {
 }
 
 // DragAt implements [browser.Page].
-func (p recordedPage) DragAt(ctx context.Context, from, to browser.Point) error {
-	return p.recordHand(ctx, p.Page.DragAt(ctx, from, to))
+func (p recordedPage) DragAt(ctx context.Context, path ...browser.Point) error {
+	return p.recordHand(ctx, p.Page.DragAt(ctx, path...))
 }
 
 // AnswerDialog implements [browser.Page].
