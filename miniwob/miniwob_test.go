@@ -7,6 +7,8 @@ import (
 	"maps"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +29,7 @@ var (
 	tasksFlag = flag.String("tasks", "sample", `tasks with commas between them; "all" for every one`)
 	seedsFlag = flag.Int("seeds", 1, "seeds a task, from 1")
 	viewsFlag = flag.Bool("views", false, "print what the model sees, and what it calls")
+	shotsFlag = flag.String("pictures", "", "a folder to write the pictures to that the model sees")
 	htmlFlag  = flag.String("html", "html", "the folder of that name of MiniWoB++, which scripts/install-miniwob links")
 )
 
@@ -38,6 +41,7 @@ type player struct {
 
 	mu     sync.Mutex
 	policy Policy
+	shots  int // pictures that were written
 }
 
 func newPlayer(t *testing.T) *player {
@@ -69,6 +73,10 @@ func (p *player) script(turn modeltest.Turn) (call modeltest.Call) {
 		if v := recover(); v != nil {
 			call = fail(fmt.Sprint("the policy cannot read this: ", v))
 		}
+		if *shotsFlag != "" && turn.Picture != nil {
+			p.shots++
+			_ = os.WriteFile(filepath.Join(*shotsFlag, fmt.Sprintf("%04d.png", p.shots)), turn.Picture, 0o600)
+		}
 		if *viewsFlag {
 			fmt.Printf("%s\n%s\n-> %s %v\n", turn.Result, turn.View.Outline, call.Tool, call.Args)
 		}
@@ -98,12 +106,22 @@ func (p *player) play(ctx context.Context, task string, seed int) (Outcome, erro
 		p.policy = giveUp("nobody wrote a policy for this task")
 	}
 	p.mu.Unlock()
-	result, err := p.rt.Stagehand.Act(ctx, p.site.Outcome(id).Utterance, bctrl.ActOptions{MaxSteps: 60})
+	options := bctrl.ActOptions{MaxSteps: 60, Vision: visionOf(task)}
+	result, err := p.rt.Stagehand.Act(ctx, p.site.Outcome(id).Utterance, options)
 	out := p.site.Outcome(id)
 	if err == nil && !out.Done {
 		out.Reason = result.Message
 	}
 	return out, err
+}
+
+// visionOf is on for tasks whose policy looks at pictures, which a script that nobody
+// knows to see is not sent otherwise.
+func visionOf(task string) bctrl.VisionMode {
+	if _, looks := picturePolicies()[task]; looks {
+		return bctrl.VisionOn
+	}
+	return bctrl.VisionOff
 }
 
 // sample are the tasks that are played with every change: of each kind one or two.

@@ -419,5 +419,8 @@ func policies() map[string]Policy {
 	all := map[string]Policy{}
 	maps.Copy(all, textPolicies())
 	maps.Copy(all, widgetPolicies())
+	maps.Copy(all, shapePolicies())
+	maps.Copy(all, pointerPolicies())
+	maps.Copy(all, picturePolicies())
 	return all
 }

@@ -14,6 +14,8 @@ How it works
 - The task is in the first message. A view of the page stands between <view id="…"> and </view id="…">; the newest ` +
 	`one counts.
 - Elements that can be used have a reference in brackets, [e12]. Use references of the newest view only.
+- "(red circle 20x20 at 104,88)" is how an element without a name looks: its size in pixels, and where its middle ` +
+	`is for tools that take x and y.
 - After your calls you get a new view. Look at it before you go on: a call that succeeded may not have had the ` +
 	`effect you wanted.
 - Call several tools in one turn only when you are sure that none of them changes what the next one needs, such as ` +

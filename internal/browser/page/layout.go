@@ -1,11 +1,7 @@
 package page
 
 import (
-	"cmp"
 	"context"
-	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 
@@ -26,14 +22,15 @@ const (
 
 // layout is what is known of the elements of a document beside its accessibility tree.
 type layout struct {
-	clickable    map[cdp.BackendNodeID]bool   // elements that clicks do something to
-	passwords    map[cdp.BackendNodeID]bool   // inputs of that type
-	blocks       map[cdp.BackendNodeID]bool   // elements that begin a line of their own
-	boxes        map[cdp.BackendNodeID]box    // in CSS pixels from the top left of the document
-	placeholders map[cdp.BackendNodeID]string // what empty fields show
-	canvases     map[cdp.BackendNodeID]bool
-	order        map[cdp.BackendNodeID]int               // in the document; where there are canvases
-	parents      map[cdp.BackendNodeID]cdp.BackendNodeID // of elements around canvases
+	clickable    map[cdp.BackendNodeID]bool              // elements that clicks do something to
+	passwords    map[cdp.BackendNodeID]bool              // inputs of that type
+	blocks       map[cdp.BackendNodeID]bool              // elements that begin a line of their own
+	boxes        map[cdp.BackendNodeID]box               // in CSS pixels from the top left of the document
+	placeholders map[cdp.BackendNodeID]string            // what empty fields show
+	looks        map[cdp.BackendNodeID]appearance        // of what has one that can be told
+	drawn        map[cdp.BackendNodeID]string            // canvases, shapes and icons that can be clicked, with roles
+	order        map[cdp.BackendNodeID]int               // in the document; where anything is drawn
+	parents      map[cdp.BackendNodeID]cdp.BackendNodeID // of elements around what is drawn
 	scrolling    map[cdp.BackendNodeID]scrolls           // parts that scroll downwards
 }
 
@@ -48,7 +45,8 @@ func newLayout() layout {
 		blocks:       map[cdp.BackendNodeID]bool{},
 		boxes:        map[cdp.BackendNodeID]box{},
 		placeholders: map[cdp.BackendNodeID]string{},
-		canvases:     map[cdp.BackendNodeID]bool{},
+		looks:        map[cdp.BackendNodeID]appearance{},
+		drawn:        map[cdp.BackendNodeID]string{},
 		order:        map[cdp.BackendNodeID]int{},
 		parents:      map[cdp.BackendNodeID]cdp.BackendNodeID{},
 		scrolling:    map[cdp.BackendNodeID]scrolls{},
@@ -73,7 +71,7 @@ func readLayouts(ctx context.Context, docs []*document) {
 		}
 		each.Go(func() {
 			params := domsnapshot.CaptureSnapshotParams{
-				ComputedStyles:  []string{"display", "cursor", "overflow-y"},
+				ComputedStyles:  computedStyles(),
 				IncludeDOMRects: new(true),
 			}
 			got, err := protocol.Call(ctx, session, domsnapshot.CaptureSnapshot, params)
@@ -84,7 +82,7 @@ func readLayouts(ctx context.Context, docs []*document) {
 				for _, doc := range docs {
 					if i := int(part.FrameID); i >= 0 && i < len(got.Strings) && got.Strings[i] == string(doc.frame.id) {
 						(&layoutReader{layout: &doc.layout, part: part, texts: got.Strings}).read()
-						doc.addCanvases()
+						doc.addDrawn()
 					}
 				}
 			}
@@ -130,6 +128,7 @@ func (r *layoutReader) read() {
 	r.readLayout()
 	r.readAttributes()
 	r.readClickable()
+	r.readDrawn()
 }
 
 func (r *layoutReader) text(i int64) string {
@@ -153,7 +152,16 @@ const (
 	styleDisplay = iota
 	styleCursor
 	styleOverflow
+	styleVisibility
+	styleBackground
+	styleFill
+	styleStroke
 )
+
+// computedStyles are the names of the styles above.
+func computedStyles() []string {
+	return []string{"display", "cursor", "overflow-y", "visibility", "background-color", "fill", "stroke"}
+}
 
 func (r *layoutReader) attribute(node int, name string) string {
 	if node >= len(r.part.Nodes.Attributes) {
@@ -182,10 +190,9 @@ func (r *layoutReader) readLayout() {
 		}
 		display := r.style(node, styleDisplay)
 		r.blocks[id] = display != "" && display != "contents" && !strings.HasPrefix(display, "inline")
+		r.readAppearance(node)
 		switch r.names[node] {
-		case "canvas":
-			r.readCanvas(node)
-		case "html", "body", "textarea", "select", "#document":
+		case "html", "body", "select", "#document":
 			continue
 		}
 		overflow := r.style(node, styleOverflow)
@@ -195,65 +202,6 @@ func (r *layoutReader) readLayout() {
 			all.height() >= minScreens*inside.height() {
 			r.scrolling[id] = scrolls{max(0, all.top) / inside.height(), all.height() / inside.height()}
 		}
-	}
-}
-
-// readCanvas notes a canvas, and where it is.
-func (r *layoutReader) readCanvas(node int) {
-	b := r.boxes[r.ids[node]]
-	if b.width() < minCanvas || b.height() < minCanvas {
-		return
-	}
-	if len(r.canvases) == 0 {
-		for i, id := range r.ids {
-			r.order[id] = i
-		}
-	}
-	r.canvases[r.ids[node]] = true
-	for at, parent := node, r.parent(node); parent >= 0 && parent < len(r.ids); at, parent = parent, r.parent(parent) {
-		r.parents[r.ids[at]] = r.ids[parent]
-	}
-}
-
-// minCanvas is how wide and high a canvas is at least to be told of, in CSS pixels.
-const minCanvas = 16
-
-// addCanvases puts canvases into the accessibility tree that it leaves out, because they
-// have neither a name nor content.
-func (d *document) addCanvases() {
-	if len(d.canvases) == 0 || d.root == nil {
-		return
-	}
-	byBackend := make(map[cdp.BackendNodeID]*axNode, len(d.nodes))
-	for _, n := range d.nodes {
-		if n.Backend != 0 && byBackend[n.Backend] == nil {
-			byBackend[n.Backend] = n
-		}
-	}
-	missing := slices.SortedFunc(maps.Keys(d.canvases), func(a, b cdp.BackendNodeID) int {
-		return cmp.Compare(d.order[a], d.order[b])
-	})
-	for _, canvas := range missing {
-		if byBackend[canvas] != nil {
-			continue
-		}
-		within := d.root
-		for at, ok := d.parents[canvas]; ok; at, ok = d.parents[at] {
-			if n := byBackend[at]; n != nil {
-				within = n
-				break
-			}
-		}
-		n := &axNode{ID: fmt.Sprintf("canvas-%d", canvas), Role: axValue{"Canvas"}, Backend: canvas}
-		place := slices.IndexFunc(within.Children, func(id string) bool {
-			c := d.nodes[id]
-			return c != nil && d.order[c.Backend] > d.order[canvas]
-		})
-		if place < 0 {
-			place = len(within.Children)
-		}
-		within.Children = slices.Insert(within.Children, place, n.ID)
-		d.nodes[n.ID] = n
 	}
 }
 

@@ -142,8 +142,8 @@ func (w *walk) children(n *axNode, depth int, above string, level int) {
 func (w *walk) node(n *axNode, depth int, above string, level int) {
 	role, name := roleOf(n), w.clean(string(n.Name.Value))
 	switch {
-	case w.doc.canvases[n.Backend]: // also one that the tree ignores, because it has no name
-		w.element(n, "canvas", name, depth, level)
+	case w.doc.drawn[n.Backend] == "canvas", n.Ignored && w.doc.drawn[n.Backend] != "":
+		w.element(n, w.doc.drawn[n.Backend], name, depth, level) // also what the tree ignores, having no name
 		return
 	case n.Ignored:
 		w.block(n, depth, above, level)
@@ -451,7 +451,7 @@ func (w *walk) element(n *axNode, role, name string, depth, level int) {
 	if w.doc.passwords[n.Backend] {
 		text += " (password)"
 	}
-	text += states(n)
+	text += states(n) + w.look(n, e)
 	if s, ok := w.doc.scrolling[n.Backend]; ok {
 		text += fmt.Sprintf(" (scrolled %.1f of %.1f screens)", s.at, s.all-1)
 	}

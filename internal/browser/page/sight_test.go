@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 )
 
@@ -83,6 +84,11 @@ func TestWhatCanBeClickedHasAReference(t *testing.T) {
 			"[e*] scrollable (scrolled 0.0 of 9.0 screens)\n  text: Inside\n",
 		},
 		{
+			"a text that scrolls in its field",
+			`<textarea aria-label=Terms disabled style="height:60px;width:100px">` + strings.Repeat("a ", 500) + `</textarea>`,
+			"[e*] textbox \"Terms\" value=\"" + strings.Repeat("a ", 80) + "…\" (disabled) (scrolled 0.0 of 18.8 screens)\n",
+		},
+		{
 			"a closed shadow tree",
 			`<div id=h></div><script>h.attachShadow({mode:'closed'}).innerHTML = '<button>Hidden away</button>'</script>`,
 			"[e*] button \"Hidden away\"\n",
@@ -94,6 +100,53 @@ func TestWhatCanBeClickedHasAReference(t *testing.T) {
 			require.Equal(t, c.outline, withoutNumbers(obs.Outline))
 		})
 	}
+}
+
+// TestWhatHasNoNameIsToldByItsLook reads how elements are drawn that nothing else tells
+// apart, and clicks one of them.
+func TestWhatHasNoNameIsToldByItsLook(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	for _, c := range []struct{ why, page, outline string }{
+		{
+			"shapes that listen, letters of a color among them",
+			`<svg width=200 height=100><circle cx=20 cy=30 r=10 fill=red />` +
+				`<rect x=50 y=20 width=30 height=10 fill="#123456" />` +
+				`<polygon points="100,40 110,20 120,40" /><path d="M140 20h20v20" fill=none />` +
+				`<line x1=150 y1=60 x2=190 y2=60 stroke=blue stroke-width=4 />` +
+				`</svg><script>for (const e of document.querySelector('svg').children) e.onclick = () => {}</script>`,
+			"[e*] graphics-symbol (red circle 20x20 at 20,30)\n[e*] graphics-symbol (#123456 rectangle 30x10 at 65,25)\n" +
+				"[e*] graphics-symbol (black triangle 20x20 at 110,30)\n[e*] graphics-symbol (20x20 at 150,30)\n" +
+				"[e*] graphics-symbol (blue line 44x4 at 170,60)\n",
+		},
+		{
+			"shapes over which the mouse turns into a hand, and a hidden one",
+			`<svg width=200 height=100><g><ellipse cx=30 cy=30 rx=20 ry=10 fill=lime style="cursor:pointer" /></g>` +
+				`<rect width=10 height=10 style="cursor:pointer;visibility:hidden" /><rect width=10 height=10 /></svg>`,
+			"image\n  [e*] graphics-symbol (lime ellipse 40x20 at 30,30)\n",
+		},
+		{
+			"boxes of a color, one that is seen through, one below the viewport, and what has a name",
+			`<style>b,button{display:block;width:40px;height:20px;padding:0;border:0;cursor:pointer}</style>` +
+				`<b style="background:#ffa500"></b><b style="background:rgb(0 0 0 / 5%)"></b>` +
+				`<button style="background:gray"></button><button style="background:gray">Named</button>` +
+				`<p style="height:900px;margin:0"></p><b style="background:red"></b>`,
+			"[e*] clickable (orange 40x20 at 20,10)\n[e*] clickable (40x20 at 20,30)\n[e*] button (gray 40x20 at 20,50)\n" +
+				"[e*] button \"Named\"\n[e*] clickable (red 40x20)\n… scrolled down 0.0 screens, 0.2 more below\n",
+		},
+		{"fields are told by what they are", `<input><input type=checkbox>`, "[e*] textbox\n[e*] checkbox (not checked)\n"},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			s := browsertest.NewSite(t, map[string]string{"/": `<!doctype html><body style="margin:0">` + c.page})
+			obs := browsertest.Open(ctx, t, p, s.URL+"/")
+			require.Equal(t, c.outline, withoutNumbers(obs.Outline))
+		})
+	}
+	s := browsertest.NewSite(t, map[string]string{"/": `<p id=out>nothing</p><svg width=99 height=99>
+<circle cx=40 cy=40 r=20 style="cursor:pointer" /></svg>
+<script>document.addEventListener('click', e => out.textContent = e.target.tagName)</script>`})
+	obs := browsertest.Open(ctx, t, p, s.URL+"/")
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "graphics-symbol", "").Ref, browser.Click{}))
+	said(ctx, t, p, "circle")
 }
 
 // withoutNumbers makes all references of an outline the same.
