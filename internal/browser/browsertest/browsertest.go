@@ -39,9 +39,7 @@ func Launch(t *testing.T, driver browser.Driver, spec browser.Spec) browser.Brow
 // over. The context ends after a minute.
 func OpenPage(t *testing.T, driver browser.Driver, spec browser.Spec) (context.Context, browser.Page, browser.Browser) {
 	t.Helper()
-	spec.Egress = egress.Policy{Allow: []netip.Prefix{
-		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"),
-	}}
+	spec.Egress.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	b := Launch(t, driver, spec)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)

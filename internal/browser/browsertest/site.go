@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -22,8 +24,10 @@ type Site struct {
 
 // Received is a request that reached a site.
 type Received struct {
-	method, Path, Query, ContentType, Body, Referer string
-	Length                                          int64
+	method, Host, Path, Query, ContentType, Body, Referer string
+	// Proto is the version of HTTP: "HTTP/2.0".
+	Proto  string
+	Length int64
 }
 
 // NewSite starts a site that ends with its test.
@@ -35,11 +39,32 @@ func NewSite(t *testing.T, pages map[string]string) *Site {
 	return s
 }
 
+// NewSecureSite starts a site over TLS and HTTP/2, with a certificate that nobody knows. It
+// ends with its test.
+func NewSecureSite(t *testing.T, pages map[string]string) *Site {
+	t.Helper()
+	s := &Site{Pages: pages, Handlers: map[string]http.HandlerFunc{}}
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
+	s.EnableHTTP2 = true
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // a browser refuses its certificate first
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s
+}
+
+// At is the site under a name that the machine may have.
+func (s *Site) At(host string) string {
+	u, _ := url.Parse(s.URL)
+	return u.Scheme + "://" + host + ":" + u.Port()
+}
+
 func (s *Site) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20)) // a broken body shows in the comparison
 	s.mu.Lock()
 	s.Seen = append(s.Seen, Received{
 		method:      r.Method,
+		Host:        r.Host,
+		Proto:       r.Proto,
 		Path:        r.URL.Path,
 		Query:       r.URL.RawQuery,
 		ContentType: r.Header.Get("Content-Type"),
@@ -74,6 +99,13 @@ func (s *Site) RequestsTo(path string) []Received {
 		}
 	}
 	return out
+}
+
+// SetPages has the site show other pages from now on.
+func (s *Site) SetPages(pages map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Pages = pages
 }
 
 // All returns all that reached the site as one text.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/chromedp/cdproto/network"
 
@@ -128,14 +129,19 @@ func (g *Guard) misplacement(r Request, names []string) string {
 	inDocument := r.Frame == g.Element.Frame || r.Worker
 	byScript := r.Kind == network.ResourceTypeXHR || r.Kind == network.ResourceTypeFetch
 	switch {
-	case !inDocument && !form, g.endTimer != nil && byScript:
+	case !inDocument && !form, g.wasGone(r.arrived) && byScript:
 		return "from another document" + moved
 	case !inDocument && !ofForm, // the form's own request may come from a tab that it opens
-		!ofForm && (f.Spread || slices.Contains(f.Others, name)),
-		form && f.Spread && !slices.Contains(f.Targets, withoutFragment(r.url)):
+		!ofForm && (f.spread || slices.Contains(f.Others, name)),
+		form && f.spread && !slices.Contains(f.Targets, withoutFragment(r.url)):
 		return "in the place of another field" + moved
 	}
 	return ""
+}
+
+// wasGone reports whether the field's document was gone at a time. Call it with mu held.
+func (g *Guard) wasGone(at time.Time) bool {
+	return g.endTimer != nil && (at.IsZero() || g.documentGoneAt.Before(at))
 }
 
 // noteMissingValue takes note of a request that looks like the login but has nothing

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/fetch"
@@ -29,14 +30,18 @@ type Request struct {
 	// worker, which has no frame.
 	Frame  cdp.FrameID
 	Worker bool
+	// arrived is when the browser reported it: its document may be gone by the time that it
+	// is judged, and still have sent it.
+	arrived time.Time
 	// Kind is what it is for: a navigation is of type Document.
 	Kind network.ResourceType
 }
 
-// RequestOf reads a request as the browser reports it.
-func RequestOf(id Flight, r *network.Request) Request {
+// RequestOf reads a request that the browser has reported at a time.
+func RequestOf(id Flight, r *network.Request, arrived time.Time) Request {
 	out := Request{
 		flight:       id,
+		arrived:      arrived,
 		method:       r.Method,
 		url:          r.URL + r.URLFragment,
 		bodyComplete: true,

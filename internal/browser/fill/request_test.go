@@ -2,6 +2,7 @@ package fill
 
 import (
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/network"
@@ -20,7 +21,7 @@ func TestUnreadBodiesAreNotSwapped(t *testing.T) {
 		Method:          "POST",
 		Headers:         network.Headers{"Content-Type": formType, "Referer": heldBack},
 		PostDataEntries: []*network.PostDataEntry{{Bytes: []byte("p=" + heldBack)}, {}},
-	})
+	}, time.Time{})
 	require.NotEmpty(t, gs.Judge(r).Reason)
 	r.body = []byte("p=other")
 	require.Empty(t, gs.Judge(r).Reason)

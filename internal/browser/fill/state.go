@@ -12,10 +12,8 @@ import (
 // waits for a request cannot tell at all.
 const lookTimeout = time.Second
 
-// FormState is what is known of a filled field, its form and the fields beside it.
-// It tells under which names the form sends the field.
-type FormState struct {
-	known bool // it was read once
+// Submission tells under which names, and to which addresses, a form sends a field.
+type Submission struct {
 	// Name and ID are attributes of the field.
 	Name string `json:"name"`
 	ID   string `json:"id"`
@@ -23,12 +21,46 @@ type FormState struct {
 	Hidden []string `json:"hidden"`
 	// Targets are the addresses that its form may send to.
 	Targets []string `json:"targets"`
+}
+
+// FormState is what is known of a filled field, its form and the fields beside it.
+type FormState struct {
+	Submission
+	known bool // it was read once
+	// spread says that one of the others holds the placeholder, or once did.
+	spread bool
 	// Attached says that the field is still in the document.
 	Attached bool `json:"attached"`
 	// Others are the names and ids of the other fields that show their text.
 	Others []string `json:"others"`
-	// Spread says that one of the others holds the placeholder, or once did.
-	Spread bool `json:"spread"`
+	// Holders are those of the other fields that show the placeholder.
+	Holders []Holder `json:"holders"`
+}
+
+// Holder is another field than the filled one, with the placeholder in it.
+type Holder struct {
+	Submission
+	// Password says that it shows dots.
+	Password bool `json:"password"`
+	// Whole says that it holds the placeholder and nothing else.
+	Whole bool `json:"whole"`
+}
+
+// heir returns the field that a page has put in the place of the filled one, as pages do
+// that are made anew of what they know: the only one that holds the placeholder, itself a
+// password's or called as the one before. It returns nil when there is none.
+func (s FormState) heir(before FormState) *Holder {
+	if s.Attached || len(s.Holders) != 1 || !s.Holders[0].Whole {
+		return nil
+	}
+	h, filled := &s.Holders[0], s.Submission
+	if before.known {
+		filled = before.Submission // of one that is gone for good nothing is told
+	}
+	if named := h.Name+h.ID != "" && h.Name == filled.Name && h.ID == filled.ID; !named && !h.Password {
+		return nil
+	}
+	return h
 }
 
 // UpdateAll calls [Guards.Update] for several guards at once.
@@ -85,10 +117,11 @@ func (gs *Guards) Update(ctx context.Context, g *Guard) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	before := g.state
-	if !now.Attached && before.known {
-		// The field was taken out of the document: its form is taken as it was before.
-		now.Name, now.ID, now.Hidden, now.Targets = before.Name, before.ID, before.Hidden, before.Targets
+	if heir := now.heir(before); heir != nil {
+		now.Submission, now.Holders = heir.Submission, nil
+	} else if !now.Attached && before.known {
+		now.Submission = before.Submission // its form is taken as it was before
 	}
-	now.known, now.Spread = true, now.Spread || before.Spread
+	now.known, now.spread = true, before.spread || len(now.Holders) > 0
 	g.state = now
 }

@@ -167,16 +167,21 @@ func (s *Set) onElement(ctx context.Context, ref browser.Ref,
 			return err
 		}
 		defer n.release()
-		return action(ctx, t, n, tree)
+		err = action(ctx, t, n, tree)
+		if errors.Is(err, errScript) || errors.Is(err, protocol.ErrGone) && !t.isGone() {
+			return errElementGone(ref) // the page, or the frame, was left meanwhile
+		}
+		return err
 	})
+}
+
+func errElementGone(ref browser.Ref) error {
+	return browser.Conflict("page.element_gone", "the element "+clip(string(ref), 20)+" is gone", "observe the page again")
 }
 
 // findElement returns the element that a reference names, and the frames of its tab.
 func (t *tab) findElement(ctx context.Context, ref browser.Ref) (*node, *frameTree, error) {
-	gone := func() error {
-		return browser.Conflict("page.element_gone", "the element "+clip(string(ref), 20)+" is gone",
-			"observe the page again")
-	}
+	gone := func() error { return errElementGone(ref) }
 	entry, ok, given := t.set.refs.lookUp(ref)
 	switch {
 	case !ok && !given:
@@ -209,8 +214,7 @@ func (t *tab) findElement(ctx context.Context, ref browser.Ref) (*node, *frameTr
 		return nil, nil, gone()
 	}
 	n.ref = ref
-	var connected bool
-	if err := n.callOn(ctx, &connected, `function () { return this.isConnected; }`); err != nil || !connected {
+	if err := n.stillThere(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}

@@ -114,8 +114,10 @@ func (n *node) waitUntilStill(ctx context.Context) (*box, error) {
 	var last *box
 	for {
 		all, err := boxesOfNode(ctx, s, n.backend)
-		if err != nil && ctx.Err() != nil {
-			return nil, err
+		if err != nil {
+			if err := n.stillThere(ctx); err != nil {
+				return nil, err
+			}
 		}
 		var now *box
 		if len(all) > 0 {
@@ -136,6 +138,18 @@ func (n *node) waitUntilStill(ctx context.Context) (*box, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// stillThere returns [errScript] where the node is no part of its document any more.
+func (n *node) stillThere(ctx context.Context) error {
+	var connected bool
+	if err := n.callOn(ctx, &connected, jsConnected); err != nil {
+		return err
+	}
+	if !connected {
+		return errScript
+	}
+	return nil
 }
 
 // jsState returns what keeps a user from clicking an element ("gone", "disabled",

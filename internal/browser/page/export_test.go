@@ -6,6 +6,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/security"
 	"github.com/chromedp/cdproto/target"
 
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
@@ -36,6 +37,13 @@ func (s *Set) DialogWaits() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.waitingDialog != nil
+}
+
+// TrustEverybody has the browser take every certificate.
+func (s *Set) TrustEverybody(ctx context.Context) error {
+	root := s.conn.Root()
+	return protocol.Tell(ctx, root, security.SetIgnoreCertificateErrors,
+		security.SetIgnoreCertificateErrorsParams{Ignore: true})
 }
 
 // Crash ends the process of the page that the agent works on.

@@ -17,41 +17,46 @@ const jsFormState = `function (el, placeholder) {
 		const box = of.getBoundingClientRect(), how = {opacityProperty: true, visibilityProperty: true};
 		return box.width >= 1 && box.height >= 1 && Element.prototype.checkVisibility.call(of, how);
 	};
-	const own = new Set(el ? [el] : []), others = [];
+	const others = [], holders = [], controls = [];
 	const texts = ['text', 'search', 'tel', 'url', 'email', 'number', 'password'];
-	let spread = false;
 	const roots = [document];
 	if (el && el.getRootNode() !== document) roots.push(el.getRootNode());
-	const form = el && el.form;
-	const hidden = [], targets = [];
 	for (let i = 0; i < roots.length && i < 200; i++) {
 		const fragment = roots[i] instanceof DocumentFragment ? DocumentFragment.prototype : Element.prototype;
 		const proto = roots[i] instanceof Document ? Document.prototype : fragment;
 		for (const at of proto.querySelectorAll.call(roots[i], '*')) {
 			if (at.shadowRoot instanceof ShadowRoot && !roots.includes(at.shadowRoot)) roots.push(at.shadowRoot);
 			const input = at instanceof HTMLInputElement, area = at instanceof HTMLTextAreaElement;
-			if (form && (input || at instanceof HTMLButtonElement) && at.form === form) {
-				if (input && at.type === 'hidden') hidden.push(at.name);
-				if (attribute(at, 'formaction')) targets.push(attribute(at, 'formaction'));
-			}
+			if ((input || at instanceof HTMLButtonElement) && at.form) controls.push(at);
 			const writable = input && texts.includes(at.type) || area || at instanceof HTMLElement && at.isContentEditable;
-			if (own.has(at) || !writable || !shown(at)) continue;
+			if (at === el || !writable || !shown(at)) continue;
 			const text = input || area ? at.value : at.textContent;
-			if ((text.includes(placeholder) || text.replace(/\s/g, '').includes(placeholder))) spread = true;
+			if (text.includes(placeholder) || text.replace(/\s/g, '').includes(placeholder)) holders.push(at);
 			if (at.type !== 'password' && at.maxLength !== 1) others.push(attribute(at, 'name'), attribute(at, 'id'));
 		}
 	}
-	if (form) targets.push(attribute(form, 'action') || document.URL);
-	const whole = [];
-	for (const target of targets) {
-		let url;
-		try { url = new URL(target.trim(), document.baseURI); } catch { continue; }
-		url.hash = '';
-		whole.push(url.href);
-	}
+	const submission = of => {
+		const form = of.form || null, hidden = [], targets = [], whole = [];
+		for (const at of form ? controls : []) {
+			if (at.form !== form) continue;
+			if (at instanceof HTMLInputElement && at.type === 'hidden') hidden.push(at.name);
+			if (attribute(at, 'formaction')) targets.push(attribute(at, 'formaction'));
+		}
+		if (form) targets.push(attribute(form, 'action') || document.URL);
+		for (const target of targets) {
+			let url;
+			try { url = new URL(target.trim(), document.baseURI); } catch { continue; }
+			url.hash = '';
+			whole.push(url.href);
+		}
+		return {name: attribute(of, 'name'), id: attribute(of, 'id'), hidden, targets: whole};
+	};
 	return {
-		name: el ? attribute(el, 'name') : '', id: el ? attribute(el, 'id') : '', hidden, targets: whole, spread,
+		...(el ? submission(el) : {}),
 		attached: Boolean(el && el.isConnected), others: others.filter(Boolean).slice(0, 1000),
+		holders: holders.slice(0, 20).map(at => ({
+			...submission(at), password: at.type === 'password', whole: at.value === placeholder,
+		})),
 	};
 }`
 
@@ -88,7 +93,7 @@ func (t *tab) readFormState(ctx context.Context, f *frame, key protocol.Element,
 	if evaluate(ctx, f, w, &now, jsFormState, element, held) != nil {
 		return now, false
 	}
-	if now.Spread && direct {
+	if len(now.Holders) > 0 && direct {
 		t.forgetTyped(key.Document)
 	}
 	return now, true

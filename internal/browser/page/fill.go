@@ -121,7 +121,7 @@ func (s *Set) Fill(ctx context.Context, ref browser.Ref, field browser.Fill) err
 		}
 		if field.Field == fill.Username {
 			t.setFilled(n)
-			return fillError(t.typeFilled(ctx, []*node{n}, value, asSameText), n)
+			return t.typeFilled(ctx, []*node{n}, value, asSameText)
 		}
 		nodes := []*node{n}
 		longest, shortest := max(state.Longest, 0), max(state.Shortest, 0)
@@ -231,7 +231,7 @@ func (t *tab) fillBehindGuard(ctx context.Context, nodes []*node, field browser.
 	if filled.Row {
 		var err error
 		if filled.RowNames, err = namesOf(ctx, nodes); err != nil {
-			return fillError(err, nodes[0])
+			return err
 		}
 	}
 	guard := fill.NewGuard(filled)
@@ -246,7 +246,7 @@ func (t *tab) fillBehindGuard(ctx context.Context, nodes []*node, field browser.
 		} else if errors.Is(err, errScript) {
 			s.guards.EndWithDocument(guard) // the page is gone: perhaps it has sent it at once
 		}
-		return fillError(err, nodes[0])
+		return err
 	}
 	if placeholder != "" {
 		s.guards.Update(ctx, guard)
@@ -278,14 +278,6 @@ func clearFilled(ctx context.Context, nodes []*node, text string) {
 	for _, n := range nodes {
 		_ = n.callOn(ctx, nil, jsClear, text) // a node that is gone holds nothing
 	}
-}
-
-// fillError returns the error of a fill as its caller is told it.
-func fillError(err error, n *node) error {
-	if errors.Is(err, errScript) {
-		return browser.Conflict("page.element_gone", "the element "+string(n.ref)+" is gone", "observe the page again")
-	}
-	return err
 }
 
 // checkOrigins refuses a fill unless the login may be used in the element's frame, in

@@ -2,9 +2,11 @@ package page
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
@@ -139,7 +141,10 @@ func isolatedWorld(ctx context.Context, f *frame) (runtime.ExecutionContextID, e
 		FrameID:   f.id,
 		WorldName: "bctrl",
 	})
-	if err != nil {
+	switch _, refused := errors.AsType[*cdproto.Error](err); {
+	case refused:
+		return 0, errScript // there is no such frame any more
+	case err != nil:
 		return 0, fmt.Errorf("entering the document: %w", err)
 	}
 	return got.ExecutionContextID, nil

@@ -3,6 +3,7 @@ package page
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/network"
@@ -14,7 +15,7 @@ import (
 
 // onRequestPaused decides about an intercepted request or answer. It always lets the
 // request go on or ends it, since the page waits for it.
-func (s *Set) onRequestPaused(ctx context.Context, session *session, ev fetch.EventRequestPaused) {
+func (s *Set) onRequestPaused(ctx context.Context, session *session, ev fetch.EventRequestPaused, arrived time.Time) {
 	if ev.Request == nil {
 		ev.Request = &network.Request{}
 	}
@@ -23,7 +24,7 @@ func (s *Set) onRequestPaused(ctx context.Context, session *session, ev fetch.Ev
 		s.onAnswerPaused(ctx, session, ev, id)
 		return
 	}
-	out := fill.RequestOf(id, ev.Request)
+	out := fill.RequestOf(id, ev.Request, arrived)
 	out.Frame, out.Kind = ev.FrameID, ev.ResourceType
 	if session.tab != nil {
 		out.Tab = session.tab.session.ID

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/dom"
@@ -28,6 +29,8 @@ const (
 		viewHeight: innerHeight,
 	};
 }`
+
+	jsConnected = `function () { return this.isConnected; }`
 
 	// jsInView returns the elements at points of the viewport, in the order of
 	// the document. Looking up one point of a huge document can take 20 ms.
@@ -57,6 +60,10 @@ const (
 // errScript is the error of a function of ours that threw, because the element or the
 // document changed while it ran.
 var errScript = errors.New("the page changed meanwhile")
+
+// codeServerError is the code of the protocol for a command that could not be carried out
+// although it was written as it has to be.
+const codeServerError = -32000
 
 // scriptCall is the part of Runtime.callFunctionOn that is used here. The
 // generated type leaves out arguments that are "" or [].
@@ -103,6 +110,9 @@ func callFunction(ctx context.Context, s *session, call scriptCall, args []any) 
 	call.Silent, call.Await = true, true
 	var got runtime.CallFunctionOnResult
 	if err := s.Call(ctx, runtime.CallFunctionOn.Method, call, &got); err != nil {
+		if refused, ok := errors.AsType[*cdproto.Error](err); ok && refused.Code == codeServerError {
+			return nil, errScript // the world that it was to run in is gone, and the document with it
+		}
 		return nil, err
 	}
 	if got.ExceptionDetails != nil || got.Result == nil {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
@@ -263,7 +264,8 @@ func (s *Set) onEvent(id target.SessionID, method string, params jsonv2.Value) {
 	}
 	if method == fetch.RequestPaused.Method {
 		protocol.Event(params, func(ev fetch.EventRequestPaused) {
-			s.spawn(func(ctx context.Context) { s.onRequestPaused(ctx, session, ev) })
+			arrived := time.Now()
+			s.spawn(func(ctx context.Context) { s.onRequestPaused(ctx, session, ev, arrived) })
 		})
 		return
 	}

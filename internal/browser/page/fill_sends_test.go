@@ -1,0 +1,163 @@
+package page_test
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
+)
+
+// passwordField is the field of the pages below.
+const passwordField = `<input type=password id=p name=p aria-label=Password>`
+
+// formValue is the field "p" of a form that was sent.
+func formValue(r browsertest.Received) string {
+	if strings.HasPrefix(r.ContentType, "multipart/") {
+		return browsertest.FormPart(r, "p")
+	}
+	v, _ := url.ParseQuery(r.Body)
+	return v.Get("p")
+}
+
+// jsonValue is the key "password" of JSON that was sent.
+func jsonValue(r browsertest.Received) string { return browsertest.JSONString(r.Body, "password") }
+
+// rendered is a page that makes its form anew of its state, as frameworks do: after each
+// input, or once it is sent. each is what is done with a new form and its field.
+func rendered(field, each string) string {
+	return `<div id=root></div><script>
+const state = {password: '', at: ''}, post = async (path, body) =>
+	(await fetch(path, {method: 'POST', body: JSON.stringify(body)})).ok;
+const draw = () => {
+	root.innerHTML = '<form>` + field + `<button>Log in</button></form><p>' + state.at + '</p>';
+	const form = root.querySelector('form'), field = root.querySelector('input');
+	field.value = state.password;
+	` + each + `
+};
+draw()</script>`
+}
+
+// TestALoginArrivesHoweverItsPageSendsIt logs in at a server of HTTP/2 over TLS.
+func TestALoginArrivesHoweverItsPageSendsIt(t *testing.T) {
+	_, p, b := openPageOfEveryName(t)
+	const button = `<button>Log in</button>`
+	form := func(attributes string) string {
+		return `<form ` + attributes + `>` + passwordField + button + `</form>`
+	}
+	script := func(send string) string {
+		return `<form id=f>` + passwordField + button + `</form><script>
+			f.onsubmit = e => { e.preventDefault(); const password = p.value, data = new FormData(f);
+			const json = JSON.stringify({password}); ` + send + ` }</script>`
+	}
+	for i, c := range []struct {
+		why, page string
+		value     func(browsertest.Received) string
+	}{
+		{"a form", form(`method=post action=/login`), formValue},
+		{"a form in parts, with a file that is none",
+			`<form method=post action=/login enctype=multipart/form-data><input type=file name=file>` + passwordField + button +
+				`</form>`, formValue},
+		{"a form whose field lies elsewhere", `<form id=f method=post action=/login></form>` +
+			`<input name=p form=f type=password aria-label=Password><button form=f>Log in</button>`, formValue},
+		{"a form whose button says where it goes", `<form action=/wrong>` + passwordField +
+			`<button formaction=/login formmethod=post>Log in</button></form>`, formValue},
+		{"a form of another base", `<base href=/below/it/>` + form(`method=post action=../../login`), formValue},
+		{"a form into a frame", form(`method=post action=/login target=out`) + `<iframe name=out></iframe>`, formValue},
+		{"a form that a script sends", form(`method=post action=/login id=f onsubmit="event.preventDefault(); f.submit()"`),
+			formValue},
+		{"a redirect within the site", form(`method=post action=/moved`), formValue},
+		{"fetch with JSON", script(`const headers = {'Content-Type': 'application/json'};
+			fetch('/login', {method: 'POST', headers, body: json})`), jsonValue},
+		{"fetch with JSON that a blob holds",
+			script(`fetch('/login', {method: 'PUT', body: new Blob([json], {type: 'application/json'})})`), jsonValue},
+		{"fetch with a form", script(`fetch('/login', {method: 'PATCH', body: new URLSearchParams(data)})`), formValue},
+		{"fetch with parts", script(`fetch('/login', {method: 'POST', body: data})`), formValue},
+		{"fetch of a request that was made before",
+			script(`fetch(new Request('/login', {method: 'POST', body: json}))`), jsonValue},
+		{"fetch that outlives its page",
+			script(`fetch('/login', {method: 'POST', keepalive: true, body: json}); location = '/next'`), jsonValue},
+		{"XMLHttpRequest with a form", script(`const x = new XMLHttpRequest(); x.open('POST', '/login'); x.send(
+			new URLSearchParams(data))`), formValue},
+		{"XMLHttpRequest with parts", script(`const x = new XMLHttpRequest(); x.open('POST', '/login'); x.send(data)`),
+			formValue},
+		{"XMLHttpRequest that the page waits for", script(`const x = new XMLHttpRequest();
+			x.open('POST', '/login', false); x.send(json)`), jsonValue},
+		{"a beacon with a form", script(`navigator.sendBeacon('/login', new URLSearchParams(data))`), formValue},
+		{"a beacon with parts", script(`navigator.sendBeacon('/login', data)`), formValue},
+		{"a beacon with JSON", script(`navigator.sendBeacon('/login', new Blob([json], {type: 'text/plain'}))`), jsonValue},
+		{"a form that is made anew after each input", rendered(passwordField, `
+			form.method = 'post'; form.action = '/login';
+			field.oninput = () => { state.password = field.value; setTimeout(draw) }`), formValue},
+		{"a form that is made anew while it is typed into", rendered(passwordField, `
+			field.oninput = () => { state.password = field.value; draw() };
+			form.onsubmit = e => { e.preventDefault(); post('/login', {password: state.password}) }`), jsonValue},
+		{"a field without a name that is made anew", rendered(`<input type=password aria-label=Password>`, `
+			field.oninput = () => { state.password = field.value; setTimeout(draw) };
+			form.onsubmit = e => { e.preventDefault(); post('/login', {password: state.password}) }`), jsonValue},
+		{"a form that is made anew once it is sent", rendered(passwordField, `
+			field.oninput = () => { state.password = field.value };
+			form.onsubmit = async e => { e.preventDefault(); state.at = 'sending'; draw();
+				await post('/salt', {at: 1}); draw(); post('/login', {password: state.password}) }`), jsonValue},
+		{"a form that is gone once it is sent", rendered(passwordField, `
+			field.oninput = () => { state.password = field.value };
+			form.onsubmit = async e => { e.preventDefault(); root.innerHTML = 'sending'; await post('/salt', {at: 1});
+				post('/login', {password: state.password}) }`), jsonValue},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			password := browsertest.Hunter + strconv.Itoa(i) // a guard of the site before knows that one
+			s := browsertest.NewSecureSite(t, map[string]string{"/": c.page, "/login": "in", "/next": "next", "/salt": "x"})
+			s.Handlers["/moved"] = redirect(308, "/login")
+			at := s.At("bank.example")
+			obs := browsertest.Open(ctx, t, p, at+"/")
+			require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
+				browsertest.Login("password", password, at)))
+			browsertest.Settle(ctx, t, p)
+			filled := requireHidden(ctx, t, p, b, password)
+			require.NoError(t, p.Click(ctx, browsertest.Find(t, filled, "button", "Log in").Ref, browser.Click{}))
+			require.Eventually(t, func() bool { return len(s.RequestsTo("/login")) > 0 }, 10*time.Second, 10*time.Millisecond,
+				"%s", lateView{ctx, t, p})
+			got := s.RequestsTo("/login")[0]
+			require.Equal(t, "HTTP/2.0", got.Proto)
+			require.True(t, c.value(got) == password, "the site received the value")
+			browsertest.Settle(ctx, t, p)
+			after := requireHidden(ctx, t, p, b, password)
+			require.NotContains(t, after.Outline, "note: vault.")
+			require.NotContains(t, after.Outline, "note: blocked")
+		})
+	}
+}
+
+// lateView prints what a page shows when a test has failed.
+type lateView struct {
+	ctx  context.Context
+	t    *testing.T
+	page browser.Page
+}
+
+func (v lateView) String() string { return browsertest.Observe(v.ctx, v.t, v.page).Outline }
+
+// requireHidden requires that nothing that is read of a page shows a value: no view, no
+// text, no picture, and no script of the page. It returns the view.
+func requireHidden(ctx context.Context, t *testing.T, p browser.Page, b browser.Browser,
+	value string) *browser.Observation {
+	t.Helper()
+	obs := browsertest.Observe(ctx, t, p)
+	text, err := p.Read(ctx, browser.ReadOptions{})
+	require.NoError(t, err)
+	browsertest.RequireUnseen(t, value, obs.Outline, obs.Title, obs.URL, fmt.Sprint(obs.Elements), fmt.Sprint(text),
+		browsertest.InputValues(ctx, t, b))
+	shot, err := p.Screenshot(ctx, false)
+	require.NoError(t, err)
+	browsertest.RequireUnseen(t, value, string(shot))
+	return obs
+}
