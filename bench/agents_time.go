@@ -50,8 +50,8 @@ func (a *agentBench) steps(ctx context.Context, w io.Writer, rounds int) error {
 	}
 	base := middle(none[1:])
 	step, peer := (middle(many[1:])-base)/clicksAnAct, middle(plain[clicksAnAct:])
-	t := newTable(w, fmt.Sprintf("A step of an agent on a page of 40 fields, without the model: milliseconds, medians of %d",
-		rounds*clicksAnAct), "", "time", "ratio")
+	t := newTable(w, fmt.Sprintf("A step of an agent on a page of 40 fields, without the model: milliseconds, medians "+
+		"of %d", rounds*clicksAnAct), "", "time", "ratio")
 	defer t.end()
 	over := func(d time.Duration) string { return fmt.Sprintf("%.1f", float64(d)/float64(peer)) }
 	t.row("chromedp: click, read the accessibility tree", millis(peer), over(peer))
@@ -160,8 +160,8 @@ func (a *agentBench) again(ctx context.Context, w io.Writer, rounds int) error {
 			way.took, way.n, way.ask = append(way.took, took), n, a.model.asked.Load()-asked
 		}
 	}
-	t := newTable(w, fmt.Sprintf("A login with a one-time code and an export, without the model's time: milliseconds, medians "+
-		"of %d", rounds), "", "questions", "actions", "time", "ratio")
+	t := newTable(w, fmt.Sprintf("A login with a one-time code and an export, without the model's time: milliseconds, "+
+		"medians of %d", rounds), "", "questions", "actions", "time", "ratio")
 	defer t.end()
 	for _, way := range ways {
 		took := middle(way.took[1:])

@@ -170,8 +170,8 @@ func sizesRow(name string, pages []sizes) []string {
 		return fmt.Sprintf("%.3f", middle(column(func(s sizes) float64 { return a(s) / b(s) })))
 	}
 	return []string{
-		name, fmt.Sprint(len(pages)), rate(middle(column(view))), rate(slices.Max(column(view))), rate(middle(column(html))),
-		rate(middle(column(tree))), over(view, html), over(view, tree),
+		name, fmt.Sprint(len(pages)), rate(middle(column(view))), rate(slices.Max(column(view))),
+		rate(middle(column(html))), rate(middle(column(tree))), over(view, html), over(view, tree),
 	}
 }
 
@@ -182,8 +182,8 @@ func (a *agentBench) limits(ctx context.Context, w io.Writer, rounds int) error 
 	if err != nil {
 		return err
 	}
-	t := newTable(w, "Tables of more and more rows: tokens, and milliseconds that an Act takes that only looks", "rows", "view",
-		"HTML", "accessibility tree", "look")
+	t := newTable(w, "Tables of more and more rows: tokens, and milliseconds that an Act takes that only looks",
+		"rows", "view", "HTML", "accessibility tree", "look")
 	defer t.end()
 	for _, rows := range []int{10, 100, 1000, 10_000} {
 		open := func(string) (string, func() error) {

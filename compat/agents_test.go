@@ -85,9 +85,9 @@ func newAgentsPlace(t *testing.T, script modeltest.Script) *agentsPlace {
 	}}
 }
 
-// works runs an agent, and holds that it logged in and exported once, and that nothing
-// of the login went through it or its model.
-func (p *agentsPlace) works(t *testing.T, command ...string) {
+// run runs an agent, and holds that it says it is done, and that nothing of the login went
+// through it or its model. It returns what it said.
+func (p *agentsPlace) run(t *testing.T, command ...string) (said string) {
 	t.Helper()
 	in, err := json.Marshal(p.given)
 	require.NoError(t, err)
@@ -104,7 +104,7 @@ func (p *agentsPlace) works(t *testing.T, command ...string) {
 	var out, log bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, &log
 	err = cmd.Run()
-	said := log.String() + out.String()
+	said = log.String() + out.String()
 	for _, value := range []string{crmPassword, crmSeed} {
 		require.False(t, strings.Contains(said, value), "it saw a value")
 		for _, r := range p.Model().Requests() {
@@ -116,7 +116,14 @@ func (p *agentsPlace) works(t *testing.T, command ...string) {
 	var done struct{ Success bool }
 	require.NoError(t, json.Unmarshal(out.Bytes(), &done), said)
 	require.True(t, done.Success, said)
+	require.NotEmpty(t, p.Model().Requests())
+	return said
+}
 
+// works runs an agent that has to log in and to export once.
+func (p *agentsPlace) works(t *testing.T, command ...string) {
+	t.Helper()
+	said := p.run(t, command...)
 	counts := p.crm.Counts()
 	require.Equal(t, 1, counts.Logins, said)
 	require.Zero(t, counts.WrongLogins, said)
@@ -127,7 +134,6 @@ func (p *agentsPlace) works(t *testing.T, command ...string) {
 		exported = append(exported, o.Filename)
 	}
 	require.Len(t, exported, 1, "the file is in the runtime's storage: %s", said)
-	require.NotEmpty(t, p.Model().Requests())
 }
 
 // browserUse is a model of browser-use's, as far as the CRM goes: it answers with the
