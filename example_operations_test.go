@@ -50,7 +50,7 @@ func ExampleReplayStep() {
 }
 
 func ExampleRuntime_Replay() {
-	rt := stepping("agent.replay", `{"success":true,"steps":0,"message":"1 actions were done again"}`)
+	rt := stepping("agent.replay", `{"success":true,"steps":0,"message":"1 action done again"}`)
 	result, err := rt.Replay(context.Background(), []bctrl.TranscriptStep{{
 		Actions: []bctrl.ActAction{{Kind: "press", Arguments: []byte(`{"key":"Enter"}`)}},
 	}})

@@ -109,7 +109,7 @@ func (r *run) fromCache(ctx context.Context, steps []bctrl.TranscriptStep) (over
 		r.before = fmt.Sprintf("all %d actions of an earlier run were done; what is left is to answer", len(steps))
 		return false, nil
 	}
-	r.result.Success, r.result.Message = true, fmt.Sprintf("%d actions were done again", len(steps))
+	r.result.Success, r.result.Message = true, counting(len(steps), "action")+" done again"
 	return true, nil
 }
 

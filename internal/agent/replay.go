@@ -71,7 +71,7 @@ func (r *run) replay(ctx context.Context, steps []bctrl.TranscriptStep) error {
 		}
 	}
 	r.result.Success = true
-	r.result.Message = fmt.Sprintf("%d actions were done again", len(r.result.Actions))
+	r.result.Message = counting(len(r.result.Actions), "action") + " done again"
 	return nil
 }
 

@@ -170,13 +170,21 @@ func (r *run) loop(ctx context.Context) error {
 			return err
 		}
 		if r.failures >= r.set.maxFailures {
-			r.limit(bctrl.LimitFailures, fmt.Sprintf("the task was stopped after %d failed steps in a row: %s",
-				r.failures, r.lastFailure))
+			r.limit(bctrl.LimitFailures, "the task was stopped after "+counting(r.failures, "failed step")+" in a row: "+
+				r.lastFailure)
 			return nil
 		}
 	}
-	r.limit(bctrl.LimitSteps, fmt.Sprintf("the task was stopped after %d steps", r.set.budget.MaxSteps))
+	r.limit(bctrl.LimitSteps, "the task was stopped after "+counting(r.set.budget.MaxSteps, "step"))
 	return nil
+}
+
+// counting says how many there are of something.
+func counting(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return strconv.Itoa(n) + " " + thing + "s"
 }
 
 func (r *run) listLogins(ctx context.Context) (err error) {

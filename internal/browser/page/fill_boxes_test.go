@@ -55,7 +55,8 @@ func TestCodesAreFilledHoweverAPageTakesThem(t *testing.T) {
 			`{"d1":"0","d2":"4","d3":"8","d4":"1","d5":"5","d6":"1"}`},
 		{"/waits", "a box can be changed once the one before is full", form(boxes(`<input name=dN maxlength=1`+small+`>`)) +
 			`<script>{ const all = [...document.querySelectorAll('form input')]; all.forEach((d, i) => { d.disabled = i > 0;
-			d.oninput = () => { if (all[i + 1]) all[i + 1].disabled = !d.value } }) }</script>`, "d1=0&d2=4&d3=8&d4=1&d5=5&d6=1"},
+			d.oninput = () => { if (all[i + 1]) all[i + 1].disabled = !d.value } }) }</script>`,
+			"d1=0&d2=4&d3=8&d4=1&d5=5&d6=1"},
 		{"/keys", "a script writes each digit by itself", form(boxes(`<input name=dN maxlength=1`+small+`>`)) +
 			`<script>document.querySelectorAll('form input').forEach((d, i, all) => d.onkeydown = e => {
 			if (/^\d$/.test(e.key)) { e.preventDefault(); d.value = e.key; all[i + 1] && all[i + 1].focus() } })</script>`,
