@@ -28,14 +28,10 @@ func FillStep(args FillArgs) (Step, error) { return checkedStep(CallFill, args) 
 
 // checkedStep makes a step of arguments that can be carried out.
 func checkedStep[T interface{ Validate() error }](call Call, args T) (Step, error) {
-	step, err := stepOf(call, args)
-	if err == nil {
-		err = underArgs(args.Validate())
-	}
-	if err != nil {
+	if err := underArgs(args.Validate()); err != nil {
 		return Step{}, err
 	}
-	return step, nil
+	return stepOf(call, args)
 }
 
 // underArgs returns a refusal of arguments with its field as it stands in a step.
