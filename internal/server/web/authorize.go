@@ -28,10 +28,29 @@ func (rq *Request) authorizeAs(verb access.Verb, object string) error {
 // permit.
 func OutsideMount(verb access.Verb) *bctrl.Error {
 	area, _, _ := strings.Cut(string(verb), ".")
-	return WithHint(
-		Forbidden(area+".outside_mount", "the mounts do not permit "+string(verb)+" here"),
-		"the missing right is "+string(verb)+": mount it in the workspace and keep it in every narrower level",
-	)
+	e := Forbidden(area+".outside_mount", "the mounts do not permit "+string(verb)+" here")
+	hint := "a runtime has it for itself alone; use the organization key"
+	if mount := mountOf(verb); mount != "" {
+		hint = "permit it in " + mount + " of the workspace, and of every narrower level that says something else"
+	}
+	return WithHint(e, "the missing right is "+string(verb)+": "+hint)
+}
+
+// mountOf is the field of the mounts that gives a right, or "" where none does.
+func mountOf(verb access.Verb) string {
+	switch verb {
+	case bctrl.UseAI, access.AIRead:
+		return "mounts.ai.allow"
+	case bctrl.UseVault, bctrl.ListVault:
+		return "mounts.vault.allow"
+	case bctrl.ReadVault:
+		return "mounts.vault.allowRawReads, for keys of mounts.vault.allow,"
+	case bctrl.GetStorage, bctrl.PutStorage, bctrl.DeleteStorage, bctrl.ListStorage, bctrl.SignStorage:
+		return "mounts.storage"
+	case bctrl.InvokeCapability, access.CapabilityRead:
+		return "mounts.capabilities.allow"
+	}
+	return ""
 }
 
 // MarkDecided says that whether the caller may do what the route does to the
