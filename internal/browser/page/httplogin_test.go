@@ -218,3 +218,41 @@ func TestABasicLoginEndsWhenItIsRefusedOrNoLongerPermitted(t *testing.T) {
 	with, _ = site.carried("/")
 	require.Equal(t, 3, with)
 }
+
+// TestABasicLoginGoesToNoLookAlike asks for a login at places whose addresses look like the
+// login's, or are it in another spelling.
+func TestABasicLoginGoesToNoLookAlike(t *testing.T) {
+	ctx, p, _ := openPageOfEveryName(t)
+	to := browsertest.NewSite(t, nil)
+	for _, c := range []struct {
+		why, host string // HERE is its port
+		is        bool
+	}{
+		{"the machine's name", "localhost:HERE", false},
+		{"the same with a dot", "localhost.:HERE", false},
+		{"a name below", "www.localhost:HERE", false},
+		{"an address of IPv4 in IPv6", "[::ffff:127.0.0.1]:HERE", false},
+		{"its address as that of a user", "127.0.0.1:HERE@localhost:HERE", false},
+		{"its address with more behind it", "127.0.0.1.evil.example:HERE", false},
+		{"an address as a number", "2130706433:HERE", true},
+		{"a short address", "127.1:HERE", true},
+	} {
+		site := newBasicSite(t, map[string]string{"/": "<h1>Console</h1>"})
+		_, port, _ := strings.Cut(strings.TrimPrefix(site.URL, "http://"), ":")
+		to.SetPages(map[string]string{
+			"/": `<script>location = "http://` + strings.ReplaceAll(c.host, "HERE", port) + `/"</script>`,
+		})
+		require.NoError(t, p.Goto(ctx, to.URL+"/", ""), c.why)
+		requireShown(ctx, t, p, "Who are you?")
+		err := p.LoginHTTP(ctx, basicLogin(basicPassword, site.URL))
+		if c.is {
+			require.NoError(t, err, c.why)
+			require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "Console", c.why)
+			continue
+		}
+		require.ErrorContains(t, err, "vault.origin_mismatch", c.why)
+		site.mu.Lock()
+		browsertest.RequireUnseen(t, token(), fmt.Sprint(site.sent)) // the user of an address is sent as ever
+		site.mu.Unlock()
+	}
+}
