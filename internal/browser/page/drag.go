@@ -20,6 +20,8 @@ const (
 	// dragStart is how far the mouse moves before most pages take it for a drag, in
 	// CSS pixels.
 	dragStart = 6.0
+	// maxPastMiddle is how far past the middle of its target a drag ends, in CSS pixels.
+	maxPastMiddle = 4.0
 	// dragTimeout is how long the browser may take to tell what is dragged.
 	dragTimeout = 2 * time.Second
 )
@@ -71,7 +73,8 @@ func (s *Set) Drag(ctx context.Context, from, to browser.Ref) error {
 			return err
 		}
 		return t.drag(ctx, tree, begin, nil, func(ctx context.Context) (point, error) {
-			return t.middleOf(ctx, targetTree, target)
+			in, err := t.seenOf(ctx, targetTree, target)
+			return pastMiddle(begin, in), err
 		})
 	})
 }
@@ -100,30 +103,43 @@ func (s *Set) DragAt(ctx context.Context, path ...browser.Point) error {
 	})
 }
 
-// middleOf returns the middle of what is seen of a node, whatever may lie over it, such
-// as that which is being dragged.
-func (t *tab) middleOf(ctx context.Context, tree *frameTree, n *node) (point, error) {
+// pastMiddle is where something is dropped that comes from a place: a little farther than
+// the middle, since entries of lists change places when the mouse has passed it.
+func pastMiddle(from point, in box) point {
+	at := point{in.left + in.width()/2, in.top + in.height()/2}
+	farther := func(from, at, size float64) float64 {
+		if math.Abs(at-from) < 1 {
+			return at
+		}
+		return at + math.Copysign(min(maxPastMiddle, size/8), at-from)
+	}
+	return point{farther(from.x, at.x, in.width()), farther(from.y, at.y, in.height())}
+}
+
+// seenOf returns what is seen of a node in the viewport, whatever may lie over it, such as
+// that which is being dragged.
+func (t *tab) seenOf(ctx context.Context, tree *frameTree, n *node) (box, error) {
 	b, err := n.waitUntilStill(ctx)
 	if err != nil {
-		return point{}, err
+		return box{}, err
 	}
 	if b == nil {
-		return point{}, browser.Conflict(codeNotDrawn, "the element "+string(n.ref)+" is not drawn", "")
+		return box{}, browser.Conflict(codeNotDrawn, "the element "+string(n.ref)+" is not drawn", "")
 	}
 	x, y, err := t.frameOffset(ctx, tree, n.frame)
 	if err != nil {
-		return point{}, fmt.Errorf("locating the frame: %w", err)
+		return box{}, fmt.Errorf("locating the frame: %w", err)
 	}
 	view, err := t.viewport(ctx)
 	if err != nil {
-		return point{}, err
+		return box{}, err
 	}
 	in := b.shifted(x, y)
 	in = box{max(in.left, 0), max(in.top, 0), min(in.right, view.right), min(in.bottom, view.bottom)}
 	if in.width() < 1 || in.height() < 1 {
-		return point{}, browser.Conflict(codeNotInView, "the element "+string(n.ref)+" cannot be scrolled into view", "")
+		return box{}, browser.Conflict(codeNotInView, "the element "+string(n.ref)+" cannot be scrolled into view", "")
 	}
-	return point{in.left + in.width()/2, in.top + in.height()/2}, nil
+	return in, nil
 }
 
 // drag presses the left button at one place and releases it at another, which is looked

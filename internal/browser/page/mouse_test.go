@@ -163,6 +163,31 @@ a.ondragend = () => a.draggable = false</script>`,
 	}
 }
 
+// TestAnEntryDraggedOntoItsNeighbourTakesItsPlace sorts a list as most that can be sorted
+// do: entries change places when the mouse has passed the middle of the next one.
+func TestAnEntryDraggedOntoItsNeighbourTakesItsPlace(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	s := browsertest.NewSite(t, map[string]string{"/": `<ul id=l style="user-select:none"><li>One<li>Two<li>Three</ul>
+<p id=out>nothing</p><script>
+let held = null;
+l.onmousedown = e => held = e.target;
+onmousemove = e => { for (const li of held ? l.children : []) {
+	const box = li.getBoundingClientRect(), middle = box.top + box.height / 2;
+	if (li === held || e.clientY < box.top || e.clientY >= box.bottom) continue;
+	if (held.compareDocumentPosition(li) & 4 ? e.clientY > middle + 1 : e.clientY < middle - 1)
+		held.compareDocumentPosition(li) & 4 ? li.after(held) : li.before(held);
+	break;
+} };
+onmouseup = () => { held = null; out.textContent = [...l.children].map(li => li.textContent.trim()).join(' ') };
+</script>`})
+	obs := browsertest.Open(ctx, t, p, s.URL+"/")
+	entry := func(name string) browser.Ref { return browsertest.Find(t, obs, "listitem", name).Ref }
+	require.NoError(t, p.Drag(ctx, entry("One"), entry("Two")))
+	said(ctx, t, p, "Two One Three")
+	require.NoError(t, p.Drag(ctx, entry("Three"), entry("One")))
+	said(ctx, t, p, "Two Three One")
+}
+
 // TestADragFollowsItsWay draws along an angle, and reads that no movement left it.
 func TestADragFollowsItsWay(t *testing.T) {
 	ctx, p, _ := openPage(t)
