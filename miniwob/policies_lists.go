@@ -146,7 +146,7 @@ func drag(from, to Node) modeltest.Call {
 
 // dragItem moves an entry of a list to the place of another.
 func dragItem(w *World) modeltest.Call {
-	asked := w.asked(`Drag (\w+) (up|down|to the (\d+))`)
+	asked := w.asked(`Drag ([\w-]+) (up|down|to the (?:(\d+)|top|bottom))`)
 	items := w.all("listitem")
 	from := slices.IndexFunc(items, func(n Node) bool { return n.Name == asked[0] })
 	by := 1
@@ -159,6 +159,10 @@ func dragItem(w *World) modeltest.Call {
 		to = from - by
 	case asked[2] != "":
 		to = ordinal(asked[2])
+	case asked[1] == "to the top":
+		to = 0
+	case asked[1] == "to the bottom":
+		to = len(items) - 1
 	}
 	if from < 0 || to < 0 || to >= len(items) {
 		return fail("there is no such place")

@@ -56,7 +56,6 @@ func textPolicies() map[string]Policy {
 		"phone-book":                  phoneBook,
 		"read-table":                  steps(typeNth(0, tableValue(valueAsked)), submit),
 		"read-table-2":                readTable,
-		"scroll-text":                 steps(typeLastWord, submit),
 		"simple-algebra":              steps(typeNth(0, algebra), submit),
 		"simple-arithmetic":           steps(typeNth(0, arithmetic), submit),
 		"text-transform":              steps(typeNth(0, lastText), submit),
@@ -65,7 +64,6 @@ func textPolicies() map[string]Policy {
 		"use-autocomplete-nodelay":    autocomplete,
 		"use-spinner":                 steps(typeSpinner, submit),
 		"search-engine":               searchEngine,
-		"stock-market":                stockMarket,
 		"navigate-tree":               navigateTree,
 	}
 }
@@ -105,8 +103,11 @@ func buyTicket(w *World) modeltest.Call {
 			continue
 		}
 		value := duration
-		if strings.Contains(w.Task, "cheapest") {
+		if strings.Contains(w.Task, "cost") {
 			value, _ = number(n.Name)
+		}
+		if strings.Contains(w.Task, "longest") || strings.Contains(w.Task, "most expensive") {
+			value = -value
 		}
 		if value < least {
 			best, least = n, value
@@ -393,11 +394,6 @@ func readTable(w *World) modeltest.Call {
 	return submitOnce(w)
 }
 
-func typeLastWord(w *World) modeltest.Call {
-	words := strings.Fields(w.nth("textbox", 0).Value)
-	return typeIn(w.nth("textbox", 1), strings.Trim(words[len(words)-1], ".,"))
-}
-
 var sum = regexp.MustCompile(`(-?\w+) ([-+x/]) (-?\w+) =(?: (-?\d+))?`)
 
 func arithmetic(w *World) string {
@@ -489,18 +485,6 @@ func searchEngine(w *World) modeltest.Call {
 		return modeltest.Done(true, "found")
 	}
 	return click(results[n%3])
-}
-
-func stockMarket(w *World) modeltest.Call {
-	limit, _ := strconv.ParseFloat(w.asked(`less than \$([\d.]+\d)`)[0], 64)
-	for _, text := range w.texts()[1:] {
-		if _, price, ok := strings.Cut(text, "$"); ok {
-			if n, _ := number(price); n <= limit {
-				return clickOnce(w, "Buy")
-			}
-		}
-	}
-	return modeltest.Wait(1)
 }
 
 // navigateTree opens folders until the name is there.

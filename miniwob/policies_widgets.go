@@ -22,8 +22,6 @@ func widgetPolicies() map[string]Policy {
 		"click-checkboxes-soft":       checkSimilar,
 		"click-menu":                  clickMenu,
 		"click-menu-2":                clickMenu2,
-		"click-pie":                   clickPie,
-		"click-pie-nodelay":           clickPie,
 		"click-scroll-list":           steps(selectListed, submit),
 		"click-widget":                steps(clickWidget),
 		"copy-paste":                  copyWhole(0),
@@ -123,19 +121,6 @@ func hover(n Node) modeltest.Call {
 		return fail("there is nothing to hover over")
 	}
 	return modeltest.Call{Tool: "hover", Args: map[string]any{"ref": n.Ref}}
-}
-
-// clickPie opens the menu, waits until it has grown and clicks the item.
-func clickPie(w *World) modeltest.Call {
-	switch w.made("") {
-	case 0:
-		return click(w.named("+"))
-	case 1:
-		return modeltest.Wait(1)
-	case 2:
-		return click(w.named(w.quote(0)))
-	}
-	return modeltest.Done(true, "clicked")
 }
 
 func selectListed(w *World) modeltest.Call {
