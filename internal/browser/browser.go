@@ -126,7 +126,10 @@ type Page interface {
 // else, once, and in the place where the field's own submission has it: the
 // field's document sends it, not under the name of another field, and once
 // another field has come to hold the placeholder too, under a name of the
-// field's own form alone. Any other request with it is stopped, and the
+// field's own form alone. A code in boxes of one digit is swapped digit by digit,
+// together or each in a request of its own, and once more where the page joins
+// them. A field that its page draws anew in the place of one that is gone is the
+// same field. Any other request with it is stopped, and the
 // next observation says so. What is encrypted or hashed by the page, or sent over
 // a websocket, needs Direct; the next observation says that a form has left
 // without what was filled.

