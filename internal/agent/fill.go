@@ -21,7 +21,8 @@ func (a fillLogin) do(ctx context.Context, r *run) (outcome, error) {
 	if a.UsernameRef == "" && a.PasswordRef == "" {
 		return refuse("not done: neither username_ref nor password_ref is given"), nil
 	}
-	var filled []string
+	var filled, failed []string
+	var last outcome
 	for _, f := range []struct{ ref, field string }{{a.UsernameRef, "username"}, {a.PasswordRef, "password"}} {
 		if f.ref == "" {
 			continue
@@ -30,16 +31,33 @@ func (a fillLogin) do(ctx context.Context, r *run) (outcome, error) {
 		if err != nil {
 			return outcome{}, err
 		}
-		if o.failed {
-			if len(filled) > 0 {
-				o.text = "filled the " + strings.Join(filled, " and the ") + "; the " + f.field + " " + o.text
-				o.mayHaveChanged = true
-			}
-			return o, nil
+		last = o
+		if !o.failed {
+			filled = append(filled, f.field)
+			continue
 		}
-		filled = append(filled, f.field)
+		failed = append(failed, "the "+f.field+" "+o.text)
+		if !isAboutField(o.code) {
+			break // the login itself may not be used, or not here: neither may its password
+		}
 	}
-	return outcome{text: "filled the " + strings.Join(filled, " and the "), mayHaveChanged: true}, nil
+	if len(filled) == 0 {
+		last.text = strings.Join(failed, "; ")
+		return last, nil
+	}
+	text := strings.Join(append([]string{"filled the " + strings.Join(filled, " and the ")}, failed...), "; ")
+	return outcome{text: text, failed: last.failed, mayHaveChanged: true}, nil
+}
+
+// isAboutField reports whether a refusal is about one field alone, such as a username that
+// the page shows and lets nobody change once it was given: the others of the login can be
+// filled all the same.
+func isAboutField(code string) bool {
+	switch code {
+	case "vault.wrong_field", "vault.fill_impossible", "vault.field_empty", "vault.no_field":
+		return true
+	}
+	return strings.HasPrefix(code, "page.")
 }
 
 type enterTOTP struct {

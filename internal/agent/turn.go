@@ -39,6 +39,8 @@ type outcome struct {
 	// text is for the model; failed marks it as an error.
 	text   string
 	failed bool
+	// code is that of the refusal, where it has one.
+	code string
 	// wasRun says that the call was run, whether it failed or not.
 	wasRun bool
 	// mayHaveChanged says that the page may have changed.
@@ -225,6 +227,9 @@ func (r *run) recordAction(a bctrl.ActAction, err error, success string) outcome
 	if err != nil {
 		a.Error = r.shortSafe(errorForModel(err))
 		o.text, o.failed = "failed: "+a.Error, true
+		if known, ok := errors.AsType[*bctrl.Error](err); ok {
+			o.code = known.Code
+		}
 	}
 	if a.Arguments == nil {
 		a.Arguments = r.arguments

@@ -90,11 +90,22 @@ func (s *Set) Fill(ctx context.Context, ref browser.Ref, field browser.Fill) err
 		if err := t.inspectUnlocked(ctx, tree, n, &state, code); err != nil {
 			return err
 		}
+		shown := false
+		if field.Field == fill.Username && (state.Disabled || state.Readonly) {
+			if err := n.callOn(ctx, &shown, jsShows, value); err != nil {
+				return err
+			}
+			state.Disabled, state.Readonly = state.Disabled && !shown, state.Readonly && !shown
+		}
 		if err := state.check(n, field); err != nil {
 			return err
 		}
 		if _, err := n.waitUntilStill(ctx); err != nil {
 			return err
+		}
+		if shown { // the page keeps it from the step before
+			t.setFilled(n)
+			return nil
 		}
 		if field.Field == fill.Username {
 			t.setFilled(n)

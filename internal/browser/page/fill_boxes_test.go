@@ -199,3 +199,22 @@ func TestAUsernameMayBeWrittenInAnotherWay(t *testing.T) {
 	require.NoError(t, p.Fill(ctx, obs.Elements[0].Ref, browsertest.Login("username", "ada", s.URL)))
 	require.Contains(t, browsertest.InputValues(ctx, t, b), "ADA")
 }
+
+// TestAUsernameThatIsThereAlreadyIsFilled comes to the second step of a login, which shows
+// the username and lets nobody change it. Another username there is refused.
+func TestAUsernameThatIsThereAlreadyIsFilled(t *testing.T) {
+	ctx, p, b := openPage(t)
+	for _, fixed := range []string{"readonly", "disabled"} {
+		s := browsertest.NewSite(t, map[string]string{
+			"/": `<input aria-label=User value="ADA@example.com" ` + fixed + `>`,
+		})
+		obs := browsertest.Open(ctx, t, p, s.URL+"/")
+		require.NoError(t, p.Fill(ctx, obs.Elements[0].Ref, browsertest.Login("username", "ada@example.com", s.URL)), fixed)
+		require.Contains(t, browsertest.InputValues(ctx, t, b), "ADA@example.com")
+		require.Equal(t, "[secret]", browsertest.Observe(ctx, t, p).Elements[0].Value)
+		require.ErrorContains(t, p.Fill(ctx, obs.Elements[0].Ref, browsertest.Login("username", "bob@example.com", s.URL)),
+			"page.disabled", fixed)
+		require.ErrorContains(t, p.Fill(ctx, obs.Elements[0].Ref,
+			browsertest.Login("username", "ada@example.com", "https://elsewhere.example")), "vault.origin_mismatch", fixed)
+	}
+}

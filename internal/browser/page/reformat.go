@@ -24,3 +24,6 @@ const jsHeld = `async function (wanted) {
 	const held = read().trim().toLowerCase(), low = wanted.trim().toLowerCase();
 	return field && held !== '' && (part([...held], [...low]) || part([...low], [...held])) ? 'other' : 'lost';
 }`
+
+// jsShows reports whether this holds a text, perhaps written in another way.
+const jsShows = `function (text) { return ` + jsSameText + `(text, this.value || ''); }`
