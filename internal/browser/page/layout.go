@@ -32,6 +32,7 @@ type layout struct {
 	order        map[cdp.BackendNodeID]int               // in the document; where anything is drawn
 	parents      map[cdp.BackendNodeID]cdp.BackendNodeID // of elements around what is drawn
 	scrolling    map[cdp.BackendNodeID]scrolls           // parts that scroll downwards
+	standIns     map[cdp.BackendNodeID]standIn           // labels of inputs that are not drawn
 }
 
 // scrolls is how far a part of the page is scrolled and how far it can be, in its own
@@ -50,6 +51,7 @@ func newLayout() layout {
 		order:        map[cdp.BackendNodeID]int{},
 		parents:      map[cdp.BackendNodeID]cdp.BackendNodeID{},
 		scrolling:    map[cdp.BackendNodeID]scrolls{},
+		standIns:     map[cdp.BackendNodeID]standIn{},
 	}
 }
 
@@ -128,6 +130,7 @@ func (r *layoutReader) read() {
 	r.readLayout()
 	r.readAttributes()
 	r.readClickable()
+	r.readStandIns()
 	r.readDrawn()
 }
 
@@ -164,16 +167,22 @@ func computedStyles() []string {
 }
 
 func (r *layoutReader) attribute(node int, name string) string {
+	value, _ := r.lookUp(node, name)
+	return value
+}
+
+// lookUp returns an attribute, and whether the node has it.
+func (r *layoutReader) lookUp(node int, name string) (value string, has bool) {
 	if node >= len(r.part.Nodes.Attributes) {
-		return ""
+		return "", false
 	}
 	attributes := r.part.Nodes.Attributes[node]
 	for j := 0; j+1 < len(attributes); j += 2 {
 		if r.text(attributes[j]) == name {
-			return r.text(attributes[j+1])
+			return r.text(attributes[j+1]), true
 		}
 	}
-	return ""
+	return "", false
 }
 
 func (r *layoutReader) readLayout() {

@@ -238,6 +238,7 @@ onclick="out.textContent='clicked'">Below</button>
 <label class=off><input type=checkbox aria-label=Far onchange="out.textContent='far ' + this.checked"> Far away</label>
 <input class=hidden type=radio id=r aria-label=Near
 onchange="out.textContent='near ' + this.checked"><label for=r>Nearby</label>
+<input class=gone type=checkbox id=g onchange="out.textContent='gone ' + this.checked"><label for=g>Gone</label>
 <label class=off><input type=checkbox aria-label=Terms onchange="out.textContent='terms ' + this.checked">` +
 			`<a href="/elsewhere" style="display:inline-block;width:300px;text-align:center">the terms</a> agreed</label>`,
 	})
@@ -250,6 +251,7 @@ onchange="out.textContent='near ' + this.checked"><label for=r>Nearby</label>
 	obs := browsertest.Open(ctx, t, p, s.URL+"/labels")
 	for _, c := range []struct{ role, name, want string }{
 		{"checkbox", "Far", "far true"}, {"checkbox", "Far", "far false"}, {"radio", "Near", "near true"},
+		{"checkbox", "Gone", "gone true"}, {"checkbox", "Gone", "gone false"},
 		{"checkbox", "Terms", "terms true"}, {"link", "Skip", "skipped"},
 	} {
 		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, c.role, c.name).Ref, browser.Click{}), c.want)

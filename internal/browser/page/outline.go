@@ -145,6 +145,9 @@ func (w *walk) node(n *axNode, depth int, above string, level int) {
 	case w.doc.drawn[n.Backend] == "canvas", n.Ignored && w.doc.drawn[n.Backend] != "":
 		w.element(n, w.doc.drawn[n.Backend], name, depth, level) // also what the tree ignores, having no name
 		return
+	case w.doc.standIns[n.Backend].role != "":
+		w.element(n, w.doc.standIns[n.Backend].role, clip(w.clean(w.textBelow(n, level, maxName*4)), maxName), depth, level)
+		return
 	case n.Ignored:
 		w.block(n, depth, above, level)
 		return
@@ -403,7 +406,7 @@ func (w *walk) actsBelow(n *axNode, level int) bool {
 // actsItself reports whether a user can act on n, whatever is inside it.
 func (w *walk) actsItself(n *axNode) bool {
 	role := string(n.Role.Value)
-	return interactive[role] || role == "Iframe" || n.Backend != 0 && role != "StaticText" && role != "LabelText" &&
+	return interactive[role] || role == "Iframe" || w.doc.standIns[n.Backend].role != "" || n.Backend != 0 && role != "StaticText" && role != "LabelText" &&
 		(w.doc.clickable[n.Backend] || n.property("focusable") == "true")
 }
 
@@ -452,6 +455,10 @@ func (w *walk) element(n *axNode, role, name string, depth, level int) {
 		text += " (password)"
 	}
 	text += states(n) + w.look(n, e)
+	if checked := w.doc.standIns[n.Backend].checked; checked != "" {
+		e.State.Checked = checked
+		text += map[string]string{"true": " (checked)", "false": " (not checked)"}[checked]
+	}
 	if s, ok := w.doc.scrolling[n.Backend]; ok {
 		text += fmt.Sprintf(" (scrolled %.1f of %.1f screens)", s.at, s.all-1)
 	}

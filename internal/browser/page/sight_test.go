@@ -55,6 +55,14 @@ func TestWhatCanBeClickedHasAReference(t *testing.T) {
 			"[e*] checkbox \"Agree\" (not checked)\n",
 		},
 		{
+			"inputs that are not drawn, by their labels",
+			`<style>.gone{display:none}.dim{visibility:hidden}</style><label><input type=checkbox class=gone>Agree <b>to all</b></label>
+				<input type=radio class=dim id=r checked><label for=r>Gold</label><label>Choose a file<input type=file hidden></label>
+				<label><input type=checkbox hidden disabled>Not now</label><p><label for=none>Nothing</label>`,
+			"[e*] checkbox \"Agree to all\" (not checked)\n[e*] radio \"Gold\" (checked)\n[e*] button \"Choose a file\"\n" +
+				"text: Not now\ntext: Nothing\n",
+		},
+		{
 			"a canvas, a picture with a name, a large one without, and a small one",
 			`<canvas width=100 height=80></canvas><svg width=60 height=60 role=img aria-label=Chart></svg>` +
 				`<svg width=60 height=60><rect width=60 height=60 /></svg><img width=90 height=90><img width=8 height=8>`,

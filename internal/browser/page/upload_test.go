@@ -56,6 +56,7 @@ func uploadSite(t *testing.T, pages map[string]string) *browsertest.Site {
 const uploadPage = `<h1>Import</h1><form method=post action=/upload enctype=multipart/form-data>
 <input type=file name=one aria-label=One><input type=file name=many multiple aria-label=Many>
 <label for=hidden>Choose</label><input id=hidden type=file name=hidden style="position:absolute;left:-9999px">
+<label>Attach<input type=file name=styled style="display:none"></label>
 <button>Send</button></form>
 <input type=file aria-label=Off disabled>
 <button onclick="pick()">Browse</button><button>Nothing</button>
@@ -89,10 +90,13 @@ func TestFilesAreGivenToPages(t *testing.T) {
 	requireShown(ctx, t, p, "c.pdf application/pdf 4")
 	require.NoError(t, p.SetFiles(ctx, ref("button", "Zone"), []browser.File{fileOf("d.txt", "", "let go")}))
 	requireShown(ctx, t, p, "dropped let go")
+	require.NoError(t, p.SetFiles(ctx, ref("button", "Attach"), []browser.File{fileOf("e.txt", "text/plain", "styled")}),
+		"a label of an input that is not drawn")
 	require.NoError(t, p.Click(ctx, ref("button", "Send"), browser.Click{}))
 	obs = requireShown(ctx, t, p, "got")
 	for _, want := range []string{
 		`got Q1 päivä`, "text/csv, a,b", "got a.txt, text/plain, first", "got b.txt, text/plain, second",
+		"got e.txt, text/plain, styled",
 	} {
 		require.Contains(t, obs.Outline, want)
 	}
