@@ -4,15 +4,16 @@
 # make compat-agents  of those, browser-use and Stagehand as agents in a runtime
 # make miniwob all tasks of MiniWoB++ that have a policy, at five seeds each: prints the score
 # make fuzz-origins  5,000,000 mutated addresses, read by us and by Chromium
+# make races   20,000 pages that are left while they are filled
 # make lint    the linters of tools/
 # make bench   the server and the SDK beside plain net/http, and agents beside a client of the browser
 # make vuln    known vulnerabilities in what is linked (asks the Go vulnerability database)
-# make check   what CI runs
+# make check   what CI runs for each change; .ci/nightly has what takes longer
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test compat compat-agents miniwob miniwob-sample fuzz-origins lint fmt bench vuln check browser sdks
+.PHONY: help demo test compat compat-agents miniwob miniwob-sample fuzz-origins races lint fmt bench vuln check browser sdks
 
 TOOL := go tool -modfile=tools/go.mod
 
@@ -51,6 +52,9 @@ miniwob: browser
 
 fuzz-origins: browser
 	BCTRL_FUZZ_ORIGINS=5000000 go test -count=1 -timeout=60m -v -run NoAddressIsTaken ./internal/browser/page
+
+races: browser
+	BCTRL_RACES=20000 go test -count=1 -timeout=60m -v -run NothingLeaksWhereAPageIsLeft ./internal/browser/page
 
 lint:
 	$(TOOL) golangci-lint run ./...

@@ -58,7 +58,9 @@ type racer struct {
 	page       *page.Set
 	site, evil *browsertest.Site
 	random     *mathrand.Rand
-	value      string
+	// value and code are what is filled: a password, and a one-time code that is long enough
+	// to be found among other digits.
+	value, code string
 	// pace is after how many milliseconds a document is left for about half of the fills
 	// to be done by then: of a page of its own, and of each frame after the one before.
 	pace struct{ page, frame float64 }
@@ -72,6 +74,7 @@ type race struct {
 	how, script string
 	pace        *float64
 	delay       float64 // milliseconds from when the document is there
+	code        bool    // not a password
 	direct      bool
 }
 
@@ -80,7 +83,8 @@ func (r *racer) races(frames int) []race {
 	out := make([]race, max(1, frames))
 	for i := range out {
 		way := waysToLeave[r.random.IntN(len(waysToLeave))]
-		out[i] = race{how: way[0], script: way[1], direct: r.random.IntN(2) == 0, pace: &r.pace.page}
+		out[i] = race{how: way[0], script: way[1], pace: &r.pace.page}
+		out[i].direct, out[i].code = r.random.IntN(2) == 0, r.random.IntN(4) == 0
 		if frames > 0 {
 			out[i].pace = &r.pace.frame
 		}
@@ -138,6 +142,9 @@ func (r *racer) run(ctx context.Context, races []race) {
 
 func (r *racer) fill(ctx context.Context, ref browser.Ref, c race) {
 	fill := browsertest.Login("password", r.value, r.site.URL)
+	if c.code {
+		fill = browsertest.Login("totp", r.code, r.site.URL)
+	}
 	fill.Direct = c.direct
 	fill.Report = func(_ context.Context, e *bctrl.Error) {
 		r.see("a report", e.Error())
@@ -155,16 +162,16 @@ func (r *racer) fill(ctx context.Context, ref browser.Ref, c race) {
 	require.ErrorAs(r, err, new(*bctrl.Error), "%s: a fill that comes too late is refused by name", c.how)
 }
 
-// see requires that a text holds nothing of the value.
+// see requires that a text holds neither value.
 func (r *racer) see(what, text string) {
-	if strings.Contains(strings.ToLower(text), strings.ToLower(r.value[1:])) {
+	if strings.Contains(strings.ToLower(text), strings.ToLower(r.value[1:])) || strings.Contains(text, r.code) {
 		r.Errorf("the value is in %s", what)
 	}
 }
 
 // TestNothingLeaksWhereAPageIsLeftBetweenCheckAndFill has documents leave for a hostile site
-// at random moments of a fill: whole pages, and frames in a page that stays. Half of the
-// fills put the value itself into the page. What arrives at that site, and what the login's
+// at random moments of a fill: whole pages, and frames in a page that stays. Some fills are
+// of one-time codes, and half of them put the value itself into the page. What arrives at that site, and what the login's
 // own site gets without having been logged in to, holds nothing of the value.
 // BCTRL_RACES says how often, BCTRL_RACES_SEED which.
 func TestNothingLeaksWhereAPageIsLeftBetweenCheckAndFill(t *testing.T) {
@@ -181,6 +188,7 @@ func TestNothingLeaksWhereAPageIsLeftBetweenCheckAndFill(t *testing.T) {
 					page:   p,
 					random: mathrand.New(mathrand.NewPCG(uint64(seed), uint64(i))),
 					value:  "Canary" + rand.Text(),
+					code:   strconv.FormatInt(1e9+mathrand.Int64N(9e9), 10),
 					site:   browsertest.NewSite(t, nil),
 					evil:   browsertest.NewSite(t, map[string]string{"/": thiefsPage, "/end": "the end"}),
 				}
@@ -200,6 +208,7 @@ func (r *racer) requireNothingLeaked(ctx context.Context) {
 	require.Eventually(r, func() bool { return r.page.Goto(ctx, r.evil.URL+"/end", "") == nil },
 		time.Minute, time.Millisecond)
 	browsertest.RequireUnseen(r.T, r.value, r.evil.All(), r.site.All())
+	browsertest.RequireUnseen(r.T, r.code, r.evil.All(), r.site.All())
 	require.Empty(r, r.evil.RequestsTo("/loot"), "nor what stood for it")
 	for _, got := range r.evil.RequestsTo("/") {
 		sent, err := url.ParseQuery(got.Query + "&" + got.Body)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	mathrand "math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -32,6 +33,7 @@ const (
 type basicSite struct {
 	*httptest.Server
 	challenge string
+	asking    string // on the page that asks
 	status    int
 
 	mu   sync.Mutex
@@ -57,7 +59,7 @@ func newBasicSite(t *testing.T, pages map[string]string) *basicSite {
 			w.Header().Set("WWW-Authenticate", challenge)
 			w.Header().Set("Proxy-Authenticate", challenge)
 			w.WriteHeader(status)
-			_, _ = io.WriteString(w, "<h1>Who are you?</h1>")
+			_, _ = io.WriteString(w, "<h1>Who are you?</h1>"+s.asking)
 			return
 		}
 		_, _ = fmt.Fprintf(w, "%s<p>you sent %s</p>", pages[r.URL.Path], r.Header.Get("Authorization"))
@@ -254,5 +256,38 @@ func TestABasicLoginGoesToNoLookAlike(t *testing.T) {
 		site.mu.Lock()
 		browsertest.RequireUnseen(t, token(), fmt.Sprint(site.sent)) // the user of an address is sent as ever
 		site.mu.Unlock()
+	}
+}
+
+// TestABasicLoginLeaksNothingWhereItsPageIsLeft has a page that asks for a login leave for a
+// site that asks for one as well, at random moments of the login.
+func TestABasicLoginLeaksNothingWhereItsPageIsLeft(t *testing.T) {
+	_, p, _ := openPage(t)
+	seed := numberFrom(t, "BCTRL_RACES_SEED", int(time.Now().UnixNano()))
+	t.Logf("seed %d", seed)
+	random := mathrand.New(mathrand.NewPCG(uint64(seed), 0))
+	evil := newBasicSite(t, nil)
+	in, refused := 0, 0
+	for range 60 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		site := newBasicSite(t, map[string]string{"/": "<h1>Console</h1>"})
+		site.asking = fmt.Sprintf(`<script>setTimeout(() => location = %q, %d)</script>`, evil.URL+"/", random.IntN(60))
+		_ = p.Goto(ctx, site.URL+"/", bctrl.WaitDOMContentLoaded) // it may be left at once
+		err := p.LoginHTTP(ctx, basicLogin(basicPassword, site.URL))
+		if err == nil {
+			in++
+			continue
+		}
+		refused++
+		require.ErrorAs(t, err, new(*bctrl.Error))
+	}
+	t.Logf("%d logged in, %d refused", in, refused)
+	require.NotZero(t, in)
+	evil.mu.Lock()
+	defer evil.mu.Unlock()
+	browsertest.RequireUnseen(t, token(), fmt.Sprint(evil.sent))
+	for _, header := range evil.sent["/"] {
+		require.Empty(t, header)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,16 +17,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 	"github.com/bctrl-go/bctrl/internal/browser/fill"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
 // TestNoAddressIsTakenForAnotherOrigin compares mutated addresses with what Chromium makes
-// of them: where a login may go by our reading, Chromium's must be of that origin.
+// of them: where a login may go by our reading, Chromium's must be of that origin, or of that
+// pattern.
 // BCTRL_FUZZ_ORIGINS says how many, BCTRL_FUZZ_SEED which.
 func TestNoAddressIsTakenForAnotherOrigin(t *testing.T) {
-	ctx, p, b := openPage(t)
+	_, p, b := openPage(t)
+	ctx := t.Context() // millions take longer than a test has else
 	count, seed := 200_000, uint64(time.Now().UnixNano())
 	if text := os.Getenv("BCTRL_FUZZ_ORIGINS"); text != "" {
 		var err error
@@ -66,8 +70,15 @@ func TestNoAddressIsTakenForAnotherOrigin(t *testing.T) {
 	}
 	logins := []string{
 		"https://bank.example", "http://bank.example:8080", "https://a.bank.example", "https://[2001:db8::1]",
+		"https://b.bank.example:8443", "https://c.a.bank.example",
 	}
-	yes := 0
+	// What a pattern means, written down another way than where it is matched.
+	patterns := map[string]*regexp.Regexp{
+		"https://*.bank.example":      regexp.MustCompile(`^https://[^./:@]+\.bank\.example$`),
+		"https://*.bank.example:8443": regexp.MustCompile(`^https://[^./:@]+\.bank\.example:8443$`),
+		"https://*.a.bank.example":    regexp.MustCompile(`^https://[^./:@]+\.a\.bank\.example$`),
+	}
+	yes, byPattern := 0, map[string]int{}
 	for done := 0; done < count; {
 		urls := make([]string, min(20_000, count-done))
 		for i := range urls {
@@ -76,6 +87,13 @@ func TestNoAddressIsTakenForAnotherOrigin(t *testing.T) {
 		for i, is := range browsers(ctx, urls) {
 			if entry, err := bctrl.ParseOrigin(urls[i]); err == nil {
 				require.Equal(t, entry, is, "%q is an entry's origin", urls[i])
+			}
+			for pattern, means := range patterns {
+				f := browser.Fill{Patterns: []string{pattern}}
+				if fill.MayGoTo(f, fill.CanonicalOrigin(urls[i])) {
+					byPattern[pattern]++
+					require.Regexp(t, means, is, "%q is taken for one of %s", urls[i], pattern)
+				}
 			}
 			for _, at := range logins {
 				if fill.MayGoTo(browsertest.Login("password", browsertest.Hunter, at), fill.CanonicalOrigin(urls[i])) {
@@ -87,7 +105,10 @@ func TestNoAddressIsTakenForAnotherOrigin(t *testing.T) {
 		done += len(urls)
 	}
 	require.NotZero(t, yes, "some addresses are where a login may go")
-	t.Logf("%d addresses, %d of them where a login may go, 0 unsafe", count, yes)
+	for pattern := range patterns {
+		require.NotZero(t, byPattern[pattern], "some addresses are of %s", pattern)
+	}
+	t.Logf("%d addresses, %d of them where a login may go, by pattern %v, 0 unsafe", count, yes, byPattern)
 }
 
 // mutatedURL returns an address of one of some origins with a few changes that browsers
