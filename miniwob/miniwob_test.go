@@ -126,8 +126,8 @@ func visionOf(task string) bctrl.VisionMode {
 
 // sample are the tasks that are played with every change: of each kind one or two.
 var sample = []string{
-	"ascending-numbers", "book-flight", "choose-date", "click-checkboxes-soft", "click-collapsible-2", "click-menu",
-	"click-scroll-list", "copy-paste", "email-inbox-important", "enter-date", "form-sequence", "guess-number",
+	"count-shape", "book-flight", "choose-date", "click-checkboxes-soft", "click-collapsible-2", "click-menu",
+	"click-scroll-list", "copy-paste", "email-inbox-important", "enter-date", "form-sequence", "drag-shapes-2",
 	"login-user-popup", "multi-orderings", "navigate-tree", "search-engine", "social-media", "terminal", "tic-tac-toe",
 	"use-slider-2",
 }
