@@ -1,8 +1,6 @@
 package miniwob
 
 import (
-	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,78 +63,6 @@ func socialMediaMany(w *World) modeltest.Call {
 	return submitOnce(w)
 }
 
-// emailIcon clicks the bin, first of the two icons of an e-mail, or the star.
-func emailIcon(w *World) modeltest.Call {
-	who := ""
-	for _, pattern := range []string{`email by (\w+)`, `email (\w+) sent`, `from (\w+)`, `email (\w+)`, `(\w+)'s email`} {
-		if m := w.asked(pattern); m != nil && who == "" {
-			who = m[0]
-		}
-	}
-	icon := 0
-	switch {
-	case strings.Contains(w.Task, "star") || strings.Contains(w.Task, "important"):
-		icon = 1
-	case !strings.Contains(strings.ToLower(w.Task), "delete"):
-		return fail("not yet")
-	}
-	n := Node{}
-	for i, row := range w.Nodes {
-		if row.Ref != "" && strings.HasPrefix(row.Name, who+" ") && i+icon+1 < len(w.Nodes) {
-			n = w.Nodes[i+icon+1]
-			break
-		}
-	}
-	if w.did("click", n) {
-		return modeltest.Done(true, "done")
-	}
-	return click(n)
-}
-
-// openEmail clicks the line of a sender's e-mail.
-func openEmail(w *World, sender string) modeltest.Call {
-	for _, n := range w.all("clickable") {
-		if strings.HasPrefix(n.Name, sender+" ") {
-			return click(n)
-		}
-	}
-	return fail("there is no e-mail of " + sender)
-}
-
-func emailReply(w *World) modeltest.Call {
-	sender := w.asked(`email by (\w+)`)[0]
-	return steps(
-		func(w *World) modeltest.Call { return openEmail(w, sender) },
-		clickNamed(word("Reply")),
-		func(w *World) modeltest.Call { return typeIn(w.nth("textbox", 0), w.quote(0)) },
-		clickSend)(w)
-}
-
-// clickSend clicks the second of the icons at the top of a letter.
-func clickSend(w *World) modeltest.Call { return click(w.nth("image", 1)) }
-
-var capitalised = regexp.MustCompile(`\b[A-Z][a-z]+\b`)
-
-// emailForward forwards the e-mail of the one who is named to the one after "to".
-func emailForward(w *World) modeltest.Call {
-	to := w.asked(`(?:to|give|send|Send|Give|forward|Forward) ([A-Z]\w+)`)
-	if to == nil {
-		return fail("nobody is to get it")
-	}
-	sender := ""
-	for _, name := range capitalised.FindAllString(w.Task, -1) {
-		writes := slices.ContainsFunc(w.all("clickable"), func(n Node) bool { return strings.HasPrefix(n.Name, name+" ") })
-		if sender == "" && writes && name != to[0] {
-			sender = name
-		}
-	}
-	return steps(
-		func(w *World) modeltest.Call { return openEmail(w, sender) },
-		func(w *World) modeltest.Call { return click(w.named("Forward")) },
-		func(w *World) modeltest.Call { return typeIn(w.nth("textbox", 0), to[0]) },
-		clickSend)(w)
-}
-
 func drag(from, to Node) modeltest.Call {
 	if from.Ref == "" || to.Ref == "" {
 		return fail("there is nothing to drag, or nowhere to drag it")
@@ -188,51 +114,29 @@ func dragSort(w *World) modeltest.Call {
 	return submitOnce(w)
 }
 
-// bookFlight fills in the form and reads the flights in lines.
+// bookFlight fills in the form and takes the best of the flights.
 func bookFlight(w *World) modeltest.Call {
 	asked := w.asked(`Book the (\w+) one-way flight from: (.+) to: (.+) on (\d+)/(\d+)/(\d+)`)
-	if w.named("Search").Ref != "" {
-		for i, place := range asked[1:3] {
-			box := w.nth("textbox", i)
-			if strings.Contains(box.Value, "(") || len(box.Value) == 3 && strings.ToUpper(box.Value) == box.Value {
-				continue
-			}
-			if box.Value != place {
-				return typeIn(box, place)
-			}
-			for _, n := range w.all("clickable", "option", "menuitem") {
-				if strings.Contains(n.Name, place) || strings.Contains(n.Name, "("+place+")") {
+	if w.named("Search").Ref == "" {
+		return bestOffer(w, asked[0])
+	}
+	for i, place := range asked[1:3] {
+		box := w.nth("textbox", i)
+		switch {
+		case strings.Contains(box.Value, "("): // as the list has it
+		case box.Value != place:
+			return typeIn(box, place)
+		default:
+			for _, n := range w.all("clickable") {
+				if strings.Contains(n.Name, place) {
 					return click(n)
 				}
 			}
 			return modeltest.Wait(1)
 		}
-		if w.nth("textbox", 2).Value == "" {
-			return pickDay(w, w.nth("textbox", 2), asked[3], asked[4], asked[5])
-		}
-		return click(w.named("Search"))
 	}
-	best, least, duration := Node{}, 1e9, 0.0
-	for _, n := range w.Nodes {
-		for _, text := range []string{n.Text, n.Name} {
-			var h, m int
-			if _, err := fmt.Sscanf(text, "%dh %dm", &h, &m); err == nil {
-				duration = float64(h*60 + m)
-			}
-		}
-		if n.Role != "button" || !strings.Contains(n.Name, "Book") {
-			continue
-		}
-		value := duration
-		if asked[0] == "cheapest" {
-			value, _ = number(n.Name)
-		}
-		if value < least {
-			best, least = n, value
-		}
+	if w.nth("textbox", 2).Value == "" {
+		return pickDay(w, w.nth("textbox", 2), asked[3], asked[4], asked[5])
 	}
-	if w.did("click", best) {
-		return modeltest.Done(true, "booked")
-	}
-	return click(best)
+	return click(w.named("Search"))
 }

@@ -13,45 +13,35 @@ import (
 // widgetPolicies are of tasks with widgets that want keys, or more than one look.
 func widgetPolicies() map[string]Policy {
 	return map[string]Policy{
-		"book-flight":                 bookFlight,
-		"book-flight-nodelay":         bookFlight,
-		"choose-date":                 chooseDate,
-		"choose-date-easy":            chooseDate,
-		"choose-date-medium":          chooseDate,
-		"choose-date-nodelay":         chooseDate,
-		"click-checkboxes-soft":       checkSimilar,
-		"click-menu":                  clickMenu,
-		"click-menu-2":                clickMenu2,
-		"click-scroll-list":           steps(selectListed, submit),
-		"click-widget":                steps(clickWidget),
-		"copy-paste":                  copyWhole(0),
-		"copy-paste-2":                func(w *World) modeltest.Call { return copyWhole(ordinal(w.asked(`the (\d+)`)[0]))(w) },
-		"enter-date":                  steps(typeDate, submit),
-		"enter-time":                  steps(typeTime, submit),
-		"form-sequence":               formSequence,
-		"form-sequence-3":             steps(selectAsked, func(w *World) modeltest.Call { return click(w.named(w.quote(0))) }),
-		"login-user-popup":            loginPopup,
-		"number-checkboxes":           numberCheckboxes,
-		"social-media":                socialMedia,
-		"social-media-all":            socialMediaMany,
-		"social-media-some":           socialMediaMany,
-		"terminal":                    terminal,
-		"tic-tac-toe":                 ticTacToe,
-		"use-slider":                  useSlider,
-		"use-slider-2":                useSliders,
-		"email-inbox-delete":          emailIcon,
-		"email-inbox-important":       emailIcon,
-		"email-inbox-noscroll":        emailIcon,
-		"email-inbox":                 emailIcon,
-		"email-inbox-nl-turk":         emailIcon,
-		"email-inbox-star-reply":      emailIcon,
-		"email-inbox-reply":           emailReply,
-		"email-inbox-forward":         emailForward,
-		"email-inbox-forward-nl":      emailForward,
-		"email-inbox-forward-nl-turk": emailForward,
-		"drag-items":                  dragItem,
-		"drag-sort-numbers":           dragSort,
-		"find-greatest":               findGreatest,
+		"book-flight":           bookFlight,
+		"book-flight-nodelay":   bookFlight,
+		"choose-date":           chooseDate,
+		"choose-date-easy":      chooseDate,
+		"choose-date-medium":    chooseDate,
+		"choose-date-nodelay":   chooseDate,
+		"click-checkboxes-soft": checkSimilar,
+		"click-menu":            clickMenu,
+		"click-menu-2":          clickMenu2,
+		"click-scroll-list":     steps(selectListed, submit),
+		"click-widget":          steps(clickWidget),
+		"copy-paste":            copyWhole(0),
+		"copy-paste-2":          func(w *World) modeltest.Call { return copyWhole(ordinal(w.asked(`the (\d+)`)[0]))(w) },
+		"enter-date":            steps(typeDate, submit),
+		"enter-time":            steps(typeTime, submit),
+		"form-sequence":         formSequence,
+		"form-sequence-3":       steps(selectAsked, func(w *World) modeltest.Call { return click(w.named(w.quote(0))) }),
+		"login-user-popup":      loginPopup,
+		"number-checkboxes":     numberCheckboxes,
+		"social-media":          socialMedia,
+		"social-media-all":      socialMediaMany,
+		"social-media-some":     socialMediaMany,
+		"terminal":              terminal,
+		"tic-tac-toe":           ticTacToe,
+		"use-slider":            useSlider,
+		"use-slider-2":          useSliders,
+		"drag-items":            dragItem,
+		"drag-sort-numbers":     dragSort,
+		"find-greatest":         findGreatest,
 	}
 }
 
@@ -132,7 +122,7 @@ func selectListed(w *World) modeltest.Call {
 func clickWidget(w *World) modeltest.Call {
 	kind := w.quote(0)
 	for _, n := range w.Nodes {
-		role, lines := n.Role, strings.Contains(n.Text, "multiline")
+		role, lines := n.Role, strings.Contains(n.Text, "(multiline)")
 		switch {
 		case role == "textbox" && lines:
 			role = "textarea"
@@ -337,52 +327,6 @@ func fileWith(w *World, want []string) string {
 	return ""
 }
 
-var tttLines = [][3]int{{0, 1, 2}, {3, 4, 5}, {6, 7, 8}, {0, 3, 6}, {1, 4, 7}, {2, 5, 8}, {0, 4, 8}, {2, 4, 6}}
-
-// ticTacToe wins where it can, blocks where it must, and takes the centre, else a corner.
-func ticTacToe(w *World) modeltest.Call {
-	cells := w.Nodes[:0:0]
-	for _, n := range w.Nodes {
-		if n.Ref != "" && n.Name == "" {
-			cells = append(cells, n)
-		}
-	}
-	if len(cells) < 9 {
-		return modeltest.Done(true, "over")
-	}
-	state := func(i int) string {
-		switch {
-		case w.did("click", cells[i]):
-			return "x"
-		case cells[i].Role == "image":
-			return "o"
-		}
-		return ""
-	}
-	for _, who := range []string{"x", "o"} {
-		for _, line := range tttLines {
-			count, free := 0, -1
-			for _, i := range line {
-				switch state(i) {
-				case who:
-					count++
-				case "":
-					free = i
-				}
-			}
-			if count == 2 && free >= 0 {
-				return click(cells[free])
-			}
-		}
-	}
-	for _, i := range []int{4, 0, 2, 6, 8, 1, 3, 5, 7} {
-		if state(i) == "" {
-			return click(cells[i])
-		}
-	}
-	return modeltest.Done(true, "over")
-}
-
 func findGreatest(w *World) modeltest.Call {
 	cards := w.all("clickable")
 	if len(cards) == 0 {
@@ -407,5 +351,6 @@ func policies() map[string]Policy {
 	maps.Copy(all, shapePolicies())
 	maps.Copy(all, pointerPolicies())
 	maps.Copy(all, picturePolicies())
+	maps.Copy(all, emailPolicies())
 	return all
 }

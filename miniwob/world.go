@@ -30,6 +30,16 @@ type Node struct {
 var nodeLine = regexp.MustCompile(
 	`^( *)(?:\[([A-Za-z0-9]+)\] )?([A-Za-z-]+)(?: \d)?:?(?: "((?:[^"\\]|\\.)*)")?(?: value="((?:[^"\\]|\\.)*)")?(.*)$`)
 
+var iconOf = regexp.MustCompile(`\(icon "((?:[^"\\]|\\.)*)"\)`)
+
+// icon is what the page calls the picture of an element without a name.
+func (n Node) icon() string {
+	if m := iconOf.FindStringSubmatch(n.Text); m != nil {
+		return unquote(m[1])
+	}
+	return ""
+}
+
 // newWorld reads a turn.
 func newWorld(t modeltest.Turn) *World {
 	w := &World{Turn: t}
@@ -103,6 +113,16 @@ func (w *World) all(roles ...string) (found []Node) {
 func (w *World) named(name string) Node {
 	for _, n := range w.Nodes {
 		if n.Ref != "" && n.Name == name {
+			return n
+		}
+	}
+	return Node{}
+}
+
+// withIcon returns the first element that has no name and an icon of this name.
+func (w *World) withIcon(name string) Node {
+	for _, n := range w.Nodes {
+		if n.Ref != "" && n.icon() == name {
 			return n
 		}
 	}
@@ -202,7 +222,7 @@ func typeIn(n Node, text string) modeltest.Call {
 }
 
 func (w *World) submit() modeltest.Call {
-	for _, name := range []string{"Submit", "submit", "Search", "Login", "OK"} {
+	for _, name := range []string{"Submit", "submit", "Search", "Login", "OK", "Go!"} {
 		if n := w.named(name); n.Ref != "" {
 			return click(n)
 		}

@@ -37,6 +37,9 @@ type Element struct {
 	Value string
 	// Placeholder is the hint that an empty field shows, where that is not its name.
 	Placeholder string
+	// Icon is what the page calls the picture that stands for the name of an element without
+	// one.
+	Icon string
 	// Surroundings are the named elements that it lies in, the nearest first and at
 	// most [MaxSurroundings]: `form "Sign in"`.
 	Surroundings []string

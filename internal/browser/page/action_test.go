@@ -265,6 +265,22 @@ func TestAPageThatHangsHoldsNobody(t *testing.T) {
 	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "Home", "a new tab takes its place")
 }
 
+// TestAPageThatTicksSettles has a clock and a chart that never stop, and a list that grows
+// beside them.
+func TestAPageThatTicksSettles(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	s := browsertest.NewSite(t, map[string]string{"/": `<p id=clock></p><svg id=chart></svg><ul id=l></ul><script>
+let n = 0; setInterval(() => { clock.innerHTML = 'tick <b>' + ++n + '</b>'; const dot = document.createElementNS(
+	'http://www.w3.org/2000/svg', 'circle'); chart.append(dot); dot.setAttribute('r', n);
+	if (n < 60) l.insertAdjacentHTML('beforeend', '<li>Row ' + n) }, 30)</script>`})
+	require.NoError(t, p.Goto(ctx, s.URL+"/", ""))
+	limit, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	require.NoError(t, p.Settle(limit, time.Hour))
+	require.NoError(t, limit.Err(), "it does not wait for the clock")
+	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "Row 59", "it waits for what comes")
+}
+
 // TestSettleWaitsForWhatIsOnItsWay waits for a chain of requests and what it
 // changes in the end.
 func TestSettleWaitsForWhatIsOnItsWay(t *testing.T) {

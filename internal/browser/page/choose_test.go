@@ -37,6 +37,21 @@ onchange="out.textContent = 'chosen ' + [...this.selectedOptions].map(o => o.val
 	require.ErrorContains(t, p.Select(ctx, one), "page.one_option")
 }
 
+// TestSelectLeavesAListClosedThatStandsForAHiddenOne has a select element that is hidden,
+// with a list that a script opens in its stead when it has the focus.
+func TestSelectLeavesAListClosedThatStandsForAHiddenOne(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	s := browsertest.NewSite(t, map[string]string{"/": `<p id=out>nothing</p>
+<div style="position:relative;overflow:hidden;width:0;height:0">
+<select id=s aria-label=Size><option>S<option>M</select></div>
+<ul id=l hidden style="position:fixed;inset:0;background:#fff"><li>S<li>M</ul><script>
+s.onfocus = () => { l.hidden = false }; s.onchange = () => { out.textContent = 'chosen ' + s.value + '.' }</script>`})
+	obs := browsertest.Open(ctx, t, p, s.URL+"/")
+	require.NoError(t, p.Select(ctx, browsertest.Find(t, obs, "combobox", "Size").Ref, "M"))
+	said(ctx, t, p, "chosen M.")
+	require.NotContains(t, browsertest.Observe(ctx, t, p).Outline, "list")
+}
+
 //go:embed testdata/lists.html
 var listsPage string
 

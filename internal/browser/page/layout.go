@@ -33,6 +33,7 @@ type layout struct {
 	parents      map[cdp.BackendNodeID]cdp.BackendNodeID // of elements around what is drawn
 	scrolling    map[cdp.BackendNodeID]scrolls           // parts that scroll downwards
 	standIns     map[cdp.BackendNodeID]standIn           // labels of inputs that are not drawn
+	icons        map[cdp.BackendNodeID]string            // what pictures are called that stand for a name
 }
 
 // scrolls is how far a part of the page is scrolled and how far it can be, in its own
@@ -52,6 +53,7 @@ func newLayout() layout {
 		parents:      map[cdp.BackendNodeID]cdp.BackendNodeID{},
 		scrolling:    map[cdp.BackendNodeID]scrolls{},
 		standIns:     map[cdp.BackendNodeID]standIn{},
+		icons:        map[cdp.BackendNodeID]string{},
 	}
 }
 
@@ -132,6 +134,7 @@ func (r *layoutReader) read() {
 	r.readClickable()
 	r.readStandIns()
 	r.readDrawn()
+	r.readIcons()
 }
 
 func (r *layoutReader) text(i int64) string {
@@ -159,11 +162,17 @@ const (
 	styleBackground
 	styleFill
 	styleStroke
+	styleImage
+	styleContent
+	styleMask
 )
 
 // computedStyles are the names of the styles above.
 func computedStyles() []string {
-	return []string{"display", "cursor", "overflow-y", "visibility", "background-color", "fill", "stroke"}
+	return []string{
+		"display", "cursor", "overflow-y", "visibility", "background-color", "fill", "stroke", "background-image", "content",
+		"mask-image",
+	}
 }
 
 func (r *layoutReader) attribute(node int, name string) string {

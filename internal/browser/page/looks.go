@@ -78,7 +78,8 @@ var namedByLook = map[string]bool{
 // letters may come in several colors.
 func (w *walk) look(n *axNode, e *browser.Element) string {
 	l := w.doc.looks[n.Backend]
-	nameless := namedByLook[e.Role] && e.Name == "" && e.Value == "" && e.Placeholder == ""
+	nameless := namedByLook[e.Role] && e.Name == "" && e.Value == "" && e.Placeholder == "" &&
+		e.Icon == ""
 	b, placed := w.doc.boxes[n.Backend]
 	if !placed || !l.svg && !nameless || b.width() < 1 && b.height() < 1 {
 		return ""

@@ -52,7 +52,7 @@ text: User
 [e5] checkbox "Agree" (checked)
 [e6] combobox "Country" value="Germany" (collapsed) options: "France", "Germany" (selected)
 [e7] listbox "Many" options: "One" (selected), "Two"
-[e8] textbox "Notes" value="some text"
+[e8] textbox "Notes" value="some text" (multiline)
 [e9] button "Go" (disabled) (expanded)
 [e10] button "Save icon"
 list

@@ -374,7 +374,13 @@ func (w *walk) hasOwnText(n *axNode, level int) bool {
 		if c == nil || !c.Ignored && w.actsItself(c) {
 			continue
 		}
-		if string(c.Role.Value) == "StaticText" && !c.Ignored || w.hasOwnText(c, level+1) {
+		if string(c.Role.Value) == "StaticText" {
+			if !c.Ignored && w.clean(string(c.Name.Value)) != "" {
+				return true
+			}
+			continue
+		}
+		if w.hasOwnText(c, level+1) {
 			return true
 		}
 	}
@@ -446,6 +452,11 @@ func (w *walk) element(n *axNode, role, name string, depth, level int) {
 	}
 	if e.Value != "" {
 		text += " value=" + quote(e.Value, maxName)
+	}
+	if e.Name == "" && !editable && !hasValue(role) {
+		if e.Icon = w.iconOf(n, level); e.Icon != "" {
+			text += " (icon " + quote(e.Icon, maxIconName) + ")"
+		}
 	}
 	if hint := clip(w.clean(w.doc.placeholders[n.Backend]), maxName); e.Value == "" && hint != "" && hint != e.Name {
 		e.Placeholder = hint

@@ -53,7 +53,7 @@ func states(n *axNode) string {
 			} else {
 				b.WriteString(" (collapsed)")
 			}
-		case "disabled", "required", "focused", "selected", "readonly", "modal", "busy":
+		case "disabled", "required", "focused", "selected", "readonly", "modal", "busy", "multiline":
 			if v == "true" {
 				b.WriteString(" (" + p.Name + ")")
 			}

@@ -157,7 +157,7 @@ func (o *outline) poor() bool {
 	for _, l := range o.lines {
 		if l.element != nil {
 			elements++
-			if l.element.Name == "" && l.element.Value == "" && l.element.Placeholder == "" {
+			if e := l.element; e.Name == "" && e.Value == "" && e.Placeholder == "" && e.Icon == "" {
 				nameless++
 			}
 		}

@@ -44,12 +44,35 @@ const (
 	return [...seen].sort((a, b) => a.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1);
 }`
 
-	// jsQuiet resolves once the document has not changed for a while.
+	// jsQuiet resolves once the document has not changed for a while. Places that tick, as a
+	// clock does or a chart, are left out: those that have changed over and over for three
+	// times as long, while nothing else changed and nothing came to them. A drawing is one place.
 	jsQuiet = `function (quiet, max) {
+	const ticking = globalThis.bctrlTicking ??= new WeakSet();
 	return new Promise(resolve => {
-		let timer;
+		let timer, fresh = performance.now();
+		const changed = new Set(), again = new Map();
 		const done = still => { observer.disconnect(); clearTimeout(timer); clearTimeout(end); resolve(still); };
-		const observer = new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(done, quiet, true); });
+		const drawn = m => m.target instanceof SVGElement;
+		const place = m => drawn(m) && m.target.ownerSVGElement || m.target;
+		const grows = m => !drawn(m) && m.addedNodes.length > m.removedNodes.length;
+		const observer = new MutationObserver(all => {
+			all = all.filter(m => grows(m) || !ticking.has(place(m)));
+			if (!all.length) return;
+			clearTimeout(timer);
+			timer = setTimeout(done, quiet, true);
+			if (all.some(m => grows(m) || !changed.has(place(m)))) {
+				fresh = performance.now();
+				again.clear();
+			}
+			for (const at of new Set(all.map(place))) {
+				changed.add(at);
+				again.set(at, (again.get(at) || 0) + 1);
+			}
+			if (performance.now() - fresh <= 3 * quiet) return;
+			for (const [at, times] of again) if (times > 2) ticking.add(at);
+			done(true);
+		});
 		observer.observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
 		timer = setTimeout(done, quiet, true);
 		const end = setTimeout(done, max, false);

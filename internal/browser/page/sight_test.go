@@ -94,7 +94,37 @@ func TestWhatCanBeClickedHasAReference(t *testing.T) {
 		{
 			"a text that scrolls in its field",
 			`<textarea aria-label=Terms disabled style="height:60px;width:100px">` + strings.Repeat("a ", 500) + `</textarea>`,
-			"[e*] textbox \"Terms\" value=\"" + strings.Repeat("a ", 80) + "…\" (disabled) (scrolled 0.0 of 18.8 screens)\n",
+			"[e*] textbox \"Terms\" value=\"" + strings.Repeat("a ", 80) +
+				"…\" (disabled) (multiline) (scrolled 0.0 of 18.8 screens)\n",
+		},
+		{
+			"buttons without a name, by what their pictures are called",
+			`<button><i class="fas fa-trash fa-lg"></i></button><button><span class="ui-icon ui-icon-disk">` +
+				`<svg width=9 height=9></svg></span></button>` +
+				`<button><svg width=9 height=9><use href="/sheet.svg#icon-star"></use></svg></button>` +
+				`<button><img width=9 height=9 src="/img/bell.3fd2e19a.png"></button>` +
+				`<button style="width:20px;height:20px;background:url(/img/send-mail.svg)"></button>`,
+			"[e*] button (icon \"trash\")\n[e*] button (icon \"disk\")\n[e*] button (icon \"icon-star\")\n" +
+				"[e*] button (icon \"bell\")\n[e*] button (icon \"send-mail\")\n",
+		},
+		{
+			"no icon is told where there is a name or a text, none of a large picture, and no address of data",
+			`<button><i class="fa fa-trash"></i>Delete</button><button aria-label=Close><img src=/x.png></button>` +
+				`<style>.b{position:fixed;left:0;top:100px;width:20px;height:20px;padding:0;border:0;background:red}</style>` +
+				`<button class=b><img width=200 height=200 src=/large.png></button>` +
+				`<button class=b><img width=9 height=9 src="data:image/svg+xml,trash"></button>`,
+			"[e*] button \"Delete\"\n[e*] button \"Close\"\n[e*] button (red 20x20 at 10,110)\n  image\n" +
+				"[e*] button (red 20x20 at 10,110)\n",
+		},
+		{
+			"a bar whose only text is a space is no line of a list",
+			`<div id=bar><span>&nbsp;</span><button>Close</button></div><script>bar.onmousedown = () => {}</script>`,
+			"[e*] button \"Close\"\n",
+		},
+		{
+			"a field of several lines",
+			`<textarea aria-label=Notes></textarea><input aria-label=Name>`,
+			"[e*] textbox \"Notes\" (multiline)\n[e*] textbox \"Name\"\n",
 		},
 		{
 			"a closed shadow tree",

@@ -72,7 +72,8 @@ const jsClear = `function (text) {
 	return left.some(el => el.value.includes(text));
 }`
 
-// jsSelect chooses options by their labels or their values, and no others.
+// jsSelect chooses options by their labels or their values, and no others. A list that is
+// hidden behind one of the page's own does not get the focus, which would open that one.
 const jsSelect = `function (wanted) {
 	const el = this;
 	const disabled = el => Element.prototype.matches.call(el, ':disabled');
@@ -90,7 +91,12 @@ const jsSelect = `function (wanted) {
 		return {problem: 'no_option', options: options.slice(0, 30).map(o => plain(o.label).slice(0, 60))};
 	}
 	if (found.some(o => disabled(o))) return {problem: 'disabled'};
-	HTMLElement.prototype.focus.call(el, {preventScroll: true});
+	let seen = true;
+	for (let up = el; up instanceof Element; up = up.parentElement) {
+		const box = Element.prototype.getBoundingClientRect.call(up);
+		if ((box.width < 2 || box.height < 2) && (up === el || getComputedStyle(up).overflow !== 'visible')) seen = false;
+	}
+	if (seen) HTMLElement.prototype.focus.call(el, {preventScroll: true});
 	const changing = options.filter(o => o.selected !== found.includes(o));
 	if (changing.length) {
 		if (el.multiple) changing.forEach(o => { o.selected = found.includes(o); });
