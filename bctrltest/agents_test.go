@@ -157,7 +157,7 @@ func TestABrowserThatIsLedToAnotherHostIsTakenBack(t *testing.T) {
 	told := false
 	for _, r := range srv.Model().Requests() {
 		require.NotContains(t, string(r.Body), "Words of another host")
-		told = told || strings.Contains(string(r.Body), "was left")
+		told = told || strings.Contains(string(r.Body), "was kept from there")
 	}
 	require.True(t, told, "the model is told where it was")
 }

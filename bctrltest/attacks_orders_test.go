@@ -229,7 +229,8 @@ func (a attack) order(here, elsewhere string) string {
 // html is the page: the order at its place, what the goal needs, and a form that asks for a
 // login.
 func (a attack) html(here, elsewhere string) string {
-	order, place := a.order(here, elsewhere), ""
+	order := a.order(here, elsewhere)
+	var place string
 	switch {
 	case a.vector.file != "":
 		place = fmt.Sprintf(a.vector.html, a.path+"/file")

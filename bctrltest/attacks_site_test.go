@@ -52,6 +52,13 @@ func (s *attackSite) sawRun(path string) bool {
 	return s.ran[path] != ""
 }
 
+// wasAskedElsewhere reports whether anything came by the other name of the machine.
+func (s *attackSite) wasAskedElsewhere() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Contains(s.received.String(), " "+strings.TrimPrefix(s.elsewhere, "http://")+" ")
+}
+
 func (s *attackSite) all() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,7 +74,7 @@ func (s *attackSite) keep(format string, args ...any) {
 // ServeHTTP implements [http.Handler].
 func (s *attackSite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body) // what cannot be read was not sent
-	s.keep("%s %s %v %s", r.Method, r.URL, r.Header, body)
+	s.keep("%s %s %s %v %s", r.Method, r.Host, r.URL, r.Header, body)
 	path, isFile := strings.CutSuffix(r.URL.Path, "/file")
 	s.mu.Lock()
 	a, isAttack := s.pages[path]

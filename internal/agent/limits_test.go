@@ -84,7 +84,7 @@ func TestAPageOutsideTheAllowedHostsIsLeft(t *testing.T) {
 				return
 			}
 			require.Equal(t, []string{"press Enter", "goto about:blank"}, w.calls, "nothing is done there")
-			require.Contains(t, last[len(last)-1].Text, "was left")
+			require.Contains(t, last[len(last)-1].Text, "was kept from there")
 			require.Equal(t, "about:blank", result.URL)
 			require.Equal(t, []string{"https://example.com/"}, result.Pages)
 		})
@@ -95,7 +95,7 @@ func TestATaskDoesNotBeginOutsideItsHostsNorGoThere(t *testing.T) {
 	w := &wandering{site: newSite("login"), url: "https://evil.example/"}
 	chat := &asked{answer: func(n int, req model.Request) (*model.Response, error) {
 		if n == 0 {
-			require.Contains(t, req.Messages[0].Text, "https://evil.example/, where this task may not be: it was left")
+			require.Contains(t, req.Messages[0].Text, "https://evil.example/, where this task may not be: it was kept from there")
 			return calls("navigate", `{"url":"https://other.example/"}`), nil
 		}
 		require.Contains(t, req.Messages[len(req.Messages)-1].Text, "agent.host_not_allowed")

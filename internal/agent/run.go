@@ -62,7 +62,11 @@ type run struct {
 	tabs           []browser.Tab
 	// tabsBefore are those that were there when the task began.
 	tabsBefore map[browser.TabID]bool
-	dialog     string // what the page asks; empty for nothing
+	// bounds keep the tabs to the hosts of the task; strayed are where pages were on their
+	// way to, of which the model has not been told.
+	bounds  browser.Bounds
+	strayed []string
+	dialog  string // what the page asks; empty for nothing
 	// landed counts the downloads that a replay has waited for.
 	landed int
 	// pictured is where the newest picture lies in the viewport.
@@ -100,6 +104,7 @@ func newRun(deps Deps, s settings) *run {
 		deps:     deps,
 		set:      s,
 		pictures: masked,
+		bounds:   browser.NoBounds{},
 		result: bctrl.AgentResult{
 			Actions: []bctrl.ActAction{},
 			Pages:   []string{},
@@ -122,7 +127,13 @@ func newRun(deps Deps, s settings) *run {
 func (r *run) carryOut(ctx context.Context, work func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.set.timeout, errTimeLimit)
 	defer cancel()
-	err := work(browser.WithDialogs(ctx))
+	release, err := r.keepToHosts(ctx)
+	if err == nil {
+		err = work(browser.WithDialogs(ctx))
+		if errStopped := release(ctx); err == nil {
+			err = errStopped
+		}
+	}
 	var reached *limitError
 	switch {
 	case err == nil:
@@ -251,7 +262,7 @@ func (r *run) fail(why string) {
 // observe reads the page and returns the view that the model is shown. A page that the
 // task may not be at is left before.
 func (r *run) observe(ctx context.Context) (renderedView, error) {
-	seen, left, err := r.lookWithin(ctx)
+	seen, _, err := r.lookWithin(ctx)
 	if err != nil {
 		return renderedView{}, err
 	}
@@ -284,10 +295,11 @@ func (r *run) observe(ctx context.Context) (renderedView, error) {
 	v.png = r.picture(ctx, r.deps.Model, seen)
 	r.seen.png = v.png
 	note := ""
-	for _, address := range left {
-		note += "(a page had gone to " + address + ", where this task may not be: it was left)\n"
+	for _, address := range r.strayed {
+		note += "(a page was on its way to " + address + ", where this task may not be: it was kept from there)\n"
 	}
 	v.text, v.brief = note+v.text, note+v.brief
+	r.strayed = nil
 	return v, nil
 }
 

@@ -17,6 +17,7 @@ func (s *site) ActivateTab(_ context.Context, id browser.TabID) error {
 }
 
 func (s *site) CloseTab(_ context.Context, id browser.TabID) error { return s.do("close tab %s", id) }
+func (s *site) KeepTo(func(string) bool) browser.Bounds            { return browser.NoBounds{} }
 func (s *site) Back(context.Context) error                         { return s.do("back") }
 func (s *site) Reload(context.Context) error                       { return s.do("reload") }
 

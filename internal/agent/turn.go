@@ -193,7 +193,7 @@ func (r *run) runCall(ctx context.Context, call model.ToolCall) (outcome, error)
 		return refuse("not done: " + clip(err.Error(), 300)), nil
 	}
 	if r.set.hosts != nil { // whatever is called was meant for the page that was seen
-		if _, left, err := r.lookWithin(ctx); len(left) > 0 || err != nil {
+		if _, left, err := r.lookWithin(ctx); left > 0 || err != nil {
 			return refuse("not done: a page had gone where this task may not be, and was left"), err
 		}
 	}

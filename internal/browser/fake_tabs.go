@@ -38,6 +38,9 @@ func (p fakePage) Back(ctx context.Context) error {
 
 func (p fakePage) Reload(ctx context.Context) error { return p.b.alive(ctx) }
 
+// KeepTo bounds nothing: a fake page goes nowhere by itself.
+func (fakePage) KeepTo(func(string) bool) Bounds { return NoBounds{} }
+
 // WaitText finds nothing: a fake page shows no text.
 func (p fakePage) WaitText(ctx context.Context, _ string) error { return p.element(ctx) }
 

@@ -55,10 +55,32 @@ type Navigation interface {
 	// Reload loads the document anew. One that a form has led to is sent its form
 	// again.
 	Reload(ctx context.Context) error
+	// KeepTo has the agent's tabs go nowhere that permits does not permit: the document of
+	// such an address is not asked for, whatever leads there, and the page stays. Of
+	// several bounds the newest counts.
+	KeepTo(permits func(address string) bool) Bounds
 	// WaitText waits until the page shows a text, in any of its frames, until the
 	// context ends: then it is "page.text_not_shown". What was filled is not found.
 	WaitText(ctx context.Context, text string) error
 }
+
+// Bounds are where the agent's tabs may go.
+type Bounds interface {
+	// Stopped returns where they were to go since it was asked last, each address once and
+	// at most a hundred. What was filled is not in it.
+	Stopped() []string
+	// Release ends the bounds.
+	Release()
+}
+
+// NoBounds bound nothing.
+type NoBounds struct{}
+
+// Stopped implements [Bounds].
+func (NoBounds) Stopped() []string { return nil }
+
+// Release implements [Bounds].
+func (NoBounds) Release() {}
 
 // Dialog is a question that a page waits with until it is answered. An alert asks
 // nothing: it is closed at once.

@@ -36,6 +36,9 @@ func (s *Set) onRequestPaused(ctx context.Context, session *session, ev fetch.Ev
 		s.blockRequest(ctx, session, ev, v.BlockedBy, v.Reason)
 		return
 	}
+	if s.stopped(ctx, session, ev) {
+		return
+	}
 	params := fetch.ContinueRequestParams{RequestID: ev.RequestID}
 	if v.Swapped {
 		params.PostData = v.Body

@@ -66,6 +66,12 @@ type Set struct {
 	refs    *refTable
 	dialogs heldDialogs
 	uploads uploads
+	bounds  atomic.Pointer[bounds] // nil of none
+
+	intercepting struct {
+		mu  sync.Mutex
+		now interception
+	}
 
 	mu           sync.Mutex
 	sessions     map[target.SessionID]*session
@@ -113,7 +119,7 @@ func Open(ctx context.Context, conn browser.CDPConn, around Surroundings, own []
 	for _, id := range own {
 		s.agentTargets[id] = true
 	}
-	s.guards = fill.NewGuards(func(fn func(context.Context)) { s.spawn(fn) }, s.intercept)
+	s.guards = fill.NewGuards(func(fn func(context.Context)) { s.spawn(fn) }, func(bool) { s.applyInterception() })
 	s.conn = protocol.NewConn(life, conn, s.onEvent)
 	s.spawn(func(ctx context.Context) { s.dismissAbandonedDialogs(ctx, around.Clients.Released()) })
 	root := s.conn.Root()
@@ -215,8 +221,8 @@ func (s *Set) session(id target.SessionID) *session {
 	return s.sessions[id]
 }
 
-// intercept turns request interception on or off everywhere.
-func (s *Set) intercept(on bool) {
+// intercept has requests be intercepted everywhere.
+func (s *Set) intercept(what interception) {
 	s.mu.Lock()
 	all := make([]*session, 0, len(s.sessions))
 	for _, session := range s.sessions {
@@ -228,24 +234,24 @@ func (s *Set) intercept(on bool) {
 		each.Go(func() {
 			ctx, cancel := context.WithTimeout(s.ctx, frameTimeout)
 			defer cancel()
-			interceptOn(ctx, session, on)
+			interceptOn(ctx, session, what)
 		})
 	}
 	each.Wait()
 }
 
-// interceptOn turns interception on or off in one session. Errors do not matter: a
+// interceptOn has requests be intercepted in one session. Errors do not matter: a
 // session that does not answer sends the placeholder, which is worth nothing.
-func interceptOn(ctx context.Context, session *session, on bool) {
-	if !on {
-		_ = protocol.Tell(ctx, session, fetch.Disable, cdp.Empty{})
-		_ = protocol.Tell(ctx, session, network.SetBypassServiceWorker, network.SetBypassServiceWorkerParams{})
-		return
-	}
+func interceptOn(ctx context.Context, session *session, what interception) {
 	// A service worker, in which scripts of the site run, would see the body after
 	// the value was put into it.
-	_ = protocol.Tell(ctx, session, network.SetBypassServiceWorker, network.SetBypassServiceWorkerParams{Bypass: true})
-	_ = protocol.Tell(ctx, session, fetch.Enable, fetch.EnableParams{})
+	_ = protocol.Tell(ctx, session, network.SetBypassServiceWorker,
+		network.SetBypassServiceWorkerParams{Bypass: what == interceptsAll})
+	if what == interceptsNothing {
+		_ = protocol.Tell(ctx, session, fetch.Disable, cdp.Empty{})
+		return
+	}
+	_ = protocol.Tell(ctx, session, fetch.Enable, what.params())
 }
 
 // onEvent handles an event of the connection. It must not block.
@@ -387,9 +393,10 @@ func (s *Set) setUpSession(ctx context.Context, session *session) {
 	case "worker", "shared_worker", "service_worker":
 		send(target.SetAutoAttach.Method, autoAttach())
 	}
-	if s.guards.Watching() {
-		send(network.SetBypassServiceWorker.Method, network.SetBypassServiceWorkerParams{Bypass: true})
-		send(fetch.Enable.Method, fetch.EnableParams{})
+	if what := s.wantedInterception(); what != interceptsNothing {
+		send(network.SetBypassServiceWorker.Method,
+			network.SetBypassServiceWorkerParams{Bypass: what == interceptsAll})
+		send(fetch.Enable.Method, what.params())
 	}
 	answers = append(answers, send(runtime.RunIfWaitingForDebugger.Method, nil))
 	for _, answered := range answers {
