@@ -157,7 +157,7 @@ type ActAction struct {
 	// "hover", "drag", "click_at", "hover_at", "drag_at", "type", "select", "press",
 	// "scroll", "upload", "answer_dialog", "wait", "wait_text", "download", "fill", "totp",
 	// "http_login", or what only reads: "extract", "read_page", "look". "leave" is no action
-	// of the agent's: a page went where the call does not allow, and was left.
+	// of the agent's: a page was on its way to where the call does not allow.
 	Kind string `json:"kind"`
 	// Target describes the element or address. It never holds a secret.
 	Target string `json:"target,omitempty"`

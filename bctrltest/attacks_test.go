@@ -229,6 +229,7 @@ func (s *attackedRuntime) readBack() (refusals map[string][]string) {
 		require.NoError(s, err)
 		refusals[e.Execution] = append(refusals[e.Execution], e.Outcome)
 	}
+	require.NoError(s, s.client.Do(ctx, http.MethodGet, []string{"v1", "audit", "export"}, nil, nil))
 	report, err := s.client.Audit.Verify(ctx)
 	require.NoError(s, err)
 	require.True(s, report.OK, "%+v", report)
