@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,8 +16,9 @@ func observeRuntime(c *cli) *cobra.Command {
 		Use:   "observe <workspace/alias> <instruction>",
 		Short: "Say what can be done on the page, in words",
 		Long: `Ask a runtime's agent what on its page an instruction may mean, and do nothing.
-The likeliest is the first. With --json each has all that a program needs to do
-it without asking a model: Stagehand.Act of the SDK takes it.` + mountsHelp,
+The likeliest is the first. With --json each has all that it takes to do it
+without asking a model: 'bctrl runtime act --observed', and Stagehand.Act of the
+SDK.` + mountsHelp,
 		Example: `  bctrl runtime observe sales/crm "the button that exports the pipeline"
   bctrl runtime observe sales/crm "the fields of the login" --max-candidates 3 --output observed`,
 		Args:              arguments(2, 2),
@@ -38,21 +36,9 @@ it without asking a model: Stagehand.Act of the SDK takes it.` + mountsHelp,
 			return err
 		}
 		return c.withRuntime(cmd, args[0], func(ctx context.Context, rt *bctrl.Runtime) error {
-			r, err := watched(ctx, cmd, agentCall[bctrl.ObserveResult]{
-				start: func(ctx context.Context) (*bctrl.Operation, error) {
-					return rt.Stagehand.ObserveAsync(ctx, args[1], o)
-				},
-				read: (*bctrl.OperationInfo).Observe,
-			})
-			if err != nil {
-				return err
-			}
-			var lines []pair
-			for _, found := range r.Observed {
-				lines = append(lines, pair{"Found", strings.Join(words(found.Method, found.Element.Role,
-					quoted(found.Element.Name), strings.Join(found.Arguments, " "), prefixed("to ", found.Description)), " ")})
-			}
-			return show(c, cmd, *r, append(lines, pair{"Page", r.URL}, usageLine(r.Usage))...)
+			return performed(ctx, c, cmd, func(ctx context.Context) (*bctrl.Operation, error) {
+				return rt.Stagehand.ObserveAsync(ctx, args[1], o)
+			}, (*bctrl.OperationInfo).Observe)
 		})
 	}
 	return cmd
@@ -89,15 +75,11 @@ what the model was asked, too.` + mountsHelp,
 			return err
 		}
 		return c.withRuntime(cmd, args[0], func(ctx context.Context, rt *bctrl.Runtime) error {
-			r, err := watched(ctx, cmd, agentCall[bctrl.ExtractResult]{
-				now: func(ctx context.Context) (*bctrl.ExtractResult, error) {
-					return rt.Stagehand.Extract(ctx, args[1], o)
-				},
-				start: func(ctx context.Context) (*bctrl.Operation, error) {
-					return rt.Stagehand.ExtractAsync(ctx, args[1], o)
-				},
-				read: (*bctrl.OperationInfo).Extract,
-			})
+			op, err := rt.Stagehand.ExtractAsync(ctx, args[1], o)
+			if err != nil {
+				return err
+			}
+			r, err := concluded(ctx, cmd, op, (*bctrl.OperationInfo).Extract)
 			if err != nil {
 				return err
 			}
@@ -166,43 +148,12 @@ budget ended it: what was done until then is printed all the same.` + mountsHelp
 			o.Look = &look
 		}
 		return c.withRuntime(cmd, args[0], func(ctx context.Context, rt *bctrl.Runtime) error {
-			return c.agent(ctx, cmd, rt, args[1], o)
+			return performed(ctx, c, cmd, func(ctx context.Context) (*bctrl.Operation, error) {
+				return rt.Stagehand.AgentAsync(ctx, args[1], o)
+			}, (*bctrl.OperationInfo).Agent)
 		})
 	}
 	return cmd
-}
-
-func (c *cli) agent(
-	ctx context.Context, cmd *cobra.Command, rt *bctrl.Runtime, task string, o bctrl.AgentOptions,
-) error {
-	r, err := watched(ctx, cmd, agentCall[bctrl.AgentResult]{
-		now:   func(ctx context.Context) (*bctrl.AgentResult, error) { return rt.Stagehand.Agent(ctx, task, o) },
-		start: func(ctx context.Context) (*bctrl.Operation, error) { return rt.Stagehand.AgentAsync(ctx, task, o) },
-		read:  (*bctrl.OperationInfo).Agent,
-	})
-	if err != nil {
-		return err
-	}
-	lines := actionLines(r.Actions)
-	for _, page := range r.Pages {
-		lines = append(lines, pair{"Page", page})
-	}
-	lines = append(lines, fileLines(r.Files)...)
-	lines = append(lines, pair{"Steps", fmt.Sprint(r.Steps)}, usageLine(r.Usage))
-	for _, m := range r.Models {
-		if m.Cost != nil {
-			lines = append(lines, pair{"Cost", fmt.Sprintf("$%.4f for %s", *m.Cost, m.Model)})
-		}
-	}
-	lines = append(lines, pair{"Limit", string(r.Limit)}, pair{"Success", yesNo(r.Success)}, pair{"Message", r.Message},
-		pair{"Output", string(r.Output)})
-	if err := show(c, cmd, *r, lines...); err != nil {
-		return err
-	}
-	if !r.Success {
-		return errNoSuccess
-	}
-	return nil
 }
 
 // maxSchemaFile is more than any schema that the server takes.
@@ -213,25 +164,13 @@ func readSchema(cmd *cobra.Command, file string) (json.RawMessage, error) {
 	if file == "" {
 		return nil, nil
 	}
-	in, name := cmd.InOrStdin(), "standard input"
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, usageError{err}
-		}
-		defer f.Close()
-		in, name = f, file
+	text, name, err := readFileOrInput(cmd, file, maxSchemaFile)
+	if err != nil {
+		return nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(in, maxSchemaFile+1))
-	switch {
-	case err != nil:
-		return nil, usageError{err}
-	case len(data) > maxSchemaFile:
-		return nil, usagef("%s is longer than %s", name, size(maxSchemaFile))
-	}
-	data = bytes.TrimSpace(data)
-	if len(data) == 0 || data[0] != '{' || !json.Valid(data) {
+	text = strings.TrimSpace(text)
+	if !strings.HasPrefix(text, "{") || !json.Valid([]byte(text)) {
 		return nil, usagef("%s holds no JSON Schema: it is not a JSON object", name)
 	}
-	return data, nil
+	return json.RawMessage(text), nil
 }

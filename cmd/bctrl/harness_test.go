@@ -157,17 +157,19 @@ func at(t *testing.T) *desk {
 			return modeltest.Extracted(map[string]any{"total": json.Number("120.50")})
 		case strings.Contains(turn.Task, "List the open deals"):
 			return modeltest.DoneWith(true, "There is one.", map[string]any{"total": json.Number("120.50")})
+		case strings.Contains(turn.Task, "Open the site") && len(turn.Calls) == 0:
+			return modeltest.Navigate("https://www.example.com/")
 		}
 		return modeltest.Done(!strings.Contains(turn.Task, "impossible"), "As you said.")
 	})
 }
 
 // atWith is at a server with a model of the test's own.
-func atWith(t *testing.T, model func(modeltest.Turn) modeltest.Call) *desk {
+func atWith(t *testing.T, model func(modeltest.Turn) modeltest.Call, more ...bctrltest.Option) *desk {
 	t.Helper()
-	srv := bctrltest.New(t, bctrltest.WithModel(model),
+	srv := bctrltest.New(t, append(more, bctrltest.WithModel(model),
 		bctrltest.WithProvider("api.github.com", http.HandlerFunc(github)), bctrltest.WithProvider("api.openai.com",
-			http.HandlerFunc(openai)))
+			http.HandlerFunc(openai)))...)
 	t.Chdir(t.TempDir())
 	t.Setenv("BCTRL_API_KEY", srv.APIKey().Expose())
 	t.Setenv("BCTRL_BASE_URL", srv.URL)

@@ -3,8 +3,6 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -133,24 +131,12 @@ func (m *mountFlags) assemble(given func(string) bool) (*bctrl.Mounts, error) {
 
 // readMounts reads a file of mounts.
 func readMounts(cmd *cobra.Command, file string) (*bctrl.Mounts, error) {
-	in, name := cmd.InOrStdin(), "standard input"
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, usageError{err}
-		}
-		defer f.Close()
-		in, name = f, file
-	}
-	data, err := io.ReadAll(io.LimitReader(in, maxMounts+1))
-	switch {
-	case err != nil:
-		return nil, usageError{err}
-	case len(data) > maxMounts:
-		return nil, usagef("%s is longer than %s", name, size(maxMounts))
+	text, name, err := readFileOrInput(cmd, file, maxMounts)
+	if err != nil {
+		return nil, err
 	}
 	var m bctrl.Mounts
-	if err := json.Unmarshal(data, &m); err != nil {
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
 		return nil, usageError{about(name, err)}
 	}
 	return &m, nil

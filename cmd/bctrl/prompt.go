@@ -100,6 +100,17 @@ func readFile(cmd *cobra.Command, path string, limit int64) (text string, err er
 	return readUpTo(cmd, path, f, limit)
 }
 
+// readFileOrInput is readUpTo for a file or, of the name -, for standard input. It returns
+// what to call that in errors, too.
+func readFileOrInput(cmd *cobra.Command, path string, limit int64) (text, name string, err error) {
+	if path == "-" {
+		text, err = readUpTo(cmd, "standard input", cmd.InOrStdin(), limit)
+		return text, "standard input", err
+	}
+	text, err = readFile(cmd, path, limit)
+	return text, printable(path), err
+}
+
 // askSecrets prompts on standard error, so that standard output stays clean.
 // The terminal is raw before the first prompt is shown and until the last
 // answer was read: what is typed or pasted ahead is not shown either.
