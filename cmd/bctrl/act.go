@@ -18,13 +18,13 @@ page until it is done; Ctrl-C ends it. At a terminal what it does is shown as it
 happens. The model never sees a secret: it names a vault key, and the server
 fills it in where the key's origins allow.
 
-With --observed it does what 'bctrl runtime observe --json' has found, and asks no
-model: the likeliest of its answer, or the one that a program took out of it. It
-is refused where the page is another by now.
+With --observed it does what 'bctrl runtime observe --json' has found, and asks
+no model: the likeliest of its answer, or the one that a program took out of it.
+It is refused where the page is another by now.
 
-It runs as an operation: 'bctrl operation show' has its steps, 'replay' does them
-again. The exit code is 1 when the agent says that it did not succeed. The mount
-flags lower what this one act may use.` + mountsHelp,
+It runs as an operation: 'bctrl operation show' has its steps, 'replay' does
+them again. The exit code is 1 when the agent says that it did not succeed. The
+mount flags lower what this one act may use.` + mountsHelp,
 		Example: `  bctrl runtime act sales/crm "Log in to Salesforce and export the pipeline of Q1"
   bctrl runtime act sales/crm "Download the newest invoice" --allow-vault prod/crm/salesforce --timeout 10m`,
 		Args:              arguments(1, 2),
