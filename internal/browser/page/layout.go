@@ -2,6 +2,7 @@ package page
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 
@@ -34,6 +35,8 @@ type layout struct {
 	scrolling    map[cdp.BackendNodeID]scrolls           // parts that scroll downwards
 	standIns     map[cdp.BackendNodeID]standIn           // labels of inputs that are not drawn
 	icons        map[cdp.BackendNodeID]string            // what pictures are called that stand for a name
+	draggable    map[cdp.BackendNodeID]bool              // what a user drags
+	takesDrops   map[cdp.BackendNodeID]bool              // where it can be dropped
 }
 
 // scrolls is how far a part of the page is scrolled and how far it can be, in its own
@@ -54,6 +57,8 @@ func newLayout() layout {
 		scrolling:    map[cdp.BackendNodeID]scrolls{},
 		standIns:     map[cdp.BackendNodeID]standIn{},
 		icons:        map[cdp.BackendNodeID]string{},
+		draggable:    map[cdp.BackendNodeID]bool{},
+		takesDrops:   map[cdp.BackendNodeID]bool{},
 	}
 }
 
@@ -85,7 +90,9 @@ func readLayouts(ctx context.Context, docs []*document) {
 			for _, part := range got.Documents {
 				for _, doc := range docs {
 					if i := int(part.FrameID); i >= 0 && i < len(got.Strings) && got.Strings[i] == string(doc.frame.id) {
-						(&layoutReader{layout: &doc.layout, part: part, texts: got.Strings}).read()
+						r := &layoutReader{layout: &doc.layout, part: part, texts: got.Strings}
+						r.read()
+						r.readDropListeners(ctx, session)
 						doc.addDrawn()
 					}
 				}
@@ -133,6 +140,7 @@ func (r *layoutReader) read() {
 	r.readAttributes()
 	r.readClickable()
 	r.readStandIns()
+	r.readDraggable()
 	r.readDrawn()
 	r.readIcons()
 }
@@ -260,12 +268,27 @@ func (r *layoutReader) readClickable() {
 		if r.style(node, styleCursor) == "pointer" && r.style(r.parent(node), styleCursor) != "pointer" {
 			r.clickable[r.ids[node]] = true
 		}
+		if r.opensList(node) {
+			r.clickable[r.ids[node]] = true
+		}
 	}
 	for node := range listens {
 		for _, entry := range r.entries(node) {
 			r.clickable[r.ids[entry]] = true
 		}
 	}
+}
+
+// opensList reports whether a node is an entry of a list with a list of its own that is
+// not shown: a menu that opens under the mouse, by its style alone.
+func (r *layoutReader) opensList(node int) bool {
+	if _, shown := r.laidOut[node]; !shown || r.names[node] != "li" {
+		return false
+	}
+	return slices.ContainsFunc(r.children[node], func(child int) bool {
+		_, shown := r.laidOut[child]
+		return !shown && (r.names[child] == "ul" || r.names[child] == "ol" || r.attribute(child, "role") == "menu")
+	})
 }
 
 // parent returns the parent of a node, or -1.

@@ -148,7 +148,7 @@ func (w *walk) node(n *axNode, depth int, above string, level int) {
 	case w.doc.standIns[n.Backend].role != "":
 		w.element(n, w.doc.standIns[n.Backend].role, clip(w.clean(w.textBelow(n, level, maxName*4)), maxName), depth, level)
 		return
-	case n.Ignored:
+	case n.Ignored && !w.doc.takesDrops[n.Backend]:
 		w.block(n, depth, above, level)
 		return
 	case role == "StaticText":
@@ -336,10 +336,16 @@ func (w *walk) referable(n *axNode, role string, level int) (string, bool) {
 	case interactive[role]:
 		return role, true
 	}
-	if _, scrolls := w.doc.scrolling[n.Backend]; scrolls {
-		if role == "generic" || role == "none" || role == "" {
-			role = "scrollable"
-		}
+	plain := role == "generic" || role == "none" || role == ""
+	_, scrolls := w.doc.scrolling[n.Backend]
+	switch {
+	case w.doc.draggable[n.Backend] && (plain || role == "group"): // as Chromium calls what is draggable
+		return "clickable", true
+	case w.doc.takesDrops[n.Backend] && plain:
+		return "droppable", true
+	case scrolls && plain:
+		return "scrollable", true
+	case w.doc.draggable[n.Backend] || w.doc.takesDrops[n.Backend] || scrolls:
 		return role, true
 	}
 	if role == "LabelText" || role == "RootWebArea" || w.actsBelow(n, level) && !w.isEntry(n, level) {
@@ -349,8 +355,7 @@ func (w *walk) referable(n *axNode, role string, level int) (string, bool) {
 	if !clickable {
 		return "", false
 	}
-	switch role {
-	case "generic", "none", "":
+	if plain {
 		return "clickable", true
 	}
 	return role, true
@@ -469,6 +474,12 @@ func (w *walk) element(n *axNode, role, name string, depth, level int) {
 	if checked := w.doc.standIns[n.Backend].checked; checked != "" {
 		e.State.Checked = checked
 		text += map[string]string{"true": " (checked)", "false": " (not checked)"}[checked]
+	}
+	if w.doc.draggable[n.Backend] {
+		text += " (draggable)"
+	}
+	if w.doc.takesDrops[n.Backend] && role != "droppable" {
+		text += " (droppable)"
 	}
 	if s, ok := w.doc.scrolling[n.Backend]; ok {
 		text += fmt.Sprintf(" (scrolled %.1f of %.1f screens)", s.at, s.all-1)
