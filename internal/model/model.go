@@ -24,7 +24,8 @@
 //	model.bad_answer      502  the answer is not what its API promises
 //	model.empty_answer    502  the answer holds no message, asked once more
 //	model.answer_too_long 502  the answer is longer than 1 MB
-//	model.unreachable     502  no connection, a refused address, a redirect
+//	model.unreachable     502  no connection, a refused address
+//	model.redirected      502  a redirect, which no key follows
 //	model.timeout         504  no answer in time
 //	model.config          400  no base URL or model where one is needed
 //

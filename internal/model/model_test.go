@@ -190,7 +190,7 @@ func TestFailuresAreNamedWithoutKeyOrPrompt(t *testing.T) {
 		{200, `{"choices":"` + echo + `","type":"` + echo + `"}`, "model.bad_answer", 502, bctrl.ErrUnavailable},
 		{200, ``, "model.bad_answer", 502, bctrl.ErrUnavailable},
 		{200, `[1`, "model.bad_answer", 502, bctrl.ErrUnavailable},
-		{307, ``, "model.unreachable", 502, bctrl.ErrUnavailable},
+		{307, ``, "model.redirected", 502, bctrl.ErrUnavailable},
 	} {
 		for _, p := range providers {
 			f := serve(t, says(c.status, c.body))

@@ -140,6 +140,13 @@ func noAnswer(outer, attempt context.Context, err error) error {
 		f := unreachable(err)
 		f.retryable, f.err.Retryable = true, true
 		return f
+	case errors.Is(err, broker.ErrRedirect):
+		return &failure{err: &bctrl.Error{
+			Status:  http.StatusBadGateway,
+			Code:    "model.redirected",
+			Message: "the provider redirects, and a key follows no redirect",
+			Hint:    "have the credential's baseUrl be the address that it redirects to",
+		}}
 	case errors.Is(err, broker.ErrAddress), errors.Is(err, broker.ErrAnswer), errors.Is(err, broker.ErrRefused):
 		return unreachable(err)
 	}

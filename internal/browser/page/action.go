@@ -3,6 +3,7 @@ package page
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -85,11 +86,20 @@ func (s *Set) actOnTab(ctx context.Context, action func(ctx context.Context, t *
 	defer t.endAction()
 	t.updateFields(ctx)
 	err = action(ctx, t)
+	if _, told := errors.AsType[*bctrl.Error](err); err != nil && !told && context.Cause(ctx) == errActionTime {
+		t.endHangingScript(context.WithoutCancel(ctx))
+		return browser.GatewayTimeout("page.not_answering", "the page did not answer in time",
+			"a script that kept it busy was ended: observe the page again, or navigate to another")
+	}
 	if errors.Is(err, protocol.ErrGone) && t.isGone() && s.ctx.Err() == nil {
 		return browser.Conflict("page.closed", "the page has closed itself", "observe: another tab is in front")
 	}
 	return err
 }
+
+// errActionTime is the cause of an action that has run into its limit, beside what ended
+// its caller.
+var errActionTime = fmt.Errorf("the action took too long: %w", context.DeadlineExceeded)
 
 // action is something that is done to a page, perhaps beside its caller.
 type action struct {
@@ -108,7 +118,7 @@ func (s *Set) newAction(ctx context.Context, limit time.Duration) *action {
 	a := &action{done: make(chan struct{})}
 	a.ctx, a.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	a.leaveCaller = context.AfterFunc(ctx, func() { a.cancel(context.Cause(ctx)) })
-	a.limit = time.AfterFunc(limit, func() { a.cancel(context.DeadlineExceeded) })
+	a.limit = time.AfterFunc(limit, func() { a.cancel(errActionTime) })
 	leaveSet := context.AfterFunc(s.ctx, func() { a.cancel(context.Canceled) })
 	context.AfterFunc(a.ctx, func() { leaveSet() })
 	return a

@@ -1,0 +1,21 @@
+package page_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
+)
+
+// TestAPageThatKeepsItselfBusyIsFreed has a page whose script never ends once it is
+// clicked: what meets it says so, and the next one sees the page.
+func TestAPageThatKeepsItselfBusyIsFreed(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	s := browsertest.NewSite(t, map[string]string{"/": `<h1>Home</h1><button onclick="for (;;);">Busy</button>`})
+	obs := browsertest.Open(ctx, t, p, s.URL+"/")
+	err := p.Click(ctx, browsertest.Find(t, obs, "button", "Busy").Ref, browser.Click{})
+	require.ErrorContains(t, err, "page.not_answering")
+	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "Home")
+}
