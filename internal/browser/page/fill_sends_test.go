@@ -13,6 +13,7 @@ import (
 
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
+	"github.com/bctrl-go/bctrl/internal/scrub"
 )
 
 // passwordField is the field of the pages below.
@@ -147,7 +148,8 @@ type lateView struct {
 func (v lateView) String() string { return browsertest.Observe(v.ctx, v.t, v.page).Outline }
 
 // requireHidden requires that nothing that is read of a page shows a value: no view, no
-// text, no picture, and no script of the page. It returns the view.
+// text, no script of the page; and that the pictures of it paint over what was filled. It
+// returns the view.
 func requireHidden(ctx context.Context, t *testing.T, p browser.Page, b browser.Browser,
 	value string) *browser.Observation {
 	t.Helper()
@@ -158,6 +160,14 @@ func requireHidden(ctx context.Context, t *testing.T, p browser.Page, b browser.
 		browsertest.InputValues(ctx, t, b))
 	shot, err := p.Screenshot(ctx, false)
 	require.NoError(t, err)
-	browsertest.RequireUnseen(t, value, string(shot))
+	picture, err := p.Picture(ctx, browser.PictureOptions{Marks: true})
+	require.NoError(t, err)
+	browsertest.RequireUnseen(t, value, string(shot), string(picture.PNG.Bytes()))
+	for _, e := range obs.Elements {
+		if e.Value == scrub.Mark {
+			require.Greater(t, browsertest.MaskedPixels(t, shot), 100, e.Name)
+			require.Greater(t, browsertest.MaskedPixels(t, picture.PNG.Bytes()), 100, e.Name)
+		}
+	}
 	return obs
 }
