@@ -117,7 +117,8 @@ func TestALoginInAFrameNeedsEveryOriginAroundIt(t *testing.T) {
 				value = "04815" + strconv.Itoa(i)
 			}
 			before := len(s.RequestsTo("/login"))
-			err := p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, browsertest.Login(field, value, c.origins...))
+			err := p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref,
+				browsertest.Login(field, value, c.origins...))
 			if c.found != "" {
 				require.ErrorContains(t, err, "vault.origin_mismatch", c.why)
 				require.ErrorContains(t, err, c.found, c.why)
@@ -140,8 +141,8 @@ func TestALoginInAFrameNeedsEveryOriginAroundIt(t *testing.T) {
 // [TestAFormThatLeavesWithoutTheValueIsNoticed].
 func TestAPageThatHashesGetsTheValueWhereItsEntrySaysSo(t *testing.T) {
 	ctx, p, _ := openPageOfEveryName(t)
-	s := browsertest.NewSecureSite(t, map[string]string{"/": `<form id=f>` + passwordField + `<button>Log in</button></form>
-		<script>f.onsubmit = async e => { e.preventDefault();
+	s := browsertest.NewSecureSite(t, map[string]string{"/": `<form id=f>` + passwordField + `<button>Log in</button>
+		</form><script>f.onsubmit = async e => { e.preventDefault();
 		const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(p.value));
 		const password = [...new Uint8Array(hash)].map(b => b.toString(16).padStart(2, '0')).join('');
 		fetch('/login', {method: 'POST', body: JSON.stringify({password})}) }</script>`})
@@ -153,7 +154,8 @@ func TestAPageThatHashesGetsTheValueWhereItsEntrySaysSo(t *testing.T) {
 		require.NoError(t, p.Fill(ctx, browsertest.Find(t, obs, "textbox", "Password").Ref, fill))
 		before := len(s.RequestsTo("/login"))
 		require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Log in").Ref, browser.Click{}))
-		require.Eventually(t, func() bool { return len(s.RequestsTo("/login")) > before }, 10*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return len(s.RequestsTo("/login")) > before }, 10*time.Second,
+			10*time.Millisecond)
 		right := jsonValue(s.RequestsTo("/login")[before]) == fmt.Sprintf("%x", sha256.Sum256([]byte(browsertest.Hunter)))
 		require.Equal(t, direct, right, "its server can check the value alone")
 		seen := browsertest.Settle(ctx, t, p).Outline

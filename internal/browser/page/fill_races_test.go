@@ -171,8 +171,9 @@ func (r *racer) see(what, text string) {
 
 // TestNothingLeaksWhereAPageIsLeftBetweenCheckAndFill has documents leave for a hostile site
 // at random moments of a fill: whole pages, and frames in a page that stays. Some fills are
-// of one-time codes, and half of them put the value itself into the page. What arrives at that site, and what the login's
-// own site gets without having been logged in to, holds nothing of the value.
+// of one-time codes, and half of them put the value itself into the page. What arrives at
+// that site, and what the login's own site gets without having been logged in to, holds
+// nothing of the values.
 // BCTRL_RACES says how often, BCTRL_RACES_SEED which.
 func TestNothingLeaksWhereAPageIsLeftBetweenCheckAndFill(t *testing.T) {
 	count, seed := numberFrom(t, "BCTRL_RACES", 1000), numberFrom(t, "BCTRL_RACES_SEED", int(time.Now().UnixNano()))
