@@ -315,6 +315,23 @@ func TestWhichModelsTakePictures(t *testing.T) {
 	require.False(t, Sees(t.Context(), nil, "gpt-4o"), "a chat that does not know")
 }
 
+// TestWhoIsAskedIsKnownBeforeAQuestion is what a budget in dollars goes by.
+func TestWhoIsAskedIsKnownBeforeAQuestion(t *testing.T) {
+	f := serve(t, says(200, ""))
+	chat := f.chat(t, bctrl.OpenAICompatible, func(c *Config) { c.Model = "llama3.1:8b" })
+	for asked, want := range map[string]string{"": "llama3.1:8b", "qwen3:8b": "qwen3:8b"} {
+		provider, name, known := NameOf(t.Context(), chat, asked)
+		require.True(t, known)
+		require.Equal(t, bctrl.OpenAICompatible, provider)
+		require.Equal(t, want, name)
+	}
+	_, _, known := NameOf(t.Context(), f.chat(t, bctrl.OpenAICompatible, func(c *Config) { c.Model = "" }), "")
+	require.False(t, known, "a compatible provider has no default")
+	_, _, known = NameOf(t.Context(), nil, "gpt-4o")
+	require.False(t, known, "a chat that does not know")
+	require.Empty(t, f.bodies, "nothing is sent")
+}
+
 func TestThePrefixThatStaysIsMarkedForTheCache(t *testing.T) {
 	f := serve(t, func(n int, w http.ResponseWriter, r *http.Request) {
 		if n == 2 {
