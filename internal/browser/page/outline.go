@@ -417,7 +417,10 @@ func (w *walk) actsBelow(n *axNode, level int) bool {
 // actsItself reports whether a user can act on n, whatever is inside it.
 func (w *walk) actsItself(n *axNode) bool {
 	role := string(n.Role.Value)
-	return interactive[role] || role == "Iframe" || w.doc.standIns[n.Backend].role != "" || n.Backend != 0 && role != "StaticText" && role != "LabelText" &&
+	if interactive[role] || role == "Iframe" || w.doc.standIns[n.Backend].role != "" {
+		return true
+	}
+	return n.Backend != 0 && role != "StaticText" && role != "LabelText" &&
 		(w.doc.clickable[n.Backend] || n.property("focusable") == "true")
 }
 

@@ -56,8 +56,10 @@ func TestWhatCanBeClickedHasAReference(t *testing.T) {
 		},
 		{
 			"inputs that are not drawn, by their labels",
-			`<style>.gone{display:none}.dim{visibility:hidden}</style><label><input type=checkbox class=gone>Agree <b>to all</b></label>
-				<input type=radio class=dim id=r checked><label for=r>Gold</label><label>Choose a file<input type=file hidden></label>
+			`<style>.gone{display:none}.dim{visibility:hidden}</style>
+				<label><input type=checkbox class=gone>Agree <b>to all</b></label>
+				<input type=radio class=dim id=r checked><label for=r>Gold</label>
+				<label>Choose a file<input type=file hidden></label>
 				<label><input type=checkbox hidden disabled>Not now</label><p><label for=none>Nothing</label>`,
 			"[e*] checkbox \"Agree to all\" (not checked)\n[e*] radio \"Gold\" (checked)\n[e*] button \"Choose a file\"\n" +
 				"text: Not now\ntext: Nothing\n",
