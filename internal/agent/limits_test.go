@@ -95,7 +95,8 @@ func TestATaskDoesNotBeginOutsideItsHostsNorGoThere(t *testing.T) {
 	w := &wandering{site: newSite("login"), url: "https://evil.example/"}
 	chat := &asked{answer: func(n int, req model.Request) (*model.Response, error) {
 		if n == 0 {
-			require.Contains(t, req.Messages[0].Text, "https://evil.example/, where this task may not be: it was kept from there")
+			require.Contains(t, req.Messages[0].Text, "https://evil.example/, where this task "+
+				"may not be: it was kept from there")
 			return calls("navigate", `{"url":"https://other.example/"}`), nil
 		}
 		require.Contains(t, req.Messages[len(req.Messages)-1].Text, "agent.host_not_allowed")
