@@ -4,12 +4,10 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"maps"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +28,8 @@ var (
 	seedsFlag = flag.Int("seeds", 1, "seeds a task, from 1")
 	viewsFlag = flag.Bool("views", false, "print what the model sees, and what it calls")
 	shotsFlag = flag.String("pictures", "", "a folder to write the pictures to that the model sees")
+	modelFlag = flag.String("model", "", `a real model to score, PROVIDER:NAME, as "openai:gpt-5.6-terra"`)
+	baseFlag  = flag.String("base-url", "", "where the model is asked, for openai-compatible")
 	htmlFlag  = flag.String("html", "html", "the folder of that name of MiniWoB++, which scripts/install-miniwob links")
 )
 
@@ -53,17 +53,52 @@ func newPlayer(t *testing.T) *player {
 	t.Cleanup(func() { _ = p.site.Close() })
 	p.web = httptest.NewServer(p.site)
 	t.Cleanup(p.web.Close)
-	srv := bctrltest.New(t, bctrltest.WithBrowser(), bctrltest.WithModel(p.script))
+	options := []bctrltest.Option{bctrltest.WithBrowser()}
+	if *modelFlag == "" {
+		options = append(options, bctrltest.WithModel(p.script))
+	}
+	srv := bctrltest.New(t, options...)
 	client, ctx := srv.Client(bctrl.WithTimeout(3*time.Minute)), t.Context()
-	_, err = client.AICredentials.Create(ctx, srv.ModelCredential("scripted"))
+	_, err = client.AICredentials.Create(ctx, credential(t, srv))
 	require.NoError(t, err)
 	ws, err := client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{Name: "miniwob", Mounts: bctrl.Mounts{
-		AI: &bctrl.AIMount{Allow: []string{"scripted"}},
+		AI: &bctrl.AIMount{Allow: []string{"model"}},
 	}})
 	require.NoError(t, err)
 	p.rt, err = ws.Runtimes.Browser("player").Stagehand(ctx, bctrl.Launch{Mode: bctrl.ModeEphemeral})
 	require.NoError(t, err)
 	return p
+}
+
+// keyVariable is the environment variable with the key of a real model.
+const keyVariable = "BCTRL_MINIWOB_KEY"
+
+// credential is the scripted model's, or that of the real one which is to be scored.
+func credential(t *testing.T, srv *bctrltest.Server) bctrl.AICredentialCreate {
+	t.Helper()
+	if *modelFlag == "" {
+		return srv.ModelCredential("model")
+	}
+	provider, name, ok := strings.Cut(*modelFlag, ":")
+	require.True(t, ok, "-model is PROVIDER:NAME")
+	key := os.Getenv(keyVariable)
+	if key == "" && *baseFlag != "" {
+		key = "none" // a server of one's own asks for none
+	}
+	if key == "" {
+		t.Fatal("a real model needs its key in " + keyVariable)
+	}
+	return bctrl.AICredentialCreate{
+		ID: "model", Provider: bctrl.AIProvider(provider), DefaultModel: name, BaseURL: *baseFlag,
+		APIKey: bctrl.NewSecret(key),
+	}
+}
+
+func whoWasAsked() string {
+	if *modelFlag == "" {
+		return "a scripted model"
+	}
+	return *modelFlag
 }
 
 func (p *player) script(turn modeltest.Turn) (call modeltest.Call) {
@@ -107,6 +142,9 @@ func (p *player) play(ctx context.Context, task string, seed int) (Outcome, erro
 	}
 	p.mu.Unlock()
 	options := bctrl.ActOptions{MaxSteps: 60, Vision: visionOf(task)}
+	if *modelFlag != "" {
+		options.Vision = bctrl.VisionAuto
+	}
 	result, err := p.rt.Stagehand.Act(ctx, p.site.Outcome(id).Utterance, options)
 	out := p.site.Outcome(id)
 	if err == nil && !out.Done {
@@ -138,12 +176,18 @@ func TestPoliciesReachTheReward(t *testing.T) {
 	names := strings.Split(*tasksFlag, ",")
 	switch *tasksFlag {
 	case "all":
-		names = slices.Sorted(maps.Keys(policies()))
+		names = nil
+		for _, kind := range Kinds() {
+			names = append(names, kind.Tasks...)
+		}
 	case "sample":
 		names = sample
 	}
-	whole := 0
+	whole, wonAll := 0, map[string]bool{}
 	for _, name := range names {
+		if *modelFlag == "" && policies()[name] == nil {
+			continue // lost, and named below
+		}
 		won := 0
 		var lost []string
 		for seed := 1; seed <= *seedsFlag; seed++ {
@@ -157,12 +201,20 @@ func TestPoliciesReachTheReward(t *testing.T) {
 		}
 		if won == *seedsFlag {
 			whole++
+			wonAll[name] = true
 		}
 		fmt.Printf("%-30s %d/%d %s\n", name, won, *seedsFlag, strings.Join(lost, "; "))
 	}
-	fmt.Printf("%d of %d tasks reached reward 1 with each of %d seeds; a scripted model was asked\n",
-		whole, len(names), *seedsFlag)
-	if *tasksFlag == "sample" {
+	if *tasksFlag == "all" {
+		score := printScore(wonAll, *seedsFlag)
+		if *modelFlag == "" {
+			require.GreaterOrEqual(t, score, recorded, "the score may only rise")
+		}
+		return
+	}
+	fmt.Printf("%d of %d tasks reached reward 1 with each of %d seeds; %s was asked\n",
+		whole, len(names), *seedsFlag, whoWasAsked())
+	if *tasksFlag == "sample" && *modelFlag == "" {
 		require.Equal(t, len(sample), whole)
 	}
 }
