@@ -44,6 +44,7 @@ func run(ctx context.Context, script modeltest.Script, out io.Writer) error {
 	return stage.Run(ctx, script, func(ctx context.Context, s *stage.Stage) error { return program(ctx, s, out) })
 }
 
+// program is the story: one function for each verb.
 func program(ctx context.Context, s *stage.Stage, out io.Writer) (err error) {
 	rt, err := launch(ctx, s)
 	if err != nil {
@@ -51,23 +52,44 @@ func program(ctx context.Context, s *stage.Stage, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, rt.Stop(context.WithoutCancel(ctx))) }()
 
-	// A task may take ten questions, 50,000 tokens and two minutes. It runs on the
-	// server, so a program could leave and wait for it later, by op.ID.
-	op, err := rt.Stagehand.AgentAsync(ctx, "Log in to the CRM and export Q1 pipeline",
-		bctrl.AgentOptions{MaxSteps: 10, MaxTokens: 50_000, Timeout: 2 * time.Minute})
+	task, err := exportQ1(ctx, rt, out)
 	if err != nil {
 		return err
 	}
+	if err := showQ2(ctx, rt, out); err != nil {
+		return err
+	}
+	if err := readDeals(ctx, rt, out); err != nil {
+		return err
+	}
+	if err := showQ3Twice(ctx, rt, s.Site+"/pipeline", out); err != nil {
+		return err
+	}
+	return replay(ctx, rt, task, out)
+}
+
+// exportQ1 has an agent log in and export, with ten questions, 50,000 tokens and two
+// minutes at most. The task runs on the server, so a program could leave and wait for it
+// later, by the operation's ID.
+func exportQ1(ctx context.Context, rt *bctrl.Runtime, out io.Writer) (*bctrl.Operation, error) {
+	op, err := rt.Stagehand.AgentAsync(ctx, "Log in to the CRM and export Q1 pipeline",
+		bctrl.AgentOptions{MaxSteps: 10, MaxTokens: 50_000, Timeout: 2 * time.Minute})
+	if err != nil {
+		return nil, err
+	}
 	done, err := finished(ctx, op)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	fmt.Fprintf(out, "AGENT    %s %d steps of 10\n", done.Message, done.Steps)
 	for _, a := range done.Actions {
 		fmt.Fprintln(out, "        ", a.Kind, a.VaultKey)
 	}
+	return op, nil
+}
 
-	// What was observed is done without a model, while the page is the same.
+// showQ2 does what was observed, which asks no model while the page is the same.
+func showQ2(ctx context.Context, rt *bctrl.Runtime, out io.Writer) error {
 	found, err := rt.Stagehand.Observe(ctx, "show the deals of Q2")
 	if err != nil {
 		return err
@@ -79,19 +101,27 @@ func program(ctx context.Context, s *stage.Stage, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "OBSERVE  %s: %s %v, asking %d times\n", found[0].Description, found[0].Method, found[0].Arguments,
-		acted.Usage.Calls)
+	_, err = fmt.Fprintf(out, "OBSERVE  %s: %s %v, asking %d times\n", found[0].Description, found[0].Method,
+		found[0].Arguments, acted.Usage.Calls)
+	return err
+}
 
-	// The schema comes from the type; an answer that breaks it is an error.
+// readDeals reads the table into structs. The schema comes from the type; an answer that
+// breaks it is an error.
+func readDeals(ctx context.Context, rt *bctrl.Runtime, out io.Writer) error {
 	deals, err := extract.Into[[]Deal](ctx, rt, "the deals in the table")
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "EXTRACT  %d deals, the first %+v\n", len(deals), deals[:min(1, len(deals))])
+	_, err = fmt.Fprintf(out, "EXTRACT  %d deals, the first %+v\n", len(deals), deals[:min(1, len(deals))])
+	return err
+}
 
-	// The second time the page has the same shape, and the cache knows what to do.
+// showQ3Twice gives one instruction two times. The second time the page has the same
+// shape, and the cache knows what to do.
+func showQ3Twice(ctx context.Context, rt *bctrl.Runtime, page string, out io.Writer) error {
 	for range 2 {
-		if _, err := rt.Page.Goto(ctx, s.Site+"/pipeline"); err != nil {
+		if _, err := rt.Page.Goto(ctx, page); err != nil {
 			return err
 		}
 		acted, err := rt.Stagehand.Act(ctx, "Show the deals of Q3", bctrl.ActOptions{Cache: bctrl.CacheAuto})
@@ -100,7 +130,7 @@ func program(ctx context.Context, s *stage.Stage, out io.Writer) (err error) {
 		}
 		fmt.Fprintf(out, "ACT      from the cache: %t, asking %d times\n", acted.FromCache, acted.Usage.Calls)
 	}
-	return replay(ctx, rt, op, out)
+	return nil
 }
 
 // replay does the task again after a logout, without a model: the login is filled by
