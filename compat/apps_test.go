@@ -2,10 +2,14 @@ package compat
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,7 +33,7 @@ const (
 )
 
 // TestDjangosAdminIsWorkedOnByAnAgent logs in with a password and a one-time code,
-// creates, edits, searches, exports and logs out.
+// creates, edits, uploads, searches, exports and logs out.
 func TestDjangosAdminIsWorkedOnByAnAgent(t *testing.T) {
 	address := django(t)
 	w := newAppWorker(t, address, "Django administration", script(
@@ -41,6 +45,7 @@ func TestDjangosAdminIsWorkedOnByAnAgent(t *testing.T) {
 		clickOn("button", "Save"),
 		clickOn("link", "Ada Lovelace"),
 		typeInto("Email", "lovelace@example.com"),
+		func(t modeltest.Turn) modeltest.Call { return modeltest.Upload(t.Find("button", "Contract"), appFile) },
 		clickOn("button", "Save"),
 		typeInto("Search", "Lovelace"),
 		clickOn("button", "Search"),
@@ -51,9 +56,12 @@ func TestDjangosAdminIsWorkedOnByAnAgent(t *testing.T) {
 		clickOn("button", "Go"),
 		downloaded,
 		clickOn("button", "Log out"),
+		func(t modeltest.Turn) modeltest.Call {
+			return modeltest.Done(!t.Sees("button", "Log out"), t.View.Outline)
+		},
 	))
 	w.work(t)
-	w.exported(t, "contacts.csv", "Ada Lovelace,lovelace@example.com,")
+	w.exported(t, "contacts.csv", "Ada Lovelace,lovelace@example.com,contract.png")
 }
 
 // django starts Django's admin and returns its address.
@@ -95,6 +103,9 @@ func startApp(t *testing.T, cmd *exec.Cmd) (io.Writer, io.Reader) {
 
 const appKey = "apps/admin"
 
+// appFile lies in the mounted storage, for the applications to be given.
+const appFile = "in/contract.png"
+
 // appWorker is a runtime with a login for an application.
 type appWorker struct {
 	srv    *bctrltest.Server
@@ -117,6 +128,8 @@ func newAppWorker(t *testing.T, address, label string, s modeltest.Script) *appW
 		Username: appUser, Password: bctrl.NewSecret(appPassword), TOTP: bctrl.NewSecret(appSeed),
 		Origins: []string{origin}, Label: label,
 	})
+	require.NoError(t, err)
+	_, err = w.client.Storage("apps").Upload(ctx, appFile, bytes.NewReader(appPicture(t)))
 	require.NoError(t, err)
 	ws, err := w.client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{Name: "apps", Mounts: bctrl.Mounts{
 		AI:      &bctrl.AIMount{Allow: []string{"scripted"}},
@@ -141,6 +154,14 @@ func (w *appWorker) work(t *testing.T) {
 		require.False(t, strings.Contains(string(r.Body), appPassword), "the model was sent the password")
 		require.False(t, strings.Contains(string(r.Body), appSeed), "the model was sent the seed")
 	}
+}
+
+// appPicture is a picture that an application can read.
+func appPicture(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, png.Encode(&b, image.NewGray(image.Rect(0, 0, 8, 8))))
+	return b.Bytes()
 }
 
 func (w *appWorker) exported(t *testing.T, name, want string) {
@@ -222,8 +243,8 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// TestPocketBaseIsWorkedOnByAnAgent logs in, creates, edits, searches, exports and logs
-// out.
+// TestPocketBaseIsWorkedOnByAnAgent logs in, creates, edits, uploads, searches, exports and
+// logs out.
 func TestPocketBaseIsWorkedOnByAnAgent(t *testing.T) {
 	address := pocketBase(t)
 	w := newAppWorker(t, address, "PocketBase", script(
@@ -234,6 +255,7 @@ func TestPocketBaseIsWorkedOnByAnAgent(t *testing.T) {
 		clickOn("button", "Clear"), clickOn("button", "Create"),
 		clickText("ada@example.com"),
 		func(t modeltest.Turn) modeltest.Call { return modeltest.Type(t.Find("textbox", "name"), "Ada King") },
+		func(t modeltest.Turn) modeltest.Call { return modeltest.Upload(t.Find("button", "Upload"), appFile) },
 		clickOn("button", "Clear"), clickOn("button", "Save"),
 		clickOn("button", "Clear"),
 		typeInto("Search collections", "super"),
@@ -250,6 +272,36 @@ func TestPocketBaseIsWorkedOnByAnAgent(t *testing.T) {
 	))
 	w.work(t)
 	w.exported(t, "pb_schema.json", "users")
+	record := pocketBaseUser(t, address)
+	require.Equal(t, "ada@example.com", record.Email)
+	require.Equal(t, "Ada King", record.Name)
+	require.Regexp(t, `^contract_\w+\.png$`, record.Avatar)
+}
+
+type pocketBaseRecord struct{ Email, Name, Avatar string }
+
+// pocketBaseUser asks PocketBase itself for the only record of its users.
+func pocketBaseUser(t *testing.T, address string) pocketBaseRecord {
+	t.Helper()
+	base := strings.TrimSuffix(address, "/_/") + "/api/collections/"
+	call := func(method, path, token, body string, into any) {
+		req, err := http.NewRequestWithContext(t.Context(), method, base+path, strings.NewReader(body))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Authorization", token)
+		answer, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		defer answer.Body.Close()
+		require.Equal(t, http.StatusOK, answer.StatusCode)
+		require.NoError(t, json.NewDecoder(answer.Body).Decode(into))
+	}
+	var login struct{ Token string }
+	call(http.MethodPost, "_superusers/auth-with-password", "",
+		`{"identity":"`+appUser+`","password":"`+appPassword+`"}`, &login)
+	var users struct{ Items []pocketBaseRecord }
+	call(http.MethodGet, "users/records", login.Token, "", &users)
+	require.Len(t, users.Items, 1)
+	return users.Items[0]
 }
 
 // pocketBase starts PocketBase with a superuser and a collection, and returns the
