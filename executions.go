@@ -164,7 +164,8 @@ type ActAction struct {
 	// Element is the element that it was done to; nil where it was done to none.
 	Element *ElementDescription `json:"element,omitempty"`
 	// Arguments are those of the agent's tool without references to elements, secrets
-	// masked: with Kind and Element they say how to do it again.
+	// masked, and what may be a credential in the query or fragment of an address: with
+	// Kind and Element they say how to do it again.
 	Arguments json.RawMessage `json:"arguments,omitempty"`
 	// VaultKey is the key that was filled from.
 	VaultKey string `json:"vaultKey,omitempty"`

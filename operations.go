@@ -68,7 +68,8 @@ type OperationProgress struct {
 
 // TranscriptInfo says where the transcript of an operation is: the files
 // operations/<id>/0001.json and so on, a [TranscriptStep] each, with its picture
-// beside it. They are put as the operation, by what its mounts permit at each step.
+// beside it. They are put as the operation, by what its mounts permit at each step. What
+// is waited for, as [Stagehand.Agent], keeps none.
 type TranscriptInfo struct {
 	// Namespace is the storage namespace that holds the files.
 	Namespace string `json:"namespace"`

@@ -26,9 +26,10 @@ func exported() (bctrl.OperationInfo, bctrl.RuntimeInfo, []bctrl.TranscriptStep)
 	}
 	return bctrl.OperationInfo{ID: someKey, CreatedAt: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)},
 		bctrl.RuntimeInfo{
-			Alias:  "crm",
-			Launch: bctrl.Launch{Mode: bctrl.ModeProfile, ProfileID: "sf-bot", Config: &bctrl.LaunchConfig{Width: 1920}, Model: "m"},
-			Group:  "emea",
+			Alias: "crm",
+			Launch: bctrl.Launch{Mode: bctrl.ModeProfile, ProfileID: "sf-bot", Model: "m",
+				Config: &bctrl.LaunchConfig{Width: 1920}},
+			Group: "emea",
 			Mounts: &bctrl.Mounts{
 				AI:    &bctrl.AIMount{Allow: []string{}, Defaults: map[bctrl.AIProvider]string{bctrl.OpenAI: "a", "b": "c"}},
 				Vault: &bctrl.VaultMount{Allow: []string{"prod/crm/"}, AllowRawReads: new(false)},
@@ -42,7 +43,8 @@ func exported() (bctrl.OperationInfo, bctrl.RuntimeInfo, []bctrl.TranscriptStep)
 				{Kind: "click", Element: textbox("Gone"), Error: "it is not there"},
 				{Kind: "fill", Element: textbox("Email"), VaultKey: "prod/crm",
 					Arguments: json.RawMessage(`{"field":"username","key":"prod/crm"}`)},
-				{Kind: "type", Element: textbox("Note"), Arguments: json.RawMessage(`{"text":"[secret] and ` + "`" + `more` + "`" + `"}`)},
+				{Kind: "type", Element: textbox("Note"),
+					Arguments: json.RawMessage(`{"text":"[secret] and ` + "`" + `more` + "`" + `"}`)},
 			}},
 			{URL: "https://crm.example.com/in", Actions: []bctrl.ActAction{{Kind: "extract"}}},
 			{URL: "https://crm.example.com/deals", Title: "Deals", Actions: []bctrl.ActAction{
@@ -74,7 +76,8 @@ func TestAnExportedProgramReadsAsSomebodyWouldWriteIt(t *testing.T) {
 // TestNoPageWritesAProgram: what pages and models say is text in a program, never code,
 // and nothing in it hides from whoever reads it.
 func TestNoPageWritesAProgram(t *testing.T) {
-	evil := []string{"\n}\nfunc init() { panic(1) }\n//", "`+os.Getenv(`BCTRL_API_KEY`)+`", "\u202e)\"drawkcab", "*/", "\"\\",
+	evil := []string{"\n}\nfunc init() { panic(1) }\n//", "`+os.Getenv(`BCTRL_API_KEY`)+`", "\u202e)\"drawkcab", "*/",
+		"\"\\",
 		"\r// x", "\x00", "\u2028panic(1)", "\ufeff", "{{.Alias}}", "//go:embed /etc/passwd", "\xff\xfe", "\u200bx"}
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.OneOf(rapid.SampledFrom(evil), rapid.String())
@@ -83,7 +86,8 @@ func TestNoPageWritesAProgram(t *testing.T) {
 		arguments, err := json.Marshal(map[string]string{"text": hostile("argument"), hostile("name"): "x"})
 		require.NoError(t, err)
 		name := hostile("element")
-		p, err := newProgram(o, hostile("workspace"), rt, []bctrl.TranscriptStep{{URL: hostile("url"), Title: hostile("title"),
+		p, err := newProgram(o, hostile("workspace"), rt, []bctrl.TranscriptStep{{
+			URL: hostile("url"), Title: hostile("title"),
 			Actions: []bctrl.ActAction{{Kind: hostile("kind"), Arguments: arguments, Element: &bctrl.ElementDescription{
 				Role: hostile("role"), Name: name, Surroundings: []string{hostile("around")}, Frame: "x" + hostile("frame")}}}}})
 		require.NoError(t, err)

@@ -54,7 +54,8 @@ func nouns() []noun {
 		{"keys", keys}, {"workspace", workspaces}, {"vault", vault}, {"secrets", secrets}, {"credential", credentials},
 		{"capability", capabilities}, {"invoke", invokeCommand}, {"json", jsonCommand}, {"markdown", markdownCommand},
 		{"ai", ai},
-		{"storage", storage}, {"runtime", runtimes}, {"operation", operations}, {"token", tokens}, {"access", accessCommands}, {"audit", audits},
+		{"storage", storage}, {"runtime", runtimes}, {"operation", operations}, {"token", tokens},
+		{"access", accessCommands}, {"audit", audits},
 		{"status", sealStatus}, {"lock", lock}, {"unlock", unlock}, {"rotate-master", rotateMaster},
 	}
 }

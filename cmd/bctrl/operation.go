@@ -82,12 +82,11 @@ func listOperations(c *cli) *cobra.Command {
 	wantFilled(cmd, "workspace", "runtime", "status", "call")
 	completeWords(cmd, "status", statuses()...)
 	completeWords(cmd, "call", calls()...)
-	completeFlag(cmd, "workspace", func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-		return c.complete(cmd, workspaceNames, typed)
-	})
-	completeFlag(cmd, "runtime", func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-		return c.complete(cmd, runtimeNames, typed)
-	})
+	for flag, from := range map[string]source{"workspace": workspaceNames, "runtime": runtimeNames} {
+		completeFlag(cmd, flag, func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+			return c.complete(cmd, from, typed)
+		})
+	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 			if workspace != "" {

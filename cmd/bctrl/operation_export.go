@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -71,7 +70,7 @@ func writeNew(path string, data []byte) (err error) {
 		return usageError{err}
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	_, err = io.WriteString(f, string(data))
+	_, err = f.Write(data)
 	return err
 }
 

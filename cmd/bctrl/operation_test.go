@@ -173,7 +173,7 @@ func TestWhatWasObservedIsDoneWithoutAModel(t *testing.T) {
 	d := atWith(t, func(turn modeltest.Turn) modeltest.Call {
 		box := turn.Find("textbox", "name")
 		return modeltest.Candidates(
-			modeltest.Candidate{Ref: box.Ref, Method: "type", Arguments: []string{"bot"}, Description: "the name", Confidence: 1},
+			modeltest.Candidate{Ref: box.Ref, Method: "type", Arguments: []string{"bot"}, Description: "name", Confidence: 1},
 			modeltest.Candidate{Ref: box.Ref, Method: "click", Description: "the field", Confidence: 0.5})
 	}, bctrltest.WithBrowser())
 	withNotes(t, d.client, d.srv.ModelCredential("model"), site)

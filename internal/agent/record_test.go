@@ -23,7 +23,8 @@ func TestARecordedAddressHoldsNoCredential(t *testing.T) {
 			calls("done", `{"success":true,"message":"opened"}`),
 		}
 		s := newSite("blank")
-		d := deps(&asked{answer: func(n int, _ model.Request) (*model.Response, error) { return answers[n], nil }}, s, &vault{})
+		chat := &asked{answer: func(n int, _ model.Request) (*model.Response, error) { return answers[n], nil }}
+		d := deps(chat, s, &vault{})
 		var kept steps
 		d.Record = func(_ context.Context, r agent.Record) error { kept = append(kept, r.TranscriptStep); return nil }
 		result, err := agent.Agent(t.Context(), d, task("open it"), 0)

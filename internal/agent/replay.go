@@ -99,7 +99,8 @@ func (r *run) replayStep(ctx context.Context, i int, s bctrl.TranscriptStep) err
 		}
 		field := fmt.Sprintf("steps[%d].actions[%d]", i, j)
 		if holdsMask(a) {
-			e := browser.Conflict("replay.masked", "something of the action was masked: a secret, or what may be one in an address",
+			e := browser.Conflict("replay.masked",
+				"something of the action was masked: a secret, or what may be one in an address",
 				"do the task again with a model")
 			e.Field = field
 			return e

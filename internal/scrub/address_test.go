@@ -15,7 +15,7 @@ func TestAnAddressIsKeptWithoutWhatMayBeACredential(t *testing.T) {
 		{site, site, "nothing to mask"},
 		{site + "?q=red+shoes&page=2&sort=-created", site + "?q=red+shoes&page=2&sort=-created", "a search"},
 		{site + "?from=2026-01-01&to=2026-01-31T00:00:00Z", site + "?from=2026-01-01&to=2026-01-31T00:00:00Z", "times"},
-		{site + "?code=DE&state=open&key=name", site + "?code=DE&state=open&key=name", "words that say nothing by themselves"},
+		{site + "?code=DE&state=open&key=name", site + "?code=DE&state=open&key=name", "words of harmless things, too"},
 		{site + "?report=q1-2026-pipeline-by-owner", site + "?report=q1-2026-pipeline-by-owner", "a long text of words"},
 		{site + "?dealId=0198f3c0-6a3c-7f1e-8c1d-3b2a5d9e4f60", site + "?dealId=0198f3c0-6a3c-7f1e-8c1d-3b2a5d9e4f60",
 			"what somebody works on"},
