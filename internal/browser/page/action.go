@@ -87,9 +87,10 @@ func (s *Set) actOnTab(ctx context.Context, action func(ctx context.Context, t *
 	t.updateFields(ctx)
 	err = action(ctx, t)
 	if _, told := errors.AsType[*bctrl.Error](err); err != nil && !told && context.Cause(ctx) == errActionTime {
+		t.stopLoading(ctx) // the browser passes nothing on to a page while another is awaited
 		t.endHangingScript(context.WithoutCancel(ctx))
 		return browser.GatewayTimeout("page.not_answering", "the page did not answer in time",
-			"a script that kept it busy was ended: observe the page again, or navigate to another")
+			"what kept it busy, a script or another page that never loads, was ended: observe the page again, or navigate to another")
 	}
 	if errors.Is(err, protocol.ErrGone) && t.isGone() && s.ctx.Err() == nil {
 		return browser.Conflict("page.closed", "the page has closed itself", "observe: another tab is in front")
