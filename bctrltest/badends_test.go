@@ -2,7 +2,6 @@ package bctrltest_test
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"testing"
 	"time"
@@ -122,7 +121,7 @@ func (e end) requireEnds(t *testing.T, w *badWorld, v verb, async bool, why stri
 		got, err = v.read(info)
 	}
 	if e.code == "" {
-		require.True(t, errors.Is(err, context.Canceled), "%s: %v", why, err)
+		require.ErrorIs(t, err, context.Canceled, why)
 		return // who has left is told nothing
 	}
 	require.Equal(t, e.code, codeOf(err), why)

@@ -65,7 +65,8 @@ func form() task {
 	}
 	return task{
 		name: "form", page: "/form",
-		ask: "Register Acme: VAT number IE 123 456 789, phone 0044 20 7946 0958, a limited company in Ireland with branches " +
+		ask: "Register Acme: VAT number IE 123 456 789, phone 0044 20 7946 0958, a limited company in Ireland with " +
+			"branches " +
 			"in Cork and Galway and 42 employees. About us: \"We make everything.\" in one line, \"Since 1949.\" in a second.",
 		policy: steps(typeIn("Name", "Acme"), typeIn("VAT", "IE 123 456 789"), typeIn("Phone", "0044 20 7946 0958"),
 			click("button", "Next"),

@@ -9,6 +9,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -69,7 +70,7 @@ func program(ctx context.Context, s *stage.Stage, out io.Writer) (err error) {
 		return err
 	}
 	for _, a := range result.Actions {
-		fmt.Fprintf(out, "%-9s %s %s\n", a.Kind, a.Target, a.VaultKey)
+		fmt.Fprintf(out, "%-9s %s %s\n", a.Kind, a.Target, cmp.Or(a.Error, a.VaultKey))
 	}
 	for _, page := range result.Pages {
 		fmt.Fprintf(out, "%-9s %s\n", "visited", page)

@@ -34,6 +34,7 @@ func TestTheAgentStaysWhereItMayAndAnswersByTheSchema(t *testing.T) {
 	} {
 		require.Regexp(t, `(?m)^`+line+`$`, out.String())
 	}
-	require.NotContains(t, out.String(), "elsewhere")
+	require.Regexp(t, `(?m)^navigate +https://elsewhere.example/ .*agent.host_not_allowed.*$`, out.String())
+	require.NotRegexp(t, `(?m)^visited .*elsewhere`, out.String())
 	require.NotContains(t, out.String(), "prod/mail")
 }

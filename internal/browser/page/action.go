@@ -90,7 +90,8 @@ func (s *Set) actOnTab(ctx context.Context, action func(ctx context.Context, t *
 		t.stopLoading(ctx) // the browser passes nothing on to a page while another is awaited
 		t.endHangingScript(context.WithoutCancel(ctx))
 		return browser.GatewayTimeout("page.not_answering", "the page did not answer in time",
-			"what kept it busy, a script or another page that never loads, was ended: observe the page again, or navigate to another")
+			"what kept it busy, a script or another page that never loads, was ended: observe the page again, or navigate "+
+				"to another")
 	}
 	if errors.Is(err, protocol.ErrGone) && t.isGone() && s.ctx.Err() == nil {
 		return browser.Conflict("page.closed", "the page has closed itself", "observe: another tab is in front")

@@ -97,8 +97,8 @@ func TestARefusalNamesNoOptionThatIsAPieceOfAValue(t *testing.T) {
 	const secret = "kestrelHarbour93"
 	ctx, p, _ := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{"/": `<form><input type=password name=p aria-label=Password></form>
-<select aria-label=Native></select><div id=own role=listbox tabindex=0 aria-label=Own></div><button>Move</button><script>
-document.querySelector('button').onclick = () => { for (const c of document.querySelector('input').value) {
+<select aria-label=Native></select><div id=own role=listbox tabindex=0 aria-label=Own></div><button>Move</button>
+<script>document.querySelector('button').onclick = () => { for (const c of document.querySelector('input').value) {
 	document.querySelector('select').append(new Option(c));
 	const o = own.appendChild(document.createElement('div'));
 	o.setAttribute('role', 'option');

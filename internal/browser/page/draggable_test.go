@@ -65,7 +65,8 @@ func TestWhatIsDraggedAndWhereItIsDroppedCanBeNamed(t *testing.T) {
 func TestAMenuThatOpensByStyleAloneCanBeNamed(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{"/": `<!doctype html>
-		<style>li ul{display:none}li:hover>ul{display:block}</style><ul><li>More<ul><li>Archive</li></ul></li><li>Other</li><li><a href=#>Link</a><ul><li>Below</li></ul></li></ul>`})
+		<style>li ul{display:none}li:hover>ul{display:block}</style>
+		<ul><li>More<ul><li>Archive</li></ul></li><li>Other</li><li><a href=#>Link</a><ul><li>Below</li></ul></li></ul>`})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
 	require.Equal(t, "list\n  [e*] listitem \"More\"\n  text: Other\n  [e*] link \"Link\"\n", withoutNumbers(obs.Outline))
 	require.NoError(t, p.Hover(ctx, browsertest.Find(t, obs, "listitem", "More").Ref))

@@ -35,8 +35,8 @@ func TestAHintNamesAMountThatThereIs(t *testing.T) {
 			require.NoError(t, json.Unmarshal([]byte(value), &m), "%s: %s", verb, path)
 		}
 	}
-	for _, verb := range []access.Verb{access.OperationRead, access.OperationCancel, access.RuntimeStop, access.RuntimeExecute,
-		access.RuntimeConnect, access.RuntimeRead, access.SecretRead} {
+	for _, verb := range []access.Verb{access.OperationRead, access.OperationCancel, access.RuntimeStop,
+		access.RuntimeExecute, access.RuntimeConnect, access.RuntimeRead, access.SecretRead} {
 		require.Empty(t, field.FindString(OutsideMount(verb).Hint), verb)
 	}
 }
