@@ -53,6 +53,8 @@ type Driver struct {
 	path    string
 	user    account
 	tempDir string
+	// actionTimeout is [Options.ActionTimeout].
+	actionTimeout time.Duration
 }
 
 var _ browser.Driver = (*Driver)(nil)
@@ -76,7 +78,7 @@ func New(o Options) (*Driver, error) {
 		return nil, err
 	}
 	sweep(o.TempDir, user)
-	return &Driver{path: path, user: user, tempDir: o.TempDir}, nil
+	return &Driver{path: path, user: user, tempDir: o.TempDir, actionTimeout: o.ActionTimeout}, nil
 }
 
 // instance is one running browser.
@@ -90,6 +92,8 @@ type instance struct {
 	downloads *downloads
 	clients   chan struct{} // holds an element for each client of ServeCDP
 	firstTabs []target.ID   // the tabs that it began with
+	// actionTimeout is [Options.ActionTimeout].
+	actionTimeout time.Duration
 
 	pagesMu sync.Mutex // held while pages is made
 	pages   atomic.Pointer[page.Set]
@@ -109,10 +113,11 @@ var _ browser.Browser = (*instance)(nil)
 // [browser.ErrProfileInUse] when another browser has the profile.
 func (d *Driver) Launch(ctx context.Context, spec browser.Spec) (_ browser.Browser, err error) {
 	b := &instance{
-		user:     d.user,
-		clients:  make(chan struct{}, maxClients),
-		stopping: make(chan struct{}),
-		done:     make(chan struct{}),
+		user:          d.user,
+		actionTimeout: d.actionTimeout,
+		clients:       make(chan struct{}, maxClients),
+		stopping:      make(chan struct{}),
+		done:          make(chan struct{}),
 	}
 	b.life, b.end = context.WithCancel(context.WithoutCancel(ctx))
 	if err := b.prepare(d.tempDir, spec); err != nil {
@@ -287,9 +292,10 @@ func (b *instance) openPages(ctx context.Context) (*page.Set, error) {
 		return nil, err
 	}
 	p, err := page.Open(ctx, client, page.Surroundings{
-		Proxy:   b.proxy,
-		Clients: b.mux,
-		Copies:  uploads{b.dirs.uploads, b.user},
+		Proxy:         b.proxy,
+		Clients:       b.mux,
+		Copies:        uploads{b.dirs.uploads, b.user},
+		ActionTimeout: b.actionTimeout,
 	}, b.firstTabs)
 	if err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commandTimeout)

@@ -14,9 +14,8 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
 
-// actionTimeout bounds every action beside its context: a page that hangs must not
-// hold an agent for as long as its whole task may take.
-const actionTimeout = 30 * time.Second
+// defaultActionTimeout is [Surroundings.ActionTimeout] where that is not set.
+const defaultActionTimeout = 30 * time.Second
 
 // onTab runs an action on the tab in front. The errors of all actions pass through it,
 // so that none repeats a filled value.
@@ -24,7 +23,7 @@ const actionTimeout = 30 * time.Second
 // An action that a dialog interrupts is not undone: it goes on beside its caller, who
 // has the dialog to answer, once that is answered.
 func (s *Set) onTab(ctx context.Context, action func(ctx context.Context, t *tab) error) error {
-	return s.onTabFor(ctx, actionTimeout, action)
+	return s.onTabFor(ctx, s.actionTimeout, action)
 }
 
 // onTabFor is onTab with another bound on the time.
@@ -35,7 +34,7 @@ func (s *Set) onTabFor(ctx context.Context, limit time.Duration,
 
 // readTab runs an action that only reads, and so is ended by a dialog.
 func (s *Set) readTab(ctx context.Context, action func(ctx context.Context, t *tab) error) error {
-	return s.run(ctx, actionTimeout, false, action)
+	return s.run(ctx, s.actionTimeout, false, action)
 }
 
 func (s *Set) run(ctx context.Context, limit time.Duration, goesOn bool,

@@ -264,7 +264,7 @@ func (s *Set) AnswerDialog(ctx context.Context, accept bool, text string) error 
 	if err := s.refusePlaceholder(text); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.actionTimeout)
 	defer cancel()
 	oldest := s.dialogs.oldest()
 	asked := s.dialogs.asked()

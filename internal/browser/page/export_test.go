@@ -55,6 +55,14 @@ func (s *Set) Crash(ctx context.Context) error {
 	return protocol.Tell(ctx, t.session, page.Crash, cdp.Empty{})
 }
 
+// SetActionTimeout bounds the actions that begin from now on, and returns a function that
+// sets the bound back.
+func (s *Set) SetActionTimeout(d time.Duration) (setBack func()) {
+	before := s.actionTimeout
+	s.actionTimeout = d
+	return func() { s.actionTimeout = before }
+}
+
 // UploadedBytes is how many bytes of copies pages may read.
 func (s *Set) UploadedBytes() int64 {
 	s.uploads.mu.Lock()

@@ -2,6 +2,7 @@ package page_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -15,7 +16,9 @@ func TestAPageThatKeepsItselfBusyIsFreed(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	s := browsertest.NewSite(t, map[string]string{"/": `<h1>Home</h1><button onclick="for (;;);">Busy</button>`})
 	obs := browsertest.Open(ctx, t, p, s.URL+"/")
+	setBack := p.SetActionTimeout(time.Second)
 	err := p.Click(ctx, browsertest.Find(t, obs, "button", "Busy").Ref, browser.Click{})
+	setBack()
 	require.ErrorContains(t, err, "page.not_answering")
 	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "Home")
 }

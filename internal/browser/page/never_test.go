@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -31,7 +32,9 @@ func TestAPageIsSeenAgainThatWaitsForOneThatNeverLoads(t *testing.T) {
 	t.Cleanup(func() { close(ended) })
 	obs := browsertest.Open(ctx, t, p, srv.URL+"/")
 	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Go").Ref, browser.Click{}))
+	setBack := p.SetActionTimeout(time.Second)
 	_, err := p.Observe(ctx)
+	setBack()
 	require.ErrorContains(t, err, "page.not_answering")
 	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "Home")
 }

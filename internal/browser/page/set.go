@@ -7,6 +7,7 @@
 package page
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -51,15 +52,17 @@ type Clients interface {
 // It relies on the rules for clients from outside: they do not let them intercept
 // requests, nor see the body of one for which [Set.CarriesFill] is true.
 type Set struct {
-	conn         *protocol.Conn
-	clients      Clients
-	proxy        *egress.Proxy // by which the browser reaches the network
-	ctx          context.Context
-	cancel       context.CancelFunc
-	workers      sync.WaitGroup
-	groups       atomic.Int64
-	anyFilled    atomic.Bool // something was filled
-	secretFilled atomic.Bool // a password or a code was, or its placeholder
+	conn    *protocol.Conn
+	clients Clients
+	proxy   *egress.Proxy // by which the browser reaches the network
+	ctx     context.Context
+	cancel  context.CancelFunc
+	workers sync.WaitGroup
+	groups  atomic.Int64
+	// actionTimeout is [Surroundings.ActionTimeout], or its default.
+	actionTimeout time.Duration
+	anyFilled     atomic.Bool // something was filled
+	secretFilled  atomic.Bool // a password or a code was, or its placeholder
 
 	guards  *fill.Guards
 	scrub   *fill.Scrubber
@@ -92,6 +95,9 @@ type Surroundings struct {
 	Proxy   *egress.Proxy
 	Clients Clients
 	Copies  Copies
+	// ActionTimeout bounds every action beside its context: a page that hangs must not
+	// hold an agent for as long as its whole task may take. Zero is 30 seconds.
+	ActionTimeout time.Duration
 }
 
 // Open takes over conn, an unfiltered DevTools connection to a browser, until
@@ -100,10 +106,11 @@ type Surroundings struct {
 func Open(ctx context.Context, conn browser.CDPConn, around Surroundings, own []target.ID) (*Set, error) {
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Set{
-		ctx:     life,
-		cancel:  cancel,
-		proxy:   around.Proxy,
-		clients: around.Clients,
+		ctx:           life,
+		cancel:        cancel,
+		proxy:         around.Proxy,
+		clients:       around.Clients,
+		actionTimeout: cmp.Or(around.ActionTimeout, defaultActionTimeout),
 		uploads: uploads{
 			copies:     around.Copies,
 			grace:      uploadGrace,

@@ -99,7 +99,7 @@ func (t *tab) isGone() bool {
 
 // Tabs lists the agent's tabs. See [browser.Page].
 func (s *Set) Tabs(ctx context.Context) ([]browser.Tab, error) {
-	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.actionTimeout)
 	defer cancel()
 	got, err := protocol.Call(ctx, s.conn.Root(), target.GetTargets, target.GetTargetsParams{})
 	if err != nil {
@@ -178,7 +178,7 @@ func (s *Set) openBlankTab(ctx context.Context) (target.ID, error) {
 	if count > maxTabs {
 		return "", browser.Conflict("page.too_many_tabs", fmt.Sprintf("there are %d tabs already", count), "close one first")
 	}
-	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.actionTimeout)
 	defer cancel()
 	id, err := s.createTab(ctx)
 	return id, s.cleanError(ctx, err)

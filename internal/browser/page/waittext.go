@@ -25,7 +25,7 @@ func (s *Set) WaitText(ctx context.Context, text string) error {
 	if wanted == "" {
 		return browser.BadRequest("page.no_text", "there is no text to wait for", "")
 	}
-	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.actionTimeout)
 	defer cancel()
 	step := time.NewTicker(textStep)
 	defer step.Stop()
