@@ -21,23 +21,26 @@ const (
 // what is kept of it: in its query, and in a fragment that is written as one, each value
 // whose name says so ("token", "sig", "sessionId"), and each that looks like one by
 // itself, as 16 and more characters of letters and digits in turns do. An id that is a
-// UUID stays ("dealId"), and so does all else: what a search was for, which page of a
-// list. User info is left out. It is Mark alone of what is no address.
+// UUID stays ("dealId"), and so does all else, as it is written: what a search was for,
+// which page of a list. User info is left out. It is Mark alone of what is no address.
 //
 // A path stays as it is: sites keep names in it far more often than secrets.
 func Address(text string) string { return address(text, 0) }
 
 func address(text string, depth int) string {
 	u, err := url.Parse(text)
-	if err != nil || depth > maxNested {
+	if err != nil || depth > maxNested || strings.Contains(u.Opaque, "@") { // "user:password@host" reads as a scheme
 		return Mark
 	}
 	head, fragment, hasFragment := strings.Cut(text, "#")
 	head, query, hasQuery := strings.Cut(head, "?")
 	if u.User != nil {
 		scheme, rest, _ := strings.Cut(head, "//")
-		_, rest, _ = strings.Cut(rest, "@")
-		head = scheme + "//" + rest
+		authority, path, hasPath := strings.Cut(rest, "/")
+		head = scheme + "//" + authority[strings.LastIndexByte(authority, '@')+1:] // a password may have an @ in it
+		if hasPath {
+			head += "/" + path
+		}
 	}
 	if hasQuery {
 		head += "?" + parameters(query, depth)
@@ -47,7 +50,7 @@ func address(text string, depth int) string {
 		switch {
 		case isQuery:
 			place += "?" + parameters(query, depth)
-		case strings.Contains(place, "="):
+		case strings.Contains(place, "="), looksRandom(place):
 			place = parameters(place, depth)
 		}
 		head += "#" + place
@@ -57,22 +60,35 @@ func address(text string, depth int) string {
 
 // parameters masks values of a query, and leaves the rest of it as it is written.
 func parameters(query string, depth int) string {
-	all := strings.FieldsFunc(query, func(r rune) bool { return r == '&' || r == ';' })
-	for i, p := range all {
-		name, value, hasValue := strings.Cut(p, "=")
-		if !hasValue {
-			if looksRandom(name) {
-				all[i] = Mark
-			}
-			continue
+	var kept strings.Builder
+	for query != "" {
+		end := strings.IndexAny(query, "&;")
+		if end < 0 {
+			end = len(query)
 		}
-		plainName, errName := url.QueryUnescape(name)
-		plain, err := url.QueryUnescape(value)
-		if value != "" && (errName != nil || err != nil || holdsCredential(plainName, plain, depth)) {
-			all[i] = name + "=" + Mark
-		}
+		kept.WriteString(parameter(query[:end], depth))
+		separator := query[end:min(end+1, len(query))]
+		kept.WriteString(separator)
+		query = query[end+len(separator):]
 	}
-	return strings.Join(all, "&")
+	return kept.String()
+}
+
+// parameter masks the value of one, or what stands there without a name.
+func parameter(text string, depth int) string {
+	name, value, hasValue := strings.Cut(text, "=")
+	if !hasValue {
+		if looksRandom(name) {
+			return Mark
+		}
+		return text
+	}
+	plainName, errName := url.QueryUnescape(name)
+	plain, err := url.QueryUnescape(value)
+	if value != "" && (errName != nil || err != nil || holdsCredential(plainName, plain, depth)) {
+		return name + "=" + Mark
+	}
+	return text
 }
 
 func holdsCredential(name, value string, depth int) bool {

@@ -37,6 +37,12 @@ func TestAnAddressIsKeptWithoutWhatMayBeACredential(t *testing.T) {
 		{site + "#access_token=abc&scope=all", site + "#access_token=[secret]&scope=all", "the implicit grant of OAuth 2"},
 		{site + "#/open?token=abc", site + "#/open?token=[secret]", "a query in the fragment"},
 		{"https://user:pass@crm.example.com/?q=1", "https://crm.example.com/?q=1", "user info"},
+		{"https://user:pa@ss@crm.example.com/a@b?q=1", "https://crm.example.com/a@b?q=1", "a password with an @ in it"},
+		{"https://user:pass@crm.example.com", "https://crm.example.com", "user info before nothing else"},
+		{"user:pass@crm.example.com", "[secret]", "user info that reads as a scheme"},
+		{site + "?filter=name;asc&&x=1&", site + "?filter=name;asc&&x=1&", "separators as they are written"},
+		{site + "?a=1;token=abc", site + "?a=1;token=[secret]", "a parameter after the other separator"},
+		{site + "#4b0ad8f1c2e97755aa01", site + "#[secret]", "a fragment that nobody reads"},
 		{"https://%zz", "[secret]", "no address"},
 	} {
 		require.Equal(t, c.want, Address(c.address), c.why)
