@@ -62,6 +62,11 @@ const (
 	// maxLeft bounds how many pages are left one after the other until the task is ended:
 	// a browser has fewer tabs.
 	maxLeft = 30
+	// maxStrays bounds how many pages on their way elsewhere a result lists, and
+	// maxToldStrays how many one view tells of: a page can try without end. The audit log
+	// has them all.
+	maxStrays     = 100
+	maxToldStrays = 10
 	// kindLeft is the kind of the action that a page has done by itself.
 	kindLeft = "leave"
 
@@ -113,7 +118,7 @@ func (r *run) recordVisit(ctx context.Context, address string, refusal *bctrl.Er
 }
 
 // keepToHosts bounds where the browser goes for the time of the task. The function that it
-// returns ends that, once what was stopped is recorded.
+// returns ends that, and records what was stopped until then.
 func (r *run) keepToHosts(ctx context.Context) (release func(context.Context) error, err error) {
 	if r.set.hosts == nil {
 		return func(context.Context) error { return nil }, nil
@@ -124,7 +129,7 @@ func (r *run) keepToHosts(ctx context.Context) (release func(context.Context) er
 	}
 	r.bounds = page.KeepTo(r.set.hosts.permits)
 	return func(ctx context.Context) error {
-		defer r.bounds.Release()
+		r.bounds.Release()
 		return r.recordStopped(ctx)
 	}, nil
 }
@@ -140,16 +145,31 @@ func (r *run) recordStopped(ctx context.Context) error {
 }
 
 // recordStray records a page that was on its way to where the task may not be, and adds it
-// to the actions of the result.
+// to the actions of the result, as long as those are not too many.
 func (r *run) recordStray(ctx context.Context, address string) error {
 	refusal := browser.Forbidden(codeHostNotAllowed, "this task may not be at that host: the page was kept from there", "")
 	if err := r.recordVisit(ctx, address, refusal); err != nil {
 		return err
 	}
 	address = withoutQuery(address)
-	r.recordAction(bctrl.ActAction{Kind: kindLeft, Target: address}, refusal, "")
+	if r.strays++; r.strays <= maxStrays {
+		r.recordAction(bctrl.ActAction{Kind: kindLeft, Target: address}, refusal, "")
+	}
 	r.strayed = append(r.strayed, r.shortSafe(address))
 	return nil
+}
+
+// noteStrayed says, once, which pages were on their way elsewhere since the last view.
+func (r *run) noteStrayed() (note string) {
+	told := min(len(r.strayed), maxToldStrays)
+	for _, address := range r.strayed[:told] {
+		note += "(a page was on its way to " + address + ", where this task may not be: it was kept from there)\n"
+	}
+	if more := len(r.strayed) - told; more > 0 {
+		note += fmt.Sprintf("(and %d times more to such places)\n", more)
+	}
+	r.strayed = nil
+	return note
 }
 
 // lookWithin reads what is in front, once every page is left that the task may not be at,

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -197,3 +198,54 @@ func TestATaskEndsThatCannotBeKeptFromOtherHosts(t *testing.T) {
 type returning struct{ windows }
 
 func (r *returning) Goto(context.Context, string, bctrl.WaitUntil) error { return nil }
+
+// TestAPageThatTriesWithoutEndFillsNoResultAndNoView has a page try a hundred addresses each
+// time that it is looked at.
+func TestAPageThatTriesWithoutEndFillsNoResultAndNoView(t *testing.T) {
+	w := &restless{windows: windows{site: newSite("login"), tabs: []browser.Tab{{ID: "t1", URL: hostsHome, Active: true}}}}
+	chat := &asked{answer: func(n int, _ model.Request) (*model.Response, error) {
+		if n < 5 {
+			return calls("press", fmt.Sprintf(`{"key":"%d"}`, n)), nil
+		}
+		return calls("done", `{"success":true,"message":""}`), nil
+	}}
+	d, got := onPage(chat, w), refusals{}
+	d.Refused = got.record
+	result, err := agent.BrowserUse(t.Context(), d, bctrl.BrowserUseArgs{
+		Task:         "x",
+		AllowedHosts: []string{"example.com"},
+	}, 0)
+	require.NoError(t, err)
+	require.Len(t, got, w.tried, "each is recorded, also what was stopped at the end")
+	left := slices.DeleteFunc(result.Actions, func(a bctrl.ActAction) bool { return a.Kind != "leave" })
+	require.Len(t, left, 100)
+	for _, q := range chat.questions {
+		text := q.Messages[len(q.Messages)-1].Text
+		require.LessOrEqual(t, strings.Count(text, "https://evil.example"), 10)
+		require.Contains(t, text, "times more to such places")
+	}
+}
+
+// restless is a browser whose page never stays, until it is let go, and once more then.
+type restless struct {
+	windows
+	tried    int
+	released bool
+	last     bool
+}
+
+func (w *restless) KeepTo(func(string) bool) browser.Bounds { return w }
+
+func (w *restless) Release() { w.released = true }
+
+func (w *restless) Stopped() (all []string) {
+	if w.last {
+		return nil
+	}
+	w.last = w.released
+	for range 100 {
+		w.tried++
+		all = append(all, fmt.Sprintf("https://evil.example/%d", w.tried))
+	}
+	return all
+}

@@ -66,6 +66,7 @@ type run struct {
 	// way to, of which the model has not been told.
 	bounds  browser.Bounds
 	strayed []string
+	strays  int    // how many there were in the task
 	dialog  string // what the page asks; empty for nothing
 	// landed counts the downloads that a replay has waited for.
 	landed int
@@ -294,12 +295,8 @@ func (r *run) observe(ctx context.Context) (renderedView, error) {
 	v := render(view, r.deps.Secrets)
 	v.png = r.picture(ctx, r.deps.Model, seen)
 	r.seen.png = v.png
-	note := ""
-	for _, address := range r.strayed {
-		note += "(a page was on its way to " + address + ", where this task may not be: it was kept from there)\n"
-	}
+	note := r.noteStrayed()
 	v.text, v.brief = note+v.text, note+v.brief
-	r.strayed = nil
 	return v, nil
 }
 
