@@ -15,7 +15,7 @@ import (
 // mouse turns into a hand that grabs. The elements around them that are made alike, such
 // as the columns of a board, take what is dragged, also those that are empty.
 func (r *layoutReader) readDraggable() {
-	around := map[int]bool{}
+	around := map[likeness]bool{}
 	for node, id := range r.ids {
 		if !r.drags(node) || r.drags(r.parent(node)) {
 			continue
@@ -26,19 +26,31 @@ func (r *layoutReader) readDraggable() {
 			place = r.parent(place)
 		}
 		if place >= 0 && !holdsPage(r.names[place]) {
-			around[place] = true
+			around[r.likenessOf(place)] = true
 		}
 	}
-	for place := range around {
-		for node, id := range r.ids {
-			if r.names[node] == r.names[place] && r.attribute(node, "class") == r.attribute(place, "class") &&
-				(r.attribute(place, "class") != "" || r.parent(node) == r.parent(place)) {
-				if _, shown := r.laidOut[node]; shown {
-					r.takesDrops[id] = true
-				}
-			}
+	if len(around) == 0 {
+		return
+	}
+	for node, id := range r.ids {
+		if _, shown := r.laidOut[node]; shown && around[r.likenessOf(node)] {
+			r.takesDrops[id] = true
 		}
 	}
+}
+
+// likeness is what elements have in common that are made alike: name and class or, without
+// a class, name and parent.
+type likeness struct {
+	name, class string
+	parent      int
+}
+
+func (r *layoutReader) likenessOf(node int) likeness {
+	if class := r.attribute(node, "class"); class != "" {
+		return likeness{name: r.names[node], class: class}
+	}
+	return likeness{name: r.names[node], parent: r.parent(node)}
 }
 
 // drags reports whether an element, and not only what is around it, can be dragged.
