@@ -56,8 +56,8 @@ type Navigation interface {
 	// again.
 	Reload(ctx context.Context) error
 	// KeepTo has the agent's tabs go nowhere that permits does not permit: the document of
-	// such an address is not asked for, whatever leads there, and the page stays. Of
-	// several bounds the newest counts.
+	// such an address is not asked for, whatever leads there, and the page stays. Where
+	// several tasks have bounds, all of them hold.
 	KeepTo(permits func(address string) bool) Bounds
 	// WaitText waits until the page shows a text, in any of its frames, until the
 	// context ends: then it is "page.text_not_shown". What was filled is not found.

@@ -69,7 +69,7 @@ type Set struct {
 	refs    *refTable
 	dialogs heldDialogs
 	uploads uploads
-	bounds  atomic.Pointer[bounds] // nil of none
+	bounds  boundsList
 
 	intercepting struct {
 		mu  sync.Mutex
@@ -400,10 +400,21 @@ func (s *Set) setUpSession(ctx context.Context, session *session) {
 	case "worker", "shared_worker", "service_worker":
 		send(target.SetAutoAttach.Method, autoAttach())
 	}
-	if what := s.wantedInterception(); what != interceptsNothing {
+	// What is wanted may change before it is sent: whoever changes it tells the sessions that
+	// there are, and this one last what is wanted then.
+	for sent := interceptsNothing; ; {
+		what := s.wantedInterception()
+		if what == sent {
+			break
+		}
 		send(network.SetBypassServiceWorker.Method,
 			network.SetBypassServiceWorkerParams{Bypass: what == interceptsAll})
-		send(fetch.Enable.Method, what.params())
+		if what == interceptsNothing {
+			send(fetch.Disable.Method, cdp.Empty{})
+		} else {
+			send(fetch.Enable.Method, what.params())
+		}
+		sent = what
 	}
 	answers = append(answers, send(runtime.RunIfWaitingForDebugger.Method, nil))
 	for _, answered := range answers {

@@ -16,7 +16,7 @@ import (
 // maxStopped bounds what is kept of where pages were to go.
 const maxStopped = 100
 
-// bounds say where the agent's tabs may go. They implement [browser.Bounds].
+// bounds say where the agent's tabs may go for one task. They implement [browser.Bounds].
 type bounds struct {
 	set     *Set
 	permits func(address string) bool
@@ -34,10 +34,49 @@ func (b *bounds) Stopped() []string {
 	return all
 }
 
+// stop reports whether the bounds keep a tab from an address, and keeps it for [bounds.Stopped].
+func (b *bounds) stop(address string) bool {
+	if b.permits(address) {
+		return false
+	}
+	shown := b.set.scrub.Text(fill.OneLine(address))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.stopped) < maxStopped && !slices.Contains(b.stopped, shown) {
+		b.stopped = append(b.stopped, shown)
+	}
+	return true
+}
+
 // Release implements [browser.Bounds].
 func (b *bounds) Release() {
-	b.set.bounds.CompareAndSwap(b, nil)
+	b.set.bounds.remove(b)
 	b.set.applyInterception()
+}
+
+// boundsList are the bounds that hold, of several tasks at once.
+type boundsList struct {
+	mu  sync.Mutex
+	all []*bounds
+}
+
+func (l *boundsList) add(b *bounds) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, b)
+}
+
+func (l *boundsList) remove(b *bounds) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = slices.DeleteFunc(l.all, func(other *bounds) bool { return other == b })
+}
+
+// now are the bounds that hold at the moment.
+func (l *boundsList) now() []*bounds {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.all)
 }
 
 // interception is which requests are looked at.
@@ -61,7 +100,7 @@ func (s *Set) wantedInterception() interception {
 	switch {
 	case s.guards.Watching():
 		return interceptsAll
-	case s.bounds.Load() != nil:
+	case len(s.bounds.now()) > 0:
 		return interceptsDocuments
 	}
 	return interceptsNothing
@@ -80,7 +119,7 @@ func (s *Set) applyInterception() {
 // KeepTo bounds where the agent's tabs go. See [browser.Page].
 func (s *Set) KeepTo(permits func(address string) bool) browser.Bounds {
 	b := &bounds{set: s, permits: permits}
-	s.bounds.Store(b)
+	s.bounds.add(b)
 	s.applyInterception()
 	return b
 }
@@ -88,17 +127,17 @@ func (s *Set) KeepTo(permits func(address string) bool) browser.Bounds {
 // stopped ends the request for a document that is to take the place of the one in a tab of
 // the agent's, where that may not go there, and reports so. The page stays.
 func (s *Set) stopped(ctx context.Context, session *session, ev fetch.EventRequestPaused) bool {
-	b, t := s.bounds.Load(), session.tab
-	if b == nil || t == nil || ev.ResourceType != network.ResourceTypeDocument || ev.FrameID != t.mainFrame() ||
-		t.isClients() || b.permits(ev.Request.URL) {
+	t := session.tab
+	if t == nil || ev.ResourceType != network.ResourceTypeDocument || ev.FrameID != t.mainFrame() || t.isClients() {
 		return false
 	}
-	b.mu.Lock()
-	if address := s.scrub.Text(fill.OneLine(ev.Request.URL)); len(b.stopped) < maxStopped &&
-		!slices.Contains(b.stopped, address) {
-		b.stopped = append(b.stopped, address)
+	stopped := false
+	for _, b := range s.bounds.now() {
+		stopped = b.stop(ev.Request.URL) || stopped // each has its task told
 	}
-	b.mu.Unlock()
+	if !stopped {
+		return false
+	}
 	_ = protocol.Tell(ctx, session, fetch.FailRequest, fetch.FailRequestParams{
 		RequestID:   ev.RequestID,
 		ErrorReason: network.ErrorReasonAborted, // otherwise an error page would take the place of the page

@@ -99,3 +99,25 @@ func TestTabsAreKeptToWhereTheyMayBe(t *testing.T) {
 		10*time.Millisecond, "once the bounds are released it goes anywhere")
 	require.Empty(t, b.Stopped())
 }
+
+// TestTheBoundsOfOneTaskOutlastThoseOfAnother has two tasks in a browser, of which the one
+// that began later ends first.
+func TestTheBoundsOfOneTaskOutlastThoseOfAnother(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	h := newTwoHosts(t)
+	home := func(address string) bool { return strings.HasPrefix(address, h.home) || address == "about:blank" }
+	first := p.KeepTo(home)
+	second := p.KeepTo(func(string) bool { return true })
+	stays := func(why string) {
+		require.Error(t, p.Goto(ctx, h.elsewhere+"/goto", ""), why)
+		require.Equal(t, []string{h.elsewhere + "/goto"}, first.Stopped(), why)
+		require.Empty(t, second.Stopped(), "the other task may be there")
+	}
+	browsertest.Open(ctx, t, p, h.home+"/")
+	stays("a task that may be anywhere lends that to none")
+	second.Release()
+	second.Release()
+	stays("nor does its end end the bounds of the other")
+	first.Release()
+	require.NoError(t, p.Goto(ctx, h.elsewhere+"/goto", ""))
+}
