@@ -114,14 +114,10 @@ func aboutProgram(o bctrl.OperationInfo, runtime string, done int, steps []bctrl
 	if len(hosts) > 0 {
 		where = " on " + strings.Join(hosts[:min(len(hosts), 5)], ", ")
 	}
-	actions := "1 action"
-	if done != 1 {
-		actions = strconv.Itoa(done) + " actions"
-	}
 	return []string{
 		commentOf(fmt.Sprintf("Command replay does again what an agent did in %s on %s:", runtime,
 			o.CreatedAt.UTC().Format("2 January 2006")), 0),
-		commentOf(actions+where+". It asks no model.", 0),
+		commentOf(actionsText(done)+where+". It asks no model.", 0),
 		"",
 		"It takes the API key from BCTRL_API_KEY, and the server from BCTRL_BASE_URL. Logins are",
 		"filled by vault key, on the server, as the workspace's mounts permit when it runs: no",
@@ -129,6 +125,13 @@ func aboutProgram(o bctrl.OperationInfo, runtime string, done int, steps []bctrl
 		"",
 		commentOf("Written by \"bctrl operation export --go\" from operation "+o.ID+".", 0),
 	}
+}
+
+func actionsText(n int) string {
+	if n == 1 {
+		return "1 action"
+	}
+	return strconv.Itoa(n) + " actions"
 }
 
 func (p *program) action(a bctrl.ActAction) (out programAction, err error) {

@@ -44,7 +44,8 @@ has to be put in.`,
 				return err
 			}
 			if p.masked > 0 {
-				note(cmd, "Something was masked in %d actions: the program has a remark where it has to be put in.", p.masked)
+				note(cmd, "Something was masked in %s: the program has a remark where it has to be put in.",
+					actionsText(p.masked))
 			}
 			if *file == "" {
 				_, err = cmd.OutOrStdout().Write(text)
@@ -60,7 +61,8 @@ has to be put in.`,
 	return cmd
 }
 
-// writeNew writes a file that is not there yet.
+// writeNew writes a file that is not there yet. Of one that cannot be written whole nothing
+// stays.
 func writeNew(path string, data []byte) (err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, os.ErrExist) {
@@ -69,8 +71,10 @@ func writeNew(path string, data []byte) (err error) {
 	if err != nil {
 		return usageError{err}
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
 	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err != nil {
+		err = errors.Join(err, os.Remove(path))
+	}
 	return err
 }
 
