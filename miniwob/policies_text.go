@@ -23,7 +23,7 @@ func textPolicies() map[string]Policy {
 		"click-checkboxes":            checkListed,
 		"click-checkboxes-large":      checkListed,
 		"click-checkboxes-transfer":   checkListed,
-		"click-dialog":                steps(clickNamed(word("Close"))),
+		"click-dialog":                steps(clickDialogButton),
 		"click-dialog-2":              steps(clickDialogButton),
 		"click-link":                  steps(clickNamed(quote(0))),
 		"click-option":                steps(clickListed, submit),
@@ -157,12 +157,18 @@ func checkSimilar(w *World) modeltest.Call {
 	return submitOnce(w)
 }
 
+// clickDialogButton clicks a button, and not the bar that it is in, which says the same.
 func clickDialogButton(w *World) modeltest.Call {
 	name := w.quote(0)
 	if name == "x" {
 		name = "Close"
 	}
-	return click(w.named(name))
+	for _, n := range w.all("button") {
+		if n.Name == name {
+			return click(n)
+		}
+	}
+	return fail("there is no such button")
 }
 
 func clickListed(w *World) modeltest.Call { return click(w.named(w.asked(`Select (.+) and click`)[0])) }
