@@ -148,3 +148,25 @@ func TestTheSameKeyIsTheSameOperation(t *testing.T) {
 	}
 	require.Equal(t, []string{another.ID, first.ID}, all)
 }
+
+// TestAFileThatMayNotBeReadIsRecordedWhereItLies has a model ask for a file that no page has
+// delivered. A path alone would name another namespace by its first part.
+func TestAFileThatMayNotBeReadIsRecordedWhereItLies(t *testing.T) {
+	srv := bctrltest.New(t, bctrltest.WithModel(func(turn modeltest.Turn) modeltest.Call {
+		if len(turn.Calls) == 0 {
+			return modeltest.ReadFile("private/plan.txt", 1)
+		}
+		return modeltest.Done(true, "done")
+	}))
+	client, ctx := srv.Client(), t.Context()
+	_, err := client.AICredentials.Create(ctx, srv.ModelCredential("model"))
+	require.NoError(t, err)
+	ws, err := client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{Name: "desk", Mounts: bctrl.Mounts{
+		AI: &bctrl.AIMount{Allow: []string{"model"}}}})
+	require.NoError(t, err)
+	rt, err := ws.Runtimes.Browser("r").Stagehand(ctx, bctrl.Launch{})
+	require.NoError(t, err)
+	_, err = rt.Stagehand.Agent(ctx, "read")
+	require.NoError(t, err)
+	require.Equal(t, []string{"storage.get desk/private/plan.txt: agent.file_not_delivered"}, refusals(t, srv, rt.ID))
+}

@@ -22,7 +22,7 @@ func (s *Service) agentDeps(
 		Page:   func(ctx context.Context) (browser.Page, error) { return s.page(ctx, x) },
 		Logins: logins{s, x},
 		Refused: func(ctx context.Context, verb bctrl.Verb, object string, refusal *bctrl.Error) error {
-			return s.recordRefusal(ctx, x, verb, object, refusal)
+			return s.recordRefusal(ctx, x, verb, s.refusedObject(ctx, x, verb, object), refusal)
 		},
 		Files:     storedFiles{s, x},
 		Downloads: x.live.newestDownloads,

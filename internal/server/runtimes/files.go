@@ -138,6 +138,19 @@ func (f storedFiles) refused(ctx context.Context, namespace string, err error) e
 	return err
 }
 
+// refusedObject is what the refusal of something that an agent tried is recorded of. A file
+// is named with the namespace that the mounts give, as where files are read.
+func (s *Service) refusedObject(ctx context.Context, x *execution, verb bctrl.Verb, object string) string {
+	if verb != bctrl.GetStorage {
+		return object
+	}
+	namespace, _, _ := s.grantStorage(context.WithoutCancel(ctx), x, verb) // without one the path is all there is
+	if namespace == "" {
+		return object
+	}
+	return namespace + "/" + object
+}
+
 // readerOf is a reader that ends with a context.
 func readerOf(ctx context.Context, r io.Reader) io.Reader {
 	return readerFunc(func(p []byte) (int, error) {
