@@ -30,7 +30,7 @@ type (
 		Name      string          `json:"name,omitempty"`
 		Input     json.RawMessage `json:"input,omitempty"`
 		ToolUseID string          `json:"tool_use_id,omitempty"`
-		Content   *content        `json:"content,omitempty"`
+		Content   content         `json:"content,omitzero"`
 		Source    *pictureSource  `json:"source,omitempty"`
 	}
 	messagesResponse struct {

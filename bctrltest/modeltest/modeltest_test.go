@@ -124,14 +124,22 @@ func TestAnAnthropicClientIsAnswered(t *testing.T) {
 
 	said, err := json.Marshal(answer.Content)
 	require.NoError(t, err)
+	toolUse := answer.Content[0].ID
 	status, text = ask(t, url+"/v1/messages", anthropicHeader, head+`,
 		{"role":"assistant","content":`+string(said)+`},
-		{"role":"user","content":[{"type":"tool_result","tool_use_id":"`+answer.Content[0].ID+`",
+		{"role":"user","content":[{"type":"tool_result","tool_use_id":"`+toolUse+`",
 			"content":[{"type":"text","text":`+quote("clicked\n"+second)+`}]}]}]}`)
 	require.Equal(t, http.StatusOK, status, text)
 	require.NoError(t, json.Unmarshal([]byte(text), &answer))
 	require.Equal(t, "end_turn", answer.StopReason)
 	require.Equal(t, "After clicked nothing is left of: Sign in.", answer.Content[0].Text)
+
+	for _, nothing := range []string{``, `,"content":null`, `,"content":[]`} {
+		status, text = ask(t, url+"/v1/messages", anthropicHeader, head+`,
+			{"role":"assistant","content":`+string(said)+`},
+			{"role":"user","content":[{"type":"tool_result","tool_use_id":"`+toolUse+`"`+nothing+`}]}]}`)
+		require.Equal(t, http.StatusOK, status, "a tool may say nothing: %s", text)
+	}
 }
 
 func TestOnlyTheKeyOpens(t *testing.T) {
