@@ -29,8 +29,11 @@ func Address(text string) string { return address(text, 0) }
 
 func address(text string, depth int) string {
 	u, err := url.Parse(text)
-	if err != nil || depth > maxNested || strings.Contains(u.Opaque, "@") { // "user:password@host" reads as a scheme
+	if err != nil || depth > maxNested {
 		return Mark
+	}
+	if u.Scheme != "" && u.Host == "" && strings.Contains(text, "@") {
+		return Mark // "user:password@host", or a browser takes more for a host than RFC 3986 does
 	}
 	head, fragment, hasFragment := strings.Cut(text, "#")
 	head, query, hasQuery := strings.Cut(head, "?")

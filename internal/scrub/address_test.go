@@ -40,6 +40,8 @@ func TestAnAddressIsKeptWithoutWhatMayBeACredential(t *testing.T) {
 		{"https://user:pa@ss@crm.example.com/a@b?q=1", "https://crm.example.com/a@b?q=1", "a password with an @ in it"},
 		{"https://user:pass@crm.example.com", "https://crm.example.com", "user info before nothing else"},
 		{"user:pass@crm.example.com", "[secret]", "user info that reads as a scheme"},
+		{"https:/user:pass@crm.example.com", "[secret]", "what a browser reads as user info, and a path to others"},
+		{site + "?next=/@me%3Ftab=1", site + "?next=/@me%3Ftab=1", "a path with an @ in it"},
 		{site + "?filter=name;asc&&x=1&", site + "?filter=name;asc&&x=1&", "separators as they are written"},
 		{site + "?a=1;token=abc", site + "?a=1;token=[secret]", "a parameter after the other separator"},
 		{site + "#4b0ad8f1c2e97755aa01", site + "#[secret]", "a fragment that nobody reads"},
