@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -108,6 +109,9 @@ func withoutQuery(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
 		return ""
+	}
+	if u.Host == "" && strings.Contains(address, "@") {
+		return u.Scheme + ":" // a browser may read user info there
 	}
 	u.User, u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = nil, "", false, "", ""
 	return u.String()

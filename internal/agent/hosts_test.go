@@ -124,6 +124,8 @@ func TestWhateverLeadsElsewhereIsRecorded(t *testing.T) {
 			refused: refusals{"web.visit javascript: agent.address_refused"}, action: "open_tab javascript:alert(1)"},
 		{why: "user info", call: `navigate {"url":"https://example.com:x@evil.example/"}`,
 			refused: refusals{"web.visit evil.example agent.address_refused"}, action: "navigate https://evil.example/"},
+		{why: "user info of which only a browser knows", call: `navigate {"url":"https:/me:x@evil.example/"}`,
+			refused: refusals{"web.visit https: agent.address_refused"}, action: "navigate https:"},
 		{why: "a popup in front", call: press, opens: []browser.Tab{popup},
 			refused: refusals{"web.visit evil.example agent.host_not_allowed"}, action: "leave https://evil.example/p",
 			done: []string{"press Enter", "close tab t2"}},
