@@ -8,8 +8,8 @@ import (
 )
 
 // Authorize asks access whether the caller may do what the route does to the
-// object, and refuses with [OutsideMount]. The answer to a denied request is the same whether or not the object
-// exists: nothing is looked up before.
+// object, and refuses with [OutsideMount]. The answer to a denied request is the same
+// whether or not the object exists: nothing is looked up before.
 func (rq *Request) Authorize(object string) error {
 	return rq.authorizeAs(rq.Route.Verb, object)
 }
@@ -29,7 +29,7 @@ func (rq *Request) authorizeAs(verb access.Verb, object string) error {
 func OutsideMount(verb access.Verb) *bctrl.Error {
 	area, _, _ := strings.Cut(string(verb), ".")
 	e := Forbidden(area+".outside_mount", "the mounts do not permit "+string(verb)+" here")
-	hint := "a runtime has it for itself alone; use the organization key"
+	hint := "no mount gives it; use the organization key"
 	if mount := mountOf(verb); mount != "" {
 		hint = "permit it in " + mount + " of the workspace, and of every narrower level that says something else"
 	}

@@ -38,5 +38,6 @@ func TestAHintNamesAMountThatThereIs(t *testing.T) {
 	for _, verb := range []access.Verb{access.OperationRead, access.OperationCancel, access.RuntimeStop,
 		access.RuntimeExecute, access.RuntimeConnect, access.RuntimeRead, access.SecretRead} {
 		require.Empty(t, field.FindString(OutsideMount(verb).Hint), verb)
+		require.Contains(t, OutsideMount(verb).Hint, "no mount gives it", verb)
 	}
 }
