@@ -55,12 +55,16 @@ type spending struct {
 	total   modelSpending
 	byModel map[modelKey]*modelSpending
 	// last is who has answered last, of each chat.
-	last map[model.Chat]modelKey
+	last map[model.Chat]lastAnswer
 }
 
-func (s *spending) add(chat model.Chat, key modelKey, u model.Usage) {
+// lastAnswer says who was asked, as was known before, and who has answered: a provider may
+// have a longer name for the same model.
+type lastAnswer struct{ asked, answered modelKey }
+
+func (s *spending) add(key modelKey, u model.Usage) {
 	if s.byModel == nil {
-		s.byModel, s.last = make(map[modelKey]*modelSpending), make(map[model.Chat]modelKey)
+		s.byModel = make(map[modelKey]*modelSpending)
 	}
 	if s.byModel[key] == nil {
 		s.byModel[key] = &modelSpending{}
@@ -71,7 +75,14 @@ func (s *spending) add(chat model.Chat, key modelKey, u model.Usage) {
 		sum.OutputTokens += u.OutputTokens
 		sum.CachedInputTokens += u.CachedInputTokens
 	}
-	s.last[chat] = key
+}
+
+// answered notes who has answered.
+func (s *spending) answered(chat model.Chat, last lastAnswer) {
+	if s.last == nil {
+		s.last = make(map[model.Chat]lastAnswer)
+	}
+	s.last[chat] = last
 }
 
 func (s *spending) tokens() int64 { return s.total.InputTokens + s.total.OutputTokens }
@@ -123,14 +134,17 @@ func (s *spending) into(total *bctrl.Usage, models *[]bctrl.ModelUsage, p Prices
 // a [*limitError] where the budget leaves too little for the question.
 func (r *run) ask(ctx context.Context, chat model.Chat, req model.Request) (*model.Response, error) {
 	size := requestTokens(req)
-	asked, known := r.answering(ctx, chat, req.Model)
-	if known {
-		if err := r.checkPrice(asked); err != nil {
-			return nil, err
+	var asked, answering modelKey
+	if r.set.budget.MaxCost > 0 {
+		var known bool
+		if asked, answering, known = r.answering(ctx, chat, req.Model); known {
+			if err := r.checkPrice(answering); err != nil {
+				return nil, err
+			}
 		}
 	}
 	var err error
-	if req.MaxTokens, err = r.affordable(asked, size); err != nil {
+	if req.MaxTokens, err = r.affordable(answering, size); err != nil {
 		return nil, err
 	}
 	answer, err := chat.Complete(ctx, req)
@@ -138,21 +152,22 @@ func (r *run) ask(ctx context.Context, chat model.Chat, req model.Request) (*mod
 		return nil, err
 	}
 	key := modelKey{answer.Provider, answer.Model, answer.Credential}
-	r.spent.add(chat, key, counted(answer, size))
+	r.spent.add(key, counted(answer, size))
+	r.spent.answered(chat, lastAnswer{asked, key})
 	if err := r.checkPrice(key); err != nil {
 		return nil, err
 	}
 	return answer, nil
 }
 
-// answering is who answers a question, as far as that is known before it is put: who has
-// answered last, or would be asked now.
-func (r *run) answering(ctx context.Context, chat model.Chat, name string) (key modelKey, known bool) {
-	if key, known = r.spent.last[chat]; known {
-		return key, true
+// answering is who would be asked now, and who answers then, as far as that is known before
+// a question is put: who has answered last, as long as the same one is asked.
+func (r *run) answering(ctx context.Context, chat model.Chat, name string) (asked, answers modelKey, known bool) {
+	asked.provider, asked.model, known = model.NameOf(ctx, chat, name)
+	if last, ok := r.spent.last[chat]; ok && last.asked == asked {
+		return asked, last.answered, true
 	}
-	key.provider, key.model, known = model.NameOf(ctx, chat, name)
-	return key, known
+	return asked, asked, known
 }
 
 // checkPrice refuses a model without a price where there is a cost to keep.

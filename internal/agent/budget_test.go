@@ -97,6 +97,34 @@ func (named) Names(context.Context, string) (bctrl.AIProvider, string, bool) {
 	return bctrl.OpenAI, "priced", true
 }
 
+// renamed is a model in whose place another one is asked from the third
+// question on.
+type renamed struct{ *asked }
+
+func (c renamed) Names(context.Context, string) (bctrl.AIProvider, string, bool) {
+	if len(c.questions) < 2 {
+		return bctrl.OpenAI, "priced", true
+	}
+	return bctrl.OpenAI, "another", true
+}
+
+// TestAModelThatTakesTheOthersPlaceIsAskedNothingWithoutAPrice changes who is asked in the
+// middle of a task, as a new default in the mounts does.
+func TestAModelThatTakesTheOthersPlaceIsAskedNothingWithoutAPrice(t *testing.T) {
+	answer := calls("wait", `{"seconds":0}`)
+	answer.Provider, answer.Model = bctrl.OpenAI, "priced"
+	chat := always(answer)
+	d := deps(renamed{chat}, newSite("login"), &vault{})
+	d.Prices = perToken{1e-9}
+	args := task("x")
+	args.MaxCost = 1
+	_, err := agent.Agent(t.Context(), d, args, 0)
+	var refusal *bctrl.Error
+	require.ErrorAs(t, err, &refusal)
+	require.Equal(t, "agent.unknown_price", refusal.Code)
+	require.Len(t, chat.questions, 2)
+}
+
 // TestNoQuestionIsBegunThatCannotBePaid has a model that is known before it is asked.
 func TestNoQuestionIsBegunThatCannotBePaid(t *testing.T) {
 	for _, c := range []struct {
