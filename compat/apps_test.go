@@ -222,6 +222,20 @@ func clickText(text string) modeltest.Script {
 	}
 }
 
+// unnamedField is the first field of text without a name.
+func unnamedField(t modeltest.Turn) modeltest.Element {
+	for line := range strings.Lines(t.View.Outline) {
+		if ref, rest, ok := strings.Cut(strings.TrimSpace(line), "] textbox"); ok && !strings.HasPrefix(rest, ` "`) {
+			return modeltest.Element{Ref: ref[1:]}
+		}
+	}
+	return modeltest.Element{}
+}
+
+func press(key string) modeltest.Script {
+	return func(modeltest.Turn) modeltest.Call { return modeltest.Press(key) }
+}
+
 func typeInto(name, text string) modeltest.Script {
 	return func(t modeltest.Turn) modeltest.Call { return modeltest.Type(t.Find("textbox", name), text) }
 }
@@ -258,6 +272,9 @@ func TestPocketBaseIsWorkedOnByAnAgent(t *testing.T) {
 		func(t modeltest.Turn) modeltest.Call { return modeltest.Upload(t.Find("button", "Upload"), appFile) },
 		clickOn("button", "Clear"), clickOn("button", "Save"),
 		clickOn("button", "Clear"),
+		func(t modeltest.Turn) modeltest.Call { return modeltest.Type(unnamedField(t), "Ada King") },
+		press("Enter"),
+		func(t modeltest.Turn) modeltest.Call { return modeltest.WaitText("ada@example.com", 10) },
 		typeInto("Search collections", "super"),
 		clickText("_superusers"),
 		clickOn("link", "Settings"),

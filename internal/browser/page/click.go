@@ -185,6 +185,7 @@ const jsCovers = `function (hit) {
 		if (n instanceof HTMLLabelElement && n.control === own) return '';
 		if (n instanceof HTMLElement && n.matches('a[href],button,[role=button],summary') && within(n, own)) return '';
 	}
+	if ((` + jsIsHint + `)(own, hit, up)) return '';
 	if (within(hit, own) && getComputedStyle(own).pointerEvents === 'none') return '';
 	const el = hit.nodeType === Node.ELEMENT_NODE ? hit : hit.parentElement;
 	if (!el) return 'something';
