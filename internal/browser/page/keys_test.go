@@ -3,6 +3,7 @@ package page
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/chromedp/cdproto/target"
 	"github.com/stretchr/testify/require"
@@ -22,6 +23,8 @@ func TestAKeyThatWaitedIsHeldToWhatWasFilledMeanwhile(t *testing.T) {
 			scrub:        fill.NewScrubber(),
 			tabsChange:   make(chan struct{}),
 			agentTargets: map[target.ID]bool{"tab": true},
+
+			actionTimeout: time.Minute,
 		}
 		session := &session{
 			Session:  protocol.Session{Conn: s.conn},
