@@ -22,3 +22,13 @@ func TestAPageThatKeepsItselfBusyIsFreed(t *testing.T) {
 	require.ErrorContains(t, err, "page.not_answering")
 	require.Contains(t, browsertest.Observe(ctx, t, p).Outline, "Home")
 }
+
+// TestAPageThatIsBusyBeingLeftIsLeft has a page that goes on without end once it is left.
+func TestAPageThatIsBusyBeingLeftIsLeft(t *testing.T) {
+	ctx, p, _ := openPage(t)
+	s := browsertest.NewSite(t, map[string]string{"/other": `<h1>Other</h1>`,
+		"/": `<h1>Home</h1><button>Here</button><script>onbeforeunload = () => { for (;;) alert('stay') }</script>`})
+	obs := browsertest.Open(ctx, t, p, s.URL+"/")
+	require.NoError(t, p.Click(ctx, browsertest.Find(t, obs, "button", "Here").Ref, browser.Click{}))
+	require.Contains(t, browsertest.Open(ctx, t, p, s.URL+"/other").Outline, "Other")
+}

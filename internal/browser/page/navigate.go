@@ -20,6 +20,9 @@ const (
 	// pingTimeout is how long a script may keep the page from answering before a
 	// navigation ends it.
 	pingTimeout = time.Second
+	// leaveTime is how long a page may keep a navigation from beginning. Chromium waits
+	// without end for what a page does as it is left, while DevTools are attached.
+	leaveTime = 2 * time.Second
 	// maxHops is how many navigations by scripts Goto follows.
 	maxHops = 20
 )
@@ -154,7 +157,9 @@ func (t *tab) navigate(ctx context.Context, address string, until bctrl.WaitUnti
 
 // openAddress navigates once and waits.
 func (t *tab) openAddress(ctx context.Context, address string, until bctrl.WaitUntil) error {
+	hurry := time.AfterFunc(leaveTime, func() { t.set.spawn(t.endSlowLeaving) })
 	got, err := protocol.Call(ctx, t.session, page.Navigate, page.NavigateParams{URL: address})
+	hurry.Stop()
 	if err != nil {
 		return fmt.Errorf("opening the page: %w", err)
 	}
@@ -229,6 +234,17 @@ func (l documentLoad) isAt(until bctrl.WaitUntil) bool {
 		return l.reached[eventIdle]
 	}
 	return l.reached[eventLoad]
+}
+
+// endSlowLeaving ends a script that keeps the page from being left, unless it waits for an
+// answer to what it asks.
+func (t *tab) endSlowLeaving(ctx context.Context) {
+	t.mu.Lock()
+	asks := t.waitingDialog != nil
+	t.mu.Unlock()
+	if !asks && t.set.dialogs.oldest() == nil {
+		t.endHangingScript(ctx)
+	}
 }
 
 // endHangingScript ends a script that keeps the page from answering.
