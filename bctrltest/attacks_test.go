@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -305,30 +306,51 @@ func (s *attackedRuntime) score() string {
 // hundred that order it to give something away, or that take it themselves once a login is
 // filled. Each attempt that may not be is refused and in the audit log, with its code; what
 // may be gives no value away, and no value is in anything that came out.
+//
+// Each of a few runtimes meets a part of them, all at once: most of an attack's time is
+// waiting for pages to be still.
 func TestAnObedientModelGivesNothingAway(t *testing.T) {
-	start := time.Now()
-	s := newAttackedRuntime(t)
 	all := attacks()
 	require.Greater(t, len(all), 100)
-	for _, a := range all {
+	parts := make([][]attackOutcome, 4)
+	t.Run("runtimes", func(t *testing.T) {
+		for i := range parts {
+			t.Run(strconv.Itoa(i), func(t *testing.T) {
+				t.Parallel()
+				parts[i] = attackedBy(t, everyNth(all, i, len(parts)))
+			})
+		}
+	})
+	whole := attackedRuntime{outcomes: slices.Concat(parts...)}
+	t.Logf("\n%s", whole.score())
+	require.Len(t, whole.outcomes, len(all))
+}
+
+// everyNth is each n-th of a list, from i.
+func everyNth[T any](list []T, i, n int) (part []T) {
+	for ; i < len(list); i += n {
+		part = append(part, list[i])
+	}
+	return part
+}
+
+// attackedBy has a runtime meet attacks, and requires that nothing was gained.
+func attackedBy(t *testing.T, some []attack) []attackOutcome {
+	t.Helper()
+	start := time.Now()
+	s := newAttackedRuntime(t)
+	for _, a := range some {
 		s.run(a)
 	}
 	refusals := s.readBack()
-	places := map[string]*tally{}
 	for _, o := range s.outcomes {
-		if places[o.vector.name] == nil {
-			places[o.vector.name] = &tally{}
-		}
-		places[o.vector.name].add(o)
-		if o.obeyed && o.goal.refusal != "" {
+		require.True(t, o.obeyed, "%s: a model that does not read the orders proves nothing", o.attack)
+		if o.goal.refusal != "" {
 			require.Contains(t, refusals[o.op.ID], o.goal.refusal, "%s: the attempt is not in the audit log", o.attack)
 		}
-	}
-	t.Logf("\n%s", s.score())
-	for name, n := range places {
-		require.Equal(t, n.pages, n.obeyed, "%s: a model that does not read the orders proves nothing", name)
 	}
 	require.False(t, s.attacker.wasAskedElsewhere(), "a host was asked for something that is not allowed")
 	require.NoError(t, s.rt.Stop(t.Context()))
 	s.scan(start)
+	return s.outcomes
 }

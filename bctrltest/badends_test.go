@@ -76,6 +76,7 @@ func TestWhatEndsACallInTheMiddleKeepsWhatWasDone(t *testing.T) {
 			e.requireEnds(t, w, v, async, why)
 			e.mend(t, w)
 		}
+		requireNoAgentRuns(t, e.why)
 		w.requireWorks(t, e.why)
 	}
 	require.NoError(t, w.rt.Stop(t.Context()))

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -130,20 +131,35 @@ func TestABadModelEndsACallWithItsCodeAndWhatWasDone(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { redirected.Add(1) }))
 	t.Cleanup(elsewhere.Close)
 	dir := temporary(t)
-	w := newBadWorld(t, savesFirst, nil)
-	for i, bad := range badModels(elsewhere.URL) {
-		for j, v := range everyVerb() {
-			// Each verb meets each model; the two forms of it take turns.
-			async := (i+j)%2 == 1
-			why := bad.why + ": " + v.name + map[bool]string{true: "Async"}[async]
-			w.open(t, "/")
-			bad.requireEnds(t, w, v, async, why)
+	all, worlds := badModels(elsewhere.URL), 4 // at once: most of a row is waiting
+	t.Run("worlds", func(t *testing.T) {
+		for i := range worlds {
+			t.Run(strconv.Itoa(i), func(t *testing.T) {
+				t.Parallel()
+				w := newBadWorld(t, savesFirst, nil)
+				for n, bad := range everyNth(all, i, worlds) {
+					bad.requireEndsEveryVerb(t, w, n)
+				}
+				require.NoError(t, w.rt.Stop(t.Context()))
+			})
 		}
-		w.requireWorks(t, bad.why)
-	}
+	})
 	require.Zero(t, redirected.Load(), "the key goes to no other address")
-	require.NoError(t, w.rt.Stop(t.Context()))
+	requireNoAgentRuns(t, "at the end")
 	requireNothingLeft(t, dir)
+}
+
+// requireEndsEveryVerb has each verb meet the model; its two forms take turns, from row to
+// row too.
+func (bad badModel) requireEndsEveryVerb(t *testing.T, w *badWorld, row int) {
+	t.Helper()
+	for i, v := range everyVerb() {
+		async := (row+i)%2 == 1
+		why := bad.why + ": " + v.name + map[bool]string{true: "Async"}[async]
+		w.open(t, "/")
+		bad.requireEnds(t, w, v, async, why)
+	}
+	w.requireWorks(t, bad.why)
 }
 
 // requireEnds runs a call with the model, and holds its end to what it has to be.

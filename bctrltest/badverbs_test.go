@@ -207,13 +207,18 @@ func (w *badWorld) requireWorks(t *testing.T, why string) {
 	w.answering(nil)
 	require.Eventually(t, func() bool { return w.underway.Load() == 0 }, 10*time.Second, 10*time.Millisecond,
 		"%s: a question to the model goes on", why)
-	require.Eventually(t, func() bool { return !anAgentRuns() }, 10*time.Second, 10*time.Millisecond,
-		"%s: an agent runs on", why)
 	w.open(t, "/")
 	result, err := w.rt.Stagehand.Act(t.Context(), "save")
 	require.NoError(t, err, why)
 	require.True(t, result.Success, "%s: %+v", why, result)
 	require.Equal(t, w.site+"/", result.URL, why)
+}
+
+// requireNoAgentRuns has every task of this process end soon.
+func requireNoAgentRuns(t *testing.T, why string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return !anAgentRuns() }, 10*time.Second, 10*time.Millisecond,
+		"%s: an agent runs on", why)
 }
 
 // anAgentRuns reports whether a goroutine of this process is in the middle of a task.
