@@ -134,7 +134,8 @@ func savesFirst(turn modeltest.Turn) modeltest.Call {
 	return modeltest.Done(true, "saved")
 }
 
-func newBadWorld(t *testing.T, script modeltest.Script, pages map[string]http.HandlerFunc) *badWorld {
+func newBadWorld(t *testing.T, script modeltest.Script, pages map[string]http.HandlerFunc,
+	opts ...bctrltest.Option) *badWorld {
 	t.Helper()
 	w := &badWorld{}
 	mux := http.NewServeMux()
@@ -162,7 +163,7 @@ func newBadWorld(t *testing.T, script modeltest.Script, pages map[string]http.Ha
 		bad(rw, r)
 	}))
 	t.Cleanup(provider.Close)
-	w.Server = bctrltest.New(t, bctrltest.WithBrowser())
+	w.Server = bctrltest.New(t, append(opts, bctrltest.WithBrowser())...)
 	client := w.Client(bctrl.WithTimeout(2*time.Minute), bctrl.WithMaxRetries(0))
 	_, err = client.AICredentials.Create(t.Context(), bctrl.AICredentialCreate{ID: "m", Provider: bctrl.OpenAI,
 		Label: "m", APIKey: key, BaseURL: provider.URL + "/v1", DefaultModel: modeltest.DefaultModel})
