@@ -30,8 +30,10 @@ demo: browser
 	@echo 'Building; the first time takes about a minute.'
 	@go run ./examples/demo
 
+# Tests with a browser wait most of their time, so more packages run at once than
+# there are processors.
 test: browser compat miniwob-sample
-	$(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -timeout=20m ./...
+	$(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -p=$$(( $$(nproc) + 1 )) -timeout=20m ./...
 	@$(if $(RACE),,echo 'Left out: the race detector, which needs a C compiler (apt-get install gcc).')
 
 # A module of its own: nobody who uses bctrl gets these SDKs.
