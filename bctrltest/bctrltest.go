@@ -32,7 +32,6 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/bctrltest/modeltest"
 	"github.com/bctrl-go/bctrl/internal/browser"
-	"github.com/bctrl-go/bctrl/internal/browser/chromium"
 	"github.com/bctrl-go/bctrl/internal/daemon"
 	"github.com/bctrl-go/bctrl/internal/httpconn"
 	"github.com/bctrl-go/bctrl/internal/store/storetest"
@@ -91,12 +90,12 @@ func New(t testing.TB, opts ...Option) *Server {
 		s.model = newScriptedModel(t, o.script, o.forms)
 	}
 	cfg := daemon.Config{
-		DataDir:  filepath.Join(s.dir, "data"),
-		KeyFile:  filepath.Join(s.dir, "key"),
-		Log:      o.log,
-		Chromium: chromium.Options{ActionTimeout: o.actionTimeout},
-		Allow:    []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		DataDir: filepath.Join(s.dir, "data"),
+		KeyFile: filepath.Join(s.dir, "key"),
+		Log:     o.log,
+		Allow:   []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	}
+	cfg.Chromium.ActionTimeout = o.actionTimeout
 	standIns(t, o.providers, &cfg)
 	if !o.browser {
 		cfg.Browsers = &browser.Fake{}
