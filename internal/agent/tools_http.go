@@ -45,7 +45,7 @@ func (a httpLogin) do(ctx context.Context, r *run) (outcome, error) {
 			}
 			return r.afterAction(ctx, done, err, "")
 		}
-		r.deps.Secrets.Add(fill.Value)
+		r.hide(fill.Value)
 		*part.into = fill
 	}
 	limit, cancel := context.WithTimeout(ctx, navigateTime)
