@@ -112,7 +112,11 @@ func (e end) requireEnds(t *testing.T, w *badWorld, v verb, async bool, why stri
 			got, err = v.do(ctx, w.rt, "save", time.Minute)
 		}()
 	}
-	<-asked
+	select {
+	case <-asked:
+	case <-time.After(2 * time.Minute):
+		require.Fail(t, "the model was not asked", why)
+	}
 	e.cause(t, w, op, cancel)
 	<-ended
 	if async {
