@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/origin"
 	"github.com/bctrl-go/bctrl/internal/prefix"
 )
 
@@ -23,6 +24,7 @@ const (
 	ListStorage      Verb = "storage.list"      // a namespace
 	SignStorage      Verb = "storage.sign"      // a namespace
 	InvokeCapability Verb = "capability.invoke" // a capability
+	VisitHost        Verb = "web.visit"         // a host, or an IP address
 )
 
 // Action is one thing that a caller may or may not do.
@@ -30,7 +32,7 @@ type Action struct {
 	// Verb says what is done.
 	Verb Verb `json:"verb"`
 	// Object says with what: a credential id, a vault key, the namespace of a
-	// file or the id of a capability.
+	// file, the id of a capability or a host without its port.
 	Object string `json:"object"`
 }
 
@@ -61,6 +63,7 @@ const (
 	reasonNoRaw      = "raw reads are not allowed"
 	reasonNoStorage  = "storage is dropped"
 	reasonInherited  = "this level leaves it to the one above"
+	reasonEveryHost  = "nothing here limits the hosts"
 	reasonMalformed  = "the action names no such verb, or no such object can exist"
 )
 
@@ -148,6 +151,13 @@ func (m Mounts) AllowsCapability(id string) bool {
 	return m.decide(Action{InvokeCapability, id}, false).allowed
 }
 
+// AllowsHost reports whether m permits a runtime's browser to speak to a host: a
+// name in any letter case, or an IP address, which "*" alone permits; without a
+// port. What is no host is not permitted.
+func (m Mounts) AllowsHost(host string) bool {
+	return m.decide(Action{VisitHost, host}, false).allowed
+}
+
 // decide decides about an action at one level, the only place where mounts say
 // yes. What is absent is refused, or left to the level above when inherited.
 func (m Mounts) decide(action Action, inherited bool) verdict {
@@ -168,6 +178,10 @@ func (m Mounts) decide(action Action, inherited bool) verdict {
 	case InvokeCapability:
 		if names.Capability(object) == nil {
 			return m.Capabilities.decide(object, inherited)
+		}
+	case VisitHost:
+		if origin.IsHost(object) {
+			return m.Web.decide(object, inherited)
 		}
 	}
 	return no("", reasonMalformed)
@@ -197,6 +211,16 @@ func listed(field string, allow []string, index int) verdict {
 	}
 }
 
+// denied returns the verdict of the entry of a deny list at index.
+func denied(field string, deny []string, index int) verdict {
+	return verdict{
+		field:  field,
+		entry:  deny[index],
+		index:  index,
+		reason: reasonDenied,
+	}
+}
+
 func (a *AIMount) decide(id string, inherited bool) verdict {
 	if a == nil || a.Allow == nil && inherited {
 		return absent("mounts.ai", inherited)
@@ -209,12 +233,7 @@ func (v *VaultMount) decide(key string, raw, inherited bool) verdict {
 		return absent("mounts.vault", inherited)
 	}
 	if i := prefix.IndexFold(v.Deny, key); i >= 0 {
-		return verdict{
-			field:  fieldVaultDeny,
-			entry:  v.Deny[i],
-			index:  i,
-			reason: reasonDenied,
-		}
+		return denied(fieldVaultDeny, v.Deny, i)
 	}
 	allowed := absent(fieldVaultAllow, true)
 	if v.Allow != nil || !inherited {
@@ -259,4 +278,25 @@ func (c *CapabilityMount) decide(id string, inherited bool) verdict {
 		return absent("mounts.capabilities", inherited)
 	}
 	return listed(fieldCapabilityAllow, c.Allow, prefix.Index(c.Allow, id))
+}
+
+func (w *WebMount) decide(host string, inherited bool) verdict {
+	switch {
+	case w == nil && inherited:
+		return absent("mounts.web", inherited)
+	case w == nil:
+		return verdict{
+			allowed: true,
+			field:   "mounts.web",
+			index:   -1,
+			reason:  reasonEveryHost,
+		}
+	}
+	if i := origin.IndexHost(w.Deny, host); i >= 0 {
+		return denied(fieldWebDeny, w.Deny, i)
+	}
+	if w.Allow == nil && inherited {
+		return absent(fieldWebAllow, true)
+	}
+	return listed(fieldWebAllow, w.Allow, origin.IndexHost(w.Allow, host))
 }

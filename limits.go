@@ -72,6 +72,13 @@ func (m Mounts) then(next Mounts) Mounts {
 		}
 		out.Capabilities = c
 	}
+	if w := next.Web; w != nil {
+		if before := out.Web; before != nil {
+			w.Allow = orBefore(w.Allow, before.Allow)
+			w.Deny = append(before.Deny, w.Deny...)
+		}
+		out.Web = w
+	}
 	return out
 }
 

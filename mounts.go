@@ -14,20 +14,22 @@ import (
 // execution can lower it, nothing can raise it (semantics, Mounts).
 //
 // A nil mount means absent: no access at a workspace (storage: its own
-// namespace, named after it), inherited below it. The same goes for the fields
-// of a mount: nil is absent, and an empty slice that is not nil means
-// explicitly nothing. Both survive JSON, in which unknown, duplicate and
-// wrong-case fields and nulls are refused.
+// namespace, named after it; web: every host), inherited below it. The same
+// goes for the fields of a mount: nil is absent, and an empty slice that is not
+// nil means explicitly nothing. Both survive JSON, in which unknown, duplicate
+// and wrong-case fields and nulls are refused.
 //
 // The methods of Mounts are pure functions: they make no request, change
 // neither receiver nor argument, share no memory with them, and are what the
 // server itself decides by. Methods that decide (Covers, Allows…, Explain) read
-// their receiver as complete: what is absent is not permitted.
+// their receiver as complete: what is absent is not permitted, but for web,
+// where nothing said is every host.
 type Mounts struct {
 	AI           *AIMount         `json:"ai,omitempty"`
 	Vault        *VaultMount      `json:"vault,omitempty"`
 	Storage      *StorageMount    `json:"storage,omitempty"`
 	Capabilities *CapabilityMount `json:"capabilities,omitempty"`
+	Web          *WebMount        `json:"web,omitempty"`
 }
 
 // AIMount permits the use of AI credentials.
@@ -77,6 +79,23 @@ type CapabilityMount struct {
 	Allow []string `json:"allow,omitzero"`
 }
 
+// WebMount says which hosts a runtime's browser may speak to: with documents,
+// frames, scripts, websockets and downloads alike (semantics, Hosts). It never
+// permits an address that the server's own policy refuses.
+//
+// An entry is a host pattern, compared whatever its ASCII case: "example.com" is
+// that host alone, "*.example.com" every host strictly below it, "*" every
+// host. An entry has no scheme and no port, is no IP address (those are
+// permitted by "*" alone), and has its * above no public suffix such as com.
+type WebMount struct {
+	// Allow lists host patterns. It is required at a workspace and inherited
+	// below it when nil.
+	Allow []string `json:"allow,omitzero"`
+	// Deny lists host patterns. A deny wins over every allow, and no level below
+	// can remove it.
+	Deny []string `json:"deny,omitzero"`
+}
+
 // AIProvider names a maker of language models, as credentials, mounts and agent
 // calls know them. The providers that the broker calls are more, and plain text:
 // see [CredentialCreate].
@@ -96,11 +115,13 @@ type (
 	plainVault      VaultMount
 	plainStorage    StorageMount
 	plainCapability CapabilityMount
+	plainWeb        WebMount
 	plainMounts     struct {
 		AI           *plainAI         `json:"ai"`
 		Vault        *plainVault      `json:"vault"`
 		Storage      *plainStorage    `json:"storage"`
 		Capabilities *plainCapability `json:"capabilities"`
+		Web          *plainWeb        `json:"web"`
 	}
 )
 
@@ -117,6 +138,7 @@ func (m *Mounts) UnmarshalJSON(data []byte) error {
 		Vault:        (*VaultMount)(plain.Vault),
 		Storage:      (*StorageMount)(plain.Storage),
 		Capabilities: (*CapabilityMount)(plain.Capabilities),
+		Web:          (*WebMount)(plain.Web),
 	}
 	return nil
 }
@@ -161,6 +183,16 @@ func (c *CapabilityMount) UnmarshalJSON(data []byte) error {
 	return err
 }
 
+// UnmarshalJSON is as strict as [Mounts.UnmarshalJSON].
+func (w *WebMount) UnmarshalJSON(data []byte) error {
+	var plain plainWeb
+	err := decodeMount(data, &plain, "mounts.web")
+	if err == nil {
+		*w = WebMount(plain)
+	}
+	return err
+}
+
 // decodeMount decodes data into one of the plain mounts. Its error has the
 // whole path of the field, and wraps the decoder's, so that a strict decoder of
 // a bigger document can put its own path before it.
@@ -195,6 +227,7 @@ func (m Mounts) clone() Mounts {
 		Vault:        m.Vault.clone(),
 		Storage:      clonePointer(m.Storage),
 		Capabilities: m.Capabilities.clone(),
+		Web:          m.Web.clone(),
 	}
 }
 
@@ -218,6 +251,13 @@ func (c *CapabilityMount) clone() *CapabilityMount {
 		return nil
 	}
 	return &CapabilityMount{Allow: slices.Clone(c.Allow)}
+}
+
+func (w *WebMount) clone() *WebMount {
+	if w == nil {
+		return nil
+	}
+	return &WebMount{Allow: slices.Clone(w.Allow), Deny: slices.Clone(w.Deny)}
 }
 
 func clonePointer[T any](p *T) *T {

@@ -9,14 +9,15 @@ import (
 
 // Covers reports whether child permits nothing that m does not. Both are
 // complete mounts, nothing is inherited: a mount that child leaves out permits
-// nothing, and so is covered by anything. A child that Covers accepts is not
+// nothing (web: every host), and so is covered by anything. A child that Covers accepts is not
 // always one that [Mounts.Narrow] accepts, where the denies of m are inherited
 // rather than repeated.
 func (m Mounts) Covers(child Mounts) bool {
 	return coversAI(m.AI.orNothing(), child.AI.orNothing()) &&
 		coversVault(m.Vault.orNothing(), child.Vault.orNothing()) &&
 		(child.Storage.namespace() == "" || m.Storage.permits(child.Storage.namespace())) &&
-		coversAll(prefix.NewSet(m.Capabilities.orNothing().Allow), child.Capabilities.orNothing().Allow)
+		coversAll(prefix.NewSet(m.Capabilities.orNothing().Allow), child.Capabilities.orNothing().Allow) &&
+		coversWeb(m.Web.orEveryHost(), child.Web.orEveryHost())
 }
 
 func coversAI(parent, child AIMount) bool {
@@ -28,24 +29,14 @@ func coversAll(parent prefix.Set, entries []string) bool {
 	return !slices.ContainsFunc(entries, func(entry string) bool { return !parent.Covers(entry) })
 }
 
-// coversVault is leq(c, p) of the semantics, Narrowing the vault.
 func coversVault(p, c VaultMount) bool {
-	own := prefix.NewFoldSet(c.Deny)
-	live := own.Uncovered(c.Allow)
-	if len(live) == 0 {
-		return true
-	}
-	if c.rawReads() && !p.rawReads() || !coversAll(prefix.NewSet(p.Allow), live) {
-		return false
-	}
-	// The parent denies nothing that the child permits: no live entry lies
-	// under a deny, and each deny that lies under a live entry is the child's
-	// too. Subtrees are nested or disjoint, so there is no third case.
-	denied, permitted := prefix.NewFoldSet(p.Deny), prefix.NewFoldSet(live)
-	if slices.ContainsFunc(live, denied.Covers) {
-		return false
-	}
-	return !slices.ContainsFunc(p.Deny, func(deny string) bool { return permitted.Covers(deny) && !own.Covers(deny) })
+	covered, any := vaultSubtrees.covers(p.subtrees(), c.subtrees())
+	return covered && (!any || !c.rawReads() || p.rawReads())
+}
+
+func coversWeb(p, c WebMount) bool {
+	covered, _ := webSubtrees.covers(p.subtrees(), c.subtrees())
+	return covered
 }
 
 // Normal returns the canonical form of what m permits: two complete mounts
@@ -66,17 +57,19 @@ func (m Mounts) Normal() Mounts {
 		Vault:        m.Vault.orNothing().normal(),
 		Storage:      storage,
 		Capabilities: &CapabilityMount{Allow: prefix.Outermost(m.Capabilities.orNothing().Allow)},
+		Web:          m.Web.orEveryHost().normal(),
 	}
 }
 
 func (v VaultMount) normal() *VaultMount {
-	allow := prefix.Outermost(prefix.NewFoldSet(v.Deny).Uncovered(v.Allow))
-	permitted := prefix.NewFoldSet(allow)
-	deny := slices.DeleteFunc(prefix.Outermost(prefix.LowerAll(v.Deny)), func(deny string) bool {
-		return !permitted.Covers(deny)
-	})
-	raw := v.rawReads() && len(allow) > 0
-	return &VaultMount{Allow: allow, Deny: deny, AllowRawReads: &raw}
+	permitted := vaultSubtrees.normal(v.subtrees())
+	raw := v.rawReads() && len(permitted.allow) > 0
+	return &VaultMount{Allow: permitted.allow, Deny: permitted.deny, AllowRawReads: &raw}
+}
+
+func (w WebMount) normal() *WebMount {
+	permitted := webSubtrees.normal(w.subtrees())
+	return &WebMount{Allow: permitted.allow, Deny: permitted.deny}
 }
 
 // Chain is the mounts of a workspace, of a runtime in it and of an execution in
@@ -92,7 +85,7 @@ type Chain []Mounts
 // The effective mounts of an empty chain permit nothing.
 func (c Chain) Effective() Mounts {
 	if len(c) == 0 {
-		return Mounts{}
+		return Mounts{Web: &WebMount{Allow: []string{}}} // absent it would be every host
 	}
 	effective := c[0].clone()
 	for _, level := range c[1:] {
@@ -120,6 +113,10 @@ func (m Mounts) meet(level Mounts) Mounts {
 	if capabilities := level.Capabilities; capabilities != nil && capabilities.Allow != nil {
 		met.Capabilities = &CapabilityMount{Allow: prefix.Meet(capabilities.Allow, m.Capabilities.orNothing().Allow)}
 	}
+	if web := level.Web; web != nil {
+		shared := webSubtrees.meet(m.Web.orEveryHost().subtrees(), web.subtrees())
+		met.Web = &WebMount{Allow: shared.allow, Deny: shared.deny}
+	}
 	return met
 }
 
@@ -134,17 +131,10 @@ func meetAI(parent, child AIMount) *AIMount {
 }
 
 func meetVault(parent, child VaultMount) *VaultMount {
-	allow := inherit(nil, parent.Allow)
-	if child.Allow != nil {
-		allow = prefix.Meet(child.Allow, parent.Allow)
-	}
+	shared := vaultSubtrees.meet(parent.subtrees(), child.subtrees())
 	raw := parent.AllowRawReads
 	if child.AllowRawReads != nil {
 		raw = new(parent.rawReads() && child.rawReads())
 	}
-	return &VaultMount{
-		Allow:         prefix.NewFoldSet(child.Deny).Uncovered(allow),
-		Deny:          prefix.Union(child.Deny, parent.Deny),
-		AllowRawReads: clonePointer(raw),
-	}
+	return &VaultMount{Allow: shared.allow, Deny: shared.deny, AllowRawReads: clonePointer(raw)}
 }

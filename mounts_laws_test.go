@@ -12,7 +12,9 @@ import (
 	"github.com/bctrl-go/bctrl"
 )
 
-// The other small worlds: credentials, providers, namespaces and capabilities.
+// The other small worlds: credentials, providers, namespaces, capabilities and
+// hosts. No pattern names the label "z" or goes deeper than two labels, so that a
+// pattern which others do not hold has a host here that shows it.
 var (
 	worldIDs          = []string{"one", "two", "One"}
 	worldProviders    = []bctrl.AIProvider{bctrl.OpenAI, bctrl.Anthropic}
@@ -20,7 +22,22 @@ var (
 	worldPatterns     = []string{"/", "github/", "github/repos", "github/0", "slack/", "slack/post"}
 	worldCapabilities = []string{"github/repos", "github/issues", "github/0", "github/1", "slack/post", "slack/0",
 		"jira/x", "0/0"}
+	worldHostPatterns = []string{"*", "a", "*.a", "b.a", "*.b.a", "0.a", "*.0.a", "ab.a", "*.ab.a", "B.A", "ab"}
+	worldHosts        = append(hostsOf("a", "ab", "z"), "localhost", "B.a", "a.B.A", "10.0.0.1", "::1", "[::1]", "0", "0x7f")
 )
+
+// hostsOf returns the hosts of up to three labels below some domains.
+func hostsOf(domains ...string) []string {
+	var all []string
+	for _, domain := range domains {
+		all = append(all, domain)
+		for _, label := range []string{"a", "b", "ab", "0", "z"} {
+			below := label + "." + domain
+			all = append(all, below, "a."+below, "0."+below, "z."+below)
+		}
+	}
+	return all
+}
 
 // drawing draws mounts from the oracle's universe and these worlds.
 type drawing struct {
@@ -47,6 +64,7 @@ func (d drawing) complete() bctrl.Mounts {
 		},
 		Storage:      &bctrl.StorageMount{Access: bctrl.StorageNone},
 		Capabilities: &bctrl.CapabilityMount{Allow: d.some("capabilities", worldPatterns)},
+		Web:          &bctrl.WebMount{Allow: d.some("web", worldHostPatterns), Deny: d.some("web deny", worldHostPatterns)},
 	}
 	if d.coin("storage") {
 		m.Storage = &bctrl.StorageMount{Workspace: rapid.SampledFrom(worldNamespaces).Draw(d.t, "namespace")}
@@ -80,6 +98,12 @@ func (d drawing) declared() bctrl.Mounts {
 	if omit("capabilities.allow") {
 		m.Capabilities.Allow = nil
 	}
+	if omit("web.allow") {
+		m.Web.Allow = nil
+	}
+	if omit("web.deny") {
+		m.Web.Deny = nil
+	}
 	if omit("ai") {
 		m.AI = nil
 	}
@@ -91,6 +115,9 @@ func (d drawing) declared() bctrl.Mounts {
 	}
 	if omit("capabilities") {
 		m.Capabilities = nil
+	}
+	if omit("web") {
+		m.Web = nil
 	}
 	return m
 }
@@ -120,6 +147,9 @@ func (o *oracle) permitted(m bctrl.Mounts) world {
 	for _, id := range worldCapabilities {
 		w[bctrl.Action{Verb: bctrl.InvokeCapability, Object: id}] = m.Capabilities != nil &&
 			underAny(m.Capabilities.Allow, id)
+	}
+	for _, host := range worldHosts {
+		w[bctrl.Action{Verb: bctrl.VisitHost, Object: host}] = visits(m.Web, host)
 	}
 	return w
 }
@@ -163,6 +193,8 @@ func allows(m bctrl.Mounts, action bctrl.Action) bool {
 		return m.AllowsRawRead(action.Object)
 	case bctrl.InvokeCapability:
 		return m.AllowsCapability(action.Object)
+	case bctrl.VisitHost:
+		return m.AllowsHost(action.Object)
 	default:
 		return m.AllowsNamespace(action.Object)
 	}
@@ -258,6 +290,7 @@ func requireWitness(t *rapid.T, o *oracle, parent, child bctrl.Mounts, err error
 		}
 		verb := map[string]bctrl.Verb{
 			"ai": bctrl.UseAI, "vault": bctrl.UseVault, "storage": bctrl.GetStorage, "capabilities": bctrl.InvokeCapability,
+			"web": bctrl.VisitHost,
 		}[strings.Split(p.Field, ".")[1]]
 		action := bctrl.Action{Verb: verb, Object: p.Witness}
 		require.True(t, child.Explain(action).Allowed, "the child permits %v", action)
@@ -277,6 +310,7 @@ func TestNarrowingByNothingIsTheIdentity(t *testing.T) {
 			Vault:        &bctrl.VaultMount{},
 			Storage:      &bctrl.StorageMount{},
 			Capabilities: &bctrl.CapabilityMount{},
+			Web:          &bctrl.WebMount{},
 		})
 		require.NoError(t, err)
 		require.Equal(t, d.o.permitted(m), d.o.permitted(narrowed))
@@ -358,6 +392,9 @@ func TestOrderAndDuplicatesDoNotMatter(t *testing.T) {
 			if m.Capabilities != nil {
 				m.Capabilities = &bctrl.CapabilityMount{Allow: twice(m.Capabilities.Allow)}
 			}
+			if m.Web != nil {
+				m.Web = &bctrl.WebMount{Allow: twice(m.Web.Allow), Deny: twice(m.Web.Deny)}
+			}
 			return m
 		}
 		require.Equal(t, parent.Normal(), shuffled(parent).Normal())
@@ -379,6 +416,10 @@ func TestADenyMoreOrAnAllowLessPermitsNothingNew(t *testing.T) {
 			Allow: m.Vault.Allow, AllowRawReads: m.Vault.AllowRawReads,
 			Deny: append(slices.Clone(m.Vault.Deny), rapid.SampledFrom(d.o.prefixes).Draw(t, "more")),
 		}
+		denied.Web = &bctrl.WebMount{
+			Allow: m.Web.Allow,
+			Deny:  append(slices.Clone(m.Web.Deny), rapid.SampledFrom(worldHostPatterns).Draw(t, "more hosts")),
+		}
 		for action := range before {
 			require.False(t, denied.Explain(action).Allowed && !before[action])
 		}
@@ -386,6 +427,12 @@ func TestADenyMoreOrAnAllowLessPermitsNothingNew(t *testing.T) {
 		if len(m.Vault.Allow) > 0 {
 			fewer := m
 			fewer.Vault = &bctrl.VaultMount{Allow: m.Vault.Allow[1:], Deny: m.Vault.Deny, AllowRawReads: m.Vault.AllowRawReads}
+			require.True(t, m.Covers(fewer))
+			require.True(t, d.o.permitted(fewer).within(before))
+		}
+		if len(m.Web.Allow) > 0 {
+			fewer := m
+			fewer.Web = &bctrl.WebMount{Allow: m.Web.Allow[1:], Deny: m.Web.Deny}
 			require.True(t, m.Covers(fewer))
 			require.True(t, d.o.permitted(fewer).within(before))
 		}
@@ -432,6 +479,10 @@ func overwrite(m bctrl.Mounts) {
 	}
 	if m.Capabilities != nil {
 		spoil(m.Capabilities.Allow)
+	}
+	if m.Web != nil {
+		spoil(m.Web.Allow)
+		spoil(m.Web.Deny)
 	}
 }
 

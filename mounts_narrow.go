@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/origin"
 	"github.com/bctrl-go/bctrl/internal/prefix"
 )
 
@@ -20,13 +21,13 @@ import (
 //
 //	mounts.scope_widening      an entry outside what m allows, raw reads under m
 //	                           without them, another namespace
-//	mounts.denied_by_ceiling   a vault prefix that m denies as a whole
+//	mounts.denied_by_ceiling   a vault prefix or host pattern that m denies as a whole
 //	mounts.default_not_allowed a default that is not in the effective allow
 //
 // and the problems of grammar that [Mounts.Validate] lists. The first two match
 // [ErrWidening]; their Witness is what child would permit and m does not.
 //
-// Vault entries that the child's own deny covers are dropped rather than
+// Vault and web entries that the child's own deny covers are dropped rather than
 // refused. Asking for raw reads is refused even where there is nothing to read.
 // The defaults of m survive as far as their credentials are still allowed.
 func (m Mounts) Narrow(child Mounts) (Mounts, error) {
@@ -36,6 +37,7 @@ func (m Mounts) Narrow(child Mounts) (Mounts, error) {
 		Vault:        found.narrowVault(m.Vault, child.Vault),
 		Storage:      found.narrowStorage(m.Storage, child.Storage),
 		Capabilities: found.narrowCapabilities(m.Capabilities, child.Capabilities),
+		Web:          found.narrowWeb(m.Web, child.Web),
 	}
 	if err := found.err(); err != nil {
 		return Mounts{}, err
@@ -76,15 +78,8 @@ func (ps *problems) narrowVault(parent, child *VaultMount) *VaultMount {
 	if child == nil {
 		return parent.clone()
 	}
-	above := newCeiling(parent)
-	own := prefix.NewFoldSet(child.Deny)
-	for i, entry := range child.Allow {
-		field := element(fieldVaultAllow, i)
-		if ps.check(codeInvalidPrefix, field, entry, names.VaultPrefix(entry)) && !ps.full() && !own.Covers(entry) {
-			ps.underCeiling(field, entry, above, own)
-		}
-	}
-	ps.grammar(codeInvalidPrefix, fieldVaultDeny, child.Deny, names.VaultPrefix)
+	above := parent.orNothing()
+	allow, deny := ps.narrowSubtrees(vaultSubtrees, above.subtrees(), child.subtrees())
 	if child.rawReads() && !parent.rawReads() {
 		ps.add(Problem{
 			Code:    codeWidening,
@@ -96,68 +91,19 @@ func (ps *problems) narrowVault(parent, child *VaultMount) *VaultMount {
 		})
 	}
 	return &VaultMount{
-		Allow:         own.Uncovered(inherit(child.Allow, above.vault.Allow)),
-		Deny:          prefix.Union(child.Deny, above.vault.Deny),
-		AllowRawReads: clonePointer(inheritRaw(child.AllowRawReads, above.vault.AllowRawReads)),
+		Allow:         allow,
+		Deny:          deny,
+		AllowRawReads: clonePointer(inheritRaw(child.AllowRawReads, above.AllowRawReads)),
 	}
 }
 
-// underCeiling refuses an allow entry that holds more than the ceiling does, or
-// nothing that it does not deny.
-func (ps *problems) underCeiling(field, entry string, c ceiling, own prefix.Set) {
-	p := Problem{Code: codeWidening, Field: field, Value: entry}
-	switch {
-	case !c.allow.Covers(entry):
-		p.Hint = c.hint(entry)
-	case c.deny.Covers(entry):
-		p.Code, p.Hint = codeDeniedByCeiling, hintRemove
-	default:
-		return
+func (ps *problems) narrowWeb(parent, child *WebMount) *WebMount {
+	if child == nil {
+		return parent.clone()
 	}
-	p.Witness = c.witness(entry, own)
-	p.Ceiling = ceilingText(c.vault.Allow, c.vault.Deny)
-	ps.add(p)
-}
-
-const hintRemove = "remove it, or let the level above allow it first"
-
-// ceiling is a vault mount made ready for many questions.
-type ceiling struct {
-	vault       VaultMount
-	allow, deny prefix.Set
-}
-
-func newCeiling(v *VaultMount) ceiling {
-	vault := v.orNothing()
-	return ceiling{vault: vault, allow: prefix.NewSet(vault.Allow), deny: prefix.NewFoldSet(vault.Deny)}
-}
-
-func (c ceiling) permits(key string) bool { return c.allow.Covers(key) && !c.deny.Covers(key) }
-
-// witness returns the smallest key under entry that the ceiling does not permit
-// and the child's own deny does not cover: entry itself where it is a key, else
-// the entry followed by the first number that will do. Each allow, and each
-// deny, can spoil one number at most.
-func (c ceiling) witness(entry string, own prefix.Set) string {
-	if !strings.HasSuffix(entry, "/") {
-		return entry
-	}
-	above := strings.TrimPrefix(entry, names.Everything) // "/" itself is above every key
-	for n := 0; ; n++ {
-		if key := above + strconv.Itoa(n); !c.permits(key) && !own.Covers(key) {
-			return key
-		}
-	}
-}
-
-// hint names the first part of entry that the ceiling permits.
-func (c ceiling) hint(entry string) string {
-	for _, allowed := range c.vault.Allow {
-		if prefix.Holds(entry, allowed) && !c.deny.Covers(allowed) {
-			return "narrow it to " + strconv.Quote(quotable(allowed))
-		}
-	}
-	return hintRemove
+	above := parent.orEveryHost()
+	allow, deny := ps.narrowSubtrees(webSubtrees, above.subtrees(), child.subtrees())
+	return &WebMount{Allow: allow, Deny: deny}
 }
 
 func (ps *problems) narrowStorage(parent, child *StorageMount) *StorageMount {
@@ -272,6 +218,14 @@ func (c *CapabilityMount) orNothing() CapabilityMount {
 		return CapabilityMount{}
 	}
 	return *c
+}
+
+// orEveryHost returns w, or what its absence at a complete level stands for.
+func (w *WebMount) orEveryHost() WebMount {
+	if w == nil {
+		return WebMount{Allow: []string{origin.EveryHost}}
+	}
+	return *w
 }
 
 func (v *VaultMount) rawReads() bool { return v != nil && v.AllowRawReads != nil && *v.AllowRawReads }

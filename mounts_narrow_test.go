@@ -14,7 +14,8 @@ import (
 func TestNarrowInheritsWhatIsAbsent(t *testing.T) {
 	const parent = `{"ai":{"allow":["a","b"],"defaults":{"openai":"a","google":"b"}},` +
 		`"vault":{"allow":["prod/","test/"],"deny":["prod/admin/"],"allowRawReads":true},` +
-		`"storage":{"workspace":"exports"},"capabilities":{"allow":["github/","slack/post"]}}`
+		`"storage":{"workspace":"exports"},"capabilities":{"allow":["github/","slack/post"]},` +
+		`"web":{"allow":["*.example.com","localhost"],"deny":["*.private.example.com"]}}`
 	for _, c := range []struct{ why, child, want string }{
 		{"nothing", `{}`, parent},
 		{"one credential", `{"ai":{"allow":["b"]}}`, `{"ai":{"allow":["b"],"defaults":{"google":"b"}}}`},
@@ -42,6 +43,13 @@ func TestNarrowInheritsWhatIsAbsent(t *testing.T) {
 		{"no storage", `{"storage":{"access":"none"}}`, `{"storage":{"access":"none"}}`},
 		{"one capability", `{"capabilities":{"allow":["github/repos"]}}`, `{"capabilities":{"allow":["github/repos"]}}`},
 		{"no capability", `{"capabilities":{"allow":[]}}`, `{"capabilities":{"allow":[]}}`},
+		{"one host", `{"web":{"allow":["www.example.com"]}}`,
+			`{"web":{"allow":["www.example.com"],"deny":["*.private.example.com"]}}`},
+		{"no host", `{"web":{"allow":[]}}`, `{"web":{"allow":[],"deny":["*.private.example.com"]}}`},
+		{"a host less", `{"web":{"deny":["LocalHost"]}}`,
+			`{"web":{"allow":["*.example.com"],"deny":["localhost","*.private.example.com"]}}`},
+		{"hosts that the level denies itself", `{"web":{"allow":["a.test","localhost"],"deny":["a.test"]}}`,
+			`{"web":{"allow":["localhost"],"deny":["a.test","*.private.example.com"]}}`},
 		{"capabilities that say nothing", `{"capabilities":{}}`, `{"capabilities":{"allow":["github/","slack/post"]}}`},
 	} {
 		t.Run(c.why, func(t *testing.T) {
@@ -61,6 +69,9 @@ func TestNarrowInheritsWhatIsAbsent(t *testing.T) {
 			}
 			if part.Capabilities != nil {
 				want.Capabilities = part.Capabilities
+			}
+			if part.Web != nil {
+				want.Web = part.Web
 			}
 			require.Equal(t, want, got)
 			require.Equal(t, want, bctrl.Chain{above, child}.Effective(), "a chain that fits is what was narrowed")
@@ -86,7 +97,8 @@ func TestEffectiveMountsRepeatNothing(t *testing.T) {
 
 func TestNarrowRefusals(t *testing.T) {
 	const parent = `{"ai":{"allow":["a"],"defaults":{"openai":"a"}},"vault":{"allow":["prod/crm/","prod/email/"]},` +
-		`"storage":{"workspace":"exports"},"capabilities":{"allow":["github/repos"]}}`
+		`"storage":{"workspace":"exports"},"capabilities":{"allow":["github/repos"]},` +
+		`"web":{"allow":["*.example.com","0.test"],"deny":["*.private.example.com"]}}`
 	for _, c := range []struct {
 		why, parent, child string
 		want               bctrl.Problem
@@ -255,6 +267,44 @@ func TestNarrowRefusals(t *testing.T) {
 			Ceiling: `{allow: ["github/repos"]}`,
 			Hint:    "remove it, or let the level above allow it first",
 		}},
+		{"hosts under a workspace that names others", parent, `{"web":{"allow":["www.example.com","*.test"]}}`, bctrl.Problem{
+			Code:    "mounts.scope_widening",
+			Field:   "mounts.web.allow[1]",
+			Value:   "*.test",
+			Witness: "1.test",
+			Ceiling: `{allow: ["*.example.com","0.test"], deny: ["*.private.example.com"]}`,
+			Hint:    `narrow it to "0.test"`,
+		}},
+		{"the host itself under all below it", parent, `{"web":{"allow":["example.com"]}}`, bctrl.Problem{
+			Code:    "mounts.scope_widening",
+			Field:   "mounts.web.allow[0]",
+			Value:   "example.com",
+			Witness: "example.com",
+			Ceiling: `{allow: ["*.example.com","0.test"], deny: ["*.private.example.com"]}`,
+			Hint:    "remove it, or let the level above allow it first",
+		}},
+		{"every host, shown by an address", parent, `{"web":{"allow":["*"]}}`, bctrl.Problem{
+			Code:    "mounts.scope_widening",
+			Field:   "mounts.web.allow[0]",
+			Value:   "*",
+			Witness: "0",
+			Ceiling: `{allow: ["*.example.com","0.test"], deny: ["*.private.example.com"]}`,
+			Hint:    `narrow it to "*.example.com"`,
+		}},
+		{"a host that the level above denies", parent, `{"web":{"allow":["a.private.example.com"]}}`, bctrl.Problem{
+			Code:    "mounts.denied_by_ceiling",
+			Field:   "mounts.web.allow[0]",
+			Value:   "a.private.example.com",
+			Witness: "a.private.example.com",
+			Ceiling: `{allow: ["*.example.com","0.test"], deny: ["*.private.example.com"]}`,
+			Hint:    "remove it, or let the level above allow it first",
+		}},
+		{"a host pattern that is none", parent, `{"web":{"allow":["https://example.com"]}}`, bctrl.Problem{
+			Code:  "mounts.invalid_host_pattern",
+			Field: "mounts.web.allow[0]",
+			Value: "https://example.com",
+			Hint:  "it is not labels of ASCII letters, digits and hyphens, after *. or not, and not * alone",
+		}},
 		{"a prefix that is none", parent, `{"vault":{"allow":["prod/*"]}}`, bctrl.Problem{
 			Code:  "mounts.invalid_prefix",
 			Field: "mounts.vault.allow[0]",
@@ -279,8 +329,8 @@ func TestNarrowRefusals(t *testing.T) {
 
 func TestNarrowNamesEveryProblemAtOnce(t *testing.T) {
 	child := parseMounts(t, `{"ai":{"allow":["x"]},"vault":{"allow":["a","..","b"],"deny":["//"],"allowRawReads":true},`+
-		`"storage":{"workspace":"s"},"capabilities":{"allow":["c/d"]}}`)
-	_, err := bctrl.Mounts{}.Narrow(child)
+		`"storage":{"workspace":"s"},"capabilities":{"allow":["c/d"]},"web":{"allow":["a.test"],"deny":["*."]}}`)
+	_, err := bctrl.Mounts{Web: &bctrl.WebMount{Allow: []string{}}}.Narrow(child)
 	var refusal *bctrl.Error
 	require.ErrorAs(t, err, &refusal)
 	var fields []string
@@ -291,6 +341,7 @@ func TestNarrowNamesEveryProblemAtOnce(t *testing.T) {
 		"mounts.ai.allow[0]", "mounts.vault.allow[0]", "mounts.vault.allow[1]", "mounts.vault.allow[2]",
 		"mounts.vault.deny[0]",
 		"mounts.vault.allowRawReads", "mounts.storage.workspace", "mounts.capabilities.allow[0]",
+		"mounts.web.allow[0]", "mounts.web.deny[0]",
 	}, fields)
 }
 
@@ -351,16 +402,18 @@ func TestNothingIsPermittedByMountsThatSayNothing(t *testing.T) {
 		"a first level has nothing to inherit")
 	require.False(t, bctrl.Chain{}.Allows(bctrl.Action{Verb: bctrl.UseVault, Object: "x"}))
 	require.False(t, bctrl.Chain{}.Explain(bctrl.Action{Verb: bctrl.UseVault, Object: "x"}).Allowed)
-	require.Equal(t, bctrl.Mounts{}, bctrl.Chain{}.Effective())
+	require.Equal(t, bctrl.Mounts{Web: &bctrl.WebMount{Allow: []string{}}}, bctrl.Chain{}.Effective())
 }
 
 func TestExplainNamesWhatDecided(t *testing.T) {
 	workspace := parseMounts(t, `{"ai":{"allow":["a","b"]},"vault":{"allow":["prod/","prod/crm/"],"deny":["x",`+
 		`"PROD/admin/"],"allowRawReads":true},`+
 		`"storage":{"workspace":"exports"},"capabilities":{"allow":["github/"]}}`)
+	withHosts := parseMounts(t, `{"web":{"allow":["*.example.com"],"deny":["x.example.com"]}}`)
 	runtime := parseMounts(t, `{"vault":{"allow":["prod/crm/"],"allowRawReads":false},"storage":{"access":"none"},`+
 		`"capabilities":{}}`)
-	execution := parseMounts(t, `{"vault":{"deny":["prod/crm/root"]}}`)
+	runtime.Web = withHosts.Web
+	execution := parseMounts(t, `{"vault":{"deny":["prod/crm/root"]},"web":{}}`)
 	chain := bctrl.Chain{workspace, runtime, execution}
 	for _, c := range []struct {
 		verb         bctrl.Verb
@@ -381,6 +434,12 @@ func TestExplainNamesWhatDecided(t *testing.T) {
 		{bctrl.GetStorage, "other", false, 0, "mounts.storage.workspace", "exports"},
 		{bctrl.InvokeCapability, "github/repos", true, 0, "mounts.capabilities.allow[0]", "github/"},
 		{bctrl.InvokeCapability, "github", false, 0, "", ""},
+		{bctrl.VisitHost, "WWW.example.com", true, 1, "mounts.web.allow[0]", "*.example.com"},
+		{bctrl.VisitHost, "example.com", false, 1, "mounts.web.allow", ""},
+		{bctrl.VisitHost, "x.example.com", false, 1, "mounts.web.deny[0]", "x.example.com"},
+		{bctrl.VisitHost, "127.0.0.1", false, 1, "mounts.web.allow", ""},
+		{bctrl.VisitHost, "www.example.com:443", false, 0, "", ""},
+		{bctrl.VisitHost, "www.example.com.", false, 0, "", ""},
 		{bctrl.UseVault, "prod//x", false, 0, "", ""},
 		{"vault.delete", "prod/crm/x", false, 0, "", ""},
 		{"", "", false, 0, "", ""},
@@ -399,6 +458,9 @@ func TestExplainNamesWhatDecided(t *testing.T) {
 			require.Equal(t, c.allowed, chain.Allows(action))
 		})
 	}
+	every := bctrl.Mounts{}.Explain(bctrl.Action{Verb: bctrl.VisitHost, Object: "[::1]"})
+	require.True(t, every.Allowed)
+	require.Equal(t, "mounts.web", every.Field)
 	require.Equal(t, "mounts.ai", bctrl.Mounts{}.Explain(bctrl.Action{Verb: bctrl.UseAI, Object: "a"}).Field)
 }
 
@@ -407,6 +469,8 @@ func FuzzMounts(f *testing.F) {
 		"prod/crm")
 	f.Add(`{"ai":{"allow":["a"],"defaults":{"openai":"a"}},"storage":{"workspace":"x"}}`,
 		`{"storage":{"access":"none"},"capabilities":{"allow":["/"]}}`, "a")
+	f.Add(`{"web":{"allow":["*.example.com","*."],"deny":["*.a.example.com"]}}`,
+		`{"web":{"allow":["A.example.com","\u212A"],"deny":["*"]}}`, "a.example.com")
 	f.Add(`{"vault":{"allow":["/",""]}}`, `{"vault":{"allow":["//","\u0000"],"deny":[""]}}`, "/")
 	f.Fuzz(func(t *testing.T, parentText, childText, object string) {
 		var parent, child bctrl.Mounts
@@ -428,7 +492,7 @@ func FuzzMounts(f *testing.F) {
 			require.Equal(t, narrowed.Normal(), effective.Normal())
 		}
 		for _, verb := range []bctrl.Verb{bctrl.UseAI, bctrl.UseVault, bctrl.ReadVault, bctrl.GetStorage,
-			bctrl.InvokeCapability} {
+			bctrl.InvokeCapability, bctrl.VisitHost} {
 			action := bctrl.Action{Verb: verb, Object: object}
 			require.Equal(t, effective.Explain(action).Allowed, chain.Allows(action), "%v", action)
 			if chain.Allows(action) {

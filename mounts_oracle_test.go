@@ -216,3 +216,32 @@ func witnessOf(entry string, parent, child *bctrl.VaultMount) string {
 		}
 	}
 }
+
+// visits is the text of the semantics, Hosts: "* every host; *.example.com every host
+// strictly below; example.com that host alone", lower-case; "an IP literal in an
+// address is permitted by * alone"; "web absent: every host".
+func visits(web *bctrl.WebMount, host string) bool {
+	if web == nil {
+		return true
+	}
+	return hostIn(web.Allow, host) && !hostIn(web.Deny, host)
+}
+
+func hostIn(patterns []string, host string) bool {
+	labels := strings.Split(strings.ToLower(host), ".")
+	last := labels[len(labels)-1]
+	address := strings.Contains(host, ":") || last[0] >= '0' && last[0] <= '9' // in this world
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		want := strings.Split(strings.ToLower(pattern), ".")
+		switch {
+		case pattern == "*":
+			return true
+		case address:
+			return false
+		case want[0] == "*":
+			want = want[1:]
+			return len(labels) > len(want) && slices.Equal(labels[len(labels)-len(want):], want)
+		}
+		return slices.Equal(labels, want)
+	})
+}

@@ -75,6 +75,7 @@ func TestEachMountIsDecodedStrictlyOnItsOwn(t *testing.T) {
 		{`{"allow":null}`, "mounts.ambiguous_null", "mounts.ai.allow", new(bctrl.AIMount)},
 		{`{"deny":null}`, "mounts.ambiguous_null", "mounts.vault.deny", new(bctrl.VaultMount)},
 		{`{"Workspace":"x"}`, "mounts.wrong_case_field", "mounts.storage.Workspace", new(bctrl.StorageMount)},
+		{`{"allow":null}`, "mounts.ambiguous_null", "mounts.web.allow", new(bctrl.WebMount)},
 		{`{"allow":[],"allow":[]}`, "mounts.duplicate_field", "mounts.capabilities.allow", new(bctrl.CapabilityMount)},
 	} {
 		var refusal *bctrl.Error
@@ -98,6 +99,8 @@ func TestAbsentAndEmptySurviveJSON(t *testing.T) {
 			bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{}, Deny: []string{}, AllowRawReads: new(false)}}},
 		{`{"storage":{}}`, bctrl.Mounts{Storage: &bctrl.StorageMount{}}},
 		{`{"storage":{"access":"none"}}`, bctrl.Mounts{Storage: &bctrl.StorageMount{Access: bctrl.StorageNone}}},
+		{`{"web":{}}`, bctrl.Mounts{Web: &bctrl.WebMount{}}},
+		{`{"web":{"allow":[],"deny":[]}}`, bctrl.Mounts{Web: &bctrl.WebMount{Allow: []string{}, Deny: []string{}}}},
 		{`{"capabilities":{"allow":["/"]}}`, bctrl.Mounts{Capabilities: &bctrl.CapabilityMount{Allow: []string{"/"}}}},
 	} {
 		var got bctrl.Mounts
@@ -118,6 +121,7 @@ func TestValidateNamesEveryProblemAtOnce(t *testing.T) {
 			Deny: []string{"*", "prod/./x", "prod"}},
 		Storage:      &bctrl.StorageMount{Workspace: "../x"},
 		Capabilities: &bctrl.CapabilityMount{},
+		Web:          &bctrl.WebMount{Allow: []string{"*", "10.0.0.1"}, Deny: []string{"a.*"}},
 	}
 	var refusal *bctrl.Error
 	require.ErrorAs(t, m.Validate(), &refusal)
@@ -139,6 +143,8 @@ func TestValidateNamesEveryProblemAtOnce(t *testing.T) {
 		{"mounts.invalid_prefix", "mounts.vault.deny[1]", "prod/./x"},
 		{"mounts.invalid_namespace", "mounts.storage.workspace", "../x"},
 		{"mounts.allow_required", "mounts.capabilities.allow", ""},
+		{"mounts.invalid_host_pattern", "mounts.web.allow[1]", "10.0.0.1"},
+		{"mounts.invalid_host_pattern", "mounts.web.deny[0]", "a.*"},
 	}, got)
 	require.Equal(t, problem{refusal.Code, refusal.Field, refusal.Problems[0].Value}, got[0],
 		"the error itself is about the first")
@@ -156,6 +162,8 @@ func TestValidateOfAWorkspace(t *testing.T) {
 		{"ai without allow", `{"ai":{"defaults":{}}}`, "mounts.allow_required", "mounts.ai.allow"},
 		{"vault without allow", `{"vault":{"deny":["prod/"]}}`, "mounts.allow_required", "mounts.vault.allow"},
 		{"capabilities without allow", `{"capabilities":{}}`, "mounts.allow_required", "mounts.capabilities.allow"},
+		{"web without allow", `{"web":{"deny":["example.com"]}}`, "mounts.allow_required", "mounts.web.allow"},
+		{"every host", `{"web":{"allow":["*"]}}`, "", ""},
 		{"no storage", `{"storage":{"access":"none"}}`, "", ""},
 		{"storage of nothing", `{"storage":{}}`, "mounts.invalid_namespace", "mounts.storage.workspace"},
 		{"an unknown access", `{"storage":{"access":"read"}}`, "mounts.invalid_access", "mounts.storage.access"},

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/bctrl-go/bctrl/internal/names"
+	"github.com/bctrl-go/bctrl/internal/origin"
 	"github.com/bctrl-go/bctrl/internal/prefix"
 )
 
@@ -23,6 +24,8 @@ const (
 	fieldStorage         = "mounts.storage.workspace"
 	fieldStorageAccess   = "mounts.storage.access"
 	fieldCapabilityAllow = "mounts.capabilities.allow"
+	fieldWebAllow        = "mounts.web.allow"
+	fieldWebDeny         = "mounts.web.deny"
 )
 
 // Validate checks m as a workspace's mounts: every entry by its grammar, an
@@ -36,6 +39,7 @@ const (
 //	mounts.invalid_provider       the same form
 //	mounts.invalid_namespace      ^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$
 //	mounts.invalid_capability     "provider/name", "provider/" or "/"
+//	mounts.invalid_host_pattern   see [WebMount]; public suffixes are the server's to know
 //	mounts.invalid_access         neither empty nor "none", or "none" beside a namespace
 //	mounts.default_not_allowed    a default that allow does not list
 //
@@ -59,6 +63,11 @@ func (m Mounts) Validate() error {
 	if m.Capabilities != nil {
 		found.required(fieldCapabilityAllow, m.Capabilities.Allow)
 		found.grammar(codeInvalidCapability, fieldCapabilityAllow, m.Capabilities.Allow, names.CapabilityPattern)
+	}
+	if m.Web != nil {
+		found.required(fieldWebAllow, m.Web.Allow)
+		found.grammar(codeInvalidHostPattern, fieldWebAllow, m.Web.Allow, origin.HostPattern)
+		found.grammar(codeInvalidHostPattern, fieldWebDeny, m.Web.Deny, origin.HostPattern)
 	}
 	return found.err()
 }
@@ -122,16 +131,17 @@ const maxProblems = 100
 // The names of what can be wrong with mounts, each a [Problem.Code] behind
 // "mounts.".
 const (
-	codeWidening          = "mounts.scope_widening"
-	codeDeniedByCeiling   = "mounts.denied_by_ceiling"
-	codeAllowRequired     = "mounts.allow_required"
-	codeInvalidPrefix     = "mounts.invalid_prefix"
-	codeInvalidCredential = "mounts.invalid_credential_id"
-	codeInvalidCapability = "mounts.invalid_capability"
-	codeInvalidProvider   = "mounts.invalid_provider"
-	codeInvalidNamespace  = "mounts.invalid_namespace"
-	codeInvalidAccess     = "mounts.invalid_access"
-	codeDefaultNotAllowed = "mounts.default_not_allowed"
+	codeWidening           = "mounts.scope_widening"
+	codeDeniedByCeiling    = "mounts.denied_by_ceiling"
+	codeAllowRequired      = "mounts.allow_required"
+	codeInvalidPrefix      = "mounts.invalid_prefix"
+	codeInvalidCredential  = "mounts.invalid_credential_id"
+	codeInvalidCapability  = "mounts.invalid_capability"
+	codeInvalidProvider    = "mounts.invalid_provider"
+	codeInvalidNamespace   = "mounts.invalid_namespace"
+	codeInvalidAccess      = "mounts.invalid_access"
+	codeInvalidHostPattern = "mounts.invalid_host_pattern"
+	codeDefaultNotAllowed  = "mounts.default_not_allowed"
 )
 
 // problems collects what is wrong with mounts, or with another value that has

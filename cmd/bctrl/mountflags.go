@@ -19,6 +19,7 @@ const mountsHelp = `
 
 A vault prefix that ends in a slash (prod/crm/) is everything below it; without
 one (prod/crm) it is that key too; / is every key. A deny wins over every allow.
+Of hosts, example.com is that one, *.example.com all below it, and * every host.
 A file for --mounts holds the JSON of the HTTP API, as
 'bctrl workspace get NAME --output mounts' prints it.`
 
@@ -30,7 +31,9 @@ type mountFlags struct {
 	rawReads                               bool
 	storage                                string
 	capabilities                           []string
+	allowHosts, denyHosts                  []string
 	noAI, noVault, noStorage, noCapability bool
+	noWeb                                  bool
 }
 
 // newMountFlags adds the flags to cmd.
@@ -47,16 +50,20 @@ func newMountFlags(cmd *cobra.Command) *mountFlags {
 	f.StringVar(&m.storage, "storage", "", "`namespace` of the files")
 	f.StringSliceVar(&m.capabilities, "capability", nil, "`name` of a capability that may be invoked: github/repos, "+
 		"github/ or /; may be repeated")
+	f.StringSliceVar(&m.allowHosts, "allow-host", nil, "`host` that the browser may speak to: example.com, "+
+		"*.example.com or *; may be repeated")
+	f.StringSliceVar(&m.denyHosts, "deny-host", nil, "`host` that the browser may not speak to; may be repeated")
 	f.BoolVar(&m.noAI, "no-ai", false, "use no AI credential")
 	f.BoolVar(&m.noVault, "no-vault", false, "use no vault key")
 	f.BoolVar(&m.noStorage, "no-storage", false, "have no files")
 	f.BoolVar(&m.noCapability, "no-capabilities", false, "invoke no capability")
+	f.BoolVar(&m.noWeb, "no-web", false, "speak to no host")
 	return m
 }
 
 // mountNames are the flags that --mounts stands in place of.
 var mountNames = []string{"ai", "ai-default", "allow-vault", "deny-vault", "raw-reads", "storage", "capability",
-	"no-ai", "no-vault", "no-storage", "no-capabilities"}
+	"allow-host", "deny-host", "no-ai", "no-vault", "no-storage", "no-capabilities", "no-web"}
 
 // mounts are what the flags say, nil when they say nothing.
 func (m *mountFlags) mounts(cmd *cobra.Command) (*bctrl.Mounts, error) {
@@ -78,6 +85,7 @@ func (m *mountFlags) mounts(cmd *cobra.Command) (*bctrl.Mounts, error) {
 		{"no-vault", []string{"allow-vault", "deny-vault", "raw-reads"}},
 		{"no-storage", []string{"storage"}},
 		{"no-capabilities", []string{"capability"}},
+		{"no-web", []string{"allow-host", "deny-host"}},
 	} {
 		if i := slices.IndexFunc(conflict.some, given); given(conflict.none) && i >= 0 {
 			return nil, usagef("--%s and --%s contradict each other", conflict.none, conflict.some[i])
@@ -116,6 +124,9 @@ func (m *mountFlags) assemble(given func(string) bool) (*bctrl.Mounts, error) {
 	if given("capability") || m.noCapability {
 		out.Capabilities = &bctrl.CapabilityMount{Allow: m.capabilities}
 	}
+	if given("allow-host") || given("deny-host") || m.noWeb {
+		out.Web = &bctrl.WebMount{Allow: m.allowHosts, Deny: m.denyHosts}
+	}
 	// An empty list is nothing at all; none would be what the level above has.
 	if m.noAI {
 		out.AI.Allow = []string{}
@@ -125,6 +136,9 @@ func (m *mountFlags) assemble(given func(string) bool) (*bctrl.Mounts, error) {
 	}
 	if m.noCapability {
 		out.Capabilities.Allow = []string{}
+	}
+	if m.noWeb {
+		out.Web.Allow = []string{}
 	}
 	return out, nil
 }
@@ -154,10 +168,7 @@ func mountLines(m bctrl.Mounts) (lines []pair) {
 		lines = append(lines, pair{"AI", text})
 	}
 	if m.Vault != nil {
-		text := orNothing(m.Vault.Allow)
-		if len(m.Vault.Deny) > 0 && text != nothing {
-			text += "; not " + joined(m.Vault.Deny)
-		}
+		text := orNothing(m.Vault.Allow) + butNot(m.Vault.Allow, m.Vault.Deny)
 		if m.Vault.AllowRawReads != nil && *m.Vault.AllowRawReads {
 			text += "; values may be read"
 		}
@@ -173,6 +184,9 @@ func mountLines(m bctrl.Mounts) (lines []pair) {
 	if m.Capabilities != nil {
 		lines = append(lines, pair{"Capabilities", orNothing(m.Capabilities.Allow)})
 	}
+	if m.Web != nil {
+		lines = append(lines, pair{"Hosts", orNothing(m.Web.Allow) + butNot(m.Web.Allow, m.Web.Deny)})
+	}
 	return lines
 }
 
@@ -186,6 +200,14 @@ func orNothing(allow []string) string {
 		return nothing
 	}
 	return joined(allow)
+}
+
+// butNot says what is denied of what is allowed, where anything is.
+func butNot(allow, deny []string) string {
+	if len(deny) == 0 || allow != nil && len(allow) == 0 {
+		return ""
+	}
+	return "; not " + joined(deny)
 }
 
 func sortedKeys(m map[bctrl.AIProvider]string) []bctrl.AIProvider {

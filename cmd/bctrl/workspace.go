@@ -203,6 +203,9 @@ func over(are, said bctrl.Mounts) *bctrl.Mounts {
 	if said.Capabilities != nil {
 		are.Capabilities = said.Capabilities
 	}
+	if said.Web != nil {
+		are.Web = said.Web
+	}
 	return &are
 }
 
