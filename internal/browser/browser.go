@@ -39,6 +39,8 @@ type Spec struct {
 	Width, Height int
 	// Egress decides which addresses pages may reach.
 	Egress egress.Policy
+	// Gate decides which hosts the browser may speak to; nil is all.
+	Gate egress.Gate
 	// OnDownload receives each finished download while it is still on disk;
 	// the file is removed when it returns. It is called from a goroutine of
 	// the browser, of several at a time perhaps. The context ends at most 10

@@ -11,6 +11,9 @@ import (
 // ErrUnanswered is why a request failed that the policy permits.
 var ErrUnanswered = errors.New("the address does not answer")
 
+// ErrHostRefused is why a request failed that the [Gate] did not let through.
+var ErrHostRefused = errors.New("the gate refuses this host")
+
 // failuresKept is how many failures a proxy remembers: those of one page, and
 // not of a page that asks and asks.
 const failuresKept = 64
@@ -24,7 +27,7 @@ type failures struct {
 
 type failure struct {
 	host string // with its port
-	err  error  // ErrRefused or ErrUnanswered
+	err  error  // ErrRefused, ErrHostRefused or ErrUnanswered
 }
 
 func (f *failures) record(host string, err error) {
@@ -41,7 +44,7 @@ func (p *Proxy) Mark() uint64 {
 	return p.failed.count
 }
 
-// FailedSince returns why a request failed since mark, [ErrRefused] before
+// FailedSince returns why a request failed since mark, a refusal before
 // [ErrUnanswered], or nil: any request, or where an address is given one to its
 // host and port.
 func (p *Proxy) FailedSince(mark uint64, address string) (why error) {
@@ -57,7 +60,7 @@ func (p *Proxy) FailedSince(mark uint64, address string) (why error) {
 		if address != "" && f.host != host {
 			continue
 		}
-		if why = f.err; why == ErrRefused {
+		if why = f.err; why != ErrUnanswered {
 			break
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +29,13 @@ const (
 	proxyIdleTimeout = 2 * time.Minute
 )
 
+// Gate lets a browser speak to a host, beside what the policy says of addresses. It
+// returns an error and does nothing where the browser may not; else it calls speak
+// and returns when that has. The context of speak ends once the browser no longer
+// may. The host is a name or an IP address as the browser has it, in small letters
+// and without port and brackets.
+type Gate func(ctx context.Context, host string, speak func(context.Context)) error
+
 // refusedText is all that a page learns: not which address a name has.
 const refusedText = "This address cannot be reached from here."
 
@@ -40,6 +48,7 @@ const refusedText = "This address cannot be reached from here."
 // permits and no more.
 type Proxy struct {
 	policy    Policy
+	gate      Gate // nil lets everything through
 	listener  net.Listener
 	server    *http.Server
 	transport *httpconn.Transport
@@ -57,13 +66,14 @@ type Proxy struct {
 	err    error          // of the first Close
 }
 
-// NewProxy listens on a free loopback port and applies policy until Close.
-func NewProxy(policy Policy) (*Proxy, error) {
+// NewProxy listens on a free loopback port and applies policy and gate until Close.
+// A nil gate lets the browser speak to every host.
+func NewProxy(policy Policy, gate Gate) (*Proxy, error) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for the browser: %w", err)
 	}
-	p := &Proxy{policy: policy, listener: listener, slots: make(chan struct{}, maxProxied)}
+	p := &Proxy{policy: policy, gate: gate, listener: listener, slots: make(chan struct{}, maxProxied)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.transport = httpconn.New(&http.Transport{
 		DialContext:           policy.DialContext,
@@ -146,11 +156,28 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	defer p.endRequest()
 	switch {
 	case r.Method == http.MethodConnect:
-		p.connect(w, r)
+		p.throughGate(w, r, p.connect)
 	case r.URL.Scheme == "http" && r.URL.Host != "":
-		p.forward.ServeHTTP(w, r)
+		p.throughGate(w, r, p.forward.ServeHTTP)
 	default:
 		http.Error(w, "This is a proxy.", http.StatusBadRequest)
+	}
+}
+
+// throughGate serves a request if the browser may speak to its host, and for as long
+// as it may.
+func (p *Proxy) throughGate(w http.ResponseWriter, r *http.Request, serve http.HandlerFunc) {
+	if p.gate == nil {
+		serve(w, r)
+		return
+	}
+	opened := false
+	err := p.gate(r.Context(), strings.ToLower(r.URL.Hostname()), func(ctx context.Context) {
+		opened = true
+		serve(w, r.WithContext(ctx))
+	})
+	if err != nil && !opened {
+		p.answerFailure(w, r, fmt.Errorf("%w: %w", ErrHostRefused, err))
 	}
 }
 
@@ -167,10 +194,12 @@ func keepForwarded(r *httputil.ProxyRequest) {
 // answerFailure answers a request whose address was refused or does not answer.
 func (p *Proxy) answerFailure(w http.ResponseWriter, r *http.Request, err error) {
 	host := withPort(r.URL.Host, r.URL.Scheme)
-	if errors.Is(err, ErrRefused) {
-		p.failed.record(host, ErrRefused)
-		http.Error(w, refusedText, http.StatusForbidden)
-		return
+	for _, refused := range []error{ErrRefused, ErrHostRefused} {
+		if errors.Is(err, refused) {
+			p.failed.record(host, refused)
+			http.Error(w, refusedText, http.StatusForbidden)
+			return
+		}
 	}
 	if r.Context().Err() == nil { // else the browser has left, and did not wait for the answer
 		p.failed.record(host, ErrUnanswered)
@@ -198,8 +227,8 @@ func (p *Proxy) connect(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.WriteString(down, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
 		return
 	}
-	// The proxy's end breaks both copies.
-	stop := context.AfterFunc(p.ctx, func() { _, _ = up.Close(), down.Close() })
+	// The proxy's end breaks both copies, and so does the gate.
+	stop := context.AfterFunc(r.Context(), func() { _, _ = up.Close(), down.Close() })
 	defer stop()
 	tunnel(down, buffered.Reader, up)
 }

@@ -166,7 +166,7 @@ func (b *instance) prepare(base string, spec browser.Spec) (err error) {
 			return err
 		}
 	}
-	b.proxy, err = egress.NewProxy(spec.Egress)
+	b.proxy, err = egress.NewProxy(spec.Egress, spec.Gate)
 	return err
 }
 
