@@ -111,6 +111,11 @@ type RuntimeSummary struct {
 	StorageWorkspace string `json:"storageWorkspace,omitempty"`
 	// Message says why a runtime failed or stopped.
 	Message string `json:"message,omitempty"`
+	// BlockedRequests counts what the browser of a live runtime was not let through to
+	// hosts outside the web mount, and BlockedHosts has them, sorted, a thousand
+	// at most.
+	BlockedRequests int      `json:"blockedRequests,omitempty"`
+	BlockedHosts    []string `json:"blockedHosts,omitempty"`
 }
 
 // RuntimesService launches and finds the runtimes of one workspace. See

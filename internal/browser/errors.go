@@ -63,3 +63,6 @@ func refusal(status int, code, message, hint string) *bctrl.Error {
 		Hint:    hint,
 	}
 }
+
+// CodeHostOutside is the code of a host that the mounts do not permit.
+const CodeHostOutside = "page.host_outside_mount"

@@ -16,6 +16,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/bctrl-go/bctrl"
@@ -100,6 +101,17 @@ func (s *Set) Holds(text []byte) bool {
 	}
 	_, n, _ := m.next(text, true)
 	return n > 0
+}
+
+// HoldsFolded is Holds whatever the letter case of both, as for a host name, which has
+// none.
+func (s *Set) HoldsFolded(text string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	text = strings.ToLower(text)
+	return slices.ContainsFunc(s.values, func(v bctrl.Secret) bool {
+		return strings.Contains(text, strings.ToLower(v.Expose()))
+	})
 }
 
 // Format implements [fmt.Formatter]: no verb shows a value.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -118,20 +119,64 @@ func (t *tab) explainNavigation(ctx context.Context, mark uint64, err error) err
 	if failed, ok := errors.AsType[*bctrl.Error](err); err != nil && (!ok || failed.Code != codeNavigation) {
 		return err
 	}
-	if err == nil {
-		got, readErr := protocol.Call(ctx, t.session, page.GetFrameTree, cdp.Empty{})
-		if readErr != nil {
-			return fmt.Errorf("opening the page: %w", readErr)
-		}
-		why = t.set.proxy.FailedSince(mark, got.FrameTree.Frame.URL)
+	got, readErr := protocol.Call(ctx, t.session, page.GetFrameTree, cdp.Empty{})
+	if readErr != nil {
+		return fmt.Errorf("opening the page: %w", readErr)
+	}
+	address := asked(got.FrameTree.Frame)
+	if of := t.set.proxy.FailedSince(mark, address); err == nil || of != nil {
+		why = of
 	}
 	switch why {
 	case egress.ErrRefused:
 		return browser.Forbidden("page.address_refused", "the server's egress policy does not permit this address", "")
+	case egress.ErrHostRefused:
+		return errHostOutside(hostOf(address))
 	case egress.ErrUnanswered:
 		return browser.BadGateway(codeNavigation, "the page could not be opened: "+why.Error(), "")
 	}
 	return err
+}
+
+// noteHostRefused tells an agent that its tab was to show a page of a host that the
+// mounts do not permit. A page that the proxy answered itself is as one that never came.
+func (t *tab) noteHostRefused(f *cdp.Frame) {
+	if f.ParentID != "" {
+		return
+	}
+	address := asked(f)
+	t.mu.Lock()
+	mark := t.proxyMark
+	t.proxyMark = t.set.proxy.Mark()
+	t.mu.Unlock()
+	if t.set.proxy.FailedSince(mark, address) == egress.ErrHostRefused {
+		t.addNote("%s: the mounts do not permit the browser to speak to %s", browser.CodeHostOutside,
+			t.set.scrub.Text(clip(hostOf(address), maxName)))
+	}
+}
+
+// asked is the address that a frame was to show: its document's, or the one of which
+// it shows that there is none.
+func asked(f *cdp.Frame) string {
+	if f.UnreachableURL != "" {
+		return f.UnreachableURL
+	}
+	return f.URL
+}
+
+// hostOf is the host of an address, or "".
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
+// errHostOutside refuses a page of a host that the mounts do not permit.
+func errHostOutside(host string) error {
+	return browser.Forbidden(browser.CodeHostOutside, "the mounts do not permit the browser to speak to "+host,
+		"mount it in the workspace, in web.allow, and keep it in every narrower level")
 }
 
 func (t *tab) navigate(ctx context.Context, address string, until bctrl.WaitUntil) error {

@@ -66,6 +66,7 @@ type tab struct {
 	notes         []string
 	shownDocument bool                        // a document of an address was shown
 	origins       map[cdp.FrameID]frameOrigin // of the documents that frames show
+	proxyMark     uint64                      // where the proxy's failures stood at its newest document
 	challenge     *challenge                  // what the site asks before it shows a page; nil for nothing
 	chooser       chan fileChooser            // told of the next file chooser; nil while nobody waits for one
 	lastDialog    page.DialogType             // the kind of the newest
@@ -111,6 +112,7 @@ func newTab(set *Set, session *session) *tab {
 		loadsChange: make(chan struct{}),
 		traffic:     map[trafficID]time.Time{},
 		origins:     map[cdp.FrameID]frameOrigin{},
+		proxyMark:   set.proxy.Mark(),
 		filled:      map[protocol.Element]bool{},
 		direct:      map[protocol.Document]bool{},
 		typed:       map[protocol.Element]bool{},
@@ -179,6 +181,7 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 				t.noteDocument()
 			}
 			t.noteOrigin(ev.Frame)
+			t.noteHostRefused(ev.Frame)
 			t.noteNavigation(ev.Frame.ID, ev.Frame.LoaderID, ev.Type == page.NavigationTypeBackForwardCacheRestore)
 			t.set.guards.DocumentGone(ev.Frame.ID, ev.Frame.LoaderID)
 			t.set.uploads.documentGone(t.set, ev.Frame.ID, ev.Frame.LoaderID)

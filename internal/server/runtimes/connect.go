@@ -162,6 +162,9 @@ func (s *Service) serveDevTools(w http.ResponseWriter, rq *web.Request) error {
 		// that take one for a message.
 		defer conn.CloseNow()
 		conn.SetReadLimit(maxCDPMessage)
+		if own := opened.caller.Runtime; own != nil {
+			defer s.limitHosts(ctx, lr, own.WorkspaceID, own.Chain[2:])()
+		}
 		if err := lr.browser.ServeCDP(ctx, socket{conn}); err != nil {
 			s.Log.Debug("a DevTools connection ended", "runtime", lr.id, "error", err)
 		}

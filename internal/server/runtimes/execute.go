@@ -165,7 +165,9 @@ func (s *Service) runSteps(
 				})
 			}
 			report("")
+			release := s.limitHosts(ctx, x.live, x.ws.ID, st.execution.below)
 			done := s.runStep(ctx, x, st, report)
+			release()
 			result.Steps = append(result.Steps, done)
 			if ctx.Err() != nil {
 				return s.whyEnded(ctx, x, ctx.Err())

@@ -39,7 +39,7 @@ func (s *Service) launchRuntime(
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), launchBound)
 	defer cancel()
 	rq.MarkRecorded()
-	if err := s.Use(ctx, ev, func() error { return s.startRuntime(ctx, rq.Caller.Org, &rt) }); err != nil {
+	if err := s.Use(ctx, ev, func() error { return s.startRuntime(ctx, rq.Caller.Org, ws, &rt) }); err != nil {
 		return out, err
 	}
 	return s.describeRuntime(rt, ws), nil
@@ -131,7 +131,7 @@ func checkLaunch(p *web.Problems, l bctrl.Launch) {
 
 // startRuntime records a runtime and starts its browser, whose end is recorded from
 // then on. Whatever the error, no browser is left.
-func (s *Service) startRuntime(ctx context.Context, org string, rt *store.Runtime) (err error) {
+func (s *Service) startRuntime(ctx context.Context, org string, ws store.Workspace, rt *store.Runtime) (err error) {
 	lr := newLiveRuntime(org, rt.ID)
 	if err := s.fleet.add(lr); err != nil {
 		return err
@@ -152,7 +152,7 @@ func (s *Service) startRuntime(ctx context.Context, org string, rt *store.Runtim
 	if err != nil {
 		return err
 	}
-	if err := s.startBrowser(ctx, lr, rt); err != nil {
+	if err := s.startBrowser(ctx, lr, ws, rt); err != nil {
 		return s.recordNotStarted(lr, err)
 	}
 	watched = true
@@ -205,9 +205,9 @@ func insertRuntime(ctx context.Context, tx *store.Tx, org string, rt store.Runti
 
 // startBrowser starts the browser of a runtime, and records the runtime as active.
 // Where that cannot be recorded, the browser is stopped.
-func (s *Service) startBrowser(ctx context.Context, lr *liveRuntime, rt *store.Runtime) error {
+func (s *Service) startBrowser(ctx context.Context, lr *liveRuntime, ws store.Workspace, rt *store.Runtime) error {
 	spec := browser.Spec{
-		ID: rt.ID, Egress: s.egress,
+		ID: rt.ID, Egress: s.egress, Gate: s.gate(lr, *rt, ws),
 		OnDownload: func(ctx context.Context, d browser.Download) error { return s.putDownload(ctx, lr, d) },
 	}
 	if c := rt.Launch.Config; c != nil {

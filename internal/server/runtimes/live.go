@@ -29,6 +29,8 @@ type liveRuntime struct {
 	// browser runs: a page that has one may outlive the execution that filled it.
 	secrets *scrub.Set
 
+	hosts hosts
+
 	mu        sync.Mutex // guards what follows
 	stopping  bool       // somebody asked for its end
 	downloads []bctrl.StorageObject

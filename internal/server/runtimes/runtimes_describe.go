@@ -48,10 +48,13 @@ func (s *Service) describeEffective(rt store.Runtime, effective bctrl.Mounts) bc
 	if rt.Status == bctrl.RuntimeActive {
 		info.Summary.CurrentDriver = rt.Driver
 	}
+	if lr, ok := s.startedRuntime(rt.ID); ok {
+		info.Summary.BlockedRequests, info.Summary.BlockedHosts = lr.hosts.refusedSoFar()
+	}
 	if effective.Storage != nil {
 		info.Summary.StorageWorkspace = effective.Storage.Workspace
 	}
-	if m := rt.Mounts; m.AI != nil || m.Vault != nil || m.Storage != nil || m.Capabilities != nil {
+	if m := rt.Mounts; m != (bctrl.Mounts{}) {
 		info.Mounts = &m
 	}
 	return info

@@ -154,6 +154,9 @@ func checkGoto(field string, a bctrl.GotoArgs) error {
 func (s *Service) gotoURL(
 	ctx context.Context, x *execution, a bctrl.GotoArgs, _ func(string),
 ) (*bctrl.GotoResult, error) {
+	if err := s.checkVisit(ctx, x, a.URL); err != nil {
+		return nil, err
+	}
 	page, err := s.page(ctx, x)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,169 @@
+package runtimes
+
+import (
+	"context"
+	"maps"
+	"net/url"
+	"slices"
+	"sync"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/egress"
+	"github.com/bctrl-go/bctrl/internal/scrub"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+)
+
+// maxRefusedHosts bounds how many hosts of a runtime are recorded as refused. A page
+// can ask for any number of them.
+const maxRefusedHosts = 1000
+
+// hosts is what the browser of a live runtime may speak to, beside what the mounts of
+// the workspace and the runtime say.
+//
+// A browser does not tell for whom it loads what. So mounts of hosts that are
+// declared below the runtime, by a token, a handle, an execution or a step, bound
+// the whole browser for as long as their execution runs or their client is
+// connected.
+type hosts struct {
+	mu     sync.Mutex
+	limits map[*bctrl.Chain]struct{}
+	// refused counts what was asked of each host, up to maxRefusedHosts of them.
+	refused map[string]int
+	total   int
+}
+
+// limit bounds the browser by levels that were declared below the runtime.
+func (h *hosts) limit(levels bctrl.Chain) (release func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.limits == nil {
+		h.limits = map[*bctrl.Chain]struct{}{}
+	}
+	h.limits[&levels] = struct{}{}
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.limits, &levels)
+	}
+}
+
+// permit reports whether the browser may speak to a host, under the mounts of the
+// workspace and the runtime.
+func (h *hosts) permit(chain bctrl.Chain, host string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for levels := range h.limits {
+		if !mayVisit(append(slices.Clip(chain), *levels...), host) {
+			return false
+		}
+	}
+	return mayVisit(chain, host)
+}
+
+// mayVisit reports whether every level permits a host. Where none says anything of
+// hosts it may be any text that a browser takes for one, also a name that no
+// pattern could be written for, with an underscore or a dot at its end.
+func mayVisit(chain bctrl.Chain, host string) bool {
+	return !limitsHosts(chain) || chain.Allows(bctrl.Action{Verb: bctrl.VisitHost, Object: host})
+}
+
+func limitsHosts(levels []bctrl.Mounts) bool {
+	return slices.ContainsFunc(levels, func(m bctrl.Mounts) bool { return m.Web != nil })
+}
+
+// countRefused counts a request that was refused. It reports whether it was the first
+// to its host.
+func (h *hosts) countRefused(host string) (first bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.total++
+	if h.refused == nil {
+		h.refused = map[string]int{}
+	}
+	if h.refused[host] == 0 && len(h.refused) == maxRefusedHosts {
+		return false
+	}
+	h.refused[host]++
+	return h.refused[host] == 1
+}
+
+// refusedSoFar is how many requests were refused, and the hosts they were to, sorted.
+func (h *hosts) refusedSoFar() (total int, to []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.total, slices.Sorted(maps.Keys(h.refused))
+}
+
+// gate lets the browser of a runtime speak to the hosts that are permitted at the
+// moment, and ends what is open to one that no longer is before the change is
+// acknowledged. The first refusal of each host is recorded.
+func (s *Service) gate(lr *liveRuntime, rt store.Runtime, ws store.Workspace) egress.Gate {
+	bounds := web.RuntimeOf(rt, ws)
+	return func(ctx context.Context, host string, speak func(context.Context)) error {
+		granted := &web.Grant{Caller: access.Caller{Org: lr.org, Runtime: bounds}}
+		granted.Require(func(_ context.Context, _ store.Queries, c access.Caller) error {
+			if !lr.hosts.permit(c.Runtime.Chain, host) {
+				return errHostOutside(host)
+			}
+			return nil
+		})
+		opened := false
+		err := s.WhileGranted(ctx, granted, func(ctx context.Context) error {
+			opened = true
+			speak(ctx)
+			return nil
+		})
+		if err != nil && !opened && web.AsError(err).Code == codeHostOutside {
+			if lr.secrets.HoldsFolded(host) { // a page has put what was filled into a name
+				host = scrub.Mark
+			}
+			if lr.hosts.countRefused(host) {
+				x := &execution{
+					org:  lr.org,
+					live: lr,
+					ws:   ws,
+					rt:   rt,
+				}
+				return s.recordRefusal(ctx, x, bctrl.VisitHost, host, errHostOutside(host))
+			}
+		}
+		return err
+	}
+}
+
+// codeHostOutside is the code of a host that the mounts do not permit.
+const codeHostOutside = "page.host_outside_mount"
+
+func errHostOutside(host string) *bctrl.Error {
+	return web.WithHint(
+		web.Forbidden(codeHostOutside, "the mounts do not permit the browser to speak to "+host),
+		"mount it in the workspace, in web.allow, and keep it in every narrower level",
+	)
+}
+
+// limitHosts holds the browser to the mounts of hosts that were declared below the
+// runtime, until release. What is open to other hosts has ended when it returns.
+func (s *Service) limitHosts(ctx context.Context, lr *liveRuntime, workspace string, below []bctrl.Mounts) (release func()) {
+	if !limitsHosts(below) {
+		return func() {}
+	}
+	release = lr.hosts.limit(below)
+	s.RecheckUnderway(ctx, lr.org, workspace)
+	return release
+}
+
+// checkVisit refuses an address whose host the mounts of an execution do not permit
+// now, and records that.
+func (s *Service) checkVisit(ctx context.Context, x *execution, address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Hostname() == "" {
+		return nil // the browser says what is wrong with it
+	}
+	c, err := s.currentCaller(ctx, x)
+	if err != nil || mayVisit(c.Runtime.Chain, u.Hostname()) {
+		return err
+	}
+	return s.recordRefusal(ctx, x, bctrl.VisitHost, u.Hostname(), errHostOutside(u.Hostname()))
+}
