@@ -199,7 +199,7 @@ func (e *Error) Is(target error) bool {
 	case ErrWidening:
 		return e.hasCode("mounts.scope_widening", "mounts.denied_by_ceiling", codeExpiryWidening)
 	case ErrOutsideMount:
-		return e.Status == http.StatusForbidden && strings.HasSuffix(e.Code, ".outside_mount")
+		return e.Status == http.StatusForbidden && strings.HasSuffix(e.Code, "outside_mount")
 	}
 	return false
 }

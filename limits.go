@@ -3,6 +3,7 @@ package bctrl
 import (
 	"encoding/base64"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -88,6 +89,18 @@ func orBefore(list, before []string) []string {
 		return before
 	}
 	return list
+}
+
+// refuseVisit refuses an address whose host m does not permit, as the server does. What
+// is no address is for the server to refuse.
+func (m Mounts) refuseVisit(address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Hostname() == "" || m.Web == nil || m.AllowsHost(u.Hostname()) {
+		return nil
+	}
+	return refusal(http.StatusForbidden, "page.host_outside_mount", "",
+		"the mounts do not permit the browser to speak to "+quotable(u.Hostname())).
+		hinted("mount it in the workspace, in web.allow, and keep it in every narrower level")
 }
 
 // outside is the refusal of something the mounts do not permit, as the server

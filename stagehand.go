@@ -160,7 +160,11 @@ func (p *BrowserPage) Goto(ctx context.Context, url string, opts ...GotoCallOpti
 	if err != nil {
 		return nil, err
 	}
-	if _, err := below(p.rt.limits.mounts, o.options.Mounts); err != nil {
+	mounts, err := below(p.rt.limits.mounts, o.options.Mounts)
+	if err != nil {
+		return nil, err
+	}
+	if err := mounts.refuseVisit(url); err != nil {
 		return nil, err
 	}
 	step.Timeout, step.Mounts = o.options.Timeout, o.options.Mounts

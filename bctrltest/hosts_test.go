@@ -160,4 +160,13 @@ func TestHostsAreLoweredForOneExecution(t *testing.T) {
 	require.Empty(t, site.askedAs("127.0.0.1"))
 	_, err = rt.Page.Goto(ctx, site.at("127.0.0.1", "/"))
 	require.NoError(t, err, "the handle was lowered, not the runtime")
+	_, err = lower.Page.Screenshot(ctx, bctrl.ScreenshotArgs{})
+	require.ErrorContains(t, err, "page.host_outside_mount", "what the wider handle opened is not shown to the lower")
+	require.ErrorIs(t, err, bctrl.ErrOutsideMount)
+	step, err := bctrl.GotoStep(bctrl.GotoArgs{URL: site.at("127.0.0.1", "/")})
+	require.NoError(t, err)
+	step.Mounts = &bctrl.Mounts{Web: &bctrl.WebMount{Deny: []string{"*"}}}
+	result, err := ws.Execute(ctx, bctrl.Execution{Runtime: "crm", Steps: []bctrl.Step{step}})
+	require.NoError(t, err)
+	require.Equal(t, "page.host_outside_mount", result.Steps[0].Error.Code, "the server decides for itself")
 }

@@ -56,9 +56,6 @@ func (l *hostList) permits(address string) bool {
 }
 
 const (
-	// VisitHost is to open an address of a host, as the audit log names it. The options of a
-	// call and the server's address policy decide, no mount does.
-	VisitHost bctrl.Verb = "web.visit"
 	// maxLeft bounds how many pages are left one after the other until the task is ended:
 	// a browser has fewer tabs.
 	maxLeft = 30
@@ -111,7 +108,7 @@ func (r *run) recordVisit(ctx context.Context, address string, refusal *bctrl.Er
 	if u, err := url.Parse(address); err == nil {
 		object = cmp.Or(strings.ToLower(u.Host), u.Scheme+":")
 	}
-	if err := r.deps.refused(ctx, VisitHost, r.shortSafe(object), refusal); err != error(refusal) {
+	if err := r.deps.refused(ctx, bctrl.VisitHost, r.shortSafe(object), refusal); err != error(refusal) {
 		return fmt.Errorf("record what was refused: %w", err)
 	}
 	return nil

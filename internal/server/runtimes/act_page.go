@@ -8,13 +8,13 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
-	"github.com/bctrl-go/bctrl/internal/agent"
 	"github.com/bctrl-go/bctrl/internal/browser"
 )
 
 // recordedPage is the page of an execution. What it does not permit is recorded: to fill a
 // login where it does not belong, to carry a filled value elsewhere, to open an address of
-// a network of the server's. What cannot be done for another reason is not.
+// a network of the server's. What cannot be done for another reason is not. A page of a host
+// that the execution's mounts do not permit is left before anything is read of it.
 type recordedPage struct {
 	browser.Page
 	s *Service
@@ -39,12 +39,18 @@ func (p recordedPage) LoginHTTP(ctx context.Context, login browser.HTTPLogin) er
 
 // Goto implements [browser.Page].
 func (p recordedPage) Goto(ctx context.Context, address string, until bctrl.WaitUntil) error {
-	return p.recordForbidden(ctx, agent.VisitHost, p.hostOf(address), p.Page.Goto(ctx, address, until))
+	if err := p.checkVisit(ctx, address); err != nil {
+		return err
+	}
+	return p.recordForbidden(ctx, bctrl.VisitHost, p.hostOf(address), p.Page.Goto(ctx, address, until))
 }
 
 // OpenTab implements [browser.Page].
 func (p recordedPage) OpenTab(ctx context.Context, address string) error {
-	return p.recordForbidden(ctx, agent.VisitHost, p.hostOf(address), p.Page.OpenTab(ctx, address))
+	if err := p.checkVisit(ctx, address); err != nil {
+		return err
+	}
+	return p.recordForbidden(ctx, bctrl.VisitHost, p.hostOf(address), p.Page.OpenTab(ctx, address))
 }
 
 // Type implements [browser.Page].

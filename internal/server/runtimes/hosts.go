@@ -9,6 +9,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/scrub"
 	"github.com/bctrl-go/bctrl/internal/server/web"
@@ -115,7 +116,7 @@ func (s *Service) gate(lr *liveRuntime, rt store.Runtime, ws store.Workspace) eg
 			speak(ctx)
 			return nil
 		})
-		if err != nil && !opened && web.AsError(err).Code == codeHostOutside {
+		if err != nil && !opened && web.AsError(err).Code == browser.CodeHostOutside {
 			if lr.secrets.HoldsFolded(host) { // a page has put what was filled into a name
 				host = scrub.Mark
 			}
@@ -133,12 +134,9 @@ func (s *Service) gate(lr *liveRuntime, rt store.Runtime, ws store.Workspace) eg
 	}
 }
 
-// codeHostOutside is the code of a host that the mounts do not permit.
-const codeHostOutside = "page.host_outside_mount"
-
 func errHostOutside(host string) *bctrl.Error {
 	return web.WithHint(
-		web.Forbidden(codeHostOutside, "the mounts do not permit the browser to speak to "+host),
+		web.Forbidden(browser.CodeHostOutside, "the mounts do not permit the browser to speak to "+host),
 		"mount it in the workspace, in web.allow, and keep it in every narrower level",
 	)
 }
@@ -154,16 +152,79 @@ func (s *Service) limitHosts(ctx context.Context, lr *liveRuntime, workspace str
 	return release
 }
 
-// checkVisit refuses an address whose host the mounts of an execution do not permit
+// checkVisit refuses an address whose host the mounts of the execution do not permit
 // now, and records that.
-func (s *Service) checkVisit(ctx context.Context, x *execution, address string) error {
+func (p recordedPage) checkVisit(ctx context.Context, address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Hostname() == "" {
 		return nil // the browser says what is wrong with it
 	}
-	c, err := s.currentCaller(ctx, x)
+	c, err := p.s.currentCaller(ctx, p.x)
 	if err != nil || mayVisit(c.Runtime.Chain, u.Hostname()) {
 		return err
 	}
-	return s.recordRefusal(ctx, x, bctrl.VisitHost, u.Hostname(), errHostOutside(u.Hostname()))
+	host := p.hostOf(address)
+	return p.s.recordRefusal(ctx, p.x, bctrl.VisitHost, host, errHostOutside(host))
+}
+
+// leaveOutside leaves the page in front where the mounts of the execution do not permit
+// its host: it was opened when they did, or by a wider execution. It returns why.
+func (p recordedPage) leaveOutside(ctx context.Context) (why error) {
+	c, err := p.s.currentCaller(ctx, p.x)
+	if err != nil || !limitsHosts(c.Runtime.Chain) {
+		return err
+	}
+	tabs, err := p.Tabs(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(tabs, func(t browser.Tab) bool { return t.Active })
+	if i < 0 {
+		return nil
+	}
+	if why = p.checkVisit(ctx, tabs[i].URL); why == nil {
+		return nil
+	}
+	if err := p.Page.Goto(ctx, "about:blank", ""); err != nil {
+		return err
+	}
+	return why
+}
+
+// Observe implements [browser.Page].
+func (p recordedPage) Observe(ctx context.Context) (*browser.Observation, error) {
+	why := p.leaveOutside(ctx)
+	if why != nil && web.AsError(why).Code != browser.CodeHostOutside {
+		return nil, why
+	}
+	seen, err := p.Page.Observe(ctx)
+	if err == nil && why != nil {
+		left := web.AsError(why)
+		seen.Outline = "note: the page was left: " + left.Code + ": " + left.Message + "\n" + seen.Outline
+	}
+	return seen, err
+}
+
+// Screenshot implements [browser.Page].
+func (p recordedPage) Screenshot(ctx context.Context, fullPage bool) ([]byte, error) {
+	if err := p.leaveOutside(ctx); err != nil {
+		return nil, err
+	}
+	return p.Page.Screenshot(ctx, fullPage)
+}
+
+// Picture implements [browser.Page].
+func (p recordedPage) Picture(ctx context.Context, options browser.PictureOptions) (*browser.Picture, error) {
+	if err := p.leaveOutside(ctx); err != nil {
+		return nil, err
+	}
+	return p.Page.Picture(ctx, options)
+}
+
+// Read implements [browser.Page].
+func (p recordedPage) Read(ctx context.Context, options browser.ReadOptions) (*browser.Reading, error) {
+	if err := p.leaveOutside(ctx); err != nil {
+		return nil, err
+	}
+	return p.Page.Read(ctx, options)
 }

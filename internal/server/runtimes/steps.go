@@ -154,9 +154,6 @@ func checkGoto(field string, a bctrl.GotoArgs) error {
 func (s *Service) gotoURL(
 	ctx context.Context, x *execution, a bctrl.GotoArgs, _ func(string),
 ) (*bctrl.GotoResult, error) {
-	if err := s.checkVisit(ctx, x, a.URL); err != nil {
-		return nil, err
-	}
 	page, err := s.page(ctx, x)
 	if err != nil {
 		return nil, err
@@ -198,7 +195,7 @@ func checkScreenshot(field string, a bctrl.ScreenshotArgs) error {
 func (s *Service) screenshot(
 	ctx context.Context, x *execution, a bctrl.ScreenshotArgs, _ func(string),
 ) (*bctrl.StorageObject, error) {
-	page, err := x.live.browser.Page(ctx)
+	page, err := s.page(ctx, x)
 	if err != nil {
 		return nil, err
 	}
