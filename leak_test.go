@@ -190,7 +190,7 @@ func samples(t *testing.T) map[string]any {
 		filled[Invocation](), filled[FormPart](), filled[InvokeResponse](), filled[CallTarget](),
 		filled[CredentialAuth](), filled[AuthType](), filled[OAuth2Auth](), filled[SigV4Auth](), filled[HMACAuth](),
 		filled[Mounts](), filled[AIMount](), filled[VaultMount](), filled[StorageMount](), filled[StorageAccess](),
-		filled[CapabilityMount](),
+		filled[CapabilityMount](), filled[WebMount](),
 		filled[AIProvider](), filled[Chain](), filled[Verb](), filled[Action](), filled[Decision](),
 		filled[TokenRequest](), filled[TokenInfo](), filled[CallerKind](),
 		filled[Secret](), filled[Problem](), filled[PageOptions](), filled[Cursor](), filled[ResponseInfo](),

@@ -203,6 +203,30 @@ func ExampleMounts_AllowsCapability() {
 	// Output: true false
 }
 
+func ExampleWebMount() {
+	m := bctrl.Mounts{Web: &bctrl.WebMount{
+		Allow: []string{"example.com", "*.example.com"},
+		Deny:  []string{"*.private.example.com"}, // wins over every allow
+	}}
+	for _, host := range []string{"example.com", "crm.example.com", "hr.private.example.com", "example.org"} {
+		fmt.Println(host, m.AllowsHost(host))
+	}
+	// Output:
+	// example.com true
+	// crm.example.com true
+	// hr.private.example.com false
+	// example.org false
+}
+
+func ExampleMounts_AllowsHost() {
+	m := bctrl.Mounts{Web: &bctrl.WebMount{Allow: []string{"*.example.com"}}}
+	fmt.Println(m.AllowsHost("crm.example.com"), m.AllowsHost("127.0.0.1"))
+	fmt.Println(bctrl.Mounts{}.AllowsHost("anything.example.org"), "where nothing is said of hosts")
+	// Output:
+	// true false
+	// true where nothing is said of hosts
+}
+
 func ExampleMounts_Explain() {
 	m := bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/admin/public/"}, Deny: []string{"prod/admin/"}}}
 	decision := m.Explain(bctrl.Action{Verb: bctrl.UseVault, Object: "prod/admin/public/x"})

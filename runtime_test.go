@@ -382,6 +382,12 @@ func TestOneDeclarationEqualsItsSteps(t *testing.T) {
 		if rapid.Bool().Draw(rt, name+" capabilities") {
 			m.Capabilities = &CapabilityMount{Allow: list(rt, name+" capability", rapid.SampledFrom([]string{"g/", "g/r"}))}
 		}
+		if rapid.Bool().Draw(rt, name+" web") {
+			m.Web = &WebMount{
+				Allow: list(rt, name+" hosts", rapid.SampledFrom([]string{"*.a.test", "b.a.test"})),
+				Deny:  list(rt, name+" denied hosts", rapid.SampledFrom([]string{"b.a.test", "*.b.a.test"})),
+			}
+		}
 		return m
 	}
 	ceiling := Mounts{
@@ -389,6 +395,7 @@ func TestOneDeclarationEqualsItsSteps(t *testing.T) {
 		Vault:        &VaultMount{Allow: []string{"/"}, AllowRawReads: new(true)},
 		Storage:      &StorageMount{Workspace: "ns"},
 		Capabilities: &CapabilityMount{Allow: []string{"g/"}},
+		Web:          &WebMount{Allow: []string{"*.a.test"}},
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		steps := ceiling

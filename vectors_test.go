@@ -82,6 +82,43 @@ func TestNarrowingAgreesWithTheVectors(t *testing.T) {
 	}
 }
 
+func TestDecisionsAboutHostsAgreeWithTheVectors(t *testing.T) {
+	cases, err := vectors.HostDecides()
+	require.NoError(t, err)
+	for _, c := range cases {
+		t.Run(c.ID, func(t *testing.T) {
+			m := bctrl.Mounts{Web: &bctrl.WebMount{Allow: c.Allow, Deny: c.Deny}}
+			require.Equal(t, c.Allowed, m.AllowsHost(c.Host), c.Why)
+			require.Equal(t, c.Allowed, m.Explain(bctrl.Action{Verb: bctrl.VisitHost, Object: c.Host}).Allowed, c.Why)
+			chain := bctrl.Chain{{}, m, {Web: &bctrl.WebMount{}}}
+			require.Equal(t, c.Allowed, chain.Allows(bctrl.Action{Verb: bctrl.VisitHost, Object: c.Host}), c.Why)
+		})
+	}
+}
+
+func TestNarrowingHostsAgreesWithTheVectors(t *testing.T) {
+	cases, err := vectors.HostNarrows()
+	require.NoError(t, err)
+	for _, c := range cases {
+		t.Run(c.ID, func(t *testing.T) {
+			parent := bctrl.Mounts{Web: (*bctrl.WebMount)(c.Parent)}
+			child := bctrl.Mounts{Web: (*bctrl.WebMount)(c.Child)}
+			narrowed, err := parent.Narrow(child)
+			if c.Accepted {
+				require.NoError(t, err, c.Why)
+				require.True(t, parent.Covers(narrowed), c.Why)
+				return
+			}
+			require.ErrorIs(t, err, bctrl.ErrWidening, c.Why)
+			var refusal *bctrl.Error
+			require.ErrorAs(t, err, &refusal)
+			require.Equal(t, c.Witness, refusal.Witness, c.Why)
+			require.True(t, child.AllowsHost(c.Witness), c.Why)
+			require.False(t, parent.AllowsHost(c.Witness), c.Why)
+		})
+	}
+}
+
 func vaultOf(v vectors.Vault) bctrl.Mounts {
 	return bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: v.Allow, Deny: v.Deny, AllowRawReads: v.AllowRawReads}}
 }

@@ -63,7 +63,9 @@ func newTwoNames(t *testing.T) *twoNames {
 	return s
 }
 
-func (s *twoNames) at(host, path string) string { return "http://" + net.JoinHostPort(host, s.port) + path }
+func (s *twoNames) at(host, path string) string {
+	return "http://" + net.JoinHostPort(host, s.port) + path
+}
 
 // askedAs lists what was asked for at a host.
 func (s *twoNames) askedAs(host string) (paths []string) {

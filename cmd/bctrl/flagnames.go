@@ -29,6 +29,10 @@ func otherNames(field string) []string {
 		return []string{"raw-reads"}
 	case "mounts.storage.workspace", "mounts.storage.access":
 		return []string{"storage"}
+	case "mounts.web.allow":
+		return []string{"allow-host"}
+	case "mounts.web.deny":
+		return []string{"deny-host"}
 	case "mounts.capabilities.allow":
 		return []string{"capability"}
 	case "name":

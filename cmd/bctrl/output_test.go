@@ -161,6 +161,9 @@ func TestMountFlagsSayMounts(t *testing.T) {
 		{"--allow-vault / --raw-reads=false", `{"vault":{"allow":["/"],"allowRawReads":false},"storage":{"workspace":"x"}}`},
 		{"--capability github/,slack/post",
 			`{"storage":{"workspace":"x"},"capabilities":{"allow":["github/","slack/post"]}}`},
+		{"--allow-host *.example.com,a.test --deny-host x.example.com",
+			`{"storage":{"workspace":"x"},"web":{"allow":["*.example.com","a.test"],"deny":["x.example.com"]}}`},
+		{"--no-web", `{"storage":{"workspace":"x"},"web":{"allow":[]}}`},
 		{"--mounts mounts.json",
 			`{"vault":{"allow":["prod/crm/"],"deny":["prod/crm/admin/"]},"storage":{"workspace":"sales"}}`},
 	} {

@@ -75,7 +75,7 @@ const (
 var mounted = []Verb{
 	bctrl.UseAI, bctrl.UseVault, bctrl.ListVault, bctrl.ReadVault,
 	bctrl.GetStorage, bctrl.PutStorage, bctrl.DeleteStorage, bctrl.ListStorage, bctrl.SignStorage,
-	bctrl.InvokeCapability,
+	bctrl.InvokeCapability, bctrl.VisitHost,
 }
 
 // own are the rights that a runtime caller has to its own runtime.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/egress"
 )
 
 var (
@@ -43,7 +44,7 @@ func (f *Fake) Launch(ctx context.Context, spec Spec) (Browser, error) {
 	if _, ok := f.running[spec.ID]; ok {
 		return nil, fmt.Errorf("launch a fake browser: %q is running", spec.ID)
 	}
-	b := &fakeBrowser{done: make(chan struct{})}
+	b := &fakeBrowser{done: make(chan struct{}), gate: spec.Gate}
 	b.leave = func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -78,8 +79,25 @@ func (f *Fake) Crash(id string) bool {
 	return true
 }
 
+// Visit has the browser id speak to a host, as its gate permits, and reports whether it
+// could.
+func (f *Fake) Visit(ctx context.Context, id, host string) bool {
+	f.mu.Lock()
+	b := f.running[id]
+	f.mu.Unlock()
+	if b == nil {
+		return false
+	}
+	spoke := b.gate == nil
+	if !spoke {
+		_ = b.gate(ctx, host, func(context.Context) { spoke = true }) // why not is for the page
+	}
+	return spoke
+}
+
 type fakeBrowser struct {
 	leave func()
+	gate  egress.Gate
 
 	mu   sync.Mutex
 	url  string

@@ -31,6 +31,7 @@ const (
 	rotateAI       deed = "rotate the credential to"
 	deleteAI       deed = "delete the credential"
 	createAI       deed = "create the credential as"
+	visitSite      deed = "have the browser speak to the site"
 )
 
 // who does it.
@@ -50,12 +51,14 @@ type ceiling struct {
 	why string
 	// use and raw are of the login, ask of the credential.
 	use, raw, ask bool
+	// away is that the site is no host of the browser's.
+	away bool
 }
 
 func ceilings() []ceiling {
 	return []ceiling{
 		{why: "nothing"},
-		{why: "the login, not raw", use: true},
+		{why: "the login, not raw and not at the site", use: true, away: true},
 		{why: "the login", use: true, raw: true},
 		{
 			why: "everything",
@@ -94,7 +97,10 @@ type stored struct {
 // permits is the rule of one action.
 func (s stored) permits(by actor, d deed) bool {
 	c := ceilings()[s.ceiling]
-	if by == organization {
+	switch {
+	case d == visitSite:
+		return !c.away // whoever asks, it is the browser that does
+	case by == organization:
 		return true
 	}
 	switch d {
@@ -172,6 +178,8 @@ func (s stored) look(a asked) replied {
 		return replied{http.StatusOK, seen}
 	case !permitted:
 		return replied{status: http.StatusForbidden}
+	case a.deed == visitSite:
+		return replied{status: http.StatusOK}
 	case seen == 0:
 		return replied{status: http.StatusNotFound}
 	case a.deed == codeOfLogin:

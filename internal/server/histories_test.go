@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -33,6 +35,8 @@ type stage struct {
 	workspace string
 	login, ai string
 	provider  string
+	browsers  *browser.Fake
+	runtime   string
 	// as are the headers of each actor.
 	as map[actor][]string
 	// versions counts what was written, so that each is told from all others.
@@ -64,6 +68,7 @@ func newStages(t *testing.T, n int) []*stage {
 			login:    name + "/login",
 			ai:       name,
 			provider: provider.URL + "/v1",
+			browsers: h.browsers,
 		}
 		ws := h.made(name, object{})
 		rt := h.launch(ws, "r", nil)
@@ -71,7 +76,7 @@ func newStages(t *testing.T, n int) []*stage {
 		weaker, err := bctrl.Attenuate(token, bctrl.Mounts{Vault: &bctrl.VaultMount{Deny: []string{st.login}}}, time.Time{})
 		require.NoError(t, err)
 		narrow := base64.RawURLEncoding.EncodeToString([]byte(`{"vault": {"allowRawReads": false}}`))
-		st.workspace = ws.ID
+		st.workspace, st.runtime = ws.ID, rt.ID
 		st.as = map[actor][]string{
 			organization: {"Authorization", "Bearer " + h.key},
 			tokenHolder:  {"Authorization", "Bearer " + token.Expose()},
@@ -108,6 +113,12 @@ func (st *stage) version() int {
 
 // do sends what is asked and reads the answer.
 func (st *stage) do(a asked) replied {
+	if a.deed == visitSite {
+		if !st.browsers.Visit(context.Background(), st.runtime, "site.example.com") {
+			return replied{status: http.StatusForbidden}
+		}
+		return replied{status: http.StatusOK}
+	}
 	method, path, body := st.request(a)
 	req := httptest.NewRequest(method, path, bytes.NewReader(body))
 	if body != nil {
@@ -169,7 +180,11 @@ func (st *stage) mounts(c ceiling) object {
 	if c.ask {
 		ai["allow"] = []string{st.ai}
 	}
-	return object{"vault": vault, "ai": ai}
+	mounts := object{"vault": vault, "ai": ai}
+	if c.away {
+		mounts["web"] = object{"allow": []string{"*"}, "deny": []string{"*.example.com"}}
+	}
+	return mounts
 }
 
 // saw reads out of an answer which version it shows.
@@ -237,7 +252,7 @@ func (st *stage) begin(r *rand.Rand) (stored, error) {
 // under it, so that who sees the second under what was before the first is
 // found.
 func (st *stage) plan(r *rand.Rand) [][]asked {
-	looks := []deed{readLogin, readLogin, codeOfLogin, listLogins, readCredential, listOfAI, askModel}
+	looks := []deed{readLogin, readLogin, codeOfLogin, listLogins, readCredential, listOfAI, askModel, visitSite, visitSite}
 	writes := []deed{rotateLogin, rotateLogin, deleteLogin, rotateAI, deleteAI, createAI}
 	actors := []actor{tokenHolder, tokenHolder, noRawReads, denied, organization}
 	write := func() asked { return asked{writes[r.IntN(len(writes))], organization, st.version()} }

@@ -23,6 +23,9 @@ var (
 	lawNamespaces = strings.Fields("exports Exports other")
 	lawPatterns   = strings.Fields("/ github/ github/repos slack/post slack/")
 	lawInvoked    = strings.Fields("github/repos github/issues slack/post jira/x")
+	lawHosts      = strings.Fields("a.test A.Test b.a.test c.b.a.test ab.test test localhost 10.0.0.1 ::1 0.a.test")
+	// An allow or a deny of hosts is one of these.
+	lawHostPatterns = strings.Fields("* a.test *.a.test A.test localhost *.b.a.test ab.test b.A.test")
 )
 
 // lawActions are all that is asked.
@@ -38,6 +41,7 @@ func lawActions() (all []bctrl.Action) {
 	add(lawIDs, bctrl.UseAI)
 	add(lawNamespaces, bctrl.GetStorage, bctrl.PutStorage, bctrl.DeleteStorage, bctrl.ListStorage, bctrl.SignStorage)
 	add(lawInvoked, bctrl.InvokeCapability)
+	add(lawHosts, bctrl.VisitHost)
 	return all
 }
 
@@ -51,6 +55,27 @@ type wireMounts struct {
 	}
 	Storage      *struct{ Workspace, Access string }
 	Capabilities *struct{ Allow []string }
+	Web          *struct{ Allow, Deny []string }
+}
+
+// holdsHost is: "* every host; *.example.com every host strictly below; example.com that
+// host alone", whatever the letter case; an address is held by * alone.
+func holdsHost(patterns []string, host string) bool {
+	host = "." + strings.ToLower(host)
+	address := strings.Contains(host, ":") || host == ".10.0.0.1"
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		p = strings.ToLower(p)
+		below, wild := strings.CutPrefix(p, "*")
+		switch {
+		case p == "*":
+			return true
+		case address:
+			return false
+		case wild:
+			return strings.HasSuffix(host, below) && host != below
+		}
+		return host == "."+p
+	})
 }
 
 // holds is: "prod/crm/ is everything strictly below; prod/crm is that key and
@@ -88,6 +113,10 @@ func (m wireMounts) permits(a bctrl.Action, inherits bool) bool {
 			listed(false, m.Capabilities.Allow, func(l []string) bool {
 				return anyHolds(l, a.Object)
 			})
+	case bctrl.VisitHost:
+		w := m.Web
+		return w == nil || !holdsHost(w.Deny, a.Object) &&
+			listed(false, w.Allow, func(l []string) bool { return holdsHost(l, a.Object) })
 	case bctrl.UseVault, bctrl.ListVault, bctrl.ReadVault:
 		v := m.Vault
 		if v == nil {
@@ -159,6 +188,7 @@ func (d drawer) workspace() bctrl.Mounts {
 		},
 		Storage:      &bctrl.StorageMount{Workspace: lawNamespaces[d.IntN(len(lawNamespaces))]},
 		Capabilities: &bctrl.CapabilityMount{Allow: d.some(lawPatterns, 3)},
+		Web:          &bctrl.WebMount{Allow: d.some(lawHostPatterns, 4), Deny: d.some(lawHostPatterns[1:], 1)},
 	}
 	if d.IntN(3) == 0 {
 		m.Vault.Allow = []string{"/"}
@@ -173,6 +203,9 @@ func (d drawer) declared() bctrl.Mounts {
 		Vault:        &bctrl.VaultMount{Allow: d.maybe(d.some(lawPrefixes, 4)), Deny: d.maybe(d.some(lawPrefixes[1:], 1))},
 		Storage:      &bctrl.StorageMount{},
 		Capabilities: &bctrl.CapabilityMount{Allow: d.maybe(d.some(lawPatterns, 3))},
+		Web: &bctrl.WebMount{
+			Allow: d.maybe(d.some(lawHostPatterns, 4)), Deny: d.maybe(d.some(lawHostPatterns[1:], 1)),
+		},
 	}
 	if d.IntN(2) == 0 {
 		m.Vault.AllowRawReads = new(d.IntN(4) > 0)
@@ -200,5 +233,8 @@ func (d drawer) drop(m *bctrl.Mounts) {
 	}
 	if d.IntN(8) == 0 {
 		m.Capabilities = nil
+	}
+	if d.IntN(3) == 0 {
+		m.Web = nil
 	}
 }

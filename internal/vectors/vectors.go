@@ -71,6 +71,34 @@ type Narrow struct {
 	Why      string `json:"why"`
 }
 
+// DecideHost asks whether a host may be spoken to under allow and deny, which need not
+// be valid.
+type DecideHost struct {
+	ID      string   `json:"id"`
+	Allow   []string `json:"allow"`
+	Deny    []string `json:"deny"`
+	Host    string   `json:"host"`
+	Allowed bool     `json:"allowed"`
+	Why     string   `json:"why"`
+}
+
+// Hosts is a web mount.
+type Hosts struct {
+	Allow []string `json:"allow"`
+	Deny  []string `json:"deny"`
+}
+
+// NarrowHosts asks whether child is accepted under parent, where nil is an absent
+// mount, and for the smallest witness if not.
+type NarrowHosts struct {
+	ID       string `json:"id"`
+	Parent   *Hosts `json:"parent"`
+	Child    *Hosts `json:"child"`
+	Accepted bool   `json:"accepted"`
+	Witness  string `json:"witness"`
+	Why      string `json:"why"`
+}
+
 // Token is the text of a runtime token, how it is made if it is, and whether
 // it is genuine under the root key. They were made by another implementation.
 type Token struct {
@@ -187,6 +215,12 @@ func Decides() ([]Decide, error) { return read[Decide]("decide.jsonl") }
 
 // Narrows returns the cases for narrowing a vault mount.
 func Narrows() ([]Narrow, error) { return read[Narrow]("narrow.jsonl") }
+
+// HostDecides returns the cases for which hosts may be spoken to.
+func HostDecides() ([]DecideHost, error) { return read[DecideHost]("hosts_decide.jsonl") }
+
+// HostNarrows returns the cases for web mounts below web mounts.
+func HostNarrows() ([]NarrowHosts, error) { return read[NarrowHosts]("hosts_narrow.jsonl") }
 
 // read decodes one case a line. A field that the case's type does not have is
 // an error: a case must not be half understood.

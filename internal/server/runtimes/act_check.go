@@ -1,8 +1,6 @@
 package runtimes
 
 import (
-	"golang.org/x/net/publicsuffix"
-
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/agent"
 	"github.com/bctrl-go/bctrl/internal/origin"
@@ -45,15 +43,9 @@ func checkBrowserUse(a bctrl.BrowserUseArgs) error {
 		return err
 	}
 	for i, pattern := range a.AllowedHosts {
-		if _, err := origin.ParseAllowedHost(pattern, isPublicSuffix); err != nil {
+		if _, err := origin.ParseAllowedHost(pattern, web.IsPublicSuffix); err != nil {
 			return web.Invalid("agent.invalid_host", web.FieldAt("allowedHosts", i), "not a host pattern: "+err.Error())
 		}
 	}
 	return nil
-}
-
-// isPublicSuffix reports whether anyone can register a name below domain.
-func isPublicSuffix(domain string) bool {
-	suffix, _ := publicsuffix.PublicSuffix(domain)
-	return suffix == domain
 }

@@ -84,6 +84,9 @@ func (s *Service) lowerExecution(ctx context.Context, x *execution, mounts *bctr
 	if _, err := caller.Runtime.Narrow(*mounts); err != nil {
 		return nil, err
 	}
+	if err := web.CheckHosts(*mounts); err != nil {
+		return nil, err
+	}
 	lowered := *x
 	lowered.below = append(slices.Clip(x.below), *mounts)
 	return &lowered, nil

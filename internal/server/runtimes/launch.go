@@ -84,7 +84,7 @@ func (s *Service) declareRuntime(
 		UpdatedAt:   now,
 	}
 	if in.Mounts != nil {
-		if err := checkAIDefaults(ctx, s.DB.Read(), rq.Caller.Org, in.Mounts.AI); err != nil {
+		if err := checkLevel(ctx, s.DB.Read(), rq.Caller.Org, *in.Mounts); err != nil {
 			return rt, err
 		}
 		rt.Mounts = *in.Mounts

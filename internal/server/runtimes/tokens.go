@@ -56,7 +56,7 @@ func (s *Service) mintToken(
 	if _, err := web.RuntimeOf(rt, ws).Narrow(mounts); err != nil {
 		return out, err
 	}
-	if err := checkAIDefaults(ctx, s.DB.Read(), rq.Caller.Org, mounts.AI); err != nil {
+	if err := checkLevel(ctx, s.DB.Read(), rq.Caller.Org, mounts); err != nil {
 		return out, err
 	}
 	now := store.Now()

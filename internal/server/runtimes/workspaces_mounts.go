@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/names"
@@ -79,22 +80,22 @@ func checkMounts(ctx context.Context, tx *store.Tx, org string, mounts bctrl.Mou
 			return nil, err
 		}
 	}
+	found.List = append(found.List, web.HostProblems(mounts)...)
 	if len(found.List) > named {
 		return nil, mountsRefusal(found)
 	}
 	return pins, refusal
 }
 
-// checkAIDefaults checks of the ai mount of a level below the workspace what
-// [bctrl.Mounts.Narrow] cannot know: that each default is of its provider. nil is no
-// mount.
-func checkAIDefaults(ctx context.Context, q store.Queries, org string, ai *bctrl.AIMount) error {
-	if ai == nil {
-		return nil
-	}
-	var found web.Problems
-	if err := findWrongDefaults(ctx, q, org, ai.Defaults, &found); err != nil {
-		return err
+// checkLevel checks of the mounts of a level below the workspace what
+// [bctrl.Mounts.Narrow] cannot know: that each default is of its provider, and no host
+// pattern above a public suffix.
+func checkLevel(ctx context.Context, q store.Queries, org string, mounts bctrl.Mounts) error {
+	found := web.Problems{List: web.HostProblems(mounts)}
+	if mounts.AI != nil {
+		if err := findWrongDefaults(ctx, q, org, mounts.AI.Defaults, &found); err != nil {
+			return err
+		}
 	}
 	return mountsRefusal(found)
 }
@@ -170,6 +171,9 @@ func mountsRefusal(found web.Problems) error {
 		return nil
 	}
 	found.Message = "the ai mount names a credential that cannot be meant there"
+	if strings.HasPrefix(found.List[0].Field, "mounts.web.") {
+		found.Message = "the web mount names hosts that cannot be meant together"
+	}
 	if len(found.List) > 1 {
 		found.Message = fmt.Sprintf("the mounts have %d problems", len(found.List))
 	}

@@ -3,8 +3,6 @@ package vault
 import (
 	"strings"
 
-	"golang.org/x/net/publicsuffix"
-
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/origin"
 	"github.com/bctrl-go/bctrl/internal/server/web"
@@ -58,7 +56,7 @@ func checkLogin(in *wire.VaultCredential) (Meta, error) {
 		meta.Origins = append(meta.Origins, canonical)
 	}
 	addPattern := func(field, text string) {
-		canonical, err := origin.ParsePattern(text, isPublicSuffix)
+		canonical, err := origin.ParsePattern(text, web.IsPublicSuffix)
 		if err != nil {
 			p.Add("vault.invalid_origin", field, err.Error())
 		}
@@ -78,12 +76,4 @@ func checkLogin(in *wire.VaultCredential) (Meta, error) {
 		}
 	}
 	return meta, p.Err()
-}
-
-// isPublicSuffix reports whether anyone can register a name below domain. Only
-// the list's own rules count: its default, that every top-level domain is one,
-// is added for names of a single label.
-func isPublicSuffix(domain string) bool {
-	suffix, _ := publicsuffix.PublicSuffix(domain)
-	return suffix == domain
 }

@@ -129,6 +129,9 @@ func lowerByHeader(rt *access.Runtime, h http.Header) (*access.Runtime, error) {
 		return rt, nil
 	case 1:
 		narrower, err := ParseMountsHeader(mounts[0])
+		if err == nil {
+			err = CheckHosts(narrower)
+		}
 		if err != nil {
 			return nil, err
 		}
