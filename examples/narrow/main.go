@@ -26,6 +26,7 @@ func run(out io.Writer) error {
 	ceiling := bctrl.Mounts{
 		AI:    &bctrl.AIMount{Allow: []string{"openai-prod", "anthropic-prod"}},
 		Vault: &bctrl.VaultMount{Allow: []string{"prod/"}, Deny: []string{"prod/admin/"}},
+		Web:   &bctrl.WebMount{Allow: []string{"*.example.com"}},
 	}
 	if err := ceiling.Validate(); err != nil {
 		return err
@@ -44,6 +45,8 @@ func run(out io.Writer) error {
 		{"a login beside", bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"hr/payroll"}}}},
 		{"an administrator's", bctrl.Mounts{Vault: &bctrl.VaultMount{Allow: []string{"prod/admin/root"}}}},
 		{"passwords in clear", bctrl.Mounts{Vault: &bctrl.VaultMount{AllowRawReads: new(true)}}},
+		{"one site", bctrl.Mounts{Web: &bctrl.WebMount{Allow: []string{"crm.example.com"}}}},
+		{"every site", bctrl.Mounts{Web: &bctrl.WebMount{Allow: []string{"*"}}}},
 		{"another credential", bctrl.Mounts{AI: &bctrl.AIMount{Allow: []string{"google-eval"}}}},
 	} {
 		_, err := ceiling.Narrow(ask.mounts)

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/bctrl-go/bctrl/internal/origin"
+	"github.com/bctrl-go/bctrl/internal/prefix"
 )
 
 func TestAHostPatternIsOneOfThreeForms(t *testing.T) {
@@ -167,5 +168,64 @@ func TestACanonicalHostPatternParsesAsItself(t *testing.T) {
 		} else {
 			require.True(rt, origin.MatchHost(canonical, host))
 		}
+	})
+}
+
+func TestAHostIsAsABrowserHasIt(t *testing.T) {
+	for _, host := range []string{"example.com", "EXAMPLE.com", "localhost", "127.0.0.1", "::1", "[::1]", "0", "0x7f.1", "1.2",
+		"xn--bcher-kva.example", "::ffff:10.0.0.1"} {
+		require.True(t, origin.IsHost(host), host)
+		require.Equal(t, 0, origin.IndexHost([]string{"*"}, host), host)
+	}
+	for _, host := range []string{"", ".", "a.", ".a", "a..b", "a b", "a_b", "-a", "a-", "a:80", "[a]", "[::1", "::1]", "fe80::1%lo",
+		"[127.0.0.1]", "\u212A.com", "a/b", "*.a", "*"} {
+		require.False(t, origin.IsHost(host), host)
+		require.Equal(t, -1, origin.IndexHost([]string{"*", host}, host), host)
+	}
+}
+
+// TestAnAddressIsHeldByEveryHostAlone also where an entry that is no pattern is the
+// address itself.
+func TestAnAddressIsHeldByEveryHostAlone(t *testing.T) {
+	for _, address := range []string{"127.0.0.1", "::1", "0x7f", "0X7F", "8"} {
+		require.Equal(t, -1, origin.IndexHost([]string{address, "*." + address, "*.0.0.1", "*.1"}, address), address)
+	}
+}
+
+// TestPathsOfHostsHoldAsPatternsDo holds the algebra, which goes by paths, to what decides
+// about one host.
+func TestPathsOfHostsHoldAsPatternsDo(t *testing.T) {
+	labels := rapid.SampledFrom([]string{"a", "B", "b", "ab", "0", "xn--a"})
+	name := rapid.Custom(func(rt *rapid.T) string {
+		return strings.Join(rapid.SliceOfN(labels, 0, 3).Draw(rt, "labels"), ".") + ".test"
+	})
+	rapid.Check(t, func(rt *rapid.T) {
+		host := strings.TrimPrefix(name.Draw(rt, "host"), ".")
+		pattern := strings.TrimPrefix(name.Draw(rt, "pattern"), ".")
+		switch rapid.IntRange(0, 4).Draw(rt, "form") {
+		case 0:
+			pattern = "*"
+		case 1, 2:
+			pattern = "*." + pattern
+		}
+		held := origin.IndexHost([]string{pattern}, host) == 0
+		require.Equal(rt, held, prefix.Holds(origin.HostPath(pattern), origin.HostPath(host)))
+		canonical, err := origin.ParseHostPattern(pattern, nil)
+		require.NoError(rt, err)
+		require.Equal(rt, canonical, origin.PatternOfPath(origin.HostPath(pattern)))
+		require.Equal(rt, held, origin.MatchHost(canonical, strings.ToLower(host)))
+	})
+}
+
+func FuzzHostPath(f *testing.F) {
+	for _, text := range []string{"*", "*.", "*.a", "a.b", "", "/", "=a", "*.*", "a/b", "\u212A.com", "[::1]"} {
+		f.Add(text, "a.b")
+	}
+	f.Fuzz(func(t *testing.T, pattern, host string) {
+		held := origin.IndexHost([]string{pattern}, host) == 0
+		if !origin.IsHost(host) || origin.HostPattern(host) != nil {
+			return // no name
+		}
+		require.Equal(t, held, prefix.Holds(origin.HostPath(pattern), origin.HostPath(host)), "%q %q", pattern, host)
 	})
 }
