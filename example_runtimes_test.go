@@ -274,6 +274,35 @@ func ExampleBrowserPage_Fill() {
 	// Output: [username password] <nil>
 }
 
+// pagesOf is a runtime whose tabs are these.
+func pagesOf(tabs string) *bctrl.BrowserPages { return stepping("pages", `{"pages":[`+tabs+`]}`).Pages }
+
+func ExampleBrowserPages_List() {
+	pages, err := pagesOf(`{"id":"t1","url":"https://example.com/","title":"Example","active":true}`).List(context.Background())
+	for _, p := range pages {
+		fmt.Println(p.ID, p.Title, p.Active, err)
+	}
+	// Output: t1 Example true <nil>
+}
+
+func ExampleBrowserPages_Open() {
+	page, err := pagesOf(`{"id":"t1","url":"https://example.com/","title":"Example","active":false},
+		{"id":"t2","url":"https://example.com/help","title":"Help","active":true}`).
+		Open(context.Background(), "https://example.com/help")
+	fmt.Println(page.ID, page.Title, err)
+	// Output: t2 Help <nil>
+}
+
+func ExampleBrowserPages_Activate() {
+	fmt.Println(pagesOf(``).Activate(context.Background(), "t1"))
+	// Output: <nil>
+}
+
+func ExampleBrowserPages_Close() {
+	fmt.Println(pagesOf(``).Close(context.Background(), "t2"))
+	// Output: <nil>
+}
+
 func exampleOperation() *bctrl.Operation {
 	op, err := exampleClient().Operations.Get(context.Background(), "op-1")
 	if err != nil {

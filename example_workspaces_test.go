@@ -207,6 +207,19 @@ func ExampleScreenshotStep() {
 	// Output: page.screenshot {"fullPage":true} <nil>
 }
 
+func ExamplePagesArgs_Validate() {
+	var e *bctrl.Error
+	errors.As(bctrl.PagesArgs{Open: "https://example.com/", Close: "t2"}.Validate(), &e)
+	fmt.Println(e.Code, e.Field)
+	// Output: executions.two_at_once close
+}
+
+func ExamplePagesStep() {
+	step, err := bctrl.PagesStep(bctrl.PagesArgs{Close: "t2"})
+	fmt.Println(step.Call, string(step.Args), err)
+	// Output: pages {"close":"t2"} <nil>
+}
+
 func ExampleFillStep() {
 	step, err := bctrl.FillStep(bctrl.FillArgs{Key: "prod/crm/salesforce",
 		TOTP: &bctrl.ElementDescription{Role: "textbox", Name: "Code"}})

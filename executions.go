@@ -24,6 +24,7 @@ const (
 	CallGoto       Call = "page.goto"
 	CallScreenshot Call = "page.screenshot"
 	CallFill       Call = "page.fill"
+	CallPages      Call = "pages"
 )
 
 // ExecutionMode says what happens when a step fails.
@@ -49,7 +50,7 @@ type Step struct {
 	Call Call
 	// Args are the call's arguments as JSON: [ActArgs] of [CallAct], [ObserveArgs],
 	// [ExtractArgs], [AgentArgs], [BrowserUseArgs], [ReplayArgs], [GotoArgs],
-	// [ScreenshotArgs] or [FillArgs].
+	// [ScreenshotArgs], [FillArgs] or [PagesArgs].
 	Args json.RawMessage
 	// Timeout ends the step; zero is the server's default for the call.
 	Timeout time.Duration
@@ -119,8 +120,8 @@ type ExecutionResult struct {
 type StepResult struct {
 	Call Call `json:"call"`
 	// Result is the call's result as JSON: [ActResult], [ObserveResult],
-	// [ExtractResult], [AgentResult] of both agents and of a replay, [GotoResult], [FillResult], or
-	// [StorageObject] for a screenshot. Beside an Error it is what was done until then; nil is nothing.
+	// [ExtractResult], [AgentResult] of both agents and of a replay, [GotoResult], [FillResult],
+	// [PagesResult], or [StorageObject] for a screenshot. Beside an Error it is what was done until then; nil is nothing.
 	Result json.RawMessage `json:"result,omitempty"`
 	// Error says why the step failed.
 	Error *Error `json:"error,omitempty"`

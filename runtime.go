@@ -29,10 +29,11 @@ type Runtime struct {
 	// Capabilities calls providers with what the runtime may use.
 	Capabilities *RuntimeCapabilities `json:"-"`
 	// Stagehand is the agent, BrowserUse the same one with the options of another
-	// library, Page the browser's page.
-	Stagehand  *Stagehand   `json:"-"`
-	BrowserUse *BrowserUse  `json:"-"`
-	Page       *BrowserPage `json:"-"`
+	// library, Page the browser's page in front, Pages its tabs.
+	Stagehand  *Stagehand    `json:"-"`
+	BrowserUse *BrowserUse   `json:"-"`
+	Page       *BrowserPage  `json:"-"`
+	Pages      *BrowserPages `json:"-"`
 
 	via    via
 	limits *limits
@@ -63,6 +64,7 @@ func (rt *Runtime) limit(s *limits) {
 	rt.Stagehand = &Stagehand{rt: rt}
 	rt.BrowserUse = &BrowserUse{rt: rt}
 	rt.Page = &BrowserPage{rt: rt}
+	rt.Pages = &BrowserPages{rt: rt}
 }
 
 // Mounts returns what the runtime may use through this handle: the mounts of

@@ -26,6 +26,9 @@ func ScreenshotStep(args ScreenshotArgs) (Step, error) { return stepOf(CallScree
 // FillStep makes a step of [CallFill].
 func FillStep(args FillArgs) (Step, error) { return checkedStep(CallFill, args) }
 
+// PagesStep makes a step of [CallPages].
+func PagesStep(args PagesArgs) (Step, error) { return checkedStep(CallPages, args) }
+
 // checkedStep makes a step of arguments that can be carried out.
 func checkedStep[T interface{ Validate() error }](call Call, args T) (Step, error) {
 	if err := underArgs(args.Validate()); err != nil {

@@ -172,3 +172,43 @@ func TestHostsAreLoweredForOneExecution(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "page.host_outside_mount", result.Steps[0].Error.Code, "the server decides for itself")
 }
+
+// TestTabsAreOpenedChosenAndClosedByAProgram shows too what a tab outside the mounts shows.
+func TestTabsAreOpenedChosenAndClosedByAProgram(t *testing.T) {
+	site, ctx := newTwoNames(t), t.Context()
+	client := bctrltest.New(t, bctrltest.WithBrowser()).Client()
+	ws, err := client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{Name: "sales"})
+	require.NoError(t, err)
+	rt, err := ws.Runtimes.Browser("crm").Stagehand(ctx, bctrl.Launch{})
+	require.NoError(t, err)
+	_, err = rt.Page.Goto(ctx, site.at("127.0.0.1", "/?token=1"))
+	require.NoError(t, err)
+	opened, err := rt.Pages.Open(ctx, site.at("localhost", "/"))
+	require.NoError(t, err)
+	require.Equal(t, "at localhost:"+site.port, opened.Title)
+	pages, err := rt.Pages.List(ctx)
+	require.NoError(t, err)
+	require.Len(t, pages, 2)
+	require.Equal(t, bctrl.PageInfo{
+		ID: pages[0].ID, URL: site.at("127.0.0.1", "/"), Title: "at 127.0.0.1:" + site.port,
+	}, pages[0], "an address has no query, where sites put tokens")
+	require.Equal(t, *opened, pages[1])
+
+	lower, err := rt.Narrow(bctrl.Mounts{Web: &bctrl.WebMount{Allow: []string{"localhost"}}})
+	require.NoError(t, err)
+	pages, err = lower.Pages.List(ctx)
+	require.NoError(t, err)
+	require.Equal(t, bctrl.PageInfo{ID: pages[0].ID}, pages[0], "what is open outside the mounts is not told")
+	_, err = lower.Pages.Open(ctx, site.at("127.0.0.1", "/"))
+	require.ErrorIs(t, err, bctrl.ErrOutsideMount)
+
+	require.NoError(t, rt.Pages.Activate(ctx, pages[0].ID))
+	require.NoError(t, rt.Pages.Close(ctx, opened.ID))
+	require.ErrorContains(t, rt.Pages.Activate(ctx, opened.ID), "page.unknown_tab")
+	require.ErrorContains(t, rt.Pages.Close(ctx, "t99"), "page.unknown_tab")
+	blank, err := rt.Pages.Open(ctx, "")
+	require.NoError(t, err)
+	require.True(t, blank.Active)
+	_, err = rt.Pages.Open(ctx, "file:///etc/passwd")
+	require.Error(t, err)
+}

@@ -37,6 +37,7 @@ var verbs = []struct {
 	{bctrl.ListStorage, "namespace"},
 	{bctrl.SignStorage, "namespace"},
 	{bctrl.InvokeCapability, "capability, such as github/repos"},
+	{bctrl.VisitHost, "host, such as www.example.com"},
 }
 
 func verbNames() (names []string) {

@@ -70,6 +70,13 @@ func mayVisit(chain bctrl.Chain, host string) bool {
 	return !limitsHosts(chain) || chain.Allows(bctrl.Action{Verb: bctrl.VisitHost, Object: host})
 }
 
+// mayShow reports whether every level permits the host of an address. One without a host
+// is of no site.
+func mayShow(chain bctrl.Chain, address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && (u.Hostname() == "" || mayVisit(chain, u.Hostname()))
+}
+
 func limitsHosts(levels []bctrl.Mounts) bool {
 	return slices.ContainsFunc(levels, func(m bctrl.Mounts) bool { return m.Web != nil })
 }

@@ -77,6 +77,8 @@ func (s *Service) parseStep(field string, w wire.Step[bctrl.Mounts]) (st step, e
 		st.run, err = parseArgs(field, w.Args, checkScreenshot, s.screenshot)
 	case bctrl.CallFill:
 		st.run, err = parseArgs(field, w.Args, checkArgs(bctrl.FillArgs.Validate), s.fillLogin)
+	case bctrl.CallPages:
+		st.run, err = parseArgs(field, w.Args, checkArgs(bctrl.PagesArgs.Validate), s.changePages)
 	}
 	return st, err
 }
@@ -93,13 +95,14 @@ func defaultTimeouts() map[bctrl.Call]time.Duration {
 		bctrl.CallGoto:       30 * time.Second,
 		bctrl.CallScreenshot: 30 * time.Second,
 		bctrl.CallFill:       time.Minute,
+		bctrl.CallPages:      30 * time.Second,
 	}
 }
 
 func errUnknownCall(field string) *bctrl.Error {
 	e := web.Invalid("executions.unknown_call", field, "there is no such call")
 	e.Hint = "it is stagehand.act, .observe, .extract or .agent, browserUse.agent, agent.replay, " +
-		"page.goto, .screenshot or .fill"
+		"page.goto, .screenshot or .fill, or pages"
 	return e
 }
 
