@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -40,11 +41,11 @@ With a flag one is opened, brought to the front or closed before.`,
 			}
 			var lines []pair
 			for _, p := range pages {
-				what := p.ID + " " + quoted(p.Title) + " " + p.URL
+				inFront := ""
 				if p.Active {
-					what += ", in front"
+					inFront = "(in front)"
 				}
-				lines = append(lines, pair{"Tab", what})
+				lines = append(lines, pair{"Tab", strings.Join(words(p.ID, quoted(p.Title), p.URL, inFront), " ")})
 			}
 			return show(c, cmd, bctrl.PagesResult{Pages: pages}, lines...)
 		})
