@@ -278,7 +278,8 @@ func ExampleBrowserPage_Fill() {
 func pagesOf(tabs string) *bctrl.BrowserPages { return stepping("pages", `{"pages":[`+tabs+`]}`).Pages }
 
 func ExampleBrowserPages_List() {
-	pages, err := pagesOf(`{"id":"t1","url":"https://example.com/","title":"Example","active":true}`).List(context.Background())
+	pages, err := pagesOf(`{"id":"t1","url":"https://example.com/","title":"Example","active":true}`).
+		List(context.Background())
 	for _, p := range pages {
 		fmt.Println(p.ID, p.Title, p.Active, err)
 	}

@@ -94,12 +94,15 @@ func orBefore(list, before []string) []string {
 // refuseVisit refuses an address whose host m does not permit, as the server does. What
 // is no address is for the server to refuse.
 func (m Mounts) refuseVisit(address string) error {
-	u, err := url.Parse(address)
-	if err != nil || u.Hostname() == "" || m.Web == nil || m.AllowsHost(u.Hostname()) {
+	var host string
+	if u, err := url.Parse(address); err == nil {
+		host = u.Hostname()
+	}
+	if host == "" || m.Web == nil || m.AllowsHost(host) {
 		return nil
 	}
 	return refusal(http.StatusForbidden, "page.host_outside_mount", "",
-		"the mounts do not permit the browser to speak to "+quotable(u.Hostname())).
+		"the mounts do not permit the browser to speak to "+quotable(host)).
 		hinted("mount it in the workspace, in web.allow, and keep it in every narrower level")
 }
 

@@ -23,7 +23,8 @@ var (
 	worldCapabilities = []string{"github/repos", "github/issues", "github/0", "github/1", "slack/post", "slack/0",
 		"jira/x", "0/0"}
 	worldHostPatterns = []string{"*", "a", "*.a", "b.a", "*.b.a", "0.a", "*.0.a", "ab.a", "*.ab.a", "B.A", "ab"}
-	worldHosts        = append(hostsOf("a", "ab", "z"), "localhost", "B.a", "a.B.A", "10.0.0.1", "::1", "[::1]", "0", "0x7f")
+	worldHosts        = append(hostsOf("a", "ab", "z"), "localhost", "B.a", "a.B.A", "10.0.0.1", "::1", "[::1]", "0",
+		"0x7f")
 )
 
 // hostsOf returns the hosts of up to three labels below some domains.

@@ -252,7 +252,8 @@ func (st *stage) begin(r *rand.Rand) (stored, error) {
 // under it, so that who sees the second under what was before the first is
 // found.
 func (st *stage) plan(r *rand.Rand) [][]asked {
-	looks := []deed{readLogin, readLogin, codeOfLogin, listLogins, readCredential, listOfAI, askModel, visitSite, visitSite}
+	looks := []deed{readLogin, readLogin, codeOfLogin, listLogins, readCredential, listOfAI, askModel, visitSite,
+		visitSite}
 	writes := []deed{rotateLogin, rotateLogin, deleteLogin, rotateAI, deleteAI, createAI}
 	actors := []actor{tokenHolder, tokenHolder, noRawReads, denied, organization}
 	write := func() asked { return asked{writes[r.IntN(len(writes))], organization, st.version()} }

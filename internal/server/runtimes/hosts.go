@@ -71,10 +71,10 @@ func mayVisit(chain bctrl.Chain, host string) bool {
 }
 
 // mayShow reports whether every level permits the host of an address. One without a host
-// is of no site.
+// is of no site, and of what is no address the browser says what is wrong with it.
 func mayShow(chain bctrl.Chain, address string) bool {
 	u, err := url.Parse(address)
-	return err == nil && (u.Hostname() == "" || mayVisit(chain, u.Hostname()))
+	return err != nil || u.Hostname() == "" || mayVisit(chain, u.Hostname())
 }
 
 func limitsHosts(levels []bctrl.Mounts) bool {
@@ -150,7 +150,9 @@ func errHostOutside(host string) *bctrl.Error {
 
 // limitHosts holds the browser to the mounts of hosts that were declared below the
 // runtime, until release. What is open to other hosts has ended when it returns.
-func (s *Service) limitHosts(ctx context.Context, lr *liveRuntime, workspace string, below []bctrl.Mounts) (release func()) {
+func (s *Service) limitHosts(
+	ctx context.Context, lr *liveRuntime, workspace string, below []bctrl.Mounts,
+) (release func()) {
 	if !limitsHosts(below) {
 		return func() {}
 	}
@@ -162,12 +164,8 @@ func (s *Service) limitHosts(ctx context.Context, lr *liveRuntime, workspace str
 // checkVisit refuses an address whose host the mounts of the execution do not permit
 // now, and records that.
 func (p recordedPage) checkVisit(ctx context.Context, address string) error {
-	u, err := url.Parse(address)
-	if err != nil || u.Hostname() == "" {
-		return nil // the browser says what is wrong with it
-	}
 	c, err := p.s.currentCaller(ctx, p.x)
-	if err != nil || mayVisit(c.Runtime.Chain, u.Hostname()) {
+	if err != nil || mayShow(c.Runtime.Chain, address) {
 		return err
 	}
 	host := p.hostOf(address)
