@@ -172,7 +172,7 @@ func mountsRefusal(found web.Problems) error {
 	}
 	found.Message = "the ai mount names a credential that cannot be meant there"
 	if strings.HasPrefix(found.List[0].Field, "mounts.web.") {
-		found.Message = "the web mount names hosts that cannot be meant together"
+		found.Message = "the web mount names all hosts below a domain where anyone can register"
 	}
 	if len(found.List) > 1 {
 		found.Message = fmt.Sprintf("the mounts have %d problems", len(found.List))
