@@ -49,6 +49,8 @@ func mountOf(verb access.Verb) string {
 		return "mounts.storage"
 	case bctrl.InvokeCapability, access.CapabilityRead:
 		return "mounts.capabilities.allow"
+	case bctrl.VisitHost:
+		return "mounts.web.allow"
 	}
 	return ""
 }
