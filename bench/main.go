@@ -115,6 +115,9 @@ func (p plan) run(ctx context.Context) error {
 	if err := p.commands(ctx, os.Stdout, program); err != nil {
 		return err
 	}
+	if err := p.runtimes(ctx, os.Stdout, program); err != nil {
+		return err
+	}
 	if err := p.agents(ctx, os.Stdout); err != nil {
 		return err
 	}

@@ -120,14 +120,18 @@ func startBare(ctx context.Context, dir string) (*process, error) {
 }
 
 // home is where a server under measurement keeps what it has.
-type home struct{ program, dir, profiles string }
+type home struct {
+	program, dir, profiles string
+	// flags are further ones of `bctrl serve`.
+	flags []string
+}
 
 func (h home) data() string { return filepath.Join(h.dir, "data") }
 func (h home) key() string  { return filepath.Join(h.dir, "key") }
 
 func (h home) start(ctx context.Context) (*process, error) {
-	cmd := exec.CommandContext(ctx, h.program, "serve", "--data-dir", h.data(), "--key-file", h.key(),
-		"--address", "127.0.0.1:0")
+	cmd := exec.CommandContext(ctx, h.program, append([]string{"serve", "--data-dir", h.data(), "--key-file", h.key(),
+		"--address", "127.0.0.1:0"}, h.flags...)...)
 	if h.profiles != "" {
 		self, err := os.Executable()
 		if err != nil {
