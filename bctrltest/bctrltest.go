@@ -54,6 +54,7 @@ type Option func(*options)
 
 type options struct {
 	browser bool
+	warm    int
 	script  modeltest.Script
 	forms   []modeltest.Form
 	log     *slog.Logger
@@ -68,6 +69,10 @@ type options struct {
 // Pages on loopback addresses can be reached, so the site under test can be an
 // [net/http/httptest.Server].
 func WithBrowser() Option { return func(o *options) { o.browser = true } }
+
+// WithWarmBrowsers keeps n browsers ready, as `bctrl serve --warm` does: a runtime that
+// is launched with no configuration and no profile then starts at once.
+func WithWarmBrowsers(n int) Option { return func(o *options) { o.warm = n } }
 
 // WithModel starts a model provider that follows script, speaking the wire
 // formats of OpenAI and Anthropic. Use [Server.ModelCredential] to create an AI
@@ -93,6 +98,7 @@ func New(t testing.TB, opts ...Option) *Server {
 		DataDir: filepath.Join(s.dir, "data"),
 		KeyFile: filepath.Join(s.dir, "key"),
 		Log:     o.log,
+		Warm:    o.warm,
 		Allow:   []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	}
 	cfg.Chromium.ActionTimeout = o.actionTimeout

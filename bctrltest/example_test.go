@@ -192,6 +192,20 @@ func ExampleWithBrowser() {
 	// Output: true Ordered. <nil>
 }
 
+// Tests that launch many runtimes wait less where browsers are ready before.
+func ExampleWithWarmBrowsers() {
+	inTest(func(t testing.TB) {
+		srv := bctrltest.New(t, bctrltest.WithWarmBrowsers(2)) // with WithBrowser, real ones
+		ws, err := srv.Client().Workspaces.Create(t.Context(), bctrl.WorkspaceCreate{Name: "sales-pipeline"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rt, err := ws.Runtimes.Browser("crm").Stagehand(t.Context(), bctrl.Launch{})
+		fmt.Println(rt.Status, err)
+	})
+	// Output: active <nil>
+}
+
 // launch starts a runtime that may use the scripted model.
 func launch(t testing.TB, srv *bctrltest.Server) *bctrl.Runtime {
 	t.Helper()

@@ -13,6 +13,7 @@ package browser
 import (
 	"context"
 	"io"
+	"reflect"
 	"time"
 
 	"github.com/bctrl-go/bctrl"
@@ -24,6 +25,22 @@ type Driver interface {
 	// Launch starts one browser process and waits until it answers. The
 	// context bounds the start alone, not the browser's life.
 	Launch(ctx context.Context, spec Spec) (Browser, error)
+}
+
+// Preparer is a [Driver] that can start a browser before it is known for whom.
+type Preparer interface {
+	Driver
+	// Prepare starts a browser as [Driver] does, with a [Spec] that says nothing.
+	// Until it is assigned it reaches no address and keeps no download.
+	Prepare(ctx context.Context) (Prepared, error)
+}
+
+// Prepared is a running browser that nobody has used.
+type Prepared interface {
+	Browser
+	// Assign makes it the browser of a spec that [Spec.FitsPrepared], before it is used
+	// for anything. It is called once.
+	Assign(spec Spec)
 }
 
 // Spec says what to launch.
@@ -47,6 +64,14 @@ type Spec struct {
 	// seconds after the browser. Its error is for itself to report; nil drops
 	// every download.
 	OnDownload func(ctx context.Context, d Download) error
+}
+
+// FitsPrepared reports whether a browser that was started before anybody asked for it
+// is what s describes: whose it is and what it may reach is said later, and all else
+// has to be as it is by default.
+func (s Spec) FitsPrepared() bool {
+	s.ID, s.Egress, s.Gate, s.OnDownload = "", egress.Policy{}, nil, nil
+	return reflect.ValueOf(s).IsZero() // also of fields that are yet to come
 }
 
 // Download is a file that a page has delivered.

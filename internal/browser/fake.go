@@ -32,7 +32,7 @@ type Fake struct {
 	running map[string]*fakeBrowser
 }
 
-var _ Driver = (*Fake)(nil)
+var _ Preparer = (*Fake)(nil)
 
 // Launch succeeds and starts nothing. It fails while a browser of the same ID runs.
 func (f *Fake) Launch(ctx context.Context, spec Spec) (Browser, error) {
@@ -40,23 +40,46 @@ func (f *Fake) Launch(ctx context.Context, spec Spec) (Browser, error) {
 		return nil, fmt.Errorf("launch a fake browser: %w", err)
 	}
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if _, ok := f.running[spec.ID]; ok {
+	_, ok := f.running[spec.ID]
+	f.mu.Unlock()
+	if ok {
 		return nil, fmt.Errorf("launch a fake browser: %q is running", spec.ID)
 	}
-	b := &fakeBrowser{done: make(chan struct{}), gate: spec.Gate}
-	b.leave = func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if f.running[spec.ID] == b {
-			delete(f.running, spec.ID)
-		}
+	b := f.newBrowser()
+	b.Assign(spec)
+	return b, nil
+}
+
+// Prepare succeeds. See [Preparer]. What it returns runs, for [Fake.Running], once it is
+// assigned.
+func (f *Fake) Prepare(ctx context.Context) (Prepared, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("launch a fake browser: %w", err)
 	}
+	return f.newBrowser(), nil
+}
+
+func (f *Fake) newBrowser() *fakeBrowser { return &fakeBrowser{fake: f, done: make(chan struct{})} }
+
+// Assign gives the browser to a runtime. See [Prepared].
+func (b *fakeBrowser) Assign(spec Spec) {
+	f := b.fake
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	b.id, b.gate = spec.ID, spec.Gate
 	if f.running == nil {
 		f.running = map[string]*fakeBrowser{}
 	}
 	f.running[spec.ID] = b
-	return b, nil
+}
+
+func (b *fakeBrowser) leave() {
+	f := b.fake
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.running[b.id] == b {
+		delete(f.running, b.id)
+	}
 }
 
 // Running returns the IDs of the browsers that have not ended, sorted.
@@ -96,8 +119,9 @@ func (f *Fake) Visit(ctx context.Context, id, host string) bool {
 }
 
 type fakeBrowser struct {
-	leave func()
-	gate  egress.Gate
+	fake *Fake
+	id   string // of its runtime, once it is assigned
+	gate egress.Gate
 
 	mu   sync.Mutex
 	url  string

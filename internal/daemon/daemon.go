@@ -26,6 +26,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/blob"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/chromium"
+	"github.com/bctrl-go/bctrl/internal/browser/pool"
 	"github.com/bctrl-go/bctrl/internal/custody"
 	"github.com/bctrl-go/bctrl/internal/egress"
 	"github.com/bctrl-go/bctrl/internal/model"
@@ -59,6 +60,9 @@ type Config struct {
 	// Chromium says.
 	Browsers browser.Driver
 	Chromium chromium.Options
+	// Warm is how many browsers are kept ready, for runtimes that are launched as is the
+	// default; 0 is none.
+	Warm int
 	// Allow lists special address ranges, such as 127.0.0.0/8, that pages and
 	// model providers may be at all the same.
 	Allow []netip.Prefix
@@ -90,6 +94,7 @@ type Daemon struct {
 	FirstKey bctrl.Secret
 
 	handler      http.Handler
+	pool         *pool.Pool // nil where no browser is kept ready
 	lock         *flock.Flock
 	store        *store.DB
 	custody      *custody.Custodian
@@ -149,6 +154,7 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		Store:           d.store,
 		Custody:         d.custody,
 		Browsers:        d.driver(cfg),
+		Warm:            d.warm,
 		ProfileDir:      filepath.Join(cfg.DataDir, "profiles"),
 		Egress:          policy,
 		ProviderRoots:   cfg.ProviderRoots,
@@ -211,18 +217,33 @@ func (d *Daemon) startSweeping(ctx context.Context) {
 	})
 }
 
-// driver returns what starts browsers. A machine without one can still keep
-// secrets and files: launching says what is missing.
+// driver returns what starts browsers, and keeps some ready. A machine without one can
+// still keep secrets and files: launching says what is missing.
 func (d *Daemon) driver(cfg Config) browser.Driver {
-	if cfg.Browsers != nil {
-		return cfg.Browsers
+	driver := cfg.Browsers
+	if driver == nil {
+		found, err := chromium.New(cfg.Chromium)
+		if err != nil {
+			d.log.Warn("runtimes cannot be launched", "error", err)
+			return noBrowser{err}
+		}
+		driver = found
 	}
-	driver, err := chromium.New(cfg.Chromium)
-	if err != nil {
-		d.log.Warn("runtimes cannot be launched", "error", err)
-		return noBrowser{err}
+	able, ok := driver.(browser.Preparer)
+	if !ok || cfg.Warm < 1 {
+		return driver
 	}
-	return driver
+	d.pool = pool.New(pool.Config{Driver: able, Warm: cfg.Warm, Log: d.log})
+	return d.pool
+}
+
+// warm is how many browsers are ready, and how many are to be.
+func (d *Daemon) warm() (ready, want int) {
+	if d.pool == nil {
+		return 0, 0
+	}
+	c := d.pool.Counts()
+	return c.Ready, c.Want
 }
 
 // noBrowser refuses every launch.
@@ -362,6 +383,9 @@ func (d *Daemon) closeAll() error {
 	}
 	if d.Server != nil {
 		errs = append(errs, d.Server.Close(context.Background()))
+	}
+	if d.pool != nil {
+		errs = append(errs, d.pool.Close())
 	}
 	if d.custody != nil {
 		errs = append(errs, d.custody.Close())

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bctrl-go/bctrl/internal/httpconn"
@@ -47,8 +48,8 @@ const refusedText = "This address cannot be reached from here."
 // secrets. Another user of the machine who finds the port gets what the policy
 // permits and no more.
 type Proxy struct {
-	policy    Policy
-	gate      Gate // nil lets everything through
+	// rules is nil until Open, and nothing is let through before.
+	rules     atomic.Pointer[rules]
 	listener  net.Listener
 	server    *http.Server
 	transport *httpconn.Transport
@@ -66,17 +67,33 @@ type Proxy struct {
 	err    error          // of the first Close
 }
 
+// rules are what a proxy lets through.
+type rules struct {
+	policy Policy
+	gate   Gate // nil lets everything through
+}
+
 // NewProxy listens on a free loopback port and applies policy and gate until Close.
 // A nil gate lets the browser speak to every host.
 func NewProxy(policy Policy, gate Gate) (*Proxy, error) {
+	p, err := NewShutProxy()
+	if err == nil {
+		p.Open(policy, gate)
+	}
+	return p, err
+}
+
+// NewShutProxy is [NewProxy] for a browser of which it is not known yet what it may
+// reach: it refuses every address until Open.
+func NewShutProxy() (*Proxy, error) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for the browser: %w", err)
 	}
-	p := &Proxy{policy: policy, gate: gate, listener: listener, slots: make(chan struct{}, maxProxied)}
+	p := &Proxy{listener: listener, slots: make(chan struct{}, maxProxied)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.transport = httpconn.New(&http.Transport{
-		DialContext:           policy.DialContext,
+		DialContext:           p.dial,
 		MaxIdleConnsPerHost:   6,
 		MaxIdleConns:          64,
 		IdleConnTimeout:       30 * time.Second,
@@ -99,6 +116,18 @@ func NewProxy(policy Policy, gate Gate) (*Proxy, error) {
 	}
 	p.work.Go(func() { _ = p.server.Serve(listener) }) // ends by Close
 	return p, nil
+}
+
+// Open applies policy and gate from now on. It is called once.
+func (p *Proxy) Open(policy Policy, gate Gate) { p.rules.Store(&rules{policy, gate}) }
+
+// dial connects as the policy permits.
+func (p *Proxy) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	r := p.rules.Load()
+	if r == nil {
+		return nil, fmt.Errorf("%w: the browser has not been given to anybody", ErrRefused)
+	}
+	return r.policy.DialContext(ctx, network, address)
 }
 
 // URL is what --proxy-server takes: "http://127.0.0.1:40123".
@@ -167,12 +196,13 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 // throughGate serves a request if the browser may speak to its host, and for as long
 // as it may.
 func (p *Proxy) throughGate(w http.ResponseWriter, r *http.Request, serve http.HandlerFunc) {
-	if p.gate == nil {
-		serve(w, r)
+	applied := p.rules.Load()
+	if applied == nil || applied.gate == nil {
+		serve(w, r) // where nothing applies yet, dial refuses
 		return
 	}
 	opened := false
-	err := p.gate(r.Context(), strings.ToLower(r.URL.Hostname()), func(ctx context.Context) {
+	err := applied.gate(r.Context(), strings.ToLower(r.URL.Hostname()), func(ctx context.Context) {
 		opened = true
 		serve(w, r.WithContext(ctx))
 	})
@@ -209,7 +239,7 @@ func (p *Proxy) answerFailure(w http.ResponseWriter, r *http.Request, err error)
 
 // connect opens a tunnel to r.Host and copies until either side ends.
 func (p *Proxy) connect(w http.ResponseWriter, r *http.Request) {
-	up, err := p.policy.DialContext(r.Context(), "tcp", r.Host)
+	up, err := p.dial(r.Context(), "tcp", r.Host)
 	if err != nil {
 		p.answerFailure(w, r, err)
 		return

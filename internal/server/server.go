@@ -46,6 +46,9 @@ type Config struct {
 	Custody *custody.Custodian
 	// Browsers starts the runtimes' browsers.
 	Browsers browser.Driver
+	// Warm says how many browsers are ready before anybody asks for them, and how many
+	// are to be; nil is none.
+	Warm func() (ready, want int)
 	// ProfileDir holds the browser profiles, a folder each.
 	ProfileDir string
 	// Egress decides which addresses pages and providers may be at.
@@ -86,6 +89,7 @@ type Server struct {
 	calls    *calls.Service
 	runtimes *runtimes.Service
 	router   *web.Router
+	warm     func() (ready, want int)
 
 	// tookOver is set once what the server before this one left has been ended.
 	tookOver atomic.Bool
@@ -141,6 +145,7 @@ func newServer(cfg Config) (*Server, error) {
 			RootCAs: cfg.ProviderRoots,
 			Instead: cfg.ProviderInstead,
 		}),
+		warm:      cfg.Warm,
 		unlocks:   rate.NewLimiter(rate.Every(unlockEvery), unlockBurst),
 		verifying: make(chan struct{}, 1),
 	}

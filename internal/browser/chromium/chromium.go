@@ -57,7 +57,7 @@ type Driver struct {
 	actionTimeout time.Duration
 }
 
-var _ browser.Driver = (*Driver)(nil)
+var _ browser.Preparer = (*Driver)(nil)
 
 // New finds the browser and the user to run it as, and removes what
 // servers that were killed left in the temporary directory. The error wraps
@@ -107,11 +107,37 @@ type instance struct {
 	err      error         // valid after done
 }
 
-var _ browser.Browser = (*instance)(nil)
+var _ browser.Prepared = (*instance)(nil)
 
 // Launch starts a browser. See [browser.Driver]. The error wraps
 // [browser.ErrProfileInUse] when another browser has the profile.
-func (d *Driver) Launch(ctx context.Context, spec browser.Spec) (_ browser.Browser, err error) {
+func (d *Driver) Launch(ctx context.Context, spec browser.Spec) (browser.Browser, error) {
+	b, err := d.launch(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	b.Assign(spec)
+	return b, nil
+}
+
+// Prepare starts a browser for whoever comes first. See [browser.Preparer].
+func (d *Driver) Prepare(ctx context.Context) (browser.Prepared, error) {
+	b, err := d.launch(ctx, browser.Spec{ID: "warm"})
+	if err != nil {
+		return nil, err // a nil instance would not be a nil browser
+	}
+	return b, nil
+}
+
+// Assign says what the browser may reach and who gets its downloads. See
+// [browser.Prepared].
+func (b *instance) Assign(spec browser.Spec) {
+	b.downloads.deliverTo(spec.OnDownload)
+	b.proxy.Open(spec.Egress, spec.Gate)
+}
+
+// launch starts a browser that is nobody's until it is assigned.
+func (d *Driver) launch(ctx context.Context, spec browser.Spec) (_ *instance, err error) {
 	b := &instance{
 		user:          d.user,
 		actionTimeout: d.actionTimeout,
@@ -129,7 +155,7 @@ func (d *Driver) Launch(ctx context.Context, spec browser.Spec) (_ browser.Brows
 		b.end()
 		return nil, errors.Join(err, b.cleanUp())
 	}
-	b.downloads = newDownloads(b.life, spec, b.dirs.downloads, d.user, b.cancelDownload)
+	b.downloads = newDownloads(b.life, b.dirs.downloads, d.user, b.cancelDownload)
 	b.mux = devtools.New(b.proc.in, b.proc.out, b.onEvent)
 	go b.watch()
 
@@ -166,7 +192,7 @@ func (b *instance) prepare(base string, spec browser.Spec) (err error) {
 			return err
 		}
 	}
-	b.proxy, err = egress.NewProxy(spec.Egress, spec.Gate)
+	b.proxy, err = egress.NewShutProxy()
 	return err
 }
 
@@ -354,11 +380,18 @@ func (b *instance) Err() error {
 	}
 }
 
-// Stop asks the browser to close, which writes its profile to disk, and kills
-// what has not ended after [stopTimeout] or when ctx ends. See [browser.Browser].
+// Stop ends the browser and waits until all of it is gone. See [browser.Browser].
+//
+// One with a profile is asked to close, which writes the profile to disk, and is killed
+// when it has not ended after [stopTimeout] or when ctx ends. One without has nothing
+// that would be kept, and is killed.
 func (b *instance) Stop(ctx context.Context) error {
 	b.stopOnce.Do(func() {
 		close(b.stopping)
+		if b.profile == nil {
+			b.proc.signal(syscall.SIGKILL)
+			return
+		}
 		ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 		defer cancel()
 		// A browser that hangs does not read its pipe either.

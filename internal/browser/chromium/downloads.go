@@ -48,8 +48,6 @@ type downloads struct {
 	dir   string
 	owner account
 	limit int64
-	// deliver is [browser.Spec.OnDownload]; nil drops every file.
-	deliver func(context.Context, browser.Download) error
 	// cancelDownload stops a download that is too large, or of which there are too
 	// many.
 	cancelDownload func(guid string)
@@ -58,13 +56,15 @@ type downloads struct {
 	end  context.CancelFunc
 	work sync.WaitGroup
 
-	mu     sync.Mutex
-	closed bool
-	active map[string]browser.Download // by guid, not yet complete
+	mu sync.Mutex
+	// deliver is [browser.Spec.OnDownload]; nil drops every file.
+	deliver func(context.Context, browser.Download) error
+	closed  bool
+	active  map[string]browser.Download // by guid, not yet complete
 }
 
-func newDownloads(ctx context.Context, spec browser.Spec, dir string, owner account,
-	cancel func(guid string)) *downloads {
+// newDownloads receives into dir what nobody gets until deliverTo.
+func newDownloads(ctx context.Context, dir string, owner account, cancel func(guid string)) *downloads {
 	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
 	return &downloads{
 		ctx:            ctx,
@@ -72,10 +72,16 @@ func newDownloads(ctx context.Context, spec browser.Spec, dir string, owner acco
 		dir:            dir,
 		owner:          owner,
 		limit:          maxDownload,
-		deliver:        spec.OnDownload,
 		cancelDownload: cancel,
 		active:         map[string]browser.Download{},
 	}
+}
+
+// deliverTo says who receives the downloads from now on.
+func (d *downloads) deliverTo(receive func(context.Context, browser.Download) error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.deliver = receive
 }
 
 // behavior are the parameters that have the browser put the downloads of a browser
@@ -165,7 +171,10 @@ func (d *downloads) finish(guid string, file browser.Download, wanted bool) {
 	}
 	defer folder.Close()
 	defer func() { _, _ = folder.Remove(guid), folder.Remove(guid+".crdownload") }() // one of them is there
-	if !wanted || d.deliver == nil {
+	d.mu.Lock()
+	deliver := d.deliver
+	d.mu.Unlock()
+	if !wanted || deliver == nil {
 		return
 	}
 	opened, err := d.open(folder, guid)
@@ -179,7 +188,7 @@ func (d *downloads) finish(guid string, file browser.Download, wanted bool) {
 	}
 	file.Size = info.Size()
 	file.Open = func() (io.ReadCloser, error) { return d.open(folder, guid) }
-	_ = d.deliver(d.ctx, file)
+	_ = deliver(d.ctx, file)
 }
 
 // open opens a downloaded file. The folder is the browser's to write, and the

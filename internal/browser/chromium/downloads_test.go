@@ -103,8 +103,8 @@ func fakeDownloads(t *testing.T, deliver func(context.Context, browser.Download)
 	t.Helper()
 	cancelled := make(chan string, 2*maxDownloads)
 	self := account{uid: uint32(os.Geteuid())}
-	d := newDownloads(t.Context(), browser.Spec{OnDownload: deliver}, t.TempDir(), self,
-		func(guid string) { cancelled <- guid })
+	d := newDownloads(t.Context(), t.TempDir(), self, func(guid string) { cancelled <- guid })
+	d.deliverTo(deliver)
 	t.Cleanup(d.close)
 	return d, cancelled
 }
@@ -160,10 +160,11 @@ func TestADeliveryOutlivesItsBrowserForAWhile(t *testing.T) {
 			life, end := context.WithCancel(t.Context())
 			result := make(chan error, 1)
 			self := account{uid: uint32(os.Geteuid())}
-			d := newDownloads(life, browser.Spec{OnDownload: func(ctx context.Context, _ browser.Download) error {
+			d := newDownloads(life, t.TempDir(), self, nil)
+			d.deliverTo(func(ctx context.Context, _ browser.Download) error {
 				result <- deliver(ctx)
 				return nil
-			}}, t.TempDir(), self, nil)
+			})
 			require.NoError(t, os.WriteFile(filepath.Join(d.dir, "g"), []byte("x"), 0o600))
 			d.onEvent("Browser.downloadWillBegin",
 				jsonv2.Value(`{"guid":"g","url":"https://a.example/","suggestedFilename":"x"}`))

@@ -172,19 +172,39 @@ func TestACrashIsSeenWithinSeconds(t *testing.T) {
 }
 
 func TestAHangingBrowserIsKilled(t *testing.T) {
-	temp := openTempDir(t)
-	driver, err := New(Options{TempDir: temp})
-	require.NoError(t, err)
-	b, err := driver.Launch(t.Context(), browser.Spec{ID: "hang"})
-	require.NoError(t, err)
-	pid := b.(*instance).proc.pid()
-	require.NoError(t, syscall.Kill(-pid, syscall.SIGSTOP))
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	require.ErrorIs(t, b.Stop(ctx), context.DeadlineExceeded)
-	<-b.Done()
-	require.NoError(t, b.Err(), "it was asked to end")
-	requireNothingLeft(t, temp, pid)
+	for _, tc := range []struct {
+		why     string
+		profile bool
+	}{
+		{"one that keeps nothing is killed at once", false},
+		{"one that has a profile to write is asked first, for as long as Stop may take", true},
+	} {
+		temp := openTempDir(t)
+		driver, err := New(Options{TempDir: temp})
+		require.NoError(t, err)
+		spec := browser.Spec{ID: "hang"}
+		if tc.profile {
+			spec.ProfileDir = filepath.Join(t.TempDir(), "p")
+		}
+		b, err := driver.Launch(t.Context(), spec)
+		require.NoError(t, err)
+		pid := b.(*instance).proc.pid()
+		require.NoError(t, syscall.Kill(-pid, syscall.SIGSTOP))
+		ctx, cancel := context.WithCancel(t.Context())
+		if tc.profile {
+			ctx, cancel = context.WithTimeout(ctx, 200*time.Millisecond)
+		}
+		err = b.Stop(ctx)
+		cancel()
+		if tc.profile {
+			require.ErrorIs(t, err, context.DeadlineExceeded, tc.why)
+		} else {
+			require.NoError(t, err, tc.why)
+		}
+		<-b.Done()
+		require.NoError(t, b.Err(), "it was asked to end")
+		requireNothingLeft(t, temp, pid)
+	}
 }
 
 func TestALaunchThatFailsSaysWhyAndLeavesNothing(t *testing.T) {
@@ -245,8 +265,8 @@ func TestALaunchGivesUpWithItsContext(t *testing.T) {
 	require.Empty(t, entries)
 }
 
-// serverEnv makes a run of the test binary a server that launches a browser
-// and waits to be killed.
+// serverEnv makes a run of the test binary a server that launches a browser, has
+// another one ready, and waits to be killed.
 const serverEnv = "BROWSER_TEST_SERVER"
 
 // runServer is the whole of that server.
@@ -262,7 +282,11 @@ func runServer(temp string) {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(b.(*instance).proc.pid())
+	ready, err := driver.Prepare(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(b.(*instance).proc.pid(), ready.(*instance).proc.pid())
 	select {}
 }
 
@@ -277,23 +301,30 @@ func TestNothingOutlivesAKilledServer(t *testing.T) {
 	require.NoError(t, cmd.Start())
 	line, err := bufio.NewReader(out).ReadString('\n')
 	require.NoError(t, err)
-	pid, err := strconv.Atoi(strings.TrimSpace(line))
-	require.NoError(t, err)
-	require.NotEmpty(t, group(t, pid), "the browser runs")
+	var pids []int
+	for _, text := range strings.Fields(line) {
+		pid, err := strconv.Atoi(text)
+		require.NoError(t, err)
+		require.NotEmpty(t, group(t, pid), "the browser runs")
+		pids = append(pids, pid)
+	}
+	require.Len(t, pids, 2)
 
 	require.NoError(t, cmd.Process.Kill())
 	_ = cmd.Wait()
-	require.Eventually(t, func() bool { return len(group(t, pid)) == 0 }, 5*time.Second, 5*time.Millisecond,
-		"the browser ends with its server")
+	for _, pid := range pids {
+		require.Eventually(t, func() bool { return len(group(t, pid)) == 0 }, 5*time.Second, 5*time.Millisecond,
+			"the browser ends with its server")
+	}
 
 	left, err := filepath.Glob(filepath.Join(temp, "bctrl-*"))
 	require.NoError(t, err)
-	require.Len(t, left, 1, "its folder is what a killed server cannot remove")
+	require.Len(t, left, 2, "its folders are what a killed server cannot remove")
 	_, err = New(Options{TempDir: temp})
 	require.NoError(t, err)
 	left, err = filepath.Glob(filepath.Join(temp, "bctrl-*"))
 	require.NoError(t, err)
-	require.Empty(t, left, "the next server does")
+	require.Empty(t, left, "the next server removes them")
 	saved, err := os.ReadDir(filepath.Join(temp, "closed", "profile", "1"))
 	require.NoError(t, err, "and saves its profile")
 	require.NotEmpty(t, saved)
