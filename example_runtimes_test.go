@@ -118,6 +118,29 @@ func ExampleRuntime_ConnectURL() {
 	// Output: wss://api.bctrl.ai/v1/cdp/devtools/browser/token <nil>
 }
 
+func ExampleRuntime_Connect() {
+	opened, err := exampleRuntime().Connect(context.Background())
+	fmt.Println(opened.ID, opened.URL, opened.ExpiresAt.Format(time.DateOnly), err)
+	// Output: cn-1 [secret] 2026-12-01 <nil>
+}
+
+func ExampleRuntime_ConnectURLs() {
+	urls, err := exampleRuntime().ConnectURLs(context.Background())
+	for _, u := range urls {
+		fmt.Println(u.ID, u.KeyID, u.Connections)
+	}
+	fmt.Println(err)
+	// Output:
+	// cn-1 key-1 2
+	// <nil>
+}
+
+func ExampleRuntime_RevokeConnectURL() {
+	err := exampleRuntime().RevokeConnectURL(context.Background(), "cn-1")
+	fmt.Println(err)
+	// Output: <nil>
+}
+
 func ExampleRuntime_Stop() {
 	rt := exampleRuntime()
 	// also when the caller's context has ended

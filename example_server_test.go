@@ -122,13 +122,18 @@ func cannedServer() canned {
 		"DELETE /v1/workspaces/ws-1":                 `{}`,
 		"GET /v1/workspaces/ws-1/state": `{"workspace":` + workspace + `,"runtimes":[` + runtime +
 			`],"storage":{"namespace":"sales-exports","fileCount":3}}`,
-		"POST /v1/workspaces/ws-1/execute":             act,
-		"POST /v1/workspaces/ws-1/runtimes":            runtime,
-		"GET /v1/workspaces/ws-1/runtimes":             `{"runtimes":[` + runtime + `],"nextCursor":null}`,
-		"GET /v1/workspaces/ws-1/runtimes/crm":         runtime,
-		"POST /v1/workspaces/ws-1/runtimes/crm/stop":   stopped,
-		"GET /v1/workspaces/ws-1/runtimes/crm/connect": `{"url":"wss://api.bctrl.ai/v1/cdp/devtools/browser/token"}`,
-		"GET /v1/operations":                           `{"operations":[{"id":"op-1","status":"running"}],"nextCursor":null}`,
+		"POST /v1/workspaces/ws-1/execute":           act,
+		"POST /v1/workspaces/ws-1/runtimes":          runtime,
+		"GET /v1/workspaces/ws-1/runtimes":           `{"runtimes":[` + runtime + `],"nextCursor":null}`,
+		"GET /v1/workspaces/ws-1/runtimes/crm":       runtime,
+		"POST /v1/workspaces/ws-1/runtimes/crm/stop": stopped,
+		"GET /v1/workspaces/ws-1/runtimes/crm/connect": `{"id":"cn-1","url":"wss://api.bctrl.ai/v1/cdp/devtools/browser/token",` +
+			`"expiresAt":"2026-12-01T00:00:00Z"}`,
+		"GET /v1/workspaces/ws-1/runtimes/crm/connect-urls": `{"connectUrls":[{"id":"cn-1","runtimeId":"rt-1","keyId":"key-1",` +
+			`"createdAt":"2026-11-01T00:00:00Z","expiresAt":"2026-12-01T00:00:00Z","connections":2}],"nextCursor":null}`,
+		"DELETE /v1/workspaces/ws-1/runtimes/crm/connect-urls/cn-1": `{"id":"cn-1","runtimeId":"rt-1",` +
+			`"createdAt":"2026-11-01T00:00:00Z","expiresAt":"2026-12-01T00:00:00Z","connections":2}`,
+		"GET /v1/operations": `{"operations":[{"id":"op-1","status":"running"}],"nextCursor":null}`,
 		"GET /v1/operations/op-1/transcript": `{"steps":[{"number":1,"url":"https://crm.example.com/"}],` +
 			`"nextCursor":null}`,
 		"POST /v1/operations/op-1/replay":  `{"id":"op-2","status":"running"}`,

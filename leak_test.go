@@ -167,6 +167,7 @@ func samples(t *testing.T) map[string]any {
 		filled[GotoResult](), filled[GotoOptions](), filled[WaitUntil](),
 		filled[ScreenshotArgs](), filled[FillArgs](), filled[FillResult](), filled[Usage](),
 		filled[PagesArgs](), filled[PagesResult](), filled[PageInfo](),
+		filled[Connection](), filled[ConnectURLInfo](),
 		filled[ModelUsage](), filled[ModelChoice](), filled[Budget](),
 		filled[VisionMode](), filled[CacheMode](), filled[Limit](), filled[ElementDescription](), filled[TranscriptStep](),
 		filled[Observed](), filled[ObserveArgs](), filled[ObserveOptions](), filled[ObserveResult](),

@@ -107,27 +107,6 @@ func (rt *Runtime) Refresh(ctx context.Context, opts ...CallOption) error {
 	return nil
 }
 
-// ConnectURL returns a websocket address that speaks the DevTools protocol
-// with the runtime's browser, for chromedp, Rod, Playwright or Puppeteer. It
-// lasts as long as the runtime and the key or token of this client, so that a
-// program can connect again after hours; asking again returns the same. One that
-// is neither asked for nor used for 30 days is forgotten before. Whoever
-// has it can steer the browser: treat it as a secret, and ask with a runtime
-// token (see [Runtime.Token]) where it should end sooner or alone.
-//
-// What such a program opens is its own: tabs and browser contexts, their
-// dialogs, what it emulates and permits there. Agents work in the tab that the
-// browser began with and in what that opens, and leave the others alone; a
-// program that takes that tab shares it with them. Downloads go to the mounted
-// storage, whoever asks for them.
-//
-// Access: runtime.connect
-func (rt *Runtime) ConnectURL(ctx context.Context, opts ...CallOption) (string, error) {
-	var out wire.Connection
-	err := rt.via().call(ctx, rt.request(http.MethodGet, "/connect", &out, opts))
-	return out.URL.Reveal(), err
-}
-
 // Explain decides about an action against the mounts as they are on the server
 // now, and says which entry of which level decided. Level 0 is the workspace, 1
 // the runtime; below them come the levels of a token, if the caller is one, and

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,7 +21,8 @@ A runtime is a browser in a workspace, found by its alias and written
 workspace/alias, such as sales/crm. It may use what its workspace may, or less:
 what is lowered at its launch or for one act stays lowered. With a runtime token
 in BCTRL_API_KEY a dot stands for the token's runtime.`,
-	}, listRuntimes(c), launchRuntime(c), getRuntime(c), stopRuntime(c), connectRuntime(c),
+	}, listRuntimes(c), launchRuntime(c), getRuntime(c), stopRuntime(c),
+		connectRuntime(c), connectionsRuntime(c), disconnectRuntime(c),
 		actRuntime(c), observeRuntime(c), extractRuntime(c), agentRuntime(c),
 		gotoRuntime(c), pagesRuntime(c), screenshotRuntime(c), shellRuntime(c)))
 }
@@ -253,30 +253,6 @@ func stopRuntime(c *cli) *cobra.Command {
 				}
 				note(cmd, "Stopped %s.", args[0])
 				return nil
-			})
-		},
-	}
-}
-
-func connectRuntime(c *cli) *cobra.Command {
-	return &cobra.Command{
-		Use:   "connect <workspace/alias>",
-		Short: "Print the address for Playwright, Puppeteer, Rod or chromedp",
-		Long: `Print a websocket address that speaks the DevTools protocol with a runtime's
-browser, for Playwright, Puppeteer, Rod or chromedp. It lasts as long as the
-runtime and the key that asks for it: whoever sees it can steer the browser.`,
-		Example: `  bctrl runtime connect sales/crm
-  export CDP_URL=$(bctrl runtime connect sales/crm)`,
-		Args:              arguments(1, 1),
-		ValidArgsFunction: c.completing(runtimeNames),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.withRuntime(cmd, args[0], func(ctx context.Context, rt *bctrl.Runtime) error {
-				url, err := rt.ConnectURL(ctx)
-				if err != nil {
-					return about("runtime "+printable(args[0]), err)
-				}
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), url)
-				return err
 			})
 		},
 	}

@@ -28,7 +28,9 @@ const (
 	RuntimeRead    Verb = "runtime.read"
 	RuntimeStop    Verb = "runtime.stop"
 	RuntimeConnect Verb = "runtime.connect"
-	RuntimeExecute Verb = "runtime.execute"
+	// RuntimeDisconnect is to end a connect URL.
+	RuntimeDisconnect Verb = "runtime.disconnect"
+	RuntimeExecute    Verb = "runtime.execute"
 
 	OperationRead   Verb = "operation.read"
 	OperationCancel Verb = "operation.cancel"
@@ -79,7 +81,9 @@ var mounted = []Verb{
 }
 
 // own are the rights that a runtime caller has to its own runtime.
-var own = []Verb{RuntimeRead, RuntimeStop, RuntimeConnect, RuntimeExecute, OperationRead, OperationCancel}
+var own = []Verb{
+	RuntimeRead, RuntimeStop, RuntimeConnect, RuntimeDisconnect, RuntimeExecute, OperationRead, OperationCancel,
+}
 
 // ForRuntimes reports whether a runtime caller can have the right at all. All
 // others are administrative and belong to organization keys alone.

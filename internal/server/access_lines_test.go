@@ -300,12 +300,19 @@ func (s *surface) runtimes() []methodCall {
 	ctx := s.Context()
 	p := bctrl.PageOptions{}
 	var minted bctrl.Secret
+	var opened *bctrl.Connection
 	return []methodCall{
 		{"RuntimesService.Get", func() error { return failing(s.ws.Runtimes.Get(ctx, "r")) }},
 		{"RuntimesService.List", func() error { return drain(s.ws.Runtimes.List(ctx)) }},
 		{"RuntimesService.Page", func() error { return failing(s.ws.Runtimes.Page(ctx, p)) }},
 		{"Runtime.Refresh", func() error { return s.rt.Refresh(ctx) }},
 		{"Runtime.ConnectURL", func() error { return failing(s.rt.ConnectURL(ctx)) }},
+		{"Runtime.Connect", func() (err error) {
+			opened, err = s.rt.Connect(ctx)
+			return err
+		}},
+		{"Runtime.ConnectURLs", func() error { return failing(s.rt.ConnectURLs(ctx)) }},
+		{"Runtime.RevokeConnectURL", func() error { return s.rt.RevokeConnectURL(ctx, opened.ID) }},
 		{"Runtime.Explain", func() error {
 			return failing(s.rt.Explain(ctx, bctrl.Action{Verb: bctrl.UseVault, Object: "prod/k"}))
 		}},

@@ -24,7 +24,8 @@ var (
 	walkMounted = strings.Fields(`ai.use ai.read vault.use vault.list vault.readRaw
 		storage.get storage.put storage.delete storage.list storage.sign capability.read capability.invoke`)
 	// walkOwn are rights that a runtime has to itself, whatever its mounts.
-	walkOwn = strings.Fields("runtime.read runtime.stop runtime.connect runtime.execute operation.read operation.cancel")
+	walkOwn = strings.Fields("runtime.read runtime.stop runtime.connect runtime.disconnect runtime.execute " +
+		"operation.read operation.cancel")
 	// walkAnybody are rights of everybody who is somebody.
 	walkAnybody = []string{"self.read"}
 	// All others are for organization keys alone.

@@ -15,6 +15,7 @@ const (
 	StorageObjects  = "objects"
 	Workspaces      = "workspaces"
 	Runtimes        = "runtimes"
+	ConnectURLs     = "connectUrls"
 	Operations      = "operations"
 	TranscriptSteps = "steps"
 	BrowserProfiles = "browserProfiles"

@@ -56,7 +56,8 @@ type SignedURL struct {
 // Connection is the answer of GET …/runtimes/{alias}/connect. The URL holds a
 // token.
 type Connection struct {
-	URL Value `json:"url"`
+	ID  string `json:"id"`
+	URL Value  `json:"url"`
 	// ExpiresAt moves on whenever the URL is asked for or used.
 	ExpiresAt time.Time `json:"expiresAt"`
 }

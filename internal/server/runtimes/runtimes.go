@@ -19,6 +19,9 @@ func (s *Service) runtimeRoutes() []web.Route {
 		web.Endpoint("GET /v1/workspaces/{id}/runtimes/{alias}", access.RuntimeRead, s.getRuntime),
 		web.Endpoint("POST /v1/workspaces/{id}/runtimes/{alias}/stop", access.RuntimeStop, s.stopRuntime),
 		web.Endpoint("GET /v1/workspaces/{id}/runtimes/{alias}/connect", access.RuntimeConnect, s.connectRuntime),
+		web.Endpoint("GET /v1/workspaces/{id}/runtimes/{alias}/connect-urls", access.RuntimeConnect, s.listConnectURLs),
+		web.Endpoint("DELETE /v1/workspaces/{id}/runtimes/{alias}/connect-urls/{connectUrl}", access.RuntimeDisconnect,
+			s.revokeConnectURL),
 		web.Raw("GET /devtools/browser/{token}", access.Public, s.serveDevTools),
 	}
 }

@@ -60,9 +60,9 @@ type Service struct {
 	// documents read what pages deliver, for agents.
 	documents *doctext.Reader
 
-	fleet      fleet
-	operations operations
-	tickets    tickets
+	fleet       fleet
+	operations  operations
+	connectURLs connectURLs
 }
 
 // New makes the service. [Service.Close] ends what it starts.

@@ -56,7 +56,7 @@ func (s *Service) watchBrowser(lr *liveRuntime) {
 		status, reason = bctrl.RuntimeStopped, ""
 	}
 	lr.end()
-	s.tickets.forget(lr.id)
+	s.connectURLs.forget(lr.id)
 	// The process is gone; this removes what it left.
 	if err := lr.browser.Stop(context.Background()); err != nil {
 		s.Log.Error("a browser did not end well", "runtime", lr.id, "error", err)
