@@ -21,6 +21,8 @@ type Client struct {
 
 	pending   int  // guarded by m.mu
 	downloads bool // it wants events of downloads; guarded by m.mu
+	// told are the targets that it was told of and that are there; guarded by m.mu
+	told map[target.ID]struct{}
 
 	mu      sync.Mutex
 	queue   []queued
@@ -132,6 +134,7 @@ func (m *Mux) attach(ctx context.Context, own bool) (*Client, error) {
 		root:     res.SessionID,
 		isServer: own,
 		changed:  make(chan struct{}, 1),
+		told:     map[target.ID]struct{}{},
 	}
 	c.ended, c.cancelEnded = context.WithCancel(context.Background())
 	m.mu.Lock()
@@ -156,6 +159,7 @@ func (c *Client) sendCommand(msg message) error {
 	m := c.m
 	m.mu.Lock()
 	session := m.sessions[msg.SessionID]
+	refused := m.owners.refuses(c, session, msg)
 	switch {
 	case m.gone:
 		m.mu.Unlock()
@@ -167,6 +171,10 @@ func (c *Client) sendCommand(msg message) error {
 		m.mu.Unlock()
 		c.answerError(msg, &messageError{Code: codeSessionNotFound, Message: "Session with given id not found."})
 		return nil
+	case refused != nil:
+		m.mu.Unlock()
+		c.answerError(msg, refused)
+		return nil
 	case c.pending >= maxPending:
 		m.mu.Unlock()
 		c.answerError(msg, &messageError{Code: codeServerError, Message: "too many unanswered commands"})
@@ -174,6 +182,9 @@ func (c *Client) sendCommand(msg message) error {
 	}
 	if session != nil {
 		m.recordSetting(session, msg)
+	}
+	if msg.Method == target.CommandDisposeBrowserContext {
+		p.context = namedIn(msg.Params).context
 	}
 	c.pending++
 	m.nextID++
@@ -287,4 +298,7 @@ func (c *Client) Close(ctx context.Context) {
 		// Fails only when the browser is gone, and the session with it.
 		_ = m.Call(ctx, target.CommandDetachFromTarget, target.DetachFromTargetParams{SessionID: c.root}, nil)
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.owners.forget(c)
 }

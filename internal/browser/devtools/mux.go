@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/target"
 
@@ -77,6 +78,8 @@ type pendingCommand struct {
 	id      int64
 	session target.SessionID
 	method  string
+	// context is the browser context that the command ends, if it does.
+	context cdp.BrowserContextID
 	answer  chan message // for the mux's own commands
 }
 
@@ -94,6 +97,7 @@ type Mux struct {
 	pending  map[int64]pendingCommand
 	sessions map[target.SessionID]*clientSession
 	clients  map[*Client]struct{}
+	owners   owners
 	// released has an element when a client has let go of a tab: its dialogs may
 	// have nobody left who hears of them.
 	released chan struct{}
@@ -110,6 +114,7 @@ func New(in io.ReadCloser, out io.WriteCloser, onEvent func(method string, param
 		sessions: map[target.SessionID]*clientSession{},
 		released: make(chan struct{}, 1),
 		clients:  map[*Client]struct{}{},
+		owners:   newOwners(),
 		done:     make(chan struct{}),
 	}
 	go func() {
@@ -176,7 +181,8 @@ func (m *Mux) route(msg message) {
 		}
 		p.client.pending--
 		msg.ID, msg.SessionID = p.id, p.session
-		p.client.enqueue(m.asSeenBy(p.client, msg, p.method), p.method)
+		m.owners.answered(p, msg)
+		p.client.enqueue(m.asSeenBy(p.client, m.owners.answerTo(p.client, msg, p.method), p.method), p.method)
 		return
 	}
 
@@ -189,6 +195,9 @@ func (m *Mux) route(msg message) {
 		return
 	}
 	c := s.client
+	if !m.showsEvent(c, msg) {
+		return
+	}
 	switch msg.Method {
 	case target.AttachedToTarget.Method:
 		id, of := attachmentOf(msg.Params)

@@ -22,6 +22,7 @@ import (
 type scripted struct {
 	out      io.WriteCloser
 	commands chan message
+	detached chan message // the sessions that the mux lets go of, as far as there is room
 	mu       sync.Mutex
 	sessions int
 }
@@ -32,7 +33,7 @@ func newScripted(t *testing.T) (*Mux, *scripted) {
 	t.Helper()
 	commandsIn, commandsOut := io.Pipe()
 	messagesIn, messagesOut := io.Pipe()
-	s := &scripted{out: messagesOut, commands: make(chan message, 64)}
+	s := &scripted{out: messagesOut, commands: make(chan message, 64), detached: make(chan message, 64)}
 	m := New(messagesIn, commandsOut, func(string, jsonv2.Value) {})
 	done := make(chan struct{})
 	go func() {
@@ -53,6 +54,10 @@ func newScripted(t *testing.T) (*Mux, *scripted) {
 				s.sessions++
 				s.say(t, `{"id":%d,"result":{"sessionId":"S%d"}}`, msg.ID, s.sessions)
 			case target.CommandDetachFromTarget:
+				select {
+				case s.detached <- msg:
+				default:
+				}
 				s.say(t, `{"id":%d,"result":{}}`, msg.ID)
 			default:
 				s.commands <- msg

@@ -26,6 +26,7 @@ const (
 	codeServerError     = -32000
 	codeSessionNotFound = -32001
 	codeMethodNotFound  = -32601
+	codeInvalidParams   = -32602
 )
 
 // detachTimeout bounds saying goodbye to a browser that may be hanging.
