@@ -26,10 +26,10 @@ type badPage struct {
 func badPages() []badPage {
 	return []badPage{
 		{"never answers", "/hangs", `while (true);`, "page.not_answering"},
-		{"never loads", "/loads", `location = '/never'`, "Save"},
+		{"never loads", "/loads", `location = '/never'`, "page.not_answering"},
 		{"prints", "/prints", `print(); print()`, "Save"},
 		{"asks when it is left", "/asks", `onbeforeunload = e => e.preventDefault(); location = '/'`, "beforeunload"},
-		{"closes itself while it is clicked", "/closes", `open('/closer')`, "Save"},
+		{"closes itself while it is clicked", "/closes", `open('/closer')`, "page.closed"},
 		{"opens 1,000 tabs", "/tabs", `for (let i = 0; i < 1000; i++) open('/')`, "page.tab_flood"},
 		{"floods dialogs", "/dialogs", `for (;;) alert('again')`, "page.dialog_flood"},
 		{"downloads 1,000 files", "/files", `for (let i = 0; i < 1000; i++) { const a = document.createElement('a');

@@ -88,7 +88,8 @@ func (s *Set) actOnTab(ctx context.Context, action func(ctx context.Context, t *
 	if _, told := errors.AsType[*bctrl.Error](err); err != nil && !told && context.Cause(ctx) == errActionTime {
 		t.stopLoading(ctx) // the browser passes nothing on to a page while another is awaited
 		t.endHangingScript(context.WithoutCancel(ctx))
-		return browser.GatewayTimeout("page.not_answering", "the page did not answer in time",
+		t.addNote("%s: what kept this page busy, a script or another page that never loads, was ended", codeNotAnswering)
+		return browser.GatewayTimeout(codeNotAnswering, "the page did not answer in time",
 			"what kept it busy, a script or another page that never loads, was ended: observe the page again, or navigate "+
 				"to another")
 	}
@@ -97,6 +98,9 @@ func (s *Set) actOnTab(ctx context.Context, action func(ctx context.Context, t *
 	}
 	return err
 }
+
+// codeNotAnswering is the code of a page that keeps an action from ending.
+const codeNotAnswering = "page.not_answering"
 
 // errActionTime is the cause of an action that has run into its limit, beside what ended
 // its caller.

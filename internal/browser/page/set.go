@@ -80,7 +80,7 @@ type Set struct {
 	sessions     map[target.SessionID]*session
 	tabs         []*tab             // oldest first
 	tabsSeen     int                // how many there were, to name them
-	flooded      bool               // a page that opened tabs without end was closed, and nobody was told yet
+	notes        []string           // for the next observation, of tabs that are gone
 	brought      int                // how often one came to the front
 	tabsChange   chan struct{}      // closed and replaced when tabs changes
 	agentTargets map[target.ID]bool // tabs that were there before any client, or opened for the agent
@@ -345,6 +345,7 @@ func (s *Set) onDetached(id target.SessionID) {
 	delete(s.sessions, id)
 	if session != nil {
 		if t := session.tab; t != nil && t.session == session {
+			s.noteClosed(t)
 			s.keepOwnersOf(t)
 			s.tabs = slices.DeleteFunc(s.tabs, func(other *tab) bool { return other == t })
 			s.refs.forgetTab(t)
@@ -428,8 +429,17 @@ func (s *Set) setUpSession(ctx context.Context, session *session) {
 	}
 }
 
-// closeTab closes a tab whose page has crashed.
+// closeTab closes a tab. Whoever has it closed says why.
 func (s *Set) closeTab(ctx context.Context, t *tab) {
+	t.expectEnd(true)
 	root := s.conn.Root()
 	_ = protocol.Tell(ctx, root, target.CloseTarget, target.CloseTargetParams{TargetID: t.session.targetID})
+}
+
+// closeCrashed closes a tab whose page has crashed.
+func (s *Set) closeCrashed(ctx context.Context, t *tab) {
+	s.mu.Lock()
+	s.addNote(fmt.Sprintf("page.crashed: the page of tab %s has crashed, and the tab was closed", t.id))
+	s.mu.Unlock()
+	s.closeTab(ctx, t)
 }

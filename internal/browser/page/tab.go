@@ -65,6 +65,7 @@ type tab struct {
 	dialogs       int       // how many there were since the agent's last action
 	notes         []string
 	shownDocument bool                        // a document of an address was shown
+	expected      bool                        // its end was asked for, or told of already
 	origins       map[cdp.FrameID]frameOrigin // of the documents that frames show
 	proxyMark     uint64                      // where the proxy's failures stood at its newest document
 	challenge     *challenge                  // what the site asks before it shows a page; nil for nothing
@@ -227,7 +228,7 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 		protocol.Event(params, func(ev input.EventDragIntercepted) { t.noteDrag(ev.Data) })
 	case inspector.TargetCrashed.Method:
 		if session == t.session && !t.isClients() {
-			t.set.spawn(func(ctx context.Context) { t.set.closeTab(ctx, t) })
+			t.set.spawn(func(ctx context.Context) { t.set.closeCrashed(ctx, t) })
 		}
 	}
 }

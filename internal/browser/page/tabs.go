@@ -68,7 +68,7 @@ func (s *Set) endFlood(ctx context.Context, floods *tab) {
 			all = append(all, t)
 		}
 	}
-	s.flooded = true
+	s.addNote("page.tab_flood: a page that opens tabs without end was closed, with those that it had opened")
 	s.mu.Unlock()
 	var each sync.WaitGroup
 	for _, t := range all {
@@ -77,15 +77,37 @@ func (s *Set) endFlood(ctx context.Context, floods *tab) {
 	each.Wait()
 }
 
+// addNote keeps a line for the next observation, of a tab that is gone. Call it with mu held.
+func (s *Set) addNote(note string) {
+	if len(s.notes) < maxNotes {
+		s.notes = append(s.notes, note)
+	}
+}
+
+// noteClosed takes note of a tab of the agent's that is gone without the agent having closed
+// it. Call it with mu held.
+func (s *Set) noteClosed(t *tab) {
+	t.mu.Lock()
+	told := t.shownDocument && !t.expected
+	t.mu.Unlock()
+	if told && !s.isClients(t) {
+		s.addNote(fmt.Sprintf("page.closed: tab %s was closed by its page, or by a client", t.id))
+	}
+}
+
 // takeNotes returns what the next observation says of no tab that is there.
 func (s *Set) takeNotes() (notes []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.flooded {
-		s.flooded = false
-		notes = append(notes, "page.tab_flood: a page that opens tabs without end was closed, with those that it had opened")
-	}
+	notes, s.notes = s.notes, nil
 	return notes
+}
+
+// expectEnd says whether the tab is being closed for the agent.
+func (t *tab) expectEnd(expected bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.expected = expected
 }
 
 func (t *tab) isGone() bool {
@@ -233,7 +255,7 @@ func (s *Set) ActivateTab(ctx context.Context, id browser.TabID) error {
 }
 
 // CloseTab closes a tab. See [browser.Page].
-func (s *Set) CloseTab(ctx context.Context, id browser.TabID) error {
+func (s *Set) CloseTab(ctx context.Context, id browser.TabID) (err error) {
 	asked := s.dialogs.asked()
 	if err := s.beginActing(ctx); err != nil {
 		return err
@@ -250,6 +272,8 @@ func (s *Set) CloseTab(ctx context.Context, id browser.TabID) error {
 	ready, cancelReady := context.WithTimeout(limit, frameTimeout)
 	_, _ = t.viewport(ready)
 	cancelReady()
+	t.expectEnd(true)
+	defer func() { t.expectEnd(err == nil) }()
 	// Unlike Target.closeTarget this asks the page first.
 	if _, err := t.session.Post(limit, page.Close.Method, nil); err != nil {
 		return s.cleanError(limit, err)
