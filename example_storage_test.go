@@ -184,3 +184,9 @@ func ExampleStorage_ObjectsPage() {
 	fmt.Println(len(page.Items), err)
 	// Output: 1 <nil>
 }
+
+// What a client library calls a stored file where it takes a path: here that of puppeteer.
+func ExampleClientPath() {
+	fmt.Printf("await input.uploadFile(%q)\n", bctrl.ClientPath("reports/q1.pdf"))
+	// Output: await input.uploadFile("/storage/reports/q1.pdf")
+}

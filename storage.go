@@ -9,6 +9,15 @@ import (
 	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
+// clientFolder is where clients of a browser find the namespace of its runtime.
+const clientFolder = "/storage/"
+
+// ClientPath is what a client that drives a runtime's browser over [Runtime.ConnectURL]
+// calls a file of the runtime's storage, where its library takes the path of a file:
+// puppeteer's uploadFile, rod's SetFiles, chromedp's SetUploadFiles. It has nothing to do
+// with the disk of any machine.
+func ClientPath(path string) string { return clientFolder + path }
+
 // StorageSource says how an object came to be.
 type StorageSource string
 

@@ -61,9 +61,10 @@ type Spec struct {
 	// OnDownload receives each finished download while it is still on disk;
 	// the file is removed when it returns. It is called from a goroutine of
 	// the browser, of several at a time perhaps. The context ends at most 10
-	// seconds after the browser. Its error is for itself to report; nil drops
-	// every download.
-	OnDownload func(ctx context.Context, d Download) error
+	// seconds after the browser. It returns where clients find the file, which they
+	// are told then; its error is for itself to report, and clients are told that the
+	// download was cancelled. Nil drops every download.
+	OnDownload func(ctx context.Context, d Download) (kept string, err error)
 }
 
 // FitsPrepared reports whether a browser that was started before anybody asked for it
@@ -94,7 +95,8 @@ type Browser interface {
 	// ServeCDP speaks the DevTools protocol with one client over conn until
 	// either side ends, filtered: a client drives the tabs of this browser,
 	// which is its runtime, and reaches nothing past them. Messages of a client
-	// are at most [MaxCommand] bytes.
+	// are at most [MaxCommand] bytes. Where conn is a [ClientFiles] too, the client
+	// gives pages files of it; else none.
 	ServeCDP(ctx context.Context, conn CDPConn) error
 	// Done is closed when the process is gone, for whatever reason.
 	Done() <-chan struct{}
@@ -113,6 +115,13 @@ const MaxCommand = 16 << 20
 type CDPConn interface {
 	Read(ctx context.Context) ([]byte, error)
 	Write(ctx context.Context, msg []byte) error
+}
+
+// ClientFiles are the files that a client may give to pages: where the protocol has a path
+// of its machine, it is the name of one of them.
+type ClientFiles interface {
+	// OpenFile finds a file by what the client calls it.
+	OpenFile(ctx context.Context, name string) (File, error)
 }
 
 // Ref names an element in an [Observation]. It stays the same for as long as

@@ -326,11 +326,12 @@ func TestAFileOfARuntimeIsNotStoredOnceItIsNoLongerPermitted(t *testing.T) {
 	})
 	lower := readFunc(func([]byte) (int, error) { l.to(l.mounts("other")); return 0, io.EOF })
 	content := io.MultiReader(iotest.OneByteReader(strings.NewReader("half")), lower, strings.NewReader("the rest"))
-	err := (<-specs).OnDownload(t.Context(), browser.Download{
+	kept, err := (<-specs).OnDownload(t.Context(), browser.Download{
 		Filename: "report.csv",
 		Open:     func() (io.ReadCloser, error) { return io.NopCloser(content), nil },
 	})
 	require.ErrorIs(t, err, bctrl.ErrOutsideMount)
+	require.Empty(t, kept)
 	require.Zero(t, l.kept())
 }
 

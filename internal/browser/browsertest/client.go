@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -115,6 +117,28 @@ func (c MemConn) Write(ctx context.Context, b []byte) error {
 	}
 }
 
+// filesConn is a connection of a client that has files.
+type filesConn struct {
+	MemConn
+	texts map[string]string
+}
+
+// OpenFile implements [browser.ClientFiles].
+func (c filesConn) OpenFile(_ context.Context, name string) (browser.File, error) {
+	text, ok := c.texts[name]
+	if !ok {
+		return browser.File{}, errors.New("storage.not_found: there is no such file")
+	}
+	return browser.File{
+		Name: path.Base(name),
+		Size: int64(len(text)),
+		WriteTo: func(_ context.Context, w io.Writer) error {
+			_, err := io.WriteString(w, text)
+			return err
+		},
+	}, nil
+}
+
 // Outsider is a client from outside that sees every event it is told.
 type Outsider struct {
 	*testing.T
@@ -140,7 +164,14 @@ type Event struct {
 // Join connects a client to b as the server does, through the filter.
 func Join(t *testing.T, b browser.Browser) *Outsider {
 	t.Helper()
-	here, there := PipeConn()
+	return JoinWithFiles(t, b, nil)
+}
+
+// JoinWithFiles is [Join] of a client that gives pages files, whose texts these are.
+func JoinWithFiles(t *testing.T, b browser.Browser, files map[string]string) *Outsider {
+	t.Helper()
+	here, pipe := PipeConn()
+	there := filesConn{pipe, files}
 	life, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- b.ServeCDP(life, there) }()

@@ -17,17 +17,17 @@ type Delivery struct {
 }
 
 // Deliveries returns an OnDownload that passes on what it is given.
-func Deliveries() (func(context.Context, browser.Download) error, <-chan Delivery) {
+func Deliveries() (func(context.Context, browser.Download) (string, error), <-chan Delivery) {
 	got := make(chan Delivery, 4)
-	return func(_ context.Context, d browser.Download) error {
+	return func(_ context.Context, d browser.Download) (string, error) {
 		r, err := d.Open()
 		if err != nil {
-			return err
+			return "", err
 		}
 		defer r.Close()
 		b, err := io.ReadAll(r)
 		got <- Delivery{d, string(b)}
-		return err
+		return "/storage/" + d.Filename, err
 	}, got
 }
 

@@ -90,6 +90,7 @@ type instance struct {
 	proc      *process
 	mux       *devtools.Mux
 	downloads *downloads
+	copies    clientCopies
 	clients   chan struct{} // holds an element for each client of ServeCDP
 	firstTabs []target.ID   // the tabs that it began with
 	// actionTimeout is [Options.ActionTimeout].
@@ -155,7 +156,8 @@ func (d *Driver) launch(ctx context.Context, spec browser.Spec) (_ *instance, er
 		b.end()
 		return nil, errors.Join(err, b.cleanUp())
 	}
-	b.downloads = newDownloads(b.life, b.dirs.downloads, d.user, b.cancelDownload)
+	b.downloads = newDownloads(b.life, b.dirs.downloads, d.user, b.cancelDownload, b.downloadOver)
+	b.copies.uploads = uploads{b.dirs.uploads, b.user}
 	b.mux = devtools.New(b.proc.in, b.proc.out, b.onEvent)
 	go b.watch()
 
@@ -236,6 +238,9 @@ func (b *instance) cancelDownload(guid string) {
 	// It fails when the download is over, which then need not be cancelled.
 	_ = b.mux.Call(ctx, cdpbrowser.CommandCancelDownload, cdpbrowser.CancelDownloadParams{GUID: guid}, nil)
 }
+
+// downloadOver tells clients what became of a download.
+func (b *instance) downloadOver(guid, kept string) { b.mux.DownloadOver(guid, kept) }
 
 // watch waits for the end of the process, asked for or not, and cleans up.
 func (b *instance) watch() {

@@ -48,6 +48,9 @@ type downloads struct {
 	dir   string
 	owner account
 	limit int64
+	// over is told what became of the file of a download that is complete: where
+	// clients find it, "" for nowhere.
+	over func(guid, kept string)
 	// cancelDownload stops a download that is too large, or of which there are too
 	// many.
 	cancelDownload func(guid string)
@@ -58,13 +61,14 @@ type downloads struct {
 
 	mu sync.Mutex
 	// deliver is [browser.Spec.OnDownload]; nil drops every file.
-	deliver func(context.Context, browser.Download) error
+	deliver func(context.Context, browser.Download) (kept string, err error)
 	closed  bool
 	active  map[string]browser.Download // by guid, not yet complete
 }
 
 // newDownloads receives into dir what nobody gets until deliverTo.
-func newDownloads(ctx context.Context, dir string, owner account, cancel func(guid string)) *downloads {
+func newDownloads(ctx context.Context, dir string, owner account, cancel func(guid string),
+	over func(guid, kept string)) *downloads {
 	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
 	return &downloads{
 		ctx:            ctx,
@@ -73,12 +77,13 @@ func newDownloads(ctx context.Context, dir string, owner account, cancel func(gu
 		owner:          owner,
 		limit:          maxDownload,
 		cancelDownload: cancel,
+		over:           over,
 		active:         map[string]browser.Download{},
 	}
 }
 
 // deliverTo says who receives the downloads from now on.
-func (d *downloads) deliverTo(receive func(context.Context, browser.Download) error) {
+func (d *downloads) deliverTo(receive func(context.Context, browser.Download) (kept string, err error)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.deliver = receive
@@ -137,7 +142,7 @@ func (d *downloads) onProgress(ev cdpbrowser.EventDownloadProgress) {
 		}
 	case cdpbrowser.DownloadProgressStateCompleted:
 		delete(d.active, ev.GUID)
-		d.spawn(func() { d.finish(ev.GUID, file, known) })
+		d.spawn(func() { d.over(ev.GUID, d.finish(ev.GUID, file, known)) })
 	case cdpbrowser.DownloadProgressStateCanceled:
 		delete(d.active, ev.GUID)
 		d.spawn(func() { d.finish(ev.GUID, file, false) })
@@ -163,11 +168,12 @@ func (d *downloads) close() {
 }
 
 // finish hands a complete file to the receiver when it is wanted, and removes it in any
-// case. The receiver reports its errors itself: no page waits for them.
-func (d *downloads) finish(guid string, file browser.Download, wanted bool) {
+// case. It returns where clients find it, "" when it was not kept. The receiver reports its
+// errors itself: no page waits for them.
+func (d *downloads) finish(guid string, file browser.Download, wanted bool) (kept string) {
 	folder, err := os.OpenRoot(d.dir)
 	if err != nil {
-		return // the runtime is gone
+		return "" // the runtime is gone
 	}
 	defer folder.Close()
 	defer func() { _, _ = folder.Remove(guid), folder.Remove(guid+".crdownload") }() // one of them is there
@@ -175,20 +181,23 @@ func (d *downloads) finish(guid string, file browser.Download, wanted bool) {
 	deliver := d.deliver
 	d.mu.Unlock()
 	if !wanted || deliver == nil {
-		return
+		return ""
 	}
 	opened, err := d.open(folder, guid)
 	if err != nil {
-		return
+		return ""
 	}
 	info, err := opened.Stat()
 	_ = opened.Close()
 	if err != nil || info.Size() > d.limit {
-		return
+		return ""
 	}
 	file.Size = info.Size()
 	file.Open = func() (io.ReadCloser, error) { return d.open(folder, guid) }
-	_ = deliver(d.ctx, file)
+	if kept, err = deliver(d.ctx, file); err != nil {
+		return ""
+	}
+	return kept
 }
 
 // open opens a downloaded file. The folder is the browser's to write, and the

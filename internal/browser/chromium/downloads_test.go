@@ -83,11 +83,11 @@ func TestTheReceiverOfADownloadEndsWithTheBrowser(t *testing.T) {
 	b := launch(t, browser.Spec{
 		ID:     "slow",
 		Egress: browsertest.Loopback(),
-		OnDownload: func(ctx context.Context, _ browser.Download) error {
+		OnDownload: func(ctx context.Context, _ browser.Download) (string, error) {
 			close(began)
 			<-ctx.Done()
 			ended <- ctx.Err()
-			return ctx.Err()
+			return "", ctx.Err()
 		},
 	})
 	url, _ := browsertest.DownloadSite(t)
@@ -99,11 +99,11 @@ func TestTheReceiverOfADownloadEndsWithTheBrowser(t *testing.T) {
 }
 
 // fakeDownloads is a receiver without a browser, on a folder of the test.
-func fakeDownloads(t *testing.T, deliver func(context.Context, browser.Download) error) (*downloads, chan string) {
+func fakeDownloads(t *testing.T, deliver func(context.Context, browser.Download) (string, error)) (*downloads, chan string) {
 	t.Helper()
 	cancelled := make(chan string, 2*maxDownloads)
 	self := account{uid: uint32(os.Geteuid())}
-	d := newDownloads(t.Context(), t.TempDir(), self, func(guid string) { cancelled <- guid })
+	d := newDownloads(t.Context(), t.TempDir(), self, func(guid string) { cancelled <- guid }, func(string, string) {})
 	d.deliverTo(deliver)
 	t.Cleanup(d.close)
 	return d, cancelled
@@ -126,9 +126,9 @@ func TestOnlyWhatTheBrowserWroteIsDelivered(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d, _ := fakeDownloads(t, func(_ context.Context, d browser.Download) error {
+			d, _ := fakeDownloads(t, func(context.Context, browser.Download) (string, error) {
 				t.Error("delivered")
-				return nil
+				return "", nil
 			})
 			d.limit = 1000
 			if name == "another user's" {
@@ -160,10 +160,10 @@ func TestADeliveryOutlivesItsBrowserForAWhile(t *testing.T) {
 			life, end := context.WithCancel(t.Context())
 			result := make(chan error, 1)
 			self := account{uid: uint32(os.Geteuid())}
-			d := newDownloads(life, t.TempDir(), self, nil)
-			d.deliverTo(func(ctx context.Context, _ browser.Download) error {
+			d := newDownloads(life, t.TempDir(), self, nil, func(string, string) {})
+			d.deliverTo(func(ctx context.Context, _ browser.Download) (string, error) {
 				result <- deliver(ctx)
-				return nil
+				return "", nil
 			})
 			require.NoError(t, os.WriteFile(filepath.Join(d.dir, "g"), []byte("x"), 0o600))
 			d.onEvent("Browser.downloadWillBegin",
@@ -180,7 +180,10 @@ func TestADeliveryOutlivesItsBrowserForAWhile(t *testing.T) {
 }
 
 func TestAGuidIsNoPath(t *testing.T) {
-	d, _ := fakeDownloads(t, func(context.Context, browser.Download) error { t.Error("delivered"); return nil })
+	d, _ := fakeDownloads(t, func(context.Context, browser.Download) (string, error) {
+		t.Error("delivered")
+		return "", nil
+	})
 	outside := filepath.Join(filepath.Dir(d.dir), "outside")
 	require.NoError(t, os.WriteFile(outside, []byte("canary"), 0o600))
 	for _, guid := range []string{"../outside", outside, ".", ".."} {

@@ -26,12 +26,16 @@ var _ page.Copies = uploads{}
 // Make writes a copy of at most limit bytes, which the browser's user can read, and
 // returns its path.
 func (u uploads) Make(limit int64, write func(io.Writer) error) (path string, err error) {
+	return u.make(rand.Text(), limit, write)
+}
+
+// make writes a copy under a name in the folder.
+func (u uploads) make(name string, limit int64, write func(io.Writer) error) (path string, err error) {
 	folder, err := os.OpenRoot(u.dir)
 	if err != nil {
 		return "", fmt.Errorf("open the folder of uploads: %w", err)
 	}
 	defer folder.Close()
-	name := rand.Text()
 	f, err := folder.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o400)
 	if err != nil {
 		return "", fmt.Errorf("make a copy of a file: %w", err)

@@ -19,8 +19,10 @@ type Client struct {
 	root     target.SessionID // the browser session that stands for the connection
 	isServer bool             // it is the server's own driver
 
-	pending   int  // guarded by m.mu
-	downloads bool // it wants events of downloads; guarded by m.mu
+	pending int // guarded by m.mu
+	// downloads are its sessions that want events of downloads, "" for the connection's
+	// own; guarded by m.mu.
+	downloads map[target.SessionID]struct{}
 	// told are the targets that it was told of and that are there; guarded by m.mu
 	told map[target.ID]struct{}
 
@@ -135,6 +137,8 @@ func (m *Mux) attach(ctx context.Context, own bool) (*Client, error) {
 		isServer: own,
 		changed:  make(chan struct{}, 1),
 		told:     map[target.ID]struct{}{},
+
+		downloads: map[target.SessionID]struct{}{},
 	}
 	c.ended, c.cancelEnded = context.WithCancel(context.Background())
 	m.mu.Lock()

@@ -1,6 +1,7 @@
 package devtools
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -39,8 +40,11 @@ type filtered interface {
 	SentHTTPLogin() bool
 	// ownsSession reports whether a session is the client's.
 	ownsSession(target.SessionID) bool
-	// sendDownloads turns the events of downloads for the client on or off.
-	sendDownloads(want bool)
+	// sendDownloads turns the events of downloads in a session of the client on or off.
+	sendDownloads(in target.SessionID, want bool)
+	// giveFiles makes copies of files that the client names, for the browser to read, and
+	// returns their paths.
+	giveFiles(ctx context.Context, names []string) (paths []string, err error)
 	// KeepDownloadsOf has the downloads of a new browser context kept.
 	KeepDownloadsOf(cdp.BrowserContextID)
 }
@@ -81,7 +85,7 @@ var errIgnored = errors.New("it is answered without being done")
 
 // checkCommand returns a command as it may be sent to the browser, or why it may not
 // be. Its envelope is written anew, so that nothing is sent that was not understood.
-func (f *filter) checkCommand(msg message) (message, error) {
+func (f *filter) checkCommand(ctx context.Context, msg message) (message, error) {
 	clean := message{
 		ID:        msg.ID,
 		SessionID: msg.SessionID,
@@ -95,7 +99,7 @@ func (f *filter) checkCommand(msg message) (message, error) {
 	if r.ignore != "" {
 		return message{}, errIgnored
 	}
-	if r.check == nil {
+	if r.check == nil && r.checkIn == nil {
 		return clean, nil
 	}
 	p := params{}
@@ -104,7 +108,13 @@ func (f *filter) checkCommand(msg message) (message, error) {
 			return message{}, errors.New("its parameters are not an object with each name once")
 		}
 	}
-	if err := r.check(f, p); err != nil {
+	var err error
+	if r.checkIn != nil {
+		err = r.checkIn(ctx, f, msg.SessionID, p)
+	} else {
+		err = r.check(f, p)
+	}
+	if err != nil {
 		return message{}, err
 	}
 	b, err := jsonv2.Marshal(p)
@@ -244,15 +254,6 @@ func checkNavigation(_ *filter, p params) error {
 func checkFlat(_ *filter, p params) error {
 	p["flatten"] = jsonv2.Value("true")
 	return nil
-}
-
-// answerDownloads turns events of downloads on or off as the client wants, and ignores
-// where it wants them: downloads are the server's.
-func answerDownloads(f *filter, p params) error {
-	var events bool
-	_ = jsonv2.Unmarshal(p["eventsEnabled"], &events) // absent is no
-	f.client.sendDownloads(events)
-	return errIgnored
 }
 
 func checkDrag(_ *filter, p params) error {

@@ -1,7 +1,9 @@
 package devtools
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -33,8 +35,21 @@ func (oneClient) SentHTTPLogin() bool { return true }
 
 func (oneClient) CarriesFill(id network.RequestID) bool { return id == filled }
 func (oneClient) ownsSession(id target.SessionID) bool  { return id == mine }
-func (oneClient) sendDownloads(bool)                    {}
-func (oneClient) KeepDownloadsOf(cdp.BrowserContextID)  {}
+func (oneClient) sendDownloads(target.SessionID, bool)  {}
+func (oneClient) giveFiles(_ context.Context, names []string) ([]string, error) {
+	paths := []string{}
+	for _, name := range names {
+		if name == "/etc/passwd" {
+			return nil, errors.New("no file of the client's")
+		}
+		paths = append(paths, "/copies/"+name)
+	}
+	return paths, nil
+}
+func (oneClient) KeepDownloadsOf(cdp.BrowserContextID) {}
+func (oneClient) CopyFile(context.Context, browser.File) (string, error) {
+	return "", errors.New("no files")
+}
 
 // cases has a command for each row of clientRules that has a check or refuses,
 // and for what no row names.
@@ -47,7 +62,6 @@ var cases = []struct {
 	{"Browser.close", `{}`, "", "ends the runtime"},
 	{"Browser.crash", `{}`, "", "ends the runtime"},
 	{"Browser.crashGpuProcess", `{}`, "", "harms the runtime"},
-	{"Browser.cancelDownload", `{"guid":"1"}`, "", "the agent's download"},
 	{"Browser.executeBrowserCommand", `{"commandId":"openTabSearch"}`, "", "steers the browser"},
 	{"Browser.getBrowserCommandLine", `{}`, "", "shows paths and the proxy"},
 	{"Browser.setDownloadBehavior", `{"behavior":"allow","downloadPath":"/"}`, "", "writes files anywhere"},
@@ -72,7 +86,15 @@ var cases = []struct {
 	{"Network.searchInResponseBody", `{"requestId":"filled","query":"a"}`, "", "an oracle of the answer"},
 	{"Network.streamResourceContent", `{"requestId":"filled"}`, "", "an answer may repeat the secret"},
 
-	{"DOM.setFileInputFiles", `{"files":["/etc/passwd"]}`, "", "reads files"},
+	{"DOM.setFileInputFiles", `{"files":["/etc/passwd"],"nodeId":1}`, "", "reads files of the machine"},
+	{"DOM.setFileInputFiles", `{"files":["q1.pdf","/etc/passwd"],"nodeId":1}`, "", "all or none"},
+	{"DOM.setFileInputFiles", `{"files":"q1.pdf","nodeId":1}`, "", "not a list"},
+	{"DOM.setFileInputFiles", `{"nodeId":1}`, "", "no list"},
+	{"DOM.setFileInputFiles", `{"files":["q1.pdf"],"files":["/etc/passwd"],"nodeId":1}`, "",
+		"which of two is read depends on the reader"},
+	{"DOM.setFileInputFiles", `{"files":["q1.pdf"],"nodeId":1}`, `{"files":["/copies/q1.pdf"],"nodeId":1}`,
+		"the browser reads a copy of the client's file"},
+	{"DOM.setFileInputFiles", `{"files":[],"nodeId":1}`, `{"files":[],"nodeId":1}`, "nothing is read"},
 	{"DOM.getFileInfo", `{"objectId":"1"}`, "", "shows paths"},
 	{"DOM.getDocument", `{}`, `{}`, "the domain is open"},
 	{"Input.dispatchDragEvent", `{"type":"drop","data":{"items":[],"files":["/etc/passwd"],"dragOperationsMask":1}}`, "",
@@ -103,7 +125,6 @@ var cases = []struct {
 	{"Page.navigate", `null`, "", "not an object"},
 	{"Page.crash", `{}`, "", "the agent's tab"},
 	{"Page.setDownloadBehavior", `{"behavior":"allow","downloadPath":"/"}`, "", "writes files anywhere"},
-	{"Page.setInterceptFileChooserDialog", `{"enabled":true}`, "", "half of an upload"},
 	{"Page.startScreenRecording", `{}`, "", "no row names it"},
 
 	{"Security.setIgnoreCertificateErrors", `{"ignore":true}`, "", "a forged origin would be filled"},
@@ -161,7 +182,7 @@ func TestClientsMayDoWhatTheTableSaysAndNoMore(t *testing.T) {
 			f := testFilter()
 			f.clean(message{Result: jsonv2.Value(`{"data":"","stream":"pdf"}`)}, "Page.printToPDF")
 			f.clean(message{Result: jsonv2.Value(`{"browserContextId":"own"}`)}, "Target.createBrowserContext")
-			clean, err := f.checkCommand(message{
+			clean, err := f.checkCommand(t.Context(), message{
 				ID:        7,
 				SessionID: mine,
 				Method:    c.method,
@@ -194,7 +215,7 @@ func TestEveryRowHasACase(t *testing.T) {
 		domain, method, ok := strings.Cut(r.name, ".")
 		require.True(t, ok && domain != "" && method != "", "%s names no command", r.name)
 		answers := 0
-		for _, set := range []bool{r.check != nil, r.refuse != "", r.ignore != ""} {
+		for _, set := range []bool{r.check != nil, r.checkIn != nil, r.refuse != "", r.ignore != ""} {
 			if set {
 				answers++
 			}
@@ -212,11 +233,11 @@ func TestEveryRowHasACase(t *testing.T) {
 func TestOpenRowsPassAsTheyAre(t *testing.T) {
 	f := testFilter()
 	for _, r := range clientRules {
-		if r.check != nil || r.refuse != "" || r.ignore != "" {
+		if r.check != nil || r.checkIn != nil || r.refuse != "" || r.ignore != "" {
 			continue
 		}
 		method := strings.Replace(r.name, ".*", ".anything", 1)
-		clean, err := f.checkCommand(message{ID: 1, Method: method, Params: jsonv2.Value(`{"a":[1,{"b":2}]}`)})
+		clean, err := f.checkCommand(t.Context(), message{ID: 1, Method: method, Params: jsonv2.Value(`{"a":[1,{"b":2}]}`)})
 		require.NoError(t, err, method)
 		require.Equal(t, `{"a":[1,{"b":2}]}`, string(clean.Params))
 	}
@@ -287,7 +308,7 @@ func FuzzWhatTheBrowserReadsWasChecked(f *testing.F) {
 		if jsonv2.Unmarshal([]byte(`{"id":1,"method":"Page.navigate","params":`+p+`}`), &envelope) != nil {
 			return
 		}
-		clean, err := testFilter().checkCommand(envelope)
+		clean, err := testFilter().checkCommand(t.Context(), envelope)
 		if err != nil {
 			return
 		}

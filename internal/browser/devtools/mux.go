@@ -101,8 +101,11 @@ type Mux struct {
 	// released has an element when a client has let go of a tab: its dialogs may
 	// have nobody left who hears of them.
 	released chan struct{}
-	gone     bool
-	done     chan struct{}
+	// finishing are the downloads whose end clients are told of once it is known what
+	// became of the file.
+	finishing finishing
+	gone      bool
+	done      chan struct{}
 }
 
 // New serves the two ends of a DevTools pipe until in ends.
@@ -190,7 +193,7 @@ func (m *Mux) route(msg message) {
 	if s == nil {
 		if msg.SessionID == "" {
 			m.onEvent(msg.Method, msg.Params)
-			m.forwardDownload(msg)
+			m.tellDownload(msg)
 		}
 		return
 	}
@@ -209,6 +212,10 @@ func (m *Mux) route(msg message) {
 	msg = m.asSeenBy(c, msg, msg.Method)
 	if msg.SessionID == c.root {
 		msg.SessionID = ""
+	}
+	if !c.isServer && msg.Method == pageDownloadProgress {
+		m.tellProgress(c, msg)
+		return
 	}
 	c.enqueue(msg, msg.Method)
 }

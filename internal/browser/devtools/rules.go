@@ -1,5 +1,11 @@
 package devtools
 
+import (
+	"context"
+
+	"github.com/chromedp/cdproto/target"
+)
+
 // This file is the whole policy of what a DevTools client from outside may
 // do. Who holds a runtime's connect URL may drive its pages in every way that
 // a person at the keyboard and the developer tools could, and must not reach
@@ -13,6 +19,10 @@ type rule struct {
 	// check sees, and may change, the parameters of a permitted command. nil
 	// leaves them alone.
 	check func(*filter, params) error
+	// checkIn is check for what also depends on the session that the command is for.
+	checkIn func(context.Context, *filter, target.SessionID, params) error
+	// slow says that checkIn takes time: the client's other commands do not wait for it.
+	slow bool
 	// refuse is why the command is not permitted; empty permits.
 	refuse string
 	// ignore is why the command is answered as if it were done, but not passed on:
@@ -42,7 +52,7 @@ var clientRules = []rule{
 	{name: "CSS.*"},
 	{name: "Console.*"},
 	{name: "DOM.*"},
-	{name: "DOM.setFileInputFiles", refuse: readsFiles},
+	{name: "DOM.setFileInputFiles", checkIn: checkFiles, slow: true},
 	{name: "DOM.getFileInfo", refuse: readsFiles},
 	{name: "DOMDebugger.*"},
 	{name: "DOMSnapshot.*"},
@@ -84,13 +94,13 @@ var clientRules = []rule{
 	{name: "Browser.setContentsSize"},
 	{name: "Browser.setPermission"},
 	{name: "Browser.setWindowBounds"},
-	{name: "Browser.cancelDownload", refuse: ownsFiles},
+	{name: "Browser.cancelDownload"},
 	{name: "Browser.close", refuse: endsRuntime},
 	{name: "Browser.crash", refuse: endsRuntime},
 	{name: "Browser.crashGpuProcess", refuse: endsRuntime},
 	{name: "Browser.executeBrowserCommand", refuse: seesMachine},
 	{name: "Browser.getBrowserCommandLine", refuse: seesMachine},
-	{name: "Browser.setDownloadBehavior", check: answerDownloads},
+	{name: "Browser.setDownloadBehavior", checkIn: answerDownloads},
 
 	// Streams: a client reads those that its own commands opened.
 	{name: "IO.close", check: checkStream},
@@ -172,7 +182,7 @@ var clientRules = []rule{
 	{name: "Page.stopScreencast"},
 	{name: "Page.crash", refuse: "it would end a tab that the agent may be using"},
 	{name: "Page.setDownloadBehavior", ignore: ownsFiles},
-	{name: "Page.setInterceptFileChooserDialog", refuse: readsFiles},
+	{name: "Page.setInterceptFileChooserDialog"},
 
 	{name: "Security.disable"},
 	{name: "Security.enable"},

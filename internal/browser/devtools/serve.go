@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/target"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
@@ -40,12 +41,16 @@ type Host interface {
 	SentHTTPLogin() bool
 	// KeepDownloadsOf has the downloads of a new browser context kept.
 	KeepDownloadsOf(cdp.BrowserContextID)
+	// CopyFile makes a copy of a file that the browser can read, and returns its path.
+	CopyFile(ctx context.Context, file browser.File) (path string, err error)
 }
 
 // servedClient is what the filter of a client asks: see [filtered].
 type servedClient struct {
 	Host
 	*Client
+	// files are the client's; nil is none.
+	files browser.ClientFiles
 }
 
 // Serve serves one client from outside until either side or ctx ends; what it
@@ -61,7 +66,8 @@ func (m *Mux) Serve(ctx context.Context, conn browser.CDPConn, by Host) error {
 		defer cancel()
 		client.Close(ctx)
 	}()
-	return copyMessages(ctx, conn, client, newFilter(servedClient{by, client}))
+	files, _ := conn.(browser.ClientFiles)
+	return copyMessages(ctx, conn, client, newFilter(servedClient{by, client, files}))
 }
 
 // copyMessages copies between conn and client through f until one of them ends.
@@ -101,9 +107,19 @@ func copyMessages(ctx context.Context, conn browser.CDPConn, client *Client, f *
 	return commandErr
 }
 
+// maxSlow bounds a client's commands that are being prepared beside the others.
+const maxSlow = 16
+
 // passCommands passes the commands on that the client may give and answers the others.
 // It returns nil when the client has left.
 func passCommands(ctx context.Context, conn browser.CDPConn, client *Client, f *filter) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var slow errgroup.Group
+	slow.SetLimit(maxSlow)
+	defer func() {
+		cancel()
+		_ = slow.Wait() // they have no errors
+	}()
 	for {
 		b, err := conn.Read(ctx)
 		if err != nil {
@@ -116,22 +132,38 @@ func passCommands(ctx context.Context, conn browser.CDPConn, client *Client, f *
 		if err := jsonv2.Unmarshal(b, &msg); err != nil || msg.ID <= 0 {
 			return errNotACommand
 		}
-		clean, err := f.checkCommand(msg)
-		if errors.Is(err, errIgnored) {
-			client.enqueue(message{ID: msg.ID, SessionID: msg.SessionID, Result: jsonv2.Value("{}")}, msg.Method)
+		if !f.ruleFor(msg.Method).slow {
+			if !passCommand(ctx, msg, client, f) {
+				return nil
+			}
 			continue
 		}
-		if err != nil {
-			client.answerError(msg, &messageError{
-				Code:    codeMethodNotFound,
-				Message: fmt.Sprintf("%q is refused: %v", shortMethod(msg.Method), err),
-			})
-			continue
-		}
-		if client.sendCommand(clean) != nil {
-			return nil //nolint:nilerr // the browser is gone, which ends the other direction
+		begun := slow.TryGo(func() error {
+			passCommand(ctx, msg, client, f) // where the browser is gone, the reader hears of it too
+			return nil
+		})
+		if !begun {
+			client.answerError(msg, &messageError{Code: codeServerError, Message: "too many unanswered commands"})
 		}
 	}
+}
+
+// passCommand passes one command on, or answers it. It reports whether the browser is
+// still there.
+func passCommand(ctx context.Context, msg message, client *Client, f *filter) bool {
+	clean, err := f.checkCommand(ctx, msg)
+	switch {
+	case errors.Is(err, errIgnored):
+		client.enqueue(message{ID: msg.ID, SessionID: msg.SessionID, Result: jsonv2.Value("{}")}, msg.Method)
+		return true
+	case err != nil:
+		client.answerError(msg, &messageError{
+			Code:    codeMethodNotFound,
+			Message: fmt.Sprintf("%q is refused: %v", shortMethod(msg.Method), err),
+		})
+		return true
+	}
+	return client.sendCommand(clean) == nil
 }
 
 // shortMethod shortens the name of a command for an answer.

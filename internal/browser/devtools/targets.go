@@ -3,7 +3,6 @@ package devtools
 import (
 	"context"
 
-	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
@@ -44,6 +43,9 @@ func attachmentOf(params jsonv2.Value) (target.SessionID, target.ID) {
 // forgetSession forgets a session. Call it with mu held.
 func (m *Mux) forgetSession(id target.SessionID) {
 	s := m.sessions[id]
+	if s != nil {
+		delete(s.client.downloads, id)
+	}
 	delete(m.sessions, id)
 	if s != nil && s.dialogs {
 		m.signalRelease()
@@ -170,35 +172,6 @@ func (m *Mux) changeInfo(info params) params {
 		}
 	}
 	return info
-}
-
-// forwardDownload passes an event of a download on to the clients that asked for
-// such events, without the path of the file on this machine. Call it with mu held.
-func (m *Mux) forwardDownload(msg message) {
-	if msg.Method != cdpbrowser.DownloadWillBegin.Method && msg.Method != cdpbrowser.DownloadProgress.Method {
-		return
-	}
-	var p params
-	if jsonv2.Unmarshal(msg.Params, &p, protocol.PageText()) != nil {
-		return
-	}
-	delete(p, "filePath")
-	clean, err := jsonv2.Marshal(p, protocol.PageText())
-	if err != nil {
-		return
-	}
-	for c := range m.clients {
-		if c.downloads {
-			c.enqueue(message{Method: msg.Method, Params: clean}, msg.Method)
-		}
-	}
-}
-
-// sendDownloads turns the events of downloads for a client on or off.
-func (c *Client) sendDownloads(want bool) {
-	c.m.mu.Lock()
-	defer c.m.mu.Unlock()
-	c.downloads = want
 }
 
 // RestoreScreens sets again the screens that clients emulate in a tab: the browser

@@ -152,7 +152,7 @@ func TestOnlyALaunchAsByDefaultTakesAWarmBrowser(t *testing.T) {
 		}
 		b, err := p.Launch(t.Context(), browser.Spec{
 			ID:         "warm",
-			OnDownload: func(context.Context, browser.Download) error { return nil },
+			OnDownload: func(context.Context, browser.Download) (string, error) { return "", nil },
 			Gate:       func(context.Context, string, func(context.Context)) error { return nil },
 		})
 		require.NoError(t, err)

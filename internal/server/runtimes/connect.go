@@ -140,7 +140,8 @@ func (s *Service) serveDevTools(w http.ResponseWriter, rq *web.Request) error {
 		if own := opened.caller.Runtime; own != nil {
 			defer s.limitHosts(ctx, lr, own.WorkspaceID, own.Chain[2:])()
 		}
-		if err := lr.browser.ServeCDP(ctx, socket{conn}); err != nil {
+		client := clientSocket{socket{conn}, s, lr, opened.caller, rq.ID}
+		if err := lr.browser.ServeCDP(ctx, client); err != nil {
 			s.Log.Debug("a DevTools connection ended", "runtime", lr.id, "error", err)
 		}
 		return nil

@@ -168,20 +168,20 @@ type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// putDownload puts a download of a page into storage. The browser drops one for which
-// it returns an error, as where the mounts have no storage.
-func (s *Service) putDownload(ctx context.Context, lr *liveRuntime, d browser.Download) error {
+// putDownload puts a download of a page into storage, and returns what clients call it. The
+// browser drops one for which it returns an error, as where the mounts have no storage.
+func (s *Service) putDownload(ctx context.Context, lr *liveRuntime, d browser.Download) (string, error) {
 	rt, err := s.DB.Read().Runtime(ctx, lr.org, lr.id)
 	if err != nil {
-		return err
+		return "", err
 	}
 	ws, err := s.DB.Read().Workspace(ctx, lr.org, rt.WorkspaceID)
 	if err != nil {
-		return err
+		return "", err
 	}
 	r, err := d.Open()
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer r.Close()
 	x := &execution{
@@ -198,8 +198,8 @@ func (s *Service) putDownload(ctx context.Context, lr *liveRuntime, d browser.Do
 	}, r)
 	if err != nil {
 		s.Log.Error("a download was not kept", "runtime", lr.id, "error", err)
-		return err
+		return "", err
 	}
 	lr.rememberDownload(object)
-	return nil
+	return bctrl.ClientPath(object.LogicalPath), nil
 }

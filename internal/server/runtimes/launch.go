@@ -208,7 +208,9 @@ func insertRuntime(ctx context.Context, tx *store.Tx, org string, rt store.Runti
 func (s *Service) startBrowser(ctx context.Context, lr *liveRuntime, ws store.Workspace, rt *store.Runtime) error {
 	spec := browser.Spec{
 		ID: rt.ID, Egress: s.egress, Gate: s.gate(lr, *rt, ws),
-		OnDownload: func(ctx context.Context, d browser.Download) error { return s.putDownload(ctx, lr, d) },
+		OnDownload: func(ctx context.Context, d browser.Download) (string, error) {
+			return s.putDownload(ctx, lr, d)
+		},
 	}
 	if c := rt.Launch.Config; c != nil {
 		spec.Width, spec.Height = c.Width, c.Height

@@ -1,0 +1,81 @@
+package runtimes
+
+import (
+	"context"
+	"strings"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+)
+
+// clientSocket is the connection of a DevTools client, which gives pages files of the
+// namespace that its caller's mounts give.
+type clientSocket struct {
+	socket
+	s      *Service
+	live   *liveRuntime
+	caller access.Caller
+	// requestID is of the request that the connection began with.
+	requestID string
+}
+
+var _ browser.ClientFiles = clientSocket{}
+
+// errMachinePath is the answer to a path of a machine. It is not repeated: it may be of the
+// client's own.
+func errMachinePath() *bctrl.Error {
+	return web.WithHint(web.Forbidden("runtimes.machine_path", "a page is given no files of a machine"),
+		"name a file of the runtime's storage, as /storage/reports/q1.pdf; "+
+			"rt.Files.Stage or bctrl runtime stage puts one there")
+}
+
+// OpenFile finds a file of storage by its path there, alone or below /storage/. What is
+// refused because of the mounts is recorded, and so is the path of a machine.
+func (c clientSocket) OpenFile(ctx context.Context, name string) (browser.File, error) {
+	x, err := c.execution(ctx)
+	if err != nil {
+		return browser.File{}, err
+	}
+	key, ok := strings.CutPrefix(name, bctrl.ClientPath(""))
+	if !ok && isMachinePath(name) {
+		return browser.File{}, c.s.recordRefusal(ctx, x, bctrl.GetStorage,
+			c.s.refusedObject(ctx, x, bctrl.GetStorage, ""), errMachinePath())
+	}
+	if err := bctrl.ValidStoragePath(key); err != nil {
+		return browser.File{}, err
+	}
+	return storedFiles{c.s, x}.Open(ctx, key)
+}
+
+// isMachinePath reports whether a name is a path from the root of a machine: /x, C:\x, C:/x,
+// \\host\x, file:///x.
+func isMachinePath(name string) bool {
+	drive := len(name) > 2 && name[1] == ':' && (name[2] == '\\' || name[2] == '/')
+	return drive || strings.HasPrefix(name, "/") || strings.HasPrefix(name, "\\") || strings.HasPrefix(name, "file:")
+}
+
+// execution is what the client does, as the mounts and the log know it.
+func (c clientSocket) execution(ctx context.Context) (*execution, error) {
+	rt, err := c.s.DB.Read().Runtime(ctx, c.live.org, c.live.id)
+	if err != nil {
+		return nil, err
+	}
+	ws, err := c.s.DB.Read().Workspace(ctx, c.live.org, rt.WorkspaceID)
+	if err != nil {
+		return nil, err
+	}
+	x := &execution{
+		org:       c.live.org,
+		live:      c.live,
+		ws:        ws,
+		rt:        rt,
+		caller:    c.caller,
+		requestID: c.requestID,
+	}
+	if own := c.caller.Runtime; own != nil {
+		x.below = own.Chain[2:]
+	}
+	return x, nil
+}
