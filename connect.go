@@ -52,7 +52,8 @@ type ConnectURLInfo struct {
 // dialogs, what it emulates and permits there. Agents work in the tab that the
 // browser began with and in what that opens, and leave the others alone; a
 // program that takes that tab shares it with them. Downloads go to the mounted
-// storage, whoever asks for them.
+// storage, whoever asks for them, and file inputs are given files of it: see
+// [ClientPath].
 //
 // Access: runtime.connect
 func (rt *Runtime) ConnectURL(ctx context.Context, opts ...CallOption) (string, error) {

@@ -10,7 +10,8 @@ import (
 func TestPlaywrightDrivesARuntimeBesideTheAgent(t *testing.T) {
 	site := office(t)
 	rt := usedRuntime(t, site)
-	seen := list("hello Ada", "false", "true", "office", "report.csv", "PNG", "PNG")
+	seen := list("hello Ada", "false", "true", "office", "report.csv", nil, "a.txt: of a.txt, b.txt: of b.txt",
+		"c.txt: of c.txt", "PNG", "PNG")
 	for i := range 2 {
 		address, err := rt.ConnectURL(t.Context())
 		require.NoError(t, err)
@@ -25,7 +26,7 @@ func TestPlaywrightDrivesARuntimeBesideTheAgent(t *testing.T) {
 func TestPuppeteerDrivesARuntimeBesideTheAgent(t *testing.T) {
 	site := office(t)
 	rt := usedRuntime(t, site)
-	seen := list("hello Ada", "false", "true", "office", "PNG", "PNG")
+	seen := list("hello Ada", "false", "true", "office", "q1.txt: first", "q1.txt: first", "runtimes.machine_path", "PNG", "PNG")
 	for i := range 2 {
 		address, err := rt.ConnectURL(t.Context())
 		require.NoError(t, err)

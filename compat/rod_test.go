@@ -31,7 +31,9 @@ func office(t *testing.T) string {
 		_, _ = io.WriteString(w, `<title>office</title><input id=name><p id=out></p>
 			<button id=greet onclick="out.textContent = 'hello ' + document.querySelector('#name').value">Greet</button>
 			<button id=ask onclick="out.textContent = String(confirm('sure?'))">Ask</button>
-			<a id=open target=_blank href=/other>Open</a><a id=report href=/report.csv>Report</a>`)
+			<a id=open target=_blank href=/other>Open</a><a id=report href=/report.csv>Report</a>
+			<input type=file multiple id=file onchange="(async () => took.textContent = (await Promise.all(
+				[...this.files].map(async f => f.name + ': ' + await f.text()))).join(', '))()"><p id=took></p>`)
 	}))
 	t.Cleanup(site.Close)
 	return site.URL
@@ -47,6 +49,8 @@ func usedRuntime(t *testing.T, site string) *bctrl.Runtime {
 	rt, err := ws.Runtimes.Browser("b").Playwright(t.Context(), bctrl.Launch{})
 	require.NoError(t, err)
 	_, err = rt.Page.Goto(t.Context(), site+"/agent")
+	require.NoError(t, err)
+	_, err = rt.Storage.Upload(t.Context(), "reports/q1.txt", strings.NewReader("first"))
 	require.NoError(t, err)
 	return rt
 }
@@ -143,6 +147,11 @@ func TestRodDrivesARuntimeBesideTheAgent(t *testing.T) {
 	atWork(t, rt, site)
 	require.Contains(t, other.MustEval(`() => navigator.userAgent`).Str(), "iPhone")
 	require.Equal(t, 3, other.MustEval(`() => devicePixelRatio`).Int())
+
+	// The client gives a page files of the runtime's storage, and none of its own machine.
+	require.NoError(t, page.MustElement("#file").SetFiles([]string{bctrl.ClientPath("reports/q1.txt")}))
+	require.NoError(t, page.Wait(rod.Eval(`() => took.textContent === "q1.txt: first"`)))
+	require.ErrorContains(t, page.MustElement("#file").SetFiles([]string{"rod_test.go"}), "runtimes.machine_path")
 
 	// The client hears of downloads, and the server keeps them, also those of a browser
 	// context that the client made.

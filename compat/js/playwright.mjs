@@ -24,7 +24,15 @@ await main(async (site, address) => {
     await popup.waitForLoadState();
     seen.push(await popup.title());
     const [download] = await Promise.all([page.waitForEvent("download"), page.click("#report")]);
-    seen.push(download.suggestedFilename());
+    seen.push(download.suggestedFilename(), await download.failure());
+    const took = () => page.waitForFunction(() => took.textContent).then((text) => text.jsonValue());
+    const file = (name) => ({ name, mimeType: "text/plain", buffer: Buffer.from("of " + name) });
+    await page.setInputFiles("#file", [file("a.txt"), file("b.txt")]); // the bytes are sent to the page
+    seen.push(await took());
+    await page.evaluate(() => { took.textContent = ""; });
+    const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.click("#file")]);
+    await chooser.setFiles(file("c.txt"));
+    seen.push(await took());
     for (const fullPage of [false, true]) {
       seen.push((await page.screenshot({ fullPage })).subarray(1, 4).toString());
     }

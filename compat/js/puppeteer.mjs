@@ -23,6 +23,17 @@ await main(async (site, address) => {
     await popup.waitForSelector("#open");
     seen.push(await popup.title());
     await page.click("#report");
+    const took = async () => {
+      const text = await (await page.waitForFunction(() => took.textContent)).jsonValue();
+      await page.evaluate(() => { took.textContent = ""; });
+      return text;
+    };
+    await (await page.$("#file")).uploadFile("/storage/reports/q1.txt"); // of the runtime's storage
+    seen.push(await took());
+    const [chooser] = await Promise.all([page.waitForFileChooser(), page.click("#file")]);
+    await chooser.accept(["/storage/reports/q1.txt"]);
+    seen.push(await took());
+    seen.push(await (await page.$("#file")).uploadFile("/etc/passwd").then(() => "", (e) => e.message.match(/[a-z]+\.[a-z]+_path/)[0]));
     for (const fullPage of [false, true]) {
       seen.push(Buffer.from(await page.screenshot({ fullPage })).subarray(1, 4).toString());
     }

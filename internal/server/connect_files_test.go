@@ -105,7 +105,7 @@ func TestClientsOfABrowserGiveFilesOfTheirStorageAlone(t *testing.T) {
 	}
 	require.Equal(t, map[string]int{"ok": 2, machine: 7, "storage.outside_mount": 2}, refused, "each is in the log")
 
-	h.ok("PATCH", []string{"workspaces", ws.ID}, object{"mounts": object{"storage": object{"workspace": "other"}}}, nil)
+	h.ok("PATCH", []string{"workspaces", ws.ID}, object{"mounts": object{"storage": object{"access": "none"}}}, nil)
 	_, err := whole.OpenFile(t.Context(), "reports/q1.pdf")
 	require.ErrorContains(t, err, "storage.outside_mount", "what the workspace is lowered to counts at once")
 	got := h.do("POST", []string{"workspaces", ws.ID, "runtimes", "crm", "stop"}, nil, nil)
