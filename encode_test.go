@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"reflect"
 	"slices"
 	"strings"
@@ -159,7 +160,7 @@ const allMounts = `{"ai":{"allow":["a"]},"vault":{"allow":["/"],"allowRawReads":
 func TestNoCallSendsWhatIsNotTextAsSomethingElse(t *testing.T) {
 	var stop context.CancelFunc
 	f := &fake{answer: func(_ int, r *http.Request) (*http.Response, error) {
-		if strings.HasSuffix(r.URL.Path, "/stream") { // which would be asked for again without end
+		if slices.Contains([]string{"stream", "events", "updates"}, path.Base(r.URL.Path)) { // which would be asked for again without end
 			stop()
 		}
 		return answered(http.StatusOK, everything), nil

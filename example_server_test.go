@@ -182,6 +182,7 @@ func cannedServer() canned {
 	s["HEAD "+file], s["PUT "+file], s["DELETE "+file] = s["GET "+file], "", "{}"
 	s["GET "+file+"/download-url"] = `{"url":"https://api.bctrl.ai/v1/downloads/signature/q1.csv","expiresIn":600}`
 	maps.Copy(s, cannedSecrets())
+	maps.Copy(s, cannedEvents())
 	return s
 }
 

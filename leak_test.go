@@ -149,7 +149,8 @@ func samples(t *testing.T) map[string]any {
 		"ActCallOption": ActOptions{}, "GotoCallOption": GotoOptions{}, "ObserveCallOption": ObserveOptions{},
 		"ExtractCallOption": ExtractOptions{},
 		"AgentCallOption":   AgentOptions{}, "BrowserUseCallOption": BrowserUseOptions{},
-		"Page": filled[Page[VaultCredential]](),
+		"Page":   filled[Page[VaultCredential]](),
+		"Update": Update{}, "EventData": EventData(StoppedEvent{}),
 	}
 	for _, v := range []any{
 		filled[AICredential](), filled[AICredentialCreate](), filled[AICredentialUpdate](), filled[AICredentialTest](),
@@ -191,6 +192,13 @@ func samples(t *testing.T) map[string]any {
 		filled[SealStatus](), filled[SealSource](), filled[SealKey](),
 		filled[Invocation](), filled[FormPart](), filled[InvokeResponse](), filled[CallTarget](),
 		filled[CredentialAuth](), filled[AuthType](), filled[OAuth2Auth](), filled[SigV4Auth](), filled[HMACAuth](),
+		filled[EventType](), Event{Data: NavigatedEvent{URL: "x"}}, filled[LaunchedEvent](), filled[NavigatedEvent](),
+		filled[TabOpenedEvent](), filled[TabClosedEvent](), filled[DownloadedEvent](), filled[DialogEvent](),
+		filled[HostRefusedEvent](), filled[StepStartedEvent](), filled[StepEndedEvent](), filled[CrashedEvent](),
+		filled[StoppedEvent](), filled[FailedEvent](), filled[OperationStartedEvent](), filled[OperationProgressEvent](),
+		filled[OperationEndedEvent](), filled[WorkspaceCreatedEvent](), filled[WorkspaceChangedEvent](),
+		filled[WorkspaceDeletedEvent](), filled[GapEvent](), filled[UnknownEvent](),
+		filled[UpdatesOptions](), filled[EventsOptions](), filled[WaitEventOptions](),
 		filled[Mounts](), filled[AIMount](), filled[VaultMount](), filled[StorageMount](), filled[StorageAccess](),
 		filled[CapabilityMount](), filled[WebMount](),
 		filled[AIProvider](), filled[Chain](), filled[Verb](), filled[Action](), filled[Decision](),

@@ -157,6 +157,12 @@ func (f furnisher) runtimes() {
 		})
 	})
 	f.record(func(tx *store.Tx) error {
+		e := bctrl.NewEvent(f.at, bctrl.LaunchedEvent{Alias: "r"})
+		e.ID, e.RuntimeID = f.id("event"), f.id("rt")
+		_, err := tx.InsertEvent(f.ctx, f.org, e)
+		return err
+	})
+	f.record(func(tx *store.Tx) error {
 		return tx.CacheTask(f.ctx, f.org, f.id("ws"), f.id("task"),
 			[]bctrl.TranscriptStep{{URL: "https://crm.example.com/"}}, f.at)
 	})

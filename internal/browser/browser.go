@@ -65,13 +65,16 @@ type Spec struct {
 	// are told then; its error is for itself to report, and clients are told that the
 	// download was cancelled. Nil drops every download.
 	OnDownload func(ctx context.Context, d Download) (kept string, err error)
+	// OnEvent is told what happens in the browser's tabs, in order. It must not block;
+	// nil is nobody.
+	OnEvent func(Event)
 }
 
 // FitsPrepared reports whether a browser that was started before anybody asked for it
 // is what s describes: whose it is and what it may reach is said later, and all else
 // has to be as it is by default.
 func (s Spec) FitsPrepared() bool {
-	s.ID, s.Egress, s.Gate, s.OnDownload = "", egress.Policy{}, nil, nil
+	s.ID, s.Egress, s.Gate, s.OnDownload, s.OnEvent = "", egress.Policy{}, nil, nil, nil
 	return reflect.ValueOf(s).IsZero() // also of fields that are yet to come
 }
 

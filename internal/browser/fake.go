@@ -66,7 +66,7 @@ func (b *fakeBrowser) Assign(spec Spec) {
 	f := b.fake
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	b.id, b.gate = spec.ID, spec.Gate
+	b.id, b.gate, b.onEvent = spec.ID, spec.Gate, spec.OnEvent
 	if f.running == nil {
 		f.running = map[string]*fakeBrowser{}
 	}
@@ -118,10 +118,24 @@ func (f *Fake) Visit(ctx context.Context, id, host string) bool {
 	return spoke
 }
 
+// Happen has something happen in the browser id. It reports whether there was such a
+// browser.
+func (f *Fake) Happen(id string, e Event) bool {
+	f.mu.Lock()
+	b := f.running[id]
+	f.mu.Unlock()
+	if b != nil {
+		b.tell(e)
+	}
+	return b != nil
+}
+
 type fakeBrowser struct {
 	fake *Fake
 	id   string // of its runtime, once it is assigned
 	gate egress.Gate
+	// onEvent is told what happens; nil is nobody.
+	onEvent func(Event)
 
 	mu   sync.Mutex
 	url  string
@@ -182,9 +196,19 @@ func (p fakePage) Goto(ctx context.Context, url string, _ bctrl.WaitUntil) error
 		return err
 	}
 	p.b.mu.Lock()
-	defer p.b.mu.Unlock()
+	changed := p.b.url != url
 	p.b.url = url
+	p.b.mu.Unlock()
+	if changed {
+		p.b.tell(Event{Kind: EventNavigated, Target: string(fakeTab), URL: url})
+	}
 	return nil
+}
+
+func (b *fakeBrowser) tell(e Event) {
+	if b.onEvent != nil {
+		b.onEvent(e)
+	}
 }
 
 func (p fakePage) Observe(ctx context.Context) (*Observation, error) {

@@ -316,6 +316,23 @@ func (s *surface) runtimes() []methodCall {
 		{"Runtime.Explain", func() error {
 			return failing(s.rt.Explain(ctx, bctrl.Action{Verb: bctrl.UseVault, Object: "prod/k"}))
 		}},
+		{"Runtime.Events", func() error {
+			for e, err := range s.rt.Events(ctx) {
+				require.NoError(s, err)
+				require.Equal(s, bctrl.EventLaunched, e.Type)
+				break
+			}
+			return nil
+		}},
+		{"Runtime.WaitEvent", func() error {
+			return failing(s.rt.WaitEvent(ctx, bctrl.WaitEventOptions{After: bctrl.FirstKept}))
+		}},
+		{"Client.Updates", func() error {
+			for _, err := range s.client.Updates(ctx, bctrl.UpdatesOptions{After: bctrl.FirstKept}) {
+				return err
+			}
+			return nil
+		}},
 		{"Runtime.Token", func() (err error) {
 			minted, err = s.rt.Token(ctx, bctrl.TokenRequest{})
 			return err
@@ -471,6 +488,10 @@ func (s *surface) agents() []methodCall {
 		{"BrowserUse.AgentAsync", func() error { return failing(s.rt.BrowserUse.AgentAsync(ctx, "x")) }},
 		{"BrowserPage.Goto", func() error { return failing(s.rt.Page.Goto(ctx, "http://127.0.0.1:9")) }},
 		{"BrowserPage.Screenshot", func() error { return failing(s.rt.Page.Screenshot(ctx, bctrl.ScreenshotArgs{})) }},
+		{"BrowserPages.Open", func() error { return failing(s.rt.Pages.Open(ctx, "http://127.0.0.1:9")) }},
+		{"BrowserPages.List", func() error { return failing(s.rt.Pages.List(ctx)) }},
+		{"BrowserPages.Activate", func() error { return s.rt.Pages.Activate(ctx, "t1") }},
+		{"BrowserPages.Close", func() error { return s.rt.Pages.Close(ctx, "t1") }},
 		{"BrowserPage.Fill", s.withoutModel(func() error {
 			box := &bctrl.ElementDescription{Role: "textbox"}
 			return failing(s.rt.Page.Fill(ctx, bctrl.FillArgs{Key: "prod/k", Password: box}))

@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-	"strconv"
 
 	"github.com/bctrl-go/bctrl/internal/audit"
 	"github.com/bctrl-go/bctrl/internal/server/web"
@@ -28,10 +27,12 @@ func (s *Server) streamAudit(w http.ResponseWriter, rq *web.Request) error {
 	if filter.After != 0 {
 		position = filter.After
 	}
-	if id := rq.Header.Get("Last-Event-ID"); id != "" {
-		if position, err = strconv.ParseInt(id, 10, 64); err != nil || position < 0 {
-			return web.Invalid("request.last_event_id", "Last-Event-ID", "Last-Event-ID is not one that this server gave")
-		}
+	last, given, err := rq.LastEventID()
+	if err != nil {
+		return err
+	}
+	if given {
+		position = last
 	}
 	filter.After = 0 // an event from before may still get its outcome
 	st := web.OpenStream(w)

@@ -29,6 +29,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/registry"
 	"github.com/bctrl-go/bctrl/internal/server/calls"
 	"github.com/bctrl-go/bctrl/internal/server/catalog"
+	"github.com/bctrl-go/bctrl/internal/server/events"
 	"github.com/bctrl-go/bctrl/internal/server/files"
 	"github.com/bctrl-go/bctrl/internal/server/models"
 	"github.com/bctrl-go/bctrl/internal/server/profiles"
@@ -70,6 +71,8 @@ type Config struct {
 	// recorded each for itself, at once; of one address a tenth. More are counted.
 	// 0 is 1000.
 	Strangers int
+	// EventsKept is how many events of an organization are kept; 0 is 50,000.
+	EventsKept int
 	// MaxFile is the limit of one file, in bytes; 0 is 5 GiB.
 	MaxFile int64
 	// Log receives what an operator needs to know; nil discards it.
@@ -87,6 +90,7 @@ type Server struct {
 	profiles *profiles.Service
 	catalog  *catalog.Service
 	calls    *calls.Service
+	events   *events.Hub
 	runtimes *runtimes.Service
 	router   *web.Router
 	warm     func() (ready, want int)
@@ -155,6 +159,7 @@ func newServer(cfg Config) (*Server, error) {
 	s.profiles = profiles.New(s.Kernel, cfg.ProfileDir)
 	s.catalog = catalog.New(s.Kernel, providers, s.models)
 	s.calls = calls.New(s.Kernel, s.broker, providers, s.catalog, s.models)
+	s.events = events.New(s.Kernel, cfg.EventsKept)
 	s.runtimes = runtimes.New(s.Kernel, runtimes.Config{
 		Browsers: cfg.Browsers,
 		Egress:   cfg.Egress,
@@ -164,6 +169,7 @@ func newServer(cfg Config) (*Server, error) {
 		Profiles: s.profiles,
 		Catalog:  s.catalog,
 		Calls:    s.calls,
+		Events:   s.events,
 		Prices:   cfg.Prices,
 	})
 	s.router = web.NewRouter(s.Kernel, s.routes())
@@ -195,6 +201,7 @@ func (s *Server) takeOver(ctx context.Context) error {
 func (s *Server) Close(ctx context.Context) error {
 	s.EndStreams()
 	err := s.runtimes.Close(ctx)
+	s.events.Close()
 	s.Strangers.Close(ctx)
 	s.broker.Close()
 	return err
@@ -212,6 +219,7 @@ func (s *Server) routes() []web.Route {
 		s.profiles.Routes(),
 		s.catalog.Routes(),
 		s.calls.Routes(),
+		s.events.Routes(),
 		s.runtimes.Routes(),
 		s.keyRoutes(),
 		s.subaccountRoutes(),

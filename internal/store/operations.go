@@ -129,7 +129,9 @@ func (tx *Tx) UpdateOperation(ctx context.Context, org string, op bctrl.Operatio
 
 // EndOperations gives every operation that a server before this one left
 // unfinished its end, which end fills in. One that is not proven stays as it is.
-func (tx *Tx) EndOperations(ctx context.Context, at time.Time, end func(*bctrl.OperationInfo)) error {
+func (tx *Tx) EndOperations(
+	ctx context.Context, at time.Time, end func(org string, op *bctrl.OperationInfo) error,
+) error {
 	type owned struct {
 		org string
 		op  bctrl.OperationInfo
@@ -142,7 +144,9 @@ func (tx *Tx) EndOperations(ctx context.Context, at time.Time, end func(*bctrl.O
 		return err
 	}
 	for _, o := range left {
-		end(&o.op)
+		if err := end(o.org, &o.op); err != nil {
+			return err
+		}
 		o.op.UpdatedAt = at
 		if err := tx.UpdateOperation(ctx, o.org, o.op); err != nil {
 			return err

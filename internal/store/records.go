@@ -59,6 +59,7 @@ const (
 	KindOperation  = "operation"
 	KindInvokeRate = "invoke_rate"
 	KindCachedTask = "cached_task"
+	KindEvent      = "event"
 )
 
 // errUnrecorded refuses a transaction that wrote a record without an event.

@@ -49,8 +49,10 @@ type DB struct {
 	closed  bool
 	batch   *batch
 	keys    *keyCache
-	laterMu sync.Mutex
-	later   []*Entry // waits for a transaction to share
+	// watchers are told of events.
+	watchers watchers
+	laterMu  sync.Mutex
+	later    []*Entry // waits for a transaction to share
 	// unwritten counts the entries of AppendLater that are not durable yet, those in
 	// a running transaction included. laterMu guards it.
 	unwritten int

@@ -42,6 +42,8 @@ type Tx struct {
 	// rates are the counts of calls that earlier transactions wrote, counted those
 	// that this one did.
 	rates, counted map[rateKey]string
+	// happened is whose events this transaction has written.
+	happened []eventScope
 	// forgetKeys is set when cached keys are no longer what is stored.
 	forgetKeys bool
 	// scrub is set when a sealed value was replaced or deleted, and is to be
@@ -183,7 +185,7 @@ func (db *DB) run() {
 	for first := range db.jobs {
 		jobs = db.gather(append(jobs[:0], first))
 		later := db.takeLater()
-		if err := db.batch.commit(jobs, later); err != nil {
+		if err := db.batch.commit(jobs, later, &db.watchers); err != nil {
 			db.returnLater(later)
 		} else {
 			db.laterWritten(len(later))
@@ -191,7 +193,7 @@ func (db *DB) run() {
 		clear(jobs)
 	}
 	if later := db.takeLater(); len(later) > 0 {
-		_ = db.batch.commit(nil, later) // there is no later: they were what a crash may lose
+		_ = db.batch.commit(nil, later, &db.watchers) // there is no later: they were what a crash may lose
 	}
 }
 
@@ -259,8 +261,9 @@ func newBatch(conn *sql.Conn, keys *keyCache, prover Prover) *batch {
 func (b *batch) close() error { return errors.Join(b.held.close(), b.conn.Close()) }
 
 // commit writes the entries and runs the jobs in one transaction, and answers
-// each job. Its error is the transaction's.
-func (b *batch) commit(jobs []*job, later []*Entry) error {
+// each job. Its error is the transaction's. Watchers are told of the events that
+// jobs have written.
+func (b *batch) commit(jobs []*job, later []*Entry, watching *watchers) error {
 	seq, head, at := b.seq, b.head, b.at
 	err := b.transact(jobs, later)
 	if err != nil {
@@ -275,6 +278,9 @@ func (b *batch) commit(jobs []*job, later []*Entry) error {
 			b.keys.forget() // before the answer
 		}
 		b.scrub = b.scrub || j.tx.scrub
+		if err == nil && j.err == nil {
+			watching.tell(j.tx.happened)
+		}
 	}
 	if b.scrub && !time.Now().Before(b.scrubAt) {
 		b.scrub = !b.emptyLog()

@@ -106,6 +106,24 @@ type Waited[O any] struct {
 	RetryAfterMs int64  `json:"retryAfterMs"`
 }
 
+// EventWait is the body of POST …/runtimes/{alias}/events/wait.
+type EventWait struct {
+	// Types are those that are waited for; none is any.
+	Types []string `json:"types,omitempty"`
+	// After is the number of the event after which to look; nil is from now on.
+	After     *int64 `json:"after,omitempty"`
+	TimeoutMs int64  `json:"timeoutMs,omitempty"`
+}
+
+// EventWaited is the answer to [EventWait]. E is bctrl.Event.
+type EventWaited[E any] struct {
+	// Event is nil where there was none in time.
+	Event      *E     `json:"event"`
+	WaitStatus string `json:"waitStatus"`
+	// After is where to go on.
+	After int64 `json:"after"`
+}
+
 // KeyCreate is the body of POST /v1/keys.
 type KeyCreate struct {
 	Label string `json:"label,omitempty"`

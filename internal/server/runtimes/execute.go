@@ -165,9 +165,11 @@ func (s *Service) runSteps(
 				})
 			}
 			report("")
+			s.tellStep(x, bctrl.StepStartedEvent{Call: st.call, Step: i + 1, TotalSteps: len(steps)})
 			release := s.limitHosts(ctx, x.live, x.ws.ID, st.execution.below)
 			done := s.runStep(ctx, x, st, report)
 			release()
+			s.tellStepEnded(x, i+1, len(steps), done)
 			result.Steps = append(result.Steps, done)
 			if ctx.Err() != nil {
 				return s.whyEnded(ctx, x, ctx.Err())

@@ -196,6 +196,7 @@ func (s *Service) putDownload(ctx context.Context, lr *liveRuntime, d browser.Do
 		Source:   bctrl.SourceDownload,
 		Unique:   true,
 	}, r)
+	s.tellDownload(lr, d, object, err)
 	if err != nil {
 		s.Log.Error("a download was not kept", "runtime", lr.id, "error", err)
 		return "", err

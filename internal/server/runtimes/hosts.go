@@ -128,6 +128,7 @@ func (s *Service) gate(lr *liveRuntime, rt store.Runtime, ws store.Workspace) eg
 				host = scrub.Mark
 			}
 			if lr.hosts.countRefused(host) {
+				s.tell(lr, bctrl.HostRefusedEvent{Host: host})
 				x := &execution{
 					org:  lr.org,
 					live: lr,

@@ -132,7 +132,7 @@ func checkLaunch(p *web.Problems, l bctrl.Launch) {
 // startRuntime records a runtime and starts its browser, whose end is recorded from
 // then on. Whatever the error, no browser is left.
 func (s *Service) startRuntime(ctx context.Context, org string, ws store.Workspace, rt *store.Runtime) (err error) {
-	lr := newLiveRuntime(org, rt.ID)
+	lr := newLiveRuntime(org, ws.ID, rt.ID)
 	if err := s.fleet.add(lr); err != nil {
 		return err
 	}
@@ -211,6 +211,7 @@ func (s *Service) startBrowser(ctx context.Context, lr *liveRuntime, ws store.Wo
 		OnDownload: func(ctx context.Context, d browser.Download) (string, error) {
 			return s.putDownload(ctx, lr, d)
 		},
+		OnEvent: func(e browser.Event) { s.tellBrowser(lr, e) },
 	}
 	if c := rt.Launch.Config; c != nil {
 		spec.Width, spec.Height = c.Width, c.Height
@@ -229,6 +230,9 @@ func (s *Service) startBrowser(ctx context.Context, lr *liveRuntime, ws store.Wo
 		if err != nil {
 			return err
 		}
+		if err := s.appendLaunched(ctx, tx, lr.org, was); err != nil {
+			return err
+		}
 		return appendRuntimeEvent(tx, lr.org, was, rt.Status)
 	})
 	if err != nil {
@@ -236,6 +240,7 @@ func (s *Service) startBrowser(ctx context.Context, lr *liveRuntime, ws store.Wo
 		defer cancel()
 		return errors.Join(err, b.Stop(ctx))
 	}
+	s.tellEarly(lr)
 	return nil
 }
 

@@ -13,8 +13,9 @@ import (
 
 // liveRuntime is a runtime that starts or runs, with its browser.
 type liveRuntime struct {
-	org string
-	id  string
+	org       string
+	workspace string
+	id        string
 	// started is closed once the launch is over. From then on browser may be read; it
 	// is nil where none was started.
 	started chan struct{}
@@ -34,19 +35,24 @@ type liveRuntime struct {
 	mu        sync.Mutex // guards what follows
 	stopping  bool       // somebody asked for its end
 	downloads []bctrl.StorageObject
+	// launched is set once its launch was told, early are the events of its browser
+	// until then.
+	launched bool
+	early    []bctrl.Event
 }
 
 // maxDownloads is how many downloads a live runtime lists for an agent that works
 // in it. The files themselves stay in storage.
 const maxDownloads = 1000
 
-func newLiveRuntime(org, id string) *liveRuntime {
+func newLiveRuntime(org, workspace, id string) *liveRuntime {
 	lr := &liveRuntime{
-		org:     org,
-		id:      id,
-		started: make(chan struct{}),
-		turn:    make(chan struct{}, 1),
-		secrets: scrub.New(),
+		org:       org,
+		workspace: workspace,
+		id:        id,
+		started:   make(chan struct{}),
+		turn:      make(chan struct{}, 1),
+		secrets:   scrub.New(),
 	}
 	lr.life, lr.end = context.WithCancel(context.Background())
 	return lr

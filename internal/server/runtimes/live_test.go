@@ -10,7 +10,7 @@ import (
 )
 
 func TestARuntimeRemembersItsNewestDownloads(t *testing.T) {
-	lr := newLiveRuntime("org", "runtime")
+	lr := newLiveRuntime("org", "workspace", "runtime")
 	defer lr.end()
 	for i := range maxDownloads + 2 {
 		lr.rememberDownload(bctrl.StorageObject{ID: strconv.Itoa(i)})

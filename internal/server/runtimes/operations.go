@@ -83,6 +83,9 @@ func (s *Service) startOperation(
 		if err := tx.InsertOperation(ctx, x.org, info); err != nil {
 			return e, err
 		}
+		if err := s.appendOperation(ctx, tx, x.org, info, bctrl.OperationStartedEvent{Calls: info.Calls}); err != nil {
+			return e, err
+		}
 		return e, rq.KeepAnswer(ctx, tx, info)
 	})
 	if err != nil {
@@ -115,7 +118,12 @@ func (s *Service) runOperation(
 	ctx context.Context, op *operation, x *execution, steps []step, recordOutcome func(outcome string),
 ) {
 	defer op.cancel()
+	var told bctrl.OperationProgress
 	result, err := s.runSteps(ctx, x, steps, func(now underway) {
+		if now.progress != told {
+			told = now.progress
+			s.tellProgress(x, told)
+		}
 		s.saveOperation(op, op.update(func(o *bctrl.OperationInfo) {
 			o.Progress = now.progress
 			if len(now.done) > 0 {
@@ -134,6 +142,7 @@ func (s *Service) runOperation(
 		outcome = end.Error.Code
 	}
 	recordOutcome(outcome)
+	s.events.Flush() // what was told of it comes before its end
 	s.saveOperation(op, op.update(func(o *bctrl.OperationInfo) { concludeOperation(o, result, err) }))
 	s.operations.mu.Lock()
 	delete(s.operations.open, x.id)
@@ -195,7 +204,12 @@ func callsOf(steps []step) (calls []bctrl.Call) {
 // the operation goes on.
 func (s *Service) saveOperation(op *operation, info bctrl.OperationInfo) {
 	ctx := context.Background()
-	err := s.DB.Write(ctx, func(tx *store.Tx) error { return tx.UpdateOperation(ctx, op.org, info) })
+	err := s.DB.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.UpdateOperation(ctx, op.org, info); err != nil || !info.Status.Final() {
+			return err
+		}
+		return s.appendOperationEnded(ctx, tx, op.org, info)
+	})
 	if err != nil {
 		s.Log.Error("an operation was not recorded", "operation", info.ID, "error", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/model"
 	"github.com/bctrl-go/bctrl/internal/server/calls"
 	"github.com/bctrl-go/bctrl/internal/server/catalog"
+	"github.com/bctrl-go/bctrl/internal/server/events"
 	"github.com/bctrl-go/bctrl/internal/server/files"
 	"github.com/bctrl-go/bctrl/internal/server/models"
 	"github.com/bctrl-go/bctrl/internal/server/profiles"
@@ -40,6 +41,8 @@ type Config struct {
 	Catalog *catalog.Service
 	// Calls asks the models that agents think with.
 	Calls *calls.Service
+	// Events tells those who follow a runtime what happens in it.
+	Events *events.Hub
 	// Prices say what models cost; nil knows no price.
 	Prices *model.Prices
 }
@@ -56,6 +59,7 @@ type Service struct {
 	profiles *profiles.Service
 	catalog  *catalog.Service
 	calls    *calls.Service
+	events   *events.Hub
 	prices   *model.Prices
 	// documents read what pages deliver, for agents.
 	documents *doctext.Reader
@@ -77,6 +81,7 @@ func New(k *web.Kernel, cfg Config) *Service {
 		profiles:  cfg.Profiles,
 		catalog:   cfg.Catalog,
 		calls:     cfg.Calls,
+		events:    cfg.Events,
 		prices:    cfg.Prices,
 		documents: doctext.NewReader(),
 	}
@@ -87,6 +92,7 @@ func (s *Service) Routes() []web.Route {
 	return slices.Concat(
 		s.workspaceRoutes(),
 		s.runtimeRoutes(),
+		s.eventRoutes(),
 		s.executeRoutes(),
 		s.operationRoutes(),
 		s.tokenRoutes(),

@@ -57,6 +57,9 @@ func (s *Service) watchBrowser(lr *liveRuntime) {
 	}
 	lr.end()
 	s.connectURLs.forget(lr.id)
+	if status == bctrl.RuntimeFailed {
+		s.tell(lr, bctrl.CrashedEvent{})
+	}
 	// The process is gone; this removes what it left.
 	if err := lr.browser.Stop(context.Background()); err != nil {
 		s.Log.Error("a browser did not end well", "runtime", lr.id, "error", err)
@@ -72,9 +75,16 @@ func (s *Service) watchBrowser(lr *liveRuntime) {
 // outside the server is logged, and left too.
 func (s *Service) recordRuntimeEnd(org, id string, status bctrl.RuntimeStatus, reason string) error {
 	ctx := context.Background()
+	if lr, ok := s.fleet.find(id); ok {
+		s.events.Forget(lr.org, lr.workspace, lr.id)
+	}
+	s.events.Flush() // what was told of it comes before its end
 	err := s.DB.Write(ctx, func(tx *store.Tx) error {
 		rt, err := tx.SetRuntimeStatus(ctx, org, id, status, reason, store.Now())
 		if err != nil {
+			return err
+		}
+		if err := s.appendEnded(ctx, tx, org, rt, status, reason); err != nil {
 			return err
 		}
 		return appendRuntimeEvent(tx, org, rt, status)
@@ -105,9 +115,17 @@ func appendRuntimeEvent(tx *store.Tx, org string, rt store.Runtime, status bctrl
 // runtime is launched; its errors are of the store.
 func (s *Service) EndAbandoned(ctx context.Context) error {
 	now := store.Now()
+	const reason = "the server ended"
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		return errors.Join(tx.FailLiveRuntimes(ctx, "the server ended", now, func(org string, rt store.Runtime) error {
+		err := tx.EndOperations(ctx, now, func(org string, o *bctrl.OperationInfo) error {
+			interruptOperation(o)
+			return s.appendOperationEnded(ctx, tx, org, *o)
+		})
+		return errors.Join(err, tx.FailLiveRuntimes(ctx, reason, now, func(org string, rt store.Runtime) error {
+			if err := s.appendEnded(ctx, tx, org, rt, bctrl.RuntimeFailed, reason); err != nil {
+				return err
+			}
 			return appendRuntimeEvent(tx, org, rt, bctrl.RuntimeFailed)
-		}), tx.EndOperations(ctx, now, interruptOperation))
+		}))
 	})
 }

@@ -71,7 +71,11 @@ func (s *Service) createWorkspace(
 		if err := tx.InsertWorkspace(ctx, rq.Caller.Org, ws); err != nil {
 			return bctrl.WorkspaceInfo{}, err
 		}
-		return describeWorkspace(ws), tx.SetMountPins(ctx, rq.Caller.Org, ws.ID, pins)
+		if err := tx.SetMountPins(ctx, rq.Caller.Org, ws.ID, pins); err != nil {
+			return bctrl.WorkspaceInfo{}, err
+		}
+		happened := bctrl.WorkspaceCreatedEvent{Name: ws.Name, Version: ws.Version}
+		return describeWorkspace(ws), s.appendWorkspace(ctx, tx, rq.Caller.Org, ws.ID, happened)
 	})
 }
 
@@ -170,7 +174,11 @@ func (s *Service) updateWorkspace(
 		if errors.Is(err, store.ErrExists) {
 			err = errWorkspaceExists()
 		}
-		return describeWorkspace(ws), err
+		if err != nil {
+			return out, err
+		}
+		happened := bctrl.WorkspaceChangedEvent{Name: ws.Name, Version: ws.Version}
+		return describeWorkspace(ws), s.appendWorkspace(ctx, tx, rq.Caller.Org, ws.ID, happened)
 	})
 	if err == nil {
 		s.RecheckUnderway(ctx, rq.Caller.Org, ws.ID)
@@ -237,7 +245,10 @@ func (s *Service) deleteWorkspace(ctx context.Context, rq *web.Request, _ web.No
 		if err := s.catalog.DeleteInWorkspace(ctx, tx, rq.Caller.Org, ws.ID, rq.Event()); err != nil {
 			return web.None{}, err
 		}
-		return web.None{}, tx.DeleteWorkspace(ctx, rq.Caller.Org, ws.ID)
+		if err := tx.DeleteWorkspace(ctx, rq.Caller.Org, ws.ID); err != nil {
+			return web.None{}, err
+		}
+		return web.None{}, s.appendWorkspace(ctx, tx, rq.Caller.Org, ws.ID, bctrl.WorkspaceDeletedEvent{Name: ws.Name})
 	})
 }
 

@@ -205,6 +205,8 @@ func tamperedCode(kind string) string {
 		return "profiles.tampered"
 	case store.KindOperation, store.KindCachedTask:
 		return "operations.tampered"
+	case store.KindEvent:
+		return "events.tampered"
 	case store.KindInvokeRate, store.KindCapabilityPolicy:
 		return "capabilities.tampered"
 	}

@@ -55,8 +55,25 @@ func (st *Stream) Send(id int64, kind string, data []byte) error {
 	return st.write("id: " + strconv.FormatInt(id, 10) + "\nevent: " + kind + "\ndata: " + string(data) + "\n\n")
 }
 
+// Mark tells the client where it is to go on, should it lose the connection, when there
+// is nothing else to tell.
+func (st *Stream) Mark(id int64) error { return st.write("id: " + strconv.FormatInt(id, 10) + "\n\n") }
+
 // beat says that there is nothing to say.
 func (st *Stream) beat() error { return st.write(":\n\n") }
+
+// LastEventID is where a client that comes back goes on: the id of the last event that it
+// has. It is false where the client does not say.
+func (rq *Request) LastEventID() (id int64, given bool, err error) {
+	text := rq.Header.Get("Last-Event-ID")
+	if text == "" {
+		return 0, false, nil
+	}
+	if id, err = strconv.ParseInt(text, 10, 64); err != nil || id < 0 {
+		return 0, false, Invalid("request.last_event_id", "Last-Event-ID", "Last-Event-ID is not one that this server gave")
+	}
+	return id, true, nil
+}
 
 // errReaderGone: the client left, or was dropped.
 var errReaderGone = errors.New("the reader is gone")
