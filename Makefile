@@ -2,6 +2,7 @@
 # make test    every test, with the race detector where there is a C compiler
 # make compat  of those, the ones with the providers' own SDKs and browser clients, in Go, Python and JavaScript
 # make compat-agents  of those, browser-use and Stagehand as agents in a runtime
+# make clients all of the test suites of go-rod and chromedp, in a runtime: prints the scores, which may only rise
 # make miniwob all tasks of MiniWoB++ that have a policy, at five seeds each: prints the score
 # make fuzz-origins  5,000,000 mutated addresses, read by us and by Chromium
 # make races   20,000 pages that are left while they are filled
@@ -13,7 +14,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test compat compat-agents miniwob miniwob-sample fuzz-origins races lint fmt bench vuln check browser sdks
+.PHONY: help demo test compat compat-agents clients miniwob miniwob-sample fuzz-origins races lint fmt bench vuln check browser sdks
 
 TOOL := go tool -modfile=tools/go.mod
 
@@ -43,6 +44,12 @@ compat: browser sdks
 
 compat-agents: browser sdks
 	cd compat && $(if $(RACE),,CGO_ENABLED=0 )go test $(RACE) -count=1 -timeout=5m -run InARuntime .
+
+# RECORD=1 writes the lists of compat/clients/testdata anew; PLAIN=1 runs the suites in
+# a plain Chromium.
+clients: browser
+	cd compat && BCTRL_CLIENTS=1 BCTRL_CLIENTS_RECORD=$(RECORD) BCTRL_CLIENTS_PLAIN=$(PLAIN) \
+		go test -count=1 -timeout=60m -v -run Suites ./clients
 
 # A module of its own, as compat is. The sample is twenty tasks at one seed.
 miniwob-sample: browser

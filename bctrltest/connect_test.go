@@ -161,8 +161,6 @@ func TestAConnectURLReachesNothingPastTheRuntimesPages(t *testing.T) {
 		{session, "Page.navigate", `{"url": "file:///etc/passwd"}`},
 		{session, "Page.navigate", `{"url": "chrome://version"}`},
 		{"", "Target.createTarget", `{"url": "file:///etc/passwd"}`},
-		{"", "Browser.close", `{}`},
-		{session, "Browser.close", `{}`},
 		{session, "Browser.crash", `{}`},
 		{session, "Page.crash", `{}`},
 		{session, "Fetch.enable", `{}`},
@@ -201,4 +199,28 @@ func TestAConnectURLReachesNothingPastTheRuntimesPages(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, resp.StatusCode)
 	_, err = rt.ConnectURL(t.Context())
 	require.ErrorIs(t, err, bctrl.ErrConflict)
+}
+
+// TestBrowserCloseEndsTheClientAndNotTheRuntime: what programs do at their end is theirs,
+// with the tabs that they opened.
+func TestBrowserCloseEndsTheClientAndNotTheRuntime(t *testing.T) {
+	rt, site := connected(t), greeter(t)
+	url := connectURL(t, rt)
+	d, other := dialDevTools(t, url), dialDevTools(t, url)
+	_, err := d.call(t.Context(), "", "Target.createTarget", json.RawMessage(`{"url": "about:blank"}`))
+	require.NoError(t, err)
+	tabs := func() int {
+		var all struct{ TargetInfos []struct{ Type string } }
+		result, err := other.call(t.Context(), "", "Target.getTargets", json.RawMessage(`{}`))
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(result, &all))
+		return len(all.TargetInfos)
+	}
+	require.Equal(t, 2, tabs())
+	_, err = d.call(t.Context(), "", "Browser.close", json.RawMessage(`{}`))
+	require.NoError(t, err)
+	<-d.done
+	require.Eventually(t, func() bool { return tabs() == 1 }, 10*time.Second, 10*time.Millisecond)
+	_, err = rt.Page.Goto(t.Context(), site)
+	require.NoError(t, err)
 }

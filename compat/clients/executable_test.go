@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -77,6 +78,10 @@ func serveAsBrowser(address string) error {
 		return bridgePipe(ctx, debugger, os.NewFile(3, "in"), os.NewFile(4, "out"))
 	}
 	fmt.Fprintf(os.Stderr, "\nDevTools listening on %s\n", debugger)
+	go func() {
+		defer stop()
+		_, _ = io.Copy(io.Discard, conn) // until the runtime has ended
+	}()
 	<-ctx.Done()
 	return nil
 }
@@ -169,12 +174,20 @@ func (b *browsers) serve(conn net.Conn) error {
 	if err != nil {
 		return err
 	}
-	front := httptest.NewServer(debuggerAt(*u))
+	// A browser ends when it is told to by a client; a runtime ends the connection then.
+	over := make(chan struct{})
+	ended := sync.OnceFunc(func() { close(over) })
+	defer ended()
+	front := httptest.NewServer(debuggerAt(*u, ended))
 	defer front.Close()
 	u.Host = strings.TrimPrefix(front.URL, "http://")
 	if _, err := fmt.Fprintln(conn, u.String()); err != nil {
 		return err
 	}
+	go func() {
+		<-over
+		_ = conn.Close() // the executable leaves too
+	}()
 	_, _ = io.Copy(io.Discard, conn) // until the executable is gone
 	front.CloseClientConnections()
 	return nil
@@ -182,16 +195,43 @@ func (b *browsers) serve(conn net.Conn) error {
 
 // debuggerAt is the port of one browser: go-rod asks it for the address of its
 // debugger first, and keeps to its host.
-func debuggerAt(debugger url.URL) http.Handler {
+func debuggerAt(debugger url.URL, ended func()) http.Handler {
 	mux := http.NewServeMux()
 	path := debugger.EscapedPath()
 	mux.HandleFunc("GET /json/version", func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, `{"webSocketDebuggerUrl": "ws://%s%s"}`, r.Host, path)
 	})
-	mux.Handle("/", &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(&url.URL{Scheme: "http", Host: debugger.Host})
-	}})
+	mux.Handle("/", &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: debugger.Host}) },
+		ModifyResponse: func(r *http.Response) error {
+			if both, is := r.Body.(io.ReadWriteCloser); is && r.StatusCode == http.StatusSwitchingProtocols {
+				r.Body = &endedFirst{ReadWriteCloser: both, ended: ended}
+			}
+			return nil
+		},
+	})
 	return mux
+}
+
+// endedFirst is the server's end of a connection; it says when the server was the first to
+// end it.
+type endedFirst struct {
+	io.ReadWriteCloser
+	closed atomic.Bool
+	ended  func()
+}
+
+func (c *endedFirst) Read(b []byte) (int, error) {
+	n, err := c.ReadWriteCloser.Read(b)
+	if err != nil && !c.closed.Load() {
+		c.ended()
+	}
+	return n, err
+}
+
+func (c *endedFirst) Close() error {
+	c.closed.Store(true)
+	return c.ReadWriteCloser.Close()
 }
 
 // chromium is the browser that runtimes have.

@@ -11,8 +11,9 @@ import (
 // blankPage is the one address without a scheme that fetches something.
 const blankPage = "about:blank"
 
-// errURL refuses an address that a client wants to open. It never quotes it.
-var errURL = errors.New("this address may not be opened")
+// errURL refuses an address that a client wants to open. It never quotes it. Clients know
+// the name that Chromium has for addresses that it does not open.
+var errURL = errors.New("net::ERR_ABORTED: this address may not be opened")
 
 // CheckPageURL refuses addresses that are not of the web: file:, chrome: and
 // javascript: reach the machine or the page itself.

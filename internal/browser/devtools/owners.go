@@ -68,6 +68,24 @@ func (o *owners) answered(p pendingCommand, answer message) {
 	}
 }
 
+// closeTabs closes the tabs that a client opened, as the end of a browser of its own would.
+func (c *Client) closeTabs(ctx context.Context) {
+	c.m.mu.Lock()
+	var own []target.ID
+	for id, by := range c.m.owners.opened {
+		if by == c {
+			own = append(own, id)
+		}
+	}
+	c.m.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, detachTimeout)
+	defer cancel()
+	for _, id := range own {
+		// Fails only when the tab or the browser is gone.
+		_ = c.m.Call(ctx, target.CommandCloseTarget, target.CloseTargetParams{TargetID: id}, nil)
+	}
+}
+
 // forget gives up what a client owned that has left: its contexts have ended.
 func (o *owners) forget(c *Client) {
 	own := func(_ target.ID, by *Client) bool { return by == c }

@@ -95,7 +95,7 @@ var clientRules = []rule{
 	{name: "Browser.setPermission"},
 	{name: "Browser.setWindowBounds"},
 	{name: "Browser.cancelDownload"},
-	{name: "Browser.close", refuse: endsRuntime},
+	{name: "Browser.close", ignore: endsRuntime}, // the client's own end: copyMessages
 	{name: "Browser.crash", refuse: endsRuntime},
 	{name: "Browser.crashGpuProcess", refuse: endsRuntime},
 	{name: "Browser.executeBrowserCommand", refuse: seesMachine},

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/network"
@@ -96,6 +97,10 @@ func copyMessages(ctx context.Context, conn browser.CDPConn, client *Client, f *
 				return
 			}
 			if conn.Write(ctx, b) != nil {
+				return
+			}
+			if method == cdpbrowser.CommandClose { // the browser would have ended, and the connection with it
+				client.closeTabs(ctx)
 				return
 			}
 		}
