@@ -100,7 +100,7 @@ func copyMessages(ctx context.Context, conn browser.CDPConn, client *Client, f *
 				return
 			}
 			if method == cdpbrowser.CommandClose { // the browser would have ended, and the connection with it
-				client.closeTabs(ctx)
+				client.closeTabs(context.WithoutCancel(ctx)) // the client may leave first
 				return
 			}
 		}
