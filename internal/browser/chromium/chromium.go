@@ -90,6 +90,7 @@ type instance struct {
 	proc      *process
 	mux       *devtools.Mux
 	downloads *downloads
+	tabEvents *tabEvents
 	copies    clientCopies
 	clients   chan struct{} // holds an element for each client of ServeCDP
 	firstTabs []target.ID   // the tabs that it began with
@@ -134,6 +135,7 @@ func (d *Driver) Prepare(ctx context.Context) (browser.Prepared, error) {
 // [browser.Prepared].
 func (b *instance) Assign(spec browser.Spec) {
 	b.downloads.deliverTo(spec.OnDownload)
+	b.tabEvents.deliverTo(spec.OnEvent)
 	b.proxy.Open(spec.Egress, spec.Gate)
 }
 
@@ -142,6 +144,7 @@ func (d *Driver) launch(ctx context.Context, spec browser.Spec) (_ *instance, er
 	b := &instance{
 		user:          d.user,
 		actionTimeout: d.actionTimeout,
+		tabEvents:     newTabEvents(),
 		clients:       make(chan struct{}, maxClients),
 		stopping:      make(chan struct{}),
 		done:          make(chan struct{}),
@@ -204,6 +207,10 @@ func (b *instance) waitReady(ctx context.Context) error {
 	if err := b.mux.Call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(""), nil); err != nil {
 		return fmt.Errorf("wait for the browser: %w", err)
 	}
+	discover := target.SetDiscoverTargetsParams{Discover: true}
+	if err := b.mux.Call(ctx, target.CommandSetDiscoverTargets, discover, nil); err != nil {
+		return fmt.Errorf("watch the browser's tabs: %w", err)
+	}
 	var got target.GetTargetsResult
 	if err := b.mux.Call(ctx, target.CommandGetTargets, struct{}{}, &got); err != nil {
 		return fmt.Errorf("list the browser's tabs: %w", err)
@@ -223,8 +230,9 @@ func (b *instance) KeepDownloadsOf(id cdp.BrowserContextID) {
 	_ = b.mux.Call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(id), nil)
 }
 
-// onEvent handles an event of the browser itself. It does not block.
+// onEvent handles an event of the browser itself, and one of a dialog. It does not block.
 func (b *instance) onEvent(method string, params jsonv2.Value) {
+	b.tabEvents.onEvent(method, params)
 	if frame, begun := b.downloads.onEvent(method, params); begun {
 		if p := b.pages.Load(); p != nil {
 			p.NoteDownload(frame)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
 
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
@@ -87,7 +88,7 @@ type pendingCommand struct {
 type Mux struct {
 	out io.WriteCloser
 	// onEvent receives the events of the connection itself, which belong to no
-	// client. It is called from the reader: it must not block or call.
+	// client, and those of dialogs, from each session that hears of them. It is called from the reader: it must not block or call.
 	onEvent func(method string, params jsonv2.Value)
 
 	writeMu sync.Mutex // serialises whole messages
@@ -198,6 +199,10 @@ func (m *Mux) route(msg message) {
 		return
 	}
 	c := s.client
+	switch msg.Method {
+	case page.JavascriptDialogOpening.Method, page.JavascriptDialogClosed.Method:
+		m.onEvent(msg.Method, msg.Params)
+	}
 	if !m.showsEvent(c, msg) {
 		return
 	}
