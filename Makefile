@@ -21,8 +21,9 @@ TOOL := go tool -modfile=tools/go.mod
 # The race detector is C, so it needs a C compiler.
 CC_FOUND := $(shell command -v "$$(go env CC)" 2>/dev/null)
 # It is left out of others' loops over bytes, where it would spend most of the time:
-# SQLite, which is C turned into Go, and the standard library's pictures and compression.
-NOT_RACED := modernc.org/... image/... compress/... hash/...
+# SQLite, which is C turned into Go, the compiler of WebAssembly that reads PDF, and the
+# standard library's pictures and compression.
+NOT_RACED := modernc.org/... github.com/tetratelabs/wazero/... image/... compress/... hash/...
 RACE := $(if $(CC_FOUND),-race $(NOT_RACED:%=-gcflags=%=-race=false))
 
 help:
