@@ -7,6 +7,8 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
 	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl/internal/egress"
 )
 
 // leavingClient hears of dialogs until it is asked again.
@@ -27,7 +29,7 @@ func (c *leavingClient) HearsDialogs(target.ID) bool {
 func TestADialogDoesNotWaitForAClientThatLeftAsItOpened(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // there is no browser to be told the answer
-	s := &Set{ctx: ctx, clients: &leavingClient{hears: true}, agentTargets: map[target.ID]bool{}}
+	s := &Set{ctx: ctx, proxy: new(egress.Proxy), clients: &leavingClient{hears: true}, agentTargets: map[target.ID]bool{}}
 	tab := newTab(s, &session{targetID: "tab"})
 	tab.onDialog(tab.session, page.EventJavascriptDialogOpening{Type: page.DialogTypeConfirm})
 	require.Nil(t, tab.takeWaitingDialog(), "nobody is left to answer it")

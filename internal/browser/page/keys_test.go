@@ -10,6 +10,7 @@ import (
 
 	"github.com/bctrl-go/bctrl/internal/browser/fill"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+	"github.com/bctrl-go/bctrl/internal/egress"
 )
 
 // TestAKeyThatWaitedIsHeldToWhatWasFilledMeanwhile fills a login while a key
@@ -17,6 +18,7 @@ import (
 func TestAKeyThatWaitedIsHeldToWhatWasFilledMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Set{
+			proxy:        new(egress.Proxy),
 			ctx:          t.Context(),
 			conn:         &protocol.Conn{},
 			guards:       fill.NewGuards(nil, nil),
