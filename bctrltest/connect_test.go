@@ -163,8 +163,6 @@ func TestAConnectURLReachesNothingPastTheRuntimesPages(t *testing.T) {
 		{"", "Target.createTarget", `{"url": "file:///etc/passwd"}`},
 		{session, "Browser.crash", `{}`},
 		{session, "Page.crash", `{}`},
-		{session, "Fetch.enable", `{}`},
-		{session, "Network.getRequestPostData", `{"requestId": "1"}`},
 		{session, "Network.setRequestInterception", `{"patterns": [{}]}`},
 		{session, "DOM.setFileInputFiles", `{"files": ["/etc/passwd"]}`},
 		{"", "Target.exposeDevToolsProtocol", `{"targetId": "x"}`},

@@ -367,6 +367,27 @@ func (b *instance) SentHTTPLogin() bool {
 	return p != nil && p.SentHTTPLogin()
 }
 
+// KeepsRequest reports whether a request has to do with what the server filled in.
+func (b *instance) KeepsRequest(id network.RequestID, r *network.Request) bool {
+	p := b.pages.Load()
+	return p != nil && p.KeepsRequest(id, r)
+}
+
+// HoldsFilled reports whether a text holds what the server filled in.
+func (b *instance) HoldsFilled(text []byte) bool {
+	p := b.pages.Load()
+	return p != nil && p.HoldsFilled(text)
+}
+
+// Fills is how many secrets the server has filled in, and whether one may still be sent.
+func (b *instance) Fills() (count int, waiting bool) {
+	p := b.pages.Load()
+	if p == nil {
+		return 0, false
+	}
+	return p.Fills()
+}
+
 // ServeCDP serves one DevTools client from outside. See [browser.Browser]; what it may
 // do is in package devtools. It returns nil when the client left, the browser
 // ended or ctx did, else why the client was dropped.

@@ -18,6 +18,7 @@ type Client struct {
 	m        *Mux
 	root     target.SessionID // the browser session that stands for the connection
 	isServer bool             // it is the server's own driver
+	host     Host             // whose browser it is; nil for the server's own driver
 
 	pending int // guarded by m.mu
 	// downloads are its sessions that want events of downloads, "" for the connection's
@@ -25,6 +26,9 @@ type Client struct {
 	downloads map[target.SessionID]struct{}
 	// told are the targets that it was told of and that are there; guarded by m.mu
 	told map[target.ID]struct{}
+
+	// pauses are the requests that wait for the client; guarded by m.mu.
+	pauses map[pauseKey]*pause
 
 	mu      sync.Mutex
 	queue   []queued
@@ -119,14 +123,16 @@ func (m *Mux) forgetCommand(id int64) {
 }
 
 // attachClient adds a client from outside.
-func (m *Mux) attachClient(ctx context.Context) (*Client, error) { return m.attach(ctx, false) }
+func (m *Mux) attachClient(ctx context.Context, by Host) (*Client, error) {
+	return m.attach(ctx, by, false)
+}
 
 // AttachServer adds the server's own driver: no filter stands before it, and other
 // clients are not shown what it attaches.
-func (m *Mux) AttachServer(ctx context.Context) (*Client, error) { return m.attach(ctx, true) }
+func (m *Mux) AttachServer(ctx context.Context) (*Client, error) { return m.attach(ctx, nil, true) }
 
 // attach adds a client; isServer says that it is the server's own driver.
-func (m *Mux) attach(ctx context.Context, own bool) (*Client, error) {
+func (m *Mux) attach(ctx context.Context, by Host, own bool) (*Client, error) {
 	var res target.AttachToBrowserTargetResult
 	if err := m.Call(ctx, target.CommandAttachToBrowserTarget, struct{}{}, &res); err != nil {
 		return nil, err
@@ -135,10 +141,12 @@ func (m *Mux) attach(ctx context.Context, own bool) (*Client, error) {
 		m:        m,
 		root:     res.SessionID,
 		isServer: own,
+		host:     by,
 		changed:  make(chan struct{}, 1),
 		told:     map[target.ID]struct{}{},
 
 		downloads: map[target.SessionID]struct{}{},
+		pauses:    map[pauseKey]*pause{},
 	}
 	c.ended, c.cancelEnded = context.WithCancel(context.Background())
 	m.mu.Lock()
@@ -146,7 +154,7 @@ func (m *Mux) attach(ctx context.Context, own bool) (*Client, error) {
 	if m.gone {
 		return nil, ErrBrowserGone
 	}
-	m.sessions[c.root] = &clientSession{client: c}
+	m.sessions[c.root] = &clientSession{client: c, whole: true}
 	m.clients[c] = struct{}{}
 	return c, nil
 }
@@ -190,6 +198,7 @@ func (c *Client) sendCommand(msg message) error {
 	if msg.Method == target.CommandDisposeBrowserContext {
 		p.context = namedIn(msg.Params).context
 	}
+	c.decidePause(&p, msg.Params)
 	c.pending++
 	m.nextID++
 	m.pending[m.nextID] = p
@@ -287,6 +296,7 @@ func (c *Client) Close(ctx context.Context) {
 	m.mu.Lock()
 	_, attached := m.clients[c]
 	delete(m.clients, c)
+	c.dropPauses("") // the browser lets them go on with their sessions
 	for id, s := range m.sessions {
 		if s.client == c {
 			m.forgetSession(id)

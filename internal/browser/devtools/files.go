@@ -21,7 +21,7 @@ import (
 func checkFiles(ctx context.Context, f *filter, _ target.SessionID, p params) error {
 	var names []string
 	if jsonv2.Unmarshal(p["files"], &names) != nil {
-		return errors.New("its files are not a list of paths")
+		return errors.New(badParams)
 	}
 	if len(names) > browser.MaxFiles {
 		return fmt.Errorf("page.invalid_files: an upload is of at most %d files", browser.MaxFiles)

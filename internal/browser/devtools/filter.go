@@ -1,6 +1,7 @@
 package devtools
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,9 +10,11 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
+	"github.com/chromedp/cdproto/tracing"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
@@ -30,6 +33,9 @@ type filter struct {
 	mu       sync.Mutex
 	streams  map[string]struct{} // handles of streams that the client's commands opened
 	contexts map[string]struct{} // browser contexts that the client made
+	spoiled  map[string]struct{} // those of the streams that may hold what was filled
+	fills    int                 // how many fills there were before the client's trace
+	readLast []byte              // the end of what the client has read of streams
 }
 
 // filtered is a client and its browser, as far as the filter between them asks.
@@ -38,6 +44,16 @@ type filtered interface {
 	CarriesFill(network.RequestID) bool
 	// SentHTTPLogin reports whether any request had a login of HTTP with it.
 	SentHTTPLogin() bool
+	// KeepsRequest reports whether a request has to do with what was filled.
+	KeepsRequest(network.RequestID, *network.Request) bool
+	// HoldsFilled reports whether a text holds a value that was filled.
+	HoldsFilled(text []byte) bool
+	// Fills is how many secrets were filled, and whether one of them may still be sent.
+	Fills() (count int, waiting bool)
+	// pauseOf is the paused request of an id; nil when none waits for the client.
+	pauseOf(in target.SessionID, id fetch.RequestID) *pause
+	// pageText is what the page of a session consists of.
+	pageText(ctx context.Context, in target.SessionID) (jsonv2.Value, error)
 	// ownsSession reports whether a session is the client's.
 	ownsSession(target.SessionID) bool
 	// sendDownloads turns the events of downloads in a session of the client on or off.
@@ -58,6 +74,7 @@ func newFilter(client filtered) *filter {
 		client:   client,
 		streams:  map[string]struct{}{},
 		contexts: map[string]struct{}{},
+		spoiled:  map[string]struct{}{},
 	}
 	for _, r := range clientRules {
 		f.rules[r.name] = r
@@ -76,12 +93,17 @@ func (f *filter) ruleFor(method string) rule {
 			return r
 		}
 	}
-	return rule{refuse: "it is not known to be safe"}
+	return rule{refuse: notKnown}
 }
 
-// errIgnored is returned for a command that does not go to the browser although the
-// client is told that it was done.
-var errIgnored = errors.New("it is answered without being done")
+// answer is returned for a command that does not go to the browser although the client
+// is told that it was done. It is the result that the client is told.
+type answer string
+
+// errIgnored is the answer to a command that has no result.
+const errIgnored answer = "{}"
+
+func (answer) Error() string { return "it is answered without being done" }
 
 // checkCommand returns a command as it may be sent to the browser, or why it may not
 // be. Its envelope is written anew, so that nothing is sent that was not understood.
@@ -97,7 +119,7 @@ func (f *filter) checkCommand(ctx context.Context, msg message) (message, error)
 		return message{}, errors.New(r.refuse)
 	}
 	if r.ignore != "" {
-		return message{}, errIgnored
+		return message{}, cmp.Or(r.result, errIgnored)
 	}
 	if r.check == nil && r.checkIn == nil {
 		return clean, nil
@@ -105,7 +127,7 @@ func (f *filter) checkCommand(ctx context.Context, msg message) (message, error)
 	p := params{}
 	if len(msg.Params) > 0 {
 		if err := jsonv2.Unmarshal(msg.Params, &p); err != nil || p == nil {
-			return message{}, errors.New("its parameters are not an object with each name once")
+			return message{}, errors.New(badParams)
 		}
 	}
 	var err error
@@ -128,9 +150,14 @@ func (f *filter) checkCommand(ctx context.Context, msg message) (message, error)
 // clean returns a message of the browser as the client may see it. method is
 // the event's or that of the command that msg answers.
 func (f *filter) clean(msg message, method string) message {
+	msg = f.withoutFilledResult(msg, method)
 	switch method {
-	case page.CommandPrintToPDF:
+	case page.CommandPrintToPDF, fetch.CommandTakeResponseBodyAsStream:
 		f.rememberHandle(f.streams, msg.Result, "stream")
+	case network.CommandLoadNetworkResource:
+		f.rememberResource(msg.Result)
+	case tracing.DataCollected.Method, tracing.TracingComplete.Method:
+		msg.Params = f.cleanTrace(method, msg.Params)
 	case target.CommandCreateBrowserContext:
 		// Its downloads are kept before its client can open a page in it.
 		if id := f.rememberHandle(f.contexts, msg.Result, "browserContextId"); id != "" {
@@ -245,7 +272,9 @@ func (p params) has(name string) bool {
 
 func checkNavigation(_ *filter, p params) error {
 	if raw := p.text("url"); raw != "" || p.has("url") {
-		return browser.CheckClientURL(raw)
+		if err := browser.CheckClientURL(raw); err != nil {
+			return fmt.Errorf("%s%w", badAddress, err)
+		}
 	}
 	return nil
 }
@@ -259,7 +288,7 @@ func checkFlat(_ *filter, p params) error {
 func checkDrag(_ *filter, p params) error {
 	var data params
 	if jsonv2.Unmarshal(p["data"], &data) != nil {
-		return errors.New("its data is not an object with each name once")
+		return errors.New(badParams)
 	}
 	if data.has("files") {
 		return errors.New(readsFiles)
@@ -271,7 +300,10 @@ func checkStream(f *filter, p params) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, ok := f.streams[p.text("handle")]; !ok {
-		return errors.New("the stream is not one of this client")
+		return errors.New(notOwn + "the stream is not one of this client")
+	}
+	if _, spoiled := f.spoiled[p.text("handle")]; spoiled {
+		return errors.New(holdsFill + "a secret was filled while the trace was made")
 	}
 	return nil
 }
@@ -284,7 +316,7 @@ func dropPostData(_ *filter, p params) error {
 
 func checkCarriesNoFill(f *filter, p params) error {
 	if f.client.CarriesFill(network.RequestID(p.text("requestId"))) {
-		return errors.New("the request carries a secret, and its answer may repeat it")
+		return errors.New(holdsFill + "the request carries a secret, and its answer may repeat it")
 	}
 	return nil
 }
@@ -307,7 +339,7 @@ func checkOwnContext(f *filter, p params) error {
 	defer f.mu.Unlock()
 	id := p.text("browserContextId")
 	if _, ok := f.contexts[id]; !ok {
-		return errors.New("the browser context is not one of this client")
+		return errors.New(notOwn + "the browser context is not one of this client")
 	}
 	delete(f.contexts, id)
 	return nil
@@ -315,7 +347,7 @@ func checkOwnContext(f *filter, p params) error {
 
 func checkOwnSession(f *filter, p params) error {
 	if !f.client.ownsSession(target.SessionID(p.text("sessionId"))) {
-		return errors.New("the session is not one of this client")
+		return errors.New(notOwn + "the session is not one of this client")
 	}
 	return nil
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/target"
 	"github.com/stretchr/testify/require"
@@ -34,8 +36,26 @@ type oneClient struct{}
 func (oneClient) SentHTTPLogin() bool { return true }
 
 func (oneClient) CarriesFill(id network.RequestID) bool { return id == filled }
-func (oneClient) ownsSession(id target.SessionID) bool  { return id == mine }
-func (oneClient) sendDownloads(target.SessionID, bool)  {}
+func (oneClient) KeepsRequest(id network.RequestID, r *network.Request) bool {
+	body := ""
+	for _, entry := range r.PostDataEntries {
+		body += string(entry.Bytes)
+	}
+	return id == filled || strings.Contains(r.URL+fmt.Sprint(r.Headers)+body, "stand-in")
+}
+func (oneClient) HoldsFilled(text []byte) bool { return strings.Contains(string(text), "canary") }
+func (oneClient) Fills() (int, bool)           { return 1, false }
+func (oneClient) pauseOf(in target.SessionID, id fetch.RequestID) *pause {
+	if in != mine || id != "told" {
+		return nil
+	}
+	return &pause{request: &network.Request{URL: "https://app.example/a", Headers: network.Headers{"a": "b"}}}
+}
+func (oneClient) pageText(context.Context, target.SessionID) (jsonv2.Value, error) {
+	return jsonv2.Value(`{"strings":["canary"]}`), nil
+}
+func (oneClient) ownsSession(id target.SessionID) bool { return id == mine }
+func (oneClient) sendDownloads(target.SessionID, bool) {}
 func (oneClient) giveFiles(_ context.Context, names []string) ([]string, error) {
 	paths := []string{}
 	for _, name := range names {
@@ -63,20 +83,43 @@ var cases = []struct {
 	{"Browser.crash", `{}`, "", "ends the runtime"},
 	{"Browser.crashGpuProcess", `{}`, "", "harms the runtime"},
 	{"Browser.executeBrowserCommand", `{"commandId":"openTabSearch"}`, "", "steers the browser"},
-	{"Browser.getBrowserCommandLine", `{}`, "", "shows paths and the proxy"},
+	{"Browser.getBrowserCommandLine", `{}`, "", "shows paths and the proxy: an empty one is answered"},
 	{"Browser.setDownloadBehavior", `{"behavior":"allow","downloadPath":"/"}`, "", "writes files anywhere"},
 	{"Browser.getHistograms", `{}`, "", "no row names it"},
 	{"Browser.getVersion", `{}`, `{}`, "clients ask it first"},
 
-	{"Fetch.enable", `{}`, "", "would see filled bodies"},
-	{"Fetch.getResponseBody", `{"requestId":"1"}`, "", "the whole domain"},
-	{"Network.getRequestPostData", `{"requestId":"other"}`, "", "bodies"},
+	{"Fetch.continueRequest", `{"requestId":"told"}`, `{"requestId":"told"}`, "as it is"},
+	{"Fetch.continueRequest", `{"requestId":"other"}`, "", "it was not told of that one"},
+	{"Fetch.continueRequest", `{"requestId":"told","url":"https://other.example/"}`,
+		`{"requestId":"told","url":"https://other.example/"}`, "the proxy decides where to"},
+	{"Fetch.continueRequest", `{"requestId":"told","url":"file:///etc/shadow"}`, "", "the machine"},
+	{"Fetch.continueRequest", `{"requestId":"told","url":"https://app.example/?p=stand-in"}`, "", "in its address"},
+	{"Fetch.continueRequest", `{"requestId":"told","headers":[{"name":"a","value":"stand-in"}]}`, "", "in a header"},
+	{"Fetch.continueRequest",
+		`{"requestId":"told","headers":[{"name":"a","value":"stand-in"},{"name":"a","value":"b"}]}`, "",
+		"in a header that is there twice"},
+	{"Fetch.continueRequest", `{"requestId":"told","headers":{"a":"b"}}`, "", "no list"},
+	{"Fetch.continueRequest", `{"requestId":"told","postData":"cD1zdGFuZC1pbg=="}`, "", "in its body"},
+	{"Fetch.continueRequest", `{"requestId":"told","postData":"*"}`, "", "no base64"},
+	{"Fetch.continueRequest", `{"requestId":"told","method":"POST","postData":"cD1x"}`,
+		`{"method":"POST","postData":"cD1x","requestId":"told"}`, "another body"},
+	{"Fetch.continueResponse", `{"requestId":"told"}`, `{"requestId":"told"}`, "told of it"},
+	{"Fetch.continueResponse", `{"requestId":"other"}`, "", "not told of it"},
+	{"Fetch.continueWithAuth", `{"requestId":"other"}`, "", "not told of it"},
+	{"Fetch.failRequest", `{"requestId":"other","errorReason":"Failed"}`, "", "not told of it"},
+	{"Fetch.fulfillRequest", `{"requestId":"other","responseCode":200}`, "", "not told of it"},
+	{"Fetch.getResponseBody", `{"requestId":"other"}`, "", "not told of it"},
+	{"Fetch.takeResponseBodyAsStream", `{"requestId":"other"}`, "", "not told of it"},
+	{"Network.getRequestPostData", `{"requestId":"filled"}`, "", "its body holds the secret"},
+	{"Network.getRequestPostData", `{"requestId":"other"}`, `{"requestId":"other"}`, "the page's own"},
 	{"Network.setRequestInterception", `{"patterns":[]}`, "", "the older Fetch"},
 	{"Network.continueInterceptedRequest", `{"interceptionId":"1"}`, "", "the older Fetch"},
 	{"Network.getResponseBodyForInterception", `{"interceptionId":"1"}`, "", "the older Fetch"},
 	{"Network.takeResponseBodyForInterceptionAsStream", `{"interceptionId":"1"}`, "", "the older Fetch"},
 	{"Network.replayXHR", `{"requestId":"filled"}`, "", "sends a fill again"},
 	{"Network.loadNetworkResource", `{"url":"file:///etc/passwd"}`, "", "reads files"},
+	{"Network.loadNetworkResource", `{"url":"https://app.example/a"}`, `{"url":"https://app.example/a"}`,
+		"by the proxy, as all else"},
 	{"Network.setCookieControls", `{}`, "", "no row names it"},
 	{"Network.enable", `{"maxPostDataSize":65536,"maxTotalBufferSize":1}`, `{"maxTotalBufferSize":1}`,
 		"events carry no bodies"},
@@ -124,10 +167,12 @@ var cases = []struct {
 	{"Page.navigate", `["file:///etc/shadow"]`, "", "not an object"},
 	{"Page.navigate", `null`, "", "not an object"},
 	{"Page.crash", `{}`, "", "the agent's tab"},
+	{"Page.printToPDF", `{}`, "", "a value stands in the page"},
 	{"Page.setDownloadBehavior", `{"behavior":"allow","downloadPath":"/"}`, "", "writes files anywhere"},
 	{"Page.startScreenRecording", `{}`, "", "no row names it"},
 
 	{"Security.setIgnoreCertificateErrors", `{"ignore":true}`, "", "a forged origin would be filled"},
+	{"Security.setIgnoreCertificateErrors", `{"ignore":false}`, "", "it is so, and answered"},
 	{"Security.setOverrideCertificateErrors", `{"override":true}`, "", "no row names it"},
 
 	{"Target.createTarget", `{"url":"about:blank"}`, `{"url":"about:blank"}`, "a new tab"},
@@ -152,21 +197,27 @@ var cases = []struct {
 	{"Target.exposeDevToolsProtocol", `{"targetId":"1"}`, "", "hands the protocol to a page"},
 	{"Target.getDevToolsTarget", `{"targetId":"1"}`, "", "the browser's own pages"},
 	{"Target.openDevTools", `{"targetId":"1"}`, "", "the browser's own pages"},
-	{"Target.setRemoteLocations", `{"locations":[{"host":"127.0.0.1","port":22}]}`, "", "connects past the proxy"},
+	{"Target.setRemoteLocations", `{"locations":[{"host":"127.0.0.1","port":22}]}`, "",
+		"connects past the proxy: it is answered and forgotten"},
 
 	{"Cast.enable", `{}`, "", "other devices"},
 	{"Extensions.loadUnpacked", `{"path":"/"}`, "", "reads files"},
 	{"FileSystem.getDirectory", `{}`, "", "reads files"},
 	{"HeapProfiler.takeHeapSnapshot", `{}`, "", "may hold what was filled"},
-	{"Memory.getDOMCounters", `{}`, "", "the machine"},
+	{"HeapProfiler.stopTrackingHeapObjects", `{}`, "", "may hold what was filled"},
+	{"HeapProfiler.collectGarbage", `{}`, `{}`, "shows nothing"},
+	{"Memory.getAllTimeSamplingProfile", `{}`, "", "the machine"},
 	{"PWA.launch", `{"manifestId":"1"}`, "", "opens files"},
 	{"ServiceWorker.enable", `{}`, "", "workers of others"},
 	{"SystemInfo.getInfo", `{}`, "", "the machine"},
 	{"Tethering.bind", `{"port":22}`, "", "listens on the machine"},
-	{"Tracing.start", `{}`, "", "bodies of every tab"},
+	{"Tracing.start", `{}`, `{}`, "nothing waits to be sent"},
+	{"Tracing.start", `{"perfettoConfig":"AA=="}`, "", "the machine's sources"},
+	{"Tracing.start", `{"tracingBackend":"system"}`, "", "the machine's tracing"},
+	{"Tracing.requestMemoryDump", `{}`, "", "the machine"},
 
 	{"Autofill.trigger", `{}`, "", "an unknown domain"},
-	{"WebAuthn.enable", `{}`, "", "an unknown domain"},
+	{"WebAuthn.enable", `{}`, `{}`, "authenticators of its own"},
 	{"Nonsense.enable", `{}`, "", "an unknown domain"},
 	{"Runtime", `{}`, "", "no command"},
 	{"runtime.evaluate", `{}`, "", "names are case-sensitive"},
@@ -191,6 +242,7 @@ func TestClientsMayDoWhatTheTableSaysAndNoMore(t *testing.T) {
 			if c.sent == "" {
 				require.Error(t, err, c.why)
 				require.NotContains(t, err.Error(), "/etc/shadow", "an error quotes nothing")
+				requireCode(t, err)
 				return
 			}
 			require.NoError(t, err, c.why)
@@ -202,6 +254,16 @@ func TestClientsMayDoWhatTheTableSaysAndNoMore(t *testing.T) {
 				Params:    clean.Params,
 			}, clean)
 		})
+	}
+}
+
+// requireCode looks that a refusal begins with a code that programs can read, unless the
+// client is answered as the browser answers.
+func requireCode(t *testing.T, err error) {
+	t.Helper()
+	asBrowser, answered := new(messageError), answer("")
+	if !errors.As(err, &asBrowser) && !errors.As(err, &answered) && err.Error() != "no file of the client's" {
+		require.Regexp(t, `^(devtools|page|storage)\.[a-z_]+: \S`, err.Error())
 	}
 }
 

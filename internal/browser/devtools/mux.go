@@ -82,6 +82,9 @@ type pendingCommand struct {
 	// context is the browser context that the command ends, if it does.
 	context cdp.BrowserContextID
 	answer  chan message // for the mux's own commands
+	// paused is the request that the command decides about, decided what waited for that.
+	paused  pauseKey
+	decided *pause
 }
 
 // Mux serves one browser's pipe.
@@ -106,6 +109,7 @@ type Mux struct {
 	// became of the file.
 	finishing finishing
 	gone      bool
+	work      sync.WaitGroup // grows under mu while not gone
 	done      chan struct{}
 }
 
@@ -123,6 +127,7 @@ func New(in io.ReadCloser, out io.WriteCloser, onEvent func(method string, param
 	}
 	go func() {
 		defer close(m.done)
+		defer m.work.Wait()
 		defer m.endClients()
 		defer in.Close()
 		m.readAll(in)
@@ -160,6 +165,9 @@ func (m *Mux) endClients() {
 	clear(m.sessions)
 	m.mu.Unlock()
 	for c := range clients {
+		m.mu.Lock()
+		c.dropPauses("")
+		m.mu.Unlock()
 		c.end(ErrBrowserGone)
 	}
 	for _, p := range pending {
@@ -171,6 +179,9 @@ func (m *Mux) endClients() {
 
 // route hands a message to the client that it is for.
 func (m *Mux) route(msg message) {
+	if msg.ID == 0 && m.keepPaused(msg) {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if msg.ID != 0 {
@@ -184,6 +195,9 @@ func (m *Mux) route(msg message) {
 			return
 		}
 		p.client.pending--
+		if msg.Error != nil {
+			p.client.undecidePause(p)
+		}
 		msg.ID, msg.SessionID = p.id, p.session
 		m.owners.answered(p, msg)
 		p.client.enqueue(m.asSeenBy(p.client, m.owners.answerTo(p.client, msg, p.method), p.method), p.method)
@@ -209,7 +223,7 @@ func (m *Mux) route(msg message) {
 	switch msg.Method {
 	case target.AttachedToTarget.Method:
 		id, of := attachmentOf(msg.Params)
-		m.sessions[id] = &clientSession{client: c, target: of}
+		m.sessions[id] = &clientSession{client: c, target: of, whole: isOfBrowser(msg.Params)}
 	case target.DetachedFromTarget.Method:
 		id, _ := attachmentOf(msg.Params)
 		m.forgetSession(id)

@@ -109,6 +109,24 @@ func (o *owners) hides(c *Client, info jsonv2.Value) bool {
 	return by != nil && by != c
 }
 
+// hidesFrame reports whether a frame may be of a context that another client made, as far
+// as the targets tell that the client knows of: those of frames are known that have a
+// process of their own alone.
+func (o *owners) hidesFrame(c *Client, frame cdp.FrameID) bool {
+	id, others := target.ID(frame), false
+	for _, by := range o.contexts {
+		others = others || by != c
+	}
+	if !others {
+		return false
+	}
+	if by := o.hidden[id]; by != nil {
+		return by != c
+	}
+	_, told := c.told[id]
+	return !told && o.opened[id] == nil
+}
+
 // refuses says why a client may not give a command, in the words of the browser where
 // what it names is not there to the client.
 func (o *owners) refuses(c *Client, session *clientSession, msg message) *messageError {

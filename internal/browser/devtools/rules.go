@@ -28,16 +28,32 @@ type rule struct {
 	// ignore is why the command is answered as if it were done, but not passed on:
 	// clients give it as they connect, and would give up without it.
 	ignore string
+	// result is what is answered then; empty is none.
+	result answer
+	// scan says that its answers are looked through for filled values.
+	scan bool
 }
 
-// The reasons that many rows share.
+// The reasons, each after the code that it begins with. Those that end in ": " are
+// completed where they are used.
 const (
-	endsRuntime = "it would end the runtime: stop the runtime instead"
-	readsFiles  = "it would hand files of the machine to a page"
-	ownsFetch   = "request interception is the server's: it fills secrets there"
-	ownsFiles   = "downloads are the server's: they go to the mounted storage"
-	seesMachine = "it shows the machine, not the page"
-	passesProxy = "it would reach the network past the egress policy"
+	badParams    = "devtools.params_unreadable: its parameters are not what the protocol has, each name once"
+	badAddress   = "devtools.address_refused: "
+	endsRuntime  = "devtools.ends_runtime: it would end the runtime: stop the runtime instead"
+	endsTab      = "devtools.ends_tab: it would end a tab that the agent may be using"
+	exposes      = "devtools.unfiltered: it would let commands past this filter: attach with flatten"
+	holdsFill    = "devtools.holds_fill: "
+	notKnown     = "devtools.not_permitted: it is not known to be safe"
+	notOwn       = "devtools.not_own: "
+	oldFetch     = "devtools.old_interception: requests are intercepted with Fetch.enable alone"
+	ownsFiles    = "devtools.downloads: downloads are the server's: they go to the mounted storage"
+	ownsWorkers  = "devtools.workers: it reaches workers that no tab of the client owns"
+	passesProxy  = "devtools.passes_proxy: it would reach the network past the egress policy"
+	readsFiles   = "devtools.machine_files: it would hand files of the machine to a page"
+	resendsFill  = "devtools.resends: it would send a request again that may carry a secret"
+	seesMachine  = "devtools.machine: it shows the machine, not the page"
+	trustsNobody = "devtools.certificates: origins are only as true as their certificates, and secrets are " +
+		"filled by origin"
 )
 
 // clientRules is searched for the exact name, then for "Domain.*"; what has
@@ -56,9 +72,12 @@ var clientRules = []rule{
 	{name: "DOM.getFileInfo", refuse: readsFiles},
 	{name: "DOMDebugger.*"},
 	{name: "DOMSnapshot.*"},
+	{name: "DOMSnapshot.captureSnapshot", scan: true},
+	{name: "DOMSnapshot.getSnapshot", scan: true},
 	{name: "Debugger.*"},
 	{name: "DeviceOrientation.*"},
 	{name: "Emulation.*"},
+	{name: "FedCm.*"},
 	{name: "Input.*"},
 	{name: "Input.dispatchDragEvent", check: checkDrag},
 	{name: "Inspector.*"},
@@ -69,8 +88,24 @@ var clientRules = []rule{
 	{name: "Performance.*"},
 	{name: "PerformanceTimeline.*"},
 	{name: "Profiler.*"},
+	// A virtual authenticator shows its private keys to clients of the same tab: the keys
+	// that pages made in it and those that a client put there, never one of a person.
+	{name: "WebAuthn.*"},
 	{name: "Runtime.*"},
 	{name: "Schema.*"},
+
+	// The memory of pages, and what the browser does.
+	{name: "HeapProfiler.*"},
+	{name: "HeapProfiler.stopTrackingHeapObjects", check: checkNothingFilled},
+	{name: "HeapProfiler.takeHeapSnapshot", check: checkNothingFilled},
+	{name: "Memory.getDOMCounters"},
+	{name: "Memory.getDOMCountersForLeakDetection"},
+	{name: "Memory.prepareForLeakDetection"},
+	{name: "Tracing.end"},
+	{name: "Tracing.getCategories"},
+	{name: "Tracing.recordClockSyncMarker"},
+	{name: "Tracing.requestMemoryDump", refuse: seesMachine},
+	{name: "Tracing.start", check: checkTrace},
 
 	// What pages store.
 	{name: "CacheStorage.*"},
@@ -86,12 +121,14 @@ var clientRules = []rule{
 	{name: "Storage.setCookies"},
 
 	// The browser: how it is sized and what it grants pages.
+	{name: "Browser.getGlobalPrivacyControl"},
 	{name: "Browser.getVersion"},
 	{name: "Browser.getWindowBounds"},
 	{name: "Browser.getWindowForTarget"},
 	{name: "Browser.grantPermissions"},
 	{name: "Browser.resetPermissions"},
 	{name: "Browser.setContentsSize"},
+	{name: "Browser.setGlobalPrivacyControl"},
 	{name: "Browser.setPermission"},
 	{name: "Browser.setWindowBounds"},
 	{name: "Browser.cancelDownload"},
@@ -99,16 +136,26 @@ var clientRules = []rule{
 	{name: "Browser.crash", refuse: endsRuntime},
 	{name: "Browser.crashGpuProcess", refuse: endsRuntime},
 	{name: "Browser.executeBrowserCommand", refuse: seesMachine},
-	{name: "Browser.getBrowserCommandLine", refuse: seesMachine},
+	{name: "Browser.getBrowserCommandLine", ignore: seesMachine, result: `{"arguments":[]}`},
 	{name: "Browser.setDownloadBehavior", checkIn: answerDownloads},
 
 	// Streams: a client reads those that its own commands opened.
 	{name: "IO.close", check: checkStream},
-	{name: "IO.read", check: checkStream},
+	{name: "IO.read", check: checkStream, scan: true},
 
-	// Requests: seen, not intercepted.
+	// Requests: seen, and intercepted but for those that have to do with a fill.
+	{name: "Fetch.enable"},
+	{name: "Fetch.disable"},
+	{name: "Fetch.continueRequest", checkIn: checkChanged},
+	{name: "Fetch.continueResponse", checkIn: checkPaused},
+	{name: "Fetch.continueWithAuth", checkIn: checkPaused},
+	{name: "Fetch.failRequest", checkIn: checkPaused},
+	{name: "Fetch.fulfillRequest", checkIn: checkPaused},
+	{name: "Fetch.getResponseBody", checkIn: checkPaused, scan: true},
+	{name: "Fetch.takeResponseBodyAsStream", checkIn: checkPaused},
 	{name: "Network.canClearBrowserCache"},
 	{name: "Network.canClearBrowserCookies"},
+	{name: "Network.canEmulateNetworkConditions"},
 	{name: "Network.clearBrowserCache"},
 	{name: "Network.clearBrowserCookies"},
 	{name: "Network.deleteCookies"},
@@ -120,10 +167,10 @@ var clientRules = []rule{
 	{name: "Network.getAllCookies"},
 	{name: "Network.getCertificate"},
 	{name: "Network.getCookies"},
-	{name: "Network.getResponseBody", check: checkCarriesNoFill},
+	{name: "Network.getResponseBody", check: checkCarriesNoFill, scan: true},
 	{name: "Network.getSecurityIsolationStatus"},
 	{name: "Network.overrideNetworkState"},
-	{name: "Network.searchInResponseBody", check: checkCarriesNoFill},
+	{name: "Network.searchInResponseBody", check: checkCarriesNoFill, scan: true},
 	{name: "Network.setBlockedURLs"},
 	{name: "Network.setBypassServiceWorker"},
 	{name: "Network.setCacheDisabled"},
@@ -131,65 +178,65 @@ var clientRules = []rule{
 	{name: "Network.setCookies"},
 	{name: "Network.setExtraHTTPHeaders"},
 	{name: "Network.setUserAgentOverride"},
-	{name: "Network.streamResourceContent", check: checkCarriesNoFill},
-	{name: "Network.continueInterceptedRequest", refuse: ownsFetch},
-	{name: "Network.getRequestPostData", refuse: ownsFetch},
-	{name: "Network.getResponseBodyForInterception", refuse: ownsFetch},
-	{name: "Network.loadNetworkResource", refuse: readsFiles},
-	{name: "Network.replayXHR", refuse: ownsFetch},
-	{name: "Network.setRequestInterception", refuse: ownsFetch},
-	{name: "Network.takeResponseBodyForInterceptionAsStream", refuse: ownsFetch},
-	{name: "Fetch.*", refuse: ownsFetch},
+	{name: "Network.streamResourceContent", check: checkCarriesNoFill, scan: true},
+	{name: "Network.continueInterceptedRequest", refuse: oldFetch},
+	{name: "Network.getRequestPostData", check: checkCarriesNoFill, scan: true},
+	{name: "Network.getResponseBodyForInterception", refuse: oldFetch},
+	{name: "Network.loadNetworkResource", check: checkResource},
+	{name: "Network.replayXHR", refuse: resendsFill},
+	{name: "Network.setRequestInterception", refuse: oldFetch},
+	{name: "Network.takeResponseBodyForInterceptionAsStream", refuse: oldFetch},
 
 	{name: "Page.addScriptToEvaluateOnNewDocument"},
 	{name: "Page.addScriptToEvaluateOnLoad"},
 	{name: "Page.bringToFront"},
 	{name: "Page.captureScreenshot"},
-	{name: "Page.captureSnapshot"},
+	{name: "Page.captureSnapshot", scan: true},
 	{name: "Page.clearDeviceMetricsOverride"},
 	{name: "Page.close"},
 	{name: "Page.createIsolatedWorld"},
 	{name: "Page.disable"},
 	{name: "Page.enable"},
+	{name: "Page.generateTestReport"},
 	{name: "Page.getAppManifest"},
 	{name: "Page.getFrameTree"},
 	{name: "Page.getInstallabilityErrors"},
 	{name: "Page.getLayoutMetrics"},
 	{name: "Page.getNavigationHistory"},
 	{name: "Page.getPermissionsPolicyState"},
-	{name: "Page.getResourceContent"},
+	{name: "Page.getResourceContent", scan: true},
 	{name: "Page.getResourceTree"},
 	{name: "Page.handleJavaScriptDialog"},
 	{name: "Page.navigate", check: checkNavigation},
 	{name: "Page.navigateToHistoryEntry"},
-	{name: "Page.printToPDF"},
+	{name: "Page.printToPDF", checkIn: checkPage, slow: true},
 	{name: "Page.reload"},
 	{name: "Page.removeScriptToEvaluateOnLoad"},
 	{name: "Page.removeScriptToEvaluateOnNewDocument"},
 	{name: "Page.resetNavigationHistory"},
 	{name: "Page.screencastFrameAck"},
 	{name: "Page.searchInResource"},
+	{name: "Page.setAdBlockingEnabled"},
 	{name: "Page.setBypassCSP"},
 	{name: "Page.setDeviceMetricsOverride"},
 	{name: "Page.setDocumentContent"},
 	{name: "Page.setFontFamilies"},
 	{name: "Page.setFontSizes"},
 	{name: "Page.setLifecycleEventsEnabled"},
+	{name: "Page.setRPHRegistrationMode"},
+	{name: "Page.setSPCTransactionMode"},
 	{name: "Page.setTouchEmulationEnabled"},
 	{name: "Page.setWebLifecycleState"},
 	{name: "Page.startScreencast"},
 	{name: "Page.stopLoading"},
 	{name: "Page.stopScreencast"},
-	{name: "Page.crash", refuse: "it would end a tab that the agent may be using"},
+	{name: "Page.crash", refuse: endsTab},
 	{name: "Page.setDownloadBehavior", ignore: ownsFiles},
 	{name: "Page.setInterceptFileChooserDialog"},
 
 	{name: "Security.disable"},
 	{name: "Security.enable"},
-	{
-		name:   "Security.setIgnoreCertificateErrors",
-		refuse: "origins are only as true as their certificates, and secrets are filled by origin",
-	},
+	{name: "Security.setIgnoreCertificateErrors", check: checkCertificates},
 
 	// Tabs: a runtime is one browser, so all of its tabs are the client's own.
 	{name: "Target.activateTarget"},
@@ -206,21 +253,19 @@ var clientRules = []rule{
 	{name: "Target.getTargets"},
 	{name: "Target.setAutoAttach", check: checkFlat},
 	{name: "Target.setDiscoverTargets"},
-	{name: "Target.exposeDevToolsProtocol", refuse: "it would hand a page this protocol unfiltered"},
+	{name: "Target.exposeDevToolsProtocol", refuse: exposes},
 	{name: "Target.getDevToolsTarget", refuse: seesMachine},
 	{name: "Target.openDevTools", refuse: seesMachine},
-	{name: "Target.sendMessageToTarget", refuse: "nested messages pass no filter: attach with flatten"},
-	{name: "Target.setRemoteLocations", refuse: passesProxy},
+	{name: "Target.sendMessageToTarget", refuse: exposes},
+	{name: "Target.setRemoteLocations", ignore: passesProxy},
 
 	// Refused as a whole, and said why; what is not named here is refused too.
 	{name: "Cast.*", refuse: passesProxy},
 	{name: "Extensions.*", refuse: readsFiles},
 	{name: "FileSystem.*", refuse: readsFiles},
-	{name: "HeapProfiler.*", refuse: "a heap may hold what was filled"},
 	{name: "Memory.*", refuse: seesMachine},
 	{name: "PWA.*", refuse: readsFiles},
-	{name: "ServiceWorker.*", refuse: "it reaches workers that no tab of the client owns"},
+	{name: "ServiceWorker.*", refuse: ownsWorkers},
 	{name: "SystemInfo.*", refuse: seesMachine},
-	{name: "Tethering.*", refuse: "it would listen on ports of the machine"},
-	{name: "Tracing.*", refuse: "a trace holds request bodies of every tab"},
+	{name: "Tethering.*", refuse: passesProxy},
 }

@@ -42,6 +42,14 @@ type Host interface {
 	SentHTTPLogin() bool
 	// KeepDownloadsOf has the downloads of a new browser context kept.
 	KeepDownloadsOf(cdp.BrowserContextID)
+	// KeepsRequest reports whether a request that a client has paused has to do with what
+	// was filled. It is asked by the reader: it neither blocks nor calls. An empty id is
+	// of a request that has none.
+	KeepsRequest(network.RequestID, *network.Request) bool
+	// HoldsFilled reports whether a text holds a value that was filled.
+	HoldsFilled(text []byte) bool
+	// Fills is how many secrets were filled, and whether one of them may still be sent.
+	Fills() (count int, waiting bool)
 	// CopyFile makes a copy of a file that the browser can read, and returns its path.
 	CopyFile(ctx context.Context, file browser.File) (path string, err error)
 }
@@ -58,7 +66,7 @@ type servedClient struct {
 // may do is in rules.go. It returns nil when the client left, the browser
 // ended or ctx did, else why the client was dropped.
 func (m *Mux) Serve(ctx context.Context, conn browser.CDPConn, by Host) error {
-	client, err := m.attachClient(ctx)
+	client, err := m.attachClient(ctx, by)
 	if err != nil {
 		return err
 	}
@@ -157,22 +165,29 @@ func passCommands(ctx context.Context, conn browser.CDPConn, client *Client, f *
 // still there.
 func passCommand(ctx context.Context, msg message, client *Client, f *filter) bool {
 	clean, err := f.checkCommand(ctx, msg)
+	asBrowser, answered := new(messageError), answer("")
 	switch {
-	case errors.Is(err, errIgnored):
-		client.enqueue(message{ID: msg.ID, SessionID: msg.SessionID, Result: jsonv2.Value("{}")}, msg.Method)
+	case errors.As(err, &answered):
+		client.enqueue(message{ID: msg.ID, SessionID: msg.SessionID, Result: jsonv2.Value(answered)}, msg.Method)
+		return true
+	case errors.As(err, &asBrowser):
+		client.answerError(msg, asBrowser)
 		return true
 	case err != nil:
 		client.answerError(msg, &messageError{
 			Code:    codeMethodNotFound,
-			Message: fmt.Sprintf("%q is refused: %v", shortMethod(msg.Method), err),
+			Message: refusedText(msg.Method, err),
 		})
 		return true
 	}
 	return client.sendCommand(clean) == nil
 }
 
-// shortMethod shortens the name of a command for an answer.
-func shortMethod(method string) string { return method[:min(len(method), 64)] }
+// refusedText says that a command is refused, with the code and the reason. The name of the
+// command is shortened, as the client may have sent any.
+func refusedText(method string, why error) string {
+	return fmt.Sprintf("%q is refused: %v", method[:min(len(method), 64)], why)
+}
 
 // ownsSession reports whether the session is the client's.
 func (c *Client) ownsSession(id target.SessionID) bool {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
 
@@ -20,6 +21,8 @@ type clientSession struct {
 	client *Client
 	// target is what it is attached to; empty for a browser session.
 	target target.ID
+	// whole says that it is a browser session, which tells of every tab.
+	whole bool
 	// dialogs is set while the client hears of the dialogs of its tab.
 	dialogs bool
 	// metrics are the parameters of the client's emulation of a screen; nil is
@@ -40,6 +43,16 @@ func attachmentOf(params jsonv2.Value) (target.SessionID, target.ID) {
 	return p.SessionID, p.TargetInfo.TargetID
 }
 
+// isOfBrowser reports whether an attachment is to the browser as a whole.
+func isOfBrowser(params jsonv2.Value) bool {
+	var p struct {
+		TargetInfo struct {
+			Type string `json:"type"`
+		} `json:"targetInfo"`
+	}
+	return jsonv2.Unmarshal(params, &p, protocol.PageText()) == nil && p.TargetInfo.Type == "browser"
+}
+
 // forgetSession forgets a session. Call it with mu held.
 func (m *Mux) forgetSession(id target.SessionID) {
 	s := m.sessions[id]
@@ -47,6 +60,9 @@ func (m *Mux) forgetSession(id target.SessionID) {
 		delete(s.client.downloads, id)
 	}
 	delete(m.sessions, id)
+	if s != nil && id != "" {
+		s.client.dropPauses(id)
+	}
 	if s != nil && s.dialogs {
 		m.signalRelease()
 	}
@@ -67,6 +83,8 @@ func (m *Mux) Released() <-chan struct{} { return m.released }
 // recordSetting remembers what a command sets in a session. Call it with mu held.
 func (m *Mux) recordSetting(s *clientSession, msg message) {
 	switch msg.Method {
+	case fetch.CommandDisable:
+		s.client.dropPauses(msg.SessionID)
 	case page.CommandEnable:
 		s.dialogs = true
 	case page.CommandDisable:

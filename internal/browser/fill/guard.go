@@ -161,6 +161,7 @@ type Guards struct {
 	carriers, httpCarriers carriers
 	// sentHTTPLogin says that requests have had a login of HTTP with them.
 	sentHTTPLogin bool
+	filled        filled
 }
 
 // NewGuards makes the guards of a browser. spawn runs a function beside the caller
@@ -188,6 +189,7 @@ func (gs *Guards) Arm(g *Guard) {
 		}
 	}
 	gs.live[g] = true
+	gs.filled.remember(g.Value)
 	gs.mu.Unlock()
 	gs.applyInterception()
 }
@@ -290,6 +292,7 @@ func (gs *Guards) Close() {
 	defer gs.mu.Unlock()
 	gs.closed = true
 	clear(gs.httpLogins)
+	gs.filled = filled{}
 	for _, guards := range []map[*Guard]bool{gs.live, gs.retired} {
 		for g := range guards {
 			gs.remove(g)

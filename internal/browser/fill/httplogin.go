@@ -36,6 +36,7 @@ func (gs *Guards) AddHTTPLogin(l *HTTPLogin) {
 	gs.mu.Lock()
 	if !gs.closed {
 		gs.httpLogins[l.Origin] = l
+		gs.filled.remember(l.Password)
 	}
 	gs.mu.Unlock()
 	gs.applyInterception()

@@ -49,8 +49,9 @@ type Clients interface {
 // connection that nobody else reads. It implements [browser.Page] on the agent's
 // tab in front: see owner.go.
 //
-// It relies on the rules for clients from outside: they do not let them intercept
-// requests, nor see the body of one for which [Set.CarriesFill] is true.
+// It relies on the rules for clients from outside: they do not let them intercept a
+// request for which [Set.KeepsRequest] is true, nor see the body of one for which
+// [Set.CarriesFill] is.
 type Set struct {
 	conn    *protocol.Conn
 	clients Clients
@@ -180,6 +181,18 @@ func (s *Set) SentHTTPLogin() bool { return s.guards.SentHTTPLogin() }
 // CarriesFill reports whether the body of a request held, or may come to hold,
 // a value from the vault.
 func (s *Set) CarriesFill(id network.RequestID) bool { return s.guards.CarriesValue(id) }
+
+// KeepsRequest reports whether a request that a client has paused has to do with what was
+// filled, so that the client may not see it.
+func (s *Set) KeepsRequest(id network.RequestID, r *network.Request) bool {
+	return s.guards.Touches(fill.RequestOf(fill.Flight{Request: id}, r, time.Now()))
+}
+
+// HoldsFilled reports whether a text that a client is to read holds a filled value.
+func (s *Set) HoldsFilled(text []byte) bool { return s.guards.HoldsFilled(text) }
+
+// Fills is how many secrets were filled, and whether one of them may still be sent.
+func (s *Set) Fills() (count int, waiting bool) { return s.guards.Fills() }
 
 // Ready waits until the agent's tab is set up, and opens one when there is none.
 func (s *Set) Ready(ctx context.Context) error {

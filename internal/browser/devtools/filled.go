@@ -1,0 +1,158 @@
+package devtools
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"slices"
+
+	"github.com/chromedp/cdproto/cdp/jsonv2"
+	"github.com/chromedp/cdproto/domsnapshot"
+	"github.com/chromedp/cdproto/io"
+	"github.com/chromedp/cdproto/target"
+	"github.com/chromedp/cdproto/tracing"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/protocol"
+)
+
+// What clients take out of the browser in one piece is held to what was filled into its
+// pages. A page holds a stand-in, but a site may have answered with the value itself, and
+// an entry may have it typed as it is.
+
+// readOverlap is how much of what a client has read of streams is kept, in bytes, to find
+// a value that is read in two pieces.
+const readOverlap = 1 << 10
+
+// withoutFilledResult takes the place of the answer to a command whose answers are looked
+// through, where it holds a value that was filled.
+func (f *filter) withoutFilledResult(msg message, method string) message {
+	if len(msg.Result) == 0 || !f.ruleFor(method).scan {
+		return msg
+	}
+	found := f.client.HoldsFilled(msg.Result)
+	if method == io.CommandRead && !found {
+		found = f.client.HoldsFilled(f.readOn(msg.Result))
+	}
+	if !found {
+		return msg
+	}
+	return message{ID: msg.ID, SessionID: msg.SessionID, Error: &messageError{
+		Code:    codeServerError,
+		Message: refusedText(method, errors.New(holdsFill+"a value that was filled stands in it")),
+	}}
+}
+
+// readOn returns what was read of a stream, behind the end of what was read before.
+func (f *filter) readOn(result jsonv2.Value) []byte {
+	var read struct {
+		Data          string `json:"data"`
+		Base64Encoded bool   `json:"base64Encoded"`
+	}
+	_ = jsonv2.Unmarshal(result, &read, protocol.PageText()) // else there is nothing to find
+	data := []byte(read.Data)
+	if read.Base64Encoded {
+		data, _ = base64.StdEncoding.DecodeString(read.Data) // what it has of it
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	whole := slices.Concat(f.readLast, data)
+	f.readLast = slices.Clone(whole[max(0, len(whole)-readOverlap):])
+	return whole
+}
+
+// rememberResource adds the stream of what a client has loaded.
+func (f *filter) rememberResource(result jsonv2.Value) {
+	var fields params
+	if jsonv2.Unmarshal(result, &fields, protocol.PageText()) == nil {
+		f.rememberHandle(f.streams, fields["resource"], "stream")
+	}
+}
+
+// cleanTrace takes what a trace has recorded out of its events where a secret was filled
+// meanwhile: a trace of the whole browser may show what left it.
+func (f *filter) cleanTrace(event string, of jsonv2.Value) jsonv2.Value {
+	count, waiting := f.client.Fills()
+	f.mu.Lock()
+	spoiled := waiting || count != f.fills
+	f.mu.Unlock()
+	if event == tracing.TracingComplete.Method {
+		if stream := f.rememberHandle(f.streams, of, "stream"); stream != "" && spoiled {
+			f.rememberHandle(f.spoiled, of, "stream")
+		}
+		return of
+	}
+	if spoiled {
+		return jsonv2.Value(`{"value":[]}`)
+	}
+	return of
+}
+
+// checkTrace permits a trace of the browser's own while no fill waits to be sent.
+func checkTrace(f *filter, p params) error {
+	if p.has("perfettoConfig") || p.has("tracingBackend") && p.text("tracingBackend") == "system" {
+		return errors.New(seesMachine)
+	}
+	count, waiting := f.client.Fills()
+	if waiting {
+		return errors.New(holdsFill + "a secret that was filled may be sent while the trace is made: " +
+			"wait until its page was left")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fills = count
+	return nil
+}
+
+// checkNothingFilled permits what shows the memory of pages while nothing was filled.
+func checkNothingFilled(f *filter, _ params) error {
+	if count, _ := f.client.Fills(); count > 0 {
+		return errors.New(holdsFill + "the memory of a page may hold what was filled: use a runtime without fills")
+	}
+	return nil
+}
+
+// checkPage permits what shows the whole page while no filled value stands in it.
+func checkPage(ctx context.Context, f *filter, in target.SessionID, _ params) error {
+	if count, _ := f.client.Fills(); count == 0 {
+		return nil
+	}
+	text, err := f.client.pageText(ctx, in)
+	if err != nil {
+		return err
+	}
+	if f.client.HoldsFilled(text) {
+		return errors.New(holdsFill + "a value that was filled stands in the page")
+	}
+	return nil
+}
+
+func (c servedClient) pageText(ctx context.Context, in target.SessionID) (text jsonv2.Value, err error) {
+	if !c.ownsSession(in) {
+		return nil, errors.New(notOwn + "the session is not one of this client")
+	}
+	err = c.m.callIn(ctx, in, domsnapshot.CommandCaptureSnapshot,
+		domsnapshot.CaptureSnapshotParams{ComputedStyles: []string{}}, &text)
+	return text, err
+}
+
+// checkResource permits the loading of what the web has: by the runtime's proxy, as all
+// that its browser asks for.
+func checkResource(_ *filter, p params) error {
+	if err := browser.CheckPageURL(p.text("url")); err != nil {
+		return errors.New(badAddress + "only http and https addresses are loaded")
+	}
+	return nil
+}
+
+// checkCertificates permits that certificates are checked, as they are.
+func checkCertificates(_ *filter, p params) error {
+	var ignore bool
+	if jsonv2.Unmarshal(p["ignore"], &ignore) != nil {
+		return errors.New(badParams)
+	}
+	if ignore {
+		return errors.New(trustsNobody)
+	}
+	return errIgnored
+}
