@@ -27,6 +27,11 @@ func office(t *testing.T) string {
 			_, _ = io.WriteString(w, "a,b\n1,2\n")
 			return
 		}
+		if name, password, _ := r.BasicAuth(); r.URL.Path == "/basic" && (name != "ada" || password != "lovelace") {
+			w.Header().Set("WWW-Authenticate", `Basic realm="office"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, `<title>office</title><input id=name><p id=out></p>
 			<button id=greet onclick="out.textContent = 'hello ' + document.querySelector('#name').value">Greet</button>
@@ -103,6 +108,24 @@ func connectRod(t *testing.T, rt *bctrl.Runtime) (browser *rod.Browser, leave fu
 	return browser.Timeout(time.Minute), leave
 }
 
+// interceptWithRod answers a request in the site's place, and a site that asks for a login.
+func interceptWithRod(t *testing.T, browser *rod.Browser, page *rod.Page, site string) {
+	t.Helper()
+	router := page.HijackRequests()
+	router.MustAdd("*/routed", func(h *rod.Hijack) { h.Response.SetBody("mine") })
+	go router.Run()
+	require.Equal(t, "mine", page.MustEval(`() => fetch("/routed").then(r => r.text())`).Str())
+	require.NoError(t, router.Stop())
+	authenticated := browser.HandleAuth("ada", "lovelace")
+	answered := make(chan error, 1)
+	go func() { answered <- authenticated() }()
+	require.NoError(t, page.Navigate(site+"/basic"))
+	require.NoError(t, <-answered)
+	require.Equal(t, "office", page.MustElement("title").MustText())
+	require.NoError(t, page.Navigate(site))
+	require.NoError(t, page.WaitLoad())
+}
+
 func TestRodDrivesARuntimeBesideTheAgent(t *testing.T) {
 	site := office(t)
 	rt := usedRuntime(t, site)
@@ -131,6 +154,8 @@ func TestRodDrivesARuntimeBesideTheAgent(t *testing.T) {
 		require.NoError(t, page.Wait(rod.Eval(`yes => document.querySelector("#out").textContent === yes`,
 			map[bool]string{true: "true", false: "false"}[yes])))
 	}
+
+	interceptWithRod(t, browser, page, site)
 
 	// The client sees a new tab and drives it.
 	opened := page.WaitOpen()

@@ -45,6 +45,19 @@ await main(async (site, address) => {
   out.set = await page.evaluate(async () => [
     navigator.userAgent, innerWidth, (await navigator.permissions.query({ name: "geolocation" })).state,
   ]);
+  await page.route("**/routed", (route) => route.fulfill({ body: "mine" }));
+  await page.route("**/other", async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: (await response.text()).replace("office", "changed") });
+  });
+  await page.route("**/gone", (route) => route.abort());
+  out.intercepted = await page.evaluate(async () => [
+    await fetch("/routed").then((r) => r.text()), (await fetch("/other").then((r) => r.text())).slice(7, 14),
+    await fetch("/gone").then(() => "there", () => "gone"),
+  ]);
+  const login = await browser.newContext({ httpCredentials: { username: "ada", password: "lovelace" } });
+  out.intercepted.push((await (await login.newPage()).goto(site + "/basic")).status());
+  await login.close();
   await own.close();
   await browser.close(); // of the connection, where Playwright has not started it
   return out;

@@ -47,6 +47,30 @@ await main(async (site, address) => {
   out.own = await drive(await own.newPage());
   await own.close();
   out.set = await page.evaluate(() => [devicePixelRatio, screen.width]);
+  await page.setRequestInterception(true);
+  const intercept = (request) => {
+    if (request.url().endsWith("/routed")) request.respond({ body: "mine" });
+    else if (request.url().endsWith("/gone")) request.abort();
+    else request.continue();
+  };
+  page.on("request", intercept);
+  out.intercepted = await page.evaluate(async () => [
+    await fetch("/routed").then((r) => r.text()), (await fetch("/other").then((r) => r.text())).slice(7, 13),
+    await fetch("/gone").then(() => "there", () => "gone"),
+  ]);
+  page.off("request", intercept);
+  await page.setRequestInterception(false);
+  await page.authenticate({ username: "ada", password: "lovelace" });
+  out.intercepted.push((await page.goto(site + "/basic")).status());
+  const passkeys = await page.createCDPSession();
+  await passkeys.send("WebAuthn.enable");
+  await passkeys.send("WebAuthn.addVirtualAuthenticator", {
+    options: { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true },
+  });
+  await page.tracing.start({});
+  await page.goto(site);
+  const trace = await page.tracing.stop();
+  out.inspected = [trace.length > 1000, (await page.metrics()).Nodes > 0, (await page.pdf()).length > 1000];
   await browser.disconnect();
   return out;
 });
