@@ -119,7 +119,7 @@ const (
 // started waits until a runtime that is starting is active, for as long as the
 // context allows.
 func (rt *Runtime) started(ctx context.Context) error {
-	for wait := startPollMin; rt.Status == RuntimeStarting; wait = min(2*wait, startPollMax) {
+	for wait := startPollMin; rt.Status == RuntimeStarting || rt.Status == RuntimeQueued; wait = min(2*wait, startPollMax) {
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():

@@ -28,8 +28,10 @@ const KindBrowser RuntimeKind = "browser"
 // RuntimeStatus is where a runtime is in its life.
 type RuntimeStatus string
 
-// The life of a runtime, in order; failed and stopped are final.
+// The life of a runtime, in order; failed and stopped are final. One is queued where the
+// server has no room for it yet, and [RuntimeSummary] says at which place.
 const (
+	RuntimeQueued   RuntimeStatus = "queued"
 	RuntimeStarting RuntimeStatus = "starting"
 	RuntimeActive   RuntimeStatus = "active"
 	RuntimeStopped  RuntimeStatus = "stopped"
@@ -111,6 +113,8 @@ type RuntimeSummary struct {
 	StorageWorkspace string `json:"storageWorkspace,omitempty"`
 	// Message says why a runtime failed or stopped.
 	Message string `json:"message,omitempty"`
+	// QueuePlace is the place of a queued runtime, 1 of the next; 0 of any other.
+	QueuePlace int `json:"queuePlace,omitempty"`
 	// BlockedRequests counts what the browser of a live runtime was not let through to
 	// hosts outside the web mount, and BlockedHosts has them, sorted, a thousand
 	// at most.

@@ -128,7 +128,7 @@ func runtimeNames(ctx context.Context, client *bctrl.Client, typed string) iter.
 			return
 		}
 		for rt, err := range ws.Runtimes.List(ctx) {
-			if err == nil && rt.Status != bctrl.RuntimeStarting && rt.Status != bctrl.RuntimeActive {
+			if err == nil && (rt.Status == bctrl.RuntimeStopped || rt.Status == bctrl.RuntimeFailed) {
 				continue
 			}
 			if err != nil {

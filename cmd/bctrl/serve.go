@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -29,14 +28,11 @@ type serving struct {
 	BrowserUser string   `env:"BCTRL_BROWSER_USER"`
 	Providers   string   `env:"BCTRL_PROVIDERS"`
 	Prices      string   `env:"BCTRL_PRICES"`
-	Warm        string   `env:"BCTRL_WARM" envDefault:"0"`
-	KeySource   string   `env:"BCTRL_KEY_SOURCE"`
-	Ask         bool     `env:"-"`
-	Verbose     bool     `env:"-"`
+	Capacity    capacity
+	KeySource   string `env:"BCTRL_KEY_SOURCE"`
+	Ask         bool   `env:"-"`
+	Verbose     bool   `env:"-"`
 }
-
-// maxWarm bounds the browsers that are kept ready: more is a typing error.
-const maxWarm = 256
 
 func serve() *cobra.Command {
 	cmd := &cobra.Command{
@@ -58,7 +54,7 @@ machine or of a private network, unless --allow-address names it.`,
 		Example: `  bctrl serve
   bctrl serve --address 127.0.0.1:9000 --data-dir /srv/bctrl
   bctrl serve --allow-address 10.1.0.0/16 --allow-address ::1
-  bctrl serve --warm 2
+  bctrl serve --warm 2 --max-runtimes 20 --min-free-memory 1GiB
   bctrl serve --providers /etc/bctrl/providers --prices /etc/bctrl/prices.json
   bctrl serve --key-source passphrase --ask-passphrase < passphrase.txt`,
 		Args: arguments(0, 0),
@@ -108,8 +104,7 @@ func newServing(cmd *cobra.Command) *serving {
 		"docs/providers.md (BCTRL_PROVIDERS)")
 	f.StringVar(&s.Prices, "prices", s.Prices, "file of what models cost, for budgets in US dollars; see "+
 		"docs/agents.md (BCTRL_PRICES)")
-	f.StringVar(&s.Warm, "warm", s.Warm, "how many browsers to keep ready, some 100 MiB each: a runtime launched as is "+
-		"the default then starts at once (BCTRL_WARM)")
+	s.Capacity.addFlags(f)
 	f.StringVar(&s.KeySource, "key-source", s.KeySource, "where the key comes from: file, env or passphrase; default: "+
 		"as before, or where there is one (BCTRL_KEY_SOURCE)")
 	f.BoolVar(&s.Ask, "ask-passphrase", false, "ask for the passphrase, rather than start locked")
@@ -126,9 +121,8 @@ func (s *serving) configure(cfg *daemon.Config) error {
 	}
 	cfg.Chromium.Path, cfg.Chromium.User, cfg.Providers = s.Browser, s.BrowserUser, s.Providers
 	cfg.Prices = s.Prices
-	var err error
-	if cfg.Warm, err = strconv.Atoi(s.Warm); err != nil || cfg.Warm < 0 || cfg.Warm > maxWarm {
-		return fmt.Errorf("--warm %q: want a number from 0 to %d", s.Warm, maxWarm)
+	if err := s.Capacity.configure(cfg); err != nil {
+		return err
 	}
 	for _, text := range s.Allow {
 		prefix, err := parseRange(text)

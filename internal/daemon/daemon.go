@@ -63,6 +63,12 @@ type Config struct {
 	// Warm is how many browsers are kept ready, for runtimes that are launched as is the
 	// default; 0 is none.
 	Warm int
+	// MaxRuntimes bounds the runtimes that start or run at a time, and MinFreeMemory is
+	// how much memory has to be left for another one, in bytes; 0 is no bound. A
+	// launch waits for room for QueueTime; 0 is 30 seconds.
+	MaxRuntimes   int
+	MinFreeMemory int64
+	QueueTime     time.Duration
 	// Allow lists special address ranges, such as 127.0.0.0/8, that pages and
 	// model providers may be at all the same.
 	Allow []netip.Prefix
@@ -151,10 +157,16 @@ func Open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	}
 	policy := egress.Policy{Allow: cfg.Allow}
 	d.Server, err = server.New(ctx, server.Config{
-		Store:           d.store,
-		Custody:         d.custody,
-		Browsers:        d.driver(cfg),
-		Warm:            d.warm,
+		Store:    d.store,
+		Custody:  d.custody,
+		Browsers: d.driver(cfg),
+		Warm:     d.warm,
+		Capacity: server.Capacity{
+			Runtimes:  cfg.MaxRuntimes,
+			MinFree:   cfg.MinFreeMemory,
+			Available: availableMemory,
+			QueueTime: cfg.QueueTime,
+		},
 		ProfileDir:      filepath.Join(cfg.DataDir, "profiles"),
 		Egress:          policy,
 		ProviderRoots:   cfg.ProviderRoots,

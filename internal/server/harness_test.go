@@ -209,7 +209,12 @@ func target(segments []string, query url.Values) string {
 // send sends a request as it is given.
 func (h *harness) send(method, target string, body io.Reader, headers ...string) answer {
 	h.Helper()
-	req := httptest.NewRequestWithContext(h.Context(), method, target, body)
+	return h.sendIn(h.Context(), method, target, body, headers...)
+}
+
+// sendIn is [harness.send] for a caller who leaves when ctx ends.
+func (h *harness) sendIn(ctx context.Context, method, target string, body io.Reader, headers ...string) answer {
+	req := httptest.NewRequestWithContext(ctx, method, target, body)
 	for i := 0; i+1 < len(headers); i += 2 {
 		req.Header.Add(headers[i], headers[i+1])
 	}

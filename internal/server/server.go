@@ -50,6 +50,8 @@ type Config struct {
 	// Warm says how many browsers are ready before anybody asks for them, and how many
 	// are to be; nil is none.
 	Warm func() (ready, want int)
+	// Capacity bounds how many runtimes there are; the zero one does not.
+	Capacity Capacity
 	// ProfileDir holds the browser profiles, a folder each.
 	ProfileDir string
 	// Egress decides which addresses pages and providers may be at.
@@ -78,6 +80,9 @@ type Config struct {
 	// Log receives what an operator needs to know; nil discards it.
 	Log *slog.Logger
 }
+
+// Capacity says how many runtimes a server has at a time.
+type Capacity = runtimes.Capacity
 
 // Server is the BCTRL server, an [http.Handler].
 type Server struct {
@@ -171,6 +176,7 @@ func newServer(cfg Config) (*Server, error) {
 		Calls:    s.calls,
 		Events:   s.events,
 		Prices:   cfg.Prices,
+		Capacity: cfg.Capacity,
 	})
 	s.router = web.NewRouter(s.Kernel, s.routes())
 	return s, nil

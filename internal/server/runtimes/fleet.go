@@ -52,6 +52,9 @@ func (f *fleet) remove(lr *liveRuntime) {
 	f.mu.Lock()
 	delete(f.live, lr.id)
 	f.mu.Unlock()
+	if lr.place != nil {
+		lr.place.release()
+	}
 	f.running.Done()
 }
 

@@ -34,12 +34,16 @@ func (s *Service) launchRuntime(
 	}
 	ev := rq.Event()
 	ev.Workspace, ev.Group, ev.Runtime = ws.ID, rt.Group, rt.ID
-	// A caller who leaves gets the runtime all the same: with the idempotency
-	// key it finds it again.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), launchBound)
-	defer cancel()
+	// A caller who leaves while the browser starts gets the runtime all the same: with
+	// the idempotency key it finds it again. One who leaves the queue does not.
+	patience := ctx
+	ctx = context.WithoutCancel(ctx)
 	rq.MarkRecorded()
-	if err := s.Use(ctx, ev, func() error { return s.startRuntime(ctx, rq.Caller.Org, ws, &rt) }); err != nil {
+	err = s.Use(ctx, ev, func() error { return s.startRuntime(ctx, patience, rq.Caller.Org, ws, &rt) })
+	if web.AsError(err).Code == codeAtCapacity {
+		rq.RetryAfter(retryLater)
+	}
+	if err != nil {
 		return out, err
 	}
 	return s.describeRuntime(rt, ws), nil
@@ -130,8 +134,11 @@ func checkLaunch(p *web.Problems, l bctrl.Launch) {
 }
 
 // startRuntime records a runtime and starts its browser, whose end is recorded from
-// then on. Whatever the error, no browser is left.
-func (s *Service) startRuntime(ctx context.Context, org string, ws store.Workspace, rt *store.Runtime) (err error) {
+// then on. Where there is no room for it, it waits while patience lasts. Whatever the
+// error, no browser is left.
+func (s *Service) startRuntime(
+	ctx, patience context.Context, org string, ws store.Workspace, rt *store.Runtime,
+) (err error) {
 	lr := newLiveRuntime(org, ws.ID, rt.ID)
 	if err := s.fleet.add(lr); err != nil {
 		return err
@@ -143,6 +150,9 @@ func (s *Service) startRuntime(ctx context.Context, org string, ws store.Workspa
 		}
 		close(lr.started)
 	}()
+	if lr.place, err = s.admission.enter(rt.ID, tenant{org, ws.ID}); err != nil {
+		return err
+	}
 	ctx, cancel := lr.whileLive(ctx)
 	defer cancel()
 	err = s.DB.Write(ctx, func(tx *store.Tx) error { return insertRuntime(ctx, tx, org, *rt) })
@@ -152,9 +162,15 @@ func (s *Service) startRuntime(ctx context.Context, org string, ws store.Workspa
 	if err != nil {
 		return err
 	}
+	if err := lr.waitForRoom(patience); err != nil {
+		return s.recordNoRoom(lr, err)
+	}
+	ctx, cancelStart := context.WithTimeout(ctx, launchBound)
+	defer cancelStart()
 	if err := s.startBrowser(ctx, lr, ws, rt); err != nil {
 		return s.recordNotStarted(lr, err)
 	}
+	lr.place.hasStarted()
 	watched = true
 	go s.watchBrowser(lr)
 	return nil
@@ -168,6 +184,9 @@ func (s *Service) recordNotStarted(lr *liveRuntime, err error) error {
 		refusal := web.Unprocessable("runtimes.ended", "the runtime was stopped while it started")
 		return errors.Join(refusal, s.recordRuntimeEnd(lr.org, lr.id, bctrl.RuntimeStopped, ""))
 	}
+	if e := web.AsError(err); e.Code == codeAtCapacity {
+		return errors.Join(e, s.recordRuntimeEnd(lr.org, lr.id, bctrl.RuntimeFailed, e.Message))
+	}
 	s.Log.Error("a runtime did not start", "runtime", lr.id, "error", err)
 	refusal := web.WithHint(
 		web.Unavailable(wire.CodeLaunchFailed, "the browser did not start"),
@@ -180,6 +199,20 @@ func (s *Service) recordNotStarted(lr *liveRuntime, err error) error {
 		refusal = e
 	}
 	return errors.Join(refusal, s.recordRuntimeEnd(lr.org, lr.id, bctrl.RuntimeFailed, refusal.Message))
+}
+
+// recordNoRoom records that a runtime did not start because there was no room for it, or
+// because nobody waits for it any more, and returns the refusal that says so.
+func (s *Service) recordNoRoom(lr *liveRuntime, err error) error {
+	refusal := web.AsError(err)
+	if lr.isStopping() || refusal.Code == codeAtCapacity {
+		return s.recordNotStarted(lr, err)
+	}
+	if errors.Is(err, context.Canceled) {
+		refusal = web.ErrAbandoned
+	}
+	return errors.Join(refusal, s.recordRuntimeEnd(lr.org, lr.id, bctrl.RuntimeStopped,
+		"its launch was given up while it waited for room"))
 }
 
 // insertRuntime writes the row of a runtime, where its workspace and its profile have

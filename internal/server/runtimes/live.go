@@ -31,6 +31,8 @@ type liveRuntime struct {
 	secrets *scrub.Set
 
 	hosts hosts
+	// place is its room among the runtimes; nil where it got none.
+	place *place
 
 	mu        sync.Mutex // guards what follows
 	stopping  bool       // somebody asked for its end
@@ -63,6 +65,14 @@ func (lr *liveRuntime) isStopping() bool {
 	lr.mu.Lock()
 	defer lr.mu.Unlock()
 	return lr.stopping
+}
+
+// waitForRoom waits until there is room for the runtime, for as long as ctx lasts and
+// nobody stops it.
+func (lr *liveRuntime) waitForRoom(ctx context.Context) error {
+	ctx, cancel := lr.whileLive(ctx)
+	defer cancel()
+	return lr.place.waitForRoom(ctx)
 }
 
 // takePage waits for the turn to use the page, which one execution has at a time.

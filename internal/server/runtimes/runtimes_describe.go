@@ -45,8 +45,13 @@ func (s *Service) describeEffective(rt store.Runtime, effective bctrl.Mounts) bc
 		UpdatedAt:       rt.UpdatedAt,
 		Summary:         bctrl.RuntimeSummary{BrowserRunning: rt.Status == bctrl.RuntimeActive, Message: rt.Reason},
 	}
-	if rt.Status == bctrl.RuntimeActive {
+	switch rt.Status {
+	case bctrl.RuntimeActive:
 		info.Summary.CurrentDriver = rt.Driver
+	case bctrl.RuntimeStarting: // as its row has it also while it waits for room
+		if at := s.admission.placeOf(rt.ID); at > 0 {
+			info.Status, info.Summary.QueuePlace = bctrl.RuntimeQueued, at
+		}
 	}
 	if lr, ok := s.startedRuntime(rt.ID); ok {
 		info.Summary.BlockedRequests, info.Summary.BlockedHosts = lr.hosts.refusedSoFar()

@@ -45,6 +45,8 @@ type Config struct {
 	Events *events.Hub
 	// Prices say what models cost; nil knows no price.
 	Prices *model.Prices
+	// Capacity bounds how many runtimes there are; the zero one does not.
+	Capacity Capacity
 }
 
 // Service answers the routes of workspaces and runtimes.
@@ -65,6 +67,7 @@ type Service struct {
 	documents *doctext.Reader
 
 	fleet       fleet
+	admission   *admission
 	operations  operations
 	connectURLs connectURLs
 }
@@ -84,6 +87,7 @@ func New(k *web.Kernel, cfg Config) *Service {
 		events:    cfg.Events,
 		prices:    cfg.Prices,
 		documents: doctext.NewReader(),
+		admission: newAdmission(cfg.Capacity),
 	}
 }
 

@@ -126,3 +126,8 @@ func (rq *Request) PublicURL() *url.URL {
 	}
 	return u
 }
+
+// RetryAfter has a refusal ask its caller to wait so many seconds before the next attempt.
+func (rq *Request) RetryAfter(seconds int) {
+	rq.w.Header().Set("Retry-After", strconv.Itoa(seconds))
+}

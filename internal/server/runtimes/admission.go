@@ -1,0 +1,280 @@
+package runtimes
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+)
+
+const (
+	// defaultQueueTime is how long a launch waits for room, unless the operator says
+	// otherwise. The SDK gives a request a minute.
+	defaultQueueTime = 30 * time.Second
+	// maxQueue bounds the launches that wait at a time: each holds a request.
+	maxQueue = 1000
+	// startingMemory is what a browser that starts is taken to need until it shows, in
+	// bytes: some 100 MiB are seen of one with a page.
+	startingMemory = 150 << 20
+	// memoryPause is how often free memory is looked at while a launch waits for it.
+	memoryPause = 500 * time.Millisecond
+)
+
+// Capacity says how many runtimes there may be at a time, and what becomes of a launch
+// that comes when there are. The zero Capacity bounds nothing.
+type Capacity struct {
+	// Runtimes bounds those that start or run; 0 is no bound.
+	Runtimes int
+	// MinFree is how much memory has to be available to the server for another browser
+	// to start, in bytes; 0 is no bound. One browser may start however little there is.
+	MinFree int64
+	// Available is the memory that is available now. It is needed where MinFree is set;
+	// not ok is taken for enough.
+	Available func() (bytes int64, ok bool)
+	// QueueTime is how long a launch may wait for room; 0 is 30 seconds.
+	QueueTime time.Duration
+}
+
+// tenant is whose a runtime is.
+type tenant struct{ org, workspace string }
+
+// waitingLaunch is a launch that waits for room.
+type waitingLaunch struct {
+	id string
+	of tenant
+	// admitted is closed when there is room.
+	admitted chan struct{}
+}
+
+// admission lets launches in while there is room, and has the others wait in a queue.
+//
+// The queue is fair: next is who has the fewest runtimes, first among the organizations,
+// then among the workspaces of one. Of those who have as many it is whoever was let in the
+// longest ago, and then whoever came first. So nobody waits behind all the launches of
+// another.
+type admission struct {
+	Capacity
+
+	mu       sync.Mutex
+	live     map[string]int // admitted and not released, by organization
+	liveIn   map[tenant]int // the same, by workspace
+	total    int
+	starting int
+	queue    []*waitingLaunch // by arrival
+	// turns counts those that were let in; turn is the newest of each organization,
+	// under a tenant without a workspace, and of each workspace.
+	turns int
+	turn  map[tenant]int
+}
+
+func newAdmission(c Capacity) *admission {
+	if c.QueueTime == 0 {
+		c.QueueTime = defaultQueueTime
+	}
+	return &admission{Capacity: c, live: map[string]int{}, liveIn: map[tenant]int{}, turn: map[tenant]int{}}
+}
+
+// place is room that a launch has, or its place in the queue.
+type place struct {
+	a  *admission
+	of tenant
+	// wait is nil where there was room at once.
+	wait *waitingLaunch
+
+	started, released sync.Once
+}
+
+// enter takes room for a runtime, or else a place in the queue. It refuses where the
+// queue is full.
+func (a *admission) enter(id string, of tenant) (*place, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := &place{a: a, of: of}
+	if len(a.queue) == 0 && a.hasRoom() {
+		a.take(of)
+		return p, nil
+	}
+	if len(a.queue) >= maxQueue {
+		return nil, errAtCapacity(fmt.Sprintf("there is no room for another runtime, and %d launches wait for it", maxQueue))
+	}
+	p.wait = &waitingLaunch{id: id, of: of, admitted: make(chan struct{})}
+	a.queue = append(a.queue, p.wait)
+	return p, nil
+}
+
+// hasRoom reports whether another runtime may start. Call it with mu held.
+func (a *admission) hasRoom() bool {
+	if a.Runtimes > 0 && a.total >= a.Runtimes {
+		return false
+	}
+	if a.MinFree <= 0 || a.total == 0 {
+		return true
+	}
+	free, ok := a.Available()
+	return !ok || free-int64(a.starting+1)*startingMemory >= a.MinFree
+}
+
+// take counts a runtime. Call it with mu held.
+func (a *admission) take(of tenant) {
+	a.live[of.org]++
+	a.liveIn[of]++
+	a.total++
+	a.starting++
+	a.turns++
+	a.turn[of], a.turn[tenant{org: of.org}] = a.turns, a.turns
+}
+
+// drop counts a runtime no more. Call it with mu held.
+func (a *admission) drop(of tenant) {
+	a.total--
+	if a.live[of.org]--; a.live[of.org] == 0 {
+		delete(a.live, of.org)
+	}
+	if a.liveIn[of]--; a.liveIn[of] == 0 {
+		delete(a.liveIn, of)
+	}
+	a.admitNext()
+	if len(a.queue) > 0 {
+		return // whose turn it was counts while anybody waits
+	}
+	for who := range a.turn {
+		if a.liveIn[who] == 0 && (who.workspace != "" || a.live[who.org] == 0) {
+			delete(a.turn, who)
+		}
+	}
+}
+
+// admitNext lets those in for whom there is room. Call it with mu held.
+func (a *admission) admitNext() {
+	for len(a.queue) > 0 && a.hasRoom() {
+		next := a.order()[0]
+		a.queue = slices.DeleteFunc(a.queue, func(w *waitingLaunch) bool { return w == next })
+		a.take(next.of)
+		close(next.admitted)
+	}
+}
+
+// order lists the queue as it is let in if nobody leaves or comes. Call it with mu held.
+func (a *admission) order() []*waitingLaunch {
+	byOrg, in := map[string]int{}, map[tenant]int{}
+	type ranked struct {
+		*waitingLaunch
+		org, workspace, arrival int
+	}
+	// A launch ranks as if those of its own before it had been let in already.
+	var all []ranked
+	for i, w := range a.queue {
+		all = append(all, ranked{w, 0, a.liveIn[w.of] + in[w.of], i})
+		in[w.of]++
+	}
+	slices.SortFunc(all, func(x, y ranked) int {
+		return cmp.Or(x.workspace-y.workspace, a.turn[x.of]-a.turn[y.of], x.arrival-y.arrival)
+	})
+	for i := range all {
+		all[i].org = a.live[all[i].of.org] + byOrg[all[i].of.org]
+		byOrg[all[i].of.org]++
+	}
+	slices.SortFunc(all, func(x, y ranked) int {
+		return cmp.Or(x.org-y.org, a.turn[tenant{org: x.of.org}]-a.turn[tenant{org: y.of.org}], x.arrival-y.arrival)
+	})
+	out := make([]*waitingLaunch, len(all))
+	for i := range all {
+		out[i] = all[i].waitingLaunch
+	}
+	return out
+}
+
+// placeOf is the place of a runtime in the queue, 1 of the next; 0 where it does not
+// wait.
+func (a *admission) placeOf(id string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !slices.ContainsFunc(a.queue, func(w *waitingLaunch) bool { return w.id == id }) {
+		return 0
+	}
+	return 1 + slices.IndexFunc(a.order(), func(w *waitingLaunch) bool { return w.id == id })
+}
+
+// counts are how many runtimes have room, and how many launches wait for it.
+func (a *admission) counts() (live, queued int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.total, len(a.queue)
+}
+
+// isWaiting reports whether there was no room at once.
+func (p *place) isWaiting() bool { return p.wait != nil }
+
+// waitForRoom waits until there is room, which is taken then. It refuses when that takes
+// too long, and ends with ctx, whose cause it returns.
+func (p *place) waitForRoom(ctx context.Context) error {
+	if p.wait == nil {
+		return nil
+	}
+	timeout := time.NewTimer(p.a.QueueTime)
+	defer timeout.Stop()
+	look := time.NewTicker(memoryPause)
+	defer look.Stop()
+	for {
+		select {
+		case <-p.wait.admitted:
+			return nil
+		case <-look.C:
+			if p.a.MinFree > 0 { // that memory has come free is told by nobody
+				p.a.mu.Lock()
+				p.a.admitNext()
+				p.a.mu.Unlock()
+			}
+		case <-timeout.C:
+			at := p.a.placeOf(p.wait.id)
+			return errAtCapacity(fmt.Sprintf("there was no room for another runtime within %v; the launch was at place %d",
+				p.a.QueueTime, at))
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// hasStarted says that the browser of the runtime runs, or did not start.
+func (p *place) hasStarted() {
+	p.started.Do(func() {
+		p.a.mu.Lock()
+		defer p.a.mu.Unlock()
+		p.a.starting--
+	})
+}
+
+// release gives the room back, or the place in the queue. It may be called twice.
+func (p *place) release() {
+	p.released.Do(func() {
+		p.a.mu.Lock()
+		defer p.a.mu.Unlock()
+		if w := p.wait; w != nil {
+			before := len(p.a.queue)
+			p.a.queue = slices.DeleteFunc(p.a.queue, func(q *waitingLaunch) bool { return q == w })
+			if len(p.a.queue) < before { // it was never let in
+				return
+			}
+		}
+		p.started.Do(func() { p.a.starting-- })
+		p.a.drop(p.of)
+	})
+}
+
+// codeAtCapacity is the refusal of a launch for which there was no room.
+const codeAtCapacity = "runtimes.at_capacity"
+
+// retryLater is what a caller is asked to wait who found no room, in seconds.
+const retryLater = 5
+
+func errAtCapacity(message string) *bctrl.Error {
+	return web.WithHint(
+		web.TooManyRequests(codeAtCapacity, message),
+		"stop runtimes that are not used, launch again later, or let the server have more: bctrl serve --max-runtimes",
+	)
+}
