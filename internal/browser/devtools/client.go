@@ -29,6 +29,9 @@ type Client struct {
 
 	// pauses are the requests that wait for the client; guarded by m.mu.
 	pauses map[pauseKey]*pause
+	// stalled says that it has held up a request for too long, and said nothing since;
+	// guarded by m.mu.
+	stalled bool
 
 	mu      sync.Mutex
 	queue   []queued
@@ -198,6 +201,7 @@ func (c *Client) sendCommand(msg message) error {
 	if msg.Method == target.CommandDisposeBrowserContext {
 		p.context = namedIn(msg.Params).context
 	}
+	c.stalled = false
 	c.decidePause(&p, msg.Params)
 	c.pending++
 	m.nextID++

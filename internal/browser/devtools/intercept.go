@@ -32,6 +32,10 @@ import (
 // last did something with it. A page would stand still for a client that hangs.
 const pauseLimit = 30 * time.Second
 
+// stalledLimit takes the place of pauseLimit once a client has let that pass, until it
+// says anything: a page has many requests.
+const stalledLimit = time.Second
+
 // releaseTimeout bounds letting a request go on in a client's place.
 const releaseTimeout = 5 * time.Second
 
@@ -109,11 +113,16 @@ func (m *Mux) holdPause(c *Client, key pauseKey, p *pause) {
 	if old := c.pauses[key]; old != nil {
 		old.limit.Stop()
 	}
-	p.limit = time.AfterFunc(pauseLimit, func() {
+	limit := pauseLimit
+	if c.stalled {
+		limit = stalledLimit
+	}
+	p.limit = time.AfterFunc(limit, func() {
 		m.mu.Lock()
 		due := c.pauses[key] == p
 		if due {
 			delete(c.pauses, key)
+			c.stalled = true
 		}
 		m.mu.Unlock()
 		if due {

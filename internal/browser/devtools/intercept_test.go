@@ -2,6 +2,7 @@ package devtools_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -10,12 +11,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/heapprofiler"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
+	"github.com/chromedp/cdproto/tracing"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
@@ -246,6 +250,9 @@ func TestClientsNeverMeetAFill(t *testing.T) {
 		}
 		require.NoError(t, p.Fill(t.Context(), browsertest.Find(t, obs, "textbox", "Password").Ref,
 			browsertest.Login("password", secret, s.URL)))
+		for _, method := range []string{tracing.CommandStart, heapprofiler.CommandTakeHeapSnapshot} {
+			require.ErrorContains(t, tab.Call(t.Context(), method, cdp.Empty{}, nil), "devtools.holds_fill")
+		}
 		browsertest.ClickUntil(t.Context(), t, p, obs, "Log in", "Wrong")
 		for name, c := range clients {
 			for _, path := range []string{"/login", "/login?again"} {
@@ -267,6 +274,39 @@ func TestClientsNeverMeetAFill(t *testing.T) {
 	require.Len(t, s.RequestsTo("/login"), 4)
 	for _, r := range s.RequestsTo("/login") {
 		require.True(t, strings.Contains(r.Body, "p=correct-Horse_7.battery"), "the value has arrived")
+	}
+}
+
+// TestClientsNeverMeetALoginOfHTTP has the client answer the site's question itself, with
+// another login.
+func TestClientsNeverMeetALoginOfHTTP(t *testing.T) {
+	const secret = "correct-Horse_7.battery"
+	s := standInSite(t)
+	driver, err := chromium.New(chromium.Options{})
+	require.NoError(t, err)
+	b := browsertest.Launch(t, driver, browser.Spec{ID: "basic", Egress: browsertest.Loopback()})
+	before, after := intercept(t, b), intercept(t, b)
+	before.watch(before.firstTab())
+	p, err := b.Page(t.Context())
+	require.NoError(t, err)
+	after.watch(after.firstTab())
+	require.NoError(t, p.Goto(t.Context(), s.URL+"/basic", ""))
+	for name, c := range map[string]*interceptor{"before": before, "after": after} {
+		seen, _ := c.pauses("/basic")
+		require.NotEmpty(t, seen, name)
+		c.decideBy(func(protocol.Session, fetch.EventRequestPaused) error { return nil }) // it hangs from here on
+	}
+	require.NoError(t, p.LoginHTTP(t.Context(), browser.HTTPLogin{
+		Username: browsertest.Login("username", "ada", s.URL), Password: browsertest.Login("password", secret, s.URL),
+	}))
+	require.NoError(t, p.Goto(t.Context(), s.URL+"/plain", ""))
+	for name, c := range map[string]*interceptor{"before": before, "after": after} {
+		for _, path := range []string{"/basic", "/plain"} {
+			seen, all := c.pauses(path)
+			require.Empty(t, seen, name)
+			browsertest.RequireUnseen(t, secret, all)
+			browsertest.RequireUnseen(t, base64.StdEncoding.EncodeToString([]byte("ada:"+secret)), all)
+		}
 	}
 }
 

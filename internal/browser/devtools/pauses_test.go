@@ -25,7 +25,7 @@ func pausing(t *testing.T) (*scripted, *Client) {
 func TestAStallingClientHoldsARequestUpForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		browser, c := pausing(t)
-		time.Sleep(pauseLimit / 2)
+		<-time.After(pauseLimit / 2)
 		require.NotNil(t, c.pauseOf("TAB", "1"), "it does something with it, and has the time anew")
 		require.Nil(t, c.pauseOf("", "1"), "ids are a session's own")
 		began := time.Now()
@@ -40,6 +40,21 @@ func TestAStallingClientHoldsARequestUpForAWhile(t *testing.T) {
 		fail := <-browser.commands
 		require.Equal(t, "Fetch.failRequest", fail.Method)
 		browser.say(t, `{"id":%d,"sessionId":"TAB","result":{}}`, fail.ID)
+
+		// The next one waits for less, until the client says something.
+		for _, limit := range []time.Duration{stalledLimit, pauseLimit} {
+			browser.say(t, `{"sessionId":"TAB","method":"Fetch.requestPaused","params":{"requestId":"2",`+
+				`"request":{"url":"https://app.example/b"}}}`)
+			require.Contains(t, read(t, c), "app.example/b")
+			began := time.Now()
+			let := <-browser.commands
+			require.Equal(t, limit, time.Since(began))
+			browser.say(t, `{"id":%d,"sessionId":"TAB","result":{}}`, let.ID)
+			require.NoError(t, c.sendCommand(message{ID: 1, Method: "Browser.getVersion"}))
+			said := <-browser.commands
+			browser.say(t, `{"id":%d,"sessionId":"S1","result":{}}`, said.ID)
+			require.Contains(t, read(t, c), `"id":1`)
+		}
 	})
 }
 
@@ -57,7 +72,7 @@ func TestADecisionThatTheBrowserRefusesLeavesTheRequestWithItsClient(t *testing.
 		sent = <-browser.commands
 		browser.say(t, `{"id":%d,"sessionId":"TAB","result":{}}`, sent.ID)
 		require.Contains(t, read(t, c), `"id":1`)
-		time.Sleep(2 * pauseLimit)
+		<-time.After(2 * pauseLimit)
 		require.Empty(t, browser.commands, "nobody lets it go a second time")
 	})
 }
@@ -129,7 +144,7 @@ func TestWhatHoldsAFilledValueIsNotHandedOver(t *testing.T) {
 		got := f.clean(message{ID: 1, SessionID: mine, Result: []byte(`{"body":"a canary"}`)}, method)
 		require.Contains(t, got.Error.Message, "devtools.holds_fill", method)
 		require.Empty(t, got.Result)
-		require.EqualValues(t, mine, got.SessionID)
+		require.Equal(t, mine, got.SessionID)
 	}
 
 	// A trace that began when there were as many fills is read, one that began before is not.

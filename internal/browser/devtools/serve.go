@@ -136,7 +136,7 @@ func passCommands(ctx context.Context, conn browser.CDPConn, client *Client, f *
 	for {
 		b, err := conn.Read(ctx)
 		if err != nil {
-			return nil //nolint:nilerr // leaving is no failure
+			return nil
 		}
 		if len(b) > browser.MaxCommand {
 			return errCommandSize
