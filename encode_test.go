@@ -45,6 +45,9 @@ func textOf(where string) string {
 		{".Capabilities.Allow[0]", "/"}, {".Provider", "openai"}, {".Vision", ""}, {".Cache", ""},
 		{".WaitUntil", ""},
 		{".Vault.Deny[0]", "z"},
+		{".Locale", "de"}, {".Timezone", "UTC"}, {".ColorScheme", "dark"},
+		{".Permissions[0].Origin", "https://a.example"}, {".Grant[0]", "midi"}, {".Permissions[0].Deny[0]", "sensors"},
+		{".Downloads.Policy", "allow"}, {".Proxy.Server", "http://a"}, {".Headers[0].Value", ""},
 	} {
 		if strings.HasSuffix(where, special[0]) {
 			return special[1]
@@ -70,7 +73,11 @@ func (a *arguments) of(t reflect.Type, where string) reflect.Value {
 	}
 	switch t.Kind() {
 	case reflect.String:
-		v.SetString(a.str(where, textOf(where)))
+		text := textOf(where)
+		if t == reflect.TypeFor[LaunchMode]() {
+			text = string(ModeProfile)
+		}
+		v.SetString(a.str(where, text))
 	case reflect.Struct:
 		for i := range t.NumField() {
 			if f := t.Field(i); f.IsExported() && f.Type.PkgPath() != "time" {

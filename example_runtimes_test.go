@@ -80,6 +80,30 @@ func ExampleBrowserLauncher_Puppeteer() {
 	// Output: active <nil>
 }
 
+func ExampleLaunchConfig() {
+	rt, err := exampleWorkspace().Runtimes.Browser("crm").Playwright(context.Background(), bctrl.Launch{
+		Config: &bctrl.LaunchConfig{
+			Width:       412,
+			Height:      915,
+			Mobile:      true,
+			Locale:      "de-DE",
+			Timezone:    "Europe/Berlin",
+			Proxy:       &bctrl.LaunchProxy{Server: "http://proxy.example.com:3128", VaultKey: "proxies/eu"},
+			IdleTimeout: 10 * time.Minute,
+		},
+	})
+	// The vault key has to be mounted.
+	fmt.Println(rt == nil, errors.Is(err, bctrl.ErrOutsideMount))
+	// Output: true true
+}
+
+func ExampleLaunch_Validate() {
+	err := bctrl.Launch{Config: &bctrl.LaunchConfig{Locale: "de_DE"}}.Validate()
+	var refused *bctrl.Error
+	fmt.Println(errors.As(err, &refused), refused.Code, refused.Field)
+	// Output: true runtimes.invalid_locale launch.config.locale
+}
+
 func ExampleRuntime_Mounts() {
 	mounts := exampleRuntime().Mounts()
 	fmt.Println(mounts.AllowsVaultKey("prod/crm/salesforce"), mounts.AllowsVaultKey("prod/hr/payroll"))

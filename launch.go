@@ -80,6 +80,12 @@ func (l *BrowserLauncher) launch(
 	if err == nil {
 		err = checkSegment("alias", l.alias)
 	}
+	if err == nil {
+		err = launch.Validate()
+	}
+	if err == nil {
+		err = launch.refuseSecrets(effective)
+	}
 	if err != nil {
 		return nil, (&exchange{r: r}).fail(err)
 	}
@@ -94,6 +100,29 @@ func (l *BrowserLauncher) launch(
 		return nil, err
 	}
 	return rt, nil
+}
+
+// refuseSecrets refuses vault keys that the mounts do not permit, as the server does.
+func (l Launch) refuseSecrets(m Mounts) error {
+	if l.Config == nil {
+		return nil
+	}
+	check := func(field, key string) error {
+		if key == "" || m.AllowsVaultKey(key) {
+			return nil
+		}
+		e := outside(UseVault, "the mounts do not permit the vault entry of a launch", "permit it in mounts.vault.allow")
+		e.Field = field
+		return e
+	}
+	var errs []error
+	if p := l.Config.Proxy; p != nil {
+		errs = append(errs, check(fieldLaunchConfig+"proxy.vaultKey", p.VaultKey))
+	}
+	for i, h := range l.Config.Headers {
+		errs = append(errs, check(element(fieldLaunchConfig+"headers", i)+".vaultKey", h.VaultKey))
+	}
+	return firstError(errs...)
 }
 
 // mounts computes what the runtime will effectively have, and what to declare.

@@ -65,14 +65,6 @@ type Launch struct {
 	Credential string     `json:"credential,omitempty"`
 }
 
-// LaunchConfig shapes the browser window.
-type LaunchConfig struct {
-	// Width and Height of the viewport in CSS pixels, 320 to 3840; zero is
-	// 1280 by 800.
-	Width  int `json:"width,omitempty"`
-	Height int `json:"height,omitempty"`
-}
-
 // RuntimeCreate is a new runtime, as [BrowserLauncher] sends it.
 type RuntimeCreate struct {
 	Alias  string      `json:"alias"`

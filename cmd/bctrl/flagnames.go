@@ -57,6 +57,18 @@ func otherNames(field string) []string {
 		return []string{strings.ReplaceAll(field, ".", "-")}
 	case "launch.profileId":
 		return []string{"profile"}
+	case "launch.config.idleTimeoutMs":
+		return []string{"idle-timeout"}
+	case "launch.config.maxLifeMs":
+		return []string{"max-life"}
+	case "launch.config.maxMemoryBytes":
+		return []string{"max-memory"}
+	case "launch.config.proxy.server":
+		return []string{"proxy"}
+	case "launch.config.proxy.vaultKey":
+		return []string{"proxy-key"}
+	case "launch.config.permissions":
+		return []string{"grant"}
 	case "redact":
 		return []string{"response-block"}
 	case "callsPerMinute":

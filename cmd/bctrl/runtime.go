@@ -88,6 +88,7 @@ func (c *cli) showRuntime(cmd *cobra.Command, rt bctrl.RuntimeInfo) error {
 		{"Driver", string(rt.Driver)},
 		{"Launch", launch}, {"Group", rt.Group}, {"Page", rt.Summary.CurrentURL},
 	}
+	lines = append(lines, launchLines(rt.Launch.Config)...)
 	lines = append(lines, mountLines(rt.EffectiveMounts)...)
 	return show(c, cmd, rt, append(lines, pair{"Created", moment(rt.CreatedAt)}, pair{"Updated", moment(rt.UpdatedAt)})...)
 }
@@ -138,23 +139,22 @@ browser starts empty and keeps nothing, unless --profile names a browser profile
 in which it keeps cookies and site data.
 
 The mount flags lower it below its workspace. What would be more than the
-workspace may is refused, with an action that shows it.` + mountsHelp,
+workspace may is refused, with an action that shows it.` + mountsHelp + launchHelp,
 		Example: `  bctrl runtime launch sales/export
   bctrl runtime launch sales/bot --profile sf-bot --allow-vault prod/crm/salesforce
-  bctrl runtime launch sales/scraper --driver puppeteer --no-vault --width 1920 --height 1080`,
+  bctrl runtime launch sales/scraper --driver puppeteer --no-vault --width 1920 --height 1080
+  bctrl runtime launch sales/phone --mobile --touch --width 412 --height 915 --locale de-DE --idle-timeout 10m`,
 		Args:              arguments(1, 1),
 		ValidArgsFunction: c.completing(runtimeNames),
 	})
 	var launch bctrl.Launch
-	var window bctrl.LaunchConfig
 	f := cmd.Flags()
 	driver := f.String("driver", drivers[0], "stagehand, playwright or puppeteer")
 	f.StringVar((*string)(&launch.Mode), "mode", "", "ephemeral or profile (default ephemeral, with --profile profile)")
 	f.StringVar(&launch.ProfileID, "profile", "", "browser profile to keep cookies in")
 	group := f.String("group", "", "group of the workspace that it belongs to")
 	wantFilled(cmd, "mode", "profile", "group")
-	f.IntVar(&window.Width, "width", 0, "width of the window in CSS pixels")
-	f.IntVar(&window.Height, "height", 0, "height of the window in CSS pixels")
+	config := newLaunchFlags(cmd)
 	newModelFlags(cmd, &launch.Provider, &launch.Model, &launch.Credential)
 	flags := newMountFlags(cmd)
 	completeWords(cmd, "driver", drivers...)
@@ -167,8 +167,8 @@ workspace may is refused, with an action that shows it.` + mountsHelp,
 		if launch.Mode == "" && launch.ProfileID != "" {
 			launch.Mode = bctrl.ModeProfile
 		}
-		if window != (bctrl.LaunchConfig{}) {
-			launch.Config = &window
+		if launch.Config, err = config.configuration(cmd); err != nil {
+			return err
 		}
 		return c.with(cmd, func(ctx context.Context, client *bctrl.Client) error {
 			ws, alias, err := runtimeName(ctx, client, args[0])

@@ -52,8 +52,12 @@ type Spec struct {
 	// or crashed. It is made when there is none and may be closed to all but
 	// the server. Empty for an ephemeral browser, whose data is removed.
 	ProfileDir string
-	// Width and Height of the viewport in CSS pixels; zero is 1280 by 800.
-	Width, Height int
+	// Config says how the browser appears and how much it may use; it is valid.
+	// What it says of sites that are reached is in Route, and how long it lives the
+	// caller sees to.
+	Config bctrl.LaunchConfig
+	// Route says how what the browser sends travels.
+	Route egress.Route
 	// Egress decides which addresses pages may reach.
 	Egress egress.Policy
 	// Gate decides which hosts the browser may speak to; nil is all.

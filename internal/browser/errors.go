@@ -11,6 +11,10 @@ import (
 // profile.
 var ErrProfileInUse = errors.New("the profile is in use by another browser")
 
+// ErrMemory is in the error of a browser that was ended because it used more memory than
+// its launch permits.
+var ErrMemory = errors.New("the browser used more memory than its launch permits")
+
 // ErrNoSandbox is returned by a launch on a machine that denies Chromium its
 // sandbox. Its text says what the operator can do.
 var ErrNoSandbox = errors.New("the browser's sandbox needs unprivileged user namespaces: allow them to the container " +

@@ -53,7 +53,7 @@ func (g *testGate) lower(host string) {
 
 func throughGate(t *testing.T, g *testGate) (*Proxy, *http.Client) {
 	t.Helper()
-	proxy, err := NewProxy(onlyLoopback, g.gate)
+	proxy, err := NewProxy(onlyLoopback, g.gate, Route{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, proxy.Close()) })
 	at, err := url.Parse(proxy.URL())

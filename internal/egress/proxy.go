@@ -50,6 +50,8 @@ const refusedText = "This address cannot be reached from here."
 type Proxy struct {
 	// rules is nil until Open, and nothing is let through before.
 	rules     atomic.Pointer[rules]
+	route     Route
+	inside    *inside // nil where the route looks into nothing
 	listener  net.Listener
 	server    *http.Server
 	transport *httpconn.Transport
@@ -73,10 +75,10 @@ type rules struct {
 	gate   Gate // nil lets everything through
 }
 
-// NewProxy listens on a free loopback port and applies policy and gate until Close.
-// A nil gate lets the browser speak to every host.
-func NewProxy(policy Policy, gate Gate) (*Proxy, error) {
-	p, err := NewShutProxy()
+// NewProxy listens on a free loopback port and applies policy, gate and route until
+// Close. A nil gate lets the browser speak to every host.
+func NewProxy(policy Policy, gate Gate, route Route) (*Proxy, error) {
+	p, err := NewShutProxy(route)
 	if err == nil {
 		p.Open(policy, gate)
 	}
@@ -85,12 +87,17 @@ func NewProxy(policy Policy, gate Gate) (*Proxy, error) {
 
 // NewShutProxy is [NewProxy] for a browser of which it is not known yet what it may
 // reach: it refuses every address until Open.
-func NewShutProxy() (*Proxy, error) {
+func NewShutProxy(route Route) (*Proxy, error) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for the browser: %w", err)
 	}
-	p := &Proxy{listener: listener, slots: make(chan struct{}, maxProxied)}
+	p := &Proxy{route: route, listener: listener, slots: make(chan struct{}, maxProxied)}
+	if route.opensAny() {
+		if p.inside, err = newInside(p); err != nil {
+			return nil, errors.Join(err, listener.Close())
+		}
+	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.transport = httpconn.New(&http.Transport{
 		DialContext:           p.dial,
@@ -101,7 +108,7 @@ func NewShutProxy() (*Proxy, error) {
 	})
 	silent := log.New(io.Discard, "", 0) // its lines hold whole URLs
 	p.forward = &httputil.ReverseProxy{
-		Rewrite:       keepForwarded,
+		Rewrite:       p.rewrite,
 		Transport:     p.transport,
 		ErrorHandler:  p.answerFailure,
 		ErrorLog:      silent,
@@ -121,18 +128,31 @@ func NewShutProxy() (*Proxy, error) {
 // Open applies policy and gate from now on. It is called once.
 func (p *Proxy) Open(policy Policy, gate Gate) { p.rules.Store(&rules{policy, gate}) }
 
-// dial connects as the policy permits.
+// dial connects as the policy permits, directly or by the route's proxy.
 func (p *Proxy) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	r := p.rules.Load()
 	if r == nil {
 		return nil, fmt.Errorf("%w: the browser has not been given to anybody", ErrRefused)
 	}
-	return r.policy.DialContext(ctx, network, address)
+	if p.route.Upstream.bypasses(hostOf(address)) {
+		return r.policy.DialContext(ctx, network, address)
+	}
+	return p.route.Upstream.dial(ctx, r.policy, address)
 }
 
 // URL is what --proxy-server takes: "http://127.0.0.1:40123".
 func (p *Proxy) URL() string {
 	return (&url.URL{Scheme: "http", Host: p.listener.Addr().String()}).String()
+}
+
+// KeyHash is the SHA-256 of the public key (SPKI) that this proxy has in the place of
+// the sites that its route looks into, as --ignore-certificate-errors-spki-list takes
+// it: that of nobody else. It is empty where the route looks into nothing.
+func (p *Proxy) KeyHash() string {
+	if p.inside == nil {
+		return ""
+	}
+	return p.inside.spki
 }
 
 // Close ends the proxy and every connection through it, and returns when
@@ -149,6 +169,10 @@ func (p *Proxy) Close() error {
 
 	p.work.Wait()
 	p.transport.CloseIdleConnections()
+	if p.inside != nil {
+		p.inside.verified.closeIdle()
+		p.inside.trusting.closeIdle()
+	}
 	if p.err != nil {
 		return fmt.Errorf("close the browser's proxy: %w", p.err)
 	}
@@ -211,6 +235,12 @@ func (p *Proxy) throughGate(w http.ResponseWriter, r *http.Request, serve http.H
 	}
 }
 
+// rewrite prepares a plain request to be sent.
+func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
+	keepForwarded(r)
+	p.route.setHeaders(r.In.Context(), hostOf(r.In.URL.Host), r.Out.Header)
+}
+
 // keepForwarded restores the headers about forwarding that a page may send to
 // its own server: ReverseProxy drops them, and adds none of its own.
 func keepForwarded(r *httputil.ProxyRequest) {
@@ -255,6 +285,10 @@ func (p *Proxy) connect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if _, err := io.WriteString(down, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
+		return
+	}
+	if p.inside != nil && p.route.opens(hostOf(r.Host)) {
+		p.inside.serve(r.Context(), down, buffered.Reader, up, r.Host)
 		return
 	}
 	// The proxy's end breaks both copies, and so does the gate.

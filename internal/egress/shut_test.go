@@ -15,7 +15,7 @@ func TestAShutProxyLetsNothingThroughUntilItIsOpened(t *testing.T) {
 	plain, secure := httptest.NewServer(answered), httptest.NewTLSServer(answered)
 	t.Cleanup(plain.Close)
 	t.Cleanup(secure.Close)
-	proxy, err := NewShutProxy()
+	proxy, err := NewShutProxy(Route{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, proxy.Close()) })
 	at, err := url.Parse(proxy.URL())

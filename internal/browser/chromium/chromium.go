@@ -25,6 +25,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/target"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/devtools"
 	"github.com/bctrl-go/bctrl/internal/browser/page"
@@ -40,6 +41,8 @@ const (
 	exitTimeout = 2 * time.Second
 	// commandTimeout bounds commands to a browser that may be hanging.
 	commandTimeout = 5 * time.Second
+	// memoryPause is how often the memory of a browser is looked at that has a bound.
+	memoryPause = 250 * time.Millisecond
 )
 
 // maxClients bounds the DevTools clients of one browser.
@@ -88,12 +91,17 @@ type instance struct {
 	dirs      dirs
 	proxy     *egress.Proxy
 	proc      *process
+	display   *display // nil for a browser without a window
 	mux       *devtools.Mux
 	downloads *downloads
 	tabEvents *tabEvents
 	copies    clientCopies
 	clients   chan struct{} // holds an element for each client of ServeCDP
 	firstTabs []target.ID   // the tabs that it began with
+	// emulator is nil where the command line says all of how the browser appears.
+	emulator    *emulator
+	permissions []permission
+	overMemory  atomic.Bool // it was killed for the memory that it took
 	// actionTimeout is [Options.ActionTimeout].
 	actionTimeout time.Duration
 
@@ -148,21 +156,35 @@ func (d *Driver) launch(ctx context.Context, spec browser.Spec) (_ *instance, er
 		clients:       make(chan struct{}, maxClients),
 		stopping:      make(chan struct{}),
 		done:          make(chan struct{}),
+		emulator:      newEmulator(spec.Config),
+		permissions:   permissionsOf(spec.Config),
 	}
 	b.life, b.end = context.WithCancel(context.WithoutCancel(ctx))
 	if err := b.prepare(d.tempDir, spec); err != nil {
 		b.end()
 		return nil, errors.Join(err, b.cleanUp())
 	}
-	b.proc, err = start(d.path, arguments(spec, b.dirs, b.proxy.URL()), environment(b.dirs), b.dirs.root, d.user)
+	path, env := d.path, environment(spec, b.dirs)
+	if spec.Config.Headful {
+		if path, err = b.openDisplay(ctx, spec.Config); err != nil {
+			b.end()
+			return nil, errors.Join(err, b.cleanUp())
+		}
+		env = append(env, b.display.environment()...)
+	}
+	b.proc, err = start(path, arguments(spec, b.dirs, b.proxy), env, b.dirs.root, d.user)
 	if err != nil {
 		b.end()
 		return nil, errors.Join(err, b.cleanUp())
 	}
-	b.downloads = newDownloads(b.life, b.dirs.downloads, d.user, b.cancelDownload, b.downloadOver)
+	b.downloads = newDownloads(
+		b.life, spec.Config.Downloads, b.dirs.downloads, d.user, b.cancelDownload, b.downloadOver)
 	b.copies.uploads = uploads{b.dirs.uploads, b.user}
 	b.mux = devtools.New(b.proc.in, b.proc.out, b.onEvent)
 	go b.watch()
+	if most := spec.Config.MaxMemoryBytes; most > 0 {
+		go b.watchMemory(most)
+	}
 
 	if err := b.waitReady(ctx); err != nil {
 		if errors.Is(err, devtools.ErrBrowserGone) {
@@ -197,8 +219,20 @@ func (b *instance) prepare(base string, spec browser.Spec) (err error) {
 			return err
 		}
 	}
-	b.proxy, err = egress.NewShutProxy()
+	b.proxy, err = egress.NewShutProxy(spec.Route)
 	return err
+}
+
+// openDisplay starts the display of a browser with a window, and returns the path of one
+// that has windows.
+func (b *instance) openDisplay(ctx context.Context, c bctrl.LaunchConfig) (path string, err error) {
+	path, server, err := browser.LocateHeadful()
+	if err != nil {
+		return "", err
+	}
+	width, height := viewport(c)
+	b.display, err = startDisplay(ctx, server, b.dirs, b.user, width, height)
+	return path, err
 }
 
 // waitReady waits until the browser answers, tells it where downloads go, and notes the
@@ -218,16 +252,23 @@ func (b *instance) waitReady(ctx context.Context) error {
 	for _, info := range got.TargetInfos {
 		b.firstTabs = append(b.firstTabs, info.TargetID)
 	}
-	return nil
+	if err := b.setPermissions(ctx, ""); err != nil {
+		return err
+	}
+	if b.emulator == nil {
+		return nil
+	}
+	return b.emulator.start(ctx, b.life, b.mux)
 }
 
 // KeepDownloadsOf sends the downloads of a client's own browser context to where all
-// downloads go.
+// downloads go, and permits its pages what those of the others are.
 func (b *instance) KeepDownloadsOf(id cdp.BrowserContextID) {
 	ctx, cancel := context.WithTimeout(b.life, commandTimeout)
 	defer cancel()
-	// It fails when the context is gone, which then has no downloads.
+	// They fail when the context is gone, which then has no downloads and no pages.
 	_ = b.mux.Call(ctx, cdpbrowser.CommandSetDownloadBehavior, b.downloads.behavior(id), nil)
+	_ = b.setPermissions(ctx, id)
 }
 
 // onEvent handles an event of the browser itself, and one of a dialog. It does not block.
@@ -267,11 +308,17 @@ func (b *instance) watch() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*reapTimeout)
 	defer cancel()
 	err := b.proc.kill(ctx)
-	if !wanted {
+	switch {
+	case b.overMemory.Load():
+		err = errors.Join(browser.ErrMemory, err)
+	case !wanted:
 		err = errors.Join(b.proc.failure(), err)
 	}
 	<-b.mux.Done()
 	b.closePages()
+	if b.emulator != nil {
+		b.emulator.close()
+	}
 	b.downloads.close()
 	if b.profile != nil {
 		err = errors.Join(err, b.profile.save(b.dirs.data, b.user))
@@ -280,10 +327,33 @@ func (b *instance) watch() {
 	close(b.done)
 }
 
+// watchMemory kills a browser that takes more memory than it may, with all of its
+// processes. It looks at them: a limit of the address space (RLIMIT_AS) would end every
+// browser at its start, since scripts reserve far more of it than they use.
+func (b *instance) watchMemory(most int64) {
+	tick := time.NewTicker(memoryPause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-b.proc.exited:
+			return
+		case <-tick.C:
+			if memoryOf(b.proc.pid()) > most {
+				b.overMemory.Store(true)
+				b.proc.signal(syscall.SIGKILL)
+				return
+			}
+		}
+	}
+}
+
 // cleanUp undoes what prepare has done, all of it or a part.
 func (b *instance) cleanUp() (err error) {
 	if b.proxy != nil {
 		err = b.proxy.Close()
+	}
+	if b.display != nil {
+		err = errors.Join(err, b.display.stop())
 	}
 	if b.dirs.root != "" {
 		err = errors.Join(err, b.dirs.remove())

@@ -3,6 +3,7 @@
 package chromium
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/protocol"
 )
@@ -48,6 +50,8 @@ type downloads struct {
 	dir   string
 	owner account
 	limit int64
+	// denied has the browser refuse every file.
+	denied bool
 	// over is told what became of the file of a download that is complete: where
 	// clients find it, "" for nowhere.
 	over func(guid, kept string)
@@ -66,16 +70,22 @@ type downloads struct {
 	active  map[string]browser.Download // by guid, not yet complete
 }
 
-// newDownloads receives into dir what nobody gets until deliverTo.
-func newDownloads(ctx context.Context, dir string, owner account, cancel func(guid string),
-	over func(guid, kept string)) *downloads {
+// newDownloads receives into dir what a policy lets through, nil being all of it, and
+// what nobody gets until deliverTo.
+func newDownloads(ctx context.Context, policy *bctrl.LaunchDownloads, dir string, owner account,
+	cancel func(guid string), over func(guid, kept string)) *downloads {
 	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
+	limit, denied := int64(maxDownload), false
+	if policy != nil {
+		limit, denied = cmp.Or(policy.MaxBytes, limit), policy.Policy == bctrl.DownloadsDeny
+	}
 	return &downloads{
+		denied:         denied,
 		ctx:            ctx,
 		end:            end,
 		dir:            dir,
 		owner:          owner,
-		limit:          maxDownload,
+		limit:          limit,
 		cancelDownload: cancel,
 		over:           over,
 		active:         map[string]browser.Download{},
@@ -93,6 +103,13 @@ func (d *downloads) deliverTo(receive func(context.Context, browser.Download) (k
 // context into the folder, and tell of them. "" is the context that it began with.
 func (d *downloads) behavior(of cdp.BrowserContextID) cdpbrowser.SetDownloadBehaviorParams {
 	events := true
+	if d.denied {
+		return cdpbrowser.SetDownloadBehaviorParams{
+			Behavior:         cdpbrowser.SetDownloadBehaviorBehaviorDeny,
+			BrowserContextID: of,
+			EventsEnabled:    &events,
+		}
+	}
 	return cdpbrowser.SetDownloadBehaviorParams{
 		Behavior:         cdpbrowser.SetDownloadBehaviorBehaviorAllowAndName,
 		BrowserContextID: of,

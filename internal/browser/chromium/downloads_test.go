@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 )
@@ -48,10 +49,12 @@ func TestADownloadArrivesUnderASafeNameAndIsRemoved(t *testing.T) {
 
 func TestADownloadThatIsTooLargeIsCancelled(t *testing.T) {
 	onDownload, got := browsertest.Deliveries()
-	b := launch(t, browser.Spec{ID: "large", Egress: browsertest.Loopback(), OnDownload: onDownload})
-	b.downloads.mu.Lock()
-	b.downloads.limit = 1 << 20
-	b.downloads.mu.Unlock()
+	b := launch(t, browser.Spec{
+		ID:         "large",
+		Egress:     browsertest.Loopback(),
+		OnDownload: onDownload,
+		Config:     bctrl.LaunchConfig{Downloads: &bctrl.LaunchDownloads{MaxBytes: 1 << 20}},
+	})
 	url, _ := browsertest.DownloadSite(t)
 	ctx := browsertest.Chromedp(t, b)
 	require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(url), chromedp.Click(chromedp.CSS("#endless"))))
@@ -103,7 +106,7 @@ func fakeDownloads(t *testing.T, deliver func(context.Context, browser.Download)
 	t.Helper()
 	cancelled := make(chan string, 2*maxDownloads)
 	self := account{uid: uint32(os.Geteuid())}
-	d := newDownloads(t.Context(), t.TempDir(), self, func(guid string) { cancelled <- guid }, func(string, string) {})
+	d := newDownloads(t.Context(), nil, t.TempDir(), self, func(guid string) { cancelled <- guid }, func(string, string) {})
 	d.deliverTo(deliver)
 	t.Cleanup(d.close)
 	return d, cancelled
@@ -160,7 +163,7 @@ func TestADeliveryOutlivesItsBrowserForAWhile(t *testing.T) {
 			life, end := context.WithCancel(t.Context())
 			result := make(chan error, 1)
 			self := account{uid: uint32(os.Geteuid())}
-			d := newDownloads(life, t.TempDir(), self, nil, func(string, string) {})
+			d := newDownloads(life, nil, t.TempDir(), self, nil, func(string, string) {})
 			d.deliverTo(func(ctx context.Context, _ browser.Download) (string, error) {
 				result <- deliver(ctx)
 				return "", nil

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/egress"
 )
 
 // Sizes of the viewport when a [browser.Spec] names none.
@@ -25,20 +26,22 @@ var offFeatures = []string{
 
 // arguments returns the command line of a browser. There is no --no-sandbox
 // in it, and no way to put it there.
-func arguments(spec browser.Spec, dirs dirs, proxy string) []string {
-	width, height := spec.Width, spec.Height
-	if width <= 0 || height <= 0 {
-		width, height = defaultWidth, defaultHeight
+func arguments(spec browser.Spec, dirs dirs, proxy *egress.Proxy) []string {
+	width, height := viewport(spec.Config)
+	shown := "--headless"
+	if spec.Config.Headful {
+		shown = "--ozone-platform=x11"
+		width, height = width+windowFrame, height+windowFrame
 	}
-	return []string{
-		"--headless",
+	return append([]string{
+		shown,
 		"--remote-debugging-pipe",
 		"--user-data-dir=" + dirs.data,
 		fmt.Sprintf("--window-size=%d,%d", width, height),
 
 		// All traffic goes through the proxy, loopback included; a name that
 		// is resolved in the browser after all resolves to nothing.
-		"--proxy-server=" + proxy,
+		"--proxy-server=" + proxy.URL(),
 		"--proxy-bypass-list=<-loopback>",
 		"--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 		"--disable-quic",
@@ -80,14 +83,21 @@ func arguments(spec browser.Spec, dirs dirs, proxy string) []string {
 
 		// /dev/shm is 64 MiB in most containers.
 		"--disable-dev-shm-usage",
-
-		"about:blank",
-	}
+	}, append(appearanceFlags(spec.Config, proxy.KeyHash()), "about:blank")...)
 }
 
 // environment returns all that the browser inherits: nothing of the server's
 // own, which holds keys.
-func environment(dirs dirs) []string {
+func environment(spec browser.Spec, dirs dirs) []string {
+	inherited := environmentOf(dirs)
+	if zone := spec.Config.Timezone; zone != "" {
+		inherited = append(inherited, "TZ="+zone)
+	}
+	return inherited
+}
+
+// environmentOf is what every program that runs in dirs inherits.
+func environmentOf(dirs dirs) []string {
 	return []string{
 		"PATH=/usr/local/bin:/usr/bin:/bin",
 		"LANG=C.UTF-8",

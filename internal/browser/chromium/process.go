@@ -71,25 +71,33 @@ func start(path string, args, env []string, dir string, user account) (*process,
 	// A grandchild may hold stderr open after the browser is gone.
 	p.cmd.WaitDelay = time.Second
 
-	started := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := p.cmd.Start()
-		started <- err
-		if err != nil {
-			return
-		}
-		p.err = p.cmd.Wait()
+	err = startLocked(p.cmd, func(err error) {
+		p.err = err
 		close(p.exited)
-	}()
-	err = <-started
+	})
 	_, _ = childIn.Close(), childOut.Close() // the browser has its own
 	if err != nil {
 		_, _ = in.Close(), out.Close()
 		return nil, fmt.Errorf("start the browser: %w", err)
 	}
 	return p, nil
+}
+
+// startLocked starts a program from a thread that lives as long as it: see start. It
+// calls ended when the program has ended, with why.
+func startLocked(cmd *exec.Cmd, ended func(error)) error {
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		ended(cmd.Wait())
+	}()
+	return <-started
 }
 
 // pid is the process id of the browser and the id of its group.

@@ -20,14 +20,28 @@ func processAttributes(user account) *syscall.SysProcAttr {
 // onlyZombies reports whether all that is left of a process group are dead
 // processes that their parent has not collected, which hold nothing.
 func onlyZombies(pgid int) bool {
-	proc, err := os.Open("/proc")
+	pids, err := membersOf(pgid)
 	if err != nil {
 		return false
+	}
+	for _, pid := range pids {
+		if state, ok := stateOf(pid); ok && state != 'Z' && state != 'X' {
+			return false
+		}
+	}
+	return true
+}
+
+// membersOf returns the processes of a process group.
+func membersOf(pgid int) (pids []int, err error) {
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return nil, err
 	}
 	defer proc.Close()
 	names, err := proc.Readdirnames(-1)
 	if err != nil {
-		return false
+		return nil, err
 	}
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
@@ -35,14 +49,11 @@ func onlyZombies(pgid int) bool {
 			continue // no process
 		}
 		// To ask the kernel is much faster than to read a file of every process.
-		if of, err := syscall.Getpgid(pid); err != nil || of != pgid {
-			continue // of others, or ended meanwhile
-		}
-		if state, ok := stateOf(pid); ok && state != 'Z' && state != 'X' {
-			return false
+		if of, err := syscall.Getpgid(pid); err == nil && of == pgid {
+			pids = append(pids, pid)
 		}
 	}
-	return true
+	return pids, nil
 }
 
 // stateOf returns the state of a process as /proc has it: 'R' of one that runs or waits

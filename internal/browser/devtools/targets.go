@@ -192,22 +192,27 @@ func (m *Mux) changeInfo(info params) params {
 	return info
 }
 
-// RestoreScreens sets again the screens that clients emulate in a tab: the browser
-// forgets them for all clients when one takes a picture of the whole page.
+// RestoreScreens sets again the screens that clients emulate in a tab, and the server
+// itself: the browser forgets them for all when one takes a picture of the whole page.
+// Those of clients come last, and so hold.
 func (m *Mux) RestoreScreens(ctx context.Context, id target.ID) {
 	type screen struct {
 		session target.SessionID
 		metrics jsonv2.Value
 	}
-	var all []screen
+	var servers, clients []screen
 	m.mu.Lock()
 	for session, s := range m.sessions {
-		if s.target == id && !s.client.isServer && s.metrics != nil {
-			all = append(all, screen{session, s.metrics})
+		switch {
+		case s.target != id || s.metrics == nil:
+		case s.client.isServer:
+			servers = append(servers, screen{session, s.metrics})
+		default:
+			clients = append(clients, screen{session, s.metrics})
 		}
 	}
 	m.mu.Unlock()
-	for _, s := range all {
+	for _, s := range append(servers, clients...) {
 		// The browser ignores a screen that it believes to be set, so it is cleared
 		// first. A client that has left meanwhile needs neither.
 		_ = m.callIn(ctx, s.session, emulation.CommandClearDeviceMetricsOverride, struct{}{}, nil)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/browser/browsertest"
 )
@@ -70,7 +71,7 @@ new MutationObserver(m => { seen.dataset.n = 1 }).observe(document, {subtree: tr
 // TestPicturesAreBounded takes pictures of a viewport and of a page that are larger than
 // a model is sent, and finds a place again.
 func TestPicturesAreBounded(t *testing.T) {
-	ctx, p, _ := openPageOf(t, browser.Spec{ID: "page", Width: 2000, Height: 1000})
+	ctx, p, _ := openPageOf(t, browser.Spec{ID: "page", Config: bctrl.LaunchConfig{Width: 2000, Height: 1000}})
 	s := browsertest.NewSite(t, map[string]string{
 		"/": `<body style="margin:0"><div style="position:absolute;left:1000px;top:500px;width:50px;height:50px;` +
 			`background:#f00"></div><div style="height:9000px;width:10px"></div>`,

@@ -11,7 +11,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/egress"
 )
 
 // startTime is how long a testDriver takes to start a browser.
@@ -142,7 +144,9 @@ func TestAPoolHandsOutEachBrowserOnce(t *testing.T) {
 func TestOnlyALaunchAsByDefaultTakesAWarmBrowser(t *testing.T) {
 	inPool(t, 1, func(t *testing.T, _ *testDriver, p *Pool) {
 		passes(time.Second)
-		for i, spec := range []browser.Spec{{Width: 400}, {Height: 400}, {ProfileDir: t.TempDir()}} {
+		for i, spec := range []browser.Spec{
+			{Config: bctrl.LaunchConfig{Locale: "de"}}, {Route: egress.Route{Upstream: &egress.Upstream{}}}, {ProfileDir: t.TempDir()},
+		} {
 			spec.ID = fmt.Sprint("fresh", i)
 			b, err := p.Launch(t.Context(), spec)
 			require.NoError(t, err)

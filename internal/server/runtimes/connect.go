@@ -140,6 +140,7 @@ func (s *Service) serveDevTools(w http.ResponseWriter, rq *web.Request) error {
 		if own := opened.caller.Runtime; own != nil {
 			defer s.limitHosts(ctx, lr, own.WorkspaceID, own.Chain[2:])()
 		}
+		defer lr.uses.begin()()
 		client := clientSocket{socket{conn}, s, lr, opened.caller, rq.ID}
 		if err := lr.browser.ServeCDP(ctx, client); err != nil {
 			s.Log.Debug("a DevTools connection ended", "runtime", lr.id, "error", err)

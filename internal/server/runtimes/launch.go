@@ -3,6 +3,7 @@ package runtimes
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -67,7 +68,11 @@ func (s *Service) declareRuntime(
 	if !slices.Contains(drivers, in.Driver) {
 		p.Add("runtimes.unknown_driver", "driver", "driver must be stagehand, playwright or puppeteer")
 	}
-	checkLaunch(&p, in.Launch)
+	if err := in.Launch.Validate(); err != nil {
+		p.Join("launch", err)
+	} else if in.Launch.Config != nil {
+		checkLaunchHosts(&p, *in.Launch.Config)
+	}
 	if err := p.Err(); err != nil {
 		return rt, err
 	}
@@ -99,6 +104,12 @@ func (s *Service) declareRuntime(
 	if id := in.Launch.Credential; id != "" && !rt.Launched.AllowsCredential(id) {
 		return rt, web.OutsideMount(bctrl.UseAI)
 	}
+	secrets := launchSecrets(in.Launch)
+	for _, key := range slices.Sorted(maps.Keys(secrets)) {
+		if !rt.Launched.AllowsVaultKey(key) {
+			return rt, web.WithField(web.OutsideMount(bctrl.UseVault), secrets[key])
+		}
+	}
 	if in.Launch.Mode == bctrl.ModeProfile {
 		profile, err := s.profiles.Ensure(ctx, rq, in.Launch.ProfileID)
 		if err != nil {
@@ -107,30 +118,6 @@ func (s *Service) declareRuntime(
 		rt.ProfileUID = profile.UID
 	}
 	return rt, nil
-}
-
-// checkLaunch adds what is wrong with l by itself to the problems.
-func checkLaunch(p *web.Problems, l bctrl.Launch) {
-	switch l.Mode {
-	case "", bctrl.ModeEphemeral:
-		if l.ProfileID != "" {
-			p.Add("runtimes.invalid_launch", "launch.profileId", "profileId goes with mode profile alone")
-		}
-	case bctrl.ModeProfile:
-		p.Name("profiles.invalid_id", "launch.profileId", names.Name(l.ProfileID))
-	default:
-		p.Add("runtimes.invalid_launch", "launch.mode", "mode must be ephemeral or profile")
-	}
-	if c := l.Config; c != nil {
-		for _, side := range []struct {
-			field string
-			px    int
-		}{{"launch.config.width", c.Width}, {"launch.config.height", c.Height}} {
-			if side.px != 0 && (side.px < 320 || side.px > 3840) {
-				p.Add("runtimes.invalid_launch", side.field, "must be 320 to 3840 pixels")
-			}
-		}
-	}
 }
 
 // startRuntime records a runtime and starts its browser, whose end is recorded from
@@ -173,6 +160,9 @@ func (s *Service) startRuntime(
 	lr.place.hasStarted()
 	watched = true
 	go s.watchBrowser(lr)
+	if c := rt.Launch.Config; c != nil && (c.IdleTimeout > 0 || c.MaxLife > 0) {
+		go s.endInTime(lr, *c)
+	}
 	return nil
 }
 
@@ -194,6 +184,12 @@ func (s *Service) recordNotStarted(lr *liveRuntime, err error) error {
 	)
 	if errors.Is(err, browser.ErrNoSandbox) {
 		refusal.Hint = browser.ErrNoSandbox.Error() // err itself may tell more of the machine
+	}
+	if errors.Is(err, browser.ErrNoDisplay) {
+		refusal = web.WithField(web.WithHint(
+			web.Unprocessable("runtimes.headful_unavailable", "the server cannot show a browser's window"),
+			browser.ErrNoDisplay.Error(),
+		), "launch.config.headful")
 	}
 	if e, ok := errors.AsType[*bctrl.Error](err); ok {
 		refusal = e
@@ -247,7 +243,18 @@ func (s *Service) startBrowser(ctx context.Context, lr *liveRuntime, ws store.Wo
 		OnEvent: func(e browser.Event) { s.tellBrowser(lr, e) },
 	}
 	if c := rt.Launch.Config; c != nil {
-		spec.Width, spec.Height = c.Width, c.Height
+		var err error
+		spec.Config = *c
+		spec.Config.IdleTimeout, spec.Config.MaxLife = 0, 0 // endInTime sees to them, of a prepared browser too
+		spec.Route, err = s.route(ctx, &execution{
+			org:  lr.org,
+			live: lr,
+			ws:   ws,
+			rt:   *rt,
+		}, *c)
+		if err != nil {
+			return err
+		}
 	}
 	if rt.ProfileUID != "" {
 		spec.ProfileDir = s.profiles.Folder(rt.ProfileUID)

@@ -33,10 +33,13 @@ type liveRuntime struct {
 	hosts hosts
 	// place is its room among the runtimes; nil where it got none.
 	place *place
+	uses  uses
 
-	mu        sync.Mutex // guards what follows
-	stopping  bool       // somebody asked for its end
-	downloads []bctrl.StorageObject
+	mu       sync.Mutex // guards what follows
+	stopping bool       // somebody asked for its end
+	// stopReason says why, where it was not its caller who asked.
+	stopReason string
+	downloads  []bctrl.StorageObject
 	// launched is set once its launch was told, early are the events of its browser
 	// until then.
 	launched bool
@@ -55,16 +58,33 @@ func newLiveRuntime(org, workspace, id string) *liveRuntime {
 		started:   make(chan struct{}),
 		turn:      make(chan struct{}, 1),
 		secrets:   scrub.New(),
+		uses:      newUses(),
 	}
 	lr.life, lr.end = context.WithCancel(context.Background())
 	return lr
 }
 
-// isStopping reports whether somebody asked for the end of the runtime.
-func (lr *liveRuntime) isStopping() bool {
+// stop notes that somebody asks for the end of the runtime, and why: who asks first
+// is told of.
+func (lr *liveRuntime) stop(reason string) {
 	lr.mu.Lock()
 	defer lr.mu.Unlock()
-	return lr.stopping
+	if !lr.stopping {
+		lr.stopping, lr.stopReason = true, reason
+	}
+}
+
+// isStopping reports whether somebody asked for the end of the runtime.
+func (lr *liveRuntime) isStopping() bool {
+	stopping, _ := lr.whyStopping()
+	return stopping
+}
+
+// whyStopping reports whether somebody asked for the end of the runtime, and why.
+func (lr *liveRuntime) whyStopping() (stopping bool, reason string) {
+	lr.mu.Lock()
+	defer lr.mu.Unlock()
+	return lr.stopping, lr.stopReason
 }
 
 // waitForRoom waits until there is room for the runtime, for as long as ctx lasts and
@@ -79,7 +99,8 @@ func (lr *liveRuntime) waitForRoom(ctx context.Context) error {
 func (lr *liveRuntime) takePage(ctx context.Context) (release func(), err error) {
 	select {
 	case lr.turn <- struct{}{}:
-		return func() { <-lr.turn }, nil
+		end := lr.uses.begin()
+		return func() { end(); <-lr.turn }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-lr.life.Done():

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
@@ -17,13 +18,16 @@ const stopBound = 15 * time.Second
 // stopBrowser ends a runtime, waits until its browser is gone, and records it. One
 // whose browser is starting ends too; one that is not live is left as it is.
 func (s *Service) stopBrowser(ctx context.Context, id string) error {
+	return s.stopBrowserBecause(ctx, id, "")
+}
+
+// stopBrowserBecause is stopBrowser for a reason that is recorded: no caller asks.
+func (s *Service) stopBrowserBecause(ctx context.Context, id, reason string) error {
 	lr, ok := s.fleet.find(id)
 	if !ok {
 		return nil
 	}
-	lr.mu.Lock()
-	lr.stopping = true
-	lr.mu.Unlock()
+	lr.stop(reason)
 	lr.end() // the launch, executions and connections end before the browser does
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopBound)
 	defer cancel()
@@ -35,7 +39,7 @@ func (s *Service) stopBrowser(ctx context.Context, id string) error {
 	if lr.browser == nil {
 		return nil // the launch has recorded its end
 	}
-	reason := ""
+	_, reason = lr.whyStopping()
 	if err := lr.browser.Stop(ctx); err != nil {
 		select {
 		case <-lr.browser.Done(): // it has ended, but crashed, or did not keep its profile
@@ -52,8 +56,11 @@ func (s *Service) stopBrowser(ctx context.Context, id string) error {
 func (s *Service) watchBrowser(lr *liveRuntime) {
 	<-lr.browser.Done()
 	status, reason := bctrl.RuntimeFailed, "the browser ended unexpectedly"
-	if lr.isStopping() {
-		status, reason = bctrl.RuntimeStopped, ""
+	if errors.Is(lr.browser.Err(), browser.ErrMemory) {
+		reason = browser.ErrMemory.Error()
+	}
+	if stopping, why := lr.whyStopping(); stopping {
+		status, reason = bctrl.RuntimeStopped, why
 	}
 	lr.end()
 	s.connectURLs.forget(lr.id)

@@ -1,8 +1,12 @@
 package vault
 
 import (
+	"net/url"
+	"slices"
+
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
+	"github.com/bctrl-go/bctrl/internal/origin"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 	"github.com/bctrl-go/bctrl/internal/wire"
@@ -65,4 +69,16 @@ func describe(e store.VaultEntry, meta Meta) bctrl.VaultEntry {
 		CreatedAt:      e.CreatedAt,
 		UpdatedAt:      e.UpdatedAt,
 	}
+}
+
+// IsFor reports whether an entry may be used for a host: where it has origins, one of
+// them has to be of that host.
+func (m Meta) IsFor(host string) bool {
+	if len(m.Origins)+len(m.OriginPatterns) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(append(slices.Clip(m.Origins), m.OriginPatterns...), func(allowed string) bool {
+		u, err := url.Parse(allowed)
+		return origin.Match(allowed, "https://"+host) || err == nil && u.Hostname() == host
+	})
 }
