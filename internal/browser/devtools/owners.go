@@ -2,6 +2,7 @@ package devtools
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"strings"
 
@@ -149,8 +150,8 @@ func (o *owners) refuses(c *Client, session *clientSession, msg message) *messag
 		return nil
 	}
 	if by := o.opened[closes]; by != nil && by != c {
-		return &messageError{Code: codeServerError, Message: "\"" + msg.Method + "\" is refused: another client, which is " +
-			"connected, opened the tab"}
+		return &messageError{Code: codeServerError, Message: refusedText(msg.Method,
+			errors.New(notOwn+"another client, which is connected, opened the tab"))}
 	}
 	return nil
 }

@@ -74,7 +74,8 @@ func TestWhatAClientMadeIsNotThereToOthers(t *testing.T) {
 func TestATabThatAClientOpenedIsClosedByNobodyElseWhileThatIsConnected(t *testing.T) {
 	m, browser := newScripted(t)
 	a, b := attach(t, m), attach(t, m)
-	require.NoError(t, a.Write(t.Context(), []byte(`{"id":1,"method":"Target.createTarget","params":{"url":"about:blank"}}`)))
+	require.NoError(t, a.Write(t.Context(),
+		[]byte(`{"id":1,"method":"Target.createTarget","params":{"url":"about:blank"}}`)))
 	browser.say(t, `{"id":%d,"sessionId":"S1","result":{"targetId":"T"}}`, (<-browser.commands).ID)
 	require.Contains(t, read(t, a), `"T"`)
 	browser.say(t, `{"sessionId":"S2","method":"Target.attachedToTarget","params":{"sessionId":"TB",`+
