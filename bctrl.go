@@ -34,6 +34,8 @@ type Client struct {
 	Credentials *CredentialsService
 	// Capabilities are what may be called at providers, and the calls.
 	Capabilities *CapabilitiesService
+	// Webhooks are receivers that events are sent to.
+	Webhooks *WebhooksService
 	// Audit is the log of who did what.
 	Audit *AuditService
 	// Seal is the master key that seals the server's data.
@@ -73,6 +75,7 @@ func newClient(t *transport) *Client {
 	c.Workspaces = &WorkspacesService{via: c.via}
 	c.Profiles = &BrowserProfilesService{via: c.via}
 	c.Operations = &OperationsService{via: c.via}
+	c.Webhooks = &WebhooksService{via: c.via}
 	c.Subaccounts = &SubaccountsService{via: c.via}
 	c.Credentials = &CredentialsService{via: c.via}
 	c.Capabilities = &CapabilitiesService{via: c.via}

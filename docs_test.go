@@ -14,9 +14,9 @@ import (
 func accessRights() []string {
 	return strings.Fields(`ai.read ai.write ai.use vault.readRaw vault.write vault.use vault.list
 		storage.get storage.put storage.delete storage.list storage.sign workspace.read workspace.write
-		runtime.launch runtime.list runtime.read runtime.stop runtime.connect runtime.execute
+		runtime.launch runtime.list runtime.read runtime.stop runtime.connect runtime.disconnect runtime.execute
 		operation.read operation.cancel profile.read profile.write token.write self.read subaccount.read subaccount.write
-		audit.read credential.read credential.write capability.read capability.write capability.invoke
+		audit.read webhook.read webhook.write credential.read credential.write capability.read capability.write capability.invoke
 		binding.read binding.write secret.read secret.write
 		seal.read seal.write`)
 }

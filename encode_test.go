@@ -188,7 +188,7 @@ func TestNoCallSendsWhatIsNotTextAsSomethingElse(t *testing.T) {
 	}
 	for _, handle := range []any{
 		c, c.AICredentials, c.Vault, c.Secrets, c.Workspaces, c.Profiles, c.Operations, c.Subaccounts, c.Credentials,
-		c.Capabilities, c.Audit, c.Seal,
+		c.Capabilities, c.Audit, c.Seal, c.Webhooks,
 		c.Storage("a"), ws, ws.Runtimes, ws.Runtimes.Browser("a"), rt, rt.Vault, rt.Storage, rt.AI, rt.Capabilities,
 		rt.Stagehand, rt.BrowserUse, rt.Page, op,
 	} {

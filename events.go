@@ -33,6 +33,11 @@ const (
 	EventWorkspaceChanged EventType = "workspace.changed" // [WorkspaceChangedEvent]
 	EventWorkspaceDeleted EventType = "workspace.deleted" // [WorkspaceDeletedEvent]
 
+	// EventWebhookDisabled and EventWebhookTest are [WebhookDisabledEvent] and
+	// [WebhookTestEvent].
+	EventWebhookDisabled EventType = "webhook.disabled"
+	EventWebhookTest     EventType = "webhook.test"
+
 	// EventGap is in place of events that were not kept: [GapEvent].
 	EventGap EventType = "events.gap"
 )
@@ -43,7 +48,8 @@ func EventTypes() []EventType {
 		EventLaunched, EventNavigated, EventTabOpened, EventTabClosed, EventDownloaded,
 		EventDialog, EventHostRefused, EventStepStarted, EventStepEnded, EventCrashed,
 		EventStopped, EventFailed, EventOperationStarted, EventOperationProgress, EventOperationEnded,
-		EventWorkspaceCreated, EventWorkspaceChanged, EventWorkspaceDeleted, EventGap,
+		EventWorkspaceCreated, EventWorkspaceChanged, EventWorkspaceDeleted,
+		EventWebhookDisabled, EventGap,
 	}
 }
 

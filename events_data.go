@@ -136,6 +136,19 @@ type WorkspaceDeletedEvent struct {
 	Name string `json:"name"`
 }
 
+// WebhookDisabledEvent: the server has disabled a webhook whose receiver took nothing: ten
+// deliveries in a row failed with all their attempts, or it answered 410.
+type WebhookDisabledEvent struct {
+	WebhookID string `json:"webhookId"`
+	// Code is that of the last failure.
+	Code string `json:"code"`
+}
+
+// WebhookTestEvent is what [WebhooksService.Test] sends; nobody else is told.
+type WebhookTestEvent struct {
+	WebhookID string `json:"webhookId"`
+}
+
 // GapEvent is in the place of events that the reader has not got, and will not get: it
 // was away for longer than they are kept, or too many came at once.
 type GapEvent struct {
@@ -181,6 +194,8 @@ func (OperationEndedEvent) eventType() EventType    { return EventOperationEnded
 func (WorkspaceCreatedEvent) eventType() EventType  { return EventWorkspaceCreated }
 func (WorkspaceChangedEvent) eventType() EventType  { return EventWorkspaceChanged }
 func (WorkspaceDeletedEvent) eventType() EventType  { return EventWorkspaceDeleted }
+func (WebhookDisabledEvent) eventType() EventType   { return EventWebhookDisabled }
+func (WebhookTestEvent) eventType() EventType       { return EventWebhookTest }
 func (GapEvent) eventType() EventType               { return EventGap }
 func (d UnknownEvent) eventType() EventType         { return d.Type }
 
@@ -223,6 +238,10 @@ func decodeEventData(of EventType, text []byte) (EventData, error) {
 		return eventDataOf[WorkspaceChangedEvent](text)
 	case EventWorkspaceDeleted:
 		return eventDataOf[WorkspaceDeletedEvent](text)
+	case EventWebhookDisabled:
+		return eventDataOf[WebhookDisabledEvent](text)
+	case EventWebhookTest:
+		return eventDataOf[WebhookTestEvent](text)
 	case EventGap:
 		return eventDataOf[GapEvent](text)
 	}

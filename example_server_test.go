@@ -183,6 +183,7 @@ func cannedServer() canned {
 	s["GET "+file+"/download-url"] = `{"url":"https://api.bctrl.ai/v1/downloads/signature/q1.csv","expiresIn":600}`
 	maps.Copy(s, cannedSecrets())
 	maps.Copy(s, cannedEvents())
+	maps.Copy(s, cannedWebhooks())
 	return s
 }
 

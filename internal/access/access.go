@@ -50,6 +50,9 @@ const (
 	BindingRead  Verb = "binding.read"
 	BindingWrite Verb = "binding.write"
 
+	WebhookRead  Verb = "webhook.read"
+	WebhookWrite Verb = "webhook.write"
+
 	AuditRead Verb = "audit.read"
 
 	KeyRead  Verb = "key.read"

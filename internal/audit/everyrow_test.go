@@ -30,7 +30,7 @@ func unseen(table, column string) string {
 // why that makes nothing good.
 func unmissed(table string) string {
 	switch table {
-	case "runtime_tokens", "operations", "browser_profiles", "agent_cache", "events":
+	case "runtime_tokens", "operations", "browser_profiles", "agent_cache", "events", "webhook_deliveries":
 		return "what is gone is not found, and permits nothing"
 	case "idempotency":
 		return "the request runs again, as after 24 hours"

@@ -157,6 +157,25 @@ func (f furnisher) runtimes() {
 		})
 	})
 	f.record(func(tx *store.Tx) error {
+		return tx.InsertWebhook(f.ctx, f.org, store.Webhook{
+			UID:       f.id("webhook"),
+			Version:   1,
+			Meta:      []byte("{}"),
+			Sealed:    []byte("s"),
+			CreatedAt: f.at,
+			UpdatedAt: f.at,
+		})
+	})
+	f.record(func(tx *store.Tx) error {
+		return tx.PutDelivery(f.ctx, store.Delivery{
+			ID:         f.id("delivery"),
+			Org:        f.org,
+			WebhookUID: f.id("webhook"),
+			Due:        f.at,
+			Body:       []byte("{}"),
+		}, 10)
+	})
+	f.record(func(tx *store.Tx) error {
 		e := bctrl.NewEvent(f.at, bctrl.LaunchedEvent{Alias: "r"})
 		e.ID, e.RuntimeID = f.id("event"), f.id("rt")
 		_, err := tx.InsertEvent(f.ctx, f.org, e)

@@ -529,6 +529,39 @@ func (s *surface) audits() []methodCall {
 	}
 }
 
+// webhooks are the calls about webhooks.
+func (s *surface) webhooks() []methodCall {
+	ctx := s.Context()
+	p := bctrl.PageOptions{}
+	var made *bctrl.NewWebhook
+	var sent *bctrl.WebhookDelivery
+	return []methodCall{
+		{"WebhooksService.Create", func() (err error) {
+			made, err = s.client.Webhooks.Create(ctx, bctrl.WebhookCreate{URL: "http://127.0.0.1:9/"})
+			return err
+		}},
+		{"WebhooksService.Get", func() error { return failing(s.client.Webhooks.Get(ctx, made.ID)) }},
+		{"WebhooksService.List", func() error { return drain(s.client.Webhooks.List(ctx)) }},
+		{"WebhooksService.Page", func() error { return failing(s.client.Webhooks.Page(ctx, p)) }},
+		{"WebhooksService.Update", func() error {
+			return failing(s.client.Webhooks.Update(ctx, made.ID, bctrl.WebhookUpdate{Description: new("d")}))
+		}},
+		{"WebhooksService.Test", func() (err error) {
+			sent, err = s.client.Webhooks.Test(ctx, made.ID)
+			return err
+		}},
+		{"WebhooksService.Redeliver", func() error { return failing(s.client.Webhooks.Redeliver(ctx, made.ID, sent.ID)) }},
+		{"WebhooksService.Deliveries", func() error { return drain(s.client.Webhooks.Deliveries(ctx, made.ID)) }},
+		{"WebhooksService.DeliveriesPage", func() error {
+			return failing(s.client.Webhooks.DeliveriesPage(ctx, made.ID, p))
+		}},
+		{"WebhooksService.RotateSecret", func() error {
+			return failing(s.client.Webhooks.RotateSecret(ctx, made.ID, bctrl.WebhookRotation{}))
+		}},
+		{"WebhooksService.Delete", func() error { return s.client.Webhooks.Delete(ctx, made.ID) }},
+	}
+}
+
 // endings are the calls that end what the others are about.
 func (s *surface) endings() []methodCall {
 	ctx := s.Context()
@@ -546,7 +579,7 @@ func TestEachMethodNamesTheRightThatTheServerChecks(t *testing.T) {
 	delete(lines, "Client.Do") // as the route says
 	for _, calls := range []func() []methodCall{
 		s.aiCredentials, s.vaults, s.storages, s.profiles, s.workspaces, s.runtimes, s.subaccounts, s.secrets, s.broker,
-		s.seals, s.agents, s.audits, s.endings,
+		s.seals, s.agents, s.audits, s.webhooks, s.endings,
 	} {
 		for _, c := range calls() {
 			used, err := s.rights(c.call)

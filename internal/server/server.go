@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -36,6 +37,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/server/runtimes"
 	"github.com/bctrl-go/bctrl/internal/server/vault"
 	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/server/webhooks"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
 
@@ -73,6 +75,9 @@ type Config struct {
 	// recorded each for itself, at once; of one address a tenth. More are counted.
 	// 0 is 1000.
 	Strangers int
+	// WebhookPause and WebhookTime are how long after its first attempt a delivery is tried
+	// again, and how long a receiver may take; 0 is 5 and 10 seconds.
+	WebhookPause, WebhookTime time.Duration
 	// EventsKept is how many events of an organization are kept; 0 is 50,000.
 	EventsKept int
 	// MaxFile is the limit of one file, in bytes; 0 is 5 GiB.
@@ -96,6 +101,7 @@ type Server struct {
 	catalog  *catalog.Service
 	calls    *calls.Service
 	events   *events.Hub
+	webhooks *webhooks.Service
 	runtimes *runtimes.Service
 	router   *web.Router
 	warm     func() (ready, want int)
@@ -128,6 +134,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := s.profiles.Sweep(ctx); err != nil {
 		return nil, fmt.Errorf("removing what deleted profiles left: %w", err)
 	}
+	s.webhooks.Start()
 	return s, nil
 }
 
@@ -165,6 +172,11 @@ func newServer(cfg Config) (*Server, error) {
 	s.catalog = catalog.New(s.Kernel, providers, s.models)
 	s.calls = calls.New(s.Kernel, s.broker, providers, s.catalog, s.models)
 	s.events = events.New(s.Kernel, cfg.EventsKept)
+	s.webhooks = webhooks.New(s.Kernel, s.events, webhooks.Config{
+		Egress:      cfg.Egress,
+		FirstPause:  cfg.WebhookPause,
+		AttemptTime: cfg.WebhookTime,
+	})
 	s.runtimes = runtimes.New(s.Kernel, runtimes.Config{
 		Browsers: cfg.Browsers,
 		Egress:   cfg.Egress,
@@ -207,6 +219,7 @@ func (s *Server) takeOver(ctx context.Context) error {
 func (s *Server) Close(ctx context.Context) error {
 	s.EndStreams()
 	err := s.runtimes.Close(ctx)
+	s.webhooks.Close()
 	s.events.Close()
 	s.Strangers.Close(ctx)
 	s.broker.Close()
@@ -226,6 +239,7 @@ func (s *Server) routes() []web.Route {
 		s.catalog.Routes(),
 		s.calls.Routes(),
 		s.events.Routes(),
+		s.webhooks.Routes(),
 		s.runtimes.Routes(),
 		s.keyRoutes(),
 		s.subaccountRoutes(),

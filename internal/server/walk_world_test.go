@@ -159,7 +159,12 @@ func newWorld(t *testing.T) *world {
 	w.revokedKey = revoked.Key
 	w.sub = w.subaccount("acme-sub")
 	sub2 := w.subaccount("acme-sub2")
+	var hook struct{ Webhook struct{ ID string } }
+	w.ok("POST", []string{"webhooks"}, object{"url": "http://127.0.0.1:9/acme", "events": []string{"webhook.disabled"}}, &hook)
+	var hooked struct{ ID string }
+	w.ok("POST", []string{"webhooks", hook.Webhook.ID, "test"}, nil, &hooked)
 	w.names = strings.NewReplacer(
+		"{hook}", hook.Webhook.ID, "{hooked}", hooked.ID,
 		"{sub}", w.sub, "{sub2}", sub2, "{ws}", ws.ID, "{ws2}", ws2.ID, "{op}", op, "{op2}", op2,
 		"{rt}", w.live["rt"], "{rt2}", w.live["other"], "{spare}", spare.ID, "{secret}", scoped.ID, "{token}", tokenID(t, spareToken),
 	)

@@ -211,6 +211,10 @@ func (tx *Tx) removals(
 				func(w Workspace) error { return tx.DeleteWorkspace(ctx, org, w.ID) })
 		},
 		func() (int, error) {
+			list, err := all.Webhooks(ctx, org, "", limit)
+			return removeAll(list, err, record, Webhook.name, func(w Webhook) error { return tx.DeleteWebhook(ctx, org, w.UID) })
+		},
+		func() (int, error) {
 			list, err := all.AICredentials(ctx, org, "", limit)
 			return removeAll(list, err, record, AICredential.name,
 				func(c AICredential) error { return tx.DeleteAICredential(ctx, org, c.UID) })

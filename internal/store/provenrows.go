@@ -25,6 +25,7 @@ func provenTables() []provenTable {
 		{"objects", objectColumns, proofOf(scanObject), false},
 		{"invoke_rates", rateColumns, proofOf(scanRate), false},
 		{"agent_cache", cachedTaskColumns, proofOf(scanCachedTask), false},
+		{"webhook_deliveries", deliveryColumns, proofOf(scanDelivery), false},
 		{"events", eventColumns, proofOf(scanEvent), false},
 	}
 }

@@ -41,6 +41,8 @@ const (
 	KindCapabilityPolicy = "capability_policy"
 	KindBinding          = "binding"
 
+	KindWebhook = "webhook"
+
 	// KindOrganization is also that of subaccounts.
 	KindOrganization = "organization"
 	// KindRuntimeToken is of a record that may go without an event: with its
@@ -60,6 +62,7 @@ const (
 	KindInvokeRate = "invoke_rate"
 	KindCachedTask = "cached_task"
 	KindEvent      = "event"
+	KindDelivery   = "webhook_delivery"
 )
 
 // errUnrecorded refuses a transaction that wrote a record without an event.
@@ -229,6 +232,7 @@ func recordTables() []recordTable {
 			scanOwnedRecord(scanCapability, Capability.record)},
 		{KindCapabilityPolicy, "capability_policies", "uid", "org_id, " + capabilityPolicyColumns,
 			scanOwnedRecord(scanCapabilityPolicy, CapabilityPolicy.record)},
+		{KindWebhook, "webhooks", "uid", "org_id, " + webhookColumns, scanOwnedRecord(scanWebhook, Webhook.record)},
 		{KindBinding, "bindings", "uid", "org_id, " + bindingColumns, scanOwnedRecord(scanBinding, Binding.record)},
 	}
 }

@@ -26,6 +26,9 @@ const (
 	Credentials     = "credentials"
 	Capabilities    = "capabilities"
 	Bindings        = "bindings"
+	Webhooks        = "webhooks"
+
+	WebhookDeliveries = "deliveries"
 )
 
 // List is the envelope of a list: {"<plural>": […], "nextCursor": string or

@@ -207,6 +207,8 @@ func tamperedCode(kind string) string {
 		return "operations.tampered"
 	case store.KindEvent:
 		return "events.tampered"
+	case store.KindWebhook, store.KindDelivery:
+		return "webhooks.tampered"
 	case store.KindInvokeRate, store.KindCapabilityPolicy:
 		return "capabilities.tampered"
 	}

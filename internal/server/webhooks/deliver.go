@@ -1,0 +1,318 @@
+package webhooks
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/audit"
+	"github.com/bctrl-go/bctrl/internal/egress"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// delivery is what is stored of one.
+type delivery struct {
+	bctrl.WebhookDelivery
+	Event json.RawMessage `json:"event"`
+}
+
+// row is the delivery as it is stored.
+func (d delivery) row(org string) (store.Delivery, error) {
+	due := d.CreatedAt
+	if d.NextAttemptAt != nil {
+		due = *d.NextAttemptAt
+	}
+	body, err := json.Marshal(d)
+	return store.Delivery{
+		ID:         d.ID,
+		Org:        org,
+		WebhookUID: d.WebhookID,
+		Final:      d.Status != bctrl.WebhookPending,
+		Due:        due,
+		Body:       body,
+	}, err
+}
+
+func readDelivery(row store.Delivery) (d delivery, err error) { return d, json.Unmarshal(row.Body, &d) }
+
+// newDelivery is that of an event to a webhook, to be tried now.
+func newDelivery(webhook string, e bctrl.Event) (delivery, error) {
+	now := store.Now()
+	text, err := json.Marshal(e)
+	return delivery{
+		WebhookDelivery: bctrl.WebhookDelivery{
+			ID:            web.NewID(),
+			WebhookID:     webhook,
+			EventID:       e.ID,
+			EventType:     e.Type,
+			Status:        bctrl.WebhookPending,
+			NextAttemptAt: &now,
+			CreatedAt:     now,
+			UpdatedAt:     now,
+		},
+		Event: text,
+	}, err
+}
+
+// enqueue adds a delivery for each webhook that is to have an event, in the transaction
+// that keeps the event. It believes what rows say of what they want: before anything
+// is sent, the seal of the row has to prove it.
+func (s *Service) enqueue(ctx context.Context, tx *store.Tx, org string, e bctrl.Event) error {
+	rows, err := tx.Webhooks(ctx, org, "", maxWebhooks)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		var m meta
+		if json.Unmarshal(row.Meta, &m) != nil || !m.wants(e) {
+			continue
+		}
+		d, err := newDelivery(row.UID, e)
+		if err != nil {
+			return err
+		}
+		waiting, err := tx.WaitingDeliveries(ctx, row.UID)
+		if err != nil {
+			return err
+		}
+		if waiting >= maxWaiting {
+			d.fail("webhooks.too_many_waiting")
+		}
+		if err := put(ctx, tx, org, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func put(ctx context.Context, tx *store.Tx, org string, d delivery) error {
+	row, err := d.row(org)
+	if err != nil {
+		return err
+	}
+	return tx.PutDelivery(ctx, row, kept)
+}
+
+func (d *delivery) fail(code string) {
+	d.Status, d.Code, d.NextAttemptAt, d.UpdatedAt = bctrl.WebhookFailed, code, nil, store.Now()
+}
+
+// run delivers what is due until ctx ends.
+func (s *Service) run(ctx context.Context) {
+	happened, stop := s.DB.WatchEvents("", "")
+	defer stop()
+	for ctx.Err() == nil {
+		pause := whileLocked
+		if !s.Custody.Locked() {
+			pause = s.beginDue(ctx)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-happened:
+		case <-s.wake:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// beginDue begins what is due and may be, and returns how long there is nothing to begin
+// unless somebody wakes the service.
+func (s *Service) beginDue(ctx context.Context) time.Duration {
+	due, err := s.DB.Read().DueDeliveries(ctx, store.Now(), maxAtOnce*maxAtOnce)
+	if err != nil {
+		s.Log.Error("deliveries of webhooks could not be read", "error", err)
+		return whileLocked
+	}
+	for _, row := range due {
+		s.mu.Lock()
+		free := len(s.busy) < maxAtOnce && !s.busy[row.WebhookUID]
+		if free {
+			s.busy[row.WebhookUID] = true
+		}
+		s.mu.Unlock()
+		if free {
+			s.running.Go(func() {
+				s.deliver(ctx, row)
+				s.mu.Lock()
+				delete(s.busy, row.WebhookUID)
+				s.mu.Unlock()
+				s.wakeUp()
+			})
+		}
+	}
+	if len(due) > 0 {
+		return time.Minute // the end of one that is busy wakes it
+	}
+	next, any, err := s.DB.Read().NextDue(ctx)
+	if err != nil || !any {
+		return time.Minute
+	}
+	return min(max(time.Until(next), time.Millisecond), time.Minute)
+}
+
+// deliver tries a delivery once, and records what became of it.
+func (s *Service) deliver(ctx context.Context, row store.Delivery) {
+	d, err := readDelivery(row)
+	if err == nil {
+		err = s.attempt(ctx, row.Org, &d)
+	}
+	if err == nil {
+		err = s.record(row.Org, d)
+	}
+	if err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrNotFound) {
+		s.Log.Error("a delivery of a webhook was not recorded", "delivery", row.ID, "error", err)
+	}
+}
+
+// attempt tries a delivery. Its error is that it could not be tried, and is as before.
+func (s *Service) attempt(ctx context.Context, org string, d *delivery) error {
+	row, err := s.DB.Read().Webhook(ctx, org, d.WebhookID)
+	if err != nil {
+		return err
+	}
+	w, err := s.open(org, row)
+	switch {
+	case web.IsTampered(err):
+		d.fail(web.AsError(err).Code)
+		return nil
+	case err != nil:
+		return err
+	case !w.Enabled && d.EventType != bctrl.EventWebhookTest:
+		d.fail("webhooks.disabled")
+		return nil
+	}
+	d.Attempts++
+	status, code := s.send(ctx, w, d)
+	if ctx.Err() != nil {
+		return ctx.Err() // the server ends: the next one tries it
+	}
+	d.ResponseStatus, d.Code, d.UpdatedAt = status, code, store.Now()
+	switch {
+	case code == "":
+		d.Status, d.NextAttemptAt = bctrl.WebhookDelivered, nil
+	case d.Attempts >= attempts, status == http.StatusGone, d.EventType == bctrl.EventWebhookTest:
+		d.fail(code)
+	default:
+		next := store.Now().Add(s.pause(d.Attempts))
+		d.NextAttemptAt = &next
+	}
+	return nil
+}
+
+// pause is how long after an attempt the next is made: a fifth more or less than what
+// doubles as it were, so that receivers that were away are not asked all at once.
+func (s *Service) pause(attempt int) time.Duration {
+	wait := float64(s.firstPause) * math.Pow(pauseFactor, float64(attempt-1))
+	wait = min(wait, float64(longestPause))
+	return time.Duration(wait * (0.8 + 0.4*rand.Float64()))
+}
+
+// send sends a delivery to its receiver. The code is empty where the receiver has taken
+// it. Nothing that it answers is kept but the status.
+func (s *Service) send(ctx context.Context, w opened, d *delivery) (status int, code string) {
+	ctx, cancel := context.WithTimeout(ctx, s.attemptTime)
+	defer cancel()
+	rq, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL, bytes.NewReader(d.Event))
+	if err != nil {
+		return 0, "webhooks.unreachable"
+	}
+	now := time.Now()
+	rq.Header.Set("Content-Type", "application/json")
+	rq.Header.Set("User-Agent", "bctrl-webhooks/"+bctrl.Version)
+	rq.Header.Set(wire.HeaderWebhookID, d.EventID)
+	rq.Header.Set(wire.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
+	rq.Header.Set(wire.HeaderWebhookSignature, w.sign(d.EventID, now, d.Event))
+	resp, err := s.client.Do(rq)
+	switch {
+	case err == nil:
+	case errors.Is(err, egress.ErrRefused):
+		return 0, "webhooks.address_refused"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return 0, "webhooks.timed_out"
+	default:
+		return 0, "webhooks.unreachable"
+	}
+	defer resp.Body.Close()
+	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // the connection can be used again after a short answer
+	switch {
+	case resp.StatusCode >= 200 && resp.StatusCode < 300:
+		return resp.StatusCode, ""
+	case resp.StatusCode >= 300 && resp.StatusCode < 400:
+		return resp.StatusCode, "webhooks.redirected"
+	}
+	return resp.StatusCode, "webhooks.not_taken"
+}
+
+// record records what became of a delivery, and disables a webhook that takes nothing.
+func (s *Service) record(org string, d delivery) error {
+	ctx := context.Background()
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		row, err := tx.Webhook(ctx, org, d.WebhookID)
+		if err != nil {
+			return err // it is gone, and its deliveries with it
+		}
+		if err := put(ctx, tx, org, d); err != nil {
+			return err
+		}
+		if d.Status != bctrl.WebhookFailed || d.EventType == bctrl.EventWebhookTest {
+			return nil
+		}
+		if d.ResponseStatus != http.StatusGone {
+			failing, err := isFailing(ctx, tx, d.WebhookID)
+			if err != nil || !failing {
+				return err
+			}
+		}
+		return s.disable(ctx, tx, org, row, d.Code)
+	})
+}
+
+// isFailing reports whether the newest deliveries of a webhook have all failed.
+func isFailing(ctx context.Context, tx *store.Tx, webhook string) (bool, error) {
+	rows, err := tx.FinalDeliveries(ctx, webhook, maxFailing)
+	if err != nil || len(rows) < maxFailing {
+		return false, err
+	}
+	return !slices.ContainsFunc(rows, func(row store.Delivery) bool {
+		d, err := readDelivery(row)
+		return err != nil || d.Status != bctrl.WebhookFailed || d.EventType == bctrl.EventWebhookTest
+	}), nil
+}
+
+// disable disables a webhook that has taken nothing for long, and tells of it.
+func (s *Service) disable(ctx context.Context, tx *store.Tx, org string, row store.Webhook, code string) error {
+	w, err := s.open(org, row)
+	if err != nil || !w.Enabled {
+		return err
+	}
+	w.Enabled, w.DisabledFor = false, code
+	row, err = s.seal(org, row, w)
+	if err != nil {
+		return err
+	}
+	if err := tx.UpdateWebhook(ctx, org, row); err != nil {
+		return err
+	}
+	ev := web.ServerEvent("webhook.disabled", row.UID)
+	ev.Org, ev.UID, ev.Version = org, row.UID, row.Version
+	if err := audit.Append(tx, ev); err != nil {
+		return err
+	}
+	e := bctrl.NewEvent(store.Now(), bctrl.WebhookDisabledEvent{WebhookID: row.UID, Code: code})
+	e.WorkspaceID = w.WorkspaceID
+	return s.hub.Append(ctx, tx, org, e)
+}

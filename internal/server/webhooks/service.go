@@ -1,0 +1,116 @@
+// Package webhooks tells receivers outside of events, signed as Standard Webhooks has
+// it. What is meant for a receiver is a row of its own, written with the event in one
+// transaction, and tried until the receiver has taken it or it was tried often enough:
+// each event arrives at least once, also where the server ends meanwhile.
+package webhooks
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/egress"
+	"github.com/bctrl-go/bctrl/internal/server/events"
+	"github.com/bctrl-go/bctrl/internal/server/web"
+)
+
+const (
+	// attempts is how often a delivery is tried. The second try follows the first after
+	// firstPause, each later one after pauseFactor times as long, up to longestPause,
+	// some 16 hours in all.
+	attempts     = 8
+	firstPause   = 5 * time.Second
+	pauseFactor  = 5
+	longestPause = 10 * time.Hour
+	// attemptTime is how long a receiver may take to answer.
+	attemptTime = 10 * time.Second
+	// maxAtOnce bounds how many receivers are told at once; one is told of one event at a
+	// time, so that events arrive in order where none fails.
+	maxAtOnce = 16
+	// maxWebhooks bounds those of an organization.
+	maxWebhooks = 50
+	// maxWaiting bounds the deliveries of a webhook that wait, and kept is how many stay
+	// on record that have ended.
+	maxWaiting = 1000
+	kept       = 1000
+	// maxFailing is how many deliveries in a row may fail, each with all its attempts,
+	// before the webhook is disabled.
+	maxFailing = 10
+	// overlap is how long a secret signs after a rotation, and maxOverlap the longest.
+	overlap    = 24 * time.Hour
+	maxOverlap = 30 * 24 * time.Hour
+	// whileLocked is how often a server that is locked looks whether it still is.
+	whileLocked = time.Second
+)
+
+// Config says what deliveries are made with.
+type Config struct {
+	// Egress decides where receivers may be.
+	Egress egress.Policy
+	// FirstPause and AttemptTime are, where they are 0, 5 and 10 seconds.
+	FirstPause, AttemptTime time.Duration
+}
+
+// Service answers the routes of webhooks, and delivers events to them.
+type Service struct {
+	*web.Kernel
+	hub         *events.Hub
+	egress      egress.Policy
+	firstPause  time.Duration
+	attemptTime time.Duration
+	client      *http.Client
+
+	wake    chan struct{}   // has an element when there is something new to deliver
+	life    context.Context // of what is delivered; ended by end
+	end     context.CancelFunc
+	running sync.WaitGroup
+
+	mu   sync.Mutex
+	busy map[string]bool // webhooks that are being told, by uid
+}
+
+// New makes the service, which gets the hub's events from then on. [Service.Start] has
+// them delivered.
+func New(k *web.Kernel, hub *events.Hub, cfg Config) *Service {
+	s := &Service{
+		Kernel:      k,
+		hub:         hub,
+		egress:      cfg.Egress,
+		firstPause:  cmp.Or(cfg.FirstPause, firstPause),
+		attemptTime: cmp.Or(cfg.AttemptTime, attemptTime),
+		wake:        make(chan struct{}, 1),
+		busy:        map[string]bool{},
+	}
+	s.client = &http.Client{
+		Transport: &http.Transport{
+			DialContext:            cfg.Egress.DialContext,
+			TLSHandshakeTimeout:    s.attemptTime,
+			MaxResponseHeaderBytes: 64 << 10,
+			IdleConnTimeout:        time.Minute,
+			ForceAttemptHTTP2:      true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	hub.OnAppend(s.enqueue)
+	s.life, s.end = context.WithCancel(context.Background())
+	return s
+}
+
+// Start begins to deliver, until [Service.Close].
+func (s *Service) Start() { s.running.Go(func() { s.run(s.life) }) }
+
+// Close ends what is being delivered; the next server tries it again.
+func (s *Service) Close() {
+	s.end()
+	s.running.Wait()
+	s.client.CloseIdleConnections()
+}
+
+func (s *Service) wakeUp() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // it has been woken already
+	}
+}

@@ -1,0 +1,356 @@
+package server
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/custody"
+	"github.com/bctrl-go/bctrl/internal/egress"
+	"github.com/bctrl-go/bctrl/internal/seal"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/store/storetest"
+)
+
+// received is what a receiver of webhooks got.
+type received struct {
+	header http.Header
+	body   []byte
+}
+
+// receiver takes webhooks, and answers as it is told to.
+type receiver struct {
+	*httptest.Server
+	mu     sync.Mutex
+	answer http.HandlerFunc
+	got    chan received
+}
+
+func newReceiver(t *testing.T) *receiver {
+	t.Helper()
+	r := &receiver{got: make(chan received, 1000), answer: func(http.ResponseWriter, *http.Request) {}}
+	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, rq *http.Request) {
+		body, _ := io.ReadAll(rq.Body)
+		r.mu.Lock()
+		answer := r.answer
+		r.mu.Unlock()
+		r.got <- received{rq.Header.Clone(), body}
+		answer(w, rq)
+	}))
+	t.Cleanup(r.Close)
+	return r
+}
+
+func (r *receiver) answers(with http.HandlerFunc) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = with
+}
+
+func status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+}
+
+// impatient has deliveries retried soon.
+func impatient(c *Config) { c.WebhookPause, c.WebhookTime = time.Millisecond, 10*time.Second }
+
+func TestAWebhookGetsEachEventSignedAndOnceInOrder(t *testing.T) {
+	h, r := newHarness(t, impatient), newReceiver(t)
+	client := h.sdk(straight)
+	hook, err := client.Webhooks.Create(t.Context(), bctrl.WebhookCreate{URL: r.URL + "/in",
+		Events: []bctrl.EventType{bctrl.EventWorkspaceCreated}})
+	require.NoError(t, err)
+	for i := range 20 {
+		h.made(fmt.Sprint("w", i), object{})
+	}
+	var last int64
+	for i := range 20 {
+		got := <-r.got
+		e, err := bctrl.VerifyWebhook(got.header, got.body, hook.Secret)
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprint("w", i), e.Data.(bctrl.WorkspaceCreatedEvent).Name)
+		require.Equal(t, e.ID, got.header.Get("Webhook-Id"))
+		require.Greater(t, e.Seq, last)
+		last = e.Seq
+		_, err = bctrl.VerifyWebhook(got.header, append(got.body, ' '), hook.Secret)
+		require.ErrorIs(t, err, bctrl.ErrUnauthorized, "another body")
+	}
+	h.delivered(client, hook.ID, bctrl.WebhookDelivered, 20)
+	require.Empty(t, r.got)
+}
+
+// settled waits until a webhook has so many deliveries of a status, and none that waits.
+func (h *harness) delivered(c *bctrl.Client, id string, want bctrl.WebhookStatus, count int) (all []bctrl.WebhookDelivery) {
+	h.Helper()
+	require.Eventually(h, func() bool {
+		all = nil
+		for d, err := range c.Webhooks.Deliveries(h.Context(), id) {
+			require.NoError(h, err)
+			if d.Status == bctrl.WebhookPending {
+				return false
+			}
+			if d.Status == want {
+				all = append(all, d)
+			}
+		}
+		return len(all) >= count
+	}, 30*time.Second, 5*time.Millisecond)
+	require.Len(h, all, count)
+	return all
+}
+
+func TestADeliveryIsTriedAgainUntilItIsTaken(t *testing.T) {
+	h, r := newHarness(t, impatient), newReceiver(t)
+	client := h.sdk(straight)
+	hook, err := client.Webhooks.Create(t.Context(), bctrl.WebhookCreate{URL: r.URL})
+	require.NoError(t, err)
+	r.answers(status(http.StatusServiceUnavailable))
+	h.made("w", object{})
+	first := <-r.got
+	second := <-r.got
+	r.answers(status(http.StatusNoContent))
+	require.Equal(t, first.header.Get("Webhook-Id"), second.header.Get("Webhook-Id"), "the receiver knows it again")
+	require.Equal(t, first.body, second.body)
+	d := h.delivered(client, hook.ID, bctrl.WebhookDelivered, 1)[0]
+	require.GreaterOrEqual(t, d.Attempts, 2)
+	require.Equal(t, http.StatusNoContent, d.ResponseStatus)
+	again, err := client.Webhooks.Redeliver(t.Context(), hook.ID, d.ID)
+	require.NoError(t, err)
+	require.Equal(t, d.EventID, again.EventID)
+	h.delivered(client, hook.ID, bctrl.WebhookDelivered, 2)
+}
+
+func TestWhatAReceiverDoesWrongHasItsOwnCode(t *testing.T) {
+	h, r := newHarness(t, func(c *Config) { c.WebhookTime = 200 * time.Millisecond }), newReceiver(t)
+	client := h.sdk(straight)
+	hook, err := client.Webhooks.Create(t.Context(), bctrl.WebhookCreate{URL: r.URL,
+		Events: []bctrl.EventType{bctrl.EventWebhookDisabled}})
+	require.NoError(t, err)
+	over := make(chan struct{})
+	defer close(over)
+	elsewhere := newReceiver(t)
+	for _, c := range []struct {
+		answer http.HandlerFunc
+		code   string
+		status int
+		why    string
+	}{
+		{status(204), "", 204, "taken"},
+		{func(w http.ResponseWriter, rq *http.Request) { http.Redirect(w, rq, elsewhere.URL, 307) },
+			"webhooks.redirected", 307, "a redirect is not followed"},
+		{status(500), "webhooks.not_taken", 500, "the receiver fails"},
+		{func(_ http.ResponseWriter, rq *http.Request) {
+			select {
+			case <-over:
+			case <-rq.Context().Done():
+			}
+		}, "webhooks.timed_out", 0, "it does not answer"},
+		{func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "webhooks.unreachable", 0, "it hangs up"},
+	} {
+		r.answers(c.answer)
+		d, err := client.Webhooks.Test(t.Context(), hook.ID)
+		require.NoError(t, err, c.why)
+		require.Equal(t, c.code, d.Code, c.why)
+		require.Equal(t, c.status, d.ResponseStatus, c.why)
+		require.Equal(t, bctrl.EventWebhookTest, d.EventType)
+	}
+	require.Empty(t, elsewhere.got)
+}
+
+func TestTheAddressPolicyHoldsForWebhooks(t *testing.T) {
+	h := newHarness(t, impatient, func(c *Config) { c.Egress = egress.Policy{} })
+	client := h.sdk(straight)
+	for _, c := range []struct {
+		url, code, why string
+	}{
+		{"https://10.0.0.1/", "webhooks.address_refused", "a network of the server's"},
+		{"https://169.254.169.254/latest/meta-data", "webhooks.address_refused", "the machine's metadata"},
+		{"http://127.0.0.1:9/", "webhooks.address_refused", "the server itself"},
+		{"http://ops.example.com/", "webhooks.invalid_url", "in clear"},
+		{"https://user:pass@ops.example.com/", "webhooks.invalid_url", "a login"},
+		{"ftp://ops.example.com/", "webhooks.invalid_url", "another scheme"},
+		{"/in", "webhooks.invalid_url", "no host"},
+		{"", "webhooks.invalid_url", "nothing"},
+	} {
+		_, err := client.Webhooks.Create(t.Context(), bctrl.WebhookCreate{URL: c.url})
+		var e *bctrl.Error
+		require.ErrorAs(t, err, &e, c.why)
+		require.Equal(t, c.code, e.Code, c.why)
+	}
+	// A name is looked up when it is sent to: what it was when the webhook was made says nothing.
+	hook, err := client.Webhooks.Create(t.Context(), bctrl.WebhookCreate{URL: "http://localhost:9/",
+		Events: []bctrl.EventType{bctrl.EventWebhookDisabled}})
+	require.NoError(t, err)
+	d, err := client.Webhooks.Test(t.Context(), hook.ID)
+	require.NoError(t, err)
+	require.Equal(t, "webhooks.address_refused", d.Code)
+}
+
+func TestARotatedSecretSignsUntilItsOverlapEnds(t *testing.T) {
+	h, r := newHarness(t, impatient), newReceiver(t)
+	client := h.sdk(straight)
+	hook, err := client.Webhooks.Create(t.Context(), bctrl.WebhookCreate{URL: r.URL,
+		Events: []bctrl.EventType{bctrl.EventWebhookDisabled}})
+	require.NoError(t, err)
+	verified := func(secret bctrl.Secret) bool {
+		_, err := client.Webhooks.Test(t.Context(), hook.ID)
+		require.NoError(t, err)
+		got := <-r.got
+		_, err = bctrl.VerifyWebhook(got.header, got.body, secret)
+		return err == nil
+	}
+	require.True(t, verified(hook.Secret))
+	second, err := client.Webhooks.RotateSecret(t.Context(), hook.ID, bctrl.WebhookRotation{})
+	require.NoError(t, err)
+	require.NotNil(t, second.PreviousSecretUntil)
+	require.True(t, verified(hook.Secret), "both sign")
+	require.True(t, verified(second.Secret))
+	third, err := client.Webhooks.RotateSecret(t.Context(), hook.ID, bctrl.WebhookRotation{Overlap: -1})
+	require.NoError(t, err)
+	require.Nil(t, third.PreviousSecretUntil)
+	require.False(t, verified(second.Secret))
+	require.False(t, verified(hook.Secret))
+	require.True(t, verified(third.Secret))
+	shown, err := client.Webhooks.Get(t.Context(), hook.ID)
+	require.NoError(t, err)
+	require.NotContains(t, fmt.Sprintf("%+v", *shown), "whsec_", "it was shown once")
+	for _, e := range h.log(bctrl.AuditFilter{Object: hook.ID, Action: "webhook.write"}) {
+		require.Equal(t, bctrl.AuditOK, e.Outcome)
+	}
+}
+
+func TestAWebhookThatTakesNothingIsDisabledAndThatIsTold(t *testing.T) {
+	h, r := newHarness(t, func(c *Config) { c.WebhookPause = time.Nanosecond }), newReceiver(t)
+	client := h.sdk(straight)
+	hook, err := client.Webhooks.Create(t.Context(), bctrl.WebhookCreate{URL: r.URL,
+		Events: []bctrl.EventType{bctrl.EventWorkspaceCreated}})
+	require.NoError(t, err)
+	gone, err := client.Webhooks.Create(t.Context(), bctrl.WebhookCreate{URL: r.URL + "/gone",
+		Events: []bctrl.EventType{bctrl.EventWorkspaceCreated}})
+	require.NoError(t, err)
+	r.answers(func(w http.ResponseWriter, rq *http.Request) {
+		w.WriteHeader(map[bool]int{true: http.StatusGone, false: 500}[strings.HasSuffix(rq.URL.Path, "gone")])
+	})
+	for i := range 10 {
+		h.made(fmt.Sprint("w", i), object{})
+	}
+	disabled := map[string]string{}
+	for e, err := range client.Updates(t.Context(), bctrl.UpdatesOptions{After: bctrl.FirstKept,
+		Types: []bctrl.EventType{bctrl.EventWebhookDisabled}}) {
+		require.NoError(t, err)
+		d := e.Data.(bctrl.WebhookDisabledEvent)
+		if disabled[d.WebhookID] = d.Code; len(disabled) == 2 {
+			break
+		}
+	}
+	require.Equal(t, map[string]string{hook.ID: "webhooks.not_taken", gone.ID: "webhooks.not_taken"}, disabled)
+	shown, err := client.Webhooks.Get(t.Context(), hook.ID)
+	require.NoError(t, err)
+	require.False(t, shown.Enabled)
+	require.Equal(t, "webhooks.not_taken", shown.DisabledFor)
+	failed := h.delivered(client, hook.ID, bctrl.WebhookFailed, 10)
+	require.Equal(t, 8, failed[0].Attempts)
+	_, err = client.Webhooks.Redeliver(t.Context(), hook.ID, failed[0].ID)
+	require.ErrorIs(t, err, bctrl.ErrConflict)
+	r.answers(status(200))
+	shown, err = client.Webhooks.Update(t.Context(), hook.ID, bctrl.WebhookUpdate{Enabled: new(true)})
+	require.NoError(t, err)
+	require.Empty(t, shown.DisabledFor)
+	_, err = client.Webhooks.Redeliver(t.Context(), hook.ID, failed[0].ID)
+	require.NoError(t, err)
+	h.delivered(client, hook.ID, bctrl.WebhookDelivered, 1)
+}
+
+// TestDeliveriesSurviveTheirServer: what the one before could not deliver, the next does.
+func TestDeliveriesSurviveTheirServer(t *testing.T) {
+	r := newReceiver(t)
+	dir := t.TempDir()
+	storetest.Create(t, filepath.Join(dir, "bctrl.db"))
+	serve := func(pause time.Duration, use func(*Server, *store.DB)) {
+		rows := &seal.Rows{}
+		db, err := store.Open(t.Context(), filepath.Join(dir, "bctrl.db"), rows)
+		require.NoError(t, err)
+		kept, err := custody.Open(t.Context(), custody.Config{DB: db, Rows: rows, KeyFile: filepath.Join(dir, "kek")})
+		require.NoError(t, err)
+		s, err := New(t.Context(), Config{Store: db, Custody: kept, Egress: loopback, WebhookPause: pause,
+			ProfileDir: filepath.Join(dir, "profiles")})
+		require.NoError(t, err)
+		use(s, db)
+		require.NoError(t, s.Close(t.Context()))
+		require.NoError(t, db.Close())
+	}
+	var hook created
+	r.answers(status(500))
+	serve(time.Hour, func(s *Server, _ *store.DB) {
+		key, err := s.EnsureOrganization(t.Context())
+		require.NoError(t, err)
+		hook.key = key
+		client := clientOfServer(t, s, key)
+		hook.NewWebhook, err = client.Webhooks.Create(t.Context(), bctrl.WebhookCreate{URL: r.URL})
+		require.NoError(t, err)
+		_, err = client.Workspaces.Create(t.Context(), bctrl.WorkspaceCreate{Name: "w"})
+		require.NoError(t, err)
+		<-r.got
+		require.Eventually(t, func() bool { // it is on record as tried
+			for d, err := range client.Webhooks.Deliveries(t.Context(), hook.ID) {
+				require.NoError(t, err)
+				if d.Attempts == 1 {
+					_, err := client.Workspaces.Create(t.Context(), bctrl.WorkspaceCreate{Name: "w2"})
+					return err == nil
+				}
+			}
+			return false
+		}, 10*time.Second, time.Millisecond)
+		<-r.got
+	})
+	r.answers(status(200))
+	serve(0, func(s *Server, db *store.DB) {
+		client := clientOfServer(t, s, hook.key)
+		for d, err := range client.Webhooks.Deliveries(t.Context(), hook.ID) {
+			require.NoError(t, err)
+			_, err = client.Webhooks.Redeliver(t.Context(), hook.ID, d.ID) // an hour early
+			require.NoError(t, err)
+		}
+		for range 2 {
+			got := <-r.got
+			_, err := bctrl.VerifyWebhook(got.header, got.body, hook.Secret)
+			require.NoError(t, err)
+		}
+	})
+}
+
+type created struct {
+	*bctrl.NewWebhook
+	key bctrl.Secret
+}
+
+// clientOfServer is a client that asks a server without a socket.
+func clientOfServer(t *testing.T, s *Server, key bctrl.Secret) *bctrl.Client {
+	t.Helper()
+	c, err := bctrl.New(bctrl.WithBaseURL("http://localhost"), bctrl.WithAPIKey(key),
+		bctrl.WithHTTPClient(&http.Client{Transport: served{s}}))
+	require.NoError(t, err)
+	return c
+}
+
+type served struct{ http.Handler }
+
+func (s served) RoundTrip(r *http.Request) (*http.Response, error) {
+	rec := httptest.NewRecorder()
+	in := r.Clone(r.Context())
+	in.RequestURI = r.URL.RequestURI()
+	if in.Body == nil {
+		in.Body = http.NoBody
+	}
+	s.ServeHTTP(rec, in)
+	return rec.Result(), nil
+}
