@@ -99,6 +99,8 @@ type Browser interface {
 	// Page returns the page that the agent works on: see [Tabs]. Where there is no tab
 	// but those of clients, one is opened.
 	Page(ctx context.Context) (Page, error)
+	// Screen returns what a person sees of the browser, and takes over.
+	Screen(ctx context.Context) (Screen, error)
 	// ServeCDP speaks the DevTools protocol with one client over conn until
 	// either side ends, filtered: a client drives the tabs of this browser,
 	// which is its runtime, and reaches nothing past them. Messages of a client

@@ -137,11 +137,21 @@ type fakeBrowser struct {
 	// onEvent is told what happens; nil is nobody.
 	onEvent func(Event)
 
-	mu   sync.Mutex
-	url  string
-	err  error
-	over bool
-	done chan struct{}
+	mu     sync.Mutex
+	url    string
+	change chan struct{} // closed and replaced when url changes; nil while nobody has asked
+	err    error
+	over   bool
+	done   chan struct{}
+}
+
+// changeLocked returns what is closed when the page goes to another address. Call it with
+// mu held.
+func (b *fakeBrowser) changeLocked() <-chan struct{} {
+	if b.change == nil {
+		b.change = make(chan struct{})
+	}
+	return b.change
 }
 
 func (b *fakeBrowser) finish(err error) {
@@ -198,6 +208,10 @@ func (p fakePage) Goto(ctx context.Context, url string, _ bctrl.WaitUntil) error
 	p.b.mu.Lock()
 	changed := p.b.url != url
 	p.b.url = url
+	if p.b.change != nil {
+		close(p.b.change)
+		p.b.change = nil
+	}
 	p.b.mu.Unlock()
 	if changed {
 		p.b.tell(Event{Kind: EventNavigated, Target: string(fakeTab), URL: url})

@@ -387,6 +387,15 @@ func (b *instance) Page(ctx context.Context) (browser.Page, error) {
 	return p, nil
 }
 
+// Screen returns what a person sees. See [browser.Browser].
+func (b *instance) Screen(ctx context.Context) (browser.Screen, error) {
+	p, err := b.openPages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return p.Screen(), nil
+}
+
 func (b *instance) openPages(ctx context.Context) (*page.Set, error) {
 	b.pagesMu.Lock()
 	defer b.pagesMu.Unlock()

@@ -186,7 +186,7 @@ func (t *tab) onDialog(session *session, ev page.EventJavascriptDialogOpening) {
 		t.dismissDialog(session, ev)
 	case endless:
 		t.endEndlessDialogs(session, ev)
-	case ev.Type != page.DialogTypeAlert && t.set.dialogs.wanted():
+	case t.set.watched.takenOver(), ev.Type != page.DialogTypeAlert && t.set.dialogs.wanted():
 		t.holdDialog(session, ev)
 	default:
 		t.answerByDefault(session, ev)
@@ -202,11 +202,13 @@ func (t *tab) holdDialog(session *session, ev page.EventJavascriptDialogOpening)
 		}
 	})
 	t.set.dialogs.hold(h)
+	t.set.watched.signal()
 }
 
 // onDialogClosed takes note that a dialog has been answered.
 func (t *tab) onDialogClosed(session *session, accepted bool) {
 	t.set.dialogs.take(func(h *heldDialog) bool { return h.session == session })
+	t.set.watched.signal()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.lastDialog == page.DialogTypeBeforeunload && !accepted {

@@ -297,6 +297,9 @@ func (t *tab) interceptDrags(ctx context.Context, tree *frameTree) (<-chan *inpu
 func (t *tab) noteDrag(what *input.DragData) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.drags == nil && t.hand.works {
+		t.hand.dragged = what
+	}
 	if t.drags == nil || what == nil {
 		return
 	}

@@ -76,3 +76,13 @@ func (s *Set) SetUploadGrace(d time.Duration) {
 	defer s.uploads.mu.Unlock()
 	s.uploads.grace = d
 }
+
+// PersonDrags reports whether the browser has told of a drag that a person makes.
+func (s *Set) PersonDrags() (drags bool) {
+	s.eachTab(func(t *tab) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		drags = drags || t.hand.dragged != nil
+	})
+	return drags
+}

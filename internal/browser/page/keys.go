@@ -258,7 +258,23 @@ func (t *tab) hold(ctx context.Context, keys []key) (release func(), err error) 
 }
 
 func (t *tab) press(ctx context.Context, k key, held int64) error {
-	down := input.DispatchKeyEventParams{
+	down, up := keyEvents(k, held)
+	for _, params := range []input.DispatchKeyEventParams{down, up} {
+		err := protocol.Tell(ctx, t.session, input.DispatchKeyEvent, params)
+		if errors.Is(err, protocol.ErrGone) {
+			return nil // the key closed the tab
+		}
+		if err != nil {
+			return fmt.Errorf("pressing a key: %w", err)
+		}
+	}
+	return nil
+}
+
+// keyEvents are what the browser is sent for a key that is pressed and let go of, while
+// modifiers are held.
+func keyEvents(k key, held int64) (down, up input.DispatchKeyEventParams) {
+	down = input.DispatchKeyEventParams{
 		Type:                  input.DispatchKeyEventTypeKeyDown,
 		Modifiers:             held,
 		Key:                   k.name,
@@ -277,16 +293,7 @@ func (t *tab) press(ctx context.Context, k key, held int64) error {
 	if down.Text == "" {
 		down.Type = input.DispatchKeyEventTypeRawKeyDown
 	}
-	up := down
+	up = down
 	up.Type, up.Text, up.UnmodifiedText, up.Commands = input.DispatchKeyEventTypeKeyUp, "", "", nil
-	for _, params := range []input.DispatchKeyEventParams{down, up} {
-		err := protocol.Tell(ctx, t.session, input.DispatchKeyEvent, params)
-		if errors.Is(err, protocol.ErrGone) {
-			return nil // the key closed the tab
-		}
-		if err != nil {
-			return fmt.Errorf("pressing a key: %w", err)
-		}
-	}
-	return nil
+	return down, up
 }

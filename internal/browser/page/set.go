@@ -71,6 +71,7 @@ type Set struct {
 	dialogs heldDialogs
 	uploads uploads
 	bounds  boundsList
+	watched watched
 
 	intercepting struct {
 		mu  sync.Mutex
@@ -122,6 +123,7 @@ func Open(ctx context.Context, conn browser.CDPConn, around Surroundings, own []
 		refs:         newRefTable(),
 		sessions:     map[target.SessionID]*session{},
 		tabsChange:   make(chan struct{}),
+		watched:      watched{change: make(chan struct{})},
 		dialogs:      heldDialogs{change: make(chan struct{})},
 	}
 	for _, id := range own {
@@ -231,6 +233,7 @@ func (s *Set) agentTab(ctx context.Context) (*tab, error) {
 
 // signalTabsChange wakes those who wait in agentTab. Call it with mu held.
 func (s *Set) signalTabsChange() {
+	s.watched.signal()
 	close(s.tabsChange)
 	s.tabsChange = make(chan struct{})
 }

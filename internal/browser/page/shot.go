@@ -9,6 +9,7 @@ import (
 	"image/draw"
 	"image/png"
 	"math"
+	"slices"
 
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/cdp"
@@ -52,6 +53,16 @@ type shot struct {
 	// the part that is in the viewport.
 	clip page.Viewport
 	view page.VisualViewport
+	// before and after are what has to be painted over, as it was just before the picture
+	// was taken and just after.
+	before, after []nodeMask
+}
+
+// nodeMask is a node that is painted over, and its boxes in the viewport of the tab: none
+// where it is not shown.
+type nodeMask struct {
+	element protocol.Element
+	boxes   []box
 }
 
 // image returns the picture to draw on.
@@ -86,8 +97,17 @@ func encodePNG(img image.Image) ([]byte, error) {
 // inPicture moves a box of the viewport to where the picture shows it, in CSS pixels.
 func (s *shot) inPicture(b box) box { return b.shifted(s.view.PageX-s.clip.X, s.view.PageY-s.clip.Y) }
 
-// capture takes a picture of at most a height, in CSS pixels.
+// capture takes a picture of at most a height, in CSS pixels, and paints over what has to be.
 func (t *tab) capture(ctx context.Context, fullPage bool, maxHeight float64) (*shot, error) {
+	taken, err := t.take(ctx, fullPage, maxHeight)
+	if err != nil {
+		return nil, err
+	}
+	return taken, taken.paintOver(taken.masked())
+}
+
+// take is [tab.capture] of a picture with nothing painted over yet.
+func (t *tab) take(ctx context.Context, fullPage bool, maxHeight float64) (*shot, error) {
 	metrics, err := protocol.Call(ctx, t.session, page.GetLayoutMetrics, cdp.Empty{})
 	if err != nil {
 		return nil, fmt.Errorf("measuring the page: %w", err)
@@ -110,10 +130,7 @@ func (t *tab) capture(ctx context.Context, fullPage bool, maxHeight float64) (*s
 			Height: min(max(metrics.CSSContentSize.Height, view.ClientHeight), maxHeight), Scale: 1,
 		}
 	}
-	// Boxes are measured before and after: what has moved in between is painted over
-	// in both places.
-	masks, err := t.maskBoxes(ctx)
-	if err != nil {
+	if taken.before, err = t.masks(ctx); err != nil {
 		return nil, err
 	}
 	params := page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng}
@@ -125,12 +142,31 @@ func (t *tab) capture(ctx context.Context, fullPage bool, maxHeight float64) (*s
 	if err != nil {
 		return nil, fmt.Errorf("taking a picture: %w", err)
 	}
-	after, err := t.maskBoxes(ctx)
-	if err != nil {
-		return nil, err
-	}
 	taken.data = got.Data
-	return taken, taken.paintOver(append(masks, after...))
+	taken.after, err = t.masks(ctx)
+	return taken, err
+}
+
+// masked returns what is painted over: what has moved while the picture was taken in both
+// places and on the way from one to the other.
+func (s *shot) masked() []box {
+	was := map[protocol.Element][]box{}
+	for _, m := range s.before {
+		was[m.element] = append(was[m.element], m.boxes...)
+	}
+	var out []box
+	for _, m := range s.after {
+		before := was[m.element]
+		delete(was, m.element)
+		out = append(out, m.boxes...)
+		if !slices.Equal(before, m.boxes) && len(before)+len(m.boxes) > 0 {
+			out = append(out, around(slices.Concat(before, m.boxes)))
+		}
+	}
+	for _, gone := range was {
+		out = append(out, gone...)
+	}
+	return out
 }
 
 // restoreScreens sets the screens again that clients emulate in the tab.
@@ -140,13 +176,13 @@ func (t *tab) restoreScreens(ctx context.Context) {
 	t.set.clients.RestoreScreens(ctx, t.session.targetID)
 }
 
-// maskBoxes returns the boxes to paint over, in the viewport of the tab.
-func (t *tab) maskBoxes(ctx context.Context) ([]box, error) {
+// masks returns the nodes to paint over, each once.
+func (t *tab) masks(ctx context.Context) ([]nodeMask, error) {
 	tree, err := t.frameTree(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var out []box
+	var out []nodeMask
 	painted := map[*session]map[cdp.FrameID]paintedTexts{}
 	for i, f := range tree.order {
 		if i == maxFrames {
@@ -163,14 +199,16 @@ func (t *tab) maskBoxes(ctx context.Context) ([]box, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, backend := range backends {
+		slices.Sort(backends)
+		for _, backend := range slices.Compact(backends) {
 			all, err := boxesOfNode(ctx, f.session, backend)
 			if err != nil && ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			for _, b := range all {
-				out = append(out, b.shifted(x, y))
+			for i := range all {
+				all[i] = all[i].shifted(x, y)
 			}
+			out = append(out, nodeMask{f.element(backend), all})
 		}
 	}
 	return out, nil

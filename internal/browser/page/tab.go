@@ -79,6 +79,8 @@ type tab struct {
 	direct        map[protocol.Document]bool // documents that hold a value itself
 	typed         map[protocol.Element]bool  // fields of such documents that the model has written
 	drags         chan *input.DragData       // of a drag that the agent makes; nil when it makes none
+	cast          *cast                      // shows the tab to people; nil while nobody watches
+	hand          hand                       // of the person who works in the tab
 }
 
 // documentLoad is how far the newest document of a frame has come.
@@ -181,6 +183,9 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 			if ev.Frame.ParentID == "" && !strings.HasPrefix(ev.Frame.URL, "about:") {
 				t.noteDocument()
 			}
+			if ev.Frame.ParentID == "" {
+				t.set.watched.signal()
+			}
 			t.noteOrigin(ev.Frame)
 			t.noteHostRefused(ev.Frame)
 			t.noteNavigation(ev.Frame.ID, ev.Frame.LoaderID, ev.Type == page.NavigationTypeBackForwardCacheRestore)
@@ -224,6 +229,10 @@ func (t *tab) onEvent(session *session, method string, params jsonv2.Value) {
 		protocol.Event(params, func(ev network.EventLoadingFailed) { t.noteTraffic(trafficID{session, ev.RequestID}, false) })
 	case page.FileChooserOpened.Method:
 		protocol.Event(params, func(ev page.EventFileChooserOpened) { t.onFileChooser(ev) })
+	case page.NavigatedWithinDocument.Method:
+		t.set.watched.signal()
+	case page.ScreencastFrame.Method:
+		protocol.Event(params, func(ev page.EventScreencastFrame) { t.noteFrame(ev) })
 	case input.DragIntercepted.Method:
 		protocol.Event(params, func(ev input.EventDragIntercepted) { t.noteDrag(ev.Data) })
 	case inspector.TargetCrashed.Method:

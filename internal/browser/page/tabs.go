@@ -121,6 +121,12 @@ func (t *tab) isGone() bool {
 
 // Tabs lists the agent's tabs. See [browser.Page].
 func (s *Set) Tabs(ctx context.Context) ([]browser.Tab, error) {
+	return s.listTabs(ctx, s.frontTab, func(t *tab) bool { return !s.isClients(t) })
+}
+
+// listTabs lists tabs of which included is true, which front, the one in front, is among.
+// Both are called with mu held.
+func (s *Set) listTabs(ctx context.Context, front func() *tab, included func(*tab) bool) ([]browser.Tab, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.actionTimeout)
 	defer cancel()
 	got, err := protocol.Call(ctx, s.conn.Root(), target.GetTargets, target.GetTargetsParams{})
@@ -133,18 +139,18 @@ func (s *Set) Tabs(ctx context.Context) ([]browser.Tab, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	front := s.frontTab()
+	inFront := front()
 	var out []browser.Tab
 	for _, t := range s.tabs {
 		info := infos[t.session.targetID]
-		if info == nil || s.isClients(t) {
+		if info == nil || !included(t) {
 			continue
 		}
 		out = append(out, browser.Tab{
 			ID:     t.id,
 			URL:    clip(s.scrub.Text(fill.OneLine(info.URL)), 2*maxText),
 			Title:  clip(s.scrub.Text(fill.OneLine(info.Title)), maxName),
-			Active: t == front,
+			Active: t == inFront,
 		})
 	}
 	return out, nil
@@ -229,8 +235,7 @@ func (s *Set) agentsTab(id browser.TabID) (*tab, error) {
 			return t, nil
 		}
 	}
-	return nil, browser.NotFound("page.unknown_tab", "there is no tab of that name",
-		"use a name from the list of tabs, such as t2")
+	return nil, errNoTab()
 }
 
 // ActivateTab brings a tab to the front. See [browser.Page].
