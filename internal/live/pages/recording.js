@@ -1,0 +1,150 @@
+'use strict';
+// The page of a recording: fetches pictures one by one, and shows each at its time.
+(() => {
+	const $ = id => document.getElementById(id);
+	const canvas = $('picture'), pen = canvas.getContext('2d'), path = location.pathname.replace(/\/$/, '');
+	const pictures = new Map();
+	const kinds = {step: 'Step', action: 'Agent', page: 'Page', person: 'Person'};
+	let film = null, at = 0, playing = false, last = 0, shown = -1;
+
+	function say(text, is) { $('status').textContent = text; $('status').dataset.is = is; }
+	function clock(ms) {
+		const s = Math.floor(ms / 1000), two = n => String(n).padStart(2, '0');
+		return s < 3600 ? Math.floor(s / 60) + ':' + two(s % 60) : Math.floor(s / 3600) + ':' + two(Math.floor(s / 60) % 60) + ':' + two(s % 60);
+	}
+	function spoken(ms) {
+		const s = Math.floor(ms / 1000);
+		return (s >= 60 ? Math.floor(s / 60) + ' minutes ' : '') + s % 60 + ' seconds';
+	}
+
+	async function load() {
+		let answer, body;
+		try {
+			answer = await fetch(path + '/index', {cache: 'no-store', referrerPolicy: 'no-referrer'});
+			body = await answer.json();
+		} catch { return say('The server cannot be reached', 'end'); }
+		if (!answer.ok) {
+			say('Ended', 'end');
+			$('notice').textContent = body.error + '. ' + body.code;
+			return;
+		}
+		const first = !film;
+		film = body;
+		film.frames = film.frames || [];
+		film.marks = film.marks || [];
+		say(film.running ? 'Still recording' : film.truncated ? 'Cut at its limit' : clock(film.durationMs) + ' long', film.running ? 'working' : 'wait');
+		$('file').href = path + '/file';
+		$('file').hidden = !film.frames.length;
+		$('seek').max = film.durationMs;
+		for (const id of ['seek', 'play']) $(id).disabled = !film.frames.length;
+		$('cover').hidden = film.frames.length > 0;
+		$('cover').textContent = film.frames.length ? '' : 'Nothing was shown yet.';
+		showMarks();
+		if (film.running) setTimeout(load, 5000);
+		if (first) seek(0);
+		else where();
+	}
+
+	function showMarks() {
+		const list = $('marks');
+		if (list.childElementCount === film.marks.length) return;
+		list.replaceChildren(...film.marks.map(m => {
+			const item = document.createElement('li'), button = document.createElement('button');
+			button.type = 'button';
+			button.dataset.at = m.atMs;
+			for (const [name, text] of [['at', clock(m.atMs)], ['kind', kinds[m.kind] || m.kind], ['what', m.text]]) {
+				const part = document.createElement('span');
+				part.className = name;
+				part.textContent = text;
+				button.append(part);
+			}
+			button.onclick = () => seek(m.atMs);
+			item.append(button);
+			return item;
+		}));
+	}
+
+	// frameAt is the number of the picture that is shown at a time.
+	function frameAt(ms) {
+		let low = 0, high = film.frames.length - 1;
+		while (low < high) {
+			const middle = (low + high + 1) >> 1;
+			if (film.frames[middle] <= ms) low = middle; else high = middle - 1;
+		}
+		return low;
+	}
+
+	function picture(n) {
+		if (!pictures.has(n)) {
+			pictures.set(n, fetch(path + '/frames/' + n, {referrerPolicy: 'no-referrer'})
+				.then(r => r.ok ? r.blob() : Promise.reject(new Error('gone'))).then(b => createImageBitmap(b)));
+			pictures.get(n).catch(() => pictures.delete(n));
+		}
+		for (const old of pictures.keys()) {
+			if (pictures.size <= 60) break;
+			if (old !== n) pictures.delete(old);
+		}
+		return pictures.get(n);
+	}
+
+	async function draw() {
+		if (!film.frames.length) return;
+		const n = frameAt(at);
+		for (let ahead = 1; ahead <= 4 && playing; ahead++) if (n + ahead < film.frames.length) picture(n + ahead).catch(() => {});
+		if (n === shown) return;
+		shown = n;
+		try {
+			const image = await picture(n);
+			if (n !== shown) return;
+			canvas.width = image.width;
+			canvas.height = image.height;
+			pen.drawImage(image, 0, 0);
+			canvas.dataset.shown = n;
+		} catch { shown = -1; $('notice').textContent = 'A picture could not be loaded. Load the page again.'; }
+	}
+
+	function where() {
+		$('seek').value = at;
+		$('seek').setAttribute('aria-valuetext', spoken(at) + ' of ' + spoken(film.durationMs));
+		$('time').textContent = clock(at) + ' / ' + clock(film.durationMs);
+		let current = null;
+		for (const button of $('marks').querySelectorAll('button')) {
+			button.removeAttribute('aria-current');
+			if (Number(button.dataset.at) <= at) current = button;
+		}
+		if (current) {
+			current.setAttribute('aria-current', 'true');
+			if (playing) current.scrollIntoView({block: 'nearest'});
+			canvas.setAttribute('aria-label', 'Picture of the browser. ' + current.querySelector('.what').textContent);
+		}
+	}
+
+	function seek(ms) {
+		at = Math.min(Math.max(ms, 0), film.durationMs);
+		where();
+		draw();
+	}
+
+	function play(on) {
+		playing = on;
+		$('play').textContent = on ? 'Pause' : 'Play';
+		last = performance.now();
+		if (on && at >= film.durationMs) at = 0;
+		if (on) requestAnimationFrame(tick);
+	}
+
+	function tick(now) {
+		if (!playing) return;
+		seek(at + (now - last) * Number($('speed').value));
+		last = now;
+		if (at >= film.durationMs) return play(false);
+		requestAnimationFrame(tick);
+	}
+
+	$('play').onclick = () => play(!playing);
+	$('seek').oninput = () => seek(Number($('seek').value));
+	document.addEventListener('keydown', e => {
+		if (e.key === ' ' && e.target === document.body && film && film.frames.length) { e.preventDefault(); play(!playing); }
+	});
+	load();
+})();
