@@ -159,6 +159,17 @@ func cannedServer() canned {
 	s["POST /v1/workspaces/ws-1/runtimes/crm/tokens"] = `{"token":"` + exampleToken +
 		`","id":"01980000-0000-7000-8000-000000000001","expiresAt":"2026-01-02T03:04:05Z"}`
 	s["DELETE /v1/tokens/01980000-0000-7000-8000-000000000001"] = `{"id":"01980000-0000-7000-8000-000000000001"}`
+	s["POST /v1/workspaces/ws-1/runtimes/crm/embed/live"] = `{"id":"view-1","url":"https://api.bctrl.ai/embed/live/token",` +
+		`"interactive":true,"embedOrigins":["https://app.example.com"],"createdAt":"2026-01-02T03:04:05Z",` +
+		`"expiresAt":"2026-01-02T03:19:05Z"}`
+	s["GET /v1/workspaces/ws-1/runtimes/crm/embed/live"] = `{"liveViews":[{"id":"view-1","interactive":true,` +
+		`"embedOrigins":[],"createdAt":"2026-01-02T03:04:05Z","expiresAt":"2026-01-02T03:19:05Z",` +
+		`"openedAt":"2026-01-02T03:05:05Z"}]}`
+	s["DELETE /v1/workspaces/ws-1/runtimes/crm/embed/live/view-1"] = `{}`
+	s["POST /v1/workspaces/ws-1/runtimes/crm/embed/recording"] = `{"status":"recording",` +
+		`"url":"https://api.bctrl.ai/embed/recording/token","expiresAt":"2026-01-02T04:04:05Z",` +
+		`"startedAt":"2026-01-02T03:04:05Z","durationMs":65000,"bytes":1000,"truncated":false,"marks":[` +
+		`{"atMs":0,"kind":"page","text":"https://login.salesforce.com/"},{"atMs":2000,"kind":"step","text":"stagehand.act"}]}`
 	s["POST /v1/workspaces/ws-1/runtimes/crm/explain"] = `{"allowed":false,"level":0,"field":"mounts.vault.allow",` +
 		`"reason":"no entry allows it"}`
 	s["GET /v1/self"] = `{"kind":"token","organization":"org-1","tokenId":"01980000-0000-7000-8000-000000000001",` +

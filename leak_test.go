@@ -173,6 +173,8 @@ func samples(t *testing.T) map[string]any {
 		filled[ScreenshotArgs](), filled[FillArgs](), filled[FillResult](), filled[Usage](),
 		filled[PagesArgs](), filled[PagesResult](), filled[PageInfo](),
 		filled[Connection](), filled[ConnectURLInfo](),
+		filled[LiveOptions](), filled[LiveView](), filled[Recording](), filled[RecordingOptions](),
+		filled[RecordingMark](), filled[RecordingStatus](),
 		filled[ModelUsage](), filled[ModelChoice](), filled[Budget](),
 		filled[VisionMode](), filled[CacheMode](), filled[Limit](), filled[ElementDescription](), filled[TranscriptStep](),
 		filled[Observed](), filled[ObserveArgs](), filled[ObserveOptions](), filled[ObserveResult](),

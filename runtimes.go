@@ -58,6 +58,9 @@ type Launch struct {
 	// Config is for [ModeEphemeral] and [ModeProfile] alike; nil is the
 	// server's default.
 	Config *LaunchConfig `json:"config,omitempty"`
+	// Record has what the browser shows be recorded, into the mounted storage: see
+	// [Runtime.Recording]. It is refused where no storage is mounted.
+	Record bool `json:"record,omitempty"`
 	// Provider, Model and Credential choose the model; a call's own
 	// choice comes first, then the launch's.
 	Provider   AIProvider `json:"provider,omitempty"`

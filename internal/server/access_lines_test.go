@@ -115,7 +115,7 @@ func newSurface(t *testing.T) *surface {
 		Capabilities: &bctrl.CapabilityMount{Allow: []string{"acme/"}},
 	}})
 	require.NoError(t, err)
-	s.rt, err = s.ws.Runtimes.Browser("r").Stagehand(ctx, bctrl.Launch{})
+	s.rt, err = s.ws.Runtimes.Browser("r").Stagehand(ctx, bctrl.Launch{Record: true})
 	require.NoError(t, err)
 	step, err := bctrl.GotoStep(bctrl.GotoArgs{URL: "http://127.0.0.1:9"})
 	require.NoError(t, err)
@@ -301,6 +301,7 @@ func (s *surface) runtimes() []methodCall {
 	p := bctrl.PageOptions{}
 	var minted bctrl.Secret
 	var opened *bctrl.Connection
+	var view *bctrl.LiveView
 	return []methodCall{
 		{"RuntimesService.Get", func() error { return failing(s.ws.Runtimes.Get(ctx, "r")) }},
 		{"RuntimesService.List", func() error { return drain(s.ws.Runtimes.List(ctx)) }},
@@ -313,6 +314,16 @@ func (s *surface) runtimes() []methodCall {
 		}},
 		{"Runtime.ConnectURLs", func() error { return failing(s.rt.ConnectURLs(ctx)) }},
 		{"Runtime.RevokeConnectURL", func() error { return s.rt.RevokeConnectURL(ctx, opened.ID) }},
+		{"Runtime.Live", func() (err error) {
+			view, err = s.rt.Live(ctx, bctrl.LiveOptions{})
+			return err
+		}},
+		{"Runtime.LiveViews", func() error { return failing(s.rt.LiveViews(ctx)) }},
+		{"LiveView.Revoke", func() error { return view.Revoke(ctx) }},
+		{"Runtime.Recording", func() error { return failing(s.rt.Recording(ctx)) }},
+		{"Runtime.RecordingWith", func() error {
+			return failing(s.rt.RecordingWith(ctx, bctrl.RecordingOptions{TTL: time.Minute}))
+		}},
 		{"Runtime.Explain", func() error {
 			return failing(s.rt.Explain(ctx, bctrl.Action{Verb: bctrl.UseVault, Object: "prod/k"}))
 		}},

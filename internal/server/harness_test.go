@@ -259,6 +259,15 @@ func (h *harness) launchIn(ws store.Workspace, alias, group string) (rt bctrl.Ru
 	return rt
 }
 
+// launchRecorded launches a runtime that is recorded.
+func (h *harness) launchRecorded(ws store.Workspace, alias string) (rt bctrl.RuntimeInfo) {
+	h.Helper()
+	h.ok("POST", []string{"workspaces", ws.ID, "runtimes"}, object{
+		"alias": alias, "kind": "browser", "driver": "stagehand", "launch": object{"mode": "ephemeral", "record": true},
+	}, &rt)
+	return rt
+}
+
 func (h *harness) delete(segments ...string) {
 	h.Helper()
 	h.ok("DELETE", segments, nil, nil)

@@ -12,6 +12,7 @@ import (
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
 )
 
 // world is an organization with everything in it, named acme, and another one
@@ -57,6 +58,8 @@ func (w *world) makeAnew(what string) {
 		w.files()
 	case "runtimes":
 		w.runtimes()
+	case "views":
+		w.views()
 	case "unlock":
 		w.unlock()
 	default:
@@ -80,11 +83,24 @@ func (w *world) files() {
 	}
 }
 
+// views makes a live view of each runtime.
+func (w *world) views() {
+	for name, ws := range map[string]store.Workspace{"rt": w.ws, "other": w.ws2} {
+		path := []string{"workspaces", ws.ID, "runtimes", "acme-" + name, "embed", "live"}
+		if before := w.objects["{view:"+name+"}"]; before != "" { // nobody has ended it, perhaps
+			w.do("DELETE", append(path, before), nil, nil)
+		}
+		var view wire.LiveView
+		w.ok("POST", path, object{}, &view)
+		w.objects["{view:"+name+"}"] = view.ID
+	}
+}
+
 // runtimes launches those that do not run.
 func (w *world) runtimes() {
 	for name, ws := range map[string]store.Workspace{"rt": w.ws, "other": w.ws2} {
 		if rt, err := w.db.Read().Runtime(w.Context(), w.org(), w.live[name]); err != nil || !rt.Live {
-			w.live[name] = w.launch(ws, "acme-"+name, nil).ID
+			w.live[name] = w.launchRecorded(ws, "acme-"+name).ID
 		}
 	}
 }

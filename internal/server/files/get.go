@@ -208,3 +208,15 @@ func attachment(name string) string {
 	}
 	return value
 }
+
+// OpenVersion opens the version of a file that has an id. The caller has decided that it
+// may.
+func (s *Service) OpenVersion(ctx context.Context, org, id string) (bctrl.StorageObject, io.ReadSeekCloser, error) {
+	o, content, err := s.openObject(ctx, func(ctx context.Context) (store.Object, error) {
+		return s.DB.Read().ObjectByID(ctx, org, id)
+	})
+	if err != nil {
+		return bctrl.StorageObject{}, nil, err
+	}
+	return describeObject(o), content, nil
+}

@@ -29,9 +29,12 @@ func (s *Service) agentDeps(
 		Secrets:   x.live.secrets,
 		Prices:    s.prices,
 		Cache:     actionCache{s, x},
-		Progress:  func(_, _ int, _, message string) { report(message) },
-		Record:    func(ctx context.Context, r agent.Record) error { return s.record(ctx, x, r) },
-		Pictured:  func() bool { return x.recorder != nil && !x.recorder.over },
+		Progress: func(_, _ int, _, message string) {
+			report(message)
+			x.live.mark("action", message)
+		},
+		Record:   func(ctx context.Context, r agent.Record) error { return s.record(ctx, x, r) },
+		Pictured: func() bool { return x.recorder != nil && !x.recorder.over },
 	}
 	if look != nil {
 		deps.Look = s.askedBy(x, completedBy(*look, choice))

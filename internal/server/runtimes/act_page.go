@@ -23,6 +23,9 @@ type recordedPage struct {
 
 // page is the page of an execution that is in front.
 func (s *Service) page(ctx context.Context, x *execution) (browser.Page, error) {
+	if err := s.awaitPerson(ctx, x); err != nil {
+		return nil, err
+	}
 	p, err := x.live.browser.Page(ctx)
 	return recordedPage{p, s, x}, err
 }

@@ -141,6 +141,7 @@ func (s *Service) runSteps(
 			return s.whyEnded(ctx, x, err)
 		}
 		defer release()
+		defer x.live.activity.Begin()()
 		var kept transcript
 		for i, st := range steps {
 			now := underway{
@@ -148,11 +149,12 @@ func (s *Service) runSteps(
 				done:       slices.Clone(result.Steps),
 				transcript: kept.info(),
 			}
-			report := func(string) {}
+			report := x.live.activity.Tell
 			if tell != nil {
 				report = func(message string) {
 					now.progress.Message = message
 					tell(now)
+					x.live.activity.Tell(message)
 				}
 				st.execution = st.execution.recordedBy(&recorder{
 					transcript: &kept,
@@ -166,6 +168,9 @@ func (s *Service) runSteps(
 			}
 			report("")
 			s.tellStep(x, bctrl.StepStartedEvent{Call: st.call, Step: i + 1, TotalSteps: len(steps)})
+			x.live.activity.Tell(string(st.call))
+			x.live.mark("step", string(st.call))
+			st.execution = st.execution.reporting(report)
 			release := s.limitHosts(ctx, x.live, x.ws.ID, st.execution.below)
 			done := s.runStep(ctx, x, st, report)
 			release()

@@ -28,6 +28,8 @@ type execution struct {
 	// recorder keeps what an operation's agents do; nil of an execution that somebody
 	// waits for.
 	recorder *recorder
+	// report tells who waits what is done; nil is nobody.
+	report func(string)
 }
 
 // actor is the execution's caller as access and the audit log know it, acting as rt.
@@ -51,6 +53,13 @@ func (s *Service) currentCaller(ctx context.Context, x *execution) (access.Calle
 	rt := web.RuntimeOf(x.rt, x.ws)
 	rt.Chain, rt.Launched = append(rt.Chain, x.below...), append(rt.Launched, x.below...)
 	return s.CallerNow(ctx, x.actor(rt))
+}
+
+// reporting is the execution as it tells what is done.
+func (x *execution) reporting(report func(string)) *execution {
+	told := *x
+	told.report = report
+	return &told
 }
 
 // event is the audit event of something that the execution may do, without its

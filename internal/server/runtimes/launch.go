@@ -104,6 +104,9 @@ func (s *Service) declareRuntime(
 	if id := in.Launch.Credential; id != "" && !rt.Launched.AllowsCredential(id) {
 		return rt, web.OutsideMount(bctrl.UseAI)
 	}
+	if in.Launch.Record && !mountsStorage(rt.Launched) {
+		return rt, errNoRecordingStorage
+	}
 	secrets := launchSecrets(in.Launch)
 	for _, key := range slices.Sorted(maps.Keys(secrets)) {
 		if !rt.Launched.AllowsVaultKey(key) {
@@ -134,6 +137,7 @@ func (s *Service) startRuntime(
 	defer func() {
 		if !watched {
 			s.fleet.remove(lr)
+			s.dropRecording(lr)
 		}
 		close(lr.started)
 	}()
@@ -264,6 +268,9 @@ func (s *Service) startBrowser(ctx context.Context, lr *liveRuntime, ws store.Wo
 		return err
 	}
 	lr.browser = b
+	if err := s.film(ctx, lr, *rt); err != nil {
+		return errors.Join(err, stopLaunched(ctx, b))
+	}
 	rt.Status, rt.UpdatedAt = bctrl.RuntimeActive, store.Now()
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
 		was, err := tx.SetRuntimeStatus(ctx, lr.org, rt.ID, rt.Status, "", rt.UpdatedAt)
@@ -276,12 +283,22 @@ func (s *Service) startBrowser(ctx context.Context, lr *liveRuntime, ws store.Wo
 		return appendRuntimeEvent(tx, lr.org, was, rt.Status)
 	})
 	if err != nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopBound)
-		defer cancel()
-		return errors.Join(err, b.Stop(ctx))
+		return errors.Join(err, stopLaunched(ctx, b))
 	}
 	s.tellEarly(lr)
 	return nil
+}
+
+// stopLaunched stops a browser whose launch did not succeed.
+func stopLaunched(ctx context.Context, b browser.Browser) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopBound)
+	defer cancel()
+	return b.Stop(ctx)
+}
+
+// mountsStorage reports whether mounts give a namespace to put files into.
+func mountsStorage(m bctrl.Mounts) bool {
+	return m.Storage != nil && m.Storage.Access != bctrl.StorageNone && m.Storage.Workspace != ""
 }
 
 // errTaken is the refusal for a runtime that could not be written: another live one

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/live"
 	"github.com/bctrl-go/bctrl/internal/scrub"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 )
@@ -35,7 +36,18 @@ type liveRuntime struct {
 	place *place
 	uses  uses
 
+	// control knows who works in the browser, activity what programs do in it.
+	control  live.Control
+	activity live.Activity
+	// movie is its recording, filmed is closed once nothing is added to it any more, and
+	// keeping puts it into storage; movie is nil where it is not recorded. They are set
+	// before started is closed.
+	movie   *live.Movie
+	filmed  chan struct{}
+	keeping sync.Once
+
 	mu       sync.Mutex // guards what follows
+	showing  *showing   // nil until somebody looks
 	stopping bool       // somebody asked for its end
 	// stopReason says why, where it was not its caller who asked.
 	stopReason string

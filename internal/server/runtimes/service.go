@@ -10,6 +10,7 @@ import (
 	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/doctext"
 	"github.com/bctrl-go/bctrl/internal/egress"
+	"github.com/bctrl-go/bctrl/internal/live"
 	"github.com/bctrl-go/bctrl/internal/model"
 	"github.com/bctrl-go/bctrl/internal/server/calls"
 	"github.com/bctrl-go/bctrl/internal/server/catalog"
@@ -70,6 +71,8 @@ type Service struct {
 	admission   *admission
 	operations  operations
 	connectURLs connectURLs
+	views       views
+	pages       *live.Pages
 }
 
 // New makes the service. [Service.Close] ends what it starts.
@@ -88,6 +91,7 @@ func New(k *web.Kernel, cfg Config) *Service {
 		prices:    cfg.Prices,
 		documents: doctext.NewReader(),
 		admission: newAdmission(cfg.Capacity),
+		pages:     live.NewPages(),
 	}
 }
 
@@ -100,5 +104,6 @@ func (s *Service) Routes() []web.Route {
 		s.executeRoutes(),
 		s.operationRoutes(),
 		s.tokenRoutes(),
+		s.viewRoutes(),
 	)
 }

@@ -48,6 +48,7 @@ func (s *Service) stopBrowserBecause(ctx context.Context, id, reason string) err
 			return err
 		}
 	}
+	s.keepRecording(lr)
 	// watchBrowser records it too. Here, the alias is free before the caller is answered.
 	return s.recordRuntimeEnd(lr.org, lr.id, bctrl.RuntimeStopped, reason)
 }
@@ -71,6 +72,7 @@ func (s *Service) watchBrowser(lr *liveRuntime) {
 	if err := lr.browser.Stop(context.Background()); err != nil {
 		s.Log.Error("a browser did not end well", "runtime", lr.id, "error", err)
 	}
+	s.keepRecording(lr)
 	if err := s.recordRuntimeEnd(lr.org, lr.id, status, reason); err != nil {
 		s.Log.Error("the end of a runtime was not recorded", "runtime", lr.id, "error", err)
 	}
