@@ -43,7 +43,7 @@ func textOf(where string) string {
 	for _, special := range [][2]string{
 		{".Path", "/a"}, {".Capability", "a/a"}, {".SecretRef", "vault:secret:a"}, {".Access", ""},
 		{".Capabilities.Allow[0]", "/"}, {".Provider", "openai"}, {".Vision", ""}, {".Cache", ""},
-		{".WaitUntil", ""},
+		{".WaitUntil", ""}, {".Paper", ""}, {".Ranges", "1"},
 		{".Vault.Deny[0]", "z"},
 		{".Locale", "de"}, {".Timezone", "UTC"}, {".ColorScheme", "dark"},
 		{".Permissions[0].Origin", "https://a.example"}, {".Grant[0]", "midi"}, {".Permissions[0].Deny[0]", "sensors"},

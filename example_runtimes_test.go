@@ -310,6 +310,13 @@ func ExampleBrowserPage_Screenshot() {
 	// Output: screenshots/1.png <nil>
 }
 
+func ExampleBrowserPage_PDF() {
+	rt := stepping("page.pdf", `{"object":{"logicalPath":"reports/q1.pdf","contentType":"application/pdf"}}`)
+	printed, err := rt.Page.PDF(context.Background(), bctrl.PDFOptions{Path: "reports/q1.pdf", Paper: bctrl.PaperA4})
+	fmt.Println(printed.Object.LogicalPath, err)
+	// Output: reports/q1.pdf <nil>
+}
+
 func ExampleBrowserPage_Fill() {
 	rt := stepping("page.fill", `{"filled":["username","password"],"url":"https://login.example.com/"}`)
 	filled, err := rt.Page.Fill(context.Background(), bctrl.FillArgs{

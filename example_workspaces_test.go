@@ -207,6 +207,29 @@ func ExampleScreenshotStep() {
 	// Output: page.screenshot {"fullPage":true} <nil>
 }
 
+func ExamplePDFStep() {
+	step, err := bctrl.PDFStep(bctrl.PDFOptions{Paper: bctrl.PaperA4, Ranges: "1-3, 5"})
+	fmt.Println(step.Call, string(step.Args), err)
+	// Output: page.pdf {"paper":"a4","ranges":"1-3, 5"} <nil>
+}
+
+func ExamplePDFOptions_Validate() {
+	var e *bctrl.Error
+	errors.As(bctrl.PDFOptions{Ranges: "3-1"}.Validate(), &e)
+	fmt.Println(e.Code, e.Field)
+	// Output: executions.invalid_ranges ranges
+}
+
+func ExamplePDFOptions_Size() {
+	fmt.Println(bctrl.PDFOptions{Paper: bctrl.PaperLegal, Landscape: true}.Size())
+	// Output: 14 8.5
+}
+
+func ExamplePaperSize_Inches() {
+	fmt.Println(bctrl.PaperTabloid.Inches())
+	// Output: 11 17
+}
+
 func ExamplePagesArgs_Validate() {
 	var e *bctrl.Error
 	errors.As(bctrl.PagesArgs{Open: "https://example.com/", Close: "t2"}.Validate(), &e)

@@ -23,6 +23,7 @@ const (
 	CallReplay     Call = "agent.replay"
 	CallGoto       Call = "page.goto"
 	CallScreenshot Call = "page.screenshot"
+	CallPDF        Call = "page.pdf"
 	CallFill       Call = "page.fill"
 	CallPages      Call = "pages"
 )
@@ -50,7 +51,7 @@ type Step struct {
 	Call Call
 	// Args are the call's arguments as JSON: [ActArgs] of [CallAct], [ObserveArgs],
 	// [ExtractArgs], [AgentArgs], [BrowserUseArgs], [ReplayArgs], [GotoArgs],
-	// [ScreenshotArgs], [FillArgs] or [PagesArgs].
+	// [ScreenshotArgs], [PDFOptions], [FillArgs] or [PagesArgs].
 	Args json.RawMessage
 	// Timeout ends the step; zero is the server's default for the call.
 	Timeout time.Duration
@@ -121,7 +122,7 @@ type StepResult struct {
 	Call Call `json:"call"`
 	// Result is the call's result as JSON: [ActResult], [ObserveResult],
 	// [ExtractResult], [AgentResult] of both agents and of a replay, [GotoResult], [FillResult],
-	// [PagesResult], or [StorageObject] for a screenshot. Beside an Error it is what was done until then; nil is nothing.
+	// [PagesResult], [PDFResult], or [StorageObject] for a screenshot. Beside an Error it is what was done until then; nil is nothing.
 	Result json.RawMessage `json:"result,omitempty"`
 	// Error says why the step failed.
 	Error *Error `json:"error,omitempty"`

@@ -171,6 +171,7 @@ func samples(t *testing.T) map[string]any {
 		filled[ActArgs](), filled[ActOptions](), filled[ActResult](), filled[ActAction](), filled[GotoArgs](),
 		filled[GotoResult](), filled[GotoOptions](), filled[WaitUntil](),
 		filled[ScreenshotArgs](), filled[FillArgs](), filled[FillResult](), filled[Usage](),
+		filled[PDFOptions](), filled[PDFMargins](), filled[PaperSize](), filled[PDFResult](),
 		filled[PagesArgs](), filled[PagesResult](), filled[PageInfo](),
 		filled[Connection](), filled[ConnectURLInfo](),
 		filled[LiveOptions](), filled[LiveView](), filled[Recording](), filled[RecordingOptions](),

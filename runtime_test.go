@@ -149,6 +149,7 @@ func TestARuntimeRefusesWhatItsMountsDoNotPermitBeforeAnyRequest(t *testing.T) {
 			_, err := none.Page.Fill(ctx, FillArgs{Key: "a/b", Password: &ElementDescription{Role: "textbox"}})
 			return err
 		},
+		"no storage for a PDF":     func() error { _, err := none.Page.PDF(ctx, PDFOptions{}); return err },
 		"no storage for a picture": func() error { _, err := none.Page.Screenshot(ctx, ScreenshotArgs{}); return err },
 	} {
 		err := call()

@@ -23,6 +23,9 @@ func GotoStep(args GotoArgs) (Step, error) { return checkedStep(CallGoto, args) 
 // ScreenshotStep makes a step of [CallScreenshot].
 func ScreenshotStep(args ScreenshotArgs) (Step, error) { return stepOf(CallScreenshot, args) }
 
+// PDFStep makes a step of [CallPDF].
+func PDFStep(options PDFOptions) (Step, error) { return checkedStep(CallPDF, options) }
+
 // FillStep makes a step of [CallFill].
 func FillStep(args FillArgs) (Step, error) { return checkedStep(CallFill, args) }
 

@@ -27,6 +27,8 @@ const (
 	SourceDownload   StorageSource = "download"
 	SourceScreenshot StorageSource = "screenshot"
 	SourceRecording  StorageSource = "recording"
+	SourcePDF        StorageSource = "pdf"
+	SourceStaged     StorageSource = "staged"
 )
 
 // StorageObject describes one stored file.

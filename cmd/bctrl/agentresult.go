@@ -111,6 +111,8 @@ func resultOf(call bctrl.Call) any {
 		return new(bctrl.GotoResult)
 	case bctrl.CallScreenshot:
 		return new(bctrl.StorageObject)
+	case bctrl.CallPDF:
+		return new(bctrl.PDFResult)
 	case bctrl.CallFill:
 		return new(bctrl.FillResult)
 	}

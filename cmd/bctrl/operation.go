@@ -129,7 +129,7 @@ func calls() []string {
 	return []string{
 		string(bctrl.CallAct), string(bctrl.CallObserve), string(bctrl.CallExtract), string(bctrl.CallAgent),
 		string(bctrl.CallBrowserUse), string(bctrl.CallReplay), string(bctrl.CallGoto), string(bctrl.CallScreenshot),
-		string(bctrl.CallFill),
+		string(bctrl.CallPDF), string(bctrl.CallFill),
 	}
 }
 

@@ -179,6 +179,10 @@ func (s *site) Fill(_ context.Context, ref browser.Ref, f browser.Fill) error {
 	return nil
 }
 
+func (s *site) PDF(context.Context, browser.Printing) ([]byte, error) {
+	return nil, errors.New("not here")
+}
+
 func (s *site) Screenshot(context.Context, bool) ([]byte, error) { return nil, errors.New("not here") }
 
 func (s *site) Picture(context.Context, browser.PictureOptions) (*browser.Picture, error) {

@@ -145,6 +145,7 @@ type Page interface {
 	Dialogs
 	Uploads
 	HTTPLogins
+	Printer
 	// Observe reads the accessibility tree of the page and its frames.
 	Observe(ctx context.Context) (*Observation, error)
 	// Settle waits until the page has been quiet for a moment, at most max.

@@ -25,7 +25,7 @@ var (
 
 // Fake is a [Driver] without browsers, for tests of everything around them. No
 // page is fetched: Goto remembers the address, Observe sees no elements,
-// Screenshot is one grey pixel, ServeCDP and whatever needs an element fail.
+// Screenshot is one grey pixel, PDF no page, ServeCDP and whatever needs an element fail.
 // The zero Fake is ready.
 type Fake struct {
 	mu      sync.Mutex
@@ -260,6 +260,11 @@ func (p fakePage) Screenshot(ctx context.Context, _ bool) ([]byte, error) {
 		return nil, fmt.Errorf("draw a fake screenshot: %w", err)
 	}
 	return b.Bytes(), nil
+}
+
+// PDF is one empty page, but for a title that says so.
+func (p fakePage) PDF(ctx context.Context, _ Printing) ([]byte, error) {
+	return []byte("%PDF-1.4\n1 0 obj <</Title (fake)>> endobj\ntrailer <</Info 1 0 R>>\n%%EOF\n"), p.b.alive(ctx)
 }
 
 func (p fakePage) element(ctx context.Context) error {

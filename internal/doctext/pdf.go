@@ -91,7 +91,7 @@ func pagesOf(library pdfium.Pdfium, document []byte, limit int) (Text, error) {
 				return Text{}, ErrUnreadable
 			}
 			b.WriteString("\nThe pages from here on cannot be read.\n")
-			break
+			return Text{cut(b.String(), limit).Text, true}, nil
 		}
 		if i > 0 {
 			b.WriteString("\n")

@@ -75,6 +75,8 @@ func (s *Service) parseStep(field string, w wire.Step[bctrl.Mounts]) (st step, e
 		st.run, err = parseArgs(field, w.Args, checkGoto, s.gotoURL)
 	case bctrl.CallScreenshot:
 		st.run, err = parseArgs(field, w.Args, checkScreenshot, s.screenshot)
+	case bctrl.CallPDF:
+		st.run, err = parseArgs(field, w.Args, checkPDF, s.printPDF)
 	case bctrl.CallFill:
 		st.run, err = parseArgs(field, w.Args, checkArgs(bctrl.FillArgs.Validate), s.fillLogin)
 	case bctrl.CallPages:
@@ -94,6 +96,7 @@ func defaultTimeouts() map[bctrl.Call]time.Duration {
 		bctrl.CallReplay:     maxStepTimeout,
 		bctrl.CallGoto:       30 * time.Second,
 		bctrl.CallScreenshot: 30 * time.Second,
+		bctrl.CallPDF:        2 * time.Minute,
 		bctrl.CallFill:       time.Minute,
 		bctrl.CallPages:      30 * time.Second,
 	}
@@ -102,7 +105,7 @@ func defaultTimeouts() map[bctrl.Call]time.Duration {
 func errUnknownCall(field string) *bctrl.Error {
 	e := web.Invalid("executions.unknown_call", field, "there is no such call")
 	e.Hint = "it is stagehand.act, .observe, .extract or .agent, browserUse.agent, agent.replay, " +
-		"page.goto, .screenshot or .fill, or pages"
+		"page.goto, .screenshot, .pdf or .fill, or pages"
 	return e
 }
 
@@ -184,10 +187,15 @@ func bareURL(text string) string {
 }
 
 func checkScreenshot(field string, a bctrl.ScreenshotArgs) error {
-	if a.Path == "" {
+	return checkPath(field, a.Path)
+}
+
+// checkPath refuses what cannot be the path of a stored file; empty lets the server choose.
+func checkPath(field, path string) error {
+	if path == "" {
 		return nil
 	}
-	if err := bctrl.ValidStoragePath(a.Path); err != nil {
+	if err := bctrl.ValidStoragePath(path); err != nil {
 		e := web.AsError(err)
 		e.Field = field + ".path"
 		return e
