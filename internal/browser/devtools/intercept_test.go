@@ -310,7 +310,8 @@ func TestClientsNeverMeetALoginOfHTTP(t *testing.T) {
 	}
 }
 
-// TestTheNewestClientIsAskedFirst has two clients change the same request.
+// TestTheNewestClientIsAskedFirst has two clients change the same request, and one that
+// intercepts in the whole browser.
 func TestTheNewestClientIsAskedFirst(t *testing.T) {
 	b := launch(t, browser.Spec{ID: "order", Egress: browsertest.Loopback()})
 	s := browsertest.NewSite(t, map[string]string{"/": "<p>x"})
@@ -319,12 +320,13 @@ func TestTheNewestClientIsAskedFirst(t *testing.T) {
 		order = r.Header.Get("X-Order")
 		_, _ = fmt.Fprint(w, "answer")
 	}
-	first, second := intercept(t, b), intercept(t, b)
+	first, second, whole := intercept(t, b), intercept(t, b), intercept(t, b)
 	tab := first.watch(first.firstTab())
 	second.watch(second.firstTab())
+	require.NoError(t, protocol.Tell(t.Context(), whole.root, fetch.Enable, everything()))
 	_, err := protocol.Call(t.Context(), tab, page.Navigate, page.NavigateParams{URL: s.URL + "/"})
 	require.NoError(t, err)
-	for name, c := range map[string]*interceptor{"first": first, "second": second} {
+	for name, c := range map[string]*interceptor{"first": first, "second": second, "whole": whole} {
 		c.decideBy(func(tab protocol.Session, ev fetch.EventRequestPaused) error {
 			if ev.ResponseStatusCode != 0 {
 				body, err := protocol.Call(t.Context(), tab, fetch.GetResponseBody,
@@ -344,8 +346,8 @@ func TestTheNewestClientIsAskedFirst(t *testing.T) {
 	}
 	got, err := first.run(tab, "fetch('/order').then(r => r.text())")
 	require.NoError(t, err)
-	require.Equal(t, "<nil>,second,first", order)
-	require.Equal(t, "answer,first,second", got, "and an answer the other way round")
+	require.Equal(t, "<nil>,second,first,whole", order)
+	require.Equal(t, "answer,whole,first,second", got, "and an answer the other way round")
 }
 
 // TestAClientThatDiesLetsThePageGoOn pauses a request and leaves.
