@@ -77,6 +77,7 @@ func TestACrashIsSeenAndLeavesNothing(t *testing.T) {
 		}, 5*time.Second-time.Since(since), 10*time.Millisecond)
 		require.False(t, rt.Info.Summary.BrowserRunning)
 		require.NotEmpty(t, rt.Info.Summary.Message)
+		require.Equal(t, "runtimes.browser_killed", rt.Info.Summary.Code)
 		requireNothingLeft(t, dir)
 	}
 

@@ -21,6 +21,17 @@ var ErrNoSandbox = errors.New("the browser's sandbox needs unprivileged user nam
 	"(docker run --security-opt seccomp=unconfined) or to the system " +
 	"(sysctl kernel.apparmor_restrict_unprivileged_userns=0)")
 
+// Why a browser ended that nobody stopped: see [Browser.Err]. Any other error of it is a
+// crash.
+var (
+	// ErrHung is of a browser that did not answer, did nothing and was ended.
+	ErrHung = errors.New("the browser did not answer, and was ended")
+	// ErrKilled is of one that somebody else ended, as the system does when memory is short.
+	ErrKilled = errors.New("the browser was killed from outside, as the system does when memory is short")
+	// ErrDiskFull is of one that had no disk left to work with.
+	ErrDiskFull = errors.New("the disk of the browser's temporary folder is full")
+)
+
 // The refusals of a page, by the status that the server answers with. Each has a
 // code of its own; the hint, which may be empty, says what the caller can do.
 

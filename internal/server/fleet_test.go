@@ -97,6 +97,8 @@ func (d crashedDriver) Launch(context.Context, browser.Spec) (browser.Browser, e
 
 func (b crashedBrowser) Done() <-chan struct{} { return b.done }
 
+func (b crashedBrowser) Err() error { return errCrashed }
+
 func (b crashedBrowser) Stop(context.Context) error {
 	select {
 	case <-b.done:

@@ -108,6 +108,10 @@ type instance struct {
 	pagesMu sync.Mutex // held while pages is made
 	pages   atomic.Pointer[page.Set]
 
+	ready chan struct{} // closed when it has answered first
+	guard sync.WaitGroup
+	hung  atomic.Bool // it was killed because it did not answer
+
 	life context.Context // ends with the browser
 	end  context.CancelFunc
 
@@ -158,6 +162,7 @@ func (d *Driver) launch(ctx context.Context, spec browser.Spec) (_ *instance, er
 		done:          make(chan struct{}),
 		emulator:      newEmulator(spec.Config),
 		permissions:   permissionsOf(spec.Config),
+		ready:         make(chan struct{}),
 	}
 	b.life, b.end = context.WithCancel(context.WithoutCancel(ctx))
 	if err := b.prepare(d.tempDir, spec); err != nil {
@@ -181,6 +186,13 @@ func (d *Driver) launch(ctx context.Context, spec browser.Spec) (_ *instance, er
 		b.life, spec.Config.Downloads, b.dirs.downloads, d.user, b.cancelDownload, b.downloadOver)
 	b.copies.uploads = uploads{b.dirs.uploads, b.user}
 	b.mux = devtools.New(b.proc.in, b.proc.out, b.onEvent)
+	b.guard.Go(func() {
+		select {
+		case <-b.ready:
+			b.guardAgainstHangs()
+		case <-b.life.Done():
+		}
+	})
 	go b.watch()
 	if most := spec.Config.MaxMemoryBytes; most > 0 {
 		go b.watchMemory(most)
@@ -198,6 +210,7 @@ func (d *Driver) launch(ctx context.Context, spec browser.Spec) (_ *instance, er
 		<-b.done
 		return nil, errors.Join(err, b.err)
 	}
+	close(b.ready)
 	return b, nil
 }
 
@@ -293,13 +306,16 @@ func (b *instance) downloadOver(guid, kept string) { b.mux.DownloadOver(guid, ke
 
 // watch waits for the end of the process, asked for or not, and cleans up.
 func (b *instance) watch() {
+	killed := false
 	select {
 	case <-b.proc.exited:
 	case <-b.mux.Done():
+		killed = true
 		// A browser whose pipe has ended is of no use. It is given a moment to end
 		// by itself, for the sake of its exit status.
 		select {
 		case <-b.proc.exited:
+			killed = false
 		case <-time.After(exitTimeout):
 		}
 	}
@@ -312,9 +328,10 @@ func (b *instance) watch() {
 	case b.overMemory.Load():
 		err = errors.Join(browser.ErrMemory, err)
 	case !wanted:
-		err = errors.Join(b.proc.failure(), err)
+		err = errors.Join(b.whyEnded(killed), err)
 	}
 	<-b.mux.Done()
+	b.guard.Wait()
 	b.closePages()
 	if b.emulator != nil {
 		b.emulator.close()

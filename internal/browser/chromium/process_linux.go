@@ -70,3 +70,11 @@ func stateOf(pid int) (state byte, ok bool) {
 	}
 	return rest[0], true
 }
+
+// activityOf looks at the first thread of a process. Where the kernel does not say when a
+// thread has run (CONFIG_SCHED_INFO), it counts as busy.
+func activityOf(pid int) activity {
+	ran, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "schedstat"))
+	state, ok := stateOf(pid)
+	return activity{ran: string(ran), isBusy: err != nil || !ok || state == 'R' || state == 'D'}
+}

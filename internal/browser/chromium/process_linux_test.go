@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bctrl-go/bctrl/internal/browser"
@@ -205,6 +206,45 @@ func TestAHangingBrowserIsKilled(t *testing.T) {
 		require.NoError(t, b.Err(), "it was asked to end")
 		requireNothingLeft(t, temp, pid)
 	}
+}
+
+func TestABrowserThatHangsWithoutBeingStoppedEnds(t *testing.T) {
+	t.Parallel()
+	temp := openTempDir(t)
+	driver, err := New(Options{TempDir: temp})
+	require.NoError(t, err)
+	b, err := driver.Launch(t.Context(), browser.Spec{ID: "hang"})
+	require.NoError(t, err)
+	pid := b.(*instance).proc.pid()
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	select {
+	case <-b.Done():
+	case <-time.After(time.Minute):
+		t.Fatal("not seen")
+	}
+	require.ErrorIs(t, b.Err(), browser.ErrHung)
+	requireNothingLeft(t, temp, pid)
+}
+
+func TestABrowserWhosePageIsBusyIsNoneThatHangs(t *testing.T) {
+	t.Parallel()
+	b := launch(t, browser.Spec{ID: "busy"})
+	require.NoError(t, chromedp.Do(browsertest.Chromedp(t, b), chromedp.Evaluate[chromedp.Void](`setTimeout(() => { for (;;); })`)))
+	require.Never(t, func() bool { return b.life.Err() != nil }, hungAfter+2*askPause, 50*time.Millisecond)
+}
+
+func TestABrowserThatSomebodyKillsSaysSo(t *testing.T) {
+	temp := openTempDir(t)
+	driver, err := New(Options{TempDir: temp})
+	require.NoError(t, err)
+	launched, err := driver.Launch(t.Context(), browser.Spec{ID: "full"})
+	require.NoError(t, err)
+	b := launched.(*instance)
+	require.False(t, b.diskIsFull())
+	require.NoError(t, syscall.Kill(b.proc.pid(), syscall.SIGKILL))
+	<-b.Done()
+	require.ErrorIs(t, b.Err(), browser.ErrKilled)
+	require.NotErrorIs(t, b.Err(), browser.ErrDiskFull)
 }
 
 func TestALaunchThatFailsSaysWhyAndLeavesNothing(t *testing.T) {

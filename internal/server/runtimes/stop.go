@@ -7,7 +7,6 @@ import (
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/audit"
-	"github.com/bctrl-go/bctrl/internal/browser"
 	"github.com/bctrl-go/bctrl/internal/server/web"
 	"github.com/bctrl-go/bctrl/internal/store"
 )
@@ -56,10 +55,7 @@ func (s *Service) stopBrowserBecause(ctx context.Context, id, reason string) err
 // watchBrowser waits for the end of a browser, and records it as that of its runtime.
 func (s *Service) watchBrowser(lr *liveRuntime) {
 	<-lr.browser.Done()
-	status, reason := bctrl.RuntimeFailed, "the browser ended unexpectedly"
-	if errors.Is(lr.browser.Err(), browser.ErrMemory) {
-		reason = browser.ErrMemory.Error()
-	}
+	status, reason := bctrl.RuntimeFailed, whyFailed(lr.browser.Err())
 	if stopping, why := lr.whyStopping(); stopping {
 		status, reason = bctrl.RuntimeStopped, why
 	}
@@ -124,7 +120,7 @@ func appendRuntimeEvent(tx *store.Tx, org string, rt store.Runtime, status bctrl
 // runtime is launched; its errors are of the store.
 func (s *Service) EndAbandoned(ctx context.Context) error {
 	now := store.Now()
-	const reason = "the server ended"
+	const reason = reasonServerEnded
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
 		err := tx.EndOperations(ctx, now, func(org string, o *bctrl.OperationInfo) error {
 			interruptOperation(o)

@@ -1,0 +1,50 @@
+//go:build unix
+
+package chromium
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"syscall"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+)
+
+// fullBelow is how much may be left of a disk that counts as full, in bytes: Chromium keeps
+// memory that its processes share in files of the temporary folder, and ends where it
+// cannot.
+const fullBelow = 4 << 20
+
+// whyEnded describes the end of a browser that nobody stopped. killed is set where its
+// process was ended here, since its pipe had.
+func (b *instance) whyEnded(killed bool) error {
+	switch {
+	case b.hung.Load():
+		return browser.ErrHung
+	case b.diskIsFull():
+		return fmt.Errorf("%w: %w", browser.ErrDiskFull, b.proc.failure())
+	case !killed && wasKilled(b.proc.err):
+		return fmt.Errorf("%w: %w", browser.ErrKilled, b.proc.failure())
+	}
+	return b.proc.failure()
+}
+
+// diskIsFull reports whether nothing is left of the disk with the browser's folder.
+func (b *instance) diskIsFull() bool {
+	var stat syscall.Statfs_t
+	if err := syscall.Statfs(b.dirs.root, &stat); err != nil {
+		return false
+	}
+	return uint64(stat.Bavail)*uint64(stat.Bsize) < fullBelow //nolint:gosec,unconvert // types differ by system
+}
+
+// wasKilled reports whether a process ended by SIGKILL.
+func wasKilled(err error) bool {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
