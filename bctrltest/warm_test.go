@@ -73,7 +73,7 @@ func TestAWarmBrowserIsHandedOutOnceAndHeldToItsRuntime(t *testing.T) {
 
 		warmBrowsers(t, srv, 1)
 		waiting := browserProcesses()
-		own, err := launcher.Stagehand(ctx, bctrl.Launch{Config: &bctrl.LaunchConfig{Width: 800}})
+		own, err := launcher.Stagehand(ctx, bctrl.Launch{Config: &bctrl.LaunchConfig{Width: 800, Height: 600}})
 		require.NoError(t, err)
 		warmBrowsers(t, srv, 1)
 		require.Subset(t, browserProcesses(), waiting, "one of another form is started anew")
