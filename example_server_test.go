@@ -115,6 +115,7 @@ func cannedServer() canned {
 		"GET /v1/browser-profiles/sf-bot":            profile,
 		"PATCH /v1/browser-profiles/sf-bot":          strings.Replace(profile, "Salesforce bot", "CRM", 1),
 		"DELETE /v1/browser-profiles/sf-bot":         `{}`,
+		"POST /v1/browser-profiles/sf-bot/clone":     strings.Replace(profile, "sf-bot", "sf-copy", 1),
 		"POST /v1/workspaces":                        workspace,
 		"GET /v1/workspaces":                         `{"workspaces":[` + workspace + `],"nextCursor":null}`,
 		"GET /v1/workspaces/ws-1":                    workspace,

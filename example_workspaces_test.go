@@ -283,6 +283,12 @@ func ExampleBrowserProfilesService_Page() {
 	// Output: 1 <nil>
 }
 
+func ExampleBrowserProfilesService_Clone() {
+	p, err := exampleClient().Profiles.Clone(context.Background(), "sf-bot", bctrl.BrowserProfileCreate{ID: "sf-copy"})
+	fmt.Println(p.ID, err)
+	// Output: sf-copy <nil>
+}
+
 func ExampleBrowserProfilesService_Update() {
 	p, err := exampleClient().Profiles.Update(context.Background(), "sf-bot",
 		bctrl.BrowserProfileUpdate{Label: new("CRM")})

@@ -92,6 +92,25 @@ func (s *BrowserProfilesService) listing() listing[BrowserProfile] {
 	return listing[BrowserProfile]{via: s.via, path: pathProfiles, plural: wire.BrowserProfiles}
 }
 
+// Clone makes a new profile with what another has kept: its cookies and site data as
+// they were saved last. One that a live runtime uses is cloned as it was when that
+// began. An id that is taken is [ErrConflict].
+//
+// Access: profile.write
+func (s *BrowserProfilesService) Clone(
+	ctx context.Context, id string, into BrowserProfileCreate, opts ...CallOption,
+) (*BrowserProfile, error) {
+	var out BrowserProfile
+	return ptr(&out, s.via().call(ctx, &request{
+		method: http.MethodPost,
+		path:   pathProfile + "/clone",
+		params: []string{id},
+		in:     into,
+		out:    &out,
+		opts:   opts,
+	}))
+}
+
 // Update changes a profile's label.
 //
 // Access: profile.write

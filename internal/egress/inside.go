@@ -93,10 +93,11 @@ func newInside(p *Proxy) (*inside, error) {
 }
 
 func (p *Proxy) newSender(trusting bool) sender {
+	config := &tls.Config{InsecureSkipVerify: trusting, MinVersion: tls.VersionTLS12} //nolint:gosec // as asked
 	transport := func(h2 bool) *httpconn.Transport {
 		return httpconn.New(&http.Transport{
 			DialContext:           p.dial,
-			TLSClientConfig:       &tls.Config{InsecureSkipVerify: trusting, MinVersion: tls.VersionTLS12}, //nolint:gosec // as asked
+			TLSClientConfig:       config,
 			TLSHandshakeTimeout:   insideHandshake,
 			ForceAttemptHTTP2:     h2,
 			MaxIdleConnsPerHost:   6,

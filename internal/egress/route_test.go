@@ -166,7 +166,9 @@ func keyHash(cert *x509.Certificate) string {
 }
 
 func TestHostsAreReachedByTheUpstreamProxyUnderThePolicy(t *testing.T) {
-	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Host) }))
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Host)
+	}))
 	defer site.Close()
 	_, port, err := net.SplitHostPort(site.Listener.Addr().String())
 	require.NoError(t, err)
@@ -211,7 +213,9 @@ func TestAnUpstreamProxyIsAskedBeforeItIsUsed(t *testing.T) {
 			_ = conn.Close()
 		}
 	}()
-	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) }))
+	page := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		panic(http.ErrAbortHandler)
+	}))
 	defer page.Close()
 	http1, socks := newProxyServer(t, "http"), newProxyServer(t, "socks5")
 	for _, tc := range []struct {
@@ -228,7 +232,8 @@ func TestAnUpstreamProxyIsAskedBeforeItIsUsed(t *testing.T) {
 		{"no login where one is asked for", Upstream{URL: socks.url}, onlyLoopback, ErrProxyRefused},
 		{"the policy does not permit where it is", Upstream{URL: http1.url}, Policy{}, ErrRefused},
 		{"nobody is there", Upstream{URL: &url.URL{Scheme: "http", Host: gone}}, onlyLoopback, io.EOF},
-		{"a site, and no proxy", Upstream{URL: &url.URL{Scheme: "http", Host: page.Listener.Addr().String()}}, onlyLoopback, io.EOF},
+		{"a site, and no proxy", Upstream{URL: &url.URL{Scheme: "http", Host: page.Listener.Addr().String()}}, onlyLoopback,
+			io.EOF},
 		{"an older protocol", Upstream{URL: &url.URL{Scheme: "socks5", Host: older.Addr().String()}}, onlyLoopback, io.EOF},
 	} {
 		err := tc.to.Check(t.Context(), tc.policy)
@@ -310,7 +315,9 @@ func TestHeadersAreSentToTheirHostsAlone(t *testing.T) {
 
 func TestACertificateThatNobodyTrustsIsShownAsItIs(t *testing.T) {
 	var sent string
-	site := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { sent = r.Header.Get("X-Stage") }))
+	site := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		sent = r.Header.Get("X-Stage")
+	}))
 	defer site.Close()
 	policy := onlyLoopback
 	policy.Resolver = localNames{}

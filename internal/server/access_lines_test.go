@@ -262,6 +262,9 @@ func (s *surface) profiles() []methodCall {
 		{"BrowserProfilesService.Update", func() error {
 			return failing(s.client.Profiles.Update(ctx, "b", bctrl.BrowserProfileUpdate{Label: new("l")}))
 		}},
+		{"BrowserProfilesService.Clone", func() error {
+			return failing(s.client.Profiles.Clone(ctx, "b", bctrl.BrowserProfileCreate{ID: "c"}))
+		}},
 		{"BrowserProfilesService.Delete", func() error { return s.client.Profiles.Delete(ctx, "b") }},
 	}
 }

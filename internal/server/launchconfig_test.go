@@ -102,12 +102,12 @@ func TestALaunchThatIsRefusedLeavesNothing(t *testing.T) {
 		{"a viewport of no size", object{"width": 0, "height": 0}, 400, "runtimes.invalid_viewport", "launch.config.width"},
 		{"no locale", object{"locale": "de_DE"}, 400, "runtimes.invalid_locale", "launch.config.locale"},
 		{"no time zone", object{"timezone": "Mars/Olympus"}, 400, "runtimes.invalid_timezone", "launch.config.timezone"},
-		{"a password in an address", object{"proxy": object{"server": "http://a:" + launchCanary + "@proxy.example.com"}}, 400,
-			"runtimes.proxy_password_in_url", "launch.config.proxy.server"},
+		{"a password in an address", object{"proxy": object{"server": "http://a:" + launchCanary + "@proxy.example.com"}},
+			400, "runtimes.proxy_password_in_url", "launch.config.proxy.server"},
 		{"everybody below .com", object{"ignoreCertificateErrors": []string{"*.com"}}, 400,
 			"runtimes.invalid_certificate_hosts", "launch.config.ignoreCertificateErrors[0]"},
-		{"a header of the connection", object{"headers": []object{{"name": "Host", "hosts": []string{"a.example"}, "value": "x"}}},
-			400, "runtimes.header_not_settable", "launch.config.headers[0].name"},
+		{"a header of the connection", object{"headers": []object{
+			{"name": "Host", "hosts": []string{"a.example"}, "value": "x"}}}, 400, "runtimes.header_not_settable", "launch.config.headers[0].name"},
 		{"a secret that the mounts do not permit", header(object{"vaultKey": "prod/token"}), 403, "vault.outside_mount",
 			"launch.config.headers[0].vaultKey"},
 		{"a secret that there is not", header(object{"vaultKey": "stage/none"}), 404, "vault.secret_not_found", ""},
@@ -157,7 +157,8 @@ func TestASecretHeaderIsDecidedAtEachRequest(t *testing.T) {
 	}
 	requireValue("Bearer "+launchCanary, "the entry's password")
 	requireValue("Bearer "+launchCanary, "again")
-	require.Equal(t, http.StatusOK, w.do("PUT", []string{"vault", "stage/token"}, nil, object{"password": "another"}).Status)
+	changed := w.do("PUT", []string{"vault", "stage/token"}, nil, object{"password": "another"})
+	require.Equal(t, http.StatusOK, changed.Status)
 	requireValue("Bearer another", "an entry that has changed since")
 	used := 0
 	for _, e := range w.log(bctrl.AuditFilter{}) {

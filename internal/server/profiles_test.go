@@ -66,6 +66,51 @@ func TestAProfileIsMadeDescribedAndDeleted(t *testing.T) {
 		"the label")
 }
 
+func TestACloneHasWhatWasKeptAndLivesByItself(t *testing.T) {
+	h := newHarness(t)
+	path := []string{"browser-profiles", "sf-bot"}
+	h.ok("POST", path[:1], object{"id": "sf-bot"}, nil)
+	saved := filepath.Join(h.dir, "profiles", h.profileUID("sf-bot"))
+	for _, number := range []string{"9", "10"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(saved, number, "Default"), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(saved, number, "Default", "Cookies"), []byte(number), 0o600))
+	}
+	ws := h.made("w", object{})
+	h.ok("POST", []string{"workspaces", ws.ID, "runtimes"}, object{"alias": "crm", "kind": "browser",
+		"driver": "stagehand", "launch": object{"mode": "profile", "profileId": "sf-bot"}}, nil)
+
+	var p bctrl.BrowserProfile
+	h.ok("POST", append(path, "clone"), object{"id": "copy", "label": "a copy"}, &p)
+	require.Equal(t, "copy", p.ID)
+	require.EqualValues(t, 2, p.SizeBytes)
+	require.Empty(t, p.RuntimeID, "nobody uses it, as somebody does the other")
+	copied := filepath.Join(h.dir, "profiles", h.profileUID("copy"))
+	kept, err := os.ReadFile(filepath.Join(copied, "1", "Default", "Cookies"))
+	require.NoError(t, err)
+	require.Equal(t, "10", string(kept), "the newest, which is the highest number")
+	info, err := os.Stat(copied)
+	require.NoError(t, err)
+	require.EqualValues(t, 0o700, info.Mode().Perm(), "closed to others")
+
+	for _, tc := range []struct {
+		why, from, to string
+		status        int
+		code          string
+	}{
+		{"the id is taken", "sf-bot", "copy", http.StatusConflict, "profiles.exists"},
+		{"there is none", "nobody", "another", http.StatusNotFound, "profiles.not_found"},
+		{"no id", "sf-bot", "a b", http.StatusBadRequest, "profiles.invalid_id"},
+	} {
+		refused(t, h.do("POST", []string{"browser-profiles", tc.from, "clone"}, nil, object{"id": tc.to}), tc.status, tc.code,
+			tc.why)
+	}
+	folders, err := os.ReadDir(filepath.Join(h.dir, "profiles"))
+	require.NoError(t, err)
+	require.Len(t, folders, 2, "a refusal leaves no folder")
+	h.ok("DELETE", []string{"browser-profiles", "copy"}, nil, nil)
+	require.DirExists(t, saved)
+}
+
 func TestAProfileInUseIsNotDeleted(t *testing.T) {
 	h := newHarness(t)
 	ws := h.made("w", object{})
@@ -79,9 +124,14 @@ func TestAProfileInUseIsNotDeleted(t *testing.T) {
 	var p bctrl.BrowserProfile
 	h.ok("GET", path, nil, &p)
 	require.Equal(t, rt.ID, p.RuntimeID)
-	refused(t, h.do("DELETE", path, nil, nil), http.StatusConflict, "profiles.in_use", "a live runtime has it")
 	body["alias"] = "other"
-	refused(t, h.do("POST", runtimes, nil, body), http.StatusConflict, "profiles.in_use", "one runtime at a time")
+	for why, got := range map[string]answer{
+		"a live runtime has it": h.do("DELETE", path, nil, nil),
+		"one runtime at a time": h.do("POST", runtimes, nil, body),
+	} {
+		refused(t, got, http.StatusConflict, "profiles.in_use", why)
+		require.Contains(t, string(got.Body), "crm ("+rt.ID+")", "it names the runtime: %s", why)
+	}
 	h.ok("POST", append(runtimes, "crm", "stop"), nil, nil)
 	h.ok("DELETE", path, nil, nil)
 }

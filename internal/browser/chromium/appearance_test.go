@@ -101,7 +101,11 @@ func TestEveryPlaceSeesTheBrowserThatWasLaunched(t *testing.T) {
 	site, first := lookingSite(t)
 	config.Geolocation = &bctrl.Geolocation{Latitude: 52.5, Longitude: 13.25}
 	config.Permissions = []bctrl.OriginPermissions{
-		{Origin: site.URL, Grant: []string{"geolocation", "notifications", "clipboard-read"}, Deny: []string{"camera", "sensors"}},
+		{
+			Origin: site.URL,
+			Grant:  []string{"geolocation", "notifications", "clipboard-read"},
+			Deny:   []string{"camera", "sensors"},
+		},
 	}
 	staging := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
@@ -150,13 +154,14 @@ func TestEveryPlaceSeesTheBrowserThatWasLaunched(t *testing.T) {
 		require.Equal(t, onScreen, got, from.place)
 	}
 	require.Equal(t, "412x800", evaluate[string](ctx, t, `innerWidth + "x" + innerHeight`))
-	require.Equal(t, "52.5,13.25,10", evaluate[string](ctx, t, `new Promise((r, no) => navigator.geolocation.getCurrentPosition(
+	require.Equal(t, "52.5,13.25,10", evaluate[string](ctx, t, `new Promise(r => navigator.geolocation.getCurrentPosition(
 		p => r([p.coords.latitude, p.coords.longitude, p.coords.accuracy].join()), e => r(e.message)))`))
 	for name, state := range map[string]string{
 		"geolocation": "granted", "notifications": "granted", "clipboard-read": "granted", "camera": "denied",
 		"accelerometer": "denied", "midi": "prompt",
 	} {
-		require.Equal(t, state, evaluate[string](ctx, t, `navigator.permissions.query({name: "`+name+`"}).then(p => p.state)`), name)
+		ask := `navigator.permissions.query({name: "` + name + `"}).then(p => p.state)`
+		require.Equal(t, state, evaluate[string](ctx, t, ask), name)
 	}
 
 	at := strings.Replace(staging.URL, "127.0.0.1", "localhost", 1)

@@ -106,7 +106,8 @@ func fakeDownloads(t *testing.T, deliver func(context.Context, browser.Download)
 	t.Helper()
 	cancelled := make(chan string, 2*maxDownloads)
 	self := account{uid: uint32(os.Geteuid())}
-	d := newDownloads(t.Context(), nil, t.TempDir(), self, func(guid string) { cancelled <- guid }, func(string, string) {})
+	cancel := func(guid string) { cancelled <- guid }
+	d := newDownloads(t.Context(), nil, t.TempDir(), self, cancel, func(string, string) {})
 	d.deliverTo(deliver)
 	t.Cleanup(d.close)
 	return d, cancelled

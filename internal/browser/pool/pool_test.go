@@ -145,7 +145,8 @@ func TestOnlyALaunchAsByDefaultTakesAWarmBrowser(t *testing.T) {
 	inPool(t, 1, func(t *testing.T, _ *testDriver, p *Pool) {
 		passes(time.Second)
 		for i, spec := range []browser.Spec{
-			{Config: bctrl.LaunchConfig{Locale: "de"}}, {Route: egress.Route{Upstream: &egress.Upstream{}}}, {ProfileDir: t.TempDir()},
+			{Config: bctrl.LaunchConfig{Locale: "de"}}, {Route: egress.Route{Upstream: &egress.Upstream{}}},
+			{ProfileDir: t.TempDir()},
 		} {
 			spec.ID = fmt.Sprint("fresh", i)
 			b, err := p.Launch(t.Context(), spec)

@@ -24,6 +24,7 @@ func (s *Service) Routes() []web.Route {
 		web.Endpoint("GET /v1/browser-profiles/{id}", access.ProfileRead, s.getProfile),
 		web.Endpoint("PATCH /v1/browser-profiles/{id}", access.ProfileWrite, s.updateProfile),
 		web.Endpoint("DELETE /v1/browser-profiles/{id}", access.ProfileWrite, s.deleteProfile),
+		web.Endpoint("POST /v1/browser-profiles/{id}/clone", access.ProfileWrite, s.cloneProfile),
 	}
 }
 
@@ -32,9 +33,12 @@ func ErrNotFound() *bctrl.Error {
 	return web.NotFound("profiles.not_found", "there is no such browser profile")
 }
 
-// ErrInUse is the refusal of a browser profile that a live runtime uses.
-func ErrInUse() *bctrl.Error {
-	return web.Conflict("profiles.in_use", "a live runtime uses this browser profile")
+// ErrInUse is the refusal of a browser profile that a live runtime uses, which it names.
+func ErrInUse(by store.Runtime) *bctrl.Error {
+	return web.WithHint(
+		web.Conflict("profiles.in_use", "the live runtime "+by.Alias+" ("+by.ID+") uses this browser profile"),
+		"one runtime at a time uses a profile: stop that one, or clone the profile",
+	)
 }
 
 func validProfileID(id string) error {
@@ -204,9 +208,9 @@ func (s *Service) deleteProfile(ctx context.Context, rq *web.Request, _ web.None
 			return web.None{}, err
 		}
 		ev.UID, uid = p.UID, p.UID
-		switch _, err := tx.RuntimeUsingProfile(ctx, rq.Caller.Org, p.UID); {
+		switch by, err := tx.RuntimeUsingProfile(ctx, rq.Caller.Org, p.UID); {
 		case err == nil:
-			return web.None{}, ErrInUse()
+			return web.None{}, ErrInUse(by)
 		case !errors.Is(err, store.ErrNotFound):
 			return web.None{}, err
 		}

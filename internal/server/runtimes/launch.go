@@ -311,5 +311,12 @@ func (s *Service) errTaken(ctx context.Context, org string, rt store.Runtime) er
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	return profiles.ErrInUse()
+	by, err := s.DB.Read().RuntimeUsingProfile(ctx, org, rt.ProfileUID)
+	if errors.Is(err, store.ErrNotFound) { // it has ended since
+		return web.Conflict("profiles.in_use", "a live runtime used this browser profile until now: launch again")
+	}
+	if err != nil {
+		return err
+	}
+	return profiles.ErrInUse(by)
 }
