@@ -106,6 +106,13 @@ func (d *desk) example(line string) ran {
 	case strings.HasPrefix(line, "bctrl keys revoke"):
 		d.do("keys", "create", "--label", "other")
 		line = strings.ReplaceAll(line, someKey, ids(d.do("keys", "list"))[0])
+	case strings.Contains(line, "bctrl webhook "):
+		d.do("webhook", "add", "http://localhost:9/in", "--type", "webhook.disabled")
+		id := strings.Fields(d.do("webhook", "list", "--output", "id"))[0]
+		if strings.Contains(line, "$DELIVERY") {
+			d.t.Setenv("DELIVERY", strings.TrimSpace(d.do("webhook", "test", id, "--output", "id")))
+		}
+		line = strings.ReplaceAll(line, someKey, id)
 	case strings.Contains(line, "bctrl operation "):
 		line = strings.ReplaceAll(line, someKey, operationOf(d.t, d.do("runtime", "agent", "sales/crm", "Open the site")))
 	case strings.HasPrefix(line, "bctrl token revoke"):
@@ -251,6 +258,7 @@ var changing = []struct{ from, to string }{
 	{`ws://127\.0\.0\.1:\d+/devtools/browser/[\w-]+`, "ws://127.0.0.1:8787/devtools/browser/…"},
 	{`/v1/downloads/[\w-]+/`, "/v1/downloads/…/"},
 	{`bctrl_rt_[\w-]{40,}`, "bctrl_rt_…"},
+	{`whsec_[A-Za-z0-9+/=]{20,}`, "whsec_…"},
 	{`bctrl_[\w-]{40,}`, "bctrl_…"},
 	{`(?m)^\d{6}$`, "287082"},
 	{`/\S*/(data|key)\b`, "/…/$1"},

@@ -55,6 +55,7 @@ func nouns() []noun {
 		{"capability", capabilities}, {"invoke", invokeCommand}, {"json", jsonCommand}, {"markdown", markdownCommand},
 		{"ai", ai},
 		{"storage", storage}, {"runtime", runtimes}, {"operation", operations}, {"token", tokens},
+		{"updates", updates}, {"webhook", webhooks},
 		{"access", accessCommands}, {"audit", audits},
 		{"status", sealStatus}, {"lock", lock}, {"unlock", unlock}, {"rotate-master", rotateMaster},
 	}
