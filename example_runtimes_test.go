@@ -310,6 +310,12 @@ func ExampleBrowserPage_Screenshot() {
 	// Output: screenshots/1.png <nil>
 }
 
+func ExampleRuntimeFiles_Stage() {
+	_, err := new(bctrl.RuntimeFiles).Stage(context.Background(), "../q1.pdf", nil)
+	fmt.Println(err)
+	// Output: bctrl: files.invalid_name: the name must be one segment of a storage path, as q1.pdf field name
+}
+
 func ExampleBrowserPage_PDF() {
 	rt := stepping("page.pdf", `{"object":{"logicalPath":"reports/q1.pdf","contentType":"application/pdf"}}`)
 	printed, err := rt.Page.PDF(context.Background(), bctrl.PDFOptions{Path: "reports/q1.pdf", Paper: bctrl.PaperA4})

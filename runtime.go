@@ -34,6 +34,8 @@ type Runtime struct {
 	BrowserUse *BrowserUse   `json:"-"`
 	Page       *BrowserPage  `json:"-"`
 	Pages      *BrowserPages `json:"-"`
+	// Files puts files where the browser's pages can be given them.
+	Files *RuntimeFiles `json:"-"`
 
 	via    via
 	limits *limits
@@ -65,6 +67,7 @@ func (rt *Runtime) limit(s *limits) {
 	rt.BrowserUse = &BrowserUse{rt: rt}
 	rt.Page = &BrowserPage{rt: rt}
 	rt.Pages = &BrowserPages{rt: rt}
+	rt.Files = &RuntimeFiles{rt: rt}
 }
 
 // Mounts returns what the runtime may use through this handle: the mounts of

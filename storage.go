@@ -28,7 +28,6 @@ const (
 	SourceScreenshot StorageSource = "screenshot"
 	SourceRecording  StorageSource = "recording"
 	SourcePDF        StorageSource = "pdf"
-	SourceStaged     StorageSource = "staged"
 )
 
 // StorageObject describes one stored file.

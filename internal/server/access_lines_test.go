@@ -501,6 +501,7 @@ func (s *surface) agents() []methodCall {
 		{"Stagehand.AgentAsync", func() error { return failing(s.rt.Stagehand.AgentAsync(ctx, "x")) }},
 		{"BrowserUse.AgentAsync", func() error { return failing(s.rt.BrowserUse.AgentAsync(ctx, "x")) }},
 		{"BrowserPage.Goto", func() error { return failing(s.rt.Page.Goto(ctx, "http://127.0.0.1:9")) }},
+		{"RuntimeFiles.Stage", func() error { return failing(s.rt.Files.Stage(ctx, "q1.pdf", strings.NewReader("x"))) }},
 		{"BrowserPage.PDF", func() error { return failing(s.rt.Page.PDF(ctx, bctrl.PDFOptions{})) }},
 		{"BrowserPage.Screenshot", func() error { return failing(s.rt.Page.Screenshot(ctx, bctrl.ScreenshotArgs{})) }},
 		{"BrowserPages.Open", func() error { return failing(s.rt.Pages.Open(ctx, "http://127.0.0.1:9")) }},

@@ -50,11 +50,11 @@ func (f Incoming) check() error {
 	}
 	sources := []bctrl.StorageSource{
 		bctrl.SourceUpload, bctrl.SourceDownload, bctrl.SourceScreenshot, bctrl.SourceRecording,
-		bctrl.SourcePDF, bctrl.SourceStaged,
+		bctrl.SourcePDF,
 	}
 	if !slices.Contains(sources, f.Source) {
 		p.Add("storage.invalid_source", "source",
-			"the source must be upload, download, screenshot, recording, pdf or staged")
+			"the source must be upload, download, screenshot, recording or pdf")
 	}
 	if f.RuntimeID != "" && names.CanonicalUUID(f.RuntimeID) != nil {
 		p.Add("storage.invalid_runtime", "runtimeId", "runtimeId must be a runtime's id")

@@ -28,7 +28,7 @@ var _ browser.ClientFiles = clientSocket{}
 func errMachinePath() *bctrl.Error {
 	return web.WithHint(web.Forbidden("runtimes.machine_path", "a page is given no files of a machine"),
 		"name a file of the runtime's storage, as /storage/reports/q1.pdf; "+
-			"rt.Files.Stage or bctrl runtime stage puts one there")
+			"rt.Files.Stage or bctrl storage cp puts one there")
 }
 
 // OpenFile finds a file of storage by its path there, alone or below /storage/. What is
