@@ -16,9 +16,9 @@ func accessRights() []string {
 		storage.get storage.put storage.delete storage.list storage.sign workspace.read workspace.write
 		runtime.launch runtime.list runtime.read runtime.stop runtime.connect runtime.disconnect runtime.execute
 		operation.read operation.cancel profile.read profile.write token.write self.read subaccount.read subaccount.write
-		audit.read webhook.read webhook.write credential.read credential.write capability.read capability.write capability.invoke
+		audit.read credential.read credential.write capability.read capability.write capability.invoke
 		binding.read binding.write secret.read secret.write
-		seal.read seal.write`)
+		seal.read seal.write webhook.read webhook.write`)
 }
 
 // exported is a function or a method that a caller of the package can reach.

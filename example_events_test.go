@@ -22,7 +22,8 @@ func cannedEvents() canned {
 	return canned{
 		"GET /v1/workspaces/ws-1/runtimes/crm/events": stream,
 		"GET /v1/updates": stream,
-		"POST /v1/workspaces/ws-1/runtimes/crm/events/wait": `{"event":` + navigated + `,"waitStatus":"completed","after":17}`,
+		"POST /v1/workspaces/ws-1/runtimes/crm/events/wait": `{"event":` + navigated +
+			`,"waitStatus":"completed","after":17}`,
 	}
 }
 

@@ -65,7 +65,9 @@ func TestADeliveryIsVerifiedByItsSignatureAndItsTime(t *testing.T) {
 				continue
 			}
 			require.ErrorIs(t, err, ErrUnauthorized, c.why)
-			require.Equal(t, c.code, err.(*Error).Code, c.why)
+			var refused *Error
+			require.ErrorAs(t, err, &refused, c.why)
+			require.Equal(t, c.code, refused.Code, c.why)
 			require.Zero(t, e, c.why)
 		}
 	})

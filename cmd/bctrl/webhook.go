@@ -122,7 +122,8 @@ func listWebhooks(c *cli) *cobra.Command {
 
 // webhookCommand is a command about one webhook.
 func webhookCommand(
-	c *cli, cmd *cobra.Command, do func(ctx context.Context, cmd *cobra.Command, s *bctrl.WebhooksService, id string) error,
+	c *cli, cmd *cobra.Command,
+	do func(ctx context.Context, cmd *cobra.Command, s *bctrl.WebhooksService, id string) error,
 ) *cobra.Command {
 	cmd.Use += " <id>"
 	cmd.Args = arguments(1, 1)
@@ -155,9 +156,11 @@ func getWebhook(c *cli) *cobra.Command {
 }
 
 func switchWebhook(c *cli, name string, enabled bool) *cobra.Command {
-	short, long := "Send nothing to a webhook", `Send nothing to a webhook from now on. What happens meanwhile it never gets.`
+	short := "Send nothing to a webhook"
+	long := "Send nothing to a webhook from now on. What happens meanwhile it never gets."
 	if enabled {
-		short, long = "Send events to a webhook again", `Send events to a webhook again, also one that the server has disabled.`
+		short = "Send events to a webhook again"
+		long = "Send events to a webhook again, also one that the server has disabled."
 	}
 	return printing[bctrl.Webhook](c, webhookCommand(c, &cobra.Command{
 		Use:     name,

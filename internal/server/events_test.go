@@ -80,7 +80,8 @@ func (f *followed) client(key string, through http.RoundTripper) *bctrl.Client {
 // runtime launches a runtime of the alias r in a new workspace.
 func (f *followed) runtime(c *bctrl.Client, mounts bctrl.Mounts) (*bctrl.Workspace, *bctrl.Runtime) {
 	f.Helper()
-	ws, err := c.Workspaces.Create(f.Context(), bctrl.WorkspaceCreate{Name: fmt.Sprint("w", time.Now().UnixNano()), Mounts: mounts})
+	name := fmt.Sprint("w", time.Now().UnixNano())
+	ws, err := c.Workspaces.Create(f.Context(), bctrl.WorkspaceCreate{Name: name, Mounts: mounts})
 	require.NoError(f, err)
 	rt, err := ws.Runtimes.Browser("r").Stagehand(f.Context(), bctrl.Launch{})
 	require.NoError(f, err)
@@ -135,7 +136,7 @@ func TestAReaderThatIsCutAtRandomSeesEachEventOnceInOrder(t *testing.T) {
 				break
 			}
 		}
-		require.Equal(r, first+int64(count), want)
+		require.EqualValues(r, count, want-first)
 	})
 }
 
@@ -314,10 +315,12 @@ func TestAnEventIsWaitedForFromNowOnOrAfterAnother(t *testing.T) {
 	path := []string{"workspaces", rt.Info.WorkspaceID, "runtimes", "r", "events", "wait"}
 	got := f.do("POST", path, nil, object{"types": []string{"runtime.dialog"}, "timeoutMs": 1})
 	require.Contains(t, string(got.Body), `"event":null`)
-	refused(t, f.do("POST", path, nil, object{"types": []string{"runtime.slept"}}), 400, "events.unknown_type", "a typing error")
+	refused(t, f.do("POST", path, nil, object{"types": []string{"runtime.slept"}}), 400, "events.unknown_type",
+		"a typing error")
 	refused(t, f.do("POST", path, nil, object{"timeoutMs": 60001}), 400, "events.timeout", "too long")
 	refused(t, f.do("POST", path, nil, object{"after": -1}), 400, "events.after", "no number")
-	refused(t, f.do("GET", []string{"updates"}, map[string][]string{"types": {"x"}}, nil), 400, "events.unknown_type", "a typing error")
+	refused(t, f.do("GET", []string{"updates"}, map[string][]string{"types": {"x"}}, nil), 400, "events.unknown_type",
+		"a typing error")
 	refused(t, f.do("GET", []string{"updates"}, nil, nil, "Last-Event-ID", "x"), 400, "request.last_event_id", "no number")
 	dialogs.After = bctrl.FirstKept
 	e, err := rt.WaitEvent(t.Context(), dialogs)
@@ -325,7 +328,10 @@ func TestAnEventIsWaitedForFromNowOnOrAfterAnother(t *testing.T) {
 	require.Equal(t, "before", e.Data.(bctrl.DialogEvent).Message)
 	ended := make(chan error, 1)
 	go func() {
-		e, err := rt.WaitEvent(t.Context(), bctrl.WaitEventOptions{Types: []bctrl.EventType{bctrl.EventStopped}, After: e.Seq})
+		e, err := rt.WaitEvent(t.Context(), bctrl.WaitEventOptions{
+			Types: []bctrl.EventType{bctrl.EventStopped},
+			After: e.Seq,
+		})
 		if err == nil && e.Type != bctrl.EventStopped {
 			err = errors.New("another event")
 		}

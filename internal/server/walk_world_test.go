@@ -176,7 +176,9 @@ func newWorld(t *testing.T) *world {
 	w.sub = w.subaccount("acme-sub")
 	sub2 := w.subaccount("acme-sub2")
 	var hook struct{ Webhook struct{ ID string } }
-	w.ok("POST", []string{"webhooks"}, object{"url": "http://127.0.0.1:9/acme", "events": []string{"webhook.disabled"}}, &hook)
+	w.ok("POST", []string{"webhooks"}, object{
+		"url": "http://127.0.0.1:9/acme", "events": []string{"webhook.disabled"},
+	}, &hook)
 	var hooked struct{ ID string }
 	w.ok("POST", []string{"webhooks", hook.Webhook.ID, "test"}, nil, &hooked)
 	w.names = strings.NewReplacer(

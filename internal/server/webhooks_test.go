@@ -89,7 +89,9 @@ func TestAWebhookGetsEachEventSignedAndOnceInOrder(t *testing.T) {
 }
 
 // settled waits until a webhook has so many deliveries of a status, and none that waits.
-func (h *harness) delivered(c *bctrl.Client, id string, want bctrl.WebhookStatus, count int) (all []bctrl.WebhookDelivery) {
+func (h *harness) delivered(
+	c *bctrl.Client, id string, want bctrl.WebhookStatus, count int,
+) (all []bctrl.WebhookDelivery) {
 	h.Helper()
 	require.Eventually(h, func() bool {
 		all = nil
@@ -145,7 +147,9 @@ func TestWhatAReceiverDoesWrongHasItsOwnCode(t *testing.T) {
 		why    string
 	}{
 		{status(204), "", 204, "taken"},
-		{func(w http.ResponseWriter, rq *http.Request) { http.Redirect(w, rq, elsewhere.URL, 307) },
+		{func(w http.ResponseWriter, rq *http.Request) {
+			http.Redirect(w, rq, elsewhere.URL, http.StatusTemporaryRedirect)
+		},
 			"webhooks.redirected", 307, "a redirect is not followed"},
 		{status(500), "webhooks.not_taken", 500, "the receiver fails"},
 		{func(_ http.ResponseWriter, rq *http.Request) {

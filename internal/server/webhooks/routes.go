@@ -163,7 +163,9 @@ func (s *Service) list(ctx context.Context, rq *web.Request, _ web.None) (wire.L
 }
 
 // authorized reads the webhook that the path names, once the request is authorised.
-func (s *Service) authorized(ctx context.Context, rq *web.Request, q store.Queries) (row store.Webhook, w opened, err error) {
+func (s *Service) authorized(
+	ctx context.Context, rq *web.Request, q store.Queries,
+) (row store.Webhook, w opened, err error) {
 	id, err := rq.Path("id", web.ValidUUID)
 	if err != nil {
 		return row, w, err
