@@ -255,6 +255,7 @@ var changing = []struct{ from, to string }{
 	{`\b(github|openai|anthropic)-[0-9a-f]{8}\b`, "$1-5d9e4f60"},
 	{`screenshots/[^\s"]*`, "screenshots/….png"},
 	{`http://127\.0\.0\.1:\d+`, "http://127.0.0.1:8787"},
+	{`http://127\.0\.0\.1:\d+/embed/(live|recording)/[\w-]+`, "http://127.0.0.1:8787/embed/$1/…"},
 	{`ws://127\.0\.0\.1:\d+/devtools/browser/[\w-]+`, "ws://127.0.0.1:8787/devtools/browser/…"},
 	{`/v1/downloads/[\w-]+/`, "/v1/downloads/…/"},
 	{`bctrl_rt_[\w-]{40,}`, "bctrl_rt_…"},

@@ -249,7 +249,7 @@ func (d *desk) furnish() {
 	require.NoError(t, err)
 	_, err = d.client.Workspaces.Create(ctx, bctrl.WorkspaceCreate{Name: "old"})
 	require.NoError(t, err)
-	_, err = ws.Runtimes.Browser("crm").Stagehand(ctx, bctrl.Launch{})
+	_, err = ws.Runtimes.Browser("crm").Stagehand(ctx, bctrl.Launch{Record: true})
 	require.NoError(t, err)
 	_, err = d.client.Secrets.Create(ctx, bctrl.SecretCreate{
 		Name:    "GITHUB_TOKEN",

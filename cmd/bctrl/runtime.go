@@ -24,7 +24,7 @@ in BCTRL_API_KEY a dot stands for the token's runtime.`,
 	}, listRuntimes(c), launchRuntime(c), getRuntime(c), stopRuntime(c),
 		runtimeEvents(c), connectRuntime(c), connectionsRuntime(c), disconnectRuntime(c),
 		actRuntime(c), observeRuntime(c), extractRuntime(c), agentRuntime(c),
-		gotoRuntime(c), pagesRuntime(c), screenshotRuntime(c), pdfRuntime(c), shellRuntime(c)))
+		gotoRuntime(c), pagesRuntime(c), liveRuntime(c), recordingRuntime(c), screenshotRuntime(c), pdfRuntime(c), shellRuntime(c)))
 }
 
 // ownRuntime stands for the runtime of the token that is the key.
@@ -156,6 +156,7 @@ workspace may is refused, with an action that shows it.` + mountsHelp + launchHe
 	wantFilled(cmd, "mode", "profile", "group")
 	config := newLaunchFlags(cmd)
 	newModelFlags(cmd, &launch.Provider, &launch.Model, &launch.Credential)
+	f.BoolVar(&launch.Record, "record", false, "record what the browser shows, into the mounted storage")
 	flags := newMountFlags(cmd)
 	completeWords(cmd, "driver", drivers...)
 	completeWords(cmd, "mode", string(bctrl.ModeEphemeral), string(bctrl.ModeProfile))
