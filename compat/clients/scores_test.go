@@ -60,7 +60,11 @@ func (s suite) write(t *testing.T, rows []row) {
 
 // score counts the tests that pass in a plain Chromium, and of those in a runtime.
 func score(rows []row) string {
-	plain, both := 0, 0
+	plain, both := counts(rows)
+	return fmt.Sprintf("%d of the %d that pass in a plain Chromium", both, plain)
+}
+
+func counts(rows []row) (plain, both int) {
 	for _, r := range rows {
 		if r.plain == passed {
 			plain++
@@ -69,11 +73,11 @@ func score(rows []row) string {
 			}
 		}
 	}
-	return fmt.Sprintf("%d of the %d that pass in a plain Chromium", both, plain)
+	return plain, both
 }
 
 // sampleOf is how many tests of each suite run where nobody asked for all.
-const sampleOf = 12
+const sampleOf = 8
 
 // TestSuitesOfBrowserClientsPassInARuntime holds each suite to its list. A test that
 // fails is tried again, alone, since the suites' own deadlines are those of a machine
@@ -83,6 +87,7 @@ func TestSuitesOfBrowserClientsPassInARuntime(t *testing.T) {
 		os.Getenv("BCTRL_CLIENTS_RECORD") != ""
 	for _, s := range suites {
 		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
 			browser := plainBrowser + "=" + chromium(t)
 			if !plain {
 				client := bctrltest.New(t, bctrltest.WithBrowser()).Client()
@@ -95,12 +100,13 @@ func TestSuitesOfBrowserClientsPassInARuntime(t *testing.T) {
 			for _, r := range s.read(t) {
 				rows[r.name] = r
 			}
-			tests := p.tests(t)
+			var tests []string
 			if only := os.Getenv("BCTRL_CLIENTS_ONLY"); only != "" {
 				tests = strings.Fields(only)
-			} else if !all {
-				tests = slices.DeleteFunc(tests, func(name string) bool { return rows[name].runtime != passed })
-				tests = spread(tests, sampleOf)
+			} else if all {
+				tests = p.tests(t)
+			} else {
+				tests = sample(s.read(t))
 			}
 			results, outputs := p.run(t, tests)
 			for range 2 {
@@ -141,14 +147,23 @@ func TestSuitesOfBrowserClientsPassInARuntime(t *testing.T) {
 	}
 }
 
-// spread takes n of the names, from all over the list.
-func spread(names []string, n int) []string {
-	if len(names) <= n {
-		return names
+// sample takes some of the tests that pass, from all over the list.
+func sample(rows []row) (names []string) {
+	rows = slices.DeleteFunc(rows, func(r row) bool { return r.runtime != passed })
+	for i := range sampleOf {
+		names = append(names, rows[i*len(rows)/sampleOf].name)
 	}
-	var some []string
-	for i := range n {
-		some = append(some, names[i*len(names)/n])
+	return names
+}
+
+// TestScoresDoNotFall holds the lists themselves to what they have been.
+func TestScoresDoNotFall(t *testing.T) {
+	for _, s := range suites {
+		rows := s.read(t)
+		_, both := counts(rows)
+		require.GreaterOrEqual(t, both, s.least, s.name)
+		for _, r := range rows {
+			require.Equal(t, r.plain != passed || r.runtime != passed, r.why != "", "%s says why it differs or fails", r.name)
+		}
 	}
-	return some
 }

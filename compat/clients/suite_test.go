@@ -26,8 +26,8 @@ type suite struct {
 	name string
 	// module is its import path, setup the file of it that says where its pages are.
 	module, setup string
-	// flags are given to the suite's program.
-	flags []string
+	// least is the score that was reached. It only rises.
+	least int
 	// environment is what tells the suite where its browser is: it gets the path of
 	// the executable and a folder of its own.
 	environment func(t *testing.T, executable, home string) []string
@@ -38,6 +38,7 @@ var suites = []suite{{
 	name:   "rod",
 	module: "github.com/go-rod/rod",
 	setup:  "setup_test.go",
+	least:  202,
 	environment: func(t *testing.T, executable, home string) []string {
 		t.Helper()
 		// Where go-rod keeps the browser that it has loaded: it takes none that is elsewhere.
@@ -57,6 +58,7 @@ var suites = []suite{{
 	name:   "chromedp",
 	module: "github.com/chromedp/chromedp",
 	setup:  "chromedp_test.go",
+	least:  202,
 	environment: func(_ *testing.T, executable, _ string) []string {
 		return []string{"CHROMEDP_TEST_RUNNER=" + executable}
 	},
@@ -89,7 +91,7 @@ func (s suite) build(t *testing.T, browser ...string) *program {
 	require.Equal(t, 1, bytes.Count(text, []byte(file)), "the suite says once where its pages are")
 	require.NoError(t, os.WriteFile(setup, bytes.Replace(text, []byte(file), []byte(served), 1), 0o600))
 	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-o", p.path, ".")
-	cmd.Dir, cmd.Env = p.folder, append(os.Environ(), "GOWORK=off")
+	cmd.Dir, cmd.Env = kept(t, p.folder, s.name, source), append(os.Environ(), "GOWORK=off")
 	built, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(built))
 
@@ -99,7 +101,9 @@ func (s suite) build(t *testing.T, browser ...string) *program {
 	require.NoError(t, err)
 	bin := filepath.Join(dir, "bin") // for tests that look for a browser themselves
 	require.NoError(t, os.Mkdir(bin, 0o700))
-	require.NoError(t, os.Symlink(executable, filepath.Join(bin, "google-chrome")))
+	for _, name := range []string{"headless_shell", "headless-shell", "chromium", "google-chrome"} {
+		require.NoError(t, os.Symlink(executable, filepath.Join(bin, name)))
+	}
 	p.environment = append([]string{
 		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "LANG=C.UTF-8", pagesAt + "=" + pages.URL,
 		// What goes elsewhere than to this machine does not get there.
@@ -107,6 +111,27 @@ func (s suite) build(t *testing.T, browser ...string) *program {
 	}, browser...)
 	p.environment = append(p.environment, s.environment(t, executable, dir)...)
 	return p
+}
+
+// kept copies a suite to where it stays: go builds again what it finds in another folder.
+func kept(t *testing.T, folder, name, source string) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	require.NoError(t, err)
+	all := filepath.Join(cache, "bctrl-compat", "suites")
+	require.NoError(t, os.MkdirAll(all, 0o700))
+	fixed := filepath.Join(all, name+"-"+filepath.Base(source))
+	if _, err := os.Stat(fixed); err == nil {
+		return fixed
+	}
+	made, err := os.MkdirTemp(all, "new-")
+	require.NoError(t, err)
+	require.NoError(t, os.CopyFS(made, os.DirFS(folder)))
+	if err := os.Rename(made, fixed); err != nil { // another has come first
+		require.NoError(t, os.RemoveAll(made))
+		require.DirExists(t, fixed)
+	}
+	return fixed
 }
 
 // copyModule copies a module out of the module cache, where go test changes no file.
@@ -142,7 +167,7 @@ const hangsAfter = time.Minute
 func (p *program) start(ctx context.Context, flags ...string) (string, error) {
 	ctx, hangs := context.WithCancel(ctx)
 	defer hangs()
-	cmd := exec.CommandContext(ctx, p.path, append(slices.Clone(p.flags), flags...)...)
+	cmd := exec.CommandContext(ctx, p.path, flags...)
 	cmd.Dir, cmd.Env = p.folder, p.environment
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // which says where it is
 	cmd.WaitDelay = 5 * time.Second

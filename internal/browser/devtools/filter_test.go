@@ -83,7 +83,7 @@ var cases = []struct {
 	{"Browser.crash", `{}`, "", "ends the runtime"},
 	{"Browser.crashGpuProcess", `{}`, "", "harms the runtime"},
 	{"Browser.executeBrowserCommand", `{"commandId":"openTabSearch"}`, "", "steers the browser"},
-	{"Browser.getBrowserCommandLine", `{}`, "", "shows paths and the proxy: an empty one is answered"},
+	{"Browser.getBrowserCommandLine", `{}`, "", "shows paths and the proxy: one without them is answered"},
 	{"Browser.setDownloadBehavior", `{"behavior":"allow","downloadPath":"/"}`, "", "writes files anywhere"},
 	{"Browser.getHistograms", `{}`, "", "no row names it"},
 	{"Browser.getVersion", `{}`, `{}`, "clients ask it first"},

@@ -136,7 +136,8 @@ var clientRules = []rule{
 	{name: "Browser.crash", refuse: endsRuntime},
 	{name: "Browser.crashGpuProcess", refuse: endsRuntime},
 	{name: "Browser.executeBrowserCommand", refuse: seesMachine},
-	{name: "Browser.getBrowserCommandLine", ignore: seesMachine, result: `{"arguments":[]}`},
+	// Rod looks there for whether the browser has windows.
+	{name: "Browser.getBrowserCommandLine", ignore: seesMachine, result: `{"arguments":["--headless"]}`},
 	{name: "Browser.setDownloadBehavior", checkIn: answerDownloads},
 
 	// Streams: a client reads those that its own commands opened.
