@@ -39,7 +39,9 @@ type ConnectURLInfo struct {
 }
 
 // ConnectURL returns a websocket address that speaks the DevTools protocol
-// with the runtime's browser, for chromedp, Rod, Playwright or Puppeteer. It
+// with the runtime's browser, for chromedp, Rod, Playwright or Puppeteer; that of
+// a runtime with [DriverSelenium] is an HTTP address that speaks WebDriver, which
+// Selenium takes as the URL of a remote server. It
 // lasts as long as the runtime and the key or token of this client, so that a
 // program can connect again after hours; asking again returns the same, and
 // another one for a handle with other mounts. One that

@@ -57,6 +57,16 @@ func (l *BrowserLauncher) Puppeteer(ctx context.Context, launch Launch, opts ...
 	return l.launch(ctx, DriverPuppeteer, launch, opts)
 }
 
+// Selenium launches a browser for Selenium, or anything else that speaks
+// WebDriver, which connects by [Runtime.ConnectURL], and waits until it is active.
+// The server needs Debian's chromium-driver; without one the launch is refused as
+// runtimes.no_webdriver, which says what to install.
+//
+// Access: runtime.launch
+func (l *BrowserLauncher) Selenium(ctx context.Context, launch Launch, opts ...CallOption) (*Runtime, error) {
+	return l.launch(ctx, DriverSelenium, launch, opts)
+}
+
 func (l *BrowserLauncher) launch(
 	ctx context.Context, driver Driver, launch Launch, opts []CallOption,
 ) (*Runtime, error) {

@@ -17,6 +17,7 @@ const (
 	DriverStagehand  Driver = "stagehand"
 	DriverPlaywright Driver = "playwright"
 	DriverPuppeteer  Driver = "puppeteer"
+	DriverSelenium   Driver = "selenium"
 )
 
 // RuntimeKind names what a runtime is.

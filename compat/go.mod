@@ -19,6 +19,7 @@ require (
 	github.com/google/go-github/v84 v84.0.0
 	github.com/openai/openai-go/v3 v3.96.0
 	github.com/stretchr/testify v1.12.1
+	github.com/tebeka/selenium v0.9.9
 	gitlab.com/gitlab-org/api/client-go v1.46.0
 	go.uber.org/goleak v1.3.0
 )
@@ -33,7 +34,8 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/internal/presigned-url v1.14.10 // indirect
 	github.com/aws/aws-sdk-go-v2/service/internal/s3shared v1.20.10 // indirect
 	github.com/bahlo/generic-list-go v0.2.0 // indirect
-	github.com/boombuler/barcode v1.0.1-0.20190219062509-6c824513bacc // indirect
+	github.com/blang/semver v3.5.1+incompatible // indirect
+	github.com/boombuler/barcode v1.0.1 // indirect
 	github.com/buger/jsonparser v1.1.2 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
@@ -93,3 +95,9 @@ require (
 )
 
 replace github.com/bctrl-go/bctrl => ../
+
+// What tebeka/selenium's old graph names holds packages that are modules of their own since.
+replace (
+	cloud.google.com/go => cloud.google.com/go v0.116.0
+	google.golang.org/genproto => google.golang.org/genproto v0.0.0-20241118233622-e639e219e697
+)

@@ -124,7 +124,10 @@ func listRuntimes(c *cli) *cobra.Command {
 }
 
 // drivers are the values of --driver.
-var drivers = []string{string(bctrl.DriverStagehand), string(bctrl.DriverPlaywright), string(bctrl.DriverPuppeteer)}
+var drivers = []string{
+	string(bctrl.DriverStagehand), string(bctrl.DriverPlaywright), string(bctrl.DriverPuppeteer),
+	string(bctrl.DriverSelenium),
+}
 
 func launchRuntime(c *cli) *cobra.Command {
 	cmd := printing[bctrl.RuntimeInfo](c, &cobra.Command{
@@ -133,9 +136,9 @@ func launchRuntime(c *cli) *cobra.Command {
 		Long: `Launch a browser in a workspace and wait until it is active. It runs until it is
 stopped.
 
-The driver is stagehand for an agent ('bctrl runtime act'), or playwright or
-puppeteer for a program that connects to it ('bctrl runtime connect'). The
-browser starts empty and keeps nothing, unless --profile names a browser profile
+The driver is stagehand for an agent ('bctrl runtime act'), or playwright,
+puppeteer or selenium for a program that connects to it ('bctrl runtime
+connect'). The browser starts empty and keeps nothing, unless --profile names a browser profile
 in which it keeps cookies and site data.
 
 The mount flags lower it below its workspace. What would be more than the
@@ -149,7 +152,7 @@ workspace may is refused, with an action that shows it.` + mountsHelp + launchHe
 	})
 	var launch bctrl.Launch
 	f := cmd.Flags()
-	driver := f.String("driver", drivers[0], "stagehand, playwright or puppeteer")
+	driver := f.String("driver", drivers[0], "stagehand, playwright, puppeteer or selenium")
 	f.StringVar((*string)(&launch.Mode), "mode", "", "ephemeral or profile (default ephemeral, with --profile profile)")
 	f.StringVar(&launch.ProfileID, "profile", "", "browser profile to keep cookies in")
 	group := f.String("group", "", "group of the workspace that it belongs to")
@@ -203,6 +206,8 @@ func launched(
 		return l.Playwright(ctx, launch)
 	case bctrl.DriverPuppeteer:
 		return l.Puppeteer(ctx, launch)
+	case bctrl.DriverSelenium:
+		return l.Selenium(ctx, launch)
 	}
 	return nil, usagef("--driver %s: want %s", printable(string(driver)), strings.Join(drivers, ", "))
 }

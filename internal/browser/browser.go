@@ -13,6 +13,7 @@ package browser
 import (
 	"context"
 	"io"
+	"net/http"
 	"reflect"
 	"time"
 
@@ -25,6 +26,9 @@ type Driver interface {
 	// Launch starts one browser process and waits until it answers. The
 	// context bounds the start alone, not the browser's life.
 	Launch(ctx context.Context, spec Spec) (Browser, error)
+	// CheckWebDriver returns an error that wraps [ErrNoWebDriver] where the machine has
+	// nothing that [Browser.OpenWebDriver] could start.
+	CheckWebDriver() error
 }
 
 // Preparer is a [Driver] that can start a browser before it is known for whom.
@@ -107,6 +111,10 @@ type Browser interface {
 	// are at most [MaxCommand] bytes. Where conn is a [ClientFiles] too, the client
 	// gives pages files of it; else none.
 	ServeCDP(ctx context.Context, conn CDPConn) error
+	// OpenWebDriver starts a WebDriver for one session, which is held to what clients of
+	// ServeCDP are held to. Its error wraps [ErrNoWebDriver] or [ErrNoNetwork] where the
+	// machine lacks something.
+	OpenWebDriver(ctx context.Context) (WebDriver, error)
 	// Done is closed when the process is gone, for whatever reason.
 	Done() <-chan struct{}
 	// Err says why it is gone: nil after Stop.
@@ -119,6 +127,20 @@ type Browser interface {
 // MaxCommand bounds one message from a DevTools client, in bytes. Whoever
 // carries the messages can refuse larger ones before they are in memory.
 const MaxCommand = 16 << 20
+
+// WebDriver is a chromedriver that has been started for one session with a browser.
+type WebDriver interface {
+	http.RoundTripper
+	// AddFile keeps a file for the pages of the session, under a name of one segment, and
+	// returns the path that the client is to give to an input of files.
+	AddFile(name string, content io.Reader) (path string, err error)
+	// Browser is the program that a new session is to ask for, and its arguments.
+	Browser() (program string, args []string)
+	// Done is closed when the process has ended.
+	Done() <-chan struct{}
+	// Close ends it and removes what it left. It is safe to call twice.
+	Close() error
+}
 
 // CDPConn carries whole DevTools messages, as a websocket does.
 type CDPConn interface {

@@ -32,6 +32,17 @@ var (
 	ErrDiskFull = errors.New("the disk of the browser's temporary folder is full")
 )
 
+// ErrNoWebDriver is in the error of whoever needs a chromedriver where the machine has
+// none. Its text says what installs one.
+var ErrNoWebDriver = errors.New("no chromedriver found; install one, and perl where it is missing: " +
+	"apt-get install --no-install-recommends chromium-driver perl-base")
+
+// ErrNoNetwork is returned where a chromedriver could not be given a network of its own.
+// Its text says what the operator can do.
+var ErrNoNetwork = errors.New("chromedriver needs a network namespace, so that no other user of the machine " +
+	"reaches it: allow unprivileged user namespaces to the container (docker run --security-opt " +
+	"seccomp=unconfined) or to the system (sysctl kernel.apparmor_restrict_unprivileged_userns=0)")
+
 // The refusals of a page, by the status that the server answers with. Each has a
 // code of its own; the hint, which may be empty, says what the caller can do.
 

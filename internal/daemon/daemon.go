@@ -265,6 +265,9 @@ func (n noBrowser) Launch(context.Context, browser.Spec) (browser.Browser, error
 	return nil, &bctrl.Error{Status: http.StatusServiceUnavailable, Code: wire.CodeNoBrowser, Message: n.why.Error()}
 }
 
+// CheckWebDriver leaves it to the launch to say what is missing.
+func (noBrowser) CheckWebDriver() error { return nil }
+
 // lockData takes a data directory for this process.
 func lockData(dir string) (*flock.Flock, error) {
 	lock := flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600))

@@ -20,7 +20,10 @@ import (
 )
 
 // stuckDriver starts browsers that never answer.
-type stuckDriver struct{ starting chan string }
+type stuckDriver struct {
+	browser.Driver
+	starting chan string
+}
 
 func (d stuckDriver) Launch(ctx context.Context, spec browser.Spec) (browser.Browser, error) {
 	d.starting <- spec.ID
@@ -30,7 +33,7 @@ func (d stuckDriver) Launch(ctx context.Context, spec browser.Spec) (browser.Bro
 
 // stuck makes every launch hang, and returns the ids of those that do.
 func (h *harness) stuck() <-chan string {
-	d := stuckDriver{make(chan string, 1)}
+	d := stuckDriver{starting: make(chan string, 1)}
 	h.startWith(d)
 	return d.starting
 }
@@ -82,7 +85,10 @@ func TestClosingEndsWhatStillStarts(t *testing.T) {
 
 // crashedDriver starts browsers that have crashed before they are stopped, as
 // Chromium's driver says it: with an error from Stop.
-type crashedDriver struct{ done chan struct{} }
+type crashedDriver struct {
+	browser.Driver
+	done chan struct{}
+}
 
 var errCrashed = errors.New("the browser ended by itself")
 
@@ -111,7 +117,7 @@ func (b crashedBrowser) Stop(context.Context) error {
 func TestStoppingABrowserThatCrashesMeanwhileStopsIt(t *testing.T) {
 	h := newHarness(t)
 	ws := h.made("sales", object{})
-	h.startWith(crashedDriver{make(chan struct{})})
+	h.startWith(crashedDriver{done: make(chan struct{})})
 	h.launch(ws, "crm", nil)
 	stopped := h.do("POST", []string{"workspaces", ws.ID, "runtimes", "crm", "stop"}, nil, nil)
 	require.Equal(t, http.StatusOK, stopped.Status, "%s", stopped.Body)

@@ -122,6 +122,12 @@ func (d *exchangedDriver) Launch(ctx context.Context, spec browser.Spec) (browse
 	return driver.Launch(ctx, spec)
 }
 
+func (d *exchangedDriver) CheckWebDriver() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.driver.CheckWebDriver()
+}
+
 // startWith has the runtimes that are launched from now on started by another
 // driver.
 func (h *harness) startWith(driver browser.Driver) {

@@ -183,7 +183,7 @@ func withoutID(a answer) string {
 }
 
 // noSandbox is a driver on a machine that denies Chromium its sandbox.
-type noSandbox struct{}
+type noSandbox struct{ browser.Driver }
 
 func (noSandbox) Launch(context.Context, browser.Spec) (browser.Browser, error) {
 	return nil, fmt.Errorf("the browser ended by itself: /opt/secret-path: %w", browser.ErrNoSandbox)

@@ -112,6 +112,9 @@ type instance struct {
 	guard sync.WaitGroup
 	hung  atomic.Bool // it was killed because it did not answer
 
+	driversMu sync.Mutex // guards drivers
+	drivers   []browser.WebDriver
+
 	life context.Context // ends with the browser
 	end  context.CancelFunc
 
@@ -336,6 +339,7 @@ func (b *instance) watch() {
 	if b.emulator != nil {
 		b.emulator.close()
 	}
+	err = errors.Join(err, b.closeWebDrivers())
 	b.downloads.close()
 	if b.profile != nil {
 		err = errors.Join(err, b.profile.save(b.dirs.data, b.user))

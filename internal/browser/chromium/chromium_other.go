@@ -19,3 +19,6 @@ func New(Options) (*Driver, error) { return nil, errors.ErrUnsupported }
 func (*Driver) Launch(context.Context, browser.Spec) (browser.Browser, error) {
 	return nil, errors.ErrUnsupported
 }
+
+// CheckWebDriver fails. See [New].
+func (*Driver) CheckWebDriver() error { return errors.ErrUnsupported }

@@ -116,6 +116,9 @@ func (p *Pool) Launch(ctx context.Context, spec browser.Spec) (browser.Browser, 
 	return p.driver.Launch(ctx, spec)
 }
 
+// CheckWebDriver asks the driver that starts the browsers. See [browser.Driver].
+func (p *Pool) CheckWebDriver() error { return p.driver.CheckWebDriver() }
+
 // take takes the oldest browser out that lives; nil where there is none.
 func (p *Pool) take() browser.Prepared {
 	p.mu.Lock()

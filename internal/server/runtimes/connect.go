@@ -37,8 +37,12 @@ func (s *Service) connectRuntime(ctx context.Context, rq *web.Request, _ web.Non
 	// It is of no use to anybody before it is told.
 	err = s.Use(ctx, ev, func() error {
 		u := rq.PublicURL()
-		u.Scheme = map[string]string{"http": "ws", "https": "wss"}[u.Scheme]
-		u = u.JoinPath("devtools", "browser", token)
+		if rt.Driver == bctrl.DriverSelenium {
+			u = webDriverURL(u, ws.ID, rt.Alias, token)
+		} else {
+			u.Scheme = map[string]string{"http": "ws", "https": "wss"}[u.Scheme]
+			u = u.JoinPath("devtools", "browser", token)
+		}
 		out = wire.Connection{ID: made.ID, URL: wire.NewValue(u.String()), ExpiresAt: made.ExpiresAt}
 		return nil
 	})

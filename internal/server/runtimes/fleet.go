@@ -58,6 +58,17 @@ func (f *fleet) remove(lr *liveRuntime) {
 	f.running.Done()
 }
 
+// hold has closing wait until it is released, where a runtime is still live.
+func (f *fleet) hold(lr *liveRuntime) (release func(), ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.live[lr.id] != lr {
+		return nil, false
+	}
+	f.running.Add(1)
+	return f.running.Done, true
+}
+
 // find returns a live runtime, also one whose browser is starting.
 func (f *fleet) find(id string) (*liveRuntime, bool) {
 	f.mu.Lock()

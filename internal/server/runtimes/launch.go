@@ -1,6 +1,7 @@
 package runtimes
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -64,9 +65,11 @@ func (s *Service) declareRuntime(
 	if in.Kind != bctrl.KindBrowser {
 		p.Add("runtimes.unknown_kind", "kind", "kind must be browser")
 	}
-	drivers := []bctrl.Driver{bctrl.DriverStagehand, bctrl.DriverPlaywright, bctrl.DriverPuppeteer}
+	drivers := []bctrl.Driver{
+		bctrl.DriverStagehand, bctrl.DriverPlaywright, bctrl.DriverPuppeteer, bctrl.DriverSelenium,
+	}
 	if !slices.Contains(drivers, in.Driver) {
-		p.Add("runtimes.unknown_driver", "driver", "driver must be stagehand, playwright or puppeteer")
+		p.Add("runtimes.unknown_driver", "driver", "driver must be stagehand, playwright, puppeteer or selenium")
 	}
 	if err := in.Launch.Validate(); err != nil {
 		p.Join("launch", err)
@@ -75,6 +78,11 @@ func (s *Service) declareRuntime(
 	}
 	if err := p.Err(); err != nil {
 		return rt, err
+	}
+	if in.Driver == bctrl.DriverSelenium {
+		if err := s.browsers.CheckWebDriver(); err != nil {
+			return rt, cmp.Or(machineLacks(err), err)
+		}
 	}
 	if in.Launch.Mode == "" {
 		in.Launch.Mode = bctrl.ModeEphemeral

@@ -33,8 +33,9 @@ type liveRuntime struct {
 
 	hosts hosts
 	// place is its room among the runtimes; nil where it got none.
-	place *place
-	uses  uses
+	place  *place
+	uses   uses
+	driven driven
 
 	// control knows who works in the browser, activity what programs do in it.
 	control  live.Control

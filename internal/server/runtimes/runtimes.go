@@ -23,6 +23,7 @@ func (s *Service) runtimeRoutes() []web.Route {
 		web.Endpoint("DELETE /v1/workspaces/{id}/runtimes/{alias}/connect-urls/{connectUrl}", access.RuntimeDisconnect,
 			s.revokeConnectURL),
 		web.Raw("GET /devtools/browser/{token}", access.Public, s.serveDevTools),
+		s.webDriverRoute(),
 	}
 }
 

@@ -47,6 +47,10 @@ func (k *Kernel) fail(w *statusWriter, rq *Request, err error) {
 		rq.Route.Foreign.Refuse(w, rq, e)
 		return
 	}
+	if rq.Route.Refuse != nil {
+		rq.Route.Refuse(w, rq, e)
+		return
+	}
 	WriteJSON(w, e.Status, body)
 }
 

@@ -23,6 +23,9 @@ type Route struct {
 	// Foreign is set where the request is in a provider's form; nil where it is in
 	// that of the contract.
 	Foreign *ForeignForm
+	// Refuse answers a refusal where the route's clients are those of another protocol;
+	// nil is as the contract has it.
+	Refuse func(http.ResponseWriter, *Request, *bctrl.Error)
 	// MaxBody bounds a JSON body, in bytes; 0 is [MaxBody].
 	MaxBody int64
 	// WithoutKey is set where it works while the server is locked.

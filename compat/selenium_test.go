@@ -1,0 +1,174 @@
+package compat
+
+import (
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tebeka/selenium"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/bctrltest"
+)
+
+// shop is a site with all that a WebDriver client does.
+func shop(t *testing.T) string {
+	t.Helper()
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		switch r.URL.Path {
+		case "/inner":
+			_, _ = io.WriteString(w, `<title>inner</title><p id=said>inside</p><button id=in onclick="said.textContent = 'pressed'">In</button>`)
+		case "/other":
+			_, _ = io.WriteString(w, `<title>other</title><p>other</p>`)
+		default:
+			_, _ = io.WriteString(w, `<title>shop</title><input id=name><p id=out></p>
+				<button id=greet onclick="out.textContent = 'hello ' + document.querySelector('#name').value">Greet</button>
+				<button id=ask onclick="out.textContent = String(confirm('sure?'))">Ask</button>
+				<button id=prompt onclick="out.textContent = String(prompt('who?'))">Prompt</button>
+				<a id=open target=_blank href=/other>Open</a>
+				<p id=hidden style="display: none">hidden</p>
+				<select id=size><option value=s>Small<option value=l>Large</select>
+				<input type=file id=file onchange="this.files[0].text().then((t) => out.textContent = this.files[0].name + ' ' + t)">
+				<iframe id=frame src=/inner></iframe>`)
+		}
+	}))
+	t.Cleanup(site.Close)
+	return site.URL
+}
+
+// driven is a runtime for Selenium, in which an agent has been at work.
+func driven(t *testing.T, site string) (rt *bctrl.Runtime, address string) {
+	t.Helper()
+	client := bctrltest.New(t, bctrltest.WithBrowser()).Client()
+	ws, err := client.Workspaces.Create(t.Context(), bctrl.WorkspaceCreate{Name: "w"})
+	require.NoError(t, err)
+	rt, err = ws.Runtimes.Browser("b").Selenium(t.Context(), bctrl.Launch{})
+	require.NoError(t, err)
+	_, err = rt.Page.Goto(t.Context(), site+"/agent")
+	require.NoError(t, err)
+	address, err = rt.ConnectURL(t.Context())
+	require.NoError(t, err)
+	return rt, address
+}
+
+// did is what each client prints.
+func did() map[string]any {
+	return map[string]any{
+		"title": "shop", "typed": "hello Ada", "value": "Ada", "shown": list(true, false), "script": 42.0, "async": "later",
+		"shot": "PNG", "part": "PNG", "asked": "sure?", "answers": list("false", "true", "Grace"), "frame": list("inside", "pressed"),
+		"windows": list(2.0, "other", 1.0), "cookie": list("blue", true), "size": list(900.0, 700.0), "chosen": "l",
+		"missing": "no such element",
+	}
+}
+
+func TestSeleniumOfPythonDrivesARuntimeBesideTheAgent(t *testing.T) {
+	site := shop(t)
+	rt, address := driven(t, site)
+	want := did()
+	want["file"], want["pdf"], want["cdp"] = "note.txt brought", "%PDF", "refused"
+	for range 2 {
+		require.Equal(t, want, run(t, "python/selenium_client.py", given{Base: site, Key: address}))
+		atWork(t, rt, site)
+	}
+}
+
+func TestSeleniumOfNodeDrivesARuntimeBesideTheAgent(t *testing.T) {
+	site := shop(t)
+	rt, address := driven(t, site)
+	want := did()
+	want["file"] = "note.txt brought"
+	for range 2 {
+		require.Equal(t, want, run(t, "js/selenium.mjs", given{Base: site, Key: address}))
+		atWork(t, rt, site)
+	}
+}
+
+// TestSeleniumOfGoDrivesARuntimeBesideTheAgent uses the client of tebeka, which has no
+// files, nor windows' sizes of WebDriver.
+func TestSeleniumOfGoDrivesARuntimeBesideTheAgent(t *testing.T) {
+	site := shop(t)
+	rt, address := driven(t, site)
+	for range 2 {
+		useTebeka(t, site, address)
+		atWork(t, rt, site)
+	}
+}
+
+func useTebeka(t *testing.T, site, address string) {
+	t.Helper()
+	driver, err := selenium.NewRemote(selenium.Capabilities{"browserName": "chrome"}, address)
+	if err != nil {
+		t.Fatal(strings.ReplaceAll(err.Error(), address, "[address]"))
+	}
+	defer func() { require.NoError(t, driver.Quit()) }()
+	find := func(css string) selenium.WebElement {
+		e, err := driver.FindElement(selenium.ByCSSSelector, css)
+		require.NoError(t, err)
+		return e
+	}
+	text := func(css string) string {
+		s, err := find(css).Text()
+		require.NoError(t, err)
+		return s
+	}
+	require.NoError(t, driver.Get(site))
+	title, err := driver.Title()
+	require.NoError(t, err)
+	require.Equal(t, "shop", title)
+	require.NoError(t, find("#name").SendKeys("Ada"))
+	require.NoError(t, find("#greet").Click())
+	require.Equal(t, "hello Ada", text("#out"))
+	value, err := driver.ExecuteScript("return arguments[0] * 7", []any{6})
+	require.NoError(t, err)
+	require.InDelta(t, 42.0, value, 0)
+	shown, err := find("#hidden").IsDisplayed()
+	require.NoError(t, err)
+	require.False(t, shown)
+	shot, err := driver.Screenshot()
+	require.NoError(t, err)
+	require.Equal(t, "\x89PNG", string(shot[:4]))
+
+	require.NoError(t, find("#ask").Click())
+	asked, err := driver.AlertText()
+	require.NoError(t, err)
+	require.Equal(t, "sure?", asked)
+	require.NoError(t, driver.AcceptAlert())
+	require.Equal(t, "true", text("#out"))
+
+	require.NoError(t, driver.SwitchFrame(find("#frame")))
+	require.NoError(t, find("#in").Click())
+	require.Equal(t, "pressed", text("#said"))
+	require.NoError(t, driver.SwitchFrame(nil))
+
+	here, err := driver.CurrentWindowHandle()
+	require.NoError(t, err)
+	require.NoError(t, find("#open").Click())
+	require.NoError(t, driver.WaitWithTimeout(func(d selenium.WebDriver) (bool, error) {
+		all, err := d.WindowHandles()
+		return len(all) == 2, err
+	}, 10*time.Second))
+	all, err := driver.WindowHandles()
+	require.NoError(t, err)
+	other := all[0]
+	if other == here {
+		other = all[1]
+	}
+	require.NoError(t, driver.SwitchWindow(other))
+	require.NoError(t, driver.Close())
+	require.NoError(t, driver.SwitchWindow(here))
+
+	require.NoError(t, driver.AddCookie(&selenium.Cookie{Name: "colour", Value: "blue", Expiry: math.MaxInt32}))
+	cookies, err := driver.GetCookies()
+	require.NoError(t, err)
+	require.Len(t, cookies, 1)
+	require.Equal(t, "blue", cookies[0].Value)
+	require.NoError(t, driver.DeleteAllCookies())
+	_, err = driver.FindElement(selenium.ByCSSSelector, "#none")
+	require.ErrorContains(t, err, "no such element")
+}

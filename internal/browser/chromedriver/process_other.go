@@ -1,0 +1,16 @@
+//go:build !linux
+
+package chromedriver
+
+import (
+	"context"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+)
+
+// Start fails: only Linux has networks of one's own.
+func Start(
+	context.Context, Options, func(context.Context, browser.CDPConn) error,
+) (browser.WebDriver, error) {
+	return nil, browser.ErrNoNetwork
+}

@@ -1,0 +1,54 @@
+//go:build unix
+
+package chromium
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/browser/chromedriver"
+	"github.com/bctrl-go/bctrl/internal/browser/devtools"
+)
+
+// CheckWebDriver finds out whether the machine has what OpenWebDriver starts.
+func (*Driver) CheckWebDriver() error { return chromedriver.Check() }
+
+// OpenWebDriver starts a chromedriver that drives this browser. See [browser.Browser].
+func (b *instance) OpenWebDriver(ctx context.Context) (browser.WebDriver, error) {
+	// Held until it is among those that the browser's end closes.
+	b.driversMu.Lock()
+	defer b.driversMu.Unlock()
+	if b.life.Err() != nil {
+		return nil, devtools.ErrBrowserGone
+	}
+	d, err := chromedriver.Start(ctx, chromedriver.Options{
+		User: chromedriver.User{UID: b.user.uid, GID: b.user.gid, Switched: b.user.switched},
+		Dir:  b.dirs.root,
+		Env:  environment(b.dirs),
+	}, b.ServeCDP)
+	if err != nil {
+		return nil, err
+	}
+	b.drivers = slices.DeleteFunc(b.drivers, func(d browser.WebDriver) bool {
+		select {
+		case <-d.Done():
+			return true
+		default:
+			return false
+		}
+	})
+	b.drivers = append(b.drivers, d)
+	return d, nil
+}
+
+// closeWebDrivers ends what drives the browser, which has ended.
+func (b *instance) closeWebDrivers() (err error) {
+	b.driversMu.Lock()
+	defer b.driversMu.Unlock()
+	for _, d := range b.drivers {
+		err = errors.Join(err, d.Close())
+	}
+	return err
+}

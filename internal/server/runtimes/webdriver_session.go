@@ -1,0 +1,96 @@
+package runtimes
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/bctrl-go/bctrl/internal/browser"
+)
+
+// driverIdle is how long a WebDriver session may be without a command before another
+// takes its place. A client that is gone has not always quit.
+const driverIdle = 5 * time.Minute
+
+// driverSession is a WebDriver session with the browser of a runtime.
+type driverSession struct {
+	// by is the connect URL that opened it, and alone may use it.
+	by *connectURL
+	// life ends with the session, and by end.
+	life context.Context
+	end  context.CancelFunc
+	// driver and id are set before the session begins.
+	driver browser.WebDriver
+	id     string
+
+	begun bool
+	// busy counts the commands that have not been answered; used is when the last one was.
+	busy int
+	used time.Time
+}
+
+// driven is the WebDriver session that a runtime has, if any.
+type driven struct {
+	mu   sync.Mutex // guards what follows, and in the session begun, busy and used
+	held *driverSession
+}
+
+// isHeld reports whether a new session would be refused.
+func (d *driven) isHeld(now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.heldLocked(now)
+}
+
+func (d *driven) heldLocked(now time.Time) bool {
+	return d.held != nil && (!d.held.begun || d.held.busy > 0 || now.Sub(d.held.used) < driverIdle)
+}
+
+// take takes the place of the session for s, and ends an idle one. It reports whether the
+// place was free.
+func (d *driven) take(s *driverSession, now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.heldLocked(now) {
+		return false
+	}
+	if d.held != nil {
+		d.held.end()
+	}
+	d.held = s
+	return true
+}
+
+// begin lets a session's commands in.
+func (d *driven) begin(s *driverSession) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s.begun, s.used = true, time.Now()
+}
+
+// leave frees the place of a session that has ended.
+func (d *driven) leave(s *driverSession) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.held == s {
+		d.held = nil
+	}
+}
+
+// use finds the session of an id for whoever has opened it, which is not idle until it is
+// released.
+func (d *driven) use(id string, by *connectURL) (s *driverSession, release func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s = d.held
+	if s == nil || !s.begun || s.id != id || s.by != by || s.life.Err() != nil {
+		return nil, nil
+	}
+	s.busy++
+	return s, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		s.busy--
+		s.used = time.Now()
+	}
+}
