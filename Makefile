@@ -85,6 +85,7 @@ check:
 
 browser:
 	@scripts/install-browser
+	@scripts/install-webdriver
 
 sdks:
 	@scripts/install-sdks

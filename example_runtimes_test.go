@@ -104,6 +104,12 @@ func ExampleLaunch_Validate() {
 	// Output: true runtimes.invalid_locale launch.config.locale
 }
 
+func ExampleBrowserLauncher_Selenium() {
+	rt, err := exampleWorkspace().Runtimes.Browser("crm").Selenium(context.Background(), bctrl.Launch{})
+	fmt.Println(rt.Status, err)
+	// Output: active <nil>
+}
+
 func ExampleRuntime_Mounts() {
 	mounts := exampleRuntime().Mounts()
 	fmt.Println(mounts.AllowsVaultKey("prod/crm/salesforce"), mounts.AllowsVaultKey("prod/hr/payroll"))

@@ -1,10 +1,15 @@
 package compat
 
 import (
+	"errors"
 	"io"
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -171,4 +176,154 @@ func useTebeka(t *testing.T, site, address string) {
 	require.NoError(t, driver.DeleteAllCookies())
 	_, err = driver.FindElement(selenium.ByCSSSelector, "#none")
 	require.ErrorContains(t, err, "no such element")
+}
+
+// TestNobodyElseOfTheMachineReachesAChromedriver looks at the sockets of chromedriver
+// from where everybody else is.
+func TestNobodyElseOfTheMachineReachesAChromedriver(t *testing.T) {
+	_, address := driven(t, shop(t))
+	driver, err := selenium.NewRemote(selenium.Capabilities{"browserName": "chrome"}, address)
+	require.NoError(t, scrubbed(err, address))
+	mine := chromedrivers(t)
+	require.NotEmpty(t, mine)
+	listening := 0
+	for _, pid := range mine {
+		sockets := socketsOf(t, pid)
+		require.Empty(t, intersection(sockets, listeningIn(t, "self")), "in the network of everybody")
+		listening += len(intersection(sockets, listeningIn(t, pid)))
+		command, err := os.ReadFile(filepath.Join("/proc", pid, "cmdline"))
+		require.NoError(t, err)
+		require.NotContains(t, string(command), "/webdriver/", "everybody can read it")
+	}
+	require.Positive(t, listening, "it listens in a network of its own")
+	require.NoError(t, scrubbed(driver.Quit(), address))
+	for _, pid := range mine {
+		require.NoDirExists(t, filepath.Join("/proc", pid), "nothing is left")
+	}
+}
+
+// scrubbed is an error without the address, which is a secret.
+func scrubbed(err error, address string) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(strings.ReplaceAll(err.Error(), address, "[address]"))
+}
+
+// chromedrivers are the processes of that name that this one has started, through the
+// helper between them.
+func chromedrivers(t *testing.T) (pids []string) {
+	t.Helper()
+	names, err := filepath.Glob("/proc/[0-9]*/comm")
+	require.NoError(t, err)
+	for _, name := range names {
+		pid := filepath.Base(filepath.Dir(name))
+		comm, err := os.ReadFile(name)
+		if err == nil && strings.TrimSpace(string(comm)) == "chromedriver" &&
+			parentOf(parentOf(pid)) == strconv.Itoa(os.Getpid()) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// parentOf is the process that has started another; empty where that has ended.
+func parentOf(pid string) string {
+	text, _ := os.ReadFile(filepath.Join("/proc", pid, "status"))
+	_, after, _ := strings.Cut(string(text), "\nPPid:\t")
+	parent, _, _ := strings.Cut(after, "\n")
+	return parent
+}
+
+// socketsOf are the inodes of the sockets that a process has.
+func socketsOf(t *testing.T, pid string) (inodes []string) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join("/proc", pid, "fd", "*"))
+	require.NoError(t, err)
+	for _, name := range names {
+		if to, err := os.Readlink(name); err == nil && strings.HasPrefix(to, "socket:[") {
+			inodes = append(inodes, strings.TrimSuffix(strings.TrimPrefix(to, "socket:["), "]"))
+		}
+	}
+	return inodes
+}
+
+// listeningIn are the inodes of the TCP sockets that listen in the network of a process.
+func listeningIn(t *testing.T, pid string) (inodes []string) {
+	t.Helper()
+	for _, table := range []string{"tcp", "tcp6"} {
+		text, err := os.ReadFile(filepath.Join("/proc", pid, "net", table))
+		require.NoError(t, err)
+		for line := range strings.Lines(string(text)) {
+			const state, inode, listen = 3, 9, "0A" // proc_net_tcp of the kernel's documentation
+			if fields := strings.Fields(line); len(fields) > inode && fields[state] == listen {
+				inodes = append(inodes, fields[inode])
+			}
+		}
+	}
+	return inodes
+}
+
+func intersection(a, b []string) (both []string) {
+	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return !slices.Contains(b, s) })
+}
+
+// TestSeleniumIsHeldToWhatClientsOfDevToolsAre tries to reach past the runtime, and to
+// read a login that is filled in the page.
+func TestSeleniumIsHeldToWhatClientsOfDevToolsAre(t *testing.T) {
+	const password = "correct horse 7"
+	received := make(chan string, 1)
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			received <- r.PostFormValue("password")
+		}
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, `<title>in</title><form method=post><label>Password <input id=p name=password type=password></label>
+			<button id=b>Log in</button></form>`)
+	}))
+	t.Cleanup(site.Close)
+	client := bctrltest.New(t, bctrltest.WithBrowser()).Client()
+	_, err := client.Vault.Set(t.Context(), "crm", bctrl.VaultCredential{
+		Password: bctrl.NewSecret(password),
+		Origins:  []string{site.URL},
+	})
+	require.NoError(t, err)
+	ws, err := client.Workspaces.Create(t.Context(), bctrl.WorkspaceCreate{Name: "w", Mounts: bctrl.Mounts{
+		Vault: &bctrl.VaultMount{Allow: []string{"crm"}},
+	}})
+	require.NoError(t, err)
+	rt, err := ws.Runtimes.Browser("b").Selenium(t.Context(), bctrl.Launch{})
+	require.NoError(t, err)
+	_, err = rt.Page.Goto(t.Context(), site.URL)
+	require.NoError(t, err)
+	address, err := rt.ConnectURL(t.Context())
+	require.NoError(t, err)
+	driver, err := selenium.NewRemote(selenium.Capabilities{"browserName": "chrome"}, address)
+	require.NoError(t, scrubbed(err, address))
+	defer func() { require.NoError(t, scrubbed(driver.Quit(), address)) }()
+
+	_, err = rt.Page.Fill(t.Context(), bctrl.FillArgs{
+		Key:      "crm",
+		Password: &bctrl.ElementDescription{Role: "textbox", Name: "Password"},
+	})
+	require.NoError(t, err)
+	seen, err := driver.ExecuteScript("return document.querySelector('#p').value + document.documentElement.outerHTML", nil)
+	require.NoError(t, scrubbed(err, address))
+	source, err := driver.PageSource()
+	require.NoError(t, scrubbed(err, address))
+	require.False(t, strings.Contains(seen.(string)+source, password), "the page has a placeholder")
+	field, err := driver.FindElement(selenium.ByCSSSelector, "#b")
+	require.NoError(t, err)
+	require.NoError(t, scrubbed(field.Click(), address))
+	require.True(t, password == <-received, "the site has the password")
+
+	for _, address := range []string{"file:///etc/passwd", "chrome://version"} {
+		require.ErrorContains(t, driver.Get(address), "is refused")
+	}
+	upload, err := driver.ExecuteScript("let i = document.body.appendChild(document.createElement('input')); i.type = 'file'; return i", nil)
+	require.NoError(t, scrubbed(err, address))
+	require.NotNil(t, upload)
+	input, err := driver.FindElement(selenium.ByCSSSelector, "input[type=file]")
+	require.NoError(t, err)
+	require.ErrorContains(t, input.SendKeys("/etc/passwd"), "refused")
 }

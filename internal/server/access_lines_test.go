@@ -295,6 +295,9 @@ func (s *surface) workspaces() []methodCall {
 		{"BrowserLauncher.Puppeteer", func() error {
 			return failing(s.ws.Runtimes.Browser("pp").Puppeteer(ctx, bctrl.Launch{}))
 		}},
+		{"BrowserLauncher.Selenium", func() error {
+			return failing(s.ws.Runtimes.Browser("se").Selenium(ctx, bctrl.Launch{}))
+		}},
 	}
 }
 

@@ -202,3 +202,21 @@ func TestALaunchSaysWhatTheOperatorCanDoAboutAMissingSandbox(t *testing.T) {
 	require.Contains(t, string(failed.Body), "the browser did not start")
 	require.NotContains(t, string(failed.Body), "namespaces", "a runtime learns nothing of the machine")
 }
+
+// noWebDriver is a driver on a machine that has no chromedriver.
+type noWebDriver struct{ browser.Driver }
+
+func (noWebDriver) CheckWebDriver() error { return browser.ErrNoWebDriver }
+
+func TestALaunchForSeleniumSaysWhatToInstall(t *testing.T) {
+	h := newHarness(t)
+	h.startWith(noWebDriver{h.browsers})
+	ws := h.workspace("sales", sales())
+	got := h.do("POST", []string{"workspaces", ws.ID, "runtimes"}, nil, object{"alias": "crm", "kind": "browser",
+		"driver": "selenium", "launch": object{}})
+	require.Equal(t, http.StatusUnprocessableEntity, got.Status)
+	require.Contains(t, string(got.Body), "runtimes.no_webdriver")
+	require.Contains(t, string(got.Body), "apt-get install --no-install-recommends chromium-driver")
+	got = h.do("GET", []string{"workspaces", ws.ID, "runtimes", "crm"}, nil, nil)
+	require.Equal(t, http.StatusNotFound, got.Status, "nothing was begun")
+}

@@ -26,7 +26,7 @@ func (b *instance) OpenWebDriver(ctx context.Context) (browser.WebDriver, error)
 	d, err := chromedriver.Start(ctx, chromedriver.Options{
 		User: chromedriver.User{UID: b.user.uid, GID: b.user.gid, Switched: b.user.switched},
 		Dir:  b.dirs.root,
-		Env:  environment(b.dirs),
+		Env:  environmentOf(b.dirs),
 	}, b.ServeCDP)
 	if err != nil {
 		return nil, err

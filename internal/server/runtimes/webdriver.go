@@ -122,7 +122,7 @@ func (s *Service) serveWebDriver(w http.ResponseWriter, rq *web.Request) error {
 // serve passes a command on, and ends the session with its last window.
 func (d *driverSession) serve(w http.ResponseWriter, rq *web.Request, command []string) error {
 	if rq.Method == http.MethodDelete && len(command) == 2 {
-		d.end()
+		d.quit(rq.Context())
 		answerWebDriver(w, http.StatusOK, webdriver.Null())
 		return nil
 	}
@@ -145,7 +145,7 @@ func (d *driverSession) serve(w http.ResponseWriter, rq *web.Request, command []
 	}
 	last := rq.Method == http.MethodDelete && len(command) == 3 && command[2] == "window" && webdriver.ClosedLast(answer)
 	if last {
-		d.end()
+		d.quit(rq.Context())
 	}
 	answerWebDriver(w, status, answer)
 	return nil
@@ -252,7 +252,12 @@ func (s *Service) openWebDriver(
 	}
 	life, end := lr.whileLive(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(opened.life, end)
-	session := &driverSession{by: opened, life: life, end: func() { stop(); end() }}
+	session := &driverSession{
+		by:   opened,
+		life: life,
+		end:  func() { stop(); end() },
+		over: make(chan struct{}),
+	}
 	if !lr.driven.take(session, time.Now()) {
 		session.end()
 		release()

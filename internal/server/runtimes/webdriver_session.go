@@ -19,6 +19,8 @@ type driverSession struct {
 	// life ends with the session, and by end.
 	life context.Context
 	end  context.CancelFunc
+	// over is closed when nothing is left of it.
+	over chan struct{}
 	// driver and id are set before the session begins.
 	driver browser.WebDriver
 	id     string
@@ -74,6 +76,16 @@ func (d *driven) leave(s *driverSession) {
 	defer d.mu.Unlock()
 	if d.held == s {
 		d.held = nil
+	}
+	close(s.over)
+}
+
+// quit ends a session and waits until another can be made.
+func (s *driverSession) quit(ctx context.Context) {
+	s.end()
+	select {
+	case <-s.over:
+	case <-ctx.Done():
 	}
 }
 
