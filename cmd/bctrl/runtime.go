@@ -137,9 +137,9 @@ func launchRuntime(c *cli) *cobra.Command {
 stopped.
 
 The driver is stagehand for an agent ('bctrl runtime act'), or playwright,
-puppeteer or selenium for a program that connects to it ('bctrl runtime
-connect'). The browser starts empty and keeps nothing, unless --profile names a browser profile
-in which it keeps cookies and site data.
+puppeteer or selenium for a program that connects ('bctrl runtime connect').
+The browser starts empty and keeps nothing, unless --profile names a browser
+profile in which it keeps cookies and site data.
 
 The mount flags lower it below its workspace. What would be more than the
 workspace may is refused, with an action that shows it.` + mountsHelp + launchHelp,

@@ -16,8 +16,8 @@ func connectRuntime(c *cli) *cobra.Command {
 		Short: "Print the address for Playwright, Puppeteer, Rod, chromedp or Selenium",
 		Long: `Print a websocket address that speaks the DevTools protocol with a runtime's
 browser, for Playwright, Puppeteer, Rod or chromedp. That of a runtime with the
-driver selenium is an HTTP address that speaks WebDriver. It lasts as long as the
-runtime and the key that asks for it: whoever sees it can steer the browser.
+driver selenium is an HTTP address that speaks WebDriver. It lasts as long as
+the runtime and the key that asks for it: whoever sees it can steer the browser.
 'bctrl runtime disconnect' ends it before.`,
 		Example: `  bctrl runtime connect sales/crm
   export CDP_URL=$(bctrl runtime connect sales/crm)`,
