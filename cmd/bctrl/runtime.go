@@ -24,7 +24,8 @@ in BCTRL_API_KEY a dot stands for the token's runtime.`,
 	}, listRuntimes(c), launchRuntime(c), getRuntime(c), stopRuntime(c),
 		runtimeEvents(c), connectRuntime(c), connectionsRuntime(c), disconnectRuntime(c),
 		actRuntime(c), observeRuntime(c), extractRuntime(c), agentRuntime(c),
-		gotoRuntime(c), pagesRuntime(c), liveRuntime(c), recordingRuntime(c), screenshotRuntime(c), pdfRuntime(c), shellRuntime(c)))
+		gotoRuntime(c), pagesRuntime(c), liveRuntime(c), recordingRuntime(c),
+		screenshotRuntime(c), pdfRuntime(c), shellRuntime(c)))
 }
 
 // ownRuntime stands for the runtime of the token that is the key.

@@ -150,7 +150,8 @@ func TestNoPictureShowsWhatWasFilled(t *testing.T) {
 func TestAPersonUsesAPageByWhatTheScreenShows(t *testing.T) {
 	ctx, p, _ := openPage(t)
 	screen := p.Screen()
-	s := browsertest.NewSite(t, map[string]string{"/": `<style>body{margin:0;height:4000px}body > *{position:absolute}</style>
+	s := browsertest.NewSite(t, map[string]string{"/": `<style>body{margin:0;height:4000px}
+		body > *{position:absolute}</style>
 		<button style="left:100px;top:100px;width:200px;height:50px" onclick="say('clicked ' + event.detail)">Go</button>
 		<input id=i aria-label=Name style="left:100px;top:200px;width:300px;height:40px">
 		<div style="top:3000px">low</div><p id=out style="top:300px"></p>
@@ -239,7 +240,7 @@ func TestAPersonCarriesNoFilledValueElsewhere(t *testing.T) {
 		gesture browser.Gesture
 		code    string
 	}{
-		{"copied", browser.Gesture{Kind: browser.KeyDown, Key: "c", Code: "KeyC", Modifiers: []string{"Control"}}, "page.key_refused"},
+		{"copied", browser.Gesture{Kind: browser.KeyDown, Key: "c", Modifiers: []string{"Control"}}, "page.key_refused"},
 		{"cut", browser.Gesture{Kind: browser.KeyDown, Key: "x", Modifiers: []string{"Meta"}}, "page.key_refused"},
 		{"pasted", browser.Gesture{Kind: browser.KeyDown, Key: "Insert", Modifiers: []string{"Shift"}}, "page.key_refused"},
 		{"undone", browser.Gesture{Kind: browser.KeyDown, Key: "z", Modifiers: []string{"Control"}}, "page.key_refused"},
@@ -251,5 +252,6 @@ func TestAPersonCarriesNoFilledValueElsewhere(t *testing.T) {
 		require.True(t, ok, c.why)
 		require.Equal(t, c.code, refused.Code, c.why)
 	}
-	require.NoError(t, p.Screen().Do(ctx, "t1", browser.Gesture{Kind: browser.KeyDown, Key: "a", Modifiers: []string{"Control"}}))
+	require.NoError(t, p.Screen().Do(ctx, "t1",
+		browser.Gesture{Kind: browser.KeyDown, Key: "a", Modifiers: []string{"Control"}}))
 }

@@ -68,7 +68,8 @@ func (lr *liveRuntime) mark(kind, text string) {
 
 // errNoRecordingStorage is the refusal of a launch whose recording could not be kept.
 var errNoRecordingStorage = web.WithHint(
-	web.Invalid("runtimes.recording_needs_storage", "launch.record", "a recording is kept in the mounted storage, and none is mounted"),
+	web.Invalid("runtimes.recording_needs_storage", "launch.record",
+		"a recording is kept in the mounted storage, and none is mounted"),
 	"mount storage, or leave record out",
 )
 

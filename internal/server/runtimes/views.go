@@ -107,7 +107,8 @@ func (vs *views) add(v *view, now time.Time) (token string, err error) {
 		}
 	}
 	if going >= maxViews {
-		return "", web.WithHint(web.Conflict(string(v.kind)+".too_many", "the runtime has too many views that have not ended"),
+		return "", web.WithHint(web.Conflict(string(v.kind)+".too_many",
+			"the runtime has too many views that have not ended"),
 			"revoke some, or give them less time")
 	}
 	token = newViewSecret()
@@ -196,7 +197,9 @@ func newView(kind viewKind, rq *web.Request, rt store.Runtime, ttlMs int64, orig
 	return v, nil
 }
 
-func (s *Service) makeLiveView(ctx context.Context, rq *web.Request, in wire.LiveViewCreate) (out wire.LiveView, err error) {
+func (s *Service) makeLiveView(
+	ctx context.Context, rq *web.Request, in wire.LiveViewCreate,
+) (out wire.LiveView, err error) {
 	rt, ws, err := s.authorizedRuntime(ctx, rq)
 	if err != nil {
 		return out, err
@@ -323,7 +326,8 @@ var (
 		"look whether the whole address was copied, or ask for another")
 	errViewExpired = web.WithHint(web.Refusal(http.StatusGone, "live.expired", "this live view has expired"),
 		"ask for another")
-	errViewRevoked = web.WithHint(web.Refusal(http.StatusGone, "live.revoked", "this live view was ended by whoever made it"),
+	errViewRevoked = web.WithHint(web.Refusal(http.StatusGone, "live.revoked",
+		"this live view was ended by whoever made it"),
 		"ask for another")
 	errViewCallerEnded = web.WithHint(web.Refusal(http.StatusGone, "live.caller_ended",
 		"the key or token that this live view was made with has ended"), "ask for another")
