@@ -2,13 +2,13 @@ package bctrl
 
 import "encoding/json"
 
-// LaunchedEvent says: the browser of a runtime has started.
+// LaunchedEvent says that the browser of a runtime has started.
 type LaunchedEvent struct {
 	Alias  string `json:"alias"`
 	Driver Driver `json:"driver"`
 }
 
-// NavigatedEvent says: the address that a tab shows has changed, also where its page has
+// NavigatedEvent says that the address that a tab shows has changed, also where its page has
 // changed it by a script. Going to the same address again is none.
 type NavigatedEvent struct {
 	// Tab is the DevTools target of the tab.
@@ -17,7 +17,7 @@ type NavigatedEvent struct {
 	URL string `json:"url"`
 }
 
-// TabOpenedEvent says: there is a new tab.
+// TabOpenedEvent says that there is a new tab.
 type TabOpenedEvent struct {
 	Tab string `json:"tab"`
 	// Opener is the tab whose page opened it; empty where none did.
@@ -25,12 +25,12 @@ type TabOpenedEvent struct {
 	URL    string `json:"url,omitempty"`
 }
 
-// TabClosedEvent says: a tab is gone.
+// TabClosedEvent says that a tab is gone.
 type TabClosedEvent struct {
 	Tab string `json:"tab"`
 }
 
-// DownloadedEvent says: a page has delivered a file, and it was put into storage, or could
+// DownloadedEvent says that a page has delivered a file, and it was put into storage, or could
 // not be.
 type DownloadedEvent struct {
 	// Namespace and Path are where it is in storage, ObjectID the file's id there.
@@ -45,7 +45,7 @@ type DownloadedEvent struct {
 	Code string `json:"code,omitempty"`
 }
 
-// DialogEvent says: a page has opened a dialog of JavaScript.
+// DialogEvent says that a page has opened a dialog of JavaScript.
 type DialogEvent struct {
 	Tab string `json:"tab"`
 	// Kind is alert, confirm, prompt or beforeunload.
@@ -55,13 +55,13 @@ type DialogEvent struct {
 	URL     string `json:"url,omitempty"`
 }
 
-// HostRefusedEvent says: the browser has asked for a host that the mounts do not permit,
+// HostRefusedEvent says that the browser has asked for a host that the mounts do not permit,
 // for the first time.
 type HostRefusedEvent struct {
 	Host string `json:"host"`
 }
 
-// StepStartedEvent says: a step of an execution has begun.
+// StepStartedEvent says that a step of an execution has begun.
 type StepStartedEvent struct {
 	Call Call `json:"call"`
 	// Step counts from 1.
@@ -69,7 +69,7 @@ type StepStartedEvent struct {
 	TotalSteps int `json:"totalSteps"`
 }
 
-// StepEndedEvent says: a step of an execution has ended.
+// StepEndedEvent says that a step of an execution has ended.
 type StepEndedEvent struct {
 	Call       Call `json:"call"`
 	Step       int  `json:"step"`
@@ -79,7 +79,7 @@ type StepEndedEvent struct {
 	DurationMs int64  `json:"durationMs"`
 }
 
-// CrashedEvent says: a tab has crashed, or all of the browser, which [FailedEvent]
+// CrashedEvent says that a tab has crashed, or all of the browser, which [FailedEvent]
 // follows.
 type CrashedEvent struct {
 	// Tab is empty where it was the browser.
@@ -99,12 +99,12 @@ type FailedEvent struct {
 	Reason string `json:"reason"`
 }
 
-// OperationStartedEvent says: an operation was taken on.
+// OperationStartedEvent says that an operation was taken on.
 type OperationStartedEvent struct {
 	Calls []Call `json:"calls"`
 }
 
-// OperationProgressEvent says: an operation has come further.
+// OperationProgressEvent says that an operation has come further.
 type OperationProgressEvent struct {
 	Step        int    `json:"step"`
 	TotalSteps  int    `json:"totalSteps"`
@@ -119,24 +119,24 @@ type OperationEndedEvent struct {
 	Code string `json:"code,omitempty"`
 }
 
-// WorkspaceCreatedEvent says: there is a new workspace.
+// WorkspaceCreatedEvent says that there is a new workspace.
 type WorkspaceCreatedEvent struct {
 	Name    string `json:"name"`
 	Version int64  `json:"version"`
 }
 
-// WorkspaceChangedEvent says: the name or the mounts of a workspace have changed.
+// WorkspaceChangedEvent says that the name or the mounts of a workspace have changed.
 type WorkspaceChangedEvent struct {
 	Name    string `json:"name"`
 	Version int64  `json:"version"`
 }
 
-// WorkspaceDeletedEvent says: a workspace is gone.
+// WorkspaceDeletedEvent says that a workspace is gone.
 type WorkspaceDeletedEvent struct {
 	Name string `json:"name"`
 }
 
-// WebhookDisabledEvent says: the server has disabled a webhook whose receiver took nothing: ten
+// WebhookDisabledEvent says that the server has disabled a webhook whose receiver took nothing: ten
 // deliveries in a row failed with all their attempts, or it answered 410.
 type WebhookDisabledEvent struct {
 	WebhookID string `json:"webhookId"`

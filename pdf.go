@@ -124,7 +124,7 @@ func (o PDFOptions) Validate() error {
 	if err := o.checkPaper(); err != nil {
 		return err
 	}
-	if o.Scale != 0 && !(o.Scale >= 0.1 && o.Scale <= 2) { //nolint:staticcheck // so that NaN is refused too
+	if o.Scale != 0 && !(o.Scale >= 0.1 && o.Scale <= 2) { // so that NaN is refused too
 		return invalid("executions.invalid_scale", "scale", "the scale must be 0.1 to 2")
 	}
 	if !validPageRanges(o.Ranges) {
@@ -167,7 +167,7 @@ func (o PDFOptions) checkPaper() error {
 			field  string
 			inches float64
 		}{{"width", o.Width}, {"height", o.Height}} {
-			if !(side.inches > 0 && side.inches <= maxPaperInches) { //nolint:staticcheck // so that NaN is refused too
+			if !(side.inches > 0 && side.inches <= maxPaperInches) { // so that NaN is refused too
 				return invalid(side.field, fmt.Sprintf("the %s must be more than 0 and at most %d inches", side.field, maxPaperInches))
 			}
 		}
@@ -186,7 +186,7 @@ func (o PDFOptions) checkPaper() error {
 		{"margins.bottom", m.Bottom, height - m.Top},
 		{"margins.left", m.Left, width - m.Right},
 	} {
-		if !(side.inches >= 0 && side.inches < side.room) { //nolint:staticcheck // so that NaN is refused too
+		if !(side.inches >= 0 && side.inches < side.room) { // so that NaN is refused too
 			return refusal(http.StatusBadRequest, "executions.invalid_margins", side.field,
 				"margins must not be negative, and leave some of the page")
 		}

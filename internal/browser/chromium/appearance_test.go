@@ -175,7 +175,7 @@ func TestEveryPlaceSeesTheBrowserThatWasLaunched(t *testing.T) {
 	defer cancel()
 	require.NoError(t, chromedp.Do(own, chromedp.Navigate(site.URL+"/own")))
 	require.Equal(t, "Asia/Tokyo", evaluate[seen](own, t, `look()`).Zone, "a tab of a client's begins like the others")
-	require.Equal(t, float64(2), evaluate[seen](own, t, `look()`).Scale)
+	require.InDelta(t, 2, evaluate[seen](own, t, `look()`).Scale, 0)
 	_, err = cdp.Call(own, chromedp.FromContext(own).Target, emulation.SetUserAgentOverride,
 		emulation.SetUserAgentOverrideParams{UserAgent: "Mine/1"})
 	require.NoError(t, err)

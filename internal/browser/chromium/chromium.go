@@ -16,7 +16,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	cdpbrowser "github.com/chromedp/cdproto/browser"
@@ -208,7 +207,7 @@ func (d *Driver) launch(ctx context.Context, spec browser.Spec) (_ *instance, er
 		}
 		b.stopOnce.Do(func() {
 			close(b.stopping)
-			b.proc.signal(syscall.SIGKILL) // it has nothing to save
+			b.proc.sendKill() // it has nothing to save
 		})
 		<-b.done
 		return nil, errors.Join(err, b.err)
@@ -361,7 +360,7 @@ func (b *instance) watchMemory(most int64) {
 		case <-tick.C:
 			if memoryOf(b.proc.pid()) > most {
 				b.overMemory.Store(true)
-				b.proc.signal(syscall.SIGKILL)
+				b.proc.sendKill()
 				return
 			}
 		}
@@ -523,13 +522,13 @@ func (b *instance) Stop(ctx context.Context) error {
 	b.stopOnce.Do(func() {
 		close(b.stopping)
 		if b.profile == nil {
-			b.proc.signal(syscall.SIGKILL)
+			b.proc.sendKill()
 			return
 		}
 		ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 		defer cancel()
 		// A browser that hangs does not read its pipe either.
-		calm := context.AfterFunc(ctx, func() { b.proc.signal(syscall.SIGKILL) })
+		calm := context.AfterFunc(ctx, func() { b.proc.sendKill() })
 		_ = b.mux.Call(ctx, cdpbrowser.CommandClose, struct{}{}, nil) // if it fails the browser is killed
 		select {
 		case <-b.proc.exited:

@@ -36,7 +36,7 @@ func (b *instance) diskIsFull() bool {
 	if err := syscall.Statfs(b.dirs.root, &stat); err != nil {
 		return false
 	}
-	return uint64(stat.Bavail)*uint64(stat.Bsize) < fullBelow //nolint:gosec,unconvert // types differ by system
+	return uint64(stat.Bavail)*uint64(stat.Bsize) < fullBelow //nolint:unconvert // types differ by system
 }
 
 // wasKilled reports whether a process ended by SIGKILL.

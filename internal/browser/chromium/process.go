@@ -103,12 +103,12 @@ func startLocked(cmd *exec.Cmd, ended func(error)) error {
 // pid is the process id of the browser and the id of its group.
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// signal sends sig to every process of the group; none left is no error.
-func (p *process) signal(sig syscall.Signal) { _ = syscall.Kill(-p.pid(), sig) }
+// sendKill has every process of the group end; none left is no error.
+func (p *process) sendKill() { _ = syscall.Kill(-p.pid(), syscall.SIGKILL) }
 
 // kill ends every process of the group and waits until none is left.
 func (p *process) kill(ctx context.Context) error {
-	p.signal(syscall.SIGKILL)
+	p.sendKill()
 	select {
 	case <-p.exited:
 	case <-ctx.Done():

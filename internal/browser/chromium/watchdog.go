@@ -4,7 +4,6 @@ package chromium
 
 import (
 	"context"
-	"syscall"
 	"time"
 
 	cdpbrowser "github.com/chromedp/cdproto/browser"
@@ -42,7 +41,7 @@ func (b *instance) guardAgainstHangs() {
 		if !b.answers() {
 			if b.life.Err() == nil && !b.stopRequested() {
 				b.hung.Store(true)
-				b.proc.signal(syscall.SIGKILL)
+				b.proc.sendKill()
 			}
 			return
 		}

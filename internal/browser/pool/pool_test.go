@@ -103,7 +103,7 @@ func inPool(t *testing.T, warm int, test func(t *testing.T, d *testDriver, p *Po
 }
 
 func passes(d time.Duration) {
-	time.Sleep(d) // of the bubble
+	time.Sleep(d) //nolint:forbidigo // the time of the bubble
 	synctest.Wait()
 }
 

@@ -56,7 +56,7 @@ func (s *Service) serveLiveSocket(w http.ResponseWriter, rq *web.Request) error 
 	err = s.WhileGranted(ctx, asked, func(ctx context.Context) error {
 		accepted, err := s.acceptDevTools(w, rq)
 		if err != nil {
-			return nil // Accept has answered it
+			return nil //nolint:nilerr // it has answered the request itself
 		}
 		conn = accepted
 		return s.showLive(ctx, cancel, conn, v, lr)
