@@ -1,13 +1,13 @@
 package bctrltest_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -18,6 +18,7 @@ import (
 // webDriver is a client of WebDriver as thin as one can be.
 type webDriver struct {
 	t    *testing.T
+	http *http.Client
 	base string
 }
 
@@ -29,7 +30,9 @@ func webDriverOf(t *testing.T, rt *bctrl.Runtime) webDriver {
 	require.True(t, strings.HasPrefix(base, "http://"), "clients append to it")
 	require.False(t, strings.HasSuffix(base, "/"), "clients append to it")
 	require.Contains(t, base, "/runtimes/"+rt.Alias+"/webdriver/")
-	return webDriver{t, base}
+	client := &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}
+	t.Cleanup(client.CloseIdleConnections)
+	return webDriver{t, client, base}
 }
 
 // webDriverAnswer is an answer, of an error too.
@@ -43,9 +46,9 @@ type webDriverAnswer struct {
 
 func (d webDriver) send(method, command, body string) (a webDriverAnswer) {
 	d.t.Helper()
-	rq, err := http.NewRequestWithContext(context.WithoutCancel(d.t.Context()), method, d.base+command, strings.NewReader(body))
+	rq, err := http.NewRequestWithContext(d.t.Context(), method, d.base+command, strings.NewReader(body))
 	require.NoError(d.t, err)
-	rs, err := http.DefaultClient.Do(rq)
+	rs, err := d.http.Do(rq)
 	require.NoError(d.t, err)
 	defer rs.Body.Close()
 	text, err := io.ReadAll(rs.Body)
@@ -143,8 +146,8 @@ func TestAWebDriverSessionAsksForNoOtherBrowser(t *testing.T) {
 	d := webDriverOf(t, launch("a"))
 	const options = "goog:chromeOptions"
 	for _, row := range []struct{ asked, code, field, why string }{
-		{`"goog:chromeOptions": {"args": ["--headless", "--user-data-dir=/x"]}`, "runtimes.webdriver_args", options + ".args[1]",
-			"another profile"},
+		{`"goog:chromeOptions": {"args": ["--headless", "--user-data-dir=/x"]}`, "runtimes.webdriver_args",
+			options + ".args[1]", "another profile"},
 		{`"goog:chromeOptions": {"args": "x"}`, "runtimes.webdriver_args", options + ".args", "no list"},
 		{`"goog:chromeOptions": {"extensions": ["x"]}`, "runtimes.webdriver_extensions", options + ".extensions",
 			"it would see every page"},
@@ -158,7 +161,8 @@ func TestAWebDriverSessionAsksForNoOtherBrowser(t *testing.T) {
 		{`"goog:chromeOptions": {"w3c": false}`, "runtimes.webdriver_capability", options + ".w3c", "another protocol"},
 		{`"goog:chromeOptions": 1`, "runtimes.webdriver_capability", options, "no object"},
 		{`"proxy": {"proxyType": "direct"}`, "runtimes.webdriver_proxy", "proxy", "past the egress policy"},
-		{`"acceptInsecureCerts": true`, "runtimes.webdriver_certificates", "acceptInsecureCerts", "origins would be believed"},
+		{`"acceptInsecureCerts": true`, "runtimes.webdriver_certificates", "acceptInsecureCerts",
+			"origins would be believed"},
 		{`"webSocketUrl": true`, "runtimes.webdriver_bidi", "webSocketUrl", "a second protocol"},
 		{`"browserName": "firefox"`, "runtimes.webdriver_browser", "browserName", "there is one browser"},
 		{`"platformName": "windows"`, "runtimes.webdriver_platform", "platformName", "there is one platform"},
@@ -173,10 +177,12 @@ func TestAWebDriverSessionAsksForNoOtherBrowser(t *testing.T) {
 				[]any{a.Status, a.Value.Error, a.Value.Data.Code, a.Value.Data.Field}, row.why)
 		}
 	}
-	a := d.send("POST", "/session", `{"capabilities": {"alwaysMatch": {"timeouts": {"script": 1}}, "firstMatch": [{"timeouts": {"script": 2}}]}}`)
+	a := d.send("POST", "/session", `{"capabilities": {"alwaysMatch": {"timeouts": {"script": 1}},
+		"firstMatch": [{"timeouts": {"script": 2}}]}}`)
 	require.Equal(t, "runtimes.webdriver_capability", a.Value.Data.Code, "twice")
 	require.Equal(t, "request.invalid_json", d.send("POST", "/session", `[`).Value.Data.Code)
-	a = d.send("POST", "/session", `{"capabilities": {"alwaysMatch": {"browserName": "chrome", "acceptInsecureCerts": false, "proxy": {},
+	a = d.send("POST", "/session", `{"capabilities": {"alwaysMatch": {"browserName": "chrome",
+		"acceptInsecureCerts": false, "proxy": {},
 		"pageLoadStrategy": "eager", "se:name": "x", "goog:chromeOptions": {"args": ["--headless=new", "--no-sandbox"],
 		"extensions": []}}}}`)
 	require.Equal(t, http.StatusOK, a.Status, "what programs write out of habit: %s", a.Value.Message)

@@ -28,7 +28,8 @@ func shop(t *testing.T) string {
 		w.Header().Set("Content-Type", "text/html")
 		switch r.URL.Path {
 		case "/inner":
-			_, _ = io.WriteString(w, `<title>inner</title><p id=said>inside</p><button id=in onclick="said.textContent = 'pressed'">In</button>`)
+			_, _ = io.WriteString(w, `<title>inner</title><p id=said>inside</p>
+				<button id=in onclick="said.textContent = 'pressed'">In</button>`)
 		case "/other":
 			_, _ = io.WriteString(w, `<title>other</title><p>other</p>`)
 		default:

@@ -73,7 +73,7 @@ func program(ctx context.Context, s *stage.Stage, command []string, out io.Write
 	}
 	page := s.Site + "/pipeline"
 	if len(command) > 0 {
-		cmd := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // it is the user's own
+		cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 		cmd.Env = append(os.Environ(), "SELENIUM_REMOTE_URL="+address, "SITE="+page)
 		cmd.Stdout, cmd.Stderr = out, os.Stderr
 		return cmd.Run()

@@ -19,14 +19,17 @@ func TestASessionIsWithTheBrowserThatIsGiven(t *testing.T) {
 	const own = `"args":["--remote-debugging-pipe"],"binary":"/b"`
 	for _, row := range []struct{ asked, sent, why string }{
 		{`{"capabilities": {}}`, `[{"goog:chromeOptions":{` + own + `}}]`, "nothing"},
-		{`{"desiredCapabilities": {"proxy": 1}, "capabilities": {"firstMatch": []}}`, `[{"goog:chromeOptions":{` + own + `}}]`,
+		{`{"desiredCapabilities": {"proxy": 1}, "capabilities": {"firstMatch": []}}`,
+			`[{"goog:chromeOptions":{` + own + `}}]`,
 			"what older clients write beside it"},
 		{`{"capabilities": {"alwaysMatch": {"browserName": "chrome", "timeouts": {"script": 1}},
 			"firstMatch": [{"pageLoadStrategy": "eager"}, {}]}}`,
 			`[{"goog:chromeOptions":{` + own + `},"pageLoadStrategy":"eager","timeouts":{"script": 1}},` +
 				`{"goog:chromeOptions":{` + own + `},"timeouts":{"script": 1}}]`, "in each of several"},
-		{`{"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"mobileEmulation": {"deviceName": "Pixel 7"}, "args": ["no-sandbox"]}}}}`,
-			`[{"goog:chromeOptions":{` + own + `,"mobileEmulation":{"deviceName": "Pixel 7"}}}]`, "an option that stays in the page"},
+		{`{"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"mobileEmulation": {"deviceName": "Pixel 7"},
+			"args": ["no-sandbox"]}}}}`,
+			`[{"goog:chromeOptions":{` + own + `,"mobileEmulation":{"deviceName": "Pixel 7"}}}]`,
+			"an option that stays in the page"},
 	} {
 		sent, err := NewSession([]byte(row.asked), given)
 		require.NoError(t, err, row.why)
@@ -40,9 +43,11 @@ func TestAClientIsToldNothingOfTheMachine(t *testing.T) {
 		"chrome": {"chromedriverVersion": "1", "userDataDir": "/tmp/x"}}}}`))
 	require.NoError(t, err)
 	require.Equal(t, "s", made.ID)
-	require.JSONEq(t, `{"value": {"sessionId": "s", "capabilities": {"browserName": "chrome", "chrome": {"chromedriverVersion": "1"}}}}`,
-		string(made.Answer))
-	for _, answer := range []string{``, `null`, `{"value": null}`, `{"value": {"error": "x"}}`, `{"value": {"sessionId": "s"}}`} {
+	require.JSONEq(t, `{"value": {"sessionId": "s", "capabilities": {"browserName": "chrome",
+		"chrome": {"chromedriverVersion": "1"}}}}`, string(made.Answer))
+	for _, answer := range []string{
+		``, `null`, `{"value": null}`, `{"value": {"error": "x"}}`, `{"value": {"sessionId": "s"}}`,
+	} {
 		_, err := ReadCreated([]byte(answer))
 		require.Error(t, err, answer)
 	}
@@ -75,7 +80,8 @@ func TestAFileIsTheOneInItsArchiveByItsNameAlone(t *testing.T) {
 		require.NoError(t, file.Content.Close())
 	}
 	for why, body := range map[string][]byte{
-		"none": sent(), "two": sent("a", "b"), "a folder": sent("a/"), "no name": sent(".."), "long": sent(strings.Repeat("a", 256)),
+		"none": sent(), "two": sent("a", "b"), "a folder": sent("a/"), "no name": sent(".."),
+		"long":       sent(strings.Repeat("a", 256)),
 		"no archive": []byte(`{"file": "YQ=="}`), "no text": []byte(`{"file": 1}`), "no body": nil,
 	} {
 		_, err := ReadFile(body)
@@ -85,7 +91,8 @@ func TestAFileIsTheOneInItsArchiveByItsNameAlone(t *testing.T) {
 
 func TestAWindowIsTheLastWhereNoneIsLeft(t *testing.T) {
 	for answer, last := range map[string]bool{
-		`{"value": []}`: true, `{"value": ["a"]}`: false, `{"value": null}`: false, `{"value": {"error": "x"}}`: false, ``: false,
+		`{"value": []}`: true, `{"value": ["a"]}`: false, `{"value": null}`: false, `{"value": {"error": "x"}}`: false,
+		``: false,
 	} {
 		require.Equal(t, last, ClosedLast([]byte(answer)), answer)
 	}

@@ -153,7 +153,7 @@ func (p *process) listen(name string, user User) (*net.UnixListener, error) {
 // so nobody else of the machine reaches chromedriver's port, which asks nobody who they
 // are; and processes of their own, which all end with the helper.
 func (p *process) run(o Options, programs programs, commands *os.File) error {
-	//nolint:noctx,gosec // Close ends it
+	//nolint:noctx // Close ends it
 	p.cmd = exec.Command(programs.perl, filepath.Join(p.dir, programFile), "serve", programs.chromedriver,
 		"--log-level=OFF", "--disable-dev-shm-usage")
 	p.cmd.Env = o.Env

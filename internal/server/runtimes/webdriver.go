@@ -57,7 +57,8 @@ var (
 		"make a new one",
 	)
 	errNoWebDriverCommand = web.NotFound("runtimes.webdriver_command", "this is no command of WebDriver that is passed on")
-	errWebDriverEnded     = web.BadGateway("runtimes.webdriver_failed", "chromedriver made no session: the server's log says more")
+	errWebDriverEnded     = web.BadGateway("runtimes.webdriver_failed",
+		"chromedriver made no session: the server's log says more")
 )
 
 // refuseWebDriver answers as WebDriver has it.

@@ -81,10 +81,10 @@ func (d *driven) leave(s *driverSession) {
 }
 
 // quit ends a session and waits until another can be made.
-func (s *driverSession) quit(ctx context.Context) {
-	s.end()
+func (d *driverSession) quit(ctx context.Context) {
+	d.end()
 	select {
-	case <-s.over:
+	case <-d.over:
 	case <-ctx.Done():
 	}
 }
