@@ -8,11 +8,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // session is a session of WebDriver, as the W3C has it. Selenium's clients do the same
 // with the address: POST {address}/session, then commands below it.
-type session struct{ address *url.URL }
+type session struct {
+	http    *http.Client
+	address *url.URL
+}
 
 // newSession makes a session at an address of [bctrl.Runtime.ConnectURL].
 func newSession(ctx context.Context, address string) (*session, error) {
@@ -24,10 +28,12 @@ func newSession(ctx context.Context, address string) (*session, error) {
 		SessionID string `json:"sessionId"`
 	}
 	asked := map[string]any{"capabilities": map[string]any{"alwaysMatch": map[string]any{"browserName": "chrome"}}}
-	if err := (&session{base}).ask(ctx, http.MethodPost, []string{"session"}, asked, &made); err != nil {
+	s := &session{&http.Client{Transport: &http.Transport{}, Timeout: time.Minute}, base}
+	if err := s.ask(ctx, http.MethodPost, []string{"session"}, asked, &made); err != nil {
 		return nil, err
 	}
-	return &session{base.JoinPath("session", made.SessionID)}, nil
+	s.address = base.JoinPath("session", made.SessionID)
+	return s, nil
 }
 
 func (s *session) open(ctx context.Context, page string) error {
@@ -52,6 +58,7 @@ func (s *session) text(ctx context.Context, css string) (text string, err error)
 }
 
 func (s *session) quit(ctx context.Context) error {
+	defer s.http.CloseIdleConnections()
 	return s.ask(ctx, http.MethodDelete, nil, nil, nil)
 }
 
@@ -67,7 +74,7 @@ func (s *session) ask(ctx context.Context, method string, command []string, in, 
 	if err != nil {
 		return errors.New("the command is none")
 	}
-	rs, err := http.DefaultClient.Do(rq)
+	rs, err := s.http.Do(rq)
 	if err != nil {
 		return errors.Unwrap(err) // without the address
 	}
