@@ -168,7 +168,8 @@ func (o PDFOptions) checkPaper() error {
 			inches float64
 		}{{"width", o.Width}, {"height", o.Height}} {
 			if !(side.inches > 0 && side.inches <= maxPaperInches) { // so that NaN is refused too
-				return invalid(side.field, fmt.Sprintf("the %s must be more than 0 and at most %d inches", side.field, maxPaperInches))
+				return invalid(side.field,
+					fmt.Sprintf("the %s must be more than 0 and at most %d inches", side.field, maxPaperInches))
 			}
 		}
 	}

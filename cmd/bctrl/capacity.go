@@ -35,8 +35,8 @@ func (c *capacity) addFlags(f *pflag.FlagSet) {
 		"number (BCTRL_MAX_RUNTIMES)")
 	f.StringVar(&c.MinFree, "min-free-memory", c.MinFree, "memory, such as 1GiB, that has to be left for another runtime "+
 		"to start; 0 is none (BCTRL_MIN_FREE_MEMORY)")
-	f.StringVar(&c.QueueTime, "queue-time", c.QueueTime, "how long a launch waits for room before it is refused, up to 1h "+
-		"(BCTRL_QUEUE_TIME)")
+	f.StringVar(&c.QueueTime, "queue-time", c.QueueTime,
+		"how long a launch waits for room before it is refused, up to 1h (BCTRL_QUEUE_TIME)")
 }
 
 // configure checks what was given and puts it into cfg.

@@ -34,7 +34,8 @@ func TestAPDFIsKeptWithItsRuntimeOrReturned(t *testing.T) {
 		require.Nil(t, out.Data)
 		require.Equal(t, []any{bctrl.SourcePDF, rt.ID, rt.Driver, "application/pdf"},
 			[]any{out.Object.Source, out.Object.RuntimeID, out.Object.Driver, out.Object.ContentType})
-		require.True(t, path == out.Object.LogicalPath || path == "" && strings.HasPrefix(out.Object.LogicalPath, "pdfs/crm-"))
+		kept := out.Object.LogicalPath
+		require.True(t, path == kept || path == "" && strings.HasPrefix(kept, "pdfs/crm-"))
 	}
 	kept := h.kept()
 	out = bctrl.PDFResult{}

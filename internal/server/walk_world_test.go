@@ -184,7 +184,8 @@ func newWorld(t *testing.T) *world {
 	w.names = strings.NewReplacer(
 		"{hook}", hook.Webhook.ID, "{hooked}", hooked.ID,
 		"{sub}", w.sub, "{sub2}", sub2, "{ws}", ws.ID, "{ws2}", ws2.ID, "{op}", op, "{op2}", op2,
-		"{rt}", w.live["rt"], "{rt2}", w.live["other"], "{spare}", spare.ID, "{secret}", scoped.ID, "{token}", tokenID(t, spareToken),
+		"{rt}", w.live["rt"], "{rt2}", w.live["other"], "{spare}", spare.ID, "{secret}", scoped.ID,
+		"{token}", tokenID(t, spareToken),
 	)
 	w.ids = []string{
 		ws.ID, ws2.ID, w.live["rt"], w.live["other"], dead.ID, op, op2, spare.ID, spare.Key, revoked.ID, scoped.ID,

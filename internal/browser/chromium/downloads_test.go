@@ -102,7 +102,8 @@ func TestTheReceiverOfADownloadEndsWithTheBrowser(t *testing.T) {
 }
 
 // fakeDownloads is a receiver without a browser, on a folder of the test.
-func fakeDownloads(t *testing.T, deliver func(context.Context, browser.Download) (string, error)) (*downloads, chan string) {
+func fakeDownloads(t *testing.T, deliver func(context.Context, browser.Download) (string, error)) (
+	*downloads, chan string) {
 	t.Helper()
 	cancelled := make(chan string, 2*maxDownloads)
 	self := account{uid: uint32(os.Geteuid())}

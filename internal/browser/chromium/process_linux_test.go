@@ -229,7 +229,8 @@ func TestABrowserThatHangsWithoutBeingStoppedEnds(t *testing.T) {
 func TestABrowserWhosePageIsBusyIsNoneThatHangs(t *testing.T) {
 	t.Parallel()
 	b := launch(t, browser.Spec{ID: "busy"})
-	require.NoError(t, chromedp.Do(browsertest.Chromedp(t, b), chromedp.Evaluate[chromedp.Void](`setTimeout(() => { for (;;); })`)))
+	hangs := chromedp.Evaluate[chromedp.Void](`setTimeout(() => { for (;;); })`)
+	require.NoError(t, chromedp.Do(browsertest.Chromedp(t, b), hangs))
 	require.Never(t, func() bool { return b.life.Err() != nil }, hungAfter+2*askPause, 50*time.Millisecond)
 }
 

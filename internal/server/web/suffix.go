@@ -42,6 +42,9 @@ func HostProblems(mounts bctrl.Mounts) (found []bctrl.Problem) {
 
 // CheckHosts refuses mounts with any of [HostProblems].
 func CheckHosts(mounts bctrl.Mounts) error {
-	p := Problems{List: HostProblems(mounts), Message: "the web mount names all hosts below a domain where anyone can register"}
+	p := Problems{
+		List:    HostProblems(mounts),
+		Message: "the web mount names all hosts below a domain where anyone can register",
+	}
 	return p.Err()
 }
