@@ -122,7 +122,8 @@ type StepResult struct {
 	Call Call `json:"call"`
 	// Result is the call's result as JSON: [ActResult], [ObserveResult],
 	// [ExtractResult], [AgentResult] of both agents and of a replay, [GotoResult], [FillResult],
-	// [PagesResult], [PDFResult], or [StorageObject] for a screenshot. Beside an Error it is what was done until then; nil is nothing.
+	// [PagesResult], [PDFResult], or [StorageObject] for a screenshot. Beside an Error it is
+	// what was done until then; nil is nothing.
 	Result json.RawMessage `json:"result,omitempty"`
 	// Error says why the step failed.
 	Error *Error `json:"error,omitempty"`

@@ -158,7 +158,7 @@ const (
 // started waits until a runtime that is starting is active, for as long as the
 // context allows.
 func (rt *Runtime) started(ctx context.Context) error {
-	for wait := startPollMin; rt.Status == RuntimeStarting || rt.Status == RuntimeQueued; wait = min(2*wait, startPollMax) {
+	for wait := startPollMin; rt.Status == RuntimeStarting || rt.Status == RuntimeQueued; {
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -168,6 +168,7 @@ func (rt *Runtime) started(ctx context.Context) error {
 		if err := rt.Refresh(ctx); err != nil {
 			return err
 		}
+		wait = min(2*wait, startPollMax)
 	}
 	if rt.Status == RuntimeActive {
 		return nil

@@ -83,8 +83,8 @@ func (p plan) runtimes(ctx context.Context, w io.Writer, program string) (err er
 	if err != nil {
 		return fmt.Errorf("runtimes: %w", err)
 	}
-	t := newTable(w, fmt.Sprintf("A browser by playwright-core: milliseconds in the median of %d, and over playwright-core "+
-		"that launches Chromium itself", len(took[peer])), "", cold, "ratio", warm, "ratio", peer)
+	t := newTable(w, fmt.Sprintf("A browser by playwright-core: milliseconds in the median of %d, and over "+
+		"playwright-core that launches Chromium itself", len(took[peer])), "", cold, "ratio", warm, "ratio", peer)
 	defer t.end()
 	for _, step := range append(fourSteps, "together") {
 		base := medianOf(took[peer], step)

@@ -40,7 +40,8 @@ func shop(t *testing.T) string {
 				<a id=open target=_blank href=/other>Open</a>
 				<p id=hidden style="display: none">hidden</p>
 				<select id=size><option value=s>Small<option value=l>Large</select>
-				<input type=file id=file onchange="this.files[0].text().then((t) => out.textContent = this.files[0].name + ' ' + t)">
+				<input type=file id=file onchange="this.files[0].text().then((t) => {
+					out.textContent = this.files[0].name + ' ' + t })">
 				<iframe id=frame src=/inner></iframe>`)
 		}
 	}))
@@ -67,7 +68,8 @@ func driven(t *testing.T, site string) (rt *bctrl.Runtime, address string) {
 func did() map[string]any {
 	return map[string]any{
 		"title": "shop", "typed": "hello Ada", "value": "Ada", "shown": list(true, false), "script": 42.0, "async": "later",
-		"shot": "PNG", "part": "PNG", "asked": "sure?", "answers": list("false", "true", "Grace"), "frame": list("inside", "pressed"),
+		"shot": "PNG", "part": "PNG", "asked": "sure?", "answers": list("false", "true", "Grace"),
+		"frame": list("inside", "pressed"),
 		"windows": list(2.0, "other", 1.0), "cookie": list("blue", true), "size": list(900.0, 700.0), "chosen": "l",
 		"missing": "no such element",
 	}
@@ -279,7 +281,8 @@ func TestSeleniumIsHeldToWhatClientsOfDevToolsAre(t *testing.T) {
 			received <- r.PostFormValue("password")
 		}
 		w.Header().Set("Content-Type", "text/html")
-		_, _ = io.WriteString(w, `<title>in</title><form method=post><label>Password <input id=p name=password type=password></label>
+		_, _ = io.WriteString(w, `<title>in</title><form method=post>
+			<label>Password <input id=p name=password type=password></label>
 			<button id=b>Log in</button></form>`)
 	}))
 	t.Cleanup(site.Close)
@@ -308,7 +311,8 @@ func TestSeleniumIsHeldToWhatClientsOfDevToolsAre(t *testing.T) {
 		Password: &bctrl.ElementDescription{Role: "textbox", Name: "Password"},
 	})
 	require.NoError(t, err)
-	seen, err := driver.ExecuteScript("return document.querySelector('#p').value + document.documentElement.outerHTML", nil)
+	seen, err := driver.ExecuteScript(
+		"return document.querySelector('#p').value + document.documentElement.outerHTML", nil)
 	require.NoError(t, scrubbed(err, address))
 	source, err := driver.PageSource()
 	require.NoError(t, scrubbed(err, address))
@@ -321,7 +325,8 @@ func TestSeleniumIsHeldToWhatClientsOfDevToolsAre(t *testing.T) {
 	for _, address := range []string{"file:///etc/passwd", "chrome://version"} {
 		require.ErrorContains(t, driver.Get(address), "is refused")
 	}
-	upload, err := driver.ExecuteScript("let i = document.body.appendChild(document.createElement('input')); i.type = 'file'; return i", nil)
+	upload, err := driver.ExecuteScript(
+		"let i = document.body.appendChild(document.createElement('input')); i.type = 'file'; return i", nil)
 	require.NoError(t, scrubbed(err, address))
 	require.NotNil(t, upload)
 	input, err := driver.FindElement(selenium.ByCSSSelector, "input[type=file]")

@@ -96,7 +96,8 @@ func TestClientsOfAgentsDriveARuntimeUnchanged(t *testing.T) {
 			"ref": ref(t, page, `button "Greet" \[ref=(\w+)\]`)})
 		s.tool("browser_wait_for", map[string]any{"text": "hello Ada"})
 		require.Contains(t, s.tool("browser_evaluate", map[string]any{"function": "() => document.title"}), "counter")
-		require.Contains(t, s.tool("browser_network_requests", map[string]any{"includeStatic": true, "static": true}), "/greeting?name=Ada")
+		all := map[string]any{"includeStatic": true, "static": true}
+		require.Contains(t, s.tool("browser_network_requests", all), "/greeting?name=Ada")
 		s.tool("browser_tabs", map[string]any{"action": "new", "url": site + "/second"})
 		require.Contains(t, s.tool("browser_tabs", map[string]any{"action": "list"}), "/second")
 		s.tool("browser_tabs", map[string]any{"action": "close"})

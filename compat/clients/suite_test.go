@@ -105,7 +105,8 @@ func (s suite) build(t *testing.T, browser ...string) *program {
 		require.NoError(t, os.Symlink(executable, filepath.Join(bin, name)))
 	}
 	p.environment = append([]string{
-		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "LANG=C.UTF-8", pagesAt + "=" + pages.URL,
+		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir,
+		"LANG=C.UTF-8", pagesAt + "=" + pages.URL,
 		// What goes elsewhere than to this machine does not get there.
 		"HTTPS_PROXY=http://127.0.0.1:9", "NO_PROXY=127.0.0.1,localhost",
 	}, browser...)

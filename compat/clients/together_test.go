@@ -77,7 +77,8 @@ func TestAnAgentTwoClientsAndAScriptShareABrowser(t *testing.T) {
 		_, err := rt.Stagehand.Act(t.Context(), "press Greet")
 		done <- err
 	}()
-	require.NoError(t, chromedp.Do(ctx, chromedp.SendKeys(chromedp.CSS("#name"), "Bea"), chromedp.Click(chromedp.CSS("button")),
+	require.NoError(t, chromedp.Do(ctx,
+		chromedp.SendKeys(chromedp.CSS("#name"), "Bea"), chromedp.Click(chromedp.CSS("button")),
 		chromedp.WaitVisible(chromedp.CSS("#out:not(:empty)"))))
 	heard := page.EachEvent(func(e *proto.NetworkRequestWillBeSent) bool {
 		require.Contains(t, e.Request.URL, "/greeting?name=Ada")

@@ -107,7 +107,8 @@ func TestALaunchThatIsRefusedLeavesNothing(t *testing.T) {
 		{"everybody below .com", object{"ignoreCertificateErrors": []string{"*.com"}}, 400,
 			"runtimes.invalid_certificate_hosts", "launch.config.ignoreCertificateErrors[0]"},
 		{"a header of the connection", object{"headers": []object{
-			{"name": "Host", "hosts": []string{"a.example"}, "value": "x"}}}, 400, "runtimes.header_not_settable", "launch.config.headers[0].name"},
+			{"name": "Host", "hosts": []string{"a.example"}, "value": "x"}}}, 400,
+			"runtimes.header_not_settable", "launch.config.headers[0].name"},
 		{"a secret that the mounts do not permit", header(object{"vaultKey": "prod/token"}), 403, "vault.outside_mount",
 			"launch.config.headers[0].vaultKey"},
 		{"a secret that there is not", header(object{"vaultKey": "stage/none"}), 404, "vault.secret_not_found", ""},
