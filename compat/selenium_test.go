@@ -69,7 +69,7 @@ func did() map[string]any {
 	return map[string]any{
 		"title": "shop", "typed": "hello Ada", "value": "Ada", "shown": list(true, false), "script": 42.0, "async": "later",
 		"shot": "PNG", "part": "PNG", "asked": "sure?", "answers": list("false", "true", "Grace"),
-		"frame": list("inside", "pressed"),
+		"frame":   list("inside", "pressed"),
 		"windows": list(2.0, "other", 1.0), "cookie": list("blue", true), "size": list(900.0, 700.0), "chosen": "l",
 		"missing": "no such element",
 	}
