@@ -178,7 +178,8 @@ type RecordingOptions struct {
 
 // Recording returns the recording of the runtime, live or ended, which was launched with
 // [Launch.Record]. It is masked as a live view is. One that was not recorded, or whose file
-// was deleted, is "recordings.none".
+// was deleted, is "recordings.none". It shows every host that the runtime visited: a token
+// or handle whose mounts have a web of their own is refused, "recordings.wider".
 //
 // Access: runtime.connect
 func (rt *Runtime) Recording(ctx context.Context, opts ...CallOption) (*Recording, error) {

@@ -23,6 +23,9 @@ var (
 		"launch it with record, and look for the file in the mounted storage: it may have been deleted")
 	errNoRecordingView = web.WithHint(web.NotFound("recordings.no_view", "there is no such recording"),
 		"look whether the whole address was copied, or ask for another")
+	errRecordingWider = web.WithHint(web.Forbidden("recordings.wider",
+		"the recording shows every host that the runtime visited, and the mounts of who asks name hosts of their own"),
+		"ask with an organization key, or with a token or handle whose mounts have no web of their own")
 	errRecordingExpired = web.WithHint(web.Refusal(http.StatusGone, "recordings.expired",
 		"the address of this recording has expired"), "ask for another")
 )
@@ -40,6 +43,10 @@ func (s *Service) makeRecordingView(
 	rt, ws, err := s.authorizedRuntime(ctx, rq)
 	if err != nil {
 		return out, err
+	}
+	// Nothing in a recording tells for certain of which host a picture is.
+	if own := rq.Caller.Runtime; own != nil && limitsHosts(own.Chain[2:]) {
+		return out, errRecordingWider
 	}
 	v, err := newView(recordingKind, rq, rt, in.TTLMs, in.EmbedOrigins)
 	if err != nil {

@@ -1,0 +1,140 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bctrl-go/bctrl"
+	"github.com/bctrl-go/bctrl/internal/browser"
+	"github.com/bctrl-go/bctrl/internal/store"
+	"github.com/bctrl-go/bctrl/internal/wire"
+)
+
+// stagedDriver is the fake, with tabs and a dialog that a test puts on its screens.
+type stagedDriver struct {
+	browser.Driver
+
+	mu     sync.Mutex
+	tabs   []browser.Tab
+	dialog *browser.Dialog
+	did    []string // what people did, and to which tab
+	change chan struct{}
+}
+
+type stagedBrowser struct {
+	browser.Browser
+	on *stagedDriver
+}
+
+func (s *stagedDriver) Launch(ctx context.Context, spec browser.Spec) (browser.Browser, error) {
+	b, err := s.Driver.Launch(ctx, spec)
+	return stagedBrowser{b, s}, err
+}
+
+func (b stagedBrowser) Screen(context.Context) (browser.Screen, error) { return b.on, nil }
+
+// show puts tabs and a dialog on the screen.
+func (s *stagedDriver) show(dialog *browser.Dialog, tabs ...browser.Tab) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dialog, s.tabs = dialog, tabs
+	close(s.change)
+	s.change = make(chan struct{})
+}
+
+func (s *stagedDriver) Tabs(context.Context) ([]browser.Tab, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tabs, nil
+}
+
+func (s *stagedDriver) TabsChange() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.change
+}
+
+func (s *stagedDriver) Dialog() *browser.Dialog {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dialog
+}
+
+// Cast shows a tab once.
+func (s *stagedDriver) Cast(ctx context.Context, _ browser.TabID, show func(browser.Frame)) error {
+	show(browser.Frame{Width: 16, Height: 16, Withheld: true})
+	<-ctx.Done()
+	return nil
+}
+
+func (s *stagedDriver) Do(_ context.Context, tab browser.TabID, g browser.Gesture) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.did = append(s.did, string(g.Kind)+" "+string(tab))
+	return nil
+}
+
+func (s *stagedDriver) done() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.did
+}
+
+func (s *stagedDriver) Bring(context.Context, browser.TabID) error { return nil }
+
+func (s *stagedDriver) TakeOver(context.Context) (release func()) { return func() {} }
+
+// liveWorld is a recorded runtime that may speak to two hosts.
+type liveWorld struct {
+	*harness
+	stage *stagedDriver
+	srv   *httptest.Server
+	ws    store.Workspace
+	rt    bctrl.RuntimeInfo
+	path  []string // of the runtime
+}
+
+func newLiveWorld(t *testing.T) *liveWorld {
+	h := newHarness(t)
+	w := &liveWorld{harness: h, stage: &stagedDriver{Driver: h.browsers, change: make(chan struct{})}}
+	w.startWith(w.stage)
+	w.srv = httptest.NewServer(w.server)
+	t.Cleanup(w.srv.Close)
+	w.ws = w.made("sales", object{
+		"web": object{"allow": []string{"a.example", "b.example"}}, "storage": object{"workspace": "s"},
+	})
+	w.rt = w.launchRecorded(w.ws, "r")
+	w.path = []string{"workspaces", w.ws.ID, "runtimes", "r"}
+	return w
+}
+
+// below returns the path of something of the runtime.
+func (w *liveWorld) below(segments ...string) []string { return append(w.path[:4:4], segments...) }
+
+// narrowed are the mounts of who may see the first host alone.
+var narrowed = object{"mounts": object{"web": object{"allow": []string{"a.example"}}}}
+
+func TestARecordingIsNotShownToWhoMaySeeOnlySomeOfItsHosts(t *testing.T) {
+	w := newLiveWorld(t)
+	w.stage.show(nil, browser.Tab{ID: "t1", URL: "https://b.example/", Active: true})
+	mounts, err := json.Marshal(narrowed["mounts"])
+	require.NoError(t, err)
+	handle := []string{wire.HeaderRuntime, w.rt.ID, wire.HeaderMounts, base64.RawURLEncoding.EncodeToString(mounts)}
+	record := w.below("embed", "recording")
+	refused(t, w.with(w.mint(w.ws.ID, "r", narrowed), "POST", record, object{}), 403, "recordings.wider", "a token")
+	refused(t, w.do("POST", record, nil, object{}, handle...), 403, "recordings.wider", "a handle")
+	for why, got := range map[string]answer{
+		"the organization":     w.do("POST", record, nil, object{}),
+		"a token of no web":    w.with(w.mint(w.ws.ID, "r", object{}), "POST", record, object{}),
+		"a handle of no mount": w.do("POST", record, nil, object{}, wire.HeaderRuntime, w.rt.ID),
+	} {
+		require.Equal(t, http.StatusOK, got.Status, "%s: %s", why, got.Body)
+	}
+}
