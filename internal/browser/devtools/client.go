@@ -170,6 +170,7 @@ func (c *Client) sendCommand(msg message) error {
 		id:      msg.ID,
 		session: msg.SessionID,
 		method:  msg.Method,
+		noted:   msg.noted,
 	}
 	m := c.m
 	m.mu.Lock()

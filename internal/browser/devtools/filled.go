@@ -93,15 +93,22 @@ func checkTrace(f *filter, p params) error {
 	if p.has("perfettoConfig") || p.has("tracingBackend") && p.text("tracingBackend") == "system" {
 		return errors.New(seesMachine)
 	}
-	count, waiting := f.client.Fills()
-	if waiting {
+	if _, waiting := f.client.Fills(); waiting {
 		return errors.New(holdsFill + "a secret that was filled may be sent while the trace is made: " +
 			"wait until its page was left")
 	}
+	return nil
+}
+
+// rememberTrace notes how many fills there were before a trace that has begun. A command
+// that the browser refuses, as another trace is running, says nothing of that one.
+func (f *filter) rememberTrace(answer message) {
+	if answer.Error != nil {
+		return
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.fills = count
-	return nil
+	f.fills = answer.noted.fills
 }
 
 // checkNothingFilled permits what shows the memory of pages while nothing was filled.

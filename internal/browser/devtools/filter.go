@@ -130,6 +130,9 @@ func (f *filter) checkCommand(ctx context.Context, msg message) (message, error)
 			return message{}, errors.New(badParams)
 		}
 	}
+	if msg.Method == tracing.CommandStart {
+		clean.noted.fills, _ = f.client.Fills() // before it is looked whether one waits
+	}
 	var err error
 	if r.checkIn != nil {
 		err = r.checkIn(ctx, f, msg.SessionID, p)
@@ -156,6 +159,8 @@ func (f *filter) clean(msg message, method string) message {
 		f.rememberHandle(f.streams, msg.Result, "stream")
 	case network.CommandLoadNetworkResource:
 		f.rememberResource(msg.Result)
+	case tracing.CommandStart:
+		f.rememberTrace(msg)
 	case tracing.DataCollected.Method, tracing.TracingComplete.Method:
 		msg.Params = f.cleanTrace(method, msg.Params)
 	case target.CommandCreateBrowserContext:

@@ -252,6 +252,7 @@ func TestClientsMayDoWhatTheTableSaysAndNoMore(t *testing.T) {
 				SessionID: mine,
 				Method:    c.method,
 				Params:    clean.Params,
+				noted:     clean.noted,
 			}, clean)
 		})
 	}

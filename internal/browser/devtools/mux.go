@@ -63,6 +63,15 @@ type message struct {
 	Params    jsonv2.Value     `json:"params,omitzero"`
 	Result    jsonv2.Value     `json:"result,omitzero"`
 	Error     *messageError    `json:"error,omitzero"`
+
+	// noted is what the filter has noted of a command, and finds again in its answer. No
+	// peer sees it.
+	noted noted
+}
+
+// noted is what the answer to a command is seen by beside its method.
+type noted struct {
+	fills int // how many fills there were before a trace began
 }
 
 type messageError struct {
@@ -79,6 +88,7 @@ type pendingCommand struct {
 	id      int64
 	session target.SessionID
 	method  string
+	noted   noted
 	// context is the browser context that the command ends, if it does.
 	context cdp.BrowserContextID
 	answer  chan message // for the mux's own commands
@@ -91,7 +101,8 @@ type pendingCommand struct {
 type Mux struct {
 	out io.WriteCloser
 	// onEvent receives the events of the connection itself, which belong to no
-	// client, and those of dialogs, from each session that hears of them. It is called from the reader: it must not block or call.
+	// client, and those of dialogs, from each session that hears of them. It is called from
+	// the reader: it must not block or call.
 	onEvent func(method string, params jsonv2.Value)
 
 	writeMu sync.Mutex // serialises whole messages
@@ -198,7 +209,7 @@ func (m *Mux) route(msg message) {
 		if msg.Error != nil {
 			p.client.undecidePause(p)
 		}
-		msg.ID, msg.SessionID = p.id, p.session
+		msg.ID, msg.SessionID, msg.noted = p.id, p.session, p.noted
 		m.owners.answered(p, msg)
 		p.client.enqueue(m.asSeenBy(p.client, m.owners.answerTo(p.client, msg, p.method), p.method), p.method)
 		return

@@ -154,8 +154,9 @@ func TestWhatHoldsAFilledValueIsNotHandedOver(t *testing.T) {
 		_, err := f.checkCommand(t.Context(), message{ID: 1, Method: "IO.read", Params: []byte(`{"handle":"trace"}`)})
 		return err
 	}
-	_, err := f.checkCommand(t.Context(), message{ID: 1, Method: "Tracing.start"})
+	start, err := f.checkCommand(t.Context(), message{ID: 1, Method: "Tracing.start"})
 	require.NoError(t, err)
+	f.clean(message{ID: 1, Result: []byte(`{}`), noted: start.noted}, "Tracing.start")
 	require.NoError(t, finish())
 	f = testFilter()
 	require.ErrorContains(t, finish(), "devtools.holds_fill")
