@@ -37,7 +37,7 @@ func ReadFile(body []byte) (File, error) {
 	if err != nil {
 		return File{}, errNoFile
 	}
-	return File{name, limited{io.LimitReader(content, maxFile), content}}, nil
+	return File{name, &limited{content, maxFile}}, nil
 }
 
 // maxFile bounds a file that a client brings, in bytes.
@@ -46,9 +46,19 @@ const maxFile = 64 << 20
 var errNoFile = refuse("runtimes.webdriver_file", "file",
 	"this is not a zip file in Base64 that holds one file of at most 64 MiB")
 
+// limited refuses what its archive does not describe truly: bytes that are not those of
+// its checksum, or more of them than it may have.
 type limited struct {
-	io.Reader
-	io.Closer
+	io.ReadCloser
+	left int64
+}
+
+func (l *limited) Read(p []byte) (n int, err error) {
+	n, err = l.ReadCloser.Read(p)
+	if l.left -= int64(n); l.left < 0 || err != nil && err != io.EOF {
+		return n, errNoFile
+	}
+	return n, err
 }
 
 // Text is the answer of a command that returns text.

@@ -89,6 +89,28 @@ func TestAFileIsTheOneInItsArchiveByItsNameAlone(t *testing.T) {
 	}
 }
 
+func TestAFileWhoseArchiveLiesIsRefused(t *testing.T) {
+	for why, header := range map[string]zip.FileHeader{
+		"another checksum": {Name: "note.txt", CRC32: 1, CompressedSize64: 7, UncompressedSize64: 7},
+		"another size":     {Name: "note.txt", CRC32: 1, CompressedSize64: 7, UncompressedSize64: 8},
+	} {
+		var b bytes.Buffer
+		archive := zip.NewWriter(&b)
+		w, err := archive.CreateRaw(&header)
+		require.NoError(t, err)
+		_, err = io.WriteString(w, "content")
+		require.NoError(t, err)
+		require.NoError(t, archive.Close())
+		body, err := json.Marshal(map[string][]byte{"file": b.Bytes()})
+		require.NoError(t, err)
+		file, err := ReadFile(body)
+		require.NoError(t, err, why)
+		_, err = io.ReadAll(file.Content)
+		require.Equal(t, errNoFile, err, why)
+		require.NoError(t, file.Content.Close())
+	}
+}
+
 func TestAWindowIsTheLastWhereNoneIsLeft(t *testing.T) {
 	for answer, last := range map[string]bool{
 		`{"value": []}`: true, `{"value": ["a"]}`: false, `{"value": null}`: false, `{"value": {"error": "x"}}`: false,

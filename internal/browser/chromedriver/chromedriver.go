@@ -28,13 +28,33 @@ type User struct {
 	Switched bool
 }
 
-// give makes the user the owner of path.
-func (u User) give(path string) error {
+// give makes the user the owner of what is at a name. The folder that has the name must
+// be one that nobody but the server writes to.
+func (u User) give(root *os.Root, name string) error {
 	if !u.Switched {
 		return nil
 	}
-	if err := os.Lchown(path, int(u.UID), int(u.GID)); err != nil {
-		return fmt.Errorf("give chromedriver its folder: %w", err)
+	if err := root.Lchown(name, int(u.UID), int(u.GID)); err != nil {
+		return fmt.Errorf("give chromedriver what is its own: %w", err)
+	}
+	return nil
+}
+
+// makePassed makes a folder that the user passes, and nobody but the server writes to.
+func makePassed(root *os.Root, name string, user User) error {
+	if err := root.Mkdir(name, 0o700); err != nil {
+		return fmt.Errorf("make a folder for chromedriver: %w", err)
+	}
+	return letPass(root, name, user)
+}
+
+// letPass lets the user pass a folder of the server's.
+func letPass(root *os.Root, name string, user User) error {
+	if !user.Switched {
+		return nil
+	}
+	if err := root.Chmod(name, 0o711); err != nil {
+		return fmt.Errorf("open a folder to chromedriver: %w", err)
 	}
 	return nil
 }

@@ -32,12 +32,16 @@ const (
 	programFile  = "chromium"
 	devtoolsFile = "devtools.sock"
 	commandsFile = "webdriver.sock"
+	// dataFolder is chromedriver's own: the profile of the browser that it believes to
+	// start.
+	dataFolder = "data"
 )
 
 // process is a chromedriver that runs.
 type process struct {
 	cmd     *exec.Cmd
 	dir     string
+	root    *os.Root // of dir
 	folder  *os.File // of dir, by which its sockets are named
 	said    *tail
 	stop    context.CancelFunc
@@ -106,29 +110,35 @@ func Start(
 // come one after the other.
 const maxConnections = 4
 
-// makeFolder makes the folder of the session, which is the browsers' user's alone.
+// makeFolder makes the folder of the session. It is the server's, which works in it: the
+// browsers' user could lead the server elsewhere with a link. That user passes it, runs
+// the program, and owns what is chromedriver's own.
 func (p *process) makeFolder(o Options, perl string) (err error) {
 	if p.dir, err = os.MkdirTemp(o.Dir, "webdriver-"); err != nil {
 		return fmt.Errorf("make chromedriver's folder: %w", err)
 	}
-	if p.folder, err = os.Open(p.dir); err != nil {
+	if p.root, err = os.OpenRoot(p.dir); err != nil {
 		return fmt.Errorf("open chromedriver's folder: %w", err)
 	}
-	program := filepath.Join(p.dir, programFile)
+	if p.folder, err = p.root.Open("."); err != nil {
+		return fmt.Errorf("open chromedriver's folder: %w", err)
+	}
 	text := append([]byte("#!"+perl+"\n"), helper...)
-	if err := os.WriteFile(program, text, 0o500); err != nil { //nolint:gosec // it is run
+	if err := p.root.WriteFile(programFile, text, 0o500); err != nil {
 		return fmt.Errorf("write chromedriver's helper: %w", err)
 	}
-	p.files.dir, p.files.user = filepath.Join(p.dir, "files"), o.User
-	if err := os.Mkdir(p.files.dir, 0o700); err != nil {
+	if err := p.root.Chmod(programFile, 0o555); err != nil {
+		return fmt.Errorf("open chromedriver's helper: %w", err)
+	}
+	if err := p.root.Mkdir(dataFolder, 0o700); err != nil {
 		return fmt.Errorf("make chromedriver's folder: %w", err)
 	}
-	for _, path := range []string{p.dir, program, p.files.dir} {
-		if err := o.User.give(path); err != nil {
-			return err
-		}
-	}
-	return nil
+	p.files.dir, p.files.root, p.files.user = p.dir, p.root, o.User
+	return errors.Join(
+		o.User.give(p.root, dataFolder),
+		makePassed(p.root, filesFolder, o.User),
+		letPass(p.root, ".", o.User),
+	)
 }
 
 // socket is the path of a socket in the folder. The folder's own may be longer than
@@ -143,7 +153,8 @@ func (p *process) listen(name string, user User) (*net.UnixListener, error) {
 		return nil, fmt.Errorf("make a socket for chromedriver: %w", err)
 	}
 	l.SetUnlinkOnClose(false) // it goes with its folder
-	if err := user.give(filepath.Join(p.dir, name)); err != nil {
+	err = errors.Join(p.root.Chmod(name, 0o600), user.give(p.root, name))
+	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
@@ -243,7 +254,7 @@ func (p *process) AddFile(name string, content io.Reader) (string, error) {
 // that nobody uses: the browser that runs has its own.
 func (p *process) Browser() (program string, args []string) {
 	return filepath.Join(p.dir, programFile), []string{
-		"--remote-debugging-pipe", "--user-data-dir=" + filepath.Join(p.dir, "data"),
+		"--remote-debugging-pipe", "--user-data-dir=" + filepath.Join(p.dir, dataFolder),
 	}
 }
 
@@ -270,6 +281,9 @@ func (p *process) Close() error {
 func (p *process) removeFolder() (err error) {
 	if p.folder != nil {
 		err = p.folder.Close()
+	}
+	if p.root != nil {
+		err = errors.Join(err, p.root.Close())
 	}
 	if p.dir != "" {
 		err = errors.Join(err, os.RemoveAll(p.dir))
