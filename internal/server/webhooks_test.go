@@ -274,6 +274,30 @@ func TestAWebhookThatTakesNothingIsDisabledAndThatIsTold(t *testing.T) {
 	h.delivered(client, hook.ID, bctrl.WebhookDelivered, 1)
 }
 
+// TestAReceiverIsNotAskedAgainAtOnceWhereNothingCanBeRecorded: with a full disk the row
+// of a delivery stays due, whatever its receiver has answered.
+func TestAReceiverIsNotAskedAgainAtOnceWhereNothingCanBeRecorded(t *testing.T) {
+	full, r := newReceiver(t), newReceiver(t)
+	h := newHarness(t, func(c *Config) { c.WebhookPause = time.Hour })
+	client := h.sdk(straight)
+	hook, err := client.Webhooks.Create(t.Context(), bctrl.WebhookCreate{URL: full.URL,
+		Events: []bctrl.EventType{bctrl.EventWorkspaceCreated}})
+	require.NoError(t, err)
+	other, err := client.Webhooks.Create(t.Context(), bctrl.WebhookCreate{URL: r.URL,
+		Events: []bctrl.EventType{bctrl.EventWorkspaceCreated}})
+	require.NoError(t, err)
+	h.alter(`CREATE TRIGGER full BEFORE UPDATE ON webhook_deliveries WHEN new.webhook_uid = '` + hook.ID +
+		`' BEGIN SELECT RAISE(ABORT, 'no'); END`)
+	h.made("first", object{})
+	<-full.got
+	for i := range 20 { // each has the service look for what is due
+		h.made(fmt.Sprint("w", i), object{})
+		<-r.got
+	}
+	h.delivered(client, other.ID, bctrl.WebhookDelivered, 21)
+	require.Empty(t, full.got, "the first rests")
+}
+
 // TestDeliveriesSurviveTheirServer: what the one before could not deliver, the next does.
 func TestDeliveriesSurviveTheirServer(t *testing.T) {
 	r := newReceiver(t)

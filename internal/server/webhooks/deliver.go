@@ -137,25 +137,12 @@ func (s *Service) beginDue(ctx context.Context) time.Duration {
 		s.Log.Error("deliveries of webhooks could not be read", "error", err)
 		return whileLocked
 	}
+	pause := time.Minute // the end of one that is busy wakes it
 	for _, row := range due {
-		s.mu.Lock()
-		free := len(s.busy) < maxAtOnce && !s.busy[row.WebhookUID]
-		if free {
-			s.busy[row.WebhookUID] = true
-		}
-		s.mu.Unlock()
-		if free {
-			s.running.Go(func() {
-				s.deliver(ctx, row)
-				s.mu.Lock()
-				delete(s.busy, row.WebhookUID)
-				s.mu.Unlock()
-				s.wakeUp()
-			})
-		}
+		pause = min(pause, s.begin(ctx, row))
 	}
 	if len(due) > 0 {
-		return time.Minute // the end of one that is busy wakes it
+		return pause
 	}
 	next, any, err := s.DB.Read().NextDue(ctx)
 	if err != nil || !any {
@@ -164,8 +151,52 @@ func (s *Service) beginDue(ctx context.Context) time.Duration {
 	return min(max(time.Until(next), time.Millisecond), time.Minute)
 }
 
-// deliver tries a delivery once, and records what became of it.
-func (s *Service) deliver(ctx context.Context, row store.Delivery) {
+// begin delivers a row beside its caller, unless its webhook is busy or too many are. A
+// webhook that has to rest is begun by no one before the time that is returned.
+func (s *Service) begin(ctx context.Context, row store.Delivery) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if wait := time.Until(s.resting[row.WebhookUID].until); wait > 0 {
+		return wait
+	}
+	if len(s.busy) >= maxAtOnce || s.busy[row.WebhookUID] {
+		return time.Minute
+	}
+	s.busy[row.WebhookUID] = true
+	s.running.Go(func() {
+		err := s.deliver(ctx, row)
+		s.mu.Lock()
+		delete(s.busy, row.WebhookUID)
+		s.rest(row.WebhookUID, err)
+		s.mu.Unlock()
+		s.wakeUp()
+	})
+	return time.Minute
+}
+
+// rest is how long a webhook is left alone because what became of its deliveries could
+// not be written down, as on a full disk: its row is still due, and the next attempt may
+// send the same once more.
+type rest struct {
+	until    time.Time
+	failures int
+}
+
+// rest lets a webhook rest after a delivery that ended with an error, each time longer.
+// The caller holds mu.
+func (s *Service) rest(webhook string, err error) {
+	if err == nil {
+		delete(s.resting, webhook)
+		return
+	}
+	failures := s.resting[webhook].failures + 1
+	wait := min(s.pause(failures), longestRest)
+	s.resting[webhook] = rest{until: time.Now().Add(wait), failures: failures}
+}
+
+// deliver tries a delivery once, and records what became of it. Its error is that this
+// is not on record.
+func (s *Service) deliver(ctx context.Context, row store.Delivery) error {
 	d, err := readDelivery(row)
 	if err == nil {
 		err = s.attempt(ctx, row.Org, &d)
@@ -173,9 +204,13 @@ func (s *Service) deliver(ctx context.Context, row store.Delivery) {
 	if err == nil {
 		err = s.record(row.Org, d)
 	}
-	if err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // the webhook was removed, and its deliveries with it
+	}
+	if err != nil && ctx.Err() == nil {
 		s.Log.Error("a delivery of a webhook was not recorded", "delivery", row.ID, "error", err)
 	}
+	return err
 }
 
 // attempt tries a delivery. Its error is that it could not be tried, and is as before.

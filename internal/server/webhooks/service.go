@@ -24,6 +24,9 @@ const (
 	firstPause   = 5 * time.Second
 	pauseFactor  = 5
 	longestPause = 10 * time.Hour
+	// longestRest bounds how long a webhook is left alone whose deliveries cannot be
+	// written down: soon after the disk has room again they go on.
+	longestRest = 10 * time.Minute
 	// attemptTime is how long a receiver may take to answer.
 	attemptTime = 10 * time.Second
 	// maxAtOnce bounds how many receivers are told at once; one is told of one event at a
@@ -67,8 +70,9 @@ type Service struct {
 	end     context.CancelFunc
 	running sync.WaitGroup
 
-	mu   sync.Mutex
-	busy map[string]bool // webhooks that are being told, by uid
+	mu      sync.Mutex
+	busy    map[string]bool // webhooks that are being told, by uid
+	resting map[string]rest // those whose last delivery could not be recorded, by uid
 }
 
 // New makes the service, which gets the hub's events from then on. [Service.Start] has
@@ -82,6 +86,7 @@ func New(k *web.Kernel, hub *events.Hub, cfg Config) *Service {
 		attemptTime: cmp.Or(cfg.AttemptTime, attemptTime),
 		wake:        make(chan struct{}, 1),
 		busy:        map[string]bool{},
+		resting:     map[string]rest{},
 	}
 	s.client = &http.Client{
 		Transport: &http.Transport{
