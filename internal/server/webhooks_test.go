@@ -298,6 +298,44 @@ func TestAReceiverIsNotAskedAgainAtOnceWhereNothingCanBeRecorded(t *testing.T) {
 	require.Empty(t, full.got, "the first rests")
 }
 
+// TestAForgedDeliveryIsNotSentAndHoldsNothingUp: whoever can write the database changes
+// what waits for its next attempt, in ways that can be read and that cannot.
+func TestAForgedDeliveryIsNotSentAndHoldsNothingUp(t *testing.T) {
+	for _, change := range []string{
+		"due = 0, body = replace(body, '\"w\"', '\"x\"')",
+		"due = 0.5",
+		"due = due - 86400000",
+	} {
+		t.Run(change, func(t *testing.T) {
+			t.Parallel()
+			h, r := newHarness(t, func(c *Config) { c.WebhookPause = time.Hour }), newReceiver(t)
+			client := h.sdk(straight)
+			hook, err := client.Webhooks.Create(t.Context(), bctrl.WebhookCreate{URL: r.URL,
+				Events: []bctrl.EventType{bctrl.EventWorkspaceCreated}})
+			require.NoError(t, err)
+			r.answers(status(http.StatusServiceUnavailable))
+			h.made("w", object{})
+			first := <-r.got
+			h.settled(func() bool {
+				for d, err := range client.Webhooks.Deliveries(t.Context(), hook.ID) {
+					return err == nil && d.Attempts == 1
+				}
+				return false
+			}, "it is on record as tried")
+			r.answers(status(http.StatusNoContent))
+			h.tamper("UPDATE webhook_deliveries SET " + change)
+			h.made("later", object{})
+			second := <-r.got
+			require.NotEqual(t, first.header.Get("Webhook-Id"), second.header.Get("Webhook-Id"))
+			h.settled(func() bool {
+				_, waits, err := h.db.Read().NextDue(t.Context())
+				return err == nil && !waits
+			}, "nothing is looked for any more")
+			require.Empty(t, r.got)
+		})
+	}
+}
+
 // TestDeliveriesSurviveTheirServer: what the one before could not deliver, the next does.
 func TestDeliveriesSurviveTheirServer(t *testing.T) {
 	r := newReceiver(t)

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/bctrl-go/bctrl/internal/tuple"
@@ -90,7 +91,7 @@ func (d *Delivery) cells() tuple.Encoding {
 func scanDelivery(row scanner) (d Delivery, p provenRow, err error) {
 	var due int64
 	if err := row(&d.Org, &d.ID, &d.WebhookUID, &d.Final, &due, &d.Body, &p.proof); err != nil {
-		return d, p, err
+		return d, provenRow{kind: KindDelivery, uid: d.ID}, err // which is named, where it cannot be read
 	}
 	d.Due = fromMillis(due)
 	p.kind, p.uid, p.org, p.cells, p.ended = KindDelivery, d.ID, d.Org, d.cells(), true
@@ -118,12 +119,44 @@ func (q Queries) FinalDeliveries(ctx context.Context, webhook string, limit int)
 }
 
 // DueDeliveries lists deliveries of all organizations that are to be tried before a time:
-// of each webhook the longest due. One that is not proven is left out.
-func (q Queries) DueDeliveries(ctx context.Context, before time.Time, limit int) ([]Delivery, error) {
-	return manyProven(ctx, q, checked(q, scanDelivery), "SELECT "+deliveryColumns+` FROM webhook_deliveries d
+// of each webhook the longest due. One that is not as this server wrote it is named by
+// its id alone, since it holds up its webhook until [Tx.EndForgedDelivery].
+func (q Queries) DueDeliveries(
+	ctx context.Context, before time.Time, limit int,
+) (due []Delivery, forged []string, err error) {
+	read := checked(q, scanDelivery)
+	err = each(ctx, q, func(row scanner) (none struct{}, err error) {
+		d, err := read(row)
+		if by, ok := errors.AsType[*ForgedError](err); ok {
+			forged = append(forged, by.UID)
+			return none, nil
+		}
+		if _, unchecked := errors.AsType[*uncheckedError](err); unchecked {
+			return none, nil // the server was locked meanwhile
+		}
+		if err == nil {
+			due = append(due, d)
+		}
+		return none, err
+	}, func(struct{}) error { return nil }, "SELECT "+deliveryColumns+` FROM webhook_deliveries d
 		WHERE NOT final AND due <= $1 AND NOT EXISTS (SELECT 1 FROM webhook_deliveries e
 			WHERE e.webhook_uid = d.webhook_uid AND NOT e.final AND (e.due < d.due OR e.due = d.due AND e.id < d.id))
 		ORDER BY due, id LIMIT $2`, millis(before), limit)
+	return due, forged, err
+}
+
+// EndForgedDelivery ends a delivery that is not as this server wrote it, and leaves all
+// else that it holds. False says that there is none: it may have been replaced since.
+func (tx *Tx) EndForgedDelivery(ctx context.Context, id string) (ended bool, err error) {
+	_, err = one(ctx, tx.Queries, checked(tx.Queries, scanDelivery),
+		"SELECT "+deliveryColumns+" FROM webhook_deliveries WHERE id = $1 AND NOT final", id)
+	if !isForged(err) {
+		if errors.Is(err, ErrNotFound) {
+			err = nil
+		}
+		return false, err
+	}
+	return true, tx.execChanging(ctx, "UPDATE webhook_deliveries SET final = TRUE WHERE id = $1", id)
 }
 
 // NextDue is when the next delivery is to be tried; false where none is.

@@ -132,10 +132,18 @@ func (s *Service) run(ctx context.Context) {
 // beginDue begins what is due and may be, and returns how long there is nothing to begin
 // unless somebody wakes the service.
 func (s *Service) beginDue(ctx context.Context) time.Duration {
-	due, err := s.DB.Read().DueDeliveries(ctx, store.Now(), maxAtOnce*maxAtOnce)
+	now := store.Now()
+	due, forged, err := s.DB.Read().DueDeliveries(ctx, now, maxAtOnce*maxAtOnce)
+	ended := 0
+	if err == nil {
+		ended, err = s.endForged(ctx, forged)
+	}
 	if err != nil {
 		s.Log.Error("deliveries of webhooks could not be read", "error", err)
 		return whileLocked
+	}
+	if ended > 0 {
+		defer s.wakeUp() // for what they held up
 	}
 	pause := time.Minute // the end of one that is busy wakes it
 	for _, row := range due {
@@ -148,7 +156,35 @@ func (s *Service) beginDue(ctx context.Context) time.Duration {
 	if err != nil || !any {
 		return time.Minute
 	}
-	return min(max(time.Until(next), time.Millisecond), time.Minute)
+	if !next.After(now) {
+		return whileLocked // it is due and was left out: looking again at once finds no more
+	}
+	return min(time.Until(next), time.Minute)
+}
+
+// endForged ends deliveries that this server did not write as they are: nothing of them
+// is sent, and they would hold up their webhooks for ever.
+func (s *Service) endForged(ctx context.Context, ids []string) (ended int, err error) {
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		ended = 0
+		for _, id := range ids {
+			did, err := tx.EndForgedDelivery(ctx, id)
+			if err != nil {
+				return err
+			}
+			if did {
+				ended++
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		s.Log.Error("deliveries of webhooks were changed by another, and are not sent", "deliveries", ids)
+	}
+	return ended, err
 }
 
 // begin delivers a row beside its caller, unless its webhook is busy or too many are. A
