@@ -155,7 +155,8 @@ type LaunchHeader struct {
 	Value string `json:"value,omitempty"`
 	// VaultKey names the vault entry whose password is sent behind Prefix, such
 	// as "Bearer ". The runtime's mounts must permit it, at each request, and
-	// so must its origins where it has some.
+	// so must its origins where it has some; without, it is sent over https
+	// alone. No host of [LaunchConfig.IgnoreCertificateErrors] gets it.
 	VaultKey string `json:"vaultKey,omitempty"`
 	Prefix   string `json:"prefix,omitempty"`
 }

@@ -143,7 +143,7 @@ func (in *inside) rewrite(r *httputil.ProxyRequest) {
 	if _, ok := r.In.Header["User-Agent"]; !ok {
 		r.Out.Header["User-Agent"] = nil // net/http would put its own
 	}
-	in.proxy.route.setHeaders(r.In.Context(), hostOf(to.address), r.Out.Header)
+	in.proxy.route.setHeaders(r.In.Context(), to.scheme, to.address, r.Out.Header)
 }
 
 // serve looks into a tunnel that the browser has opened to address. up is a

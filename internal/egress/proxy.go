@@ -238,7 +238,7 @@ func (p *Proxy) throughGate(w http.ResponseWriter, r *http.Request, serve http.H
 // rewrite prepares a plain request to be sent.
 func (p *Proxy) rewrite(r *httputil.ProxyRequest) {
 	keepForwarded(r)
-	p.route.setHeaders(r.In.Context(), hostOf(r.In.URL.Host), r.Out.Header)
+	p.route.setHeaders(r.In.Context(), "http", r.In.URL.Host, r.Out.Header)
 }
 
 // keepForwarded restores the headers about forwarding that a page may send to

@@ -3,6 +3,8 @@ package egress
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"strings"
 )
 
 // Route says how a browser's requests travel, beside which may. The zero Route sends
@@ -22,9 +24,11 @@ type Header struct {
 	// Of reports whether requests to a host get it.
 	Of   func(host string) bool
 	Name string
-	// Value is asked for each request, which is to host. Where there is an error the request leaves
-	// without the field.
-	Value func(ctx context.Context, host string) (string, error)
+	// Value is asked for each request, which is to an origin: scheme://host[:port] in
+	// small letters, without the port that the scheme has anyway. A websocket has the
+	// origin of the request that it begins with. Where there is an error the request
+	// leaves without the field.
+	Value func(ctx context.Context, origin string) (string, error)
 }
 
 // opens reports whether the proxy has to look into what the browser sends to a host,
@@ -48,17 +52,28 @@ func (r Route) trustsAny(host string) bool {
 	return r.TrustsAnyCertificate != nil && r.TrustsAnyCertificate(host)
 }
 
-// setHeaders gives a request to a host its header fields, in the place of the page's.
-func (r Route) setHeaders(ctx context.Context, host string, header http.Header) {
+// setHeaders gives a request by a scheme to an address its header fields, in the place
+// of the page's.
+func (r Route) setHeaders(ctx context.Context, scheme, address string, header http.Header) {
+	host := hostOf(address)
 	for _, h := range r.Headers {
 		if !h.Of(host) {
 			continue
 		}
-		value, err := h.Value(ctx, host)
+		value, err := h.Value(ctx, originOf(scheme, address))
 		if err != nil {
 			header.Del(h.Name) // the page's own is not what was to be sent
 			continue
 		}
 		header.Set(h.Name, value)
 	}
+}
+
+// originOf is the origin of a request by http or https to an address.
+func originOf(scheme, address string) string {
+	u := url.URL{Scheme: scheme, Host: strings.ToLower(address)}
+	if u.Port() == map[string]string{"http": "80", "https": "443"}[scheme] {
+		u.Host = strings.TrimSuffix(u.Host, ":"+u.Port())
+	}
+	return scheme + "://" + strings.TrimSuffix(u.Host, ":")
 }

@@ -280,9 +280,11 @@ func TestHeadersAreSentToTheirHostsAlone(t *testing.T) {
 	policy := onlyLoopback
 	policy.Resolver = localNames{}
 	isMine := func(host string) bool { return host == "mine.example" }
+	var asked string // the origin that the value was asked for last
 	_, client := viaRoute(t, policy, Route{
 		Headers: []Header{{
-			Of: isMine, Name: "X-Stage", Value: func(context.Context, string) (string, error) { return "blue", nil },
+			Of: isMine, Name: "X-Stage",
+			Value: func(_ context.Context, origin string) (string, error) { asked = origin; return "blue", nil },
 		}},
 		TrustsAnyCertificate: isMine,
 	})
@@ -298,7 +300,9 @@ func TestHeadersAreSentToTheirHostsAlone(t *testing.T) {
 	}
 	mine, other := "://mine.example", "://other.example"
 	want("http"+mine+port(plain), "blue HTTP/1.1", "plain")
+	require.Equal(t, "http"+mine+port(plain), asked, "with scheme and port")
 	want("https"+mine+port(secure), "blue HTTP/2.0", "encrypted, as the site speaks")
+	require.Equal(t, "https"+mine+port(secure), asked)
 	want("http"+other+port(plain), "the page's HTTP/1.1", "another host")
 	want("https"+mine+port(secure)+"/?to=http"+other+port(plain), "the page's HTTP/1.1", "a redirect to another host")
 	want("http"+other+port(plain)+"/?to=https"+mine+port(secure), "blue HTTP/2.0", "a redirect from another host")
@@ -310,6 +314,21 @@ func TestHeadersAreSentToTheirHostsAlone(t *testing.T) {
 		require.NoError(t, err, at)
 		require.Equal(t, "blue", string(b), "a websocket begins with a request as well")
 		require.NoError(t, ws.CloseNow())
+		require.Equal(t, "http"+strings.TrimPrefix(at, "ws"), asked, "and has the origin of that")
+	}
+}
+
+func TestAnOriginHasNoPortThatItsSchemeHasAnyway(t *testing.T) {
+	for _, tc := range []struct{ scheme, address, want string }{
+		{"https", "Mine.example:443", "https://mine.example"},
+		{"https", "mine.example", "https://mine.example"},
+		{"https", "mine.example:80", "https://mine.example:80"},
+		{"http", "mine.example:80", "http://mine.example"},
+		{"http", "mine.example:443", "http://mine.example:443"},
+		{"https", "[::1]:443", "https://[::1]"},
+		{"http", "[::1]:8080", "http://[::1]:8080"},
+	} {
+		require.Equal(t, tc.want, originOf(tc.scheme, tc.address))
 	}
 }
 

@@ -152,7 +152,7 @@ func TestASecretHeaderIsDecidedAtEachRequest(t *testing.T) {
 	require.False(t, one.Of("example.com"))
 	requireValue := func(want, why string) {
 		t.Helper()
-		value, err := one.Value(t.Context(), "app.example.com")
+		value, err := one.Value(t.Context(), "https://app.example.com")
 		require.NoError(t, err, why)
 		require.True(t, value == want, why)
 	}
@@ -171,11 +171,45 @@ func TestASecretHeaderIsDecidedAtEachRequest(t *testing.T) {
 	require.Equal(t, 2, used, "one event for each value that was read")
 
 	w.ok("PATCH", []string{"workspaces", w.ws.ID}, object{"mounts": object{"vault": object{"allow": []string{}}}}, nil)
-	_, err := one.Value(t.Context(), "app.example.com")
+	_, err := one.Value(t.Context(), "https://app.example.com")
 	require.ErrorIs(t, err, bctrl.ErrOutsideMount, "a workspace that was lowered")
 	var log strings.Builder
 	require.NoError(t, json.NewEncoder(&log).Encode(w.events()))
 	require.False(t, strings.Contains(log.String(), launchCanary), "an event holds a secret")
+}
+
+func TestASecretHeaderGoesToTheOriginsOfItsEntryAlone(t *testing.T) {
+	w := newLaunchWorld(t)
+	got := w.launch("crm", object{
+		"headers": []object{
+			{"name": "X-Bound", "hosts": []string{"*.example.com"}, "vaultKey": "stage/bound"},
+			{"name": "X-Free", "hosts": []string{"*.example.com"}, "vaultKey": "stage/token"},
+		},
+		"ignoreCertificateErrors": []string{"untrusted.example.com"},
+	})
+	require.Equal(t, http.StatusOK, got.Status, "%s", got.Body)
+	headers := w.driver.route().Headers
+	for _, tc := range []struct {
+		to          string
+		bound, free bool
+		why         string
+	}{
+		{"https://app.example.com", true, true, "its origin"},
+		{"http://app.example.com", false, false, "everybody on the way could read it"},
+		{"http://app.example.com:443", false, false, "the port says nothing of the scheme"},
+		{"https://app.example.com:8443", false, true, "another port is another server"},
+		{"https://other.example.com", false, true, "another host"},
+		{"https://untrusted.example.com", false, false, "whoever is in the middle has a certificate that is taken"},
+	} {
+		for i, want := range []bool{tc.bound, tc.free} {
+			value, err := headers[i].Value(t.Context(), tc.to)
+			require.True(t, (err == nil) == want && (value == launchCanary) == want,
+				"%s to %s: %s", headers[i].Name, tc.to, tc.why)
+		}
+	}
+	config := header(object{"vaultKey": "stage/token"})
+	config["ignoreCertificateErrors"] = []string{"app.example.com"}
+	refused(t, w.launch("two", config), 422, "runtimes.secret_elsewhere", "a launch whose header could never be sent")
 }
 
 func TestARuntimeEndsInItsTime(t *testing.T) {

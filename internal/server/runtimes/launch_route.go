@@ -70,15 +70,17 @@ func (s *Service) route(ctx context.Context, x *execution, c bctrl.LaunchConfig)
 		}
 		if h.VaultKey != "" {
 			secret := s.newLaunchSecret(x, h.VaultKey)
-			header.Value = func(ctx context.Context, host string) (string, error) {
-				login, err := secret.loginFor(ctx, host)
+			header.Value = func(ctx context.Context, to string) (string, error) {
+				login, err := secret.loginFor(ctx, hostOfOrigin(to), func(m vault.Meta) bool {
+					return m.IsForOrigin(to) && !namesHost(c.IgnoreCertificateErrors, hostOfOrigin(to))
+				})
 				return h.Prefix + login.password.Expose(), err
 			}
 			for _, host := range h.Hosts {
-				if strings.HasPrefix(host, "*.") {
-					host = "" // which of them there are is not known yet
-				}
-				if _, err := secret.loginFor(ctx, host); err != nil {
+				if _, err := secret.loginFor(ctx, host, func(m vault.Meta) bool {
+					wild := strings.HasPrefix(host, "*.") // which of them there are is not known yet
+					return wild || m.IsForHost(strings.ToLower(host)) && !namesHost(c.IgnoreCertificateErrors, host)
+				}); err != nil {
 					return route, err
 				}
 			}
@@ -90,6 +92,15 @@ func (s *Service) route(ctx context.Context, x *execution, c bctrl.LaunchConfig)
 	}
 	route.Upstream, err = s.upstream(ctx, x, *c.Proxy)
 	return route, err
+}
+
+// hostOfOrigin is the host of an origin of a request, without brackets.
+func hostOfOrigin(to string) string {
+	u, err := url.Parse(to)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 // namesHost reports whether a list of host patterns and addresses holds a host.
@@ -116,7 +127,9 @@ func (s *Service) upstream(ctx context.Context, x *execution, p bctrl.LaunchProx
 	if p.VaultKey != "" {
 		secret := s.newLaunchSecret(x, p.VaultKey)
 		up.Login = func(ctx context.Context) (name, password string, err error) {
-			login, err := secret.loginFor(ctx, at.Hostname())
+			login, err := secret.loginFor(ctx, at.Hostname(), func(m vault.Meta) bool {
+				return m.IsForHost(strings.ToLower(at.Hostname()))
+			})
 			return login.name, login.password.Expose(), err
 		}
 	}
@@ -167,9 +180,11 @@ func (s *Service) newLaunchSecret(x *execution, key string) *launchSecret {
 	return &launchSecret{logins: logins{s, x}, key: key}
 }
 
-// loginFor returns the entry where it may be used for a host now: not where it has
-// origins, and none is of that host. "" is no host in particular.
-func (l *launchSecret) loginFor(ctx context.Context, host string) (launchLogin, error) {
+// loginFor returns the entry where it may be used for a host now, and isFor says so of
+// it.
+func (l *launchSecret) loginFor(
+	ctx context.Context, host string, isFor func(vault.Meta) bool,
+) (launchLogin, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.granted == nil || l.s.StillPermittedNow(ctx, l.granted) != nil {
@@ -178,10 +193,11 @@ func (l *launchSecret) loginFor(ctx context.Context, host string) (launchLogin, 
 			return launchLogin{}, err
 		}
 	}
-	if host != "" && !l.login.meta.IsFor(host) {
+	if !isFor(l.login.meta) {
 		refusal := web.WithHint(
 			web.Unprocessable("runtimes.secret_elsewhere", "a vault entry of the launch is not for this host"),
-			"add the host to the origins of the entry, or name another",
+			"the origins of the entry have to name it with scheme and port, http too, and its certificate has to be valid: "+
+				"add the origin, name another entry, or take the host out of ignoreCertificateErrors",
 		)
 		return launchLogin{}, l.s.recordRefusal(ctx, l.x, bctrl.UseVault, l.key, refusal)
 	}

@@ -3,6 +3,7 @@ package vault
 import (
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/bctrl-go/bctrl"
 	"github.com/bctrl-go/bctrl/internal/access"
@@ -71,14 +72,27 @@ func describe(e store.VaultEntry, meta Meta) bctrl.VaultEntry {
 	}
 }
 
-// IsFor reports whether an entry may be used for a host: where it has origins, one of
-// them has to be of that host.
-func (m Meta) IsFor(host string) bool {
+// IsForOrigin reports whether an entry may be sent to an origin: where it has some, to
+// one of these, else to each of https.
+func (m Meta) IsForOrigin(to string) bool {
+	if len(m.Origins)+len(m.OriginPatterns) == 0 {
+		return strings.HasPrefix(to, "https://")
+	}
+	return m.hasOrigin(func(allowed string) bool { return origin.Match(allowed, to) })
+}
+
+// IsForHost reports whether there can be an origin of a host that an entry is for:
+// where it has origins, one of them has to be of that host.
+func (m Meta) IsForHost(host string) bool {
 	if len(m.Origins)+len(m.OriginPatterns) == 0 {
 		return true
 	}
-	return slices.ContainsFunc(append(slices.Clip(m.Origins), m.OriginPatterns...), func(allowed string) bool {
+	return m.hasOrigin(func(allowed string) bool {
 		u, err := url.Parse(allowed)
-		return origin.Match(allowed, "https://"+host) || err == nil && u.Hostname() == host
+		return err == nil && (u.Hostname() == host || origin.Match("https://"+u.Hostname(), "https://"+host))
 	})
+}
+
+func (m Meta) hasOrigin(is func(allowed string) bool) bool {
+	return slices.ContainsFunc(append(slices.Clip(m.Origins), m.OriginPatterns...), is)
 }
